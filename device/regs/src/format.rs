@@ -1,0 +1,53 @@
+//! Sample formats and rates. DATASHEET section 4.2.
+
+/// 16-bit signed PCM, 2 bytes a sample.
+pub const S16: u32 = 0;
+/// 24-bit signed PCM in the upper bits of 32, 4 bytes a sample.
+pub const S24_32: u32 = 1;
+/// 32-bit signed PCM.
+pub const S32: u32 = 2;
+/// 32-bit IEEE float.
+pub const F32: u32 = 3;
+
+/// Bytes of one sample; `None` for a code that is not defined.
+pub const fn sample_bytes(code: u32) -> Option<u32> {
+    match code {
+        S16 => Some(2),
+        S24_32 | S32 | F32 => Some(4),
+        _ => None,
+    }
+}
+
+/// The rates in Hz, in the order of the bits of [`crate::stream::RATES`].
+pub const RATES: [u32; 15] = [
+    8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400,
+    192_000, 384_000,
+];
+
+/// The bit of `rate_hz` in [`crate::stream::RATES`]; 0 for a rate that is not in the list.
+pub const fn rate_bit(rate_hz: u32) -> u32 {
+    let mut bit = 0;
+    while bit < RATES.len() {
+        if RATES[bit] == rate_hz {
+            return 1 << bit;
+        }
+        bit += 1;
+    }
+    0
+}
+
+/// The most channels that FORMAT can name in version 1.
+pub const CHANNELS_MAX: u32 = 8;
+
+/// Value of the FORMAT register for a sample format code and a number of channels.
+pub const fn pack(code: u32, channels: u32) -> u32 {
+    (code & 0xFF) | (channels & 0xFF) << 8
+}
+/// Sample format code of a FORMAT value.
+pub const fn code(format: u32) -> u32 {
+    format & 0xFF
+}
+/// Channels of a FORMAT value.
+pub const fn channels(format: u32) -> u32 {
+    format >> 8 & 0xFF
+}

@@ -1,0 +1,123 @@
+//! The registers of one stream. DATASHEET section 4.
+
+/// The most streams a card has, render and capture together.
+pub const STREAMS_MAX: u32 = 16;
+/// Offset in the register BAR of stream 0's block.
+pub const BLOCK_BASE: u32 = 0x1000;
+/// Distance between the blocks of two streams.
+pub const BLOCK_STRIDE: u32 = 0x100;
+const _: () = assert!(BLOCK_BASE + STREAMS_MAX * BLOCK_STRIDE <= crate::pci::REGISTERS_BYTES);
+
+/// Offset in the register BAR of stream `index`'s block; `None` beyond [`STREAMS_MAX`].
+pub const fn block(index: u32) -> Option<u32> {
+    if index < STREAMS_MAX { Some(BLOCK_BASE + index * BLOCK_STRIDE) } else { None }
+}
+
+crate::offsets! {
+    /// All registers of a stream, in address order, relative to its block.
+    REGISTERS {
+        /// RO. `CAPS_*` fields.
+        CAPS = 0x00: 4;
+        /// RO. Bit n: sample format with code n ([`crate::format`]).
+        FORMATS = 0x04: 4;
+        /// RO. Bit n: rate n of [`crate::format::RATES`].
+        RATES = 0x08: 4;
+        /// RO. Number of the MSI message that this stream raises when all offered messages were granted.
+        MESSAGE = 0x0C: 4;
+        /// RW. `STATE_*`.
+        STATE = 0x10: 4;
+        /// RW. Error code of the last refused access or failed RUN; a write of any value clears it.
+        ERROR = 0x14: 4;
+        /// RW in STOP. Sample format code in bits 7:0, channels in bits 15:8.
+        FORMAT = 0x18: 4;
+        /// RW in STOP. Sample rate in Hz.
+        RATE = 0x1C: 4;
+        /// RW in STOP. Length of the cyclic buffer in bytes.
+        RING_BYTES = 0x20: 4;
+        /// RW in STOP. Packets per cyclic buffer: 1 or 2.
+        PACKETS = 0x24: 4;
+        /// RW in STOP. [`DMA_MODE_CONTIGUOUS`] or [`DMA_MODE_SCATTER_GATHER`].
+        DMA_MODE = 0x28: 4;
+        /// RW in STOP. Data entries of the scatter-gather table.
+        SG_ENTRIES = 0x2C: 4;
+        /// RW in STOP. Address of the buffer or of the table, low half.
+        DMA_ADDR_LO = 0x30: 4;
+        /// RW in STOP. Address of the buffer or of the table, high half.
+        DMA_ADDR_HI = 0x34: 4;
+        /// RW. `INT_*` bits: what raises an interrupt.
+        INT_ENABLE = 0x38: 4;
+        /// RW. End of stream: [`EOS_ARM`] and the valid bytes of the last packet; takes effect with the next WRITTEN.
+        EOS = 0x3C: 4;
+        /// RW. "Every packet up to and including this one is valid" (capture: "has been taken").
+        WRITTEN = 0x40: 4;
+        /// RW before RUN. Number of the packet in which the next RUN starts.
+        START_PACKET = 0x44: 4;
+        /// RW before RUN. Frame at which the next RUN starts, low half.
+        START_FRAME_LO = 0x48: 4;
+        /// RW before RUN. Frame at which the next RUN starts, high half.
+        START_FRAME_HI = 0x4C: 4;
+        /// RO. Depth of the FIFO in frames; 0 in STOP.
+        FIFO_FRAMES = 0x50: 4;
+        /// RO. Packets completed since STOP, modulo 2^32.
+        PACKET_COUNT = 0x54: 4;
+        /// RO. Frames since STOP, low half. Reading it latches the high half.
+        POSITION_LO = 0x58: 4;
+        /// RO. Frames since STOP, high half as latched.
+        POSITION_HI = 0x5C: 4;
+        /// RW. Bit 0: the position page of this stream ticks. Needs [`crate::global::FEATURE_POSITION_PAGE`].
+        POSITION_CONTROL = 0x60: 4;
+    }
+}
+
+/// [`CAPS`]: the stream exists.
+pub const CAPS_PRESENT: u32 = 1 << 0;
+/// [`CAPS`]: it captures.
+pub const CAPS_CAPTURE: u32 = 1 << 1;
+/// [`CAPS`]: shift of the most channels (8 bits).
+pub const CAPS_CHANNELS_SHIFT: u32 = 8;
+/// [`CAPS`]: shift of the most packets per cyclic buffer (8 bits).
+pub const CAPS_PACKETS_SHIFT: u32 = 16;
+
+/// Stopped: everything that a stream counts is 0, and its registers can be written.
+pub const STATE_STOP: u32 = 0;
+/// Configured: the format and the buffer were checked.
+pub const STATE_ACQUIRE: u32 = 1;
+/// Ready, or frozen.
+pub const STATE_PAUSE: u32 = 2;
+/// Moving audio.
+pub const STATE_RUN: u32 = 3;
+
+/// [`DMA_MODE`]: the buffer is one range at `DMA_ADDR`.
+pub const DMA_MODE_CONTIGUOUS: u32 = 0;
+/// [`DMA_MODE`]: `DMA_ADDR` is the first slot of a scatter-gather table.
+pub const DMA_MODE_SCATTER_GATHER: u32 = 1;
+
+/// [`INT_ENABLE`]: a packet was completed.
+pub const INT_PACKET: u32 = 1 << 0;
+/// [`INT_ENABLE`]: an error while running (see the status page).
+pub const INT_ERROR: u32 = 1 << 1;
+
+/// [`EOS`]: the next packet that is WRITTEN is the last.
+pub const EOS_ARM: u32 = 1 << 31;
+/// [`EOS`]: mask of the valid bytes of that packet.
+pub const EOS_BYTES: u32 = EOS_ARM - 1;
+
+/// [`POSITION_CONTROL`]: the position page ticks.
+pub const POSITION_TICK: u32 = 1 << 0;
+/// A tick of the position page comes at least this often, in microseconds.
+pub const POSITION_TICK_MICROS: u32 = 1_000;
+
+/// Longest FIFO, in milliseconds: the FIFO is the smaller of one packet and this.
+pub const FIFO_MILLIS: u32 = 10;
+
+/// Shortest packet, in frames.
+pub const PACKET_FRAMES_MIN: u32 = 8;
+
+/// Depth of the FIFO in frames: the smaller of a packet and [`FIFO_MILLIS`] (rounded down, at least one frame).
+/// DATASHEET section 5.2.
+#[allow(clippy::cast_possible_truncation, reason = "a hundredth of a u32 fits")]
+pub const fn fifo_frames(rate_hz: u32, packet_frames: u32) -> u32 {
+    let limit = (rate_hz as u64 * FIFO_MILLIS as u64 / 1000) as u32;
+    let limit = if limit == 0 { 1 } else { limit };
+    if packet_frames < limit { packet_frames } else { limit }
+}
