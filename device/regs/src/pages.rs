@@ -81,6 +81,8 @@ pub mod status {
             DMA_FAULTS = 0x4C: 4;
             /// Frames of silence that were played for want of data, since reset.
             SILENCE_FRAMES = 0x50: 8;
+            /// Device clock at which the first frame of the last complete packet began to move.
+            PACKET_START_CLOCK = 0x58: 8;
         }
     }
 
@@ -94,7 +96,7 @@ pub mod status {
     pub const FLAG_WRITTEN: u32 = 1 << 3;
 }
 
-/// Fields of a position page. It may be mapped to user mode, so it holds nothing else.
+/// Fields of a position page. It may be mapped to user mode, so it holds nothing else; each is one aligned store.
 pub mod position {
     crate::offsets! {
         /// All fields of a position page.
@@ -103,6 +105,8 @@ pub mod position {
             RING_OFFSET = 0x00: 4;
             /// Frames since STOP.
             FRAMES = 0x08: 8;
+            /// Device clock of this tick.
+            CLOCK = 0x10: 8;
         }
     }
 }

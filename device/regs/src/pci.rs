@@ -25,3 +25,9 @@ pub const PAGES_BYTES: u32 = 0x4_0000;
 /// The most MSI messages that the function offers (a power of two; the function offers the smallest power of two that is
 /// not below its number of streams).
 pub const MSI_MESSAGES_MAX: u32 = 16;
+
+/// How many MSI messages a function with this many streams offers. DATASHEET section 2.
+pub const fn messages(streams: u32) -> u32 {
+    let wanted = if streams == 0 { 1 } else { streams };
+    if wanted > MSI_MESSAGES_MAX { MSI_MESSAGES_MAX } else { wanted.next_power_of_two() }
+}

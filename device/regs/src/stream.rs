@@ -56,7 +56,7 @@ crate::offsets! {
         START_FRAME_LO = 0x48: 4;
         /// RW before RUN. Frame at which the next RUN starts, high half.
         START_FRAME_HI = 0x4C: 4;
-        /// RO. Depth of the FIFO in frames; 0 in STOP.
+        /// RO. Depth of the FIFO in frames that the present format and buffer give; 0 while ACQUIRE would refuse them.
         FIFO_FRAMES = 0x50: 4;
         /// RO. Packets completed since STOP, modulo 2^32.
         PACKET_COUNT = 0x54: 4;
@@ -110,8 +110,17 @@ pub const POSITION_TICK_MICROS: u32 = 1_000;
 /// Longest FIFO, in milliseconds: the FIFO is the smaller of one packet and this.
 pub const FIFO_MILLIS: u32 = 10;
 
-/// Shortest packet, in frames.
+/// Shortest packet in frames, whatever the rate; see [`packet_frames_min`].
 pub const PACKET_FRAMES_MIN: u32 = 8;
+/// Shortest packet in frames at a rate: one millisecond, and not below [`PACKET_FRAMES_MIN`]. DATASHEET section 5.1.
+pub const fn packet_frames_min(rate_hz: u32) -> u32 {
+    let millisecond = rate_hz / 1000;
+    if millisecond < PACKET_FRAMES_MIN { PACKET_FRAMES_MIN } else { millisecond }
+}
+/// [`START_FRAME_LO`] and [`START_FRAME_HI`] together are below this.
+pub const START_FRAME_LIMIT: u64 = 1 << 48;
+/// If the first unhandled end of a piece is longer ago than this, in milliseconds, time starts again there.
+pub const LATE_MILLIS: u32 = 100;
 
 /// Depth of the FIFO in frames: the smaller of a packet and [`FIFO_MILLIS`] (rounded down, at least one frame).
 /// DATASHEET section 5.2.

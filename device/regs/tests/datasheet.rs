@@ -105,3 +105,131 @@ fn reset_values_and_identity_are_the_same() {
     assert!(cell("BAR 0").contains(&format!("0x{:x} bytes", pci::REGISTERS_BYTES)));
     assert!(cell("BAR 2").contains(&format!("0x{:x} bytes", pci::PAGES_BYTES)));
 }
+
+/// Bits and small numbers that stand in the tables' meanings: `(heading, register, words there)`.
+#[test]
+fn bits_are_the_same() {
+    use ringwave_regs::{dma, pages::status};
+    let meaning = |heading: &str, name: &str| {
+        let rows = table(heading);
+        let row = rows.iter().find(|row| row[1] == name).unwrap_or_else(|| panic!("{name} is listed"));
+        (*row.last().expect("a row has cells")).to_owned()
+    };
+    let bit = |value: u32| {
+        assert_eq!(value.count_ones(), 1);
+        value.trailing_zeros()
+    };
+    let (card, stream_table) = ("## 3. Global registers", "## 4. Stream registers");
+    let features = [
+        (global::FEATURE_CONTIGUOUS, "CONTIGUOUS"),
+        (global::FEATURE_SCATTER_GATHER, "SCATTER_GATHER"),
+        (global::FEATURE_WRITTEN, "WRITTEN (with EOS)"),
+        (global::FEATURE_START_FRAME, "START_FRAME"),
+        (global::FEATURE_POSITION_PAGE, "POSITION_PAGE"),
+        (global::FEATURE_CAPTURE, "CAPTURE"),
+    ];
+    let words: Vec<_> = features.iter().map(|(value, name)| format!("{} {name}", bit(*value))).collect();
+    assert_eq!(meaning(card, "FEATURES"), format!("bit {}", words.join(", ")));
+    let control = format!(
+        "bit {} INT_ENABLE; bit {} RESET",
+        bit(global::CONTROL_INT_ENABLE),
+        bit(global::CONTROL_RESET)
+    );
+    assert!(meaning(card, "CONTROL").starts_with(&control));
+    let clocks =
+        format!("{} lockstep, {} realtime", global::CLOCK_MODE_LOCKSTEP, global::CLOCK_MODE_REALTIME);
+    assert!(meaning(card, "CLOCK_MODE").starts_with(&clocks));
+    assert!(meaning(card, "SELFTEST_BYTES").starts_with(&format!("4 to {}", global::SELFTEST_BYTES_MAX)));
+    assert!(meaning(card, "SELFTEST_ENTRIES").contains(&format!("1 to {}:", global::SELFTEST_ENTRIES_MAX)));
+
+    let caps = format!(
+        "bit {} present, bit {} capture, {}:{} most channels, {}:{} most packets",
+        bit(stream::CAPS_PRESENT),
+        bit(stream::CAPS_CAPTURE),
+        stream::CAPS_CHANNELS_SHIFT + 7,
+        stream::CAPS_CHANNELS_SHIFT,
+        stream::CAPS_PACKETS_SHIFT + 7,
+        stream::CAPS_PACKETS_SHIFT,
+    );
+    assert!(meaning(stream_table, "CAPS").starts_with(&caps));
+    let states = format!(
+        "{} STOP, {} ACQUIRE, {} PAUSE, {} RUN",
+        stream::STATE_STOP,
+        stream::STATE_ACQUIRE,
+        stream::STATE_PAUSE,
+        stream::STATE_RUN
+    );
+    assert!(meaning(stream_table, "STATE").starts_with(&states));
+    let modes = format!(
+        "{} contiguous, {} scatter-gather",
+        stream::DMA_MODE_CONTIGUOUS,
+        stream::DMA_MODE_SCATTER_GATHER
+    );
+    assert!(meaning(stream_table, "DMA_MODE").starts_with(&modes));
+    let events = format!(
+        "bit {}: a complete packet is an event; bit {}: an error",
+        bit(stream::INT_PACKET),
+        bit(stream::INT_ERROR)
+    );
+    assert!(meaning(stream_table, "INT_ENABLE").starts_with(&events));
+    assert!(meaning(stream_table, "EOS").starts_with(&format!(
+        "bit {} armed, {}:0 ",
+        bit(stream::EOS_ARM),
+        bit(stream::EOS_ARM) - 1
+    )));
+    assert_eq!(stream::EOS_BYTES, stream::EOS_ARM - 1);
+    let flags = format!(
+        "bit {} STALLED, {} LOCKSTEP, {} ENDED, {} WRITTEN",
+        bit(status::FLAG_STALLED),
+        bit(status::FLAG_LOCKSTEP),
+        bit(status::FLAG_ENDED),
+        bit(status::FLAG_WRITTEN)
+    );
+    let rows = table("### 7.2");
+    let row = rows.iter().find(|row| row[1] == "FLAGS").expect("FLAGS is listed");
+    assert!(row[3].starts_with(&flags));
+    let link = table("### 6.2");
+    assert_eq!(link[2][3], format!("bit {} LINK", bit(dma::SLOT_LINK)));
+    assert!(DATASHEET.contains(&format!(
+        "at BAR 0 offset `0x{:x} + 0x{:x} * i`",
+        stream::BLOCK_BASE,
+        stream::BLOCK_STRIDE
+    )));
+    assert!(DATASHEET.contains(&format!("`max({}, floor(RATE / 1000))` frames", stream::PACKET_FRAMES_MIN)));
+    assert!(DATASHEET.contains(&format!("again, at most {} times", pages::READ_TRIES)));
+    assert!(DATASHEET.contains(&format!("more than {} ms ago", stream::LATE_MILLIS)));
+    assert!(DATASHEET.contains(&format!("`min(packet, {} ms)`", stream::FIFO_MILLIS)));
+    assert!(DATASHEET.contains(&format!("below 2^{} ", bit64(stream::START_FRAME_LIMIT))));
+    let bytes = |code| format::sample_bytes(code).expect("the code is defined");
+    assert_eq!((format::S16, format::S24_32, format::S32, format::F32), (0, 1, 2, 3));
+    assert!(DATASHEET.contains(&format!(
+        "Sample formats: 0 S16, 1 S24 in the upper bits of 32, 2 S32, 3 F32; {}, {}, {}, {} bytes",
+        bytes(0),
+        bytes(1),
+        bytes(2),
+        bytes(3)
+    )));
+    assert_eq!(format::sample_bytes(4), None);
+}
+
+fn bit64(value: u64) -> u32 {
+    assert_eq!(value.count_ones(), 1);
+    value.trailing_zeros()
+}
+
+#[test]
+fn slots_lie_in_memory_as_the_table_says() {
+    use ringwave_regs::dma::Slot;
+    let slot = Slot { address: 0x1122_3344_5566_7788, length: 0x99AA_BBCC, flags: 1 };
+    let bytes = slot.to_bytes();
+    assert_eq!(bytes[..8], 0x1122_3344_5566_7788_u64.to_le_bytes());
+    assert_eq!(bytes[8..12], 0x99AA_BBCC_u32.to_le_bytes());
+    assert_eq!(bytes[12..], 1_u32.to_le_bytes());
+    assert_eq!(Slot::from_bytes(bytes), slot);
+}
+
+#[test]
+fn messages_are_the_smallest_power_of_two_that_suffices() {
+    let offered: Vec<_> = [0, 1, 2, 3, 9, 16, 99].iter().map(|streams| pci::messages(*streams)).collect();
+    assert_eq!(offered, [1, 1, 2, 4, 16, 16, 16]);
+}
