@@ -1,0 +1,94 @@
+//! Physically contiguous memory that a card may read and write: small things that are made once (the DMA self-test's page).
+//! A stream's cyclic buffer never comes from here but from IPortWaveRTStream.
+use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
+use crate::sys::{self, MM_ANY_NODE_OK, PAGE_READWRITE, PHYSICAL_ADDRESS};
+use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, fence};
+
+/// Zeroed, cached, not executable, contiguous memory; page aligned.
+pub struct ContiguousMemory {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: plain memory in system space; all access is volatile and by value, as a device may change it at any time.
+unsafe impl Send for ContiguousMemory {}
+// SAFETY: as above.
+unsafe impl Sync for ContiguousMemory {}
+
+impl ContiguousMemory {
+    /// Allocates `bytes` at physical addresses up to and including `highest`. PASSIVE_LEVEL.
+    pub fn try_new(bytes: usize, highest: u64) -> NtResult<Self> {
+        if bytes == 0 {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        // SAFETY: no requirement but the level; 0 as boundary means none.
+        let base = unsafe {
+            sys::MmAllocateContiguousNodeMemory(
+                bytes,
+                PHYSICAL_ADDRESS::from_u64(0),
+                PHYSICAL_ADDRESS::from_u64(highest),
+                PHYSICAL_ADDRESS::from_u64(0),
+                PAGE_READWRITE,
+                MM_ANY_NODE_OK,
+            )
+        };
+        let base = NonNull::new(base.cast::<u8>()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        // SAFETY: fresh memory of that size.
+        unsafe { base.as_ptr().write_bytes(0, bytes) };
+        Ok(Self { base, bytes })
+    }
+
+    /// Bytes of it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Physical address of the first byte.
+    pub fn physical(&self) -> u64 {
+        // SAFETY: non-paged memory that lives as long as `self`.
+        unsafe { sys::MmGetPhysicalAddress(self.base.as_ptr().cast()) }.as_u64()
+    }
+
+    /// Reads one byte as it is now; `None` outside.
+    pub fn read(&self, offset: usize) -> Option<u8> {
+        // SAFETY: inside the allocation.
+        (offset < self.bytes).then(|| unsafe { self.base.as_ptr().add(offset).read_volatile() })
+    }
+
+    /// Writes as many of the bytes as fit from `offset` on, and answers how many; visible to the device before any later
+    /// register write.
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> usize {
+        let room = self.bytes.saturating_sub(offset);
+        let count = bytes.len().min(room);
+        for (index, byte) in bytes.iter().take(count).enumerate() {
+            // SAFETY: `offset + index < self.bytes`, since `index < room`.
+            unsafe { self.base.as_ptr().add(offset + index).write_volatile(*byte) };
+        }
+        fence(Ordering::SeqCst);
+        count
+    }
+}
+
+impl Drop for ContiguousMemory {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `try_new`, freed once.
+        unsafe { sys::MmFreeContiguousMemory(self.base.as_ptr().cast()) }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(windows))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_zeroed_bounded_and_has_an_address() {
+        let memory = ContiguousMemory::try_new(4096, u64::MAX >> 1).unwrap();
+        assert!((0..4096).all(|offset| memory.read(offset) == Some(0)));
+        assert_eq!(memory.write(4094, &[1, 2, 3]), 2);
+        assert_eq!((memory.read(4095), memory.read(4096)), (Some(2), None));
+        assert_eq!(memory.physical() % 4096, 0);
+        assert_eq!(ContiguousMemory::try_new(0, u64::MAX).err(), Some(STATUS_INVALID_PARAMETER));
+    }
+}

@@ -1,0 +1,112 @@
+//! Fakes of the kernel for unit tests on a host that is not Windows. **Not for verdicts: ntguest judges.**
+//!
+//! They do the least that lets the driver's pure logic run: no checks of levels or order, one processor per thread. IRQL, DPC
+//! queue, device memory, interrupts, pool faults and debug output belong to the calling thread, so that tests running side by
+//! side do not see each other.
+use crate::sys::{KDPC, KIRQL, PVOID};
+use core::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::{string::String, vec::Vec};
+
+pub(crate) mod calls;
+
+/// A connected interrupt of the fakes.
+pub(crate) struct Connection {
+    pub(crate) messages: u32,
+    pub(crate) parameters: crate::sys::IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
+}
+
+std::thread_local! {
+    pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
+    pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
+    pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };
+    pub(crate) static IO_MAPPINGS: Cell<usize> = const { Cell::new(0) };
+    pub(crate) static POOL_BLOCKS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
+    pub(crate) static POOL_FAILS: Cell<bool> = const { Cell::new(false) };
+    pub(crate) static CONTIGUOUS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
+    pub(crate) static MESSAGES: Cell<u32> = const { Cell::new(1) };
+    pub(crate) static CONNECTION: RefCell<Option<Connection>> = const { RefCell::new(None) };
+    pub(crate) static DEBUG_OUTPUT: RefCell<Vec<(u32, u32, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The level of this thread.
+pub fn irql() -> KIRQL {
+    IRQL.get()
+}
+
+/// Runs something at a level.
+pub fn at_irql<R>(irql: KIRQL, work: impl FnOnce() -> R) -> R {
+    let before = IRQL.replace(irql);
+    let result = work();
+    IRQL.set(before);
+    result
+}
+
+/// Runs the DPCs this thread queued.
+pub fn run_dpcs() {
+    while let Some(dpc) = DPCS.with_borrow_mut(VecDeque::pop_front) {
+        // SAFETY: queued by KeInsertQueueDpc and not removed: whoever queued it keeps it alive.
+        unsafe {
+            (*dpc).DpcData = core::ptr::null_mut();
+            if let Some(routine) = (*dpc).DeferredRoutine {
+                let (context, one, two): (PVOID, PVOID, PVOID) =
+                    ((*dpc).DeferredContext, (*dpc).SystemArgument1, (*dpc).SystemArgument2);
+                at_irql(crate::sys::DISPATCH_LEVEL, || routine(dpc, context, one, two));
+            }
+        }
+    }
+}
+
+/// Puts zeroed fake device memory at a physical address and answers where it really is. It stays until the process ends.
+pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
+    let words = std::boxed::Box::leak(std::vec![0_u64; bytes.div_ceil(8)].into_boxed_slice());
+    let base = words.as_mut_ptr().cast();
+    IO_SPACE.with_borrow_mut(|space| space.insert(physical, (base, bytes)));
+    base
+}
+
+/// Mappings of device memory that are not taken away yet.
+pub fn io_mappings() -> usize {
+    IO_MAPPINGS.get()
+}
+
+/// Pool blocks that are not freed yet.
+pub fn pool_blocks() -> usize {
+    POOL_BLOCKS.with_borrow(BTreeMap::len)
+}
+
+/// Lets every pool allocation of this thread fail, or no longer. (On a host the global allocator is not the pool.)
+pub fn fail_pool(fails: bool) {
+    POOL_FAILS.set(fails);
+}
+
+/// How many messages the next connection gets; 0: a line.
+pub fn grant_messages(messages: u32) {
+    MESSAGES.set(messages);
+}
+
+/// Raises an interrupt; answers what the routine did, or `None` if none is connected or granted.
+pub fn interrupt(message: u32) -> Option<bool> {
+    let (messages, parameters) =
+        CONNECTION.with_borrow(|connection| connection.as_ref().map(|it| (it.messages, it.parameters)))?;
+    at_irql(5, || {
+        // SAFETY: connected, so the routine and its context are alive.
+        unsafe {
+            if messages == 0 {
+                parameters
+                    .FallBackServiceRoutine
+                    .map(|routine| routine(core::ptr::null_mut(), parameters.ServiceContext) != 0)
+            } else if message < messages {
+                let routine = parameters.MessageServiceRoutine?;
+                Some(routine(core::ptr::null_mut(), parameters.ServiceContext, message) != 0)
+            } else {
+                None
+            }
+        }
+    })
+}
+
+/// What was sent to the debugger from this thread since the last call: component, level, text.
+pub fn take_debug_output() -> Vec<(u32, u32, String)> {
+    DEBUG_OUTPUT.take()
+}

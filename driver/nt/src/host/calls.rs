@@ -1,0 +1,281 @@
+//! The kernel's functions as the host fakes have them. **Not for verdicts: ntguest judges.**
+//!
+//! Names and signatures are those of `sys::imports`.
+#![allow(clippy::missing_safety_doc)] // their contracts are the kernel's; this is a fake of it
+#![allow(missing_docs, clippy::missing_panics_doc)]
+use super::{
+    CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, IO_MAPPINGS, IO_SPACE, IRQL, MESSAGES,
+    POOL_BLOCKS, POOL_FAILS,
+};
+use crate::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
+use crate::sys::{
+    BOOLEAN, CONNECT_LINE_BASED, DISPATCH_LEVEL, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS,
+    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, KDPC, KEVENT, KIRQL, KSPIN_LOCK,
+    KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
+};
+use core::alloc::Layout;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::boxed::Box;
+use std::string::String;
+use std::time::{Duration, Instant};
+
+pub fn debug_print(component: u32, level: u32, text: &[u8]) {
+    let text = String::from_utf8_lossy(text.strip_suffix(&[0]).unwrap_or(text)).into_owned();
+    DEBUG_OUTPUT.with_borrow_mut(|output| output.push((component, level, text)));
+}
+
+pub unsafe fn ExAllocatePoolWithTag(_pool_type: i32, bytes: usize, _tag: u32) -> PVOID {
+    if POOL_FAILS.get() {
+        return null_mut();
+    }
+    let Ok(layout) = Layout::from_size_align(bytes.max(1), 16) else { return null_mut() };
+    // SAFETY: the size is not 0.
+    let block = unsafe { std::alloc::alloc(layout) };
+    POOL_BLOCKS.with_borrow_mut(|blocks| blocks.insert(block as usize, layout));
+    block.cast()
+}
+
+pub unsafe fn ExFreePoolWithTag(memory: PVOID, _tag: u32) {
+    let layout = POOL_BLOCKS
+        .with_borrow_mut(|blocks| blocks.remove(&(memory as usize)))
+        .expect("not a pool block of this thread");
+    // SAFETY: allocated above with this layout, and only once in the list.
+    unsafe { std::alloc::dealloc(memory.cast(), layout) }
+}
+
+pub unsafe fn KeInitializeEvent(event: *mut KEVENT, kind: EVENT_TYPE, state: BOOLEAN) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        event.write(core::mem::zeroed());
+        (*event).Header.Lock = kind;
+        (*event).Header.SignalState = i32::from(state);
+    }
+}
+
+unsafe fn signal<'a>(event: *mut KEVENT) -> &'a AtomicI32 {
+    // SAFETY: a live event, by the caller's contract; the field is only reached through here.
+    unsafe { AtomicI32::from_ptr(&raw mut (*event).Header.SignalState) }
+}
+
+pub unsafe fn KeSetEvent(event: *mut KEVENT, _increment: i32, _wait: BOOLEAN) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { signal(event) }.swap(1, Ordering::SeqCst)
+}
+
+pub unsafe fn KeClearEvent(event: *mut KEVENT) {
+    // SAFETY: the caller's contract.
+    unsafe { signal(event) }.store(0, Ordering::SeqCst);
+}
+
+/// How long an interval is. Negative is relative; positive is a point in time, which for small numbers (1601) is long past.
+fn duration(interval: LARGE_INTEGER) -> Duration {
+    let relative = interval.as_i64().min(0).unsigned_abs();
+    Duration::from_nanos(relative.saturating_mul(100))
+}
+
+pub unsafe fn KeWaitForSingleObject(
+    object: PVOID,
+    _reason: KWAIT_REASON,
+    _mode: i8,
+    _alertable: BOOLEAN,
+    timeout: *mut LARGE_INTEGER,
+) -> NTSTATUS {
+    let event: *mut KEVENT = object.cast();
+    // SAFETY: the caller's contract; NULL means for ever.
+    let limit = (!timeout.is_null()).then(|| duration(unsafe { *timeout }));
+    let start = Instant::now();
+    loop {
+        // SAFETY: the caller's contract.
+        let signalled = unsafe {
+            let keeps = (*event).Header.Lock == 0;
+            let state = signal(event);
+            if keeps { state.load(Ordering::SeqCst) != 0 } else { state.swap(0, Ordering::SeqCst) != 0 }
+        };
+        if signalled {
+            return STATUS_SUCCESS;
+        }
+        if limit.is_some_and(|limit| start.elapsed() >= limit) {
+            return STATUS_TIMEOUT;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+pub unsafe fn KeDelayExecutionThread(
+    _mode: i8,
+    _alertable: BOOLEAN,
+    interval: *mut LARGE_INTEGER,
+) -> NTSTATUS {
+    // SAFETY: the caller's contract.
+    std::thread::sleep(duration(unsafe { *interval }));
+    STATUS_SUCCESS
+}
+
+pub unsafe fn KeInitializeDpc(dpc: *mut KDPC, routine: PKDEFERRED_ROUTINE, context: PVOID) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        dpc.write(core::mem::zeroed());
+        (*dpc).DeferredRoutine = routine;
+        (*dpc).DeferredContext = context;
+    }
+}
+
+pub unsafe fn KeInsertQueueDpc(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> BOOLEAN {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if !(*dpc).DpcData.is_null() {
+            return 0;
+        }
+        (*dpc).DpcData = dpc.cast();
+        (*dpc).SystemArgument1 = argument1;
+        (*dpc).SystemArgument2 = argument2;
+    }
+    DPCS.with_borrow_mut(|queue| queue.push_back(dpc));
+    1
+}
+
+pub unsafe fn KeRemoveQueueDpc(dpc: *mut KDPC) -> BOOLEAN {
+    // SAFETY: the caller's contract.
+    let queued = unsafe { !core::mem::replace(&mut (*dpc).DpcData, null_mut()).is_null() };
+    DPCS.with_borrow_mut(|queue| queue.retain(|&other| other != dpc));
+    BOOLEAN::from(queued)
+}
+
+pub unsafe fn KeFlushQueuedDpcs() {
+    super::run_dpcs();
+}
+
+unsafe fn word<'a>(lock: *mut KSPIN_LOCK) -> &'a AtomicUsize {
+    // SAFETY: a live lock, by the caller's contract; the word is only reached through here.
+    unsafe { AtomicUsize::from_ptr(lock) }
+}
+
+pub unsafe fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
+    let before = IRQL.replace(DISPATCH_LEVEL);
+    // SAFETY: the caller's contract.
+    unsafe { KeAcquireSpinLockAtDpcLevel(lock) };
+    before
+}
+
+pub unsafe fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQL) {
+    // SAFETY: the caller's contract.
+    unsafe { KeReleaseSpinLockFromDpcLevel(lock) };
+    IRQL.set(irql);
+}
+
+pub unsafe fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) {
+    // SAFETY: the caller's contract.
+    while unsafe { word(lock) }.swap(1, Ordering::Acquire) != 0 {
+        std::thread::yield_now();
+    }
+}
+
+pub unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
+    // SAFETY: the caller's contract.
+    let held = unsafe { word(lock) }.swap(0, Ordering::Release);
+    assert!(held == 1, "a spin lock was released that was not held");
+}
+
+pub unsafe fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, _protect: u32) -> PVOID {
+    let base = IO_SPACE.with_borrow(|space| {
+        space.get(&address.as_u64()).filter(|(_, room)| bytes <= *room).map(|(base, _)| *base)
+    });
+    base.map_or(null_mut(), |base| {
+        IO_MAPPINGS.set(IO_MAPPINGS.get() + 1);
+        base.cast()
+    })
+}
+
+pub unsafe fn MmUnmapIoSpace(_base: PVOID, _bytes: usize) {
+    IO_MAPPINGS.set(IO_MAPPINGS.get().checked_sub(1).expect("unmapped more often than mapped"));
+}
+
+pub unsafe fn MmAllocateContiguousNodeMemory(
+    bytes: usize,
+    _lowest: PHYSICAL_ADDRESS,
+    _highest: PHYSICAL_ADDRESS,
+    _boundary: PHYSICAL_ADDRESS,
+    _protect: u32,
+    _node: u32,
+) -> PVOID {
+    let Ok(layout) = Layout::from_size_align(bytes.max(1), 4096) else { return null_mut() };
+    // SAFETY: the size is not 0.
+    let base = unsafe { std::alloc::alloc(layout) };
+    if !base.is_null() {
+        // SAFETY: fresh memory; as on Windows it is not zeroed.
+        unsafe { base.write_bytes(0xCD, bytes) };
+        CONTIGUOUS.with_borrow_mut(|blocks| blocks.insert(base as usize, layout));
+    }
+    base.cast()
+}
+
+pub unsafe fn MmFreeContiguousMemory(base: PVOID) {
+    let layout = CONTIGUOUS
+        .with_borrow_mut(|blocks| blocks.remove(&(base as usize)))
+        .expect("not contiguous memory of this thread");
+    // SAFETY: allocated above with this layout.
+    unsafe { std::alloc::dealloc(base.cast(), layout) }
+}
+
+/// On a host a physical address is the address.
+pub unsafe fn MmGetPhysicalAddress(base: PVOID) -> PHYSICAL_ADDRESS {
+    PHYSICAL_ADDRESS::from_u64(base as u64)
+}
+
+pub unsafe fn MmGetSystemRoutineAddress(_name: *mut UNICODE_STRING) -> PVOID {
+    null_mut()
+}
+
+pub unsafe fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS {
+    // SAFETY: the caller's contract; our wrapper always asks for messages.
+    unsafe {
+        let asked = (*parameters).u.MessageBased;
+        let messages = MESSAGES.get();
+        if messages == 0 {
+            (*parameters).Version = CONNECT_LINE_BASED;
+            *asked.ConnectionContext = null_mut();
+        } else {
+            let mut table: IO_INTERRUPT_MESSAGE_INFO = core::mem::zeroed();
+            table.MessageCount = messages;
+            *asked.ConnectionContext = Box::into_raw(Box::new(table)).cast();
+        }
+        CONNECTION.set(Some(Connection { messages, parameters: asked }));
+    }
+    STATUS_SUCCESS
+}
+
+pub unsafe fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS) {
+    let connection = CONNECTION.take().expect("not connected");
+    // SAFETY: the caller's contract; the table is the one made above.
+    unsafe {
+        assert_eq!(
+            (*parameters).Version == CONNECT_LINE_BASED,
+            connection.messages == 0,
+            "disconnected with the wrong version"
+        );
+        let table: *mut IO_INTERRUPT_MESSAGE_INFO = (*parameters).ConnectionContext.cast();
+        if !table.is_null() {
+            drop(Box::from_raw(table));
+        }
+    }
+}
+
+pub unsafe fn ObfReferenceObject(_object: PVOID) -> isize {
+    1
+}
+
+pub unsafe fn ObfDereferenceObject(_object: PVOID) -> isize {
+    1
+}
+
+/// Ten million a second, as Windows has it.
+pub unsafe fn KeQueryPerformanceCounter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    if !frequency.is_null() {
+        // SAFETY: the caller's contract.
+        unsafe { frequency.write(LARGE_INTEGER::from_i64(10_000_000)) };
+    }
+    let since = START.get_or_init(Instant::now).elapsed();
+    LARGE_INTEGER::from_i64(i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX))
+}

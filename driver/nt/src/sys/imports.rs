@@ -1,0 +1,93 @@
+//! The imports of the driver image that are the kernel's.
+//!
+//! Every name was found in mingw-w64 10.0.0's import libraries (`libntoskrnl.a`, `libhal.a`; `nm` on them), except the two
+//! that Windows got later than that list, looked up in windows-driver-docs-ddi: `MmMapIoSpaceEx` (Windows 10) and
+//! `MmAllocateContiguousNodeMemory` (Windows 8). Not here because they are inline on x64: KeInitializeSpinLock (writes 0)
+//! and KeGetCurrentIrql (reads CR8).
+//!
+//! `KeQueryPerformanceCounter` is documented in Hal.dll. Since Windows 10 2004 the HAL lives in the kernel and Hal.dll
+//! forwards, so that HAL.dll is right before and after.
+use super::{
+    BOOLEAN, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS, KDPC, KEVENT,
+    KIRQL, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID,
+    UNICODE_STRING,
+};
+
+#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "C" {
+    /// Formats and sends to the debugger, at most 512 bytes; any IRQL up to a device's, no `%w..`/`%l..` above passive.
+    pub fn DbgPrintEx(component: u32, level: u32, format: *const u8, ...) -> u32;
+    /// Pool memory, not zeroed; NULL on failure. At most DISPATCH_LEVEL for non-paged pool. (ExAllocatePool2 came with
+    /// Windows 10 2004, later than the oldest Windows we name.)
+    pub fn ExAllocatePoolWithTag(pool_type: i32, bytes: usize, tag: u32) -> PVOID;
+    /// Frees pool memory of that tag. At most DISPATCH_LEVEL.
+    pub fn ExFreePoolWithTag(memory: PVOID, tag: u32);
+    /// Stops the machine.
+    pub fn KeBugCheckEx(code: u32, a: usize, b: usize, c: usize, d: usize) -> !;
+    /// Prepares an event.
+    pub fn KeInitializeEvent(event: *mut KEVENT, kind: EVENT_TYPE, state: BOOLEAN);
+    /// Signals; `wait` FALSE: at most DISPATCH_LEVEL. Answers the former state.
+    pub fn KeSetEvent(event: *mut KEVENT, increment: i32, wait: BOOLEAN) -> i32;
+    /// Takes the signal away. At most DISPATCH_LEVEL.
+    pub fn KeClearEvent(event: *mut KEVENT);
+    /// Waits. With a timeout other than 0: at most APC_LEVEL.
+    pub fn KeWaitForSingleObject(
+        object: PVOID,
+        reason: KWAIT_REASON,
+        mode: i8,
+        alertable: BOOLEAN,
+        timeout: *mut LARGE_INTEGER,
+    ) -> NTSTATUS;
+    /// Lets the thread sleep. At most APC_LEVEL.
+    pub fn KeDelayExecutionThread(mode: i8, alertable: BOOLEAN, interval: *mut LARGE_INTEGER) -> NTSTATUS;
+    /// Prepares a DPC.
+    pub fn KeInitializeDpc(dpc: *mut KDPC, routine: PKDEFERRED_ROUTINE, context: PVOID);
+    /// Queues a DPC; FALSE if it is queued already. Any IRQL from a device's down.
+    pub fn KeInsertQueueDpc(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> BOOLEAN;
+    /// Takes a DPC out of the queue; FALSE if it was not there.
+    pub fn KeRemoveQueueDpc(dpc: *mut KDPC) -> BOOLEAN;
+    /// Waits until all DPCs queued so far have run, on all processors. PASSIVE_LEVEL.
+    pub fn KeFlushQueuedDpcs();
+    /// Takes a spin lock, raising to DISPATCH_LEVEL; answers the level before. At most DISPATCH_LEVEL.
+    pub fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL;
+    /// Gives it back and lowers to the level before.
+    pub fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQL);
+    /// Takes a spin lock at DISPATCH_LEVEL.
+    pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK);
+    /// Gives it back.
+    pub fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK);
+    /// Maps device memory; `protect` is a `PAGE_...` combination. NULL on failure. At most DISPATCH_LEVEL.
+    pub fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, protect: u32) -> PVOID;
+    /// Takes a mapping of exactly that size away.
+    pub fn MmUnmapIoSpace(base: PVOID, bytes: usize);
+    /// Contiguous non-paged memory with a `PAGE_...` protection (unlike MmAllocateContiguousMemorySpecifyCache, whose memory
+    /// is always executable: HVCI refuses that). NULL on failure.
+    pub fn MmAllocateContiguousNodeMemory(
+        bytes: usize,
+        lowest: PHYSICAL_ADDRESS,
+        highest: PHYSICAL_ADDRESS,
+        boundary: PHYSICAL_ADDRESS,
+        protect: u32,
+        node: u32,
+    ) -> PVOID;
+    /// Frees it.
+    pub fn MmFreeContiguousMemory(base: PVOID);
+    /// Physical address of non-paged memory.
+    pub fn MmGetPhysicalAddress(base: PVOID) -> PHYSICAL_ADDRESS;
+    /// Finds a kernel routine by name, NULL if this Windows has none. PASSIVE_LEVEL.
+    pub fn MmGetSystemRoutineAddress(name: *mut UNICODE_STRING) -> PVOID;
+    /// Connects interrupts. PASSIVE_LEVEL.
+    pub fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS;
+    /// Disconnects them. PASSIVE_LEVEL.
+    pub fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    /// Takes a reference to an object manager's object.
+    pub fn ObfReferenceObject(object: PVOID) -> isize;
+    /// Gives it back.
+    pub fn ObfDereferenceObject(object: PVOID) -> isize;
+}
+
+#[link(name = "HAL.dll", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "C" {
+    /// Ticks since boot, and if asked the ticks per second. Any IRQL.
+    pub fn KeQueryPerformanceCounter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER;
+}

@@ -1,0 +1,11 @@
+//! Safe faces of the interfaces the driver calls.
+//!
+//! [`pages`]: pages of the cyclic buffer. [`resources`]: a device's BARs and interrupts. [`registry`]: values of its keys. [`port`]: ports.
+pub mod pages;
+pub mod port;
+pub mod registry;
+pub mod resources;
+
+pub use pages::{AudioPages, Cache, MappedPages};
+pub use registry::KeyType;
+pub use resources::{InterruptResource, MemoryRange};

@@ -1,0 +1,169 @@
+//! Pages of the cyclic buffer, from the port's side of the stream (wavert-facts 3). PASSIVE_LEVEL throughout.
+//!
+//! The order that the rules ask for is in the types: a mapping borrows its pages, so it is gone before they can be freed; pages hold a
+//! reference to the port stream, so it outlives them.
+use crate::ComRef;
+use crate::interfaces::IPortWaveRTStream;
+use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, fence};
+use nt::NtResult;
+use nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
+use nt::sys::{_MEMORY_CACHING_TYPE, MDL, MEMORY_CACHING_TYPE, MmGetMdlByteCount};
+
+/// Bytes of a page.
+pub const PAGE_BYTES: usize = 4096;
+
+/// How a buffer is mapped, for the kernel and for the client alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Right for a device whose DMA sees the caches (PCI).
+    Cached,
+    /// For a device that does not snoop.
+    WriteCombined,
+}
+
+impl Cache {
+    /// The value that the buffer methods report.
+    pub fn to_raw(self) -> MEMORY_CACHING_TYPE {
+        match self {
+            Self::Cached => _MEMORY_CACHING_TYPE::MmCached,
+            Self::WriteCombined => _MEMORY_CACHING_TYPE::MmWriteCombined,
+        }
+    }
+}
+
+/// Locked pages described by an MDL, freed with this.
+pub struct AudioPages {
+    stream: ComRef<IPortWaveRTStream>,
+    mdl: NonNull<MDL>,
+}
+
+// SAFETY: an MDL of locked pages belongs to no thread; the port stream's methods may be called from any.
+unsafe impl Send for AudioPages {}
+// SAFETY: as above, and all methods by shared reference only read the MDL.
+unsafe impl Sync for AudioPages {}
+
+impl ComRef<IPortWaveRTStream> {
+    /// Pages anywhere up to and including `highest`, zeroed, not mapped: `bytes` of them or STATUS_INSUFFICIENT_RESOURCES (the port may
+    /// hand out fewer; those are given back).
+    pub fn allocate_pages(&self, highest: u64, bytes: usize) -> NtResult<AudioPages> {
+        // SAFETY: no pointers. More than 2^63 cannot be said; no machine has it.
+        let mdl = unsafe { self.allocate_pages_for_mdl(i64::try_from(highest).unwrap_or(i64::MAX), bytes) };
+        self.own(mdl, bytes)
+    }
+
+    /// The same in one piece, from `lowest` to `highest`. Expect it to fail on a system that has run for long.
+    pub fn allocate_contiguous(&self, lowest: u64, highest: u64, bytes: usize) -> NtResult<AudioPages> {
+        let lowest = i64::try_from(lowest).map_err(|_| STATUS_INVALID_PARAMETER)?;
+        // SAFETY: no pointers.
+        let mdl = unsafe {
+            self.allocate_contiguous_pages_for_mdl(lowest, i64::try_from(highest).unwrap_or(i64::MAX), bytes)
+        };
+        self.own(mdl, bytes)
+    }
+
+    fn own(&self, mdl: *mut MDL, bytes: usize) -> NtResult<AudioPages> {
+        let mdl = NonNull::new(mdl).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let pages = AudioPages { stream: self.clone(), mdl };
+        // Dropping short pages frees them.
+        if pages.bytes() < bytes { Err(STATUS_INSUFFICIENT_RESOURCES) } else { Ok(pages) }
+    }
+}
+
+impl AudioPages {
+    /// What the buffer methods report, and PortCls maps into the client. Still owned by this.
+    pub fn as_mdl(&self) -> *mut MDL {
+        self.mdl.as_ptr()
+    }
+
+    /// Bytes described.
+    pub fn bytes(&self) -> usize {
+        // SAFETY: a live MDL.
+        unsafe { MmGetMdlByteCount(self.mdl.as_ptr()) as usize }
+    }
+
+    /// Pages.
+    pub fn page_count(&self) -> u32 {
+        // SAFETY: a live MDL of this stream.
+        unsafe { self.stream.get_physical_pages_count(self.mdl.as_ptr()) }
+    }
+
+    /// Physical address of page `index`; `None` beyond the last.
+    pub fn page_address(&self, index: u32) -> Option<u64> {
+        if index >= self.page_count() {
+            return None;
+        }
+        let mut address = 0_i64;
+        // SAFETY: a live MDL of this stream, an index in range, and room for the result. The return value is a pointer to that
+        // room; only the room is looked at.
+        unsafe { self.stream.get_physical_page_address(&raw mut address, self.mdl.as_ptr(), index) };
+        Some(address.cast_unsigned())
+    }
+
+    /// Maps them for the kernel, as long as the mapping lives. The cache type must be what is reported for the buffer.
+    pub fn map(&self, cache: Cache) -> NtResult<MappedPages<'_>> {
+        // SAFETY: a live MDL of this stream.
+        let base = unsafe { self.stream.map_allocated_pages(self.mdl.as_ptr(), cache.to_raw()) };
+        let base = NonNull::new(base.cast()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(MappedPages { pages: self, base })
+    }
+}
+
+impl Drop for AudioPages {
+    fn drop(&mut self) {
+        // SAFETY: a live MDL of this stream, freed once; mappings borrow `self`, so there are none.
+        unsafe { self.stream.free_pages_from_mdl(self.mdl.as_ptr()) };
+    }
+}
+
+/// Pages as the kernel sees them, one after the other. Unmapped with this.
+pub struct MappedPages<'a> {
+    pages: &'a AudioPages,
+    base: NonNull<u8>,
+}
+
+impl MappedPages<'_> {
+    /// Bytes mapped.
+    pub fn bytes(&self) -> usize {
+        self.pages.bytes()
+    }
+
+    /// Writes all of `data` at `offset`, or nothing and answers STATUS_INVALID_PARAMETER. Seen by the device before any register write
+    /// that follows.
+    pub fn write(&mut self, offset: usize, data: &[u8]) -> NtResult {
+        let end = offset.checked_add(data.len()).ok_or(STATUS_INVALID_PARAMETER)?;
+        if end > self.bytes() {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        // SAFETY: inside the mapping; the source is another memory. Plain stores: the device does not look at the pages before
+        // it is told to, by a register write after the fence.
+        unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), self.base.as_ptr().add(offset), data.len()) };
+        fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Reads into all of `data` from `offset`, or answers STATUS_INVALID_PARAMETER.
+    pub fn read(&self, offset: usize, data: &mut [u8]) -> NtResult {
+        let end = offset.checked_add(data.len()).ok_or(STATUS_INVALID_PARAMETER)?;
+        if end > self.bytes() {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        for (index, byte) in data.iter_mut().enumerate() {
+            // SAFETY: inside the mapping. Volatile: a device or a client may write there.
+            *byte = unsafe { self.base.as_ptr().add(offset + index).read_volatile() };
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MappedPages<'_> {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, unmapped once, before the pages are freed.
+        unsafe {
+            self.pages.stream.unmap_allocated_pages(self.base.as_ptr().cast(), self.pages.mdl.as_ptr())
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

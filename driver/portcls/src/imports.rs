@@ -1,0 +1,134 @@
+//! The exports of portcls.sys that a WaveRT driver calls (wavert-facts 1.1), and safe faces of them.
+//!
+//! None is later than Windows 7's; what came later is found by `query` on a port (house decision 12). Only what a driver uses is
+//! imported by its image. All at PASSIVE_LEVEL unless said. On a host that is not Windows every call answers STATUS_NOT_IMPLEMENTED, so
+//! that the driver compiles for its unit tests there.
+use crate::interfaces::{IPort, IResourceList};
+use crate::{ComRef, GUID, IUnknown};
+use core::ffi::c_void;
+use nt::sys::{DEVICE_OBJECT, DRIVER_OBJECT, IRP, PDRIVER_ADD_DEVICE, UNICODE_STRING};
+use nt::{NTSTATUS, NtResult, check};
+
+/// Called when the device starts: FDO, START request, resources (lent).
+pub type PCPFNSTARTDEVICE =
+    Option<unsafe extern "system" fn(*mut DEVICE_OBJECT, *mut IRP, *mut IResourceList) -> NTSTATUS>;
+
+/// Bytes of PortCls' part of a device extension (PORT_CLASS_DEVICE_EXTENSION_SIZE on x64). A size of 1..512 is illegal, 0 means this.
+pub const PORT_CLASS_DEVICE_EXTENSION_SIZE: u32 = 64 * 8;
+
+/// Words of PortCls' part of the device extension that are the adapter's: 4, 5, 6 and 7.
+pub const ADAPTER_EXTENSION_WORDS: core::ops::Range<usize> = 4..8;
+
+macro_rules! exports {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)*) => {
+        #[cfg(windows)]
+        #[link(name = "portcls.sys", kind = "raw-dylib", modifiers = "+verbatim")]
+        unsafe extern "system" {
+            $($(#[$doc])* pub fn $name($($arg: $ty),*) -> $ret;)*
+        }
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// None: this is the host's stand-in.
+            #[cfg(not(windows))]
+            pub unsafe fn $name($($arg: $ty),*) -> $ret {
+                $(let _ = $arg;)*
+                nt::status::STATUS_NOT_IMPLEMENTED
+            }
+        )*
+    };
+}
+
+exports! {
+    /// From DriverEntry: makes the driver PortCls' (sets AddDevice, all major functions and DriverUnload).
+    fn PcInitializeAdapterDriver(driver: *mut DRIVER_OBJECT, registry_path: *mut UNICODE_STRING, add_device: PDRIVER_ADD_DEVICE) -> NTSTATUS;
+    /// Gives PortCls an IRP that the driver intercepted; its status is the driver's answer.
+    fn PcDispatchIrp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS;
+    /// From AddDevice: makes the FDO. `max_objects` is at least the number of subdevices; `extension_size` 0 or at least
+    /// [`PORT_CLASS_DEVICE_EXTENSION_SIZE`].
+    fn PcAddAdapterDevice(
+        driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT, start_device: PCPFNSTARTDEVICE, max_objects: u32, extension_size: u32,
+    ) -> NTSTATUS;
+    /// Completes an IRP; nothing happens for STATUS_PENDING. At most DISPATCH_LEVEL.
+    fn PcCompleteIrp(device: *mut DEVICE_OBJECT, irp: *mut IRP, status: NTSTATUS) -> NTSTATUS;
+    /// Sends a PnP request down and waits; does not complete it.
+    fn PcForwardIrpSynchronous(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS;
+    /// Makes a port of a class.
+    fn PcNewPort(port: *mut *mut IPort, class: *const GUID) -> NTSTATUS;
+    /// Registers and enables a subdevice. `name` is the reference string of the INF; PortCls keeps the pointer.
+    fn PcRegisterSubdevice(device: *mut DEVICE_OBJECT, name: *mut u16, port: *mut IUnknown) -> NTSTATUS;
+    /// Connects two subdevices: from an output bridge pin to an input bridge pin.
+    fn PcRegisterPhysicalConnection(
+        device: *mut DEVICE_OBJECT, from: *mut IUnknown, from_pin: u32, to: *mut IUnknown, to_pin: u32,
+    ) -> NTSTATUS;
+    /// Registers the adapter's power management. The device is the *second* parameter here, as a context.
+    fn PcRegisterAdapterPowerManagement(power: *mut IUnknown, device: *mut c_void) -> NTSTATUS;
+    /// Takes it back.
+    fn PcUnregisterAdapterPowerManagement(device: *mut DEVICE_OBJECT) -> NTSTATUS;
+    /// The device object below the FDO's stack. Any IRQL.
+    fn PcGetPhysicalDeviceObject(device: *mut DEVICE_OBJECT, pdo: *mut *mut DEVICE_OBJECT) -> NTSTATUS;
+}
+
+/// Makes a port: [`CLSID_PortWaveRT`](crate::guid::CLSID_PortWaveRT) or [`CLSID_PortTopology`](crate::guid::CLSID_PortTopology).
+pub fn new_port(class: &GUID) -> NtResult<ComRef<IPort>> {
+    let mut port = core::ptr::null_mut();
+    // SAFETY: both outlive the call.
+    check(unsafe { PcNewPort(&raw mut port, class) })?;
+    // SAFETY: after success a port with a reference that is ours.
+    unsafe { ComRef::from_raw(port) }.ok_or(nt::status::STATUS_UNSUCCESSFUL)
+}
+
+/// Registers a subdevice by the name the INF has for it, a NUL-terminated constant ([`nt::wide!`]): PortCls keeps the pointer.
+///
+/// # Safety
+/// `device` is this adapter's FDO, being started.
+pub unsafe fn register_subdevice(
+    device: *mut DEVICE_OBJECT,
+    name: &'static [u16],
+    port: &ComRef<IUnknown>,
+) -> NtResult {
+    if name.last() != Some(&0) {
+        return Err(nt::status::STATUS_INVALID_PARAMETER);
+    }
+    // SAFETY: by contract; the name is static, ends in NUL and is only read.
+    check(unsafe { PcRegisterSubdevice(device, name.as_ptr().cast_mut(), port.as_raw()) })
+}
+
+/// Connects output bridge pin `from_pin` of a subdevice to input bridge pin `to_pin` of another, by their ports.
+///
+/// # Safety
+/// `device` is this adapter's FDO, and both ports are registered on it.
+pub unsafe fn register_physical_connection(
+    device: *mut DEVICE_OBJECT,
+    from: &ComRef<IUnknown>,
+    from_pin: u32,
+    to: &ComRef<IUnknown>,
+    to_pin: u32,
+) -> NtResult {
+    // SAFETY: by contract.
+    check(unsafe { PcRegisterPhysicalConnection(device, from.as_raw(), from_pin, to.as_raw(), to_pin) })
+}
+
+/// Registers the object that manages the adapter's power (IAdapterPowerManagement, 2 or 3).
+///
+/// # Safety
+/// `device` is this adapter's FDO.
+pub unsafe fn register_adapter_power_management(
+    device: *mut DEVICE_OBJECT,
+    power: &ComRef<IUnknown>,
+) -> NtResult {
+    // SAFETY: by contract; note the order of the export's parameters.
+    check(unsafe { PcRegisterAdapterPowerManagement(power.as_raw(), device.cast()) })
+}
+
+/// The physical device object of the adapter.
+///
+/// # Safety
+/// `device` is this adapter's FDO.
+pub unsafe fn physical_device_object(device: *mut DEVICE_OBJECT) -> NtResult<*mut DEVICE_OBJECT> {
+    let mut pdo = core::ptr::null_mut();
+    // SAFETY: by contract.
+    check(unsafe { PcGetPhysicalDeviceObject(device, &raw mut pdo) })?;
+    if pdo.is_null() { Err(nt::status::STATUS_UNSUCCESSFUL) } else { Ok(pdo) }
+}

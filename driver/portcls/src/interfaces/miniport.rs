@@ -1,0 +1,63 @@
+//! What the driver implements for a filter: miniports and what ports ask them for.
+use super::port::{IPortTopology, IPortWaveRT, IPortWaveRTStream};
+use super::stream::IMiniportWaveRTStream;
+use super::support::IResourceList;
+use crate::com::interface::interface;
+use crate::com::params::UnknownIn;
+use crate::ks::{KSDATAFORMAT, KSDATARANGE};
+use crate::pc::PCFILTER_DESCRIPTOR;
+use crate::{ComClass, ComIn, ComOut, GUID, IUnknown, In, InOut, Out};
+use core::ffi::c_void;
+use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION};
+
+interface! {
+    /// Any miniport.
+    IMiniport: IUnknown, "B4C90A24-5791-11D0-86F9-00A0C911B544", implemented as Miniport: ComClass, table IMiniportVtbl {
+        /// The filter's descriptor; it must live and stay the same as long as the miniport.
+        3 GetDescription as get_description(description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> status;
+        /// The best format in the intersection of a client's range with one of ours. STATUS_NOT_IMPLEMENTED lets PortCls do it. `length` 0:
+        /// only the size is asked for, answer STATUS_BUFFER_OVERFLOW.
+        4 DataRangeIntersection as data_range_intersection(
+            pin: u32, client: In<'_, KSDATARANGE>, ours: In<'_, KSDATARANGE>, length: u32, format: *mut c_void, format_length: Out<'_, u32>,
+        ) -> status;
+    }
+
+    /// A WaveRT miniport.
+    IMiniportWaveRT: IMiniport, "0F9FC4D6-6061-4F3C-B1FC-075E35F7960A", implemented as MiniportWaveRT: Miniport, table IMiniportWaveRTVtbl {
+        /// Called by `IPort::Init`. What is kept is kept by a reference of its own.
+        5 Init as init(adapter: UnknownIn<'_>, resources: ComIn<'_, IResourceList>, port: ComIn<'_, IPortWaveRT>) -> status;
+        /// A client opens a pin: makes a stream in STOP. The format's memory is the caller's. Only called in D0.
+        6 NewStream as new_stream(
+            stream: ComOut<'_, IMiniportWaveRTStream>, port_stream: ComIn<'_, IPortWaveRTStream>, pin: u32, capture: BOOLEAN, format: In<'_, KSDATAFORMAT>,
+        ) -> status;
+        /// Describes the DMA device; must succeed at any time after `Init` (wavert-facts 5.9).
+        7 GetDeviceDescription as get_device_description(description: Out<'_, DEVICE_DESCRIPTION>) -> status;
+    }
+
+    /// A topology miniport.
+    IMiniportTopology: IMiniport, "B4C90A31-5791-11D0-86F9-00A0C911B544", implemented as MiniportTopology: Miniport, table IMiniportTopologyVtbl {
+        /// Called by `IPort::Init`.
+        5 Init as init(adapter: UnknownIn<'_>, resources: ComIn<'_, IResourceList>, port: ComIn<'_, IPortTopology>) -> status;
+    }
+
+    /// Lets a miniport lower the instance counts its port reports.
+    IPinCount: IUnknown, "5DADB7DC-A2CB-4540-A4A8-425EE4AE9051", implemented as PinCount: ComClass, table IPinCountVtbl {
+        /// The counts come filled from the descriptor.
+        3 PinCount as pin_count(
+            pin: u32, filter_necessary: InOut<'_, u32>, filter_current: InOut<'_, u32>, filter_possible: InOut<'_, u32>,
+            global_current: InOut<'_, u32>, global_possible: InOut<'_, u32>,
+        ) -> void;
+    }
+
+    /// Signal-processing modes of a miniport's pins.
+    IMiniportAudioSignalProcessing: IUnknown, "B532678C-BE50-472D-9973-8A6F16594989", implemented as MiniportAudioSignalProcessing: ComClass, table IMiniportAudioSignalProcessingVtbl {
+        /// `modes` NULL: set the count, succeed. Too small: set the count, STATUS_BUFFER_TOO_SMALL. Bridge pin: STATUS_NOT_SUPPORTED.
+        3 GetModes as get_modes(pin: u32, modes: *mut GUID, count: InOut<'_, u32>) -> status;
+    }
+
+    /// Tells a miniport that its device stops for a rebalance.
+    IMiniportPnpNotify: IUnknown, "6B735365-9487-464C-93E3-FA2C6391D5A4", implemented as MiniportPnpNotify: ComClass, table IMiniportPnpNotifyVtbl {
+        /// With the device's lock held. No hardware access after it.
+        3 PnpStop as pnp_stop() -> void;
+    }
+}
