@@ -1,0 +1,387 @@
+//! The whole function behind one lock: controller, configuration space, guest memory, interrupts.
+//!
+//! Three threads come here: the one that handles the client's messages (the methods of [`Card`]), the engine ([`crate::engine`]), which
+//! gives the card its time, and the desk ([`crate::desk`]), which does what the host is to do. What a message brings about for the guest (pages, interrupts) is done before its answer, with the lock held: after
+//! a write of PAUSE has returned no event may come, and one that was raised late, outside of the lock, could. What it brings about for the
+//! host (files, log) goes to the [`Outbox`]; the desk does it without the lock. So neither a message nor the card's time ever waits for a
+//! disk.
+
+use std::os::fd::RawFd;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use crate::controller::{Config, Controller};
+use crate::host::clock::{HostClock, Speed};
+use crate::outbox::Outbox;
+use crate::pci::{ConfigSpace, Identity, Written};
+use crate::ports::{Effects, Env};
+use crate::serve::guest_ram::{GuestRam, MapError, MapRequest};
+use crate::serve::interrupts::{Interrupts, LineRequest};
+use crate::serve::page_bar::PageBar;
+use crate::stats::{self, Messages, Report};
+
+/// What a card is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct CardConfig {
+    /// What the controller is made with.
+    pub controller: Config,
+    /// Who the function says it is.
+    pub identity: Identity,
+    /// How fast its clock goes.
+    pub speed: Speed,
+    /// Whether somebody wants the DMA trace.
+    pub trace: bool,
+}
+
+/// A sound card.
+pub struct Card {
+    state: Mutex<State>,
+    /// The engine's deadline may have changed.
+    wake: Condvar,
+    /// There is something for the desk to do.
+    work: Condvar,
+    pages: PageBar,
+    clock: HostClock,
+    messages: u32,
+}
+
+/// What the lock guards.
+pub(crate) struct State {
+    pub controller: Controller,
+    config: ConfigSpace,
+    ram: GuestRam,
+    interrupts: Interrupts,
+    effects: Effects,
+    pub outbox: Outbox,
+    counted: Messages,
+    report_clock: &'static str,
+    trace: bool,
+    /// The process ends: the engine handles what is due and stops.
+    pub ending: bool,
+    /// The engine has stopped: the desk does what is left and stops.
+    pub ended: bool,
+}
+
+impl Card {
+    /// A card after power-on.
+    pub fn new(config: CardConfig) -> std::io::Result<Self> {
+        let report_clock = stats::clock_name(config.controller.clock);
+        let controller = Controller::new(config.controller);
+        let messages = controller.messages();
+        let state = State {
+            config: ConfigSpace::new(config.identity, messages),
+            controller,
+            ram: GuestRam::default(),
+            interrupts: Interrupts::default(),
+            effects: Effects::default(),
+            outbox: Outbox::default(),
+            counted: Messages::default(),
+            report_clock,
+            trace: config.trace,
+            ending: false,
+            ended: false,
+        };
+        let clock = HostClock::start(config.speed);
+        let card = Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            work: Condvar::new(),
+            pages: PageBar::new()?,
+            clock,
+            messages,
+        };
+        card.lock().reset(&card);
+        Ok(card)
+    }
+
+    /// MSI messages that the function offers.
+    pub fn msi_messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// The descriptor behind the page BAR.
+    pub fn pages_fd(&self) -> RawFd {
+        self.pages.fd()
+    }
+
+    /// A read of BAR 0.
+    pub fn read_registers(&self, offset: u64, data: &mut [u8]) {
+        let mut state = self.lock();
+        let running = state.controller.running();
+        state.counted.read(running);
+        state.with_controller(self, |controller, env| controller.read(offset, data, env));
+        self.tell_engine(&state);
+    }
+
+    /// A write of BAR 0.
+    pub fn write_registers(&self, offset: u64, data: &[u8]) {
+        let mut state = self.lock();
+        let before = state.controller.running();
+        state.with_controller(self, |controller, env| controller.write(offset, data, env));
+        let after = state.controller.running();
+        state.counted.write_register(offset, before, after);
+        self.tell_engine(&state);
+    }
+
+    /// A read of BAR 2 that came as a message.
+    pub fn read_pages(&self, offset: u64, data: &mut [u8]) {
+        let mut state = self.lock();
+        let running = state.controller.running();
+        state.counted.read(running);
+        self.pages.read(offset, data);
+    }
+
+    /// A store to BAR 2 that came as a message.
+    pub fn write_pages(&self, offset: u64, data: &[u8]) {
+        let mut state = self.lock();
+        let running = state.controller.running();
+        state.counted.write(running);
+        self.pages.write(offset, data);
+    }
+
+    /// A read of configuration space.
+    pub fn read_config(&self, offset: u64, data: &mut [u8]) {
+        let mut state = self.lock();
+        let running = state.controller.running();
+        state.counted.read(running);
+        // Time may have raised the INTx that Status shows.
+        state.advance(self);
+        state.config.read(offset, data);
+        self.tell_engine(&state);
+    }
+
+    /// A write of configuration space.
+    pub fn write_config(&self, offset: u64, data: &[u8]) {
+        let mut state = self.lock();
+        let running = state.controller.running();
+        state.counted.write(running);
+        match state.config.write(offset, data) {
+            Written::FunctionLevelReset => state.reset(self),
+            Written::Plain => state.follow_config(self),
+        }
+        self.tell_engine(&state);
+    }
+
+    /// `DEVICE_RESET`.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.reset(self);
+        self.tell_engine(&state);
+    }
+
+    /// `DMA_MAP`.
+    pub fn map(&self, request: MapRequest) -> Result<(), MapError> {
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.ram.map(request)
+    }
+
+    /// `DMA_UNMAP` of a range. When it returns the card does not touch the range any more.
+    pub fn unmap(&self, address: u64, bytes: u64) {
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.ram.unmap(address, bytes);
+    }
+
+    /// `DMA_UNMAP` of everything.
+    pub fn unmap_all(&self) {
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.ram.unmap_all();
+    }
+
+    /// `SET_IRQS` for MSI.
+    pub fn set_msi(&self, request: LineRequest) {
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.interrupts.set_msi(request);
+        state.follow_config(self);
+        self.tell_engine(&state);
+    }
+
+    /// `SET_IRQS` for INTx.
+    pub fn set_intx(&self, request: LineRequest) {
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.interrupts.set_intx(request);
+    }
+
+    /// `SET_IRQS` for an interrupt of the transport (errors), which the card never raises.
+    pub fn set_other_interrupt(&self) {
+        self.lock().counted.total += 1;
+    }
+
+    /// The client has left: everything is reset, and when this returns its files are finished. Gives `false` for a client that never said
+    /// anything (somebody who only looked whether the socket is alive).
+    pub fn client_left(&self) -> bool {
+        let (done, finished) = mpsc::channel();
+        {
+            let mut state = self.lock();
+            if state.counted == Messages::default() {
+                return false;
+            }
+            state.ram.unmap_all();
+            state.interrupts.disconnect_all();
+            state.reset(self);
+            let report = state.report();
+            state.counted = Messages::default();
+            state.interrupts.take_raised();
+            state.controller.clear_stats();
+            self.pages.wipe();
+            // Fills in the pages again.
+            state.reset(self);
+            state.outbox.left = Some((report, done));
+        }
+        self.work.notify_one();
+        // The desk drops the sender when it is done, or has ended.
+        let _ = finished.recv();
+        true
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A message that panicked was this client's last, and a reset follows.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine waits until its deadline may have changed, but no longer than `time`.
+    pub(crate) fn wait_engine<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        time: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        wait(&self.wake, state, time)
+    }
+
+    /// The desk waits until there is something to do, but no longer than `time`.
+    pub(crate) fn wait_desk<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        time: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        wait(&self.work, state, time)
+    }
+
+    pub(crate) fn clock(&self) -> &HostClock {
+        &self.clock
+    }
+
+    /// Asks the engine, and then the desk, to do what is left and to stop.
+    pub fn end(&self) {
+        self.lock().ending = true;
+        self.wake.notify_one();
+    }
+
+    /// The engine has stopped.
+    pub(crate) fn engine_ended(&self, mut state: MutexGuard<'_, State>) {
+        state.ended = true;
+        self.work.notify_one();
+    }
+
+    /// Wakes the engine if there is anything to wait for.
+    fn tell_engine(&self, state: &State) {
+        if state.controller.next_deadline().is_some() {
+            self.wake.notify_one();
+        }
+    }
+}
+
+fn wait<'a>(
+    condition: &Condvar,
+    state: MutexGuard<'a, State>,
+    time: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    match time {
+        None => condition.wait(state).unwrap_or_else(PoisonError::into_inner),
+        Some(time) => condition.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+    }
+}
+
+impl State {
+    /// Calls the controller, and does at once what the guest must see of it.
+    pub fn with_controller<R>(
+        &mut self,
+        card: &Card,
+        call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
+    ) -> R {
+        let mut env =
+            Env { now: card.clock.now(), memory: &self.ram, pages: &card.pages, effects: &mut self.effects };
+        let result = call(&mut self.controller, &mut env);
+        self.interrupts.send(self.effects.messages);
+        self.drive_intx();
+        let mut full = self.outbox.take(&mut self.effects, self.trace);
+        while full != 0 {
+            let stream = full.trailing_zeros();
+            full &= full - 1;
+            log::error!("stream {stream}: the sink does not take its sound; some of it is lost");
+            let mut env = Env {
+                now: card.clock.now(),
+                memory: &self.ram,
+                pages: &card.pages,
+                effects: &mut self.effects,
+            };
+            self.controller.host_failed(stream, &mut env);
+            self.interrupts.send(self.effects.messages);
+            self.drive_intx();
+            self.outbox.take(&mut self.effects, self.trace);
+        }
+        if !self.outbox.is_empty() || self.controller.stalls().next().is_some() {
+            card.work.notify_one();
+        }
+        result
+    }
+
+    /// Handles what has become due; says whether more is.
+    pub fn advance(&mut self, card: &Card) -> bool {
+        self.with_controller(card, Controller::advance)
+    }
+
+    fn drive_intx(&mut self) {
+        let pending = self.controller.intx();
+        self.config.show_interrupt(pending);
+        self.interrupts.drive_intx(pending && !self.config.interrupt_disable());
+    }
+
+    /// Resets the function with its configuration space.
+    fn reset(&mut self, card: &Card) {
+        self.config.reset();
+        self.with_controller(card, Controller::reset);
+        self.follow_config(card);
+    }
+
+    /// Tells the controller what configuration space says.
+    fn follow_config(&mut self, card: &Card) {
+        let (bus_master, msi, d3hot) =
+            (self.config.bus_master(), self.config.msi_granted(), self.config.d3hot());
+        // A client that connected fewer messages than the guest was granted gets all of them on those (DATASHEET 2.1).
+        let msi = msi.map(|granted| granted.min(self.interrupts.msi_connected().max(1)));
+        self.with_controller(card, |controller, env| {
+            // Ends that have passed belong to what was configured before.
+            let _more = controller.advance(env);
+            controller.set_bus_master(bus_master);
+            controller.set_msi(msi);
+            controller.set_d3hot(d3hot, env);
+        });
+    }
+
+    /// What the present client's session came to so far.
+    pub fn report(&self) -> Report {
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            clock: self.report_clock,
+            streams: self
+                .controller
+                .stats()
+                .enumerate()
+                .map(|(index, stats)| stats::stream_report(index, stats))
+                .collect(),
+            messages: self.counted,
+            interrupts: self.interrupts.raised(),
+        }
+    }
+
+    /// Whether the present client has said anything.
+    pub fn client_spoke(&self) -> bool {
+        self.counted != Messages::default()
+    }
+}

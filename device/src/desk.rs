@@ -1,0 +1,181 @@
+//! The desk: the thread that does what the host is to do (sinks, log, DMA trace, figures), without the card's lock.
+//!
+//! It is not the engine's thread, so that a disk that hangs for a second does not hold up the card's time: sound waits in the
+//! [`Outbox`] meanwhile.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::card::{Card, State};
+use crate::host::{SinkError, Sinks};
+use crate::outbox::Outbox;
+use crate::ports::Heard;
+use crate::stats::Report;
+use crate::stream::stats::Stall;
+use crate::trace::TraceFile;
+
+/// A stall that lasts as long is named in the log, once.
+const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);
+/// Notes of one client that are logged. A guest can cause one with every access.
+const NOTES_PER_CLIENT: u32 = 200;
+
+/// The desk of a card.
+pub(crate) struct Desk {
+    pub card: Arc<Card>,
+    pub sinks: Sinks,
+    pub trace: Option<TraceFile>,
+    /// Where the figures go.
+    pub stats: Option<PathBuf>,
+    /// Notes of the present client that came so far.
+    pub notes: u32,
+}
+
+/// Works until the engine has stopped and everything is done.
+pub(crate) fn run(mut desk: Desk) {
+    let card = Arc::clone(&desk.card);
+    let mut outbox = Outbox::default();
+    let mut watchdog = Watchdog::default();
+    loop {
+        let mut state = card.lock();
+        let ended = state.ended;
+        if state.outbox.is_empty() && !ended {
+            let time = shortest(&card, &state, &desk, &watchdog);
+            state = card.wait_desk(state, time);
+        }
+        let named = watchdog.look(&card, &state);
+        std::mem::swap(&mut state.outbox, &mut outbox);
+        let last = (ended && state.client_spoke()).then(|| state.report());
+        drop(state);
+
+        for Stall { stream, packet, .. } in named {
+            let seconds = STALL_NAMED_AFTER.as_secs();
+            log::warn!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
+        }
+        desk.deal_with(&mut outbox);
+        if ended {
+            return desk.end(last.as_ref());
+        }
+        desk.flush_if_due();
+    }
+}
+
+/// How long there is nothing to do; `None` = until somebody comes.
+fn shortest(card: &Card, state: &State, desk: &Desk, watchdog: &Watchdog) -> Option<Duration> {
+    let stalls = state.controller.stalls().filter(|stall| !watchdog.knows(stall));
+    let stalled = stalls.map(|stall| {
+        let lasted = card.clock().real_time(card.clock().now().saturating_sub(stall.since));
+        // A little more, so that it has lasted long enough when we look.
+        STALL_NAMED_AFTER.saturating_sub(lasted) + Duration::from_millis(1)
+    });
+    stalled.chain(desk.sinks.flush_due()).min()
+}
+
+/// Knows which stalls were named.
+#[derive(Default)]
+struct Watchdog(Vec<Stall>);
+
+impl Watchdog {
+    fn knows(&self, stall: &Stall) -> bool {
+        self.0.contains(stall)
+    }
+
+    /// The stalls that have to be named now.
+    fn look(&mut self, card: &Card, state: &State) -> Vec<Stall> {
+        let now = card.clock().now();
+        let long =
+            |stall: &Stall| card.clock().real_time(now.saturating_sub(stall.since)) >= STALL_NAMED_AFTER;
+        let lasting: Vec<Stall> = state.controller.stalls().filter(long).collect();
+        let new = lasting.iter().filter(|stall| !self.knows(stall)).copied().collect();
+        self.0 = lasting;
+        new
+    }
+}
+
+impl Desk {
+    /// Does everything in the outbox, in order, and empties it.
+    fn deal_with(&mut self, outbox: &mut Outbox) {
+        for note in &outbox.notes {
+            self.notes = self.notes.saturating_add(1);
+            match self.notes {
+                ..NOTES_PER_CLIENT => log::warn!("{note}"),
+                NOTES_PER_CLIENT => log::warn!("{note}; more of this client is not logged"),
+                _ => {}
+            }
+        }
+        let mut failed = Vec::new();
+        for (stream, format, heard) in outbox.sounds() {
+            let result = match heard {
+                Heard::Frames(bytes) => self.sinks.frames(stream, format, bytes),
+                Heard::Silence(frames) => self.sinks.silence(stream, format, frames),
+                Heard::Stop => Ok(()),
+            };
+            failed.extend(result.err().map(|error| (stream, error)));
+        }
+        self.tell_failures(failed);
+        self.trace(|trace| trace.write(&outbox.trace, outbox.trace_lost));
+        if let Some((report, done)) = outbox.left.take() {
+            let failed = self.sinks.finish();
+            self.tell_failures(failed);
+            self.trace(TraceFile::client_left);
+            self.write_stats(&report);
+            self.notes = 0;
+            drop(done);
+        }
+        outbox.clear();
+    }
+
+    fn flush_if_due(&mut self) {
+        if self.sinks.flush_due().is_some_and(|due| due.is_zero()) {
+            let failed = self.sinks.flush();
+            self.tell_failures(failed);
+        }
+    }
+
+    fn end(&mut self, last: Option<&Report>) {
+        let failed = self.sinks.finish();
+        self.tell_failures(failed);
+        self.trace(TraceFile::flush);
+        if let Some(report) = last {
+            self.write_stats(report);
+        }
+    }
+
+    /// A sink that failed is an error of its stream: the guest is told, the card goes on.
+    fn tell_failures(&self, failed: Vec<(u32, SinkError)>) {
+        for (stream, error) in failed {
+            log::error!("stream {stream}: {error}; its sound is lost from here on");
+            let mut state = self.card.lock();
+            state.with_controller(&self.card, |controller, env| controller.host_failed(stream, env));
+        }
+    }
+
+    /// Does something with the trace, if there is one. After a failure there is none.
+    fn trace(&mut self, with: impl FnOnce(&mut TraceFile) -> std::io::Result<()>) {
+        if let Some(Err(error)) = self.trace.as_mut().map(with) {
+            log::error!("the DMA trace ends here: {error}");
+            self.trace = None;
+        }
+    }
+
+    fn write_stats(&self, report: &Report) {
+        let Some(path) = &self.stats else { return };
+        if let Err(error) = replace(path, report) {
+            log::error!("cannot write {}: {error}", path.display());
+        }
+    }
+}
+
+/// Writes the report beside the file and puts it in its place, so that no reader sees half of it.
+fn replace(path: &Path, report: &Report) -> std::io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(report).map_err(std::io::Error::other)?;
+    json.push(b'\n');
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(&json);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, json)?;
+    std::fs::rename(&beside, path)
+}

@@ -1,0 +1,288 @@
+//! Where sound goes on the host: the [`Sink`] trait, and the sinks of one card, opened when there is something to hear.
+//!
+//! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the guest.
+
+pub mod clock;
+pub mod wav;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crate::ports::StreamFormat;
+
+/// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// Why a sink failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The file could not be written.
+    #[error("cannot write {path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The sink cannot take the stream's format.
+    #[error("a WAV sink takes 16-bit samples only so far")]
+    Format,
+}
+
+/// One place where the frames of one stream, all in one format, end up.
+pub trait Sink: Send {
+    /// Takes whole frames, in the format the sink was opened with.
+    fn frames(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
+    /// How many bytes the sink can still take.
+    fn room(&self) -> u64;
+    /// Makes everything taken so far visible to others.
+    fn flush(&mut self) -> Result<(), SinkError>;
+    /// Like [`Sink::flush`], for good.
+    fn finish(self: Box<Self>) -> Result<(), SinkError>;
+}
+
+/// What `--sink` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkSpec {
+    /// Nothing is kept.
+    Null,
+    /// A WAV file; a second format, stream or client gets a numbered file beside it.
+    Wav(PathBuf),
+}
+
+impl FromStr for SinkSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "null" => Ok(Self::Null),
+            Some(("wav", path)) if !path.is_empty() => Ok(Self::Wav(path.into())),
+            _ => Err("write wav:FILE or null".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Wav(path) => write!(f, "wav:{}", path.display()),
+        }
+    }
+}
+
+/// Takes everything and keeps nothing.
+struct Null;
+
+impl Sink for Null {
+    fn frames(&mut self, _bytes: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn room(&self) -> u64 {
+        u64::MAX
+    }
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// The sink of one stream.
+struct Open {
+    stream: u32,
+    format: StreamFormat,
+    /// `None` after a failure: what comes until the client leaves is dropped.
+    sink: Option<Box<dyn Sink>>,
+}
+
+/// The sinks of all streams of the card.
+pub struct Sinks {
+    spec: SinkSpec,
+    open: Vec<Open>,
+    /// Files begun in the life of the process.
+    files: u32,
+    /// When the oldest frame came that was not flushed.
+    dirty: Option<Instant>,
+}
+
+impl Sinks {
+    /// Sinks as `spec` says. Finds out now whether the place can be written: a file that an earlier process left there is removed, so
+    /// that a file that stands there later was heard from this one.
+    pub fn new(spec: SinkSpec) -> Result<Self, SinkError> {
+        if let SinkSpec::Wav(path) = &spec {
+            let failed = |source| SinkError::File { path: path.clone(), source };
+            std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .map_err(failed)?;
+            if std::fs::metadata(path).map_err(failed)?.is_file() {
+                std::fs::remove_file(path).map_err(failed)?;
+            }
+        }
+        Ok(Self { spec, open: Vec::new(), files: 0, dirty: None })
+    }
+
+    /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has left.
+    pub fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) -> Result<(), SinkError> {
+        let index = self.select(stream, format, bytes.len() as u64)?;
+        let Some(open) = self.open.get_mut(index) else { return Ok(()) };
+        let Some(sink) = &mut open.sink else { return Ok(()) };
+        self.dirty.get_or_insert_with(Instant::now);
+        sink.frames(bytes).inspect_err(|_| open.sink = None)
+    }
+
+    /// Silence of a stream, in frames.
+    pub fn silence(&mut self, stream: u32, format: StreamFormat, mut frames: u64) -> Result<(), SinkError> {
+        const CHUNK: usize = 4096;
+        let frame = format.frame_bytes() as usize;
+        let zeroes = vec![0; CHUNK * frame];
+        while frames != 0 {
+            let now = frames.min(CHUNK as u64);
+            let bytes = usize::try_from(now).unwrap_or(CHUNK) * frame;
+            self.frames(stream, format, zeroes.get(..bytes).unwrap_or(&zeroes))?;
+            frames -= now;
+        }
+        Ok(())
+    }
+
+    /// Index of the stream's sink, opened if need be: for the first frames, another format, or a full file.
+    fn select(&mut self, stream: u32, format: StreamFormat, bytes: u64) -> Result<usize, SinkError> {
+        let found = self.open.iter().position(|open| open.stream == stream);
+        if let Some(index) = found
+            && let Some(open) = self.open.get_mut(index)
+        {
+            let fits = open.sink.as_ref().is_none_or(|sink| sink.room() >= bytes);
+            if open.format == format && fits {
+                return Ok(index);
+            }
+            if let Some(full) = self.open.swap_remove(index).sink {
+                full.finish()?;
+            }
+        }
+        let sink = self.begin(format);
+        let (sink, result) = match sink {
+            Ok(sink) => (Some(sink), Ok(self.open.len())),
+            Err(error) => (None, Err(error)),
+        };
+        self.open.push(Open { stream, format, sink });
+        result
+    }
+
+    fn begin(&mut self, format: StreamFormat) -> Result<Box<dyn Sink>, SinkError> {
+        match &self.spec {
+            SinkSpec::Null => Ok(Box::new(Null)),
+            SinkSpec::Wav(path) => {
+                self.files = self.files.saturating_add(1);
+                Ok(Box::new(wav::WavSink::create(&numbered(path, self.files), format)?))
+            }
+        }
+    }
+
+    /// How long until [`Sinks::flush`] is due; `None` if nothing waits for it.
+    pub fn flush_due(&self) -> Option<Duration> {
+        self.dirty.map(|since| FLUSH_EVERY.saturating_sub(since.elapsed()))
+    }
+
+    /// Writes everything out. Names the streams whose sinks failed.
+    pub fn flush(&mut self) -> Vec<(u32, SinkError)> {
+        self.dirty = None;
+        let mut failed = Vec::new();
+        for open in &mut self.open {
+            if let Some(Err(error)) = open.sink.as_mut().map(|sink| sink.flush()) {
+                open.sink = None;
+                failed.push((open.stream, error));
+            }
+        }
+        failed
+    }
+
+    /// The client has left, or the process ends: finishes every file. The next frame begins a new one.
+    pub fn finish(&mut self) -> Vec<(u32, SinkError)> {
+        self.dirty = None;
+        let finished = self.open.drain(..).filter_map(|open| Some((open.stream, open.sink?.finish())));
+        finished.filter_map(|(stream, result)| result.err().map(|error| (stream, error))).collect()
+    }
+}
+
+/// `PATH` for the first file, then `PATH-2.wav` and so on.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number <= 1 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEREO: StreamFormat = StreamFormat { code: ringwave_regs::format::S16, channels: 2, rate: 48_000 };
+
+    fn samples(path: &Path) -> Vec<i16> {
+        hound::WavReader::open(path).unwrap().into_samples().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn specs_are_understood_or_refused() {
+        assert_eq!("null".parse(), Ok(SinkSpec::Null));
+        assert_eq!("wav:a:b.wav".parse(), Ok(SinkSpec::Wav("a:b.wav".into())));
+        for bad in ["", "wav", "wav:", "mp3:x", "null:x"] {
+            assert!(bad.parse::<SinkSpec>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn file_is_whole_after_each_flush_and_a_new_format_gets_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("heard.wav");
+        std::fs::write(&path, "left over").unwrap();
+        let mut sinks = Sinks::new(SinkSpec::Wav(path.clone())).unwrap();
+        assert!(!path.exists(), "nothing was heard yet");
+
+        sinks.frames(0, STEREO, &[1, 0, 2, 0]).unwrap();
+        assert!(sinks.flush_due().is_some_and(|due| due <= FLUSH_EVERY));
+        assert!(sinks.flush().is_empty());
+        assert_eq!(samples(&path), [1, 2], "valid while it is still written");
+        sinks.silence(0, STEREO, 5000).unwrap();
+        sinks.frames(0, STEREO, &[0xFF, 0xFF, 0, 0x80]).unwrap();
+        let mono = StreamFormat { channels: 1, ..STEREO };
+        sinks.frames(0, mono, &[7, 0]).unwrap();
+        assert!(sinks.finish().is_empty());
+
+        let first = samples(&path);
+        assert_eq!(first.len(), 2 * (1 + 5000 + 1));
+        assert_eq!(first[10_002..], [-1, i16::MIN]);
+        assert_eq!(samples(&dir.path().join("heard-2.wav")), [7]);
+        sinks.frames(0, mono, &[8, 0]).unwrap();
+        assert!(sinks.finish().is_empty());
+        assert_eq!(samples(&dir.path().join("heard-3.wav")), [8], "the next client's sound");
+    }
+
+    #[test]
+    fn place_that_cannot_be_written_is_found_at_once() {
+        let error = Sinks::new(SinkSpec::Wav("/nonexistent/heard.wav".into())).err().unwrap();
+        assert!(error.to_string().contains("/nonexistent/heard.wav"), "{error}");
+    }
+
+    #[test]
+    fn failure_is_told_once_and_the_rest_is_dropped() {
+        let mut sinks = Sinks::new(SinkSpec::Wav("/dev/full".into())).unwrap();
+        let _ = sinks.frames(0, STEREO, &vec![0; 1 << 16]);
+        let told = sinks.flush().len();
+        assert!(told <= 1);
+        assert!(sinks.frames(0, STEREO, &[0; 4]).is_ok(), "dropped quietly");
+        assert!(sinks.finish().is_empty());
+    }
+}

@@ -1,0 +1,22 @@
+//! The Ringwave sound card: a PCI function that is a process on the host, offered to QEMU over vfio-user.
+//!
+//! Data flows one way: [`serve`] takes a client's messages to the [`card`], which is the [`controller`] (registers in, effects out), the
+//! [`pci`] configuration space and the guest's memory behind one lock; the [`engine`] gives the card its time, and the desk behind it
+//! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
+pub mod card;
+pub mod clock;
+pub mod compare;
+pub mod controller;
+pub mod desk;
+pub mod dma;
+pub mod engine;
+pub mod host;
+pub mod outbox;
+pub mod pages;
+pub mod pci;
+pub mod piece;
+pub mod ports;
+pub mod serve;
+pub mod stats;
+pub mod stream;
+pub mod trace;

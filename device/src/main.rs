@@ -1,0 +1,38 @@
+//! The program `ringwave`: serves the sound card, compares what it heard, makes something to play.
+
+mod cli;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use log::LevelFilter;
+
+fn main() -> ExitCode {
+    let arguments = cli::Cli::parse();
+    start_log(arguments.verbose);
+    match cli::commands::run(arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "ringwave: {}", failure.line);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// The log goes to stderr: `ringwave: listening on card.sock`, `ringwave: warn: ...`.
+fn start_log(verbose: u8) {
+    let (ours, others) = match verbose {
+        0 => (LevelFilter::Info, LevelFilter::Off),
+        1 => (LevelFilter::Debug, LevelFilter::Warn),
+        _ => (LevelFilter::Trace, LevelFilter::Debug),
+    };
+    env_logger::Builder::new()
+        .filter_level(others)
+        .filter_module("ringwave", ours)
+        .format(|out, record| match record.level() {
+            log::Level::Info => writeln!(out, "ringwave: {}", record.args()),
+            level => writeln!(out, "ringwave: {}: {}", level.as_str().to_lowercase(), record.args()),
+        })
+        .init();
+}

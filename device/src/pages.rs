@@ -1,0 +1,141 @@
+//! What the card writes into the page BAR. DATASHEET section 7.
+//!
+//! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is ever read back, so a guest
+//! that scribbles into a page harms only itself, and the next update heals it.
+
+use crate::clock::Line;
+use crate::ports::Pages;
+use ringwave_regs::{global, pages};
+
+/// A page's sequence counter: lives as long as the card, reset or not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sequence(u32);
+
+impl Sequence {
+    /// Stores the fields of the page at `base` between an odd and the next even counter (which is at offset 0 of every page). Every
+    /// store of [`Pages`] has release ordering: the odd counter is visible before any field, the even one after all.
+    fn update(&mut self, pages: &dyn Pages, base: u32, fields: impl FnOnce()) {
+        pages.store_u32(base, self.0.wrapping_add(1));
+        fields();
+        self.0 = self.0.wrapping_add(2);
+        pages.store_u32(base, self.0);
+    }
+}
+
+/// The clock page.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClockPage {
+    sequence: Sequence,
+    /// Resets of the function so far.
+    pub resets: u32,
+}
+
+impl ClockPage {
+    /// Stores the page.
+    pub fn publish(&mut self, to: &dyn Pages, clock: u64) {
+        let resets = self.resets;
+        self.sequence.update(to, pages::CLOCK_PAGE, || {
+            let at = |field| pages::CLOCK_PAGE + field;
+            to.store_u32(at(pages::clock::HZ), global::CLOCK_HZ_VALUE);
+            to.store_u64(at(pages::clock::CLOCK), clock);
+            to.store_u32(at(pages::clock::RESETS), resets);
+        });
+    }
+}
+
+/// A stream's status page: its fields as they were or will be published.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StatusPage {
+    sequence: Sequence,
+    epoch: u32,
+    /// `STATE_*`.
+    pub state: u32,
+    /// As the register.
+    pub error: u32,
+    /// `FLAG_*`.
+    pub flags: u32,
+    /// Packets completed since STOP.
+    pub packet_count: u32,
+    /// The packet the stream waits for.
+    pub stalled_packet: u32,
+    /// Events since reset.
+    pub events: u32,
+    /// The position's line, at its last published point.
+    anchor: Line,
+    /// Device clock and frame at which the last packet was complete.
+    pub packet_end: (u64, u64),
+    /// Device clock at which that packet's first frame began to move.
+    pub packet_start: u64,
+    /// Packets played as silence since reset.
+    pub underruns: u32,
+    /// Failed transfers since reset.
+    pub dma_faults: u32,
+    /// Frames of silence since reset.
+    pub silence_frames: u64,
+}
+
+impl StatusPage {
+    /// A new line: EPOCH grows.
+    pub fn anchor(&mut self, line: Line) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.anchor = line;
+    }
+
+    /// The same line, a new point on it. A point is a whole tick and a whole frame: it lies up to one tick behind the exact line, and
+    /// since the exact line is kept elsewhere that tick never adds up.
+    pub fn renew(&mut self, clock: u64, frame: u64) {
+        self.anchor = Line { clock, frame, ..self.anchor };
+    }
+
+    /// Everything 0 but the sequence counter and EPOCH, which grows.
+    pub fn reset(&mut self) {
+        *self = Self { sequence: self.sequence, epoch: self.epoch.wrapping_add(1), ..Self::default() };
+    }
+
+    /// Stores the page of stream `index`.
+    pub fn publish(&mut self, to: &dyn Pages, index: u32) {
+        let Some(base) = pages::status_page(index) else { return };
+        let now = *self;
+        self.sequence.update(to, base, || now.store(to, base));
+    }
+
+    fn store(&self, to: &dyn Pages, base: u32) {
+        use pages::status as at;
+        let u32s = [
+            (at::STATE, self.state),
+            (at::ERROR, self.error),
+            (at::FLAGS, self.flags),
+            (at::PACKET_COUNT, self.packet_count),
+            (at::STALLED_PACKET, self.stalled_packet),
+            (at::EVENTS, self.events),
+            (at::EPOCH, self.epoch),
+            (at::RATE_NUM, self.anchor.rate),
+            (at::RATE_DEN, global::CLOCK_HZ_VALUE),
+            (at::UNDERRUNS, self.underruns),
+            (at::DMA_FAULTS, self.dma_faults),
+        ];
+        let u64s = [
+            (at::ANCHOR_CLOCK, self.anchor.clock),
+            (at::ANCHOR_FRAME, self.anchor.frame),
+            (at::PACKET_CLOCK, self.packet_end.0),
+            (at::PACKET_FRAME, self.packet_end.1),
+            (at::SILENCE_FRAMES, self.silence_frames),
+            (at::PACKET_START_CLOCK, self.packet_start),
+        ];
+        for (field, value) in u32s {
+            to.store_u32(base + field, value);
+        }
+        for (field, value) in u64s {
+            to.store_u64(base + field, value);
+        }
+    }
+}
+
+/// Stores the position page of stream `index`: place in the cyclic buffer in bytes, frames since STOP, device clock. In this card that
+/// happens at changes of state only.
+pub fn publish_position(to: &dyn Pages, index: u32, ring_offset: u32, frames: u64, clock: u64) {
+    let Some(base) = pages::position_page(index) else { return };
+    to.store_u32(base + pages::position::RING_OFFSET, ring_offset);
+    to.store_u64(base + pages::position::FRAMES, frames);
+    to.store_u64(base + pages::position::CLOCK, clock);
+}

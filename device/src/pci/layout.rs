@@ -1,0 +1,160 @@
+//! What configuration space looks like after reset, and which of its bits a guest can change.
+//!
+//! Offsets are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management specification 1.2 and
+//! the PCI Express Base Specification (capability structure version 2). Identity, BAR sizes and the class come from
+//! [`ringwave_regs::pci`], so the datasheet and the function cannot disagree.
+
+use ringwave_regs::pci;
+
+use super::Identity;
+
+/// Size of a PCI Express function's configuration space in bytes.
+pub const CONFIG_BYTES: usize = 4096;
+
+/// Command register.
+pub const COMMAND: usize = 0x04;
+/// Command: the function answers memory accesses. QEMU gates them; the card does not.
+pub const COMMAND_MEMORY: u16 = 1 << 1;
+/// Command: the function may do DMA and send messages.
+pub const COMMAND_BUS_MASTER: u16 = 1 << 2;
+/// Command: the function must not assert `INTx`.
+pub const COMMAND_INTERRUPT_DISABLE: u16 = 1 << 10;
+/// Command bits that can be written: Memory Space, Bus Master, Parity Error Response, SERR, Interrupt Disable.
+const COMMAND_WRITABLE: u16 =
+    COMMAND_MEMORY | COMMAND_BUS_MASTER | 1 << 6 | 1 << 8 | COMMAND_INTERRUPT_DISABLE;
+
+/// Status register.
+pub const STATUS: usize = 0x06;
+/// Status: an `INTx` is pending, whatever Interrupt Disable says.
+pub const STATUS_INTERRUPT: u16 = 1 << 3;
+/// Status: there is a list of capabilities.
+const STATUS_CAPABILITIES: u16 = 1 << 4;
+
+const BARS: usize = 0x10;
+const CAPABILITIES_POINTER: usize = 0x34;
+const INTERRUPT_LINE: usize = 0x3C;
+const INTERRUPT_PIN: usize = 0x3D;
+const INTA: u8 = 1;
+
+/// Power management capability.
+pub const PM: usize = 0x40;
+/// Power management control and status.
+pub const PMCSR: usize = PM + 4;
+/// [`PMCSR`]: the power state, 0 = D0, 3 = D3hot.
+pub const PMCSR_STATE: u8 = 0x3;
+/// D3hot in [`PMCSR_STATE`].
+pub const D3HOT: u8 = 3;
+/// [`PMCSR`]: what the function keeps when it goes from D3hot to D0 is everything.
+const PMCSR_NO_SOFT_RESET: u16 = 1 << 3;
+
+/// MSI capability, 64-bit addresses, no per-vector masks.
+pub const MSI: usize = 0x50;
+/// MSI message control.
+pub const MSI_CONTROL: usize = MSI + 2;
+/// [`MSI_CONTROL`]: MSI is enabled, so `INTx` is not used.
+pub const MSI_ENABLE: u16 = 1;
+const MSI_CAPABLE_SHIFT: u16 = 1;
+/// [`MSI_CONTROL`]: log2 of the messages that were granted.
+pub const MSI_GRANTED_SHIFT: u16 = 4;
+const MSI_64BIT: u16 = 1 << 7;
+
+/// PCI Express capability.
+pub const PCIE: usize = 0x70;
+/// Device control.
+pub const DEVICE_CONTROL: usize = PCIE + 0x08;
+/// [`DEVICE_CONTROL`]: initiates a function-level reset; reads 0.
+pub const DEVICE_CONTROL_FLR: u16 = 1 << 15;
+/// Reset value: relaxed ordering and no-snoop enabled, read requests of up to 512 bytes.
+const DEVICE_CONTROL_RESET: u16 = 1 << 4 | 1 << 11 | 0b010 << 12;
+const DEVICE_STATUS: usize = PCIE + 0x0A;
+const LINK_CAPABILITIES: usize = PCIE + 0x0C;
+const LINK_CONTROL: usize = PCIE + 0x10;
+const LINK_STATUS: usize = PCIE + 0x12;
+/// 2.5 GT/s, one lane: nothing is ever sent over this link.
+const LINK_X1_2_5GT: u16 = 0x11;
+
+/// The capability that follows; the list's order in one place.
+const AFTER_PM: u8 = 0x50;
+const AFTER_MSI: u8 = 0x70;
+const _: () = assert!(AFTER_PM as usize == MSI && AFTER_MSI as usize == PCIE);
+
+/// Bytes of configuration space and their masks.
+pub struct Layout {
+    /// Values after reset.
+    pub reset: Box<[u8; CONFIG_BYTES]>,
+    /// Bits that a write sets to what was written.
+    pub writable: Box<[u8; CONFIG_BYTES]>,
+    /// Bits that a write of 1 clears.
+    pub write_1_clears: Box<[u8; CONFIG_BYTES]>,
+}
+
+fn put<const N: usize>(bytes: &mut [u8; CONFIG_BYTES], offset: usize, value: [u8; N]) {
+    for (place, byte) in bytes.iter_mut().skip(offset).zip(value) {
+        *place = byte;
+    }
+}
+
+/// Builds the layout of a function with this identity and this many MSI messages (a power of two, 1 to 16).
+pub fn layout(identity: Identity, messages: u32) -> Layout {
+    let mut reset = Box::new([0; CONFIG_BYTES]);
+    let mut writable = Box::new([0; CONFIG_BYTES]);
+    let mut write_1_clears = Box::new([0; CONFIG_BYTES]);
+    header(identity, &mut reset, &mut writable, &mut write_1_clears);
+    capabilities(messages, &mut reset, &mut writable, &mut write_1_clears);
+    Layout { reset, writable, write_1_clears }
+}
+
+fn header(
+    identity: Identity,
+    reset: &mut [u8; CONFIG_BYTES],
+    writable: &mut [u8; CONFIG_BYTES],
+    write_1_clears: &mut [u8; CONFIG_BYTES],
+) {
+    put(reset, 0x00, identity.vendor.to_le_bytes());
+    put(reset, 0x02, identity.device.to_le_bytes());
+    put(reset, STATUS, STATUS_CAPABILITIES.to_le_bytes());
+    put(reset, 0x08, (pci::CLASS << 8 | u32::from(pci::REVISION)).to_le_bytes());
+    put(reset, 0x2C, pci::SUBSYSTEM_VENDOR.to_le_bytes());
+    put(reset, 0x2E, pci::SUBSYSTEM.to_le_bytes());
+    put(reset, CAPABILITIES_POINTER, [0x40]);
+    put(reset, INTERRUPT_PIN, [INTA]);
+
+    put(writable, COMMAND, COMMAND_WRITABLE.to_le_bytes());
+    put(writable, 0x0C, [0xFF]); // cache line size: no effect in PCI Express, but read/write
+    put(writable, INTERRUPT_LINE, [0xFF]);
+    // Both BARs are 32-bit memory, not prefetchable: type bits 0, and the address bits below the size read 0.
+    for (bar, bytes) in [(pci::REGISTERS_BAR, pci::REGISTERS_BYTES), (pci::PAGES_BAR, pci::PAGES_BYTES)] {
+        put(writable, BARS + 4 * bar as usize, (!(bytes - 1)).to_le_bytes());
+    }
+    put(write_1_clears, STATUS, 0xF900_u16.to_le_bytes());
+}
+
+fn capabilities(
+    messages: u32,
+    reset: &mut [u8; CONFIG_BYTES],
+    writable: &mut [u8; CONFIG_BYTES],
+    write_1_clears: &mut [u8; CONFIG_BYTES],
+) {
+    put(reset, PM, [0x01, AFTER_PM]);
+    put(reset, PM + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
+    put(reset, PMCSR, PMCSR_NO_SOFT_RESET.to_le_bytes());
+    put(writable, PMCSR, [PMCSR_STATE]);
+
+    let capable = u16::try_from(messages.clamp(1, pci::MSI_MESSAGES_MAX).ilog2()).unwrap_or(0);
+    put(reset, MSI, [0x05, AFTER_MSI]);
+    put(reset, MSI_CONTROL, (capable << MSI_CAPABLE_SHIFT | MSI_64BIT).to_le_bytes());
+    put(writable, MSI_CONTROL, (MSI_ENABLE | 0b111 << MSI_GRANTED_SHIFT).to_le_bytes());
+    put(writable, MSI + 4, 0xFFFF_FFFC_u32.to_le_bytes());
+    put(writable, MSI + 8, 0xFFFF_FFFF_u32.to_le_bytes());
+    put(writable, MSI + 12, 0xFFFF_u16.to_le_bytes());
+
+    put(reset, PCIE, [0x10, 0x00]);
+    put(reset, PCIE + 2, 0x0002_u16.to_le_bytes()); // version 2, PCI Express endpoint
+    put(reset, PCIE + 4, (1_u32 << 28 | 1 << 15).to_le_bytes()); // function-level reset, role-based errors
+    put(reset, DEVICE_CONTROL, DEVICE_CONTROL_RESET.to_le_bytes());
+    put(writable, DEVICE_CONTROL, (!DEVICE_CONTROL_FLR).to_le_bytes());
+    put(write_1_clears, DEVICE_STATUS, 0x000F_u16.to_le_bytes());
+    put(reset, LINK_CAPABILITIES, u32::from(LINK_X1_2_5GT).to_le_bytes());
+    put(writable, LINK_CONTROL, 0x0043_u16.to_le_bytes()); // ASPM control and common clock: kept, without effect
+    put(reset, LINK_STATUS, LINK_X1_2_5GT.to_le_bytes());
+}

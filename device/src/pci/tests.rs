@@ -1,0 +1,152 @@
+//! What a guest finds in configuration space, register by register.
+
+use super::layout::{DEVICE_CONTROL, MSI, MSI_CONTROL, PMCSR};
+use super::*;
+
+fn card() -> ConfigSpace {
+    ConfigSpace::new(Identity::default(), 1)
+}
+
+fn read32(config: &ConfigSpace, offset: u64) -> u32 {
+    let mut bytes = [0; 4];
+    config.read(offset, &mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+fn read16(config: &ConfigSpace, offset: usize) -> u16 {
+    let mut bytes = [0; 2];
+    config.read(offset as u64, &mut bytes);
+    u16::from_le_bytes(bytes)
+}
+
+fn write16(config: &mut ConfigSpace, offset: usize, value: u16) -> Written {
+    config.write(offset as u64, &value.to_le_bytes())
+}
+
+#[test]
+fn identity_is_the_datasheets_and_can_be_set() {
+    assert_eq!(read32(&card(), 0), 0x5257_1234);
+    assert_eq!(read32(&card(), 8), 0x0401_0001, "class 040100, revision 1");
+    assert_eq!(read32(&card(), 0x2C), 0x0001_1234, "subsystem");
+    let other = ConfigSpace::new(Identity { vendor: 0x1AF4, device: 0xABCD }, 1);
+    assert_eq!(read32(&other, 0), 0xABCD_1AF4);
+    let mut config = card();
+    assert_eq!(config.write(0, &[0; 4]), Written::Plain);
+    assert_eq!(read32(&config, 0), 0x5257_1234, "the identity cannot be written");
+}
+
+#[test]
+fn bars_have_their_sizes() {
+    let mut config = card();
+    for (bar, mask) in [(0, 0xFFFF_C000), (1, 0), (2, 0xFFFC_0000), (3, 0), (4, 0), (5, 0), (8 /* ROM */, 0)]
+    {
+        let _ = config.write(0x10 + 4 * bar, &[0xFF; 4]);
+        assert_eq!(read32(&config, 0x10 + 4 * bar), mask, "BAR {bar}");
+    }
+    let _ = config.write(0x10, &0xFEB0_4000_u32.to_le_bytes());
+    assert_eq!(read32(&config, 0x10), 0xFEB0_4000);
+}
+
+#[test]
+fn capabilities_are_a_list_that_ends() {
+    let config = card();
+    assert_ne!(read16(&config, 0x06) & 1 << 4, 0, "Status says there is a list");
+    let mut found = Vec::new();
+    let mut at = read32(&config, 0x34).to_le_bytes()[0];
+    while at != 0 && found.len() < 16 {
+        let [id, next] = read16(&config, usize::from(at)).to_le_bytes();
+        found.push(id);
+        at = next;
+    }
+    assert_eq!(found, [0x01, 0x05, 0x10], "power management, MSI, PCI Express");
+    assert_eq!(read32(&config, 0x100), 0, "no extended capabilities");
+}
+
+#[test]
+fn bus_master_and_interrupt_disable_follow_the_command_register() {
+    let mut config = card();
+    assert!(!config.bus_master() && !config.interrupt_disable());
+    assert_eq!(write16(&mut config, 0x04, 0xFFFF), Written::Plain);
+    assert!(config.bus_master() && config.interrupt_disable());
+    assert_eq!(read16(&config, 0x04), 0x0546, "no I/O space, no special cycles");
+    let _ = config.write(0x05, &[0]);
+    assert!(config.bus_master() && !config.interrupt_disable(), "a byte write touches its byte only");
+}
+
+#[test]
+fn status_shows_a_pending_interrupt_and_keeps_it_when_written() {
+    let mut config = card();
+    config.show_interrupt(true);
+    assert_eq!(write16(&mut config, 0x06, 0xFFFF), Written::Plain);
+    assert_eq!(read16(&config, 0x06), 0x0018);
+    config.show_interrupt(false);
+    assert_eq!(read16(&config, 0x06), 0x0010);
+}
+
+#[test]
+fn msi_grants_what_was_written_but_no_more_than_offered() {
+    let mut config = ConfigSpace::new(Identity::default(), 4);
+    assert_eq!(read16(&config, MSI_CONTROL), 0x0084, "64-bit, 4 messages");
+    assert_eq!(config.msi_granted(), None);
+    for (granted_log2, messages) in [(0, 1), (1, 2), (2, 4), (5, 4), (7, 4)] {
+        let _ = write16(&mut config, MSI_CONTROL, granted_log2 << 4 | 1);
+        assert_eq!(config.msi_granted(), Some(messages));
+    }
+    let _ = write16(&mut config, MSI_CONTROL, 2 << 4);
+    assert_eq!(config.msi_granted(), None, "enabled by its bit only");
+    let _ = config.write(MSI as u64 + 4, &[0xFF; 10]);
+    assert_eq!(read32(&config, MSI as u64 + 4), 0xFFFF_FFFC);
+    assert_eq!(read32(&config, MSI as u64 + 8), 0xFFFF_FFFF);
+    assert_eq!(read16(&config, MSI + 12), 0xFFFF);
+    assert_eq!(read16(&card(), MSI_CONTROL), 0x0080, "one stream, one message");
+}
+
+#[test]
+fn power_states_are_d0_and_d3hot() {
+    let mut config = card();
+    assert_eq!(read16(&config, PMCSR), 0x0008, "D0, No_Soft_Reset");
+    let _ = write16(&mut config, PMCSR, 0xFFFF);
+    assert!(config.d3hot());
+    assert_eq!(read16(&config, PMCSR), 0x000B);
+    for unsupported in [1, 2] {
+        let _ = write16(&mut config, PMCSR, unsupported);
+        assert!(config.d3hot(), "D{unsupported} is not a state of this function");
+    }
+    let _ = write16(&mut config, 0x04, 4);
+    let _ = write16(&mut config, PMCSR, 0);
+    assert!(!config.d3hot() && config.bus_master(), "nothing is lost on the way to D0");
+}
+
+#[test]
+fn function_level_reset_resets_configuration_space() {
+    let mut config = card();
+    let _ = write16(&mut config, 0x04, 0xFFFF);
+    let _ = config.write(0x10, &[0xFF; 4]);
+    let _ = write16(&mut config, MSI_CONTROL, 1);
+    assert_ne!(read32(&config, 0x74) & 1 << 28, 0, "the capability is announced");
+    let control = read16(&config, DEVICE_CONTROL);
+    assert_eq!(write16(&mut config, DEVICE_CONTROL, control), Written::Plain);
+    assert!(config.bus_master());
+    assert_eq!(write16(&mut config, DEVICE_CONTROL, control | 0x8000), Written::FunctionLevelReset);
+    assert!(!config.bus_master());
+    assert_eq!(config.msi_granted(), None);
+    assert_eq!(read32(&config, 0x10), 0);
+    assert_eq!(read16(&config, DEVICE_CONTROL), control, "the bit reads 0");
+    let upper_byte = DEVICE_CONTROL as u64 + 1;
+    assert_eq!(config.write(upper_byte, &[0x80]), Written::FunctionLevelReset, "a byte write does it too");
+}
+
+#[test]
+fn accesses_of_any_size_at_any_place_are_harmless() {
+    let mut config = card();
+    let mut all = vec![0; 5000];
+    config.read(0, &mut all);
+    assert_eq!(all[..4], [0x34, 0x12, 0x57, 0x52]);
+    assert!(all[4096..].iter().all(|byte| *byte == 0xFF), "beyond the end: all ones");
+    config.read(u64::MAX, &mut all[..8]);
+    assert!(all[..8].iter().all(|byte| *byte == 0xFF));
+    assert_eq!(config.write(u64::MAX - 1, &[0xFF; 16]), Written::Plain);
+    assert_eq!(config.write(4090, &[0xFF; 16]), Written::Plain);
+    assert_eq!(config.write(0, &[]), Written::Plain);
+    assert_eq!(read32(&config, 0), 0x5257_1234);
+}

@@ -1,0 +1,297 @@
+//! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file or clock: guest
+//! memory and the pages are traits, time is a number, and everything that happens comes out as [`Effects`].
+
+use core::fmt;
+use ringwave_regs::{error::Error, format, global};
+
+/// Memory that the card cannot reach: not mapped, without a file descriptor, lost, or not permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFault;
+
+/// Guest RAM by guest physical address. A range may cross maps: joining them is the implementation's business.
+/// Whether Bus Master Enable is on is *not*: the controller knows it ([`crate::controller::Controller::set_bus_master`]).
+pub trait GuestMemory {
+    /// Copies `into.len()` bytes at `address` out of the guest. After a fault the contents of `into` are not specified.
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), MemoryFault>;
+    /// Copies `from` into the guest at `address`.
+    fn write(&self, address: u64, from: &[u8]) -> Result<(), MemoryFault>;
+    /// Says whether the card could read (or, with `write`, also store to) all of `bytes` bytes at `address`. Touches nothing.
+    fn check(&self, address: u64, bytes: u64, write: bool) -> Result<(), MemoryFault>;
+}
+
+/// The page BAR (BAR 2), as far as the card is concerned: it only stores. Offsets are naturally aligned and inside the BAR.
+///
+/// Each store must be one access of its size and must have *release* ordering: everything stored before is visible to a
+/// reader that sees it. The sequence counters rest on that.
+pub trait Pages {
+    /// Stores 32 bits at `offset` bytes from the start of the BAR.
+    fn store_u32(&self, offset: u32, value: u32);
+    /// Stores 64 bits at `offset` bytes from the start of the BAR.
+    fn store_u64(&self, offset: u32, value: u64);
+}
+
+/// What every call into the controller is given.
+pub struct Env<'a> {
+    /// Device clock in ticks of [`global::CLOCK_HZ_VALUE`] (nanoseconds). A value that goes back counts as no time passed.
+    pub now: u64,
+    /// Guest RAM.
+    pub memory: &'a dyn GuestMemory,
+    /// The page BAR.
+    pub pages: &'a dyn Pages,
+    /// Where everything that happens is put, behind what is already in it.
+    pub effects: &'a mut Effects,
+}
+
+/// The format of a stream's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamFormat {
+    /// Sample format code: [`format::S16`] and so on.
+    pub code: u32,
+    /// Samples per frame, 1 to [`format::CHANNELS_MAX`].
+    pub channels: u32,
+    /// Frames per second.
+    pub rate: u32,
+}
+
+impl StreamFormat {
+    /// Bytes of one frame; 0 for a sample format that is not defined.
+    pub fn frame_bytes(self) -> u32 {
+        format::sample_bytes(self.code).unwrap_or(0).saturating_mul(self.channels)
+    }
+}
+
+/// What a stream's sink has to hear next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// Whole frames that were played, in the stream's format.
+    Frames(&'a [u8]),
+    /// So many frames of silence that were played for want of data.
+    Silence(u64),
+    /// The stream was stopped, or the card reset: nothing more belongs to this stretch of sound.
+    Stop,
+}
+
+/// [`Heard`] as it lies in [`Effects`]: the frames of all streams share one buffer.
+#[derive(Clone, Copy, Debug)]
+enum Sound {
+    Frames { start: usize, end: usize },
+    Silence(u64),
+    Stop,
+}
+
+/// One line of the DMA trace, in exact order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// The guest wrote `TRACE_MARK`.
+    Mark(u32),
+    /// A stream changed its state (`STATE_*`).
+    State {
+        /// Stream number.
+        stream: u32,
+        /// The new state.
+        state: u32,
+    },
+    /// Slots of a scatter-gather table were read.
+    Table {
+        /// Whose table.
+        who: Dma,
+        /// Guest physical address.
+        address: u64,
+        /// Length in bytes.
+        bytes: u64,
+    },
+    /// Data was read from guest RAM.
+    Read {
+        /// Whose data.
+        who: Dma,
+        /// Guest physical address.
+        address: u64,
+        /// Length in bytes.
+        bytes: u64,
+    },
+    /// Data was stored to guest RAM.
+    Write {
+        /// Whose data.
+        who: Dma,
+        /// Guest physical address.
+        address: u64,
+        /// Length in bytes.
+        bytes: u64,
+    },
+    /// The function was reset.
+    Reset,
+}
+
+/// What a DMA transfer was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dma {
+    /// The stream with this number.
+    Stream(u32),
+    /// The DMA self-test.
+    SelfTest,
+}
+
+/// Something a person who looks at the card's log wants to know. At most a few per call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// An access was refused. `stream` is `None` for a global register.
+    Refused {
+        /// Stream number.
+        stream: Option<u32>,
+        /// Offset in BAR 0.
+        offset: u64,
+        /// What was written; `None` for a read and for an access of a wrong size.
+        value: Option<u32>,
+        /// Why.
+        error: Error,
+    },
+    /// The card's clock is lockstep, but the stream's first RUN came before any WRITTEN: it goes by realtime.
+    NotWritten {
+        /// Stream number.
+        stream: u32,
+    },
+    /// A packet was not WRITTEN at its first frame and is played as silence (realtime).
+    Underrun {
+        /// Stream number.
+        stream: u32,
+        /// Packet number.
+        packet: u32,
+    },
+    /// A transfer of a running stream failed; silence is played instead.
+    DmaFault {
+        /// Stream number.
+        stream: u32,
+        /// Why.
+        error: Error,
+    },
+    /// The self-test failed.
+    SelfTest {
+        /// Why.
+        error: Error,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Refused { stream, offset, value, error } => {
+                match stream {
+                    Some(stream) => write!(f, "stream {stream}: ")?,
+                    None => write!(f, "card: ")?,
+                }
+                match value {
+                    Some(value) => write!(f, "write of {value:#x} to register {offset:#05x} refused")?,
+                    None => write!(f, "access to register {offset:#05x} refused")?,
+                }
+                write!(f, ": {} ({})", error.name(), error.meaning())
+            }
+            Self::NotWritten { stream } => write!(
+                f,
+                "stream {stream}: RUN without WRITTEN, goes by the realtime clock; underruns can't be known"
+            ),
+            Self::Underrun { stream, packet } => {
+                write!(f, "stream {stream}: packet {packet} was not WRITTEN in time, plays silence")
+            }
+            Self::DmaFault { stream, error } => {
+                write!(
+                    f,
+                    "stream {stream}: transfer failed, plays silence: {} ({})",
+                    error.name(),
+                    error.meaning()
+                )
+            }
+            Self::SelfTest { error } => {
+                write!(f, "DMA self-test failed: {} ({})", error.name(), error.meaning())
+            }
+        }
+    }
+}
+
+/// Everything that one or more calls into the controller brought about. Whoever made the calls drains it, in this order:
+/// interrupts first (the pages are already written), then sound, trace and notes, then [`Effects::clear`].
+///
+/// Its growth per call is bounded (see [`crate::controller`], Time); its buffers are kept for the next use.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// MSI messages to send: bit n = message n. Only set when MSI is enabled and Bus Master Enable is on. The level of INTx is not an
+    /// effect but a state: [`crate::controller::Controller::intx`].
+    pub messages: u32,
+    /// Streams that had an event: bit n = stream n. For logs and tests: whom to interrupt stands in `messages`.
+    pub events: u32,
+    /// The DMA trace.
+    pub trace: Vec<Trace>,
+    /// What to put into the log.
+    pub notes: Vec<Note>,
+    sounds: Vec<(u32, StreamFormat, Sound)>,
+    audio: Vec<u8>,
+}
+
+impl Effects {
+    /// What the sinks have to hear, in order: stream number, format, and what.
+    pub fn sounds(&self) -> impl Iterator<Item = (u32, StreamFormat, Heard<'_>)> {
+        self.sounds.iter().map(|&(stream, format, sound)| {
+            let heard = match sound {
+                Sound::Frames { start, end } => Heard::Frames(self.audio.get(start..end).unwrap_or_default()),
+                Sound::Silence(frames) => Heard::Silence(frames),
+                Sound::Stop => Heard::Stop,
+            };
+            (stream, format, heard)
+        })
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.messages == 0
+            && self.events == 0
+            && self.trace.is_empty()
+            && self.notes.is_empty()
+            && self.sounds.is_empty()
+    }
+
+    /// Forgets everything, but keeps the buffers.
+    pub fn clear(&mut self) {
+        self.messages = 0;
+        self.events = 0;
+        self.trace.clear();
+        self.notes.clear();
+        self.sounds.clear();
+        self.audio.clear();
+    }
+
+    /// Frames were played.
+    pub(crate) fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) {
+        let start = self.audio.len();
+        self.audio.extend_from_slice(bytes);
+        self.sounds.push((stream, format, Sound::Frames { start, end: self.audio.len() }));
+    }
+
+    /// Silence was played.
+    pub(crate) fn silence(&mut self, stream: u32, format: StreamFormat, frames: u64) {
+        self.sounds.push((stream, format, Sound::Silence(frames)));
+    }
+
+    /// The stream's sound is over.
+    pub(crate) fn stop(&mut self, stream: u32, format: StreamFormat) {
+        self.sounds.push((stream, format, Sound::Stop));
+    }
+}
+
+/// The clock that a card goes by. DATASHEET 5.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockMode {
+    /// Time stands still while a stream waits for a packet.
+    #[default]
+    Lockstep,
+    /// Time never waits.
+    Realtime,
+}
+
+impl ClockMode {
+    /// Value of the register [`global::CLOCK_MODE`].
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Lockstep => global::CLOCK_MODE_LOCKSTEP,
+            Self::Realtime => global::CLOCK_MODE_REALTIME,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Guest RAM as the client shares it: the table of `DMA_MAP`s, and the memory behind their file descriptors.
+//!
+//! What QEMU does (tried with 11.1): maps without a descriptor are normal (ROMs, the device's own BAR) and are remembered as not
+//! accessible; with a vIOMMU maps come one page at a time, so one mapping per file is kept and shared by them; an unmap may be
+//! huge, match nothing, reach exactly 2^64, or mean everything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::{Arc, Weak};
+
+use super::shared_file::{FileId, SharedFile};
+use crate::ports::{GuestMemory, MemoryFault};
+
+/// The most maps a client may have: what vfio's own `dma_entry_limit` allows.
+const MAPS_MAX: usize = 65_535;
+
+/// One `DMA_MAP`, or what unmaps left of it. Keyed by its first address.
+struct Map {
+    /// Last address, inclusive, so that a map may end at 2^64.
+    last: u64,
+    readable: bool,
+    writable: bool,
+    /// The memory, and where in the file the map's first byte is; `None` = not accessible.
+    memory: Option<(Arc<SharedFile>, u64)>,
+}
+
+/// What a client says about a range that it maps.
+#[derive(Debug)]
+pub struct MapRequest {
+    /// First guest physical address.
+    pub address: u64,
+    /// Length in bytes, not 0.
+    pub bytes: u64,
+    /// The card may read it.
+    pub readable: bool,
+    /// The card may store to it.
+    pub writable: bool,
+    /// The memory: a file, and the offset of the first byte in it.
+    pub file: Option<(File, u64)>,
+}
+
+/// Why a map was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    /// Length 0, or beyond 2^64.
+    #[error("the range is empty or goes beyond 2^64")]
+    Range,
+    /// Part of it is mapped already.
+    #[error("the range is mapped already")]
+    Overlap,
+    /// Too many maps.
+    #[error("more than {MAPS_MAX} maps")]
+    TooMany,
+}
+
+/// All of the guest's memory that the card can reach.
+#[derive(Default)]
+pub struct GuestRam {
+    maps: BTreeMap<u64, Map>,
+    /// One mapping of each file, as long as some map uses it.
+    files: HashMap<FileId, Weak<SharedFile>>,
+}
+
+impl GuestRam {
+    /// Adds a map. Memory that cannot be used (no descriptor, not a file, shorter than said) is remembered as not accessible and said in
+    /// the log: for the client the map is done.
+    pub fn map(&mut self, request: MapRequest) -> Result<(), MapError> {
+        let MapRequest { address, bytes, readable, writable, file } = request;
+        let last = bytes.checked_sub(1).and_then(|rest| address.checked_add(rest)).ok_or(MapError::Range)?;
+        if self.maps.range(..=last).next_back().is_some_and(|(_, before)| before.last >= address) {
+            return Err(MapError::Overlap);
+        }
+        if self.maps.len() >= MAPS_MAX {
+            return Err(MapError::TooMany);
+        }
+        let memory = file.and_then(|(file, offset)| {
+            let shared = self.shared(file, offset, bytes);
+            let told =
+                shared.inspect_err(|error| log::warn!("map of {bytes:#x} bytes at {address:#x}: {error}"));
+            Some((told.ok()?, offset))
+        });
+        let writable = writable && memory.as_ref().is_none_or(|(file, _)| file.writable());
+        self.maps.insert(address, Map { last, readable, writable, memory });
+        Ok(())
+    }
+
+    /// The mapping of `file`, which must have `bytes` bytes from `offset` on.
+    fn shared(&mut self, file: File, offset: u64, bytes: u64) -> std::io::Result<Arc<SharedFile>> {
+        let id = FileId::of(&file)?;
+        let end = offset.checked_add(bytes).filter(|end| *end <= id.length());
+        let end = end.ok_or_else(|| std::io::Error::other("the file is shorter than the map"))?;
+        if let Some(shared) = self.files.get(&id).and_then(Weak::upgrade)
+            && shared.length() >= end
+        {
+            return Ok(shared);
+        }
+        let shared = Arc::new(SharedFile::new(file, id.length())?);
+        self.files.retain(|_, other| other.strong_count() != 0);
+        self.files.insert(id, Arc::downgrade(&shared));
+        Ok(shared)
+    }
+
+    /// Takes back every address from `address` on for `bytes` bytes, as much of it as is mapped. When it returns the card does not reach
+    /// them any more. What a map has outside of the range stays.
+    pub fn unmap(&mut self, address: u64, bytes: u64) {
+        let Some(rest) = bytes.checked_sub(1) else { return };
+        let last = address.saturating_add(rest);
+        let mut touched: Vec<u64> = self.maps.range(address..=last).map(|(first, _)| *first).collect();
+        if let Some((first, before)) = self.maps.range(..address).next_back()
+            && before.last >= address
+        {
+            touched.push(*first);
+        }
+        for first in touched {
+            let Some(map) = self.maps.remove(&first) else { continue };
+            if map.last > last {
+                let memory = map.memory.clone().map(|(file, offset)| (file, offset + (last + 1 - first)));
+                self.maps.insert(last + 1, Map { memory, ..map });
+            }
+            if first < address {
+                self.maps.insert(first, Map { last: address - 1, ..map });
+            }
+        }
+    }
+
+    /// Takes back everything.
+    pub fn unmap_all(&mut self) {
+        self.maps.clear();
+        self.files.clear();
+    }
+
+    /// How many maps there are.
+    pub fn len(&self) -> usize {
+        self.maps.len()
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.maps.is_empty()
+    }
+
+    /// The map that has `address`, and how many of `bytes` bytes from there on are in it (at least 1).
+    fn at(&self, address: u64, bytes: u64) -> Result<(&Map, u64, u64), MemoryFault> {
+        let (first, map) = self.maps.range(..=address).next_back().ok_or(MemoryFault)?;
+        let rest = map.last.checked_sub(address).ok_or(MemoryFault)?;
+        Ok((map, address - first, bytes.min(rest.saturating_add(1))))
+    }
+}
+
+impl Map {
+    /// The memory at `offset` bytes into the map, and where in the file that is.
+    fn file(&self, offset: u64) -> Result<(&SharedFile, u64), MemoryFault> {
+        let (file, begin) = self.memory.as_ref().ok_or(MemoryFault)?;
+        Ok((file, begin.checked_add(offset).ok_or(MemoryFault)?))
+    }
+}
+
+impl GuestMemory for GuestRam {
+    fn read(&self, mut address: u64, mut into: &mut [u8]) -> Result<(), MemoryFault> {
+        while !into.is_empty() {
+            let (map, offset, bytes) = self.at(address, into.len() as u64)?;
+            let (file, place) = map.file(offset).ok().filter(|_| map.readable).ok_or(MemoryFault)?;
+            let (now, rest) = into.split_at_mut(usize::try_from(bytes).map_err(|_| MemoryFault)?);
+            file.read(place, now).map_err(|_| MemoryFault)?;
+            into = rest;
+            address = address.wrapping_add(bytes);
+        }
+        Ok(())
+    }
+
+    fn write(&self, mut address: u64, mut from: &[u8]) -> Result<(), MemoryFault> {
+        self.check(address, from.len() as u64, true)?;
+        while !from.is_empty() {
+            let (map, offset, bytes) = self.at(address, from.len() as u64)?;
+            let (file, place) = map.file(offset)?;
+            let (now, rest) = from.split_at(usize::try_from(bytes).map_err(|_| MemoryFault)?);
+            file.write(place, now).map_err(|_| MemoryFault)?;
+            from = rest;
+            address = address.wrapping_add(bytes);
+        }
+        Ok(())
+    }
+
+    fn check(&self, mut address: u64, mut bytes: u64, write: bool) -> Result<(), MemoryFault> {
+        while bytes != 0 {
+            let (map, offset, now) = self.at(address, bytes)?;
+            map.file(offset)?;
+            if !map.readable || write && !map.writable {
+                return Err(MemoryFault);
+            }
+            bytes -= now;
+            // Past the last address there is nothing: a range that goes on there is not mapped.
+            address = match address.checked_add(now) {
+                Some(next) => next,
+                None if bytes == 0 => return Ok(()),
+                None => return Err(MemoryFault),
+            };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "guest_ram_tests.rs"]
+mod tests;

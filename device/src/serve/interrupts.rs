@@ -1,0 +1,227 @@
+//! The client's ends of the interrupts: eventfds for MSI messages, and the INTx line with its mask. DATASHEET 2.1.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
+use ringwave_regs::pci::MSI_MESSAGES_MAX;
+
+/// What a client asks of an interrupt (`SET_IRQS`).
+#[derive(Debug)]
+pub enum LineRequest {
+    /// New eventfds for the numbers from `start` on; `count` numbers, of which the first ones have one.
+    Connect {
+        /// First number.
+        start: u32,
+        /// How many numbers; those without an eventfd are disconnected.
+        count: u32,
+        /// The eventfds.
+        fds: Vec<File>,
+    },
+    /// No eventfds any more.
+    Disconnect,
+    /// Raise these numbers once, as a test of the connection.
+    Trigger {
+        /// First number.
+        start: u32,
+        /// How many.
+        count: u32,
+    },
+    /// INTx only: hold it back.
+    Mask,
+    /// INTx only: let it through, and say at once if it is asserted.
+    Unmask,
+}
+
+/// All interrupts of the function.
+#[derive(Default)]
+pub struct Interrupts {
+    msi: [Option<File>; MSI_MESSAGES_MAX as usize],
+    intx: Option<File>,
+    /// The level, after Interrupt Disable.
+    asserted: bool,
+    /// By the client, or because it was raised: an INTx masks itself until the client unmasks it.
+    masked: bool,
+    raised: u64,
+}
+
+impl Interrupts {
+    /// What the client asks of MSI.
+    pub fn set_msi(&mut self, request: LineRequest) {
+        match request {
+            LineRequest::Connect { start, count, fds } => {
+                let mut fds = fds.into_iter();
+                let lines = self.msi.iter_mut().skip(start as usize).take(count as usize);
+                lines.for_each(|line| *line = fds.next().map(ready));
+            }
+            LineRequest::Disconnect => self.msi = Default::default(),
+            LineRequest::Trigger { start, count } => {
+                for number in (start..MSI_MESSAGES_MAX).take(count as usize) {
+                    self.send(1 << number);
+                }
+            }
+            LineRequest::Mask | LineRequest::Unmask => {}
+        }
+    }
+
+    /// How many MSI messages, from number 0 on, reach the client.
+    pub fn msi_connected(&self) -> u32 {
+        let connected = self.msi.iter().take_while(|line| line.is_some()).count();
+        u32::try_from(connected).unwrap_or(MSI_MESSAGES_MAX)
+    }
+
+    /// What the client asks of INTx.
+    pub fn set_intx(&mut self, request: LineRequest) {
+        match request {
+            LineRequest::Connect { fds, .. } => {
+                self.intx = fds.into_iter().next().map(ready);
+                self.masked = false;
+            }
+            LineRequest::Disconnect => self.intx = None,
+            LineRequest::Trigger { .. } => self.raise_intx(),
+            LineRequest::Mask => self.masked = true,
+            LineRequest::Unmask => self.masked = false,
+        }
+        self.update_intx();
+    }
+
+    /// Sends MSI messages: bit n = message n. A message that nobody listens to is lost, as on a bus.
+    pub fn send(&mut self, messages: u32) {
+        for (number, line) in self.msi.iter().enumerate() {
+            if messages >> number & 1 != 0
+                && let Some(line) = line
+            {
+                self.raised += u64::from(signal(line));
+            }
+        }
+    }
+
+    /// Drives INTx to this level.
+    pub fn drive_intx(&mut self, asserted: bool) {
+        self.asserted = asserted;
+        self.update_intx();
+    }
+
+    fn update_intx(&mut self) {
+        if self.asserted && !self.masked {
+            self.raise_intx();
+        }
+    }
+
+    fn raise_intx(&mut self) {
+        if let Some(line) = &self.intx {
+            self.masked = true;
+            self.raised += u64::from(signal(line));
+        }
+    }
+
+    /// The client has left: nobody listens, nothing is masked.
+    pub fn disconnect_all(&mut self) {
+        *self = Self { raised: self.raised, ..Self::default() };
+    }
+
+    /// How many interrupts were raised since the last call.
+    pub fn take_raised(&mut self) -> u64 {
+        std::mem::take(&mut self.raised)
+    }
+
+    /// How many interrupts were raised since [`Interrupts::take_raised`].
+    pub fn raised(&self) -> u64 {
+        self.raised
+    }
+}
+
+/// Makes sure that [`signal`] cannot block: it is done with the card's lock.
+fn ready(fd: File) -> File {
+    // SAFETY: F_GETFL and F_SETFL take and give ints, and the descriptor is open.
+    unsafe {
+        let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
+        libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK);
+    }
+    fd
+}
+
+/// Adds 1 to the eventfd. It fails only if the client does not read it, and then it is signalled anyway.
+fn signal(mut fd: &File) -> bool {
+    fd.write_all(&1_u64.to_ne_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::{FromRawFd, IntoRawFd};
+    use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+    fn line() -> (EventFd, File) {
+        let event = EventFd::new(EFD_NONBLOCK).unwrap();
+        let theirs = event.try_clone().unwrap().into_raw_fd();
+        // SAFETY: the descriptor was just given up by its EventFd.
+        (event, unsafe { File::from_raw_fd(theirs) })
+    }
+
+    fn connect(fds: Vec<File>) -> LineRequest {
+        LineRequest::Connect { start: 0, count: u32::try_from(fds.len()).unwrap(), fds }
+    }
+
+    #[test]
+    fn messages_go_to_their_eventfds() {
+        let mut lines = Interrupts::default();
+        let ((a, a_fd), (b, b_fd)) = (line(), line());
+        lines.set_msi(connect(vec![a_fd, b_fd]));
+        lines.send(0b10);
+        lines.send(0b110);
+        assert!(a.read().is_err());
+        assert_eq!(b.read().unwrap(), 2);
+        assert_eq!(lines.take_raised(), 2, "message 2 has no listener");
+        assert_eq!(lines.msi_connected(), 2);
+        lines.set_msi(LineRequest::Trigger { start: 0, count: u32::MAX });
+        assert_eq!((a.read().unwrap(), b.read().unwrap()), (1, 1));
+        lines.set_msi(LineRequest::Connect { start: 1, count: 1, fds: vec![] });
+        lines.send(0b11);
+        assert!(b.read().is_err());
+        lines.set_msi(LineRequest::Disconnect);
+        lines.send(0b11);
+        assert_eq!(a.read().unwrap(), 1);
+        lines.set_msi(LineRequest::Connect { start: u32::MAX, count: u32::MAX, fds: vec![] });
+    }
+
+    #[test]
+    fn intx_masks_itself_and_comes_again_while_the_level_is_high() {
+        let mut lines = Interrupts::default();
+        let (event, fd) = line();
+        lines.set_intx(connect(vec![fd]));
+        lines.drive_intx(true);
+        lines.drive_intx(true);
+        assert_eq!(event.read().unwrap(), 1, "once until it is unmasked");
+        lines.set_intx(LineRequest::Unmask);
+        assert_eq!(event.read().unwrap(), 1, "the level is still high");
+        lines.drive_intx(false);
+        lines.set_intx(LineRequest::Unmask);
+        assert!(event.read().is_err());
+        lines.set_intx(LineRequest::Mask);
+        lines.drive_intx(true);
+        assert!(event.read().is_err());
+        lines.set_intx(LineRequest::Unmask);
+        assert_eq!(event.read().unwrap(), 1);
+    }
+
+    #[test]
+    fn level_that_was_high_before_a_listener_came_is_told() {
+        let mut lines = Interrupts::default();
+        lines.drive_intx(true);
+        let (event, fd) = line();
+        lines.set_intx(connect(vec![fd]));
+        assert_eq!(event.read().unwrap(), 1);
+    }
+
+    #[test]
+    fn full_eventfd_does_not_block() {
+        let event = EventFd::new(0).unwrap();
+        event.write(u64::MAX - 1).unwrap();
+        let fd = event.try_clone().unwrap().into_raw_fd();
+        let mut lines = Interrupts::default();
+        // SAFETY: the descriptor was just given up by its EventFd.
+        lines.set_msi(connect(vec![unsafe { File::from_raw_fd(fd) }]));
+        lines.send(1);
+    }
+}

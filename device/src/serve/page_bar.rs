@@ -1,0 +1,106 @@
+//! BAR 2: a sealed memfd that the card writes and the client maps into the guest. DATASHEET section 7.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::Ordering;
+
+use ringwave_regs::pci::PAGES_BYTES;
+use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
+
+use super::memfd::memfd;
+use crate::ports::Pages;
+
+/// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it.
+pub struct PageBar {
+    region: MmapRegion,
+    file: File,
+}
+
+impl PageBar {
+    /// A BAR of [`PAGES_BYTES`] zero bytes.
+    pub fn new() -> io::Result<Self> {
+        let file = memfd(c"ringwave pages", u64::from(PAGES_BYTES), true)?;
+        let offset = FileOffset::new(file.try_clone()?, 0);
+        let region = MmapRegion::from_file(offset, PAGES_BYTES as usize).map_err(io::Error::other)?;
+        Ok(Self { region, file })
+    }
+
+    /// The descriptor that the client maps.
+    pub fn fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Zeroes everything, so that no client finds what an earlier one stored.
+    pub fn wipe(&self) {
+        for page in 0..PAGES_BYTES / ringwave_regs::pages::PAGE_BYTES {
+            let offset = page * ringwave_regs::pages::PAGE_BYTES;
+            self.write(u64::from(offset), &[0; ringwave_regs::pages::PAGE_BYTES as usize]);
+        }
+    }
+
+    /// A read that came as a message, as QEMU sends it while the BAR is not mapped. Beyond the end: all ones.
+    pub fn read(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0xFF);
+        let Ok(offset) = usize::try_from(offset) else { return };
+        // Part of it may be beyond the end; what `read` could not copy stays as it is.
+        let _ = self.region.as_volatile_slice().read(data, offset);
+    }
+
+    /// A store that came as a message. Beyond the end: nothing.
+    pub fn write(&self, offset: u64, data: &[u8]) {
+        let Ok(offset) = usize::try_from(offset) else { return };
+        let _ = self.region.as_volatile_slice().write(data, offset);
+    }
+}
+
+impl Pages for PageBar {
+    fn store_u32(&self, offset: u32, value: u32) {
+        let stored = self.region.as_volatile_slice().store(value.to_le(), offset as usize, Ordering::Release);
+        debug_assert!(stored.is_ok(), "the controller stores inside the BAR, aligned");
+    }
+
+    fn store_u64(&self, offset: u32, value: u64) {
+        let stored = self.region.as_volatile_slice().store(value.to_le(), offset as usize, Ordering::Release);
+        debug_assert!(stored.is_ok(), "the controller stores inside the BAR, aligned");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_card_stores_is_seen_through_the_descriptor() {
+        use std::os::unix::fs::FileExt;
+        let bar = PageBar::new().unwrap();
+        bar.store_u32(0x1_0004, 0x0403_0201);
+        bar.store_u64(0x1_0020, 0x1122_3344_5566_7788);
+        let mut bytes = [0; 8];
+        bar.file.read_exact_at(&mut bytes[..4], 0x1_0004).unwrap();
+        assert_eq!(bytes[..4], [1, 2, 3, 4]);
+        bar.file.read_exact_at(&mut bytes, 0x1_0020).unwrap();
+        assert_eq!(u64::from_le_bytes(bytes), 0x1122_3344_5566_7788);
+        bar.wipe();
+        bar.read(0x1_0004, &mut bytes[..4]);
+        assert_eq!(bytes[..4], [0; 4]);
+    }
+
+    #[test]
+    fn length_cannot_be_changed_by_who_has_the_descriptor() {
+        let bar = PageBar::new().unwrap();
+        assert!(bar.file.set_len(0).is_err());
+        assert!(bar.file.set_len(1 << 20).is_err());
+    }
+
+    #[test]
+    fn messages_beyond_the_end_read_ones() {
+        let bar = PageBar::new().unwrap();
+        let mut bytes = [0x55; 8];
+        bar.read(u64::from(PAGES_BYTES) - 4, &mut bytes);
+        assert_eq!(bytes, [0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
+        bar.write(u64::MAX, &bytes);
+        bar.read(u64::MAX, &mut bytes);
+        assert_eq!(bytes, [0xFF; 8]);
+    }
+}

@@ -1,0 +1,172 @@
+//! What a client's session came to, as JSON for scripts (`ringwave serve --stats FILE`).
+//!
+//! ```json
+//! { "version": "0.1.0", "clock": "lockstep",
+//!   "streams": [ { "index": 0, "direction": "render", "format": "s16", "rate": 48000, "channels": 2, "ring_bytes": 38400,
+//!     "packets": 2, "dma_mode": "scatter-gather", "sg_entries": 10, "frames": 240000, "packets_completed": 50, "underruns": 0,
+//!     "silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1 } ],
+//!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 49, "eos": 1 } },
+//!   "interrupts": 50 }
+//! ```
+//! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was never set up has null for its
+//! format. `while_running` counts accesses to registers, configuration space and (when it is not mapped) the page BAR that came while
+//! a stream was in RUN, without the write of STATE that ended the run; `written` and `eos` are the writes of those registers, `writes` all
+//! others.
+
+use ringwave_regs::{format, stream};
+use serde::Serialize;
+
+use crate::ports::ClockMode;
+use crate::stream::stats::StreamStats;
+
+/// A client's session.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of this program.
+    pub version: &'static str,
+    /// `lockstep` or `realtime`: the clock of the card.
+    pub clock: &'static str,
+    /// Every stream of the card.
+    pub streams: Vec<StreamReport>,
+    /// Messages of the client.
+    pub messages: Messages,
+    /// MSI messages and INTx assertions that were delivered.
+    pub interrupts: u64,
+}
+
+/// One stream's part of a [`Report`]; see [`StreamStats`].
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamReport {
+    index: usize,
+    direction: &'static str,
+    format: Option<&'static str>,
+    rate: Option<u32>,
+    channels: Option<u32>,
+    ring_bytes: u32,
+    packets: u32,
+    dma_mode: &'static str,
+    sg_entries: u32,
+    frames: u64,
+    packets_completed: u64,
+    underruns: Option<u64>,
+    silence_frames: u64,
+    dma_faults: u64,
+    events: u64,
+    stalls: u64,
+}
+
+/// Messages of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Messages {
+    /// All that reached the card: accesses, maps and unmaps, interrupt set-up, resets.
+    pub total: u64,
+    /// Those that cost a running stream an exit.
+    pub while_running: WhileRunning,
+}
+
+/// Accesses while a stream was in RUN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WhileRunning {
+    /// Reads.
+    pub reads: u64,
+    /// Writes, but for the following.
+    pub writes: u64,
+    /// Writes of WRITTEN.
+    pub written: u64,
+    /// Writes of EOS.
+    pub eos: u64,
+}
+
+impl Messages {
+    /// A read that came while a stream was in RUN, or not.
+    pub fn read(&mut self, running: bool) {
+        self.total += 1;
+        self.while_running.reads += u64::from(running);
+    }
+
+    /// A write that is none of a register's.
+    pub fn write(&mut self, running: bool) {
+        self.total += 1;
+        self.while_running.writes += u64::from(running);
+    }
+
+    /// A write of a register: `before` and `after` it, was a stream in RUN?
+    pub fn write_register(&mut self, offset: u64, before: bool, after: bool) {
+        self.total += 1;
+        let register = stream_register(offset);
+        let ends_the_run = !after && register == Some(stream::STATE);
+        if !before || ends_the_run {
+            return;
+        }
+        let counted = &mut self.while_running;
+        match register {
+            Some(stream::WRITTEN) => counted.written += 1,
+            Some(stream::EOS) => counted.eos += 1,
+            _ => counted.writes += 1,
+        }
+    }
+}
+
+/// The register within its stream's block, if the offset is in one.
+fn stream_register(offset: u64) -> Option<u32> {
+    let offset = u32::try_from(offset).ok()?.checked_sub(stream::BLOCK_BASE)?;
+    (offset < stream::STREAMS_MAX * stream::BLOCK_STRIDE).then_some(offset % stream::BLOCK_STRIDE)
+}
+
+/// The name of a clock on the command line and in a report.
+pub const fn clock_name(clock: ClockMode) -> &'static str {
+    match clock {
+        ClockMode::Lockstep => "lockstep",
+        ClockMode::Realtime => "realtime",
+    }
+}
+
+/// Render streams come first; capture streams are not in this card.
+pub fn stream_report(index: usize, stats: &StreamStats) -> StreamReport {
+    let name = |code| match code {
+        format::S16 => "s16",
+        format::S24_32 => "s24-32",
+        format::S32 => "s32",
+        _ => "f32",
+    };
+    StreamReport {
+        index,
+        direction: "render",
+        format: stats.format.map(|format| name(format.code)),
+        rate: stats.format.map(|format| format.rate),
+        channels: stats.format.map(|format| format.channels),
+        ring_bytes: stats.ring_bytes,
+        packets: stats.packets,
+        dma_mode: if stats.scatter_gather { "scatter-gather" } else { "contiguous" },
+        sg_entries: stats.entries,
+        frames: stats.frames,
+        packets_completed: stats.packets_completed,
+        underruns: stats.underruns,
+        silence_frames: stats.silence_frames,
+        dma_faults: stats.dma_faults,
+        events: stats.events,
+        stalls: stats.stalls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_while_running_are_sorted_and_the_one_that_ends_the_run_is_not_counted() {
+        let mut messages = Messages::default();
+        let at = |register| u64::from(stream::block(3).unwrap() + register);
+        messages.write_register(at(stream::STATE), false, true);
+        messages.write_register(at(stream::WRITTEN), true, true);
+        messages.write_register(at(stream::EOS), true, true);
+        messages.write_register(at(stream::INT_ENABLE), true, true);
+        messages.write_register(0x24, true, true);
+        messages.write_register(at(stream::STATE), true, false);
+        messages.write_register(at(stream::WRITTEN), false, false);
+        messages.read(true);
+        messages.read(false);
+        let while_running = WhileRunning { reads: 1, writes: 2, written: 1, eos: 1 };
+        assert_eq!(messages, Messages { total: 9, while_running });
+    }
+}

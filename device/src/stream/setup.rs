@@ -1,0 +1,182 @@
+//! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE. DATASHEET 4 and 5.1.
+
+use crate::ports::StreamFormat;
+use ringwave_regs::error::Error;
+use ringwave_regs::{format, global, stream as regs};
+
+/// What a card's streams can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    /// Sample formats: bit n = code n.
+    pub formats: u32,
+    /// Rates: bits of [`format::RATES`].
+    pub rates: u32,
+    /// Most channels.
+    pub channels_max: u32,
+    /// Most packets per cyclic buffer.
+    pub packets_max: u32,
+}
+
+impl Abilities {
+    fn has_format(self, value: u32) -> bool {
+        let code = 1_u32.checked_shl(format::code(value)).unwrap_or(0);
+        self.formats & code != 0 && (1..=self.channels_max).contains(&format::channels(value))
+    }
+
+    fn has_rate(self, rate: u32) -> bool {
+        self.rates & format::rate_bit(rate) != 0
+    }
+}
+
+/// The registers "W in STOP". They keep their values until they are written again or the function is reset.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// FORMAT: 0 = never set.
+    pub format: u32,
+    /// RATE: 0 = never set.
+    pub rate: u32,
+    /// `RING_BYTES`
+    pub ring_bytes: u32,
+    /// PACKETS
+    pub packets: u32,
+    /// `DMA_MODE`
+    pub dma_mode: u32,
+    /// `SG_ENTRIES`
+    pub sg_entries: u32,
+    /// `DMA_ADDR_LO`, `DMA_ADDR_HI`
+    pub dma_addr: [u32; 2],
+}
+
+impl Setup {
+    /// The address of the buffer or of the table.
+    pub fn dma_addr(&self) -> u64 {
+        let [low, high] = self.dma_addr;
+        u64::from(low) | u64::from(high) << 32
+    }
+
+    /// Value of the register at `offset` in the stream's block, if it is one of these.
+    pub fn read(&self, offset: u32) -> Option<u32> {
+        Some(match offset {
+            regs::FORMAT => self.format,
+            regs::RATE => self.rate,
+            regs::RING_BYTES => self.ring_bytes,
+            regs::PACKETS => self.packets,
+            regs::DMA_MODE => self.dma_mode,
+            regs::SG_ENTRIES => self.sg_entries,
+            regs::DMA_ADDR_LO => self.dma_addr[0],
+            regs::DMA_ADDR_HI => self.dma_addr[1],
+            _ => return None,
+        })
+    }
+
+    /// Writes the register at `offset`; `None` if it is not one of these. The caller has seen to it that the stream is in STOP.
+    pub fn write(&mut self, offset: u32, value: u32, can: Abilities) -> Option<Result<(), Error>> {
+        match offset {
+            regs::FORMAT => {
+                // Bits 31:16 are reserved.
+                let value = value & 0xFFFF;
+                if !can.has_format(value) {
+                    return Some(Err(Error::BadFormat));
+                }
+                self.format = value;
+            }
+            regs::RATE if !can.has_rate(value) => return Some(Err(Error::BadRate)),
+            regs::RATE => self.rate = value,
+            regs::RING_BYTES => self.ring_bytes = value,
+            regs::PACKETS => self.packets = value,
+            regs::DMA_MODE if value > regs::DMA_MODE_SCATTER_GATHER => return Some(Err(Error::NotSupported)),
+            regs::DMA_MODE => self.dma_mode = value,
+            regs::SG_ENTRIES => self.sg_entries = value,
+            regs::DMA_ADDR_LO => self.dma_addr[0] = value,
+            regs::DMA_ADDR_HI => self.dma_addr[1] = value,
+            _ => return None,
+        }
+        Some(Ok(()))
+    }
+
+    /// The checks of ACQUIRE, in the order of DATASHEET 5.1.
+    pub fn shape(&self, can: Abilities) -> Result<Shape, Error> {
+        if !can.has_format(self.format) {
+            return Err(Error::BadFormat);
+        }
+        if !can.has_rate(self.rate) {
+            return Err(Error::BadRate);
+        }
+        if !(1..=can.packets_max).contains(&self.packets) {
+            return Err(Error::BadPackets);
+        }
+        let format = StreamFormat {
+            code: format::code(self.format),
+            channels: format::channels(self.format),
+            rate: self.rate,
+        };
+        let frame_bytes = format.frame_bytes();
+        let unit = frame_bytes.checked_mul(self.packets).filter(|&unit| unit > 0).ok_or(Error::BadFormat)?;
+        let fits = (1..=global::RING_BYTES_MAX_VALUE).contains(&self.ring_bytes);
+        if !fits || !self.ring_bytes.is_multiple_of(unit) {
+            return Err(Error::BadRing);
+        }
+        let packet_frames = self.ring_bytes.checked_div(unit).unwrap_or(0);
+        if packet_frames < regs::packet_frames_min(self.rate) {
+            return Err(Error::BadPackets);
+        }
+        Ok(Shape {
+            format,
+            frame_bytes,
+            ring_bytes: self.ring_bytes,
+            packets: self.packets,
+            packet_frames,
+            fifo_frames: regs::fifo_frames(self.rate, packet_frames),
+        })
+    }
+}
+
+/// A cyclic buffer whose numbers were checked: none of them is 0, and they divide each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Format of its frames.
+    pub format: StreamFormat,
+    /// Bytes of a frame.
+    pub frame_bytes: u32,
+    /// Length of the buffer in bytes.
+    pub ring_bytes: u32,
+    /// Packets in the buffer.
+    pub packets: u32,
+    /// Frames of a packet.
+    pub packet_frames: u32,
+    /// Depth of the FIFO in frames.
+    pub fifo_frames: u32,
+}
+
+impl Shape {
+    /// Number of the packet that `frame` is in, modulo 2^32 as everywhere.
+    pub fn packet(&self, frame: u64) -> u32 {
+        low(frame.checked_div(u64::from(self.packet_frames)).unwrap_or(0))
+    }
+
+    /// Frames from the start of its packet to `frame`.
+    pub fn in_packet(&self, frame: u64) -> u32 {
+        low(frame.checked_rem(u64::from(self.packet_frames)).unwrap_or(0))
+    }
+
+    /// The frame at which the packet of `frame` ends.
+    pub fn packet_end(&self, frame: u64) -> u64 {
+        frame.saturating_add(u64::from(self.packet_frames.saturating_sub(self.in_packet(frame))))
+    }
+
+    /// Where `frame` lies in the cyclic buffer, in bytes.
+    pub fn ring_offset(&self, frame: u64) -> u32 {
+        let ring_frames = u64::from(self.packet_frames) * u64::from(self.packets);
+        low(frame.checked_rem(ring_frames).unwrap_or(0)).saturating_mul(self.frame_bytes)
+    }
+
+    /// Length of a packet in bytes.
+    pub fn packet_bytes(&self) -> u32 {
+        self.packet_frames.saturating_mul(self.frame_bytes)
+    }
+}
+
+/// The low half of a 64-bit value.
+pub(crate) const fn low(value: u64) -> u32 {
+    (value & 0xFFFF_FFFF) as u32
+}

@@ -1,0 +1,51 @@
+//! What a stream did, for a person: counted for the host, over STOP and reset, until the host clears it.
+
+use crate::ports::StreamFormat;
+
+/// Totals of one stream since [`crate::controller::Controller::clear_stats`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamStats {
+    /// The last format that was acquired; `None` if the stream never was.
+    pub format: Option<StreamFormat>,
+    /// The last cyclic buffer that was acquired, in bytes.
+    pub ring_bytes: u32,
+    /// Its packets.
+    pub packets: u32,
+    /// Whether the last RUN used a scatter-gather table.
+    pub scatter_gather: bool,
+    /// Entries in the snapshot of the last RUN (contiguous: 1).
+    pub entries: u32,
+    /// Frames that were played, silence included.
+    pub frames: u64,
+    /// Packets that were completed.
+    pub packets_completed: u64,
+    /// Packets that were played as silence because they were not WRITTEN; `None` = unknown, because a packet was played that
+    /// nobody had promised (the stream was not marked).
+    pub underruns: Option<u64>,
+    /// Frames of silence that were played for want of data.
+    pub silence_frames: u64,
+    /// Transfers that failed while running.
+    pub dma_faults: u64,
+    /// Events.
+    pub events: u64,
+    /// How often the stream waited for a packet.
+    pub stalls: u64,
+}
+
+impl StreamStats {
+    /// Nothing done yet: the underruns are known to be 0.
+    pub fn new() -> Self {
+        Self { underruns: Some(0), ..Self::default() }
+    }
+}
+
+/// A stream that stands still because a packet is not WRITTEN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// Stream number.
+    pub stream: u32,
+    /// The packet it waits for.
+    pub packet: u32,
+    /// Device clock at which the stall began.
+    pub since: u64,
+}

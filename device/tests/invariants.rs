@@ -1,0 +1,273 @@
+//! A guest that does anything at all: random accesses, tables, maps, power, resets. Whatever it does, the card does not panic, touches only
+//! memory that it was told of, and its pages and registers agree.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::decimal_bitwise_operands,
+    clippy::precedence,
+    reason = "test code"
+)]
+
+mod support;
+
+use proptest::prelude::*;
+use ringwave::controller::Controller;
+use ringwave::ports::ClockMode;
+use ringwave_regs::dma::Slot;
+use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED};
+use ringwave_regs::{format, global, pages, stream as regs};
+use support::{RAM, Rig, SECOND, Status};
+
+/// The longest buffer that the guest of this test asks for.
+const RING_MAX: u64 = 4096;
+/// Places that may be touched: buffers, and tables. Everything else in RAM may not.
+const ALLOWED: [(u64, u64); 4] =
+    [(RAM + 0x1000, RING_MAX), (RAM + 0x8000, RING_MAX), (RAM + 0x1_0000, 512), (HIGH, RING_MAX)];
+const TABLE: u64 = RAM + 0x1_0000;
+/// A second map, which comes and goes.
+const HIGH: u64 = 0x12_3456_7000;
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// A register of stream 0 or of the card, by its index in the list, and a value.
+    Write(bool, usize, u32),
+    Read(bool, usize),
+    /// An access of any kind.
+    Raw(u64, usize, u64, bool),
+    Wait(u64),
+    BusMaster(bool),
+    Msi(Option<u32>),
+    D3hot(bool),
+    Map(bool),
+    /// One slot of the table is changed.
+    Slot(u64, Slot),
+    HostFails,
+    Reset,
+}
+
+/// Values that mean something somewhere.
+fn value() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        4 => 0..6_u32,
+        1 => any::<u32>(),
+        1 => Just(u32::MAX),
+        1 => prop_oneof![Just(44_100_u32), Just(48_000), Just(format::pack(format::S16, 2)), Just(format::pack(format::S16, 1))],
+        1 => (1..=64_u32).prop_map(|packets| packets * 64),
+        1 => (0..500_u32).prop_map(|frames| regs::EOS_ARM | frames * 4),
+    ]
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    prop_oneof![
+        6 => (0..3_usize, 0..64_u64, prop_oneof![Just(512_u32), Just(1024), 0..2048_u32])
+            .prop_map(|(place, at, bytes)| Slot::data([RAM + 0x1000, RAM + 0x8000, HIGH][place] + at, bytes)),
+        2 => (0..17_u64).prop_map(|index| Slot::link(TABLE + 16 * index)),
+        // Outside of RAM: may be named, can't be touched.
+        1 => any::<u32>().prop_map(|bytes| Slot::data(u64::MAX - 4000, bytes)),
+        1 => (any::<u32>(), any::<u32>()).prop_map(|(length, flags)| Slot { address: 8, length, flags }),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => (Just(true), 0..regs::REGISTERS.len(), value()).prop_map(|(a, b, c)| Op::Write(a, b, c)),
+        8 => prop_oneof![Just(1_u32), Just(2), Just(3), Just(3), Just(0)].prop_map(|state| Op::Write(true, 4, state)),
+        6 => (0..8_u32).prop_map(|n| Op::Write(true, 16, n)),
+        2 => (Just(false), 0..global::REGISTERS.len(), value()).prop_map(|(a, b, c)| Op::Write(a, b, c)),
+        2 => (any::<bool>(), 0..50_usize).prop_map(|(a, b)| Op::Read(a, b)),
+        2 => (prop_oneof![0..0x4000_u64, any::<u64>()], 0..70_usize, any::<u64>(), any::<bool>())
+            .prop_map(|(a, b, c, d)| Op::Raw(a, b, c, d)),
+        8 => (0..60_000_000_u64).prop_map(Op::Wait),
+        1 => (0..30 * SECOND).prop_map(Op::Wait),
+        1 => any::<bool>().prop_map(Op::BusMaster),
+        1 => prop::option::of(0..40_u32).prop_map(Op::Msi),
+        1 => any::<bool>().prop_map(Op::D3hot),
+        2 => any::<bool>().prop_map(Op::Map),
+        3 => (0..16_u64, slot()).prop_map(|(index, slot)| Op::Slot(index, slot)),
+        1 => Just(Op::HostFails),
+        1 => Just(Op::Reset),
+    ]
+}
+
+/// Places that DMA may be pointed at: buffers and tables. The low half; the high one is 0, or leads into nothing.
+fn address() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0x10_1000_u32), Just(0x10_8000), Just(0x11_0000), Just(0x11_0010), Just(3)]
+}
+
+fn act(rig: &mut Rig, op: &Op) {
+    match *op {
+        Op::Write(in_stream, index, value) => {
+            let table = if in_stream { regs::REGISTERS } else { global::REGISTERS };
+            let offset = table[index].offset;
+            // These would let the guest name other memory than ALLOWED, legitimately.
+            let names_memory = in_stream && (offset == regs::DMA_ADDR_LO || offset == regs::RING_BYTES)
+                || !in_stream && (global::SELFTEST_ADDR_LO..=global::SELFTEST_BYTES).contains(&offset);
+            if !names_memory {
+                rig.set(if in_stream { regs::BLOCK_BASE } else { 0 } + offset, value);
+            }
+        }
+        Op::Read(in_stream, index) => {
+            let table = if in_stream { regs::REGISTERS } else { global::REGISTERS };
+            if let Some(register) = table.get(index) {
+                rig.get(if in_stream { regs::BLOCK_BASE } else { 0 } + register.offset);
+            }
+        }
+        Op::Raw(offset, length, value, write) => {
+            let mut data = value.to_le_bytes().repeat(10);
+            data.truncate(length);
+            // As above: the self-test's address and length.
+            let names_memory = (0x2C..0x40).contains(&offset);
+            rig.call(|card, env| match write {
+                true if names_memory => {}
+                true => card.write(offset, &data, env),
+                false => card.read(offset, &mut data, env),
+            });
+        }
+        Op::Wait(ticks) => {
+            rig.now += ticks;
+            rig.wake();
+        }
+        Op::BusMaster(on) => rig.card.set_bus_master(on),
+        Op::Msi(granted) => rig.card.set_msi(granted),
+        Op::D3hot(d3hot) => rig.call(|card, env| card.set_d3hot(d3hot, env)),
+        Op::Map(map) => {
+            rig.memory.unmap(HIGH);
+            if map {
+                rig.memory.map(HIGH, 4096, false);
+            }
+        }
+        Op::Slot(index, slot) => rig.memory.slots(TABLE + 16 * index, &[slot]),
+        Op::HostFails => rig.call(|card, env| card.host_failed(0, env)),
+        Op::Reset => rig.call(Controller::reset),
+    }
+}
+
+/// What the guest saw last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Before {
+    position: u64,
+    resets: u32,
+}
+
+/// `may_go_back`: the operation may have been STOP, reset, or a RUN that took START.
+fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u64) {
+    for (address, bytes) in rig.memory.touched.take() {
+        let allowed = ALLOWED
+            .iter()
+            .any(|&(base, length)| address.checked_sub(base).is_some_and(|offset| offset + bytes <= length));
+        assert!(allowed, "the card touched {bytes} bytes at {address:#x}");
+    }
+    let clock_page = |field| pages::CLOCK_PAGE + field;
+    assert_eq!(rig.pages.u32(clock_page(pages::clock::SEQ)) % 2, 0);
+    let status = rig.status();
+    let position = page_position(&status, rig.now);
+    if !may_go_back && rig.pages.u32(clock_page(pages::clock::RESETS)) == before.resets {
+        assert!(position >= before.position, "{position} after {}", before.position);
+    }
+    let state = rig.read(regs::STATE);
+    if state != u32::MAX {
+        assert_eq!(state, status.state);
+        assert_eq!(rig.read(regs::ERROR), status.error);
+        assert_eq!(rig.read(regs::PACKET_COUNT), status.packet_count);
+        let exact = rig.position();
+        // The page's point is a whole tick: at most one frame and never ahead.
+        assert!(exact == position || exact == position + 1, "register {exact}, page {position}");
+        if state == regs::STATE_STOP {
+            assert_eq!((exact, status.packet_count, status.flags, status.rate), (0, 0, 0, 0));
+        } else if status.flags & FLAG_ENDED == 0 {
+            assert_eq!(u64::from(status.packet_count), exact / packet_frames & 0xFFFF_FFFF);
+        }
+    }
+    let moves = status.rate != 0;
+    let runs = status.state == regs::STATE_RUN && status.flags & (FLAG_STALLED | FLAG_ENDED) == 0;
+    assert_eq!(moves, runs, "{status:?}");
+    assert_eq!(rig.card.next_deadline().is_some(), moves);
+    assert!(rig.card.next_deadline().is_none_or(|due| due > rig.now && due <= rig.now + SECOND / 100 + 1));
+    *before = Before { position, resets: rig.pages.u32(clock_page(pages::clock::RESETS)) };
+}
+
+/// The position as a guest computes it from the status page. DATASHEET 7.2.
+fn page_position(status: &Status, now: u64) -> u64 {
+    let (clock, frame) = status.anchor;
+    let ticks = u128::from(now.saturating_sub(clock));
+    frame + u64::try_from(ticks * u128::from(status.rate) / u128::from(SECOND)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn nothing_a_guest_does_breaks_the_card(
+        lockstep in any::<bool>(),
+        packet_frames in 48..512_u32,
+        scatter_gather in 0..2_u32,
+        entries in 0..6_u32,
+        address in address(),
+        high in prop_oneof![6 => Just(0_u32), 1 => any::<u32>()],
+        slots in prop::collection::vec(slot(), 16),
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
+        let mut rig = Rig::new(if lockstep { ClockMode::Lockstep } else { ClockMode::Realtime });
+        rig.memory.map(HIGH, 4096, false);
+        rig.memory.slots(TABLE, &slots);
+        // The self-test stores to memory: give it a buffer of its own.
+        rig.set(global::SELFTEST_ADDR_LO, 0x10_8000);
+        rig.set(global::SELFTEST_BYTES, 64);
+        // A sound start, from which the operations lead anywhere; with the table one that can be played.
+        if entries == 1 {
+            rig.memory.slots(TABLE, &[Slot::data(HIGH, packet_frames * 8)]);
+        }
+        rig.set_up(48_000, packet_frames, 2);
+        rig.write(regs::DMA_MODE, scatter_gather);
+        rig.write(regs::SG_ENTRIES, entries);
+        // A contiguous buffer at the table would be as long as the ring: legitimate, but not in ALLOWED.
+        let table = address >> 16 == 0x11;
+        let address = if scatter_gather == 1 || !table { address } else { 0x10_1000 };
+        rig.write(regs::DMA_ADDR_LO, address);
+        rig.write(regs::DMA_ADDR_HI, high);
+        rig.memory.touched.take();
+        let mut before = Before { position: 0, resets: 0 };
+        for op in &ops {
+            // The length of a packet changes with these, and what memory may be touched; that is the other test's business.
+            let reshapes = matches!(op, Op::Write(true, index, _)
+                if [regs::PACKETS, regs::FORMAT, regs::DMA_MODE].contains(&regs::REGISTERS[*index].offset))
+                || matches!(op, Op::Raw(offset, _, _, true) if (0x1010..0x1040).contains(offset))
+                || matches!(op, Op::Write(false, 8, _) | Op::Raw(0x20, ..));
+            if reshapes {
+                continue;
+            }
+            act(&mut rig, op);
+            let state_write = matches!(op, Op::Write(true, 4, _) | Op::Reset);
+            check(&mut rig, &mut before, state_write, u64::from(packet_frames));
+            if matches!(op, Op::Reset) {
+                rig.card.set_bus_master(true);
+                rig.set_up(48_000, packet_frames, 2);
+                rig.write(regs::DMA_ADDR_LO, 0x10_1000);
+                rig.set(global::SELFTEST_ADDR_LO, 0x10_8000);
+                rig.set(global::SELFTEST_BYTES, 64);
+            }
+        }
+    }
+
+    /// No arithmetic in the way of any number: every register gets any value, in any state.
+    #[test]
+    fn any_value_in_any_register_is_survived(
+        writes in prop::collection::vec((0..0x1200_u64, any::<u64>(), 0..60_000_000_u64), 1..200),
+        start in any::<u64>(),
+    ) {
+        let mut rig = Rig::new(ClockMode::Realtime);
+        rig.now = start;
+        rig.ready(44_100, 480, 2);
+        rig.state(regs::STATE_RUN);
+        for (offset, value, wait) in writes {
+            rig.now = rig.now.saturating_add(wait);
+            rig.call(|card, env| card.write(offset & !3, &(value as u32).to_le_bytes(), env));
+            rig.call(|card, env| card.read(offset & !7, &mut [0; 8], env));
+            rig.wake();
+            if rig.read(regs::STATE) < 3 {
+                let next = rig.read(regs::STATE) + 1;
+                rig.write(regs::STATE, next);
+            }
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Streams as a driver runs them: what is heard, what is counted, what the status page says, line by line of DATASHEET 5.7.
+//! Ends, starts, power and reset are in `ends.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::decimal_bitwise_operands,
+    clippy::precedence,
+    reason = "test code"
+)]
+
+mod support;
+
+use ringwave::ports::{ClockMode, Effects, Env, Note, Trace};
+use ringwave_regs::error::Error;
+use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
+use ringwave_regs::stream::{
+    EOS, EOS_ARM, ERROR, FIFO_FRAMES, PACKET_COUNT, STATE, STATE_ACQUIRE, STATE_PAUSE, STATE_RUN, STATE_STOP,
+    WRITTEN,
+};
+use support::song::{PACKET, RATE, clock_of, fill_packet, lockstep};
+use support::{NoPages, RAM, Rig, SECOND, signal};
+
+#[test]
+fn a_song_is_heard_bit_for_bit_in_lockstep() {
+    let mut rig = lockstep();
+    fill_packet(&rig, 0);
+    rig.write(WRITTEN, 0);
+    rig.state(STATE_RUN);
+    for packet in 1..50 {
+        // The guest is late by 100 ms each time: the card waits.
+        rig.run_for(SECOND / 10);
+        assert_eq!(rig.messages, 1);
+        assert_eq!(rig.status().packet_count, packet);
+        fill_packet(&rig, u64::from(packet));
+        if packet == 49 {
+            rig.write(EOS, EOS_ARM | 4 * 123);
+        }
+        rig.write(WRITTEN, packet);
+    }
+    rig.run_for(SECOND);
+    let status = rig.status();
+    assert_eq!(rig.heard, signal(0, 49 * u64::from(PACKET) + 123));
+    assert_eq!((status.packet_count, status.events, status.underruns), (50, 50, 0));
+    assert_eq!(status.flags, FLAG_LOCKSTEP | FLAG_ENDED | FLAG_WRITTEN);
+    assert_eq!(status.rate, 0);
+    assert_eq!(rig.position(), 49_123);
+    let told = rig.card.stats().next().unwrap();
+    assert_eq!((told.frames, told.packets_completed, told.stalls), (49_123, 50, 49));
+    assert_eq!((told.underruns, told.events, told.entries), (Some(0), 50, 1));
+}
+
+#[test]
+fn a_stall_stops_time_and_written_starts_it_again() {
+    let mut rig = lockstep();
+    rig.write(WRITTEN, 0);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    let epoch = rig.status().epoch;
+    rig.run_for(SECOND);
+    let end = clock_of(start, 1000);
+    let status = rig.status();
+    assert_eq!(status.flags, FLAG_LOCKSTEP | FLAG_STALLED | FLAG_WRITTEN);
+    assert_eq!((status.stalled_packet, status.packet_count), (1, 1));
+    assert_eq!((status.anchor, status.rate), ((end, 1000), 0));
+    assert_eq!(status.packet_end, (end, 1000));
+    assert_eq!(status.epoch, epoch + 1);
+    let stall = rig.card.stalls().next().unwrap();
+    assert_eq!((stall.stream, stall.packet, stall.since), (0, 1, end));
+    assert_eq!(rig.card.next_deadline(), None);
+    rig.write(WRITTEN, 1);
+    let status = rig.status();
+    assert_eq!((status.anchor, status.rate), ((rig.now, 1000), RATE));
+    assert_eq!((status.flags, status.epoch), (FLAG_LOCKSTEP | FLAG_WRITTEN, epoch + 2));
+    assert_eq!(rig.card.next_deadline(), Some(clock_of(rig.now, 441)));
+}
+
+#[test]
+fn a_written_that_comes_in_time_never_stalls() {
+    let mut rig = lockstep();
+    rig.write(WRITTEN, 1);
+    rig.state(STATE_RUN);
+    let epoch = rig.status().epoch;
+    let start = rig.now;
+    for packet in 2..20 {
+        rig.run_to(clock_of(start, u64::from(packet - 1) * 1000));
+        assert_eq!(rig.status().packet_count, packet - 1);
+        rig.write(WRITTEN, packet);
+    }
+    let status = rig.status();
+    assert_eq!((status.epoch, status.rate), (epoch, RATE), "the line was only renewed");
+    assert_eq!(rig.card.stats().next().unwrap().stalls, 0);
+}
+
+#[test]
+fn the_anchor_is_renewed_at_every_end_of_a_piece() {
+    let mut rig = lockstep();
+    rig.write(WRITTEN, 1);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    for frame in [441, 882, 1000, 1441, 1882, 2000] {
+        let due = rig.card.next_deadline().unwrap();
+        assert_eq!(due, clock_of(start, frame));
+        rig.run_to(due);
+        assert_eq!(rig.status().anchor, (due, frame));
+        assert_eq!(rig.position(), frame);
+    }
+}
+
+#[test]
+fn a_late_wake_handles_every_end_at_its_own_clock() {
+    let mut rig = Rig::new(ClockMode::Realtime);
+    rig.ready(RATE, PACKET, 2);
+    rig.write(WRITTEN, 9);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    rig.now += SECOND / 10;
+    rig.wake();
+    let status = rig.status();
+    assert_eq!((status.packet_count, status.events), (4, 4), "each end counts");
+    assert_eq!(status.packet_end, (clock_of(start, 4000), 4000));
+    assert_eq!(rig.messages, 1);
+    assert_eq!(rig.position(), 4410);
+}
+
+#[test]
+fn after_a_long_sleep_time_starts_again_where_it_was() {
+    let mut rig = Rig::new(ClockMode::Realtime);
+    rig.ready(RATE, PACKET, 2);
+    rig.write(WRITTEN, 1_000_000);
+    rig.state(STATE_RUN);
+    let (start, epoch) = (rig.now, rig.status().epoch);
+    rig.run_to(clock_of(start, 882));
+    // The next end is at 1000; 100 ms after it is not late yet ...
+    rig.now = clock_of(start, 1000) + SECOND / 10;
+    rig.wake();
+    assert_eq!((rig.position(), rig.status().epoch), (1000 + 4410, epoch));
+    // ... and one tick more than 100 ms after the next is.
+    rig.now = rig.card.next_deadline().unwrap() + SECOND / 10 + 1;
+    let before = rig.heard.len();
+    rig.wake();
+    let status = rig.status();
+    assert_eq!((status.epoch, status.rate), (epoch + 1, RATE));
+    assert!(status.anchor.0 == rig.now && rig.position() == status.anchor.1, "{status:?}");
+    assert!(rig.heard.len() - before <= 441 * 4, "only the piece that was in the FIFO was played");
+    assert_eq!(rig.heard.len() as u64, rig.position() * 4);
+    assert_eq!(u64::from(status.packet_count), rig.position() / 1000);
+}
+
+#[test]
+fn a_day_at_44100_has_no_drift() {
+    let mut rig = Rig::new(ClockMode::Realtime);
+    rig.ready(RATE, 22_057, 2);
+    // Nothing is WRITTEN, so a day's silence is played: only time matters here.
+    rig.write(WRITTEN, u32::MAX);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    let day = 24 * 3600;
+    // The engine wakes when it likes, here every 80 ms.
+    let mut effects = Effects::default();
+    for wake in 1..=day * 100 / 8 {
+        rig.now = start + wake * 8 * SECOND / 100;
+        let mut env = Env { now: rig.now, memory: &rig.memory, pages: &NoPages, effects: &mut effects };
+        assert!(!rig.card.advance(&mut env));
+        effects.clear();
+    }
+    rig.wake();
+    assert_eq!(rig.now, start + day * SECOND);
+    assert_eq!(rig.position(), day * u64::from(RATE));
+    assert_eq!(rig.read(PACKET_COUNT), u32::try_from(day * u64::from(RATE) / 22_057).unwrap());
+    assert_eq!(clock_of(start, day * u64::from(RATE)), start + day * SECOND);
+}
+
+#[test]
+fn pause_is_exact_and_the_rest_of_the_fifo_is_heard_after_run() {
+    let mut rig = lockstep();
+    fill_packet(&rig, 0);
+    rig.write(WRITTEN, 0);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    rig.run_to(clock_of(start, 700));
+    rig.write(STATE, STATE_PAUSE);
+    assert_eq!(rig.heard, signal(0, 700));
+    assert_eq!(rig.status().anchor, (rig.now, 700));
+    assert_eq!(rig.status().rate, 0);
+    // What is in the FIFO (441..882) stays, whatever becomes of the buffer; time in PAUSE does not count.
+    rig.memory.poke(RAM, &vec![0xEE; 4000]);
+    rig.run_for(SECOND);
+    assert_eq!((rig.position(), rig.heard.len()), (700, 2800));
+    rig.state(STATE_ACQUIRE);
+    rig.state(STATE_PAUSE);
+    rig.state(STATE_RUN);
+    assert_eq!(rig.card.next_deadline(), Some(clock_of(rig.now, 182)));
+    rig.run_for(SECOND);
+    assert_eq!(rig.heard[..4 * 882], signal(0, 882));
+    assert_eq!(rig.heard[4 * 882..], vec![0xEE; 4 * 118]);
+    assert_eq!(rig.status().packet_count, 1);
+}
+
+#[test]
+fn stop_drops_what_was_not_played_and_sets_the_counters_to_zero() {
+    let mut rig = lockstep();
+    fill_packet(&rig, 0);
+    rig.write(WRITTEN, 1);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    rig.run_to(clock_of(start, 1500));
+    let before = rig.status();
+    rig.write(STATE, STATE_STOP);
+    assert_eq!(rig.heard.len(), 1500 * 4, "what has passed was played, the rest of the FIFO is gone");
+    assert_eq!(rig.heard[..4000], signal(0, 1000));
+    let status = rig.status();
+    assert_eq!((status.state, status.flags, status.packet_count), (STATE_STOP, 0, 0));
+    assert_eq!((status.anchor, status.rate), ((rig.now, 0), 0));
+    assert_eq!((status.epoch, status.events), (before.epoch + 1, before.events), "totals stay");
+    assert_eq!((rig.position(), rig.read(WRITTEN), rig.read(FIFO_FRAMES)), (0, 0, 441));
+    assert_eq!(rig.card.next_deadline(), None);
+    rig.run_for(SECOND);
+    assert_eq!((rig.heard.len(), rig.stops, rig.events), (6000, 1, 0));
+    assert_eq!(rig.trace.last(), Some(&Trace::State { stream: 0, state: STATE_STOP }));
+}
+
+#[test]
+fn pause_ends_a_stall_and_run_stalls_again() {
+    let mut rig = lockstep();
+    rig.write(WRITTEN, 0);
+    rig.state(STATE_RUN);
+    rig.run_for(SECOND);
+    rig.state(STATE_PAUSE);
+    let status = rig.status();
+    assert_eq!((status.flags, status.stalled_packet), (FLAG_LOCKSTEP | FLAG_WRITTEN, 0));
+    assert_eq!(rig.card.stalls().count(), 0);
+    rig.state(STATE_RUN);
+    let status = rig.status();
+    assert_eq!((status.flags & FLAG_STALLED, status.stalled_packet, status.rate), (FLAG_STALLED, 1, 0));
+    assert_eq!((status.anchor, status.packet_count), ((rig.now, 1000), 1));
+    // WRITTEN in PAUSE is as good.
+    rig.state(STATE_PAUSE);
+    rig.write(WRITTEN, 1);
+    rig.state(STATE_RUN);
+    assert_eq!(rig.status().rate, RATE);
+}
+
+#[test]
+fn run_before_packet_0_is_written_stalls_at_once_if_marked_later_packets_only() {
+    // Marked with "-1": nothing is WRITTEN yet, but the stream goes by lockstep.
+    let mut rig = lockstep();
+    rig.write(WRITTEN, u32::MAX);
+    rig.state(STATE_RUN);
+    let status = rig.status();
+    assert_eq!((status.flags & FLAG_STALLED, status.stalled_packet), (FLAG_STALLED, 0));
+    assert!(!rig.trace.iter().any(|line| matches!(line, Trace::Read { .. })), "nothing is fetched");
+}
+
+#[test]
+fn an_unmarked_stream_goes_by_realtime_and_says_so() {
+    let mut rig = lockstep();
+    fill_packet(&rig, 0);
+    fill_packet(&rig, 1);
+    rig.state(STATE_RUN);
+    assert!(rig.notes.contains(&Note::NotWritten { stream: 0 }));
+    let start = rig.now;
+    rig.run_to(clock_of(start, 3500));
+    assert_eq!(rig.status().flags, 0);
+    assert_eq!((rig.status().packet_count, rig.status().underruns), (3, 0));
+    let mut twice = signal(0, 2000);
+    twice.extend(signal(0, 1000));
+    twice.extend(signal(1000, 441));
+    assert_eq!(rig.heard, twice, "what is in the buffer");
+    assert_eq!(rig.card.stats().next().unwrap().underruns, None, "unknown, not 0");
+}
+
+#[test]
+fn realtime_plays_a_packet_that_is_not_written_as_silence_of_the_exact_length() {
+    let mut rig = Rig::new(ClockMode::Realtime);
+    rig.ready(RATE, PACKET, 2);
+    fill_packet(&rig, 0);
+    rig.write(WRITTEN, 0);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    // Packet 1 is WRITTEN a tick too late, packet 2 in time.
+    rig.run_to(clock_of(start, 1000) + 1);
+    fill_packet(&rig, 1);
+    rig.write(WRITTEN, 1);
+    fill_packet(&rig, 2);
+    rig.write(WRITTEN, 2);
+    rig.run_to(clock_of(start, 3000));
+    let mut expected = signal(0, 1000);
+    expected.extend(vec![0; 4000]);
+    expected.extend(signal(2000, 1000));
+    assert_eq!(rig.heard, expected);
+    let status = rig.status();
+    assert_eq!((status.underruns, status.silence_frames), (2, 1000), "packet 3 has just begun");
+    assert_eq!((status.packet_count, status.flags), (3, FLAG_WRITTEN));
+    assert_eq!(rig.card.stats().next().unwrap().underruns, Some(2));
+    assert!(rig.notes.contains(&Note::Underrun { stream: 0, packet: 1 }));
+}
+
+#[test]
+fn a_byte_is_fetched_when_the_position_reaches_its_piece_and_not_before() {
+    let mut rig = lockstep();
+    rig.write(WRITTEN, 1);
+    rig.state(STATE_RUN);
+    let reads = |rig: &Rig| -> Vec<(u64, u64)> {
+        let lines = rig.trace.iter();
+        lines
+            .filter_map(|line| {
+                if let Trace::Read { address, bytes, .. } = *line { Some((address, bytes)) } else { None }
+            })
+            .collect()
+    };
+    assert_eq!(reads(&rig), [(RAM, 441 * 4)]);
+    let start = rig.now;
+    rig.run_to(clock_of(start, 1000) - 1);
+    let expected = [(RAM, 441 * 4), (RAM + 441 * 4, 441 * 4), (RAM + 882 * 4, 118 * 4)];
+    assert_eq!(reads(&rig), expected, "nothing of packet 1 before packet 0 is complete");
+    rig.run_to(clock_of(start, 1000));
+    assert_eq!(reads(&rig).last(), Some(&(RAM + 4000, 441 * 4)));
+}
+
+#[test]
+fn a_transfer_that_fails_plays_silence_for_the_piece_and_tells() {
+    let mut rig = lockstep();
+    fill_packet(&rig, 0);
+    rig.write(WRITTEN, 1);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    rig.card.set_bus_master(false);
+    rig.run_to(clock_of(start, 441));
+    assert_eq!(rig.read(ERROR), Error::BusMasterOff.code());
+    assert_eq!(
+        (rig.status().dma_faults, rig.events),
+        (1, 0),
+        "the event came with the deadline, not with the read"
+    );
+    rig.card.set_bus_master(true);
+    rig.run_to(clock_of(start, 1000));
+    let mut expected = signal(0, 441);
+    expected.extend(vec![0; 441 * 4]);
+    expected.extend(signal(882, 118));
+    assert_eq!(rig.heard, expected);
+    let status = rig.status();
+    assert_eq!(
+        (status.error, status.dma_faults, status.silence_frames),
+        (Error::BusMasterOff.code(), 1, 441)
+    );
+    assert_eq!(status.events, 2, "an error and a packet");
+    // Memory that goes away in the middle of a run.
+    rig.memory.unmap(RAM);
+    rig.run_to(clock_of(start, 1500));
+    assert_eq!((rig.status().error, rig.status().dma_faults), (Error::DmaUnmapped.code(), 2));
+    rig.write(STATE, STATE_STOP);
+    assert_eq!(rig.read(ERROR), Error::DmaUnmapped.code(), "STOP does not clear it");
+}
+
+#[test]
+fn the_start_of_a_packet_has_its_clock() {
+    let mut rig = lockstep();
+    rig.write(WRITTEN, 0);
+    rig.state(STATE_RUN);
+    let start = rig.now;
+    rig.run_for(SECOND);
+    assert_eq!(rig.status().packet_start, start);
+    rig.write(EOS, EOS_ARM | 4 * 10);
+    rig.write(WRITTEN, 1);
+    let start = rig.now;
+    rig.run_for(SECOND);
+    assert_eq!(rig.status().packet_start, start, "after the stall, not at the end of the packet before");
+    assert_eq!(rig.status().packet_end, (clock_of(start, 10), 1010));
+}

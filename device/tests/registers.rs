@@ -1,0 +1,430 @@
+//! The registers on their own: access rules, what each accepts, interrupts, self-test. DATASHEET sections 2 to 4.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::decimal_bitwise_operands,
+    clippy::precedence,
+    reason = "test code"
+)]
+
+mod support;
+
+use ringwave::controller::Config;
+use ringwave::ports::{ClockMode, Note, Trace};
+use ringwave_regs::dma::Slot;
+use ringwave_regs::error::Error;
+use ringwave_regs::{format, global, pages, stream as regs};
+use support::{RAM, Rig, SECOND};
+
+fn rig() -> Rig {
+    Rig::new(ClockMode::Lockstep)
+}
+
+#[test]
+fn the_card_says_what_it_is() {
+    let mut rig = rig();
+    let values = [
+        (global::MAGIC, 0x5641_5752),
+        (global::VERSION, 0x1_0000),
+        (global::FEATURES, 0b1111),
+        (global::STREAMS, 1),
+        (global::DMA_BITS, 64),
+        (global::SG_ENTRIES_MAX, 4096),
+        (global::RING_BYTES_MAX, 16 << 20),
+        (global::CLOCK_HZ, 1_000_000_000),
+        (global::MESSAGES, 1),
+        (global::CLOCK_MODE, 0),
+        (regs::BLOCK_BASE + regs::CAPS, 0x0002_0201),
+        (regs::BLOCK_BASE + regs::FORMATS, 1),
+        (regs::BLOCK_BASE + regs::RATES, 1 << 7 | 1 << 8),
+        (regs::BLOCK_BASE + regs::MESSAGE, 0),
+    ];
+    for (register, value) in values {
+        assert_eq!(rig.get(register), value, "register {register:#x}");
+        rig.set(register, !value);
+        assert_eq!(rig.get(register), value, "register {register:#x} is read-only");
+    }
+    assert_eq!((rig.get(global::ERROR), rig.read(regs::ERROR)), (0, 0), "that is ignored, not refused");
+    assert_eq!(Rig::new(ClockMode::Realtime).get(global::CLOCK_MODE), 1);
+}
+
+#[test]
+fn every_register_that_is_not_a_constant_resets_to_zero_and_exists() {
+    let mut rig = rig();
+    let constant = [global::CLOCK_LO, global::CLOCK_HI];
+    for register in global::REGISTERS.iter().filter(|register| !constant.contains(&register.offset)) {
+        let value = rig.get(register.offset);
+        let fixed = register.offset < global::CONTROL || register.offset == global::MESSAGES;
+        assert!(fixed || value == 0, "{} is {value:#x}", register.name);
+    }
+    for register in regs::REGISTERS {
+        let value = rig.read(register.offset);
+        assert!(register.offset <= regs::RATES || value == 0, "{} is {value:#x}", register.name);
+    }
+    assert_eq!((rig.get(global::ERROR), rig.read(regs::ERROR)), (0, 0));
+}
+
+#[test]
+fn an_access_that_is_none_reads_ones_and_says_so() {
+    let mut rig = rig();
+    let bad = Error::BadAccess.code();
+    let mut check = |offset: u32, ones: bool, in_stream: bool| {
+        let fill = if ones { 0xFF } else { 0 };
+        let got = [rig.read_bytes::<1>(offset).to_vec(), rig.read_bytes::<2>(offset + 1).to_vec()].concat();
+        assert_eq!(got, vec![fill; 3], "{offset:#x}");
+        let errors = (rig.get(global::ERROR), rig.read(regs::ERROR));
+        assert_eq!(errors, if in_stream { (0, bad) } else { (bad, 0) }, "{offset:#x}");
+        rig.set(global::ERROR, 1);
+        rig.write(regs::ERROR, 1);
+    };
+    check(global::MAGIC, true, false);
+    check(regs::BLOCK_BASE + regs::CAPS, true, true);
+    check(regs::BLOCK_BASE + regs::BLOCK_STRIDE, false, false);
+    check(0x3FF8, true, false);
+    let holes = [
+        (0x05C, u32::MAX),
+        (0xFFC, u32::MAX),
+        (0x1064, u32::MAX),
+        (0x1100, 0),
+        (0x1F10, 0),
+        (0x2000, u32::MAX),
+    ];
+    for (offset, value) in holes {
+        assert_eq!(rig.get(offset), value, "{offset:#x}");
+        rig.set(offset, 5);
+    }
+    assert_eq!((rig.get(global::ERROR), rig.read(regs::ERROR)), (bad, bad));
+    // Far outside of the BAR, and lengths that no bus has.
+    let mut long = [0; 4096];
+    rig.call(|card, env| {
+        card.read(u64::MAX - 3, &mut long, env);
+        card.read(u64::MAX - 7, &mut long[..8], env);
+        card.write(u64::MAX, &long, env);
+        card.read(0, &mut [], env);
+        card.write(4, &[1; 8], env);
+    });
+    assert_eq!(long, [0xFF; 4096]);
+}
+
+#[test]
+fn sixty_four_bits_are_two_times_thirty_two() {
+    let mut rig = rig();
+    let bytes: [u8; 8] = rig.read_bytes(global::MAGIC);
+    assert_eq!(u64::from_le_bytes(bytes), 0x1_0000_5641_5752);
+    rig.call(|card, env| card.write(0x1028, &0x1122_3344_0000_0001_u64.to_le_bytes(), env));
+    assert_eq!((rig.read(regs::DMA_MODE), rig.read(regs::SG_ENTRIES)), (1, 0x1122_3344));
+    let clock: [u8; 8] = rig.read_bytes(global::CLOCK_LO);
+    assert_eq!(u64::from_le_bytes(clock), rig.now, "one latch, one value");
+}
+
+#[test]
+fn the_high_half_is_latched_with_the_low_one() {
+    let mut rig = rig();
+    assert_eq!(rig.get(global::CLOCK_HI), 0, "before any low read");
+    rig.now = 0x7_FFFF_FFFF;
+    assert_eq!(rig.get(global::CLOCK_LO), u32::MAX);
+    rig.now += 1;
+    assert_eq!(rig.get(global::CLOCK_HI), 7);
+    assert_eq!((rig.get(global::CLOCK_LO), rig.get(global::CLOCK_HI)), (0, 8));
+}
+
+#[test]
+fn set_up_registers_take_what_is_announced_and_only_in_stop() {
+    let mut rig = rig();
+    let bad_format = Error::BadFormat.code();
+    for value in
+        [format::pack(format::S16, 0), format::pack(format::S16, 3), format::pack(format::F32, 2), 0x2FF]
+    {
+        assert_eq!(rig.refused(regs::FORMAT, value), bad_format, "{value:#x}");
+    }
+    for value in [0, 1, 96_000, 44_101] {
+        assert_eq!(rig.refused(regs::RATE, value), Error::BadRate.code());
+    }
+    assert_eq!(rig.refused(regs::DMA_MODE, 2), Error::NotSupported.code());
+    assert_eq!(rig.refused(regs::POSITION_CONTROL, 1), Error::NotSupported.code());
+    assert_eq!(rig.refused(regs::POSITION_CONTROL, 0), 0);
+    for register in [regs::EOS, regs::WRITTEN, regs::START_PACKET, regs::START_FRAME_LO, regs::START_FRAME_HI]
+    {
+        assert_eq!(rig.refused(register, 0), Error::BadState.code(), "in STOP");
+    }
+    rig.set_up(48_000, 480, 2);
+    rig.write(regs::FORMAT, 0xABCD_0000 | format::pack(format::S16, 2));
+    assert_eq!(rig.read(regs::FORMAT), format::pack(format::S16, 2), "reserved bits");
+    rig.state(regs::STATE_ACQUIRE);
+    for register in (regs::FORMAT..=regs::DMA_ADDR_HI).step_by(4) {
+        let before = rig.read(register);
+        assert_eq!(rig.refused(register, 1), Error::BadState.code());
+        assert_eq!(rig.read(register), before);
+    }
+    rig.write(regs::INT_ENABLE, u32::MAX);
+    assert_eq!(rig.read(regs::INT_ENABLE), 3);
+}
+
+#[test]
+fn acquire_checks_the_buffer_in_order() {
+    let mut rig = rig();
+    let mut expect = |register: u32, value: u32, error: Error| {
+        assert_eq!(rig.state_refused(regs::STATE_ACQUIRE), error.code(), "before {register:#x} = {value}");
+        assert_eq!(rig.read(regs::FIFO_FRAMES), 0);
+        rig.write(register, value);
+    };
+    expect(regs::FORMAT, format::pack(format::S16, 2), Error::BadFormat);
+    expect(regs::RATE, 48_000, Error::BadRate);
+    expect(regs::PACKETS, 3, Error::BadPackets);
+    expect(regs::PACKETS, 2, Error::BadPackets);
+    expect(regs::RING_BYTES, 48 * 8 + 4, Error::BadRing);
+    expect(regs::RING_BYTES, (16 << 20) + 8, Error::BadRing);
+    expect(regs::RING_BYTES, 47 * 8, Error::BadRing);
+    expect(regs::RING_BYTES, 48 * 8, Error::BadPackets);
+    rig.state(regs::STATE_ACQUIRE);
+    assert_eq!(rig.read(regs::FIFO_FRAMES), 48);
+}
+
+#[test]
+fn states_go_up_one_step_and_down_any() {
+    let mut rig = rig();
+    rig.set_up(48_000, 4800, 1);
+    assert_eq!(rig.read(regs::FIFO_FRAMES), 480);
+    let bad = Error::BadState.code();
+    for state in [2, 3, 4, u32::MAX] {
+        assert_eq!(rig.state_refused(state), bad);
+    }
+    rig.state(0);
+    rig.state(1);
+    assert_eq!(rig.state_refused(3), bad);
+    rig.state(2);
+    rig.state(2);
+    for down in [2, 1, 0] {
+        while rig.read(regs::STATE) < 3 {
+            let next = rig.read(regs::STATE) + 1;
+            rig.state(next);
+        }
+        rig.state(down);
+    }
+}
+
+#[test]
+fn written_goes_forward_only() {
+    let mut rig = rig();
+    rig.ready(48_000, 480, 2);
+    rig.write(regs::WRITTEN, u32::MAX - 1);
+    rig.write(regs::WRITTEN, 5);
+    assert_eq!((rig.read(regs::WRITTEN), rig.read(regs::ERROR)), (5, 0), "across the wrap");
+    assert_eq!(rig.refused(regs::WRITTEN, 4), Error::BadPacket.code());
+    assert_eq!(rig.refused(regs::WRITTEN, 5), 0, "equal is no step back");
+    assert_eq!(rig.read(regs::WRITTEN), 5);
+    // The last packet may be below WRITTEN, if it is not over yet.
+    rig.write(regs::EOS, regs::EOS_ARM | 400);
+    assert_eq!(rig.refused(regs::WRITTEN, u32::MAX), Error::BadPacket.code());
+    assert_eq!(rig.read(regs::EOS), regs::EOS_ARM | 400, "still armed");
+    assert_eq!(rig.refused(regs::WRITTEN, 2), 0);
+    for register in [regs::WRITTEN, regs::EOS, regs::START_PACKET, regs::START_FRAME_LO] {
+        assert_eq!(rig.refused(register, 9), Error::BadState.code(), "the end was taken");
+    }
+    rig.state(regs::STATE_RUN);
+    rig.run_for(SECOND);
+    assert_eq!((rig.status().packet_count, rig.position()), (3, 960 + 100));
+}
+
+#[test]
+fn eos_is_whole_frames_of_one_packet() {
+    let mut rig = rig();
+    rig.ready(48_000, 480, 2);
+    for bytes in [2, 1921, 1924, regs::EOS_BYTES] {
+        assert_eq!(rig.refused(regs::EOS, regs::EOS_ARM | bytes), Error::BadEos.code(), "{bytes}");
+    }
+    assert_eq!(rig.read(regs::EOS), 0);
+    rig.write(regs::ERROR, 0);
+    rig.write(regs::EOS, regs::EOS_ARM | 1920);
+    rig.write(regs::EOS, 1920);
+    rig.write(regs::WRITTEN, 0);
+    rig.write(regs::WRITTEN, 1);
+    assert_eq!(rig.read(regs::ERROR), 0, "disarmed, so packet 0 was not the last");
+}
+
+#[test]
+fn messages_are_sent_only_when_everything_allows_it() {
+    let event = |msi: Option<u32>, bus_master: bool, int_enable: u32| {
+        let mut rig = rig();
+        rig.ready(48_000, 480, 2);
+        rig.write(regs::WRITTEN, 0);
+        rig.state(regs::STATE_RUN);
+        rig.card.set_msi(msi);
+        rig.card.set_bus_master(bus_master);
+        rig.set(global::CONTROL, int_enable);
+        rig.run_for(SECOND);
+        let (events, messages) = (rig.events, rig.messages);
+        assert_eq!((events, rig.get(global::INT_STATUS)), (1, 1));
+        (messages, rig.card.intx())
+    };
+    assert_eq!(event(Some(1), true, 1), (1, false));
+    assert_eq!(event(Some(1), false, 1), (0, false));
+    assert_eq!(event(Some(1), true, 0), (0, false));
+    assert_eq!(event(None, true, 1), (0, true));
+    assert_eq!(event(None, false, 1), (0, true), "INTx is no DMA");
+    assert_eq!(event(None, true, 0), (0, false));
+}
+
+#[test]
+fn intx_falls_when_acknowledged_and_in_d3hot() {
+    let mut rig = rig();
+    rig.card.set_msi(None);
+    rig.ready(48_000, 480, 2);
+    rig.write(regs::WRITTEN, 0);
+    rig.state(regs::STATE_RUN);
+    rig.run_for(SECOND);
+    assert!(rig.card.intx());
+    rig.call(|card, env| card.set_d3hot(true, env));
+    assert!(!rig.card.intx());
+    rig.call(|card, env| card.set_d3hot(false, env));
+    assert!(rig.card.intx());
+    rig.set(global::INT_STATUS, 2);
+    assert!(rig.card.intx());
+    rig.set(global::INT_STATUS, 1);
+    assert!(!rig.card.intx());
+}
+
+#[test]
+fn int_raise_tries_a_message_out() {
+    let mut rig = rig();
+    rig.card.set_msi(Some(4));
+    rig.set(global::INT_RAISE, 3);
+    assert_eq!((rig.messages, rig.get(global::INT_RAISE)), (8, 0), "INT_ENABLE is not needed");
+    rig.set(global::INT_RAISE, 4);
+    assert_eq!((rig.messages, rig.get(global::ERROR)), (0, Error::BadAccess.code()));
+    rig.card.set_bus_master(false);
+    rig.set(global::INT_RAISE, 3);
+    assert_eq!((rig.messages, rig.get(global::ERROR)), (0, Error::BusMasterOff.code()));
+    rig.card.set_bus_master(true);
+    rig.card.set_msi(None);
+    rig.set(global::INT_RAISE, 3);
+    assert_eq!(rig.get(global::INT_STATUS), 1);
+}
+
+#[test]
+fn sixteen_streams_share_the_granted_messages() {
+    let mut rig = Rig::with(Config { render: 16, ..Config::default() });
+    assert_eq!((rig.get(global::STREAMS), rig.get(global::MESSAGES)), (16, 16));
+    rig.card.set_msi(Some(4));
+    rig.set(global::CONTROL, 1);
+    let block = regs::block(13).unwrap();
+    assert_eq!(rig.get(block + regs::MESSAGE), 13);
+    for (register, value) in [
+        (regs::FORMAT, format::pack(format::S16, 1)),
+        (regs::RATE, 48_000),
+        (regs::RING_BYTES, 96),
+        (regs::PACKETS, 1),
+        (regs::DMA_ADDR_LO, 0x10_0000),
+        (regs::INT_ENABLE, 1),
+        (regs::STATE, 1),
+        (regs::STATE, 2),
+        (regs::WRITTEN, 0),
+        (regs::STATE, 3),
+    ] {
+        rig.set(block + register, value);
+    }
+    assert_eq!(rig.get(block + regs::ERROR), 0);
+    rig.run_for(SECOND);
+    assert_eq!((rig.events, rig.messages), (1 << 13, 1 << 1));
+    assert_eq!(rig.get(global::INT_STATUS), 1 << 13);
+    assert_eq!(rig.get(block + regs::PACKET_COUNT), 1);
+}
+
+#[test]
+fn the_self_test_reads_sums_and_answers() {
+    let mut rig = rig();
+    let words = [0x1234_5678_u32, 0xFFFF_FFFF, 0, 0x8000_0001];
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let test = |rig: &mut Rig, address: u64, bytes: u32, entries: u32| {
+        rig.set(global::SELFTEST_ADDR_LO, (address & 0xFFFF_FFFF) as u32);
+        rig.set(global::SELFTEST_ADDR_HI, (address >> 32) as u32);
+        rig.set(global::SELFTEST_BYTES, bytes);
+        rig.set(global::SELFTEST_ENTRIES, entries);
+        rig.set(global::SELFTEST, 0xBEEF);
+        rig.get(global::SELFTEST)
+    };
+    let sum = words.iter().fold(0xBEEF_u32, |sum, word| sum.rotate_left(5) ^ word);
+    let answer: Vec<u8> = words.iter().flat_map(|word| (!word).to_le_bytes()).collect();
+
+    rig.memory.poke(RAM + 1, &bytes);
+    assert_eq!(test(&mut rig, RAM + 1, 16, 0), 0);
+    assert_eq!(rig.get(global::SELFTEST_SUM), sum);
+    assert_eq!(rig.memory.peek(RAM, 18), [&[0][..], &answer, &[0]].concat());
+
+    // By a table, words straddling its entries.
+    rig.memory.poke(RAM, &bytes[..6]);
+    rig.memory.poke(RAM + 0x2000, &bytes[6..]);
+    rig.memory.slots(RAM + 0x100, &[Slot::data(RAM, 6), Slot::link(RAM + 0x200)]);
+    rig.memory.slots(RAM + 0x200, &[Slot::data(RAM + 0x2000, 10)]);
+    assert_eq!(test(&mut rig, RAM + 0x100, 16, 2), 0);
+    assert_eq!(rig.get(global::SELFTEST_SUM), sum);
+    assert_eq!([rig.memory.peek(RAM, 6), rig.memory.peek(RAM + 0x2000, 10)].concat(), answer);
+
+    // What can't be: nothing is stored, and the reason is told.
+    for (bytes, entries) in [(0, 0), (6, 0), (4100, 0), (16, 17)] {
+        assert_eq!(test(&mut rig, RAM, bytes, entries), Error::BadLength.code());
+    }
+    assert_eq!(test(&mut rig, RAM + 0x100, 20, 2), Error::SgLength.code());
+    rig.memory.map(0x8000, 64, false);
+    let before = rig.memory.peek(RAM, 16);
+    rig.memory.slots(RAM + 0x100, &[Slot::data(RAM, 8), Slot::data(0x8000, 8)]);
+    assert_eq!(test(&mut rig, RAM + 0x100, 16, 2), Error::DmaUnmapped.code(), "read-only memory");
+    assert_eq!(test(&mut rig, 0x8000, 16, 0), Error::DmaUnmapped.code());
+    assert_eq!(test(&mut rig, 0x50, 16, 0), Error::DmaUnmapped.code());
+    rig.card.set_bus_master(false);
+    assert_eq!(test(&mut rig, RAM, 16, 0), Error::BusMasterOff.code());
+    assert_eq!(rig.memory.peek(RAM, 16), before);
+    assert!(rig.notes.contains(&Note::SelfTest { error: Error::BusMasterOff }));
+    assert!(rig.trace.iter().any(|line| matches!(line, Trace::Write { .. })));
+}
+
+#[test]
+fn control_keeps_one_bit_and_reset_counts() {
+    let mut rig = rig();
+    let resets = rig.pages.u32(pages::CLOCK_PAGE + pages::clock::RESETS);
+    rig.set(global::CONTROL, 0xFFFF_FFFD);
+    assert_eq!(rig.get(global::CONTROL), 1);
+    rig.set(global::SELFTEST_BYTES, 64);
+    rig.set(global::CONTROL, 3);
+    assert_eq!((rig.get(global::CONTROL), rig.get(global::SELFTEST_BYTES)), (0, 0));
+    assert_eq!(rig.pages.u32(pages::CLOCK_PAGE + pages::clock::RESETS), resets + 1);
+    assert_eq!(rig.pages.u32(pages::CLOCK_PAGE + pages::clock::HZ), 1_000_000_000);
+    rig.run_for(SECOND);
+    assert_eq!(rig.pages.u64(pages::CLOCK_PAGE + pages::clock::CLOCK), rig.now);
+}
+
+#[test]
+fn a_scribbled_page_is_healed_by_the_next_update_and_never_believed() {
+    let mut rig = rig();
+    rig.ready(48_000, 480, 2);
+    let before = rig.status();
+    for offset in (0..0x60).step_by(4) {
+        rig.pages.scribble(pages::STATUS_BASE + offset, 0xDEAD_BEEF);
+    }
+    rig.write(regs::INT_ENABLE, 3);
+    assert_eq!(rig.status(), before);
+    assert_eq!(rig.read(regs::STATE), regs::STATE_PAUSE);
+}
+
+#[test]
+fn the_position_page_is_written_at_changes_of_state() {
+    let mut rig = rig();
+    rig.ready(48_000, 480, 2);
+    rig.write(regs::WRITTEN, 9);
+    rig.state(regs::STATE_RUN);
+    let start = rig.now;
+    rig.run_for(SECOND / 48_000 * 1000 + 1000);
+    rig.state(regs::STATE_PAUSE);
+    let page = |rig: &Rig| {
+        let at = |field| pages::POSITION_BASE + field;
+        (
+            rig.pages.u32(at(pages::position::RING_OFFSET)),
+            rig.pages.u64(at(pages::position::FRAMES)),
+            rig.pages.u64(at(pages::position::CLOCK)) - start,
+        )
+    };
+    assert_eq!(page(&rig), (40 * 4, 1000, rig.now - start));
+    rig.state(regs::STATE_STOP);
+    assert_eq!(page(&rig), (0, 0, rig.now - start));
+}

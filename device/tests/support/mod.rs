@@ -1,0 +1,369 @@
+//! A guest and a world for the card's tests: memory that knows what was touched, pages that check how they are written, time that the
+//! test turns by hand.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub mod song;
+
+use ringwave::controller::{Config, Controller};
+use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, Note, Pages, Trace};
+use ringwave_regs::pages::{self, status};
+use ringwave_regs::{dma::Slot, format, pci, stream as regs};
+use std::cell::RefCell;
+
+pub const SECOND: u64 = 1_000_000_000;
+
+/// Guest RAM in several maps.
+#[derive(Default)]
+pub struct Memory {
+    maps: RefCell<Vec<Map>>,
+    /// What the card touched: first address and length.
+    pub touched: RefCell<Vec<(u64, u64)>>,
+}
+
+struct Map {
+    base: u64,
+    bytes: Vec<u8>,
+    writable: bool,
+}
+
+impl Memory {
+    pub fn map(&self, base: u64, bytes: usize, writable: bool) {
+        self.maps.borrow_mut().push(Map { base, bytes: vec![0; bytes], writable });
+    }
+    pub fn unmap(&self, base: u64) {
+        self.maps.borrow_mut().retain(|map| map.base != base);
+    }
+    /// What the guest itself stores.
+    pub fn poke(&self, address: u64, from: &[u8]) {
+        let poked = self.each(address, from.len(), |map, range, done| {
+            let end = done + range.len();
+            map.bytes[range].copy_from_slice(&from[done..end]);
+        });
+        poked.expect("poke outside of RAM");
+    }
+    pub fn peek(&self, address: u64, bytes: usize) -> Vec<u8> {
+        let mut into = vec![0; bytes];
+        self.copy(address, &mut into).expect("peek outside of RAM");
+        into
+    }
+    pub fn slots(&self, address: u64, slots: &[Slot]) {
+        for (index, slot) in slots.iter().enumerate() {
+            self.poke(address + 16 * index as u64, &slot.to_bytes());
+        }
+    }
+    fn copy(&self, address: u64, into: &mut [u8]) -> Result<(), MemoryFault> {
+        self.each(address, into.len(), |map, range, done| {
+            let end = done + range.len();
+            into[done..end].copy_from_slice(&map.bytes[range]);
+        })
+    }
+    /// Calls `act` for each stretch of the range that lies in one map: the map, the stretch in it, and the place in the range.
+    fn each(
+        &self,
+        address: u64,
+        bytes: usize,
+        mut act: impl FnMut(&mut Map, std::ops::Range<usize>, usize),
+    ) -> Result<(), MemoryFault> {
+        let mut maps = self.maps.borrow_mut();
+        let mut done = 0;
+        while done < bytes {
+            let at = address.checked_add(done as u64).ok_or(MemoryFault)?;
+            let map = maps.iter_mut().find(|map| map.offset(at).is_some()).ok_or(MemoryFault)?;
+            let offset = map.offset(at).unwrap();
+            let run = (map.bytes.len() - offset).min(bytes - done);
+            act(map, offset..offset + run, done);
+            done += run;
+        }
+        Ok(())
+    }
+}
+
+impl Map {
+    fn offset(&self, address: u64) -> Option<usize> {
+        let offset = usize::try_from(address.checked_sub(self.base)?).ok()?;
+        (offset < self.bytes.len()).then_some(offset)
+    }
+}
+
+impl GuestMemory for Memory {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), MemoryFault> {
+        self.copy(address, into)?;
+        self.touched.borrow_mut().push((address, into.len() as u64));
+        Ok(())
+    }
+    fn write(&self, address: u64, from: &[u8]) -> Result<(), MemoryFault> {
+        self.check(address, from.len() as u64, true)?;
+        self.touched.borrow_mut().push((address, from.len() as u64));
+        self.poke(address, from);
+        Ok(())
+    }
+    fn check(&self, address: u64, bytes: u64, write: bool) -> Result<(), MemoryFault> {
+        let bytes = usize::try_from(bytes).map_err(|_| MemoryFault)?;
+        let mut writable = true;
+        self.each(address, bytes, |map, _, _| writable &= map.writable)?;
+        if write && !writable { Err(MemoryFault) } else { Ok(()) }
+    }
+}
+
+/// A page BAR that nobody reads.
+pub struct NoPages;
+
+impl Pages for NoPages {
+    fn store_u32(&self, _: u32, _: u32) {}
+    fn store_u64(&self, _: u32, _: u64) {}
+}
+
+/// The page BAR; checks that fields are stored only while the page's sequence counter is odd.
+pub struct PageBar {
+    bytes: RefCell<Vec<u8>>,
+}
+
+impl PageBar {
+    pub fn new() -> Self {
+        Self { bytes: RefCell::new(vec![0; pci::PAGES_BYTES as usize]) }
+    }
+    pub fn u32(&self, offset: u32) -> u32 {
+        let at = offset as usize;
+        u32::from_le_bytes(self.bytes.borrow()[at..at + 4].try_into().unwrap())
+    }
+    pub fn u64(&self, offset: u32) -> u64 {
+        let at = offset as usize;
+        u64::from_le_bytes(self.bytes.borrow()[at..at + 8].try_into().unwrap())
+    }
+    /// What a guest that scribbles into the page stores.
+    pub fn scribble(&self, offset: u32, value: u32) {
+        let at = offset as usize;
+        self.bytes.borrow_mut()[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    fn check(&self, offset: u32, bytes: u32) {
+        assert!(
+            offset.is_multiple_of(bytes) && offset + bytes <= pci::PAGES_BYTES,
+            "bad store at {offset:#x}"
+        );
+        let page = offset / pages::PAGE_BYTES * pages::PAGE_BYTES;
+        if page < pages::POSITION_BASE && offset != page {
+            assert_eq!(self.u32(page) % 2, 1, "{offset:#x} was stored while the sequence counter was even");
+        }
+    }
+}
+
+impl Pages for PageBar {
+    fn store_u32(&self, offset: u32, value: u32) {
+        self.check(offset, 4);
+        let at = offset as usize;
+        self.bytes.borrow_mut()[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    fn store_u64(&self, offset: u32, value: u64) {
+        self.check(offset, 8);
+        let at = offset as usize;
+        self.bytes.borrow_mut()[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// The status page as a guest reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub state: u32,
+    pub error: u32,
+    pub flags: u32,
+    pub packet_count: u32,
+    pub stalled_packet: u32,
+    pub events: u32,
+    pub epoch: u32,
+    pub anchor: (u64, u64),
+    pub rate: u32,
+    pub packet_end: (u64, u64),
+    pub packet_start: u64,
+    pub underruns: u32,
+    pub dma_faults: u32,
+    pub silence_frames: u64,
+}
+
+/// The card in its world.
+pub struct Rig {
+    pub card: Controller,
+    pub memory: Memory,
+    pub pages: PageBar,
+    pub now: u64,
+    /// Everything played since the rig was made, silence as zeroes.
+    pub heard: Vec<u8>,
+    /// Frames of silence in `heard`.
+    pub silence: u64,
+    pub trace: Vec<Trace>,
+    pub notes: Vec<Note>,
+    /// Messages and events of the last call (of `run_to`: of all its wakes).
+    pub messages: u32,
+    pub events: u32,
+    /// `Heard::Stop` seen.
+    pub stops: u32,
+}
+
+/// Where the rig's RAM is.
+pub const RAM: u64 = 0x10_0000;
+pub const RAM_BYTES: usize = 0x10_0000;
+
+impl Rig {
+    pub fn new(clock: ClockMode) -> Self {
+        Self::with(Config { clock, ..Config::default() })
+    }
+    pub fn with(config: Config) -> Self {
+        let mut rig = Self {
+            card: Controller::new(config),
+            memory: Memory::default(),
+            pages: PageBar::new(),
+            now: 5_000_000_017,
+            heard: Vec::new(),
+            silence: 0,
+            trace: Vec::new(),
+            notes: Vec::new(),
+            messages: 0,
+            events: 0,
+            stops: 0,
+        };
+        rig.memory.map(RAM, RAM_BYTES, true);
+        rig.call(Controller::reset);
+        rig.card.set_bus_master(true);
+        rig.card.set_msi(Some(1));
+        rig
+    }
+
+    /// Calls the card, and drains the effects as the engine does.
+    pub fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
+        let mut effects = Effects::default();
+        let mut env = Env { now: self.now, memory: &self.memory, pages: &self.pages, effects: &mut effects };
+        let result = act(&mut self.card, &mut env);
+        for (_, format, heard) in effects.sounds() {
+            match heard {
+                Heard::Frames(bytes) => self.heard.extend_from_slice(bytes),
+                Heard::Silence(frames) => {
+                    self.silence += frames;
+                    let bytes = usize::try_from(frames).unwrap() * format.frame_bytes() as usize;
+                    self.heard.resize(self.heard.len() + bytes, 0);
+                }
+                Heard::Stop => self.stops += 1,
+            }
+        }
+        self.trace.append(&mut effects.trace);
+        self.notes.append(&mut effects.notes);
+        self.messages = effects.messages;
+        self.events = effects.events;
+        result
+    }
+
+    pub fn read_bytes<const N: usize>(&mut self, offset: u32) -> [u8; N] {
+        let mut data = [0x5A; N];
+        self.call(|card, env| card.read(u64::from(offset), &mut data, env));
+        data
+    }
+    pub fn get(&mut self, offset: u32) -> u32 {
+        u32::from_le_bytes(self.read_bytes(offset))
+    }
+    pub fn set(&mut self, offset: u32, value: u32) {
+        self.call(|card, env| card.write(u64::from(offset), &value.to_le_bytes(), env));
+    }
+    /// A register of stream 0.
+    pub fn read(&mut self, register: u32) -> u32 {
+        self.get(regs::BLOCK_BASE + register)
+    }
+    pub fn write(&mut self, register: u32, value: u32) {
+        self.set(regs::BLOCK_BASE + register, value);
+    }
+    /// Writes a register of stream 0 that is to be refused, and returns the error code.
+    pub fn refused(&mut self, register: u32, value: u32) -> u32 {
+        self.write(regs::ERROR, 0);
+        self.write(register, value);
+        self.read(regs::ERROR)
+    }
+
+    /// Lets time pass up to `clock`, waking the card exactly at its deadlines.
+    pub fn run_to(&mut self, clock: u64) {
+        let (mut messages, mut events) = (0, 0);
+        while let Some(due) = self.card.next_deadline().filter(|&due| due <= clock) {
+            self.now = self.now.max(due);
+            self.wake();
+            messages |= self.messages;
+            events |= self.events;
+        }
+        self.now = clock;
+        self.wake();
+        self.messages |= messages;
+        self.events |= events;
+    }
+    pub fn run_for(&mut self, ticks: u64) {
+        self.run_to(self.now + ticks);
+    }
+    /// Wakes the card as the engine does, late or not.
+    pub fn wake(&mut self) {
+        let more = self.call(Controller::advance);
+        assert!(!more, "one call handles everything");
+    }
+
+    pub fn status(&self) -> Status {
+        let at = |field| pages::STATUS_BASE + field;
+        assert_eq!(self.pages.u32(at(status::SEQ)) % 2, 0);
+        assert_eq!(self.pages.u32(at(status::RATE_DEN)), 1_000_000_000);
+        Status {
+            state: self.pages.u32(at(status::STATE)),
+            error: self.pages.u32(at(status::ERROR)),
+            flags: self.pages.u32(at(status::FLAGS)),
+            packet_count: self.pages.u32(at(status::PACKET_COUNT)),
+            stalled_packet: self.pages.u32(at(status::STALLED_PACKET)),
+            events: self.pages.u32(at(status::EVENTS)),
+            epoch: self.pages.u32(at(status::EPOCH)),
+            anchor: (self.pages.u64(at(status::ANCHOR_CLOCK)), self.pages.u64(at(status::ANCHOR_FRAME))),
+            rate: self.pages.u32(at(status::RATE_NUM)),
+            packet_end: (self.pages.u64(at(status::PACKET_CLOCK)), self.pages.u64(at(status::PACKET_FRAME))),
+            packet_start: self.pages.u64(at(status::PACKET_START_CLOCK)),
+            underruns: self.pages.u32(at(status::UNDERRUNS)),
+            dma_faults: self.pages.u32(at(status::DMA_FAULTS)),
+            silence_frames: self.pages.u64(at(status::SILENCE_FRAMES)),
+        }
+    }
+
+    pub fn position(&mut self) -> u64 {
+        u64::from(self.read(regs::POSITION_LO)) | u64::from(self.read(regs::POSITION_HI)) << 32
+    }
+
+    /// Sets stream 0 up, in STOP: contiguous at the start of RAM, S16 stereo (4 bytes a frame), every event wanted.
+    pub fn set_up(&mut self, rate: u32, packet_frames: u32, packets: u32) {
+        self.set(ringwave_regs::global::CONTROL, 1);
+        self.write(regs::FORMAT, format::pack(format::S16, 2));
+        self.write(regs::RATE, rate);
+        self.write(regs::RING_BYTES, packet_frames * packets * 4);
+        self.write(regs::PACKETS, packets);
+        self.write(regs::DMA_MODE, regs::DMA_MODE_CONTIGUOUS);
+        self.write(regs::DMA_ADDR_LO, u32::try_from(RAM).unwrap());
+        self.write(regs::DMA_ADDR_HI, 0);
+        self.write(regs::INT_ENABLE, regs::INT_PACKET | regs::INT_ERROR);
+    }
+    /// ... and brings it to PAUSE.
+    pub fn ready(&mut self, rate: u32, packet_frames: u32, packets: u32) {
+        self.set_up(rate, packet_frames, packets);
+        self.state(regs::STATE_ACQUIRE);
+        self.state(regs::STATE_PAUSE);
+    }
+    /// Writes STATE and expects it to be taken.
+    pub fn state(&mut self, state: u32) {
+        self.write(regs::STATE, state);
+        assert_eq!(self.read(regs::STATE), state, "error {}", self.read(regs::ERROR));
+    }
+    /// Writes STATE and expects it to be refused with the code that is returned.
+    pub fn state_refused(&mut self, state: u32) -> u32 {
+        let before = self.read(regs::STATE);
+        let error = self.refused(regs::STATE, state);
+        assert_eq!(self.read(regs::STATE), before);
+        assert_eq!(self.status().error, error, "the status page tells the error too");
+        error
+    }
+    /// Frames `first..` of a recognisable signal, 4 bytes each.
+    pub fn fill(&self, address: u64, first: u64, frames: u64) {
+        self.memory.poke(address, &signal(first, frames));
+    }
+}
+
+/// Frames `first..first + frames`: each frame tells its own number.
+pub fn signal(first: u64, frames: u64) -> Vec<u8> {
+    (first..first + frames)
+        .flat_map(|frame| (u32::try_from(frame).unwrap() | 0x8000_0000).to_le_bytes())
+        .collect()
+}

@@ -1,0 +1,26 @@
+//! The stream that most tests play.
+
+use super::{RAM, Rig, SECOND};
+use ringwave::ports::ClockMode;
+
+/// A packet of 1000 frames at 44.1 kHz: not a multiple of the FIFO (441), and its end is between two ticks.
+pub const PACKET: u32 = 1000;
+pub const RATE: u32 = 44_100;
+
+/// Device clock at which a stream that started to move at `start` has played `frames`.
+pub fn clock_of(start: u64, frames: u64) -> u64 {
+    start + (frames * SECOND).div_ceil(u64::from(RATE))
+}
+
+/// Frame 0 lies at the start of the buffer, PACKET at the second packet, and so on around.
+pub fn fill_packet(rig: &Rig, packet: u64) {
+    let place = RAM + packet % 2 * u64::from(PACKET) * 4;
+    rig.fill(place, packet * u64::from(PACKET), u64::from(PACKET));
+}
+
+/// A lockstep card with its stream in PAUSE.
+pub fn lockstep() -> Rig {
+    let mut rig = Rig::new(ClockMode::Lockstep);
+    rig.ready(RATE, PACKET, 2);
+    rig
+}

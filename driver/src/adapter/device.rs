@@ -1,0 +1,175 @@
+//! The adapter object: one per started device. It owns the card, the interrupt, the DPC and the subdevices; PortCls knows it as
+//! the power manager.
+//!
+//! Streams and the wave miniport hold references to it and may outlive the device: after [`Adapter::stop`] there is no card
+//! behind it any more, and everything fails softly.
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use nt::dpc::Dpc;
+use nt::interrupt::{Granted, Interrupt};
+use nt::pool::try_box;
+use nt::spinlock::SpinLock;
+use nt::status::STATUS_DEVICE_CONFIGURATION_ERROR;
+use nt::sys::{DEVICE_OBJECT, IRP};
+use nt::{NtResult, nt_success};
+use portcls_sys::imports::{
+    PcUnregisterAdapterPowerManagement, physical_device_object, register_adapter_power_management,
+};
+use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
+use portcls_sys::{Com, ComRef, com_class};
+
+use super::interrupt::Isr;
+use super::streams::Streams;
+use super::subdevices::{Installation, Subdevices};
+use crate::hw::Card;
+use crate::hw::ringwave::{Range, Ringwave};
+
+/// Index of the BAR with the registers among the memory resources, which come in the order of the BARs.
+const REGISTERS: u32 = 0;
+/// Index of the BAR with the pages.
+const PAGES: u32 = 1;
+
+/// A started device.
+pub struct Adapter {
+    device: *mut DEVICE_OBJECT,
+    card: Box<dyn Card>,
+    /// Owns the list of open streams, which it visits.
+    dpc: Dpc<Streams>,
+    interrupt: SpinLock<Option<Interrupt<Isr>>>,
+    power_registered: AtomicBool,
+    subdevices: SpinLock<Option<Subdevices>>,
+}
+
+// SAFETY: the device object is handed to PortCls only, which takes it from any thread; all else is Send and Sync itself.
+unsafe impl Send for Adapter {}
+// SAFETY: as above.
+unsafe impl Sync for Adapter {}
+
+com_class! {
+    Adapter {
+        0 => IAdapterPowerManagement3,
+    }
+}
+
+impl Adapter {
+    /// An adapter around a card: no interrupt, no subdevices yet.
+    pub fn try_new(device: *mut DEVICE_OBJECT, card: Box<dyn Card>) -> NtResult<Com<Self>> {
+        Com::try_new(Self {
+            device,
+            card,
+            dpc: Dpc::try_new(Streams::default(), Streams::on_interrupt)?,
+            interrupt: SpinLock::new(None),
+            power_registered: AtomicBool::new(false),
+            subdevices: SpinLock::new(None),
+        })
+    }
+
+    /// StartDevice, step by step. If one fails those before it are undone.
+    ///
+    /// # Safety
+    /// `device` is this driver's FDO, `irp` its START request and `resources` its resources. [`stop`](Self::stop) is called before
+    /// the FDO goes.
+    pub unsafe fn start(
+        device: *mut DEVICE_OBJECT,
+        irp: *mut IRP,
+        resources: &ComRef<IResourceList>,
+    ) -> NtResult<Com<Self>> {
+        let (registers, pages) = (bar(resources, REGISTERS)?, bar(resources, PAGES)?);
+        // SAFETY: memory resources of this device.
+        let card = try_box(unsafe { Ringwave::find(registers, pages)? })?;
+        let adapter = Self::try_new(device, card)?;
+        // SAFETY: by contract.
+        let wired = unsafe { Self::wire(&adapter, &Installation { device, irp, resources }) };
+        if let Err(status) = wired {
+            adapter.stop();
+            return Err(status);
+        }
+        Ok(adapter)
+    }
+
+    /// Connects the interrupt, then lets the card raise it.
+    ///
+    /// # Safety
+    /// The FDO is started.
+    unsafe fn connect(&self) -> NtResult {
+        // SAFETY: this driver's FDO; DPC and card are parts of this object, which does not move, and `stop` disconnects before
+        // the card is removed.
+        let interrupt = unsafe {
+            let pdo = physical_device_object(self.device)?;
+            Interrupt::connect(pdo, Isr::new(&self.dpc, &*self.card))?
+        };
+        match interrupt.granted() {
+            Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
+            Granted::Line => log::info!("interrupt: a line, for want of messages"),
+        }
+        *self.interrupt.lock() = Some(interrupt);
+        self.card.enable_interrupts(true);
+        Ok(())
+    }
+
+    /// Interrupt, power management, subdevices.
+    ///
+    /// # Safety
+    /// As [`start`](Self::start); `stop` undoes whatever was done.
+    unsafe fn wire(adapter: &Com<Self>, installation: &Installation<'_>) -> NtResult {
+        // SAFETY: by contract.
+        unsafe {
+            adapter.connect()?;
+            register_adapter_power_management(adapter.device, &adapter.to_unknown())?;
+            adapter.power_registered.store(true, Ordering::Relaxed);
+            let subdevices = Subdevices::install(installation, adapter)?;
+            *adapter.subdevices.lock() = Some(subdevices);
+        }
+        Ok(())
+    }
+
+    /// The card.
+    pub fn card(&self) -> &(dyn Card + 'static) {
+        &*self.card
+    }
+
+    /// The open streams.
+    pub fn streams(&self) -> &Streams {
+        self.dpc.context()
+    }
+
+    /// The device stops, goes or is gone: takes everything away in the reverse order of its start. Streams may still be open; they
+    /// find no card any more. May be called again. PASSIVE_LEVEL.
+    pub fn stop(&self) {
+        // Each is taken out under its lock and ended when the lock is not held any more.
+        let subdevices = self.subdevices.lock().take();
+        drop(subdevices);
+        if self.power_registered.swap(false, Ordering::Relaxed) {
+            // SAFETY: registered on this device, which is still there.
+            let status = unsafe { PcUnregisterAdapterPowerManagement(self.device) };
+            if !nt_success(status) {
+                log::warn!("power management can't be unregistered: {status:#010x}");
+            }
+        }
+        self.card.enable_interrupts(false);
+        let interrupt = self.interrupt.lock().take();
+        drop(interrupt);
+        self.dpc.flush();
+        self.card.remove();
+    }
+}
+
+impl Drop for Adapter {
+    /// For a start that failed half-way: an adapter that ran was stopped.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A memory resource as the card needs it.
+fn bar(resources: &ComRef<IResourceList>, index: u32) -> NtResult<Range> {
+    let found = resources.memory(index).and_then(|range| {
+        usize::try_from(range.length).ok().map(|bytes| Range { address: range.start, bytes })
+    });
+    found.ok_or_else(|| {
+        log::error!("memory resource {index} is missing");
+        STATUS_DEVICE_CONFIGURATION_ERROR
+    })
+}

@@ -1,0 +1,162 @@
+//! A card for the host's unit tests: does what it is told, remembers it, and says what a test puts into its status page. It judges
+//! nothing; `tests/ntguest` and the real card do.
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+
+use std::sync::{Arc, Mutex};
+
+use nt::NtResult;
+use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
+
+use super::{Card, Dma, Limits, State, Status};
+use crate::wave::format::AudioFormat;
+use crate::wave::packets::Mark;
+use crate::wave::position::Anchor;
+use crate::wave::ring::Ring;
+
+/// What the card was told, in order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Told {
+    /// `configure`.
+    Configure(AudioFormat, Ring, Dma),
+    /// `set_state`.
+    State(State),
+    /// `start_at`.
+    StartAt(u64, u32),
+    /// `mark`.
+    Mark(u32, Option<u32>),
+}
+
+/// The card's inside, shared with the test.
+pub struct Inside {
+    /// Everything it was told since the test last took it.
+    pub told: Vec<Told>,
+    /// Its state register.
+    pub state: State,
+    /// Its status page; `None` = it can't be read.
+    pub status: Option<Status>,
+    /// A state it refuses to go to.
+    pub refuses: Option<State>,
+    /// It was removed, or lost its power.
+    pub gone: bool,
+    /// It asserts its interrupt line.
+    pub line: bool,
+    /// What it has.
+    pub limits: Limits,
+}
+
+/// The test's hand on a card.
+#[derive(Clone)]
+pub struct FakeCard(pub Arc<Mutex<Inside>>);
+
+impl Default for FakeCard {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Inside {
+            told: Vec::new(),
+            state: State::Stop,
+            status: Some(page()),
+            refuses: None,
+            gone: false,
+            line: false,
+            limits: Limits {
+                dma_highest: u64::MAX >> 1,
+                ring_bytes_max: 16 << 20,
+                entries_max: 4096,
+                contiguous: true,
+                scatter_gather: true,
+                written: true,
+                start_frame: true,
+                clock_hz: 1_000_000_000,
+            },
+        })))
+    }
+}
+
+/// A status page in which nothing has happened.
+pub fn page() -> Status {
+    Status {
+        state: 0,
+        error: 0,
+        flags: 0,
+        packet_count: 0,
+        stalled_packet: 0,
+        anchor: Anchor { clock: 0, frame: 0, rate_num: 0, rate_den: 1 },
+        packet_clock: 0,
+        dma_faults: 0,
+    }
+}
+
+impl FakeCard {
+    /// What it was told since the last time.
+    pub fn take_told(&self) -> Vec<Told> {
+        std::mem::take(&mut self.0.lock().unwrap().told)
+    }
+
+    /// Changes its inside.
+    pub fn change(&self, change: impl FnOnce(&mut Inside)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    /// Changes its status page.
+    pub fn show(&self, change: impl FnOnce(&mut Status)) {
+        self.change(|inside| change(inside.status.as_mut().unwrap()));
+    }
+}
+
+impl Card for FakeCard {
+    fn limits(&self) -> Limits {
+        self.0.lock().unwrap().limits
+    }
+    fn takes(&self, stream: u32, _format: AudioFormat) -> bool {
+        stream == 0
+    }
+    fn configure(&self, _stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
+        let mut inside = self.0.lock().unwrap();
+        if inside.gone {
+            return Err(STATUS_DEVICE_NOT_READY);
+        }
+        inside.state = State::Stop;
+        inside.told.push(Told::Configure(format, ring, dma));
+        Ok(())
+    }
+    fn set_state(&self, _stream: u32, state: State) -> NtResult {
+        let mut inside = self.0.lock().unwrap();
+        if inside.gone {
+            return Err(STATUS_DEVICE_NOT_READY);
+        }
+        if inside.refuses == Some(state) {
+            return Err(STATUS_DEVICE_HARDWARE_ERROR);
+        }
+        assert!(state.number() <= inside.state.number() + 1, "the card goes up one step at a time");
+        inside.state = state;
+        inside.told.push(Told::State(state));
+        if state == State::Stop {
+            inside.status = Some(page());
+        }
+        Ok(())
+    }
+    fn state(&self, _stream: u32) -> Option<State> {
+        let inside = self.0.lock().unwrap();
+        (!inside.gone).then_some(inside.state)
+    }
+    fn start_at(&self, _stream: u32, frame: u64, packet: u32) {
+        self.change(|inside| inside.told.push(Told::StartAt(frame, packet)));
+    }
+    fn mark(&self, _stream: u32, mark: Mark) {
+        self.change(|inside| {
+            assert_ne!(inside.state, State::Stop, "WRITTEN is refused in STOP");
+            inside.told.push(Told::Mark(mark.number, mark.end_of_stream));
+        });
+    }
+    fn status(&self, _stream: u32) -> Option<Status> {
+        let inside = self.0.lock().unwrap();
+        inside.status.filter(|_| !inside.gone)
+    }
+    fn enable_interrupts(&self, _enable: bool) {}
+    unsafe fn acknowledge_line(&self) -> bool {
+        std::mem::take(&mut self.0.lock().unwrap().line)
+    }
+    fn set_power(&self, _on: bool) {}
+    fn remove(&self) {
+        self.change(|inside| inside.gone = true);
+    }
+}

@@ -1,0 +1,137 @@
+//! The card as the driver sees it: one trait, one module per card.
+//!
+//! Everything above this module (adapter, miniports, streams) knows cards only through [`Card`]; nothing below knows PortCls.
+
+#[cfg(test)]
+pub mod fake;
+pub mod ringwave;
+pub mod selftest;
+pub mod status;
+pub mod table;
+
+use nt::NtResult;
+
+pub use status::Status;
+
+use crate::wave::format::AudioFormat;
+use crate::wave::packets::Mark;
+use crate::wave::ring::Ring;
+
+/// The state of a stream, as KSSTATE and the card count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Nothing moves, everything counted is 0.
+    Stop,
+    /// The hardware is claimed.
+    Acquire,
+    /// Ready to run, or frozen.
+    Pause,
+    /// Audio moves.
+    Run,
+}
+
+impl State {
+    /// All states, upwards.
+    pub const ALL: [Self; 4] = [Self::Stop, Self::Acquire, Self::Pause, Self::Run];
+
+    /// The state with this number (KSSTATE and the STATE register count alike); `None` for another number.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Stop),
+            1 => Some(Self::Acquire),
+            2 => Some(Self::Pause),
+            3 => Some(Self::Run),
+            _ => None,
+        }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// Where the cyclic buffer is, for the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dma {
+    /// One physical range.
+    Contiguous {
+        /// Its first byte.
+        address: u64,
+    },
+    /// A table in guest memory.
+    ScatterGather {
+        /// The table's first slot.
+        table: u64,
+        /// Its data entries.
+        entries: u32,
+    },
+}
+
+/// What a card has and what it can't do.
+#[allow(clippy::struct_excessive_bools, reason = "each is a feature bit of the card")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The highest physical address that it reaches.
+    pub dma_highest: u64,
+    /// The longest cyclic buffer in bytes.
+    pub ring_bytes_max: u32,
+    /// The most entries of a scatter-gather table.
+    pub entries_max: u32,
+    /// Takes contiguous buffers.
+    pub contiguous: bool,
+    /// Takes scatter-gather tables.
+    pub scatter_gather: bool,
+    /// Wants to know which packets are written.
+    pub written: bool,
+    /// Can start in the middle.
+    pub start_frame: bool,
+    /// Ticks of its clock per second, not 0.
+    pub clock_hz: u32,
+}
+
+/// A sound card with numbered streams. Every method is safe at DISPATCH_LEVEL and below, and fails softly once the card is gone
+/// or without power.
+pub trait Card: Send + Sync {
+    /// What it has. Fixed since the card was found.
+    fn limits(&self) -> Limits;
+
+    /// Whether render stream `stream` exists and takes `format`.
+    fn takes(&self, stream: u32, format: AudioFormat) -> bool;
+
+    /// Brings `stream` to STOP and programs everything that is fixed while it is not stopped.
+    fn configure(&self, stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult;
+
+    /// One transition. Upwards only to the neighbour; downwards to any state. When it returns the transition is done.
+    ///
+    /// # Errors
+    /// The card refused it or is not there.
+    fn set_state(&self, stream: u32, state: State) -> NtResult;
+
+    /// The state the card is in; `None` if it is not there. A message.
+    fn state(&self, stream: u32) -> Option<State>;
+
+    /// The next RUN starts at `frame`, which is in packet `packet`.
+    fn start_at(&self, stream: u32, frame: u64, packet: u32);
+
+    /// Every packet up to and including the mark's is valid. A message.
+    fn mark(&self, stream: u32, mark: Mark);
+
+    /// What the status page says; no message. `None` if the card is gone or the page changed under every try.
+    fn status(&self, stream: u32) -> Option<Status>;
+
+    /// Lets the card raise interrupts, or not.
+    fn enable_interrupts(&self, enable: bool);
+
+    /// For the service routine of a line interrupt, above DISPATCH_LEVEL: whether the card asserts the line; acknowledges it.
+    ///
+    /// # Safety
+    /// [`remove`](Self::remove) does not run at the same time: the interrupt is disconnected before.
+    unsafe fn acknowledge_line(&self) -> bool;
+
+    /// The card is in D0 (`true`), or about to leave it: no register is touched until it is back.
+    fn set_power(&self, on: bool);
+
+    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no card.
+    fn remove(&self);
+}

@@ -1,0 +1,138 @@
+//! The WaveRT miniport: describes the filter, finds common formats, makes streams.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use nt::status::{
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
+    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
+};
+use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION, PCIBus};
+use nt::{NTSTATUS, NtResult};
+use portcls_sys::com::params::UnknownIn;
+use portcls_sys::interfaces::{
+    IMiniportWaveRT, IMiniportWaveRTStream, IMiniportWaveRTStreamNotification, IPortWaveRT,
+    IPortWaveRTStream, IResourceList, Miniport, MiniportWaveRT,
+};
+use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
+use portcls_sys::pc::PCFILTER_DESCRIPTOR;
+use portcls_sys::{Com, ComIn, ComOut, In, Out, com_class};
+
+use super::descriptors::{FILTER, PIN_HOST};
+use super::format::{AudioFormat, FORMAT_BYTES, FormatError, Prefix, RATES, range_rate};
+use super::stream::Stream;
+use crate::adapter::Adapter;
+use crate::registry;
+
+/// The miniport of the wave filter.
+pub struct WaveMiniport {
+    adapter: Com<Adapter>,
+    /// The registry asks for contiguous cyclic buffers. Read once, in Init.
+    contiguous: AtomicBool,
+}
+
+com_class! {
+    WaveMiniport {
+        0 => IMiniportWaveRT,
+    }
+}
+
+impl WaveMiniport {
+    /// The miniport of `adapter`.
+    pub fn try_new(adapter: Com<Adapter>) -> NtResult<Com<Self>> {
+        Com::try_new(Self { adapter, contiguous: AtomicBool::new(false) })
+    }
+}
+
+impl From<FormatError> for NTSTATUS {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Malformed => STATUS_INVALID_PARAMETER,
+            FormatError::NoMatch => STATUS_NO_MATCH,
+            FormatError::Attributes => STATUS_NOT_SUPPORTED,
+        }
+    }
+}
+
+impl Miniport for WaveMiniport {
+    fn get_description(&self, description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> NtResult {
+        description.write(&raw const FILTER)
+    }
+
+    fn data_range_intersection(
+        &self,
+        pin: u32,
+        client: In<'_, KSDATARANGE>,
+        ours: In<'_, KSDATARANGE>,
+        length: u32,
+        format: *mut c_void,
+        format_length: Out<'_, u32>,
+    ) -> NtResult {
+        if pin != PIN_HOST {
+            return Err(STATUS_NOT_IMPLEMENTED);
+        }
+        let rate = range_rate(Prefix::of(&ours)?.as_slice()).filter(|rate| RATES.contains(rate));
+        let common = AudioFormat::intersect(Prefix::of(&client)?.as_slice(), rate.ok_or(STATUS_NO_MATCH)?)?;
+        format_length.write(u32::try_from(FORMAT_BYTES).unwrap_or(0))?;
+        if length == 0 {
+            return Err(STATUS_BUFFER_OVERFLOW);
+        }
+        let room = usize::try_from(length).unwrap_or(0);
+        match NonNull::new(format.cast::<u8>()) {
+            Some(place) if room >= FORMAT_BYTES => {
+                // SAFETY: not NULL, so by the interface's contract `length` bytes of room, at least as many as are written.
+                unsafe { place.cast().write_unaligned(common.to_bytes()) };
+                Ok(())
+            }
+            _ => Err(STATUS_BUFFER_TOO_SMALL),
+        }
+    }
+}
+
+impl MiniportWaveRT for WaveMiniport {
+    /// Called by IPort::Init. The adapter is known already, and so are its resources.
+    fn init(
+        &self,
+        _adapter: UnknownIn<'_>,
+        _resources: ComIn<'_, IResourceList>,
+        port: ComIn<'_, IPortWaveRT>,
+    ) -> NtResult {
+        let contiguous = registry::wants_contiguous(&port.require()?.upcast());
+        self.contiguous.store(contiguous, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn new_stream(
+        &self,
+        stream: ComOut<'_, IMiniportWaveRTStream>,
+        port_stream: ComIn<'_, IPortWaveRTStream>,
+        pin: u32,
+        capture: BOOLEAN,
+        format: In<'_, KSDATAFORMAT>,
+    ) -> NtResult {
+        if stream.is_null() || pin != PIN_HOST || capture != 0 {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let format = AudioFormat::parse(Prefix::of(&format)?.as_slice())?;
+        let contiguous = self.contiguous.load(Ordering::Relaxed);
+        let made = Stream::try_new(self.adapter.clone(), port_stream.require()?, format, contiguous)?;
+        stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())
+    }
+
+    fn get_device_description(&self, description: Out<'_, DEVICE_DESCRIPTION>) -> NtResult {
+        // SAFETY: a structure of numbers, for which zeroes are good values.
+        let mut device: DEVICE_DESCRIPTION = unsafe { core::mem::zeroed() };
+        device.Master = 1;
+        device.ScatterGather = 1;
+        device.Dma32BitAddresses = 1;
+        device.Dma64BitAddresses = u8::from(self.adapter.card().limits().dma_highest > u64::from(u32::MAX));
+        device.InterfaceType = PCIBus;
+        device.MaximumLength = u32::MAX;
+        description.write(device)
+    }
+}
+
+#[cfg(test)]
+#[path = "miniport_tests.rs"]
+mod tests;

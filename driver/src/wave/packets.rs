@@ -1,0 +1,266 @@
+//! Packet numbers: which one a client may write next, and what the card is told of it.
+//!
+//! The rules of wavert-facts 4.7. With count = packets that have left the buffer since STOP: while the stream does not run, the
+//! packet to write is `count`; while it runs, packet `count` is being played and the one to write is `count + 1`. While the
+//! lockstep card *waits* for packet `count`, that one is taken too. Numbers are 32 bits and wrap.
+
+use nt::NTSTATUS;
+use nt::status::{
+    STATUS_DATA_LATE_ERROR, STATUS_DATA_OVERRUN, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER,
+};
+
+/// `KSSTREAM_HEADER_OPTIONSF_ENDOFSTREAM`: the packet is the last, and may be partly filled.
+pub const FLAG_END_OF_STREAM: u32 = 0x200;
+
+/// Where the card stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Packets that have left the buffer since STOP.
+    pub count: u32,
+    /// The card stands still before this packet because it was not written.
+    pub stalled_on: Option<u32>,
+}
+
+/// What the card is to be told: every packet up to and including `number` is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The packet's number.
+    pub number: u32,
+    /// The packet is the last one and this many of its bytes are valid.
+    pub end_of_stream: Option<u32>,
+}
+
+/// Why a packet number is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A flag that is not defined, or an end-of-stream length that is not whole frames within a packet.
+    Parameter,
+    /// The end of the stream was already written.
+    Ended,
+    /// The packet is being played or was played.
+    Late,
+    /// The packet does not fit into the buffer yet.
+    Overrun,
+}
+
+impl From<Refusal> for NTSTATUS {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Parameter => STATUS_INVALID_PARAMETER,
+            Refusal::Ended => STATUS_INVALID_DEVICE_STATE,
+            Refusal::Late => STATUS_DATA_LATE_ERROR,
+            Refusal::Overrun => STATUS_DATA_OVERRUN,
+        }
+    }
+}
+
+/// The packets of one stream since STOP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Packets {
+    count: u32,
+    signalled: u32,
+    written: Option<Mark>,
+}
+
+impl Packets {
+    /// STOP: numbers start at 0 again.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The status page says `count`. It is taken if it is ahead of what is known, seen as a signed difference; returns what is
+    /// known now.
+    pub fn saw(&mut self, count: u32) -> u32 {
+        if difference(count, self.count) > 0 {
+            self.count = count;
+        }
+        self.count
+    }
+
+    /// Packets that have left the buffer since STOP, as far as is known.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether a packet has left the buffer since this was asked last.
+    pub fn take_completed(&mut self) -> bool {
+        let completed = self.count != self.signalled;
+        self.signalled = self.count;
+        completed
+    }
+
+    /// The last mark that was accepted.
+    pub const fn written(&self) -> Option<Mark> {
+        self.written
+    }
+
+    /// Judges a `SetWritePacket`; on success the mark is remembered.
+    ///
+    /// * `running`: the stream is in RUN.
+    /// * `progress`: from the status page, read just now.
+    /// * `packet_bytes`, `frame_bytes`: size of a packet and of a frame.
+    /// * `end_bytes` counts only with [`FLAG_END_OF_STREAM`]; 0 is a legal length.
+    pub fn write(
+        &mut self,
+        running: bool,
+        progress: Progress,
+        (packet_bytes, frame_bytes): (u32, u32),
+        (number, flags, end_bytes): (u32, u32, u32),
+    ) -> Result<Mark, Refusal> {
+        if flags & !FLAG_END_OF_STREAM != 0 {
+            return Err(Refusal::Parameter);
+        }
+        if self.written.is_some_and(|mark| mark.end_of_stream.is_some()) {
+            return Err(Refusal::Ended);
+        }
+        let end_of_stream = (flags & FLAG_END_OF_STREAM != 0).then_some(end_bytes);
+        if end_of_stream
+            .is_some_and(|bytes| bytes > packet_bytes || bytes.checked_rem(frame_bytes) != Some(0))
+        {
+            return Err(Refusal::Parameter);
+        }
+        let expected = if running { progress.count.wrapping_add(1) } else { progress.count };
+        let awaited = running && progress.stalled_on == Some(number);
+        if !awaited {
+            match difference(number, expected) {
+                0 => {}
+                1.. => return Err(Refusal::Overrun),
+                _ => return Err(Refusal::Late),
+            }
+        }
+        // After a PAUSE a client may write again what it had promised: the promise stands. Only an end of stream goes back.
+        let promised =
+            self.written.filter(|mark| end_of_stream.is_none() && difference(mark.number, number) > 0);
+        let mark = promised.unwrap_or(Mark { number, end_of_stream });
+        self.written = Some(mark);
+        Ok(mark)
+    }
+}
+
+/// Signed distance from packet `b` to packet `a`, modulo 2^32.
+#[allow(clippy::cast_possible_wrap, reason = "the wrap is the meaning: numbers are compared modulo 2^32")]
+const fn difference(a: u32, b: u32) -> i32 {
+    a.wrapping_sub(b) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: (u32, u32) = (1920, 4);
+
+    fn write(running: bool, count: u32, stalled_on: Option<u32>, number: u32) -> Result<u32, Refusal> {
+        Packets::default()
+            .write(running, Progress { count, stalled_on }, SIZES, (number, 0, 0))
+            .map(|mark| mark.number)
+    }
+
+    #[test]
+    fn the_rules_of_set_write_packet() {
+        use Refusal::{Late, Overrun};
+        for (running, count, stalled, number, expected) in [
+            // Not running: exactly the count.
+            (false, 0, None, 0, Ok(0)),
+            (false, 0, None, 1, Err(Overrun)),
+            (false, 0, None, 2, Err(Overrun)),
+            (false, 0, None, u32::MAX, Err(Late)),
+            (false, 5, None, 5, Ok(5)),
+            (false, 5, None, 4, Err(Late)),
+            (false, 5, None, 6, Err(Overrun)),
+            // Running: count is being played, count + 1 is to be written.
+            (true, 0, None, 0, Err(Late)),
+            (true, 0, None, 1, Ok(1)),
+            (true, 0, None, 2, Err(Overrun)),
+            (true, 5, None, 4, Err(Late)),
+            (true, 5, None, 5, Err(Late)),
+            (true, 5, None, 6, Ok(6)),
+            (true, 5, None, 7, Err(Overrun)),
+            // Waiting for packet 5: it, or the one that the count suggests.
+            (true, 5, Some(5), 5, Ok(5)),
+            (true, 5, Some(5), 6, Ok(6)),
+            (true, 5, Some(5), 4, Err(Late)),
+            (true, 5, Some(5), 7, Err(Overrun)),
+            // A wait that PAUSE ended is not a wait.
+            (false, 5, Some(5), 5, Ok(5)),
+            (false, 5, Some(5), 6, Err(Overrun)),
+            // The wrap.
+            (true, u32::MAX, None, 0, Ok(0)),
+            (true, u32::MAX, None, u32::MAX, Err(Late)),
+            (true, u32::MAX, None, 1, Err(Overrun)),
+            (true, u32::MAX - 1, None, u32::MAX, Ok(u32::MAX)),
+            (false, u32::MAX, None, 0, Err(Overrun)),
+        ] {
+            assert_eq!(
+                write(running, count, stalled, number),
+                expected,
+                "running {running}, count {count}, stalled {stalled:?}, number {number}"
+            );
+        }
+    }
+
+    #[test]
+    fn end_of_stream_has_whole_frames_within_a_packet_and_is_the_last() {
+        let end =
+            |flags, bytes| Packets::default().write(true, Progress::default(), SIZES, (1, flags, bytes));
+        assert_eq!(end(0x200, 0).unwrap().end_of_stream, Some(0));
+        assert_eq!(end(0x200, 1920).unwrap().end_of_stream, Some(1920));
+        assert_eq!(end(0x200, 1924), Err(Refusal::Parameter));
+        assert_eq!(end(0x200, 2), Err(Refusal::Parameter));
+        assert_eq!(end(0x201, 4), Err(Refusal::Parameter));
+        assert_eq!(end(0x400, 0), Err(Refusal::Parameter));
+        // The length is looked at only with the flag.
+        assert_eq!(end(0, 77).unwrap().end_of_stream, None);
+
+        let mut packets = Packets::default();
+        packets.write(true, Progress::default(), SIZES, (1, 0x200, 4)).unwrap();
+        let next = Progress { count: 1, stalled_on: None };
+        assert_eq!(packets.write(true, next, SIZES, (2, 0, 0)), Err(Refusal::Ended));
+        packets.reset();
+        assert!(packets.write(false, Progress::default(), SIZES, (0, 0, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_promise_is_not_taken_back_but_by_an_end() {
+        let mut packets = Packets::default();
+        let playing = Progress { count: 5, stalled_on: None };
+        assert_eq!(packets.write(true, playing, SIZES, (6, 0, 0)).unwrap().number, 6);
+        // Paused in packet 5: it is the one that is expected now.
+        assert_eq!(packets.write(false, playing, SIZES, (5, 0, 0)).unwrap().number, 6);
+        let end = packets.write(false, playing, SIZES, (5, 0x200, 400)).unwrap();
+        assert_eq!(end, Mark { number: 5, end_of_stream: Some(400) });
+    }
+
+    #[test]
+    fn a_refused_packet_is_not_remembered() {
+        let mut packets = Packets::default();
+        assert!(packets.write(true, Progress::default(), SIZES, (7, 0x200, 0)).is_err());
+        assert_eq!(packets.written(), None);
+    }
+
+    #[test]
+    fn the_count_never_goes_back_and_wraps() {
+        let mut packets = Packets::default();
+        assert_eq!(packets.saw(3), 3);
+        assert_eq!(packets.saw(1), 3);
+        assert_eq!(packets.saw(0x8000_0002), 0x8000_0002);
+        assert_eq!(packets.saw(u32::MAX), u32::MAX);
+        assert_eq!(packets.saw(0), 0);
+    }
+
+    #[test]
+    fn several_packets_are_one_notification_and_none_is_none() {
+        let mut packets = Packets::default();
+        assert!(!packets.take_completed());
+        packets.saw(2);
+        assert!(packets.take_completed());
+        assert!(!packets.take_completed());
+    }
+
+    #[test]
+    fn refusals_have_the_status_of_the_contract() {
+        assert_eq!(NTSTATUS::from(Refusal::Late), 0xC000_003D_u32.cast_signed());
+        assert_eq!(NTSTATUS::from(Refusal::Overrun), 0xC000_003C_u32.cast_signed());
+        assert_eq!(NTSTATUS::from(Refusal::Ended), 0xC000_0184_u32.cast_signed());
+        assert_eq!(NTSTATUS::from(Refusal::Parameter), 0xC000_000D_u32.cast_signed());
+    }
+}

@@ -1,0 +1,131 @@
+//! What a stream knows of itself between two calls: everything that the DPC, GetPosition and the packet methods share.
+//!
+//! It lives under one spin lock of the stream. Nothing here touches a register; what the card says comes out of its status page.
+
+use ringwave_regs::pages::status::FLAG_LOCKSTEP;
+
+use super::notifications::Notifications;
+use super::packets::{Packets, Progress};
+use super::position::{Position, scale};
+use super::ring::Ring;
+use crate::hw::{Card, State, Status};
+
+/// The shared part of a stream.
+pub struct Shared {
+    /// The state that the port set last.
+    pub state: State,
+    /// The state the card was brought to; behind `state` while there is no buffer.
+    pub card_state: State,
+    /// The shape of the cyclic buffer, while there is one.
+    pub ring: Option<Ring>,
+    /// The buffer was allocated for notifications.
+    pub notified: bool,
+    /// Packet numbers.
+    pub packets: Packets,
+    /// Reported position.
+    pub position: Position,
+    /// Events to signal.
+    pub notifications: Notifications,
+    /// The last error code in the status page that was told in the log.
+    pub told_error: u32,
+    /// Of the performance counter, in Hz; fixed at boot.
+    counter_hz: u64,
+}
+
+/// A moment, as the raw value of the guest's performance counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// Now. Any IRQL.
+    pub fn now() -> Self {
+        Self(u64::try_from(nt::clock::now()).unwrap_or(0))
+    }
+}
+
+impl Default for Shared {
+    /// As NewStream returns it: stopped, no buffer, position 0.
+    fn default() -> Self {
+        Self {
+            state: State::Stop,
+            card_state: State::Stop,
+            ring: None,
+            notified: false,
+            packets: Packets::default(),
+            position: Position::default(),
+            notifications: Notifications::default(),
+            told_error: 0,
+            counter_hz: u64::try_from(nt::clock::frequency()).unwrap_or(1),
+        }
+    }
+}
+
+impl Shared {
+    /// STOP: positions, packet numbers and the end of stream start anew. Buffer and events stay.
+    pub fn reset(&mut self) {
+        self.packets.reset();
+        self.position.reset();
+        self.told_error = 0;
+    }
+
+    /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this stream: it is stopped, has
+    /// no buffer, or is gone; then what was known before holds.
+    pub fn look(&mut self, card: &dyn Card, stream: u32) -> Option<(Status, Moment)> {
+        if self.state == State::Stop || self.card_state == State::Stop {
+            return None;
+        }
+        let status = card.status(stream)?;
+        // After the page: whatever clock value stands there lies before this moment.
+        let moment = Moment::now();
+        let now = scale(moment.0, self.counter_hz, card.limits().clock_hz.into());
+        self.position.observe(status.anchor.clock.max(status.packet_clock), now);
+        self.packets.saw(status.packet_count);
+        let limit = self.limit(&status);
+        self.position.at(status.anchor, now, limit);
+        Some((status, moment))
+    }
+
+    /// How far the position may have come since the anchor. DATASHEET 7.2.
+    fn limit(&self, status: &Status) -> u64 {
+        let Some(ring) = self.ring else { return 0 };
+        let frame = status.anchor.frame;
+        let packet_later = frame.saturating_add(ring.packet_frames().into());
+        let Some(mark) = self.packets.written() else { return packet_later };
+        let valid_frames = match mark.end_of_stream {
+            Some(bytes) => bytes.checked_div(ring.frame_bytes).unwrap_or(0),
+            None if status.flags & FLAG_LOCKSTEP != 0 => ring.packet_frames(),
+            None => return packet_later,
+        };
+        packet_later.min(ring.frame_in_packet(mark.number, valid_frames, frame))
+    }
+
+    /// What the card's status says about packets, for the rules of SetWritePacket.
+    pub fn packet_progress(&self, status: Option<&Status>) -> Progress {
+        Progress { count: self.packets.count(), stalled_on: status.and_then(Status::stalled_on) }
+    }
+
+    /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the stream runs. Also looks
+    /// for an error to tell.
+    pub fn take_completed(&mut self, card: &dyn Card, stream: u32) -> bool {
+        if self.state != State::Run {
+            return false;
+        }
+        let Some((status, _)) = self.look(card, stream) else { return false };
+        if status.error != self.told_error {
+            self.told_error = status.error;
+            if status.error != 0 {
+                log::warn!(
+                    "stream {stream}: error {} while running, {} DMA faults",
+                    status.error,
+                    status.dma_faults
+                );
+            }
+        }
+        self.packets.take_completed()
+    }
+
+    /// The reported position in the cyclic buffer: a byte offset below its length.
+    pub fn ring_offset(&self) -> u64 {
+        self.ring.map_or(0, |ring| ring.offset_of(self.position.last()))
+    }
+}

@@ -1,0 +1,483 @@
+//! Tests of [`super`] against a card and a port that only keep account. Each asserts what a client, the port or the card would
+//! notice.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use nt::event::{Event, Kind};
+use nt::sys::KEVENT;
+use portcls_sys::interfaces::{IMiniportWaveRTInputStream, IMiniportWaveRTStream};
+use portcls_sys::{GUID, IUnknown};
+use ringwave_regs::dma::SLOT_LINK;
+use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED};
+
+use super::*;
+use crate::hw::fake::{FakeCard, Told};
+use crate::wave::fake_port::{Account, FakePort};
+
+const STEREO: AudioFormat = AudioFormat { channels: 2, rate: 48_000 };
+
+/// A stream with its card and its port.
+struct Rig {
+    stream: Com<Stream>,
+    card: FakeCard,
+    adapter: Com<Adapter>,
+    port: Rc<RefCell<Account>>,
+}
+
+fn rig_with(contiguous: bool) -> Rig {
+    let card = FakeCard::default();
+    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+    let (port_stream, port) = FakePort::make();
+    let stream = Stream::try_new(adapter.clone(), port_stream, STEREO, contiguous).unwrap();
+    Rig { stream, card, adapter, port }
+}
+
+fn rig() -> Rig {
+    rig_with(false)
+}
+
+impl Rig {
+    /// 20 ms in two packets, as the audio engine asks for.
+    fn allocate(&self) -> *mut MDL {
+        self.allocate_bytes(2, 3840).unwrap().0
+    }
+
+    /// MDL and actual size.
+    fn allocate_bytes(&self, packets: u32, bytes: u32) -> Result<(*mut MDL, u32), nt::NTSTATUS> {
+        let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::dangling_mut(), 7, 7, 7);
+        let result = self.stream.allocate_buffer_with_notification(
+            packets,
+            bytes,
+            Out::new(&mut mdl),
+            Out::new(&mut actual),
+            Out::new(&mut offset),
+            Out::new(&mut cache),
+        );
+        match result {
+            Ok(()) => assert_eq!((offset, cache), (0, 1)),
+            Err(_) => {
+                assert_eq!((mdl, actual), (core::ptr::null_mut(), 0), "a failure leaves nothing behind");
+            }
+        }
+        result.map(|()| (mdl, actual))
+    }
+
+    fn go(&self, states: &[u32]) {
+        for state in states {
+            self.stream.set_state(KSSTATE(*state)).unwrap();
+        }
+    }
+
+    fn position(&self) -> u64 {
+        let mut position = KSAUDIO_POSITION::default();
+        self.stream.get_position(Out::new(&mut position)).unwrap();
+        assert_eq!(position.PlayOffset, position.WriteOffset);
+        position.PlayOffset
+    }
+
+    fn count(&self) -> u32 {
+        let mut count = 99;
+        self.stream.get_packet_count(Out::new(&mut count)).unwrap();
+        count
+    }
+
+    fn presented(&self) -> u64 {
+        let mut position = KSAUDIO_PRESENTATION_POSITION::default();
+        self.stream.get_output_stream_presentation_position(Out::new(&mut position)).unwrap();
+        assert_ne!(position.u64QPCPosition, 0);
+        position.u64PositionInBlocks
+    }
+
+    /// The card completes packets and raises its interrupt.
+    fn complete(&self, count: u32) {
+        self.card.show(|status| {
+            status.packet_count = count;
+            status.anchor.frame = u64::from(count) * 480;
+        });
+        self.adapter.streams().on_interrupt();
+    }
+}
+
+const STOP: u32 = 0;
+const ACQUIRE: u32 = 1;
+const PAUSE: u32 = 2;
+const RUN: u32 = 3;
+
+#[test]
+fn the_card_takes_the_steps_of_the_contract() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN, PAUSE, RUN, PAUSE, ACQUIRE, STOP]);
+    let told = rig.card.take_told();
+    let Told::Configure(format, shape, dma) = told[0] else { panic!("{told:?}") };
+    assert_eq!((format, shape.bytes, shape.packets, shape.frame_bytes), (STEREO, 3840, 2, 4));
+    assert!(matches!(dma, Dma::ScatterGather { entries: 1, .. }), "3840 bytes are in one page");
+    let states = [
+        State::Acquire,
+        State::Pause,
+        State::Run,
+        State::Pause,
+        State::Run,
+        State::Pause,
+        State::Acquire,
+        State::Stop,
+    ];
+    assert_eq!(told[1..], states.map(Told::State));
+}
+
+#[test]
+fn jumps_and_repeats_are_taken() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[RUN, RUN]);
+    assert_eq!(rig.card.take_told().iter().filter(|told| **told == Told::State(State::Run)).count(), 1);
+    rig.go(&[STOP, STOP, PAUSE, PAUSE, STOP]);
+    assert_eq!(rig.stream.set_state(KSSTATE(4)), Err(STATUS_INVALID_PARAMETER));
+}
+
+#[test]
+fn a_refused_run_leaves_the_stream_in_pause() {
+    let rig = rig();
+    rig.allocate();
+    rig.card.change(|inside| inside.refuses = Some(State::Run));
+    assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
+    rig.card.take_told();
+    rig.card.change(|inside| inside.refuses = None);
+    rig.go(&[RUN]);
+    assert_eq!(rig.card.take_told(), [Told::State(State::Run)]);
+}
+
+#[test]
+fn without_a_buffer_there_is_nothing_to_run_and_a_late_buffer_catches_up() {
+    let rig = rig();
+    rig.go(&[ACQUIRE, PAUSE]);
+    assert_eq!(rig.stream.set_state(KSSTATE::RUN), Err(STATUS_INVALID_DEVICE_STATE));
+    assert!(rig.card.take_told().is_empty());
+    rig.allocate();
+    rig.go(&[RUN]);
+    assert_eq!(rig.card.take_told()[1..], [State::Acquire, State::Pause, State::Run].map(Told::State));
+}
+
+#[test]
+fn the_table_leads_to_every_byte_of_the_buffer() {
+    for refused in [0, 1] {
+        let rig = rig();
+        rig.port.borrow_mut().refuse_contiguous = refused;
+        // 700 pages of which none are neighbours: three pages of table.
+        let (mdl, bytes) = rig.allocate_bytes(2, 699 * 4096 + 8).unwrap();
+        rig.go(&[ACQUIRE]);
+        let Told::Configure(_, _, Dma::ScatterGather { table, entries }) = rig.card.take_told()[0] else {
+            panic!("scatter-gather is the default")
+        };
+        let account = rig.port.borrow();
+        let (mut at, mut found) = (table, Vec::new());
+        while found.len() < entries as usize {
+            let slot = account.slot(at);
+            if slot.flags == SLOT_LINK {
+                at = slot.address;
+            } else {
+                found.push(slot);
+                at += 16;
+            }
+        }
+        assert_eq!(found.iter().map(|slot| slot.length).sum::<u32>(), bytes);
+        let pages: Vec<u64> = found.iter().map(|slot| slot.address).collect();
+        assert_eq!(pages, account.live[&mdl.addr()].pages);
+    }
+}
+
+#[test]
+fn contiguous_memory_is_used_if_asked_for_and_to_be_had() {
+    let dma = |refused| {
+        let rig = rig_with(true);
+        rig.port.borrow_mut().refuse_contiguous = refused;
+        rig.allocate_bytes(2, 4 * 4096).unwrap();
+        rig.go(&[ACQUIRE]);
+        let Told::Configure(_, _, dma) = rig.card.take_told()[0] else { panic!() };
+        dma
+    };
+    assert!(matches!(dma(0), Dma::Contiguous { .. }));
+    assert!(matches!(dma(1), Dma::ScatterGather { entries: 4, .. }), "else scatter-gather");
+}
+
+#[test]
+fn the_buffer_is_as_large_as_asked_and_failures_leave_nothing() {
+    let rig = rig();
+    assert_eq!(rig.allocate_bytes(3, 3840), Err(STATUS_INVALID_PARAMETER));
+    assert_eq!(rig.allocate_bytes(2, 0), Err(STATUS_UNSUCCESSFUL));
+    rig.port.borrow_mut().short_by = 4;
+    assert!(rig.allocate_bytes(2, 3840).is_err(), "a short MDL");
+    rig.port.borrow_mut().short_by = 0;
+    rig.port.borrow_mut().refuse_map = true;
+    assert!(rig.allocate_bytes(2, 3840).is_err(), "no mapping for the table");
+    rig.port.borrow_mut().refuse_map = false;
+    assert!(rig.port.borrow().live.is_empty());
+    let (mdl, actual) = rig.allocate_bytes(2, 3842).unwrap();
+    assert_eq!(actual, 3848);
+    assert!(rig.port.borrow().live[&mdl.addr()].bytes() >= actual);
+    assert!(rig.allocate_bytes(2, 3840).is_err(), "one buffer at a time");
+}
+
+#[test]
+fn the_card_lets_go_before_the_buffer_is_freed() {
+    let rig = rig();
+    let mdl = rig.allocate();
+    rig.go(&[RUN]);
+    rig.card.take_told();
+    rig.stream.free_buffer_with_notification(mdl, 3840);
+    assert_eq!(rig.card.take_told(), [Told::State(State::Stop)]);
+    assert!(rig.port.borrow().live.is_empty());
+    rig.stream.free_buffer_with_notification(mdl, 3840);
+}
+
+#[test]
+fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
+    let Rig { stream, card, adapter, port } = rig();
+    let rig = Rig { stream, card: card.clone(), adapter: adapter.clone(), port: port.clone() };
+    rig.allocate();
+    rig.go(&[RUN]);
+    drop(rig);
+    assert_eq!(card.0.lock().unwrap().state, State::Stop);
+    assert!(port.borrow().live.is_empty());
+    assert_eq!(Rc::strong_count(&port), 1, "the port stream is released");
+    // No interrupt reaches the stream any more, and its place is free again.
+    adapter.streams().on_interrupt();
+    let (port_stream, _port) = FakePort::make();
+    assert!(Stream::try_new(adapter, port_stream, STEREO, false).is_ok());
+}
+
+#[test]
+fn a_second_stream_is_refused() {
+    let rig = rig();
+    let (port_stream, _port) = FakePort::make();
+    let second = Stream::try_new(rig.adapter.clone(), port_stream, STEREO, false);
+    assert_eq!(second.err(), Some(nt::status::STATUS_INSUFFICIENT_RESOURCES));
+}
+
+#[test]
+fn every_event_comes_once_per_packet_and_only_while_running() {
+    let rig = rig();
+    let events = [(); 2].map(|()| Event::try_new(Kind::Synchronization).unwrap());
+    let signalled = || events.each_ref().map(|event| event.wait_100ns(0));
+    let register = |event: &Event| rig.stream.register_notification_event(event.as_ptr());
+    assert_eq!(register(&events[0]), Err(STATUS_UNSUCCESSFUL), "no buffer yet");
+    rig.allocate();
+    for event in &events {
+        register(event).unwrap();
+    }
+    assert_eq!(register(&events[1]), Err(STATUS_UNSUCCESSFUL), "a duplicate");
+
+    rig.go(&[ACQUIRE, PAUSE]);
+    rig.complete(1);
+    assert_eq!(signalled(), [false; 2], "not before RUN");
+    rig.go(&[STOP, RUN]);
+    assert_eq!(signalled(), [false; 2], "nothing was played");
+    rig.complete(1);
+    assert_eq!(signalled(), [true; 2]);
+    rig.adapter.streams().on_interrupt();
+    assert_eq!(signalled(), [false; 2], "an interrupt without a packet");
+    rig.complete(3);
+    assert_eq!(signalled(), [true; 2], "two packets, one event");
+
+    rig.stream.unregister_notification_event(events[0].as_ptr()).unwrap();
+    rig.complete(4);
+    assert_eq!(signalled(), [false, true], "unregistered");
+    assert_eq!(rig.stream.unregister_notification_event(events[0].as_ptr()), Err(STATUS_NOT_FOUND));
+    assert_eq!(
+        rig.stream.unregister_notification_event(core::ptr::null_mut::<KEVENT>()),
+        Err(STATUS_NOT_FOUND)
+    );
+
+    rig.go(&[PAUSE]);
+    rig.complete(5);
+    assert_eq!(signalled(), [false; 2], "paused");
+    rig.go(&[RUN]);
+    assert_eq!(signalled(), [false, true], "what came before PAUSE was over is made up for");
+    rig.stream.unregister_notification_event(events[1].as_ptr()).unwrap();
+}
+
+#[test]
+fn a_packet_that_ends_with_the_pause_is_signalled() {
+    let rig = rig();
+    let event = Event::try_new(Kind::Synchronization).unwrap();
+    rig.allocate();
+    rig.stream.register_notification_event(event.as_ptr()).unwrap();
+    rig.go(&[RUN]);
+    rig.card.show(|status| status.packet_count = 1);
+    rig.go(&[PAUSE]);
+    assert!(event.wait_100ns(0));
+    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
+}
+
+#[test]
+fn written_packets_reach_the_card() {
+    let rig = rig();
+    assert_eq!(rig.stream.set_write_packet(0, 0, 0), Err(STATUS_NOT_SUPPORTED), "no buffer");
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE]);
+    assert!(rig.stream.set_write_packet(2, 0, 0).is_err());
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN]);
+    rig.stream.set_write_packet(1, 0, 0).unwrap();
+    rig.complete(1);
+    assert_eq!(rig.count(), 1);
+    rig.stream.set_write_packet(2, 0x200, 400).unwrap();
+    let marks: Vec<Told> =
+        rig.card.take_told().into_iter().filter(|told| matches!(told, Told::Mark(..))).collect();
+    assert_eq!(marks, [Told::Mark(0, None), Told::Mark(1, None), Told::Mark(2, Some(400))]);
+    assert_eq!(rig.stream.set_write_packet(2, 0, 0), Err(STATUS_INVALID_DEVICE_STATE));
+}
+
+#[test]
+fn a_packet_written_in_stop_is_told_when_the_card_listens() {
+    let rig = rig();
+    rig.allocate();
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    assert!(rig.card.take_told().is_empty());
+    rig.go(&[ACQUIRE]);
+    assert_eq!(rig.card.take_told()[1..], [Told::State(State::Acquire), Told::Mark(0, None)]);
+}
+
+#[test]
+fn the_packet_a_stalled_card_waits_for_is_taken() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[RUN]);
+    rig.complete(5);
+    assert!(rig.stream.set_write_packet(5, 0, 0).is_err());
+    rig.card.show(|status| {
+        status.flags = FLAG_STALLED | FLAG_LOCKSTEP;
+        status.stalled_packet = 5;
+    });
+    rig.stream.set_write_packet(5, 0, 0).unwrap();
+    rig.stream.set_write_packet(6, 0, 0).unwrap();
+}
+
+#[test]
+fn without_notifications_there_are_no_packets() {
+    let rig = rig();
+    let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
+    let outs = (Out::new(&mut mdl), Out::new(&mut actual), Out::new(&mut offset), Out::new(&mut cache));
+    rig.stream.allocate_audio_buffer(4096, outs.0, outs.1, outs.2, outs.3).unwrap();
+    assert_eq!(actual, 4096);
+    assert_eq!(rig.stream.set_write_packet(0, 0, 0), Err(STATUS_NOT_SUPPORTED));
+    let event = Event::try_new(Kind::Synchronization).unwrap();
+    assert!(rig.stream.register_notification_event(event.as_ptr()).is_err());
+    rig.stream.free_audio_buffer(core::ptr::null_mut(), 4096);
+    assert!(rig.port.borrow().live.is_empty());
+}
+
+#[test]
+fn position_stays_in_the_ring_freezes_and_starts_anew() {
+    let rig = rig();
+    rig.allocate();
+    assert_eq!((rig.position(), rig.presented(), rig.count()), (0, 0, 0));
+    rig.go(&[RUN]);
+    rig.complete(3);
+    assert_eq!((rig.position(), rig.presented(), rig.count()), (1440 % 960 * 4, 1440, 3));
+    rig.card.show(|status| status.anchor.frame = 1500);
+    rig.go(&[PAUSE]);
+    assert_eq!((rig.position(), rig.presented()), (1500 % 960 * 4, 1500));
+    // The page can't be read for a moment: what was known holds.
+    rig.card.change(|inside| inside.status = None);
+    assert_eq!((rig.position(), rig.count()), (1500 % 960 * 4, 3));
+    rig.go(&[ACQUIRE, STOP]);
+    assert_eq!((rig.position(), rig.presented(), rig.count()), (0, 0, 0));
+}
+
+#[test]
+fn a_card_that_lost_its_state_starts_where_the_stream_stood() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[PAUSE]);
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN]);
+    rig.complete(1);
+    rig.stream.set_write_packet(2, 0, 0).unwrap();
+    rig.card.show(|status| status.anchor.frame = 700);
+    rig.go(&[PAUSE]);
+    rig.card.take_told();
+    // Hibernation: everything is forgotten.
+    rig.card.change(|inside| {
+        inside.state = State::Stop;
+        inside.status = Some(crate::hw::fake::page());
+    });
+    assert_eq!((rig.position(), rig.count()), (700 * 4, 1), "nothing jumps back meanwhile");
+    // A first attempt that fails on the way changes nothing about that.
+    rig.card.change(|inside| inside.refuses = Some(State::Acquire));
+    assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
+    rig.card.change(|inside| inside.refuses = None);
+    rig.card.take_told();
+    rig.go(&[RUN]);
+    let told = rig.card.take_told();
+    assert!(matches!(told[0], Told::Configure(..)));
+    assert_eq!(
+        told[1..],
+        [
+            Told::State(State::Acquire),
+            Told::Mark(2, None),
+            Told::State(State::Pause),
+            Told::StartAt(700, 1),
+            Told::State(State::Run)
+        ]
+    );
+}
+
+#[test]
+fn without_a_card_everything_fails_softly() {
+    let rig = rig();
+    let mdl = rig.allocate();
+    rig.go(&[RUN]);
+    rig.complete(2);
+    rig.adapter.stop();
+    assert_eq!((rig.position(), rig.count()), (0, 2), "what was known holds");
+    rig.adapter.streams().on_interrupt();
+    rig.go(&[PAUSE]);
+    assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
+    rig.go(&[STOP]);
+    rig.stream.free_buffer_with_notification(mdl, 3840);
+    assert!(rig.port.borrow().live.is_empty());
+}
+
+#[test]
+fn latency_is_the_fifo() {
+    let rig = rig();
+    rig.allocate();
+    let mut latency = KSRTAUDIO_HWLATENCY { FifoSize: 9, ChipsetDelay: 9, CodecDelay: 9 };
+    rig.stream.get_hw_latency(Out::new(&mut latency));
+    assert_eq!(latency, KSRTAUDIO_HWLATENCY { FifoSize: 1920, ChipsetDelay: 0, CodecDelay: 0 });
+    let mut register = core::mem::MaybeUninit::<KSRTAUDIO_HWREGISTER>::zeroed();
+    // SAFETY: numbers and a pointer, for which zeroes are good values.
+    let register = unsafe { register.assume_init_mut() };
+    assert_eq!(rig.stream.get_position_register(Out::new(register)), Err(STATUS_NOT_SUPPORTED));
+    assert_eq!(rig.stream.get_clock_register(Out::new(register)), Err(STATUS_NOT_SUPPORTED));
+}
+
+#[test]
+fn one_object_whichever_interface_is_asked() {
+    let rig = rig();
+    let primary = rig.stream.to_interface::<IMiniportWaveRTStreamNotification>();
+    let output = primary.query::<IMiniportWaveRTOutputStream>().unwrap();
+    let base = output.query::<IMiniportWaveRTStream>().unwrap();
+    let unknown = output.query::<IUnknown>().unwrap();
+    // PortCls casts the object to the class in property handlers: the same pointer for all of the primary chain.
+    assert_eq!(unknown.as_raw().addr(), primary.as_raw().addr());
+    assert_eq!(base.as_raw().addr(), primary.as_raw().addr());
+    assert_ne!(output.as_raw().addr(), primary.as_raw().addr());
+    assert!(primary.query::<IMiniportWaveRTInputStream>().is_err(), "a render stream has no read packets");
+    // A failed query leaves NULL.
+    let mut found = core::ptr::dangling_mut();
+    let iid = GUID::parse("12345678-0000-0000-0000-000000000000");
+    // SAFETY: a live object and room for a pointer.
+    let status = unsafe {
+        (primary.vtable().base.base.QueryInterface)(primary.as_raw().cast(), &raw const iid, &raw mut found)
+    };
+    assert!(status < 0 && found.is_null());
+    // The secondary table reaches the same object.
+    rig.allocate();
+    // SAFETY: as above.
+    unsafe { output.set_write_packet(0, 0, 0) }.unwrap();
+    rig.go(&[ACQUIRE]);
+    assert!(rig.card.take_told().contains(&Told::Mark(0, None)));
+}
