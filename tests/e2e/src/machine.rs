@@ -1,0 +1,130 @@
+//! The machine of a run: QEMU with OVMF, the guest's volume, and the card behind its socket.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use crate::{error::Error, parts::Parts, process::Guarded};
+
+/// What QEMU's exit status says of the guest (isa-debug-exit gives `2 * value + 1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest is content.
+    Ok,
+    /// The guest saw violations or its own checks failed.
+    Failed,
+    /// A fault, bug check or panic ended the guest.
+    Crashed,
+    /// The guest could not use what it was given.
+    BadInput,
+    /// QEMU itself failed.
+    Qemu(Option<i32>),
+}
+
+impl From<ExitStatus> for Outcome {
+    fn from(status: ExitStatus) -> Self {
+        match status.code() {
+            Some(33) => Self::Ok,
+            Some(35) => Self::Failed,
+            Some(37) => Self::Crashed,
+            Some(39) => Self::BadInput,
+            other => Self::Qemu(other),
+        }
+    }
+}
+
+/// A machine that runs.
+pub struct Machine {
+    process: Guarded,
+    folder: PathBuf,
+}
+
+/// Puts the guest's volume together in `folder/volume`.
+///
+/// # Errors
+/// [`Error::Failed`] if a file can't be written.
+pub fn make_volume(parts: &Parts, folder: &Path, wav: &Path, config: &str) -> Result<(), Error> {
+    let volume = folder.join("volume");
+    let boot = volume.join("EFI/BOOT");
+    fs::create_dir_all(&boot).map_err(|e| Error::file("create", &boot, &e))?;
+    let copy = |from: &Path, to: PathBuf| {
+        fs::copy(from, &to).map(drop).map_err(|e| Error::file("copy to the guest's volume", from, &e))
+    };
+    copy(&parts.ntguest, boot.join("BOOTX64.EFI"))?;
+    copy(&parts.driver, volume.join("RINGWAVE.SYS"))?;
+    copy(wav, volume.join("MUSIC.WAV"))?;
+    copy(&parts.ovmf_vars, folder.join("vars.fd"))?;
+    let path = volume.join("NTGUEST.CFG");
+    fs::write(&path, config).map_err(|e| Error::file("write", &path, &e))
+}
+
+impl Machine {
+    /// Boots the volume in `folder` with the card at `socket`; `wav_bytes` is added to the guest's memory.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't be started.
+    pub fn boot(parts: &Parts, folder: &Path, socket: &Path, wav_bytes: u64) -> Result<Self, Error> {
+        let ram_mib = 512 + wav_bytes.div_ceil(64 << 20) * 64;
+        let path = |name: &str| folder.join(name).display().to_string();
+        let mut command = Command::new(&parts.qemu);
+        // Half of 512 MiB lies above 4 GiB, so that 64-bit addresses are the rule.
+        command.args([
+            "-machine",
+            "q35,memory-backend=ram,max-ram-below-4g=256M",
+            "-cpu",
+            "max",
+            "-smp",
+            "1",
+        ]);
+        command.args(["-accel", if parts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
+        command.args(["-m", &format!("{ram_mib}M")]);
+        // share=on: without it the card would be given a copy of the guest's memory.
+        command.args(["-object", &format!("memory-backend-memfd,id=ram,size={ram_mib}M,share=on")]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        let code = parts.ovmf_code.display();
+        command.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")]);
+        command.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", path("vars.fd"))]);
+        command.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", path("volume"))]);
+        command.args(["-device", "virtio-blk-pci,drive=volume,bootindex=0"]);
+        command.args(["-debugcon", &format!("file:{}", path("guest.log"))]);
+        command.args(["-global", "isa-debugcon.iobase=0x402"]);
+        command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
+        let socket = serde_json::json!({
+            "driver": "vfio-user-pci",
+            "socket": { "type": "unix", "path": socket },
+        });
+        command.args(["-device", &socket.to_string()]);
+        let log = folder.join("qemu.log");
+        let output = fs::File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
+        let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;
+        command.stdin(Stdio::null()).stdout(both).stderr(output);
+        Ok(Self { process: Guarded::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
+    }
+
+    /// Waits for the guest's end; `None` after `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the user wants to stop.
+    pub fn wait(
+        &mut self,
+        limit: Duration,
+        meanwhile: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Option<Outcome>, Error> {
+        Ok(self.process.wait(limit, meanwhile)?.map(Outcome::from))
+    }
+
+    /// The guest's debug console so far.
+    pub fn guest_log(&self) -> String {
+        fs::read(self.folder.join("guest.log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// What QEMU said.
+    pub fn qemu_log(&self) -> String {
+        fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default()
+    }
+}

@@ -1,0 +1,124 @@
+//! Child processes that never outlive a run, and the user's wish to stop.
+
+use std::{
+    io,
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitStatus},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::error::Error;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C, SIGTERM and SIGHUP end the run in an orderly way.
+///
+/// # Errors
+/// [`Error::Failed`] if the handler can't be installed.
+pub fn stop_on_signals() -> Result<(), Error> {
+    ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).map_err(Error::failed)
+}
+
+/// Whether the user wants to stop.
+///
+/// # Errors
+/// [`Error::Interrupted`] if so.
+pub fn check_stop() -> Result<(), Error> {
+    if STOP.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// A child that is ended when this value goes, and by the kernel when this process is killed.
+#[derive(Debug)]
+pub struct Guarded {
+    child: Child,
+    name: &'static str,
+}
+
+impl Guarded {
+    /// Starts `command`. Its terminal signals stay with us: it is ended by us, in order.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the program's name.
+    pub fn spawn(name: &'static str, command: &mut Command) -> Result<Self, Error> {
+        command.process_group(0);
+        // SAFETY: prctl is async-signal-safe and touches no memory of ours.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            });
+        }
+        let child = command.spawn().map_err(|error| {
+            Error::Failed(format!("cannot start {name} ({}): {error}", command.get_program().display()))
+        })?;
+        Ok(Self { child, name })
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the system can't tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.child.try_wait().map_err(|error| Error::Failed(format!("waiting for {}: {error}", self.name)))
+    }
+
+    /// Waits until it ends or `limit` has passed (`None`), doing `meanwhile` every 20 ms.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the user wants to stop.
+    pub fn wait(
+        &mut self,
+        limit: Duration,
+        mut meanwhile: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Option<ExitStatus>, Error> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(Some(status));
+            }
+            if start.elapsed() > limit {
+                return Ok(None);
+            }
+            check_stop()?;
+            meanwhile()?;
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and waits up to `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if it had to be killed.
+    pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus, Error> {
+        if let Some(status) = self.ended()? {
+            return Ok(status);
+        }
+        self.signal(libc::SIGTERM);
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Err(Error::Failed(format!("{} did not end within {} s", self.name, limit.as_secs())))
+    }
+
+    fn signal(&self, signal: i32) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            // SAFETY: kill takes two numbers; the pid is our own child's, which has not been waited for.
+            unsafe { libc::kill(pid, signal) };
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) && self.terminate(Duration::from_secs(2)).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Boots QEMU and plays through the shipped driver. `qemu-scripts/test` runs these (`cargo test -- --ignored`): they need what
+//! `qemu-scripts/setup` sets up and what `qemu-scripts/lib/build.sh` builds.
+
+use std::path::{Path, PathBuf};
+
+use ringwave_e2e::{
+    machine::Outcome,
+    parts::Parts,
+    play::{Report, Request, Verdict, play},
+};
+
+/// A WAV file with a sample sequence in which every frame differs from its neighbours.
+struct Wav {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn wav(frames: u32, channels: u16, rate: u32) -> Wav {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("in.wav");
+    let spec = hound::WavSpec {
+        channels,
+        sample_rate: rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&path, spec).expect("a WAV file");
+    let mut state = 0x1234_5678_u32;
+    for _ in 0..frames * u32::from(channels) {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let [_, _, low, high] = state.to_le_bytes();
+        writer.write_sample(i16::from_le_bytes([low, high])).expect("a sample is written");
+    }
+    writer.finalize().expect("the WAV file is closed");
+    Wav { _folder: folder, path }
+}
+
+fn run(wav: &Path, change: impl FnOnce(&mut Request)) -> Report {
+    let parts = Parts::from_env().expect("everything is built");
+    let mut request = Request::new(wav);
+    change(&mut request);
+    let report = play(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
+    eprintln!("{report}");
+    for line in &report.guest.driver {
+        eprintln!("driver: {line}");
+    }
+    report
+}
+
+fn verdict(report: &Report) -> Verdict {
+    report.comparison.as_ref().expect("something was heard").verdict
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn scatter_gather_is_bit_exact_and_reads_the_position_without_a_message() {
+    let wav = wav(48_000, 2, 48_000);
+    let report = run(&wav.path, |_| {});
+    assert!(report.passed());
+    let comparison = report.comparison.as_ref().expect("something was heard");
+    assert_eq!(comparison.frames, [48_000, 48_000]);
+    let stream = &report.card.streams[0];
+    assert_eq!(stream.dma_mode, "scatter-gather");
+    assert!(report.guest.result("position_reads").is_some_and(|reads| reads >= 50), "the position was read");
+    let messages = &report.card.messages.while_running;
+    assert_eq!((messages.reads, messages.writes), (0, 0), "only WRITTEN costs a message while running");
+    assert!(messages.written <= stream.packets_completed, "at most one WRITTEN per packet");
+    assert_eq!(messages.eos, 1, "and one EOS per stream");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn contiguous_is_bit_exact() {
+    let wav = wav(48_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.contiguous = true);
+    assert!(report.passed());
+    assert_eq!(report.card.streams[0].dma_mode, "contiguous");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn contiguous_memory_that_is_not_to_be_had_falls_back_and_says_so() {
+    let wav = wav(24_000, 2, 48_000);
+    let report = run(&wav.path, |request| {
+        request.contiguous = true;
+        request.guest_config.push("fault=no-contiguous".into());
+    });
+    assert!(report.passed());
+    assert_eq!(report.card.streams[0].dma_mode, "scatter-gather");
+    assert!(report.guest.driver.iter().any(|line| line.contains("contiguous")), "the driver says why");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_partial_last_packet_of_a_mono_file_at_44100_is_bit_exact() {
+    let wav = wav(10_007, 1, 44_100);
+    let report = run(&wav.path, |request| request.buffer_ms = 33);
+    assert!(report.passed());
+    assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [10_007, 10_007]);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_large_buffer_needs_many_entries_and_is_bit_exact() {
+    let wav = wav(72_001, 2, 48_000);
+    let report = run(&wav.path, |request| request.buffer_ms = 1000);
+    assert!(report.passed());
+    // 192,000 bytes are 47 pages, shuffled, so hardly two lie side by side.
+    assert!(report.card.streams[0].sg_entries > 20, "{} entries", report.card.streams[0].sg_entries);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_port_compiled_for_the_microsoft_abi_is_bit_exact() {
+    let wav = wav(24_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.guest_config.push("oracle=1".into()));
+    assert!(report.passed());
+    assert!(report.guest.result("oracle_calls").is_some_and(|calls| calls > 10), "the C++ side was used");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn clients_that_write_only_after_the_event_are_bit_exact() {
+    let wav = wav(12_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.guest_config.push("client=lazy".into()));
+    assert!(report.passed());
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_wrong_page_order_is_heard() {
+    let wav = wav(24_000, 2, 48_000);
+    let report = run(&wav.path, |request| {
+        request.buffer_ms = 200;
+        request.guest_config.push("fault=swap-pages".into());
+    });
+    assert!(!report.passed());
+    assert!(
+        matches!(verdict(&report), Verdict::Different { frame: 0, channel: 0, .. }),
+        "{}",
+        verdict(&report)
+    );
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_flipped_bit_is_heard() {
+    let wav = wav(12_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.guest_config.push("fault=flip-bit".into()));
+    assert!(!report.passed());
+    assert!(
+        matches!(verdict(&report), Verdict::Different { a, b, .. } if (a ^ b).count_ones() == 1),
+        "{}",
+        verdict(&report)
+    );
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_missing_packet_is_heard() {
+    let wav = wav(12_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.guest_config.push("fault=skip-packet".into()));
+    assert!(!report.passed());
+    // The first frame of some packet: nothing before it is wrong.
+    let packet_frames = 48_000 / 20;
+    assert!(
+        matches!(verdict(&report), Verdict::Different { frame, .. } if frame % packet_frames == 0),
+        "{}",
+        verdict(&report)
+    );
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_leaked_mdl_is_named() {
+    let wav = wav(12_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.guest_config.push("fault=swallow-free".into()));
+    assert!(!report.passed());
+    assert!(report.violated("mdl-leak"), "{:?}", report.violations);
+    assert_eq!(report.outcome, Some(Outcome::Failed));
+    assert_eq!(verdict(&report), Verdict::BitExact, "the sound itself was right");
+}
