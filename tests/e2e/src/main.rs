@@ -35,9 +35,19 @@ struct Arguments {
     /// Length of the cyclic buffer (two packets) in milliseconds.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=4000))]
     buffer_ms: u32,
+    /// How much faster than real time the card's clock goes. It changes when, never what: the card waits for each packet.
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
     /// Keep the run's folder: logs, trace, what was heard.
     #[arg(long)]
     keep: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if (0.1..=100.0).contains(&speed) => Ok(speed),
+        _ => Err("a number from 0.1 to 100".into()),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -71,6 +81,7 @@ fn run(arguments: Arguments) -> Result<bool, Error> {
     request.contiguous = matches!(arguments.dma, Dma::Contiguous);
     request.buffer_ms = arguments.buffer_ms;
     request.keep = arguments.keep;
+    request.speed = arguments.speed;
     let terminal = std::io::stderr().is_terminal();
     let report = play(&parts, &request, |step| {
         if terminal && !step.contains('\n') {

@@ -220,6 +220,8 @@ fn guest_config(request: &Request) -> String {
         format!("buffer_ms={}", request.buffer_ms),
         // TRACE_MARK of the card's datasheet, section 3.
         "mark_reg=0x4c".to_owned(),
+        // The guest's judge of positions must know how fast the card's clock may go.
+        format!("speed={}", request.speed.ceil()),
     ];
     if request.contiguous {
         lines.push("reg.ContiguousBuffer=1".to_owned());

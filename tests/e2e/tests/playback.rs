@@ -180,3 +180,52 @@ fn a_leaked_mdl_is_named() {
     assert_eq!(report.outcome, Some(Outcome::Failed));
     assert_eq!(verdict(&report), Verdict::BitExact, "the sound itself was right");
 }
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_line_interrupt_serves_as_well() {
+    let wav = wav(12_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.guest_config.push("msi=0".into()));
+    assert!(report.passed());
+    assert!(
+        report.guest.driver.iter().any(|line| line.contains("line")),
+        "the driver says which interrupt it has"
+    );
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_client_that_does_everything_wrong_gets_the_documented_answers() {
+    let wav = wav(6_000, 2, 48_000);
+    for oracle in ["oracle=0", "oracle=1"] {
+        let report = run(&wav.path, |request| {
+            request.guest_config.extend(["client=stress".into(), oracle.into()]);
+        });
+        // This client opens many streams, so the files cannot be compared.
+        assert_eq!(report.outcome, Some(Outcome::Ok), "{oracle}");
+        assert_eq!(report.violations, Vec::<String>::new(), "{oracle}");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn memory_that_is_not_to_be_had_fails_softly_and_leaks_nothing() {
+    let wav = wav(6_000, 2, 48_000);
+    for fault in ["fault=short-mdl", "fault=null-map"] {
+        let report = run(&wav.path, |request| {
+            request.buffer_ms = 200;
+            request.guest_config.push(fault.into());
+        });
+        assert_eq!(report.outcome, Some(Outcome::Failed), "{fault}: there was no stream to play");
+        assert_eq!(report.guest.rules(), ["call-failed"], "{fault}: and nothing else went wrong");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_fast_clock_changes_when_never_what() {
+    let wav = wav(480_000, 2, 48_000);
+    let report = run(&wav.path, |request| request.speed = 8.0);
+    assert!(report.passed());
+    assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [480_000, 480_000]);
+}
