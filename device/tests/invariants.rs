@@ -195,7 +195,7 @@ fn page_position(status: &Status, now: u64) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nothing_a_guest_does_breaks_the_card(
         lockstep in any::<bool>(),
