@@ -1,0 +1,374 @@
+//! One session of a stream that has its buffer: from STOP through RUN, packet by packet, and back to STOP.
+
+use super::packets::Packets;
+use super::poller::{Poller, Reads};
+use super::position::{PositionJudge, Travel};
+use super::stream::{END_OF_STREAM, RenderStream, State};
+use super::wav::Wav;
+use crate::kernel::event::{Event, wait};
+use crate::kernel::{self, cfg, irql, thread, time};
+use crate::portcls::fault::{self, Fault};
+use crate::portcls::status::Status;
+use core::fmt;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+/// Packets in the cyclic buffer.
+pub const SLOTS: u32 = 2;
+/// What the rest of the last packet is filled with: it must not be heard.
+const AFTER_THE_END: u8 = 0x55;
+/// How long a stream that is not running is watched at least, and at most, 100-ns units.
+const WATCH: core::ops::RangeInclusive<i64> = 300_000..=5_000_000;
+
+/// In which order packets are written (cfg `client=`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// One packet ahead of the one being played.
+    Ahead,
+    /// The next packet only after the notification: the card waits for it when it can.
+    Lazy,
+    /// As HLK does: notification, packet count, write count + 1.
+    Hlk,
+}
+
+impl Order {
+    /// As ntguest.cfg says.
+    pub fn wanted() -> Self {
+        match cfg::get("client") {
+            None | Some("ahead" | "stress") => Self::Ahead,
+            Some("lazy") => Self::Lazy,
+            Some("hlk") => Self::Hlk,
+            Some(other) => kernel::bad_input(format_args!(
+                "ntguest.cfg: client={other} is not known (ahead, lazy, hlk, stress)"
+            )),
+        }
+    }
+}
+
+/// The file was not played to its end; why has been said.
+pub struct Failed;
+
+/// Says why and fails.
+pub fn fail(rule: &'static str, why: fmt::Arguments<'_>) -> Failed {
+    kernel::violation(rule, why);
+    Failed
+}
+
+/// Turns a failed call into the violation `call-failed`.
+pub fn expect(what: &str, status: Status) -> Result<(), Failed> {
+    if status.is_success() { Ok(()) } else { Err(fail("call-failed", format_args!("{what}: {status}"))) }
+}
+
+/// Counts for the result line.
+#[derive(Default)]
+pub struct Tally {
+    /// Packets that were accepted.
+    pub written: u32,
+    /// Refusals because a packet came too late or too early.
+    pub late: u32,
+    /// The last packet that was accepted.
+    pub last: Option<u32>,
+}
+
+/// A stream with its buffer and event, ready to run.
+pub struct Player<'a> {
+    /// The open stream, in STOP.
+    pub stream: &'a RenderStream,
+    /// Its registered notification event.
+    pub event: &'a Event,
+    /// The file.
+    pub packets: Packets<'a>,
+    /// Bytes of a packet in the cyclic buffer.
+    pub packet_bytes: u32,
+    /// Of the format.
+    pub bytes_per_second: i64,
+    /// The client's view of the cyclic buffer: [`SLOTS`] packets.
+    pub ring: *mut u8,
+    /// When packets are written.
+    pub order: Order,
+    /// How long to wait for a notification.
+    pub timeout_ms: u32,
+    /// What happened.
+    pub tally: Tally,
+}
+
+impl Player<'_> {
+    /// From STOP through RUN and back to STOP. Whatever fails, the stream is brought to STOP.
+    pub fn session(&mut self, judge: PositionJudge, wav: &Wav<'_>) -> Result<(), Failed> {
+        self.expect_rest("before RUN")?;
+        let result = self.prepare().and_then(|()| self.run(judge, wav));
+        if result.is_err() {
+            for state in [State::Pause, State::Acquire, State::Stop] {
+                let _ = self.set_state(state);
+            }
+            return result;
+        }
+        self.set_state(State::Acquire)?;
+        self.set_state(State::Stop)?;
+        self.expect_rest("after STOP")
+    }
+
+    fn set_state(&self, state: State) -> Result<(), Failed> {
+        let status = self.stream.set_state(state);
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(fail("set-state", format_args!("SetState({state:?}): {status}")))
+        }
+    }
+
+    /// In STOP position, packet count and presentation position are zero (rule `not-at-rest`).
+    fn expect_rest(&self, when: &str) -> Result<(), Failed> {
+        let (status, position) = self.stream.position(irql::PASSIVE);
+        let count = self.packet_count()?;
+        let presented = self.stream.presentation().map(|position| position.position_in_blocks);
+        if !status.is_success()
+            || position.play_offset != 0
+            || position.write_offset != 0
+            || count != 0
+            || presented != Ok(0)
+        {
+            kernel::violation(
+                "not-at-rest",
+                format_args!(
+                    "{when}: GetPosition {status} play {} write {}, packet count {count}, presentation {presented:?}",
+                    position.play_offset, position.write_offset
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    fn packet_count(&self) -> Result<u32, Failed> {
+        self.stream
+            .packet_count()
+            .map_err(|status| fail("call-failed", format_args!("GetPacketCount: {status}")))
+    }
+
+    /// ACQUIRE, PAUSE, and the first packet.
+    fn prepare(&mut self) -> Result<(), Failed> {
+        self.set_state(State::Acquire)?;
+        self.set_state(State::Pause)?;
+        if self.order == Order::Hlk && self.stream.set_write_packet(2, 0, 0).is_success() {
+            kernel::violation(
+                "packet-number",
+                format_args!("packet 2 is accepted before RUN; only packet 0 may be"),
+            );
+        }
+        match self.write(0)? {
+            Status::SUCCESS => Ok(()),
+            status => Err(fail("call-failed", format_args!("SetWritePacket(0) in PAUSE: {status}"))),
+        }
+    }
+
+    fn run(&mut self, judge: PositionJudge, wav: &Wav<'_>) -> Result<(), Failed> {
+        self.set_state(State::Run)?;
+        crate::kprintln!("run");
+        // SAFETY: the poller is stopped below, while the stream is alive.
+        let poller = unsafe { Poller::start(self.stream, judge, cfg::get_u64("poll_us", 5000)) };
+        let played = self.feed().and_then(|()| self.drain()).and_then(|()| self.expect_presented(wav));
+        let paused = self.set_state(State::Pause);
+        crate::kprintln!("pause");
+        let Reads { all, dispatch, travel } = poller.stop();
+        crate::kresult!("position_reads={all} position_reads_dispatch={dispatch}");
+        played.and(paused)?;
+        self.expect_travel(travel);
+        self.expect_frozen()?;
+        if self.tally.written < self.packets.count() {
+            // Not the driver's fault by itself: in real time a packet can come too late.
+            crate::kprintln!(
+                "{} of {} packets were accepted in time",
+                self.tally.written,
+                self.packets.count()
+            );
+            return Err(Failed);
+        }
+        Ok(())
+    }
+
+    /// Copies packet `n` into its place and hands it over. Only a missing or late place in time is not an error here.
+    fn write(&mut self, n: u32) -> Result<Status, Failed> {
+        let Some(packet) = self.packets.get(n) else { return Ok(Status::SUCCESS) };
+        // SAFETY: the packet's place is inside the ring: the offset is below SLOTS packets and the data at most one packet.
+        unsafe { self.fill(n, packet.offset, packet.data) };
+        compiler_fence(Ordering::Release);
+        let (flags, length) =
+            if packet.last { (END_OF_STREAM, u32::try_from(packet.data.len()).unwrap_or(0)) } else { (0, 0) };
+        let status = self.stream.set_write_packet(n, flags, length);
+        match status {
+            Status::SUCCESS => {
+                self.tally.written += 1;
+                self.tally.last = Some(n);
+            }
+            Status::DATA_LATE_ERROR | Status::DATA_OVERRUN => self.tally.late += 1,
+            other => return Err(fail("call-failed", format_args!("SetWritePacket({n}): {other}"))),
+        }
+        Ok(status)
+    }
+
+    /// Puts the data where the card fetches it, with the faults a run asks for.
+    ///
+    /// # Safety
+    /// `offset` is the beginning of a packet in the ring, `data` at most a packet.
+    unsafe fn fill(&self, n: u32, offset: usize, data: &[u8]) {
+        let target = n == self.packets.count() / 2;
+        if target && fault::wanted(Fault::SkipPacket) {
+            fault::made();
+            crate::kprintln!("fault skip-packet: packet {n} is not written");
+            return;
+        }
+        // SAFETY: by the contract both stay inside the packet.
+        unsafe {
+            let place = self.ring.add(offset);
+            place.copy_from(data.as_ptr(), data.len());
+            place.add(data.len()).write_bytes(AFTER_THE_END, self.packet_bytes as usize - data.len());
+            if target && fault::wanted(Fault::FlipBit) && !data.is_empty() {
+                fault::made();
+                let at = data.len() / 2;
+                place.add(at).write(place.add(at).read() ^ 1);
+                crate::kprintln!("fault flip-bit: packet {n}, byte {at}");
+            }
+        }
+    }
+
+    /// Writes every packet that is left, one for each notification.
+    fn feed(&mut self) -> Result<(), Failed> {
+        let mut next = 1;
+        if self.order != Order::Lazy && self.packets.count() > 1 {
+            next += u32::from(self.write(1)? == Status::SUCCESS);
+        }
+        while next < self.packets.count() {
+            self.wait_for_packet(next)?;
+            if self.order == Order::Hlk {
+                // What is written already needs no second write; what was missed is gone.
+                let due = self.packet_count()?.wrapping_add(1);
+                if due < next {
+                    continue;
+                }
+                next = due;
+            }
+            next = self.write_or_catch_up(next)?;
+        }
+        Ok(())
+    }
+
+    /// Writes packet `next`; which packet comes after it.
+    fn write_or_catch_up(&mut self, next: u32) -> Result<u32, Failed> {
+        match self.write(next)? {
+            Status::SUCCESS => Ok(next + 1),
+            // Too late: the packets up to the one being played are gone.
+            Status::DATA_LATE_ERROR => Ok(next.max(self.packet_count()?.wrapping_add(1))),
+            // Too early. A card that waits for a packet we have not written gets that one; else the same again after the next event.
+            _ => {
+                let waited_for = self.packet_count()?;
+                let missing = self.tally.last.is_none_or(|last| last < waited_for) && waited_for < next;
+                let written = missing && self.write(waited_for)? == Status::SUCCESS;
+                Ok(if written { waited_for + 1 } else { next })
+            }
+        }
+    }
+
+    fn wait_for_packet(&self, next: u32) -> Result<(), Failed> {
+        if wait(self.event, self.timeout_ms) {
+            return Ok(());
+        }
+        Err(fail(
+            "no-notification",
+            format_args!(
+                "no event within {} ms while packet {next} of {} was to be written",
+                self.timeout_ms,
+                self.packets.count()
+            ),
+        ))
+    }
+
+    /// Waits until the last packet was played.
+    fn drain(&self) -> Result<(), Failed> {
+        let mut before = 0;
+        loop {
+            let count = self.packet_count()?;
+            if count < before {
+                return Err(fail("packet-count", format_args!("went back from {before} to {count}")));
+            }
+            if count >= self.packets.count() {
+                return Ok(());
+            }
+            before = count;
+            self.wait_for_packet(self.packets.count())?;
+        }
+    }
+
+    /// After the last packet every frame of the file must have been presented, within a second for what is still in flight.
+    fn expect_presented(&self, wav: &Wav<'_>) -> Result<(), Failed> {
+        let frames = wav.frames() as u64;
+        let frames_per_packet = u64::from(self.packet_bytes) / wav.block_align() as u64;
+        let deadline = time::ms() + 1000;
+        let mut before = 0;
+        loop {
+            let presented = self
+                .stream
+                .presentation()
+                .map_err(|status| fail("call-failed", format_args!("presentation position: {status}")))?;
+            let now = presented.position_in_blocks;
+            if now < before {
+                kernel::violation("presentation-position", format_args!("went back from {before} to {now}"));
+            }
+            if presented.qpc_position == u64::MAX || presented.qpc_position > time::qpc() as u64 {
+                kernel::violation(
+                    "presentation-position",
+                    format_args!("its time {} is not in the past", presented.qpc_position),
+                );
+            }
+            before = now;
+            if now >= frames {
+                // The clock may go on after the end of the stream, but not faster than the count of packets.
+                let limit = (u64::from(self.packet_count()?) + 1) * frames_per_packet;
+                if now > limit {
+                    kernel::violation(
+                        "presentation-position",
+                        format_args!("{now} frames presented, at most {limit} can be"),
+                    );
+                }
+                return Ok(());
+            }
+            if time::ms() > deadline {
+                return Err(fail(
+                    "presentation-position",
+                    format_args!("stands at {now} of {frames} frames though every packet was played"),
+                ));
+            }
+            thread::sleep_100ns(10_000);
+        }
+    }
+
+    /// The play position went as far as packets were played, give or take two packets at either end (rule `position-travel`).
+    fn expect_travel(&self, travel: Travel) {
+        let packet = u64::from(self.packet_bytes);
+        let played = u64::from(self.packets.count()) * packet;
+        if travel.complete && travel.bytes.abs_diff(played) > 2 * packet {
+            kernel::violation(
+                "position-travel",
+                format_args!("GetPosition went {} bytes while {played} bytes were played", travel.bytes),
+            );
+        }
+    }
+
+    /// After PAUSE nothing moves and nothing is signalled (rules `not-frozen`, `event-outside-run`), for one and a half packets.
+    fn expect_frozen(&self) -> Result<(), Failed> {
+        let read = || {
+            (self.stream.position(irql::PASSIVE), self.stream.presentation().map(|p| p.position_in_blocks))
+        };
+        let (before, signals) = (read(), self.event.signals());
+        let packet = i64::from(self.packet_bytes).saturating_mul(15_000_000) / self.bytes_per_second.max(1);
+        thread::sleep_100ns(packet.clamp(*WATCH.start(), *WATCH.end()));
+        if read() != before {
+            kernel::violation("not-frozen", format_args!("a position moves in PAUSE"));
+        }
+        if self.event.signals() != signals {
+            kernel::violation(
+                "event-outside-run",
+                format_args!("the notification event is signalled in PAUSE"),
+            );
+        }
+        self.packet_count().map(drop)
+    }
+}

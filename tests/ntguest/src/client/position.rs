@@ -1,0 +1,137 @@
+//! Judges what `GetPosition` returns while a stream runs: in range, on a frame, never backwards (wavert-facts 4.6).
+
+use crate::portcls::layout::KsAudioPosition;
+use core::fmt;
+
+/// What is wrong with a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Not below the size of the cyclic buffer.
+    OutOfRange(KsAudioPosition),
+    /// Not on the first byte of a frame.
+    NotOnFrame(KsAudioPosition),
+    /// Went back by so many bytes.
+    Backwards(u64),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange(p) => {
+                write!(f, "play {} write {} is outside the cyclic buffer", p.play_offset, p.write_offset)
+            }
+            Self::NotOnFrame(p) => {
+                write!(f, "play {} write {} is not on a frame", p.play_offset, p.write_offset)
+            }
+            Self::Backwards(bytes) => write!(f, "the play position went back by {bytes} bytes"),
+        }
+    }
+}
+
+/// Follows the positions of one run.
+pub struct PositionJudge {
+    size: u64,
+    block: u64,
+    bytes_per_second: u64,
+    last: Option<(u64, u64)>,
+    travel: Travel,
+}
+
+/// How far the play position went, over all reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Travel {
+    /// Bytes, laps included.
+    pub bytes: u64,
+    /// Reads were so close together that no lap can have been missed.
+    pub complete: bool,
+}
+
+impl PositionJudge {
+    /// For a cyclic buffer of `size` bytes with frames of `block` bytes at `rate` frames a second.
+    pub fn new(size: u64, block: u64, rate: u64) -> Self {
+        Self {
+            size,
+            block,
+            bytes_per_second: block * rate,
+            last: None,
+            travel: Travel { bytes: 0, complete: true },
+        }
+    }
+
+    /// Judges one position, read not before `begun` and not after `done` (100-ns units).
+    ///
+    /// Positions wrap, so a step back looks like a long step forward. It is called a step back only when it is more than three
+    /// quarters of the buffer and the time since the last read less than half of it: neither a late read nor a clock that catches up
+    /// by a packet is mistaken for one.
+    pub fn judge(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
+        let KsAudioPosition { play_offset: play, write_offset: write } = position;
+        if play >= self.size || write >= self.size {
+            return Err(Finding::OutOfRange(position));
+        }
+        if play % self.block != 0 || write % self.block != 0 {
+            return Err(Finding::NotOnFrame(position));
+        }
+        let Some((last, then)) = self.last.replace((play, begun)) else { return Ok(()) };
+        let forward = (play + self.size - last) % self.size;
+        let elapsed = done.saturating_sub(then).saturating_mul(self.bytes_per_second) / 10_000_000;
+        if forward > self.size / 4 * 3 && elapsed < self.size / 2 {
+            return Err(Finding::Backwards(self.size - forward));
+        }
+        self.travel.bytes += forward;
+        // Twice the time is allowed for: the driver's clock may be ahead of ours by up to a packet.
+        self.travel.complete &= elapsed < self.size / 2;
+        Ok(())
+    }
+
+    /// How far it went.
+    pub fn travel(&self) -> Travel {
+        self.travel
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(play: u64) -> KsAudioPosition {
+        KsAudioPosition { play_offset: play, write_offset: play }
+    }
+
+    fn judge() -> PositionJudge {
+        // 20 ms of 48 kHz stereo.
+        PositionJudge::new(3840, 4, 48_000)
+    }
+
+    #[test]
+    fn a_steady_position_that_wraps_is_fine() {
+        let mut judge = judge();
+        // 5 ms between reads.
+        for step in 0..20 {
+            assert_eq!(judge.judge(at(step * 960 % 3840), step * 50_000, step * 50_000), Ok(()));
+        }
+        assert_eq!(judge.travel(), Travel { bytes: 19 * 960, complete: true });
+    }
+
+    #[test]
+    fn one_frame_back_is_seen() {
+        let mut judge = judge();
+        assert_eq!(judge.judge(at(960), 0, 0), Ok(()));
+        assert_eq!(judge.judge(at(956), 10_000, 10_000), Err(Finding::Backwards(4)));
+    }
+
+    #[test]
+    fn a_late_read_is_no_step_back() {
+        let mut judge = judge();
+        assert_eq!(judge.judge(at(960), 0, 0), Ok(()));
+        assert_eq!(judge.judge(at(956), 10_000, 200_000), Ok(()));
+        assert!(!judge.travel().complete);
+    }
+
+    #[test]
+    fn range_and_frame_are_checked_for_both_offsets() {
+        assert!(matches!(judge().judge(at(3840), 0, 0), Err(Finding::OutOfRange(_))));
+        assert!(matches!(judge().judge(at(2), 0, 0), Err(Finding::NotOnFrame(_))));
+        let ahead = KsAudioPosition { play_offset: 0, write_offset: 3840 };
+        assert!(matches!(judge().judge(ahead, 0, 0), Err(Finding::OutOfRange(_))));
+    }
+}

@@ -1,0 +1,383 @@
+//! A render stream of the driver, as the port calls it: every method once, through our vtables or through C++ (`oracle=1`).
+
+use crate::kernel::call::driver_call;
+use crate::kernel::event::Event;
+use crate::kernel::layout::Mdl;
+use crate::kernel::pool::Guarded;
+use crate::kernel::{self, cfg, irql};
+use crate::portcls::com::Com;
+use crate::portcls::guid::{
+    IID_MINIPORT_WAVE_RT_INPUT_STREAM, IID_MINIPORT_WAVE_RT_OUTPUT_STREAM, IID_MINIPORT_WAVE_RT_STREAM,
+    IID_MINIPORT_WAVE_RT_STREAM_NOTIFICATION,
+};
+use crate::portcls::layout::{
+    KsAudioPosition, KsAudioPresentationPosition, KsRtAudioHwLatency, KsRtAudioHwRegister,
+};
+use crate::portcls::object::Object;
+use crate::portcls::oracle;
+use crate::portcls::port::Port;
+use crate::portcls::port_stream;
+use crate::portcls::status::Status;
+use crate::portcls::subdevice::Endpoint;
+use crate::portcls::vtable::{MiniportWaveRt, OutputStream, Stream, StreamNotification, This, Unknown};
+use core::ptr;
+
+/// `KSSTATE`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No resources are held, positions are zero.
+    Stop = 0,
+    /// Resources are held.
+    Acquire = 1,
+    /// Ready, the position stands.
+    Pause = 2,
+    /// Sound moves.
+    Run = 3,
+}
+
+/// `KSSTREAM_HEADER_OPTIONSF_ENDOFSTREAM`.
+pub const END_OF_STREAM: u32 = 0x200;
+
+/// A cyclic buffer as the driver gave it.
+#[derive(Clone, Copy)]
+pub struct CyclicBuffer {
+    /// Its pages.
+    pub mdl: *mut Mdl,
+    /// Bytes used as ring.
+    pub size: u32,
+    /// Where it begins in the first page.
+    pub offset: u32,
+    /// `MEMORY_CACHING_TYPE` that user mode must map it with.
+    pub cache: u32,
+}
+
+/// An open stream. Dropping it releases everything; `close` also checks that nothing is left.
+pub struct RenderStream {
+    output: Option<Com<OutputStream>>,
+    notification: Com<StreamNotification>,
+    stream: Com<Stream>,
+    port_stream: &'static Object,
+    oracle: bool,
+}
+
+// SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (wavert-facts 1.5).
+unsafe impl Sync for RenderStream {}
+
+/// Calls a method of the driver's stream at an IRQL: through C++ in oracle mode, else through our vtable.
+macro_rules! method {
+    ($self:ident, $name:literal, $irql:expr, $interface:expr, $($slot:ident).+, $oracle:ident ( $($arg:expr),* )) => {{
+        let (interface, this) = ($interface.vtable(), $interface.this());
+        driver_call($name, $irql, || {
+            // SAFETY: a live interface of the driver, and arguments as the method wants them.
+            unsafe { if $self.oracle { oracle::$oracle(this, $($arg),*) } else { (interface.$($slot).+)(this, $($arg),*) } }
+        })
+    }};
+}
+
+impl RenderStream {
+    /// Opens the endpoint's pin with a format. On failure the driver must have left no stream and no reference behind.
+    pub fn open(endpoint: &Endpoint, format: &[u8]) -> Result<Self, Status> {
+        Self::open_with(endpoint, format, endpoint.pin, false)
+    }
+
+    /// Opens any pin in any direction, to see wrong ones refused.
+    pub fn open_with(endpoint: &Endpoint, format: &[u8], pin: u32, capture: bool) -> Result<Self, Status> {
+        let miniport =
+            endpoint.port.body::<Port>().and_then(Port::wave_miniport).ok_or(Status::INVALID_DEVICE_STATE)?;
+        let oracle = cfg::get_bool("oracle", false);
+        let port_stream = port_stream::create();
+        let given = if oracle { oracle::port_stream(port_stream) } else { port_stream.this() };
+        let stream = new_stream(&miniport, given, pin, capture, format, oracle).inspect_err(|_| {
+            if port_stream.release() != 0 {
+                kernel::violation(
+                    "port-stream-leak",
+                    format_args!("a NewStream that failed kept its port stream"),
+                );
+            }
+        })?;
+        stream.check_identity("the stream");
+        let notification = match stream.query(&IID_MINIPORT_WAVE_RT_STREAM_NOTIFICATION) {
+            Ok(notification) => notification,
+            Err(status) => {
+                // Without notifications this client has no way to play.
+                drop(stream);
+                port_stream.release();
+                return Err(status);
+            }
+        };
+        stream.check_same_object(&notification, "the stream");
+        if stream.query::<Stream>(&IID_MINIPORT_WAVE_RT_STREAM).is_err() {
+            kernel::violation(
+                "stream-interface",
+                format_args!("the stream refuses its own IID_IMiniportWaveRTStream"),
+            );
+        }
+        if stream.query::<Unknown>(&IID_MINIPORT_WAVE_RT_INPUT_STREAM).is_ok() {
+            kernel::violation(
+                "stream-interface",
+                format_args!("a render stream offers IMiniportWaveRTInputStream"),
+            );
+        }
+        let output = stream.query(&IID_MINIPORT_WAVE_RT_OUTPUT_STREAM).ok();
+        if let Some(output) = &output {
+            output.check_identity("IMiniportWaveRTOutputStream");
+            stream.check_same_object(output, "the stream");
+        }
+        Ok(Self { output, notification, stream, port_stream, oracle })
+    }
+
+    /// The port stream behind it.
+    pub fn port_stream(&self) -> &'static Object {
+        self.port_stream
+    }
+
+    /// Whether packet mode is offered.
+    pub fn has_packet_mode(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// `SetState`.
+    pub fn set_state(&self, state: State) -> Status {
+        Status(method!(
+            self,
+            "SetState",
+            irql::PASSIVE,
+            self.notification,
+            stream.set_state,
+            oracle_set_state(state as u32)
+        ))
+    }
+
+    /// `SetState` with a number that may be no state at all.
+    pub fn set_raw_state(&self, state: u32) -> Status {
+        Status(method!(
+            self,
+            "SetState",
+            irql::PASSIVE,
+            self.notification,
+            stream.set_state,
+            oracle_set_state(state)
+        ))
+    }
+
+    /// `GetPosition`, at PASSIVE or at DISPATCH level. The result is prefilled: a driver that leaves it so is out of range.
+    pub fn position(&self, level: u8) -> (Status, KsAudioPosition) {
+        let mut position = KsAudioPosition { play_offset: u64::MAX, write_offset: u64::MAX };
+        let out = &raw mut position;
+        let status = method!(
+            self,
+            "GetPosition",
+            level,
+            self.notification,
+            stream.get_position,
+            oracle_get_position(out)
+        );
+        (Status(status), position)
+    }
+
+    /// `GetHWLatency`: all three values must be written (rule `hw-latency`).
+    pub fn hw_latency(&self) -> KsRtAudioHwLatency {
+        let mut latency =
+            KsRtAudioHwLatency { fifo_size: u32::MAX, chipset_delay: u32::MAX, codec_delay: u32::MAX };
+        let out = &raw mut latency;
+        method!(
+            self,
+            "GetHWLatency",
+            irql::PASSIVE,
+            self.notification,
+            stream.get_hw_latency,
+            oracle_get_hw_latency(out)
+        );
+        if [latency.fifo_size, latency.chipset_delay, latency.codec_delay].contains(&u32::MAX) {
+            kernel::violation("hw-latency", format_args!("GetHWLatency leaves a value unwritten"));
+            return KsRtAudioHwLatency::default();
+        }
+        latency
+    }
+
+    /// `GetPositionRegister` and `GetClockRegister`, which may both be refused.
+    pub fn registers(&self) -> (Status, Status) {
+        let mut register = KsRtAudioHwRegister::default();
+        let out = &raw mut register;
+        let position = method!(
+            self,
+            "GetPositionRegister",
+            irql::PASSIVE,
+            self.notification,
+            stream.get_position_register,
+            oracle_get_position_register(out)
+        );
+        let clock = method!(
+            self,
+            "GetClockRegister",
+            irql::PASSIVE,
+            self.notification,
+            stream.get_clock_register,
+            oracle_get_clock_register(out)
+        );
+        (Status(position), Status(clock))
+    }
+
+    /// `AllocateBufferWithNotification`.
+    pub fn allocate(&self, count: u32, bytes: u32) -> Result<CyclicBuffer, Status> {
+        let mut mdl = ptr::null_mut();
+        let (mut size, mut offset, mut cache) = (0, 0, u32::MAX);
+        let (mdl_out, size_out, offset_out, cache_out) =
+            (&raw mut mdl, &raw mut size, &raw mut offset, &raw mut cache);
+        let status = Status(method!(
+            self,
+            "AllocateBufferWithNotification",
+            irql::PASSIVE,
+            self.notification,
+            allocate_buffer,
+            oracle_allocate_buffer(count, bytes, mdl_out, size_out, offset_out, cache_out)
+        ));
+        if status.is_success() {
+            Ok(CyclicBuffer { mdl: mdl.cast(), size, offset, cache })
+        } else {
+            Err(status)
+        }
+    }
+
+    /// `FreeBufferWithNotification`, with what `allocate` gave.
+    pub fn free(&self, buffer: &CyclicBuffer) {
+        let (mdl, size) = (buffer.mdl.cast(), buffer.size);
+        method!(
+            self,
+            "FreeBufferWithNotification",
+            irql::PASSIVE,
+            self.notification,
+            free_buffer,
+            oracle_free_buffer(mdl, size)
+        );
+    }
+
+    /// `RegisterNotificationEvent`.
+    pub fn register(&self, event: &Event) -> Status {
+        let event = event.as_ptr();
+        Status(method!(
+            self,
+            "RegisterNotificationEvent",
+            irql::PASSIVE,
+            self.notification,
+            register_event,
+            oracle_register_event(event)
+        ))
+    }
+
+    /// `UnregisterNotificationEvent`.
+    pub fn unregister(&self, event: &Event) -> Status {
+        let event = event.as_ptr();
+        Status(method!(
+            self,
+            "UnregisterNotificationEvent",
+            irql::PASSIVE,
+            self.notification,
+            unregister_event,
+            oracle_unregister_event(event)
+        ))
+    }
+
+    /// `SetWritePacket`.
+    pub fn set_write_packet(&self, number: u32, flags: u32, length: u32) -> Status {
+        let Some(output) = &self.output else { return Status::NOT_SUPPORTED };
+        Status(method!(
+            self,
+            "SetWritePacket",
+            irql::PASSIVE,
+            output,
+            set_write_packet,
+            oracle_set_write_packet(number, flags, length)
+        ))
+    }
+
+    /// `GetPacketCount`.
+    pub fn packet_count(&self) -> Result<u32, Status> {
+        let output = self.output.as_ref().ok_or(Status::NOT_SUPPORTED)?;
+        let mut count = u32::MAX;
+        let out = &raw mut count;
+        let status = Status(method!(
+            self,
+            "GetPacketCount",
+            irql::PASSIVE,
+            output,
+            get_packet_count,
+            oracle_get_packet_count(out)
+        ));
+        if status.is_success() { Ok(count) } else { Err(status) }
+    }
+
+    /// `GetOutputStreamPresentationPosition`.
+    pub fn presentation(&self) -> Result<KsAudioPresentationPosition, Status> {
+        let output = self.output.as_ref().ok_or(Status::NOT_SUPPORTED)?;
+        let mut position =
+            KsAudioPresentationPosition { position_in_blocks: u64::MAX, qpc_position: u64::MAX };
+        let out = &raw mut position;
+        let status = Status(method!(
+            self,
+            "GetOutputStreamPresentationPosition",
+            irql::PASSIVE,
+            output,
+            get_presentation_position,
+            oracle_get_presentation_position(out)
+        ));
+        if status.is_success() { Ok(position) } else { Err(status) }
+    }
+
+    /// Releases the stream; its count must reach zero (rule `stream-references`) and its port stream must go with it.
+    pub fn close(self) {
+        let Self { output, notification, stream, port_stream, .. } = self;
+        drop(output);
+        drop(notification);
+        let left = stream.release();
+        if left != 0 {
+            kernel::violation(
+                "stream-references",
+                format_args!("the stream has {left} reference(s) left after its last Release"),
+            );
+        }
+        let left = port_stream.release();
+        if left != 0 {
+            kernel::violation(
+                "stream-references",
+                format_args!("the closed stream keeps {left} reference(s) to its port stream"),
+            );
+        }
+    }
+}
+
+/// `NewStream`. The format ends at an unmapped page and is gone when this returns: the driver must copy what it needs.
+fn new_stream(
+    miniport: &Com<MiniportWaveRt>,
+    port_stream: This,
+    pin: u32,
+    capture: bool,
+    format: &[u8],
+    oracle: bool,
+) -> Result<Com<Stream>, Status> {
+    let guarded = Guarded::new(format.len());
+    // SAFETY: the guarded memory has as many bytes as the format.
+    unsafe { guarded.as_mut_ptr().copy_from(format.as_ptr(), format.len()) };
+    let mut out: This = ptr::dangling_mut::<usize>().cast();
+    let (slot, this, capture) = (&raw mut out, miniport.this(), u8::from(capture));
+    let data = guarded.as_mut_ptr().cast();
+    // SAFETY: a live miniport, a slot for the answer, a live port stream and a format.
+    let status = Status(driver_call("IMiniportWaveRT::NewStream", irql::PASSIVE, || unsafe {
+        if oracle {
+            oracle::oracle_new_stream(this, slot, port_stream, pin, capture, data)
+        } else {
+            (miniport.vtable().new_stream)(this, slot, port_stream, pin, capture, data)
+        }
+    }));
+    if !status.is_success() {
+        if !out.is_null() {
+            kernel::violation(
+                "new-stream-not-null",
+                format_args!("NewStream failed ({status}) and did not write NULL"),
+            );
+        }
+        return Err(status);
+    }
+    // SAFETY: on success the driver wrote an interface pointer with a reference.
+    unsafe { Com::from_raw(out) }.ok_or(Status::UNSUCCESSFUL)
+}

@@ -1,0 +1,381 @@
+//! What no well-behaved client does (cfg `client=stress`): every wrong argument must be refused with the right status, and nothing
+//! may be left behind. Run before the file is played, which then must still work (wavert-facts 8.2, items 13 to 17).
+
+use super::format::{BufferPlan, PcmFormat};
+use super::player::SLOTS;
+use super::stream::{CyclicBuffer, END_OF_STREAM, RenderStream, State};
+use super::wav::Wav;
+use crate::kernel::event::{Event, EventKind, wait};
+use crate::kernel::{self, cfg, pages, thread};
+use crate::portcls::guid::SUBTYPE_IEEE_FLOAT;
+use crate::portcls::status::Status;
+use crate::portcls::subdevice::Endpoint;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// How often a stream is opened and closed, and how often it goes through all states.
+const CYCLES: u32 = 50;
+/// How long to wait for a notification.
+const TIMEOUT_MS: u32 = 2000;
+
+/// Everything; each finding is a violation.
+pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
+    let stress = Stress { endpoint: endpoint.clone(), format: PcmFormat::new(wav.rate, wav.channels, true) };
+    let steps: [(&str, Step); 8] = [
+        ("pins and directions", Stress::wrong_pins),
+        ("formats", Stress::formats),
+        ("instances", Stress::instances),
+        ("buffers", Stress::buffers),
+        ("events", Stress::events),
+        ("states", Stress::states),
+        ("packets", Stress::packets),
+        ("unregister while running", Stress::unregister_while_running),
+    ];
+    for (name, step) in steps {
+        crate::kprintln!("stress: {name}");
+        step(&stress);
+    }
+}
+
+/// One group of tries.
+type Step = fn(&Stress);
+
+struct Stress {
+    endpoint: Endpoint,
+    format: PcmFormat,
+}
+
+fn finding(what: fmt::Arguments<'_>) {
+    kernel::violation("stress", what);
+}
+
+/// A call that must fail; `due` lists the statuses that are right, none means any failure.
+fn refused(what: &str, status: Status, due: &[Status]) {
+    if status.is_success() {
+        finding(format_args!("{what} is accepted"));
+    } else if !due.is_empty() && !due.contains(&status) {
+        finding(format_args!("{what}: {status}, due is {due:?}"));
+    }
+}
+
+/// A call that must succeed.
+fn accepted(what: &str, status: Status) {
+    if !status.is_success() {
+        finding(format_args!("{what}: {status}"));
+    }
+}
+
+impl Stress {
+    fn open(&self) -> Option<RenderStream> {
+        RenderStream::open(&self.endpoint, &self.format.bytes())
+            .inspect_err(|status| finding(format_args!("NewStream with a good format: {status}")))
+            .ok()
+    }
+
+    /// Bytes of the buffer the run uses.
+    fn buffer_bytes(&self) -> u32 {
+        BufferPlan::new(&self.format, cfg::get_u64("buffer_ms", 20), SLOTS).map_or(4096, |plan| plan.bytes)
+    }
+
+    /// Opens a stream with a buffer, hands both to `f`, and takes both back.
+    fn with_buffer(&self, f: impl FnOnce(&RenderStream, &CyclicBuffer)) {
+        let Some(stream) = self.open() else { return };
+        match stream.allocate(SLOTS, self.buffer_bytes()) {
+            Ok(buffer) => {
+                f(&stream, &buffer);
+                stream.free(&buffer);
+            }
+            Err(status) => finding(format_args!("AllocateBufferWithNotification: {status}")),
+        }
+        stream.close();
+    }
+
+    fn wrong_pins(&self) {
+        let format = self.format.bytes();
+        let cases =
+            [(self.endpoint.pin, true), (self.endpoint.pin + 1, false), (99, false), (u32::MAX, true)];
+        for (pin, capture) in cases {
+            if let Ok(stream) = RenderStream::open_with(&self.endpoint, &format, pin, capture) {
+                finding(format_args!("NewStream on pin {pin}, capture {capture}, is accepted"));
+                stream.close();
+            }
+        }
+    }
+
+    /// Formats no range covers, formats that contradict themselves, and formats cut short before an unmapped page.
+    fn formats(&self) {
+        let good = self.format;
+        let plain = PcmFormat { extensible: false, ..good };
+        let wrong = [
+            PcmFormat { channels: 0, ..plain },
+            PcmFormat { channels: 255, ..good },
+            PcmFormat { rate: 0, ..plain },
+            PcmFormat { rate: u32::MAX, ..good },
+            PcmFormat { bits: 0, ..plain },
+            PcmFormat { bits: 17, ..good },
+            PcmFormat { bits: 4096, ..plain },
+            PcmFormat { tag: 3, sub_format: SUBTYPE_IEEE_FLOAT, ..plain },
+            PcmFormat { sub_format: SUBTYPE_IEEE_FLOAT, ..good },
+            PcmFormat { align_error: 1, ..good },
+            PcmFormat { valid_bits: 17, ..good },
+        ];
+        for format in wrong {
+            self.expect_format_refused(&format.bytes(), format_args!("{format:?}"));
+        }
+        self.cut_formats(&plain.bytes());
+        self.cut_formats(&good.bytes());
+        self.attribute_lists(&good.bytes());
+        // What user mode computes as sizeof(KSDATAFORMAT) + sizeof(WAVEFORMATEX).
+        let mut exact = plain.bytes();
+        exact.truncate(82);
+        set_u32(&mut exact, 0, 82);
+        match RenderStream::open(&self.endpoint, &exact) {
+            Ok(stream) => stream.close(),
+            Err(status) => finding(format_args!("a WAVEFORMATEX without padding (FormatSize 82): {status}")),
+        }
+    }
+
+    fn expect_format_refused(&self, format: &[u8], what: fmt::Arguments<'_>) {
+        if let Ok(stream) = RenderStream::open(&self.endpoint, format) {
+            finding(format_args!("NewStream accepts {what}"));
+            stream.close();
+        }
+    }
+
+    /// A format that says how short it is: nothing after it is readable.
+    fn cut_formats(&self, whole: &[u8]) {
+        for size in [0u32, 1, 16, 63, 64, 65, 80, 81] {
+            let mut cut: Vec<u8> = whole.iter().take((size as usize).max(64)).copied().collect();
+            set_u32(&mut cut, 0, size);
+            self.expect_format_refused(&cut, format_args!("FormatSize {size} of {}", whole.len()));
+        }
+        if whole.len() > 88 {
+            // An extensible tag with the room of a plain format.
+            let mut cut = whole.to_vec();
+            cut.truncate(88);
+            set_u32(&mut cut, 0, 88);
+            self.expect_format_refused(&cut, format_args!("WAVEFORMATEXTENSIBLE in 88 bytes"));
+        }
+    }
+
+    /// Attribute lists that lie about their size: whatever the driver answers, it must not read past them.
+    fn attribute_lists(&self, format: &[u8]) {
+        for (size, count, bytes) in
+            [(8u32, 0u32, 8usize), (8, 1000, 8), (32, u32::MAX, 32), (0, 1, 8), (u32::MAX, 1, 8)]
+        {
+            let mut with_list = format.to_vec();
+            set_u32(&mut with_list, 4, 2);
+            let at = with_list.len();
+            with_list.resize(at + bytes, 0);
+            set_u32(&mut with_list, at, size);
+            set_u32(&mut with_list, at + 4, count);
+            if let Ok(stream) = RenderStream::open(&self.endpoint, &with_list) {
+                if count != 0 {
+                    finding(format_args!(
+                        "an attribute list of {size} bytes with {count} attributes is accepted"
+                    ));
+                }
+                stream.close();
+            }
+        }
+    }
+
+    /// As many streams as the pin says, all at once; then many times one.
+    fn instances(&self) {
+        let most = self.endpoint.descriptor.max_instances.min(8);
+        let streams: Vec<RenderStream> = (0..most).filter_map(|_| self.open()).collect();
+        streams.into_iter().for_each(RenderStream::close);
+        for _ in 0..CYCLES {
+            self.with_buffer(|_, _| ());
+        }
+    }
+
+    fn buffers(&self) {
+        let block = u32::from(self.format.block_align());
+        let usual = self.buffer_bytes();
+        let cases = [
+            (SLOTS, 0),
+            (SLOTS, block - 1),
+            (0, usual),
+            (3, usual),
+            (u32::MAX, usual),
+            (SLOTS, u32::MAX),
+            (SLOTS, u32::MAX - 4095),
+        ];
+        for (count, bytes) in cases {
+            let Some(stream) = self.open() else { return };
+            if let Ok(buffer) = stream.allocate(count, bytes) {
+                finding(format_args!("a buffer of {bytes} bytes with {count} notifications is accepted"));
+                stream.free(&buffer);
+            }
+            stream.close();
+        }
+        self.odd_buffers(block, usual);
+        self.with_buffer(|stream, _| {
+            if let Ok(second) = stream.allocate(SLOTS, usual) {
+                finding(format_args!("a second buffer is accepted"));
+                stream.free(&second);
+            }
+        });
+    }
+
+    /// Sizes that are no whole packets: refused, or made larger, never smaller.
+    fn odd_buffers(&self, block: u32, usual: u32) {
+        for (count, bytes) in
+            [(1, usual), (1, block), (SLOTS, usual + 1), (SLOTS, usual + block), (SLOTS, block * 3)]
+        {
+            let Some(stream) = self.open() else { return };
+            if let Ok(buffer) = stream.allocate(count, bytes) {
+                let held = pages::byte_count(buffer.mdl);
+                if buffer.size < bytes
+                    || !buffer.size.is_multiple_of(count * block)
+                    || buffer.size.saturating_add(buffer.offset) > held
+                {
+                    finding(format_args!(
+                        "{bytes} bytes with {count} notifications become {} in an MDL of {held}",
+                        buffer.size
+                    ));
+                }
+                stream.free(&buffer);
+            }
+            stream.close();
+        }
+    }
+
+    fn events(&self) {
+        self.with_buffer(|stream, _| {
+            let (one, two) = (
+                Event::new(EventKind::Synchronization, false),
+                Event::new(EventKind::Synchronization, false),
+            );
+            refused(
+                "UnregisterNotificationEvent of an unknown event",
+                stream.unregister(&one),
+                &[Status::NOT_FOUND],
+            );
+            accepted("RegisterNotificationEvent", stream.register(&one));
+            refused("RegisterNotificationEvent of the same event", stream.register(&one), &[]);
+            accepted("RegisterNotificationEvent of a second event", stream.register(&two));
+            accepted("UnregisterNotificationEvent", stream.unregister(&one));
+            refused("UnregisterNotificationEvent twice", stream.unregister(&one), &[Status::NOT_FOUND]);
+            accepted("UnregisterNotificationEvent of the second event", stream.unregister(&two));
+        });
+    }
+
+    /// Repeats and jumps are accepted, garbage is not; many turns leave nothing behind.
+    fn states(&self) {
+        use State::{Acquire, Pause, Run, Stop};
+        self.with_buffer(|stream, _| {
+            let walk = [
+                Stop, Acquire, Acquire, Pause, Pause, Run, Run, Pause, Run, Pause, Acquire, Stop, Stop,
+                Pause, Run, Stop, Run, Acquire, Stop,
+            ];
+            for (step, state) in walk.into_iter().enumerate() {
+                accepted("SetState", stream.set_state(state));
+                if state == Stop {
+                    let (_, position) = stream.position(kernel::irql::PASSIVE);
+                    if (position.play_offset, position.write_offset) != (0, 0) {
+                        finding(format_args!(
+                            "step {step}: the position in STOP is {}",
+                            position.play_offset
+                        ));
+                    }
+                }
+            }
+            for _ in 0..CYCLES {
+                for state in [Acquire, Pause, Run, Pause, Acquire, Stop] {
+                    accepted("SetState", stream.set_state(state));
+                }
+            }
+            refused("SetState(4)", stream.set_raw_state(4), &[]);
+            refused("SetState(0xFFFFFFFF)", stream.set_raw_state(u32::MAX), &[]);
+        });
+    }
+
+    /// Packet numbers and flags (wavert-facts 4.7).
+    fn packets(&self) {
+        self.with_buffer(|stream, buffer| {
+            let packet = buffer.size / SLOTS;
+            let event = Event::new(EventKind::Synchronization, false);
+            accepted("RegisterNotificationEvent", stream.register(&event));
+            accepted("SetState(Pause)", stream.set_state(State::Pause));
+            refused(
+                "SetWritePacket(1) before RUN",
+                stream.set_write_packet(1, 0, 0),
+                &[Status::DATA_OVERRUN],
+            );
+            refused(
+                "SetWritePacket with an unknown flag",
+                stream.set_write_packet(0, 1, 0),
+                &[Status::INVALID_PARAMETER],
+            );
+            let too_long = stream.set_write_packet(0, END_OF_STREAM, packet + 1);
+            refused("an end of stream longer than a packet", too_long, &[Status::INVALID_PARAMETER]);
+            accepted("SetWritePacket(0) before RUN", stream.set_write_packet(0, 0, u32::MAX));
+            accepted("SetState(Run)", stream.set_state(State::Run));
+            refused("SetWritePacket(7)", stream.set_write_packet(7, 0, 0), &[Status::DATA_OVERRUN]);
+            refused(
+                "SetWritePacket(0xFFFFFFFF)",
+                stream.set_write_packet(u32::MAX, 0, 0),
+                &[Status::DATA_OVERRUN, Status::DATA_LATE_ERROR],
+            );
+            if wait(&event, TIMEOUT_MS) {
+                refused(
+                    "SetWritePacket(0) after it was played",
+                    stream.set_write_packet(0, 0, 0),
+                    &[Status::DATA_LATE_ERROR],
+                );
+            } else {
+                finding(format_args!("no notification of packet 0"));
+            }
+            accepted("SetState(Stop)", stream.set_state(State::Stop));
+            end_of_stream(stream);
+            accepted("UnregisterNotificationEvent", stream.unregister(&event));
+        });
+    }
+
+    /// After UnregisterNotificationEvent returned, the event is nobody's: it is poisoned while packets go on ending.
+    fn unregister_while_running(&self) {
+        self.with_buffer(|stream, _| {
+            let (gone, kept) = (
+                Event::new(EventKind::Synchronization, false),
+                Event::new(EventKind::Synchronization, false),
+            );
+            accepted("RegisterNotificationEvent", stream.register(&gone));
+            accepted("RegisterNotificationEvent", stream.register(&kept));
+            accepted("SetState(Pause)", stream.set_state(State::Pause));
+            accepted("SetWritePacket(0)", stream.set_write_packet(0, 0, 0));
+            accepted("SetState(Run)", stream.set_state(State::Run));
+            accepted("UnregisterNotificationEvent", stream.unregister(&gone));
+            gone.poison();
+            if !wait(&kept, TIMEOUT_MS) {
+                finding(format_args!("no notification after another event was unregistered"));
+            }
+            thread::sleep_100ns(200_000);
+            accepted("SetState(Stop)", stream.set_state(State::Stop));
+            accepted("UnregisterNotificationEvent", stream.unregister(&kept));
+        });
+    }
+}
+
+/// After the end of the stream nothing may follow until STOP.
+fn end_of_stream(stream: &RenderStream) {
+    accepted("SetState(Pause)", stream.set_state(State::Pause));
+    accepted("an end of stream of length 0", stream.set_write_packet(0, END_OF_STREAM, 0));
+    accepted("SetState(Run)", stream.set_state(State::Run));
+    refused(
+        "SetWritePacket after the end of the stream",
+        stream.set_write_packet(1, 0, 0),
+        &[Status::INVALID_DEVICE_STATE],
+    );
+    accepted("SetState(Stop)", stream.set_state(State::Stop));
+    accepted("SetState(Pause) after STOP", stream.set_state(State::Pause));
+    accepted("SetWritePacket(0) after STOP", stream.set_write_packet(0, 0, 0));
+    accepted("SetState(Stop)", stream.set_state(State::Stop));
+}
+
+fn set_u32(bytes: &mut [u8], at: usize, value: u32) {
+    if let Some(place) = bytes.get_mut(at..at + 4) {
+        place.copy_from_slice(&value.to_le_bytes());
+    }
+}

@@ -1,0 +1,125 @@
+//! The instructions that Rust has no words for: ports, control registers, interrupt flag.
+
+use core::arch::asm;
+
+/// Writes a byte to an I/O port.
+pub fn outb(port: u16, value: u8) {
+    // SAFETY: ntguest owns the machine; a port write does not touch memory Rust knows.
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack, preserves_flags)) }
+}
+
+/// Writes 16 bits to an I/O port.
+pub fn outw(port: u16, value: u16) {
+    // SAFETY: see `outb`.
+    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nostack, preserves_flags)) }
+}
+
+/// Writes 32 bits to an I/O port.
+pub fn outl(port: u16, value: u32) {
+    // SAFETY: see `outb`.
+    unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) }
+}
+
+/// Reads 32 bits from an I/O port.
+pub fn inl(port: u16) -> u32 {
+    let value;
+    // SAFETY: see `outb`.
+    unsafe { asm!("in eax, dx", in("dx") port, out("eax") value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// Writes a string of bytes to an I/O port.
+pub fn outsb(port: u16, bytes: &[u8]) {
+    // SAFETY: reads exactly the slice.
+    unsafe {
+        asm!("cld", "rep outsb", in("dx") port, inout("rsi") bytes.as_ptr() => _,
+             inout("rcx") bytes.len() => _, options(nostack, readonly));
+    }
+}
+
+/// Turns interrupts off; says whether they were on.
+pub fn interrupts_off() -> bool {
+    let flags: u64;
+    // SAFETY: pushes and pops one word; the memory clobber keeps shared data inside the section.
+    unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) }
+    flags & (1 << 9) != 0
+}
+
+/// Turns interrupts on again if they were on before [`interrupts_off`].
+pub fn interrupts_restore(were_on: bool) {
+    if were_on {
+        // SAFETY: gives back the state found before.
+        unsafe { asm!("sti") }
+    }
+}
+
+/// Turns interrupts on.
+pub fn sti() {
+    // SAFETY: the interrupt table is loaded before the first caller comes here.
+    unsafe { asm!("sti") }
+}
+
+/// Waits for the next interrupt with interrupts on (the pair is atomic: no wake-up is lost).
+pub fn sti_hlt() {
+    // SAFETY: see `sti`.
+    unsafe { asm!("sti", "hlt") }
+}
+
+/// The task priority register: Windows' IRQL.
+pub fn read_cr8() -> u8 {
+    let value: u64;
+    // SAFETY: reads a control register.
+    unsafe { asm!("mov {}, cr8", out(reg) value, options(nostack, preserves_flags)) }
+    value as u8
+}
+
+/// Sets the task priority register; a pending interrupt above it is taken at once.
+pub fn write_cr8(value: u8) {
+    // SAFETY: interrupt priorities only; the memory clobber orders it against shared data.
+    unsafe { asm!("mov cr8, {}", in(reg) u64::from(value & 15), options(nostack)) }
+}
+
+/// The address of the last page fault.
+pub fn read_cr2() -> u64 {
+    let value;
+    // SAFETY: reads a control register.
+    unsafe { asm!("mov {}, cr2", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// Forgets the translation of one page.
+pub fn invlpg(va: u64) {
+    // SAFETY: only the TLB changes.
+    unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) }
+}
+
+/// The time-stamp counter.
+pub fn rdtsc() -> u64 {
+    // SAFETY: reads a counter.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Reads a model-specific register.
+pub fn rdmsr(index: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: only called for registers that every x86-64 processor has.
+    unsafe { asm!("rdmsr", in("ecx") index, out("eax") low, out("edx") high, options(nostack)) }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes a model-specific register.
+pub fn wrmsr(index: u32, value: u64) {
+    // SAFETY: only called with values that keep ntguest running.
+    unsafe {
+        asm!("wrmsr", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack));
+    }
+}
+
+/// Ends QEMU through isa-debug-exit; its exit status is `code * 2 + 1`.
+pub fn exit(code: u32) -> ! {
+    outl(0x501, code);
+    loop {
+        // SAFETY: without the exit device there is nothing left to do.
+        unsafe { asm!("cli", "hlt") }
+    }
+}

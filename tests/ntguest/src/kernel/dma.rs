@@ -1,0 +1,79 @@
+//! The log for the DMA judge: what physical memory the driver has, in an order that the card's own trace
+//! can be joined with.
+//!
+//! Every range that is given out or taken back gets a mark, a number that grows by one. The mark is
+//! written to the card right after a range is given out and right before it is taken back, so that the
+//! card's trace and this log can be put into one order.
+
+use alloc::vec::Vec;
+
+use super::page_map::PAGE;
+use super::paging::{self, Region, bits};
+use super::sync::IrqLock;
+use super::{cfg, log, pci};
+
+struct Marker {
+    register: Option<usize>,
+    next: u32,
+}
+
+static MARKER: IrqLock<Marker> = IrqLock::new(Marker { register: None, next: 1 });
+
+/// Maps the card's mark register, if `mark_reg` (an offset in BAR 0) is given.
+pub fn init() {
+    let Some(offset) = cfg::get("mark_reg").map(|_| cfg::get_u64("mark_reg", 0)) else { return };
+    let bar = pci::card().bars.iter().find(|b| b.index == 0 && !b.is_io);
+    let Some(bar) = bar.filter(|b| offset % 4 == 0 && offset + 4 <= b.len) else {
+        super::bad_input(format_args!("ntguest.cfg: mark_reg={offset:#x} is not in the card's BAR 0"));
+    };
+    let pa = bar.base + offset;
+    let va = paging::reserve(Region::Io, 1);
+    paging::map(va, pa & !(PAGE - 1), bits::DEVICE);
+    MARKER.lock().register = Some((va + pa % PAGE) as usize);
+}
+
+fn next_mark() -> (u32, Option<usize>) {
+    let mut marker = MARKER.lock();
+    let mark = marker.next;
+    marker.next += 1;
+    (mark, marker.register)
+}
+
+fn write_mark(register: Option<usize>, mark: u32) {
+    if let Some(register) = register {
+        // SAFETY: the register's page was mapped in `init`; memory decoding is on while a driver runs.
+        unsafe { (register as *mut u32).write_volatile(mark) }
+    }
+}
+
+/// Neighbouring pages as (base, bytes), in ascending order.
+fn ranges(pages: &[u64]) -> Vec<(u64, u64)> {
+    let mut sorted = pages.to_vec();
+    sorted.sort_unstable();
+    let mut out: Vec<(u64, u64)> = Vec::new();
+    for page in sorted {
+        match out.last_mut() {
+            Some((base, bytes)) if *base + *bytes == page => *bytes += PAGE,
+            _ => out.push((page, PAGE)),
+        }
+    }
+    out
+}
+
+/// The driver has these pages now.
+pub fn given(pages: &[u64]) {
+    for (base, bytes) in ranges(pages) {
+        let (mark, register) = next_mark();
+        log::line("ntguest: dma-alloc ", format_args!("mark={mark} base={base:#x} bytes={bytes}"));
+        write_mark(register, mark);
+    }
+}
+
+/// These pages are about to be taken from the driver.
+pub fn taken(pages: &[u64]) {
+    for (base, bytes) in ranges(pages) {
+        let (mark, register) = next_mark();
+        log::line("ntguest: dma-free ", format_args!("mark={mark} base={base:#x} bytes={bytes}"));
+        write_mark(register, mark);
+    }
+}

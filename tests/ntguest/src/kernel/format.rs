@@ -1,0 +1,287 @@
+//! The formats of DbgPrint: a small printf over a Microsoft x64 va_list (one 8-byte slot per argument).
+
+use core::fmt::Write;
+
+/// Where arguments and strings come from; on the target that is memory, in tests a list.
+pub trait Arguments {
+    /// The next 8-byte slot.
+    fn next(&mut self) -> u64;
+    /// Byte `index` of the ANSI string at `address`.
+    fn byte(&self, address: u64, index: usize) -> u8;
+    /// UTF-16 unit `index` of the string at `address`.
+    fn wide(&self, address: u64, index: usize) -> u16;
+    /// The counted string (ANSI_STRING or UNICODE_STRING) at `address`: (buffer, bytes).
+    fn counted(&self, address: u64) -> (u64, usize);
+}
+
+/// No single string is longer than this on the debugger.
+const MAX_STRING: usize = 512;
+
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "printf's flags are independent of each other")]
+struct Spec {
+    left: bool,
+    zero: bool,
+    alternate: bool,
+    plus: bool,
+    width: usize,
+    precision: Option<usize>,
+    /// Size of the integer in bytes.
+    size: u32,
+    wide: bool,
+}
+
+/// Writes `text` with its arguments to `out`. What is no known conversion is printed as it is.
+pub fn print(out: &mut impl Write, text: &[u8], args: &mut impl Arguments) {
+    let mut rest = text.iter().copied().peekable();
+    while let Some(c) = rest.next() {
+        if c != b'%' {
+            put(out, c as char);
+            continue;
+        }
+        let mut spec = Spec { size: 4, ..Spec::default() };
+        while let Some(flag) = rest.next_if(|c| b"-0#+ ".contains(c)) {
+            match flag {
+                b'-' => spec.left = true,
+                b'0' => spec.zero = true,
+                b'#' => spec.alternate = true,
+                b'+' => spec.plus = true,
+                _ => {}
+            }
+        }
+        spec.width = count(&mut rest, args).unwrap_or(0);
+        if rest.next_if_eq(&b'.').is_some() {
+            spec.precision = Some(count(&mut rest, args).unwrap_or(0));
+        }
+        size(&mut rest, &mut spec);
+        match rest.next() {
+            Some(conversion) => convert(out, conversion, &spec, args),
+            None => return,
+        }
+    }
+}
+
+type Rest<'a> = core::iter::Peekable<core::iter::Copied<core::slice::Iter<'a, u8>>>;
+
+fn count(rest: &mut Rest<'_>, args: &mut impl Arguments) -> Option<usize> {
+    if rest.next_if_eq(&b'*').is_some() {
+        return Some((args.next() as u32 as usize).min(MAX_STRING));
+    }
+    let mut value = None;
+    while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
+        value = Some((value.unwrap_or(0) * 10 + usize::from(digit - b'0')).min(MAX_STRING));
+    }
+    value
+}
+
+fn size(rest: &mut Rest<'_>, spec: &mut Spec) {
+    while let Some(c) = rest.next_if(|c| b"hlwILzjt".contains(c)) {
+        match c {
+            b'h' => spec.size = if spec.size == 2 { 1 } else { 2 },
+            // A Windows long has 32 bits; "ll" has 64.
+            b'l' if rest.next_if_eq(&b'l').is_some() => spec.size = 8,
+            b'l' | b'w' => spec.wide = true,
+            b'I' => {
+                spec.size = 8;
+                if rest.next_if_eq(&b'6').is_some() {
+                    rest.next_if_eq(&b'4');
+                } else if rest.next_if_eq(&b'3').is_some() {
+                    rest.next_if_eq(&b'2');
+                    spec.size = 4;
+                }
+            }
+            _ => spec.size = 8,
+        }
+    }
+}
+
+fn convert(out: &mut impl Write, conversion: u8, spec: &Spec, args: &mut impl Arguments) {
+    match conversion {
+        b'%' => put(out, '%'),
+        b'd' | b'i' => {
+            let raw = args.next();
+            let value = match spec.size {
+                8 => raw as i64,
+                2 => i64::from(raw as i16),
+                1 => i64::from(raw as i8),
+                _ => i64::from(raw as i32),
+            };
+            let sign = if value < 0 {
+                "-"
+            } else if spec.plus {
+                "+"
+            } else {
+                ""
+            };
+            number(out, spec, sign, value.unsigned_abs(), 10, false);
+        }
+        b'u' => number(out, spec, "", unsigned(spec, args.next()), 10, false),
+        b'x' | b'X' => {
+            let prefix = if spec.alternate { "0x" } else { "" };
+            number(out, spec, prefix, unsigned(spec, args.next()), 16, conversion == b'X');
+        }
+        b'o' => number(out, spec, "", unsigned(spec, args.next()), 8, false),
+        b'p' => {
+            let spec = Spec { width: spec.width.max(16), zero: true, left: false, ..Spec::default() };
+            number(out, &spec, "", args.next(), 16, true);
+        }
+        b'c' => put(out, args.next() as u8 as char),
+        b'C' => put(out, char::from_u32(u32::from(args.next() as u16)).unwrap_or('?')),
+        b's' if spec.wide => wide(out, spec, args, false),
+        b's' => narrow(out, spec, args, false),
+        b'S' => wide(out, spec, args, false),
+        b'Z' if spec.wide => wide(out, spec, args, true),
+        b'Z' => narrow(out, spec, args, true),
+        other => {
+            let _ = write!(out, "%{}", other as char);
+        }
+    }
+}
+
+fn unsigned(spec: &Spec, raw: u64) -> u64 {
+    match spec.size {
+        8 => raw,
+        2 => raw & 0xffff,
+        1 => raw & 0xff,
+        _ => raw & 0xffff_ffff,
+    }
+}
+
+/// The debugger's buffer never refuses a character.
+fn put(out: &mut impl Write, c: char) {
+    let _ = out.write_char(c);
+}
+
+fn pad(out: &mut impl Write, n: usize, c: char) {
+    for _ in 0..n {
+        put(out, c);
+    }
+}
+
+fn number(out: &mut impl Write, spec: &Spec, prefix: &str, value: u64, base: u64, upper: bool) {
+    let digits = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let mut text = [0u8; 24];
+    let mut used = 0;
+    let mut rest = value;
+    while rest > 0 || used == 0 {
+        text[used] = digits[(rest % base) as usize];
+        rest /= base;
+        used += 1;
+    }
+    let zeros = spec.precision.unwrap_or(0).saturating_sub(used);
+    let fill = spec.width.saturating_sub(prefix.len() + zeros + used);
+    let zero = spec.zero && !spec.left && spec.precision.is_none();
+    if !spec.left && !zero {
+        pad(out, fill, ' ');
+    }
+    let _ = out.write_str(prefix);
+    pad(out, zeros + if zero { fill } else { 0 }, '0');
+    for c in text[..used].iter().rev() {
+        put(out, *c as char);
+    }
+    if spec.left {
+        pad(out, fill, ' ');
+    }
+}
+
+fn string(out: &mut impl Write, spec: &Spec, len: usize, unit: impl Fn(usize) -> char) {
+    let fill = spec.width.saturating_sub(len);
+    if !spec.left {
+        pad(out, fill, ' ');
+    }
+    for i in 0..len {
+        put(out, unit(i));
+    }
+    if spec.left {
+        pad(out, fill, ' ');
+    }
+}
+
+fn narrow(out: &mut impl Write, spec: &Spec, args: &mut impl Arguments, counted: bool) {
+    let mut address = args.next();
+    let mut max = spec.precision.unwrap_or(MAX_STRING).min(MAX_STRING);
+    if counted && address != 0 {
+        let (buffer, bytes) = args.counted(address);
+        (address, max) = (buffer, max.min(bytes));
+    }
+    if address == 0 {
+        let _ = out.write_str("(null)");
+        return;
+    }
+    let len = if counted { max } else { (0..max).position(|i| args.byte(address, i) == 0).unwrap_or(max) };
+    string(out, spec, len, |i| args.byte(address, i) as char);
+}
+
+fn wide(out: &mut impl Write, spec: &Spec, args: &mut impl Arguments, counted: bool) {
+    let mut address = args.next();
+    let mut max = spec.precision.unwrap_or(MAX_STRING).min(MAX_STRING);
+    if counted && address != 0 {
+        let (buffer, bytes) = args.counted(address);
+        (address, max) = (buffer, max.min(bytes / 2));
+    }
+    if address == 0 {
+        let _ = out.write_str("(null)");
+        return;
+    }
+    let len = if counted { max } else { (0..max).position(|i| args.wide(address, i) == 0).unwrap_or(max) };
+    string(out, spec, len, |i| char::from_u32(u32::from(args.wide(address, i))).unwrap_or('?'));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, print};
+    use alloc::string::String;
+
+    struct List(Vec<u64>, usize);
+    const ANSI: &[u8] = b"card\0";
+    impl Arguments for List {
+        fn next(&mut self) -> u64 {
+            self.1 += 1;
+            self.0[self.1 - 1]
+        }
+        fn byte(&self, _: u64, index: usize) -> u8 {
+            ANSI[index]
+        }
+        fn wide(&self, _: u64, index: usize) -> u16 {
+            u16::from(ANSI[index])
+        }
+        fn counted(&self, _: u64) -> (u64, usize) {
+            (1, 4)
+        }
+    }
+
+    fn printed(text: &str, args: &[u64]) -> String {
+        let mut out = String::new();
+        print(&mut out, text.as_bytes(), &mut List(args.to_vec(), 0));
+        out
+    }
+
+    #[test]
+    fn integers_of_every_width() {
+        assert_eq!(printed("%d %u %x %X", &[u64::MAX, u64::MAX, 0x1_0000_00ab, 0xab]), "-1 4294967295 ab AB");
+        assert_eq!(
+            printed("%lld %I64u %llx %Ix", &[u64::MAX, u64::MAX, 0x1_0000_00ab, 1 << 40]),
+            "-1 18446744073709551615 1000000ab 10000000000"
+        );
+        assert_eq!(printed("%ld %hx %hhx", &[0xffff_fffe, 0x12345, 0x1ff]), "-2 2345 ff");
+    }
+
+    #[test]
+    fn widths_and_flags() {
+        assert_eq!(
+            printed("[%5d][%-5d][%05d][%#x][%.3u][%08X]", &[42, 42, 42, 0x1f, 7, 0xbeef]),
+            "[   42][42   ][00042][0x1f][007][0000BEEF]"
+        );
+        assert_eq!(printed("%*d|%p|100%%", &[4, 7, 0xffff_f800]), "   7|00000000FFFFF800|100%");
+    }
+
+    #[test]
+    fn strings() {
+        assert_eq!(
+            printed("%s %S %ws %wZ %Z %.2s %6s|%c", &[1, 1, 1, 1, 1, 1, 1, 65]),
+            "card card card ca card ca   card|A"
+        );
+        assert_eq!(printed("%s %wZ", &[0, 0]), "(null) (null)");
+        assert_eq!(printed("%q %", &[]), "%q ");
+    }
+}

@@ -1,0 +1,235 @@
+//! Descriptor tables and the way in and out of interrupts.
+//!
+//! Exceptions end the run (see `fault`); they get a stack of their own, so that a thread's overflowing
+//! stack can be named. Interrupts run at the IRQL their vector's priority class says: device interrupts
+//! on the interrupt stack, DPCs on the DPC stack, as on Windows, so that a thread's 24 KiB are its own.
+
+use core::arch::{asm, global_asm, naked_asm};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::sync::IrqLock;
+use super::{apic, cpu, dpc, fault, image, interrupt, irql, paged, thread, timer, violation};
+
+/// What the stubs below leave on the stack.
+#[repr(C)]
+pub struct Frame {
+    /// r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax.
+    pub registers: [u64; 15],
+    /// Vector.
+    pub vector: u64,
+    /// Error code, 0 for vectors without one.
+    pub error: u64,
+    /// Where it happened.
+    pub rip: u64,
+    cs: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// Stack pointer.
+    pub rsp: u64,
+    ss: u64,
+}
+
+// 256 entries of 16 bytes: push an error code where the processor pushed none, then the vector.
+global_asm!(
+    ".balign 16",
+    ".global ntguest_stubs",
+    "ntguest_stubs:",
+    ".set v, 0",
+    ".rept 256",
+    ".balign 16",
+    ".if (v==8)||(v==10)||(v==11)||(v==12)||(v==13)||(v==14)||(v==17)||(v==21)||(v==29)||(v==30)",
+    ".else",
+    "pushq $0",
+    ".endif",
+    "pushq $v",
+    "jmp {common}",
+    ".set v, v+1",
+    ".endr",
+    common = sym common,
+    options(att_syntax)
+);
+unsafe extern "C" {
+    static ntguest_stubs: [u8; 4096];
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn common() {
+    naked_asm!(
+        "push rax", "push rbx", "push rcx", "push rdx", "push rsi", "push rdi", "push rbp",
+        "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
+        "cld",
+        "mov rcx, rsp", "mov rbp, rsp",
+        "and rsp, -16", "sub rsp, 512", "fxsave64 [rsp]",
+        "sub rsp, 32", "call {entered}", "add rsp, 32",
+        "fxrstor64 [rsp]", "mov rsp, rbp",
+        "pop r15", "pop r14", "pop r13", "pop r12", "pop r11", "pop r10", "pop r9", "pop r8",
+        "pop rbp", "pop rdi", "pop rsi", "pop rdx", "pop rcx", "pop rbx", "pop rax",
+        "add rsp, 16",
+        "iretq",
+        entered = sym entered,
+    )
+}
+
+const STACK: usize = 32768;
+#[repr(C, align(4096))]
+struct Stack([u8; STACK]);
+static mut EXCEPTION_STACK: Stack = Stack([0; STACK]);
+static mut INTERRUPT_STACK: Stack = Stack([0; STACK]);
+static mut DPC_STACK: Stack = Stack([0; STACK]);
+
+#[repr(C, packed)]
+struct Tss {
+    reserved: u32,
+    rsp: [u64; 3],
+    reserved2: u64,
+    ist: [u64; 7],
+    reserved3: u64,
+    reserved4: u16,
+    io_map: u16,
+}
+static mut TSS: Tss =
+    Tss { reserved: 0, rsp: [0; 3], reserved2: 0, ist: [0; 7], reserved3: 0, reserved4: 0, io_map: 104 };
+/// Null, code, data, task state (two words).
+static mut GDT: [u64; 5] = [0, 0x00af_9a00_0000_ffff, 0x00cf_9200_0000_ffff, 0, 0];
+static mut IDT: [[u64; 2]; 256] = [[0; 2]; 256];
+const CODE_SELECTOR: u64 = 8;
+
+#[repr(C, packed)]
+struct Descriptor {
+    limit: u16,
+    base: u64,
+}
+
+/// Loads our descriptor tables. Interrupts stay off.
+pub fn init() {
+    let stubs = (&raw const ntguest_stubs) as u64;
+    // SAFETY: called once, at boot, with interrupts off; the tables are statics that live for ever, and
+    // the selectors loaded are those of the new table.
+    unsafe {
+        let tss = (&raw const TSS) as u64;
+        TSS.ist[0] = (&raw const EXCEPTION_STACK) as u64 + STACK as u64;
+        GDT[3] = 0x0000_8900_0000_0067 | (tss & 0xff_ffff) << 16 | (tss >> 24 & 0xff) << 56;
+        GDT[4] = tss >> 32;
+        for vector in 0..256u64 {
+            let at = stubs + vector * 16;
+            let ist = u64::from(vector < 32);
+            let low =
+                at & 0xffff | CODE_SELECTOR << 16 | ist << 32 | 0x8e00 << 32 | (at >> 16 & 0xffff) << 48;
+            IDT[vector as usize] = [low, at >> 32];
+        }
+        let gdt = Descriptor { limit: 39, base: (&raw const GDT) as u64 };
+        let idt = Descriptor { limit: 4095, base: (&raw const IDT) as u64 };
+        asm!("lgdt [{gdt}]", "lidt [{idt}]", "mov ax, 16", "mov ds, ax", "mov es, ax", "mov ss, ax",
+             "xor eax, eax", "mov fs, ax", "mov gs, ax",
+             "push 8", "lea rax, [rip + 2f]", "push rax", "retfq", "2:", "mov ax, 24", "ltr ax",
+             gdt = in(reg) &raw const gdt, idt = in(reg) &raw const idt, out("rax") _);
+    }
+}
+
+/// Calls `f(arg)` on another stack.
+#[unsafe(naked)]
+unsafe extern "win64" fn on_stack(top: u64, f: extern "win64" fn(*mut c_void), arg: *mut c_void) {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "lea rsp, [rcx - 32]",
+        "mov rcx, r8",
+        "call rdx",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret"
+    )
+}
+
+fn inside(stack: u64, at: u64) -> bool {
+    (stack..stack + STACK as u64).contains(&at)
+}
+
+/// Clock ticks in a row that found the processor at DISPATCH or above.
+static BUSY: AtomicU32 = AtomicU32::new(0);
+/// So many (about five seconds) are a hang: Windows' DPC watchdog would end it too.
+const BUSY_LIMIT: u32 = 5000;
+
+/// Ends a run that does not come down from DISPATCH any more, and says where it hangs.
+fn watch(level: u8, frame: &Frame) {
+    if level < irql::DISPATCH {
+        BUSY.store(0, Ordering::Relaxed);
+    } else if BUSY.fetch_add(1, Ordering::Relaxed) > BUSY_LIMIT {
+        super::fatal(
+            "dpc-watchdog",
+            format_args!(
+                "at IRQL {level} for {BUSY_LIMIT} ticks, now at {}",
+                image::describe(frame.rip as usize)
+            ),
+        );
+    }
+}
+
+/// Interrupts that came without anybody connected.
+static UNEXPECTED: IrqLock<u32> = IrqLock::new(0);
+
+extern "win64" fn entered(frame: &mut Frame) {
+    let vector = frame.vector as u8;
+    if vector < 32 {
+        fault::exception(frame);
+    }
+    if vector == apic::SPURIOUS_VECTOR {
+        return;
+    }
+    let old = cpu::read_cr8();
+    let level = vector >> 4;
+    let last_call = image::last_call();
+    cpu::write_cr8(level);
+    if old < irql::DISPATCH {
+        paged::present(false);
+    }
+    if vector == apic::CLOCK_VECTOR {
+        watch(old, frame);
+    }
+    if vector == apic::DISPATCH_VECTOR {
+        // Acknowledged first, so that the next request is remembered; CR8 holds it off until then.
+        apic::eoi();
+        cpu::sti();
+        // SAFETY: the DPC stack is free: only code below DISPATCH comes here, and that is never a DPC.
+        unsafe { on_stack((&raw const DPC_STACK) as u64 + STACK as u64, dpc::drain, core::ptr::null_mut()) };
+        thread::reschedule_if_asked();
+        cpu::interrupts_off();
+    } else {
+        let arg = usize::from(vector) as *mut c_void;
+        let stack = (&raw const INTERRUPT_STACK) as u64;
+        if inside(stack, (&raw const *frame) as u64) {
+            service(arg);
+        } else {
+            // SAFETY: the interrupted code is not on the interrupt stack, so nobody is.
+            unsafe { on_stack(stack + STACK as u64, service, arg) };
+        }
+        apic::eoi();
+    }
+    if old < irql::DISPATCH {
+        paged::present(true);
+    }
+    image::set_last_call(last_call);
+    cpu::write_cr8(old);
+}
+
+/// Runs the service routine of a vector, at its IRQL, with higher interrupts allowed.
+extern "win64" fn service(vector: *mut c_void) {
+    let vector = vector as usize as u8;
+    cpu::sti();
+    if vector == apic::CLOCK_VECTOR {
+        timer::tick();
+    } else if !interrupt::deliver(vector) {
+        let mut seen = UNEXPECTED.lock();
+        *seen += 1;
+        let first = *seen == 1;
+        drop(seen);
+        if first {
+            violation(
+                "unexpected-interrupt",
+                format_args!("vector {vector:#x} has no connected service routine"),
+            );
+        }
+    }
+    cpu::interrupts_off();
+}

@@ -1,0 +1,334 @@
+//! The driver in memory: mapped high with the rights its sections ask for, its imports bound to thunks
+//! that note who calls what.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::arch::naked_asm;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::layout::{DriverExtension, DriverObject, UnicodeString};
+use super::page_map::{Owner, PAGE};
+use super::paging::{self, Region, bits};
+use super::pe::{Import, Pe, Section};
+use super::sync::IrqLock;
+use super::{cfg, exports, fatal, irql, log, paged, phys, time, violation};
+
+/// DriverEntry.
+pub type DriverEntry = unsafe extern "win64" fn(*mut DriverObject, *mut UnicodeString) -> i32;
+
+struct Mapped {
+    name: &'static str,
+    base: u64,
+    size: u64,
+    sections: Vec<Section>,
+    discarded: bool,
+    unloaded: bool,
+}
+
+struct Binding {
+    name: String,
+    target: usize,
+    max_irql: u8,
+}
+
+static IMAGE: IrqLock<Option<Mapped>> = IrqLock::new(None);
+static BINDINGS: IrqLock<Vec<Binding>> = IrqLock::new(Vec::new());
+static TRACE: AtomicBool = AtomicBool::new(false);
+
+/// (return address, binding) of the driver's last call of an import, in this thread or interrupt.
+static LAST_CALL: IrqLock<(usize, u32)> = IrqLock::new((0, 0));
+
+/// The driver's last call of an import: return address and number of the import.
+pub fn last_call() -> (usize, u32) {
+    *LAST_CALL.lock()
+}
+
+/// Gives a context its last call back.
+pub fn set_last_call(call: (usize, u32)) {
+    *LAST_CALL.lock() = call;
+}
+
+/// The driver, loaded and bound.
+pub struct LoadedDriver {
+    /// DriverEntry.
+    pub entry: DriverEntry,
+    /// Its driver object.
+    pub driver_object: *mut DriverObject,
+    /// Its registry path.
+    pub registry_path: *mut UnicodeString,
+}
+
+/// A UNICODE_STRING that lives for ever.
+pub fn unicode(text: &str) -> UnicodeString {
+    let units: Vec<u16> = text.encode_utf16().chain([0]).collect();
+    let length = (units.len() - 1) as u16 * 2;
+    UnicodeString {
+        length,
+        maximum_length: length + 2,
+        buffer: Box::leak(units.into_boxed_slice()).as_mut_ptr(),
+    }
+}
+
+/// Loads a driver. Anything wrong with it ends the run before DriverEntry.
+pub fn load(name: &'static str, file: &[u8]) -> LoadedDriver {
+    TRACE.store(cfg::get_bool("trace", false), Ordering::Relaxed);
+    let bad = |why: String| -> ! { fatal("bad-image", format_args!("{name}: {why}")) };
+    let pe = Pe::parse(file).unwrap_or_else(|e| bad(e));
+    let mut image = pe.lay_out(file).unwrap_or_else(|e| bad(e));
+    let base = paging::reserve(Region::Images, u64::from(pe.size) / PAGE);
+    if let Some(cookie) = pe.cookie(&image) {
+        let value = time::qpc() as u64 & 0x0000_ffff_ffff_ffff ^ 0x0000_4711_0815_2b99;
+        image[cookie as usize..cookie as usize + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    let moved = pe.relocate(&mut image, base).unwrap_or_else(|e| bad(e));
+    let imports = pe.imports(&image).unwrap_or_else(|e| bad(e));
+    bind(name, &mut image, &imports);
+    map_sections(&pe, &image, base);
+    crate::kprintln!(
+        "{name} at {base:#x} bytes {:#x} relocations {moved} imports {}",
+        pe.size,
+        imports.len()
+    );
+    for s in &pe.sections {
+        let rights = (if s.writable() { "w" } else { "-" }, if s.executable() { "x" } else { "-" });
+        crate::kprintln!("section {} rva {:#x} bytes {:#x} r{}{}", s.name, s.rva, s.size, rights.0, rights.1);
+    }
+    let driver = driver_object(name, base, &pe);
+    let size = u64::from(pe.size);
+    *IMAGE.lock() =
+        Some(Mapped { name, base, size, sections: pe.sections, discarded: false, unloaded: false });
+    driver
+}
+
+fn driver_object(name: &str, base: u64, pe: &Pe) -> LoadedDriver {
+    let stem = name.trim_end_matches(".sys");
+    // SAFETY: all-zero is valid for both: numbers, raw pointers and optional functions.
+    let (mut object, mut extension): (Box<DriverObject>, Box<DriverExtension>) =
+        unsafe { (Box::new(core::mem::zeroed()), Box::new(core::mem::zeroed())) };
+    let entry = base as usize + pe.entry as usize;
+    object.kind = 4;
+    object.size = size_of::<DriverObject>() as i16;
+    object.driver_start = base as *mut _;
+    object.driver_size = pe.size;
+    object.driver_init = entry;
+    object.driver_name = unicode(&alloc::format!("\\Driver\\{stem}"));
+    extension.service_key_name = unicode(stem);
+    let extension = Box::leak(extension);
+    object.driver_extension = extension;
+    let object = Box::into_raw(object);
+    extension.driver_object = object;
+    let path = unicode(&alloc::format!("\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{stem}"));
+    LoadedDriver {
+        // SAFETY: the entry point lies in an executable section, checked by the reader.
+        entry: unsafe { core::mem::transmute::<usize, DriverEntry>(entry) },
+        driver_object: object,
+        registry_path: Box::into_raw(Box::new(path)),
+    }
+}
+
+/// Resolves every import, or ends the run with the names that are missing.
+fn bind(name: &str, image: &mut [u8], imports: &[Import]) {
+    let mut missing = 0;
+    let mut last = String::new();
+    let pages = (imports.len() as u64 * THUNK as u64).div_ceil(PAGE).max(1);
+    let base = paging::reserve(Region::Thunks, pages);
+    let mut code = alloc::vec![0xccu8; (pages * PAGE) as usize];
+    for (i, import) in imports.iter().enumerate() {
+        let dll = import.dll.to_ascii_lowercase();
+        let Some(export) = exports::lookup(&dll, &import.name) else {
+            log::line("ntguest: info ", format_args!("unresolved import {}!{}", import.dll, import.name));
+            missing += 1;
+            last = alloc::format!("{}!{}", import.dll, import.name);
+            continue;
+        };
+        let address = if export.thunk {
+            write_thunk(&mut code[i * THUNK..(i + 1) * THUNK], add_binding(&import.name, export));
+            base + (i * THUNK) as u64
+        } else {
+            export.address as u64
+        };
+        if let Err(why) = Pe::bind(image, import.slot, address) {
+            fatal("bad-image", format_args!("{name}: {why}"));
+        }
+    }
+    if missing > 0 {
+        fatal(
+            "unresolved-import",
+            format_args!("{name} imports {missing} function(s) ntguest does not offer, the last is {last}"),
+        );
+    }
+    copy_pages(base, &code, |_| bits::CODE);
+}
+
+fn add_binding(name: &str, found: exports::Found) -> u32 {
+    let mut bindings = BINDINGS.lock();
+    bindings.push(Binding { name: name.to_string(), target: found.address, max_irql: found.max_irql });
+    bindings.len() as u32 - 1
+}
+
+/// Bytes of a thunk: push number; mov r11, address; jmp r11.
+const THUNK: usize = 24;
+
+fn write_thunk(out: &mut [u8], index: u32) {
+    out[0] = 0x68;
+    out[1..5].copy_from_slice(&index.to_le_bytes());
+    out[5..7].copy_from_slice(&[0x49, 0xbb]);
+    out[7..15].copy_from_slice(&(import_entered as *const () as u64).to_le_bytes());
+    out[15..18].copy_from_slice(&[0x41, 0xff, 0xe3]);
+}
+
+/// A thunk for a function the driver looked up while running (MmGetSystemRoutineAddress).
+pub fn late_thunk(name: &str, found: exports::Found) -> usize {
+    let index = add_binding(name, found);
+    let base = paging::reserve(Region::Thunks, 1);
+    let mut code = [0xccu8; PAGE as usize];
+    write_thunk(&mut code, index);
+    copy_pages(base, &code, |_| bits::CODE);
+    base as usize
+}
+
+/// Every call of an import passes here with its number pushed: checks it, then goes to the service with
+/// registers and stack as the driver left them.
+#[unsafe(naked)]
+unsafe extern "C" fn import_entered() {
+    naked_asm!(
+        "push rcx", "push rdx", "push r8", "push r9",
+        "mov ecx, [rsp + 32]", "mov rdx, [rsp + 40]", "sub rsp, 32",
+        "call {check}",
+        "add rsp, 32", "pop r9", "pop r8", "pop rdx", "pop rcx",
+        "add rsp, 8", "jmp rax",
+        check = sym check_import,
+    )
+}
+
+extern "win64" fn check_import(index: u32, from: usize) -> usize {
+    set_last_call((from, index));
+    let level = irql::current();
+    let (target, max) = {
+        let bindings = BINDINGS.lock();
+        let binding = &bindings[index as usize];
+        (binding.target, binding.max_irql)
+    };
+    if TRACE.load(Ordering::Relaxed) {
+        log::line("ntguest: info ", format_args!("call at IRQL {level} {}", super::caller()));
+    }
+    if level > max {
+        violation("irql", format_args!("called at IRQL {level}, allowed is {max}: {}", super::caller()));
+    }
+    target
+}
+
+/// Name of an import by its number.
+pub fn binding_name(index: u32) -> String {
+    BINDINGS.lock().get(index as usize).map_or_else(String::new, |b| b.name.clone())
+}
+
+fn copy_pages(base: u64, bytes: &[u8], rights: impl Fn(u64) -> u64) {
+    for (i, page) in bytes.chunks(PAGE as usize).enumerate() {
+        let pa = phys::alloc_kernel();
+        // SAFETY: a fresh page in the direct map.
+        unsafe { core::ptr::copy_nonoverlapping(page.as_ptr(), paging::phys_ptr(pa), page.len()) };
+        let offset = i as u64 * PAGE;
+        let rights = rights(offset);
+        if rights != 0 {
+            paging::map(base + offset, pa, rights);
+        }
+    }
+}
+
+fn map_sections(pe: &Pe, image: &[u8], base: u64) {
+    copy_pages(base, image, |offset| match pe.section_of(offset as u32) {
+        Some(s) if s.executable() => bits::CODE,
+        Some(s) if s.writable() => bits::DATA,
+        Some(_) => bits::PRESENT | bits::NX,
+        // Headers are readable; gaps between sections are not there.
+        None if offset == 0 => bits::PRESENT | bits::NX,
+        None => 0,
+    });
+    for s in pe.sections.iter().filter(|s| s.paged()) {
+        for page in (u64::from(s.rva)..u64::from(s.rva + s.size)).step_by(PAGE as usize) {
+            let va = base + page;
+            let rights = if s.executable() {
+                bits::CODE
+            } else if s.writable() {
+                bits::DATA
+            } else {
+                bits::PRESENT | bits::NX
+            };
+            if let Some(pa) = paging::physical(va) {
+                paged::add(va, pa, rights);
+            }
+        }
+    }
+}
+
+impl LoadedDriver {
+    /// Throws the INIT sections away, as Windows does when DriverEntry has returned.
+    #[expect(clippy::unused_self, reason = "the driver in hand is the one that is mapped")]
+    pub fn discard_init(&mut self) {
+        let mut image = IMAGE.lock();
+        let Some(mapped) = image.as_mut() else { return };
+        mapped.discarded = true;
+        for s in mapped.sections.iter().filter(|s| s.discardable()) {
+            for page in (u64::from(s.rva)..u64::from(s.rva + s.size)).step_by(PAGE as usize) {
+                if let Some(pa) = paging::unmap(mapped.base + page) {
+                    phys::free(pa, Owner::Kernel);
+                }
+            }
+        }
+    }
+
+    /// Unmaps the image: any later call into it is a named fault.
+    #[expect(clippy::unused_self, reason = "takes the driver away from the caller: nobody can call it again")]
+    pub fn unload(self) {
+        let mut image = IMAGE.lock();
+        let Some(mapped) = image.as_mut() else { return };
+        paged::remove(mapped.base, mapped.base + mapped.size);
+        mapped.unloaded = true;
+        for page in (0..mapped.size).step_by(PAGE as usize) {
+            if let Some(pa) = paging::unmap(mapped.base + page) {
+                phys::free(pa, Owner::Kernel);
+            }
+        }
+    }
+}
+
+/// Whether an address lies in the driver.
+pub fn image_contains(address: usize) -> bool {
+    IMAGE.lock().as_ref().is_some_and(|m| (m.base..m.base + m.size).contains(&(address as u64)))
+}
+
+/// The rule a fault inside the image breaks.
+pub fn fault_rule(address: usize, write: bool) -> Option<&'static str> {
+    let image = IMAGE.lock();
+    let mapped = image.as_ref().filter(|m| (m.base..m.base + m.size).contains(&(address as u64)))?;
+    let rva = (address as u64 - mapped.base) as u32;
+    let section = mapped.sections.iter().find(|s| rva >= s.rva && rva < s.rva + s.size);
+    Some(match section {
+        _ if mapped.unloaded => "call-after-unload",
+        Some(s) if s.discardable() && mapped.discarded => "init-discarded",
+        Some(s) if s.paged() && irql::current() >= irql::DISPATCH => "paged-code",
+        Some(s) if write && !s.writable() => "write-to-read-only",
+        _ => "image-access",
+    })
+}
+
+/// An address as `ringwave.sys+0x1234`, or as it is when it is not the driver's.
+pub fn describe(address: usize) -> impl fmt::Display {
+    struct At(usize, Option<(&'static str, u64)>);
+    impl fmt::Display for At {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.1 {
+                Some((name, base)) => write!(f, "{name}+{:#x}", self.0 as u64 - base),
+                // A routine that ends in a jump to an import returns to ntguest, which called it.
+                None if self.0 < 1 << 47 => f.write_str("ntguest (or a tail call)"),
+                None => write!(f, "{:#x}", self.0),
+            }
+        }
+    }
+    let image = IMAGE.lock();
+    let inside = image.as_ref().filter(|m| (m.base..m.base + m.size).contains(&(address as u64)));
+    At(address, inside.map(|m| (m.name, m.base)))
+}

@@ -1,0 +1,397 @@
+//! IoConnectInterruptEx and what stands behind it. Layouts: wavert-facts section 7.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::mem::{offset_of, size_of};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::sync::IrqLock;
+use super::{call, caller, cfg, inject, irql, pci, spin, time, violation};
+
+const FULLY_SPECIFIED: u32 = 1;
+const LINE_BASED: u32 = 2;
+const MESSAGE_BASED: u32 = 3;
+
+const STATUS_SUCCESS: i32 = 0;
+const STATUS_INVALID_PARAMETER: i32 = 0xc000_000d_u32 as i32;
+const STATUS_INSUFFICIENT_RESOURCES: i32 = 0xc000_009a_u32 as i32;
+const STATUS_NOT_FOUND: i32 = 0xc000_0225_u32 as i32;
+
+/// KSERVICE_ROUTINE.
+type ServiceRoutine = unsafe extern "win64" fn(*mut c_void, *mut c_void) -> u8;
+/// KMESSAGE_SERVICE_ROUTINE.
+type MessageRoutine = unsafe extern "win64" fn(*mut c_void, *mut c_void, u32) -> u8;
+
+/// IO_CONNECT_INTERRUPT_PARAMETERS; the tail is only there for FULLY_SPECIFIED. In MESSAGE_BASED the
+/// byte 56 holds the fallback routine instead.
+#[repr(C)]
+struct Parameters {
+    version: u32,
+    pdo: *mut c_void,
+    context: *mut *mut c_void,
+    routine: usize,
+    service_context: *mut c_void,
+    spin_lock: *mut usize,
+    synchronize_irql: u8,
+    floating_save: u8,
+    share_vector: u8,
+    vector: u32,
+    irql_or_fallback: usize,
+    mask: usize,
+    group: u16,
+}
+const _: () = assert!(size_of::<Parameters>() == 80 && offset_of!(Parameters, vector) == 52);
+const _: () = assert!(offset_of!(Parameters, irql_or_fallback) == 56 && offset_of!(Parameters, group) == 72);
+
+/// IO_DISCONNECT_INTERRUPT_PARAMETERS.
+#[repr(C)]
+struct DisconnectParameters {
+    version: u32,
+    context: *mut c_void,
+}
+
+/// One entry of IO_INTERRUPT_MESSAGE_INFO.
+#[repr(C)]
+struct MessageEntry {
+    address: u64,
+    targets: u64,
+    object: *mut c_void,
+    data: u32,
+    vector: u32,
+    irql: u8,
+    mode: u32,
+    polarity: u32,
+}
+const _: () = assert!(size_of::<MessageEntry>() == 48 && offset_of!(MessageEntry, irql) == 32);
+
+/// IO_INTERRUPT_MESSAGE_INFO, with room for the 16 messages the card can get.
+#[repr(C)]
+struct MessageTable {
+    irql: u8,
+    count: u32,
+    entries: [MessageEntry; 16],
+}
+const _: () = assert!(offset_of!(MessageTable, entries) == 8);
+
+#[derive(Clone, Copy)]
+enum Routine {
+    Line(ServiceRoutine),
+    Message(MessageRoutine, u32),
+}
+
+/// KINTERRUPT: opaque to the driver.
+struct Interrupt {
+    routine: Routine,
+    context: *mut c_void,
+    lock: *mut usize,
+    own_lock: usize,
+    irql: u8,
+    vector: u8,
+}
+
+/// Connected interrupts: (address of the object, the connection's context pointer).
+static CONNECTED: IrqLock<Vec<(usize, usize)>> = IrqLock::new(Vec::new());
+/// Interrupts delivered.
+static DELIVERED: AtomicU64 = AtomicU64::new(0);
+/// Line interrupts in a row that nobody claimed.
+static UNCLAIMED: AtomicU64 = AtomicU64::new(0);
+/// When the last one was disconnected: a message may still be on its way then.
+static LAST_DISCONNECT: AtomicU64 = AtomicU64::new(0);
+/// Messages already sent when the driver disconnects arrive within this time (100 ns).
+const IN_FLIGHT: u64 = 2_000_000;
+
+/// The device object PnP made for the card; 0 while nobody has said.
+static EXPECTED_PDO: AtomicUsize = AtomicUsize::new(0);
+
+/// Says which physical device object is the card's: connecting with another one (the functional device
+/// object, say) is the violation `interrupt-pdo`.
+pub fn expect_pdo(pdo: *mut c_void) {
+    EXPECTED_PDO.store(pdo as usize, Ordering::Relaxed);
+}
+
+/// Connections that still stand.
+pub fn connected() -> usize {
+    CONNECTED.lock().len()
+}
+
+/// Interrupts delivered so far.
+pub fn delivered() -> u64 {
+    DELIVERED.load(Ordering::Relaxed)
+}
+
+/// Calls who is connected to `vector`; false when nobody is. At the vector's IRQL, interrupts on.
+pub fn deliver(vector: u8) -> bool {
+    let mut objects = [0usize; 16];
+    let mut count = 0;
+    for (object, _) in CONNECTED.lock().iter() {
+        // SAFETY: in the list = live.
+        if unsafe { (*(*object as *const Interrupt)).vector } == vector && count < objects.len() {
+            objects[count] = *object;
+            count += 1;
+        }
+    }
+    if count == 0 {
+        let since = time::interrupt_time_100ns() - LAST_DISCONNECT.load(Ordering::Relaxed);
+        return LAST_DISCONNECT.load(Ordering::Relaxed) != 0 && since < IN_FLIGHT;
+    }
+    DELIVERED.fetch_add(1, Ordering::Relaxed);
+    let mut claimed = false;
+    for object in &objects[..count] {
+        claimed |= serve(*object as *mut Interrupt);
+    }
+    if claimed {
+        UNCLAIMED.store(0, Ordering::Relaxed);
+    } else if UNCLAIMED.fetch_add(1, Ordering::Relaxed) + 1 == cfg::get_u64("irq_storm_limit", 1000)
+        && let Some(line) = &pci::card().line
+    {
+        pci::mask_line(line);
+        violation("interrupt-storm", format_args!("no service routine claims the line: it is masked now"));
+    }
+    true
+}
+
+fn serve(interrupt: *mut Interrupt) -> bool {
+    // SAFETY: connected = live.
+    let (routine, context, lock, level) =
+        unsafe { ((*interrupt).routine, (*interrupt).context, (*interrupt).lock, (*interrupt).irql) };
+    let old = irql::raise(level);
+    spin::acquire(lock, spin::NO_RESTORE);
+    let result = call::driver_call("InterruptServiceRoutine", level, || match routine {
+        // SAFETY: routine and context as the driver connected them.
+        Routine::Line(f) => unsafe { f(interrupt.cast(), context) },
+        // SAFETY: see above.
+        Routine::Message(f, id) => unsafe { f(interrupt.cast(), context, id) },
+    });
+    spin::release(lock, spin::NO_RESTORE);
+    irql::lower(old);
+    result != 0
+}
+
+fn object(routine: Routine, p: &Parameters, vector: u32, device_irql: u8) -> *mut Interrupt {
+    let level = if p.synchronize_irql == 0 { device_irql } else { p.synchronize_irql };
+    if level < device_irql {
+        violation(
+            "interrupt-irql",
+            format_args!("SynchronizeIrql {level} is below the interrupt's {device_irql}, {}", caller()),
+        );
+    }
+    let interrupt = Box::into_raw(Box::new(Interrupt {
+        routine,
+        context: p.service_context,
+        lock: p.spin_lock,
+        own_lock: 0,
+        irql: level.max(device_irql),
+        vector: vector as u8,
+    }));
+    if p.spin_lock.is_null() {
+        // SAFETY: just allocated; it does not move any more.
+        unsafe { (*interrupt).lock = &raw mut (*interrupt).own_lock };
+    }
+    interrupt
+}
+
+/// IoConnectInterruptEx(parameters) -> NTSTATUS
+pub extern "win64" fn connect(p: *mut c_void) -> i32 {
+    let p = p.cast::<Parameters>();
+    // SAFETY: the driver's parameters; only the fields of the version it names are read, and the
+    // structure is a union of fixed size (80 bytes) in every version.
+    let p = unsafe { &mut *p };
+    if p.context.is_null() || p.routine == 0 {
+        violation(
+            "interrupt-parameters",
+            format_args!("IoConnectInterruptEx without context or routine, {}", caller()),
+        );
+        return STATUS_INVALID_PARAMETER;
+    }
+    if p.pdo.is_null() {
+        violation(
+            "interrupt-parameters",
+            format_args!("IoConnectInterruptEx without a physical device object, {}", caller()),
+        );
+        return STATUS_INVALID_PARAMETER;
+    }
+    let expected = EXPECTED_PDO.load(Ordering::Relaxed);
+    if expected != 0 && expected != p.pdo as usize {
+        violation(
+            "interrupt-pdo",
+            format_args!(
+                "IoConnectInterruptEx with {:p}, the physical device object is {expected:#x}, {}",
+                p.pdo,
+                caller()
+            ),
+        );
+        return STATUS_INVALID_PARAMETER;
+    }
+    if inject::CONNECT.fails() {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    match p.version {
+        FULLY_SPECIFIED => connect_fully(p),
+        LINE_BASED => connect_line(p, p.routine),
+        MESSAGE_BASED => connect_messages(p),
+        other => {
+            violation(
+                "interrupt-parameters",
+                format_args!("IoConnectInterruptEx version {other}, {}", caller()),
+            );
+            STATUS_INVALID_PARAMETER
+        }
+    }
+}
+
+fn line_routine(address: usize) -> Routine {
+    // SAFETY: not zero, and the driver says it is a KSERVICE_ROUTINE.
+    Routine::Line(unsafe { core::mem::transmute::<usize, ServiceRoutine>(address) })
+}
+
+fn publish(p: &Parameters, interrupt: *mut Interrupt) {
+    CONNECTED.lock().push((interrupt as usize, interrupt as usize));
+    // SAFETY: checked not to be null; the driver's own variable.
+    unsafe { *p.context = interrupt.cast() };
+}
+
+fn connect_fully(p: &mut Parameters) -> i32 {
+    let card = pci::card();
+    let known =
+        card.msi.iter().map(|m| (m.vector, m.irql)).chain(card.line.iter().map(|l| (l.vector, l.irql)));
+    let irql = p.irql_or_fallback as u8;
+    if !known.into_iter().any(|(v, i)| v == p.vector && i == irql) {
+        violation(
+            "interrupt-parameters",
+            format_args!("vector {:#x} at IRQL {irql} is not the card's, {}", p.vector, caller()),
+        );
+        return STATUS_INVALID_PARAMETER;
+    }
+    publish(p, object(line_routine(p.routine), p, p.vector, irql));
+    STATUS_SUCCESS
+}
+
+fn connect_line(p: &mut Parameters, routine: usize) -> i32 {
+    let card = pci::card();
+    let first =
+        card.line.map(|l| (l.vector, l.irql)).or_else(|| card.msi.first().map(|m| (m.vector, m.irql)));
+    let Some((vector, irql)) = first else { return STATUS_NOT_FOUND };
+    publish(p, object(line_routine(routine), p, vector, irql));
+    STATUS_SUCCESS
+}
+
+fn connect_messages(p: &mut Parameters) -> i32 {
+    let card = pci::card();
+    if card.msi.is_empty() {
+        if p.irql_or_fallback == 0 {
+            return STATUS_NOT_FOUND;
+        }
+        let status = connect_line(p, p.irql_or_fallback);
+        if status == STATUS_SUCCESS {
+            p.version = LINE_BASED;
+        }
+        return status;
+    }
+    // SAFETY: not zero, and the driver says it is a KMESSAGE_SERVICE_ROUTINE.
+    let routine = unsafe { core::mem::transmute::<usize, MessageRoutine>(p.routine) };
+    let irql = card.msi[0].irql;
+    // SAFETY: all-zero is a valid table.
+    let mut table: Box<MessageTable> = unsafe { Box::new(core::mem::zeroed()) };
+    table.irql = irql;
+    table.count = card.msi.len() as u32;
+    let context = Box::into_raw(table);
+    for (id, message) in card.msi.iter().enumerate() {
+        let interrupt = object(Routine::Message(routine, id as u32), p, message.vector, message.irql);
+        // SAFETY: just made; there are at most 16 messages. Mode 1 = Latched.
+        unsafe {
+            (*context).entries[id] = MessageEntry {
+                address: message.address,
+                targets: message.affinity,
+                object: interrupt.cast(),
+                data: message.data,
+                vector: message.vector,
+                irql: message.irql,
+                mode: 1,
+                polarity: 0,
+            };
+        }
+        CONNECTED.lock().push((interrupt as usize, context as usize));
+    }
+    // SAFETY: checked not to be null; the driver's own variable.
+    unsafe { *p.context = context.cast() };
+    STATUS_SUCCESS
+}
+
+/// IoDisconnectInterruptEx(parameters)
+pub extern "win64" fn disconnect(p: *mut c_void) {
+    // SAFETY: the driver's parameters.
+    let (version, context) = unsafe {
+        let p = p.cast::<DisconnectParameters>();
+        ((*p).version, (*p).context as usize)
+    };
+    let mut connected = CONNECTED.lock();
+    let before = connected.len();
+    let mut message = false;
+    connected.retain(|(object, c)| {
+        if *c == context {
+            // SAFETY: in the list = live.
+            message = matches!(unsafe { (*(*object as *const Interrupt)).routine }, Routine::Message(..));
+        }
+        *c != context
+    });
+    let found = connected.len() != before;
+    drop(connected);
+    if !found {
+        violation(
+            "interrupt-not-connected",
+            format_args!("IoDisconnectInterruptEx of {context:#x}, {}", caller()),
+        );
+        return;
+    }
+    if message != (version == MESSAGE_BASED) {
+        violation(
+            "interrupt-parameters",
+            format_args!("disconnected with version {version}, connected otherwise, {}", caller()),
+        );
+    }
+    // The objects are not freed: a stale pointer must not become another object.
+    LAST_DISCONNECT.store(time::interrupt_time_100ns(), Ordering::Relaxed);
+}
+
+fn live(service: &str, interrupt: *mut c_void) -> Option<*mut Interrupt> {
+    let known = CONNECTED.lock().iter().any(|(o, _)| *o == interrupt as usize);
+    if !known {
+        violation("interrupt-not-connected", format_args!("{service} on {interrupt:p}, {}", caller()));
+    }
+    known.then_some(interrupt.cast())
+}
+
+/// KeAcquireInterruptSpinLock(interrupt) -> KIRQL
+pub extern "win64" fn acquire_lock(interrupt: *mut c_void) -> u8 {
+    let Some(interrupt) = live("KeAcquireInterruptSpinLock", interrupt) else { return irql::current() };
+    // SAFETY: connected = live.
+    let (level, lock) = unsafe { ((*interrupt).irql, (*interrupt).lock) };
+    let old = irql::raise(level);
+    spin::acquire(lock, old);
+    old
+}
+
+/// KeReleaseInterruptSpinLock(interrupt, KIRQL)
+pub extern "win64" fn release_lock(interrupt: *mut c_void, old: u8) {
+    let Some(interrupt) = live("KeReleaseInterruptSpinLock", interrupt) else { return };
+    // SAFETY: connected = live.
+    spin::release(unsafe { (*interrupt).lock }, old);
+    irql::lower(old);
+}
+
+/// KSYNCHRONIZE_ROUTINE.
+type Synchronized = unsafe extern "win64" fn(*mut c_void) -> u8;
+
+/// KeSynchronizeExecution(interrupt, routine, context) -> BOOLEAN
+pub extern "win64" fn synchronize(interrupt: *mut c_void, routine: Synchronized, context: *mut c_void) -> u8 {
+    let Some(live) = live("KeSynchronizeExecution", interrupt) else { return 0 };
+    let old = acquire_lock(interrupt);
+    // SAFETY: connected = live; routine and context of the driver.
+    let result = unsafe {
+        let level = (*live).irql;
+        call::driver_call("SynchronizedRoutine", level, || routine(context))
+    };
+    release_lock(interrupt, old);
+    result
+}

@@ -1,0 +1,80 @@
+//! The NT kernel as a WaveRT driver sees it, as strict as Driver Verifier.
+//!
+//! One processor; CR8 is the IRQL; every service states the highest IRQL it may be called at (in the
+//! table of exports), and what it finds wrong is a [`violation`] with the name of a rule.
+
+pub mod cfg;
+pub mod exports;
+pub mod format;
+pub mod page_map;
+pub mod pe;
+
+#[cfg(target_os = "uefi")]
+pub mod apic;
+#[cfg(target_os = "uefi")]
+pub mod call;
+#[cfg(target_os = "uefi")]
+pub mod cpu;
+#[cfg(target_os = "uefi")]
+pub mod dma;
+#[cfg(target_os = "uefi")]
+pub mod dpc;
+#[cfg(target_os = "uefi")]
+pub mod event;
+#[cfg(target_os = "uefi")]
+pub mod fault;
+#[cfg(target_os = "uefi")]
+pub mod heap;
+#[cfg(target_os = "uefi")]
+pub mod idt;
+#[cfg(target_os = "uefi")]
+pub mod image;
+#[cfg(target_os = "uefi")]
+pub mod inject;
+#[cfg(target_os = "uefi")]
+pub mod interrupt;
+#[cfg(target_os = "uefi")]
+pub mod irql;
+#[cfg(target_os = "uefi")]
+pub mod layout;
+#[cfg(target_os = "uefi")]
+pub mod log;
+#[cfg(target_os = "uefi")]
+pub mod memory;
+#[cfg(target_os = "uefi")]
+pub mod paged;
+#[cfg(target_os = "uefi")]
+pub mod pages;
+#[cfg(target_os = "uefi")]
+pub mod paging;
+#[cfg(target_os = "uefi")]
+pub mod pci;
+#[cfg(target_os = "uefi")]
+pub mod phys;
+#[cfg(target_os = "uefi")]
+pub mod pool;
+#[cfg(target_os = "uefi")]
+mod selftest;
+#[cfg(target_os = "uefi")]
+pub mod spin;
+#[cfg(target_os = "uefi")]
+pub mod sync;
+#[cfg(target_os = "uefi")]
+pub mod thread;
+#[cfg(target_os = "uefi")]
+pub mod time;
+#[cfg(target_os = "uefi")]
+pub mod timer;
+#[cfg(target_os = "uefi")]
+pub mod verdict;
+#[cfg(target_os = "uefi")]
+pub mod wait;
+#[cfg(target_os = "uefi")]
+pub mod work;
+
+#[cfg(target_os = "uefi")]
+use crate::boot::files::driver as boot_files;
+#[cfg(target_os = "uefi")]
+use exports::{event_references, open_regions, rtl_text};
+#[cfg(target_os = "uefi")]
+pub use verdict::{bad_input, caller, fatal, run, unload_check, violation};

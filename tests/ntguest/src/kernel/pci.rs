@@ -1,0 +1,341 @@
+//! The card as pci.sys would leave it: found, BARs sized, memory decoding and bus mastering on,
+//! messages (or a line) assigned.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::sync::IrqLock;
+use super::{apic, bad_input, cfg, cpu, paging};
+
+/// IRQL of the card's interrupts; their vectors are 0x90...
+const DEVICE_IRQL: u8 = 9;
+const COMMAND: u16 = 4;
+const COMMAND_IO: u16 = 1;
+const COMMAND_MEMORY: u16 = 2;
+const COMMAND_MASTER: u16 = 4;
+const COMMAND_NO_INTX: u16 = 1 << 10;
+const STATUS: u16 = 6;
+const STATUS_CAPABILITIES: u16 = 1 << 4;
+const HEADER_TYPE: u16 = 0x0e;
+const BAR0: u16 = 0x10;
+const CAPABILITIES: u16 = 0x34;
+const INTERRUPT_PIN: u16 = 0x3d;
+const SECONDARY_BUS: u16 = 0x19;
+const CAP_MSI: u8 = 5;
+const IO_APIC: u64 = 0xfec0_0000;
+
+/// A base address register.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar {
+    /// Number of the (first) register.
+    pub index: u8,
+    /// Physical address, or port.
+    pub base: u64,
+    /// Bytes.
+    pub len: u64,
+    /// May be prefetched.
+    pub prefetchable: bool,
+    /// Takes two registers.
+    pub is_64: bool,
+    /// Ports, not memory.
+    pub is_io: bool,
+}
+
+/// A message granted to the card.
+#[derive(Clone, Copy, Debug)]
+pub struct MsiMessage {
+    /// Vector of the processor.
+    pub vector: u32,
+    /// IRQL it is delivered at.
+    pub irql: u8,
+    /// Processors it may go to.
+    pub affinity: u64,
+    /// Address the card writes to.
+    pub address: u64,
+    /// What the card writes.
+    pub data: u32,
+}
+
+/// A line interrupt.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Vector of the processor.
+    pub vector: u32,
+    /// IRQL it is delivered at.
+    pub irql: u8,
+    /// Processors it may go to.
+    pub affinity: u64,
+    /// Input of the I/O APIC.
+    pub raw: u32,
+}
+
+/// The card under test.
+pub struct Card {
+    /// Bus.
+    pub bus: u8,
+    /// Device on the bus.
+    pub dev: u8,
+    /// Function of the device.
+    pub func: u8,
+    /// Vendor id.
+    pub vendor: u16,
+    /// Device id.
+    pub device: u16,
+    /// Its memory and ports.
+    pub bars: Vec<Bar>,
+    /// Its messages; empty when it has a line.
+    pub msi: Vec<MsiMessage>,
+    /// Its line, when it has no messages.
+    pub line: Option<Line>,
+}
+
+static CARD: IrqLock<Option<&'static Card>> = IrqLock::new(None);
+
+/// The card. Only after [`init`].
+pub fn card() -> &'static Card {
+    (*CARD.lock()).expect("the card is found before anybody asks for it")
+}
+
+fn select(bus: u8, dev: u8, func: u8, offset: u16) {
+    let address =
+        u32::from(bus) << 16 | u32::from(dev) << 11 | u32::from(func) << 8 | u32::from(offset & 0xfc);
+    cpu::outl(0xcf8, 1 << 31 | address);
+}
+
+/// One access to configuration space at a time: the address and data ports are a pair.
+static PORTS: IrqLock<()> = IrqLock::new(());
+
+fn config_read(bus: u8, dev: u8, func: u8, offset: u16) -> u32 {
+    let _pair = PORTS.lock();
+    select(bus, dev, func, offset);
+    cpu::inl(0xcfc)
+}
+
+/// Reads 32 bits of the card's configuration space.
+pub fn read32(card: &Card, offset: u16) -> u32 {
+    config_read(card.bus, card.dev, card.func, offset)
+}
+/// Reads 16 bits.
+pub fn read16(card: &Card, offset: u16) -> u16 {
+    (read32(card, offset) >> (8 * (offset & 2))) as u16
+}
+/// Reads 8 bits.
+pub fn read8(card: &Card, offset: u16) -> u8 {
+    (read32(card, offset) >> (8 * (offset & 3))) as u8
+}
+/// Writes 32 bits.
+pub fn write32(card: &Card, offset: u16, value: u32) {
+    let _pair = PORTS.lock();
+    select(card.bus, card.dev, card.func, offset);
+    cpu::outl(0xcfc, value);
+}
+/// Writes 16 bits.
+pub fn write16(card: &Card, offset: u16, value: u16) {
+    let _pair = PORTS.lock();
+    select(card.bus, card.dev, card.func, offset);
+    cpu::outw(0xcfc + (offset & 2), value);
+}
+/// Walks the buses from 0 through every bridge.
+fn find(vendor: u16, device: u16) -> Option<(u8, u8, u8)> {
+    let wanted = u32::from(device) << 16 | u32::from(vendor);
+    let mut buses: Vec<u8> = alloc::vec![0];
+    let mut next = 0;
+    while let Some(bus) = buses.get(next).copied() {
+        next += 1;
+        for dev in 0..32 {
+            let several = config_read(bus, dev, 0, HEADER_TYPE & 0xfc) >> 23 & 1 != 0;
+            for func in 0..if several { 8 } else { 1 } {
+                let id = config_read(bus, dev, func, 0);
+                if id & 0xffff == 0xffff {
+                    continue;
+                }
+                if id == wanted {
+                    return Some((bus, dev, func));
+                }
+                let header = config_read(bus, dev, func, 0x0c) >> 16 & 0x7f;
+                let below = (config_read(bus, dev, func, SECONDARY_BUS & 0xfc) >> 8) as u8;
+                if header == 1 && below != 0 && !buses.contains(&below) {
+                    buses.push(below);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Finds the card, assigns its interrupts and enables it.
+pub fn init() {
+    let id = cfg::get("pci").unwrap_or("1234:5257");
+    let Some((vendor, device)) = cfg::pci_id(id) else {
+        bad_input(format_args!("ntguest.cfg: pci={id} is not VVVV:DDDD"));
+    };
+    let Some((bus, dev, func)) = find(vendor, device) else {
+        bad_input(format_args!("no PCI function {vendor:04x}:{device:04x} in this machine"));
+    };
+    let mut card = Card { bus, dev, func, vendor, device, bars: Vec::new(), msi: Vec::new(), line: None };
+    let command = read16(&card, COMMAND);
+    write16(&card, COMMAND, command & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER));
+    size_bars(&mut card);
+    let wanted = cfg::get_u64("msi", 1);
+    if wanted == 0 || !assign_messages(&mut card, wanted) {
+        assign_line(&mut card);
+    }
+    let mut enabled = command | COMMAND_MEMORY;
+    if card.bars.iter().any(|b| b.is_io) {
+        enabled |= COMMAND_IO;
+    }
+    enabled = if cfg::get_bool("bme", true) { enabled | COMMAND_MASTER } else { enabled & !COMMAND_MASTER };
+    enabled = if card.msi.is_empty() { enabled & !COMMAND_NO_INTX } else { enabled | COMMAND_NO_INTX };
+    write16(&card, COMMAND, enabled);
+    crate::kprintln!(
+        "card {vendor:04x}:{device:04x} at {bus:02x}:{dev:02x}.{func} command {enabled:#06x} messages {}",
+        card.msi.len()
+    );
+    for bar in &card.bars {
+        crate::kprintln!(
+            "bar{} {:#x} bytes {:#x} io={} 64={}",
+            bar.index,
+            bar.base,
+            bar.len,
+            bar.is_io,
+            bar.is_64
+        );
+    }
+    *CARD.lock() = Some(Box::leak(Box::new(card)));
+}
+
+fn size_bars(card: &mut Card) {
+    let mut index = 0u8;
+    while index < 6 {
+        let at = BAR0 + u16::from(index) * 4;
+        let old = read32(card, at);
+        write32(card, at, u32::MAX);
+        let mask = read32(card, at);
+        write32(card, at, old);
+        let is_io = old & 1 != 0;
+        let is_64 = !is_io && old & 6 == 4;
+        if mask != 0 && is_io {
+            let len = u64::from(!(mask & !3) & 0xffff) + 1;
+            card.bars.push(Bar { index, base: u64::from(old & !3), len, prefetchable: false, is_64, is_io });
+        } else if mask != 0 {
+            let (mut base, mut wide) = (u64::from(old & !15), u64::from(mask & !15) | 0xffff_ffff << 32);
+            if is_64 {
+                let upper = read32(card, at + 4);
+                write32(card, at + 4, u32::MAX);
+                wide = u64::from(mask & !15) | u64::from(read32(card, at + 4)) << 32;
+                write32(card, at + 4, upper);
+                base |= u64::from(upper) << 32;
+            }
+            card.bars.push(Bar {
+                index,
+                base,
+                len: (!wide).wrapping_add(1),
+                prefetchable: old & 8 != 0,
+                is_64,
+                is_io,
+            });
+        }
+        index += 1 + u8::from(is_64);
+    }
+}
+
+fn capability(card: &Card, id: u8) -> Option<u16> {
+    if read16(card, STATUS) & STATUS_CAPABILITIES == 0 {
+        return None;
+    }
+    let mut at = u16::from(read8(card, CAPABILITIES) & 0xfc);
+    // At most 48 capabilities fit: a loop in the list must not hang the run.
+    for _ in 0..48 {
+        if at == 0 {
+            return None;
+        }
+        if read8(card, at) == id {
+            return Some(at);
+        }
+        at = u16::from(read8(card, at + 1) & 0xfc);
+    }
+    None
+}
+
+/// Programs the MSI capability with at most `wanted` messages; false when there is none.
+fn assign_messages(card: &mut Card, wanted: u64) -> bool {
+    let Some(at) = capability(card, CAP_MSI) else { return false };
+    let control = read16(card, at + 2);
+    let offered = 1u64 << (control >> 1 & 7).min(5);
+    // All messages of one function share the aligned base vector: 16 fit into one IRQL.
+    let granted = wanted.min(offered).min(16).next_power_of_two();
+    let granted = if granted > wanted { granted / 2 } else { granted };
+    let address = 0xfee0_0000 | u64::from(apic::id()) << 12;
+    let base = u32::from(DEVICE_IRQL) << 4;
+    write32(card, at + 4, address as u32);
+    let wide = control & 1 << 7 != 0;
+    if wide {
+        write32(card, at + 8, 0);
+    }
+    write16(card, at + if wide { 12 } else { 8 }, base as u16);
+    let enable = granted.trailing_zeros() as u16;
+    write16(card, at + 2, control & !(7 << 4) | enable << 4 | 1);
+    card.msi = (0..granted as u32)
+        .map(|i| MsiMessage { vector: base + i, irql: DEVICE_IRQL, affinity: 1, address, data: base + i })
+        .collect();
+    true
+}
+
+/// Routes the card's INTx pin through the I/O APIC. q35 sends pin P of device D on bus 0 to input
+/// 20 + (D + P) % 4; a bridge between swizzles the pin by the device number.
+fn assign_line(card: &mut Card) {
+    let pin = read8(card, INTERRUPT_PIN);
+    if pin == 0 {
+        crate::kprintln!("the card has neither messages nor an interrupt pin");
+        return;
+    }
+    let (mut bus, mut dev, mut pin) = (card.bus, card.dev, pin - 1);
+    while bus != 0 {
+        pin = (pin + dev) % 4;
+        let Some((up_bus, up_dev)) = bridge_to(bus) else { return };
+        (bus, dev) = (up_bus, up_dev);
+    }
+    let input = 20 + u32::from((dev + pin) % 4);
+    let vector = u32::from(DEVICE_IRQL) << 4;
+    let write = |index: u32, value: u32| {
+        // SAFETY: the I/O APIC's registers are in the direct map's device window.
+        unsafe {
+            paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(index);
+            paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(value);
+        }
+    };
+    // Level triggered (bit 15), active low (bit 13), not masked, to this processor.
+    write(0x11 + input * 2, apic::id() << 24);
+    write(0x10 + input * 2, vector | 1 << 15 | 1 << 13);
+    card.line = Some(Line { vector, irql: DEVICE_IRQL, affinity: 1, raw: input });
+}
+
+/// Stops a line that nobody claims.
+pub fn mask_line(line: &Line) {
+    // SAFETY: see `assign_line`.
+    unsafe {
+        paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(0x10 + line.raw * 2);
+        paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(1 << 16);
+    }
+}
+
+fn bridge_to(bus: u8) -> Option<(u8, u8)> {
+    for up in 0..bus {
+        for dev in 0..32 {
+            for func in 0..8 {
+                let header = config_read(up, dev, func, 0x0c) >> 16 & 0x7f;
+                let below = (config_read(up, dev, func, SECONDARY_BUS & 0xfc) >> 8) as u8;
+                if config_read(up, dev, func, 0) & 0xffff != 0xffff && header == 1 && below == bus {
+                    return Some((up, dev));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Whether `start..start+len` lies in one of the card's memory BARs.
+pub fn in_bar(start: u64, len: u64) -> bool {
+    let Some(end) = start.checked_add(len) else { return false };
+    card().bars.iter().any(|b| !b.is_io && start >= b.base && end <= b.base + b.len)
+}

@@ -1,0 +1,330 @@
+//! Kernel threads: preempted round robin, on stacks with an unmapped page below, SSE state saved at
+//! every switch (the driver uses SSE, ntguest itself does not).
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::arch::naked_asm;
+use core::ffi::c_void;
+
+use super::page_map::{Owner, PAGE};
+use super::paging::{self, Region, bits};
+use super::sync::IrqLock;
+use super::wait::Wait;
+use super::{apic, cpu, image, irql, phys, time};
+
+/// Stack of a thread that runs driver code: what a Windows kernel thread has on x64 (wavert-facts 6.2).
+pub const DRIVER_STACK: usize = 24576;
+/// What a thread runs.
+pub type ThreadFn = fn(*mut c_void);
+/// Clock ticks (milliseconds) a thread runs before another one gets its turn.
+const QUANTUM: u32 = 10;
+
+/// Names a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadId(pub usize);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Running,
+    Blocked,
+    Dead,
+    Joined,
+}
+
+/// One thread; index in the table = its number.
+pub struct Thread {
+    name: &'static str,
+    state: State,
+    rsp: u64,
+    stack: u64,
+    stack_pages: u64,
+    entry: (ThreadFn, *mut c_void),
+    /// What it waits for while blocked.
+    pub wait: Wait,
+    /// How the wait ended.
+    pub status: i32,
+    last_call: (usize, u32),
+    /// Ticks left of its turn.
+    quantum: u32,
+}
+
+/// All threads and whose turn it is.
+pub struct Scheduler {
+    /// The table.
+    #[expect(clippy::vec_box, reason = "a switch keeps pointers into a thread while the table grows")]
+    pub threads: Vec<Box<Thread>>,
+    ready: VecDeque<usize>,
+    /// The running thread.
+    pub current: usize,
+    idle: usize,
+    resched: bool,
+}
+
+/// The scheduler; only its short sections run with interrupts off.
+pub static SCHED: IrqLock<Scheduler> = IrqLock::new(Scheduler {
+    threads: Vec::new(),
+    ready: VecDeque::new(),
+    current: 0,
+    idle: usize::MAX,
+    resched: false,
+});
+
+impl Scheduler {
+    /// The running thread.
+    pub fn running(&mut self) -> &mut Thread {
+        let current = self.current;
+        &mut self.threads[current]
+    }
+
+    /// Whether thread `index` is blocked.
+    pub fn is_blocked(&self, index: usize) -> bool {
+        self.threads[index].state == State::Blocked
+    }
+
+    /// Ends the wait of a blocked thread; it is next to run.
+    pub fn wake(&mut self, index: usize, status: i32) {
+        let thread = &mut self.threads[index];
+        thread.state = State::Ready;
+        thread.wait = Wait::None;
+        thread.status = status;
+        self.ready.push_front(index);
+        self.resched = true;
+        apic::request_dispatch();
+    }
+
+    /// Counts a tick; asks for a switch when the running thread had its turn.
+    pub fn tick(&mut self) {
+        if self.threads.is_empty() {
+            return;
+        }
+        let running = self.running();
+        running.quantum = running.quantum.saturating_sub(1);
+        if running.quantum == 0 && !self.ready.is_empty() {
+            self.resched = true;
+            apic::request_dispatch();
+        }
+    }
+}
+
+fn add(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) -> usize {
+    let pages = (stack_bytes as u64).div_ceil(PAGE);
+    let stack = paging::reserve(Region::Stacks, pages);
+    for page in 0..pages {
+        paging::map(stack + page * PAGE, phys::alloc_kernel(), bits::DATA);
+    }
+    let top = stack + pages * PAGE;
+    // What `switch` pops: FXSAVE area, eight registers, the address to go to, and its home area.
+    let rsp = top - 64 - 8 - 64 - 520;
+    // SAFETY: all of it lies in the stack just mapped, which nobody uses yet.
+    unsafe {
+        let fx = rsp as *mut u8;
+        core::arch::asm!("fxsave64 [{}]", in(reg) fx, options(nostack));
+        fx.cast::<u16>().write(0x037f);
+        fx.add(24).cast::<u32>().write(0x1f80);
+        ((top - 72) as *mut u64).write(first_steps as *const () as u64);
+    }
+    let mut sched = SCHED.lock();
+    sched.threads.push(Box::new(Thread {
+        name,
+        state: State::Ready,
+        rsp,
+        stack,
+        stack_pages: pages,
+        entry: (f, arg),
+        wait: Wait::None,
+        status: 0,
+        last_call: (0, 0),
+        quantum: QUANTUM,
+    }));
+    sched.threads.len() - 1
+}
+
+/// Starts a thread at PASSIVE.
+pub fn spawn(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) -> ThreadId {
+    let index = add(name, f, arg, stack_bytes);
+    SCHED.lock().ready.push_back(index);
+    ThreadId(index)
+}
+
+/// Makes the idle thread and the first thread and goes there for good.
+pub fn begin(name: &'static str, f: ThreadFn, stack_bytes: usize) -> ! {
+    let idle = add("idle", idle, core::ptr::null_mut(), 8192);
+    let first = add(name, f, core::ptr::null_mut(), stack_bytes);
+    let rsp = {
+        let mut sched = SCHED.lock();
+        sched.idle = idle;
+        sched.current = first;
+        sched.threads[first].state = State::Running;
+        sched.threads[first].rsp
+    };
+    cpu::write_cr8(irql::DISPATCH);
+    let mut nowhere = 0;
+    // SAFETY: the stack of the first thread was laid out for exactly this.
+    unsafe { switch(&raw mut nowhere, rsp) };
+    unreachable!()
+}
+
+fn idle(_: *mut c_void) {
+    loop {
+        cpu::sti_hlt();
+    }
+}
+
+/// Saves this thread's registers on its stack and takes up another's.
+#[unsafe(naked)]
+unsafe extern "win64" fn switch(save: *mut u64, load: u64) {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push rdi",
+        "push rsi",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 520",
+        "fxsave64 [rsp]",
+        "mov [rcx], rsp",
+        "mov rsp, rdx",
+        "fxrstor64 [rsp]",
+        "add rsp, 520",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rsi",
+        "pop rdi",
+        "pop rbp",
+        "pop rbx",
+        "ret",
+    )
+}
+
+/// Where `switch` returns to in a new thread: aligns the stack as a call would find it.
+#[unsafe(naked)]
+unsafe extern "win64" fn first_steps() -> ! {
+    naked_asm!("sub rsp, 32", "call {start}", "int3", start = sym start)
+}
+
+/// Where a new thread begins: at DISPATCH with interrupts off, as every thread comes out of `switch`.
+extern "win64" fn start() -> ! {
+    let (f, arg) = SCHED.lock().running().entry;
+    cpu::sti();
+    irql::lower(irql::PASSIVE);
+    f(arg);
+    irql::raise(irql::DISPATCH);
+    SCHED.lock().running().state = State::Dead;
+    reschedule();
+    unreachable!("a dead thread runs")
+}
+
+/// Gives the processor to the next thread, if there is one. IRQL must be DISPATCH; returns when it is
+/// this thread's turn again.
+fn reschedule() {
+    let were_on = cpu::interrupts_off();
+    let (save, load) = {
+        let mut sched = SCHED.lock();
+        sched.resched = false;
+        let old = sched.current;
+        let mut new = sched.ready.pop_front();
+        if sched.threads[old].state == State::Running {
+            sched.threads[old].state = State::Ready;
+            // Who was only interrupted by a thread that woke up goes on next, for the rest of his turn.
+            if old != sched.idle && sched.threads[old].quantum > 0 {
+                sched.ready.push_front(old);
+            } else if old != sched.idle {
+                sched.ready.push_back(old);
+            }
+            new = new.or_else(|| sched.ready.pop_front());
+        }
+        let new = new.unwrap_or(sched.idle);
+        if sched.threads[old].quantum == 0 || sched.threads[old].state == State::Blocked {
+            sched.threads[old].quantum = QUANTUM;
+        }
+        sched.current = new;
+        sched.threads[new].state = State::Running;
+        sched.threads[old].last_call = image::last_call();
+        if new == old {
+            (core::ptr::null_mut(), 0)
+        } else {
+            (&raw mut sched.threads[old].rsp, sched.threads[new].rsp)
+        }
+    };
+    if !save.is_null() {
+        // SAFETY: threads are boxed and never removed, so `save` stays valid; `load` was saved by `switch`
+        // or laid out by `add`. Interrupts are off.
+        unsafe { switch(save, load) };
+        image::set_last_call(SCHED.lock().running().last_call);
+    }
+    cpu::interrupts_restore(were_on);
+}
+
+/// On the way down below DISPATCH: switch if somebody asked for it.
+pub fn reschedule_if_asked() {
+    if SCHED.lock().resched {
+        reschedule();
+    }
+}
+
+/// Blocks the running thread until its wait ends. The caller has set `wait` under the lock, at DISPATCH.
+pub fn block(irql_before: u8) -> i32 {
+    reschedule();
+    let status = SCHED.lock().running().status;
+    irql::lower(irql_before);
+    status
+}
+
+/// Marks the running thread blocked (under the scheduler's lock).
+pub fn mark_blocked(sched: &mut Scheduler, wait: Wait) {
+    let thread = sched.running();
+    thread.wait = wait;
+    thread.state = State::Blocked;
+}
+
+/// Lets the others run.
+pub fn yield_now() {
+    let old = irql::raise(irql::DISPATCH);
+    SCHED.lock().running().quantum = 0;
+    reschedule();
+    irql::lower(old);
+}
+
+/// Sleeps; units of 100 ns.
+pub fn sleep_100ns(duration: i64) {
+    let until = time::interrupt_time_100ns().saturating_add(duration.max(0) as u64);
+    let old = irql::raise(irql::DISPATCH);
+    mark_blocked(&mut SCHED.lock(), Wait::Sleep { until });
+    block(old);
+}
+
+/// Waits for the end of a thread and takes its stack back.
+pub fn join(id: ThreadId) {
+    while SCHED.lock().threads[id.0].state != State::Dead {
+        sleep_100ns(10_000);
+    }
+    let (stack, pages) = {
+        let mut sched = SCHED.lock();
+        sched.threads[id.0].state = State::Joined;
+        (sched.threads[id.0].stack, sched.threads[id.0].stack_pages)
+    };
+    for page in 0..pages {
+        if let Some(pa) = paging::unmap(stack + page * PAGE) {
+            phys::free(pa, Owner::Kernel);
+        }
+    }
+}
+
+/// For fault reports: name of the running thread and whether `va` is the page below its stack.
+///
+/// # Safety
+/// Only when the run ends.
+pub unsafe fn describe(va: u64) -> (&'static str, bool) {
+    // SAFETY: by the contract above.
+    let sched = unsafe { SCHED.peek() };
+    match sched.threads.get(sched.current) {
+        Some(t) => (t.name, (t.stack - PAGE..t.stack).contains(&va)),
+        None => ("boot", false),
+    }
+}

@@ -1,0 +1,98 @@
+//! Time: the TSC, measured against the HPET, in the units Windows uses.
+
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::{apic, cpu, paging};
+
+/// Physical address of the HPET on q35.
+const HPET: u64 = 0xfed0_0000;
+/// Femtoseconds in a second.
+const FEMTO: u64 = 1_000_000_000_000_000;
+/// How long the calibration takes, in microseconds.
+const CALIBRATION_US: u64 = 50_000;
+/// 10 MHz, as Windows 10 and 11 report it on most machines.
+const QPC_HZ: i64 = 10_000_000;
+/// System time when ntguest starts: 2025-01-01, in 100 ns since 1601.
+pub const SYSTEM_TIME_AT_BOOT: u64 = 133_801_632_000_000_000;
+
+static TSC_HZ: AtomicU64 = AtomicU64::new(0);
+static TSC_START: AtomicU64 = AtomicU64::new(0);
+static APIC_PER_MS: AtomicU64 = AtomicU64::new(0);
+static LAST_QPC: AtomicI64 = AtomicI64::new(0);
+
+fn hpet(offset: u64) -> u64 {
+    // SAFETY: the HPET's registers are in the direct map's device window.
+    unsafe { paging::phys_ptr(HPET + offset).cast::<u64>().read_volatile() }
+}
+
+/// A pair of readings taken as close together as can be had in a few tries.
+fn sample() -> (u64, u64) {
+    let mut best = (u64::MAX, 0, 0);
+    for _ in 0..16 {
+        let before = cpu::rdtsc();
+        let counter = hpet(0xf0);
+        let after = cpu::rdtsc();
+        if after - before < best.0 {
+            best = (after - before, before + (after - before) / 2, counter);
+        }
+    }
+    (best.1, best.2)
+}
+
+/// Measures the TSC and the APIC timer.
+pub fn init() {
+    let period = hpet(0) >> 32;
+    if period == 0 || period > 100_000_000 {
+        super::fatal("no-hpet", format_args!("the machine has no HPET at {HPET:#x}: boot with -machine q35"));
+    }
+    // SAFETY: see `hpet`; bit 0 of the configuration starts the counter.
+    unsafe {
+        let config = paging::phys_ptr(HPET + 0x10).cast::<u64>();
+        config.write_volatile(config.read_volatile() | 1);
+    }
+    let (tsc0, hpet0) = sample();
+    apic::timer_free_run();
+    let apic_from = hpet(0xf0);
+    let ticks = CALIBRATION_US * (FEMTO / 1_000_000) / period;
+    while hpet(0xf0) - hpet0 < ticks {}
+    let apic_ticks = u128::from(apic::timer_elapsed());
+    let apic_time = u128::from(hpet(0xf0) - apic_from) * u128::from(period);
+    let (tsc1, hpet1) = sample();
+    let elapsed = u128::from(hpet1 - hpet0) * u128::from(period);
+    let hz = u128::from(tsc1 - tsc0) * u128::from(FEMTO) / elapsed;
+    TSC_HZ.store(hz as u64, Ordering::Relaxed);
+    TSC_START.store(tsc0, Ordering::Relaxed);
+    APIC_PER_MS.store((apic_ticks * u128::from(FEMTO) / 1000 / apic_time) as u64, Ordering::Relaxed);
+    crate::kprintln!("tsc {} kHz, apic timer {} kHz", hz / 1000, apic_ticks_per_ms());
+}
+
+/// APIC timer ticks in a millisecond.
+pub fn apic_ticks_per_ms() -> u32 {
+    APIC_PER_MS.load(Ordering::Relaxed) as u32
+}
+
+/// The performance counter: 10 MHz, never backwards.
+pub fn qpc() -> i64 {
+    let hz = TSC_HZ.load(Ordering::Relaxed);
+    if hz == 0 {
+        return 0;
+    }
+    let ticks = cpu::rdtsc().saturating_sub(TSC_START.load(Ordering::Relaxed));
+    let now = (u128::from(ticks) * QPC_HZ as u128 / u128::from(hz)) as i64;
+    LAST_QPC.fetch_max(now, Ordering::Relaxed).max(now)
+}
+
+/// 10,000,000.
+pub fn qpc_frequency() -> i64 {
+    QPC_HZ
+}
+
+/// Time since boot in 100 ns.
+pub fn interrupt_time_100ns() -> u64 {
+    qpc() as u64
+}
+
+/// Milliseconds since boot.
+pub fn ms() -> u64 {
+    interrupt_time_100ns() / 10_000
+}

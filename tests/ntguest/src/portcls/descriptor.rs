@@ -1,0 +1,451 @@
+//! Filter descriptors: what `IMiniport::GetDescription` returns, checked and copied into owned form.
+//!
+//! Real PortCls trusts a descriptor and fails far away from the mistake, or silently makes no endpoint. Here each rule of wavert-facts 5.1
+//! to 5.4 is a finding with its own words.
+
+use super::guid::{
+    Guid, KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY,
+};
+use super::guid::{SPECIFIER_WAVEFORMATEX, TYPE_AUDIO};
+use super::layout::{
+    FILTER_NODE, FLAG_ATTRIBUTES, KsAttributeList, KsDataFormat, KsDataRangeAudio, PcAutomationTable,
+    PcConnectionDescriptor, PcFilterDescriptor, PcItem, PcNodeDescriptor, PcPinDescriptor,
+};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// `KSPIN_DATAFLOW_IN`.
+pub const FLOW_IN: u32 = 1;
+/// `KSPIN_DATAFLOW_OUT`.
+pub const FLOW_OUT: u32 = 2;
+/// `KSPIN_COMMUNICATION_SINK`.
+pub const SINK: u32 = 1;
+/// `KSPIN_COMMUNICATION_BOTH`.
+const BOTH: u32 = 3;
+/// `KSPIN_COMMUNICATION_BRIDGE`.
+const BRIDGE: u32 = 4;
+/// More than any audio filter has: bounds what is walked when a count is garbage.
+const MANY: u32 = 256;
+/// `KSDATARANGE_REQUIRED_ATTRIBUTES`.
+const FLAG_REQUIRED_ATTRIBUTES: u32 = 4;
+
+/// Which port the filter belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// WaveRT.
+    Wave,
+    /// Topology.
+    Topology,
+}
+
+/// One data range of a pin.
+#[derive(Clone)]
+pub struct Range {
+    /// Where the driver keeps it: handed back to `DataRangeIntersection`.
+    pub source: *const KsDataFormat,
+    /// The common part.
+    pub format: KsDataFormat,
+    /// The audio part, when the specifier says so.
+    pub audio: Option<KsDataRangeAudio>,
+}
+
+/// A pin as the port sees it.
+#[derive(Clone)]
+pub struct Pin {
+    /// In or out of the filter.
+    pub flow: u32,
+    /// Who opens it.
+    pub communication: u32,
+    /// Instances on one filter.
+    pub max_instances: u32,
+    /// Its category.
+    pub category: Option<Guid>,
+    /// What formats it takes.
+    pub ranges: Vec<Range>,
+}
+
+impl Pin {
+    /// A pin that nobody opens: it leads to another filter or to a jack.
+    pub fn is_bridge(&self) -> bool {
+        matches!(self.communication, 0 | BRIDGE)
+    }
+
+    /// A pin that a client opens.
+    pub fn is_host(&self) -> bool {
+        matches!(self.communication, SINK | BOTH)
+    }
+}
+
+/// A filter as the port sees it.
+pub struct Filter {
+    /// Its pins.
+    pub pins: Vec<Pin>,
+    /// Its inner connections.
+    pub connections: Vec<PcConnectionDescriptor>,
+}
+
+impl Filter {
+    /// Pins that can be reached from `pin` inside the filter, in the direction sound travels.
+    pub fn reachable(&self, pin: u32) -> Vec<u32> {
+        let mut nodes = Vec::new();
+        let mut ends = Vec::new();
+        let mut fresh: Vec<PcConnectionDescriptor> = self
+            .connections
+            .iter()
+            .filter(|c| c.from_node == FILTER_NODE && c.from_node_pin == pin)
+            .copied()
+            .collect();
+        while let Some(connection) = fresh.pop() {
+            if connection.to_node == FILTER_NODE {
+                ends.push(connection.to_node_pin);
+            } else if !nodes.contains(&connection.to_node) {
+                nodes.push(connection.to_node);
+                fresh.extend(self.connections.iter().filter(|c| c.from_node == connection.to_node));
+            }
+        }
+        ends
+    }
+}
+
+/// Takes findings; `validate` calls it once for each.
+pub type Findings<'a> = dyn FnMut(fmt::Arguments<'_>) + 'a;
+
+/// Reads `count` descriptors that lie `stride` bytes apart.
+///
+/// # Safety
+/// `first` points to that many live descriptors.
+unsafe fn read_all<T: Copy>(first: *const T, count: u32, stride: usize) -> Vec<T> {
+    if first.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: each one lies inside the array by the contract; `byte_add` stays in it.
+    (0..count.min(MANY)).map(|i| unsafe { first.byte_add(i as usize * stride).read_unaligned() }).collect()
+}
+
+/// Reads a GUID the driver points to.
+///
+/// # Safety
+/// `guid` is null or points to a GUID.
+unsafe fn read_guid(guid: *const Guid) -> Option<Guid> {
+    // SAFETY: non-null by the test, a GUID by the contract.
+    (!guid.is_null()).then(|| unsafe { guid.read_unaligned() })
+}
+
+/// Checks a filter descriptor and copies what the port needs.
+///
+/// # Safety
+/// `filter` is what the driver's `GetDescription` returned: non-null, and pointers in it are null or lead to live static data.
+pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, found: &mut Findings<'_>) -> Filter {
+    // SAFETY: non-null by contract.
+    let filter = unsafe { filter.read_unaligned() };
+    if filter.version != 0 {
+        found(format_args!("Version is {}, not 0", filter.version));
+    }
+    for (what, count) in [
+        ("PinCount", filter.pin_count),
+        ("NodeCount", filter.node_count),
+        ("ConnectionCount", filter.connection_count),
+    ] {
+        if count > MANY {
+            found(format_args!("{what} is {count}"));
+        }
+    }
+    // SAFETY: the tables and arrays are as the descriptor says; sizes and null pointers are checked on the way.
+    let pins = unsafe {
+        check_automation(filter.automation_table, "filter", found);
+        read_pins(&filter, found)
+    };
+    // SAFETY: as above.
+    let connections = unsafe {
+        check_nodes(&filter, found);
+        check_categories(&filter, role, found);
+        read_all(filter.connections, filter.connection_count, size_of::<PcConnectionDescriptor>())
+    };
+    if filter.connection_count > 0 && filter.connections.is_null() {
+        found(format_args!("ConnectionCount is {} and Connections is NULL", filter.connection_count));
+    }
+    check_connections(&pins, filter.node_count, &connections, found);
+    Filter { pins, connections }
+}
+
+unsafe fn read_pins(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Vec<Pin> {
+    let stride = filter.pin_size as usize;
+    if filter.pin_count == 0 || filter.pins.is_null() {
+        found(format_args!("the filter has no pins"));
+        return Vec::new();
+    }
+    if stride < size_of::<PcPinDescriptor>() || !stride.is_multiple_of(8) {
+        found(format_args!(
+            "PinSize is {stride}, sizeof(PCPIN_DESCRIPTOR) is {}",
+            size_of::<PcPinDescriptor>()
+        ));
+        return Vec::new();
+    }
+    // SAFETY: the array was checked for null and its stride covers a descriptor.
+    let descriptors = unsafe { read_all(filter.pins, filter.pin_count, stride) };
+    // SAFETY: as promised for the whole descriptor.
+    descriptors.iter().enumerate().map(|(id, pin)| unsafe { read_pin(id, pin, found) }).collect()
+}
+
+unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings<'_>) -> Pin {
+    let ks = &descriptor.pin;
+    // SAFETY: as promised for the whole descriptor.
+    let (category, ranges) = unsafe {
+        check_automation(descriptor.automation_table, "pin", found);
+        (read_guid(ks.category), read_ranges(id, descriptor, found))
+    };
+    let pin = Pin {
+        flow: ks.data_flow,
+        communication: ks.communication,
+        max_instances: descriptor.max_filter_instance_count,
+        category,
+        ranges,
+    };
+    if pin.flow != FLOW_IN && pin.flow != FLOW_OUT {
+        found(format_args!("pin {id}: DataFlow is {}", pin.flow));
+    }
+    if pin.communication > BRIDGE {
+        found(format_args!("pin {id}: Communication is {}", pin.communication));
+    }
+    if pin.category.is_none() {
+        found(format_args!("pin {id}: Category is NULL"));
+    }
+    let (global, filter, least) = (
+        descriptor.max_global_instance_count,
+        descriptor.max_filter_instance_count,
+        descriptor.min_filter_instance_count,
+    );
+    if pin.is_bridge() && (global, filter, least) != (0, 0, 0) {
+        found(format_args!(
+            "pin {id} is a bridge with instance counts ({global},{filter},{least}), not (0,0,0)"
+        ));
+    }
+    if pin.is_host() && (global == 0 || filter == 0 || least > filter || global < filter) {
+        found(format_args!("pin {id} is opened by clients with instance counts ({global},{filter},{least})"));
+    }
+    for (what, count, null) in [
+        ("Interfaces", ks.interfaces_count, ks.interfaces.is_null()),
+        ("Mediums", ks.mediums_count, ks.mediums.is_null()),
+    ] {
+        if count > 0 && null {
+            found(format_args!("pin {id}: {count} {what} and the pointer is NULL"));
+        }
+    }
+    pin
+}
+
+unsafe fn read_ranges(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings<'_>) -> Vec<Range> {
+    let ks = &descriptor.pin;
+    if ks.data_ranges_count == 0 || ks.data_ranges.is_null() {
+        found(format_args!("pin {id} has no data range"));
+        return Vec::new();
+    }
+    // SAFETY: an array of pointers, not null; attribute lists are entries of it too.
+    let slots = unsafe { read_all(ks.data_ranges, ks.data_ranges_count, size_of::<usize>()) };
+    let mut ranges = Vec::new();
+    let mut slots = slots.iter().enumerate();
+    while let Some((slot, &source)) = slots.next() {
+        if source.is_null() {
+            found(format_args!("pin {id}: data range slot {slot} is NULL"));
+            continue;
+        }
+        // SAFETY: a data range by its place in the array, which begins with the common part.
+        let format = unsafe { source.read_unaligned() };
+        if format.flags & !(FLAG_ATTRIBUTES | FLAG_REQUIRED_ATTRIBUTES) != 0 || format.reserved != 0 {
+            found(format_args!(
+                "pin {id}: data range slot {slot} has Flags {:#x}, Reserved {}",
+                format.flags, format.reserved
+            ));
+        }
+        // SAFETY: as above; the audio part is read only when its size and specifier announce it.
+        let audio = unsafe { read_audio(id, slot, source, &format, found) };
+        if format.flags & FLAG_ATTRIBUTES != 0 {
+            match slots.next() {
+                // SAFETY: the flag says that this slot holds an attribute list.
+                Some((_, list)) => unsafe { check_attributes(id, list.cast(), found) },
+                None => found(format_args!(
+                    "pin {id}: slot {slot} has KSDATARANGE_ATTRIBUTES and no list is counted after it"
+                )),
+            }
+        }
+        ranges.push(Range { source, format, audio });
+    }
+    ranges
+}
+
+unsafe fn read_audio(
+    id: usize,
+    slot: usize,
+    source: *const KsDataFormat,
+    format: &KsDataFormat,
+    found: &mut Findings<'_>,
+) -> Option<KsDataRangeAudio> {
+    let size = format.format_size as usize;
+    if format.major_format != TYPE_AUDIO || format.specifier != SPECIFIER_WAVEFORMATEX {
+        if size < size_of::<KsDataFormat>() {
+            found(format_args!("pin {id}: data range slot {slot} has FormatSize {size}, less than 64"));
+        }
+        return None;
+    }
+    if size != size_of::<KsDataRangeAudio>() {
+        found(format_args!("pin {id}: KSDATARANGE_AUDIO slot {slot} has FormatSize {size}, not 88"));
+    }
+    if size < 84 {
+        return None;
+    }
+    // SAFETY: it says that it is a KSDATARANGE_AUDIO, whose five values end at 84; padding is part of the static object.
+    let audio = unsafe { source.cast::<KsDataRangeAudio>().read_unaligned() };
+    let values_fit = audio.maximum_channels > 0
+        && audio.minimum_bits_per_sample <= audio.maximum_bits_per_sample
+        && audio.minimum_sample_frequency <= audio.maximum_sample_frequency
+        && audio.minimum_bits_per_sample > 0
+        && audio.minimum_sample_frequency > 0;
+    if !values_fit {
+        found(format_args!("pin {id}: data range slot {slot} describes no format at all"));
+    }
+    Some(audio)
+}
+
+unsafe fn check_attributes(id: usize, list: *const KsAttributeList, found: &mut Findings<'_>) {
+    if list.is_null() {
+        found(format_args!("pin {id}: the attribute list is NULL"));
+        return;
+    }
+    // SAFETY: not null, an attribute list by the contract.
+    let list = unsafe { list.read_unaligned() };
+    if list.count == 0 || list.attributes.is_null() {
+        found(format_args!("pin {id}: the attribute list is empty"));
+        return;
+    }
+    // SAFETY: an array of `count` pointers.
+    for attribute in unsafe { read_all(list.attributes, list.count, size_of::<usize>()) } {
+        // SAFETY: a pointer to an attribute, checked for null first.
+        let size = (!attribute.is_null()).then(|| unsafe { attribute.read_unaligned().size });
+        if size.is_none_or(|size| size < 24) {
+            found(format_args!("pin {id}: an attribute is NULL or smaller than KSATTRIBUTE"));
+        }
+    }
+}
+
+unsafe fn check_nodes(filter: &PcFilterDescriptor, found: &mut Findings<'_>) {
+    let stride = filter.node_size as usize;
+    if filter.node_count == 0 {
+        return;
+    }
+    if filter.nodes.is_null() || stride < size_of::<PcNodeDescriptor>() || !stride.is_multiple_of(8) {
+        found(format_args!("{} nodes at {:p} with NodeSize {stride}", filter.node_count, filter.nodes));
+        return;
+    }
+    // SAFETY: the array was checked for null and its stride covers a descriptor.
+    for (id, node) in unsafe { read_all(filter.nodes, filter.node_count, stride) }.iter().enumerate() {
+        if node.node_type.is_null() || node.flags != 0 {
+            found(format_args!("node {id}: Type {:p}, Flags {:#x}", node.node_type, node.flags));
+        }
+        // SAFETY: as promised for the whole descriptor.
+        unsafe { check_automation(node.automation_table, "node", found) };
+    }
+}
+
+unsafe fn check_automation(table: *const PcAutomationTable, owner: &str, found: &mut Findings<'_>) {
+    if table.is_null() {
+        return;
+    }
+    // SAFETY: not null, a table by the contract.
+    let table = unsafe { table.read_unaligned() };
+    let groups = [
+        ("property", table.property_item_size, table.property_count, table.properties),
+        ("method", table.method_item_size, table.method_count, table.methods),
+        ("event", table.event_item_size, table.event_count, table.events),
+    ];
+    for (what, size, count, items) in groups {
+        if count == 0 {
+            continue;
+        }
+        if items.is_null() || (size as usize) < size_of::<PcItem>() || !size.is_multiple_of(8) || count > MANY
+        {
+            found(format_args!("{owner}: {count} {what} items of {size} bytes at {items:p}"));
+            continue;
+        }
+        // SAFETY: an array of items, its pointer and stride checked.
+        for item in unsafe { read_all(items, count, size as usize) } {
+            if item.set.is_null() || item.handler.is_null() {
+                found(format_args!("{owner}: {what} item {} without set or handler", item.id));
+            }
+        }
+    }
+}
+
+unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut Findings<'_>) {
+    let listed = filter.category_count > 0;
+    if listed && filter.categories.is_null() {
+        found(format_args!("{} categories and the pointer is NULL", filter.category_count));
+        return;
+    }
+    let listed = if listed {
+        // SAFETY: an array of GUIDs, not null.
+        unsafe { read_all(filter.categories, filter.category_count, size_of::<Guid>()) }
+    } else {
+        Vec::new()
+    };
+    // PortCls' default when the driver lists none.
+    let default = [KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_CAPTURE];
+    let categories = if listed.is_empty() { &default[..] } else { &listed };
+    let has = |category: &Guid| categories.contains(category);
+    let complete = match role {
+        Role::Wave => {
+            has(&KSCATEGORY_AUDIO)
+                && has(&KSCATEGORY_REALTIME)
+                && (has(&KSCATEGORY_RENDER) || has(&KSCATEGORY_CAPTURE))
+        }
+        Role::Topology => has(&KSCATEGORY_AUDIO) && has(&KSCATEGORY_TOPOLOGY),
+    };
+    if !complete {
+        found(format_args!("{role:?} filter without the interface categories its endpoint needs"));
+    }
+}
+
+fn check_connections(
+    pins: &[Pin],
+    nodes: u32,
+    connections: &[PcConnectionDescriptor],
+    found: &mut Findings<'_>,
+) {
+    let flow = |pin: u32| pins.get(pin as usize).map(|pin| pin.flow);
+    for (i, c) in connections.iter().enumerate() {
+        let from = if c.from_node == FILTER_NODE {
+            flow(c.from_node_pin) == Some(FLOW_IN)
+        } else {
+            c.from_node < nodes && c.from_node_pin == 0
+        };
+        let to = if c.to_node == FILTER_NODE {
+            flow(c.to_node_pin) == Some(FLOW_OUT)
+        } else {
+            c.to_node < nodes && c.to_node_pin != 0
+        };
+        if !from || !to {
+            found(format_args!(
+                "connection {i} ({:#x},{} -> {:#x},{}) names a pin or node that is missing or runs the wrong way",
+                c.from_node, c.from_node_pin, c.to_node, c.to_node_pin
+            ));
+        }
+    }
+    for (id, pin) in pins.iter().enumerate() {
+        let used = connections.iter().any(|c| {
+            (c.from_node == FILTER_NODE && c.from_node_pin as usize == id && pin.flow == FLOW_IN)
+                || (c.to_node == FILTER_NODE && c.to_node_pin as usize == id && pin.flow == FLOW_OUT)
+        });
+        if !used {
+            found(format_args!("pin {id} is connected to nothing inside the filter"));
+        }
+    }
+    for node in 0..nodes.min(MANY) {
+        if !connections.iter().any(|c| c.from_node == node) || !connections.iter().any(|c| c.to_node == node)
+        {
+            found(format_args!("node {node} has no input or no output"));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "descriptor_tests.rs"]
+mod tests;

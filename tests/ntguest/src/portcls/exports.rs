@@ -1,0 +1,293 @@
+//! What portcls.sys exports to the driver: each checks its IRQL and its arguments, then hands over to the module that does it.
+
+use super::adapter::{self, StartDevice};
+use super::descriptor::Role;
+use super::device;
+use super::guid::{CLSID_PORT_TOPOLOGY, CLSID_PORT_WAVE_RT, Guid, Named};
+use super::layout::{DeviceObject, Irp};
+use super::object;
+use super::port::{self, Port};
+use super::resources;
+use super::status::Status;
+use super::subdevice::{self, End};
+use super::vtable::This;
+use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
+use crate::kernel::{self, irql, time};
+use core::ffi::c_void;
+use core::ptr;
+
+/// The address of an export; `dll` is lower case. ks.sys and drmk.sys offer nothing: a WaveRT driver needs neither.
+pub fn lookup(dll: &str, name: &str) -> Option<usize> {
+    if dll != "portcls.sys" {
+        return None;
+    }
+    EXPORTS.iter().find(|(known, _)| *known == name).map(|(_, address)| address())
+}
+
+macro_rules! exports {
+    ($($name:literal => $function:ident;)*) => {
+        const EXPORTS: &[(&str, fn() -> usize)] = &[$(($name, || $function as *const () as usize)),*];
+    };
+}
+
+exports! {
+    "PcInitializeAdapterDriver" => initialize_adapter_driver;
+    "PcAddAdapterDevice" => add_adapter_device;
+    "PcDispatchIrp" => dispatch_irp;
+    "PcCompleteIrp" => complete_irp;
+    "PcForwardIrpSynchronous" => forward_irp_synchronous;
+    "PcNewPort" => new_port;
+    "PcRegisterSubdevice" => register_subdevice;
+    "PcRegisterPhysicalConnection" => register_physical_connection;
+    "PcRegisterPhysicalConnectionToExternal" => register_physical_connection_to_external;
+    "PcRegisterPhysicalConnectionFromExternal" => register_physical_connection_from_external;
+    "PcRegisterAdapterPowerManagement" => register_adapter_power_management;
+    "PcUnregisterAdapterPowerManagement" => unregister_adapter_power_management;
+    "PcNewResourceSublist" => new_resource_sublist;
+    "PcNewRegistryKey" => new_registry_key;
+    "PcGetDeviceProperty" => get_device_property;
+    "PcGetPhysicalDeviceObject" => get_physical_device_object;
+    "PcGetTimeInterval" => get_time_interval;
+    "PcRequestNewPowerState" => request_new_power_state;
+    "PcCompletePendingPropertyRequest" => complete_pending_property_request;
+}
+
+fn null(service: &str) -> i32 {
+    kernel::violation("null-argument", format_args!("{service}, {}", kernel::caller()));
+    Status::INVALID_PARAMETER.0
+}
+
+unsafe extern "win64" fn initialize_adapter_driver(
+    driver: *mut DriverObject,
+    registry_path: *mut UnicodeString,
+    add_device: Option<AddDevice>,
+) -> i32 {
+    irql::require("PcInitializeAdapterDriver", irql::PASSIVE);
+    // SAFETY: the driver's arguments, compared with those of DriverEntry before they are used.
+    unsafe { adapter::initialise(driver, registry_path, add_device).0 }
+}
+
+unsafe extern "win64" fn add_adapter_device(
+    driver: *mut DriverObject,
+    pdo: *mut DeviceObject,
+    start_device: Option<StartDevice>,
+    max_objects: u32,
+    extension_bytes: u32,
+) -> i32 {
+    irql::require("PcAddAdapterDevice", irql::PASSIVE);
+    adapter::add_device(driver, pdo, start_device, max_objects, extension_bytes).0
+}
+
+unsafe extern "win64" fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> i32 {
+    // SAFETY: the driver hands on what its dispatch routine got; both are checked.
+    unsafe { adapter::dispatch_irp(fdo, irp).0 }
+}
+
+unsafe extern "win64" fn complete_irp(fdo: *mut DeviceObject, irp: *mut Irp, status: i32) -> i32 {
+    irql::require("PcCompleteIrp", irql::DISPATCH);
+    if adapter::is_fdo(fdo, "PcCompleteIrp") && Status(status) != Status::PENDING {
+        device::complete_irp(irp, Status(status));
+    }
+    status
+}
+
+unsafe extern "win64" fn forward_irp_synchronous(fdo: *mut DeviceObject, irp: *mut Irp) -> i32 {
+    irql::require("PcForwardIrpSynchronous", irql::PASSIVE);
+    if !adapter::is_fdo(fdo, "PcForwardIrpSynchronous") || !device::in_flight(irp) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    // The bus below agrees to everything.
+    Status::SUCCESS.0
+}
+
+unsafe extern "win64" fn new_port(out: *mut This, class: *const Guid) -> i32 {
+    irql::require("PcNewPort", irql::PASSIVE);
+    if out.is_null() || class.is_null() {
+        return null("PcNewPort");
+    }
+    // SAFETY: both not null, the driver's slot and GUID.
+    let (out, class) = unsafe { (&mut *out, class.read_unaligned()) };
+    *out = ptr::null_mut();
+    let role = match class {
+        CLSID_PORT_WAVE_RT => Role::Wave,
+        CLSID_PORT_TOPOLOGY => Role::Topology,
+        other => {
+            kernel::violation(
+                "port-class",
+                format_args!("PcNewPort: {} is no port class that is offered", Named(other)),
+            );
+            return Status::NOT_SUPPORTED.0;
+        }
+    };
+    *out = port::create(role).this();
+    Status::SUCCESS.0
+}
+
+unsafe extern "win64" fn register_subdevice(fdo: *mut DeviceObject, name: *const u16, unknown: This) -> i32 {
+    const SERVICE: &str = "PcRegisterSubdevice";
+    irql::require(SERVICE, irql::PASSIVE);
+    if !adapter::is_fdo(fdo, SERVICE) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    let Some((port, _)) = object::find_body::<Port>(unknown, SERVICE) else {
+        return Status::INVALID_PARAMETER.0;
+    };
+    // SAFETY: a terminated name by the contract of the service, or null.
+    unsafe { subdevice::register(name, port, adapter::max_objects()).0 }
+}
+
+fn connect(fdo: *mut DeviceObject, service: &'static str, from: Option<End>, to: Option<End>) -> i32 {
+    irql::require(service, irql::PASSIVE);
+    match (adapter::is_fdo(fdo, service), from, to) {
+        (true, Some(from), Some(to)) => subdevice::connect(from, to).0,
+        _ => Status::INVALID_PARAMETER.0,
+    }
+}
+
+unsafe extern "win64" fn register_physical_connection(
+    fdo: *mut DeviceObject,
+    from: This,
+    from_pin: u32,
+    to: This,
+    to_pin: u32,
+) -> i32 {
+    const SERVICE: &str = "PcRegisterPhysicalConnection";
+    connect(fdo, SERVICE, port::end(from, from_pin, SERVICE), port::end(to, to_pin, SERVICE))
+}
+
+unsafe extern "win64" fn register_physical_connection_to_external(
+    fdo: *mut DeviceObject,
+    from: This,
+    from_pin: u32,
+    to: *const UnicodeString,
+    to_pin: u32,
+) -> i32 {
+    const SERVICE: &str = "PcRegisterPhysicalConnectionToExternal";
+    if to.is_null() {
+        return null(SERVICE);
+    }
+    connect(fdo, SERVICE, port::end(from, from_pin, SERVICE), Some(End::External(to_pin)))
+}
+
+unsafe extern "win64" fn register_physical_connection_from_external(
+    fdo: *mut DeviceObject,
+    from: *const UnicodeString,
+    from_pin: u32,
+    to: This,
+    to_pin: u32,
+) -> i32 {
+    const SERVICE: &str = "PcRegisterPhysicalConnectionFromExternal";
+    if from.is_null() {
+        return null(SERVICE);
+    }
+    connect(fdo, SERVICE, Some(End::External(from_pin)), port::end(to, to_pin, SERVICE))
+}
+
+/// The context comes second here and is the FDO: the one export with this order (wavert-facts 2.3).
+unsafe extern "win64" fn register_adapter_power_management(unknown: This, context: *mut DeviceObject) -> i32 {
+    const SERVICE: &str = "PcRegisterAdapterPowerManagement";
+    irql::require(SERVICE, irql::PASSIVE);
+    if !adapter::is_fdo(context, SERVICE) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    // SAFETY: an object of the driver, or null.
+    unsafe { adapter::register_power(unknown).0 }
+}
+
+unsafe extern "win64" fn unregister_adapter_power_management(fdo: *mut DeviceObject) -> i32 {
+    const SERVICE: &str = "PcUnregisterAdapterPowerManagement";
+    irql::require(SERVICE, irql::PASSIVE);
+    if !adapter::is_fdo(fdo, SERVICE) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    adapter::unregister_power().0
+}
+
+unsafe extern "win64" fn new_resource_sublist(
+    out: *mut This,
+    outer: This,
+    _pool: u32,
+    parent: This,
+    maximum: u32,
+) -> i32 {
+    const SERVICE: &str = "PcNewResourceSublist";
+    irql::require(SERVICE, irql::PASSIVE);
+    if out.is_null() || !outer.is_null() || object::find(parent, SERVICE).is_none() {
+        return null(SERVICE);
+    }
+    // SAFETY: not null, the driver's slot.
+    unsafe { out.write(resources::empty(maximum).this()) };
+    Status::SUCCESS.0
+}
+
+unsafe extern "win64" fn new_registry_key(
+    out: *mut This,
+    outer: This,
+    key_type: u32,
+    _access: u32,
+    device: *mut DeviceObject,
+    _subdevice: *mut c_void,
+    _attributes: *mut c_void,
+    _options: u32,
+    _disposition: *mut u32,
+) -> i32 {
+    const SERVICE: &str = "PcNewRegistryKey";
+    irql::require(SERVICE, irql::PASSIVE);
+    if key_type != 0 && !adapter::is_fdo(device, SERVICE) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    // SAFETY: the driver's slot for the answer, or null.
+    unsafe { port::open_key(SERVICE, out, outer, key_type).0 }
+}
+
+unsafe extern "win64" fn get_device_property(
+    fdo: *mut DeviceObject,
+    number: u32,
+    length: u32,
+    buffer: *mut u8,
+    result: *mut u32,
+) -> i32 {
+    const SERVICE: &str = "PcGetDeviceProperty";
+    irql::require(SERVICE, irql::PASSIVE);
+    if !adapter::is_fdo(fdo, SERVICE) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    // SAFETY: the driver's buffer and result, as the service wants them.
+    unsafe { device::write_property(number, length, buffer, result).0 }
+}
+
+unsafe extern "win64" fn get_physical_device_object(
+    fdo: *mut DeviceObject,
+    out: *mut *mut DeviceObject,
+) -> i32 {
+    const SERVICE: &str = "PcGetPhysicalDeviceObject";
+    if out.is_null() || !adapter::is_fdo(fdo, SERVICE) {
+        return null(SERVICE);
+    }
+    // SAFETY: not null, the driver's slot.
+    unsafe { out.write(adapter::pdo()) };
+    Status::SUCCESS.0
+}
+
+/// Real PortCls counts from the year 1601; ours counts from boot, which differences can't tell.
+unsafe extern "win64" fn get_time_interval(since: u64) -> u64 {
+    time::interrupt_time_100ns().wrapping_sub(since)
+}
+
+unsafe extern "win64" fn request_new_power_state(fdo: *mut DeviceObject, state: u32) -> i32 {
+    irql::require("PcRequestNewPowerState", irql::PASSIVE);
+    if !adapter::is_fdo(fdo, "PcRequestNewPowerState") {
+        return Status::INVALID_PARAMETER.0;
+    }
+    crate::kprintln!("PcRequestNewPowerState D{} is not carried out", state.saturating_sub(1));
+    Status::NOT_IMPLEMENTED.0
+}
+
+unsafe extern "win64" fn complete_pending_property_request(_request: *mut c_void, _status: i32) -> i32 {
+    irql::require("PcCompletePendingPropertyRequest", irql::DISPATCH);
+    kernel::violation(
+        "property-request",
+        format_args!("no property request is pending, {}", kernel::caller()),
+    );
+    Status::INVALID_PARAMETER.0
+}

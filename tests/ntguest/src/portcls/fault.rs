@@ -1,0 +1,101 @@
+//! Faults made on purpose (`fault=` in ntguest.cfg): they prove that the checks notice, and that the driver fails softly.
+
+/// One way to misbehave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Two neighbouring page addresses of every list are exchanged: the card's table gets a wrong order.
+    SwapPages,
+    /// The first `FreePagesFromMdl` does nothing: an MDL leaks.
+    SwallowFree,
+    /// `AllocatePagesForMdl` gives half of what was asked.
+    ShortMdl,
+    /// `MapAllocatedPages` fails.
+    NullMap,
+    /// `AllocateContiguousPagesForMdl` fails.
+    NoContiguous,
+    /// The client flips one bit of one sample in the buffer.
+    FlipBit,
+    /// The client leaves one packet's old data in the buffer.
+    SkipPacket,
+}
+
+/// Every fault and its name.
+const NAMES: [(&str, Fault); 7] = [
+    ("swap-pages", Fault::SwapPages),
+    ("swallow-free", Fault::SwallowFree),
+    ("short-mdl", Fault::ShortMdl),
+    ("null-map", Fault::NullMap),
+    ("no-contiguous", Fault::NoContiguous),
+    ("flip-bit", Fault::FlipBit),
+    ("skip-packet", Fault::SkipPacket),
+];
+
+/// The fault with a name.
+pub fn parse(name: &str) -> Option<Fault> {
+    NAMES.iter().find(|(known, _)| *known == name).map(|(_, fault)| *fault)
+}
+
+/// What the run asks for, and whether it came about.
+#[cfg(target_os = "uefi")]
+mod run {
+    use super::{Fault, parse};
+    use crate::kernel::{self, cfg};
+    use core::sync::atomic::{AtomicBool, Ordering};
+
+    static MADE: AtomicBool = AtomicBool::new(false);
+
+    fn configured() -> Option<Fault> {
+        let name = cfg::get("fault")?;
+        let fault = parse(name);
+        if fault.is_none() {
+            kernel::bad_input(format_args!("ntguest.cfg: fault={name} is not known"));
+        }
+        fault
+    }
+
+    /// Whether the run asks for this fault; an unknown name ends the run.
+    pub fn wanted(fault: Fault) -> bool {
+        configured() == Some(fault)
+    }
+
+    /// Notes that the fault was made.
+    pub fn made() {
+        MADE.store(true, Ordering::Relaxed);
+    }
+
+    /// A fault that had no occasion proves nothing: rule `fault-not-made`.
+    pub fn check_made() {
+        if let Some(fault) = configured()
+            && !MADE.load(Ordering::Relaxed)
+        {
+            kernel::violation("fault-not-made", format_args!("{fault:?} had no occasion in this run"));
+        }
+    }
+}
+#[cfg(target_os = "uefi")]
+pub use run::{check_made, made, wanted};
+
+/// With two pages exchanged, the page whose address stands in for page `index` of `count`: 0 and 1 change places.
+pub fn swapped(index: u32, count: u32) -> u32 {
+    if count >= 2 && index < 2 { 1 - index } else { index }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_its_own_fault() {
+        for (name, fault) in NAMES {
+            assert_eq!(parse(name), Some(fault));
+        }
+        assert_eq!(parse("swap"), None);
+    }
+
+    #[test]
+    fn a_swap_changes_two_pages_and_no_other() {
+        let order = |count| (0..count).map(|i| swapped(i, count)).collect::<alloc::vec::Vec<_>>();
+        assert_eq!(order(4), [1, 0, 2, 3]);
+        assert_eq!(order(1), [0]);
+    }
+}

@@ -1,0 +1,97 @@
+//! PortCls as a WaveRT driver sees it: its exports, ports, resource lists, registry keys and page allocator, strict where the real one is
+//! lenient, written from wavert-facts and never from the driver.
+//!
+//! What does not touch the kernel half (layouts, descriptor checks, list and registry formats) is compiled and tested on the host too.
+
+pub mod cm_list;
+pub mod descriptor;
+pub mod fault;
+pub mod guid;
+pub mod key_value;
+pub mod layout;
+pub mod status;
+
+#[cfg(target_os = "uefi")]
+pub mod adapter;
+#[cfg(target_os = "uefi")]
+pub mod com;
+#[cfg(target_os = "uefi")]
+pub mod device;
+#[cfg(target_os = "uefi")]
+pub mod exports;
+#[cfg(target_os = "uefi")]
+pub mod object;
+#[cfg(target_os = "uefi")]
+pub mod oracle;
+#[cfg(target_os = "uefi")]
+pub mod port;
+#[cfg(target_os = "uefi")]
+pub mod port_stream;
+#[cfg(target_os = "uefi")]
+pub mod registry;
+#[cfg(target_os = "uefi")]
+pub mod resources;
+#[cfg(target_os = "uefi")]
+pub mod subdevice;
+#[cfg(target_os = "uefi")]
+pub mod vtable;
+
+/// Keys of ntguest.cfg that PortCls and the client know.
+pub const CFG_KEYS: &[&str] =
+    &["buffer_ms", "client", "event_timeout_ms", "extensible", "fault", "oracle", "poll_us", "speed"];
+
+#[cfg(target_os = "uefi")]
+pub use life::run;
+
+#[cfg(target_os = "uefi")]
+mod life {
+    use super::status::Status;
+    use super::{adapter, fault, object, subdevice};
+    use crate::kernel::call::driver_call;
+    use crate::kernel::image::LoadedDriver;
+    use crate::kernel::{self, cfg, irql};
+
+    /// The life of the driver, from DriverEntry to unload; true when the client was served.
+    pub fn run(driver: LoadedDriver) -> bool {
+        let served = load_and_play(driver);
+        fault::check_made();
+        object::check_leaks();
+        served
+    }
+
+    fn load_and_play(mut driver: LoadedDriver) -> bool {
+        adapter::expect_driver(driver.driver_object, driver.registry_path);
+        let status = driver_call("DriverEntry", irql::PASSIVE, || {
+            // SAFETY: the entry point of the loaded image with the arguments of DriverEntry.
+            Status(unsafe { (driver.entry)(driver.driver_object, driver.registry_path) })
+        });
+        if !status.is_success() {
+            crate::kprintln!("DriverEntry failed: {status}");
+            driver.unload();
+            kernel::unload_check();
+            return false;
+        }
+        driver.discard_init();
+        // SAFETY: DriverEntry succeeded; the driver object is alive until the unload below.
+        let served = match unsafe { adapter::bring_up(driver.driver_object) } {
+            Ok(()) => {
+                let served = crate::client::run();
+                subdevice::check_names();
+                if cfg::get("client") == Some("stress") {
+                    // SAFETY: DriverEntry succeeded; the client closed what it opened.
+                    unsafe { adapter::pester(driver.driver_object) };
+                }
+                served
+            }
+            Err(status) => {
+                crate::kprintln!("the device did not start: {status}");
+                false
+            }
+        };
+        // SAFETY: as above; nothing of the driver runs afterwards.
+        unsafe { adapter::tear_down(driver.driver_object) };
+        driver.unload();
+        kernel::unload_check();
+        served
+    }
+}

@@ -1,0 +1,429 @@
+//! The WaveRT and topology ports: objects of `PcNewPort` with IPort, IPortEvents and the two interfaces that take things back.
+//!
+//! `Init` does what the real one does, in its order: the miniport is asked for its port-specific interface, then initialised, then for its
+//! description (wavert-facts 1.2 step 4), which is checked at once.
+
+use super::com::Com;
+use super::descriptor::{self, Filter, Role};
+use super::guid::{
+    Guid, IID_MINIPORT_TOPOLOGY, IID_MINIPORT_WAVE_RT, IID_PORT, IID_PORT_EVENTS, IID_PORT_TOPOLOGY,
+    IID_PORT_WAVE_RT, IID_POWER_NOTIFY, IID_UNREGISTER_PHYSICAL_CONNECTION, IID_UNREGISTER_SUBDEVICE, Named,
+};
+use super::layout::{DEVICE_DESCRIPTION_BYTES, DeviceObject, Irp, PcFilterDescriptor};
+use super::object::{self, Body, Interface, Object};
+use super::status::Status;
+use super::subdevice::{self, End};
+use super::vtable::{MiniportTopology, MiniportWaveRt, This, Unknown};
+use super::{adapter, device, registry};
+use crate::kernel::call::driver_call;
+use crate::kernel::pool::Guarded;
+use crate::kernel::sync::IrqLock;
+use crate::kernel::{self, irql};
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::ffi::c_void;
+use core::ptr;
+
+/// A port of either kind.
+pub struct Port {
+    role: Role,
+    inner: IrqLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    init_called: bool,
+    filter: Option<Rc<Filter>>,
+    wave: Option<Com<MiniportWaveRt>>,
+    topology: Option<Com<MiniportTopology>>,
+    power_notify: Option<Com<Unknown>>,
+}
+
+impl Body for Port {
+    fn destroyed(&self) {
+        // Taken out first: releasing calls the driver, which must not happen under the lock.
+        let inner = core::mem::take(&mut *self.inner.lock());
+        drop(inner);
+    }
+}
+
+impl Port {
+    /// WaveRT or topology.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The miniport's description, once `Init` succeeded.
+    pub fn filter(&self) -> Option<Rc<Filter>> {
+        self.inner.lock().filter.clone()
+    }
+
+    /// The wave miniport with a reference of the caller's own.
+    pub fn wave_miniport(&self) -> Option<Com<MiniportWaveRt>> {
+        let this = self.inner.lock().wave.as_ref().map(Com::this)?;
+        // SAFETY: the port holds a reference while it is alive.
+        unsafe { Com::from_lent(this) }
+    }
+}
+
+#[repr(C)]
+struct PortVtable {
+    unknown: Unknown,
+    init: unsafe extern "win64" fn(This, *mut DeviceObject, *mut Irp, This, This, This) -> i32,
+    get_device_property: unsafe extern "win64" fn(This, u32, u32, *mut u8, *mut u32) -> i32,
+    new_registry_key:
+        unsafe extern "win64" fn(This, *mut This, This, u32, u32, *mut c_void, u32, *mut u32) -> i32,
+}
+
+#[repr(C)]
+struct EventsVtable {
+    unknown: Unknown,
+    add_event: unsafe extern "win64" fn(This, *mut c_void),
+    generate: unsafe extern "win64" fn(This, *const Guid, u32, i32, u32, i32, u32),
+}
+
+#[repr(C)]
+struct UnregisterSubdeviceVtable {
+    unknown: Unknown,
+    unregister: unsafe extern "win64" fn(This, *mut DeviceObject, This) -> i32,
+}
+
+#[repr(C)]
+struct UnregisterConnectionVtable {
+    unknown: Unknown,
+    unregister: unsafe extern "win64" fn(This, *mut DeviceObject, This, u32, This, u32) -> i32,
+    unregister_to_external:
+        unsafe extern "win64" fn(This, *mut DeviceObject, This, u32, *mut c_void, u32) -> i32,
+    unregister_from_external:
+        unsafe extern "win64" fn(This, *mut DeviceObject, *mut c_void, u32, This, u32) -> i32,
+}
+
+static PORT: PortVtable =
+    PortVtable { unknown: object::UNKNOWN, init, get_device_property, new_registry_key };
+static EVENTS: EventsVtable = EventsVtable { unknown: object::UNKNOWN, add_event, generate };
+static UNREGISTER_SUBDEVICE: UnregisterSubdeviceVtable =
+    UnregisterSubdeviceVtable { unknown: object::UNKNOWN, unregister: unregister_subdevice };
+static UNREGISTER_CONNECTION: UnregisterConnectionVtable = UnregisterConnectionVtable {
+    unknown: object::UNKNOWN,
+    unregister: unregister_connection,
+    unregister_to_external,
+    unregister_from_external,
+};
+
+/// A new port with one reference (`PcNewPort`).
+pub fn create(role: Role) -> &'static Object {
+    let (kind, iids): (_, &'static [Guid]) = match role {
+        Role::Wave => ("IPortWaveRT", &[IID_PORT_WAVE_RT, IID_PORT]),
+        Role::Topology => ("IPortTopology", &[IID_PORT_TOPOLOGY, IID_PORT]),
+    };
+    let interfaces = [
+        Interface { iids, vtable: (&raw const PORT).cast() },
+        Interface { iids: &[IID_PORT_EVENTS], vtable: (&raw const EVENTS).cast() },
+        Interface { iids: &[IID_UNREGISTER_SUBDEVICE], vtable: (&raw const UNREGISTER_SUBDEVICE).cast() },
+        Interface {
+            iids: &[IID_UNREGISTER_PHYSICAL_CONNECTION],
+            vtable: (&raw const UNREGISTER_CONNECTION).cast(),
+        },
+    ];
+    object::create(kind, Box::new(Port { role, inner: IrqLock::new(Inner::default()) }), &interfaces)
+}
+
+unsafe extern "win64" fn init(
+    this: This,
+    fdo: *mut DeviceObject,
+    irp: *mut Irp,
+    miniport: This,
+    adapter: This,
+    resources: This,
+) -> i32 {
+    const METHOD: &str = "IPort::Init";
+    irql::require(METHOD, irql::PASSIVE);
+    let Some((object, port)) = object::find_body::<Port>(this, METHOD) else {
+        return Status::INVALID_PARAMETER.0;
+    };
+    if !adapter::is_fdo(fdo, METHOD) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    if !irp.is_null() && !device::in_flight(irp) {
+        kernel::violation(
+            "irp-unknown",
+            format_args!("{METHOD} with an IRP that is not in flight, {}", object::lately()),
+        );
+    }
+    if !resources.is_null() && object::find(resources, METHOD).is_none() {
+        return Status::INVALID_PARAMETER.0;
+    }
+    if core::mem::replace(&mut port.inner.lock().init_called, true) {
+        kernel::violation("port-init-twice", format_args!("{METHOD}, {}", object::lately()));
+        return Status::INVALID_DEVICE_STATE.0;
+    }
+    // SAFETY: the miniport's IUnknown, lent for the call; null is `None`.
+    let Some(miniport) = (unsafe { Com::<Unknown>::from_lent(miniport) }) else {
+        kernel::violation("null-argument", format_args!("{METHOD} without a miniport, {}", object::lately()));
+        return Status::INVALID_PARAMETER.0;
+    };
+    let result = match port.role {
+        Role::Wave => init_wave(object, port, &miniport, adapter, resources),
+        Role::Topology => init_topology(object, port, &miniport, adapter, resources),
+    };
+    if let Ok(notify) = miniport.query::<Unknown>(&IID_POWER_NOTIFY)
+        && result.is_ok()
+    {
+        port.inner.lock().power_notify = Some(notify);
+    }
+    if let Err(status) = result {
+        crate::kprintln!("{METHOD} ({:?}) failed: {status}", port.role);
+    }
+    result.err().unwrap_or(Status::SUCCESS).0
+}
+
+fn check(status: Status) -> Result<(), Status> {
+    if status.is_success() { Ok(()) } else { Err(status) }
+}
+
+/// Asks for the port-specific interface and looks at the object's identity.
+fn specific<V>(miniport: &Com<Unknown>, iid: &Guid) -> Result<Com<V>, Status> {
+    let specific = miniport.query::<V>(iid).inspect_err(|status| {
+        kernel::violation(
+            "miniport-interface",
+            format_args!("the miniport refuses {}: {status}", Named(*iid)),
+        );
+    })?;
+    specific.check_identity("the miniport");
+    miniport.check_same_object(&specific, "the miniport");
+    Ok(specific)
+}
+
+fn init_wave(
+    object: &Object,
+    port: &Port,
+    miniport: &Com<Unknown>,
+    adapter: This,
+    resources: This,
+) -> Result<(), Status> {
+    let wave = specific::<MiniportWaveRt>(miniport, &IID_MINIPORT_WAVE_RT)?;
+    check(driver_call("IMiniportWaveRT::Init", irql::PASSIVE, || {
+        // SAFETY: a live miniport; adapter and list are the driver's own arguments, handed through as PortCls does.
+        Status(unsafe { (wave.vtable().init)(wave.this(), adapter, resources, object.this()) })
+    }))?;
+    let filter = describe(&wave, |miniport| miniport.vtable().miniport.get_description, port.role)?;
+    check_device_description(&wave);
+    let mut inner = port.inner.lock();
+    inner.filter = Some(Rc::new(filter));
+    inner.wave = Some(wave);
+    Ok(())
+}
+
+fn init_topology(
+    object: &Object,
+    port: &Port,
+    miniport: &Com<Unknown>,
+    adapter: This,
+    resources: This,
+) -> Result<(), Status> {
+    let topology = specific::<MiniportTopology>(miniport, &IID_MINIPORT_TOPOLOGY)?;
+    check(driver_call("IMiniportTopology::Init", irql::PASSIVE, || {
+        // SAFETY: as in `init_wave`.
+        Status(unsafe { (topology.vtable().init)(topology.this(), adapter, resources, object.this()) })
+    }))?;
+    let filter = describe(&topology, |miniport| miniport.vtable().miniport.get_description, port.role)?;
+    let mut inner = port.inner.lock();
+    inner.filter = Some(Rc::new(filter));
+    inner.topology = Some(topology);
+    Ok(())
+}
+
+type GetDescription = unsafe extern "win64" fn(This, *mut *const PcFilterDescriptor) -> i32;
+
+fn describe<V>(
+    miniport: &Com<V>,
+    slot: impl Fn(&Com<V>) -> GetDescription,
+    role: Role,
+) -> Result<Filter, Status> {
+    let mut filter = ptr::null();
+    check(driver_call("IMiniport::GetDescription", irql::PASSIVE, || {
+        // SAFETY: a live miniport and a slot for the answer.
+        Status(unsafe { slot(miniport)(miniport.this(), &raw mut filter) })
+    }))?;
+    if filter.is_null() {
+        kernel::violation("descriptor", format_args!("{role:?}: GetDescription succeeded and returned NULL"));
+        return Err(Status::UNSUCCESSFUL);
+    }
+    // SAFETY: not null, the driver's descriptor.
+    Ok(unsafe {
+        descriptor::validate(filter, role, &mut |finding| {
+            kernel::violation("descriptor", format_args!("{role:?}: {finding}"));
+        })
+    })
+}
+
+/// `GetDeviceDescription` must succeed at any time after Init; its buffer ends at an unmapped page.
+fn check_device_description(wave: &Com<MiniportWaveRt>) {
+    let buffer = Guarded::new(DEVICE_DESCRIPTION_BYTES);
+    let status = driver_call("IMiniportWaveRT::GetDeviceDescription", irql::PASSIVE, || {
+        // SAFETY: a live miniport and 64 bytes for the answer.
+        Status(unsafe { (wave.vtable().get_device_description)(wave.this(), buffer.as_mut_ptr().cast()) })
+    });
+    // SAFETY: Version and the two BOOLEANs after it lie inside the 64 bytes.
+    let (version, master, scatter_gather) = unsafe {
+        let bytes = buffer.as_mut_ptr().cast::<u8>();
+        (bytes.cast::<u32>().read_unaligned(), bytes.add(4).read(), bytes.add(5).read())
+    };
+    if !status.is_success() || version > 3 || master != 1 || scatter_gather > 1 {
+        kernel::violation(
+            "device-description",
+            format_args!(
+                "status {status}, Version {version}, Master {master}, ScatterGather {scatter_gather}"
+            ),
+        );
+    }
+}
+
+unsafe extern "win64" fn get_device_property(
+    this: This,
+    number: u32,
+    length: u32,
+    buffer: *mut u8,
+    result: *mut u32,
+) -> i32 {
+    const METHOD: &str = "IPort::GetDeviceProperty";
+    irql::require(METHOD, irql::PASSIVE);
+    if object::find_body::<Port>(this, METHOD).is_none() {
+        return Status::INVALID_PARAMETER.0;
+    }
+    // SAFETY: the caller's buffer and result, as the method wants them.
+    unsafe { device::write_property(number, length, buffer, result).0 }
+}
+
+unsafe extern "win64" fn new_registry_key(
+    this: This,
+    out: *mut This,
+    outer: This,
+    key_type: u32,
+    _access: u32,
+    _attributes: *mut c_void,
+    _options: u32,
+    _disposition: *mut u32,
+) -> i32 {
+    const METHOD: &str = "IPort::NewRegistryKey";
+    irql::require(METHOD, irql::PASSIVE);
+    let Some((_, port)) = object::find_body::<Port>(this, METHOD) else { return Status::INVALID_PARAMETER.0 };
+    if !port.inner.lock().init_called {
+        kernel::violation(
+            "port-not-initialised",
+            format_args!("{METHOD} before IPort::Init, {}", object::lately()),
+        );
+    }
+    // SAFETY: the caller's slot for the answer.
+    unsafe { open_key(METHOD, out, outer, key_type).0 }
+}
+
+/// Opens a registry key into the caller's slot.
+///
+/// # Safety
+/// `out` is null or the caller's slot for an interface pointer.
+pub unsafe fn open_key(method: &str, out: *mut This, outer: This, key_type: u32) -> Status {
+    if out.is_null() || !outer.is_null() {
+        kernel::violation(
+            "null-argument",
+            format_args!("{method}: out is NULL or an outer object is given, {}", object::lately()),
+        );
+        return Status::INVALID_PARAMETER;
+    }
+    let (key, status) = match registry::open(key_type) {
+        Ok(key) => (key.this(), Status::SUCCESS),
+        Err(status) => (ptr::null_mut(), status),
+    };
+    // SAFETY: not null, the caller's.
+    unsafe { out.write(key) };
+    status
+}
+
+unsafe extern "win64" fn add_event(this: This, entry: *mut c_void) {
+    const METHOD: &str = "IPortEvents::AddEventToEventList";
+    irql::require(METHOD, irql::PASSIVE);
+    if object::find_body::<Port>(this, METHOD).is_some() {
+        crate::kprintln!("{METHOD}: {entry:p} (no client of ours listens)");
+    }
+}
+
+unsafe extern "win64" fn generate(
+    this: This,
+    _set: *const Guid,
+    _id: u32,
+    _pin_event: i32,
+    _pin: u32,
+    _node_event: i32,
+    _node: u32,
+) {
+    const METHOD: &str = "IPortEvents::GenerateEventList";
+    irql::require(METHOD, irql::DISPATCH);
+    object::find_body::<Port>(this, METHOD);
+}
+
+unsafe extern "win64" fn unregister_subdevice(this: This, fdo: *mut DeviceObject, port: This) -> i32 {
+    const METHOD: &str = "IUnregisterSubdevice::UnregisterSubdevice";
+    irql::require(METHOD, irql::PASSIVE);
+    if object::find_body::<Port>(this, METHOD).is_none() || !adapter::is_fdo(fdo, METHOD) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    let Some((port, _)) = object::find_body::<Port>(port, METHOD) else { return Status::INVALID_PARAMETER.0 };
+    subdevice::unregister(port).0
+}
+
+/// A connection is taken back by any port of the adapter.
+fn disconnect(
+    this: This,
+    fdo: *mut DeviceObject,
+    method: &'static str,
+    from: Option<End>,
+    to: Option<End>,
+) -> i32 {
+    irql::require(method, irql::PASSIVE);
+    if object::find_body::<Port>(this, method).is_none() || !adapter::is_fdo(fdo, method) {
+        return Status::INVALID_PARAMETER.0;
+    }
+    let (Some(from), Some(to)) = (from, to) else { return Status::INVALID_PARAMETER.0 };
+    subdevice::disconnect(from, to).0
+}
+
+/// A pin of one of our ports, as an end of a connection.
+pub fn end(port: This, pin: u32, method: &str) -> Option<End> {
+    object::find_body::<Port>(port, method).map(|(port, _)| End::Port(port, pin))
+}
+
+unsafe extern "win64" fn unregister_connection(
+    this: This,
+    fdo: *mut DeviceObject,
+    from: This,
+    from_pin: u32,
+    to: This,
+    to_pin: u32,
+) -> i32 {
+    const METHOD: &str = "UnregisterPhysicalConnection";
+    disconnect(this, fdo, METHOD, end(from, from_pin, METHOD), end(to, to_pin, METHOD))
+}
+
+unsafe extern "win64" fn unregister_to_external(
+    this: This,
+    fdo: *mut DeviceObject,
+    from: This,
+    from_pin: u32,
+    _to: *mut c_void,
+    to_pin: u32,
+) -> i32 {
+    const METHOD: &str = "UnregisterPhysicalConnectionToExternal";
+    disconnect(this, fdo, METHOD, end(from, from_pin, METHOD), Some(End::External(to_pin)))
+}
+
+unsafe extern "win64" fn unregister_from_external(
+    this: This,
+    fdo: *mut DeviceObject,
+    _from: *mut c_void,
+    from_pin: u32,
+    to: This,
+    to_pin: u32,
+) -> i32 {
+    const METHOD: &str = "UnregisterPhysicalConnectionFromExternal";
+    disconnect(this, fdo, METHOD, Some(End::External(from_pin)), end(to, to_pin, METHOD))
+}

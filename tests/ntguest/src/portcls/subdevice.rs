@@ -1,0 +1,328 @@
+//! Subdevices and the physical connections between them: what `PcRegisterSubdevice` and `PcRegisterPhysicalConnection` build,
+//! and whether Windows' endpoint builder would make an endpoint of it (wavert-facts 1.2, 5.4).
+
+use super::descriptor::{FLOW_IN, FLOW_OUT, Filter, Pin, Role};
+use super::guid::{KSCATEGORY_AUDIO, KSNODETYPE_ANALOG_CONNECTOR, Named};
+use super::object::{self, Object};
+use super::port::Port;
+use super::status::Status;
+use crate::kernel;
+use crate::kernel::sync::IrqLock;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Longest name that is read.
+const NAME_UNITS: usize = 128;
+
+/// A registered subdevice. PortCls keeps the pointer to its name, not a copy: so does this.
+struct Subdevice {
+    name_at: *const u16,
+    name: Vec<u16>,
+    port: &'static Object,
+}
+
+/// One end of a physical connection.
+#[derive(Clone, Copy)]
+pub enum End {
+    /// A pin of a port of this adapter.
+    Port(&'static Object, u32),
+    /// Some other adapter's filter.
+    External(u32),
+}
+
+impl End {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Port(a, pin), Self::Port(b, other)) => core::ptr::eq(*a, *b) && pin == other,
+            (Self::External(pin), Self::External(other)) => pin == other,
+            _ => false,
+        }
+    }
+}
+
+struct Tables {
+    subdevices: Vec<Subdevice>,
+    connections: Vec<(End, End)>,
+}
+
+static TABLES: IrqLock<Tables> = IrqLock::new(Tables { subdevices: Vec::new(), connections: Vec::new() });
+
+/// Reads a terminated name.
+///
+/// # Safety
+/// `name` is null or points to UTF-16 with a terminator.
+unsafe fn read_name(name: *const u16) -> Option<Vec<u16>> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: units up to the terminator are readable by the contract; no unit after it is read.
+    let units: Vec<u16> = (0..NAME_UNITS)
+        .map_while(|i| Some(unsafe { name.add(i).read_unaligned() }).filter(|unit| *unit != 0))
+        .collect();
+    (1..NAME_UNITS).contains(&units.len()).then_some(units)
+}
+
+fn folded(name: &[u16]) -> String {
+    String::from_utf16_lossy(name).to_lowercase()
+}
+
+/// `PcRegisterSubdevice`.
+///
+/// # Safety
+/// `name` is null or points to UTF-16 with a terminator.
+pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: u32) -> Status {
+    const SERVICE: &str = "PcRegisterSubdevice";
+    // SAFETY: as promised.
+    let Some(name) = (unsafe { read_name(name_at) }) else {
+        kernel::violation(
+            "subdevice-name",
+            format_args!("{SERVICE}: the name is NULL, empty or endless, {}", object::lately()),
+        );
+        return Status::INVALID_PARAMETER;
+    };
+    let Some(body) = port.body::<Port>() else {
+        kernel::violation(
+            "object-unknown",
+            format_args!("{SERVICE} of something that is no port, {}", object::lately()),
+        );
+        return Status::INVALID_PARAMETER;
+    };
+    if body.filter().is_none() {
+        kernel::violation(
+            "port-not-initialised",
+            format_args!("{SERVICE} before IPort::Init succeeded, {}", object::lately()),
+        );
+        return Status::INVALID_DEVICE_STATE;
+    }
+    let (used, taken, twice) = {
+        let tables = TABLES.lock();
+        let names = tables.subdevices.iter().map(|subdevice| folded(&subdevice.name));
+        let twice = tables.subdevices.iter().any(|subdevice| core::ptr::eq(subdevice.port, port));
+        (tables.subdevices.len(), names.into_iter().any(|other| other == folded(&name)), twice)
+    };
+    if taken || twice {
+        kernel::violation(
+            "subdevice-name",
+            format_args!(
+                "{SERVICE}: \"{}\" or its port is registered already",
+                String::from_utf16_lossy(&name)
+            ),
+        );
+        return Status::OBJECT_NAME_COLLISION;
+    }
+    if used >= max_objects as usize {
+        kernel::violation(
+            "max-objects",
+            format_args!("{SERVICE}: PcAddAdapterDevice announced {max_objects} subdevice(s)"),
+        );
+        return Status::INSUFFICIENT_RESOURCES;
+    }
+    crate::kprintln!("subdevice \"{}\" registered", String::from_utf16_lossy(&name));
+    port.add_ref();
+    TABLES.lock().subdevices.push(Subdevice { name_at, name, port });
+    Status::SUCCESS
+}
+
+/// `IUnregisterSubdevice::UnregisterSubdevice`: physical connections must be gone before.
+pub fn unregister(port: &'static Object) -> Status {
+    let (removed, connected) = {
+        let mut tables = TABLES.lock();
+        let found = tables.subdevices.iter().position(|subdevice| core::ptr::eq(subdevice.port, port));
+        let touches = |end: &End| matches!(end, End::Port(object, _) if core::ptr::eq(*object, port));
+        let connected = tables.connections.iter().any(|(from, to)| touches(from) || touches(to));
+        (found.map(|at| tables.subdevices.remove(at)), connected)
+    };
+    let Some(subdevice) = removed else {
+        kernel::violation(
+            "subdevice-unknown",
+            format_args!("UnregisterSubdevice of a port that is not registered, {}", object::lately()),
+        );
+        return Status::NOT_FOUND;
+    };
+    if connected {
+        kernel::violation(
+            "subdevice-connected",
+            format_args!("UnregisterSubdevice before its physical connections were taken back"),
+        );
+    }
+    check_name(&subdevice);
+    subdevice.port.release();
+    Status::SUCCESS
+}
+
+fn check_name(subdevice: &Subdevice) {
+    // SAFETY: the name must live as long as the subdevice; that it does is what is checked (a page that is gone faults and is named).
+    let now = unsafe { read_name(subdevice.name_at) };
+    if now.as_ref() != Some(&subdevice.name) {
+        kernel::violation(
+            "subdevice-name",
+            format_args!(
+                "the storage of the name \"{}\" did not outlive its subdevice",
+                String::from_utf16_lossy(&subdevice.name)
+            ),
+        );
+    }
+}
+
+fn pin_of(end: &End) -> Option<Pin> {
+    let End::Port(port, pin) = end else { return None };
+    port.body::<Port>()?.filter()?.pins.get(*pin as usize).cloned()
+}
+
+/// `PcRegisterPhysicalConnection` and its two external forms: from a bridge pin that leads out to one that leads in.
+pub fn connect(from: End, to: End) -> Status {
+    for (end, flow, word) in [(&from, FLOW_OUT, "from"), (&to, FLOW_IN, "to")] {
+        let End::Port(port, id) = end else { continue };
+        let registered =
+            TABLES.lock().subdevices.iter().any(|subdevice| core::ptr::eq(subdevice.port, *port));
+        let fits = pin_of(end).is_some_and(|pin| pin.is_bridge() && pin.flow == flow);
+        if !registered || !fits {
+            kernel::violation(
+                "physical-connection",
+                format_args!(
+                    "{word} pin {id}: no bridge pin with that direction on a registered subdevice, {}",
+                    object::lately()
+                ),
+            );
+            return Status::INVALID_PARAMETER;
+        }
+    }
+    let known = TABLES.lock().connections.iter().any(|(a, b)| a.is(&from) && b.is(&to));
+    if known {
+        kernel::violation("physical-connection", format_args!("registered twice, {}", object::lately()));
+        return Status::INVALID_PARAMETER;
+    }
+    each_port(&from, &to, Object::add_ref);
+    TABLES.lock().connections.push((from, to));
+    Status::SUCCESS
+}
+
+/// `IUnregisterPhysicalConnection`.
+pub fn disconnect(from: End, to: End) -> Status {
+    let removed = {
+        let mut tables = TABLES.lock();
+        let found = tables.connections.iter().position(|(a, b)| a.is(&from) && b.is(&to));
+        found.map(|at| tables.connections.remove(at))
+    };
+    let Some((from, to)) = removed else {
+        kernel::violation(
+            "physical-connection",
+            format_args!("an unknown one is taken back, {}", object::lately()),
+        );
+        return Status::NOT_FOUND;
+    };
+    each_port(&from, &to, Object::release);
+    Status::SUCCESS
+}
+
+fn each_port(from: &End, to: &End, change: impl Fn(&Object) -> u32) {
+    for end in [from, to] {
+        if let End::Port(port, _) = end {
+            change(port);
+        }
+    }
+}
+
+/// What is left goes when the device is removed.
+pub fn remove_all() {
+    let (connections, subdevices) = {
+        let mut tables = TABLES.lock();
+        (core::mem::take(&mut tables.connections), core::mem::take(&mut tables.subdevices))
+    };
+    for (from, to) in &connections {
+        each_port(from, to, Object::release);
+    }
+    for subdevice in &subdevices {
+        check_name(subdevice);
+        subdevice.port.release();
+    }
+}
+
+/// A pin that a client can open, and the way from it to a jack.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The wave port.
+    pub port: &'static Object,
+    /// The pin to open.
+    pub pin: u32,
+    /// What it takes.
+    pub descriptor: Pin,
+}
+
+/// The render endpoint that Windows would make of what is registered; each reason why it makes none is the violation `no-endpoint`.
+pub fn render_endpoint() -> Option<Endpoint> {
+    let ports: Vec<&'static Object> =
+        TABLES.lock().subdevices.iter().map(|subdevice| subdevice.port).collect();
+    let wave = ports
+        .iter()
+        .filter_map(|port| Some((*port, port.body::<Port>()?)))
+        .filter(|(_, body)| body.role() == Role::Wave);
+    for (port, body) in wave {
+        let Some(filter) = body.filter() else { continue };
+        for (pin, descriptor) in
+            (0u32..).zip(&filter.pins).filter(|(_, pin)| pin.is_host() && pin.flow == FLOW_IN)
+        {
+            if leads_to_jack(port, &filter, pin) {
+                return Some(Endpoint { port, pin, descriptor: descriptor.clone() });
+            }
+        }
+    }
+    kernel::violation("no-endpoint", format_args!("no render pin of a wave filter has a way to a jack"));
+    None
+}
+
+fn leads_to_jack(port: &'static Object, filter: &Filter, pin: u32) -> bool {
+    for bridge in filter.reachable(pin) {
+        let next = TABLES
+            .lock()
+            .connections
+            .iter()
+            .find(|(from, _)| from.is(&End::Port(port, bridge)))
+            .map(|(_, to)| *to);
+        let Some(End::Port(topology, entry)) = next else {
+            kernel::violation(
+                "no-endpoint",
+                format_args!("wave bridge pin {bridge} is not physically connected to a topology filter"),
+            );
+            continue;
+        };
+        let Some(topology_filter) = topology.body::<Port>().and_then(Port::filter) else { continue };
+        for jack in topology_filter.reachable(entry) {
+            let connected =
+                TABLES.lock().connections.iter().any(|(from, _)| from.is(&End::Port(topology, jack)));
+            let category = topology_filter.pins.get(jack as usize).and_then(|pin| pin.category);
+            match category {
+                _ if connected => {}
+                Some(KSCATEGORY_AUDIO | KSNODETYPE_ANALOG_CONNECTOR) | None => {
+                    kernel::violation(
+                        "no-endpoint",
+                        format_args!("jack pin {jack} has a category that makes a hidden endpoint"),
+                    );
+                }
+                Some(category) => {
+                    crate::kprintln!(
+                        "endpoint: wave pin {pin} -> bridge {bridge} -> topology pin {entry} -> jack {jack} ({})",
+                        Named(category)
+                    );
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
+/// Names are read again while the device works, as PortCls does.
+pub fn check_names() {
+    let subdevices: Vec<Subdevice> = TABLES
+        .lock()
+        .subdevices
+        .iter()
+        .map(|subdevice| Subdevice {
+            name_at: subdevice.name_at,
+            name: subdevice.name.clone(),
+            port: subdevice.port,
+        })
+        .collect();
+    subdevices.iter().for_each(check_name);
+}

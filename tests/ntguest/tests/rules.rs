@@ -1,0 +1,152 @@
+//! Proves that the test kernel's checks check: each rule is broken once, in a QEMU of its own, and must be
+//! named; and a run that breaks none must end well.
+//!
+//! Needs `RINGWAVE_QEMU`, `RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS` and `RINGWAVE_NTGUEST` (see
+//! qemu-scripts), and about two seconds a rule, so it is run on request only:
+//! `cargo test -p ntguest --test rules -- --ignored`. QEMU's own device `edu` stands in for the card.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const SELFTEST: &str = include_str!("../src/kernel/selftest/rules.rs");
+/// QEMU's exit statuses for what ntguest writes to isa-debug-exit.
+const OK: i32 = 33;
+const FAILED: i32 = 35;
+const FATAL: i32 = 37;
+const BAD_INPUT: i32 = 39;
+/// The slowest case, the watchdog, takes about seven seconds on a quiet machine.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// A folder that goes away, and a QEMU that is stopped, whatever happens.
+struct Machine {
+    folder: PathBuf,
+    qemu: Option<Child>,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(qemu) = &mut self.qemu {
+            let _ = qemu.kill();
+            let _ = qemu.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn part(variable: &str) -> PathBuf {
+    let path = env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: start through qemu-scripts/test"));
+    PathBuf::from(path)
+}
+
+/// Boots ntguest with these lines in its configuration: its exit status and its log.
+fn boot(name: &str, config: &str) -> (i32, String) {
+    let folder = env::temp_dir().join(format!("ntguest-rules-{}-{name}", std::process::id()));
+    let mut machine = Machine { folder: folder.clone(), qemu: None };
+    let volume = prepare(&folder, config).expect("the volume is made");
+    let running = machine.qemu.insert(qemu(&folder, &volume).spawn().expect("QEMU starts"));
+    let status = wait(running).unwrap_or_else(|| panic!("{name}: no end within {LIMIT:?}"));
+    let log = fs::read(folder.join("log")).unwrap_or_default();
+    (status.code().unwrap_or(-1), String::from_utf8_lossy(&log).into_owned())
+}
+
+/// Makes the volume that ntguest is started from.
+fn prepare(folder: &Path, config: &str) -> io::Result<PathBuf> {
+    let volume = folder.join("volume");
+    fs::create_dir_all(volume.join("EFI/BOOT"))?;
+    fs::copy(part("RINGWAVE_NTGUEST"), volume.join("EFI/BOOT/BOOTX64.EFI"))?;
+    fs::write(volume.join("ringwave.sys"), "not looked at by a self-test")?;
+    fs::write(volume.join("ntguest.cfg"), format!("pci=1234:11e8\n{config}\n"))?;
+    fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd"))?;
+    Ok(volume)
+}
+
+fn qemu(folder: &Path, volume: &Path) -> Command {
+    let mut qemu = Command::new(part("RINGWAVE_QEMU"));
+    let pflash = |rest: String| format!("if=pflash,format=raw,{rest}");
+    qemu.args(["-machine", "q35,memory-backend=ram,max-ram-below-4g=256M", "-m", "512M", "-cpu", "max"]);
+    qemu.args(["-object", "memory-backend-memfd,id=ram,size=512M,share=on"]);
+    qemu.args(["-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"]);
+    qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);
+    qemu.args(["-drive", &pflash(format!("file={}", folder.join("vars.fd").display()))]);
+    qemu.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", volume.display())]);
+    qemu.args(["-device", "virtio-blk-pci,drive=volume", "-device", "edu"]);
+    qemu.args(["-debugcon", &format!("file:{}", folder.join("log").display())]);
+    qemu.args(["-global", "isa-debugcon.iobase=0x402", "-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
+    qemu.stdin(Stdio::null()).stdout(Stdio::null());
+    qemu
+}
+
+fn wait(qemu: &mut Child) -> Option<ExitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < LIMIT {
+        if let Ok(Some(status)) = qemu.try_wait() {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    None
+}
+
+/// The names of the rules, from the table in the self-test.
+fn rules() -> Vec<&'static str> {
+    let table = SELFTEST
+        .split("const CASES")
+        .nth(1)
+        .and_then(|t| t.split("\n];").next())
+        .expect("the table of cases");
+    let is_case = |line: &&str| line.starts_with("    (\"");
+    table.lines().filter(is_case).filter_map(|line| line.split('"').nth(1)).collect()
+}
+
+#[test]
+fn the_table_of_cases_is_found() {
+    let rules = rules();
+    assert!(
+        rules.len() >= 30 && rules.contains(&"pool-leak") && rules.contains(&"dpc-watchdog"),
+        "{rules:?}"
+    );
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_run_that_breaks_no_rule_ends_well_whatever_the_seed() {
+    for seed in [1, 2, 77] {
+        let (status, log) = boot("good", &format!("selftest=good\nseed={seed}"));
+        assert_eq!(status, OK, "{log}");
+        assert!(log.ends_with("ntguest: end violations=0 status=ok\n"), "{log}");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_is_named() {
+    let mut wrong = Vec::new();
+    for rule in rules() {
+        let (status, log) = boot(rule, &format!("selftest={rule}"));
+        let first = log.lines().find(|l| l.starts_with("ntguest: violation")).unwrap_or("no violation");
+        let named = first.starts_with(&format!("ntguest: violation rule={rule} "));
+        if !named || ![FAILED, FATAL].contains(&status) || !log.contains("status=failed\n") {
+            wrong.push(format!("{rule}: status {status}, {first}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn bad_input_is_told_apart_from_a_bad_driver() {
+    for config in ["selftest=none-of-this-name", "nonsense=1", "seed=many", "wav=MISSING.WAV", "msi"] {
+        let (status, log) = boot("input", config);
+        assert_eq!(status, BAD_INPUT, "{config}: {log}");
+        assert!(log.contains("ntguest: info bad input: "), "{log}");
+    }
+    let (status, log) = boot("image", "");
+    assert_eq!(status, FATAL, "{log}");
+    assert!(log.contains("violation rule=bad-image ringwave.sys: no MZ"), "{log}");
+}
