@@ -59,8 +59,10 @@ pub const CASES: &[Case] = &[
         free(block);
     }),
     ("irql", || {
-        let old = raise(irql::DISPATCH);
-        service!("KeFlushQueuedDpcs" as fn())();
+        // One level too high.
+        let event = Event::new(EventKind::Notification, false);
+        let old = raise(irql::DISPATCH + 1);
+        set_event(event.as_ptr());
         lower(old);
     }),
     ("irql-leak", || {
