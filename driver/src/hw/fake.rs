@@ -2,7 +2,7 @@
 //! nothing; `tests/ntguest` and the real card do.
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nt::NtResult;
 use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
@@ -38,6 +38,8 @@ pub struct Inside {
     pub refuses: Option<State>,
     /// It was removed, or lost its power.
     pub gone: bool,
+    /// It was told the end of the stream since STOP: a start in the middle is refused then (DATASHEET 5.5).
+    pub ending: bool,
     /// It asserts its interrupt line.
     pub line: bool,
     /// What it has.
@@ -56,6 +58,7 @@ impl Default for FakeCard {
             status: Some(page()),
             refuses: None,
             gone: false,
+            ending: false,
             line: false,
             limits: Limits {
                 dma_highest: u64::MAX >> 1,
@@ -86,14 +89,19 @@ pub fn page() -> Status {
 }
 
 impl FakeCard {
+    /// Its inside; also after a failed assertion, so that the stream's end does not hide it.
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What it was told since the last time.
     pub fn take_told(&self) -> Vec<Told> {
-        std::mem::take(&mut self.0.lock().unwrap().told)
+        std::mem::take(&mut self.inside().told)
     }
 
     /// Changes its inside.
     pub fn change(&self, change: impl FnOnce(&mut Inside)) {
-        change(&mut self.0.lock().unwrap());
+        change(&mut self.inside());
     }
 
     /// Changes its status page.
@@ -104,13 +112,13 @@ impl FakeCard {
 
 impl Card for FakeCard {
     fn limits(&self) -> Limits {
-        self.0.lock().unwrap().limits
+        self.inside().limits
     }
     fn takes(&self, stream: u32, _format: AudioFormat) -> bool {
-        stream == 0
+        stream == 0 && !self.inside().gone
     }
     fn configure(&self, _stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
-        let mut inside = self.0.lock().unwrap();
+        let mut inside = self.inside();
         if inside.gone {
             return Err(STATUS_DEVICE_NOT_READY);
         }
@@ -119,7 +127,7 @@ impl Card for FakeCard {
         Ok(())
     }
     fn set_state(&self, _stream: u32, state: State) -> NtResult {
-        let mut inside = self.0.lock().unwrap();
+        let mut inside = self.inside();
         if inside.gone {
             return Err(STATUS_DEVICE_NOT_READY);
         }
@@ -131,29 +139,37 @@ impl Card for FakeCard {
         inside.told.push(Told::State(state));
         if state == State::Stop {
             inside.status = Some(page());
+            inside.ending = false;
         }
         Ok(())
     }
     fn state(&self, _stream: u32) -> Option<State> {
-        let inside = self.0.lock().unwrap();
+        let inside = self.inside();
         (!inside.gone).then_some(inside.state)
     }
     fn start_at(&self, _stream: u32, frame: u64, packet: u32) {
-        self.change(|inside| inside.told.push(Told::StartAt(frame, packet)));
-    }
-    fn mark(&self, _stream: u32, mark: Mark) {
         self.change(|inside| {
-            assert_ne!(inside.state, State::Stop, "WRITTEN is refused in STOP");
-            inside.told.push(Told::Mark(mark.number, mark.end_of_stream));
+            assert!(!inside.ending, "START is refused after the end of the stream was told");
+            inside.told.push(Told::StartAt(frame, packet));
         });
     }
+    fn mark(&self, _stream: u32, mark: Mark) -> bool {
+        let mut inside = self.inside();
+        if inside.gone {
+            return false;
+        }
+        assert_ne!(inside.state, State::Stop, "WRITTEN is refused in STOP");
+        inside.ending |= mark.end_of_stream.is_some();
+        inside.told.push(Told::Mark(mark.number, mark.end_of_stream));
+        true
+    }
     fn status(&self, _stream: u32) -> Option<Status> {
-        let inside = self.0.lock().unwrap();
+        let inside = self.inside();
         inside.status.filter(|_| !inside.gone)
     }
     fn enable_interrupts(&self, _enable: bool) {}
     unsafe fn acknowledge_line(&self) -> bool {
-        std::mem::take(&mut self.0.lock().unwrap().line)
+        std::mem::take(&mut self.inside().line)
     }
     fn set_power(&self, _on: bool) {}
     fn remove(&self) {

@@ -114,10 +114,10 @@ pub trait Card: Send + Sync {
     /// The next RUN starts at `frame`, which is in packet `packet`.
     fn start_at(&self, stream: u32, frame: u64, packet: u32);
 
-    /// Every packet up to and including the mark's is valid. A message.
-    fn mark(&self, stream: u32, mark: Mark);
+    /// Every packet up to and including the mark's is valid. A message. `false` if the card was not there to hear it.
+    fn mark(&self, stream: u32, mark: Mark) -> bool;
 
-    /// What the status page says; no message. `None` if the card is gone or the page changed under every try.
+    /// What the status page says; no message. `None` if the card is gone or without power, or the page changed under every try.
     fn status(&self, stream: u32) -> Option<Status>;
 
     /// Lets the card raise interrupts, or not.
@@ -129,7 +129,8 @@ pub trait Card: Send + Sync {
     /// [`remove`](Self::remove) does not run at the same time: the interrupt is disconnected before.
     unsafe fn acknowledge_line(&self) -> bool;
 
-    /// The card is in D0 (`true`), or about to leave it: no register is touched until it is back.
+    /// The card is in D0 (`true`), or about to leave it: once this has returned no register and no page is touched until it is
+    /// back.
     fn set_power(&self, on: bool);
 
     /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no card.

@@ -40,7 +40,7 @@ pub struct Range {
 pub struct Ringwave {
     registers: SpinLock<Option<MappedIo>>,
     pages: SpinLock<Option<MappedIo>>,
-    /// In D0. Written under the lock of `registers`; the line's service routine reads it without.
+    /// In D0. Written under the locks of `registers` and `pages`; the line's service routine reads it without.
     powered: AtomicBool,
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
@@ -183,22 +183,27 @@ impl Card for Ringwave {
         });
     }
 
-    fn mark(&self, stream: u32, mark: Mark) {
+    fn mark(&self, stream: u32, mark: Mark) -> bool {
         if !self.limits.written {
-            return;
+            return true; // a card that does not ask is told all there is
         }
-        let Some(block) = regs::block(stream) else { return };
+        let Some(block) = regs::block(stream) else { return false };
         self.with(|io| {
             if let Some(bytes) = mark.end_of_stream {
                 write(io, block + regs::EOS, regs::EOS_ARM | (bytes & regs::EOS_BYTES));
             }
             write(io, block + regs::WRITTEN, mark.number);
-        });
+        })
+        .is_some()
     }
 
     fn status(&self, stream: u32) -> Option<Status> {
         let base = pages::status_page(stream)?;
         let pages = self.pages.lock();
+        // The pages are memory of the device like its registers: in D3hot nobody may answer there.
+        if !self.powered.load(Ordering::Relaxed) {
+            return None;
+        }
         Status::read(&Page { io: pages.as_ref()?, base })
     }
 
@@ -223,7 +228,9 @@ impl Card for Ringwave {
     }
 
     fn set_power(&self, on: bool) {
+        // Both, in this order (nobody else holds two): whoever is at either has left it when this returns.
         let _registers = self.registers.lock();
+        let _pages = self.pages.lock();
         self.powered.store(on, Ordering::Relaxed);
     }
 
@@ -369,6 +376,36 @@ mod tests {
         // A later minor version is no reason; that plain memory does not do the self-test is.
         assert_eq!(find(0x3000_0000, good, 0x0001_0007), Err(STATUS_DEVICE_CONFIGURATION_ERROR));
         assert_eq!(host::io_mappings(), 0);
+    }
+
+    #[test]
+    fn without_power_neither_registers_nor_pages_are_touched() {
+        let (physical, block) = (0x4000_0000, regs::block(0).unwrap());
+        let registers = host::add_io_space(physical, 0x4000);
+        host::add_io_space(physical + 0x10_0000, 0x4_0000);
+        // SAFETY: fake device memory.
+        let map = |at, bytes| unsafe { MappedIo::map(at, bytes) }.unwrap();
+        let (io, pages) = (map(physical, 0x4000), map(physical + 0x10_0000, 0x4_0000));
+        let card = Ringwave {
+            registers: SpinLock::new(Some(io)),
+            pages: SpinLock::new(Some(pages)),
+            powered: AtomicBool::new(true),
+            int_status: AtomicPtr::new(null_mut()),
+            limits: crate::hw::fake::FakeCard::default().limits(),
+            render_streams: 1,
+        };
+        let mark = |number| card.mark(0, Mark { number, end_of_stream: None });
+        // SAFETY: within the memory.
+        let written =
+            || unsafe { registers.add((block + regs::WRITTEN) as usize).cast::<u32>().read_unaligned() };
+        assert!(mark(7) && card.status(0).is_some() && card.state(0).is_some());
+        card.set_power(false);
+        assert_eq!((card.status(0), card.state(0)), (None, None));
+        assert!(!mark(8), "who writes must know that it did not arrive");
+        assert!(card.set_state(0, State::Stop).is_err());
+        assert_eq!(written(), 7);
+        card.set_power(true);
+        assert!(card.status(0).is_some() && mark(8) && written() == 8);
     }
 
     #[test]

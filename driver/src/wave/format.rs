@@ -8,7 +8,7 @@ use portcls_sys::In;
 use portcls_sys::guid::{
     GUID, GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_PCM, KSDATAFORMAT_TYPE_AUDIO,
 };
-use portcls_sys::ks::KSDATAFORMAT;
+use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
 
 /// The rates in Hz, each with a data range of its own.
 pub const RATES: [u32; 2] = [44_100, 48_000];
@@ -25,6 +25,12 @@ const HEADER_BYTES: usize = 64;
 pub const FORMAT_BYTES: usize = 88;
 /// `cbSize` of a `WAVEFORMATEXTENSIBLE`.
 const EXTENSIBLE_BYTES: u16 = 22;
+/// End of the format tag in a format.
+const TAG_END: usize = HEADER_BYTES + 2;
+/// End of the last field of a data range: `KSDATARANGE_AUDIO` without its padding.
+const RANGE_BYTES: usize = 84;
+/// End of `WAVEFORMATEX` in a format.
+const WAVE_BYTES: usize = 82;
 /// The longest prefix of a client's format that is looked at: a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`.
 const PREFIX_BYTES_MAX: usize = 104;
 /// `KSDATAFORMAT_ATTRIBUTES`: an attribute list follows the format.
@@ -50,22 +56,34 @@ pub enum FormatError {
     Attributes,
 }
 
-/// The first bytes of a client's format or data range, copied once: as many as it says it has, at most as many as are looked at.
+/// The first bytes of a client's format or data range, copied once: as many as it says it has, at most as many as its kind is
+/// looked at. So a size that is too large leads no further than a structure of that kind reaches.
 pub struct Prefix {
     bytes: [u8; PREFIX_BYTES_MAX],
     length: usize,
 }
 
 impl Prefix {
-    /// Copies a format's first bytes. Nothing beyond its own `FormatSize` is touched, not even of a head that is too short.
-    pub fn of(format: &In<'_, KSDATAFORMAT>) -> Result<Self, FormatError> {
-        let start = format.as_ptr().cast::<u8>();
+    /// Copies a data range's first bytes. Nothing beyond its own `FormatSize` is touched, not even of a head that is too short.
+    pub fn of_range(range: &In<'_, KSDATARANGE>) -> Result<Self, FormatError> {
+        Self::copy(range.as_ptr().cast(), RANGE_BYTES)
+    }
+
+    /// Copies a format's first bytes: of an extensible one more than of another.
+    pub fn of_format(format: &In<'_, KSDATAFORMAT>) -> Result<Self, FormatError> {
+        let start = format.as_ptr().cast();
+        let tag = Fields(Self::copy(start, TAG_END)?.as_slice()).u16(HEADER_BYTES);
+        Self::copy(start, if tag == Some(WAVE_FORMAT_EXTENSIBLE) { PREFIX_BYTES_MAX } else { WAVE_BYTES })
+    }
+
+    /// At most `most` bytes (not above `PREFIX_BYTES_MAX`) from `start`, NULL or a structure that begins with its size.
+    fn copy(start: *const u8, most: usize) -> Result<Self, FormatError> {
         if start.is_null() {
             return Err(FormatError::Malformed);
         }
         // SAFETY: not NULL, so by the interface's contract there is a format, which begins with its size.
         let size = unsafe { start.cast::<u32>().read_unaligned() };
-        let length = usize::try_from(size).unwrap_or(0).min(PREFIX_BYTES_MAX);
+        let length = usize::try_from(size).unwrap_or(0).min(most).min(PREFIX_BYTES_MAX);
         let mut bytes = [0; PREFIX_BYTES_MAX];
         // SAFETY: `length` is at most what the format says it has, and at most the copy's room.
         unsafe { core::ptr::copy_nonoverlapping(start, bytes.as_mut_ptr(), length) };
@@ -176,7 +194,7 @@ impl AudioFormat {
         matches(16, KSDATAFORMAT_TYPE_AUDIO)?;
         matches(32, KSDATAFORMAT_SUBTYPE_PCM)?;
         let specifier = matches(48, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX)?;
-        if client.len() < HEADER_BYTES + 20 {
+        if client.len() < RANGE_BYTES {
             // Only a wildcard may come without the audio limits: then anything will do.
             return if specifier == GUID_NULL {
                 Ok(Self { channels: CHANNELS_MAX, rate })

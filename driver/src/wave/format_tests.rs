@@ -140,3 +140,27 @@ fn what_an_intersection_gives_the_pin_takes() {
         assert_eq!(AudioFormat::parse(&format.to_bytes()), Ok(format));
     }
 }
+
+#[test]
+fn a_size_that_is_too_large_leads_no_further_than_the_kind_reaches() {
+    let plain = with(&STEREO.to_bytes(), 0, u32::MAX.to_le_bytes());
+    let extended = with(&extensible(STEREO), 0, u32::MAX.to_le_bytes());
+    // SAFETY: what is read of each is what the test is about: no more than there is.
+    let (format, longer, range) = unsafe {
+        (
+            Prefix::of_format(&In::from_raw(plain[..82].as_ptr().cast())).unwrap(),
+            Prefix::of_format(&In::from_raw(extended.as_ptr().cast())).unwrap(),
+            Prefix::of_range(&In::from_raw(plain[..84].as_ptr().cast())).unwrap(),
+        )
+    };
+    assert_eq!((format.as_slice(), range.as_slice()), (&plain[..82], &plain[..84]));
+    assert_eq!(longer.as_slice(), extended);
+    for prefix in [format, longer] {
+        assert_eq!(AudioFormat::parse(prefix.as_slice()), Ok(STEREO));
+    }
+    // And a size that is too small stays that.
+    let short = with(&plain, 0, 65_u32.to_le_bytes());
+    // SAFETY: as above.
+    let short = unsafe { Prefix::of_format(&In::from_raw(short.as_ptr().cast())) }.unwrap();
+    assert_eq!(short.as_slice().len(), 65);
+}

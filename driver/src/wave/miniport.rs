@@ -72,8 +72,9 @@ impl Miniport for WaveMiniport {
         if pin != PIN_HOST {
             return Err(STATUS_NOT_IMPLEMENTED);
         }
-        let rate = range_rate(Prefix::of(&ours)?.as_slice()).filter(|rate| RATES.contains(rate));
-        let common = AudioFormat::intersect(Prefix::of(&client)?.as_slice(), rate.ok_or(STATUS_NO_MATCH)?)?;
+        let rate = range_rate(Prefix::of_range(&ours)?.as_slice()).filter(|rate| RATES.contains(rate));
+        let common =
+            AudioFormat::intersect(Prefix::of_range(&client)?.as_slice(), rate.ok_or(STATUS_NO_MATCH)?)?;
         format_length.write(u32::try_from(FORMAT_BYTES).unwrap_or(0))?;
         if length == 0 {
             return Err(STATUS_BUFFER_OVERFLOW);
@@ -114,7 +115,7 @@ impl MiniportWaveRT for WaveMiniport {
         if stream.is_null() || pin != PIN_HOST || capture != 0 {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        let format = AudioFormat::parse(Prefix::of(&format)?.as_slice())?;
+        let format = AudioFormat::parse(Prefix::of_format(&format)?.as_slice())?;
         let contiguous = self.contiguous.load(Ordering::Relaxed);
         let made = Stream::try_new(self.adapter.clone(), port_stream.require()?, format, contiguous)?;
         stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())

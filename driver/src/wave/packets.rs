@@ -3,6 +3,11 @@
 //! The rules of wavert-facts 4.7. With count = packets that have left the buffer since STOP: while the stream does not run, the
 //! packet to write is `count`; while it runs, packet `count` is being played and the one to write is `count + 1`. While the
 //! lockstep card *waits* for packet `count`, that one is taken too. Numbers are 32 bits and wrap.
+//!
+//! The count is the truth (wavert-facts 4.7: packets fully transferred), also while the card waits. So a client that always writes
+//! `GetPacketCount() + 1` and comes so late that the card already waits for packet `count` skips that one, as it would on a card that
+//! does not wait, and `count + 1` is taken. Counting one less while the card waits would spare it the gap, but let a client that
+//! waits for the last packet's end without ENDOFSTREAM wait for ever.
 
 use nt::NTSTATUS;
 use nt::status::{

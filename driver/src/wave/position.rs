@@ -38,7 +38,7 @@ pub struct Position {
 #[derive(Clone, Copy, Debug)]
 struct Offset {
     ticks: i128,
-    /// Local clock of the estimate.
+    /// Local clock up to which it has sunk.
     since: u64,
 }
 
@@ -61,11 +61,14 @@ impl Position {
     /// A device clock value was read from a page at the local clock `now` (both in ticks of the device clock's rate).
     pub fn observe(&mut self, device_clock: u64, now: u64) {
         let seen = i128::from(device_clock) - i128::from(now);
-        let kept = match self.offset {
-            Some(offset) => seen.max(offset.ticks - i128::from(now.saturating_sub(offset.since) / DECAY)),
-            None => seen,
-        };
-        self.offset = Some(Offset { ticks: kept, since: now });
+        let sunk = self.offset.map(|offset| {
+            let ticks = now.saturating_sub(offset.since) / DECAY;
+            // The rest of the division stays for the next time: who asks often must not keep the estimate from sinking.
+            let since = offset.since.saturating_add(ticks.saturating_mul(DECAY));
+            Offset { ticks: offset.ticks - i128::from(ticks), since }
+        });
+        self.offset =
+            Some(sunk.filter(|sunk| sunk.ticks > seen).unwrap_or(Offset { ticks: seen, since: now }));
     }
 
     /// The frame at the local clock `now`, from `anchor`: not above `limit` (but the anchor itself counts), and not before what was
@@ -162,6 +165,19 @@ mod tests {
             let frame = position.at(anchor(AHEAD + device, tick * 480), local + 5_000_000, (tick + 1) * 480);
             assert!((236..=242).contains(&(frame - tick * 480)), "tick {tick}: {}", frame - tick * 480);
         }
+    }
+
+    #[test]
+    fn asking_often_does_not_keep_the_estimate_from_sinking() {
+        let mut position = Position::default();
+        position.observe(AHEAD, 0);
+        // A second of questions every 5 us; every clock value is 3 ms old.
+        for local in (0..SECOND).step_by(5_000) {
+            position.observe(AHEAD + local.saturating_sub(3_000_000), local);
+        }
+        // 100 us have been forgotten: 4.8 frames.
+        let frame = position.at(anchor(AHEAD + SECOND, 0), SECOND + 10_000_000, 480);
+        assert!((474..=476).contains(&frame), "{frame}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Shared {
     pub notified: bool,
     /// Packet numbers.
     pub packets: Packets,
+    /// The card has not heard the last mark in `packets`: it was stopped or without power.
+    pub untold: bool,
     /// Reported position.
     pub position: Position,
     /// Events to signal.
@@ -52,6 +54,7 @@ impl Default for Shared {
             ring: None,
             notified: false,
             packets: Packets::default(),
+            untold: false,
             position: Position::default(),
             notifications: Notifications::default(),
             told_error: 0,
@@ -64,6 +67,7 @@ impl Shared {
     /// STOP: positions, packet numbers and the end of stream start anew. Buffer and events stay.
     pub fn reset(&mut self) {
         self.packets.reset();
+        self.untold = false;
         self.position.reset();
         self.told_error = 0;
     }
@@ -97,6 +101,13 @@ impl Shared {
             None => return packet_later,
         };
         packet_later.min(ring.frame_in_packet(mark.number, valid_frames, frame))
+    }
+
+    /// Tells the card the last mark that was accepted, if there is one. What it can't hear now it is told before the next RUN.
+    pub fn tell_mark(&mut self, card: &dyn Card, stream: u32) {
+        if let Some(mark) = self.packets.written() {
+            self.untold = self.card_state == State::Stop || !card.mark(stream, mark);
+        }
     }
 
     /// What the card's status says about packets, for the rules of SetWritePacket.

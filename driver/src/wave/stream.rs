@@ -17,8 +17,8 @@ use nt::event::ClientEvent;
 use nt::pool::try_box;
 use nt::spinlock::SpinLock;
 use nt::status::{
-    STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_FOUND,
-    STATUS_NOT_SUPPORTED, STATUS_UNSUCCESSFUL,
+    STATUS_DEVICE_NOT_READY, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
+    STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_UNSUCCESSFUL,
 };
 use nt::sys::{KEVENT, MDL, MEMORY_CACHING_TYPE};
 use portcls_sys::interfaces::{
@@ -63,8 +63,8 @@ impl Stream {
     /// Step 1, NewStream: claims the card's stream for a format that it takes.
     ///
     /// # Errors
-    /// `STATUS_NO_MATCH` if the card does not take the format, `STATUS_INSUFFICIENT_RESOURCES` if the stream is taken or
-    /// memory is short.
+    /// `STATUS_NO_MATCH` if the card does not take the format, `STATUS_DEVICE_NOT_READY` if it is not there or without power,
+    /// `STATUS_INSUFFICIENT_RESOURCES` if the stream is taken or memory is short.
     pub fn try_new(
         adapter: Com<Adapter>,
         port: ComRef<IPortWaveRTStream>,
@@ -73,7 +73,9 @@ impl Stream {
     ) -> NtResult<Com<Self>> {
         let claim = Claim::try_new(adapter)?;
         if !claim.card().takes(claim.stream(), format) {
-            return Err(STATUS_NO_MATCH);
+            // A card that is gone or without power takes nothing; that says nothing about the format.
+            let there = claim.card().state(claim.stream()).is_some();
+            return Err(if there { STATUS_NO_MATCH } else { STATUS_DEVICE_NOT_READY });
         }
         let stream = Com::try_new(Self {
             port,
@@ -181,9 +183,7 @@ impl Stream {
     /// power starts from STOP.
     fn raise_card(&self, target: State, ring: Ring, dma: Dma) -> NtResult {
         let (card, stream) = (self.card(), self.claim.stream());
-        if target == State::Run {
-            self.notice_lost_state();
-        }
+        self.notice_lost_state();
         let from = self.shared.lock().card_state;
         for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             match state {
@@ -191,10 +191,9 @@ impl Stream {
                 State::Run => {
                     let mut shared = self.shared.lock();
                     shared.position.recalibrate();
-                    let frame = shared.position.last();
-                    // The card comes from STOP and the stream does not: it goes on where it stood.
-                    if from == State::Stop && frame > 0 && card.limits().start_frame {
-                        card.start_at(stream, frame, ring.packet_of(frame));
+                    if shared.untold {
+                        // Written while the card was without power, and it kept its state.
+                        shared.tell_mark(card, stream);
                     }
                 }
                 State::Stop | State::Pause => {}
@@ -202,21 +201,31 @@ impl Stream {
             card.set_state(stream, state)?;
             let mut shared = self.shared.lock();
             shared.card_state = state;
-            if let (State::Acquire, Some(mark)) = (state, shared.packets.written()) {
+            if state == State::Acquire {
+                let frame = shared.position.last();
+                // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark, for once
+                // the card knows the end of the stream it takes no start any more (DATASHEET 5.5).
+                if frame > 0 && card.limits().start_frame {
+                    card.start_at(stream, frame, ring.packet_of(frame));
+                }
                 // Written while the card could not be told: in STOP, or before it lost power.
-                card.mark(stream, mark);
+                shared.tell_mark(card, stream);
             }
         }
         Ok(())
     }
 
-    /// If the card is in STOP though it was brought further, it was reset while it had no power: from here on it is taken as
-    /// stopped. Costs a message, before RUN.
+    /// If the card is not where it was brought, it was without power: D3hot leaves a stream that ran in PAUSE, a reset leaves it in
+    /// STOP. From here on it is taken as what it is. Costs a message, before each step up.
     fn notice_lost_state(&self) {
         let mut shared = self.shared.lock();
-        if shared.card_state != State::Stop && self.card().state(self.claim.stream()) == Some(State::Stop) {
-            log::info!("the card lost its state: starting again at frame {}", shared.position.last());
-            shared.card_state = State::Stop;
+        if shared.card_state == State::Stop {
+            return;
+        }
+        let Some(found) = self.card().state(self.claim.stream()) else { return };
+        if found < shared.card_state {
+            log::info!("the card lost its state: {found:?}, frame {}", shared.position.last());
+            shared.card_state = found;
         }
     }
 
@@ -224,7 +233,10 @@ impl Stream {
     fn lower(&self, from: State, target: State) {
         let (card, stream) = (self.card(), self.claim.stream());
         if from == State::Run {
-            let _ = card.set_state(stream, State::Pause);
+            // It is not in RUN if the buffer was freed meanwhile.
+            if self.shared.lock().card_state == State::Run {
+                let _ = card.set_state(stream, State::Pause);
+            }
             // The position is frozen. What was completed before is signalled now; after this nothing is.
             self.on_interrupt();
             let mut shared = self.shared.lock();
@@ -300,6 +312,9 @@ impl MiniportWaveRTStream for Stream {
             self.raise(present, target)?;
         } else if target < present {
             self.lower(present, target);
+        } else if target == State::Run {
+            // Nothing, if it runs. If the card lost power and the port did not pause us before, this is where it goes on.
+            self.raise(State::Pause, State::Run)?;
         }
         Ok(())
     }
@@ -402,10 +417,8 @@ impl MiniportWaveRTOutputStream for Stream {
         let progress = shared.packet_progress(status.as_ref());
         let running = shared.state == State::Run;
         let sizes = (ring.packet_bytes(), ring.frame_bytes);
-        let mark = shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))?;
-        if shared.card_state != State::Stop {
-            card.mark(stream, mark);
-        }
+        shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))?;
+        shared.tell_mark(card, stream);
         Ok(())
     }
 
@@ -427,7 +440,7 @@ impl MiniportWaveRTOutputStream for Stream {
     fn get_packet_count(&self, count: Out<'_, u32>) -> NtResult {
         let packets = {
             let mut shared = self.shared.lock();
-            shared.look(self.card(), self.claim.stream());
+            let _ = shared.look(self.card(), self.claim.stream());
             shared.packets.count()
         };
         count.write(packets)

@@ -1,0 +1,142 @@
+//! A card that lost its power or its state while a stream was open, and one that is gone: what the client and the card would notice.
+
+use super::*;
+
+#[test]
+fn a_card_that_lost_its_state_starts_where_the_stream_stood() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[PAUSE]);
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN]);
+    rig.complete(1);
+    rig.stream.set_write_packet(2, 0, 0).unwrap();
+    rig.card.show(|status| status.anchor.frame = 700);
+    rig.go(&[PAUSE]);
+    rig.card.take_told();
+    // Hibernation: everything is forgotten.
+    rig.card.change(|inside| {
+        inside.state = State::Stop;
+        inside.status = Some(crate::hw::fake::page());
+    });
+    assert_eq!((rig.position(), rig.count()), (700 * 4, 1), "nothing jumps back meanwhile");
+    // A first attempt that fails on the way changes nothing about that.
+    rig.card.change(|inside| inside.refuses = Some(State::Acquire));
+    assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
+    rig.card.change(|inside| inside.refuses = None);
+    rig.card.take_told();
+    rig.go(&[RUN]);
+    let told = rig.card.take_told();
+    assert!(matches!(told[0], Told::Configure(..)));
+    assert_eq!(
+        told[1..],
+        [
+            Told::State(State::Acquire),
+            Told::StartAt(700, 1),
+            Told::Mark(2, None),
+            Told::State(State::Pause),
+            Told::State(State::Run)
+        ]
+    );
+}
+
+/// The card was reset while it had no power.
+fn forget(rig: &Rig) {
+    rig.card.change(|inside| {
+        inside.state = State::Stop;
+        inside.status = Some(crate::hw::fake::page());
+        inside.ending = false;
+    });
+}
+
+#[test]
+fn a_card_that_lost_its_state_below_run_is_brought_up_again() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[ACQUIRE]);
+    forget(&rig);
+    rig.go(&[PAUSE]);
+    forget(&rig);
+    rig.go(&[RUN]);
+    rig.complete(1);
+    rig.go(&[PAUSE, ACQUIRE]);
+    forget(&rig);
+    rig.card.take_told();
+    // One step at a time: the frame must not be lost on the way.
+    rig.go(&[PAUSE, RUN]);
+    let told = rig.card.take_told();
+    assert!(matches!(told[0], Told::Configure(..)));
+    let run = [State::Pause, State::Run].map(Told::State);
+    assert_eq!(told[1..], [&[Told::State(State::Acquire), Told::StartAt(480, 1)], &run[..]].concat());
+}
+
+#[test]
+fn the_end_of_the_stream_survives_a_lost_state() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[PAUSE]);
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN]);
+    rig.stream.set_write_packet(1, 0x200, 400).unwrap();
+    rig.complete(1);
+    rig.go(&[PAUSE]);
+    forget(&rig);
+    rig.card.take_told();
+    rig.go(&[RUN]);
+    let told = rig.card.take_told();
+    // The start before the end: behind it the card refuses it, and would play from the beginning.
+    assert_eq!(told[2..4], [Told::StartAt(480, 1), Told::Mark(1, Some(400))]);
+}
+
+#[test]
+fn a_packet_written_without_power_is_told_before_the_next_run() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[PAUSE]);
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN, PAUSE]);
+    rig.complete(1);
+    assert_eq!(rig.count(), 1);
+    // D3hot: the card keeps its state, but hears nothing.
+    rig.card.change(|inside| inside.gone = true);
+    rig.stream.set_write_packet(1, 0, 0).unwrap();
+    rig.card.change(|inside| inside.gone = false);
+    rig.card.take_told();
+    rig.go(&[RUN, PAUSE, RUN]);
+    assert_eq!(rig.card.take_told()[..2], [Told::Mark(1, None), Told::State(State::Run)]);
+    rig.go(&[PAUSE, RUN]);
+    assert!(!rig.card.take_told().contains(&Told::Mark(1, None)), "once");
+}
+
+#[test]
+fn a_run_that_is_repeated_after_power_was_lost_goes_on() {
+    let rig = rig();
+    rig.allocate();
+    rig.go(&[RUN]);
+    // D3hot takes every running stream to PAUSE, and this port did not do it before.
+    rig.card.change(|inside| inside.state = State::Pause);
+    rig.card.take_told();
+    rig.go(&[RUN]);
+    assert_eq!(rig.card.take_told(), [Told::State(State::Run)]);
+}
+
+#[test]
+fn a_stream_whose_buffer_was_freed_while_it_ran_goes_down_quietly() {
+    let rig = rig();
+    let mdl = rig.allocate();
+    rig.go(&[RUN]);
+    rig.stream.free_buffer_with_notification(mdl, 3840);
+    rig.card.take_told();
+    rig.go(&[PAUSE, ACQUIRE, STOP]);
+    assert!(rig.card.take_told().is_empty(), "PAUSE is refused by a card in STOP");
+}
+
+#[test]
+fn a_stream_of_a_card_that_is_gone_is_not_a_matter_of_its_format() {
+    let card = FakeCard::default();
+    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+    adapter.stop();
+    let (port_stream, port) = FakePort::make();
+    assert_eq!(Stream::try_new(adapter, port_stream, STEREO, false).err(), Some(STATUS_DEVICE_NOT_READY));
+    assert_eq!(Rc::strong_count(&port), 1);
+}
