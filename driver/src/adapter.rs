@@ -5,12 +5,14 @@
 //! | `adapter.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
 //! | [`device`] | the adapter object: card, interrupt, power, subdevices, and how all of it ends |
 //! | [`interrupt`] | the service routine |
+//! | `pdo.rs` | which physical device object is below the device |
 //! | [`power`] | IAdapterPowerManagement 1 to 3 |
 //! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
 //! | [`subdevices`] | the two filters and the connection between them |
 
 pub mod device;
 pub mod interrupt;
+mod pdo;
 pub mod power;
 pub mod streams;
 pub mod subdevices;
@@ -20,7 +22,10 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nt::spinlock::SpinLock;
-use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
+use nt::status::{
+    STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
+    STATUS_SUCCESS,
+};
 use nt::sys::{
     DEVICE_OBJECT, DRIVER_OBJECT, IRP, IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, IRP_MN_STOP_DEVICE,
     IRP_MN_SURPRISE_REMOVAL, IoGetCurrentIrpStackLocation, PDRIVER_UNLOAD, UNICODE_STRING,
@@ -33,9 +38,13 @@ use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{ComObject, ComRef, IUnknown};
 
 pub use device::Adapter;
+pub use subdevices::Installation;
 
 /// Subdevices that are registered: wave and topology.
 const SUBDEVICES: u32 = 2;
+
+/// The physical device objects that AddDevice was told.
+static PDOS: pdo::Pdos = pdo::Pdos::new();
 
 /// The DriverUnload that PortCls set, and that must run.
 static PORTCLS_UNLOAD: SpinLock<PDRIVER_UNLOAD> = SpinLock::new(None);
@@ -75,8 +84,16 @@ unsafe extern "C" fn unload(driver: *mut DRIVER_OBJECT) {
 
 /// A device of ours was found. The hardware is not touched before StartDevice.
 unsafe extern "C" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT) -> NTSTATUS {
+    if !PDOS.remember(pdo) {
+        log::error!("more cards than this driver knows places for");
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: handed on as they came; extension size 0 is PortCls' own.
-    unsafe { PcAddAdapterDevice(driver, pdo, Some(start_device), SUBDEVICES, 0) }
+    let status = unsafe { PcAddAdapterDevice(driver, pdo, Some(start_device), SUBDEVICES, 0) };
+    if !nt_success(status) {
+        PDOS.forget(pdo);
+    }
+    status
 }
 
 /// The device has its resources and power.
@@ -106,8 +123,10 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     // A device that starts again without having been stopped: not documented, and no reason to leak.
     // SAFETY: as above.
     unsafe { end(device) };
+    // SAFETY: PnP starts this device now and removes none.
+    let pdo = unsafe { PDOS.below(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
     // SAFETY: this driver's FDO, being started.
-    let adapter = unsafe { Adapter::start(device, irp, &resources)? };
+    let adapter = unsafe { Adapter::start(&Installation { device, pdo, irp, resources: &resources })? };
     slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
     Ok(())
 }
@@ -122,6 +141,12 @@ unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTAT
     if let Some(IRP_MN_STOP_DEVICE | IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE) = minor {
         // SAFETY: this driver's FDO.
         unsafe { end(device) };
+    }
+    if minor == Some(IRP_MN_REMOVE_DEVICE) {
+        // SAFETY: PnP removes one device after the other; this one's stack still stands.
+        if let Some(pdo) = unsafe { PDOS.below(device) } {
+            PDOS.forget(pdo);
+        }
     }
     // SAFETY: handed on as they came, once.
     unsafe { PcDispatchIrp(device, irp) }

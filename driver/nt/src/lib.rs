@@ -32,6 +32,7 @@ pub mod interrupt;
 pub mod irql;
 pub mod klog;
 pub mod mmio;
+mod newer;
 pub mod pool;
 #[cfg(all(windows, feature = "runtime", not(test)))]
 mod runtime;

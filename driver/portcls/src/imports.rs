@@ -66,8 +66,6 @@ exports! {
     fn PcRegisterAdapterPowerManagement(power: *mut IUnknown, device: *mut c_void) -> NTSTATUS;
     /// Takes it back.
     fn PcUnregisterAdapterPowerManagement(device: *mut DEVICE_OBJECT) -> NTSTATUS;
-    /// The device object below the FDO's stack. Any IRQL.
-    fn PcGetPhysicalDeviceObject(device: *mut DEVICE_OBJECT, pdo: *mut *mut DEVICE_OBJECT) -> NTSTATUS;
 }
 
 /// Makes a port: [`CLSID_PortWaveRT`](crate::guid::CLSID_PortWaveRT) or [`CLSID_PortTopology`](crate::guid::CLSID_PortTopology).
@@ -120,15 +118,4 @@ pub unsafe fn register_adapter_power_management(
 ) -> NtResult {
     // SAFETY: by contract; note the order of the export's parameters.
     check(unsafe { PcRegisterAdapterPowerManagement(power.as_raw(), device.cast()) })
-}
-
-/// The physical device object of the adapter.
-///
-/// # Safety
-/// `device` is this adapter's FDO.
-pub unsafe fn physical_device_object(device: *mut DEVICE_OBJECT) -> NtResult<*mut DEVICE_OBJECT> {
-    let mut pdo = core::ptr::null_mut();
-    // SAFETY: by contract.
-    check(unsafe { PcGetPhysicalDeviceObject(device, &raw mut pdo) })?;
-    if pdo.is_null() { Err(nt::status::STATUS_UNSUCCESSFUL) } else { Ok(pdo) }
 }

@@ -12,11 +12,9 @@ use nt::interrupt::{Granted, Interrupt};
 use nt::pool::try_box;
 use nt::spinlock::SpinLock;
 use nt::status::STATUS_DEVICE_CONFIGURATION_ERROR;
-use nt::sys::{DEVICE_OBJECT, IRP};
+use nt::sys::DEVICE_OBJECT;
 use nt::{NtResult, nt_success};
-use portcls_sys::imports::{
-    PcUnregisterAdapterPowerManagement, physical_device_object, register_adapter_power_management,
-};
+use portcls_sys::imports::{PcUnregisterAdapterPowerManagement, register_adapter_power_management};
 use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
 use portcls_sys::{Com, ComRef, com_class};
 
@@ -69,19 +67,16 @@ impl Adapter {
     /// StartDevice, step by step. If one fails those before it are undone.
     ///
     /// # Safety
-    /// `device` is this driver's FDO, `irp` its START request and `resources` its resources. [`stop`](Self::stop) is called before
-    /// the FDO goes.
-    pub unsafe fn start(
-        device: *mut DEVICE_OBJECT,
-        irp: *mut IRP,
-        resources: &ComRef<IResourceList>,
-    ) -> NtResult<Com<Self>> {
+    /// What `installation` names is this driver's FDO, its PDO, its START request and its resources. [`stop`](Self::stop) is called
+    /// before the FDO goes.
+    pub unsafe fn start(installation: &Installation<'_>) -> NtResult<Com<Self>> {
+        let resources = installation.resources;
         let (registers, pages) = (bar(resources, REGISTERS)?, bar(resources, PAGES)?);
         // SAFETY: memory resources of this device.
         let card = try_box(unsafe { Ringwave::find(registers, pages)? })?;
-        let adapter = Self::try_new(device, card)?;
+        let adapter = Self::try_new(installation.device, card)?;
         // SAFETY: by contract.
-        let wired = unsafe { Self::wire(&adapter, &Installation { device, irp, resources }) };
+        let wired = unsafe { Self::wire(&adapter, installation) };
         if let Err(status) = wired {
             adapter.stop();
             return Err(status);
@@ -92,14 +87,11 @@ impl Adapter {
     /// Connects the interrupt, then lets the card raise it.
     ///
     /// # Safety
-    /// The FDO is started.
-    unsafe fn connect(&self) -> NtResult {
-        // SAFETY: this driver's FDO; DPC and card are parts of this object, which does not move, and `stop` disconnects before
+    /// The FDO is being started, and `pdo` is below it.
+    unsafe fn connect(&self, pdo: *mut DEVICE_OBJECT) -> NtResult {
+        // SAFETY: by contract; DPC and card are parts of this object, which does not move, and `stop` disconnects before
         // the card is removed.
-        let interrupt = unsafe {
-            let pdo = physical_device_object(self.device)?;
-            Interrupt::connect(pdo, Isr::new(&self.dpc, &*self.card))?
-        };
+        let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc, &*self.card))? };
         match interrupt.granted() {
             Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
             Granted::Line => log::info!("interrupt: a line, for want of messages"),
@@ -116,7 +108,7 @@ impl Adapter {
     unsafe fn wire(adapter: &Com<Self>, installation: &Installation<'_>) -> NtResult {
         // SAFETY: by contract.
         unsafe {
-            adapter.connect()?;
+            adapter.connect(installation.pdo)?;
             register_adapter_power_management(adapter.device, &adapter.to_unknown())?;
             adapter.power_registered.store(true, Ordering::Relaxed);
             let subdevices = Subdevices::install(installation, adapter)?;

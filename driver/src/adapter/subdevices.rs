@@ -18,6 +18,8 @@ use crate::wave::{WaveMiniport, descriptors};
 pub struct Installation<'a> {
     /// The FDO.
     pub device: *mut DEVICE_OBJECT,
+    /// The physical device object below it.
+    pub pdo: *mut DEVICE_OBJECT,
     /// The START request.
     pub irp: *mut IRP,
     /// The device's resources.
@@ -72,7 +74,7 @@ impl Subdevice {
         miniport: &ComRef<IUnknown>,
         adapter: &ComRef<IUnknown>,
     ) -> NtResult<Self> {
-        let Installation { device, irp, resources } = *installation;
+        let Installation { device, irp, resources, .. } = *installation;
         let port = new_port(class)?;
         // SAFETY: by contract.
         unsafe {

@@ -1,9 +1,8 @@
 //! The imports of the driver image that are the kernel's.
 //!
-//! Every name was found in mingw-w64 10.0.0's import libraries (`libntoskrnl.a`, `libhal.a`; `nm` on them), except the two
-//! that Windows got later than that list, looked up in windows-driver-docs-ddi: `MmMapIoSpaceEx` (Windows 10) and
-//! `MmAllocateContiguousNodeMemory` (Windows 8). Not here because they are inline on x64: KeInitializeSpinLock (writes 0)
-//! and KeGetCurrentIrql (reads CR8).
+//! Every name was found in mingw-w64 10.0.0's import libraries (`libntoskrnl.a`, `libhal.a`; `nm` on them). What Windows got
+//! later than Windows 7 is not here but found by name when it is needed ([`crate::newer`]). Not here because they are inline on
+//! x64: KeInitializeSpinLock (writes 0) and KeGetCurrentIrql (reads CR8).
 //!
 //! `KeQueryPerformanceCounter` is documented in Hal.dll. Since Windows 10 2004 the HAL lives in the kernel and Hal.dll
 //! forwards, so that HAL.dll is right before and after.
@@ -56,20 +55,8 @@ unsafe extern "C" {
     pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK);
     /// Gives it back.
     pub fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK);
-    /// Maps device memory; `protect` is a `PAGE_...` combination. NULL on failure. At most DISPATCH_LEVEL.
-    pub fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, protect: u32) -> PVOID;
     /// Takes a mapping of exactly that size away.
     pub fn MmUnmapIoSpace(base: PVOID, bytes: usize);
-    /// Contiguous non-paged memory with a `PAGE_...` protection (unlike MmAllocateContiguousMemorySpecifyCache, whose memory
-    /// is always executable: HVCI refuses that). NULL on failure.
-    pub fn MmAllocateContiguousNodeMemory(
-        bytes: usize,
-        lowest: PHYSICAL_ADDRESS,
-        highest: PHYSICAL_ADDRESS,
-        boundary: PHYSICAL_ADDRESS,
-        protect: u32,
-        node: u32,
-    ) -> PVOID;
     /// Frees it.
     pub fn MmFreeContiguousMemory(base: PVOID);
     /// Physical address of non-paged memory.

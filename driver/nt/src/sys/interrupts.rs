@@ -19,7 +19,7 @@ pub const CONNECT_MESSAGE_BASED: u32 = 3;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
-    /// PcGetPhysicalDeviceObject's.
+    /// The physical device object, as AddDevice was told it.
     pub PhysicalDeviceObject: *mut DEVICE_OBJECT,
     /// Where the table (or, after a fallback, the interrupt object) is put. A union of three pointers in C.
     pub ConnectionContext: *mut PVOID,
@@ -41,7 +41,7 @@ pub struct IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
-    /// PcGetPhysicalDeviceObject's.
+    /// The physical device object, as AddDevice was told it.
     pub PhysicalDeviceObject: *mut DEVICE_OBJECT,
     /// Where the interrupt object is put.
     pub InterruptObject: *mut PKINTERRUPT,
@@ -61,7 +61,7 @@ pub struct IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
-    /// PcGetPhysicalDeviceObject's.
+    /// The physical device object, as AddDevice was told it.
     pub PhysicalDeviceObject: *mut DEVICE_OBJECT,
     /// Where the interrupt object is put.
     pub InterruptObject: *mut PKINTERRUPT,

@@ -60,9 +60,9 @@ impl PositionJudge {
 
     /// Judges one position, read not before `begun` and not after `done` (100-ns units).
     ///
-    /// Positions wrap, so a step back looks like a long step forward. It is called a step back only when it is more than three
-    /// quarters of the buffer and the time since the last read less than half of it: neither a late read nor a clock that catches up
-    /// by a packet is mistaken for one.
+    /// Positions wrap, so a step back looks like a long step forward. It is called a step back only when it is more than seven
+    /// eighths of the buffer and the time since the last read less than an eighth of it: neither a late read nor a clock that catches
+    /// up by a packet, half the buffer, is mistaken for one.
     pub fn judge(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
         let KsAudioPosition { play_offset: play, write_offset: write } = position;
         if play >= self.size || write >= self.size {
@@ -74,7 +74,7 @@ impl PositionJudge {
         let Some((last, then)) = self.last.replace((play, begun)) else { return Ok(()) };
         let forward = (play + self.size - last) % self.size;
         let elapsed = done.saturating_sub(then).saturating_mul(self.bytes_per_second) / 10_000_000;
-        if forward > self.size / 4 * 3 && elapsed < self.size / 2 {
+        if forward > self.size / 8 * 7 && elapsed < self.size / 8 {
             return Err(Finding::Backwards(self.size - forward));
         }
         self.travel.bytes += forward;
@@ -125,6 +125,14 @@ mod tests {
         assert_eq!(judge.judge(at(960), 0, 0), Ok(()));
         assert_eq!(judge.judge(at(956), 10_000, 200_000), Ok(()));
         assert!(!judge.travel().complete);
+    }
+
+    #[test]
+    fn a_clock_that_catches_up_by_a_packet_is_no_step_back() {
+        let mut judge = judge();
+        assert_eq!(judge.judge(at(0), 0, 0), Ok(()));
+        // A packet of 1920 bytes at once, and what passed in 2.4 ms.
+        assert_eq!(judge.judge(at(1920 + 460), 0, 24_000), Ok(()));
     }
 
     #[test]
