@@ -8,12 +8,28 @@ build() {
     cargo build --quiet --locked --manifest-path "$repo/Cargo.toml" "$@"
 }
 
+# Flags that keep this machine's folders out of what rustc makes, and $@; in cargo's encoding, for folders with spaces in their names.
+placeless_flags() {
+    local IFS=$'\x1f'
+    set -- "--remap-path-prefix=$repo=/ringwave" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
+        "--remap-path-prefix=$(rustc --print sysroot)=/rust" "--remap-path-prefix=$target=/target" "$@"
+    printf '%s' "$*"
+}
+
+# The driver's image, as the repository's place cannot change it, with its symbols. $1 folder
+build_image() {
+    CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_LINKER=$repo/qemu-scripts/lib/link-image CARGO_ENCODED_RUSTFLAGS=$(placeless_flags) \
+        build --profile kernel -p ringwave-driver --bin ringwave-sys --target x86_64-pc-windows-msvc --target-dir "$target/image"
+    install -m 644 -- "$target/image/x86_64-pc-windows-msvc/kernel/ringwave-sys.exe" "$1/ringwave.sys"
+    # Under the name that the image knows it by.
+    install -m 644 -- "$target/image/x86_64-pc-windows-msvc/kernel/ringwave_sys.pdb" "$1/"
+}
+
 build_parts() {
     build --release -p ringwave -p ringwave-e2e
-    build --profile kernel -p ringwave-driver --bin ringwave-sys --target x86_64-pc-windows-msvc
     build --profile kernel -p ntguest --bin ntguest --target x86_64-unknown-uefi
-    # The driver under test is the driver that ships: this very file.
-    cp "$target/x86_64-pc-windows-msvc/kernel/ringwave-sys.exe" "$target/ringwave.sys"
+    # The driver under test is the driver that ships: qemu-scripts/package makes the same bytes, and only signs them.
+    build_image "$target"
     export RINGWAVE_BIN=$target/release/ringwave
     export RINGWAVE_SYS=$target/ringwave.sys
     export RINGWAVE_NTGUEST=$target/x86_64-unknown-uefi/kernel/ntguest.efi

@@ -39,8 +39,14 @@ packages_ready() {
 }
 
 make_packages() {
-    local missing before after
-    missing=$(missing_packages)
+    need_packages missing_packages
+}
+
+# Installs what is missing. $1 the function that prints the names of what is, in one line, or nothing
+need_packages() {
+    local missing_of=$1 missing before after
+    missing=$($missing_of)
+    if [ -z "$missing" ]; then return 0; fi
     command -v apt-get >/dev/null || die "missing here: $missing (Debian's names); install them and try again"
     can_root || die "root is needed once: sudo apt-get install --no-install-recommends $missing"
     step "packages: installing $missing"
@@ -55,5 +61,5 @@ make_packages() {
     fi
     after=$(installed_packages)
     LC_ALL=C comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after") >>"$packages_record"
-    packages_ready || die_with_log "still missing after their installation: $(missing_packages)"
+    [ -z "$($missing_of)" ] || die_with_log "still missing after their installation: $($missing_of)"
 }

@@ -1,0 +1,149 @@
+//! What the INF and the sources must spell alike, taken from the sources.
+
+use portcls_sys::GUID;
+use portcls_sys::guid::{
+    KSCATEGORY_AUDIO, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY, KSNODETYPE_SPEAKER,
+};
+use ringwave_driver::names;
+use ringwave_regs::pci;
+
+/// A day, as DriverVer wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date {
+    /// Four digits.
+    pub year: u16,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+}
+
+/// The text is not a date.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not a date; write it like 2026-11-21")]
+pub struct NotADate(pub String);
+
+impl std::str::FromStr for Date {
+    type Err = NotADate;
+
+    /// Reads `2026-11-21`.
+    fn from_str(text: &str) -> Result<Self, NotADate> {
+        let parts: Vec<&str> = text.split('-').collect();
+        let date = match parts[..] {
+            [y, m, d] if (y.len(), m.len(), d.len()) == (4, 2, 2) => Self::new(y, m, d),
+            _ => None,
+        };
+        date.ok_or_else(|| NotADate(text.into()))
+    }
+}
+
+impl Date {
+    /// From digits; `None` for what no calendar has.
+    pub fn new(year: &str, month: &str, day: &str) -> Option<Self> {
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !(digits(year) && digits(month) && digits(day)) {
+            return None;
+        }
+        let date = Self { year: year.parse().ok()?, month: month.parse().ok()?, day: day.parse().ok()? };
+        let leap =
+            date.year.is_multiple_of(4) && (!date.year.is_multiple_of(100) || date.year.is_multiple_of(400));
+        let days = match date.month {
+            2 if leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        (date.year >= 2000 && (1..=days).contains(&date.day)).then_some(date)
+    }
+}
+
+/// One fact: the mark that names it in the INX, and its value as the INF writes it.
+pub type Fact = (&'static str, String);
+
+/// The hardware id that the INF matches: the card's vendor and device.
+pub fn hardware_id() -> String {
+    format!(r"PCI\VEN_{:04X}&DEV_{:04X}", pci::VENDOR, pci::DEVICE)
+}
+
+/// The workspace's version with the fourth number that Windows wants.
+pub fn version() -> String {
+    format!("{}.0", env!("CARGO_PKG_VERSION"))
+}
+
+/// The interfaces of the device: category, and the subdevice that offers it. wavert-facts 5.4 and 6.1.
+pub fn interfaces() -> [(String, String); 5] {
+    let (wave, topology) = (text(names::WAVE), text(names::TOPOLOGY));
+    [
+        (braced(&KSCATEGORY_AUDIO), wave.clone()),
+        (braced(&KSCATEGORY_RENDER), wave.clone()),
+        (braced(&KSCATEGORY_REALTIME), wave),
+        (braced(&KSCATEGORY_AUDIO), topology.clone()),
+        (braced(&KSCATEGORY_TOPOLOGY), topology),
+    ]
+}
+
+/// Name of the registry value that asks for a contiguous buffer.
+pub fn contiguous_buffer() -> String {
+    text(names::CONTIGUOUS_BUFFER)
+}
+
+/// Category of the topology filter's jack, which the endpoint is made from.
+pub fn jack_category() -> String {
+    braced(&KSNODETYPE_SPEAKER)
+}
+
+/// All facts for an INF of this day.
+pub fn all(date: Date) -> Vec<Fact> {
+    let Date { year, month, day } = date;
+    let quoted = |text: String| format!("\"{text}\"");
+    vec![
+        ("driver-version", format!("{month:02}/{day:02}/{year:04},{}", version())),
+        ("hardware-id", hardware_id()),
+        ("message-limit", pci::MSI_MESSAGES_MAX.to_string()),
+        ("contiguous-buffer", quoted(contiguous_buffer())),
+        ("wave", quoted(text(names::WAVE))),
+        ("topology", quoted(text(names::TOPOLOGY))),
+        ("ks-audio", quoted(braced(&KSCATEGORY_AUDIO))),
+        ("ks-render", quoted(braced(&KSCATEGORY_RENDER))),
+        ("ks-realtime", quoted(braced(&KSCATEGORY_REALTIME))),
+        ("ks-topology", quoted(braced(&KSCATEGORY_TOPOLOGY))),
+        ("ks-speaker", quoted(jack_category())),
+    ]
+}
+
+/// A NUL-terminated constant of the driver as text.
+fn text(wide: &[u16]) -> String {
+    char::decode_utf16(wide.iter().copied().take_while(|&unit| unit != 0))
+        .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}
+
+fn braced(guid: &GUID) -> String {
+    format!("{{{guid}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_what_the_driver_says() {
+        let date = "2026-11-21".parse().expect("a date");
+        let facts = all(date);
+        let fact = |mark| facts.iter().find(|fact| fact.0 == mark).map(|fact| fact.1.as_str());
+        assert_eq!(fact("hardware-id"), Some(r"PCI\VEN_1234&DEV_5257"));
+        assert_eq!(fact("wave"), Some("\"Wave\""));
+        assert_eq!(fact("ks-audio"), Some("\"{6994AD04-93EF-11D0-A3CC-00A0C9223196}\""));
+        assert_eq!(fact("driver-version"), Some(concat!("11/21/2026,", env!("CARGO_PKG_VERSION"), ".0")));
+    }
+
+    #[test]
+    fn dates_that_no_calendar_has_are_refused() {
+        for text in ["2026-02-29", "2026-13-01", "2026-00-10", "26-01-01", "2026-1-1", "2026-01-+1", "", "x"]
+        {
+            assert!(text.parse::<Date>().is_err(), "{text}");
+        }
+        assert!("2028-02-29".parse::<Date>().is_ok());
+    }
+}
