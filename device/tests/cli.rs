@@ -265,6 +265,16 @@ fn place_that_cannot_be_written_is_bad_input() {
 }
 
 #[test]
+fn fifo_that_nobody_reads_is_bad_input_and_no_endless_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let output = ringwave(&["serve", "--socket", "card.sock", "--sink", "wav:fifo"], dir.path());
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("fifo"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn stall_that_lasts_is_named_once() {
     let dir = tempfile::tempdir().unwrap();
     let serving = Serving::start(dir.path(), &["--speed", "20"]);

@@ -261,7 +261,7 @@ fn self_test_sees_and_changes_the_guests_ram() {
 fn accesses_of_other_sizes_do_nothing() {
     let served = Served::start();
     let mut guest = served.connect();
-    for (offset, length) in [(0, 1), (0, 2), (2, 4), (0, 3), (0x3FFC, 8), (0x1_0000, 4), (0, 64)] {
+    for (offset, length) in [(0, 1), (0, 2), (2, 4), (0, 3), (0, 64)] {
         let mut data = vec![0; length];
         guest.client.region_read(pci::REGISTERS_BAR, offset, &mut data).unwrap();
         assert_eq!(data, vec![0xFF; length], "read of {length} bytes at {offset:#x}");

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod wav;
 
 use std::fmt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -115,10 +116,12 @@ impl Sinks {
     pub fn new(spec: SinkSpec) -> Result<Self, SinkError> {
         if let SinkSpec::Wav(path) = &spec {
             let failed = |source| SinkError::File { path: path.clone(), source };
+            // A FIFO that nobody reads is an error now, not a wait that no signal ends.
             std::fs::OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
+                .custom_flags(libc::O_NONBLOCK)
                 .open(path)
                 .map_err(failed)?;
             if std::fs::metadata(path).map_err(failed)?.is_file() {

@@ -1,0 +1,162 @@
+//! The listening socket: made at a path so that nobody else can connect, or handed over by systemd or on the command line.
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
+use rustix::net::{AddressFamily, SocketType};
+
+/// The longest path in bytes: what `sockaddr_un` takes, without what is appended for a moment while the socket is made.
+const PATH_BYTES_MAX: usize = 107 - ".4294967295".len();
+/// The first descriptor that systemd hands over (`SD_LISTEN_FDS_START`).
+const SYSTEMD_FIRST_FD: RawFd = 3;
+
+/// Why there is no listening socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenerError {
+    /// A process answers there.
+    #[error("{path}: socket in use; end the process that serves there, or take another path", path = .0.display())]
+    InUse(PathBuf),
+    /// Something that is not ours to replace.
+    #[error("{path}: exists and is not a socket; take another path", path = .0.display())]
+    NotASocket(PathBuf),
+    /// The kernel takes no such path.
+    #[error("{path}: too long for a socket, at most {PATH_BYTES_MAX} bytes; take a shorter path", path = .0.display())]
+    TooLong(PathBuf),
+    /// Everything else that can go wrong with a path.
+    #[error("{path}: cannot make a socket: {source}", path = path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A descriptor that was handed over is no listening UNIX stream socket.
+    #[error("the descriptor that was handed over is not a listening UNIX stream socket")]
+    NotListening,
+    /// systemd hands over another number of sockets than one.
+    #[error("systemd hands over {0} sockets; this takes one")]
+    NotOne(u32),
+}
+
+/// A listening socket. Dropping it removes the file, if it made one and the file is still that one.
+#[derive(Debug)]
+pub struct Listener {
+    listener: UnixListener,
+    file: Option<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    /// Device and inode: somebody may have put another socket in its place.
+    identity: (u64, u64),
+}
+
+impl Listener {
+    /// Listens at `path`, for this user only (mode 0600). A socket file whose process is dead is replaced; one whose process lives, and a file
+    /// that is not a socket, are left alone.
+    pub fn bind(path: &Path) -> Result<Self, ListenerError> {
+        let failed = |source| ListenerError::Io { path: path.to_owned(), source };
+        if path.as_os_str().as_bytes().len() > PATH_BYTES_MAX {
+            return Err(ListenerError::TooLong(path.to_owned()));
+        }
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) if !metadata.file_type().is_socket() => {
+                return Err(ListenerError::NotASocket(path.to_owned()));
+            }
+            Ok(_) => match UnixStream::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    log::info!("{}: nobody answers there, replacing it", path.display());
+                }
+                // It answers, or its queue is full, or it is not ours to ask: it lives.
+                _ => return Err(ListenerError::InUse(path.to_owned())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // Made under another name, so that it appears listening and with its mode, or not at all.
+        let mut making = path.as_os_str().to_owned();
+        making.push(format!(".{}", std::process::id()));
+        let making = PathBuf::from(making);
+        let make = || {
+            let listener = UnixListener::bind(&making)?;
+            std::fs::set_permissions(&making, std::fs::Permissions::from_mode(0o600))?;
+            let metadata = std::fs::symlink_metadata(&making)?;
+            std::fs::rename(&making, path)?;
+            Ok((listener, (metadata.dev(), metadata.ino())))
+        };
+        let (listener, identity) = make().map_err(|error| {
+            let _ = std::fs::remove_file(&making);
+            failed(error)
+        })?;
+        Ok(Self { listener, file: Some(File { path: path.to_owned(), identity }) })
+    }
+
+    /// Takes a socket that somebody else made and listens on.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, ListenerError> {
+        let listening = socket_domain(&fd) == Ok(AddressFamily::UNIX)
+            && socket_type(&fd) == Ok(SocketType::STREAM)
+            && socket_acceptconn(&fd) == Ok(true);
+        if !listening {
+            return Err(ListenerError::NotListening);
+        }
+        // It came over an exec; children of ours have no use for it.
+        let _ = rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC);
+        Ok(Self { listener: fd.into(), file: None })
+    }
+
+    /// Takes the socket that systemd hands over (`sd_listen_fds(3)`): `LISTEN_PID` is this process, `LISTEN_FDS` is 1. `None` when nothing was
+    /// handed over to this process, and when it was taken before.
+    pub fn from_systemd() -> Result<Option<Self>, ListenerError> {
+        let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+        if number("LISTEN_PID") != Some(std::process::id()) {
+            return Ok(None);
+        }
+        match number("LISTEN_FDS") {
+            None | Some(0) => Ok(None),
+            Some(1) => {
+                static TAKEN: AtomicBool = AtomicBool::new(false);
+                if TAKEN.swap(true, Ordering::SeqCst) {
+                    return Ok(None);
+                }
+                // SAFETY: the variables say that whoever started this process opened descriptor 3 for it, and TAKEN that it is taken once.
+                let fd = unsafe { OwnedFd::from_raw_fd(SYSTEMD_FIRST_FD) };
+                Self::from_fd(fd).map(Some)
+            }
+            Some(count) => Err(ListenerError::NotOne(count)),
+        }
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &UnixListener {
+        &self.listener
+    }
+
+    /// Removes the file, if there is one and it is still ours. For a process that ends while another thread still holds the listener.
+    pub fn remove(&self) {
+        let Some(file) = &self.file else { return };
+        let there = std::fs::symlink_metadata(&file.path).map(|now| (now.dev(), now.ino()));
+        if there.is_ok_and(|identity| identity == file.identity) {
+            let _ = std::fs::remove_file(&file.path);
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
