@@ -19,9 +19,9 @@ use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
 use ringwave::serve::serve;
-use ringwave::serve::socket::Socket;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
+use ringwave_vfio_user::Listener;
 use vfio_bindings::bindings::vfio::*;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
@@ -46,7 +46,7 @@ impl Served {
             trace: true,
         });
         let card = Arc::new(card.unwrap());
-        let socket = Socket::listen(&dir.path().join("card.sock")).unwrap();
+        let socket = Listener::bind(&dir.path().join("card.sock")).unwrap();
         let files = EngineConfig {
             sink: sink.unwrap_or_else(|| SinkSpec::Wav(dir.path().join("heard.wav"))),
             stats: Some(dir.path().join("stats.json")),
@@ -454,7 +454,7 @@ fn client_that_leaves_in_the_middle_leaves_a_whole_file_and_a_fresh_card() {
     });
     let card = Arc::new(card.unwrap());
     let path = dir.path().join("card.sock");
-    let socket = Socket::listen(&path).unwrap();
+    let socket = Listener::bind(&path).unwrap();
     let sink = SinkSpec::Wav(dir.path().join("heard.wav"));
     let engine = Engine::start(Arc::clone(&card), EngineConfig { sink, stats: None, trace: None }).unwrap();
     std::thread::spawn(move || serve(&card, &socket, false).unwrap());

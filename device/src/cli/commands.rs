@@ -10,8 +10,8 @@ use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::pci::Identity;
 use ringwave::piece::Piece;
-use ringwave::serve::socket::{Socket, SocketError};
 use ringwave::serve::{ServeError, serve};
+use ringwave_vfio_user::{Listener, ListenerError};
 
 use super::{Cli, Command, Compare, Serve, Tone};
 
@@ -64,8 +64,8 @@ fn run_serve(arguments: Serve) -> Result<ExitCode, Failure> {
     });
     let card = Arc::new(card.map_err(failed)?);
     // The socket comes first: a second process on the same socket must not touch the first one's files.
-    let socket = Socket::listen(&arguments.socket).map_err(|error| match error {
-        SocketError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => failed(error),
+    let socket = Listener::bind(&arguments.socket).map_err(|error| match error {
+        ListenerError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => failed(error),
         _ => bad_input(error),
     })?;
     let socket = Arc::new(socket);

@@ -5,13 +5,12 @@ pub mod interrupts;
 pub mod memfd;
 pub mod page_bar;
 mod shared_file;
-pub mod socket;
 mod transport;
 
 use std::sync::Arc;
 
 use crate::card::Card;
-use socket::Socket;
+use ringwave_vfio_user::Listener;
 
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +23,7 @@ pub enum ServeError {
 /// Serves clients, one at a time, until the first one that said anything has left (`once`) or for ever.
 ///
 /// When a client leaves, in whatever way, the card is reset and its files are finished before the next one is accepted.
-pub fn serve(card: &Arc<Card>, socket: &Socket, once: bool) -> Result<(), ServeError> {
+pub fn serve(card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
     loop {
         transport::one_client(card, socket)?;
         if card.client_left() {

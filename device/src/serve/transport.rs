@@ -18,18 +18,18 @@ use ringwave_vfio_user::{
 use super::ServeError;
 use super::guest_ram::{MapError, MapRequest};
 use super::interrupts::LineRequest;
-use super::socket::Socket;
 use crate::card::Card;
 use crate::pci::layout::CONFIG_BYTES;
+use ringwave_vfio_user::Listener;
 
 /// The longest access: QEMU reads configuration space whole, and nothing longer.
 const ACCESS_MAX: usize = CONFIG_BYTES;
 
 /// Waits for a client and serves it until it leaves.
-pub fn one_client(card: &Arc<Card>, socket: &Socket) -> Result<(), ServeError> {
+pub fn one_client(card: &Arc<Card>, socket: &Listener) -> Result<(), ServeError> {
     // Nobody stops it: this thread ends with the process.
     let stop = Stop::new().map_err(ServeError::Accept)?;
-    let Some(client) = accept(socket.listener(), &stop).map_err(ServeError::Accept)? else { return Ok(()) };
+    let Some(client) = accept(socket.socket(), &stop).map_err(ServeError::Accept)? else { return Ok(()) };
     let mut function = Function(Arc::clone(card));
     match catch_unwind(AssertUnwindSafe(|| serve_client(&client, &mut function, &stop))) {
         Ok(ClientEnd::Left | ClientEnd::Stopped) => {}
