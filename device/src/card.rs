@@ -331,9 +331,9 @@ impl State {
         result
     }
 
-    /// Handles what has become due; says whether more is.
-    pub fn advance(&mut self, card: &Card) -> bool {
-        self.with_controller(card, Controller::advance)
+    /// Handles what has become due.
+    pub fn advance(&mut self, card: &Card) {
+        self.with_controller(card, Controller::advance);
     }
 
     fn drive_intx(&mut self) {
@@ -357,7 +357,7 @@ impl State {
         let msi = msi.map(|granted| granted.min(self.interrupts.msi_connected().max(1)));
         self.with_controller(card, |controller, env| {
             // Ends that have passed belong to what was configured before.
-            let _more = controller.advance(env);
+            controller.advance(env);
             controller.set_bus_master(bus_master);
             controller.set_msi(msi);
             controller.set_d3hot(d3hot, env);

@@ -201,13 +201,10 @@ impl Controller {
         }
     }
 
-    /// Handles everything that has become due at `env.now` and writes the clock page. Returns whether something is due right now all the
-    /// same: only if the caller's clock goes back, since one call handles all of it.
-    #[must_use]
-    pub fn advance(&mut self, env: &mut Env<'_>) -> bool {
+    /// Handles everything that has become due at `env.now` and writes the clock page.
+    pub fn advance(&mut self, env: &mut Env<'_>) {
         self.catch_up(env);
         self.clock_page.publish(env.pages, self.time);
-        self.next_deadline().is_some_and(|due| due <= self.time)
     }
 
     /// Device clock at which [`Self::advance`] has something to do next; `None` while nothing moves.

