@@ -6,7 +6,7 @@
 # What packaging needs from the host, beyond set-up.
 missing_tools() {
     local missing=() program
-    for program in openssl osslsigncode xorriso; do
+    for program in git openssl osslsigncode xorriso; do
         command -v "$program" >/dev/null || missing+=("$program")
     done
     printf '%s' "${missing[*]}"
