@@ -51,6 +51,7 @@ pub(crate) struct State {
     config: ConfigSpace,
     ram: GuestRam,
     interrupts: Interrupts,
+    sources: crate::ports::NoSources,
     effects: Effects,
     pub outbox: Outbox,
     counted: Messages,
@@ -73,6 +74,7 @@ impl Card {
             controller,
             ram: GuestRam::default(),
             interrupts: Interrupts::default(),
+            sources: crate::ports::NoSources,
             effects: Effects::default(),
             outbox: Outbox::default(),
             counted: Messages::default(),
@@ -305,7 +307,7 @@ impl State {
         call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
     ) -> R {
         let mut env =
-            Env { now: card.clock.now(), memory: &self.ram, pages: &card.pages, effects: &mut self.effects };
+            Env { now: card.clock.now(), memory: &self.ram, pages: &card.pages, sources: &mut self.sources, effects: &mut self.effects };
         let result = call(&mut self.controller, &mut env);
         self.interrupts.send(self.effects.messages);
         self.drive_intx();
@@ -318,6 +320,7 @@ impl State {
                 now: card.clock.now(),
                 memory: &self.ram,
                 pages: &card.pages,
+                sources: &mut self.sources,
                 effects: &mut self.effects,
             };
             self.controller.host_failed(stream, &mut env);

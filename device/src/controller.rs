@@ -11,6 +11,7 @@
 mod selftest;
 
 use crate::dma::{Bus, Limits};
+use crate::loopback::Loopback;
 use crate::pages::ClockPage;
 use crate::ports::{ClockMode, Dma, Env, Note, Trace};
 use crate::stream::stats::{Stall, StreamStats};
@@ -22,17 +23,22 @@ use selftest::SelfTest;
 /// [`stream::LATE_MILLIS`] in ticks of the device clock.
 const LATE: u64 = stream::LATE_MILLIS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1000);
 
-/// FEATURES of this card. DATASHEET section 10.
+/// FEATURES of this card, whatever it is made with. DATASHEET section 10.
 const FEATURES: u32 = global::FEATURE_CONTIGUOUS
     | global::FEATURE_SCATTER_GATHER
     | global::FEATURE_WRITTEN
-    | global::FEATURE_START_FRAME;
+    | global::FEATURE_START_FRAME
+    | global::FEATURE_POSITION_PAGE;
 
 /// What is built into a card.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Render streams, 1 to [`stream::STREAMS_MAX`] (clamped).
+    /// Render streams, up to [`stream::STREAMS_MAX`] (clamped).
     pub render: u32,
+    /// Capture streams, so that there are up to [`stream::STREAMS_MAX`] in all (clamped).
+    pub capture: u32,
+    /// For each capture stream, counted from 0: the render stream whose sound it captures, instead of a source's.
+    pub loopback: [Option<u8>; stream::STREAMS_MAX as usize],
     /// The card's clock.
     pub clock: ClockMode,
     /// Bits of a DMA address that the card drives, 32 to 64 (clamped).
@@ -46,15 +52,17 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// The card of DATASHEET section 10: one render stream, S16, 1 or 2 channels, 44100 and 48000 Hz, lockstep.
+    /// The card of DATASHEET section 10: one render and one capture stream, every format, lockstep.
     fn default() -> Self {
         Self {
             render: 1,
+            capture: 1,
+            loopback: [None; stream::STREAMS_MAX as usize],
             clock: ClockMode::Lockstep,
             dma_bits: 64,
-            formats: 1 << format::S16,
-            rates: format::rate_bit(44_100) | format::rate_bit(48_000),
-            channels_max: 2,
+            formats: format::FORMATS_ALL,
+            rates: format::RATES_ALL,
+            channels_max: format::CHANNELS_MAX,
         }
     }
 }
@@ -65,6 +73,9 @@ pub struct Controller {
     clock: ClockMode,
     limits: Limits,
     streams: Vec<Stream>,
+    /// How many of them, the first, render.
+    render: u32,
+    loops: Vec<Loopback>,
     /// The latest device clock that the card was told.
     time: u64,
     clock_page: ClockPage,
@@ -101,14 +112,22 @@ impl Controller {
             rates: config.rates,
             channels_max: config.channels_max.clamp(1, format::CHANNELS_MAX),
             packets_max: 2,
+            capture: false,
         };
-        let count = config.render.clamp(1, stream::STREAMS_MAX);
+        let render = config.render.min(stream::STREAMS_MAX);
+        let capture = config.capture.min(stream::STREAMS_MAX - render);
         // A stream's number is below the number of messages, so that number is also its message.
-        let streams = (0..count).map(|index| Stream::new(index, can, index)).collect();
+        let stream = |index| Stream::new(index, Abilities { capture: index >= render, ..can }, index);
+        let loops = config.loopback.iter().take(capture as usize).enumerate().filter_map(|(capture, from)| {
+            let from = from.filter(|from| u32::from(*from) < render)?;
+            Some(Loopback::new(from.into(), render as usize + capture))
+        });
         Self {
             clock: config.clock,
             limits: Limits { bus_master: false, dma_bits: config.dma_bits.clamp(32, 64) },
-            streams,
+            streams: (0..render + capture).map(stream).collect(),
+            render,
+            loops: loops.collect(),
             time: 0,
             clock_page: ClockPage::default(),
             msi: None,
@@ -209,7 +228,8 @@ impl Controller {
 
     /// Device clock at which [`Self::advance`] has something to do next; `None` while nothing moves.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.next_end().map(|(due, _)| due)
+        let ticks = self.streams.iter().filter_map(Stream::next_tick);
+        self.next_end().map(|(due, _)| due).into_iter().chain(ticks).min()
     }
 
     /// Level of INTx before Interrupt Disable: false with MSI enabled and in D3hot. Also what Status.Interrupt Status shows.
@@ -255,6 +275,12 @@ impl Controller {
             let at = if late { self.time } else { due };
             self.with_stream_at(at, index, env, |stream, call| stream.step(late, call));
         }
+        for index in 0..self.streams.len() {
+            let due = self.streams.get(index).and_then(Stream::next_tick);
+            if due.is_some_and(|due| due <= self.time) {
+                self.with_stream(index, env, Stream::tick);
+            }
+        }
     }
 
     /// The earliest end of a piece and whose it is.
@@ -281,10 +307,62 @@ impl Controller {
         env: &mut Env<'_>,
         act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
     ) -> Option<R> {
-        let stream = self.streams.get_mut(index)?;
-        let mut call = Call { env, time, limits: self.limits, clock: self.clock };
-        let result = act(stream, &mut call);
+        let result = match self.loops.iter().position(|line| line.capture == index) {
+            None => self.act_at(time, index, env, act),
+            Some(place) => self.act_in_loop(time, place, env, act),
+        };
         self.collect_event(index, env);
+        result
+    }
+
+    /// Lets a stream do something, and lets those hear it that capture what it plays.
+    fn act_at<R>(
+        &mut self,
+        time: u64,
+        index: usize,
+        env: &mut Env<'_>,
+        act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
+    ) -> Option<R> {
+        let mark = env.effects.sound_mark();
+        let stream = self.streams.get_mut(index)?;
+        let result = act(stream, &mut Call { env, time, limits: self.limits, clock: self.clock });
+        for line in self.loops.iter_mut().filter(|line| line.render == index) {
+            if !self.streams.get(line.capture).is_some_and(Stream::running) {
+                line.clear();
+                continue;
+            }
+            for (_, format, heard) in env.effects.sounds_from(mark) {
+                line.heard(format, heard);
+            }
+        }
+        Some(result)
+    }
+
+    /// Lets a stream do something whose source is another stream of the card: that one first tells what it has played up to now.
+    fn act_in_loop<R>(
+        &mut self,
+        time: u64,
+        place: usize,
+        env: &mut Env<'_>,
+        act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
+    ) -> Option<R> {
+        let render = self.loops.get(place)?.render;
+        self.act_at(time, render, env, Stream::hear_now);
+        self.collect_event(render, env);
+        let line = self.loops.get_mut(place)?;
+        let stream = self.streams.get_mut(line.capture)?;
+        let mut env = Env {
+            now: env.now,
+            memory: env.memory,
+            pages: env.pages,
+            sources: line,
+            effects: &mut *env.effects,
+        };
+        let mut call = Call { env: &mut env, time, limits: self.limits, clock: self.clock };
+        let result = act(stream, &mut call);
+        if !stream.running() {
+            line.clear();
+        }
         Some(result)
     }
 
@@ -377,9 +455,9 @@ impl Controller {
         Ok(match offset {
             global::MAGIC => global::MAGIC_VALUE,
             global::VERSION => global::VERSION_VALUE,
+            global::FEATURES if self.streams() > self.render => FEATURES | global::FEATURE_CAPTURE,
             global::FEATURES => FEATURES,
-            // Render streams in 7:0; capture streams, in 15:8, are none.
-            global::STREAMS => self.streams(),
+            global::STREAMS => self.render | (self.streams() - self.render) << global::STREAMS_CAPTURE_SHIFT,
             global::DMA_BITS => self.limits.dma_bits,
             global::SG_ENTRIES_MAX => dma::ENTRIES_MAX,
             global::RING_BYTES_MAX => global::RING_BYTES_MAX_VALUE,

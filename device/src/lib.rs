@@ -11,6 +11,7 @@ pub mod desk;
 pub mod dma;
 pub mod engine;
 pub mod host;
+mod loopback;
 pub mod outbox;
 pub mod pages;
 pub mod pci;

@@ -30,6 +30,24 @@ pub trait Pages {
     fn store_u64(&self, offset: u32, value: u64);
 }
 
+/// Where the sound of capture streams comes from, but for what the card takes from its own render streams.
+pub trait Sources {
+    /// Fills `into` with the next frames of capture stream `stream` (its number on the card), whole frames in `format`. Must not wait: what
+    /// is not there is silence. Gives how many of the bytes are sound, and not silence for want of it.
+    fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize;
+}
+
+/// Nothing but silence, on purpose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSources;
+
+impl Sources for NoSources {
+    fn capture(&mut self, _stream: u32, _format: StreamFormat, into: &mut [u8]) -> usize {
+        into.fill(0);
+        into.len()
+    }
+}
+
 /// What every call into the controller is given.
 pub struct Env<'a> {
     /// Device clock in ticks of [`global::CLOCK_HZ_VALUE`] (nanoseconds). A value that goes back counts as no time passed.
@@ -38,6 +56,8 @@ pub struct Env<'a> {
     pub memory: &'a dyn GuestMemory,
     /// The page BAR.
     pub pages: &'a dyn Pages,
+    /// Where captured sound comes from.
+    pub sources: &'a mut dyn Sources,
     /// Where everything that happens is put, behind what is already in it.
     pub effects: &'a mut Effects,
 }
@@ -157,6 +177,13 @@ pub enum Note {
         /// Packet number.
         packet: u32,
     },
+    /// A captured packet was stored over before the guest took it (realtime).
+    Overrun {
+        /// Stream number.
+        stream: u32,
+        /// Number of the packet that is lost.
+        packet: u32,
+    },
     /// A transfer of a running stream failed; silence is played instead.
     DmaFault {
         /// Stream number.
@@ -192,10 +219,13 @@ impl fmt::Display for Note {
             Self::Underrun { stream, packet } => {
                 write!(f, "stream {stream}: packet {packet} was not WRITTEN in time, plays silence")
             }
+            Self::Overrun { stream, packet } => {
+                write!(f, "stream {stream}: packet {packet} was not taken in time and is lost")
+            }
             Self::DmaFault { stream, error } => {
                 write!(
                     f,
-                    "stream {stream}: transfer failed, plays silence: {} ({})",
+                    "stream {stream}: transfer failed, silence instead: {} ({})",
                     error.name(),
                     error.meaning()
                 )
@@ -237,6 +267,16 @@ impl Effects {
             };
             (stream, format, heard)
         })
+    }
+
+    /// How many sounds there are: [`Effects::sounds_from`] gives those that come after.
+    pub(crate) fn sound_mark(&self) -> usize {
+        self.sounds.len()
+    }
+
+    /// The sounds from `mark` on.
+    pub(crate) fn sounds_from(&self, mark: usize) -> impl Iterator<Item = (u32, StreamFormat, Heard<'_>)> {
+        self.sounds().skip(mark)
     }
 
     /// Whether there is nothing to do.

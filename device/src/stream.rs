@@ -10,10 +10,10 @@ pub mod stats;
 use crate::clock::Line;
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::{StatusPage, publish_position};
-use crate::ports::{ClockMode, Dma, Env, Trace};
+use crate::ports::{ClockMode, Dma, Env, StreamFormat, Trace};
 use play::Play;
 use ringwave_regs::error::{self, Error};
-use ringwave_regs::{dma, stream as regs};
+use ringwave_regs::{dma, global, stream as regs};
 pub use setup::Abilities;
 use setup::Setup;
 pub(crate) use setup::low;
@@ -71,7 +71,7 @@ impl Ledger {
     }
 }
 
-/// One render stream.
+/// One stream.
 #[derive(Debug)]
 pub struct Stream {
     can: Abilities,
@@ -84,6 +84,10 @@ pub struct Stream {
     message: u32,
     /// The host side failed since STOP: told once.
     host_failed: bool,
+    /// The position page ticks.
+    ticks: bool,
+    /// Device clock of its last tick.
+    ticked: u64,
 }
 
 impl Stream {
@@ -92,7 +96,7 @@ impl Stream {
         let ledger = Ledger {
             index,
             page: StatusPage::default(),
-            stats: StreamStats::new(),
+            stats: StreamStats::new(can.capture),
             int_enable: 0,
             pending: false,
         };
@@ -105,6 +109,8 @@ impl Stream {
             position_latch: 0,
             message,
             host_failed: false,
+            ticks: false,
+            ticked: 0,
         }
     }
 
@@ -115,6 +121,7 @@ impl Stream {
         self.state = regs::STATE_STOP;
         self.setup = Setup::default();
         self.position_latch = 0;
+        self.ticks = false;
         self.ledger.int_enable = 0;
         self.ledger.pending = false;
         self.ledger.page.reset();
@@ -140,7 +147,36 @@ impl Stream {
         if let Some(play) = &mut self.play {
             play.step(restart, &mut self.ledger, call);
             self.publish(call.env);
+            if self.ticks {
+                self.publish_position(call);
+            }
         }
+    }
+
+    /// Device clock at which the position page ticks next; `None` while it does not, or has nothing to tell.
+    pub fn next_tick(&self) -> Option<u64> {
+        const TICK: u64 = regs::POSITION_TICK_MICROS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1_000_000);
+        self.due().filter(|_| self.ticks)?;
+        Some(self.ticked.saturating_add(TICK))
+    }
+
+    /// The position page ticks now.
+    pub fn tick(&mut self, call: &mut Call<'_, '_>) {
+        self.publish_position(call);
+    }
+
+    /// What has passed up to now was played, for somebody who listens to it.
+    pub fn hear_now(&mut self, call: &mut Call<'_, '_>) {
+        if self.state == regs::STATE_RUN
+            && let Some(play) = &mut self.play
+        {
+            play.hear_now(&mut self.ledger, call);
+        }
+    }
+
+    /// The format it was acquired with; `None` in STOP.
+    pub fn format(&self) -> Option<StreamFormat> {
+        Some(self.play.as_ref()?.shape.format)
     }
 
     /// Whether there was an event since the last call of this.
@@ -166,7 +202,7 @@ impl Stream {
 
     /// Forgets the totals for the host.
     pub fn clear_stats(&mut self) {
-        self.ledger.stats = StreamStats::new();
+        self.ledger.stats = StreamStats::new(self.can.capture);
     }
 
     /// The host side failed: an error, told once until STOP.
@@ -195,6 +231,7 @@ impl Stream {
         let value = match offset {
             regs::CAPS => {
                 regs::CAPS_PRESENT
+                    | if self.can.capture { regs::CAPS_CAPTURE } else { 0 }
                     | self.can.channels_max << regs::CAPS_CHANNELS_SHIFT
                     | self.can.packets_max << regs::CAPS_PACKETS_SHIFT
             }
@@ -217,7 +254,7 @@ impl Stream {
                 low(position)
             }
             regs::POSITION_HI => self.position_latch,
-            regs::POSITION_CONTROL => 0,
+            regs::POSITION_CONTROL => u32::from(self.ticks) * regs::POSITION_TICK,
             _ => return Err(Error::BadAccess),
         };
         Ok(value)
@@ -235,7 +272,11 @@ impl Stream {
                 self.ledger.int_enable = value & (regs::INT_PACKET | regs::INT_ERROR);
                 Ok(())
             }
-            regs::POSITION_CONTROL if value & regs::POSITION_TICK != 0 => Err(Error::NotSupported),
+            regs::POSITION_CONTROL => {
+                self.ticks = value & regs::POSITION_TICK != 0;
+                self.publish_position(call);
+                Ok(())
+            }
             regs::EOS => self.play.as_mut().ok_or(Error::BadState)?.write_eos(value),
             regs::WRITTEN => {
                 let play = self.play.as_mut().ok_or(Error::BadState)?;
@@ -275,7 +316,7 @@ impl Stream {
 
     fn acquire(&mut self, call: &mut Call<'_, '_>) -> Result<(), Error> {
         let shape = self.setup.shape(self.can)?;
-        self.play = Some(Play::new(shape, call.time));
+        self.play = Some(Play::new(shape, self.can.capture, call.time));
         let stats = &mut self.ledger.stats;
         stats.format = Some(shape.format);
         stats.ring_bytes = shape.ring_bytes;
@@ -295,9 +336,9 @@ impl Stream {
         let scatter_gather = dma_mode == regs::DMA_MODE_SCATTER_GATHER;
         let mut bus = Bus::new(call.env, Dma::Stream(self.ledger.index), call.limits);
         let ring = if scatter_gather {
-            Ring::scatter_gather(&mut bus, address, sg_entries, dma::ENTRIES_MAX, ring_bytes, false)?
+            Ring::scatter_gather(&mut bus, address, sg_entries, dma::ENTRIES_MAX, ring_bytes, self.can.capture)?
         } else {
-            Ring::contiguous(&bus, address, ring_bytes, false)?
+            Ring::contiguous(&bus, address, ring_bytes, self.can.capture)?
         };
         play.run(start, ring, &mut self.ledger, call);
         self.ledger.stats.scatter_gather = scatter_gather;
@@ -343,8 +384,9 @@ impl Stream {
         self.publish_position(call);
     }
 
-    /// Stores the position page, which in this card does not tick: every change of state does it.
-    fn publish_position(&self, call: &Call<'_, '_>) {
+    /// Stores the position page: at every change of state, and when it ticks.
+    fn publish_position(&mut self, call: &Call<'_, '_>) {
+        self.ticked = call.time;
         let (offset, frames) = self.play.as_ref().map_or((0, 0), |play| {
             let position = play.position(call.time);
             (play.shape.ring_offset(position), position)
@@ -364,7 +406,7 @@ impl Stream {
     }
 }
 
-/// A write to a register that takes none (or, like `POSITION_CONTROL` in this card, only 0).
+/// A write to a register that takes none.
 fn read_only(offset: u32) -> Result<(), Error> {
     let known = regs::REGISTERS.iter().any(|register| register.offset == offset);
     if known { Ok(()) } else { Err(Error::BadAccess) }

@@ -11,7 +11,7 @@
 
 mod support;
 
-use ringwave::ports::{ClockMode, Effects, Env, Note, Trace};
+use ringwave::ports::{ClockMode, Effects, Env, NoSources, Note, Trace};
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{
@@ -160,7 +160,7 @@ fn a_day_at_44100_has_no_drift() {
     let mut effects = Effects::default();
     for wake in 1..=day * 100 / 8 {
         rig.now = start + wake * 8 * SECOND / 100;
-        let mut env = Env { now: rig.now, memory: &rig.memory, pages: &NoPages, effects: &mut effects };
+        let mut env = Env { now: rig.now, memory: &rig.memory, pages: &NoPages, sources: &mut NoSources, effects: &mut effects };
         rig.card.advance(&mut env);
         effects.clear();
     }

@@ -36,6 +36,11 @@ pub const fn rate_bit(rate_hz: u32) -> u32 {
     0
 }
 
+/// The bits of all rates.
+pub const RATES_ALL: u32 = (1 << RATES.len()) - 1;
+/// The bits of all sample formats in [`crate::stream::FORMATS`].
+pub const FORMATS_ALL: u32 = (1 << S16) | (1 << S24_32) | (1 << S32) | (1 << F32);
+
 /// The most channels that FORMAT can name in version 1.
 pub const CHANNELS_MAX: u32 = 8;
 

@@ -74,6 +74,9 @@ pub const FEATURE_POSITION_PAGE: u32 = 1 << 4;
 /// The card has capture streams.
 pub const FEATURE_CAPTURE: u32 = 1 << 5;
 
+/// [`STREAMS`]: shift of the number of capture streams (8 bits); render streams are in bits 7:0.
+pub const STREAMS_CAPTURE_SHIFT: u32 = 8;
+
 /// [`CONTROL`]: the card may raise interrupts.
 pub const CONTROL_INT_ENABLE: u32 = 1 << 0;
 /// [`CONTROL`]: writing 1 resets the function; reads as 0.

@@ -67,6 +67,10 @@ pub(super) struct Start {
 #[derive(Debug)]
 pub(super) struct Play {
     pub(super) shape: Shape,
+    /// It captures: frames go from the source to the buffer.
+    capture: bool,
+    /// The packet that the stream began with.
+    first: u32,
     /// Packets completed since STOP.
     pub(super) packet_count: u32,
     /// The last accepted WRITTEN; `None` = unmarked.
@@ -91,10 +95,12 @@ pub(super) struct Play {
 }
 
 impl Play {
-    pub(super) fn new(shape: Shape, time: u64) -> Self {
+    pub(super) fn new(shape: Shape, capture: bool, time: u64) -> Self {
         let fifo = vec![0; shape.fifo_frames.saturating_mul(shape.frame_bytes) as usize];
         Self {
             shape,
+            capture,
+            first: 0,
             packet_count: 0,
             written: None,
             eos: 0,
@@ -178,6 +184,7 @@ impl Play {
         }
         if let Some(frame) = start {
             self.packet_count = self.start.packet;
+            self.first = self.start.packet;
             self.start = Start::default();
             self.piece = None;
             self.decided = None;
@@ -201,6 +208,9 @@ impl Play {
 
     /// A write of EOS: checked now, taken with the next WRITTEN.
     pub(super) fn write_eos(&mut self, value: u32) -> Result<(), Error> {
+        if self.capture {
+            return Err(Error::NotSupported);
+        }
         if self.end.is_some() {
             return Err(Error::BadState);
         }
@@ -267,7 +277,7 @@ impl Play {
                 self.proceed(position, ledger, call);
             }
             End::Ahead | End::InThisPacket(_) => {
-                if !self.stalled.is_some_and(|(packet, _)| self.is_written(packet)) {
+                if !self.stalled.is_some_and(|(packet, _)| self.is_ready(packet)) {
                     return;
                 }
                 self.line = Line::moving(call.time, position, self.shape.format.rate);
@@ -320,13 +330,19 @@ impl Play {
         if let Some(decision) = self.decided.filter(|decided| decided.packet == packet) {
             return Some(decision.silent);
         }
-        let silent = !self.is_written(packet);
-        if silent && self.clock == Some(ClockMode::Lockstep) {
+        let late = !self.is_ready(packet);
+        if late && self.clock == Some(ClockMode::Lockstep) {
             return None;
         }
+        let silent = late && !self.capture;
         if silent {
             ledger.underrun();
             call.env.effects.notes.push(Note::Underrun { stream: ledger.index, packet });
+        } else if late {
+            ledger.underrun();
+            ledger.silence(u64::from(self.shape.packet_frames));
+            let packet = packet.wrapping_sub(self.shape.packets);
+            call.env.effects.notes.push(Note::Overrun { stream: ledger.index, packet });
         }
         if self.written.is_none() {
             ledger.stats.underruns = None;
@@ -335,12 +351,18 @@ impl Play {
         Some(silent)
     }
 
-    /// Whether the guest has promised `packet`; of an unmarked stream nothing is known, so everything is taken as it is.
-    fn is_written(&self, packet: u32) -> bool {
-        self.written.is_none_or(|last| ahead_of(packet, last) <= 0)
+    /// Whether the guest has promised `packet`, or (capture) taken the one whose place it needs; of an unmarked stream nothing is known, so
+    /// everything is taken as it is.
+    fn is_ready(&self, packet: u32) -> bool {
+        let Some(last) = self.written else { return true };
+        if !self.capture {
+            return ahead_of(packet, last) <= 0;
+        }
+        let packets = self.shape.packets;
+        packet.wrapping_sub(self.first) < packets || ahead_of(packet.wrapping_sub(packets), last) <= 0
     }
 
-    /// Fills the FIFO with the piece that begins at `frame`.
+    /// Begins the piece at `frame`: fills the FIFO with it (a capture stream does that as time passes).
     fn fetch(&mut self, frame: u64, mut silent: bool, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
         let mut end =
             frame.saturating_add(u64::from(self.shape.fifo_frames)).min(self.shape.packet_end(frame));
@@ -348,7 +370,9 @@ impl Play {
             let left = valid.saturating_sub(self.shape.in_packet(frame));
             end = end.min(frame.saturating_add(u64::from(left)));
         }
-        if !silent && let Err(error) = self.transfer(frame, end, ledger.index, call) {
+        if !silent
+            && !self.capture
+            && let Err(error) = self.transfer(frame, end, ledger.index, call) {
             silent = true;
             ledger.dma_fault(error);
             call.env.effects.notes.push(Note::DmaFault { stream: ledger.index, error });
@@ -366,7 +390,33 @@ impl Play {
         ring.read(&mut bus, self.shape.ring_offset(start), into)
     }
 
-    /// The frames of the piece up to `frame` were played.
+    /// What has passed up to now was played, although no piece has ended: somebody listens to it.
+    pub(super) fn hear_now(&mut self, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
+        let position = self.position(call.time);
+        self.hear(position, ledger, call);
+    }
+
+    /// Stores frames `start..end`, which have just passed, from the source into the cyclic buffer.
+    fn store(&mut self, start: u64, end: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
+        let bytes = span(start, end, self.shape.frame_bytes);
+        let stored = match (&self.ring, self.fifo.get_mut(..bytes)) {
+            (Some(ring), Some(from)) => {
+                let sound = call.env.sources.capture(ledger.index, self.shape.format, from);
+                let wanting = bytes.saturating_sub(sound).checked_div(self.shape.frame_bytes as usize);
+                ledger.stats.source_silence_frames += wanting.unwrap_or(0) as u64;
+                let mut bus = Bus::new(call.env, Dma::Stream(ledger.index), call.limits);
+                ring.write(&mut bus, self.shape.ring_offset(start), from)
+            }
+            _ => Err(Error::DmaUnmapped),
+        };
+        if let Err(error) = stored {
+            ledger.silence(end.saturating_sub(start));
+            ledger.dma_fault(error);
+            call.env.effects.notes.push(Note::DmaFault { stream: ledger.index, error });
+        }
+    }
+
+    /// The frames of the piece up to `frame` were played, or captured.
     fn hear(&mut self, frame: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
         let Some(piece) = &mut self.piece else { return };
         let frame = frame.min(piece.end);
@@ -376,6 +426,11 @@ impl Play {
         }
         let format = self.shape.format;
         ledger.stats.frames += frames;
+        if self.capture {
+            let from = core::mem::replace(&mut piece.played, frame);
+            self.store(from, frame, ledger, call);
+            return;
+        }
         if piece.silent {
             ledger.silence(frames);
             call.env.effects.silence(ledger.index, format, frames);

@@ -15,6 +15,8 @@ pub struct Abilities {
     pub channels_max: u32,
     /// Most packets per cyclic buffer.
     pub packets_max: u32,
+    /// The stream captures.
+    pub capture: bool,
 }
 
 impl Abilities {

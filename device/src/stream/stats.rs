@@ -5,6 +5,8 @@ use crate::ports::StreamFormat;
 /// Totals of one stream since [`crate::controller::Controller::clear_stats`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamStats {
+    /// It captures.
+    pub capture: bool,
     /// The last format that was acquired; `None` if the stream never was.
     pub format: Option<StreamFormat>,
     /// The last cyclic buffer that was acquired, in bytes.
@@ -15,15 +17,17 @@ pub struct StreamStats {
     pub scatter_gather: bool,
     /// Entries in the snapshot of the last RUN (contiguous: 1).
     pub entries: u32,
-    /// Frames that were played, silence included.
+    /// Frames that were played (or captured), silence included.
     pub frames: u64,
     /// Packets that were completed.
     pub packets_completed: u64,
-    /// Packets that were played as silence because they were not WRITTEN; `None` = unknown, because a packet was played that
+    /// Packets that were played as silence because they were not WRITTEN (captured: stored over because they were not taken); `None` = unknown, because a packet was played that
     /// nobody had promised (the stream was not marked).
     pub underruns: Option<u64>,
     /// Frames of silence that were played for want of data.
     pub silence_frames: u64,
+    /// Frames of silence that were captured because the source had nothing.
+    pub source_silence_frames: u64,
     /// Transfers that failed while running.
     pub dma_faults: u64,
     /// Events.
@@ -34,8 +38,8 @@ pub struct StreamStats {
 
 impl StreamStats {
     /// Nothing done yet: the underruns are known to be 0.
-    pub fn new() -> Self {
-        Self { underruns: Some(0), ..Self::default() }
+    pub fn new(capture: bool) -> Self {
+        Self { capture, underruns: Some(0), ..Self::default() }
     }
 }
 

@@ -5,7 +5,7 @@
 pub mod song;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, Note, Pages, Trace};
+use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, Note, Pages, Sources, StreamFormat, Trace};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};
 use std::cell::RefCell;
@@ -194,8 +194,32 @@ pub struct Rig {
     /// Messages and events of the last call (of `run_to`: of all its wakes).
     pub messages: u32,
     pub events: u32,
+    /// What capture streams hear.
+    pub source: Source,
     /// `Heard::Stop` seen.
     pub stops: u32,
+}
+
+/// A microphone that hears [`signal`], one stream after the other.
+#[derive(Default)]
+pub struct Source {
+    /// The number of the next frame.
+    pub next: u64,
+    /// It has no more frames than up to this one.
+    pub end: Option<u64>,
+}
+
+impl Sources for Source {
+    fn capture(&mut self, _stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
+        assert_eq!(format.frame_bytes(), 4);
+        into.fill(0);
+        let wanted = into.len() as u64 / 4;
+        let frames = self.end.map_or(wanted, |end| wanted.min(end - self.next));
+        let bytes = signal(self.next, frames);
+        into[..bytes.len()].copy_from_slice(&bytes);
+        self.next += frames;
+        bytes.len()
+    }
 }
 
 /// Where the rig's RAM is.
@@ -218,6 +242,7 @@ impl Rig {
             notes: Vec::new(),
             messages: 0,
             events: 0,
+            source: Source::default(),
             stops: 0,
         };
         rig.memory.map(RAM, RAM_BYTES, true);
@@ -230,7 +255,13 @@ impl Rig {
     /// Calls the card, and drains the effects as the engine does.
     pub fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
         let mut effects = Effects::default();
-        let mut env = Env { now: self.now, memory: &self.memory, pages: &self.pages, effects: &mut effects };
+        let mut env = Env {
+            now: self.now,
+            memory: &self.memory,
+            pages: &self.pages,
+            sources: &mut self.source,
+            effects: &mut effects,
+        };
         let result = act(&mut self.card, &mut env);
         for (_, format, heard) in effects.sounds() {
             match heard {

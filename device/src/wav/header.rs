@@ -1,0 +1,66 @@
+//! The beginning of a WAV file, from a stream's format.
+
+use ringwave_regs::format;
+
+use crate::ports::StreamFormat;
+
+/// `WAVE_FORMAT_PCM`
+pub const TAG_PCM: u16 = 1;
+/// `WAVE_FORMAT_IEEE_FLOAT`
+pub const TAG_FLOAT: u16 = 3;
+/// `WAVE_FORMAT_EXTENSIBLE`
+pub const TAG_EXTENSIBLE: u16 = 0xFFFE;
+/// What follows the tag in the GUIDs `KSDATAFORMAT_SUBTYPE_*` (RFC 2361).
+pub const SUBTYPE_TAIL: [u8; 14] =
+    [0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xAA, 0x00, 0x38, 0x9B, 0x71];
+/// Where the length of the RIFF chunk stands.
+pub const RIFF_BYTES_AT: u64 = 4;
+
+/// The speakers that so many channels usually are (`KSAUDIO_SPEAKER_*`); 0 = none in particular.
+const fn speakers(channels: u32) -> u32 {
+    match channels {
+        1 => 0x4,
+        2 => 0x3,
+        4 => 0x33,
+        6 => 0x3F,
+        8 => 0x63F,
+        _ => 0,
+    }
+}
+
+/// Everything before the first sample, for a file with no sample yet. The length of the data stands in the last four bytes.
+pub fn header(stream: StreamFormat) -> Vec<u8> {
+    let frame_bytes = stream.frame_bytes();
+    let bits = format::sample_bytes(stream.code).unwrap_or(0) * 8;
+    let plain = stream.code == format::S16 && stream.channels <= 2;
+    let mut fmt = Vec::new();
+    let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
+    fmt.extend(if plain { TAG_PCM } else { TAG_EXTENSIBLE }.to_le_bytes());
+    fmt.extend(short(stream.channels));
+    fmt.extend(stream.rate.to_le_bytes());
+    fmt.extend(stream.rate.saturating_mul(frame_bytes).to_le_bytes());
+    fmt.extend(short(frame_bytes));
+    fmt.extend(short(bits));
+    if !plain {
+        let valid = if stream.code == format::S24_32 { 24 } else { bits };
+        fmt.extend(22_u16.to_le_bytes());
+        fmt.extend(short(valid));
+        fmt.extend(speakers(stream.channels).to_le_bytes());
+        fmt.extend(if stream.code == format::F32 { TAG_FLOAT } else { TAG_PCM }.to_le_bytes());
+        fmt.extend(SUBTYPE_TAIL);
+    }
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend(riff_bytes(fmt.len() + 28, 0).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(u32::try_from(fmt.len()).unwrap_or(0).to_le_bytes());
+    file.extend(fmt);
+    file.extend(b"data");
+    file.extend(0_u32.to_le_bytes());
+    file
+}
+
+/// The length of the RIFF chunk of a file with a header of so many bytes and so much data.
+pub fn riff_bytes(header_bytes: usize, data: u32) -> u32 {
+    u32::try_from(header_bytes.saturating_sub(8)).unwrap_or(0).saturating_add(data)
+}

@@ -1,0 +1,24 @@
+//! WAV files in the card's own formats: what was heard is written, what is to be played or recorded is read.
+//!
+//! 16-bit mono and stereo is the plain old header that every program reads; everything else has the extensible one (`KSDATAFORMAT_SUBTYPE_PCM`
+//! and `_IEEE_FLOAT`, valid bits, speakers), because only that can say "24 bits in the upper part of 32".
+
+mod header;
+mod read;
+mod write;
+
+pub use read::{Sound, WavError, read};
+pub use write::WavFile;
+
+use ringwave_regs::format;
+
+/// The name of a sample format in reports and messages.
+pub const fn format_name(code: u32) -> &'static str {
+    match code {
+        format::S16 => "s16",
+        format::S24_32 => "s24in32",
+        format::S32 => "s32",
+        format::F32 => "f32",
+        _ => "?",
+    }
+}
