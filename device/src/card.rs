@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::controller::{Config, Controller};
 use crate::host::clock::{HostClock, Speed};
+use crate::host::source::Inputs;
 use crate::outbox::Outbox;
 use crate::pci::{ConfigSpace, Identity, Written};
 use crate::ports::{Effects, Env};
@@ -51,7 +52,7 @@ pub(crate) struct State {
     config: ConfigSpace,
     ram: GuestRam,
     interrupts: Interrupts,
-    sources: crate::ports::NoSources,
+    inputs: Inputs,
     effects: Effects,
     pub outbox: Outbox,
     counted: Messages,
@@ -66,6 +67,11 @@ pub(crate) struct State {
 impl Card {
     /// A card after power-on.
     pub fn new(config: CardConfig) -> std::io::Result<Self> {
+        Self::with_inputs(config, Inputs::default())
+    }
+
+    /// A card after power-on whose capture streams hear `inputs`.
+    pub fn with_inputs(config: CardConfig, inputs: Inputs) -> std::io::Result<Self> {
         let report_clock = stats::clock_name(config.controller.clock);
         let controller = Controller::new(config.controller);
         let messages = controller.messages();
@@ -74,7 +80,7 @@ impl Card {
             controller,
             ram: GuestRam::default(),
             interrupts: Interrupts::default(),
-            sources: crate::ports::NoSources,
+            inputs,
             effects: Effects::default(),
             outbox: Outbox::default(),
             counted: Messages::default(),
@@ -307,7 +313,7 @@ impl State {
         call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
     ) -> R {
         let mut env =
-            Env { now: card.clock.now(), memory: &self.ram, pages: &card.pages, sources: &mut self.sources, effects: &mut self.effects };
+            Env { now: card.clock.now(), memory: &self.ram, pages: &card.pages, sources: &mut self.inputs, effects: &mut self.effects };
         let result = call(&mut self.controller, &mut env);
         self.interrupts.send(self.effects.messages);
         self.drive_intx();
@@ -320,7 +326,7 @@ impl State {
                 now: card.clock.now(),
                 memory: &self.ram,
                 pages: &card.pages,
-                sources: &mut self.sources,
+                sources: &mut self.inputs,
                 effects: &mut self.effects,
             };
             self.controller.host_failed(stream, &mut env);

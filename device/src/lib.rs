@@ -21,3 +21,4 @@ pub mod serve;
 pub mod stats;
 pub mod stream;
 pub mod trace;
+pub mod wav;

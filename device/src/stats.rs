@@ -4,7 +4,7 @@
 //! { "version": "0.1.0", "clock": "lockstep",
 //!   "streams": [ { "index": 0, "direction": "render", "format": "s16", "rate": 48000, "channels": 2, "ring_bytes": 38400,
 //!     "packets": 2, "dma_mode": "scatter-gather", "sg_entries": 10, "frames": 240000, "packets_completed": 50, "underruns": 0,
-//!     "silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1 } ],
+//!     "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1 } ],
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 49, "eos": 1 } },
 //!   "interrupts": 50 }
 //! ```
@@ -13,11 +13,12 @@
 //! a stream was in RUN, without the write of STATE that ended the run; `written` and `eos` are the writes of those registers, `writes` all
 //! others.
 
-use ringwave_regs::{format, stream};
+use ringwave_regs::stream;
 use serde::Serialize;
 
 use crate::ports::ClockMode;
 use crate::stream::stats::StreamStats;
+use crate::wav::format_name;
 
 /// A client's session.
 #[derive(Clone, Debug, Serialize)]
@@ -50,6 +51,7 @@ pub struct StreamReport {
     packets_completed: u64,
     underruns: Option<u64>,
     silence_frames: u64,
+    source_silence_frames: u64,
     dma_faults: u64,
     events: u64,
     stalls: u64,
@@ -121,18 +123,12 @@ pub const fn clock_name(clock: ClockMode) -> &'static str {
     }
 }
 
-/// Render streams come first; capture streams are not in this card.
+/// One stream's figures: render streams come first.
 pub fn stream_report(index: usize, stats: &StreamStats) -> StreamReport {
-    let name = |code| match code {
-        format::S16 => "s16",
-        format::S24_32 => "s24-32",
-        format::S32 => "s32",
-        _ => "f32",
-    };
     StreamReport {
         index,
-        direction: "render",
-        format: stats.format.map(|format| name(format.code)),
+        direction: if stats.capture { "capture" } else { "render" },
+        format: stats.format.map(|format| format_name(format.code)),
         rate: stats.format.map(|format| format.rate),
         channels: stats.format.map(|format| format.channels),
         ring_bytes: stats.ring_bytes,
@@ -143,6 +139,7 @@ pub fn stream_report(index: usize, stats: &StreamStats) -> StreamReport {
         packets_completed: stats.packets_completed,
         underruns: stats.underruns,
         silence_frames: stats.silence_frames,
+        source_silence_frames: stats.source_silence_frames,
         dma_faults: stats.dma_faults,
         events: stats.events,
         stalls: stats.stalls,

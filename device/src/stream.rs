@@ -317,6 +317,9 @@ impl Stream {
     fn acquire(&mut self, call: &mut Call<'_, '_>) -> Result<(), Error> {
         let shape = self.setup.shape(self.can)?;
         self.play = Some(Play::new(shape, self.can.capture, call.time));
+        if self.can.capture {
+            call.env.sources.begin(self.ledger.index, shape.format);
+        }
         let stats = &mut self.ledger.stats;
         stats.format = Some(shape.format);
         stats.ring_bytes = shape.ring_bytes;

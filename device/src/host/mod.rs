@@ -1,9 +1,12 @@
-//! Where sound goes on the host: the [`Sink`] trait, and the sinks of one card, opened when there is something to hear.
+//! Where sound goes on the host: the [`Sink`] trait, and the sinks of one card, opened when there is something to hear. Where it comes
+//! from is in [`source`].
 //!
 //! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the guest.
 
 pub mod clock;
-pub mod wav;
+mod raw;
+pub mod source;
+mod wav;
 
 use std::fmt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,9 +30,6 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
-    /// The sink cannot take the stream's format.
-    #[error("a WAV sink takes 16-bit samples only so far")]
-    Format,
 }
 
 /// One place where the frames of one stream, all in one format, end up.
@@ -49,8 +49,10 @@ pub trait Sink: Send {
 pub enum SinkSpec {
     /// Nothing is kept.
     Null,
-    /// A WAV file; a second format, stream or client gets a numbered file beside it.
+    /// A WAV file; another stream, a second format or client gets a file beside it.
     Wav(PathBuf),
+    /// Samples without a header, likewise; `-` is standard output, for all there is.
+    Raw(PathBuf),
 }
 
 impl FromStr for SinkSpec {
@@ -60,7 +62,8 @@ impl FromStr for SinkSpec {
         match text.split_once(':') {
             None if text == "null" => Ok(Self::Null),
             Some(("wav", path)) if !path.is_empty() => Ok(Self::Wav(path.into())),
-            _ => Err("write wav:FILE or null".to_owned()),
+            Some(("raw", path)) if !path.is_empty() => Ok(Self::Raw(path.into())),
+            _ => Err("write wav:FILE, raw:FILE, raw:- (standard output) or null".to_owned()),
         }
     }
 }
@@ -70,6 +73,7 @@ impl fmt::Display for SinkSpec {
         match self {
             Self::Null => f.write_str("null"),
             Self::Wav(path) => write!(f, "wav:{}", path.display()),
+            Self::Raw(path) => write!(f, "raw:{}", path.display()),
         }
     }
 }
@@ -104,8 +108,8 @@ struct Open {
 pub struct Sinks {
     spec: SinkSpec,
     open: Vec<Open>,
-    /// Files begun in the life of the process.
-    files: u32,
+    /// Files begun in the life of the process, by stream.
+    files: Vec<u32>,
     /// When the oldest frame came that was not flushed.
     dirty: Option<Instant>,
 }
@@ -114,7 +118,9 @@ impl Sinks {
     /// Sinks as `spec` says. Finds out now whether the place can be written: a file that an earlier process left there is removed, so
     /// that a file that stands there later was heard from this one.
     pub fn new(spec: SinkSpec) -> Result<Self, SinkError> {
-        if let SinkSpec::Wav(path) = &spec {
+        if let SinkSpec::Wav(path) | SinkSpec::Raw(path) = &spec
+            && !is_stdout(path)
+        {
             let failed = |source| SinkError::File { path: path.clone(), source };
             // A FIFO that nobody reads is an error now, not a wait that no signal ends.
             std::fs::OpenOptions::new()
@@ -128,7 +134,7 @@ impl Sinks {
                 std::fs::remove_file(path).map_err(failed)?;
             }
         }
-        Ok(Self { spec, open: Vec::new(), files: 0, dirty: None })
+        Ok(Self { spec, open: Vec::new(), files: Vec::new(), dirty: None })
     }
 
     /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has left.
@@ -168,7 +174,7 @@ impl Sinks {
                 full.finish()?;
             }
         }
-        let sink = self.begin(format);
+        let sink = self.begin(stream, format);
         let (sink, result) = match sink {
             Ok(sink) => (Some(sink), Ok(self.open.len())),
             Err(error) => (None, Err(error)),
@@ -177,14 +183,20 @@ impl Sinks {
         result
     }
 
-    fn begin(&mut self, format: StreamFormat) -> Result<Box<dyn Sink>, SinkError> {
-        match &self.spec {
-            SinkSpec::Null => Ok(Box::new(Null)),
-            SinkSpec::Wav(path) => {
-                self.files = self.files.saturating_add(1);
-                Ok(Box::new(wav::WavSink::create(&numbered(path, self.files), format)?))
-            }
+    fn begin(&mut self, stream: u32, format: StreamFormat) -> Result<Box<dyn Sink>, SinkError> {
+        let index = stream as usize;
+        if self.files.len() <= index {
+            self.files.resize(index + 1, 0);
         }
+        let number = self.files.get_mut(index).map_or(1, |files| {
+            *files = files.saturating_add(1);
+            *files
+        });
+        Ok(match &self.spec {
+            SinkSpec::Null => Box::new(Null),
+            SinkSpec::Wav(path) => Box::new(wav::WavSink::create(&named(path, stream, number), format)?),
+            SinkSpec::Raw(path) => Box::new(raw::RawSink::create(&named(path, stream, number))?),
+        })
     }
 
     /// How long until [`Sinks::flush`] is due; `None` if nothing waits for it.
@@ -213,13 +225,24 @@ impl Sinks {
     }
 }
 
-/// `PATH` for the first file, then `PATH-2.wav` and so on.
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    if number <= 1 {
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// `heard.wav` for the first file of stream 0, then `heard-2.wav` and so on; `heard-stream1.wav`, `heard-stream1-2.wav` for stream 1. What is no
+/// file (a FIFO, a device, standard output) is always itself.
+fn named(path: &Path, stream: u32, number: u32) -> PathBuf {
+    let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if is_stdout(path) || special || (stream == 0 && number <= 1) {
         return path.to_owned();
     }
     let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{number}"));
+    if stream != 0 {
+        name.push(format!("-stream{stream}"));
+    }
+    if number > 1 {
+        name.push(format!("-{number}"));
+    }
     if let Some(extension) = path.extension() {
         name.push(".");
         name.push(extension);
@@ -271,6 +294,9 @@ mod tests {
         sinks.frames(0, mono, &[8, 0]).unwrap();
         assert!(sinks.finish().is_empty());
         assert_eq!(samples(&dir.path().join("heard-3.wav")), [8], "the next client's sound");
+        sinks.frames(2, mono, &[9, 0]).unwrap();
+        assert!(sinks.finish().is_empty());
+        assert_eq!(samples(&dir.path().join("heard-stream2.wav")), [9], "a file per stream");
     }
 
     #[test]
