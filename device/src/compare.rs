@@ -1,53 +1,19 @@
 //! Whether two WAV files have the same samples, and if not, where they first differ.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use ringwave_regs::format;
 use serde::Serialize;
 
-/// Why two files could not be compared: something is wrong with one of them, not between them.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// It is not there, or cannot be read.
-    #[error("{path}: {source}; give a WAV file that can be read", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not a whole WAV file.
-    #[error("{path}: not a whole PCM WAV file ({why}); convert it to PCM WAV first", path = path.display())]
-    NotWav {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// It is a WAV file of a kind that is not compared yet.
-    #[error("{path}: floating-point samples; convert it to PCM first", path = path.display())]
-    Float {
-        /// The file.
-        path: PathBuf,
-    },
-}
+use crate::wav::{self, Sound, WavError};
 
-impl CompareError {
-    fn new(path: &Path, error: hound::Error) -> Self {
-        let path = path.to_owned();
-        match error {
-            hound::Error::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                // hound reports a file that ends too early as an `Other` with a text of its own.
-                if source.raw_os_error().is_some() {
-                    return Self::Unreadable { path, source };
-                }
-                Self::NotWav { path, why: source.to_string() }
-            }
-            other => Self::NotWav { path, why: other.to_string() },
-        }
-    }
+/// Something is wrong with one of the files, not between them.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}; give a whole PCM or float WAV file", path = path.display())]
+pub struct CompareError {
+    path: PathBuf,
+    source: WavError,
 }
 
 /// What a file's samples are.
@@ -56,9 +22,23 @@ pub struct Format {
     /// Frames per second.
     pub rate: u32,
     /// Samples per frame.
-    pub channels: u16,
-    /// Bits per sample.
+    pub channels: u32,
+    /// Valid bits per sample.
     pub bits: u16,
+    /// Floating point.
+    pub float: bool,
+}
+
+impl Format {
+    fn of(sound: &Sound) -> Self {
+        let bits = match sound.format.code {
+            format::S16 => 16,
+            format::S24_32 => 24,
+            _ => 32,
+        };
+        let float = sound.format.code == format::F32;
+        Self { rate: sound.format.rate, channels: sound.format.channels, bits, float }
+    }
 }
 
 impl fmt::Display for Format {
@@ -68,7 +48,8 @@ impl fmt::Display for Format {
             2 => "stereo".to_owned(),
             more => format!("{more} channels"),
         };
-        write!(f, "{}-bit, {channels}, {} Hz", self.bits, self.rate)
+        let float = if self.float { " float" } else { "" };
+        write!(f, "{}-bit{float}, {channels}, {} Hz", self.bits, self.rate)
     }
 }
 
@@ -78,11 +59,64 @@ pub struct Difference {
     /// Frame, from 0.
     pub frame: u64,
     /// Channel, from 0.
-    pub channel: u16,
+    pub channel: u32,
     /// Its value in the first file.
-    pub a: i32,
+    pub a: Value,
     /// Its value in the second.
-    pub b: i32,
+    pub b: Value,
+}
+
+/// A sample.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Of so many bits as its format has.
+    Int(i32),
+    /// Full scale is 1.
+    Float(f32),
+}
+
+impl Value {
+    /// A sample of a file whose samples are `code`.
+    fn new(code: u32, bytes: &[u8]) -> Self {
+        match (code, bytes) {
+            (format::S16, &[a, b]) => Self::Int(i16::from_le_bytes([a, b]).into()),
+            (format::S24_32, &[a, b, c, d]) => Self::Int(i32::from_le_bytes([a, b, c, d]) >> 8),
+            (format::S32, &[a, b, c, d]) => Self::Int(i32::from_le_bytes([a, b, c, d])),
+            (_, &[a, b, c, d]) => Self::Float(f32::from_le_bytes([a, b, c, d])),
+            _ => Self::Int(0),
+        }
+    }
+
+    /// Relative to full scale of so many bits.
+    fn level(self, bits: u16) -> f64 {
+        match self {
+            Self::Int(value) => f64::from(value) / 2_f64.powi(i32::from(bits) - 1),
+            Self::Float(value) => f64::from(value),
+        }
+    }
+}
+
+impl PartialEq for Value {
+    /// To the bit: not a number is itself.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+        }
+    }
 }
 
 /// What became of the comparison.
@@ -148,90 +182,53 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// A file that is being read.
-struct Wav {
-    path: PathBuf,
-    reader: hound::WavReader<BufReader<File>>,
-    format: Format,
-    frames: u64,
+/// Peak and RMS of a sound in dB relative to full scale.
+fn levels(sound: &Sound, bits: u16) -> (Option<f64>, Option<f64>) {
+    let (mut peak, mut squares, mut samples) = (0.0_f64, 0.0, 0_u64);
+    for bytes in sound.frames.chunks_exact(sample_bytes(sound)) {
+        let level = Value::new(sound.format.code, bytes).level(bits);
+        peak = peak.max(level.abs());
+        squares += level * level;
+        samples += 1;
+    }
+    let db = |value: f64| (value > 0.0).then(|| 20.0 * value.log10());
+    #[allow(clippy::cast_precision_loss, reason = "a level needs no more than 52 bits of count")]
+    let mean = squares / samples.max(1) as f64;
+    (db(peak), db(mean.sqrt()))
 }
 
-impl Wav {
-    fn open(path: &Path) -> Result<Self, CompareError> {
-        let reader = hound::WavReader::open(path).map_err(|error| CompareError::new(path, error))?;
-        let spec = reader.spec();
-        if spec.sample_format == hound::SampleFormat::Float {
-            return Err(CompareError::Float { path: path.to_owned() });
-        }
-        let format = Format { rate: spec.sample_rate, channels: spec.channels, bits: spec.bits_per_sample };
-        let frames = u64::from(reader.duration());
-        Ok(Self { path: path.to_owned(), reader, format, frames })
-    }
-
-    /// The next sample; `None` at the end. `samples` is the iterator over `reader`.
-    fn next(
-        path: &Path,
-        samples: &mut hound::WavSamples<'_, BufReader<File>, i32>,
-    ) -> Result<Option<i32>, CompareError> {
-        samples.next().transpose().map_err(|error| CompareError::new(path, error))
-    }
+fn sample_bytes(sound: &Sound) -> usize {
+    format::sample_bytes(sound.format.code).unwrap_or(4) as usize
 }
 
-/// Peak and energy of the samples seen.
-#[derive(Default)]
-struct Level {
-    peak: u32,
-    squares: f64,
-    samples: u64,
-}
-
-impl Level {
-    fn add(&mut self, sample: i32) {
-        self.peak = self.peak.max(sample.unsigned_abs());
-        self.squares += f64::from(sample) * f64::from(sample);
-        self.samples += 1;
-    }
-
-    /// Peak and RMS in dB relative to full scale of so many bits.
-    fn dbfs(&self, bits: u16) -> (Option<f64>, Option<f64>) {
-        let full = 2_f64.powi(i32::from(bits) - 1);
-        let db = |value: f64| (value > 0.0).then(|| 20.0 * (value / full).log10());
-        #[allow(clippy::cast_precision_loss, reason = "a level needs no more than 52 bits of count")]
-        let mean = self.squares / self.samples.max(1) as f64;
-        (db(f64::from(self.peak)), db(mean.sqrt()))
-    }
-}
-
-/// Compares two PCM WAV files, `a` the one that was played and `b` the one that was heard.
-pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
-    let (mut a, mut b) = (Wav::open(a)?, Wav::open(b)?);
-    let (formats, frames) = ([a.format, b.format], [a.frames, b.frames]);
-    let channels = u64::from(a.format.channels.max(1));
-    let mut level = Level::default();
-    let mut difference = None;
-    let mut expected = a.reader.samples::<i32>();
-    let mut heard = b.reader.samples::<i32>();
-    for index in 0_u64.. {
-        let from_b = Wav::next(&b.path, &mut heard)?;
-        let from_a = Wav::next(&a.path, &mut expected)?;
-        if let Some(sample) = from_b {
-            level.add(sample);
-        }
-        match (from_a, from_b) {
-            (None, None) => break,
-            (Some(a), Some(b)) if a != b && difference.is_none() => {
-                let channel = u16::try_from(index % channels).unwrap_or(u16::MAX);
-                difference = Some(Difference { frame: index / channels, channel, a, b });
-            }
-            _ => {}
-        }
-    }
-    let verdict = match difference {
-        _ if formats[0] != formats[1] => Verdict::FormatsDiffer,
-        Some(difference) => Verdict::Different(difference),
-        None if frames[0] != frames[1] => Verdict::LengthsDiffer,
-        None => Verdict::BitExact,
+/// The first sample that is not the same in two sounds of one format.
+fn first_difference(a: &Sound, b: &Sound) -> Option<Difference> {
+    let bytes = sample_bytes(a);
+    let mut pairs = a.frames.chunks_exact(bytes).zip(b.frames.chunks_exact(bytes));
+    let index = pairs.position(|(a, b)| a != b)?;
+    let value = |of: &Sound| {
+        let sample = of.frames.get(index * bytes..(index + 1) * bytes);
+        Value::new(of.format.code, sample.unwrap_or_default())
     };
-    let (peak_dbfs, rms_dbfs) = level.dbfs(formats[1].bits);
+    let (index, channels) = (index as u64, u64::from(a.format.channels.max(1)));
+    let channel = u32::try_from(index % channels).unwrap_or(0);
+    Some(Difference { frame: index / channels, channel, a: value(a), b: value(b) })
+}
+
+/// Compares two WAV files, `a` the one that was played and `b` the one that was heard.
+pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
+    let read = |path: &Path| wav::read(path).map_err(|source| CompareError { path: path.to_owned(), source });
+    let (a, b) = (read(a)?, read(b)?);
+    let (formats, frames) = ([Format::of(&a), Format::of(&b)], [a.len(), b.len()]);
+    let verdict = if a.format != b.format {
+        Verdict::FormatsDiffer
+    } else if let Some(difference) = first_difference(&a, &b) {
+        Verdict::Different(difference)
+    } else if frames[0] != frames[1] {
+        Verdict::LengthsDiffer
+    } else {
+        Verdict::BitExact
+    };
+    let (peak_dbfs, rms_dbfs) = levels(&b, formats[1].bits);
     Ok(Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs })
 }

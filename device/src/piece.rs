@@ -3,17 +3,24 @@
 //! A melody over chords, plucked and left to ring, with a little noise under it. It is made so that faults cannot hide: no two packets
 //! are alike, left and right differ, samples use the full 16-bit range, and no stretch is silent. The same numbers always come out.
 
+use std::io;
 use std::path::Path;
+
+use ringwave_regs::format;
+
+use crate::ports::StreamFormat;
+use crate::wav::WavFile;
+
+/// Samples that are made and written at a time.
+const SAMPLES_AT_ONCE: usize = 1 << 14;
 
 /// What to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Length in seconds, 1 to 3600.
     pub seconds: u32,
-    /// Frames per second.
-    pub rate: u32,
-    /// 1 or 2.
-    pub channels: u16,
+    /// Its format.
+    pub format: StreamFormat,
 }
 
 /// Notes of the melody, as semitones above A3, one each quarter of a second.
@@ -29,42 +36,60 @@ const NOTES_PER_SECOND: f64 = 4.0;
 const RINGING: usize = 6;
 
 impl Piece {
-    /// The samples, interleaved.
-    pub fn samples(self) -> impl Iterator<Item = i16> {
+    /// The samples, interleaved; full scale is 1, and the loudest moments go a little beyond.
+    fn samples(self) -> impl Iterator<Item = f64> {
         let mut noise = 0x9E37_79B9_u32;
-        let frames = u64::from(self.seconds) * u64::from(self.rate);
+        let frames = u64::from(self.seconds) * u64::from(self.format.rate);
         (0..frames)
             .flat_map(move |frame| {
                 #[allow(clippy::cast_precision_loss, reason = "an hour of frames fits")]
-                let time = frame as f64 / f64::from(self.rate);
-                (0..self.channels).map(move |channel| voice(time, channel)).collect::<Vec<_>>()
+                let time = frame as f64 / f64::from(self.format.rate);
+                (0..self.format.channels).map(move |channel| voice(time, channel)).collect::<Vec<_>>()
             })
             .map(move |value| {
                 noise ^= noise << 13;
                 noise ^= noise >> 17;
                 noise ^= noise << 5;
-                to_sample(value + (f64::from(noise) / f64::from(u32::MAX) - 0.5) * 0.004)
+                value + (f64::from(noise) / f64::from(u32::MAX) - 0.5) * 0.004
             })
     }
 
+    /// All of its frames.
+    pub fn frames(self) -> Vec<u8> {
+        self.samples().flat_map(|value| self.sample(value)).collect()
+    }
+
     /// Writes it as a WAV file.
-    pub fn write(self, path: &Path) -> Result<(), hound::Error> {
-        let spec = hound::WavSpec {
-            channels: self.channels,
-            sample_rate: self.rate,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let mut writer = hound::WavWriter::create(path, spec)?;
-        for sample in self.samples() {
-            writer.write_sample(sample)?;
+    pub fn write(self, path: &Path) -> io::Result<()> {
+        let mut file = WavFile::create(path, self.format)?;
+        let mut samples = self.samples();
+        loop {
+            let bytes: Vec<u8> =
+                samples.by_ref().take(SAMPLES_AT_ONCE).flat_map(|value| self.sample(value)).collect();
+            if bytes.is_empty() {
+                return file.flush();
+            }
+            file.add(&bytes)?;
         }
-        writer.finalize()
+    }
+
+    /// One sample as it stands in a frame; full scale is 1.
+    fn sample(self, value: f64) -> Vec<u8> {
+        let value = value.clamp(-1.0, 1.0);
+        #[allow(clippy::cast_possible_truncation, reason = "clamped to the range")]
+        let whole = |bits: i32| ((value * 2_f64.powi(bits - 1)).round() as i64).min((1 << (bits - 1)) - 1);
+        #[allow(clippy::cast_possible_truncation, reason = "as many bits as it has")]
+        match self.format.code {
+            format::S16 => (whole(16) as i16).to_le_bytes().to_vec(),
+            format::S24_32 => ((whole(24) as i32) << 8).to_le_bytes().to_vec(),
+            format::S32 => (whole(32) as i32).to_le_bytes().to_vec(),
+            _ => (value as f32).to_le_bytes().to_vec(),
+        }
     }
 }
 
 /// Everything that sounds at `time` (seconds) in a channel, full scale at 1, a little above it at the loudest moments.
-fn voice(time: f64, channel: u16) -> f64 {
+fn voice(time: f64, channel: u32) -> f64 {
     let mut sum = 0.0;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an hour of notes fits")]
     let newest = (time * NOTES_PER_SECOND) as usize;
@@ -73,12 +98,12 @@ fn voice(time: f64, channel: u16) -> f64 {
         let age = time - number as f64 / NOTES_PER_SECOND;
         let note = MELODY.get(number % MELODY.len()).copied().unwrap_or(0);
         // Notes wander between left and right.
-        let side = if (number + usize::from(channel)).is_multiple_of(2) { 1.0 } else { 0.45 };
+        let side = if (number + channel as usize).is_multiple_of(2) { 1.0 } else { 0.45 };
         sum += 0.55 * side * pluck(frequency(note), age, 3.0);
         if number.is_multiple_of(4) {
             let chord = CHORDS.get(number / 4 % CHORDS.len()).copied().unwrap_or_default();
             for (string, note) in chord.into_iter().enumerate() {
-                let detune = if channel == 0 { 1.0 } else { 1.003 };
+                let detune = 1.0 + 0.003 * f64::from(channel);
                 let strum = if string == 0 { 0.0 } else { 0.012 };
                 sum += 0.3 * pluck(frequency(note - 12) * detune, age - strum, 1.6);
             }
@@ -103,19 +128,16 @@ fn pluck(frequency: f64, age: f64, decay: f64) -> f64 {
     attack * (partial(1.0, 1.0) + partial(2.0, 0.5) + partial(3.0, 0.28) + partial(5.0, 0.12))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "clamped to the range before")]
-fn to_sample(value: f64) -> i16 {
-    (value * 32768.0).round().clamp(-32768.0, 32767.0) as i16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn piece_uses_the_whole_range_and_repeats_nothing() {
-        let piece = Piece { seconds: 5, rate: 48_000, channels: 2 };
-        let samples: Vec<i16> = piece.samples().collect();
+        let format = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+        let piece = Piece { seconds: 5, format };
+        let made = piece.frames();
+        let samples: Vec<i16> = made.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
         assert_eq!(samples.len(), 5 * 48_000 * 2);
         assert!(samples.contains(&i16::MAX) && samples.contains(&i16::MIN));
         let clipped = samples.iter().filter(|sample| matches!(**sample, i16::MAX | i16::MIN)).count();
@@ -123,6 +145,21 @@ mod tests {
         assert!(samples.chunks(2).any(|frame| frame[0] != frame[1]), "stereo");
         let packets: std::collections::HashSet<&[i16]> = samples.chunks(960).collect();
         assert_eq!(packets.len(), samples.len() / 960, "no two stretches of 10 ms are alike");
-        assert!(piece.samples().eq(samples), "the same every time");
+        assert_eq!(piece.frames(), made, "the same every time");
+    }
+
+    #[test]
+    fn every_format_and_number_of_channels_can_be_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("piece.wav");
+        for code in [format::S16, format::S24_32, format::S32, format::F32] {
+            let format = StreamFormat { code, channels: 8, rate: 8_000 };
+            Piece { seconds: 1, format }.write(&path).unwrap();
+            let read = crate::wav::read(&path).unwrap();
+            assert_eq!((read.format, read.len()), (format, 8_000));
+            let frames: Vec<&[u8]> = read.frames.chunks(format.frame_bytes() as usize / 8).collect();
+            let channels = (0..8).map(|channel| frames[8 * 4_000 + channel]);
+            assert_eq!(channels.collect::<std::collections::HashSet<_>>().len(), 8, "no two channels alike");
+        }
     }
 }

@@ -98,7 +98,7 @@ fn help_teaches_and_wrong_usage_is_2() {
         &["serve", "--socket", "s", "--sink", "mp3:x"],
         &["serve", "--socket", "s", "--vendor", "0xffff"],
         &["serve", "--socket", "s", "--speed", "0"],
-        &["tone", "x.wav", "--channels", "3"],
+        &["tone", "x.wav", "--channels", "9"],
     ] {
         assert_eq!(code(&ringwave(wrong, dir.path())), 2, "{wrong:?}");
     }

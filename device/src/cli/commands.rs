@@ -10,6 +10,7 @@ use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::pci::Identity;
 use ringwave::piece::Piece;
+use ringwave::ports::StreamFormat;
 use ringwave::serve::{ServeError, serve};
 use ringwave_vfio_user::{Listener, ListenerError};
 
@@ -108,8 +109,9 @@ fn run_compare(arguments: &Compare) -> Result<ExitCode, Failure> {
 }
 
 fn run_tone(arguments: &Tone) -> Result<ExitCode, Failure> {
-    let &Tone { ref out, seconds, rate, channels } = arguments;
-    let written = Piece { seconds, rate, channels }.write(out);
+    let &Tone { ref out, seconds, rate, channels, format } = arguments;
+    let format = StreamFormat { code: format.into(), channels, rate };
+    let written = Piece { seconds, format }.write(out);
     written.map_err(|error| bad_input(format!("cannot write {}: {error}", out.display())))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringwave::host::SinkSpec;
 use ringwave::host::clock::Speed;
 use ringwave::ports::ClockMode;
+use ringwave_regs::format;
 
 /// A PCI sound card that is a process on this host.
 ///
@@ -119,9 +120,36 @@ pub struct Tone {
     /// Frames per second
     #[arg(long, default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(8_000..=384_000))]
     pub rate: u32,
-    /// 1 mono, 2 stereo
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=2))]
-    pub channels: u16,
+    /// 1 mono, 2 stereo, up to 8
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub channels: u32,
+    /// Samples: 16-bit, 24 bits in 32, 32-bit, or 32-bit float
+    #[arg(long, value_enum, default_value_t = Samples::S16)]
+    pub format: Samples,
+}
+
+/// `--format`: sample formats as the card names them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Samples {
+    /// 16-bit PCM
+    S16,
+    /// 24-bit PCM in the upper bits of 32
+    S24in32,
+    /// 32-bit PCM
+    S32,
+    /// 32-bit IEEE float
+    F32,
+}
+
+impl From<Samples> for u32 {
+    fn from(samples: Samples) -> Self {
+        match samples {
+            Samples::S16 => format::S16,
+            Samples::S24in32 => format::S24_32,
+            Samples::S32 => format::S32,
+            Samples::F32 => format::F32,
+        }
+    }
 }
 
 /// `--clock`.

@@ -289,8 +289,8 @@ pub fn wav_bytes(path: &Path) -> Vec<u8> {
 
 /// A second or so of the test piece as a WAV file, and its bytes. The length is no whole number of packets.
 pub fn piece(path: &Path, rate: u32, channels: u16) -> Vec<u8> {
-    let piece = ringwave::piece::Piece { seconds: 1, rate, channels };
-    let mut bytes: Vec<u8> = piece.samples().flat_map(i16::to_le_bytes).collect();
+    let format = ringwave::ports::StreamFormat { code: 0, channels: channels.into(), rate };
+    let mut bytes = ringwave::piece::Piece { seconds: 1, format }.frames();
     bytes.truncate(bytes.len() - 4 * 777);
     let spec = hound::WavSpec {
         channels,
