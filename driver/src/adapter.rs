@@ -40,8 +40,8 @@ use portcls_sys::{ComObject, ComRef, IUnknown};
 pub use device::Adapter;
 pub use subdevices::Installation;
 
-/// Subdevices that are registered: wave and topology.
-const SUBDEVICES: u32 = 2;
+/// The most subdevices that are registered: wave and topology of each stream.
+const SUBDEVICES: u32 = 2 * ringwave_regs::stream::STREAMS_MAX;
 
 /// The physical device objects that AddDevice was told.
 static PDOS: pdo::Pdos = pdo::Pdos::new();

@@ -21,6 +21,7 @@
 extern crate alloc;
 
 pub mod adapter;
+pub mod endpoint;
 pub mod hw;
 pub mod names;
 pub mod registry;

@@ -1,12 +1,70 @@
 //! The names that the driver and its INF must spell alike, in one place.
 
 use nt::wide;
+use ringwave_regs::stream::STREAMS_MAX;
 
-/// Name of the wave subdevice: the third field of `AddInterface` in the INF, and the KS reference string. PortCls keeps the
-/// pointer, so it is static.
-pub static WAVE: &[u16] = wide!("Wave");
-/// Name of the topology subdevice.
-pub static TOPOLOGY: &[u16] = wide!("Topology");
+use crate::endpoint::Direction;
 
 /// `REG_DWORD` under the device's hardware key: 1 asks for a physically contiguous cyclic buffer instead of scatter-gather.
 pub static CONTIGUOUS_BUFFER: &[u16] = wide!("ContiguousBuffer");
+/// `REG_DWORD` under the device's hardware key: 1 lets a lockstep card wait for GetReadPacket.
+pub static LOCKSTEP_CAPTURE: &[u16] = wide!("LockstepCapture");
+
+/// Names of one endpoint's subdevices: the third field of `AddInterface` in the INF, and the KS reference strings. PortCls keeps the
+/// pointers, so they are static.
+#[derive(Clone, Copy)]
+pub struct Names {
+    /// The wave filter.
+    pub wave: &'static [u16],
+    /// The topology filter.
+    pub topology: &'static [u16],
+}
+
+/// Speakers, in the order of the card's render streams.
+pub static SPEAKERS: [Names; STREAMS_MAX as usize] = [
+    Names { wave: wide!("Wave"), topology: wide!("Topology") },
+    Names { wave: wide!("Wave2"), topology: wide!("Topology2") },
+    Names { wave: wide!("Wave3"), topology: wide!("Topology3") },
+    Names { wave: wide!("Wave4"), topology: wide!("Topology4") },
+    Names { wave: wide!("Wave5"), topology: wide!("Topology5") },
+    Names { wave: wide!("Wave6"), topology: wide!("Topology6") },
+    Names { wave: wide!("Wave7"), topology: wide!("Topology7") },
+    Names { wave: wide!("Wave8"), topology: wide!("Topology8") },
+    Names { wave: wide!("Wave9"), topology: wide!("Topology9") },
+    Names { wave: wide!("Wave10"), topology: wide!("Topology10") },
+    Names { wave: wide!("Wave11"), topology: wide!("Topology11") },
+    Names { wave: wide!("Wave12"), topology: wide!("Topology12") },
+    Names { wave: wide!("Wave13"), topology: wide!("Topology13") },
+    Names { wave: wide!("Wave14"), topology: wide!("Topology14") },
+    Names { wave: wide!("Wave15"), topology: wide!("Topology15") },
+    Names { wave: wide!("Wave16"), topology: wide!("Topology16") },
+];
+
+/// Microphones, in the order of the card's capture streams.
+pub static MICROPHONES: [Names; STREAMS_MAX as usize] = [
+    Names { wave: wide!("WaveIn"), topology: wide!("TopologyIn") },
+    Names { wave: wide!("WaveIn2"), topology: wide!("TopologyIn2") },
+    Names { wave: wide!("WaveIn3"), topology: wide!("TopologyIn3") },
+    Names { wave: wide!("WaveIn4"), topology: wide!("TopologyIn4") },
+    Names { wave: wide!("WaveIn5"), topology: wide!("TopologyIn5") },
+    Names { wave: wide!("WaveIn6"), topology: wide!("TopologyIn6") },
+    Names { wave: wide!("WaveIn7"), topology: wide!("TopologyIn7") },
+    Names { wave: wide!("WaveIn8"), topology: wide!("TopologyIn8") },
+    Names { wave: wide!("WaveIn9"), topology: wide!("TopologyIn9") },
+    Names { wave: wide!("WaveIn10"), topology: wide!("TopologyIn10") },
+    Names { wave: wide!("WaveIn11"), topology: wide!("TopologyIn11") },
+    Names { wave: wide!("WaveIn12"), topology: wide!("TopologyIn12") },
+    Names { wave: wide!("WaveIn13"), topology: wide!("TopologyIn13") },
+    Names { wave: wide!("WaveIn14"), topology: wide!("TopologyIn14") },
+    Names { wave: wide!("WaveIn15"), topology: wide!("TopologyIn15") },
+    Names { wave: wide!("WaveIn16"), topology: wide!("TopologyIn16") },
+];
+
+/// The names of endpoint number `index` (from 0) of a direction.
+pub fn endpoint(direction: Direction, index: usize) -> Option<Names> {
+    let names = match direction {
+        Direction::Render => &SPEAKERS,
+        Direction::Capture => &MICROPHONES,
+    };
+    names.get(index).copied()
+}

@@ -9,11 +9,10 @@ use portcls_sys::Com;
 
 use super::Adapter;
 use crate::hw::Card;
-use crate::wave::descriptors::HOST_INSTANCES;
 use crate::wave::stream::Stream;
 
-/// Streams that the host pin offers.
-const STREAMS: usize = HOST_INSTANCES as usize;
+/// The most streams of a card.
+const STREAMS: usize = ringwave_regs::stream::STREAMS_MAX as usize;
 
 /// One stream of the card.
 #[derive(Clone, Copy)]
@@ -50,11 +49,11 @@ impl Streams {
         }
     }
 
-    fn claim(&self) -> Option<u32> {
+    /// Whether `stream` was free, and is claimed now.
+    fn claim(&self, stream: u32) -> bool {
         let mut slots = self.slots.lock();
-        let (index, slot) = slots.iter_mut().enumerate().find(|(_, slot)| matches!(slot, Slot::Free))?;
-        *slot = Slot::Claimed(None);
-        u32::try_from(index).ok()
+        let free = slots.get_mut(stream as usize).filter(|slot| matches!(slot, Slot::Free));
+        free.map(|slot| *slot = Slot::Claimed(None)).is_some()
     }
 
     fn set(&self, stream: u32, value: Slot) {
@@ -71,13 +70,16 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims a free stream.
+    /// Claims a stream.
     ///
     /// # Errors
-    /// `STATUS_INSUFFICIENT_RESOURCES` if there is none.
-    pub fn try_new(adapter: Com<Adapter>) -> NtResult<Self> {
-        let stream = adapter.streams().claim().ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(Self { adapter, stream })
+    /// `STATUS_INSUFFICIENT_RESOURCES` if it is somebody's.
+    pub fn try_new(adapter: Com<Adapter>, stream: u32) -> NtResult<Self> {
+        if adapter.streams().claim(stream) {
+            Ok(Self { adapter, stream })
+        } else {
+            Err(STATUS_INSUFFICIENT_RESOURCES)
+        }
     }
 
     /// The card.

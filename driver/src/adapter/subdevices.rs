@@ -1,18 +1,24 @@
-//! The two filters and the connection between them. What is registered is unregistered when its value is dropped, in the order
+//! Two filters for each endpoint, and the connection between them. What is registered is unregistered when its value is dropped, in the order
 //! that wavert-facts 1.3 asks for: connection, wave, topology.
 
+use alloc::vec::Vec;
+
 use nt::NtResult;
+use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use nt::sys::{DEVICE_OBJECT, IRP};
 use portcls_sys::calls::port::{unregister_connection, unregister_subdevice};
 use portcls_sys::guid::{CLSID_PortTopology, CLSID_PortWaveRT};
 use portcls_sys::imports::{new_port, register_physical_connection, register_subdevice};
 use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{Com, ComRef, GUID, IUnknown};
+use ringwave_regs::stream::STREAMS_MAX;
 
 use super::Adapter;
-use crate::names;
-use crate::topology::{self, TopologyMiniport};
-use crate::wave::{WaveMiniport, descriptors};
+use crate::endpoint::{Direction, Endpoint};
+use crate::names::{self, Names};
+use crate::topology::{TopologyMiniport, wave_pin};
+use crate::wave::WaveMiniport;
+use crate::wave::descriptors::bridge_pin;
 
 /// What every step of an installation needs.
 pub struct Installation<'a> {
@@ -26,28 +32,60 @@ pub struct Installation<'a> {
     pub resources: &'a ComRef<IResourceList>,
 }
 
-/// The registered filters and their connection. Fields are dropped in this order.
+/// The registered filters of all endpoints.
 pub struct Subdevices {
+    _endpoints: Vec<Filters>,
+}
+
+impl Subdevices {
+    /// Installs both filters of every endpoint of the card and connects them. On failure nothing is left registered. PASSIVE_LEVEL.
+    ///
+    /// # Safety
+    /// `installation` is of this driver's FDO, being started; the result is dropped before the FDO goes.
+    pub unsafe fn install(installation: &Installation<'_>, adapter: &Com<Adapter>) -> NtResult<Self> {
+        let mut endpoints = Vec::new();
+        let (mut speakers, mut microphones) = (0, 0);
+        for endpoint in (0..STREAMS_MAX).map_while(|stream| adapter.card().endpoint(stream)) {
+            let number = match endpoint.direction {
+                Direction::Render => &mut speakers,
+                Direction::Capture => &mut microphones,
+            };
+            let names = names::endpoint(endpoint.direction, *number).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+            *number = number.saturating_add(1);
+            endpoints.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+            // SAFETY: by contract.
+            endpoints.push(unsafe { Filters::install(installation, adapter, endpoint, names)? });
+        }
+        Ok(Self { _endpoints: endpoints })
+    }
+}
+
+/// The registered filters of one endpoint and their connection. Fields are dropped in this order.
+struct Filters {
     _connection: Connection,
     _wave: Subdevice,
     _topology: Subdevice,
 }
 
-impl Subdevices {
-    /// Installs both filters and connects them. On failure nothing is left registered. PASSIVE_LEVEL.
-    ///
+impl Filters {
     /// # Safety
-    /// `installation` is of this driver's FDO, being started; the result is dropped before the FDO goes.
-    pub unsafe fn install(installation: &Installation<'_>, adapter: &Com<Adapter>) -> NtResult<Self> {
+    /// As [`Subdevices::install`].
+    unsafe fn install(
+        installation: &Installation<'_>,
+        adapter: &Com<Adapter>,
+        endpoint: Endpoint,
+        names: Names,
+    ) -> NtResult<Self> {
         let unknown = adapter.to_unknown();
-        let topology = TopologyMiniport::try_new()?.to_unknown();
-        let wave = WaveMiniport::try_new(adapter.clone())?.to_unknown();
+        let topology = TopologyMiniport::try_new(endpoint.direction)?.to_unknown();
+        let wave = WaveMiniport::try_new(adapter.clone(), endpoint)?.to_unknown();
         // SAFETY: by contract.
         unsafe {
             let topology =
-                Subdevice::install(installation, &CLSID_PortTopology, names::TOPOLOGY, &topology, &unknown)?;
-            let wave = Subdevice::install(installation, &CLSID_PortWaveRT, names::WAVE, &wave, &unknown)?;
-            let connection = Connection::register(installation.device, &wave.port, &topology.port)?;
+                Subdevice::install(installation, &CLSID_PortTopology, names.topology, &topology, &unknown)?;
+            let wave = Subdevice::install(installation, &CLSID_PortWaveRT, names.wave, &wave, &unknown)?;
+            let connection =
+                Connection::register(installation.device, endpoint.direction, &wave.port, &topology.port)?;
             Ok(Self { _connection: connection, _wave: wave, _topology: topology })
         }
     }
@@ -97,11 +135,11 @@ impl Drop for Subdevice {
     }
 }
 
-/// The registered connection from the wave filter's bridge pin to the topology filter's.
+/// The registered connection between the two filters: from wave to topology for speakers, the other way for a microphone.
 struct Connection {
     device: *mut DEVICE_OBJECT,
-    wave: ComRef<IUnknown>,
-    topology: ComRef<IUnknown>,
+    from: (ComRef<IUnknown>, u32),
+    to: (ComRef<IUnknown>, u32),
 }
 
 // SAFETY: as for `Subdevice`.
@@ -112,35 +150,27 @@ impl Connection {
     /// As [`Subdevices::install`]; both ports are registered.
     unsafe fn register(
         device: *mut DEVICE_OBJECT,
+        direction: Direction,
         wave: &ComRef<IUnknown>,
         topology: &ComRef<IUnknown>,
     ) -> NtResult<Self> {
+        let wave = (wave.clone(), bridge_pin(direction));
+        let topology = (topology.clone(), wave_pin(direction));
+        let (from, to) = match direction {
+            Direction::Render => (wave, topology),
+            Direction::Capture => (topology, wave),
+        };
         // SAFETY: by contract.
-        unsafe {
-            register_physical_connection(
-                device,
-                wave,
-                descriptors::PIN_BRIDGE,
-                topology,
-                topology::PIN_WAVE,
-            )?;
-        }
-        Ok(Self { device, wave: wave.clone(), topology: topology.clone() })
+        unsafe { register_physical_connection(device, &from.0, from.1, &to.0, to.1)? };
+        Ok(Self { device, from, to })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        let (from, to) = (&self.from, &self.to);
         // SAFETY: registered on this device with these ends, and the device is still there.
-        let result = unsafe {
-            unregister_connection(
-                self.device,
-                &self.wave,
-                descriptors::PIN_BRIDGE,
-                &self.topology,
-                topology::PIN_WAVE,
-            )
-        };
+        let result = unsafe { unregister_connection(self.device, &from.0, from.1, &to.0, to.1) };
         if let Err(status) = result {
             log::info!("the connection can't be unregistered: {status:#010x}");
         }

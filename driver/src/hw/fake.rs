@@ -8,7 +8,8 @@ use nt::NtResult;
 use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 
 use super::{Card, Dma, Limits, State, Status};
-use crate::wave::format::AudioFormat;
+use crate::endpoint::{Direction, Endpoint};
+use crate::wave::format::{Abilities, AudioFormat};
 use crate::wave::packets::Mark;
 use crate::wave::position::Anchor;
 use crate::wave::ring::Ring;
@@ -74,6 +75,13 @@ impl Default for FakeCard {
     }
 }
 
+/// What its streams take: everything.
+const CAN: Abilities = Abilities {
+    samples: ringwave_regs::format::FORMATS_ALL,
+    rates: ringwave_regs::format::RATES_ALL,
+    channels_max: 8,
+};
+
 /// A status page in which nothing has happened.
 pub fn page() -> Status {
     Status {
@@ -84,6 +92,7 @@ pub fn page() -> Status {
         stalled_packet: 0,
         anchor: Anchor { clock: 0, frame: 0, rate_num: 0, rate_den: 1 },
         packet_clock: 0,
+        packet_start_clock: 0,
         dma_faults: 0,
     }
 }
@@ -114,8 +123,9 @@ impl Card for FakeCard {
     fn limits(&self) -> Limits {
         self.inside().limits
     }
-    fn takes(&self, stream: u32, _format: AudioFormat) -> bool {
-        stream == 0 && !self.inside().gone
+    fn endpoint(&self, stream: u32) -> Option<Endpoint> {
+        let direction = *[Direction::Render, Direction::Capture].get(stream as usize)?;
+        Some(Endpoint { stream, direction, can: CAN })
     }
     fn configure(&self, _stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
         let mut inside = self.inside();

@@ -13,6 +13,7 @@ use nt::NtResult;
 
 pub use status::Status;
 
+use crate::endpoint::Endpoint;
 use crate::wave::format::AudioFormat;
 use crate::wave::packets::Mark;
 use crate::wave::ring::Ring;
@@ -96,8 +97,8 @@ pub trait Card: Send + Sync {
     /// What it has. Fixed since the card was found.
     fn limits(&self) -> Limits;
 
-    /// Whether render stream `stream` exists and takes `format`.
-    fn takes(&self, stream: u32, format: AudioFormat) -> bool;
+    /// What stream `stream` is; `None` beyond the last. Fixed since the card was found.
+    fn endpoint(&self, stream: u32) -> Option<Endpoint>;
 
     /// Brings `stream` to STOP and programs everything that is fixed while it is not stopped.
     fn configure(&self, stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult;

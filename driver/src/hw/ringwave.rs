@@ -20,7 +20,8 @@ use ringwave_regs::{error::Error, format as sample, global, pages, pci, stream a
 use super::selftest::{self, Verdict};
 use super::status::{Status, Words};
 use super::{Card, Dma, Limits, State};
-use crate::wave::format::AudioFormat;
+use crate::endpoint::{Direction, Endpoint};
+use crate::wave::format::{Abilities, AudioFormat};
 use crate::wave::packets::Mark;
 use crate::wave::ring::Ring;
 
@@ -45,7 +46,7 @@ pub struct Ringwave {
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
     limits: Limits,
-    render_streams: u32,
+    endpoints: [Option<Endpoint>; regs::STREAMS_MAX as usize],
 }
 
 impl Ringwave {
@@ -76,10 +77,11 @@ impl Ringwave {
         write(&registers, global::CONTROL, global::CONTROL_RESET);
         let limits = read_limits(&registers)?;
         run_selftest(&registers, limits.dma_highest)?;
-        let render_streams = read(&registers, global::STREAMS) & 0xFF;
+        let endpoints = core::array::from_fn(|stream| endpoint(&registers, stream));
         log::info!(
-            "card: features {:#x}, {render_streams} render stream(s)",
-            read(&registers, global::FEATURES)
+            "card: features {:#x}, {} stream(s)",
+            read(&registers, global::FEATURES),
+            endpoints.iter().flatten().count()
         );
         // The BAR was checked to hold all registers.
         let int_status = registers.as_ptr().wrapping_add(global::INT_STATUS as usize).cast();
@@ -89,7 +91,7 @@ impl Ringwave {
             powered: AtomicBool::new(true),
             int_status: AtomicPtr::new(int_status),
             limits,
-            render_streams,
+            endpoints,
         })
     }
 
@@ -108,21 +110,8 @@ impl Card for Ringwave {
         self.limits
     }
 
-    fn takes(&self, stream: u32, format: AudioFormat) -> bool {
-        if stream >= self.render_streams {
-            return false;
-        }
-        let Some(block) = regs::block(stream) else { return false };
-        self.with(|io| {
-            let caps = read(io, block + regs::CAPS);
-            caps != NOBODY
-                && caps & regs::CAPS_PRESENT != 0
-                && caps & regs::CAPS_CAPTURE == 0
-                && format.channels <= (caps >> regs::CAPS_CHANNELS_SHIFT & 0xFF)
-                && read(io, block + regs::FORMATS) & 1 << sample::S16 != 0
-                && read(io, block + regs::RATES) & sample::rate_bit(format.rate) != 0
-        })
-        .unwrap_or(false)
+    fn endpoint(&self, stream: u32) -> Option<Endpoint> {
+        *self.endpoints.get(stream as usize)?
     }
 
     fn configure(&self, stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
@@ -135,7 +124,7 @@ impl Card for Ringwave {
             // A stream that was closed while the card was without power may still be in PAUSE.
             write(io, block + regs::STATE, regs::STATE_STOP);
             write(io, block + regs::ERROR, 0);
-            write(io, block + regs::FORMAT, sample::pack(sample::S16, format.channels));
+            write(io, block + regs::FORMAT, sample::pack(format.sample as u32, format.channels));
             write(io, block + regs::RATE, format.rate);
             write(io, block + regs::RING_BYTES, ring.bytes);
             write(io, block + regs::PACKETS, ring.packets);
@@ -243,6 +232,24 @@ impl Card for Ringwave {
         // Unmapped here, when no lock is held and nobody can reach them any more.
         drop((registers, pages));
     }
+}
+
+/// What stream number `stream` of the card is.
+fn endpoint(io: &MappedIo, stream: usize) -> Option<Endpoint> {
+    let stream = u32::try_from(stream).ok()?;
+    let block = regs::block(stream)?;
+    let caps = read(io, block + regs::CAPS);
+    if caps == NOBODY || caps & regs::CAPS_PRESENT == 0 {
+        return None;
+    }
+    let can = Abilities {
+        samples: read(io, block + regs::FORMATS) & sample::FORMATS_ALL,
+        rates: read(io, block + regs::RATES) & sample::RATES_ALL,
+        channels_max: (caps >> regs::CAPS_CHANNELS_SHIFT & 0xFF).min(sample::CHANNELS_MAX),
+    };
+    let captures = caps & regs::CAPS_CAPTURE != 0;
+    let direction = if captures { Direction::Capture } else { Direction::Render };
+    Some(Endpoint { stream, direction, can })
 }
 
 /// One status page in the page BAR.

@@ -27,6 +27,8 @@ pub struct Status {
     pub anchor: Anchor,
     /// Device clock at which the last packet was complete; 0 before.
     pub packet_clock: u64,
+    /// Device clock at which that packet's first frame began to move; 0 before.
+    pub packet_start_clock: u64,
     /// Failed transfers since reset.
     pub dma_faults: u32,
 }
@@ -58,6 +60,7 @@ impl Status {
                 rate_den: page.word(status::RATE_DEN),
             },
             packet_clock: wide(status::PACKET_CLOCK),
+            packet_start_clock: wide(status::PACKET_START_CLOCK),
             dma_faults: page.word(status::DMA_FAULTS),
         }
     }
@@ -103,6 +106,7 @@ mod tests {
             Anchor { clock: 0x24_0000_0020, frame: 0x2C_0000_0028, rate_num: 0x30, rate_den: 0x34 }
         );
         assert_eq!(status.packet_clock, 0x3C_0000_0038);
+        assert_eq!(status.packet_start_clock, 0x5C_0000_0058);
         assert_eq!((status.state, status.flags, status.stalled_packet), (4, 0xC, 0x14));
     }
 

@@ -1,4 +1,4 @@
-//! The topology subdevice: from the wave filter to the jack, with nothing between. Windows does volume and mute in software.
+//! The topology subdevice: from the wave filter to the jack (or back), with nothing between. Windows does volume and mute in software.
 //! wavert-facts 5.3.
 
 use core::ffi::c_void;
@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use nt::NtResult;
 use nt::status::STATUS_NOT_IMPLEMENTED;
 use portcls_sys::com::params::UnknownIn;
-use portcls_sys::guid::{KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY, KSNODETYPE_SPEAKER};
+use portcls_sys::guid::{KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY, KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER};
 use portcls_sys::interfaces::{IMiniportTopology, IPortTopology, IResourceList, Miniport, MiniportTopology};
 use portcls_sys::ks::KSDATARANGE;
 use portcls_sys::pc::{
@@ -15,42 +15,42 @@ use portcls_sys::pc::{
 };
 use portcls_sys::{Com, ComIn, GUID, In, Out, com_class};
 
+use crate::endpoint::Direction;
 use crate::wave::descriptors::BRIDGE_RANGES;
 
-/// The pin that comes from the wave filter.
-pub const PIN_WAVE: u32 = 0;
-/// The pin that is the jack. Its category makes the endpoint a pair of speakers.
-pub const PIN_JACK: u32 = 1;
+/// The pin that is connected to the wave filter. Sound enters a filter at pin 0 and leaves it at pin 1.
+pub const fn wave_pin(direction: Direction) -> u32 {
+    match direction {
+        Direction::Render => 0,
+        Direction::Capture => 1,
+    }
+}
 
-static PINS: [PCPIN_DESCRIPTOR; 2] = [
-    PCPIN_DESCRIPTOR::new(
-        0,
-        KSPIN_DESCRIPTOR::new(KSPIN_DATAFLOW_IN, KSPIN_COMMUNICATION_NONE, &KSCATEGORY_AUDIO, &BRIDGE_RANGES),
-    ),
-    PCPIN_DESCRIPTOR::new(
-        0,
-        KSPIN_DESCRIPTOR::new(
-            KSPIN_DATAFLOW_OUT,
-            KSPIN_COMMUNICATION_NONE,
-            &KSNODETYPE_SPEAKER,
-            &BRIDGE_RANGES,
-        ),
-    ),
-];
+const fn bridge(flow: u32, category: &'static GUID) -> PCPIN_DESCRIPTOR {
+    PCPIN_DESCRIPTOR::new(0, KSPIN_DESCRIPTOR::new(flow, KSPIN_COMMUNICATION_NONE, category, &BRIDGE_RANGES))
+}
+
+// The jack's category makes the endpoint what it is.
+static SPEAKER_PINS: [PCPIN_DESCRIPTOR; 2] =
+    [bridge(KSPIN_DATAFLOW_IN, &KSCATEGORY_AUDIO), bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_SPEAKER)];
+static MICROPHONE_PINS: [PCPIN_DESCRIPTOR; 2] =
+    [bridge(KSPIN_DATAFLOW_IN, &KSNODETYPE_MICROPHONE), bridge(KSPIN_DATAFLOW_OUT, &KSCATEGORY_AUDIO)];
 
 static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 1] = [PCCONNECTION_DESCRIPTOR {
     FromNode: PCFILTER_NODE,
-    FromNodePin: PIN_WAVE,
+    FromNodePin: 0,
     ToNode: PCFILTER_NODE,
-    ToNodePin: PIN_JACK,
+    ToNodePin: 1,
 }];
 
 static CATEGORIES: [GUID; 2] = [KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY];
 
-static FILTER: PCFILTER_DESCRIPTOR = PCFILTER_DESCRIPTOR::new(&PINS, &[], &CONNECTIONS, &CATEGORIES);
+static SPEAKER: PCFILTER_DESCRIPTOR = PCFILTER_DESCRIPTOR::new(&SPEAKER_PINS, &[], &CONNECTIONS, &CATEGORIES);
+static MICROPHONE: PCFILTER_DESCRIPTOR =
+    PCFILTER_DESCRIPTOR::new(&MICROPHONE_PINS, &[], &CONNECTIONS, &CATEGORIES);
 
 /// The miniport of the topology filter.
-pub struct TopologyMiniport(());
+pub struct TopologyMiniport(Direction);
 
 com_class! {
     TopologyMiniport {
@@ -59,15 +59,18 @@ com_class! {
 }
 
 impl TopologyMiniport {
-    /// The miniport.
-    pub fn try_new() -> NtResult<Com<Self>> {
-        Com::try_new(Self(()))
+    /// The miniport of an endpoint.
+    pub fn try_new(direction: Direction) -> NtResult<Com<Self>> {
+        Com::try_new(Self(direction))
     }
 }
 
 impl Miniport for TopologyMiniport {
     fn get_description(&self, description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> NtResult {
-        description.write(&raw const FILTER)
+        description.write(match self.0 {
+            Direction::Render => &raw const SPEAKER,
+            Direction::Capture => &raw const MICROPHONE,
+        })
     }
 
     /// No pin that a client could open, so no format.

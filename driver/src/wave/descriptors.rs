@@ -1,11 +1,20 @@
 //! The wave filter as PortCls and the endpoint builder see it: one pin that clients open, and the bridge to the topology filter.
-//! wavert-facts 5.2. All of it is static: PortCls keeps the addresses.
+//! wavert-facts 5.2.
+//!
+//! PortCls keeps the addresses for the life of the miniport. What depends on the card (the data ranges) is made once, beside the miniport
+//! that owns it; everything else is static.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use nt::NtResult;
+use nt::pool::try_box;
+use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use portcls_sys::GUID;
 use portcls_sys::guid::{
-    KSCATEGORY_AUDIO, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSDATAFORMAT_SPECIFIER_NONE,
-    KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_ANALOG, KSDATAFORMAT_SUBTYPE_PCM,
-    KSDATAFORMAT_TYPE_AUDIO,
+    KSAUDFNAME_RECORDING_CONTROL, KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME,
+    KSCATEGORY_RENDER, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
+    KSDATAFORMAT_SUBTYPE_ANALOG, KSDATAFORMAT_TYPE_AUDIO,
 };
 use portcls_sys::ks::{KSDATARANGE, KSDATARANGE_AUDIO};
 use portcls_sys::pc::{
@@ -13,36 +22,25 @@ use portcls_sys::pc::{
     KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR, PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE,
     PCPIN_DESCRIPTOR,
 };
+use ringwave_regs::format::RATES;
 
-use super::format::{CHANNELS_MAX, RATES, SAMPLE_BITS};
+use super::format::{Abilities, Sample};
+use crate::endpoint::{Direction, Endpoint};
 
-/// The pin that clients open.
-pub const PIN_HOST: u32 = 0;
-/// The pin that leads to the topology filter.
-pub const PIN_BRIDGE: u32 = 1;
 /// How many clients can have the host pin open: one, the card has one stream for it.
-pub const HOST_INSTANCES: u32 = 1;
+const HOST_INSTANCES: u32 = 1;
 
-/// What the host pin takes at one rate: 16-bit PCM, mono or stereo.
-const fn host_range(rate: u32) -> KSDATARANGE_AUDIO {
-    KSDATARANGE_AUDIO {
-        DataRange: KSDATARANGE {
-            FormatSize: 88,
-            // No KSDATARANGE_ATTRIBUTES: the pin has no signal-processing modes.
-            Flags: 0,
-            SampleSize: 0,
-            Reserved: 0,
-            MajorFormat: KSDATAFORMAT_TYPE_AUDIO,
-            SubFormat: KSDATAFORMAT_SUBTYPE_PCM,
-            Specifier: KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
-        },
-        MaximumChannels: CHANNELS_MAX,
-        MinimumBitsPerSample: SAMPLE_BITS as u32,
-        MaximumBitsPerSample: SAMPLE_BITS as u32,
-        MinimumSampleFrequency: rate,
-        MaximumSampleFrequency: rate,
-        Padding: 0,
+/// The pin that clients open. Sound enters a filter at pin 0 and leaves it at pin 1.
+pub const fn host_pin(direction: Direction) -> u32 {
+    match direction {
+        Direction::Render => 0,
+        Direction::Capture => 1,
     }
+}
+
+/// The pin that leads to the topology filter.
+pub const fn bridge_pin(direction: Direction) -> u32 {
+    1 - host_pin(direction)
 }
 
 /// What runs over a bridge: nothing that a client could open.
@@ -58,36 +56,119 @@ pub static BRIDGE_RANGE: KSDATARANGE = KSDATARANGE {
 /// The ranges of a bridge pin.
 pub static BRIDGE_RANGES: [DataRangeEntry; 1] = [DataRangeEntry::range(&BRIDGE_RANGE)];
 
-// A range has one span of rates; 44.1 and 48 kHz without what lies between take two.
-static HOST_LOW: KSDATARANGE_AUDIO = host_range(RATES[0]);
-static HOST_HIGH: KSDATARANGE_AUDIO = host_range(RATES[1]);
-static HOST_RANGES: [DataRangeEntry; 2] =
-    [DataRangeEntry::audio(&HOST_LOW), DataRangeEntry::audio(&HOST_HIGH)];
-
-static PINS: [PCPIN_DESCRIPTOR; 2] = [
-    PCPIN_DESCRIPTOR::new(
-        HOST_INSTANCES,
-        KSPIN_DESCRIPTOR::new(KSPIN_DATAFLOW_IN, KSPIN_COMMUNICATION_SINK, &KSCATEGORY_AUDIO, &HOST_RANGES),
-    ),
-    PCPIN_DESCRIPTOR::new(
-        0,
-        KSPIN_DESCRIPTOR::new(
-            KSPIN_DATAFLOW_OUT,
-            KSPIN_COMMUNICATION_NONE,
-            &KSCATEGORY_AUDIO,
-            &BRIDGE_RANGES,
-        ),
-    ),
-];
-
 static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 1] = [PCCONNECTION_DESCRIPTOR {
     FromNode: PCFILTER_NODE,
-    FromNodePin: PIN_HOST,
+    FromNodePin: 0,
     ToNode: PCFILTER_NODE,
-    ToNodePin: PIN_BRIDGE,
+    ToNodePin: 1,
 }];
 
-static CATEGORIES: [GUID; 3] = [KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_REALTIME];
+static RENDER_CATEGORIES: [GUID; 3] = [KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_REALTIME];
+static CAPTURE_CATEGORIES: [GUID; 3] = [KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME];
 
-/// The wave filter.
-pub static FILTER: PCFILTER_DESCRIPTOR = PCFILTER_DESCRIPTOR::new(&PINS, &[], &CONNECTIONS, &CATEGORIES);
+/// The wave filter of an endpoint. What the descriptor points to is in the same box, or static.
+pub struct WaveFilter {
+    /// What PortCls gets.
+    pub descriptor: PCFILTER_DESCRIPTOR,
+    // Pointed to, and never touched again.
+    _pins: Box<[PCPIN_DESCRIPTOR; 2]>,
+    _entries: Vec<DataRangeEntry>,
+    _ranges: Vec<KSDATARANGE_AUDIO>,
+}
+
+impl WaveFilter {
+    /// The filter of `endpoint`.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    pub fn try_new(endpoint: &Endpoint) -> NtResult<Self> {
+        let ranges = host_ranges(endpoint.can)?;
+        // SAFETY: here and below: what a vector or box points to stays where it is and is freed with this filter, and the descriptors
+        // that point there are used no longer than it lives.
+        let kept: &'static [KSDATARANGE_AUDIO] = unsafe { extend(&ranges) };
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(kept.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+        entries.extend(kept.iter().map(DataRangeEntry::audio));
+        // SAFETY: as above.
+        let pins = try_box(pins(endpoint.direction, unsafe { extend(&entries) }))?;
+        let categories = match endpoint.direction {
+            Direction::Render => &RENDER_CATEGORIES,
+            Direction::Capture => &CAPTURE_CATEGORIES,
+        };
+        // SAFETY: as above.
+        let kept: &'static [PCPIN_DESCRIPTOR] = unsafe { extend(&*pins) };
+        let descriptor = PCFILTER_DESCRIPTOR::new(kept, &[], &CONNECTIONS, categories);
+        Ok(Self { descriptor, _pins: pins, _entries: entries, _ranges: ranges })
+    }
+}
+
+// SAFETY: nobody writes what it points to.
+unsafe impl Send for WaveFilter {}
+// SAFETY: as above.
+unsafe impl Sync for WaveFilter {}
+
+/// # Safety
+/// What `slice` points to stays in place for as long as the result is used.
+unsafe fn extend<T>(slice: &[T]) -> &'static [T] {
+    // SAFETY: by contract.
+    unsafe { core::slice::from_raw_parts(slice.as_ptr(), slice.len()) }
+}
+
+/// Both pins, in their order.
+fn pins(direction: Direction, ranges: &'static [DataRangeEntry]) -> [PCPIN_DESCRIPTOR; 2] {
+    let pin = |flow, communication, ranges| KSPIN_DESCRIPTOR::new(flow, communication, &KSCATEGORY_AUDIO, ranges);
+    let (into, out) = (KSPIN_DATAFLOW_IN, KSPIN_DATAFLOW_OUT);
+    match direction {
+        Direction::Render => [
+            PCPIN_DESCRIPTOR::new(HOST_INSTANCES, pin(into, KSPIN_COMMUNICATION_SINK, ranges)),
+            PCPIN_DESCRIPTOR::new(0, pin(out, KSPIN_COMMUNICATION_NONE, &BRIDGE_RANGES)),
+        ],
+        Direction::Capture => [
+            PCPIN_DESCRIPTOR::new(0, pin(into, KSPIN_COMMUNICATION_NONE, &BRIDGE_RANGES)),
+            PCPIN_DESCRIPTOR::new(
+                HOST_INSTANCES,
+                pin(out, KSPIN_COMMUNICATION_SINK, ranges).named(&KSAUDFNAME_RECORDING_CONTROL),
+            ),
+        ],
+    }
+}
+
+/// The host pin's data ranges: one for each rate (a range has one span of rates, and the card takes no others within) and kind of samples. A
+/// range counts the bits of a container, so 24 in 32 and 32 are one (a client learns by trying which; that `Minimum`- and
+/// `MaximumBitsPerSample` mean the container and not the valid bits is not said by any source, but the samples' drivers do so for 16 and
+/// 24 packed bits, where both are the same).
+fn host_ranges(can: Abilities) -> NtResult<Vec<KSDATARANGE_AUDIO>> {
+    let kinds = [Sample::S16, Sample::S32, Sample::F32];
+    let mut ranges = Vec::new();
+    ranges.try_reserve_exact(kinds.len() * RATES.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+    for sample in kinds {
+        let there = can.has(sample) || (sample == Sample::S32 && can.has(Sample::S24In32));
+        for (bit, rate) in RATES.into_iter().enumerate() {
+            if there && can.rates & 1 << bit != 0 {
+                ranges.push(host_range(sample, rate, can.channels_max));
+            }
+        }
+    }
+    Ok(ranges)
+}
+
+fn host_range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
+    KSDATARANGE_AUDIO {
+        DataRange: KSDATARANGE {
+            FormatSize: 88,
+            // No KSDATARANGE_ATTRIBUTES: the pin has no signal-processing modes.
+            Flags: 0,
+            SampleSize: 0,
+            Reserved: 0,
+            MajorFormat: KSDATAFORMAT_TYPE_AUDIO,
+            SubFormat: sample.subformat(),
+            Specifier: KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
+        },
+        MaximumChannels: channels,
+        MinimumBitsPerSample: sample.bits() as u32,
+        MaximumBitsPerSample: sample.bits() as u32,
+        MinimumSampleFrequency: rate,
+        MaximumSampleFrequency: rate,
+        Padding: 0,
+    }
+}

@@ -1,28 +1,27 @@
-//! The formats of the render pin: what is announced, what a client asks for, and where the two meet.
+//! The formats of a host pin: what is announced, what a client asks for, and where the two meet.
 //!
-//! The pin takes 16-bit PCM, mono or stereo, at 44.1 or 48 kHz, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. The data ranges
-//! announce exactly that, and [`AudioFormat::parse`] accepts exactly that. Everything here works on byte slices, so that no
-//! length a client invents can lead outside of what it gave. Layouts: wavert-facts 5.1.
+//! What a pin takes is what its card's stream announces ([`Abilities`]): kinds of samples, rates, channels. The data ranges announce exactly
+//! that, one range for each rate and kind, and [`AudioFormat::parse`] and [`Abilities::takes`] together accept exactly that, as
+//! `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything here works on byte slices, so that no length a client invents can lead outside
+//! of what it gave. Layouts: wavert-facts 5.1.
 
 use portcls_sys::In;
 use portcls_sys::guid::{
-    GUID, GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_PCM, KSDATAFORMAT_TYPE_AUDIO,
+    GUID, GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_IEEE_FLOAT,
+    KSDATAFORMAT_SUBTYPE_PCM, KSDATAFORMAT_TYPE_AUDIO,
 };
 use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
-
-/// The rates in Hz, each with a data range of its own.
-pub const RATES: [u32; 2] = [44_100, 48_000];
-/// Most channels of the pin; 1 is the least.
-pub const CHANNELS_MAX: u32 = 2;
-/// Bits of a sample.
-pub const SAMPLE_BITS: u16 = 16;
+use ringwave_regs::format as regs;
 
 const WAVE_FORMAT_PCM: u16 = 1;
+const WAVE_FORMAT_IEEE_FLOAT: u16 = 3;
 const WAVE_FORMAT_EXTENSIBLE: u16 = 0xFFFE;
 /// Offset of `WAVEFORMATEX` in a `KSDATAFORMAT_WAVEFORMATEX`, and size of `KSDATAFORMAT`.
 const HEADER_BYTES: usize = 64;
-/// Size of `KSDATAFORMAT_WAVEFORMATEX` with its padding.
-pub const FORMAT_BYTES: usize = 88;
+/// Size of a `KSDATAFORMAT_WAVEFORMATEX` with its padding.
+const PLAIN_BYTES: usize = 88;
+/// Size of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`: the longest format that is written or looked at.
+pub const FORMAT_BYTES_MAX: usize = 104;
 /// `cbSize` of a `WAVEFORMATEXTENSIBLE`.
 const EXTENSIBLE_BYTES: u16 = 22;
 /// End of the format tag in a format.
@@ -31,17 +30,85 @@ const TAG_END: usize = HEADER_BYTES + 2;
 const RANGE_BYTES: usize = 84;
 /// End of `WAVEFORMATEX` in a format.
 const WAVE_BYTES: usize = 82;
-/// The longest prefix of a client's format that is looked at: a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`.
-const PREFIX_BYTES_MAX: usize = 104;
 /// `KSDATAFORMAT_ATTRIBUTES`: an attribute list follows the format.
 const FLAG_ATTRIBUTES: u32 = 2;
 
-/// A format that the pin takes.
+/// What a sample is; the numbers are the card's codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Sample {
+    /// 16-bit PCM.
+    S16 = regs::S16,
+    /// 24-bit PCM in the upper bits of 32.
+    S24In32 = regs::S24_32,
+    /// 32-bit PCM.
+    S32 = regs::S32,
+    /// 32-bit IEEE float.
+    F32 = regs::F32,
+}
+
+impl Sample {
+    /// Bits of its container.
+    pub const fn bits(self) -> u16 {
+        if matches!(self, Self::S16) { 16 } else { 32 }
+    }
+
+    /// Bits of it that count.
+    pub const fn valid_bits(self) -> u16 {
+        if matches!(self, Self::S24In32) { 24 } else { self.bits() }
+    }
+
+    /// Its subformat.
+    pub fn subformat(self) -> GUID {
+        if matches!(self, Self::F32) { KSDATAFORMAT_SUBTYPE_IEEE_FLOAT } else { KSDATAFORMAT_SUBTYPE_PCM }
+    }
+
+    /// The sample that a format with these properties has; 0 valid bits is a common way to say "all of them".
+    fn find(float: bool, bits: u16, valid_bits: u16) -> Option<Self> {
+        let valid_bits = if valid_bits == 0 { bits } else { valid_bits };
+        let all = [Self::S16, Self::S24In32, Self::S32, Self::F32];
+        all.into_iter().find(|sample| {
+            matches!(sample, Self::F32) == float
+                && sample.bits() == bits
+                && sample.valid_bits() == valid_bits
+        })
+    }
+}
+
+/// What a stream of the card takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// Kinds of samples: bit n = the card's code n.
+    pub samples: u32,
+    /// Rates: bits of the card's list.
+    pub rates: u32,
+    /// Most channels; 1 is the least.
+    pub channels_max: u32,
+}
+
+impl Abilities {
+    /// Whether it takes `format`.
+    pub const fn takes(self, format: AudioFormat) -> bool {
+        self.has(format.sample)
+            && self.rates & regs::rate_bit(format.rate) != 0
+            && format.channels >= 1
+            && format.channels <= self.channels_max
+    }
+
+    /// Whether it takes such samples.
+    pub const fn has(self, sample: Sample) -> bool {
+        self.samples & 1 << sample as u32 != 0
+    }
+}
+
+/// A format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioFormat {
-    /// 1 or 2.
+    /// What a sample is.
+    pub sample: Sample,
+    /// Samples in a frame, at least 1.
     pub channels: u32,
-    /// Frames per second: one of [`RATES`].
+    /// Frames per second.
     pub rate: u32,
 }
 
@@ -50,7 +117,7 @@ pub struct AudioFormat {
 pub enum FormatError {
     /// The structure is shorter than it has to be, or contradicts itself.
     Malformed,
-    /// A well-formed format that the pin does not have.
+    /// A well-formed format of a kind that no pin has.
     NoMatch,
     /// The client adds attributes; the data ranges announce none.
     Attributes,
@@ -59,7 +126,7 @@ pub enum FormatError {
 /// The first bytes of a client's format or data range, copied once: as many as it says it has, at most as many as its kind is
 /// looked at. So a size that is too large leads no further than a structure of that kind reaches.
 pub struct Prefix {
-    bytes: [u8; PREFIX_BYTES_MAX],
+    bytes: [u8; FORMAT_BYTES_MAX],
     length: usize,
 }
 
@@ -73,18 +140,18 @@ impl Prefix {
     pub fn of_format(format: &In<'_, KSDATAFORMAT>) -> Result<Self, FormatError> {
         let start = format.as_ptr().cast();
         let tag = Fields(Self::copy(start, TAG_END)?.as_slice()).u16(HEADER_BYTES);
-        Self::copy(start, if tag == Some(WAVE_FORMAT_EXTENSIBLE) { PREFIX_BYTES_MAX } else { WAVE_BYTES })
+        Self::copy(start, if tag == Some(WAVE_FORMAT_EXTENSIBLE) { FORMAT_BYTES_MAX } else { WAVE_BYTES })
     }
 
-    /// At most `most` bytes (not above `PREFIX_BYTES_MAX`) from `start`, NULL or a structure that begins with its size.
+    /// At most `most` bytes (not above `FORMAT_BYTES_MAX`) from `start`, NULL or a structure that begins with its size.
     fn copy(start: *const u8, most: usize) -> Result<Self, FormatError> {
         if start.is_null() {
             return Err(FormatError::Malformed);
         }
         // SAFETY: not NULL, so by the interface's contract there is a format, which begins with its size.
         let size = unsafe { start.cast::<u32>().read_unaligned() };
-        let length = usize::try_from(size).unwrap_or(0).min(most).min(PREFIX_BYTES_MAX);
-        let mut bytes = [0; PREFIX_BYTES_MAX];
+        let length = usize::try_from(size).unwrap_or(0).min(most).min(FORMAT_BYTES_MAX);
+        let mut bytes = [0; FORMAT_BYTES_MAX];
         // SAFETY: `length` is at most what the format says it has, and at most the copy's room.
         unsafe { core::ptr::copy_nonoverlapping(start, bytes.as_mut_ptr(), length) };
         Ok(Self { bytes, length })
@@ -99,10 +166,10 @@ impl Prefix {
 impl AudioFormat {
     /// Bytes of a frame.
     pub const fn frame_bytes(self) -> u32 {
-        self.channels * (SAMPLE_BITS as u32 / 8)
+        self.channels * (self.sample.bits() as u32 / 8)
     }
 
-    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`].
+    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its [`Abilities`] know.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         use FormatError::{Attributes, Malformed, NoMatch};
         let reader = Fields(bytes);
@@ -110,26 +177,18 @@ impl AudioFormat {
         let major = reader.guid(16).ok_or(Malformed)?;
         let subformat = reader.guid(32).ok_or(Malformed)?;
         let specifier = reader.guid(48).ok_or(Malformed)?;
-        if major != KSDATAFORMAT_TYPE_AUDIO
-            || subformat != KSDATAFORMAT_SUBTYPE_PCM
-            || specifier != KSDATAFORMAT_SPECIFIER_WAVEFORMATEX
-        {
+        if major != KSDATAFORMAT_TYPE_AUDIO || specifier != KSDATAFORMAT_SPECIFIER_WAVEFORMATEX {
             return Err(NoMatch);
         }
+        let float = is_float(subformat)?;
         if flags & FLAG_ATTRIBUTES != 0 {
             return Err(Attributes);
         }
-        let wave = Fields(bytes.get(HEADER_BYTES..).ok_or(Malformed)?);
-        let format = Self::parse_wave(&wave)?;
-        if RATES.contains(&format.rate) && (1..=CHANNELS_MAX).contains(&format.channels) {
-            Ok(format)
-        } else {
-            Err(NoMatch)
-        }
+        Self::parse_wave(&Fields(bytes.get(HEADER_BYTES..).ok_or(Malformed)?), float)
     }
 
     /// Reads a `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE` and checks that its fields agree with each other.
-    fn parse_wave(wave: &Fields) -> Result<Self, FormatError> {
+    fn parse_wave(wave: &Fields, float: bool) -> Result<Self, FormatError> {
         use FormatError::{Malformed, NoMatch};
         let tag = wave.u16(0).ok_or(Malformed)?;
         let channels = u32::from(wave.u16(2).ok_or(Malformed)?);
@@ -138,28 +197,28 @@ impl AudioFormat {
         let frame_bytes = wave.u16(12).ok_or(Malformed)?;
         let bits = wave.u16(14).ok_or(Malformed)?;
         let extra_bytes = wave.u16(16).ok_or(Malformed)?;
-        match tag {
-            WAVE_FORMAT_PCM => {}
-            WAVE_FORMAT_EXTENSIBLE => Self::check_extensible(wave, channels, bits, extra_bytes)?,
+        let valid_bits = match tag {
+            WAVE_FORMAT_PCM if !float => bits,
+            WAVE_FORMAT_IEEE_FLOAT if float => bits,
+            WAVE_FORMAT_EXTENSIBLE => Self::check_extensible(wave, float, channels, bits, extra_bytes)?,
             _ => return Err(NoMatch),
-        }
-        if bits != SAMPLE_BITS {
-            return Err(NoMatch);
-        }
-        let format = Self { channels, rate };
-        let expected = channels.checked_mul(u32::from(SAMPLE_BITS / 8)).ok_or(Malformed)?;
+        };
+        let sample = Sample::find(float, bits, valid_bits).ok_or(NoMatch)?;
+        let expected = channels.checked_mul(u32::from(bits / 8)).filter(|bytes| *bytes > 0).ok_or(NoMatch)?;
         if u32::from(frame_bytes) != expected || expected.checked_mul(rate) != Some(bytes_per_second) {
             return Err(Malformed);
         }
-        Ok(format)
+        Ok(Self { sample, channels, rate })
     }
 
+    /// Checks what an extensible format says more; gives its valid bits.
     fn check_extensible(
         wave: &Fields,
+        float: bool,
         channels: u32,
         bits: u16,
         extra_bytes: u16,
-    ) -> Result<(), FormatError> {
+    ) -> Result<u16, FormatError> {
         use FormatError::{Malformed, NoMatch};
         if extra_bytes < EXTENSIBLE_BYTES {
             return Err(Malformed);
@@ -167,24 +226,20 @@ impl AudioFormat {
         let valid_bits = wave.u16(18).ok_or(Malformed)?;
         let mask = wave.u32(20).ok_or(Malformed)?;
         let subformat = wave.guid(24).ok_or(Malformed)?;
-        if subformat != KSDATAFORMAT_SUBTYPE_PCM {
+        if is_float(subformat)? != float {
             return Err(NoMatch);
         }
-        // 0 valid bits is a common way to say "all of them".
         if valid_bits > bits {
             return Err(Malformed);
         }
-        if valid_bits != 0 && valid_bits != bits {
-            return Err(NoMatch);
-        }
         // 0 means "no particular speakers".
-        if mask != 0 && mask.count_ones() != channels { Err(NoMatch) } else { Ok(()) }
+        if mask != 0 && mask.count_ones() != channels { Err(NoMatch) } else { Ok(valid_bits) }
     }
 
-    /// The format where a client's data range and the pin's range for `rate` meet. `client` is a
-    /// [`Prefix`] of the range.
-    pub fn intersect(client: &[u8], rate: u32) -> Result<Self, FormatError> {
+    /// The format where a client's data range and one of the pin's meet, both [`Prefix`]es. `can` is what the pin takes.
+    pub fn intersect(client: &[u8], ours: &[u8], can: Abilities) -> Result<Self, FormatError> {
         use FormatError::{Malformed, NoMatch};
+        let ours = Self::of_range(ours, can).ok_or(NoMatch)?;
         let range = Fields(client);
         let matches = |offset, ours| match range.guid(offset) {
             Some(theirs) if theirs == GUID_NULL || theirs == ours => Ok(theirs),
@@ -192,30 +247,46 @@ impl AudioFormat {
             None => Err(Malformed),
         };
         matches(16, KSDATAFORMAT_TYPE_AUDIO)?;
-        matches(32, KSDATAFORMAT_SUBTYPE_PCM)?;
+        matches(32, ours.sample.subformat())?;
         let specifier = matches(48, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX)?;
         if client.len() < RANGE_BYTES {
             // Only a wildcard may come without the audio limits: then anything will do.
-            return if specifier == GUID_NULL {
-                Ok(Self { channels: CHANNELS_MAX, rate })
-            } else {
-                Err(Malformed)
-            };
+            return if specifier == GUID_NULL { Ok(ours) } else { Err(Malformed) };
         }
         let field = |offset| range.u32(offset).ok_or(Malformed);
         let (channels, bits) = (field(64)?, field(68)?..=field(72)?);
         let rates = field(76)?..=field(80)?;
-        if channels == 0 || !bits.contains(&u32::from(SAMPLE_BITS)) || !rates.contains(&rate) {
+        if channels == 0 || !bits.contains(&u32::from(ours.sample.bits())) || !rates.contains(&ours.rate) {
             return Err(NoMatch);
         }
-        Ok(Self { channels: channels.min(CHANNELS_MAX), rate })
+        Ok(Self { channels: channels.min(ours.channels), ..ours })
     }
 
-    /// The format as a `KSDATAFORMAT_WAVEFORMATEX`.
-    pub fn to_bytes(self) -> [u8; FORMAT_BYTES] {
-        let mut bytes = [0; FORMAT_BYTES];
+    /// The best format of a data range of ours; `None` for another one's, or a bridge's.
+    fn of_range(range: &[u8], can: Abilities) -> Option<Self> {
+        let range = Fields(range);
+        if range.guid(48)? != KSDATAFORMAT_SPECIFIER_WAVEFORMATEX {
+            return None;
+        }
+        let float = is_float(range.guid(32)?).ok()?;
+        let bits = u16::try_from(range.u32(72)?).ok()?;
+        let mut sample = Sample::find(float, bits, bits)?;
+        if sample == Sample::S32 && !can.has(sample) {
+            sample = Sample::S24In32;
+        }
+        let format = Self { sample, channels: can.channels_max, rate: range.u32(76)? };
+        can.takes(format).then_some(format)
+    }
+
+    /// The format as a `KSDATAFORMAT_WAVEFORMATEX`, or `..EXTENSIBLE` where the short one does not say all of it.
+    pub fn to_bytes(self) -> Encoded {
+        let mut encoded = Encoded { bytes: [0; FORMAT_BYTES_MAX], length: PLAIN_BYTES };
+        let extensible = self.sample != Sample::S16 || self.channels > 2;
+        if extensible {
+            encoded.length = FORMAT_BYTES_MAX;
+        }
         let frame_bytes = self.frame_bytes();
-        let mut rest = bytes.as_mut_slice();
+        let mut rest = encoded.bytes.as_mut_slice();
         let mut put = |value: &[u8]| {
             let taken = core::mem::take(&mut rest);
             if let Some((field, behind)) = taken.split_at_mut_checked(value.len()) {
@@ -224,27 +295,63 @@ impl AudioFormat {
             }
         };
         // KSDATAFORMAT: FormatSize, Flags, SampleSize, Reserved, MajorFormat, SubFormat, Specifier.
-        put(&u32::try_from(FORMAT_BYTES).unwrap_or(0).to_le_bytes());
+        put(&u32::try_from(encoded.length).unwrap_or(0).to_le_bytes());
         put(&[0; 4]);
         put(&frame_bytes.to_le_bytes());
         put(&[0; 4]);
         put(&guid_bytes(KSDATAFORMAT_TYPE_AUDIO));
-        put(&guid_bytes(KSDATAFORMAT_SUBTYPE_PCM));
+        put(&guid_bytes(self.sample.subformat()));
         put(&guid_bytes(KSDATAFORMAT_SPECIFIER_WAVEFORMATEX));
-        // WAVEFORMATEX: tag, channels, rate, bytes per second, frame bytes, bits, no extra bytes.
-        put(&WAVE_FORMAT_PCM.to_le_bytes());
+        // WAVEFORMATEX: tag, channels, rate, bytes per second, frame bytes, bits, extra bytes.
+        put(&if extensible { WAVE_FORMAT_EXTENSIBLE } else { WAVE_FORMAT_PCM }.to_le_bytes());
         put(&low16(self.channels));
         put(&self.rate.to_le_bytes());
         put(&self.rate.saturating_mul(frame_bytes).to_le_bytes());
         put(&low16(frame_bytes));
-        put(&SAMPLE_BITS.to_le_bytes());
-        bytes
+        put(&self.sample.bits().to_le_bytes());
+        if extensible {
+            put(&EXTENSIBLE_BYTES.to_le_bytes());
+            // WAVEFORMATEXTENSIBLE: valid bits, speakers, subformat.
+            put(&self.sample.valid_bits().to_le_bytes());
+            put(&speakers(self.channels).to_le_bytes());
+            put(&guid_bytes(self.sample.subformat()));
+        }
+        encoded
     }
 }
 
-/// The one rate of a data range of ours; `None` for a range without one (a bridge's). `range` is a [`Prefix`] of it.
-pub fn range_rate(range: &[u8]) -> Option<u32> {
-    Fields(range).u32(76)
+/// A format as it lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    bytes: [u8; FORMAT_BYTES_MAX],
+    length: usize,
+}
+
+impl Encoded {
+    /// Its bytes: as many as its `FormatSize` says.
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Whether samples of this subformat are floating point; it is PCM otherwise.
+fn is_float(subformat: GUID) -> Result<bool, FormatError> {
+    if subformat == KSDATAFORMAT_SUBTYPE_IEEE_FLOAT {
+        return Ok(true);
+    }
+    if subformat == KSDATAFORMAT_SUBTYPE_PCM { Ok(false) } else { Err(FormatError::NoMatch) }
+}
+
+/// The speakers that so many channels usually are (`KSAUDIO_SPEAKER_*`); 0 = none in particular.
+const fn speakers(channels: u32) -> u32 {
+    match channels {
+        1 => 0x4,
+        2 => 0x3,
+        4 => 0x33,
+        6 => 0x3F,
+        8 => 0x63F,
+        _ => 0,
+    }
 }
 
 /// The low half of a value that is known to be small.

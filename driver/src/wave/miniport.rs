@@ -2,8 +2,8 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
 
+use nt::spinlock::SpinLock;
 use nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
     STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
@@ -19,17 +19,20 @@ use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
 use portcls_sys::{Com, ComIn, ComOut, In, Out, com_class};
 
-use super::descriptors::{FILTER, PIN_HOST};
-use super::format::{AudioFormat, FORMAT_BYTES, FormatError, Prefix, RATES, range_rate};
+use super::descriptors::{WaveFilter, host_pin};
+use super::format::{AudioFormat, FormatError, Prefix};
 use super::stream::Stream;
 use crate::adapter::Adapter;
-use crate::registry;
+use crate::endpoint::Endpoint;
+use crate::registry::Wishes;
 
 /// The miniport of the wave filter.
 pub struct WaveMiniport {
     adapter: Com<Adapter>,
-    /// The registry asks for contiguous cyclic buffers. Read once, in Init.
-    contiguous: AtomicBool,
+    endpoint: Endpoint,
+    filter: WaveFilter,
+    /// What the registry asks for. Read once, in Init.
+    wishes: SpinLock<Wishes>,
 }
 
 com_class! {
@@ -39,9 +42,10 @@ com_class! {
 }
 
 impl WaveMiniport {
-    /// The miniport of `adapter`.
-    pub fn try_new(adapter: Com<Adapter>) -> NtResult<Com<Self>> {
-        Com::try_new(Self { adapter, contiguous: AtomicBool::new(false) })
+    /// The miniport of an endpoint of `adapter`.
+    pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint) -> NtResult<Com<Self>> {
+        let filter = WaveFilter::try_new(&endpoint)?;
+        Com::try_new(Self { adapter, endpoint, filter, wishes: SpinLock::new(Wishes::default()) })
     }
 }
 
@@ -57,7 +61,7 @@ impl From<FormatError> for NTSTATUS {
 
 impl Miniport for WaveMiniport {
     fn get_description(&self, description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> NtResult {
-        description.write(&raw const FILTER)
+        description.write(&raw const self.filter.descriptor)
     }
 
     fn data_range_intersection(
@@ -69,21 +73,21 @@ impl Miniport for WaveMiniport {
         format: *mut c_void,
         format_length: Out<'_, u32>,
     ) -> NtResult {
-        if pin != PIN_HOST {
+        if pin != host_pin(self.endpoint.direction) {
             return Err(STATUS_NOT_IMPLEMENTED);
         }
-        let rate = range_rate(Prefix::of_range(&ours)?.as_slice()).filter(|rate| RATES.contains(rate));
-        let common =
-            AudioFormat::intersect(Prefix::of_range(&client)?.as_slice(), rate.ok_or(STATUS_NO_MATCH)?)?;
-        format_length.write(u32::try_from(FORMAT_BYTES).unwrap_or(0))?;
+        let (client, ours) = (Prefix::of_range(&client)?, Prefix::of_range(&ours)?);
+        let common = AudioFormat::intersect(client.as_slice(), ours.as_slice(), self.endpoint.can)?.to_bytes();
+        let common = common.as_slice();
+        format_length.write(u32::try_from(common.len()).unwrap_or(0))?;
         if length == 0 {
             return Err(STATUS_BUFFER_OVERFLOW);
         }
         let room = usize::try_from(length).unwrap_or(0);
         match NonNull::new(format.cast::<u8>()) {
-            Some(place) if room >= FORMAT_BYTES => {
+            Some(place) if room >= common.len() => {
                 // SAFETY: not NULL, so by the interface's contract `length` bytes of room, at least as many as are written.
-                unsafe { place.cast().write_unaligned(common.to_bytes()) };
+                unsafe { place.copy_from_nonoverlapping(NonNull::from(common).cast(), common.len()) };
                 Ok(())
             }
             _ => Err(STATUS_BUFFER_TOO_SMALL),
@@ -99,8 +103,8 @@ impl MiniportWaveRT for WaveMiniport {
         _resources: ComIn<'_, IResourceList>,
         port: ComIn<'_, IPortWaveRT>,
     ) -> NtResult {
-        let contiguous = registry::wants_contiguous(&port.require()?.upcast());
-        self.contiguous.store(contiguous, Ordering::Relaxed);
+        let wishes = Wishes::read(&port.require()?.upcast());
+        *self.wishes.lock() = wishes;
         Ok(())
     }
 
@@ -112,12 +116,14 @@ impl MiniportWaveRT for WaveMiniport {
         capture: BOOLEAN,
         format: In<'_, KSDATAFORMAT>,
     ) -> NtResult {
-        if stream.is_null() || pin != PIN_HOST || capture != 0 {
+        let captures = self.endpoint.captures();
+        if stream.is_null() || pin != host_pin(self.endpoint.direction) || (capture != 0) != captures {
             return Err(STATUS_INVALID_PARAMETER);
         }
         let format = AudioFormat::parse(Prefix::of_format(&format)?.as_slice())?;
-        let contiguous = self.contiguous.load(Ordering::Relaxed);
-        let made = Stream::try_new(self.adapter.clone(), port_stream.require()?, format, contiguous)?;
+        let wishes = *self.wishes.lock();
+        let port = port_stream.require()?;
+        let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, format, wishes)?;
         stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())
     }
 

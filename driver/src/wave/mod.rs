@@ -10,6 +10,7 @@ pub mod notifications;
 pub mod packets;
 pub mod position;
 pub mod progress;
+pub mod reads;
 pub mod ring;
 pub mod stream;
 

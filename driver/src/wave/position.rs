@@ -53,6 +53,11 @@ impl Position {
         self.offset = None;
     }
 
+    /// The local clock, as far as is known, at which the device clock stood at `clock`; `None` before the first observation.
+    pub fn local(&self, clock: u64) -> Option<u64> {
+        u64::try_from(i128::from(clock) - self.offset?.ticks).ok()
+    }
+
     /// The last reported frame.
     pub const fn last(&self) -> u64 {
         self.last

@@ -5,8 +5,9 @@
 use ringwave_regs::pages::status::FLAG_LOCKSTEP;
 
 use super::notifications::Notifications;
-use super::packets::{Packets, Progress};
+use super::packets::{Mark, Packets, Progress};
 use super::position::{Position, scale};
+use super::reads::{Read, Reads};
 use super::ring::Ring;
 use crate::hw::{Card, State, Status};
 
@@ -22,6 +23,12 @@ pub struct Shared {
     pub notified: bool,
     /// Packet numbers.
     pub packets: Packets,
+    /// Packets that a client has read.
+    pub reads: Reads,
+    /// Capture: every packet up to and including this one was taken; `None` = the client does not say.
+    pub taken: Option<u32>,
+    /// Capture: frames that stand in the buffer.
+    stored: u64,
     /// The card has not heard the last mark in `packets`: it was stopped or without power.
     pub untold: bool,
     /// Reported position.
@@ -54,6 +61,9 @@ impl Default for Shared {
             ring: None,
             notified: false,
             packets: Packets::default(),
+            reads: Reads::default(),
+            taken: None,
+            stored: 0,
             untold: false,
             position: Position::default(),
             notifications: Notifications::default(),
@@ -67,6 +77,9 @@ impl Shared {
     /// STOP: positions, packet numbers and the end of stream start anew. Buffer and events stay.
     pub fn reset(&mut self) {
         self.packets.reset();
+        self.reads.reset();
+        self.taken = None;
+        self.stored = 0;
         self.untold = false;
         self.position.reset();
         self.told_error = 0;
@@ -94,6 +107,11 @@ impl Shared {
         let Some(ring) = self.ring else { return 0 };
         let frame = status.anchor.frame;
         let packet_later = frame.saturating_add(ring.packet_frames().into());
+        if let Some(taken) = self.taken.filter(|_| status.flags & FLAG_LOCKSTEP != 0) {
+            // The card waits before the packet that needs the place of the first one that was not taken.
+            let first = taken.wrapping_add(1).wrapping_add(ring.packets);
+            return packet_later.min(ring.frame_in_packet(first, 0, frame));
+        }
         let Some(mark) = self.packets.written() else { return packet_later };
         let valid_frames = match mark.end_of_stream {
             Some(bytes) => bytes.checked_div(ring.frame_bytes).unwrap_or(0),
@@ -105,7 +123,8 @@ impl Shared {
 
     /// Tells the card the last mark that was accepted, if there is one. What it can't hear now it is told before the next RUN.
     pub fn tell_mark(&mut self, card: &dyn Card, stream: u32) {
-        if let Some(mark) = self.packets.written() {
+        let taken = self.taken.map(|number| Mark { number, end_of_stream: None });
+        if let Some(mark) = self.packets.written().or(taken) {
             self.untold = self.card_state == State::Stop || !card.mark(stream, mark);
         }
     }
@@ -138,5 +157,35 @@ impl Shared {
     /// The reported position in the cyclic buffer: a byte offset below its length.
     pub fn ring_offset(&self) -> u64 {
         self.ring.map_or(0, |ring| ring.offset_of(self.position.last()))
+    }
+
+    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a piece, at most a FIFO of `fifo` frames,
+    /// when it ends (DATASHEET 5.2); complete packets are there at once.
+    pub fn stored_offset(&mut self, status: Option<&Status>, fifo: u32) -> u64 {
+        let Some(ring) = self.ring else { return 0 };
+        if let Some(status) = status {
+            let position = self.position.last();
+            let moves = status.anchor.rate_num != 0;
+            let behind = if moves { position.saturating_sub(fifo.into()) } else { position };
+            let complete = ring.frame_in_packet(status.packet_count, 0, status.anchor.frame);
+            self.stored = self.stored.max(behind).max(complete.min(position));
+        }
+        ring.offset_of(self.stored)
+    }
+
+    /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is taken.
+    pub fn read_packet(&mut self, status: &Status, clock_hz: u32, rate: u32) -> Option<(Read, u64)> {
+        let ring = self.ring?;
+        // While the card waits or stands still no place is being recorded over.
+        let places = if status.stalled_on().is_some() { ring.packets } else { ring.packets.saturating_sub(1) };
+        let read = self.reads.next(self.packets.count(), places)?;
+        let behind = self.packets.count().wrapping_sub(1).wrapping_sub(read.number);
+        // The start of the last complete packet is known; those before it began whole packets earlier, but for a wait between.
+        let frames = u64::from(ring.packet_frames()).saturating_mul(behind.into());
+        let earlier = frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0);
+        let clock = status.packet_start_clock.saturating_sub(earlier);
+        self.taken = Some(read.number.wrapping_sub(1));
+        let local = self.position.local(clock).unwrap_or_default();
+        Some((read, scale(local, clock_hz.into(), self.counter_hz)))
     }
 }

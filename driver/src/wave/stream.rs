@@ -1,11 +1,12 @@
-//! One render stream: the WaveRT contract, step by step, in the order in which PortCls calls it.
+//! One stream, render or capture: the WaveRT contract, step by step, in the order in which PortCls calls it.
 //!
 //! 1. NewStream makes it: STOP, position 0, no buffer.
 //! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, and the table that leads the card to them.
 //! 3. GetHWLatency, RegisterNotificationEvent, SetWritePacket(0).
 //! 4. SetState ACQUIRE, PAUSE, RUN: the card takes the same steps.
 //! 5. Running: the card's interrupt becomes a DPC ([`Stream::on_interrupt`]), which signals the events; the client writes the next
-//!    packet and calls SetWritePacket. GetPosition, GetPacketCount and the presentation position read the status page.
+//!    packet and calls SetWritePacket, or calls GetReadPacket and reads it. GetPosition, GetPacketCount and the presentation position
+//!    read the status page.
 //! 6. SetState PAUSE, ACQUIRE, STOP; UnregisterNotificationEvent; Free...; the last Release.
 //!
 //! SetState, allocation and release are serialized by PortCls (wavert-facts 1.5); GetPosition, the packet methods and the DPC may
@@ -22,8 +23,8 @@ use nt::status::{
 };
 use nt::sys::{KEVENT, MDL, MEMORY_CACHING_TYPE};
 use portcls_sys::interfaces::{
-    IMiniportWaveRTOutputStream, IMiniportWaveRTStreamNotification, IPortWaveRTStream,
-    MiniportWaveRTOutputStream, MiniportWaveRTStream, MiniportWaveRTStreamNotification,
+    IMiniportWaveRTInputStream, IMiniportWaveRTOutputStream, IMiniportWaveRTStreamNotification,
+    IPortWaveRTStream, MiniportWaveRTInputStream, MiniportWaveRTOutputStream, MiniportWaveRTStream, MiniportWaveRTStreamNotification,
 };
 use portcls_sys::ks::{
     KSAUDIO_POSITION, KSAUDIO_PRESENTATION_POSITION, KSDATAFORMAT, KSRTAUDIO_HWLATENCY, KSRTAUDIO_HWREGISTER,
@@ -39,15 +40,18 @@ use super::progress::{Moment, Shared};
 use super::ring::Ring;
 use crate::adapter::Adapter;
 use crate::adapter::streams::Claim;
+use crate::endpoint::Endpoint;
 use crate::hw::{Card, Dma, State};
+use crate::registry::Wishes;
 
-/// A render stream.
+/// A stream.
 pub struct Stream {
     port: ComRef<IPortWaveRTStream>,
     /// The card's stream, which is ours as long as this lives.
     claim: Claim,
+    endpoint: Endpoint,
     format: AudioFormat,
-    contiguous: bool,
+    wishes: Wishes,
     buffer: SpinLock<Option<Buffer>>,
     shared: SpinLock<Shared>,
 }
@@ -55,33 +59,37 @@ pub struct Stream {
 com_class! {
     Stream {
         0 => IMiniportWaveRTStreamNotification,
-        1 => IMiniportWaveRTOutputStream,
+        1 => IMiniportWaveRTOutputStream if |stream| !stream.endpoint.captures(),
+        2 => IMiniportWaveRTInputStream if |stream| stream.endpoint.captures(),
     }
 }
 
 impl Stream {
-    /// Step 1, NewStream: claims the card's stream for a format that it takes.
+    /// Step 1, NewStream: claims the endpoint's stream for a format that it takes.
     ///
     /// # Errors
     /// `STATUS_NO_MATCH` if the card does not take the format, `STATUS_DEVICE_NOT_READY` if it is not there or without power,
     /// `STATUS_INSUFFICIENT_RESOURCES` if the stream is taken or memory is short.
     pub fn try_new(
         adapter: Com<Adapter>,
+        endpoint: Endpoint,
         port: ComRef<IPortWaveRTStream>,
         format: AudioFormat,
-        contiguous: bool,
+        wishes: Wishes,
     ) -> NtResult<Com<Self>> {
-        let claim = Claim::try_new(adapter)?;
-        if !claim.card().takes(claim.stream(), format) {
-            // A card that is gone or without power takes nothing; that says nothing about the format.
-            let there = claim.card().state(claim.stream()).is_some();
-            return Err(if there { STATUS_NO_MATCH } else { STATUS_DEVICE_NOT_READY });
+        if !endpoint.can.takes(format) {
+            return Err(STATUS_NO_MATCH);
+        }
+        let claim = Claim::try_new(adapter, endpoint.stream)?;
+        if claim.card().state(claim.stream()).is_none() {
+            return Err(STATUS_DEVICE_NOT_READY);
         }
         let stream = Com::try_new(Self {
             port,
             claim,
+            endpoint,
             format,
-            contiguous,
+            wishes,
             buffer: SpinLock::new(None),
             shared: SpinLock::new(Shared::default()),
         })?;
@@ -111,7 +119,7 @@ impl Stream {
         }
         let limits = self.card().limits();
         let ring = Ring::for_request(requested, packets, self.format, limits.ring_bytes_max)?;
-        let buffer = Buffer::try_new(&self.port, ring, &limits, self.contiguous)?;
+        let buffer = Buffer::try_new(&self.port, ring, &limits, self.wishes.contiguous)?;
         log::info!(
             "cyclic buffer: {} bytes, {packets} packet(s), {:x?}, {} table page(s)",
             ring.bytes,
@@ -208,6 +216,10 @@ impl Stream {
                 if frame > 0 && card.limits().start_frame {
                     card.start_at(stream, frame, ring.packet_of(frame));
                 }
+                if self.endpoint.captures() && self.wishes.lockstep_capture {
+                    // Nothing was taken yet: asks a card that can wait to wait.
+                    shared.taken.get_or_insert(ring.packet_of(frame).wrapping_sub(1));
+                }
                 // Written while the card could not be told: in STOP, or before it lost power.
                 shared.tell_mark(card, stream);
             }
@@ -273,6 +285,11 @@ impl Drop for Stream {
     }
 }
 
+/// Frames of a packet; the most there are without a buffer.
+fn packet_frames(shared: &Shared) -> u32 {
+    shared.ring.map_or(u32::MAX, |ring| ring.packet_frames())
+}
+
 /// The four results of an allocation.
 struct Allocated<'a> {
     mdl: Out<'a, *mut MDL>,
@@ -319,12 +336,18 @@ impl MiniportWaveRTStream for Stream {
         Ok(())
     }
 
-    /// At most DISPATCH_LEVEL. Both offsets are the same: a client that sees the write offset ahead misjudges the room it has.
+    /// At most DISPATCH_LEVEL. Both offsets are the same: a client that sees the write offset ahead misjudges the room it has. Of a capture
+    /// stream it is the end of what the client can read.
     fn get_position(&self, position: Out<'_, KSAUDIO_POSITION>) -> NtResult {
         let offset = {
             let mut shared = self.shared.lock();
-            shared.look(self.card(), self.claim.stream());
-            shared.ring_offset()
+            let status = shared.look(self.card(), self.claim.stream()).map(|(status, _)| status);
+            if self.endpoint.captures() {
+                let fifo = fifo_frames(self.format.rate, packet_frames(&shared));
+                shared.stored_offset(status.as_ref(), fifo)
+            } else {
+                shared.ring_offset()
+            }
         };
         position.write(KSAUDIO_POSITION { PlayOffset: offset, WriteOffset: offset })
     }
@@ -344,9 +367,9 @@ impl MiniportWaveRTStream for Stream {
         self.free(mdl);
     }
 
-    /// The card's FIFO: what it has fetched ahead of the position. There is no delay behind it.
+    /// The card's FIFO: what it has fetched ahead of the position, or not stored yet. There is no delay behind it.
     fn get_hw_latency(&self, latency: Out<'_, KSRTAUDIO_HWLATENCY>) {
-        let packet_frames = self.shared.lock().ring.map_or(u32::MAX, |ring| ring.packet_frames());
+        let packet_frames = packet_frames(&self.shared.lock());
         let fifo = fifo_frames(self.format.rate, packet_frames).saturating_mul(self.format.frame_bytes());
         // A caller that gives no place gets nothing.
         let _ = latency.write(KSRTAUDIO_HWLATENCY { FifoSize: fifo, ChipsetDelay: 0, CodecDelay: 0 });
@@ -444,6 +467,40 @@ impl MiniportWaveRTOutputStream for Stream {
             shared.packets.count()
         };
         count.write(packets)
+    }
+}
+
+impl MiniportWaveRTInputStream for Stream {
+    /// Step 5: the next packet that was recorded. What came before it the client has taken.
+    fn get_read_packet(
+        &self,
+        number: Out<'_, u32>,
+        flags: Out<'_, u32>,
+        counter: Out<'_, u64>,
+        more: Out<'_, i32>,
+    ) -> NtResult {
+        if number.is_null() || flags.is_null() || counter.is_null() || more.is_null() {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let (card, stream) = (self.card(), self.claim.stream());
+        let (read, moment) = {
+            let mut shared = self.shared.lock();
+            if shared.ring.filter(|_| shared.notified).is_none() {
+                return Err(STATUS_NOT_SUPPORTED);
+            }
+            if shared.state < State::Pause {
+                return Err(STATUS_INVALID_DEVICE_STATE);
+            }
+            let (status, _) = shared.look(card, stream).ok_or(STATUS_DEVICE_NOT_READY)?;
+            let found = shared.read_packet(&status, card.limits().clock_hz, self.format.rate);
+            let found = found.ok_or(STATUS_DEVICE_NOT_READY)?;
+            shared.tell_mark(card, stream);
+            found
+        };
+        number.write(read.number)?;
+        flags.write(0)?;
+        counter.write(moment)?;
+        more.write(i32::from(read.more))
     }
 }
 
