@@ -399,7 +399,7 @@ mod tests {
             powered: AtomicBool::new(true),
             int_status: AtomicPtr::new(null_mut()),
             limits: crate::hw::fake::FakeCard::default().limits(),
-            render_streams: 1,
+            endpoints: [None; 16],
         };
         let mark = |number| card.mark(0, Mark { number, end_of_stream: None });
         // SAFETY: within the memory.

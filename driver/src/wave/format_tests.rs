@@ -2,17 +2,36 @@
 
 use super::*;
 
-const STEREO: AudioFormat = AudioFormat { channels: 2, rate: 48_000 };
+const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+const SAMPLES: [Sample; 4] = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32];
+/// A pin that takes everything.
+const ALL: Abilities = Abilities { samples: regs::FORMATS_ALL, rates: regs::RATES_ALL, channels_max: 8 };
+/// A pin that takes little.
+const FEW: Abilities = Abilities { samples: 1, rates: regs::rate_bit(44_100) | regs::rate_bit(48_000), channels_max: 2 };
 
-/// A `KSDATAFORMAT_WAVEFORMATEXTENSIBLE` of `format`.
+/// The format as a short `KSDATAFORMAT_WAVEFORMATEX`, whatever it is.
+fn short(format: AudioFormat) -> Vec<u8> {
+    let mut bytes = STEREO.to_bytes().as_slice().to_vec();
+    let frame = format.frame_bytes();
+    bytes[32..48].copy_from_slice(&guid_bytes(format.sample.subformat()));
+    bytes[64..66].copy_from_slice(&if format.sample == Sample::F32 { 3_u16 } else { 1 }.to_le_bytes());
+    bytes[66..68].copy_from_slice(&low16(format.channels));
+    bytes[68..72].copy_from_slice(&format.rate.to_le_bytes());
+    bytes[72..76].copy_from_slice(&(frame * format.rate).to_le_bytes());
+    bytes[76..78].copy_from_slice(&low16(frame));
+    bytes[78..80].copy_from_slice(&format.sample.bits().to_le_bytes());
+    bytes
+}
+
+/// A `KSDATAFORMAT_WAVEFORMATEXTENSIBLE` of a 16-bit format.
 fn extensible(format: AudioFormat) -> Vec<u8> {
-    let mut bytes = format.to_bytes()[..82].to_vec();
+    let mut bytes = short(format)[..82].to_vec();
     bytes[0..4].copy_from_slice(&104_u32.to_le_bytes());
     bytes[64..66].copy_from_slice(&0xFFFE_u16.to_le_bytes());
     bytes[80..82].copy_from_slice(&22_u16.to_le_bytes());
-    bytes.extend(16_u16.to_le_bytes());
+    bytes.extend(format.sample.valid_bits().to_le_bytes());
     bytes.extend(if format.channels == 2 { 3_u32 } else { 4 }.to_le_bytes());
-    bytes.extend(guid_bytes(KSDATAFORMAT_SUBTYPE_PCM));
+    bytes.extend(guid_bytes(format.sample.subformat()));
     assert_eq!(bytes.len(), 104);
     bytes
 }
@@ -26,28 +45,44 @@ fn with<const N: usize>(bytes: &[u8], offset: usize, value: [u8; N]) -> Vec<u8> 
 
 #[test]
 fn takes_exactly_what_is_announced() {
-    for channels in 0..=8 {
-        for rate in [8_000, 22_050, 44_100, 44_101, 48_000, 96_000] {
-            let format = AudioFormat { channels, rate };
-            let announced = (1..=2).contains(&channels) && [44_100, 48_000].contains(&rate);
-            let expected = if announced { Ok(format) } else { Err(FormatError::NoMatch) };
-            assert_eq!(AudioFormat::parse(&format.to_bytes()), expected, "{format:?}");
-            // The same without the padding that C++ puts behind it.
-            assert_eq!(AudioFormat::parse(&format.to_bytes()[..82]), expected, "{format:?}");
+    for (sample, channels) in SAMPLES.into_iter().flat_map(|sample| (1..=10).map(move |n| (sample, n))) {
+        for rate in [8_000, 22_050, 44_100, 44_101, 48_000, 96_000, 384_000] {
+            let format = AudioFormat { sample, channels, rate };
+            let there = regs::RATES.contains(&rate) && channels <= 8;
+            assert_eq!(ALL.takes(format), there, "{format:?}");
+            let few = sample == Sample::S16 && channels <= 2 && [44_100, 48_000].contains(&rate);
+            assert_eq!(FEW.takes(format), few, "{format:?}");
+            assert_eq!(AudioFormat::parse(format.to_bytes().as_slice()), Ok(format), "what is written is read");
+            if sample != Sample::S24In32 {
+                // The short form, and the same without the padding that C++ puts behind it.
+                assert_eq!(AudioFormat::parse(&short(format)), Ok(format), "{format:?}");
+                assert_eq!(AudioFormat::parse(&short(format)[..82]), Ok(format), "{format:?}");
+            }
         }
     }
-    for format in [STEREO, AudioFormat { channels: 1, rate: 44_100 }] {
-        assert_eq!(AudioFormat::parse(&extensible(format)), Ok(format));
+    for sample in SAMPLES {
+        for channels in [1, 2] {
+            let format = AudioFormat { sample, channels, rate: 44_100 };
+            assert_eq!(AudioFormat::parse(&extensible(format)), Ok(format));
+        }
+    }
+    let lengths = [(Sample::S16, 2, 88), (Sample::S16, 3, 104), (Sample::S24In32, 1, 104), (Sample::F32, 2, 104)];
+    for (sample, channels, length) in lengths {
+        assert_eq!(AudioFormat { sample, channels, rate: 8_000 }.to_bytes().as_slice().len(), length);
     }
 }
 
 #[test]
 fn refuses_fields_that_contradict_each_other() {
     use FormatError::{Attributes, Malformed, NoMatch};
-    let plain = STEREO.to_bytes();
+    let plain = short(STEREO);
     let extended = extensible(STEREO);
+    let float = short(AudioFormat { sample: Sample::F32, ..STEREO });
     for (bytes, expected, what) in [
         (with(&plain, 64, 3_u16.to_le_bytes()), NoMatch, "float tag"),
+        (with(&float, 64, 1_u16.to_le_bytes()), NoMatch, "PCM tag with a float subformat"),
+        (with(&float, 78, 16_u16.to_le_bytes()), NoMatch, "half a float"),
+        (with(&plain, 66, 0_u16.to_le_bytes()), NoMatch, "no channel"),
         (with(&plain, 72, 192_001_u32.to_le_bytes()), Malformed, "bytes per second"),
         (with(&plain, 76, 8_u16.to_le_bytes()), Malformed, "frame bytes"),
         (with(&plain, 78, 24_u16.to_le_bytes()), NoMatch, "bits"),
@@ -78,7 +113,7 @@ fn refuses_fields_that_contradict_each_other() {
 #[test]
 fn every_short_prefix_is_refused() {
     for length in 0..82 {
-        assert!(AudioFormat::parse(&STEREO.to_bytes()[..length]).is_err(), "{length}");
+        assert!(AudioFormat::parse(&short(STEREO)[..length]).is_err(), "{length}");
     }
     for length in 0..104 {
         assert!(AudioFormat::parse(&extensible(STEREO)[..length]).is_err(), "{length}");
@@ -87,7 +122,7 @@ fn every_short_prefix_is_refused() {
 
 /// A client's `KSDATARANGE_AUDIO`.
 fn range(channels: u32, bits: (u32, u32), rates: (u32, u32)) -> Vec<u8> {
-    let mut bytes = STEREO.to_bytes()[..64].to_vec();
+    let mut bytes = short(STEREO)[..64].to_vec();
     bytes[0..4].copy_from_slice(&88_u32.to_le_bytes());
     for value in [channels, bits.0, bits.1, rates.0, rates.1, 0] {
         bytes.extend(value.to_le_bytes());
@@ -95,15 +130,20 @@ fn range(channels: u32, bits: (u32, u32), rates: (u32, u32)) -> Vec<u8> {
     bytes
 }
 
+/// One of the pin's ranges, for 16-bit PCM.
+fn ours(rate: u32) -> Vec<u8> {
+    range(2, (16, 16), (rate, rate))
+}
+
 #[test]
 fn ranges_meet_where_they_overlap() {
-    let meet = |bytes: &[u8], rate| AudioFormat::intersect(bytes, rate);
+    let meet = |bytes: &[u8], rate| AudioFormat::intersect(bytes, &ours(rate), FEW);
     let wide = range(u32::MAX, (8, 32), (1, 384_000));
     assert_eq!(meet(&wide, 48_000), Ok(STEREO));
-    assert_eq!(meet(&wide, 44_100), Ok(AudioFormat { channels: 2, rate: 44_100 }));
+    assert_eq!(meet(&wide, 44_100), Ok(AudioFormat { rate: 44_100, ..STEREO }));
     assert_eq!(
         meet(&range(1, (16, 16), (44_100, 48_000)), 48_000),
-        Ok(AudioFormat { channels: 1, rate: 48_000 })
+        Ok(AudioFormat { channels: 1, ..STEREO })
     );
     for apart in [
         range(0, (16, 16), (48_000, 48_000)),
@@ -112,10 +152,25 @@ fn ranges_meet_where_they_overlap() {
         range(2, (16, 16), (96_000, 192_000)),
         with(&wide, 16, [9; 16]),
         with(&wide, 32, [9; 16]),
+        with(&wide, 32, guid_bytes(KSDATAFORMAT_SUBTYPE_IEEE_FLOAT)),
         with(&wide, 48, [9; 16]),
     ] {
         assert_eq!(meet(&apart, 48_000), Err(FormatError::NoMatch));
     }
+    for other in [range(2, (24, 24), (48_000, 48_000)), ours(96_000), vec![0; 64], vec![]] {
+        assert_eq!(AudioFormat::intersect(&wide, &other, FEW), Err(FormatError::NoMatch), "no range of ours");
+    }
+}
+
+#[test]
+fn wide_samples_are_24_bits_only_where_32_are_not_there() {
+    let wide = range(8, (32, 32), (96_000, 96_000));
+    let meet = |can| AudioFormat::intersect(&wide, &wide, can).map(|format| format.sample);
+    assert_eq!(meet(ALL), Ok(Sample::S32));
+    assert_eq!(meet(Abilities { samples: 1 << regs::S24_32, ..ALL }), Ok(Sample::S24In32));
+    assert_eq!(meet(Abilities { samples: 1 << regs::F32, ..ALL }), Err(FormatError::NoMatch));
+    let float = with(&wide, 32, guid_bytes(KSDATAFORMAT_SUBTYPE_IEEE_FLOAT));
+    assert_eq!(AudioFormat::intersect(&float, &float, ALL).map(|format| format.sample), Ok(Sample::F32));
 }
 
 #[test]
@@ -124,26 +179,19 @@ fn wildcards_match_and_short_ranges_are_refused() {
     for offset in [16, 32, 48] {
         wildcard = with(&wildcard, offset, [0; 16]);
     }
-    assert_eq!(AudioFormat::intersect(&wildcard, 48_000), Ok(STEREO));
-    assert_eq!(AudioFormat::intersect(&wildcard[..64], 48_000), Ok(STEREO));
+    let meet = |client: &[u8]| AudioFormat::intersect(client, &ours(48_000), FEW);
+    assert_eq!(meet(&wildcard), Ok(STEREO));
+    assert_eq!(meet(&wildcard[..64]), Ok(STEREO));
     let named = range(2, (16, 16), (48_000, 48_000));
     for length in 0..84 {
-        assert_eq!(AudioFormat::intersect(&named[..length], 48_000), Err(FormatError::Malformed), "{length}");
+        assert_eq!(meet(&named[..length]), Err(FormatError::Malformed), "{length}");
     }
-    assert_eq!(AudioFormat::intersect(&named[..84], 48_000), Ok(STEREO));
-}
-
-#[test]
-fn what_an_intersection_gives_the_pin_takes() {
-    for rate in RATES {
-        let format = AudioFormat::intersect(&range(2, (16, 16), (rate, rate)), rate).unwrap();
-        assert_eq!(AudioFormat::parse(&format.to_bytes()), Ok(format));
-    }
+    assert_eq!(meet(&named[..84]), Ok(STEREO));
 }
 
 #[test]
 fn a_size_that_is_too_large_leads_no_further_than_the_kind_reaches() {
-    let plain = with(&STEREO.to_bytes(), 0, u32::MAX.to_le_bytes());
+    let plain = with(&short(STEREO), 0, u32::MAX.to_le_bytes());
     let extended = with(&extensible(STEREO), 0, u32::MAX.to_le_bytes());
     // SAFETY: what is read of each is what the test is about: no more than there is.
     let (format, longer, range) = unsafe {

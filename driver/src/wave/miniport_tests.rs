@@ -6,36 +6,52 @@ use portcls_sys::ks::KSDATARANGE_AUDIO;
 
 use super::*;
 use crate::hw::fake::FakeCard;
-use crate::wave::descriptors::PIN_BRIDGE;
+use crate::endpoint::Direction;
+use crate::wave::descriptors::bridge_pin;
 use crate::wave::fake_port::FakePort;
+use crate::wave::format::{FORMAT_BYTES_MAX, Sample};
+
+const PIN_HOST: u32 = host_pin(Direction::Render);
+const PIN_BRIDGE: u32 = bridge_pin(Direction::Render);
 
 fn miniport() -> (Com<WaveMiniport>, Com<Adapter>) {
+    of_stream(0)
+}
+
+/// The miniport of one of the card's streams: 0 renders, 1 captures.
+fn of_stream(stream: u32) -> (Com<WaveMiniport>, Com<Adapter>) {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
-    (WaveMiniport::try_new(adapter.clone()).unwrap(), adapter)
+    let endpoint = adapter.card().endpoint(stream).unwrap();
+    (WaveMiniport::try_new(adapter.clone(), endpoint).unwrap(), adapter)
 }
 
 fn filter(miniport: &WaveMiniport) -> PCFILTER_DESCRIPTOR {
     let mut description = core::ptr::null();
     miniport.get_description(Out::new(&mut description)).unwrap();
-    // SAFETY: a static.
+    // SAFETY: alive as long as the miniport.
     unsafe { *description }
+}
+
+/// The number of the pin that clients open.
+fn miniport_host(miniport: &WaveMiniport) -> usize {
+    host_pin(miniport.endpoint.direction) as usize
 }
 
 /// The host pin's data ranges, read as the port reads them.
 fn host_ranges(miniport: &WaveMiniport) -> Vec<KSDATARANGE_AUDIO> {
-    // SAFETY: statics, as long as they say.
+    // SAFETY: alive as long as the miniport, as long as they say.
     unsafe {
-        let pin = &(*filter(miniport).Pins).KsPinDescriptor;
+        let pin = &(*filter(miniport).Pins.add(miniport_host(miniport))).KsPinDescriptor;
         let entries = pin.DataRanges.cast::<*const KSDATARANGE_AUDIO>();
         (0..pin.DataRangesCount as usize).map(|index| **entries.add(index)).collect()
     }
 }
 
 /// Status, reported length and format of an intersection with `length` bytes of room.
-fn intersect(pin: u32, ours: &KSDATARANGE_AUDIO, length: u32) -> (NtResult, u32, [u8; FORMAT_BYTES]) {
+fn intersect(pin: u32, ours: &KSDATARANGE_AUDIO, length: u32) -> (NtResult, u32, [u8; FORMAT_BYTES_MAX]) {
     let (miniport, _adapter) = miniport();
     let client = KSDATARANGE_AUDIO { MaximumChannels: u32::MAX, MaximumSampleFrequency: u32::MAX, ..*ours };
-    let (mut reported, mut format) = (0, [0xEE; FORMAT_BYTES]);
+    let (mut reported, mut format) = (0, [0xEE; FORMAT_BYTES_MAX]);
     let result = miniport.data_range_intersection(
         pin,
         In::new(&client.DataRange),
@@ -49,19 +65,27 @@ fn intersect(pin: u32, ours: &KSDATARANGE_AUDIO, length: u32) -> (NtResult, u32,
 
 #[test]
 fn what_the_ranges_announce_can_be_opened() {
-    let (miniport, _adapter) = miniport();
-    let ranges = host_ranges(&miniport);
-    assert_eq!(ranges.len(), 2);
-    for range in &ranges {
-        assert_eq!(range.DataRange.FormatSize, 88);
-        assert_eq!(range.DataRange.MajorFormat, KSDATAFORMAT_TYPE_AUDIO);
-        assert_eq!(range.MinimumSampleFrequency, range.MaximumSampleFrequency);
-        for channels in 1..=range.MaximumChannels {
-            let format = AudioFormat { channels, rate: range.MinimumSampleFrequency };
-            let stream = open(&miniport, &format.to_bytes(), PIN_HOST, 0).unwrap();
-            // One instance: a second one is refused while the first is open.
-            assert!(open(&miniport, &format.to_bytes(), PIN_HOST, 0).is_err());
-            drop(stream);
+    for stream in [0, 1] {
+        let (miniport, _adapter) = of_stream(stream);
+        let pin = host_pin(miniport.endpoint.direction);
+        let ranges = host_ranges(&miniport);
+        assert_eq!(ranges.len(), 45, "three kinds of samples at fifteen rates");
+        for range in &ranges {
+            assert_eq!(range.DataRange.FormatSize, 88);
+            assert_eq!(range.DataRange.MajorFormat, KSDATAFORMAT_TYPE_AUDIO);
+            assert_eq!(range.MinimumSampleFrequency, range.MaximumSampleFrequency);
+            let sample = match (range.MaximumBitsPerSample, range.DataRange.SubFormat) {
+                (16, kind) if kind == Sample::S16.subformat() => Sample::S16,
+                (32, kind) if kind == Sample::S32.subformat() => Sample::S32,
+                _ => Sample::F32,
+            };
+            for channels in [1, range.MaximumChannels] {
+                let format = AudioFormat { sample, channels, rate: range.MinimumSampleFrequency }.to_bytes();
+                let opened = open(&miniport, format.as_slice(), pin, u8::from(stream == 1)).unwrap();
+                // One instance: a second one is refused while the first is open.
+                assert!(open(&miniport, format.as_slice(), pin, u8::from(stream == 1)).is_err());
+                drop(opened);
+            }
         }
     }
 }
@@ -69,7 +93,7 @@ fn what_the_ranges_announce_can_be_opened() {
 /// Opens a pin as the port does.
 fn open(
     miniport: &WaveMiniport,
-    format: &[u8; FORMAT_BYTES],
+    format: &[u8],
     pin: u32,
     capture: BOOLEAN,
 ) -> NtResult<ComRef<IMiniportWaveRTStream>> {
@@ -87,12 +111,12 @@ fn open(
 #[test]
 fn other_pins_directions_and_formats_are_refused() {
     let (miniport, _adapter) = miniport();
-    let good = AudioFormat { channels: 2, rate: 48_000 }.to_bytes();
+    let good = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 }.to_bytes().as_slice().to_vec();
     assert_eq!(open(&miniport, &good, PIN_BRIDGE, 0).err(), Some(STATUS_INVALID_PARAMETER));
     assert_eq!(open(&miniport, &good, PIN_HOST, 1).err(), Some(STATUS_INVALID_PARAMETER));
-    let other = AudioFormat { channels: 2, rate: 96_000 }.to_bytes();
-    assert_eq!(open(&miniport, &other, PIN_HOST, 0).err(), Some(STATUS_NO_MATCH));
-    let mut short = good;
+    let other = AudioFormat { sample: Sample::S16, channels: 2, rate: 96_001 }.to_bytes();
+    assert_eq!(open(&miniport, other.as_slice(), PIN_HOST, 0).err(), Some(STATUS_NO_MATCH));
+    let mut short = good.clone();
     short[0] = 70;
     assert_eq!(open(&miniport, &short, PIN_HOST, 0).err(), Some(STATUS_INVALID_PARAMETER));
     assert!(open(&miniport, &good, PIN_HOST, 0).is_ok(), "refusals leave the pin free");
@@ -102,16 +126,19 @@ fn other_pins_directions_and_formats_are_refused() {
 fn intersection_follows_the_protocol_of_sizes() {
     let ranges = host_ranges(&miniport().0);
     for ours in &ranges {
-        let (result, length, format) = intersect(PIN_HOST, ours, 88);
-        assert_eq!((result, length), (Ok(()), 88));
-        let expected = AudioFormat { channels: 2, rate: ours.MinimumSampleFrequency };
-        assert_eq!(AudioFormat::parse(&format), Ok(expected));
+        let (result, length, format) = intersect(PIN_HOST, ours, 104);
+        // Eight channels need the extensible format.
+        assert_eq!((result, length), (Ok(()), 104));
+        let parsed = AudioFormat::parse(&format).unwrap();
+        assert_eq!((parsed.channels, parsed.rate), (8, ours.MinimumSampleFrequency));
+        assert_eq!(u32::from(parsed.sample.bits()), ours.MaximumBitsPerSample);
+        assert_eq!(parsed.sample.subformat(), ours.DataRange.SubFormat);
         for (room, status) in
-            [(0, STATUS_BUFFER_OVERFLOW), (1, STATUS_BUFFER_TOO_SMALL), (87, STATUS_BUFFER_TOO_SMALL)]
+            [(0, STATUS_BUFFER_OVERFLOW), (1, STATUS_BUFFER_TOO_SMALL), (103, STATUS_BUFFER_TOO_SMALL)]
         {
             let (result, length, format) = intersect(PIN_HOST, ours, room);
-            assert_eq!((result, length), (Err(status), 88));
-            assert_eq!(format, [0xEE; FORMAT_BYTES], "nothing is written");
+            assert_eq!((result, length), (Err(status), 104));
+            assert_eq!(format, [0xEE; FORMAT_BYTES_MAX], "nothing is written");
         }
     }
     assert_eq!(intersect(PIN_BRIDGE, &ranges[0], 88).0, Err(STATUS_NOT_IMPLEMENTED));
@@ -121,16 +148,30 @@ fn intersection_follows_the_protocol_of_sizes() {
 }
 
 #[test]
-fn bridges_have_no_instances_and_the_host_pin_leads_to_one() {
-    let filter = filter(&miniport().0);
-    assert_eq!((filter.PinCount, filter.PinSize, filter.ConnectionCount), (2, 112, 1));
-    // SAFETY: statics, as long as they say.
-    let (host, bridge, connection) = unsafe { (*filter.Pins, *filter.Pins.add(1), *filter.Connections) };
-    assert_eq!((host.MaxGlobalInstanceCount, host.MaxFilterInstanceCount), (1, 1));
-    assert_eq!((host.KsPinDescriptor.DataFlow, host.KsPinDescriptor.Communication), (1, 1));
-    assert_eq!((bridge.MaxGlobalInstanceCount, bridge.MaxFilterInstanceCount), (0, 0));
-    assert_eq!((bridge.KsPinDescriptor.DataFlow, bridge.KsPinDescriptor.Communication), (2, 0));
-    assert_eq!((connection.FromNodePin, connection.ToNodePin), (PIN_HOST, PIN_BRIDGE));
+fn bridges_have_no_instances_and_the_host_pin_leads_to_one_or_back() {
+    for (stream, host, bridge, flows) in [(0, 0, 1, (1, 2)), (1, 1, 0, (2, 1))] {
+        let (miniport, _adapter) = of_stream(stream);
+        let filter = filter(&miniport);
+        assert_eq!((filter.PinCount, filter.PinSize, filter.ConnectionCount), (2, 112, 1));
+        // SAFETY: alive as long as the miniport, as long as they say.
+        let (host, bridge, connection) =
+            unsafe { (*filter.Pins.add(host), *filter.Pins.add(bridge), *filter.Connections) };
+        assert_eq!((host.MaxGlobalInstanceCount, host.MaxFilterInstanceCount), (1, 1));
+        assert_eq!((host.KsPinDescriptor.DataFlow, host.KsPinDescriptor.Communication), (flows.0, 1));
+        assert_eq!((bridge.MaxGlobalInstanceCount, bridge.MaxFilterInstanceCount), (0, 0));
+        assert_eq!((bridge.KsPinDescriptor.DataFlow, bridge.KsPinDescriptor.Communication), (flows.1, 0));
+        assert_eq!((connection.FromNodePin, connection.ToNodePin), (0, 1));
+    }
+}
+
+#[test]
+fn a_microphone_is_no_speaker() {
+    let (miniport, _adapter) = of_stream(1);
+    let good = AudioFormat { sample: Sample::F32, channels: 2, rate: 48_000 }.to_bytes();
+    let good = good.as_slice();
+    assert_eq!(open(&miniport, good, 1, 0).err(), Some(STATUS_INVALID_PARAMETER));
+    assert_eq!(open(&miniport, good, 0, 1).err(), Some(STATUS_INVALID_PARAMETER));
+    assert!(open(&miniport, good, 1, 1).is_ok());
 }
 
 #[test]

@@ -100,10 +100,11 @@ const fn wrap(packet: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wave::format::Sample;
 
     const MAX: u32 = 16 << 20;
-    const STEREO: AudioFormat = AudioFormat { channels: 2, rate: 48_000 };
-    const MONO: AudioFormat = AudioFormat { channels: 1, rate: 44_100 };
+    const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+    const MONO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 1, rate: 44_100 };
 
     #[test]
     fn whole_requests_are_exact() {

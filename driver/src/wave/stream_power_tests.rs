@@ -137,6 +137,8 @@ fn a_stream_of_a_card_that_is_gone_is_not_a_matter_of_its_format() {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     adapter.stop();
     let (port_stream, port) = FakePort::make();
-    assert_eq!(Stream::try_new(adapter, port_stream, STEREO, false).err(), Some(STATUS_DEVICE_NOT_READY));
+    let endpoint = adapter.card().endpoint(0).unwrap();
+    let refused = Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default()).err();
+    assert_eq!(refused, Some(STATUS_DEVICE_NOT_READY));
     assert_eq!(Rc::strong_count(&port), 1);
 }

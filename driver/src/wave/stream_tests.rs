@@ -13,12 +13,13 @@ use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED};
 
 use super::*;
 use crate::hw::fake::{FakeCard, Told};
+use crate::wave::format::Sample;
 use crate::wave::fake_port::{Account, FakePort};
 
 #[path = "stream_power_tests.rs"]
 mod power;
 
-const STEREO: AudioFormat = AudioFormat { channels: 2, rate: 48_000 };
+const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
 
 /// A stream with its card and its port.
 struct Rig {
@@ -32,7 +33,9 @@ fn rig_with(contiguous: bool) -> Rig {
     let card = FakeCard::default();
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
-    let stream = Stream::try_new(adapter.clone(), port_stream, STEREO, contiguous).unwrap();
+    let endpoint = adapter.card().endpoint(0).unwrap();
+    let wishes = Wishes { contiguous, lockstep_capture: false };
+    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
     Rig { stream, card, adapter, port }
 }
 
@@ -247,14 +250,16 @@ fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
     // No interrupt reaches the stream any more, and its place is free again.
     adapter.streams().on_interrupt();
     let (port_stream, _port) = FakePort::make();
-    assert!(Stream::try_new(adapter, port_stream, STEREO, false).is_ok());
+    let endpoint = adapter.card().endpoint(0).unwrap();
+    assert!(Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default()).is_ok());
 }
 
 #[test]
 fn a_second_stream_is_refused() {
     let rig = rig();
     let (port_stream, _port) = FakePort::make();
-    let second = Stream::try_new(rig.adapter.clone(), port_stream, STEREO, false);
+    let endpoint = rig.adapter.card().endpoint(0).unwrap();
+    let second = Stream::try_new(rig.adapter.clone(), endpoint, port_stream, STEREO, Wishes::default());
     assert_eq!(second.err(), Some(nt::status::STATUS_INSUFFICIENT_RESOURCES));
 }
 
