@@ -16,6 +16,8 @@ use crate::hw::fake::{FakeCard, Told};
 use crate::wave::format::Sample;
 use crate::wave::fake_port::{Account, FakePort};
 
+#[path = "stream_capture_tests.rs"]
+mod capture;
 #[path = "stream_power_tests.rs"]
 mod power;
 

@@ -1,0 +1,100 @@
+//! Capture: what a client that records is told, and what the card is.
+
+use ringwave_regs::format;
+
+use super::*;
+
+/// A stream that captures, with its buffer.
+fn microphone(lockstep_capture: bool) -> Rig {
+    let card = FakeCard::default();
+    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+    let (port_stream, port) = FakePort::make();
+    let endpoint = adapter.card().endpoint(1).unwrap();
+    let wishes = Wishes { contiguous: false, lockstep_capture };
+    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
+    Rig { stream, card, adapter, port }
+}
+
+/// Number, flags, and whether there is more.
+fn read(rig: &Rig) -> Result<(u32, u32, i32), nt::NTSTATUS> {
+    let (mut number, mut flags, mut counter, mut more) = (7, 7, 7, 7);
+    rig.stream
+        .get_read_packet(Out::new(&mut number), Out::new(&mut flags), Out::new(&mut counter), Out::new(&mut more))
+        .map(|()| (number, flags, more))
+}
+
+fn marks(rig: &Rig) -> Vec<u32> {
+    let told = rig.card.take_told();
+    told.iter().filter_map(|told| if let Told::Mark(number, None) = told { Some(*number) } else { None }).collect()
+}
+
+#[test]
+fn packets_are_read_in_order_and_what_came_before_is_taken() {
+    let rig = microphone(false);
+    assert_eq!(read(&rig), Err(STATUS_NOT_SUPPORTED), "no buffer");
+    rig.allocate();
+    assert_eq!(read(&rig), Err(STATUS_INVALID_DEVICE_STATE), "in STOP");
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY), "nothing was recorded yet");
+    assert!(marks(&rig).is_empty(), "the card is not asked to wait");
+    rig.complete(1);
+    assert_eq!(read(&rig), Ok((0, 0, 0)));
+    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
+    rig.complete(4);
+    assert_eq!(read(&rig), Ok((3, 0, 0)), "those before were recorded over");
+    assert_eq!(marks(&rig), [u32::MAX, 2]);
+    rig.go(&[PAUSE, ACQUIRE, STOP, ACQUIRE, PAUSE, RUN]);
+    rig.complete(1);
+    assert_eq!(read(&rig), Ok((0, 0, 0)), "numbers begin anew");
+}
+
+#[test]
+fn a_card_that_waits_has_both_packets() {
+    let rig = microphone(true);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    assert_eq!(marks(&rig), [u32::MAX], "nothing is taken: the card is to wait");
+    rig.card.show(|status| {
+        status.flags = FLAG_LOCKSTEP | FLAG_STALLED;
+        status.stalled_packet = 2;
+    });
+    rig.complete(2);
+    assert_eq!(read(&rig), Ok((0, 0, 1)));
+    assert_eq!(read(&rig), Ok((1, 0, 0)));
+    assert_eq!(marks(&rig), [u32::MAX, 0]);
+}
+
+#[test]
+fn the_position_is_what_can_be_read() {
+    let rig = microphone(false);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    // 1.5 packets of 480 frames have passed; the FIFO is one packet.
+    rig.card.show(|status| {
+        status.anchor = crate::wave::position::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
+        status.packet_count = 1;
+    });
+    assert_eq!(rig.position(), 480 * 4, "the piece since then is not stored yet");
+    // In PAUSE the card has stored everything.
+    rig.card.show(|status| status.anchor.rate_num = 0);
+    assert_eq!(rig.position(), 720 * 4);
+}
+
+#[test]
+fn a_microphone_has_read_packets_and_no_write_packets() {
+    let rig = microphone(false);
+    let primary = rig.stream.to_interface::<IMiniportWaveRTStreamNotification>();
+    assert!(primary.query::<IMiniportWaveRTInputStream>().is_ok());
+    assert!(primary.query::<IMiniportWaveRTOutputStream>().is_err());
+}
+
+#[test]
+fn a_format_that_is_not_announced_is_refused() {
+    let card = FakeCard::default();
+    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card)).unwrap();
+    let mut endpoint = adapter.card().endpoint(1).unwrap();
+    endpoint.can.rates = format::rate_bit(44_100);
+    let (port_stream, _port) = FakePort::make();
+    let made = Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default());
+    assert_eq!(made.err(), Some(STATUS_NO_MATCH));
+}
