@@ -2,14 +2,20 @@
 
 use std::{path::Path, time::Duration};
 
+use ringwave::ports::StreamFormat;
+use ringwave::wav::{self, Sound, WavFile};
+use ringwave_regs::format;
+
 use crate::error::Error;
 
 /// The largest input in bytes; it must fit the guest's volume and memory.
 pub const BYTES_MAX: u64 = 400 << 20;
 
 /// What is known of a WAV file that can be played.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Input {
+    /// Its frames, in one of the card's formats.
+    pub sound: Sound,
     /// Frames in the file.
     pub frames: u64,
     /// Sample rate in Hz.
@@ -22,7 +28,7 @@ impl Input {
     /// Looks at `path`.
     ///
     /// # Errors
-    /// [`Error::BadInput`], one line that says what to do, if this card can't play it yet.
+    /// [`Error::BadInput`], one line that says what to do, if the card can't play it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let name = path.display();
         let bad = |why: String| Error::BadInput(format!("{name}: {why}"));
@@ -31,26 +37,30 @@ impl Input {
         if file_bytes > BYTES_MAX {
             return Err(bad(format!("longer than {} MiB; cut it", BYTES_MAX >> 20)));
         }
-        let reader = hound::WavReader::open(path).map_err(|e| bad(format!("not a PCM WAV file ({e})")))?;
-        let spec = reader.spec();
-        let next_step = "convert it to 16-bit PCM, mono or stereo, 44.1 or 48 kHz";
-        if spec.sample_format != hound::SampleFormat::Int || spec.bits_per_sample != 16 {
-            let kind = if spec.sample_format == hound::SampleFormat::Float { "float" } else { "PCM" };
-            return Err(bad(format!(
-                "{}-bit {kind} is not supported yet; {next_step}",
-                spec.bits_per_sample
-            )));
+        let sound = wav::read(path).map_err(|e| bad(format!("{e}; give a PCM or float WAV file")))?;
+        let StreamFormat { channels, rate, .. } = sound.format;
+        if channels > format::CHANNELS_MAX {
+            return Err(bad(format!("{channels} channels; mix it down to {} or fewer", format::CHANNELS_MAX)));
         }
-        if !(1..=2).contains(&spec.channels) {
-            return Err(bad(format!("{} channels are not supported yet; {next_step}", spec.channels)));
+        if format::rate_bit(rate) == 0 {
+            return Err(bad(format!("{rate} Hz is no rate of the card; convert it to 48 kHz")));
         }
-        if ![44_100, 48_000].contains(&spec.sample_rate) {
-            return Err(bad(format!("{} Hz is not supported yet; {next_step}", spec.sample_rate)));
-        }
-        if reader.duration() == 0 {
+        if sound.is_empty() {
             return Err(bad("has no sound in it".into()));
         }
-        Ok(Self { frames: u64::from(reader.duration()), rate: spec.sample_rate, file_bytes })
+        Ok(Self { frames: sound.len(), rate, file_bytes, sound })
+    }
+
+    /// Writes it as the guest gets it: the same frames, in the card's own format, with a header that says so.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the file can't be written.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let written = WavFile::create(path, self.sound.format).and_then(|mut file| {
+            file.add(&self.sound.frames)?;
+            file.flush()
+        });
+        written.map_err(|e| Error::file("write", path, &e))
     }
 
     /// How long it plays.

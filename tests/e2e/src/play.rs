@@ -70,7 +70,7 @@ pub struct Comparison {
 }
 
 /// Whether what was heard is what was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every sample is the same.
@@ -84,11 +84,11 @@ pub enum Verdict {
         /// Frame number, from 0.
         frame: u64,
         /// Channel number, from 0.
-        channel: u16,
-        /// What was sent.
-        a: i32,
+        channel: u32,
+        /// What was sent: a sample, or a fraction of full scale of a float.
+        a: f64,
         /// What was heard.
-        b: i32,
+        b: f64,
     },
 }
 
@@ -151,7 +151,7 @@ pub fn play(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) ->
         .prefix("ringwave-")
         .tempdir()
         .map_err(|e| Error::Failed(format!("cannot make a temporary folder: {e}")))?;
-    let result = run(parts, request, input, folder.path(), &mut progress);
+    let result = run(parts, request, &input, folder.path(), &mut progress);
     let kept = if request.keep { Some(folder.keep()) } else { None };
     if let (Some(kept), Err(_)) = (&kept, &result) {
         progress(&format!("the run's files are in {}", kept.display()));
@@ -162,12 +162,14 @@ pub fn play(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) ->
 fn run(
     parts: &Parts,
     request: &Request,
-    input: Input,
+    input: &Input,
     folder: &Path,
     progress: &mut impl FnMut(&str),
 ) -> Result<Report, Error> {
     let start = Instant::now();
-    make_volume(parts, folder, &request.wav, &guest_config(request))?;
+    let wav = folder.join("in.wav");
+    input.write(&wav)?;
+    make_volume(parts, folder, &wav, &guest_config(request))?;
     let card = Card::start(parts, folder, request.clock, request.speed)?;
     let mut machine = Machine::boot(parts, folder, &card.socket(), input.file_bytes)?;
     progress("guest boots");
@@ -230,7 +232,7 @@ fn guest_config(request: &Request) -> String {
     lines.join("\n") + "\n"
 }
 
-fn time_limit(input: Input, speed: f64) -> Duration {
+fn time_limit(input: &Input, speed: f64) -> Duration {
     let sound = input.duration().div_f64(speed.clamp(0.01, 100.0));
     Duration::from_secs(90) + sound * 3
 }

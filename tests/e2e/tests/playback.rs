@@ -111,7 +111,7 @@ fn a_flipped_bit_is_heard() {
     let report = run(&wav.path, |request| request.guest_config.push("fault=flip-bit".into()));
     assert!(!report.passed());
     assert!(
-        matches!(verdict(&report), Verdict::Different { a, b, .. } if (a ^ b).count_ones() == 1),
+        matches!(verdict(&report), Verdict::Different { a, b, .. } if (a as i32 ^ b as i32).count_ones() == 1),
         "{}",
         verdict(&report)
     );
