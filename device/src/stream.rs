@@ -275,6 +275,8 @@ impl Stream {
 
     fn acquire(&mut self, call: &mut Call<'_, '_>) -> Result<(), Error> {
         let shape = self.setup.shape(self.can)?;
+        // A failure after STOP (the end of a file that could not be written) was that sound's: the next one's is told again.
+        self.host_failed = false;
         self.play = Some(Play::new(shape, call.time));
         let stats = &mut self.ledger.stats;
         stats.format = Some(shape.format);
@@ -339,7 +341,7 @@ impl Stream {
 
     fn enter(&mut self, state: u32, call: &mut Call<'_, '_>) {
         self.state = state;
-        call.env.effects.trace.push(Trace::State { stream: self.ledger.index, state });
+        call.env.effects.record(Trace::State { stream: self.ledger.index, state });
         self.publish_position(call);
     }
 

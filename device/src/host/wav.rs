@@ -10,7 +10,7 @@ use super::{Sink, SinkError};
 use crate::ports::StreamFormat;
 
 /// A WAV file counts its bytes in 32 bits; a little is left for the header.
-const DATA_BYTES_MAX: u64 = 0xFFFF_0000;
+pub const DATA_BYTES_MAX: u64 = 0xFFFF_0000;
 
 /// 16-bit PCM into a WAV file.
 pub struct WavSink {
@@ -31,8 +31,16 @@ impl WavSink {
             bits_per_sample: 16,
             sample_format: hound::SampleFormat::Int,
         };
-        let writer = hound::WavWriter::create(path, spec).map_err(|error| failed(path, error))?;
-        Ok(Self { path: path.to_owned(), writer, written: 0 })
+        let file = File::create(path).map_err(|error| failed(path, error.into()))?;
+        let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let writer =
+            hound::WavWriter::new(BufWriter::new(file), spec).map_err(|error| failed(path, error))?;
+        let mut sink = Self { path: path.to_owned(), writer, written: 0 };
+        // Its header is there from the first moment, should the process be killed before the next flush. (A pipe can't be flushed so.)
+        if regular {
+            sink.flush()?;
+        }
+        Ok(sink)
     }
 }
 
