@@ -159,7 +159,7 @@ impl Controller {
         self.clock_page.publish(env.pages, self.time);
         env.effects.messages = 0;
         env.effects.events = 0;
-        env.effects.trace.push(Trace::Reset);
+        env.effects.record(Trace::Reset);
     }
 
     /// Bus Master Enable was written. Off after `new`.
@@ -175,6 +175,9 @@ impl Controller {
     /// The power state was written: `true` = D3hot, `false` = D0.
     pub fn set_d3hot(&mut self, d3hot: bool, env: &mut Env<'_>) {
         self.catch_up(env);
+        if d3hot != self.d3hot {
+            env.effects.record(Trace::Power { d3hot });
+        }
         if d3hot && !self.d3hot {
             for index in 0..self.streams.len() {
                 self.with_stream(index, env, Stream::sleep);
@@ -375,6 +378,7 @@ impl Controller {
         let bit = 1 << index;
         self.registers.int_status |= bit;
         env.effects.events |= bit;
+        env.effects.record(Trace::Event { stream: low(index as u64) });
         // What is held back here is not sent later.
         if self.registers.int_enable
             && let Some(message) = low(index as u64).checked_rem(self.msi.unwrap_or(0))
@@ -448,7 +452,7 @@ impl Controller {
             }
             _ => self.registers.error = error.code(),
         }
-        env.effects.notes.push(note);
+        env.effects.note(note);
     }
 
     fn read_global(&mut self, offset: u32) -> Result<u32, Error> {
@@ -492,11 +496,11 @@ impl Controller {
             global::SELFTEST => {
                 let mut bus = Bus::new(env, Dma::SelfTest, self.limits);
                 if let Err(error) = registers.selftest.run(value, &mut bus) {
-                    env.effects.notes.push(Note::SelfTest { error });
+                    env.effects.note(Note::SelfTest { error });
                 }
             }
             global::ERROR => registers.error = error::NONE,
-            global::TRACE_MARK => env.effects.trace.push(Trace::Mark(value)),
+            global::TRACE_MARK => env.effects.record(Trace::Mark(value)),
             // Read only: ignored, unless there is no such register.
             _ => return read_only(offset),
         }

@@ -1,4 +1,4 @@
-//! The desk: the thread that does what the host is to do (sinks, log, DMA trace, figures), without the card's lock.
+//! The desk: the thread that does what the host is to do (sinks, log, trace, figures), without the card's lock.
 //!
 //! It is not the engine's thread, so that a disk that hangs for a second does not hold up the card's time: sound waits in the
 //! [`Outbox`] meanwhile.
@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::card::{Card, State};
@@ -14,10 +15,12 @@ use crate::outbox::Outbox;
 use crate::ports::Heard;
 use crate::stats::Report;
 use crate::stream::stats::Stall;
-use crate::trace::TraceFile;
+use crate::trace::{Timed, TraceFile};
 
 /// A stall that lasts as long is named in the log, once.
 const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);
+/// While there is a trace to write it is written as often, whatever else happens.
+const TRACE_GATHERS: Duration = Duration::from_millis(20);
 /// Notes of one client that are logged. A guest can cause one with every access.
 const NOTES_PER_CLIENT: u32 = 200;
 
@@ -30,32 +33,50 @@ pub(crate) struct Desk {
     pub stats: Option<PathBuf>,
     /// Notes of the present client that came so far.
     pub notes: u32,
+    /// Streams of the present client whose sound is not whole, as bits.
+    pub failed: u32,
+    /// Nothing that was heard in the life of the process was lost.
+    pub whole: bool,
+    /// Grows with everything that was done.
+    pub done: Arc<AtomicU64>,
 }
 
-/// Works until the engine has stopped and everything is done.
-pub(crate) fn run(mut desk: Desk) {
+/// Works until the engine has stopped and everything is done. Gives whether everything that was heard is in its file.
+pub(crate) fn run(mut desk: Desk) -> bool {
     let card = Arc::clone(&desk.card);
     let mut outbox = Outbox::default();
     let mut watchdog = Watchdog::default();
+    let mut traced = false;
     loop {
         let mut state = card.lock();
         let ended = state.ended;
-        if state.outbox.is_empty() && !ended {
+        let mut lost = state.take_lost();
+        if !state.outbox.is_urgent() && !ended && lost.is_empty() {
             let time = shortest(&card, &state, &desk, &watchdog);
+            // Where there was some of the trace there will be more: the desk comes by itself, and nobody has to wake it.
+            state.tracing.desk_looks = traced || !state.outbox.trace.is_empty();
+            let time = time.into_iter().chain(state.tracing.desk_looks.then_some(TRACE_GATHERS)).min();
             state = card.wait_desk(state, time);
+            state.tracing.desk_looks = false;
         }
+        lost.extend(state.take_lost());
         let named = watchdog.look(&card, &state);
         std::mem::swap(&mut state.outbox, &mut outbox);
+        traced = !outbox.trace.is_empty();
         let last = (ended && state.client_spoke()).then(|| state.report());
         drop(state);
 
+        for lost in lost {
+            log::error!("{lost}");
+        }
         for Stall { stream, packet, .. } in named {
             let seconds = STALL_NAMED_AFTER.as_secs();
             log::warn!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
         }
         desk.deal_with(&mut outbox);
         if ended {
-            return desk.end(last.as_ref());
+            desk.end(last);
+            return desk.whole;
         }
         desk.flush_if_due();
     }
@@ -112,14 +133,16 @@ impl Desk {
                 Heard::Stop => Ok(()),
             };
             failed.extend(result.err().map(|error| (stream, error)));
+            self.done.fetch_add(1, Ordering::Relaxed);
         }
-        self.tell_failures(failed);
-        self.trace(|trace| trace.write(&outbox.trace, outbox.trace_lost));
+        Outbox::tell(outbox.untold);
+        self.note_failures(outbox.lost);
+        self.tell_failures(failed, outbox.left.is_some());
+        self.write_trace(&outbox.trace);
         if let Some((report, done)) = outbox.left.take() {
             let failed = self.sinks.finish();
-            self.tell_failures(failed);
-            self.trace(TraceFile::client_left);
-            self.write_stats(&report);
+            self.tell_failures(failed, true);
+            self.write_stats(report);
             self.notes = 0;
             drop(done);
         }
@@ -129,39 +152,52 @@ impl Desk {
     fn flush_if_due(&mut self) {
         if self.sinks.flush_due().is_some_and(|due| due.is_zero()) {
             let failed = self.sinks.flush();
-            self.tell_failures(failed);
+            self.tell_failures(failed, false);
         }
     }
 
-    fn end(&mut self, last: Option<&Report>) {
+    fn end(&mut self, last: Option<Report>) {
         let failed = self.sinks.finish();
-        self.tell_failures(failed);
-        self.trace(TraceFile::flush);
+        self.tell_failures(failed, false);
         if let Some(report) = last {
             self.write_stats(report);
         }
     }
 
-    /// A sink that failed is an error of its stream: the guest is told, the card goes on.
-    fn tell_failures(&self, failed: Vec<(u32, SinkError)>) {
+    /// A sink that failed is an error of its stream: the guest is told, the card goes on. The guest may have left meanwhile, `left` or not
+    /// yet taken from the outbox: then the card was reset, and the next client is not told of it.
+    fn tell_failures(&mut self, failed: Vec<(u32, SinkError)>, left: bool) {
         for (stream, error) in failed {
             log::error!("stream {stream}: {error}; its sound is lost from here on");
+            self.note_failures(1_u32.checked_shl(stream).unwrap_or(0));
             let mut state = self.card.lock();
+            if left || state.outbox.left.is_some() {
+                continue;
+            }
             state.with_controller(&self.card, |controller, env| controller.host_failed(stream, env));
         }
     }
 
-    /// Does something with the trace, if there is one. After a failure there is none.
-    fn trace(&mut self, with: impl FnOnce(&mut TraceFile) -> std::io::Result<()>) {
-        if let Some(Err(error)) = self.trace.as_mut().map(with) {
-            log::error!("the DMA trace ends here: {error}");
+    /// Writes to the trace, if there is one. After a failure there is none.
+    fn write_trace(&mut self, events: &[Timed]) {
+        if let Some(Err(error)) = self.trace.as_mut().map(|trace| trace.write(events)) {
+            log::error!("the trace ends here: {error}");
             self.trace = None;
+            self.card.lock().end_trace();
         }
     }
 
-    fn write_stats(&self, report: &Report) {
+    /// The sound of these streams (bits) is not whole.
+    fn note_failures(&mut self, streams: u32) {
+        self.failed |= streams;
+        self.whole &= streams == 0;
+    }
+
+    /// Writes the present client's figures, and forgets what failed of it.
+    fn write_stats(&mut self, mut report: Report) {
+        report.sinks_failed(std::mem::take(&mut self.failed));
         let Some(path) = &self.stats else { return };
-        if let Err(error) = replace(path, report) {
+        if let Err(error) = replace(path, &report) {
             log::error!("cannot write {}: {error}", path.display());
         }
     }

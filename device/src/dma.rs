@@ -49,7 +49,7 @@ impl<'a> Bus<'a> {
         let bytes = into.len() as u64;
         self.drives(address, bytes)?;
         self.memory.read(address, into).map_err(|_| Error::DmaUnmapped)?;
-        self.effects.trace.push(Trace::Read { who: self.who, address, bytes });
+        self.effects.record(Trace::Read { who: self.who, address, bytes });
         Ok(())
     }
 
@@ -58,7 +58,7 @@ impl<'a> Bus<'a> {
         let bytes = from.len() as u64;
         self.drives(address, bytes)?;
         self.memory.write(address, from).map_err(|_| Error::DmaUnmapped)?;
-        self.effects.trace.push(Trace::Write { who: self.who, address, bytes });
+        self.effects.record(Trace::Write { who: self.who, address, bytes });
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl<'a> Bus<'a> {
             {
                 *bytes += u64::from(SLOT_BYTES);
             }
-            _ => self.effects.trace.push(Trace::Table { who, address: slot, bytes: u64::from(SLOT_BYTES) }),
+            _ => self.effects.record(Trace::Table { who, address: slot, bytes: u64::from(SLOT_BYTES) }),
         }
     }
 
@@ -148,7 +148,8 @@ impl Ring {
         let mut next = Some(table);
         let mut start = 0_u32;
         for _ in 0..entries {
-            let mut at = next.ok_or(Error::SgLink)?;
+            // A table that runs over the end of the address space is out of reach, not misaligned.
+            let mut at = next.ok_or(Error::DmaUnmapped)?;
             let mut slot = bus.slot(at)?;
             check_slot(slot)?;
             if slot.flags & SLOT_LINK != 0 {

@@ -1,13 +1,18 @@
 //! What the card brought about and nobody has dealt with yet: it is filled with the card's lock held and emptied by the engine
 //! thread without it, so that a message handler never waits for a file.
 
-use crate::ports::{Effects, Heard, Note, StreamFormat, Trace};
+use crate::ports::{Effects, Heard, Note, StreamFormat};
 use crate::stats::Report;
+use crate::trace::{Event, Timed};
 
 /// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
 pub const SOUND_BYTES_MAX: usize = 64 << 20;
-/// Lines of the trace that may wait.
+/// Stretches of sound that may wait, whatever their length.
+const SOUNDS_MAX: usize = SOUND_BYTES_MAX / 64;
+/// Events of the trace that may wait: some 60 MB.
 const TRACE_MAX: usize = 1 << 20;
+/// So many events of the trace do not wait for more.
+const TRACE_BATCH: usize = 1 << 14;
 /// Notes that may wait.
 const NOTES_MAX: usize = 256;
 
@@ -24,20 +29,21 @@ enum Sound {
 pub struct Outbox {
     audio: Vec<u8>,
     sounds: Vec<(u32, StreamFormat, Sound)>,
-    /// The DMA trace.
-    pub trace: Vec<Trace>,
+    /// The trace. When there was no room its last event is [`Event::Lost`].
+    pub trace: Vec<Timed>,
     /// For the log.
     pub notes: Vec<Note>,
-    /// Trace lines that there was no room for.
-    pub trace_lost: u64,
+    /// Streams for whose sound there was no room, as bits.
+    pub lost: u32,
+    /// Those of [`Outbox::lost`] that the log does not name yet.
+    pub untold: u32,
     /// A client has left, and this is what it did. Comes after everything else; answered by dropping the sender.
     pub left: Option<(Report, std::sync::mpsc::Sender<()>)>,
 }
 
 impl Outbox {
-    /// Takes what is in `effects` and clears it. `keep_trace`: whether anybody wants the trace. Gives the streams for whose sound there
-    /// was no room, as bits.
-    pub fn take(&mut self, effects: &mut Effects, keep_trace: bool) -> u32 {
+    /// Takes what is in `effects` and clears it; `time` is for the trace. Gives the streams for whose sound there was no room, as bits.
+    pub fn take(&mut self, effects: &mut Effects, time: u64) -> u32 {
         let mut lost = 0;
         for (stream, format, heard) in effects.sounds() {
             let sound = match heard {
@@ -53,20 +59,40 @@ impl Outbox {
                 Heard::Silence(frames) => Sound::Silence(frames),
                 Heard::Stop => Sound::Stop,
             };
-            // Stops and silences take room as well, however little.
-            if self.sounds.len() < SOUND_BYTES_MAX / 64 {
+            // Stops and silences take room as well, however little. A stop that is missing is missed by nobody.
+            if self.sounds.len() < SOUNDS_MAX {
                 self.sounds.push((stream, format, sound));
+            } else if !matches!(sound, Sound::Stop) {
+                lost |= 1_u32.checked_shl(stream).unwrap_or(0);
             }
         }
-        if keep_trace {
-            let room = TRACE_MAX.saturating_sub(self.trace.len());
-            self.trace_lost += effects.trace.len().saturating_sub(room) as u64;
-            self.trace.extend(effects.trace.iter().take(room));
+        self.untold |= lost & !self.lost;
+        self.lost |= lost;
+        for line in &effects.trace {
+            self.record(time, Event::Card(*line));
         }
         let room = NOTES_MAX.saturating_sub(self.notes.len());
         self.notes.extend(effects.notes.iter().take(room));
         effects.clear();
         lost
+    }
+
+    /// Puts an event into the trace, `time` nanoseconds after the card was made.
+    pub fn record(&mut self, time: u64, event: Event) {
+        let full = self.trace.len() >= TRACE_MAX;
+        match self.trace.last_mut() {
+            Some(Timed { event: Event::Lost(lost), .. }) => *lost = lost.saturating_add(1),
+            _ if full => self.trace.push(Timed { time, event: Event::Lost(1) }),
+            _ => self.trace.push(Timed { time, event }),
+        }
+    }
+
+    /// Names in the log, once for each time the outbox fills, the streams whose sound found no room. Not with the card's lock: the log may
+    /// be a pipe that nobody reads.
+    pub fn tell(untold: u32) {
+        for stream in (0..u32::BITS).filter(|stream| untold >> stream & 1 != 0) {
+            log::error!("stream {stream}: the sink does not take its sound; some of it is lost");
+        }
     }
 
     /// What the sinks have to hear, in order: stream number, format, and what.
@@ -86,13 +112,62 @@ impl Outbox {
         self.sounds.is_empty() && self.trace.is_empty() && self.notes.is_empty() && self.left.is_none()
     }
 
+    /// Whether there is something that does not wait. The trace does: a wake for every event would cost more than all else about it.
+    pub fn is_urgent(&self) -> bool {
+        !self.sounds.is_empty()
+            || !self.notes.is_empty()
+            || self.left.is_some()
+            || self.trace.len() >= TRACE_BATCH
+    }
+
     /// Forgets everything, but keeps the buffers.
     pub fn clear(&mut self) {
         self.audio.clear();
         self.sounds.clear();
         self.trace.clear();
         self.notes.clear();
-        self.trace_lost = 0;
+        self.lost = 0;
+        self.untold = 0;
         self.left = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_that_finds_no_room_is_lost_and_said_to_be() {
+        let format = StreamFormat { code: ringwave_regs::format::S16, channels: 2, rate: 48_000 };
+        let (mut outbox, mut effects) = (Outbox::default(), Effects::default());
+        for _ in 0..SOUNDS_MAX {
+            effects.silence(3, format, 1);
+        }
+        assert_eq!(outbox.take(&mut effects, 0), 0);
+        for round in 0..2 {
+            effects.stop(2, format);
+            effects.silence(3, format, 1);
+            assert_eq!(outbox.take(&mut effects, 0), 1 << 3, "the guest is told each time");
+            let untold = std::mem::take(&mut outbox.untold);
+            assert_eq!(untold, if round == 0 { 1 << 3 } else { 0 }, "the log once");
+        }
+        assert_eq!((outbox.lost, outbox.sounds().count()), (1 << 3, SOUNDS_MAX));
+        outbox.clear();
+        effects.silence(3, format, 1);
+        assert_eq!((outbox.take(&mut effects, 0), outbox.lost), (0, 0));
+    }
+
+    #[test]
+    fn what_there_was_no_room_for_is_counted_in_its_place() {
+        let mut outbox = Outbox::default();
+        for time in 0..TRACE_MAX as u64 + 7 {
+            outbox.record(time, Event::Msi(0));
+        }
+        assert_eq!(outbox.trace.len(), TRACE_MAX + 1);
+        let lost = Timed { time: TRACE_MAX as u64, event: Event::Lost(7) };
+        assert_eq!(outbox.trace.last(), Some(&lost));
+        outbox.clear();
+        outbox.record(1, Event::Msi(0));
+        assert_eq!(outbox.trace, [Timed { time: 1, event: Event::Msi(0) }]);
     }
 }

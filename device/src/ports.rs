@@ -104,7 +104,7 @@ enum Sound {
     Stop,
 }
 
-/// One line of the DMA trace, in exact order.
+/// What the trace tells of the inside of the card, in exact order. What comes from the client is in [`crate::trace::Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// The guest wrote `TRACE_MARK`.
@@ -143,7 +143,38 @@ pub enum Trace {
         /// Length in bytes.
         bytes: u64,
     },
-    /// The function was reset.
+    /// A packet was completed.
+    Packet {
+        /// Stream number.
+        stream: u32,
+        /// `PACKET_COUNT`: packets completed since STOP, this one included, modulo 2^32.
+        count: u32,
+    },
+    /// A stream stalls.
+    Stall {
+        /// Stream number.
+        stream: u32,
+        /// The packet it waits for.
+        packet: u32,
+    },
+    /// A stream has played its end of stream.
+    Ended {
+        /// Stream number.
+        stream: u32,
+    },
+    /// A stream had an event (DATASHEET 2.1): what an interrupt is raised for.
+    Event {
+        /// Stream number.
+        stream: u32,
+    },
+    /// The power state has changed: `true` = D3hot, `false` = D0.
+    Power {
+        /// The new state.
+        d3hot: bool,
+    },
+    /// Something that also goes to the log.
+    Note(Note),
+    /// The function was reset; its power state is D0.
     Reset,
 }
 
@@ -253,8 +284,10 @@ pub struct Effects {
     pub messages: u32,
     /// Streams that had an event: bit n = stream n. For logs and tests: whom to interrupt stands in `messages`.
     pub events: u32,
-    /// The DMA trace.
+    /// The trace.
     pub trace: Vec<Trace>,
+    /// Nobody wants the trace: nothing is put into it.
+    pub untraced: bool,
     /// What to put into the log.
     pub notes: Vec<Note>,
     sounds: Vec<(u32, StreamFormat, Sound)>,
@@ -301,6 +334,19 @@ impl Effects {
         self.notes.clear();
         self.sounds.clear();
         self.audio.clear();
+    }
+
+    /// Puts a line into the trace, if anybody wants it.
+    pub(crate) fn record(&mut self, line: Trace) {
+        if !self.untraced {
+            self.trace.push(line);
+        }
+    }
+
+    /// Puts a note into the log and into the trace.
+    pub(crate) fn note(&mut self, note: Note) {
+        self.notes.push(note);
+        self.record(Trace::Note(note));
     }
 
     /// Frames were played.

@@ -4,12 +4,13 @@
 //! { "version": "0.1.0", "clock": "lockstep",
 //!   "streams": [ { "index": 0, "direction": "render", "format": "s16", "rate": 48000, "channels": 2, "ring_bytes": 38400,
 //!     "packets": 2, "dma_mode": "scatter-gather", "sg_entries": 10, "frames": 240000, "packets_completed": 50, "underruns": 0,
-//!     "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1 } ],
+//!     "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1,
+//!     "sink_failed": false } ],
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 49, "eos": 1 } },
 //!   "interrupts": 50 }
 //! ```
 //! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was never set up has null for its
-//! format. `while_running` counts accesses to registers, configuration space and (when it is not mapped) the page BAR that came while
+//! format. `sink_failed`: not all of `frames` is in the stream's file (the disk was full, for one). `while_running` counts accesses to registers, configuration space and (when it is not mapped) the page BAR that came while
 //! a stream was in RUN, without the write of STATE that ended the run; `written` and `eos` are the writes of those registers, `writes` all
 //! others.
 
@@ -55,6 +56,16 @@ pub struct StreamReport {
     dma_faults: u64,
     events: u64,
     stalls: u64,
+    sink_failed: bool,
+}
+
+impl Report {
+    /// Says of these streams (bits) that not all of their sound is in its file.
+    pub fn sinks_failed(&mut self, streams: u32) {
+        for (stream, report) in (0..u32::BITS).zip(&mut self.streams) {
+            report.sink_failed |= streams >> stream & 1 != 0;
+        }
+    }
 }
 
 /// Messages of a client.
@@ -143,6 +154,7 @@ pub fn stream_report(index: usize, stats: &StreamStats) -> StreamReport {
         dma_faults: stats.dma_faults,
         events: stats.events,
         stalls: stats.stalls,
+        sink_failed: false,
     }
 }
 

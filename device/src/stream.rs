@@ -316,6 +316,8 @@ impl Stream {
 
     fn acquire(&mut self, call: &mut Call<'_, '_>) -> Result<(), Error> {
         let shape = self.setup.shape(self.can)?;
+        // A failure after STOP (the end of a file that could not be written) was that sound's: the next one's is told again.
+        self.host_failed = false;
         self.play = Some(Play::new(shape, self.can.capture, call.time));
         if self.can.capture {
             call.env.sources.begin(self.ledger.index, shape.format);
@@ -383,7 +385,7 @@ impl Stream {
 
     fn enter(&mut self, state: u32, call: &mut Call<'_, '_>) {
         self.state = state;
-        call.env.effects.trace.push(Trace::State { stream: self.ledger.index, state });
+        call.env.effects.record(Trace::State { stream: self.ledger.index, state });
         self.publish_position(call);
     }
 

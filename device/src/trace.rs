@@ -1,111 +1,66 @@
-//! The DMA trace: every access of the card to guest memory, in exact order, as text. A host program joins it with a guest's log of its
-//! allocations: between the same two marks both have the same order.
+//! The trace: everything that happened to the card, in exact order, as text. `ringwave serve --trace FILE` writes it, `ringwave trace FILE`
+//! reads it back, and a test joins it with a guest's log of its allocations.
 //!
-//! One event a line; streams by number, states by name, addresses in hexadecimal, lengths in decimal:
+//! The first line says what the file is; then one event a line: nanoseconds since the card was made (the host's monotonic clock, whatever
+//! the card's speed), and what happened. Words are separated by one space; addresses and offsets are hexadecimal, lengths and numbers decimal.
 //!
 //! ```text
-//! mark <n>                                 the guest wrote TRACE_MARK
-//! state <stream> stop|acquire|pause|run    a stream changed its state
-//! table <stream>|selftest 0x<addr> <bytes> slots of a scatter-gather table were read
-//! read  <stream>|selftest 0x<addr> <bytes> data was read from guest memory
-//! write <stream>|selftest 0x<addr> <bytes> data was stored to guest memory
-//! reset                                    the function was reset
-//! client                                   a client has left; the next lines are the next client's
-//! lost <n>                                 n events are missing here: the trace's file was too slow
+//! ringwave-trace 1 version=0.1.0 clock=lockstep speed=1 started=1763700000.000000000
 //! ```
-//! (One space between words.) Written out at least when a client leaves and at the end.
+//!
+//! Messages of the client, as they reach the card. A write stands before what it brings about, a read (with the value that it gave) and a
+//! map behind it. Values of 1, 2, 4 and 8 bytes are numbers; others are bytes in the order of memory, the first 16 of them.
+//! A `SET_IRQS` that raises, masks or unmasks several numbers is a line for each:
+//!
+//! ```text
+//! client connected|left                            its first message came; it has gone, and the reset that follows is due to that
+//! region-read  bar0|bar2|config 0x<offset> <bytes> 0x<value>
+//! region-write bar0|bar2|config 0x<offset> <bytes> 0x<value>
+//! dma-map 0x<addr> <bytes> r|w|rw fd|nofd taken|refused
+//! dma-unmap 0x<addr> <bytes> | dma-unmap all
+//! set-irqs msi|intx connect <start> <count> <fds>
+//! set-irqs msi|intx trigger <start> <count>
+//! set-irqs msi|intx disconnect|mask|unmask | set-irqs other
+//! device-reset                                     DEVICE_RESET
+//! flr                                              the write before this line was a function-level reset
+//! ```
+//!
+//! What the card did:
+//!
+//! ```text
+//! mark <n>                                         the guest wrote TRACE_MARK
+//! dma-table <stream>|selftest 0x<addr> <bytes>     slots of a scatter-gather table were read
+//! dma-read  <stream>|selftest 0x<addr> <bytes>     data was read from guest memory
+//! dma-write <stream>|selftest 0x<addr> <bytes>     data was stored to guest memory
+//! state <stream> stop|acquire|pause|run            a stream changed its state
+//! packet <stream> <count>                          a packet is complete: PACKET_COUNT is now this
+//! stall <stream> <packet>                          it waits for this packet
+//! ended <stream>                                   its end of stream was played
+//! power d0|d3hot                                   the power state has changed
+//! reset                                            the function was reset; all streams are in STOP, power is D0
+//! event <stream>                                   a stream had an event (DATASHEET 2.1)
+//! msi <message>                                    this message was sent, and somebody listens to it
+//! intx assert|deassert                             the level, after Interrupt Disable
+//! intx raise                                       the line's listener was signalled
+//! note refused <stream>|- 0x<offset> 0x<value>|- <ERROR>
+//! note not-written <stream> | note underrun <stream> <packet>
+//! note dma-fault <stream> <ERROR> | note selftest <ERROR>
+//! lost <n>                                         n events are missing here: the trace's file was too slow
+//! ```
+//!
+//! A reset leaves the streams without a `state` line. What one call into the card brought about has one time.
+//!
+//! The file only grows, by whole lines, with the sound that is heard and at most 20 ms after the event; when the process is killed at most its
+//! last line is cut. Messages never wait for it: what the file is too slow for waits in memory, up to about a million events, and then
+//! is counted and lost. A stream of packets of 1 ms makes about half a gigabyte an hour.
+pub mod decode;
+pub mod event;
+pub mod file;
+mod line;
+pub mod reader;
+pub mod show;
+pub mod summary;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
-
-use ringwave_regs::stream::{STATE_ACQUIRE, STATE_PAUSE, STATE_STOP};
-
-use crate::ports::{Dma, Trace};
-
-/// The file.
-pub struct TraceFile(BufWriter<File>);
-
-impl TraceFile {
-    /// Begins it, replacing what was there.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self(BufWriter::new(File::create(path)?)))
-    }
-
-    /// Writes events, and how many after them are missing.
-    pub fn write(&mut self, events: &[Trace], lost: u64) -> io::Result<()> {
-        for event in events {
-            write_line(&mut self.0, event)?;
-        }
-        if lost != 0 {
-            writeln!(self.0, "lost {lost}")?;
-        }
-        Ok(())
-    }
-
-    /// Marks the end of a client's part.
-    pub fn client_left(&mut self) -> io::Result<()> {
-        writeln!(self.0, "client")?;
-        self.flush()
-    }
-
-    /// Writes everything out.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn write_line(out: &mut impl Write, event: &Trace) -> io::Result<()> {
-    match *event {
-        Trace::Mark(mark) => writeln!(out, "mark {mark}"),
-        Trace::State { stream, state } => writeln!(out, "state {stream} {}", state_name(state)),
-        Trace::Table { who, address, bytes } => writeln!(out, "table {} {address:#x} {bytes}", Who(who)),
-        Trace::Read { who, address, bytes } => writeln!(out, "read {} {address:#x} {bytes}", Who(who)),
-        Trace::Write { who, address, bytes } => writeln!(out, "write {} {address:#x} {bytes}", Who(who)),
-        Trace::Reset => writeln!(out, "reset"),
-    }
-}
-
-fn state_name(state: u32) -> &'static str {
-    match state {
-        STATE_STOP => "stop",
-        STATE_ACQUIRE => "acquire",
-        STATE_PAUSE => "pause",
-        _ => "run",
-    }
-}
-
-struct Who(Dma);
-
-impl std::fmt::Display for Who {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Dma::Stream(stream) => write!(f, "{stream}"),
-            Dma::SelfTest => f.write_str("selftest"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_as_documented() {
-        let mut out = Vec::new();
-        let (address, bytes) = (0x1_0000_1000, 1920);
-        for event in [
-            Trace::Reset,
-            Trace::Mark(7),
-            Trace::Write { who: Dma::SelfTest, address, bytes: 4 },
-            Trace::State { stream: 0, state: 3 },
-            Trace::Table { who: Dma::Stream(0), address, bytes: 32 },
-            Trace::Read { who: Dma::Stream(15), address, bytes },
-        ] {
-            write_line(&mut out, &event).unwrap();
-        }
-        let wanted = "reset\nmark 7\nwrite selftest 0x100001000 4\nstate 0 run\ntable 0 0x100001000 32\n\
-                      read 15 0x100001000 1920\n";
-        assert_eq!(String::from_utf8(out).unwrap(), wanted);
-    }
-}
+pub use event::{Data, Event, IrqChange, IrqKind, Region, Timed};
+pub use file::{Header, TraceFile};
+pub use reader::{Reader, Record, TraceError};

@@ -150,7 +150,7 @@ struct Before {
     resets: u32,
 }
 
-/// `may_go_back`: the operation may have been STOP, reset, or a RUN that took START.
+/// `may_go_back`: the operation was STOP, reset, or a RUN that may have taken START. PAUSE, D3hot, stalls and ends are not.
 fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u64) {
     for (address, bytes) in rig.memory.touched.take() {
         let allowed = ALLOWED
@@ -227,6 +227,8 @@ proptest! {
         rig.write(regs::DMA_ADDR_HI, high);
         rig.memory.touched.take();
         let mut before = Before { position: 0, resets: 0 };
+        // START was written, and no RUN has taken it.
+        let mut start_armed = false;
         for op in &ops {
             // The length of a packet changes with these, and what memory may be touched; that is the other test's business.
             let reshapes = matches!(op, Op::Write(true, index, _)
@@ -237,8 +239,19 @@ proptest! {
                 continue;
             }
             act(&mut rig, op);
-            let state_write = matches!(op, Op::Write(true, 4, _) | Op::Reset);
-            check(&mut rig, &mut before, state_write, u64::from(packet_frames));
+            let sets_position = match op {
+                Op::Write(true, 4, regs::STATE_STOP) | Op::Reset => true,
+                Op::Write(true, 4, regs::STATE_RUN) => start_armed,
+                Op::Raw(offset, _, _, true) => (0x1010..0x1014).contains(offset),
+                _ => false,
+            };
+            check(&mut rig, &mut before, sets_position, u64::from(packet_frames));
+            let names_start = |offset: u32| (regs::START_PACKET..=regs::START_FRAME_HI).contains(&offset);
+            start_armed = match op {
+                Op::Write(true, index, _) if names_start(regs::REGISTERS[*index].offset) => true,
+                Op::Raw(offset, _, _, true) if (0x1040..0x1050).contains(offset) => true,
+                _ => start_armed && rig.status().state != regs::STATE_RUN && rig.status().state != regs::STATE_STOP,
+            };
             if matches!(op, Op::Reset) {
                 rig.card.set_bus_master(true);
                 rig.set_up(48_000, packet_frames, 2);

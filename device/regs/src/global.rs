@@ -41,7 +41,7 @@ crate::offsets! {
         SELFTEST_SUM = 0x044: 4;
         /// RW. Error code of the last refused access to a global register; a write of any value clears it.
         ERROR = 0x048: 4;
-        /// WO. Puts the written value into the card's DMA trace, so that it and a guest's log have one order.
+        /// WO. Puts the written value into the card's trace, so that it and a guest's log have one order.
         TRACE_MARK = 0x04C: 4;
         /// RO. Device clock, low half. Reading it latches the high half.
         CLOCK_LO = 0x050: 4;

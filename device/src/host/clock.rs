@@ -1,5 +1,6 @@
 //! The device clock, made of the host's monotonic clock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How fast the device clock goes, in thousandths of real time. For tests: it changes when, never what.
@@ -34,18 +35,45 @@ impl std::fmt::Display for Speed {
 pub struct HostClock {
     start: Instant,
     speed: Speed,
+    /// Where the hands are, if somebody turns them.
+    by_hand: Option<AtomicU64>,
 }
 
 impl HostClock {
     /// A clock that stands at 0 now.
     pub fn start(speed: Speed) -> Self {
-        Self { start: Instant::now(), speed }
+        Self { start: Instant::now(), speed, by_hand: None }
+    }
+
+    /// A clock that stands at 0 until it is turned with [`HostClock::turn`]: for tests that are to go the same way every time.
+    pub fn by_hand() -> Self {
+        Self { by_hand: Some(AtomicU64::new(0)), ..Self::start(Speed::REAL) }
+    }
+
+    /// Turns a clock that is [`HostClock::by_hand`] on by `ticks` nanoseconds. Another goes on by itself.
+    pub fn turn(&self, ticks: u64) {
+        if let Some(hand) = &self.by_hand {
+            hand.fetch_add(ticks, Ordering::Relaxed);
+        }
     }
 
     /// The device clock in nanoseconds.
     pub fn now(&self) -> u64 {
+        if let Some(hand) = &self.by_hand {
+            return hand.load(Ordering::Relaxed);
+        }
         let ticks = self.start.elapsed().as_nanos() * u128::from(self.speed.0) / 1000;
         u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds of real time since the clock was made.
+    pub fn real_now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// How fast it goes.
+    pub fn speed(&self) -> Speed {
+        self.speed
     }
 
     /// The real time in which `ticks` nanoseconds of the device clock pass, rounded up.

@@ -170,8 +170,9 @@ impl Sinks {
             if open.format == format && fits {
                 return Ok(index);
             }
-            if let Some(full) = self.open.swap_remove(index).sink {
-                full.finish()?;
+            if let Some(Err(error)) = self.open.swap_remove(index).sink.map(Sink::finish) {
+                self.open.push(Open { stream, format, sink: None });
+                return Err(error);
             }
         }
         let sink = self.begin(stream, format);
@@ -303,6 +304,20 @@ mod tests {
     fn place_that_cannot_be_written_is_found_at_once() {
         let error = Sinks::new(SinkSpec::Wav("/nonexistent/heard.wav".into())).err().unwrap();
         assert!(error.to_string().contains("/nonexistent/heard.wav"), "{error}");
+    }
+
+    #[test]
+    fn file_that_could_not_be_finished_for_a_new_format_is_the_streams_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("heard.wav");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut sinks = Sinks::new(SinkSpec::Wav(path)).unwrap();
+        sinks.frames(0, STEREO, &[1; 4]).unwrap();
+        let mono = StreamFormat { channels: 1, ..STEREO };
+        assert!(sinks.frames(0, mono, &[1; 2]).is_err(), "what waited could not be written");
+        assert!(sinks.frames(0, mono, &[2; 2]).is_ok(), "dropped quietly");
+        assert!(!dir.path().join("heard-2.wav").exists(), "no file with a hole");
+        assert!(sinks.finish().is_empty());
     }
 
     #[test]

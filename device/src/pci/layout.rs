@@ -40,7 +40,7 @@ const INTA: u8 = 1;
 pub const PM: usize = 0x40;
 /// Power management control and status.
 pub const PMCSR: usize = PM + 4;
-/// [`PMCSR`]: the power state, 0 = D0, 3 = D3hot.
+/// [`PMCSR`]: the power state, 0 = D0, 3 = D3hot. A write does not change it: the function does, when it is told to.
 pub const PMCSR_STATE: u8 = 0x3;
 /// D3hot in [`PMCSR_STATE`].
 pub const D3HOT: u8 = 3;
@@ -138,7 +138,6 @@ fn capabilities(
     put(reset, PM, [0x01, AFTER_PM]);
     put(reset, PM + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
     put(reset, PMCSR, PMCSR_NO_SOFT_RESET.to_le_bytes());
-    put(writable, PMCSR, [PMCSR_STATE]);
 
     let capable = u16::try_from(messages.clamp(1, pci::MSI_MESSAGES_MAX).ilog2()).unwrap_or(0);
     put(reset, MSI, [0x05, AFTER_MSI]);

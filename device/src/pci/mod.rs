@@ -1,13 +1,15 @@
 //! The PCI function's configuration space: identity, BARs, power management, MSI and function-level reset. DATASHEET section 2.
 //!
 //! Pure: bytes in, bytes out. QEMU emulates parts of it (BARs, MSI) itself and passes every write on; another client may not.
-//! What a write means for the card (bus mastering, power, interrupts) is read from the accessors after it.
+//! What a write means for the card (bus mastering, interrupts) is read from the accessors after it. Whether it asked for a function-level
+//! reset or another power state is not decided here: `ringwave-vfio-user` recognises both, and [`ConfigSpace::controls`] tells it where.
 
 pub mod layout;
 #[cfg(test)]
 mod tests;
 
 use layout::{CONFIG_BYTES, Layout};
+use ringwave_vfio_user::pci::Controls;
 
 /// Who the function says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +24,6 @@ impl Default for Identity {
     fn default() -> Self {
         Self { vendor: ringwave_regs::pci::VENDOR, device: ringwave_regs::pci::DEVICE }
     }
-}
-
-/// What a write to configuration space asks of the card, beyond what the accessors of [`ConfigSpace`] say afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Written {
-    /// Nothing.
-    Plain,
-    /// A function-level reset. Configuration space has been reset; the card must follow before the write is answered.
-    FunctionLevelReset,
 }
 
 /// Configuration space of the function.
@@ -65,24 +57,16 @@ impl ConfigSpace {
 
     /// Writes `data` from `offset` on: any length, any alignment. What is beyond the end, and bits that cannot be written, are
     /// ignored.
-    pub fn write(&mut self, offset: u64, data: &[u8]) -> Written {
-        let Ok(offset) = usize::try_from(offset) else { return Written::Plain };
-        let power_before = self.power_state();
-        let mut reset = false;
+    pub fn write(&mut self, offset: u64, data: &[u8]) {
+        let Ok(offset) = usize::try_from(offset) else { return };
         for (place, &byte) in (offset..CONFIG_BYTES).zip(data) {
-            reset |=
-                place == layout::DEVICE_CONTROL + 1 && u16::from(byte) << 8 & layout::DEVICE_CONTROL_FLR != 0;
             self.write_byte(place, byte);
         }
-        if reset {
-            self.reset();
-            return Written::FunctionLevelReset;
-        }
-        // D1 and D2 are not supported: such a write leaves the state as it is (PCI PM 1.2, 3.2.4).
-        if !matches!(self.power_state(), 0 | layout::D3HOT) {
-            self.set_power_state(power_before);
-        }
-        Written::Plain
+    }
+
+    /// Where function-level reset and power state are, for whoever recognises writes to them.
+    pub fn controls(&self) -> Controls {
+        Controls::find(&self.bytes[..])
     }
 
     fn write_byte(&mut self, place: usize, byte: u8) {
@@ -101,13 +85,10 @@ impl ConfigSpace {
         u16::from_le_bytes([byte(offset), byte(offset + 1)])
     }
 
-    fn power_state(&self) -> u8 {
-        self.word(layout::PMCSR).to_le_bytes()[0] & layout::PMCSR_STATE
-    }
-
-    fn set_power_state(&mut self, state: u8) {
+    /// Shows in PMCSR that the function is in D3hot, or in D0.
+    pub fn set_d3hot(&mut self, d3hot: bool) {
         if let Some(byte) = self.bytes.get_mut(layout::PMCSR) {
-            *byte = *byte & !layout::PMCSR_STATE | state & layout::PMCSR_STATE;
+            *byte = *byte & !layout::PMCSR_STATE | if d3hot { layout::D3HOT } else { 0 };
         }
     }
 
@@ -123,7 +104,7 @@ impl ConfigSpace {
 
     /// The function is in D3hot.
     pub fn d3hot(&self) -> bool {
-        self.power_state() == layout::D3HOT
+        self.word(layout::PMCSR).to_le_bytes()[0] & layout::PMCSR_STATE == layout::D3HOT
     }
 
     /// How many MSI messages were granted; `None` while MSI is disabled.

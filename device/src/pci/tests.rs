@@ -19,8 +19,8 @@ fn read16(config: &ConfigSpace, offset: usize) -> u16 {
     u16::from_le_bytes(bytes)
 }
 
-fn write16(config: &mut ConfigSpace, offset: usize, value: u16) -> Written {
-    config.write(offset as u64, &value.to_le_bytes())
+fn write16(config: &mut ConfigSpace, offset: usize, value: u16) {
+    config.write(offset as u64, &value.to_le_bytes());
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn identity_is_the_datasheets_and_can_be_set() {
     let other = ConfigSpace::new(Identity { vendor: 0x1AF4, device: 0xABCD }, 1);
     assert_eq!(read32(&other, 0), 0xABCD_1AF4);
     let mut config = card();
-    assert_eq!(config.write(0, &[0; 4]), Written::Plain);
+    config.write(0, &[0; 4]);
     assert_eq!(read32(&config, 0), 0x5257_1234, "the identity cannot be written");
 }
 
@@ -40,10 +40,10 @@ fn bars_have_their_sizes() {
     let mut config = card();
     for (bar, mask) in [(0, 0xFFFF_C000), (1, 0), (2, 0xFFFC_0000), (3, 0), (4, 0), (5, 0), (8 /* ROM */, 0)]
     {
-        let _ = config.write(0x10 + 4 * bar, &[0xFF; 4]);
+        config.write(0x10 + 4 * bar, &[0xFF; 4]);
         assert_eq!(read32(&config, 0x10 + 4 * bar), mask, "BAR {bar}");
     }
-    let _ = config.write(0x10, &0xFEB0_4000_u32.to_le_bytes());
+    config.write(0x10, &0xFEB0_4000_u32.to_le_bytes());
     assert_eq!(read32(&config, 0x10), 0xFEB0_4000);
 }
 
@@ -66,10 +66,10 @@ fn capabilities_are_a_list_that_ends() {
 fn bus_master_and_interrupt_disable_follow_the_command_register() {
     let mut config = card();
     assert!(!config.bus_master() && !config.interrupt_disable());
-    assert_eq!(write16(&mut config, 0x04, 0xFFFF), Written::Plain);
+    write16(&mut config, 0x04, 0xFFFF);
     assert!(config.bus_master() && config.interrupt_disable());
     assert_eq!(read16(&config, 0x04), 0x0546, "no I/O space, no special cycles");
-    let _ = config.write(0x05, &[0]);
+    config.write(0x05, &[0]);
     assert!(config.bus_master() && !config.interrupt_disable(), "a byte write touches its byte only");
 }
 
@@ -77,7 +77,7 @@ fn bus_master_and_interrupt_disable_follow_the_command_register() {
 fn status_shows_a_pending_interrupt_and_keeps_it_when_written() {
     let mut config = card();
     config.show_interrupt(true);
-    assert_eq!(write16(&mut config, 0x06, 0xFFFF), Written::Plain);
+    write16(&mut config, 0x06, 0xFFFF);
     assert_eq!(read16(&config, 0x06), 0x0018);
     config.show_interrupt(false);
     assert_eq!(read16(&config, 0x06), 0x0010);
@@ -89,12 +89,12 @@ fn msi_grants_what_was_written_but_no_more_than_offered() {
     assert_eq!(read16(&config, MSI_CONTROL), 0x0084, "64-bit, 4 messages");
     assert_eq!(config.msi_granted(), None);
     for (granted_log2, messages) in [(0, 1), (1, 2), (2, 4), (5, 4), (7, 4)] {
-        let _ = write16(&mut config, MSI_CONTROL, granted_log2 << 4 | 1);
+        write16(&mut config, MSI_CONTROL, granted_log2 << 4 | 1);
         assert_eq!(config.msi_granted(), Some(messages));
     }
-    let _ = write16(&mut config, MSI_CONTROL, 2 << 4);
+    write16(&mut config, MSI_CONTROL, 2 << 4);
     assert_eq!(config.msi_granted(), None, "enabled by its bit only");
-    let _ = config.write(MSI as u64 + 4, &[0xFF; 10]);
+    config.write(MSI as u64 + 4, &[0xFF; 10]);
     assert_eq!(read32(&config, MSI as u64 + 4), 0xFFFF_FFFC);
     assert_eq!(read32(&config, MSI as u64 + 8), 0xFFFF_FFFF);
     assert_eq!(read16(&config, MSI + 12), 0xFFFF);
@@ -102,38 +102,41 @@ fn msi_grants_what_was_written_but_no_more_than_offered() {
 }
 
 #[test]
-fn power_states_are_d0_and_d3hot() {
+fn power_state_is_shown_and_not_written() {
     let mut config = card();
     assert_eq!(read16(&config, PMCSR), 0x0008, "D0, No_Soft_Reset");
-    let _ = write16(&mut config, PMCSR, 0xFFFF);
+    write16(&mut config, PMCSR, 0xFFFF);
+    assert_eq!(read16(&config, PMCSR), 0x0008, "the function changes it, not the write");
+    config.set_d3hot(true);
     assert!(config.d3hot());
     assert_eq!(read16(&config, PMCSR), 0x000B);
-    for unsupported in [1, 2] {
-        let _ = write16(&mut config, PMCSR, unsupported);
-        assert!(config.d3hot(), "D{unsupported} is not a state of this function");
-    }
-    let _ = write16(&mut config, 0x04, 4);
-    let _ = write16(&mut config, PMCSR, 0);
+    write16(&mut config, 0x04, 4);
+    config.set_d3hot(false);
     assert!(!config.d3hot() && config.bus_master(), "nothing is lost on the way to D0");
 }
 
 #[test]
-fn function_level_reset_resets_configuration_space() {
+fn reset_resets_configuration_space() {
     let mut config = card();
-    let _ = write16(&mut config, 0x04, 0xFFFF);
-    let _ = config.write(0x10, &[0xFF; 4]);
-    let _ = write16(&mut config, MSI_CONTROL, 1);
+    write16(&mut config, 0x04, 0xFFFF);
+    config.write(0x10, &[0xFF; 4]);
+    write16(&mut config, MSI_CONTROL, 1);
+    config.set_d3hot(true);
     assert_ne!(read32(&config, 0x74) & 1 << 28, 0, "the capability is announced");
     let control = read16(&config, DEVICE_CONTROL);
-    assert_eq!(write16(&mut config, DEVICE_CONTROL, control), Written::Plain);
-    assert!(config.bus_master());
-    assert_eq!(write16(&mut config, DEVICE_CONTROL, control | 0x8000), Written::FunctionLevelReset);
-    assert!(!config.bus_master());
+    write16(&mut config, DEVICE_CONTROL, control | 0x8000);
+    assert_eq!(read16(&config, DEVICE_CONTROL), control, "the bit that asks for a reset reads 0");
+    config.reset();
+    assert!(!config.bus_master() && !config.d3hot());
     assert_eq!(config.msi_granted(), None);
     assert_eq!(read32(&config, 0x10), 0);
-    assert_eq!(read16(&config, DEVICE_CONTROL), control, "the bit reads 0");
-    let upper_byte = DEVICE_CONTROL as u64 + 1;
-    assert_eq!(config.write(upper_byte, &[0x80]), Written::FunctionLevelReset, "a byte write does it too");
+}
+
+#[test]
+fn controls_are_where_the_layout_has_them() {
+    // Whether a write asks for something is decided by the crate, and tested there and over the socket.
+    let config = card();
+    assert_ne!(config.controls(), ringwave_vfio_user::pci::Controls::default());
 }
 
 #[test]
@@ -145,8 +148,8 @@ fn accesses_of_any_size_at_any_place_are_harmless() {
     assert!(all[4096..].iter().all(|byte| *byte == 0xFF), "beyond the end: all ones");
     config.read(u64::MAX, &mut all[..8]);
     assert!(all[..8].iter().all(|byte| *byte == 0xFF));
-    assert_eq!(config.write(u64::MAX - 1, &[0xFF; 16]), Written::Plain);
-    assert_eq!(config.write(4090, &[0xFF; 16]), Written::Plain);
-    assert_eq!(config.write(0, &[]), Written::Plain);
+    config.write(u64::MAX - 1, &[0xFF; 16]);
+    config.write(4090, &[0xFF; 16]);
+    config.write(0, &[]);
     assert_eq!(read32(&config, 0), 0x5257_1234);
 }

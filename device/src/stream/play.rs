@@ -157,7 +157,7 @@ impl Play {
             self.line = Line::moving(call.time, piece.end, self.shape.format.rate);
         }
         if self.shape.in_packet(piece.end) == 0 {
-            self.complete(piece.end, ledger, call.time);
+            self.complete(piece.end, ledger, call);
         }
         self.proceed(piece.end, ledger, call);
         if self.line == drawn {
@@ -178,7 +178,7 @@ impl Play {
         ledger.stats.entries = ring.entries();
         self.ring = Some(ring);
         self.choose_clock(ledger, call);
-        call.env.effects.trace.push(Trace::State { stream: ledger.index, state: regs::STATE_RUN });
+        call.env.effects.record(Trace::State { stream: ledger.index, state: regs::STATE_RUN });
         if self.ended {
             return;
         }
@@ -304,10 +304,11 @@ impl Play {
         let end = self.to_end(frame);
         if matches!(end, End::Reached | End::Behind) {
             if end == End::Reached {
-                self.complete(frame, ledger, call.time);
+                self.complete(frame, ledger, call);
             }
             self.piece = None;
             self.ended = true;
+            call.env.effects.record(Trace::Ended { stream: ledger.index });
             self.line = Line::frozen(call.time, frame);
             return;
         }
@@ -319,6 +320,7 @@ impl Play {
             self.fetch(frame, silent, ledger, call);
         } else {
             self.stalled = Some((packet, call.time));
+            call.env.effects.record(Trace::Stall { stream: ledger.index, packet });
             ledger.stats.stalls += 1;
             self.line = Line::frozen(call.time, frame);
         }
@@ -337,12 +339,12 @@ impl Play {
         let silent = late && !self.capture;
         if silent {
             ledger.underrun();
-            call.env.effects.notes.push(Note::Underrun { stream: ledger.index, packet });
+            call.env.effects.note(Note::Underrun { stream: ledger.index, packet });
         } else if late {
             ledger.underrun();
             ledger.silence(u64::from(self.shape.packet_frames));
             let packet = packet.wrapping_sub(self.shape.packets);
-            call.env.effects.notes.push(Note::Overrun { stream: ledger.index, packet });
+            call.env.effects.note(Note::Overrun { stream: ledger.index, packet });
         }
         if self.written.is_none() {
             ledger.stats.underruns = None;
@@ -375,7 +377,7 @@ impl Play {
             && let Err(error) = self.transfer(frame, end, ledger.index, call) {
             silent = true;
             ledger.dma_fault(error);
-            call.env.effects.notes.push(Note::DmaFault { stream: ledger.index, error });
+            call.env.effects.note(Note::DmaFault { stream: ledger.index, error });
         }
         self.piece = Some(Piece { start: frame, played: frame, end, silent });
     }
@@ -412,7 +414,7 @@ impl Play {
         if let Err(error) = stored {
             ledger.silence(end.saturating_sub(start));
             ledger.dma_fault(error);
-            call.env.effects.notes.push(Note::DmaFault { stream: ledger.index, error });
+            call.env.effects.note(Note::DmaFault { stream: ledger.index, error });
         }
     }
 
@@ -443,13 +445,15 @@ impl Play {
     }
 
     /// A packet is complete.
-    fn complete(&mut self, frame: u64, ledger: &mut Ledger, time: u64) {
+    fn complete(&mut self, frame: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
+        let time = call.time;
         let decided = self.decided.filter(|decided| decided.packet == self.packet_count);
         // A last packet without valid frames never began to move.
         ledger.page.packet_start = decided.map_or(time, |decided| decided.since);
         self.packet_count = self.packet_count.wrapping_add(1);
         ledger.page.packet_end = (time, frame);
         ledger.stats.packets_completed += 1;
+        call.env.effects.record(Trace::Packet { stream: ledger.index, count: self.packet_count });
         ledger.event(regs::INT_PACKET);
     }
 
@@ -489,7 +493,7 @@ impl Play {
         }
         let mode = if self.written.is_some() { call.clock } else { ClockMode::Realtime };
         if mode != call.clock {
-            call.env.effects.notes.push(Note::NotWritten { stream: ledger.index });
+            call.env.effects.note(Note::NotWritten { stream: ledger.index });
         }
         self.clock = Some(mode);
     }

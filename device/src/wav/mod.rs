@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub use read::{Sound, WavError, read};
-pub use write::WavFile;
+pub use write::{DATA_BYTES_MAX, WavFile};
 
 use ringwave_regs::format;
 

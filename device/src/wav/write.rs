@@ -10,7 +10,7 @@ use super::header::{RIFF_BYTES_AT, header, riff_bytes};
 use crate::ports::StreamFormat;
 
 /// A WAV file counts its bytes in 32 bits; a little is left for the header.
-const DATA_BYTES_MAX: u32 = 0xFFFF_0000;
+pub const DATA_BYTES_MAX: u32 = 0xFFFF_0000;
 /// How much may wait: what comes between two wakes of a busy card is one write.
 const WAITING_BYTES_MAX: usize = 1 << 16;
 

@@ -5,6 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
+use crate::pci::{Controls, PowerState};
 use crate::wire::pci;
 
 /// A device. Calls come from one thread, in the order of the client's messages, and a client waits for each: none may block.
@@ -59,10 +60,32 @@ pub trait Device {
         true
     }
 
-    /// "`VFIO_USER_DEVICE_RESET`". Maps and eventfds stay. A function-level reset of PCI is not this: it is a write to configuration space.
+    /// "`VFIO_USER_DEVICE_RESET`". Maps and eventfds stay; a PCI function is in D0 afterwards.
     fn reset(&mut self) -> Result<(), Errno>;
 
-    /// The client has left, in whatever way. Every map and eventfd of it is to be dropped ("Client Disconnection").
+    /// Where a PCI function's controls are in region [`pci::CONFIG_REGION`]: [`Controls::find`] finds them. With none, the device hears of
+    /// writes to configuration space only as [`Device::region_write`].
+    fn pci_controls(&self) -> Controls {
+        Controls::default()
+    }
+
+    /// A function-level reset: Initiate Function Level Reset was written to configuration space. Called once, after the write, and before it
+    /// is answered. Maps and eventfds stay; the function is in D0 afterwards. A device that does not say otherwise is reset as by
+    /// [`Device::reset`].
+    fn function_level_reset(&mut self) {
+        let _ = self.reset();
+    }
+
+    /// The function goes to another power state: a state that it has, and is not in, was written to PMCSR. Called once, after the write, and
+    /// before it is answered. What a function without `No_Soft_Reset` loses on the way from D3hot to D0 is its own business.
+    fn power_state(&mut self, state: PowerState) {
+        let _ = state;
+    }
+
+    /// The client has left, in whatever way. Every map and eventfd of it is to be dropped, and the device is to be as after power-on.
+    ///
+    /// "Client Disconnection" asks for the first and wants the state kept, for a client that comes back. None does: QEMU starts with
+    /// `DEVICE_RESET`, and the next client may be somebody else, whom the last one's state is no business of.
     fn client_left(&mut self);
 }
 
@@ -86,7 +109,7 @@ pub struct MappedRegion<'a> {
     pub fd: BorrowedFd<'a>,
     /// Where the region begins in it, in bytes.
     pub offset: u64,
-    /// The parts that may be mapped ("VFIO sparse mmap cap header"); none = all of it. At most 1,024 are told.
+    /// The parts that may be mapped ("VFIO sparse mmap cap header"); none = all of it, which is told as one part. At most 1,024 are told.
     pub areas: Vec<Area>,
 }
 
@@ -132,7 +155,7 @@ pub enum DmaAccess {
     Map {
         /// The memory.
         fd: OwnedFd,
-        /// Where the map begins in it, in bytes.
+        /// Where the map begins in it, in bytes: a multiple of 4,096 (but of no larger page that the file may have).
         offset: u64,
     },
     /// By reading and writing the descriptor from `offset` on (libvfio-user's `FILE_IO`).

@@ -5,6 +5,7 @@
 //! headings of the *vfio-user Protocol Specification* (QEMU, `docs/interop/vfio-user.rst`); errnos are those of Linux' `drivers/vfio`.
 //!
 //! * [`Device`] is what you write: what it is made of, and what happens on a read, a write, a map, an interrupt, a reset.
+//! * [`pci`] recognises what a write to configuration space asks besides, and the device hears of it as a call of its own.
 //! * [`Session`] is one client's conversation as a pure state machine: bytes and descriptors in, bytes and descriptors out. It checks
 //!   everything that can be checked without knowing the device, bounds every allocation, stays in step after every error, and cannot panic
 //!   on what a client sends. It can be fuzzed without a socket.
@@ -19,6 +20,7 @@ mod device;
 mod listener;
 mod mapping;
 mod maps;
+pub mod pci;
 mod refusal;
 mod server;
 mod session;

@@ -1,4 +1,8 @@
 //! Why a message is refused, in the specification's terms, with the errno that Linux' VFIO gives in that case; and why a client is cut off.
+//!
+//! Where the kernel's own versions differ, the errno is the one that libvfio-user's server gives, too. Two are known: a range that goes beyond
+//! 2^64 (EINVAL; a patch to `vfio_dma_do_map` and `vfio_dma_do_unmap` makes it EOVERFLOW, and which kernels have it was not looked up), and a region's end
+//! within an access (EINVAL; `vfio_pci_bar_rw` shortens the access, `is_valid_region_access` of libvfio-user refuses it).
 
 use rustix::io::Errno;
 
@@ -60,10 +64,10 @@ pub enum Refusal {
     /// Numbers that the kind of interrupt does not have.
     #[error("interrupt numbers out of range")]
     IrqRange,
-    /// Mask or unmask where there is none.
+    /// An action that the kind of interrupt does not have, none, or two at once.
     #[error("the interrupt cannot do this action")]
     IrqAction,
-    /// An empty range, one beyond 2^64, or not of whole pages.
+    /// An empty range, one beyond 2^64, or not of whole pages; or memory to be mapped that does not begin at a page of its file.
     #[error("the range is empty, goes beyond 2^64, or is not of whole pages")]
     DmaRange,
     /// Part of it is mapped.
@@ -90,18 +94,42 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the client gets. Never 0, which QEMU takes for success.
+    /// What the client gets. Never 0: "it may be zero even if the Error bit is set" ("Header"), but QEMU takes 0 for success.
+    #[allow(clippy::match_same_arms, reason = "one arm for each source")]
     pub fn errno(self) -> Errno {
         match self {
-            // vfio_pci_core_ioctl: the default of every switch; an action without a function; a feature that is not there.
-            Self::UnknownCommand | Self::IrqAction | Self::Feature => Errno::NOTTY,
-            Self::UnsupportedCommand => Errno::OPNOTSUPP,
-            // "VFIO_USER_DMA_MAP": "must be failed by the server with EEXIST". vfio_dma_do_map says the same.
+            // vfio_pci_core_ioctl and vfio_iommu_type1_ioctl: what is not among their cases, whether or not somebody else has it.
+            Self::UnknownCommand | Self::UnsupportedCommand => Errno::NOTTY,
+            // vfio_pci_set_irqs_ioctl: there is no function for the action.
+            Self::IrqAction => Errno::NOTTY,
+            // vfio_pci_core_ioctl_feature, and each feature of migration without migration.
+            Self::Feature => Errno::NOTTY,
+            // "VFIO_USER_DMA_MAP": "must be failed by the server with EEXIST". vfio_dma_do_map.
             Self::DmaExists => Errno::EXIST,
             // vfio_dma_do_map, when dma_avail is 0.
             Self::DmaTooMany => Errno::NOSPC,
             Self::Share(errno) | Self::Device(errno) => errno,
-            _ => Errno::INVAL,
+            // The kernel has no messages, and no opening: EINVAL as from libvfio-user (is_valid_header, recv_version).
+            Self::Type
+            | Self::PayloadLength
+            | Self::Descriptors
+            | Self::Order
+            | Self::Major
+            | Self::VersionData
+            | Self::DataSize
+            | Self::MultiWrites => Errno::INVAL,
+            // argsz below minsz: every ioctl of VFIO.
+            Self::Argsz => Errno::INVAL,
+            // vfio_set_irqs_validate_and_prepare, vfio_dma_do_map, vfio_iommu_type1_unmap_dma, vfio_ioctl_device_feature.
+            Self::Flags => Errno::INVAL,
+            // vfio_pci_ioctl_get_region_info, vfio_pci_rw (index; a write to the ROM), vfio_pci_bar_rw.
+            Self::RegionIndex | Self::RegionBounds | Self::RegionAccess => Errno::INVAL,
+            // vfio_pci_ioctl_get_irq_info, vfio_set_irqs_validate_and_prepare; eventfd_ctx_fileget.
+            Self::IrqIndex | Self::IrqRange | Self::NotAnEventfd => Errno::INVAL,
+            // vfio_dma_do_map, vfio_dma_do_unmap.
+            Self::DmaRange | Self::DmaBisects => Errno::INVAL,
+            // vfio_pci_ioctl_reset, when reset_works is not set.
+            Self::NoReset => Errno::INVAL,
         }
     }
 }

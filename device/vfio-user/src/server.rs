@@ -4,6 +4,7 @@
 //! device.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -140,27 +141,41 @@ pub fn serve_client(client: &UnixStream, device: &mut impl Device, stop: &Stop) 
 fn converse(client: &UnixStream, device: &mut impl Device, stop: &Stop) -> io::Result<ClientEnd> {
     let mut session = Session::new();
     let mut chunk = vec![0; CHUNK_BYTES];
-    while !stop.is_stopped() {
+    let mut closing = false;
+    loop {
+        if stop.is_stopped() && !closing {
+            // No more is taken, and what was sent is answered. A connection that ends with words of the client unread is a reset to the client,
+            // and QEMU 11.1 aborts if that happens while its guest accesses a register.
+            closing = true;
+            client.shutdown(Shutdown::Read)?;
+        }
         // No further than the message's end: see `Session::wanted`.
         let wanted = session.wanted().min(CHUNK_BYTES);
         let into = chunk.get_mut(..wanted).unwrap_or_default();
         let received = match receive(client, into) {
             Ok(received) => received,
-            Err(Errno::AGAIN) if stop.wait(client.as_fd(), PollFlags::IN)? => continue,
-            Err(Errno::AGAIN) => return Ok(ClientEnd::Stopped),
+            // Nothing more, or the client was faster.
+            Err(_) if closing => return Ok(ClientEnd::Stopped),
+            Err(Errno::AGAIN) => {
+                stop.wait(client.as_fd(), PollFlags::IN)?;
+                continue;
+            }
             Err(errno) => return Err(errno.into()),
         };
         if received.bytes == 0 {
+            if closing {
+                return Ok(ClientEnd::Stopped);
+            }
             return Ok(if session.mid_message() { ClientEnd::MidMessage } else { ClientEnd::Left });
         }
         let mut bytes = chunk.get(..received.bytes).unwrap_or_default();
         match session.receive(device, &mut bytes, received.fds, received.fds_lost) {
             Step::Continue => {}
-            Step::Reply(reply) => {
-                if !send_all(client, &reply, stop)? {
-                    return Ok(ClientEnd::Stopped);
-                }
-            }
+            Step::Reply(reply) => match send_all(client, &reply, stop) {
+                Ok(true) => {}
+                Err(error) if !closing => return Err(error),
+                Ok(false) | Err(_) => return Ok(ClientEnd::Stopped),
+            },
             Step::Close(reply, reason) => {
                 // The last words are worth a try and no wait.
                 if let Some(reply) = reply {
@@ -170,7 +185,6 @@ fn converse(client: &UnixStream, device: &mut impl Device, stop: &Stop) -> io::R
             }
         }
     }
-    Ok(ClientEnd::Stopped)
 }
 
 /// Sends a reply, however long the client takes to read it; `false` when stopped meanwhile.

@@ -17,6 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::device::Device;
 use crate::maps::Maps;
+use crate::pci::PowerState;
 use crate::refusal::{CloseReason, Refusal};
 use crate::version::{self, Peer};
 use crate::wire::{
@@ -63,6 +64,8 @@ pub struct Session {
     phase: Phase,
     peer: Peer,
     maps: Maps,
+    /// What the PCI function was last told.
+    power: PowerState,
     /// The message that is arriving: header and as much of the payload as there is.
     message: Vec<u8>,
     /// Descriptors that came with any part of it.
@@ -85,6 +88,7 @@ impl Session {
             phase: Phase::Opening,
             peer: Peer::default(),
             maps: Maps::default(),
+            power: PowerState::D0,
             message: Vec::new(),
             fds: Vec::new(),
             fds_lost: false,
@@ -229,10 +233,12 @@ impl Session {
             command::DEVICE_GET_REGION_IO_FDS => describe::region_io_fds(device, payload),
             command::DEVICE_GET_IRQ_INFO => describe::irq(device, payload),
             command::DEVICE_SET_IRQS => irqs::set(device, payload, fds),
-            command::REGION_READ => access::read(device, payload, self.peer.data_bytes),
-            command::REGION_WRITE => access::write(device, payload),
-            command::REGION_WRITE_MULTI if self.peer.write_multiple => access::write_multi(device, payload),
-            command::DEVICE_RESET => reset(device, payload),
+            command::REGION_READ => access::read(device, payload),
+            command::REGION_WRITE => self.region_write(device, payload),
+            command::REGION_WRITE_MULTI if self.peer.write_multiple => {
+                self.region_write_multi(device, payload)
+            }
+            command::DEVICE_RESET => self.reset(device, payload),
             command::DEVICE_FEATURE => describe::feature(payload),
             command::DMA_READ
             | command::DMA_WRITE
@@ -258,6 +264,19 @@ impl Session {
         Ok(Answer::of(&[ours.as_bytes(), &version::write(self.peer.write_multiple)]))
     }
 
+    /// "`VFIO_USER_DEVICE_RESET`".
+    fn reset(&mut self, device: &mut impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
+        if !payload.is_empty() {
+            return Err(Refusal::PayloadLength);
+        }
+        if !device.can_reset() {
+            return Err(Refusal::NoReset);
+        }
+        device.reset().map_err(Refusal::Device)?;
+        self.power = PowerState::D0;
+        Ok(Answer::of(&[]))
+    }
+
     fn close(&mut self, header: &Header, reason: CloseReason) -> Step {
         self.phase = Phase::Closed(reason);
         self.message = Vec::new();
@@ -275,18 +294,6 @@ impl Session {
             log::warn!("this client's further refusals are logged at level debug");
         }
     }
-}
-
-/// "`VFIO_USER_DEVICE_RESET`". `vfio_pci_ioctl_reset` gives EINVAL where there is none.
-fn reset(device: &mut impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
-    if !payload.is_empty() {
-        return Err(Refusal::PayloadLength);
-    }
-    if !device.can_reset() {
-        return Err(Refusal::NoReset);
-    }
-    device.reset().map_err(Refusal::Device)?;
-    Ok(Answer::of(&[]))
 }
 
 /// The error reply to a command: only a header ("Header"). None to one that wants none, and none to a reply.

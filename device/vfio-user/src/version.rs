@@ -53,8 +53,11 @@ pub fn read(data: &[u8]) -> Option<Peer> {
     })
 }
 
-/// Our version data, with its NUL. `write_multiple` only to a peer that proposed it: the reply's capabilities are a subset. The maps and
-/// pages that are taken are the specification's defaults and need no word.
+/// Our version data, with its NUL. `write_multiple` only to a peer that proposed it: "the capability list must be a subset of those proposed".
+/// The two limits are said to everybody, as libvfio-user does: without them the client would have to assume one descriptor a message. The maps
+/// and pages that are taken are the specification's defaults and need no word.
+///
+/// QEMU has no more room for the reply than its own message took (`vfio_user_validate_version`): what it says of itself is longer.
 pub fn write(write_multiple: bool) -> Vec<u8> {
     let capabilities = Capabilities {
         max_msg_fds: Some(MESSAGE_FDS_MAX.into()),

@@ -9,8 +9,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const HEADER_BYTES: usize = 16;
 /// The most data one access may carry, ours to announce ("Version", `max_data_xfer_size`; its default value).
 pub const DATA_BYTES_MAX: u32 = 1 << 20;
-/// The longest message that is read: a header, the longest fixed part, and the data of one access.
-pub const MESSAGE_BYTES_MAX: u32 = DATA_BYTES_MAX + 64;
+/// The longest message that is read: a header, the fixed part of an access, and its data. All others are shorter. libvfio-user has the same
+/// limit (`SERVER_MAX_MSG_SIZE`).
+pub const MESSAGE_BYTES_MAX: u32 = DATA_BYTES_MAX + 32;
+const _: () = assert!(size_of::<Header>() == HEADER_BYTES && HEADER_BYTES + size_of::<RegionAccess>() == 32);
+const _: () = assert!(MULTI_WRITES_MAX * size_of::<MultiWrite>() as u64 + 24 < DATA_BYTES_MAX as u64);
 /// The longest `VERSION` message that is read.
 pub const VERSION_BYTES_MAX: u32 = 16 << 10;
 /// The most descriptors one message may carry, ours to announce ("Version", `max_msg_fds`). QEMU takes no more than 16, libvfio-user says 8.

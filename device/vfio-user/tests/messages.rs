@@ -73,8 +73,9 @@ fn region_info_with_and_without_areas() {
         assert_eq!(sparse.areas, [Area { offset: 0x1000, size: 0x1000 }]);
 
         let whole = client.region_info(4).unwrap();
-        assert_eq!(whole.flags, 0b0111, "without areas there is no capability");
-        assert!(whole.fd.is_some() && whole.areas.is_empty());
+        assert_eq!(whole.flags, 0b1111);
+        assert_eq!(whole.areas, [Area { offset: 0, size: 0x2000 }], "all of it is one area");
+        assert!(whole.fd.is_some());
 
         assert_eq!(client.region_info(2).unwrap().flags, region_flags::READ);
         assert_eq!(client.region_info(3).unwrap().flags, region_flags::WRITE);
@@ -93,7 +94,14 @@ fn region_info_says_how_much_there_is_and_gives_no_more_than_fits() {
         assert_eq!(payload.len(), bytes, "argsz {argsz}");
         assert_eq!(payload[..4], 64_u32.to_ne_bytes(), "what there is");
         assert_eq!(payload[12..16], u32::to_ne_bytes(cap_offset));
-        assert_eq!(replies[0].fds.len(), 1, "the flag is set, so the descriptor comes");
+        let flags = u32::from_ne_bytes(payload[4..8].try_into().unwrap());
+        assert_eq!(flags & region_flags::MMAP, region_flags::MMAP);
+        let capability = usize::from(flags & region_flags::CAPS != 0);
+        assert_eq!(
+            (capability, replies[0].fds.len()),
+            (bytes / 64, bytes / 64),
+            "the descriptor comes with it"
+        );
     }
 }
 
@@ -162,6 +170,35 @@ fn longest_access_goes_both_ways() {
 }
 
 #[test]
+fn what_the_client_says_of_itself_does_not_bound_its_own_accesses() {
+    // libvfio-user's sample client says 1,024, and reads and writes 12,288 at a time.
+    let mut board = Board::new();
+    let mut session = ringwave_vfio_user::Session::new();
+    let json = b"\0\0\0\0{\"capabilities\":{\"max_data_xfer_size\":1024}}\0";
+    exchange(&mut session, &mut board, &message(command::VERSION, json), Vec::new());
+    let access = [0_u64.to_ne_bytes().to_vec(), words(&[5, 12_288])].concat();
+    let (replies, _) = exchange(&mut session, &mut board, &message(command::REGION_READ, &access), vec![]);
+    assert_eq!((errno(&replies[0]), replies[0].bytes.len()), (0, 32 + 12_288));
+    let write = [access, vec![1; 12_288]].concat();
+    let (replies, _) = exchange(&mut session, &mut board, &message(command::REGION_WRITE, &write), vec![]);
+    assert_eq!(errno(&replies[0]), 0);
+}
+
+#[test]
+fn version_reply_fits_the_room_that_qemu_has_for_it() {
+    // What QEMU 11.1 sends; it takes a reply of that length and no longer (`vfio_user_validate_version`).
+    let json =
+        br#"{"capabilities": {"migration": {"pgsize": 4096, "max_bitmap_size": 268435456}, "max_msg_fds": 16,
+        "max_data_xfer_size": 1048576, "pgsizes": 4096, "max_dma_maps": 65535, "write_multiple": true}}"#;
+    let json: Vec<u8> = json.iter().copied().filter(|byte| !b" \n".contains(byte)).collect();
+    let hello = message(command::VERSION, &[&[0; 4], &json[..], &[0]].concat());
+    let mut session = ringwave_vfio_user::Session::new();
+    let (replies, closed) = exchange(&mut session, &mut Board::new(), &hello, Vec::new());
+    assert!(!closed && errno(&replies[0]) == 0);
+    assert!(replies[0].bytes.len() <= hello.len(), "{} {}", replies[0].bytes.len(), hello.len());
+}
+
+#[test]
 fn posted_write_is_done_before_what_comes_next_and_has_no_reply() {
     let log = with_client(|client| {
         for value in 0..100_u32 {
@@ -221,6 +258,9 @@ fn memory_is_mapped_and_taken_back() {
         client.dma_unmap(0x8000_0000_0000_0000, 0x8000_0000_0000_0000).unwrap();
         client.dma_unmap_all().unwrap();
         client.dma_unmap_all().unwrap();
+        client.dma_map(0, u64::MAX - 0xFFF, None).unwrap();
+        client.dma_map(u64::MAX - 0xFFF, 0x1000, None).unwrap();
+        client.dma_unmap(0, u64::MAX - 0xFFF).unwrap();
     });
     assert_eq!(
         log,
@@ -232,6 +272,9 @@ fn memory_is_mapped_and_taken_back() {
             "map 0x100000 0x1000 read true write true unreachable",
             "unmap 0x8000000000000000..=0xffffffffffffffff",
             "unmap 0x0..=0xffffffffffffffff",
+            "map 0x0 0xfffffffffffff000 read true write true unreachable",
+            "map 0xfffffffffffff000 0x1000 read true write true unreachable",
+            "unmap 0x0..=0xffffffffffffefff",
         ],
         "what matches nothing is done and asks nothing of the device"
     );

@@ -81,7 +81,7 @@ impl Card {
         command.arg("--sink").arg(format!("wav:{}", folder.join("heard.wav").display()));
         command.args(["--clock", clock, "--speed", &speed.to_string()]);
         command.arg("--stats").arg(folder.join("stats.json"));
-        command.arg("--dma-trace").arg(folder.join("dma.trace"));
+        command.arg("--trace").arg(folder.join("card.trace"));
         command.env("RUST_LOG", "info").stderr(output).stdin(std::process::Stdio::null());
         let process = Guarded::spawn("ringwave serve", &mut command)?;
         let mut card = Self { process, folder: folder.to_owned() };
@@ -122,7 +122,7 @@ impl Card {
         fs::read_to_string(self.folder.join("card.log")).unwrap_or_default()
     }
 
-    /// Waits until the card has ended after its client left, and reads its account and its DMA trace.
+    /// Waits until the card has ended after its client left, and reads its account and its trace.
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no account.
@@ -140,6 +140,6 @@ impl Card {
         };
         let stats = serde_json::from_str(&read("stats.json")?)
             .map_err(|e| Error::Failed(format!("the card's stats.json cannot be read: {e}")))?;
-        Ok((stats, read("dma.trace")?))
+        Ok((stats, read("card.trace")?))
     }
 }

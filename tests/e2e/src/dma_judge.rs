@@ -7,11 +7,43 @@ use std::collections::BTreeMap;
 
 use crate::guest_log::GuestLog;
 
+/// How the trace of `ringwave serve --trace` begins.
+const FIRST_WORDS: &str = "ringwave-trace 1 ";
+
+/// Lines of the trace that are no DMA. What is not here and not judged is a line that nobody knows.
+const NO_DMA: &[&str] = &[
+    "client",
+    "region-read",
+    "region-write",
+    "dma-map",
+    "dma-unmap",
+    "set-irqs",
+    "device-reset",
+    "flr",
+    "state",
+    "packet",
+    "stall",
+    "ended",
+    "power",
+    "reset",
+    "event",
+    "msi",
+    "intx",
+    "note",
+];
+
 /// Joins the card's trace with the guest's page log; gives a violation line (`rule=... detail`) for each thing that is wrong.
 pub fn judge(guest: &GuestLog, trace: &str) -> Vec<String> {
     let mut judge = Judge::default();
-    for line in trace.lines() {
+    let mut lines = trace.lines();
+    if !lines.next().is_some_and(|first| first.starts_with(FIRST_WORDS)) {
+        judge.wrong.push("rule=dma-trace the card's trace has not the first line that was expected".into());
+    }
+    for line in lines {
         judge.line(guest, line);
+    }
+    if !trace.ends_with('\n') {
+        judge.wrong.push("rule=dma-trace the last line of the card's trace is cut".into());
     }
     if judge.marks < guest.pages.len() {
         judge.wrong.push(format!(
@@ -28,12 +60,24 @@ struct Judge {
     /// Live ranges: first address to length, never overlapping or touching.
     live: BTreeMap<u64, u64>,
     marks: usize,
+    /// Of the line before.
+    time: u64,
     wrong: Vec<String>,
 }
 
 impl Judge {
     fn line(&mut self, guest: &GuestLog, line: &str) {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some((time, event)) =
+            line.split_once(' ').and_then(|(time, event)| Some((time.parse().ok()?, event)))
+        else {
+            self.wrong.push(format!("rule=dma-trace a line that cannot be read: {line}"));
+            return;
+        };
+        if time < self.time {
+            self.wrong.push(format!("rule=dma-trace time goes back: {line}"));
+        }
+        self.time = time;
+        let words: Vec<&str> = event.split(' ').collect();
         match words.as_slice() {
             ["mark", mark] => match mark.parse().ok().and_then(|mark: u64| guest.pages.get(&mark)) {
                 Some(range) if range.given => {
@@ -46,7 +90,7 @@ impl Judge {
                 }
                 None => self.wrong.push(format!("rule=dma-trace mark {mark} is not in the guest's log")),
             },
-            [kind @ ("read" | "write" | "table" | "selftest"), .., address, bytes] => {
+            [kind @ ("dma-read" | "dma-write" | "dma-table"), _who, address, bytes] => {
                 let parsed = address.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
                 match (parsed, bytes.parse::<u64>()) {
                     (Some(address), Ok(bytes)) if self.is_live(address, bytes) => {}
@@ -56,7 +100,7 @@ impl Judge {
                     _ => self.wrong.push(format!("rule=dma-trace a line that cannot be read: {line}")),
                 }
             }
-            ["state", ..] | ["reset" | "client"] | [] => {}
+            [kind, ..] if NO_DMA.contains(kind) => {}
             ["lost", events] => {
                 self.wrong.push(format!("rule=dma-trace {events} events are missing in the card's trace"));
             }
@@ -115,29 +159,70 @@ mod tests {
                          ntguest: dma-alloc mark=2 base=0x2000 bytes=4096\n\
                          ntguest: dma-free mark=3 base=0x1000 bytes=4096\n";
 
-    fn verdict(trace: &str) -> Vec<String> {
-        judge(&GuestLog::parse(PAGES), trace)
+    /// The verdict on a trace with these events, one after the other.
+    fn verdict(events: &[&str]) -> Vec<String> {
+        let lines = events.iter().enumerate().map(|(time, event)| format!("{} {event}\n", time / 2));
+        let first = format!("{FIRST_WORDS}version=0.1.0\n");
+        let trace: Vec<String> = std::iter::once(first).chain(lines).collect();
+        judge(&GuestLog::parse(PAGES), &trace.concat())
     }
 
     #[test]
     fn dma_within_live_pages_is_fine() {
-        let trace =
-            "mark 1\nmark 2\nstate 0 RUN\ntable 0 0x1000 16\nread 0 0x1ff0 32\nmark 3\nread 0 0x2000 4096\n";
-        assert_eq!(verdict(trace), Vec::<String>::new());
+        let trace = [
+            "client connected",
+            "mark 1",
+            "mark 2",
+            "region-write bar0 0x1010 4 0x00000003",
+            "dma-table 0 0x1000 16",
+            "state 0 run",
+            "dma-read 0 0x1ff0 32",
+            "dma-write selftest 0x1000 4",
+            "mark 3",
+            "dma-read 0 0x2000 4096",
+            "client left",
+            "reset",
+        ];
+        assert_eq!(verdict(&trace), Vec::<String>::new());
     }
 
     #[test]
     fn dma_before_between_and_after_is_named() {
-        let wrong = verdict("mark 1\nread 0 0x2000 4\nmark 2\nmark 3\nread 0 0x1ffc 8\nread 0 0x2ffe 4\n");
+        let wrong = verdict(&[
+            "mark 1",
+            "dma-read 0 0x2000 4",
+            "mark 2",
+            "mark 3",
+            "dma-write selftest 0x1ffc 8",
+            "dma-table 0 0x2ffe 4",
+        ]);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
         assert!(wrong.iter().all(|line| line.starts_with("rule=dma-outside-allocation")));
     }
 
     #[test]
     fn a_trace_with_holes_is_named() {
-        assert_eq!(verdict("mark 1\nmark 2\n").len(), 1);
-        assert_eq!(verdict("mark 1\nmark 2\nmark 3\nmark 9\n").len(), 1);
-        assert_eq!(verdict("mark 1\nmark 2\nmark 3\nzebra\n").len(), 1);
-        assert_eq!(verdict("mark 1\nmark 2\nlost 3\nmark 3\nclient\n").len(), 1);
+        for trace in [
+            &["mark 1", "mark 2"][..],
+            &["mark 1", "mark 2", "mark 3", "mark 9"],
+            &["mark 1", "mark 2", "mark 3", "zebra"],
+            &["mark 1", "mark 2", "mark 3", ""],
+            &["mark 1", "mark 2", "mark 3", "dma-read 0 4096 4"],
+            &["mark 1", "mark 2", "mark 3", "dma-read 0x2000 4"],
+            &["mark 1", "mark 2", "lost 3", "mark 3", "client left"],
+        ] {
+            assert_eq!(verdict(trace).len(), 1, "{trace:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_trace_is_named() {
+        let wrong = |trace: &str| judge(&GuestLog::parse(""), trace);
+        assert_eq!(wrong("ringwave-trace 1 x\n1 reset\n"), Vec::<String>::new());
+        assert_eq!(wrong("1 reset\n").len(), 1, "no first line");
+        assert_eq!(wrong("").len(), 2, "nothing at all");
+        assert_eq!(wrong("ringwave-trace 1 x\n1 res").len(), 2, "cut");
+        assert_eq!(wrong("ringwave-trace 1 x\n2 reset\n1 reset\n").len(), 1, "time goes back");
+        assert_eq!(wrong("ringwave-trace 1 x\nreset\n").len(), 1, "no time");
     }
 }

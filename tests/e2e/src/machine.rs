@@ -36,6 +36,39 @@ impl From<ExitStatus> for Outcome {
     }
 }
 
+/// How the guest's memory is given to the card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// As it must be: the card maps the guest's memory.
+    #[default]
+    On,
+    /// `share=off`: the card is given a file that is not the guest's memory.
+    Off,
+    /// No memory backend: the card is given no file at all.
+    NoBackend,
+}
+
+/// What a machine is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The guest's memory in MiB.
+    pub ram_mib: u64,
+    /// How the card gets at it.
+    pub sharing: Sharing,
+    /// A reset of the guest is a reset; otherwise it ends QEMU.
+    pub reboots: bool,
+}
+
+impl Default for Options {
+    /// What a run of ntguest has, without room for music.
+    fn default() -> Self {
+        Self { ram_mib: 512, sharing: Sharing::On, reboots: false }
+    }
+}
+
+/// Where the guest's low memory ends: half of 512 MiB lies above 4 GiB, so that 64-bit addresses are the rule.
+pub const LOW_RAM_END: u64 = 256 << 20;
+
 /// A machine that runs.
 pub struct Machine {
     process: Guarded,
@@ -67,23 +100,33 @@ impl Machine {
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
     pub fn boot(parts: &Parts, folder: &Path, socket: &Path, wav_bytes: u64) -> Result<Self, Error> {
-        let ram_mib = 512 + wav_bytes.div_ceil(64 << 20) * 64;
+        let ram_mib = Options::default().ram_mib + wav_bytes.div_ceil(64 << 20) * 64;
+        Self::boot_with(parts, folder, socket, Options { ram_mib, ..Options::default() })
+    }
+
+    /// Boots the volume in `folder` with the card at `socket`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't be started.
+    pub fn boot_with(parts: &Parts, folder: &Path, socket: &Path, options: Options) -> Result<Self, Error> {
+        let ram_mib = options.ram_mib;
         let path = |name: &str| folder.join(name).display().to_string();
         let mut command = Command::new(&parts.qemu);
-        // Half of 512 MiB lies above 4 GiB, so that 64-bit addresses are the rule.
-        command.args([
-            "-machine",
-            "q35,memory-backend=ram,max-ram-below-4g=256M",
-            "-cpu",
-            "max",
-            "-smp",
-            "1",
-        ]);
+        let mut machine = format!("q35,max-ram-below-4g={LOW_RAM_END}");
+        if options.sharing != Sharing::NoBackend {
+            machine.push_str(",memory-backend=ram");
+            // share=on: without it the card would be given a copy of the guest's memory.
+            let share = if options.sharing == Sharing::On { "on" } else { "off" };
+            let backend = format!("memory-backend-memfd,id=ram,size={ram_mib}M,share={share}");
+            command.args(["-object", &backend]);
+        }
+        command.args(["-machine", &machine, "-cpu", "max", "-smp", "1"]);
         command.args(["-accel", if parts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
         command.args(["-m", &format!("{ram_mib}M")]);
-        // share=on: without it the card would be given a copy of the guest's memory.
-        command.args(["-object", &format!("memory-backend-memfd,id=ram,size={ram_mib}M,share=on")]);
-        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+        if !options.reboots {
+            command.arg("-no-reboot");
+        }
         let code = parts.ovmf_code.display();
         command.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")]);
         command.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", path("vars.fd"))]);
@@ -114,6 +157,14 @@ impl Machine {
         meanwhile: impl FnMut() -> Result<(), Error>,
     ) -> Result<Option<Outcome>, Error> {
         Ok(self.process.wait(limit, meanwhile)?.map(Outcome::from))
+    }
+
+    /// Kills QEMU (SIGKILL).
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the system can't.
+    pub fn kill(mut self) -> Result<(), Error> {
+        self.process.kill()
     }
 
     /// The guest's debug console so far.

@@ -106,6 +106,20 @@ impl Guarded {
         Err(Error::Failed(format!("{} did not end within {} s", self.name, limit.as_secs())))
     }
 
+    /// Kills it (SIGKILL), as a crash would: nothing of it is finished or removed.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the system can't.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(drop).map_err(|error| Error::Failed(format!("killing {}: {error}", self.name)))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn signal(&self, signal: i32) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             // SAFETY: kill takes two numbers; the pid is our own child's, which has not been waited for.

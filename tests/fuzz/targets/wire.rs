@@ -17,6 +17,9 @@ use ringwave_vfio_user::{
 const HELLO: &[u8] =
     b"\x01\x00\x01\x00\x3C\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x01\0{\"capabilities\":{\"write_multiple\":true}}";
 
+/// The lengths of the judge's regions.
+const SIZES: [u64; 9] = [0x1000, 0x4000, 16, 0, 1 << 33, 0, 0, 256, 0];
+
 /// A device that checks what it is promised.
 struct Judge {
     memory: OwnedFd,
@@ -34,10 +37,9 @@ impl Judge {
 impl Device for Judge {
     fn region(&self, index: u32) -> RegionInfo<'_> {
         assert!(index < self.regions());
-        let sizes = [0x1000, 0x4000, 16, 0, 1 << 33, 0, 0, 256, 0];
         let areas = vec![Area { offset: 0x1000, size: 0x1000 }; 3];
         let mapped = (index == 1).then(|| MappedRegion { fd: self.memory.as_fd(), offset: 0, areas });
-        RegionInfo { size: sizes[index as usize], read: index != 2, write: true, mapped }
+        RegionInfo { size: SIZES[index as usize], read: index != 2, write: true, mapped }
     }
 
     fn irq(&self, index: u32) -> IrqInfo {
@@ -101,6 +103,33 @@ fn descriptors(count: usize) -> Vec<OwnedFd> {
     (0..count).map(|_| rustix::event::eventfd(0, flags).expect("an eventfd")).collect()
 }
 
+/// Where bounds go wrong: an access at the end of a region, a little before it or beyond. It is taken exactly if it is inside. Whatever was
+/// said before it, the conversation is in step.
+fn probe(session: &mut Session, judge: &mut Judge, mode: u8, piece: u8) {
+    let region = usize::from(piece % 9);
+    let count = u64::from(mode >> 2 & 15) + 1;
+    let Some(offset) = (SIZES[region] + u64::from(piece / 9 % 5)).checked_sub(count + 2) else { return };
+    let write = mode & 2 != 0;
+    let data = if write { count as usize } else { 0 };
+    let mut message = [7_u16.to_ne_bytes(), (9 + u16::from(write)).to_ne_bytes()].concat();
+    message.extend((32 + data as u32).to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(offset.to_ne_bytes());
+    message.extend((region as u32).to_ne_bytes());
+    message.extend((count as u32).to_ne_bytes());
+    message.resize(32 + data, 0);
+    let mut message = &message[..];
+    let mut answer = None;
+    while !message.is_empty() {
+        if let Step::Reply(reply) = session.receive(judge, &mut message, Vec::new(), false) {
+            answer = Some(reply);
+        }
+    }
+    let taken = answer.expect("an answer").bytes[8] & 0x20 == 0;
+    let inside = offset + count <= SIZES[region] && (write || region != 2) && offset != 0x40;
+    assert_eq!(taken, inside, "region {region}, offset {offset:#x}, {count} bytes, write: {write}");
+}
+
 fuzz_target!(|input: &[u8]| {
     let [mode, piece, bytes @ ..] = input else { return };
     let memory = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a memfd");
@@ -139,5 +168,8 @@ fuzz_target!(|input: &[u8]| {
                 }
             }
         }
+    }
+    if mode & 1 != 0 && !session.mid_message() {
+        probe(&mut session, &mut judge, *mode, *piece);
     }
 });

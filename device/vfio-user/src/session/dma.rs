@@ -8,10 +8,13 @@ use super::{Answer, Session, argsz, fixed};
 use crate::device::{Device, DmaAccess, DmaMap};
 use crate::maps::addresses;
 use crate::refusal::Refusal;
-use crate::wire::{self, map_flags, unmap_flags};
+use crate::wire::{self, PAGE_BYTES, map_flags, unmap_flags};
 
 impl Session {
     /// "`VFIO_USER_DMA_MAP`", with at most one descriptor; with none the map is taken and its memory is [`DmaAccess::Unreachable`].
+    ///
+    /// The checks are those of `vfio_dma_do_map`, with the place in the file for the kernel's `vaddr`. A map that is there already, exactly,
+    /// is EEXIST as well; libvfio-user lets it pass, and no client is known to need that.
     pub(super) fn dma_map(
         &mut self,
         device: &mut impl Device,
@@ -27,7 +30,8 @@ impl Session {
         let (address, size, offset) = (asked.address.get(), asked.size.get(), asked.offset.get());
         let access = access(flags, fds.pop(), offset)?;
         let range = addresses(address, size)?;
-        if offset.checked_add(size).is_none() {
+        let mapped = matches!(access, DmaAccess::Map { .. });
+        if offset.checked_add(size).is_none() || mapped && !offset.is_multiple_of(PAGE_BYTES) {
             return Err(Refusal::DmaRange);
         }
         self.maps.check(&range)?;
@@ -39,6 +43,10 @@ impl Session {
 
     /// "`VFIO_USER_DMA_UNMAP`", as lenient as the kernel: a range may hold any number of maps, and none, but not a part of one
     /// (`vfio_dma_do_unmap`). Dirty pages are not tracked, and asking for them is refused.
+    ///
+    /// The specification wants "exactly a previous mapping" and has no flags, and libvfio-user's server says ENOENT to anything else; but QEMU
+    /// sends ranges that hold many maps or none. The reply is "the original DMA entry in the request": the kernel would put the number
+    /// of bytes that were unmapped in `size`.
     pub(super) fn dma_unmap(&mut self, device: &mut impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
         let (asked, _) = fixed::<wire::DmaUnmap>(payload)?;
         argsz::<wire::DmaUnmap>(asked.argsz.get())?;

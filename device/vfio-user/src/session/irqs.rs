@@ -1,4 +1,5 @@
-//! What a client asks of interrupts ("`VFIO_USER_DEVICE_SET_IRQS`"), with the checks of `vfio_set_irqs_validate_and_prepare`.
+//! What a client asks of interrupts ("`VFIO_USER_DEVICE_SET_IRQS`"), with the checks of `vfio_set_irqs_validate_and_prepare` and then of
+//! `vfio_pci_set_irqs_ioctl`, in their order.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -6,6 +7,10 @@ use super::{Answer, argsz, fixed};
 use crate::device::{Device, IrqAction, IrqChange, IrqInfo, Vectors};
 use crate::refusal::Refusal;
 use crate::wire::{self, irq_flags, irq_set_flags as set};
+
+/// The request without its bools.
+#[allow(clippy::cast_possible_truncation, reason = "20")]
+const FIXED_BYTES: u32 = size_of::<wire::IrqSet>() as u32;
 
 /// Checks the request and hands it to the device as one change.
 pub fn set(device: &mut impl Device, payload: &[u8], fds: Vec<OwnedFd>) -> Result<Answer, Refusal> {
@@ -24,27 +29,36 @@ pub fn set(device: &mut impl Device, payload: &[u8], fds: Vec<OwnedFd>) -> Resul
     if start >= irq.count || start.checked_add(count).is_none_or(|end| end > irq.count) {
         return Err(Refusal::IrqRange);
     }
+    let bools = match flags & set::DATA {
+        set::DATA_NONE | set::DATA_EVENTFD => 0,
+        set::DATA_BOOL => count,
+        _ => return Err(Refusal::Flags),
+    };
+    // "argsz is the size of the VFIO IRQ set request payload, including any data field". The kernel counts eventfds, too, for it has them in
+    // that field; here they come beside the message, and QEMU counts none.
+    if asked.argsz.get().saturating_sub(FIXED_BYTES) < bools {
+        return Err(Refusal::Argsz);
+    }
     let action = action(flags, irq)?;
     let change = match flags & set::DATA {
         _ if count == 0 => disable(flags, start, &fds)?,
         set::DATA_NONE => act(action, Vectors { start, count, marked: None }, &fds)?,
         set::DATA_BOOL if data.len() != count as usize => return Err(Refusal::PayloadLength),
         set::DATA_BOOL => act(action, Vectors { start, count, marked: Some(data) }, &fds)?,
-        set::DATA_EVENTFD if irq.flags & irq_flags::EVENTFD == 0 => return Err(Refusal::IrqAction),
-        set::DATA_EVENTFD => eventfds(action, start, count, fds)?,
-        _ => return Err(Refusal::Flags),
+        _ if irq.flags & irq_flags::EVENTFD == 0 => return Err(Refusal::IrqAction),
+        _ => eventfds(action, start, count, fds)?,
     };
     device.set_irqs(index, change).map_err(Refusal::Device)?;
     Ok(Answer::of(&[]))
 }
 
-/// The one action. Masks are not there for every kind, and the kernel then has no function to call: ENOTTY.
+/// The one action. Masks are not there for every kind, and the kernel then has no function to call, as for no action and for two.
 fn action(flags: u32, irq: IrqInfo) -> Result<IrqAction, Refusal> {
     let action = match flags & set::ACTION {
         set::ACTION_TRIGGER => return Ok(IrqAction::Trigger),
         set::ACTION_MASK => IrqAction::Mask,
         set::ACTION_UNMASK => IrqAction::Unmask,
-        _ => return Err(Refusal::Flags),
+        _ => return Err(Refusal::IrqAction),
     };
     if irq.flags & irq_flags::MASKABLE == 0 { Err(Refusal::IrqAction) } else { Ok(action) }
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
+use ringwave_vfio_user::pci::{Controls, PowerState};
 use ringwave_vfio_user::wire::{HEADER_BYTES, Header, command, header_flags, irq_flags};
 use ringwave_vfio_user::{
     Area, ClientEnd, Device, DmaAccess, DmaMap, Errno, IrqAction, IrqChange, IrqInfo, MappedRegion,
@@ -35,6 +36,7 @@ pub struct Board {
     pub bar0: Vec<u8>,
     pub memory: OwnedFd,
     pub resets: bool,
+    pub controls: Controls,
     pub eventfds: Vec<OwnedFd>,
 }
 
@@ -46,6 +48,7 @@ impl Board {
             bar0: vec![0; usize::try_from(BAR0_BYTES).unwrap()],
             memory,
             resets: true,
+            controls: Controls::default(),
             eventfds: Vec::new(),
         }
     }
@@ -169,6 +172,18 @@ impl Device for Board {
     fn reset(&mut self) -> Result<(), Errno> {
         self.note("reset".into());
         Ok(())
+    }
+
+    fn pci_controls(&self) -> Controls {
+        self.controls
+    }
+
+    fn function_level_reset(&mut self) {
+        self.note("function-level reset".into());
+    }
+
+    fn power_state(&mut self, state: PowerState) {
+        self.note(format!("power {state:?}"));
     }
 
     fn client_left(&mut self) {

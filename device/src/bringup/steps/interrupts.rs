@@ -1,0 +1,110 @@
+//! Every message arrives once, at its own vector; INTx is a level that is acknowledged. DATASHEET 2.1.
+
+use std::time::Duration;
+
+use ringwave_regs::error::Error;
+use ringwave_regs::global;
+
+use crate::bringup::access::AccessError;
+use crate::bringup::config;
+use crate::bringup::walk::{Ended, Stepped, Walk};
+
+/// How long an interrupt that must not come is waited for.
+const QUIET: Duration = Duration::from_millis(5);
+
+/// The step.
+pub fn run(walk: &mut Walk<'_>) -> Stepped {
+    let granted = walk.connect_msi()?;
+    messages(walk, granted)?;
+    walk.card.disconnect()?;
+    match walk.connect_intx() {
+        Err(Ended::Refused(why)) => {
+            walk.skip("INTx", why);
+            Ok(())
+        }
+        connected => connected.and_then(|()| line(walk)),
+    }
+}
+
+fn messages(walk: &mut Walk<'_>, granted: u32) -> Stepped {
+    for message in 0..granted {
+        walk.set(global::INT_RAISE, message)?;
+        let seen = walk.interrupts(1, QUIET)?;
+        let expected = place(u64::from(granted), message.into());
+        let others =
+            seen.iter().enumerate().filter(|(vector, count)| **count != 0 && *vector != message as usize);
+        let meaning = match others.map(|(vector, _)| vector).next() {
+            Some(vector) => format!("it came at vector {vector}: the messages' numbers are mixed up"),
+            None if seen.iter().all(|count| *count == 0) => {
+                "it was never sent, or is lost on its way: the MSI address is not the interrupt controller's, or \
+                 interrupt remapping rejects it"
+                    .to_owned()
+            }
+            None => "it came more than once".to_owned(),
+        };
+        let seen = seen.iter().map(u64::to_string).collect::<Vec<_>>().join(" ");
+        walk.equal(format!("INT_RAISE {message}: arrivals by vector"), expected, seen).means(meaning);
+    }
+    walk.set(global::INT_RAISE, granted)?;
+    let error = walk.take_error()?;
+    walk.error(format!("INT_RAISE {granted}, which was not granted"), Some(Error::BadAccess), error);
+    let seen: u64 = walk.interrupts(0, QUIET)?.iter().sum();
+    walk.equal("and no message", 0, seen);
+    Ok(())
+}
+
+/// `0 1 0 0`: one arrival at vector 1 of 4.
+fn place(vectors: u64, one: u64) -> String {
+    (0..vectors).map(|vector| if vector == one { "1" } else { "0" }).collect::<Vec<_>>().join(" ")
+}
+
+fn line(walk: &mut Walk<'_>) -> Stepped {
+    walk.set(global::INT_RAISE, 0)?;
+    let quiet: u64 = walk.interrupts(0, QUIET)?.iter().sum();
+    walk.equal("INTx while CONTROL.INT_ENABLE is off", 0, quiet);
+    let pending = walk.get(global::INT_STATUS)?;
+    walk.value("INT_STATUS", 1, pending);
+    walk.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
+    let raised: u64 = walk.interrupts(1, QUIET)?.iter().sum();
+    walk.equal("INTx: arrivals", 1, raised)
+        .means("no interrupt line is routed to this device, or Interrupt Disable is set");
+    walk.must(raised != 0)?;
+    let shown = config::read16(walk.card, config::STATUS)? & config::STATUS_INTERRUPT != 0;
+    walk.check("Status: Interrupt Status", shown, "pending", if shown { "pending" } else { "no" });
+
+    unmask(walk)?;
+    let again: u64 = walk.interrupts(1, QUIET)?.iter().sum();
+    walk.check("not acknowledged, unmasked: it is a level", again >= 1, "again", format!("{again} more"));
+
+    walk.set(global::INT_STATUS, 1)?;
+    let pending = walk.get(global::INT_STATUS)?;
+    walk.value("INT_STATUS after the acknowledgement", 0, pending);
+    walk.lines.take();
+    unmask(walk)?;
+    let after: u64 = walk.interrupts(0, QUIET)?.iter().sum();
+    walk.equal("acknowledged: arrivals", 0, after);
+    let shown = config::read16(walk.card, config::STATUS)? & config::STATUS_INTERRUPT != 0;
+    walk.check("Status: Interrupt Status", !shown, "no", if shown { "pending" } else { "no" });
+
+    let disable = config::COMMAND_INTERRUPT_DISABLE;
+    config::change16(walk.card, config::COMMAND, disable, 0)?;
+    walk.set(global::INT_RAISE, 0)?;
+    let held: u64 = walk.interrupts(0, QUIET)?.iter().sum();
+    walk.equal("Interrupt Disable: arrivals", 0, held);
+    config::change16(walk.card, config::COMMAND, 0, disable)?;
+    let raised: u64 = walk.interrupts(1, QUIET)?.iter().sum();
+    walk.check("and when it is cleared", raised >= 1, "1 or more", raised);
+    walk.set(global::INT_STATUS, 1)?;
+    walk.set(global::CONTROL, 0)
+}
+
+fn unmask(walk: &mut Walk<'_>) -> Stepped {
+    match walk.card.unmask_intx() {
+        Ok(()) => Ok(()),
+        Err(AccessError::Refused(why)) => {
+            walk.check("INTx is unmasked", false, "yes", why);
+            Err(Ended::Failed)
+        }
+        Err(lost) => Err(lost.into()),
+    }
+}

@@ -1,0 +1,255 @@
+//! Position is time: by register and by page, against the card's clock and against this host's, through PAUSE and START. DATASHEET 5.2, 5.6, 7.2.
+
+use std::time::{Duration, Instant};
+
+use ringwave_regs::error::Error;
+use ringwave_regs::{global, stream};
+
+use crate::bringup::stream::{Mode, Setup, Status, Stream, state_name};
+use crate::bringup::walk::{PATIENCE, Stepped, Walk};
+
+/// How long the position is watched, and in what rhythm.
+const WATCH: Duration = Duration::from_millis(120);
+const RHYTHM: Duration = Duration::from_millis(2);
+/// How far the card's clock may be from this host's: two quartzes differ by less.
+const CLOCK_TOLERANCE: f64 = 0.001;
+/// How often a watch is begun anew because the card's time was begun anew (its host slept for 100 ms, section 5.2).
+const TRIES: u32 = 3;
+/// A packet that will not be reached: everything before it is promised.
+const FAR: u32 = 1 << 20;
+
+/// One look at the card: this host's clock before and after, and in between the card's clock, its position, its clock again.
+struct Look {
+    host: (Instant, Instant),
+    clock: (u64, u64),
+    frame: u64,
+    page: Status,
+}
+
+/// The step `position`.
+pub fn run(walk: &mut Walk<'_>) -> Stepped {
+    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
+    for its in walk.streams()? {
+        let setup = its.usual(mode);
+        for attempt in 1..=TRIES {
+            prepare(walk, &its, &setup)?;
+            walk.enter(&its, stream::STATE_RUN)?;
+            let looks = watch(walk, &its)?;
+            walk.state(&its, stream::STATE_STOP)?;
+            let whole = looks.windows(2).all(|two| matches!(two, [a, b] if a.page.epoch == b.page.epoch));
+            if whole || attempt == TRIES {
+                judge(walk, &its, &setup, &looks, whole);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the stream to PAUSE, with more promised than will be played.
+fn prepare(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
+    walk.configure(its, setup)?;
+    walk.reach(its, stream::STATE_PAUSE)?;
+    if walk.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0 {
+        walk.stream_set(its, stream::WRITTEN, FAR)?;
+    }
+    Ok(())
+}
+
+fn watch(walk: &mut Walk<'_>, its: &Stream) -> Stepped<Vec<Look>> {
+    let end = Instant::now() + WATCH;
+    let mut looks = Vec::new();
+    while Instant::now() < end {
+        let page = walk.status(its)?;
+        let before = Instant::now();
+        let first = walk.get64(global::CLOCK_LO)?;
+        let after = Instant::now();
+        let frame = walk.position(its)?;
+        let second = walk.get64(global::CLOCK_LO)?;
+        looks.push(Look { host: (before, after), clock: (first, second), frame, page });
+        walk.rest(RHYTHM)?;
+    }
+    Ok(looks)
+}
+
+fn judge(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], whole: bool) {
+    walk.check(its.name("watched without a break"), whole, "one EPOCH", if whole { "one EPOCH" } else { "several" })
+        .means("the card was not let run for more than 100 ms, three times: this machine is too busy to judge a clock");
+    let rate = |num: u32, den: u32| format!("{num}/{den}");
+    if let Some(look) = looks.first() {
+        let same = u64::from(look.page.rate_num) * u64::from(global::CLOCK_HZ_VALUE)
+            == u64::from(look.page.rate_den) * u64::from(setup.rate);
+        let expected = rate(setup.rate, global::CLOCK_HZ_VALUE);
+        walk.check(
+            its.name("RATE_NUM / RATE_DEN"),
+            same,
+            expected,
+            rate(look.page.rate_num, look.page.rate_den),
+        );
+    }
+    host_clock(walk, its, looks);
+    monotonic(walk, its, looks);
+    on_the_line(walk, its, looks);
+    against_host(walk, its, setup, looks);
+}
+
+/// The card's clock against this host's, between the two narrowest looks at either end.
+fn host_clock(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
+    let name = its.name("device clock against this host's");
+    let Some((first, last)) = ends(looks) else {
+        walk.check(name, false, "1.000", "nothing was seen");
+        return;
+    };
+    let (passed, error) = host_time(first, last);
+    let ratio = nanos(last.clock.0.saturating_sub(first.clock.0)) / passed;
+    let bound = error / passed + CLOCK_TOLERANCE;
+    let near = (ratio - 1.0).abs() <= bound;
+    walk.check(name, near, format!("1.0000 +- {bound:.4}"), format!("{ratio:.4}"))
+        .means("the card's clock is not CLOCK_HZ: served with --speed, or its clock source is wrong");
+}
+
+/// Frames that passed against this host's time.
+fn against_host(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look]) {
+    let name = its.name("frames against this host's clock");
+    let Some((first, last)) = ends(looks) else {
+        walk.check(name, false, format!("{} Hz", setup.rate), "nothing was seen");
+        return;
+    };
+    // The position was read after the clock was, at a time that the second clock reading bounds.
+    let (passed, error) = host_time(first, last);
+    let slack =
+        nanos(first.clock.1.saturating_sub(first.clock.0)) + nanos(last.clock.1.saturating_sub(last.clock.0));
+    let rate = f64::from(setup.rate);
+    #[allow(clippy::cast_precision_loss, reason = "frames of a fraction of a second")]
+    let frames = last.frame.saturating_sub(first.frame) as f64;
+    let seen = frames / passed * 1e9;
+    let bound = rate * ((error + slack) / passed + CLOCK_TOLERANCE) + 1e9 / passed;
+    let near = (seen - rate).abs() <= bound;
+    walk.check(name, near, format!("{} Hz +- {bound:.0}", setup.rate), format!("{seen:.0} Hz"))
+        .means("frames do not pass as fast as RATE says");
+}
+
+/// The narrowest looks of the first and of the last third.
+fn ends(looks: &[Look]) -> Option<(&Look, &Look)> {
+    let third = looks.len() / 3;
+    let width = |look: &&Look| {
+        look.host.1 - look.host.0 + Duration::from_nanos(look.clock.1.saturating_sub(look.clock.0))
+    };
+    let first = looks.iter().take(third.max(1)).min_by_key(width)?;
+    let last = looks.iter().rev().take(third.max(1)).min_by_key(width)?;
+    (last.host.0 > first.host.1).then_some((first, last))
+}
+
+/// Host time from one look's clock to another's in nanoseconds, and by how much that may be wrong.
+fn host_time(first: &Look, last: &Look) -> (f64, f64) {
+    let duration = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64() * 1e9;
+    let (shortest, longest) = (duration(first.host.1, last.host.0), duration(first.host.0, last.host.1));
+    (f64::midpoint(shortest, longest).max(1.0), (longest - shortest) / 2.0)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "differences of a fraction of a second")]
+fn nanos(ticks: u64) -> f64 {
+    ticks as f64
+}
+
+/// Neither clock nor position goes back, by register or by page.
+fn monotonic(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
+    let back = |value: fn(&Look) -> u64| {
+        looks.windows(2).filter(|two| matches!(two, [a, b] if value(b) < value(a))).count()
+    };
+    let seen =
+        [back(|look| look.clock.0), back(|look| look.frame), back(|look| look.page.position(look.clock.0))];
+    let text = |[clock, frame, page]: [usize; 3]| format!("{clock}, {frame}, {page} of {}", looks.len());
+    walk.equal(its.name("clock, register, page: steps back"), text([0; 3]), text(seen));
+}
+
+/// What the register says lies on the line that the page's anchor gives, for the card's clock before and after.
+fn on_the_line(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
+    let off = |look: &Look| {
+        let (from, to) = (look.page.position(look.clock.0), look.page.position(look.clock.1));
+        from.saturating_sub(look.frame).max(look.frame.saturating_sub(to))
+    };
+    let worst = looks.iter().map(off).max().unwrap_or(0);
+    let seen = format!("{worst} over {} looks", looks.len());
+    walk.check(its.name("register against the page's anchor"), worst <= 1, "at most 1 frame off", seen)
+        .means("the anchor (clock, frame, rate) is not the line that the card itself goes by");
+}
+
+/// The step `pause-resume`.
+pub fn pause_resume(walk: &mut Walk<'_>) -> Stepped {
+    walk.connect_msi()?;
+    walk.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
+    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
+    for its in walk.streams()? {
+        let setup = its.usual(mode);
+        prepare(walk, &its, &setup)?;
+        frozen_and_on(walk, &its, &setup)?;
+        if walk.get(global::FEATURES)? & global::FEATURE_START_FRAME == 0 {
+            walk.skip(its.name("START_FRAME"), "not in FEATURES");
+        } else {
+            start_frame(walk, &its, &setup)?;
+        }
+        walk.state(&its, stream::STATE_STOP)?;
+    }
+    Ok(())
+}
+
+fn frozen_and_on(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
+    walk.enter(its, stream::STATE_RUN)?;
+    let (running, _) = walk.wait_status(its, PATIENCE, |page| page.packet_count >= 1)?;
+    walk.enter(its, stream::STATE_PAUSE)?;
+    // Whatever was raised before is on its way; nothing may follow it.
+    walk.interrupts(0, Duration::from_millis(2))?;
+    let (frame, page) = (walk.position(its)?, walk.status(its)?);
+    let quiet: u64 = walk.interrupts(0, setup.time(u64::from(setup.packet_frames)) * 2)?.iter().sum();
+    let (later, page_later) = (walk.position(its)?, walk.status(its)?);
+    walk.check(its.name("PAUSE: moved before"), frame > 0, "more than 0", frame);
+    walk.equal(its.name("PAUSE: frame two packets later"), frame, later);
+    let text = |frame: u64, rate: u32, count: u32| format!("{frame}, rate {rate}, {count} packets");
+    let count = page.packet_count;
+    let seen = text(page_later.anchor_frame, page_later.rate_num, page_later.packet_count);
+    walk.equal(its.name("PAUSE: by the page"), text(frame, 0, count), seen);
+    walk.equal(its.name("PAUSE: messages"), 0, quiet).means("after PAUSE has returned no event may come");
+    let grown = page.epoch != running.epoch;
+    walk.check(its.name("PAUSE: EPOCH"), grown, format!("not {}", running.epoch), page.epoch);
+
+    walk.enter(its, stream::STATE_RUN)?;
+    let again = walk.status(its)?;
+    let goes_on = again.epoch != page.epoch && again.anchor_frame >= frame && again.rate_num != 0;
+    let at = |frame: u64, rate: &str| format!("from {frame}, rate {rate}");
+    walk.check(
+        its.name("RUN: goes on"),
+        goes_on,
+        at(frame, "on"),
+        at(again.anchor_frame, &again.rate_num.to_string()),
+    );
+    let (moved, there) = walk.wait_status(its, PATIENCE, |page| page.packet_count > count)?;
+    walk.check(its.name("RUN: the next packet"), there, format!("more than {count}"), moved.packet_count);
+    walk.enter(its, stream::STATE_STOP)
+}
+
+/// A stream that starts in the middle of its fourth packet.
+fn start_frame(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
+    let start = u64::from(setup.packet_frames) * 3 + 7;
+    prepare(walk, its, setup)?;
+    walk.set64(its.block + stream::START_FRAME_LO, start)?;
+    walk.stream_set(its, stream::START_PACKET, 2)?;
+    walk.take_stream_error(its)?;
+    let state = walk.state(its, stream::STATE_RUN)?;
+    let error = walk.take_stream_error(its)?;
+    walk.error(its.name("START_PACKET of another frame: RUN"), Some(Error::BadStart), error);
+    walk.equal(its.name("and the state"), "PAUSE".to_owned(), state_name(state));
+    walk.stream_set(its, stream::START_PACKET, 3)?;
+    walk.enter(its, stream::STATE_RUN)?;
+    let (page, position) = (walk.status(its)?, walk.position(its)?);
+    let text = |count: u32, from: u64| format!("{count} packets, from frame {from}");
+    // A tool that is late sees an anchor that was renewed meanwhile, but no earlier one, and none of a time that has not passed yet.
+    let exact = page.packet_count == 3 && page.anchor_frame == start;
+    let later = page.packet_count > 3 && (start..start + u64::from(setup.rate)).contains(&page.anchor_frame);
+    let seen = text(page.packet_count, page.anchor_frame);
+    walk.check(its.name("START_FRAME: RUN"), exact || later, text(3, start), seen);
+    walk.check(its.name("START_FRAME: position"), position >= start, format!("{start} or more"), position);
+    let left = walk.get64(its.block + stream::START_FRAME_LO)?;
+    walk.equal(its.name("START_FRAME reads after RUN"), 0, left);
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! `ringwave trace`: reads what `ringwave serve --trace` wrote.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use ringwave::trace::event::{Event, Timed};
+use ringwave::trace::reader::{Reader, Record, TraceError};
+use ringwave::trace::show::{self, About, Group};
+use ringwave::trace::summary::{Nanos, Summarizer};
+
+use super::commands::{Failure, bad_input, failed};
+
+/// Read back what `serve --trace` recorded
+///
+/// One event a line: seconds since the card started, seconds since the line before, what it is about, and what happened, with the
+/// registers' names and values. A last line that was cut (the card was killed, or is still writing) is a warning.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The file itself is text, one event a line: grep does as well. What the lines are stands in the crate's documentation of `trace`.
+
+Exit codes: 0 read, 2 not a trace, or lines in it that are none.
+
+Examples:
+  What the driver asked, and what it was refused:
+    ringwave trace card.trace --only messages,notes
+  Did every packet get its interrupt?
+    ringwave trace card.trace --stream 0 --only dma,interrupts,states --from 1.5 --to 1.6
+  Figures: DMA by stream, the time between interrupts, messages while running:
+    ringwave trace card.trace --summary
+  Look on while the card runs:
+    tail -n +1 -f card.trace | ringwave trace -")]
+pub struct Trace {
+    /// The file; - reads standard input, as it comes
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only events of these kinds, by commas
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub only: Vec<Only>,
+    /// Only what this stream does, and what concerns every stream: clients, resets, interrupts
+    #[arg(long, value_name = "N")]
+    pub stream: Option<u32>,
+    /// Only from this time on, in seconds since the card started
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub from: Option<u64>,
+    /// Only up to this time
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub to: Option<u64>,
+    /// Print figures instead of events
+    #[arg(long)]
+    pub summary: bool,
+    /// Print JSON: an object a line, and with --summary one object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--only`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    /// What the client asked
+    Messages,
+    /// Accesses to guest memory, and marks
+    Dma,
+    /// Events, MSI messages, INTx
+    Interrupts,
+    /// Clients, resets, power, what the streams do
+    States,
+    /// What was refused, underruns, DMA faults
+    Notes,
+}
+
+impl Only {
+    fn group(self) -> Group {
+        match self {
+            Self::Messages => Group::Messages,
+            Self::Dma => Group::Dma,
+            Self::Interrupts => Group::Interrupts,
+            Self::States => Group::States,
+            Self::Notes => Group::Notes,
+        }
+    }
+}
+
+/// Seconds with a fraction, as nanoseconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let time = std::time::Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    u64::try_from(time.as_nanos()).map_err(|_| "too many seconds".to_owned())
+}
+
+impl Trace {
+    /// Whether the user wants to see it.
+    fn wants(&self, Timed { time, event }: &Timed) -> bool {
+        let in_time = self.from.is_none_or(|from| *time >= from) && self.to.is_none_or(|to| *time <= to);
+        // A gap is always worth knowing.
+        if !in_time || matches!(event, Event::Lost(_)) {
+            return in_time;
+        }
+        let group = Group::of(event);
+        let kind = self.only.is_empty() || self.only.iter().any(|only| only.group() == group);
+        kind && self.stream.is_none_or(|stream| match show::about(event) {
+            About::Stream(about) => about == stream,
+            About::All => true,
+            About::None => false,
+        })
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
+    let name = arguments.file.display().to_string();
+    let unreadable = |error: TraceError| bad_input(format!("{name}: {error}"));
+    let from: Box<dyn Read> = if name == "-" {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(&arguments.file).map_err(|error| unreadable(error.into()))?)
+    };
+    let mut reader = Reader::new(from).map_err(unreadable)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    match read(arguments, &mut reader, &mut out).and_then(|read| out.flush().map(|()| read)) {
+        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(Some(error)) => Err(unreadable(error)),
+        // A reader that does not want it all (head) is no failure.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(failed(format!("cannot write: {error}"))),
+    }
+}
+
+/// Reads the trace and prints what is wanted of it. Gives the first thing that was wrong with it; an error is the output's.
+fn read(
+    arguments: &Trace,
+    reader: &mut Reader<Box<dyn Read>>,
+    out: &mut impl Write,
+) -> io::Result<Option<TraceError>> {
+    let mut figures = Summarizer::default();
+    let mut printer = Printer { json: arguments.json, before: None };
+    let mut wrong = None;
+    loop {
+        match reader.next_record() {
+            Ok(Some(Record::Event(timed))) => {
+                let wanted = arguments.wants(&timed);
+                if arguments.summary {
+                    figures.add(&timed, wanted);
+                } else if wanted {
+                    printer.print(&timed, out)?;
+                }
+            }
+            Ok(Some(Record::Cut)) => {
+                figures.cut();
+                log::warn!("the last line is cut: the card was killed, or is still writing");
+            }
+            Ok(None) => break,
+            Err(error @ TraceError::Io(_)) => {
+                wrong.get_or_insert(error);
+                break;
+            }
+            Err(error) => {
+                figures.unreadable();
+                wrong.get_or_insert(error);
+            }
+        }
+        // Whoever looks on sees everything that is there.
+        if !reader.has_line() {
+            out.flush()?;
+        }
+    }
+    if arguments.summary {
+        let summary = figures.finish();
+        let card: BTreeMap<&str, &str> = reader.header().collect();
+        if arguments.json {
+            let mut value = serde_json::to_value(&summary).map_err(io::Error::other)?;
+            if let Some(object) = value.as_object_mut() {
+                object.insert("card".to_owned(), serde_json::json!(card));
+            }
+            writeln!(out, "{value:#}")?;
+        } else {
+            let card: Vec<String> = card.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            write!(out, "card        {}\n{summary}", card.join(", ").escape_default())?;
+        }
+    }
+    Ok(wrong)
+}
+
+/// Prints events.
+struct Printer {
+    json: bool,
+    /// Time of the line before.
+    before: Option<u64>,
+}
+
+impl Printer {
+    fn print(&mut self, timed: &Timed, out: &mut impl Write) -> io::Result<()> {
+        if self.json {
+            return writeln!(out, "{}", show::json(timed));
+        }
+        let since = timed.time.saturating_sub(self.before.replace(timed.time).unwrap_or(timed.time));
+        let (time, since) = (Nanos(timed.time), format!("+{}", Nanos(since)));
+        let group = Group::of(&timed.event).name();
+        writeln!(out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(&timed.event))
+    }
+}

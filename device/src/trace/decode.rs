@@ -1,0 +1,334 @@
+//! What an access was: the names and the values of registers, as the DATASHEET has them.
+
+use std::fmt::Write;
+
+use ringwave_regs::error::{self, Error};
+use ringwave_regs::{Named, format, global, pages, stream};
+
+use super::event::{Data, Region};
+use crate::pci::layout;
+
+/// An access, decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The stream whose block or page it is in.
+    pub stream: Option<u32>,
+    /// The register or field; two of them with a plus for an access of 64 bits.
+    pub register: Option<String>,
+    /// What its value means; for a plain number, the number.
+    pub meaning: Option<String>,
+}
+
+/// Decodes an access.
+pub fn access(region: Region, offset: u64, data: &Data, written: bool) -> Access {
+    match region {
+        Region::Registers => registers(offset, data, written),
+        Region::Pages => page_field(offset, data),
+        Region::Config => config(offset, data),
+    }
+}
+
+/// The stream and the register at this offset in BAR 0.
+fn register(offset: u64) -> Option<(Option<u32>, &'static Named)> {
+    let offset = u32::try_from(offset).ok()?;
+    let Some(in_blocks) = offset.checked_sub(stream::BLOCK_BASE) else {
+        return Some((None, named(global::REGISTERS, offset)?));
+    };
+    let (index, at) = (in_blocks / stream::BLOCK_STRIDE, in_blocks % stream::BLOCK_STRIDE);
+    (index < stream::STREAMS_MAX).then_some((Some(index), named(stream::REGISTERS, at)?))
+}
+
+fn named(table: &'static [Named], offset: u32) -> Option<&'static Named> {
+    table.iter().find(|register| register.offset == offset)
+}
+
+/// The stream whose block an offset of BAR 0 is in, whether there is a register or not.
+fn block_of(offset: u64) -> Option<u32> {
+    let in_blocks = u32::try_from(offset).ok()?.checked_sub(stream::BLOCK_BASE)?;
+    Some(in_blocks / stream::BLOCK_STRIDE).filter(|index| *index < stream::STREAMS_MAX)
+}
+
+fn registers(offset: u64, data: &Data, written: bool) -> Access {
+    let unknown = Access { stream: block_of(offset), ..Access::default() };
+    let (Some(value), Some((stream, low))) = (data.value(), register(offset)) else { return unknown };
+    let value_of = |register: &Named, value: u64| {
+        let value = u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0);
+        match stream {
+            Some(_) => stream_value(register.offset, value),
+            None => global_value(register.offset, value, written),
+        }
+    };
+    let high = offset.checked_add(4).and_then(register);
+    let (register, meaning) = match (data.bytes(), high) {
+        (4, _) => (low.name.to_owned(), value_of(low, value)),
+        (8, Some((_, high))) => {
+            let pair = low.name.ends_with("_LO") && high.name.ends_with("_HI");
+            let both = || format!("{}+{}", value_of(low, value), value_of(high, value >> 32));
+            let meaning = if pair { format!("{value:#x}") } else { both() };
+            (format!("{}+{}", low.name, high.name), meaning)
+        }
+        // The card refuses it.
+        _ => return unknown,
+    };
+    Access { stream, register: Some(register), meaning: Some(meaning) }
+}
+
+fn global_value(register: u32, value: u32, written: bool) -> String {
+    match register {
+        global::MAGIC if value == global::MAGIC_VALUE => "RWAV".to_owned(),
+        global::VERSION => format!("{}.{}", value >> 16, value & 0xFFFF),
+        global::FEATURES => bits(
+            value,
+            &[
+                (global::FEATURE_CONTIGUOUS, "CONTIGUOUS"),
+                (global::FEATURE_SCATTER_GATHER, "SCATTER_GATHER"),
+                (global::FEATURE_WRITTEN, "WRITTEN"),
+                (global::FEATURE_START_FRAME, "START_FRAME"),
+                (global::FEATURE_POSITION_PAGE, "POSITION_PAGE"),
+                (global::FEATURE_CAPTURE, "CAPTURE"),
+            ],
+        ),
+        global::STREAMS => format!("{} render, {} capture", value & 0xFF, value >> 8 & 0xFF),
+        global::CONTROL => {
+            bits(value, &[(global::CONTROL_INT_ENABLE, "INT_ENABLE"), (global::CONTROL_RESET, "RESET")])
+        }
+        global::CLOCK_MODE => match value {
+            global::CLOCK_MODE_LOCKSTEP => "lockstep".to_owned(),
+            global::CLOCK_MODE_REALTIME => "realtime".to_owned(),
+            _ => value.to_string(),
+        },
+        global::SELFTEST if !written => error_name(value),
+        global::ERROR => error_name(value),
+        global::DMA_BITS
+        | global::SG_ENTRIES_MAX
+        | global::RING_BYTES_MAX
+        | global::CLOCK_HZ
+        | global::INT_RAISE
+        | global::MESSAGES
+        | global::SELFTEST_BYTES
+        | global::SELFTEST_ENTRIES
+        | global::TRACE_MARK => value.to_string(),
+        _ => format!("{value:#010x}"),
+    }
+}
+
+fn stream_value(register: u32, value: u32) -> String {
+    match register {
+        stream::CAPS => {
+            let present = [(stream::CAPS_PRESENT, "present"), (stream::CAPS_CAPTURE, "capture")];
+            let channels = value >> stream::CAPS_CHANNELS_SHIFT & 0xFF;
+            let packets = value >> stream::CAPS_PACKETS_SHIFT & 0xFF;
+            format!("{}, {channels} channels, {packets} packets", bits(value & 3, &present))
+        }
+        stream::FORMATS => {
+            let formats: Vec<String> =
+                (0..32).filter(|code| value >> code & 1 != 0).map(format_name).collect();
+            formats.join("|")
+        }
+        stream::RATES => {
+            let rates = format::RATES.iter().filter(|rate| value & format::rate_bit(**rate) != 0);
+            rates.map(u32::to_string).collect::<Vec<_>>().join("|")
+        }
+        stream::STATE => state_name(value),
+        stream::ERROR => error_name(value),
+        stream::FORMAT => format!("{}x{}", format_name(format::code(value)), format::channels(value)),
+        stream::RATE => format!("{value} Hz"),
+        stream::DMA_MODE => match value {
+            stream::DMA_MODE_CONTIGUOUS => "contiguous".to_owned(),
+            stream::DMA_MODE_SCATTER_GATHER => "scatter-gather".to_owned(),
+            _ => value.to_string(),
+        },
+        stream::INT_ENABLE => bits(value, &[(stream::INT_PACKET, "PACKET"), (stream::INT_ERROR, "ERROR")]),
+        stream::EOS if value & stream::EOS_ARM != 0 => {
+            format!("armed, {} bytes", value & stream::EOS_BYTES)
+        }
+        stream::DMA_ADDR_LO | stream::DMA_ADDR_HI => format!("{value:#010x}"),
+        stream::POSITION_CONTROL => bits(value, &[(stream::POSITION_TICK, "TICK")]),
+        _ => value.to_string(),
+    }
+}
+
+/// The name of a stream's state.
+pub fn state_name(state: u32) -> String {
+    match state {
+        stream::STATE_STOP => "STOP".to_owned(),
+        stream::STATE_ACQUIRE => "ACQUIRE".to_owned(),
+        stream::STATE_PAUSE => "PAUSE".to_owned(),
+        stream::STATE_RUN => "RUN".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn format_name(code: u32) -> String {
+    match code {
+        format::S16 => "S16".to_owned(),
+        format::S24_32 => "S24_32".to_owned(),
+        format::S32 => "S32".to_owned(),
+        format::F32 => "F32".to_owned(),
+        other => format!("format {other}"),
+    }
+}
+
+fn error_name(code: u32) -> String {
+    match Error::from_code(code) {
+        Some(error) => error.name().to_owned(),
+        None if code == error::NONE => "none".to_owned(),
+        None => code.to_string(),
+    }
+}
+
+/// The names of the bits that are set, and what is left over; 0 for none.
+fn bits(value: u32, names: &[(u32, &str)]) -> String {
+    let mut text = String::new();
+    let mut rest = value;
+    for (bit, name) in names {
+        if value & bit != 0 {
+            text.push_str(if text.is_empty() { "" } else { "|" });
+            text.push_str(name);
+            rest &= !bit;
+        }
+    }
+    if rest != 0 || text.is_empty() {
+        let plus = if text.is_empty() { "" } else { "|" };
+        let number = if rest == 0 { "0".to_owned() } else { format!("{rest:#x}") };
+        let _ = write!(text, "{plus}{number}");
+    }
+    text
+}
+
+/// A field of a page, if that is exactly what was accessed.
+fn page_field(offset: u64, data: &Data) -> Access {
+    let Ok(offset) = u32::try_from(offset) else { return Access::default() };
+    let within = offset % pages::PAGE_BYTES;
+    let page = offset - within;
+    let index_from = |base: u32| {
+        page.checked_sub(base)
+            .map(|bytes| bytes / pages::PAGE_BYTES)
+            .filter(|index| *index < stream::STREAMS_MAX)
+    };
+    let (stream, fields) = match (index_from(pages::STATUS_BASE), index_from(pages::POSITION_BASE)) {
+        (Some(index), _) => (Some(index), pages::status::FIELDS),
+        (_, Some(index)) => (Some(index), pages::position::FIELDS),
+        _ if page == pages::CLOCK_PAGE => (None, pages::clock::FIELDS),
+        _ => return Access::default(),
+    };
+    let field = named(fields, within).filter(|field| field.bytes == data.bytes());
+    let meaning = field.and(data.value()).map(|value| value.to_string());
+    Access { stream, register: field.map(|field| field.name.to_owned()), meaning }
+}
+
+/// Names in configuration space: offset, length, name.
+const CONFIG: &[(usize, u32, &str)] = &[
+    (0x00, 4, "VENDOR+DEVICE"),
+    (0x00, 2, "VENDOR"),
+    (0x02, 2, "DEVICE"),
+    (layout::COMMAND, 2, "COMMAND"),
+    (layout::COMMAND, 4, "COMMAND+STATUS"),
+    (layout::STATUS, 2, "STATUS"),
+    (0x08, 4, "CLASS+REVISION"),
+    (0x10, 4, "BAR0"),
+    (0x14, 4, "BAR1"),
+    (0x18, 4, "BAR2"),
+    (0x1C, 4, "BAR3"),
+    (0x20, 4, "BAR4"),
+    (0x24, 4, "BAR5"),
+    (0x30, 4, "ROM"),
+    (0x3C, 1, "INTERRUPT_LINE"),
+    (layout::PMCSR, 2, "PMCSR"),
+    (layout::MSI_CONTROL, 2, "MSI_CONTROL"),
+    (layout::MSI + 4, 4, "MSI_ADDRESS_LO"),
+    (layout::MSI + 8, 4, "MSI_ADDRESS_HI"),
+    (layout::MSI + 12, 2, "MSI_DATA"),
+    (layout::DEVICE_CONTROL, 2, "DEVICE_CONTROL"),
+];
+
+fn config(offset: u64, data: &Data) -> Access {
+    let entry = CONFIG.iter().find(|(at, bytes, _)| *at as u64 == offset && *bytes == data.bytes());
+    let (Some((at, _, name)), Some(value)) = (entry, data.value()) else { return Access::default() };
+    let value = u32::try_from(value).unwrap_or(u32::MAX);
+    let meaning = match *at {
+        layout::COMMAND if data.bytes() == 2 => bits(
+            value,
+            &[
+                (layout::COMMAND_MEMORY.into(), "MEMORY"),
+                (layout::COMMAND_BUS_MASTER.into(), "BUS_MASTER"),
+                (layout::COMMAND_INTERRUPT_DISABLE.into(), "INTERRUPT_DISABLE"),
+            ],
+        ),
+        layout::PMCSR if value & u32::from(layout::PMCSR_STATE) == u32::from(layout::D3HOT) => {
+            "D3hot".to_owned()
+        }
+        layout::PMCSR => "D0".to_owned(),
+        layout::MSI_CONTROL => {
+            let granted = 1_u32 << (value >> layout::MSI_GRANTED_SHIFT & 7);
+            let enabled = value & u32::from(layout::MSI_ENABLE) != 0;
+            format!("{}, {granted} granted", if enabled { "enabled" } else { "disabled" })
+        }
+        layout::DEVICE_CONTROL if value & u32::from(layout::DEVICE_CONTROL_FLR) != 0 => "FLR".to_owned(),
+        _ => format!("{value:#0width$x}", width = 2 + 2 * data.bytes() as usize),
+    };
+    Access { stream: None, register: Some((*name).to_owned()), meaning: Some(meaning) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(offset: u32, value: u32) -> String {
+        let access = access(Region::Registers, offset.into(), &Data::of(&value.to_le_bytes()), true);
+        let stream = access.stream.map_or(String::new(), |stream| format!("{stream} "));
+        format!("{stream}{}={}", access.register.unwrap(), access.meaning.unwrap())
+    }
+
+    #[test]
+    fn registers_have_their_names_and_meanings() {
+        let at = |register| stream::block(3).unwrap() + register;
+        assert_eq!(written(at(stream::STATE), 3), "3 STATE=RUN");
+        assert_eq!(written(at(stream::STATE), 9), "3 STATE=9");
+        assert_eq!(written(at(stream::FORMAT), 0x200), "3 FORMAT=S16x2");
+        assert_eq!(written(at(stream::RATE), 44_100), "3 RATE=44100 Hz");
+        assert_eq!(written(at(stream::EOS), 1 << 31 | 64), "3 EOS=armed, 64 bytes");
+        assert_eq!(written(at(stream::INT_ENABLE), 3), "3 INT_ENABLE=PACKET|ERROR");
+        assert_eq!(written(at(stream::ERROR), 13), "3 ERROR=DMA_UNMAPPED");
+        assert_eq!(written(at(stream::RATES), 1 << 7 | 1 << 8), "3 RATES=44100|48000");
+        assert_eq!(written(at(stream::CAPS), 0x0002_0201), "3 CAPS=present, 2 channels, 2 packets");
+        assert_eq!(written(global::CONTROL, 0x81), "CONTROL=INT_ENABLE|0x80");
+        assert_eq!(written(global::VERSION, 0x1_0000), "VERSION=1.0");
+        assert_eq!(written(global::CONTROL, 0), "CONTROL=0");
+        assert_eq!(written(global::SELFTEST, 0xD), "SELFTEST=0x0000000d", "a seed");
+        let read = access(Region::Registers, global::SELFTEST.into(), &Data::of(&[13, 0, 0, 0]), false);
+        assert_eq!(read.meaning.unwrap(), "DMA_UNMAPPED", "a result");
+    }
+
+    #[test]
+    fn every_register_has_a_name_and_other_places_have_none() {
+        for register in stream::REGISTERS {
+            let offset = stream::block(15).unwrap() + register.offset;
+            let access = access(Region::Registers, offset.into(), &Data::of(&[0; 4]), false);
+            assert_eq!((access.stream, access.register.as_deref()), (Some(15), Some(register.name)));
+        }
+        let place = |offset, bytes| access(Region::Registers, offset, &Data::new(bytes, &[]), false);
+        assert_eq!(place(0x1010, 8).register.unwrap(), "STATE+ERROR");
+        assert_eq!(place(0x1030, 8).meaning.unwrap(), "0x0");
+        assert_eq!(place(0x1010, 2), Access { stream: Some(0), ..Access::default() });
+        assert_eq!(place(0x1011, 4), Access { stream: Some(0), ..Access::default() });
+        for offset in [0x500, 0x2000, u64::MAX - 3, 1 << 32] {
+            assert_eq!(place(offset, 4), Access::default(), "{offset:#x}");
+        }
+    }
+
+    #[test]
+    fn configuration_space_and_pages_have_names() {
+        let config = |offset, data: &[u8]| {
+            let access = access(Region::Config, offset, &Data::of(data), true);
+            format!("{}={}", access.register.unwrap(), access.meaning.unwrap())
+        };
+        assert_eq!(config(4, &[6, 0]), "COMMAND=MEMORY|BUS_MASTER");
+        assert_eq!(config(0x52, &[0x21, 0]), "MSI_CONTROL=enabled, 4 granted");
+        assert_eq!(config(0x44, &[3, 0]), "PMCSR=D3hot");
+        assert_eq!(config(0x78, &[0, 0x80]), "DEVICE_CONTROL=FLR");
+        assert_eq!(config(0x10, &[0xFF; 4]), "BAR0=0xffffffff");
+        let page = access(Region::Pages, 0x1_1028, &Data::of(&9_u64.to_le_bytes()), false);
+        assert_eq!((page.stream, page.register.as_deref()), (Some(1), Some("ANCHOR_FRAME")));
+    }
+}

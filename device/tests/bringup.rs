@@ -1,0 +1,482 @@
+//! `ringwave bringup` as an engineer runs it: against the card as it is, and against cards that are broken in one place each.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod broken;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use broken::{BrokenCard, Defect, LINE, MESSAGES, of_stream};
+use ringwave::bringup::steps::STEPS;
+use ringwave::controller::Config;
+use ringwave::ports::ClockMode;
+use ringwave_regs::{global, stream};
+use serde_json::Value;
+
+fn ringwave(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringwave")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Walks a card, and gives the exit code and the report.
+fn walk(socket: &Path, more: &[&str]) -> (i32, Value) {
+    let output = ringwave(&[&["bringup", "--json", "--socket", socket.to_str().unwrap()], more].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    (output.status.code().unwrap(), report.unwrap_or_else(|_| Value::String(text(&output.stderr))))
+}
+
+/// `ringwave serve`, ready.
+struct Serving(Child);
+
+impl Serving {
+    fn start(socket: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
+        command.arg("serve").arg("--socket").arg(socket).args(arguments);
+        command.stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(log.any(|line| line.unwrap().contains("listening on")), "it ended before it listened");
+        // Somebody must read on, or the card writes into a full pipe.
+        std::thread::spawn(move || log.for_each(drop));
+        Self(child)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn signal(child: &Child, signal: libc::c_int) {
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    // SAFETY: the child is ours and was not waited for, so its id is its own.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+}
+
+/// The exit code of a child that must end soon.
+fn ended(child: &mut Child) -> i32 {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().unwrap();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(9), "it does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn names(outcome: &str, report: &Value) -> Vec<String> {
+    let steps = report["steps"].as_array().unwrap_or_else(|| panic!("no report: {report}"));
+    let named = steps.iter().filter(|step| step["outcome"] == outcome);
+    named.map(|step| step["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What a person who sees a test fail wants to know.
+fn failures(report: &Value) -> String {
+    let steps = report["steps"].as_array().unwrap_or_else(|| panic!("no report: {report}"));
+    let line = |step: &Value, check: &Value| {
+        let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+        let (name, expected, seen) = (text(&check["name"]), text(&check["expected"]), text(&check["seen"]));
+        format!("{}: {name}: expected {expected}, seen {seen}", text(&step["name"]))
+    };
+    let checks =
+        steps.iter().flat_map(|step| step["checks"].as_array().unwrap().iter().map(move |its| (step, its)));
+    let failed = checks.filter(|(_, check)| check["outcome"] == "failed");
+    failed.map(|(step, check)| line(step, check)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn good_card_passes_every_step() {
+    for clock in ["lockstep", "realtime"] {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("card.sock");
+        let _serving = Serving::start(&socket, &["--clock", clock]);
+        let (code, report) = walk(&socket, &[]);
+        assert_eq!(code, 0, "{clock}: {}", failures(&report));
+        assert_eq!(report["outcome"], "ok");
+        let all: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names("ok", &report), all, "each step, in order, and none of them skipped");
+        let checks: usize = report["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["checks"].as_array().unwrap().len())
+            .sum();
+        assert!(checks > 200, "{checks} checks");
+        // Typically below a second; a machine that builds something else meanwhile takes longer.
+        assert!(report["milliseconds"].as_u64().unwrap() < 5_000, "{} ms", report["milliseconds"]);
+    }
+}
+
+#[test]
+fn cards_of_other_builds_pass_every_step() {
+    let usual = Config::default();
+    for (name, config) in [
+        // Eight messages, so that vectors can be mixed up.
+        ("5 streams", Config { render: 5, ..usual }),
+        ("addresses of 32 bits", Config { dma_bits: 32, ..usual }),
+        (
+            "everything",
+            Config { formats: 0xF, rates: 0x7FFF, channels_max: 8, clock: ClockMode::Realtime, ..usual },
+        ),
+        ("one odd format", Config { formats: 8, rates: 1 << 14, channels_max: 1, ..usual }),
+    ] {
+        let card = BrokenCard::of(Defect::None, config);
+        let (code, report) = walk(&card.socket(), &["--seconds", "0.05"]);
+        assert_eq!(code, 0, "{name}: {}", failures(&report));
+        assert_eq!(names("ok", &report).len(), STEPS.len(), "{name}");
+    }
+}
+
+#[test]
+fn messages_at_each_others_vectors_are_found() {
+    let card = BrokenCard::of(Defect::Swapped, Config { render: 3, ..Config::default() });
+    let (code, report) = walk(&card.socket(), &["--only", "interrupts"]);
+    assert_eq!(code, 1, "{}", failures(&report));
+    let failed = failures(&report);
+    assert!(failed.contains("INT_RAISE 0: arrivals by vector: expected 1 0 0 0, seen 0 1 0 0"), "{failed}");
+    assert_eq!(failed.lines().count(), 2, "and the other two are right: {failed}");
+}
+
+#[test]
+fn card_that_reads_noise_is_no_card_and_breaks_nothing() {
+    let card = BrokenCard::serve(Defect::Noise);
+    let (code, report) = walk(&card.socket(), &["--seconds", "0.01"]);
+    assert_eq!(code, 1, "{}", failures(&report));
+    assert!(names("failed", &report).len() > 5, "{report:#}");
+}
+
+#[test]
+fn table_says_what_was_expected_and_seen() {
+    let card = BrokenCard::serve(Defect::Reads(global::DMA_BITS, 12));
+    let socket = card.socket();
+    let output = ringwave(&[
+        "bringup",
+        "--socket",
+        socket.to_str().unwrap(),
+        "--only",
+        "version",
+        "--only",
+        "identity",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = text(&output.stdout);
+    let line = table.lines().find(|line| line.contains("DMA_BITS")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["DMA_BITS", "32", "to", "64", "12", "FAIL"]);
+    assert!(table.contains("2 steps: 1 ok, 1 failed, 0 skipped"), "{table}");
+    assert!(table.ends_with("NOT as expected: version\n"), "{table}");
+    assert!(table.find("identity").unwrap() < table.find("version").unwrap(), "in the order of the walk");
+}
+
+/// Finds each of these defects, in the step that looks for it, and says it by the check's name.
+fn finds(defects: &[(Defect, &str, &str)]) {
+    for (defect, step, check) in defects {
+        let card = BrokenCard::serve(*defect);
+        let (code, report) = walk(&card.socket(), &["--only", step, "--seconds", "0.05"]);
+        assert_eq!(
+            (code, names("failed", &report)),
+            (1, vec![(*step).to_owned()]),
+            "{defect:?}: {}",
+            failures(&report)
+        );
+        let checks = report["steps"][0]["checks"].as_array().unwrap();
+        let found = checks.iter().find(|found| found["name"] == *check);
+        let found =
+            found.unwrap_or_else(|| panic!("{defect:?}: no check {check:?} in {}", failures(&report)));
+        assert_eq!(found["outcome"], "failed", "{defect:?}: {found:#}");
+        assert_ne!(found["expected"], found["seen"], "{defect:?}: {found:#}");
+    }
+}
+
+#[test]
+fn defect_in_what_a_card_says_is_found() {
+    finds(&[
+        (Defect::Configuration(0x77, 0), "configuration", "PCI Express: function-level reset"),
+        (Defect::Configuration(0x50, 0x11), "configuration", "capabilities"),
+        (Defect::Configuration(0x51, 0x40), "configuration", "capabilities"),
+        (Defect::Reads(global::STREAMS, 17), "version", "STREAMS"),
+        (Defect::Reads(of_stream(stream::CAPS), 0x0002_0200), "version", "stream 0: CAPS"),
+        (Defect::ReadsUntilWritten(global::SELFTEST_BYTES, 4), "registers", "CONTROL.RESET: registers are 0"),
+        (
+            Defect::ReadsUntilWritten(of_stream(stream::RATE), 48_000),
+            "registers",
+            "stream 0: CONTROL.RESET: registers are 0",
+        ),
+        (Defect::TakesAll(global::CONTROL), "registers", "CONTROL: reserved bits read 0"),
+        (Defect::Reads(0x1100, u32::MAX), "registers", "absent stream"),
+        (Defect::Reads(global::ERROR, 0), "registers", "no register at 0x05C"),
+        (Defect::TakesAll(of_stream(stream::FORMAT)), "formats", "stream 0: too many channels (0x300)"),
+        (Defect::TakesAll(of_stream(stream::RATE)), "formats", "stream 0: rate not announced (0x1f40)"),
+    ]);
+}
+
+#[test]
+fn defect_in_dma_is_found() {
+    finds(&[
+        (Defect::NotShared, "self-test-contiguous", "4,096 bytes: words written back"),
+        (Defect::NotShared, "self-test-contiguous", "4,096 bytes: sum over what was read"),
+        (
+            Defect::ReadsMore(global::SELFTEST_SUM, 1),
+            "self-test-scatter-gather",
+            "16 entries and a link: sum over what was read",
+        ),
+        (
+            Defect::Ignores(global::SELFTEST_ENTRIES),
+            "self-test-scatter-gather",
+            "1 entry: words written back",
+        ),
+        (Defect::NeverUnmaps, "self-test-across-maps", "after the unmap: SELFTEST"),
+        (Defect::Reads(global::SELFTEST, 0), "self-test-across-maps", "into a gap: SELFTEST"),
+        (Defect::BusMasterAlways, "bus-master", "off: SELFTEST"),
+        (Defect::BusMasterAlways, "bus-master", "stream 0: off: RUN"),
+    ]);
+}
+
+#[test]
+fn defect_in_messages_is_found() {
+    finds(&[
+        (Defect::Lost(MESSAGES), "interrupts", "INT_RAISE 0: arrivals by vector"),
+        (Defect::Twice(global::INT_RAISE), "interrupts", "INT_RAISE 0: arrivals by vector"),
+    ]);
+}
+
+#[test]
+fn defect_in_the_line_is_found() {
+    finds(&[
+        (Defect::Lost(LINE), "interrupts", "INTx: arrivals"),
+        (Defect::Ignores(global::INT_STATUS), "interrupts", "acknowledged: arrivals"),
+    ]);
+}
+
+#[test]
+fn defect_in_states_and_tables_is_found() {
+    finds(&[
+        (Defect::TakesAll(of_stream(stream::STATE)), "states", "stream 0: from STOP"),
+        (Defect::PagesStand(0), "states", "stream 0: from ACQUIRE"),
+        (Defect::PagesStand(1), "states", "stream 0: status page SEQ"),
+        (Defect::ReadsMore(of_stream(stream::FIFO_FRAMES), 1), "states", "stream 0: FIFO_FRAMES"),
+        (Defect::TakesAll(of_stream(stream::STATE)), "tables", "stream 0: link to a link, in a circle"),
+        (Defect::Reads(of_stream(stream::ERROR), 0), "tables", "stream 0: the card's own BAR"),
+        (Defect::Ignores(of_stream(stream::SG_ENTRIES)), "tables", "stream 0: reserved flags"),
+    ]);
+}
+
+#[test]
+fn defect_in_playback_is_found() {
+    finds(&[
+        (Defect::Lost(MESSAGES), "playback", "stream 0: contiguous: messages"),
+        (
+            Defect::Reads(of_stream(stream::ERROR), 0),
+            "playback",
+            "stream 0: scatter-gather: WRITTEN goes back",
+        ),
+        (Defect::Ignores(of_stream(stream::EOS)), "playback", "stream 0: contiguous: EOS: ENDED"),
+    ]);
+}
+
+#[test]
+fn defect_in_time_is_found() {
+    finds(&[
+        (Defect::Speed("1.1"), "position", "stream 0: device clock against this host's"),
+        (Defect::Speed("0.9"), "position", "stream 0: frames against this host's clock"),
+        (
+            Defect::ReadsMore(of_stream(stream::POSITION_LO), 100),
+            "position",
+            "stream 0: register against the page's anchor",
+        ),
+        (
+            Defect::Grows(of_stream(stream::POSITION_LO)),
+            "pause-resume",
+            "stream 0: PAUSE: frame two packets later",
+        ),
+        (Defect::Ignores(of_stream(stream::START_FRAME_LO)), "pause-resume", "stream 0: goes to RUN"),
+    ]);
+}
+
+#[test]
+fn defect_in_tone_reset_and_power_is_found() {
+    finds(&[
+        (Defect::Ignores(of_stream(stream::EOS)), "tone", "stream 0: 440.4 Hz, 0.05 s, 48000 Hz, 2 ch"),
+        (Defect::NoFunctionLevelReset, "reset", "function-level reset: RESETS"),
+        (Defect::NoDeviceReset, "reset", "stream 0: DEVICE_RESET: registers are 0"),
+        (Defect::NoSleep, "power", "D3hot: MAGIC"),
+    ]);
+}
+
+#[test]
+fn card_that_is_not_one_is_not_written_to() {
+    let all = STEPS.len();
+    for (register, value, step, check) in [
+        (global::MAGIC, 0x1234_5678, "identity", "MAGIC"),
+        (global::MAGIC, u32::MAX, "identity", "MAGIC"),
+        (global::VERSION, 0x2_0000, "version", "VERSION"),
+    ] {
+        let card = BrokenCard::serve(Defect::Reads(register, value));
+        let (code, report) = walk(&card.socket(), &[]);
+        assert_eq!((code, names("failed", &report)), (1, vec![step.to_owned()]), "{}", failures(&report));
+        let place = STEPS.iter().position(|its| its.name == step).unwrap();
+        let checks = report["steps"][place]["checks"].as_array().unwrap();
+        assert!(checks.iter().any(|found| found["name"] == check && found["outcome"] == "failed"));
+        assert!(
+            names("skipped", &report).len() >= all - 3,
+            "and all that follows is skipped: {}",
+            failures(&report)
+        );
+        assert_eq!(card.writes.load(Ordering::Relaxed), 0, "nothing was written to its registers");
+        let (code, report) = walk(&card.socket(), &["--only", "tone"]);
+        assert_eq!(
+            (code, names("failed", &report)),
+            (1, vec![step.to_owned()]),
+            "also when it was not asked for"
+        );
+        assert_eq!(names("skipped", &report).last().unwrap(), "tone");
+    }
+}
+
+#[test]
+fn other_ids_are_only_touched_when_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("card.sock");
+    let _serving = Serving::start(&socket, &["--device", "0xbeef"]);
+    let name = socket.to_str().unwrap();
+    let refused = ringwave(&["bringup", "--socket", name]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.lines().count() == 1 && said.contains("1234:beef") && said.contains("--force-id"), "{said}");
+    let (code, report) = walk(&socket, &["--force-id", "1234:beef", "--only", "identity"]);
+    assert_eq!(code, 0, "{}", failures(&report));
+}
+
+#[test]
+fn one_defect_does_not_hide_the_rest() {
+    let card = BrokenCard::serve(Defect::BusMasterAlways);
+    let (code, report) = walk(&card.socket(), &[]);
+    // Reset behind the wrapper's back shows Command as it is; nothing but Bus Master Enable is wrong.
+    assert_eq!((code, names("failed", &report)), (1, vec!["bus-master".to_owned()]), "{}", failures(&report));
+    assert_eq!(names("ok", &report).len(), STEPS.len() - 1);
+    let card = BrokenCard::serve(Defect::None);
+    let (code, report) = walk(&card.socket(), &["--only", "identity", "--only", "registers"]);
+    assert_eq!(code, 0, "the wrapper itself changes nothing: {}", failures(&report));
+}
+
+#[test]
+fn card_that_hangs_is_named_and_ends_the_walk() {
+    let card = BrokenCard::serve(Defect::Hangs(global::SELFTEST));
+    let begin = Instant::now();
+    let (code, report) =
+        walk(&card.socket(), &["--only", "self-test-contiguous", "--only", "states", "--only", "tone"]);
+    assert_eq!(
+        (code, names("failed", &report)),
+        (1, vec!["self-test-contiguous".to_owned()]),
+        "{}",
+        failures(&report)
+    );
+    assert_eq!(names("skipped", &report), ["states", "tone"]);
+    let checks = report["steps"][0]["checks"].as_array().unwrap();
+    assert_eq!(checks.last().unwrap()["seen"], "no answer within 5 s", "{}", failures(&report));
+    assert!(begin.elapsed() < Duration::from_secs(9));
+}
+
+#[test]
+fn card_that_dies_is_named_and_ends_the_walk() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("card.sock");
+    let serving = Serving::start(&socket, &[]);
+    let mut walking = Command::new(env!("CARGO_BIN_EXE_ringwave"));
+    walking
+        .args(["bringup", "--only", "tone", "--only", "reset", "--seconds", "60", "--socket"])
+        .arg(&socket);
+    let mut walking = walking.stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(250));
+    signal(&serving.0, libc::SIGKILL);
+    let begin = Instant::now();
+    assert_eq!(ended(&mut walking), 1);
+    assert!(begin.elapsed() < Duration::from_secs(2), "not when the tone would have been over");
+    let said = std::io::read_to_string(walking.stdout.take().unwrap()).unwrap();
+    assert!(said.contains("the card answers"), "{said}");
+    assert!(said.contains("reset: skipped (the card was lost in tone)"), "{said}");
+}
+
+#[test]
+fn interrupt_ends_the_walk_and_leaves_the_card_reset() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("card.sock");
+    let _serving = Serving::start(&socket, &[]);
+    for its in [libc::SIGINT, libc::SIGTERM] {
+        let mut walking = Command::new(env!("CARGO_BIN_EXE_ringwave"));
+        walking
+            .args(["bringup", "--only", "tone", "--only", "reset", "--seconds", "60", "--socket"])
+            .arg(&socket);
+        let mut walking = walking.stdout(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(400));
+        let begin = Instant::now();
+        signal(&walking, its);
+        assert_eq!(ended(&mut walking), 1);
+        assert!(begin.elapsed() < Duration::from_secs(2), "it ends soon");
+        let said = std::io::read_to_string(walking.stdout.take().unwrap()).unwrap();
+        assert!(said.contains("(interrupted)") && said.contains("reset: skipped (interrupted)"), "{said}");
+        assert!(!said.contains("as expected\n"), "a walk that was not finished says no such thing: {said}");
+        let (code, report) = walk(&socket, &["--only", "states"]);
+        assert_eq!(code, 0, "the card is free and fresh: {}", failures(&report));
+    }
+}
+
+#[test]
+fn tone_can_be_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, heard) = (dir.path().join("card.sock"), dir.path().join("heard.wav"));
+    let serving = Serving::start(&socket, &["--once", "--sink", &format!("wav:{}", heard.display())]);
+    let (code, report) = walk(&socket, &["--only", "tone", "--seconds", "0.5"]);
+    assert_eq!(code, 0, "{}", failures(&report));
+    let mut serving = serving;
+    assert_eq!(ended(&mut serving.0), 0);
+    let mut wav = hound::WavReader::open(&heard).unwrap();
+    assert_eq!((wav.spec().sample_rate, wav.spec().channels), (48_000, 2));
+    let left: Vec<i32> = wav.samples::<i32>().step_by(2).map(Result::unwrap).collect();
+    assert!((24_000..24_200).contains(&left.len()), "half a second: {} frames", left.len());
+    let rises = left.windows(2).filter(|two| two[0] < 0 && two[1] >= 0).count();
+    assert!((218..=221).contains(&rises), "440 Hz: {rises} periods");
+    let peak = left.iter().map(|sample| sample.abs()).max().unwrap();
+    assert!((8_100..8_200).contains(&peak), "a quarter of full scale: {peak}");
+}
+
+#[test]
+fn wrong_usage_is_2_and_help_teaches() {
+    for wrong in [
+        &["bringup"][..],
+        &["bringup", "--socket", "/nonexistent/card.sock"],
+        &["bringup", "--socket", "a", "--vfio", "0000:00:04.0"],
+        &["bringup", "--socket", "a", "--only", "dance"],
+        &["bringup", "--socket", "a", "--seconds", "0"],
+        &["bringup", "--socket", "a", "--force-id", "1234"],
+        &["bringup", "--vfio", "card"],
+        &["bringup", "--vfio", "ffff:ff:1f.7"],
+    ] {
+        let output = ringwave(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", text(&output.stderr));
+    }
+    let absent = ringwave(&["bringup", "--socket", "/nonexistent/card.sock"]);
+    assert!(
+        text(&absent.stderr).contains("ringwave serve --socket /nonexistent/card.sock"),
+        "what to do next"
+    );
+    let steps = ringwave(&["bringup", "--only", "dance", "--socket", "a"]);
+    assert!(text(&steps.stderr).contains("self-test-across-maps"), "{}", text(&steps.stderr));
+    let list = ringwave(&["bringup", "--list"]);
+    assert_eq!(list.status.code(), Some(0));
+    assert_eq!(text(&list.stdout).lines().count(), STEPS.len());
+    let help = text(&ringwave(&["bringup", "--help"]).stdout);
+    for taught in ["  ringwave bringup --socket", "--vfio 0000:00:04.0", "Exit codes", "--only"] {
+        assert!(help.contains(taught), "{taught} in\n{help}");
+    }
+}

@@ -1,0 +1,46 @@
+//! bareguest: drives the bare card without the driver, as a UEFI program, to see what a guest sees when something goes wrong.
+//!
+//! OVMF starts it inside QEMU. It is written from `device/DATASHEET.md` and `ringwave-regs` only. `\BARE.CFG` on its volume says what to do
+//! (`scenario=NAME` and `key=value`, see `scenario`); it stays in boot services, where memory is mapped one to one, and looks at the
+//! card's pages instead of taking interrupts. What it sees goes to the debug console, one event a line, and the exit code is the verdict:
+//!
+//! ```text
+//! bare: EVENT key=value ...
+//! bare: wrong WHAT                     an expectation that was not met: the run has failed
+//! bare: end status=ok|failed
+//! ```
+//!
+//! * `config`, `pattern`: pure; the host tests them
+//! * `machine`: ports, the firmware, the PCI bus; `card`: the registers and pages; `memory`, `player`: a cyclic buffer and a stream
+//! * `scenario`: what can be asked for, one file each
+#![cfg_attr(target_os = "uefi", no_std, no_main)]
+#![cfg_attr(not(target_os = "uefi"), allow(dead_code))]
+// Addresses and register halves are this program's subject: these lints would only add noise.
+#![allow(clippy::cast_possible_truncation)]
+
+#[cfg(any(target_os = "uefi", test))]
+mod config;
+#[cfg(any(target_os = "uefi", test))]
+mod pattern;
+
+#[cfg(target_os = "uefi")]
+mod card;
+#[cfg(target_os = "uefi")]
+mod machine;
+#[cfg(target_os = "uefi")]
+mod memory;
+#[cfg(target_os = "uefi")]
+mod player;
+#[cfg(target_os = "uefi")]
+mod scenario;
+#[cfg(target_os = "uefi")]
+mod verdict;
+
+#[cfg(not(target_os = "uefi"))]
+fn main() {
+    eprintln!(
+        "bareguest runs under UEFI: build it with `cargo build -p bareguest --profile kernel --target x86_64-unknown-uefi`; \
+         the tests in tests/e2e/tests/failures.rs boot it"
+    );
+    std::process::exit(2);
+}

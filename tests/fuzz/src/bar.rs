@@ -1,0 +1,60 @@
+//! The page BAR as a strict reader: inside, aligned, and only under an odd sequence counter.
+
+use std::cell::{Cell, RefCell};
+
+use ringwave::ports::Pages;
+use ringwave_regs::{pages, pci};
+
+/// The page BAR.
+pub struct Bar {
+    bytes: RefCell<Vec<u8>>,
+    /// Stores since this was last taken.
+    pub stores: Cell<u64>,
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self { bytes: RefCell::new(vec![0; pci::PAGES_BYTES as usize]), stores: Cell::new(0) }
+    }
+}
+
+impl Bar {
+    /// The field at `offset`.
+    pub fn u32(&self, offset: u32) -> u32 {
+        let at = offset as usize;
+        u32::from_le_bytes(self.bytes.borrow()[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    /// The field at `offset`.
+    pub fn u64(&self, offset: u32) -> u64 {
+        let at = offset as usize;
+        u64::from_le_bytes(self.bytes.borrow()[at..at + 8].try_into().expect("eight bytes"))
+    }
+
+    /// What a guest stores, to harm the card.
+    pub fn scribble(&self, offset: u32, value: u8) {
+        let at = offset as usize % self.bytes.borrow().len();
+        self.bytes.borrow_mut()[at] = value;
+    }
+
+    fn store(&self, offset: u32, bytes: &[u8]) {
+        let length = bytes.len() as u32;
+        assert!(offset.is_multiple_of(length) && offset + length <= pci::PAGES_BYTES, "store at {offset:#x}");
+        let page = offset / pages::PAGE_BYTES * pages::PAGE_BYTES;
+        if page < pages::POSITION_BASE && offset != page {
+            assert_eq!(self.u32(page) % 2, 1, "{offset:#x} was stored under an even sequence counter");
+        }
+        let at = offset as usize;
+        self.bytes.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+        self.stores.set(self.stores.get() + 1);
+    }
+}
+
+impl Pages for Bar {
+    fn store_u32(&self, offset: u32, value: u32) {
+        self.store(offset, &value.to_le_bytes());
+    }
+    fn store_u64(&self, offset: u32, value: u64) {
+        self.store(offset, &value.to_le_bytes());
+    }
+}

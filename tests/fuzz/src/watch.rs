@@ -1,0 +1,132 @@
+//! What a guest sees of one stream, over time: the status page and the registers tell the same, the position is in range and never goes
+//! back, and what was heard is as long as the way that the position went. DATASHEET 5.2 to 5.5 and 7.2.
+
+use ringwave_regs::pages::status::{self, FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED};
+use ringwave_regs::{format, global, pages, stream as regs};
+
+use crate::bench::{Bench, Sound};
+
+/// One stream.
+#[derive(Debug)]
+pub struct Watch {
+    stream: u32,
+    /// The position that was seen last; `None` after something that may set it back.
+    position: Option<u64>,
+    /// The position when it was last frozen, and frames heard since.
+    frozen: Option<u64>,
+    heard: u64,
+    /// Frames of silence since reset.
+    silence: u64,
+    frame_bytes: u64,
+    resets: u32,
+}
+
+impl Watch {
+    /// Stream number `stream` after reset.
+    pub fn new(stream: u32) -> Self {
+        Self { stream, position: None, frozen: None, heard: 0, silence: 0, frame_bytes: 4, resets: 0 }
+    }
+
+    /// What comes may be STOP, or a RUN that takes START.
+    pub fn may_jump(&mut self) {
+        self.position = None;
+        self.frozen = None;
+    }
+
+    /// After each call: what was heard in it.
+    pub fn hear(&mut self, bench: &Bench) {
+        for (_, sound) in bench.sounds.iter().filter(|(stream, _)| *stream == self.stream) {
+            match sound {
+                Sound::Frames(bytes) => {
+                    assert!(!bytes.is_empty() && bytes.len() as u64 % self.frame_bytes == 0, "whole frames");
+                    self.heard += bytes.len() as u64 / self.frame_bytes;
+                }
+                Sound::Silence(frames) => {
+                    self.heard += frames;
+                    self.silence += frames;
+                }
+                Sound::Stop => {}
+            }
+        }
+        if bench.bar.u32(pages::CLOCK_PAGE + pages::clock::RESETS) != self.resets {
+            self.resets = bench.bar.u32(pages::CLOCK_PAGE + pages::clock::RESETS);
+            self.silence = 0;
+            self.may_jump();
+        }
+    }
+
+    /// Looks at everything, without letting time pass.
+    pub fn look(&mut self, bench: &mut Bench) {
+        let base = pages::status_page(self.stream).expect("a stream");
+        let page = |bench: &Bench, field| bench.bar.u32(base + field);
+        assert_eq!(page(bench, status::SEQ) % 2, 0);
+        assert_eq!(page(bench, status::RATE_DEN), global::CLOCK_HZ_VALUE);
+        let (rate, flags, state) =
+            (page(bench, status::RATE_NUM), page(bench, status::FLAGS), page(bench, status::STATE));
+        let runs = state == regs::STATE_RUN && flags & (FLAG_STALLED | FLAG_ENDED) == 0;
+        assert_eq!(rate != 0, runs, "state {state}, flags {flags:#x}");
+        assert_eq!(bench.bar.u64(base + status::SILENCE_FRAMES), self.silence);
+        let (clock, frame) =
+            (bench.bar.u64(base + status::ANCHOR_CLOCK), bench.bar.u64(base + status::ANCHOR_FRAME));
+        let ticks = u128::from(bench.now.saturating_sub(clock));
+        let position = frame
+            + u64::try_from(ticks * u128::from(rate) / u128::from(global::CLOCK_HZ_VALUE)).expect("in range");
+        if let Some(before) = self.position {
+            assert!(position >= before, "the position went back from {before} to {position}");
+        }
+        self.position = Some(position);
+        if rate == 0 {
+            if let Some(before) = self.frozen {
+                assert_eq!(self.heard, position - before, "frames heard, and the way that the position went");
+            }
+            (self.frozen, self.heard) = (Some(position), 0);
+        }
+        if !bench.is_d3hot() {
+            self.compare(bench, position, flags);
+        }
+    }
+
+    /// The registers say the same.
+    fn compare(&mut self, bench: &mut Bench, position: u64, flags: u32) {
+        let base = pages::status_page(self.stream).expect("a stream");
+        let block = regs::block(self.stream).expect("a stream");
+        let same = [
+            (regs::STATE, status::STATE),
+            (regs::ERROR, status::ERROR),
+            (regs::PACKET_COUNT, status::PACKET_COUNT),
+        ];
+        for (register, field) in same {
+            assert_eq!(bench.get(block + register), bench.bar.u32(base + field), "register {register:#x}");
+        }
+        let exact = u64::from(bench.get(block + regs::POSITION_LO))
+            | u64::from(bench.get(block + regs::POSITION_HI)) << 32;
+        // The page's point is a whole tick: at most one frame behind and never ahead.
+        assert!(exact == position || exact == position + 1, "register {exact}, page {position}");
+        let state = bench.get(block + regs::STATE);
+        let channels = format::channels(bench.get(block + regs::FORMAT));
+        self.frame_bytes = 2 * u64::from(channels.max(1));
+        if state == regs::STATE_STOP {
+            assert_eq!((exact, flags, bench.get(block + regs::PACKET_COUNT)), (0, 0, 0));
+            assert_eq!(bench.get(block + regs::WRITTEN) | bench.get(block + regs::EOS), 0);
+            return;
+        }
+        let (ring, packets) = (bench.get(block + regs::RING_BYTES), bench.get(block + regs::PACKETS));
+        let packet_frames = u64::from(ring) / u64::from(packets) / self.frame_bytes;
+        let place = pages::position_page(self.stream).expect("a stream") + pages::position::RING_OFFSET;
+        assert!(bench.bar.u32(place) < ring, "the position page points out of the cyclic buffer");
+        let fifo = u64::from(bench.get(block + regs::FIFO_FRAMES));
+        assert!(fifo > 0 && fifo <= packet_frames);
+        let packet = (exact / packet_frames) as u32;
+        if flags & FLAG_ENDED == 0 {
+            assert_eq!(bench.get(block + regs::PACKET_COUNT), packet, "position {exact}");
+        }
+        if flags & FLAG_STALLED != 0 {
+            assert_eq!(bench.bar.u32(base + status::STALLED_PACKET), packet);
+        }
+        // Lockstep never plays what was not promised.
+        if flags & FLAG_LOCKSTEP != 0 && bench.bar.u32(base + status::RATE_NUM) != 0 {
+            let ahead = packet.wrapping_sub(bench.get(block + regs::WRITTEN)).cast_signed();
+            assert!(ahead <= 0, "packet {packet} moves and is not WRITTEN");
+        }
+    }
+}
