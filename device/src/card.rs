@@ -6,20 +6,25 @@
 //! host (files, log) goes to the [`Outbox`]; the desk does it without the lock. So neither a message nor the card's time ever waits for a
 //! disk.
 
+mod tracing;
+
 use std::os::fd::RawFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::controller::{Config, Controller};
 use crate::host::clock::{HostClock, Speed};
 use crate::host::source::Inputs;
 use crate::outbox::Outbox;
-use crate::pci::{ConfigSpace, Identity, Written};
-use crate::ports::{Effects, Env};
-use crate::serve::guest_ram::{GuestRam, MapError, MapRequest};
+use crate::pci::{ConfigSpace, Identity};
+use crate::ports::{ClockMode, Effects, Env};
+use crate::serve::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
 use crate::stats::{self, Messages, Report};
+use crate::trace::{Event, Header, IrqKind, Region};
+use ringwave_vfio_user::pci::Controls;
+use tracing::Tracing;
 
 /// What a card is made with.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +35,7 @@ pub struct CardConfig {
     pub identity: Identity,
     /// How fast its clock goes.
     pub speed: Speed,
-    /// Whether somebody wants the DMA trace.
+    /// Whether somebody wants the trace.
     pub trace: bool,
 }
 
@@ -43,6 +48,7 @@ pub struct Card {
     work: Condvar,
     pages: PageBar,
     clock: HostClock,
+    clock_mode: ClockMode,
     messages: u32,
 }
 
@@ -57,7 +63,7 @@ pub(crate) struct State {
     pub outbox: Outbox,
     counted: Messages,
     report_clock: &'static str,
-    trace: bool,
+    pub tracing: Tracing,
     /// The process ends: the engine handles what is due and stops.
     pub ending: bool,
     /// The engine has stopped: the desk does what is left and stops.
@@ -72,10 +78,19 @@ impl Card {
 
     /// A card after power-on whose capture streams hear `inputs`.
     pub fn with_inputs(config: CardConfig, inputs: Inputs) -> std::io::Result<Self> {
+        Self::made_of(config, HostClock::start(config.speed), inputs)
+    }
+
+    /// A card after power-on that goes by `clock`, whatever the speed in `config` is.
+    pub fn with_clock(config: CardConfig, clock: HostClock) -> std::io::Result<Self> {
+        Self::made_of(config, clock, Inputs::default())
+    }
+
+    fn made_of(config: CardConfig, clock: HostClock, inputs: Inputs) -> std::io::Result<Self> {
         let report_clock = stats::clock_name(config.controller.clock);
         let controller = Controller::new(config.controller);
         let messages = controller.messages();
-        let state = State {
+        let mut state = State {
             config: ConfigSpace::new(config.identity, messages),
             controller,
             ram: GuestRam::default(),
@@ -85,17 +100,18 @@ impl Card {
             outbox: Outbox::default(),
             counted: Messages::default(),
             report_clock,
-            trace: config.trace,
+            tracing: Tracing::new(config.trace),
             ending: false,
             ended: false,
         };
-        let clock = HostClock::start(config.speed);
+        state.effects.untraced = !config.trace;
         let card = Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
             work: Condvar::new(),
             pages: PageBar::new()?,
             clock,
+            clock_mode: config.controller.clock,
             messages,
         };
         card.lock().reset(&card);
@@ -118,6 +134,7 @@ impl Card {
         let running = state.controller.running();
         state.counted.read(running);
         state.with_controller(self, |controller, env| controller.read(offset, data, env));
+        state.trace_message(self, || Event::read(Region::Registers, offset, data));
         self.tell_engine(&state);
     }
 
@@ -125,6 +142,7 @@ impl Card {
     pub fn write_registers(&self, offset: u64, data: &[u8]) {
         let mut state = self.lock();
         let before = state.controller.running();
+        state.trace_message(self, || Event::write(Region::Registers, offset, data));
         state.with_controller(self, |controller, env| controller.write(offset, data, env));
         let after = state.controller.running();
         state.counted.write_register(offset, before, after);
@@ -137,6 +155,7 @@ impl Card {
         let running = state.controller.running();
         state.counted.read(running);
         self.pages.read(offset, data);
+        state.trace_message(self, || Event::read(Region::Pages, offset, data));
     }
 
     /// A store to BAR 2 that came as a message.
@@ -144,6 +163,7 @@ impl Card {
         let mut state = self.lock();
         let running = state.controller.running();
         state.counted.write(running);
+        state.trace_message(self, || Event::write(Region::Pages, offset, data));
         self.pages.write(offset, data);
     }
 
@@ -155,25 +175,48 @@ impl Card {
         // Time may have raised the INTx that Status shows.
         state.advance(self);
         state.config.read(offset, data);
+        state.trace_message(self, || Event::read(Region::Config, offset, data));
         self.tell_engine(&state);
     }
 
-    /// A write of configuration space.
+    /// A write of configuration space. What it asks of the function besides comes as [`Card::function_level_reset`] or
+    /// [`Card::set_d3hot`], after it and before it is answered.
     pub fn write_config(&self, offset: u64, data: &[u8]) {
         let mut state = self.lock();
         let running = state.controller.running();
         state.counted.write(running);
-        match state.config.write(offset, data) {
-            Written::FunctionLevelReset => state.reset(self),
-            Written::Plain => state.follow_config(self),
-        }
+        state.trace_message(self, || Event::write(Region::Config, offset, data));
+        state.config.write(offset, data);
+        state.follow_config(self);
         self.tell_engine(&state);
+    }
+
+    /// A function-level reset, with configuration space.
+    pub fn function_level_reset(&self) {
+        let mut state = self.lock();
+        state.trace(self, || Event::FunctionLevelReset);
+        state.reset(self);
+        self.tell_engine(&state);
+    }
+
+    /// The function goes to D3hot, or back to D0.
+    pub fn set_d3hot(&self, d3hot: bool) {
+        let mut state = self.lock();
+        state.config.set_d3hot(d3hot);
+        state.follow_config(self);
+        self.tell_engine(&state);
+    }
+
+    /// Where writes of configuration space ask for a function-level reset or a power state.
+    pub fn pci_controls(&self) -> Controls {
+        self.lock().config.controls()
     }
 
     /// `DEVICE_RESET`.
     pub fn reset(&self) {
         let mut state = self.lock();
         state.counted.total += 1;
+        state.trace_message(self, || Event::DeviceReset);
         state.reset(self);
         self.tell_engine(&state);
     }
@@ -182,13 +225,19 @@ impl Card {
     pub fn map(&self, request: MapRequest) -> Result<(), MapError> {
         let mut state = self.lock();
         state.counted.total += 1;
-        state.ram.map(request)
+        let MapRequest { address, bytes, readable: read, writable: write, .. } = request;
+        let fd = request.file.is_some();
+        let result = state.ram.map(request);
+        let taken = result.is_ok();
+        state.trace_message(self, || Event::DmaMap { address, bytes, read, write, fd, taken });
+        result
     }
 
     /// `DMA_UNMAP` of a range. When it returns the card does not touch the range any more.
     pub fn unmap(&self, address: u64, bytes: u64) {
         let mut state = self.lock();
         state.counted.total += 1;
+        state.trace_message(self, || Event::DmaUnmap { address, bytes });
         state.ram.unmap(address, bytes);
     }
 
@@ -196,6 +245,7 @@ impl Card {
     pub fn unmap_all(&self) {
         let mut state = self.lock();
         state.counted.total += 1;
+        state.trace_message(self, || Event::DmaUnmapAll);
         state.ram.unmap_all();
     }
 
@@ -203,7 +253,9 @@ impl Card {
     pub fn set_msi(&self, request: LineRequest) {
         let mut state = self.lock();
         state.counted.total += 1;
+        state.trace_message(self, || Event::irqs(IrqKind::Msi, &request));
         state.interrupts.set_msi(request);
+        state.trace_interrupts(self);
         state.follow_config(self);
         self.tell_engine(&state);
     }
@@ -212,12 +264,16 @@ impl Card {
     pub fn set_intx(&self, request: LineRequest) {
         let mut state = self.lock();
         state.counted.total += 1;
+        state.trace_message(self, || Event::irqs(IrqKind::Intx, &request));
         state.interrupts.set_intx(request);
+        state.trace_interrupts(self);
     }
 
     /// `SET_IRQS` for an interrupt of the transport (errors), which the card never raises.
     pub fn set_other_interrupt(&self) {
-        self.lock().counted.total += 1;
+        let mut state = self.lock();
+        state.counted.total += 1;
+        state.trace_message(self, || Event::SetOtherIrqs);
     }
 
     /// The client has left: everything is reset, and when this returns its files are finished. Gives `false` for a client that never said
@@ -229,9 +285,16 @@ impl Card {
             if state.counted == Messages::default() {
                 return false;
             }
-            state.ram.unmap_all();
+            // What is due was played, out of memory that is still there.
+            state.advance(self);
+            state.trace(self, || Event::Left);
+            state.tracing.client_left();
+            // Its line goes with it.
+            let level = state.interrupts.asserted().then_some(false);
+            state.trace_level(self, level);
             state.interrupts.disconnect_all();
             state.reset(self);
+            state.ram.unmap_all();
             let report = state.report();
             state.counted = Messages::default();
             state.interrupts.take_raised();
@@ -245,6 +308,14 @@ impl Card {
         // The desk drops the sender when it is done, or has ended.
         let _ = finished.recv();
         true
+    }
+
+    /// The first line of this card's trace.
+    pub(crate) fn trace_header(&self) -> Header {
+        let age = Duration::from_nanos(self.clock.real_now());
+        let now = SystemTime::now();
+        let started = now.checked_sub(age).unwrap_or(now);
+        Header { clock: self.clock_mode, speed: self.clock.speed(), started }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -270,7 +341,8 @@ impl Card {
         wait(&self.work, state, time)
     }
 
-    pub(crate) fn clock(&self) -> &HostClock {
+    /// The clock that the card goes by.
+    pub fn clock(&self) -> &HostClock {
         &self.clock
     }
 
@@ -312,16 +384,23 @@ impl State {
         card: &Card,
         call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
     ) -> R {
-        let mut env =
-            Env { now: card.clock.now(), memory: &self.ram, pages: &card.pages, sources: &mut self.inputs, effects: &mut self.effects };
+        let mut env = Env {
+            now: card.clock.now(),
+            memory: &self.ram,
+            pages: &card.pages,
+            sources: &mut self.inputs,
+            effects: &mut self.effects,
+        };
         let result = call(&mut self.controller, &mut env);
         self.interrupts.send(self.effects.messages);
-        self.drive_intx();
-        let mut full = self.outbox.take(&mut self.effects, self.trace);
+        let level = self.drive_intx();
+        let time = self.trace_time(card);
+        let mut full = self.outbox.take(&mut self.effects, time);
+        self.trace_level(card, level);
+        self.trace_interrupts(card);
         while full != 0 {
             let stream = full.trailing_zeros();
             full &= full - 1;
-            log::error!("stream {stream}: the sink does not take its sound; some of it is lost");
             let mut env = Env {
                 now: card.clock.now(),
                 memory: &self.ram,
@@ -331,10 +410,17 @@ impl State {
             };
             self.controller.host_failed(stream, &mut env);
             self.interrupts.send(self.effects.messages);
-            self.drive_intx();
-            self.outbox.take(&mut self.effects, self.trace);
+            let level = self.drive_intx();
+            let time = self.trace_time(card);
+            self.outbox.take(&mut self.effects, time);
+            self.trace_level(card, level);
+            self.trace_interrupts(card);
         }
-        if !self.outbox.is_empty() || self.controller.stalls().next().is_some() {
+        if self.outbox.is_urgent()
+            || self.trace_waits()
+            || self.ram.has_lost()
+            || self.controller.stalls().next().is_some()
+        {
             card.work.notify_one();
         }
         result
@@ -345,10 +431,13 @@ impl State {
         self.with_controller(card, Controller::advance);
     }
 
-    fn drive_intx(&mut self) {
+    /// Drives INTx to where it has to be; gives the level if it has changed.
+    fn drive_intx(&mut self) -> Option<bool> {
         let pending = self.controller.intx();
         self.config.show_interrupt(pending);
-        self.interrupts.drive_intx(pending && !self.config.interrupt_disable());
+        let (before, level) = (self.interrupts.asserted(), pending && !self.config.interrupt_disable());
+        self.interrupts.drive_intx(level);
+        (level != before).then_some(level)
     }
 
     /// Resets the function with its configuration space.
@@ -387,6 +476,11 @@ impl State {
             messages: self.counted,
             interrupts: self.interrupts.raised(),
         }
+    }
+
+    /// Maps that were lost since the last call, for the log.
+    pub fn take_lost(&self) -> Vec<Lost> {
+        self.ram.take_lost()
     }
 
     /// Whether the present client has said anything.

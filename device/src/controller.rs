@@ -118,10 +118,11 @@ impl Controller {
         let capture = config.capture.min(stream::STREAMS_MAX - render);
         // A stream's number is below the number of messages, so that number is also its message.
         let stream = |index| Stream::new(index, Abilities { capture: index >= render, ..can }, index);
-        let loops = config.loopback.iter().take(capture as usize).enumerate().filter_map(|(capture, from)| {
-            let from = from.filter(|from| u32::from(*from) < render)?;
-            Some(Loopback::new(from.into(), render as usize + capture))
-        });
+        let loops =
+            config.loopback.iter().take(capture as usize).enumerate().filter_map(|(capture, from)| {
+                let from = from.filter(|from| u32::from(*from) < render)?;
+                Some(Loopback::new(from.into(), render as usize + capture))
+            });
         Self {
             clock: config.clock,
             limits: Limits { bus_master: false, dma_bits: config.dma_bits.clamp(32, 64) },

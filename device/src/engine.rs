@@ -6,12 +6,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::card::Card;
 use crate::desk::{self, Desk};
 use crate::host::{SinkError, SinkSpec, Sinks};
+use crate::outbox::Outbox;
 use crate::trace::TraceFile;
+
+/// At the end: a sink that takes nothing for as long is given up, so that a signal ends the process whatever hangs.
+const SINK_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the engine is made with.
 #[derive(Clone, Debug)]
@@ -20,7 +27,7 @@ pub struct EngineConfig {
     pub sink: SinkSpec,
     /// Where the figures of the last client go.
     pub stats: Option<PathBuf>,
-    /// Where the DMA trace goes.
+    /// Where the trace goes.
     pub trace: Option<PathBuf>,
 }
 
@@ -43,7 +50,11 @@ pub enum EngineError {
 /// The running engine of a card.
 pub struct Engine {
     card: Arc<Card>,
-    threads: [JoinHandle<()>; 2],
+    thread: JoinHandle<()>,
+    /// The desk's last word: whether everything that was heard is in its file.
+    desk: mpsc::Receiver<bool>,
+    /// Grows with everything that the desk has done.
+    done: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -63,31 +74,59 @@ impl Engine {
                 .map_err(file_error(path))?;
         }
         let trace = match &config.trace {
-            Some(path) => Some(TraceFile::create(path).map_err(file_error(path))?),
+            Some(path) => Some(TraceFile::create(path, &card.trace_header()).map_err(file_error(path))?),
             None => None,
         };
+        let done = Arc::new(AtomicU64::new(0));
         let desk = Desk {
             card: Arc::clone(&card),
             sinks: Sinks::new(config.sink)?,
             trace,
             stats: config.stats,
             notes: 0,
+            failed: 0,
+            whole: true,
+            done: Arc::clone(&done),
         };
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let threads_error = |source| EngineError::File { path: "a new thread".into(), source };
-        let desk = thread("desk").spawn(move || desk::run(desk)).map_err(threads_error)?;
+        let (whole, last_word) = mpsc::channel();
+        let work = move || {
+            // Nobody hears it if it was given up.
+            let _ = whole.send(desk::run(desk));
+        };
+        thread("desk").spawn(work).map_err(threads_error)?;
         let engine_card = Arc::clone(&card);
-        let engine = thread("engine").spawn(move || run(&engine_card)).map_err(threads_error)?;
-        Ok(Self { card, threads: [engine, desk] })
+        let thread = thread("engine").spawn(move || run(&engine_card)).map_err(threads_error)?;
+        Ok(Self { card, thread, desk: last_word, done })
     }
 
-    /// Stops it: everything that was heard is in its file, and every file is whole, when this returns.
-    pub fn end(self) {
+    /// Stops it: everything that was heard is in its file, and every file is whole, when this gives `true`. `false`: a sink failed, now or
+    /// earlier, or it takes nothing any more (a pipe that nobody reads, a server that is gone) and was given up.
+    pub fn end(self) -> bool {
         self.card.end();
-        for thread in self.threads {
-            let name = thread.thread().name().unwrap_or_default().to_owned();
-            if thread.join().is_err() {
-                log::error!("the {name} thread panicked");
+        if self.thread.join().is_err() {
+            log::error!("the engine thread panicked");
+            // Or the desk would wait for it for ever.
+            self.card.engine_ended(self.card.lock());
+        }
+        let mut seen = self.done.load(Ordering::Relaxed);
+        loop {
+            match self.desk.recv_timeout(SINK_PATIENCE) {
+                Ok(whole) => return whole,
+                Err(RecvTimeoutError::Disconnected) => {
+                    log::error!("the desk thread panicked");
+                    return false;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let done = self.done.load(Ordering::Relaxed);
+                    if done == seen {
+                        let seconds = SINK_PATIENCE.as_secs();
+                        log::error!("the sink has taken nothing for {seconds} s; what waits for it is lost");
+                        return false;
+                    }
+                    seen = done;
+                }
             }
         }
     }
@@ -100,6 +139,12 @@ fn run(card: &Card) {
         state.advance(card);
         if state.ending {
             return card.engine_ended(state);
+        }
+        let untold = std::mem::take(&mut state.outbox.untold);
+        if untold != 0 {
+            drop(state);
+            Outbox::tell(untold);
+            continue;
         }
         let time = state.controller.next_deadline().map(|deadline| card.clock().until(deadline));
         drop(card.wait_engine(state, time));

@@ -341,7 +341,14 @@ impl Stream {
         let scatter_gather = dma_mode == regs::DMA_MODE_SCATTER_GATHER;
         let mut bus = Bus::new(call.env, Dma::Stream(self.ledger.index), call.limits);
         let ring = if scatter_gather {
-            Ring::scatter_gather(&mut bus, address, sg_entries, dma::ENTRIES_MAX, ring_bytes, self.can.capture)?
+            Ring::scatter_gather(
+                &mut bus,
+                address,
+                sg_entries,
+                dma::ENTRIES_MAX,
+                ring_bytes,
+                self.can.capture,
+            )?
         } else {
             Ring::contiguous(&bus, address, ring_bytes, self.can.capture)?
         };

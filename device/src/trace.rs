@@ -43,7 +43,7 @@
 //! intx assert|deassert                             the level, after Interrupt Disable
 //! intx raise                                       the line's listener was signalled
 //! note refused <stream>|- 0x<offset> 0x<value>|- <ERROR>
-//! note not-written <stream> | note underrun <stream> <packet>
+//! note not-written <stream> | note underrun <stream> <packet> | note overrun <stream> <packet>
 //! note dma-fault <stream> <ERROR> | note selftest <ERROR>
 //! lost <n>                                         n events are missing here: the trace's file was too slow
 //! ```

@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault};
+use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, NoSources};
 use ringwave::serve::guest_ram::{GuestRam, MapRequest};
 use ringwave::serve::memfd::memfd;
 use ringwave_regs::dma::Slot;
@@ -147,7 +147,13 @@ impl World {
     fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
         self.ram.accesses.set(0);
         self.ram.bytes.set(0);
-        let mut env = Env { now: self.now, memory: &self.ram, pages: &self.bar, effects: &mut self.effects };
+        let mut env = Env {
+            now: self.now,
+            memory: &self.ram,
+            pages: &self.bar,
+            sources: &mut NoSources,
+            effects: &mut self.effects,
+        };
         let result = act(&mut self.card, &mut env);
         let streams = u64::from(self.card.streams());
         // Entries of one byte each: as many accesses as bytes.

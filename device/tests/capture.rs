@@ -1,5 +1,10 @@
 //! Capture streams: what the guest finds in its buffer, what is counted, loopback, and the position page that ticks. DATASHEET 5 and 7.3.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod support;
 
@@ -55,7 +60,11 @@ fn realtime_stores_over_what_was_not_taken_and_counts_it() {
     rig.state(STATE_RUN);
     let start = rig.now;
     rig.run_to(clock_of(start, 2000));
-    assert_eq!((rig.status().packet_count, rig.status().underruns), (2, 1), "packet 2 begins in the place of 0");
+    assert_eq!(
+        (rig.status().packet_count, rig.status().underruns),
+        (2, 1),
+        "packet 2 begins in the place of 0"
+    );
     rig.write(WRITTEN, 1);
     rig.run_to(clock_of(start, 4000));
     assert_eq!((rig.status().underruns, rig.status().silence_frames), (2, 2 * u64::from(PACKET)));

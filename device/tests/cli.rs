@@ -87,7 +87,7 @@ fn help_teaches_and_wrong_usage_is_2() {
     for taught in ["ringwave serve --socket", "share=on", "vfio-user-pci", "ringwave compare", "Exit codes"] {
         assert!(text(&help.stdout).contains(taught), "{taught} in\n{}", text(&help.stdout));
     }
-    for command in ["serve", "compare", "tone"] {
+    for command in ["serve", "compare", "tone", "trace"] {
         let help = ringwave(&[command, "--help"], dir.path());
         assert_eq!(code(&help), 0);
         assert!(text(&help.stdout).contains(&format!("  ringwave {command} ")), "an example for {command}");
@@ -179,16 +179,7 @@ fn signal_leaves_whole_files_and_no_socket() {
         let dir = tempfile::tempdir().unwrap();
         let serving = Serving::start(
             dir.path(),
-            &[
-                "--sink",
-                "wav:heard.wav",
-                "--speed",
-                "20",
-                "--stats",
-                "stats.json",
-                "--dma-trace",
-                "trace.txt",
-            ],
+            &["--sink", "wav:heard.wav", "--speed", "20", "--stats", "stats.json", "--trace", "trace.txt"],
         );
         let music = piece(&dir.path().join("played.wav"), 48_000, 2);
         let mut guest = Guest::connect(&dir.path().join("card.sock"));
@@ -206,7 +197,7 @@ fn signal_leaves_whole_files_and_no_socket() {
         let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
         assert_eq!(stats["streams"][0]["packets_completed"], 2);
         let trace = std::fs::read_to_string(dir.path().join("trace.txt")).unwrap();
-        assert!(trace.contains("state 0 run\nread 0 0x400"), "{trace}");
+        assert!(trace.contains(" state 0 run\n") && trace.contains(" dma-read 0 0x400"), "{trace}");
         let made: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(made.len(), 4, "played, heard, figures, trace and nothing else: {made:?}");
     }
@@ -252,11 +243,9 @@ fn live_socket_is_refused_and_a_stale_one_replaced() {
 #[test]
 fn place_that_cannot_be_written_is_bad_input() {
     let dir = tempfile::tempdir().unwrap();
-    for option in [
-        ["--sink", "wav:/nonexistent/x.wav"],
-        ["--stats", "/nonexistent/x"],
-        ["--dma-trace", "/nonexistent/x"],
-    ] {
+    for option in
+        [["--sink", "wav:/nonexistent/x.wav"], ["--stats", "/nonexistent/x"], ["--trace", "/nonexistent/x"]]
+    {
         let output = ringwave(&["serve", "--socket", "card.sock", option[0], option[1]], dir.path());
         assert_eq!(code(&output), 2, "{option:?}");
         assert!(text(&output.stderr).contains("/nonexistent/x"), "{}", text(&output.stderr));

@@ -72,7 +72,7 @@ fn values_that_cannot_be() {
         refused(&["serve", "--socket", "s", &vendor], dir.path(), &["--vendor", "0x0001 to 0xfffe"]);
     }
     for bad in ["wav", "wav:", "mp3:x", ""] {
-        refused(&["serve", "--socket", "s", "--sink", bad], dir.path(), &["--sink", "wav:FILE or null"]);
+        refused(&["serve", "--socket", "s", "--sink", bad], dir.path(), &["--sink", "wav:FILE"]);
     }
     for bad in ["0", "1001", "fast", "nan"] {
         refused(&["serve", "--socket", "s", "--speed", bad], dir.path(), &["--speed"]);
@@ -133,9 +133,7 @@ fn files_that_cannot_be_compared() {
         "text.wav",
         "empty.wav",
         "header.wav",
-        "float.wav",
         "short.wav",
-        "piped.wav",
         "odd.wav",
         "silent.wav",
         "bits0.wav",

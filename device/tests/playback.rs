@@ -160,7 +160,13 @@ fn a_day_at_44100_has_no_drift() {
     let mut effects = Effects::default();
     for wake in 1..=day * 100 / 8 {
         rig.now = start + wake * 8 * SECOND / 100;
-        let mut env = Env { now: rig.now, memory: &rig.memory, pages: &NoPages, sources: &mut NoSources, effects: &mut effects };
+        let mut env = Env {
+            now: rig.now,
+            memory: &rig.memory,
+            pages: &NoPages,
+            sources: &mut NoSources,
+            effects: &mut effects,
+        };
         rig.card.advance(&mut env);
         effects.clear();
     }

@@ -171,13 +171,13 @@ fn music_arrives_bit_for_bit_in_both_dma_modes() {
 
         let trace = std::fs::read_to_string(left.path("trace.txt")).unwrap();
         let lines: Vec<&str> = trace.lines().collect();
-        let mark = lines.iter().position(|line| *line == "mark 5").unwrap();
-        let run = lines.iter().position(|line| *line == "state 0 run").unwrap();
-        let read = lines.iter().position(|line| line.starts_with("read 0 ")).unwrap();
+        let mark = lines.iter().position(|line| line.ends_with(" mark 5")).unwrap();
+        let run = lines.iter().position(|line| line.ends_with(" state 0 run")).unwrap();
+        let read = lines.iter().position(|line| line.contains(" dma-read 0 ")).unwrap();
         assert!(mark < run && run < read, "{trace}");
         let fetched: u64 = lines
             .iter()
-            .filter_map(|line| line.strip_prefix("read 0 0x")?.split_once(' ')?.1.parse::<u64>().ok())
+            .filter_map(|line| line.split_once(" dma-read 0 0x")?.1.split_once(' ')?.1.parse::<u64>().ok())
             .sum();
         assert_eq!(fetched, bytes.len() as u64, "every byte is fetched once");
     }

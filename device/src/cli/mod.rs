@@ -1,13 +1,14 @@
 //! The command line: what it can say, and what it teaches.
 
+pub mod bringup;
 pub mod commands;
+pub mod serve;
+mod signals;
+pub mod trace;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ringwave::host::SinkSpec;
-use ringwave::host::clock::Speed;
-use ringwave::ports::ClockMode;
 use ringwave_regs::format;
 
 /// A PCI sound card that is a process on this host.
@@ -37,51 +38,22 @@ Examples:
     ringwave tone piece.wav --seconds 10
     ringwave compare piece.wav heard.wav
 
+  Record what happens to the card, and read it back:
+    ringwave serve --socket /tmp/card.sock --trace card.trace
+    ringwave trace card.trace --stream 0
+
+  Look whether a card does what its DATASHEET says, step by step:
+    ringwave bringup --socket /tmp/card.sock
+
 Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad input.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Serve(Serve),
+    Serve(serve::Serve),
     Compare(Compare),
     Tone(Tone),
-}
-
-/// Serve a sound card on a vfio-user socket
-///
-/// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready. SIGINT and SIGTERM end it:
-/// files are finished, the socket is removed, exit code 0.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Example:
-  ringwave serve --socket /tmp/card.sock --sink wav:heard.wav --clock lockstep --once --stats figures.json")]
-pub struct Serve {
-    /// Where to listen; a socket whose process is dead is replaced
-    #[arg(long, value_name = "PATH")]
-    pub socket: PathBuf,
-    /// Where sound goes: wav:FILE or null. A second format or client gets FILE-2.wav and so on. No file: nothing was heard
-    #[arg(long, value_name = "SINK", default_value_t = SinkSpec::Null)]
-    pub sink: SinkSpec,
-    /// What happens when a packet is not there in time: the card waits (lockstep), or plays silence (realtime)
-    #[arg(long, value_enum, default_value_t = Clock::Lockstep)]
-    pub clock: Clock,
-    /// How fast the card's clock goes, for tests: changes when, never what
-    #[arg(long, value_name = "X", default_value_t = Speed::REAL)]
-    pub speed: Speed,
-    /// PCI vendor id
-    #[arg(long, value_name = "ID", value_parser = parse_id, default_value = "0x1234")]
-    pub vendor: u16,
-    /// PCI device id
-    #[arg(long, value_name = "ID", value_parser = parse_id, default_value = "0x5257")]
-    pub device: u16,
-    /// End when the first client has left
-    #[arg(long)]
-    pub once: bool,
-    /// Write what happened as JSON, whenever a client leaves and at the end
-    #[arg(long, value_name = "FILE")]
-    pub stats: Option<PathBuf>,
-    /// Write every access to guest memory, one a line
-    #[arg(long, value_name = "FILE")]
-    pub dma_trace: Option<PathBuf>,
+    Trace(trace::Trace),
+    Bringup(bringup::Bringup),
 }
 
 /// Tell whether two WAV files have the same samples
@@ -149,35 +121,5 @@ impl From<Samples> for u32 {
             Samples::S32 => format::S32,
             Samples::F32 => format::F32,
         }
-    }
-}
-
-/// `--clock`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Clock {
-    /// The card waits for a packet that is not there
-    Lockstep,
-    /// The card never waits
-    Realtime,
-}
-
-impl From<Clock> for ClockMode {
-    fn from(clock: Clock) -> Self {
-        match clock {
-            Clock::Lockstep => Self::Lockstep,
-            Clock::Realtime => Self::Realtime,
-        }
-    }
-}
-
-/// A PCI id: 0x and hexadecimal digits, or decimal. 0xffff means "no device" on a bus.
-fn parse_id(text: &str) -> Result<u16, String> {
-    let id = match text.strip_prefix("0x") {
-        Some(digits) => u16::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    match id {
-        Ok(0 | 0xFFFF) | Err(_) => Err("an id is 0x0001 to 0xfffe".to_owned()),
-        Ok(id) => Ok(id),
     }
 }

@@ -166,8 +166,9 @@ impl Sinks {
         if let Some(index) = found
             && let Some(open) = self.open.get_mut(index)
         {
-            let fits = open.sink.as_ref().is_none_or(|sink| sink.room() >= bytes);
-            if open.format == format && fits {
+            // One that has failed stays dropped, whatever the format.
+            let fits = open.sink.as_ref().is_none_or(|sink| open.format == format && sink.room() >= bytes);
+            if fits {
                 return Ok(index);
             }
             if let Some(Err(error)) = self.open.swap_remove(index).sink.map(Sink::finish) {
@@ -307,14 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn file_that_could_not_be_finished_for_a_new_format_is_the_streams_last() {
+    fn file_that_could_not_be_written_is_the_streams_last_also_for_a_new_format() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("heard.wav");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
         let mut sinks = Sinks::new(SinkSpec::Wav(path)).unwrap();
-        sinks.frames(0, STEREO, &[1; 4]).unwrap();
+        assert!(sinks.frames(0, STEREO, &[1; 4]).is_err(), "not even the header could be written");
         let mono = StreamFormat { channels: 1, ..STEREO };
-        assert!(sinks.frames(0, mono, &[1; 2]).is_err(), "what waited could not be written");
         assert!(sinks.frames(0, mono, &[2; 2]).is_ok(), "dropped quietly");
         assert!(!dir.path().join("heard-2.wav").exists(), "no file with a hole");
         assert!(sinks.finish().is_empty());

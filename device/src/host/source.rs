@@ -55,7 +55,10 @@ impl FromStr for SourceSpec {
                 Ok(stream @ 0..=15) => Ok(Self::Loopback(stream)),
                 _ => Err("loopback:N takes the number of a render stream".to_owned()),
             },
-            _ => Err("write wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N or null".to_owned()),
+            _ => {
+                Err("write wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N or null"
+                    .to_owned())
+            }
         }
     }
 }
@@ -140,7 +143,8 @@ impl Input {
             SourceSpec::Null | SourceSpec::Loopback(_) => Self::Silence,
             SourceSpec::Tone(hz) => Self::Tone { hz: *hz, frame: 0 },
             SourceSpec::Wav(path) => {
-                let sound = wav::read(path).map_err(|source| SourceError::Wav { path: path.clone(), source })?;
+                let sound =
+                    wav::read(path).map_err(|source| SourceError::Wav { path: path.clone(), source })?;
                 Self::Wav { path: path.clone(), sound: Arc::new(sound), place: 0, told: false }
             }
             SourceSpec::Raw(path) => {
@@ -310,7 +314,11 @@ mod tests {
             assert_eq!(inputs.capture(3, STEREO, &mut into), 0);
         }
         inputs.begin(3, STEREO);
-        assert_eq!(inputs.capture(3, StreamFormat { rate: 44_100, ..STEREO }, &mut into), 0, "another format");
+        assert_eq!(
+            inputs.capture(3, StreamFormat { rate: 44_100, ..STEREO }, &mut into),
+            0,
+            "another format"
+        );
         assert_eq!(into, [0; 12]);
         assert!(Inputs::open(0, &[SourceSpec::Wav("/nonexistent.wav".into())]).is_err());
     }

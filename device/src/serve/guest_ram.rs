@@ -3,16 +3,24 @@
 //! What QEMU does (tried with 11.1): maps without a descriptor are normal (ROMs, the device's own BAR) and are remembered as not
 //! accessible; with a vIOMMU maps come one page at a time, so one mapping per file is kept and shared by them; an unmap may be
 //! huge, match nothing, reach exactly 2^64, or mean everything.
+//!
+//! A client can take the memory away behind a map's back (it truncates the file). The transfer that finds out fails, and the map is *lost*: it
+//! is said once, and the card does not touch it again, even if the memory comes back, until the range is mapped anew.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 
-use super::shared_file::{FileId, SharedFile};
+use super::shared_file::{FileId, SharedFile, host_overcommits};
 use crate::ports::{GuestMemory, MemoryFault};
 
 /// The most maps a client may have: what vfio's own `dma_entry_limit` allows.
 const MAPS_MAX: usize = 65_535;
+/// Lost maps that are named in the log, between two times that everything is unmapped. A client can lose as many as it has.
+const LOST_NAMED_MAX: u32 = 16;
 
 /// One `DMA_MAP`, or what unmaps left of it. Keyed by its first address.
 struct Map {
@@ -22,6 +30,29 @@ struct Map {
     writable: bool,
     /// The memory, and where in the file the map's first byte is; `None` = not accessible.
     memory: Option<(Arc<SharedFile>, u64)>,
+    /// The memory was not there when it was last touched.
+    lost: Cell<bool>,
+}
+
+/// A map whose memory went away, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// First and last address.
+    addresses: (u64, u64),
+    /// The file's name, quoted.
+    file: String,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = self.addresses;
+        write!(
+            f,
+            "guest RAM at {first:#x} to {last:#x} is lost: its file {} was cut short, or has no pages left; the card leaves it alone \
+             until the client maps it anew (restart QEMU; huge pages: reserve enough)",
+            self.file
+        )
+    }
 }
 
 /// What a client says about a range that it maps.
@@ -54,11 +85,28 @@ pub enum MapError {
 }
 
 /// All of the guest's memory that the card can reach.
-#[derive(Default)]
 pub struct GuestRam {
     maps: BTreeMap<u64, Map>,
     /// One mapping of each file, as long as some map uses it.
     files: HashMap<FileId, Weak<SharedFile>>,
+    /// Maps that were lost and not told yet.
+    lost: RefCell<Vec<Lost>>,
+    /// How many were.
+    named: Cell<u32>,
+    /// See [`host_overcommits`]. Looked at once, because a sandbox may forbid it later.
+    overcommits: bool,
+}
+
+impl Default for GuestRam {
+    fn default() -> Self {
+        Self {
+            maps: BTreeMap::new(),
+            files: HashMap::new(),
+            lost: RefCell::default(),
+            named: Cell::default(),
+            overcommits: host_overcommits(),
+        }
+    }
 }
 
 impl GuestRam {
@@ -80,7 +128,7 @@ impl GuestRam {
             Some((told.ok()?, offset))
         });
         let writable = writable && memory.as_ref().is_none_or(|(file, _)| file.writable());
-        self.maps.insert(address, Map { last, readable, writable, memory });
+        self.maps.insert(address, Map { last, readable, writable, memory, lost: Cell::new(false) });
         Ok(())
     }
 
@@ -94,7 +142,7 @@ impl GuestRam {
         {
             return Ok(shared);
         }
-        let shared = Arc::new(SharedFile::new(file, id.length())?);
+        let shared = Arc::new(SharedFile::new(file, id.length(), self.overcommits)?);
         self.files.retain(|_, other| other.strong_count() != 0);
         self.files.insert(id, Arc::downgrade(&shared));
         Ok(shared)
@@ -115,7 +163,7 @@ impl GuestRam {
             let Some(map) = self.maps.remove(&first) else { continue };
             if map.last > last {
                 let memory = map.memory.clone().map(|(file, offset)| (file, offset + (last + 1 - first)));
-                self.maps.insert(last + 1, Map { memory, ..map });
+                self.maps.insert(last + 1, Map { memory, lost: map.lost.clone(), ..map });
             }
             if first < address {
                 self.maps.insert(first, Map { last: address - 1, ..map });
@@ -127,6 +175,29 @@ impl GuestRam {
     pub fn unmap_all(&mut self) {
         self.maps.clear();
         self.files.clear();
+        self.named.set(0);
+    }
+
+    /// Maps that were lost since the last call, for the log; of many, the first ones.
+    pub fn take_lost(&self) -> Vec<Lost> {
+        self.lost.take()
+    }
+
+    /// Whether [`GuestRam::take_lost`] has something.
+    pub fn has_lost(&self) -> bool {
+        !self.lost.borrow().is_empty()
+    }
+
+    /// A transfer to `map` (which begins at `first`) failed: if its memory is gone, the map is lost.
+    fn failed(&self, first: u64, map: &Map, error: &io::Error) -> MemoryFault {
+        if error.kind() == ErrorKind::UnexpectedEof && !map.lost.replace(true) {
+            self.named.set(self.named.get().saturating_add(1));
+            if self.named.get() <= LOST_NAMED_MAX {
+                let file = map.memory.as_ref().map(|(file, _)| file.name().to_owned()).unwrap_or_default();
+                self.lost.borrow_mut().push(Lost { addresses: (first, map.last), file });
+            }
+        }
+        MemoryFault
     }
 
     /// How many maps there are.
@@ -150,7 +221,7 @@ impl GuestRam {
 impl Map {
     /// The memory at `offset` bytes into the map, and where in the file that is.
     fn file(&self, offset: u64) -> Result<(&SharedFile, u64), MemoryFault> {
-        let (file, begin) = self.memory.as_ref().ok_or(MemoryFault)?;
+        let (file, begin) = self.memory.as_ref().filter(|_| !self.lost.get()).ok_or(MemoryFault)?;
         Ok((file, begin.checked_add(offset).ok_or(MemoryFault)?))
     }
 }
@@ -161,7 +232,7 @@ impl GuestMemory for GuestRam {
             let (map, offset, bytes) = self.at(address, into.len() as u64)?;
             let (file, place) = map.file(offset).ok().filter(|_| map.readable).ok_or(MemoryFault)?;
             let (now, rest) = into.split_at_mut(usize::try_from(bytes).map_err(|_| MemoryFault)?);
-            file.read(place, now).map_err(|_| MemoryFault)?;
+            file.read(place, now).map_err(|error| self.failed(address - offset, map, &error))?;
             into = rest;
             address = address.wrapping_add(bytes);
         }
@@ -174,7 +245,7 @@ impl GuestMemory for GuestRam {
             let (map, offset, bytes) = self.at(address, from.len() as u64)?;
             let (file, place) = map.file(offset)?;
             let (now, rest) = from.split_at(usize::try_from(bytes).map_err(|_| MemoryFault)?);
-            file.write(place, now).map_err(|_| MemoryFault)?;
+            file.write(place, now).map_err(|error| self.failed(address - offset, map, &error))?;
             from = rest;
             address = address.wrapping_add(bytes);
         }

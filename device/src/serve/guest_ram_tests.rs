@@ -146,16 +146,85 @@ fn addresses_up_to_two_to_the_64_are_no_special_case() {
 }
 
 #[test]
-fn file_cut_short_is_a_fault_and_not_a_signal() {
+fn file_cut_short_is_a_fault_and_its_map_is_lost_until_it_is_mapped_anew() {
     let file = memory(4, false);
     let mut ram = GuestRam::default();
-    map(&mut ram, 0, 4 * PAGE, &file, 0).unwrap();
+    map(&mut ram, 0, 2 * PAGE, &file, 0).unwrap();
+    map(&mut ram, 2 * PAGE, 2 * PAGE, &file, 2 * PAGE).unwrap();
     assert!(byte_at(&ram, 3 * PAGE).is_ok());
-    file.set_len(PAGE).unwrap();
-    assert!(byte_at(&ram, 0).is_ok());
-    assert_eq!(byte_at(&ram, 3 * PAGE), Err(MemoryFault));
-    assert_eq!(ram.write(3 * PAGE, &[1]), Err(MemoryFault));
-    assert_eq!(ram.read(PAGE - 8, &mut [0; 16]), Err(MemoryFault));
+    file.set_len(3 * PAGE).unwrap();
+    assert!(byte_at(&ram, 2 * PAGE).is_ok(), "nobody has noticed yet");
+    assert_eq!(ram.read(3 * PAGE - 8, &mut [0; 16]), Err(MemoryFault));
+    assert_eq!(byte_at(&ram, 2 * PAGE), Err(MemoryFault), "the whole map is lost");
+    assert_eq!(ram.write(2 * PAGE, &[1]), Err(MemoryFault));
+    assert_eq!(ram.check(2 * PAGE, 1, false), Err(MemoryFault));
+    assert!(byte_at(&ram, PAGE).is_ok(), "the other map is not");
+    let told = ram.take_lost();
+    assert_eq!(told.len(), 1, "once");
+    let line = told[0].to_string();
+    assert!(line.contains("0x2000 to 0x3fff") && line.contains("memfd:guest"), "{line}");
+
+    file.set_len(4 * PAGE).unwrap();
+    assert_eq!(byte_at(&ram, 2 * PAGE), Err(MemoryFault), "it came back, and is lost all the same");
+    ram.unmap(3 * PAGE, PAGE);
+    assert_eq!(byte_at(&ram, 2 * PAGE), Err(MemoryFault), "what an unmap leaves of it as well");
+    ram.unmap(2 * PAGE, PAGE);
+    map(&mut ram, 2 * PAGE, 2 * PAGE, &file, 2 * PAGE).unwrap();
+    assert_eq!(byte_at(&ram, 2 * PAGE), Ok(pattern(2 * PAGE)));
+    assert!(!ram.has_lost());
+}
+
+#[test]
+fn however_many_maps_are_lost_the_log_stays_short() {
+    let file = memory(100, false);
+    let mut ram = GuestRam::default();
+    for page in 0..100 {
+        map(&mut ram, page * PAGE, PAGE, &file, page * PAGE).unwrap();
+    }
+    file.set_len(0).unwrap();
+    for page in 0..100 {
+        assert_eq!(ram.write(page * PAGE, &[1]), Err(MemoryFault));
+    }
+    assert_eq!(ram.take_lost().len(), LOST_NAMED_MAX as usize);
+}
+
+/// Sealed, and yet a load would be a SIGBUS: the process would end here.
+#[test]
+fn huge_pages_that_have_run_out_are_a_fault_and_not_a_signal() {
+    let free = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let none = |name: &str| free.lines().any(|line| line.starts_with(name) && line.ends_with(" 0"));
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_HUGETLB;
+    // SAFETY: the name ends with a zero byte; the flags are those of memfd_create(2).
+    let fd = unsafe { libc::memfd_create(c"huge".as_ptr(), flags) };
+    if fd < 0 || !none("HugePages_Free:") {
+        eprintln!("not run: this host has no huge pages, or has some that are free");
+        return;
+    }
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    let file = unsafe { <File as std::os::fd::FromRawFd>::from_raw_fd(fd) };
+    file.set_len(2 << 20).unwrap();
+    // SAFETY: F_ADD_SEALS takes one int and the descriptor is open.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK) }, 0);
+    let mut ram = GuestRam::default();
+    map(&mut ram, 0, 2 << 20, &file, 0).unwrap();
+    assert_eq!(byte_at(&ram, 0), Err(MemoryFault));
+    assert_eq!(ram.write(0, &[1]), Err(MemoryFault));
+    assert!(ram.take_lost()[0].to_string().contains("memfd:huge"));
+}
+
+#[test]
+fn file_on_a_disk_is_no_memory() {
+    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = dir.path().join("disk");
+    std::fs::write(&path, vec![1; 4096]).unwrap();
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    if super::super::shared_file::FileId::of(&file).is_ok() {
+        eprintln!("not run: the repository is on a tmpfs");
+        return;
+    }
+    let mut ram = GuestRam::default();
+    map(&mut ram, 0, PAGE, &file, 0).unwrap();
+    assert_eq!(byte_at(&ram, 0), Err(MemoryFault));
 }
 
 #[test]

@@ -33,6 +33,15 @@ pub enum LineRequest {
     Unmask,
 }
 
+/// What reached the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// MSI messages: bit n = message n.
+    pub msi: u32,
+    /// INTx was signalled.
+    pub intx: bool,
+}
+
 /// All interrupts of the function.
 #[derive(Default)]
 pub struct Interrupts {
@@ -43,6 +52,8 @@ pub struct Interrupts {
     /// By the client, or because it was raised: an INTx masks itself until the client unmasks it.
     masked: bool,
     raised: u64,
+    /// Since the last [`Interrupts::take_delivered`].
+    delivered: Delivered,
 }
 
 impl Interrupts {
@@ -91,7 +102,9 @@ impl Interrupts {
             if messages >> number & 1 != 0
                 && let Some(line) = line
             {
-                self.raised += u64::from(signal(line));
+                let signalled = signal(line);
+                self.raised += u64::from(signalled);
+                self.delivered.msi |= u32::from(signalled) << number;
             }
         }
     }
@@ -111,13 +124,25 @@ impl Interrupts {
     fn raise_intx(&mut self) {
         if let Some(line) = &self.intx {
             self.masked = true;
-            self.raised += u64::from(signal(line));
+            let signalled = signal(line);
+            self.raised += u64::from(signalled);
+            self.delivered.intx |= signalled;
         }
     }
 
     /// The client has left: nobody listens, nothing is masked.
     pub fn disconnect_all(&mut self) {
         *self = Self { raised: self.raised, ..Self::default() };
+    }
+
+    /// What reached the client since the last call.
+    pub fn take_delivered(&mut self) -> Delivered {
+        std::mem::take(&mut self.delivered)
+    }
+
+    /// The level of INTx, after Interrupt Disable.
+    pub fn asserted(&self) -> bool {
+        self.asserted
     }
 
     /// How many interrupts were raised since the last call.
@@ -170,6 +195,7 @@ mod tests {
         lines.set_msi(connect(vec![a_fd, b_fd]));
         lines.send(0b10);
         lines.send(0b110);
+        assert_eq!(lines.take_delivered(), Delivered { msi: 0b10, intx: false });
         assert!(a.read().is_err());
         assert_eq!(b.read().unwrap(), 2);
         assert_eq!(lines.take_raised(), 2, "message 2 has no listener");

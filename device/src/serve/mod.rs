@@ -7,10 +7,12 @@ pub mod page_bar;
 mod shared_file;
 mod transport;
 
+pub use transport::Function;
+
 use std::sync::Arc;
 
 use crate::card::Card;
-use ringwave_vfio_user::Listener;
+use ringwave_vfio_user::{Listener, Stop};
 
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +26,18 @@ pub enum ServeError {
 ///
 /// When a client leaves, in whatever way, the card is reset and its files are finished before the next one is accepted.
 pub fn serve(card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
+    let never = Stop::new().map_err(ServeError::Accept)?;
+    serve_until(&never, card, socket, once)
+}
+
+/// Like [`serve`], but returns when `stop` is stopped, too: between two messages, in the middle of one, or while nobody is there. The card is
+/// then left as it is, in the middle of its run: the files are the engine's to finish.
+pub fn serve_until(stop: &Stop, card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
     loop {
-        transport::one_client(card, socket)?;
+        transport::one_client(card, socket, stop)?;
+        if stop.is_stopped() {
+            return Ok(());
+        }
         if card.client_left() {
             log::info!("the client has left");
             if once {

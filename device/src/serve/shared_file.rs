@@ -1,11 +1,17 @@
 //! One file that a client shared, mapped once, whole.
 //!
 //! The memory belongs to somebody else, who writes to it at any time, so there is never a Rust reference into it: vm-memory copies
-//! byte by byte with volatile accesses. The somebody can also cut the file short, which would turn an access into a SIGBUS. A file
-//! sealed against that (QEMU's `memory-backend-memfd` is) is accessed directly; for any other the kernel does the copy
-//! (`process_vm_readv` on ourselves), which answers "bad address" where a load would be a signal. The house plan has a SIGBUS handler for
-//! this; the system call needs no handler, no table of addresses and no process-wide state, and a stream fetches only a hundred times a
-//! second.
+//! with volatile accesses. The somebody can also see to it that there is no page behind an address any more (cut the file short, punch a
+//! hole where no huge page is free), and a load of ours would be a SIGBUS. So loads and stores are ours only where no page can be missing:
+//! a memfd, sealed against shrinking, of small pages, on a host that overcommits (what QEMU's `memory-backend-memfd` is by default).
+//! A sealed file on a tmpfs that can fill up does not exist: only `memfd_create` makes files that can be sealed, and its own tmpfs
+//! has no limit. Everything else is copied by the kernel (`process_vm_readv` on ourselves, which needs no permission: the kernel's
+//! `mm_access` asks only for another's memory), which answers "bad address" where a load would be a signal. That costs about 3 us a
+//! transfer: eight times a direct copy of 10 ms of sound, and a stream makes a hundred a second. The house plan has a SIGBUS handler for
+//! this; the system call needs no handler, no table of addresses and no process-wide state.
+//!
+//! Only memory is taken (tmpfs, hugetlbfs, ramfs): a page of a file on a disk or a network may take any time, and the card's lock is
+//! held.
 
 use std::fs::File;
 use std::io;
@@ -32,6 +38,10 @@ impl FileId {
         if !kind.is_file() {
             let what = if kind.is_char_device() { "a device" } else { "not a file" };
             return Err(io::Error::other(format!("the descriptor is {what}")));
+        }
+        if file_system(file)? == FileSystem::Other {
+            let line = "the descriptor is a file on a disk; use memory-backend-memfd, or a file in /dev/shm";
+            return Err(io::Error::other(line));
         }
         Ok(Self {
             device: metadata.dev(),
@@ -69,15 +79,19 @@ impl std::hash::Hash for FileId {
 pub struct SharedFile {
     region: MmapRegion,
     writable: bool,
-    /// It cannot get shorter.
-    sealed: bool,
+    /// No page of it can be missing: loads and stores of ours are safe.
+    whole: bool,
+    /// As the kernel knows it, quoted: it comes from the client.
+    name: String,
 }
 
 impl SharedFile {
-    /// Maps the first `length` bytes of `file`, for reading and, if the descriptor allows it, writing.
-    pub fn new(file: File, length: u64) -> io::Result<Self> {
+    /// Maps the first `length` bytes of `file`, for reading and, if the descriptor allows it, writing. `overcommits`: [`host_overcommits`].
+    pub fn new(file: File, length: u64, overcommits: bool) -> io::Result<Self> {
         let size = usize::try_from(length).map_err(io::Error::other)?;
         let sealed = seals(&file) & libc::F_SEAL_SHRINK != 0;
+        let whole = sealed && overcommits && file_system(&file)? == FileSystem::Tmpfs;
+        let name = name(&file);
         let map = |protection, file| {
             MmapRegionBuilder::new(size)
                 .with_file_offset(FileOffset::new(file, 0))
@@ -90,9 +104,9 @@ impl SharedFile {
         if open_for_writing(&file)?
             && let Ok(region) = map(libc::PROT_READ | libc::PROT_WRITE, file.try_clone()?)
         {
-            return Ok(Self { region, writable: true, sealed });
+            return Ok(Self { region, writable: true, whole, name });
         }
-        Ok(Self { region: map(libc::PROT_READ, file)?, writable: false, sealed })
+        Ok(Self { region: map(libc::PROT_READ, file)?, writable: false, whole, name })
     }
 
     /// Bytes that are mapped.
@@ -105,10 +119,17 @@ impl SharedFile {
         self.writable
     }
 
-    /// Copies bytes at `offset` out of the file.
+    /// What the log calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Copies bytes at `offset` out of the file. [`ErrorKind::UnexpectedEof`]: there is no memory behind some of it any more.
+    ///
+    /// [`ErrorKind::UnexpectedEof`]: io::ErrorKind::UnexpectedEof
     pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let slice = self.region.get_slice(place(offset)?, into.len()).map_err(io::Error::other)?;
-        if self.sealed {
+        if self.whole {
             return slice.read_slice(into, 0).map_err(io::Error::other);
         }
         let ours = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
@@ -120,13 +141,13 @@ impl SharedFile {
         whole(copied, into.len())
     }
 
-    /// Copies bytes into the file at `offset`.
+    /// Copies bytes into the file at `offset`; errors as for [`SharedFile::read`].
     pub fn write(&self, offset: u64, from: &[u8]) -> io::Result<()> {
         let slice = self.region.get_slice(place(offset)?, from.len()).map_err(io::Error::other)?;
         if !self.writable {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        if self.sealed {
+        if self.whole {
             return slice.write_slice(from, 0).map_err(io::Error::other);
         }
         let ours = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
@@ -146,17 +167,19 @@ fn place(offset: u64) -> io::Result<usize> {
 fn whole(copied: isize, wanted: usize) -> io::Result<()> {
     match usize::try_from(copied) {
         Ok(copied) if copied == wanted => Ok(()),
-        // Less than wanted: the file was cut short in the middle of the range.
+        // Less than wanted: the memory ends in the middle of the range.
         Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
         Err(_) => {
             let error = io::Error::last_os_error();
-            if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
-                FORBIDDEN.call_once(|| {
+            match error.raw_os_error() {
+                Some(libc::EFAULT) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(libc::ENOSYS | libc::EPERM) => FORBIDDEN.call_once(|| {
                     log::error!(
-                        "process_vm_readv is not allowed here ({error}), and guest RAM is not sealed against shrinking: \
-                         use memory-backend-memfd"
+                        "process_vm_readv is not allowed here ({error}), and guest RAM is not a sealed memfd of small pages: \
+                         use memory-backend-memfd, or allow process_vm_readv and process_vm_writev"
                     );
-                });
+                }),
+                _ => {}
             }
             Err(error)
         }
@@ -185,4 +208,50 @@ fn seals(file: &File) -> libc::c_int {
     // SAFETY: F_GET_SEALS takes no argument and the descriptor is open.
     let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
     seals.max(0)
+}
+
+/// Where a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileSystem {
+    /// Small pages of memory: memfd, /dev/shm.
+    Tmpfs,
+    /// Memory of another kind: huge pages, of which there is a fixed number.
+    Memory,
+    /// Not memory.
+    Other,
+}
+
+/// By the numbers of statfs(2).
+fn file_system(file: &File) -> io::Result<FileSystem> {
+    const RAMFS: u32 = 0x8584_58F6;
+    const TMPFS: u32 = 0x0102_1994;
+    const HUGETLBFS: u32 = 0x9584_58F6;
+    let mut told = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open and `told` has room for what the kernel writes.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), told.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fstatfs filled it in.
+    let kind = unsafe { told.assume_init() }.f_type;
+    // The field's type differs between machines; the number has 32 bits.
+    Ok(match u32::try_from(i128::from(kind) & 0xFFFF_FFFF) {
+        Ok(TMPFS) => FileSystem::Tmpfs,
+        Ok(HUGETLBFS | RAMFS) => FileSystem::Memory,
+        _ => FileSystem::Other,
+    })
+}
+
+/// Whether a page of a memfd that is not there yet can always be had. Not so with strict accounting (`vm.overcommit_memory` = 2): when
+/// the limit is reached a first access is a SIGBUS. If it cannot be known it is taken for strict. (Root can change it later; only then
+/// this knows the wrong thing.)
+pub fn host_overcommits() -> bool {
+    std::fs::read("/proc/sys/vm/overcommit_memory")
+        .is_ok_and(|mode| matches!(mode.first(), Some(b'0' | b'1')))
+}
+
+/// `"/memfd:ram (deleted)"`: quoted and escaped, and not longer than a line.
+fn name(file: &File) -> String {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
+    let name: String = path.to_string_lossy().chars().take(80).collect();
+    format!("{name:?}")
 }

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR, REGISTERS_BYTES};
+use ringwave_vfio_user::pci::{Controls, PowerState};
 use ringwave_vfio_user::wire::{irq_flags, pci};
 use ringwave_vfio_user::{
     Area, ClientEnd, Device, DmaAccess, DmaMap, Errno, IrqAction, IrqChange, IrqInfo, MappedRegion,
@@ -25,13 +26,11 @@ use ringwave_vfio_user::Listener;
 /// The longest access: QEMU reads configuration space whole, and nothing longer.
 const ACCESS_MAX: usize = CONFIG_BYTES;
 
-/// Waits for a client and serves it until it leaves.
-pub fn one_client(card: &Arc<Card>, socket: &Listener) -> Result<(), ServeError> {
-    // Nobody stops it: this thread ends with the process.
-    let stop = Stop::new().map_err(ServeError::Accept)?;
-    let Some(client) = accept(socket.socket(), &stop).map_err(ServeError::Accept)? else { return Ok(()) };
-    let mut function = Function(Arc::clone(card));
-    match catch_unwind(AssertUnwindSafe(|| serve_client(&client, &mut function, &stop))) {
+/// Waits for a client and serves it until it leaves or `stop` is stopped.
+pub fn one_client(card: &Arc<Card>, socket: &Listener, stop: &Stop) -> Result<(), ServeError> {
+    let Some(client) = accept(socket.socket(), stop).map_err(ServeError::Accept)? else { return Ok(()) };
+    let mut function = Function::new(Arc::clone(card));
+    match catch_unwind(AssertUnwindSafe(|| serve_client(&client, &mut function, stop))) {
         Ok(ClientEnd::Left | ClientEnd::Stopped) => {}
         Ok(end) => log::warn!("{end}"),
         // A defect of the card. It costs this client its connection, and nobody else anything.
@@ -41,7 +40,14 @@ pub fn one_client(card: &Arc<Card>, socket: &Listener) -> Result<(), ServeError>
 }
 
 /// The card as the server wants it.
-struct Function(Arc<Card>);
+pub struct Function(Arc<Card>);
+
+impl Function {
+    /// The function that is `card`.
+    pub fn new(card: Arc<Card>) -> Self {
+        Self(card)
+    }
+}
 
 impl Device for Function {
     fn region(&self, index: u32) -> RegionInfo<'_> {
@@ -146,6 +152,20 @@ impl Device for Function {
         log::debug!("DEVICE_RESET");
         self.0.reset();
         Ok(())
+    }
+
+    fn pci_controls(&self) -> Controls {
+        self.0.pci_controls()
+    }
+
+    fn function_level_reset(&mut self) {
+        log::debug!("function-level reset");
+        self.0.function_level_reset();
+    }
+
+    fn power_state(&mut self, state: PowerState) {
+        log::debug!("power state {state:?}");
+        self.0.set_d3hot(state == PowerState::D3hot);
     }
 
     /// Whoever called [`one_client`] calls [`Card::client_left`], which tells whether the client was one at all.

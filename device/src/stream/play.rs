@@ -374,7 +374,8 @@ impl Play {
         }
         if !silent
             && !self.capture
-            && let Err(error) = self.transfer(frame, end, ledger.index, call) {
+            && let Err(error) = self.transfer(frame, end, ledger.index, call)
+        {
             silent = true;
             ledger.dma_fault(error);
             call.env.effects.note(Note::DmaFault { stream: ledger.index, error });

@@ -241,6 +241,7 @@ impl Event {
                     Note::Refused { stream: Some(stream), .. }
                     | Note::NotWritten { stream }
                     | Note::Underrun { stream, .. }
+                    | Note::Overrun { stream, .. }
                     | Note::DmaFault { stream, .. },
                 ),
             ) => Some(stream),

@@ -113,6 +113,7 @@ fn write_note(out: &mut impl Write, note: Note) -> io::Result<()> {
         }
         Note::NotWritten { stream } => write!(out, "note not-written {stream}"),
         Note::Underrun { stream, packet } => write!(out, "note underrun {stream} {packet}"),
+        Note::Overrun { stream, packet } => write!(out, "note overrun {stream} {packet}"),
         Note::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {}", error.name()),
         Note::SelfTest { error } => write!(out, "note selftest {}", error.name()),
     }
@@ -291,6 +292,7 @@ fn parse_note(words: &mut Words<'_>) -> Option<Note> {
         },
         "not-written" => Note::NotWritten { stream: decimal(next()?)? },
         "underrun" => Note::Underrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
+        "overrun" => Note::Overrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "dma-fault" => Note::DmaFault { stream: decimal(next()?)?, error: error(next()?)? },
         "selftest" => Note::SelfTest { error: error(next()?)? },
         _ => return None,

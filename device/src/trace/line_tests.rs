@@ -19,6 +19,7 @@ fn note() -> impl Strategy<Value = Note> {
             .prop_map(|(stream, offset, value, error)| Note::Refused { stream, offset, value, error }),
         any::<u32>().prop_map(|stream| Note::NotWritten { stream }),
         any::<(u32, u32)>().prop_map(|(stream, packet)| Note::Underrun { stream, packet }),
+        any::<(u32, u32)>().prop_map(|(stream, packet)| Note::Overrun { stream, packet }),
         (any::<u32>(), error()).prop_map(|(stream, error)| Note::DmaFault { stream, error }),
         error().prop_map(|error| Note::SelfTest { error }),
     ]

@@ -260,7 +260,10 @@ pub fn json(timed: &Timed) -> Value {
         Event::SetIrqs { kind, .. } => put("interrupt", json!(kind.word())),
         Event::Card(Trace::State { state, .. }) => put("state", json!(state_name(state))),
         Event::Card(Trace::Packet { count, .. }) => put("packet_count", json!(count)),
-        Event::Card(Trace::Stall { packet, .. } | Trace::Note(Note::Underrun { packet, .. })) => {
+        Event::Card(
+            Trace::Stall { packet, .. }
+            | Trace::Note(Note::Underrun { packet, .. } | Note::Overrun { packet, .. }),
+        ) => {
             put("packet", json!(packet));
         }
         Event::Card(Trace::Mark(mark)) => put("mark", json!(mark)),

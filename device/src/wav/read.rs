@@ -57,6 +57,9 @@ pub enum WavError {
     /// The format contradicts itself.
     #[error("its format contradicts itself")]
     BadFormat,
+    /// The data ends in the middle of a frame.
+    #[error("its sound ends in the middle of a frame")]
+    PartialFrame,
     /// Samples of a kind that the card does not have.
     #[error("{bits}-bit samples with format tag {tag}")]
     Samples {
@@ -76,6 +79,13 @@ struct Fmt {
     valid: u16,
 }
 
+impl Fmt {
+    /// Bytes of a frame in the file, at least 1.
+    fn frame_bytes(&self) -> usize {
+        (usize::from(self.channels) * usize::from(self.container.div_ceil(8))).max(1)
+    }
+}
+
 /// Reads the file at `path`.
 pub fn read(path: &Path) -> Result<Sound, WavError> {
     if std::fs::metadata(path)?.len() > FILE_BYTES_MAX {
@@ -88,7 +98,9 @@ pub fn read(path: &Path) -> Result<Sound, WavError> {
 pub fn parse(file: &[u8]) -> Result<Sound, WavError> {
     let (b"RIFF", rest) = split::<4>(file).ok_or(WavError::NotWave)? else { return Err(WavError::NotWave) };
     let (_, rest) = split::<4>(rest).ok_or(WavError::NotWave)?;
-    let (b"WAVE", mut rest) = split::<4>(rest).ok_or(WavError::NotWave)? else { return Err(WavError::NotWave) };
+    let (b"WAVE", mut rest) = split::<4>(rest).ok_or(WavError::NotWave)? else {
+        return Err(WavError::NotWave);
+    };
     let mut fmt = None;
     while let Some((name, after)) = split::<4>(rest) {
         let Some((bytes, after)) = split::<4>(after) else { break };
@@ -97,9 +109,15 @@ pub fn parse(file: &[u8]) -> Result<Sound, WavError> {
         let body = after.get(..bytes);
         match (name, body) {
             (b"fmt ", Some(body)) => fmt = Some(parse_fmt(body)?),
-            (b"data", Some(body)) => return sound(&fmt.ok_or(WavError::Missing("fmt"))?, body),
+            (b"data", Some(body)) => {
+                let fmt = fmt.ok_or(WavError::Missing("fmt"))?;
+                let partial = body.len() % fmt.frame_bytes() != 0;
+                return if partial { Err(WavError::PartialFrame) } else { sound(&fmt, body) };
+            }
             // A file that went through a pipe.
-            (b"data", None) if said == u32::MAX => return sound(&fmt.ok_or(WavError::Missing("fmt"))?, after),
+            (b"data", None) if said == u32::MAX => {
+                return sound(&fmt.ok_or(WavError::Missing("fmt"))?, after);
+            }
             (_, None) => return Err(WavError::CutShort { said: said.into(), there: after.len() as u64 }),
             _ => {}
         }
@@ -134,7 +152,7 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
         }
     }
     let fits = u32::from(align) == u32::from(fmt.channels) * u32::from(container.div_ceil(8));
-    if fmt.channels == 0 || fmt.rate == 0 || !fits || fmt.valid > container {
+    if fmt.channels == 0 || fmt.container == 0 || fmt.rate == 0 || !fits || fmt.valid > container {
         return Err(WavError::BadFormat);
     }
     Ok(fmt)
@@ -145,9 +163,8 @@ fn sound(fmt: &Fmt, data: &[u8]) -> Result<Sound, WavError> {
     let wider = |bytes: &[u8], low: usize| -> Vec<u8> {
         bytes.chunks_exact(3).flat_map(|s| std::iter::repeat_n(0, low).chain(s.iter().copied())).collect()
     };
-    let frame = usize::from(fmt.channels) * usize::from(fmt.container.div_ceil(8));
-    // A partial frame at the end is no sound.
-    let whole = data.len() - data.len() % frame.max(1);
+    // Where a pipe ended is no matter of frames.
+    let whole = data.len() - data.len() % fmt.frame_bytes();
     let data = data.get(..whole).unwrap_or_default();
     let (code, frames) = match (fmt.tag, fmt.container, fmt.valid) {
         // 8-bit samples are unsigned.
@@ -184,7 +201,11 @@ mod tests {
             file.add(first).unwrap();
             file.flush().unwrap();
             file.add(rest).unwrap();
-            assert_eq!(read(&path).unwrap(), Sound { format, frames: first.to_vec() }, "as kill -9 leaves it");
+            assert_eq!(
+                read(&path).unwrap(),
+                Sound { format, frames: first.to_vec() },
+                "as kill -9 leaves it"
+            );
             file.flush().unwrap();
             assert_eq!(read(&path).unwrap(), Sound { format, frames }, "{code} {channels}");
         }
@@ -202,7 +223,10 @@ mod tests {
                 file.flush().unwrap();
                 let reader = hound::WavReader::open(&path).unwrap();
                 let spec = reader.spec();
-                assert_eq!((u32::from(spec.channels), spec.sample_rate, spec.bits_per_sample), (channels, 48_000, bits));
+                assert_eq!(
+                    (u32::from(spec.channels), spec.sample_rate, spec.bits_per_sample),
+                    (channels, 48_000, bits)
+                );
                 assert_eq!(spec.sample_format == hound::SampleFormat::Float, code == format::F32);
                 assert_eq!(reader.duration(), 10);
             }

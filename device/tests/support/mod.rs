@@ -5,7 +5,9 @@
 pub mod song;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, Note, Pages, Sources, StreamFormat, Trace};
+use ringwave::ports::{
+    ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, Note, Pages, Sources, StreamFormat, Trace,
+};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};
 use std::cell::RefCell;

@@ -116,7 +116,8 @@ unsafe fn extend<T>(slice: &[T]) -> &'static [T] {
 
 /// Both pins, in their order.
 fn pins(direction: Direction, ranges: &'static [DataRangeEntry]) -> [PCPIN_DESCRIPTOR; 2] {
-    let pin = |flow, communication, ranges| KSPIN_DESCRIPTOR::new(flow, communication, &KSCATEGORY_AUDIO, ranges);
+    let pin =
+        |flow, communication, ranges| KSPIN_DESCRIPTOR::new(flow, communication, &KSCATEGORY_AUDIO, ranges);
     let (into, out) = (KSPIN_DATAFLOW_IN, KSPIN_DATAFLOW_OUT);
     match direction {
         Direction::Render => [

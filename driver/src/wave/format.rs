@@ -68,9 +68,7 @@ impl Sample {
         let valid_bits = if valid_bits == 0 { bits } else { valid_bits };
         let all = [Self::S16, Self::S24In32, Self::S32, Self::F32];
         all.into_iter().find(|sample| {
-            matches!(sample, Self::F32) == float
-                && sample.bits() == bits
-                && sample.valid_bits() == valid_bits
+            matches!(sample, Self::F32) == float && sample.bits() == bits && sample.valid_bits() == valid_bits
         })
     }
 }

@@ -7,7 +7,8 @@ const SAMPLES: [Sample; 4] = [Sample::S16, Sample::S24In32, Sample::S32, Sample:
 /// A pin that takes everything.
 const ALL: Abilities = Abilities { samples: regs::FORMATS_ALL, rates: regs::RATES_ALL, channels_max: 8 };
 /// A pin that takes little.
-const FEW: Abilities = Abilities { samples: 1, rates: regs::rate_bit(44_100) | regs::rate_bit(48_000), channels_max: 2 };
+const FEW: Abilities =
+    Abilities { samples: 1, rates: regs::rate_bit(44_100) | regs::rate_bit(48_000), channels_max: 2 };
 
 /// The format as a short `KSDATAFORMAT_WAVEFORMATEX`, whatever it is.
 fn short(format: AudioFormat) -> Vec<u8> {
@@ -52,7 +53,11 @@ fn takes_exactly_what_is_announced() {
             assert_eq!(ALL.takes(format), there, "{format:?}");
             let few = sample == Sample::S16 && channels <= 2 && [44_100, 48_000].contains(&rate);
             assert_eq!(FEW.takes(format), few, "{format:?}");
-            assert_eq!(AudioFormat::parse(format.to_bytes().as_slice()), Ok(format), "what is written is read");
+            assert_eq!(
+                AudioFormat::parse(format.to_bytes().as_slice()),
+                Ok(format),
+                "what is written is read"
+            );
             if sample != Sample::S24In32 {
                 // The short form, and the same without the padding that C++ puts behind it.
                 assert_eq!(AudioFormat::parse(&short(format)), Ok(format), "{format:?}");
@@ -66,7 +71,8 @@ fn takes_exactly_what_is_announced() {
             assert_eq!(AudioFormat::parse(&extensible(format)), Ok(format));
         }
     }
-    let lengths = [(Sample::S16, 2, 88), (Sample::S16, 3, 104), (Sample::S24In32, 1, 104), (Sample::F32, 2, 104)];
+    let lengths =
+        [(Sample::S16, 2, 88), (Sample::S16, 3, 104), (Sample::S24In32, 1, 104), (Sample::F32, 2, 104)];
     for (sample, channels, length) in lengths {
         assert_eq!(AudioFormat { sample, channels, rate: 8_000 }.to_bytes().as_slice().len(), length);
     }

@@ -77,7 +77,8 @@ impl Miniport for WaveMiniport {
             return Err(STATUS_NOT_IMPLEMENTED);
         }
         let (client, ours) = (Prefix::of_range(&client)?, Prefix::of_range(&ours)?);
-        let common = AudioFormat::intersect(client.as_slice(), ours.as_slice(), self.endpoint.can)?.to_bytes();
+        let common =
+            AudioFormat::intersect(client.as_slice(), ours.as_slice(), self.endpoint.can)?.to_bytes();
         let common = common.as_slice();
         format_length.write(u32::try_from(common.len()).unwrap_or(0))?;
         if length == 0 {

@@ -5,8 +5,8 @@ use portcls_sys::guid::{KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO};
 use portcls_sys::ks::KSDATARANGE_AUDIO;
 
 use super::*;
-use crate::hw::fake::FakeCard;
 use crate::endpoint::Direction;
+use crate::hw::fake::FakeCard;
 use crate::wave::descriptors::bridge_pin;
 use crate::wave::fake_port::FakePort;
 use crate::wave::format::{FORMAT_BYTES_MAX, Sample};

@@ -177,7 +177,8 @@ impl Shared {
     pub fn read_packet(&mut self, status: &Status, clock_hz: u32, rate: u32) -> Option<(Read, u64)> {
         let ring = self.ring?;
         // While the card waits or stands still no place is being recorded over.
-        let places = if status.stalled_on().is_some() { ring.packets } else { ring.packets.saturating_sub(1) };
+        let places =
+            if status.stalled_on().is_some() { ring.packets } else { ring.packets.saturating_sub(1) };
         let read = self.reads.next(self.packets.count(), places)?;
         let behind = self.packets.count().wrapping_sub(1).wrapping_sub(read.number);
         // The start of the last complete packet is known; those before it began whole packets earlier, but for a wait between.

@@ -24,7 +24,8 @@ use nt::status::{
 use nt::sys::{KEVENT, MDL, MEMORY_CACHING_TYPE};
 use portcls_sys::interfaces::{
     IMiniportWaveRTInputStream, IMiniportWaveRTOutputStream, IMiniportWaveRTStreamNotification,
-    IPortWaveRTStream, MiniportWaveRTInputStream, MiniportWaveRTOutputStream, MiniportWaveRTStream, MiniportWaveRTStreamNotification,
+    IPortWaveRTStream, MiniportWaveRTInputStream, MiniportWaveRTOutputStream, MiniportWaveRTStream,
+    MiniportWaveRTStreamNotification,
 };
 use portcls_sys::ks::{
     KSAUDIO_POSITION, KSAUDIO_PRESENTATION_POSITION, KSDATAFORMAT, KSRTAUDIO_HWLATENCY, KSRTAUDIO_HWREGISTER,

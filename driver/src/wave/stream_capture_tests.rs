@@ -19,13 +19,20 @@ fn microphone(lockstep_capture: bool) -> Rig {
 fn read(rig: &Rig) -> Result<(u32, u32, i32), nt::NTSTATUS> {
     let (mut number, mut flags, mut counter, mut more) = (7, 7, 7, 7);
     rig.stream
-        .get_read_packet(Out::new(&mut number), Out::new(&mut flags), Out::new(&mut counter), Out::new(&mut more))
+        .get_read_packet(
+            Out::new(&mut number),
+            Out::new(&mut flags),
+            Out::new(&mut counter),
+            Out::new(&mut more),
+        )
         .map(|()| (number, flags, more))
 }
 
 fn marks(rig: &Rig) -> Vec<u32> {
     let told = rig.card.take_told();
-    told.iter().filter_map(|told| if let Told::Mark(number, None) = told { Some(*number) } else { None }).collect()
+    told.iter()
+        .filter_map(|told| if let Told::Mark(number, None) = told { Some(*number) } else { None })
+        .collect()
 }
 
 #[test]
@@ -71,7 +78,8 @@ fn the_position_is_what_can_be_read() {
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     // 1.5 packets of 480 frames have passed; the FIFO is one packet.
     rig.card.show(|status| {
-        status.anchor = crate::wave::position::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
+        status.anchor =
+            crate::wave::position::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
         status.packet_count = 1;
     });
     assert_eq!(rig.position(), 480 * 4, "the piece since then is not stored yet");

@@ -13,8 +13,8 @@ use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED};
 
 use super::*;
 use crate::hw::fake::{FakeCard, Told};
-use crate::wave::format::Sample;
 use crate::wave::fake_port::{Account, FakePort};
+use crate::wave::format::Sample;
 
 #[path = "stream_capture_tests.rs"]
 mod capture;

@@ -40,7 +40,10 @@ impl Input {
         let sound = wav::read(path).map_err(|e| bad(format!("{e}; give a PCM or float WAV file")))?;
         let StreamFormat { channels, rate, .. } = sound.format;
         if channels > format::CHANNELS_MAX {
-            return Err(bad(format!("{channels} channels; mix it down to {} or fewer", format::CHANNELS_MAX)));
+            return Err(bad(format!(
+                "{channels} channels; mix it down to {} or fewer",
+                format::CHANNELS_MAX
+            )));
         }
         if format::rate_bit(rate) == 0 {
             return Err(bad(format!("{rate} Hz is no rate of the card; convert it to 48 kHz")));

@@ -2,8 +2,12 @@
 //! `ringwave serve` and a WAV file, and the two files are compared.
 //!
 //! [`play::play`] is one such run; `qemu-scripts/play` calls it through the program `ringwave-play`, the tests call it directly.
+//! [`bringup::run`] boots Linux instead and runs `ringwave bringup` there; `qemu-scripts/bringup` calls it.
+//! [`bare::BareGuest`] is the guest that drives the card without the driver, and [`server::Server`] a card that can be killed: for failures.
 //! This crate knows only the outside of the other parts: their programs, files and log lines.
 
+pub mod bare;
+pub mod bringup;
 pub mod card;
 pub mod dma_judge;
 pub mod error;
@@ -14,3 +18,4 @@ pub mod parts;
 pub mod play;
 pub mod process;
 pub mod report;
+pub mod server;

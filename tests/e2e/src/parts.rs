@@ -41,6 +41,14 @@ impl Parts {
     }
 }
 
+/// The program that drives the bare card. `RINGWAVE_BAREGUEST`. Only the tests of failures need it.
+///
+/// # Errors
+/// [`Error::BadInput`] if the variable is missing or names no file.
+pub fn bareguest() -> Result<PathBuf, Error> {
+    file("RINGWAVE_BAREGUEST")
+}
+
 fn file(variable: &str) -> Result<PathBuf, Error> {
     let next_step = "start through qemu-scripts/play or qemu-scripts/test, which set it";
     let path = env::var_os(variable).map(PathBuf::from).ok_or_else(|| {

@@ -1,0 +1,403 @@
+//! `ringwave serve`: the card on a socket until a signal, or the end of the first client.
+//!
+//! The order of the start is what counts. The socket comes first: a second process on the same socket must not touch the first one's files,
+//! and a descriptor that was handed over must not be mistaken for one that this process opened. Then half of the sandbox, the threads, the
+//! other half, and only then the first client.
+
+use std::io::ErrorKind;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ringwave::card::{Card, CardConfig};
+use ringwave::controller::Config;
+use ringwave::engine::{Engine, EngineConfig};
+use ringwave::host::SinkSpec;
+use ringwave::host::clock::Speed;
+use ringwave::host::source::{Inputs, SourceSpec};
+use ringwave::pci::Identity;
+use ringwave::ports::ClockMode;
+use ringwave::sandbox::{self, Mode, Needs};
+use ringwave::serve::{ServeError, serve_until};
+use ringwave_regs::stream::STREAMS_MAX;
+use ringwave_vfio_user::{Listener, ListenerError, Stop};
+
+use super::commands::{FAILED, Failure, bad_input, failed};
+use super::signals::Signals;
+
+/// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means that it hangs (a client's memory
+/// can be made to).
+const SERVING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serve a sound card on a vfio-user socket
+///
+/// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready. SIGTERM, SIGINT and SIGHUP end it:
+/// files are finished, the socket is removed, exit code 0. A second signal ends it at once, whatever hangs, exit code 1.
+#[derive(Args, Debug)]
+#[command(after_help = HELP)]
+pub struct Serve {
+    /// Where to listen; a socket whose process is dead is replaced
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Listen on this descriptor, a UNIX socket that whoever starts this process has bound and listens on
+    #[arg(long, value_name = "N")]
+    pub fd: Option<RawFd>,
+    /// Streams that play
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
+    pub render: u32,
+    /// Streams that record; 16 together at most
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
+    pub capture: u32,
+    /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output) or null. Stream 1 gets FILE-stream1.wav, a second format or client
+    /// FILE-2.wav and so on. No file: nothing was heard
+    #[arg(long, value_name = "SINK", default_value_t = SinkSpec::Null)]
+    pub sink: SinkSpec,
+    /// Where captured sound comes from: wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N (what render stream N plays) or null.
+    /// Once for each capture stream, in their order; the last counts for the rest
+    #[arg(long, value_name = "SOURCE", default_value = "null")]
+    pub source: Vec<SourceSpec>,
+    /// What happens when a packet is not there in time: the card waits (lockstep), or plays silence (realtime; scaled:X goes X times as fast)
+    #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "lockstep")]
+    pub clock: Clock,
+    /// How fast the card's clock goes, for tests: changes when, never what
+    #[arg(long, value_name = "X", default_value_t = Speed::REAL)]
+    pub speed: Speed,
+    /// PCI vendor id
+    #[arg(long, value_name = "ID", value_parser = parse_id, default_value = "0x1234")]
+    pub vendor: u16,
+    /// PCI device id
+    #[arg(long, value_name = "ID", value_parser = parse_id, default_value = "0x5257")]
+    pub device: u16,
+    /// Bits of an address that the card's DMA reaches: 32 to 64
+    #[arg(long, value_name = "BITS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(32..=64))]
+    pub dma_bits: u32,
+    /// End when the first client has left
+    #[arg(long)]
+    pub once: bool,
+    /// Write what happened as JSON, whenever a client leaves and at the end
+    #[arg(long, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
+    /// Record every message, access to guest memory and interrupt with its time; `ringwave trace` reads it back
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of it or end with an error (on), nothing (off)
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "on")]
+    pub sandbox: Sandbox,
+}
+
+const HELP: &str = "\
+Example:
+  ringwave serve --socket /tmp/card.sock --sink wav:heard.wav --clock lockstep --once --stats figures.json
+
+Started by systemd, when a client connects (neither --socket nor --fd; the socket is systemd's and stays):
+  card.socket                            card.service
+    [Socket]                               [Service]
+    ListenStream=/run/ringwave/card.sock   ExecStart=ringwave serve --once --sink wav:/var/lib/ringwave/heard.wav
+    SocketMode=0600                        StateDirectory=ringwave
+    [Install]
+    WantedBy=sockets.target
+  A SystemCallFilter= of your own has to leave it process_vm_readv and process_vm_writev.
+
+The sandbox (Linux 5.13 or later, Landlock and seccomp) leaves the process:
+  files      only below the folders of --sink, --stats and --trace; those of --source, reading; in the folder of --socket, removing
+  network    nothing; no new sockets, only clients of the one it listens on
+  processes  none started, none looked into; nothing that needs a privilege
+So --sink wav:FILE wants a folder of its own: all of it can be written. A sink that is the host's sound system will be an exception, when there
+is one: it needs a connection to the sound server.";
+
+/// `--clock`.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    mode: ClockMode,
+    /// How fast, if it says so.
+    speed: Option<Speed>,
+}
+
+impl FromStr for Clock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "lockstep" => Ok(Self { mode: ClockMode::Lockstep, speed: None }),
+            None if text == "realtime" => Ok(Self { mode: ClockMode::Realtime, speed: None }),
+            Some(("scaled", speed)) => Ok(Self { mode: ClockMode::Realtime, speed: Some(speed.parse()?) }),
+            _ => Err("write lockstep, realtime or scaled:X".to_owned()),
+        }
+    }
+}
+
+/// `--sandbox`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Sandbox {
+    /// As far as this kernel can
+    Auto,
+    /// All of it, or end with an error
+    On,
+    /// None
+    Off,
+}
+
+impl From<Sandbox> for Mode {
+    fn from(sandbox: Sandbox) -> Self {
+        match sandbox {
+            Sandbox::Auto => Self::Auto,
+            Sandbox::On => Self::On,
+            Sandbox::Off => Self::Off,
+        }
+    }
+}
+
+/// A PCI id: 0x and hexadecimal digits, or decimal. 0xffff means "no device" on a bus.
+fn parse_id(text: &str) -> Result<u16, String> {
+    let id = match text.strip_prefix("0x") {
+        Some(digits) => u16::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    match id {
+        Ok(0 | 0xFFFF) | Err(_) => Err("an id is 0x0001 to 0xfffe".to_owned()),
+        Ok(id) => Ok(id),
+    }
+}
+
+/// What the main thread waits for.
+enum End {
+    /// The first signal.
+    Signal,
+    /// The serving thread has ended; `None` = it panicked.
+    Served(Option<Result<(), ServeError>>),
+}
+
+/// Runs the command.
+pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
+    let Place { socket, name } = listen(&arguments)?;
+    // Before any thread is started.
+    let signals = Signals::block().map_err(failed)?;
+    let stop = Stop::new().map_err(failed)?;
+    let sandbox = Mode::from(arguments.sandbox);
+    let files = sandbox::close_files(sandbox, &needs(&arguments)).map_err(failed)?;
+    let card = Arc::new(make_card(&arguments)?);
+
+    let sink = arguments.sink.to_string();
+    let outputs = EngineConfig { sink: arguments.sink, stats: arguments.stats, trace: arguments.trace };
+    let engine = Engine::start(Arc::clone(&card), outputs).map_err(bad_input)?;
+    let (ends, end) = mpsc::channel();
+    let (go, gate) = mpsc::channel();
+    let socket = Arc::new(socket);
+    watch(signals, stop.clone(), Arc::clone(&socket), ends.clone())?;
+    let (its_socket, once) = (Arc::clone(&socket), arguments.once);
+    let serving = move || {
+        // Not before the sandbox is closed; never, if it cannot be.
+        if gate.recv().is_ok() {
+            let served = catch_unwind(AssertUnwindSafe(|| serve_until(&stop, &card, &its_socket, once)));
+            let _ = ends.send(End::Served(served.ok()));
+        }
+    };
+    std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
+    let calls = sandbox::close_calls(sandbox).map_err(failed)?;
+    log::info!(
+        "sink {sink}, clock {:?}, speed {}",
+        arguments.clock.mode,
+        speed(arguments.clock, arguments.speed)
+    );
+    log::info!("sandbox: {files}; {calls}");
+    log::info!("listening on {name}");
+    let _ = go.send(());
+
+    let ended = wait(&end);
+    // A thread that hangs may hold what the engine needs to end.
+    let whole = matches!(ended, Ended::Hangs) || engine.end();
+    socket.remove();
+    match ended {
+        Ended::Hangs => Err(failed("a client's message hangs; what was heard last may not be in its file")),
+        Ended::Served(Err(error)) => Err(failed(error)),
+        Ended::Panicked => Err(failed("the serving thread panicked")),
+        _ if !whole => Err(failed("not all that was heard is in its file; the log says why")),
+        Ended::Served(Ok(())) => Ok(ExitCode::SUCCESS),
+        Ended::Signal => {
+            log::info!("ended by a signal");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The card, with what its capture streams hear.
+fn make_card(arguments: &Serve) -> Result<Card, Failure> {
+    let Serve { render, capture, dma_bits, .. } = *arguments;
+    if !(1..=STREAMS_MAX).contains(&(render + capture)) {
+        return Err(bad_input(format!(
+            "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together"
+        )));
+    }
+    let last = arguments.source.last().cloned().unwrap_or_default();
+    let sources: Vec<SourceSpec> =
+        arguments.source.iter().cloned().chain(std::iter::repeat(last)).take(capture as usize).collect();
+    let mut loopback = [None; STREAMS_MAX as usize];
+    for (place, source) in loopback.iter_mut().zip(&sources) {
+        if let SourceSpec::Loopback(from) = source {
+            if u32::from(*from) >= render {
+                return Err(bad_input(format!(
+                    "--source loopback:{from}: there are {render} render streams, from 0"
+                )));
+            }
+            *place = Some(*from);
+        }
+    }
+    let inputs = Inputs::open(render, &sources).map_err(bad_input)?;
+    let controller =
+        Config { render, capture, loopback, dma_bits, clock: arguments.clock.mode, ..Config::default() };
+    let config = CardConfig {
+        controller,
+        identity: Identity { vendor: arguments.vendor, device: arguments.device },
+        speed: speed(arguments.clock, arguments.speed),
+        trace: arguments.trace.is_some(),
+    };
+    Card::with_inputs(config, inputs).map_err(failed)
+}
+
+/// `scaled:X` says how fast, else `--speed` does.
+fn speed(clock: Clock, speed: Speed) -> Speed {
+    clock.speed.unwrap_or(speed)
+}
+
+/// How serving ended.
+enum Ended {
+    Served(Result<(), ServeError>),
+    Panicked,
+    /// By a signal, and the serving thread has ended.
+    Signal,
+    /// By a signal, but the serving thread does not end.
+    Hangs,
+}
+
+fn wait(end: &mpsc::Receiver<End>) -> Ended {
+    match end.recv() {
+        Ok(End::Served(Some(served))) => Ended::Served(served),
+        Ok(End::Served(None)) | Err(_) => Ended::Panicked,
+        Ok(End::Signal) => match end.recv_timeout(SERVING_PATIENCE) {
+            Ok(End::Served(None)) => Ended::Panicked,
+            Ok(_) => Ended::Signal,
+            Err(_) => Ended::Hangs,
+        },
+    }
+}
+
+/// Starts the thread that waits for signals. The first one stops serving; the second one ends the process, whatever hangs: without the
+/// log, which may be what hangs.
+fn watch(
+    signals: Signals,
+    stop: Stop,
+    socket: Arc<Listener>,
+    ends: mpsc::Sender<End>,
+) -> Result<(), Failure> {
+    let watching = move || {
+        if signals.wait().is_err() {
+            return;
+        }
+        stop.stop();
+        let _ = ends.send(End::Signal);
+        if signals.wait().is_ok() {
+            socket.remove();
+            std::process::exit(FAILED.into());
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(watching).map(drop).map_err(failed)
+}
+
+/// What the sandbox has to leave.
+fn needs(arguments: &Serve) -> Needs {
+    let sink = match &arguments.sink {
+        SinkSpec::Wav(path) | SinkSpec::Raw(path) => Some(path),
+        SinkSpec::Null => None,
+    };
+    let sources = arguments.source.iter().filter_map(|source| match source {
+        SourceSpec::Wav(path) | SourceSpec::Raw(path) => Some(path.clone()),
+        SourceSpec::Null | SourceSpec::Tone(_) | SourceSpec::Loopback(_) => None,
+    });
+    let written = [sink, arguments.stats.as_ref(), arguments.trace.as_ref()];
+    Needs {
+        written: written.into_iter().flatten().cloned().collect(),
+        // The names in a backtrace, should it ever come to that.
+        read: std::env::current_exe().into_iter().chain(sources).collect(),
+        socket: arguments.socket.clone(),
+    }
+}
+
+/// A listening socket, and what the log calls it.
+struct Place {
+    socket: Listener,
+    name: String,
+}
+
+/// The socket: exactly one of `--socket`, `--fd`, and one that systemd has handed over to this very process.
+fn listen(arguments: &Serve) -> Result<Place, Failure> {
+    let systemd = Listener::from_systemd().map_err(|error| bad_input(handed_over("systemd", &error)))?;
+    match (&arguments.socket, arguments.fd, systemd) {
+        (Some(path), None, None) => {
+            let socket = Listener::bind(path).map_err(|error| match error {
+                ListenerError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => {
+                    failed(error)
+                }
+                _ => bad_input(error),
+            })?;
+            Ok(Place { socket, name: path.display().to_string() })
+        }
+        (None, Some(fd), None) => {
+            let socket = from_fd(fd)?;
+            let name = name(&socket, &format!("descriptor {fd}"));
+            Ok(Place { socket, name })
+        }
+        (None, None, Some(socket)) => {
+            let name = name(&socket, "systemd's socket");
+            Ok(Place { socket, name })
+        }
+        (None, None, None) => Err(bad_input(
+            "no place to listen: give --socket PATH or --fd N, or start it by a systemd socket unit (ringwave serve --help shows one)",
+        )),
+        (Some(_), Some(_), None) => {
+            Err(bad_input("--socket and --fd: it listens on one socket; leave one out"))
+        }
+        (_, _, Some(_)) => Err(bad_input(
+            "systemd hands over a socket, and --socket or --fd names another: it listens on one; leave out the option or the socket unit",
+        )),
+    }
+}
+
+fn from_fd(fd: RawFd) -> Result<Listener, Failure> {
+    if fd == libc::STDOUT_FILENO || fd == libc::STDERR_FILENO {
+        return Err(bad_input(format!(
+            "--fd {fd}: that is where it writes; hand the socket over as 3 or above"
+        )));
+    }
+    // SAFETY: F_GETFD only asks, and a descriptor that is not open is an answer.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(bad_input(format!(
+            "--fd {fd}: not open; whoever starts this process has to leave it open"
+        )));
+    }
+    // SAFETY: it is open, and nothing in this process has opened a descriptor yet: it was handed over for this, and is taken once.
+    let fd_owned = unsafe { OwnedFd::from_raw_fd(fd) };
+    Listener::from_fd(fd_owned).map_err(|error| bad_input(handed_over(&format!("--fd {fd}"), &error)))
+}
+
+/// What is wrong with what was handed over, and what to do.
+fn handed_over(by: &str, error: &ListenerError) -> String {
+    let next = match error {
+        ListenerError::NotOne(_) => "one ListenStream= in the socket unit",
+        _ => "bind it and listen on it before (systemd: ListenStream=, and no Accept=yes)",
+    };
+    format!("{by}: {error}; {next}")
+}
+
+/// `/run/card.sock (descriptor 3)`
+fn name(socket: &Listener, handed: &str) -> String {
+    let address = socket.socket().local_addr().ok();
+    match address.as_ref().and_then(|address| address.as_pathname()) {
+        Some(path) => format!("{} ({handed})", path.display()),
+        None => handed.to_owned(),
+    }
+}

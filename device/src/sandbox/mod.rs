@@ -1,0 +1,94 @@
+//! The sandbox of a serving process: what is left to it once it faces a client.
+//!
+//! A client is another process's virtual machine, and the code that parses what it sends is the part of the card that would be attacked. So
+//! before the first client comes, the process gives up what it does not need any more: files outside of the folders where it writes and the
+//! network ([`files`], Landlock), and every system call but those it serves with ([`calls`], seccomp). What is open stays open.
+//!
+//! Both are in force for every thread: Landlock counts for the thread that asks and those it starts, so it comes before the threads; seccomp is
+//! told to every thread, so it comes after them, when none is started any more.
+
+mod calls;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+/// `--sandbox`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// As much of it as the kernel has.
+    #[default]
+    Auto,
+    /// All of it, or the process does not serve.
+    On,
+    /// None.
+    Off,
+}
+
+/// What the process keeps the right to.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Files that are written, replaced or made beside these later: the right is to their folders.
+    pub written: Vec<PathBuf>,
+    /// Files that are read, and no others in their folders.
+    pub read: Vec<PathBuf>,
+    /// The socket's file, which is removed at the end.
+    pub socket: Option<PathBuf>,
+}
+
+/// Why there is no sandbox although it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// Landlock.
+    #[error("no sandbox for files: {0}; use --sandbox=auto")]
+    Files(String),
+    /// Seccomp.
+    #[error("no sandbox for system calls: {0}; use --sandbox=auto")]
+    Calls(String),
+}
+
+/// The first half: files and network. Call it before any thread is started. Gives what is in force, for the log.
+///
+/// # Errors
+/// Only in [`Mode::On`], when not everything could be put in force.
+pub fn close_files(mode: Mode, needs: &Needs) -> Result<&'static str, SandboxError> {
+    if mode == Mode::Off {
+        return Ok("off");
+    }
+    match files::restrict(needs) {
+        Ok(true) => Ok("files and network"),
+        Ok(false) if mode == Mode::Auto => Ok("files, as far as this kernel's Landlock goes"),
+        Ok(false) => Err(SandboxError::Files("this kernel's Landlock is too old for all of it".into())),
+        Err(why) if mode == Mode::Auto => {
+            log::debug!("no Landlock: {why}");
+            Ok("no Landlock here")
+        }
+        Err(why) => Err(SandboxError::Files(why)),
+    }
+}
+
+/// The second half: system calls. Call it when every thread is running. Gives what is in force, for the log.
+///
+/// # Errors
+/// Only in [`Mode::On`], when the kernel does not take the filters.
+pub fn close_calls(mode: Mode) -> Result<&'static str, SandboxError> {
+    if mode == Mode::Off {
+        return Ok("off");
+    }
+    match calls::restrict() {
+        Ok(()) => Ok("system calls"),
+        Err(why) if mode == Mode::Auto => {
+            log::debug!("no seccomp: {why}");
+            Ok("no seccomp here")
+        }
+        Err(why) => Err(SandboxError::Calls(why)),
+    }
+}
+
+/// The folder of a file, also of one that is named without a folder.
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => file,
+    }
+}

@@ -1,0 +1,288 @@
+//! One bring-up run: a card, a machine with an IOMMU and a Linux kernel in it, and `ringwave bringup --vfio` there.
+//!
+//! The guest has two serial ports: what its kernel and its first process say arrives in `guest.log`, what the tool says, and nothing
+//! else, in `tool.log`. Its verdict is the machine's exit code.
+
+pub mod initramfs;
+pub mod machine;
+pub mod parts;
+pub mod qmp;
+pub mod server;
+mod tail;
+
+use std::{
+    fmt::{self, Write as _},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use self::{
+    machine::{Machine, card, qmp_socket, write_initramfs},
+    parts::Parts,
+    qmp::Qmp,
+    server::Server,
+    tail::Tail,
+};
+use crate::{error::Error, machine::Outcome, process::check_stop};
+
+/// The IOMMU between the card and the guest's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Iommu {
+    /// `intel-iommu`, which remaps interrupts too.
+    Intel,
+    /// `virtio-iommu-pci`.
+    Virtio,
+}
+
+impl fmt::Display for Iommu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Intel => "intel-iommu",
+            Self::Virtio => "virtio-iommu",
+        })
+    }
+}
+
+/// How the card leaves and comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replug {
+    /// It is unplugged while its process lives, and that process is its own successor.
+    InOrder,
+    /// Its process is killed, and the guest runs on with a dead card; that is unplugged, and the card of a new process is plugged.
+    AfterACrash,
+}
+
+/// What to boot, and what to run there.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The machine's IOMMU.
+    pub iommu: Iommu,
+    /// Whether the guest's memory is shared with the card, as it must be.
+    pub share: bool,
+    /// After the tool's first run: unplug the card, plug it again, and run the tool again.
+    pub replug: Option<Replug>,
+    /// Arguments for the tool.
+    pub arguments: Vec<String>,
+    /// Leave the run's folder.
+    pub keep: bool,
+}
+
+impl Request {
+    /// One run of the whole walk.
+    pub fn new(iommu: Iommu) -> Self {
+        Self { iommu, share: true, replug: None, arguments: Vec::new(), keep: false }
+    }
+}
+
+/// Something a run says while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    /// A line of the guest's first process, or of the run itself.
+    Step(&'a str),
+    /// What the tool wrote, as it came.
+    Tool(&'a str),
+}
+
+/// What a run showed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The machine's IOMMU.
+    pub iommu: Iommu,
+    /// The tool's verdict: [`Outcome::Ok`] (exit code 0), [`Outcome::Failed`] (1) or [`Outcome::BadInput`] (2).
+    pub outcome: Outcome,
+    /// What the tool said, of all its runs.
+    pub tool: String,
+    /// What the guest's first process and its kernel said.
+    pub guest: String,
+    /// From the start of the machine until the tool ran.
+    pub boot: Duration,
+    /// From the start of the card to the verdict.
+    pub wall: Duration,
+    /// The run's folder, if it was kept.
+    pub folder: Option<PathBuf>,
+}
+
+impl Report {
+    /// Everything was as expected.
+    pub fn passed(&self) -> bool {
+        self.outcome == Outcome::Ok
+    }
+
+    /// The guest's lines that begin with `guest: `, without that.
+    pub fn steps(&self) -> Vec<&str> {
+        self.guest.lines().filter_map(|line| line.trim_end().strip_prefix(tail::STEP)).collect()
+    }
+}
+
+/// Without a byte from the guest for so long, it hangs. The tool's own time limits are shorter.
+const SILENCE_MAX: Duration = Duration::from_mins(2);
+
+/// Boots the machine, runs the tool in it, and brings its verdict. `say` hears everything as it happens.
+///
+/// # Errors
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the guest did not come so far that the tool could give a
+/// verdict; [`Error::Interrupted`]. Whatever happens, no process is left.
+pub fn run(parts: &Parts, request: &Request, mut say: impl FnMut(Said)) -> Result<Report, Error> {
+    let folder = tempfile::Builder::new()
+        .prefix("ringwave-")
+        .tempdir()
+        .map_err(|e| Error::Failed(format!("cannot make a temporary folder: {e}")))?;
+    let result = Run::start(parts, request, folder.path()).and_then(|run| run.finish(&mut say));
+    let kept = request.keep.then(|| folder.keep());
+    if let Some(kept) = &kept {
+        say(Said::Step(&format!("the run's files are in {}", kept.display())));
+    }
+    result.map(|report| Report { folder: kept, ..report })
+}
+
+/// A run on its way. The machine is dropped before the server, which it would miss.
+struct Run<'a> {
+    parts: &'a Parts,
+    request: &'a Request,
+    folder: &'a Path,
+    start: Instant,
+    machine: Machine,
+    server: Server,
+    guest: Tail,
+    tool: Tail,
+    /// When the tool began.
+    booted: Option<Duration>,
+    replugged: bool,
+}
+
+impl<'a> Run<'a> {
+    fn start(parts: &'a Parts, request: &'a Request, folder: &'a Path) -> Result<Self, Error> {
+        let start = Instant::now();
+        write_initramfs(parts, folder, request)?;
+        let server = Server::start(parts, folder, 1)?;
+        Ok(Self {
+            parts,
+            request,
+            folder,
+            start,
+            machine: Machine::boot(parts, folder, request)?,
+            server,
+            guest: Tail::new(folder.join("guest.log")),
+            tool: Tail::new(folder.join("tool.log")),
+            booted: None,
+            replugged: false,
+        })
+    }
+
+    /// Goes on until the machine ends.
+    fn finish(mut self, say: &mut impl FnMut(Said)) -> Result<Report, Error> {
+        let mut heard = Instant::now();
+        let outcome = loop {
+            check_stop()?;
+            // Asked first, so that what came before the end is read after it.
+            let ended = self.machine.ended()?;
+            if self.listen(say) {
+                heard = Instant::now();
+            }
+            if let Some(outcome) = ended {
+                break outcome;
+            }
+            if heard.elapsed() > SILENCE_MAX {
+                return Err(self.failure(&format!("the guest said nothing for {} s", SILENCE_MAX.as_secs())));
+            }
+            if let Some(how) = self.request.replug
+                && !self.replugged
+                && self.guest.all().contains("waits for the card to leave")
+            {
+                self.replugged = true;
+                self.replug(how, say).map_err(|error| match error {
+                    Error::Failed(what) => self.failure(&what),
+                    other => other,
+                })?;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        if !matches!(outcome, Outcome::Ok | Outcome::Failed | Outcome::BadInput) {
+            return Err(self.failure(&format!("the guest came to no verdict ({outcome:?})")));
+        }
+        Ok(Report {
+            iommu: self.request.iommu,
+            outcome,
+            tool: self.tool.all().to_owned(),
+            guest: self.guest.all().to_owned(),
+            boot: self.booted.unwrap_or_default(),
+            wall: self.start.elapsed(),
+            folder: None,
+        })
+    }
+
+    /// Passes on what was said since the last time; false if nothing was.
+    fn listen(&mut self, say: &mut impl FnMut(Said)) -> bool {
+        let guest = self.guest.more();
+        for line in guest.lines().filter_map(|line| line.strip_prefix(tail::STEP)) {
+            if self.booted.is_none() && line.starts_with("run ") {
+                self.booted = Some(self.start.elapsed());
+            }
+            say(Said::Step(line));
+        }
+        let tool = self.tool.more();
+        if !tool.is_empty() {
+            say(Said::Tool(&tool));
+        }
+        !guest.is_empty() || !tool.is_empty()
+    }
+
+    fn replug(&mut self, how: Replug, say: &mut impl FnMut(Said)) -> Result<(), Error> {
+        if how == Replug::AfterACrash {
+            say(Said::Step("host: kill -9 of ringwave serve"));
+            self.server.kill()?;
+            self.wait_for_guest("configuration space reads ffff:ffff", Duration::from_secs(20), say)?;
+        }
+        say(Said::Step("host: device_del"));
+        let mut qmp = Qmp::connect(&qmp_socket(self.folder))?;
+        qmp.command("device_del", &json!({ "id": "card" }))?;
+        qmp.wait_until_deleted("card", Duration::from_mins(1))?;
+        // Else it might be back before the guest has looked.
+        self.wait_for_guest("the card left", Duration::from_mins(1), say)?;
+        if how == Replug::AfterACrash {
+            say(Said::Step("host: a new ringwave serve"));
+            self.server = Server::start(self.parts, self.folder, 2)?;
+        }
+        say(Said::Step("host: device_add"));
+        qmp.command("device_add", &card(self.folder))?;
+        Ok(())
+    }
+
+    fn wait_for_guest(
+        &mut self,
+        words: &str,
+        limit: Duration,
+        say: &mut impl FnMut(Said),
+    ) -> Result<(), Error> {
+        let start = Instant::now();
+        while !self.guest.all().contains(words) {
+            check_stop()?;
+            self.listen(say);
+            if self.machine.ended()?.is_some() || start.elapsed() > limit {
+                return Err(Error::Failed(format!("the guest never said \"{words}\"")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// A run without a verdict, with everybody's last words.
+    fn failure(&mut self, what: &str) -> Error {
+        let mut text = format!("{}: {what}", self.request.iommu);
+        if let Ok(false) = self.server.runs() {
+            text += "; ringwave serve has ended";
+        }
+        let words = [
+            ("the guest", tail::last_lines(self.guest.all(), 12)),
+            ("QEMU", tail::last_lines(&self.machine.qemu_log(), 5)),
+            ("the card", tail::last_lines(&self.server.said(), 5)),
+        ];
+        for (who, said) in words.iter().filter(|(_, said)| !said.is_empty()) {
+            let _ = write!(text, "\n--- what {who} said last:\n{said}");
+        }
+        Error::Failed(text)
+    }
+}

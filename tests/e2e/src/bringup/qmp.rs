@@ -1,0 +1,114 @@
+//! QEMU's machine protocol, as much as unplugging and plugging a device takes: JSON, a message a line.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{error::Error, process::check_stop};
+
+/// A conversation with QEMU.
+#[derive(Debug)]
+pub struct Qmp {
+    reader: BufReader<UnixStream>,
+    line: Vec<u8>,
+    events: Vec<Value>,
+}
+
+/// How long QEMU may take to answer a command.
+const ANSWER: Duration = Duration::from_secs(30);
+
+impl Qmp {
+    /// Connects to QEMU's socket, which is there a moment after QEMU was started.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if nobody answers within 30 s.
+    pub fn connect(path: &Path) -> Result<Self, Error> {
+        let start = Instant::now();
+        let stream = loop {
+            match UnixStream::connect(path) {
+                Ok(stream) => break stream,
+                Err(error) if start.elapsed() > ANSWER => {
+                    return Err(Error::file("connect to", path, &error));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+            check_stop()?;
+        };
+        // Short, so that waiting notices its own limit and the user's wish to stop.
+        stream.set_read_timeout(Some(Duration::from_millis(50))).map_err(Error::failed)?;
+        let mut qmp = Self { reader: BufReader::new(stream), line: Vec::new(), events: Vec::new() };
+        qmp.wait_for(ANSWER, "its greeting", |message| message.get("QMP").is_some())?;
+        qmp.command("qmp_capabilities", &json!({}))?;
+        Ok(qmp)
+    }
+
+    /// Gives a command and waits for its answer.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with QEMU's own words if it refuses.
+    pub fn command(&mut self, name: &str, arguments: &Value) -> Result<Value, Error> {
+        let mut text = json!({ "execute": name, "arguments": arguments }).to_string();
+        text.push('\n');
+        self.reader.get_mut().write_all(text.as_bytes()).map_err(Error::failed)?;
+        let answer = self.wait_for(ANSWER, name, |message| {
+            message.get("return").is_some() || message.get("error").is_some()
+        })?;
+        match answer.get("error") {
+            None => Ok(answer.get("return").cloned().unwrap_or_default()),
+            Some(error) => Err(Error::Failed(format!("QEMU refuses {name}: {error}"))),
+        }
+    }
+
+    /// Waits for the event that the device `id` is gone. It may have come during a command.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if it does not come within `limit`.
+    pub fn wait_until_deleted(&mut self, id: &str, limit: Duration) -> Result<(), Error> {
+        let is = |message: &Value| message["event"] == "DEVICE_DELETED" && message["data"]["device"] == id;
+        match self.events.iter().position(is) {
+            Some(place) => drop(self.events.remove(place)),
+            None => drop(self.wait_for(limit, "DEVICE_DELETED", is)?),
+        }
+        Ok(())
+    }
+
+    /// Reads messages until one is `wanted`; events on the way are kept.
+    fn wait_for(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Error> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            check_stop()?;
+            let Some(message) = self.read()? else { continue };
+            if wanted(&message) {
+                return Ok(message);
+            }
+            self.events.push(message);
+        }
+        Err(Error::Failed(format!("QEMU does not answer ({what}, {} s)", limit.as_secs())))
+    }
+
+    /// One message, or `None` if none came in time.
+    fn read(&mut self) -> Result<Option<Value>, Error> {
+        use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        match self.reader.read_until(b'\n', &mut self.line) {
+            Ok(0) => Err(Error::Failed("QEMU closed its control socket".into())),
+            Ok(_) => {
+                let message = serde_json::from_slice(&self.line).map_err(Error::failed)?;
+                self.line.clear();
+                Ok(Some(message))
+            }
+            // What came of a line stays in self.line.
+            Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => Ok(None),
+            Err(error) => Err(Error::failed(error)),
+        }
+    }
+}
