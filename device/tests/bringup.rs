@@ -216,7 +216,7 @@ fn defect_in_what_a_card_says_is_found() {
         (Defect::Reads(0x1200, u32::MAX), "registers", "absent stream"),
         (Defect::Reads(global::ERROR, 0), "registers", "no register at 0x05C"),
         (Defect::TakesAll(of_stream(stream::FORMAT)), "formats", "stream 0: too many channels (0x900)"),
-        (Defect::TakesAll(of_stream(stream::RATE)), "formats", "stream 0: rate not announced (0x1f40)"),
+        (Defect::TakesAll(of_stream(stream::RATE)), "formats", "stream 0: rate that none is (0xbb81)"),
     ]);
 }
 
