@@ -1,12 +1,37 @@
 //! The client: what an audio application and Windows' audio engine do with an endpoint, on a thread of their own.
 //!
-//! The reader of WAV files, the stream formats, the packets and the judge of positions are pure and tested on the host.
+//! ntguest.cfg says which one (`client=`) and how:
+//!
+//! * `play` (or `ahead`, the default), `lazy`, `hlk`: plays the WAV file on render endpoint `endpoint=N` (0), in three orders of writing
+//!   packets. `also=1,2` plays it on those endpoints at the same time; their result lines begin with `endpoint1_`.
+//! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
+//! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000` (`s16`, `s24in32`, `s32`, `f32`;
+//!   1 to 8 channels) with `mode=packet` (`GetReadPacket` after each event), `event` (`GetPosition` after each event) or `timer`
+//!   (`AllocateAudioBuffer` and `GetPosition`). What it recorded goes raw to port 0x404; `recorded-frames=` and `lost-packets=` say how
+//!   much. With `reg.LockstepCapture=1` and a card that is not in real time it waits for `GetReadPacket`, and a lost packet is a violation.
+//! * `duplex`: plays on `endpoint=` and records from `capture_endpoint=` in the file's format until it was played, or `frames=`;
+//!   as `record` for the rest.
+//! * `sweep`: opens every format that the endpoints announce, and some that they don't.
+//! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
+//!
+//! `pause=1` pauses a stream that plays, or records by packets or events, once in the middle.
+//! For all: `buffer_ms=` (20) of two packets, `speed=` of the card's clock, `extensible=`, `event_timeout_ms=`, `poll_us=`, `oracle=`.
+//! The readers of WAV files and formats, the packets, the figures and the judges are pure and tested on the host.
 
+pub mod figures;
 pub mod format;
+pub mod found;
+pub mod packet_reads;
 pub mod packets;
 pub mod position;
 pub mod wav;
 
+#[cfg(target_os = "uefi")]
+mod buffer;
+#[cfg(target_os = "uefi")]
+mod cycles;
+#[cfg(target_os = "uefi")]
+mod duplex;
 #[cfg(target_os = "uefi")]
 mod negotiate;
 #[cfg(target_os = "uefi")]
@@ -16,41 +41,129 @@ mod player;
 #[cfg(target_os = "uefi")]
 mod poller;
 #[cfg(target_os = "uefi")]
+mod record;
+#[cfg(target_os = "uefi")]
+mod recorder;
+#[cfg(target_os = "uefi")]
+mod still;
+#[cfg(target_os = "uefi")]
 mod stream;
 #[cfg(target_os = "uefi")]
+mod stream_capture;
+#[cfg(target_os = "uefi")]
 mod stress;
+#[cfg(target_os = "uefi")]
+mod sweep;
 
 #[cfg(target_os = "uefi")]
 pub use session::run;
 
 #[cfg(target_os = "uefi")]
 mod session {
-    use super::{play, stress, wav};
+    use super::play::{self, Label};
+    use super::{cycles, duplex, record, stress, sweep, wav};
     use crate::boot::files;
-    use crate::kernel::thread::{self, DRIVER_STACK};
+    use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
-    use crate::portcls::subdevice;
+    use crate::portcls::endpoint::{self, Endpoint};
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
     use core::ffi::c_void;
     use core::sync::atomic::{AtomicBool, Ordering};
+    use wav::Wav;
 
-    static PLAYED: AtomicBool = AtomicBool::new(false);
+    static SERVED: AtomicBool = AtomicBool::new(false);
 
-    /// Plays the WAV file on a new thread; true when every packet was played.
+    /// Runs the client on a new thread; true when it could do all its work.
     pub fn run() -> bool {
         thread::join(thread::spawn("client", session, core::ptr::null_mut(), DRIVER_STACK));
-        PLAYED.load(Ordering::Acquire)
+        SERVED.load(Ordering::Acquire)
     }
 
     fn session(_: *mut c_void) {
+        let served = match cfg::get("client") {
+            Some("record") => record::run(),
+            Some("duplex") => duplex::run(&parsed_wav()),
+            Some("sweep") => sweep::run(),
+            Some("cycles") => cycles::run(),
+            _ => play(&parsed_wav()),
+        };
+        SERVED.store(served, Ordering::Release);
+    }
+
+    fn parsed_wav() -> Wav<'static> {
         let wav = wav::parse(files::wav())
             .unwrap_or_else(|why| kernel::bad_input(format_args!("the WAV file: {why}")));
-        crate::kprintln!("wav: {} frames, {} Hz, {} channel(s)", wav.frames(), wav.rate, wav.channels);
-        let played = subdevice::render_endpoint().is_some_and(|endpoint| {
-            if cfg::get("client") == Some("stress") {
-                stress::run(&endpoint, &wav);
+        crate::kprintln!(
+            "wav: {} frames, {}, {} Hz, {} channel(s)",
+            wav.frames(),
+            wav.sample,
+            wav.rate,
+            wav.channels
+        );
+        wav
+    }
+
+    fn play(wav: &Wav<'static>) -> bool {
+        let number = cfg::get_u64("endpoint", 0) as usize;
+        let Some(endpoint) = endpoint::get(false, number) else { return false };
+        if cfg::get("client") == Some("stress") {
+            stress::run(&endpoint, wav);
+            for capture in endpoint::all(true) {
+                stress::run(&capture, wav);
             }
-            play::play(&endpoint, &wav)
-        });
-        PLAYED.store(played, Ordering::Release);
+        }
+        let further: Vec<Further> = also().into_iter().filter_map(|n| Further::start(n, wav)).collect();
+        let complete = further.len() == also().len();
+        let played = play::play(&endpoint, wav, Label(None));
+        let all = further.into_iter().map(Further::join).fold(complete, |all, one| all & one);
+        played && all
+    }
+
+    /// The numbers of `also=`.
+    fn also() -> Vec<usize> {
+        let numbers = cfg::get("also").into_iter().flat_map(|list| list.split(','));
+        let parse = |text: &str| {
+            text.trim().parse().unwrap_or_else(|_| {
+                kernel::bad_input(format_args!("ntguest.cfg: also={text} is not a number of an endpoint"))
+            })
+        };
+        numbers.map(parse).collect()
+    }
+
+    /// A further endpoint that plays the same file at the same time.
+    struct Further {
+        job: *mut Job,
+        thread: ThreadId,
+    }
+
+    struct Job {
+        endpoint: Endpoint,
+        wav: *const Wav<'static>,
+        label: Label,
+        played: bool,
+    }
+
+    impl Further {
+        fn start(number: usize, wav: &Wav<'static>) -> Option<Self> {
+            let endpoint = endpoint::get(false, number)?;
+            let job =
+                Box::into_raw(Box::new(Job { endpoint, wav, label: Label(Some(number)), played: false }));
+            Some(Self { job, thread: thread::spawn("further client", work, job.cast(), DRIVER_STACK) })
+        }
+
+        fn join(self) -> bool {
+            thread::join(self.thread);
+            // SAFETY: from `Box::into_raw` in `start`; the thread, its only other user, has ended.
+            unsafe { Box::from_raw(self.job) }.played
+        }
+    }
+
+    fn work(argument: *mut c_void) {
+        // SAFETY: `Further::join` keeps the job until this thread has ended, and the caller of `start` the file.
+        unsafe {
+            let job = argument.cast::<Job>();
+            (*job).played = play::play(&(*job).endpoint, &*(*job).wav, (*job).label);
+        }
     }
 }

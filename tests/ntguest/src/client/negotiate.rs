@@ -5,10 +5,11 @@ use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::{self, irql};
 use crate::portcls::descriptor::Range;
+use crate::portcls::endpoint::Endpoint;
 use crate::portcls::layout::{KsDataFormat, KsDataRangeAudio};
 use crate::portcls::port::Port;
 use crate::portcls::status::Status;
-use crate::portcls::subdevice::Endpoint;
+use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -38,7 +39,7 @@ fn covers(range: &Range, format: &PcmFormat) -> bool {
 /// the client's number of channels differs from the pin's (samples do that); any other answer follows the size protocol.
 fn check_intersection(endpoint: &Endpoint, range: &Range, format: &PcmFormat) {
     let client = KsDataRangeAudio {
-        range: KsDataFormat { format_size: 88, flags: 0, sample_size: 0, reserved: 0, ..range.format },
+        range: plain(range),
         maximum_channels: u32::from(format.channels),
         minimum_bits_per_sample: u32::from(format.bits),
         maximum_bits_per_sample: u32::from(format.bits),
@@ -46,27 +47,101 @@ fn check_intersection(endpoint: &Endpoint, range: &Range, format: &PcmFormat) {
         maximum_sample_frequency: format.rate,
         padding: 0,
     };
-    let (status, needed) = intersect(endpoint, &client, range.source, ptr::null_mut(), 0);
-    if matches!(status, Status::NOT_IMPLEMENTED | Status::NO_MATCH) {
-        return;
+    if let Answer::Format(made) = intersection(endpoint, &client, range) {
+        expect_inside(&made, &client);
     }
-    if status != Status::BUFFER_OVERFLOW || !(64..=ROOM).contains(&needed) {
+}
+
+/// What the miniport makes of one of its ranges when the client takes all of it: empty when PortCls decides, `None` when it is wrong.
+pub fn of_range(endpoint: &Endpoint, range: &Range) -> Option<Vec<u8>> {
+    let client = KsDataRangeAudio { range: plain(range), ..range.audio? };
+    let nothing = KsDataRangeAudio { minimum_sample_frequency: 1, maximum_sample_frequency: 1, ..client };
+    if let Answer::Format(_) = intersection(endpoint, &nothing, range) {
         kernel::violation(
             "intersection",
-            format_args!("without a buffer: {status}, {needed} bytes; BUFFER_OVERFLOW and the size are due"),
+            format_args!("a range of 1 Hz has an intersection, NO_MATCH is due"),
         );
-        return;
+    }
+    match intersection(endpoint, &client, range) {
+        Answer::ByPortCls => Some(Vec::new()),
+        Answer::Format(made) => expect_inside(&made, &client).then_some(made),
+        Answer::NoMatch => {
+            kernel::violation("intersection", format_args!("a range has no intersection with itself"));
+            None
+        }
+        Answer::Wrong => None,
+    }
+}
+
+/// A range without its attribute list.
+fn plain(range: &Range) -> KsDataFormat {
+    KsDataFormat { format_size: 88, flags: 0, sample_size: 0, reserved: 0, ..range.format }
+}
+
+/// What came of an intersection.
+enum Answer {
+    ByPortCls,
+    NoMatch,
+    Format(Vec<u8>),
+    /// Against the size protocol; it was said.
+    Wrong,
+}
+
+/// Asks for the size, then with too little room, then with enough.
+fn intersection(endpoint: &Endpoint, client: &KsDataRangeAudio, range: &Range) -> Answer {
+    let wrong = |what: &str, status: Status, length: u32, due: &str| {
+        kernel::violation("intersection", format_args!("{what}: {status}, {length} bytes; {due} is due"));
+        Answer::Wrong
+    };
+    let (status, needed) = intersect(endpoint, client, range.source, ptr::null_mut(), 0);
+    match status {
+        Status::NOT_IMPLEMENTED => return Answer::ByPortCls,
+        Status::NO_MATCH => return Answer::NoMatch,
+        Status::BUFFER_OVERFLOW if (64..=ROOM).contains(&needed) => {}
+        _ => return wrong("without a buffer", status, needed, "BUFFER_OVERFLOW and the size"),
+    }
+    let small = Guarded::new(needed as usize - 1);
+    let (status, length) = intersect(endpoint, client, range.source, small.as_mut_ptr().cast(), needed - 1);
+    if status != Status::BUFFER_TOO_SMALL {
+        return wrong("with a byte too little", status, length, "BUFFER_TOO_SMALL");
     }
     let buffer = Guarded::new(needed.next_multiple_of(8) as usize);
-    let (status, length) = intersect(endpoint, &client, range.source, buffer.as_mut_ptr().cast(), needed);
-    // SAFETY: the buffer has at least 64 bytes, as tested above.
-    let size = unsafe { buffer.as_mut_ptr().cast::<u32>().read_unaligned() };
+    let (status, length) = intersect(endpoint, client, range.source, buffer.as_mut_ptr().cast(), needed);
+    // SAFETY: the buffer has at least as many bytes, which nothing else writes any more.
+    let made = unsafe { core::slice::from_raw_parts(buffer.as_mut_ptr(), needed as usize) }.to_vec();
+    let size = made.first_chunk().map_or(0, |size| u32::from_le_bytes(*size));
     if !status.is_success() || length != needed || size > needed {
+        return wrong("with enough room", status, length, "the format, FormatSize included,");
+    }
+    Answer::Format(made)
+}
+
+/// A format that was made lies in the client's range (rule `intersection`).
+fn expect_inside(made: &[u8], client: &KsDataRangeAudio) -> bool {
+    let short = |at: usize| {
+        made.get(at..at + 2)
+            .and_then(|bytes| bytes.first_chunk())
+            .map_or(0, |bytes| u16::from_le_bytes(*bytes))
+    };
+    let rate = u32::from(short(68)) | u32::from(short(70)) << 16;
+    let (channels, bits) = (u32::from(short(66)), u32::from(short(78)));
+    let inside = (1..=client.maximum_channels).contains(&channels)
+        && (client.minimum_bits_per_sample..=client.maximum_bits_per_sample).contains(&bits)
+        && (client.minimum_sample_frequency..=client.maximum_sample_frequency).contains(&rate);
+    if !inside {
         kernel::violation(
             "intersection",
-            format_args!("{status}, length {length}, FormatSize {size} in {needed} bytes"),
+            format_args!(
+                "{channels} channel(s), {bits} bits, {rate} Hz are not in the client's range of up to {} channel(s), {} to {} bits, {} to {} Hz",
+                client.maximum_channels,
+                client.minimum_bits_per_sample,
+                client.maximum_bits_per_sample,
+                client.minimum_sample_frequency,
+                client.maximum_sample_frequency
+            ),
         );
     }
+    inside
 }
 
 fn intersect(

@@ -1,9 +1,12 @@
 //! One session of a stream that has its buffer: from STOP through RUN, packet by packet, and back to STOP.
 
+use super::figures::EventTimes;
 use super::packets::Packets;
-use super::poller::{Poller, Reads};
+use super::play::Label;
+use super::poller::{self, Poller, Reads};
 use super::position::{PositionJudge, Travel};
-use super::stream::{END_OF_STREAM, RenderStream, State};
+use super::still;
+use super::stream::{END_OF_STREAM, PinStream, State};
 use super::wav::Wav;
 use crate::kernel::event::{Event, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
@@ -16,9 +19,6 @@ use core::sync::atomic::{Ordering, compiler_fence};
 pub const SLOTS: u32 = 2;
 /// What the rest of the last packet is filled with: it must not be heard.
 const AFTER_THE_END: u8 = 0x55;
-/// How long a stream that is not running is watched at least, and at most, 100-ns units.
-const WATCH: core::ops::RangeInclusive<i64> = 300_000..=5_000_000;
-
 /// In which order packets are written (cfg `client=`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -34,11 +34,11 @@ impl Order {
     /// As ntguest.cfg says.
     pub fn wanted() -> Self {
         match cfg::get("client") {
-            None | Some("ahead" | "stress") => Self::Ahead,
+            None | Some("ahead" | "duplex" | "play" | "stress") => Self::Ahead,
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(
-                "ntguest.cfg: client={other} is not known (ahead, lazy, hlk, stress)"
+                "ntguest.cfg: client={other} is not known (play, ahead, lazy, hlk, stress, record, duplex, sweep, cycles)"
             )),
         }
     }
@@ -67,12 +67,14 @@ pub struct Tally {
     pub late: u32,
     /// The last packet that was accepted.
     pub last: Option<u32>,
+    /// When notifications came.
+    pub events: Option<EventTimes>,
 }
 
 /// A stream with its buffer and event, ready to run.
 pub struct Player<'a> {
     /// The open stream, in STOP.
-    pub stream: &'a RenderStream,
+    pub stream: &'a PinStream,
     /// Its registered notification event.
     pub event: &'a Event,
     /// The file.
@@ -85,6 +87,8 @@ pub struct Player<'a> {
     pub ring: *mut u8,
     /// When packets are written.
     pub order: Order,
+    /// What its result lines begin with.
+    pub label: Label,
     /// How long to wait for a notification.
     pub timeout_ms: u32,
     /// What happened.
@@ -98,22 +102,13 @@ impl Player<'_> {
         let result = self.prepare().and_then(|()| self.run(judge, wav));
         if result.is_err() {
             for state in [State::Pause, State::Acquire, State::Stop] {
-                let _ = self.set_state(state);
+                let _ = self.stream.set_state(state);
             }
             return result;
         }
-        self.set_state(State::Acquire)?;
-        self.set_state(State::Stop)?;
+        still::set_state(self.stream, State::Acquire)?;
+        still::set_state(self.stream, State::Stop)?;
         self.expect_rest("after STOP")
-    }
-
-    fn set_state(&self, state: State) -> Result<(), Failed> {
-        let status = self.stream.set_state(state);
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(fail("set-state", format_args!("SetState({state:?}): {status}")))
-        }
     }
 
     /// In STOP position, packet count and presentation position are zero (rule `not-at-rest`).
@@ -146,8 +141,8 @@ impl Player<'_> {
 
     /// ACQUIRE, PAUSE, and the first packet.
     fn prepare(&mut self) -> Result<(), Failed> {
-        self.set_state(State::Acquire)?;
-        self.set_state(State::Pause)?;
+        still::set_state(self.stream, State::Acquire)?;
+        still::set_state(self.stream, State::Pause)?;
         if self.order == Order::Hlk && self.stream.set_write_packet(2, 0, 0).is_success() {
             kernel::violation(
                 "packet-number",
@@ -161,15 +156,19 @@ impl Player<'_> {
     }
 
     fn run(&mut self, judge: PositionJudge, wav: &Wav<'_>) -> Result<(), Failed> {
-        self.set_state(State::Run)?;
+        let (run, label) = (time::interrupt_time_100ns(), self.label);
+        let packet = u64::from(self.packet_bytes) * 10_000_000 / judge.bytes_per_second().max(1);
+        self.tally.events = Some(EventTimes::new(run, packet));
+        still::set_state(self.stream, State::Run)?;
         crate::kprintln!("run");
         // SAFETY: the poller is stopped below, while the stream is alive.
-        let poller = unsafe { Poller::start(self.stream, judge, cfg::get_u64("poll_us", 5000)) };
+        let poller = unsafe { Poller::start(self.stream, judge.since(run), cfg::get_u64("poll_us", 5000)) };
         let played = self.feed().and_then(|()| self.drain()).and_then(|()| self.expect_presented(wav));
-        let paused = self.set_state(State::Pause);
+        let paused = still::set_state(self.stream, State::Pause);
         crate::kprintln!("pause");
-        let Reads { all, dispatch, travel } = poller.stop();
-        crate::kresult!("position_reads={all} position_reads_dispatch={dispatch}");
+        let Reads { all, dispatch, travel, figures } = poller.stop();
+        crate::kresult!("{label}position_reads={all} {label}position_reads_dispatch={dispatch}");
+        poller::report(label, self.tally.events.as_ref(), &figures);
         played.and(paused)?;
         self.expect_travel(travel);
         self.expect_frozen()?;
@@ -236,8 +235,13 @@ impl Player<'_> {
         if self.order != Order::Lazy && self.packets.count() > 1 {
             next += u32::from(self.write(1)? == Status::SUCCESS);
         }
+        let mut pause = cfg::get_bool("pause", false);
         while next < self.packets.count() {
             self.wait_for_packet(next)?;
+            if pause && next >= self.packets.count() / 2 {
+                pause = false;
+                still::pause_and_go_on(self.stream, self.event, self.packet_100ns())?;
+            }
             if self.order == Order::Hlk {
                 // What is written already needs no second write; what was missed is gone.
                 let due = self.packet_count()?.wrapping_add(1);
@@ -267,8 +271,9 @@ impl Player<'_> {
         }
     }
 
-    fn wait_for_packet(&self, next: u32) -> Result<(), Failed> {
+    fn wait_for_packet(&mut self, next: u32) -> Result<(), Failed> {
         if wait(self.event, self.timeout_ms) {
+            self.tally.events.iter_mut().for_each(|events| events.saw(time::interrupt_time_100ns()));
             return Ok(());
         }
         Err(fail(
@@ -282,7 +287,7 @@ impl Player<'_> {
     }
 
     /// Waits until the last packet was played.
-    fn drain(&self) -> Result<(), Failed> {
+    fn drain(&mut self) -> Result<(), Failed> {
         let mut before = 0;
         loop {
             let count = self.packet_count()?;
@@ -354,21 +359,11 @@ impl Player<'_> {
 
     /// After PAUSE nothing moves and nothing is signalled (rules `not-frozen`, `event-outside-run`), for one and a half packets.
     fn expect_frozen(&self) -> Result<(), Failed> {
-        let read = || {
-            (self.stream.position(irql::PASSIVE), self.stream.presentation().map(|p| p.position_in_blocks))
-        };
-        let (before, signals) = (read(), self.event.signals());
-        let packet = i64::from(self.packet_bytes).saturating_mul(15_000_000) / self.bytes_per_second.max(1);
-        thread::sleep_100ns(packet.clamp(*WATCH.start(), *WATCH.end()));
-        if read() != before {
-            kernel::violation("not-frozen", format_args!("a position moves in PAUSE"));
-        }
-        if self.event.signals() != signals {
-            kernel::violation(
-                "event-outside-run",
-                format_args!("the notification event is signalled in PAUSE"),
-            );
-        }
+        still::expect_frozen(self.stream, self.event, self.packet_100ns());
         self.packet_count().map(drop)
+    }
+
+    fn packet_100ns(&self) -> i64 {
+        i64::from(self.packet_bytes).saturating_mul(10_000_000) / self.bytes_per_second.max(1)
     }
 }

@@ -1,18 +1,24 @@
 //! The position poller: a thread that reads `GetPosition` while the stream runs, every other time at DISPATCH level, in parallel with
-//! whatever the client's own thread calls.
+//! whatever the client's own thread calls; or, to see that no change of state disturbs it, in whatever state the stream is.
 
+use super::figures::{EventTimes, PositionFigures};
+use super::play::Label;
 use super::position::{PositionJudge, Travel};
-use super::stream::RenderStream;
+use super::stream::PinStream;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::{self, irql, time};
+use crate::portcls::fault::{self, Fault};
 use alloc::boxed::Box;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What the poller and the client share.
 struct Shared {
-    stream: *const RenderStream,
+    stream: *const PinStream,
     judge: PositionJudge,
+    figures: PositionFigures,
+    /// The stream runs all the time, so that positions can be followed.
+    running: bool,
     interval_100ns: i64,
     stop: AtomicBool,
     reads: AtomicU32,
@@ -33,6 +39,8 @@ pub struct Reads {
     pub dispatch: u32,
     /// How far the position went between them.
     pub travel: Travel,
+    /// Times and jitter.
+    pub figures: PositionFigures,
 }
 
 impl Poller {
@@ -40,10 +48,27 @@ impl Poller {
     ///
     /// # Safety
     /// `stream` stays alive until [`Poller::stop`] returned.
-    pub unsafe fn start(stream: &RenderStream, judge: PositionJudge, interval_us: u64) -> Self {
+    pub unsafe fn start(stream: &PinStream, judge: PositionJudge, interval_us: u64) -> Self {
+        // SAFETY: as promised.
+        unsafe { Self::start_in(stream, judge, interval_us, true) }
+    }
+
+    /// The same for a stream whose state changes meanwhile: positions are in range and on a frame, and every call succeeds.
+    ///
+    /// # Safety
+    /// As for [`Poller::start`].
+    pub unsafe fn start_in_any_state(stream: &PinStream, judge: PositionJudge, interval_us: u64) -> Self {
+        // SAFETY: as promised.
+        unsafe { Self::start_in(stream, judge, interval_us, false) }
+    }
+
+    unsafe fn start_in(stream: &PinStream, judge: PositionJudge, interval_us: u64, running: bool) -> Self {
+        let figures = PositionFigures::new(time::interrupt_time_100ns(), judge.bytes_per_second());
         let shared = Box::into_raw(Box::new(Shared {
             stream,
             judge,
+            figures,
+            running,
             interval_100ns: i64::try_from(interval_us.saturating_mul(10)).unwrap_or(i64::MAX),
             stop: AtomicBool::new(false),
             reads: AtomicU32::new(0),
@@ -63,6 +88,7 @@ impl Poller {
             all: shared.reads.load(Ordering::Relaxed),
             dispatch: shared.dispatch_reads.load(Ordering::Relaxed),
             travel: shared.judge.travel(),
+            figures: shared.figures,
         }
     }
 }
@@ -70,20 +96,34 @@ impl Poller {
 fn poll(argument: *mut c_void) {
     let shared = argument.cast::<Shared>();
     // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but this thread the judge.
-    let (stream, stop, judge, interval) =
-        unsafe { (&*(*shared).stream, &(*shared).stop, &mut (*shared).judge, (*shared).interval_100ns) };
+    let (stream, stop, judge, figures, running, interval) = unsafe {
+        (
+            &*(*shared).stream,
+            &(*shared).stop,
+            &mut (*shared).judge,
+            &mut (*shared).figures,
+            (*shared).running,
+            (*shared).interval_100ns,
+        )
+    };
     let mut at_dispatch = false;
     while !stop.load(Ordering::Acquire) {
         let level = if at_dispatch { irql::DISPATCH } else { irql::PASSIVE };
         let begun = time::interrupt_time_100ns();
-        let (status, position) = stream.position(level);
+        let (status, mut position) = stream.position(level);
         let done = time::interrupt_time_100ns();
+        if running && fault::make(Fault::FastPosition) {
+            // Three times as fast.
+            position.play_offset = position.play_offset * 3 % judge.size();
+        }
         if status.is_success() {
-            if let Err(finding) = judge.judge(position, begun, done) {
+            let found = if running { judge.judge(position, begun, done) } else { judge.place(position) };
+            figures.saw(begun, done, judge.travel());
+            if let Err(finding) = found {
                 kernel::violation("position", format_args!("{finding}"));
             }
         } else {
-            kernel::violation("position", format_args!("GetPosition of a running stream: {status}"));
+            kernel::violation("position", format_args!("GetPosition while a position is polled: {status}"));
         }
         // SAFETY: as above.
         unsafe {
@@ -93,4 +133,28 @@ fn poll(argument: *mut c_void) {
         at_dispatch = !at_dispatch;
         thread::sleep_100ns(interval);
     }
+}
+
+/// The result line of the figures that certification limits, and what is impossible among them.
+pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionFigures) {
+    if let Some(events) = events {
+        if events.is_impossible() {
+            kernel::violation(
+                "impossible-timing",
+                format_args!("the first event came after {} % of a packet", events.first_x100()),
+            );
+        }
+        crate::kresult!(
+            "{label}first_event_packets_x100={} {label}worst_event_packets_x100={}",
+            events.first_x100(),
+            events.worst_x100()
+        );
+    }
+    let (deviation, most) = position.jitter_us();
+    crate::kresult!(
+        "{label}first_position_us={} {label}jitter_std_us={deviation} {label}jitter_max_us={most} {label}get_position_ns={} {label}position_rate_ppm={}",
+        position.first_us(),
+        position.read_ns(),
+        position.rate_ppm()
+    );
 }

@@ -12,6 +12,8 @@ pub enum Finding {
     NotOnFrame(KsAudioPosition),
     /// Went back by so many bytes.
     Backwards(u64),
+    /// Is further than any clock can have gone: (bytes since RUN, most that can be).
+    TooFar(u64, u64),
 }
 
 impl fmt::Display for Finding {
@@ -22,6 +24,9 @@ impl fmt::Display for Finding {
             }
             Self::NotOnFrame(p) => {
                 write!(f, "play {} write {} is not on a frame", p.play_offset, p.write_offset)
+            }
+            Self::TooFar(bytes, most) => {
+                write!(f, "the position went {bytes} bytes since RUN, at most {most} can be")
             }
             Self::Backwards(bytes) => write!(f, "the play position went back by {bytes} bytes"),
         }
@@ -34,6 +39,7 @@ pub struct PositionJudge {
     block: u64,
     bytes_per_second: u64,
     last: Option<(u64, u64)>,
+    run: Option<u64>,
     travel: Travel,
 }
 
@@ -54,8 +60,36 @@ impl PositionJudge {
             block,
             bytes_per_second: block * rate,
             last: None,
+            run: None,
             travel: Travel { bytes: 0, complete: true },
         }
+    }
+
+    /// The stream was at 0 when RUN was called at `run` (100-ns units): from there on the position can't be ahead of time.
+    pub fn since(self, run: u64) -> Self {
+        Self { run: Some(run), last: Some((0, run)), ..self }
+    }
+
+    /// Bytes of the cyclic buffer.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Of the stream, on the client's clock.
+    pub fn bytes_per_second(&self) -> u64 {
+        self.bytes_per_second
+    }
+
+    /// What holds in every state: in range and on a frame.
+    pub fn place(&self, position: KsAudioPosition) -> Result<(), Finding> {
+        let KsAudioPosition { play_offset: play, write_offset: write } = position;
+        if play >= self.size || write >= self.size {
+            return Err(Finding::OutOfRange(position));
+        }
+        if play % self.block != 0 || write % self.block != 0 {
+            return Err(Finding::NotOnFrame(position));
+        }
+        Ok(())
     }
 
     /// Judges one position, read not before `begun` and not after `done` (100-ns units).
@@ -64,13 +98,8 @@ impl PositionJudge {
     /// eighths of the buffer and the time since the last read less than an eighth of it: neither a late read nor a clock that catches
     /// up by a packet, half the buffer, is mistaken for one.
     pub fn judge(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
-        let KsAudioPosition { play_offset: play, write_offset: write } = position;
-        if play >= self.size || write >= self.size {
-            return Err(Finding::OutOfRange(position));
-        }
-        if play % self.block != 0 || write % self.block != 0 {
-            return Err(Finding::NotOnFrame(position));
-        }
+        self.place(position)?;
+        let play = position.play_offset;
         let Some((last, then)) = self.last.replace((play, begun)) else { return Ok(()) };
         let forward = (play + self.size - last) % self.size;
         let elapsed = done.saturating_sub(then).saturating_mul(self.bytes_per_second) / 10_000_000;
@@ -80,6 +109,14 @@ impl PositionJudge {
         self.travel.bytes += forward;
         // Twice the time is allowed for: the driver's clock may be ahead of ours by up to a packet.
         self.travel.complete &= elapsed < self.size / 2;
+        if let Some(run) = self.run {
+            // Half a buffer, a packet, for a clock that is ahead of ours, and 2 % for one that is faster.
+            let time = u128::from(done.saturating_sub(run)) * u128::from(self.bytes_per_second) / 9_800_000;
+            let most = u64::try_from(time).unwrap_or(u64::MAX).saturating_add(self.size / 2);
+            if self.travel.bytes > most {
+                return Err(Finding::TooFar(self.travel.bytes, most));
+            }
+        }
         Ok(())
     }
 
@@ -133,6 +170,14 @@ mod tests {
         assert_eq!(judge.judge(at(0), 0, 0), Ok(()));
         // A packet of 1920 bytes at once, and what passed in 2.4 ms.
         assert_eq!(judge.judge(at(1920 + 460), 0, 24_000), Ok(()));
+    }
+
+    #[test]
+    fn a_position_ahead_of_time_is_seen() {
+        let mut judge = judge().since(1_000_000);
+        // A packet at once is let pass, a second one is not.
+        assert_eq!(judge.judge(at(1920), 1_000_000, 1_000_000), Ok(()));
+        assert_eq!(judge.judge(at(0), 1_010_000, 1_010_000), Err(Finding::TooFar(3840, 195 + 1920)));
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! A render stream of the driver, as the port calls it: every method once, through our vtables or through C++ (`oracle=1`).
+//! A stream of the driver, as the port calls it: every method once, through our vtables or through C++ (`oracle=1`).
+//!
+//! What only capture and timer-driven clients call is in `stream_capture`.
 
 use crate::kernel::call::driver_call;
 use crate::kernel::event::Event;
@@ -6,6 +8,8 @@ use crate::kernel::layout::Mdl;
 use crate::kernel::pool::Guarded;
 use crate::kernel::{self, cfg, irql};
 use crate::portcls::com::Com;
+use crate::portcls::endpoint::Endpoint;
+use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::{
     IID_MINIPORT_WAVE_RT_INPUT_STREAM, IID_MINIPORT_WAVE_RT_OUTPUT_STREAM, IID_MINIPORT_WAVE_RT_STREAM,
     IID_MINIPORT_WAVE_RT_STREAM_NOTIFICATION,
@@ -18,8 +22,7 @@ use crate::portcls::oracle;
 use crate::portcls::port::Port;
 use crate::portcls::port_stream;
 use crate::portcls::status::Status;
-use crate::portcls::subdevice::Endpoint;
-use crate::portcls::vtable::{MiniportWaveRt, OutputStream, Stream, StreamNotification, This, Unknown};
+use crate::portcls::vtable::{InputStream, MiniportWaveRt, OutputStream, Stream, StreamNotification, This};
 use core::ptr;
 
 /// `KSSTATE`.
@@ -52,16 +55,17 @@ pub struct CyclicBuffer {
 }
 
 /// An open stream. Dropping it releases everything; `close` also checks that nothing is left.
-pub struct RenderStream {
+pub struct PinStream {
     output: Option<Com<OutputStream>>,
-    notification: Com<StreamNotification>,
+    pub(super) input: Option<Com<InputStream>>,
+    pub(super) notification: Com<StreamNotification>,
     stream: Com<Stream>,
     port_stream: &'static Object,
     oracle: bool,
 }
 
 // SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (wavert-facts 1.5).
-unsafe impl Sync for RenderStream {}
+unsafe impl Sync for PinStream {}
 
 /// Calls a method of the driver's stream at an IRQL: through C++ in oracle mode, else through our vtable.
 macro_rules! method {
@@ -74,10 +78,10 @@ macro_rules! method {
     }};
 }
 
-impl RenderStream {
+impl PinStream {
     /// Opens the endpoint's pin with a format. On failure the driver must have left no stream and no reference behind.
     pub fn open(endpoint: &Endpoint, format: &[u8]) -> Result<Self, Status> {
-        Self::open_with(endpoint, format, endpoint.pin, false)
+        Self::open_with(endpoint, format, endpoint.pin, endpoint.capture)
     }
 
     /// Opens any pin in any direction, to see wrong ones refused.
@@ -112,18 +116,19 @@ impl RenderStream {
                 format_args!("the stream refuses its own IID_IMiniportWaveRTStream"),
             );
         }
-        if stream.query::<Unknown>(&IID_MINIPORT_WAVE_RT_INPUT_STREAM).is_ok() {
-            kernel::violation(
-                "stream-interface",
-                format_args!("a render stream offers IMiniportWaveRTInputStream"),
-            );
-        }
-        let output = stream.query(&IID_MINIPORT_WAVE_RT_OUTPUT_STREAM).ok();
+        let output = stream.query::<OutputStream>(&IID_MINIPORT_WAVE_RT_OUTPUT_STREAM).ok();
+        let input = stream.query::<InputStream>(&IID_MINIPORT_WAVE_RT_INPUT_STREAM).ok();
+        let both = fault::make(Fault::BothDirections);
+        check_direction(capture, input.is_some() || both, output.is_some() || both);
         if let Some(output) = &output {
             output.check_identity("IMiniportWaveRTOutputStream");
             stream.check_same_object(output, "the stream");
         }
-        Ok(Self { output, notification, stream, port_stream, oracle })
+        if let Some(input) = &input {
+            input.check_identity("IMiniportWaveRTInputStream");
+            stream.check_same_object(input, "the stream");
+        }
+        Ok(Self { output, input, notification, stream, port_stream, oracle })
     }
 
     /// The port stream behind it.
@@ -326,8 +331,9 @@ impl RenderStream {
 
     /// Releases the stream; its count must reach zero (rule `stream-references`) and its port stream must go with it.
     pub fn close(self) {
-        let Self { output, notification, stream, port_stream, .. } = self;
+        let Self { output, input, notification, stream, port_stream, .. } = self;
         drop(output);
+        drop(input);
         drop(notification);
         let left = stream.release();
         if left != 0 {
@@ -343,6 +349,18 @@ impl RenderStream {
                 format_args!("the closed stream keeps {left} reference(s) to its port stream"),
             );
         }
+    }
+}
+
+/// The packet interface of the other direction must not be there (wavert-facts 4.2).
+fn check_direction(capture: bool, input: bool, output: bool) {
+    let (wrong, name) = if capture { (output, "Output") } else { (input, "Input") };
+    if wrong {
+        let direction = if capture { "capture" } else { "render" };
+        kernel::violation(
+            "stream-interface",
+            format_args!("a {direction} stream offers IMiniportWaveRT{name}Stream"),
+        );
     }
 }
 

@@ -3,13 +3,15 @@
 
 use super::format::{BufferPlan, PcmFormat};
 use super::player::SLOTS;
-use super::stream::{CyclicBuffer, END_OF_STREAM, RenderStream, State};
+use super::poller::Poller;
+use super::position::PositionJudge;
+use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
 use super::wav::Wav;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, pages, thread};
+use crate::portcls::endpoint::Endpoint;
 use crate::portcls::guid::SUBTYPE_IEEE_FLOAT;
 use crate::portcls::status::Status;
-use crate::portcls::subdevice::Endpoint;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,19 +22,27 @@ const TIMEOUT_MS: u32 = 2000;
 
 /// Everything; each finding is a violation.
 pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
-    let stress = Stress { endpoint: endpoint.clone(), format: PcmFormat::new(wav.rate, wav.channels, true) };
-    let steps: [(&str, Step); 8] = [
+    let stress = Stress {
+        endpoint: endpoint.clone(),
+        format: PcmFormat::of(wav.sample, wav.rate, wav.channels, true),
+    };
+    let steps: [(&str, Step); 9] = [
         ("pins and directions", Stress::wrong_pins),
         ("formats", Stress::formats),
         ("instances", Stress::instances),
         ("buffers", Stress::buffers),
         ("events", Stress::events),
         ("states", Stress::states),
+        ("position while the state changes", Stress::position_in_any_state),
         ("packets", Stress::packets),
         ("unregister while running", Stress::unregister_while_running),
     ];
     for (name, step) in steps {
-        crate::kprintln!("stress: {name}");
+        // Packets of capture are the business of the client that records.
+        if endpoint.capture && name == "packets" {
+            continue;
+        }
+        crate::kprintln!("stress of \"{}\": {name}", endpoint.name);
         step(&stress);
     }
 }
@@ -66,8 +76,8 @@ fn accepted(what: &str, status: Status) {
 }
 
 impl Stress {
-    fn open(&self) -> Option<RenderStream> {
-        RenderStream::open(&self.endpoint, &self.format.bytes())
+    fn open(&self) -> Option<PinStream> {
+        PinStream::open(&self.endpoint, &self.format.bytes())
             .inspect_err(|status| finding(format_args!("NewStream with a good format: {status}")))
             .ok()
     }
@@ -78,7 +88,7 @@ impl Stress {
     }
 
     /// Opens a stream with a buffer, hands both to `f`, and takes both back.
-    fn with_buffer(&self, f: impl FnOnce(&RenderStream, &CyclicBuffer)) {
+    fn with_buffer(&self, f: impl FnOnce(&PinStream, &CyclicBuffer)) {
         let Some(stream) = self.open() else { return };
         match stream.allocate(SLOTS, self.buffer_bytes()) {
             Ok(buffer) => {
@@ -92,10 +102,11 @@ impl Stress {
 
     fn wrong_pins(&self) {
         let format = self.format.bytes();
-        let cases =
-            [(self.endpoint.pin, true), (self.endpoint.pin + 1, false), (99, false), (u32::MAX, true)];
+        let Endpoint { pin, capture, .. } = self.endpoint;
+        // The bridge is the filter's other pin.
+        let cases = [(pin, !capture), (1 - pin.min(1), capture), (99, capture), (u32::MAX, !capture)];
         for (pin, capture) in cases {
-            if let Ok(stream) = RenderStream::open_with(&self.endpoint, &format, pin, capture) {
+            if let Ok(stream) = PinStream::open_with(&self.endpoint, &format, pin, capture) {
                 finding(format_args!("NewStream on pin {pin}, capture {capture}, is accepted"));
                 stream.close();
             }
@@ -114,8 +125,9 @@ impl Stress {
             PcmFormat { bits: 0, ..plain },
             PcmFormat { bits: 17, ..good },
             PcmFormat { bits: 4096, ..plain },
-            PcmFormat { tag: 3, sub_format: SUBTYPE_IEEE_FLOAT, ..plain },
-            PcmFormat { sub_format: SUBTYPE_IEEE_FLOAT, ..good },
+            // There is no float of 16 bits.
+            PcmFormat { tag: 3, bits: 16, sub_format: SUBTYPE_IEEE_FLOAT, ..plain },
+            PcmFormat { bits: 16, valid_bits: 16, sub_format: SUBTYPE_IEEE_FLOAT, ..good },
             PcmFormat { align_error: 1, ..good },
             PcmFormat { valid_bits: 17, ..good },
         ];
@@ -129,14 +141,14 @@ impl Stress {
         let mut exact = plain.bytes();
         exact.truncate(82);
         set_u32(&mut exact, 0, 82);
-        match RenderStream::open(&self.endpoint, &exact) {
+        match PinStream::open(&self.endpoint, &exact) {
             Ok(stream) => stream.close(),
             Err(status) => finding(format_args!("a WAVEFORMATEX without padding (FormatSize 82): {status}")),
         }
     }
 
     fn expect_format_refused(&self, format: &[u8], what: fmt::Arguments<'_>) {
-        if let Ok(stream) = RenderStream::open(&self.endpoint, format) {
+        if let Ok(stream) = PinStream::open(&self.endpoint, format) {
             finding(format_args!("NewStream accepts {what}"));
             stream.close();
         }
@@ -169,7 +181,7 @@ impl Stress {
             with_list.resize(at + bytes, 0);
             set_u32(&mut with_list, at, size);
             set_u32(&mut with_list, at + 4, count);
-            if let Ok(stream) = RenderStream::open(&self.endpoint, &with_list) {
+            if let Ok(stream) = PinStream::open(&self.endpoint, &with_list) {
                 if count != 0 {
                     finding(format_args!(
                         "an attribute list of {size} bytes with {count} attributes is accepted"
@@ -183,8 +195,8 @@ impl Stress {
     /// As many streams as the pin says, all at once; then many times one.
     fn instances(&self) {
         let most = self.endpoint.descriptor.max_instances.min(8);
-        let streams: Vec<RenderStream> = (0..most).filter_map(|_| self.open()).collect();
-        streams.into_iter().for_each(RenderStream::close);
+        let streams: Vec<PinStream> = (0..most).filter_map(|_| self.open()).collect();
+        streams.into_iter().for_each(PinStream::close);
         for _ in 0..CYCLES {
             self.with_buffer(|_, _| ());
         }
@@ -292,6 +304,31 @@ impl Stress {
         });
     }
 
+    /// GetPosition at PASSIVE and DISPATCH level on another thread while the state changes: always in range and on a frame.
+    fn position_in_any_state(&self) {
+        use State::{Acquire, Pause, Run, Stop};
+        self.with_buffer(|stream, buffer| {
+            let (size, block) = (u64::from(buffer.size), u64::from(self.format.block_align()));
+            let judge = PositionJudge::new(size, block, u64::from(self.format.rate));
+            // SAFETY: the poller is stopped below, while the stream is alive.
+            let poller = unsafe { Poller::start_in_any_state(stream, judge, 300) };
+            for turn in 0..CYCLES {
+                for state in [Acquire, Pause, Run, Pause, Run, Pause, Acquire, Stop] {
+                    accepted("SetState", stream.set_state(state));
+                    if state == Run && turn % 4 == 0 {
+                        thread::sleep_100ns(10_000);
+                    }
+                }
+            }
+            let reads = poller.stop();
+            crate::kresult!(
+                "state_change_reads={} state_change_reads_dispatch={}",
+                reads.all,
+                reads.dispatch
+            );
+        });
+    }
+
     /// Packet numbers and flags (wavert-facts 4.7).
     fn packets(&self) {
         self.with_buffer(|stream, buffer| {
@@ -344,7 +381,9 @@ impl Stress {
             accepted("RegisterNotificationEvent", stream.register(&gone));
             accepted("RegisterNotificationEvent", stream.register(&kept));
             accepted("SetState(Pause)", stream.set_state(State::Pause));
-            accepted("SetWritePacket(0)", stream.set_write_packet(0, 0, 0));
+            if !self.endpoint.capture {
+                accepted("SetWritePacket(0)", stream.set_write_packet(0, 0, 0));
+            }
             accepted("SetState(Run)", stream.set_state(State::Run));
             accepted("UnregisterNotificationEvent", stream.unregister(&gone));
             gone.poison();
@@ -359,7 +398,7 @@ impl Stress {
 }
 
 /// After the end of the stream nothing may follow until STOP.
-fn end_of_stream(stream: &RenderStream) {
+fn end_of_stream(stream: &PinStream) {
     accepted("SetState(Pause)", stream.set_state(State::Pause));
     accepted("an end of stream of length 0", stream.set_write_packet(0, END_OF_STREAM, 0));
     accepted("SetState(Run)", stream.set_state(State::Run));

@@ -1,31 +1,68 @@
-//! WAV files: a small strict reader, for 16-bit PCM in mono or stereo.
+//! WAV files: a small strict reader, for PCM of 16, 24 and 32 bits and 32-bit float with 1 to 8 channels.
 //!
 //! The whole file is in memory. Chunks that are not known are skipped with their padding; every length is checked against what
-//! is there.
+//! is there. Packed 24-bit samples, which no card takes, are widened to 24 bits in 32.
 
+use super::format::Sample;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// A file that can be played.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wav<'a> {
     /// Frames per second.
     pub rate: u32,
-    /// 1 or 2.
+    /// 1 to 8.
     pub channels: u16,
+    /// How a sample lies in `data`.
+    pub sample: Sample,
     /// The frames, interleaved, little-endian; a whole number of them.
-    pub data: &'a [u8],
+    pub data: Cow<'a, [u8]>,
 }
 
 impl Wav<'_> {
     /// Bytes of a frame.
     pub fn block_align(&self) -> usize {
-        usize::from(self.channels) * 2
+        usize::from(self.channels) * usize::from(self.sample.bits() / 8)
     }
 
     /// Number of frames.
     pub fn frames(&self) -> usize {
         self.data.len() / self.block_align()
     }
+}
+
+/// The `fmt` chunk.
+#[derive(Clone, Copy)]
+struct Format {
+    rate: u32,
+    channels: u16,
+    sample: Sample,
+    /// Bytes of a sample in the file: 3 when they are packed.
+    bytes: usize,
+}
+
+impl Format {
+    fn wav(self, data: &[u8]) -> Result<Wav<'_>, WavError> {
+        let Self { rate, channels, sample, bytes } = self;
+        if !data.len().is_multiple_of(bytes * usize::from(channels)) {
+            return Err(WavError::PartialFrame);
+        }
+        let data = if bytes == 3 { Cow::Owned(widened(data)?) } else { Cow::Borrowed(data) };
+        Ok(Wav { rate, channels, sample, data })
+    }
+}
+
+/// Each packed 24-bit sample in the upper bytes of 32 bits.
+fn widened(packed: &[u8]) -> Result<Vec<u8>, WavError> {
+    let mut wide = Vec::new();
+    wide.try_reserve_exact(packed.len() / 3 * 4).map_err(|_| WavError::TooLarge)?;
+    for sample in packed.chunks_exact(3) {
+        wide.push(0);
+        wide.extend_from_slice(sample);
+    }
+    Ok(wide)
 }
 
 /// Why a file can't be played.
@@ -45,6 +82,8 @@ pub enum WavError {
     Unsupported(u16, u16, u32, u16),
     /// The data is not a whole number of frames.
     PartialFrame,
+    /// Packed 24-bit samples for which there is no memory.
+    TooLarge,
 }
 
 impl fmt::Display for WavError {
@@ -58,18 +97,20 @@ impl fmt::Display for WavError {
             Self::Unsupported(tag, channels, rate, bits) => {
                 write!(
                     f,
-                    "format tag {tag:#x}, {channels} channel(s), {rate} Hz, {bits} bits is not played (PCM, 1 or 2 channels, 16 bits is)"
+                    "format tag {tag:#x}, {channels} channel(s), {rate} Hz, {bits} bits is not played (PCM of 16, 24 or 32 bits or 32-bit float with 1 to 8 channels and 8 to 384 kHz is)"
                 )
             }
+            Self::TooLarge => f.write_str("too large to be widened to 32 bits"),
             Self::PartialFrame => f.write_str("the data is not a whole number of frames"),
         }
     }
 }
 
 const TAG_PCM: u16 = 1;
+const TAG_FLOAT: u16 = 3;
 const TAG_EXTENSIBLE: u16 = 0xfffe;
-/// The subformat GUID of PCM as it lies in the file.
-const PCM_SUBFORMAT: [u8; 16] = [1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+/// A subformat GUID after its first two bytes, which are the tag.
+const SUBFORMAT_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
@@ -92,15 +133,7 @@ pub fn parse(file: &[u8]) -> Result<Wav<'_>, WavError> {
         let body = rest.get(8..).and_then(|body| body.get(..length)).ok_or(WavError::Truncated)?;
         match id {
             b"fmt " => format = Some(parse_format(body)?),
-            b"data" => {
-                let (rate, channels) = format.ok_or(WavError::NoFormat)?;
-                let wav = Wav { rate, channels, data: body };
-                return if body.len().is_multiple_of(wav.block_align()) {
-                    Ok(wav)
-                } else {
-                    Err(WavError::PartialFrame)
-                };
-            }
+            b"data" => return format.ok_or(WavError::NoFormat)?.wav(body),
             _ => {}
         }
         // Chunks begin at even offsets; the last one's padding may be missing.
@@ -109,24 +142,36 @@ pub fn parse(file: &[u8]) -> Result<Wav<'_>, WavError> {
     Err(if format.is_none() { WavError::NoFormat } else { WavError::NoData })
 }
 
-fn parse_format(chunk: &[u8]) -> Result<(u32, u16), WavError> {
+fn parse_format(chunk: &[u8]) -> Result<Format, WavError> {
     let short = |at| u16_at(chunk, at).ok_or(WavError::BadFormat);
     let long = |at| u32_at(chunk, at).ok_or(WavError::BadFormat);
     let (tag, channels, rate, bytes_per_second) = (short(0)?, short(2)?, long(4)?, long(8)?);
     let (block_align, bits) = (short(12)?, short(14)?);
-    let pcm = match tag {
-        TAG_PCM => true,
-        TAG_EXTENSIBLE => chunk.get(24..40) == Some(&PCM_SUBFORMAT[..]) && short(18)? == bits,
-        _ => false,
+    let unsupported = WavError::Unsupported(tag, channels, rate, bits);
+    let (kind, valid) = if tag == TAG_EXTENSIBLE {
+        if chunk.get(26..40) != Some(&SUBFORMAT_TAIL[..]) {
+            return Err(unsupported);
+        }
+        (short(24)?, short(18)?)
+    } else {
+        (tag, bits)
     };
-    if !pcm || !(1..=2).contains(&channels) || bits != 16 || !(8_000..=192_000).contains(&rate) {
-        return Err(WavError::Unsupported(tag, channels, rate, bits));
+    let sample = match (kind, bits, valid) {
+        (TAG_PCM, 16, 16) => Sample::S16,
+        (TAG_PCM, 24 | 32, 24) => Sample::S24In32,
+        (TAG_PCM, 32, 32) => Sample::S32,
+        (TAG_FLOAT, 32, 32) => Sample::F32,
+        _ => return Err(unsupported),
+    };
+    if !(1..=8).contains(&channels) || !(8_000..=384_000).contains(&rate) {
+        return Err(unsupported);
     }
-    if block_align != channels * 2 || u64::from(bytes_per_second) != u64::from(rate) * u64::from(block_align)
+    if block_align != channels * (bits / 8)
+        || u64::from(bytes_per_second) != u64::from(rate) * u64::from(block_align)
     {
         return Err(WavError::BadFormat);
     }
-    Ok((rate, channels))
+    Ok(Format { rate, channels, sample, bytes: usize::from(bits / 8) })
 }
 
 #[cfg(test)]
@@ -170,7 +215,8 @@ mod tests {
             chunk(b"junk", b"x"),
             chunk(b"data", &[1, 2, 3, 4]),
         ]);
-        assert_eq!(parse(&bytes), Ok(Wav { rate: 44_100, channels: 2, data: &[1, 2, 3, 4] }));
+        let data = Cow::Borrowed(&[1, 2, 3, 4][..]);
+        assert_eq!(parse(&bytes), Ok(Wav { rate: 44_100, channels: 2, sample: Sample::S16, data }));
     }
 
     #[test]
@@ -183,11 +229,38 @@ mod tests {
     fn extensible_is_read_by_its_subformat() {
         let mut ext = format(TAG_EXTENSIBLE, 1, 48_000, 16);
         ext.extend([22, 0, 16, 0, 4, 0, 0, 0]);
-        ext.extend(PCM_SUBFORMAT);
+        ext.extend([1, 0]);
+        ext.extend(SUBFORMAT_TAIL);
         let data = chunk(b"data", &[0, 1]);
         assert_eq!(parse(&file(&[chunk(b"fmt ", &ext), data.clone()])).unwrap().frames(), 1);
         ext[24] = 3;
         assert!(matches!(parse(&file(&[chunk(b"fmt ", &ext), data])), Err(WavError::Unsupported(..))));
+    }
+
+    #[test]
+    fn packed_24_bits_become_the_upper_part_of_32() {
+        let bytes =
+            file(&[chunk(b"fmt ", &format(1, 2, 96_000, 24)), chunk(b"data", &[1, 2, 3, 0xfd, 0xfe, 0xff])]);
+        let wav = parse(&bytes).unwrap();
+        assert_eq!((wav.sample, wav.block_align(), wav.frames()), (Sample::S24In32, 8, 1));
+        assert_eq!(*wav.data, [0, 1, 2, 3, 0, 0xfd, 0xfe, 0xff]);
+    }
+
+    #[test]
+    fn each_kind_of_sample_is_known_by_tag_bits_and_valid_bits() {
+        let extensible = |kind: u8, bits: u16, valid: u8| {
+            let mut ext = format(TAG_EXTENSIBLE, 8, 384_000, bits);
+            ext.extend([22, 0, valid, 0, 0x3f, 6, 0, 0, kind, 0]);
+            ext.extend(SUBFORMAT_TAIL);
+            parse(&file(&[chunk(b"fmt ", &ext), chunk(b"data", &[0; 96])])).map(|wav| wav.sample)
+        };
+        assert_eq!(extensible(1, 32, 24), Ok(Sample::S24In32));
+        assert_eq!(extensible(1, 24, 24), Ok(Sample::S24In32));
+        assert_eq!(extensible(1, 32, 32), Ok(Sample::S32));
+        assert_eq!(extensible(3, 32, 32), Ok(Sample::F32));
+        assert!(extensible(3, 16, 16).is_err() && extensible(1, 16, 12).is_err());
+        let float = file(&[chunk(b"fmt ", &format(3, 1, 8_000, 32)), chunk(b"data", &[0; 4])]);
+        assert_eq!(parse(&float).map(|wav| wav.sample), Ok(Sample::F32));
     }
 
     #[test]
@@ -202,7 +275,7 @@ mod tests {
         assert_eq!(parse(&file(&[fmt.clone(), chunk(b"data", &[0; 6])])), Err(WavError::PartialFrame));
         assert_eq!(parse(&file(&[chunk(b"fmt ", &[1, 0])])), Err(WavError::BadFormat));
         assert!(matches!(
-            parse(&file(&[chunk(b"fmt ", &format(1, 2, 48_000, 24))])),
+            parse(&file(&[chunk(b"fmt ", &format(1, 2, 48_000, 20))])),
             Err(WavError::Unsupported(..))
         ));
     }

@@ -87,6 +87,11 @@ impl Event {
         unsafe { (&raw mut (*self.0).header.signal_state).write_volatile(0) }
     }
 
+    /// Signals it as a driver would; it is not counted.
+    pub fn signal(&self) {
+        wait::signal(self.0.cast(), 1);
+    }
+
     /// How often the driver signalled it.
     pub fn signals(&self) -> u64 {
         COUNTS.lock().iter().find(|(e, _)| *e == self.0 as usize).map_or(0, |(_, n)| *n)

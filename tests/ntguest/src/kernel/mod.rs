@@ -75,6 +75,8 @@ pub mod work;
 #[cfg(target_os = "uefi")]
 use crate::boot::files::driver as boot_files;
 #[cfg(target_os = "uefi")]
-use exports::{event_references, open_regions, rtl_text};
+pub use exports::event_references;
+#[cfg(target_os = "uefi")]
+use exports::{open_regions, rtl_text};
 #[cfg(target_os = "uefi")]
 pub use verdict::{bad_input, caller, fatal, run, unload_check, violation};

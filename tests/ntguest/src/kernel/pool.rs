@@ -195,6 +195,12 @@ pub fn fault_rule(va: usize) -> &'static str {
     "pool-wild"
 }
 
+/// What the driver holds: blocks and their bytes.
+pub fn held() -> (usize, usize) {
+    let pool = POOL.lock();
+    (pool.live.len(), pool.live.values().map(|block| block.bytes).sum())
+}
+
 /// Blocks the driver has not freed.
 pub fn report_leaks() {
     let leaks: Vec<(usize, usize, u32, usize)> =

@@ -11,6 +11,7 @@ use super::layout::{
     FILTER_NODE, FLAG_ATTRIBUTES, KsAttributeList, KsDataFormat, KsDataRangeAudio, PcAutomationTable,
     PcConnectionDescriptor, PcFilterDescriptor, PcItem, PcNodeDescriptor, PcPinDescriptor,
 };
+use super::shape;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -60,6 +61,8 @@ pub struct Pin {
     pub max_instances: u32,
     /// Its category.
     pub category: Option<Guid>,
+    /// Its name.
+    pub name: Option<Guid>,
     /// What formats it takes.
     pub ranges: Vec<Range>,
 }
@@ -82,6 +85,8 @@ pub struct Filter {
     pub pins: Vec<Pin>,
     /// Its inner connections.
     pub connections: Vec<PcConnectionDescriptor>,
+    /// Interface categories, PortCls' default included when the driver lists none.
+    pub categories: Vec<Guid>,
 }
 
 impl Filter {
@@ -156,16 +161,19 @@ pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, found: &mu
         read_pins(&filter, found)
     };
     // SAFETY: as above.
-    let connections = unsafe {
+    let (connections, categories) = unsafe {
         check_nodes(&filter, found);
-        check_categories(&filter, role, found);
-        read_all(filter.connections, filter.connection_count, size_of::<PcConnectionDescriptor>())
+        let categories = check_categories(&filter, role, found);
+        let bytes = size_of::<PcConnectionDescriptor>();
+        (read_all(filter.connections, filter.connection_count, bytes), categories)
     };
     if filter.connection_count > 0 && filter.connections.is_null() {
         found(format_args!("ConnectionCount is {} and Connections is NULL", filter.connection_count));
     }
     check_connections(&pins, filter.node_count, &connections, found);
-    Filter { pins, connections }
+    let filter = Filter { pins, connections, categories };
+    shape::check(&filter, role, found);
+    filter
 }
 
 unsafe fn read_pins(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Vec<Pin> {
@@ -190,15 +198,16 @@ unsafe fn read_pins(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Ve
 unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings<'_>) -> Pin {
     let ks = &descriptor.pin;
     // SAFETY: as promised for the whole descriptor.
-    let (category, ranges) = unsafe {
+    let (category, name, ranges) = unsafe {
         check_automation(descriptor.automation_table, "pin", found);
-        (read_guid(ks.category), read_ranges(id, descriptor, found))
+        (read_guid(ks.category), read_guid(ks.name), read_ranges(id, descriptor, found))
     };
     let pin = Pin {
         flow: ks.data_flow,
         communication: ks.communication,
         max_instances: descriptor.max_filter_instance_count,
         category,
+        name,
         ranges,
     };
     if pin.flow != FLOW_IN && pin.flow != FLOW_OUT {
@@ -375,11 +384,11 @@ unsafe fn check_automation(table: *const PcAutomationTable, owner: &str, found: 
     }
 }
 
-unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut Findings<'_>) {
+unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut Findings<'_>) -> Vec<Guid> {
     let listed = filter.category_count > 0;
     if listed && filter.categories.is_null() {
         found(format_args!("{} categories and the pointer is NULL", filter.category_count));
-        return;
+        return Vec::new();
     }
     let listed = if listed {
         // SAFETY: an array of GUIDs, not null.
@@ -389,7 +398,7 @@ unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut 
     };
     // PortCls' default when the driver lists none.
     let default = [KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_CAPTURE];
-    let categories = if listed.is_empty() { &default[..] } else { &listed };
+    let categories = if listed.is_empty() { default.to_vec() } else { listed };
     let has = |category: &Guid| categories.contains(category);
     let complete = match role {
         Role::Wave => {
@@ -402,6 +411,7 @@ unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut 
     if !complete {
         found(format_args!("{role:?} filter without the interface categories its endpoint needs"));
     }
+    categories
 }
 
 fn check_connections(

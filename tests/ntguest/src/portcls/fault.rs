@@ -17,10 +17,36 @@ pub enum Fault {
     FlipBit,
     /// The client leaves one packet's old data in the buffer.
     SkipPacket,
+    /// The client sees packet numbers of `GetReadPacket` with a gap, as if a packet had been dropped.
+    ReadGap,
+    /// The client sees the end of a packet as the time of its first sample.
+    ReadTime,
+    /// The client sees `MoreData` TRUE always.
+    ReadPromise,
+    /// The client sees another status than the one that says that there is no packet.
+    ReadRefusal,
+    /// A packet that the client was given is overwritten.
+    ReadOverwrite,
+    /// The client asks for the right direction where the wrong one must be refused.
+    CaptureFlag,
+    /// The stream is asked for the packet interface that it has, where it must not have the other.
+    BothDirections,
+    /// The notification event is signalled at RUN.
+    EarlyEvent,
+    /// The client sees positions a turn further than they are, little by little.
+    FastPosition,
+    /// A good format is opened where one that is not announced must be refused.
+    AnyFormat,
+    /// A block of pool is left behind, as a driver would that forgets one.
+    KeepBlock,
+    /// The physical connection from a microphone's filter is lost.
+    LoseConnection,
+    /// Every physical connection is registered twice.
+    ConnectTwice,
 }
 
 /// Every fault and its name.
-const NAMES: [(&str, Fault); 7] = [
+const NAMES: [(&str, Fault); 20] = [
     ("swap-pages", Fault::SwapPages),
     ("swallow-free", Fault::SwallowFree),
     ("short-mdl", Fault::ShortMdl),
@@ -28,6 +54,19 @@ const NAMES: [(&str, Fault); 7] = [
     ("no-contiguous", Fault::NoContiguous),
     ("flip-bit", Fault::FlipBit),
     ("skip-packet", Fault::SkipPacket),
+    ("read-gap", Fault::ReadGap),
+    ("read-time", Fault::ReadTime),
+    ("read-promise", Fault::ReadPromise),
+    ("read-refusal", Fault::ReadRefusal),
+    ("read-overwrite", Fault::ReadOverwrite),
+    ("capture-flag", Fault::CaptureFlag),
+    ("both-directions", Fault::BothDirections),
+    ("early-event", Fault::EarlyEvent),
+    ("fast-position", Fault::FastPosition),
+    ("any-format", Fault::AnyFormat),
+    ("keep-block", Fault::KeepBlock),
+    ("lose-connection", Fault::LoseConnection),
+    ("connect-twice", Fault::ConnectTwice),
 ];
 
 /// The fault with a name.
@@ -58,6 +97,15 @@ mod run {
         configured() == Some(fault)
     }
 
+    /// Whether the run asks for this fault; if so it is made now.
+    pub fn make(fault: Fault) -> bool {
+        let wanted = wanted(fault);
+        if wanted {
+            made();
+        }
+        wanted
+    }
+
     /// Notes that the fault was made.
     pub fn made() {
         MADE.store(true, Ordering::Relaxed);
@@ -73,7 +121,7 @@ mod run {
     }
 }
 #[cfg(target_os = "uefi")]
-pub use run::{check_made, made, wanted};
+pub use run::{check_made, made, make, wanted};
 
 /// With two pages exchanged, the page whose address stands in for page `index` of `count`: 0 and 1 change places.
 pub fn swapped(index: u32, count: u32) -> u32 {

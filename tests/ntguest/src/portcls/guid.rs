@@ -145,11 +145,15 @@ guids! {
     KSNODETYPE_ANALOG_CONNECTOR = "DFF21FE1-F70F-11D0-B917-00A0C9223196";
     /// A loudspeaker.
     KSNODETYPE_SPEAKER = "DFF21CE1-F70F-11D0-B917-00A0C9223196";
+    /// A microphone.
+    KSNODETYPE_MICROPHONE = "DFF21BE1-F70F-11D0-B917-00A0C9223196";
+    /// Name of a pin that clients record from.
+    KSAUDFNAME_RECORDING_CONTROL = "185FEDFA-9905-11D1-95A9-00C04FB925D3";
     /// Major format: audio.
     TYPE_AUDIO = "73647561-0000-0010-8000-00AA00389B71";
     /// Subformat: PCM.
     SUBTYPE_PCM = "00000001-0000-0010-8000-00AA00389B71";
-    /// Subformat: float, which no stage of ours asks to be accepted.
+    /// Subformat: float.
     SUBTYPE_IEEE_FLOAT = "00000003-0000-0010-8000-00AA00389B71";
     /// Subformat of a bridge pin.
     SUBTYPE_ANALOG = "6DBA3190-67BD-11CF-A0F7-0020AFD156E4";

@@ -9,6 +9,7 @@ pub mod fault;
 pub mod guid;
 pub mod key_value;
 pub mod layout;
+pub mod shape;
 pub mod status;
 
 #[cfg(target_os = "uefi")]
@@ -17,6 +18,8 @@ pub mod adapter;
 pub mod com;
 #[cfg(target_os = "uefi")]
 pub mod device;
+#[cfg(target_os = "uefi")]
+pub mod endpoint;
 #[cfg(target_os = "uefi")]
 pub mod exports;
 #[cfg(target_os = "uefi")]
@@ -37,8 +40,24 @@ pub mod subdevice;
 pub mod vtable;
 
 /// Keys of ntguest.cfg that PortCls and the client know.
-pub const CFG_KEYS: &[&str] =
-    &["buffer_ms", "client", "event_timeout_ms", "extensible", "fault", "oracle", "poll_us", "speed"];
+pub const CFG_KEYS: &[&str] = &[
+    "also",
+    "buffer_ms",
+    "capture_endpoint",
+    "client",
+    "cycles",
+    "endpoint",
+    "event_timeout_ms",
+    "extensible",
+    "fault",
+    "format",
+    "frames",
+    "mode",
+    "oracle",
+    "pause",
+    "poll_us",
+    "speed",
+];
 
 #[cfg(target_os = "uefi")]
 pub use life::run;
@@ -46,7 +65,7 @@ pub use life::run;
 #[cfg(target_os = "uefi")]
 mod life {
     use super::status::Status;
-    use super::{adapter, fault, object, subdevice};
+    use super::{adapter, endpoint, fault, object, subdevice};
     use crate::kernel::call::driver_call;
     use crate::kernel::image::LoadedDriver;
     use crate::kernel::{self, cfg, irql};
@@ -75,6 +94,7 @@ mod life {
         // SAFETY: DriverEntry succeeded; the driver object is alive until the unload below.
         let served = match unsafe { adapter::bring_up(driver.driver_object) } {
             Ok(()) => {
+                endpoint::check_all();
                 let served = crate::client::run();
                 subdevice::check_names();
                 if cfg::get("client") == Some("stress") {

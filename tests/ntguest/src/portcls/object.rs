@@ -159,6 +159,11 @@ impl core::fmt::Display for Lately {
     }
 }
 
+/// References to all our objects together.
+pub fn references() -> u64 {
+    OBJECTS.lock().iter().map(|object| u64::from(object.references())).sum()
+}
+
 /// Reports what still has references (rule `object-leak`).
 pub fn check_leaks() {
     let leaked: Vec<&'static Object> =

@@ -1,8 +1,8 @@
 //! Subdevices and the physical connections between them: what `PcRegisterSubdevice` and `PcRegisterPhysicalConnection` build,
-//! and whether Windows' endpoint builder would make an endpoint of it (wavert-facts 1.2, 5.4).
+//! with what must hold for each (wavert-facts 1.2). What endpoints they make is `endpoint`'s business.
 
-use super::descriptor::{FLOW_IN, FLOW_OUT, Filter, Pin, Role};
-use super::guid::{KSCATEGORY_AUDIO, KSNODETYPE_ANALOG_CONNECTOR, Named};
+use super::descriptor::{FLOW_IN, FLOW_OUT, Pin, Role};
+use super::fault::{self, Fault};
 use super::object::{self, Object};
 use super::port::Port;
 use super::status::Status;
@@ -187,13 +187,35 @@ pub fn connect(from: End, to: End) -> Status {
             return Status::INVALID_PARAMETER;
         }
     }
-    let known = TABLES.lock().connections.iter().any(|(a, b)| a.is(&from) && b.is(&to));
+    // A bridge pin has one connection: a second one, to whatever pin, is a wire with two ends on one side.
+    let known = TABLES.lock().connections.iter().any(|(a, b)| match (&from, &to) {
+        (End::Port(..), End::Port(..)) => a.is(&from) || b.is(&to),
+        _ => a.is(&from) && b.is(&to),
+    });
     if known {
-        kernel::violation("physical-connection", format_args!("registered twice, {}", object::lately()));
+        kernel::violation(
+            "physical-connection",
+            format_args!("a pin is connected twice, {}", object::lately()),
+        );
         return Status::INVALID_PARAMETER;
+    }
+    let of_capture =
+        matches!(from, End::Port(port, _) if port.body::<Port>().is_some_and(|b| b.role() == Role::Topology));
+    if of_capture && fault::make(Fault::LoseConnection) {
+        return Status::SUCCESS;
     }
     each_port(&from, &to, Object::add_ref);
     TABLES.lock().connections.push((from, to));
+    if fault::wanted(Fault::ConnectTwice) {
+        fault::made();
+        return connect_again(from, to);
+    }
+    Status::SUCCESS
+}
+
+/// What a driver does that connects its pins twice; it is told that all is well, so that it goes on.
+fn connect_again(from: End, to: End) -> Status {
+    let _ = connect(from, to);
     Status::SUCCESS
 }
 
@@ -238,78 +260,21 @@ pub fn remove_all() {
     }
 }
 
-/// A pin that a client can open, and the way from it to a jack.
-#[derive(Clone)]
-pub struct Endpoint {
-    /// The wave port.
-    pub port: &'static Object,
-    /// The pin to open.
-    pub pin: u32,
-    /// What it takes.
-    pub descriptor: Pin,
+/// Names and ports of the subdevices, in the order they were registered.
+pub fn registered() -> Vec<(String, &'static Object)> {
+    let tables = TABLES.lock();
+    tables.subdevices.iter().map(|s| (String::from_utf16_lossy(&s.name), s.port)).collect()
 }
 
-/// The render endpoint that Windows would make of what is registered; each reason why it makes none is the violation `no-endpoint`.
-pub fn render_endpoint() -> Option<Endpoint> {
-    let ports: Vec<&'static Object> =
-        TABLES.lock().subdevices.iter().map(|subdevice| subdevice.port).collect();
-    let wave = ports
-        .iter()
-        .filter_map(|port| Some((*port, port.body::<Port>()?)))
-        .filter(|(_, body)| body.role() == Role::Wave);
-    for (port, body) in wave {
-        let Some(filter) = body.filter() else { continue };
-        for (pin, descriptor) in
-            (0u32..).zip(&filter.pins).filter(|(_, pin)| pin.is_host() && pin.flow == FLOW_IN)
-        {
-            if leads_to_jack(port, &filter, pin) {
-                return Some(Endpoint { port, pin, descriptor: descriptor.clone() });
-            }
-        }
+/// The pin that a pin is physically connected to: where its sound goes, or with `upstream` where it comes from.
+pub fn neighbour(port: &'static Object, pin: u32, upstream: bool) -> Option<(&'static Object, u32)> {
+    let here = End::Port(port, pin);
+    let tables = TABLES.lock();
+    let mut ends = tables.connections.iter().map(|(from, to)| if upstream { (to, from) } else { (from, to) });
+    match ends.find(|(end, _)| end.is(&here))?.1 {
+        End::Port(port, pin) => Some((port, *pin)),
+        End::External(_) => None,
     }
-    kernel::violation("no-endpoint", format_args!("no render pin of a wave filter has a way to a jack"));
-    None
-}
-
-fn leads_to_jack(port: &'static Object, filter: &Filter, pin: u32) -> bool {
-    for bridge in filter.reachable(pin) {
-        let next = TABLES
-            .lock()
-            .connections
-            .iter()
-            .find(|(from, _)| from.is(&End::Port(port, bridge)))
-            .map(|(_, to)| *to);
-        let Some(End::Port(topology, entry)) = next else {
-            kernel::violation(
-                "no-endpoint",
-                format_args!("wave bridge pin {bridge} is not physically connected to a topology filter"),
-            );
-            continue;
-        };
-        let Some(topology_filter) = topology.body::<Port>().and_then(Port::filter) else { continue };
-        for jack in topology_filter.reachable(entry) {
-            let connected =
-                TABLES.lock().connections.iter().any(|(from, _)| from.is(&End::Port(topology, jack)));
-            let category = topology_filter.pins.get(jack as usize).and_then(|pin| pin.category);
-            match category {
-                _ if connected => {}
-                Some(KSCATEGORY_AUDIO | KSNODETYPE_ANALOG_CONNECTOR) | None => {
-                    kernel::violation(
-                        "no-endpoint",
-                        format_args!("jack pin {jack} has a category that makes a hidden endpoint"),
-                    );
-                }
-                Some(category) => {
-                    crate::kprintln!(
-                        "endpoint: wave pin {pin} -> bridge {bridge} -> topology pin {entry} -> jack {jack} ({})",
-                        Named(category)
-                    );
-                    return true;
-                }
-            }
-        }
-    }
-    false
 }
 
 /// Names are read again while the device works, as PortCls does.

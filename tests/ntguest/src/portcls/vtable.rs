@@ -117,7 +117,17 @@ pub struct OutputStream {
     pub get_packet_count: unsafe extern "win64" fn(This, *mut u32) -> i32,
 }
 
+/// `IMiniportWaveRTInputStream`.
+#[repr(C)]
+pub struct InputStream {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: packet number, flags, raw performance counter of the packet's first sample, whether there is a newer packet (`BOOL`).
+    pub get_read_packet: unsafe extern "win64" fn(This, *mut u32, *mut u32, *mut u64, *mut i32) -> i32,
+}
+
 const _: () = {
+    assert!(size_of::<InputStream>() == 4 * 8);
     assert!(
         size_of::<Miniport>() == 5 * 8
             && size_of::<MiniportWaveRt>() == 8 * 8

@@ -1,0 +1,48 @@
+//! The promises of a cyclic buffer when it is given and when it is taken back (wavert-facts 4.4).
+
+use super::stream::CyclicBuffer;
+use crate::kernel::{self, pages};
+use crate::portcls::fault::{self, Fault};
+
+/// Whether a buffer is what was asked for; `whole` is what its size must be a multiple of: packets times bytes of a frame.
+pub fn is_sound(buffer: &CyclicBuffer, asked: u32, whole: u32) -> bool {
+    if !pages::is_live(buffer.mdl) {
+        kernel::violation("buffer", format_args!("the MDL is not one of the port stream's"));
+        return false;
+    }
+    let held = pages::byte_count(buffer.mdl);
+    if buffer.size < asked
+        || !buffer.size.is_multiple_of(whole)
+        || buffer.offset >= 4096
+        || buffer.size.checked_add(buffer.offset).is_none_or(|end| end > held)
+    {
+        kernel::violation(
+            "buffer",
+            format_args!(
+                "asked for {asked} bytes, got {} at offset {} in an MDL of {held}; a packet is a multiple of {whole}",
+                buffer.size, buffer.offset
+            ),
+        );
+        return false;
+    }
+    if buffer.cache > 2 || pages::mapping_cache(buffer.mdl).is_some_and(|mapped| mapped != buffer.cache) {
+        kernel::violation(
+            "mdl-cache-type",
+            format_args!("the stream reports cache type {} and maps the buffer with another", buffer.cache),
+        );
+    }
+    true
+}
+
+/// The client's view of a sound buffer.
+pub fn view(buffer: &CyclicBuffer) -> *mut u8 {
+    // SAFETY: the view covers the MDL, and offset and size were checked against it by `is_sound`.
+    unsafe { pages::user_view(buffer.mdl).add(buffer.offset as usize) }
+}
+
+/// After the method `free` its pages must be gone.
+pub fn expect_freed(buffer: &CyclicBuffer, free: &str) {
+    if pages::is_live(buffer.mdl) && !fault::wanted(Fault::SwallowFree) {
+        kernel::violation("buffer-not-freed", format_args!("{free} left the buffer's MDL allocated"));
+    }
+}

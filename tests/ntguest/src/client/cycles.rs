@@ -1,0 +1,105 @@
+//! Opens and closes streams many times over all endpoints (cfg `client=cycles`): after every hundred, what the driver holds is what it
+//! held after the first round (wavert-facts 4.8: expect hundreds of cycles).
+
+use super::buffer;
+use super::format::{BufferPlan, PcmFormat, Sample};
+use super::player::{Failed, SLOTS, fail};
+use super::stream::PinStream;
+use super::sweep;
+use crate::kernel::{self, cfg, dpc, interrupt, pages, pool, timer, work};
+use crate::portcls::endpoint::{self, Endpoint};
+use crate::portcls::fault::{self, Fault};
+use crate::portcls::object;
+use alloc::vec::Vec;
+
+/// After so many cycles the books are compared.
+const CHECKED: u64 = 100;
+
+/// What a driver can hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Books {
+    pool_blocks: usize,
+    pool_bytes: usize,
+    mdls: usize,
+    mapped: usize,
+    references: u64,
+    events: usize,
+    timers: usize,
+    dpcs: usize,
+    work_items: usize,
+    interrupts: usize,
+}
+
+impl Books {
+    fn read() -> Self {
+        let (pool_blocks, pool_bytes) = pool::held();
+        let mdls = pages::live_mdls();
+        Self {
+            pool_blocks,
+            pool_bytes,
+            mdls: mdls.len(),
+            mapped: mdls.iter().filter(|mdl| mdl.mapped).count(),
+            references: object::references(),
+            events: kernel::event_references(),
+            timers: timer::set() + timer::ex_live(),
+            dpcs: dpc::queued(),
+            work_items: work::live(),
+            interrupts: interrupt::connected(),
+        }
+    }
+}
+
+/// All cycles; true when each did its work.
+pub fn run() -> bool {
+    let mut endpoints = endpoint::all(false);
+    endpoints.extend(endpoint::all(true));
+    let cycles = cfg::get_u64("cycles", 1000);
+    let formats = [Sample::S16, Sample::F32].map(|sample| PcmFormat::of(sample, 48_000, 2, true));
+    // The first round may make what lasts as long as the device.
+    let round: Vec<(&Endpoint, PcmFormat)> =
+        formats.iter().flat_map(|format| endpoints.iter().map(|endpoint| (endpoint, *format))).collect();
+    let warm = round.iter().all(|(endpoint, format)| cycle(endpoint, format).is_ok());
+    let before = Books::read();
+    crate::kprintln!("cycles: {} endpoint(s), {before:?}", endpoints.len());
+    let mut done = 0;
+    while warm && !round.is_empty() && done < cycles {
+        let Some((endpoint, format)) = round.get(done as usize % round.len()) else { break };
+        if cycle(endpoint, format).is_err() {
+            break;
+        }
+        done += 1;
+        if done == CHECKED / 2 && fault::make(Fault::KeepBlock) {
+            let _ = pool::allocate(100, u32::from_le_bytes(*b"Kept"), false, false);
+        }
+        if done % CHECKED == 0 || done == cycles {
+            let now = Books::read();
+            if now != before {
+                kernel::violation(
+                    "cycle-leak",
+                    format_args!("after {done} cycles {now:?}, before {before:?}"),
+                );
+                break;
+            }
+        }
+    }
+    crate::kresult!("cycles={done} pool_bytes={} references={}", before.pool_bytes, before.references);
+    done == cycles
+}
+
+/// Open, allocate, RUN, a packet, STOP, free, close.
+fn cycle(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
+    let stream = PinStream::open(endpoint, &format.bytes())
+        .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))?;
+    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), SLOTS).ok_or(Failed)?;
+    let result = match stream.allocate(SLOTS, plan.bytes) {
+        Ok(buffer) => {
+            let result = sweep::some_packets(&stream, 1);
+            stream.free(&buffer);
+            buffer::expect_freed(&buffer, "FreeBufferWithNotification");
+            result
+        }
+        Err(status) => Err(fail("call-failed", format_args!("AllocateBufferWithNotification: {status}"))),
+    };
+    stream.close();
+    result
+}

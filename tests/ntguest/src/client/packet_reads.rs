@@ -1,0 +1,225 @@
+//! Judges what `GetReadPacket` answers while a capture stream runs (wavert-facts 4.7): numbers, times, and what `MoreData` promises.
+
+use crate::portcls::status::Status;
+use core::fmt;
+
+/// One answer of `GetReadPacket`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadPacket {
+    /// Packet number, from 0 at the first RUN after STOP.
+    pub number: u32,
+    /// Zero.
+    pub flags: u32,
+    /// Raw performance counter (ours: 100-ns units) at the packet's first sample.
+    pub counter: u64,
+    /// `BOOL`: a newer complete packet is there already.
+    pub more: i32,
+}
+
+impl ReadPacket {
+    /// What no driver may leave in the results.
+    pub const UNWRITTEN: Self = Self { number: u32::MAX, flags: u32::MAX, counter: u64::MAX, more: -1 };
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A result was not written, or flags are set.
+    Results(ReadPacket),
+    /// Not after the packet before: (before, now).
+    NotNewer(u32, u32),
+    /// More packets than time: (number, most that can be complete).
+    TooMany(u32, u64),
+    /// The time of the first sample is so late that the packet can't be complete: (counter, now).
+    TooLate(u64, u64),
+    /// The time of the first sample lies before RUN: (counter, RUN).
+    BeforeRun(u64, u64),
+    /// Times of first samples are closer together than the packets: (apart, due).
+    TooClose(u64, u64),
+    /// `MoreData` promised a packet and the next call had none.
+    PromiseBroken,
+    /// Another status than `DEVICE_NOT_READY` when there is no packet.
+    Refusal(Status),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Results(packet) => write!(f, "a result is not written or not allowed: {packet:x?}"),
+            Self::NotNewer(before, now) => write!(f, "packet {now} comes after packet {before}"),
+            Self::TooMany(number, most) => write!(f, "packet {number} is there when {most} can be complete"),
+            Self::TooLate(counter, now) => {
+                write!(f, "its first sample is of {counter}, now is {now}: that packet is not complete")
+            }
+            Self::BeforeRun(counter, run) => write!(f, "its first sample is of {counter}, RUN of {run}"),
+            Self::TooClose(apart, due) => {
+                write!(f, "first samples are {apart} apart, {due} is due (100-ns units)")
+            }
+            Self::PromiseBroken => f.write_str("MoreData was TRUE and there is no packet"),
+            Self::Refusal(status) => write!(f, "{status}, due is DEVICE_NOT_READY"),
+        }
+    }
+}
+
+/// Follows the answers of one run.
+pub struct PacketReads {
+    packet_100ns: u64,
+    run: u64,
+    last: Option<(u32, u64)>,
+    promised: bool,
+    times: bool,
+    /// Packets that were skipped.
+    pub lost: u64,
+    /// Packets that were read.
+    pub read: u64,
+}
+
+impl PacketReads {
+    /// For packets of `packet_100ns` on the client's clock; RUN was called at `run`.
+    pub fn new(packet_100ns: u64, run: u64) -> Self {
+        Self { packet_100ns, run, last: None, promised: false, times: true, lost: 0, read: 0 }
+    }
+
+    /// For a card whose clock is faster than time (its option `--speed`): the driver can't know that, so that the times it works out for
+    /// first samples are not those of the client's clock. Only numbers and promises are judged.
+    pub fn without_times(self) -> Self {
+        Self { times: false, ..self }
+    }
+
+    /// Judges a packet that was had at `now`. It is counted whatever is found.
+    ///
+    /// Half a packet of error is allowed in the times: the driver's clock is calibrated, not the card's own.
+    pub fn judge(&mut self, packet: ReadPacket, now: u64) -> Result<(), Finding> {
+        let before = self.last.replace((packet.number, packet.counter));
+        self.promised = packet.more == 1;
+        self.read += 1;
+        if packet.flags != 0 || packet.counter == u64::MAX || !(0..=1).contains(&packet.more) {
+            return Err(Finding::Results(packet));
+        }
+        let steps = before.map_or(packet.number.wrapping_add(1), |(n, _)| packet.number.wrapping_sub(n));
+        if steps == 0 || steps > u32::MAX / 2 {
+            return Err(Finding::NotNewer(before.map_or(0, |(n, _)| n), packet.number));
+        }
+        self.lost += u64::from(steps) - 1;
+        let half = self.packet_100ns / 2;
+        let most = (now.saturating_sub(self.run) / 50 * 51 / self.packet_100ns.max(1)).saturating_add(1);
+        if self.read + self.lost > most {
+            return Err(Finding::TooMany(packet.number, most));
+        }
+        if !self.times {
+            return Ok(());
+        }
+        if packet.counter.saturating_add(half) > now {
+            return Err(Finding::TooLate(packet.counter, now));
+        }
+        if packet.counter.saturating_add(half) < self.run {
+            return Err(Finding::BeforeRun(packet.counter, self.run));
+        }
+        let due = u64::from(steps) * self.packet_100ns;
+        let apart = before.map(|(_, then)| packet.counter.saturating_sub(then));
+        if let Some(apart) = apart.filter(|apart| apart.saturating_add(half) < due) {
+            return Err(Finding::TooClose(apart, due));
+        }
+        Ok(())
+    }
+
+    /// Judges a call that gave no packet.
+    pub fn judge_refusal(&mut self, status: Status) -> Result<(), Finding> {
+        if core::mem::take(&mut self.promised) {
+            return Err(Finding::PromiseBroken);
+        }
+        if status == Status::DEVICE_NOT_READY { Ok(()) } else { Err(Finding::Refusal(status)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: u64 = 100_000;
+    const RUN: u64 = 5_000_000;
+
+    fn packet(number: u32, more: i32) -> ReadPacket {
+        ReadPacket { number, flags: 0, counter: RUN + u64::from(number) * PACKET, more }
+    }
+
+    fn end_of(number: u32) -> u64 {
+        RUN + (u64::from(number) + 1) * PACKET
+    }
+
+    fn reads() -> PacketReads {
+        PacketReads::new(PACKET, RUN)
+    }
+
+    #[test]
+    fn one_packet_after_the_other_is_fine_and_nothing_is_lost() {
+        let mut reads = reads();
+        for number in 0..10 {
+            assert_eq!(reads.judge(packet(number, i32::from(number % 2 == 0)), end_of(number)), Ok(()));
+        }
+        assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Ok(()));
+        assert_eq!((reads.read, reads.lost), (10, 0));
+    }
+
+    #[test]
+    fn what_is_skipped_is_lost_also_before_the_first() {
+        let mut reads = reads();
+        assert_eq!(reads.judge(packet(2, 0), end_of(2)), Ok(()));
+        assert_eq!(reads.judge(packet(5, 0), end_of(5)), Ok(()));
+        assert_eq!((reads.read, reads.lost), (2, 4));
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut reads = reads();
+        reads.last = Some((u32::MAX, RUN));
+        assert_eq!(reads.judge(ReadPacket { counter: RUN + PACKET, ..packet(0, 0) }, end_of(1)), Ok(()));
+    }
+
+    #[test]
+    fn each_broken_promise_is_named() {
+        let cases: [(ReadPacket, u64, Finding); 8] = [
+            (ReadPacket::UNWRITTEN, end_of(9), Finding::Results(ReadPacket::UNWRITTEN)),
+            (packet(0, 0), end_of(9), Finding::NotNewer(1, 0)),
+            (packet(1, 0), end_of(9), Finding::NotNewer(1, 1)),
+            (
+                ReadPacket { flags: 0x200, ..packet(2, 0) },
+                end_of(9),
+                Finding::Results(ReadPacket { flags: 0x200, ..packet(2, 0) }),
+            ),
+            (packet(9, 0), end_of(4), Finding::TooMany(9, 6)),
+            (
+                packet(2, 0),
+                packet(2, 0).counter,
+                Finding::TooLate(packet(2, 0).counter, packet(2, 0).counter),
+            ),
+            (ReadPacket { counter: 7, ..packet(2, 0) }, end_of(9), Finding::BeforeRun(7, RUN)),
+            (ReadPacket { counter: RUN + PACKET, ..packet(2, 0) }, end_of(9), Finding::TooClose(0, PACKET)),
+        ];
+        for (answer, now, finding) in cases {
+            let mut reads = reads();
+            assert_eq!(reads.judge(packet(0, 0), end_of(0)), Ok(()));
+            assert_eq!(reads.judge(packet(1, 0), end_of(1)), Ok(()));
+            assert_eq!(reads.judge(answer, now), Err(finding));
+        }
+    }
+
+    #[test]
+    fn times_are_not_judged_when_the_clock_is_faster_than_time() {
+        let mut reads = reads().without_times();
+        assert_eq!(reads.judge(ReadPacket { counter: 7, ..packet(0, 0) }, end_of(0)), Ok(()));
+        assert_eq!(reads.judge(packet(0, 0), end_of(1)), Err(Finding::NotNewer(0, 0)));
+    }
+
+    #[test]
+    fn a_packet_that_was_promised_must_come() {
+        let mut reads = reads();
+        assert_eq!(reads.judge(packet(0, 1), end_of(0)), Ok(()));
+        assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Err(Finding::PromiseBroken));
+        assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Ok(()));
+        assert_eq!(
+            reads.judge_refusal(Status::INVALID_DEVICE_STATE),
+            Err(Finding::Refusal(Status::INVALID_DEVICE_STATE))
+        );
+    }
+}

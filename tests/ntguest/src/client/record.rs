@@ -1,0 +1,332 @@
+//! Records from a capture endpoint (cfg `client=record`), in the call order of wavert-facts 4.8, and hands what it recorded to the host.
+
+use super::buffer;
+use super::figures::EventTimes;
+use super::format::{self, BufferPlan, PcmFormat, Sample};
+use super::negotiate;
+use super::play::Label;
+use super::player::{Failed, SLOTS, expect, fail};
+use super::poller::{self, Poller};
+use super::position::PositionJudge;
+use super::recorder::{Mode, Recorder, Until};
+use super::still::{expect_frozen, set_state};
+use super::stream::{CyclicBuffer, PinStream, State};
+use crate::kernel::event::{Event, EventKind, wait};
+use crate::kernel::{self, cfg, cpu, irql, time};
+use crate::portcls::endpoint::{self, Endpoint};
+use crate::portcls::fault::{self, Fault};
+use crate::portcls::status::Status;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the host listens for what was recorded: a second debug console.
+const RECORDING_PORT: u16 = 0x404;
+/// More than this is not recorded: it is kept in memory until the stream has stopped.
+const MOST_BYTES: usize = 12 << 20;
+
+/// What was recorded.
+pub struct Recording {
+    /// Whole frames.
+    pub data: Vec<u8>,
+    /// Packets that came and went unread.
+    pub lost_packets: u64,
+}
+
+/// One recording to be made.
+pub struct Order<'a> {
+    /// From where.
+    pub endpoint: &'a Endpoint,
+    /// In which format.
+    pub format: PcmFormat,
+    /// How.
+    pub mode: Mode,
+    /// How long.
+    pub until: Until<'a>,
+    /// Set when the stream runs.
+    pub running: &'a AtomicBool,
+}
+
+/// As ntguest.cfg says, from opening to close; true when the whole of it was recorded.
+pub fn run() -> bool {
+    let text = cfg::get("format").unwrap_or("s16x2@48000");
+    let Some((sample, channels, rate)) = format::parse(text) else {
+        kernel::bad_input(format_args!("ntguest.cfg: format={text} is not like s16x2@48000"))
+    };
+    let format = PcmFormat::of(sample, rate, channels, cfg::get_bool("extensible", true));
+    let second = rate as usize * usize::from(format.block_align());
+    let bytes = wanted_bytes(&format).unwrap_or(second);
+    let Some(endpoint) = endpoint::get(true, cfg::get_u64("endpoint", 0) as usize) else { return false };
+    let order = Order {
+        endpoint: &endpoint,
+        format,
+        mode: Mode::wanted(),
+        until: Until::Bytes(bytes),
+        running: &AtomicBool::new(false),
+    };
+    let recording = record(&order);
+    if let Some(recording) = &recording {
+        deliver(recording, &format);
+    }
+    recording.is_some()
+}
+
+/// The bytes that `frames=` asks for, if it does.
+pub fn wanted_bytes(format: &PcmFormat) -> Option<usize> {
+    cfg::get("frames")?;
+    let frames = cfg::get_u64("frames", 0);
+    let bytes = usize::try_from(frames.saturating_mul(u64::from(format.block_align()))).ok();
+    Some(bytes.filter(|bytes| (1..=MOST_BYTES).contains(bytes)).unwrap_or_else(|| {
+        kernel::bad_input(format_args!("ntguest.cfg: frames={frames}: 1 frame to 12 MiB can be recorded"))
+    }))
+}
+
+/// Sends a recording to the host and says how much it is.
+pub fn deliver(recording: &Recording, format: &PcmFormat) {
+    cpu::outsb(RECORDING_PORT, &recording.data);
+    let frames = recording.data.len() / usize::from(format.block_align()).max(1);
+    crate::kresult!("recorded-frames={frames} lost-packets={}", recording.lost_packets);
+}
+
+/// Makes a recording; `None` when it failed, which was said.
+pub fn record(order: &Order<'_>) -> Option<Recording> {
+    let Order { endpoint, format, .. } = order;
+    if !negotiate::is_offered(endpoint, format) {
+        let kind = Sample::ALL.into_iter().find(|sample| sample.bits() == format.bits);
+        kernel::violation(
+            "format",
+            format_args!(
+                "{} channel(s) at {} Hz like {kind:?} are in no data range of the pin",
+                format.channels, format.rate
+            ),
+        );
+        return None;
+    }
+    let wrong = endpoint.capture == fault::make(Fault::CaptureFlag);
+    if let Ok(stream) = PinStream::open_with(endpoint, &format.bytes(), endpoint.pin, wrong) {
+        kernel::violation("capture-flag", format_args!("NewStream opens a capture pin with Capture FALSE"));
+        stream.close();
+    }
+    let stream = PinStream::open(endpoint, &format.bytes())
+        .inspect_err(|status| kernel::violation("call-failed", format_args!("NewStream: {status}")))
+        .ok()?;
+    let recording = with_buffer(&stream, order).ok();
+    stream.close();
+    recording
+}
+
+fn with_buffer(stream: &PinStream, order: &Order<'_>) -> Result<Recording, Failed> {
+    if order.mode == Mode::Packet && !stream.has_read_packets() {
+        return Err(fail("no-packet-mode", format_args!("the stream has no IMiniportWaveRTInputStream")));
+    }
+    // Without a notification buffer there are no packets, whatever the state.
+    expect_no_packet(stream, "without a buffer", &[Status::NOT_SUPPORTED, Status::INVALID_DEVICE_STATE]);
+    let plan = BufferPlan::new(&order.format, cfg::get_u64("buffer_ms", 20), SLOTS)
+        .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
+    let timer = order.mode == Mode::Timer;
+    let (allocated, what) = if timer {
+        (stream.allocate_cyclic(plan.bytes), "AllocateAudioBuffer")
+    } else {
+        (stream.allocate(SLOTS, plan.bytes), "AllocateBufferWithNotification")
+    };
+    let buffer = allocated.map_err(|status| fail("call-failed", format_args!("{what}: {status}")))?;
+    let whole = if timer { 1 } else { SLOTS } * u32::from(order.format.block_align());
+    let result = if buffer::is_sound(&buffer, plan.bytes, whole) {
+        session(stream, &buffer, order)
+    } else {
+        Err(Failed)
+    };
+    if timer {
+        stream.free_cyclic(&buffer);
+        buffer::expect_freed(&buffer, "FreeAudioBuffer");
+    } else {
+        stream.free(&buffer);
+        buffer::expect_freed(&buffer, "FreeBufferWithNotification");
+    }
+    result
+}
+
+/// With a buffer: the event, the states, the recording, and back.
+fn session(stream: &PinStream, buffer: &CyclicBuffer, order: &Order<'_>) -> Result<Recording, Failed> {
+    let latency = stream.hw_latency();
+    let (position_register, clock_register) = stream.registers();
+    crate::kprintln!(
+        "capture buffer of {} bytes, cache type {}; FIFO {} bytes; position register {position_register}, clock register {clock_register}",
+        buffer.size,
+        buffer.cache,
+        latency.fifo_size
+    );
+    let event = Event::new(EventKind::Synchronization, false);
+    let timer = order.mode == Mode::Timer;
+    if !timer {
+        expect("RegisterNotificationEvent", stream.register(&event))?;
+    }
+    expect_rest(stream, "before RUN");
+    let result = states(stream, buffer, order, &event);
+    if result.is_err() {
+        for state in [State::Pause, State::Acquire, State::Stop] {
+            let _ = stream.set_state(state);
+        }
+    } else {
+        expect_rest(stream, "after STOP");
+        if order.mode == Mode::Packet && matches!(order.until, Until::Bytes(_)) {
+            expect_numbers_restart(stream, &event)?;
+        }
+    }
+    if !timer {
+        expect("UnregisterNotificationEvent", stream.unregister(&event))?;
+        event.poison();
+        crate::kresult!("capture_notifications={}", event.signals());
+    }
+    result
+}
+
+/// STOP, ACQUIRE, PAUSE, RUN, the recording, and the way back.
+fn states(
+    stream: &PinStream,
+    buffer: &CyclicBuffer,
+    order: &Order<'_>,
+    event: &Event,
+) -> Result<Recording, Failed> {
+    let packets = order.mode == Mode::Packet;
+    if packets {
+        expect_no_packet(stream, "in STOP", &[Status::INVALID_DEVICE_STATE]);
+    }
+    set_state(stream, State::Acquire)?;
+    if packets {
+        expect_no_packet(stream, "in ACQUIRE", &[Status::INVALID_DEVICE_STATE]);
+    }
+    set_state(stream, State::Pause)?;
+    // Without notifications there are no packets.
+    let due = if order.mode == Mode::Timer { Status::NOT_SUPPORTED } else { Status::DEVICE_NOT_READY };
+    expect_no_packet(stream, "in PAUSE before RUN", &[due]);
+    let recording = running(stream, buffer, order, event)?;
+    let rate = i64::from(order.format.rate) * i64::from(order.format.block_align());
+    let packet = i64::from(buffer.size / SLOTS).saturating_mul(10_000_000) / rate.max(1);
+    expect_frozen(stream, event, packet);
+    set_state(stream, State::Acquire)?;
+    set_state(stream, State::Stop)?;
+    if packets {
+        expect_no_packet(stream, "after STOP", &[Status::INVALID_DEVICE_STATE]);
+    }
+    Ok(recording)
+}
+
+/// From RUN to PAUSE.
+fn running(
+    stream: &PinStream,
+    buffer: &CyclicBuffer,
+    order: &Order<'_>,
+    event: &Event,
+) -> Result<Recording, Failed> {
+    let format = &order.format;
+    let rate = u64::from(format.rate).saturating_mul(cfg::get_u64("speed", 1));
+    let judge = PositionJudge::new(u64::from(buffer.size), u64::from(format.block_align()), rate);
+    let bytes_per_second = judge.bytes_per_second();
+    let run = time::interrupt_time_100ns();
+    let capacity = match order.until {
+        Until::Bytes(bytes) => bytes + buffer.size as usize,
+        Until::Told(_) => MOST_BYTES,
+    };
+    let mut taken = Vec::new();
+    taken.try_reserve_exact(capacity).map_err(|_| fail("client", format_args!("no memory to record to")))?;
+    let packet = u64::from(buffer.size / SLOTS) * 10_000_000 / bytes_per_second.max(1);
+    let mut recorder = Recorder {
+        stream,
+        ring: buffer::view(buffer),
+        size: buffer.size as usize,
+        bytes_per_second,
+        run,
+        timeout_ms: u32::try_from(cfg::get_u64("event_timeout_ms", 3000)).unwrap_or(u32::MAX),
+        until: order.until,
+        taken,
+        lost_bytes: 0,
+        events: EventTimes::new(run, packet),
+        tail: 0,
+        pause_next: false,
+    };
+    set_state(stream, State::Run)?;
+    if fault::make(Fault::EarlyEvent) {
+        event.signal();
+    }
+    crate::kprintln!("capture runs");
+    order.running.store(true, Ordering::Release);
+    // SAFETY: the poller is stopped below, while the stream is alive.
+    let poller = unsafe { Poller::start(stream, judge.since(run), cfg::get_u64("poll_us", 5000)) };
+    let recorded = match order.mode {
+        Mode::Packet => recorder.by_packets(event),
+        Mode::Event => recorder.by_events(event),
+        Mode::Timer => recorder.by_timer(),
+    };
+    let paused = set_state(stream, State::Pause);
+    crate::kprintln!("capture pauses");
+    let reads = poller.stop();
+    let label = Label(None);
+    crate::kresult!(
+        "capture_position_reads={} capture_position_reads_dispatch={}",
+        reads.all,
+        reads.dispatch
+    );
+    poller::report(label, (order.mode != Mode::Timer).then_some(&recorder.events), &reads.figures);
+    recorded.and(paused)?;
+    let Recorder { taken: mut data, lost_bytes, .. } = recorder;
+    if let Until::Bytes(bytes) = order.until {
+        data.truncate(bytes);
+    }
+    Ok(Recording { data, lost_packets: lost_bytes.div_ceil(u64::from(buffer.size / SLOTS).max(1)) })
+}
+
+/// `GetReadPacket` must say so when there can be no packet (rule `read-packet`).
+fn expect_no_packet(stream: &PinStream, when: &str, due: &[Status]) {
+    if !stream.has_read_packets() {
+        return;
+    }
+    match stream.read_packet() {
+        Ok(packet) => kernel::violation(
+            "read-packet",
+            format_args!("GetReadPacket {when} gives packet {}, due is {due:?}", packet.number),
+        ),
+        Err(status) if due.contains(&status) => {}
+        Err(status) => {
+            kernel::violation("read-packet", format_args!("GetReadPacket {when}: {status}, due is {due:?}"));
+        }
+    }
+}
+
+/// In STOP the position is zero (rule `not-at-rest`).
+fn expect_rest(stream: &PinStream, when: &str) {
+    let (status, position) = stream.position(irql::PASSIVE);
+    if !status.is_success() || (position.play_offset, position.write_offset) != (0, 0) {
+        kernel::violation(
+            "not-at-rest",
+            format_args!(
+                "capture {when}: GetPosition {status} play {} write {}",
+                position.play_offset, position.write_offset
+            ),
+        );
+    }
+}
+
+/// The first packet after STOP is packet 0 again (rule `read-packet`).
+fn expect_numbers_restart(stream: &PinStream, event: &Event) -> Result<(), Failed> {
+    event.clear();
+    for state in [State::Acquire, State::Pause, State::Run] {
+        set_state(stream, state)?;
+    }
+    let signalled = wait(event, 3000);
+    let first = stream.read_packet();
+    for state in [State::Pause, State::Acquire, State::Stop] {
+        set_state(stream, state)?;
+    }
+    let lockstep = cfg::get("reg.LockstepCapture") == Some("1");
+    // In real time a late client may be given a packet or two after the first.
+    let most = if lockstep { 0 } else { 50 };
+    if !signalled || first.is_err() || first.is_ok_and(|packet| packet.number > most) {
+        kernel::violation(
+            "read-packet",
+            format_args!(
+                "after STOP and RUN the event came: {signalled}, GetReadPacket {first:?}, packet 0 is due"
+            ),
+        );
+    }
+    Ok(())
+}

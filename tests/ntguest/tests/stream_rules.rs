@@ -1,0 +1,172 @@
+//! Proves that the clients' checks check: with the real driver and card, each rule of a capture stream is broken once by a fault that
+//! ntguest makes on purpose (`fault=`), and must be named; without a fault the same run must end well.
+//!
+//! Needs what tests/rules.rs needs and `RINGWAVE_BIN` and `RINGWAVE_SYS`: `cargo test -p ntguest --test stream_rules -- --ignored`.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// QEMU's exit status when ntguest is content.
+const OK: i32 = 33;
+/// And when it has seen violations.
+const FAILED: i32 = 35;
+/// The slowest case takes some seconds on a quiet machine.
+const LIMIT: Duration = Duration::from_mins(2);
+
+const RECORD: &str = "client=record\nframes=24000\nbuffer_ms=100\nreg.LockstepCapture=1\n";
+/// Clients, the fault, and the rule that it breaks.
+const CASES: [(&str, &str, &str); 13] = [
+    (RECORD, "lose-connection", "no-endpoint"),
+    (RECORD, "connect-twice", "physical-connection"),
+    (RECORD, "read-gap", "lost-in-lockstep"),
+    (RECORD, "read-time", "read-packet"),
+    (RECORD, "read-promise", "read-packet"),
+    (RECORD, "read-refusal", "read-packet"),
+    (RECORD, "read-overwrite", "read-packet-overwritten"),
+    (RECORD, "capture-flag", "capture-flag"),
+    (RECORD, "both-directions", "stream-interface"),
+    (RECORD, "early-event", "impossible-timing"),
+    (RECORD, "fast-position", "position"),
+    ("client=sweep\nbuffer_ms=2\n", "any-format", "sweep"),
+    ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
+];
+
+/// A folder that goes away, and processes that are stopped, whatever happens.
+struct Run {
+    folder: PathBuf,
+    children: Vec<Child>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn part(variable: &str) -> PathBuf {
+    let path = env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: start through qemu-scripts/test"));
+    PathBuf::from(path)
+}
+
+/// What one run left.
+struct Outcome {
+    status: i32,
+    log: String,
+    recorded: Vec<u8>,
+}
+
+/// Runs ntguest with the driver and a card that captures silence.
+fn run(name: &str, config: &str) -> Outcome {
+    let folder = env::temp_dir().join(format!("ntguest-streams-{}-{name}", std::process::id()));
+    let mut run = Run { folder: folder.clone(), children: Vec::new() };
+    prepare(&folder, config).expect("the volume is made");
+    let output = fs::File::create(folder.join("card.log")).expect("the card's log is made");
+    let mut card = Command::new(part("RINGWAVE_BIN"));
+    card.args(["serve", "--once", "--socket"]).arg(folder.join("card.sock"));
+    card.env("RUST_LOG", "info").stdin(Stdio::null()).stderr(output);
+    run.children.push(card.spawn().expect("the card starts"));
+    let start = Instant::now();
+    let said =
+        |name: &str| String::from_utf8_lossy(&fs::read(folder.join(name)).unwrap_or_default()).into_owned();
+    while !said("card.log").contains("listening on") {
+        assert!(start.elapsed() < Duration::from_secs(10), "the card does not listen: {}", said("card.log"));
+        thread::sleep(Duration::from_millis(5));
+    }
+    run.children.push(qemu(&folder).spawn().expect("QEMU starts"));
+    let status = loop {
+        let qemu = run.children.last_mut().expect("QEMU was started");
+        if let Ok(Some(status)) = qemu.try_wait() {
+            break status.code().unwrap_or(-1);
+        }
+        assert!(start.elapsed() < LIMIT, "{name}: no end within {LIMIT:?}: {}", said("log"));
+        thread::sleep(Duration::from_millis(20));
+    };
+    Outcome { status, log: said("log"), recorded: fs::read(folder.join("recorded")).unwrap_or_default() }
+}
+
+fn prepare(folder: &Path, config: &str) -> io::Result<()> {
+    let volume = folder.join("volume");
+    fs::create_dir_all(volume.join("EFI/BOOT"))?;
+    fs::copy(part("RINGWAVE_NTGUEST"), volume.join("EFI/BOOT/BOOTX64.EFI"))?;
+    fs::copy(part("RINGWAVE_SYS"), volume.join("ringwave.sys"))?;
+    // TRACE_MARK of the card's datasheet, section 3.
+    fs::write(volume.join("ntguest.cfg"), format!("mark_reg=0x4c\n{config}\n"))?;
+    fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd")).map(drop)
+}
+
+fn qemu(folder: &Path) -> Command {
+    let mut qemu = Command::new(part("RINGWAVE_QEMU"));
+    let pflash = |rest: String| format!("if=pflash,format=raw,{rest}");
+    let console = |port: &str, id: &str| {
+        let file = format!("file,id={id},path={}", folder.join(id).display());
+        [
+            "-chardev".to_owned(),
+            file,
+            "-device".to_owned(),
+            format!("isa-debugcon,iobase={port},chardev={id}"),
+        ]
+    };
+    qemu.args(["-machine", "q35,memory-backend=ram,max-ram-below-4g=256M", "-m", "512M", "-cpu", "max"]);
+    qemu.args(["-object", "memory-backend-memfd,id=ram,size=512M,share=on"]);
+    qemu.args(["-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"]);
+    qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);
+    qemu.args(["-drive", &pflash(format!("file={}", folder.join("vars.fd").display()))]);
+    let volume = folder.join("volume");
+    qemu.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", volume.display())]);
+    qemu.args(["-device", "virtio-blk-pci,drive=volume"]);
+    qemu.args(console("0x402", "log")).args(console("0x404", "recorded"));
+    qemu.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
+    let socket = folder.join("card.sock");
+    let socket = format!(r#"{{"type":"unix","path":"{}"}}"#, socket.display());
+    qemu.args(["-device", &format!(r#"{{"driver":"vfio-user-pci","socket":{socket}}}"#)]);
+    qemu.stdin(Stdio::null()).stdout(Stdio::null());
+    qemu
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_way_to_record_ends_well_and_sends_what_it_says() {
+    for mode in ["packet", "event", "timer"] {
+        let config =
+            format!("client=record\nformat=s24in32x2@44100\nframes=20000\nbuffer_ms=100\nmode={mode}");
+        let Outcome { status, log, recorded } = run(mode, &config);
+        assert_eq!(status, OK, "{log}");
+        assert!(log.contains("ntguest: result recorded-frames=20000 lost-packets="), "{log}");
+        assert_eq!(recorded, vec![0; 20_000 * 8], "a card without a source captures silence");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_is_named() {
+    let mut wrong = Vec::new();
+    for (config, fault, rule) in CASES {
+        let Outcome { status, log, .. } = run(fault, &format!("{config}fault={fault}"));
+        let named = log.contains(&format!("ntguest: violation rule={rule} "));
+        let unmade = log.contains("rule=fault-not-made");
+        if !named || unmade || status != FAILED {
+            let first = log.lines().find(|line| line.starts_with("ntguest: violation")).unwrap_or("none");
+            wrong.push(format!("{fault}: status {status}, due is {rule}, first is: {first}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn what_cannot_be_recorded_is_bad_input() {
+    for config in ["format=s16", "format=s16x9@48000", "mode=poll", "frames=0", "frames=99999999"] {
+        let Outcome { log, .. } = run("input", &format!("client=record\n{config}"));
+        assert!(log.contains("ntguest: info bad input: "), "{config}: {log}");
+    }
+}
