@@ -22,8 +22,8 @@ use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
 use crate::stats::{self, Messages, Report};
 use crate::trace::{Event, Header, IrqKind, Region};
-use tracing::Tracing;
 use ringwave_vfio_user::pci::Controls;
+use tracing::Tracing;
 
 /// What a card is made with.
 #[derive(Clone, Copy, Debug)]
@@ -398,7 +398,11 @@ impl State {
             self.trace_level(card, level);
             self.trace_interrupts(card);
         }
-        if self.outbox.is_urgent() || self.trace_waits() || self.ram.has_lost() || self.controller.stalls().next().is_some() {
+        if self.outbox.is_urgent()
+            || self.trace_waits()
+            || self.ram.has_lost()
+            || self.controller.stalls().next().is_some()
+        {
             card.work.notify_one();
         }
         result

@@ -179,16 +179,7 @@ fn signal_leaves_whole_files_and_no_socket() {
         let dir = tempfile::tempdir().unwrap();
         let serving = Serving::start(
             dir.path(),
-            &[
-                "--sink",
-                "wav:heard.wav",
-                "--speed",
-                "20",
-                "--stats",
-                "stats.json",
-                "--trace",
-                "trace.txt",
-            ],
+            &["--sink", "wav:heard.wav", "--speed", "20", "--stats", "stats.json", "--trace", "trace.txt"],
         );
         let music = piece(&dir.path().join("played.wav"), 48_000, 2);
         let mut guest = Guest::connect(&dir.path().join("card.sock"));
@@ -252,11 +243,9 @@ fn live_socket_is_refused_and_a_stale_one_replaced() {
 #[test]
 fn place_that_cannot_be_written_is_bad_input() {
     let dir = tempfile::tempdir().unwrap();
-    for option in [
-        ["--sink", "wav:/nonexistent/x.wav"],
-        ["--stats", "/nonexistent/x"],
-        ["--trace", "/nonexistent/x"],
-    ] {
+    for option in
+        [["--sink", "wav:/nonexistent/x.wav"], ["--stats", "/nonexistent/x"], ["--trace", "/nonexistent/x"]]
+    {
         let output = ringwave(&["serve", "--socket", "card.sock", option[0], option[1]], dir.path());
         assert_eq!(code(&output), 2, "{option:?}");
         assert!(text(&output.stderr).contains("/nonexistent/x"), "{}", text(&output.stderr));

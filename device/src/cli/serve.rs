@@ -86,11 +86,11 @@ Started by systemd, when a client connects (neither --socket nor --fd; the socke
     WantedBy=sockets.target
   A SystemCallFilter= of your own has to leave it process_vm_readv and process_vm_writev.
 
-The sandbox (Linux 5.13 or later, Landlock and seccomp) leaves the process:
-  files      only below the folders of --sink, --stats and --trace; in the folder of --socket, removing
+The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=on asks for, much of it since 5.13) leaves the process:
+  files      writing only below the folders of --sink, --stats and --trace; removing in the folder of --socket; reading none
   network    nothing; no new sockets, only clients of the one it listens on
   processes  none started, none looked into; nothing that needs a privilege
-So --sink wav:FILE wants a folder of its own: all of it can be written. A sink that is the host's sound system will be an exception, when there
+So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. A sink that is the host's sound system will be an exception, when there
 is one: it needs a connection to the sound server.";
 
 /// `--clock`.
@@ -184,7 +184,7 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
         }
     };
     std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
-    let calls = sandbox::close_calls(sandbox).map_err(failed)?;
+    let calls = sandbox::close_calls(sandbox).inspect_err(|_| socket.remove()).map_err(failed)?;
     log::info!("sink {sink}, clock {:?}, speed {}", arguments.clock, arguments.speed);
     log::info!("sandbox: {files}; {calls}");
     log::info!("listening on {name}");
@@ -195,9 +195,7 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let whole = matches!(ended, Ended::Hangs) || engine.end();
     socket.remove();
     match ended {
-        Ended::Hangs => {
-            Err(failed("a client's message hangs; what was heard last may not be in its file"))
-        }
+        Ended::Hangs => Err(failed("a client's message hangs; what was heard last may not be in its file")),
         Ended::Served(Err(error)) => Err(failed(error)),
         Ended::Panicked => Err(failed("the serving thread panicked")),
         _ if !whole => Err(failed("not all that was heard is in its file; the log says why")),
@@ -243,8 +241,9 @@ fn watch(
         if signals.wait().is_err() {
             return;
         }
-        stop.stop();
+        // In this order: or the serving thread's end may be told first.
         let _ = ends.send(End::Signal);
+        stop.stop();
         if signals.wait().is_ok() {
             socket.remove();
             std::process::exit(FAILED.into());
@@ -280,7 +279,9 @@ fn listen(arguments: &Serve) -> Result<Place, Failure> {
     match (&arguments.socket, arguments.fd, systemd) {
         (Some(path), None, None) => {
             let socket = Listener::bind(path).map_err(|error| match error {
-                ListenerError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => failed(error),
+                ListenerError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => {
+                    failed(error)
+                }
                 _ => bad_input(error),
             })?;
             Ok(Place { socket, name: path.display().to_string() })
@@ -297,7 +298,9 @@ fn listen(arguments: &Serve) -> Result<Place, Failure> {
         (None, None, None) => Err(bad_input(
             "no place to listen: give --socket PATH or --fd N, or start it by a systemd socket unit (ringwave serve --help shows one)",
         )),
-        (Some(_), Some(_), None) => Err(bad_input("--socket and --fd: it listens on one socket; leave one out")),
+        (Some(_), Some(_), None) => {
+            Err(bad_input("--socket and --fd: it listens on one socket; leave one out"))
+        }
         (_, _, Some(_)) => Err(bad_input(
             "systemd hands over a socket, and --socket or --fd names another: it listens on one; leave out the option or the socket unit",
         )),
@@ -306,11 +309,15 @@ fn listen(arguments: &Serve) -> Result<Place, Failure> {
 
 fn from_fd(fd: RawFd) -> Result<Listener, Failure> {
     if fd == libc::STDOUT_FILENO || fd == libc::STDERR_FILENO {
-        return Err(bad_input(format!("--fd {fd}: that is where it writes; hand the socket over as 3 or above")));
+        return Err(bad_input(format!(
+            "--fd {fd}: that is where it writes; hand the socket over as 3 or above"
+        )));
     }
     // SAFETY: F_GETFD only asks, and a descriptor that is not open is an answer.
     if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return Err(bad_input(format!("--fd {fd}: not open; whoever starts this process has to leave it open")));
+        return Err(bad_input(format!(
+            "--fd {fd}: not open; whoever starts this process has to leave it open"
+        )));
     }
     // SAFETY: it is open, and nothing in this process has opened a descriptor yet: it was handed over for this, and is taken once.
     let fd_owned = unsafe { OwnedFd::from_raw_fd(fd) };

@@ -161,7 +161,12 @@ fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
 fn serving() -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = SERVING.iter().chain(SERVING_OLD).map(|call| (*call, Vec::new())).collect();
     let equal = |argument, value| {
-        SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?])
+        SeccompRule::new(vec![SeccompCondition::new(
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            value,
+        )?])
     };
     let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {

@@ -32,12 +32,7 @@ pub fn serve(card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), Serv
 
 /// Like [`serve`], but returns when `stop` is stopped, too: between two messages, in the middle of one, or while nobody is there. The card is
 /// then left as it is, in the middle of its run: the files are the engine's to finish.
-pub fn serve_until(
-    stop: &Stop,
-    card: &Arc<Card>,
-    socket: &Listener,
-    once: bool,
-) -> Result<(), ServeError> {
+pub fn serve_until(stop: &Stop, card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
     loop {
         transport::one_client(card, socket, stop)?;
         if stop.is_stopped() {
