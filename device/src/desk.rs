@@ -50,8 +50,8 @@ pub(crate) fn run(mut desk: Desk) -> bool {
     loop {
         let mut state = card.lock();
         let ended = state.ended;
-        let mut lost = state.take_lost();
-        if !state.outbox.is_urgent() && !ended && lost.is_empty() {
+        let mut gone = state.take_lost();
+        if !state.outbox.is_urgent() && !ended && gone.is_empty() {
             let time = shortest(&card, &state, &desk, &watchdog);
             // Where there was some of the trace there will be more: the desk comes by itself, and nobody has to wake it.
             state.tracing.desk_looks = traced || !state.outbox.trace.is_empty();
@@ -59,15 +59,15 @@ pub(crate) fn run(mut desk: Desk) -> bool {
             state = card.wait_desk(state, time);
             state.tracing.desk_looks = false;
         }
-        lost.extend(state.take_lost());
+        gone.extend(state.take_lost());
         let named = watchdog.look(&card, &state);
         std::mem::swap(&mut state.outbox, &mut outbox);
         traced = !outbox.trace.is_empty();
         let last = (ended && state.client_spoke()).then(|| state.report());
         drop(state);
 
-        for lost in lost {
-            log::error!("{lost}");
+        for map in gone {
+            log::error!("{map}");
         }
         for Stall { stream, packet, .. } in named {
             let seconds = STALL_NAMED_AFTER.as_secs();

@@ -53,7 +53,7 @@ const WORKS: &[(&str, Attempt)] = &[
         std::fs::write(dir.join("mine/stats.json.new"), "{}")?;
         std::fs::rename(dir.join("mine/stats.json.new"), dir.join("mine/stats.json"))
     }),
-    ("a FIFO as sink", |dir| OpenOptions::new().write(true).open(dir.join("fifo")).map(drop)),
+    ("a FIFO as sink", |dir| OpenOptions::new().write(true).open(dir.join("mine/fifo")).map(drop)),
     ("removing the socket", |dir| std::fs::remove_file(dir.join("sockets/card.sock"))),
     ("client memory", |_| {
         let file = memfd(c"never", 0, false);
@@ -93,12 +93,13 @@ const REFUSED: &[(&str, Attempt)] = &[
     ("moving a file out", |dir| std::fs::rename(dir.join("mine/kept"), dir.join("other/kept"))),
     ("the way out by ..", |dir| File::open(dir.join("mine/../other/secret")).map(drop)),
     ("a folder in the folder", |dir| std::fs::create_dir(dir.join("mine/folder"))),
-    ("reading memory of others", |_| File::open("/proc/1/environ").map(drop)),
+    ("what /proc tells", |_| File::open("/proc/self/environ").map(drop)),
     ("a device beside the one that is the sink", |_| File::create("/dev/zero").map(drop)),
     ("an IP socket", |_| call(libc::SYS_socket, [AF_INET, 1, 0])),
     ("a UNIX socket", |_| call(libc::SYS_socket, [AF_UNIX, 1, 0])),
     ("a netlink socket", |_| call(libc::SYS_socket, [AF_NETLINK, 3, 0])),
-    ("a child", |_| call(libc::SYS_clone, [0, 0, 0])),
+    // With flags that no kernel takes: where nothing refuses it there must not be two of us.
+    ("a child", |_| call(libc::SYS_clone, [libc::CLONE_SIGHAND.unsigned_abs() as usize, 0, 0])),
     ("a signal to another process", |_| {
         call(libc::SYS_kill, [std::os::unix::process::parent_id() as usize, 0, 0])
     }),
@@ -116,7 +117,7 @@ const REFUSED: &[(&str, Attempt)] = &[
 const DEADLY: &[(&str, Attempt)] = &[
     ("another program", |_| Err(Command::new("/bin/true").exec())),
     ("execveat", |_| call(libc::SYS_execveat, [0, 0, 0])),
-    ("ptrace", |_| call(libc::SYS_ptrace, [0, 0, 0])),
+    ("ptrace", |_| call(libc::SYS_ptrace, [usize::MAX, 0, 0])),
     ("bpf", |_| call(libc::SYS_bpf, [0, 0, 0])),
     ("mount", |_| call(libc::SYS_mount, [0, 0, 0])),
     ("a namespace", |_| call(libc::SYS_unshare, [0, 0, 0])),
@@ -133,14 +134,14 @@ fn folders() -> tempfile::TempDir {
     for file in ["mine/kept", "other/secret", "sockets/card.sock"] {
         std::fs::write(dir.path().join(file), "kept").unwrap();
     }
-    assert!(Command::new("mkfifo").arg(dir.path().join("fifo")).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(dir.path().join("mine/fifo")).status().unwrap().success());
     dir
 }
 
 /// The attempt by a process of its own, behind the sandbox or (to see that the attempt is a fair one) without it.
 fn attempt(name: &str, dir: &Path, sandbox: &str) -> Output {
     // The reader that a FIFO needs.
-    let _reader = OpenOptions::new().read(true).write(true).open(dir.join("fifo"));
+    let _reader = OpenOptions::new().read(true).write(true).open(dir.join("mine/fifo"));
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "confined", "--ignored", "--nocapture", "--test-threads=1"])
         .env(ATTEMPT, name)
@@ -156,12 +157,14 @@ fn attempt(name: &str, dir: &Path, sandbox: &str) -> Output {
 #[ignore = "started by the other tests here"]
 fn confined() {
     let Ok(name) = std::env::var(ATTEMPT) else { return };
+    // SAFETY: takes a number. A process that hangs ends by a signal that no test expects.
+    unsafe { libc::alarm(20) };
     let dir = std::env::var_os(FOLDER).unwrap();
     let dir = Path::new(&dir);
     let all = WORKS.iter().chain(REFUSED).chain(DEADLY);
     let attempt = all.into_iter().find(|(known, _)| *known == name).unwrap().1;
     let needs = Needs {
-        written: vec![dir.join("mine/heard.wav"), dir.join("fifo"), "/dev/full".into()],
+        written: vec![dir.join("mine/heard.wav"), dir.join("mine/fifo"), "/dev/full".into()],
         read: vec![],
         socket: Some(dir.join("sockets/card.sock")),
     };
@@ -239,6 +242,13 @@ fn serve(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
     command.args(["serve", "--socket", "card.sock"]).args(arguments).current_dir(dir);
     command.stderr(Stdio::piped());
+    // SAFETY: only alarm is called between fork and exec. What serves when it should not ends by a signal that no test expects.
+    unsafe {
+        command.pre_exec(|| {
+            libc::alarm(30);
+            Ok(())
+        });
+    }
     command
 }
 

@@ -72,7 +72,9 @@ fn map_without_a_descriptor_is_kept_and_refused_for_dma_by_name() {
     assert_eq!(self_test(&mut client), Error::DmaUnmapped.code());
 
     client.dma_unmap(ADDRESS, PAGE).unwrap();
-    let memory: File = page_of_ram(&folder.path().join("ram"), &0x1234_5678_u32.to_le_bytes());
+    // Memory, and no file on a disk: that is refused.
+    let shared = tempfile::tempdir_in("/dev/shm").unwrap();
+    let memory: File = page_of_ram(&shared.path().join("ram"), &0x1234_5678_u32.to_le_bytes());
     client.dma_map(ADDRESS, PAGE, Some((memory.as_fd(), 0))).unwrap();
     assert_eq!(self_test(&mut client), 0, "with a descriptor it is reached");
     let mut word = [0; 4];

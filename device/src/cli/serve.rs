@@ -103,11 +103,11 @@ Started by systemd, when a client connects (neither --socket nor --fd; the socke
     WantedBy=sockets.target
   A SystemCallFilter= of your own has to leave it process_vm_readv and process_vm_writev.
 
-The sandbox (Linux 5.13 or later, Landlock and seccomp) leaves the process:
-  files      only below the folders of --sink, --stats and --trace; those of --source, reading; in the folder of --socket, removing
+The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=on asks for, much of it since 5.13) leaves the process:
+  files      writing only below the folders of --sink, --stats and --trace; reading only those of --source; removing in the folder of --socket
   network    nothing; no new sockets, only clients of the one it listens on
   processes  none started, none looked into; nothing that needs a privilege
-So --sink wav:FILE wants a folder of its own: all of it can be written. A sink that is the host's sound system will be an exception, when there
+So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. A sink that is the host's sound system will be an exception, when there
 is one: it needs a connection to the sound server.";
 
 /// `--clock`.
@@ -198,7 +198,7 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
         }
     };
     std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
-    let calls = sandbox::close_calls(sandbox).map_err(failed)?;
+    let calls = sandbox::close_calls(sandbox).inspect_err(|_| socket.remove()).map_err(failed)?;
     log::info!(
         "sink {sink}, clock {:?}, speed {}",
         arguments.clock.mode,
@@ -298,8 +298,9 @@ fn watch(
         if signals.wait().is_err() {
             return;
         }
-        stop.stop();
+        // In this order: or the serving thread's end may be told first.
         let _ = ends.send(End::Signal);
+        stop.stop();
         if signals.wait().is_ok() {
             socket.remove();
             std::process::exit(FAILED.into());

@@ -344,7 +344,7 @@ mod tests {
     fn pipe_is_read_ahead_and_gives_whole_frames() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.raw");
-        let bytes: Vec<u8> = (0..600_002_u32).map(|n| n as u8).collect();
+        let bytes: Vec<u8> = (0..600_002_u32).map(|n| n.to_le_bytes()[0]).collect();
         File::create(&path).unwrap().write_all(&bytes).unwrap();
         let mut inputs = open(&format!("raw:{}", path.display()));
         let mut all = Vec::new();

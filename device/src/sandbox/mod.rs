@@ -2,7 +2,7 @@
 //!
 //! A client is another process's virtual machine, and the code that parses what it sends is the part of the card that would be attacked. So
 //! before the first client comes, the process gives up what it does not need any more: files outside of the folders where it writes and the
-//! network ([`files`], Landlock), and every system call but those it serves with ([`calls`], seccomp). What is open stays open.
+//! network (`files`, Landlock), and every system call but those it serves with (`calls`, seccomp). What is open stays open.
 //!
 //! Both are in force for every thread: Landlock counts for the thread that asks and those it starts, so it comes before the threads; seccomp is
 //! told to every thread, so it comes after them, when none is started any more.

@@ -12,6 +12,11 @@ use super::memfd::memfd;
 use crate::ports::Pages;
 
 /// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it.
+///
+/// A client cannot cut it short, but it can punch holes into it. A store of ours fills them again, which only a host with strict accounting
+/// (`vm.overcommit_memory` = 2) and no memory left can refuse: with a SIGBUS, which ends this process. That is left as it is. A
+/// client that has left may still have it mapped, and see and change what the next one reads: successive clients of one process are taken
+/// to be of one owner.
 pub struct PageBar {
     region: MmapRegion,
     file: File,

@@ -10,8 +10,7 @@
 //! transfer: eight times a direct copy of 10 ms of sound, and a stream makes a hundred a second. The house plan has a SIGBUS handler for
 //! this; the system call needs no handler, no table of addresses and no process-wide state.
 //!
-//! Only memory is taken (tmpfs, hugetlbfs, ramfs): a page of a file on a disk or a network may take any time, and the card's lock is
-//! held.
+//! A file of a network or of another process (FUSE) is not taken: one of its pages may take for ever, and the card's lock is held.
 
 use std::fs::File;
 use std::io;
@@ -39,8 +38,9 @@ impl FileId {
             let what = if kind.is_char_device() { "a device" } else { "not a file" };
             return Err(io::Error::other(format!("the descriptor is {what}")));
         }
-        if file_system(file)? == FileSystem::Other {
-            let line = "the descriptor is a file on a disk; use memory-backend-memfd, or a file in /dev/shm";
+        if file_system(file)? == FileSystem::Remote {
+            let line =
+                "the descriptor is a file of a network or of another process; use memory-backend-memfd";
             return Err(io::Error::other(line));
         }
         Ok(Self {
@@ -215,17 +215,19 @@ fn seals(file: &File) -> libc::c_int {
 enum FileSystem {
     /// Small pages of memory: memfd, /dev/shm.
     Tmpfs,
-    /// Memory of another kind: huge pages, of which there is a fixed number.
-    Memory,
-    /// Not memory.
-    Other,
+    /// On this host: huge pages, a disk.
+    Local,
+    /// Behind somebody who may never answer.
+    Remote,
 }
+
+/// File systems whose pages come from somebody else (statfs(2), linux/magic.h): AFS, Ceph, CIFS, FUSE, NFS, SMB, SMB2, 9P.
+const REMOTE: [u32; 8] =
+    [0x5346_414F, 0x00C3_6400, 0xFF53_4D42, 0x6573_5546, 0x6969, 0x517B, 0xFE53_4D42, 0x0102_1997];
 
 /// By the numbers of statfs(2).
 fn file_system(file: &File) -> io::Result<FileSystem> {
-    const RAMFS: u32 = 0x8584_58F6;
     const TMPFS: u32 = 0x0102_1994;
-    const HUGETLBFS: u32 = 0x9584_58F6;
     let mut told = std::mem::MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: the descriptor is open and `told` has room for what the kernel writes.
     if unsafe { libc::fstatfs(file.as_raw_fd(), told.as_mut_ptr()) } != 0 {
@@ -236,8 +238,8 @@ fn file_system(file: &File) -> io::Result<FileSystem> {
     // The field's type differs between machines; the number has 32 bits.
     Ok(match u32::try_from(i128::from(kind) & 0xFFFF_FFFF) {
         Ok(TMPFS) => FileSystem::Tmpfs,
-        Ok(HUGETLBFS | RAMFS) => FileSystem::Memory,
-        _ => FileSystem::Other,
+        Ok(number) if !REMOTE.contains(&number) => FileSystem::Local,
+        _ => FileSystem::Remote,
     })
 }
 

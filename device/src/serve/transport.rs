@@ -168,7 +168,7 @@ impl Device for Function {
         self.0.set_d3hot(state == PowerState::D3hot);
     }
 
-    /// Whoever called [`one_client`] calls [`Card::client_left`], which tells whether the client was one at all.
+    /// Whoever serves this function calls [`Card::client_left`], which tells whether the client was one at all.
     fn client_left(&mut self) {}
 }
 

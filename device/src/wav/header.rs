@@ -14,7 +14,7 @@ pub const TAG_EXTENSIBLE: u16 = 0xFFFE;
 pub const SUBTYPE_TAIL: [u8; 14] =
     [0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xAA, 0x00, 0x38, 0x9B, 0x71];
 /// Where the length of the RIFF chunk stands.
-pub const RIFF_BYTES_AT: u64 = 4;
+pub const RIFF_BYTES_AT: u8 = 4;
 
 /// The speakers that so many channels usually are (`KSAUDIO_SPEAKER_*`); 0 = none in particular.
 const fn speakers(channels: u32) -> u32 {

@@ -194,7 +194,8 @@ mod tests {
         let path = dir.path().join("a.wav");
         for (code, channels) in CODES.into_iter().flat_map(|code| (1..=8).map(move |n| (code, n))) {
             let format = StreamFormat { code, channels, rate: 96_000 };
-            let frames: Vec<u8> = (0..format.frame_bytes() * 100).map(|n| (n * 7 + n / 256) as u8).collect();
+            let frames: Vec<u8> =
+                (0..format.frame_bytes() * 100).map(|n| (n * 7 + n / 256).to_le_bytes()[0]).collect();
             let mut file = WavFile::create(&path, format).unwrap();
             assert_eq!(read(&path).unwrap(), Sound { format, frames: vec![] }, "before the first sample");
             let (first, rest) = frames.split_at(frames.len() / 2);
@@ -245,7 +246,9 @@ mod tests {
                 sample_format: hound::SampleFormat::Int,
             };
             let mut writer = hound::WavWriter::create(&path, spec).unwrap();
-            samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap());
+            for sample in samples {
+                writer.write_sample(*sample).unwrap();
+            }
             writer.finalize().unwrap();
             read(&path).unwrap()
         };

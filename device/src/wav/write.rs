@@ -34,7 +34,7 @@ impl WavFile {
         if !seekable {
             // "As long as it goes", as other programs write into a pipe.
             let length = header.len();
-            for at in [RIFF_BYTES_AT as usize, length - 4] {
+            for at in [usize::from(RIFF_BYTES_AT), length - 4] {
                 if let Some(field) = header.get_mut(at..at + 4) {
                     field.fill(0xFF);
                 }
@@ -79,6 +79,6 @@ impl WavFile {
         // The data's length first: between the two a reader that believes RIFF more sees a shorter file, never garbage.
         self.file.write_all_at(&self.data_bytes.to_le_bytes(), self.header_bytes as u64 - 4)?;
         let riff = riff_bytes(self.header_bytes, self.data_bytes);
-        self.file.write_all_at(&riff.to_le_bytes(), RIFF_BYTES_AT)
+        self.file.write_all_at(&riff.to_le_bytes(), RIFF_BYTES_AT.into())
     }
 }
