@@ -486,7 +486,7 @@ impl MiniportWaveRTInputStream for Stream {
         let (card, stream) = (self.card(), self.claim.stream());
         let (read, moment) = {
             let mut shared = self.shared.lock();
-            if shared.ring.filter(|_| shared.notified).is_none() {
+            if shared.ring.is_none() || !shared.notified {
                 return Err(STATUS_NOT_SUPPORTED);
             }
             if shared.state < State::Pause {

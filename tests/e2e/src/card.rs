@@ -34,7 +34,9 @@ pub struct Stats {
 /// One stream's counters.
 #[derive(Clone, Debug, Deserialize)]
 pub struct StreamStats {
-    /// Frames that were played.
+    /// `render` or `capture`.
+    pub direction: String,
+    /// Frames that were played, or recorded.
     pub frames: u64,
     /// `scatter-gather` or `contiguous`.
     pub dma_mode: String,
@@ -73,7 +75,13 @@ impl Card {
     ///
     /// # Errors
     /// [`Error::Failed`] with what the card said if it ended or does not listen within 10 s.
-    pub fn start(parts: &Parts, folder: &Path, clock: &str, speed: f64) -> Result<Self, Error> {
+    pub fn start(
+        parts: &Parts,
+        folder: &Path,
+        clock: &str,
+        speed: f64,
+        more: &[String],
+    ) -> Result<Self, Error> {
         let log = folder.join("card.log");
         let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
         let mut command = Command::new(&parts.ringwave);
@@ -82,6 +90,7 @@ impl Card {
         command.args(["--clock", clock, "--speed", &speed.to_string()]);
         command.arg("--stats").arg(folder.join("stats.json"));
         command.arg("--trace").arg(folder.join("card.trace"));
+        command.args(more);
         command.env("RUST_LOG", "info").stderr(output).stdin(std::process::Stdio::null());
         let process = Guarded::spawn("ringwave serve", &mut command)?;
         let mut card = Self { process, folder: folder.to_owned() };

@@ -134,6 +134,9 @@ impl Machine {
         command.args(["-device", "virtio-blk-pci,drive=volume,bootindex=0"]);
         command.args(["-debugcon", &format!("file:{}", path("guest.log"))]);
         command.args(["-global", "isa-debugcon.iobase=0x402"]);
+        // What a recording client heard, byte by byte.
+        command.args(["-chardev", &format!("file,id=recorded,path={}", path("recorded.raw"))]);
+        command.args(["-device", "isa-debugcon,iobase=0x404,chardev=recorded"]);
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
         let socket = serde_json::json!({
             "driver": "vfio-user-pci",
@@ -165,6 +168,15 @@ impl Machine {
     /// [`Error::Failed`] if the system can't.
     pub fn kill(mut self) -> Result<(), Error> {
         self.process.kill()
+    }
+
+    /// What a recording client wrote out.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if it can't be read.
+    pub fn recorded(&self) -> Result<Vec<u8>, Error> {
+        let path = self.folder.join("recorded.raw");
+        fs::read(&path).map_err(|e| Error::file("read", &path, &e))
     }
 
     /// The guest's debug console so far.

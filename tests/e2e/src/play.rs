@@ -36,6 +36,8 @@ pub struct Request {
     pub speed: f64,
     /// More lines for the guest's configuration, for the tests (`fault=...`).
     pub guest_config: Vec<String>,
+    /// More options for `ringwave serve`, for the tests.
+    pub card: Vec<String>,
     /// Leave the run's folder and say where it is.
     pub keep: bool,
 }
@@ -51,6 +53,7 @@ impl Request {
             clock: "lockstep",
             speed: 1.0,
             guest_config: Vec::new(),
+            card: Vec::new(),
             keep: false,
         }
     }
@@ -120,6 +123,8 @@ pub struct Report {
     pub violations: Vec<String>,
     /// From the start of the card to the verdict.
     pub wall: Duration,
+    /// What a client that records wrote out.
+    pub recorded: Vec<u8>,
     /// The run's folder, if it was kept.
     pub folder: Option<PathBuf>,
 }
@@ -170,7 +175,7 @@ fn run(
     let wav = folder.join("in.wav");
     input.write(&wav)?;
     make_volume(parts, folder, &wav, &guest_config(request))?;
-    let card = Card::start(parts, folder, request.clock, request.speed)?;
+    let card = Card::start(parts, folder, request.clock, request.speed, &request.card)?;
     let mut machine = Machine::boot(parts, folder, &card.socket(), input.file_bytes)?;
     progress("guest boots");
     let heard = card.heard();
@@ -190,7 +195,7 @@ fn run(
         }
         Ok(())
     })?;
-    let (guest_text, qemu_text) = (machine.guest_log(), machine.qemu_log());
+    let (guest_text, qemu_text, recorded) = (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
     drop(machine);
     let (stats, trace) = card.finish()?;
     if let Some(Outcome::Qemu(code)) = outcome {
@@ -213,7 +218,16 @@ fn run(
     {
         fs::copy(&heard, out).map_err(|e| Error::file("write", out, &e))?;
     }
-    Ok(Report { outcome, comparison, card: stats, guest, violations, wall: start.elapsed(), folder: None })
+    Ok(Report {
+        outcome,
+        comparison,
+        card: stats,
+        guest,
+        violations,
+        recorded,
+        wall: start.elapsed(),
+        folder: None,
+    })
 }
 
 fn guest_config(request: &Request) -> String {
