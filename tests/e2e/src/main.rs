@@ -24,7 +24,7 @@ use ringwave_e2e::{
     after_help = "Examples:\n  play music.wav --out heard.wav\n  play --dma contiguous"
 )]
 struct Arguments {
-    /// A PCM WAV file: 16-bit, mono or stereo, 44.1 or 48 kHz. Without it a short piece is made and played.
+    /// A PCM or float WAV file, 1 to 8 channels, at a rate of the card. Without it a short piece is made and played.
     wav: Option<PathBuf>,
     /// Where to write what was heard.
     #[arg(long, value_name = "FILE")]

@@ -33,7 +33,7 @@ pub struct Request {
     pub contiguous: bool,
     /// Length of the cyclic buffer.
     pub buffer_ms: u32,
-    /// `lockstep` (the card waits for GetReadPacket) or `realtime`.
+    /// `lockstep` (the card waits for `GetReadPacket`) or `realtime`.
     pub clock: &'static str,
     /// `packet`, `event` or `timer`.
     pub mode: &'static str,
