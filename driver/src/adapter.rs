@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `adapter.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
+//! | `constraints.rs` | how short packets may be |
 //! | [`device`] | the adapter object: card, interrupt, power, subdevices, and how all of it ends |
 //! | [`interrupt`] | the service routine |
 //! | `pdo.rs` | which physical device object is below the device |
@@ -10,6 +11,7 @@
 //! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
 //! | [`subdevices`] | the two filters and the connection between them |
 
+mod constraints;
 pub mod device;
 pub mod interrupt;
 mod pdo;

@@ -24,6 +24,7 @@ pub mod adapter;
 pub mod endpoint;
 pub mod hw;
 pub mod names;
+pub mod properties;
 pub mod registry;
 pub mod topology;
 pub mod wave;

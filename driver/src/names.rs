@@ -10,6 +10,13 @@ pub static CONTIGUOUS_BUFFER: &[u16] = wide!("ContiguousBuffer");
 /// `REG_DWORD` under the device's hardware key: 1 lets a lockstep card wait for GetReadPacket.
 pub static LOCKSTEP_CAPTURE: &[u16] = wide!("LockstepCapture");
 
+/// `REG_DWORD` under the device's hardware key: 1 lets clients map the position page of their stream.
+pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
+
+/// How many endpoints of each direction the INF lists. Those beyond it work, but the INF gives them no `FriendlyName`, no class for
+/// ksproxy and no word that they can be driven by events.
+pub const IN_THE_INF: usize = 4;
+
 /// Names of one endpoint's subdevices: the third field of `AddInterface` in the INF, and the KS reference strings. PortCls keeps the
 /// pointers, so they are static.
 #[derive(Clone, Copy)]

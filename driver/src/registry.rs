@@ -4,7 +4,7 @@ use portcls_sys::ComRef;
 use portcls_sys::calls::KeyType;
 use portcls_sys::interfaces::IPort;
 
-use crate::names::{CONTIGUOUS_BUFFER, LOCKSTEP_CAPTURE};
+use crate::names::{CONTIGUOUS_BUFFER, LOCKSTEP_CAPTURE, POSITION_REGISTER};
 
 /// What the device's hardware key asks for: each a `REG_DWORD` of 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Wishes {
     /// `LockstepCapture`: a card with a lockstep clock waits until a recorded packet was taken with GetReadPacket. For tests: a client that
     /// does not use packets would wait for ever.
     pub lockstep_capture: bool,
+    /// `PositionRegister`: clients may map the position page of their stream.
+    pub position_register: bool,
 }
 
 impl Wishes {
@@ -33,6 +35,10 @@ impl Wishes {
                 false
             }
         };
-        Self { contiguous: asks(CONTIGUOUS_BUFFER), lockstep_capture: asks(LOCKSTEP_CAPTURE) }
+        Self {
+            contiguous: asks(CONTIGUOUS_BUFFER),
+            lockstep_capture: asks(LOCKSTEP_CAPTURE),
+            position_register: asks(POSITION_REGISTER),
+        }
     }
 }

@@ -52,7 +52,7 @@ pub const RULES: &[Rule] = &[
     ("needs", device::needs),
     ("driver-key", device::driver_key),
     ("messages", device::messages),
-    ("contiguous-buffer", device::contiguous_buffer),
+    ("wishes", device::wishes),
     ("interfaces", device::interfaces),
     ("endpoint", device::endpoint),
 ];

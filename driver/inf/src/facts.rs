@@ -2,8 +2,10 @@
 
 use portcls_sys::GUID;
 use portcls_sys::guid::{
-    KSCATEGORY_AUDIO, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY, KSNODETYPE_SPEAKER,
+    KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY,
+    KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER,
 };
+use ringwave_driver::endpoint::Direction;
 use ringwave_driver::names;
 use ringwave_regs::pci;
 
@@ -71,45 +73,93 @@ pub fn version() -> String {
     format!("{}.0", env!("CARGO_PKG_VERSION"))
 }
 
-/// The interfaces of the device: category, and the subdevice that offers it. wavert-facts 5.4 and 6.1.
-pub fn interfaces() -> [(String, String); 5] {
-    let (wave, topology) = (text(names::WAVE), text(names::TOPOLOGY));
-    [
-        (braced(&KSCATEGORY_AUDIO), wave.clone()),
-        (braced(&KSCATEGORY_RENDER), wave.clone()),
-        (braced(&KSCATEGORY_REALTIME), wave),
-        (braced(&KSCATEGORY_AUDIO), topology.clone()),
-        (braced(&KSCATEGORY_TOPOLOGY), topology),
-    ]
+/// An endpoint that the INF lists, by the names of its filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Which way its sound goes.
+    pub direction: Direction,
+    /// Name of its wave filter.
+    pub wave: String,
+    /// Name of its topology filter.
+    pub topology: String,
 }
 
-/// Name of the registry value that asks for a contiguous buffer.
-pub fn contiguous_buffer() -> String {
-    text(names::CONTIGUOUS_BUFFER)
+/// The endpoints that the INF lists: speakers, then microphones.
+pub fn endpoints() -> Vec<Endpoint> {
+    let listed = |direction| {
+        (0..names::IN_THE_INF).filter_map(move |index| {
+            let names = names::endpoint(direction, index)?;
+            Some(Endpoint { direction, wave: text(names.wave), topology: text(names.topology) })
+        })
+    };
+    listed(Direction::Render).chain(listed(Direction::Capture)).collect()
 }
 
-/// Category of the topology filter's jack, which the endpoint is made from.
-pub fn jack_category() -> String {
-    braced(&KSNODETYPE_SPEAKER)
+impl Endpoint {
+    /// Its interfaces: category, and the filter that offers it. wavert-facts 5.4 and 6.1.
+    pub fn interfaces(&self) -> [(String, String); 5] {
+        let way = match self.direction {
+            Direction::Render => &KSCATEGORY_RENDER,
+            Direction::Capture => &KSCATEGORY_CAPTURE,
+        };
+        [
+            (braced(&KSCATEGORY_AUDIO), self.wave.clone()),
+            (braced(way), self.wave.clone()),
+            (braced(&KSCATEGORY_REALTIME), self.wave.clone()),
+            (braced(&KSCATEGORY_AUDIO), self.topology.clone()),
+            (braced(&KSCATEGORY_TOPOLOGY), self.topology.clone()),
+        ]
+    }
+
+    /// Category of its topology filter's jack, which makes it what it is.
+    pub fn jack_category(&self) -> String {
+        braced(match self.direction {
+            Direction::Render => &KSNODETYPE_SPEAKER,
+            Direction::Capture => &KSNODETYPE_MICROPHONE,
+        })
+    }
 }
+
+/// Names of the registry values that people may set: what the driver reads and is 0 unless somebody wants it.
+pub fn wishes() -> [String; 2] {
+    [text(names::CONTIGUOUS_BUFFER), text(names::POSITION_REGISTER)]
+}
+
+/// The marks of the filters' names in the INX, in the order of [`endpoints`]: wave and topology of each.
+const NAME_MARKS: [[&str; 2]; 2 * names::IN_THE_INF] = [
+    ["wave", "topology"],
+    ["wave2", "topology2"],
+    ["wave3", "topology3"],
+    ["wave4", "topology4"],
+    ["wavein", "topologyin"],
+    ["wavein2", "topologyin2"],
+    ["wavein3", "topologyin3"],
+    ["wavein4", "topologyin4"],
+];
 
 /// All facts for an INF of this day.
 pub fn all(date: Date) -> Vec<Fact> {
     let Date { year, month, day } = date;
     let quoted = |text: String| format!("\"{text}\"");
-    vec![
+    let mut facts = vec![
         ("driver-version", format!("{month:02}/{day:02}/{year:04},{}", version())),
         ("hardware-id", hardware_id()),
         ("message-limit", pci::MSI_MESSAGES_MAX.to_string()),
-        ("contiguous-buffer", quoted(contiguous_buffer())),
-        ("wave", quoted(text(names::WAVE))),
-        ("topology", quoted(text(names::TOPOLOGY))),
+        ("contiguous-buffer", quoted(text(names::CONTIGUOUS_BUFFER))),
+        ("position-register", quoted(text(names::POSITION_REGISTER))),
         ("ks-audio", quoted(braced(&KSCATEGORY_AUDIO))),
         ("ks-render", quoted(braced(&KSCATEGORY_RENDER))),
+        ("ks-capture", quoted(braced(&KSCATEGORY_CAPTURE))),
         ("ks-realtime", quoted(braced(&KSCATEGORY_REALTIME))),
         ("ks-topology", quoted(braced(&KSCATEGORY_TOPOLOGY))),
-        ("ks-speaker", quoted(jack_category())),
-    ]
+        ("ks-speaker", quoted(braced(&KSNODETYPE_SPEAKER))),
+        ("ks-microphone", quoted(braced(&KSNODETYPE_MICROPHONE))),
+    ];
+    for (endpoint, [wave, topology]) in endpoints().into_iter().zip(NAME_MARKS) {
+        facts.push((wave, quoted(endpoint.wave)));
+        facts.push((topology, quoted(endpoint.topology)));
+    }
+    facts
 }
 
 /// A NUL-terminated constant of the driver as text.
@@ -134,6 +184,7 @@ mod tests {
         let fact = |mark| facts.iter().find(|fact| fact.0 == mark).map(|fact| fact.1.as_str());
         assert_eq!(fact("hardware-id"), Some(r"PCI\VEN_1234&DEV_5257"));
         assert_eq!(fact("wave"), Some("\"Wave\""));
+        assert_eq!(fact("topologyin4"), Some("\"TopologyIn4\""));
         assert_eq!(fact("ks-audio"), Some("\"{6994AD04-93EF-11D0-A3CC-00A0C9223196}\""));
         assert_eq!(fact("driver-version"), Some(concat!("11/21/2026,", env!("CARGO_PKG_VERSION"), ".0")));
     }

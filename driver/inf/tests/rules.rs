@@ -77,15 +77,19 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("messages", "MessageNumberLimit,0x00010001,16", "MessageNumberLimit,0x00010001,32"),
     ("messages", "MSISupported,0x00010001,1", "MSISupported,,1"),
     ("messages", "AddReg = Ringwave.HW.AddReg", "AddReg = Ringwave.AddReg"),
-    ("contiguous-buffer", "\"ContiguousBuffer\"", "\"ContiguousBuffers\""),
-    ("contiguous-buffer", "0x00010003,0", "0x00010001,0"),
+    ("wishes", "\"ContiguousBuffer\"", "\"ContiguousBuffers\""),
+    ("wishes", "HKR,,%Value.PositionRegister%,0x00010003,0\r\n", ""),
+    ("wishes", "0x00010003,0", "0x00010001,0"),
     ("interfaces", "\"Wave\"", "\"Waves\""),
     ("interfaces", "AddInterface = %KSCATEGORY_REALTIME%,%KSNAME_Wave%,Ringwave.I.Wave\r\n", ""),
+    ("interfaces", "AddInterface = %KSCATEGORY_CAPTURE%,%KSNAME_WaveIn4%,Ringwave.I.WaveIn\r\n", ""),
+    ("interfaces", "\"WaveIn2\"", "\"WaveIn5\""),
     ("interfaces", "{17CCA71B", "{17CCA71C"),
     ("interfaces", "HKR,,FriendlyName,,%Device.Topology%\r\n", ""),
     ("endpoint", "_Mode%,0x00010001,1", "_Mode%,,1"),
     ("endpoint", "{1DA5D803-D492-4EDD-8C23-E0C0FFEE7F0E},7", "{1DA5D803-D492-4EDD-8C23-E0C0FFEE7F0E},8"),
     ("endpoint", "{DFF21CE1", "{DFF21CE2"),
+    ("endpoint", "%KSNAME_TopologyIn3%,Ringwave.I.TopologyIn", "%KSNAME_TopologyIn3%,Ringwave.I.Topology"),
 ];
 
 #[test]
@@ -104,7 +108,7 @@ fn every_rule_notices_when_it_is_broken() {
 
 proptest! {
     #[test]
-    fn a_damaged_inf_never_panics(at in 0..4000_usize, byte: u8, cut in 0..4000_usize) {
+    fn a_damaged_inf_never_panics(at in 0..12000_usize, byte: u8, cut in 0..12000_usize) {
         let mut bytes = inf().into_bytes();
         if let Some(place) = bytes.get_mut(at) {
             *place = byte;

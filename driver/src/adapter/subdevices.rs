@@ -13,7 +13,7 @@ use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{Com, ComRef, GUID, IUnknown};
 use ringwave_regs::stream::STREAMS_MAX;
 
-use super::Adapter;
+use super::{Adapter, constraints};
 use crate::endpoint::{Direction, Endpoint};
 use crate::names::{self, Names};
 use crate::topology::{TopologyMiniport, wave_pin};
@@ -83,6 +83,7 @@ impl Filters {
         unsafe {
             let topology =
                 Subdevice::install(installation, &CLSID_PortTopology, names.topology, &topology, &unknown)?;
+            constraints::announce(installation.pdo, names.wave);
             let wave = Subdevice::install(installation, &CLSID_PortWaveRT, names.wave, &wave, &unknown)?;
             let connection =
                 Connection::register(installation.device, endpoint.direction, &wave.port, &topology.port)?;

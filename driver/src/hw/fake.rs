@@ -2,6 +2,7 @@
 //! nothing; `tests/ntguest` and the real card do.
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nt::NtResult;
@@ -23,6 +24,8 @@ pub enum Told {
     State(State),
     /// `start_at`.
     StartAt(u64, u32),
+    /// `tick_position`.
+    Tick(bool),
     /// `mark`.
     Mark(u32, Option<u32>),
 }
@@ -69,6 +72,7 @@ impl Default for FakeCard {
                 scatter_gather: true,
                 written: true,
                 start_frame: true,
+                position_page: true,
                 clock_hz: 1_000_000_000,
             },
         })))
@@ -176,6 +180,15 @@ impl Card for FakeCard {
     fn status(&self, _stream: u32) -> Option<Status> {
         let inside = self.inside();
         inside.status.filter(|_| !inside.gone)
+    }
+    fn tick_position(&self, _stream: u32, tick: bool) {
+        self.change(|inside| inside.told.push(Told::Tick(tick)));
+    }
+    fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
+        let inside = self.inside();
+        let there = inside.limits.position_page && !inside.gone;
+        // An address that nobody reads.
+        NonNull::new(std::ptr::without_provenance_mut(0x1000 * (stream as usize + 1))).filter(|_| there)
     }
     fn enable_interrupts(&self, _enable: bool) {}
     unsafe fn acknowledge_line(&self) -> bool {

@@ -9,6 +9,8 @@ pub mod selftest;
 pub mod status;
 pub mod table;
 
+use core::ptr::NonNull;
+
 use nt::NtResult;
 
 pub use status::Status;
@@ -87,6 +89,8 @@ pub struct Limits {
     pub written: bool,
     /// Can start in the middle.
     pub start_frame: bool,
+    /// Has a position page for each stream.
+    pub position_page: bool,
     /// Ticks of its clock per second, not 0.
     pub clock_hz: u32,
 }
@@ -120,6 +124,13 @@ pub trait Card: Send + Sync {
 
     /// What the status page says; no message. `None` if the card is gone or without power, or the page changed under every try.
     fn status(&self, stream: u32) -> Option<Status>;
+
+    /// Lets the position page of `stream` tick, or not. A message.
+    fn tick_position(&self, stream: u32, tick: bool);
+
+    /// Kernel address of the position page of `stream`, for [`tick_position`](Self::tick_position) and PortCls, which maps it to a client.
+    /// `None` if the card has none or is gone. Mapped until [`remove`](Self::remove); nobody here reads it.
+    fn position_page(&self, stream: u32) -> Option<NonNull<u8>>;
 
     /// Lets the card raise interrupts, or not.
     fn enable_interrupts(&self, enable: bool);

@@ -4,7 +4,7 @@
 //! A register access is a message to another process and takes some 20 us; reading a page costs nothing. So nothing here
 //! touches a register while a stream runs but [`Card::mark`] and the change of state.
 
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nt::NtResult;
@@ -196,6 +196,18 @@ impl Card for Ringwave {
         Status::read(&Page { io: pages.as_ref()?, base })
     }
 
+    fn tick_position(&self, stream: u32, tick: bool) {
+        let Some(block) = regs::block(stream).filter(|_| self.limits.position_page) else { return };
+        let value = if tick { regs::POSITION_TICK } else { 0 };
+        self.with(|io| write(io, block + regs::POSITION_CONTROL, value));
+    }
+
+    fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
+        let offset = pages::position_page(stream).filter(|_| self.limits.position_page)?;
+        // The BAR was checked to hold all pages.
+        NonNull::new(self.pages.lock().as_ref()?.as_ptr().wrapping_add(offset as usize))
+    }
+
     fn enable_interrupts(&self, enable: bool) {
         self.with(|io| write(io, global::CONTROL, if enable { global::CONTROL_INT_ENABLE } else { 0 }));
     }
@@ -320,6 +332,7 @@ fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
         scatter_gather: has(global::FEATURE_SCATTER_GATHER),
         written: has(global::FEATURE_WRITTEN),
         start_frame: has(global::FEATURE_START_FRAME),
+        position_page: has(global::FEATURE_POSITION_PAGE),
         clock_hz,
     })
 }

@@ -1,5 +1,9 @@
-//! The topology subdevice: from the wave filter to the jack (or back), with nothing between. Windows does volume and mute in software.
-//! wavert-facts 5.3.
+//! The topology subdevice: from the wave filter to the jack (or back), with nothing between. wavert-facts 5.3.
+//!
+//! There are no volume and mute nodes, because the card has no gain: a node that Windows turns and nobody hears is worse than none
+//! (wavert-facts 5.7). Without them Windows does both in software. Nor can anything be plugged: [`jack`] says so, and there are no events.
+
+pub mod jack;
 
 use core::ffi::c_void;
 
@@ -45,9 +49,10 @@ static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 1] = [PCCONNECTION_DESCRIPTOR {
 
 static CATEGORIES: [GUID; 2] = [KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY];
 
-static SPEAKER: PCFILTER_DESCRIPTOR = PCFILTER_DESCRIPTOR::new(&SPEAKER_PINS, &[], &CONNECTIONS, &CATEGORIES);
+static SPEAKER: PCFILTER_DESCRIPTOR =
+    PCFILTER_DESCRIPTOR::new(&SPEAKER_PINS, &[], &CONNECTIONS, &CATEGORIES).automated(&jack::AUTOMATION);
 static MICROPHONE: PCFILTER_DESCRIPTOR =
-    PCFILTER_DESCRIPTOR::new(&MICROPHONE_PINS, &[], &CONNECTIONS, &CATEGORIES);
+    PCFILTER_DESCRIPTOR::new(&MICROPHONE_PINS, &[], &CONNECTIONS, &CATEGORIES).automated(&jack::AUTOMATION);
 
 /// The miniport of the topology filter.
 pub struct TopologyMiniport(Direction);

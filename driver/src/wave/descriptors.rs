@@ -16,7 +16,7 @@ use portcls_sys::guid::{
     KSCATEGORY_RENDER, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
     KSDATAFORMAT_SUBTYPE_ANALOG, KSDATAFORMAT_TYPE_AUDIO,
 };
-use portcls_sys::ks::{KSDATARANGE, KSDATARANGE_AUDIO};
+use portcls_sys::ks::{KSDATAFORMAT_ATTRIBUTES, KSDATARANGE, KSDATARANGE_AUDIO};
 use portcls_sys::pc::{
     DataRangeEntry, KSPIN_COMMUNICATION_NONE, KSPIN_COMMUNICATION_SINK, KSPIN_DATAFLOW_IN,
     KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR, PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE,
@@ -25,6 +25,8 @@ use portcls_sys::pc::{
 use ringwave_regs::format::RATES;
 
 use super::format::{Abilities, Sample};
+use super::modes::ATTRIBUTES;
+use super::proposals::AUTOMATION;
 use crate::endpoint::{Direction, Endpoint};
 
 /// How many clients can have the host pin open: one, the card has one stream for it.
@@ -87,8 +89,11 @@ impl WaveFilter {
         // that point there are used no longer than it lives.
         let kept: &'static [KSDATARANGE_AUDIO] = unsafe { extend(&ranges) };
         let mut entries = Vec::new();
-        entries.try_reserve_exact(kept.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
-        entries.extend(kept.iter().map(DataRangeEntry::audio));
+        entries.try_reserve_exact(2 * kept.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+        // Behind each range its attributes, which count as an entry.
+        let pairs =
+            kept.iter().map(|range| [DataRangeEntry::audio(range), DataRangeEntry::attributes(&ATTRIBUTES)]);
+        entries.extend(pairs.flatten());
         // SAFETY: as above.
         let pins = try_box(pins(endpoint.direction, unsafe { extend(&entries) }))?;
         let categories = match endpoint.direction {
@@ -97,7 +102,7 @@ impl WaveFilter {
         };
         // SAFETY: as above.
         let kept: &'static [PCPIN_DESCRIPTOR] = unsafe { extend(&*pins) };
-        let descriptor = PCFILTER_DESCRIPTOR::new(kept, &[], &CONNECTIONS, categories);
+        let descriptor = PCFILTER_DESCRIPTOR::new(kept, &[], &CONNECTIONS, categories).automated(&AUTOMATION);
         Ok(Self { descriptor, _pins: pins, _entries: entries, _ranges: ranges })
     }
 }
@@ -157,8 +162,8 @@ fn host_range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
     KSDATARANGE_AUDIO {
         DataRange: KSDATARANGE {
             FormatSize: 88,
-            // No KSDATARANGE_ATTRIBUTES: the pin has no signal-processing modes.
-            Flags: 0,
+            // The pin's signal-processing modes are in the entry behind.
+            Flags: KSDATAFORMAT_ATTRIBUTES,
             SampleSize: 0,
             Reserved: 0,
             MajorFormat: KSDATAFORMAT_TYPE_AUDIO,
@@ -166,8 +171,8 @@ fn host_range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
             Specifier: KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
         },
         MaximumChannels: channels,
-        MinimumBitsPerSample: sample.bits().into(),
-        MaximumBitsPerSample: sample.bits().into(),
+        MinimumBitsPerSample: u32::from(sample.bits()),
+        MaximumBitsPerSample: u32::from(sample.bits()),
         MinimumSampleFrequency: rate,
         MaximumSampleFrequency: rate,
         Padding: 0,

@@ -19,7 +19,7 @@ const WAVE_FORMAT_EXTENSIBLE: u16 = 0xFFFE;
 /// Offset of `WAVEFORMATEX` in a `KSDATAFORMAT_WAVEFORMATEX`, and size of `KSDATAFORMAT`.
 const HEADER_BYTES: usize = 64;
 /// Size of a `KSDATAFORMAT_WAVEFORMATEX` with its padding.
-const PLAIN_BYTES: usize = 88;
+pub const PLAIN_BYTES: usize = 88;
 /// Size of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`: the longest format that is written or looked at.
 pub const FORMAT_BYTES_MAX: usize = 104;
 /// `cbSize` of a `WAVEFORMATEXTENSIBLE`.
@@ -29,9 +29,7 @@ const TAG_END: usize = HEADER_BYTES + 2;
 /// End of the last field of a data range: `KSDATARANGE_AUDIO` without its padding.
 const RANGE_BYTES: usize = 84;
 /// End of `WAVEFORMATEX` in a format.
-const WAVE_BYTES: usize = 82;
-/// `KSDATAFORMAT_ATTRIBUTES`: an attribute list follows the format.
-const FLAG_ATTRIBUTES: u32 = 2;
+pub const WAVE_BYTES: usize = 82;
 
 /// What a sample is; the numbers are the card's codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +91,17 @@ impl Abilities {
             && format.channels <= self.channels_max
     }
 
+    /// The format that a client should begin with: 16-bit stereo at 48 kHz, or what comes nearest to it; `None` if it takes nothing.
+    pub fn preferred(self) -> Option<AudioFormat> {
+        let sample = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32];
+        let sample = sample.into_iter().find(|sample| self.has(*sample))?;
+        let usual = [48_000, 44_100].into_iter();
+        let mut rates = usual.chain(regs::RATES.into_iter().rev());
+        let rate = rates.find(|rate| self.rates & regs::rate_bit(*rate) != 0)?;
+        let format = AudioFormat { sample, channels: self.channels_max.min(2), rate };
+        self.takes(format).then_some(format)
+    }
+
     /// Whether it takes such samples.
     pub const fn has(self, sample: Sample) -> bool {
         self.samples & 1 << sample as u32 != 0
@@ -117,7 +126,7 @@ pub enum FormatError {
     Malformed,
     /// A well-formed format of a kind that no pin has.
     NoMatch,
-    /// The client adds attributes; the data ranges announce none.
+    /// The client adds an attribute or names a mode that the pin does not know.
     Attributes,
 }
 
@@ -167,11 +176,11 @@ impl AudioFormat {
         self.channels * (self.sample.bits() as u32 / 8)
     }
 
-    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its [`Abilities`] know.
+    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its [`Abilities`] know; whether an
+    /// attribute list that follows is good, [`super::modes`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        use FormatError::{Attributes, Malformed, NoMatch};
+        use FormatError::{Malformed, NoMatch};
         let reader = Fields(bytes);
-        let flags = reader.u32(4).ok_or(Malformed)?;
         let major = reader.guid(16).ok_or(Malformed)?;
         let subformat = reader.guid(32).ok_or(Malformed)?;
         let specifier = reader.guid(48).ok_or(Malformed)?;
@@ -179,9 +188,6 @@ impl AudioFormat {
             return Err(NoMatch);
         }
         let float = is_float(subformat)?;
-        if flags & FLAG_ATTRIBUTES != 0 {
-            return Err(Attributes);
-        }
         Self::parse_wave(&Fields(bytes.get(HEADER_BYTES..).ok_or(Malformed)?), float)
     }
 
@@ -326,6 +332,13 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// Sets the `Flags` of the `KSDATAFORMAT`.
+    pub fn set_flags(&mut self, flags: u32) {
+        if let Some(place) = self.bytes.get_mut(4..8) {
+            place.copy_from_slice(&flags.to_le_bytes());
+        }
+    }
+
     /// Its bytes: as many as its `FormatSize` says.
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
@@ -359,13 +372,13 @@ const fn low16(value: u32) -> [u8; 2] {
 }
 
 /// A GUID as it lies in memory: three little-endian numbers and eight bytes.
-fn guid_bytes(guid: GUID) -> [u8; 16] {
+pub(super) fn guid_bytes(guid: GUID) -> [u8; 16] {
     let numbers = u64::from(guid.Data1) | u64::from(guid.Data2) << 32 | u64::from(guid.Data3) << 48;
     (u128::from(numbers) | u128::from(u64::from_le_bytes(guid.Data4)) << 64).to_le_bytes()
 }
 
 /// Little-endian fields at byte offsets of a slice; `None` outside of it.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
     fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
@@ -374,10 +387,10 @@ impl Fields<'_> {
     fn u16(&self, offset: usize) -> Option<u16> {
         self.array(offset).map(u16::from_le_bytes)
     }
-    fn u32(&self, offset: usize) -> Option<u32> {
+    pub(super) fn u32(&self, offset: usize) -> Option<u32> {
         self.array(offset).map(u32::from_le_bytes)
     }
-    fn guid(&self, offset: usize) -> Option<GUID> {
+    pub(super) fn guid(&self, offset: usize) -> Option<GUID> {
         Some(GUID {
             Data1: self.u32(offset)?,
             Data2: self.u16(offset.checked_add(4)?)?,

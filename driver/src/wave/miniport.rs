@@ -12,15 +12,17 @@ use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION, PCIBus};
 use nt::{NTSTATUS, NtResult};
 use portcls_sys::com::params::UnknownIn;
 use portcls_sys::interfaces::{
-    IMiniportWaveRT, IMiniportWaveRTStream, IMiniportWaveRTStreamNotification, IPortWaveRT,
-    IPortWaveRTStream, IResourceList, Miniport, MiniportWaveRT,
+    IMiniportAudioSignalProcessing, IMiniportWaveRT, IMiniportWaveRTStream,
+    IMiniportWaveRTStreamNotification, IPortWaveRT, IPortWaveRTStream, IResourceList, Miniport,
+    MiniportAudioSignalProcessing, MiniportWaveRT,
 };
 use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
-use portcls_sys::{Com, ComIn, ComOut, In, Out, com_class};
+use portcls_sys::{Com, ComIn, ComOut, GUID, In, InOut, Out, com_class};
 
-use super::descriptors::{WaveFilter, host_pin};
+use super::descriptors::{WaveFilter, bridge_pin, host_pin};
 use super::format::{AudioFormat, FormatError, Prefix};
+use super::modes::{self, MODES};
 use super::stream::Stream;
 use crate::adapter::Adapter;
 use crate::endpoint::Endpoint;
@@ -38,6 +40,7 @@ pub struct WaveMiniport {
 com_class! {
     WaveMiniport {
         0 => IMiniportWaveRT,
+        1 => IMiniportAudioSignalProcessing,
     }
 }
 
@@ -46,6 +49,11 @@ impl WaveMiniport {
     pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint) -> NtResult<Com<Self>> {
         let filter = WaveFilter::try_new(&endpoint)?;
         Com::try_new(Self { adapter, endpoint, filter, wishes: SpinLock::new(Wishes::default()) })
+    }
+
+    /// What it is the miniport of.
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 }
 
@@ -121,7 +129,10 @@ impl MiniportWaveRT for WaveMiniport {
         if stream.is_null() || pin != host_pin(self.endpoint.direction) || (capture != 0) != captures {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        let format = AudioFormat::parse(Prefix::of_format(&format)?.as_slice())?;
+        let parsed = AudioFormat::parse(Prefix::of_format(&format)?.as_slice())?;
+        // Every mode is the same here; only one that the pin does not know is refused.
+        modes::check_format(&format)?;
+        let format = parsed;
         let wishes = *self.wishes.lock();
         let port = port_stream.require()?;
         let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, format, wishes)?;
@@ -138,6 +149,33 @@ impl MiniportWaveRT for WaveMiniport {
         device.InterfaceType = PCIBus;
         device.MaximumLength = u32::MAX;
         description.write(device)
+    }
+}
+
+#[allow(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the array comes from PortCls, whose contract for it is the trait's"
+)]
+impl MiniportAudioSignalProcessing for WaveMiniport {
+    fn get_modes(&self, pin: u32, place: *mut GUID, mut count: InOut<'_, u32>) -> NtResult {
+        if pin == bridge_pin(self.endpoint.direction) {
+            return Err(STATUS_NOT_SUPPORTED);
+        }
+        let room = count.get().ok_or(STATUS_INVALID_PARAMETER)?;
+        if pin != host_pin(self.endpoint.direction) {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let there = u32::try_from(MODES.len()).unwrap_or(0);
+        count.set(there);
+        let Some(place) = NonNull::new(place) else { return Ok(()) };
+        if room < there {
+            return Err(STATUS_BUFFER_TOO_SMALL);
+        }
+        for (index, mode) in MODES.iter().enumerate() {
+            // SAFETY: not NULL, so by the interface's contract room for `room` GUIDs, at least as many as there are modes.
+            unsafe { place.add(index).write_unaligned(*mode) };
+        }
+        Ok(())
     }
 }
 

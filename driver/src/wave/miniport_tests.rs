@@ -1,8 +1,10 @@
 //! Tests of [`super`]: what the port and the endpoint builder would notice.
 
 use portcls_sys::ComRef;
-use portcls_sys::guid::{KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO};
-use portcls_sys::ks::KSDATARANGE_AUDIO;
+use portcls_sys::guid::{
+    GUID_NULL, KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO,
+};
+use portcls_sys::ks::{KSATTRIBUTE_LIST, KSDATARANGE_AUDIO};
 
 use super::*;
 use crate::endpoint::Direction;
@@ -43,7 +45,16 @@ fn host_ranges(miniport: &WaveMiniport) -> Vec<KSDATARANGE_AUDIO> {
     unsafe {
         let pin = &(*filter(miniport).Pins.add(miniport_host(miniport))).KsPinDescriptor;
         let entries = pin.DataRanges.cast::<*const KSDATARANGE_AUDIO>();
-        (0..pin.DataRangesCount as usize).map(|index| **entries.add(index)).collect()
+        let (ranges, lists): (Vec<_>, Vec<_>) =
+            (0..pin.DataRangesCount as usize).partition(|index| index.is_multiple_of(2));
+        assert_eq!(ranges.len(), lists.len(), "a list behind each range");
+        for list in lists {
+            let list = *entries.add(list).cast::<*const KSATTRIBUTE_LIST>();
+            let attribute = **(*list).Attributes;
+            assert_eq!(((*list).Count, attribute.Size), (1, 24));
+            assert_eq!(attribute.Attribute, KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE);
+        }
+        ranges.into_iter().map(|index| **entries.add(index)).collect()
     }
 }
 
@@ -71,7 +82,7 @@ fn what_the_ranges_announce_can_be_opened() {
         let ranges = host_ranges(&miniport);
         assert_eq!(ranges.len(), 45, "three kinds of samples at fifteen rates");
         for range in &ranges {
-            assert_eq!(range.DataRange.FormatSize, 88);
+            assert_eq!((range.DataRange.FormatSize, range.DataRange.Flags), (88, 2));
             assert_eq!(range.DataRange.MajorFormat, KSDATAFORMAT_TYPE_AUDIO);
             assert_eq!(range.MinimumSampleFrequency, range.MaximumSampleFrequency);
             let sample = match (range.MaximumBitsPerSample, range.DataRange.SubFormat) {
@@ -182,4 +193,53 @@ fn the_device_description_is_whole() {
     miniport.get_device_description(Out::new(&mut description)).unwrap();
     assert_eq!((description.Master, description.ScatterGather, description.Dma64BitAddresses), (1, 1, 1));
     assert_eq!((description.Version, description.MaximumLength), (0, u32::MAX));
+}
+
+/// Status, count and modes of GetModes with room for `count`; `None`: no place.
+fn modes_of(stream: u32, pin: u32, room: Option<u32>) -> (NtResult, u32, Vec<GUID>) {
+    let (miniport, _adapter) = of_stream(stream);
+    let mut modes = vec![GUID_NULL; room.unwrap_or(0) as usize];
+    let place = if room.is_some() { modes.as_mut_ptr() } else { core::ptr::null_mut() };
+    let mut count = room.unwrap_or(77);
+    let result = miniport.get_modes(pin, place, InOut::new(&mut count));
+    (result, count, modes)
+}
+
+#[test]
+fn modes_follow_the_protocol_of_sizes() {
+    for (stream, host, bridge) in [(0, 0, 1), (1, 1, 0)] {
+        assert_eq!(modes_of(stream, host, None), (Ok(()), 2, vec![]));
+        assert_eq!(modes_of(stream, host, Some(1)), (Err(STATUS_BUFFER_TOO_SMALL), 2, vec![GUID_NULL]));
+        assert_eq!(modes_of(stream, host, Some(2)), (Ok(()), 2, MODES.to_vec()));
+        assert_eq!(modes_of(stream, host, Some(3)).2, [MODES[0], MODES[1], GUID_NULL]);
+        assert_eq!(modes_of(stream, bridge, None).0, Err(STATUS_NOT_SUPPORTED));
+        assert_eq!(modes_of(stream, 2, None).0, Err(STATUS_INVALID_PARAMETER));
+    }
+    let (miniport, _adapter) = miniport();
+    // SAFETY: NULL, which the type allows.
+    let nowhere = unsafe { core::mem::zeroed::<InOut<'_, u32>>() };
+    assert_eq!(miniport.get_modes(0, core::ptr::null_mut(), nowhere), Err(STATUS_INVALID_PARAMETER));
+}
+
+#[test]
+fn the_port_finds_the_modes_by_their_interface() {
+    let (miniport, _adapter) = miniport();
+    let modes = miniport.to_unknown().query::<IMiniportAudioSignalProcessing>();
+    assert!(modes.is_ok());
+}
+
+#[test]
+fn a_stream_opens_in_either_mode_and_in_no_other() {
+    let (miniport, _adapter) = miniport();
+    let format = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 }.to_bytes();
+    let with = |modes: &[GUID]| {
+        let mut bytes = format.as_slice().to_vec();
+        bytes[4] = 2;
+        bytes.extend(modes::list(modes));
+        bytes
+    };
+    for mode in MODES {
+        assert!(open(&miniport, &with(&[mode]), PIN_HOST, 0).is_ok(), "{mode}");
+    }
+    assert_eq!(open(&miniport, &with(&[GUID_NULL]), PIN_HOST, 0).err(), Some(STATUS_NOT_SUPPORTED));
 }

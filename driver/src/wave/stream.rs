@@ -13,6 +13,8 @@
 //! come at any time beside them, so what they share is behind one spin lock ([`Shared`]). Register writes of a change of state
 //! are made outside of it.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use nt::NtResult;
 use nt::event::ClientEvent;
 use nt::pool::try_box;
@@ -45,6 +47,9 @@ use crate::endpoint::Endpoint;
 use crate::hw::{Card, Dma, State};
 use crate::registry::Wishes;
 
+mod registers;
+use registers::Register;
+
 /// A stream.
 pub struct Stream {
     port: ComRef<IPortWaveRTStream>,
@@ -54,6 +59,8 @@ pub struct Stream {
     format: AudioFormat,
     wishes: Wishes,
     buffer: SpinLock<Option<Buffer>>,
+    /// A client has the position page, which ticks until the stream goes.
+    ticks: AtomicBool,
     shared: SpinLock<Shared>,
 }
 
@@ -92,6 +99,7 @@ impl Stream {
             format,
             wishes,
             buffer: SpinLock::new(None),
+            ticks: AtomicBool::new(false),
             shared: SpinLock::new(Shared::default()),
         })?;
         // SAFETY: the object does not move, and `drop` withdraws the claim's pointer before anything else.
@@ -196,7 +204,13 @@ impl Stream {
         let from = self.shared.lock().card_state;
         for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             match state {
-                State::Acquire => card.configure(stream, self.format, ring, dma)?,
+                State::Acquire => {
+                    card.configure(stream, self.format, ring, dma)?;
+                    if self.ticks.load(Ordering::Acquire) {
+                        // A card that was reset has forgotten it.
+                        card.tick_position(stream, true);
+                    }
+                }
                 State::Run => {
                     let mut shared = self.shared.lock();
                     shared.position.recalibrate();
@@ -279,6 +293,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if self.ticks.load(Ordering::Acquire) {
+            self.card().tick_position(self.claim.stream(), false);
+        }
         // After this no DPC looks at us.
         self.claim.deactivate();
         self.halt();
@@ -376,12 +393,18 @@ impl MiniportWaveRTStream for Stream {
         let _ = latency.write(KSRTAUDIO_HWLATENCY { FifoSize: fifo, ChipsetDelay: 0, CodecDelay: 0 });
     }
 
-    fn get_position_register(&self, _register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
-        Err(STATUS_NOT_SUPPORTED)
+    /// RING_OFFSET of the position page: a byte offset in the cyclic buffer. Not of a capture stream: its position is up to a FIFO
+    /// ahead of what is stored, and who reads the register would read what is not there yet.
+    fn get_position_register(&self, register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
+        if self.endpoint.captures() {
+            return Err(STATUS_NOT_SUPPORTED);
+        }
+        self.grant(register, &Register::position(self.format))
     }
 
-    fn get_clock_register(&self, _register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
-        Err(STATUS_NOT_SUPPORTED)
+    /// CLOCK of the position page, in ticks of the card's clock.
+    fn get_clock_register(&self, register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
+        self.grant(register, &Register::clock(self.card().limits().clock_hz))
     }
 }
 

@@ -10,7 +10,7 @@ fn microphone(lockstep_capture: bool) -> Rig {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
     let endpoint = adapter.card().endpoint(1).unwrap();
-    let wishes = Wishes { contiguous: false, lockstep_capture };
+    let wishes = Wishes { lockstep_capture, ..Wishes::default() };
     let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
     Rig { stream, card, adapter, port }
 }

@@ -20,6 +20,8 @@ use crate::wave::format::Sample;
 mod capture;
 #[path = "stream_power_tests.rs"]
 mod power;
+#[path = "stream_register_tests.rs"]
+mod registers;
 
 const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
 
@@ -36,7 +38,7 @@ fn rig_with(contiguous: bool) -> Rig {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
     let endpoint = adapter.card().endpoint(0).unwrap();
-    let wishes = Wishes { contiguous, lockstep_capture: false };
+    let wishes = Wishes { contiguous, ..Wishes::default() };
     let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
     Rig { stream, card, adapter, port }
 }

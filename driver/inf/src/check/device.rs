@@ -119,12 +119,13 @@ pub fn messages(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The value that the driver reads is there for people to find: in the hardware key, 0, and left alone by an update.
-pub fn contiguous_buffer(inf: &Inf, findings: &mut Findings) {
+/// The values that the driver reads are there for people to find: in the hardware key, 0, and left alone by an update.
+pub fn wishes(inf: &Inf, findings: &mut Findings) {
     let lines = add_reg(inf, device_section(inf, ".HW"));
-    let name = facts::contiguous_buffer();
-    if value(inf, &lines, "", &name) != Some((DWORD | KEEP, vec!["0".into()])) {
-        findings.add(0, format!("the hardware key's {name} is not the DWORD 0, kept when it is there"));
+    for name in facts::wishes() {
+        if value(inf, &lines, "", &name) != Some((DWORD | KEEP, vec!["0".into()])) {
+            findings.add(0, format!("the hardware key's {name} is not the DWORD 0, kept when it is there"));
+        }
     }
 }
 
@@ -132,7 +133,7 @@ pub fn contiguous_buffer(inf: &Inf, findings: &mut Findings) {
 /// ksproxy, and has a name.
 pub fn interfaces(inf: &Inf, findings: &mut Findings) {
     let Some(section) = device_section(inf, ".Interfaces") else { return };
-    let mut wanted: Vec<_> = facts::interfaces().into();
+    let mut wanted: Vec<_> = facts::endpoints().iter().flat_map(facts::Endpoint::interfaces).collect();
     for entry in section.entries_of("AddInterface") {
         let pair = (inf.expand(entry.field(0)), inf.expand(entry.field(1)));
         match wanted.iter().position(|one| *one == pair) {
@@ -155,18 +156,18 @@ pub fn interfaces(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The endpoint behind the topology filter's jack can be driven by events; this needs a DWORD under a name with a comma in it.
+/// The endpoint behind each topology filter's jack is of the jack's kind and can be driven by events; this needs a DWORD under a name
+/// with a comma in it.
 pub fn endpoint(inf: &Inf, findings: &mut Findings) {
     let Some(section) = device_section(inf, ".Interfaces") else { return };
-    let topology = facts::interfaces().into_iter().next_back().map(|(_, name)| name);
-    let expected = [
-        ("2", 0, facts::jack_category(), "is not the jack's category"),
-        ("7", DWORD, "1".to_owned(), "(event-driven mode) is not the DWORD 1"),
-    ];
+    let endpoints = facts::endpoints();
     for entry in section.entries_of("AddInterface") {
-        if Some(inf.expand(entry.field(1))) != topology {
-            continue;
-        }
+        let name = inf.expand(entry.field(1));
+        let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.topology == name) else { continue };
+        let expected = [
+            ("2", 0, endpoint.jack_category(), "is not the jack's category"),
+            ("7", DWORD, "1".to_owned(), "(event-driven mode) is not the DWORD 1"),
+        ];
         let lines = add_reg(inf, inf.section(entry.field(2)));
         for (property, flags, data, what) in &expected {
             let name = format!("{AUDIO_ENDPOINT},{property}");

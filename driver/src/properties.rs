@@ -1,0 +1,204 @@
+//! Property requests as PortCls hands them to a filter's handlers, turned into slices, and the rules of sizes that all answers keep.
+//! wavert-facts 5.7.
+//!
+//! A handler is a function on byte slices; the one place that touches the request's pointers is [`handle`].
+
+use nt::NTSTATUS;
+use nt::status::{
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
+    STATUS_SUCCESS,
+};
+use portcls_sys::ks::{KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET};
+use portcls_sys::pc::PCPROPERTY_REQUEST;
+
+/// Bytes of the short answer to basic support: the verbs.
+const SHORT_SUPPORT: usize = 4;
+/// Bytes of the long answer, a `KSPROPERTY_DESCRIPTION`.
+const LONG_SUPPORT: usize = 40;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// What can be done with it.
+    BasicSupport,
+    /// Its value.
+    Get,
+    /// Another value.
+    Set,
+}
+
+impl Verb {
+    /// The verb among the flags of a request. Basic support comes first: its flag may stand beside others.
+    pub const fn of(flags: u32) -> Option<Self> {
+        if flags & KSPROPERTY_TYPE_BASICSUPPORT != 0 {
+            Some(Self::BasicSupport)
+        } else if flags & KSPROPERTY_TYPE_GET != 0 {
+            Some(Self::Get)
+        } else if flags & KSPROPERTY_TYPE_SET != 0 {
+            Some(Self::Set)
+        } else {
+            None
+        }
+    }
+}
+
+/// The answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Success or why not.
+    pub status: NTSTATUS,
+    /// Bytes written, or needed; `None` leaves the request's size as it is.
+    pub bytes: Option<usize>,
+}
+
+impl Reply {
+    /// Done; nothing is answered.
+    pub const DONE: Self = Self { status: STATUS_SUCCESS, bytes: None };
+    /// The property does not know the verb.
+    pub const NO_VERB: Self = Self::refused(STATUS_INVALID_DEVICE_REQUEST);
+
+    /// Refused.
+    pub const fn refused(status: NTSTATUS) -> Self {
+        Self { status, bytes: None }
+    }
+
+    /// `bytes` are needed and `room` is not enough: a room of 0 asks how many.
+    pub const fn no_room(room: usize, bytes: usize) -> Self {
+        if room == 0 {
+            Self { status: STATUS_BUFFER_OVERFLOW, bytes: Some(bytes) }
+        } else {
+            Self::refused(STATUS_BUFFER_TOO_SMALL)
+        }
+    }
+
+    /// Answers with the bytes that `parts` make together, if there is room for all of them.
+    pub fn parts(value: &mut [u8], parts: &[&[u8]]) -> Self {
+        let bytes = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+        let room = value.len();
+        let Some(mut rest) = value.get_mut(..bytes) else { return Self::no_room(room, bytes) };
+        if room == 0 {
+            return Self::no_room(room, bytes);
+        }
+        for part in parts {
+            let Some((place, behind)) = rest.split_at_mut_checked(part.len()) else { break };
+            place.copy_from_slice(part);
+            rest = behind;
+        }
+        Self { status: STATUS_SUCCESS, bytes: Some(bytes) }
+    }
+
+    /// Answers basic support for a property with these verbs: the long answer where there is room for it, else the short one.
+    pub fn basic_support(value: &mut [u8], verbs: u32) -> Self {
+        let verbs = (verbs | KSPROPERTY_TYPE_BASICSUPPORT).to_le_bytes();
+        if (SHORT_SUPPORT..LONG_SUPPORT).contains(&value.len()) {
+            return Self::parts(value, &[&verbs]);
+        }
+        if (1..SHORT_SUPPORT).contains(&value.len()) {
+            return Self::refused(STATUS_BUFFER_TOO_SMALL);
+        }
+        // KSPROPERTY_DESCRIPTION: verbs, its own size, no type (the value is a structure), no lists of members.
+        Self::parts(value, &[&verbs, &40_u32.to_le_bytes(), &[0; LONG_SUPPORT - 8]])
+    }
+}
+
+/// The pin that a filter's pin property asks about: the first number of the instance.
+///
+/// # Errors
+/// `STATUS_INVALID_PARAMETER` if the instance is too short.
+pub fn pin_of(instance: &[u8]) -> Result<u32, NTSTATUS> {
+    instance.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)).ok_or(STATUS_INVALID_PARAMETER)
+}
+
+/// Hands a request to `answer` (verb, instance, value) and writes its reply into the request.
+///
+/// # Safety
+/// `request` is NULL or a request from PortCls: instance and value are NULL or as long as it says, and nobody else uses the value
+/// meanwhile. Instance and value do not overlap: KS copies the instance (METHOD_NEITHER) in front of where the value is.
+pub unsafe fn handle(
+    request: *mut PCPROPERTY_REQUEST,
+    answer: impl FnOnce(Verb, &[u8], &mut [u8]) -> Reply,
+) -> NTSTATUS {
+    if request.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: by contract, and not NULL.
+    let (flags, instance, value) = unsafe {
+        let request = &*request;
+        let instance: &[u8] = if request.Instance.is_null() {
+            &[]
+        } else {
+            core::slice::from_raw_parts(request.Instance.cast(), request.InstanceSize as usize)
+        };
+        let value: &mut [u8] = if request.Value.is_null() {
+            &mut []
+        } else {
+            core::slice::from_raw_parts_mut(request.Value.cast(), request.ValueSize as usize)
+        };
+        (request.Verb, instance, value)
+    };
+    let reply = Verb::of(flags).map_or(Reply::NO_VERB, |verb| answer(verb, instance, value));
+    if let Some(bytes) = reply.bytes {
+        // SAFETY: as above. No answer is longer than a request's sizes are.
+        unsafe { (*request).ValueSize = u32::try_from(bytes).unwrap_or(0) };
+    }
+    reply.status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_fit_their_room_or_are_not_given() {
+        let whole = [1, 2, 3, 4, 5];
+        for room in 0..8 {
+            let mut value = [0xEE; 8];
+            let reply = Reply::parts(&mut value[..room], &[&whole[..2], &[], &whole[2..]]);
+            match room {
+                0 => assert_eq!(reply, Reply { status: STATUS_BUFFER_OVERFLOW, bytes: Some(5) }),
+                1..5 => assert_eq!(reply, Reply::refused(STATUS_BUFFER_TOO_SMALL)),
+                _ => assert_eq!(reply, Reply { status: STATUS_SUCCESS, bytes: Some(5) }),
+            }
+            let written = if room < 5 { 0 } else { 5 };
+            assert_eq!(value[..written], whole[..written]);
+            assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
+        }
+    }
+
+    #[test]
+    fn basic_support_is_short_or_long() {
+        for room in 0..48 {
+            let mut value = [0xEE; 48];
+            let reply = Reply::basic_support(&mut value[..room], KSPROPERTY_TYPE_SET);
+            let (status, bytes) = match room {
+                0 => (STATUS_BUFFER_OVERFLOW, Some(40)),
+                1..4 => (STATUS_BUFFER_TOO_SMALL, None),
+                4..40 => (STATUS_SUCCESS, Some(4)),
+                _ => (STATUS_SUCCESS, Some(40)),
+            };
+            assert_eq!(reply, Reply { status, bytes }, "{room}");
+            let written = if room < 4 { 0 } else { bytes.unwrap_or(0) };
+            assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
+            if written > 0 {
+                assert_eq!(value[..4], 0x202_u32.to_le_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn requests_without_memory_or_verb_are_refused() {
+        // SAFETY: numbers and pointers, for which zero is a value; NULL for all that could be read.
+        unsafe {
+            assert_eq!(handle(core::ptr::null_mut(), |_, _, _| Reply::DONE), STATUS_INVALID_PARAMETER);
+            let mut request: PCPROPERTY_REQUEST = core::mem::zeroed();
+            (request.InstanceSize, request.ValueSize) = (9, 9);
+            assert_eq!(handle(&raw mut request, |_, _, _| Reply::DONE), STATUS_INVALID_DEVICE_REQUEST);
+            request.Verb = KSPROPERTY_TYPE_GET;
+            let status = handle(&raw mut request, |verb, instance, value| {
+                assert_eq!((verb, instance, value.len()), (Verb::Get, &[][..], 0));
+                Reply::no_room(0, 7)
+            });
+            assert_eq!((status, request.ValueSize), (STATUS_BUFFER_OVERFLOW, 7));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! KSPROPERTY_PIN_PROPOSEDATAFORMAT and PROPOSEDATAFORMAT2 of the wave filter: before it opens the host pin a client asks whether the pin
+//! would take a format, and which one it should begin with. wavert-facts 5.5, 5.7.
+//!
+//! What is agreed to here is exactly what NewStream takes: both ask [`AudioFormat::parse`], [`modes`] and [`Abilities::takes`]. An engine
+//! that is promised a format and then refused it tries for ever.
+//!
+//! [`Abilities::takes`]: super::format::Abilities::takes
+
+use nt::NTSTATUS;
+use nt::status::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED};
+use portcls_sys::ComObject;
+use portcls_sys::guid::KSPROPSETID_Pin;
+use portcls_sys::ks::{
+    KSDATAFORMAT_ATTRIBUTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT, KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
+    KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
+};
+use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+
+use super::descriptors::{bridge_pin, host_pin};
+use super::format::{AudioFormat, Fields, FormatError, PLAIN_BYTES, WAVE_BYTES};
+use super::miniport::WaveMiniport;
+use super::modes;
+use crate::endpoint::Endpoint;
+use crate::properties::{Reply, Verb, handle, pin_of};
+
+static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
+    PCPROPERTY_ITEM {
+        Set: &raw const KSPROPSETID_Pin,
+        Id: KSPROPERTY_PIN_PROPOSEDATAFORMAT,
+        Flags: KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT,
+        Handler: Some(on_propose),
+    },
+    PCPROPERTY_ITEM {
+        Set: &raw const KSPROPSETID_Pin,
+        Id: KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
+        Flags: KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
+        Handler: Some(on_propose2),
+    },
+];
+
+/// The properties of the wave filter.
+pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &[]);
+
+/// Where the attribute list is in the instance of PROPOSEDATAFORMAT2: behind `PinId` and `Reserved` of KSP_PIN.
+const LIST_AT: usize = 8;
+
+/// # Safety
+/// As [`handle`]; the major target is NULL or a wave miniport.
+unsafe extern "system" fn on_propose(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
+    // SAFETY: by contract.
+    unsafe { with_endpoint(request, propose) }
+}
+
+/// # Safety
+/// As [`on_propose`].
+unsafe extern "system" fn on_propose2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
+    // SAFETY: by contract.
+    unsafe { with_endpoint(request, propose2) }
+}
+
+/// # Safety
+/// As [`on_propose`].
+unsafe fn with_endpoint(
+    request: *mut PCPROPERTY_REQUEST,
+    answer: impl FnOnce(&Endpoint, Verb, &[u8], &mut [u8]) -> Reply,
+) -> NTSTATUS {
+    if request.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it alive.
+    let miniport = unsafe { ComObject::<WaveMiniport>::from_unknown((*request).MajorTarget) };
+    let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
+    // SAFETY: by contract.
+    unsafe { handle(request, |verb, instance, value| answer(miniport.endpoint(), verb, instance, value)) }
+}
+
+/// The instance names the host pin.
+fn on_host_pin(endpoint: &Endpoint, instance: &[u8]) -> Result<(), NTSTATUS> {
+    let pin = pin_of(instance)?;
+    if pin == host_pin(endpoint.direction) {
+        Ok(())
+    } else if pin == bridge_pin(endpoint.direction) {
+        Err(STATUS_NOT_SUPPORTED)
+    } else {
+        Err(STATUS_INVALID_PARAMETER)
+    }
+}
+
+/// PROPOSEDATAFORMAT: whether the pin would take the format in `value`.
+pub fn propose(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+    match verb {
+        Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_SET),
+        Verb::Get => return Reply::NO_VERB,
+        Verb::Set => {}
+    }
+    if let Err(status) = on_host_pin(endpoint, instance) {
+        return Reply::refused(status);
+    }
+    if value.is_empty() {
+        return Reply::no_room(0, PLAIN_BYTES);
+    }
+    // Without the padding, which not every client has (see KSDATAFORMAT_WAVEFORMATEX).
+    if value.len() < WAVE_BYTES {
+        return Reply::refused(STATUS_BUFFER_TOO_SMALL);
+    }
+    match would_take(endpoint, value) {
+        Ok(()) => Reply::DONE,
+        Err(FormatError::Attributes) => Reply::refused(STATUS_NOT_SUPPORTED),
+        Err(FormatError::NoMatch | FormatError::Malformed) => Reply::refused(STATUS_NO_MATCH),
+    }
+}
+
+/// A format as long as it says and perhaps an attribute list, both inside of `value`.
+fn would_take(endpoint: &Endpoint, value: &[u8]) -> Result<(), FormatError> {
+    let size = Fields(value).u32(0).and_then(|size| usize::try_from(size).ok());
+    let format = size.and_then(|size| value.get(..size)).ok_or(FormatError::Malformed)?;
+    let format = AudioFormat::parse(format)?;
+    modes::check_behind(value)?;
+    if endpoint.can.takes(format) { Ok(()) } else { Err(FormatError::NoMatch) }
+}
+
+/// PROPOSEDATAFORMAT2: the format to begin with, in the mode that the instance names, followed by what names it.
+pub fn propose2(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+    match verb {
+        Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_GET),
+        Verb::Set => return Reply::NO_VERB,
+        Verb::Get => {}
+    }
+    let list = match on_host_pin(endpoint, instance).and_then(|()| mode_list(instance)) {
+        Ok(list) => list,
+        Err(status) => return Reply::refused(status),
+    };
+    // The same in every mode: the card has no processing that one could leave out.
+    let Some(format) = endpoint.can.preferred() else { return Reply::refused(STATUS_NO_MATCH) };
+    let mut format = format.to_bytes();
+    if !list.is_empty() {
+        format.set_flags(KSDATAFORMAT_ATTRIBUTES);
+    }
+    // Both forms of a format are a multiple of 8 long, so that the list may follow at once.
+    Reply::parts(value, &[format.as_slice(), list])
+}
+
+/// The attribute list in the instance; none is good too.
+fn mode_list(instance: &[u8]) -> Result<&[u8], NTSTATUS> {
+    let list = instance.get(LIST_AT..).unwrap_or_default();
+    if list.is_empty() {
+        return Ok(list);
+    }
+    let length = modes::check(list)?;
+    list.get(..length).ok_or(STATUS_INVALID_PARAMETER)
+}
+
+#[cfg(test)]
+#[path = "proposals_tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+//! Tests of [`super`]: what a client is told, with every room from none to more than enough.
+
+use nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS};
+use portcls_sys::{Com, GUID};
+
+use super::*;
+use crate::adapter::Adapter;
+use crate::hw::fake::FakeCard;
+use crate::wave::format::Sample;
+use crate::wave::modes::MODES;
+
+const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+
+fn miniport(stream: u32) -> Com<WaveMiniport> {
+    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
+    let endpoint = adapter.card().endpoint(stream).unwrap();
+    WaveMiniport::try_new(adapter, endpoint).unwrap()
+}
+
+/// Asks as PortCls does: status, size and value afterwards.
+#[allow(clippy::cast_possible_truncation, reason = "a test's sizes")]
+fn ask(id: usize, verb: u32, instance: &[u8], value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {
+    let miniport = miniport(0);
+    let target = miniport.to_unknown();
+    let (mut instance, mut value) = (instance.to_vec(), value.to_vec());
+    // SAFETY: numbers and pointers, for which zero is a value.
+    let mut request: PCPROPERTY_REQUEST = unsafe { core::mem::zeroed() };
+    request.MajorTarget = target.as_raw();
+    request.Verb = verb;
+    (request.Instance, request.InstanceSize) = (instance.as_mut_ptr().cast(), instance.len() as u32);
+    (request.Value, request.ValueSize) = (value.as_mut_ptr().cast(), value.len() as u32);
+    // SAFETY: the table that PortCls is given, and a request as long as it says.
+    let status = unsafe { (*AUTOMATION.Properties.add(id)).Handler.unwrap()(&raw mut request) };
+    (status, request.ValueSize, value)
+}
+
+fn proposed(pin: u32, value: &[u8]) -> NTSTATUS {
+    ask(0, KSPROPERTY_TYPE_SET, &pin.to_le_bytes(), value).0
+}
+
+#[test]
+fn what_newstream_would_take_is_agreed_to() {
+    let format = STEREO.to_bytes().as_slice().to_vec();
+    assert_eq!(proposed(0, &format), STATUS_SUCCESS);
+    let odd = AudioFormat { rate: 47_999, ..STEREO }.to_bytes();
+    assert_eq!(proposed(0, odd.as_slice()), STATUS_NO_MATCH);
+    assert_eq!(proposed(0, AudioFormat { channels: 9, ..STEREO }.to_bytes().as_slice()), STATUS_NO_MATCH);
+    assert_eq!(proposed(1, &format), STATUS_NOT_SUPPORTED, "the bridge");
+    assert_eq!(proposed(2, &format), STATUS_INVALID_PARAMETER, "no such pin");
+    assert_eq!(ask(0, KSPROPERTY_TYPE_SET, &[0; 3], &format).0, STATUS_INVALID_PARAMETER, "no pin");
+    assert_eq!(ask(0, KSPROPERTY_TYPE_GET, &[0; 4], &format).0, STATUS_INVALID_DEVICE_REQUEST);
+    let mut wrong = format.clone();
+    wrong[76] = 8;
+    assert_eq!(proposed(0, &wrong), STATUS_NO_MATCH, "a format that contradicts itself");
+}
+
+#[test]
+fn every_short_proposal_is_refused() {
+    for format in [STEREO, AudioFormat { sample: Sample::F32, ..STEREO }] {
+        let bytes = format.to_bytes().as_slice().to_vec();
+        for length in 1..bytes.len() {
+            let expected = if length < 82 { STATUS_BUFFER_TOO_SMALL } else { STATUS_NO_MATCH };
+            assert_eq!(proposed(0, &bytes[..length]), expected, "{length}");
+        }
+        assert_eq!(ask(0, KSPROPERTY_TYPE_SET, &[0; 4], &[]).0, STATUS_BUFFER_OVERFLOW);
+        assert_eq!(ask(0, KSPROPERTY_TYPE_SET, &[0; 4], &[]).1, 88);
+    }
+}
+
+#[test]
+fn a_proposed_mode_is_looked_at() {
+    let with = |modes: &[GUID]| {
+        let mut bytes = STEREO.to_bytes().as_slice().to_vec();
+        bytes[4] = 2;
+        bytes.extend(modes::list(modes));
+        bytes
+    };
+    let good = with(&MODES);
+    assert_eq!(proposed(0, &good), STATUS_SUCCESS);
+    assert_eq!(proposed(0, &with(&[KSPROPSETID_Pin])), STATUS_NOT_SUPPORTED);
+    for length in 88..good.len() {
+        assert_eq!(proposed(0, &good[..length]), STATUS_NO_MATCH, "cut at {length}");
+    }
+}
+
+#[test]
+fn the_format_to_begin_with_comes_with_its_mode() {
+    let plain = STEREO.to_bytes();
+    for modes in [&[][..], &MODES[..1], &MODES[1..]] {
+        let list = if modes.is_empty() { vec![] } else { modes::list(modes) };
+        let mut instance = vec![0; 8];
+        instance.extend(&list);
+        let mut expected = plain.as_slice().to_vec();
+        expected[4] = if modes.is_empty() { 0 } else { 2 };
+        expected.extend(&list);
+        let needed = expected.len();
+        for room in 0..needed + 8 {
+            let (status, size, value) = ask(1, KSPROPERTY_TYPE_GET, &instance, &vec![0xEE; room]);
+            let (status_expected, size_expected) = match room {
+                0 => (STATUS_BUFFER_OVERFLOW, needed),
+                _ if room < needed => (STATUS_BUFFER_TOO_SMALL, room),
+                _ => (STATUS_SUCCESS, needed),
+            };
+            assert_eq!((status, size as usize), (status_expected, size_expected), "{room}");
+            let written = if room < needed { 0 } else { needed };
+            assert_eq!(value[..written], expected[..written]);
+            assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
+        }
+        // What is answered can be proposed, and so opened.
+        assert_eq!(proposed(0, &expected), STATUS_SUCCESS);
+    }
+}
+
+#[test]
+fn instances_that_lie_are_refused() {
+    let room = [0; 256];
+    let mut instance = vec![0; 8];
+    instance.extend(modes::list(&MODES));
+    for length in 0..instance.len() {
+        let expected = if (4..=8).contains(&length) { STATUS_SUCCESS } else { STATUS_INVALID_PARAMETER };
+        assert_eq!(ask(1, KSPROPERTY_TYPE_GET, &instance[..length], &room).0, expected, "{length}");
+    }
+    instance[0] = 1;
+    assert_eq!(ask(1, KSPROPERTY_TYPE_GET, &instance, &room).0, STATUS_NOT_SUPPORTED, "the bridge");
+    instance[0] = 2;
+    assert_eq!(ask(1, KSPROPERTY_TYPE_GET, &instance, &room).0, STATUS_INVALID_PARAMETER, "no such pin");
+    assert_eq!(ask(1, KSPROPERTY_TYPE_SET, &instance, &room).0, STATUS_INVALID_DEVICE_REQUEST);
+    let other = [vec![0; 8], modes::list(&[KSPROPSETID_Pin])].concat();
+    assert_eq!(ask(1, KSPROPERTY_TYPE_GET, &other, &room).0, STATUS_NOT_SUPPORTED, "no such mode");
+}
+
+#[test]
+fn both_say_what_can_be_done() {
+    for (id, verbs) in [(0, 0x202_u32), (1, 0x201)] {
+        let (status, size, value) = ask(id, KSPROPERTY_TYPE_BASICSUPPORT, &[0; 8], &[0; 4]);
+        assert_eq!((status, size, value), (STATUS_SUCCESS, 4, verbs.to_le_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn a_request_without_a_miniport_is_refused() {
+    // SAFETY: numbers and pointers, for which zero is a value.
+    unsafe {
+        let mut request: PCPROPERTY_REQUEST = core::mem::zeroed();
+        assert_eq!(on_propose(&raw mut request), STATUS_INVALID_PARAMETER);
+        assert_eq!(on_propose2(core::ptr::null_mut()), STATUS_INVALID_PARAMETER);
+    }
+}

@@ -1,0 +1,77 @@
+//! Position and clock register: what a client may map, and that it ticks only while somebody may look.
+
+use super::*;
+
+/// A stream whose registry says this.
+fn rig_of(stream: u32, position_register: bool) -> Rig {
+    let card = FakeCard::default();
+    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+    let (port_stream, port) = FakePort::make();
+    let endpoint = adapter.card().endpoint(stream).unwrap();
+    let wishes = Wishes { position_register, ..Wishes::default() };
+    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
+    Rig { stream, card, adapter, port }
+}
+
+/// Address, width, frequency and accuracy.
+type Seen = (usize, u32, (u64, u64), u32);
+
+fn register(get: impl FnOnce(Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult) -> Result<Seen, nt::NTSTATUS> {
+    // SAFETY: numbers and a pointer, for which zero is a value.
+    let mut register: KSRTAUDIO_HWREGISTER = unsafe { core::mem::zeroed() };
+    get(Out::new(&mut register))?;
+    let KSRTAUDIO_HWREGISTER { Register, Width, Numerator, Denominator, Accuracy } = register;
+    Ok((Register.addr(), Width, (Numerator, Denominator), Accuracy))
+}
+
+fn ticks(rig: &Rig) -> Vec<bool> {
+    let told = rig.card.take_told();
+    told.iter().filter_map(|told| if let Told::Tick(tick) = told { Some(*tick) } else { None }).collect()
+}
+
+#[test]
+fn nothing_is_granted_unless_the_registry_and_the_card_allow_it() {
+    let refused = |rig: &Rig| {
+        for result in [
+            register(|place| rig.stream.get_position_register(place)),
+            register(|place| rig.stream.get_clock_register(place)),
+        ] {
+            assert_eq!(result, Err(STATUS_NOT_SUPPORTED));
+        }
+        assert!(ticks(rig).is_empty());
+    };
+    refused(&rig_of(0, false));
+    let rig = rig_of(0, true);
+    rig.card.change(|card| card.limits.position_page = false);
+    refused(&rig);
+    rig.card.change(|card| (card.limits.position_page, card.gone) = (true, true));
+    let result = register(|place| rig.stream.get_clock_register(place));
+    assert_eq!(result, Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!(rig.stream.get_clock_register(Out::none()), Err(STATUS_INVALID_PARAMETER));
+}
+
+#[test]
+fn the_page_ticks_from_the_first_grant_until_the_stream_goes() {
+    let rig = rig_of(0, true);
+    let position = register(|place| rig.stream.get_position_register(place));
+    // A millisecond of 48 frames of 4 bytes.
+    assert_eq!(position, Ok((0x1000, 32, (0, 0), 192)));
+    let clock = register(|place| rig.stream.get_clock_register(place));
+    assert_eq!(clock, Ok((0x1010, 64, (1_000_000_000, 1), 1_000_000)));
+    assert_eq!(ticks(&rig), [true], "once");
+    rig.allocate();
+    rig.go(&[ACQUIRE]);
+    assert_eq!(ticks(&rig), [true], "a card that was reset is told again");
+    let Rig { stream, card, .. } = rig;
+    drop(stream);
+    assert!(card.take_told().contains(&Told::Tick(false)));
+}
+
+#[test]
+fn of_a_microphone_only_the_clock() {
+    let rig = rig_of(1, true);
+    let position = register(|place| rig.stream.get_position_register(place));
+    assert_eq!(position, Err(STATUS_NOT_SUPPORTED));
+    let clock = register(|place| rig.stream.get_clock_register(place));
+    assert_eq!(clock, Ok((0x2010, 64, (1_000_000_000, 1), 1_000_000)));
+}
