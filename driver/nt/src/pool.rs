@@ -67,6 +67,19 @@ pub fn try_vec<T: Clone>(value: T, len: usize) -> NtResult<Vec<T>> {
     Ok(vec)
 }
 
+/// Adds to a vector, or says STATUS_INSUFFICIENT_RESOURCES (the value is dropped then). `Vec::push` would panic instead, and bring that
+/// panic's text and path into the image.
+pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> NtResult {
+    vec.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+    if let Some(place) = vec.spare_capacity_mut().first_mut() {
+        place.write(value);
+        let len = vec.len();
+        // SAFETY: there was room for one more, and it was written just now.
+        unsafe { vec.set_len(len + 1) };
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 #[cfg(not(windows))]
 mod tests {
@@ -98,6 +111,11 @@ mod tests {
     fn boxes_and_vectors() {
         assert_eq!(*try_box([7_u8; 3]).unwrap(), [7; 3]);
         assert_eq!(try_vec(5_u16, 3).unwrap(), [5, 5, 5]);
+        let mut grown = Vec::new();
+        for n in 0..100 {
+            try_push(&mut grown, Box::new(n)).unwrap();
+        }
+        assert!(grown.iter().enumerate().all(|(place, n)| place == **n), "{grown:?}");
         assert_eq!(try_vec(0_u8, usize::MAX), Err(STATUS_INSUFFICIENT_RESOURCES));
     }
 }

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use nt::NtResult;
+use nt::pool::try_push;
 use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use nt::sys::{DEVICE_OBJECT, IRP};
 use portcls_sys::calls::port::{unregister_connection, unregister_subdevice};
@@ -52,9 +53,9 @@ impl Subdevices {
             };
             let names = names::endpoint(endpoint.direction, *number).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
             *number = number.saturating_add(1);
-            endpoints.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
             // SAFETY: by contract.
-            endpoints.push(unsafe { Filters::install(installation, adapter, endpoint, names)? });
+            let filters = unsafe { Filters::install(installation, adapter, endpoint, names)? };
+            try_push(&mut endpoints, filters)?;
         }
         Ok(Self { _endpoints: endpoints })
     }

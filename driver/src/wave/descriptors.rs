@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use nt::NtResult;
-use nt::pool::try_box;
+use nt::pool::{try_box, try_push};
 use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use portcls_sys::GUID;
 use portcls_sys::guid::{
@@ -93,7 +93,9 @@ impl WaveFilter {
         // Behind each range its attributes, which count as an entry.
         let pairs =
             kept.iter().map(|range| [DataRangeEntry::audio(range), DataRangeEntry::attributes(&ATTRIBUTES)]);
-        entries.extend(pairs.flatten());
+        for entry in pairs.flatten() {
+            try_push(&mut entries, entry)?;
+        }
         // SAFETY: as above.
         let pins = try_box(pins(endpoint.direction, unsafe { extend(&entries) }))?;
         let categories = match endpoint.direction {
@@ -151,7 +153,7 @@ fn host_ranges(can: Abilities) -> NtResult<Vec<KSDATARANGE_AUDIO>> {
         let there = can.has(sample) || (sample == Sample::S32 && can.has(Sample::S24In32));
         for (bit, rate) in RATES.into_iter().enumerate() {
             if there && can.rates & 1 << bit != 0 {
-                ranges.push(host_range(sample, rate, can.channels_max));
+                try_push(&mut ranges, host_range(sample, rate, can.channels_max))?;
             }
         }
     }
