@@ -112,6 +112,15 @@ struct Segment {
     bytes: u32,
 }
 
+impl Segment {
+    /// The address of the buffer's byte `offset`, and how many bytes lie in one piece from there; `None` if it is not in here.
+    fn from(self, offset: u32) -> Option<(u64, u32)> {
+        let inside = offset.checked_sub(self.start)?;
+        let run = self.bytes.checked_sub(inside).filter(|&run| run > 0)?;
+        Some((self.address.checked_add(u64::from(inside))?, run))
+    }
+}
+
 /// The snapshot of a buffer: where each of its bytes lies in guest memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
@@ -183,14 +192,11 @@ impl Ring {
     /// packet, so it never wraps); if it does, that is `DmaUnmapped` too.
     pub fn read(&self, bus: &mut Bus<'_>, offset: u32, into: &mut [u8]) -> Result<(), Error> {
         let mut rest = into;
-        let mut at = offset;
-        while !rest.is_empty() {
-            let (address, run) = self.find(at).ok_or(Error::DmaUnmapped)?;
-            let run = (run as usize).min(rest.len());
-            let (now, later) = rest.split_at_mut(run);
+        for run in self.runs(offset, rest.len()) {
+            let (address, bytes) = run?;
+            let (now, later) = rest.split_at_mut(bytes.min(rest.len()));
             bus.read(address, now)?;
             rest = later;
-            at = at.saturating_add(u32::try_from(run).unwrap_or(u32::MAX));
         }
         Ok(())
     }
@@ -198,25 +204,35 @@ impl Ring {
     /// Copies `from` into the buffer from `offset` on, like [`Self::read`].
     pub fn write(&self, bus: &mut Bus<'_>, offset: u32, from: &[u8]) -> Result<(), Error> {
         let mut rest = from;
-        let mut at = offset;
-        while !rest.is_empty() {
-            let (address, run) = self.find(at).ok_or(Error::DmaUnmapped)?;
-            let run = (run as usize).min(rest.len());
-            let (now, later) = rest.split_at(run);
+        for run in self.runs(offset, rest.len()) {
+            let (address, bytes) = run?;
+            let (now, later) = rest.split_at(bytes.min(rest.len()));
             bus.write(address, now)?;
             rest = later;
-            at = at.saturating_add(u32::try_from(run).unwrap_or(u32::MAX));
         }
         Ok(())
     }
 
-    /// The address of the buffer's byte `offset`, and how many bytes lie in one piece from there.
-    fn find(&self, offset: u32) -> Option<(u64, u32)> {
-        let index = self.segments.partition_point(|segment| segment.start <= offset).checked_sub(1)?;
-        let segment = self.segments.get(index)?;
-        let inside = offset - segment.start;
-        let run = segment.bytes.checked_sub(inside).filter(|&run| run > 0)?;
-        Some((segment.address.checked_add(u64::from(inside))?, run))
+    /// Where `bytes` bytes of the buffer from `offset` on lie: address and length of each stretch, in order. The segment of `offset` is
+    /// searched for; after that each is the next one's neighbour. Ends with an error if the buffer ends first.
+    fn runs(&self, offset: u32, bytes: usize) -> impl Iterator<Item = Result<(u64, usize), Error>> {
+        let index = self.segments.partition_point(|segment| segment.start <= offset).saturating_sub(1);
+        let mut segments = self.segments.get(index..).unwrap_or_default().iter();
+        let (mut at, mut left) = (offset, bytes);
+        core::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let run = segments.next().and_then(|segment| segment.from(at));
+            let Some((address, run)) = run else {
+                left = 0;
+                return Some(Err(Error::DmaUnmapped));
+            };
+            at = at.saturating_add(run);
+            let run = (run as usize).min(left);
+            left -= run;
+            Some(Ok((address, run)))
+        })
     }
 }
 

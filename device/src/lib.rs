@@ -3,6 +3,7 @@
 //! Data flows one way: [`serve`] takes a client's messages to the [`card`], which is the [`controller`] (registers in, effects out), the
 //! [`pci`] configuration space and the guest's memory behind one lock; the [`engine`] gives the card its time, and the desk behind it
 //! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
+pub mod bench;
 pub mod bringup;
 pub mod card;
 pub mod clock;

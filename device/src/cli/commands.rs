@@ -38,6 +38,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Compare(arguments) => run_compare(&arguments),
         Command::Tone(arguments) => run_tone(&arguments),
         Command::Bringup(arguments) => super::bringup::run(&arguments),
+        Command::Bench(arguments) => super::bench::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what it can say, and what it teaches.
 
+pub mod bench;
 pub mod bringup;
 pub mod commands;
 pub mod serve;
@@ -45,6 +46,9 @@ Examples:
   Look whether a card does what its DATASHEET says, step by step:
     ringwave bringup --socket /tmp/card.sock
 
+  Measure what the card costs on this machine:
+    ringwave bench
+
 Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad input.";
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +58,7 @@ pub enum Command {
     Tone(Tone),
     Trace(trace::Trace),
     Bringup(bringup::Bringup),
+    Bench(bench::Bench),
 }
 
 /// Tell whether two WAV files have the same samples

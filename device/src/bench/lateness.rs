@@ -1,0 +1,125 @@
+//! How late a packet's notification is: from the moment when its last frame has left by the device clock, until a thread that sleeps on the
+//! eventfd runs. Most of it is the host's scheduler, twice; so a bare thread that sleeps to the same deadlines and signals an eventfd is
+//! measured in turn with the card, and what the card adds is what lies between.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ringwave_regs::stream;
+
+use super::rig::{Interrupt, Rig, block};
+use super::row::quantile;
+use super::{BenchError, Options, ROUNDS, Row, Spread};
+
+/// Packets, in microseconds.
+const PACKETS: [u32; 2] = [10_000, 1_000];
+/// What of each round is told, in percent of the notifications that are not later.
+const QUANTILES: [(&str, usize); 3] = [("median", 50), ("99 %", 99), ("worst", 100)];
+
+/// Measures either packet.
+pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
+    let mut rows = Vec::new();
+    for packet in PACKETS {
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            rounds.push((card(packet, options.sound)?, bare(packet, options.sound)?));
+        }
+        for (name, percent) in QUANTILES {
+            let told: Vec<(f64, f64)> = rounds
+                .iter()
+                .map(|(card, bare)| (quantile(card, percent), quantile(bare, percent)))
+                .collect();
+            rows.push(Row {
+                figure: "lateness",
+                case: format!("{name}, {} ms packets", packet / 1000),
+                value: Spread::of(told.iter().map(|(card, _)| *card)),
+                unit: "us",
+                ratio: Some(Spread::of(told.iter().map(|(card, bare)| card / bare.max(0.001)))),
+                of: "a bare thread's wake and eventfd",
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// Microseconds from due to seen, of each packet, sorted.
+fn card(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
+    let rig = Rig::new(1, packet_micros, true)?;
+    rig.run(0)?;
+    let late = listen(&rig, sound)?;
+    rig.played()?;
+    Ok(late)
+}
+
+/// Plays for as long as `sound`: sleeps on the interrupt, and writes WRITTEN for every packet that is complete, as a driver does. Gives the
+/// microseconds from due to seen of each packet, sorted.
+pub(super) fn listen(rig: &Rig, sound: Duration) -> Result<Vec<f64>, BenchError> {
+    let begin = Instant::now();
+    let mut late = Vec::new();
+    let mut seen = 0;
+    while begin.elapsed() < sound {
+        rig.interrupt.wait()?;
+        let now = rig.now();
+        let status = rig.status()?;
+        // Each that was missed meanwhile was due a packet earlier.
+        let new = status.packets.wrapping_sub(seen);
+        for earlier in 0..u64::from(new) {
+            let due = status.packet_clock.saturating_sub(earlier.saturating_mul(rig.packet_nanos()));
+            late.push(now.saturating_sub(due) as f64 / 1000.0);
+        }
+        if new != 0 {
+            // The buffer has two packets: the one that is complete is filled again, as the one after the next.
+            rig.write(block(0) + stream::WRITTEN, status.packets.wrapping_add(1));
+        }
+        seen = status.packets;
+    }
+    late.sort_by(f64::total_cmp);
+    Ok(late)
+}
+
+/// The same for a thread that does nothing but sleep on a condition variable, as the engine does, and signal.
+fn bare(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
+    let interrupt = Interrupt::new()?;
+    let raiser = interrupt.raiser()?;
+    let packet = Duration::from_micros(packet_micros.into());
+    let (begin, ending) = (Instant::now(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            let (lock, condition) = (Mutex::new(()), Condvar::new());
+            let mut due = packet;
+            while !ending.load(Ordering::Relaxed) {
+                let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                let wait = due.saturating_sub(begin.elapsed());
+                drop(condition.wait_timeout(guard, wait).unwrap_or_else(PoisonError::into_inner));
+                if begin.elapsed() >= due {
+                    due += packet;
+                    raiser.write(1)?;
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        });
+        let mut late = Vec::new();
+        let mut due = packet;
+        let heard = loop {
+            if begin.elapsed() >= sound {
+                break Ok(());
+            }
+            if let Err(error) = interrupt.wait() {
+                break Err(error);
+            }
+            let now = begin.elapsed();
+            while due <= now {
+                late.push(now.saturating_sub(due).as_nanos() as f64 / 1000.0);
+                due += packet;
+            }
+        };
+        ending.store(true, Ordering::Relaxed);
+        if let Ok(result) = sleeper.join() {
+            result?;
+        }
+        heard?;
+        late.sort_by(f64::total_cmp);
+        Ok(late)
+    })
+}

@@ -1,0 +1,298 @@
+//! What is measured: a whole card with its engine and desk, in this process, on the realtime clock, into the null sink; and the guest's
+//! ends of it: RAM, an eventfd for its one MSI message, the page BAR as memory.
+//!
+//! A register access here is a call of [`Card`] and not a message over a socket: what the transport and QEMU cost is not in the figures.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ringwave_regs::dma::Slot;
+use ringwave_regs::pci::PAGES_BYTES;
+use ringwave_regs::{format, global, pages, stream};
+use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use super::BenchError;
+use crate::card::{Card, CardConfig};
+use crate::clock::Line;
+use crate::controller::Config;
+use crate::engine::{Engine, EngineConfig};
+use crate::host::SinkSpec;
+use crate::host::clock::Speed;
+use crate::pci::Identity;
+use crate::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
+use crate::ports::ClockMode;
+use crate::serve::guest_ram::MapRequest;
+use crate::serve::memfd::memfd;
+use crate::stats::Report;
+
+/// Frames per second of every measured stream.
+pub const RATE: u32 = 48_000;
+const CHANNELS: u32 = 2;
+const FRAME_BYTES: u32 = 4;
+/// Packets of a cyclic buffer.
+const PACKETS: u32 = 2;
+/// Guest memory of each stream: the buffer in the first half, the table's one slot in the second.
+const STREAM_RAM: u32 = 16 << 10;
+/// Nothing takes as long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A card that plays, and its guest's ends.
+pub struct Rig {
+    card: Arc<Card>,
+    engine: Option<Engine>,
+    pages: MmapRegion,
+    /// The guest's end of the interrupt.
+    pub interrupt: Interrupt,
+    packet_frames: u32,
+}
+
+impl Rig {
+    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With `written` the streams go by
+    /// WRITTEN: somebody has to write it.
+    pub fn new(streams: u32, packet_micros: u32, written: bool) -> Result<Self, BenchError> {
+        let controller =
+            Config { render: streams, capture: 0, clock: ClockMode::Realtime, ..Config::default() };
+        let config =
+            CardConfig { controller, identity: Identity::default(), speed: Speed::REAL, trace: false };
+        let card = Arc::new(Card::new(config)?);
+        let outputs = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
+        let engine = Engine::start(Arc::clone(&card), outputs)?;
+        // SAFETY: the page BAR is the card's, which lives longer than this borrow.
+        let pages = unsafe { BorrowedFd::borrow_raw(card.pages_fd()) }.try_clone_to_owned()?;
+        let pages = MmapRegion::from_file(FileOffset::new(pages.into(), 0), PAGES_BYTES as usize)
+            .map_err(std::io::Error::other)?;
+        let rig = Self {
+            card,
+            engine: Some(engine),
+            pages,
+            interrupt: Interrupt::new()?,
+            packet_frames: packet_micros * (RATE / 1000) / 1000,
+        };
+        rig.connect(streams)?;
+        for index in 0..streams {
+            rig.set_up(index, written)?;
+        }
+        Ok(rig)
+    }
+
+    /// RAM, bus mastering, one MSI message.
+    fn connect(&self, streams: u32) -> Result<(), BenchError> {
+        let bytes = u64::from(streams * STREAM_RAM);
+        let ram = memfd(c"bench guest", bytes, true)?;
+        for index in 0..streams {
+            let slot = Slot::data(buffer(index), self.ring_bytes());
+            ram.write_all_at(&slot.to_bytes(), table(index))?;
+        }
+        let request = MapRequest { address: 0, bytes, readable: true, writable: true, file: Some((ram, 0)) };
+        self.card.map(request).map_err(std::io::Error::other)?;
+        self.card.write_config(COMMAND as u64, &(COMMAND_MEMORY | COMMAND_BUS_MASTER).to_le_bytes());
+        self.card.write_config(MSI_CONTROL as u64, &MSI_ENABLE.to_le_bytes());
+        self.card.set_msi(self.interrupt.connect()?);
+        self.write(global::CONTROL, global::CONTROL_INT_ENABLE);
+        Ok(())
+    }
+
+    fn ring_bytes(&self) -> u32 {
+        PACKETS * self.packet_frames * FRAME_BYTES
+    }
+
+    fn set_up(&self, index: u32, written: bool) -> Result<(), BenchError> {
+        let address = u32::try_from(table(index)).unwrap_or(0);
+        for (register, value) in [
+            (stream::FORMAT, format::pack(format::S16, CHANNELS)),
+            (stream::RATE, RATE),
+            (stream::RING_BYTES, self.ring_bytes()),
+            (stream::PACKETS, PACKETS),
+            (stream::DMA_MODE, stream::DMA_MODE_SCATTER_GATHER),
+            (stream::SG_ENTRIES, 1),
+            (stream::DMA_ADDR_LO, address),
+            (stream::DMA_ADDR_HI, 0),
+            (stream::INT_ENABLE, stream::INT_PACKET | stream::INT_ERROR),
+        ] {
+            self.write(block(index) + register, value);
+        }
+        self.step(index, stream::STATE_ACQUIRE)?;
+        self.step(index, stream::STATE_PAUSE)?;
+        if written {
+            self.write(block(index) + stream::WRITTEN, PACKETS - 1);
+        }
+        Ok(())
+    }
+
+    /// Starts stream `index`.
+    pub fn run(&self, index: u32) -> Result<(), BenchError> {
+        self.step(index, stream::STATE_RUN)
+    }
+
+    fn step(&self, index: u32, state: u32) -> Result<(), BenchError> {
+        self.write(block(index) + stream::STATE, state);
+        let now = self.read(block(index) + stream::STATE);
+        if now == state {
+            return Ok(());
+        }
+        let error = self.read(block(index) + stream::ERROR);
+        Err(BenchError::Card(format!("stream {index}: STATE stays {now} and not {state}, ERROR {error}")))
+    }
+
+    /// A register write, as a message would do it.
+    pub fn write(&self, offset: u32, value: u32) {
+        self.card.write_registers(offset.into(), &value.to_le_bytes());
+    }
+
+    /// A register read, as a message would do it.
+    pub fn read(&self, offset: u32) -> u32 {
+        let mut data = [0; 4];
+        self.card.read_registers(offset.into(), &mut data);
+        u32::from_le_bytes(data)
+    }
+
+    /// The device clock, now: what a guest with a perfect calibration knows.
+    pub fn now(&self) -> u64 {
+        self.card.clock().now()
+    }
+
+    /// Nanoseconds of a packet.
+    pub fn packet_nanos(&self) -> u64 {
+        u64::from(self.packet_frames) * u64::from(global::CLOCK_HZ_VALUE) / u64::from(RATE)
+    }
+
+    /// Frames of a packet.
+    pub fn packet_frames(&self) -> u64 {
+        self.packet_frames.into()
+    }
+
+    /// Stream 0's status page as the guest reads it: as memory, under the sequence counter.
+    pub fn status(&self) -> Result<Status, BenchError> {
+        use pages::status as at;
+        let begin = Instant::now();
+        loop {
+            let sequence = self.load_u32(at::SEQ)?;
+            let status = Status {
+                packets: self.load_u32(at::PACKET_COUNT)?,
+                packet_clock: self.load_u64(at::PACKET_CLOCK)?,
+                line: Line {
+                    clock: self.load_u64(at::ANCHOR_CLOCK)?,
+                    frame: self.load_u64(at::ANCHOR_FRAME)?,
+                    rate: self.load_u32(at::RATE_NUM)?,
+                },
+            };
+            if sequence.is_multiple_of(2) && sequence == self.load_u32(at::SEQ)? {
+                return Ok(status);
+            }
+            if begin.elapsed() > PATIENCE {
+                return Err(BenchError::Card("the sequence counter never rests".to_owned()));
+            }
+        }
+    }
+
+    fn load_u32(&self, field: u32) -> std::io::Result<u32> {
+        let place = (pages::STATUS_BASE + field) as usize;
+        self.pages.as_volatile_slice().load(place, Ordering::Acquire).map_err(std::io::Error::other)
+    }
+
+    fn load_u64(&self, field: u32) -> std::io::Result<u64> {
+        let place = (pages::STATUS_BASE + field) as usize;
+        self.pages.as_volatile_slice().load(place, Ordering::Acquire).map_err(std::io::Error::other)
+    }
+
+    /// What the card has counted since it was made.
+    pub fn report(&self) -> Report {
+        self.card.lock().report()
+    }
+
+    /// Packets that were completed, of all streams. An error if what was played was not what is in the buffers, for then the figures are
+    /// of something else.
+    pub fn played(&self) -> Result<u64, BenchError> {
+        let state = self.card.lock();
+        let mut packets = 0_u64;
+        for (index, stats) in state.controller.stats().enumerate() {
+            if stats.dma_faults != 0 || stats.packets_completed == 0 {
+                let (faults, packets) = (stats.dma_faults, stats.packets_completed);
+                let line = format!("stream {index}: {packets} packets, {faults} failed transfers");
+                return Err(BenchError::Card(line));
+            }
+            packets = packets.saturating_add(stats.packets_completed);
+        }
+        Ok(packets)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.end();
+        }
+    }
+}
+
+/// Of a status page.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// Packets completed since STOP.
+    pub packets: u32,
+    /// Device clock at which the last of them was complete.
+    pub packet_clock: u64,
+    /// The anchor.
+    pub line: Line,
+}
+
+/// The guest's end of an interrupt: an eventfd, and a thread that sleeps on it.
+pub struct Interrupt {
+    event: EventFd,
+    epoll: Epoll,
+}
+
+impl Interrupt {
+    /// A new eventfd.
+    pub fn new() -> std::io::Result<Self> {
+        let event = EventFd::new(EFD_NONBLOCK)?;
+        let epoll = Epoll::new()?;
+        epoll.ctl(ControlOperation::Add, event.as_raw_fd(), EpollEvent::new(EventSet::IN, 0))?;
+        Ok(Self { event, epoll })
+    }
+
+    /// Another descriptor of it, for the side that raises it.
+    pub fn raiser(&self) -> std::io::Result<EventFd> {
+        self.event.try_clone()
+    }
+
+    fn connect(&self) -> std::io::Result<crate::serve::interrupts::LineRequest> {
+        // SAFETY: the descriptor is open as long as `self.event`, which is borrowed.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.event.as_raw_fd()) }.try_clone_to_owned()?;
+        let fds = vec![fd.into()];
+        Ok(crate::serve::interrupts::LineRequest::Connect { start: 0, count: 1, fds })
+    }
+
+    /// Sleeps until it was raised; an error if it never is.
+    pub fn wait(&self) -> Result<(), BenchError> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let mut events = [EpollEvent::default()];
+            match self.epoll.wait(100, &mut events) {
+                Ok(1..) if self.event.read().is_ok() => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(BenchError::Card("no interrupt comes".to_owned()))
+    }
+}
+
+/// Offset of stream `index`'s registers.
+pub fn block(index: u32) -> u32 {
+    stream::BLOCK_BASE + index * stream::BLOCK_STRIDE
+}
+
+fn buffer(index: u32) -> u64 {
+    u64::from(index * STREAM_RAM)
+}
+
+fn table(index: u32) -> u64 {
+    buffer(index) + u64::from(STREAM_RAM / 2)
+}
