@@ -190,7 +190,7 @@ fn loopback_is_what_was_played_sample_for_sample() {
             support::song::fill_packet(&rig, number.into());
         }
         if number == 59 {
-            rig.write(EOS, EOS_ARM | 4 * 123);
+            rig.write(EOS, EOS_ARM | (4 * 123));
         }
         rig.write(WRITTEN, number);
     }

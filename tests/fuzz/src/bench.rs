@@ -2,7 +2,7 @@
 //! (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{NoSources, Effects, Env, Heard};
+use ringwave::ports::{Effects, Env, Heard, NoSources};
 use ringwave_regs::{dma, global, stream as regs};
 
 use crate::bar::Bar;
@@ -110,7 +110,13 @@ impl Bench {
         self.ram.accesses.set(0);
         self.ram.bytes.set(0);
         self.bar.stores.set(0);
-        let mut env = Env { now: self.now, memory: &self.ram, pages: &self.bar, sources: &mut NoSources, effects: &mut self.effects };
+        let mut env = Env {
+            now: self.now,
+            memory: &self.ram,
+            pages: &self.bar,
+            sources: &mut NoSources,
+            effects: &mut self.effects,
+        };
         let result = act(&mut self.card, &mut env);
         self.sounds.clear();
         for (stream, _, heard) in self.effects.sounds() {
