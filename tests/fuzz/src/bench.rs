@@ -8,8 +8,8 @@ use ringwave_regs::{dma, global, stream as regs};
 use crate::bar::Bar;
 use crate::ram::Ram;
 
-/// Bytes of audio that one stream moves in one call, at most: what is 100 ms late, and the pieces at both ends of it, at 48 kHz stereo S16.
-const BYTES: u64 = 120 * 48 * 4;
+/// Bytes of audio that one stream moves in one call, at most: what is 100 ms late, and the pieces at both ends of it, at 384 kHz in 8 channels.
+const BYTES: u64 = 120 * 384 * 32;
 /// Pieces that end in one call, for one stream: none is shorter than a packet of 1 ms (44 frames at 44.1 kHz are a little less).
 const PIECES: u64 = 104;
 /// Accesses and bytes of one register write beyond that: a RUN's table with all of its links and the check of every entry, or a self-test's.

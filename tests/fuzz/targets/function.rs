@@ -140,15 +140,16 @@ impl Function {
             ram.map(map);
         }
         let clock = if input.lockstep { ClockMode::Lockstep } else { ClockMode::Realtime };
+        let render = 1 + u32::from(input.streams) % 3;
         let config =
-            Config { clock, dma_bits, render: 1 + u32::from(input.streams) % 3, ..Config::default() };
+            Config { clock, dma_bits, render, ..Config::default() };
         let mut bench = Bench::new(config, ram);
         let streams = bench.card.streams();
         let fresh = registers(streams).map(|offset| bench.get(offset)).collect();
         let mut function = Self {
             config: ConfigSpace::new(Identity::default(), bench.card.messages()),
             bench,
-            watches: (0..streams).map(Watch::new).collect(),
+            watches: (0..streams).map(|stream| Watch::new(stream, stream >= render)).collect(),
             fresh,
             connected: 16,
         };
