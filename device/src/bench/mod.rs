@@ -31,7 +31,7 @@ const ROUNDS: usize = 3;
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The length of sound in each of the [`ROUNDS`] of each figure that needs sound; at least a few packets.
+    /// The length of sound in each of the rounds of each figure that needs sound; at least a few packets.
     pub sound: Duration,
 }
 
