@@ -48,12 +48,16 @@ pub fn bind(address: &str) -> Result<String, Failure> {
         fs::write(path, text).map_err(|error| format!("write {text} to {}: {error}", path.display()))
     };
     write(&device.join("driver_override"), "vfio-pci")?;
-    write(Path::new("/sys/bus/pci/drivers_probe"), address)?;
     let linked = |name: &str| {
         let target = fs::read_link(device.join(name)).ok()?;
         Some(target.file_name()?.to_string_lossy().into_owned())
     };
-    match linked("driver") {
+    // A card that was plugged in is in sysfs a moment before the kernel lets drivers look at it: asked too early, it does nothing.
+    let driver = wait_until(Duration::from_secs(5), || {
+        let _ = fs::write("/sys/bus/pci/drivers_probe", address);
+        linked("driver")
+    });
+    match driver {
         Some(driver) if driver == "vfio-pci" => {}
         Some(driver) => return Err(format!("{address} is bound to {driver}, not to vfio-pci")),
         None => return Err(format!("vfio-pci did not take {address}")),
