@@ -141,8 +141,7 @@ impl Function {
         }
         let clock = if input.lockstep { ClockMode::Lockstep } else { ClockMode::Realtime };
         let render = 1 + u32::from(input.streams) % 3;
-        let config =
-            Config { clock, dma_bits, render, ..Config::default() };
+        let config = Config { clock, dma_bits, render, ..Config::default() };
         let mut bench = Bench::new(config, ram);
         let streams = bench.card.streams();
         let fresh = registers(streams).map(|offset| bench.get(offset)).collect();
