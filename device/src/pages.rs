@@ -131,8 +131,8 @@ impl StatusPage {
     }
 }
 
-/// Stores the position page of stream `index`: place in the cyclic buffer in bytes, frames since STOP, device clock. In this card that
-/// happens at changes of state only.
+/// Stores the position page of stream `index`: place in the cyclic buffer in bytes, frames since STOP, device clock. At
+/// every change of state, and when the page ticks.
 pub fn publish_position(to: &dyn Pages, index: u32, ring_offset: u32, frames: u64, clock: u64) {
     let Some(base) = pages::position_page(index) else { return };
     to.store_u32(base + pages::position::RING_OFFSET, ring_offset);
