@@ -81,6 +81,8 @@ codes! {
     BadAccess = 17, "BAD_ACCESS", "no such register, or not accessible this way";
     /// The host side of the stream (file, sound system) failed.
     Host = 18, "HOST", "the host side of the stream failed";
+    /// A volume above 0 dB or below the lowest.
+    BadVolume = 19, "BAD_VOLUME", "volume out of range";
 }
 
 /// The number for "no error".

@@ -73,6 +73,10 @@ pub const FEATURE_START_FRAME: u32 = 1 << 3;
 pub const FEATURE_POSITION_PAGE: u32 = 1 << 4;
 /// The card has capture streams.
 pub const FEATURE_CAPTURE: u32 = 1 << 5;
+/// Streams have MUTE and the volumes.
+pub const FEATURE_VOLUME: u32 = 1 << 6;
+/// The card knows whether something is plugged into each stream's jack.
+pub const FEATURE_JACK: u32 = 1 << 7;
 
 /// [`STREAMS`]: shift of the number of capture streams (8 bits); render streams are in bits 7:0.
 pub const STREAMS_CAPTURE_SHIFT: u32 = 8;

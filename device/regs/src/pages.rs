@@ -94,6 +94,8 @@ pub mod status {
     pub const FLAG_ENDED: u32 = 1 << 2;
     /// [`FLAGS`]: WRITTEN was written since STOP, so `UNDERRUNS` is known.
     pub const FLAG_WRITTEN: u32 = 1 << 3;
+    /// [`FLAGS`]: nothing is plugged into the stream's jack. Needs [`crate::global::FEATURE_JACK`].
+    pub const FLAG_UNPLUGGED: u32 = 1 << 4;
 }
 
 /// Fields of a position page. It may be mapped to user mode, so it holds nothing else; each is one aligned store.

@@ -66,6 +66,24 @@ crate::offsets! {
         POSITION_HI = 0x5C: 4;
         /// RW. Bit 0: the position page of this stream ticks. Needs [`crate::global::FEATURE_POSITION_PAGE`].
         POSITION_CONTROL = 0x60: 4;
+        /// RW. Bit c: channel c is silent. Needs [`crate::global::FEATURE_VOLUME`], as do the volumes.
+        MUTE = 0x64: 4;
+        /// RW. Volume of channel 0 in 1/65536 dB, signed: [`VOLUME_MIN`] to 0.
+        VOLUME_0 = 0x80: 4;
+        /// RW. Volume of channel 1.
+        VOLUME_1 = 0x84: 4;
+        /// RW. Volume of channel 2.
+        VOLUME_2 = 0x88: 4;
+        /// RW. Volume of channel 3.
+        VOLUME_3 = 0x8C: 4;
+        /// RW. Volume of channel 4.
+        VOLUME_4 = 0x90: 4;
+        /// RW. Volume of channel 5.
+        VOLUME_5 = 0x94: 4;
+        /// RW. Volume of channel 6.
+        VOLUME_6 = 0x98: 4;
+        /// RW. Volume of channel 7.
+        VOLUME_7 = 0x9C: 4;
     }
 }
 
@@ -96,6 +114,8 @@ pub const DMA_MODE_SCATTER_GATHER: u32 = 1;
 pub const INT_PACKET: u32 = 1 << 0;
 /// [`INT_ENABLE`]: an error while running (see the status page).
 pub const INT_ERROR: u32 = 1 << 1;
+/// [`INT_ENABLE`]: the jack was plugged or unplugged.
+pub const INT_JACK: u32 = 1 << 2;
 
 /// [`EOS`]: the next packet that is WRITTEN is the last.
 pub const EOS_ARM: u32 = 1 << 31;
@@ -107,8 +127,24 @@ pub const POSITION_TICK: u32 = 1 << 0;
 /// A tick of the position page comes at least this often, in microseconds.
 pub const POSITION_TICK_MICROS: u32 = 1_000;
 
-/// Longest FIFO, in milliseconds: the FIFO is the smaller of one packet and this.
-pub const FIFO_MILLIS: u32 = 10;
+/// [`MUTE`]: the bits that can be set, one for each of [`crate::format::CHANNELS_MAX`] channels.
+pub const MUTE_CHANNELS: u32 = (1 << crate::format::CHANNELS_MAX) - 1;
+/// Units of a volume to a decibel.
+pub const VOLUME_UNITS: i32 = 65_536;
+/// The lowest volume, -96 dB, in the registers' units. The highest is 0: samples as they are.
+pub const VOLUME_MIN: i32 = -96 * VOLUME_UNITS;
+/// A volume of 0 dB is this factor, and -6.02 dB half of it. DATASHEET section 5.8.
+pub const GAIN_ONE: u32 = 1 << 30;
+/// Offset in the block of the volume of `channel`; `None` for a channel that no card has.
+pub const fn volume(channel: u32) -> Option<u32> {
+    if channel < crate::format::CHANNELS_MAX { Some(VOLUME_0 + 4 * channel) } else { None }
+}
+const _: () = assert!(matches!(volume(crate::format::CHANNELS_MAX - 1), Some(VOLUME_7)));
+
+/// Longest FIFO of a render stream, in milliseconds: the FIFO is the smaller of one packet and this.
+pub const RENDER_FIFO_MILLIS: u32 = 10;
+/// Longest FIFO of a capture stream, in milliseconds.
+pub const CAPTURE_FIFO_MILLIS: u32 = 2;
 
 /// Shortest packet in frames, whatever the rate; see [`packet_frames_min`].
 pub const PACKET_FRAMES_MIN: u32 = 8;
@@ -122,11 +158,12 @@ pub const START_FRAME_LIMIT: u64 = 1 << 48;
 /// If the first unhandled end of a piece is longer ago than this, in milliseconds, time starts again there.
 pub const LATE_MILLIS: u32 = 100;
 
-/// Depth of the FIFO in frames: the smaller of a packet and [`FIFO_MILLIS`] (rounded down, at least one frame).
-/// DATASHEET section 5.2.
+/// Depth of the FIFO in frames: the smaller of a packet and [`RENDER_FIFO_MILLIS`] or [`CAPTURE_FIFO_MILLIS`] (rounded down, at least one
+/// frame). DATASHEET section 5.2.
 #[allow(clippy::cast_possible_truncation, reason = "a hundredth of a u32 fits")]
-pub const fn fifo_frames(rate_hz: u32, packet_frames: u32) -> u32 {
-    let limit = (rate_hz as u64 * FIFO_MILLIS as u64 / 1000) as u32;
+pub const fn fifo_frames(rate_hz: u32, packet_frames: u32, capture: bool) -> u32 {
+    let millis = if capture { CAPTURE_FIFO_MILLIS } else { RENDER_FIFO_MILLIS };
+    let limit = (rate_hz as u64 * millis as u64 / 1000) as u32;
     let limit = if limit == 0 { 1 } else { limit };
     if packet_frames < limit { packet_frames } else { limit }
 }

@@ -127,6 +127,8 @@ fn bits_are_the_same() {
         (global::FEATURE_START_FRAME, "START_FRAME"),
         (global::FEATURE_POSITION_PAGE, "POSITION_PAGE"),
         (global::FEATURE_CAPTURE, "CAPTURE"),
+        (global::FEATURE_VOLUME, "VOLUME"),
+        (global::FEATURE_JACK, "JACK"),
     ];
     let words: Vec<_> = features.iter().map(|(value, name)| format!("{} {name}", bit(*value))).collect();
     assert_eq!(meaning(card, "FEATURES"), format!("bit {}", words.join(", ")));
@@ -167,9 +169,10 @@ fn bits_are_the_same() {
     );
     assert!(meaning(stream_table, "DMA_MODE").starts_with(&modes));
     let events = format!(
-        "bit {}: a complete packet is an event; bit {}: an error",
+        "bit {}: a complete packet is an event; bit {}: an error while running is an event; bit {}: a change of the jack",
         bit(stream::INT_PACKET),
-        bit(stream::INT_ERROR)
+        bit(stream::INT_ERROR),
+        bit(stream::INT_JACK)
     );
     assert!(meaning(stream_table, "INT_ENABLE").starts_with(&events));
     assert!(meaning(stream_table, "EOS").starts_with(&format!(
@@ -179,11 +182,12 @@ fn bits_are_the_same() {
     )));
     assert_eq!(stream::EOS_BYTES, stream::EOS_ARM - 1);
     let flags = format!(
-        "bit {} STALLED, {} LOCKSTEP, {} ENDED, {} WRITTEN",
+        "bit {} STALLED, {} LOCKSTEP, {} ENDED, {} WRITTEN (marked), {} UNPLUGGED",
         bit(status::FLAG_STALLED),
         bit(status::FLAG_LOCKSTEP),
         bit(status::FLAG_ENDED),
-        bit(status::FLAG_WRITTEN)
+        bit(status::FLAG_WRITTEN),
+        bit(status::FLAG_UNPLUGGED)
     );
     let rows = table("### 7.2");
     let row = rows.iter().find(|row| row[1] == "FLAGS").expect("FLAGS is listed");
@@ -198,7 +202,16 @@ fn bits_are_the_same() {
     assert!(DATASHEET.contains(&format!("`max({}, floor(RATE / 1000))` frames", stream::PACKET_FRAMES_MIN)));
     assert!(DATASHEET.contains(&format!("again, at most {} times", pages::READ_TRIES)));
     assert!(DATASHEET.contains(&format!("more than {} ms ago", stream::LATE_MILLIS)));
-    assert!(DATASHEET.contains(&format!("`min(packet, {} ms)`", stream::FIFO_MILLIS)));
+    assert!(DATASHEET.contains(&format!("`min(packet, {} ms)`", stream::RENDER_FIFO_MILLIS)));
+    assert!(DATASHEET.contains(&format!("`min(packet, {} ms)`", stream::CAPTURE_FIFO_MILLIS)));
+    let decibels = -stream::VOLUME_MIN / stream::VOLUME_UNITS;
+    assert!(DATASHEET.contains(&format!("1/{} dB, signed, -{decibels} dB (", stream::VOLUME_UNITS)));
+    assert!(DATASHEET.contains(&format!("({:#010X}) to 0", stream::VOLUME_MIN.cast_unsigned())));
+    assert!(DATASHEET.contains(&format!(
+        "`g = round(2^{} * 10^(v / {}))`",
+        bit(stream::GAIN_ONE),
+        20 * stream::VOLUME_UNITS
+    )));
     assert!(DATASHEET.contains(&format!("below 2^{} ", bit64(stream::START_FRAME_LIMIT))));
     let bytes = |code| format::sample_bytes(code).expect("the code is defined");
     assert_eq!((format::S16, format::S24_32, format::S32, format::F32), (0, 1, 2, 3));

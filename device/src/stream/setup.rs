@@ -128,7 +128,7 @@ impl Setup {
             ring_bytes: self.ring_bytes,
             packets: self.packets,
             packet_frames,
-            fifo_frames: regs::fifo_frames(self.rate, packet_frames),
+            fifo_frames: regs::fifo_frames(self.rate, packet_frames, can.capture),
         })
     }
 }

@@ -361,7 +361,7 @@ impl MiniportWaveRTStream for Stream {
             let mut shared = self.shared.lock();
             let status = shared.look(self.card(), self.claim.stream()).map(|(status, _)| status);
             if self.endpoint.captures() {
-                let fifo = fifo_frames(self.format.rate, packet_frames(&shared));
+                let fifo = fifo_frames(self.format.rate, packet_frames(&shared), true);
                 shared.stored_offset(status.as_ref(), fifo)
             } else {
                 shared.ring_offset()
@@ -388,7 +388,8 @@ impl MiniportWaveRTStream for Stream {
     /// The card's FIFO: what it has fetched ahead of the position, or not stored yet. There is no delay behind it.
     fn get_hw_latency(&self, latency: Out<'_, KSRTAUDIO_HWLATENCY>) {
         let packet_frames = packet_frames(&self.shared.lock());
-        let fifo = fifo_frames(self.format.rate, packet_frames).saturating_mul(self.format.frame_bytes());
+        let frames = fifo_frames(self.format.rate, packet_frames, self.endpoint.captures());
+        let fifo = frames.saturating_mul(self.format.frame_bytes());
         // A caller that gives no place gets nothing.
         let _ = latency.write(KSRTAUDIO_HWLATENCY { FifoSize: fifo, ChipsetDelay: 0, CodecDelay: 0 });
     }
