@@ -112,7 +112,7 @@ pub const DMA_MODE_SCATTER_GATHER: u32 = 1;
 
 /// [`INT_ENABLE`]: a packet was completed.
 pub const INT_PACKET: u32 = 1 << 0;
-/// [`INT_ENABLE`]: an error while running (see the status page).
+/// [`INT_ENABLE`]: a failed transfer, or a failed host side, while running (see the status page).
 pub const INT_ERROR: u32 = 1 << 1;
 /// [`INT_ENABLE`]: the jack was plugged or unplugged.
 pub const INT_JACK: u32 = 1 << 2;

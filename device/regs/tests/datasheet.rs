@@ -169,7 +169,7 @@ fn bits_are_the_same() {
     );
     assert!(meaning(stream_table, "DMA_MODE").starts_with(&modes));
     let events = format!(
-        "bit {}: a complete packet is an event; bit {}: an error while running is an event; bit {}: a change of the jack",
+        "bit {}: a complete packet is an event; bit {}: a failed transfer, or HOST, in RUN is an event; bit {}: a change of the jack",
         bit(stream::INT_PACKET),
         bit(stream::INT_ERROR),
         bit(stream::INT_JACK)
