@@ -145,11 +145,12 @@ fn bits_are_the_same() {
     assert!(meaning(card, "SELFTEST_ENTRIES").contains(&format!("1 to {}:", global::SELFTEST_ENTRIES_MAX)));
 
     let caps = format!(
-        "bit {} present, bit {} capture, {}:{} most channels, {}:{} most packets",
+        "bit {} present, bit {} capture, {}:{} most channels (1 to {}), {}:{} most packets",
         bit(stream::CAPS_PRESENT),
         bit(stream::CAPS_CAPTURE),
         stream::CAPS_CHANNELS_SHIFT + 7,
         stream::CAPS_CHANNELS_SHIFT,
+        format::CHANNELS_MAX,
         stream::CAPS_PACKETS_SHIFT + 7,
         stream::CAPS_PACKETS_SHIFT,
     );
