@@ -6,6 +6,7 @@
 //! host (files, log) goes to the [`Outbox`]; the desk does it without the lock. So neither a message nor the card's time ever waits for a
 //! disk.
 
+mod asking;
 mod tracing;
 
 use std::os::fd::RawFd;
@@ -21,8 +22,10 @@ use crate::ports::{ClockMode, Effects, Env};
 use crate::serve::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
-use crate::stats::{self, Messages, Report};
+use crate::stats::{Client, Messages};
 use crate::trace::{Event, Header, IrqKind, Region};
+pub use asking::AskError;
+use asking::Session;
 use ringwave_vfio_user::pci::Controls;
 use tracing::Tracing;
 
@@ -62,7 +65,7 @@ pub(crate) struct State {
     effects: Effects,
     pub outbox: Outbox,
     counted: Messages,
-    report_clock: &'static str,
+    pub session: Session,
     pub tracing: Tracing,
     /// The process ends: the engine handles what is due and stops.
     pub ending: bool,
@@ -87,7 +90,6 @@ impl Card {
     }
 
     fn made_of(config: CardConfig, clock: HostClock, inputs: Inputs) -> std::io::Result<Self> {
-        let report_clock = stats::clock_name(config.controller.clock);
         let controller = Controller::new(config.controller);
         let messages = controller.messages();
         let mut state = State {
@@ -99,7 +101,7 @@ impl Card {
             effects: Effects::default(),
             outbox: Outbox::default(),
             counted: Messages::default(),
-            report_clock,
+            session: Session::default(),
             tracing: Tracing::new(config.trace),
             ending: false,
             ended: false,
@@ -295,8 +297,10 @@ impl Card {
             state.interrupts.disconnect_all();
             state.reset(self);
             state.ram.unmap_all();
-            let report = state.report();
+            let mut report = state.report(self);
+            report.client = Client::Left;
             state.counted = Messages::default();
+            state.new_session(self);
             state.interrupts.take_raised();
             state.controller.clear_stats();
             self.pages.wipe();
@@ -462,29 +466,8 @@ impl State {
         });
     }
 
-    /// What the present client's session came to so far.
-    pub fn report(&self) -> Report {
-        Report {
-            version: env!("CARGO_PKG_VERSION"),
-            clock: self.report_clock,
-            streams: self
-                .controller
-                .stats()
-                .enumerate()
-                .map(|(index, stats)| stats::stream_report(index, stats))
-                .collect(),
-            messages: self.counted,
-            interrupts: self.interrupts.raised(),
-        }
-    }
-
     /// Maps that were lost since the last call, for the log.
     pub fn take_lost(&self) -> Vec<Lost> {
         self.ram.take_lost()
-    }
-
-    /// Whether the present client has said anything.
-    pub fn client_spoke(&self) -> bool {
-        self.counted != Messages::default()
     }
 }

@@ -1,4 +1,7 @@
-//! Whether two WAV files have the same samples, and if not, where they first differ.
+//! Whether two WAV files have the same samples, and if not, where they first differ. Where time does not wait, packets may have been lost or played
+//! as silence: then whether all the rest is the same, and as much is missing as was counted.
+
+mod gaps;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,6 +10,9 @@ use ringwave_regs::format;
 use serde::Serialize;
 
 use crate::wav::{self, Sound, WavError};
+
+pub use gaps::{Allowed, Gaps};
+use gaps::{Found, Frames, find};
 
 /// Something is wrong with one of the files, not between them.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +62,7 @@ impl fmt::Display for Format {
 /// Two samples that are not the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Frame, from 0.
+    /// Frame of the second file, from 0.
     pub frame: u64,
     /// Channel, from 0.
     pub channel: u32,
@@ -123,8 +129,19 @@ impl fmt::Display for Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Same format, same length, same samples.
+    /// Same format, same samples, and the same length (but for silence around, where that is allowed).
     BitExact,
+    /// The same but for silence between or in place of packets, as much as was counted.
+    ExceptSilence(Gaps),
+    /// The same but for packets that were lost, as many as were counted.
+    ExceptLost(Gaps),
+    /// The same but for silence or lost packets, and not as many frames of them as were counted.
+    Miscounted {
+        /// What is missing.
+        found: Gaps,
+        /// Frames that were counted.
+        counted: u64,
+    },
     /// The formats differ; samples were not compared.
     FormatsDiffer,
     /// A sample differs.
@@ -153,6 +170,44 @@ impl Comparison {
     pub fn bit_exact(&self) -> bool {
         self.verdict == Verdict::BitExact
     }
+
+    /// Whether the files are the same but for what was allowed and counted.
+    pub fn accounted_for(&self) -> bool {
+        matches!(self.verdict, Verdict::BitExact | Verdict::ExceptSilence(_) | Verdict::ExceptLost(_))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = |gaps: &Gaps| if gaps.gaps == 1 { "gap" } else { "gaps" };
+        match self {
+            Self::BitExact => f.write_str("bit-exact"),
+            Self::ExceptSilence(found) => {
+                let Gaps { gaps, frames, lost } = found;
+                write!(f, "bit-exact apart from {frames} frames of silence in {gaps} {}", places(found))?;
+                if *lost == 0 { Ok(()) } else { write!(f, ", for {lost} frames that are lost") }
+            }
+            Self::ExceptLost(found) => write!(
+                f,
+                "bit-exact apart from {} frames lost in {} {}",
+                found.frames,
+                found.gaps,
+                places(found)
+            ),
+            Self::Miscounted { found, counted } => write!(
+                f,
+                "{} frames are missing in {} {}, {counted} were counted",
+                found.frames,
+                found.gaps,
+                places(found)
+            ),
+            Self::FormatsDiffer => f.write_str("formats differ"),
+            Self::Different(Difference { frame, channel, a, b }) => {
+                write!(f, "first difference at frame {frame} channel {channel}: a={a} b={b}")
+            }
+            Self::LengthsDiffer => f.write_str("lengths differ, the same up to the shorter one's end"),
+        }
+    }
 }
 
 impl fmt::Display for Comparison {
@@ -165,16 +220,13 @@ impl fmt::Display for Comparison {
         } else {
             writeln!(f, "format     {first} and {second}")?;
         }
-        write!(f, "verdict    ")?;
         match self.verdict {
-            Verdict::BitExact => writeln!(f, "bit-exact")?,
-            Verdict::FormatsDiffer => writeln!(f, "formats differ")?,
-            Verdict::Different(Difference { frame, channel, a, b }) => {
-                writeln!(f, "first difference at frame {frame} channel {channel}: a={a} b={b}")?;
-            }
-            Verdict::LengthsDiffer => {
-                writeln!(f, "lengths differ: {a} and {b} frames after bit-exact prefix of {}", a.min(b))?;
-            }
+            Verdict::LengthsDiffer => writeln!(
+                f,
+                "verdict    lengths differ: {a} and {b} frames after bit-exact prefix of {}",
+                a.min(b)
+            )?,
+            verdict => writeln!(f, "verdict    {verdict}")?,
         }
         let level = |level: Option<f64>| level.map_or("-inf dBFS".to_owned(), |db| format!("{db:.1} dBFS"));
         writeln!(f, "peak       {}", level(self.peak_dbfs))?;
@@ -201,34 +253,65 @@ fn sample_bytes(sound: &Sound) -> usize {
     format::sample_bytes(sound.format.code).unwrap_or(4) as usize
 }
 
-/// The first sample that is not the same in two sounds of one format.
-fn first_difference(a: &Sound, b: &Sound) -> Option<Difference> {
+/// The first sample that is not the same in two sounds of one format, from these frames on.
+fn first_difference<'s>(a: &'s Sound, b: &'s Sound, from: (u64, u64)) -> Option<Difference> {
     let bytes = sample_bytes(a);
-    let mut pairs = a.frames.chunks_exact(bytes).zip(b.frames.chunks_exact(bytes));
+    let frame = a.format.frame_bytes() as usize;
+    let rest = |of: &'s Sound, from: u64| {
+        let start = usize::try_from(from).unwrap_or(usize::MAX).saturating_mul(frame);
+        of.frames.get(start..).unwrap_or_default()
+    };
+    let (first, second) = (rest(a, from.0), rest(b, from.1));
+    let mut pairs = first.chunks_exact(bytes).zip(second.chunks_exact(bytes));
     let index = pairs.position(|(a, b)| a != b)?;
-    let value = |of: &Sound| {
-        let sample = of.frames.get(index * bytes..(index + 1) * bytes);
-        Value::new(of.format.code, sample.unwrap_or_default())
+    let value = |of: &[u8]| {
+        let sample = of.get(index * bytes..(index + 1) * bytes);
+        Value::new(a.format.code, sample.unwrap_or_default())
     };
     let (index, channels) = (index as u64, u64::from(a.format.channels.max(1)));
     let channel = u32::try_from(index % channels).unwrap_or(0);
-    Some(Difference { frame: index / channels, channel, a: value(a), b: value(b) })
+    Some(Difference { frame: from.1 + index / channels, channel, a: value(first), b: value(second) })
 }
 
 /// Compares two WAV files, `a` the one that was played and `b` the one that was heard.
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
-    let read = |path: &Path| wav::read(path).map_err(|source| CompareError { path: path.to_owned(), source });
-    let (a, b) = (read(a)?, read(b)?);
-    let (formats, frames) = ([Format::of(&a), Format::of(&b)], [a.len(), b.len()]);
-    let verdict = if a.format != b.format {
-        Verdict::FormatsDiffer
-    } else if let Some(difference) = first_difference(&a, &b) {
-        Verdict::Different(difference)
-    } else if frames[0] != frames[1] {
-        Verdict::LengthsDiffer
-    } else {
-        Verdict::BitExact
-    };
-    let (peak_dbfs, rms_dbfs) = levels(&b, formats[1].bits);
-    Ok(Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs })
+    compare_allowing(a, b, Allowed::Nothing)
 }
+
+/// As [`compare`], with this between them.
+pub fn compare_allowing(a: &Path, b: &Path, allowed: Allowed) -> Result<Comparison, CompareError> {
+    let read = |path: &Path| wav::read(path).map_err(|source| CompareError { path: path.to_owned(), source });
+    Ok(compare_sounds(&read(a)?, &read(b)?, allowed))
+}
+
+/// Compares two sounds, `a` the one that was played and `b` the one that was heard, with `allowed` between them.
+pub fn compare_sounds(a: &Sound, b: &Sound, allowed: Allowed) -> Comparison {
+    let (formats, frames) = ([Format::of(a), Format::of(b)], [a.len(), b.len()]);
+    let verdict = if a.format == b.format { verdict(a, b, allowed) } else { Verdict::FormatsDiffer };
+    let (peak_dbfs, rms_dbfs) = levels(b, formats[1].bits);
+    Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs }
+}
+
+/// Of two sounds of one format.
+fn verdict(a: &Sound, b: &Sound, allowed: Allowed) -> Verdict {
+    let frame = a.format.frame_bytes() as usize;
+    let (found, range) = match find(Frames::new(&a.frames, frame), Frames::new(&b.frames, frame), allowed) {
+        Found::Gaps(found, range) => (found, range),
+        Found::Short => return Verdict::LengthsDiffer,
+        Found::Different(first, second) => {
+            return first_difference(a, b, (first, second))
+                .map_or(Verdict::LengthsDiffer, Verdict::Different);
+        }
+    };
+    match allowed {
+        Allowed::Silence { counted, .. } | Allowed::Lost { counted, .. } if !range.contains(&counted) => {
+            Verdict::Miscounted { found, counted }
+        }
+        _ if found.gaps == 0 => Verdict::BitExact,
+        Allowed::Lost { .. } => Verdict::ExceptLost(found),
+        _ => Verdict::ExceptSilence(found),
+    }
+}
+
+#[cfg(test)]
+mod tests;

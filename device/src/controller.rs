@@ -1,34 +1,27 @@
 //! The card: registers and time in, effects out. Pure: the sockets, threads and clocks are elsewhere.
 //!
-//! Read it from the top: what is built in ([`Config`]), the calls (reset, PCI state, register accesses, [`Controller::advance`]), the global
-//! registers. What a stream does is in [`crate::stream`], in the same manner.
+//! Read it from the top: what is built in ([`Config`]), the calls (reset, PCI state, register accesses, [`Controller::advance`]), and how the
+//! streams get their turns. The global registers are in `registers`. What a stream does is in [`crate::stream`], in the same manner.
 //!
 //! **Time.** Every call brings the device clock. Before it does anything else the card handles, in the order of their clock values, all
 //! ends of pieces that have passed meanwhile; so whether the engine wakes punctually or a register access comes first,
 //! the same happens at the same clock values. That is bounded: a packet is at least a millisecond long, and a stream whose first unhandled end is
 //! longer ago than [`stream::LATE_MILLIS`] does not catch up, but starts its time again there. DATASHEET 5.2.
 
+mod registers;
 mod selftest;
 
-use crate::dma::{Bus, Limits};
+use crate::dma::Limits;
 use crate::loopback::Loopback;
 use crate::pages::ClockPage;
-use crate::ports::{ClockMode, Dma, Env, Note, Trace};
+use crate::ports::{ClockMode, Env, Trace};
 use crate::stream::stats::{Stall, StreamStats};
 use crate::stream::{Abilities, Call, Stream, low};
-use ringwave_regs::error::{self, Error};
-use ringwave_regs::{dma, format, global, pci, stream};
-use selftest::SelfTest;
+use registers::Registers;
+use ringwave_regs::{format, global, pci, stream};
 
 /// [`stream::LATE_MILLIS`] in ticks of the device clock.
 const LATE: u64 = stream::LATE_MILLIS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1000);
-
-/// FEATURES of this card, whatever it is made with. DATASHEET section 10.
-const FEATURES: u32 = global::FEATURE_CONTIGUOUS
-    | global::FEATURE_SCATTER_GATHER
-    | global::FEATURE_WRITTEN
-    | global::FEATURE_START_FRAME
-    | global::FEATURE_POSITION_PAGE;
 
 /// What is built into a card.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +42,8 @@ pub struct Config {
     pub rates: u32,
     /// Most channels, 1 to [`format::CHANNELS_MAX`] (clamped).
     pub channels_max: u32,
+    /// The streams have MUTE and volumes: [`global::FEATURE_VOLUME`].
+    pub volume: bool,
 }
 
 impl Default for Config {
@@ -63,6 +58,7 @@ impl Default for Config {
             formats: format::FORMATS_ALL,
             rates: format::RATES_ALL,
             channels_max: format::CHANNELS_MAX,
+            volume: true,
         }
     }
 }
@@ -72,6 +68,8 @@ impl Default for Config {
 pub struct Controller {
     clock: ClockMode,
     limits: Limits,
+    /// It has [`global::FEATURE_VOLUME`].
+    volume: bool,
     streams: Vec<Stream>,
     /// How many of them, the first, render.
     render: u32,
@@ -85,25 +83,6 @@ pub struct Controller {
     registers: Registers,
 }
 
-/// The global registers that hold something.
-#[derive(Debug, Default)]
-struct Registers {
-    int_enable: bool,
-    int_status: u32,
-    error: u32,
-    clock_latch: u32,
-    selftest: SelfTest,
-}
-
-/// Where an offset in BAR 0 leads.
-enum Place {
-    Global(u32),
-    /// A register in a stream's block: index of the stream, offset in its block.
-    Stream(usize, u32),
-    AbsentStream,
-    Nowhere,
-}
-
 impl Controller {
     /// A card after power-on. Nothing is in the pages before [`Self::reset`].
     pub fn new(config: Config) -> Self {
@@ -113,6 +92,7 @@ impl Controller {
             channels_max: config.channels_max.clamp(1, format::CHANNELS_MAX),
             packets_max: 2,
             capture: false,
+            volume: config.volume,
         };
         let render = config.render.min(stream::STREAMS_MAX);
         let capture = config.capture.min(stream::STREAMS_MAX - render);
@@ -126,6 +106,7 @@ impl Controller {
         Self {
             clock: config.clock,
             limits: Limits { bus_master: false, dma_bits: config.dma_bits.clamp(32, 64) },
+            volume: config.volume,
             streams: (0..render + capture).map(stream).collect(),
             render,
             loops: loops.collect(),
@@ -232,8 +213,13 @@ impl Controller {
 
     /// Device clock at which [`Self::advance`] has something to do next; `None` while nothing moves.
     pub fn next_deadline(&self) -> Option<u64> {
-        let ticks = self.streams.iter().filter_map(Stream::next_tick);
+        let ticks = (0..self.streams.len()).filter_map(|index| self.next_tick(index));
         self.next_end().map(|(due, _)| due).into_iter().chain(ticks).min()
+    }
+
+    /// Device clock at which a stream's position page ticks next: in D3hot none does.
+    fn next_tick(&self, index: usize) -> Option<u64> {
+        self.streams.get(index).filter(|_| !self.d3hot)?.next_tick()
     }
 
     /// Level of INTx before Interrupt Disable: false with MSI enabled and in D3hot. Also what Status.Interrupt Status shows.
@@ -251,9 +237,40 @@ impl Controller {
         }
     }
 
+    /// Something was plugged into the jack of a stream or pulled out: a change is told in the status page and is an event, also in D3hot.
+    /// DATASHEET 5.9. Nothing happens where there is no such stream.
+    pub fn set_jack(&mut self, stream: u32, plugged: bool, env: &mut Env<'_>) {
+        self.catch_up(env);
+        let index = stream as usize;
+        if let Some(stream) = self.streams.get_mut(index) {
+            stream.set_jack(plugged, env);
+            self.collect_event(index, env);
+        }
+    }
+
+    /// Whether something is plugged into the jack of a stream; `None` if there is no such stream. A card begins with everything plugged in.
+    pub fn jack(&self, stream: u32) -> Option<bool> {
+        self.streams.get(stream as usize).map(Stream::jack)
+    }
+
+    /// The clock of the stream's host side runs at another pace: from the next end of a piece on `RATE_DEN` is `rate_den`, or what is nearest to
+    /// it within a thousandth of nominal. DATASHEET 5.4. Ignored unless the stream is in RUN by realtime, and for a loopback, which
+    /// goes as what it listens to; STOP makes it nominal.
+    pub fn set_pace(&mut self, stream: u32, rate_den: u32) {
+        if let Some(stream) = self.streams.get_mut(stream as usize) {
+            stream.set_pace(rate_den);
+        }
+    }
+
     /// Whether a stream is in RUN.
     pub fn running(&self) -> bool {
         self.streams.iter().any(Stream::running)
+    }
+
+    /// Streams whose time goes on now, as bits: in RUN, not stalled and not ended.
+    pub fn moving(&self) -> u32 {
+        let moving = self.streams.iter().zip(0..).filter(|(stream, _)| stream.due().is_some());
+        moving.fold(0, |bits, (_, number)| bits | 1_u32.checked_shl(number).unwrap_or(0))
     }
 
     /// The streams that are stalled now.
@@ -275,13 +292,16 @@ impl Controller {
     fn catch_up(&mut self, env: &mut Env<'_>) {
         self.time = self.time.max(env.now);
         while let Some((due, index)) = self.next_end().filter(|&(due, _)| due <= self.time) {
-            let late = self.time.saturating_sub(due) > LATE;
+            let ticks = self.time.saturating_sub(due);
+            if let Some(stream) = self.streams.get_mut(index) {
+                stream.handled_late(ticks);
+            }
+            let late = ticks > LATE;
             let at = if late { self.time } else { due };
             self.with_stream_at(at, index, env, |stream, call| stream.step(late, call));
         }
         for index in 0..self.streams.len() {
-            let due = self.streams.get(index).and_then(Stream::next_tick);
-            if due.is_some_and(|due| due <= self.time) {
+            if self.next_tick(index).is_some_and(|due| due <= self.time) {
                 self.with_stream(index, env, Stream::tick);
             }
         }
@@ -353,8 +373,11 @@ impl Controller {
         let render = self.loops.get(place)?.render;
         self.act_at(time, render, env, Stream::hear_now);
         self.collect_event(render, env);
+        let heard_at = self.streams.get(render).map(Stream::pace)?;
         let line = self.loops.get_mut(place)?;
         let stream = self.streams.get_mut(line.capture)?;
+        // Whoever listens goes at the pace of what he hears, so that no frame is wanting or left over.
+        stream.set_pace(heard_at);
         let mut env = Env {
             now: env.now,
             memory: env.memory,
@@ -394,136 +417,4 @@ impl Controller {
             env.effects.messages |= 1_u32.checked_shl(message).unwrap_or(0);
         }
     }
-
-    fn place(&self, offset: u64) -> Place {
-        let Ok(offset) = u32::try_from(offset) else { return Place::Nowhere };
-        let Some(in_blocks) = offset.checked_sub(stream::BLOCK_BASE) else { return Place::Global(offset) };
-        let index = in_blocks / stream::BLOCK_STRIDE;
-        if index >= stream::STREAMS_MAX {
-            Place::Nowhere
-        } else if index >= self.streams() {
-            Place::AbsentStream
-        } else {
-            Place::Stream(index as usize, in_blocks % stream::BLOCK_STRIDE)
-        }
-    }
-
-    fn read_register(&mut self, offset: u64, env: &mut Env<'_>) -> u32 {
-        let time = self.time;
-        let result = match self.place(offset) {
-            Place::Global(at) => self.read_global(at),
-            Place::Stream(index, at) => {
-                self.streams.get_mut(index).map_or(Err(Error::BadAccess), |stream| stream.read(at, time))
-            }
-            Place::AbsentStream | Place::Nowhere => Err(Error::BadAccess),
-        };
-        // The only reason to refuse a read.
-        result.unwrap_or_else(|_| u32::from_le_bytes([self.refuse_access(offset, env); 4]))
-    }
-
-    fn write_register(&mut self, offset: u64, value: u32, env: &mut Env<'_>) {
-        let result = match self.place(offset) {
-            Place::Global(at) => self.write_global(at, value, env),
-            Place::Stream(index, at) => {
-                let written = self.with_stream(index, env, |stream, call| stream.write(at, value, call));
-                written.unwrap_or(Err(Error::BadAccess))
-            }
-            Place::AbsentStream | Place::Nowhere => Err(Error::BadAccess),
-        };
-        if let Err(error) = result {
-            self.refuse(offset, Some(value), error, env);
-        }
-    }
-
-    /// There is no such register, or it can't be accessed this way: returns what each byte of a read is.
-    fn refuse_access(&mut self, offset: u64, env: &mut Env<'_>) -> u8 {
-        self.refuse(offset, None, Error::BadAccess, env);
-        if matches!(self.place(offset), Place::AbsentStream) { 0 } else { 0xFF }
-    }
-
-    /// Notes an error in the ERROR of the present stream whose block was hit, else in the global one.
-    fn refuse(&mut self, offset: u64, value: Option<u32>, error: Error, env: &mut Env<'_>) {
-        let mut note = Note::Refused { stream: None, offset, value, error };
-        match self.place(offset) {
-            Place::Stream(index, _) => {
-                if let Some(stream) = self.streams.get_mut(index) {
-                    stream.refuse(error, env);
-                }
-                note = Note::Refused { stream: Some(low(index as u64)), offset, value, error };
-            }
-            _ => self.registers.error = error.code(),
-        }
-        env.effects.note(note);
-    }
-
-    fn read_global(&mut self, offset: u32) -> Result<u32, Error> {
-        Ok(match offset {
-            global::MAGIC => global::MAGIC_VALUE,
-            global::VERSION => global::VERSION_VALUE,
-            global::FEATURES if self.streams() > self.render => FEATURES | global::FEATURE_CAPTURE,
-            global::FEATURES => FEATURES,
-            global::STREAMS => self.render | (self.streams() - self.render) << global::STREAMS_CAPTURE_SHIFT,
-            global::DMA_BITS => self.limits.dma_bits,
-            global::SG_ENTRIES_MAX => dma::ENTRIES_MAX,
-            global::RING_BYTES_MAX => global::RING_BYTES_MAX_VALUE,
-            global::CLOCK_HZ => global::CLOCK_HZ_VALUE,
-            global::CONTROL => u32::from(self.registers.int_enable) * global::CONTROL_INT_ENABLE,
-            global::INT_STATUS => self.registers.int_status,
-            global::INT_RAISE | global::TRACE_MARK => 0,
-            global::MESSAGES => self.messages(),
-            global::ERROR => self.registers.error,
-            global::CLOCK_LO => {
-                self.registers.clock_latch = low(self.time >> 32);
-                low(self.time)
-            }
-            global::CLOCK_HI => self.registers.clock_latch,
-            global::CLOCK_MODE => self.clock.code(),
-            _ => return self.registers.selftest.read(offset).ok_or(Error::BadAccess),
-        })
-    }
-
-    fn write_global(&mut self, offset: u32, value: u32, env: &mut Env<'_>) -> Result<(), Error> {
-        let registers = &mut self.registers;
-        match offset {
-            // The other bits of a write that resets are lost with everything else.
-            global::CONTROL if value & global::CONTROL_RESET != 0 => self.reset(env),
-            global::CONTROL => registers.int_enable = value & global::CONTROL_INT_ENABLE != 0,
-            global::INT_STATUS => registers.int_status &= !value,
-            global::INT_RAISE => return self.raise(value, env),
-            global::SELFTEST_ADDR_LO => registers.selftest.addr[0] = value,
-            global::SELFTEST_ADDR_HI => registers.selftest.addr[1] = value,
-            global::SELFTEST_BYTES => registers.selftest.bytes = value,
-            global::SELFTEST_ENTRIES => registers.selftest.entries = value,
-            global::SELFTEST => {
-                let mut bus = Bus::new(env, Dma::SelfTest, self.limits);
-                if let Err(error) = registers.selftest.run(value, &mut bus) {
-                    env.effects.note(Note::SelfTest { error });
-                }
-            }
-            global::ERROR => registers.error = error::NONE,
-            global::TRACE_MARK => env.effects.record(Trace::Mark(value)),
-            // Read only: ignored, unless there is no such register.
-            _ => return read_only(offset),
-        }
-        Ok(())
-    }
-
-    /// `INT_RAISE`: for bring-up, whatever `INT_ENABLE` says.
-    fn raise(&mut self, message: u32, env: &mut Env<'_>) -> Result<(), Error> {
-        if !self.limits.bus_master {
-            return Err(Error::BusMasterOff);
-        }
-        match self.msi {
-            Some(granted) if message >= granted => return Err(Error::BadAccess),
-            Some(_) => self.send(message, env),
-            None => self.registers.int_status |= 1,
-        }
-        Ok(())
-    }
-}
-
-/// A write to a global register that can't be written.
-fn read_only(offset: u32) -> Result<(), Error> {
-    let known = global::REGISTERS.iter().any(|register| register.offset == offset);
-    if known { Ok(()) } else { Err(Error::BadAccess) }
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::card::{Card, State};
 use crate::host::{SinkError, Sinks};
-use crate::outbox::Outbox;
+use crate::outbox::{Ask, Outbox};
 use crate::ports::Heard;
-use crate::stats::Report;
+use crate::stats::{Client, Report};
 use crate::stream::stats::Stall;
 use crate::trace::{Timed, TraceFile};
 
@@ -63,7 +63,10 @@ pub(crate) fn run(mut desk: Desk) -> bool {
         let named = watchdog.look(&card, &state);
         std::mem::swap(&mut state.outbox, &mut outbox);
         traced = !outbox.trace.is_empty();
-        let last = (ended && state.client_spoke()).then(|| state.report());
+        let asks = std::mem::take(&mut outbox.asks);
+        let last = (ended && state.client_spoke()).then(|| state.report(&card));
+        let moving = state.controller.moving();
+        let live = (!asks.is_empty()).then(|| state.report(&card));
         drop(state);
 
         for map in gone {
@@ -74,6 +77,11 @@ pub(crate) fn run(mut desk: Desk) -> bool {
             log::warn!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
         }
         desk.deal_with(&mut outbox);
+        desk.sinks.rest_but(moving);
+        desk.pace();
+        if let Some(live) = live {
+            desk.answer(asks, live);
+        }
         if ended {
             desk.end(last);
             return desk.whole;
@@ -90,7 +98,7 @@ fn shortest(card: &Card, state: &State, desk: &Desk, watchdog: &Watchdog) -> Opt
         // A little more, so that it has lasted long enough when we look.
         STALL_NAMED_AFTER.saturating_sub(lasted) + Duration::from_millis(1)
     });
-    stalled.chain(desk.sinks.flush_due()).min()
+    stalled.chain(desk.sinks.flush_due()).chain(desk.sinks.look_due()).min()
 }
 
 /// Knows which stalls were named.
@@ -142,11 +150,19 @@ impl Desk {
         if let Some((report, done)) = outbox.left.take() {
             let failed = self.sinks.finish();
             self.tell_failures(failed, true);
-            self.write_stats(report);
+            self.conclude(report);
             self.notes = 0;
             drop(done);
         }
         outbox.clear();
+    }
+
+    /// Streams whose sink has a clock of its own follow it (DATASHEET 5.4).
+    fn pace(&mut self) {
+        for (stream, rate_den) in self.sinks.paces() {
+            let mut state = self.card.lock();
+            state.with_controller(&self.card, |controller, _| controller.set_pace(stream, rate_den));
+        }
     }
 
     fn flush_if_due(&mut self) {
@@ -160,7 +176,26 @@ impl Desk {
         let failed = self.sinks.finish();
         self.tell_failures(failed, false);
         if let Some(report) = last {
-            self.write_stats(report);
+            self.conclude(report);
+        }
+    }
+
+    /// Gives the figures of the moment to those who asked for them.
+    fn answer(&self, asks: Vec<Ask>, mut live: Report) {
+        live.sinks_failed(self.failed);
+        live.sinks_know(&self.sinks.figures());
+        for ask in asks {
+            match ask {
+                Ask::Log => {
+                    log::info!("{}", live.json_line());
+                    // The figures of a client that has left stay until there is another.
+                    if live.client != Client::None {
+                        self.write_stats(&live);
+                    }
+                }
+                // Who does not wait any more need not be told.
+                Ask::Tell(answer) => drop(answer.send(live.clone())),
+            }
         }
     }
 
@@ -193,11 +228,18 @@ impl Desk {
         self.whole &= streams == 0;
     }
 
-    /// Writes the present client's figures, and forgets what failed of it.
-    fn write_stats(&mut self, mut report: Report) {
+    /// Tells what a client's session came to, and forgets what failed of it.
+    fn conclude(&mut self, mut report: Report) {
         report.sinks_failed(std::mem::take(&mut self.failed));
+        report.sinks_know(&self.sinks.take_figures());
+        self.write_stats(&report);
+        log::info!("{report}");
+    }
+
+    /// Writes figures to their file, if there is one.
+    fn write_stats(&self, report: &Report) {
         let Some(path) = &self.stats else { return };
-        if let Err(error) = replace(path, &report) {
+        if let Err(error) = replace(path, report) {
             log::error!("cannot write {}: {error}", path.display());
         }
     }

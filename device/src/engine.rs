@@ -147,6 +147,7 @@ fn run(card: &Card) {
             continue;
         }
         let time = state.controller.next_deadline().map(|deadline| card.clock().until(deadline));
-        drop(card.wait_engine(state, time));
+        let mut state = card.wait_engine(state, time);
+        state.session.wakes = state.session.wakes.saturating_add(1);
     }
 }

@@ -1,6 +1,8 @@
 //! What the card brought about and nobody has dealt with yet: it is filled with the card's lock held and emptied by the engine
 //! thread without it, so that a message handler never waits for a file.
 
+use std::sync::mpsc::Sender;
+
 use crate::ports::{Effects, Heard, Note, StreamFormat};
 use crate::stats::Report;
 use crate::trace::{Event, Timed};
@@ -15,6 +17,17 @@ const TRACE_MAX: usize = 1 << 20;
 const TRACE_BATCH: usize = 1 << 14;
 /// Notes that may wait.
 const NOTES_MAX: usize = 256;
+/// Questions that may wait.
+const ASKS_MAX: usize = 32;
+
+/// Who wants the present client's figures.
+#[derive(Debug)]
+pub enum Ask {
+    /// The log, and the file for figures.
+    Log,
+    /// Somebody who waits for them.
+    Tell(Sender<Report>),
+}
 
 /// [`Heard`], owned; frames are in [`Outbox::audio`].
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +50,10 @@ pub struct Outbox {
     pub lost: u32,
     /// Those of [`Outbox::lost`] that the log does not name yet.
     pub untold: u32,
-    /// A client has left, and this is what it did. Comes after everything else; answered by dropping the sender.
-    pub left: Option<(Report, std::sync::mpsc::Sender<()>)>,
+    /// A client has left, and this is what it did. Comes after everything else but the questions; answered by dropping the sender.
+    pub left: Option<(Report, Sender<()>)>,
+    /// Questions of the host.
+    pub asks: Vec<Ask>,
 }
 
 impl Outbox {
@@ -87,6 +102,19 @@ impl Outbox {
         }
     }
 
+    /// Puts a question in. `false`: too many wait. For the log there is always room, because it has all that it wants when it asks once.
+    pub fn ask(&mut self, ask: Ask) -> bool {
+        let takes = match ask {
+            Ask::Log if self.asks.iter().any(|ask| matches!(ask, Ask::Log)) => return true,
+            Ask::Log => true,
+            Ask::Tell(_) => self.asks.len() < ASKS_MAX,
+        };
+        if takes {
+            self.asks.push(ask);
+        }
+        takes
+    }
+
     /// Names in the log, once for each time the outbox fills, the streams whose sound found no room. Not with the card's lock: the log may
     /// be a pipe that nobody reads.
     pub fn tell(untold: u32) {
@@ -109,7 +137,7 @@ impl Outbox {
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.sounds.is_empty() && self.trace.is_empty() && self.notes.is_empty() && self.left.is_none()
+        self.trace.is_empty() && !self.is_urgent()
     }
 
     /// Whether there is something that does not wait. The trace does: a wake for every event would cost more than all else about it.
@@ -117,6 +145,7 @@ impl Outbox {
         !self.sounds.is_empty()
             || !self.notes.is_empty()
             || self.left.is_some()
+            || !self.asks.is_empty()
             || self.trace.len() >= TRACE_BATCH
     }
 
@@ -129,6 +158,7 @@ impl Outbox {
         self.lost = 0;
         self.untold = 0;
         self.left = None;
+        self.asks.clear();
     }
 }
 

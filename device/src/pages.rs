@@ -84,7 +84,7 @@ impl StatusPage {
     /// The same line, a new point on it. A point is a whole tick and a whole frame: it lies up to one tick behind the exact line, and
     /// since the exact line is kept elsewhere that tick never adds up.
     pub fn renew(&mut self, clock: u64, frame: u64) {
-        self.anchor = Line { clock, frame, ..self.anchor };
+        self.anchor = self.anchor.through(clock, frame);
     }
 
     /// Everything 0 but the sequence counter and EPOCH, which grows.
@@ -109,8 +109,8 @@ impl StatusPage {
             (at::STALLED_PACKET, self.stalled_packet),
             (at::EVENTS, self.events),
             (at::EPOCH, self.epoch),
-            (at::RATE_NUM, self.anchor.rate),
-            (at::RATE_DEN, global::CLOCK_HZ_VALUE),
+            (at::RATE_NUM, self.anchor.num),
+            (at::RATE_DEN, self.anchor.den()),
             (at::UNDERRUNS, self.underruns),
             (at::DMA_FAULTS, self.dma_faults),
         ];

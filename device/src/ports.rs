@@ -337,6 +337,7 @@ impl Effects {
     }
 
     /// Puts a line into the trace, if anybody wants it.
+    #[inline]
     pub(crate) fn record(&mut self, line: Trace) {
         if !self.untraced {
             self.trace.push(line);
@@ -349,11 +350,12 @@ impl Effects {
         self.record(Trace::Note(note));
     }
 
-    /// Frames were played.
-    pub(crate) fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) {
+    /// Frames were played. Gives them where they now lie, for what is done to them on the way out.
+    pub(crate) fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) -> &mut [u8] {
         let start = self.audio.len();
         self.audio.extend_from_slice(bytes);
         self.sounds.push((stream, format, Sound::Frames { start, end: self.audio.len() }));
+        self.audio.get_mut(start..).unwrap_or_default()
     }
 
     /// Silence was played.

@@ -1,22 +1,36 @@
 //! What a client's session came to, as JSON for scripts (`ringwave serve --stats FILE`).
 //!
 //! ```json
-//! { "version": "0.1.0", "clock": "lockstep",
+//! { "version": "0.1.0", "clock": "lockstep", "client": "left", "seconds": 12.345,
 //!   "streams": [ { "index": 0, "direction": "render", "format": "s16", "rate": 48000, "channels": 2, "ring_bytes": 38400,
 //!     "packets": 2, "dma_mode": "scatter-gather", "sg_entries": 10, "frames": 240000, "packets_completed": 50, "underruns": 0,
 //!     "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1,
-//!     "sink_failed": false } ],
+//!     "worst_lateness_us": 780, "plugged": true, "sink_failed": false,
+//!     "drift_ppm": null, "sink_underruns": null, "sink_dropped_frames": null } ],
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 49, "eos": 1 } },
-//!   "interrupts": 50 }
+//!   "interrupts": 50, "wakes": 240, "worst_lateness_us": 780 }
 //! ```
+//! `client`: `left`, `there` (figures of the moment, or the process ends before the client) or `none`; `seconds` since it came, or since the one
+//! before it left. `wakes`: how often the engine's thread woke. `worst_lateness_us`: the end of a piece (DATASHEET 5.2) that was handled the
+//! longest after its time, in microseconds of the host's clock, whatever the card's speed. `plugged`: the stream's jack.
+//!
+//! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink goes, in millionths, `sink_underruns`: how often that sink had
+//! nothing to play while the stream played, `sink_dropped_frames`: frames it had no room for; null for sinks without a clock of their own (all
+//! but `sound`), and the first before it is known.
+//!
 //! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was never set up has null for its
 //! format. `sink_failed`: not all of `frames` is in the stream's file (the disk was full, for one). `while_running` counts accesses to registers, configuration space and (when it is not mapped) the page BAR that came while
 //! a stream was in RUN, without the write of STATE that ended the run; `written` and `eos` are the writes of those registers, `writes` all
 //! others.
 
+mod line;
+
+use std::time::Duration;
+
 use ringwave_regs::stream;
 use serde::Serialize;
 
+use crate::host::Figures;
 use crate::ports::ClockMode;
 use crate::stream::stats::StreamStats;
 use crate::wav::format_name;
@@ -28,18 +42,38 @@ pub struct Report {
     pub version: &'static str,
     /// `lockstep` or `realtime`: the clock of the card.
     pub clock: &'static str,
+    /// Whose figures these are.
+    pub client: Client,
+    /// How long the client is or was there, in seconds of real time, to the millisecond.
+    pub seconds: f64,
     /// Every stream of the card.
     pub streams: Vec<StreamReport>,
     /// Messages of the client.
     pub messages: Messages,
     /// MSI messages and INTx assertions that were delivered.
     pub interrupts: u64,
+    /// How often the engine woke.
+    pub wakes: u64,
+    /// The longest time from the end of a piece to its handling, over all streams, in microseconds of real time.
+    pub worst_lateness_us: u64,
+}
+
+/// Whose figures a [`Report`] has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Client {
+    /// Nobody's: no client has said anything since the last one left.
+    None,
+    /// The present client's, so far.
+    There,
+    /// Those of a client that has left.
+    Left,
 }
 
 /// One stream's part of a [`Report`]; see [`StreamStats`].
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamReport {
-    index: usize,
+    index: u32,
     direction: &'static str,
     format: Option<&'static str>,
     rate: Option<u32>,
@@ -56,10 +90,33 @@ pub struct StreamReport {
     dma_faults: u64,
     events: u64,
     stalls: u64,
+    worst_lateness_us: u64,
+    plugged: Option<bool>,
     sink_failed: bool,
+    drift_ppm: Option<f64>,
+    sink_underruns: Option<u64>,
+    sink_dropped_frames: Option<u64>,
 }
 
 impl Report {
+    /// The figures as JSON on one line.
+    pub fn json_line(&self) -> String {
+        // Numbers and words: there is nothing in them that JSON cannot say.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Takes what the sinks with a clock of their own know, by stream.
+    pub fn sinks_know(&mut self, figures: &[(u32, Figures)]) {
+        for (stream, known) in figures {
+            if let Some(report) = self.streams.get_mut(*stream as usize) {
+                // To the tenth: what is finer is not known.
+                report.drift_ppm = known.drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
+                report.sink_underruns = Some(known.underruns);
+                report.sink_dropped_frames = Some(known.dropped_frames);
+            }
+        }
+    }
+
     /// Says of these streams (bits) that not all of their sound is in its file.
     pub fn sinks_failed(&mut self, streams: u32) {
         for (stream, report) in (0..u32::BITS).zip(&mut self.streams) {
@@ -134,8 +191,18 @@ pub const fn clock_name(clock: ClockMode) -> &'static str {
     }
 }
 
-/// One stream's figures: render streams come first.
-pub fn stream_report(index: usize, stats: &StreamStats) -> StreamReport {
+/// Seconds to the millisecond.
+pub fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// Whole microseconds.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// One stream's figures: render streams come first. `late`: its worst lateness in real time. `plugged`: its jack.
+pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: Option<bool>) -> StreamReport {
     StreamReport {
         index,
         direction: if stats.capture { "capture" } else { "render" },
@@ -154,7 +221,12 @@ pub fn stream_report(index: usize, stats: &StreamStats) -> StreamReport {
         dma_faults: stats.dma_faults,
         events: stats.events,
         stalls: stats.stalls,
+        worst_lateness_us: micros(late),
+        plugged,
         sink_failed: false,
+        drift_ppm: None,
+        sink_underruns: None,
+        sink_dropped_frames: None,
     }
 }
 

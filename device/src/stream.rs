@@ -7,12 +7,14 @@ mod play;
 mod setup;
 pub mod stats;
 
-use crate::clock::Line;
+use crate::clock::{Line, NOMINAL};
 use crate::dma::{Bus, Limits, Ring};
+use crate::gain::Gain;
 use crate::pages::{StatusPage, publish_position};
 use crate::ports::{ClockMode, Dma, Env, StreamFormat, Trace};
 use play::Play;
 use ringwave_regs::error::{self, Error};
+use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};
 pub use setup::Abilities;
 use setup::Setup;
@@ -80,6 +82,10 @@ pub struct Stream {
     state: u32,
     play: Option<Play>,
     ledger: Ledger,
+    /// Volumes and MUTE.
+    gain: Gain,
+    /// Something is plugged into the jack. Nothing but [`Self::set_jack`] changes it.
+    plugged: bool,
     position_latch: u32,
     message: u32,
     /// The host side failed since STOP: told once.
@@ -106,6 +112,8 @@ impl Stream {
             state: regs::STATE_STOP,
             play: None,
             ledger,
+            gain: Gain::default(),
+            plugged: true,
             position_latch: 0,
             message,
             host_failed: false,
@@ -120,6 +128,7 @@ impl Stream {
         self.forget(call);
         self.state = regs::STATE_STOP;
         self.setup = Setup::default();
+        self.gain = Gain::default();
         self.position_latch = 0;
         self.ticks = false;
         self.ledger.int_enable = 0;
@@ -153,11 +162,10 @@ impl Stream {
         }
     }
 
-    /// Device clock at which the position page ticks next; `None` while it does not, or has nothing to tell.
+    /// Device clock at which the position page ticks next; `None` while it does not. It ticks in every state, for its CLOCK is a clock.
     pub fn next_tick(&self) -> Option<u64> {
         const TICK: u64 = regs::POSITION_TICK_MICROS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1_000_000);
-        self.due().filter(|_| self.ticks)?;
-        Some(self.ticked.saturating_add(TICK))
+        self.ticks.then(|| self.ticked.saturating_add(TICK))
     }
 
     /// The position page ticks now.
@@ -172,6 +180,31 @@ impl Stream {
         {
             play.hear_now(&mut self.ledger, call);
         }
+    }
+
+    /// Something was plugged into the jack or pulled out. Nothing happens if it was so already.
+    pub fn set_jack(&mut self, plugged: bool, env: &mut Env<'_>) {
+        if core::mem::replace(&mut self.plugged, plugged) != plugged {
+            self.ledger.event(regs::INT_JACK);
+            self.publish(env);
+        }
+    }
+
+    /// Whether something is plugged into the jack.
+    pub fn jack(&self) -> bool {
+        self.plugged
+    }
+
+    /// The host's clock has another pace: `RATE_DEN` from the next end of a piece on, if the stream runs by realtime.
+    pub fn set_pace(&mut self, den: u32) {
+        if let Some(play) = &mut self.play {
+            play.set_pace(den);
+        }
+    }
+
+    /// The pace it goes at: `RATE_DEN`.
+    pub fn pace(&self) -> u32 {
+        self.play.as_ref().map_or(NOMINAL, |play| play.line().den())
     }
 
     /// The format it was acquired with; `None` in STOP.
@@ -200,6 +233,11 @@ impl Stream {
         &self.ledger.stats
     }
 
+    /// An end of a piece is handled so many ticks after its time.
+    pub fn handled_late(&mut self, ticks: u64) {
+        self.ledger.stats.late_ticks = self.ledger.stats.late_ticks.max(ticks);
+    }
+
     /// Forgets the totals for the host.
     pub fn clear_stats(&mut self) {
         self.ledger.stats = StreamStats::new(self.can.capture);
@@ -224,7 +262,7 @@ impl Stream {
 
     /// Reads the register at `offset` in the block; latches.
     pub fn read(&mut self, offset: u32, time: u64) -> Result<u32, Error> {
-        if let Some(value) = self.setup.read(offset) {
+        if let Some(value) = self.setup.read(offset).or_else(|| self.gain.read(offset)) {
             return Ok(value);
         }
         let play = self.play.as_ref();
@@ -260,38 +298,49 @@ impl Stream {
         Ok(value)
     }
 
-    /// Writes the register at `offset` in the block. An error was not noted yet: see [`Self::refuse`].
+    /// Writes the register at `offset` in the block: DATASHEET 4.1 says in what order it is judged. An error was not noted yet: see
+    /// [`Self::refuse`].
     pub fn write(&mut self, offset: u32, value: u32, call: &mut Call<'_, '_>) -> Result<(), Error> {
+        if !is_register(offset) {
+            return Err(Error::BadAccess);
+        }
+        if !self.can.has_register(offset) {
+            return Err(Error::NotSupported);
+        }
         match offset {
-            regs::STATE => self.write_state(value, call),
-            regs::ERROR => {
-                self.ledger.page.error = error::NONE;
-                Ok(())
-            }
+            regs::STATE => self.write_state(value, call)?,
+            regs::ERROR => self.ledger.page.error = error::NONE,
             regs::INT_ENABLE => {
-                self.ledger.int_enable = value & (regs::INT_PACKET | regs::INT_ERROR);
-                Ok(())
+                self.ledger.int_enable = value & (regs::INT_PACKET | regs::INT_ERROR | regs::INT_JACK);
             }
             regs::POSITION_CONTROL => {
                 self.ticks = value & regs::POSITION_TICK != 0;
                 self.publish_position(call);
-                Ok(())
             }
-            regs::EOS => self.play.as_mut().ok_or(Error::BadState)?.write_eos(value),
+            regs::EOS => self.play.as_mut().ok_or(Error::BadState)?.write_eos(value)?,
             regs::WRITTEN => {
                 let play = self.play.as_mut().ok_or(Error::BadState)?;
-                play.write_written(value, &mut self.ledger, call)
+                play.write_written(value, &mut self.ledger, call)?;
             }
             regs::START_PACKET | regs::START_FRAME_LO | regs::START_FRAME_HI => {
-                if self.state == regs::STATE_RUN {
+                let play = self.play.as_mut().filter(|_| self.state != regs::STATE_RUN);
+                play.ok_or(Error::BadState)?.write_start(offset, value)?;
+            }
+            _ if self.gain.read(offset).is_some() => {
+                self.gain = self.gain.written(offset, value)?;
+                if let Some(play) = &mut self.play {
+                    play.set_gain(self.gain, &mut self.ledger, call);
+                }
+            }
+            _ if self.setup.read(offset).is_some() => {
+                if self.state != regs::STATE_STOP {
                     return Err(Error::BadState);
                 }
-                self.play.as_mut().ok_or(Error::BadState)?.write_start(offset, value)
+                self.setup.write(offset, value, self.can)?;
             }
-            _ if self.setup.read(offset).is_none() => read_only(offset),
-            _ if self.state != regs::STATE_STOP => Err(Error::BadState),
-            _ => self.setup.write(offset, value, self.can).unwrap_or(Err(Error::BadAccess)),
-        }?;
+            // Read only: ignored.
+            _ => {}
+        }
         self.publish(call.env);
         Ok(())
     }
@@ -318,7 +367,7 @@ impl Stream {
         let shape = self.setup.shape(self.can)?;
         // A failure after STOP (the end of a file that could not be written) was that sound's: the next one's is told again.
         self.host_failed = false;
-        self.play = Some(Play::new(shape, self.can.capture, call.time));
+        self.play = Some(Play::new(shape, self.can.capture, self.gain, call.time));
         if self.can.capture {
             call.env.sources.begin(self.ledger.index, shape.format);
         }
@@ -411,15 +460,14 @@ impl Stream {
         let page = &mut self.ledger.page;
         page.state = self.state;
         let play = self.play.as_ref();
-        page.flags = play.map_or(0, Play::flags);
+        page.flags = play.map_or(0, Play::flags) | if self.plugged { 0 } else { status::FLAG_UNPLUGGED };
         page.packet_count = play.map_or(0, |play| play.packet_count);
         page.stalled_packet = play.and_then(Play::stalled).map_or(0, |(packet, _)| packet);
         page.publish(env.pages, self.ledger.index);
     }
 }
 
-/// A write to a register that takes none.
-fn read_only(offset: u32) -> Result<(), Error> {
-    let known = regs::REGISTERS.iter().any(|register| register.offset == offset);
-    if known { Ok(()) } else { Err(Error::BadAccess) }
+/// Whether there is a register at `offset` in a stream's block.
+fn is_register(offset: u32) -> bool {
+    regs::REGISTERS.iter().any(|register| register.offset == offset)
 }

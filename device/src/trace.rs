@@ -25,6 +25,12 @@
 //! flr                                              the write before this line was a function-level reset
 //! ```
 //!
+//! What the host did:
+//!
+//! ```text
+//! jack <stream> in|out                             something was plugged into the stream's jack, or pulled out
+//! ```
+//!
 //! What the card did:
 //!
 //! ```text

@@ -17,6 +17,9 @@ use ringwave_regs::{format, global, pages};
 use support::song::{PACKET, RATE, clock_of};
 use support::{RAM, Rig, SECOND, signal};
 
+/// 2 ms at 44.1 kHz.
+const FIFO: u32 = 88;
+
 /// A card whose stream 0 captures, in PAUSE.
 fn microphone(clock: ClockMode) -> Rig {
     let mut rig = Rig::with(Config { render: 0, capture: 1, clock, ..Config::default() });
@@ -81,7 +84,7 @@ fn nobody_who_takes_no_packets_is_told_of_underruns() {
     rig.run_for(SECOND / 10);
     assert_eq!((rig.status().flags, rig.status().underruns), (0, 0), "goes by realtime");
     assert_eq!(rig.card.stats().next().unwrap().underruns, None);
-    assert_eq!(packet(&rig, 2), recorded(2));
+    assert_eq!(packet(&rig, 3), recorded(3));
 }
 
 #[test]
@@ -89,10 +92,17 @@ fn a_piece_is_stored_when_it_ends_and_pause_stores_what_has_passed() {
     let mut rig = microphone(ClockMode::Realtime);
     rig.state(STATE_RUN);
     let start = rig.now;
-    rig.run_to(clock_of(start, 441) - 1);
+    assert_eq!(rig.read(regs::FIFO_FRAMES), FIFO, "2 ms");
+    rig.run_to(clock_of(start, FIFO.into()) - 1);
     assert_eq!(packet(&rig, 0)[..8], [0; 8], "nothing before the end of the first piece");
-    rig.run_to(clock_of(start, 441));
-    assert_eq!(packet(&rig, 0)[..441 * 4], signal(0, 441));
+    rig.run_to(clock_of(start, FIFO.into()));
+    assert_eq!(packet(&rig, 0)[..FIFO as usize * 4], signal(0, FIFO.into()));
+    // While it runs everything before the position less a FIFO is there; so a driver reports it.
+    for frames in (100..490).step_by(7) {
+        rig.run_to(clock_of(start, frames));
+        let there = (rig.position() - u64::from(FIFO)) as usize * 4;
+        assert_eq!(packet(&rig, 0)[..there], signal(0, frames)[..there], "at frame {frames}");
+    }
     rig.now = clock_of(start, 500);
     rig.state(STATE_PAUSE);
     assert_eq!(packet(&rig, 0)[..500 * 4], signal(0, 500));
@@ -124,10 +134,10 @@ fn memory_that_goes_away_is_a_fault_and_the_stream_goes_on() {
     let mut rig = microphone(ClockMode::Realtime);
     rig.state(STATE_RUN);
     rig.memory.unmap(RAM);
-    rig.run_for(SECOND / 100);
+    rig.run_for(SECOND / 500);
     let status = rig.status();
     assert_eq!((status.error, status.dma_faults), (Error::DmaUnmapped.code(), 1));
-    assert_eq!((status.silence_frames, status.state), (441, STATE_RUN));
+    assert_eq!((status.silence_frames, status.state), (FIFO.into(), STATE_RUN));
 }
 
 #[test]
@@ -142,8 +152,9 @@ fn a_source_that_has_nothing_is_silence_and_counted() {
     rig.source.end = Some(300);
     rig.state(STATE_RUN);
     rig.run_for(SECOND / 100);
-    assert_eq!(packet(&rig, 0)[..441 * 4], [signal(0, 300), vec![0; 141 * 4]].concat());
-    assert_eq!(rig.card.stats().next().unwrap().source_silence_frames, 141);
+    // Five pieces have ended.
+    assert_eq!(packet(&rig, 0)[..440 * 4], [signal(0, 300), vec![0; 140 * 4]].concat());
+    assert_eq!(rig.card.stats().next().unwrap().source_silence_frames, 140);
 }
 
 /// Stream 0 plays, stream 1 captures what it plays.
@@ -208,7 +219,7 @@ fn loopback_is_what_was_played_sample_for_sample() {
 }
 
 #[test]
-fn the_position_page_ticks_only_when_asked_and_while_it_moves() {
+fn the_position_page_ticks_only_when_asked_and_then_in_every_state_but_d3hot() {
     let mut rig = microphone(ClockMode::Realtime);
     let frames = |rig: &Rig| rig.pages.u64(pages::POSITION_BASE + pages::position::FRAMES);
     rig.state(STATE_RUN);
@@ -225,8 +236,16 @@ fn the_position_page_ticks_only_when_asked_and_while_it_moves() {
         assert!(behind <= 45, "{behind} frames");
     }
     rig.state(STATE_PAUSE);
-    assert_eq!(rig.card.next_deadline(), None);
-    assert_eq!(frames(&rig), rig.position());
+    let (stands, clock) =
+        (rig.position(), |rig: &Rig| rig.pages.u64(pages::POSITION_BASE + pages::position::CLOCK));
+    let before = clock(&rig);
+    rig.run_for(SECOND / 100);
+    assert_eq!(frames(&rig), stands);
+    assert!(clock(&rig) - before >= SECOND / 100 - SECOND / 1000, "a clock goes on in PAUSE");
+    rig.call(|card, env| card.set_d3hot(true, env));
+    assert_eq!(rig.card.next_deadline(), None, "asleep");
+    rig.call(|card, env| card.set_d3hot(false, env));
+    assert!(rig.card.next_deadline().is_some());
     rig.set(global::CONTROL, global::CONTROL_RESET);
     assert_eq!(rig.read(regs::POSITION_CONTROL), 0);
 }

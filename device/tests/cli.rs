@@ -87,7 +87,7 @@ fn help_teaches_and_wrong_usage_is_2() {
     for taught in ["ringwave serve --socket", "share=on", "vfio-user-pci", "ringwave compare", "Exit codes"] {
         assert!(text(&help.stdout).contains(taught), "{taught} in\n{}", text(&help.stdout));
     }
-    for command in ["serve", "compare", "tone", "trace"] {
+    for command in ["serve", "compare", "tone", "trace", "control"] {
         let help = ringwave(&[command, "--help"], dir.path());
         assert_eq!(code(&help), 0);
         assert!(text(&help.stdout).contains(&format!("  ringwave {command} ")), "an example for {command}");

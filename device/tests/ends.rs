@@ -169,7 +169,10 @@ fn reset_in_run_leaves_nothing_behind_but_the_epoch() {
     rig.set(ringwave_regs::global::CONTROL, ringwave_regs::global::CONTROL_RESET);
     let status = rig.status();
     assert_eq!(status.epoch, before.epoch + 1);
-    assert_eq!(status, support::Status { epoch: status.epoch, ..support::Status::default() });
+    assert_eq!(
+        status,
+        support::Status { epoch: status.epoch, rate_den: 1_000_000_000, ..support::Status::default() }
+    );
     assert_eq!(rig.get(ringwave_regs::global::INT_STATUS), 0);
     assert_eq!((rig.read(ringwave_regs::stream::RATE), rig.read(STATE)), (0, 0));
     assert_eq!(rig.stops, 1);

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use ringwave::controller::Controller;
 use ringwave::ports::ClockMode;
 use ringwave_regs::dma::Slot;
-use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED};
+use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED, FLAG_UNPLUGGED};
 use ringwave_regs::{format, global, pages, stream as regs};
 use support::{RAM, Rig, SECOND, Status};
 
@@ -43,6 +43,9 @@ enum Op {
     /// One slot of the table is changed.
     Slot(u64, Slot),
     HostFails,
+    Jack(bool),
+    /// Ticks of `RATE_DEN` off nominal.
+    Pace(i32),
     Reset,
 }
 
@@ -86,6 +89,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(Op::Map),
         3 => (0..16_u64, slot()).prop_map(|(index, slot)| Op::Slot(index, slot)),
         1 => Just(Op::HostFails),
+        1 => any::<bool>().prop_map(Op::Jack),
+        2 => (-1_500_000..1_500_000_i32).prop_map(Op::Pace),
         1 => Just(Op::Reset),
     ]
 }
@@ -139,6 +144,11 @@ fn act(rig: &mut Rig, op: &Op) {
         }
         Op::Slot(index, slot) => rig.memory.slots(TABLE + 16 * index, &[slot]),
         Op::HostFails => rig.call(|card, env| card.host_failed(0, env)),
+        Op::Jack(plugged) => {
+            rig.call(|card, env| card.set_jack(0, plugged, env));
+            assert_eq!(rig.card.jack(0), Some(plugged));
+        }
+        Op::Pace(off) => rig.card.set_pace(0, 1_000_000_000_u32.saturating_add_signed(off)),
         Op::Reset => rig.call(Controller::reset),
     }
 }
@@ -165,6 +175,9 @@ fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u
     if !may_go_back && rig.pages.u32(clock_page(pages::clock::RESETS)) == before.resets {
         assert!(position >= before.position, "{position} after {}", before.position);
     }
+    assert!(status.rate_den.abs_diff(1_000_000_000) <= 1_000_000, "a thousandth: {}", status.rate_den);
+    let unplugged = if rig.card.jack(0) == Some(true) { 0 } else { FLAG_UNPLUGGED };
+    assert_eq!(status.flags & FLAG_UNPLUGGED, unplugged);
     let state = rig.read(regs::STATE);
     if state != u32::MAX {
         assert_eq!(state, status.state);
@@ -174,7 +187,8 @@ fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u
         // The page's point is a whole tick: at most one frame and never ahead.
         assert!(exact == position || exact == position + 1, "register {exact}, page {position}");
         if state == regs::STATE_STOP {
-            assert_eq!((exact, status.packet_count, status.flags, status.rate), (0, 0, 0, 0));
+            assert_eq!((exact, status.packet_count, status.flags, status.rate), (0, 0, unplugged, 0));
+            assert_eq!(status.rate_den, 1_000_000_000, "STOP makes the pace nominal");
         } else if status.flags & FLAG_ENDED == 0 {
             assert_eq!(u64::from(status.packet_count), exact / packet_frames & 0xFFFF_FFFF);
         }
@@ -182,8 +196,9 @@ fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u
     let moves = status.rate != 0;
     let runs = status.state == regs::STATE_RUN && status.flags & (FLAG_STALLED | FLAG_ENDED) == 0;
     assert_eq!(moves, runs, "{status:?}");
-    assert_eq!(rig.card.next_deadline().is_some(), moves);
-    assert!(rig.card.next_deadline().is_none_or(|due| due > rig.now && due <= rig.now + SECOND / 100 + 1));
+    let ticks = state != u32::MAX && rig.read(regs::POSITION_CONTROL) == regs::POSITION_TICK;
+    assert_eq!(rig.card.next_deadline().is_some(), moves || ticks);
+    assert!(rig.card.next_deadline().is_none_or(|due| due > rig.now && due <= rig.now + SECOND / 99));
     *before = Before { position, resets: rig.pages.u32(clock_page(pages::clock::RESETS)) };
 }
 
@@ -191,7 +206,7 @@ fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u
 fn page_position(status: &Status, now: u64) -> u64 {
     let (clock, frame) = status.anchor;
     let ticks = u128::from(now.saturating_sub(clock));
-    frame + u64::try_from(ticks * u128::from(status.rate) / u128::from(SECOND)).unwrap()
+    frame + u64::try_from(ticks * u128::from(status.rate) / u128::from(status.rate_den)).unwrap()
 }
 
 proptest! {

@@ -166,7 +166,7 @@ fn confined() {
     let needs = Needs {
         written: vec![dir.join("mine/heard.wav"), dir.join("mine/fifo"), "/dev/full".into()],
         read: vec![],
-        socket: Some(dir.join("sockets/card.sock")),
+        sockets: vec![dir.join("sockets/card.sock")],
     };
     let mode = if std::env::var("SANDBOX").unwrap() == "on" { Mode::On } else { Mode::Off };
     close_files(mode, &needs).unwrap();

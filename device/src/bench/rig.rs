@@ -175,11 +175,12 @@ impl Rig {
             let status = Status {
                 packets: self.load_u32(at::PACKET_COUNT)?,
                 packet_clock: self.load_u64(at::PACKET_CLOCK)?,
-                line: Line {
-                    clock: self.load_u64(at::ANCHOR_CLOCK)?,
-                    frame: self.load_u64(at::ANCHOR_FRAME)?,
-                    rate: self.load_u32(at::RATE_NUM)?,
-                },
+                line: Line::moving(
+                    self.load_u64(at::ANCHOR_CLOCK)?,
+                    self.load_u64(at::ANCHOR_FRAME)?,
+                    self.load_u32(at::RATE_NUM)?,
+                    self.load_u32(at::RATE_DEN)?,
+                ),
             };
             if sequence.is_multiple_of(2) && sequence == self.load_u32(at::SEQ)? {
                 return Ok(status);
@@ -202,7 +203,7 @@ impl Rig {
 
     /// What the card has counted since it was made.
     pub fn report(&self) -> Report {
-        self.card.lock().report()
+        self.card.lock().report(&self.card)
     }
 
     /// Packets that were completed, of all streams. An error if what was played was not what is in the buffers, for then the figures are

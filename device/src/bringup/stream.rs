@@ -375,6 +375,20 @@ impl Walk<'_> {
         }
     }
 
+    /// Fills the cyclic buffer with a word, as often as it goes in whole.
+    pub fn mark_ring(&mut self, setup: &Setup, word: u32) {
+        let bytes = word.to_le_bytes().repeat(setup.ring_bytes() as usize / 4);
+        self.fill_ring(setup, 0, &bytes);
+    }
+
+    /// The whole words of the cyclic buffer, in their order.
+    pub fn ring_words(&self, setup: &Setup) -> impl Iterator<Item = u32> {
+        (0..setup.ring_bytes() as usize / 4).map(move |word| {
+            let (_, offset) = setup.page(word * 4 / PAGE, self.high);
+            self.memory.load(offset + word * 4 % PAGE)
+        })
+    }
+
     /// Writes a state, and gives the state the stream is in then.
     pub fn state(&mut self, of: &Stream, state: u32) -> Stepped<u32> {
         self.stream_set(of, stream::STATE, state)?;

@@ -15,7 +15,8 @@ use super::commands::{Failure, bad_input, failed};
 /// and this minute; the ratios are of two things measured side by side. Nothing is judged.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each line: the median of several rounds, the least and the greatest of them, and the ratio to what the last column names.
+Each line: the median of several rounds, the least and the greatest of them, and the ratio to what the last column names. The ceiling
+of a DMA walk is memcpy in parts as small as the walk's, in the same order: what a walk that costs nothing would reach.
 
 Exit codes: 0 measured (whatever the figures are), 1 could not be measured, 2 bad input.
 
@@ -33,7 +34,7 @@ pub struct Bench {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Length of sound in each round of each figure that needs sound
+    /// Length of sound in each round of each figure that needs sound; less than 1 is fewer rounds of dma, too
     #[arg(long, value_name = "S", default_value = "1", value_parser = parse_seconds)]
     pub seconds: Duration,
 }
@@ -99,7 +100,9 @@ fn say(line: &str) -> Result<(), Failure> {
 fn table_line(row: &Row) -> String {
     let value = columns(row.value);
     let ratio = row.ratio.map(columns).unwrap_or_default();
-    line([&row.case, &value[0], &value[1], &value[2], row.unit, &ratio[0], &ratio[1], &ratio[2], row.of])
+    let ceiling = row.ceiling.map(|ceiling| format!(" ({:.2} of its ceiling)", ceiling.median));
+    let of = format!("{}{}", row.of, ceiling.unwrap_or_default());
+    line([&row.case, &value[0], &value[1], &value[2], row.unit, &ratio[0], &ratio[1], &ratio[2], &of])
 }
 
 fn columns(spread: Spread) -> [String; 3] {

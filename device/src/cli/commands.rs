@@ -1,14 +1,13 @@
 //! What each command does, from arguments to exit code.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use ringwave::compare::compare;
 use ringwave::piece::Piece;
 use ringwave::ports::StreamFormat;
 use ringwave::wav::DATA_BYTES_MAX;
 
-use super::{Cli, Command, Compare, Tone, serve, trace};
+use super::{Cli, Command, Tone, serve, trace};
 
 /// Something went wrong while working.
 pub(super) const FAILED: u8 = 1;
@@ -35,24 +34,14 @@ pub(super) fn failed(error: impl std::fmt::Display) -> Failure {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
-        Command::Compare(arguments) => run_compare(&arguments),
+        Command::Sinks(arguments) => super::sinks::run(&arguments),
+        Command::Compare(arguments) => super::compare::run(&arguments),
         Command::Tone(arguments) => run_tone(&arguments),
         Command::Bringup(arguments) => super::bringup::run(&arguments),
         Command::Bench(arguments) => super::bench::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Control(arguments) => super::control::run(&arguments),
     }
-}
-
-fn run_compare(arguments: &Compare) -> Result<ExitCode, Failure> {
-    let comparison = compare(&arguments.a, &arguments.b).map_err(bad_input)?;
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&comparison).map_err(failed)?
-    } else {
-        comparison.to_string()
-    };
-    // A reader that does not want it all (head) is no failure.
-    let _ = writeln!(std::io::stdout(), "{text}");
-    Ok(if comparison.bit_exact() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 fn run_tone(arguments: &Tone) -> Result<ExitCode, Failure> {

@@ -3,8 +3,11 @@
 pub mod bench;
 pub mod bringup;
 pub mod commands;
+pub mod compare;
+pub mod control;
 pub mod serve;
 mod signals;
+pub mod sinks;
 pub mod trace;
 
 use std::path::PathBuf;
@@ -43,6 +46,11 @@ Examples:
     ringwave serve --socket /tmp/card.sock --trace card.trace
     ringwave trace card.trace --stream 0
 
+  Pull the plug of its first stream while it runs, and ask how it goes:
+    ringwave serve --socket /tmp/card.sock --control /tmp/control.sock
+    ringwave control /tmp/control.sock jack 0 out
+    ringwave control /tmp/control.sock stats
+
   Look whether a card does what its DATASHEET says, step by step:
     ringwave bringup --socket /tmp/card.sock
 
@@ -54,30 +62,13 @@ Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Serve(serve::Serve),
-    Compare(Compare),
+    Sinks(sinks::Sinks),
+    Compare(compare::Compare),
     Tone(Tone),
     Trace(trace::Trace),
     Bringup(bringup::Bringup),
     Bench(bench::Bench),
-}
-
-/// Tell whether two WAV files have the same samples
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Exit codes: 0 bit-exact, 1 not the same, 2 one of them is not a PCM WAV file.
-
-Example:
-  ringwave compare music.wav heard.wav")]
-pub struct Compare {
-    /// What was played
-    #[arg(value_name = "A.wav")]
-    pub a: PathBuf,
-    /// What was heard; peak and RMS are this one's
-    #[arg(value_name = "B.wav")]
-    pub b: PathBuf,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
+    Control(control::Control),
 }
 
 /// Make a short piece of music to test with

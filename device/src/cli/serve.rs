@@ -7,7 +7,7 @@
 use std::io::ErrorKind;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::{Arc, mpsc};
@@ -28,7 +28,8 @@ use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
-use super::signals::Signals;
+use super::control::{self, Hand};
+use super::signals::{Asked, Signals};
 
 /// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means that it hangs (a client's memory
 /// can be made to).
@@ -37,7 +38,8 @@ const SERVING_PATIENCE: Duration = Duration::from_secs(5);
 /// Serve a sound card on a vfio-user socket
 ///
 /// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready. SIGTERM, SIGINT and SIGHUP end it:
-/// files are finished, the socket is removed, exit code 0. A second signal ends it at once, whatever hangs, exit code 1.
+/// files are finished, the socket is removed, exit code 0. A second signal ends it at once, whatever hangs, exit code 1. SIGUSR1 logs the present
+/// client's figures as JSON on one line, and writes the file of --stats.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub struct Serve {
@@ -53,7 +55,7 @@ pub struct Serve {
     /// Streams that record; 16 together at most
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub capture: u32,
-    /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output) or null. Stream 1 gets FILE-stream1.wav, a second format or client
+    /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output), sound or sound:DEVICE (this host's sound system) or null. Stream 1 gets FILE-stream1.wav, a second format or client
     /// FILE-2.wav and so on. No file: nothing was heard
     #[arg(long, value_name = "SINK", default_value_t = SinkSpec::Null)]
     pub sink: SinkSpec,
@@ -79,7 +81,7 @@ pub struct Serve {
     /// End when the first client has left
     #[arg(long)]
     pub once: bool,
-    /// Write what happened as JSON, whenever a client leaves and at the end
+    /// Write what happened as JSON, whenever a client leaves, at SIGUSR1 and at the end
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
     /// Record every message, access to guest memory and interrupt with its time; `ringwave trace` reads it back
@@ -88,11 +90,17 @@ pub struct Serve {
     /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of it or end with an error (on), nothing (off)
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "on")]
     pub sandbox: Sandbox,
+    #[command(flatten)]
+    pub hand: Hand,
 }
 
 const HELP: &str = "\
-Example:
+Examples:
   ringwave serve --socket /tmp/card.sock --sink wav:heard.wav --clock lockstep --once --stats figures.json
+  ringwave serve --socket /tmp/card.sock --control /tmp/control.sock --unplugged 1
+    ringwave control /tmp/control.sock jack 1 in     the guest's second endpoint appears
+    kill -USR1 PID                                   figures of the moment, into the log
+  When a client leaves the log says on one line what it came to: frames, underruns, messages, the worst lateness.
 
 Started by systemd, when a client connects (neither --socket nor --fd; the socket is systemd's and stays):
   card.socket                            card.service
@@ -101,14 +109,20 @@ Started by systemd, when a client connects (neither --socket nor --fd; the socke
     SocketMode=0600                        StateDirectory=ringwave
     [Install]
     WantedBy=sockets.target
-  A SystemCallFilter= of your own has to leave it process_vm_readv and process_vm_writev.
+  A SystemCallFilter= of your own has to leave it process_vm_writev.
 
 The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=on asks for, much of it since 5.13) leaves the process:
-  files      writing only below the folders of --sink, --stats and --trace; reading only those of --source; removing in the folder of --socket
+  files      writing only below the folders of --sink, --stats and --trace; reading only those of --source; removing in those of --socket and --control
   network    nothing; no new sockets, only clients of the one it listens on
   processes  none started, none looked into; nothing that needs a privilege
-So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. A sink that is the host's sound system will be an exception, when there
-is one: it needs a connection to the sound server.";
+So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. With --sink sound there is no sandbox: the sound system opens
+devices, connections and threads while it serves.
+
+The host's sound system (a build with --features sound; `ringwave sinks` tells, and lists the devices):
+  ringwave serve --socket /tmp/card.sock --sink sound --clock realtime
+  Each stream gets the device for itself, so take one that mixes (default, pulse, pipewire). A stream that goes by realtime follows the device's clock, as a sound
+  card's would: --stats has the drift (drift_ppm), and what the device missed (sink_underruns, sink_dropped_frames). A lockstep stream does not follow: what the
+  device has no room for is dropped and counted. Nothing is resampled: a rate that the device does not take is an error of the stream.";
 
 /// `--clock`.
 #[derive(Clone, Copy, Debug)]
@@ -174,13 +188,15 @@ enum End {
 
 /// Runs the command.
 pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
+    let sandbox = sandbox_of(&arguments)?;
     let Place { socket, name } = listen(&arguments)?;
+    let by_hand = arguments.hand.listen()?;
     // Before any thread is started.
     let signals = Signals::block().map_err(failed)?;
     let stop = Stop::new().map_err(failed)?;
-    let sandbox = Mode::from(arguments.sandbox);
     let files = sandbox::close_files(sandbox, &needs(&arguments)).map_err(failed)?;
     let card = Arc::new(make_card(&arguments)?);
+    arguments.hand.unplug(&card)?;
 
     let sink = arguments.sink.to_string();
     let outputs = EngineConfig { sink: arguments.sink, stats: arguments.stats, trace: arguments.trace };
@@ -188,7 +204,9 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let (ends, end) = mpsc::channel();
     let (go, gate) = mpsc::channel();
     let socket = Arc::new(socket);
-    watch(signals, stop.clone(), Arc::clone(&socket), ends.clone())?;
+    control::start(&card, by_hand.as_ref())?;
+    let watched = Watched { card: Arc::clone(&card), socket: Arc::clone(&socket), by_hand: by_hand.clone() };
+    watch(signals, stop.clone(), watched, ends.clone())?;
     let (its_socket, once) = (Arc::clone(&socket), arguments.once);
     let serving = move || {
         // Not before the sandbox is closed; never, if it cannot be.
@@ -198,7 +216,11 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
         }
     };
     std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
-    let calls = sandbox::close_calls(sandbox).inspect_err(|_| socket.remove()).map_err(failed)?;
+    let calls = sandbox::close_calls(sandbox).inspect_err(|_| {
+        socket.remove();
+        control::remove(by_hand.as_ref());
+    });
+    let calls = calls.map_err(failed)?;
     log::info!(
         "sink {sink}, clock {:?}, speed {}",
         arguments.clock.mode,
@@ -212,6 +234,7 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     // A thread that hangs may hold what the engine needs to end.
     let whole = matches!(ended, Ended::Hangs) || engine.end();
     socket.remove();
+    control::remove(by_hand.as_ref());
     match ended {
         Ended::Hangs => Err(failed("a client's message hangs; what was heard last may not be in its file")),
         Ended::Served(Err(error)) => Err(failed(error)),
@@ -248,8 +271,15 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         }
     }
     let inputs = Inputs::open(render, &sources).map_err(bad_input)?;
-    let controller =
-        Config { render, capture, loopback, dma_bits, clock: arguments.clock.mode, ..Config::default() };
+    let controller = Config {
+        render,
+        capture,
+        loopback,
+        dma_bits,
+        clock: arguments.clock.mode,
+        volume: !arguments.hand.no_volume,
+        ..Config::default()
+    };
     let config = CardConfig {
         controller,
         identity: Identity { vendor: arguments.vendor, device: arguments.device },
@@ -257,6 +287,25 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         trace: arguments.trace.is_some(),
     };
     Card::with_inputs(config, inputs).map_err(failed)
+}
+
+/// The sandbox, if the sink leaves one: a sound system starts threads, opens devices and connects to servers whenever a stream is set up.
+fn sandbox_of(arguments: &Serve) -> Result<Mode, Failure> {
+    let asked = Mode::from(arguments.sandbox);
+    let SinkSpec::Sound(_) = arguments.sink else { return Ok(asked) };
+    if speed(arguments.clock, arguments.speed) != Speed::REAL {
+        return Err(bad_input("--sink sound plays in real time: leave out --speed and scaled:X"));
+    }
+    match asked {
+        Mode::On => Err(bad_input(
+            "--sandbox=on: the host's sound system needs what it takes away; use another sink, or --sandbox=auto, which is none for this one",
+        )),
+        Mode::Auto => {
+            log::info!("no sandbox: the host's sound system needs what it takes away");
+            Ok(Mode::Off)
+        }
+        Mode::Off => Ok(Mode::Off),
+    }
 }
 
 /// `scaled:X` says how fast, else `--speed` does.
@@ -286,23 +335,37 @@ fn wait(end: &mpsc::Receiver<End>) -> Ended {
     }
 }
 
-/// Starts the thread that waits for signals. The first one stops serving; the second one ends the process, whatever hangs: without the
-/// log, which may be what hangs.
-fn watch(
-    signals: Signals,
-    stop: Stop,
+/// What a signal has to do with.
+struct Watched {
+    card: Arc<Card>,
     socket: Arc<Listener>,
-    ends: mpsc::Sender<End>,
-) -> Result<(), Failure> {
+    by_hand: Option<Arc<Listener>>,
+}
+
+impl Watched {
+    /// Waits for a signal that ends; does what others ask meanwhile.
+    fn wait(&self, signals: &Signals) -> std::io::Result<()> {
+        while signals.wait()? == Asked::Figures {
+            // A card that hangs has none to give, and the log is not told: it may be what hangs.
+            let _ = self.card.log_figures();
+        }
+        Ok(())
+    }
+}
+
+/// Starts the thread that waits for signals. The first one that ends stops serving; the second one ends the process, whatever hangs:
+/// without the log, which may be what hangs.
+fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>) -> Result<(), Failure> {
     let watching = move || {
-        if signals.wait().is_err() {
+        if watched.wait(&signals).is_err() {
             return;
         }
         // In this order: or the serving thread's end may be told first.
         let _ = ends.send(End::Signal);
         stop.stop();
-        if signals.wait().is_ok() {
-            socket.remove();
+        if watched.wait(&signals).is_ok() {
+            watched.socket.remove();
+            control::remove(watched.by_hand.as_ref());
             std::process::exit(FAILED.into());
         }
     };
@@ -313,7 +376,7 @@ fn watch(
 fn needs(arguments: &Serve) -> Needs {
     let sink = match &arguments.sink {
         SinkSpec::Wav(path) | SinkSpec::Raw(path) => Some(path),
-        SinkSpec::Null => None,
+        SinkSpec::Null | SinkSpec::Sound(_) => None,
     };
     let sources = arguments.source.iter().filter_map(|source| match source {
         SourceSpec::Wav(path) | SourceSpec::Raw(path) => Some(path.clone()),
@@ -324,7 +387,7 @@ fn needs(arguments: &Serve) -> Needs {
         written: written.into_iter().flatten().cloned().collect(),
         // The names in a backtrace, should it ever come to that.
         read: std::env::current_exe().into_iter().chain(sources).collect(),
-        socket: arguments.socket.clone(),
+        sockets: arguments.socket.iter().chain(&arguments.hand.control).cloned().collect(),
     }
 }
 
@@ -334,19 +397,19 @@ struct Place {
     name: String,
 }
 
+/// Listens at `path`.
+pub(super) fn bind(path: &Path) -> Result<Listener, Failure> {
+    Listener::bind(path).map_err(|error| match error {
+        ListenerError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => failed(error),
+        _ => bad_input(error),
+    })
+}
+
 /// The socket: exactly one of `--socket`, `--fd`, and one that systemd has handed over to this very process.
 fn listen(arguments: &Serve) -> Result<Place, Failure> {
     let systemd = Listener::from_systemd().map_err(|error| bad_input(handed_over("systemd", &error)))?;
     match (&arguments.socket, arguments.fd, systemd) {
-        (Some(path), None, None) => {
-            let socket = Listener::bind(path).map_err(|error| match error {
-                ListenerError::Io { ref source, .. } if source.kind() == ErrorKind::AddrInUse => {
-                    failed(error)
-                }
-                _ => bad_input(error),
-            })?;
-            Ok(Place { socket, name: path.display().to_string() })
-        }
+        (Some(path), None, None) => Ok(Place { socket: bind(path)?, name: path.display().to_string() }),
         (None, Some(fd), None) => {
             let socket = from_fd(fd)?;
             let name = name(&socket, &format!("descriptor {fd}"));

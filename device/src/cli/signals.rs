@@ -1,4 +1,5 @@
-//! The signals that end a serving process, taken one at a time by a thread that waits for them.
+//! The signals that a serving process takes, one at a time, by a thread that waits for them: those that end it, and SIGUSR1, which asks for
+//! the figures.
 //!
 //! No handler runs anywhere: the signals are blocked before the first other thread is started (which inherits that), and stay pending until
 //! they are asked for. SIGTERM and SIGINT are always taken, also where a shell has set them to be ignored for what it runs in the
@@ -7,6 +8,15 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The figures of the moment.
+    Figures,
+    /// The end.
+    End,
+}
 
 /// The signals that are taken.
 pub struct Signals(libc::sigset_t);
@@ -20,7 +30,7 @@ impl Signals {
             libc::sigemptyset(set.as_mut_ptr());
             set.assume_init()
         };
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
             if signal != libc::SIGHUP || !ignored(signal)? {
                 // SAFETY: the set is initialised and the number is a signal's.
                 unsafe { libc::sigaddset(&raw mut set, signal) };
@@ -34,11 +44,12 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub fn wait(&self) -> io::Result<libc::c_int> {
+    pub fn wait(&self) -> io::Result<Asked> {
         let mut signal = 0;
         // SAFETY: the set is initialised, and `signal` is written to.
         match unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } {
-            0 => Ok(signal),
+            0 if signal == libc::SIGUSR1 => Ok(Asked::Figures),
+            0 => Ok(Asked::End),
             error => Err(io::Error::from_raw_os_error(error)),
         }
     }

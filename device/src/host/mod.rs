@@ -4,7 +4,9 @@
 //! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the guest.
 
 pub mod clock;
+pub mod follow;
 mod raw;
+pub mod sound;
 pub mod source;
 mod wav;
 
@@ -14,8 +16,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use self::sound::{Output, SoundError, SoundSink};
 use crate::ports::StreamFormat;
 
+/// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than the device runs dry.
+const LOOK_AFTER: Duration = Duration::from_millis(15);
 /// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -30,6 +35,20 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
+    /// The host's sound system.
+    #[error(transparent)]
+    Sound(#[from] SoundError),
+}
+
+/// What is known of a sink with a clock of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// How much faster than the card's clock its clock goes, in millionths; `None` before it is known.
+    pub drift_ppm: Option<f64>,
+    /// How often it had nothing to play while the stream played.
+    pub underruns: u64,
+    /// Frames that it had no room for.
+    pub dropped_frames: u64,
 }
 
 /// One place where the frames of one stream, all in one format, end up.
@@ -42,6 +61,21 @@ pub trait Sink: Send {
     fn flush(&mut self) -> Result<(), SinkError>;
     /// Like [`Sink::flush`], for good.
     fn finish(self: Box<Self>) -> Result<(), SinkError>;
+
+    /// The stream does not play for now (a pause, its end, a stall): nothing is missing when no frames come.
+    fn rest(&mut self) {}
+    /// Whether it was told so since the last frames. One that does not care always rests.
+    fn rests(&self) -> bool {
+        true
+    }
+    /// The pace that the stream has to go at (`RATE_DEN`), when it is another than before.
+    fn pace(&mut self) -> Option<u32> {
+        None
+    }
+    /// What a sink with a clock of its own knows.
+    fn figures(&self) -> Option<Figures> {
+        None
+    }
 }
 
 /// What `--sink` says.
@@ -53,6 +87,8 @@ pub enum SinkSpec {
     Wav(PathBuf),
     /// Samples without a header, likewise; `-` is standard output, for all there is.
     Raw(PathBuf),
+    /// A device of the host's sound system; `None` is its default. It has to be built in (the feature `sound`).
+    Sound(Option<String>),
 }
 
 impl FromStr for SinkSpec {
@@ -63,7 +99,12 @@ impl FromStr for SinkSpec {
             None if text == "null" => Ok(Self::Null),
             Some(("wav", path)) if !path.is_empty() => Ok(Self::Wav(path.into())),
             Some(("raw", path)) if !path.is_empty() => Ok(Self::Raw(path.into())),
-            _ => Err("write wav:FILE, raw:FILE, raw:- (standard output) or null".to_owned()),
+            None if text == "sound" => Ok(Self::Sound(None)),
+            Some(("sound", device)) if !device.is_empty() => Ok(Self::Sound(Some(device.to_owned()))),
+            _ => Err(
+                "write wav:FILE, raw:FILE, raw:- (standard output), sound, sound:DEVICE (`ringwave sinks` lists them) or null"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -74,6 +115,8 @@ impl fmt::Display for SinkSpec {
             Self::Null => f.write_str("null"),
             Self::Wav(path) => write!(f, "wav:{}", path.display()),
             Self::Raw(path) => write!(f, "raw:{}", path.display()),
+            Self::Sound(None) => f.write_str("sound"),
+            Self::Sound(Some(device)) => write!(f, "sound:{device}"),
         }
     }
 }
@@ -107,7 +150,12 @@ struct Open {
 /// The sinks of all streams of the card.
 pub struct Sinks {
     spec: SinkSpec,
+    output: Box<dyn Output>,
     open: Vec<Open>,
+    /// What is known of sinks that are finished, of the present client.
+    past: Vec<(u32, Figures)>,
+    /// When it was last looked whether the streams play, or frames came.
+    looked: Instant,
     /// Files begun in the life of the process, by stream.
     files: Vec<u32>,
     /// When the oldest frame came that was not flushed.
@@ -118,6 +166,14 @@ impl Sinks {
     /// Sinks as `spec` says. Finds out now whether the place can be written: a file that an earlier process left there is removed, so
     /// that a file that stands there later was heard from this one.
     pub fn new(spec: SinkSpec) -> Result<Self, SinkError> {
+        Self::with_output(spec, sound::host())
+    }
+
+    /// [`Sinks::new`] with another sound system.
+    pub fn with_output(spec: SinkSpec, output: Box<dyn Output>) -> Result<Self, SinkError> {
+        if let SinkSpec::Sound(device) = &spec {
+            output.check(device.as_deref())?;
+        }
         if let SinkSpec::Wav(path) | SinkSpec::Raw(path) = &spec
             && !is_stdout(path)
         {
@@ -134,7 +190,15 @@ impl Sinks {
                 std::fs::remove_file(path).map_err(failed)?;
             }
         }
-        Ok(Self { spec, open: Vec::new(), files: Vec::new(), dirty: None })
+        Ok(Self {
+            spec,
+            output,
+            open: Vec::new(),
+            past: Vec::new(),
+            looked: Instant::now(),
+            files: Vec::new(),
+            dirty: None,
+        })
     }
 
     /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has left.
@@ -142,8 +206,14 @@ impl Sinks {
         let index = self.select(stream, format, bytes.len() as u64)?;
         let Some(open) = self.open.get_mut(index) else { return Ok(()) };
         let Some(sink) = &mut open.sink else { return Ok(()) };
-        self.dirty.get_or_insert_with(Instant::now);
-        sink.frames(bytes).inspect_err(|_| open.sink = None)
+        self.looked = Instant::now();
+        self.dirty.get_or_insert(self.looked);
+        let result = sink.frames(bytes);
+        if result.is_err() {
+            self.past.extend(figures_of(open));
+            open.sink = None;
+        }
+        result
     }
 
     /// Silence of a stream, in frames.
@@ -171,7 +241,9 @@ impl Sinks {
             if fits {
                 return Ok(index);
             }
-            if let Some(Err(error)) = self.open.swap_remove(index).sink.map(Sink::finish) {
+            let old = self.open.swap_remove(index);
+            self.past.extend(figures_of(&old));
+            if let Some(Err(error)) = old.sink.map(Sink::finish) {
                 self.open.push(Open { stream, format, sink: None });
                 return Err(error);
             }
@@ -198,6 +270,9 @@ impl Sinks {
             SinkSpec::Null => Box::new(Null),
             SinkSpec::Wav(path) => Box::new(wav::WavSink::create(&named(path, stream, number), format)?),
             SinkSpec::Raw(path) => Box::new(raw::RawSink::create(&named(path, stream, number))?),
+            SinkSpec::Sound(device) => {
+                Box::new(SoundSink::open(self.output.as_ref(), device.as_deref(), format)?)
+            }
         })
     }
 
@@ -212,6 +287,7 @@ impl Sinks {
         let mut failed = Vec::new();
         for open in &mut self.open {
             if let Some(Err(error)) = open.sink.as_mut().map(|sink| sink.flush()) {
+                self.past.extend(figures_of(open));
                 open.sink = None;
                 failed.push((open.stream, error));
             }
@@ -222,9 +298,66 @@ impl Sinks {
     /// The client has left, or the process ends: finishes every file. The next frame begins a new one.
     pub fn finish(&mut self) -> Vec<(u32, SinkError)> {
         self.dirty = None;
-        let finished = self.open.drain(..).filter_map(|open| Some((open.stream, open.sink?.finish())));
-        finished.filter_map(|(stream, result)| result.err().map(|error| (stream, error))).collect()
+        // All at once, so that they play out together.
+        self.open.iter_mut().filter_map(|open| open.sink.as_mut()).for_each(|sink| sink.rest());
+        let mut failed = Vec::new();
+        for open in self.open.drain(..) {
+            self.past.extend(figures_of(&open));
+            if let Some(Err(error)) = open.sink.map(Sink::finish) {
+                failed.push((open.stream, error));
+            }
+        }
+        failed
     }
+
+    /// How long until [`Sinks::rest_but`] is due; `None` if no sink has to be told.
+    pub fn look_due(&self) -> Option<Duration> {
+        let expects = self.open.iter().filter_map(|open| open.sink.as_ref()).any(|sink| !sink.rests());
+        expects.then(|| LOOK_AFTER.saturating_sub(self.looked.elapsed()))
+    }
+
+    /// Only these streams (bits) play now: the sinks of the others expect nothing.
+    pub fn rest_but(&mut self, moving: u32) {
+        self.looked = Instant::now();
+        for open in &mut self.open {
+            let rests = moving.checked_shr(open.stream).unwrap_or(0) & 1 == 0;
+            if let Some(sink) = open.sink.as_mut().filter(|sink| rests && !sink.rests()) {
+                sink.rest();
+            }
+        }
+    }
+
+    /// The streams that have to go at another pace than before, with their `RATE_DEN`.
+    pub fn paces(&mut self) -> impl Iterator<Item = (u32, u32)> {
+        self.open.iter_mut().filter_map(|open| Some((open.stream, open.sink.as_mut()?.pace()?)))
+    }
+
+    /// What the sinks of the present client know, by stream: of sinks with a clock of their own.
+    pub fn figures(&self) -> Vec<(u32, Figures)> {
+        let mut all: Vec<(u32, Figures)> = Vec::new();
+        for (stream, new) in self.past.iter().copied().chain(self.open.iter().filter_map(figures_of)) {
+            match all.iter_mut().find(|(of, _)| *of == stream) {
+                Some((_, sum)) => {
+                    sum.drift_ppm = new.drift_ppm.or(sum.drift_ppm);
+                    sum.underruns = sum.underruns.saturating_add(new.underruns);
+                    sum.dropped_frames = sum.dropped_frames.saturating_add(new.dropped_frames);
+                }
+                None => all.push((stream, new)),
+            }
+        }
+        all
+    }
+
+    /// [`Sinks::figures`] of a client that has left, and is forgotten.
+    pub fn take_figures(&mut self) -> Vec<(u32, Figures)> {
+        let all = self.figures();
+        self.past.clear();
+        all
+    }
+}
+
+fn figures_of(open: &Open) -> Option<(u32, Figures)> {
+    Some((open.stream, open.sink.as_ref()?.figures()?))
 }
 
 fn is_stdout(path: &Path) -> bool {
@@ -266,7 +399,10 @@ mod tests {
     fn specs_are_understood_or_refused() {
         assert_eq!("null".parse(), Ok(SinkSpec::Null));
         assert_eq!("wav:a:b.wav".parse(), Ok(SinkSpec::Wav("a:b.wav".into())));
-        for bad in ["", "wav", "wav:", "mp3:x", "null:x"] {
+        for text in ["sound", "sound:hw:CARD=0,DEV=0", "raw:-"] {
+            assert_eq!(text.parse::<SinkSpec>().unwrap().to_string(), text);
+        }
+        for bad in ["", "wav", "wav:", "mp3:x", "null:x", "sound:"] {
             assert!(bad.parse::<SinkSpec>().is_err(), "{bad}");
         }
     }

@@ -37,7 +37,7 @@ fn put_in_force(needs: &Needs) -> Result<RulesetStatus, landlock::RulesetError> 
     let folders = needs.written.iter().filter(|path| !is_device(path)).map(|path| (folder(path), beside));
     let rules = written.filter(|(path, _)| !path.is_dir()).chain(folders);
     let rules = rules.chain(needs.read.iter().map(|file| (file.as_path(), AccessFs::ReadFile.into())));
-    let rules = rules.chain(needs.socket.iter().map(|file| (folder(file), AccessFs::RemoveFile.into())));
+    let rules = rules.chain(needs.sockets.iter().map(|file| (folder(file), AccessFs::RemoveFile.into())));
     for (path, access) in rules {
         // What is not there cannot be opened either.
         if let Ok(place) = PathFd::new(path) {

@@ -31,8 +31,8 @@ pub struct Needs {
     pub written: Vec<PathBuf>,
     /// Files that are read, and no others in their folders.
     pub read: Vec<PathBuf>,
-    /// The socket's file, which is removed at the end.
-    pub socket: Option<PathBuf>,
+    /// The files of sockets, which are removed at the end.
+    pub sockets: Vec<PathBuf>,
 }
 
 /// Why there is no sandbox although it was asked for.

@@ -38,11 +38,9 @@ pub fn serve_until(stop: &Stop, card: &Arc<Card>, socket: &Listener, once: bool)
         if stop.is_stopped() {
             return Ok(());
         }
-        if card.client_left() {
-            log::info!("the client has left");
-            if once {
-                return Ok(());
-            }
+        // What it came to is in the log then.
+        if card.client_left() && once {
+            return Ok(());
         }
     }
 }

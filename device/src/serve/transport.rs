@@ -29,6 +29,7 @@ const ACCESS_MAX: usize = CONFIG_BYTES;
 /// Waits for a client and serves it until it leaves or `stop` is stopped.
 pub fn one_client(card: &Arc<Card>, socket: &Listener, stop: &Stop) -> Result<(), ServeError> {
     let Some(client) = accept(socket.socket(), stop).map_err(ServeError::Accept)? else { return Ok(()) };
+    card.client_came();
     let mut function = Function::new(Arc::clone(card));
     match catch_unwind(AssertUnwindSafe(|| serve_client(&client, &mut function, stop))) {
         Ok(ClientEnd::Left | ClientEnd::Stopped) => {}

@@ -4,24 +4,18 @@
 //! packet is complete, and then the next piece is fetched, or the stream stalls or has ended. The registers only do the same things
 //! at other moments. Nothing here looks at a clock: `call.time` is the moment.
 
+mod fifo;
+
 use super::setup::Shape;
 use super::{Call, Ledger};
 use crate::clock::Line;
-use crate::dma::{Bus, Ring};
-use crate::ports::{ClockMode, Dma, Note, Trace};
+use crate::dma::Ring;
+use crate::gain::Gain;
+use crate::ports::{ClockMode, Note, Trace};
+use fifo::Piece;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::stream as regs;
-
-/// What is in the FIFO: frames `start..end`, of which those before `played` were heard.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    start: u64,
-    played: u64,
-    end: u64,
-    /// There is nothing in the FIFO for it: silence is played.
-    silent: bool,
-}
 
 /// An end of stream that was taken with WRITTEN.
 #[derive(Clone, Copy, Debug)]
@@ -78,10 +72,14 @@ pub(super) struct Play {
     /// The register EOS.
     pub(super) eos: u32,
     pub(super) start: Start,
-    /// The exact line of the position (the DATASHEET's base). Drawn anew only when the stream starts or stops moving.
+    /// The exact line of the position (the DATASHEET's base). Drawn anew only when the stream starts or stops moving, or changes its pace.
     line: Line,
+    /// The pace that it takes up at the next end of a piece, if it is another then.
+    wanted_pace: Option<u32>,
     /// One FIFO deep, allocated once.
     fifo: Vec<u8>,
+    /// What the frames are multiplied by between the FIFO and the host.
+    gain: Gain,
     piece: Option<Piece>,
     /// The snapshot of this RUN; `None` outside RUN.
     ring: Option<Ring>,
@@ -95,7 +93,7 @@ pub(super) struct Play {
 }
 
 impl Play {
-    pub(super) fn new(shape: Shape, capture: bool, time: u64) -> Self {
+    pub(super) fn new(shape: Shape, capture: bool, gain: Gain, time: u64) -> Self {
         let fifo = vec![0; shape.fifo_frames.saturating_mul(shape.frame_bytes) as usize];
         Self {
             shape,
@@ -106,7 +104,9 @@ impl Play {
             eos: 0,
             start: Start::default(),
             line: Line::frozen(time, 0),
+            wanted_pace: None,
             fifo,
+            gain,
             piece: None,
             ring: None,
             clock: None,
@@ -120,6 +120,19 @@ impl Play {
     /// The line that the position goes along.
     pub(super) fn line(&self) -> Line {
         self.line
+    }
+
+    /// The line through `frame` at `clock` with `den` ticks to RATE frames.
+    fn moving(&self, clock: u64, frame: u64, den: u32) -> Line {
+        Line::moving(clock, frame, self.shape.format.rate, den)
+    }
+
+    /// The host's clock runs at another pace (see [`crate::clock::pace`]): taken up at the next end of a piece. Only a stream that moves by
+    /// realtime has such a pace.
+    pub(super) fn set_pace(&mut self, den: u32) {
+        if self.ring.is_some() && self.clock == Some(ClockMode::Realtime) {
+            self.wanted_pace = Some(crate::clock::pace(den));
+        }
     }
 
     /// Frames since STOP.
@@ -143,7 +156,7 @@ impl Play {
 
     /// Device clock at which the present piece ends; `None` while the position is frozen.
     pub(super) fn due(&self) -> Option<u64> {
-        if self.line.rate == 0 { None } else { self.line.clock_at(self.piece?.end) }
+        if self.line.num == 0 { None } else { self.line.clock_at(self.piece?.end) }
     }
 
     /// The present piece ends now: `call.time` is the moment that [`Self::due`] named, or with `restart` a later one, at which time starts
@@ -153,8 +166,9 @@ impl Play {
         self.hear(piece.end, ledger, call);
         self.piece = None;
         let drawn = self.line;
-        if restart {
-            self.line = Line::moving(call.time, piece.end, self.shape.format.rate);
+        let pace = self.wanted_pace.take().unwrap_or(drawn.den());
+        if restart || pace != drawn.den() {
+            self.line = self.moving(call.time, piece.end, pace);
         }
         if self.shape.in_packet(piece.end) == 0 {
             self.complete(piece.end, ledger, call);
@@ -188,10 +202,10 @@ impl Play {
             self.start = Start::default();
             self.piece = None;
             self.decided = None;
-            self.line = Line::frozen(call.time, frame);
+            self.line = self.line.stopped(call.time, frame);
         }
         let position = self.line.frame;
-        self.line = Line::moving(call.time, position, self.shape.format.rate);
+        self.line = self.moving(call.time, position, self.line.den());
         self.wake_if_behind(position, ledger);
         self.proceed(position, ledger, call);
         ledger.page.anchor(self.line);
@@ -201,16 +215,13 @@ impl Play {
     pub(super) fn pause(&mut self, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
         let position = self.position(call.time);
         self.hear(position, ledger, call);
-        self.line = Line::frozen(call.time, position);
+        self.line = self.line.stopped(call.time, position);
         self.ring = None;
         self.stalled = None;
     }
 
     /// A write of EOS: checked now, taken with the next WRITTEN.
     pub(super) fn write_eos(&mut self, value: u32) -> Result<(), Error> {
-        if self.capture {
-            return Err(Error::NotSupported);
-        }
         if self.end.is_some() {
             return Err(Error::BadState);
         }
@@ -273,14 +284,14 @@ impl Play {
                 self.hear(position, ledger, call);
                 self.piece = None;
                 self.wake_if_behind(position, ledger);
-                self.line = Line::frozen(call.time, position);
+                self.line = self.line.stopped(call.time, position);
                 self.proceed(position, ledger, call);
             }
             End::Ahead | End::InThisPacket(_) => {
                 if !self.stalled.is_some_and(|(packet, _)| self.is_ready(packet)) {
                     return;
                 }
-                self.line = Line::moving(call.time, position, self.shape.format.rate);
+                self.line = self.moving(call.time, position, self.line.den());
                 self.proceed(position, ledger, call);
             }
         }
@@ -309,7 +320,7 @@ impl Play {
             self.piece = None;
             self.ended = true;
             call.env.effects.record(Trace::Ended { stream: ledger.index });
-            self.line = Line::frozen(call.time, frame);
+            self.line = self.line.stopped(call.time, frame);
             return;
         }
         if self.piece.is_some() {
@@ -322,7 +333,7 @@ impl Play {
             self.stalled = Some((packet, call.time));
             call.env.effects.record(Trace::Stall { stream: ledger.index, packet });
             ledger.stats.stalls += 1;
-            self.line = Line::frozen(call.time, frame);
+            self.line = self.line.stopped(call.time, frame);
         }
     }
 
@@ -358,91 +369,10 @@ impl Play {
     fn is_ready(&self, packet: u32) -> bool {
         let Some(last) = self.written else { return true };
         if !self.capture {
-            return ahead_of(packet, last) <= 0;
+            return ahead_of(last, packet) >= 0;
         }
         let packets = self.shape.packets;
-        packet.wrapping_sub(self.first) < packets || ahead_of(packet.wrapping_sub(packets), last) <= 0
-    }
-
-    /// Begins the piece at `frame`: fills the FIFO with it (a capture stream does that as time passes).
-    fn fetch(&mut self, frame: u64, mut silent: bool, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let mut end =
-            frame.saturating_add(u64::from(self.shape.fifo_frames)).min(self.shape.packet_end(frame));
-        if let End::InThisPacket(valid) = self.to_end(frame) {
-            let left = valid.saturating_sub(self.shape.in_packet(frame));
-            end = end.min(frame.saturating_add(u64::from(left)));
-        }
-        if !silent
-            && !self.capture
-            && let Err(error) = self.transfer(frame, end, ledger.index, call)
-        {
-            silent = true;
-            ledger.dma_fault(error);
-            call.env.effects.note(Note::DmaFault { stream: ledger.index, error });
-        }
-        self.piece = Some(Piece { start: frame, played: frame, end, silent });
-    }
-
-    /// Reads frames `start..end` out of the cyclic buffer into the FIFO.
-    fn transfer(&mut self, start: u64, end: u64, stream: u32, call: &mut Call<'_, '_>) -> Result<(), Error> {
-        let bytes = span(start, end, self.shape.frame_bytes);
-        let (Some(ring), Some(into)) = (&self.ring, self.fifo.get_mut(..bytes)) else {
-            return Err(Error::DmaUnmapped);
-        };
-        let mut bus = Bus::new(call.env, Dma::Stream(stream), call.limits);
-        ring.read(&mut bus, self.shape.ring_offset(start), into)
-    }
-
-    /// What has passed up to now was played, although no piece has ended: somebody listens to it.
-    pub(super) fn hear_now(&mut self, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let position = self.position(call.time);
-        self.hear(position, ledger, call);
-    }
-
-    /// Stores frames `start..end`, which have just passed, from the source into the cyclic buffer.
-    fn store(&mut self, start: u64, end: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let bytes = span(start, end, self.shape.frame_bytes);
-        let stored = match (&self.ring, self.fifo.get_mut(..bytes)) {
-            (Some(ring), Some(from)) => {
-                let sound = call.env.sources.capture(ledger.index, self.shape.format, from);
-                let wanting = bytes.saturating_sub(sound).checked_div(self.shape.frame_bytes as usize);
-                ledger.stats.source_silence_frames += wanting.unwrap_or(0) as u64;
-                let mut bus = Bus::new(call.env, Dma::Stream(ledger.index), call.limits);
-                ring.write(&mut bus, self.shape.ring_offset(start), from)
-            }
-            _ => Err(Error::DmaUnmapped),
-        };
-        if let Err(error) = stored {
-            ledger.silence(end.saturating_sub(start));
-            ledger.dma_fault(error);
-            call.env.effects.note(Note::DmaFault { stream: ledger.index, error });
-        }
-    }
-
-    /// The frames of the piece up to `frame` were played, or captured.
-    fn hear(&mut self, frame: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let Some(piece) = &mut self.piece else { return };
-        let frame = frame.min(piece.end);
-        let frames = frame.saturating_sub(piece.played);
-        if frames == 0 {
-            return;
-        }
-        let format = self.shape.format;
-        ledger.stats.frames += frames;
-        if self.capture {
-            let from = core::mem::replace(&mut piece.played, frame);
-            self.store(from, frame, ledger, call);
-            return;
-        }
-        if piece.silent {
-            ledger.silence(frames);
-            call.env.effects.silence(ledger.index, format, frames);
-        } else {
-            let from = span(piece.start, piece.played, self.shape.frame_bytes);
-            let to = span(piece.start, frame, self.shape.frame_bytes);
-            call.env.effects.frames(ledger.index, format, self.fifo.get(from..to).unwrap_or_default());
-        }
-        piece.played = frame;
+        packet.wrapping_sub(self.first) < packets || ahead_of(last, packet.wrapping_sub(packets)) >= 0
     }
 
     /// A packet is complete.
@@ -503,9 +433,4 @@ impl Play {
 /// How far packet number `packet` is ahead of `other`, modulo 2^32.
 const fn ahead_of(packet: u32, other: u32) -> i32 {
     packet.wrapping_sub(other).cast_signed()
-}
-
-/// Bytes of the frames `from..to`, which are at most a FIFO apart.
-fn span(from: u64, to: u64, frame_bytes: u32) -> usize {
-    usize::try_from(to.saturating_sub(from).saturating_mul(u64::from(frame_bytes))).unwrap_or(usize::MAX)
 }

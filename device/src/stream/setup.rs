@@ -17,12 +17,23 @@ pub struct Abilities {
     pub packets_max: u32,
     /// The stream captures.
     pub capture: bool,
+    /// It has MUTE and the volumes.
+    pub volume: bool,
 }
 
 impl Abilities {
     fn has_format(self, value: u32) -> bool {
         let code = 1_u32.checked_shl(format::code(value)).unwrap_or(0);
         self.formats & code != 0 && (1..=self.channels_max).contains(&format::channels(value))
+    }
+
+    /// Whether the feature behind the register at `offset` is there. Every card of this crate has the others.
+    pub(super) fn has_register(self, offset: u32) -> bool {
+        match offset {
+            regs::EOS => !self.capture,
+            regs::MUTE | regs::VOLUME_0..=regs::VOLUME_7 => self.volume,
+            _ => true,
+        }
     }
 
     fn has_rate(self, rate: u32) -> bool {
@@ -71,29 +82,30 @@ impl Setup {
         })
     }
 
-    /// Writes the register at `offset`; `None` if it is not one of these. The caller has seen to it that the stream is in STOP.
-    pub fn write(&mut self, offset: u32, value: u32, can: Abilities) -> Option<Result<(), Error>> {
+    /// Writes the register at `offset`, which is one of these ([`Error::BadAccess`] if not). The caller has seen to it that the stream is in
+    /// STOP.
+    pub fn write(&mut self, offset: u32, value: u32, can: Abilities) -> Result<(), Error> {
         match offset {
             regs::FORMAT => {
                 // Bits 31:16 are reserved.
                 let value = value & 0xFFFF;
                 if !can.has_format(value) {
-                    return Some(Err(Error::BadFormat));
+                    return Err(Error::BadFormat);
                 }
                 self.format = value;
             }
-            regs::RATE if !can.has_rate(value) => return Some(Err(Error::BadRate)),
+            regs::RATE if !can.has_rate(value) => return Err(Error::BadRate),
             regs::RATE => self.rate = value,
             regs::RING_BYTES => self.ring_bytes = value,
             regs::PACKETS => self.packets = value,
-            regs::DMA_MODE if value > regs::DMA_MODE_SCATTER_GATHER => return Some(Err(Error::NotSupported)),
+            regs::DMA_MODE if value > regs::DMA_MODE_SCATTER_GATHER => return Err(Error::NotSupported),
             regs::DMA_MODE => self.dma_mode = value,
             regs::SG_ENTRIES => self.sg_entries = value,
             regs::DMA_ADDR_LO => self.dma_addr[0] = value,
             regs::DMA_ADDR_HI => self.dma_addr[1] = value,
-            _ => return None,
+            _ => return Err(Error::BadAccess),
         }
-        Some(Ok(()))
+        Ok(())
     }
 
     /// The checks of ACQUIRE, in the order of DATASHEET 5.1.

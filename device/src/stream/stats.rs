@@ -34,6 +34,8 @@ pub struct StreamStats {
     pub events: u64,
     /// How often the stream waited for a packet.
     pub stalls: u64,
+    /// The longest time from the end of a piece to its handling, in ticks of the device clock.
+    pub late_ticks: u64,
 }
 
 impl StreamStats {

@@ -74,6 +74,13 @@ pub enum Event {
     DeviceReset,
     /// The write of configuration space before this one was a function-level reset.
     FunctionLevelReset,
+    /// The host plugged something into a stream's jack, or pulled it out.
+    Jack {
+        /// Stream number.
+        stream: u32,
+        /// It is plugged now.
+        plugged: bool,
+    },
     /// Something inside the card.
     Card(Trace),
     /// An MSI message was sent to a listener.
@@ -228,7 +235,8 @@ impl Event {
     pub const fn stream(&self) -> Option<u32> {
         use crate::ports::{Dma, Note};
         match *self {
-            Self::Card(
+            Self::Jack { stream, .. }
+            | Self::Card(
                 Trace::State { stream, .. }
                 | Trace::Packet { stream, .. }
                 | Trace::Stall { stream, .. }

@@ -33,6 +33,9 @@ pub fn write(out: &mut impl Write, timed: &Timed) -> io::Result<()> {
         Event::SetOtherIrqs => out.write_all(b"set-irqs other")?,
         Event::DeviceReset => out.write_all(b"device-reset")?,
         Event::FunctionLevelReset => out.write_all(b"flr")?,
+        Event::Jack { stream, plugged } => {
+            write!(out, "jack {stream} {}", if plugged { "in" } else { "out" })?;
+        }
         Event::Card(trace) => write_trace(out, trace)?,
         Event::Msi(message) => write!(out, "msi {message}")?,
         Event::IntxLevel(asserted) => {
@@ -175,6 +178,7 @@ fn parse_event(kind: &str, words: &mut Words<'_>) -> Option<Event> {
         "set-irqs" => parse_irqs(words)?,
         "device-reset" => Event::DeviceReset,
         "flr" => Event::FunctionLevelReset,
+        "jack" => Event::Jack { stream: decimal(next()?)?, plugged: either(next()?, "in", "out")? },
         "msi" => Event::Msi(decimal(next()?)?),
         "intx" => match next()? {
             "raise" => Event::IntxRaised,

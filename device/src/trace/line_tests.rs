@@ -85,6 +85,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Event::SetOtherIrqs),
         Just(Event::DeviceReset),
         Just(Event::FunctionLevelReset),
+        any::<(u32, bool)>().prop_map(|(stream, plugged)| Event::Jack { stream, plugged }),
         trace().prop_map(Event::Card),
         any::<u32>().prop_map(Event::Msi),
         any::<bool>().prop_map(Event::IntxLevel),

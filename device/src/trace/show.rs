@@ -113,6 +113,8 @@ pub fn text(event: &Event) -> String {
         Event::SetOtherIrqs => "SET_IRQS for an interrupt that the card never raises".to_owned(),
         Event::DeviceReset => "DEVICE_RESET".to_owned(),
         Event::FunctionLevelReset => "function-level reset".to_owned(),
+        Event::Jack { stream, plugged: true } => format!("jack of stream {stream} in"),
+        Event::Jack { stream, plugged: false } => format!("jack of stream {stream} out"),
         Event::Card(trace) => card_text(trace),
         Event::Msi(message) => format!("MSI message {message}"),
         Event::IntxLevel(true) => "INTx asserted".to_owned(),
@@ -270,6 +272,7 @@ pub fn json(timed: &Timed) -> Value {
         Event::Card(Trace::Note(
             Note::Refused { error, .. } | Note::DmaFault { error, .. } | Note::SelfTest { error },
         )) => put("error", json!(error.name())),
+        Event::Jack { plugged, .. } => put("plugged", json!(plugged)),
         Event::Msi(message) => put("message", json!(message)),
         Event::Lost(events) => put("events", json!(events)),
         _ => {}

@@ -1,4 +1,5 @@
 //! Cards with one defect each: the real card behind a wrapper that gets one thing wrong, served on a socket of its own.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs::File;
 use std::ops::RangeInclusive;
@@ -37,6 +38,8 @@ pub enum Defect {
     ReadsUntilWritten(u32, u32),
     /// A register reads what was written last, as if everything were taken.
     TakesAll(u32),
+    /// What is written to a register above 0 or below this is brought into the range, quietly.
+    Clamps(u32, i32),
     /// A register grows with every read.
     Grows(u32),
     /// A write to a register does not arrive.
@@ -121,6 +124,11 @@ impl Broken {
         };
         match self.defect {
             Defect::Ignores(register) if register == offset => return Ok(()),
+            // What is out of range is brought into it, quietly.
+            Defect::Clamps(register, lowest) if register == offset => {
+                let value = value.cast_signed().clamp(lowest, 0).cast_unsigned();
+                return write(&mut self.function, value);
+            }
             Defect::Twice(register) if register == offset => write(&mut self.function, value)?,
             Defect::TakesAll(register) | Defect::ReadsUntilWritten(register, _) => {
                 if register == offset {

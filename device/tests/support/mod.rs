@@ -173,7 +173,9 @@ pub struct Status {
     pub events: u32,
     pub epoch: u32,
     pub anchor: (u64, u64),
+    /// `RATE_NUM` and `RATE_DEN`.
     pub rate: u32,
+    pub rate_den: u32,
     pub packet_end: (u64, u64),
     pub packet_start: u64,
     pub underruns: u32,
@@ -333,7 +335,6 @@ impl Rig {
     pub fn status(&self) -> Status {
         let at = |field| pages::STATUS_BASE + field;
         assert_eq!(self.pages.u32(at(status::SEQ)) % 2, 0);
-        assert_eq!(self.pages.u32(at(status::RATE_DEN)), 1_000_000_000);
         Status {
             state: self.pages.u32(at(status::STATE)),
             error: self.pages.u32(at(status::ERROR)),
@@ -344,6 +345,7 @@ impl Rig {
             epoch: self.pages.u32(at(status::EPOCH)),
             anchor: (self.pages.u64(at(status::ANCHOR_CLOCK)), self.pages.u64(at(status::ANCHOR_FRAME))),
             rate: self.pages.u32(at(status::RATE_NUM)),
+            rate_den: self.pages.u32(at(status::RATE_DEN)),
             packet_end: (self.pages.u64(at(status::PACKET_CLOCK)), self.pages.u64(at(status::PACKET_FRAME))),
             packet_start: self.pages.u64(at(status::PACKET_START_CLOCK)),
             underruns: self.pages.u32(at(status::UNDERRUNS)),

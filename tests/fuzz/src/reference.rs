@@ -1,5 +1,5 @@
-//! DATASHEET section 6 once more, from its text alone and without a thought for speed: which slots a table makes the card read, which errors
-//! may be told, and where each byte of the cyclic buffer lies.
+//! DATASHEET sections 5.8 and 6 once more, from its text alone and without a thought for speed: which slots a table makes the card read, which errors
+//! may be told, and where each byte of the cyclic buffer lies; and what a sample is at a volume.
 
 use std::collections::BTreeSet;
 
@@ -148,5 +148,37 @@ impl Described {
             }
         }
         verdict
+    }
+}
+
+/// 5.8: the volumes of a stream as they were accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Volumes {
+    /// In 1/65536 dB.
+    pub volumes: [i32; 8],
+    /// Bit c: channel c is silent.
+    pub mute: u32,
+}
+
+impl Volumes {
+    /// What S16 frames of so many channels are after it.
+    pub fn heard(&self, frames: &[u8], channels: usize) -> Vec<u8> {
+        let samples = frames.chunks_exact(2).enumerate();
+        let each = samples.flat_map(|(place, sample)| {
+            let channel = place % channels;
+            let sample = i16::from_le_bytes([sample[0], sample[1]]);
+            self.sample(sample, channel).to_le_bytes()
+        });
+        each.collect()
+    }
+
+    fn sample(&self, sample: i16, channel: usize) -> i16 {
+        if self.mute >> channel & 1 == 1 {
+            return 0;
+        }
+        let decibels = f64::from(self.volumes[channel]) / 65_536.0;
+        let factor = (2_f64.powi(30) * 10_f64.powf(decibels / 20.0)).round() as i128;
+        let product = i128::from(sample) * factor + 2_i128.pow(29);
+        i16::try_from(product.div_euclid(2_i128.pow(30))).expect("no louder than it was")
     }
 }

@@ -1,7 +1,7 @@
 //! What a guest sees of one stream, over time: the status page and the registers tell the same, the position is in range and never goes
 //! back, and what was heard is as long as the way that the position went. DATASHEET 5.2 to 5.5 and 7.2.
 
-use ringwave_regs::pages::status::{self, FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED};
+use ringwave_regs::pages::status::{self, FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_UNPLUGGED};
 use ringwave_regs::{format, global, pages, stream as regs};
 
 use crate::bench::{Bench, Sound};
@@ -71,9 +71,14 @@ impl Watch {
         let base = pages::status_page(self.stream).expect("a stream");
         let page = |bench: &Bench, field| bench.bar.u32(base + field);
         assert_eq!(page(bench, status::SEQ) % 2, 0);
-        assert_eq!(page(bench, status::RATE_DEN), global::CLOCK_HZ_VALUE);
         let (rate, flags, state) =
             (page(bench, status::RATE_NUM), page(bench, status::FLAGS), page(bench, status::STATE));
+        // The host's pace is a matter of realtime, and of no more than a thousandth.
+        let den = page(bench, status::RATE_DEN);
+        let nominal = state == regs::STATE_STOP || flags & FLAG_LOCKSTEP != 0;
+        let apart = den.abs_diff(global::CLOCK_HZ_VALUE);
+        assert!(apart <= if nominal { 0 } else { global::CLOCK_HZ_VALUE / 1000 }, "RATE_DEN {den}");
+        assert_eq!(flags & FLAG_UNPLUGGED == 0, bench.card.jack(self.stream) == Some(true));
         let runs = state == regs::STATE_RUN && flags & (FLAG_STALLED | FLAG_ENDED) == 0;
         assert_eq!(rate != 0, runs, "state {state}, flags {flags:#x}");
         // Lost packets and failed transfers of a capture stream are no sound.
@@ -81,8 +86,7 @@ impl Watch {
         let (clock, frame) =
             (bench.bar.u64(base + status::ANCHOR_CLOCK), bench.bar.u64(base + status::ANCHOR_FRAME));
         let ticks = u128::from(bench.now.saturating_sub(clock));
-        let position = frame
-            + u64::try_from(ticks * u128::from(rate) / u128::from(global::CLOCK_HZ_VALUE)).expect("in range");
+        let position = frame + u64::try_from(ticks * u128::from(rate) / u128::from(den)).expect("in range");
         if let Some(before) = self.position {
             assert!(position >= before, "the position went back from {before} to {position}");
         }
@@ -96,6 +100,15 @@ impl Watch {
         if !bench.is_d3hot() {
             self.compare(bench, position, flags);
         }
+    }
+
+    /// DATASHEET 5.8: whatever was written, what stands there is a volume.
+    fn judge_volume(bench: &mut Bench, block: u32) {
+        let volumes =
+            [regs::VOLUME_0, regs::VOLUME_3, regs::VOLUME_7].map(|register| bench.get(block + register));
+        let in_range = |volume: u32| (-96 * 65_536..=0).contains(&volume.cast_signed());
+        assert!(volumes.into_iter().all(in_range), "volumes {volumes:x?}");
+        assert_eq!(bench.get(block + regs::MUTE) >> 8, 0);
     }
 
     /// The registers say the same.
@@ -114,11 +127,13 @@ impl Watch {
             | u64::from(bench.get(block + regs::POSITION_HI)) << 32;
         // The page's point is a whole tick: at most one frame behind and never ahead.
         assert!(exact == position || exact == position + 1, "register {exact}, page {position}");
+        Self::judge_volume(bench, block);
         let state = bench.get(block + regs::STATE);
         let format = bench.get(block + regs::FORMAT);
         let sample = format::sample_bytes(format::code(format)).unwrap_or(2);
         self.frame_bytes = u64::from(sample) * u64::from(format::channels(format).max(1));
         if state == regs::STATE_STOP {
+            let flags = flags & !FLAG_UNPLUGGED;
             assert_eq!((exact, flags, bench.get(block + regs::PACKET_COUNT)), (0, 0, 0));
             assert_eq!(bench.get(block + regs::WRITTEN) | bench.get(block + regs::EOS), 0);
             return;
@@ -128,7 +143,9 @@ impl Watch {
         let place = pages::position_page(self.stream).expect("a stream") + pages::position::RING_OFFSET;
         assert!(bench.bar.u32(place) < ring, "the position page points out of the cyclic buffer");
         let fifo = u64::from(bench.get(block + regs::FIFO_FRAMES));
-        assert!(fifo > 0 && fifo <= packet_frames);
+        let pieces_a_second = if self.capture { 500 } else { 100 };
+        let deepest = u64::from(bench.get(block + regs::RATE)) / pieces_a_second;
+        assert_eq!(fifo, packet_frames.min(deepest));
         let packet = (exact / packet_frames) as u32;
         if flags & FLAG_ENDED == 0 {
             assert_eq!(bench.get(block + regs::PACKET_COUNT), packet, "position {exact}");

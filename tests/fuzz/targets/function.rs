@@ -112,6 +112,24 @@ enum Op {
     },
     Scribble(u32, u8),
     HostFails(u8),
+    Volume {
+        stream: u8,
+        channel: u8,
+        value: i32,
+    },
+    Mute {
+        stream: u8,
+        channels: u8,
+    },
+    Jack {
+        stream: u8,
+        plugged: bool,
+    },
+    /// Ticks of `RATE_DEN` off nominal.
+    Pace {
+        stream: u8,
+        off: i32,
+    },
 }
 
 struct Function {
@@ -406,6 +424,20 @@ impl Function {
                 let stream = self.stream(stream) as u32;
                 self.call(|bench| bench.call(|card, env| card.host_failed(stream, env)));
             }
+            // Most are in the range of a volume.
+            Op::Volume { stream, channel, value } => {
+                self.set(stream, regs::VOLUME_0 + 4 * u32::from(channel % 8), (value >> 8).cast_unsigned());
+            }
+            Op::Mute { stream, channels } => self.set(stream, regs::MUTE, channels.into()),
+            Op::Jack { stream, plugged } => {
+                // One that is not there, too.
+                let stream = u32::from(stream) % 8;
+                self.call(|bench| bench.jack(stream, plugged));
+            }
+            Op::Pace { stream, off } => {
+                let stream = u32::from(stream) % 8;
+                self.bench.card.set_pace(stream, global::CLOCK_HZ_VALUE.saturating_add_signed(off / 1000));
+            }
         }
     }
 
@@ -426,7 +458,7 @@ impl Function {
         }
         let now = self.bench.now;
         if let Some(due) = self.bench.card.next_deadline() {
-            assert!(due > now && due <= now + 10_000_001, "deadline {due}, now {now}");
+            assert!(due > now && due <= now + 10_010_011, "deadline {due}, now {now}");
         }
     }
 

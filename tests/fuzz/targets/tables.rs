@@ -9,7 +9,7 @@ use ringwave::controller::{Config, Controller};
 use ringwave::ports::ClockMode;
 use ringwave_fuzz::bench::{Bench, Sound};
 use ringwave_fuzz::ram::{MapSpec, Place, Ram, Touch};
-use ringwave_fuzz::reference::{Described, Verdict};
+use ringwave_fuzz::reference::{Described, Verdict, Volumes};
 use ringwave_regs::dma::{ENTRIES_MAX, Slot};
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, pages, stream as regs};
@@ -67,6 +67,8 @@ enum Move {
     Unmap(u8, u8),
     BusMaster(bool),
     SelfTest(Table, u16, u32),
+    Volume(u8, i32),
+    Mute(u8),
 }
 
 /// The stream as it should be.
@@ -80,6 +82,7 @@ struct Model {
     /// The frame at which the piece in the FIFO begins, and its bytes (`None` = silence).
     position: u64,
     piece: Option<Option<Vec<u8>>>,
+    volumes: Volumes,
     /// Pieces that could not be fetched.
     faults: u32,
 }
@@ -178,6 +181,7 @@ impl Model {
             buffer: Vec::new(),
             position: 0,
             piece: None,
+            volumes: Volumes::default(),
             faults: 0,
         };
         let write = |bench: &mut Bench, register, value| bench.write(register, value);
@@ -292,7 +296,7 @@ impl Model {
         self.bench.call(Controller::advance);
         let end = self.shape.piece_end(self.position);
         let heard = match self.piece.take().expect("a piece") {
-            Some(bytes) => Sound::Frames(bytes),
+            Some(bytes) => Sound::Frames(self.volumes.heard(&bytes, self.shape.frame_bytes as usize / 2)),
             None => Sound::Silence(end - self.position),
         };
         assert!(self.bench.sounds == [(0, heard)], "frame {}: {:?}", self.position, self.bench.sounds);
@@ -389,6 +393,18 @@ impl Model {
             Move::Unmap(area, pages) => self.bench.ram.unmap(*area, *pages),
             Move::BusMaster(on) => self.bench.bus_master(*on),
             Move::SelfTest(table, bytes, seed) => self.self_test(table, *bytes, *seed),
+            // Time stands at the start of a piece, so the whole piece is heard so.
+            Move::Volume(channel, value) => {
+                let (channel, value) = (usize::from(channel % 8), value >> 8);
+                self.bench.write(regs::VOLUME_0 + 4 * channel as u32, value.cast_unsigned());
+                if (-96 * 65_536..=0).contains(&value) {
+                    self.volumes.volumes[channel] = value;
+                }
+            }
+            Move::Mute(channels) => {
+                self.bench.write(regs::MUTE, (*channels).into());
+                self.volumes.mute = (*channels).into();
+            }
         }
     }
 }

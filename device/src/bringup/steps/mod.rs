@@ -3,15 +3,19 @@
 mod formats;
 mod identity;
 mod interrupts;
+mod jack;
+mod order;
 mod playback;
 mod position;
 mod power;
+mod recording;
 mod registers;
 mod reset;
 mod selftest;
 mod states;
 mod tables;
 mod tone;
+mod volume;
 
 use super::walk::{Stepped, Walk};
 
@@ -71,6 +75,7 @@ pub const STEPS: &[Step] = &[
         run: interrupts::run,
     },
     Step { name: "states", about: "every transition of every stream, allowed and refused", run: states::run },
+    Step { name: "order", about: "a write is judged by register, feature, state, value", run: order::run },
     Step {
         name: "tables",
         about: "bad scatter-gather tables fail the RUN, and nothing else",
@@ -81,6 +86,17 @@ pub const STEPS: &[Step] = &[
         about: "packets, events, WRITTEN, end of stream, in each DMA mode",
         run: playback::run,
     },
+    Step {
+        name: "recording",
+        about: "what is captured is stored within a FIFO, and anchors come as often",
+        run: recording::run,
+    },
+    Step {
+        name: "volume",
+        about: "volume and mute: range, kept over STOP, a muted capture",
+        run: volume::run,
+    },
+    Step { name: "jack", about: "whether something is plugged in, and that it stays so", run: jack::run },
     Step {
         name: "position",
         about: "position against the clock, by register and by page; never back",

@@ -13,6 +13,8 @@ const WATCH: Duration = Duration::from_millis(120);
 const RHYTHM: Duration = Duration::from_millis(2);
 /// How far the card's clock may be from this host's: two quartzes differ by less.
 const CLOCK_TOLERANCE: f64 = 0.001;
+/// How far `RATE_DEN` of a stream that goes by realtime may be from nominal, as a part of it (section 5.4).
+const PACE_LIMIT: f64 = 0.001;
 /// How often a watch is begun anew because the card's time was begun anew (its host slept for 100 ms, section 5.2).
 const TRIES: u32 = 3;
 /// A packet that will not be reached: everything before it is promised.
@@ -36,9 +38,12 @@ pub fn run(walk: &mut Walk<'_>) -> Stepped {
             walk.enter(&its, stream::STATE_RUN)?;
             let looks = watch(walk, &its)?;
             walk.state(&its, stream::STATE_STOP)?;
-            let whole = looks.windows(2).all(|two| matches!(two, [a, b] if a.page.epoch == b.page.epoch));
+            let paced = walk.get(global::CLOCK_MODE)? != global::CLOCK_MODE_LOCKSTEP;
+            // A host's clock that changed its pace is no break.
+            let same = |a: &Status, b: &Status| a.epoch == b.epoch || paced && a.rate_den != b.rate_den;
+            let whole = looks.windows(2).all(|two| matches!(two, [a, b] if same(&a.page, &b.page)));
             if whole || attempt == TRIES {
-                judge(walk, &its, &setup, &looks, whole);
+                judge(walk, &its, &setup, &looks, (whole, if paced { PACE_LIMIT } else { 0.0 }));
                 break;
             }
         }
@@ -72,13 +77,14 @@ fn watch(walk: &mut Walk<'_>, its: &Stream) -> Stepped<Vec<Look>> {
     Ok(looks)
 }
 
-fn judge(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], whole: bool) {
+/// `pace`: how far the stream's clock may be from the card's.
+fn judge(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], (whole, pace): (bool, f64)) {
     walk.check(its.name("watched without a break"), whole, "one EPOCH", if whole { "one EPOCH" } else { "several" })
         .means("the card was not let run for more than 100 ms, three times: this machine is too busy to judge a clock");
     let rate = |num: u32, den: u32| format!("{num}/{den}");
     if let Some(look) = looks.first() {
-        let same = u64::from(look.page.rate_num) * u64::from(global::CLOCK_HZ_VALUE)
-            == u64::from(look.page.rate_den) * u64::from(setup.rate);
+        let nominal = f64::from(look.page.rate_den) / f64::from(global::CLOCK_HZ_VALUE);
+        let same = look.page.rate_num == setup.rate && (nominal - 1.0).abs() <= pace;
         let expected = rate(setup.rate, global::CLOCK_HZ_VALUE);
         walk.check(
             its.name("RATE_NUM / RATE_DEN"),
@@ -90,7 +96,7 @@ fn judge(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], whole
     host_clock(walk, its, looks);
     monotonic(walk, its, looks);
     on_the_line(walk, its, looks);
-    against_host(walk, its, setup, looks);
+    against_host(walk, its, setup, looks, pace);
 }
 
 /// The card's clock against this host's, between the two narrowest looks at either end.
@@ -109,7 +115,7 @@ fn host_clock(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
 }
 
 /// Frames that passed against this host's time.
-fn against_host(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look]) {
+fn against_host(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], pace: f64) {
     let name = its.name("frames against this host's clock");
     let Some((first, last)) = ends(looks) else {
         walk.check(name, false, format!("{} Hz", setup.rate), "nothing was seen");
@@ -123,7 +129,7 @@ fn against_host(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look]
     #[allow(clippy::cast_precision_loss, reason = "frames of a fraction of a second")]
     let frames = last.frame.saturating_sub(first.frame) as f64;
     let seen = frames / passed * 1e9;
-    let bound = rate * ((error + slack) / passed + CLOCK_TOLERANCE) + 1e9 / passed;
+    let bound = rate * ((error + slack) / passed + CLOCK_TOLERANCE + pace) + 1e9 / passed;
     let near = (seen - rate).abs() <= bound;
     walk.check(name, near, format!("{} Hz +- {bound:.0}", setup.rate), format!("{seen:.0} Hz"))
         .means("frames do not pass as fast as RATE says");
@@ -240,11 +246,14 @@ fn start_frame(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
     walk.error(its.name("START_PACKET of another frame: RUN"), Some(Error::BadStart), error);
     walk.equal(its.name("and the state"), "PAUSE".to_owned(), state_name(state));
     walk.stream_set(its, stream::START_PACKET, 3)?;
+    let fifo = walk.stream_get(its, stream::FIFO_FRAMES)?.max(1);
     walk.enter(its, stream::STATE_RUN)?;
     let (page, position) = (walk.status(its)?, walk.position(its)?);
     let text = |count: u32, from: u64| format!("{count} packets, from frame {from}");
-    // A tool that is late sees an anchor that was renewed meanwhile, but no earlier one, and none of a time that has not passed yet.
-    let exact = page.packet_count == 3 && page.anchor_frame == start;
+    // A tool that is late sees an anchor that was renewed meanwhile at an end of a piece, but no earlier one, and none of a time that has not
+    // passed yet.
+    let ended = page.anchor_frame.checked_sub(start).map(|frames| frames % u64::from(fifo) == 0);
+    let exact = page.packet_count == 3 && ended == Some(true);
     let later = page.packet_count > 3 && (start..start + u64::from(setup.rate)).contains(&page.anchor_frame);
     let seen = text(page.packet_count, page.anchor_frame);
     walk.check(its.name("START_FRAME: RUN"), exact || later, text(3, start), seen);

@@ -8,7 +8,7 @@ use crate::bringup::stream::{Mode, Stream, state_name};
 use crate::bringup::walk::{Ended, PATIENCE, Stepped, Walk};
 
 /// What a function that sleeps keeps of a stream.
-const KEPT: [u32; 8] = [
+const KEPT: [u32; 10] = [
     stream::FORMAT,
     stream::RATE,
     stream::RING_BYTES,
@@ -17,16 +17,23 @@ const KEPT: [u32; 8] = [
     stream::DMA_ADDR_LO,
     stream::DMA_ADDR_HI,
     stream::INT_ENABLE,
+    stream::MUTE,
+    stream::VOLUME_1,
 ];
 
 /// The step.
 pub fn run(walk: &mut Walk<'_>) -> Stepped {
     let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
     let streams = walk.streams()?;
+    let volume = walk.get(global::FEATURES)? & global::FEATURE_VOLUME != 0;
     let marks = walk.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0;
     let mut before = Vec::new();
     for its in &streams {
         walk.configure(its, &its.usual(mode))?;
+        if volume {
+            walk.stream_set(its, stream::MUTE, 0b10)?;
+            walk.stream_set(its, stream::VOLUME_1, u32::MAX)?;
+        }
         walk.reach(its, stream::STATE_PAUSE)?;
         if marks {
             walk.stream_set(its, stream::WRITTEN, 1000)?;

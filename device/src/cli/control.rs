@@ -1,0 +1,135 @@
+//! `ringwave control`: one line to a card that is served with `--control`, and its answer; and the arguments of `serve` for what the host
+//! has in hand while the card runs.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use ringwave::card::Card;
+use ringwave::control::server;
+use ringwave_vfio_user::Listener;
+
+use super::commands::{Failure, bad_input, failed};
+
+/// The server answers in less than two seconds, or says that the card does not.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More than any answer has.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// What an answer begins with when the command was not done.
+const ERROR: &str = "error: ";
+
+/// Ask something of a card that is being served, or plug and unplug it
+///
+/// Sends one line to the socket that `ringwave serve --control SOCKET` made, and prints the answer, one line.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Commands:
+  jack STREAM in|out   Plug something into the stream's jack, or pull it out: the guest is told
+  jack STREAM          Tell whether something is plugged
+  stats                The present client's figures as JSON, those of serve --stats
+  help                 What the card understands
+
+Exit codes: 0 done, 1 not done (the line on stderr says why), 2 nobody serves there.
+
+Examples:
+  ringwave serve --socket /tmp/card.sock --control /tmp/control.sock
+  ringwave control /tmp/control.sock jack 0 out
+  ringwave control /tmp/control.sock stats | jq '.streams[0].frames'")]
+pub struct Control {
+    /// The socket of serve --control
+    #[arg(value_name = "SOCKET")]
+    pub socket: PathBuf,
+    /// What to ask
+    #[arg(value_name = "COMMAND", required = true, num_args = 1..)]
+    pub command: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
+    let line = arguments.command.join(" ");
+    if line.contains('\n') {
+        return Err(bad_input("the command is more than one line"));
+    }
+    let path = &arguments.socket;
+    let answer = ask(path, &line)?;
+    if let Some(error) = answer.strip_prefix(ERROR) {
+        return Err(failed(error));
+    }
+    // A reader that does not want it all (head) is no failure.
+    let _ = writeln!(std::io::stdout(), "{answer}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The answer to a line.
+fn ask(path: &Path, line: &str) -> Result<String, Failure> {
+    let place = path.display();
+    let mut socket = UnixStream::connect(path).map_err(|error| {
+        let next = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => "; start ringwave serve with --control",
+            _ => "",
+        };
+        bad_input(format!("{place}: nobody serves there: {error}{next}"))
+    })?;
+    let broken = |error| failed(format!("{place}: {error}"));
+    socket.set_read_timeout(Some(PATIENCE)).map_err(broken)?;
+    socket.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
+    // A line that is too long is answered before all of it was taken.
+    let _ = socket.write_all(format!("{line}\n").as_bytes());
+    let _ = socket.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let read = socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    // The answer counts, whatever comes after it.
+    match (String::from_utf8_lossy(&answer).split_once('\n'), read) {
+        (Some((answer, _)), _) => Ok(answer.to_owned()),
+        (None, Err(error)) if error.kind() != ErrorKind::WouldBlock => Err(broken(error)),
+        (None, Err(_)) => Err(failed(format!("{place}: no answer in {} s", PATIENCE.as_secs()))),
+        (None, Ok(_)) => Err(failed(format!("{place}: whoever serves there ended without an answer"))),
+    }
+}
+
+/// Arguments of `serve`: the control socket, and what the card begins with.
+#[derive(Args, Debug)]
+pub struct Hand {
+    /// Take commands on this socket while the card runs (ringwave control): plug, unplug, figures
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+    /// Streams into whose jack nothing is plugged at the start
+    #[arg(long, value_name = "N[,M]", value_delimiter = ',')]
+    pub unplugged: Vec<u32>,
+    /// Leave out the volume and mute of the streams
+    #[arg(long)]
+    pub no_volume: bool,
+}
+
+impl Hand {
+    /// Listens on the control socket, if there is to be one.
+    pub fn listen(&self) -> Result<Option<Arc<Listener>>, Failure> {
+        self.control.as_deref().map(|path| super::serve::bind(path).map(Arc::new)).transpose()
+    }
+
+    /// Pulls what is not plugged at the start out of its jack.
+    pub fn unplug(&self, card: &Card) -> Result<(), Failure> {
+        for stream in &self.unplugged {
+            card.set_jack(*stream, false)
+                .map_err(|error| bad_input(format!("--unplugged {stream}: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts the thread of the control socket.
+pub fn start(card: &Arc<Card>, socket: Option<&Arc<Listener>>) -> Result<(), Failure> {
+    socket.map_or(Ok(()), |socket| server::start(Arc::clone(card), Arc::clone(socket))).map_err(failed)
+}
+
+/// Removes a socket.
+pub fn remove(socket: Option<&Arc<Listener>>) {
+    if let Some(socket) = socket {
+        socket.remove();
+    }
+}

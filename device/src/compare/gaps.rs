@@ -1,0 +1,238 @@
+//! What may be between two sounds when time does not wait (DATASHEET 5.4): packets that came too late were played as silence, packets that were
+//! taken too late were lost. Take that away, and the rest must be the same to the bit.
+//!
+//! Pure: frames in, an account out. Everything happens at the ends of packets, for there the card decides.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+/// What may stand between the two sounds, and how much of it the card has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Allowed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Whole packets of silence in the second sound, in place of packets of the first or between them.
+    Silence {
+        /// Frames of a packet, at least 1.
+        packet: u64,
+        /// Frames of silence that were counted.
+        counted: u64,
+    },
+    /// Whole packets of the first sound that are not in the second.
+    Lost {
+        /// Frames of a packet, at least 1.
+        packet: u64,
+        /// Frames that were counted as lost.
+        counted: u64,
+    },
+    /// Silence before and after, and of any length between two packets of the first: a loopback, which goes on while a player waits.
+    Around {
+        /// Frames of a packet, at least 1.
+        packet: u64,
+    },
+}
+
+/// What stands between two sounds that are the same otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Gaps {
+    /// Places.
+    pub gaps: u64,
+    /// Frames in all of them.
+    pub frames: u64,
+    /// Frames of the first sound that are not in the second.
+    pub lost: u64,
+}
+
+impl Gaps {
+    /// One more stretch, at a place of its own or behind the one before.
+    fn add(&mut self, frames: u64, new: bool) {
+        self.gaps += u64::from(new);
+        self.frames += frames;
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The same but for these; so many frames may have been counted. Silence in place of silence can't be seen.
+    Gaps(Gaps, RangeInclusive<u64>),
+    /// From this frame of the first and this of the second on they are not the same, whatever is taken away.
+    Different(u64, u64),
+    /// All is the same, but the second ends before the first.
+    Short,
+}
+
+/// The frames of a sound.
+#[derive(Clone, Copy)]
+pub(super) struct Frames<'a> {
+    bytes: &'a [u8],
+    size: usize,
+}
+
+impl<'a> Frames<'a> {
+    /// Frames of `size` bytes.
+    pub(super) fn new(bytes: &'a [u8], size: usize) -> Self {
+        Self { bytes, size: size.max(1) }
+    }
+
+    fn len(self) -> u64 {
+        (self.bytes.len() / self.size) as u64
+    }
+
+    /// Up to `count` frames from `start` on; fewer at the end.
+    fn part(self, start: u64, count: u64) -> Self {
+        let end = start.saturating_add(count).min(self.len());
+        let at = |frame: u64| usize::try_from(frame).unwrap_or(usize::MAX).saturating_mul(self.size);
+        Self { bytes: self.bytes.get(at(start)..at(end)).unwrap_or_default(), size: self.size }
+    }
+
+    fn is_silent(self) -> bool {
+        self.bytes.iter().all(|byte| *byte == 0)
+    }
+
+    fn is(self, other: Self) -> bool {
+        self.bytes == other.bytes
+    }
+
+    /// Silent frames at the beginning.
+    fn silent_frames(self) -> u64 {
+        let loud = self.bytes.iter().position(|byte| *byte != 0).unwrap_or(self.bytes.len());
+        (loud / self.size) as u64
+    }
+}
+
+/// Looks for `allowed` between `sent` and `heard`.
+pub(super) fn find(sent: Frames<'_>, heard: Frames<'_>, allowed: Allowed) -> Found {
+    match allowed {
+        Allowed::Nothing => same(sent, heard),
+        Allowed::Silence { packet, .. } => late(sent, heard, packet.max(1)),
+        Allowed::Lost { packet, .. } => missing(sent, heard, packet.max(1)),
+        Allowed::Around { packet } => around(sent, heard, packet.max(1)),
+    }
+}
+
+fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
+    if heard.is(sent) {
+        Found::Gaps(Gaps::default(), 0..=0)
+    } else if heard.is(sent.part(0, heard.len())) {
+        Found::Short
+    } else {
+        Found::Different(0, 0)
+    }
+}
+
+/// Silence for packets that are late. What they held may be played later, or it is lost: a client that does not know that it was late goes on
+/// with the next. No more is lost than there is silence for.
+fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
+    let mut gaps = Gaps::default();
+    let (mut from, mut at) = (0, 0);
+    // Frames: silence that may stand for something lost; silence that was sent, and can't be told from that of a gap.
+    let (mut gap, mut lost, mut unseen, mut lost_silence) = (0, 0, 0, 0);
+    while at < heard.len() {
+        let wanted = |skipped: u64| sent.part(from + skipped, packet);
+        let part = heard.part(at, packet);
+        let goes_on = |skipped: &u64| {
+            let wanted = wanted(*skipped);
+            !wanted.bytes.is_empty() && heard.part(at, wanted.len()).is(wanted)
+        };
+        let mut ways = (0..=gap / packet).map(|packets| packets * packet);
+        if let Some(skipped) = if part.is_silent() { Some(0).filter(goes_on) } else { ways.find(goes_on) } {
+            lost += skipped;
+            lost_silence += silent_packets(sent.part(from, skipped), packet);
+            let played = wanted(skipped);
+            unseen += if played.is_silent() { played.len() } else { 0 };
+            from += skipped + played.len();
+            at += played.len();
+            gap = 0;
+        } else if part.is_silent() {
+            gaps.add(part.len(), gap == 0);
+            gap += part.len();
+            at += part.len();
+        } else {
+            let cut = at + part.len() == heard.len();
+            return if cut && part.is(wanted(0).part(0, part.len())) {
+                Found::Short
+            } else {
+                Found::Different(from, at)
+            };
+        }
+    }
+    // The last ones may be lost too; and where packets are alike, it does not show before the end that one was.
+    let rest = sent.part(from, u64::MAX);
+    if rest.len() > (gaps.frames - lost).next_multiple_of(packet) {
+        return Found::Short;
+    }
+    lost_silence += silent_packets(rest, packet);
+    gaps.lost = lost + rest.len();
+    Found::Gaps(gaps, gaps.frames.saturating_sub(lost_silence)..=gaps.frames + unseen)
+}
+
+/// Frames of the packets that are silent.
+fn silent_packets(of: Frames<'_>, packet: u64) -> u64 {
+    let parts = (0..of.len().div_ceil(packet)).map(|number| of.part(number * packet, packet));
+    parts.filter(|part| part.is_silent()).map(Frames::len).sum()
+}
+
+/// Packets of `sent` are not in `heard`; after the end of `sent` there is silence.
+fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
+    let (mut gaps, mut from, mut at) = (Gaps::default(), 0, 0);
+    // Where silence was taken for that after the end: if sound follows, that is where the difference is.
+    let mut end = None;
+    while at < heard.len() {
+        let part = heard.part(at, packet);
+        let mut next = from;
+        while !begins(sent, next, part) {
+            next += packet;
+            // Behind the end there is nothing but silence.
+            if next >= sent.len() + packet {
+                let (from, at) = end.unwrap_or((from, at));
+                return Found::Different(from, at);
+            }
+        }
+        if next > from {
+            end = end.or((next >= sent.len()).then_some((from, at)));
+            gaps.add(next - from, true);
+            gaps.lost = gaps.frames;
+        }
+        from = next + part.len();
+        at += part.len();
+    }
+    // What was lost of the silence after the end can't be seen.
+    let most = if from > sent.len() { u64::MAX } else { gaps.frames };
+    if from < sent.len() { Found::Short } else { Found::Gaps(gaps, gaps.frames..=most) }
+}
+
+/// Whether `sent`, with silence after its end, goes on with `part` at this frame.
+fn begins(sent: Frames<'_>, at: u64, part: Frames<'_>) -> bool {
+    let wanted = sent.part(at, part.len());
+    part.part(0, wanted.len()).is(wanted) && part.part(wanted.len(), part.len()).is_silent()
+}
+
+/// All of `sent` lies in `heard`, in one piece or with silence between its packets.
+fn around(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
+    let mut gaps = Gaps::default();
+    let (mut from, mut at) = (0, heard.silent_frames().saturating_sub(sent.silent_frames()));
+    while from < sent.len() {
+        let wanted = sent.part(from, packet);
+        if !heard.part(at, wanted.len()).is(wanted) {
+            let silence = heard.part(at, u64::MAX).silent_frames();
+            let more = silence.saturating_sub(wanted.silent_frames());
+            if at + silence >= heard.len() {
+                return Found::Short;
+            }
+            if more == 0 || !heard.part(at + more, wanted.len()).is(wanted) {
+                return Found::Different(from, at + more);
+            }
+            gaps.add(more, true);
+            at += more;
+        }
+        from += wanted.len();
+        at += wanted.len();
+    }
+    if !heard.part(at, u64::MAX).is_silent() {
+        return Found::Different(from, at + heard.part(at, u64::MAX).silent_frames());
+    }
+    Found::Gaps(gaps, gaps.frames..=gaps.frames)
+}

@@ -1,0 +1,202 @@
+//! The judge of gaps, against sounds that are taken apart in a known way.
+
+use super::*;
+use crate::ports::StreamFormat;
+use proptest::prelude::*;
+
+const FORMAT: StreamFormat = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+
+fn sound(frames: &[[i16; 2]]) -> Sound {
+    let bytes = |frame: &[i16; 2]| frame.map(i16::to_le_bytes).concat();
+    Sound { format: FORMAT, frames: frames.iter().flat_map(bytes).collect() }
+}
+
+/// Noise of so many frames, of which no stretch repeats, with silence where `silent` says so.
+fn noise(frames: usize, silent: impl Fn(usize) -> bool) -> Vec<[i16; 2]> {
+    let mut state = 0x2545_F491_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        i16::from_le_bytes([state.to_le_bytes()[1], state.to_le_bytes()[2]]) | 1
+    };
+    (0..frames).map(|frame| if silent(frame) { [0; 2] } else { [next(), next()] }).collect()
+}
+
+/// What is heard when there are so many packets of silence before these, in place of them if they are lost; and what is between.
+fn late(sent: &[[i16; 2]], packet: usize, late: &[(usize, bool)]) -> (Vec<[i16; 2]>, Gaps) {
+    let (mut heard, mut found, mut in_gap) = (Vec::new(), Gaps::default(), false);
+    for (number, part) in sent.chunks(packet).enumerate() {
+        let (packets, lost) = late.get(number).copied().unwrap_or_default();
+        if packets > 0 {
+            heard.extend(vec![[0; 2]; packets * packet]);
+            found.frames += (packets * packet) as u64;
+            found.gaps += u64::from(!in_gap);
+            in_gap = true;
+        }
+        if packets > 0 && lost {
+            found.lost += part.len() as u64;
+        } else {
+            heard.extend(part);
+            in_gap = false;
+        }
+    }
+    (heard, found)
+}
+
+/// Few packets are late.
+fn lateness() -> impl Strategy<Value = Vec<(usize, bool)>> {
+    let packets = prop_oneof![8 => Just(0_usize), 1 => 1..3_usize];
+    prop::collection::vec((packets, any::<bool>()), 0..60)
+}
+
+fn judge(sent: &[[i16; 2]], heard: &[[i16; 2]], allowed: Allowed) -> Verdict {
+    compare_sounds(&sound(sent), &sound(heard), allowed).verdict
+}
+
+fn silence(packet: usize, counted: usize) -> Allowed {
+    Allowed::Silence { packet: packet as u64, counted: counted as u64 }
+}
+
+fn lost(packet: usize, counted: usize) -> Allowed {
+    Allowed::Lost { packet: packet as u64, counted: counted as u64 }
+}
+
+proptest! {
+    #[test]
+    fn counted_silence_is_taken_away_and_nothing_else(
+        packet in 1..40_usize, frames in 1..700_usize, lateness in lateness(),
+        flip: prop::sample::Index, hush: bool,
+    ) {
+        // Music that is itself silent now and then.
+        let sent = noise(frames, |frame| hush && frame / packet % 5 == 2);
+        let (mut heard, found) = late(&sent, packet, &lateness);
+        let counted = usize::try_from(found.frames).unwrap();
+        let verdict = judge(&sent, &heard, silence(packet, counted));
+        if counted == 0 {
+            prop_assert_eq!(verdict, Verdict::BitExact);
+        } else if !hush {
+            prop_assert_eq!(verdict, Verdict::ExceptSilence(found));
+        } else {
+            prop_assert!(matches!(verdict, Verdict::ExceptSilence(_) | Verdict::BitExact), "{:?}", verdict);
+        }
+        // More than was there, or less than is missing.
+        let too_many = judge(&sent, &heard, silence(packet, counted + frames + packet));
+        prop_assert!(matches!(too_many, Verdict::Miscounted { .. }), "{:?}", too_many);
+        if counted > 0 && !hush {
+            let too_few = judge(&sent, &heard, silence(packet, counted - packet));
+            prop_assert!(matches!(too_few, Verdict::Miscounted { .. }), "{:?}", too_few);
+        }
+        // One wrong bit is never explained, and its place is named.
+        let at = flip.index(heard.len());
+        heard[at][1] ^= 2;
+        let wrong = judge(&sent, &heard, silence(packet, counted));
+        let named = match wrong {
+            Verdict::Different(Difference { frame, .. }) => frame <= at as u64,
+            // Beyond the end of what was sent.
+            other => other == Verdict::LengthsDiffer && at >= frames,
+        };
+        prop_assert!(named, "{:?}", wrong);
+    }
+
+    #[test]
+    fn counted_losses_are_taken_away_and_nothing_else(
+        packet in 1..40_usize, frames in 1..700_usize, flags in prop::collection::vec(prop::bool::weighted(0.2), 0..60),
+        flip: prop::sample::Index,
+    ) {
+        let sent = noise(frames, |_| false);
+        let is_lost = |number: usize| flags.get(number).copied().unwrap_or(false);
+        let taken = sent.chunks(packet).enumerate().filter(|(number, _)| !is_lost(*number));
+        let mut heard: Vec<_> = taken.flat_map(|(_, part)| part.to_vec()).collect();
+        // The last packet is whole: the microphone's silence follows.
+        heard.resize(heard.len().next_multiple_of(packet) + 2 * packet, [0; 2]);
+        let count = (0..frames.div_ceil(packet)).filter(|number| is_lost(*number)).count();
+        let verdict = judge(&sent, &heard, lost(packet, count * packet));
+        if count == 0 {
+            prop_assert_eq!(verdict, Verdict::BitExact);
+        } else {
+            let right = matches!(verdict, Verdict::ExceptLost(found) if found.frames == (count * packet) as u64);
+            prop_assert!(right, "{:?}", verdict);
+            let too_few = judge(&sent, &heard, lost(packet, (count - 1) * packet));
+            prop_assert!(matches!(too_few, Verdict::Miscounted { .. }), "{:?}", too_few);
+        }
+        let at = flip.index(heard.len());
+        heard[at][0] ^= 4;
+        let wrong = judge(&sent, &heard, lost(packet, count * packet));
+        prop_assert!(matches!(wrong, Verdict::Different(_) | Verdict::LengthsDiffer), "{:?}", wrong);
+    }
+
+    #[test]
+    fn a_loopback_has_silence_around_and_between_packets(
+        packet in 1..40_usize, frames in 1..700_usize, before in 0..500_usize, after in 0..500_usize,
+        waits in prop::collection::vec(0..30_usize, 0..20), flip: prop::sample::Index, lead in 0..10_usize,
+    ) {
+        let sent = noise(frames, |frame| frame < lead && frame + 1 < frames);
+        let mut heard = vec![[0; 2]; before];
+        let mut gaps = Gaps::default();
+        for (number, part) in sent.chunks(packet).enumerate() {
+            let wait = waits.get(number).copied().filter(|_| number * packet > lead).unwrap_or(0);
+            heard.extend(vec![[0; 2]; wait]);
+            gaps.frames += wait as u64;
+            gaps.gaps += u64::from(wait > 0);
+            heard.extend(part);
+        }
+        let whole = heard.clone();
+        heard.extend(vec![[0; 2]; after]);
+        let around = Allowed::Around { packet: packet as u64 };
+        let wanted = if gaps.gaps == 0 { Verdict::BitExact } else { Verdict::ExceptSilence(gaps) };
+        prop_assert_eq!(judge(&sent, &heard, around), wanted);
+        let cut = judge(&sent, &whole[..whole.len() - 1], around);
+        prop_assert!(!matches!(cut, Verdict::BitExact | Verdict::ExceptSilence(_)), "{:?}", cut);
+        let at = flip.index(heard.len());
+        heard[at][1] ^= 2;
+        let wrong = judge(&sent, &heard, around);
+        prop_assert!(matches!(wrong, Verdict::Different(_) | Verdict::LengthsDiffer), "{:?}", wrong);
+    }
+}
+
+#[test]
+fn silence_that_is_no_whole_packet_at_its_place_is_a_difference() {
+    let sent = noise(100, |_| false);
+    // Half a packet of ten.
+    let mut half = sent.clone();
+    half[20..25].fill([0; 2]);
+    assert!(matches!(judge(&sent, &half, silence(10, 5)), Verdict::Different(Difference { frame: 20, .. })));
+    // A packet's length that does not begin with one.
+    let mut beside = sent.clone();
+    beside[25..35].fill([0; 2]);
+    assert!(matches!(
+        judge(&sent, &beside, silence(10, 10)),
+        Verdict::Different(Difference { frame: 25, .. })
+    ));
+    // Without leave even a whole packet is one.
+    let mut whole = sent.clone();
+    whole[20..30].fill([0; 2]);
+    assert!(matches!(
+        judge(&sent, &whole, Allowed::Nothing),
+        Verdict::Different(Difference { frame: 20, .. })
+    ));
+    assert_eq!(
+        judge(&sent, &whole, silence(10, 10)),
+        Verdict::ExceptSilence(Gaps { gaps: 1, frames: 10, lost: 10 })
+    );
+}
+
+#[test]
+fn what_ends_early_is_short_whatever_is_allowed() {
+    let sent = noise(100, |_| false);
+    for allowed in [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }] {
+        for end in [0, 5, 50, 99] {
+            assert_eq!(judge(&sent, &sent[..end], allowed), Verdict::LengthsDiffer, "{allowed:?} {end}");
+        }
+    }
+}
+
+#[test]
+fn the_last_packet_may_be_lost_too_and_the_player_may_stop_within_the_silence() {
+    let sent = noise(95, |_| false);
+    let mut heard = sent[..90].to_vec();
+    heard.resize(113, [0; 2]);
+    let gaps = Gaps { gaps: 1, frames: 23, lost: 5 };
+    assert_eq!(judge(&sent, &heard, silence(10, 23)), Verdict::ExceptSilence(gaps));
+}
