@@ -5,7 +5,9 @@
 //! | `adapter.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
 //! | `constraints.rs` | how short packets may be |
 //! | [`device`] | the adapter object: card, interrupt, power, subdevices, and how all of it ends |
-//! | [`interrupt`] | the service routine |
+//! | [`interrupt`] | the service routine and the DPC |
+//! | [`jacks`] | whose jacks the DPC looks at |
+//! | [`mixer`] | volume and mute of every stream |
 //! | `pdo.rs` | which physical device object is below the device |
 //! | [`power`] | IAdapterPowerManagement 1 to 3 |
 //! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
@@ -14,6 +16,8 @@
 mod constraints;
 pub mod device;
 pub mod interrupt;
+pub mod jacks;
+pub mod mixer;
 mod pdo;
 pub mod power;
 pub mod streams;

@@ -1,6 +1,7 @@
 //! The names that the driver and its INF must spell alike, in one place.
 
 use nt::wide;
+use portcls_sys::GUID;
 use ringwave_regs::stream::STREAMS_MAX;
 
 use crate::endpoint::Direction;
@@ -16,6 +17,20 @@ pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 /// How many endpoints of each direction the INF lists. Those beyond it work, but the INF gives them no `FriendlyName`, no class for
 /// ksproxy and no word that they can be driven by events.
 pub const IN_THE_INF: usize = 4;
+
+/// Names of the jacks of the second to fourth speakers: GUIDs of our own, for which the INF gives a text in the device's own registry key
+/// (MediaCategories there counts since Windows 10 1809, the oldest that the INF takes: *Friendly Names for Audio Endpoint Devices*).
+pub static SPEAKER_JACKS: [GUID; IN_THE_INF - 1] = [
+    GUID::parse("D4038465-41AE-4C02-8212-AAB15FC46AF1"),
+    GUID::parse("AF619730-1A91-4DDA-870E-FC586029F946"),
+    GUID::parse("93E1A2F6-9D1E-45E2-AE17-A9BD0D6CBDE2"),
+];
+/// The same of microphones.
+pub static MICROPHONE_JACKS: [GUID; IN_THE_INF - 1] = [
+    GUID::parse("952D8BAC-9E51-43D7-9999-5CF5A98E6C9E"),
+    GUID::parse("AB9B6884-2EDE-4687-979B-95B345AA1C56"),
+    GUID::parse("EE5FB635-BCD6-4B95-9189-0EAE5AF7744B"),
+];
 
 /// Names of one endpoint's subdevices: the third field of `AddInterface` in the INF, and the KS reference strings. PortCls keeps the
 /// pointers, so they are static.

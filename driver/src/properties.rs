@@ -8,13 +8,22 @@ use nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
     STATUS_SUCCESS,
 };
-use portcls_sys::ks::{KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET};
+use portcls_sys::guid::KSPROPTYPESETID_General;
+use portcls_sys::ks::{
+    KSPROPERTY_MEMBER_FLAG_BASICSUPPORT_MULTICHANNEL, KSPROPERTY_MEMBER_STEPPEDRANGES,
+    KSPROPERTY_STEPPING_LONG, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
+};
 use portcls_sys::pc::PCPROPERTY_REQUEST;
 
 /// Bytes of the short answer to basic support: the verbs.
 const SHORT_SUPPORT: usize = 4;
 /// Bytes of the long answer, a `KSPROPERTY_DESCRIPTION`.
 const LONG_SUPPORT: usize = 40;
+
+/// Bytes of a range in the longest answer, a `KSPROPERTY_STEPPING_LONG`, and of the `KSPROPERTY_MEMBERSHEADER` before the first.
+const RANGE: usize = 16;
+/// The most ranges that are answered.
+const RANGES_MAX: usize = ringwave_regs::format::CHANNELS_MAX as usize;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +108,51 @@ impl Reply {
         // KSPROPERTY_DESCRIPTION: verbs, its own size, no type (the value is a structure), no lists of members.
         Self::parts(value, &[&verbs, &40_u32.to_le_bytes(), &[0; LONG_SUPPORT - 8]])
     }
+
+    /// Answers basic support for a number of type `value_type` (`VT_...`) that can be read and written for each of `channels` channels, all with
+    /// the same range. With room for it the description is followed by the ranges; its size says how many bytes they need. As Microsoft's
+    /// samples answer (simpleaudiosample, `kshelper.cpp`), but that a room of 0 asks how many.
+    pub fn channels_support(
+        value: &mut [u8],
+        value_type: u32,
+        range: &KSPROPERTY_STEPPING_LONG,
+        channels: u32,
+    ) -> Self {
+        let count = usize::try_from(channels).unwrap_or(0).min(RANGES_MAX);
+        let bytes = LONG_SUPPORT + RANGE + RANGE * count;
+        let room = value.len();
+        let verbs = (KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT).to_le_bytes();
+        if (SHORT_SUPPORT..LONG_SUPPORT).contains(&room) {
+            return Self::parts(value, &[&verbs]);
+        }
+        if room < LONG_SUPPORT {
+            return Self::no_room(room, bytes);
+        }
+        let number = |number: usize| u32::try_from(number).unwrap_or(0).to_le_bytes();
+        let set = KSPROPTYPESETID_General.to_bytes();
+        // One list of members. The rest of each row is 0.
+        let (id, lists) = (value_type.to_le_bytes(), 1_u32.to_le_bytes());
+        let description: [&[u8]; 7] = [&verbs, &number(bytes), &set, &id, &[0; 4], &lists, &[0; 4]];
+        if room < bytes {
+            return Self::parts(value, &description);
+        }
+        let header = [
+            KSPROPERTY_MEMBER_STEPPEDRANGES.to_le_bytes(),
+            number(RANGE),
+            number(count),
+            KSPROPERTY_MEMBER_FLAG_BASICSUPPORT_MULTICHANNEL.to_le_bytes(),
+        ];
+        let range = [
+            range.SteppingDelta.to_le_bytes(),
+            [0; 4],
+            range.SignedMinimum.to_le_bytes(),
+            range.SignedMaximum.to_le_bytes(),
+        ];
+        let ranges = [range; RANGES_MAX];
+        let ranges = ranges.as_flattened().as_flattened().get(..RANGE * count).unwrap_or(&[]);
+        let [verbs, size, set, id, flags, lists, reserved] = description;
+        Self::parts(value, &[verbs, size, set, id, flags, lists, reserved, header.as_flattened(), ranges])
+    }
 }
 
 /// The pin that a filter's pin property asks about: the first number of the instance.
@@ -181,6 +235,47 @@ mod tests {
             assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
             if written > 0 {
                 assert_eq!(value[..4], 0x202_u32.to_le_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_told_with_their_ranges_where_there_is_room() {
+        let range = KSPROPERTY_STEPPING_LONG {
+            SteppingDelta: 0x8000,
+            Reserved: 7,
+            SignedMinimum: -96 << 16,
+            SignedMaximum: 0,
+        };
+        for (channels, whole) in [(1, 72), (2, 88), (8, 184), (9, 184)] {
+            for room in 0..192 {
+                let mut value = [0xEE; 192];
+                let reply = Reply::channels_support(&mut value[..room], 3, &range, channels);
+                let (status, bytes) = match room {
+                    0 => (STATUS_BUFFER_OVERFLOW, Some(whole)),
+                    1..4 => (STATUS_BUFFER_TOO_SMALL, None),
+                    4..40 => (STATUS_SUCCESS, Some(4)),
+                    _ if room < whole => (STATUS_SUCCESS, Some(40)),
+                    _ => (STATUS_SUCCESS, Some(whole)),
+                };
+                assert_eq!(reply, Reply { status, bytes }, "{channels} channels, {room} bytes");
+                let written = if room < 4 { 0 } else { bytes.unwrap_or(0) };
+                assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
+                let word = |at: usize| i32::from_le_bytes(value[at..at + 4].try_into().unwrap());
+                if written >= 4 {
+                    assert_eq!(word(0), 0x203);
+                }
+                if written >= 40 {
+                    assert_eq!((word(4).cast_unsigned() as usize, word(24), word(28)), (whole, 3, 0));
+                    assert_eq!(value[8..24], KSPROPTYPESETID_General.to_bytes());
+                    assert_eq!((word(32), word(36)), (1, 0));
+                }
+                if written > 40 {
+                    assert_eq!([40, 44, 48, 52].map(word), [2, 16, channels.min(8).cast_signed(), 2]);
+                    for at in (56..whole).step_by(16) {
+                        assert_eq!([at, at + 4, at + 8, at + 12].map(word), [0x8000, 0, -96 << 16, 0]);
+                    }
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ pub const RULES: &[Rule] = &[
     ("wishes", device::wishes),
     ("interfaces", device::interfaces),
     ("endpoint", device::endpoint),
+    ("jack-names", device::jack_names),
 ];
 
 /// Every way in which these bytes break the rules; empty for a good INF.

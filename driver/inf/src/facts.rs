@@ -82,6 +82,8 @@ pub struct Endpoint {
     pub wave: String,
     /// Name of its topology filter.
     pub topology: String,
+    /// The pin name of its jack, a GUID in braces; `None` of the first of a kind.
+    pub jack: Option<String>,
 }
 
 /// The endpoints that the INF lists: speakers, then microphones.
@@ -89,7 +91,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     let listed = |direction| {
         (0..names::IN_THE_INF).filter_map(move |index| {
             let names = names::endpoint(direction, index)?;
-            Some(Endpoint { direction, wave: text(names.wave), topology: text(names.topology) })
+            let jacks = match direction {
+                Direction::Render => &names::SPEAKER_JACKS,
+                Direction::Capture => &names::MICROPHONE_JACKS,
+            };
+            let jack = index.checked_sub(1).and_then(|index| jacks.get(index)).map(braced);
+            Some(Endpoint { direction, wave: text(names.wave), topology: text(names.topology), jack })
         })
     };
     listed(Direction::Render).chain(listed(Direction::Capture)).collect()
@@ -137,6 +144,18 @@ const NAME_MARKS: [[&str; 2]; 2 * names::IN_THE_INF] = [
     ["wavein4", "topologyin4"],
 ];
 
+/// The marks of the jacks' names in the INX, in the order of [`endpoints`].
+const JACK_MARKS: [Option<&str>; 2 * names::IN_THE_INF] = [
+    None,
+    Some("jack-speaker2"),
+    Some("jack-speaker3"),
+    Some("jack-speaker4"),
+    None,
+    Some("jack-microphone2"),
+    Some("jack-microphone3"),
+    Some("jack-microphone4"),
+];
+
 /// All facts for an INF of this day.
 pub fn all(date: Date) -> Vec<Fact> {
     let Date { year, month, day } = date;
@@ -155,9 +174,10 @@ pub fn all(date: Date) -> Vec<Fact> {
         ("ks-speaker", quoted(braced(&KSNODETYPE_SPEAKER))),
         ("ks-microphone", quoted(braced(&KSNODETYPE_MICROPHONE))),
     ];
-    for (endpoint, [wave, topology]) in endpoints().into_iter().zip(NAME_MARKS) {
+    for ((endpoint, [wave, topology]), jack) in endpoints().into_iter().zip(NAME_MARKS).zip(JACK_MARKS) {
         facts.push((wave, quoted(endpoint.wave)));
         facts.push((topology, quoted(endpoint.topology)));
+        facts.extend(jack.zip(endpoint.jack.map(quoted)));
     }
     facts
 }
@@ -185,6 +205,7 @@ mod tests {
         assert_eq!(fact("hardware-id"), Some(r"PCI\VEN_1234&DEV_5257"));
         assert_eq!(fact("wave"), Some("\"Wave\""));
         assert_eq!(fact("topologyin4"), Some("\"TopologyIn4\""));
+        assert_eq!(fact("jack-microphone4"), Some("\"{EE5FB635-BCD6-4B95-9189-0EAE5AF7744B}\""));
         assert_eq!(fact("ks-audio"), Some("\"{6994AD04-93EF-11D0-A3CC-00A0C9223196}\""));
         assert_eq!(fact("driver-version"), Some(concat!("11/21/2026,", env!("CARGO_PKG_VERSION"), ".0")));
     }

@@ -3,7 +3,7 @@
 //! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the public DDI
 //!   pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
 //! * The other modules are the safe face, one idea each: [`pool`], [`spinlock`], [`event`], [`dpc`], [`mmio`],
-//!   [`contiguous`], [`interrupt`], [`clock`], [`text`], [`klog`].
+//!   [`contiguous`], [`interrupt`], [`clock`], [`rundown`], [`text`], [`klog`].
 //!
 //! Three worlds compile this crate:
 //!
@@ -34,6 +34,7 @@ pub mod klog;
 pub mod mmio;
 mod newer;
 pub mod pool;
+pub mod rundown;
 #[cfg(all(windows, feature = "runtime", not(test)))]
 mod runtime;
 pub mod spinlock;

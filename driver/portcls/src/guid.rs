@@ -54,6 +54,14 @@ impl GUID {
     }
 }
 
+impl GUID {
+    /// Its bytes, as they lie in a structure.
+    pub const fn to_bytes(&self) -> [u8; 16] {
+        let head = self.Data1 as u128 | (self.Data2 as u128) << 32 | (self.Data3 as u128) << 48;
+        (head | (u64::from_le_bytes(self.Data4) as u128) << 64).to_le_bytes()
+    }
+}
+
 impl fmt::Display for GUID {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, rest @ ..] = self.Data4;
@@ -128,6 +136,10 @@ guids! {
     KSAUDFNAME_MASTER_VOLUME = "185FEDE3-9905-11D1-95A9-00C04FB925D3";
     /// Name of a mute node.
     KSAUDFNAME_MASTER_MUTE = "185FEDE4-9905-11D1-95A9-00C04FB925D3";
+    /// Name of a microphone's volume node.
+    KSAUDFNAME_MIC_VOLUME = "185FEDED-9905-11D1-95A9-00C04FB925D3";
+    /// Name of a microphone's mute node.
+    KSAUDFNAME_MIC_MUTE = "185FEDEE-9905-11D1-95A9-00C04FB925D3";
     /// Name of a capture pin.
     KSAUDFNAME_RECORDING_CONTROL = "185FEDFA-9905-11D1-95A9-00C04FB925D3";
 
@@ -183,6 +195,10 @@ mod tests {
         let guid = GUID::parse("6994ad04-93EF-11D0-A3CC-00A0C9223196");
         assert_eq!((guid.Data1, guid.Data2, guid.Data3), (0x6994_AD04, 0x93EF, 0x11D0));
         assert_eq!(guid.Data4, [0xA3, 0xCC, 0x00, 0xA0, 0xC9, 0x22, 0x31, 0x96]);
+        assert_eq!(
+            guid.to_bytes(),
+            [4, 0xAD, 0x94, 0x69, 0xEF, 0x93, 0xD0, 0x11, 0xA3, 0xCC, 0, 0xA0, 0xC9, 0x22, 0x31, 0x96]
+        );
         for (name, guid, text) in ALL {
             assert_eq!(guid.to_string(), *text, "{name}");
         }

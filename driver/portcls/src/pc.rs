@@ -164,6 +164,13 @@ layout!(PCNODE_DESCRIPTOR, 32, AutomationTable @ 8, Type @ 16, Name @ 24);
 // SAFETY: points to statics that nobody writes.
 unsafe impl Sync for PCNODE_DESCRIPTOR {}
 
+impl PCNODE_DESCRIPTOR {
+    /// A node with properties and a name.
+    pub const fn new(kind: &'static GUID, name: &'static GUID, table: &'static PCAUTOMATION_TABLE) -> Self {
+        Self { Flags: 0, AutomationTable: table, Type: kind, Name: name }
+    }
+}
+
 /// A connection inside a filter. A node's input is its pin 1, its output pin 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +218,8 @@ pub struct PCFILTER_DESCRIPTOR {
 layout!(PCFILTER_DESCRIPTOR, 80, AutomationTable @ 8, PinSize @ 16, PinCount @ 20, Pins @ 24, NodeSize @ 32, NodeCount @ 36, Nodes @ 40, ConnectionCount @ 48, Connections @ 56, CategoryCount @ 64, Categories @ 72);
 // SAFETY: points to statics that nobody writes.
 unsafe impl Sync for PCFILTER_DESCRIPTOR {}
+// SAFETY: as above.
+unsafe impl Send for PCFILTER_DESCRIPTOR {}
 
 impl PCFILTER_DESCRIPTOR {
     /// A filter without properties of its own.
@@ -357,6 +366,13 @@ pub struct PCPROPERTY_REQUEST {
 }
 layout!(PCPROPERTY_REQUEST, 72, MinorTarget @ 8, Node @ 16, PropertyItem @ 24, Verb @ 32, InstanceSize @ 36, Instance @ 40, ValueSize @ 48, Value @ 56, Irp @ 64);
 
+/// An event request's verb: adds the entry to the port's list.
+pub const PCEVENT_VERB_ADD: u32 = 1;
+/// An event request's verb: the entry is taken out of the list, by the port.
+pub const PCEVENT_VERB_REMOVE: u32 = 2;
+/// An event request's verb: whether the event is supported.
+pub const PCEVENT_VERB_SUPPORT: u32 = 4;
+
 /// An event request for a miniport.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -371,7 +387,7 @@ pub struct PCEVENT_REQUEST {
     pub EventItem: *const PCEVENT_ITEM,
     /// KS' entry.
     pub EventEntry: *mut c_void,
-    /// None 0, add 1, remove 2, support 4.
+    /// [`PCEVENT_VERB_ADD`] ...; 0: none.
     pub Verb: u32,
     /// The request's IRP.
     pub Irp: *mut IRP,

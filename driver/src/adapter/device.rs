@@ -18,7 +18,9 @@ use portcls_sys::imports::{PcUnregisterAdapterPowerManagement, register_adapter_
 use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
 use portcls_sys::{Com, ComRef, com_class};
 
-use super::interrupt::Isr;
+use super::interrupt::{Isr, Told};
+use super::jacks::Jacks;
+use super::mixer::Mixer;
 use super::streams::Streams;
 use super::subdevices::{Installation, Subdevices};
 use crate::hw::Card;
@@ -33,8 +35,9 @@ const PAGES: u32 = 1;
 pub struct Adapter {
     device: *mut DEVICE_OBJECT,
     card: Box<dyn Card>,
-    /// Owns the list of open streams, which it visits.
-    dpc: Dpc<Streams>,
+    /// Owns the lists of those whom it visits.
+    dpc: Dpc<Told>,
+    mixer: Mixer,
     interrupt: SpinLock<Option<Interrupt<Isr>>>,
     power_registered: AtomicBool,
     subdevices: SpinLock<Option<Subdevices>>,
@@ -57,7 +60,8 @@ impl Adapter {
         Com::try_new(Self {
             device,
             card,
-            dpc: Dpc::try_new(Streams::default(), Streams::on_interrupt)?,
+            dpc: Dpc::try_new(Told::default(), Told::on_interrupt)?,
+            mixer: Mixer::default(),
             interrupt: SpinLock::new(None),
             power_registered: AtomicBool::new(false),
             subdevices: SpinLock::new(None),
@@ -124,7 +128,30 @@ impl Adapter {
 
     /// The open streams.
     pub fn streams(&self) -> &Streams {
-        self.dpc.context()
+        &self.dpc.context().streams
+    }
+
+    /// Who listens to the jacks.
+    pub fn jacks(&self) -> &Jacks {
+        &self.dpc.context().jacks
+    }
+
+    /// Volume and mute.
+    pub const fn mixer(&self) -> &Mixer {
+        &self.mixer
+    }
+
+    /// Has the DPC look at everything, as after an interrupt. PASSIVE_LEVEL.
+    pub fn queue_dpc(&self) {
+        // KeInsertQueueDpc's page once said any level and now says DISPATCH_LEVEL at least; a spin lock takes us there, and that it is this one
+        // means nothing.
+        let _at_dispatch = self.interrupt.lock();
+        self.dpc.queue();
+    }
+
+    /// Waits until every DPC that is queued or runs is done. PASSIVE_LEVEL.
+    pub fn flush_dpcs(&self) {
+        self.dpc.flush();
     }
 
     /// The device stops, goes or is gone: takes everything away in the reverse order of its start. Streams may still be open; they

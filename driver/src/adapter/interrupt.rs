@@ -1,16 +1,35 @@
 //! The service routine: it only finds out whose interrupt it is and queues the DPC, which looks at the status pages.
+//! Any interrupt may stand for any stream and for any of its events (DATASHEET 2.1), so the DPC looks at everything.
 
 use core::ptr::NonNull;
 
 use nt::dpc::Dpc;
 use nt::interrupt::ServiceRoutine;
 
+use super::jacks::Jacks;
 use super::streams::Streams;
 use crate::hw::Card;
 
+/// Who is told of interrupts.
+#[derive(Default)]
+pub struct Told {
+    /// The open streams.
+    pub streams: Streams,
+    /// The jacks.
+    pub jacks: Jacks,
+}
+
+impl Told {
+    /// The DPC, at DISPATCH_LEVEL.
+    pub fn on_interrupt(&self) {
+        self.streams.on_interrupt();
+        self.jacks.on_interrupt();
+    }
+}
+
 /// What the service routine needs, reached without a lock: it runs above DISPATCH_LEVEL.
 pub struct Isr {
-    dpc: NonNull<Dpc<Streams>>,
+    dpc: NonNull<Dpc<Told>>,
     card: NonNull<dyn Card>,
 }
 
@@ -24,7 +43,7 @@ impl Isr {
     ///
     /// # Safety
     /// Both stay where they are until the interrupt is disconnected, and the card is not removed before.
-    pub unsafe fn new(dpc: &Dpc<Streams>, card: &(dyn Card + 'static)) -> Self {
+    pub unsafe fn new(dpc: &Dpc<Told>, card: &(dyn Card + 'static)) -> Self {
         Self { dpc: NonNull::from(dpc), card: NonNull::from(card) }
     }
 }
@@ -58,7 +77,7 @@ mod tests {
             host::grant_messages(messages);
             let card = FakeCard::default();
             card.change(|inside| inside.line = line);
-            let dpc = Dpc::try_new(Streams::default(), Streams::on_interrupt).unwrap();
+            let dpc = Dpc::try_new(Told::default(), Told::on_interrupt).unwrap();
             // SAFETY: the connection ends before both.
             let interrupt =
                 unsafe { Interrupt::connect(core::ptr::null_mut(), Isr::new(&dpc, &card)) }.unwrap();

@@ -1,5 +1,5 @@
 //! Power management of the adapter. PortCls has paused the streams before it takes the card down, and starts them again after it
-//! came back; what a card forgot meanwhile, a stream gives it at its next RUN. wavert-facts 1.4.
+//! came back; what a card forgot meanwhile, a stream gives it at its next RUN, and volumes and the rest are given here. wavert-facts 1.4.
 
 use core::ffi::c_void;
 
@@ -9,6 +9,8 @@ use portcls_sys::interfaces::{
     AdapterPowerManagement, AdapterPowerManagement2, AdapterPowerManagement3, PC_EXIT_LATENCY, POWER_STATE,
     SYSTEM_POWER_STATE,
 };
+
+use ringwave_regs::stream::STREAMS_MAX;
 
 use super::Adapter;
 
@@ -58,7 +60,23 @@ impl Adapter {
         if on {
             // Kept through D3hot, but not through a reset.
             self.card().enable_interrupts(true);
+            self.restore_controls();
+            // What happened meanwhile raised no interrupt (DATASHEET 2.1): look as if one had come.
+            self.queue_dpc();
         }
         log::info!("power: D{}", state.saturating_sub(PowerDeviceD0));
+    }
+
+    /// Gives the card the volumes of all streams again, and what it is to tell of their jacks.
+    fn restore_controls(&self) {
+        let (card, limits) = (self.card(), self.card().limits());
+        for stream in (0..STREAMS_MAX).take_while(|stream| card.endpoint(*stream).is_some()) {
+            if limits.volume {
+                self.mixer().restore(card, stream);
+            }
+            if limits.jack {
+                card.watch_jack(stream);
+            }
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// The DPC, at DISPATCH_LEVEL: any interrupt may stand for any stream, so each looks for itself.
+    /// From the DPC, at DISPATCH_LEVEL: each looks for itself.
     pub fn on_interrupt(&self) {
         let slots = self.slots.lock();
         for slot in slots.iter() {

@@ -14,6 +14,7 @@ use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{Com, ComRef, GUID, IUnknown};
 use ringwave_regs::stream::STREAMS_MAX;
 
+use super::jacks::Listening;
 use super::{Adapter, constraints};
 use crate::endpoint::{Direction, Endpoint};
 use crate::names::{self, Names};
@@ -52,9 +53,10 @@ impl Subdevices {
                 Direction::Capture => &mut microphones,
             };
             let names = names::endpoint(endpoint.direction, *number).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+            let topology = TopologyMiniport::try_new(adapter.clone(), endpoint, *number)?;
             *number = number.saturating_add(1);
             // SAFETY: by contract.
-            let filters = unsafe { Filters::install(installation, adapter, endpoint, names)? };
+            let filters = unsafe { Filters::install(installation, adapter, endpoint, &topology, names)? };
             try_push(&mut endpoints, filters)?;
         }
         Ok(Self { _endpoints: endpoints })
@@ -63,6 +65,7 @@ impl Subdevices {
 
 /// The registered filters of one endpoint and their connection. Fields are dropped in this order.
 struct Filters {
+    _listening: Listening,
     _connection: Connection,
     _wave: Subdevice,
     _topology: Subdevice,
@@ -75,10 +78,13 @@ impl Filters {
         installation: &Installation<'_>,
         adapter: &Com<Adapter>,
         endpoint: Endpoint,
+        topology: &Com<TopologyMiniport>,
         names: Names,
     ) -> NtResult<Self> {
         let unknown = adapter.to_unknown();
-        let topology = TopologyMiniport::try_new(endpoint.direction)?.to_unknown();
+        // Before the port is bound: whatever fails from here on, the miniport lets go of its port.
+        let listening = Listening::new(adapter.clone(), topology.clone());
+        let topology = topology.to_unknown();
         let wave = WaveMiniport::try_new(adapter.clone(), endpoint)?.to_unknown();
         // SAFETY: by contract.
         unsafe {
@@ -88,7 +94,8 @@ impl Filters {
             let wave = Subdevice::install(installation, &CLSID_PortWaveRT, names.wave, &wave, &unknown)?;
             let connection =
                 Connection::register(installation.device, endpoint.direction, &wave.port, &topology.port)?;
-            Ok(Self { _connection: connection, _wave: wave, _topology: topology })
+            listening.start();
+            Ok(Self { _listening: listening, _connection: connection, _wave: wave, _topology: topology })
         }
     }
 }

@@ -28,9 +28,16 @@ pub enum Told {
     Tick(bool),
     /// `mark`.
     Mark(u32, Option<u32>),
+    /// `set_volume`: stream, channel, volume.
+    Volume(u32, u32, i32),
+    /// `set_mute`: stream, channels.
+    Mute(u32, u32),
+    /// `watch_jack`: stream.
+    WatchJack(u32),
 }
 
 /// The card's inside, shared with the test.
+#[allow(clippy::struct_excessive_bools, reason = "each is something a test can do to it")]
 pub struct Inside {
     /// Everything it was told since the test last took it.
     pub told: Vec<Told>,
@@ -44,6 +51,10 @@ pub struct Inside {
     pub gone: bool,
     /// It was told the end of the stream since STOP: a start in the middle is refused then (DATASHEET 5.5).
     pub ending: bool,
+    /// It is in D3.
+    pub asleep: bool,
+    /// Nothing is plugged into any jack.
+    pub unplugged: bool,
     /// It asserts its interrupt line.
     pub line: bool,
     /// What it has.
@@ -63,6 +74,8 @@ impl Default for FakeCard {
             refuses: None,
             gone: false,
             ending: false,
+            asleep: false,
+            unplugged: false,
             line: false,
             limits: Limits {
                 dma_highest: u64::MAX >> 1,
@@ -73,6 +86,8 @@ impl Default for FakeCard {
                 written: true,
                 start_frame: true,
                 position_page: true,
+                volume: true,
+                jack: true,
                 clock_hz: 1_000_000_000,
             },
         })))
@@ -105,6 +120,14 @@ impl FakeCard {
     /// Its inside; also after a failed assertion, so that the stream's end does not hide it.
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hears what needs power and registers.
+    fn hear(&self, told: Told) {
+        let mut inside = self.inside();
+        if !inside.gone && !inside.asleep {
+            inside.told.push(told);
+        }
     }
 
     /// What it was told since the last time.
@@ -190,11 +213,26 @@ impl Card for FakeCard {
         // An address that nobody reads.
         NonNull::new(std::ptr::without_provenance_mut(0x1000 * (stream as usize + 1))).filter(|_| there)
     }
+    fn set_volume(&self, stream: u32, channel: u32, volume: i32) {
+        self.hear(Told::Volume(stream, channel, volume));
+    }
+    fn set_mute(&self, stream: u32, channels: u32) {
+        self.hear(Told::Mute(stream, channels));
+    }
+    fn watch_jack(&self, stream: u32) {
+        self.hear(Told::WatchJack(stream));
+    }
+    fn unplugged(&self, _stream: u32) -> Option<bool> {
+        let inside = self.inside();
+        (inside.limits.jack && !inside.gone && !inside.asleep).then_some(inside.unplugged)
+    }
     fn enable_interrupts(&self, _enable: bool) {}
     unsafe fn acknowledge_line(&self) -> bool {
         std::mem::take(&mut self.inside().line)
     }
-    fn set_power(&self, _on: bool) {}
+    fn set_power(&self, on: bool) {
+        self.change(|inside| inside.asleep = !on);
+    }
     fn remove(&self) {
         self.change(|inside| inside.gone = true);
     }

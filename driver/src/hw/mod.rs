@@ -91,6 +91,10 @@ pub struct Limits {
     pub start_frame: bool,
     /// Has a position page for each stream.
     pub position_page: bool,
+    /// Has volume and mute for each channel of each stream.
+    pub volume: bool,
+    /// Knows whether something is plugged into each stream's jack.
+    pub jack: bool,
     /// Ticks of its clock per second, not 0.
     pub clock_hz: u32,
 }
@@ -131,6 +135,18 @@ pub trait Card: Send + Sync {
     /// Kernel address of the position page of `stream`, for [`tick_position`](Self::tick_position) and PortCls, which maps it to a client.
     /// `None` if the card has none or is gone. Mapped until [`remove`](Self::remove); nobody here reads it.
     fn position_page(&self, stream: u32) -> Option<NonNull<u8>>;
+
+    /// Volume of one channel of `stream`, in 1/65536 dB, -96 dB to 0. A message; kept until a reset. Not heard by a card without power.
+    fn set_volume(&self, stream: u32, channel: u32, volume: i32);
+
+    /// Which channels of `stream` are silent: bit c is channel c. As [`set_volume`](Self::set_volume).
+    fn set_mute(&self, stream: u32, channels: u32);
+
+    /// From now on a change of the jack of `stream` raises an interrupt, in every state of the stream. A message; kept until a reset.
+    fn watch_jack(&self, stream: u32);
+
+    /// Whether nothing is plugged into the jack of `stream`; no message. `None` if the card does not know, is gone or without power.
+    fn unplugged(&self, stream: u32) -> Option<bool>;
 
     /// Lets the card raise interrupts, or not.
     fn enable_interrupts(&self, enable: bool);

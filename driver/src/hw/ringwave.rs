@@ -77,7 +77,13 @@ impl Ringwave {
         write(&registers, global::CONTROL, global::CONTROL_RESET);
         let limits = read_limits(&registers)?;
         run_selftest(&registers, limits.dma_highest)?;
-        let endpoints = core::array::from_fn(|stream| endpoint(&registers, stream));
+        // Blocks behind the last stream are not to be touched (BAD_ACCESS).
+        let streams = read(&registers, global::STREAMS);
+        let present = (streams & 0xFF).saturating_add(streams >> global::STREAMS_CAPTURE_SHIFT & 0xFF);
+        let endpoints = core::array::from_fn(|stream| {
+            let stream = u32::try_from(stream).ok().filter(|stream| *stream < present)?;
+            endpoint(&registers, stream)
+        });
         log::info!(
             "card: features {:#x}, {} stream(s)",
             read(&registers, global::FEATURES),
@@ -102,6 +108,12 @@ impl Ringwave {
             return None;
         }
         registers.as_ref().map(work)
+    }
+
+    /// INT_ENABLE of every stream, whatever its state: packets and errors are events of a stream that runs only.
+    const fn stream_interrupts(&self) -> u32 {
+        let jack = if self.limits.jack { regs::INT_JACK } else { 0 };
+        regs::INT_PACKET | regs::INT_ERROR | jack
     }
 }
 
@@ -132,7 +144,7 @@ impl Card for Ringwave {
             write(io, block + regs::SG_ENTRIES, entries);
             write(io, block + regs::DMA_ADDR_LO, low(address));
             write(io, block + regs::DMA_ADDR_HI, high(address));
-            write(io, block + regs::INT_ENABLE, regs::INT_PACKET | regs::INT_ERROR);
+            write(io, block + regs::INT_ENABLE, self.stream_interrupts());
         })
         .ok_or(STATUS_DEVICE_NOT_READY)
     }
@@ -208,6 +220,35 @@ impl Card for Ringwave {
         NonNull::new(self.pages.lock().as_ref()?.as_ptr().wrapping_add(offset as usize))
     }
 
+    fn set_volume(&self, stream: u32, channel: u32, volume: i32) {
+        let (Some(block), Some(register)) = (regs::block(stream), regs::volume(channel)) else { return };
+        if self.limits.volume {
+            let volume = volume.clamp(regs::VOLUME_MIN, 0).cast_unsigned();
+            self.with(|io| write(io, block.saturating_add(register), volume));
+        }
+    }
+
+    fn set_mute(&self, stream: u32, channels: u32) {
+        let Some(block) = regs::block(stream).filter(|_| self.limits.volume) else { return };
+        self.with(|io| write(io, block + regs::MUTE, channels & regs::MUTE_CHANNELS));
+    }
+
+    fn watch_jack(&self, stream: u32) {
+        let Some(block) = regs::block(stream).filter(|_| self.limits.jack) else { return };
+        self.with(|io| write(io, block + regs::INT_ENABLE, self.stream_interrupts()));
+    }
+
+    fn unplugged(&self, stream: u32) -> Option<bool> {
+        let base = pages::status_page(stream).filter(|_| self.limits.jack)?;
+        let pages = self.pages.lock();
+        if !self.powered.load(Ordering::Relaxed) {
+            return None;
+        }
+        // One aligned word: it can't be torn (DATASHEET 7).
+        let flags = Page { io: pages.as_ref()?, base }.word(pages::status::FLAGS);
+        (flags != NOBODY).then_some(flags & pages::status::FLAG_UNPLUGGED != 0)
+    }
+
     fn enable_interrupts(&self, enable: bool) {
         self.with(|io| write(io, global::CONTROL, if enable { global::CONTROL_INT_ENABLE } else { 0 }));
     }
@@ -247,8 +288,7 @@ impl Card for Ringwave {
 }
 
 /// What stream number `stream` of the card is.
-fn endpoint(io: &MappedIo, stream: usize) -> Option<Endpoint> {
-    let stream = u32::try_from(stream).ok()?;
+fn endpoint(io: &MappedIo, stream: u32) -> Option<Endpoint> {
     let block = regs::block(stream)?;
     let caps = read(io, block + regs::CAPS);
     if caps == NOBODY || caps & regs::CAPS_PRESENT == 0 {
@@ -333,6 +373,8 @@ fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
         written: has(global::FEATURE_WRITTEN),
         start_frame: has(global::FEATURE_START_FRAME),
         position_page: has(global::FEATURE_POSITION_PAGE),
+        volume: has(global::FEATURE_VOLUME),
+        jack: has(global::FEATURE_JACK),
         clock_hz,
     })
 }
@@ -402,7 +444,7 @@ mod tests {
     fn without_power_neither_registers_nor_pages_are_touched() {
         let (physical, block) = (0x4000_0000, regs::block(0).unwrap());
         let registers = host::add_io_space(physical, 0x4000);
-        host::add_io_space(physical + 0x10_0000, 0x4_0000);
+        let shown = host::add_io_space(physical + 0x10_0000, 0x4_0000);
         // SAFETY: fake device memory.
         let map = |at, bytes| unsafe { MappedIo::map(at, bytes) }.unwrap();
         let (io, pages) = (map(physical, 0x4000), map(physical + 0x10_0000, 0x4_0000));
@@ -418,14 +460,35 @@ mod tests {
         // SAFETY: within the memory.
         let written =
             || unsafe { registers.add((block + regs::WRITTEN) as usize).cast::<u32>().read_unaligned() };
+        // SAFETY: within the memory.
+        let register = |at| unsafe { registers.add((block + at) as usize).cast::<i32>().read_unaligned() };
+        let controls = || [regs::VOLUME_7, regs::MUTE, regs::INT_ENABLE].map(register);
         assert!(mark(7) && card.status(0).is_some() && card.state(0).is_some());
+        assert_eq!(card.unplugged(0), Some(false));
         card.set_power(false);
-        assert_eq!((card.status(0), card.state(0)), (None, None));
+        assert_eq!((card.status(0), card.state(0), card.unplugged(0)), (None, None, None));
         assert!(!mark(8), "who writes must know that it did not arrive");
         assert!(card.set_state(0, State::Stop).is_err());
-        assert_eq!(written(), 7);
+        card.set_volume(0, 7, -65_536);
+        card.set_mute(0, 0xFF);
+        card.watch_jack(0);
+        assert_eq!((written(), controls()), (7, [0; 3]));
         card.set_power(true);
         assert!(card.status(0).is_some() && mark(8) && written() == 8);
+        card.set_volume(0, 7, i32::MIN);
+        card.set_volume(0, 8, -65_536);
+        card.set_mute(0, u32::MAX);
+        card.watch_jack(0);
+        assert_eq!(controls(), [regs::VOLUME_MIN, 0xFF, 7], "no more than what the card takes");
+        // SAFETY: within the memory.
+        let flags = |value: u32| unsafe {
+            let page = pages::status_page(0).unwrap() + pages::status::FLAGS;
+            shown.add(page as usize).cast::<u32>().write_unaligned(value);
+        };
+        flags(pages::status::FLAG_UNPLUGGED | pages::status::FLAG_LOCKSTEP);
+        assert_eq!((card.unplugged(0), card.unplugged(1)), (Some(true), Some(false)));
+        flags(NOBODY);
+        assert_eq!(card.unplugged(0), None, "the card is gone");
     }
 
     #[test]

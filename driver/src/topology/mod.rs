@@ -1,61 +1,52 @@
-//! The topology subdevice: from the wave filter to the jack (or back), with nothing between. wavert-facts 5.3.
+//! The topology subdevice: from the wave filter to the jack (or back), through volume and mute. wavert-facts 5.3.
 //!
-//! There are no volume and mute nodes, because the card has no gain: a node that Windows turns and nobody hears is worse than none
-//! (wavert-facts 5.7). Without them Windows does both in software. Nor can anything be plugged: [`jack`] says so, and there are no events.
+//! | file | what |
+//! |---|---|
+//! | [`filter`] | the filter as PortCls and the endpoint builder see it |
+//! | [`controls`] | volume and mute: the properties of the nodes |
+//! | [`jack`] | what is plugged in: properties of the filter |
+//! | [`events`] | who wants to know when one of them changes |
+//!
+//! A card without volumes (`--no-volume`) gets a filter without nodes: a control that Windows turns and nobody hears is worse than none
+//! (wavert-facts 5.7). Windows does both in software, then.
 
+pub mod controls;
+pub mod events;
+pub mod filter;
 pub mod jack;
 
+#[cfg(test)]
+mod rig;
+
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::NtResult;
 use nt::status::STATUS_NOT_IMPLEMENTED;
 use portcls_sys::com::params::UnknownIn;
-use portcls_sys::guid::{KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY, KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER};
 use portcls_sys::interfaces::{IMiniportTopology, IPortTopology, IResourceList, Miniport, MiniportTopology};
 use portcls_sys::ks::KSDATARANGE;
-use portcls_sys::pc::{
-    KSPIN_COMMUNICATION_NONE, KSPIN_DATAFLOW_IN, KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR,
-    PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE, PCPIN_DESCRIPTOR,
-};
-use portcls_sys::{Com, ComIn, GUID, In, Out, com_class};
+use portcls_sys::pc::PCFILTER_DESCRIPTOR;
+use portcls_sys::{Com, ComIn, In, Out, com_class};
 
-use crate::endpoint::Direction;
-use crate::wave::descriptors::BRIDGE_RANGES;
+pub use filter::wave_pin;
 
-/// The pin that is connected to the wave filter. Sound enters a filter at pin 0 and leaves it at pin 1.
-pub const fn wave_pin(direction: Direction) -> u32 {
-    match direction {
-        Direction::Render => 0,
-        Direction::Capture => 1,
-    }
-}
+use crate::adapter::Adapter;
+use crate::endpoint::Endpoint;
+use events::Events;
 
-const fn bridge(flow: u32, category: &'static GUID) -> PCPIN_DESCRIPTOR {
-    PCPIN_DESCRIPTOR::new(0, KSPIN_DESCRIPTOR::new(flow, KSPIN_COMMUNICATION_NONE, category, &BRIDGE_RANGES))
-}
-
-// The jack's category makes the endpoint what it is.
-static SPEAKER_PINS: [PCPIN_DESCRIPTOR; 2] =
-    [bridge(KSPIN_DATAFLOW_IN, &KSCATEGORY_AUDIO), bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_SPEAKER)];
-static MICROPHONE_PINS: [PCPIN_DESCRIPTOR; 2] =
-    [bridge(KSPIN_DATAFLOW_IN, &KSNODETYPE_MICROPHONE), bridge(KSPIN_DATAFLOW_OUT, &KSCATEGORY_AUDIO)];
-
-static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 1] = [PCCONNECTION_DESCRIPTOR {
-    FromNode: PCFILTER_NODE,
-    FromNodePin: 0,
-    ToNode: PCFILTER_NODE,
-    ToNodePin: 1,
-}];
-
-static CATEGORIES: [GUID; 2] = [KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY];
-
-static SPEAKER: PCFILTER_DESCRIPTOR =
-    PCFILTER_DESCRIPTOR::new(&SPEAKER_PINS, &[], &CONNECTIONS, &CATEGORIES).automated(&jack::AUTOMATION);
-static MICROPHONE: PCFILTER_DESCRIPTOR =
-    PCFILTER_DESCRIPTOR::new(&MICROPHONE_PINS, &[], &CONNECTIONS, &CATEGORIES).automated(&jack::AUTOMATION);
+/// The most looks at a jack that changes while it is looked at.
+const LOOKS: usize = 4;
 
 /// The miniport of the topology filter.
-pub struct TopologyMiniport(Direction);
+pub struct TopologyMiniport {
+    adapter: Com<Adapter>,
+    endpoint: Endpoint,
+    filter: PCFILTER_DESCRIPTOR,
+    events: Events,
+    /// Whether nothing was plugged in when the clients were last told, or asked before that.
+    unplugged: AtomicBool,
+}
 
 com_class! {
     TopologyMiniport {
@@ -64,18 +55,56 @@ com_class! {
 }
 
 impl TopologyMiniport {
-    /// The miniport of an endpoint.
-    pub fn try_new(direction: Direction) -> NtResult<Com<Self>> {
-        Com::try_new(Self(direction))
+    /// The miniport of an endpoint of `adapter`, which is number `number` (from 0) of its direction.
+    pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint, number: usize) -> NtResult<Com<Self>> {
+        let unplugged = adapter.card().unplugged(endpoint.stream).unwrap_or(false);
+        let filter = filter::describe(endpoint.direction, number, adapter.card().limits());
+        let events = Events::default();
+        Com::try_new(Self { adapter, endpoint, filter, events, unplugged: AtomicBool::new(unplugged) })
+    }
+
+    /// What it is the miniport of.
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Who wants to know.
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Whether something is plugged in, as far as the card knows. Of a card in D3: as it was last seen. Of one that does not notice: always.
+    pub fn connected(&self) -> bool {
+        let unplugged = self.adapter.card().unplugged(self.endpoint.stream);
+        !unplugged.unwrap_or_else(|| self.unplugged.load(Ordering::Acquire))
+    }
+
+    /// From the DPC, at DISPATCH_LEVEL, and perhaps from another processor's at the same time: tells the clients if the jack is not as they were told.
+    pub fn look_at_jack(&self) {
+        // Once more after each change: it may have changed again, or another processor may have been told an older look.
+        for _ in 0..LOOKS {
+            let Some(unplugged) = self.adapter.card().unplugged(self.endpoint.stream) else { return };
+            if self.unplugged.swap(unplugged, Ordering::AcqRel) == unplugged {
+                return;
+            }
+            self.events.jack_changed(filter::jack_pin(self.endpoint.direction));
+        }
+    }
+
+    /// Tells no client any more and gives the reference to the port back. PASSIVE_LEVEL.
+    pub fn forget_port(&self) {
+        self.events.close();
     }
 }
 
 impl Miniport for TopologyMiniport {
     fn get_description(&self, description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> NtResult {
-        description.write(match self.0 {
-            Direction::Render => &raw const SPEAKER,
-            Direction::Capture => &raw const MICROPHONE,
-        })
+        description.write(&raw const self.filter)
     }
 
     /// No pin that a client could open, so no format.
@@ -93,13 +122,17 @@ impl Miniport for TopologyMiniport {
 }
 
 impl MiniportTopology for TopologyMiniport {
-    /// Nothing to keep.
+    /// Called by IPort::Init. Of the port only its events are kept.
     fn init(
         &self,
         _adapter: UnknownIn<'_>,
         _resources: ComIn<'_, IResourceList>,
-        _port: ComIn<'_, IPortTopology>,
+        port: ComIn<'_, IPortTopology>,
     ) -> NtResult {
+        self.events.open(&port.require()?);
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

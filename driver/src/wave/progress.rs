@@ -19,6 +19,8 @@ pub struct Shared {
     pub card_state: State,
     /// The shape of the cyclic buffer, while there is one.
     pub ring: Option<Ring>,
+    /// Depth of the card's FIFO with this buffer, in frames.
+    pub fifo: u32,
     /// The buffer was allocated for notifications.
     pub notified: bool,
     /// Packet numbers.
@@ -59,6 +61,7 @@ impl Default for Shared {
             state: State::Stop,
             card_state: State::Stop,
             ring: None,
+            fifo: 0,
             notified: false,
             packets: Packets::default(),
             reads: Reads::default(),
@@ -102,10 +105,14 @@ impl Shared {
         Some((status, moment))
     }
 
-    /// How far the position may have come since the anchor. DATASHEET 7.2.
+    /// How far the position may have come since the anchor. DATASHEET 7.2. A client without notifications goes by the position: what it takes
+    /// for played it overwrites, so it is told no more than the card is known to have fetched.
     fn limit(&self, status: &Status) -> u64 {
         let Some(ring) = self.ring else { return 0 };
         let frame = status.anchor.frame;
+        if !self.notified {
+            return frame.saturating_add(self.fifo.into());
+        }
         let packet_later = frame.saturating_add(ring.packet_frames().into());
         if let Some(taken) = self.taken.filter(|_| status.flags & FLAG_LOCKSTEP != 0) {
             // The card waits before the packet that needs the place of the first one that was not taken.
@@ -159,14 +166,21 @@ impl Shared {
         self.ring.map_or(0, |ring| ring.offset_of(self.position.last()))
     }
 
-    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a piece, at most a FIFO of `fifo` frames,
-    /// when it ends (DATASHEET 5.2); complete packets are there at once.
-    pub fn stored_offset(&mut self, status: Option<&Status>, fifo: u32) -> u64 {
+    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a piece, at most a FIFO
+    /// (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what is reported lags by the FIFO, which is smooth; a card that
+    /// wakes late has stored no more than up to its anchor. Complete packets are there at once: who is notified finds all of the packet, at the
+    /// price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67 ms from its mean (standard
+    /// deviation), where HLK allows 1 ms, and 4 ms at most (wavert-facts 4.6).
+    pub fn stored_offset(&mut self, status: Option<&Status>) -> u64 {
         let Some(ring) = self.ring else { return 0 };
         if let Some(status) = status {
             let position = self.position.last();
             let moves = status.anchor.rate_num != 0;
-            let behind = if moves { position.saturating_sub(fifo.into()) } else { position };
+            let behind = if moves {
+                position.saturating_sub(self.fifo.into()).min(status.anchor.frame)
+            } else {
+                position
+            };
             let complete = ring.frame_in_packet(status.packet_count, 0, status.anchor.frame);
             self.stored = self.stored.max(behind).max(complete.min(position));
         }
@@ -179,7 +193,11 @@ impl Shared {
         // While the card waits or stands still no place is being recorded over.
         let places =
             if status.stalled_on().is_some() { ring.packets } else { ring.packets.saturating_sub(1) };
-        let read = self.reads.next(self.packets.count(), places)?;
+        let Some(read) = self.reads.next(self.packets.count(), places) else {
+            // Nothing new, but who asks is done with all that it was given.
+            self.taken = self.reads.last().or(self.taken);
+            return None;
+        };
         let behind = self.packets.count().wrapping_sub(1).wrapping_sub(read.number);
         // The start of the last complete packet is known; those before it began whole packets earlier, but for a wait between.
         let frames = u64::from(ring.packet_frames()).saturating_mul(behind.into());
@@ -190,3 +208,7 @@ impl Shared {
         Some((read, scale(local, clock_hz.into(), self.counter_hz)))
     }
 }
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;

@@ -18,12 +18,19 @@ pub struct Read {
 pub struct Reads {
     /// The first packet that was not read.
     next: u32,
+    /// There was one.
+    any: bool,
 }
 
 impl Reads {
     /// STOP: numbers start at 0 again.
     pub fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// The packet that was read last; `None` before the first.
+    pub fn last(&self) -> Option<u32> {
+        self.any.then(|| self.next.wrapping_sub(1))
     }
 
     /// The next packet to read; `None` if there is none. `count`: packets that are complete since STOP; `whole`: how many of the last of
@@ -37,6 +44,7 @@ impl Reads {
         let there = unread.min(whole.max(1));
         let number = count.wrapping_sub(there);
         self.next = number.wrapping_add(1);
+        self.any = true;
         Some(Read { number, more: there > 1 })
     }
 }
@@ -64,7 +72,7 @@ mod tests {
 
     #[test]
     fn numbers_wrap() {
-        let mut reads = Reads { next: u32::MAX };
+        let mut reads = Reads { next: u32::MAX, ..Reads::default() };
         assert_eq!(read(&mut reads, 0, 1), Some((u32::MAX, false)));
         assert_eq!(read(&mut reads, 0, 1), None);
         assert_eq!(read(&mut reads, u32::MAX, 1), None, "never back");

@@ -34,9 +34,8 @@ use portcls_sys::ks::{
     KSSTATE,
 };
 use portcls_sys::{Com, ComRef, In, Out, com_class};
-use ringwave_regs::stream::fifo_frames;
 
-use super::buffer::{Buffer, CACHE};
+use super::buffer::Buffer;
 use super::format::AudioFormat;
 use super::notifications::Node;
 use super::progress::{Moment, Shared};
@@ -47,7 +46,9 @@ use crate::endpoint::Endpoint;
 use crate::hw::{Card, Dma, State};
 use crate::registry::Wishes;
 
+mod allocation;
 mod registers;
+use allocation::Allocated;
 use registers::Register;
 
 /// A stream.
@@ -117,50 +118,6 @@ impl Stream {
         if shared.take_completed(self.card(), self.claim.stream()) {
             shared.notifications.iter().for_each(ClientEvent::signal);
         }
-    }
-
-    // ---- Step 2: the cyclic buffer -------------------------------------------------------------------------------------
-
-    fn allocate(&self, packets: u32, requested: u32, notified: bool) -> NtResult<(*mut MDL, u32)> {
-        if self.buffer.lock().is_some() {
-            log::error!("a second cyclic buffer is asked for");
-            return Err(STATUS_UNSUCCESSFUL);
-        }
-        let limits = self.card().limits();
-        let ring = Ring::for_request(requested, packets, self.format, limits.ring_bytes_max)?;
-        let buffer = Buffer::try_new(&self.port, ring, &limits, self.wishes.contiguous)?;
-        log::info!(
-            "cyclic buffer: {} bytes, {packets} packet(s), {:x?}, {} table page(s)",
-            ring.bytes,
-            buffer.dma,
-            buffer.table_pages()
-        );
-        let mdl = buffer.mdl();
-        {
-            let mut shared = self.shared.lock();
-            shared.ring = Some(ring);
-            shared.notified = notified;
-        }
-        *self.buffer.lock() = Some(buffer);
-        Ok((mdl, ring.bytes))
-    }
-
-    /// Frees the buffer. The card lets go of it first, whatever state the stream is in.
-    fn free(&self, mdl: *mut MDL) {
-        let ours = self.buffer.lock().as_ref().map(Buffer::mdl);
-        if ours.is_none() || (!mdl.is_null() && ours != Some(mdl)) {
-            log::error!("a cyclic buffer is freed that is not there");
-            return;
-        }
-        self.halt();
-        {
-            let mut shared = self.shared.lock();
-            shared.ring = None;
-            shared.notified = false;
-        }
-        let buffer = self.buffer.lock().take();
-        // Here, where no lock is held: freeing is for PASSIVE_LEVEL.
-        drop(buffer);
     }
 
     /// Brings the card to STOP if it is not. After this it touches neither buffer nor table.
@@ -303,36 +260,6 @@ impl Drop for Stream {
     }
 }
 
-/// Frames of a packet; the most there are without a buffer.
-fn packet_frames(shared: &Shared) -> u32 {
-    shared.ring.map_or(u32::MAX, |ring| ring.packet_frames())
-}
-
-/// The four results of an allocation.
-struct Allocated<'a> {
-    mdl: Out<'a, *mut MDL>,
-    actual: Out<'a, u32>,
-    offset: Out<'a, u32>,
-    cache: Out<'a, MEMORY_CACHING_TYPE>,
-}
-
-impl Allocated<'_> {
-    /// Reports what `allocate` does; nothing is allocated if there is no place to report it, and NULL is reported if it fails.
-    fn report(self, allocate: impl FnOnce() -> NtResult<(*mut MDL, u32)>) -> NtResult {
-        if self.mdl.is_null() || self.actual.is_null() || self.offset.is_null() || self.cache.is_null() {
-            return Err(STATUS_INVALID_PARAMETER);
-        }
-        let result = allocate();
-        let (mdl, bytes) = result.unwrap_or((core::ptr::null_mut(), 0));
-        self.mdl.write(mdl)?;
-        self.actual.write(bytes)?;
-        // The buffer begins at the first byte of its first page.
-        self.offset.write(0)?;
-        self.cache.write(CACHE.to_raw())?;
-        result.map(|_| ())
-    }
-}
-
 impl MiniportWaveRTStream for Stream {
     /// The format is fixed when the pin is opened; clients that want another open another.
     fn set_format(&self, _format: In<'_, KSDATAFORMAT>) -> NtResult {
@@ -361,8 +288,7 @@ impl MiniportWaveRTStream for Stream {
             let mut shared = self.shared.lock();
             let status = shared.look(self.card(), self.claim.stream()).map(|(status, _)| status);
             if self.endpoint.captures() {
-                let fifo = fifo_frames(self.format.rate, packet_frames(&shared), true);
-                shared.stored_offset(status.as_ref(), fifo)
+                shared.stored_offset(status.as_ref())
             } else {
                 shared.ring_offset()
             }
@@ -387,8 +313,8 @@ impl MiniportWaveRTStream for Stream {
 
     /// The card's FIFO: what it has fetched ahead of the position, or not stored yet. There is no delay behind it.
     fn get_hw_latency(&self, latency: Out<'_, KSRTAUDIO_HWLATENCY>) {
-        let packet_frames = packet_frames(&self.shared.lock());
-        let frames = fifo_frames(self.format.rate, packet_frames, self.endpoint.captures());
+        let ring = self.shared.lock().ring;
+        let frames = self.fifo_frames(ring);
         let fifo = frames.saturating_mul(self.format.frame_bytes());
         // A caller that gives no place gets nothing.
         let _ = latency.write(KSRTAUDIO_HWLATENCY { FifoSize: fifo, ChipsetDelay: 0, CodecDelay: 0 });
@@ -517,10 +443,12 @@ impl MiniportWaveRTInputStream for Stream {
                 return Err(STATUS_INVALID_DEVICE_STATE);
             }
             let (status, _) = shared.look(card, stream).ok_or(STATUS_DEVICE_NOT_READY)?;
+            let taken = shared.taken;
             let found = shared.read_packet(&status, card.limits().clock_hz, self.format.rate);
-            let found = found.ok_or(STATUS_DEVICE_NOT_READY)?;
-            shared.tell_mark(card, stream);
-            found
+            if shared.taken != taken {
+                shared.tell_mark(card, stream);
+            }
+            found.ok_or(STATUS_DEVICE_NOT_READY)?
         };
         number.write(read.number)?;
         flags.write(0)?;

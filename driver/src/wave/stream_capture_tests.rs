@@ -49,7 +49,7 @@ fn packets_are_read_in_order_and_what_came_before_is_taken() {
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     rig.complete(4);
     assert_eq!(read(&rig), Ok((3, 0, 0)), "those before were recorded over");
-    assert_eq!(marks(&rig), [u32::MAX, 2]);
+    assert_eq!(marks(&rig), [u32::MAX, 0, 2]);
     rig.go(&[PAUSE, ACQUIRE, STOP, ACQUIRE, PAUSE, RUN]);
     rig.complete(1);
     assert_eq!(read(&rig), Ok((0, 0, 0)), "numbers begin anew");
@@ -68,7 +68,22 @@ fn a_card_that_waits_has_both_packets() {
     rig.complete(2);
     assert_eq!(read(&rig), Ok((0, 0, 1)));
     assert_eq!(read(&rig), Ok((1, 0, 0)));
-    assert_eq!(marks(&rig), [u32::MAX, 0]);
+    assert_eq!(marks(&rig), [0], "told when it changes");
+}
+
+#[test]
+fn who_asks_again_has_taken_what_it_was_given() {
+    let rig = microphone(true);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!(marks(&rig), [u32::MAX], "nothing was given yet");
+    rig.complete(1);
+    assert_eq!(read(&rig), Ok((0, 0, 0)));
+    assert!(marks(&rig).is_empty(), "it is still being read");
+    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!(marks(&rig), [0], "and told once: a card with one packet per buffer waits for it");
 }
 
 #[test]
@@ -76,13 +91,16 @@ fn the_position_is_what_can_be_read() {
     let rig = microphone(false);
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
-    // 1.5 packets of 480 frames have passed; the FIFO is one packet.
+    // 1.5 packets of 480 frames have passed; the FIFO is 96 frames, 2 ms.
     rig.card.show(|status| {
         status.anchor =
             crate::wave::position::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
         status.packet_count = 1;
     });
-    assert_eq!(rig.position(), 480 * 4, "the piece since then is not stored yet");
+    assert_eq!(rig.position(), 624 * 4, "what is in the FIFO is not stored yet");
+    let mut latency = KSRTAUDIO_HWLATENCY::default();
+    rig.stream.get_hw_latency(Out::new(&mut latency));
+    assert_eq!(latency.FifoSize, 96 * 4);
     // In PAUSE the card has stored everything.
     rig.card.show(|status| status.anchor.rate_num = 0);
     assert_eq!(rig.position(), 720 * 4);

@@ -130,10 +130,11 @@ pub fn wishes(inf: &Inf, findings: &mut Findings) {
 }
 
 /// The categories that an endpoint needs, each with the name that the driver registers; and each interface can be opened through
-/// ksproxy, and has a name.
+/// ksproxy, and has a name that no other filter has.
 pub fn interfaces(inf: &Inf, findings: &mut Findings) {
     let Some(section) = device_section(inf, ".Interfaces") else { return };
     let mut wanted: Vec<_> = facts::endpoints().iter().flat_map(facts::Endpoint::interfaces).collect();
+    let mut named: Vec<(String, String)> = vec![];
     for entry in section.entries_of("AddInterface") {
         let pair = (inf.expand(entry.field(0)), inf.expand(entry.field(1)));
         match wanted.iter().position(|one| *one == pair) {
@@ -147,12 +148,29 @@ pub fn interfaces(inf: &Inf, findings: &mut Findings) {
         if value(inf, &lines, "", "CLSID") != Some((0, vec![PROXY.into()])) {
             findings.add(entry.line, format!("the interface's CLSID is not {PROXY}"));
         }
-        if value(inf, &lines, "", "FriendlyName").is_none_or(|(_, data)| data.concat().is_empty()) {
+        let name = value(inf, &lines, "", "FriendlyName").map_or_else(String::new, |(_, data)| data.concat());
+        if name.is_empty() {
             findings.add(entry.line, "the interface has no FriendlyName");
+        } else if named.iter().any(|(filter, other)| (*filter == pair.1) != (*other == name)) {
+            findings.add(entry.line, format!("{name:?} is not the name of one filter in all its interfaces"));
         }
+        named.push((pair.1, name));
     }
     for (category, name) in wanted {
         findings.add(section.line, format!("no interface {category} of {name:?}"));
+    }
+}
+
+/// The jacks after the first of a kind have names of their own in the device's key, or all endpoints of a kind are called the same.
+pub fn jack_names(inf: &Inf, findings: &mut Findings) {
+    let Some(install) = device_section(inf, "") else { return };
+    let lines = add_reg(inf, Some(install));
+    let mut seen = vec![];
+    for jack in facts::endpoints().into_iter().filter_map(|endpoint| endpoint.jack) {
+        match value(inf, &lines, &format!(r"MediaCategories\{jack}"), "Name") {
+            Some((0, name)) if !name.concat().is_empty() && !seen.contains(&name) => seen.push(name),
+            _ => findings.add(install.line, format!("the jack {jack} has no name of its own")),
+        }
     }
 }
 

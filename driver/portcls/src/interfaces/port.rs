@@ -62,9 +62,10 @@ interface! {
 
     /// Events of a port; found by `query` on it.
     IPortEvents: IUnknown, "A80F29C4-5498-11D2-95D9-00C04FB925D3", implemented as PortEvents: ComClass, table IPortEventsVtbl {
-        /// Adds a KSEVENT_ENTRY.
+        /// Adds a KSEVENT_ENTRY. PASSIVE_LEVEL (its page in windows-driver-docs-ddi).
         3 AddEventToEventList as add_event_to_event_list(entry: *mut c_void) -> void;
-        /// Signals events of a set and id. At most DISPATCH_LEVEL.
+        /// Signals events of a set and id; pin and node only count where their flag is not 0. Its page allows any level: up to DISPATCH_LEVEL
+        /// the list is walked at once, above it by a DPC that remembers one call only.
         4 GenerateEventList as generate_event_list(set: *const GUID, id: u32, pin_event: i32, pin: u32, node_event: i32, node: u32) -> void;
     }
 

@@ -43,6 +43,17 @@ pub const KSPROPERTY_AUDIO_CHANNEL_CONFIG: u32 = 3;
 /// Audio property: whether the processor does it (KSPROPSETID_Audio).
 pub const KSPROPERTY_AUDIO_CPU_RESOURCES: u32 = 33;
 
+/// Type of a property's value (KSPROPTYPESETID_General, a VARENUM): a signed number of 32 bits.
+pub const VT_I4: u32 = 3;
+/// Type of a property's value: a BOOL of 32 bits.
+pub const VT_BOOL: u32 = 11;
+/// Kind of members: [`KSPROPERTY_STEPPING_LONG`].
+pub const KSPROPERTY_MEMBER_STEPPEDRANGES: u32 = 2;
+/// Members are channels, one each. Required of channel properties since Windows Vista (*Exposing Multichannel Nodes*).
+pub const KSPROPERTY_MEMBER_FLAG_BASICSUPPORT_MULTICHANNEL: u32 = 2;
+/// As the channel of a request: all of them. Microsoft's samples call it ALL_CHANNELS_ID; no header does.
+pub const ALL_CHANNELS_ID: u32 = u32::MAX;
+
 /// A pin property request.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -166,6 +177,9 @@ pub struct KSJACK_DESCRIPTION {
     pub IsConnected: i32,
 }
 layout!(KSJACK_DESCRIPTION, 28, Color @ 4, ConnectionType @ 8, GeoLocation @ 12, GenLocation @ 16, PortConnection @ 20, IsConnected @ 24);
+
+/// [`KSJACK_DESCRIPTION2`]: the jack notices who plugs, so that `IsConnected` is to be taken at its word.
+pub const JACKDESC2_PRESENCE_DETECT_CAPABILITY: u32 = 1;
 
 /// What a jack can do.
 #[repr(C)]

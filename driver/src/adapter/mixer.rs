@@ -1,0 +1,134 @@
+//! Volume and mute of every stream, as clients set them: what they are told, and what the card is given again when it comes back from sleep,
+//! for a reset makes it forget (DATASHEET 2 and 5.8).
+//!
+//! A value and the register that holds it change under one lock, so that a SET that comes while the card wakes up is not undone by an older
+//! value. The lock is held for one register write at a time.
+
+use nt::spinlock::SpinLock;
+use ringwave_regs::format::CHANNELS_MAX;
+use ringwave_regs::stream::STREAMS_MAX;
+
+use crate::hw::Card;
+
+/// The most channels of a stream.
+const CHANNELS: usize = CHANNELS_MAX as usize;
+
+/// Volume and mute of one stream. As after a reset of the card: 0 dB, nothing muted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Levels {
+    /// In 1/65536 dB.
+    volumes: [i32; CHANNELS],
+    /// Bit c: channel c is muted.
+    muted: u32,
+}
+
+/// Volume and mute of every stream of a card.
+pub struct Mixer([SpinLock<Levels>; STREAMS_MAX as usize]);
+
+impl Default for Mixer {
+    fn default() -> Self {
+        Self(core::array::from_fn(|_| SpinLock::new(Levels::default())))
+    }
+}
+
+impl Mixer {
+    fn levels(&self, stream: u32) -> Option<&SpinLock<Levels>> {
+        self.0.get(stream as usize)
+    }
+
+    /// Volume of a channel in 1/65536 dB; 0 of one that does not exist.
+    pub fn volume(&self, stream: u32, channel: u32) -> i32 {
+        let volume =
+            self.levels(stream).and_then(|levels| levels.lock().volumes.get(channel as usize).copied());
+        volume.unwrap_or(0)
+    }
+
+    /// Sets the volume of a channel, in 1/65536 dB, -96 dB to 0. Whether it was another one before.
+    pub fn set_volume(&self, card: &dyn Card, stream: u32, channel: u32, volume: i32) -> bool {
+        let Some(levels) = self.levels(stream) else { return false };
+        let mut levels = levels.lock();
+        let Some(place) = levels.volumes.get_mut(channel as usize) else { return false };
+        let changed = core::mem::replace(place, volume) != volume;
+        if changed {
+            card.set_volume(stream, channel, volume);
+        }
+        changed
+    }
+
+    /// Whether a channel is muted.
+    pub fn muted(&self, stream: u32, channel: u32) -> bool {
+        self.levels(stream).is_some_and(|levels| levels.lock().muted & bit(channel) != 0)
+    }
+
+    /// Mutes or unmutes the channels below `end`, from `first` on. Whether one of them was otherwise before.
+    pub fn set_muted(&self, card: &dyn Card, stream: u32, (first, end): (u32, u32), mute: bool) -> bool {
+        let Some(levels) = self.levels(stream) else { return false };
+        let channels = (first..end).fold(0, |bits, channel| bits | bit(channel));
+        let mut levels = levels.lock();
+        let muted = if mute { levels.muted | channels } else { levels.muted & !channels };
+        let changed = core::mem::replace(&mut levels.muted, muted) != muted;
+        if changed {
+            card.set_mute(stream, muted);
+        }
+        changed
+    }
+
+    /// Gives the card what it may have forgotten of a stream.
+    pub fn restore(&self, card: &dyn Card, stream: u32) {
+        let Some(levels) = self.levels(stream) else { return };
+        for channel in 0..CHANNELS_MAX {
+            let levels = levels.lock();
+            let volume = levels.volumes.get(channel as usize).copied().unwrap_or(0);
+            card.set_volume(stream, channel, volume);
+        }
+        let levels = levels.lock();
+        card.set_mute(stream, levels.muted);
+    }
+}
+
+/// The bit of a channel; none of a channel that no card has.
+const fn bit(channel: u32) -> u32 {
+    if channel < CHANNELS_MAX { 1 << channel } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hw::fake::{FakeCard, Told};
+
+    #[test]
+    fn the_card_is_told_what_changes_and_nothing_else() {
+        let (mixer, card) = (Mixer::default(), FakeCard::default());
+        assert!(mixer.set_volume(&card, 1, 7, -65_536) && !mixer.set_volume(&card, 1, 7, -65_536));
+        assert!(mixer.set_muted(&card, 1, (1, 8), true) && !mixer.set_muted(&card, 1, (3, 4), true));
+        assert!(mixer.set_muted(&card, 1, (3, 4), false));
+        let told = [Told::Volume(1, 7, -65_536), Told::Mute(1, 0xFE), Told::Mute(1, 0xF6)];
+        assert_eq!(card.take_told(), told);
+        assert_eq!((mixer.volume(1, 7), mixer.volume(1, 6), mixer.volume(0, 7)), (-65_536, 0, 0));
+        assert_eq!([0, 1, 3].map(|channel| mixer.muted(1, channel)), [false, true, false]);
+    }
+
+    #[test]
+    fn what_no_card_has_changes_nothing() {
+        let (mixer, card) = (Mixer::default(), FakeCard::default());
+        assert!(!mixer.set_volume(&card, 0, 8, -1) && !mixer.set_volume(&card, 16, 0, -1));
+        assert!(!mixer.set_muted(&card, 0, (8, u32::from(u16::MAX)), true) && !mixer.muted(0, 40));
+        assert_eq!((mixer.volume(0, 8), mixer.volume(16, 0), card.take_told()), (0, 0, vec![]));
+    }
+
+    #[test]
+    fn what_is_set_in_sleep_is_told_when_the_card_is_awake() {
+        let (mixer, card) = (Mixer::default(), FakeCard::default());
+        mixer.set_volume(&card, 0, 1, -100);
+        card.set_power(false);
+        assert!(mixer.set_volume(&card, 0, 1, -200) && mixer.set_muted(&card, 0, (0, 1), true));
+        card.take_told();
+        assert_eq!((mixer.volume(0, 1), mixer.muted(0, 0)), (-200, true), "told to clients at once");
+        card.set_power(true);
+        mixer.restore(&card, 0);
+        let told = card.take_told();
+        assert_eq!(told.len(), 9);
+        assert!(told.contains(&Told::Volume(0, 1, -200)) && told.contains(&Told::Volume(0, 7, 0)));
+        assert_eq!(told.last(), Some(&Told::Mute(0, 1)));
+    }
+}

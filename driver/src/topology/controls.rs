@@ -1,0 +1,152 @@
+//! KSPROPERTY_AUDIO_VOLUMELEVEL and KSPROPERTY_AUDIO_MUTE: the properties of the nodes. wavert-facts 5.7.
+//!
+//! **Channels.** As many as the card's stream can have, not those of some format. Microsoft's samples do so (`DeviceMaxChannels` of an endpoint
+//! is the most that its device takes), and the other choice is wrong where it counts: with two channels a client that opens eight would hear
+//! six of them at 0 dB whatever the slider says. The volume of a channel that a format has not has no effect (DATASHEET 5.8). Not tried on Windows: how
+//! a mixer shows eight channels of an endpoint whose default format has two.
+//!
+//! **Values.** What is set is what is got, to 1/65536 dB, although the range counts in steps of half a decibel as the samples' does: the card
+//! takes them all, and an SET between two steps is not an error by the property's page. That page also says that an SET beyond the range
+//! succeeds and a GET tells what became of it: the nearest end of the range.
+//!
+//! KSPROPERTY_AUDIO_CPU_RESOURCES is not here: its page names other nodes (echo, noise, peak meters), and the samples have it at those only.
+
+use nt::NTSTATUS;
+use nt::status::STATUS_INVALID_PARAMETER;
+use portcls_sys::ComObject;
+use portcls_sys::guid::KSPROPSETID_Audio;
+use portcls_sys::ks::{
+    ALL_CHANNELS_ID, KSPROPERTY_AUDIO_MUTE, KSPROPERTY_AUDIO_VOLUMELEVEL, KSPROPERTY_STEPPING_LONG,
+    KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET, VT_BOOL, VT_I4,
+};
+use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+use ringwave_regs::stream::{VOLUME_MIN, VOLUME_UNITS};
+
+use super::filter::{NODE_MUTE, NODE_VOLUME};
+use super::{TopologyMiniport, events};
+use crate::properties::{Reply, Verb, handle, pin_of};
+
+const VERBS: u32 = KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT;
+
+static VOLUME_LEVEL: [PCPROPERTY_ITEM; 1] = [PCPROPERTY_ITEM {
+    Set: &raw const KSPROPSETID_Audio,
+    Id: KSPROPERTY_AUDIO_VOLUMELEVEL,
+    Flags: VERBS,
+    Handler: Some(on_volume),
+}];
+static MUTED: [PCPROPERTY_ITEM; 1] = [PCPROPERTY_ITEM {
+    Set: &raw const KSPROPSETID_Audio,
+    Id: KSPROPERTY_AUDIO_MUTE,
+    Flags: VERBS,
+    Handler: Some(on_mute),
+}];
+
+/// Properties and events of the volume node.
+pub static VOLUME: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&VOLUME_LEVEL, &events::CONTROL_CHANGE);
+/// Properties and events of the mute node.
+pub static MUTE: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&MUTED, &events::CONTROL_CHANGE);
+
+/// The volumes there are: the card's, in steps of half a decibel.
+const DECIBELS: KSPROPERTY_STEPPING_LONG = KSPROPERTY_STEPPING_LONG {
+    SteppingDelta: (VOLUME_UNITS / 2).cast_unsigned(),
+    Reserved: 0,
+    SignedMinimum: VOLUME_MIN,
+    SignedMaximum: 0,
+};
+/// A BOOL as a range, as *Exposing Multichannel Nodes* wants it.
+const OFF_OR_ON: KSPROPERTY_STEPPING_LONG =
+    KSPROPERTY_STEPPING_LONG { SteppingDelta: 1, Reserved: 0, SignedMinimum: 0, SignedMaximum: 1 };
+
+/// # Safety
+/// As [`handle`]; the major target is NULL or a topology miniport.
+unsafe extern "system" fn on_volume(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
+    // SAFETY: by contract.
+    unsafe { control(request, volume) }
+}
+
+/// # Safety
+/// As [`on_volume`].
+unsafe extern "system" fn on_mute(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
+    // SAFETY: by contract.
+    unsafe { control(request, mute) }
+}
+
+/// Finds the miniport and lets it answer.
+///
+/// # Safety
+/// As [`on_volume`].
+unsafe fn control(
+    request: *mut PCPROPERTY_REQUEST,
+    answer: fn(&TopologyMiniport, Verb, &[u8], &mut [u8]) -> Reply,
+) -> NTSTATUS {
+    if request.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it alive.
+    let miniport = unsafe { ComObject::<TopologyMiniport>::from_unknown((*request).MajorTarget) };
+    let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
+    // SAFETY: by contract.
+    unsafe { handle(request, |verb, instance, value| answer(miniport, verb, instance, value)) }
+}
+
+fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+    let (adapter, stream, channels) = place(miniport);
+    if verb == Verb::BasicSupport {
+        return Reply::channels_support(value, VT_I4, &DECIBELS, channels);
+    }
+    let (wanted, asked) = match number(instance, value, channels) {
+        Ok(both) => both,
+        Err(refused) => return refused,
+    };
+    if verb == Verb::Get {
+        return Reply::parts(value, &[&adapter.mixer().volume(stream, wanted.0).to_le_bytes()]);
+    }
+    let volume = asked.clamp(VOLUME_MIN, 0);
+    let set = |channel| adapter.mixer().set_volume(adapter.card(), stream, channel, volume);
+    // All of them, though the first may be enough to know that something changed.
+    if (wanted.0..wanted.1).fold(false, |changed, channel| set(channel) | changed) {
+        miniport.events().control_changed(NODE_VOLUME);
+    }
+    Reply::DONE
+}
+
+fn mute(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+    let (adapter, stream, channels) = place(miniport);
+    if verb == Verb::BasicSupport {
+        return Reply::channels_support(value, VT_BOOL, &OFF_OR_ON, channels);
+    }
+    let (wanted, asked) = match number(instance, value, channels) {
+        Ok(both) => both,
+        Err(refused) => return refused,
+    };
+    if verb == Verb::Get {
+        let muted = u32::from(adapter.mixer().muted(stream, wanted.0));
+        return Reply::parts(value, &[&muted.to_le_bytes()]);
+    }
+    if adapter.mixer().set_muted(adapter.card(), stream, wanted, asked != 0) {
+        miniport.events().control_changed(NODE_MUTE);
+    }
+    Reply::DONE
+}
+
+/// Whose controls: the adapter, the card's stream, and how many channels it has at most.
+fn place(miniport: &TopologyMiniport) -> (&crate::adapter::Adapter, u32, u32) {
+    let endpoint = miniport.endpoint();
+    (miniport.adapter(), endpoint.stream, endpoint.can.channels_max)
+}
+
+/// The channels that a request is about, as first and end, and the number in its value. Of all channels a GET tells the first.
+fn number(instance: &[u8], value: &[u8], channels: u32) -> Result<((u32, u32), i32), Reply> {
+    let Some(number) = value.first_chunk() else { return Err(Reply::no_room(value.len(), 4)) };
+    // The instance is what follows KSNODEPROPERTY: the channel.
+    let wanted = match pin_of(instance).map_err(Reply::refused)? {
+        ALL_CHANNELS_ID => (0, channels),
+        channel if channel < channels => (channel, channel.saturating_add(1)),
+        _ => return Err(Reply::refused(STATUS_INVALID_PARAMETER)),
+    };
+    Ok((wanted, i32::from_le_bytes(*number)))
+}
+
+#[cfg(test)]
+#[path = "controls_tests.rs"]
+mod tests;

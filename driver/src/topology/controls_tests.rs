@@ -1,0 +1,164 @@
+//! Tests of [`super`]: what clients that turn volume and mute would notice, and the card.
+
+use nt::status::{
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
+};
+
+use super::*;
+use crate::hw::fake::{FakeCard, Told};
+use crate::topology::rig::{Heard, Rig};
+
+const GET: u32 = KSPROPERTY_TYPE_GET;
+const SET: u32 = KSPROPERTY_TYPE_SET;
+const ALL: u32 = ALL_CHANNELS_ID;
+const NODES: [(usize, u32); 2] = [(0, NODE_VOLUME), (1, NODE_MUTE)];
+
+/// Asks a node about a channel.
+fn on_channel(rig: &Rig, node: usize, verb: u32, channel: u32, value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {
+    // Behind the channel KSNODEPROPERTY_AUDIO_CHANNEL has a reserved word.
+    let instance = [channel.to_le_bytes(), [0xEE; 4]];
+    rig.ask(rig.node(node), 0, verb, instance.as_flattened(), value)
+}
+
+fn get(rig: &Rig, node: usize, channel: u32) -> i32 {
+    let (status, size, value) = on_channel(rig, node, GET, channel, &[0xEE; 4]);
+    assert_eq!((status, size), (STATUS_SUCCESS, 4));
+    i32::from_le_bytes(value.try_into().unwrap())
+}
+
+fn set(rig: &Rig, node: usize, channel: u32, value: i32) -> NTSTATUS {
+    on_channel(rig, node, SET, channel, &value.to_le_bytes()).0
+}
+
+#[test]
+fn what_is_set_is_got_and_heard_by_the_card_and_told_to_clients() {
+    for stream in [0, 1] {
+        let rig = Rig::new(stream);
+        assert_eq!((get(&rig, 0, 3), get(&rig, 1, 3)), (0, 0), "0 dB and not muted at first");
+        // Not a step of half a decibel.
+        assert_eq!(set(&rig, 0, 3, -394_526), STATUS_SUCCESS);
+        assert_eq!([2, 3, 4].map(|channel| get(&rig, 0, channel)), [0, -394_526, 0]);
+        assert_eq!(rig.card.take_told(), [Told::Volume(stream, 3, -394_526)]);
+        assert_eq!(rig.heard(), [Heard::Control(0)]);
+        assert_eq!(set(&rig, 1, 5, 7), STATUS_SUCCESS);
+        assert_eq!([4, 5, 6].map(|channel| get(&rig, 1, channel)), [0, 1, 0], "TRUE is 1");
+        assert_eq!(rig.card.take_told(), [Told::Mute(stream, 1 << 5)]);
+        assert_eq!(rig.heard(), [Heard::Control(1)]);
+        // The same again is no change.
+        assert_eq!((set(&rig, 0, 3, -394_526), set(&rig, 1, 5, 1)), (STATUS_SUCCESS, STATUS_SUCCESS));
+        assert_eq!((rig.card.take_told(), rig.heard()), (vec![], vec![]));
+        assert_eq!((set(&rig, 1, 5, 0), get(&rig, 1, 5)), (STATUS_SUCCESS, 0));
+        assert_eq!(rig.card.take_told(), [Told::Mute(stream, 0)]);
+    }
+}
+
+#[test]
+fn all_channels_are_the_cards_and_no_more() {
+    let rig = Rig::new(0);
+    assert_eq!(set(&rig, 0, 6, -100), STATUS_SUCCESS);
+    rig.card.take_told();
+    rig.heard();
+    assert_eq!(set(&rig, 0, ALL, -100), STATUS_SUCCESS);
+    let others = [0, 1, 2, 3, 4, 5, 7].map(|channel| Told::Volume(0, channel, -100));
+    assert_eq!(rig.card.take_told(), others);
+    assert_eq!((get(&rig, 0, ALL), rig.heard()), (-100, vec![Heard::Control(0)]));
+    assert_eq!(set(&rig, 1, ALL, 1), STATUS_SUCCESS);
+    assert_eq!((rig.card.take_told(), rig.heard()), (vec![Told::Mute(0, 0xFF)], vec![Heard::Control(1)]));
+    assert_eq!((get(&rig, 1, ALL), get(&rig, 1, 7)), (1, 1));
+}
+
+#[test]
+fn beyond_the_range_is_its_end() {
+    let rig = Rig::new(0);
+    for (asked, becomes) in
+        [(i32::MIN, -96 * 65_536), (1, 0), (-96 * 65_536 - 1, -96 * 65_536), (i32::MAX, 0)]
+    {
+        assert_eq!(set(&rig, 0, 0, asked), STATUS_SUCCESS);
+        assert_eq!(get(&rig, 0, 0), becomes);
+        assert_eq!(rig.card.take_told(), [Told::Volume(0, 0, becomes)]);
+    }
+}
+
+#[test]
+fn channels_that_the_card_has_not_are_refused() {
+    let rig = Rig::new(0);
+    for (node, _) in NODES {
+        for verb in [GET, SET] {
+            for channel in [8, 9, 0x7FFF_FFFF, ALL - 1] {
+                let (status, size, value) = on_channel(&rig, node, verb, channel, &[0xEE; 4]);
+                assert_eq!((status, size, value), (STATUS_INVALID_PARAMETER, 4, vec![0xEE; 4]), "{channel}");
+            }
+            for length in 0..4 {
+                let status = rig.ask(rig.node(node), 0, verb, &[0; 4][..length], &[0; 4]).0;
+                assert_eq!(status, STATUS_INVALID_PARAMETER, "{length} bytes are no channel");
+            }
+        }
+        assert_eq!(on_channel(&rig, node, 0, 0, &[0; 4]).0, STATUS_INVALID_DEVICE_REQUEST);
+    }
+    assert_eq!((rig.card.take_told(), rig.heard()), (vec![], vec![]));
+}
+
+#[test]
+fn every_size_of_a_value_is_answered_by_the_protocol() {
+    let rig = Rig::new(0);
+    for (node, _) in NODES {
+        for room in 0..12 {
+            for verb in [GET, SET] {
+                let (status, size, value) = on_channel(&rig, node, verb, 0, &vec![0xEE; room]);
+                let expected = match room {
+                    0 => (STATUS_BUFFER_OVERFLOW, 4),
+                    1..4 => (STATUS_BUFFER_TOO_SMALL, room),
+                    // What was set leaves the size as it is.
+                    _ => (STATUS_SUCCESS, if verb == SET { room } else { 4 }),
+                };
+                assert_eq!((status, size as usize), expected, "{room}");
+                let written = if verb == GET && room >= 4 { 4 } else { 0 };
+                assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
+                if written > 0 {
+                    assert_eq!(value[..4], [0; 4]);
+                }
+            }
+            // Whatever was set: back to where it was.
+            assert_eq!(set(&rig, node, ALL, 0), STATUS_SUCCESS);
+        }
+    }
+}
+
+#[test]
+fn the_range_is_told_for_as_many_channels_as_the_card_has() {
+    let rig = Rig::new(0);
+    for (node, kind, range) in [(0, 3, [0x8000, 0, -96 << 16, 0]), (1, 11, [1, 0, 0, 1])] {
+        let (status, size, value) =
+            rig.ask(rig.node(node), 0, KSPROPERTY_TYPE_BASICSUPPORT, &[], &[0xEE; 200]);
+        assert_eq!((status, size), (STATUS_SUCCESS, 56 + 8 * 16));
+        let word = |at: usize| i32::from_le_bytes(value[at..at + 4].try_into().unwrap());
+        assert_eq!((word(0), word(24), word(48)), (0x203, kind, 8));
+        assert_eq!([168, 172, 176, 180].map(word), range, "of the last channel");
+        assert!(value[184..].iter().all(|byte| *byte == 0xEE));
+        let short = rig.ask(rig.node(node), 0, KSPROPERTY_TYPE_BASICSUPPORT, &[], &[0xEE; 4]);
+        assert_eq!(short, (STATUS_SUCCESS, 4, vec![3, 2, 0, 0]));
+    }
+}
+
+#[test]
+fn a_request_without_a_target_is_refused() {
+    // SAFETY: numbers and pointers, for which zero is a value; the handlers of a static table.
+    unsafe {
+        let mut request: PCPROPERTY_REQUEST = core::mem::zeroed();
+        request.Verb = GET;
+        for table in [&VOLUME, &MUTE] {
+            let handler = (*table.Properties).Handler.unwrap();
+            assert_eq!(handler(core::ptr::null_mut()), STATUS_INVALID_PARAMETER);
+            assert_eq!(handler(&raw mut request), STATUS_INVALID_PARAMETER);
+        }
+    }
+}
+
+#[test]
+fn two_endpoints_of_a_card_do_not_share_their_volumes() {
+    let card = FakeCard::default();
+    let (speaker, microphone) = (Rig::with(card.clone(), 0, true), Rig::with(card.clone(), 1, true));
+    assert_eq!(set(&speaker, 0, 0, -100), STATUS_SUCCESS);
+    assert_eq!((get(&microphone, 0, 0), microphone.heard()), (0, vec![]));
+    assert_eq!(card.take_told(), [Told::Volume(0, 0, -100)]);
+}

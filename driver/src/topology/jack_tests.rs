@@ -1,0 +1,72 @@
+//! Tests of [`super`]: what a client that asks would notice.
+
+use nt::status::{
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
+};
+use portcls_sys::ks::{KSJACK_DESCRIPTION, KSPROPERTY_TYPE_SET};
+
+use super::*;
+use crate::hw::fake::FakeCard;
+use crate::topology::rig::Rig;
+
+/// Asks for property `id` as PortCls does: status, size and value afterwards.
+fn ask(direction: Direction, id: usize, verb: u32, pin: &[u8], room: usize) -> (NTSTATUS, u32, Vec<u8>) {
+    let rig = Rig::new(u32::from(direction == Direction::Capture));
+    rig.ask(rig.of_filter(), id, verb, pin, &vec![0xEE; room])
+}
+
+#[test]
+fn the_jack_is_described_in_exactly_its_size() {
+    for (direction, jack, speakers) in [(Direction::Render, 1, 3), (Direction::Capture, 0, 0)] {
+        for (id, needed) in [(0, 36), (1, 16)] {
+            for room in 0..64 {
+                let (status, size, value) = ask(direction, id, KSPROPERTY_TYPE_GET, &[jack, 0, 0, 0], room);
+                let expected = match room {
+                    0 => (STATUS_BUFFER_OVERFLOW, needed),
+                    _ if room < needed => (STATUS_BUFFER_TOO_SMALL, room),
+                    _ => (STATUS_SUCCESS, needed),
+                };
+                assert_eq!((status, size as usize), expected, "{room}");
+                let written = if room < needed { 0 } else { needed };
+                assert!(value[written..].iter().all(|byte| *byte == 0xEE), "{room}");
+                if written > 0 {
+                    assert_eq!(value[..8], [u8::try_from(needed).unwrap(), 0, 0, 0, 1, 0, 0, 0]);
+                }
+            }
+        }
+        let value = ask(direction, 0, KSPROPERTY_TYPE_GET, &[jack, 0, 0, 0], 36).2;
+        // SAFETY: numbers.
+        let seen: KSJACK_DESCRIPTION =
+            unsafe { value.as_ptr().add(8).cast::<KSJACK_DESCRIPTION>().read_unaligned() };
+        assert_eq!((seen.ChannelMapping, seen.GeoLocation, seen.IsConnected), (speakers, 14, 1));
+    }
+}
+
+#[test]
+fn other_pins_and_verbs_are_refused() {
+    let get = |pin: &[u8]| ask(Direction::Render, 0, KSPROPERTY_TYPE_GET, pin, 36).0;
+    assert_eq!(get(&[0; 4]), STATUS_NOT_SUPPORTED, "the bridge to the wave filter");
+    assert_eq!(get(&[2, 0, 0, 0]), STATUS_INVALID_PARAMETER);
+    assert_eq!(get(&[1, 0, 0]), STATUS_INVALID_PARAMETER, "no pin");
+    let set = ask(Direction::Render, 0, KSPROPERTY_TYPE_SET, &[1, 0, 0, 0], 36).0;
+    assert_eq!(set, STATUS_INVALID_DEVICE_REQUEST);
+    let (status, size, value) = ask(Direction::Render, 1, KSPROPERTY_TYPE_BASICSUPPORT, &[1, 0, 0, 0], 4);
+    assert_eq!((status, size, value), (STATUS_SUCCESS, 4, vec![1, 2, 0, 0]));
+}
+
+#[test]
+fn what_is_plugged_in_is_told_by_cards_that_notice() {
+    // Card notices, unplugged; expected: port, connected, capabilities.
+    for (notices, unplugged, expected) in
+        [(true, false, (0, 1, 1)), (true, true, (0, 0, 1)), (false, true, (3, 1, 0))]
+    {
+        let card = FakeCard::default();
+        card.change(|inside| (inside.limits.jack, inside.unplugged) = (notices, unplugged));
+        let rig = Rig::with(card, 0, true);
+        let item = |id| rig.ask(rig.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]).2;
+        let word = |item: &[u8], at: usize| u32::from_le_bytes(item[at..at + 4].try_into().unwrap());
+        let (first, second) = (item(0), item(1));
+        assert_eq!((word(&first, 28), word(&first, 32), word(&second, 12)), expected);
+        assert_eq!(word(&second, 8), 0);
+    }
+}

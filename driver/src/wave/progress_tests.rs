@@ -1,0 +1,86 @@
+//! Tests of [`super`]: the position of a capture stream, as a client sees it over time.
+
+use ringwave_regs::stream::fifo_frames;
+
+use super::*;
+use crate::hw::fake::page;
+use crate::wave::position::Anchor;
+
+const RATE: u32 = 48_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// Lags of the reported position behind the true one in milliseconds, sampled every 100 us of a second: a card that wakes `late` us after the
+/// end of each piece, a buffer of two packets.
+fn lags(packet: u32, late: u64) -> Vec<f64> {
+    let fifo = fifo_frames(RATE, packet, true);
+    let ring = Ring { bytes: packet * 2 * 4, packets: 2, frame_bytes: 4 };
+    let mut shared = Shared { ring: Some(ring), fifo, ..Shared::default() };
+    let clock_of = |frame: u64| frame * SECOND / u64::from(RATE);
+    let (mut stored, mut reported, mut before) = (0_u64, 0_u64, 0_u64);
+    let mut lags = vec![];
+    for now in (0..SECOND).step_by(100_000) {
+        // Every piece that has ended is stored, when the card wakes; a piece ends with its packet.
+        loop {
+            let packet = u64::from(packet);
+            let end = (stored + u64::from(fifo)).min((stored / packet + 1) * packet);
+            if clock_of(end) + late * 1000 > now {
+                break;
+            }
+            stored = end;
+        }
+        let mut status = page();
+        status.anchor =
+            Anchor { clock: clock_of(stored), frame: stored, rate_num: RATE, rate_den: 1_000_000_000 };
+        status.packet_count = u32::try_from(stored / u64::from(packet)).unwrap();
+        shared.position.observe(status.anchor.clock, now);
+        shared.position.at(status.anchor, now, stored + u64::from(packet));
+        let offset = shared.stored_offset(Some(&status));
+        // Unwrapped: it never goes back, so less than before is once around.
+        reported += (offset + u64::from(ring.bytes) - before) % u64::from(ring.bytes) / 4;
+        before = offset;
+        assert!(reported <= stored, "{reported} frames are reported, {stored} are there");
+        assert!(
+            reported >= stored / u64::from(packet) * u64::from(packet),
+            "a complete packet is not all there"
+        );
+        // From the second packet on.
+        if now > 2 * clock_of(packet.into()) {
+            #[allow(clippy::cast_precision_loss, reason = "frames of a second")]
+            lags.push((now as f64 / 1e9 * f64::from(RATE) - reported as f64) * 1e3 / f64::from(RATE));
+        }
+    }
+    lags
+}
+
+/// Mean, standard deviation, greatest distance from the mean.
+#[allow(clippy::cast_precision_loss, reason = "ten thousand samples")]
+fn spread(lags: &[f64]) -> (f64, f64, f64) {
+    let mean = lags.iter().sum::<f64>() / lags.len() as f64;
+    let square = lags.iter().map(|lag| (lag - mean).powi(2)).sum::<f64>() / lags.len() as f64;
+    let most = lags.iter().map(|lag| (lag - mean).abs()).fold(0.0, f64::max);
+    (mean, square.sqrt(), most)
+}
+
+#[test]
+fn what_is_reported_is_there_and_smooth_enough_for_hlk() {
+    // Packets of 1 ms to 100 ms, and one that the FIFO does not divide.
+    for packet in [48, 96, 144, 240, 480, 500, 4800] {
+        let (mean, deviation, most) = spread(&lags(packet, 0));
+        assert!(mean < 2.2 && deviation < 0.7 && most < 2.2, "{packet}: {mean} {deviation} {most}");
+        // The limits themselves, when the card wakes half a millisecond late each time.
+        let (_, deviation, most) = spread(&lags(packet, 500));
+        assert!(deviation <= 1.0 && most <= 4.0, "{packet}: {deviation} {most}");
+    }
+}
+
+/// Of a card that is held up: a client that goes by the position must not be told that more was played than the card has fetched.
+#[test]
+fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_packets_a_packet() {
+    let ring = Ring { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
+    let mut shared = Shared { ring: Some(ring), fifo: 480, ..Shared::default() };
+    let mut status = page();
+    status.anchor = Anchor { clock: 0, frame: 1000, rate_num: RATE, rate_den: 1_000_000_000 };
+    assert_eq!(shared.limit(&status), 1480);
+    shared.notified = true;
+    assert_eq!(shared.limit(&status), 10_600);
+}

@@ -1,0 +1,92 @@
+//! Step 2 of a stream's life, and the end of it: the cyclic buffer comes and goes.
+
+use nt::NtResult;
+use nt::status::{STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};
+use nt::sys::{MDL, MEMORY_CACHING_TYPE};
+use portcls_sys::Out;
+use ringwave_regs::stream::fifo_frames;
+
+use super::Stream;
+use crate::wave::buffer::{Buffer, CACHE};
+use crate::wave::ring::Ring;
+
+impl Stream {
+    /// Makes the buffer: its MDL and length.
+    pub(super) fn allocate(&self, packets: u32, requested: u32, notified: bool) -> NtResult<(*mut MDL, u32)> {
+        if self.buffer.lock().is_some() {
+            log::error!("a second cyclic buffer is asked for");
+            return Err(STATUS_UNSUCCESSFUL);
+        }
+        let limits = self.card().limits();
+        let ring = Ring::for_request(requested, packets, self.format, limits.ring_bytes_max)?;
+        let buffer = Buffer::try_new(&self.port, ring, &limits, self.wishes.contiguous)?;
+        log::info!(
+            "cyclic buffer: {} bytes, {packets} packet(s), {:x?}, {} table page(s)",
+            ring.bytes,
+            buffer.dma,
+            buffer.table_pages()
+        );
+        let mdl = buffer.mdl();
+        {
+            let mut shared = self.shared.lock();
+            shared.ring = Some(ring);
+            shared.fifo = self.fifo_frames(Some(ring));
+            shared.notified = notified;
+        }
+        *self.buffer.lock() = Some(buffer);
+        Ok((mdl, ring.bytes))
+    }
+
+    /// Depth of the card's FIFO with such a buffer, in frames; without one the most it can be.
+    pub(super) fn fifo_frames(&self, ring: Option<Ring>) -> u32 {
+        let packet_frames = ring.map_or(u32::MAX, |ring| ring.packet_frames());
+        fifo_frames(self.format.rate, packet_frames, self.endpoint.captures())
+    }
+
+    /// Frees the buffer. The card lets go of it first, whatever state the stream is in.
+    pub(super) fn free(&self, mdl: *mut MDL) {
+        let ours = self.buffer.lock().as_ref().map(Buffer::mdl);
+        if ours.is_none() || (!mdl.is_null() && ours != Some(mdl)) {
+            log::error!("a cyclic buffer is freed that is not there");
+            return;
+        }
+        self.halt();
+        {
+            let mut shared = self.shared.lock();
+            shared.ring = None;
+            shared.notified = false;
+        }
+        let buffer = self.buffer.lock().take();
+        // Here, where no lock is held: freeing is for PASSIVE_LEVEL.
+        drop(buffer);
+    }
+}
+
+/// The four results of an allocation.
+pub(super) struct Allocated<'a> {
+    /// The buffer's pages.
+    pub(super) mdl: Out<'a, *mut MDL>,
+    /// Its length in bytes.
+    pub(super) actual: Out<'a, u32>,
+    /// Of its first byte in its first page.
+    pub(super) offset: Out<'a, u32>,
+    /// How clients are to map it.
+    pub(super) cache: Out<'a, MEMORY_CACHING_TYPE>,
+}
+
+impl Allocated<'_> {
+    /// Reports what `allocate` does; nothing is allocated if there is no place to report it, and NULL is reported if it fails.
+    pub(super) fn report(self, allocate: impl FnOnce() -> NtResult<(*mut MDL, u32)>) -> NtResult {
+        if self.mdl.is_null() || self.actual.is_null() || self.offset.is_null() || self.cache.is_null() {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let result = allocate();
+        let (mdl, bytes) = result.unwrap_or((core::ptr::null_mut(), 0));
+        self.mdl.write(mdl)?;
+        self.actual.write(bytes)?;
+        // The buffer begins at the first byte of its first page.
+        self.offset.write(0)?;
+        self.cache.write(CACHE.to_raw())?;
+        result.map(|_| ())
+    }
+}
