@@ -97,6 +97,11 @@ INTERFACE IMiniportWaveRTStreamNotification : IMiniportWaveRTStream {
     virtual NTSTATUS UnregisterNotificationEvent(KEVENT* event) = 0;
 };
 
+// Packet number, flags, raw performance counter of its first sample, and a BOOL, which has 32 bits.
+INTERFACE IMiniportWaveRTInputStream : IUnknown {
+    virtual NTSTATUS GetReadPacket(ULONG* number, ULONG* flags, ULONGLONG* counter, BOOL* more) = 0;
+};
+
 INTERFACE IMiniportWaveRTOutputStream : IUnknown {
     virtual NTSTATUS SetWritePacket(ULONG number, ULONG flags, ULONG end_of_stream_length) = 0;
     virtual NTSTATUS GetOutputStreamPresentationPosition(KSAUDIO_PRESENTATION_POSITION* position) = 0;
@@ -233,7 +238,8 @@ ULONGLONG oracle_page_address(void* port_stream, MDL* mdl, ULONG index) {
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------------
-// (2) The client side. `stream` is what the driver returned for IMiniportWaveRTStreamNotification, `output` for IMiniportWaveRTOutputStream.
+// (2) The client side. `stream` is what the driver returned for IMiniportWaveRTStreamNotification, `output` for IMiniportWaveRTOutputStream,
+// `input` for IMiniportWaveRTInputStream.
 
 NTSTATUS oracle_new_stream(void* miniport, void** stream, void* port_stream, ULONG pin, BOOLEAN capture, void* format) {
     note(client_calls);
@@ -261,6 +267,17 @@ NTSTATUS oracle_get_position_register(void* stream, KSRTAUDIO_HWREGISTER* reg) {
 NTSTATUS oracle_get_clock_register(void* stream, KSRTAUDIO_HWREGISTER* reg) {
     note(client_calls);
     return static_cast<IMiniportWaveRTStreamNotification*>(stream)->GetClockRegister(reg);
+}
+NTSTATUS oracle_allocate_audio_buffer(void* stream, ULONG size, MDL** mdl, ULONG* actual, ULONG* offset, ULONG* cache) {
+    note(client_calls);
+    MEMORY_CACHING_TYPE type = static_cast<MEMORY_CACHING_TYPE>(*cache);
+    NTSTATUS status = static_cast<IMiniportWaveRTStreamNotification*>(stream)->AllocateAudioBuffer(size, mdl, actual, offset, &type);
+    *cache = static_cast<ULONG>(type);
+    return status;
+}
+void oracle_free_audio_buffer(void* stream, MDL* mdl, ULONG size) {
+    note(client_calls);
+    static_cast<IMiniportWaveRTStreamNotification*>(stream)->FreeAudioBuffer(mdl, size);
 }
 NTSTATUS oracle_allocate_buffer(void* stream, ULONG count, ULONG size, MDL** mdl, ULONG* actual, ULONG* offset, ULONG* cache) {
     note(client_calls);
@@ -293,5 +310,9 @@ NTSTATUS oracle_get_presentation_position(void* output, KSAUDIO_PRESENTATION_POS
 NTSTATUS oracle_get_packet_count(void* output, ULONG* count) {
     note(client_calls);
     return static_cast<IMiniportWaveRTOutputStream*>(output)->GetPacketCount(count);
+}
+NTSTATUS oracle_get_read_packet(void* input, ULONG* number, ULONG* flags, ULONGLONG* counter, BOOL* more) {
+    note(client_calls);
+    return static_cast<IMiniportWaveRTInputStream*>(input)->GetReadPacket(number, flags, counter, more);
 }
 }

@@ -19,8 +19,10 @@ const FAILED: i32 = 35;
 const LIMIT: Duration = Duration::from_mins(2);
 
 const RECORD: &str = "client=record\nframes=24000\nbuffer_ms=100\nreg.LockstepCapture=1\n";
+const REGISTER: &str = "client=timer\nwav=MUSIC.WAV\nbuffer_ms=1000\nreg.PositionRegister=1\n";
+const CONTROLS: &str = "client=controls\n";
 /// Clients, the fault, and the rule that it breaks.
-const CASES: [(&str, &str, &str); 13] = [
+const CASES: &[(&str, &str, &str)] = &[
     (RECORD, "lose-connection", "no-endpoint"),
     (RECORD, "connect-twice", "physical-connection"),
     (RECORD, "read-gap", "lost-in-lockstep"),
@@ -33,7 +35,30 @@ const CASES: [(&str, &str, &str); 13] = [
     (RECORD, "early-event", "impossible-timing"),
     (RECORD, "fast-position", "position"),
     ("client=sweep\nbuffer_ms=2\n", "any-format", "sweep"),
+    (REGISTER, "register-stands", "position-register"),
+    (REGISTER, "register-runs", "position-register"),
+    (REGISTER, "register-clock", "clock-register"),
+    (REGISTER, "register-unasked", "hw-register"),
+    (REGISTER, "register-page", "hw-register"),
+    ("client=record\nbuffer_ms=1000\ndma_bits=32\n", "high-pages", "high-address"),
+    ("client=timer\nwav=MUSIC.WAV\nbuffer_ms=1000\n", "fast-position", "position"),
+    ("client=stress\nwav=MUSIC.WAV\nbuffer_ms=100\n", "read-refusal", "stress"),
     ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
+    (CONTROLS, "volume-drift", "volume"),
+    (CONTROLS, "forget-volume", "volume"),
+    (CONTROLS, "mute-turned", "mute"),
+    (CONTROLS, "any-channel", "volume"),
+    (CONTROLS, "lost-event", "control-event"),
+    (CONTROLS, "stray-event", "event-generate"),
+    (CONTROLS, "entry-twice", "event-entry"),
+    (CONTROLS, "nested-request", "global-lock"),
+    (CONTROLS, "long-reply", "property-size"),
+    (CONTROLS, "value-overrun", "property-overrun"),
+    (CONTROLS, "jack-lies", "jack"),
+    (CONTROLS, "any-proposal", "proposal"),
+    (CONTROLS, "bad-default", "proposal"),
+    (CONTROLS, "mode-twice", "modes"),
+    (CONTROLS, "late-constraints", "packet-constraints"),
 ];
 
 /// A folder that goes away, and processes that are stopped, whatever happens.
@@ -73,6 +98,12 @@ fn run(name: &str, config: &str) -> Outcome {
     let output = fs::File::create(folder.join("card.log")).expect("the card's log is made");
     let mut card = Command::new(part("RINGWAVE_BIN"));
     card.args(["serve", "--once", "--socket"]).arg(folder.join("card.sock"));
+    if config.contains("dma_bits=32") {
+        card.args(["--dma-bits", "32"]);
+    }
+    if config.contains("expect_volume=0") {
+        card.arg("--no-volume");
+    }
     card.env("RUST_LOG", "info").stdin(Stdio::null()).stderr(output);
     run.children.push(card.spawn().expect("the card starts"));
     let start = Instant::now();
@@ -101,7 +132,23 @@ fn prepare(folder: &Path, config: &str) -> io::Result<()> {
     fs::copy(part("RINGWAVE_SYS"), volume.join("ringwave.sys"))?;
     // TRACE_MARK of the card's datasheet, section 3.
     fs::write(volume.join("ntguest.cfg"), format!("mark_reg=0x4c\n{config}\n"))?;
+    fs::write(volume.join("MUSIC.WAV"), silence())?;
     fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd")).map(drop)
+}
+
+/// A second of silence, 16-bit stereo at 48 kHz, for the clients that play.
+fn silence() -> Vec<u8> {
+    let bytes = 48_000 * 4u32;
+    let mut wav = Vec::new();
+    wav.extend(b"RIFF");
+    wav.extend((36 + bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
+    wav.extend(48_000u32.to_le_bytes());
+    wav.extend(192_000u32.to_le_bytes());
+    wav.extend(b"\x04\0\x10\0data");
+    wav.extend(bytes.to_le_bytes());
+    wav.resize(wav.len() + bytes as usize, 0);
+    wav
 }
 
 fn qemu(folder: &Path) -> Command {
@@ -150,7 +197,7 @@ fn every_way_to_record_ends_well_and_sends_what_it_says() {
 #[ignore = "boots QEMU"]
 fn every_broken_rule_is_named() {
     let mut wrong = Vec::new();
-    for (config, fault, rule) in CASES {
+    for &(config, fault, rule) in CASES {
         let Outcome { status, log, .. } = run(fault, &format!("{config}fault={fault}"));
         let named = log.contains(&format!("ntguest: violation rule={rule} "));
         let unmade = log.contains("rule=fault-not-made");
@@ -160,6 +207,32 @@ fn every_broken_rule_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_control_panel_finds_volume_mute_and_jack_right_and_none_where_the_card_has_none() {
+    let runs = [
+        ("", "volume_nodes=2 mute_nodes=2 volume_channels=8 control_events=4 jacks=2"),
+        ("expect_volume=0", "volume_nodes=0 mute_nodes=0 volume_channels=0 control_events=0 jacks=2"),
+    ];
+    for (config, found) in runs {
+        let Outcome { status, log, .. } = run("controls", &format!("{CONTROLS}{config}"));
+        assert_eq!(status, OK, "{config}: {log}");
+        assert!(log.contains(found), "{config}: {log}");
+        assert!(log.contains(" packet_constraints=2 packet_min_period_hns="), "{config}: {log}");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_windows_without_device_interfaces_or_port_events_is_good_enough_to_play() {
+    for (fault, found) in [("no-interface", "packet_constraints=0 "), ("no-port-events", "cycles=4 ")] {
+        let config = format!("client=cycles\ncycles=4\nbuffer_ms=4\nfault={fault}");
+        let Outcome { status, log, .. } = run(fault, &config);
+        assert_eq!(status, OK, "{fault}: {log}");
+        assert!(log.contains(found), "{fault}: {log}");
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub fn run() -> bool {
 }
 
 /// Open, allocate, RUN, a packet, STOP, free, close.
-fn cycle(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
+pub fn cycle(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
     let stream = PinStream::open(endpoint, &format.bytes())
         .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))?;
     let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), SLOTS).ok_or(Failed)?;

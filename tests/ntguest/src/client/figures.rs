@@ -127,6 +127,52 @@ impl PositionFigures {
     }
 }
 
+/// A figure beyond what certification allows (wavert-facts 4.5 and 4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// Its result key, without a label.
+    pub figure: &'static str,
+    /// What it is.
+    pub value: u64,
+    /// What it may be: at most, or between.
+    pub limit: (u64, u64),
+}
+
+impl PositionFigures {
+    /// What is beyond the limits, of the five figures of a stream that was watched.
+    pub fn misses(&self) -> impl Iterator<Item = Miss> {
+        let (deviation, most) = self.jitter_us();
+        let mut figures = [
+            ("first_position_us", self.first_us(), (0, 15_000)),
+            ("jitter_std_us", deviation, (0, 1_000)),
+            ("jitter_max_us", most, (0, 4_000)),
+            ("get_position_ns", self.read_ns(), (0, 1_000_000)),
+            ("position_rate_ppm", self.rate_ppm(), (990_000, 1_010_000)),
+        ];
+        if self.samples == 0 {
+            // It never moved: that is said by others.
+            for (_, value, limit) in &mut figures {
+                *value = limit.0;
+            }
+        }
+        let miss = |(figure, value, limit)| Miss { figure, value, limit };
+        figures.into_iter().map(miss).filter(|miss| !(miss.limit.0..=miss.limit.1).contains(&miss.value))
+    }
+}
+
+impl EventTimes {
+    /// What is beyond the limits.
+    pub fn misses(&self) -> impl Iterator<Item = Miss> {
+        [
+            ("first_event_packets_x100", self.first_x100(), (0, 250)),
+            ("worst_event_packets_x100", self.worst_x100(), (0, 150)),
+        ]
+        .into_iter()
+        .map(|(figure, value, limit)| Miss { figure, value, limit })
+        .filter(|miss| miss.value > miss.limit.1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,5 +217,24 @@ mod tests {
         assert_eq!(most, 1_980);
         assert!((190..210).contains(&deviation), "{deviation}");
         assert_eq!(figures.read_ns(), 2_000);
+    }
+
+    #[test]
+    fn a_figure_beyond_its_limit_is_told_and_no_other() {
+        let travel = |bytes| Travel { bytes, complete: true };
+        // 192 bytes a millisecond, read every 5 ms, once 6 ms behind.
+        let mut figures = PositionFigures::new(0, 192_000);
+        for step in 1..=40u64 {
+            let behind = if step == 20 { 6 * 192 } else { 0 };
+            figures.saw(step * 50_000, step * 50_000, travel(step * 960 - behind));
+        }
+        let missed: alloc::vec::Vec<_> = figures.misses().map(|miss| miss.figure).collect();
+        assert_eq!(missed, ["jitter_max_us"]);
+        assert_eq!(PositionFigures::new(0, 192_000).misses().count(), 0, "a stream that nobody watched");
+        let mut events = EventTimes::new(0, 100_000);
+        events.saw(260_000);
+        events.saw(390_000);
+        let missed: alloc::vec::Vec<_> = events.misses().map(|miss| miss.figure).collect();
+        assert_eq!(missed, ["first_event_packets_x100"]);
     }
 }

@@ -4,6 +4,9 @@
 //!
 //! * `play` (or `ahead`, the default), `lazy`, `hlk`: plays the WAV file on render endpoint `endpoint=N` (0), in three orders of writing
 //!   packets. `also=1,2` plays it on those endpoints at the same time; their result lines begin with `endpoint1_`.
+//!   With `packets=1` the buffer is one packet, written after each event. With `clock=realtime` a packet that comes too late is gone and
+//!   its data goes out with the next number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
+//! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
 //! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000` (`s16`, `s24in32`, `s32`, `f32`;
 //!   1 to 8 channels) with `mode=packet` (`GetReadPacket` after each event), `event` (`GetPosition` after each event) or `timer`
@@ -12,34 +15,64 @@
 //! * `duplex`: plays on `endpoint=` and records from `capture_endpoint=` in the file's format until it was played, or `frames=`;
 //!   as `record` for the rest.
 //! * `sweep`: opens every format that the endpoints announce, and some that they don't.
+//! * `controls`: asks everything that a control panel and an audio engine ask before they play: nodes, volume, mute, jacks, their events,
+//!   modes, proposals. `expect_volume=0` for a card without volume.
+//! * `jack`: waits for `jacks=` (2) changes of any jack and says after each what is connected; `jack_ready=` says that it listens.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
+//! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream plays or records.
 //! `pause=1` pauses a stream that plays, or records by packets or events, once in the middle.
+//! `reg.PositionRegister=1` makes a client map the position and clock registers and watch them (`register_reads=`, `clock_register_ppm=`);
+//! `dma_bits=32` says how far the card reaches, and that the driver must know.
 //! For all: `buffer_ms=` (20) of two packets, `speed=` of the card's clock, `extensible=`, `event_timeout_ms=`, `poll_us=`, `oracle=`.
 //! The readers of WAV files and formats, the packets, the figures and the judges are pure and tested on the host.
 
+pub mod attributes;
 pub mod figures;
 pub mod format;
 pub mod found;
+pub mod late;
 pub mod packet_reads;
 pub mod packets;
 pub mod position;
+pub mod register_judge;
+pub mod turns;
 pub mod wav;
 
 #[cfg(target_os = "uefi")]
+mod ask;
+#[cfg(target_os = "uefi")]
 mod buffer;
+#[cfg(target_os = "uefi")]
+mod controls;
+#[cfg(target_os = "uefi")]
+mod controls_events;
+#[cfg(target_os = "uefi")]
+mod controls_jack;
+#[cfg(target_os = "uefi")]
+mod controls_level;
+#[cfg(target_os = "uefi")]
+mod controls_set;
+#[cfg(target_os = "uefi")]
+mod controls_together;
 #[cfg(target_os = "uefi")]
 mod cycles;
 #[cfg(target_os = "uefi")]
 mod duplex;
 #[cfg(target_os = "uefi")]
+mod hw_register;
+#[cfg(target_os = "uefi")]
 mod negotiate;
+#[cfg(target_os = "uefi")]
+mod negotiate_modes;
 #[cfg(target_os = "uefi")]
 mod play;
 #[cfg(target_os = "uefi")]
 mod player;
 #[cfg(target_os = "uefi")]
 mod poller;
+#[cfg(target_os = "uefi")]
+mod proposals;
 #[cfg(target_os = "uefi")]
 mod record;
 #[cfg(target_os = "uefi")]
@@ -53,7 +86,11 @@ mod stream_capture;
 #[cfg(target_os = "uefi")]
 mod stress;
 #[cfg(target_os = "uefi")]
+mod stress_capture;
+#[cfg(target_os = "uefi")]
 mod sweep;
+#[cfg(target_os = "uefi")]
+mod timer;
 
 #[cfg(target_os = "uefi")]
 pub use session::run;
@@ -61,7 +98,7 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{cycles, duplex, record, stress, sweep, wav};
+    use super::{controls, controls_jack, cycles, duplex, record, stress, sweep, timer, wav};
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -82,6 +119,8 @@ mod session {
 
     fn session(_: *mut c_void) {
         let served = match cfg::get("client") {
+            Some("controls") => controls::run(),
+            Some("jack") => controls_jack::wait_for_changes(),
             Some("record") => record::run(),
             Some("duplex") => duplex::run(&parsed_wav()),
             Some("sweep") => sweep::run(),
@@ -115,9 +154,14 @@ mod session {
         }
         let further: Vec<Further> = also().into_iter().filter_map(|n| Further::start(n, wav)).collect();
         let complete = further.len() == also().len();
-        let played = play::play(&endpoint, wav, Label(None));
+        let played = play_on(&endpoint, wav, Label::ONLY);
         let all = further.into_iter().map(Further::join).fold(complete, |all, one| all & one);
         played && all
+    }
+
+    fn play_on(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
+        let timer = cfg::get("client") == Some("timer");
+        if timer { timer::play(endpoint, wav, label) } else { play::play(endpoint, wav, label) }
     }
 
     /// The numbers of `also=`.
@@ -163,7 +207,7 @@ mod session {
         // SAFETY: `Further::join` keeps the job until this thread has ended, and the caller of `start` the file.
         unsafe {
             let job = argument.cast::<Job>();
-            (*job).played = play::play(&(*job).endpoint, &*(*job).wav, (*job).label);
+            (*job).played = play_on(&(*job).endpoint, &*(*job).wav, (*job).label);
         }
     }
 }

@@ -116,6 +116,42 @@ fn intersection(endpoint: &Endpoint, client: &KsDataRangeAudio, range: &Range) -
     Answer::Format(made)
 }
 
+/// Client ranges that make no sense, each before an unmapped page: nothing is read behind them, and nothing comes of them.
+pub fn garbage(endpoint: &Endpoint) {
+    let Some((range, audio)) =
+        endpoint.descriptor.ranges.iter().find_map(|range| Some((range, range.audio?)))
+    else {
+        return;
+    };
+    let good = KsDataRangeAudio { range: plain(range), ..audio };
+    let with = |bend: &dyn Fn(&mut KsDataFormat)| {
+        let mut client = good;
+        bend(&mut client.range);
+        client
+    };
+    let cases: [(&str, KsDataRangeAudio, usize); 8] = [
+        ("FormatSize 64", with(&|format| format.format_size = 64), 64),
+        ("FormatSize 80", with(&|format| format.format_size = 80), 80),
+        ("another MajorFormat", with(&|format| format.major_format.data1 ^= 1), 88),
+        ("another SubFormat", with(&|format| format.sub_format.data1 ^= 0x100), 88),
+        ("another Specifier", with(&|format| format.specifier.data1 ^= 1), 88),
+        ("no channels", KsDataRangeAudio { maximum_channels: 0, ..good }, 88),
+        ("bits the wrong way", KsDataRangeAudio { minimum_bits_per_sample: 4096, ..good }, 88),
+        ("rates the wrong way", KsDataRangeAudio { minimum_sample_frequency: u32::MAX, ..good }, 88),
+    ];
+    for (what, client, bytes) in cases {
+        let memory = Guarded::new(bytes);
+        let out = Guarded::new(ROOM as usize);
+        // SAFETY: the memory has as many bytes, the range at least as many.
+        unsafe { memory.as_mut_ptr().copy_from(ptr::from_ref(&client).cast(), bytes) };
+        let at: *const KsDataFormat = memory.as_mut_ptr().cast();
+        let (status, _) = ask(endpoint, at, range.source, out.as_mut_ptr().cast(), ROOM);
+        if status.is_success() {
+            kernel::violation("intersection", format_args!("a client range with {what} has an intersection"));
+        }
+    }
+}
+
 /// A format that was made lies in the client's range (rule `intersection`).
 fn expect_inside(made: &[u8], client: &KsDataRangeAudio) -> bool {
     let short = |at: usize| {
@@ -151,6 +187,16 @@ fn intersect(
     out: *mut c_void,
     room: u32,
 ) -> (Status, u32) {
+    ask(endpoint, ptr::from_ref(client).cast(), mine, out, room)
+}
+
+fn ask(
+    endpoint: &Endpoint,
+    client: *const KsDataFormat,
+    mine: *const KsDataFormat,
+    out: *mut c_void,
+    room: u32,
+) -> (Status, u32) {
     let Some(miniport) = endpoint.port.body::<Port>().and_then(Port::wave_miniport) else {
         return (Status::NOT_IMPLEMENTED, 0);
     };
@@ -161,7 +207,7 @@ fn intersect(
         (miniport.vtable().miniport.data_range_intersection)(
             this,
             endpoint.pin,
-            ptr::from_ref(client).cast(),
+            client,
             mine,
             room,
             out,

@@ -1,10 +1,13 @@
 //! Plays a file in the call order of wavert-facts 4.8, from pin create to close, and judges every answer on the way.
 
 use super::buffer;
+use super::controls_set;
 use super::format::{BufferPlan, PcmFormat};
+use super::hw_register::HwRegisters;
+use super::late::LateBook;
 use super::negotiate;
 use super::packets::Packets;
-use super::player::{Failed, Order, Player, SLOTS, Tally, expect, fail};
+use super::player::{Failed, Order, Player, Tally, expect, fail, realtime, slots};
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, PinStream};
 use super::wav::Wav;
@@ -14,13 +17,25 @@ use crate::portcls::endpoint::Endpoint;
 use crate::portcls::oracle;
 use core::fmt;
 
-/// What the keys of a stream's result lines begin with: nothing, or `endpointN_` for the further ones of `also=`.
-#[derive(Clone, Copy)]
+/// What the keys of a stream's result lines begin with: nothing, or `endpointN_` for the further ones of `also=`, or `capture_` for what
+/// is recorded while something is played.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Label(pub Option<usize>);
+
+impl Label {
+    /// Of the only stream, or the one that is played.
+    pub const ONLY: Self = Self(None);
+    /// Of the stream that is recorded by a client that plays too.
+    pub const RECORDER: Self = Self(Some(usize::MAX));
+}
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |number| write!(f, "endpoint{number}_"))
+        match self.0 {
+            None => Ok(()),
+            Some(usize::MAX) => f.write_str("capture_"),
+            Some(number) => write!(f, "endpoint{number}_"),
+        }
     }
 }
 
@@ -37,6 +52,9 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
         );
         return false;
     }
+    if !controls_set::apply(endpoint) {
+        return false;
+    }
     let started = time::ms();
     let stream = match PinStream::open(endpoint, &format.bytes()) {
         Ok(stream) => stream,
@@ -47,10 +65,7 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
     };
     let played = with_buffer(&stream, wav, &format, label).is_ok();
     stream.close();
-    if cfg::get_bool("oracle", false) {
-        let (port, client) = oracle::calls();
-        crate::kresult!("oracle_calls={} oracle_port_calls={port}", port.saturating_add(client));
-    }
+    oracle::report_calls();
     crate::kresult!("{label}wall_ms={}", time::ms() - started);
     played
 }
@@ -59,12 +74,13 @@ fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Lab
     if !stream.has_packet_mode() {
         return Err(fail("no-packet-mode", format_args!("the stream has no IMiniportWaveRTOutputStream")));
     }
-    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), SLOTS)
+    let slots = slots();
+    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), slots)
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
     let buffer = stream
-        .allocate(SLOTS, plan.bytes)
+        .allocate(slots, plan.bytes)
         .map_err(|status| fail("call-failed", format_args!("AllocateBufferWithNotification: {status}")))?;
-    let result = if buffer::is_sound(&buffer, plan.bytes, SLOTS * u32::from(format.block_align())) {
+    let result = if buffer::is_sound(&buffer, plan.bytes, slots * u32::from(format.block_align())) {
         oracle::check_page_address(stream.port_stream(), buffer.mdl);
         with_event(stream, &buffer, wav, format, label)
     } else {
@@ -85,21 +101,24 @@ fn with_event(
     let latency = stream.hw_latency();
     let event = Event::new(EventKind::Synchronization, false);
     expect("RegisterNotificationEvent", stream.register(&event))?;
-    let (position_register, clock_register) = stream.registers();
     crate::kprintln!(
-        "buffer of {} bytes, cache type {}; FIFO {} bytes; position register {position_register}, clock register {clock_register}",
+        "buffer of {} bytes, cache type {}; FIFO {} bytes",
         buffer.size,
         buffer.cache,
         latency.fifo_size
     );
-    let packet_bytes = buffer.size / SLOTS;
+    let (packet_bytes, block) = (buffer.size / slots(), u64::from(format.block_align()));
+    let bytes_per_second = u64::from(wav.rate) * block;
+    let registers = HwRegisters::of(stream, buffer.size, block, bytes_per_second, label);
     let mut player = Player {
         stream,
         event: &event,
-        packets: Packets::new(&wav.data, packet_bytes as usize, SLOTS).ok_or(Failed)?,
+        packets: Packets::new(&wav.data, packet_bytes as usize, slots()).ok_or(Failed)?,
         packet_bytes,
-        bytes_per_second: i64::from(wav.rate) * i64::from(format.block_align()),
+        bytes_per_second: bytes_per_second.cast_signed(),
         ring: buffer::view(buffer),
+        registers: &registers,
+        realtime: realtime(),
         order: Order::wanted(),
         label,
         timeout_ms: u32::try_from(cfg::get_u64("event_timeout_ms", 3000)).unwrap_or(u32::MAX),
@@ -107,7 +126,8 @@ fn with_event(
     };
     // The card's clock may go faster than time (its option --speed): the judge must know.
     let rate = u64::from(wav.rate).saturating_mul(cfg::get_u64("speed", 1));
-    let judge = PositionJudge::new(u64::from(buffer.size), u64::from(format.block_align()), rate);
+    let judge =
+        PositionJudge::new(u64::from(buffer.size), block, rate).with_packets_of(u64::from(packet_bytes));
     let result = player.session(judge, wav);
     let unregistered = expect("UnregisterNotificationEvent", stream.unregister(&event));
     event.poison();
@@ -119,5 +139,9 @@ fn with_event(
         player.tally.late,
         buffer.size
     );
+    if player.realtime {
+        let LateBook { late, unsure } = &player.tally.book;
+        crate::kresult!("{label}late_packets={late} {label}unsure_packets={unsure}");
+    }
     result.and(unregistered)
 }

@@ -1,6 +1,8 @@
 //! One session of a stream that has its buffer: from STOP through RUN, packet by packet, and back to STOP.
 
 use super::figures::EventTimes;
+use super::hw_register::HwRegisters;
+use super::late::LateBook;
 use super::packets::Packets;
 use super::play::Label;
 use super::poller::{self, Poller, Reads};
@@ -15,8 +17,29 @@ use crate::portcls::status::Status;
 use core::fmt;
 use core::sync::atomic::{Ordering, compiler_fence};
 
-/// Packets in the cyclic buffer.
+/// Packets in the cyclic buffer, if the run does not say.
 pub const SLOTS: u32 = 2;
+
+/// Packets in the cyclic buffer as ntguest.cfg says (`packets=1` or 2).
+pub fn slots() -> u32 {
+    match cfg::get_u64("packets", u64::from(SLOTS)) {
+        1 => 1,
+        2 => 2,
+        other => kernel::bad_input(format_args!("ntguest.cfg: packets={other} is neither 1 nor 2")),
+    }
+}
+
+/// Whether the card's clock waits for nobody (cfg `clock=realtime`), so that a packet that comes too late is gone.
+pub fn realtime() -> bool {
+    match cfg::get("clock") {
+        None | Some("lockstep") => false,
+        Some("realtime") => true,
+        Some(other) => {
+            kernel::bad_input(format_args!("ntguest.cfg: clock={other} is neither lockstep nor realtime"))
+        }
+    }
+}
+
 /// What the rest of the last packet is filled with: it must not be heard.
 const AFTER_THE_END: u8 = 0x55;
 /// In which order packets are written (cfg `client=`).
@@ -31,14 +54,15 @@ pub enum Order {
 }
 
 impl Order {
-    /// As ntguest.cfg says.
+    /// As ntguest.cfg says. A buffer of one packet can't be written ahead.
     pub fn wanted() -> Self {
         match cfg::get("client") {
+            _ if slots() == 1 => Self::Lazy,
             None | Some("ahead" | "duplex" | "play" | "stress") => Self::Ahead,
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(
-                "ntguest.cfg: client={other} is not known (play, ahead, lazy, hlk, stress, record, duplex, sweep, cycles)"
+                "ntguest.cfg: client={other} is not known (play, ahead, lazy, hlk, timer, stress, record, duplex, sweep, cycles)"
             )),
         }
     }
@@ -69,6 +93,8 @@ pub struct Tally {
     pub last: Option<u32>,
     /// When notifications came.
     pub events: Option<EventTimes>,
+    /// Packets that had no data in time.
+    pub book: LateBook,
 }
 
 /// A stream with its buffer and event, ready to run.
@@ -83,8 +109,12 @@ pub struct Player<'a> {
     pub packet_bytes: u32,
     /// Of the format.
     pub bytes_per_second: i64,
-    /// The client's view of the cyclic buffer: [`SLOTS`] packets.
+    /// The client's view of the cyclic buffer.
     pub ring: *mut u8,
+    /// The position and clock registers, if there are any.
+    pub registers: &'a HwRegisters,
+    /// A packet that comes too late is gone, and the book is kept.
+    pub realtime: bool,
     /// When packets are written.
     pub order: Order,
     /// What its result lines begin with.
@@ -111,6 +141,11 @@ impl Player<'_> {
         self.expect_rest("after STOP")
     }
 
+    /// The number of the packet after the last one that was accepted.
+    fn end(&self) -> u32 {
+        self.tally.last.map_or(0, |last| last + 1)
+    }
+
     /// In STOP position, packet count and presentation position are zero (rule `not-at-rest`).
     fn expect_rest(&self, when: &str) -> Result<(), Failed> {
         let (status, position) = self.stream.position(irql::PASSIVE);
@@ -130,6 +165,7 @@ impl Player<'_> {
                 ),
             );
         }
+        self.registers.expect_zero(when);
         Ok(())
     }
 
@@ -162,15 +198,23 @@ impl Player<'_> {
         still::set_state(self.stream, State::Run)?;
         crate::kprintln!("run");
         // SAFETY: the poller is stopped below, while the stream is alive.
-        let poller = unsafe { Poller::start(self.stream, judge.since(run), cfg::get_u64("poll_us", 5000)) };
-        let played = self.feed().and_then(|()| self.drain()).and_then(|()| self.expect_presented(wav));
+        let poller =
+            unsafe { Poller::start(self.stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
+        // The end of the stream, a pause and a card that waits stand still by right: only real time is steady.
+        let steady = self.realtime && cfg::get_u64("speed", 1) == 1 && !cfg::get_bool("pause", false);
+        let registers = self.registers;
+        let watch = registers.watch(judge, steady);
+        let fed = self.feed();
+        watch.stop();
+        let played = fed.and_then(|()| self.drain()).and_then(|()| self.expect_presented(wav));
         let paused = still::set_state(self.stream, State::Pause);
         crate::kprintln!("pause");
         let Reads { all, dispatch, travel, figures } = poller.stop();
         crate::kresult!("{label}position_reads={all} {label}position_reads_dispatch={dispatch}");
-        poller::report(label, self.tally.events.as_ref(), &figures);
+        poller::report(label, self.tally.events.as_ref(), &figures, steady);
         played.and(paused)?;
         self.expect_travel(travel);
+        self.registers.expect_frozen(self.stream);
         self.expect_frozen()?;
         if self.tally.written < self.packets.count() {
             // Not the driver's fault by itself: in real time a packet can come too late.
@@ -184,10 +228,11 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Copies packet `n` into its place and hands it over. Only a missing or late place in time is not an error here.
+    /// Copies the next piece of the file into the place of packet `n` and hands it over. Only a missing or late place in time is not an
+    /// error here.
     fn write(&mut self, n: u32) -> Result<Status, Failed> {
-        let Some(packet) = self.packets.get(n) else { return Ok(Status::SUCCESS) };
-        // SAFETY: the packet's place is inside the ring: the offset is below SLOTS packets and the data at most one packet.
+        let Some(packet) = self.packets.get(self.tally.written, n) else { return Ok(Status::SUCCESS) };
+        // SAFETY: the packet's place is inside the ring: the offset is that of a packet in it and the data at most one packet.
         unsafe { self.fill(n, packet.offset, packet.data) };
         compiler_fence(Ordering::Release);
         let (flags, length) =
@@ -196,7 +241,12 @@ impl Player<'_> {
         match status {
             Status::SUCCESS => {
                 self.tally.written += 1;
+                self.tally.book.late.add(self.end(), n);
                 self.tally.last = Some(n);
+                if self.realtime {
+                    let complete = self.packet_count()?;
+                    self.tally.book.accepted(n, complete);
+                }
             }
             Status::DATA_LATE_ERROR | Status::DATA_OVERRUN => self.tally.late += 1,
             other => return Err(fail("call-failed", format_args!("SetWritePacket({n}): {other}"))),
@@ -209,7 +259,7 @@ impl Player<'_> {
     /// # Safety
     /// `offset` is the beginning of a packet in the ring, `data` at most a packet.
     unsafe fn fill(&self, n: u32, offset: usize, data: &[u8]) {
-        let target = n == self.packets.count() / 2;
+        let target = self.tally.written == self.packets.count() / 2;
         if target && fault::wanted(Fault::SkipPacket) {
             fault::made();
             crate::kprintln!("fault skip-packet: packet {n} is not written");
@@ -236,8 +286,9 @@ impl Player<'_> {
             next += u32::from(self.write(1)? == Status::SUCCESS);
         }
         let mut pause = cfg::get_bool("pause", false);
-        while next < self.packets.count() {
+        while self.tally.written < self.packets.count() {
             self.wait_for_packet(next)?;
+            self.dawdle(next);
             if pause && next >= self.packets.count() / 2 {
                 pause = false;
                 still::pause_and_go_on(self.stream, self.event, self.packet_100ns())?;
@@ -253,6 +304,14 @@ impl Player<'_> {
             next = self.write_or_catch_up(next)?;
         }
         Ok(())
+    }
+
+    /// Comes too late on purpose, for every so many packets (cfg `late_every=`).
+    fn dawdle(&self, next: u32) {
+        let every = cfg::get_u64("late_every", 0);
+        if self.realtime && every > 0 && u64::from(next).is_multiple_of(every) {
+            thread::sleep_100ns(self.packet_100ns().saturating_mul(5) / 2);
+        }
     }
 
     /// Writes packet `next`; which packet comes after it.
@@ -288,24 +347,26 @@ impl Player<'_> {
 
     /// Waits until the last packet was played.
     fn drain(&mut self) -> Result<(), Failed> {
-        let mut before = 0;
+        let (mut before, end) = (0, self.end());
         loop {
             let count = self.packet_count()?;
             if count < before {
                 return Err(fail("packet-count", format_args!("went back from {before} to {count}")));
             }
-            if count >= self.packets.count() {
+            if count >= end {
                 return Ok(());
             }
             before = count;
-            self.wait_for_packet(self.packets.count())?;
+            self.wait_for_packet(end)?;
         }
     }
 
     /// After the last packet every frame of the file must have been presented, within a second for what is still in flight.
     fn expect_presented(&self, wav: &Wav<'_>) -> Result<(), Failed> {
-        let frames = wav.frames() as u64;
         let frames_per_packet = u64::from(self.packet_bytes) / wav.block_align() as u64;
+        // Silence for packets that came too late is presented too.
+        let silent = u64::from(self.end().saturating_sub(self.packets.count())) * frames_per_packet;
+        let frames = wav.frames() as u64 + silent;
         let deadline = time::ms() + 1000;
         let mut before = 0;
         loop {
@@ -348,7 +409,7 @@ impl Player<'_> {
     /// The play position went as far as packets were played, give or take two packets at either end (rule `position-travel`).
     fn expect_travel(&self, travel: Travel) {
         let packet = u64::from(self.packet_bytes);
-        let played = u64::from(self.packets.count()) * packet;
+        let played = u64::from(self.end()) * packet;
         if travel.complete && travel.bytes.abs_diff(played) > 2 * packet {
             kernel::violation(
                 "position-travel",

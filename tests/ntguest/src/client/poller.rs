@@ -1,7 +1,7 @@
 //! The position poller: a thread that reads `GetPosition` while the stream runs, every other time at DISPATCH level, in parallel with
 //! whatever the client's own thread calls; or, to see that no change of state disturbs it, in whatever state the stream is.
 
-use super::figures::{EventTimes, PositionFigures};
+use super::figures::{EventTimes, Miss, PositionFigures};
 use super::play::Label;
 use super::position::{PositionJudge, Travel};
 use super::stream::PinStream;
@@ -135,8 +135,9 @@ fn poll(argument: *mut c_void) {
     }
 }
 
-/// The result line of the figures that certification limits, and what is impossible among them.
-pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionFigures) {
+/// The result line of the figures that certification limits, and what is impossible among them. What is beyond a limit is told loudly,
+/// if the stream was `steady`: not in lockstep, where the card waits, nor paused.
+pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionFigures, steady: bool) {
     if let Some(events) = events {
         if events.is_impossible() {
             kernel::violation(
@@ -148,6 +149,16 @@ pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionFigu
             "{label}first_event_packets_x100={} {label}worst_event_packets_x100={}",
             events.first_x100(),
             events.worst_x100()
+        );
+    }
+    let misses = events.into_iter().flat_map(EventTimes::misses).chain(position.misses());
+    for miss in misses.filter(|_| steady) {
+        // Not a violation: on an emulated or a loaded processor it may be nobody's fault.
+        let Miss { figure, value, limit } = miss;
+        crate::kprintln!(
+            "FIGURE OUT OF LIMITS: {label}{figure}={value}, certification wants {} to {}",
+            limit.0,
+            limit.1
         );
     }
     let (deviation, most) = position.jitter_us();

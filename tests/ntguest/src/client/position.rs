@@ -34,9 +34,12 @@ impl fmt::Display for Finding {
 }
 
 /// Follows the positions of one run.
+#[derive(Clone)]
 pub struct PositionJudge {
     size: u64,
     block: u64,
+    /// What the driver's clock may be ahead of the client's by: a packet.
+    packet: u64,
     bytes_per_second: u64,
     last: Option<(u64, u64)>,
     run: Option<u64>,
@@ -58,11 +61,17 @@ impl PositionJudge {
         Self {
             size,
             block,
+            packet: size / 2,
             bytes_per_second: block * rate,
             last: None,
             run: None,
             travel: Travel { bytes: 0, complete: true },
         }
+    }
+
+    /// Packets are not half of the buffer but so many bytes.
+    pub fn with_packets_of(self, packet: u64) -> Self {
+        Self { packet, ..self }
     }
 
     /// The stream was at 0 when RUN was called at `run` (100-ns units): from there on the position can't be ahead of time.
@@ -103,16 +112,17 @@ impl PositionJudge {
         let Some((last, then)) = self.last.replace((play, begun)) else { return Ok(()) };
         let forward = (play + self.size - last) % self.size;
         let elapsed = done.saturating_sub(then).saturating_mul(self.bytes_per_second) / 10_000_000;
-        if forward > self.size / 8 * 7 && elapsed < self.size / 8 {
+        // A packet as long as the buffer tells nothing: the clock may catch up by nearly a turn.
+        if forward > self.size / 8 * 7 && elapsed < self.size / 8 && self.packet < self.size {
             return Err(Finding::Backwards(self.size - forward));
         }
         self.travel.bytes += forward;
         // Twice the time is allowed for: the driver's clock may be ahead of ours by up to a packet.
         self.travel.complete &= elapsed < self.size / 2;
         if let Some(run) = self.run {
-            // Half a buffer, a packet, for a clock that is ahead of ours, and 2 % for one that is faster.
+            // A packet for a clock that is ahead of ours, and 2 % for one that is faster.
             let time = u128::from(done.saturating_sub(run)) * u128::from(self.bytes_per_second) / 9_800_000;
-            let most = u64::try_from(time).unwrap_or(u64::MAX).saturating_add(self.size / 2);
+            let most = u64::try_from(time).unwrap_or(u64::MAX).saturating_add(self.packet);
             if self.travel.bytes > most {
                 return Err(Finding::TooFar(self.travel.bytes, most));
             }
@@ -178,6 +188,13 @@ mod tests {
         // A packet at once is let pass, a second one is not.
         assert_eq!(judge.judge(at(1920), 1_000_000, 1_000_000), Ok(()));
         assert_eq!(judge.judge(at(0), 1_010_000, 1_010_000), Err(Finding::TooFar(3840, 195 + 1920)));
+    }
+
+    #[test]
+    fn with_one_packet_a_buffer_a_clock_may_catch_up_by_a_turn() {
+        let mut judge = judge().with_packets_of(3840).since(0);
+        assert_eq!(judge.judge(at(3836), 0, 0), Ok(()));
+        assert_eq!(judge.judge(at(3800), 10_000, 10_000), Err(Finding::TooFar(3836 + 3804, 195 + 3840)));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Records from a capture endpoint (cfg `client=record`), in the call order of wavert-facts 4.8, and hands what it recorded to the host.
 
 use super::buffer;
+use super::controls_set;
 use super::figures::EventTimes;
 use super::format::{self, BufferPlan, PcmFormat, Sample};
+use super::hw_register::HwRegisters;
 use super::negotiate;
 use super::play::Label;
-use super::player::{Failed, SLOTS, expect, fail};
+use super::player::{Failed, SLOTS, expect, fail, slots};
 use super::poller::{self, Poller};
 use super::position::PositionJudge;
 use super::recorder::{Mode, Recorder, Until};
@@ -15,6 +17,7 @@ use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, cpu, irql, time};
 use crate::portcls::endpoint::{self, Endpoint};
 use crate::portcls::fault::{self, Fault};
+use crate::portcls::oracle;
 use crate::portcls::status::Status;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +47,8 @@ pub struct Order<'a> {
     pub until: Until<'a>,
     /// Set when the stream runs.
     pub running: &'a AtomicBool,
+    /// What the lines with its figures begin with.
+    pub label: Label,
 }
 
 /// As ntguest.cfg says, from opening to close; true when the whole of it was recorded.
@@ -62,11 +67,13 @@ pub fn run() -> bool {
         mode: Mode::wanted(),
         until: Until::Bytes(bytes),
         running: &AtomicBool::new(false),
+        label: Label::ONLY,
     };
     let recording = record(&order);
     if let Some(recording) = &recording {
         deliver(recording, &format);
     }
+    oracle::report_calls();
     recording.is_some()
 }
 
@@ -101,6 +108,9 @@ pub fn record(order: &Order<'_>) -> Option<Recording> {
         );
         return None;
     }
+    if !controls_set::apply(endpoint) {
+        return None;
+    }
     let wrong = endpoint.capture == fault::make(Fault::CaptureFlag);
     if let Ok(stream) = PinStream::open_with(endpoint, &format.bytes(), endpoint.pin, wrong) {
         kernel::violation("capture-flag", format_args!("NewStream opens a capture pin with Capture FALSE"));
@@ -120,16 +130,17 @@ fn with_buffer(stream: &PinStream, order: &Order<'_>) -> Result<Recording, Faile
     }
     // Without a notification buffer there are no packets, whatever the state.
     expect_no_packet(stream, "without a buffer", &[Status::NOT_SUPPORTED, Status::INVALID_DEVICE_STATE]);
-    let plan = BufferPlan::new(&order.format, cfg::get_u64("buffer_ms", 20), SLOTS)
+    let slots = slots();
+    let plan = BufferPlan::new(&order.format, cfg::get_u64("buffer_ms", 20), slots)
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
     let timer = order.mode == Mode::Timer;
     let (allocated, what) = if timer {
         (stream.allocate_cyclic(plan.bytes), "AllocateAudioBuffer")
     } else {
-        (stream.allocate(SLOTS, plan.bytes), "AllocateBufferWithNotification")
+        (stream.allocate(slots, plan.bytes), "AllocateBufferWithNotification")
     };
     let buffer = allocated.map_err(|status| fail("call-failed", format_args!("{what}: {status}")))?;
-    let whole = if timer { 1 } else { SLOTS } * u32::from(order.format.block_align());
+    let whole = if timer { 1 } else { slots } * u32::from(order.format.block_align());
     let result = if buffer::is_sound(&buffer, plan.bytes, whole) {
         session(stream, &buffer, order)
     } else {
@@ -148,26 +159,30 @@ fn with_buffer(stream: &PinStream, order: &Order<'_>) -> Result<Recording, Faile
 /// With a buffer: the event, the states, the recording, and back.
 fn session(stream: &PinStream, buffer: &CyclicBuffer, order: &Order<'_>) -> Result<Recording, Failed> {
     let latency = stream.hw_latency();
-    let (position_register, clock_register) = stream.registers();
     crate::kprintln!(
-        "capture buffer of {} bytes, cache type {}; FIFO {} bytes; position register {position_register}, clock register {clock_register}",
+        "capture buffer of {} bytes, cache type {}; FIFO {} bytes",
         buffer.size,
         buffer.cache,
         latency.fifo_size
     );
+    let block = u64::from(order.format.block_align());
+    let bytes_per_second = u64::from(order.format.rate) * block;
+    let registers = HwRegisters::of(stream, buffer.size, block, bytes_per_second, order.label);
     let event = Event::new(EventKind::Synchronization, false);
     let timer = order.mode == Mode::Timer;
     if !timer {
         expect("RegisterNotificationEvent", stream.register(&event))?;
     }
     expect_rest(stream, "before RUN");
-    let result = states(stream, buffer, order, &event);
+    registers.expect_zero("capture before RUN");
+    let result = states(stream, buffer, order, &registers, &event);
     if result.is_err() {
         for state in [State::Pause, State::Acquire, State::Stop] {
             let _ = stream.set_state(state);
         }
     } else {
         expect_rest(stream, "after STOP");
+        registers.expect_zero("capture after STOP");
         if order.mode == Mode::Packet && matches!(order.until, Until::Bytes(_)) {
             expect_numbers_restart(stream, &event)?;
         }
@@ -185,6 +200,7 @@ fn states(
     stream: &PinStream,
     buffer: &CyclicBuffer,
     order: &Order<'_>,
+    registers: &HwRegisters,
     event: &Event,
 ) -> Result<Recording, Failed> {
     let packets = order.mode == Mode::Packet;
@@ -199,9 +215,10 @@ fn states(
     // Without notifications there are no packets.
     let due = if order.mode == Mode::Timer { Status::NOT_SUPPORTED } else { Status::DEVICE_NOT_READY };
     expect_no_packet(stream, "in PAUSE before RUN", &[due]);
-    let recording = running(stream, buffer, order, event)?;
+    let recording = running(stream, buffer, order, registers, event)?;
     let rate = i64::from(order.format.rate) * i64::from(order.format.block_align());
-    let packet = i64::from(buffer.size / SLOTS).saturating_mul(10_000_000) / rate.max(1);
+    let packet = i64::from(buffer.size / slots()).saturating_mul(10_000_000) / rate.max(1);
+    registers.expect_frozen(stream);
     expect_frozen(stream, event, packet);
     set_state(stream, State::Acquire)?;
     set_state(stream, State::Stop)?;
@@ -216,11 +233,14 @@ fn running(
     stream: &PinStream,
     buffer: &CyclicBuffer,
     order: &Order<'_>,
+    registers: &HwRegisters,
     event: &Event,
 ) -> Result<Recording, Failed> {
     let format = &order.format;
     let rate = u64::from(format.rate).saturating_mul(cfg::get_u64("speed", 1));
-    let judge = PositionJudge::new(u64::from(buffer.size), u64::from(format.block_align()), rate);
+    let packet_bytes = u64::from(buffer.size / slots());
+    let judge = PositionJudge::new(u64::from(buffer.size), u64::from(format.block_align()), rate)
+        .with_packets_of(packet_bytes);
     let bytes_per_second = judge.bytes_per_second();
     let run = time::interrupt_time_100ns();
     let capacity = match order.until {
@@ -229,11 +249,12 @@ fn running(
     };
     let mut taken = Vec::new();
     taken.try_reserve_exact(capacity).map_err(|_| fail("client", format_args!("no memory to record to")))?;
-    let packet = u64::from(buffer.size / SLOTS) * 10_000_000 / bytes_per_second.max(1);
+    let packet = packet_bytes * 10_000_000 / bytes_per_second.max(1);
     let mut recorder = Recorder {
         stream,
         ring: buffer::view(buffer),
         size: buffer.size as usize,
+        slots: if order.mode == Mode::Timer { SLOTS } else { slots() },
         bytes_per_second,
         run,
         timeout_ms: u32::try_from(cfg::get_u64("event_timeout_ms", 3000)).unwrap_or(u32::MAX),
@@ -251,28 +272,37 @@ fn running(
     crate::kprintln!("capture runs");
     order.running.store(true, Ordering::Release);
     // SAFETY: the poller is stopped below, while the stream is alive.
-    let poller = unsafe { Poller::start(stream, judge.since(run), cfg::get_u64("poll_us", 5000)) };
+    let poller = unsafe { Poller::start(stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
+    // A card that waits for GetReadPacket stands still by right.
+    let lockstep = cfg::get("reg.LockstepCapture") == Some("1");
+    let steady = !lockstep && cfg::get_u64("speed", 1) == 1 && !cfg::get_bool("pause", false);
+    let watch = registers.watch(judge, steady);
     let recorded = match order.mode {
         Mode::Packet => recorder.by_packets(event),
         Mode::Event => recorder.by_events(event),
         Mode::Timer => recorder.by_timer(),
     };
+    watch.stop();
     let paused = set_state(stream, State::Pause);
     crate::kprintln!("capture pauses");
     let reads = poller.stop();
-    let label = Label(None);
     crate::kresult!(
         "capture_position_reads={} capture_position_reads_dispatch={}",
         reads.all,
         reads.dispatch
     );
-    poller::report(label, (order.mode != Mode::Timer).then_some(&recorder.events), &reads.figures);
+    poller::report(
+        order.label,
+        (order.mode != Mode::Timer).then_some(&recorder.events),
+        &reads.figures,
+        steady,
+    );
     recorded.and(paused)?;
     let Recorder { taken: mut data, lost_bytes, .. } = recorder;
     if let Until::Bytes(bytes) = order.until {
         data.truncate(bytes);
     }
-    Ok(Recording { data, lost_packets: lost_bytes.div_ceil(u64::from(buffer.size / SLOTS).max(1)) })
+    Ok(Recording { data, lost_packets: lost_bytes.div_ceil(packet_bytes.max(1)) })
 }
 
 /// `GetReadPacket` must say so when there can be no packet (rule `read-packet`).

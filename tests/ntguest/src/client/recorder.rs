@@ -5,6 +5,7 @@ use super::packet_reads::{Finding, PacketReads, ReadPacket};
 use super::player::{Failed, fail};
 use super::still;
 use super::stream::PinStream;
+use super::turns::Turns;
 use crate::kernel::event::{Event, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
 use crate::portcls::fault::{self, Fault};
@@ -58,8 +59,10 @@ pub struct Recorder<'a> {
     pub stream: &'a PinStream,
     /// The client's view of the cyclic buffer.
     pub ring: *mut u8,
-    /// Bytes of the cyclic buffer, which has two halves: packets, if there are notifications.
+    /// Bytes of the cyclic buffer.
     pub size: usize,
+    /// Packets in it, if there are notifications; two halves if not.
+    pub slots: u32,
     /// Of the stream, on the client's clock.
     pub bytes_per_second: u64,
     /// RUN was called at, 100-ns units.
@@ -82,7 +85,7 @@ pub struct Recorder<'a> {
 
 impl Recorder<'_> {
     fn packet_bytes(&self) -> usize {
-        self.size / 2
+        self.size / self.slots.max(1) as usize
     }
 
     fn packet_100ns(&self) -> u64 {
@@ -161,7 +164,8 @@ impl Recorder<'_> {
                     );
                 }
                 self.take_packet(packet, hold && reads.read.is_multiple_of(HELD));
-                if packet.more != 1 {
+                // With one packet a buffer a card that waits goes on only when the client is done with it, which the next call says.
+                if packet.more != 1 && self.slots > 1 {
                     break;
                 }
             }
@@ -174,7 +178,7 @@ impl Recorder<'_> {
     /// done with *earlier* packets).
     fn take_packet(&mut self, packet: ReadPacket, held: bool) {
         let (begin, bytes) = (self.taken.len(), self.packet_bytes());
-        let from = packet.number as usize % 2 * bytes;
+        let from = (packet.number % self.slots.max(1)) as usize * bytes;
         self.take(from, bytes);
         if !held {
             return;
@@ -202,11 +206,11 @@ impl Recorder<'_> {
             self.wait_for_event(event)?;
             let signalled = event.signals() * packet;
             let position = self.position()?;
-            // The position is less than a packet after the end of the packet that was signalled last, or by what the card has not
+            // The position is less than half a buffer after the end of the packet that was signalled last, or by what the card has not
             // put into memory yet before it.
             let size = self.size as u64;
             let ahead = (position + size - signalled % size) % size;
-            let captured = if ahead < packet { signalled + ahead } else { signalled + ahead - size };
+            let captured = if ahead < size / 2 { signalled + ahead } else { signalled + ahead - size };
             read = self.take_until(read, captured);
         }
         Ok(())
@@ -214,18 +218,14 @@ impl Recorder<'_> {
 
     /// The position, often enough that no turn is missed.
     pub fn by_timer(&mut self) -> Result<(), Failed> {
-        let quarter = i64::try_from(self.packet_100ns() / 2).unwrap_or(i64::MAX);
-        let (mut read, mut then) = (0u64, self.run);
+        let quarter = i64::try_from(self.packet_100ns() * u64::from(self.slots) / 4).unwrap_or(i64::MAX);
+        let mut turns = Turns::new(self.size as u64, self.bytes_per_second, self.run);
+        let mut read = 0;
         while !self.is_enough() {
             thread::sleep_100ns(quarter);
             let now = time::interrupt_time_100ns();
-            let size = self.size as u64;
-            let forward = (self.position()? + size - read % size) % size;
-            let elapsed = now.saturating_sub(then).saturating_mul(self.bytes_per_second) / 10_000_000;
-            // A turn that was missed shows in the time, to the nearest whole turn.
-            let turns = (elapsed.saturating_sub(forward) + size / 2) / size;
-            then = now;
-            read = self.take_until(read, read + forward + turns * size);
+            let captured = turns.saw(self.position()?, now);
+            read = self.take_until(read, captured);
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ pub struct PinStream {
     pub(super) notification: Com<StreamNotification>,
     stream: Com<Stream>,
     port_stream: &'static Object,
-    oracle: bool,
+    pub(super) oracle: bool,
 }
 
 // SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (wavert-facts 1.5).
@@ -77,6 +77,7 @@ macro_rules! method {
         })
     }};
 }
+pub(super) use method;
 
 impl PinStream {
     /// Opens the endpoint's pin with a format. On failure the driver must have left no stream and no reference behind.
@@ -200,27 +201,34 @@ impl PinStream {
         latency
     }
 
-    /// `GetPositionRegister` and `GetClockRegister`, which may both be refused.
-    pub fn registers(&self) -> (Status, Status) {
-        let mut register = KsRtAudioHwRegister::default();
-        let out = &raw mut register;
-        let position = method!(
+    /// `GetPositionRegister` and `GetClockRegister`, which may both be refused. Once in a pin's life, as the port does.
+    pub fn registers(&self) -> (Result<KsRtAudioHwRegister, Status>, Result<KsRtAudioHwRegister, Status>) {
+        let unwritten = KsRtAudioHwRegister {
+            register: usize::MAX,
+            width: u32::MAX,
+            accuracy: u32::MAX,
+            ..Default::default()
+        };
+        let (mut at, mut clock) = (unwritten, unwritten);
+        let (at_out, clock_out) = (&raw mut at, &raw mut clock);
+        let first = Status(method!(
             self,
             "GetPositionRegister",
             irql::PASSIVE,
             self.notification,
             stream.get_position_register,
-            oracle_get_position_register(out)
-        );
-        let clock = method!(
+            oracle_get_position_register(at_out)
+        ));
+        let second = Status(method!(
             self,
             "GetClockRegister",
             irql::PASSIVE,
             self.notification,
             stream.get_clock_register,
-            oracle_get_clock_register(out)
-        );
-        (Status(position), Status(clock))
+            oracle_get_clock_register(clock_out)
+        ));
+        let answer = |status: Status, told| if status.is_success() { Ok(told) } else { Err(status) };
+        (answer(first, at), answer(second, clock))
     }
 
     /// `AllocateBufferWithNotification`.

@@ -1,10 +1,11 @@
 //! What capture and timer-driven clients call on a stream: `GetReadPacket`, and the cyclic buffer without notifications.
 
 use super::packet_reads::ReadPacket;
-use super::stream::{CyclicBuffer, PinStream};
+use super::stream::{CyclicBuffer, PinStream, method};
 use crate::kernel::call::driver_call;
 use crate::kernel::{irql, time};
 use crate::portcls::fault::{self, Fault};
+use crate::portcls::oracle;
 use crate::portcls::status::Status;
 use core::ptr;
 
@@ -20,11 +21,14 @@ impl PinStream {
         let mut packet = ReadPacket::UNWRITTEN;
         let (number, flags) = (&raw mut packet.number, &raw mut packet.flags);
         let (counter, more) = (&raw mut packet.counter, &raw mut packet.more);
-        let this = input.this();
-        let status = Status(driver_call("GetReadPacket", irql::PASSIVE, || {
-            // SAFETY: a live interface and four slots for the answers.
-            unsafe { (input.vtable().get_read_packet)(this, number, flags, counter, more) }
-        }));
+        let status = Status(method!(
+            self,
+            "GetReadPacket",
+            irql::PASSIVE,
+            input,
+            get_read_packet,
+            oracle_get_read_packet(number, flags, counter, more)
+        ));
         bent(if status.is_success() { Ok(packet) } else { Err(status) })
     }
 
@@ -34,12 +38,14 @@ impl PinStream {
         let (mut size, mut offset, mut cache) = (0, 0, u32::MAX);
         let (mdl_out, size_out, offset_out, cache_out) =
             (&raw mut mdl, &raw mut size, &raw mut offset, &raw mut cache);
-        let this = self.notification.this();
-        let status = Status(driver_call("AllocateAudioBuffer", irql::PASSIVE, || {
-            let allocate = self.notification.vtable().stream.allocate_audio_buffer;
-            // SAFETY: a live interface and four slots for the answers.
-            unsafe { allocate(this, bytes, mdl_out, size_out, offset_out, cache_out) }
-        }));
+        let status = Status(method!(
+            self,
+            "AllocateAudioBuffer",
+            irql::PASSIVE,
+            self.notification,
+            stream.allocate_audio_buffer,
+            oracle_allocate_audio_buffer(bytes, mdl_out, size_out, offset_out, cache_out)
+        ));
         if status.is_success() {
             Ok(CyclicBuffer { mdl: mdl.cast(), size, offset, cache })
         } else {
@@ -49,13 +55,15 @@ impl PinStream {
 
     /// `FreeAudioBuffer`, with what `allocate_cyclic` gave.
     pub fn free_cyclic(&self, buffer: &CyclicBuffer) {
-        let this = self.notification.this();
-        driver_call("FreeAudioBuffer", irql::PASSIVE, || {
-            // SAFETY: a live interface and its own buffer.
-            unsafe {
-                (self.notification.vtable().stream.free_audio_buffer)(this, buffer.mdl.cast(), buffer.size);
-            }
-        });
+        let (mdl, size) = (buffer.mdl.cast(), buffer.size);
+        method!(
+            self,
+            "FreeAudioBuffer",
+            irql::PASSIVE,
+            self.notification,
+            stream.free_audio_buffer,
+            oracle_free_audio_buffer(mdl, size)
+        );
     }
 }
 

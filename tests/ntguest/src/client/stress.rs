@@ -6,6 +6,7 @@ use super::player::SLOTS;
 use super::poller::Poller;
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
+use super::stress_capture;
 use super::wav::Wav;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, pages, thread};
@@ -26,22 +27,20 @@ pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
         endpoint: endpoint.clone(),
         format: PcmFormat::of(wav.sample, wav.rate, wav.channels, true),
     };
-    let steps: [(&str, Step); 9] = [
+    let packets: Step = if endpoint.capture { stress_capture::read_packets } else { Stress::packets };
+    let steps: [(&str, Step); 10] = [
         ("pins and directions", Stress::wrong_pins),
         ("formats", Stress::formats),
         ("instances", Stress::instances),
         ("buffers", Stress::buffers),
+        ("buffers without notifications", stress_capture::cyclic_buffers),
         ("events", Stress::events),
         ("states", Stress::states),
         ("position while the state changes", Stress::position_in_any_state),
-        ("packets", Stress::packets),
+        ("packets", packets),
         ("unregister while running", Stress::unregister_while_running),
     ];
     for (name, step) in steps {
-        // Packets of capture are the business of the client that records.
-        if endpoint.capture && name == "packets" {
-            continue;
-        }
         crate::kprintln!("stress of \"{}\": {name}", endpoint.name);
         step(&stress);
     }
@@ -50,17 +49,19 @@ pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
 /// One group of tries.
 type Step = fn(&Stress);
 
-struct Stress {
+/// A stream to be opened again and again.
+pub struct Stress {
     endpoint: Endpoint,
     format: PcmFormat,
 }
 
-fn finding(what: fmt::Arguments<'_>) {
+/// A violation of the rule `stress`.
+pub fn finding(what: fmt::Arguments<'_>) {
     kernel::violation("stress", what);
 }
 
 /// A call that must fail; `due` lists the statuses that are right, none means any failure.
-fn refused(what: &str, status: Status, due: &[Status]) {
+pub fn refused(what: &str, status: Status, due: &[Status]) {
     if status.is_success() {
         finding(format_args!("{what} is accepted"));
     } else if !due.is_empty() && !due.contains(&status) {
@@ -69,26 +70,39 @@ fn refused(what: &str, status: Status, due: &[Status]) {
 }
 
 /// A call that must succeed.
-fn accepted(what: &str, status: Status) {
+pub fn accepted(what: &str, status: Status) {
     if !status.is_success() {
         finding(format_args!("{what}: {status}"));
     }
 }
 
 impl Stress {
-    fn open(&self) -> Option<PinStream> {
+    /// A new stream in the run's format.
+    pub fn open(&self) -> Option<PinStream> {
         PinStream::open(&self.endpoint, &self.format.bytes())
             .inspect_err(|status| finding(format_args!("NewStream with a good format: {status}")))
             .ok()
     }
 
     /// Bytes of the buffer the run uses.
-    fn buffer_bytes(&self) -> u32 {
+    pub fn buffer_bytes(&self) -> u32 {
         BufferPlan::new(&self.format, cfg::get_u64("buffer_ms", 20), SLOTS).map_or(4096, |plan| plan.bytes)
     }
 
+    /// Bytes of a frame.
+    pub fn block(&self) -> u32 {
+        u32::from(self.format.block_align())
+    }
+
+    /// Length of a packet of this buffer.
+    pub fn packet_100ns(&self, buffer: &CyclicBuffer) -> u64 {
+        let frames = u64::from(buffer.size / SLOTS / self.block().max(1));
+        let rate = u64::from(self.format.rate).saturating_mul(cfg::get_u64("speed", 1));
+        frames * 10_000_000 / rate.max(1)
+    }
+
     /// Opens a stream with a buffer, hands both to `f`, and takes both back.
-    fn with_buffer(&self, f: impl FnOnce(&PinStream, &CyclicBuffer)) {
+    pub fn with_buffer(&self, f: impl FnOnce(&PinStream, &CyclicBuffer)) {
         let Some(stream) = self.open() else { return };
         match stream.allocate(SLOTS, self.buffer_bytes()) {
             Ok(buffer) => {

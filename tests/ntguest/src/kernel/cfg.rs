@@ -10,6 +10,7 @@ const KERNEL_KEYS: &[&str] = &[
     "pci",
     "msi",
     "bme",
+    "dma_bits",
     "seed",
     "mark_reg",
     "trace",

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
 use super::sync::IrqLock;
-use super::{cfg, log, pci};
+use super::{caller, cfg, log, pci, violation};
 
 struct Marker {
     register: Option<usize>,
@@ -60,8 +60,27 @@ fn ranges(pages: &[u64]) -> Vec<(u64, u64)> {
     out
 }
 
+/// Whatever the driver is given, the card must reach (cfg `dma_bits=`, as the card's option `--dma-bits`; 64): the driver has to name the
+/// highest address that it can use (rule `high-address`, wavert-facts 3).
+fn check_reach(pages: &[u64]) {
+    let bits = cfg::get_u64("dma_bits", 64).clamp(32, 64);
+    let beyond = |page: &&u64| bits < 64 && **page >> bits != 0;
+    if let Some(page) = pages.iter().find(beyond) {
+        violation(
+            "high-address",
+            format_args!(
+                "{} of {} pages are beyond the {bits} address bits of the card, the first at {page:#x}, {}",
+                pages.iter().filter(beyond).count(),
+                pages.len(),
+                caller()
+            ),
+        );
+    }
+}
+
 /// The driver has these pages now.
 pub fn given(pages: &[u64]) {
+    check_reach(pages);
     for (base, bytes) in ranges(pages) {
         let (mark, register) = next_mark();
         log::line("ntguest: dma-alloc ", format_args!("mark={mark} base={base:#x} bytes={bytes}"));

@@ -114,6 +114,13 @@ pub extern "win64" fn unmap_io_space(va: *mut u8, bytes: usize) {
     }
 }
 
+/// Physical address and page table bits of what the driver has mapped at `va`.
+pub fn device_page(va: u64) -> Option<(u64, u64)> {
+    let maps = IO_MAPS.lock();
+    let map = maps.iter().find(|m| va >= m.va && va < m.va + m.bytes)?;
+    Some((map.pa + (va - map.va), map.flags))
+}
+
 /// Contiguous memory in `low..=high` that does not cross a multiple of `boundary` (0 = any).
 fn allocate(bytes: usize, low: u64, high: u64, boundary: u64) -> *mut u8 {
     let count = bytes.div_ceil(PAGE as usize);

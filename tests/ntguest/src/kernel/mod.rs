@@ -66,6 +66,8 @@ pub mod time;
 #[cfg(target_os = "uefi")]
 pub mod timer;
 #[cfg(target_os = "uefi")]
+pub mod user_page;
+#[cfg(target_os = "uefi")]
 pub mod verdict;
 #[cfg(target_os = "uefi")]
 pub mod wait;

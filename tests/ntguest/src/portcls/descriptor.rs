@@ -3,13 +3,14 @@
 //! Real PortCls trusts a descriptor and fails far away from the mistake, or silently makes no endpoint. Here each rule of wavert-facts 5.1
 //! to 5.4 is a finding with its own words.
 
+use super::automation::{self, Automation, Node};
 use super::guid::{
     Guid, KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY,
 };
 use super::guid::{SPECIFIER_WAVEFORMATEX, TYPE_AUDIO};
 use super::layout::{
-    FILTER_NODE, FLAG_ATTRIBUTES, KsAttributeList, KsDataFormat, KsDataRangeAudio, PcAutomationTable,
-    PcConnectionDescriptor, PcFilterDescriptor, PcItem, PcNodeDescriptor, PcPinDescriptor,
+    FILTER_NODE, FLAG_ATTRIBUTES, KsAttributeList, KsDataFormat, KsDataRangeAudio, PcConnectionDescriptor,
+    PcFilterDescriptor, PcPinDescriptor,
 };
 use super::shape;
 use alloc::vec::Vec;
@@ -26,7 +27,7 @@ const BOTH: u32 = 3;
 /// `KSPIN_COMMUNICATION_BRIDGE`.
 const BRIDGE: u32 = 4;
 /// More than any audio filter has: bounds what is walked when a count is garbage.
-const MANY: u32 = 256;
+pub const MANY: u32 = 256;
 /// `KSDATARANGE_REQUIRED_ATTRIBUTES`.
 const FLAG_REQUIRED_ATTRIBUTES: u32 = 4;
 
@@ -51,7 +52,7 @@ pub struct Range {
 }
 
 /// A pin as the port sees it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Pin {
     /// In or out of the filter.
     pub flow: u32,
@@ -65,6 +66,8 @@ pub struct Pin {
     pub name: Option<Guid>,
     /// What formats it takes.
     pub ranges: Vec<Range>,
+    /// What its instances can be asked.
+    pub automation: Automation,
 }
 
 impl Pin {
@@ -80,26 +83,45 @@ impl Pin {
 }
 
 /// A filter as the port sees it.
+#[derive(Default)]
 pub struct Filter {
+    /// What it can be asked.
+    pub automation: Automation,
     /// Its pins.
     pub pins: Vec<Pin>,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
     /// Its inner connections.
     pub connections: Vec<PcConnectionDescriptor>,
     /// Interface categories, PortCls' default included when the driver lists none.
     pub categories: Vec<Guid>,
 }
 
+// SAFETY: nothing in a filter is changed once it was made, and its pointers lead to the driver's static data.
+unsafe impl Send for Filter {}
+// SAFETY: as above.
+unsafe impl Sync for Filter {}
+
 impl Filter {
     /// Pins that can be reached from `pin` inside the filter, in the direction sound travels.
     pub fn reachable(&self, pin: u32) -> Vec<u32> {
-        let mut nodes = Vec::new();
-        let mut ends = Vec::new();
-        let mut fresh: Vec<PcConnectionDescriptor> = self
-            .connections
-            .iter()
-            .filter(|c| c.from_node == FILTER_NODE && c.from_node_pin == pin)
-            .copied()
-            .collect();
+        self.way(pin).1
+    }
+
+    /// Nodes and pins that can be reached from `pin` inside the filter, in the direction sound travels.
+    pub fn way(&self, pin: u32) -> (Vec<u32>, Vec<u32>) {
+        self.travel(|c| c.from_node == FILTER_NODE && c.from_node_pin == pin)
+    }
+
+    /// Pins that can be reached from a node.
+    pub fn way_from_node(&self, node: u32) -> Vec<u32> {
+        self.travel(|c| c.from_node == node).1
+    }
+
+    fn travel(&self, begins: impl Fn(&&PcConnectionDescriptor) -> bool) -> (Vec<u32>, Vec<u32>) {
+        let (mut nodes, mut ends) = (Vec::new(), Vec::new());
+        let mut fresh: Vec<PcConnectionDescriptor> =
+            self.connections.iter().filter(begins).copied().collect();
         while let Some(connection) = fresh.pop() {
             if connection.to_node == FILTER_NODE {
                 ends.push(connection.to_node_pin);
@@ -108,7 +130,7 @@ impl Filter {
                 fresh.extend(self.connections.iter().filter(|c| c.from_node == connection.to_node));
             }
         }
-        ends
+        (nodes, ends)
     }
 }
 
@@ -119,7 +141,7 @@ pub type Findings<'a> = dyn FnMut(fmt::Arguments<'_>) + 'a;
 ///
 /// # Safety
 /// `first` points to that many live descriptors.
-unsafe fn read_all<T: Copy>(first: *const T, count: u32, stride: usize) -> Vec<T> {
+pub unsafe fn read_all<T: Copy>(first: *const T, count: u32, stride: usize) -> Vec<T> {
     if first.is_null() {
         return Vec::new();
     }
@@ -131,7 +153,7 @@ unsafe fn read_all<T: Copy>(first: *const T, count: u32, stride: usize) -> Vec<T
 ///
 /// # Safety
 /// `guid` is null or points to a GUID.
-unsafe fn read_guid(guid: *const Guid) -> Option<Guid> {
+pub unsafe fn read_guid(guid: *const Guid) -> Option<Guid> {
     // SAFETY: non-null by the test, a GUID by the contract.
     (!guid.is_null()).then(|| unsafe { guid.read_unaligned() })
 }
@@ -156,13 +178,12 @@ pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, found: &mu
         }
     }
     // SAFETY: the tables and arrays are as the descriptor says; sizes and null pointers are checked on the way.
-    let pins = unsafe {
-        check_automation(filter.automation_table, "filter", found);
-        read_pins(&filter, found)
+    let (table, pins, nodes) = unsafe {
+        let table = automation::read(filter.automation_table, format_args!("filter"), found);
+        (table, read_pins(&filter, found), automation::read_nodes(&filter, found))
     };
     // SAFETY: as above.
     let (connections, categories) = unsafe {
-        check_nodes(&filter, found);
         let categories = check_categories(&filter, role, found);
         let bytes = size_of::<PcConnectionDescriptor>();
         (read_all(filter.connections, filter.connection_count, bytes), categories)
@@ -171,7 +192,8 @@ pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, found: &mu
         found(format_args!("ConnectionCount is {} and Connections is NULL", filter.connection_count));
     }
     check_connections(&pins, filter.node_count, &connections, found);
-    let filter = Filter { pins, connections, categories };
+    let filter = Filter { automation: table, pins, nodes, connections, categories };
+    automation::check_graph(&filter, found);
     shape::check(&filter, role, found);
     filter
 }
@@ -198,9 +220,9 @@ unsafe fn read_pins(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Ve
 unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings<'_>) -> Pin {
     let ks = &descriptor.pin;
     // SAFETY: as promised for the whole descriptor.
-    let (category, name, ranges) = unsafe {
-        check_automation(descriptor.automation_table, "pin", found);
-        (read_guid(ks.category), read_guid(ks.name), read_ranges(id, descriptor, found))
+    let (automation, category, name, ranges) = unsafe {
+        let table = automation::read(descriptor.automation_table, format_args!("pin {id}"), found);
+        (table, read_guid(ks.category), read_guid(ks.name), read_ranges(id, descriptor, found))
     };
     let pin = Pin {
         flow: ks.data_flow,
@@ -209,6 +231,7 @@ unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings
         category,
         name,
         ranges,
+        automation,
     };
     if pin.flow != FLOW_IN && pin.flow != FLOW_OUT {
         found(format_args!("pin {id}: DataFlow is {}", pin.flow));
@@ -332,54 +355,6 @@ unsafe fn check_attributes(id: usize, list: *const KsAttributeList, found: &mut 
         let size = (!attribute.is_null()).then(|| unsafe { attribute.read_unaligned().size });
         if size.is_none_or(|size| size < 24) {
             found(format_args!("pin {id}: an attribute is NULL or smaller than KSATTRIBUTE"));
-        }
-    }
-}
-
-unsafe fn check_nodes(filter: &PcFilterDescriptor, found: &mut Findings<'_>) {
-    let stride = filter.node_size as usize;
-    if filter.node_count == 0 {
-        return;
-    }
-    if filter.nodes.is_null() || stride < size_of::<PcNodeDescriptor>() || !stride.is_multiple_of(8) {
-        found(format_args!("{} nodes at {:p} with NodeSize {stride}", filter.node_count, filter.nodes));
-        return;
-    }
-    // SAFETY: the array was checked for null and its stride covers a descriptor.
-    for (id, node) in unsafe { read_all(filter.nodes, filter.node_count, stride) }.iter().enumerate() {
-        if node.node_type.is_null() || node.flags != 0 {
-            found(format_args!("node {id}: Type {:p}, Flags {:#x}", node.node_type, node.flags));
-        }
-        // SAFETY: as promised for the whole descriptor.
-        unsafe { check_automation(node.automation_table, "node", found) };
-    }
-}
-
-unsafe fn check_automation(table: *const PcAutomationTable, owner: &str, found: &mut Findings<'_>) {
-    if table.is_null() {
-        return;
-    }
-    // SAFETY: not null, a table by the contract.
-    let table = unsafe { table.read_unaligned() };
-    let groups = [
-        ("property", table.property_item_size, table.property_count, table.properties),
-        ("method", table.method_item_size, table.method_count, table.methods),
-        ("event", table.event_item_size, table.event_count, table.events),
-    ];
-    for (what, size, count, items) in groups {
-        if count == 0 {
-            continue;
-        }
-        if items.is_null() || (size as usize) < size_of::<PcItem>() || !size.is_multiple_of(8) || count > MANY
-        {
-            found(format_args!("{owner}: {count} {what} items of {size} bytes at {items:p}"));
-            continue;
-        }
-        // SAFETY: an array of items, its pointer and stride checked.
-        for item in unsafe { read_all(items, count, size as usize) } {
-            if item.set.is_null() || item.handler.is_null() {
-                found(format_args!("{owner}: {what} item {} without set or handler", item.id));
-            }
         }
     }
 }

@@ -9,8 +9,8 @@ use super::object::Object;
 use super::port::Port;
 use super::subdevice;
 use crate::kernel;
-use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A pin that a client can open, and the way from it to a jack.
@@ -28,6 +28,13 @@ pub struct Endpoint {
     pub descriptor: Pin,
     /// The topology port and its jack pin.
     jack: (&'static Object, u32),
+}
+
+impl Endpoint {
+    /// The topology port and its jack pin.
+    pub fn jack(&self) -> (&'static Object, u32) {
+        self.jack
+    }
 }
 
 /// The endpoints of one direction, in the order their wave filters were registered.
@@ -106,7 +113,7 @@ fn refuse(why: core::fmt::Arguments<'_>) {
     kernel::violation("no-endpoint", why);
 }
 
-fn filter_of(port: &'static Object, role: Role) -> Option<Rc<Filter>> {
+fn filter_of(port: &'static Object, role: Role) -> Option<Arc<Filter>> {
     port.body::<Port>().filter(|body| body.role() == role)?.filter()
 }
 

@@ -11,8 +11,22 @@ pub enum Fault {
     ShortMdl,
     /// `MapAllocatedPages` fails.
     NullMap,
+    /// `AllocatePagesForMdl` gives nothing.
+    NullMdl,
     /// `AllocateContiguousPagesForMdl` fails.
     NoContiguous,
+    /// Pages are given as if the driver had named no highest address.
+    HighPages,
+    /// The client sees a position register that never ticks.
+    RegisterStands,
+    /// The client sees a position register that ticks in PAUSE too.
+    RegisterRuns,
+    /// The client wants the registers refused though the registry value allows them.
+    RegisterUnasked,
+    /// The client sees the position register on another page than it is on.
+    RegisterPage,
+    /// The client sees a clock register that goes 3 % fast.
+    RegisterClock,
     /// The client flips one bit of one sample in the buffer.
     FlipBit,
     /// The client leaves one packet's old data in the buffer.
@@ -43,15 +57,56 @@ pub enum Fault {
     LoseConnection,
     /// Every physical connection is registered twice.
     ConnectTwice,
+    /// The client sees a volume that is a little off what was set.
+    VolumeDrift,
+    /// A control is moved when a stream closes.
+    ForgetVolume,
+    /// The client sees the opposite of what was set.
+    MuteTurned,
+    /// A channel that is there is asked for where one that isn't must be refused.
+    AnyChannel,
+    /// `GenerateEventList` reaches nobody.
+    LostEvent,
+    /// `GenerateEventList` is called with a number that no table has.
+    StrayEvent,
+    /// An entry is put into the event list twice.
+    EntryTwice,
+    /// A property is asked for from inside a handler.
+    NestedRequest,
+    /// The client sees one byte more than the handler says.
+    LongReply,
+    /// A byte behind the value is written.
+    ValueOverrun,
+    /// A jack that is neither connected nor not.
+    JackLies,
+    /// Every proposal is accepted.
+    AnyProposal,
+    /// The format that is said to be the best cannot be opened.
+    BadDefault,
+    /// The list of modes has one twice.
+    ModeTwice,
+    /// Packet constraints come after the subdevice.
+    LateConstraints,
+    /// `IoRegisterDeviceInterface` fails: no driver may fail with it.
+    NoInterface,
+    /// The ports have no `IPortEvents`: no driver may fail without.
+    NoPortEvents,
 }
 
 /// Every fault and its name.
-const NAMES: [(&str, Fault); 20] = [
+const NAMES: &[(&str, Fault)] = &[
     ("swap-pages", Fault::SwapPages),
     ("swallow-free", Fault::SwallowFree),
     ("short-mdl", Fault::ShortMdl),
     ("null-map", Fault::NullMap),
+    ("null-mdl", Fault::NullMdl),
     ("no-contiguous", Fault::NoContiguous),
+    ("high-pages", Fault::HighPages),
+    ("register-stands", Fault::RegisterStands),
+    ("register-runs", Fault::RegisterRuns),
+    ("register-clock", Fault::RegisterClock),
+    ("register-unasked", Fault::RegisterUnasked),
+    ("register-page", Fault::RegisterPage),
     ("flip-bit", Fault::FlipBit),
     ("skip-packet", Fault::SkipPacket),
     ("read-gap", Fault::ReadGap),
@@ -67,6 +122,23 @@ const NAMES: [(&str, Fault); 20] = [
     ("keep-block", Fault::KeepBlock),
     ("lose-connection", Fault::LoseConnection),
     ("connect-twice", Fault::ConnectTwice),
+    ("volume-drift", Fault::VolumeDrift),
+    ("forget-volume", Fault::ForgetVolume),
+    ("mute-turned", Fault::MuteTurned),
+    ("any-channel", Fault::AnyChannel),
+    ("lost-event", Fault::LostEvent),
+    ("stray-event", Fault::StrayEvent),
+    ("entry-twice", Fault::EntryTwice),
+    ("nested-request", Fault::NestedRequest),
+    ("long-reply", Fault::LongReply),
+    ("value-overrun", Fault::ValueOverrun),
+    ("jack-lies", Fault::JackLies),
+    ("any-proposal", Fault::AnyProposal),
+    ("bad-default", Fault::BadDefault),
+    ("mode-twice", Fault::ModeTwice),
+    ("late-constraints", Fault::LateConstraints),
+    ("no-interface", Fault::NoInterface),
+    ("no-port-events", Fault::NoPortEvents),
 ];
 
 /// The fault with a name.
@@ -135,7 +207,7 @@ mod tests {
     #[test]
     fn every_name_is_its_own_fault() {
         for (name, fault) in NAMES {
-            assert_eq!(parse(name), Some(fault));
+            assert_eq!(parse(name), Some(*fault));
         }
         assert_eq!(parse("swap"), None);
     }

@@ -62,6 +62,18 @@ impl Guid {
     }
 }
 
+impl Guid {
+    /// Its bytes in memory order.
+    pub fn bytes(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&self.data1.to_le_bytes());
+        bytes[4..6].copy_from_slice(&self.data2.to_le_bytes());
+        bytes[6..8].copy_from_slice(&self.data3.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.data4);
+        bytes
+    }
+}
+
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, rest @ ..] = self.data4;
@@ -147,6 +159,38 @@ guids! {
     KSNODETYPE_SPEAKER = "DFF21CE1-F70F-11D0-B917-00A0C9223196";
     /// A microphone.
     KSNODETYPE_MICROPHONE = "DFF21BE1-F70F-11D0-B917-00A0C9223196";
+    /// A node that makes sound louder and softer.
+    KSNODETYPE_VOLUME = "3A5ACC00-C557-11D0-8A2B-00A0C9255AC1";
+    /// A node that silences.
+    KSNODETYPE_MUTE = "02B223C0-C557-11D0-8A2B-00A0C9255AC1";
+    /// A node that makes analog sound.
+    KSNODETYPE_DAC = "507AE360-C554-11D0-8A2B-00A0C9255AC1";
+    /// A node that takes analog sound.
+    KSNODETYPE_ADC = "4D837FE0-C555-11D0-8A2B-00A0C9255AC1";
+    /// A node that mixes: the one with more than one way in.
+    KSNODETYPE_SUM = "DA441A60-C556-11D0-8A2B-00A0C9255AC1";
+    /// Properties of pins.
+    KSPROPSETID_PIN = "8C134960-51AD-11CF-878A-94F801C10000";
+    /// Properties of audio nodes.
+    KSPROPSETID_AUDIO = "45FFAAA0-6E1B-11D0-BCF2-444553540000";
+    /// Properties of jacks.
+    KSPROPSETID_JACK = "4509F757-2D46-4637-8E62-CE7DB944F57B";
+    /// The types of values in a property's description.
+    KSPROPTYPESETID_GENERAL = "97E99BA0-BDEA-11CF-A5D6-28DB04C10000";
+    /// Events of nodes whose control changed.
+    KSEVENTSETID_AUDIO_CONTROL_CHANGE = "E85E9698-FA2F-11D1-95BD-00C04FB925D3";
+    /// Events of pins whose formats or jack changed.
+    KSEVENTSETID_PIN_CAPS_CHANGE = "DD4F192E-3B78-49AD-A534-2C315B822000";
+    /// Signal-processing mode: the usual one.
+    MODE_DEFAULT = "C18E2F7E-933D-4965-B7D1-1EEF228D2AF3";
+    /// Signal-processing mode: nothing is changed.
+    MODE_RAW = "9E90EA20-B493-4FD1-A1A8-7E1361A956CF";
+    /// A miniport that knows signal-processing modes.
+    IID_MINIPORT_AUDIO_SIGNAL_PROCESSING = "B532678C-BE50-472D-9973-8A6F16594989";
+    /// Interface property: packet sizes, first form (its number is 2).
+    DEVPKEY_PACKET_SIZE_CONSTRAINTS = "13E004D6-B066-43BD-913B-A415CD13DA87";
+    /// Interface property: packet sizes, second form (its number is 2).
+    DEVPKEY_PACKET_SIZE_CONSTRAINTS2 = "9404F781-7191-409B-8B0B-80BF6EC229AE";
     /// Name of a pin that clients record from.
     KSAUDFNAME_RECORDING_CONTROL = "185FEDFA-9905-11D1-95A9-00C04FB925D3";
     /// Major format: audio.
@@ -195,6 +239,12 @@ mod tests {
         let guid = Guid::parse("01020304-0506-0708-090A-0B0C0D0E0F10");
         assert_eq!((guid.data1, guid.data2, guid.data3), (0x0102_0304, 0x0506, 0x0708));
         assert_eq!(guid.data4, [9, 10, 11, 12, 13, 14, 15, 16]);
+    }
+
+    #[test]
+    fn bytes_are_those_of_memory() {
+        let guid = Guid::parse("01020304-0506-0708-090A-0B0C0D0E0F10");
+        assert_eq!(guid.bytes(), [4, 3, 2, 1, 6, 5, 8, 7, 9, 10, 11, 12, 13, 14, 15, 16]);
     }
 
     #[test]

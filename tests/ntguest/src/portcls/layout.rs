@@ -268,7 +268,7 @@ layout!(KsAudioPresentationPosition, 16, qpc_position @ 8);
 
 /// `KSRTAUDIO_HWREGISTER`.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct KsRtAudioHwRegister {
     /// Kernel address of the register.
     pub register: usize,

@@ -3,7 +3,10 @@
 //!
 //! What does not touch the kernel half (layouts, descriptor checks, list and registry formats) is compiled and tested on the host too.
 
+pub mod automation;
 pub mod cm_list;
+pub mod constraints;
+pub mod controls_layout;
 pub mod descriptor;
 pub mod fault;
 pub mod guid;
@@ -19,7 +22,13 @@ pub mod com;
 #[cfg(target_os = "uefi")]
 pub mod device;
 #[cfg(target_os = "uefi")]
+pub mod device_interface;
+#[cfg(target_os = "uefi")]
+mod device_lock;
+#[cfg(target_os = "uefi")]
 pub mod endpoint;
+#[cfg(target_os = "uefi")]
+pub mod events;
 #[cfg(target_os = "uefi")]
 pub mod exports;
 #[cfg(target_os = "uefi")]
@@ -30,6 +39,8 @@ pub mod oracle;
 pub mod port;
 #[cfg(target_os = "uefi")]
 pub mod port_stream;
+#[cfg(target_os = "uefi")]
+pub mod property;
 #[cfg(target_os = "uefi")]
 pub mod registry;
 #[cfg(target_os = "uefi")]
@@ -45,18 +56,25 @@ pub const CFG_KEYS: &[&str] = &[
     "buffer_ms",
     "capture_endpoint",
     "client",
+    "clock",
     "cycles",
     "endpoint",
     "event_timeout_ms",
+    "expect_volume",
     "extensible",
     "fault",
     "format",
     "frames",
+    "jacks",
+    "late_every",
     "mode",
+    "mute",
     "oracle",
+    "packets",
     "pause",
     "poll_us",
     "speed",
+    "volume",
 ];
 
 #[cfg(target_os = "uefi")]
@@ -65,7 +83,7 @@ pub use life::run;
 #[cfg(target_os = "uefi")]
 mod life {
     use super::status::Status;
-    use super::{adapter, endpoint, fault, object, subdevice};
+    use super::{adapter, device_interface, endpoint, fault, object, subdevice};
     use crate::kernel::call::driver_call;
     use crate::kernel::image::LoadedDriver;
     use crate::kernel::{self, cfg, irql};
@@ -95,6 +113,7 @@ mod life {
         let served = match unsafe { adapter::bring_up(driver.driver_object) } {
             Ok(()) => {
                 endpoint::check_all();
+                device_interface::check_all();
                 let served = crate::client::run();
                 subdevice::check_names();
                 if cfg::get("client") == Some("stress") {

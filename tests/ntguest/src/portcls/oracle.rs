@@ -9,8 +9,8 @@ use super::layout::{
 use super::object::{self, Object};
 use super::port_stream;
 use super::vtable::This;
-use crate::kernel;
 use crate::kernel::layout::Mdl;
+use crate::kernel::{self, cfg};
 use alloc::boxed::Box;
 use alloc::vec;
 use core::ffi::c_void;
@@ -55,6 +55,17 @@ unsafe extern "win64" {
     pub fn oracle_get_position_register(stream: This, register: *mut KsRtAudioHwRegister) -> i32;
     /// `GetClockRegister`.
     pub fn oracle_get_clock_register(stream: This, register: *mut KsRtAudioHwRegister) -> i32;
+    /// `AllocateAudioBuffer`.
+    pub fn oracle_allocate_audio_buffer(
+        stream: This,
+        size: u32,
+        mdl: *mut *mut c_void,
+        actual: *mut u32,
+        offset: *mut u32,
+        cache: *mut u32,
+    ) -> i32;
+    /// `FreeAudioBuffer`.
+    pub fn oracle_free_audio_buffer(stream: This, mdl: *mut c_void, size: u32);
     /// `AllocateBufferWithNotification`.
     pub fn oracle_allocate_buffer(
         stream: This,
@@ -77,6 +88,14 @@ unsafe extern "win64" {
     pub fn oracle_get_presentation_position(output: This, position: *mut KsAudioPresentationPosition) -> i32;
     /// `GetPacketCount`.
     pub fn oracle_get_packet_count(output: This, count: *mut u32) -> i32;
+    /// `GetReadPacket`.
+    pub fn oracle_get_read_packet(
+        input: This,
+        number: *mut u32,
+        flags: *mut u32,
+        counter: *mut u64,
+        more: *mut i32,
+    ) -> i32;
 }
 
 /// A C++ port stream that forwards to `port_stream`, whose references it shares. Like every object of ours its memory is never freed.
@@ -114,6 +133,14 @@ pub fn check_page_address(port_stream: &Object, mdl: *mut Mdl) {
             "page-address-abi",
             format_args!("C++ reads {theirs:#x} from our port stream, Rust {ours:#x}"),
         );
+    }
+}
+
+/// With `oracle=1` the result line that proves that C++ was in the middle.
+pub fn report_calls() {
+    if cfg::get_bool("oracle", false) {
+        let (port, client) = calls();
+        crate::kresult!("oracle_calls={} oracle_port_calls={port}", port.saturating_add(client));
     }
 }
 

@@ -3,8 +3,11 @@
 //! `Init` does what the real one does, in its order: the miniport is asked for its port-specific interface, then initialised, then for its
 //! description (wavert-facts 1.2 step 4), which is checked at once.
 
+use super::automation;
 use super::com::Com;
 use super::descriptor::{self, Filter, Role};
+use super::events;
+use super::fault::{self, Fault};
 use super::guid::{
     Guid, IID_MINIPORT_TOPOLOGY, IID_MINIPORT_WAVE_RT, IID_PORT, IID_PORT_EVENTS, IID_PORT_TOPOLOGY,
     IID_PORT_WAVE_RT, IID_POWER_NOTIFY, IID_UNREGISTER_PHYSICAL_CONNECTION, IID_UNREGISTER_SUBDEVICE, Named,
@@ -18,9 +21,9 @@ use super::{adapter, device, registry};
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql};
+use crate::kernel::{self, image, irql};
 use alloc::boxed::Box;
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -33,10 +36,11 @@ pub struct Port {
 #[derive(Default)]
 struct Inner {
     init_called: bool,
-    filter: Option<Rc<Filter>>,
+    filter: Option<Arc<Filter>>,
     wave: Option<Com<MiniportWaveRt>>,
     topology: Option<Com<MiniportTopology>>,
     power_notify: Option<Com<Unknown>>,
+    miniport: Option<Com<Unknown>>,
 }
 
 impl Body for Port {
@@ -54,8 +58,13 @@ impl Port {
     }
 
     /// The miniport's description, once `Init` succeeded.
-    pub fn filter(&self) -> Option<Rc<Filter>> {
+    pub fn filter(&self) -> Option<Arc<Filter>> {
         self.inner.lock().filter.clone()
+    }
+
+    /// What `Init` was given: the target of property and event requests.
+    pub fn miniport(&self) -> Option<This> {
+        self.inner.lock().miniport.as_ref().map(Com::this)
     }
 
     /// The wave miniport with a reference of the caller's own.
@@ -116,9 +125,11 @@ pub fn create(role: Role) -> &'static Object {
         Role::Wave => ("IPortWaveRT", &[IID_PORT_WAVE_RT, IID_PORT]),
         Role::Topology => ("IPortTopology", &[IID_PORT_TOPOLOGY, IID_PORT]),
     };
+    let events_iids: &'static [Guid] =
+        if fault::make(Fault::NoPortEvents) { &[] } else { &[IID_PORT_EVENTS] };
     let interfaces = [
         Interface { iids, vtable: (&raw const PORT).cast() },
-        Interface { iids: &[IID_PORT_EVENTS], vtable: (&raw const EVENTS).cast() },
+        Interface { iids: events_iids, vtable: (&raw const EVENTS).cast() },
         Interface { iids: &[IID_UNREGISTER_SUBDEVICE], vtable: (&raw const UNREGISTER_SUBDEVICE).cast() },
         Interface {
             iids: &[IID_UNREGISTER_PHYSICAL_CONNECTION],
@@ -171,6 +182,9 @@ unsafe extern "win64" fn init(
     {
         port.inner.lock().power_notify = Some(notify);
     }
+    if result.is_ok() {
+        port.inner.lock().miniport = Some(miniport);
+    }
     if let Err(status) = result {
         crate::kprintln!("{METHOD} ({:?}) failed: {status}", port.role);
     }
@@ -209,7 +223,7 @@ fn init_wave(
     let filter = describe(&wave, |miniport| miniport.vtable().miniport.get_description, port.role)?;
     check_device_description(&wave);
     let mut inner = port.inner.lock();
-    inner.filter = Some(Rc::new(filter));
+    inner.filter = Some(Arc::new(filter));
     inner.wave = Some(wave);
     Ok(())
 }
@@ -228,7 +242,7 @@ fn init_topology(
     }))?;
     let filter = describe(&topology, |miniport| miniport.vtable().miniport.get_description, port.role)?;
     let mut inner = port.inner.lock();
-    inner.filter = Some(Rc::new(filter));
+    inner.filter = Some(Arc::new(filter));
     inner.topology = Some(topology);
     Ok(())
 }
@@ -249,12 +263,13 @@ fn describe<V>(
         kernel::violation("descriptor", format_args!("{role:?}: GetDescription succeeded and returned NULL"));
         return Err(Status::UNSUCCESSFUL);
     }
+    let mut found = |finding: core::fmt::Arguments<'_>| {
+        kernel::violation("descriptor", format_args!("{role:?}: {finding}"));
+    };
     // SAFETY: not null, the driver's descriptor.
-    Ok(unsafe {
-        descriptor::validate(filter, role, &mut |finding| {
-            kernel::violation("descriptor", format_args!("{role:?}: {finding}"));
-        })
-    })
+    let filter = unsafe { descriptor::validate(filter, role, &mut found) };
+    automation::check_handlers(&filter, image::image_contains, &mut found);
+    Ok(filter)
 }
 
 /// `GetDeviceDescription` must succeed at any time after Init; its buffer ends at an unmapped page.
@@ -342,23 +357,28 @@ pub unsafe fn open_key(method: &str, out: *mut This, outer: This, key_type: u32)
 unsafe extern "win64" fn add_event(this: This, entry: *mut c_void) {
     const METHOD: &str = "IPortEvents::AddEventToEventList";
     irql::require(METHOD, irql::PASSIVE);
-    if object::find_body::<Port>(this, METHOD).is_some() {
-        crate::kprintln!("{METHOD}: {entry:p} (no client of ours listens)");
+    if let Some((port, _)) = object::find_body::<Port>(this, METHOD) {
+        events::add(port, entry);
     }
 }
 
+/// Documentation lets it be called at any level, but above DISPATCH_LEVEL calls may be lost: no driver can want that.
 unsafe extern "win64" fn generate(
     this: This,
-    _set: *const Guid,
-    _id: u32,
-    _pin_event: i32,
-    _pin: u32,
-    _node_event: i32,
-    _node: u32,
+    set: *const Guid,
+    id: u32,
+    pin_event: i32,
+    pin: u32,
+    node_event: i32,
+    node: u32,
 ) {
     const METHOD: &str = "IPortEvents::GenerateEventList";
     irql::require(METHOD, irql::DISPATCH);
-    object::find_body::<Port>(this, METHOD);
+    let Some((port, _)) = object::find_body::<Port>(this, METHOD) else { return };
+    // SAFETY: null, which stands for every set, or the driver's GUID; a bad or paged one faults and is named.
+    let set = (!set.is_null()).then(|| unsafe { set.read_unaligned() });
+    let given = |is: i32, number: u32| (is != 0).then_some(number);
+    events::generate(port, set, id, given(pin_event, pin), given(node_event, node));
 }
 
 unsafe extern "win64" fn unregister_subdevice(this: This, fdo: *mut DeviceObject, port: This) -> i32 {

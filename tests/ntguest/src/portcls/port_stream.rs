@@ -93,6 +93,11 @@ fn keep(stream: &PortStream, mdl: *mut Mdl) -> *mut Mdl {
     mdl
 }
 
+/// The highest address that pages may have: what the driver says, unless the run asks for the fault of not listening.
+fn reach(high: u64) -> u64 {
+    if fault::make(Fault::HighPages) { u64::MAX } else { high }
+}
+
 /// Slot 3. The high address is the last one the card can reach.
 pub unsafe extern "win64" fn allocate_pages(this: This, high: u64, bytes: usize) -> *mut Mdl {
     const METHOD: &str = "IPortWaveRTStream::AllocatePagesForMdl";
@@ -105,6 +110,11 @@ pub unsafe extern "win64" fn allocate_pages(this: This, high: u64, bytes: usize)
         crate::kprintln!("{METHOD}: {bytes} bytes are not to be had");
         return ptr::null_mut();
     }
+    if fault::make(Fault::NullMdl) {
+        crate::kprintln!("fault null-mdl: {bytes} bytes are not to be had");
+        return ptr::null_mut();
+    }
+    let high = reach(high);
     let short = fault::wanted(Fault::ShortMdl) && bytes > PAGE;
     let given = if short { bytes.div_ceil(PAGE) / 2 * PAGE } else { bytes };
     if short {
@@ -133,7 +143,7 @@ pub unsafe extern "win64" fn allocate_contiguous(this: This, low: u64, high: u64
         crate::kprintln!("{METHOD}: {bytes} bytes are not to be had");
         return ptr::null_mut();
     }
-    keep(stream, pages::alloc_contiguous(low, high, bytes, OWNER))
+    keep(stream, pages::alloc_contiguous(low, reach(high), bytes, OWNER))
 }
 
 /// Slot 5.

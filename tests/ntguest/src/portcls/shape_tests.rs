@@ -36,6 +36,7 @@ fn pin(flow: u32, communication: u32, category: Guid) -> Pin {
         } else {
             range(SUBTYPE_PCM, SPECIFIER_WAVEFORMATEX, 88)
         }],
+        ..Pin::default()
     }
 }
 
@@ -55,6 +56,7 @@ fn wave() -> Filter {
         pins: vec![pin(FLOW_IN, 0, KSCATEGORY_AUDIO), host],
         connections: vec![through(0, 1)],
         categories: vec![KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME],
+        ..Filter::default()
     }
 }
 
@@ -63,6 +65,7 @@ fn topology() -> Filter {
         pins: vec![pin(FLOW_IN, 0, KSNODETYPE_MICROPHONE), pin(FLOW_OUT, 0, KSCATEGORY_AUDIO)],
         connections: vec![through(0, 1)],
         categories: vec![KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY],
+        ..Filter::default()
     }
 }
 

@@ -20,6 +20,7 @@ macro_rules! statuses {
 statuses! {
     SUCCESS = 0;
     PENDING = 0x103;
+    OBJECT_NAME_EXISTS = 0x4000_0000;
     BUFFER_OVERFLOW = 0x8000_0005;
     NO_MORE_ENTRIES = 0x8000_001A;
     UNSUCCESSFUL = 0xC000_0001;

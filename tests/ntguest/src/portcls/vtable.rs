@@ -126,7 +126,17 @@ pub struct InputStream {
     pub get_read_packet: unsafe extern "win64" fn(This, *mut u32, *mut u32, *mut u64, *mut i32) -> i32,
 }
 
+/// `IMiniportAudioSignalProcessing`.
+#[repr(C)]
+pub struct SignalProcessing {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: pin, modes or null, room for modes in and their number out.
+    pub get_modes: unsafe extern "win64" fn(This, u32, *mut Guid, *mut u32) -> i32,
+}
+
 const _: () = {
+    assert!(size_of::<SignalProcessing>() == 4 * 8);
     assert!(size_of::<InputStream>() == 4 * 8);
     assert!(
         size_of::<Miniport>() == 5 * 8

@@ -10,6 +10,7 @@ macro_rules! table {
         mod addresses {
             use crate::kernel::exports::{debug, ex, get_system_routine_address, ke, rtl};
             use crate::kernel::{dpc, interrupt, memory, spin::exports as spin, timer, work};
+            use crate::portcls::device_interface;
             /// Addresses in the order of the table.
             #[expect(clippy::ptr_as_ptr, reason = "one cast for functions and data")]
             pub fn all() -> alloc::vec::Vec<usize> {
@@ -119,6 +120,11 @@ table! {
     Nt "IoFreeWorkItem" 2 true work::free;
     Nt "IoQueueWorkItem" 2 true work::queue;
     Nt "IoQueueWorkItemEx" 2 true work::queue_ex;
+
+    // Device interfaces.
+    Nt "IoRegisterDeviceInterface" 0 true device_interface::register;
+    Nt "IoSetDeviceInterfacePropertyData" 1 true device_interface::set_property;
+    Nt "RtlFreeUnicodeString" 0 true device_interface::free_unicode_string;
 
     // Object manager.
     Nt "ObfReferenceObject" 2 true ke::reference_object;

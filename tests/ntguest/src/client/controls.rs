@@ -1,0 +1,136 @@
+//! What the endpoint builder and a control panel ask (cfg `client=controls`): nodes, volume, mute, jack, their events, and what the audio
+//! engine negotiates (wavert-facts 4.8 steps 1 and 2, 5.3 to 5.7).
+//!
+//! Everything that was changed is put back. `expect_volume=0` is for a card without volume: its filters have no nodes.
+
+use super::ask;
+use super::controls_events;
+use super::controls_jack;
+use super::controls_level::{Kind, Level};
+use super::controls_together;
+use super::{negotiate_modes, proposals};
+use crate::kernel::{self, cfg};
+use crate::portcls::controls_layout::property;
+use crate::portcls::descriptor::Filter;
+use crate::portcls::endpoint::{self, Endpoint};
+use crate::portcls::guid::{Guid, KSNODETYPE_MUTE, KSNODETYPE_VOLUME, KSPROPSETID_AUDIO, KSPROPSETID_JACK};
+use crate::portcls::port::Port;
+use crate::portcls::property::Property;
+use crate::portcls::subdevice;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// The values of KSPROPERTY_AUDIO_CPU_RESOURCES: not the host's processor, the host's.
+const CPU_RESOURCES: [u32; 2] = [0, 0x7fff_ffff];
+
+/// What was found, for the result line.
+#[derive(Default)]
+struct Tally {
+    endpoints: u32,
+    volumes: u32,
+    mutes: u32,
+    channels: u32,
+    events: u32,
+    jacks: u32,
+    proposed: u32,
+    accepted: u32,
+    modes: u32,
+}
+
+/// Asks all endpoints everything; true when there is one.
+pub fn run() -> bool {
+    let mut endpoints = endpoint::all(false);
+    endpoints.extend(endpoint::all(true));
+    let mut tally = Tally::default();
+    for endpoint in &endpoints {
+        crate::kprintln!("controls of \"{}\"", endpoint.name);
+        tally.endpoints += 1;
+        nodes(endpoint, &mut tally);
+        tally.jacks += u32::from(controls_jack::check(endpoint));
+        let modes = negotiate_modes::check(endpoint);
+        tally.modes += u32::try_from(modes.len()).unwrap_or(0);
+        let (proposed, accepted) = proposals::check(endpoint, &modes);
+        (tally.proposed, tally.accepted) = (tally.proposed + proposed, tally.accepted + accepted);
+    }
+    for (_, port) in subdevice::registered() {
+        ask::pester(port);
+    }
+    let Tally { endpoints, volumes, mutes, channels, events, jacks, proposed, accepted, modes } = tally;
+    crate::kresult!(
+        "controls_endpoints={endpoints} volume_nodes={volumes} mute_nodes={mutes} volume_channels={channels} control_events={events} jacks={jacks}"
+    );
+    crate::kresult!("proposed={proposed} proposals_accepted={accepted} modes={modes}");
+    endpoints > 0
+}
+
+/// The filter that an endpoint's jack belongs to.
+pub fn topology(endpoint: &Endpoint) -> Option<Arc<Filter>> {
+    endpoint.jack().0.body::<Port>()?.filter()
+}
+
+/// The nodes of a type.
+fn of_type(filter: &Filter, kind: Guid) -> Vec<u32> {
+    let nodes = (0u32..).zip(&filter.nodes);
+    nodes.filter(|(_, node)| node.node_type == Some(kind)).map(|(id, _)| id).collect()
+}
+
+/// The one volume or mute of an endpoint.
+pub fn level(endpoint: &Endpoint, kind: Kind) -> Option<Level> {
+    let wanted = if kind == Kind::Volume { KSNODETYPE_VOLUME } else { KSNODETYPE_MUTE };
+    let node = *of_type(&*topology(endpoint)?, wanted).first()?;
+    Some(Level { port: endpoint.jack().0, node, kind })
+}
+
+fn nodes(endpoint: &Endpoint, tally: &mut Tally) {
+    let Some(filter) = topology(endpoint) else { return };
+    let expected = usize::from(cfg::get_bool("expect_volume", true));
+    let (volumes, mutes) = (of_type(&filter, KSNODETYPE_VOLUME), of_type(&filter, KSNODETYPE_MUTE));
+    if volumes.len() != expected || mutes.len() != expected || (expected == 0 && !filter.nodes.is_empty()) {
+        kernel::violation(
+            "control-nodes",
+            format_args!(
+                "\"{}\" has {} node(s), {} volume(s) and {} mute(s) between wave filter and jack; {expected} of each is due",
+                endpoint.name,
+                filter.nodes.len(),
+                volumes.len(),
+                mutes.len()
+            ),
+        );
+    }
+    tally.volumes += u32::try_from(volumes.len()).unwrap_or(0);
+    tally.mutes += u32::try_from(mutes.len()).unwrap_or(0);
+    let mut channels = 1;
+    for kind in [Kind::Volume, Kind::Mute] {
+        let Some(level) = level(endpoint, kind) else { continue };
+        channels = level.check(channels);
+        tally.events += u32::from(controls_events::check(&level, channels));
+        controls_together::outlives_a_stream(endpoint, &level, channels);
+        controls_together::two_clients(&level);
+    }
+    tally.channels = tally.channels.max(channels * u32::from(!volumes.is_empty()));
+    cpu_resources(endpoint, &filter);
+}
+
+fn cpu_resources(endpoint: &Endpoint, filter: &Filter) {
+    for node in (0u32..).zip(&filter.nodes).map(|(id, _)| id) {
+        let property = Property {
+            port: endpoint.jack().0,
+            node: Some(node),
+            set: KSPROPSETID_AUDIO,
+            id: property::CPU_RESOURCES,
+            instance: &[],
+        };
+        if property.item().is_none() {
+            continue;
+        }
+        let value = ask::get_every_size(&property, 4).map(|bytes| ask::word(&bytes, 0));
+        if value.is_some_and(|value| !CPU_RESOURCES.contains(&value)) {
+            kernel::violation("control-nodes", format_args!("{property}: CPU resources {value:x?}"));
+        }
+    }
+}
+
+/// A property of the jack's filter for a pin.
+pub fn jack_property<'a>(endpoint: &Endpoint, id: u32, instance: &'a [u8]) -> Property<'a> {
+    Property { port: endpoint.jack().0, node: None, set: KSPROPSETID_JACK, id, instance }
+}

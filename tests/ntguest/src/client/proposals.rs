@@ -1,0 +1,271 @@
+//! Format proposals: what `KSPROPERTY_PIN_PROPOSEDATAFORMAT` accepts must open and what it refuses must not, and the format that
+//! `PROPOSEDATAFORMAT2` calls the best for a mode opens in that mode (wavert-facts 5.5; 9 item 25; rule `proposal`).
+
+use super::ask::{self, instance};
+use super::attributes;
+use super::format::{PcmFormat, Sample};
+use super::negotiate;
+use super::negotiate_modes;
+use super::stream::PinStream;
+use crate::kernel;
+use crate::portcls::controls_layout::{property, verb};
+use crate::portcls::descriptor::Pin;
+use crate::portcls::endpoint::Endpoint;
+use crate::portcls::fault::{self, Fault};
+use crate::portcls::guid::{
+    ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, Guid, IID_NOBODY, KSPROPSETID_PIN, MODE_RAW, Named,
+};
+use crate::portcls::port::Port;
+use crate::portcls::property::{Property, UNTOUCHED};
+use crate::portcls::status::Status;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+const RATES: [u32; 10] = [7_999, 8_000, 11_025, 44_100, 48_000, 48_001, 96_000, 192_000, 384_000, 768_000];
+const CHANNELS: [u16; 5] = [1, 2, 6, 8, 9];
+/// Where the wFormatTag is, and how much a WAVEFORMATEX ends behind it.
+const SMALLEST: usize = 82;
+
+fn wrong(endpoint: &Endpoint, what: fmt::Arguments<'_>) {
+    kernel::violation("proposal", format_args!("\"{}\": {what}", endpoint.name));
+}
+
+fn proposal<'a>(endpoint: &Endpoint, id: u32, instance: &'a [u8]) -> Property<'a> {
+    Property { port: endpoint.port, node: None, set: KSPROPSETID_PIN, id, instance }
+}
+
+/// Everything; how many formats were proposed and how many accepted.
+pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
+    negotiate::garbage(endpoint);
+    for range in &endpoint.descriptor.ranges {
+        if let Some(format) = negotiate::of_range(endpoint, range).filter(|format| !format.is_empty()) {
+            expect_open(endpoint, &format, format_args!("the intersection of a range with itself"));
+        }
+    }
+    let number = instance(endpoint.pin);
+    let mut counts = (0, 0);
+    let first = proposal(endpoint, property::PROPOSE, &number);
+    if first.item().is_some() {
+        counts = formats(endpoint, modes);
+        ask_wrongly(endpoint, &first);
+    }
+    if proposal(endpoint, property::PROPOSE2, &number).item().is_some() {
+        for mode in modes {
+            best(endpoint, *mode);
+        }
+        garbage_lists(endpoint);
+        pins(endpoint, property::PROPOSE2, verb::GET);
+        ask::refuse_verbs(&proposal(endpoint, property::PROPOSE2, &number));
+        let _ = ask::basic_support(&proposal(endpoint, property::PROPOSE2, &number));
+    }
+    counts
+}
+
+/// Opens a stream with a format and closes it.
+fn opens(endpoint: &Endpoint, format: &[u8]) -> Status {
+    match PinStream::open(endpoint, format) {
+        Ok(stream) => {
+            stream.close();
+            Status::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+fn expect_open(endpoint: &Endpoint, format: &[u8], what: fmt::Arguments<'_>) {
+    let status = opens(endpoint, format);
+    if !status.is_success() {
+        wrong(endpoint, format_args!("{what} is refused by NewStream: {status}"));
+    }
+}
+
+fn propose(endpoint: &Endpoint, format: &[u8]) -> Status {
+    let number = instance(endpoint.pin);
+    let status = ask::set(&proposal(endpoint, property::PROPOSE, &number), format);
+    if fault::make(Fault::AnyProposal) { Status::SUCCESS } else { status }
+}
+
+/// Well-formed formats, announced or not: the proposal and NewStream are of one mind.
+fn formats(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
+    let (mut proposed, mut accepted) = (0, 0);
+    for (sample, rate) in Sample::ALL.into_iter().flat_map(|sample| RATES.map(|rate| (sample, rate))) {
+        for (channels, extensible) in CHANNELS.into_iter().flat_map(|n| [(n, false), (n, true)]) {
+            let format = PcmFormat::of(sample, rate, channels, extensible);
+            let whole = format.bytes();
+            let (said, opened) = (propose(endpoint, &whole), opens(endpoint, &whole));
+            proposed += 1;
+            accepted += u32::from(said.is_success());
+            if said.is_success() != opened.is_success() || !(said.is_success() || said == Status::NO_MATCH) {
+                wrong(endpoint, format_args!("{format:?}: the proposal {said}, NewStream {opened}"));
+            }
+            if said.is_success() && rate == 48_000 && channels == 2 {
+                in_modes(endpoint, &whole, modes);
+            }
+        }
+    }
+    (proposed, accepted)
+}
+
+/// The same format with a mode behind it.
+fn in_modes(endpoint: &Endpoint, format: &[u8], modes: &[Guid]) {
+    for mode in modes.iter().chain([&IID_NOBODY]) {
+        let whole = attributes::with_mode(format, *mode);
+        let (said, opened) = (propose(endpoint, &whole), opens(endpoint, &whole));
+        // A proposal may pass over the attributes: it is asked for a format that any mode supports.
+        let strict = modes.contains(mode);
+        if strict && (!said.is_success() || !opened.is_success()) || opened.is_success() != strict {
+            wrong(endpoint, format_args!("in {}: the proposal {said}, NewStream {opened}", Named(*mode)));
+        }
+    }
+}
+
+fn ask_wrongly(endpoint: &Endpoint, first: &Property<'_>) {
+    let Some(good) = negotiate_modes::any_format(endpoint).map(|format| format.bytes()) else { return };
+    let reply = first.call(verb::SET, &[]);
+    if reply.status != Status::BUFFER_OVERFLOW || !(SMALLEST - 18..=256).contains(&(reply.size as usize)) {
+        wrong(
+            endpoint,
+            format_args!(
+                "a proposal of 0 bytes: {}, ValueSize {}; BUFFER_OVERFLOW is due",
+                reply.status, reply.size
+            ),
+        );
+    }
+    let refused = |value: &[u8], what: fmt::Arguments<'_>| {
+        if propose(endpoint, value).is_success() {
+            wrong(endpoint, format_args!("{what} is accepted"));
+        }
+    };
+    for bytes in 1..good.len() {
+        refused(&good[..bytes], format_args!("a proposal cut to {bytes} bytes"));
+    }
+    for size in [0, 1, 63, 64, 81, 105, 112, 4096, 0x8000_0000, u32::MAX] {
+        let mut lying = good.clone();
+        lying[..4].copy_from_slice(&size.to_le_bytes());
+        refused(&lying, format_args!("FormatSize {size} in {} bytes", good.len()));
+    }
+    for (at, what) in [(16, "MajorFormat"), (32, "SubFormat"), (48, "Specifier")] {
+        let mut other = good.clone();
+        other[at] ^= 1;
+        refused(&other, format_args!("another {what}"));
+    }
+    for (at, value, what) in [
+        (66, 0, "no channel"),
+        (76, 0, "nBlockAlign 0"),
+        (78, 0, "0 bits"),
+        (72, 1, "another nAvgBytesPerSec"),
+    ] {
+        let mut other = good.clone();
+        other[at..at + 2].copy_from_slice(&u16::to_le_bytes(value));
+        let (said, opened) = (propose(endpoint, &other), opens(endpoint, &other));
+        if said.is_success() != opened.is_success() {
+            wrong(endpoint, format_args!("{what}: the proposal {said}, NewStream {opened}"));
+        }
+    }
+    for length in 0..4 {
+        let number = instance(endpoint.pin);
+        let reply = proposal(endpoint, property::PROPOSE, &number[..length]).call(verb::SET, &good);
+        if reply.status.is_success() {
+            wrong(endpoint, format_args!("a proposal with {length} bytes of a pin is accepted"));
+        }
+    }
+    pins(endpoint, property::PROPOSE, verb::SET);
+    ask::refuse_verbs(first);
+    let _ = ask::basic_support(first);
+}
+
+/// Pins that are not the one: bridges NOT_SUPPORTED, others INVALID_PARAMETER.
+fn pins(endpoint: &Endpoint, id: u32, verb: u32) {
+    let Some(filter) = endpoint.port.body::<Port>().and_then(Port::filter) else { return };
+    let value = negotiate_modes::any_format(endpoint).map(|format| format.bytes()).unwrap_or_default();
+    let count = u32::try_from(filter.pins.len()).unwrap_or(0);
+    for pin in (0..count).chain([count, 99, u32::MAX]) {
+        let due = match filter.pins.get(pin as usize).map(Pin::is_bridge) {
+            Some(false) => continue,
+            Some(true) => Status::NOT_SUPPORTED,
+            None => Status::INVALID_PARAMETER,
+        };
+        let mut whole = instance(pin).to_vec();
+        whole.extend(attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, MODE_RAW));
+        let used = if id == property::PROPOSE { &whole[..8] } else { &whole };
+        let status = proposal(endpoint, id, used).call(verb, &value).status;
+        if status != due {
+            wrong(endpoint, format_args!("property {id} of pin {pin:#x}: {status}, {due} is due"));
+        }
+    }
+}
+
+/// The best format of a mode: every size, its attribute list, and that it opens.
+fn best(endpoint: &Endpoint, mode: Guid) {
+    let mut whole = instance(endpoint.pin).to_vec();
+    whole.extend(attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, mode));
+    let asked = proposal(endpoint, property::PROPOSE2, &whole);
+    let Some(made) = ask::size(&asked).and_then(|bytes| ask::get_every_size(&asked, bytes)) else { return };
+    let Some((mut format, named)) = attributes::split(&made) else {
+        wrong(endpoint, format_args!("the best format of {} is no format with a list", Named(mode)));
+        return;
+    };
+    if named.as_deref() != Some(&mode.bytes()[..]) {
+        wrong(endpoint, format_args!("the best format of {} is for another mode or none", Named(mode)));
+    }
+    let mut opened = made;
+    if fault::make(Fault::BadDefault) {
+        // The rate.
+        (format[68], opened[68]) = (1, 1);
+    }
+    expect_open(endpoint, &opened, format_args!("the best format of {} with its list", Named(mode)));
+    expect_open(endpoint, &format, format_args!("the best format of {} without a list", Named(mode)));
+    let status = propose(endpoint, &format);
+    if !status.is_success() && status != Status::NOT_FOUND {
+        wrong(endpoint, format_args!("the best format of {} as a proposal: {status}", Named(mode)));
+    }
+}
+
+/// Lists that are cut, that lie, or that name what nobody knows, each before an unmapped page.
+fn garbage_lists(endpoint: &Endpoint) {
+    let pin = instance(endpoint.pin);
+    let good = attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, MODE_RAW);
+    let refused = |list: &[u8], what: fmt::Arguments<'_>| {
+        let whole: Vec<u8> = pin.iter().chain(list).copied().collect();
+        let reply = proposal(endpoint, property::PROPOSE2, &whole).call(verb::GET, &vec![UNTOUCHED; 512]);
+        if reply.status.is_success() {
+            wrong(endpoint, format_args!("PROPOSEDATAFORMAT2 with {what} succeeds"));
+        }
+    };
+    for bytes in 1..good.len() {
+        refused(&good[..bytes], format_args!("{bytes} bytes of a list of {}", good.len()));
+    }
+    for (at, values) in [
+        (0, &[0, 7, 8, 47, 49, 4096, u32::MAX][..]),
+        (4, &[2, 1000, 0x2000_0000, u32::MAX]),
+        (8, &[0, 1, 24, 39, 48, 0x8000_0000, u32::MAX]),
+    ] {
+        for value in values {
+            let mut list = good.clone();
+            list[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            refused(&list, format_args!("{value:#x} at byte {at} of the list"));
+        }
+    }
+    refused(
+        &attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, IID_NOBODY),
+        format_args!("a mode that nobody has"),
+    );
+    refused(&attributes::list(IID_NOBODY, MODE_RAW), format_args!("an attribute that nobody has"));
+    for length in 0..4 {
+        let reply =
+            proposal(endpoint, property::PROPOSE2, &pin[..length]).call(verb::GET, &vec![UNTOUCHED; 512]);
+        if reply.status.is_success() {
+            wrong(endpoint, format_args!("PROPOSEDATAFORMAT2 with {length} bytes of a pin succeeds"));
+        }
+    }
+    // Without a list, and with an empty one: a driver may have a best format for that or not.
+    let mut empty = pin.to_vec();
+    empty.extend([8, 0, 0, 0, 0, 0, 0, 0]);
+    for whole in [&pin[..], &empty] {
+        let reply = proposal(endpoint, property::PROPOSE2, whole).call(verb::GET, &vec![UNTOUCHED; 512]);
+        if let Some((format, _)) = reply.bytes().and_then(attributes::split) {
+            expect_open(endpoint, &format, format_args!("the best format of no mode"));
+        }
+    }
+}
