@@ -1,144 +1,148 @@
-//! The card of a run: the process `ringwave serve`, what it wrote, and its own account of what it did.
+//! The card of a run: a process `ringwave serve`, what it wrote, and its own account of what it did. It may end with its first client, outlive
+//! its clients, or be killed.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
-
 use crate::{
     error::Error,
-    parts::Parts,
+    figures::Figures,
     process::{Guarded, check_stop},
+    stats::Stats,
 };
+
+/// How long a line in the log, or the end of the process, is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A card that listens.
 pub struct Card {
     process: Guarded,
     folder: PathBuf,
+    name: String,
 }
 
-/// The card's account of the last client's session, as `ringwave serve --stats` writes it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Stats {
-    /// One entry per stream.
-    pub streams: Vec<StreamStats>,
-    /// Messages by kind.
-    pub messages: Messages,
-}
-
-/// One stream's counters.
-#[derive(Clone, Debug, Deserialize)]
-pub struct StreamStats {
-    /// `render` or `capture`.
-    pub direction: String,
-    /// Frames that were played, or recorded.
-    pub frames: u64,
-    /// `scatter-gather` or `contiguous`.
-    pub dma_mode: String,
-    /// Data entries of the last scatter-gather table.
-    pub sg_entries: u32,
-    /// Packets that were completed.
-    pub packets_completed: u64,
-    /// Packets played as silence; absent = unknown.
-    pub underruns: Option<u64>,
-    /// Transfers that failed.
-    pub dma_faults: u64,
-}
-
-/// Messages to the card.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Messages {
-    /// Those while a stream was in RUN.
-    pub while_running: RunningMessages,
-}
-
-/// Messages while a stream was in RUN.
-#[derive(Clone, Debug, Deserialize)]
-pub struct RunningMessages {
-    /// Register reads.
-    pub reads: u64,
-    /// Register writes but WRITTEN and EOS.
-    pub writes: u64,
-    /// Writes of WRITTEN.
-    pub written: u64,
-    /// Writes of EOS: one at the end of a stream.
-    pub eos: u64,
+/// Where the cards of a run in `folder` listen, one after the other.
+pub fn socket(folder: &Path) -> PathBuf {
+    folder.join("card.sock")
 }
 
 impl Card {
-    /// Starts the card in `folder` and waits until it listens.
+    /// Starts `ringwave serve` with these options in `folder` and waits until it listens on [`socket`]. What it hears goes to `NAME.wav` (a
+    /// second format or client: `NAME-2.wav` and so on), what it says to `NAME.log`.
     ///
     /// # Errors
-    /// [`Error::Failed`] with what the card said if it ended or does not listen within 10 s.
+    /// [`Error::Failed`] with what the card said if it ended or does not listen.
     pub fn start(
-        parts: &Parts,
+        ringwave: &Path,
         folder: &Path,
-        clock: &str,
-        speed: f64,
-        more: &[String],
+        name: &str,
+        options: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<Self, Error> {
-        let log = folder.join("card.log");
+        let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
-        let mut command = Command::new(&parts.ringwave);
-        command.arg("serve").arg("--once").arg("--socket").arg(folder.join("card.sock"));
-        command.arg("--sink").arg(format!("wav:{}", folder.join("heard.wav").display()));
-        command.args(["--clock", clock, "--speed", &speed.to_string()]);
-        command.arg("--stats").arg(folder.join("stats.json"));
-        command.arg("--trace").arg(folder.join("card.trace"));
-        command.args(more);
-        command.env("RUST_LOG", "info").stderr(output).stdin(std::process::Stdio::null());
+        let mut command = Command::new(ringwave);
+        command.arg("serve").arg("--socket").arg(socket(folder));
+        command.arg("--sink").arg(format!("wav:{}", folder.join(format!("{name}.wav")).display()));
+        command.args(options);
+        command.env("RUST_LOG", "info").stdin(Stdio::null()).stderr(output);
         let process = Guarded::spawn("ringwave serve", &mut command)?;
-        let mut card = Self { process, folder: folder.to_owned() };
-        card.wait_until_listening()?;
+        let mut card = Self { process, folder: folder.to_owned(), name: name.to_owned() };
+        card.wait_for("listening on", 1)?;
         Ok(card)
     }
 
-    fn wait_until_listening(&mut self) -> Result<(), Error> {
+    /// The options of a card that ends with its first client and leaves an account for [`Card::finish`].
+    pub fn accounting(folder: &Path) -> Vec<String> {
+        let path = |name: &str| folder.join(name).display().to_string();
+        ["--once".into(), "--stats".into(), path("stats.json"), "--trace".into(), path("card.trace")].into()
+    }
+
+    /// Waits until `text` stands in `times` lines of the log.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the log if it does not come, or the process ends before.
+    pub fn wait_for(&mut self, text: &str, times: usize) -> Result<(), Error> {
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(10) {
-            check_stop()?;
-            if let Some(status) = self.process.ended()? {
-                return Err(Error::Failed(format!(
-                    "ringwave serve ended at once ({status}): {}",
-                    self.log().trim()
-                )));
-            }
-            if self.log().contains("listening on") {
+        loop {
+            // Asked first, so that what it said before its end is read after it.
+            let ended = self.process.ended()?;
+            let log = self.log();
+            if log.lines().filter(|line| line.contains(text)).count() >= times {
                 return Ok(());
+            }
+            check_stop()?;
+            if ended.is_some() || start.elapsed() > PATIENCE {
+                return Err(Error::Failed(format!(
+                    "the card does not say {text:?} ({ended:?}): {}",
+                    log.trim()
+                )));
             }
             thread::sleep(Duration::from_millis(5));
         }
-        Err(Error::Failed(format!("ringwave serve does not listen: {}", self.log().trim())))
     }
 
     /// The socket QEMU connects to.
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("card.sock")
+        socket(&self.folder)
     }
 
-    /// Where what was heard is written.
-    pub fn heard(&self) -> PathBuf {
-        self.folder.join("heard.wav")
+    /// The file number `number` (from 1) that this card began.
+    pub fn heard(&self, number: u32) -> PathBuf {
+        let suffix = if number <= 1 { String::new() } else { format!("-{number}") };
+        self.folder.join(format!("{}{suffix}.wav", self.name))
     }
 
     /// What the card said.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("card.log")).unwrap_or_default()
+        fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()
     }
 
-    /// Waits until the card has ended after its client left, and reads its account and its trace.
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the system can't tell.
+    pub fn runs(&mut self) -> Result<bool, Error> {
+        Ok(self.process.ended()?.is_none())
+    }
+
+    /// Kills it (SIGKILL). Its socket stays behind, as after a crash.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the system can't.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        self.process.kill()
+    }
+
+    /// Ends it as a user does (SIGTERM).
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if it does not end in time.
+    pub fn end(mut self) -> Result<ExitStatus, Error> {
+        self.process.terminate(PATIENCE)
+    }
+
+    /// What the process holds now.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if it is gone.
+    pub fn figures(&self) -> Result<Figures, Error> {
+        Figures::of(self.process.id())
+    }
+
+    /// A card with the options of [`Card::accounting`]: waits until it has ended after its client left, and reads its account and its trace.
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no account.
     pub fn finish(mut self) -> Result<(Stats, String), Error> {
-        let ended = match self.process.wait(Duration::from_secs(5), || Ok(()))? {
+        let ended = match self.process.wait(PATIENCE / 2, || Ok(()))? {
             Some(status) => status,
-            None => self.process.terminate(Duration::from_secs(5))?,
+            None => self.process.terminate(PATIENCE / 2)?,
         };
         if !ended.success() {
             return Err(Error::Failed(format!("ringwave serve failed ({ended}): {}", self.log().trim())));

@@ -2,91 +2,40 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use ringwave_e2e::{
-    error::Error,
-    parts::Parts,
-    process,
-    record::{Request, record},
+    options::{self, Options},
+    request::{Mode, Request, Way},
 };
 
 /// Records a WAV file, which the card's microphone hears, through the shipped driver in a QEMU guest, and says whether every bit arrived.
 ///
-/// Exit code: 0 bit-exact and without a violation, 1 not, 2 bad input.
+/// Exit code: 0 bit-exact (in real time: but for packets that the client knows to have lost) and without a violation, 1 not, 2 bad input.
 #[derive(Parser)]
-#[command(
-    name = "record",
-    version,
-    after_help = "Example:\n  record music.wav --out recorded.wav --mode event"
-)]
+#[command(name = "record", version, max_term_width = 120, after_help = EXAMPLES)]
 struct Arguments {
     /// What the microphone hears: PCM or float, up to 8 channels, at a rate of the card, at most 12 MiB of sound.
     wav: PathBuf,
-    /// Where to write what was recorded.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// How the card gets at the cyclic buffer.
-    #[arg(long, value_enum, default_value_t = Dma::ScatterGather)]
-    dma: Dma,
-    /// Length of the cyclic buffer (two packets) in milliseconds.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=4000))]
-    buffer_ms: u32,
-    /// Whether the card waits for a guest that is late (in packet mode), or its clock goes on.
-    #[arg(long, value_enum, default_value_t = Clock::Lockstep)]
-    clock: Clock,
-    /// How the client finds out what it can read: packets, events and the position, or the position alone.
+    #[command(flatten)]
+    options: Options,
+    /// How the client finds out what it can read.
     #[arg(long, value_enum, default_value_t = Mode::Packet)]
     mode: Mode,
-    /// Keep the run's folder: logs, trace.
-    #[arg(long)]
-    keep: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Dma {
-    ScatterGather,
-    Contiguous,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Clock {
-    Lockstep,
-    Realtime,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Mode {
-    Packet,
-    Event,
-    Timer,
-}
+const EXAMPLES: &str = "\
+Examples:
+  record music.wav --out recorded.wav
+  record music.wav --clock realtime --mode event --buffer-ms 1000";
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("record: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-fn run(arguments: Arguments) -> Result<bool, Error> {
-    process::stop_on_signals()?;
-    let parts = Parts::from_env()?;
-    let mut request = Request::new(arguments.wav);
-    request.out = arguments.out;
-    request.contiguous = matches!(arguments.dma, Dma::Contiguous);
-    request.buffer_ms = arguments.buffer_ms;
-    request.keep = arguments.keep;
-    request.clock = if matches!(arguments.clock, Clock::Lockstep) { "lockstep" } else { "realtime" };
-    request.mode = match arguments.mode {
-        Mode::Packet => "packet",
-        Mode::Event => "event",
-        Mode::Timer => "timer",
+    let arguments: Arguments = match options::parse("record") {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
     };
-    let report = record(&parts, &request, |step| eprintln!("{step}"))?;
-    print!("{report}");
-    Ok(report.passed())
+    options::main("record", |_| {
+        let mut request = arguments.options.apply(Request::record(&arguments.wav));
+        request.way = Way::Record(arguments.mode);
+        Ok((request, None))
+    })
 }

@@ -1,54 +1,142 @@
-//! The short table at the end of a run.
+//! What a run showed, and the short table at its end.
 
-use std::fmt;
+use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::play::Report;
+use ringwave::{
+    compare::{Comparison, Verdict},
+    wav::Sound,
+};
+
+use crate::{guest_log::GuestLog, machine::Outcome, request::Way, stats::Stats};
 
 /// How many violations are printed in full.
 const VIOLATIONS_SHOWN: usize = 20;
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "  {name:<26} {value}");
-        match &self.comparison {
-            Some(comparison) => {
-                row(f, "frames in", comparison.frames[0].to_string())?;
-                row(f, "frames heard", comparison.frames[1].to_string())?;
-                row(f, "verdict", comparison.verdict.to_string())?;
-                let level = |value: Option<f64>| value.map_or("silence".into(), |db| format!("{db:.1} dBFS"));
-                let (peak, rms) = (level(comparison.peak_dbfs), level(comparison.rms_dbfs));
-                row(f, "heard: peak, RMS", format!("{peak}, {rms}"))?;
-            }
-            None => row(f, "verdict", "nothing was heard".into())?,
+/// All that a run showed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which way the sound went.
+    pub way: Way,
+    /// Whether the card waited for packets that were late.
+    pub waits: bool,
+    /// How the guest ended; `None` = not in time.
+    pub outcome: Option<Outcome>,
+    /// What arrived, compared with what was sent; `None` if nothing arrived at all.
+    pub comparison: Option<Comparison>,
+    /// What a loopback recorded, compared with what the card played.
+    pub loopback: Option<Comparison>,
+    /// The card's account.
+    pub card: Stats,
+    /// The guest's log.
+    pub guest: GuestLog,
+    /// Violations named by the guest and by the DMA judge.
+    pub violations: Vec<String>,
+    /// What a client that records wrote out.
+    pub recorded: Vec<u8>,
+    /// What the card heard; `None` if nothing.
+    pub heard: Option<Sound>,
+    /// From the start of the card to the verdict.
+    pub wall: Duration,
+    /// The run's folder, if it was kept.
+    pub folder: Option<PathBuf>,
+}
+
+impl Report {
+    /// Bit-exact (in real time: but for what was counted), no violation, and the guest is content.
+    pub fn passed(&self) -> bool {
+        let right = |comparison: &Option<Comparison>| {
+            comparison.as_ref().is_some_and(|it| if self.waits { it.bit_exact() } else { it.accounted_for() })
+        };
+        let looped =
+            self.way != Way::Loopback || self.loopback.as_ref().is_some_and(Comparison::accounted_for);
+        self.guest_is_content() && self.violations.is_empty() && right(&self.comparison) && looped
+    }
+
+    /// A guest that was late in real time has not done all it wanted, and says so; that is no fault of anybody's.
+    fn guest_is_content(&self) -> bool {
+        let end = self.guest.end.as_ref();
+        let late = !self.waits && self.guest.result("late").is_some_and(|late| late > 0);
+        match self.outcome {
+            Some(Outcome::Ok) => end.is_some_and(|end| end.ok && end.violations == 0),
+            Some(Outcome::Failed) => late && end.is_some_and(|end| end.violations == 0),
+            _ => false,
         }
-        if let Some(stream) = self.card.streams.first() {
+    }
+
+    /// The verdict on what arrived.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.comparison.as_ref().map(|comparison| comparison.verdict)
+    }
+
+    /// Whether `rule` is among the violations.
+    pub fn violated(&self, rule: &str) -> bool {
+        let word = format!("rule={rule}");
+        self.violations.iter().any(|line| line.split_whitespace().next() == Some(word.as_str()))
+    }
+
+    /// What was compared.
+    fn comparison_rows(&self, row: &mut impl FnMut(&str, String) -> fmt::Result) -> fmt::Result {
+        let records = matches!(self.way, Way::Record(_));
+        let Some(comparison) = &self.comparison else { return row("verdict", "nothing was heard".into()) };
+        let [sent, arrived] =
+            if records { ["frames heard", "frames recorded"] } else { ["frames in", "frames heard"] };
+        row(sent, comparison.frames[0].to_string())?;
+        row(arrived, comparison.frames[1].to_string())?;
+        row("verdict", comparison.verdict.to_string())?;
+        if let Some(loopback) = &self.loopback {
+            row("recorded from loopback", format!("{} frames", loopback.frames[1]))?;
+            row("verdict on it", loopback.verdict.to_string())?;
+        }
+        let level = |value: Option<f64>| value.map_or("silence".into(), |db| format!("{db:.1} dBFS"));
+        let (peak, rms) = (level(comparison.peak_dbfs), level(comparison.rms_dbfs));
+        row(if records { "recorded: peak, RMS" } else { "heard: peak, RMS" }, format!("{peak}, {rms}"))
+    }
+
+    /// What the card and the guest counted.
+    fn count_rows(&self, row: &mut impl FnMut(&str, String) -> fmt::Result) -> fmt::Result {
+        let records = matches!(self.way, Way::Record(_));
+        let result = |key: &str| self.guest.results.get(key).cloned();
+        if let Some(stream) = self.card.first(records) {
             let entries = match stream.dma_mode.as_str() {
                 "scatter-gather" => format!(", {} entries", stream.sg_entries),
                 _ => String::new(),
             };
-            row(f, "DMA mode", format!("{}{entries}", stream.dma_mode))?;
-            row(f, "packets", stream.packets_completed.to_string())?;
-            let notifications = self.guest.results.get("notifications").map_or("unknown", String::as_str);
-            row(f, "notifications", notifications.into())?;
-            row(f, "underruns", stream.underruns.map_or("unknown".into(), |n| n.to_string()))?;
+            row("DMA mode", format!("{}{entries}", stream.dma_mode))?;
+            row("packets", stream.packets_completed.to_string())?;
+            let notifications = if records { "capture_notifications" } else { "notifications" };
+            row("notifications", result(notifications).unwrap_or("unknown".into()))?;
+            let silence = match (self.waits, stream.silence_frames) {
+                (true, 0) => String::new(),
+                (_, frames) => format!(", {frames} frames"),
+            };
+            let underruns = stream.underruns.map_or("unknown".into(), |n| n.to_string());
+            row(if records { "overruns" } else { "underruns" }, underruns + &silence)?;
         }
         let messages = &self.card.messages.while_running;
         let others = messages.reads + messages.writes;
-        row(
-            f,
-            "messages while running",
-            format!("{others} (and {} for WRITTEN)", messages.written + messages.eos),
-        )?;
-        if let Some(reads) = self.guest.results.get("position_reads") {
-            row(f, "position reads", reads.clone())?;
+        let written = messages.written + messages.eos;
+        row("messages while running", format!("{others} (and {written} for WRITTEN)"))?;
+        for key in ["lost-packets", "position_reads", "capture_position_reads"] {
+            if let Some(value) = result(key) {
+                row(&key.replace(['_', '-'], " "), value)?;
+            }
         }
-        row(f, "violations", self.violations.len().to_string())?;
-        row(f, "wall time", format!("{:.1} s", self.wall.as_secs_f64()))?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<26} {value}");
+        self.comparison_rows(&mut row)?;
+        self.count_rows(&mut row)?;
+        row("violations", self.violations.len().to_string())?;
+        row("wall time", format!("{:.1} s", self.wall.as_secs_f64()))?;
         for violation in self.violations.iter().take(VIOLATIONS_SHOWN) {
             writeln!(f, "  ! {violation}")?;
         }
         if let Some(folder) = &self.folder {
-            row(f, "kept", folder.display().to_string())?;
+            writeln!(f, "  {:<26} {}", "kept", folder.display())?;
         }
         Ok(())
     }

@@ -7,10 +7,10 @@ use std::{env, fs, path::Path, time::Duration};
 
 use ringwave_e2e::{
     bare::{BareGuest, BareLog, pattern, samples},
+    card::Card,
     guest_log::GuestLog,
     machine::{Machine, Options, Outcome, Sharing, make_volume},
     parts::Parts,
-    server::Server,
 };
 
 /// Packets of 10 ms, the guest's own default.
@@ -36,23 +36,24 @@ impl Lab {
         self.folder.path()
     }
 
-    fn server(&self, name: &str, speed: f64) -> Server {
-        Server::start(&self.parts, self.folder(), name, speed).expect("the card listens")
+    fn server(&self, name: &str, speed: f64) -> Card {
+        let options = ["--clock", "lockstep", "--speed", &speed.to_string()];
+        Card::start(&self.parts.ringwave, self.folder(), name, options).expect("the card listens")
     }
 
-    fn boot(&self, server: &Server, config: &str, options: Options) -> BareGuest {
+    fn boot(&self, server: &Card, config: &str, options: Options) -> BareGuest {
         BareGuest::boot(&self.parts, self.folder(), &server.socket(), config, options).expect("QEMU starts")
     }
 
     /// Boots a guest and waits for its end.
-    fn run(&self, server: &Server, config: &str, options: Options) -> (Option<Outcome>, BareLog) {
+    fn run(&self, server: &Card, config: &str, options: Options) -> (Option<Outcome>, BareLog) {
         let (outcome, log) = self.boot(server, config, options).finish().expect("the guest ends");
         show(server, &log);
         (outcome, log)
     }
 
     /// Boots a guest that must be content, and waits until the card has put its files away.
-    fn content(&self, server: &mut Server, config: &str, options: Options) -> BareLog {
+    fn content(&self, server: &mut Card, config: &str, options: Options) -> BareLog {
         let before = server.log().matches("the client has left").count();
         let (outcome, log) = self.run(server, config, options);
         assert_eq!((outcome, log.wrong()), (Some(Outcome::Ok), vec![]));
@@ -61,7 +62,7 @@ impl Lab {
     }
 }
 
-fn show(server: &Server, log: &BareLog) {
+fn show(server: &Card, log: &BareLog) {
     log.events.iter().for_each(|event| eprintln!("guest: {} {}", event.name, event.text));
     eprintln!("{}", server.log());
 }
@@ -98,7 +99,7 @@ fn assert_heard_beginning(path: &Path, seed: u32, frames: usize, silence: usize)
 }
 
 /// The lines of the card's log that are warnings or errors.
-fn warnings(server: &Server) -> Vec<String> {
+fn warnings(server: &Card) -> Vec<String> {
     let bad = |line: &&str| line.contains("warn:") || line.contains("error:");
     server.log().lines().filter(bad).map(str::to_owned).collect()
 }

@@ -1,8 +1,12 @@
 //! What takes long: `qemu-scripts/test --long` runs these.
 
+#[path = "support/noise.rs"]
+mod noise;
 mod support;
 
-use support::{run, wav};
+use noise::wav;
+use ringwave_e2e::request::Clock;
+use support::run;
 
 #[test]
 #[ignore = "boots QEMU and plays ten minutes in real time: run qemu-scripts/test --long"]
@@ -18,7 +22,7 @@ fn ten_minutes_at_speed_in_both_modes_and_many_buffers_are_bit_exact() {
     for buffer_ms in [10, 100, 1500] {
         for contiguous in [false, true] {
             let report = run(&wav.path, |request| {
-                request.speed = 20.0;
+                request.clock = Clock::Lockstep(20.0);
                 request.buffer_ms = buffer_ms;
                 request.contiguous = contiguous;
             });

@@ -1,16 +1,17 @@
 //! Boots QEMU and plays through the shipped driver. `qemu-scripts/test` runs these (`cargo test -- --ignored`): they need what
 //! `qemu-scripts/setup` sets up and what `qemu-scripts/lib/build.sh` builds.
 
+#[path = "support/noise.rs"]
+mod noise;
 mod support;
 
-use ringwave_e2e::{
-    machine::Outcome,
-    play::{Report, Verdict},
-};
-use support::{run, wav};
+use noise::wav;
+use ringwave::compare::{Difference, Value, Verdict};
+use ringwave_e2e::{machine::Outcome, report::Report, request::Clock};
+use support::run;
 
 fn verdict(report: &Report) -> Verdict {
-    report.comparison.as_ref().expect("something was heard").verdict
+    report.verdict().expect("something was heard")
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn a_wrong_page_order_is_heard() {
     });
     assert!(!report.passed());
     assert!(
-        matches!(verdict(&report), Verdict::Different { frame: 0, channel: 0, .. }),
+        matches!(verdict(&report), Verdict::Different(Difference { frame: 0, channel: 0, .. })),
         "{}",
         verdict(&report)
     );
@@ -111,7 +112,7 @@ fn a_flipped_bit_is_heard() {
     let report = run(&wav.path, |request| request.guest_config.push("fault=flip-bit".into()));
     assert!(!report.passed());
     assert!(
-        matches!(verdict(&report), Verdict::Different { a, b, .. } if one_bit(a, b)),
+        matches!(verdict(&report), Verdict::Different(Difference { a, b, .. }) if one_bit(a, b)),
         "{}",
         verdict(&report)
     );
@@ -126,7 +127,7 @@ fn a_missing_packet_is_heard() {
     // The first frame of some packet: nothing before it is wrong.
     let packet_frames = 48_000 / 20;
     assert!(
-        matches!(verdict(&report), Verdict::Different { frame, .. } if frame % packet_frames == 0),
+        matches!(verdict(&report), Verdict::Different(Difference { frame, .. }) if frame % packet_frames == 0),
         "{}",
         verdict(&report)
     );
@@ -187,14 +188,12 @@ fn memory_that_is_not_to_be_had_fails_softly_and_leaks_nothing() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_fast_clock_changes_when_never_what() {
     let wav = wav(480_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.speed = 8.0);
+    let report = run(&wav.path, |request| request.clock = Clock::Lockstep(8.0));
     assert!(report.passed());
     assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [480_000, 480_000]);
 }
 
-/// Whether two samples differ in one bit of their sixteen.
-#[allow(clippy::float_cmp, reason = "whole numbers that a float holds exactly")]
-fn one_bit(a: f64, b: f64) -> bool {
-    (i16::MIN..=i16::MAX)
-        .any(|sample| f64::from(sample) == a && (0..16).any(|bit| f64::from(sample ^ (1 << bit)) == b))
+/// Whether two samples of 16 bits differ in one of them.
+fn one_bit(a: Value, b: Value) -> bool {
+    matches!((a, b), (Value::Int(a), Value::Int(b)) if ((a ^ b) & 0xFFFF).count_ones() == 1)
 }

@@ -1,17 +1,25 @@
-//! Sound in full, through the shipped driver in QEMU: every kind of sample, both directions, loopback, several endpoints, cycles.
+//! Sound in full, through the shipped driver in QEMU: every kind of sample, both directions, both clocks, loopback, several endpoints, cycles.
 //! `qemu-scripts/test` builds what they need and runs them; `cargo test` alone has no QEMU and no guest, so they are ignored there.
 
-use std::path::{Path, PathBuf};
+mod support;
 
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use ringwave::compare::Verdict;
 use ringwave::piece::Piece;
 use ringwave::ports::StreamFormat;
 use ringwave_e2e::{
-    machine::Outcome,
+    card::Card,
+    guest_log::GuestLog,
+    machine::{Machine, Outcome, make_volume},
     parts::Parts,
-    play::{Report, Request, play},
-    record,
+    report::Report,
+    request::{Clock, Mode, Request, Way},
 };
 use ringwave_regs::format;
+use support::{go, run};
 
 /// A second of the test piece.
 struct Music {
@@ -26,34 +34,23 @@ impl Music {
         Self { folder }
     }
 
+    fn cd() -> Self {
+        Self::new(format::S16, 2, 48_000)
+    }
+
     fn path(&self) -> PathBuf {
         self.folder.path().join("in.wav")
     }
 }
 
-fn run(wav: &Path, change: impl FnOnce(&mut Request)) -> Report {
-    let parts = Parts::from_env().expect("everything is built");
-    let mut request = Request::new(wav);
-    change(&mut request);
-    let report = play(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
-    eprintln!("{report}");
-    for line in &report.guest.driver {
-        eprintln!("driver: {line}");
-    }
-    report
+fn record(music: &Music, change: impl FnOnce(&mut Request)) -> Report {
+    go(Request::record(music.path()), change)
 }
 
-fn record(wav: &Path, change: impl FnOnce(&mut record::Request)) -> record::Report {
-    let parts = Parts::from_env().expect("everything is built");
-    let mut request = record::Request::new(wav);
-    change(&mut request);
-    let report =
-        record::record(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
-    eprintln!("{report}");
-    for line in &report.guest.driver {
-        eprintln!("driver: {line}");
-    }
-    report
+/// The guest is content, whatever was heard.
+#[track_caller]
+fn assert_content(report: &Report) {
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
 }
 
 /// Few channels and many, low rates and high, each kind of sample.
@@ -61,7 +58,7 @@ const KINDS: [(u32, u32, u32); 5] = [
     (format::S16, 1, 8_000),
     (format::S24_32, 2, 96_000),
     (format::S32, 6, 44_100),
-    (format::F32, 8, 48_000),
+    (format::F32, 8, 96_000),
     (format::F32, 2, 384_000),
 ];
 
@@ -78,7 +75,7 @@ fn every_kind_of_sample_is_played_bit_for_bit() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_kind_of_sample_is_recorded_bit_for_bit() {
     for (code, channels, rate) in KINDS {
-        let report = record(&Music::new(code, channels, rate).path(), |_| {});
+        let report = record(&Music::new(code, channels, rate), |_| {});
         assert!(report.passed(), "{code} {channels} {rate}");
     }
 }
@@ -86,65 +83,163 @@ fn every_kind_of_sample_is_recorded_bit_for_bit() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn events_and_timers_record_too_and_contiguous_memory() {
-    let music = Music::new(format::S16, 2, 48_000);
-    for mode in ["event", "timer"] {
+    let music = Music::cd();
+    for mode in [Mode::Event, Mode::Timer] {
         // A late client loses packets in real time: the buffer is long.
-        let report = record(&music.path(), |request| {
-            request.mode = mode;
-            request.clock = "realtime";
+        let report = record(&music, |request| {
+            request.way = Way::Record(mode);
+            request.clock = Clock::Realtime(1.0);
             request.buffer_ms = 1000;
         });
         assert!(report.passed(), "{mode}");
     }
-    assert!(record(&music.path(), |request| request.contiguous = true).passed());
+    assert!(record(&music, |request| request.contiguous = true).passed());
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn loopback_records_what_was_played_sample_for_sample() {
-    let music = Music::new(format::S16, 2, 48_000);
-    let report = run(&music.path(), |request| {
-        request.card = vec!["--source".into(), "loopback:0".into()];
-        request.guest_config =
-            vec!["client=duplex".into(), "frames=72000".into(), "reg.LockstepCapture=1".into()];
+    let report = run(&Music::cd().path(), |request| request.way = Way::Loopback);
+    assert!(report.passed());
+    // What the card plays while it waits is silence; this guest is in time.
+    let recorded = report.loopback.expect("something was recorded");
+    assert_eq!(recorded.verdict, Verdict::BitExact, "without a gap");
+    assert!(recorded.frames[1] > 48_000, "what was before and after was recorded too");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_real_time_what_was_heard_less_the_counted_silence_is_what_was_sent() {
+    let report = run(&Music::cd().path(), |request| {
+        request.clock = Clock::Realtime(1.0);
+        request.guest_config = vec!["late_every=7".into()];
     });
-    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
-    let played = ringwave::wav::read(&music.path()).expect("the file").frames;
-    let begin = report.recorded.iter().position(|byte| *byte != 0).expect("not all is silence") / 4 * 4;
-    // The piece does not begin with silence; where the card waited for the guest there may be some within: this guest is in time.
-    let recorded = report.recorded.get(begin..begin + played.len()).expect("all of it was recorded");
-    assert!(recorded == played, "the same samples, without a gap, from frame {}", begin / 4);
+    assert!(report.passed());
+    let stream = report.card.first(false).expect("a stream that plays");
+    let Some(Verdict::ExceptSilence(gaps)) = report.verdict() else { panic!("packets were late on purpose") };
+    assert!(gaps.gaps >= 2, "{gaps:?}");
+    assert_eq!(gaps.frames, stream.silence_frames, "to the frame");
+    // 100 ms are two packets of 2,400 frames.
+    assert_eq!(stream.underruns, Some(stream.silence_frames / 2_400), "whole packets");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn one_packet_in_the_buffer_is_bit_exact_while_the_card_waits() {
+    let report = run(&Music::cd().path(), |request| request.packets = 1);
+    assert!(report.passed());
+    let stream = report.card.first(false).expect("a stream that plays");
+    assert_eq!((stream.packets, stream.packets_completed), (1, 10), "packets of 100 ms");
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_format_that_is_announced_can_be_opened_and_no_other() {
-    let report = run(&Music::new(format::S16, 2, 48_000).path(), |request| {
-        request.speed = 8.0;
+    let report = run(&Music::cd().path(), |request| {
+        request.clock = Clock::Lockstep(8.0);
         request.guest_config = vec!["client=sweep".into()];
     });
-    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert_content(&report);
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_thousand_cycles_over_all_endpoints_leave_nothing_behind() {
-    let report = run(&Music::new(format::S16, 2, 48_000).path(), |request| {
-        request.speed = 8.0;
+    let report = run(&Music::cd().path(), |request| {
+        request.clock = Clock::Lockstep(8.0);
         request.card = ["--render", "2", "--capture", "2"].map(String::from).to_vec();
         request.guest_config = vec!["client=cycles".into(), "cycles=1000".into()];
     });
-    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert_content(&report);
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn three_speakers_play_at_once() {
-    let music = Music::new(format::S16, 2, 48_000);
-    let report = run(&music.path(), |request| {
+    let report = run(&Music::cd().path(), |request| {
         request.card = ["--render", "3", "--capture", "0"].map(String::from).to_vec();
         request.guest_config = vec!["also=1,2".into()];
     });
     assert!(report.passed(), "endpoint 0");
     assert_eq!(report.card.streams.iter().map(|stream| stream.frames).collect::<Vec<_>>(), [48_000; 3]);
+}
+
+/// -6.02 dB in steps of 1/65536 dB.
+const QUIETER: i32 = -394_527;
+
+/// A 16-bit sample at this volume: DATASHEET 5.8, written down once more.
+#[allow(clippy::cast_possible_truncation, reason = "a factor of at most 2^30, and a sample that got smaller")]
+fn at_volume(sample: i16, volume: i32) -> i16 {
+    let factor = (2_f64.powi(30) * 10_f64.powf(f64::from(volume) / 1_310_720.0)).round() as i64;
+    ((i64::from(sample) * factor + (1 << 29)) >> 30) as i16
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn volume_and_mute_are_heard_as_the_datasheet_says() {
+    let music = Music::cd();
+    let sent = ringwave::wav::read(&music.path()).expect("the file").frames;
+    let samples = |bytes: &[u8]| -> Vec<i16> {
+        bytes.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
+    };
+    let quieter: fn(usize, i16) -> i16 = |_, sample| at_volume(sample, QUIETER);
+    let left_only: fn(usize, i16) -> i16 = |channel, sample| if channel == 0 { sample } else { 0 };
+    let same: fn(usize, i16) -> i16 = |_, sample| sample;
+    for (setting, wanted) in [
+        (format!("volume={QUIETER}"), quieter),
+        ("mute=0,1".to_owned(), left_only),
+        ("volume=0".to_owned(), same),
+    ] {
+        let report = run(&music.path(), |request| request.guest_config = vec![setting.clone()]);
+        assert_content(&report);
+        let heard = samples(&report.heard.expect("something was heard").frames);
+        let wanted: Vec<i16> =
+            samples(&sent).into_iter().enumerate().map(|(at, sample)| wanted(at % 2, sample)).collect();
+        let first = heard.iter().zip(&wanted).position(|(heard, wanted)| heard != wanted);
+        assert_eq!(
+            (heard.len(), first),
+            (wanted.len(), None),
+            "{setting}: samples, and the first that differs"
+        );
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_jack_that_the_host_pulls_out_is_told_to_the_guest() {
+    let parts = Parts::from_env().expect("everything is built");
+    let (music, folder) = (Music::cd(), tempfile::tempdir().expect("a temporary folder"));
+    let control = folder.path().join("control.sock");
+    make_volume(&parts, folder.path(), &music.path(), "wav=MUSIC.WAV\nclient=jack\njacks=3\n")
+        .expect("a volume");
+    let options = ["--control".as_ref(), control.as_os_str()];
+    let card = Card::start(&parts.ringwave, folder.path(), "card", options).expect("the card listens");
+    let mut machine = Machine::boot(&parts, folder.path(), &card.socket(), 0).expect("QEMU starts");
+    let mut said = |words: &str| {
+        let start = Instant::now();
+        while !machine.guest_log().contains(words) {
+            let ended = machine.wait(Duration::from_millis(20), || Ok(())).expect("not interrupted");
+            let log = machine.guest_log();
+            assert!(ended.is_none() || log.contains(words), "no {words:?} ({ended:?}):\n{log}");
+            assert!(start.elapsed() < Duration::from_mins(1), "no {words:?}:\n{log}");
+        }
+    };
+    said("jack_ready=2");
+    for (number, (stream, to)) in [("0", "out"), ("1", "out"), ("0", "in")].into_iter().enumerate() {
+        let arguments =
+            ["control".as_ref(), control.as_os_str(), "jack".as_ref(), stream.as_ref(), to.as_ref()];
+        let done = Command::new(&parts.ringwave).args(arguments).status().expect("the program runs");
+        assert!(done.success(), "jack {stream} {to}");
+        said(&format!("jack{}_connected=", number + 1));
+    }
+    let outcome = machine.wait(Duration::from_mins(1), || Ok(())).expect("not interrupted");
+    let guest = GuestLog::parse(&machine.guest_log());
+    eprintln!("{:#?}\n{:#?}\n{}", guest.results, guest.driver, card.log());
+    assert_eq!((outcome, &guest.violations), (Some(Outcome::Ok), &Vec::new()));
+    let result = |key: &str| guest.results.get(key).map_or("", String::as_str);
+    let changes = ["1", "2", "3"].map(|number| {
+        (result(&format!("jack{number}_endpoint")), result(&format!("jack{number}_connected")))
+    });
+    assert_eq!(result("render0_connected_at_first"), "1");
+    assert_eq!(changes, [("render0", "0"), ("capture0", "0"), ("render0", "1")]);
 }

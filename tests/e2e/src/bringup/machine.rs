@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Iommu, Replug, Request, initramfs::Initramfs, parts::Parts, server::socket};
-use crate::{error::Error, machine::Outcome, process::Guarded};
+use super::{Iommu, Replug, Request, initramfs::Initramfs, parts::Parts};
+use crate::{card::socket, error::Error, machine::Outcome, process::Guarded};
 
 /// A machine that runs.
 pub struct Machine {

@@ -7,8 +7,7 @@ pub mod initramfs;
 pub mod machine;
 pub mod parts;
 pub mod qmp;
-pub mod server;
-mod tail;
+pub(crate) mod tail;
 
 use std::{
     fmt::{self, Write as _},
@@ -23,10 +22,9 @@ use self::{
     machine::{Machine, card, qmp_socket, write_initramfs},
     parts::Parts,
     qmp::Qmp,
-    server::Server,
     tail::Tail,
 };
-use crate::{error::Error, machine::Outcome, process::check_stop};
+use crate::{card::Card, error::Error, machine::Outcome, process::check_stop, run::in_folder};
 
 /// The IOMMU between the card and the guest's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,16 +124,18 @@ const SILENCE_MAX: Duration = Duration::from_mins(2);
 /// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the guest did not come so far that the tool could give a
 /// verdict; [`Error::Interrupted`]. Whatever happens, no process is left.
 pub fn run(parts: &Parts, request: &Request, mut say: impl FnMut(Said)) -> Result<Report, Error> {
-    let folder = tempfile::Builder::new()
-        .prefix("ringwave-")
-        .tempdir()
-        .map_err(|e| Error::Failed(format!("cannot make a temporary folder: {e}")))?;
-    let result = Run::start(parts, request, folder.path()).and_then(|run| run.finish(&mut say));
-    let kept = request.keep.then(|| folder.keep());
+    let (result, kept) = in_folder(request.keep, |folder| {
+        Run::start(parts, request, folder).and_then(|run| run.finish(&mut say))
+    })?;
     if let Some(kept) = &kept {
         say(Said::Step(&format!("the run's files are in {}", kept.display())));
     }
     result.map(|report| Report { folder: kept, ..report })
+}
+
+/// The `number`th card of a run; all are on one socket.
+fn start_card(parts: &Parts, folder: &Path, number: u32) -> Result<Card, Error> {
+    Card::start(&parts.ringwave, folder, &format!("card-{number}"), [""; 0])
 }
 
 /// A run on its way. The machine is dropped before the server, which it would miss.
@@ -145,7 +145,7 @@ struct Run<'a> {
     folder: &'a Path,
     start: Instant,
     machine: Machine,
-    server: Server,
+    server: Card,
     guest: Tail,
     tool: Tail,
     /// When the tool began.
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
     fn start(parts: &'a Parts, request: &'a Request, folder: &'a Path) -> Result<Self, Error> {
         let start = Instant::now();
         write_initramfs(parts, folder, request)?;
-        let server = Server::start(parts, folder, 1)?;
+        let server = start_card(parts, folder, 1)?;
         Ok(Self {
             parts,
             request,
@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
         self.wait_for_guest("the card left", Duration::from_mins(1), say)?;
         if how == Replug::AfterACrash {
             say(Said::Step("host: a new ringwave serve"));
-            self.server = Server::start(self.parts, self.folder, 2)?;
+            self.server = start_card(self.parts, self.folder, 2)?;
         }
         say(Said::Step("host: device_add"));
         qmp.command("device_add", &card(self.folder))?;
@@ -278,7 +278,7 @@ impl<'a> Run<'a> {
         let words = [
             ("the guest", tail::last_lines(self.guest.all(), 12)),
             ("QEMU", tail::last_lines(&self.machine.qemu_log(), 5)),
-            ("the card", tail::last_lines(&self.server.said(), 5)),
+            ("the card", tail::last_lines(&self.server.log(), 5)),
         ];
         for (who, said) in words.iter().filter(|(_, said)| !said.is_empty()) {
             let _ = write!(text, "\n--- what {who} said last:\n{said}");

@@ -1,46 +1,19 @@
-//! What the end-to-end tests share: a WAV file, and a run with everything printed.
+//! What the end-to-end tests share: a run with everything printed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ringwave_e2e::{
-    parts::Parts,
-    play::{Report, Request, play},
-};
-
-/// A WAV file with a sample sequence in which every frame differs from its neighbours.
-pub struct Wav {
-    _folder: tempfile::TempDir,
-    /// Where it is.
-    pub path: PathBuf,
-}
-
-/// Makes one.
-pub fn wav(frames: u32, channels: u16, rate: u32) -> Wav {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("in.wav");
-    let spec = hound::WavSpec {
-        channels,
-        sample_rate: rate,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(&path, spec).expect("a WAV file");
-    let mut state = 0x1234_5678_u32;
-    for _ in 0..frames * u32::from(channels) {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let [_, _, low, high] = state.to_le_bytes();
-        writer.write_sample(i16::from_le_bytes([low, high])).expect("a sample is written");
-    }
-    writer.finalize().expect("the WAV file is closed");
-    Wav { _folder: folder, path }
-}
+use ringwave_e2e::{parts::Parts, report::Report, request::Request, run};
 
 /// Plays `wav` as `change` asks, and prints all that the run showed.
 pub fn run(wav: &Path, change: impl FnOnce(&mut Request)) -> Report {
+    go(Request::play(wav), change)
+}
+
+/// Does what `request` and `change` ask, and prints all that the run showed.
+pub fn go(mut request: Request, change: impl FnOnce(&mut Request)) -> Report {
     let parts = Parts::from_env().expect("everything is built");
-    let mut request = Request::new(wav);
     change(&mut request);
-    let report = play(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
+    let report = run::run(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
     eprintln!("{report}");
     for line in &report.guest.driver {
         eprintln!("driver: {line}");

@@ -1,0 +1,121 @@
+//! What `play` and `record` share on the command line, and from there to the exit code.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, ValueEnum};
+use tempfile::TempDir;
+
+use crate::{
+    error::Error,
+    parts::Parts,
+    process,
+    request::{Clock, Request},
+    run::run,
+};
+
+/// Options of both.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Where to write what arrived.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How the card gets at the cyclic buffer.
+    #[arg(long, value_enum, default_value_t = Dma::ScatterGather)]
+    pub dma: Dma,
+    /// Length of the cyclic buffer in milliseconds.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=4000))]
+    pub buffer_ms: u32,
+    /// Packets in the cyclic buffer. With one there is no time to write or read it but while the card waits.
+    #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub packets: u32,
+    /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast).
+    #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "lockstep")]
+    pub clock: Clock,
+    /// Keep the run's folder: logs, the card's trace, what was heard.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// How the card gets at the cyclic buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dma {
+    /// Page by page, by a table
+    ScatterGather,
+    /// In one piece
+    Contiguous,
+}
+
+impl Options {
+    /// Puts them into a request.
+    pub fn apply(&self, request: Request) -> Request {
+        Request {
+            out: self.out.clone(),
+            contiguous: self.dma == Dma::Contiguous,
+            buffer_ms: self.buffer_ms,
+            packets: self.packets,
+            clock: self.clock,
+            keep: self.keep,
+            ..request
+        }
+    }
+}
+
+/// The arguments; `--help` is printed, and what is wrong with them in one line.
+///
+/// # Errors
+/// What to exit with.
+pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            print!("{error}");
+            return ExitCode::SUCCESS;
+        }
+        let text = error.to_string();
+        let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let said: Vec<&str> =
+            said.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+        let said = said.join(" ");
+        let said = said.strip_prefix("error: ").unwrap_or(&said);
+        eprintln!("{name}: {said}; see qemu-scripts/{name} --help");
+        ExitCode::from(2)
+    })
+}
+
+/// Runs what `request` makes of the arguments, prints the report, and gives the exit code. The folder lives until then.
+pub fn main(
+    name: &str,
+    request: impl FnOnce(&Parts) -> Result<(Request, Option<TempDir>), Error>,
+) -> ExitCode {
+    let done = process::stop_on_signals().and_then(|()| Parts::from_env()).and_then(|parts| {
+        let (request, _lives) = request(&parts)?;
+        let terminal = std::io::stderr().is_terminal();
+        let report = run(&parts, &request, |step| tell(step, terminal))?;
+        if terminal {
+            eprint!("\r\x1b[K");
+        }
+        print!("{report}");
+        Ok(report.passed())
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// On a terminal the steps take one another's place.
+fn tell(step: &str, terminal: bool) {
+    if terminal && !step.contains('\n') {
+        eprint!("\r\x1b[K{step}");
+        let _ = std::io::stderr().flush();
+    } else {
+        eprintln!("{step}");
+    }
+}

@@ -1,0 +1,81 @@
+//! `ringwave-play`: what `qemu-scripts/play` starts once everything is set up and built.
+
+use std::{path::PathBuf, process::Command, process::ExitCode};
+
+use clap::Parser;
+use ringwave_e2e::{
+    error::Error,
+    options::{self, Options},
+    parts::Parts,
+    request::{Clock, Request, Way, speed_from},
+};
+
+/// Plays a WAV file through the shipped driver in a QEMU guest and says whether every bit arrived.
+///
+/// Exit code: 0 bit-exact (in real time: but for the silence that the card counted) and without a violation, 1 not, 2 bad input.
+#[derive(Parser)]
+#[command(name = "play", version, max_term_width = 120, after_help = EXAMPLES)]
+struct Arguments {
+    /// A PCM or float WAV file, 1 to 8 channels, at a rate of the card. Without it a short piece is made and played.
+    wav: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+    /// The lockstep clock, so many times as fast as real time. It changes when, never what.
+    #[arg(long, value_name = "X", value_parser = speed_from)]
+    speed: Option<f64>,
+    /// Record what the card plays, too: its microphone hears its speakers, and the guest's client does both at once.
+    #[arg(long)]
+    loopback: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  play music.wav --out heard.wav
+  play music.wav --clock realtime --buffer-ms 20
+  play surround.wav --loopback --dma contiguous";
+
+fn main() -> ExitCode {
+    let arguments: Arguments = match options::parse("play") {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    options::main("play", |parts| arguments.request(parts))
+}
+
+impl Arguments {
+    /// The request, and what has to live as long as it.
+    fn request(self, parts: &Parts) -> Result<(Request, Option<tempfile::TempDir>), Error> {
+        let mut clock = self.options.clock;
+        if let Some(speed) = self.speed {
+            if clock != Clock::LOCKSTEP {
+                return Err(Error::BadInput(format!(
+                    "--speed is for --clock lockstep; write --clock scaled:{speed}"
+                )));
+            }
+            clock = Clock::Lockstep(speed);
+        }
+        let (wav, folder) = match &self.wav {
+            Some(wav) => (wav.clone(), None),
+            None => make_piece(parts).map(|(wav, folder)| (wav, Some(folder)))?,
+        };
+        let mut request = self.options.apply(Request::play(wav));
+        request.clock = clock;
+        if self.loopback {
+            request.way = Way::Loopback;
+        }
+        Ok((request, folder))
+    }
+}
+
+/// The piece that is played when no file is given, and its folder.
+fn make_piece(parts: &Parts) -> Result<(PathBuf, tempfile::TempDir), Error> {
+    let folder = tempfile::tempdir().map_err(Error::failed)?;
+    let path = folder.path().join("piece.wav");
+    let status = Command::new(&parts.ringwave)
+        .arg("tone")
+        .arg(&path)
+        .args(["--seconds", "5"])
+        .status()
+        .map_err(|e| Error::file("run", &parts.ringwave, &e))?;
+    if status.success() { Ok((path, folder)) } else { Err(Error::failed("ringwave tone made no file")) }
+}

@@ -1,0 +1,237 @@
+//! One run from start to verdict: card, machine, guest, comparison. The way the sound goes is a matter of a few lines: the guest's client, the
+//! card's source, and what is compared with what.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use ringwave::wav::{self, Sound, WavFile, format_name};
+
+use crate::{
+    bringup::tail::last_lines,
+    card::Card,
+    dma_judge,
+    error::Error,
+    guest_log::GuestLog,
+    input::Input,
+    judge,
+    machine::{Machine, Outcome, make_volume},
+    parts::Parts,
+    report::Report,
+    request::{Mode, Request, Way},
+};
+
+/// The most that a guest sends back, in bytes.
+const RECORDED_BYTES_MAX: u64 = 12 << 20;
+/// A loopback records a little before and after what is played.
+const LOOPBACK_BYTES_MAX: u64 = 10 << 20;
+/// How long the guest may take for all but the sound itself.
+const BOOT_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Does what `request` says and judges it. `progress` hears about the run's steps.
+///
+/// # Errors
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if a part can't be started or does not do its work;
+/// [`Error::Interrupted`]. Whatever happens, no process and no socket is left.
+pub fn run(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) -> Result<Report, Error> {
+    let input = Input::open(&request.wav)?;
+    check(request, &input)?;
+    let (result, kept) =
+        in_folder(request.keep, |folder| Run { parts, request, input: &input, folder }.run(&mut progress))?;
+    if let (Some(kept), Err(_)) = (&kept, &result) {
+        progress(&format!("the run's files are in {}", kept.display()));
+    }
+    result.map(|report| Report { folder: kept, ..report })
+}
+
+/// Gives `work` a temporary folder, which is left (and named) if it is to be kept.
+///
+/// # Errors
+/// [`Error::Failed`] if there can be none.
+pub fn in_folder<T>(keep: bool, work: impl FnOnce(&Path) -> T) -> Result<(T, Option<PathBuf>), Error> {
+    let folder = tempfile::Builder::new()
+        .prefix("ringwave-")
+        .tempdir()
+        .map_err(|e| Error::Failed(format!("cannot make a temporary folder: {e}")))?;
+    let result = work(folder.path());
+    Ok((result, keep.then(|| folder.keep())))
+}
+
+/// What can't be done is said before anything is started.
+fn check(request: &Request, input: &Input) -> Result<(), Error> {
+    let most = match request.way {
+        Way::Play => u64::MAX,
+        Way::Loopback => LOOPBACK_BYTES_MAX,
+        Way::Record(_) => RECORDED_BYTES_MAX,
+    };
+    if input.sound.frames.len() as u64 > most {
+        let name = request.wav.display();
+        return Err(Error::BadInput(format!("{name}: more than {} MiB of sound; cut it", most >> 20)));
+    }
+    // DATASHEET 5.4: in real time the only packet is under way whenever the client could have it. One that goes by position has all but a FIFO.
+    let by_packets = !matches!(request.way, Way::Record(Mode::Event | Mode::Timer));
+    if request.packets == 1 && by_packets && !request.clock.waits() {
+        return Err(Error::BadInput(
+            "--packets 1: in real time the only packet is under way whenever the client could have it; write --clock lockstep".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// A run on its way.
+struct Run<'a> {
+    parts: &'a Parts,
+    request: &'a Request,
+    input: &'a Input,
+    folder: &'a Path,
+}
+
+impl Run<'_> {
+    fn run(&self, progress: &mut impl FnMut(&str)) -> Result<Report, Error> {
+        let Self { parts, request, input, folder } = *self;
+        let start = Instant::now();
+        let wav = folder.join("in.wav");
+        input.write(&wav)?;
+        make_volume(parts, folder, &wav, &self.guest_config())?;
+        let card = Card::start(&parts.ringwave, folder, "heard", self.card_options(&wav))?;
+        let heard = card.heard(1);
+        let mut machine = Machine::boot(parts, folder, &card.socket(), input.file_bytes)?;
+        progress("guest boots");
+        let outcome = self.wait(&mut machine, &heard, progress)?;
+        let (guest_text, qemu_text, recorded) =
+            (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
+        drop(machine);
+        let (stats, trace) = card.finish()?;
+        if let Some(Outcome::Qemu(code)) = outcome {
+            return Err(Error::Failed(format!("QEMU failed (exit code {code:?}): {}", qemu_text.trim())));
+        }
+        let guest = GuestLog::parse(&guest_text);
+        if outcome == Some(Outcome::BadInput) || guest.end.is_none() {
+            progress(&format!("the guest's last lines:\n{}", last_lines(&guest_text, 12)));
+        }
+        let mut violations = guest.violations.clone();
+        violations.extend(dma_judge::judge(&guest, &trace));
+        if outcome.is_none() {
+            violations.push("rule=timeout the guest did not end in time".into());
+        } else if guest.end.is_none() {
+            violations.push("rule=no-verdict the guest ended without its last line".into());
+        }
+        let heard = heard.exists().then(|| wav::read(&heard)).transpose();
+        let heard = heard.map_err(|e| Error::Failed(format!("what was heard is no WAV file: {e}")))?;
+        let recorded = Sound { format: input.sound.format, frames: recorded };
+        let arrived = if matches!(request.way, Way::Record(_)) { Some(&recorded) } else { heard.as_ref() };
+        if let (Some(out), Some(arrived)) = (&request.out, arrived) {
+            write(out, arrived)?;
+        }
+        let comparison =
+            arrived.map(|arrived| judge::arrived(request, &input.sound, arrived, &stats, &guest));
+        let frame_bytes = input.sound.format.frame_bytes();
+        violations
+            .extend(comparison.as_ref().and_then(|it| judge::unexplained(it, frame_bytes, &stats, &guest)));
+        let loopback = match &heard {
+            Some(heard) if request.way == Way::Loopback => Some(judge::loopback(heard, &recorded, &stats)),
+            _ => None,
+        };
+        Ok(Report {
+            way: request.way,
+            waits: request.clock.waits(),
+            outcome,
+            comparison,
+            loopback,
+            card: stats,
+            guest,
+            violations,
+            recorded: recorded.frames,
+            heard,
+            wall: start.elapsed(),
+            folder: None,
+        })
+    }
+
+    /// Waits for the guest's end, and tells how far it has come.
+    fn wait(
+        &self,
+        machine: &mut Machine,
+        heard: &Path,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<Option<Outcome>, Error> {
+        let duration = self.input.duration();
+        let limit = BOOT_PATIENCE + duration.div_f64(self.request.clock.speed().clamp(0.01, 100.0)) * 3;
+        let (mut shown, mut told) = (Instant::now(), 0);
+        machine.wait(limit, || {
+            if shown.elapsed() > Duration::from_secs(1) && told < 100 {
+                shown = Instant::now();
+                let bytes = heard.metadata().map_or(0, |meta| meta.len());
+                let percent = (bytes.saturating_mul(100) / self.input.file_bytes.max(1)).min(100);
+                if percent > told {
+                    told = percent;
+                    progress(&format!("playing, {percent}% of {:.1} s", duration.as_secs_f64()));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn card_options(&self, wav: &Path) -> Vec<String> {
+        let mut options = Card::accounting(self.folder);
+        options.extend(self.request.clock.arguments());
+        options.extend(match self.request.way {
+            Way::Play => vec![],
+            Way::Loopback => vec!["--source".into(), "loopback:0".into()],
+            Way::Record(_) => vec!["--source".into(), format!("wav:{}", wav.display())],
+        });
+        options.extend(self.request.card.iter().cloned());
+        options
+    }
+
+    /// ntguest.cfg. A line that tests ask for takes the place of the one with its key.
+    fn guest_config(&self) -> String {
+        let Self { request, input, .. } = self;
+        let format = input.sound.format;
+        let mut lines = vec![
+            "wav=MUSIC.WAV".to_owned(),
+            format!("buffer_ms={}", request.buffer_ms),
+            // TRACE_MARK of the card's datasheet, section 3.
+            "mark_reg=0x4c".to_owned(),
+            // The guest's judge of positions must know how fast the card's clock may go.
+            format!("speed={}", request.clock.speed().ceil()),
+        ];
+        // In lockstep nothing is late; in real time the guest keeps a book of what was.
+        if !request.clock.waits() {
+            lines.push("clock=realtime".to_owned());
+        }
+        if request.packets != 2 {
+            lines.push(format!("packets={}", request.packets));
+        }
+        if request.contiguous {
+            lines.push("reg.ContiguousBuffer=1".to_owned());
+        }
+        match request.way {
+            Way::Play => {}
+            Way::Loopback => lines.push("client=duplex".to_owned()),
+            Way::Record(mode) => lines.extend([
+                "client=record".to_owned(),
+                format!("mode={mode}"),
+                format!("format={}x{}@{}", format_name(format.code), format.channels, format.rate),
+                format!("frames={}", input.frames),
+            ]),
+        }
+        if request.clock.waits() && matches!(request.way, Way::Loopback | Way::Record(Mode::Packet)) {
+            lines.push("reg.LockstepCapture=1".to_owned());
+        }
+        let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
+        lines.retain(|line| !request.guest_config.iter().any(|other| key(other) == key(line)));
+        lines.extend(request.guest_config.iter().cloned());
+        lines.join("\n") + "\n"
+    }
+}
+
+/// Writes what arrived where the user wants it.
+fn write(out: &Path, sound: &Sound) -> Result<(), Error> {
+    let written = WavFile::create(out, sound.format).and_then(|mut file| {
+        file.add(&sound.frames)?;
+        file.flush()
+    });
+    written.map_err(|e| Error::file("write", out, &e))
+}
