@@ -113,11 +113,13 @@ struct Segment {
 }
 
 impl Segment {
-    /// The address of the buffer's byte `offset`, and how many bytes lie in one piece from there; `None` if it is not in here.
-    fn from(self, offset: u32) -> Option<(u64, u32)> {
-        let inside = offset.checked_sub(self.start)?;
-        let run = self.bytes.checked_sub(inside).filter(|&run| run > 0)?;
-        Some((self.address.checked_add(u64::from(inside))?, run))
+    /// The address of its byte `inside`, and how many bytes lie in one piece from there; an error if it does not have that byte.
+    fn from(&self, inside: u32) -> Result<(u64, usize), Error> {
+        if inside >= self.bytes {
+            return Err(Error::DmaUnmapped);
+        }
+        let address = self.address.checked_add(inside.into()).ok_or(Error::DmaUnmapped)?;
+        Ok((address, (self.bytes - inside) as usize))
     }
 }
 
@@ -192,47 +194,41 @@ impl Ring {
     /// packet, so it never wraps); if it does, that is `DmaUnmapped` too.
     pub fn read(&self, bus: &mut Bus<'_>, offset: u32, into: &mut [u8]) -> Result<(), Error> {
         let mut rest = into;
-        for run in self.runs(offset, rest.len()) {
-            let (address, bytes) = run?;
+        let (segments, mut inside) = self.from(offset);
+        for segment in segments {
+            if rest.is_empty() {
+                break;
+            }
+            let (address, bytes) = segment.from(inside)?;
             let (now, later) = rest.split_at_mut(bytes.min(rest.len()));
             bus.read(address, now)?;
-            rest = later;
+            (rest, inside) = (later, 0);
         }
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { Err(Error::DmaUnmapped) }
     }
 
     /// Copies `from` into the buffer from `offset` on, like [`Self::read`].
     pub fn write(&self, bus: &mut Bus<'_>, offset: u32, from: &[u8]) -> Result<(), Error> {
         let mut rest = from;
-        for run in self.runs(offset, rest.len()) {
-            let (address, bytes) = run?;
+        let (segments, mut inside) = self.from(offset);
+        for segment in segments {
+            if rest.is_empty() {
+                break;
+            }
+            let (address, bytes) = segment.from(inside)?;
             let (now, later) = rest.split_at(bytes.min(rest.len()));
             bus.write(address, now)?;
-            rest = later;
+            (rest, inside) = (later, 0);
         }
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { Err(Error::DmaUnmapped) }
     }
 
-    /// Where `bytes` bytes of the buffer from `offset` on lie: address and length of each stretch, in order. The segment of `offset` is
-    /// searched for; after that each is the next one's neighbour. Ends with an error if the buffer ends first.
-    fn runs(&self, offset: u32, bytes: usize) -> impl Iterator<Item = Result<(u64, usize), Error>> {
+    /// The segment that has the buffer's byte `offset` and those behind it, and where in the first of them that byte is. Only that one is
+    /// searched for: each is the next one's neighbour.
+    fn from(&self, offset: u32) -> (&[Segment], u32) {
         let index = self.segments.partition_point(|segment| segment.start <= offset).saturating_sub(1);
-        let mut segments = self.segments.get(index..).unwrap_or_default().iter();
-        let (mut at, mut left) = (offset, bytes);
-        core::iter::from_fn(move || {
-            if left == 0 {
-                return None;
-            }
-            let run = segments.next().and_then(|segment| segment.from(at));
-            let Some((address, run)) = run else {
-                left = 0;
-                return Some(Err(Error::DmaUnmapped));
-            };
-            at = at.saturating_add(run);
-            let run = (run as usize).min(left);
-            left -= run;
-            Some(Ok((address, run)))
-        })
+        let segments = self.segments.get(index..).unwrap_or_default();
+        (segments, segments.first().map_or(0, |first| offset.saturating_sub(first.start)))
     }
 }
 

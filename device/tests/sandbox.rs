@@ -65,7 +65,7 @@ const WORKS: &[(&str, Attempt)] = &[
         let to = libc::iovec { iov_base: copy.as_mut_ptr().cast(), iov_len: 4096 };
         let own = std::process::id().cast_signed();
         // SAFETY: `to` is exactly `copy`, exclusively ours; `from` is only read.
-        let copied = unsafe { libc::process_vm_readv(own, &raw const to, 1, &raw const from, 1, 0) };
+        let copied = unsafe { libc::process_vm_writev(own, &raw const from, 1, &raw const to, 1, 0) };
         assert_eq!((copied, copy), (4096, ours));
         Ok(())
     }),
@@ -105,7 +105,11 @@ const REFUSED: &[(&str, Attempt)] = &[
     }),
     ("memory of another process", |_| {
         let parent = std::os::unix::process::parent_id();
-        call(libc::SYS_process_vm_readv, [parent as usize, 0, 0])
+        call(libc::SYS_process_vm_writev, [parent as usize, 0, 0])
+    }),
+    // With no vectors it would give 0.
+    ("reading memory past the maps", |_| {
+        call(libc::SYS_process_vm_readv, [std::process::id() as usize, 0, 0])
     }),
     ("code that was written", |_| {
         let executable = (libc::PROT_READ | libc::PROT_EXEC).unsigned_abs() as usize;

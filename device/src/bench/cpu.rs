@@ -29,6 +29,7 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
                 unit: "ms/s per stream",
                 ratio: Some(Spread::of(measured)),
                 of: "one core for the same time",
+                ceiling: None,
             });
         }
     }

@@ -25,22 +25,27 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
         for _ in 0..ROUNDS {
             rounds.push((card(packet, options.sound)?, bare(packet, options.sound)?));
         }
-        for (name, percent) in QUANTILES {
-            let told: Vec<(f64, f64)> = rounds
-                .iter()
-                .map(|(card, bare)| (quantile(card, percent), quantile(bare, percent)))
-                .collect();
-            rows.push(Row {
-                figure: "lateness",
-                case: format!("{name}, {} ms packets", packet / 1000),
-                value: Spread::of(told.iter().map(|(card, _)| *card)),
-                unit: "us",
-                ratio: Some(Spread::of(told.iter().map(|(card, bare)| card / bare.max(0.001)))),
-                of: "a bare thread's wake and eventfd",
-            });
-        }
+        rows.extend(rows_of(packet, &rounds));
     }
     Ok(rows)
+}
+
+/// Rounds of the card and of the bare thread, each in sorted microseconds.
+fn rows_of(packet_micros: u32, rounds: &[(Vec<f64>, Vec<f64>)]) -> impl Iterator<Item = Row> {
+    QUANTILES.iter().map(move |(name, percent)| {
+        let quantiles =
+            |(card, bare): &(Vec<f64>, Vec<f64>)| (quantile(card, *percent), quantile(bare, *percent));
+        let told: Vec<(f64, f64)> = rounds.iter().map(quantiles).collect();
+        Row {
+            figure: "lateness",
+            case: format!("{name}, {} ms packets", packet_micros / 1000),
+            value: Spread::of(told.iter().map(|(card, _)| *card)),
+            unit: "us",
+            ratio: Some(Spread::of(told.iter().map(|(card, bare)| card / bare.max(0.001)))),
+            of: "a bare thread's wake and eventfd",
+            ceiling: None,
+        }
+    })
 }
 
 /// Microseconds from due to seen, of each packet, sorted.
@@ -122,4 +127,34 @@ fn bare(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
         late.sort_by(f64::total_cmp);
         Ok(late)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_the_cards_quantiles_and_their_ratio_to_the_bare_threads() {
+        let bare: Vec<f64> = (1..=100_u8).map(f64::from).collect();
+        let card = bare.iter().map(|late| late * 4.0).collect();
+        let rows: Vec<Row> = rows_of(1_000, &[(card, bare)]).collect();
+        let told: Vec<(f64, f64)> =
+            rows.iter().map(|row| (row.value.median, row.ratio.unwrap().median)).collect();
+        assert_eq!(told, [(200.0, 4.0), (396.0, 4.0), (400.0, 4.0)]);
+        assert_eq!(rows[1].case, "99 %, 1 ms packets");
+    }
+
+    /// Late is later than due, and (unless the whole machine stands still) less than a packet later: what is due a packet too soon or too
+    /// late is neither.
+    #[test]
+    fn card_and_bare_thread_are_late_by_a_little_and_seen_once_for_each_packet() {
+        const PACKET: u32 = 20_000;
+        let sound = Duration::from_millis(300);
+        for (name, late) in [("card", card(PACKET, sound)), ("bare", bare(PACKET, sound))] {
+            let late = late.unwrap();
+            assert!(late[0] > 0.0 && late[0] < 10_000.0, "{name}: {late:?}");
+            // The last wait may end a packet after its time, and more on a busy machine.
+            assert!((14..=25).contains(&late.len()), "{name}: {} packets in 300 ms", late.len());
+        }
+    }
 }

@@ -13,19 +13,22 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for packet in PACKETS {
         let rounds = (0..ROUNDS).map(|_| count(packet, options));
-        let counted = rounds.collect::<Result<Vec<Counted>, _>>()?;
-        let row = |name: &str, count: fn(&Counted) -> f64| Row {
-            figure: "messages",
-            case: format!("{name}, {} ms packets", packet / 1000),
-            value: Spread::of(counted.iter().map(|counted| count(counted) / counted.seconds)),
-            unit: "1/s",
-            ratio: Some(Spread::of(counted.iter().map(|counted| count(counted) / counted.packets))),
-            of: "packets",
-        };
-        rows.push(row("messages to the card", |counted| counted.messages));
-        rows.push(row("interrupts", |counted| counted.interrupts));
+        rows.extend(rows_of(packet, &rounds.collect::<Result<Vec<Counted>, _>>()?));
     }
     Ok(rows)
+}
+
+fn rows_of(packet_micros: u32, counted: &[Counted]) -> [Row; 2] {
+    let row = |name: &str, count: fn(&Counted) -> f64| Row {
+        figure: "messages",
+        case: format!("{name}, {} ms packets", packet_micros / 1000),
+        value: Spread::of(counted.iter().map(|counted| count(counted) / counted.seconds)),
+        unit: "1/s",
+        ratio: Some(Spread::of(counted.iter().map(|counted| count(counted) / counted.packets))),
+        of: "packets",
+        ceiling: None,
+    };
+    [row("messages to the card", |counted| counted.messages), row("interrupts", |counted| counted.interrupts)]
 }
 
 struct Counted {
@@ -49,4 +52,30 @@ fn count(packet_micros: u32, options: Options) -> Result<Counted, BenchError> {
         packets: packets as f64,
         seconds: packets as f64 * f64::from(packet_micros) / 1e6,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counts_per_second_and_per_packet() {
+        let counted = Counted { messages: 30.0, interrupts: 20.0, packets: 10.0, seconds: 0.1 };
+        let [messages, interrupts] = rows_of(10_000, &[counted]);
+        let figures = |row: Row| (row.value.median, row.ratio.unwrap().median);
+        assert_eq!(messages.case, "messages to the card, 10 ms packets");
+        assert_eq!(figures(messages), (300.0, 3.0));
+        assert_eq!(figures(interrupts), (200.0, 2.0));
+    }
+
+    /// The card's own counters, with a guest that does one thing of a known number.
+    #[test]
+    fn every_register_access_is_one_message() {
+        let rig = Rig::new(1, 10_000, true).unwrap();
+        let before = rig.report().messages.total;
+        for _ in 0..7 {
+            rig.read(super::super::rig::block(0));
+        }
+        assert_eq!(rig.report().messages.total - before, 7);
+    }
 }

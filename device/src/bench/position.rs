@@ -31,6 +31,7 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
             unit,
             ratio: None,
             of: "a register read of the same moment",
+            ceiling: None,
         };
         for (name, percent) in [("median", 50), ("99 %", 99), ("worst", 100)] {
             let value = Spread::of(rounds.iter().map(|round| quantile(&round.frames, percent)));
@@ -61,7 +62,7 @@ fn errors(packet_micros: u32, sound: Duration) -> Result<Errors, BenchError> {
         let told = u64::from(rig.read(block(0) + stream::POSITION_LO));
         let after = rig.now();
         let (least, most) = (extrapolate(&rig, status, before), extrapolate(&rig, status, after));
-        frames.push(least.saturating_sub(told).max(told.saturating_sub(most)) as f64);
+        frames.push(outside(told, least, most) as f64);
         micros.push(after.saturating_sub(before) as f64 / 1000.0);
     }
     rig.played()?;
@@ -70,7 +71,35 @@ fn errors(packet_micros: u32, sound: Duration) -> Result<Errors, BenchError> {
     Ok(Errors { frames, micros })
 }
 
+/// How far `told` is from the range that the page says.
+fn outside(told: u64, least: u64, most: u64) -> u64 {
+    least.saturating_sub(told).max(told.saturating_sub(most))
+}
+
 /// As a driver does: along the anchor's line, and never further than a packet.
 fn extrapolate(rig: &Rig, status: Status, now: u64) -> u64 {
     status.line.frame_at(now).min(status.line.frame.saturating_add(rig.packet_frames()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_is_what_lies_outside_of_the_two_moments_on_either_side() {
+        for (told, error) in [(90, 10), (99, 1), (100, 0), (105, 0), (110, 0), (111, 1), (200, 90)] {
+            assert_eq!(outside(told, 100, 110), error, "{told}");
+        }
+    }
+
+    #[test]
+    fn extrapolation_stops_a_packet_beyond_the_anchor() {
+        let rig = Rig::new(1, 10_000, false).unwrap();
+        rig.run(0).unwrap();
+        let status = rig.status().unwrap();
+        let begin = extrapolate(&rig, status, status.line.clock);
+        assert_eq!(begin, status.line.frame);
+        assert_eq!(extrapolate(&rig, status, status.line.clock + 5_000_000), begin + 240);
+        assert_eq!(extrapolate(&rig, status, status.line.clock + 500_000_000), begin + 480);
+    }
 }

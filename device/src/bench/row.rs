@@ -43,6 +43,8 @@ pub struct Row {
     pub ratio: Option<Spread>,
     /// What it is a ratio of, or by what it was measured.
     pub of: &'static str,
+    /// The value over what the same could reach at the very best, where that is less than what [`Row::of`] names.
+    pub ceiling: Option<Spread>,
 }
 
 #[cfg(test)]

@@ -174,11 +174,9 @@ fn serving() -> Result<Rules, seccompiler::BackendError> {
         let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, never_executable, 0)?;
         rules.insert(call, vec![SeccompRule::new(vec![condition])?]);
     }
-    // The copy out of memory that may be truncated: of this process only.
+    // The copy into memory that may be truncated: of this process only.
     let own = u64::from(std::process::id());
-    for call in [libc::SYS_process_vm_readv, libc::SYS_process_vm_writev] {
-        rules.insert(call, vec![equal(0, own)?]);
-    }
+    rules.insert(libc::SYS_process_vm_writev, vec![equal(0, own)?]);
     rules.insert(libc::SYS_ioctl, IOCTLS.into_iter().map(|code| equal(1, code)).collect::<Result<_, _>>()?);
     rules.insert(libc::SYS_prctl, PRCTLS.into_iter().map(|code| equal(0, code)).collect::<Result<_, _>>()?);
     Ok(rules)

@@ -7,8 +7,10 @@
 //! A client can take the memory away behind a map's back (it truncates the file). The transfer that finds out fails, and the map is *lost*: it
 //! is said once, and the card does not touch it again, even if the memory comes back, until the range is mapped anew.
 
+mod table;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -16,16 +18,16 @@ use std::sync::{Arc, Weak};
 
 use super::shared_file::{FileId, SharedFile, host_overcommits};
 use crate::ports::{GuestMemory, MemoryFault};
+use table::{Span, Table};
 
 /// The most maps a client may have: what vfio's own `dma_entry_limit` allows.
 const MAPS_MAX: usize = 65_535;
 /// Lost maps that are named in the log, between two times that everything is unmapped. A client can lose as many as it has.
 const LOST_NAMED_MAX: u32 = 16;
 
-/// One `DMA_MAP`, or what unmaps left of it. Keyed by its first address.
+/// What one `DMA_MAP`, or what unmaps left of it, has at its addresses.
+#[derive(Clone)]
 struct Map {
-    /// Last address, inclusive, so that a map may end at 2^64.
-    last: u64,
     readable: bool,
     writable: bool,
     /// The memory, and where in the file the map's first byte is; `None` = not accessible.
@@ -86,7 +88,7 @@ pub enum MapError {
 
 /// All of the guest's memory that the card can reach.
 pub struct GuestRam {
-    maps: BTreeMap<u64, Map>,
+    maps: Table<Map>,
     /// One mapping of each file, as long as some map uses it.
     files: HashMap<FileId, Weak<SharedFile>>,
     /// Maps that were lost and not told yet.
@@ -100,7 +102,7 @@ pub struct GuestRam {
 impl Default for GuestRam {
     fn default() -> Self {
         Self {
-            maps: BTreeMap::new(),
+            maps: Table::default(),
             files: HashMap::new(),
             lost: RefCell::default(),
             named: Cell::default(),
@@ -115,7 +117,7 @@ impl GuestRam {
     pub fn map(&mut self, request: MapRequest) -> Result<(), MapError> {
         let MapRequest { address, bytes, readable, writable, file } = request;
         let last = bytes.checked_sub(1).and_then(|rest| address.checked_add(rest)).ok_or(MapError::Range)?;
-        if self.maps.range(..=last).next_back().is_some_and(|(_, before)| before.last >= address) {
+        if self.maps.overlaps(address, last) {
             return Err(MapError::Overlap);
         }
         if self.maps.len() >= MAPS_MAX {
@@ -128,7 +130,8 @@ impl GuestRam {
             Some((told.ok()?, offset))
         });
         let writable = writable && memory.as_ref().is_none_or(|(file, _)| file.writable());
-        self.maps.insert(address, Map { last, readable, writable, memory, lost: Cell::new(false) });
+        let what = Map { readable, writable, memory, lost: Cell::new(false) };
+        self.maps.insert(Span { first: address, last, what });
         Ok(())
     }
 
@@ -153,20 +156,13 @@ impl GuestRam {
     pub fn unmap(&mut self, address: u64, bytes: u64) {
         let Some(rest) = bytes.checked_sub(1) else { return };
         let last = address.saturating_add(rest);
-        let mut touched: Vec<u64> = self.maps.range(address..=last).map(|(first, _)| *first).collect();
-        if let Some((first, before)) = self.maps.range(..address).next_back()
-            && before.last >= address
-        {
-            touched.push(*first);
-        }
-        for first in touched {
-            let Some(map) = self.maps.remove(&first) else { continue };
-            if map.last > last {
-                let memory = map.memory.clone().map(|(file, offset)| (file, offset + (last + 1 - first)));
-                self.maps.insert(last + 1, Map { memory, lost: map.lost.clone(), ..map });
+        for Span { first, last: end, what } in self.maps.take(address, last) {
+            if end > last {
+                let memory = what.memory.clone().map(|(file, offset)| (file, offset + (last + 1 - first)));
+                self.maps.insert(Span { first: last + 1, last: end, what: Map { memory, ..what.clone() } });
             }
             if first < address {
-                self.maps.insert(first, Map { last: address - 1, ..map });
+                self.maps.insert(Span { first, last: address - 1, what });
             }
         }
     }
@@ -188,13 +184,15 @@ impl GuestRam {
         !self.lost.borrow().is_empty()
     }
 
-    /// A transfer to `map` (which begins at `first`) failed: if its memory is gone, the map is lost.
-    fn failed(&self, first: u64, map: &Map, error: &io::Error) -> MemoryFault {
+    /// A transfer to this map failed: if its memory is gone, the map is lost.
+    #[cold]
+    fn failed(&self, span: &Span<Map>, error: &io::Error) -> MemoryFault {
+        let map = &span.what;
         if error.kind() == ErrorKind::UnexpectedEof && !map.lost.replace(true) {
             self.named.set(self.named.get().saturating_add(1));
             if self.named.get() <= LOST_NAMED_MAX {
                 let file = map.memory.as_ref().map(|(file, _)| file.name().to_owned()).unwrap_or_default();
-                self.lost.borrow_mut().push(Lost { addresses: (first, map.last), file });
+                self.lost.borrow_mut().push(Lost { addresses: (span.first, span.last), file });
             }
         }
         MemoryFault
@@ -207,32 +205,38 @@ impl GuestRam {
 
     /// Whether nothing is mapped.
     pub fn is_empty(&self) -> bool {
-        self.maps.is_empty()
+        self.maps.len() == 0
     }
 
     /// The map that has `address`, and how many of `bytes` bytes from there on are in it (at least 1).
-    fn at(&self, address: u64, bytes: u64) -> Result<(&Map, u64, u64), MemoryFault> {
-        let (first, map) = self.maps.range(..=address).next_back().ok_or(MemoryFault)?;
-        let rest = map.last.checked_sub(address).ok_or(MemoryFault)?;
-        Ok((map, address - first, bytes.min(rest.saturating_add(1))))
+    fn at(&self, address: u64, bytes: u64) -> Result<(&Span<Map>, u64), MemoryFault> {
+        let span = self.maps.find(address).ok_or(MemoryFault)?;
+        // `find` has looked that the map ends there or later.
+        Ok((span, bytes.min((span.last - address).saturating_add(1))))
     }
 }
 
-impl Map {
-    /// The memory at `offset` bytes into the map, and where in the file that is.
-    fn file(&self, offset: u64) -> Result<(&SharedFile, u64), MemoryFault> {
-        let (file, begin) = self.memory.as_ref().filter(|_| !self.lost.get()).ok_or(MemoryFault)?;
-        Ok((file, begin.checked_add(offset).ok_or(MemoryFault)?))
+impl Span<Map> {
+    /// The memory at `address`, which is in the map, and where in the file that is.
+    fn file(&self, address: u64) -> Result<(&SharedFile, u64), MemoryFault> {
+        let (file, begin) = self.what.memory.as_ref().filter(|_| !self.what.lost.get()).ok_or(MemoryFault)?;
+        Ok((file, begin.checked_add(address - self.first).ok_or(MemoryFault)?))
+    }
+
+    /// Whether the card may reach it at all, and store to it. A map that can only be written is of no use to a card that reads.
+    fn permits(&self, write: bool) -> Result<(), MemoryFault> {
+        if self.what.readable && (!write || self.what.writable) { Ok(()) } else { Err(MemoryFault) }
     }
 }
 
 impl GuestMemory for GuestRam {
     fn read(&self, mut address: u64, mut into: &mut [u8]) -> Result<(), MemoryFault> {
         while !into.is_empty() {
-            let (map, offset, bytes) = self.at(address, into.len() as u64)?;
-            let (file, place) = map.file(offset).ok().filter(|_| map.readable).ok_or(MemoryFault)?;
+            let (map, bytes) = self.at(address, into.len() as u64)?;
+            map.permits(false)?;
+            let (file, place) = map.file(address)?;
             let (now, rest) = into.split_at_mut(usize::try_from(bytes).map_err(|_| MemoryFault)?);
-            file.read(place, now).map_err(|error| self.failed(address - offset, map, &error))?;
+            file.read(place, now).map_err(|error| self.failed(map, &error))?;
             into = rest;
             address = address.wrapping_add(bytes);
         }
@@ -242,16 +246,16 @@ impl GuestMemory for GuestRam {
     fn write(&self, mut address: u64, mut from: &[u8]) -> Result<(), MemoryFault> {
         let mut checked = false;
         while !from.is_empty() {
-            let (map, offset, bytes) = self.at(address, from.len() as u64)?;
+            let (map, bytes) = self.at(address, from.len() as u64)?;
             // All of it or nothing. What lies in one map, as nearly everything does, needs no second look.
             if !checked && bytes < from.len() as u64 {
                 self.check(address, from.len() as u64, true)?;
             }
             checked = true;
-            let (file, place) =
-                map.file(offset).ok().filter(|_| map.readable && map.writable).ok_or(MemoryFault)?;
+            map.permits(true)?;
+            let (file, place) = map.file(address)?;
             let (now, rest) = from.split_at(usize::try_from(bytes).map_err(|_| MemoryFault)?);
-            file.write(place, now).map_err(|error| self.failed(address - offset, map, &error))?;
+            file.write(place, now).map_err(|error| self.failed(map, &error))?;
             from = rest;
             address = address.wrapping_add(bytes);
         }
@@ -260,11 +264,9 @@ impl GuestMemory for GuestRam {
 
     fn check(&self, mut address: u64, mut bytes: u64, write: bool) -> Result<(), MemoryFault> {
         while bytes != 0 {
-            let (map, offset, now) = self.at(address, bytes)?;
-            map.file(offset)?;
-            if !map.readable || write && !map.writable {
-                return Err(MemoryFault);
-            }
+            let (map, now) = self.at(address, bytes)?;
+            map.permits(write)?;
+            map.file(address)?;
             bytes -= now;
             // Past the last address there is nothing: a range that goes on there is not mapped.
             address = match address.checked_add(now) {

@@ -5,20 +5,26 @@
 //! hole where no huge page is free), and a load of ours would be a SIGBUS. So loads and stores are ours only where no page can be missing:
 //! a memfd, sealed against shrinking, of small pages, on a host that overcommits (what QEMU's `memory-backend-memfd` is by default).
 //! A sealed file on a tmpfs that can fill up does not exist: only `memfd_create` makes files that can be sealed, and its own tmpfs
-//! has no limit. Everything else is copied by the kernel (`process_vm_readv` on ourselves, which needs no permission: the kernel's
-//! `mm_access` asks only for another's memory), which answers "bad address" where a load would be a signal. That costs about 3 us a
-//! transfer: eight times a direct copy of 10 ms of sound, and a stream makes a hundred a second. The house plan has a SIGBUS handler for
-//! this; the system call needs no handler, no table of addresses and no process-wide state.
+//! has no limit.
+//!
+//! Everything else (QEMU 11.1's `memory-backend-memfd,seal=off`, `-file` and `-shm`, huge pages, strict accounting) is copied by the
+//! kernel, which answers where a load of ours would be a signal. It is read as a file: the page cache is what is mapped, and where the
+//! file was cut short it ends. It cannot be written as a file, for that would make it longer again; so writes are `process_vm_writev` on
+//! ourselves, which needs no permission (the kernel's `mm_access` asks only for another's memory) and says "bad address". A read is about
+//! 0.5 us beside 0.08 for a direct copy of 4 KiB, a write 1.2; a stream makes a hundred or two in a second. One call for many entries
+//! would bring a write down to 0.5 us too. It is not made: an audio packet of 10 ms is one entry or two, and what it needs (a transfer of
+//! several ranges, through the trait and the table of maps, all or nothing) is more to get wrong than it saves. The house plan has a
+//! SIGBUS handler for all this; the calls need no handler, no table of addresses and no process-wide state.
 //!
 //! A file of a network or of another process (FUSE) is not taken: one of its pages may take for ever, and the card's lock is held.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 
 use vm_memory::mmap::MmapRegionBuilder;
-use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 /// Which file a descriptor is open on, whatever its number is. Two ids are equal when the files are, even if one has grown.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +87,10 @@ pub struct SharedFile {
     writable: bool,
     /// No page of it can be missing: loads and stores of ours are safe.
     whole: bool,
+    /// The mapping's descriptor.
+    file: File,
+    /// This process, which does not fork: asking the kernel every time is a seventh of a write.
+    own_pid: libc::pid_t,
     /// As the kernel knows it, quoted: it comes from the client.
     name: String,
 }
@@ -92,6 +102,11 @@ impl SharedFile {
         let sealed = seals(&file) & libc::F_SEAL_SHRINK != 0;
         let whole = sealed && overcommits && file_system(&file)? == FileSystem::Tmpfs;
         let name = name(&file);
+        // A read of ours would have to be aligned, and go past what the guest has written to the mapping.
+        if status_flags(&file)? & libc::O_DIRECT != 0 {
+            return Err(io::Error::other("the descriptor is open with O_DIRECT"));
+        }
+        let own_pid = std::process::id().cast_signed();
         let map = |protection, file| {
             MmapRegionBuilder::new(size)
                 .with_file_offset(FileOffset::new(file, 0))
@@ -104,9 +119,10 @@ impl SharedFile {
         if open_for_writing(&file)?
             && let Ok(region) = map(libc::PROT_READ | libc::PROT_WRITE, file.try_clone()?)
         {
-            return Ok(Self { region, writable: true, whole, name });
+            return Ok(Self { region, writable: true, whole, file, own_pid, name });
         }
-        Ok(Self { region: map(libc::PROT_READ, file)?, writable: false, whole, name })
+        let region = map(libc::PROT_READ, file.try_clone()?)?;
+        Ok(Self { region, writable: false, whole, file, own_pid, name })
     }
 
     /// Bytes that are mapped.
@@ -124,44 +140,59 @@ impl SharedFile {
         &self.name
     }
 
+    /// `bytes` bytes of the file at `offset`; an error if it does not have them.
+    #[inline]
+    fn slice(&self, offset: u64, bytes: usize) -> io::Result<VolatileSlice<'_>> {
+        let offset = usize::try_from(offset).map_err(io::Error::other)?;
+        self.region.get_slice(offset, bytes).map_err(io::Error::other)
+    }
+
     /// Copies bytes at `offset` out of the file. [`ErrorKind::UnexpectedEof`]: there is no memory behind some of it any more.
     ///
     /// [`ErrorKind::UnexpectedEof`]: io::ErrorKind::UnexpectedEof
+    #[inline]
     pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let slice = self.region.get_slice(place(offset)?, into.len()).map_err(io::Error::other)?;
+        let slice = self.slice(offset, into.len())?;
         if self.whole {
-            return slice.read_slice(into, 0).map_err(io::Error::other);
+            slice.copy_to(into);
+            return Ok(());
         }
-        let ours = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
-        let theirs =
-            libc::iovec { iov_base: slice.ptr_guard().as_ptr().cast_mut().cast(), iov_len: into.len() };
-        // SAFETY: `ours` is exactly `into`, exclusively borrowed. `theirs` is only read, and by the kernel, which checks each page of it.
-        let copied =
-            unsafe { libc::process_vm_readv(own_pid(), &raw const ours, 1, &raw const theirs, 1, 0) };
-        whole(copied, into.len())
+        self.read_by_kernel(offset, into)
+    }
+
+    #[cold]
+    fn read_by_kernel(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(into, offset).map_err(|error| match error.raw_os_error() {
+            // A page that is broken, or cannot be fetched.
+            Some(libc::EIO) => io::ErrorKind::UnexpectedEof.into(),
+            _ => error,
+        })
     }
 
     /// Copies bytes into the file at `offset`; errors as for [`SharedFile::read`].
+    #[inline]
     pub fn write(&self, offset: u64, from: &[u8]) -> io::Result<()> {
-        let slice = self.region.get_slice(place(offset)?, from.len()).map_err(io::Error::other)?;
+        let slice = self.slice(offset, from.len())?;
         if !self.writable {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         if self.whole {
-            return slice.write_slice(from, 0).map_err(io::Error::other);
+            slice.copy_from(from);
+            return Ok(());
         }
+        self.write_by_kernel(&slice, from)
+    }
+
+    #[cold]
+    fn write_by_kernel(&self, slice: &VolatileSlice<'_>, from: &[u8]) -> io::Result<()> {
         let ours = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
         let theirs = libc::iovec { iov_base: slice.ptr_guard_mut().as_ptr().cast(), iov_len: from.len() };
         // SAFETY: `ours` is exactly `from` and only read. `theirs` is inside our shared mapping, to which no Rust reference exists,
         // and is written by the kernel, which checks each page of it.
         let copied =
-            unsafe { libc::process_vm_writev(own_pid(), &raw const ours, 1, &raw const theirs, 1, 0) };
+            unsafe { libc::process_vm_writev(self.own_pid, &raw const ours, 1, &raw const theirs, 1, 0) };
         whole(copied, from.len())
     }
-}
-
-fn place(offset: u64) -> io::Result<usize> {
-    usize::try_from(offset).map_err(io::Error::other)
 }
 
 fn whole(copied: isize, wanted: usize) -> io::Result<()> {
@@ -175,8 +206,8 @@ fn whole(copied: isize, wanted: usize) -> io::Result<()> {
                 Some(libc::EFAULT) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Some(libc::ENOSYS | libc::EPERM) => FORBIDDEN.call_once(|| {
                     log::error!(
-                        "process_vm_readv is not allowed here ({error}), and guest RAM is not a sealed memfd of small pages: \
-                         use memory-backend-memfd, or allow process_vm_readv and process_vm_writev"
+                        "process_vm_writev is not allowed here ({error}), and guest RAM is not a sealed memfd of small pages: \
+                         use memory-backend-memfd, or allow process_vm_writev"
                     );
                 }),
                 _ => {}
@@ -189,18 +220,18 @@ fn whole(copied: isize, wanted: usize) -> io::Result<()> {
 /// That the kernel does not copy for us is said once.
 static FORBIDDEN: std::sync::Once = std::sync::Once::new();
 
-fn own_pid() -> libc::pid_t {
-    // SAFETY: getpid has no preconditions.
-    unsafe { libc::getpid() }
+fn open_for_writing(file: &File) -> io::Result<bool> {
+    Ok(status_flags(file)? & libc::O_ACCMODE == libc::O_RDWR)
 }
 
-fn open_for_writing(file: &File) -> io::Result<bool> {
+/// How the descriptor was opened.
+fn status_flags(file: &File) -> io::Result<libc::c_int> {
     // SAFETY: F_GETFL takes no argument and the descriptor is open.
     let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(flags & libc::O_ACCMODE == libc::O_RDWR)
+    Ok(flags)
 }
 
 /// The file's seals; none if it is of a kind that has none.
