@@ -1,6 +1,6 @@
 //! The card as a Linux guest sees it: found by its ids, bound to vfio-pci, gone and back.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::Path, thread, time::Duration};
 
 use crate::{Failure, kernel::wait_until, say};
 
@@ -74,6 +74,9 @@ pub fn watch_it_leave(address: &str, limit: Duration) -> Result<(), Failure> {
     let device = Path::new(DEVICES).join(address);
     let mut last = String::new();
     say("waits for the card to leave");
+    // Its process may be killed now. Quiet meanwhile: QEMU 11.1 aborts (error_setv) if the connection is reset while an access is on its way, and
+    // on a busy host a killed process takes a while until its sockets are gone.
+    thread::sleep(Duration::from_secs(1));
     wait_until(limit, || {
         if !device.exists() {
             return Some(());
