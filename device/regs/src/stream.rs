@@ -124,7 +124,7 @@ pub const EOS_BYTES: u32 = EOS_ARM - 1;
 
 /// [`POSITION_CONTROL`]: the position page ticks.
 pub const POSITION_TICK: u32 = 1 << 0;
-/// A tick of the position page comes at least this often, in microseconds.
+/// The position page ticks this long after it ticked last, in microseconds, or as soon then as the card wakes.
 pub const POSITION_TICK_MICROS: u32 = 1_000;
 
 /// [`MUTE`]: the bits that can be set, one for each of [`crate::format::CHANNELS_MAX`] channels.

@@ -27,10 +27,12 @@ pub struct Shared {
     pub packets: Packets,
     /// Packets that a client has read.
     pub reads: Reads,
-    /// Capture: every packet up to and including this one was taken; `None` = the client does not say.
+    /// Capture: every packet up to and including this one was taken; `None` = the client does not say, or not since the card was in STOP.
     pub taken: Option<u32>,
     /// Capture: frames that stand in the buffer.
     stored: u64,
+    /// The frame that the card was told to start at since STOP; 0 = from the beginning.
+    pub started: u64,
     /// The card has not heard the last mark in `packets`: it was stopped or without power.
     pub untold: bool,
     /// Reported position.
@@ -67,6 +69,7 @@ impl Default for Shared {
             reads: Reads::default(),
             taken: None,
             stored: 0,
+            started: 0,
             untold: false,
             position: Position::default(),
             notifications: Notifications::default(),
@@ -83,6 +86,7 @@ impl Shared {
         self.reads.reset();
         self.taken = None;
         self.stored = 0;
+        self.started = 0;
         self.untold = false;
         self.position.reset();
         self.told_error = 0;
@@ -111,7 +115,7 @@ impl Shared {
         let Some(ring) = self.ring else { return 0 };
         let frame = status.anchor.frame;
         if !self.notified {
-            return frame.saturating_add(self.fifo.into());
+            return self.piece_end(ring, frame);
         }
         let packet_later = frame.saturating_add(ring.packet_frames().into());
         if let Some(taken) = self.taken.filter(|_| status.flags & FLAG_LOCKSTEP != 0) {
@@ -126,6 +130,18 @@ impl Shared {
             None => return packet_later,
         };
         packet_later.min(ring.frame_in_packet(mark.number, valid_frames, frame))
+    }
+
+    /// The end of the piece that `frame` is in, or begins with: what the card fetches at once. A piece is a FIFO long, or ends with its packet, which
+    /// need not be a multiple of it. DATASHEET 5.2.
+    fn piece_end(&self, ring: Ring, frame: u64) -> u64 {
+        let (packet, fifo) = (u64::from(ring.packet_frames()), u64::from(self.fifo.max(1)));
+        let in_packet = frame.checked_rem(packet).unwrap_or(0);
+        let begin = frame.saturating_sub(in_packet);
+        // Pieces count from the packet's start, or from where the stream started in it.
+        let first = if self.started <= frame { begin.max(self.started) } else { begin };
+        let in_piece = frame.saturating_sub(first).checked_rem(fifo).unwrap_or(0);
+        frame.saturating_sub(in_piece).saturating_add(fifo).min(begin.saturating_add(packet))
     }
 
     /// Tells the card the last mark that was accepted, if there is one. What it can't hear now it is told before the next RUN.
@@ -187,12 +203,15 @@ impl Shared {
         ring.offset_of(self.stored)
     }
 
-    /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is taken.
+    /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is taken; with a card that does not
+    /// wait, it too.
     pub fn read_packet(&mut self, status: &Status, clock_hz: u32, rate: u32) -> Option<(Read, u64)> {
         let ring = self.ring?;
-        // While the card waits or stands still no place is being recorded over.
-        let places =
-            if status.stalled_on().is_some() { ring.packets } else { ring.packets.saturating_sub(1) };
+        // A card that stands still before a packet (it waits, or was paused while it did) has recorded over no place yet.
+        let next = ring.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
+        let stands =
+            status.stalled_on().is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
+        let places = if stands { ring.packets } else { ring.packets.saturating_sub(1) };
         let Some(read) = self.reads.next(self.packets.count(), places) else {
             // Nothing new, but who asks is done with all that it was given.
             self.taken = self.reads.last().or(self.taken);
@@ -203,7 +222,10 @@ impl Shared {
         let frames = u64::from(ring.packet_frames()).saturating_mul(behind.into());
         let earlier = frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0);
         let clock = status.packet_start_clock.saturating_sub(earlier);
-        self.taken = Some(read.number.wrapping_sub(1));
+        // A card that waits must not record over what is being read. One that does not wait only counts what nobody has read in time: it would
+        // count every packet if it heard of each only with the next, when the place of the first is being recorded over already.
+        let waits = status.flags & FLAG_LOCKSTEP != 0;
+        self.taken = Some(if waits { read.number.wrapping_sub(1) } else { read.number });
         let local = self.position.local(clock).unwrap_or_default();
         Some((read, scale(local, clock_hz.into(), self.counter_hz)))
     }

@@ -79,8 +79,34 @@ fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_pac
     let ring = Ring { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
     let mut shared = Shared { ring: Some(ring), fifo: 480, ..Shared::default() };
     let mut status = page();
-    status.anchor = Anchor { clock: 0, frame: 1000, rate_num: RATE, rate_den: 1_000_000_000 };
-    assert_eq!(shared.limit(&status), 1480);
+    status.anchor = Anchor { clock: 0, frame: 960, rate_num: RATE, rate_den: 1_000_000_000 };
+    assert_eq!(shared.limit(&status), 1440);
     shared.notified = true;
-    assert_eq!(shared.limit(&status), 10_600);
+    assert_eq!(shared.limit(&status), 10_560);
+}
+
+/// Of a card that is held up at the anchor, the furthest frame that is told to a client that goes by the position.
+fn told_at(shared: &Shared, frame: u64) -> u64 {
+    let mut status = page();
+    status.anchor = Anchor { clock: 0, frame, rate_num: RATE, rate_den: 1_000_000_000 };
+    shared.limit(&status)
+}
+
+#[test]
+fn what_is_told_ends_with_the_piece_that_the_card_has_fetched() {
+    // 9700 frames are twenty pieces of 480 and one of 100: behind it the next time round begins, which is not fetched yet.
+    let ring = Ring { bytes: 9700 * 4, packets: 1, frame_bytes: 4 };
+    let mut shared = Shared { ring: Some(ring), fifo: 480, ..Shared::default() };
+    for (anchor, fetched) in [(0, 480), (9120, 9600), (9600, 9700), (9700, 10_180), (19_300, 19_400)] {
+        assert_eq!(told_at(&shared, anchor), fetched, "{anchor}");
+    }
+    // A RUN after a PAUSE within a piece: the piece keeps its end.
+    assert_eq!((told_at(&shared, 100), told_at(&shared, 9650)), (480, 9700));
+    // A stream that started within a packet: pieces count from there, up to the packet's end.
+    shared.started = 1000;
+    for (anchor, fetched) in [(1000, 1480), (1100, 1480), (1480, 1960), (9640, 9700), (9700, 10_180)] {
+        assert_eq!(told_at(&shared, anchor), fetched, "{anchor}");
+    }
+    shared.reset();
+    assert_eq!(told_at(&shared, 1000), 1440, "STOP forgets the start");
 }

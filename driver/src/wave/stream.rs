@@ -187,10 +187,14 @@ impl Stream {
                 // the card knows the end of the stream it takes no start any more (DATASHEET 5.5).
                 if frame > 0 && card.limits().start_frame {
                     card.start_at(stream, frame, ring.packet_of(frame));
+                    shared.started = frame;
                 }
-                if self.endpoint.captures() && self.wishes.lockstep_capture {
-                    // Nothing was taken yet: asks a card that can wait to wait.
-                    shared.taken.get_or_insert(ring.packet_of(frame).wrapping_sub(1));
+                if self.endpoint.captures() {
+                    // A mark before the first RUN asks a card that can wait to wait: if it is wished, of a client that can say what it has
+                    // taken. Else none is told, not even one from before the card lost its state.
+                    let nothing = ring.packet_of(frame).wrapping_sub(1);
+                    let wished = self.wishes.lockstep_capture && shared.notified;
+                    shared.taken = wished.then(|| shared.taken.unwrap_or(nothing));
                 }
                 // Written while the card could not be told: in STOP, or before it lost power.
                 shared.tell_mark(card, stream);

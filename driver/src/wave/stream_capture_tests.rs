@@ -42,6 +42,7 @@ fn packets_are_read_in_order_and_what_came_before_is_taken() {
     rig.allocate();
     assert_eq!(read(&rig), Err(STATUS_INVALID_DEVICE_STATE), "in STOP");
     rig.go(&[ACQUIRE, PAUSE, RUN]);
+    rig.card.show(|status| status.anchor.rate_num = 1);
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY), "nothing was recorded yet");
     assert!(marks(&rig).is_empty(), "the card is not asked to wait");
     rig.complete(1);
@@ -49,7 +50,7 @@ fn packets_are_read_in_order_and_what_came_before_is_taken() {
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     rig.complete(4);
     assert_eq!(read(&rig), Ok((3, 0, 0)), "those before were recorded over");
-    assert_eq!(marks(&rig), [u32::MAX, 0, 2]);
+    assert_eq!(marks(&rig), [0, 3], "what was read in time is not lost: a card that does not wait counts");
     rig.go(&[PAUSE, ACQUIRE, STOP, ACQUIRE, PAUSE, RUN]);
     rig.complete(1);
     assert_eq!(read(&rig), Ok((0, 0, 0)), "numbers begin anew");
@@ -76,6 +77,7 @@ fn who_asks_again_has_taken_what_it_was_given() {
     let rig = microphone(true);
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
+    rig.card.show(|status| status.flags = FLAG_LOCKSTEP);
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     assert_eq!(marks(&rig), [u32::MAX], "nothing was given yet");
     rig.complete(1);
@@ -84,6 +86,65 @@ fn who_asks_again_has_taken_what_it_was_given() {
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     assert_eq!(marks(&rig), [0], "and told once: a card with one packet per buffer waits for it");
+}
+
+#[test]
+fn a_card_that_was_paused_while_it_waited_still_has_both_packets() {
+    let rig = microphone(true);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    rig.card.show(|status| {
+        status.flags = FLAG_LOCKSTEP | FLAG_STALLED;
+        status.stalled_packet = 2;
+    });
+    rig.complete(2);
+    // PAUSE ends the stall (DATASHEET 5.4), and nothing is recorded over.
+    rig.go(&[PAUSE]);
+    rig.card.show(|status| (status.flags, status.stalled_packet) = (FLAG_LOCKSTEP, 0));
+    assert_eq!([read(&rig), read(&rig)], [Ok((0, 0, 1)), Ok((1, 0, 0))]);
+}
+
+#[test]
+fn a_card_that_was_paused_within_a_packet_has_begun_to_record_over_one() {
+    let rig = microphone(false);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    rig.complete(2);
+    rig.card.show(|status| status.anchor.frame = 961);
+    rig.go(&[PAUSE]);
+    assert_eq!(read(&rig), Ok((1, 0, 0)));
+    // A card that was reset in its sleep stands at frame 0, and what is in the buffer has not become whole.
+    rig.go(&[STOP, RUN]);
+    rig.complete(2);
+    rig.go(&[PAUSE]);
+    rig.card.show(|status| *status = crate::hw::fake::page());
+    assert_eq!(read(&rig), Ok((1, 0, 0)));
+}
+
+#[test]
+fn a_card_does_not_wait_for_a_client_that_can_take_no_packets() {
+    let rig = microphone(true);
+    let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
+    let (mdl, actual) = (Out::new(&mut mdl), Out::new(&mut actual));
+    rig.stream.allocate_audio_buffer(3840, mdl, actual, Out::new(&mut offset), Out::new(&mut cache)).unwrap();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    assert!(marks(&rig).is_empty(), "it would wait for ever: GetReadPacket is not for such a client");
+}
+
+#[test]
+fn a_card_that_lost_its_state_is_not_asked_to_wait_if_it_was_not_before() {
+    for (wish, asked) in [(false, vec![]), (true, vec![0])] {
+        let rig = microphone(wish);
+        rig.allocate();
+        rig.go(&[ACQUIRE, PAUSE, RUN]);
+        rig.complete(1);
+        assert_eq!(read(&rig), Ok((0, 0, 0)));
+        rig.go(&[PAUSE]);
+        rig.card.change(|inside| inside.state = State::Stop);
+        marks(&rig);
+        rig.go(&[RUN]);
+        assert_eq!(marks(&rig), asked, "a mark before the first RUN asks for lockstep (DATASHEET 5.4)");
+    }
 }
 
 #[test]

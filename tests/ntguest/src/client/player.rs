@@ -318,8 +318,12 @@ impl Player<'_> {
     fn write_or_catch_up(&mut self, next: u32) -> Result<u32, Failed> {
         match self.write(next)? {
             Status::SUCCESS => Ok(next + 1),
-            // Too late: the packets up to the one being played are gone.
-            Status::DATA_LATE_ERROR => Ok(next.max(self.packet_count()?.wrapping_add(1))),
+            // Too late: the packets up to the one being played are gone. The one after it goes out at once: at the next event it is being played.
+            Status::DATA_LATE_ERROR => {
+                let due = next.max(self.packet_count()?.wrapping_add(1));
+                let written = self.write(due)? == Status::SUCCESS;
+                Ok(due + u32::from(written))
+            }
             // Too early. A card that waits for a packet we have not written gets that one; else the same again after the next event.
             _ => {
                 let waited_for = self.packet_count()?;
