@@ -231,6 +231,9 @@ impl Card {
         let fd = request.file.is_some();
         let result = state.ram.map(request);
         let taken = result.is_ok();
+        if state.ram.has_lost() {
+            self.work.notify_one();
+        }
         state.trace_message(self, || Event::DmaMap { address, bytes, read, write, fd, taken });
         result
     }
@@ -423,6 +426,7 @@ impl State {
         if self.outbox.is_urgent()
             || self.trace_waits()
             || self.ram.has_lost()
+            || self.inputs.has_warnings()
             || self.controller.stalls().next().is_some()
         {
             card.work.notify_one();
@@ -464,6 +468,11 @@ impl State {
             controller.set_msi(msi);
             controller.set_d3hot(d3hot, env);
         });
+    }
+
+    /// What the sources have to say since the last call, for the log.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        self.inputs.take_warnings()
     }
 
     /// Maps that were lost since the last call, for the log.

@@ -51,7 +51,8 @@ pub(crate) fn run(mut desk: Desk) -> bool {
         let mut state = card.lock();
         let ended = state.ended;
         let mut gone = state.take_lost();
-        if !state.outbox.is_urgent() && !ended && gone.is_empty() {
+        let mut warnings = state.take_warnings();
+        if !state.outbox.is_urgent() && !ended && gone.is_empty() && warnings.is_empty() {
             let time = shortest(&card, &state, &desk, &watchdog);
             // Where there was some of the trace there will be more: the desk comes by itself, and nobody has to wake it.
             state.tracing.desk_looks = traced || !state.outbox.trace.is_empty();
@@ -60,6 +61,7 @@ pub(crate) fn run(mut desk: Desk) -> bool {
             state.tracing.desk_looks = false;
         }
         gone.extend(state.take_lost());
+        warnings.extend(state.take_warnings());
         let named = watchdog.look(&card, &state);
         std::mem::swap(&mut state.outbox, &mut outbox);
         traced = !outbox.trace.is_empty();
@@ -71,6 +73,9 @@ pub(crate) fn run(mut desk: Desk) -> bool {
 
         for map in gone {
             log::error!("{map}");
+        }
+        for warning in warnings {
+            log::warn!("{warning}");
         }
         for Stall { stream, packet, .. } in named {
             let seconds = STALL_NAMED_AFTER.as_secs();
@@ -138,7 +143,10 @@ impl Desk {
             let result = match heard {
                 Heard::Frames(bytes) => self.sinks.frames(stream, format, bytes),
                 Heard::Silence(frames) => self.sinks.silence(stream, format, frames),
-                Heard::Stop => Ok(()),
+                Heard::Stop => {
+                    self.sinks.stopped(stream);
+                    Ok(())
+                }
             };
             failed.extend(result.err().map(|error| (stream, error)));
             self.done.fetch_add(1, Ordering::Relaxed);

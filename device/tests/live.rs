@@ -154,6 +154,44 @@ fn figures_of_the_moment_come_by_signal_and_disturb_nothing() {
 }
 
 #[test]
+fn a_source_in_another_format_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    piece(&dir.path().join("a.wav"), 48_000, 2);
+    let serving = Serving::start(dir.path(), &["--render", "0", "--capture", "1", "--source", "wav:a.wav"]);
+    let mut guest = Guest::connect(&dir.path().join("card.sock"));
+    guest.set_up(Setup { rate: 44_100, ..Setup::USUAL });
+    serving.wait_for("a.wav is s16 x 2, 48000 Hz, and the stream is not: it captures silence", 1);
+    guest.state(stream::STATE_STOP);
+    guest.set_up(Setup { rate: 44_100, ..Setup::USUAL });
+    drop(guest);
+    serving.wait_for("the client has left", 1);
+    assert_eq!(serving.said("it captures silence").len(), 1);
+    serving.end();
+}
+
+/// A script waits for the socket, and asks.
+#[test]
+fn a_process_whose_socket_is_there_can_be_asked() {
+    for _ in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("card.sock");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
+        command.args(["serve", "--socket", "card.sock", "--control", "control.sock"]).current_dir(dir.path());
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+        let begin = std::time::Instant::now();
+        while !std::fs::exists(&socket).unwrap() {
+            assert!(begin.elapsed() < serving::PATIENCE);
+        }
+        for signal in [libc::SIGUSR1, libc::SIGTERM] {
+            // SAFETY: the child is ours and was not waited for, so its id is its own.
+            assert_eq!(unsafe { libc::kill(child.id().cast_signed(), signal) }, 0);
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(0), "it ends by SIGTERM, as ever");
+        assert!(!std::fs::exists(&socket).unwrap(), "and leaves no socket");
+    }
+}
+
+#[test]
 fn asking_for_figures_does_not_count_as_the_second_signal() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("fifo");

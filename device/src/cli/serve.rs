@@ -1,6 +1,6 @@
 //! `ringwave serve`: the card on a socket until a signal, or the end of the first client.
 //!
-//! The order of the start is what counts. The socket comes first: a second process on the same socket must not touch the first one's files,
+//! The order of the start is what counts. Signals are held first: whoever sees the socket may send one. Then the socket, before everything else: a second process on the same socket must not touch the first one's files,
 //! and a descriptor that was handed over must not be mistaken for one that this process opened. Then half of the sandbox, the threads, the
 //! other half, and only then the first client.
 
@@ -189,10 +189,10 @@ enum End {
 /// Runs the command.
 pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let sandbox = sandbox_of(&arguments)?;
+    // Before the sockets can be seen, and before any thread is started. Opens no descriptor.
+    let signals = Signals::block().map_err(failed)?;
     let Place { socket, name } = listen(&arguments)?;
     let by_hand = arguments.hand.listen()?;
-    // Before any thread is started.
-    let signals = Signals::block().map_err(failed)?;
     let stop = Stop::new().map_err(failed)?;
     let files = sandbox::close_files(sandbox, &needs(&arguments)).map_err(failed)?;
     let card = Arc::new(make_card(&arguments)?);
@@ -204,6 +204,7 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let (ends, end) = mpsc::channel();
     let (go, gate) = mpsc::channel();
     let socket = Arc::new(socket);
+    let _removed = Removed(Arc::clone(&socket), by_hand.clone());
     control::start(&card, by_hand.as_ref())?;
     let watched = Watched { card: Arc::clone(&card), socket: Arc::clone(&socket), by_hand: by_hand.clone() };
     watch(signals, stop.clone(), watched, ends.clone())?;
@@ -216,11 +217,7 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
         }
     };
     std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
-    let calls = sandbox::close_calls(sandbox).inspect_err(|_| {
-        socket.remove();
-        control::remove(by_hand.as_ref());
-    });
-    let calls = calls.map_err(failed)?;
+    let calls = sandbox::close_calls(sandbox).map_err(failed)?;
     log::info!(
         "sink {sink}, clock {:?}, speed {}",
         arguments.clock.mode,
@@ -233,8 +230,6 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let ended = wait(&end);
     // A thread that hangs may hold what the engine needs to end.
     let whole = matches!(ended, Ended::Hangs) || engine.end();
-    socket.remove();
-    control::remove(by_hand.as_ref());
     match ended {
         Ended::Hangs => Err(failed("a client's message hangs; what was heard last may not be in its file")),
         Ended::Served(Err(error)) => Err(failed(error)),
@@ -245,6 +240,16 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
             log::info!("ended by a signal");
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Removes the files of the sockets when serving ends, or does not begin: threads that end with the process hold the listeners.
+struct Removed(Arc<Listener>, Option<Arc<Listener>>);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        self.0.remove();
+        control::remove(self.1.as_ref());
     }
 }
 

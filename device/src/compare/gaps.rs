@@ -128,8 +128,9 @@ fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
 fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
     let mut gaps = Gaps::default();
     let (mut from, mut at) = (0, 0);
-    // Frames: silence that may stand for something lost; silence that was sent, and can't be told from that of a gap.
-    let (mut gap, mut lost, mut unseen, mut lost_silence) = (0, 0, 0, 0);
+    // Frames: silence that may stand for something lost; silence that was sent, and can't be told from that of a gap; frames that may have been
+    // lost although what follows is there, because it is like what follows them.
+    let (mut gap, mut lost, mut unseen, mut lost_silence, mut alike) = (0, 0, 0, 0, 0);
     while at < heard.len() {
         let wanted = |skipped: u64| sent.part(from + skipped, packet);
         let part = heard.part(at, packet);
@@ -139,6 +140,8 @@ fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
         };
         let mut ways = (0..=gap / packet).map(|packets| packets * packet);
         if let Some(skipped) = if part.is_silent() { Some(0).filter(goes_on) } else { ways.find(goes_on) } {
+            // `ways` goes on from there.
+            alike += ways.rfind(goes_on).map_or(0, |most| most - skipped);
             lost += skipped;
             lost_silence += silent_packets(sent.part(from, skipped), packet);
             let played = wanted(skipped);
@@ -159,9 +162,10 @@ fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
             };
         }
     }
-    // The last ones may be lost too; and where packets are alike, it does not show before the end that one was.
+    // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it does not show before the end that one was.
+    // Else what is missing was not late: it was cut off.
     let rest = sent.part(from, u64::MAX);
-    if rest.len() > (gaps.frames - lost).next_multiple_of(packet) {
+    if rest.len() > gap.saturating_add(alike).next_multiple_of(packet) {
         return Found::Short;
     }
     lost_silence += silent_packets(rest, packet);

@@ -200,3 +200,22 @@ fn the_last_packet_may_be_lost_too_and_the_player_may_stop_within_the_silence() 
     let gaps = Gaps { gaps: 1, frames: 23, lost: 5 };
     assert_eq!(judge(&sent, &heard, silence(10, 23)), Verdict::ExceptSilence(gaps));
 }
+
+#[test]
+fn an_end_that_is_cut_off_is_no_late_packet() {
+    let sent = noise(100, |_| false);
+    // Two packets came late and were played later; the last two are not there.
+    let mut heard = sent[..40].to_vec();
+    heard.resize(60, [0; 2]);
+    heard.extend(&sent[40..]);
+    let gaps = Gaps { gaps: 1, frames: 20, lost: 0 };
+    assert_eq!(judge(&sent, &heard, silence(10, 20)), Verdict::ExceptSilence(gaps));
+    for end in [119, 110, 105, 100] {
+        assert_eq!(judge(&sent, &heard[..end], silence(10, 20)), Verdict::LengthsDiffer, "{end}");
+    }
+    // Where all packets are alike the first may be the one that was lost.
+    let alike = [noise(10, |_| false), noise(10, |_| false)].concat();
+    let heard = [vec![[0; 2]; 10], alike[..10].to_vec()].concat();
+    let gaps = Gaps { gaps: 1, frames: 10, lost: 10 };
+    assert_eq!(judge(&alike, &heard, silence(10, 10)), Verdict::ExceptSilence(gaps));
+}

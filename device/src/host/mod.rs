@@ -21,6 +21,8 @@ use crate::ports::StreamFormat;
 
 /// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than the device runs dry.
 const LOOK_AFTER: Duration = Duration::from_millis(15);
+/// So often a sound device that failed is opened again for the same client. A guest can cause it with every STOP, and each is a line in the log.
+const AGAIN_MAX: u32 = 100;
 /// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -64,6 +66,8 @@ pub trait Sink: Send {
 
     /// The stream does not play for now (a pause, its end, a stall): nothing is missing when no frames come.
     fn rest(&mut self) {}
+    /// The stream went to STOP: whatever pace it was told is forgotten.
+    fn stopped(&mut self) {}
     /// Whether it was told so since the last frames. One that does not care always rests.
     fn rests(&self) -> bool {
         true
@@ -143,7 +147,7 @@ impl Sink for Null {
 struct Open {
     stream: u32,
     format: StreamFormat,
-    /// `None` after a failure: what comes until the client leaves is dropped.
+    /// `None` after a failure: what comes until the client leaves, or the next STOP ([`Sinks::stopped`]), is dropped.
     sink: Option<Box<dyn Sink>>,
 }
 
@@ -160,6 +164,8 @@ pub struct Sinks {
     files: Vec<u32>,
     /// When the oldest frame came that was not flushed.
     dirty: Option<Instant>,
+    /// How often a device was opened again for the present client.
+    again: u32,
 }
 
 impl Sinks {
@@ -198,10 +204,12 @@ impl Sinks {
             looked: Instant::now(),
             files: Vec::new(),
             dirty: None,
+            again: 0,
         })
     }
 
-    /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has left.
+    /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has left, or a sound device is opened
+    /// again after [`Sinks::stopped`].
     pub fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) -> Result<(), SinkError> {
         let index = self.select(stream, format, bytes.len() as u64)?;
         let Some(open) = self.open.get_mut(index) else { return Ok(()) };
@@ -276,6 +284,21 @@ impl Sinks {
         })
     }
 
+    /// The stream went to STOP. What comes next is another sound: a sound device that failed (unplugged, or a rate that it does not take) may take
+    /// it, so it is opened again. A file stays closed, for what is missing in it is missing.
+    pub fn stopped(&mut self, stream: u32) {
+        let is_sound = matches!(self.spec, SinkSpec::Sound(_));
+        let Some(place) = self.open.iter().position(|open| open.stream == stream) else { return };
+        match self.open.get_mut(place).and_then(|open| open.sink.as_mut()) {
+            Some(sink) => sink.stopped(),
+            None if is_sound && self.again < AGAIN_MAX => {
+                self.again += 1;
+                self.open.swap_remove(place);
+            }
+            None => {}
+        }
+    }
+
     /// How long until [`Sinks::flush`] is due; `None` if nothing waits for it.
     pub fn flush_due(&self) -> Option<Duration> {
         self.dirty.map(|since| FLUSH_EVERY.saturating_sub(since.elapsed()))
@@ -298,6 +321,7 @@ impl Sinks {
     /// The client has left, or the process ends: finishes every file. The next frame begins a new one.
     pub fn finish(&mut self) -> Vec<(u32, SinkError)> {
         self.dirty = None;
+        self.again = 0;
         // All at once, so that they play out together.
         self.open.iter_mut().filter_map(|open| open.sink.as_mut()).for_each(|sink| sink.rest());
         let mut failed = Vec::new();

@@ -101,7 +101,9 @@ pub enum SourceError {
 pub struct Inputs {
     /// Number of the first capture stream.
     first: u32,
-    inputs: Vec<Input>,
+    sources: Vec<Input>,
+    /// For the log, which is not to be waited for here: at most one of each input.
+    warnings: Vec<String>,
 }
 
 /// One stream's source.
@@ -115,20 +117,29 @@ enum Input {
 impl Inputs {
     /// Opens the sources of the capture streams from number `first` on. Loopback is none of them: the card does that itself.
     pub fn open(first: u32, specs: &[SourceSpec]) -> Result<Self, SourceError> {
-        let inputs = specs.iter().map(Input::open).collect::<Result<_, _>>()?;
-        Ok(Self { first, inputs })
+        let sources = specs.iter().map(Input::open).collect::<Result<_, _>>()?;
+        Ok(Self { first, sources, warnings: Vec::new() })
+    }
+
+    /// What has to be said in the log since the last call. Not said here, where the card's lock is held: the log may be a pipe that nobody reads.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Whether [`Inputs::take_warnings`] has something.
+    pub fn has_warnings(&self) -> bool {
+        !self.warnings.is_empty()
     }
 
     fn of(&mut self, stream: u32) -> Option<&mut Input> {
-        self.inputs.get_mut(stream.checked_sub(self.first)? as usize)
+        self.sources.get_mut(stream.checked_sub(self.first)? as usize)
     }
 }
 
 impl Sources for Inputs {
     fn begin(&mut self, stream: u32, format: StreamFormat) {
-        if let Some(input) = self.of(stream) {
-            input.begin(stream, format);
-        }
+        let warning = self.of(stream).and_then(|input| input.begin(stream, format));
+        self.warnings.extend(warning);
     }
 
     fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
@@ -154,23 +165,24 @@ impl Input {
         })
     }
 
-    /// A stream is set up: what can begin again does.
-    fn begin(&mut self, stream: u32, format: StreamFormat) {
+    /// A stream is set up: what can begin again does. Gives what a person has to know about it, once.
+    fn begin(&mut self, stream: u32, format: StreamFormat) -> Option<String> {
         match self {
             Self::Tone { frame, .. } => *frame = 0,
             Self::Wav { path, sound, place, told } => {
                 *place = 0;
                 if sound.format != format && !std::mem::replace(told, true) {
                     let StreamFormat { code, channels, rate } = sound.format;
-                    log::warn!(
+                    return Some(format!(
                         "stream {stream}: {} is {} x {channels}, {rate} Hz, and the stream is not: it captures silence",
                         path.display(),
                         format_name(code)
-                    );
+                    ));
                 }
             }
             Self::Silence | Self::Raw(_) => {}
         }
+        None
     }
 
     /// Fills `into`, which is zero; gives how much of it is sound.
@@ -320,6 +332,15 @@ mod tests {
             "another format"
         );
         assert_eq!(into, [0; 12]);
+        assert!(!inputs.has_warnings());
+        for _ in 0..2 {
+            inputs.begin(3, StreamFormat { rate: 44_100, ..STEREO });
+        }
+        let warnings = inputs.take_warnings();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("2, 48000 Hz, and the stream is not"),
+            "{warnings:?}"
+        );
         assert!(Inputs::open(0, &[SourceSpec::Wav("/nonexistent.wav".into())]).is_err());
     }
 

@@ -36,24 +36,34 @@ struct Map {
     lost: Cell<bool>,
 }
 
-/// A map whose memory went away, for the log.
+/// A map whose memory cannot be used, or went away: for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// First and last address.
     addresses: (u64, u64),
-    /// The file's name, quoted.
-    file: String,
+    why: Why,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// It went away; the file's name, quoted.
+    Gone(String),
+    /// It never could be used, because of this.
+    Unusable(String),
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = self.addresses;
-        write!(
-            f,
-            "guest RAM at {first:#x} to {last:#x} is lost: its file {} was cut short, or has no pages left; the card leaves it alone \
-             until the client maps it anew (restart QEMU; huge pages: reserve enough)",
-            self.file
-        )
+        write!(f, "guest RAM at {first:#x} to {last:#x} ")?;
+        match &self.why {
+            Why::Gone(file) => write!(
+                f,
+                "is lost: its file {file} was cut short, or has no pages left; the card leaves it alone until the client maps it anew \
+                 (restart QEMU; huge pages: reserve enough)"
+            ),
+            Why::Unusable(error) => write!(f, "cannot be reached: {error}"),
+        }
     }
 }
 
@@ -126,7 +136,7 @@ impl GuestRam {
         let memory = file.and_then(|(file, offset)| {
             let shared = self.shared(file, offset, bytes);
             let told =
-                shared.inspect_err(|error| log::warn!("map of {bytes:#x} bytes at {address:#x}: {error}"));
+                shared.inspect_err(|error| self.tell((address, last), Why::Unusable(error.to_string())));
             Some((told.ok()?, offset))
         });
         let writable = writable && memory.as_ref().is_none_or(|(file, _)| file.writable());
@@ -174,7 +184,7 @@ impl GuestRam {
         self.named.set(0);
     }
 
-    /// Maps that were lost since the last call, for the log; of many, the first ones.
+    /// Maps that were lost, or could not be used, since the last call, for the log; of many, the first ones.
     pub fn take_lost(&self) -> Vec<Lost> {
         self.lost.take()
     }
@@ -189,13 +199,18 @@ impl GuestRam {
     fn failed(&self, span: &Span<Map>, error: &io::Error) -> MemoryFault {
         let map = &span.what;
         if error.kind() == ErrorKind::UnexpectedEof && !map.lost.replace(true) {
-            self.named.set(self.named.get().saturating_add(1));
-            if self.named.get() <= LOST_NAMED_MAX {
-                let file = map.memory.as_ref().map(|(file, _)| file.name().to_owned()).unwrap_or_default();
-                self.lost.borrow_mut().push(Lost { addresses: (span.first, span.last), file });
-            }
+            let file = map.memory.as_ref().map(|(file, _)| file.name().to_owned()).unwrap_or_default();
+            self.tell((span.first, span.last), Why::Gone(file));
         }
         MemoryFault
+    }
+
+    /// Keeps a line for the log, if there were not too many: who calls holds the card's lock and must not wait for a log.
+    fn tell(&self, addresses: (u64, u64), why: Why) {
+        self.named.set(self.named.get().saturating_add(1));
+        if self.named.get() <= LOST_NAMED_MAX {
+            self.lost.borrow_mut().push(Lost { addresses, why });
+        }
     }
 
     /// How many maps there are.

@@ -83,6 +83,11 @@ fn map_without_memory_is_remembered_and_refused() {
     assert_eq!(byte_at(&ram, 0), Err(MemoryFault), "only files are memory");
     map(&mut ram, 0x2000, 2 * PAGE, &file, 0).unwrap();
     assert_eq!(byte_at(&ram, 0x2000), Err(MemoryFault), "the file is shorter than the map");
+    let told: Vec<String> = ram.take_lost().iter().map(ToString::to_string).collect();
+    assert!(
+        matches!(&told[..], [device, short] if device.contains("0x0 to 0xfff cannot be reached") && short.contains("shorter")),
+        "{told:?}"
+    );
 }
 
 #[test]

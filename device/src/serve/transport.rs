@@ -118,7 +118,8 @@ impl Device for Function {
         };
         let request = MapRequest { address, bytes: size, readable: read, writable: write, file };
         self.0.map(request).map_err(|error| {
-            log::warn!("DMA_MAP of {size:#x} bytes at {address:#x} refused: {error}");
+            // That it was refused the session says, as often as is good for a log.
+            log::debug!("DMA_MAP of {size:#x} bytes at {address:#x} refused: {error}");
             match error {
                 MapError::Range => Errno::INVAL,
                 MapError::Overlap => Errno::EXIST,

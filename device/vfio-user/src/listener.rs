@@ -4,12 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::io::Errno;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// The longest path in bytes: what `sockaddr_un` takes, without what is appended for a moment while the socket is made.
 const PATH_BYTES_MAX: usize = 107 - ".4294967295".len();
@@ -71,8 +72,8 @@ impl Listener {
             Ok(metadata) if !metadata.file_type().is_socket() => {
                 return Err(ListenerError::NotASocket(path.to_owned()));
             }
-            Ok(_) => match UnixStream::connect(path) {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Ok(_) => match answers(path) {
+                Err(Errno::CONNREFUSED) => {
                     log::info!("{}: nobody answers there, replacing it", path.display());
                 }
                 // It answers, or its queue is full, or it is not ours to ask: it lives.
@@ -147,6 +148,13 @@ impl Listener {
             let _ = std::fs::remove_file(&file.path);
         }
     }
+}
+
+/// Whether somebody accepts at `path`. Does not wait until there is room in the queue: that may be never.
+fn answers(path: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 impl AsFd for Listener {

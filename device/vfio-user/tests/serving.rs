@@ -216,6 +216,31 @@ fn socket_is_private_and_goes_with_its_owner() {
 }
 
 #[test]
+fn socket_whose_queue_is_full_is_in_use_and_nobody_waits_for_it() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let address = SocketAddrUnix::new(&path).unwrap();
+    let socket =
+        |flags| rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+    let busy = socket(SocketFlags::empty());
+    bind(&busy, &address).unwrap();
+    listen(&busy, 0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = socket(SocketFlags::NONBLOCK);
+        if connect(&client, &address).is_err() {
+            break;
+        }
+        waiting.push(client);
+    }
+    let (told, result) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(Listener::bind(&path)));
+    let bound = result.recv_timeout(Duration::from_secs(5)).expect("it waits");
+    assert!(matches!(bound, Err(ListenerError::InUse(_))), "{bound:?}");
+}
+
+#[test]
 fn stale_socket_is_replaced_and_other_files_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");

@@ -312,6 +312,10 @@ impl Sink for SoundSink {
         self.queue.rest();
     }
 
+    fn stopped(&mut self) {
+        self.told = None;
+    }
+
     fn rests(&self) -> bool {
         self.resting
     }

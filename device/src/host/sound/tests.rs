@@ -223,6 +223,57 @@ fn device_that_is_unplugged_is_the_streams_error_once_with_what_to_do() {
 }
 
 #[test]
+fn after_a_stop_a_device_that_failed_is_opened_again_but_not_without_end() {
+    let fake = Fake::default();
+    let mut sinks = fake.sinks();
+    let piece = frames_from(1, 480);
+    // What the message says to do: another format.
+    assert!(sinks.frames(0, StreamFormat { rate: 96_000, ..STEREO }, &piece).is_err());
+    assert!(sinks.frames(0, STEREO, &piece).is_ok());
+    assert_eq!(fake.state().opened, 0, "it is the same sound still");
+    sinks.stopped(1);
+    sinks.frames(0, STEREO, &piece).unwrap();
+    assert_eq!(fake.state().opened, 0, "another stream");
+    sinks.stopped(0);
+    sinks.frames(0, STEREO, &piece).unwrap();
+    assert_eq!(fake.state().opened, 1);
+    // Unplugged, again and again.
+    let mut errors = 0;
+    for _ in 0..1000 {
+        if let Some(feed) = &fake.state().feed {
+            feed.shared().fail("Device disconnected");
+        }
+        errors += u32::from(sinks.frames(0, STEREO, &piece).is_err());
+        sinks.stopped(0);
+        sinks.frames(0, STEREO, &piece).unwrap();
+    }
+    assert!((50..200).contains(&errors), "each is a line in the log: {errors}");
+    // The next client's device is opened as ever.
+    sinks.finish();
+    let before = fake.state().opened;
+    sinks.frames(0, STEREO, &piece).unwrap();
+    assert_eq!(fake.state().opened, before + 1);
+}
+
+#[test]
+fn after_a_stop_the_stream_is_told_its_pace_again() {
+    let fake = Fake::default();
+    let mut sink = SoundSink::open(&fake, None, STEREO).unwrap();
+    sink.frames(&frames_from(1, 480)).unwrap();
+    for block in 1..3_000_u64 {
+        let (taken, time) = (block * 480, block * 10_000_000 / 10_001 * 10_000);
+        sink.follow.taken(time, taken);
+        sink.follow.given(time, taken + 1440);
+    }
+    let told = sink.pace().unwrap();
+    assert!(told != CLOCK_HZ_VALUE && sink.pace().is_none(), "told once");
+    // STOP has made it nominal, and the next RUN came before anybody saw the stream rest.
+    sink.stopped();
+    sink.frames(&frames_from(1, 480)).unwrap();
+    assert_eq!(sink.pace(), Some(told));
+}
+
+#[test]
 fn device_that_fails_while_nothing_plays_is_found_by_the_next_flush() {
     let fake = Fake::default();
     let mut sinks = fake.sinks();
