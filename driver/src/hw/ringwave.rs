@@ -80,10 +80,8 @@ impl Ringwave {
         // Blocks behind the last stream are not to be touched (BAD_ACCESS).
         let streams = read(&registers, global::STREAMS);
         let present = (streams & 0xFF).saturating_add(streams >> global::STREAMS_CAPTURE_SHIFT & 0xFF);
-        let endpoints = core::array::from_fn(|stream| {
-            let stream = u32::try_from(stream).ok().filter(|stream| *stream < present)?;
-            endpoint(&registers, stream)
-        });
+        let mut streams = 0..present;
+        let endpoints = core::array::from_fn(|_| endpoint(&registers, streams.next()?));
         log::info!(
             "card: features {:#x}, {} stream(s)",
             read(&registers, global::FEATURES),
