@@ -11,7 +11,8 @@
 //! ```
 //!
 //! * `config`, `pattern`: pure; the host tests them
-//! * `machine`: ports, the firmware, the PCI bus; `card`: the registers and pages; `memory`, `player`: a cyclic buffer and a stream
+//! * `machine`: ports, the firmware, the PCI bus; `card`: the registers and pages; `memory`, `player`: a cyclic buffer and a stream; `line`,
+//!   `anchor`: any stream, and what it says of its position
 //! * `scenario`: what can be asked for, one file each
 #![cfg_attr(target_os = "uefi", no_std, no_main)]
 #![cfg_attr(not(target_os = "uefi"), allow(dead_code))]
@@ -24,7 +25,11 @@ mod config;
 mod pattern;
 
 #[cfg(target_os = "uefi")]
+mod anchor;
+#[cfg(target_os = "uefi")]
 mod card;
+#[cfg(target_os = "uefi")]
+mod line;
 #[cfg(target_os = "uefi")]
 mod machine;
 #[cfg(target_os = "uefi")]

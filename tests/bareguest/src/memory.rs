@@ -122,6 +122,12 @@ impl Buffer {
         }
     }
 
+    /// The frame of 4 bytes at `offset`; what is beyond the buffer's end is 0.
+    pub fn frame(&self, offset: u32) -> [u8; 4] {
+        let load = |at| self.find(offset + at).map_or(0, load8);
+        [0, 1, 2, 3].map(load)
+    }
+
     fn find(&self, offset: u32) -> Option<u64> {
         // All pieces but the last are of one length.
         let (_, length) = self.pieces[0];
@@ -153,4 +159,10 @@ pub fn store(address: u64, bytes: &[u8]) {
 pub fn load32(address: u64) -> u32 {
     // SAFETY: see `store`; aligned by contract.
     unsafe { core::ptr::read_volatile(address as *const u32) }
+}
+
+/// Loads a byte of memory that the card writes.
+pub fn load8(address: u64) -> u8 {
+    // SAFETY: see `store`.
+    unsafe { core::ptr::read_volatile(address as *const u8) }
 }

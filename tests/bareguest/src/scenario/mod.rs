@@ -5,6 +5,7 @@
 mod cycles;
 mod forever;
 mod interrupts;
+mod loopback;
 mod play;
 mod power;
 mod resets;
@@ -114,6 +115,7 @@ fn run(guest: &Guest<'_>, name: &str) -> Step {
         "d3hot" => power::d3hot(guest),
         "bus-master" => power::bus_master_off(guest),
         "msi" => interrupts::run(guest),
+        "loopback" => loopback::run(guest),
         _ => Err(wrong!("there is no scenario={name}")),
     }
 }
