@@ -156,12 +156,21 @@ fn a_thousand_cycles_over_all_endpoints_leave_nothing_behind() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn three_speakers_play_at_once() {
-    let report = run(&Music::cd().path(), |request| {
+    let music = Music::cd();
+    let report = run(&music.path(), |request| {
+        request.keep = true;
         request.card = ["--render", "3", "--capture", "0"].map(String::from).to_vec();
         request.guest_config = vec!["also=1,2".into()];
     });
     assert!(report.passed(), "endpoint 0");
     assert_eq!(report.card.streams.iter().map(|stream| stream.frames).collect::<Vec<_>>(), [48_000; 3]);
+    let folder = report.folder.expect("kept");
+    let sent = ringwave::wav::read(&music.path()).expect("the file").frames;
+    for stream in [1, 2] {
+        let heard = ringwave::wav::read(&folder.join(format!("heard-stream{stream}.wav")));
+        assert!(heard.expect("a file for each stream").frames == sent, "endpoint {stream}");
+    }
+    std::fs::remove_dir_all(folder).expect("what was kept goes");
 }
 
 /// -6.02 dB in steps of 1/65536 dB.
