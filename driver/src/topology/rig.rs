@@ -10,13 +10,14 @@ use portcls_sys::interfaces::{
     IPortEvents, IPortTopology, IRegistryKey, IResourceList, Miniport, MiniportTopology, Port, PortEvents,
     PortTopology,
 };
-use portcls_sys::pc::{PCAUTOMATION_TABLE, PCEVENT_REQUEST, PCFILTER_DESCRIPTOR, PCPROPERTY_REQUEST};
+use portcls_sys::pc::{PCAUTOMATION_TABLE, PCEVENT_REQUEST, PCFILTER_DESCRIPTOR};
 use portcls_sys::{Com, ComIn, ComOut, ComRef, GUID, Out, com_class};
 
 use super::TopologyMiniport;
 use crate::adapter::Adapter;
 use crate::adapter::jacks::Listening;
 use crate::hw::fake::FakeCard;
+use crate::properties::asking::ask;
 
 /// What the port was told of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +173,6 @@ impl Rig {
     }
 
     /// Asks for property `index` of a table as PortCls does: status, size and value afterwards.
-    #[allow(clippy::cast_possible_truncation, reason = "a test's sizes")]
     pub fn ask(
         &self,
         table: PCAUTOMATION_TABLE,
@@ -181,18 +181,7 @@ impl Rig {
         instance: &[u8],
         value: &[u8],
     ) -> (NTSTATUS, u32, Vec<u8>) {
-        assert!(index < table.PropertyCount as usize);
-        let target = self.miniport.to_unknown();
-        let (mut instance, mut value) = (instance.to_vec(), value.to_vec());
-        // SAFETY: numbers and pointers, for which zero is a value.
-        let mut request: PCPROPERTY_REQUEST = unsafe { core::mem::zeroed() };
-        request.MajorTarget = target.as_raw();
-        request.Verb = verb;
-        (request.Instance, request.InstanceSize) = (instance.as_mut_ptr().cast(), instance.len() as u32);
-        (request.Value, request.ValueSize) = (value.as_mut_ptr().cast(), value.len() as u32);
-        // SAFETY: the table that PortCls is given, and a request as long as it says.
-        let status = unsafe { (*table.Properties.add(index)).Handler.unwrap()(&raw mut request) };
-        (status, request.ValueSize, value)
+        ask(&self.miniport.to_unknown(), table, (index, verb), instance, value)
     }
 
     /// Sends an event request for event 0 of a table.

@@ -17,21 +17,8 @@ fn miniport(stream: u32) -> Com<WaveMiniport> {
     WaveMiniport::try_new(adapter, endpoint).unwrap()
 }
 
-/// Asks as PortCls does: status, size and value afterwards.
-#[allow(clippy::cast_possible_truncation, reason = "a test's sizes")]
 fn ask(id: usize, verb: u32, instance: &[u8], value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {
-    let miniport = miniport(0);
-    let target = miniport.to_unknown();
-    let (mut instance, mut value) = (instance.to_vec(), value.to_vec());
-    // SAFETY: numbers and pointers, for which zero is a value.
-    let mut request: PCPROPERTY_REQUEST = unsafe { core::mem::zeroed() };
-    request.MajorTarget = target.as_raw();
-    request.Verb = verb;
-    (request.Instance, request.InstanceSize) = (instance.as_mut_ptr().cast(), instance.len() as u32);
-    (request.Value, request.ValueSize) = (value.as_mut_ptr().cast(), value.len() as u32);
-    // SAFETY: the table that PortCls is given, and a request as long as it says.
-    let status = unsafe { (*AUTOMATION.Properties.add(id)).Handler.unwrap()(&raw mut request) };
-    (status, request.ValueSize, value)
+    crate::properties::asking::ask(&miniport(0).to_unknown(), AUTOMATION, (id, verb), instance, value)
 }
 
 fn proposed(pin: u32, value: &[u8]) -> NTSTATUS {
