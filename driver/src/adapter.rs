@@ -38,7 +38,7 @@ use nt::sys::{
 };
 use nt::{NTSTATUS, NtResult, nt_success};
 use portcls_sys::imports::{
-    ADAPTER_EXTENSION_WORDS, PcAddAdapterDevice, PcDispatchIrp, PcInitializeAdapterDriver,
+    ADAPTER_EXTENSION_WORD, PcAddAdapterDevice, PcDispatchIrp, PcInitializeAdapterDriver,
 };
 use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{ComObject, ComRef, IUnknown};
@@ -175,7 +175,7 @@ unsafe fn end(device: *mut DEVICE_OBJECT) {
     }
 }
 
-/// Where the adapter is remembered: the first of the words that PortCls leaves to adapters in the device extension.
+/// Where the adapter is remembered: the adapter's word of the device extension that PortCls made.
 ///
 /// # Safety
 /// `device` is this driver's FDO, which lives as long as the result is used.
@@ -188,6 +188,27 @@ unsafe fn adapter_slot<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a AtomicPtr<c
     if extension.is_null() {
         return None;
     }
-    // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; words 4 to 7 are the adapter's alone.
-    Some(unsafe { AtomicPtr::from_ptr(extension.add(ADAPTER_EXTENSION_WORDS.start)) })
+    // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; this word is the adapter's alone.
+    Some(unsafe { AtomicPtr::from_ptr(extension.add(ADAPTER_EXTENSION_WORD)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_adapter_is_kept_in_word_5_of_the_extension_and_nowhere_else() {
+        let mut words = [0_usize; 64];
+        // SAFETY: numbers and pointers, for which zero is a value.
+        let mut device: DEVICE_OBJECT = unsafe { core::mem::zeroed() };
+        device.DeviceExtension = words.as_mut_ptr().cast();
+        // SAFETY: a device object with an extension of 64 words, alive for the test.
+        let slot = unsafe { adapter_slot(&raw mut device) }.unwrap();
+        slot.store(core::ptr::without_provenance_mut(0x5257), Ordering::Relaxed);
+        // SAFETY: written through a pointer to it.
+        let written = unsafe { core::ptr::read_volatile(&raw const words) };
+        let mut expected = [0; 64];
+        expected[5] = 0x5257;
+        assert_eq!(written, expected);
+    }
 }

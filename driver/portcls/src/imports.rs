@@ -16,8 +16,12 @@ pub type PCPFNSTARTDEVICE =
 /// Bytes of PortCls' part of a device extension (PORT_CLASS_DEVICE_EXTENSION_SIZE on x64). A size of 1..512 is illegal, 0 means this.
 pub const PORT_CLASS_DEVICE_EXTENSION_SIZE: u32 = 64 * 8;
 
-/// Words of PortCls' part of the device extension that are the adapter's: 4, 5, 6 and 7.
-pub const ADAPTER_EXTENSION_WORDS: core::ops::Range<usize> = 4..8;
+/// The word of PortCls' part of the device extension in which an adapter keeps its pointer: number 5, bytes 40 to 47 on x64.
+///
+/// Doubt: PcAddAdapterDevice's page gives words 4 to 7 to the adapter, while Microsoft's samples (simpleaudiosample and
+/// sysvad, `PortClassDeviceContext`) mark word 4 reserved as well and keep their adapter in word 5. Word 5 is right
+/// under both.
+pub const ADAPTER_EXTENSION_WORD: usize = 5;
 
 macro_rules! exports {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)*) => {
