@@ -140,6 +140,15 @@ fn every_broken_rule_is_named() {
 
 #[test]
 #[ignore = "boots QEMU"]
+fn a_rule_harsher_than_windows_judges_nobody_when_it_is_off() {
+    let (status, log) = boot("harsh", "selftest=pool-executable\nharsh=0");
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains("ntguest: info harsher than Windows: rule=pool-executable "), "{log}");
+    assert!(log.ends_with("ntguest: end violations=0 status=ok\n"), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
 fn bad_input_is_told_apart_from_a_bad_driver() {
     for config in ["selftest=none-of-this-name", "nonsense=1", "seed=many", "wav=MISSING.WAV", "msi"] {
         let (status, log) = boot("input", config);

@@ -14,6 +14,7 @@ const KERNEL_KEYS: &[&str] = &[
     "seed",
     "mark_reg",
     "trace",
+    "harsh",
     "irq_storm_limit",
     "fail_pool",
     "fail_map_io",

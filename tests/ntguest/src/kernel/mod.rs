@@ -24,6 +24,8 @@ pub mod event;
 #[cfg(target_os = "uefi")]
 pub mod fault;
 #[cfg(target_os = "uefi")]
+pub mod harsh;
+#[cfg(target_os = "uefi")]
 pub mod heap;
 #[cfg(target_os = "uefi")]
 pub mod idt;
@@ -80,5 +82,7 @@ use crate::boot::files::driver as boot_files;
 pub use exports::event_references;
 #[cfg(target_os = "uefi")]
 use exports::{open_regions, rtl_text};
+#[cfg(target_os = "uefi")]
+pub use harsh::harsh_violation;
 #[cfg(target_os = "uefi")]
 pub use verdict::{bad_input, caller, fatal, run, unload_check, violation};

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use crate::kernel::layout::KEvent;
 use crate::kernel::pool;
-use crate::kernel::{caller, event, fatal, inject, irql, violation, wait};
+use crate::kernel::{caller, event, fatal, harsh_violation, inject, irql, violation, wait};
 
 /// POOL_FLAGS, from the public page of that name.
 mod flags {
@@ -38,6 +38,11 @@ fn allocate(bytes: usize, tag: u32, zeroed: bool, paged: bool) -> *mut u8 {
     pool::allocate(bytes, tag, zeroed, paged).unwrap_or(null_mut())
 }
 
+/// Executable pool stops a driver under Verifier's code integrity checks only (bug check C4, 2000); a plain Windows gives it.
+fn executable(what: core::fmt::Arguments<'_>) {
+    harsh_violation("pool-executable", format_args!("{what}, {}", caller()));
+}
+
 /// ExAllocatePool2(flags, bytes, tag)
 pub extern "win64" fn allocate_pool2(pool_flags: u64, bytes: usize, tag: u32) -> *mut u8 {
     let kinds = pool_flags & (flags::NON_PAGED | flags::NON_PAGED_EXECUTE | flags::PAGED);
@@ -49,7 +54,7 @@ pub extern "win64" fn allocate_pool2(pool_flags: u64, bytes: usize, tag: u32) ->
         return null_mut();
     }
     if kinds == flags::NON_PAGED_EXECUTE {
-        violation("pool-executable", format_args!("ExAllocatePool2 of executable pool, {}", caller()));
+        executable(format_args!("ExAllocatePool2 of executable pool"));
     }
     let block = allocate(bytes, tag, pool_flags & flags::UNINITIALIZED == 0, kinds == flags::PAGED);
     if block.is_null() && pool_flags & flags::RAISE_ON_FAILURE != 0 {
@@ -65,10 +70,9 @@ pub extern "win64" fn allocate_pool2(pool_flags: u64, bytes: usize, tag: u32) ->
 pub extern "win64" fn allocate_pool_with_tag(kind: u32, bytes: usize, tag: u32) -> *mut u8 {
     match kind {
         1 | 5 | 512 | 516 => {}
-        0 | 4 => violation(
-            "pool-executable",
-            format_args!("ExAllocatePoolWithTag with NonPagedPool: use NonPagedPoolNx, {}", caller()),
-        ),
+        0 | 4 => {
+            executable(format_args!("ExAllocatePoolWithTag with NonPagedPool: use NonPagedPoolNx"));
+        }
         other => {
             violation(
                 "pool-flags",
