@@ -159,8 +159,12 @@ macro_rules! call {
 }
 
 fn query(object: *mut c_void, iid: &GUID) -> (NTSTATUS, *mut c_void) {
+    query_bytes(object, &iid.to_bytes())
+}
+
+fn query_bytes(object: *mut c_void, iid: &[u8; 16]) -> (NTSTATUS, *mut c_void) {
     let mut found = core::ptr::without_provenance_mut(0xDEAD);
-    let status = call!(object, 0, (*const GUID, *mut *mut c_void) -> NTSTATUS, iid, &raw mut found);
+    let status = call!(object, 0, (*const u8, *mut *mut c_void) -> NTSTATUS, iid.as_ptr(), &raw mut found);
     (status, found)
 }
 
@@ -244,6 +248,26 @@ fn identity_is_stable_and_failures_leave_null() {
     assert_eq!(Arc::strong_count(&alive), 2, "it ended while a reference was left");
     drop(object);
     assert_eq!(Arc::strong_count(&alive), 1, "it did not end with its last reference");
+}
+
+/// `IID_IUnknown` as its 16 bytes lie in a genuine kernel driver, and COM's.
+const KERNEL_UNKNOWN: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0x46];
+const COM_UNKNOWN: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0x46];
+
+#[test]
+fn identity_is_asked_by_the_kernels_id_and_answered_by_either() {
+    assert_eq!(IUnknown::IID.to_bytes(), KERNEL_UNKNOWN, "what an object of PortCls is asked for");
+    let (object, _) = stream(true);
+    let primary: *mut c_void = object.to_unknown().as_raw().cast();
+    let (_, output) = query(primary, &IMiniportWaveRTOutputStream::IID);
+    for id in [KERNEL_UNKNOWN, COM_UNKNOWN] {
+        for from in [primary, output] {
+            assert_eq!(query_bytes(from, &id), (STATUS_SUCCESS, primary), "{id:x?}");
+            call!(primary, 2, () -> u32,);
+        }
+    }
+    assert_eq!(query_bytes(primary, &[0; 16]), (STATUS_NOINTERFACE, null_mut()));
+    call!(output, 2, () -> u32,);
 }
 
 #[test]
