@@ -10,7 +10,7 @@ use portcls_sys::guid::{
     GUID, GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_IEEE_FLOAT,
     KSDATAFORMAT_SUBTYPE_PCM, KSDATAFORMAT_TYPE_AUDIO,
 };
-use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
+use portcls_sys::ks::{KSDATAFORMAT, KSDATAFORMAT_WAVEFORMATEX_BYTES as PLAIN_BYTES, KSDATARANGE};
 use ringwave_regs::format as regs;
 
 const WAVE_FORMAT_PCM: u16 = 1;
@@ -18,8 +18,6 @@ const WAVE_FORMAT_IEEE_FLOAT: u16 = 3;
 const WAVE_FORMAT_EXTENSIBLE: u16 = 0xFFFE;
 /// Offset of `WAVEFORMATEX` in a `KSDATAFORMAT_WAVEFORMATEX`, and size of `KSDATAFORMAT`.
 const HEADER_BYTES: usize = 64;
-/// Size of a `KSDATAFORMAT_WAVEFORMATEX` with its padding.
-pub const PLAIN_BYTES: usize = 88;
 /// Size of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`: the longest format that is written or looked at.
 pub const FORMAT_BYTES_MAX: usize = 104;
 /// `cbSize` of a `WAVEFORMATEXTENSIBLE`.
@@ -28,8 +26,6 @@ const EXTENSIBLE_BYTES: u16 = 22;
 const TAG_END: usize = HEADER_BYTES + 2;
 /// End of the last field of a data range: `KSDATARANGE_AUDIO` without its padding.
 const RANGE_BYTES: usize = 84;
-/// End of `WAVEFORMATEX` in a format.
-pub const WAVE_BYTES: usize = 82;
 
 /// What a sample is; the numbers are the card's codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +143,7 @@ impl Prefix {
     pub fn of_format(format: &In<'_, KSDATAFORMAT>) -> Result<Self, FormatError> {
         let start = format.as_ptr().cast();
         let tag = Fields(Self::copy(start, TAG_END)?.as_slice()).u16(HEADER_BYTES);
-        Self::copy(start, if tag == Some(WAVE_FORMAT_EXTENSIBLE) { FORMAT_BYTES_MAX } else { WAVE_BYTES })
+        Self::copy(start, if tag == Some(WAVE_FORMAT_EXTENSIBLE) { FORMAT_BYTES_MAX } else { PLAIN_BYTES })
     }
 
     /// At most `most` bytes (not above `FORMAT_BYTES_MAX`) from `start`, NULL or a structure that begins with its size.
@@ -337,6 +333,12 @@ impl Encoded {
         if let Some(place) = self.bytes.get_mut(4..8) {
             place.copy_from_slice(&flags.to_le_bytes());
         }
+    }
+
+    /// Zeroes up to the multiple of 8 at which an attribute list begins; none before an empty one.
+    pub fn padding(&self, list: &[u8]) -> &'static [u8] {
+        let bytes = self.length.next_multiple_of(8).saturating_sub(self.length);
+        [0; 8].get(..bytes).filter(|_| !list.is_empty()).unwrap_or_default()
     }
 
     /// Its bytes: as many as its `FormatSize` says.

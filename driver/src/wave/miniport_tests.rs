@@ -235,6 +235,7 @@ fn a_stream_opens_in_either_mode_and_in_no_other() {
     let with = |modes: &[GUID]| {
         let mut bytes = format.as_slice().to_vec();
         bytes[4] = 2;
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
         bytes.extend(modes::list(modes));
         bytes
     };

@@ -196,6 +196,7 @@ mod tests {
                 let mut bytes = format.as_slice().to_vec();
                 bytes[0] = size;
                 bytes[4] = flag;
+                bytes.resize(usize::from(size).next_multiple_of(8), 0);
                 bytes.extend(list(modes));
                 assert_eq!(check_behind(&bytes), expected);
                 // SAFETY: as long as format and list say.

@@ -11,13 +11,14 @@ use nt::status::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MA
 use portcls_sys::ComObject;
 use portcls_sys::guid::KSPROPSETID_Pin;
 use portcls_sys::ks::{
-    KSDATAFORMAT_ATTRIBUTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT, KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
-    KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
+    KSDATAFORMAT_ATTRIBUTES, KSDATAFORMAT_WAVEFORMATEX_BYTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT,
+    KSPROPERTY_PIN_PROPOSEDATAFORMAT2, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET,
+    KSPROPERTY_TYPE_SET,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
 use super::descriptors::{bridge_pin, host_pin};
-use super::format::{AudioFormat, Fields, FormatError, PLAIN_BYTES, WAVE_BYTES};
+use super::format::{AudioFormat, Fields, FormatError};
 use super::miniport::WaveMiniport;
 use super::modes;
 use crate::endpoint::Endpoint;
@@ -97,10 +98,9 @@ pub fn propose(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8
         return Reply::refused(status);
     }
     if value.is_empty() {
-        return Reply::no_room(0, PLAIN_BYTES);
+        return Reply::no_room(0, KSDATAFORMAT_WAVEFORMATEX_BYTES);
     }
-    // Without the padding, which not every client has (see KSDATAFORMAT_WAVEFORMATEX).
-    if value.len() < WAVE_BYTES {
+    if value.len() < KSDATAFORMAT_WAVEFORMATEX_BYTES {
         return Reply::refused(STATUS_BUFFER_TOO_SMALL);
     }
     match would_take(endpoint, value) {
@@ -136,8 +136,8 @@ pub fn propose2(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u
     if !list.is_empty() {
         format.set_flags(KSDATAFORMAT_ATTRIBUTES);
     }
-    // Both forms of a format are a multiple of 8 long, so that the list may follow at once.
-    Reply::parts(value, &[format.as_slice(), list])
+    let (format, padding) = (format.as_slice(), format.padding(list));
+    Reply::parts(value, &[format, padding, list])
 }
 
 /// The attribute list in the instance; none is good too.

@@ -97,28 +97,12 @@ pub struct WAVEFORMATEXTENSIBLE {
 }
 layout!(WAVEFORMATEXTENSIBLE, 40, wValidBitsPerSample @ 18, dwChannelMask @ 20, SubFormat @ 24);
 
-/// A format with a WAVEFORMATEX.
-///
-/// Sources disagree about its size in C: 88 with padding (wavert-facts 5.1), 82 where `ksmedia.h` packs it (mingw-w64's does, when
-/// `mmreg.h` came before). So what we write says [`FORMAT_SIZE`](Self::FORMAT_SIZE), which fits either room, and what we read need not be
-/// longer.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct KSDATAFORMAT_WAVEFORMATEX {
-    /// The head.
-    pub DataFormat: KSDATAFORMAT,
-    /// The wave format.
-    pub WaveFormatEx: WAVEFORMATEX,
-    /// C leaves this room.
-    pub Padding: [u16; 3],
-}
-layout!(KSDATAFORMAT_WAVEFORMATEX, 88, WaveFormatEx @ 64);
-impl KSDATAFORMAT_WAVEFORMATEX {
-    /// FormatSize of such a format: without the padding.
-    pub const FORMAT_SIZE: u32 = 64 + 18;
-}
+/// sizeof(KSDATAFORMAT_WAVEFORMATEX), a KSDATAFORMAT and a WAVEFORMATEX: **82**, for `ksmedia.h` packs the KSDATAFORMAT_* structures to 1.
+/// (Not a structure here: Rust packs nothing that holds a structure aligned to 8.)
+pub const KSDATAFORMAT_WAVEFORMATEX_BYTES: usize = size_of::<KSDATAFORMAT>() + size_of::<WAVEFORMATEX>();
+const _: () = assert!(KSDATAFORMAT_WAVEFORMATEX_BYTES == 82);
 
-/// A format with a WAVEFORMATEXTENSIBLE.
+/// A format with a WAVEFORMATEXTENSIBLE, 104 bytes packed or not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct KSDATAFORMAT_WAVEFORMATEXTENSIBLE {
