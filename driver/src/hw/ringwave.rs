@@ -8,25 +8,22 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nt::NtResult;
-use nt::contiguous::ContiguousMemory;
 use nt::mmio::MappedIo;
 use nt::spinlock::SpinLock;
-use nt::status::{
-    STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY,
-    STATUS_REVISION_MISMATCH,
-};
-use ringwave_regs::{error::Error, format as sample, global, pages, pci, stream as regs};
+use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
+use ringwave_regs::{format as sample, global, pages, pci, stream as regs};
 
-use super::selftest::{self, Verdict};
 use super::status::{Status, Words};
 use super::{Card, Dma, Limits, State};
-use crate::endpoint::{Direction, Endpoint};
-use crate::wave::format::{Abilities, AudioFormat};
+use crate::endpoint::Endpoint;
+use crate::wave::format::AudioFormat;
 use crate::wave::packets::Mark;
 use crate::wave::ring::Ring;
 
-/// What a register reads when nobody answers.
-const NOBODY: u32 = u32::MAX;
+mod access;
+mod probe;
+use access::{NOBODY, Page, high, low, read, write};
+use probe::name;
 
 /// A range of device memory from the resource list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,15 +70,15 @@ impl Ringwave {
         let (registers, pages) = unsafe {
             (MappedIo::map(registers.address, registers.bytes)?, MappedIo::map(pages.address, pages.bytes)?)
         };
-        check_identity(&registers)?;
+        probe::check_identity(&registers)?;
         write(&registers, global::CONTROL, global::CONTROL_RESET);
-        let limits = read_limits(&registers)?;
-        run_selftest(&registers, limits.dma_highest)?;
+        let limits = probe::read_limits(&registers)?;
+        probe::run_selftest(&registers, limits.dma_highest)?;
         // Blocks behind the last stream are not to be touched (BAD_ACCESS).
         let streams = read(&registers, global::STREAMS);
         let present = (streams & 0xFF).saturating_add(streams >> global::STREAMS_CAPTURE_SHIFT & 0xFF);
         let mut streams = 0..present;
-        let endpoints = core::array::from_fn(|_| endpoint(&registers, streams.next()?));
+        let endpoints = core::array::from_fn(|_| probe::endpoint(&registers, streams.next()?));
         log::info!(
             "card: features {:#x}, {} stream(s)",
             read(&registers, global::FEATURES),
@@ -285,215 +282,5 @@ impl Card for Ringwave {
     }
 }
 
-/// What stream number `stream` of the card is.
-fn endpoint(io: &MappedIo, stream: u32) -> Option<Endpoint> {
-    let block = regs::block(stream)?;
-    let caps = read(io, block + regs::CAPS);
-    if caps == NOBODY || caps & regs::CAPS_PRESENT == 0 {
-        return None;
-    }
-    let can = Abilities {
-        samples: read(io, block + regs::FORMATS) & sample::FORMATS_ALL,
-        rates: read(io, block + regs::RATES) & sample::RATES_ALL,
-        channels_max: (caps >> regs::CAPS_CHANNELS_SHIFT & 0xFF).min(sample::CHANNELS_MAX),
-    };
-    let captures = caps & regs::CAPS_CAPTURE != 0;
-    let direction = if captures { Direction::Capture } else { Direction::Render };
-    Some(Endpoint { stream, direction, can })
-}
-
-/// One status page in the page BAR.
-struct Page<'a> {
-    io: &'a MappedIo,
-    base: u32,
-}
-
-impl Words for Page<'_> {
-    fn word(&self, offset: u32) -> u32 {
-        self.io.read32(self.base.saturating_add(offset) as usize)
-    }
-}
-
-fn read(io: &MappedIo, offset: u32) -> u32 {
-    io.read32(offset as usize)
-}
-fn write(io: &MappedIo, offset: u32, value: u32) {
-    io.write32(offset as usize, value);
-}
-const fn low(value: u64) -> u32 {
-    (value & 0xFFFF_FFFF) as u32
-}
-const fn high(value: u64) -> u32 {
-    (value >> 32) as u32
-}
-fn name(code: u32) -> &'static str {
-    Error::from_code(code).map_or("unknown error", Error::name)
-}
-
-/// MAGIC and the major version. Nothing else is touched before.
-fn check_identity(registers: &MappedIo) -> NtResult {
-    let magic = read(registers, global::MAGIC);
-    if magic != global::MAGIC_VALUE {
-        log::error!("not a Ringwave card: MAGIC is {magic:#010x}");
-        return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
-    }
-    let version = read(registers, global::VERSION);
-    if version >> 16 != u32::from(global::VERSION_MAJOR) {
-        log::error!(
-            "the card speaks version {}.{} of the register interface, this driver {}.x: update the older one",
-            version >> 16,
-            version & 0xFFFF,
-            global::VERSION_MAJOR
-        );
-        return Err(STATUS_REVISION_MISMATCH);
-    }
-    Ok(())
-}
-
-fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
-    let features = read(registers, global::FEATURES);
-    let dma_bits = read(registers, global::DMA_BITS);
-    let clock_hz = read(registers, global::CLOCK_HZ);
-    let has = |feature| features & feature != 0;
-    if features == NOBODY || !(32..=64).contains(&dma_bits) || clock_hz == 0 || clock_hz == NOBODY {
-        log::error!(
-            "the card answers nonsense: features {features:#x}, {dma_bits} address bits, {clock_hz} Hz"
-        );
-        return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
-    }
-    Ok(Limits {
-        // Not above i64::MAX: PHYSICAL_ADDRESS is signed, and no processor has that many bits.
-        dma_highest: (u64::MAX >> (64 - dma_bits)) & (u64::MAX >> 1),
-        ring_bytes_max: read(registers, global::RING_BYTES_MAX).min(global::RING_BYTES_MAX_VALUE),
-        entries_max: read(registers, global::SG_ENTRIES_MAX).min(ringwave_regs::dma::ENTRIES_MAX),
-        contiguous: has(global::FEATURE_CONTIGUOUS),
-        scatter_gather: has(global::FEATURE_SCATTER_GATHER),
-        written: has(global::FEATURE_WRITTEN),
-        start_frame: has(global::FEATURE_START_FRAME),
-        position_page: has(global::FEATURE_POSITION_PAGE),
-        volume: has(global::FEATURE_VOLUME),
-        jack: has(global::FEATURE_JACK),
-        clock_hz,
-    })
-}
-
-/// Lets the card read and rewrite a page, and says what is wrong if it can't.
-fn run_selftest(registers: &MappedIo, highest: u64) -> NtResult {
-    let memory = ContiguousMemory::try_new(selftest::BYTES as usize, highest)?;
-    selftest::fill(&memory);
-    let address = memory.physical();
-    write(registers, global::SELFTEST_ADDR_LO, low(address));
-    write(registers, global::SELFTEST_ADDR_HI, high(address));
-    write(registers, global::SELFTEST_BYTES, selftest::BYTES);
-    write(registers, global::SELFTEST_ENTRIES, 0);
-    write(registers, global::SELFTEST, selftest::SEED);
-    let verdict =
-        selftest::judge(read(registers, global::SELFTEST), read(registers, global::SELFTEST_SUM), &memory);
-    match verdict {
-        Verdict::Passed => return Ok(()),
-        Verdict::OtherMemory => log::error!(
-            "the card does not see this guest's RAM: start QEMU with share=on on the memory backend"
-        ),
-        Verdict::Refused(code) if Error::from_code(code) == Some(Error::DmaUnmapped) => log::error!(
-            "the card does not see this guest's RAM at {address:#x} (DMA_UNMAPPED): start QEMU with share=on on the memory backend"
-        ),
-        Verdict::Refused(code) if Error::from_code(code) == Some(Error::BusMasterOff) => log::error!(
-            "DMA self-test failed: Bus Master Enable is off in the PCI command register; the bus driver should have set it"
-        ),
-        Verdict::Refused(code) => log::error!("DMA self-test failed: {}", name(code)),
-    }
-    Err(STATUS_DEVICE_CONFIGURATION_ERROR)
-}
-
 #[cfg(test)]
-mod tests {
-    use nt::host;
-
-    use super::*;
-
-    /// Plain memory in the place of a card: what is written is read back.
-    fn find(physical: u64, magic: u32, version: u32) -> Result<(), nt::NTSTATUS> {
-        let registers = host::add_io_space(physical, 0x4000);
-        host::add_io_space(physical + 0x10_0000, 0x4_0000);
-        let set = |offset: u32, value: u32| {
-            // SAFETY: within the memory.
-            unsafe { registers.add(offset as usize).cast::<[u8; 4]>().write(value.to_le_bytes()) }
-        };
-        set(global::MAGIC, magic);
-        set(global::VERSION, version);
-        set(global::DMA_BITS, 64);
-        set(global::CLOCK_HZ, 1_000_000_000);
-        let pages = Range { address: physical + 0x10_0000, bytes: 0x4_0000 };
-        // SAFETY: fake device memory.
-        unsafe { Ringwave::find(Range { address: physical, bytes: 0x4000 }, pages) }.map(|_| ())
-    }
-
-    #[test]
-    fn strange_cards_are_refused_and_let_go() {
-        let good = global::MAGIC_VALUE;
-        assert_eq!(find(0x1000_0000, NOBODY, NOBODY), Err(STATUS_DEVICE_CONFIGURATION_ERROR));
-        assert_eq!(find(0x2000_0000, good, 0x0002_0000), Err(STATUS_REVISION_MISMATCH));
-        // A later minor version is no reason; that plain memory does not do the self-test is.
-        assert_eq!(find(0x3000_0000, good, 0x0001_0007), Err(STATUS_DEVICE_CONFIGURATION_ERROR));
-        assert_eq!(host::io_mappings(), 0);
-    }
-
-    #[test]
-    fn without_power_neither_registers_nor_pages_are_touched() {
-        let (physical, block) = (0x4000_0000, regs::block(0).unwrap());
-        let registers = host::add_io_space(physical, 0x4000);
-        let shown = host::add_io_space(physical + 0x10_0000, 0x4_0000);
-        // SAFETY: fake device memory.
-        let map = |at, bytes| unsafe { MappedIo::map(at, bytes) }.unwrap();
-        let (io, pages) = (map(physical, 0x4000), map(physical + 0x10_0000, 0x4_0000));
-        let card = Ringwave {
-            registers: SpinLock::new(Some(io)),
-            pages: SpinLock::new(Some(pages)),
-            powered: AtomicBool::new(true),
-            int_status: AtomicPtr::new(null_mut()),
-            limits: crate::hw::fake::FakeCard::default().limits(),
-            endpoints: [None; 16],
-        };
-        let mark = |number| card.mark(0, Mark { number, end_of_stream: None });
-        // SAFETY: within the memory.
-        let written =
-            || unsafe { registers.add((block + regs::WRITTEN) as usize).cast::<u32>().read_unaligned() };
-        // SAFETY: within the memory.
-        let register = |at| unsafe { registers.add((block + at) as usize).cast::<i32>().read_unaligned() };
-        let controls = || [regs::VOLUME_7, regs::MUTE, regs::INT_ENABLE].map(register);
-        assert!(mark(7) && card.status(0).is_some() && card.state(0).is_some());
-        assert_eq!(card.unplugged(0), Some(false));
-        card.set_power(false);
-        assert_eq!((card.status(0), card.state(0), card.unplugged(0)), (None, None, None));
-        assert!(!mark(8), "who writes must know that it did not arrive");
-        assert!(card.set_state(0, State::Stop).is_err());
-        card.set_volume(0, 7, -65_536);
-        card.set_mute(0, 0xFF);
-        card.watch_jack(0);
-        assert_eq!((written(), controls()), (7, [0; 3]));
-        card.set_power(true);
-        assert!(card.status(0).is_some() && mark(8) && written() == 8);
-        card.set_volume(0, 7, i32::MIN);
-        card.set_volume(0, 8, -65_536);
-        card.set_mute(0, u32::MAX);
-        card.watch_jack(0);
-        assert_eq!(controls(), [regs::VOLUME_MIN, 0xFF, 7], "no more than what the card takes");
-        // SAFETY: within the memory.
-        let flags = |value: u32| unsafe {
-            let page = pages::status_page(0).unwrap() + pages::status::FLAGS;
-            shown.add(page as usize).cast::<u32>().write_unaligned(value);
-        };
-        flags(pages::status::FLAG_UNPLUGGED | pages::status::FLAG_LOCKSTEP);
-        assert_eq!((card.unplugged(0), card.unplugged(1)), (Some(true), Some(false)));
-        flags(NOBODY);
-        assert_eq!(card.unplugged(0), None, "the card is gone");
-    }
-
-    #[test]
-    fn bars_that_are_too_small_are_not_mapped() {
-        let (small, large) = (Range { address: 0, bytes: 0x1000 }, Range { address: 0, bytes: 0x4_0000 });
-        // SAFETY: refused before anything is mapped.
-        let found = unsafe { [Ringwave::find(small, large).err(), Ringwave::find(large, small).err()] };
-        assert_eq!(found, [Some(STATUS_DEVICE_CONFIGURATION_ERROR); 2]);
-    }
-}
+mod tests;
