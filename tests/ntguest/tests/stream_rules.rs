@@ -21,6 +21,8 @@ const LIMIT: Duration = Duration::from_mins(2);
 const RECORD: &str = "client=record\nframes=24000\nbuffer_ms=100\nreg.LockstepCapture=1\n";
 const REGISTER: &str = "client=timer\nwav=MUSIC.WAV\nbuffer_ms=1000\nreg.PositionRegister=1\n";
 const CONTROLS: &str = "client=controls\n";
+/// The shortest run: what breaks a rule of loading and starting needs no client.
+const START: &str = "client=cycles\ncycles=1\nbuffer_ms=4\n";
 /// Clients, the fault, and the rule that it breaks.
 const CASES: &[(&str, &str, &str)] = &[
     (RECORD, "lose-connection", "no-endpoint"),
@@ -59,6 +61,11 @@ const CASES: &[(&str, &str, &str)] = &[
     (CONTROLS, "bad-default", "proposal"),
     (CONTROLS, "mode-twice", "modes"),
     (CONTROLS, "late-constraints", "packet-constraints"),
+    (START, "reserved-word", "device-extension"),
+    (START, "port-class-word", "device-extension"),
+    (START, "early-dispatch", "dispatch-overwritten"),
+    (START, "few-objects", "max-objects"),
+    (START, "other-unknown", "qi-identity"),
 ];
 
 /// A folder that goes away, and processes that are stopped, whatever happens.

@@ -2,15 +2,17 @@
 
 use super::com::Com;
 use super::device::{self, Device, PORT_CLASS_EXTENSION};
+use super::fault::{self, Fault};
 use super::guid::{
     IID_ADAPTER_POWER_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT2, IID_ADAPTER_POWER_MANAGEMENT3,
 };
-use super::layout::{DeviceObject, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, Irp};
+use super::layout::{DeviceObject, IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, Irp};
 use super::status::Status;
 use super::subdevice;
 use super::vtable::{This, Unknown};
 use super::{object::Object, resources};
 use crate::kernel::call::driver_call;
+use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
 use crate::kernel::sync::IrqLock;
 use crate::kernel::{self, image, irql};
@@ -32,6 +34,10 @@ struct Adapter {
     max_objects: u32,
     power: Option<Com<Unknown>>,
 }
+
+/// The major functions whose routine `PcInitializeAdapterDriver` sets: CREATE, CLOSE, READ, WRITE, FLUSH_BUFFERS, DEVICE_CONTROL,
+/// QUERY_SECURITY, SET_SECURITY, POWER, SYSTEM_CONTROL and PNP.
+const DISPATCHED: [usize; 11] = [0, 2, 3, 4, 9, 0x0e, 0x14, 0x15, 0x16, 0x17, IRP_MJ_PNP];
 
 static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
     driver: ptr::null_mut(),
@@ -105,15 +111,26 @@ pub unsafe fn initialise(
         );
         return Status::INVALID_PARAMETER;
     }
+    // What a driver set before is gone: it hooks a routine after this call, when it can hand on what it does not handle.
+    let mut early = None;
     // SAFETY: the live driver object, whose extension belongs to it.
     unsafe {
         (*(*driver).driver_extension).add_device = add_device;
         (*driver).driver_unload = Some(unload);
-        for major in [0usize, 2, 3, 4, 9, 0x0e, 0x14, 0x15, 0x16, 0x17, 0x1b] {
+        for major in DISPATCHED {
             if let Some(routine) = (*driver).major_function.get_mut(major) {
+                if routine.is_some() || (major == IRP_MJ_PNP && fault::make(Fault::EarlyDispatch)) {
+                    early = Some(major);
+                }
                 *routine = Some(dispatch);
             }
         }
+    }
+    if let Some(major) = early {
+        harsh_violation(
+            "dispatch-overwritten",
+            format_args!("{SERVICE} overwrites MajorFunction[{major:#x}], which the driver had set before"),
+        );
     }
     Status::SUCCESS
 }
@@ -207,7 +224,20 @@ fn start(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
     if status == Status::PENDING {
         kernel::violation("start-pending", format_args!("StartDevice returned PENDING"));
     }
+    check_extension();
     status
+}
+
+/// Looked at after StartDevice and at removal: the samples set their word of the extension to null again when they go.
+fn check_extension() {
+    if let Some(device) = &ADAPTER.lock().functional {
+        for (fault, at) in [(Fault::ReservedWord, 4 * size_of::<usize>()), (Fault::PortClassWord, 0)] {
+            if fault::make(fault) {
+                device.overwrite_extension(at);
+            }
+        }
+        device.check_extension();
+    }
 }
 
 /// What PortCls gives up when the device goes.

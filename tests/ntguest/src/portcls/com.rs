@@ -1,5 +1,6 @@
 //! Interface pointers of the driver's objects: every call goes through `driver_call`, every reference is given back.
 
+use super::fault::{self, Fault};
 use super::guid::{Guid, IID_NOBODY, IID_UNKNOWN, Named};
 use super::status::Status;
 use super::vtable::{This, Unknown};
@@ -91,8 +92,8 @@ impl<V> Com<V> {
     /// Identity rules of COM: IUnknown is the same pointer whichever interface is asked, a wrong IID is refused (wavert-facts 8.2
     /// item 12).
     pub fn check_identity(&self, what: &str) {
-        let (Ok(one), Ok(two)) = (self.query::<Unknown>(&IID_UNKNOWN), self.query::<Unknown>(&IID_UNKNOWN))
-        else {
+        let root = if fault::make(Fault::OtherUnknown) { IID_NOBODY } else { IID_UNKNOWN };
+        let (Ok(one), Ok(two)) = (self.query::<Unknown>(&root), self.query::<Unknown>(&root)) else {
             kernel::violation("qi-identity", format_args!("{what} refuses IID_IUnknown"));
             return;
         };

@@ -4,6 +4,7 @@ use super::layout::{DeviceObject, IRP_MJ_PNP, IoStackLocation, Irp};
 use super::object;
 use super::status::Status;
 use crate::kernel::call::driver_call;
+use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::DriverObject;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::{self, irql, pci};
@@ -16,8 +17,11 @@ use core::ptr;
 
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: the part of the extension that PortCls lays claim to.
 pub const PORT_CLASS_EXTENSION: usize = 512;
-/// Bytes of that part which are the adapter's after all (`ULONG_PTR` slots 4 to 7).
+/// Bytes of that part which are the adapter's after all (`ULONG_PTR` elements 4 to 7, by the page of `PcAddAdapterDevice`).
 const ADAPTER_SLOTS: core::ops::Range<usize> = 32..64;
+/// Element 4 of them, which the samples' structure of this area marks reserved ("Out Memory"): they keep their pointer in element 5.
+/// Doubt which one holds; element 5 is right under both, so that using element 4 is harsher than Windows' documents.
+const RESERVED_SLOT: core::ops::Range<usize> = 32..40;
 /// Stands for PortCls' own data in the extension: a driver that writes there is seen at removal.
 const PORT_CLASS_DATA: u8 = 0xa7;
 
@@ -80,8 +84,26 @@ impl Device {
         self.object
     }
 
+    /// Writes over a byte of the extension, as a driver would that takes it for its own.
+    pub fn overwrite_extension(&self, at: usize) {
+        if at < self.bytes {
+            // SAFETY: inside the extension, which lives as long as ntguest.
+            unsafe { self.extension.add(at).write_volatile(1) };
+        }
+    }
+
     /// Reports what the driver wrote over PortCls' part of the extension (rule `device-extension`).
     pub fn check_extension(&self) {
+        let reserved = RESERVED_SLOT.filter(|at| *at < self.bytes);
+        // SAFETY: as below.
+        if reserved.clone().any(|at| unsafe { self.extension.add(at).read_volatile() } != 0) {
+            harsh_violation(
+                "device-extension",
+                format_args!(
+                    "element 4 of the device extension is in use, which the samples mark reserved; element 5 is free"
+                ),
+            );
+        }
         for at in (0..self.bytes.min(PORT_CLASS_EXTENSION)).filter(|at| !ADAPTER_SLOTS.contains(at)) {
             // SAFETY: inside the extension, which lives as long as ntguest.
             if unsafe { self.extension.add(at).read_volatile() } != PORT_CLASS_DATA {

@@ -91,6 +91,16 @@ pub enum Fault {
     NoInterface,
     /// The ports have no `IPortEvents`: no driver may fail without.
     NoPortEvents,
+    /// Element 4 of the device extension is written, which the samples mark reserved.
+    ReservedWord,
+    /// PortCls' own part of the device extension is written.
+    PortClassWord,
+    /// A dispatch routine was set before `PcInitializeAdapterDriver`.
+    EarlyDispatch,
+    /// One subdevice more is registered than was announced.
+    FewObjects,
+    /// An object is asked for another root interface than the kernel's: as one that knows only that of user mode would answer.
+    OtherUnknown,
 }
 
 /// Every fault and its name.
@@ -139,6 +149,11 @@ const NAMES: &[(&str, Fault)] = &[
     ("late-constraints", Fault::LateConstraints),
     ("no-interface", Fault::NoInterface),
     ("no-port-events", Fault::NoPortEvents),
+    ("reserved-word", Fault::ReservedWord),
+    ("port-class-word", Fault::PortClassWord),
+    ("early-dispatch", Fault::EarlyDispatch),
+    ("few-objects", Fault::FewObjects),
+    ("other-unknown", Fault::OtherUnknown),
 ];
 
 /// The fault with a name.

@@ -97,8 +97,9 @@ macro_rules! guids {
 }
 
 guids! {
-    /// The root interface.
-    IID_UNKNOWN = "00000000-0000-0000-C000-000000000046";
+    /// The root interface as the kernel's headers define it (punknown.h: Data4 is 00 00 C0 00 00 00 00 46). COM's in user mode is
+    /// another one, 00000000-0000-0000-C000-000000000046: real PortCls never asks with it, and its objects do not know it.
+    IID_UNKNOWN = "00000000-0000-0000-0000-C00000000046";
     /// What every miniport is.
     IID_MINIPORT = "B4C90A24-5791-11D0-86F9-00A0C911B544";
     /// What every port is.
@@ -245,6 +246,13 @@ mod tests {
     fn bytes_are_those_of_memory() {
         let guid = Guid::parse("01020304-0506-0708-090A-0B0C0D0E0F10");
         assert_eq!(guid.bytes(), [4, 3, 2, 1, 6, 5, 8, 7, 9, 10, 11, 12, 13, 14, 15, 16]);
+    }
+
+    #[test]
+    fn the_root_interface_is_the_kernels_and_not_that_of_user_mode() {
+        let guid = IID_UNKNOWN;
+        assert_eq!((guid.data1, guid.data2, guid.data3), (0, 0, 0));
+        assert_eq!(guid.data4, [0, 0, 0xc0, 0, 0, 0, 0, 0x46]);
     }
 
     #[test]

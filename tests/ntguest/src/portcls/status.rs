@@ -32,6 +32,7 @@ statuses! {
     OBJECT_NAME_COLLISION = 0xC000_0035;
     DATA_OVERRUN = 0xC000_003C;
     DATA_LATE_ERROR = 0xC000_003D;
+    ALLOTTED_SPACE_EXCEEDED = 0xC000_0099;
     INSUFFICIENT_RESOURCES = 0xC000_009A;
     DEVICE_NOT_READY = 0xC000_00A3;
     NOT_SUPPORTED = 0xC000_00BB;
@@ -78,6 +79,6 @@ mod tests {
     #[test]
     fn messages_carry_the_name() {
         assert_eq!(Status::DATA_LATE_ERROR.to_string(), "DATA_LATE_ERROR");
-        assert_eq!(Status(u32::cast_signed(0xC000_0099)).to_string(), "0xc0000099");
+        assert_eq!(Status(u32::cast_signed(0xC000_0098)).to_string(), "0xc0000098");
     }
 }

@@ -110,12 +110,14 @@ pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: 
         );
         return Status::OBJECT_NAME_COLLISION;
     }
+    let max_objects = if fault::make(Fault::FewObjects) { 1 } else { max_objects };
     if used >= max_objects as usize {
         kernel::violation(
             "max-objects",
             format_args!("{SERVICE}: PcAddAdapterDevice announced {max_objects} subdevice(s)"),
         );
-        return Status::INSUFFICIENT_RESOURCES;
+        // Seen on Windows 11.
+        return Status::ALLOTTED_SPACE_EXCEEDED;
     }
     crate::kprintln!("subdevice \"{}\" registered", String::from_utf16_lossy(&name));
     port.add_ref();
