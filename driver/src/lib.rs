@@ -26,5 +26,7 @@ pub mod hw;
 pub mod names;
 pub mod properties;
 pub mod registry;
+#[cfg(test)]
+mod registry_fake;
 pub mod topology;
 pub mod wave;

@@ -14,6 +14,9 @@ pub static LOCKSTEP_CAPTURE: &[u16] = wide!("LockstepCapture");
 /// `REG_DWORD` under the device's hardware key: 1 lets clients map the position page of their stream.
 pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 
+/// `REG_DWORD` under the device's hardware key: 1 lets every host pin list both signal-processing modes, DEFAULT and RAW.
+pub static BOTH_MODES: &[u16] = wide!("Modes");
+
 /// How many endpoints of each direction the INF lists. Those beyond it work, but the INF gives them no `FriendlyName`, no class for
 /// ksproxy and no word that they can be driven by events.
 pub const IN_THE_INF: usize = 4;

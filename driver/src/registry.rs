@@ -4,9 +4,10 @@ use portcls_sys::ComRef;
 use portcls_sys::calls::KeyType;
 use portcls_sys::interfaces::IPort;
 
-use crate::names::{CONTIGUOUS_BUFFER, LOCKSTEP_CAPTURE, POSITION_REGISTER};
+use crate::names::{BOTH_MODES, CONTIGUOUS_BUFFER, LOCKSTEP_CAPTURE, POSITION_REGISTER};
 
 /// What the device's hardware key asks for: each a `REG_DWORD` of 1.
+#[allow(clippy::struct_excessive_bools, reason = "one for each value of the key, none depends on another")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// `ContiguousBuffer`: physically contiguous cyclic buffers.
@@ -16,6 +17,8 @@ pub struct Wishes {
     pub lockstep_capture: bool,
     /// `PositionRegister`: clients may map the position page of their stream.
     pub position_register: bool,
+    /// `Modes`: host pins list DEFAULT and RAW, not one of them.
+    pub both_modes: bool,
 }
 
 impl Wishes {
@@ -39,6 +42,31 @@ impl Wishes {
             contiguous: asks(CONTIGUOUS_BUFFER),
             lockstep_capture: asks(LOCKSTEP_CAPTURE),
             position_register: asks(POSITION_REGISTER),
+            both_modes: asks(BOTH_MODES),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hw::fake::FakeCard;
+    use crate::registry_fake::Values;
+    use crate::topology::rig::Rig;
+
+    fn read(values: Values) -> Wishes {
+        Rig::wished(FakeCard::default(), 0, true, values).miniport.wishes()
+    }
+
+    #[test]
+    fn a_value_of_one_asks_and_nothing_else_does() {
+        assert_eq!(read(&[]), Wishes::default());
+        let wanted = Wishes { both_modes: true, ..Wishes::default() };
+        assert_eq!(read(&[("Modes", 1)]), wanted);
+        for values in [&[("Modes", 0)], &[("Modes", 2)], &[("modes2", 1)]] {
+            assert_eq!(read(values), Wishes::default());
+        }
+        let wanted = Wishes { contiguous: true, position_register: true, ..Wishes::default() };
+        assert_eq!(read(&[("ContiguousBuffer", 1), ("PositionRegister", 1)]), wanted);
     }
 }

@@ -128,8 +128,8 @@ impl Endpoint {
 }
 
 /// Names of the registry values that people may set: what the driver reads and is 0 unless somebody wants it.
-pub fn wishes() -> [String; 2] {
-    [text(names::CONTIGUOUS_BUFFER), text(names::POSITION_REGISTER)]
+pub fn wishes() -> [String; 3] {
+    [names::CONTIGUOUS_BUFFER, names::POSITION_REGISTER, names::BOTH_MODES].map(text)
 }
 
 /// The marks of the filters' names in the INX, in the order of [`endpoints`]: wave and topology of each.
@@ -166,6 +166,7 @@ pub fn all(date: Date) -> Vec<Fact> {
         ("message-limit", pci::MSI_MESSAGES_MAX.to_string()),
         ("contiguous-buffer", quoted(text(names::CONTIGUOUS_BUFFER))),
         ("position-register", quoted(text(names::POSITION_REGISTER))),
+        ("modes", quoted(text(names::BOTH_MODES))),
         ("ks-audio", quoted(braced(&KSCATEGORY_AUDIO))),
         ("ks-render", quoted(braced(&KSCATEGORY_RENDER))),
         ("ks-capture", quoted(braced(&KSCATEGORY_CAPTURE))),

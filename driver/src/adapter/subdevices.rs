@@ -84,13 +84,14 @@ impl Filters {
         let unknown = adapter.to_unknown();
         // Before the port is bound: whatever fails from here on, the miniport lets go of its port.
         let listening = Listening::new(adapter.clone(), topology.clone());
-        let topology = topology.to_unknown();
-        let wave = WaveMiniport::try_new(adapter.clone(), endpoint)?.to_unknown();
+        let (topology, miniport) = (topology.to_unknown(), topology);
         // SAFETY: by contract.
         unsafe {
             let topology =
                 Subdevice::install(installation, &CLSID_PortTopology, names.topology, &topology, &unknown)?;
-            constraints::announce(installation.pdo, names.wave);
+            let wishes = miniport.wishes();
+            constraints::announce(installation.pdo, names.wave, endpoint.direction, wishes.both_modes);
+            let wave = WaveMiniport::try_new(adapter.clone(), endpoint, wishes)?.to_unknown();
             let wave = Subdevice::install(installation, &CLSID_PortWaveRT, names.wave, &wave, &unknown)?;
             let connection =
                 Connection::register(installation.device, endpoint.direction, &wave.port, &topology.port)?;

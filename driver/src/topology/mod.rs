@@ -16,12 +16,13 @@ pub mod filter;
 pub mod jack;
 
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::NtResult;
+use nt::spinlock::SpinLock;
 use nt::status::STATUS_NOT_IMPLEMENTED;
 use portcls_sys::com::params::UnknownIn;
 use portcls_sys::interfaces::{IMiniportTopology, IPortTopology, IResourceList, Miniport, MiniportTopology};
@@ -33,6 +34,7 @@ pub use filter::wave_pin;
 
 use crate::adapter::Adapter;
 use crate::endpoint::Endpoint;
+use crate::registry::Wishes;
 use events::Events;
 
 /// The most looks at a jack that changes while it is looked at.
@@ -43,6 +45,8 @@ pub struct TopologyMiniport {
     adapter: Com<Adapter>,
     endpoint: Endpoint,
     filter: PCFILTER_DESCRIPTOR,
+    /// What the registry asks for. Read in Init, which comes before anything that depends on it.
+    wishes: SpinLock<Wishes>,
     events: Events,
     /// Whether nothing was plugged in when the clients were last told, or asked before that.
     unplugged: AtomicBool,
@@ -60,7 +64,15 @@ impl TopologyMiniport {
         let unplugged = adapter.card().unplugged(endpoint.stream).unwrap_or(false);
         let filter = filter::describe(endpoint.direction, number, adapter.card().limits());
         let events = Events::default();
-        Com::try_new(Self { adapter, endpoint, filter, events, unplugged: AtomicBool::new(unplugged) })
+        let wishes = SpinLock::new(Wishes::default());
+        Com::try_new(Self {
+            adapter,
+            endpoint,
+            filter,
+            wishes,
+            events,
+            unplugged: AtomicBool::new(unplugged),
+        })
     }
 
     /// What it is the miniport of.
@@ -71,6 +83,11 @@ impl TopologyMiniport {
     /// The adapter.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
+    }
+
+    /// What the registry asks for, of this filter and of the wave filter that belongs to it. After Init.
+    pub fn wishes(&self) -> Wishes {
+        *self.wishes.lock()
     }
 
     /// Who wants to know.
@@ -122,14 +139,17 @@ impl Miniport for TopologyMiniport {
 }
 
 impl MiniportTopology for TopologyMiniport {
-    /// Called by IPort::Init. Of the port only its events are kept.
+    /// Called by IPort::Init. Of the port only its events are kept. The device's registry key is reached through it too: the wave filter's
+    /// description depends on that, and this port is the first that there is.
     fn init(
         &self,
         _adapter: UnknownIn<'_>,
         _resources: ComIn<'_, IResourceList>,
         port: ComIn<'_, IPortTopology>,
     ) -> NtResult {
-        self.events.open(&port.require()?);
+        let port = port.require()?;
+        self.events.open(&port);
+        *self.wishes.lock() = Wishes::read(&port.upcast());
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::adapter::Adapter;
 use crate::adapter::jacks::Listening;
 use crate::hw::fake::FakeCard;
 use crate::properties::asking::ask;
+use crate::registry_fake::{FakeKey, Values};
 
 /// What the port was told of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub enum Heard {
 /// A topology port, with a list of events or without.
 pub struct FakePort {
     events: bool,
+    key: Com<FakeKey>,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 com_class! {
@@ -58,15 +60,16 @@ impl Port for FakePort {
     }
     fn new_registry_key(
         &self,
-        _: ComOut<'_, IRegistryKey>,
+        key: ComOut<'_, IRegistryKey>,
         _: ComIn<'_, portcls_sys::IUnknown>,
-        _: u32,
+        kind: u32,
         _: ACCESS_MASK,
         _: *mut OBJECT_ATTRIBUTES,
         _: u32,
         _: Out<'_, u32>,
     ) -> NtResult {
-        unreachable!("nobody asks")
+        assert_eq!(kind, 1, "the device's hardware key");
+        key.set(self.key.to_interface())
     }
 }
 impl PortTopology for FakePort {}
@@ -121,12 +124,18 @@ pub struct Rig {
 impl Rig {
     /// The miniport of stream `stream` (0 renders, 1 captures) of `card`, started; the port has events, or not.
     pub fn with(card: FakeCard, stream: u32, events: bool) -> Self {
+        Self::wished(card, stream, events, &[])
+    }
+
+    /// The same, where the device's hardware key has values.
+    pub fn wished(card: FakeCard, stream: u32, events: bool, values: Values) -> Self {
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
         let endpoint = adapter.card().endpoint(stream).unwrap();
         let miniport = TopologyMiniport::try_new(adapter.clone(), endpoint, 0).unwrap();
         let listening = Listening::new(adapter.clone(), miniport.clone());
         let heard = Arc::<Mutex<Vec<Heard>>>::default();
-        let port = FakePort { events, heard: Arc::clone(&heard) };
+        let key = Com::try_new(FakeKey(values)).unwrap();
+        let port = FakePort { events, key, heard: Arc::clone(&heard) };
         let port: ComRef<IPortTopology> = Com::try_new(port).unwrap().into_interface();
         miniport.init(ComIn::none(), ComIn::none(), ComIn::new(&port)).unwrap();
         listening.start();

@@ -29,9 +29,6 @@ use super::modes::ATTRIBUTES;
 use super::proposals::AUTOMATION;
 use crate::endpoint::{Direction, Endpoint};
 
-/// How many clients can have the host pin open: one, the card has one stream for it.
-const HOST_INSTANCES: u32 = 1;
-
 /// The pin that clients open. Sound enters a filter at pin 0 and leaves it at pin 1.
 pub const fn host_pin(direction: Direction) -> u32 {
     match direction {
@@ -79,11 +76,11 @@ pub struct WaveFilter {
 }
 
 impl WaveFilter {
-    /// The filter of `endpoint`.
+    /// The filter of `endpoint`, whose host pin lists so many signal-processing modes: it has as many instances ([`super::modes`]).
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn try_new(endpoint: &Endpoint) -> NtResult<Self> {
+    pub fn try_new(endpoint: &Endpoint, modes: usize) -> NtResult<Self> {
         let ranges = host_ranges(endpoint.can)?;
         // SAFETY: here and below: what a vector or box points to stays where it is and is freed with this filter, and the descriptors
         // that point there are used no longer than it lives.
@@ -97,7 +94,7 @@ impl WaveFilter {
             try_push(&mut entries, entry)?;
         }
         // SAFETY: as above.
-        let pins = try_box(pins(endpoint.direction, unsafe { extend(&entries) }))?;
+        let pins = try_box(pins(endpoint.direction, modes, unsafe { extend(&entries) }))?;
         let categories = match endpoint.direction {
             Direction::Render => &RENDER_CATEGORIES,
             Direction::Capture => &CAPTURE_CATEGORIES,
@@ -122,19 +119,20 @@ unsafe fn extend<T>(slice: &[T]) -> &'static [T] {
 }
 
 /// Both pins, in their order.
-fn pins(direction: Direction, ranges: &'static [DataRangeEntry]) -> [PCPIN_DESCRIPTOR; 2] {
+fn pins(direction: Direction, instances: usize, ranges: &'static [DataRangeEntry]) -> [PCPIN_DESCRIPTOR; 2] {
+    let instances = u32::try_from(instances).unwrap_or(1);
     let pin =
         |flow, communication, ranges| KSPIN_DESCRIPTOR::new(flow, communication, &KSCATEGORY_AUDIO, ranges);
     let (into, out) = (KSPIN_DATAFLOW_IN, KSPIN_DATAFLOW_OUT);
     match direction {
         Direction::Render => [
-            PCPIN_DESCRIPTOR::new(HOST_INSTANCES, pin(into, KSPIN_COMMUNICATION_SINK, ranges)),
+            PCPIN_DESCRIPTOR::new(instances, pin(into, KSPIN_COMMUNICATION_SINK, ranges)),
             PCPIN_DESCRIPTOR::new(0, pin(out, KSPIN_COMMUNICATION_NONE, &BRIDGE_RANGES)),
         ],
         Direction::Capture => [
             PCPIN_DESCRIPTOR::new(0, pin(into, KSPIN_COMMUNICATION_NONE, &BRIDGE_RANGES)),
             PCPIN_DESCRIPTOR::new(
-                HOST_INSTANCES,
+                instances,
                 pin(out, KSPIN_COMMUNICATION_SINK, ranges).named(&KSAUDFNAME_RECORDING_CONTROL),
             ),
         ],

@@ -3,7 +3,6 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use nt::spinlock::SpinLock;
 use nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
     STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
@@ -22,7 +21,7 @@ use portcls_sys::{Com, ComIn, ComOut, GUID, In, InOut, Out, com_class};
 
 use super::descriptors::{WaveFilter, bridge_pin, host_pin};
 use super::format::{AudioFormat, FormatError, Prefix};
-use super::modes::{self, MODES};
+use super::modes;
 use super::stream::Stream;
 use crate::adapter::Adapter;
 use crate::endpoint::Endpoint;
@@ -33,8 +32,8 @@ pub struct WaveMiniport {
     adapter: Com<Adapter>,
     endpoint: Endpoint,
     filter: WaveFilter,
-    /// What the registry asks for. Read once, in Init.
-    wishes: SpinLock<Wishes>,
+    /// What the registry asks for. It was read before there was a filter to describe.
+    wishes: Wishes,
 }
 
 com_class! {
@@ -46,14 +45,20 @@ com_class! {
 
 impl WaveMiniport {
     /// The miniport of an endpoint of `adapter`.
-    pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint) -> NtResult<Com<Self>> {
-        let filter = WaveFilter::try_new(&endpoint)?;
-        Com::try_new(Self { adapter, endpoint, filter, wishes: SpinLock::new(Wishes::default()) })
+    pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint, wishes: Wishes) -> NtResult<Com<Self>> {
+        let modes = modes::listed(endpoint.direction, wishes.both_modes);
+        let filter = WaveFilter::try_new(&endpoint, modes.len())?;
+        Com::try_new(Self { adapter, endpoint, filter, wishes })
     }
 
     /// What it is the miniport of.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The signal-processing modes that its host pin lists.
+    pub const fn modes(&self) -> &'static [GUID] {
+        modes::listed(self.endpoint.direction, self.wishes.both_modes)
     }
 }
 
@@ -105,15 +110,13 @@ impl Miniport for WaveMiniport {
 }
 
 impl MiniportWaveRT for WaveMiniport {
-    /// Called by IPort::Init. The adapter is known already, and so are its resources.
+    /// Called by IPort::Init. The adapter is known already, and so are its resources; of the port nothing is wanted.
     fn init(
         &self,
         _adapter: UnknownIn<'_>,
         _resources: ComIn<'_, IResourceList>,
-        port: ComIn<'_, IPortWaveRT>,
+        _port: ComIn<'_, IPortWaveRT>,
     ) -> NtResult {
-        let wishes = Wishes::read(&port.require()?.upcast());
-        *self.wishes.lock() = wishes;
         Ok(())
     }
 
@@ -131,11 +134,9 @@ impl MiniportWaveRT for WaveMiniport {
         }
         let parsed = AudioFormat::parse(Prefix::of_format(&format)?.as_slice())?;
         // Every mode is the same here; only one that the pin does not know is refused.
-        modes::check_format(&format)?;
-        let format = parsed;
-        let wishes = *self.wishes.lock();
+        modes::check_format(&format, self.modes())?;
         let port = port_stream.require()?;
-        let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, format, wishes)?;
+        let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, parsed, self.wishes)?;
         stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())
     }
 
@@ -165,13 +166,14 @@ impl MiniportAudioSignalProcessing for WaveMiniport {
         if pin != host_pin(self.endpoint.direction) {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        let there = u32::try_from(MODES.len()).unwrap_or(0);
+        let modes = self.modes();
+        let there = u32::try_from(modes.len()).unwrap_or(0);
         count.set(there);
         let Some(place) = NonNull::new(place) else { return Ok(()) };
         if room < there {
             return Err(STATUS_BUFFER_TOO_SMALL);
         }
-        for (index, mode) in MODES.iter().enumerate() {
+        for (index, mode) in modes.iter().enumerate() {
             // SAFETY: not NULL, so by the interface's contract room for `room` GUIDs, at least as many as there are modes.
             unsafe { place.add(index).write_unaligned(*mode) };
         }

@@ -2,7 +2,8 @@
 
 use portcls_sys::ComRef;
 use portcls_sys::guid::{
-    GUID_NULL, KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO,
+    AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW, GUID_NULL,
+    KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO,
 };
 use portcls_sys::ks::{KSATTRIBUTE_LIST, KSDATARANGE_AUDIO};
 
@@ -22,9 +23,14 @@ fn miniport() -> (Com<WaveMiniport>, Com<Adapter>) {
 
 /// The miniport of one of the card's streams: 0 renders, 1 captures.
 fn of_stream(stream: u32) -> (Com<WaveMiniport>, Com<Adapter>) {
+    wished(stream, Wishes::default())
+}
+
+/// The same as the registry wants it.
+fn wished(stream: u32, wishes: Wishes) -> (Com<WaveMiniport>, Com<Adapter>) {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
     let endpoint = adapter.card().endpoint(stream).unwrap();
-    (WaveMiniport::try_new(adapter.clone(), endpoint).unwrap(), adapter)
+    (WaveMiniport::try_new(adapter.clone(), endpoint, wishes).unwrap(), adapter)
 }
 
 fn filter(miniport: &WaveMiniport) -> PCFILTER_DESCRIPTOR {
@@ -167,7 +173,6 @@ fn bridges_have_no_instances_and_the_host_pin_leads_to_one_or_back() {
         // SAFETY: alive as long as the miniport, as long as they say.
         let (host, bridge, connection) =
             unsafe { (*filter.Pins.add(host), *filter.Pins.add(bridge), *filter.Connections) };
-        assert_eq!((host.MaxGlobalInstanceCount, host.MaxFilterInstanceCount), (1, 1));
         assert_eq!((host.KsPinDescriptor.DataFlow, host.KsPinDescriptor.Communication), (flows.0, 1));
         assert_eq!((bridge.MaxGlobalInstanceCount, bridge.MaxFilterInstanceCount), (0, 0));
         assert_eq!((bridge.KsPinDescriptor.DataFlow, bridge.KsPinDescriptor.Communication), (flows.1, 0));
@@ -195,9 +200,9 @@ fn the_device_description_is_whole() {
     assert_eq!((description.Version, description.MaximumLength), (0, u32::MAX));
 }
 
-/// Status, count and modes of GetModes with room for `count`; `None`: no place.
-fn modes_of(stream: u32, pin: u32, room: Option<u32>) -> (NtResult, u32, Vec<GUID>) {
-    let (miniport, _adapter) = of_stream(stream);
+/// Status, count and modes of GetModes with room for `count`; `None`: no place. `both`: as the registry can ask.
+fn modes_of(stream: u32, both: bool, pin: u32, room: Option<u32>) -> (NtResult, u32, Vec<GUID>) {
+    let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
     let mut modes = vec![GUID_NULL; room.unwrap_or(0) as usize];
     let place = if room.is_some() { modes.as_mut_ptr() } else { core::ptr::null_mut() };
     let mut count = room.unwrap_or(77);
@@ -207,18 +212,37 @@ fn modes_of(stream: u32, pin: u32, room: Option<u32>) -> (NtResult, u32, Vec<GUI
 
 #[test]
 fn modes_follow_the_protocol_of_sizes() {
-    for (stream, host, bridge) in [(0, 0, 1), (1, 1, 0)] {
-        assert_eq!(modes_of(stream, host, None), (Ok(()), 2, vec![]));
-        assert_eq!(modes_of(stream, host, Some(1)), (Err(STATUS_BUFFER_TOO_SMALL), 2, vec![GUID_NULL]));
-        assert_eq!(modes_of(stream, host, Some(2)), (Ok(()), 2, MODES.to_vec()));
-        assert_eq!(modes_of(stream, host, Some(3)).2, [MODES[0], MODES[1], GUID_NULL]);
-        assert_eq!(modes_of(stream, bridge, None).0, Err(STATUS_NOT_SUPPORTED));
-        assert_eq!(modes_of(stream, 2, None).0, Err(STATUS_INVALID_PARAMETER));
+    let (default, raw) = (AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW);
+    for (stream, host, bridge, own) in [(0, 0, 1, default), (1, 1, 0, raw)] {
+        let asked = |pin, room| modes_of(stream, false, pin, room);
+        assert_eq!(asked(host, None), (Ok(()), 1, vec![]));
+        assert_eq!(asked(host, Some(0)), (Err(STATUS_BUFFER_TOO_SMALL), 1, vec![]));
+        assert_eq!(asked(host, Some(1)), (Ok(()), 1, vec![own]));
+        assert_eq!(asked(host, Some(2)), (Ok(()), 1, vec![own, GUID_NULL]));
+        for pin in [2, 99, u32::MAX] {
+            assert_eq!(asked(pin, None).0, Err(STATUS_INVALID_PARAMETER));
+        }
+        assert_eq!(asked(bridge, None).0, Err(STATUS_NOT_SUPPORTED));
+        let both = |room| modes_of(stream, true, host, room);
+        assert_eq!(both(Some(1)), (Err(STATUS_BUFFER_TOO_SMALL), 2, vec![GUID_NULL]));
+        assert_eq!(both(Some(2)), (Ok(()), 2, vec![default, raw]));
     }
     let (miniport, _adapter) = miniport();
     // SAFETY: NULL, which the type allows.
     let nowhere = unsafe { core::mem::zeroed::<InOut<'_, u32>>() };
     assert_eq!(miniport.get_modes(0, core::ptr::null_mut(), nowhere), Err(STATUS_INVALID_PARAMETER));
+}
+
+#[test]
+fn a_host_pin_has_as_many_instances_as_modes() {
+    for (stream, both) in [(0, false), (1, false), (0, true), (1, true)] {
+        let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
+        // SAFETY: alive as long as the miniport, as long as it says.
+        let host = unsafe { *filter(&miniport).Pins.add(miniport_host(&miniport)) };
+        let instances = (host.MaxGlobalInstanceCount, host.MaxFilterInstanceCount);
+        assert_eq!(instances, if both { (2, 2) } else { (1, 1) });
+        assert_eq!(miniport.modes().len(), instances.1 as usize);
+    }
 }
 
 #[test]
@@ -229,8 +253,7 @@ fn the_port_finds_the_modes_by_their_interface() {
 }
 
 #[test]
-fn a_stream_opens_in_either_mode_and_in_no_other() {
-    let (miniport, _adapter) = miniport();
+fn a_stream_opens_in_a_mode_that_is_listed_and_in_no_other() {
     let format = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 }.to_bytes();
     let with = |modes: &[GUID]| {
         let mut bytes = format.as_slice().to_vec();
@@ -239,8 +262,19 @@ fn a_stream_opens_in_either_mode_and_in_no_other() {
         bytes.extend(modes::list(modes));
         bytes
     };
-    for mode in MODES {
-        assert!(open(&miniport, &with(&[mode]), PIN_HOST, 0).is_ok(), "{mode}");
+    let (default, raw) = (AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW);
+    for (stream, both, listed) in [
+        (0, false, &[default][..]),
+        (1, false, &[raw]),
+        (0, true, &[default, raw]),
+        (1, true, &[default, raw]),
+    ] {
+        let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
+        let pin = host_pin(miniport.endpoint.direction);
+        let status = |mode| open(&miniport, &with(&[mode]), pin, u8::from(stream == 1)).err();
+        for mode in [default, raw, GUID_NULL] {
+            let expected = (!listed.contains(&mode)).then_some(STATUS_NOT_SUPPORTED);
+            assert_eq!(status(mode), expected, "{mode} of stream {stream}");
+        }
     }
-    assert_eq!(open(&miniport, &with(&[GUID_NULL]), PIN_HOST, 0).err(), Some(STATUS_NOT_SUPPORTED));
 }

@@ -1,5 +1,10 @@
-//! Signal-processing modes of a host pin: DEFAULT and RAW, which are one and the same here, for the card processes nothing. wavert-facts
-//! 5.2, 5.5, 5.6.
+//! Signal-processing modes of a host pin. The card processes nothing, so that DEFAULT and RAW are one and the same here. wavert-facts 5.2, 5.5,
+//! 5.6.
+//!
+//! As in Microsoft's simpleaudiosample a pin lists one mode and has one instance: DEFAULT for speakers, RAW for a microphone (the HLK
+//! wants RAW of capture pins). *Doubt*: sysvad's pins list more; where they do, they have as many instances as modes, for the engine opens a
+//! stream for each mode that it uses. The registry value `Modes` = 1 gives both lists, with as many instances; the card has one stream for them,
+//! and who comes second gets STATUS_INSUFFICIENT_RESOURCES.
 //!
 //! Each data range of the pin is followed by [`ATTRIBUTES`], which says that a client may name a mode. It does so in an attribute list
 //! behind its format (NewStream, PROPOSEDATAFORMAT) or behind the pin number (PROPOSEDATAFORMAT2); [`check`] reads such a list.
@@ -13,9 +18,20 @@ use portcls_sys::guid::{
 use portcls_sys::ks::{KSATTRIBUTE, KSATTRIBUTE_LIST, KSDATAFORMAT, KSDATAFORMAT_ATTRIBUTES};
 
 use super::format::{Fields, FormatError};
+use crate::endpoint::Direction;
 
-/// The modes of a host pin.
-pub static MODES: [GUID; 2] = [AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW];
+static DEFAULT: [GUID; 1] = [AUDIO_SIGNALPROCESSINGMODE_DEFAULT];
+static RAW: [GUID; 1] = [AUDIO_SIGNALPROCESSINGMODE_RAW];
+static BOTH: [GUID; 2] = [AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW];
+
+/// The modes that the host pin of a direction lists; `both`: the registry asks for both.
+pub const fn listed(direction: Direction, both: bool) -> &'static [GUID] {
+    match direction {
+        _ if both => &BOTH,
+        Direction::Render => &DEFAULT,
+        Direction::Capture => &RAW,
+    }
+}
 
 static MODE_ATTRIBUTE: KSATTRIBUTE =
     KSATTRIBUTE { Size: 24, Flags: 0, Attribute: KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE };
@@ -43,11 +59,11 @@ pub const fn aligned(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(8)
 }
 
-/// Reads an attribute list at the start of `bytes` and gives its length. Every attribute must be a mode, and one of [`MODES`].
+/// Reads an attribute list at the start of `bytes` and gives its length. Every attribute must be a mode, and one of `modes`.
 ///
 /// # Errors
 /// `Malformed` for a list that is cut off or contradicts itself, `Attributes` for another attribute or mode.
-pub fn check(bytes: &[u8]) -> Result<usize, FormatError> {
+pub fn check(bytes: &[u8], modes: &[GUID]) -> Result<usize, FormatError> {
     use FormatError::{Attributes, Malformed};
     let head = Fields(bytes);
     let size = head.u32(0).and_then(|size| usize::try_from(size).ok()).ok_or(Malformed)?;
@@ -64,7 +80,7 @@ pub fn check(bytes: &[u8]) -> Result<usize, FormatError> {
             return Err(Attributes);
         }
         let mode = list.guid(at.saturating_add(ATTRIBUTE_HEAD)).filter(|_| bytes >= ATTRIBUTE_HEAD + 16);
-        if !MODES.contains(&mode.ok_or(Malformed)?) {
+        if !modes.contains(&mode.ok_or(Malformed)?) {
             return Err(Attributes);
         }
         at = aligned(end).ok_or(Malformed)?;
@@ -73,7 +89,7 @@ pub fn check(bytes: &[u8]) -> Result<usize, FormatError> {
 }
 
 /// Checks the attribute list behind a format in a buffer that holds both, if the format says that there is one.
-pub fn check_behind(bytes: &[u8]) -> Result<(), FormatError> {
+pub fn check_behind(bytes: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
     use FormatError::Malformed;
     let head = Fields(bytes);
     if head.u32(4).ok_or(Malformed)? & KSDATAFORMAT_ATTRIBUTES == 0 {
@@ -81,12 +97,12 @@ pub fn check_behind(bytes: &[u8]) -> Result<(), FormatError> {
     }
     let size = head.u32(0).and_then(|size| usize::try_from(size).ok()).ok_or(Malformed)?;
     let list = aligned(size).and_then(|at| bytes.get(at..)).ok_or(Malformed)?;
-    check(list).map(|_| ())
+    check(list, modes).map(|_| ())
 }
 
 /// The same for a format that NewStream is given, whose buffer's end it does not know. KS has checked before that the format and the list are
 /// as long as they say; what says that it is longer than any that could be taken is not followed.
-pub fn check_format(format: &In<'_, KSDATAFORMAT>) -> Result<(), FormatError> {
+pub fn check_format(format: &In<'_, KSDATAFORMAT>, modes: &[GUID]) -> Result<(), FormatError> {
     use FormatError::{Attributes, Malformed};
     let start = format.as_ptr().cast::<u8>();
     if start.is_null() {
@@ -114,7 +130,7 @@ pub fn check_format(format: &In<'_, KSDATAFORMAT>) -> Result<(), FormatError> {
     let mut bytes = [0_u8; BYTES_MAX];
     // SAFETY: as long as the list says it is, and no longer than the copy.
     unsafe { core::ptr::copy_nonoverlapping(list, bytes.as_mut_ptr(), size) };
-    check(bytes.get(..size).ok_or(Malformed)?).map(|_| ())
+    check(bytes.get(..size).ok_or(Malformed)?, modes).map(|_| ())
 }
 
 /// A list that names each of `modes`, as a client writes it.
@@ -140,21 +156,38 @@ mod tests {
 
     #[test]
     fn both_modes_are_taken_and_nothing_else() {
-        for modes in [&MODES[..1], &MODES[1..], &MODES, &[]] {
+        for modes in [&BOTH[..1], &BOTH[1..], &BOTH, &[]] {
             let list = list(modes);
-            assert_eq!(check(&list), Ok(list.len()));
+            assert_eq!(check(&list, &BOTH), Ok(list.len()));
         }
-        let mut other = list(&MODES);
+        let mut other = list(&BOTH);
         other[16] ^= 1;
-        assert_eq!(check(&other), Err(Attributes), "another attribute");
-        assert_eq!(check(&list(&[MODES[0], KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE])), Err(Attributes));
+        assert_eq!(check(&other, &BOTH), Err(Attributes), "another attribute");
+        assert_eq!(
+            check(&list(&[BOTH[0], KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE]), &BOTH),
+            Err(Attributes)
+        );
+    }
+
+    #[test]
+    fn a_pin_lists_one_mode_or_by_request_both() {
+        assert_eq!(listed(Direction::Render, false), [AUDIO_SIGNALPROCESSINGMODE_DEFAULT]);
+        assert_eq!(listed(Direction::Capture, false), [AUDIO_SIGNALPROCESSINGMODE_RAW]);
+        for direction in [Direction::Render, Direction::Capture] {
+            assert_eq!(listed(direction, true), BOTH);
+            let (own, other) = (listed(direction, false)[0], listed(direction, true));
+            for mode in other {
+                let taken = check(&list(&[*mode]), listed(direction, false)).is_ok();
+                assert_eq!(taken, *mode == own, "a mode that is not listed");
+            }
+        }
     }
 
     #[test]
     fn lists_that_lie_are_refused() {
-        let good = list(&MODES);
+        let good = list(&BOTH);
         for length in 0..good.len() {
-            assert_eq!(check(&good[..length]), Err(Malformed), "cut at {length}");
+            assert_eq!(check(&good[..length], &BOTH), Err(Malformed), "cut at {length}");
         }
         let with = |at: usize, value: u32| {
             let mut list = good.clone();
@@ -162,25 +195,25 @@ mod tests {
             list
         };
         for value in (0..8).chain([u32::MAX, 89]) {
-            assert_eq!(check(&with(0, value)), Err(Malformed), "size {value}");
+            assert_eq!(check(&with(0, value), &BOTH), Err(Malformed), "size {value}");
         }
         for value in [3, u32::MAX] {
-            assert_eq!(check(&with(4, value)), Err(Malformed), "{value} attributes");
+            assert_eq!(check(&with(4, value), &BOTH), Err(Malformed), "{value} attributes");
         }
         for value in (0..40).chain([81, u32::MAX, u32::MAX - 7]) {
-            assert_eq!(check(&with(8, value)), Err(Malformed), "an attribute of {value} bytes");
+            assert_eq!(check(&with(8, value), &BOTH), Err(Malformed), "an attribute of {value} bytes");
         }
         for value in (0..40).chain([41, u32::MAX]) {
-            assert_eq!(check(&with(48, value)), Err(Malformed), "a last attribute of {value} bytes");
+            assert_eq!(check(&with(48, value), &BOTH), Err(Malformed), "a last attribute of {value} bytes");
         }
         // The second's place is the end of the first, rounded up to 8.
-        let mut odd = list(&MODES[..1]);
+        let mut odd = list(&BOTH[..1]);
         odd.extend([0; 8]);
-        odd.extend(&list(&MODES[1..])[8..]);
+        odd.extend(&list(&BOTH[1..])[8..]);
         odd[0] = 96;
         odd[4] = 2;
         odd[8] = 41;
-        assert_eq!(check(&odd), Ok(96));
+        assert_eq!(check(&odd, &BOTH), Ok(96));
     }
 
     /// A format of 82, 88 or 104 bytes in memory that ends with its list.
@@ -189,7 +222,7 @@ mod tests {
         for (channels, size) in [(2, 82), (2, 88), (4, 104)] {
             let format = AudioFormat { sample: Sample::S16, channels, rate: 48_000 }.to_bytes();
             for (modes, flag, expected) in [
-                (&MODES[..], 2, Ok(())),
+                (&BOTH[..], 2, Ok(())),
                 (&[KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE][..], 2, Err(Attributes)),
                 (&[KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE][..], 0, Ok(())),
             ] {
@@ -198,9 +231,9 @@ mod tests {
                 bytes[4] = flag;
                 bytes.resize(usize::from(size).next_multiple_of(8), 0);
                 bytes.extend(list(modes));
-                assert_eq!(check_behind(&bytes), expected);
+                assert_eq!(check_behind(&bytes, &BOTH), expected);
                 // SAFETY: as long as format and list say.
-                assert_eq!(check_format(&unsafe { In::from_raw(bytes.as_ptr().cast()) }), expected);
+                assert_eq!(check_format(&unsafe { In::from_raw(bytes.as_ptr().cast()) }, &BOTH), expected);
             }
         }
         let mut far = [0_u8; 64];
@@ -208,8 +241,8 @@ mod tests {
         for (size, expected) in [(63, Malformed), (257, Attributes), (u32::MAX, Attributes)] {
             far[..4].copy_from_slice(&size.to_le_bytes());
             // SAFETY: nothing behind the head is read, for the size is none that could be taken.
-            assert_eq!(check_format(&unsafe { In::from_raw(far.as_ptr().cast()) }), Err(expected));
+            assert_eq!(check_format(&unsafe { In::from_raw(far.as_ptr().cast()) }, &BOTH), Err(expected));
         }
-        assert_eq!(check_format(&In::none()), Err(Malformed));
+        assert_eq!(check_format(&In::none(), &BOTH), Err(Malformed));
     }
 }

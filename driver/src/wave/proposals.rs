@@ -49,21 +49,21 @@ const LIST_AT: usize = 8;
 /// As [`handle`]; the major target is NULL or a wave miniport.
 unsafe extern "system" fn on_propose(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { with_endpoint(request, propose) }
+    unsafe { with_miniport(request, propose) }
 }
 
 /// # Safety
 /// As [`on_propose`].
 unsafe extern "system" fn on_propose2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { with_endpoint(request, propose2) }
+    unsafe { with_miniport(request, propose2) }
 }
 
 /// # Safety
 /// As [`on_propose`].
-unsafe fn with_endpoint(
+unsafe fn with_miniport(
     request: *mut PCPROPERTY_REQUEST,
-    answer: impl FnOnce(&Endpoint, Verb, &[u8], &mut [u8]) -> Reply,
+    answer: impl FnOnce(&WaveMiniport, Verb, &[u8], &mut [u8]) -> Reply,
 ) -> NTSTATUS {
     if request.is_null() {
         return STATUS_INVALID_PARAMETER;
@@ -72,7 +72,7 @@ unsafe fn with_endpoint(
     let miniport = unsafe { ComObject::<WaveMiniport>::from_unknown((*request).MajorTarget) };
     let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
     // SAFETY: by contract.
-    unsafe { handle(request, |verb, instance, value| answer(miniport.endpoint(), verb, instance, value)) }
+    unsafe { handle(request, |verb, instance, value| answer(miniport, verb, instance, value)) }
 }
 
 /// The instance names the host pin.
@@ -88,13 +88,13 @@ fn on_host_pin(endpoint: &Endpoint, instance: &[u8]) -> Result<(), NTSTATUS> {
 }
 
 /// PROPOSEDATAFORMAT: whether the pin would take the format in `value`.
-pub fn propose(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+fn propose(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
     match verb {
         Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_SET),
         Verb::Get => return Reply::NO_VERB,
         Verb::Set => {}
     }
-    if let Err(status) = on_host_pin(endpoint, instance) {
+    if let Err(status) = on_host_pin(miniport.endpoint(), instance) {
         return Reply::refused(status);
     }
     if value.is_empty() {
@@ -103,7 +103,7 @@ pub fn propose(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8
     if value.len() < KSDATAFORMAT_WAVEFORMATEX_BYTES {
         return Reply::refused(STATUS_BUFFER_TOO_SMALL);
     }
-    match would_take(endpoint, value) {
+    match would_take(miniport, value) {
         Ok(()) => Reply::DONE,
         Err(FormatError::Attributes) => Reply::refused(STATUS_NOT_SUPPORTED),
         Err(FormatError::NoMatch | FormatError::Malformed) => Reply::refused(STATUS_NO_MATCH),
@@ -111,27 +111,28 @@ pub fn propose(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8
 }
 
 /// A format as long as it says and perhaps an attribute list, both inside of `value`.
-fn would_take(endpoint: &Endpoint, value: &[u8]) -> Result<(), FormatError> {
+fn would_take(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> {
     let size = Fields(value).u32(0).and_then(|size| usize::try_from(size).ok());
     let format = size.and_then(|size| value.get(..size)).ok_or(FormatError::Malformed)?;
     let format = AudioFormat::parse(format)?;
-    modes::check_behind(value)?;
-    if endpoint.can.takes(format) { Ok(()) } else { Err(FormatError::NoMatch) }
+    modes::check_behind(value, miniport.modes())?;
+    if miniport.endpoint().can.takes(format) { Ok(()) } else { Err(FormatError::NoMatch) }
 }
 
 /// PROPOSEDATAFORMAT2: the format to begin with, in the mode that the instance names, followed by what names it.
-pub fn propose2(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+fn propose2(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
     match verb {
         Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_GET),
         Verb::Set => return Reply::NO_VERB,
         Verb::Get => {}
     }
-    let list = match on_host_pin(endpoint, instance).and_then(|()| mode_list(instance)) {
+    let list = on_host_pin(miniport.endpoint(), instance).and_then(|()| mode_list(miniport, instance));
+    let list = match list {
         Ok(list) => list,
         Err(status) => return Reply::refused(status),
     };
     // The same in every mode: the card has no processing that one could leave out.
-    let Some(format) = endpoint.can.preferred() else { return Reply::refused(STATUS_NO_MATCH) };
+    let Some(format) = miniport.endpoint().can.preferred() else { return Reply::refused(STATUS_NO_MATCH) };
     let mut format = format.to_bytes();
     if !list.is_empty() {
         format.set_flags(KSDATAFORMAT_ATTRIBUTES);
@@ -141,12 +142,12 @@ pub fn propose2(endpoint: &Endpoint, verb: Verb, instance: &[u8], value: &mut [u
 }
 
 /// The attribute list in the instance; none is good too.
-fn mode_list(instance: &[u8]) -> Result<&[u8], NTSTATUS> {
+fn mode_list<'a>(miniport: &WaveMiniport, instance: &'a [u8]) -> Result<&'a [u8], NTSTATUS> {
     let list = instance.get(LIST_AT..).unwrap_or_default();
     if list.is_empty() {
         return Ok(list);
     }
-    let length = modes::check(list)?;
+    let length = modes::check(list, miniport.modes())?;
     list.get(..length).ok_or(STATUS_INVALID_PARAMETER)
 }
 

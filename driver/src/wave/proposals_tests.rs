@@ -6,15 +6,19 @@ use portcls_sys::{Com, GUID};
 use super::*;
 use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
+use crate::registry::Wishes;
 use crate::wave::format::Sample;
-use crate::wave::modes::MODES;
+use portcls_sys::guid::{
+    AUDIO_SIGNALPROCESSINGMODE_DEFAULT as DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW as RAW,
+};
 
 const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
 
 fn miniport(stream: u32) -> Com<WaveMiniport> {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
     let endpoint = adapter.card().endpoint(stream).unwrap();
-    WaveMiniport::try_new(adapter, endpoint).unwrap()
+    // Both modes are listed.
+    WaveMiniport::try_new(adapter, endpoint, Wishes { both_modes: true, ..Wishes::default() }).unwrap()
 }
 
 fn ask(id: usize, verb: u32, instance: &[u8], value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {
@@ -63,7 +67,7 @@ fn a_proposed_mode_is_looked_at() {
         bytes.extend(modes::list(modes));
         bytes
     };
-    let good = with(&MODES);
+    let good = with(&[DEFAULT, RAW]);
     assert_eq!(proposed(0, &good), STATUS_SUCCESS);
     assert_eq!(proposed(0, &with(&[KSPROPSETID_Pin])), STATUS_NOT_SUPPORTED);
     for length in 88..good.len() {
@@ -74,7 +78,7 @@ fn a_proposed_mode_is_looked_at() {
 #[test]
 fn the_format_to_begin_with_comes_with_its_mode() {
     let plain = STEREO.to_bytes();
-    for modes in [&[][..], &MODES[..1], &MODES[1..]] {
+    for modes in [&[][..], &[DEFAULT], &[RAW]] {
         let list = if modes.is_empty() { vec![] } else { modes::list(modes) };
         let mut instance = vec![0; 8];
         instance.extend(&list);
@@ -104,7 +108,7 @@ fn the_format_to_begin_with_comes_with_its_mode() {
 fn instances_that_lie_are_refused() {
     let room = [0; 256];
     let mut instance = vec![0; 8];
-    instance.extend(modes::list(&MODES));
+    instance.extend(modes::list(&[DEFAULT, RAW]));
     for length in 0..instance.len() {
         let expected = if (4..=8).contains(&length) { STATUS_SUCCESS } else { STATUS_INVALID_PARAMETER };
         assert_eq!(ask(1, KSPROPERTY_TYPE_GET, &instance[..length], &room).0, expected, "{length}");
