@@ -1,5 +1,5 @@
-//! Sections, keys, fields and strings of an INF. Not all of the INF syntax: what this project's INF uses, and an error for the rest
-//! (continued lines). "General Syntax Rules for INF Files" of Microsoft's documentation.
+//! Sections, keys, fields and strings of an INF: this project's, and other drivers' for `qemu-scripts/ntguest`. "General Syntax Rules
+//! for INF Files" of Microsoft's documentation.
 
 use std::collections::BTreeMap;
 
@@ -48,26 +48,35 @@ impl Inf {
     /// Reads an INF. Sections with the same name stay apart, for the rules to see.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut inf = Self::default();
-        for (index, line) in text.lines().enumerate() {
+        let mut lines = text.lines().enumerate();
+        while let Some((index, line)) = lines.next() {
             let number = index + 1;
-            let malformed = |what| Malformed { line: number, what };
-            let content = without_comment(line).ok_or(malformed("a quote is not closed"))?.trim();
-            if content.is_empty() {
-                continue;
+            let mut content = content(line, number)?.to_owned();
+            // A line that ends with a backslash goes on in the next one.
+            while let Some(begun) = content.strip_suffix('\\') {
+                let (index, line) =
+                    lines.next().ok_or(Malformed { line: number, what: "the last line is continued" })?;
+                content = format!("{begun}{}", self::content(line, index + 1)?);
             }
-            if content.ends_with('\\') {
-                return Err(malformed("continued lines are not used here"));
-            }
-            if let Some(rest) = content.strip_prefix('[') {
-                let name = rest.strip_suffix(']').ok_or(malformed("a section's name is not closed"))?;
-                inf.sections.push(Section { name: name.into(), line: number, entries: vec![] });
-                continue;
-            }
-            let section = inf.sections.last_mut().ok_or(malformed("before the first section"))?;
-            section.entries.push(entry(content, number));
+            inf.take_line(&content, number)?;
         }
         inf.collect_strings();
         Ok(inf)
+    }
+
+    fn take_line(&mut self, content: &str, number: usize) -> Result<(), Malformed> {
+        let malformed = |what| Malformed { line: number, what };
+        if content.is_empty() {
+            return Ok(());
+        }
+        if let Some(rest) = content.strip_prefix('[') {
+            let name = rest.strip_suffix(']').ok_or(malformed("a section's name is not closed"))?;
+            self.sections.push(Section { name: name.into(), line: number, entries: vec![] });
+            return Ok(());
+        }
+        let section = self.sections.last_mut().ok_or(malformed("before the first section"))?;
+        section.entries.push(entry(content, number));
+        Ok(())
     }
 
     fn collect_strings(&mut self) {
@@ -131,6 +140,12 @@ impl Entry {
     pub fn field(&self, index: usize) -> &str {
         self.fields.get(index).map_or("", String::as_str)
     }
+}
+
+/// What a line says: without its comment and the space around.
+fn content(line: &str, number: usize) -> Result<&str, Malformed> {
+    let malformed = Malformed { line: number, what: "a quote is not closed" };
+    Ok(without_comment(line).ok_or(malformed)?.trim())
 }
 
 /// The line up to its comment; `None` when a quote stays open.
@@ -204,8 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_ends_with_a_backslash_goes_on_in_the_next() {
+        let inf = Inf::parse("[A]\r\nk = a, \\ ; note\r\n    b,\\\r\n c\r\nlast\r\n").expect("an INF");
+        let lines = &inf.section("A").expect("a section").entries;
+        assert_eq!(lines[0].fields, ["a", "b", "c"]);
+        assert_eq!((lines[1].line, &lines[1].fields[..]), (5, &["last".to_owned()][..]));
+    }
+
+    #[test]
     fn says_where_it_is_no_inf() {
-        for (text, line) in [("x\n", 1), ("[A\n", 1), ("[A]\n\"x\n", 2), ("[A]\nx, \\\n", 2)] {
+        for (text, line) in
+            [("x\n", 1), ("[A\n", 1), ("[A]\n\"x\n", 2), ("[A]\nx, \\\n", 2), ("[A]\nx, \\\n\"y\n", 3)]
+        {
             assert_eq!(Inf::parse(text).expect_err(text).line, line, "{text}");
         }
     }

@@ -4,6 +4,7 @@
 //! [`run::run`] is one such run: sound is played, or recorded from the card's microphone, or both at once through the card's loopback.
 //! `qemu-scripts/play` and `record` call it through the programs `ringwave-play` and `ringwave-record`, the tests call it directly.
 //! [`bringup::run`] boots Linux instead and runs `ringwave bringup` there; `qemu-scripts/bringup` calls it.
+//! [`foreign::run`] runs anybody's driver in ntguest; `qemu-scripts/ntguest` calls it.
 //! [`bare::BareGuest`] is the guest that drives the card without the driver, and [`card::Card`] can be killed: for failures.
 //! This crate knows only the outside of the other parts: their programs, files and log lines.
 
@@ -13,6 +14,7 @@ pub mod card;
 pub mod dma_judge;
 pub mod error;
 pub mod figures;
+pub mod foreign;
 pub mod guest_log;
 pub mod input;
 pub mod judge;

@@ -69,6 +69,11 @@ impl Default for Options {
 /// Where the guest's low memory ends: half of 512 MiB lies above 4 GiB, so that 64-bit addresses are the rule.
 pub const LOW_RAM_END: u64 = 256 << 20;
 
+/// MiB of guest memory with room for a WAV file of `wav_bytes`.
+pub fn ram_for(wav_bytes: u64) -> u64 {
+    Options::default().ram_mib + wav_bytes.div_ceil(64 << 20) * 64
+}
+
 /// A machine that runs.
 pub struct Machine {
     process: Guarded,
@@ -100,8 +105,8 @@ impl Machine {
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
     pub fn boot(parts: &Parts, folder: &Path, socket: &Path, wav_bytes: u64) -> Result<Self, Error> {
-        let ram_mib = Options::default().ram_mib + wav_bytes.div_ceil(64 << 20) * 64;
-        Self::boot_with(parts, folder, socket, Options { ram_mib, ..Options::default() })
+        let options = Options { ram_mib: ram_for(wav_bytes), ..Options::default() };
+        Self::boot_with(parts, folder, socket, options)
     }
 
     /// Boots the volume in `folder` with the card at `socket`.
@@ -109,6 +114,23 @@ impl Machine {
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
     pub fn boot_with(parts: &Parts, folder: &Path, socket: &Path, options: Options) -> Result<Self, Error> {
+        let card = serde_json::json!({
+            "driver": "vfio-user-pci",
+            "socket": { "type": "unix", "path": socket },
+        });
+        Self::boot_device(parts, folder, &["-device".into(), card.to_string()], options)
+    }
+
+    /// Boots the volume in `folder` with the device that these arguments give to QEMU.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't be started.
+    pub fn boot_device(
+        parts: &Parts,
+        folder: &Path,
+        device: &[String],
+        options: Options,
+    ) -> Result<Self, Error> {
         let ram_mib = options.ram_mib;
         let path = |name: &str| folder.join(name).display().to_string();
         let mut command = Command::new(&parts.qemu);
@@ -138,11 +160,7 @@ impl Machine {
         command.args(["-chardev", &format!("file,id=recorded,path={}", path("recorded.raw"))]);
         command.args(["-device", "isa-debugcon,iobase=0x404,chardev=recorded"]);
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
-        let socket = serde_json::json!({
-            "driver": "vfio-user-pci",
-            "socket": { "type": "unix", "path": socket },
-        });
-        command.args(["-device", &socket.to_string()]);
+        command.args(device);
         let log = folder.join("qemu.log");
         let output = fs::File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
         let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;

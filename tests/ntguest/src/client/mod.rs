@@ -6,6 +6,7 @@
 //!   packets. `also=1,2` plays it on those endpoints at the same time; their result lines begin with `endpoint1_`.
 //!   With `packets=1` the buffer is one packet, written after each event. With `clock=realtime` a packet that comes too late is gone and
 //!   its data goes out with the next number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
+//! * `none`: nothing; the device is started and removed.
 //! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
 //! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000` (`s16`, `s24in32`, `s32`, `f32`;
@@ -119,6 +120,7 @@ mod session {
 
     fn session(_: *mut c_void) {
         let served = match cfg::get("client") {
+            Some("none") => true,
             Some("controls") => controls::run(),
             Some("jack") => controls_jack::wait_for_changes(),
             Some("record") => record::run(),

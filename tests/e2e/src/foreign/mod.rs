@@ -1,0 +1,182 @@
+//! Anybody's WaveRT driver in ntguest: its `.sys`, its INF, a device of QEMU's or the Ringwave card, one client, a report.
+//! `qemu-scripts/ntguest` calls it through the program `ringwave-ntguest`.
+
+pub mod inf;
+pub mod report;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    card::Card,
+    error::Error,
+    guest_log::GuestLog,
+    machine::{self, Machine, Options, make_volume},
+    parts::Parts,
+};
+use inf::{Facts, PciId};
+use report::Report;
+use ringwave_regs::pci;
+
+/// The driver's device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The Ringwave card of this repository, served for this run; what it hears goes to a WAV file.
+    Ringwave,
+    /// A device of QEMU's: what stands behind `-device`. Its sound, if it makes any, goes to the audiodev `snd`.
+    Qemu(String),
+}
+
+/// What to do with which driver.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The driver's image.
+    pub sys: PathBuf,
+    /// The INF that installs it.
+    pub inf: Option<PathBuf>,
+    /// Its device.
+    pub device: Device,
+    /// Which PCI function is its, if the INF does not tell.
+    pub pci: Option<PciId>,
+    /// What ntguest's client does once the device has started.
+    pub client: String,
+    /// What it plays.
+    pub wav: PathBuf,
+    /// Registry values, before the INF's.
+    pub values: Vec<(String, u32)>,
+    /// The rules that are harsher than Windows, too.
+    pub harsh: bool,
+    /// Where to put what the card heard.
+    pub out: Option<PathBuf>,
+    /// More lines for ntguest.cfg.
+    pub config: Vec<String>,
+    /// How long the guest may take.
+    pub limit: Duration,
+    /// Leave the run's folder and say where it is.
+    pub keep: bool,
+}
+
+/// Does what `request` says. `progress` hears about the run's steps.
+///
+/// # Errors
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if QEMU or the card can't do its work; [`Error::Interrupted`]. Whatever
+/// happens, no process and no socket is left.
+pub fn run(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) -> Result<Report, Error> {
+    let facts = request.facts()?;
+    let pci = request.function(&facts)?;
+    let (report, folder) = crate::run::in_folder(request.keep, |folder| {
+        boot(parts, request, &facts, pci, folder, &mut progress)
+    })?;
+    report.map(|report| report.kept(folder))
+}
+
+impl Request {
+    /// What the INF says; nothing without one.
+    fn facts(&self) -> Result<Facts, Error> {
+        let bad = |path: &Path, why: String| Error::BadInput(format!("{}: {why}", path.display()));
+        let image = fs::read(&self.sys)
+            .map_err(|e| bad(&self.sys, format!("cannot be read ({e}); name the driver's .sys")))?;
+        if !image.starts_with(b"MZ") {
+            return Err(bad(&self.sys, "is no Windows image; name the driver's .sys".into()));
+        }
+        let Some(path) = &self.inf else { return Ok(Facts::default()) };
+        let bytes =
+            fs::read(path).map_err(|e| bad(path, format!("cannot be read ({e}); name the driver's INF")))?;
+        inf::read(&bytes).map_err(|e| bad(path, format!("{e}; name the driver's INF")))
+    }
+
+    /// The PCI function that the driver gets.
+    fn function(&self, facts: &Facts) -> Result<PciId, Error> {
+        match (self.pci, &facts.pci[..], &self.device) {
+            (Some(pci), ..) => Ok(pci),
+            (None, _, Device::Ringwave) => Ok((pci::VENDOR, pci::DEVICE)),
+            (None, [one], Device::Qemu(_)) => Ok(*one),
+            (None, [], Device::Qemu(_)) => Err(Error::BadInput(
+                "no INF names a PCI function: say which is the driver's with --pci VVVV:DDDD".into(),
+            )),
+            (None, several, Device::Qemu(_)) => Err(Error::BadInput(format!(
+                "the INF is for {}: say which the device is with --pci VVVV:DDDD",
+                several
+                    .iter()
+                    .map(|(vendor, device)| format!("{vendor:04x}:{device:04x}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))),
+        }
+    }
+
+    /// ntguest.cfg.
+    fn guest_config(&self, facts: &Facts, (vendor, device): PciId) -> String {
+        let mut lines = vec![
+            "wav=MUSIC.WAV".to_owned(),
+            format!("pci={vendor:04x}:{device:04x}"),
+            format!("client={}", self.client),
+            format!("harsh={}", u8::from(self.harsh)),
+            // A card that nobody asked to wait does not.
+            "clock=realtime".to_owned(),
+        ];
+        let mut values = self.values.clone();
+        let new = |(name, _): &&(String, u32)| {
+            !self.values.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+        };
+        values.extend(facts.values.iter().filter(new).cloned());
+        lines.extend(values.iter().map(|(name, value)| format!("reg.{name}={value}")));
+        let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
+        lines.retain(|line| !self.config.iter().any(|other| key(other) == key(line)));
+        lines.extend(self.config.iter().cloned());
+        lines.join("\n") + "\n"
+    }
+}
+
+fn boot(
+    parts: &Parts,
+    request: &Request,
+    facts: &Facts,
+    pci: PciId,
+    folder: &Path,
+    progress: &mut impl FnMut(&str),
+) -> Result<Report, Error> {
+    let volume_parts = Parts { driver: request.sys.clone(), ..parts.clone() };
+    make_volume(&volume_parts, folder, &request.wav, &request.guest_config(facts, pci))?;
+    let bytes = request.wav.metadata().map_err(|e| Error::file("read", &request.wav, &e))?.len();
+    let options = Options { ram_mib: machine::ram_for(bytes), ..Options::default() };
+    let heard = folder.join("heard.wav");
+    let (card, mut machine) = match &request.device {
+        Device::Ringwave => {
+            let mut arguments = Card::accounting(folder);
+            arguments.extend(["--clock".into(), "realtime".into()]);
+            let card = Card::start(&parts.ringwave, folder, "heard", arguments)?;
+            let machine = Machine::boot_with(parts, folder, &card.socket(), options)?;
+            (Some(card), machine)
+        }
+        Device::Qemu(device) => {
+            let audiodev = format!("wav,id=snd,path={}", heard.display());
+            let arguments = ["-audiodev".into(), audiodev, "-device".into(), device.clone()];
+            (None, Machine::boot_device(parts, folder, &arguments, options)?)
+        }
+    };
+    progress("guest boots");
+    let outcome = machine.wait(request.limit, || Ok(()))?;
+    let (text, qemu) = (machine.guest_log(), machine.qemu_log());
+    drop(machine);
+    if let Some(machine::Outcome::Qemu(code)) = outcome {
+        return Err(Error::Failed(format!("QEMU failed (exit code {code:?}): {}", qemu.trim())));
+    }
+    let stats = card.map(Card::finish).transpose()?.map(|(stats, _)| stats);
+    let heard = heard.exists().then_some(heard);
+    if let (Some(out), Some(heard)) = (&request.out, &heard) {
+        fs::copy(heard, out).map_err(|e| Error::file("write", out, &e))?;
+    }
+    Ok(Report::new(
+        request,
+        facts,
+        pci,
+        outcome,
+        GuestLog::parse(&text),
+        &text,
+        stats.is_some() && heard.is_some(),
+    ))
+}
