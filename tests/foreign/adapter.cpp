@@ -1,0 +1,175 @@
+#include "adapter.h"
+
+NTSTATUS CAdapter::QueryInterface(REFIID iid, PVOID* object) {
+    if (IsEqualGUID(iid, IID_IUnknown) || IsEqualGUID(iid, IID_IAdapterPowerManagement)) {
+        *object = static_cast<IAdapterPowerManagement*>(this);
+    } else if (IsEqualGUID(iid, IID_IPlainAdapter)) {
+        *object = this;
+    } else {
+        *object = nullptr;
+        return STATUS_INVALID_PARAMETER;
+    }
+    AddRef();
+    return STATUS_SUCCESS;
+}
+
+CAdapter::~CAdapter() { Cleanup(); }
+
+PAGED_SEGMENT NTSTATUS CAdapter::Init(IResourceList* resources, const CSettings& settings) {
+    m_Settings = settings;
+    KeInitializeSpinLock(&m_SinkLock);
+    KeInitializeDpc(&m_Dpc, Dpc, this);
+    KeInitializeDpc(&m_WatchdogDpc, Watchdog, this);
+    KeInitializeTimerEx(&m_WatchdogTimer, NotificationTimer);
+
+    NTSTATUS status = PcGetPhysicalDeviceObject(m_Device, &m_Pdo);
+    if (!NT_SUCCESS(status)) return status;
+    m_Settings.ReadDevice(m_Device, m_Pdo);
+    status = m_Recorder.Start(m_Device, m_Pdo);
+    if (!NT_SUCCESS(status)) return status;
+    // The bus driver need not offer its interface: without it the card is taken as found.
+    status = m_Card.CheckBus(m_Pdo);
+    if (!NT_SUCCESS(status)) DbgPrint("plainwave: no bus interface (0x%x)\n", status);
+    status = m_Card.Open(resources);
+    if (!NT_SUCCESS(status)) return status;
+    if (resources->NumberOfEntriesOfType(CmResourceTypeInterrupt) != 0) {
+        status = ConnectInterrupt(resources);
+        if (!NT_SUCCESS(status)) return status;
+    }
+    status = RegisterControlInterface();
+    if (!NT_SUCCESS(status)) DbgPrint("plainwave: no control interface (0x%x)\n", status);
+    m_Recorder.Note(NoteStarted, 0, m_Card.Read(REG_VERSION));
+    return STATUS_SUCCESS;
+}
+
+PAGED_SEGMENT void CAdapter::Cleanup() {
+    if (m_CleanedUp) return;
+    m_CleanedUp = true;
+    RemoveConnection(&m_Render);
+    RemoveConnection(&m_Capture);
+    RemoveSubdevice(&m_WaveOut);
+    RemoveSubdevice(&m_TopoOut);
+    RemoveSubdevice(&m_WaveIn);
+    RemoveSubdevice(&m_TopoIn);
+    if (m_ControlLink.Buffer) {
+        IoSetDeviceInterfaceState(&m_ControlLink, FALSE);
+        RtlFreeUnicodeString(&m_ControlLink);
+        m_ControlLink.Buffer = nullptr;
+    }
+    KeCancelTimer(&m_WatchdogTimer);
+    DisconnectInterrupt();
+    KeFlushQueuedDpcs();
+    m_Recorder.Note(NoteStopped, 0, 0);
+    m_Recorder.Stop();
+    m_Card.Close();
+}
+
+// --- interrupt ---------------------------------------------------------------------------------------------------------------------
+PAGED_SEGMENT NTSTATUS CAdapter::ConnectInterrupt(IResourceList* resources) {
+    CM_PARTIAL_RESOURCE_DESCRIPTOR* interrupt = resources->FindTranslatedEntry(CmResourceTypeInterrupt, 0);
+    if (!interrupt) return STATUS_DEVICE_CONFIGURATION_ERROR;
+    DbgPrint("plainwave: %s interrupt\n", interrupt->Flags & CM_RESOURCE_INTERRUPT_MESSAGE ? "message" : "line");
+    NTSTATUS status = PcNewInterruptSync(&m_Interrupt, nullptr, resources, 0, InterruptSyncModeNormal);
+    if (!NT_SUCCESS(status)) {
+        m_Interrupt = nullptr;
+        return status;
+    }
+    status = m_Interrupt->RegisterServiceRoutine(Isr, this, FALSE);
+    if (NT_SUCCESS(status)) status = m_Interrupt->Connect();
+    if (!NT_SUCCESS(status)) {
+        m_Interrupt->Release();
+        m_Interrupt = nullptr;
+        return status;
+    }
+    m_Card.Write(REG_INT_STATUS, 0xFFFFFFFF);
+    m_Card.Write(REG_CONTROL, CONTROL_INT_ENABLE);
+    return STATUS_SUCCESS;
+}
+
+PAGED_SEGMENT void CAdapter::DisconnectInterrupt() {
+    if (!m_Interrupt) return;
+    m_Card.Write(REG_CONTROL, 0);
+    m_Interrupt->Disconnect();
+    m_Interrupt->Release();
+    m_Interrupt = nullptr;
+    KeRemoveQueueDpc(&m_Dpc);
+}
+
+// Serves a line and a message alike: what the card has to say stands in INT_STATUS, and is acknowledged before it is looked at.
+NTSTATUS CAdapter::Isr(IInterruptSync*, PVOID context) {
+    CAdapter* self = (CAdapter*)context;
+    ULONG events = self->m_Card.Read(REG_INT_STATUS);
+    if (events == 0 || events == CARD_GONE) return STATUS_UNSUCCESSFUL;
+    self->m_Card.Write(REG_INT_STATUS, events);
+    KeInsertQueueDpc(&self->m_Dpc, nullptr, nullptr);
+    return STATUS_SUCCESS;
+}
+
+void CAdapter::ServeStreams() {
+    KeAcquireSpinLockAtDpcLevel(&m_SinkLock);
+    for (IInterruptSink* sink : m_Sinks)
+        if (sink) sink->OnCardEvent();
+    KeReleaseSpinLockFromDpcLevel(&m_SinkLock);
+}
+
+void CAdapter::Dpc(KDPC*, PVOID context, PVOID, PVOID) { ((CAdapter*)context)->ServeStreams(); }
+
+// An event that nobody has acknowledged for so long means a lost interrupt.
+void CAdapter::Watchdog(KDPC*, PVOID context, PVOID, PVOID) {
+    CAdapter* self = (CAdapter*)context;
+    ULONG events = self->m_Card.Read(REG_INT_STATUS);
+    if (events == 0 || events == CARD_GONE) return;
+    self->m_Recorder.Note(NoteLostInterrupt, 0, events);
+    self->m_Card.Write(REG_INT_STATUS, events);
+    self->ServeStreams();
+}
+
+void CAdapter::StreamRuns(bool runs) {
+    if (!m_Settings.WatchdogMs || !m_Interrupt) return;
+    if (runs && InterlockedIncrement(&m_Running) == 1) {
+        LARGE_INTEGER due;
+        due.QuadPart = -10000ll * m_Settings.WatchdogMs;
+        KeSetTimerEx(&m_WatchdogTimer, due, (LONG)m_Settings.WatchdogMs, &m_WatchdogDpc);
+    }
+    if (!runs && InterlockedDecrement(&m_Running) == 0) KeCancelTimer(&m_WatchdogTimer);
+}
+
+NTSTATUS CAdapter::Attach(ULONG stream, IInterruptSink* sink) {
+    if (stream >= ADAPTER_STREAMS) return STATUS_INVALID_PARAMETER;
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_SinkLock);
+    NTSTATUS status = m_Sinks[stream] ? STATUS_INVALID_DEVICE_REQUEST : STATUS_SUCCESS;
+    if (NT_SUCCESS(status)) m_Sinks[stream] = sink;
+    KeReleaseSpinLock(&m_SinkLock, irql);
+    return status;
+}
+
+void CAdapter::Detach(ULONG stream) {
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_SinkLock);
+    m_Sinks[stream] = nullptr;
+    KeReleaseSpinLock(&m_SinkLock, irql);
+}
+
+// --- power -------------------------------------------------------------------------------------------------------------------------
+// The card keeps its registers in D3hot but for RUN, and the port stops the streams before it lets the device go there.
+void CAdapter::PowerChangeState(POWER_STATE state) {
+    if (state.DeviceState == m_Power) return;
+    m_Recorder.Note(NotePower, 0, (ULONG)state.DeviceState);
+    if (state.DeviceState == PowerDeviceD0) {
+        if (m_Interrupt) {
+            m_Card.Write(REG_INT_STATUS, 0xFFFFFFFF);
+            m_Card.Write(REG_CONTROL, CONTROL_INT_ENABLE);
+        }
+        m_Power = state.DeviceState;
+        // What came while the interrupt was off has no interrupt any more.
+        KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_SinkLock);
+        for (IInterruptSink* sink : m_Sinks)
+            if (sink) sink->OnCardEvent();
+        KeReleaseSpinLock(&m_SinkLock, irql);
+    } else {
+        if (m_Power == PowerDeviceD0) m_Card.Write(REG_CONTROL, 0);
+        m_Power = state.DeviceState;
+    }
+}
+
+PAGED_SEGMENT NTSTATUS CAdapter::QueryPowerChangeState(POWER_STATE) { return STATUS_SUCCESS; }
+PAGED_SEGMENT NTSTATUS CAdapter::QueryDeviceCapabilities(DEVICE_CAPABILITIES*) { return STATUS_SUCCESS; }

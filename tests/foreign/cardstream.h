@@ -1,0 +1,39 @@
+// One stream of the card with its buffer: what both kinds of WaveRT stream share.
+#pragma once
+#include "adapter.h"
+#include "dmabuffer.h"
+
+class CCardStream {
+  public:
+    CCardStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG index, bool capture);
+    ~CCardStream();
+
+    NTSTATUS Allocate(ULONG packets, bool interrupts, ULONG requested, PMDL* mdl, ULONG* actual, ULONG* offset, MEMORY_CACHING_TYPE* cache);
+    void Free(PMDL mdl);
+    // One step up, or any number of steps down.
+    NTSTATUS Step(KSSTATE state);
+    void Position(KSAUDIO_POSITION* position);
+    ULONGLONG Frames();
+    void Latency(KSRTAUDIO_HWLATENCY* latency);
+
+    ULONG Read(ULONG reg) const { return m_Card.ReadStream(m_Index, reg); }
+    void Write(ULONG reg, ULONG value) const { m_Card.WriteStream(m_Index, reg, value); }
+    CAdapter* Adapter() const { return m_Adapter; }
+    CCard& Card() const { return m_Card; }
+    KSSTATE State() const { return m_State; }
+    ULONG Index() const { return m_Index; }
+    bool Capture() const { return m_Capture; }
+    ULONG Packets() const { return m_Packets; }
+    ULONG PacketBytes() const { return m_Packets ? m_Buffer.Bytes() / m_Packets : 0; }
+
+  private:
+    CAdapter* const m_Adapter;
+    IPortWaveRTStream* const m_Port;
+    CCard& m_Card;
+    const ULONG m_Index;
+    const bool m_Capture;
+    CDmaBuffer m_Buffer;
+    ULONG m_Packets = 0;
+    bool m_Interrupts = false;
+    volatile KSSTATE m_State = KSSTATE_STOP;
+};
