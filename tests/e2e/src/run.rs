@@ -197,6 +197,10 @@ impl Run<'_> {
             // The guest's judge of positions must know how fast the card's clock may go.
             format!("speed={}", request.clock.speed().ceil()),
         ];
+        // A slow clock moves less than the guest's timer says.
+        if request.clock.speed() < 1.0 {
+            lines.push(format!("clock_percent={:.0}", request.clock.speed() * 100.0));
+        }
         // In lockstep nothing is late; in real time the guest keeps a book of what was.
         if !request.clock.waits() {
             lines.push("clock=realtime".to_owned());

@@ -104,6 +104,30 @@ fn a_client_driven_by_a_timer_is_heard_once_and_in_full() {
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_shared_client_that_polls_4096_frames_is_heard_once_and_in_full() {
+    let music = Music::new();
+    let (report, heard) = music.played(|request| {
+        // Nothing waits for this client, and its buffer is what Windows asks for: the clock goes slow enough for this machine.
+        request.clock = Clock::Realtime(0.25);
+        request.guest_config = config(&["client=shared"]);
+    });
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert_eq!(report.guest.result("buffer_bytes"), Some(4096 * 4));
+    assert_eq!(report.guest.result("timer_late"), Some(0));
+    assert!(is_heard_once(&heard, &music.frames()), "{} bytes heard", heard.len());
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn an_exclusive_client_of_two_packets_of_240_frames_is_bit_exact_while_the_jack_is_asked_for() {
+    let report = run(&Music::new().path(), |request| request.buffer_ms = 10);
+    assert!(report.passed());
+    assert_eq!(report.guest.result("packet_bytes"), Some(240 * 4));
+    assert!(report.guest.result("jack_reads").is_some_and(|reads| reads > 20), "in a loop while it plays");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_bit_that_such_a_client_flips_is_heard() {
     let music = Music::new();
     let (report, heard) = music.played(|request| {
@@ -258,5 +282,10 @@ fn a_recording_through_the_microsoft_abi_is_bit_exact() {
         });
         assert!(report.passed(), "{mode}");
         assert!(report.guest.result("oracle_calls").is_some_and(|calls| calls > 20), "the C++ side was used");
+        if mode == Mode::Packet {
+            let count = |key: &str| report.guest.result(key).expect("its reads were counted");
+            // The client asks twice per packet, as Windows does.
+            assert!(count("read_refusals") * 2 >= count("read_packets"), "DEVICE_NOT_READY is routine");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::buffer;
 use super::format::{BufferPlan, PcmFormat, Sample};
-use super::player::{Failed, SLOTS, fail};
+use super::player::{Failed, SLOTS, buffer_ms, fail};
 use super::stream::PinStream;
 use super::sweep;
 use crate::kernel::{self, cfg, dpc, interrupt, pages, pool, timer, work};
@@ -90,7 +90,7 @@ pub fn run() -> bool {
 pub fn cycle(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
     let stream = PinStream::open(endpoint, &format.bytes())
         .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))?;
-    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), SLOTS).ok_or(Failed)?;
+    let plan = BufferPlan::new(format, buffer_ms(), SLOTS).ok_or(Failed)?;
     let result = match stream.allocate(SLOTS, plan.bytes) {
         Ok(buffer) => {
             let result = sweep::some_packets(&stream, 1);

@@ -4,8 +4,8 @@ use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX, SUBTYPE_IEEE_FLOAT, SUB
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Bytes of a `KSDATAFORMAT_WAVEFORMATEX`, padding included.
-pub const PLAIN_BYTES: usize = 88;
+/// Bytes of a `KSDATAFORMAT_WAVEFORMATEX`: 64 and 18, for ksmedia.h packs the structures with a WAVEFORMATEX in them.
+pub const PLAIN_BYTES: usize = 82;
 /// Bytes of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`.
 pub const EXTENSIBLE_BYTES: usize = 104;
 
@@ -39,6 +39,11 @@ impl Sample {
     /// Bits of its container.
     pub const fn bits(self) -> u16 {
         if matches!(self, Self::S16) { 16 } else { 32 }
+    }
+
+    /// Bits that count; a `KSDATARANGE_AUDIO` is written in them (its page).
+    pub const fn valid_bits(self) -> u16 {
+        if matches!(self, Self::S24In32) { 24 } else { self.bits() }
     }
 }
 
@@ -91,7 +96,7 @@ impl PcmFormat {
             extensible: extensible || narrow,
             sub_format: if float { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM },
             align_error: 0,
-            valid_bits: if narrow { 24 } else { sample.bits() },
+            valid_bits: sample.valid_bits(),
         }
     }
 
@@ -174,9 +179,9 @@ mod tests {
     #[test]
     fn the_plain_form_lies_as_the_header_says() {
         let bytes = PcmFormat::of(Sample::S16, 48_000, 2, false).bytes();
-        assert_eq!(bytes.len(), 88);
-        assert_eq!(bytes[0..4], 88u32.to_le_bytes());
-        assert_eq!(bytes[64..82], [1, 0, 2, 0, 0x80, 0xbb, 0, 0, 0, 0xee, 2, 0, 4, 0, 16, 0, 0, 0]);
+        assert_eq!(bytes.len(), 82);
+        assert_eq!(bytes[0..4], 82u32.to_le_bytes());
+        assert_eq!(bytes[64..], [1, 0, 2, 0, 0x80, 0xbb, 0, 0, 0, 0xee, 2, 0, 4, 0, 16, 0, 0, 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!   its data goes out with the next number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
 //! * `none`: nothing; the device is started and removed.
 //! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
+//!   `shared`: the same with 4,096 frames, as Windows' engine asks for them. `clock_percent=25` says that the card's clock is a slow one.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
 //! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000` (`s16`, `s24in32`, `s32`, `f32`;
 //!   1 to 8 channels) with `mode=packet` (`GetReadPacket` after each event), `event` (`GetPosition` after each event) or `timer`
@@ -25,7 +26,7 @@
 //! `pause=1` pauses a stream that plays, or records by packets or events, once in the middle.
 //! `reg.PositionRegister=1` makes a client map the position and clock registers and watch them (`register_reads=`, `clock_register_ppm=`);
 //! `dma_bits=32` says how far the card reaches, and that the driver must know.
-//! For all: `buffer_ms=` (20) of two packets, `speed=` of the card's clock, `extensible=`, `event_timeout_ms=`, `poll_us=`, `oracle=`.
+//! For all: `buffer_ms=` (10) of two packets, `speed=` of the card's clock, `extensible=`, `event_timeout_ms=`, `poll_us=`, `oracle=`.
 //! The readers of WAV files and formats, the packets, the figures and the judges are pure and tested on the host.
 
 pub mod attributes;
@@ -62,6 +63,8 @@ mod cycles;
 mod duplex;
 #[cfg(target_os = "uefi")]
 mod hw_register;
+#[cfg(target_os = "uefi")]
+mod jack_poller;
 #[cfg(target_os = "uefi")]
 mod negotiate;
 #[cfg(target_os = "uefi")]
@@ -162,7 +165,7 @@ mod session {
     }
 
     fn play_on(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
-        let timer = cfg::get("client") == Some("timer");
+        let timer = matches!(cfg::get("client"), Some("timer" | "shared"));
         if timer { timer::play(endpoint, wav, label) } else { play::play(endpoint, wav, label) }
     }
 

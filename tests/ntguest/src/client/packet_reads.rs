@@ -72,12 +72,14 @@ pub struct PacketReads {
     pub lost: u64,
     /// Packets that were read.
     pub read: u64,
+    /// Calls that found none.
+    pub refused: u64,
 }
 
 impl PacketReads {
     /// For packets of `packet_100ns` on the client's clock; RUN was called at `run`.
     pub fn new(packet_100ns: u64, run: u64) -> Self {
-        Self { packet_100ns, run, last: None, promised: false, times: true, lost: 0, read: 0 }
+        Self { packet_100ns, run, last: None, promised: false, times: true, lost: 0, read: 0, refused: 0 }
     }
 
     /// For a card whose clock is faster than time (its option `--speed`): the driver can't know that, so that the times it works out for
@@ -125,6 +127,7 @@ impl PacketReads {
 
     /// Judges a call that gave no packet.
     pub fn judge_refusal(&mut self, status: Status) -> Result<(), Finding> {
+        self.refused += 1;
         if core::mem::take(&mut self.promised) {
             return Err(Finding::PromiseBroken);
         }

@@ -4,10 +4,11 @@ use super::buffer;
 use super::controls_set;
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
+use super::jack_poller::JackPoller;
 use super::late::LateBook;
 use super::negotiate;
 use super::packets::Packets;
-use super::player::{Failed, Order, Player, Tally, expect, fail, realtime, slots};
+use super::player::{Failed, Order, Player, Tally, buffer_ms, expect, fail, realtime, slots};
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, PinStream};
 use super::wav::Wav;
@@ -63,8 +64,12 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
             return false;
         }
     };
+    let jack = JackPoller::start(endpoint);
     let played = with_buffer(&stream, wav, &format, label).is_ok();
     stream.close();
+    if let Some(jack) = jack {
+        jack.stop(label);
+    }
     oracle::report_calls();
     crate::kresult!("{label}wall_ms={}", time::ms() - started);
     played
@@ -75,7 +80,7 @@ fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Lab
         return Err(fail("no-packet-mode", format_args!("the stream has no IMiniportWaveRTOutputStream")));
     }
     let slots = slots();
-    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), slots)
+    let plan = BufferPlan::new(format, buffer_ms(), slots)
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
     let buffer = stream
         .allocate(slots, plan.bytes)

@@ -29,6 +29,12 @@ pub fn slots() -> u32 {
     }
 }
 
+/// Length of the buffer if the run does not say, milliseconds: what an exclusive event client was seen to ask for at 48 kHz, two packets
+/// of 240 frames.
+pub fn buffer_ms() -> u64 {
+    cfg::get_u64("buffer_ms", 10)
+}
+
 /// Whether the card's clock waits for nobody (cfg `clock=realtime`), so that a packet that comes too late is gone.
 pub fn realtime() -> bool {
     match cfg::get("clock") {
@@ -175,9 +181,11 @@ impl Player<'_> {
             .map_err(|status| fail("call-failed", format_args!("GetPacketCount: {status}")))
     }
 
-    /// ACQUIRE, PAUSE, and the first packet.
+    /// ACQUIRE, PAUSE, and the first packet, which an exclusive client hands over before RUN, in whichever state that is.
     fn prepare(&mut self) -> Result<(), Failed> {
+        self.prefill(State::Stop)?;
         still::set_state(self.stream, State::Acquire)?;
+        self.prefill(State::Acquire)?;
         still::set_state(self.stream, State::Pause)?;
         if self.order == Order::Hlk && self.stream.set_write_packet(2, 0, 0).is_success() {
             kernel::violation(
@@ -189,6 +197,19 @@ impl Player<'_> {
             Status::SUCCESS => Ok(()),
             status => Err(fail("call-failed", format_args!("SetWritePacket(0) in PAUSE: {status}"))),
         }
+    }
+
+    /// Packet 0 is the one that comes next as long as the stream has not run: handing it over again is no error (rule `prefill`).
+    fn prefill(&self, state: State) -> Result<(), Failed> {
+        let status = if fault::make(Fault::PrefillRefused) {
+            Status::INVALID_DEVICE_STATE
+        } else {
+            self.stream.set_write_packet(0, 0, 0)
+        };
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(fail("prefill", format_args!("SetWritePacket(0) in {state:?} before RUN: {status}")))
     }
 
     fn run(&mut self, judge: PositionJudge, wav: &Wav<'_>) -> Result<(), Failed> {

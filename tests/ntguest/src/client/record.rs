@@ -5,9 +5,10 @@ use super::controls_set;
 use super::figures::EventTimes;
 use super::format::{self, BufferPlan, PcmFormat, Sample};
 use super::hw_register::HwRegisters;
+use super::jack_poller::JackPoller;
 use super::negotiate;
 use super::play::Label;
-use super::player::{Failed, SLOTS, expect, fail, slots};
+use super::player::{Failed, SLOTS, buffer_ms, expect, fail, slots};
 use super::poller::{self, Poller};
 use super::position::PositionJudge;
 use super::recorder::{Mode, Recorder, Until};
@@ -119,8 +120,12 @@ pub fn record(order: &Order<'_>) -> Option<Recording> {
     let stream = PinStream::open(endpoint, &format.bytes())
         .inspect_err(|status| kernel::violation("call-failed", format_args!("NewStream: {status}")))
         .ok()?;
+    let jack = JackPoller::start(endpoint);
     let recording = with_buffer(&stream, order).ok();
     stream.close();
+    if let Some(jack) = jack {
+        jack.stop(order.label);
+    }
     recording
 }
 
@@ -129,9 +134,9 @@ fn with_buffer(stream: &PinStream, order: &Order<'_>) -> Result<Recording, Faile
         return Err(fail("no-packet-mode", format_args!("the stream has no IMiniportWaveRTInputStream")));
     }
     // Without a notification buffer there are no packets, whatever the state.
-    expect_no_packet(stream, "without a buffer", &[Status::NOT_SUPPORTED, Status::INVALID_DEVICE_STATE]);
+    expect_no_packet(stream, "without a buffer", &[Status::NOT_SUPPORTED]);
     let slots = slots();
-    let plan = BufferPlan::new(&order.format, cfg::get_u64("buffer_ms", 20), slots)
+    let plan = BufferPlan::new(&order.format, buffer_ms(), slots)
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
     let timer = order.mode == Mode::Timer;
     let (allocated, what) = if timer {

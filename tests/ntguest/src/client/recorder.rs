@@ -134,7 +134,9 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// `GetReadPacket` after each event until there is no more.
+    /// `GetReadPacket` after each event until there is no more, and once again: Windows' exclusive client was seen to ask twice per packet,
+    /// so that DEVICE_NOT_READY is routine. With one packet a buffer a card that waits goes on only then: the call says that the client is
+    /// done with the packet before.
     pub fn by_packets(&mut self, event: &Event) -> Result<(), Failed> {
         let lockstep = cfg::get("reg.LockstepCapture") == Some("1");
         // Through a loopback a card that is held up would be behind what is played.
@@ -164,12 +166,13 @@ impl Recorder<'_> {
                     );
                 }
                 self.take_packet(packet, hold && reads.read.is_multiple_of(HELD));
-                // With one packet a buffer a card that waits goes on only when the client is done with it, which the next call says.
-                if packet.more != 1 && self.slots > 1 {
+                let enough = matches!(self.until, Until::Bytes(bytes) if self.taken.len() >= bytes);
+                if enough && packet.more != 1 {
                     break;
                 }
             }
         }
+        crate::kresult!("read_packets={} read_refusals={}", reads.read, reads.refused);
         self.lost_bytes = reads.lost * self.packet_bytes() as u64;
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! may be left behind. Run before the file is played, which then must still work (wavert-facts 8.2, items 13 to 17).
 
 use super::format::{BufferPlan, PcmFormat};
-use super::player::SLOTS;
+use super::player::{SLOTS, buffer_ms};
 use super::poller::Poller;
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
@@ -86,7 +86,7 @@ impl Stress {
 
     /// Bytes of the buffer the run uses.
     pub fn buffer_bytes(&self) -> u32 {
-        BufferPlan::new(&self.format, cfg::get_u64("buffer_ms", 20), SLOTS).map_or(4096, |plan| plan.bytes)
+        BufferPlan::new(&self.format, buffer_ms(), SLOTS).map_or(4096, |plan| plan.bytes)
     }
 
     /// Bytes of a frame.
@@ -151,13 +151,17 @@ impl Stress {
         self.cut_formats(&plain.bytes());
         self.cut_formats(&good.bytes());
         self.attribute_lists(&good.bytes());
-        // What user mode computes as sizeof(KSDATAFORMAT) + sizeof(WAVEFORMATEX).
-        let mut exact = plain.bytes();
-        exact.truncate(82);
-        set_u32(&mut exact, 0, 82);
-        match PinStream::open(&self.endpoint, &exact) {
-            Ok(stream) => stream.close(),
-            Err(status) => finding(format_args!("a WAVEFORMATEX without padding (FormatSize 82): {status}")),
+        // As sizeof was taken to be by many: padded to a multiple of 8.
+        let mut padded = plain.bytes();
+        padded.resize(88, 0);
+        set_u32(&mut padded, 0, 88);
+        for format in [plain.bytes(), padded] {
+            match PinStream::open(&self.endpoint, &format) {
+                Ok(stream) => stream.close(),
+                Err(status) => {
+                    finding(format_args!("a WAVEFORMATEX in {} bytes: {status}", format.len()));
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use super::buffer;
 use super::format::{BufferPlan, PcmFormat, Sample};
 use super::negotiate;
-use super::player::{Failed, SLOTS, expect, fail};
+use super::player::{Failed, SLOTS, buffer_ms, expect, fail};
 use super::stream::{PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, irql};
@@ -92,11 +92,12 @@ fn announced(endpoint: &Endpoint) -> Vec<PcmFormat> {
     formats
 }
 
-/// Whether a range announces samples like these: bits of a range are bits of the container.
+/// Whether a range announces samples like these: bits of a range are valid bits (KSDATARANGE_AUDIO page).
 fn is_of(sample: Sample, range: &Range, audio: &KsDataRangeAudio) -> bool {
     let sub_format = if sample == Sample::F32 { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM };
     range.format.sub_format == sub_format
-        && (audio.minimum_bits_per_sample..=audio.maximum_bits_per_sample).contains(&u32::from(sample.bits()))
+        && (audio.minimum_bits_per_sample..=audio.maximum_bits_per_sample)
+            .contains(&u32::from(sample.valid_bits()))
 }
 
 fn works(endpoint: &Endpoint, format: &PcmFormat) -> bool {
@@ -119,7 +120,7 @@ fn try_format(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
 }
 
 fn with_stream(stream: &PinStream, format: &PcmFormat) -> Result<(), Failed> {
-    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), SLOTS).ok_or(Failed)?;
+    let plan = BufferPlan::new(format, buffer_ms(), SLOTS).ok_or(Failed)?;
     let buffer = stream
         .allocate(SLOTS, plan.bytes)
         .map_err(|status| fail("call-failed", format_args!("AllocateBufferWithNotification: {status}")))?;

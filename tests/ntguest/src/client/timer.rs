@@ -7,9 +7,10 @@
 use super::buffer;
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
+use super::jack_poller::JackPoller;
 use super::negotiate;
 use super::play::Label;
-use super::player::{Failed, fail};
+use super::player::{Failed, buffer_ms, fail};
 use super::poller::{self, Poller};
 use super::position::PositionJudge;
 use super::still::{self, set_state};
@@ -26,6 +27,9 @@ use core::sync::atomic::{Ordering, compiler_fence};
 /// Between two looks, 100-ns units: the engine's period.
 const PERIOD: i64 = 100_000;
 
+/// What Windows' engine was seen to ask for in shared mode at 48 kHz where it polls.
+const SHARED_FRAMES: u32 = 4096;
+
 /// Opens the endpoint, plays the file, closes; true when it was played and the client was in time.
 pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
     let format = PcmFormat::of(wav.sample, wav.rate, wav.channels, cfg::get_bool("extensible", true));
@@ -40,15 +44,22 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
             return false;
         }
     };
+    let jack = JackPoller::start(endpoint);
     let played = with_buffer(&stream, wav, &format, label).is_ok();
     stream.close();
+    if let Some(jack) = jack {
+        jack.stop(label);
+    }
     oracle::report_calls();
     played
 }
 
 fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Label) -> Result<(), Failed> {
-    let plan = BufferPlan::new(format, cfg::get_u64("buffer_ms", 20), 1)
-        .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
+    let plan = match cfg::get("client") {
+        Some("shared") => Some(BufferPlan { bytes: SHARED_FRAMES * u32::from(format.block_align()) }),
+        _ => BufferPlan::new(format, buffer_ms(), 1),
+    };
+    let plan = plan.unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
     let buffer = stream
         .allocate_cyclic(plan.bytes)
         .map_err(|status| fail("call-failed", format_args!("AllocateAudioBuffer: {status}")))?;
@@ -85,7 +96,7 @@ fn session(
         late: 0,
         reads: [0; 2],
         longest: 0,
-        bytes_per_second: rate * block,
+        bytes_per_second: rate * block * cfg::get_u64("clock_percent", 100) / 100,
     };
     expect_rest(stream, &registers, "before RUN");
     let result = feeder.states(PositionJudge::new(size, block, rate), label);

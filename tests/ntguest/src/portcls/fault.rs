@@ -87,6 +87,10 @@ pub enum Fault {
     ModeTwice,
     /// Packet constraints come after the subdevice.
     LateConstraints,
+    /// The client sees packet 0 refused before RUN.
+    PrefillRefused,
+    /// The client sees another description of the jack while a stream is open.
+    JackChanges,
     /// `IoRegisterDeviceInterface` fails: no driver may fail with it.
     NoInterface,
     /// The ports have no `IPortEvents`: no driver may fail without.
@@ -147,6 +151,8 @@ const NAMES: &[(&str, Fault)] = &[
     ("bad-default", Fault::BadDefault),
     ("mode-twice", Fault::ModeTwice),
     ("late-constraints", Fault::LateConstraints),
+    ("prefill-refused", Fault::PrefillRefused),
+    ("jack-changes", Fault::JackChanges),
     ("no-interface", Fault::NoInterface),
     ("no-port-events", Fault::NoPortEvents),
     ("reserved-word", Fault::ReservedWord),
@@ -166,43 +172,49 @@ pub fn parse(name: &str) -> Option<Fault> {
 mod run {
     use super::{Fault, parse};
     use crate::kernel::{self, cfg};
-    use core::sync::atomic::{AtomicBool, Ordering};
+    use core::sync::atomic::{AtomicU32, Ordering};
 
-    static MADE: AtomicBool = AtomicBool::new(false);
+    /// Bit n: the nth fault of the run's list was made.
+    static MADE: AtomicU32 = AtomicU32::new(0);
 
-    fn configured() -> Option<Fault> {
-        let name = cfg::get("fault")?;
-        let fault = parse(name);
-        if fault.is_none() {
-            kernel::bad_input(format_args!("ntguest.cfg: fault={name} is not known"));
-        }
-        fault
+    /// The faults of the run, separated by commas; each by itself must have an occasion.
+    fn configured() -> impl Iterator<Item = (u32, Fault)> {
+        let names = cfg::get("fault").into_iter().flat_map(|list| list.split(','));
+        (0..).zip(names).map(|(number, name)| {
+            let fault = parse(name);
+            let unknown = || kernel::bad_input(format_args!("ntguest.cfg: fault={name} is not known"));
+            (number, fault.unwrap_or_else(unknown))
+        })
     }
 
-    /// Whether the run asks for this fault; an unknown name ends the run.
+    /// The place of a fault in the run's list; an unknown name ends the run.
+    fn place(fault: Fault) -> Option<u32> {
+        configured().find(|(_, known)| *known == fault).map(|(number, _)| number)
+    }
+
+    /// Whether the run asks for this fault.
     pub fn wanted(fault: Fault) -> bool {
-        configured() == Some(fault)
+        place(fault).is_some()
     }
 
     /// Whether the run asks for this fault; if so it is made now.
     pub fn make(fault: Fault) -> bool {
-        let wanted = wanted(fault);
-        if wanted {
-            made();
+        let place = place(fault);
+        if let Some(number) = place {
+            MADE.fetch_or(1 << (number % 32), Ordering::Relaxed);
         }
-        wanted
+        place.is_some()
     }
 
-    /// Notes that the fault was made.
+    /// Notes that the fault was made, of a run that asks for one alone.
     pub fn made() {
-        MADE.store(true, Ordering::Relaxed);
+        MADE.store(u32::MAX, Ordering::Relaxed);
     }
 
     /// A fault that had no occasion proves nothing: rule `fault-not-made`.
     pub fn check_made() {
-        if let Some(fault) = configured()
-            && !MADE.load(Ordering::Relaxed)
-        {
+        let made = MADE.load(Ordering::Relaxed);
+        for (_, fault) in configured().filter(|(number, _)| made & 1 << (number % 32) == 0) {
             kernel::violation("fault-not-made", format_args!("{fault:?} had no occasion in this run"));
         }
     }

@@ -57,6 +57,7 @@ pub const CFG_KEYS: &[&str] = &[
     "capture_endpoint",
     "client",
     "clock",
+    "clock_percent",
     "cycles",
     "endpoint",
     "event_timeout_ms",
