@@ -1,8 +1,12 @@
 //! The cyclic buffer of a stream: pages from the port, and the scatter-gather table that tells the card where they are.
 //!
 //! Both come from `IPortWaveRTStream`, so that PortCls can map the buffer into the audio engine. The driver itself never looks
-//! into the buffer; it maps the table only while it fills it, so that nothing can change it later and nothing is left to unmap
-//! when the stream goes. House decision 3.
+//! into the buffer; it maps buffer and table only while it clears and fills them, so that nothing can change the table later and
+//! nothing is left to unmap when the stream goes. House decision 3.
+//!
+//! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one piece and
+//! AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make the card play, or record
+//! over, memory of somebody else; what was in the pages before would be heard, and seen by the client.
 
 use nt::NtResult;
 use nt::status::STATUS_INSUFFICIENT_RESOURCES;
@@ -57,16 +61,16 @@ impl Buffer {
 
     fn contiguous(port: &ComRef<IPortWaveRTStream>, ring: Ring, limits: &Limits) -> NtResult<Self> {
         let pages = port.allocate_contiguous(0, limits.dma_highest, ring.bytes as usize)?;
-        let address = pages.page_address(0).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let address = first_of_one_piece(&pages, ring.bytes)?;
+        pages.map(CACHE)?.clear();
         Ok(Self { table: None, pages, ring, dma: Dma::Contiguous { address } })
     }
 
     fn scattered(port: &ComRef<IPortWaveRTStream>, ring: Ring, limits: &Limits) -> NtResult<Self> {
         let pages = port.allocate_pages(limits.dma_highest, ring.bytes as usize)?;
-        let addresses = || (0..pages.page_count()).map_while(|index| pages.page_address(index));
         // Counted before the table is allocated, for neighbours are merged.
         let mut entries = 0_u32;
-        for entry in Entries::new(addresses(), ring.bytes) {
+        for entry in Entries::new(addresses(&pages), ring.bytes) {
             entry.map_err(failed)?;
             entries = entries.saturating_add(1);
         }
@@ -74,8 +78,9 @@ impl Buffer {
             log::error!("{entries} scatter-gather entries, the card takes {}", limits.entries_max);
             return Err(STATUS_INSUFFICIENT_RESOURCES);
         }
+        pages.map(CACHE)?.clear();
         let table = allocate_table(port, entries, limits.dma_highest)?;
-        let dma = fill_table(&table, Entries::new(addresses(), ring.bytes))?;
+        let dma = fill_table(&table, Entries::new(addresses(&pages), ring.bytes))?;
         Ok(Self { table: Some(table), pages, ring, dma })
     }
 
@@ -90,9 +95,29 @@ impl Buffer {
     }
 }
 
-/// Pages for a table of `entries` data entries: contiguous, then no link is needed; else any pages and links.
+/// The address of pages that hold `bytes` without a gap, every page looked at.
+fn first_of_one_piece(pages: &AudioPages, bytes: u32) -> NtResult<u64> {
+    match Entries::new(addresses(pages), bytes).next() {
+        Some(Ok(whole)) if whole.length == bytes => Ok(whole.address),
+        _ => {
+            log::error!("the port's contiguous pages have a gap");
+            Err(STATUS_INSUFFICIENT_RESOURCES)
+        }
+    }
+}
+
+/// The physical addresses of pages, in order.
+fn addresses(pages: &AudioPages) -> impl Iterator<Item = u64> {
+    (0..pages.page_count()).map_while(|index| pages.page_address(index))
+}
+
+/// Pages for a table of `entries` data entries. One page is one piece by itself, and some ports refuse to give a single page by the
+/// contiguous method; more are asked for in one piece, then no link is needed; else any pages, and links.
 fn allocate_table(port: &ComRef<IPortWaveRTStream>, entries: u32, highest: u64) -> NtResult<AudioPages> {
     let bytes = table_pages(entries).saturating_mul(PAGE_BYTES);
+    if bytes <= PAGE_BYTES {
+        return port.allocate_pages(highest, bytes as usize);
+    }
     let bytes = bytes as usize;
     port.allocate_contiguous(0, highest, bytes).or_else(|_| port.allocate_pages(highest, bytes))
 }
@@ -101,6 +126,7 @@ fn allocate_table(port: &ComRef<IPortWaveRTStream>, entries: u32, highest: u64) 
 fn fill_table(table: &AudioPages, entries: Entries<impl Iterator<Item = u64>>) -> NtResult<Dma> {
     let first = table.page_address(0).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
     let mut mapping = table.map(CACHE)?;
+    mapping.clear();
     let mut written = Ok(());
     let count = Layout::new(|index| table.page_address(index))
         .place(entries, |index, slot| {
@@ -122,3 +148,7 @@ fn failed(error: TableError) -> nt::NTSTATUS {
     log::error!("scatter-gather table: {error:?}");
     STATUS_INSUFFICIENT_RESOURCES
 }
+
+#[cfg(test)]
+#[path = "buffer_tests.rs"]
+mod tests;

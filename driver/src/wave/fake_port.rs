@@ -12,13 +12,20 @@ use nt::sys::{MDL, MEMORY_CACHING_TYPE};
 use portcls_sys::interfaces::{IPortWaveRTStream, PortWaveRTStream};
 use portcls_sys::{Com, ComRef, com_class};
 
+/// What stands in pages that nobody cleared.
+const STALE: u64 = 0x5741_5354_4557_4153;
+
+/// One page of memory.
+#[derive(Clone)]
+#[repr(align(4096))]
+struct Page([u64; 512]);
+
 /// One allocation.
 pub struct Allocation {
     mdl: Box<MDL>,
     /// Physical addresses.
     pub pages: Vec<u64>,
-    /// What is in it, mapped or not.
-    pub memory: Vec<u64>,
+    memory: Vec<Page>,
     mapped: bool,
 }
 
@@ -29,6 +36,8 @@ pub struct Account {
     pub live: BTreeMap<usize, Allocation>,
     /// How many contiguous allocations fail from now on.
     pub refuse_contiguous: u32,
+    /// Contiguous pages are handed out with a gap before this page; 0: none.
+    pub gap_before: u64,
     /// Hand out this many bytes too few.
     pub short_by: u32,
     /// Mapping fails.
@@ -51,18 +60,20 @@ impl FakePort {
         (Com::try_new(Self(account.clone())).unwrap().into_interface(), account)
     }
 
-    fn allocate(&self, bytes: usize, stride: u64) -> *mut MDL {
+    fn allocate(&self, bytes: usize, stride: u64, gap_before: u64) -> *mut MDL {
         let mut account = self.0.borrow_mut();
         let bytes = u32::try_from(bytes).unwrap() - account.short_by;
         let count = u64::from(bytes).div_ceil(4096);
         let first = account.next;
-        account.next += count * stride + 1;
+        account.next += count * stride + 2;
         // SAFETY: numbers and pointers, for which zeroes are good values.
         let mut mdl: Box<MDL> = Box::new(unsafe { std::mem::zeroed() });
         mdl.ByteCount = bytes;
         let raw = &raw mut *mdl;
-        let pages = (0..count).map(|page| (first + page * stride) * 4096).collect();
-        let memory = vec![0; usize::try_from(count).unwrap() * 512];
+        let behind_gap = |page| u64::from(gap_before > 0 && page >= gap_before);
+        let pages = (0..count).map(|page| (first + page * stride + behind_gap(page)) * 4096).collect();
+        // Not zeroed, as a port was seen to do it.
+        let memory = vec![Page([STALE; 512]); usize::try_from(count).unwrap()];
         account.live.insert(raw.addr(), Allocation { mdl, pages, memory, mapped: false });
         raw
     }
@@ -70,7 +81,7 @@ impl FakePort {
 
 impl PortWaveRTStream for FakePort {
     fn allocate_pages_for_mdl(&self, _highest: i64, bytes: usize) -> *mut MDL {
-        self.allocate(bytes, 2)
+        self.allocate(bytes, 2, 0)
     }
     fn allocate_contiguous_pages_for_mdl(&self, _lowest: i64, _highest: i64, bytes: usize) -> *mut MDL {
         let refused = self.0.borrow().refuse_contiguous;
@@ -78,7 +89,8 @@ impl PortWaveRTStream for FakePort {
             self.0.borrow_mut().refuse_contiguous -= 1;
             return std::ptr::null_mut();
         }
-        self.allocate(bytes, 1)
+        let gap_before = self.0.borrow().gap_before;
+        self.allocate(bytes, 1, gap_before)
     }
     fn map_allocated_pages(&self, mdl: *mut MDL, cache: MEMORY_CACHING_TYPE) -> *mut c_void {
         assert_eq!(cache, 1, "the cache type that is reported");
@@ -121,15 +133,20 @@ impl Account {
             .values()
             .find_map(|a| a.pages.iter().position(|p| *p == page).map(|i| (a, i)))
             .expect("memory that is allocated");
-        let word = index * 512 + offset / 8;
+        let (words, word) = (allocation.memory[index].0, offset / 8);
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&allocation.memory[word].to_le_bytes());
-        bytes[8..].copy_from_slice(&allocation.memory[word + 1].to_le_bytes());
+        bytes[..8].copy_from_slice(&words[word].to_le_bytes());
+        bytes[8..].copy_from_slice(&words[word + 1].to_le_bytes());
         ringwave_regs::dma::Slot::from_bytes(bytes)
     }
 }
 
 impl Allocation {
+    /// What is in its pages, mapped or not.
+    pub fn words(&self) -> impl Iterator<Item = u64> {
+        self.memory.iter().flat_map(|page| page.0)
+    }
+
     /// Bytes that its MDL describes.
     pub fn bytes(&self) -> u32 {
         self.mdl.ByteCount

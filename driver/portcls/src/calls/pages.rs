@@ -44,15 +44,16 @@ unsafe impl Send for AudioPages {}
 unsafe impl Sync for AudioPages {}
 
 impl ComRef<IPortWaveRTStream> {
-    /// Pages anywhere up to and including `highest`, zeroed, not mapped: `bytes` of them or STATUS_INSUFFICIENT_RESOURCES (the port may
-    /// hand out fewer; those are given back).
+    /// Pages anywhere up to and including `highest`, not mapped, with whatever content ([`MappedPages::clear`]): `bytes` of them or
+    /// STATUS_INSUFFICIENT_RESOURCES (the port may hand out fewer; those are given back).
     pub fn allocate_pages(&self, highest: u64, bytes: usize) -> NtResult<AudioPages> {
         // SAFETY: no pointers. More than 2^63 cannot be said; no machine has it.
         let mdl = unsafe { self.allocate_pages_for_mdl(i64::try_from(highest).unwrap_or(i64::MAX), bytes) };
         self.own(mdl, bytes)
     }
 
-    /// The same in one piece, from `lowest` to `highest`. Expect it to fail on a system that has run for long.
+    /// The same, and the port is asked for one piece, from `lowest` to `highest`: whether it is one is for the caller to look at. Expect
+    /// it to fail on a system that has run for long.
     pub fn allocate_contiguous(&self, lowest: u64, highest: u64, bytes: usize) -> NtResult<AudioPages> {
         let lowest = i64::try_from(lowest).map_err(|_| STATUS_INVALID_PARAMETER)?;
         // SAFETY: no pointers.
@@ -140,6 +141,19 @@ impl MappedPages<'_> {
         unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), self.base.as_ptr().add(offset), data.len()) };
         fence(Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Makes all of it zero, to the end of its last page: pages are given to the device and to clients whole, and whatever the port's
+    /// documentation promises, they may hold what somebody else left there. Seen by the device before any register write that follows.
+    pub fn clear(&mut self) {
+        // A mapping is made of whole pages; one that begins inside of a page is cleared as far as the MDL describes it.
+        let whole = self.base.addr().get().is_multiple_of(PAGE_BYTES);
+        let bytes =
+            if whole { self.bytes().checked_next_multiple_of(PAGE_BYTES) } else { Some(self.bytes()) };
+        let bytes = bytes.unwrap_or_else(|| self.bytes());
+        // SAFETY: inside the mapping, which ends with a page. Plain stores, as in `write`.
+        unsafe { self.base.as_ptr().write_bytes(0, bytes) };
+        fence(Ordering::SeqCst);
     }
 
     /// Reads into all of `data` from `offset`, or answers STATUS_INVALID_PARAMETER.

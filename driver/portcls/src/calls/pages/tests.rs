@@ -110,6 +110,9 @@ fn pages_are_mapped_written_unmapped_and_freed_in_order() {
         assert_eq!(map.read(8189, &mut back), Ok(()));
         assert_eq!(back, [0, 7, 8]);
         assert_eq!(map.read(8190, &mut back), Err(STATUS_INVALID_PARAMETER));
+        map.clear();
+        assert_eq!(map.read(8189, &mut back), Ok(()));
+        assert_eq!(back, [0; 3], "cleared to the last byte");
     }
     drop(pages);
     assert_eq!(log_of(&port), ["pages 7fffffffffffffff 8192", "map 1", "unmap", "free"]);
