@@ -10,10 +10,26 @@ use std::{string::String, vec::Vec};
 
 pub(crate) mod calls;
 
-/// A connected interrupt of the fakes.
+/// A connected interrupt of the fakes: so many messages, or with 0 of them a line.
+#[derive(Clone, Copy)]
 pub(crate) struct Connection {
     pub(crate) messages: u32,
-    pub(crate) parameters: crate::sys::IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
+    pub(crate) on_message: crate::sys::PKMESSAGE_SERVICE_ROUTINE,
+    pub(crate) on_line: crate::sys::PKSERVICE_ROUTINE,
+    pub(crate) context: PVOID,
+}
+
+/// How the next connections are answered.
+#[derive(Clone, Copy, Debug)]
+pub enum Grant {
+    /// So many messages; 0: the line.
+    Messages(u32),
+    /// Success for messages, and no table.
+    NoTable,
+    /// Success for messages, and a table of none.
+    EmptyTable,
+    /// Success, whatever was asked, and nothing is connected.
+    Nothing,
 }
 
 std::thread_local! {
@@ -25,8 +41,8 @@ std::thread_local! {
     pub(crate) static POOL_BLOCKS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
     pub(crate) static POOL_FAILS: Cell<bool> = const { Cell::new(false) };
     pub(crate) static CONTIGUOUS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
-    pub(crate) static MESSAGES: Cell<u32> = const { Cell::new(1) };
-    pub(crate) static CONNECTION: RefCell<Option<Connection>> = const { RefCell::new(None) };
+    pub(crate) static GRANT: Cell<Grant> = const { Cell::new(Grant::Messages(1)) };
+    pub(crate) static CONNECTION: Cell<Option<Connection>> = const { Cell::new(None) };
     pub(crate) static DEBUG_OUTPUT: RefCell<Vec<(u32, u32, String)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -88,23 +104,25 @@ pub fn fail_pool(fails: bool) {
 
 /// How many messages the next connection gets; 0: a line.
 pub fn grant_messages(messages: u32) {
-    MESSAGES.set(messages);
+    grant(Grant::Messages(messages));
+}
+
+/// How the next connections are answered.
+pub fn grant(grant: Grant) {
+    GRANT.set(grant);
 }
 
 /// Raises an interrupt; answers what the routine did, or `None` if none is connected or granted.
 pub fn interrupt(message: u32) -> Option<bool> {
-    let (messages, parameters) =
-        CONNECTION.with_borrow(|connection| connection.as_ref().map(|it| (it.messages, it.parameters)))?;
+    let connection = CONNECTION.get()?;
     at_irql(5, || {
         // SAFETY: connected, so the routine and its context are alive.
         unsafe {
-            if messages == 0 {
-                parameters
-                    .FallBackServiceRoutine
-                    .map(|routine| routine(core::ptr::null_mut(), parameters.ServiceContext) != 0)
-            } else if message < messages {
-                let routine = parameters.MessageServiceRoutine?;
-                Some(routine(core::ptr::null_mut(), parameters.ServiceContext, message) != 0)
+            if connection.messages == 0 {
+                connection.on_line.map(|routine| routine(core::ptr::null_mut(), connection.context) != 0)
+            } else if message < connection.messages {
+                let routine = connection.on_message?;
+                Some(routine(core::ptr::null_mut(), connection.context, message) != 0)
             } else {
                 None
             }

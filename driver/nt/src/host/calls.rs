@@ -4,7 +4,7 @@
 #![allow(clippy::missing_safety_doc)] // their contracts are the kernel's; this is a fake of it
 #![allow(missing_docs, clippy::missing_panics_doc)]
 use super::{
-    CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, IO_MAPPINGS, IO_SPACE, IRQL, MESSAGES,
+    CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, GRANT, Grant, IO_MAPPINGS, IO_SPACE, IRQL,
     ONLY_OLD_CALLS, POOL_BLOCKS, POOL_FAILS,
 };
 use crate::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
@@ -248,22 +248,53 @@ pub unsafe fn MmGetSystemRoutineAddress(name: *mut UNICODE_STRING) -> PVOID {
 }
 
 pub unsafe fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS {
-    // SAFETY: the caller's contract; our wrapper always asks for messages.
+    let table_of = |messages| {
+        // SAFETY: numbers and pointers, for which zero is a value.
+        let mut table: IO_INTERRUPT_MESSAGE_INFO = unsafe { core::mem::zeroed() };
+        table.MessageCount = messages;
+        Box::into_raw(Box::new(table)).cast()
+    };
+    // SAFETY: the caller's contract; the version says which member it is.
     unsafe {
-        let asked = (*parameters).u.MessageBased;
-        let messages = MESSAGES.get();
-        if messages == 0 {
-            (*parameters).Version = CONNECT_LINE_BASED;
-            *asked.ConnectionContext = null_mut();
+        let for_line = (*parameters).Version == CONNECT_LINE_BASED;
+        let (place, connection) = if for_line {
+            let asked = (*parameters).u.LineBased;
+            let context = asked.ServiceContext;
+            (
+                asked.InterruptObject,
+                Connection { messages: 0, on_message: None, on_line: asked.ServiceRoutine, context },
+            )
         } else {
-            let mut table: IO_INTERRUPT_MESSAGE_INFO = core::mem::zeroed();
-            table.MessageCount = messages;
-            *asked.ConnectionContext = Box::into_raw(Box::new(table)).cast();
-        }
-        CONNECTION.set(Some(Connection { messages, parameters: asked }));
+            let asked = (*parameters).u.MessageBased;
+            let (on_message, on_line) = (asked.MessageServiceRoutine, asked.FallBackServiceRoutine);
+            (
+                asked.ConnectionContext,
+                Connection { messages: 0, on_message, on_line, context: asked.ServiceContext },
+            )
+        };
+        *place = match GRANT.get() {
+            Grant::Messages(messages) if messages > 0 && !for_line => {
+                CONNECTION.set(Some(Connection { messages, ..connection }));
+                table_of(messages)
+            }
+            Grant::NoTable if !for_line => null_mut(),
+            Grant::EmptyTable if !for_line => {
+                CONNECTION.set(Some(Connection { messages: u32::MAX, on_message: None, ..connection }));
+                table_of(0)
+            }
+            Grant::Nothing => null_mut(),
+            _ => {
+                (*parameters).Version = CONNECT_LINE_BASED;
+                CONNECTION.set(Some(connection));
+                LINE_OBJECT
+            }
+        };
     }
     STATUS_SUCCESS
 }
+
+/// Stands for a line's interrupt object.
+const LINE_OBJECT: PVOID = core::ptr::dangling_mut::<u64>().cast();
 
 pub unsafe fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS) {
     let connection = CONNECTION.take().expect("not connected");
@@ -274,9 +305,10 @@ pub unsafe fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_P
             connection.messages == 0,
             "disconnected with the wrong version"
         );
-        let table: *mut IO_INTERRUPT_MESSAGE_INFO = (*parameters).ConnectionContext.cast();
-        if !table.is_null() {
-            drop(Box::from_raw(table));
+        if connection.messages > 0 {
+            drop(Box::from_raw((*parameters).ConnectionContext.cast::<IO_INTERRUPT_MESSAGE_INFO>()));
+        } else {
+            assert_eq!((*parameters).ConnectionContext, LINE_OBJECT, "another interrupt object");
         }
     }
 }

@@ -27,9 +27,9 @@ pub struct IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
     pub MessageServiceRoutine: PKMESSAGE_SERVICE_ROUTINE,
     /// Handed to either routine.
     pub ServiceContext: PVOID,
-    /// NULL: the kernel brings its own.
+    /// NULL: the kernel brings one for each message.
     pub SpinLock: *mut KSPIN_LOCK,
-    /// 0: the highest of the messages'.
+    /// 0: each message's routine runs at its message's own.
     pub SynchronizeIrql: KIRQL,
     /// FALSE on x64.
     pub FloatingSave: BOOLEAN,
@@ -152,7 +152,7 @@ pub struct IO_INTERRUPT_MESSAGE_INFO_ENTRY {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_INTERRUPT_MESSAGE_INFO {
-    /// Level the routine runs at.
+    /// The level of all messages, if the driver gave a spin lock or a level for all; else of no meaning.
     pub UnifiedIrql: KIRQL,
     /// Messages granted; may be fewer than asked for.
     pub MessageCount: u32,

@@ -40,7 +40,7 @@ impl ComRef<IResourceList> {
         }
     }
 
-    /// Interrupt `index` (0 the first), translated; with messages there is one entry for each.
+    /// Interrupt `index` (0 the first), translated. Plain MSI has one entry for all its messages, MSI-X one for each.
     pub fn interrupt(&self, index: u32) -> Option<InterruptResource> {
         let entry = self.translated(CmResourceTypeInterrupt, index)?;
         // SAFETY: the type says which member it is; any bits make numbers.
