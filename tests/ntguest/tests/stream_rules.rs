@@ -237,12 +237,33 @@ fn a_control_panel_finds_volume_mute_and_jack_right_and_none_where_the_card_has_
 #[test]
 #[ignore = "boots QEMU"]
 fn a_windows_without_device_interfaces_or_port_events_is_good_enough_to_play() {
-    for (fault, found) in [("no-interface", "packet_constraints=0 "), ("no-port-events", "cycles=4 ")] {
+    let faults = [
+        ("no-interface", "packet_constraints=0 "),
+        ("no-port-events", "cycles=4 "),
+        ("no-port-services", "cycles=4 "),
+    ];
+    for (fault, found) in faults {
         let config = format!("client=cycles\ncycles=4\nbuffer_ms=4\nfault={fault}");
         let Outcome { status, log, .. } = run(fault, &config);
         assert_eq!(status, OK, "{fault}: {log}");
         assert!(log.contains(found), "{fault}: {log}");
     }
+}
+
+/// No document says whether PortCls keeps over STOP what the driver did not unregister: both must be survived. `QUERY_STOP` is refused for
+/// an adapter without `IAdapterPnpManagement`.
+#[test]
+#[ignore = "boots QEMU"]
+fn a_device_that_is_stopped_starts_again_and_refuses_to_be_rebalanced() {
+    for how in ["restart", "restart-dropped"] {
+        let Outcome { status, log, .. } = run(how, &format!("{START}pnp={how}"));
+        assert_eq!(status, OK, "{how}: {log}");
+        assert!(log.contains("START after STOP: SUCCESS"), "{how}: {log}");
+        assert_eq!(log.matches("result cycles=1 ").count(), 2, "{how}: {log}");
+    }
+    let Outcome { status, log, .. } = run("query-stop", "client=stress\nwav=MUSIC.WAV\nbuffer_ms=100\n");
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains("PnP minor 0x5: UNSUCCESSFUL"), "{log}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::portcls::layout::{
 };
 use crate::portcls::object::Object;
 use crate::portcls::oracle;
+use crate::portcls::pin::Instance;
 use crate::portcls::port::Port;
 use crate::portcls::port_stream;
 use crate::portcls::status::Status;
@@ -62,6 +63,8 @@ pub struct PinStream {
     stream: Com<Stream>,
     port_stream: &'static Object,
     pub(super) oracle: bool,
+    /// Counts as an open pin until everything above is gone.
+    _instance: Instance,
 }
 
 // SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (wavert-facts 1.5).
@@ -89,6 +92,7 @@ impl PinStream {
     pub fn open_with(endpoint: &Endpoint, format: &[u8], pin: u32, capture: bool) -> Result<Self, Status> {
         let miniport =
             endpoint.port.body::<Port>().and_then(Port::wave_miniport).ok_or(Status::INVALID_DEVICE_STATE)?;
+        let instance = Instance::create(endpoint.port, pin, capture, format)?;
         let oracle = cfg::get_bool("oracle", false);
         let port_stream = port_stream::create();
         let given = if oracle { oracle::port_stream(port_stream) } else { port_stream.this() };
@@ -129,7 +133,7 @@ impl PinStream {
             input.check_identity("IMiniportWaveRTInputStream");
             stream.check_same_object(input, "the stream");
         }
-        Ok(Self { output, input, notification, stream, port_stream, oracle })
+        Ok(Self { output, input, notification, stream, port_stream, oracle, _instance: instance })
     }
 
     /// The port stream behind it.

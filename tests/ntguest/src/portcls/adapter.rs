@@ -1,45 +1,44 @@
 //! The adapter as PortCls knows it: driver object, device, StartDevice and power management, from DriverEntry to DriverUnload.
 
 use super::com::Com;
-use super::device::{self, Device, PORT_CLASS_EXTENSION};
+use super::device::{Device, PORT_CLASS_EXTENSION};
 use super::fault::{self, Fault};
 use super::guid::{
-    IID_ADAPTER_POWER_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT2, IID_ADAPTER_POWER_MANAGEMENT3,
+    IID_ADAPTER_PNP_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT2,
+    IID_ADAPTER_POWER_MANAGEMENT3,
 };
-use super::layout::{DeviceObject, IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, Irp};
+use super::layout::{DeviceObject, IRP_MJ_PNP, Irp};
 use super::status::Status;
-use super::subdevice;
-use super::vtable::{This, Unknown};
-use super::{object::Object, resources};
-use crate::kernel::call::driver_call;
+use super::vtable::{AdapterPnpManagement, This, Unknown};
+use super::{object::Object, pnp};
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
 use crate::kernel::sync::IrqLock;
 use crate::kernel::{self, image, irql};
-use core::ffi::c_void;
 use core::ptr;
 
 /// `StartDevice` of the adapter: FDO, IRP, resource list.
 pub type StartDevice = unsafe extern "win64" fn(*mut DeviceObject, *mut Irp, This) -> i32;
 
-struct Adapter {
-    driver: *mut DriverObject,
-    registry_path: *mut UnicodeString,
-    initialised: bool,
-    unloaded: bool,
-    physical: Option<Device>,
-    functional: Option<Device>,
-    start_device: Option<StartDevice>,
-    resources: Option<&'static Object>,
-    max_objects: u32,
-    power: Option<Com<Unknown>>,
+pub(super) struct Adapter {
+    pub(super) driver: *mut DriverObject,
+    pub(super) registry_path: *mut UnicodeString,
+    pub(super) initialised: bool,
+    pub(super) unloaded: bool,
+    pub(super) physical: Option<Device>,
+    pub(super) functional: Option<Device>,
+    pub(super) start_device: Option<StartDevice>,
+    pub(super) resources: Option<&'static Object>,
+    pub(super) max_objects: u32,
+    pub(super) power: Option<Com<Unknown>>,
+    pub(super) pnp: Option<Com<AdapterPnpManagement>>,
 }
 
 /// The major functions whose routine `PcInitializeAdapterDriver` sets: CREATE, CLOSE, READ, WRITE, FLUSH_BUFFERS, DEVICE_CONTROL,
 /// QUERY_SECURITY, SET_SECURITY, POWER, SYSTEM_CONTROL and PNP.
 const DISPATCHED: [usize; 11] = [0, 2, 3, 4, 9, 0x0e, 0x14, 0x15, 0x16, 0x17, IRP_MJ_PNP];
 
-static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
+pub(super) static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
     driver: ptr::null_mut(),
     registry_path: ptr::null_mut(),
     initialised: false,
@@ -50,6 +49,7 @@ static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
     resources: None,
     max_objects: 0,
     power: None,
+    pnp: None,
 });
 
 /// Tells PortCls which driver is about to be loaded.
@@ -122,7 +122,7 @@ pub unsafe fn initialise(
                 if routine.is_some() || (major == IRP_MJ_PNP && fault::make(Fault::EarlyDispatch)) {
                     early = Some(major);
                 }
-                *routine = Some(dispatch);
+                *routine = Some(pnp::dispatch);
             }
         }
     }
@@ -172,89 +172,6 @@ pub fn add_device(
     adapter.start_device = start_device;
     adapter.max_objects = max_objects;
     Status::SUCCESS
-}
-
-/// What PortCls puts into every slot of the dispatch table.
-unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> i32 {
-    // SAFETY: the arguments of a dispatch routine.
-    unsafe { dispatch_irp(device.cast(), irp.cast()).0 }
-}
-
-/// `PcDispatchIrp`: does what the IRP asks for and completes it.
-///
-/// # Safety
-/// The arguments of a dispatch routine.
-pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
-    const SERVICE: &str = "PcDispatchIrp";
-    irql::require(SERVICE, irql::PASSIVE);
-    if !is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER;
-    }
-    let Some(minor) = device::take_irp(irp) else {
-        kernel::violation(
-            "irp-unknown",
-            format_args!("{SERVICE}: {irp:p} is not in flight, {}", kernel::caller()),
-        );
-        return Status::INVALID_PARAMETER;
-    };
-    let status = match minor {
-        IRP_MN_START_DEVICE => start(fdo, irp),
-        IRP_MN_REMOVE_DEVICE => {
-            remove();
-            Status::SUCCESS
-        }
-        // Surprise removal and the queries: nothing of PortCls stands in the way.
-        1 | 3..=6 | 0x17 => Status::SUCCESS,
-        // Not for us: the status stays what the PnP manager put there.
-        _ => Status::NOT_SUPPORTED,
-    };
-    device::complete_irp(irp, status);
-    status
-}
-
-fn start(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
-    let (start_device, list) = {
-        let adapter = ADAPTER.lock();
-        (adapter.start_device, adapter.resources)
-    };
-    let (Some(start_device), Some(list)) = (start_device, list) else { return Status::INVALID_DEVICE_STATE };
-    // SAFETY: StartDevice of the driver with its FDO, the START IRP and the resource list.
-    let status =
-        driver_call("StartDevice", irql::PASSIVE, || Status(unsafe { start_device(fdo, irp, list.this()) }));
-    if status == Status::PENDING {
-        kernel::violation("start-pending", format_args!("StartDevice returned PENDING"));
-    }
-    check_extension();
-    status
-}
-
-/// Looked at after StartDevice and at removal: the samples set their word of the extension to null again when they go.
-fn check_extension() {
-    if let Some(device) = &ADAPTER.lock().functional {
-        for (fault, at) in [(Fault::ReservedWord, 4 * size_of::<usize>()), (Fault::PortClassWord, 0)] {
-            if fault::make(fault) {
-                device.overwrite_extension(at);
-            }
-        }
-        device.check_extension();
-    }
-}
-
-/// What PortCls gives up when the device goes.
-fn remove() {
-    subdevice::remove_all();
-    let (power, resources, functional) = {
-        let mut adapter = ADAPTER.lock();
-        (adapter.power.take(), adapter.resources.take(), adapter.functional.take())
-    };
-    // Releasing calls the driver: outside the lock.
-    drop(power);
-    if let Some(resources) = resources {
-        resources.release();
-    }
-    if let Some(device) = functional {
-        device.check_extension();
-    }
 }
 
 /// `PcRegisterAdapterPowerManagement`: keeps the object if it is one.
@@ -313,77 +230,40 @@ unsafe extern "win64" fn unload(driver: *mut DriverObject) {
     }
 }
 
-/// AddDevice and START, as the PnP manager does them.
+/// `PcRegisterAdapterPnpManagement`: keeps the object if it is one (rule `pnp-interface`).
 ///
 /// # Safety
-/// DriverEntry succeeded and `driver` is live.
-pub unsafe fn bring_up(driver: *mut DriverObject) -> Result<(), Status> {
-    let pdo = pdo();
-    // SAFETY: the live driver object and its extension.
-    let Some(add_device) = (unsafe { (*(*driver).driver_extension).add_device }) else {
-        kernel::violation(
-            "no-add-device",
-            format_args!("DriverEntry did not call PcInitializeAdapterDriver"),
-        );
-        return Err(Status::UNSUCCESSFUL);
+/// `unknown` is null or an object of the driver.
+pub unsafe fn register_pnp(unknown: This) -> Status {
+    const SERVICE: &str = "PcRegisterAdapterPnpManagement";
+    // SAFETY: as promised; lent for the call.
+    let Some(unknown) = (unsafe { Com::<Unknown>::from_lent(unknown) }) else {
+        kernel::violation("null-argument", format_args!("{SERVICE}, {}", kernel::caller()));
+        return Status::INVALID_PARAMETER;
     };
-    // SAFETY: AddDevice of the driver with its driver object and a PDO.
-    let status =
-        driver_call("AddDevice", irql::PASSIVE, || Status(unsafe { add_device(driver, pdo.cast()) }));
-    let Some(fdo) = fdo().filter(|_| status.is_success()) else {
+    let Ok(management) = unknown.query::<AdapterPnpManagement>(&IID_ADAPTER_PNP_MANAGEMENT) else {
         kernel::violation(
-            "add-device",
-            format_args!("AddDevice returned {status}; FDO made: {}", fdo().is_some()),
+            "pnp-interface",
+            format_args!("{SERVICE}: the object has no IAdapterPnpManagement"),
         );
-        return Err(status);
+        return Status::NOINTERFACE;
     };
-    let list = resources::of_card();
-    ADAPTER.lock().resources = Some(list);
-    let (raw, translated) = resources::cm_pointers(list);
-    let parameters = [raw.cast_mut().cast(), translated.cast_mut().cast(), ptr::null_mut(), ptr::null_mut()];
-    // SAFETY: live driver object and FDO.
-    let status = unsafe { device::send_pnp(driver, fdo, IRP_MN_START_DEVICE, parameters) };
-    if status.is_success() { Ok(()) } else { Err(status) }
+    let before = ADAPTER.lock().pnp.replace(management);
+    if before.is_some() {
+        kernel::violation("pnp-interface", format_args!("{SERVICE} called twice"));
+    }
+    Status::SUCCESS
 }
 
-/// Queries that are taken back, and a surprise removal: each must reach `PcDispatchIrp` once, whatever the driver's hook does with it.
-///
-/// # Safety
-/// `driver` is live; no stream is open.
-pub unsafe fn pester(driver: *mut DriverObject) {
-    /// QUERY_PNP_DEVICE_STATE, QUERY_STOP, CANCEL_STOP, QUERY_REMOVE, CANCEL_REMOVE, SURPRISE_REMOVAL.
-    const MINORS: [u8; 6] = [0x14, 5, 6, 1, 3, 0x17];
-    for minor in MINORS {
-        if let Some(fdo) = fdo() {
-            // SAFETY: live driver object and FDO. What the status is, PortCls decides; `send_pnp` checks that it comes through.
-            let status = unsafe { device::send_pnp(driver, fdo, minor, [ptr::null_mut(); 4]) };
-            crate::kprintln!("PnP minor {minor:#x}: {status}");
-        }
-    }
-}
-
-/// REMOVE and DriverUnload.
-///
-/// # Safety
-/// `driver` is live; its image goes afterwards.
-pub unsafe fn tear_down(driver: *mut DriverObject) {
-    if let Some(fdo) = fdo() {
-        // SAFETY: live driver object and FDO.
-        let status = unsafe { device::send_pnp(driver, fdo, IRP_MN_REMOVE_DEVICE, [ptr::null_mut(); 4]) };
-        if !status.is_success() {
-            kernel::violation("remove-failed", format_args!("IRP_MN_REMOVE_DEVICE: {status}"));
-        }
-    }
-    // SAFETY: live.
-    match unsafe { (*driver).driver_unload } {
-        // SAFETY: DriverUnload of the driver (or PortCls' own) with its driver object.
-        Some(unload) => driver_call("DriverUnload", irql::PASSIVE, || unsafe { unload(driver) }),
-        None => kernel::violation("no-unload", format_args!("the driver has no DriverUnload")),
-    }
-    if !ADAPTER.lock().unloaded {
+/// `PcUnregisterAdapterPnpManagement`.
+pub fn unregister_pnp() -> Status {
+    let management = ADAPTER.lock().pnp.take();
+    if management.is_none() {
         kernel::violation(
-            "portcls-unload",
-            format_args!("PortCls' DriverUnload was never called: the driver lost it"),
+            "pnp-interface",
+            format_args!("PcUnregisterAdapterPnpManagement without a registration"),
         );
+        return Status::UNSUCCESSFUL;
     }
+    Status::SUCCESS
 }

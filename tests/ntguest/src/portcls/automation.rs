@@ -4,12 +4,13 @@
 //! it does not understand without a word.
 
 use super::controls_layout::{property, verb};
-use super::descriptor::{FLOW_IN, Filter, Findings, MANY, read_all, read_guid};
+use super::descriptor::{FLOW_IN, Filter, MANY, read_all, read_guid};
 use super::guid::{
     Guid, KSNODETYPE_ADC, KSNODETYPE_DAC, KSNODETYPE_MUTE, KSNODETYPE_SUM, KSNODETYPE_VOLUME,
     KSPROPSETID_AUDIO, Named,
 };
 use super::layout::{FILTER_NODE, PcAutomationTable, PcFilterDescriptor, PcItem, PcNodeDescriptor};
+use super::report::Report;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -77,7 +78,7 @@ pub struct Node {
 pub unsafe fn read(
     table: *const PcAutomationTable,
     owner: fmt::Arguments<'_>,
-    found: &mut Findings<'_>,
+    report: &mut dyn Report,
 ) -> Automation {
     if table.is_null() {
         return Automation::default();
@@ -85,17 +86,17 @@ pub unsafe fn read(
     // SAFETY: not null, a table by the contract.
     let table = unsafe { table.read_unaligned() };
     if table.reserved != 0 {
-        found(format_args!("{owner}: the automation table has Reserved {:#x}", table.reserved));
+        report.found(format_args!("{owner}: the automation table has Reserved {:#x}", table.reserved));
     }
     // SAFETY: arrays as the table says; pointer, stride and count are checked before they are read.
     unsafe {
         let (size, count) = (table.property_item_size, table.property_count);
-        let properties = read_items((owner, "property"), size, count, table.properties, found);
-        read_items((owner, "method"), table.method_item_size, table.method_count, table.methods, found);
+        let properties = read_items((owner, "property"), size, count, table.properties, report);
+        read_items((owner, "method"), table.method_item_size, table.method_count, table.methods, report);
         let (size, count) = (table.event_item_size, table.event_count);
-        let events = read_items((owner, "event"), size, count, table.events, found);
-        check_items((owner, "property"), &properties, PROPERTY_FLAGS, verb::GET | verb::SET, found);
-        check_items((owner, "event"), &events, EVENT_FLAGS, 1 | 2, found);
+        let events = read_items((owner, "event"), size, count, table.events, report);
+        check_items((owner, "property"), &properties, PROPERTY_FLAGS, verb::GET | verb::SET, report);
+        check_items((owner, "event"), &events, EVENT_FLAGS, 1 | 2, report);
         Automation { properties, events }
     }
 }
@@ -105,13 +106,13 @@ unsafe fn read_items(
     size: u32,
     count: u32,
     items: *const PcItem,
-    found: &mut Findings<'_>,
+    report: &mut dyn Report,
 ) -> Vec<Item> {
     if count == 0 {
         return Vec::new();
     }
     if items.is_null() || (size as usize) < size_of::<PcItem>() || !size.is_multiple_of(8) || count > MANY {
-        found(format_args!("{owner}: {count} {what} items of {size} bytes at {items:p}"));
+        report.found(format_args!("{owner}: {count} {what} items of {size} bytes at {items:p}"));
         return Vec::new();
     }
     let mut read = Vec::new();
@@ -120,7 +121,7 @@ unsafe fn read_items(
         // SAFETY: null or the GUID of the set, as promised for the whole table.
         let set = unsafe { read_guid(item.set) };
         let (Some(set), false) = (set, item.handler.is_null()) else {
-            found(format_args!("{owner}: {what} item {} without set or handler", item.id));
+            report.found(format_args!("{owner}: {what} item {} without set or handler", item.id));
             continue;
         };
         let source = items.wrapping_byte_add(index * size as usize);
@@ -134,11 +135,11 @@ fn check_items(
     items: &[Item],
     known: u32,
     needed: u32,
-    found: &mut Findings<'_>,
+    report: &mut dyn Report,
 ) {
     for (at, item) in items.iter().enumerate() {
         if item.flags & !known != 0 || item.flags & needed == 0 {
-            found(format_args!(
+            report.harsh(format_args!(
                 "{owner}: {what} {} {} has Flags {:#x}",
                 Named(item.set),
                 item.id,
@@ -146,7 +147,7 @@ fn check_items(
             ));
         }
         if items[..at].iter().any(|other| other.set == item.set && other.id == item.id) {
-            found(format_args!("{owner}: {what} {} {} is listed twice", Named(item.set), item.id));
+            report.harsh(format_args!("{owner}: {what} {} {} is listed twice", Named(item.set), item.id));
         }
     }
 }
@@ -155,13 +156,14 @@ fn check_items(
 ///
 /// # Safety
 /// The node array is as the descriptor says; pointers in it are null or lead to live static data.
-pub unsafe fn read_nodes(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Vec<Node> {
+pub unsafe fn read_nodes(filter: &PcFilterDescriptor, report: &mut dyn Report) -> Vec<Node> {
     let stride = filter.node_size as usize;
     if filter.node_count == 0 {
         return Vec::new();
     }
     if filter.nodes.is_null() || stride < size_of::<PcNodeDescriptor>() || !stride.is_multiple_of(8) {
-        found(format_args!("{} nodes at {:p} with NodeSize {stride}", filter.node_count, filter.nodes));
+        report
+            .found(format_args!("{} nodes at {:p} with NodeSize {stride}", filter.node_count, filter.nodes));
         return Vec::new();
     }
     let mut nodes = Vec::new();
@@ -169,22 +171,22 @@ pub unsafe fn read_nodes(filter: &PcFilterDescriptor, found: &mut Findings<'_>) 
     for (id, node) in unsafe { read_all(filter.nodes, filter.node_count, stride) }.iter().enumerate() {
         // SAFETY: as promised for the whole descriptor.
         let (node_type, automation) = unsafe {
-            (read_guid(node.node_type), read(node.automation_table, format_args!("node {id}"), found))
+            (read_guid(node.node_type), read(node.automation_table, format_args!("node {id}"), report))
         };
         if node_type.is_none() || node.flags != 0 {
-            found(format_args!("node {id}: Type {:p}, Flags {:#x}", node.node_type, node.flags));
+            report.found(format_args!("node {id}: Type {:p}, Flags {:#x}", node.node_type, node.flags));
         }
         let node = Node { node_type, automation };
-        check_node(id, &node, found);
+        check_node(id, &node, report);
         nodes.push(node);
     }
     nodes
 }
 
-fn check_node(id: usize, node: &Node, found: &mut Findings<'_>) {
+fn check_node(id: usize, node: &Node, report: &mut dyn Report) {
     let Some(node_type) = node.node_type else { return };
     if !NODE_TYPES.contains(&node_type) {
-        found(format_args!("node {id} is of a type that nothing is known of: {}", Named(node_type)));
+        report.harsh(format_args!("node {id} is of a type that nothing is known of: {}", Named(node_type)));
     }
     let control = match node_type {
         KSNODETYPE_VOLUME => property::VOLUME_LEVEL,
@@ -193,20 +195,23 @@ fn check_node(id: usize, node: &Node, found: &mut Findings<'_>) {
     };
     match node.automation.property(&KSPROPSETID_AUDIO, control) {
         Some(item) if item.flags & verb::ALL == verb::ALL => {}
-        Some(item) => found(format_args!(
+        Some(item) => report.harsh(format_args!(
             "node {id} is a {} whose property has Flags {:#x}; GET, SET and BASICSUPPORT are due",
             Named(node_type),
             item.flags
         )),
         None => {
-            found(format_args!("node {id} is a {} without the property that moves it", Named(node_type)));
+            report.found(format_args!(
+                "node {id} is a {} without the property that moves it",
+                Named(node_type)
+            ));
         }
     }
 }
 
 /// Nodes and connections: a node has input pin 1 and output pin 0 (only a SUM more inputs), one wire goes into each, and each node lies on
 /// a way through the filter.
-pub fn check_graph(filter: &Filter, found: &mut Findings<'_>) {
+pub fn check_graph(filter: &Filter, report: &mut dyn Report) {
     let connections = &filter.connections;
     for (i, one) in connections.iter().enumerate() {
         let same_end = |other: &&super::layout::PcConnectionDescriptor| {
@@ -217,21 +222,21 @@ pub fn check_graph(filter: &Filter, found: &mut Findings<'_>) {
             same_end(&other)
                 && (into_node || (one.from_node, one.from_node_pin) == (other.from_node, other.from_node_pin))
         }) {
-            found(format_args!(
+            report.found(format_args!(
                 "connection {i}: pin {} of node {:#x} has a second wire",
                 one.to_node_pin, one.to_node
             ));
         }
         let target = filter.nodes.get(one.to_node as usize).and_then(|node| node.node_type);
         if into_node && one.to_node_pin > 1 && target.is_some_and(|kind| kind != KSNODETYPE_SUM) {
-            found(format_args!("connection {i}: node {} has no pin {}", one.to_node, one.to_node_pin));
+            report.harsh(format_args!("connection {i}: node {} has no pin {}", one.to_node, one.to_node_pin));
         }
     }
     let count = u32::try_from(filter.nodes.len()).unwrap_or(MANY);
     for node in 0..count {
         let reached = pins_of(filter, FLOW_IN).any(|pin| filter.way(pin).0.contains(&node));
         if !reached || filter.way_from_node(node).is_empty() {
-            found(format_args!("node {node} lies on no way through the filter"));
+            report.harsh(format_args!("node {node} lies on no way through the filter"));
         }
     }
 }
@@ -241,12 +246,12 @@ fn pins_of(filter: &Filter, flow: u32) -> impl Iterator<Item = u32> {
 }
 
 /// Handlers of a filter that are not where code of the driver is.
-pub fn check_handlers(filter: &Filter, is_code: impl Fn(usize) -> bool, found: &mut Findings<'_>) {
+pub fn check_handlers(filter: &Filter, is_code: impl Fn(usize) -> bool, report: &mut dyn Report) {
     let nodes = filter.nodes.iter().map(|node| &node.automation);
     let pins = filter.pins.iter().map(|pin| &pin.automation);
     for table in core::iter::once(&filter.automation).chain(nodes).chain(pins) {
         for item in table.properties.iter().chain(&table.events).filter(|item| !is_code(item.handler)) {
-            found(format_args!(
+            report.found(format_args!(
                 "the handler of {} {} is at {:#x}, outside the image",
                 Named(item.set),
                 item.id,

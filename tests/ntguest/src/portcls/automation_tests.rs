@@ -4,7 +4,7 @@ use super::super::descriptor::{FLOW_OUT, Pin};
 use super::super::guid::{KSEVENTSETID_AUDIO_CONTROL_CHANGE, KSNODETYPE_SPEAKER};
 use super::super::layout::PcConnectionDescriptor;
 use super::*;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -71,7 +71,7 @@ fn read_sample(bend: impl FnOnce(&mut Sample)) -> (Vec<Node>, String) {
     };
     let mut text = String::new();
     // SAFETY: all pointers lead into `s`, which lives.
-    let nodes = unsafe { read_nodes(&filter, &mut |finding| text.push_str(&finding.to_string())) };
+    let nodes = unsafe { read_nodes(&filter, &mut text) };
     (nodes, text)
 }
 
@@ -120,7 +120,7 @@ fn graph(bend: impl FnOnce(&mut Filter)) -> String {
     };
     bend(&mut filter);
     let mut text = String::new();
-    check_graph(&filter, &mut |finding| text.push_str(&finding.to_string()));
+    check_graph(&filter, &mut text);
     text
 }
 
@@ -149,8 +149,8 @@ fn a_handler_outside_the_image_is_named() {
     let (nodes, _) = read_sample(|_| ());
     let filter = Filter { nodes, ..Filter::default() };
     let mut text = String::new();
-    check_handlers(&filter, |_| true, &mut |finding| text.push_str(&finding.to_string()));
+    check_handlers(&filter, |_| true, &mut text);
     assert_eq!(text, "");
-    check_handlers(&filter, |_| false, &mut |finding| text.push_str(&finding.to_string()));
+    check_handlers(&filter, |_| false, &mut text);
     assert!(text.contains("outside the image"), "{text}");
 }

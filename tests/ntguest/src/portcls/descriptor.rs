@@ -12,6 +12,7 @@ use super::layout::{
     FILTER_NODE, FLAG_ATTRIBUTES, KsAttributeList, KsDataFormat, KsDataRangeAudio, PcConnectionDescriptor,
     PcFilterDescriptor, PcPinDescriptor,
 };
+use super::report::Report;
 use super::shape;
 use alloc::vec::Vec;
 use core::fmt;
@@ -38,6 +39,17 @@ pub enum Role {
     Wave,
     /// Topology.
     Topology,
+}
+
+impl Role {
+    /// The categories of a filter whose descriptor lists none: the port's own.
+    fn default_categories(self) -> &'static [Guid] {
+        match self {
+            // A WaveRT port registers under REALTIME too (DDI page of KSCATEGORY_REALTIME).
+            Self::Wave => &[KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME],
+            Self::Topology => &[KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY],
+        }
+    }
 }
 
 /// One data range of a pin.
@@ -162,11 +174,11 @@ pub unsafe fn read_guid(guid: *const Guid) -> Option<Guid> {
 ///
 /// # Safety
 /// `filter` is what the driver's `GetDescription` returned: non-null, and pointers in it are null or lead to live static data.
-pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, found: &mut Findings<'_>) -> Filter {
+pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, report: &mut dyn Report) -> Filter {
     // SAFETY: non-null by contract.
     let filter = unsafe { filter.read_unaligned() };
     if filter.version != 0 {
-        found(format_args!("Version is {}, not 0", filter.version));
+        report.found(format_args!("Version is {}, not 0", filter.version));
     }
     for (what, count) in [
         ("PinCount", filter.pin_count),
@@ -174,38 +186,38 @@ pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, found: &mu
         ("ConnectionCount", filter.connection_count),
     ] {
         if count > MANY {
-            found(format_args!("{what} is {count}"));
+            report.found(format_args!("{what} is {count}"));
         }
     }
     // SAFETY: the tables and arrays are as the descriptor says; sizes and null pointers are checked on the way.
     let (table, pins, nodes) = unsafe {
-        let table = automation::read(filter.automation_table, format_args!("filter"), found);
-        (table, read_pins(&filter, found), automation::read_nodes(&filter, found))
+        let table = automation::read(filter.automation_table, format_args!("filter"), report);
+        (table, read_pins(&filter, report), automation::read_nodes(&filter, report))
     };
     // SAFETY: as above.
     let (connections, categories) = unsafe {
-        let categories = check_categories(&filter, role, found);
+        let categories = check_categories(&filter, role, report);
         let bytes = size_of::<PcConnectionDescriptor>();
         (read_all(filter.connections, filter.connection_count, bytes), categories)
     };
     if filter.connection_count > 0 && filter.connections.is_null() {
-        found(format_args!("ConnectionCount is {} and Connections is NULL", filter.connection_count));
+        report.found(format_args!("ConnectionCount is {} and Connections is NULL", filter.connection_count));
     }
-    check_connections(&pins, filter.node_count, &connections, found);
+    check_connections(&pins, filter.node_count, &connections, report);
     let filter = Filter { automation: table, pins, nodes, connections, categories };
-    automation::check_graph(&filter, found);
-    shape::check(&filter, role, found);
+    automation::check_graph(&filter, report);
+    shape::check(&filter, role, report);
     filter
 }
 
-unsafe fn read_pins(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Vec<Pin> {
+unsafe fn read_pins(filter: &PcFilterDescriptor, report: &mut dyn Report) -> Vec<Pin> {
     let stride = filter.pin_size as usize;
     if filter.pin_count == 0 || filter.pins.is_null() {
-        found(format_args!("the filter has no pins"));
+        report.found(format_args!("the filter has no pins"));
         return Vec::new();
     }
     if stride < size_of::<PcPinDescriptor>() || !stride.is_multiple_of(8) {
-        found(format_args!(
+        report.found(format_args!(
             "PinSize is {stride}, sizeof(PCPIN_DESCRIPTOR) is {}",
             size_of::<PcPinDescriptor>()
         ));
@@ -214,15 +226,15 @@ unsafe fn read_pins(filter: &PcFilterDescriptor, found: &mut Findings<'_>) -> Ve
     // SAFETY: the array was checked for null and its stride covers a descriptor.
     let descriptors = unsafe { read_all(filter.pins, filter.pin_count, stride) };
     // SAFETY: as promised for the whole descriptor.
-    descriptors.iter().enumerate().map(|(id, pin)| unsafe { read_pin(id, pin, found) }).collect()
+    descriptors.iter().enumerate().map(|(id, pin)| unsafe { read_pin(id, pin, report) }).collect()
 }
 
-unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings<'_>) -> Pin {
+unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, report: &mut dyn Report) -> Pin {
     let ks = &descriptor.pin;
     // SAFETY: as promised for the whole descriptor.
     let (automation, category, name, ranges) = unsafe {
-        let table = automation::read(descriptor.automation_table, format_args!("pin {id}"), found);
-        (table, read_guid(ks.category), read_guid(ks.name), read_ranges(id, descriptor, found))
+        let table = automation::read(descriptor.automation_table, format_args!("pin {id}"), report);
+        (table, read_guid(ks.category), read_guid(ks.name), read_ranges(id, descriptor, report))
     };
     let pin = Pin {
         flow: ks.data_flow,
@@ -234,13 +246,13 @@ unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings
         automation,
     };
     if pin.flow != FLOW_IN && pin.flow != FLOW_OUT {
-        found(format_args!("pin {id}: DataFlow is {}", pin.flow));
+        report.found(format_args!("pin {id}: DataFlow is {}", pin.flow));
     }
     if pin.communication > BRIDGE {
-        found(format_args!("pin {id}: Communication is {}", pin.communication));
+        report.found(format_args!("pin {id}: Communication is {}", pin.communication));
     }
     if pin.category.is_none() {
-        found(format_args!("pin {id}: Category is NULL"));
+        report.harsh(format_args!("pin {id}: Category is NULL"));
     }
     let (global, filter, least) = (
         descriptor.max_global_instance_count,
@@ -248,28 +260,30 @@ unsafe fn read_pin(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings
         descriptor.min_filter_instance_count,
     );
     if pin.is_bridge() && (global, filter, least) != (0, 0, 0) {
-        found(format_args!(
+        report.found(format_args!(
             "pin {id} is a bridge with instance counts ({global},{filter},{least}), not (0,0,0)"
         ));
     }
     if pin.is_host() && (global == 0 || filter == 0 || least > filter || global < filter) {
-        found(format_args!("pin {id} is opened by clients with instance counts ({global},{filter},{least})"));
+        report.found(format_args!(
+            "pin {id} is opened by clients with instance counts ({global},{filter},{least})"
+        ));
     }
     for (what, count, null) in [
         ("Interfaces", ks.interfaces_count, ks.interfaces.is_null()),
         ("Mediums", ks.mediums_count, ks.mediums.is_null()),
     ] {
         if count > 0 && null {
-            found(format_args!("pin {id}: {count} {what} and the pointer is NULL"));
+            report.found(format_args!("pin {id}: {count} {what} and the pointer is NULL"));
         }
     }
     pin
 }
 
-unsafe fn read_ranges(id: usize, descriptor: &PcPinDescriptor, found: &mut Findings<'_>) -> Vec<Range> {
+unsafe fn read_ranges(id: usize, descriptor: &PcPinDescriptor, report: &mut dyn Report) -> Vec<Range> {
     let ks = &descriptor.pin;
     if ks.data_ranges_count == 0 || ks.data_ranges.is_null() {
-        found(format_args!("pin {id} has no data range"));
+        report.found(format_args!("pin {id} has no data range"));
         return Vec::new();
     }
     // SAFETY: an array of pointers, not null; attribute lists are entries of it too.
@@ -278,24 +292,24 @@ unsafe fn read_ranges(id: usize, descriptor: &PcPinDescriptor, found: &mut Findi
     let mut slots = slots.iter().enumerate();
     while let Some((slot, &source)) = slots.next() {
         if source.is_null() {
-            found(format_args!("pin {id}: data range slot {slot} is NULL"));
+            report.found(format_args!("pin {id}: data range slot {slot} is NULL"));
             continue;
         }
         // SAFETY: a data range by its place in the array, which begins with the common part.
         let format = unsafe { source.read_unaligned() };
         if format.flags & !(FLAG_ATTRIBUTES | FLAG_REQUIRED_ATTRIBUTES) != 0 || format.reserved != 0 {
-            found(format_args!(
+            report.found(format_args!(
                 "pin {id}: data range slot {slot} has Flags {:#x}, Reserved {}",
                 format.flags, format.reserved
             ));
         }
         // SAFETY: as above; the audio part is read only when its size and specifier announce it.
-        let audio = unsafe { read_audio(id, slot, source, &format, found) };
+        let audio = unsafe { read_audio(id, slot, source, &format, report) };
         if format.flags & FLAG_ATTRIBUTES != 0 {
             match slots.next() {
                 // SAFETY: the flag says that this slot holds an attribute list.
-                Some((_, list)) => unsafe { check_attributes(id, list.cast(), found) },
-                None => found(format_args!(
+                Some((_, list)) => unsafe { check_attributes(id, list.cast(), report) },
+                None => report.found(format_args!(
                     "pin {id}: slot {slot} has KSDATARANGE_ATTRIBUTES and no list is counted after it"
                 )),
             }
@@ -310,17 +324,18 @@ unsafe fn read_audio(
     slot: usize,
     source: *const KsDataFormat,
     format: &KsDataFormat,
-    found: &mut Findings<'_>,
+    report: &mut dyn Report,
 ) -> Option<KsDataRangeAudio> {
     let size = format.format_size as usize;
     if format.major_format != TYPE_AUDIO || format.specifier != SPECIFIER_WAVEFORMATEX {
         if size < size_of::<KsDataFormat>() {
-            found(format_args!("pin {id}: data range slot {slot} has FormatSize {size}, less than 64"));
+            report
+                .found(format_args!("pin {id}: data range slot {slot} has FormatSize {size}, less than 64"));
         }
         return None;
     }
     if size != size_of::<KsDataRangeAudio>() {
-        found(format_args!("pin {id}: KSDATARANGE_AUDIO slot {slot} has FormatSize {size}, not 88"));
+        report.found(format_args!("pin {id}: KSDATARANGE_AUDIO slot {slot} has FormatSize {size}, not 88"));
     }
     if size < 84 {
         return None;
@@ -333,20 +348,20 @@ unsafe fn read_audio(
         && audio.minimum_bits_per_sample > 0
         && audio.minimum_sample_frequency > 0;
     if !values_fit {
-        found(format_args!("pin {id}: data range slot {slot} describes no format at all"));
+        report.found(format_args!("pin {id}: data range slot {slot} describes no format at all"));
     }
     Some(audio)
 }
 
-unsafe fn check_attributes(id: usize, list: *const KsAttributeList, found: &mut Findings<'_>) {
+unsafe fn check_attributes(id: usize, list: *const KsAttributeList, report: &mut dyn Report) {
     if list.is_null() {
-        found(format_args!("pin {id}: the attribute list is NULL"));
+        report.found(format_args!("pin {id}: the attribute list is NULL"));
         return;
     }
     // SAFETY: not null, an attribute list by the contract.
     let list = unsafe { list.read_unaligned() };
     if list.count == 0 || list.attributes.is_null() {
-        found(format_args!("pin {id}: the attribute list is empty"));
+        report.found(format_args!("pin {id}: the attribute list is empty"));
         return;
     }
     // SAFETY: an array of `count` pointers.
@@ -354,15 +369,15 @@ unsafe fn check_attributes(id: usize, list: *const KsAttributeList, found: &mut 
         // SAFETY: a pointer to an attribute, checked for null first.
         let size = (!attribute.is_null()).then(|| unsafe { attribute.read_unaligned().size });
         if size.is_none_or(|size| size < 24) {
-            found(format_args!("pin {id}: an attribute is NULL or smaller than KSATTRIBUTE"));
+            report.found(format_args!("pin {id}: an attribute is NULL or smaller than KSATTRIBUTE"));
         }
     }
 }
 
-unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut Findings<'_>) -> Vec<Guid> {
+unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, report: &mut dyn Report) -> Vec<Guid> {
     let listed = filter.category_count > 0;
     if listed && filter.categories.is_null() {
-        found(format_args!("{} categories and the pointer is NULL", filter.category_count));
+        report.found(format_args!("{} categories and the pointer is NULL", filter.category_count));
         return Vec::new();
     }
     let listed = if listed {
@@ -371,44 +386,49 @@ unsafe fn check_categories(filter: &PcFilterDescriptor, role: Role, found: &mut 
     } else {
         Vec::new()
     };
-    // PortCls' default when the driver lists none.
-    let default = [KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_CAPTURE];
-    let categories = if listed.is_empty() { default.to_vec() } else { listed };
-    let has = |category: &Guid| categories.contains(category);
-    let complete = match role {
-        Role::Wave => {
-            has(&KSCATEGORY_AUDIO)
-                && has(&KSCATEGORY_REALTIME)
-                && (has(&KSCATEGORY_RENDER) || has(&KSCATEGORY_CAPTURE))
-        }
-        Role::Topology => has(&KSCATEGORY_AUDIO) && has(&KSCATEGORY_TOPOLOGY),
-    };
-    if !complete {
-        found(format_args!("{role:?} filter without the interface categories its endpoint needs"));
+    if listed.is_empty() {
+        return role.default_categories().to_vec();
     }
-    categories
+    let has = |category: &Guid| listed.contains(category);
+    let complete = match role {
+        Role::Wave => has(&KSCATEGORY_RENDER) || has(&KSCATEGORY_CAPTURE),
+        Role::Topology => has(&KSCATEGORY_TOPOLOGY),
+    };
+    // The endpoint builder starts from AUDIO; by the others only some programs look.
+    if !has(&KSCATEGORY_AUDIO) {
+        report.found(format_args!("{role:?} filter without the interface category KSCATEGORY_AUDIO"));
+    } else if !complete || (role == Role::Wave && !has(&KSCATEGORY_REALTIME)) {
+        report.harsh(format_args!("{role:?} filter without all interface categories of its kind"));
+    }
+    listed
 }
 
 fn check_connections(
     pins: &[Pin],
     nodes: u32,
     connections: &[PcConnectionDescriptor],
-    found: &mut Findings<'_>,
+    report: &mut dyn Report,
 ) {
     let flow = |pin: u32| pins.get(pin as usize).map(|pin| pin.flow);
     for (i, c) in connections.iter().enumerate() {
         let from = if c.from_node == FILTER_NODE {
             flow(c.from_node_pin) == Some(FLOW_IN)
         } else {
-            c.from_node < nodes && c.from_node_pin == 0
+            c.from_node < nodes
         };
-        let to = if c.to_node == FILTER_NODE {
-            flow(c.to_node_pin) == Some(FLOW_OUT)
-        } else {
-            c.to_node < nodes && c.to_node_pin != 0
-        };
+        let to =
+            if c.to_node == FILTER_NODE { flow(c.to_node_pin) == Some(FLOW_OUT) } else { c.to_node < nodes };
+        // The samples' numbering: a node with more outputs than one (an audio engine's) has others.
+        if (c.from_node != FILTER_NODE && c.from_node_pin != 0)
+            || (c.to_node != FILTER_NODE && c.to_node_pin == 0)
+        {
+            report.harsh(format_args!(
+                "connection {i} comes from pin {} and goes to pin {}; a node's output is pin 0, its input pin 1",
+                c.from_node_pin, c.to_node_pin
+            ));
+        }
         if !from || !to {
-            found(format_args!(
+            report.found(format_args!(
                 "connection {i} ({:#x},{} -> {:#x},{}) names a pin or node that is missing or runs the wrong way",
                 c.from_node, c.from_node_pin, c.to_node, c.to_node_pin
             ));
@@ -420,13 +440,13 @@ fn check_connections(
                 || (c.to_node == FILTER_NODE && c.to_node_pin as usize == id && pin.flow == FLOW_OUT)
         });
         if !used {
-            found(format_args!("pin {id} is connected to nothing inside the filter"));
+            report.harsh(format_args!("pin {id} is connected to nothing inside the filter"));
         }
     }
     for node in 0..nodes.min(MANY) {
         if !connections.iter().any(|c| c.from_node == node) || !connections.iter().any(|c| c.to_node == node)
         {
-            found(format_args!("node {node} has no input or no output"));
+            report.harsh(format_args!("node {node} has no input or no output"));
         }
     }
 }

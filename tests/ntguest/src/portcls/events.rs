@@ -7,10 +7,11 @@
 use super::automation::Item;
 use super::controls_layout::{EventHandler, PcEventRequest, event};
 use super::fault::{self, Fault};
-use super::guid::{Guid, Named};
-use super::object::{self, Object};
+use super::guid::{Guid, IID_PORT_EVENTS, Named};
+use super::object::{self, Interface, Object};
 use super::port::Port;
 use super::status::Status;
+use super::vtable::{This, Unknown};
 use super::{device_lock, property};
 use crate::kernel::call::driver_call;
 use crate::kernel::event::Event;
@@ -186,6 +187,47 @@ impl Drop for Subscription {
             remove(key.addr());
         }
     }
+}
+
+#[repr(C)]
+struct Vtable {
+    unknown: Unknown,
+    add_event: unsafe extern "win64" fn(This, *mut c_void),
+    generate: unsafe extern "win64" fn(This, *const Guid, u32, i32, u32, i32, u32),
+}
+
+static VTABLE: Vtable = Vtable { unknown: object::UNKNOWN, add_event, generate: generate_event_list };
+
+/// `IPortEvents`, for a new port.
+pub fn interface() -> Interface {
+    Interface { iids: &[IID_PORT_EVENTS], vtable: (&raw const VTABLE).cast() }
+}
+
+unsafe extern "win64" fn add_event(this: This, entry: *mut c_void) {
+    const METHOD: &str = "IPortEvents::AddEventToEventList";
+    irql::require(METHOD, irql::PASSIVE);
+    if let Some((port, _)) = object::find_body::<Port>(this, METHOD) {
+        add(port, entry);
+    }
+}
+
+/// Documentation lets it be called at any level, but above DISPATCH_LEVEL calls may be lost: no driver can want that.
+unsafe extern "win64" fn generate_event_list(
+    this: This,
+    set: *const Guid,
+    id: u32,
+    pin_event: i32,
+    pin: u32,
+    node_event: i32,
+    node: u32,
+) {
+    const METHOD: &str = "IPortEvents::GenerateEventList";
+    irql::require(METHOD, irql::DISPATCH);
+    let Some((port, _)) = object::find_body::<Port>(this, METHOD) else { return };
+    // SAFETY: null, which stands for every set, or the driver's GUID; a bad or paged one faults and is named.
+    let set = (!set.is_null()).then(|| unsafe { set.read_unaligned() });
+    let given = |is: i32, number: u32| (is != 0).then_some(number);
+    generate(port, set, id, given(pin_event, pin), given(node_event, node));
 }
 
 /// `IPortEvents::AddEventToEventList`.

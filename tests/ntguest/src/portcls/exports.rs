@@ -6,6 +6,7 @@ use super::device;
 use super::guid::{CLSID_PORT_TOPOLOGY, CLSID_PORT_WAVE_RT, Guid, Named};
 use super::layout::{DeviceObject, Irp};
 use super::object;
+use super::pnp;
 use super::port::{self, Port};
 use super::resources;
 use super::status::Status;
@@ -80,7 +81,7 @@ unsafe extern "win64" fn add_adapter_device(
 
 unsafe extern "win64" fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> i32 {
     // SAFETY: the driver hands on what its dispatch routine got; both are checked.
-    unsafe { adapter::dispatch_irp(fdo, irp).0 }
+    unsafe { pnp::dispatch_irp(fdo, irp).0 }
 }
 
 unsafe extern "win64" fn complete_irp(fdo: *mut DeviceObject, irp: *mut Irp, status: i32) -> i32 {

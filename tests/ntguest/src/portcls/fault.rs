@@ -105,6 +105,12 @@ pub enum Fault {
     FewObjects,
     /// An object is asked for another root interface than the kernel's: as one that knows only that of user mode would answer.
     OtherUnknown,
+    /// The ports have none of the services that newer Windows added: no driver may fail without.
+    NoPortServices,
+    /// An event of a type that nobody knows is traced.
+    UnknownEvent,
+    /// A stream resource stays registered.
+    KeepResource,
 }
 
 /// Every fault and its name.
@@ -160,6 +166,9 @@ const NAMES: &[(&str, Fault)] = &[
     ("early-dispatch", Fault::EarlyDispatch),
     ("few-objects", Fault::FewObjects),
     ("other-unknown", Fault::OtherUnknown),
+    ("no-port-services", Fault::NoPortServices),
+    ("unknown-event", Fault::UnknownEvent),
+    ("keep-resource", Fault::KeepResource),
 ];
 
 /// The fault with a name.

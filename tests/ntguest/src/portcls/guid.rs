@@ -136,6 +136,32 @@ guids! {
     IID_ADAPTER_POWER_MANAGEMENT3 = "A8C7303E-F80C-4BC9-B2E3-FB2D08BE920F";
     /// Event lists of a port.
     IID_PORT_EVENTS = "A80F29C4-5498-11D2-95D9-00C04FB925D3";
+    /// Adapter power management by a port.
+    IID_PORT_CLS_POWER = "47BA0351-BC4B-4869-8134-B74FE17852D8";
+    /// Power controls by a port.
+    IID_PORT_CLS_RUNTIME_POWER = "E057C351-0430-4DBC-B172-C711D40A2373";
+    /// Adapter PnP management by a port.
+    IID_PORT_CLS_PNP = "0485791B-17F5-4B73-902A-20344860B9CA";
+    /// Event tracing by a port.
+    IID_PORT_CLS_ETW_HELPER = "80EF6667-E8B1-4252-AB09-8F6D5EBBD19F";
+    /// The version of PortCls.
+    IID_PORT_CLS_VERSION = "7D89A7BB-869B-4567-8DBE-1E168CC853DE";
+    /// Stream resources by a port, first version.
+    IID_PORT_CLS_STREAM_RESOURCE_MANAGER = "E1CD9915-CAB1-4103-BB2F-7DC09C9BE942";
+    /// Stream resources by a port, second version.
+    IID_PORT_CLS_STREAM_RESOURCE_MANAGER2 = "0D500BAE-D565-469D-A0E2-F283760D7148";
+    /// Digital rights by a port, first version.
+    IID_DRM_PORT = "286D3DF8-CA22-4E2E-B9BC-20B4F0E201CE";
+    /// Digital rights by a port, second version.
+    IID_DRM_PORT2 = "1ACCE59C-7311-4B6B-9FBA-CC3BA59ACDCE";
+    /// An adapter that takes part in a rebalance of resources.
+    IID_ADAPTER_PNP_MANAGEMENT = "706F2368-4086-47F5-B913-57B76EED1A32";
+    /// A miniport that is told of STOP.
+    IID_MINIPORT_PNP_NOTIFY = "6B735365-9487-464C-93E3-FA2C6391D5A4";
+    /// A miniport that changes the instance counts of its pins.
+    IID_PIN_COUNT = "5DADB7DC-A2CB-4540-A4A8-425EE4AE9051";
+    /// Interrupt synchronization.
+    IID_INTERRUPT_SYNC = "22C6AC63-851B-11D0-9A7F-00AA0038ACFE";
     /// A resource list.
     IID_RESOURCE_LIST = "22C6AC60-851B-11D0-9A7F-00AA0038ACFE";
     /// A registry key.

@@ -434,3 +434,9 @@ pub const IRP_MJ_PNP: usize = 0x1b;
 pub const IRP_MN_START_DEVICE: u8 = 0;
 /// `IRP_MN_REMOVE_DEVICE`.
 pub const IRP_MN_REMOVE_DEVICE: u8 = 2;
+/// `IRP_MN_STOP_DEVICE`.
+pub const IRP_MN_STOP_DEVICE: u8 = 4;
+/// `IRP_MN_QUERY_STOP_DEVICE`.
+pub const IRP_MN_QUERY_STOP_DEVICE: u8 = 5;
+/// `IRP_MN_CANCEL_STOP_DEVICE`.
+pub const IRP_MN_CANCEL_STOP_DEVICE: u8 = 6;

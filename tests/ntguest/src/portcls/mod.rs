@@ -12,6 +12,8 @@ pub mod fault;
 pub mod guid;
 pub mod key_value;
 pub mod layout;
+pub mod pin;
+mod report;
 pub mod shape;
 pub mod status;
 
@@ -26,6 +28,8 @@ pub mod device_interface;
 #[cfg(target_os = "uefi")]
 mod device_lock;
 #[cfg(target_os = "uefi")]
+mod drm;
+#[cfg(target_os = "uefi")]
 pub mod endpoint;
 #[cfg(target_os = "uefi")]
 pub mod events;
@@ -36,15 +40,25 @@ pub mod object;
 #[cfg(target_os = "uefi")]
 pub mod oracle;
 #[cfg(target_os = "uefi")]
+mod pnp;
+#[cfg(target_os = "uefi")]
 pub mod port;
 #[cfg(target_os = "uefi")]
+pub mod port_etw;
+#[cfg(target_os = "uefi")]
+mod port_power;
+#[cfg(target_os = "uefi")]
 pub mod port_stream;
+#[cfg(target_os = "uefi")]
+mod port_unregister;
 #[cfg(target_os = "uefi")]
 pub mod property;
 #[cfg(target_os = "uefi")]
 pub mod registry;
 #[cfg(target_os = "uefi")]
 pub mod resources;
+#[cfg(target_os = "uefi")]
+mod stream_resource;
 #[cfg(target_os = "uefi")]
 pub mod subdevice;
 #[cfg(target_os = "uefi")]
@@ -73,6 +87,7 @@ pub const CFG_KEYS: &[&str] = &[
     "oracle",
     "packets",
     "pause",
+    "pnp",
     "poll_us",
     "speed",
     "volume",
@@ -84,7 +99,9 @@ pub use life::run;
 #[cfg(target_os = "uefi")]
 mod life {
     use super::status::Status;
-    use super::{adapter, device_interface, endpoint, fault, object, subdevice};
+    use super::{
+        adapter, device_interface, drm, endpoint, fault, object, pnp, port_etw, stream_resource, subdevice,
+    };
     use crate::kernel::call::driver_call;
     use crate::kernel::image::LoadedDriver;
     use crate::kernel::{self, cfg, irql};
@@ -94,6 +111,9 @@ mod life {
         let served = load_and_play(driver);
         fault::check_made();
         object::check_leaks();
+        stream_resource::check_leaks();
+        drm::check_leaks();
+        port_etw::report();
         served
     }
 
@@ -111,7 +131,7 @@ mod life {
         }
         driver.discard_init();
         // SAFETY: DriverEntry succeeded; the driver object is alive until the unload below.
-        let served = match unsafe { adapter::bring_up(driver.driver_object) } {
+        let served = match unsafe { pnp::bring_up(driver.driver_object) } {
             Ok(()) => {
                 endpoint::check_all();
                 device_interface::check_all();
@@ -119,9 +139,13 @@ mod life {
                 subdevice::check_names();
                 if cfg::get("client") == Some("stress") {
                     // SAFETY: DriverEntry succeeded; the client closed what it opened.
-                    unsafe { adapter::pester(driver.driver_object) };
+                    unsafe { pnp::pester(driver.driver_object) };
                 }
-                served
+                // SAFETY: DriverEntry succeeded; the client closed what it opened.
+                match cfg::get("pnp").map(|how| unsafe { pnp::restart(driver.driver_object, how) }) {
+                    Some(true) => crate::client::run() && served,
+                    _ => served,
+                }
             }
             Err(status) => {
                 crate::kprintln!("the device did not start: {status}");
@@ -129,7 +153,7 @@ mod life {
             }
         };
         // SAFETY: as above; nothing of the driver runs afterwards.
-        unsafe { adapter::tear_down(driver.driver_object) };
+        unsafe { pnp::tear_down(driver.driver_object) };
         driver.unload();
         kernel::unload_check();
         served

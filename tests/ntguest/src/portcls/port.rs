@@ -1,4 +1,5 @@
-//! The WaveRT and topology ports: objects of `PcNewPort` with IPort, IPortEvents and the two interfaces that take things back.
+//! The WaveRT and topology ports: objects of `PcNewPort` with IPort and, in the modules that `create` names, everything else that a
+//! port offers.
 //!
 //! `Init` does what the real one does, in its order: the miniport is asked for its port-specific interface, then initialised, then for its
 //! description (wavert-facts 1.2 step 4), which is checked at once.
@@ -6,24 +7,28 @@
 use super::automation;
 use super::com::Com;
 use super::descriptor::{self, Filter, Role};
-use super::events;
 use super::fault::{self, Fault};
 use super::guid::{
-    Guid, IID_MINIPORT_TOPOLOGY, IID_MINIPORT_WAVE_RT, IID_PORT, IID_PORT_EVENTS, IID_PORT_TOPOLOGY,
-    IID_PORT_WAVE_RT, IID_POWER_NOTIFY, IID_UNREGISTER_PHYSICAL_CONNECTION, IID_UNREGISTER_SUBDEVICE, Named,
+    Guid, IID_MINIPORT_PNP_NOTIFY, IID_MINIPORT_TOPOLOGY, IID_MINIPORT_WAVE_RT, IID_PIN_COUNT, IID_PORT,
+    IID_PORT_TOPOLOGY, IID_PORT_WAVE_RT, IID_POWER_NOTIFY, Named,
 };
 use super::layout::{DEVICE_DESCRIPTION_BYTES, DeviceObject, Irp, PcFilterDescriptor};
 use super::object::{self, Body, Interface, Object};
+use super::report::Violations;
 use super::status::Status;
-use super::subdevice::{self, End};
-use super::vtable::{MiniportTopology, MiniportWaveRt, This, Unknown};
-use super::{adapter, device, registry};
+use super::subdevice::End;
+use super::vtable::{MiniportTopology, MiniportWaveRt, PinCount, PnpNotify, This, Unknown};
+use super::{
+    adapter, device, device_lock, drm, events, port_etw, port_power, port_unregister, registry,
+    stream_resource,
+};
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::{self, image, irql};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -40,14 +45,14 @@ struct Inner {
     wave: Option<Com<MiniportWaveRt>>,
     topology: Option<Com<MiniportTopology>>,
     power_notify: Option<Com<Unknown>>,
+    pnp_notify: Option<Com<PnpNotify>>,
+    pin_count: Option<Com<PinCount>>,
     miniport: Option<Com<Unknown>>,
 }
 
 impl Body for Port {
     fn destroyed(&self) {
-        // Taken out first: releasing calls the driver, which must not happen under the lock.
-        let inner = core::mem::take(&mut *self.inner.lock());
-        drop(inner);
+        self.let_go();
     }
 }
 
@@ -67,6 +72,59 @@ impl Port {
         self.inner.lock().miniport.as_ref().map(Com::this)
     }
 
+    /// Lets go of the miniport and of everything that was asked of it: when its subdevice is unregistered and when the device goes.
+    /// Miniports hold their port (Microsoft's samples do), so that a port that kept its miniport would keep both for ever.
+    pub fn let_go(&self) {
+        // Taken out first: releasing calls the driver, which must not happen under the lock.
+        let inner = {
+            let mut inner = self.inner.lock();
+            let init_called = inner.init_called;
+            core::mem::replace(&mut *inner, Inner { init_called, ..Inner::default() })
+        };
+        drop(inner);
+    }
+
+    /// `IMiniportPnpNotify::PnpStop`, with the device global lock held (its page): after it the miniport touches no hardware.
+    pub fn pnp_stop(&self) {
+        let this = self.inner.lock().pnp_notify.as_ref().map(Com::this);
+        // SAFETY: the port holds a reference while it is alive and registered; `from_lent` takes one of its own.
+        let Some(notify) = (unsafe { this.and_then(|this| Com::<PnpNotify>::from_lent(this)) }) else {
+            return;
+        };
+        device_lock::with("IMiniportPnpNotify::PnpStop", || {
+            driver_call("IMiniportPnpNotify::PnpStop", irql::PASSIVE, || {
+                // SAFETY: a live interface.
+                unsafe { (notify.vtable().pnp_stop)(notify.this()) }
+            });
+        });
+    }
+
+    /// How many instances of a pin may exist, when `current` do and its descriptor says `possible`: the miniport's IPinCount may change
+    /// that, by the values that it is handed (its page).
+    pub fn possible_instances(&self, pin: u32, current: u32, possible: u32) -> u32 {
+        let this = self.inner.lock().pin_count.as_ref().map(Com::this);
+        // SAFETY: the port holds a reference while it is registered; `from_lent` takes one of its own.
+        let counts = unsafe { this.and_then(|this| Com::<PinCount>::from_lent(this)) };
+        let Some(counts) = counts else { return possible };
+        let mut values = [0, current, possible, current, possible];
+        let [necessary, filter_current, filter_possible, global_current, global_possible] = &mut values;
+        driver_call("IPinCount::PinCount", irql::PASSIVE, || {
+            // SAFETY: a live interface and five values of ours.
+            unsafe {
+                (counts.vtable().pin_count)(
+                    counts.this(),
+                    pin,
+                    necessary,
+                    filter_current,
+                    filter_possible,
+                    global_current,
+                    global_possible,
+                );
+            }
+        });
+        values[2].min(values[4])
+    }
+
     /// The wave miniport with a reference of the caller's own.
     pub fn wave_miniport(&self) -> Option<Com<MiniportWaveRt>> {
         let this = self.inner.lock().wave.as_ref().map(Com::this)?;
@@ -84,40 +142,8 @@ struct PortVtable {
         unsafe extern "win64" fn(This, *mut This, This, u32, u32, *mut c_void, u32, *mut u32) -> i32,
 }
 
-#[repr(C)]
-struct EventsVtable {
-    unknown: Unknown,
-    add_event: unsafe extern "win64" fn(This, *mut c_void),
-    generate: unsafe extern "win64" fn(This, *const Guid, u32, i32, u32, i32, u32),
-}
-
-#[repr(C)]
-struct UnregisterSubdeviceVtable {
-    unknown: Unknown,
-    unregister: unsafe extern "win64" fn(This, *mut DeviceObject, This) -> i32,
-}
-
-#[repr(C)]
-struct UnregisterConnectionVtable {
-    unknown: Unknown,
-    unregister: unsafe extern "win64" fn(This, *mut DeviceObject, This, u32, This, u32) -> i32,
-    unregister_to_external:
-        unsafe extern "win64" fn(This, *mut DeviceObject, This, u32, *mut c_void, u32) -> i32,
-    unregister_from_external:
-        unsafe extern "win64" fn(This, *mut DeviceObject, *mut c_void, u32, This, u32) -> i32,
-}
-
 static PORT: PortVtable =
     PortVtable { unknown: object::UNKNOWN, init, get_device_property, new_registry_key };
-static EVENTS: EventsVtable = EventsVtable { unknown: object::UNKNOWN, add_event, generate };
-static UNREGISTER_SUBDEVICE: UnregisterSubdeviceVtable =
-    UnregisterSubdeviceVtable { unknown: object::UNKNOWN, unregister: unregister_subdevice };
-static UNREGISTER_CONNECTION: UnregisterConnectionVtable = UnregisterConnectionVtable {
-    unknown: object::UNKNOWN,
-    unregister: unregister_connection,
-    unregister_to_external,
-    unregister_from_external,
-};
 
 /// A new port with one reference (`PcNewPort`).
 pub fn create(role: Role) -> &'static Object {
@@ -125,17 +151,16 @@ pub fn create(role: Role) -> &'static Object {
         Role::Wave => ("IPortWaveRT", &[IID_PORT_WAVE_RT, IID_PORT]),
         Role::Topology => ("IPortTopology", &[IID_PORT_TOPOLOGY, IID_PORT]),
     };
-    let events_iids: &'static [Guid] =
-        if fault::make(Fault::NoPortEvents) { &[] } else { &[IID_PORT_EVENTS] };
-    let interfaces = [
-        Interface { iids, vtable: (&raw const PORT).cast() },
-        Interface { iids: events_iids, vtable: (&raw const EVENTS).cast() },
-        Interface { iids: &[IID_UNREGISTER_SUBDEVICE], vtable: (&raw const UNREGISTER_SUBDEVICE).cast() },
-        Interface {
-            iids: &[IID_UNREGISTER_PHYSICAL_CONNECTION],
-            vtable: (&raw const UNREGISTER_CONNECTION).cast(),
-        },
-    ];
+    let mut interfaces = Vec::from([Interface { iids, vtable: (&raw const PORT).cast() }]);
+    if !fault::make(Fault::NoPortEvents) {
+        interfaces.push(events::interface());
+    }
+    interfaces.extend(port_unregister::interfaces());
+    if !fault::make(Fault::NoPortServices) {
+        interfaces.extend(port_power::interfaces());
+        interfaces.extend(port_etw::interfaces());
+        interfaces.extend([stream_resource::interface(), drm::interface()]);
+    }
     object::create(kind, Box::new(Port { role, inner: IrqLock::new(Inner::default()) }), &interfaces)
 }
 
@@ -177,13 +202,15 @@ unsafe extern "win64" fn init(
         Role::Wave => init_wave(object, port, &miniport, adapter, resources),
         Role::Topology => init_topology(object, port, &miniport, adapter, resources),
     };
-    if let Ok(notify) = miniport.query::<Unknown>(&IID_POWER_NOTIFY)
-        && result.is_ok()
-    {
-        port.inner.lock().power_notify = Some(notify);
-    }
     if result.is_ok() {
-        port.inner.lock().miniport = Some(miniport);
+        let (power, pnp, pins) = (
+            miniport.query(&IID_POWER_NOTIFY).ok(),
+            miniport.query(&IID_MINIPORT_PNP_NOTIFY).ok(),
+            miniport.query(&IID_PIN_COUNT).ok(),
+        );
+        let mut inner = port.inner.lock();
+        (inner.power_notify, inner.pnp_notify, inner.pin_count) = (power, pnp, pins);
+        inner.miniport = Some(miniport);
     }
     if let Err(status) = result {
         crate::kprintln!("{METHOD} ({:?}) failed: {status}", port.role);
@@ -263,12 +290,10 @@ fn describe<V>(
         kernel::violation("descriptor", format_args!("{role:?}: GetDescription succeeded and returned NULL"));
         return Err(Status::UNSUCCESSFUL);
     }
-    let mut found = |finding: core::fmt::Arguments<'_>| {
-        kernel::violation("descriptor", format_args!("{role:?}: {finding}"));
-    };
+    let mut report = Violations { rule: "descriptor", about: format_args!("{role:?}") };
     // SAFETY: not null, the driver's descriptor.
-    let filter = unsafe { descriptor::validate(filter, role, &mut found) };
-    automation::check_handlers(&filter, image::image_contains, &mut found);
+    let filter = unsafe { descriptor::validate(filter, role, &mut report) };
+    automation::check_handlers(&filter, image::image_contains, &mut report);
     Ok(filter)
 }
 
@@ -354,96 +379,7 @@ pub unsafe fn open_key(method: &str, out: *mut This, outer: This, key_type: u32)
     status
 }
 
-unsafe extern "win64" fn add_event(this: This, entry: *mut c_void) {
-    const METHOD: &str = "IPortEvents::AddEventToEventList";
-    irql::require(METHOD, irql::PASSIVE);
-    if let Some((port, _)) = object::find_body::<Port>(this, METHOD) {
-        events::add(port, entry);
-    }
-}
-
-/// Documentation lets it be called at any level, but above DISPATCH_LEVEL calls may be lost: no driver can want that.
-unsafe extern "win64" fn generate(
-    this: This,
-    set: *const Guid,
-    id: u32,
-    pin_event: i32,
-    pin: u32,
-    node_event: i32,
-    node: u32,
-) {
-    const METHOD: &str = "IPortEvents::GenerateEventList";
-    irql::require(METHOD, irql::DISPATCH);
-    let Some((port, _)) = object::find_body::<Port>(this, METHOD) else { return };
-    // SAFETY: null, which stands for every set, or the driver's GUID; a bad or paged one faults and is named.
-    let set = (!set.is_null()).then(|| unsafe { set.read_unaligned() });
-    let given = |is: i32, number: u32| (is != 0).then_some(number);
-    events::generate(port, set, id, given(pin_event, pin), given(node_event, node));
-}
-
-unsafe extern "win64" fn unregister_subdevice(this: This, fdo: *mut DeviceObject, port: This) -> i32 {
-    const METHOD: &str = "IUnregisterSubdevice::UnregisterSubdevice";
-    irql::require(METHOD, irql::PASSIVE);
-    if object::find_body::<Port>(this, METHOD).is_none() || !adapter::is_fdo(fdo, METHOD) {
-        return Status::INVALID_PARAMETER.0;
-    }
-    let Some((port, _)) = object::find_body::<Port>(port, METHOD) else { return Status::INVALID_PARAMETER.0 };
-    subdevice::unregister(port).0
-}
-
-/// A connection is taken back by any port of the adapter.
-fn disconnect(
-    this: This,
-    fdo: *mut DeviceObject,
-    method: &'static str,
-    from: Option<End>,
-    to: Option<End>,
-) -> i32 {
-    irql::require(method, irql::PASSIVE);
-    if object::find_body::<Port>(this, method).is_none() || !adapter::is_fdo(fdo, method) {
-        return Status::INVALID_PARAMETER.0;
-    }
-    let (Some(from), Some(to)) = (from, to) else { return Status::INVALID_PARAMETER.0 };
-    subdevice::disconnect(from, to).0
-}
-
 /// A pin of one of our ports, as an end of a connection.
 pub fn end(port: This, pin: u32, method: &str) -> Option<End> {
     object::find_body::<Port>(port, method).map(|(port, _)| End::Port(port, pin))
-}
-
-unsafe extern "win64" fn unregister_connection(
-    this: This,
-    fdo: *mut DeviceObject,
-    from: This,
-    from_pin: u32,
-    to: This,
-    to_pin: u32,
-) -> i32 {
-    const METHOD: &str = "UnregisterPhysicalConnection";
-    disconnect(this, fdo, METHOD, end(from, from_pin, METHOD), end(to, to_pin, METHOD))
-}
-
-unsafe extern "win64" fn unregister_to_external(
-    this: This,
-    fdo: *mut DeviceObject,
-    from: This,
-    from_pin: u32,
-    _to: *mut c_void,
-    to_pin: u32,
-) -> i32 {
-    const METHOD: &str = "UnregisterPhysicalConnectionToExternal";
-    disconnect(this, fdo, METHOD, end(from, from_pin, METHOD), Some(End::External(to_pin)))
-}
-
-unsafe extern "win64" fn unregister_from_external(
-    this: This,
-    fdo: *mut DeviceObject,
-    _from: *mut c_void,
-    from_pin: u32,
-    to: This,
-    to_pin: u32,
-) -> i32 {
-    const METHOD: &str = "UnregisterPhysicalConnectionFromExternal";
-    disconnect(this, fdo, METHOD, Some(End::External(from_pin)), end(to, to_pin, METHOD))
 }

@@ -6,7 +6,7 @@ use super::super::guid::{
 };
 use super::super::layout::{FILTER_NODE, KsDataFormat, PcConnectionDescriptor};
 use super::*;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use core::ptr;
 
@@ -72,7 +72,7 @@ fn topology() -> Filter {
 fn findings(mut filter: Filter, role: Role, bend: impl FnOnce(&mut Filter)) -> String {
     bend(&mut filter);
     let mut text = String::new();
-    check(&filter, role, &mut |finding| text.push_str(&finding.to_string()));
+    check(&filter, role, &mut text);
     text
 }
 

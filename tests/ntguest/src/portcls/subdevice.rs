@@ -19,6 +19,8 @@ struct Subdevice {
     name_at: *const u16,
     name: Vec<u16>,
     port: &'static Object,
+    /// The device was stopped since it was registered, and PortCls keeps it.
+    stopped: bool,
 }
 
 /// One end of a physical connection.
@@ -94,12 +96,16 @@ pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: 
         );
         return Status::INVALID_DEVICE_STATE;
     }
-    let (used, taken, twice) = {
+    let (used, taken, stale, twice) = {
         let tables = TABLES.lock();
-        let names = tables.subdevices.iter().map(|subdevice| folded(&subdevice.name));
+        let same = tables.subdevices.iter().find(|subdevice| folded(&subdevice.name) == folded(&name));
         let twice = tables.subdevices.iter().any(|subdevice| core::ptr::eq(subdevice.port, port));
-        (tables.subdevices.len(), names.into_iter().any(|other| other == folded(&name)), twice)
+        (tables.subdevices.len(), same.is_some(), same.is_some_and(|same| same.stopped), twice)
     };
+    if stale {
+        // A START after STOP with the subdevice still registered. Doubt what PortCls says: KS has an object of that name already.
+        return Status::OBJECT_NAME_COLLISION;
+    }
     if taken || twice {
         kernel::violation(
             "subdevice-name",
@@ -121,7 +127,7 @@ pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: 
     }
     crate::kprintln!("subdevice \"{}\" registered", String::from_utf16_lossy(&name));
     port.add_ref();
-    TABLES.lock().subdevices.push(Subdevice { name_at, name, port });
+    TABLES.lock().subdevices.push(Subdevice { name_at, name, port, stopped: false });
     Status::SUCCESS
 }
 
@@ -148,8 +154,16 @@ pub fn unregister(port: &'static Object) -> Status {
         );
     }
     check_name(&subdevice);
-    subdevice.port.release();
+    give_up(subdevice.port);
     Status::SUCCESS
+}
+
+/// PortCls' own reference to a port, and the port's to its miniport.
+fn give_up(port: &Object) {
+    if let Some(body) = port.body::<Port>() {
+        body.let_go();
+    }
+    port.release();
 }
 
 fn check_name(subdevice: &Subdevice) {
@@ -258,7 +272,14 @@ pub fn remove_all() {
     }
     for subdevice in &subdevices {
         check_name(subdevice);
-        subdevice.port.release();
+        give_up(subdevice.port);
+    }
+}
+
+/// After STOP what the driver did not unregister stays.
+pub fn keep_over_stop() {
+    for subdevice in &mut TABLES.lock().subdevices {
+        subdevice.stopped = true;
     }
 }
 
@@ -289,6 +310,7 @@ pub fn check_names() {
             name_at: subdevice.name_at,
             name: subdevice.name.clone(),
             port: subdevice.port,
+            stopped: subdevice.stopped,
         })
         .collect();
     subdevices.iter().for_each(check_name);

@@ -135,7 +135,42 @@ pub struct SignalProcessing {
     pub get_modes: unsafe extern "win64" fn(This, u32, *mut Guid, *mut u32) -> i32,
 }
 
+/// `IPinCount`.
+#[repr(C)]
+pub struct PinCount {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: pin, filter necessary, filter current, filter possible, global current, global possible; all in and out.
+    pub pin_count: unsafe extern "win64" fn(This, u32, *mut u32, *mut u32, *mut u32, *mut u32, *mut u32),
+}
+
+/// `IMiniportPnpNotify`.
+#[repr(C)]
+pub struct PnpNotify {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3.
+    pub pnp_stop: unsafe extern "win64" fn(This),
+}
+
+/// `IAdapterPnpManagement`.
+#[repr(C)]
+pub struct AdapterPnpManagement {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: `PC_REBALANCE_TYPE`, 1 for `PcRebalanceRemoveSubdevices`.
+    pub get_supported_rebalance_type: unsafe extern "win64" fn(This) -> u32,
+    /// Slot 4.
+    pub pnp_query_stop: unsafe extern "win64" fn(This),
+    /// Slot 5.
+    pub pnp_cancel_stop: unsafe extern "win64" fn(This),
+    /// Slot 6.
+    pub pnp_stop: unsafe extern "win64" fn(This),
+}
+
 const _: () = {
+    assert!(size_of::<PinCount>() == 4 * 8 && size_of::<PnpNotify>() == 4 * 8);
+    assert!(size_of::<AdapterPnpManagement>() == 7 * 8);
     assert!(size_of::<SignalProcessing>() == 4 * 8);
     assert!(size_of::<InputStream>() == 4 * 8);
     assert!(

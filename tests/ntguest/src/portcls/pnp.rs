@@ -1,0 +1,278 @@
+//! The device's life as the PnP manager drives it, and what PortCls does with each IRP (`PcDispatchIrp`).
+//!
+//! A rebalance follows Microsoft's page on PnP rebalance for PortCls: QUERY_STOP is refused unless the adapter registered
+//! IAdapterPnpManagement and says that it removes its subdevices; its query and cancel come with the device global lock held, its
+//! PnpStop without.
+
+use super::adapter::{ADAPTER, fdo, is_fdo, pdo};
+use super::com::Com;
+use super::device;
+use super::fault::{self, Fault};
+use super::layout::{
+    DeviceObject, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
+    IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, Irp,
+};
+use super::port::Port;
+use super::status::Status;
+use super::subdevice;
+use super::vtable::AdapterPnpManagement;
+use super::{device_lock, resources};
+use crate::kernel::call::driver_call;
+use crate::kernel::layout::DriverObject;
+use crate::kernel::{self, irql};
+use core::ffi::c_void;
+use core::ptr;
+
+/// `PcRebalanceRemoveSubdevices`
+const REMOVE_SUBDEVICES: u32 = 1;
+
+/// What PortCls puts into every slot of the dispatch table.
+pub unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> i32 {
+    // SAFETY: the arguments of a dispatch routine.
+    unsafe { dispatch_irp(device.cast(), irp.cast()).0 }
+}
+
+/// `PcDispatchIrp`: does what the IRP asks for and completes it.
+///
+/// # Safety
+/// The arguments of a dispatch routine.
+pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
+    const SERVICE: &str = "PcDispatchIrp";
+    irql::require(SERVICE, irql::PASSIVE);
+    if !is_fdo(fdo, SERVICE) {
+        return Status::INVALID_PARAMETER;
+    }
+    let Some(minor) = device::take_irp(irp) else {
+        kernel::violation(
+            "irp-unknown",
+            format_args!("{SERVICE}: {irp:p} is not in flight, {}", kernel::caller()),
+        );
+        return Status::INVALID_PARAMETER;
+    };
+    let status = match minor {
+        IRP_MN_START_DEVICE => start(fdo, irp),
+        IRP_MN_REMOVE_DEVICE => {
+            remove();
+            Status::SUCCESS
+        }
+        IRP_MN_QUERY_STOP_DEVICE => query_stop(),
+        IRP_MN_CANCEL_STOP_DEVICE => {
+            cancel_stop();
+            Status::SUCCESS
+        }
+        IRP_MN_STOP_DEVICE => {
+            stop();
+            Status::SUCCESS
+        }
+        // QUERY_REMOVE, CANCEL_REMOVE and SURPRISE_REMOVAL: nothing of PortCls stands in the way.
+        1 | 3 | 0x17 => Status::SUCCESS,
+        // Not for us: the status stays what the PnP manager put there.
+        _ => Status::NOT_SUPPORTED,
+    };
+    device::complete_irp(irp, status);
+    status
+}
+
+fn start(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
+    let (start_device, list) = {
+        let adapter = ADAPTER.lock();
+        (adapter.start_device, adapter.resources)
+    };
+    let (Some(start_device), Some(list)) = (start_device, list) else { return Status::INVALID_DEVICE_STATE };
+    // SAFETY: StartDevice of the driver with its FDO, the START IRP and the resource list.
+    let status =
+        driver_call("StartDevice", irql::PASSIVE, || Status(unsafe { start_device(fdo, irp, list.this()) }));
+    if status == Status::PENDING {
+        kernel::violation("start-pending", format_args!("StartDevice returned PENDING"));
+    }
+    check_extension();
+    status
+}
+
+/// Looked at after StartDevice and at removal: the samples set their word of the extension to null again when they go.
+fn check_extension() {
+    if let Some(device) = &ADAPTER.lock().functional {
+        for (fault, at) in [(Fault::ReservedWord, 4 * size_of::<usize>()), (Fault::PortClassWord, 0)] {
+            if fault::make(fault) {
+                device.overwrite_extension(at);
+            }
+        }
+        device.check_extension();
+    }
+}
+
+/// What PortCls gives up when the device goes.
+fn remove() {
+    subdevice::remove_all();
+    let (power, pnp, resources, functional) = {
+        let mut adapter = ADAPTER.lock();
+        (adapter.power.take(), adapter.pnp.take(), adapter.resources.take(), adapter.functional.take())
+    };
+    // Releasing calls the driver: outside the lock.
+    drop((power, pnp));
+    if let Some(resources) = resources {
+        resources.release();
+    }
+    if let Some(device) = functional {
+        device.check_extension();
+    }
+}
+
+/// The adapter's PnP management with a reference of the caller's own.
+fn management() -> Option<Com<AdapterPnpManagement>> {
+    let this = ADAPTER.lock().pnp.as_ref().map(Com::this)?;
+    // SAFETY: PortCls holds a reference while it is registered.
+    unsafe { Com::from_lent(this) }
+}
+
+fn query_stop() -> Status {
+    // What the page of IRP_MN_QUERY_STOP_DEVICE says a driver answers that cannot stop.
+    let Some(management) = management() else { return Status::UNSUCCESSFUL };
+    device_lock::with("IRP_MN_QUERY_STOP_DEVICE", || {
+        let kind = driver_call("IAdapterPnpManagement::GetSupportedRebalanceType", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            unsafe { (management.vtable().get_supported_rebalance_type)(management.this()) }
+        });
+        if kind != REMOVE_SUBDEVICES {
+            return Status::UNSUCCESSFUL;
+        }
+        driver_call("IAdapterPnpManagement::PnpQueryStop", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            unsafe { (management.vtable().pnp_query_stop)(management.this()) }
+        });
+        Status::SUCCESS
+    })
+}
+
+/// It may come without a query that succeeded.
+fn cancel_stop() {
+    let Some(management) = management() else { return };
+    device_lock::with("IRP_MN_CANCEL_STOP_DEVICE", || {
+        driver_call("IAdapterPnpManagement::PnpCancelStop", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            unsafe { (management.vtable().pnp_cancel_stop)(management.this()) }
+        });
+    });
+}
+
+fn stop() {
+    for (_, port) in subdevice::registered() {
+        if let Some(port) = port.body::<Port>() {
+            port.pnp_stop();
+        }
+    }
+    if let Some(management) = management() {
+        driver_call("IAdapterPnpManagement::PnpStop", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            unsafe { (management.vtable().pnp_stop)(management.this()) }
+        });
+    }
+}
+
+/// AddDevice and START, as the PnP manager does them.
+///
+/// # Safety
+/// DriverEntry succeeded and `driver` is live.
+pub unsafe fn bring_up(driver: *mut DriverObject) -> Result<(), Status> {
+    let pdo = pdo();
+    // SAFETY: the live driver object and its extension.
+    let Some(add_device) = (unsafe { (*(*driver).driver_extension).add_device }) else {
+        kernel::violation(
+            "no-add-device",
+            format_args!("DriverEntry did not call PcInitializeAdapterDriver"),
+        );
+        return Err(Status::UNSUCCESSFUL);
+    };
+    // SAFETY: AddDevice of the driver with its driver object and a PDO.
+    let status =
+        driver_call("AddDevice", irql::PASSIVE, || Status(unsafe { add_device(driver, pdo.cast()) }));
+    let Some(fdo) = fdo().filter(|_| status.is_success()) else {
+        kernel::violation(
+            "add-device",
+            format_args!("AddDevice returned {status}; FDO made: {}", fdo().is_some()),
+        );
+        return Err(status);
+    };
+    // SAFETY: live driver object and FDO.
+    let status = unsafe { send_start(driver, fdo) };
+    if status.is_success() { Ok(()) } else { Err(status) }
+}
+
+/// What `pnp=` in ntguest.cfg asks for after the client: STOP and START again, with the subdevices that the driver did not unregister
+/// still there, or given up by PortCls at STOP. No document says which of the two PortCls does (doubt): a driver must survive both.
+///
+/// # Safety
+/// `driver` is live; no stream is open. True when the device works again.
+pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
+    let Some(fdo) = fdo() else { return false };
+    // SAFETY: live driver object and FDO.
+    let status = unsafe { device::send_pnp(driver, fdo, IRP_MN_STOP_DEVICE, [ptr::null_mut(); 4]) };
+    crate::kprintln!("STOP: {status}");
+    if !status.is_success() {
+        kernel::violation("stop-failed", format_args!("IRP_MN_STOP_DEVICE: {status}; no driver may fail it"));
+        return false;
+    }
+    match how {
+        "restart" => subdevice::keep_over_stop(),
+        "restart-dropped" => subdevice::remove_all(),
+        _ => kernel::bad_input(format_args!("ntguest.cfg: pnp={how} is neither restart nor restart-dropped")),
+    }
+    // SAFETY: live driver object and FDO; the list is PortCls' until removal.
+    let status = unsafe { send_start(driver, fdo) };
+    crate::kprintln!("START after STOP: {status}");
+    status.is_success()
+}
+
+/// START with the resources of the card.
+///
+/// # Safety
+/// `driver` is live and `fdo` its FDO.
+unsafe fn send_start(driver: *mut DriverObject, fdo: *mut DeviceObject) -> Status {
+    let list = *ADAPTER.lock().resources.get_or_insert_with(resources::of_card);
+    let (raw, translated) = resources::cm_pointers(list);
+    let parameters = [raw.cast_mut().cast(), translated.cast_mut().cast(), ptr::null_mut(), ptr::null_mut()];
+    // SAFETY: as promised.
+    unsafe { device::send_pnp(driver, fdo, IRP_MN_START_DEVICE, parameters) }
+}
+
+/// Queries that are taken back, and a surprise removal: each must reach `PcDispatchIrp` once, whatever the driver's hook does with it.
+///
+/// # Safety
+/// `driver` is live; no stream is open.
+pub unsafe fn pester(driver: *mut DriverObject) {
+    /// QUERY_PNP_DEVICE_STATE, QUERY_STOP, CANCEL_STOP, QUERY_REMOVE, CANCEL_REMOVE, SURPRISE_REMOVAL.
+    const MINORS: [u8; 6] = [0x14, 5, 6, 1, 3, 0x17];
+    for minor in MINORS {
+        if let Some(fdo) = fdo() {
+            // SAFETY: live driver object and FDO. What the status is, PortCls decides; `send_pnp` checks that it comes through.
+            let status = unsafe { device::send_pnp(driver, fdo, minor, [ptr::null_mut(); 4]) };
+            crate::kprintln!("PnP minor {minor:#x}: {status}");
+        }
+    }
+}
+
+/// REMOVE and DriverUnload.
+///
+/// # Safety
+/// `driver` is live; its image goes afterwards.
+pub unsafe fn tear_down(driver: *mut DriverObject) {
+    if let Some(fdo) = fdo() {
+        // SAFETY: live driver object and FDO.
+        let status = unsafe { device::send_pnp(driver, fdo, IRP_MN_REMOVE_DEVICE, [ptr::null_mut(); 4]) };
+        if !status.is_success() {
+            kernel::violation("remove-failed", format_args!("IRP_MN_REMOVE_DEVICE: {status}"));
+        }
+    }
+    // SAFETY: live.
+    match unsafe { (*driver).driver_unload } {
+        // SAFETY: DriverUnload of the driver (or PortCls' own) with its driver object.
+        Some(unload) => driver_call("DriverUnload", irql::PASSIVE, || unsafe { unload(driver) }),
+        None => kernel::violation("no-unload", format_args!("the driver has no DriverUnload")),
+    }
+    if !ADAPTER.lock().unloaded {
+        kernel::violation(
+            "portcls-unload",
+            format_args!("PortCls' DriverUnload was never called: the driver lost it"),
+        );
+    }
+}
