@@ -21,9 +21,12 @@
 extern crate alloc;
 
 pub mod adapter;
+pub mod default_format;
 pub mod endpoint;
 pub mod hw;
 pub mod names;
+#[cfg(test)]
+mod page_end;
 pub mod properties;
 pub mod registry;
 #[cfg(test)]

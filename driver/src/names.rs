@@ -17,6 +17,15 @@ pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 /// `REG_DWORD` under the device's hardware key: 1 lets every host pin list both signal-processing modes, DEFAULT and RAW.
 pub static BOTH_MODES: &[u16] = wide!("Modes");
 
+/// `REG_DWORD` under the device's hardware key: frames per second of the default format, 0: as [`crate::default_format`] says.
+pub static DEFAULT_SAMPLE_RATE: &[u16] = wide!("DefaultSampleRate");
+/// The same for its bits: 16, 24 (in 32) or 32.
+pub static DEFAULT_BITS: &[u16] = wide!("DefaultBits");
+/// The same for the channels of speakers.
+pub static SPEAKER_CHANNELS: &[u16] = wide!("SpeakerChannels");
+/// The same for those of a microphone.
+pub static MICROPHONE_CHANNELS: &[u16] = wide!("MicrophoneChannels");
+
 /// How many endpoints of each direction the INF lists. Those beyond it work, but the INF gives them no `FriendlyName`, no class for
 /// ksproxy and no word that they can be driven by events.
 pub const IN_THE_INF: usize = 4;

@@ -66,6 +66,9 @@ impl Reply {
     /// The property does not know the verb.
     pub const NO_VERB: Self = Self::refused(STATUS_INVALID_DEVICE_REQUEST);
 
+    /// Basic support with less room than the verbs need.
+    const NO_SUPPORT_ROOM: Self = Self { status: STATUS_BUFFER_TOO_SMALL, bytes: Some(0) };
+
     /// Refused.
     pub const fn refused(status: NTSTATUS) -> Self {
         Self { status, bytes: None }
@@ -96,14 +99,15 @@ impl Reply {
         Self { status: STATUS_SUCCESS, bytes: Some(bytes) }
     }
 
-    /// Answers basic support for a property with these verbs: the long answer where there is room for it, else the short one.
+    /// Answers basic support for a property with these verbs: the long answer where there is room for it, else the short one. No room is too
+    /// little, and no question for the size: so Microsoft's samples answer (`PropertyHandler_BasicSupport` in `kshelper.cpp`).
     pub fn basic_support(value: &mut [u8], verbs: u32) -> Self {
         let verbs = (verbs | KSPROPERTY_TYPE_BASICSUPPORT).to_le_bytes();
-        if (SHORT_SUPPORT..LONG_SUPPORT).contains(&value.len()) {
-            return Self::parts(value, &[&verbs]);
+        if value.len() < SHORT_SUPPORT {
+            return Self::NO_SUPPORT_ROOM;
         }
-        if (1..SHORT_SUPPORT).contains(&value.len()) {
-            return Self::refused(STATUS_BUFFER_TOO_SMALL);
+        if value.len() < LONG_SUPPORT {
+            return Self::parts(value, &[&verbs]);
         }
         // KSPROPERTY_DESCRIPTION: verbs, its own size, no type (the value is a structure), no lists of members.
         Self::parts(value, &[&verbs, &40_u32.to_le_bytes(), &[0; LONG_SUPPORT - 8]])
@@ -111,7 +115,7 @@ impl Reply {
 
     /// Answers basic support for a number of type `value_type` (`VT_...`) that can be read and written for each of `channels` channels, all with
     /// the same range. With room for it the description is followed by the ranges; its size says how many bytes they need. As Microsoft's
-    /// samples answer (simpleaudiosample, `kshelper.cpp`), but that a room of 0 asks how many.
+    /// samples answer (simpleaudiosample, `kshelper.cpp`).
     pub fn channels_support(
         value: &mut [u8],
         value_type: u32,
@@ -122,11 +126,11 @@ impl Reply {
         let bytes = LONG_SUPPORT + RANGE + RANGE * count;
         let room = value.len();
         let verbs = (KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT).to_le_bytes();
-        if (SHORT_SUPPORT..LONG_SUPPORT).contains(&room) {
-            return Self::parts(value, &[&verbs]);
+        if room < SHORT_SUPPORT {
+            return Self::NO_SUPPORT_ROOM;
         }
         if room < LONG_SUPPORT {
-            return Self::no_room(room, bytes);
+            return Self::parts(value, &[&verbs]);
         }
         let number = |number: usize| u32::try_from(number).unwrap_or(0).to_le_bytes();
         let set = KSPROPTYPESETID_General.to_bytes();
@@ -258,8 +262,7 @@ mod tests {
             let mut value = [0xEE; 48];
             let reply = Reply::basic_support(&mut value[..room], KSPROPERTY_TYPE_SET);
             let (status, bytes) = match room {
-                0 => (STATUS_BUFFER_OVERFLOW, Some(40)),
-                1..4 => (STATUS_BUFFER_TOO_SMALL, None),
+                0..4 => (STATUS_BUFFER_TOO_SMALL, Some(0)),
                 4..40 => (STATUS_SUCCESS, Some(4)),
                 _ => (STATUS_SUCCESS, Some(40)),
             };
@@ -285,8 +288,7 @@ mod tests {
                 let mut value = [0xEE; 192];
                 let reply = Reply::channels_support(&mut value[..room], 3, &range, channels);
                 let (status, bytes) = match room {
-                    0 => (STATUS_BUFFER_OVERFLOW, Some(whole)),
-                    1..4 => (STATUS_BUFFER_TOO_SMALL, None),
+                    0..4 => (STATUS_BUFFER_TOO_SMALL, Some(0)),
                     4..40 => (STATUS_SUCCESS, Some(4)),
                     _ if room < whole => (STATUS_SUCCESS, Some(40)),
                     _ => (STATUS_SUCCESS, Some(whole)),

@@ -4,9 +4,13 @@ use portcls_sys::ComRef;
 use portcls_sys::calls::KeyType;
 use portcls_sys::interfaces::IPort;
 
-use crate::names::{BOTH_MODES, CONTIGUOUS_BUFFER, LOCKSTEP_CAPTURE, POSITION_REGISTER};
+use crate::default_format::DefaultFormat;
+use crate::names::{
+    BOTH_MODES, CONTIGUOUS_BUFFER, DEFAULT_BITS, DEFAULT_SAMPLE_RATE, LOCKSTEP_CAPTURE, MICROPHONE_CHANNELS,
+    POSITION_REGISTER, SPEAKER_CHANNELS,
+};
 
-/// What the device's hardware key asks for: each a `REG_DWORD` of 1.
+/// What the device's hardware key asks for: `REG_DWORD`s, of 1 where nothing else is said.
 #[allow(clippy::struct_excessive_bools, reason = "one for each value of the key, none depends on another")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
@@ -19,6 +23,8 @@ pub struct Wishes {
     pub position_register: bool,
     /// `Modes`: host pins list DEFAULT and RAW, not one of them.
     pub both_modes: bool,
+    /// `DefaultSampleRate`, `DefaultBits`, `SpeakerChannels`, `MicrophoneChannels`: what endpoints begin with.
+    pub default_format: DefaultFormat,
 }
 
 impl Wishes {
@@ -31,18 +37,25 @@ impl Wishes {
                 return Self::default();
             }
         };
-        let asks = |name| match key.dword(name) {
-            Ok(value) => value == Some(1),
+        let number = |name| match key.dword(name) {
+            Ok(value) => value.unwrap_or(0),
             Err(status) => {
                 log::warn!("a value of the device's registry key can't be read: {status:#010x}");
-                false
+                0
             }
         };
+        let asks = |name| number(name) == 1;
         Self {
             contiguous: asks(CONTIGUOUS_BUFFER),
             lockstep_capture: asks(LOCKSTEP_CAPTURE),
             position_register: asks(POSITION_REGISTER),
             both_modes: asks(BOTH_MODES),
+            default_format: DefaultFormat::wished(
+                number(DEFAULT_SAMPLE_RATE),
+                number(DEFAULT_BITS),
+                number(SPEAKER_CHANNELS),
+                number(MICROPHONE_CHANNELS),
+            ),
         }
     }
 }
@@ -66,6 +79,14 @@ mod tests {
         for values in [&[("Modes", 0)], &[("Modes", 2)], &[("modes2", 1)]] {
             assert_eq!(read(values), Wishes::default());
         }
+        let numbers = &[
+            ("DefaultSampleRate", 96_000),
+            ("DefaultBits", 16),
+            ("SpeakerChannels", 6),
+            ("MicrophoneChannels", 2),
+        ];
+        assert_eq!(read(numbers).default_format, DefaultFormat::wished(96_000, 16, 6, 2));
+        assert_ne!(read(numbers).default_format, DefaultFormat::default());
         let wanted = Wishes { contiguous: true, position_register: true, ..Wishes::default() };
         assert_eq!(read(&[("ContiguousBuffer", 1), ("PositionRegister", 1)]), wanted);
     }

@@ -55,6 +55,7 @@ pub const RULES: &[Rule] = &[
     ("wishes", device::wishes),
     ("interfaces", device::interfaces),
     ("endpoint", device::endpoint),
+    ("default-format", device::default_format),
     ("jack-names", device::jack_names),
 ];
 

@@ -5,9 +5,11 @@ use portcls_sys::guid::{
     KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY,
     KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER,
 };
+use ringwave_driver::default_format::STANDARD;
 use ringwave_driver::endpoint::Direction;
 use ringwave_driver::names;
-use ringwave_regs::pci;
+use ringwave_driver::wave::format::{Abilities, AudioFormat};
+use ringwave_regs::{format, pci};
 
 /// A day, as DriverVer wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,8 +130,29 @@ impl Endpoint {
 }
 
 /// Names of the registry values that people may set: what the driver reads and is 0 unless somebody wants it.
-pub fn wishes() -> [String; 3] {
-    [names::CONTIGUOUS_BUFFER, names::POSITION_REGISTER, names::BOTH_MODES].map(text)
+pub fn wishes() -> [String; 7] {
+    [
+        names::CONTIGUOUS_BUFFER,
+        names::POSITION_REGISTER,
+        names::BOTH_MODES,
+        names::DEFAULT_SAMPLE_RATE,
+        names::DEFAULT_BITS,
+        names::SPEAKER_CHANNELS,
+        names::MICROPHONE_CHANNELS,
+    ]
+    .map(text)
+}
+
+/// The WAVEFORMATEXTENSIBLE that endpoints of a direction begin with, on a card that takes every format.
+pub fn proposed_format(direction: Direction) -> Vec<u8> {
+    let all = Abilities {
+        samples: format::FORMATS_ALL,
+        rates: format::RATES_ALL,
+        channels_max: format::CHANNELS_MAX,
+    };
+    let format = STANDARD.of(direction, all).map(AudioFormat::to_bytes);
+    // Behind the KSDATAFORMAT.
+    format.map_or_else(Vec::new, |format| format.as_slice().get(64..).unwrap_or_default().to_vec())
 }
 
 /// The marks of the filters' names in the INX, in the order of [`endpoints`]: wave and topology of each.
@@ -167,6 +190,10 @@ pub fn all(date: Date) -> Vec<Fact> {
         ("contiguous-buffer", quoted(text(names::CONTIGUOUS_BUFFER))),
         ("position-register", quoted(text(names::POSITION_REGISTER))),
         ("modes", quoted(text(names::BOTH_MODES))),
+        ("default-sample-rate", quoted(text(names::DEFAULT_SAMPLE_RATE))),
+        ("default-bits", quoted(text(names::DEFAULT_BITS))),
+        ("speaker-channels", quoted(text(names::SPEAKER_CHANNELS))),
+        ("microphone-channels", quoted(text(names::MICROPHONE_CHANNELS))),
         ("ks-audio", quoted(braced(&KSCATEGORY_AUDIO))),
         ("ks-render", quoted(braced(&KSCATEGORY_RENDER))),
         ("ks-capture", quoted(braced(&KSCATEGORY_CAPTURE))),

@@ -95,11 +95,33 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("jack-names", "\"Speakers 3\"", "\"Speakers 2\""),
     ("jack-names", r"HKR,MediaCategories\%Jack.Microphone4%,Name,,%Name.Microphone4%", ""),
     ("jack-names", "{AF619730", "{AF619731"),
+    (
+        "default-format",
+        "HKR,EP\\0,%PKEY_AudioEndpoint_Association%",
+        "HKR,EP\\0,\"{E4870E26-3CC5-4CD2-BA46-CA0A9A70ED04},3\",1,41\r\nHKR,EP\\0,%PKEY_AudioEndpoint_Association%",
+    ),
     ("endpoint", "_Mode%,0x00010001,1", "_Mode%,,1"),
     ("endpoint", "{1DA5D803-D492-4EDD-8C23-E0C0FFEE7F0E},7", "{1DA5D803-D492-4EDD-8C23-E0C0FFEE7F0E},8"),
     ("endpoint", "{DFF21CE1", "{DFF21CE2"),
     ("endpoint", "%KSNAME_TopologyIn3%,Ringwave.I.TopologyIn", "%KSNAME_TopologyIn3%,Ringwave.I.Topology"),
 ];
+
+/// A default format in the INF must be the one that the driver proposes: 24 bits in 32, 48 kHz, stereo.
+#[test]
+fn a_default_format_in_the_inf_is_the_one_that_is_proposed() {
+    let good = inf();
+    let section = "[Ringwave.I.Speaker.AddReg]\r\n";
+    let with = |bytes: &str| {
+        let key = r#""{E4870E26-3CC5-4CD2-BA46-CA0A9A70ED04},3""#;
+        let strings = good.replace("[Strings]\r\n", &format!("[Strings]\r\nOEM = {key}\r\n"));
+        strings.replace(section, &format!("{section}HKR,EP\\0,%OEM%,1,{bytes}\r\n"))
+    };
+    let right = "41,00,00,00,01,00,00,00,28,00,00,00,FE,FF,02,00,80,BB,00,00,00,DC,05,00,08,00,20,00,16,00,\
+        18,00,03,00,00,00,01,00,00,00,00,00,10,00,80,00,00,AA,00,38,9B,71";
+    assert!(!broken(&with(right)).contains("default-format"), "{:?}", check::check(with(right).as_bytes()));
+    assert!(broken(&with(&right.replace("80,BB", "44,AC"))).contains("default-format"), "44.1 kHz");
+    assert!(broken(&with(&right.replace("18,00,03", "20,00,03"))).contains("default-format"), "32 bits");
+}
 
 #[test]
 fn every_rule_notices_when_it_is_broken() {

@@ -60,7 +60,7 @@ unsafe extern "system" fn on_description2(request: *mut PCPROPERTY_REQUEST) -> N
     unsafe { describe(request, |miniport, value| one_item(value, description2(miniport).as_flattened())) }
 }
 
-/// Answers for the pin that is the jack, with `get` if it is asked for.
+/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so that not even basic support is there.
 ///
 /// # Safety
 /// As [`on_description`].
@@ -74,14 +74,14 @@ unsafe fn describe(
     // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it alive.
     let miniport = unsafe { ComObject::<TopologyMiniport>::from_unknown((*request).MajorTarget) };
     let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
-    let answer = |verb, instance: &[u8], value: &mut [u8]| match verb {
-        Verb::BasicSupport => Reply::basic_support(value, KSPROPERTY_TYPE_GET),
-        Verb::Set => Reply::NO_VERB,
-        Verb::Get => match pin_of(instance) {
-            Err(status) => Reply::refused(status),
-            Ok(pin) if pin == wave_pin(miniport.endpoint().direction) => Reply::refused(STATUS_NOT_SUPPORTED),
-            Ok(pin) if pin > 1 => Reply::refused(STATUS_INVALID_PARAMETER),
-            Ok(_) => get(miniport, value),
+    let answer = |verb, instance: &[u8], value: &mut [u8]| match pin_of(instance) {
+        Err(status) => Reply::refused(status),
+        Ok(pin) if pin == wave_pin(miniport.endpoint().direction) => Reply::refused(STATUS_NOT_SUPPORTED),
+        Ok(pin) if pin > 1 => Reply::refused(STATUS_INVALID_PARAMETER),
+        Ok(_) => match verb {
+            Verb::BasicSupport => Reply::basic_support(value, KSPROPERTY_TYPE_GET),
+            Verb::Set => Reply::NO_VERB,
+            Verb::Get => get(miniport, value),
         },
     };
     // SAFETY: by contract.

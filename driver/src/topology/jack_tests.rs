@@ -50,8 +50,28 @@ fn other_pins_and_verbs_are_refused() {
     assert_eq!(get(&[1, 0, 0]), STATUS_INVALID_PARAMETER, "no pin");
     let set = ask(Direction::Render, 0, KSPROPERTY_TYPE_SET, &[1, 0, 0, 0], 36).0;
     assert_eq!(set, STATUS_INVALID_DEVICE_REQUEST);
-    let (status, size, value) = ask(Direction::Render, 1, KSPROPERTY_TYPE_BASICSUPPORT, &[1, 0, 0, 0], 4);
-    assert_eq!((status, size, value), (STATUS_SUCCESS, 4, vec![1, 2, 0, 0]));
+}
+
+#[test]
+fn basic_support_is_for_the_pin_that_is_the_jack() {
+    for (direction, jack) in [(Direction::Render, 1), (Direction::Capture, 0)] {
+        for (id, pin) in [0, 1].into_iter().flat_map(|id| (0..8).chain([u32::MAX]).map(move |pin| (id, pin)))
+        {
+            let (status, size, value) =
+                ask(direction, id, KSPROPERTY_TYPE_BASICSUPPORT, &pin.to_le_bytes(), 4);
+            let expected = match pin {
+                _ if pin == jack => STATUS_SUCCESS,
+                0 | 1 => STATUS_NOT_SUPPORTED,
+                _ => STATUS_INVALID_PARAMETER,
+            };
+            assert_eq!(status, expected, "property {id} of pin {pin}");
+            if pin == jack {
+                assert_eq!((size, value), (4, vec![1, 2, 0, 0]));
+            }
+        }
+        let small = ask(direction, 0, KSPROPERTY_TYPE_BASICSUPPORT, &jack.to_le_bytes(), 0);
+        assert_eq!((small.0, small.1), (STATUS_BUFFER_TOO_SMALL, 0));
+    }
 }
 
 #[test]

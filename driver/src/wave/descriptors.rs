@@ -13,20 +13,19 @@ use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use portcls_sys::GUID;
 use portcls_sys::guid::{
     KSAUDFNAME_RECORDING_CONTROL, KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME,
-    KSCATEGORY_RENDER, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
-    KSDATAFORMAT_SUBTYPE_ANALOG, KSDATAFORMAT_TYPE_AUDIO,
+    KSCATEGORY_RENDER, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_SUBTYPE_ANALOG, KSDATAFORMAT_TYPE_AUDIO,
 };
-use portcls_sys::ks::{KSDATAFORMAT_ATTRIBUTES, KSDATARANGE, KSDATARANGE_AUDIO};
+use portcls_sys::ks::{KSDATARANGE, KSDATARANGE_AUDIO};
 use portcls_sys::pc::{
     DataRangeEntry, KSPIN_COMMUNICATION_NONE, KSPIN_COMMUNICATION_SINK, KSPIN_DATAFLOW_IN,
     KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR, PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE,
     PCPIN_DESCRIPTOR,
 };
-use ringwave_regs::format::RATES;
 
-use super::format::{Abilities, Sample};
 use super::modes::ATTRIBUTES;
 use super::proposals::AUTOMATION;
+use super::ranges;
+use crate::default_format::DefaultFormat;
 use crate::endpoint::{Direction, Endpoint};
 
 /// The pin that clients open. Sound enters a filter at pin 0 and leaves it at pin 1.
@@ -80,8 +79,8 @@ impl WaveFilter {
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn try_new(endpoint: &Endpoint, modes: usize) -> NtResult<Self> {
-        let ranges = host_ranges(endpoint.can)?;
+    pub fn try_new(endpoint: &Endpoint, default: &DefaultFormat, modes: usize) -> NtResult<Self> {
+        let ranges = ranges::of_pin(endpoint.can, default)?;
         // SAFETY: here and below: what a vector or box points to stays where it is and is freed with this filter, and the descriptors
         // that point there are used no longer than it lives.
         let kept: &'static [KSDATARANGE_AUDIO] = unsafe { extend(&ranges) };
@@ -136,45 +135,5 @@ fn pins(direction: Direction, instances: usize, ranges: &'static [DataRangeEntry
                 pin(out, KSPIN_COMMUNICATION_SINK, ranges).named(&KSAUDFNAME_RECORDING_CONTROL),
             ),
         ],
-    }
-}
-
-/// The host pin's data ranges: one for each rate (a range has one span of rates, and the card takes no others within) and kind of samples. A
-/// range counts the bits of a container, so 24 in 32 and 32 are one (a client learns by trying which; that `Minimum`- and
-/// `MaximumBitsPerSample` mean the container and not the valid bits is not said by any source, but the samples' drivers do so for 16 and
-/// 24 packed bits, where both are the same).
-fn host_ranges(can: Abilities) -> NtResult<Vec<KSDATARANGE_AUDIO>> {
-    let kinds = [Sample::S16, Sample::S32, Sample::F32];
-    let mut ranges = Vec::new();
-    ranges.try_reserve_exact(kinds.len() * RATES.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
-    for sample in kinds {
-        let there = can.has(sample) || (sample == Sample::S32 && can.has(Sample::S24In32));
-        for (bit, rate) in RATES.into_iter().enumerate() {
-            if there && can.rates & 1 << bit != 0 {
-                try_push(&mut ranges, host_range(sample, rate, can.channels_max))?;
-            }
-        }
-    }
-    Ok(ranges)
-}
-
-fn host_range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
-    KSDATARANGE_AUDIO {
-        DataRange: KSDATARANGE {
-            FormatSize: 88,
-            // The pin's signal-processing modes are in the entry behind.
-            Flags: KSDATAFORMAT_ATTRIBUTES,
-            SampleSize: 0,
-            Reserved: 0,
-            MajorFormat: KSDATAFORMAT_TYPE_AUDIO,
-            SubFormat: sample.subformat(),
-            Specifier: KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
-        },
-        MaximumChannels: channels,
-        MinimumBitsPerSample: u32::from(sample.bits()),
-        MaximumBitsPerSample: u32::from(sample.bits()),
-        MinimumSampleFrequency: rate,
-        MaximumSampleFrequency: rate,
-        Padding: 0,
     }
 }

@@ -1,14 +1,14 @@
-//! The formats of a host pin: what is announced, what a client asks for, and where the two meet.
+//! The formats of a host pin: what it takes and what a client asks for.
 //!
-//! What a pin takes is what its card's stream announces ([`Abilities`]): kinds of samples, rates, channels. The data ranges announce exactly
-//! that, one range for each rate and kind, and [`AudioFormat::parse`] and [`Abilities::takes`] together accept exactly that, as
+//! What a pin takes is what its card's stream announces ([`Abilities`]): kinds of samples, rates, channels. The data ranges
+//! ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and [`Abilities::takes`] together accept exactly that, as
 //! `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything here works on byte slices, so that no length a client invents can lead outside
 //! of what it gave. Layouts: wavert-facts 5.1.
 
 use portcls_sys::In;
 use portcls_sys::guid::{
-    GUID, GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_IEEE_FLOAT,
-    KSDATAFORMAT_SUBTYPE_PCM, KSDATAFORMAT_TYPE_AUDIO,
+    GUID, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_SUBTYPE_IEEE_FLOAT, KSDATAFORMAT_SUBTYPE_PCM,
+    KSDATAFORMAT_TYPE_AUDIO,
 };
 use portcls_sys::ks::{KSDATAFORMAT, KSDATAFORMAT_WAVEFORMATEX_BYTES as PLAIN_BYTES, KSDATARANGE};
 use ringwave_regs::format as regs;
@@ -17,7 +17,7 @@ const WAVE_FORMAT_PCM: u16 = 1;
 const WAVE_FORMAT_IEEE_FLOAT: u16 = 3;
 const WAVE_FORMAT_EXTENSIBLE: u16 = 0xFFFE;
 /// Offset of `WAVEFORMATEX` in a `KSDATAFORMAT_WAVEFORMATEX`, and size of `KSDATAFORMAT`.
-const HEADER_BYTES: usize = 64;
+pub(super) const HEADER_BYTES: usize = 64;
 /// Size of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`: the longest format that is written or looked at.
 pub const FORMAT_BYTES_MAX: usize = 104;
 /// `cbSize` of a `WAVEFORMATEXTENSIBLE`.
@@ -25,7 +25,7 @@ const EXTENSIBLE_BYTES: u16 = 22;
 /// End of the format tag in a format.
 const TAG_END: usize = HEADER_BYTES + 2;
 /// End of the last field of a data range: `KSDATARANGE_AUDIO` without its padding.
-const RANGE_BYTES: usize = 84;
+pub(super) const RANGE_BYTES: usize = 84;
 
 /// What a sample is; the numbers are the card's codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +52,14 @@ impl Sample {
         if matches!(self, Self::S24In32) { 24 } else { self.bits() }
     }
 
+    /// Whether it is floating point; it is PCM otherwise.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32)
+    }
+
     /// Its subformat.
     pub fn subformat(self) -> GUID {
-        if matches!(self, Self::F32) { KSDATAFORMAT_SUBTYPE_IEEE_FLOAT } else { KSDATAFORMAT_SUBTYPE_PCM }
+        if self.is_float() { KSDATAFORMAT_SUBTYPE_IEEE_FLOAT } else { KSDATAFORMAT_SUBTYPE_PCM }
     }
 
     /// The sample that a format with these properties has; 0 valid bits is a common way to say "all of them".
@@ -62,7 +67,7 @@ impl Sample {
         let valid_bits = if valid_bits == 0 { bits } else { valid_bits };
         let all = [Self::S16, Self::S24In32, Self::S32, Self::F32];
         all.into_iter().find(|sample| {
-            matches!(sample, Self::F32) == float && sample.bits() == bits && sample.valid_bits() == valid_bits
+            sample.is_float() == float && sample.bits() == bits && sample.valid_bits() == valid_bits
         })
     }
 }
@@ -87,15 +92,9 @@ impl Abilities {
             && format.channels <= self.channels_max
     }
 
-    /// The format that a client should begin with: 16-bit stereo at 48 kHz, or what comes nearest to it; `None` if it takes nothing.
-    pub fn preferred(self) -> Option<AudioFormat> {
-        let sample = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32];
-        let sample = sample.into_iter().find(|sample| self.has(*sample))?;
-        let usual = [48_000, 44_100].into_iter();
-        let mut rates = usual.chain(regs::RATES.into_iter().rev());
-        let rate = rates.find(|rate| self.rates & regs::rate_bit(*rate) != 0)?;
-        let format = AudioFormat { sample, channels: self.channels_max.min(2), rate };
-        self.takes(format).then_some(format)
+    /// Whether it takes PCM samples that fill the container which `sample` leaves partly empty.
+    pub const fn fills(self, sample: Sample) -> bool {
+        matches!(sample, Sample::S24In32) && self.has(Sample::S32)
     }
 
     /// Whether it takes such samples.
@@ -200,7 +199,7 @@ impl AudioFormat {
         let valid_bits = match tag {
             WAVE_FORMAT_PCM if !float => bits,
             WAVE_FORMAT_IEEE_FLOAT if float => bits,
-            WAVE_FORMAT_EXTENSIBLE => Self::check_extensible(wave, float, channels, bits, extra_bytes)?,
+            WAVE_FORMAT_EXTENSIBLE => Self::check_extensible(wave, float, bits, extra_bytes)?,
             _ => return Err(NoMatch),
         };
         let sample = Sample::find(float, bits, valid_bits).ok_or(NoMatch)?;
@@ -212,19 +211,12 @@ impl AudioFormat {
     }
 
     /// Checks what an extensible format says more; gives its valid bits.
-    fn check_extensible(
-        wave: &Fields,
-        float: bool,
-        channels: u32,
-        bits: u16,
-        extra_bytes: u16,
-    ) -> Result<u16, FormatError> {
+    fn check_extensible(wave: &Fields, float: bool, bits: u16, extra_bytes: u16) -> Result<u16, FormatError> {
         use FormatError::{Malformed, NoMatch};
         if extra_bytes < EXTENSIBLE_BYTES {
             return Err(Malformed);
         }
         let valid_bits = wave.u16(18).ok_or(Malformed)?;
-        let mask = wave.u32(20).ok_or(Malformed)?;
         let subformat = wave.guid(24).ok_or(Malformed)?;
         if is_float(subformat)? != float {
             return Err(NoMatch);
@@ -232,59 +224,28 @@ impl AudioFormat {
         if valid_bits > bits {
             return Err(Malformed);
         }
-        // 0 means "no particular speakers".
-        if mask != 0 && mask.count_ones() != channels { Err(NoMatch) } else { Ok(valid_bits) }
+        // Any dwChannelMask will do. Its page: bits beyond the channels are ignored, channels beyond the bits have no particular speaker. The
+        // card knows no speakers, only channels in their order.
+        wave.u32(20).ok_or(Malformed)?;
+        Ok(valid_bits)
     }
 
-    /// The format where a client's data range and one of the pin's meet, both [`Prefix`]es. `can` is what the pin takes.
-    pub fn intersect(client: &[u8], ours: &[u8], can: Abilities) -> Result<Self, FormatError> {
-        use FormatError::{Malformed, NoMatch};
-        let ours = Self::of_range(ours, can).ok_or(NoMatch)?;
-        let range = Fields(client);
-        let matches = |offset, ours| match range.guid(offset) {
-            Some(theirs) if theirs == GUID_NULL || theirs == ours => Ok(theirs),
-            Some(_) => Err(NoMatch),
-            None => Err(Malformed),
-        };
-        matches(16, KSDATAFORMAT_TYPE_AUDIO)?;
-        matches(32, ours.sample.subformat())?;
-        let specifier = matches(48, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX)?;
-        if client.len() < RANGE_BYTES {
-            // Only a wildcard may come without the audio limits: then anything will do.
-            return if specifier == GUID_NULL { Ok(ours) } else { Err(Malformed) };
-        }
-        let field = |offset| range.u32(offset).ok_or(Malformed);
-        let (channels, bits) = (field(64)?, field(68)?..=field(72)?);
-        let rates = field(76)?..=field(80)?;
-        if channels == 0 || !bits.contains(&u32::from(ours.sample.bits())) || !rates.contains(&ours.rate) {
-            return Err(NoMatch);
-        }
-        Ok(Self { channels: channels.min(ours.channels), ..ours })
-    }
-
-    /// The best format of a data range of ours; `None` for another one's, or a bridge's.
-    fn of_range(range: &[u8], can: Abilities) -> Option<Self> {
-        let range = Fields(range);
-        if range.guid(48)? != KSDATAFORMAT_SPECIFIER_WAVEFORMATEX {
-            return None;
-        }
-        let float = is_float(range.guid(32)?).ok()?;
-        let bits = u16::try_from(range.u32(72)?).ok()?;
-        let mut sample = Sample::find(float, bits, bits)?;
-        if sample == Sample::S32 && !can.has(sample) {
-            sample = Sample::S24In32;
-        }
-        let format = Self { sample, channels: can.channels_max, rate: range.u32(76)? };
-        can.takes(format).then_some(format)
-    }
-
-    /// The format as a `KSDATAFORMAT_WAVEFORMATEX`, or `..EXTENSIBLE` where the short one does not say all of it.
+    /// The format as a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`, which says all of it.
     pub fn to_bytes(self) -> Encoded {
-        let mut encoded = Encoded { bytes: [0; FORMAT_BYTES_MAX], length: PLAIN_BYTES };
-        let extensible = self.sample != Sample::S16 || self.channels > 2;
-        if extensible {
-            encoded.length = FORMAT_BYTES_MAX;
-        }
+        self.encode(WAVE_FORMAT_EXTENSIBLE)
+    }
+
+    /// The same as a `KSDATAFORMAT_WAVEFORMATEX`; `None` where that does not say all of it.
+    pub fn to_short_bytes(self) -> Option<Encoded> {
+        let tag = if self.sample.is_float() { WAVE_FORMAT_IEEE_FLOAT } else { WAVE_FORMAT_PCM };
+        let short = self.channels <= 2 && self.sample.valid_bits() == self.sample.bits();
+        short.then(|| self.encode(tag))
+    }
+
+    fn encode(self, tag: u16) -> Encoded {
+        let extensible = tag == WAVE_FORMAT_EXTENSIBLE;
+        let length = if extensible { FORMAT_BYTES_MAX } else { PLAIN_BYTES };
+        let mut encoded = Encoded { bytes: [0; FORMAT_BYTES_MAX], length };
         let frame_bytes = self.frame_bytes();
         let mut rest = encoded.bytes.as_mut_slice();
         let mut put = |value: &[u8]| {
@@ -303,7 +264,7 @@ impl AudioFormat {
         put(&guid_bytes(self.sample.subformat()));
         put(&guid_bytes(KSDATAFORMAT_SPECIFIER_WAVEFORMATEX));
         // WAVEFORMATEX: tag, channels, rate, bytes per second, frame bytes, bits, extra bytes.
-        put(&if extensible { WAVE_FORMAT_EXTENSIBLE } else { WAVE_FORMAT_PCM }.to_le_bytes());
+        put(&tag.to_le_bytes());
         put(&low16(self.channels));
         put(&self.rate.to_le_bytes());
         put(&self.rate.saturating_mul(frame_bytes).to_le_bytes());
@@ -335,12 +296,6 @@ impl Encoded {
         }
     }
 
-    /// Zeroes up to the multiple of 8 at which an attribute list begins; none before an empty one.
-    pub fn padding(&self, list: &[u8]) -> &'static [u8] {
-        let bytes = self.length.next_multiple_of(8).saturating_sub(self.length);
-        [0; 8].get(..bytes).filter(|_| !list.is_empty()).unwrap_or_default()
-    }
-
     /// Its bytes: as many as its `FormatSize` says.
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
@@ -348,7 +303,7 @@ impl Encoded {
 }
 
 /// Whether samples of this subformat are floating point; it is PCM otherwise.
-fn is_float(subformat: GUID) -> Result<bool, FormatError> {
+pub(super) fn is_float(subformat: GUID) -> Result<bool, FormatError> {
     if subformat == KSDATAFORMAT_SUBTYPE_IEEE_FLOAT {
         return Ok(true);
     }

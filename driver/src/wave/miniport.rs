@@ -15,13 +15,14 @@ use portcls_sys::interfaces::{
     IMiniportWaveRTStreamNotification, IPortWaveRT, IPortWaveRTStream, IResourceList, Miniport,
     MiniportAudioSignalProcessing, MiniportWaveRT,
 };
-use portcls_sys::ks::{KSDATAFORMAT, KSDATARANGE};
+use portcls_sys::ks::{KSDATAFORMAT, KSDATAFORMAT_WAVEFORMATEX_BYTES, KSDATARANGE};
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
 use portcls_sys::{Com, ComIn, ComOut, GUID, In, InOut, Out, com_class};
 
 use super::descriptors::{WaveFilter, bridge_pin, host_pin};
 use super::format::{AudioFormat, FormatError, Prefix};
 use super::modes;
+use super::ranges;
 use super::stream::Stream;
 use crate::adapter::Adapter;
 use crate::endpoint::Endpoint;
@@ -47,13 +48,18 @@ impl WaveMiniport {
     /// The miniport of an endpoint of `adapter`.
     pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint, wishes: Wishes) -> NtResult<Com<Self>> {
         let modes = modes::listed(endpoint.direction, wishes.both_modes);
-        let filter = WaveFilter::try_new(&endpoint, modes.len())?;
+        let filter = WaveFilter::try_new(&endpoint, &wishes.default_format, modes.len())?;
         Com::try_new(Self { adapter, endpoint, filter, wishes })
     }
 
     /// What it is the miniport of.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The format that it proposes.
+    pub fn default_format(&self) -> Option<AudioFormat> {
+        self.wishes.default_format.of(self.endpoint.direction, self.endpoint.can)
     }
 
     /// The signal-processing modes that its host pin lists.
@@ -90,8 +96,15 @@ impl Miniport for WaveMiniport {
             return Err(STATUS_NOT_IMPLEMENTED);
         }
         let (client, ours) = (Prefix::of_range(&client)?, Prefix::of_range(&ours)?);
-        let common =
-            AudioFormat::intersect(client.as_slice(), ours.as_slice(), self.endpoint.can)?.to_bytes();
+        let Endpoint { direction, can, .. } = self.endpoint;
+        let channels = self.wishes.default_format.channels(direction, can);
+        let common = ranges::intersect(client.as_slice(), ours.as_slice(), can, channels)?;
+        let common = match usize::try_from(length).unwrap_or(0) {
+            // Room for a KSDATAFORMAT_WAVEFORMATEX and no more, as it is packed or as who does not pack it counts. What it does not say is no
+            // match, for KS goes on to the next of our ranges then, as it does not when room is lacking.
+            KSDATAFORMAT_WAVEFORMATEX_BYTES | 88 => common.to_short_bytes().ok_or(STATUS_NO_MATCH)?,
+            _ => common.to_bytes(),
+        };
         let common = common.as_slice();
         format_length.write(u32::try_from(common.len()).unwrap_or(0))?;
         if length == 0 {

@@ -8,8 +8,10 @@ use portcls_sys::guid::{
 use portcls_sys::ks::{KSATTRIBUTE_LIST, KSDATARANGE_AUDIO};
 
 use super::*;
+use crate::default_format::{DefaultFormat, STANDARD};
 use crate::endpoint::Direction;
 use crate::hw::fake::FakeCard;
+use crate::page_end::AtPageEnd;
 use crate::wave::descriptors::bridge_pin;
 use crate::wave::fake_port::FakePort;
 use crate::wave::format::{FORMAT_BYTES_MAX, Sample};
@@ -86,13 +88,14 @@ fn what_the_ranges_announce_can_be_opened() {
         let (miniport, _adapter) = of_stream(stream);
         let pin = host_pin(miniport.endpoint.direction);
         let ranges = host_ranges(&miniport);
-        assert_eq!(ranges.len(), 45, "three kinds of samples at fifteen rates");
+        assert_eq!(ranges.len(), 60, "four kinds of samples at fifteen rates");
         for range in &ranges {
             assert_eq!((range.DataRange.FormatSize, range.DataRange.Flags), (88, 2));
             assert_eq!(range.DataRange.MajorFormat, KSDATAFORMAT_TYPE_AUDIO);
             assert_eq!(range.MinimumSampleFrequency, range.MaximumSampleFrequency);
             let sample = match (range.MaximumBitsPerSample, range.DataRange.SubFormat) {
                 (16, kind) if kind == Sample::S16.subformat() => Sample::S16,
+                (24, kind) if kind == Sample::S24In32.subformat() => Sample::S24In32,
                 (32, kind) if kind == Sample::S32.subformat() => Sample::S32,
                 _ => Sample::F32,
             };
@@ -144,11 +147,11 @@ fn intersection_follows_the_protocol_of_sizes() {
     let ranges = host_ranges(&miniport().0);
     for ours in &ranges {
         let (result, length, format) = intersect(PIN_HOST, ours, 104);
-        // Eight channels need the extensible format.
-        assert_eq!((result, length), (Ok(()), 104));
+        // WAVEFORMATEXTENSIBLE, always.
+        assert_eq!((result, length, &format[64..66]), (Ok(()), 104, &[0xFE, 0xFF][..]));
         let parsed = AudioFormat::parse(&format).unwrap();
-        assert_eq!((parsed.channels, parsed.rate), (8, ours.MinimumSampleFrequency));
-        assert_eq!(u32::from(parsed.sample.bits()), ours.MaximumBitsPerSample);
+        assert_eq!((parsed.channels, parsed.rate), (2, ours.MinimumSampleFrequency));
+        assert_eq!(u32::from(parsed.sample.valid_bits()), ours.MaximumBitsPerSample);
         assert_eq!(parsed.sample.subformat(), ours.DataRange.SubFormat);
         for (room, status) in
             [(0, STATUS_BUFFER_OVERFLOW), (1, STATUS_BUFFER_TOO_SMALL), (103, STATUS_BUFFER_TOO_SMALL)]
@@ -158,10 +161,101 @@ fn intersection_follows_the_protocol_of_sizes() {
             assert_eq!(format, [0xEE; FORMAT_BYTES_MAX], "nothing is written");
         }
     }
-    assert_eq!(intersect(PIN_BRIDGE, &ranges[0], 88).0, Err(STATUS_NOT_IMPLEMENTED));
+    assert_eq!(intersect(PIN_BRIDGE, &ranges[0], 104).0, Err(STATUS_NOT_IMPLEMENTED));
     let mut other = ranges[0];
     other.DataRange.Specifier = KSDATAFORMAT_SPECIFIER_NONE;
-    assert_eq!(intersect(PIN_HOST, &other, 88).0, Err(STATUS_NO_MATCH));
+    assert_eq!(intersect(PIN_HOST, &other, 104).0, Err(STATUS_NO_MATCH));
+}
+
+#[test]
+fn room_for_a_waveformatex_gets_one_or_no_match() {
+    for ours in &host_ranges(&miniport().0) {
+        for room in [82, 88] {
+            let (result, length, format) = intersect(PIN_HOST, ours, room);
+            // KS goes on to the next range after NO_MATCH: 24 bits in 32 need more than a WAVEFORMATEX.
+            let extensible = ours.MaximumBitsPerSample == 24;
+            assert_eq!(result, if extensible { Err(STATUS_NO_MATCH) } else { Ok(()) });
+            if !extensible {
+                assert_eq!((length, format[0]), (82, 82));
+                let parsed = AudioFormat::parse(&format[..82]).unwrap();
+                assert_eq!(u32::from(parsed.sample.bits()), ours.MaximumBitsPerSample);
+            }
+        }
+    }
+}
+
+/// The proposal, the answer for a wildcard and the nodes' channels are one format, which the registry changes.
+#[test]
+fn what_is_proposed_is_what_a_wildcard_gets() {
+    for (stream, default_format) in [STANDARD, DefaultFormat::wished(44_100, 16, 1, 2)]
+        .into_iter()
+        .flat_map(|default| [(0, default), (1, default)])
+    {
+        let (miniport, _adapter) = wished(stream, Wishes { default_format, ..Wishes::default() });
+        let ours = host_ranges(&miniport)[0];
+        let mut wildcard = KSDATARANGE_AUDIO { MaximumChannels: u32::MAX, ..ours };
+        (wildcard.MinimumBitsPerSample, wildcard.MaximumBitsPerSample) = (0, u32::MAX);
+        (wildcard.MinimumSampleFrequency, wildcard.MaximumSampleFrequency) = (0, u32::MAX);
+        wildcard.DataRange.SubFormat = GUID_NULL;
+        let (mut length, mut format) = (0, [0xEE; FORMAT_BYTES_MAX]);
+        let pin = host_pin(miniport.endpoint.direction);
+        let (client, mine) = (In::new(&wildcard.DataRange), In::new(&ours.DataRange));
+        let place = format.as_mut_ptr().cast();
+        miniport.data_range_intersection(pin, client, mine, 104, place, Out::new(&mut length)).unwrap();
+        assert_eq!(AudioFormat::parse(&format).ok(), miniport.default_format());
+        let expected = default_format.of(miniport.endpoint.direction, miniport.endpoint.can);
+        assert_eq!(miniport.default_format(), expected);
+        let channels = default_format.channels(miniport.endpoint.direction, miniport.endpoint.can);
+        assert_eq!(expected.map(|format| format.channels), Some(channels));
+        // And it opens.
+        assert!(open(&miniport, &format, pin, u8::from(stream == 1)).is_ok());
+    }
+}
+
+/// A WAVEFORMATEX of 18 bytes, whatever its cbSize and FormatSize say, is read no further; an extensible one needs its cbSize.
+#[test]
+fn nothing_is_read_behind_a_format_at_the_end_of_a_page() {
+    let (miniport, _adapter) = miniport();
+    let whole = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+    let (short, long) = (whole.to_short_bytes().unwrap(), whole.to_bytes());
+    let with = |bytes: &[u8], size: u32, extra: u16| {
+        let mut bytes = bytes.to_vec();
+        bytes[..4].copy_from_slice(&size.to_le_bytes());
+        bytes[80..82].copy_from_slice(&extra.to_le_bytes());
+        AtPageEnd::new(&bytes)
+    };
+    let opened = |format: &AtPageEnd| {
+        let (port_stream, _account) = FakePort::make();
+        let mut stream = core::ptr::null_mut();
+        // SAFETY: as long as KS checks that it is.
+        let format = unsafe { In::from_raw(format.as_ptr()) };
+        let (place, port) = (ComOut::new(&mut stream), ComIn::new(&port_stream));
+        let result = miniport.new_stream(place, port, PIN_HOST, 0, format);
+        // SAFETY: NULL or a reference that is ours.
+        drop(unsafe { ComRef::from_raw(stream) });
+        result
+    };
+    for extra in [0, 22, u16::MAX] {
+        assert_eq!(
+            opened(&with(short.as_slice(), 82, extra)),
+            Ok(()),
+            "cbSize {extra} of PCM counts for nothing"
+        );
+    }
+    // What FormatSize claims beyond the memory is not touched for PCM.
+    assert_eq!(opened(&with(short.as_slice(), 104, 0)), Ok(()));
+    assert_eq!(opened(&with(long.as_slice(), 104, 22)), Ok(()));
+    assert_eq!(opened(&with(long.as_slice(), 104, u16::MAX)), Ok(()), "more than is there");
+    for extra in [0, 21] {
+        let refused = opened(&with(long.as_slice(), 104, extra));
+        assert_eq!(refused, Err(STATUS_INVALID_PARAMETER), "cbSize {extra} denies what the tag says");
+    }
+    // An extensible tag in a format that ends with its WAVEFORMATEX.
+    let mut cut = short.as_slice().to_vec();
+    cut[64..66].copy_from_slice(&[0xFE, 0xFF]);
+    assert_eq!(opened(&with(&cut, 82, 22)), Err(STATUS_INVALID_PARAMETER));
+    let cut = AtPageEnd::new(&[&70_u32.to_le_bytes()[..], &short.as_slice()[4..70]].concat());
+    assert_eq!(opened(&cut), Err(STATUS_INVALID_PARAMETER));
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod packets;
 pub mod position;
 pub mod progress;
 pub mod proposals;
+pub mod ranges;
 pub mod reads;
 pub mod ring;
 pub mod stream;

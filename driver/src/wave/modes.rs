@@ -59,33 +59,40 @@ pub const fn aligned(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(8)
 }
 
-/// Reads an attribute list at the start of `bytes` and gives its length. Every attribute must be a mode, and one of `modes`.
+/// Reads an attribute list at the start of `bytes` that ends where it says. Every attribute must be a mode, and one of `modes`.
 ///
 /// # Errors
 /// `Malformed` for a list that is cut off or contradicts itself, `Attributes` for another attribute or mode.
-pub fn check(bytes: &[u8], modes: &[GUID]) -> Result<usize, FormatError> {
+pub fn check(bytes: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
+    let size = Fields(bytes).u32(0).and_then(|size| usize::try_from(size).ok());
+    check_bounded(size.and_then(|size| bytes.get(..size)).ok_or(FormatError::Malformed)?, modes)
+}
+
+/// The same for a list that ends where `list` ends, whatever it says.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_bounded(list: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
     use FormatError::{Attributes, Malformed};
-    let head = Fields(bytes);
-    let size = head.u32(0).and_then(|size| usize::try_from(size).ok()).ok_or(Malformed)?;
-    let count = head.u32(4).ok_or(Malformed)?;
-    let list = Fields(bytes.get(..size).filter(|list| list.len() >= LIST_HEAD).ok_or(Malformed)?);
+    let fields = Fields(list);
+    let count = fields.u32(4).ok_or(Malformed)?;
     let mut at = LIST_HEAD;
     // Ends with the list at the latest: each attribute takes 24 bytes of it.
     for _ in 0..count {
-        let bytes = list.u32(at).and_then(|size| usize::try_from(size).ok()).ok_or(Malformed)?;
-        let id = list.guid(at.saturating_add(8)).ok_or(Malformed)?;
-        let end = at.checked_add(bytes).filter(|end| *end <= size && bytes >= ATTRIBUTE_HEAD);
+        let bytes = fields.u32(at).and_then(|size| usize::try_from(size).ok()).ok_or(Malformed)?;
+        let id = fields.guid(at.saturating_add(8)).ok_or(Malformed)?;
+        let end = at.checked_add(bytes).filter(|end| *end <= list.len() && bytes >= ATTRIBUTE_HEAD);
         let end = end.ok_or(Malformed)?;
         if id != KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE {
             return Err(Attributes);
         }
-        let mode = list.guid(at.saturating_add(ATTRIBUTE_HEAD)).filter(|_| bytes >= ATTRIBUTE_HEAD + 16);
+        let mode = fields.guid(at.saturating_add(ATTRIBUTE_HEAD)).filter(|_| bytes >= ATTRIBUTE_HEAD + 16);
         if !modes.contains(&mode.ok_or(Malformed)?) {
             return Err(Attributes);
         }
         at = aligned(end).ok_or(Malformed)?;
     }
-    Ok(size)
+    Ok(())
 }
 
 /// Checks the attribute list behind a format in a buffer that holds both, if the format says that there is one.
@@ -97,7 +104,7 @@ pub fn check_behind(bytes: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
     }
     let size = head.u32(0).and_then(|size| usize::try_from(size).ok()).ok_or(Malformed)?;
     let list = aligned(size).and_then(|at| bytes.get(at..)).ok_or(Malformed)?;
-    check(list, modes).map(|_| ())
+    check(list, modes)
 }
 
 /// The same for a format that NewStream is given, whose buffer's end it does not know. KS has checked before that the format and the list are
@@ -130,7 +137,7 @@ pub fn check_format(format: &In<'_, KSDATAFORMAT>, modes: &[GUID]) -> Result<(),
     let mut bytes = [0_u8; BYTES_MAX];
     // SAFETY: as long as the list says it is, and no longer than the copy.
     unsafe { core::ptr::copy_nonoverlapping(list, bytes.as_mut_ptr(), size) };
-    check(bytes.get(..size).ok_or(Malformed)?, modes).map(|_| ())
+    check(bytes.get(..size).ok_or(Malformed)?, modes)
 }
 
 /// A list that names each of `modes`, as a client writes it.
@@ -158,7 +165,7 @@ mod tests {
     fn both_modes_are_taken_and_nothing_else() {
         for modes in [&BOTH[..1], &BOTH[1..], &BOTH, &[]] {
             let list = list(modes);
-            assert_eq!(check(&list, &BOTH), Ok(list.len()));
+            assert_eq!(check(&list, &BOTH), Ok(()));
         }
         let mut other = list(&BOTH);
         other[16] ^= 1;
@@ -196,6 +203,7 @@ mod tests {
         };
         for value in (0..8).chain([u32::MAX, 89]) {
             assert_eq!(check(&with(0, value), &BOTH), Err(Malformed), "size {value}");
+            assert_eq!(check_bounded(&with(0, value), &BOTH), Ok(()), "its end is known");
         }
         for value in [3, u32::MAX] {
             assert_eq!(check(&with(4, value), &BOTH), Err(Malformed), "{value} attributes");
@@ -213,7 +221,7 @@ mod tests {
         odd[0] = 96;
         odd[4] = 2;
         odd[8] = 41;
-        assert_eq!(check(&odd, &BOTH), Ok(96));
+        assert_eq!(check(&odd, &BOTH), Ok(()));
     }
 
     /// A format of 82, 88 or 104 bytes in memory that ends with its list.

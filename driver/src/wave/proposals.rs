@@ -8,17 +8,19 @@
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED};
-use portcls_sys::ComObject;
-use portcls_sys::guid::KSPROPSETID_Pin;
+use portcls_sys::guid::{
+    GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_TYPE_AUDIO, KSPROPSETID_Pin,
+};
 use portcls_sys::ks::{
     KSDATAFORMAT_ATTRIBUTES, KSDATAFORMAT_WAVEFORMATEX_BYTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT,
     KSPROPERTY_PIN_PROPOSEDATAFORMAT2, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET,
     KSPROPERTY_TYPE_SET,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+use portcls_sys::{ComObject, GUID};
 
 use super::descriptors::{bridge_pin, host_pin};
-use super::format::{AudioFormat, Fields, FormatError};
+use super::format::{AudioFormat, Fields, FormatError, HEADER_BYTES, Sample};
 use super::miniport::WaveMiniport;
 use super::modes;
 use crate::endpoint::Endpoint;
@@ -41,6 +43,10 @@ static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
 
 /// The properties of the wave filter.
 pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &[]);
+
+/// FormatSize of a KSDATAFORMAT that nothing follows.
+const HEADER_BYTES_U32: u32 = 64;
+const _: () = assert!(HEADER_BYTES_U32 as usize == HEADER_BYTES);
 
 /// Where the attribute list is in the instance of PROPOSEDATAFORMAT2: behind `PinId` and `Reserved` of KSP_PIN.
 const LIST_AT: usize = 8;
@@ -89,25 +95,44 @@ fn on_host_pin(endpoint: &Endpoint, instance: &[u8]) -> Result<(), NTSTATUS> {
 
 /// PROPOSEDATAFORMAT: whether the pin would take the format in `value`.
 fn propose(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+    if let Err(status) = on_host_pin(miniport.endpoint(), instance) {
+        return Reply::refused(status);
+    }
     match verb {
         Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_SET),
         Verb::Get => return Reply::NO_VERB,
         Verb::Set => {}
     }
-    if let Err(status) = on_host_pin(miniport.endpoint(), instance) {
-        return Reply::refused(status);
-    }
     if value.is_empty() {
         return Reply::no_room(0, KSDATAFORMAT_WAVEFORMATEX_BYTES);
     }
-    if value.len() < KSDATAFORMAT_WAVEFORMATEX_BYTES {
+    let head_only = Fields(value).u32(0) == Some(HEADER_BYTES_U32) && value.len() >= HEADER_BYTES;
+    if value.len() < KSDATAFORMAT_WAVEFORMATEX_BYTES && !head_only {
         return Reply::refused(STATUS_BUFFER_TOO_SMALL);
     }
-    match would_take(miniport, value) {
+    match if head_only { has_kind(miniport, value) } else { would_take(miniport, value) } {
         Ok(()) => Reply::DONE,
         Err(FormatError::Attributes) => Reply::refused(STATUS_NOT_SUPPORTED),
         Err(FormatError::NoMatch | FormatError::Malformed) => Reply::refused(STATUS_NO_MATCH),
     }
+}
+
+/// A KSDATAFORMAT and nothing behind it: whether the pin has formats of that kind at all. The endpoint builder was seen to ask so (windows-observed
+/// 37, one source). Wildcards are as in a data range.
+fn has_kind(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> {
+    let can = miniport.endpoint().can;
+    let field = |at: usize| Fields(value).guid(at).ok_or(FormatError::Malformed);
+    let (major, subformat, specifier) = (field(16)?, field(32)?, field(48)?);
+    let any_of = |subformat: GUID| {
+        let samples = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32].into_iter();
+        samples.filter(|sample| can.has(*sample)).any(|sample| sample.subformat() == subformat)
+    };
+    let is = |guid: GUID, ours: GUID| guid == ours || guid == GUID_NULL;
+    let there = is(major, KSDATAFORMAT_TYPE_AUDIO)
+        && (subformat == GUID_NULL || any_of(subformat))
+        && is(specifier, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX);
+    modes::check_behind(value, miniport.modes())?;
+    if there { Ok(()) } else { Err(FormatError::NoMatch) }
 }
 
 /// A format as long as it says and perhaps an attribute list, both inside of `value`.
@@ -119,36 +144,40 @@ fn would_take(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> 
     if miniport.endpoint().can.takes(format) { Ok(()) } else { Err(FormatError::NoMatch) }
 }
 
-/// PROPOSEDATAFORMAT2: the format to begin with, in the mode that the instance names, followed by what names it.
+/// PROPOSEDATAFORMAT2: the endpoint's default format, which is its shared format for good ([`crate::default_format`]), in the mode that the
+/// instance names, followed by what names it.
 fn propose2(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+    if let Err(status) = on_host_pin(miniport.endpoint(), instance) {
+        return Reply::refused(status);
+    }
     match verb {
         Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_GET),
         Verb::Set => return Reply::NO_VERB,
         Verb::Get => {}
     }
-    let list = on_host_pin(miniport.endpoint(), instance).and_then(|()| mode_list(miniport, instance));
-    let list = match list {
+    let list = match mode_list(miniport, instance) {
         Ok(list) => list,
         Err(status) => return Reply::refused(status),
     };
     // The same in every mode: the card has no processing that one could leave out.
-    let Some(format) = miniport.endpoint().can.preferred() else { return Reply::refused(STATUS_NO_MATCH) };
+    let Some(format) = miniport.default_format() else { return Reply::refused(STATUS_NO_MATCH) };
     let mut format = format.to_bytes();
     if !list.is_empty() {
         format.set_flags(KSDATAFORMAT_ATTRIBUTES);
     }
-    let (format, padding) = (format.as_slice(), format.padding(list));
-    Reply::parts(value, &[format, padding, list])
+    // A KSDATAFORMAT_WAVEFORMATEXTENSIBLE is a multiple of 8 long, so that the list may follow at once.
+    Reply::parts(value, &[format.as_slice(), list])
 }
 
-/// The attribute list in the instance; none is good too.
+/// The attribute list in the instance, given back as it came; none is good too. It ends where the instance ends, whatever its `Size` says: the
+/// samples (simpleaudiosample, `minwavert.cpp`) go by that alone.
 fn mode_list<'a>(miniport: &WaveMiniport, instance: &'a [u8]) -> Result<&'a [u8], NTSTATUS> {
     let list = instance.get(LIST_AT..).unwrap_or_default();
     if list.is_empty() {
         return Ok(list);
     }
-    let length = modes::check(list, miniport.modes())?;
-    list.get(..length).ok_or(STATUS_INVALID_PARAMETER)
+    modes::check_bounded(list, miniport.modes())?;
+    Ok(list)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ const KEY_ONLY: u32 = 0x10;
 const MESSAGES: &str = r"Interrupt Management\MessageSignaledInterruptProperties";
 /// The set of PKEY_AudioEndpoint_*.
 const AUDIO_ENDPOINT: &str = "{1DA5D803-D492-4EDD-8C23-E0C0FFEE7F0E}";
+/// Name of PKEY_AudioEngine_OEMFormat.
+const OEM_FORMAT: &str = "{E4870E26-3CC5-4CD2-BA46-CA0A9A70ED04},3";
 /// The class of ksproxy.
 const PROXY: &str = "{17CCA71B-ECD7-11D0-B908-00A0C9223196}";
 
@@ -191,6 +193,32 @@ pub fn endpoint(inf: &Inf, findings: &mut Findings) {
             let name = format!("{AUDIO_ENDPOINT},{property}");
             if value(inf, &lines, r"EP\0", &name) != Some((*flags, vec![data.clone()])) {
                 findings.add(entry.line, format!(r"EP\0 of the topology interface: {name} {what}"));
+            }
+        }
+    }
+}
+
+/// PKEY_AudioEngine_OEMFormat, if an endpoint has it, is the format that the driver proposes: a PROPVARIANT of type VT_BLOB (0x41) that ends with
+/// the WAVEFORMATEXTENSIBLE.
+pub fn default_format(inf: &Inf, findings: &mut Findings) {
+    let Some(section) = device_section(inf, ".Interfaces") else { return };
+    let endpoints = facts::endpoints();
+    for entry in section.entries_of("AddInterface") {
+        let name = inf.expand(entry.field(1));
+        let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.topology == name) else { continue };
+        let lines = add_reg(inf, inf.section(entry.field(2)));
+        for line in lines.iter().filter(|line| inf.expand(line.field(2)).eq_ignore_ascii_case(OEM_FORMAT)) {
+            let bytes: Option<Vec<u8>> = line
+                .fields
+                .get(4..)
+                .unwrap_or(&[])
+                .iter()
+                .map(|byte| u8::from_str_radix(byte, 16).ok())
+                .collect();
+            let proposed = facts::proposed_format(endpoint.direction);
+            if !bytes.is_some_and(|bytes| bytes.first() == Some(&0x41) && bytes.ends_with(&proposed)) {
+                findings
+                    .add(line.line, "PKEY_AudioEngine_OEMFormat is not the format that the driver proposes");
             }
         }
     }

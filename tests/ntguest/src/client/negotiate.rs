@@ -30,7 +30,7 @@ fn covers(range: &Range, format: &PcmFormat) -> bool {
         range.format.sub_format == format.sub_format
             && u32::from(format.channels) <= audio.maximum_channels
             && (audio.minimum_bits_per_sample..=audio.maximum_bits_per_sample)
-                .contains(&u32::from(format.bits))
+                .contains(&u32::from(format.valid_bits))
             && (audio.minimum_sample_frequency..=audio.maximum_sample_frequency).contains(&format.rate)
     })
 }
@@ -41,8 +41,8 @@ fn check_intersection(endpoint: &Endpoint, range: &Range, format: &PcmFormat) {
     let client = KsDataRangeAudio {
         range: plain(range),
         maximum_channels: u32::from(format.channels),
-        minimum_bits_per_sample: u32::from(format.bits),
-        maximum_bits_per_sample: u32::from(format.bits),
+        minimum_bits_per_sample: u32::from(format.valid_bits),
+        maximum_bits_per_sample: u32::from(format.valid_bits),
         minimum_sample_frequency: format.rate,
         maximum_sample_frequency: format.rate,
         padding: 0,
@@ -160,7 +160,9 @@ fn expect_inside(made: &[u8], client: &KsDataRangeAudio) -> bool {
             .map_or(0, |bytes| u16::from_le_bytes(*bytes))
     };
     let rate = u32::from(short(68)) | u32::from(short(70)) << 16;
-    let (channels, bits) = (u32::from(short(66)), u32::from(short(78)));
+    // A range counts valid bits, which only an extensible format tells apart from those of the container.
+    let bits_at = if short(64) == 0xfffe { 82 } else { 78 };
+    let (channels, bits) = (u32::from(short(66)), u32::from(short(bits_at)));
     let inside = (1..=client.maximum_channels).contains(&channels)
         && (client.minimum_bits_per_sample..=client.maximum_bits_per_sample).contains(&bits)
         && (client.minimum_sample_frequency..=client.maximum_sample_frequency).contains(&rate);

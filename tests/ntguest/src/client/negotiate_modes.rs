@@ -147,7 +147,7 @@ pub fn any_format(endpoint: &Endpoint) -> Option<PcmFormat> {
         let format = PcmFormat::of(*sample, rate, channels, true);
         format.sub_format == sub_format
             && (audio.minimum_bits_per_sample..=audio.maximum_bits_per_sample)
-                .contains(&u32::from(format.bits))
+                .contains(&u32::from(format.valid_bits))
     };
     Sample::ALL.into_iter().find(fits).map(|sample| PcmFormat::of(sample, rate, channels, true))
 }
