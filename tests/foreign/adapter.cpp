@@ -13,11 +13,14 @@ NTSTATUS CAdapter::QueryInterface(REFIID iid, PVOID* object) {
     return STATUS_SUCCESS;
 }
 
-CAdapter::~CAdapter() { Cleanup(); }
+CAdapter::~CAdapter() {
+    Cleanup();
+    m_Card.Close();
+}
 
 PAGED_SEGMENT NTSTATUS CAdapter::Init(IResourceList* resources, const CSettings& settings) {
     m_Settings = settings;
-    KeInitializeSpinLock(&m_SinkLock);
+    KeInitializeSpinLock(&m_ClientLock);
     KeInitializeDpc(&m_Dpc, Dpc, this);
     KeInitializeDpc(&m_WatchdogDpc, Watchdog, this);
     KeInitializeTimerEx(&m_WatchdogTimer, NotificationTimer);
@@ -61,7 +64,7 @@ PAGED_SEGMENT void CAdapter::Cleanup() {
     KeFlushQueuedDpcs();
     m_Recorder.Note(NoteStopped, 0, 0);
     m_Recorder.Stop();
-    m_Card.Close();
+    m_Card.Retire();
 }
 
 // --- interrupt ---------------------------------------------------------------------------------------------------------------------
@@ -105,14 +108,20 @@ NTSTATUS CAdapter::Isr(IInterruptSync*, PVOID context) {
     return STATUS_SUCCESS;
 }
 
-void CAdapter::ServeStreams() {
-    KeAcquireSpinLockAtDpcLevel(&m_SinkLock);
-    for (IInterruptSink* sink : m_Sinks)
-        if (sink) sink->OnCardEvent();
-    KeReleaseSpinLockFromDpcLevel(&m_SinkLock);
+// With the lock on the clients.
+void CAdapter::ServeClients(bool powerUp) {
+    for (ICardClient* client : m_Clients) {
+        if (client && powerUp) client->OnPowerUp();
+        if (client) client->OnCardEvent();
+    }
 }
 
-void CAdapter::Dpc(KDPC*, PVOID context, PVOID, PVOID) { ((CAdapter*)context)->ServeStreams(); }
+void CAdapter::Dpc(KDPC*, PVOID context, PVOID, PVOID) {
+    CAdapter* self = (CAdapter*)context;
+    KeAcquireSpinLockAtDpcLevel(&self->m_ClientLock);
+    self->ServeClients(false);
+    KeReleaseSpinLockFromDpcLevel(&self->m_ClientLock);
+}
 
 // An event that nobody has acknowledged for so long means a lost interrupt.
 void CAdapter::Watchdog(KDPC*, PVOID context, PVOID, PVOID) {
@@ -121,7 +130,7 @@ void CAdapter::Watchdog(KDPC*, PVOID context, PVOID, PVOID) {
     if (events == 0 || events == CARD_GONE) return;
     self->m_Recorder.Note(NoteLostInterrupt, 0, events);
     self->m_Card.Write(REG_INT_STATUS, events);
-    self->ServeStreams();
+    Dpc(nullptr, context, nullptr, nullptr);
 }
 
 void CAdapter::StreamRuns(bool runs) {
@@ -134,41 +143,41 @@ void CAdapter::StreamRuns(bool runs) {
     if (!runs && InterlockedDecrement(&m_Running) == 0) KeCancelTimer(&m_WatchdogTimer);
 }
 
-NTSTATUS CAdapter::Attach(ULONG stream, IInterruptSink* sink) {
+NTSTATUS CAdapter::Attach(ULONG stream, ICardClient* client) {
     if (stream >= ADAPTER_STREAMS) return STATUS_INVALID_PARAMETER;
-    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_SinkLock);
-    NTSTATUS status = m_Sinks[stream] ? STATUS_INVALID_DEVICE_REQUEST : STATUS_SUCCESS;
-    if (NT_SUCCESS(status)) m_Sinks[stream] = sink;
-    KeReleaseSpinLock(&m_SinkLock, irql);
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_ClientLock);
+    NTSTATUS status = m_Clients[stream] ? STATUS_INVALID_DEVICE_REQUEST : STATUS_SUCCESS;
+    if (NT_SUCCESS(status)) m_Clients[stream] = client;
+    KeReleaseSpinLock(&m_ClientLock, irql);
     return status;
 }
 
 void CAdapter::Detach(ULONG stream) {
-    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_SinkLock);
-    m_Sinks[stream] = nullptr;
-    KeReleaseSpinLock(&m_SinkLock, irql);
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_ClientLock);
+    m_Clients[stream] = nullptr;
+    KeReleaseSpinLock(&m_ClientLock, irql);
 }
 
 // --- power -------------------------------------------------------------------------------------------------------------------------
-// The card keeps its registers in D3hot but for RUN, and the port stops the streams before it lets the device go there.
-void CAdapter::PowerChangeState(POWER_STATE state) {
+void CAdapter::WakeClients() {
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_ClientLock);
+    ServeClients(true);
+    KeReleaseSpinLock(&m_ClientLock, irql);
+}
+
+// The card keeps its registers in D3hot but for RUN. Asleep it takes no write: who has one keeps it until OnPowerUp.
+PAGED_SEGMENT void CAdapter::PowerChangeState(POWER_STATE state) {
     if (state.DeviceState == m_Power) return;
     m_Recorder.Note(NotePower, 0, (ULONG)state.DeviceState);
-    if (state.DeviceState == PowerDeviceD0) {
-        if (m_Interrupt) {
-            m_Card.Write(REG_INT_STATUS, 0xFFFFFFFF);
-            m_Card.Write(REG_CONTROL, CONTROL_INT_ENABLE);
-        }
-        m_Power = state.DeviceState;
-        // What came while the interrupt was off has no interrupt any more.
-        KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_SinkLock);
-        for (IInterruptSink* sink : m_Sinks)
-            if (sink) sink->OnCardEvent();
-        KeReleaseSpinLock(&m_SinkLock, irql);
-    } else {
-        if (m_Power == PowerDeviceD0) m_Card.Write(REG_CONTROL, 0);
-        m_Power = state.DeviceState;
+    if (m_Power == PowerDeviceD0) m_Card.Write(REG_CONTROL, 0);
+    m_Power = state.DeviceState;
+    if (m_Power != PowerDeviceD0) return;
+    if (m_Interrupt) {
+        m_Card.Write(REG_INT_STATUS, 0xFFFFFFFF);
+        m_Card.Write(REG_CONTROL, CONTROL_INT_ENABLE);
     }
+    // What came while the interrupt was off has no interrupt any more.
+    WakeClients();
 }
 
 PAGED_SEGMENT NTSTATUS CAdapter::QueryPowerChangeState(POWER_STATE) { return STATUS_SUCCESS; }

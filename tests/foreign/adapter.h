@@ -14,10 +14,13 @@
     }                                                                 \
     volatile LONG m_References = 1
 
-// Somebody who wants to know that the card had something to say. Called at DISPATCH_LEVEL.
-class IInterruptSink {
+// A stream, as the adapter knows it. Called at DISPATCH_LEVEL.
+class ICardClient {
   public:
+    // The card had something to say, perhaps to another.
     virtual void OnCardEvent() = 0;
+    // The card is in D0 again: what could not be written meanwhile can.
+    virtual void OnPowerUp() = 0;
 };
 
 #define ADAPTER_STREAMS 16
@@ -42,7 +45,9 @@ class CAdapter : public IAdapterPowerManagement {
     DEVICE_OBJECT* Device() const { return m_Device; }
     bool HasInterrupt() const { return m_Interrupt != nullptr; }
 
-    NTSTATUS Attach(ULONG stream, IInterruptSink* sink);
+    bool Awake() const { return m_Power == PowerDeviceD0; }
+
+    NTSTATUS Attach(ULONG stream, ICardClient* client);
     void Detach(ULONG stream);
     // A stream runs or stands: the look for lost interrupts goes with the first and the last.
     void StreamRuns(bool runs);
@@ -67,7 +72,8 @@ class CAdapter : public IAdapterPowerManagement {
     void RemoveSubdevice(SUBDEVICE* subdevice);
     void RemoveConnection(CONNECTION* connection);
     void LookForMidi();
-    void ServeStreams();
+    void ServeClients(bool powerUp);
+    void WakeClients();
 
     static NTSTATUS Isr(IInterruptSync* sync, PVOID context);
     static void Dpc(KDPC* dpc, PVOID context, PVOID argument1, PVOID argument2);
@@ -82,9 +88,9 @@ class CAdapter : public IAdapterPowerManagement {
     KDPC m_Dpc = {}, m_WatchdogDpc = {};
     KTIMER m_WatchdogTimer = {};
     volatile LONG m_Running = 0;
-    KSPIN_LOCK m_SinkLock = 0;
-    IInterruptSink* m_Sinks[ADAPTER_STREAMS] = {};
-    DEVICE_POWER_STATE m_Power = PowerDeviceD0;
+    KSPIN_LOCK m_ClientLock = 0;
+    ICardClient* m_Clients[ADAPTER_STREAMS] = {};
+    volatile DEVICE_POWER_STATE m_Power = PowerDeviceD0;
     UNICODE_STRING m_ControlLink = {};
     bool m_CleanedUp = false;
     // Wave and topology, render and capture.

@@ -4,8 +4,9 @@ PAGED_SEGMENT NTSTATUS CCard::Open(IResourceList* resources) {
     KeInitializeSpinLock(&m_PositionLock);
     CM_PARTIAL_RESOURCE_DESCRIPTOR* bar = resources->FindTranslatedEntry(CmResourceTypeMemory, 0);
     if (!bar || bar->u.Memory.Length < CARD_BAR0_BYTES) return STATUS_DEVICE_CONFIGURATION_ERROR;
-    m_Base = (volatile ULONG*)MmMapIoSpaceEx(bar->u.Memory.Start, CARD_BAR0_BYTES, PAGE_READWRITE | PAGE_NOCACHE);
-    if (!m_Base) return STATUS_INSUFFICIENT_RESOURCES;
+    m_Mapping = (volatile ULONG*)MmMapIoSpaceEx(bar->u.Memory.Start, CARD_BAR0_BYTES, PAGE_READWRITE | PAGE_NOCACHE);
+    if (!m_Mapping) return STATUS_INSUFFICIENT_RESOURCES;
+    m_Base = m_Mapping;
 
     const ULONG needed = FEATURE_SCATTER_GATHER | FEATURE_WRITTEN;
     if (!Present() || Read(REG_VERSION) >> 16 != 1) {
@@ -22,10 +23,9 @@ PAGED_SEGMENT NTSTATUS CCard::Open(IResourceList* resources) {
 }
 
 PAGED_SEGMENT void CCard::Close() {
-    if (!m_Base) return;
-    PVOID base = (PVOID)m_Base;
-    m_Base = nullptr;
-    MmUnmapIoSpace(base, CARD_BAR0_BYTES);
+    Retire();
+    if (m_Mapping) MmUnmapIoSpace((PVOID)m_Mapping, CARD_BAR0_BYTES);
+    m_Mapping = nullptr;
 }
 
 PHYSICAL_ADDRESS CCard::HighestAddress() const {

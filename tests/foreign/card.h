@@ -56,13 +56,18 @@ class CCard {
   public:
     // Maps BAR 0, checks that it is the card, and resets it.
     NTSTATUS Open(IResourceList* resources);
+    // From now on nothing reaches the card. The mapping stays for who is just using it, until Close.
+    void Retire() { m_Base = nullptr; }
     void Close();
     // Vendor and device by way of the bus driver; switches bus mastering on where nobody has.
     NTSTATUS CheckBus(DEVICE_OBJECT* pdo);
 
-    ULONG Read(ULONG reg) const { return m_Base ? READ_REGISTER_ULONG(m_Base + reg / 4) : CARD_GONE; }
+    ULONG Read(ULONG reg) const {
+        volatile ULONG* base = m_Base;
+        return base ? READ_REGISTER_ULONG(base + reg / 4) : CARD_GONE;
+    }
     void Write(ULONG reg, ULONG value) const {
-        if (m_Base) WRITE_REGISTER_ULONG(m_Base + reg / 4, value);
+        if (volatile ULONG* base = m_Base) WRITE_REGISTER_ULONG(base + reg / 4, value);
     }
     ULONG ReadStream(ULONG stream, ULONG reg) const { return Read(0x1000 + 0x100 * stream + reg); }
     void WriteStream(ULONG stream, ULONG reg, ULONG value) const { Write(0x1000 + 0x100 * stream + reg, value); }
@@ -81,7 +86,8 @@ class CCard {
     PHYSICAL_ADDRESS HighestAddress() const;
 
   private:
-    volatile ULONG* m_Base = nullptr;
+    volatile ULONG* volatile m_Base = nullptr;
+    volatile ULONG* m_Mapping = nullptr;
     ULONG m_Streams = 0, m_RingBytesMax = 0, m_EntriesMax = 0, m_DmaBits = 32;
     KSPIN_LOCK m_PositionLock = 0;
 };

@@ -49,6 +49,7 @@ NTSTATUS CCardStream::Step(KSSTATE state) {
     if (state == m_State) return STATUS_SUCCESS;
     if (state > m_State) {
         if (!m_Buffer.Mdl()) return STATUS_INVALID_DEVICE_STATE;
+        if (!m_Adapter->Awake()) return STATUS_DEVICE_NOT_READY;
         if (state == KSSTATE_ACQUIRE) {
             NTSTATUS status = m_Card.Configure(m_Index, m_Buffer.Bytes(), m_Packets, m_Buffer.Table(), m_Buffer.Entries());
             if (!NT_SUCCESS(status)) return status;
@@ -64,25 +65,40 @@ NTSTATUS CCardStream::Step(KSSTATE state) {
     } else {
         bool ran = m_State == KSSTATE_RUN;
         // A card that is gone or asleep does not answer; it does not run either.
-        m_Card.SetState(m_Index, state, &error);
+        if (m_Adapter->Awake()) {
+            m_Card.SetState(m_Index, state, &error);
+            if (state == KSSTATE_STOP) Write(SR_INT_ENABLE, 0);
+        }
         m_State = state;
+        if (state == KSSTATE_STOP) m_LastFrames = 0;
         if (ran) m_Adapter->StreamRuns(false);
-        if (state == KSSTATE_STOP) Write(SR_INT_ENABLE, 0);
     }
     m_Adapter->Recorder().Note(NoteState, m_Index, (ULONG)state);
     return STATUS_SUCCESS;
 }
 
-ULONGLONG CCardStream::Frames() { return m_State == KSSTATE_STOP ? 0 : m_Card.Position(m_Index); }
+void CCardStream::PowerUp() {
+    ULONG error = 0, state = Read(SR_STATE);
+    if (state == (ULONG)m_State || state > KSSTATE_RUN) return;
+    if (!NT_SUCCESS(m_Card.SetState(m_Index, m_State, &error))) m_Adapter->Recorder().Note(NoteCardError, m_Index, error);
+    if (m_State == KSSTATE_STOP) Write(SR_INT_ENABLE, 0);
+}
+
+ULONGLONG CCardStream::Frames() {
+    if (m_State == KSSTATE_STOP || !m_Adapter->Awake()) return m_LastFrames;
+    ULONGLONG frames = m_Card.Position(m_Index);
+    if (frames != ~0ull) m_LastFrames = frames;
+    return m_LastFrames;
+}
 
 // Render: played up to Play, fetched up to Write. Capture: what lies before both has been stored.
 void CCardStream::Position(KSAUDIO_POSITION* position) {
     const ULONG frames = m_Buffer.Bytes() / FRAME_BYTES;
     position->PlayOffset = position->WriteOffset = 0;
     if (frames == 0 || m_State == KSSTATE_STOP) return;
-    ULONGLONG now = m_Card.Position(m_Index);
+    ULONGLONG now = Frames();
     ULONG fifo = Read(SR_FIFO_FRAMES);
-    if (fifo == CARD_GONE) return;
+    if (fifo == CARD_GONE) fifo = 0;
     ULONGLONG play = now, write = now + (m_State == KSSTATE_RUN ? fifo : 0);
     if (m_Capture) play = write = now > fifo ? now - fifo : 0;
     position->PlayOffset = play % frames * FRAME_BYTES;

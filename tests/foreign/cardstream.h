@@ -12,6 +12,8 @@ class CCardStream {
     void Free(PMDL mdl);
     // One step up, or any number of steps down.
     NTSTATUS Step(KSSTATE state);
+    // In D0 again: brings the card to where the stream is. DISPATCH_LEVEL.
+    void PowerUp();
     void Position(KSAUDIO_POSITION* position);
     ULONGLONG Frames();
     void Latency(KSRTAUDIO_HWLATENCY* latency);
@@ -35,5 +37,6 @@ class CCardStream {
     CDmaBuffer m_Buffer;
     ULONG m_Packets = 0;
     bool m_Interrupts = false;
+    ULONGLONG m_LastFrames = 0;
     volatile KSSTATE m_State = KSSTATE_STOP;
 };

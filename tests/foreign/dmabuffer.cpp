@@ -8,6 +8,11 @@ PAGED_SEGMENT NTSTATUS CDmaBuffer::Allocate(IPortWaveRTStream* port, const CCard
     m_Mdl = port->AllocatePagesForMdl(card.HighestAddress(), bytes);
     if (!m_Mdl) return STATUS_INSUFFICIENT_RESOURCES;
     m_Bytes = bytes;
+    // The port may have found less than was asked for.
+    if (port->GetPhysicalPagesCount(m_Mdl) < (bytes + PAGE_SIZE - 1) / PAGE_SIZE) {
+        Free();
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     m_Mapped = port->MapAllocatedPages(m_Mdl, MmCached);
     if (!m_Mapped) {
         Free();
@@ -22,10 +27,9 @@ PAGED_SEGMENT NTSTATUS CDmaBuffer::Allocate(IPortWaveRTStream* port, const CCard
 // One entry for each run of pages that follow each other. The last slot of a full page leads to the next page.
 PAGED_SEGMENT NTSTATUS CDmaBuffer::BuildTable(const CCard& card) {
     ULONG pages = (m_Bytes + PAGE_SIZE - 1) / PAGE_SIZE;
-    if (m_Port->GetPhysicalPagesCount(m_Mdl) < pages) return STATUS_UNSUCCESSFUL;
     ULONG tablePages = (pages + SLOTS_PER_PAGE - 2) / (SLOTS_PER_PAGE - 1);
     m_TableMdl = m_Port->AllocatePagesForMdl(card.HighestAddress(), tablePages * PAGE_SIZE);
-    if (!m_TableMdl) return STATUS_INSUFFICIENT_RESOURCES;
+    if (!m_TableMdl || m_Port->GetPhysicalPagesCount(m_TableMdl) < tablePages) return STATUS_INSUFFICIENT_RESOURCES;
     m_Slots = (SLOT*)m_Port->MapAllocatedPages(m_TableMdl, MmCached);
     if (!m_Slots) return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(m_Slots, tablePages * PAGE_SIZE);

@@ -59,7 +59,7 @@ NTSTATUS CPacketStream::SetState(KSSTATE state) {
         if (!NT_SUCCESS(status)) return status;
         if (state == KSSTATE_STOP) {
             m_SeenCount = m_NextRead = 0;
-            m_Marked = m_Ended = m_CaptureMarked = false;
+            m_Marked = m_Owed = m_Ended = m_CaptureMarked = false;
         }
     }
     return STATUS_SUCCESS;
@@ -67,11 +67,8 @@ NTSTATUS CPacketStream::SetState(KSSTATE state) {
 
 // On the way up.
 void CPacketStream::Entered(KSSTATE state) {
-    if (state == KSSTATE_ACQUIRE && m_Marked && !m_Stream.Capture()) {
-        // Packets that came in STOP, where the card takes none.
-        if (m_Ended) m_Stream.Write(SR_EOS, EOS_ARMED | m_EosBytes);
-        m_Stream.Write(SR_WRITTEN, m_Written);
-    }
+    // Packets that came in STOP, where the card takes none.
+    if (state == KSSTATE_ACQUIRE && m_Owed) Promise();
     if (state == KSSTATE_PAUSE && m_Stream.Capture() && m_Packets && m_Lockstep && m_Stream.Packets() == 2 &&
         m_Stream.Adapter()->Settings().CaptureMarked && !m_CaptureMarked && PacketCount() == 0) {
         // Nothing read yet, but it will be: the card waits for the reader.
@@ -172,6 +169,11 @@ void CPacketStream::OnCardEvent() {
     }
 }
 
+void CPacketStream::OnPowerUp() {
+    if (m_Owed) Promise();
+    m_Stream.PowerUp();
+}
+
 // --- IMiniportWaveRTInputStream ----------------------------------------------------------------------------------------------------
 NTSTATUS CPacketStream::GetReadPacket(ULONG* number, DWORD* flags, ULONG64* counter, BOOL* more) {
     if (!m_Packets) return STATUS_NOT_SUPPORTED;
@@ -208,12 +210,12 @@ NTSTATUS CPacketStream::GetReadPacket(ULONG* number, DWORD* flags, ULONG64* coun
 }
 
 // --- IMiniportWaveRTOutputStream ---------------------------------------------------------------------------------------------------
-void CPacketStream::Promise(ULONG packet) {
-    m_Marked = true;
-    m_Written = packet;
-    if (m_Stream.State() == KSSTATE_STOP) return;
+// Tells the card what was written, or keeps it until the card can be told.
+void CPacketStream::Promise() {
+    m_Owed = m_Stream.State() == KSSTATE_STOP || !m_Stream.Adapter()->Awake();
+    if (m_Owed) return;
     if (m_Ended) m_Stream.Write(SR_EOS, EOS_ARMED | m_EosBytes);
-    m_Stream.Write(SR_WRITTEN, packet);
+    m_Stream.Write(SR_WRITTEN, m_Written);
 }
 
 NTSTATUS CPacketStream::SetWritePacket(ULONG number, DWORD flags, ULONG eosLength) {
@@ -239,7 +241,11 @@ NTSTATUS CPacketStream::SetWritePacket(ULONG number, DWORD flags, ULONG eosLengt
         m_EosBytes = eosLength;
     }
     // The card goes forward only; what was promised before stays promised.
-    if (!m_Marked || last || (LONG)(number - m_Written) > 0) Promise(number);
+    if (!m_Marked || last || (LONG)(number - m_Written) > 0) {
+        m_Marked = true;
+        m_Written = number;
+        Promise();
+    }
     return STATUS_SUCCESS;
 }
 

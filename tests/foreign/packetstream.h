@@ -5,7 +5,7 @@
 class CPacketStream : public IMiniportWaveRTStreamNotification,
                       public IMiniportWaveRTInputStream,
                       public IMiniportWaveRTOutputStream,
-                      private IInterruptSink {
+                      private ICardClient {
   public:
     DECLARE_UNKNOWN();
     CPacketStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG index, bool capture);
@@ -40,8 +40,9 @@ class CPacketStream : public IMiniportWaveRTStreamNotification,
         PKEVENT Event;
     };
     void OnCardEvent() override;
+    void OnPowerUp() override;
     void Entered(KSSTATE state);
-    void Promise(ULONG packet);
+    void Promise();
     ULONG PacketCount() const;
 
     CCardStream m_Stream;
@@ -51,7 +52,7 @@ class CPacketStream : public IMiniportWaveRTStreamNotification,
     ULONG m_SeenCount = 0;
 
     // Render: what the client has written.
-    bool m_Marked = false, m_Ended = false;
+    bool m_Marked = false, m_Owed = false, m_Ended = false;
     ULONG m_Written = 0, m_EosBytes = 0;
     // Capture: the next packet that the client has not read.
     ULONG m_NextRead = 0;

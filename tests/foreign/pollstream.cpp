@@ -9,7 +9,16 @@ CPollStream::CPollStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG index
     KeInitializeDpc(&m_Dpc, Tick, this);
 }
 
-CPollStream::~CPollStream() { StopTimer(); }
+PAGED_SEGMENT NTSTATUS CPollStream::Init() {
+    NTSTATUS status = m_Stream.Adapter()->Attach(m_Stream.Index(), this);
+    m_Attached = NT_SUCCESS(status);
+    return status;
+}
+
+CPollStream::~CPollStream() {
+    StopTimer();
+    if (m_Attached) m_Stream.Adapter()->Detach(m_Stream.Index());
+}
 
 PAGED_SEGMENT NTSTATUS CPollStream::QueryInterface(REFIID iid, PVOID* object) {
     if (IsEqualGUID(iid, IID_IUnknown) || IsEqualGUID(iid, IID_IMiniportWaveRTStream)) {

@@ -2,11 +2,12 @@
 #pragma once
 #include "cardstream.h"
 
-class CPollStream : public IMiniportWaveRTStream {
+class CPollStream : public IMiniportWaveRTStream, private ICardClient {
   public:
     DECLARE_UNKNOWN();
     CPollStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG index, bool capture);
     virtual ~CPollStream();
+    NTSTATUS Init();
 
     NTSTATUS SetFormat(KSDATAFORMAT* format) override;
     NTSTATUS SetState(KSSTATE state) override;
@@ -20,11 +21,13 @@ class CPollStream : public IMiniportWaveRTStream {
   private:
     static void Tick(KDPC* dpc, PVOID context, PVOID argument1, PVOID argument2);
     void StopTimer();
+    void OnCardEvent() override {}
+    void OnPowerUp() override { m_Stream.PowerUp(); }
 
     CCardStream m_Stream;
     KTIMER m_Timer;
     KDPC m_Dpc;
-    bool m_Ticking = false;
+    bool m_Attached = false, m_Ticking = false;
     ULONGLONG m_LastFrames = 0;
     ULONG m_StillTicks = 0;
 };

@@ -97,6 +97,18 @@ PAGED_SEGMENT NTSTATUS CWaveMiniport::CheckFormat(const KSDATAFORMAT* format) {
     return IsEqualGUID(subFormat, KSDATAFORMAT_SUBTYPE_PCM) ? STATUS_SUCCESS : STATUS_NO_MATCH;
 }
 
+template <class STREAM>
+static NTSTATUS MakeStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG index, bool capture, IMiniportWaveRTStream** out) {
+    STREAM* stream = new (POOL_FLAG_NON_PAGED) STREAM(adapter, port, index, capture);
+    if (!stream) return STATUS_INSUFFICIENT_RESOURCES;
+    NTSTATUS status = stream->Init();
+    if (NT_SUCCESS(status))
+        *out = stream;
+    else
+        stream->Release();
+    return status;
+}
+
 PAGED_SEGMENT NTSTATUS CWaveMiniport::NewStream(IMiniportWaveRTStream** stream, IPortWaveRTStream* portStream, ULONG pin, BOOLEAN capture,
                                                 KSDATAFORMAT* format) {
     *stream = nullptr;
@@ -106,21 +118,9 @@ PAGED_SEGMENT NTSTATUS CWaveMiniport::NewStream(IMiniportWaveRTStream** stream, 
 
     // The first stream of the direction; the card counts render streams first.
     ULONG index = m_Capture ? m_Adapter->Card().RenderStreams() : 0;
-    if (m_Adapter->Settings().PollingOnly || !m_Adapter->HasInterrupt()) {
-        CPollStream* poll = new (POOL_FLAG_NON_PAGED) CPollStream(m_Adapter, portStream, index, m_Capture);
-        if (!poll) return STATUS_INSUFFICIENT_RESOURCES;
-        *stream = poll;
-        return STATUS_SUCCESS;
-    }
-    CPacketStream* packets = new (POOL_FLAG_NON_PAGED) CPacketStream(m_Adapter, portStream, index, m_Capture);
-    if (!packets) return STATUS_INSUFFICIENT_RESOURCES;
-    status = packets->Init();
-    if (!NT_SUCCESS(status)) {
-        packets->Release();
-        return status;
-    }
-    *stream = packets;
-    return STATUS_SUCCESS;
+    if (m_Adapter->Settings().PollingOnly || !m_Adapter->HasInterrupt())
+        return MakeStream<CPollStream>(m_Adapter, portStream, index, m_Capture, stream);
+    return MakeStream<CPacketStream>(m_Adapter, portStream, index, m_Capture, stream);
 }
 
 PAGED_SEGMENT NTSTATUS CWaveMiniport::GetDeviceDescription(DEVICE_DESCRIPTION* description) {

@@ -30,7 +30,7 @@ NTSYSAPI NTSTATUS ZwClose(HANDLE handle);
 
 NTSYSAPI NTSTATUS IoOpenDeviceRegistryKey(DEVICE_OBJECT* pdo, ULONG type, ACCESS_MASK access, PHANDLE key);
 NTSYSAPI NTSTATUS IoOpenDriverRegistryKey(DRIVER_OBJECT* driver, DRIVER_REGKEY_TYPE type, ACCESS_MASK access, ULONG flags, PHANDLE key);
-NTSYSAPI NTSTATUS IoRegisterDeviceInterface(DEVICE_OBJECT* pdo, const GUID* interfaceClass, UNICODE_STRING* reference, UNICODE_STRING* link);
+NTSYSAPI NTSTATUS IoRegisterDeviceInterface(DEVICE_OBJECT* pdo, const GUID* kind, UNICODE_STRING* reference, UNICODE_STRING* link);
 NTSYSAPI NTSTATUS IoSetDeviceInterfaceState(UNICODE_STRING* link, BOOLEAN enable);
 NTSYSAPI NTSTATUS IoOpenDeviceInterfaceRegistryKey(UNICODE_STRING* link, ACCESS_MASK access, PHANDLE key);
 NTSYSAPI NTSTATUS IoSetDeviceInterfacePropertyData(UNICODE_STRING* link, const DEVPROPKEY* key, ULONG lcid, ULONG flags, ULONG type,
