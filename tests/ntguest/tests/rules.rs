@@ -13,7 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-const SELFTEST: &str = include_str!("../src/kernel/selftest/rules.rs");
+/// The tables of cases.
+const SELFTESTS: [&str; 2] = [
+    include_str!("../src/kernel/selftest/rules.rs"),
+    include_str!("../src/kernel/selftest/service_rules.rs"),
+];
 /// QEMU's exit statuses for what ntguest writes to isa-debug-exit.
 const OK: i32 = 33;
 const FAILED: i32 = 35;
@@ -93,15 +97,14 @@ fn wait(qemu: &mut Child) -> Option<ExitStatus> {
     None
 }
 
-/// The names of the rules, from the table in the self-test.
+/// The names of the rules, from the tables in the self-test.
 fn rules() -> Vec<&'static str> {
-    let table = SELFTEST
-        .split("const CASES")
-        .nth(1)
-        .and_then(|t| t.split("\n];").next())
-        .expect("the table of cases");
-    let is_case = |line: &&str| line.starts_with("    (\"");
-    table.lines().filter(is_case).filter_map(|line| line.split('"').nth(1)).collect()
+    let cases = |text: &'static str| {
+        let table = text.split("const CASES").nth(1).and_then(|table| table.split("\n];").next());
+        let is_case = |line: &&str| line.starts_with("    (\"");
+        table.expect("the table of cases").lines().filter(is_case).filter_map(|line| line.split('"').nth(1))
+    };
+    SELFTESTS.into_iter().flat_map(cases).collect()
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! The formats of DbgPrint: a small printf over a Microsoft x64 va_list (one 8-byte slot per argument).
+//! The formats of DbgPrint and of the kernel's printf family, over a Microsoft x64 va_list (one 8-byte slot per argument).
+//!
+//! In a wide format (`_vsnwprintf`) `%s` and `%c` are wide and `%S` and `%C` narrow; in a narrow one the other way round.
 
 use core::fmt::Write;
 
@@ -12,10 +14,11 @@ pub trait Arguments {
     fn wide(&self, address: u64, index: usize) -> u16;
     /// The counted string (ANSI_STRING or UNICODE_STRING) at `address`: (buffer, bytes).
     fn counted(&self, address: u64) -> (u64, usize);
+    /// The longest string, width or precision: the debugger's buffer has 512 characters.
+    fn longest(&self) -> usize {
+        512
+    }
 }
-
-/// No single string is longer than this on the debugger.
-const MAX_STRING: usize = 512;
 
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "printf's flags are independent of each other")]
@@ -28,29 +31,46 @@ struct Spec {
     precision: Option<usize>,
     /// Size of the integer in bytes.
     size: u32,
+    /// `l` or `w` was said.
     wide: bool,
+    /// The format is a wide one.
+    wide_format: bool,
 }
 
-/// Writes `text` with its arguments to `out`. What is no known conversion is printed as it is.
+/// Writes the ANSI format `text` with its arguments to `out`. What is no known conversion is printed as it is.
 pub fn print(out: &mut impl Write, text: &[u8], args: &mut impl Arguments) {
-    let mut rest = text.iter().copied().peekable();
+    print_chars(out, text.iter().map(|c| *c as char), args, false);
+}
+
+/// The same for a wide format.
+pub fn print_wide(out: &mut impl Write, text: &[u16], args: &mut impl Arguments) {
+    print_chars(out, text.iter().map(|c| char::from_u32(u32::from(*c)).unwrap_or('?')), args, true);
+}
+
+fn print_chars(
+    out: &mut impl Write,
+    text: impl Iterator<Item = char>,
+    args: &mut impl Arguments,
+    wide: bool,
+) {
+    let mut rest = text.peekable();
     while let Some(c) = rest.next() {
-        if c != b'%' {
-            put(out, c as char);
+        if c != '%' {
+            put(out, c);
             continue;
         }
-        let mut spec = Spec { size: 4, ..Spec::default() };
-        while let Some(flag) = rest.next_if(|c| b"-0#+ ".contains(c)) {
+        let mut spec = Spec { size: 4, wide_format: wide, ..Spec::default() };
+        while let Some(flag) = rest.next_if(|c| "-0#+ ".contains(*c)) {
             match flag {
-                b'-' => spec.left = true,
-                b'0' => spec.zero = true,
-                b'#' => spec.alternate = true,
-                b'+' => spec.plus = true,
+                '-' => spec.left = true,
+                '0' => spec.zero = true,
+                '#' => spec.alternate = true,
+                '+' => spec.plus = true,
                 _ => {}
             }
         }
         spec.width = count(&mut rest, args).unwrap_or(0);
-        if rest.next_if_eq(&b'.').is_some() {
+        if rest.next_if_eq(&'.').is_some() {
             spec.precision = Some(count(&mut rest, args).unwrap_or(0));
         }
         size(&mut rest, &mut spec);
@@ -61,32 +81,33 @@ pub fn print(out: &mut impl Write, text: &[u8], args: &mut impl Arguments) {
     }
 }
 
-type Rest<'a> = core::iter::Peekable<core::iter::Copied<core::slice::Iter<'a, u8>>>;
+type Rest<I> = core::iter::Peekable<I>;
 
-fn count(rest: &mut Rest<'_>, args: &mut impl Arguments) -> Option<usize> {
-    if rest.next_if_eq(&b'*').is_some() {
-        return Some((args.next() as u32 as usize).min(MAX_STRING));
+fn count<I: Iterator<Item = char>>(rest: &mut Rest<I>, args: &mut impl Arguments) -> Option<usize> {
+    let longest = args.longest();
+    if rest.next_if_eq(&'*').is_some() {
+        return Some((args.next() as u32 as usize).min(longest));
     }
     let mut value = None;
-    while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
-        value = Some((value.unwrap_or(0) * 10 + usize::from(digit - b'0')).min(MAX_STRING));
+    while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+        value = Some((value.unwrap_or(0) * 10 + (digit as usize - '0' as usize)).min(longest));
     }
     value
 }
 
-fn size(rest: &mut Rest<'_>, spec: &mut Spec) {
-    while let Some(c) = rest.next_if(|c| b"hlwILzjt".contains(c)) {
+fn size<I: Iterator<Item = char>>(rest: &mut Rest<I>, spec: &mut Spec) {
+    while let Some(c) = rest.next_if(|c| "hlwILzjt".contains(*c)) {
         match c {
-            b'h' => spec.size = if spec.size == 2 { 1 } else { 2 },
+            'h' => spec.size = if spec.size == 2 { 1 } else { 2 },
             // A Windows long has 32 bits; "ll" has 64.
-            b'l' if rest.next_if_eq(&b'l').is_some() => spec.size = 8,
-            b'l' | b'w' => spec.wide = true,
-            b'I' => {
+            'l' if rest.next_if_eq(&'l').is_some() => spec.size = 8,
+            'l' | 'w' => spec.wide = true,
+            'I' => {
                 spec.size = 8;
-                if rest.next_if_eq(&b'6').is_some() {
-                    rest.next_if_eq(&b'4');
-                } else if rest.next_if_eq(&b'3').is_some() {
-                    rest.next_if_eq(&b'2');
+                if rest.next_if_eq(&'6').is_some() {
+                    rest.next_if_eq(&'4');
+                } else if rest.next_if_eq(&'3').is_some() {
+                    rest.next_if_eq(&'2');
                     spec.size = 4;
                 }
             }
@@ -95,10 +116,19 @@ fn size(rest: &mut Rest<'_>, spec: &mut Spec) {
     }
 }
 
-fn convert(out: &mut impl Write, conversion: u8, spec: &Spec, args: &mut impl Arguments) {
+/// Whether a string or character conversion takes UTF-16: `%s` as the format is, `%S` the other way round, `%hs` and `%ls` as they say.
+fn takes_wide(conversion: char, spec: &Spec) -> bool {
+    if spec.wide {
+        return true;
+    }
+    let narrow_size = spec.size <= 2;
+    !narrow_size && (spec.wide_format == conversion.is_ascii_lowercase())
+}
+
+fn convert(out: &mut impl Write, conversion: char, spec: &Spec, args: &mut impl Arguments) {
     match conversion {
-        b'%' => put(out, '%'),
-        b'd' | b'i' => {
+        '%' => put(out, '%'),
+        'd' | 'i' => {
             let raw = args.next();
             let value = match spec.size {
                 8 => raw as i64,
@@ -115,25 +145,26 @@ fn convert(out: &mut impl Write, conversion: u8, spec: &Spec, args: &mut impl Ar
             };
             number(out, spec, sign, value.unsigned_abs(), 10, false);
         }
-        b'u' => number(out, spec, "", unsigned(spec, args.next()), 10, false),
-        b'x' | b'X' => {
+        'u' => number(out, spec, "", unsigned(spec, args.next()), 10, false),
+        'x' | 'X' => {
             let prefix = if spec.alternate { "0x" } else { "" };
-            number(out, spec, prefix, unsigned(spec, args.next()), 16, conversion == b'X');
+            number(out, spec, prefix, unsigned(spec, args.next()), 16, conversion == 'X');
         }
-        b'o' => number(out, spec, "", unsigned(spec, args.next()), 8, false),
-        b'p' => {
+        'o' => number(out, spec, "", unsigned(spec, args.next()), 8, false),
+        'p' => {
             let spec = Spec { width: spec.width.max(16), zero: true, left: false, ..Spec::default() };
             number(out, &spec, "", args.next(), 16, true);
         }
-        b'c' => put(out, args.next() as u8 as char),
-        b'C' => put(out, char::from_u32(u32::from(args.next() as u16)).unwrap_or('?')),
-        b's' if spec.wide => wide(out, spec, args, false),
-        b's' => narrow(out, spec, args, false),
-        b'S' => wide(out, spec, args, false),
-        b'Z' if spec.wide => wide(out, spec, args, true),
-        b'Z' => narrow(out, spec, args, true),
+        'c' | 'C' if takes_wide(conversion, spec) => {
+            put(out, char::from_u32(u32::from(args.next() as u16)).unwrap_or('?'));
+        }
+        'c' | 'C' => put(out, args.next() as u8 as char),
+        's' | 'S' if takes_wide(conversion, spec) => wide(out, spec, args, false),
+        's' | 'S' => narrow(out, spec, args, false),
+        'Z' if spec.wide => wide(out, spec, args, true),
+        'Z' => narrow(out, spec, args, true),
         other => {
-            let _ = write!(out, "%{}", other as char);
+            let _ = write!(out, "%{other}");
         }
     }
 }
@@ -199,7 +230,7 @@ fn string(out: &mut impl Write, spec: &Spec, len: usize, unit: impl Fn(usize) ->
 
 fn narrow(out: &mut impl Write, spec: &Spec, args: &mut impl Arguments, counted: bool) {
     let mut address = args.next();
-    let mut max = spec.precision.unwrap_or(MAX_STRING).min(MAX_STRING);
+    let mut max = spec.precision.unwrap_or(usize::MAX).min(args.longest());
     if counted && address != 0 {
         let (buffer, bytes) = args.counted(address);
         (address, max) = (buffer, max.min(bytes));
@@ -214,7 +245,7 @@ fn narrow(out: &mut impl Write, spec: &Spec, args: &mut impl Arguments, counted:
 
 fn wide(out: &mut impl Write, spec: &Spec, args: &mut impl Arguments, counted: bool) {
     let mut address = args.next();
-    let mut max = spec.precision.unwrap_or(MAX_STRING).min(MAX_STRING);
+    let mut max = spec.precision.unwrap_or(usize::MAX).min(args.longest());
     if counted && address != 0 {
         let (buffer, bytes) = args.counted(address);
         (address, max) = (buffer, max.min(bytes / 2));
@@ -273,6 +304,36 @@ mod tests {
             "[   42][42   ][00042][0x1f][007][0000BEEF]"
         );
         assert_eq!(printed("%*d|%p|100%%", &[4, 7, 0xffff_f800]), "   7|00000000FFFFF800|100%");
+    }
+
+    #[test]
+    fn a_wide_format_takes_wide_strings_unless_it_says_otherwise() {
+        /// Wide strings are at address 2, narrow ones at 1.
+        struct Either(Vec<u64>, usize);
+        impl Arguments for Either {
+            fn next(&mut self) -> u64 {
+                self.1 += 1;
+                self.0[self.1 - 1]
+            }
+            fn byte(&self, address: u64, index: usize) -> u8 {
+                assert_eq!(address, 1);
+                b"narrow\0"[index]
+            }
+            fn wide(&self, address: u64, index: usize) -> u16 {
+                assert_eq!(address, 2);
+                u16::from(b"wide\0"[index])
+            }
+            fn counted(&self, _: u64) -> (u64, usize) {
+                (2, 8)
+            }
+        }
+        let format: Vec<u16> = "%s %S %hs %ws %wZ %c|%.2s|%08x".encode_utf16().collect();
+        let mut out = String::new();
+        super::print_wide(&mut out, &format, &mut Either(vec![2, 1, 1, 2, 9, 0x394, 2, 0xbeef], 0));
+        assert_eq!(out, "wide narrow narrow wide wide \u{394}|wi|0000beef");
+        let mut out = String::new();
+        print(&mut out, b"%s %S %hs %ls", &mut Either(vec![1, 2, 1, 2], 0));
+        assert_eq!(out, "narrow wide narrow wide");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::arch::naked_asm;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::layout::{DriverExtension, DriverObject, UnicodeString};
 use super::page_map::{Owner, PAGE};
@@ -35,6 +35,7 @@ struct Binding {
 
 static IMAGE: IrqLock<Option<Mapped>> = IrqLock::new(None);
 static BINDINGS: IrqLock<Vec<Binding>> = IrqLock::new(Vec::new());
+static DRIVER_OBJECT: AtomicUsize = AtomicUsize::new(0);
 static TRACE: AtomicBool = AtomicBool::new(false);
 
 /// (return address, binding) of the driver's last call of an import, in this thread or interrupt.
@@ -119,6 +120,7 @@ fn driver_object(name: &str, base: u64, pe: &Pe) -> LoadedDriver {
     object.driver_extension = extension;
     let object = Box::into_raw(object);
     extension.driver_object = object;
+    DRIVER_OBJECT.store(object as usize, Ordering::Relaxed);
     let path = unicode(&alloc::format!("\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{stem}"));
     LoadedDriver {
         // SAFETY: the entry point lies in an executable section, checked by the reader.
@@ -130,17 +132,14 @@ fn driver_object(name: &str, base: u64, pe: &Pe) -> LoadedDriver {
 
 /// Resolves every import, or ends the run with the names that are missing.
 fn bind(name: &str, image: &mut [u8], imports: &[Import]) {
-    let mut missing = 0;
-    let mut last = String::new();
+    let mut missing: Vec<&Import> = Vec::new();
     let pages = (imports.len() as u64 * THUNK as u64).div_ceil(PAGE).max(1);
     let base = paging::reserve(Region::Thunks, pages);
     let mut code = alloc::vec![0xccu8; (pages * PAGE) as usize];
     for (i, import) in imports.iter().enumerate() {
         let dll = import.dll.to_ascii_lowercase();
         let Some(export) = exports::lookup(&dll, &import.name) else {
-            log::line("ntguest: info ", format_args!("unresolved import {}!{}", import.dll, import.name));
-            missing += 1;
-            last = alloc::format!("{}!{}", import.dll, import.name);
+            missing.push(import);
             continue;
         };
         let address = if export.thunk {
@@ -153,13 +152,37 @@ fn bind(name: &str, image: &mut [u8], imports: &[Import]) {
             fatal("bad-image", format_args!("{name}: {why}"));
         }
     }
-    if missing > 0 {
+    if !missing.is_empty() {
+        name_missing(&missing);
         fatal(
             "unresolved-import",
-            format_args!("{name} imports {missing} function(s) ntguest does not offer, the last is {last}"),
+            format_args!(
+                "{name} imports {} function(s) that ntguest does not offer: the list is above",
+                missing.len()
+            ),
         );
     }
     copy_pages(base, &code, |_| bits::CODE);
+}
+
+/// The one list of what is not offered, by the module it would come from.
+fn name_missing(missing: &[&Import]) {
+    /// Names on one line: as many as a line of the log holds.
+    const A_LINE: usize = 8;
+    let mut modules: Vec<&str> = missing.iter().map(|import| import.dll.as_str()).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    for module in modules {
+        let names: Vec<&str> = missing.iter().filter(|i| i.dll == module).map(|i| i.name.as_str()).collect();
+        for line in names.chunks(A_LINE) {
+            crate::kprintln!("not offered: {module}: {}", line.join(", "));
+        }
+        if module.eq_ignore_ascii_case("wdfldr.sys") {
+            crate::kprintln!(
+                "{module}: this is a driver of the framework (KMDF), which ntguest does not have"
+            );
+        }
+    }
 }
 
 fn add_binding(name: &str, found: exports::Found) -> u32 {
@@ -293,6 +316,17 @@ impl LoadedDriver {
             }
         }
     }
+}
+
+/// The name of the driver's service: its file's name without `.sys`.
+pub fn service_name() -> &'static str {
+    let name = IMAGE.lock().as_ref().map_or("ringwave.sys", |mapped| mapped.name);
+    name.strip_suffix(".sys").unwrap_or(name)
+}
+
+/// Whether this is the driver's object.
+pub fn is_driver_object(object: *const DriverObject) -> bool {
+    DRIVER_OBJECT.load(Ordering::Relaxed) == object as usize
 }
 
 /// Whether an address lies in the driver.

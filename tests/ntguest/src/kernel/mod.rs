@@ -8,9 +8,12 @@ pub mod exports;
 pub mod format;
 pub mod page_map;
 pub mod pe;
+pub mod registry;
 
 #[cfg(target_os = "uefi")]
 pub mod apic;
+#[cfg(target_os = "uefi")]
+pub mod bus;
 #[cfg(target_os = "uefi")]
 pub mod call;
 #[cfg(target_os = "uefi")]
@@ -24,6 +27,8 @@ pub mod event;
 #[cfg(target_os = "uefi")]
 pub mod fault;
 #[cfg(target_os = "uefi")]
+pub mod handle;
+#[cfg(target_os = "uefi")]
 pub mod harsh;
 #[cfg(target_os = "uefi")]
 pub mod heap;
@@ -35,6 +40,8 @@ pub mod image;
 pub mod inject;
 #[cfg(target_os = "uefi")]
 pub mod interrupt;
+#[cfg(target_os = "uefi")]
+pub mod irp;
 #[cfg(target_os = "uefi")]
 pub mod irql;
 #[cfg(target_os = "uefi")]
@@ -67,6 +74,8 @@ pub mod thread;
 pub mod time;
 #[cfg(target_os = "uefi")]
 pub mod timer;
+#[cfg(target_os = "uefi")]
+pub mod user_data;
 #[cfg(target_os = "uefi")]
 pub mod user_page;
 #[cfg(target_os = "uefi")]

@@ -135,6 +135,12 @@ pub fn write16(card: &Card, offset: u16, value: u16) {
     select(card.bus, card.dev, card.func, offset);
     cpu::outw(0xcfc + (offset & 2), value);
 }
+/// Writes 8 bits.
+pub fn write8(card: &Card, offset: u16, value: u8) {
+    let _pair = PORTS.lock();
+    select(card.bus, card.dev, card.func, offset);
+    cpu::outb(0xcfc + (offset & 3), value);
+}
 /// Walks the buses from 0 through every bridge.
 fn find(vendor: u16, device: u16) -> Option<(u8, u8, u8)> {
     let wanted = u32::from(device) << 16 | u32::from(vendor);

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use core::arch::naked_asm;
 use core::ffi::c_void;
 
+use super::layout::{DispatcherHeader, ListEntry};
 use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
 use super::sync::IrqLock;
 use super::wait::Wait;
-use super::{apic, cpu, image, irql, phys, time};
+use super::{apic, cpu, image, irql, phys, time, user_data, wait};
 
 /// Stack of a thread that runs driver code: what a Windows kernel thread has on x64 (wavert-facts 6.2).
 pub const DRIVER_STACK: usize = 24576;
@@ -48,7 +49,14 @@ pub struct Thread {
     last_call: (usize, u32),
     /// Ticks left of its turn.
     quantum: u32,
+    /// Its KTHREAD: a dispatcher header, and for the rest opaque to drivers.
+    object: *mut DispatcherHeader,
+    /// Made by PsCreateSystemThread.
+    drivers: bool,
 }
+
+// SAFETY: the object is only touched through the wait services, which hold the scheduler's lock.
+unsafe impl Send for Thread {}
 
 /// All threads and whose turn it is.
 pub struct Scheduler {
@@ -108,6 +116,29 @@ impl Scheduler {
     }
 }
 
+/// Bytes of a thread's object; that of Windows 11 is a little smaller.
+const OBJECT_BYTES: usize = 0xa00;
+
+/// A thread's object, not signalled. It is never freed: a stale pointer must not become another thread.
+fn new_object() -> *mut DispatcherHeader {
+    let words = Box::leak(alloc::vec![0u64; OBJECT_BYTES / 8].into_boxed_slice());
+    let object = words.as_mut_ptr().cast::<DispatcherHeader>();
+    // SAFETY: just allocated, larger than the header.
+    unsafe {
+        let list = &raw mut (*object).wait_list;
+        let wait_list = ListEntry { flink: list, blink: list };
+        object.write(DispatcherHeader {
+            kind: wait::THREAD,
+            signalling: 0,
+            size: 0,
+            reserved: 0,
+            signal_state: 0,
+            wait_list,
+        });
+    }
+    object
+}
+
 fn add(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) -> usize {
     let pages = (stack_bytes as u64).div_ceil(PAGE);
     let stack = paging::reserve(Region::Stacks, pages);
@@ -137,6 +168,8 @@ fn add(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) ->
         status: 0,
         last_call: (0, 0),
         quantum: QUANTUM,
+        object: new_object(),
+        drivers: false,
     }));
     sched.threads.len() - 1
 }
@@ -148,6 +181,37 @@ pub fn spawn(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usi
     ThreadId(index)
 }
 
+/// Starts a thread that runs code of the driver's.
+pub fn spawn_for_driver(f: ThreadFn, arg: *mut c_void) -> ThreadId {
+    let index = add("driver's thread", f, arg, DRIVER_STACK);
+    let mut sched = SCHED.lock();
+    sched.threads[index].drivers = true;
+    sched.ready.push_back(index);
+    ThreadId(index)
+}
+
+/// Threads of the driver that have not ended.
+pub fn drivers_alive() -> usize {
+    let sched = SCHED.lock();
+    sched.threads.iter().filter(|t| t.drivers && t.state != State::Dead && t.state != State::Joined).count()
+}
+
+/// Address of a thread's object.
+pub fn object(id: ThreadId) -> usize {
+    SCHED.lock().threads[id.0].object as usize
+}
+
+/// Address of the running thread's object; 0 before the first thread.
+pub fn current_object() -> usize {
+    let sched = SCHED.lock();
+    sched.threads.get(sched.current).map_or(0, |thread| thread.object as usize)
+}
+
+/// Whether the running thread was made by the driver.
+pub fn is_drivers() -> bool {
+    SCHED.lock().running().drivers
+}
+
 /// Makes the idle thread and the first thread and goes there for good.
 pub fn begin(name: &'static str, f: ThreadFn, stack_bytes: usize) -> ! {
     let idle = add("idle", idle, core::ptr::null_mut(), 8192);
@@ -157,6 +221,7 @@ pub fn begin(name: &'static str, f: ThreadFn, stack_bytes: usize) -> ! {
         sched.idle = idle;
         sched.current = first;
         sched.threads[first].state = State::Running;
+        user_data::set_current_thread(sched.threads[first].object as u64);
         sched.threads[first].rsp
     };
     cpu::write_cr8(irql::DISPATCH);
@@ -214,7 +279,13 @@ extern "win64" fn start() -> ! {
     cpu::sti();
     irql::lower(irql::PASSIVE);
     f(arg);
+    exit()
+}
+
+/// Ends the running thread: its object is signalled.
+pub fn exit() -> ! {
     irql::raise(irql::DISPATCH);
+    wait::signal(current_object() as *mut DispatcherHeader, 1);
     SCHED.lock().running().state = State::Dead;
     reschedule();
     unreachable!("a dead thread runs")
@@ -245,6 +316,7 @@ fn reschedule() {
         }
         sched.current = new;
         sched.threads[new].state = State::Running;
+        user_data::set_current_thread(sched.threads[new].object as u64);
         sched.threads[old].last_call = image::last_call();
         if new == old {
             (core::ptr::null_mut(), 0)

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{DispatcherHeader, KDpc, KTimer, ListEntry};
 use super::sync::IrqLock;
-use super::{call, caller, dpc, irql, thread, time, violation, wait};
+use super::{call, caller, dpc, irql, thread, time, user_data, violation, wait};
 
 /// KeQueryTimeIncrement: 100 ns units per coarse tick.
 pub const TIME_INCREMENT: u32 = 156_250;
@@ -28,6 +28,7 @@ pub fn tick() {
     let on_tick = COARSE.swap(coarse, Ordering::Relaxed) != coarse;
     expire_ex(now);
     if on_tick {
+        user_data::tick();
         expire(now);
     }
     thread::SCHED.lock().tick();

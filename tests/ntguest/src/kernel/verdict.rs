@@ -5,8 +5,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
-    apic, boot_files, cfg, cpu, dma, dpc, event_references, exports, image, interrupt, log, open_regions,
-    pages, pci, pool, selftest, thread, time, timer, work,
+    apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt, log,
+    open_regions, pages, pci, pool, selftest, thread, time, timer, work,
 };
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
@@ -91,6 +91,11 @@ pub fn unload_check() {
         ("timer-leak", timer::set() + timer::ex_live(), "timer(s) still set or not deleted"),
         ("work-item-leak", work::live(), "work item(s) not freed"),
         ("critical-region", open_regions(), "critical region(s) not left"),
+        ("handle-leak", handle::open(), "handle(s) not closed"),
+        ("thread-leak", thread::drivers_alive(), "thread(s) of the driver still run"),
+        ("etw-leak", exports::etw_providers(), "ETW provider(s) still registered"),
+        ("lookaside-leak", exports::lookasides(), "lookaside list(s) not deleted"),
+        ("bus-interface-leak", bus::references(), "reference(s) to BUS_INTERFACE_STANDARD not given back"),
         ("reference-leak", event_references(), "object reference(s) not given back"),
     ];
     for (rule, count, what) in left {
@@ -103,6 +108,7 @@ pub fn unload_check() {
 /// From the end of the firmware's services to the end of the run.
 pub fn run() -> ! {
     super::idt::init();
+    super::user_data::init();
     apic::init();
     time::init();
     pci::init();

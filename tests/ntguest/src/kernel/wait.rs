@@ -12,6 +12,8 @@ pub const SYNCHRONIZATION_EVENT: u8 = 1;
 pub const MUTANT: u8 = 2;
 /// A semaphore.
 pub const SEMAPHORE: u8 = 5;
+/// A thread: signalled when it has ended.
+pub const THREAD: u8 = 6;
 /// A timer that stays signalled.
 pub const NOTIFICATION_TIMER: u8 = 8;
 /// A timer that releases one waiter.
@@ -58,6 +60,7 @@ pub fn check(service: &str, header: *const DispatcherHeader) -> bool {
         | SYNCHRONIZATION_EVENT
         | MUTANT
         | SEMAPHORE
+        | THREAD
         | NOTIFICATION_TIMER
         | SYNCHRONIZATION_TIMER => true,
         POISONED => {

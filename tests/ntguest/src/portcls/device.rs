@@ -76,7 +76,10 @@ impl Device {
         extension[..PORT_CLASS_EXTENSION].fill(PORT_CLASS_DATA);
         extension[ADAPTER_SLOTS].fill(0);
         // Extensions are 16-byte aligned in Windows; u8 vectors of this size are at least 8-byte aligned in our heap.
-        Self::new(driver, FILE_DEVICE_KS, FDO_FLAGS, extension)
+        let device = Self::new(driver, FILE_DEVICE_KS, FDO_FLAGS, extension);
+        // SAFETY: just made; one location of its own and one of the PDO's below.
+        unsafe { (*device.object).stack_size = 2 };
+        device
     }
 
     /// The `PDEVICE_OBJECT`.

@@ -42,6 +42,10 @@ pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
     if !is_fdo(fdo, SERVICE) {
         return Status::INVALID_PARAMETER;
     }
+    // One that the driver built and sent to the top of its own stack: PortCls hands it to the bus.
+    if let Some(status) = kernel::irp::pass_down(irp, pdo()) {
+        return status;
+    }
     let Some(minor) = device::take_irp(irp) else {
         kernel::violation(
             "irp-unknown",

@@ -47,14 +47,27 @@ pub fn flush() {
 }
 
 /// The driver's arguments, as they lie in memory.
-struct VaList(*const u64);
+pub struct VaList {
+    next: *const u64,
+    longest: usize,
+}
+
+impl VaList {
+    /// For a buffer of the driver's, which has no limit but its own.
+    pub fn unlimited(next: *const u64) -> Self {
+        Self { next, longest: 1 << 20 }
+    }
+}
 
 impl Arguments for VaList {
+    fn longest(&self) -> usize {
+        self.longest
+    }
     fn next(&mut self) -> u64 {
         // SAFETY: the driver passed as many arguments as its format names; a wrong format reads its stack.
         unsafe {
-            let value = self.0.read();
-            self.0 = self.0.add(1);
+            let value = self.next.read();
+            self.next = self.next.add(1);
             value
         }
     }
@@ -83,7 +96,8 @@ fn unicode_level() {
     }
 }
 
-fn text<'a>(address: *const u8) -> &'a [u8] {
+/// The driver's zero-terminated text.
+pub fn text<'a>(address: *const u8) -> &'a [u8] {
     // SAFETY: the driver's zero-terminated string; a bad address is a named fault.
     unsafe { core::ffi::CStr::from_ptr(address.cast()).to_bytes() }
 }
@@ -93,7 +107,7 @@ fn print(prefix: &[u8], format_text: *const u8, arguments: *const u64) -> i32 {
     for byte in prefix {
         let _ = pending.write_char(*byte as char);
     }
-    format::print(&mut *pending, text(format_text), &mut VaList(arguments));
+    format::print(&mut *pending, text(format_text), &mut VaList { next: arguments, longest: 512 });
     0
 }
 
@@ -152,6 +166,34 @@ pub extern "win64" fn bug_check_ex(code: u32, p1: usize, p2: usize, p3: usize, p
         "bugcheck",
         format_args!("code {code:#010x} parameters {p1:#x} {p2:#x} {p3:#x} {p4:#x}, {}", caller()),
     )
+}
+
+/// RtlRaiseException(record), ExRaiseStatus(status): nobody catches it here, as nobody would in a driver without __try.
+pub extern "win64" fn raise_exception(record: *const u32) -> ! {
+    // SAFETY: the driver's EXCEPTION_RECORD, which begins with the code.
+    let code = unsafe { record.read_unaligned() };
+    fatal("exception", format_args!("RtlRaiseException of {code:#010x}, {}", caller()))
+}
+/// ExRaiseStatus(status)
+pub extern "win64" fn raise_status(status: u32) -> ! {
+    fatal("exception", format_args!("ExRaiseStatus of {status:#010x}, {}", caller()))
+}
+/// ExRaiseAccessViolation()
+pub extern "win64" fn raise_access_violation() -> ! {
+    raise_status(0xc000_0005)
+}
+/// RtlAssert(assertion, file, line, message): the debugger would be asked; nobody is there.
+pub extern "win64" fn assert(assertion: *const u8, file: *const u8, line: u32, _message: *const u8) {
+    let name = |address| core::str::from_utf8(text(address)).unwrap_or("?");
+    violation("assertion", format_args!("{} at {}:{line}, {}", name(assertion), name(file), caller()));
+}
+/// DbgBreakPoint(): without a debugger the end.
+pub extern "win64" fn break_point() -> ! {
+    fatal("breakpoint", format_args!("DbgBreakPoint without a debugger, {}", caller()))
+}
+/// A function of C++ that has no body was called.
+pub extern "win64" fn pure_call() -> ! {
+    fatal("pure-call", format_args!("a pure virtual function was called, {}", caller()))
 }
 
 /// __C_specific_handler: nothing raises exceptions here, so nobody may unwind.

@@ -1,11 +1,11 @@
 //! The executive: pool, fast mutexes, critical regions.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crate::kernel::layout::KEvent;
 use crate::kernel::pool;
-use crate::kernel::{caller, event, fatal, harsh_violation, inject, irql, violation, wait};
+use crate::kernel::{caller, event, fatal, harsh_violation, inject, irql, thread, violation, wait};
 
 /// POOL_FLAGS, from the public page of that name.
 mod flags {
@@ -84,6 +84,11 @@ pub extern "win64" fn allocate_pool_with_tag(kind: u32, bytes: usize, tag: u32) 
     allocate(bytes, tag, false, kind & 1 != 0)
 }
 
+/// ExAllocatePool(type, bytes): an allocation without a tag has the tag "None"
+pub extern "win64" fn allocate_pool(kind: u32, bytes: usize) -> *mut u8 {
+    allocate_pool_with_tag(kind, bytes, u32::from_le_bytes(*b"None"))
+}
+
 /// ExFreePool(block)
 pub extern "win64" fn free_pool(block: *mut u8) {
     pool::free(block as usize, 0);
@@ -155,6 +160,90 @@ pub extern "win64" fn release_fast_mutex(mutex: *mut FastMutex) {
         }
         irql::lower(old);
     }
+}
+
+/// KeInitializeGuardedMutex(mutex): as ExInitializeFastMutex does inline
+pub extern "win64" fn initialize_guarded_mutex(mutex: *mut FastMutex) {
+    // SAFETY: the driver's own KGUARDED_MUTEX, which has the layout of a FAST_MUTEX since Windows 8.
+    unsafe {
+        mutex.write_bytes(0, 1);
+        (*mutex).count = AtomicI32::new(1);
+        event::initialize(&raw mut (*mutex).event, wait::SYNCHRONIZATION_EVENT, false);
+    }
+}
+
+/// KeAcquireGuardedMutex(mutex), ExAcquireFastMutexUnsafe: the IRQL stays as it is
+pub extern "win64" fn acquire_guarded_mutex(mutex: *mut FastMutex) {
+    // SAFETY: the driver's own mutex, initialised.
+    unsafe {
+        if (*mutex).count.fetch_sub(1, Ordering::Acquire) != 1 {
+            (*mutex).contention += 1;
+            let event = (&raw const (*mutex).event) as usize;
+            wait::wait("KeAcquireGuardedMutex", &[event], false, core::ptr::null());
+        }
+        (*mutex).owner = 1;
+    }
+}
+
+/// KeReleaseGuardedMutex(mutex), ExReleaseFastMutexUnsafe
+pub extern "win64" fn release_guarded_mutex(mutex: *mut FastMutex) {
+    // SAFETY: see `acquire_guarded_mutex`.
+    unsafe {
+        if (*mutex).owner == 0 {
+            violation(
+                "fast-mutex",
+                format_args!("a guarded mutex is released without being held, {}", caller()),
+            );
+            return;
+        }
+        (*mutex).owner = 0;
+        if (*mutex).count.fetch_add(1, Ordering::Release) < 0 {
+            wait::signal((&raw mut (*mutex).event).cast(), 1);
+        }
+    }
+}
+
+/// EX_RUNDOWN_REF: twice the references, and bit 0 once the rundown has begun.
+const RUNNING_DOWN: usize = 1;
+
+/// ExInitializeRundownProtection(reference), ExReInitializeRundownProtection
+pub extern "win64" fn initialize_rundown(reference: *mut usize) {
+    // SAFETY: the driver's own reference.
+    unsafe { reference.write_volatile(0) }
+}
+/// ExAcquireRundownProtection(reference) -> BOOLEAN
+pub extern "win64" fn acquire_rundown(reference: *mut usize) -> u8 {
+    // SAFETY: the driver's own reference, eight bytes aligned.
+    let count = unsafe { AtomicUsize::from_ptr(reference) };
+    if count.load(Ordering::Acquire) & RUNNING_DOWN != 0 {
+        return 0;
+    }
+    count.fetch_add(2, Ordering::Acquire);
+    1
+}
+/// ExReleaseRundownProtection(reference)
+pub extern "win64" fn release_rundown(reference: *mut usize) {
+    // SAFETY: see above.
+    let count = unsafe { AtomicUsize::from_ptr(reference) };
+    if count.load(Ordering::Acquire) < 2 {
+        violation("rundown", format_args!("released more often than acquired, {}", caller()));
+    } else {
+        count.fetch_sub(2, Ordering::Release);
+    }
+}
+/// ExWaitForRundownProtectionRelease(reference)
+pub extern "win64" fn wait_for_rundown(reference: *mut usize) {
+    // SAFETY: see above.
+    let count = unsafe { AtomicUsize::from_ptr(reference) };
+    count.fetch_or(RUNNING_DOWN, Ordering::AcqRel);
+    while count.load(Ordering::Acquire) >= 2 {
+        thread::sleep_100ns(10_000);
+    }
+}
+/// ExRundownCompleted(reference)
+pub extern "win64" fn rundown_completed(reference: *mut usize) {
+    // SAFETY: see above.
+    unsafe { reference.write_volatile(RUNNING_DOWN) }
 }
 
 static REGIONS: AtomicI32 = AtomicI32::new(0);

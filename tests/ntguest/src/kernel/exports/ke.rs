@@ -127,6 +127,12 @@ pub extern "win64" fn release_semaphore(
     wait::signal(semaphore.cast(), next)
 }
 
+/// KeReadStateMutex(mutex), KeReadStateSemaphore, KeReadStateTimer (as BOOLEAN)
+pub extern "win64" fn read_state(target: *mut DispatcherHeader) -> i32 {
+    // SAFETY: the driver's own object.
+    unsafe { (&raw const (*target).signal_state).read_volatile() }
+}
+
 /// KeWaitForSingleObject(object, reason, mode, alertable, timeout)
 pub extern "win64" fn wait_for_single_object(
     object: *mut c_void,
@@ -228,6 +234,11 @@ pub extern "win64" fn query_time_increment() -> u32 {
 pub extern "win64" fn query_system_time_precise(out: *mut u64) {
     // SAFETY: the driver's LARGE_INTEGER.
     unsafe { out.write_unaligned(time::SYSTEM_TIME_AT_BOOT + time::interrupt_time_100ns()) }
+}
+
+/// KeQueryUnbiasedInterruptTime()
+pub extern "win64" fn query_unbiased_interrupt_time() -> u64 {
+    time::interrupt_time_100ns()
 }
 
 /// KeQueryInterruptTimePrecise(performance counter out) -> interrupt time

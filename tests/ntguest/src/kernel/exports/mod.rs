@@ -4,14 +4,30 @@
 //! holds every name to mingw-w64's import libraries or to `exports-allowed.txt`, which gives the source.
 
 #[cfg(target_os = "uefi")]
+mod crt;
+#[cfg(target_os = "uefi")]
 mod debug;
+#[cfg(target_os = "uefi")]
+mod etw;
 #[cfg(target_os = "uefi")]
 mod ex;
 #[cfg(target_os = "uefi")]
+mod io;
+#[cfg(target_os = "uefi")]
 mod ke;
+#[cfg(target_os = "uefi")]
+mod lists;
+#[cfg(target_os = "uefi")]
+mod printf;
+#[cfg(target_os = "uefi")]
+mod ps;
+#[cfg(target_os = "uefi")]
+mod query_values;
 #[cfg(target_os = "uefi")]
 mod rtl;
 mod table;
+#[cfg(target_os = "uefi")]
+mod zw;
 
 /// Where a name is exported from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,9 +57,13 @@ pub struct Export {
 #[cfg(target_os = "uefi")]
 pub use debug::flush as flush_debug_output;
 #[cfg(target_os = "uefi")]
+pub use etw::registered as etw_providers;
+#[cfg(target_os = "uefi")]
 pub use ex::open_regions;
 #[cfg(target_os = "uefi")]
-pub use ke::references as event_references;
+pub use ke::{reference_object, references as event_references};
+#[cfg(target_os = "uefi")]
+pub use lists::lookasides;
 #[cfg(target_os = "uefi")]
 pub use rtl::text as rtl_text;
 

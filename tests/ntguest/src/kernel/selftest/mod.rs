@@ -5,6 +5,8 @@
 
 mod good;
 mod rules;
+mod service_rules;
+mod services;
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -61,9 +63,13 @@ fn store(address: *mut u8) {
 pub fn run(name: &str) -> bool {
     if name == "good" {
         good::run();
+        services::run();
         return true;
     }
-    let Some((_, case)) = rules::CASES.iter().find(|(rule, _)| *rule == name) else { return false };
+    let Some((_, case)) = rules::CASES.iter().chain(service_rules::CASES).find(|(rule, _)| *rule == name)
+    else {
+        return false;
+    };
     case();
     true
 }
