@@ -63,11 +63,13 @@ const CASES: &[(&str, &str, &str)] = &[
     (CONTROLS, "bad-default", "proposal"),
     (CONTROLS, "mode-twice", "modes"),
     (CONTROLS, "late-constraints", "packet-constraints"),
-    (START, "reserved-word", "device-extension"),
+    (
+        START,
+        "reserved-word,early-dispatch,other-unknown,no-instances",
+        "device-extension,dispatch-overwritten,qi-identity,modes",
+    ),
     (START, "port-class-word", "device-extension"),
-    (START, "early-dispatch", "dispatch-overwritten"),
     (START, "few-objects", "max-objects"),
-    (START, "other-unknown", "qi-identity"),
 ];
 
 /// A folder that goes away, and processes that are stopped, whatever happens.

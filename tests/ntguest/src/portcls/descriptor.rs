@@ -15,7 +15,6 @@ use super::layout::{
 use super::report::Report;
 use super::shape;
 use alloc::vec::Vec;
-use core::fmt;
 
 /// `KSPIN_DATAFLOW_IN`.
 pub const FLOW_IN: u32 = 1;
@@ -145,9 +144,6 @@ impl Filter {
         (nodes, ends)
     }
 }
-
-/// Takes findings; `validate` calls it once for each.
-pub type Findings<'a> = dyn FnMut(fmt::Arguments<'_>) + 'a;
 
 /// Reads `count` descriptors that lie `stride` bytes apart.
 ///

@@ -8,10 +8,13 @@ use super::descriptor::{Filter, Role};
 use super::fault::{self, Fault};
 use super::guid::{Guid, KSCATEGORY_AUDIO, Named};
 use super::layout::DeviceObject;
+use super::object::Object;
 use super::port::Port;
 use super::registry::read_string;
+use super::report::{Report, Violations};
 use super::status::Status;
-use super::{adapter, subdevice};
+use super::{adapter, modes, subdevice};
+use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::UnicodeString;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::{self, caller, pool};
@@ -145,9 +148,9 @@ pub extern "win64" fn set_property(
         crate::kprintln!("{SERVICE}: property {} {} is not judged", key.format, key.number);
         return Status::SUCCESS.0;
     }
-    let read = constraints::parse(&key.format, kind, &bytes, &mut |finding| {
-        kernel::violation("packet-constraints", format_args!("{finding}, {}", caller()));
-    });
+    let mut report =
+        Violations { rule: "packet-constraints", about: format_args!("\"{link}\", {}", caller()) };
+    let read = constraints::parse(&key.format, kind, &bytes, &mut report);
     let reference = {
         let mut interfaces = INTERFACES.lock();
         let found = interfaces.iter_mut().find(|known| known.link == link);
@@ -167,11 +170,11 @@ pub extern "win64" fn set_property(
 }
 
 /// The filter of a registered subdevice, by its name.
-fn subdevice_of(name: &str) -> Option<(Role, alloc::sync::Arc<Filter>)> {
+fn subdevice_of(name: &str) -> Option<(&'static Object, Role, alloc::sync::Arc<Filter>)> {
     let named = |other: &str| other.to_lowercase() == name.to_lowercase();
-    let (_, port) = subdevice::registered().into_iter().find(|(other, _)| named(other))?;
-    let port = port.body::<Port>()?;
-    Some((port.role(), port.filter()?))
+    let (_, object) = subdevice::registered().into_iter().find(|(other, _)| named(other))?;
+    let port = object.body::<Port>()?;
+    Some((object, port.role(), port.filter()?))
 }
 
 /// Bytes of 10 ms of the largest format a filter announces.
@@ -192,21 +195,24 @@ pub fn check_all() {
     };
     let (mut count, mut shortest) = (0, 0);
     for (class, reference, constraints) in interfaces {
-        let Some((role, filter)) = subdevice_of(&reference) else {
-            refuse(format_args!("\"{reference}\" is the name of no subdevice"));
+        // A driver may have interfaces of its own, which no filter stands behind.
+        let Some((port, role, filter)) = subdevice_of(&reference) else {
+            harsh_violation("device-interface", format_args!("\"{reference}\" is the name of no subdevice"));
             continue;
         };
         if !filter.categories.contains(&class) {
-            refuse(format_args!("\"{reference}\" has no interface of {}", Named(class)));
+            harsh_violation(
+                "device-interface",
+                format_args!("\"{reference}\" has no interface of {}", Named(class)),
+            );
         }
         let Some(constraints) = constraints else { continue };
-        let mut found = |finding: core::fmt::Arguments<'_>| {
-            kernel::violation("packet-constraints", format_args!("\"{reference}\": {finding}"));
-        };
+        let mut report = Violations { rule: "packet-constraints", about: format_args!("\"{reference}\"") };
         if role != Role::Wave || class != KSCATEGORY_AUDIO {
-            found(format_args!("the engine looks at the AUDIO interface of a wave filter only"));
+            report.found(format_args!("the engine looks at the AUDIO interface of a wave filter only"));
         }
-        constraints::judge(&constraints, bytes_in_10_ms(&filter), &mut found);
+        let listed = modes::listed(port);
+        constraints::judge(&constraints, bytes_in_10_ms(&filter), &listed, &mut report);
         count += 1;
         shortest = constraints.min_period;
     }

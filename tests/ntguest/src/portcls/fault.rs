@@ -111,6 +111,8 @@ pub enum Fault {
     UnknownEvent,
     /// A stream resource stays registered.
     KeepResource,
+    /// A pin lists more modes than it has instances.
+    NoInstances,
 }
 
 /// Every fault and its name.
@@ -169,6 +171,7 @@ const NAMES: &[(&str, Fault)] = &[
     ("no-port-services", Fault::NoPortServices),
     ("unknown-event", Fault::UnknownEvent),
     ("keep-resource", Fault::KeepResource),
+    ("no-instances", Fault::NoInstances),
 ];
 
 /// The fault with a name.

@@ -63,6 +63,17 @@ impl Guid {
 }
 
 impl Guid {
+    /// The GUID whose bytes these are, in memory order.
+    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+        let [a0, a1, a2, a3, b0, b1, c0, c1, data4 @ ..] = *bytes;
+        Self {
+            data1: u32::from_le_bytes([a0, a1, a2, a3]),
+            data2: u16::from_le_bytes([b0, b1]),
+            data3: u16::from_le_bytes([c0, c1]),
+            data4,
+        }
+    }
+
     /// Its bytes in memory order.
     pub fn bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -272,6 +283,7 @@ mod tests {
     fn bytes_are_those_of_memory() {
         let guid = Guid::parse("01020304-0506-0708-090A-0B0C0D0E0F10");
         assert_eq!(guid.bytes(), [4, 3, 2, 1, 6, 5, 8, 7, 9, 10, 11, 12, 13, 14, 15, 16]);
+        assert_eq!(Guid::from_bytes(&guid.bytes()), guid);
     }
 
     #[test]

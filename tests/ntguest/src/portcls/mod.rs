@@ -36,6 +36,8 @@ pub mod events;
 #[cfg(target_os = "uefi")]
 pub mod exports;
 #[cfg(target_os = "uefi")]
+mod modes;
+#[cfg(target_os = "uefi")]
 pub mod object;
 #[cfg(target_os = "uefi")]
 pub mod oracle;

@@ -31,14 +31,14 @@ impl Report for Violations<'_> {
     }
 }
 
-/// For tests: all findings in one text, harsh ones marked.
+/// For tests: all findings in one text, a line each, harsh ones marked.
 #[cfg(test)]
 impl Report for alloc::string::String {
     fn found(&mut self, what: fmt::Arguments<'_>) {
-        let _ = fmt::Write::write_fmt(self, what);
+        let _ = fmt::Write::write_fmt(self, format_args!("{what}\n"));
     }
 
     fn harsh(&mut self, what: fmt::Arguments<'_>) {
-        let _ = fmt::Write::write_fmt(self, format_args!("harsh: {what}"));
+        let _ = fmt::Write::write_fmt(self, format_args!("harsh: {what}\n"));
     }
 }
