@@ -35,10 +35,8 @@ PAGED_SEGMENT NTSTATUS CAdapter::Init(IResourceList* resources, const CSettings&
     if (!NT_SUCCESS(status)) DbgPrint("plainwave: no bus interface (0x%x)\n", status);
     status = m_Card.Open(resources);
     if (!NT_SUCCESS(status)) return status;
-    if (resources->NumberOfEntriesOfType(CmResourceTypeInterrupt) != 0) {
-        status = ConnectInterrupt(resources);
-        if (!NT_SUCCESS(status)) return status;
-    }
+    status = ConnectInterrupts(resources);
+    if (!NT_SUCCESS(status)) return status;
     status = RegisterControlInterface();
     if (!NT_SUCCESS(status)) DbgPrint("plainwave: no control interface (0x%x)\n", status);
     m_Recorder.Note(NoteStarted, 0, m_Card.Read(REG_VERSION));
@@ -60,7 +58,7 @@ PAGED_SEGMENT void CAdapter::Cleanup() {
         m_ControlLink.Buffer = nullptr;
     }
     KeCancelTimer(&m_WatchdogTimer);
-    DisconnectInterrupt();
+    DisconnectInterrupts();
     KeFlushQueuedDpcs();
     m_Recorder.Note(NoteStopped, 0, 0);
     m_Recorder.Stop();
@@ -68,33 +66,44 @@ PAGED_SEGMENT void CAdapter::Cleanup() {
 }
 
 // --- interrupt ---------------------------------------------------------------------------------------------------------------------
-PAGED_SEGMENT NTSTATUS CAdapter::ConnectInterrupt(IResourceList* resources) {
-    CM_PARTIAL_RESOURCE_DESCRIPTOR* interrupt = resources->FindTranslatedEntry(CmResourceTypeInterrupt, 0);
-    if (!interrupt) return STATUS_DEVICE_CONFIGURATION_ERROR;
-    DbgPrint("plainwave: %s interrupt\n", interrupt->Flags & CM_RESOURCE_INTERRUPT_MESSAGE ? "message" : "line");
-    NTSTATUS status = PcNewInterruptSync(&m_Interrupt, nullptr, resources, 0, InterruptSyncModeNormal);
-    if (!NT_SUCCESS(status)) {
-        m_Interrupt = nullptr;
-        return status;
-    }
-    status = m_Interrupt->RegisterServiceRoutine(Isr, this, FALSE);
-    if (NT_SUCCESS(status)) status = m_Interrupt->Connect();
-    if (!NT_SUCCESS(status)) {
-        m_Interrupt->Release();
-        m_Interrupt = nullptr;
-        return status;
+// The line, or every message: the INF asks for one, which then stands for all streams. No interrupt at all leaves the client to poll.
+PAGED_SEGMENT NTSTATUS CAdapter::ConnectInterrupts(IResourceList* resources) {
+    ULONG count = resources->NumberOfEntriesOfType(CmResourceTypeInterrupt);
+    if (count > SIZEOF_ARRAY(m_Interrupts)) count = SIZEOF_ARRAY(m_Interrupts);
+    if (count == 0) return STATUS_SUCCESS;
+    for (ULONG i = 0; i < count; ++i) {
+        NTSTATUS status = ConnectInterrupt(resources, i);
+        if (!NT_SUCCESS(status)) return status;
     }
     m_Card.Write(REG_INT_STATUS, 0xFFFFFFFF);
     m_Card.Write(REG_CONTROL, CONTROL_INT_ENABLE);
     return STATUS_SUCCESS;
 }
 
-PAGED_SEGMENT void CAdapter::DisconnectInterrupt() {
-    if (!m_Interrupt) return;
+PAGED_SEGMENT NTSTATUS CAdapter::ConnectInterrupt(IResourceList* resources, ULONG index) {
+    CM_PARTIAL_RESOURCE_DESCRIPTOR* interrupt = resources->FindTranslatedEntry(CmResourceTypeInterrupt, index);
+    if (!interrupt) return STATUS_DEVICE_CONFIGURATION_ERROR;
+    DbgPrint("plainwave: %s interrupt\n", interrupt->Flags & CM_RESOURCE_INTERRUPT_MESSAGE ? "message" : "line");
+    IInterruptSync* sync = nullptr;
+    NTSTATUS status = PcNewInterruptSync(&sync, nullptr, resources, index, InterruptSyncModeNormal);
+    if (!NT_SUCCESS(status)) return status;
+    status = sync->RegisterServiceRoutine(Isr, this, FALSE);
+    if (NT_SUCCESS(status)) status = sync->Connect();
+    if (NT_SUCCESS(status))
+        m_Interrupts[m_InterruptCount++] = sync;
+    else
+        sync->Release();
+    return status;
+}
+
+PAGED_SEGMENT void CAdapter::DisconnectInterrupts() {
+    if (m_InterruptCount == 0) return;
     m_Card.Write(REG_CONTROL, 0);
-    m_Interrupt->Disconnect();
-    m_Interrupt->Release();
-    m_Interrupt = nullptr;
+    while (m_InterruptCount != 0) {
+        IInterruptSync* sync = m_Interrupts[--m_InterruptCount];
+        sync->Disconnect();
+        sync->Release();
+    }
     KeRemoveQueueDpc(&m_Dpc);
 }
 
@@ -134,7 +143,7 @@ void CAdapter::Watchdog(KDPC*, PVOID context, PVOID, PVOID) {
 }
 
 void CAdapter::StreamRuns(bool runs) {
-    if (!m_Settings.WatchdogMs || !m_Interrupt) return;
+    if (!m_Settings.WatchdogMs || !HasInterrupt()) return;
     if (runs && InterlockedIncrement(&m_Running) == 1) {
         LARGE_INTEGER due;
         due.QuadPart = -10000ll * m_Settings.WatchdogMs;
@@ -172,7 +181,7 @@ PAGED_SEGMENT void CAdapter::PowerChangeState(POWER_STATE state) {
     if (m_Power == PowerDeviceD0) m_Card.Write(REG_CONTROL, 0);
     m_Power = state.DeviceState;
     if (m_Power != PowerDeviceD0) return;
-    if (m_Interrupt) {
+    if (HasInterrupt()) {
         m_Card.Write(REG_INT_STATUS, 0xFFFFFFFF);
         m_Card.Write(REG_CONTROL, CONTROL_INT_ENABLE);
     }

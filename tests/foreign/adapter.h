@@ -23,6 +23,9 @@ class ICardClient {
     virtual void OnPowerUp() = 0;
 };
 
+// The verbs of a property, as its table entry has them.
+NTSTATUS BasicSupport(PCPROPERTY_REQUEST* request);
+
 #define ADAPTER_STREAMS 16
 
 class CAdapter : public IAdapterPowerManagement {
@@ -43,7 +46,7 @@ class CAdapter : public IAdapterPowerManagement {
     CRecorder& Recorder() { return m_Recorder; }
     const CSettings& Settings() const { return m_Settings; }
     DEVICE_OBJECT* Device() const { return m_Device; }
-    bool HasInterrupt() const { return m_Interrupt != nullptr; }
+    bool HasInterrupt() const { return m_InterruptCount != 0; }
 
     bool Awake() const { return m_Power == PowerDeviceD0; }
 
@@ -62,8 +65,9 @@ class CAdapter : public IAdapterPowerManagement {
         ULONG FromPin, ToPin;
         bool Made;
     };
-    NTSTATUS ConnectInterrupt(IResourceList* resources);
-    void DisconnectInterrupt();
+    NTSTATUS ConnectInterrupts(IResourceList* resources);
+    NTSTATUS ConnectInterrupt(IResourceList* resources, ULONG index);
+    void DisconnectInterrupts();
     NTSTATUS RegisterControlInterface();
     NTSTATUS DescribeInterface(PCWSTR name, PCWSTR friendlyName);
     NTSTATUS InstallSubdevice(IRP* irp, PCWSTR name, PCWSTR friendlyName, REFCLSID portClass, IUnknown* miniport, IResourceList* resources,
@@ -84,7 +88,8 @@ class CAdapter : public IAdapterPowerManagement {
     CCard m_Card;
     CRecorder m_Recorder;
     CSettings m_Settings;
-    IInterruptSync* m_Interrupt = nullptr;
+    IInterruptSync* m_Interrupts[ADAPTER_STREAMS] = {};
+    ULONG m_InterruptCount = 0;
     KDPC m_Dpc = {}, m_WatchdogDpc = {};
     KTIMER m_WatchdogTimer = {};
     volatile LONG m_Running = 0;

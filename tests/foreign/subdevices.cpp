@@ -2,6 +2,14 @@
 #include "topology.h"
 #include "wave.h"
 
+PAGED_SEGMENT NTSTATUS BasicSupport(PCPROPERTY_REQUEST* request) {
+    bool asked = request->ValueSize == 0, fits = request->ValueSize >= sizeof(ULONG);
+    request->ValueSize = sizeof(ULONG);
+    if (!fits) return asked ? STATUS_BUFFER_OVERFLOW : STATUS_BUFFER_TOO_SMALL;
+    *(ULONG*)request->Value = request->PropertyItem->Flags;
+    return STATUS_SUCCESS;
+}
+
 PAGED_SEGMENT NTSTATUS CAdapter::RegisterControlInterface() {
     NTSTATUS status = IoRegisterDeviceInterface(m_Pdo, &GUID_DEVINTERFACE_PLAINWAVE, nullptr, &m_ControlLink);
     if (!NT_SUCCESS(status)) {

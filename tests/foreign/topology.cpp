@@ -57,19 +57,14 @@ PAGED_SEGMENT NTSTATUS CTopologyMiniport::Init(IUnknown*, IResourceList*, IPortT
 
 // A property of the filter; its instance data, behind the identifier, names the pin.
 PAGED_SEGMENT NTSTATUS CTopologyMiniport::JackProperty(PCPROPERTY_REQUEST* request) {
-    if (request->Verb & KSPROPERTY_TYPE_BASICSUPPORT) {
-        if (request->ValueSize < sizeof(ULONG)) {
-            bool asked = request->ValueSize == 0;
-            request->ValueSize = sizeof(ULONG);
-            return asked ? STATUS_BUFFER_OVERFLOW : STATUS_BUFFER_TOO_SMALL;
-        }
-        *(ULONG*)request->Value = KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT;
-        request->ValueSize = sizeof(ULONG);
-        return STATUS_SUCCESS;
-    }
+    if (request->Verb & KSPROPERTY_TYPE_BASICSUPPORT) return BasicSupport(request);
     if (!(request->Verb & KSPROPERTY_TYPE_GET)) return STATUS_INVALID_DEVICE_REQUEST;
-    // The major target is the miniport's IMiniportTopology, as the port knows it.
-    return static_cast<CTopologyMiniport*>(static_cast<IMiniportTopology*>(request->MajorTarget))->JackDescription(request);
+    IMiniportTopology* miniport = nullptr;
+    NTSTATUS status = request->MajorTarget->QueryInterface(IID_IMiniportTopology, (PVOID*)&miniport);
+    if (!NT_SUCCESS(status)) return status;
+    status = static_cast<CTopologyMiniport*>(miniport)->JackDescription(request);
+    miniport->Release();
+    return status;
 }
 
 PAGED_SEGMENT NTSTATUS CTopologyMiniport::JackDescription(PCPROPERTY_REQUEST* request) const {

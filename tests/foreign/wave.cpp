@@ -40,11 +40,17 @@ static const PCCONNECTION_DESCRIPTOR g_CaptureConnections[] = {
     {0, 0, PCFILTER_NODE, WAVEIN_PIN_HOST},
 };
 
+static const PCPROPERTY_ITEM g_FilterProperties[] = {
+    {&KSPROPSETID_Pin, KSPROPERTY_PIN_PROPOSEDATAFORMAT, KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT, CWaveMiniport::ProposeFormat},
+};
+static const PCAUTOMATION_TABLE g_FilterAutomation = {
+    sizeof(PCPROPERTY_ITEM), SIZEOF_ARRAY(g_FilterProperties), g_FilterProperties, 0, 0, nullptr, 0, 0, nullptr, 0};
+
 // No categories: the port's own for the pins that it finds.
-static PCFILTER_DESCRIPTOR g_RenderFilter = {0, nullptr, sizeof(PCPIN_DESCRIPTOR), SIZEOF_ARRAY(g_RenderPins), g_RenderPins,
+static PCFILTER_DESCRIPTOR g_RenderFilter = {0, &g_FilterAutomation, sizeof(PCPIN_DESCRIPTOR), SIZEOF_ARRAY(g_RenderPins), g_RenderPins,
                                              sizeof(PCNODE_DESCRIPTOR), SIZEOF_ARRAY(g_RenderNodes), g_RenderNodes,
                                              SIZEOF_ARRAY(g_RenderConnections), g_RenderConnections, 0, nullptr};
-static PCFILTER_DESCRIPTOR g_CaptureFilter = {0, nullptr, sizeof(PCPIN_DESCRIPTOR), SIZEOF_ARRAY(g_CapturePins), g_CapturePins,
+static PCFILTER_DESCRIPTOR g_CaptureFilter = {0, &g_FilterAutomation, sizeof(PCPIN_DESCRIPTOR), SIZEOF_ARRAY(g_CapturePins), g_CapturePins,
                                               sizeof(PCNODE_DESCRIPTOR), SIZEOF_ARRAY(g_CaptureNodes), g_CaptureNodes,
                                               SIZEOF_ARRAY(g_CaptureConnections), g_CaptureConnections, 0, nullptr};
 
@@ -97,6 +103,22 @@ PAGED_SEGMENT NTSTATUS CWaveMiniport::CheckFormat(const KSDATAFORMAT* format) {
     return IsEqualGUID(subFormat, KSDATAFORMAT_SUBTYPE_PCM) ? STATUS_SUCCESS : STATUS_NO_MATCH;
 }
 
+// Would the pin take this format? Nothing changes.
+PAGED_SEGMENT NTSTATUS CWaveMiniport::ProposeFormat(PCPROPERTY_REQUEST* request) {
+    if (request->Verb & KSPROPERTY_TYPE_BASICSUPPORT) return BasicSupport(request);
+    if (!(request->Verb & KSPROPERTY_TYPE_SET)) return STATUS_INVALID_DEVICE_REQUEST;
+    if (request->InstanceSize < sizeof(ULONG) || request->ValueSize < sizeof(KSDATAFORMAT)) return STATUS_INVALID_PARAMETER;
+    const KSDATAFORMAT* format = (const KSDATAFORMAT*)request->Value;
+    if (format->FormatSize > request->ValueSize) return STATUS_INVALID_PARAMETER;
+
+    IMiniportWaveRT* miniport = nullptr;
+    NTSTATUS status = request->MajorTarget->QueryInterface(IID_IMiniportWaveRT, (PVOID*)&miniport);
+    if (!NT_SUCCESS(status)) return status;
+    bool host = *(ULONG*)request->Instance == static_cast<CWaveMiniport*>(miniport)->HostPin();
+    miniport->Release();
+    return host ? CheckFormat(format) : STATUS_INVALID_PARAMETER;
+}
+
 template <class STREAM>
 static NTSTATUS MakeStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG index, bool capture, IMiniportWaveRTStream** out) {
     STREAM* stream = new (POOL_FLAG_NON_PAGED) STREAM(adapter, port, index, capture);
@@ -112,7 +134,7 @@ static NTSTATUS MakeStream(CAdapter* adapter, IPortWaveRTStream* port, ULONG ind
 PAGED_SEGMENT NTSTATUS CWaveMiniport::NewStream(IMiniportWaveRTStream** stream, IPortWaveRTStream* portStream, ULONG pin, BOOLEAN capture,
                                                 KSDATAFORMAT* format) {
     *stream = nullptr;
-    if (!!capture != m_Capture || pin != (m_Capture ? (ULONG)WAVEIN_PIN_HOST : (ULONG)WAVEOUT_PIN_HOST)) return STATUS_INVALID_PARAMETER;
+    if (!!capture != m_Capture || pin != HostPin()) return STATUS_INVALID_PARAMETER;
     NTSTATUS status = CheckFormat(format);
     if (!NT_SUCCESS(status)) return status;
 

@@ -21,8 +21,10 @@ class CWaveMiniport : public IMiniportWaveRT {
     NTSTATUS GetDeviceDescription(DEVICE_DESCRIPTION* description) override;
 
     static NTSTATUS CheckFormat(const KSDATAFORMAT* format);
+    static NTSTATUS ProposeFormat(PCPROPERTY_REQUEST* request);
 
   private:
+    ULONG HostPin() const { return m_Capture ? (ULONG)WAVEIN_PIN_HOST : (ULONG)WAVEOUT_PIN_HOST; }
     const bool m_Capture;
     CAdapter* m_Adapter = nullptr;
 };
