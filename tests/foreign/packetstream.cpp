@@ -200,8 +200,8 @@ NTSTATUS CPacketStream::GetReadPacket(ULONG* number, DWORD* flags, ULONG64* coun
     ULONGLONG position = m_Stream.Frames();
     LARGE_INTEGER now = KeQueryPerformanceCounter(&frequency);
     ULONG packetFrames = m_Stream.PacketBytes() / FRAME_BYTES;
-    ULONGLONG intoPacket = position % packetFrames;
-    ULONGLONG back = intoPacket + (ULONGLONG)ready * packetFrames;
+    ULONG behind = (ULONG)(position / packetFrames) - m_NextRead;
+    ULONGLONG back = position % packetFrames + (ULONGLONG)behind * packetFrames;
     *number = m_NextRead;
     *counter = (ULONG64)now.QuadPart - back * (ULONGLONG)frequency.QuadPart / RATE_HZ;
     *more = ready > 1;
