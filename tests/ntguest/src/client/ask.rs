@@ -2,6 +2,7 @@
 
 use crate::kernel;
 use crate::portcls::controls_layout::verb;
+use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::Guid;
 use crate::portcls::object::Object;
 use crate::portcls::port::Port;
@@ -132,7 +133,7 @@ pub fn refuse_verbs(property: &Property<'_>) {
     }
 }
 
-/// BASICSUPPORT with every room: four bytes get the verbs, forty the description, more the members.
+/// BASICSUPPORT with every room: less than four bytes are too few, four get the verbs, forty the description, more the members.
 pub fn basic_support(property: &Property<'_>) -> Option<Support> {
     let item = property.item()?;
     let ask = |room: usize| property.call(verb::BASIC_SUPPORT, &vec![UNTOUCHED; room]);
@@ -144,7 +145,10 @@ pub fn basic_support(property: &Property<'_>) -> Option<Support> {
     }
     let mut whole = Vec::new();
     for room in 0..=full + BEYOND {
-        let reply = ask(room);
+        let mut reply = ask(room);
+        if room == 0 && fault::make(Fault::SupportNoRoom) {
+            reply.status = Status::BUFFER_OVERFLOW;
+        }
         let due = match room {
             0..4 => None,
             4..DESCRIPTION => Some(4),
@@ -152,12 +156,13 @@ pub fn basic_support(property: &Property<'_>) -> Option<Support> {
             _ => Some(full),
         };
         match (due, reply.bytes()) {
-            (None, None) => {}
+            (None, None) if reply.status == Status::BUFFER_TOO_SMALL => {}
             (Some(due), Some(bytes)) if bytes.len() == due && word(bytes, 0) == word(&first.value, 0) => {
                 whole = bytes.to_vec();
             }
             _ => {
-                wrong(property, "BASICSUPPORT", room, &reply, "verbs, description or all of it");
+                let due = if room < 4 { "BUFFER_TOO_SMALL" } else { "verbs, description or all of it" };
+                wrong(property, "BASICSUPPORT", room, &reply, due);
                 return None;
             }
         }

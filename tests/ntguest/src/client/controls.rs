@@ -8,6 +8,7 @@ use super::controls_events;
 use super::controls_jack;
 use super::controls_level::{Kind, Level};
 use super::controls_together;
+use super::default_format;
 use super::{negotiate_modes, proposals};
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::property;
@@ -39,18 +40,22 @@ struct Tally {
 
 /// Asks all endpoints everything; true when there is one.
 pub fn run() -> bool {
-    let mut endpoints = endpoint::all(false);
-    endpoints.extend(endpoint::all(true));
     let mut tally = Tally::default();
-    for endpoint in &endpoints {
-        crate::kprintln!("controls of \"{}\"", endpoint.name);
-        tally.endpoints += 1;
-        nodes(endpoint, &mut tally);
-        tally.jacks += u32::from(controls_jack::check(endpoint));
-        let modes = negotiate_modes::check(endpoint);
-        tally.modes += u32::try_from(modes.len()).unwrap_or(0);
-        let (proposed, accepted) = proposals::check(endpoint, &modes);
-        (tally.proposed, tally.accepted) = (tally.proposed + proposed, tally.accepted + accepted);
+    for (capture, direction) in [(false, "render"), (true, "capture")] {
+        let endpoints = endpoint::all(capture);
+        for (number, endpoint) in endpoints.iter().enumerate() {
+            crate::kprintln!("controls of \"{}\"", endpoint.name);
+            tally.endpoints += 1;
+            nodes(endpoint, &mut tally);
+            tally.jacks += u32::from(controls_jack::check(endpoint).is_some());
+            let modes = negotiate_modes::check(endpoint);
+            tally.modes += u32::try_from(modes.len()).unwrap_or(0);
+            if let Some(default) = default_format::check(endpoint, &modes) {
+                crate::kresult!("{direction}{number}_default={default}");
+            }
+            let (proposed, accepted) = proposals::check(endpoint, &modes);
+            (tally.proposed, tally.accepted) = (tally.proposed + proposed, tally.accepted + accepted);
+        }
     }
     for (_, port) in subdevice::registered() {
         ask::pester(port);
@@ -81,8 +86,9 @@ pub fn level(endpoint: &Endpoint, kind: Kind) -> Option<Level> {
     Some(Level { port: endpoint.jack().0, node, kind })
 }
 
-fn nodes(endpoint: &Endpoint, tally: &mut Tally) {
-    let Some(filter) = topology(endpoint) else { return };
+/// Volume and mute between wave filter and jack; how many channels they have, if they are there.
+fn nodes(endpoint: &Endpoint, tally: &mut Tally) -> Option<u32> {
+    let filter = topology(endpoint)?;
     let expected = usize::from(cfg::get_bool("expect_volume", true));
     let (volumes, mutes) = (of_type(&filter, KSNODETYPE_VOLUME), of_type(&filter, KSNODETYPE_MUTE));
     if volumes.len() != expected || mutes.len() != expected || (expected == 0 && !filter.nodes.is_empty()) {
@@ -109,6 +115,7 @@ fn nodes(endpoint: &Endpoint, tally: &mut Tally) {
     }
     tally.channels = tally.channels.max(channels * u32::from(!volumes.is_empty()));
     cpu_resources(endpoint, &filter);
+    (!volumes.is_empty()).then_some(channels)
 }
 
 fn cpu_resources(endpoint: &Endpoint, filter: &Filter) {

@@ -4,11 +4,12 @@ use super::ask::{self, instance, word};
 use super::controls::{jack_property, topology};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg};
-use crate::portcls::controls_layout::{event, property};
+use crate::portcls::controls_layout::{event, property, verb};
 use crate::portcls::endpoint::{self, Endpoint};
 use crate::portcls::events::{Source, Subscription};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::KSEVENTSETID_PIN_CAPS_CHANGE;
+use crate::portcls::property::UNTOUCHED;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -48,12 +49,10 @@ fn connected(endpoint: &Endpoint) -> Option<bool> {
     reply.bytes().map(|bytes| word(bytes, HEADER + 24) != 0)
 }
 
-/// Asks for both descriptions of every pin; true when the jack has one.
-pub fn check(endpoint: &Endpoint) -> bool {
+/// Asks for both descriptions of every pin; the ChannelMapping when the jack has one.
+pub fn check(endpoint: &Endpoint) -> Option<u32> {
     let number = instance(endpoint.jack().1);
-    if jack_property(endpoint, property::JACK_DESCRIPTION, &number).item().is_none() {
-        return false;
-    }
+    jack_property(endpoint, property::JACK_DESCRIPTION, &number).item()?;
     let described = items(endpoint, property::JACK_DESCRIPTION, DESCRIPTION);
     let second = jack_property(endpoint, property::JACK_DESCRIPTION2, &number).item();
     let detects = second.and_then(|_| items(endpoint, property::JACK_DESCRIPTION2, DESCRIPTION2));
@@ -68,7 +67,7 @@ pub fn check(endpoint: &Endpoint) -> bool {
         judge(endpoint, jack, detects.as_deref());
     }
     events(endpoint);
-    described.is_some()
+    described.map(|bytes| word(&bytes, 0))
 }
 
 fn judge(endpoint: &Endpoint, jack: &[u8], detects: Option<&[u8]>) {
@@ -100,6 +99,13 @@ fn other_pins(endpoint: &Endpoint, id: u32) {
         let reply = ask::get(&jack_property(endpoint, id, &number), HEADER + DESCRIPTION);
         if reply.status.is_success() {
             wrong(endpoint, format_args!("pin {pin:#x} is no jack and is described (property {id})"));
+        }
+        // The property is answered for the pins that have it: that goes for BASICSUPPORT too.
+        let asked = if fault::make(Fault::AnyPin) { endpoint.jack().1 } else { pin };
+        let number = instance(asked);
+        let property = jack_property(endpoint, id, &number);
+        if property.call(verb::BASIC_SUPPORT, &[UNTOUCHED; 64]).status.is_success() {
+            wrong(endpoint, format_args!("BASICSUPPORT for pin {pin:#x}, which is no jack (property {id})"));
         }
     }
     for bytes in 0..4 {

@@ -6,7 +6,6 @@
 //!   packets. `also=1,2` plays it on those endpoints at the same time; their result lines begin with `endpoint1_`.
 //!   With `packets=1` the buffer is one packet, written after each event. With `clock=realtime` a packet that comes too late is gone and
 //!   its data goes out with the next number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
-//! * `none`: nothing; the device is started and removed.
 //! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
 //!   `shared`: the same with 4,096 frames, as Windows' engine asks for them. `clock_percent=25` says that the card's clock is a slow one.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
@@ -34,6 +33,7 @@ pub mod figures;
 pub mod format;
 pub mod found;
 pub mod late;
+pub mod made_format;
 pub mod packet_reads;
 pub mod packets;
 pub mod position;
@@ -60,9 +60,13 @@ mod controls_together;
 #[cfg(target_os = "uefi")]
 mod cycles;
 #[cfg(target_os = "uefi")]
+mod default_format;
+#[cfg(target_os = "uefi")]
 mod duplex;
 #[cfg(target_os = "uefi")]
 mod hw_register;
+#[cfg(target_os = "uefi")]
+mod intersection;
 #[cfg(target_os = "uefi")]
 mod jack_poller;
 #[cfg(target_os = "uefi")]
@@ -91,6 +95,8 @@ mod stream_capture;
 mod stress;
 #[cfg(target_os = "uefi")]
 mod stress_capture;
+#[cfg(target_os = "uefi")]
+mod stress_formats;
 #[cfg(target_os = "uefi")]
 mod sweep;
 #[cfg(target_os = "uefi")]
@@ -123,7 +129,6 @@ mod session {
 
     fn session(_: *mut c_void) {
         let served = match cfg::get("client") {
-            Some("none") => true,
             Some("controls") => controls::run(),
             Some("jack") => controls_jack::wait_for_changes(),
             Some("record") => record::run(),

@@ -4,6 +4,7 @@
 use super::ask::{self, instance};
 use super::attributes;
 use super::format::{PcmFormat, Sample};
+use super::intersection;
 use super::negotiate;
 use super::negotiate_modes;
 use super::stream::PinStream;
@@ -16,7 +17,7 @@ use crate::portcls::guid::{
     ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, Guid, IID_NOBODY, KSPROPSETID_PIN, MODE_RAW, Named,
 };
 use crate::portcls::port::Port;
-use crate::portcls::property::{Property, UNTOUCHED};
+use crate::portcls::property::{Property, Reply, UNTOUCHED};
 use crate::portcls::status::Status;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -24,11 +25,18 @@ use core::fmt;
 
 const RATES: [u32; 10] = [7_999, 8_000, 11_025, 44_100, 48_000, 48_001, 96_000, 192_000, 384_000, 768_000];
 const CHANNELS: [u16; 5] = [1, 2, 6, 8, 9];
-/// Where the wFormatTag is, and how much a WAVEFORMATEX ends behind it.
-const SMALLEST: usize = 82;
+/// Bytes of a KSDATAFORMAT alone.
+const HEADER: usize = 64;
+/// `KSDATAFORMAT_SUBTYPE_ALAW`: no driver here has it.
+const SUBTYPE_ALAW: Guid = Guid::parse("00000006-0000-0010-8000-00AA00389B71");
 
 fn wrong(endpoint: &Endpoint, what: fmt::Arguments<'_>) {
     kernel::violation("proposal", format_args!("\"{}\": {what}", endpoint.name));
+}
+
+/// Against what Windows was seen to ask, or the samples to answer; the pages leave it open.
+fn harsh(endpoint: &Endpoint, what: fmt::Arguments<'_>) {
+    kernel::harsh_violation("proposal", format_args!("\"{}\": {what}", endpoint.name));
 }
 
 fn proposal<'a>(endpoint: &Endpoint, id: u32, instance: &'a [u8]) -> Property<'a> {
@@ -37,7 +45,7 @@ fn proposal<'a>(endpoint: &Endpoint, id: u32, instance: &'a [u8]) -> Property<'a
 
 /// Everything; how many formats were proposed and how many accepted.
 pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
-    negotiate::garbage(endpoint);
+    intersection::garbage(endpoint);
     for range in &endpoint.descriptor.ranges {
         if let Some(format) = negotiate::of_range(endpoint, range).filter(|format| !format.is_empty()) {
             expect_open(endpoint, &format, format_args!("the intersection of a range with itself"));
@@ -54,12 +62,19 @@ pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
         for mode in modes {
             best(endpoint, *mode);
         }
-        garbage_lists(endpoint);
+        garbage_lists(endpoint, modes.first().copied().unwrap_or(MODE_RAW));
         pins(endpoint, property::PROPOSE2, verb::GET);
         ask::refuse_verbs(&proposal(endpoint, property::PROPOSE2, &number));
         let _ = ask::basic_support(&proposal(endpoint, property::PROPOSE2, &number));
     }
     counts
+}
+
+/// What a proposal of this format comes to, if the driver has the property.
+pub fn answer(endpoint: &Endpoint, format: &[u8]) -> Option<Status> {
+    let number = instance(endpoint.pin);
+    let property = proposal(endpoint, property::PROPOSE, &number);
+    property.item().map(|_| ask::set(&property, format))
 }
 
 /// Opens a stream with a format and closes it.
@@ -123,7 +138,7 @@ fn in_modes(endpoint: &Endpoint, format: &[u8], modes: &[Guid]) {
 fn ask_wrongly(endpoint: &Endpoint, first: &Property<'_>) {
     let Some(good) = negotiate_modes::any_format(endpoint).map(|format| format.bytes()) else { return };
     let reply = first.call(verb::SET, &[]);
-    if reply.status != Status::BUFFER_OVERFLOW || !(SMALLEST - 18..=256).contains(&(reply.size as usize)) {
+    if reply.status != Status::BUFFER_OVERFLOW || !(HEADER..=256).contains(&(reply.size as usize)) {
         wrong(
             endpoint,
             format_args!(
@@ -139,8 +154,13 @@ fn ask_wrongly(endpoint: &Endpoint, first: &Property<'_>) {
     };
     for bytes in 1..good.len() {
         refused(&good[..bytes], format_args!("a proposal cut to {bytes} bytes"));
+        let status = first.call(verb::SET, &good[..bytes]).status;
+        if bytes < HEADER && status != Status::BUFFER_TOO_SMALL {
+            wrong(endpoint, format_args!("a proposal of {bytes} bytes: {status}, BUFFER_TOO_SMALL is due"));
+        }
     }
-    // 64 asks for the kind alone.
+    header_alone(endpoint, &good);
+    // 64 says that it is a header alone, which is a question of its own.
     for size in [0, 1, 63, 65, 81, 105, 112, 4096, 0x8000_0000, u32::MAX] {
         let mut lying = good.clone();
         lying[..4].copy_from_slice(&size.to_le_bytes());
@@ -176,7 +196,31 @@ fn ask_wrongly(endpoint: &Endpoint, first: &Property<'_>) {
     let _ = ask::basic_support(first);
 }
 
-/// Pins that are not the one: bridges NOT_SUPPORTED, others INVALID_PARAMETER.
+/// A KSDATAFORMAT without a WAVEFORMATEX, as the endpoint builder was seen to ask: is there this kind of format at all? The pages know
+/// SUCCESS and NO_MATCH for a proposal.
+fn header_alone(endpoint: &Endpoint, good: &[u8]) {
+    let mut header: Vec<u8> = good.iter().take(HEADER).copied().collect();
+    header[..4].copy_from_slice(&64u32.to_le_bytes());
+    let mut other = header.clone();
+    other[32..48].copy_from_slice(&SUBTYPE_ALAW.bytes());
+    for (value, due, what) in
+        [(&header, Status::SUCCESS, "that is announced"), (&other, Status::NO_MATCH, "of A-law")]
+    {
+        let status = if fault::make(Fault::HeaderRefused) {
+            Status::BUFFER_TOO_SMALL
+        } else {
+            propose(endpoint, value)
+        };
+        if status != due {
+            harsh(
+                endpoint,
+                format_args!("a proposal of a KSDATAFORMAT alone {what}: {status}, {due} is due"),
+            );
+        }
+    }
+}
+
+/// Pins that are not the one: bridges NOT_SUPPORTED, others INVALID_PARAMETER; BASICSUPPORT is answered for the one alone.
 fn pins(endpoint: &Endpoint, id: u32, verb: u32) {
     let Some(filter) = endpoint.port.body::<Port>().and_then(Port::filter) else { return };
     let value = negotiate_modes::any_format(endpoint).map(|format| format.bytes()).unwrap_or_default();
@@ -190,19 +234,47 @@ fn pins(endpoint: &Endpoint, id: u32, verb: u32) {
         let mut whole = instance(pin).to_vec();
         whole.extend(attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, MODE_RAW));
         let used = if id == property::PROPOSE { &whole[..8] } else { &whole };
-        let status = proposal(endpoint, id, used).call(verb, &value).status;
-        if status != due {
-            wrong(endpoint, format_args!("property {id} of pin {pin:#x}: {status}, {due} is due"));
+        for (verb, what) in [(verb, "the property"), (verb::BASIC_SUPPORT, "BASICSUPPORT")] {
+            let value = if verb == verb::BASIC_SUPPORT { &vec![UNTOUCHED; 64] } else { &value };
+            let asked = if verb == verb::BASIC_SUPPORT { any_pin(endpoint.pin, used) } else { used.to_vec() };
+            let status = proposal(endpoint, id, &asked).call(verb, value).status;
+            if status != due {
+                wrong(endpoint, format_args!("{what} {id} of pin {pin:#x}: {status}, {due} is due"));
+            }
         }
     }
 }
 
-/// The best format of a mode: every size, its attribute list, and that it opens.
-fn best(endpoint: &Endpoint, mode: Guid) {
+/// The instance of a question for a pin, or with the fault of the run for the one that has the property.
+fn any_pin(right: u32, instance: &[u8]) -> Vec<u8> {
+    let mut instance = instance.to_vec();
+    if fault::make(Fault::AnyPin) {
+        instance[..4].copy_from_slice(&right.to_le_bytes());
+    }
+    instance
+}
+
+/// The instance of a PROPOSEDATAFORMAT2: the pin, and the list with the mode.
+fn for_mode(endpoint: &Endpoint, mode: Guid) -> Vec<u8> {
     let mut whole = instance(endpoint.pin).to_vec();
     whole.extend(attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, mode));
+    whole
+}
+
+/// What PROPOSEDATAFORMAT2 answers for a mode; `None` when it has no answer, or when the property is not there.
+pub fn best_of(endpoint: &Endpoint, mode: Guid) -> Option<Vec<u8>> {
+    let whole = for_mode(endpoint, mode);
     let asked = proposal(endpoint, property::PROPOSE2, &whole);
-    let Some(made) = ask::size(&asked).and_then(|bytes| ask::get_every_size(&asked, bytes)) else { return };
+    // "If pin does not have a preferred data format for the specified attribute it returns STATUS_NOT_SUPPORTED" (its page).
+    if asked.item().is_none() || ask::get(&asked, 0).status == Status::NOT_SUPPORTED {
+        return None;
+    }
+    ask::size(&asked).and_then(|bytes| ask::get_every_size(&asked, bytes))
+}
+
+/// The best format of a mode: every size, its attribute list, and that it opens.
+fn best(endpoint: &Endpoint, mode: Guid) {
+    let Some(made) = best_of(endpoint, mode) else { return };
     let Some((mut format, named)) = attributes::split(&made) else {
         wrong(endpoint, format_args!("the best format of {} is no format with a list", Named(mode)));
         return;
@@ -223,10 +295,34 @@ fn best(endpoint: &Endpoint, mode: Guid) {
     }
 }
 
+/// A list whose `Size` is not what it is: the instance says how much there is, and the samples look at nothing else. They give the list
+/// back as it came, so that only the format is compared.
+fn lying_sizes(endpoint: &Endpoint, mode: Guid) {
+    let whole = for_mode(endpoint, mode);
+    let ask = |whole: &[u8]| proposal(endpoint, property::PROPOSE2, whole).call(verb::GET, &[UNTOUCHED; 512]);
+    let right = ask(&whole);
+    for size in [0, 7, 8, 47, 49, 4096, u32::MAX] {
+        let mut lying = whole.clone();
+        lying[8..12].copy_from_slice(&u32::to_le_bytes(size));
+        let reply = ask(&lying);
+        let format = |reply: &Reply| reply.bytes().and_then(|bytes| bytes.get(..104)).map(<[u8]>::to_vec);
+        let same = reply.status == right.status && format(&reply) == format(&right);
+        if !same || fault::make(Fault::ListSize) {
+            harsh(
+                endpoint,
+                format_args!(
+                    "PROPOSEDATAFORMAT2 with a list of Size {size}: {}, with the right Size {}",
+                    reply.status, right.status
+                ),
+            );
+        }
+    }
+}
+
 /// Lists that are cut, that lie, or that name what nobody knows, each before an unmapped page.
-fn garbage_lists(endpoint: &Endpoint) {
+fn garbage_lists(endpoint: &Endpoint, mode: Guid) {
     let pin = instance(endpoint.pin);
-    let good = attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, MODE_RAW);
+    let good = attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, mode);
     let refused = |list: &[u8], what: fmt::Arguments<'_>| {
         let whole: Vec<u8> = pin.iter().chain(list).copied().collect();
         let reply = proposal(endpoint, property::PROPOSE2, &whole).call(verb::GET, &vec![UNTOUCHED; 512]);
@@ -237,22 +333,21 @@ fn garbage_lists(endpoint: &Endpoint) {
     for bytes in 1..good.len() {
         refused(&good[..bytes], format_args!("{bytes} bytes of a list of {}", good.len()));
     }
-    for (at, values) in [
-        // Not its Size: the list ends with the instance (simpleaudiosample, minwavert.cpp).
-        (4, &[2, 1000, 0x2000_0000, u32::MAX][..]),
-        (8, &[0, 1, 24, 39, 48, 0x8000_0000, u32::MAX]),
-    ] {
+    for (at, values) in
+        [(4, &[2, 1000, 0x2000_0000, u32::MAX][..]), (8, &[0, 1, 24, 39, 48, 0x8000_0000, u32::MAX])]
+    {
         for value in values {
             let mut list = good.clone();
             list[at..at + 4].copy_from_slice(&value.to_le_bytes());
             refused(&list, format_args!("{value:#x} at byte {at} of the list"));
         }
     }
+    lying_sizes(endpoint, mode);
     refused(
         &attributes::list(ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, IID_NOBODY),
         format_args!("a mode that nobody has"),
     );
-    refused(&attributes::list(IID_NOBODY, MODE_RAW), format_args!("an attribute that nobody has"));
+    refused(&attributes::list(IID_NOBODY, mode), format_args!("an attribute that nobody has"));
     for length in 0..4 {
         let reply =
             proposal(endpoint, property::PROPOSE2, &pin[..length]).call(verb::GET, &vec![UNTOUCHED; 512]);

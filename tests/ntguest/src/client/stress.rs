@@ -6,12 +6,11 @@ use super::player::{SLOTS, buffer_ms};
 use super::poller::Poller;
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
-use super::stress_capture;
 use super::wav::Wav;
+use super::{stress_capture, stress_formats};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, pages, thread};
 use crate::portcls::endpoint::Endpoint;
-use crate::portcls::guid::SUBTYPE_IEEE_FLOAT;
 use crate::portcls::status::Status;
 use alloc::vec::Vec;
 use core::fmt;
@@ -30,7 +29,7 @@ pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
     let packets: Step = if endpoint.capture { stress_capture::read_packets } else { Stress::packets };
     let steps: [(&str, Step); 10] = [
         ("pins and directions", Stress::wrong_pins),
-        ("formats", Stress::formats),
+        ("formats", stress_formats::run),
         ("instances", Stress::instances),
         ("buffers", Stress::buffers),
         ("buffers without notifications", stress_capture::cyclic_buffers),
@@ -51,8 +50,10 @@ type Step = fn(&Stress);
 
 /// A stream to be opened again and again.
 pub struct Stress {
-    endpoint: Endpoint,
-    format: PcmFormat,
+    /// Whose.
+    pub endpoint: Endpoint,
+    /// In this format.
+    pub format: PcmFormat,
 }
 
 /// A violation of the rule `stress`.
@@ -122,89 +123,6 @@ impl Stress {
         for (pin, capture) in cases {
             if let Ok(stream) = PinStream::open_with(&self.endpoint, &format, pin, capture) {
                 finding(format_args!("NewStream on pin {pin}, capture {capture}, is accepted"));
-                stream.close();
-            }
-        }
-    }
-
-    /// Formats no range covers, formats that contradict themselves, and formats cut short before an unmapped page.
-    fn formats(&self) {
-        let good = self.format;
-        let plain = PcmFormat { extensible: false, ..good };
-        let wrong = [
-            PcmFormat { channels: 0, ..plain },
-            PcmFormat { channels: 255, ..good },
-            PcmFormat { rate: 0, ..plain },
-            PcmFormat { rate: u32::MAX, ..good },
-            PcmFormat { bits: 0, ..plain },
-            PcmFormat { bits: 17, ..good },
-            PcmFormat { bits: 4096, ..plain },
-            // There is no float of 16 bits.
-            PcmFormat { tag: 3, bits: 16, sub_format: SUBTYPE_IEEE_FLOAT, ..plain },
-            PcmFormat { bits: 16, valid_bits: 16, sub_format: SUBTYPE_IEEE_FLOAT, ..good },
-            PcmFormat { align_error: 1, ..good },
-            PcmFormat { valid_bits: 17, ..good },
-        ];
-        for format in wrong {
-            self.expect_format_refused(&format.bytes(), format_args!("{format:?}"));
-        }
-        self.cut_formats(&plain.bytes());
-        self.cut_formats(&good.bytes());
-        self.attribute_lists(&good.bytes());
-        // As sizeof was taken to be by many: padded to a multiple of 8.
-        let mut padded = plain.bytes();
-        padded.resize(88, 0);
-        set_u32(&mut padded, 0, 88);
-        for format in [plain.bytes(), padded] {
-            match PinStream::open(&self.endpoint, &format) {
-                Ok(stream) => stream.close(),
-                Err(status) => {
-                    finding(format_args!("a WAVEFORMATEX in {} bytes: {status}", format.len()));
-                }
-            }
-        }
-    }
-
-    fn expect_format_refused(&self, format: &[u8], what: fmt::Arguments<'_>) {
-        if let Ok(stream) = PinStream::open(&self.endpoint, format) {
-            finding(format_args!("NewStream accepts {what}"));
-            stream.close();
-        }
-    }
-
-    /// A format that says how short it is: nothing after it is readable.
-    fn cut_formats(&self, whole: &[u8]) {
-        for size in [0u32, 1, 16, 63, 64, 65, 80, 81] {
-            let mut cut: Vec<u8> = whole.iter().take((size as usize).max(64)).copied().collect();
-            set_u32(&mut cut, 0, size);
-            self.expect_format_refused(&cut, format_args!("FormatSize {size} of {}", whole.len()));
-        }
-        if whole.len() > 88 {
-            // An extensible tag with the room of a plain format.
-            let mut cut = whole.to_vec();
-            cut.truncate(88);
-            set_u32(&mut cut, 0, 88);
-            self.expect_format_refused(&cut, format_args!("WAVEFORMATEXTENSIBLE in 88 bytes"));
-        }
-    }
-
-    /// Attribute lists that lie about their size: whatever the driver answers, it must not read past them.
-    fn attribute_lists(&self, format: &[u8]) {
-        for (size, count, bytes) in
-            [(8u32, 0u32, 8usize), (8, 1000, 8), (32, u32::MAX, 32), (0, 1, 8), (u32::MAX, 1, 8)]
-        {
-            let mut with_list = format.to_vec();
-            set_u32(&mut with_list, 4, 2);
-            let at = with_list.len();
-            with_list.resize(at + bytes, 0);
-            set_u32(&mut with_list, at, size);
-            set_u32(&mut with_list, at + 4, count);
-            if let Ok(stream) = PinStream::open(&self.endpoint, &with_list) {
-                if count != 0 {
-                    finding(format_args!(
-                        "an attribute list of {size} bytes with {count} attributes is accepted"
-                    ));
-                }
                 stream.close();
             }
         }
@@ -429,10 +347,4 @@ fn end_of_stream(stream: &PinStream) {
     accepted("SetState(Pause) after STOP", stream.set_state(State::Pause));
     accepted("SetWritePacket(0) after STOP", stream.set_write_packet(0, 0, 0));
     accepted("SetState(Stop)", stream.set_state(State::Stop));
-}
-
-fn set_u32(bytes: &mut [u8], at: usize, value: u32) {
-    if let Some(place) = bytes.get_mut(at..at + 4) {
-        place.copy_from_slice(&value.to_le_bytes());
-    }
 }

@@ -87,6 +87,20 @@ pub enum Fault {
     ModeTwice,
     /// Packet constraints come after the subdevice.
     LateConstraints,
+    /// The client sees a plain WAVEFORMATEX where an intersection gave a WAVEFORMATEXTENSIBLE.
+    PlainAnswer,
+    /// The client sees another default format at every second question.
+    OtherDefault,
+    /// The client sees a proposal of a KSDATAFORMAT alone refused as too small.
+    HeaderRefused,
+    /// The client sees another answer where a list lies about its size.
+    ListSize,
+    /// The pin that has a property is asked where one that hasn't must be refused.
+    AnyPin,
+    /// The client sees another status where BASICSUPPORT has no room.
+    SupportNoRoom,
+    /// The client sees a format refused that must be opened.
+    FormatRefused,
     /// The client sees packet 0 refused before RUN.
     PrefillRefused,
     /// The client sees another description of the jack while a stream is open.
@@ -159,6 +173,13 @@ const NAMES: &[(&str, Fault)] = &[
     ("bad-default", Fault::BadDefault),
     ("mode-twice", Fault::ModeTwice),
     ("late-constraints", Fault::LateConstraints),
+    ("plain-answer", Fault::PlainAnswer),
+    ("other-default", Fault::OtherDefault),
+    ("header-refused", Fault::HeaderRefused),
+    ("list-size", Fault::ListSize),
+    ("any-pin", Fault::AnyPin),
+    ("support-no-room", Fault::SupportNoRoom),
+    ("format-refused", Fault::FormatRefused),
     ("prefill-refused", Fault::PrefillRefused),
     ("jack-changes", Fault::JackChanges),
     ("no-interface", Fault::NoInterface),
