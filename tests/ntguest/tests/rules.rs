@@ -48,12 +48,18 @@ fn part(variable: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// Boots ntguest with these lines in its configuration: its exit status and its log.
+/// Boots ntguest with these lines in its configuration and QEMU's `edu` as the card: its exit status and its log.
 fn boot(name: &str, config: &str) -> (i32, String) {
+    boot_with(name, "edu", &format!("pci=1234:11e8\n{config}"))
+}
+
+/// The same with another device of QEMU's.
+fn boot_with(name: &str, device: &str, config: &str) -> (i32, String) {
     let folder = env::temp_dir().join(format!("ntguest-rules-{}-{name}", std::process::id()));
     let mut machine = Machine { folder: folder.clone(), qemu: None };
     let volume = prepare(&folder, config).expect("the volume is made");
-    let running = machine.qemu.insert(qemu(&folder, &volume).spawn().expect("QEMU starts"));
+    let running =
+        machine.qemu.insert(qemu(&folder, &volume).args(["-device", device]).spawn().expect("QEMU starts"));
     let status = wait(running).unwrap_or_else(|| panic!("{name}: no end within {LIMIT:?}"));
     let log = fs::read(folder.join("log")).unwrap_or_default();
     (status.code().unwrap_or(-1), String::from_utf8_lossy(&log).into_owned())
@@ -65,7 +71,7 @@ fn prepare(folder: &Path, config: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(volume.join("EFI/BOOT"))?;
     fs::copy(part("RINGWAVE_NTGUEST"), volume.join("EFI/BOOT/BOOTX64.EFI"))?;
     fs::write(volume.join("ringwave.sys"), "not looked at by a self-test")?;
-    fs::write(volume.join("ntguest.cfg"), format!("pci=1234:11e8\n{config}\n"))?;
+    fs::write(volume.join("ntguest.cfg"), format!("{config}\n"))?;
     fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd"))?;
     Ok(volume)
 }
@@ -79,7 +85,7 @@ fn qemu(folder: &Path, volume: &Path) -> Command {
     qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);
     qemu.args(["-drive", &pflash(format!("file={}", folder.join("vars.fd").display()))]);
     qemu.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", volume.display())]);
-    qemu.args(["-device", "virtio-blk-pci,drive=volume", "-device", "edu"]);
+    qemu.args(["-device", "virtio-blk-pci,drive=volume"]);
     qemu.args(["-debugcon", &format!("file:{}", folder.join("log").display())]);
     qemu.args(["-global", "isa-debugcon.iobase=0x402", "-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
     qemu.stdin(Stdio::null()).stdout(Stdio::null());
@@ -139,6 +145,14 @@ fn every_broken_rule_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn messages_of_msi_x_have_a_descriptor_and_a_level_each() {
+    let (status, log) = boot_with("messages", "e1000e", "pci=8086:10d3\nmsi=3\nselftest=messages");
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains(" messages 3 msix=true\n"), "{log}");
 }
 
 #[test]

@@ -297,6 +297,26 @@ fn a_device_that_is_stopped_starts_again_and_refuses_to_be_rebalanced() {
 
 #[test]
 #[ignore = "boots QEMU"]
+fn the_service_routine_of_a_message_runs_in_the_midst_of_another_and_nothing_is_lost() {
+    let Outcome { status, log, .. } = run("reenter", &format!("{RECORD}msi=2\n"));
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains(" messages 2 msix=false\n"), "{log}");
+    let times = log.split(" reentered=").nth(1).and_then(|rest| rest.lines().next()?.parse::<u32>().ok());
+    assert!(times.is_some_and(|times| times >= 3), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn success_without_a_message_behind_it_is_a_failure_with_the_line_as_the_way_out() {
+    for fault in ["none", "empty"] {
+        let Outcome { status, log, .. } = run(fault, &format!("{RECORD}connect_table={fault}\n"));
+        assert_eq!(status, OK, "{fault}: {log}");
+        assert!(log.contains("ntguest: result recorded-frames=24000 "), "{fault}: {log}");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
 fn what_cannot_be_recorded_is_bad_input() {
     for config in ["format=s16", "format=s16x9@48000", "mode=poll", "frames=0", "frames=99999999"] {
         let Outcome { log, .. } = run("input", &format!("client=record\n{config}"));

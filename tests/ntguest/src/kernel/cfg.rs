@@ -15,6 +15,8 @@ const KERNEL_KEYS: &[&str] = &[
     "mark_reg",
     "trace",
     "harsh",
+    "reenter",
+    "connect_table",
     "irq_storm_limit",
     "fail_pool",
     "fail_map_io",

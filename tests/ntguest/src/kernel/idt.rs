@@ -9,7 +9,7 @@ use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::sync::IrqLock;
-use super::{apic, cpu, dpc, fault, image, interrupt, irql, paged, thread, timer, violation};
+use super::{apic, cpu, dpc, fault, image, interrupt, irql, paged, reenter, thread, timer, violation};
 
 /// What the stubs below leave on the stack.
 #[repr(C)]
@@ -94,6 +94,8 @@ static mut TSS: Tss =
 static mut GDT: [u64; 5] = [0, 0x00af_9a00_0000_ffff, 0x00cf_9200_0000_ffff, 0, 0];
 static mut IDT: [[u64; 2]; 256] = [[0; 2]; 256];
 const CODE_SELECTOR: u64 = 8;
+/// The debug exception.
+const DEBUG: u8 = 1;
 
 #[repr(C, packed)]
 struct Descriptor {
@@ -129,7 +131,7 @@ pub fn init() {
 
 /// Calls `f(arg)` on another stack.
 #[unsafe(naked)]
-unsafe extern "win64" fn on_stack(top: u64, f: extern "win64" fn(*mut c_void), arg: *mut c_void) {
+pub unsafe extern "win64" fn on_stack(top: u64, f: extern "win64" fn(*mut c_void), arg: *mut c_void) {
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
@@ -171,6 +173,9 @@ static UNEXPECTED: IrqLock<u32> = IrqLock::new(0);
 
 extern "win64" fn entered(frame: &mut Frame) {
     let vector = frame.vector as u8;
+    if vector == DEBUG && reenter::step(frame) {
+        return;
+    }
     if vector < 32 {
         fault::exception(frame);
     }

@@ -329,6 +329,11 @@ pub fn is_driver_object(object: *const DriverObject) -> bool {
     DRIVER_OBJECT.load(Ordering::Relaxed) == object as usize
 }
 
+/// Whether an address is that of a thunk: a call of an import begins there.
+pub fn is_thunk(address: u64) -> bool {
+    paging::region_of(address) == Some(Region::Thunks)
+}
+
 /// Whether an address lies in the driver.
 pub fn image_contains(address: usize) -> bool {
     IMAGE.lock().as_ref().is_some_and(|m| (m.base..m.base + m.size).contains(&(address as u64)))

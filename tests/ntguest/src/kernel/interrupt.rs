@@ -7,7 +7,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::sync::IrqLock;
-use super::{call, caller, cfg, inject, irql, pci, spin, time, violation};
+use super::{call, caller, cfg, inject, irql, pci, reenter, spin, time, violation};
 
 const FULLY_SPECIFIED: u32 = 1;
 const LINE_BASED: u32 = 2;
@@ -21,7 +21,7 @@ const STATUS_NOT_FOUND: i32 = 0xc000_0225_u32 as i32;
 /// KSERVICE_ROUTINE.
 type ServiceRoutine = unsafe extern "win64" fn(*mut c_void, *mut c_void) -> u8;
 /// KMESSAGE_SERVICE_ROUTINE.
-type MessageRoutine = unsafe extern "win64" fn(*mut c_void, *mut c_void, u32) -> u8;
+pub type MessageRoutine = unsafe extern "win64" fn(*mut c_void, *mut c_void, u32) -> u8;
 
 /// IO_CONNECT_INTERRUPT_PARAMETERS; the tail is only there for FULLY_SPECIFIED. In MESSAGE_BASED the
 /// byte 56 holds the fallback routine instead.
@@ -81,7 +81,7 @@ enum Routine {
 }
 
 /// KINTERRUPT: opaque to the driver.
-struct Interrupt {
+pub struct Interrupt {
     routine: Routine,
     context: *mut c_void,
     lock: *mut usize,
@@ -101,6 +101,9 @@ static LAST_DISCONNECT: AtomicU64 = AtomicU64::new(0);
 /// Messages already sent when the driver disconnects arrive within this time (100 ns).
 const IN_FLIGHT: u64 = 2_000_000;
 
+/// The table without messages of `connect_table=empty`, until it is disconnected; 0 = none.
+static EMPTY_TABLE: AtomicUsize = AtomicUsize::new(0);
+
 /// The device object PnP made for the card; 0 while nobody has said.
 static EXPECTED_PDO: AtomicUsize = AtomicUsize::new(0);
 
@@ -112,7 +115,7 @@ pub fn expect_pdo(pdo: *mut c_void) {
 
 /// Connections that still stand.
 pub fn connected() -> usize {
-    CONNECTED.lock().len()
+    CONNECTED.lock().len() + usize::from(EMPTY_TABLE.load(Ordering::Relaxed) != 0)
 }
 
 /// Interrupts delivered so far.
@@ -157,15 +160,43 @@ fn serve(interrupt: *mut Interrupt) -> bool {
         unsafe { ((*interrupt).routine, (*interrupt).context, (*interrupt).lock, (*interrupt).irql) };
     let old = irql::raise(level);
     spin::acquire(lock, spin::NO_RESTORE);
-    let result = call::driver_call("InterruptServiceRoutine", level, || match routine {
+    let other = other_message(interrupt);
+    let result = call::driver_call("InterruptServiceRoutine", level, || match (routine, other) {
         // SAFETY: routine and context as the driver connected them.
-        Routine::Line(f) => unsafe { f(interrupt.cast(), context) },
+        (Routine::Line(f), _) => unsafe { f(interrupt.cast(), context) },
+        // SAFETY: see above; the other one is connected.
+        (Routine::Message(f, id), Some(other)) => unsafe { reenter::call(f, interrupt, context, id, other) },
         // SAFETY: see above.
-        Routine::Message(f, id) => unsafe { f(interrupt.cast(), context, id) },
+        (Routine::Message(f, id), None) => unsafe { f(interrupt.cast(), context, id) },
     });
     spin::release(lock, spin::NO_RESTORE);
     irql::lower(old);
     result != 0
+}
+
+/// Another message whose service routine may run on another processor while that of `interrupt` runs: one with a lock of its own, and of
+/// an IRQL that is not lower.
+fn other_message(interrupt: *mut Interrupt) -> Option<usize> {
+    // SAFETY: connected = live.
+    let (own, level) = unsafe { ((*interrupt).lock == &raw mut (*interrupt).own_lock, (*interrupt).irql) };
+    let differs = |address: &usize| {
+        // SAFETY: in the list = live.
+        let other = unsafe { &*(*address as *const Interrupt) };
+        let own_lock = core::ptr::eq(other.lock, &raw const other.own_lock);
+        *address != interrupt as usize
+            && own_lock
+            && other.irql >= level
+            && matches!(other.routine, Routine::Message(..))
+            // Its lock is free: it is not running itself.
+            && other.own_lock == 0
+    };
+    let connected = CONNECTED.lock();
+    own.then(|| connected.iter().map(|(address, _)| *address).find(differs))?
+}
+
+/// Runs the service routine of another message, as another processor would.
+pub fn serve_other(interrupt: *mut Interrupt) {
+    serve(interrupt);
 }
 
 fn object(routine: Routine, p: &Parameters, vector: u32, device_irql: u8) -> *mut Interrupt {
@@ -254,7 +285,7 @@ fn publish(p: &Parameters, interrupt: *mut Interrupt) {
 fn connect_fully(p: &mut Parameters) -> i32 {
     let card = pci::card();
     let known =
-        card.msi.iter().map(|m| (m.vector, m.irql)).chain(card.line.iter().map(|l| (l.vector, l.irql)));
+        card.messages.iter().map(|m| (m.vector, m.irql)).chain(card.line.iter().map(|l| (l.vector, l.irql)));
     let irql = p.irql_or_fallback as u8;
     if !known.into_iter().any(|(v, i)| v == p.vector && i == irql) {
         violation(
@@ -270,7 +301,7 @@ fn connect_fully(p: &mut Parameters) -> i32 {
 fn connect_line(p: &mut Parameters, routine: usize) -> i32 {
     let card = pci::card();
     let first =
-        card.line.map(|l| (l.vector, l.irql)).or_else(|| card.msi.first().map(|m| (m.vector, m.irql)));
+        card.line.map(|l| (l.vector, l.irql)).or_else(|| card.messages.first().map(|m| (m.vector, m.irql)));
     let Some((vector, irql)) = first else { return STATUS_NOT_FOUND };
     publish(p, object(line_routine(routine), p, vector, irql));
     STATUS_SUCCESS
@@ -278,7 +309,7 @@ fn connect_line(p: &mut Parameters, routine: usize) -> i32 {
 
 fn connect_messages(p: &mut Parameters) -> i32 {
     let card = pci::card();
-    if card.msi.is_empty() {
+    if card.messages.is_empty() {
         if p.irql_or_fallback == 0 {
             return STATUS_NOT_FOUND;
         }
@@ -290,13 +321,38 @@ fn connect_messages(p: &mut Parameters) -> i32 {
     }
     // SAFETY: not zero, and the driver says it is a KMESSAGE_SERVICE_ROUTINE.
     let routine = unsafe { core::mem::transmute::<usize, MessageRoutine>(p.routine) };
-    let irql = card.msi[0].irql;
     // SAFETY: all-zero is a valid table.
     let mut table: Box<MessageTable> = unsafe { Box::new(core::mem::zeroed()) };
-    table.irql = irql;
-    table.count = card.msi.len() as u32;
+    // UnifiedIrql is the level of all messages where they share one; it says nothing where each has its own, and is 0 then, so that a
+    // driver that raises to it all the same is seen.
+    let shared = !p.spin_lock.is_null() || p.synchronize_irql != 0;
+    table.irql = if shared {
+        card.messages.iter().map(|m| m.irql).max().unwrap_or(0).max(p.synchronize_irql)
+    } else {
+        0
+    };
+    match cfg::get("connect_table") {
+        // Faults: success with nothing behind it (issue of the drivers that trusted it). A driver must take its line then.
+        Some("none") => {
+            // SAFETY: checked not to be null; the driver's own variable.
+            unsafe { *p.context = core::ptr::null_mut() };
+            return STATUS_SUCCESS;
+        }
+        Some("empty") => {
+            let context = Box::into_raw(table);
+            EMPTY_TABLE.store(context as usize, Ordering::Relaxed);
+            // SAFETY: as above.
+            unsafe { *p.context = context.cast() };
+            return STATUS_SUCCESS;
+        }
+        Some(other) => {
+            super::bad_input(format_args!("ntguest.cfg: connect_table={other} is neither none nor empty"))
+        }
+        None => {}
+    }
+    table.count = card.messages.len() as u32;
     let context = Box::into_raw(table);
-    for (id, message) in card.msi.iter().enumerate() {
+    for (id, message) in card.messages.iter().enumerate() {
         let interrupt = object(Routine::Message(routine, id as u32), p, message.vector, message.irql);
         // SAFETY: just made; there are at most 16 messages. Mode 1 = Latched.
         unsafe {
@@ -325,6 +381,9 @@ pub extern "win64" fn disconnect(p: *mut c_void) {
         let p = p.cast::<DisconnectParameters>();
         ((*p).version, (*p).context as usize)
     };
+    if context != 0 && EMPTY_TABLE.swap(0, Ordering::Relaxed) == context {
+        return;
+    }
     let mut connected = CONNECTED.lock();
     let before = connected.len();
     let mut message = false;

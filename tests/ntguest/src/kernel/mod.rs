@@ -51,6 +51,8 @@ pub mod log;
 #[cfg(target_os = "uefi")]
 pub mod memory;
 #[cfg(target_os = "uefi")]
+mod msix;
+#[cfg(target_os = "uefi")]
 pub mod paged;
 #[cfg(target_os = "uefi")]
 pub mod pages;
@@ -62,6 +64,8 @@ pub mod pci;
 pub mod phys;
 #[cfg(target_os = "uefi")]
 pub mod pool;
+#[cfg(target_os = "uefi")]
+mod reenter;
 #[cfg(target_os = "uefi")]
 mod selftest;
 #[cfg(target_os = "uefi")]

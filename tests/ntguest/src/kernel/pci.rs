@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::sync::IrqLock;
-use super::{apic, bad_input, cfg, cpu, paging};
+use super::{apic, bad_input, cfg, cpu, msix, paging};
 
 /// IRQL of the card's interrupts; their vectors are 0x90...
 const DEVICE_IRQL: u8 = 9;
@@ -43,7 +43,7 @@ pub struct Bar {
 
 /// A message granted to the card.
 #[derive(Clone, Copy, Debug)]
-pub struct MsiMessage {
+pub struct Message {
     /// Vector of the processor.
     pub vector: u32,
     /// IRQL it is delivered at.
@@ -84,7 +84,9 @@ pub struct Card {
     /// Its memory and ports.
     pub bars: Vec<Bar>,
     /// Its messages; empty when it has a line.
-    pub msi: Vec<MsiMessage>,
+    pub messages: Vec<Message>,
+    /// The messages are those of MSI-X: each has an interrupt descriptor of its own in the resource lists.
+    pub msix: bool,
     /// Its line, when it has no messages.
     pub line: Option<Line>,
 }
@@ -178,24 +180,32 @@ pub fn init() {
     let Some((bus, dev, func)) = find(vendor, device) else {
         bad_input(format_args!("no PCI function {vendor:04x}:{device:04x} in this machine"));
     };
-    let mut card = Card { bus, dev, func, vendor, device, bars: Vec::new(), msi: Vec::new(), line: None };
+    let mut card = Card {
+        bus,
+        dev,
+        func,
+        vendor,
+        device,
+        bars: Vec::new(),
+        messages: Vec::new(),
+        msix: false,
+        line: None,
+    };
     let command = read16(&card, COMMAND);
     write16(&card, COMMAND, command & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER));
     size_bars(&mut card);
-    let wanted = cfg::get_u64("msi", 1);
-    if wanted == 0 || !assign_messages(&mut card, wanted) {
-        assign_line(&mut card);
-    }
+    assign_interrupts(&mut card, cfg::get_u64("msi", 1));
     let mut enabled = command | COMMAND_MEMORY;
     if card.bars.iter().any(|b| b.is_io) {
         enabled |= COMMAND_IO;
     }
     enabled = if cfg::get_bool("bme", true) { enabled | COMMAND_MASTER } else { enabled & !COMMAND_MASTER };
-    enabled = if card.msi.is_empty() { enabled & !COMMAND_NO_INTX } else { enabled | COMMAND_NO_INTX };
+    enabled = if card.messages.is_empty() { enabled & !COMMAND_NO_INTX } else { enabled | COMMAND_NO_INTX };
     write16(&card, COMMAND, enabled);
     crate::kprintln!(
-        "card {vendor:04x}:{device:04x} at {bus:02x}:{dev:02x}.{func} command {enabled:#06x} messages {}",
-        card.msi.len()
+        "card {vendor:04x}:{device:04x} at {bus:02x}:{dev:02x}.{func} command {enabled:#06x} messages {} msix={}",
+        card.messages.len(),
+        card.msix
     );
     for bar in &card.bars {
         crate::kprintln!(
@@ -245,7 +255,28 @@ fn size_bars(card: &mut Card) {
     }
 }
 
-fn capability(card: &Card, id: u8) -> Option<u16> {
+/// Messages if the card has any, MSI-X before MSI as Windows does, at most `wanted`; else its line.
+fn assign_interrupts(card: &mut Card, wanted: u64) {
+    if wanted > 0 {
+        card.messages = msix::assign(card, wanted);
+        card.msix = !card.messages.is_empty();
+        if card.msix || assign_messages(card, wanted) {
+            return;
+        }
+    }
+    assign_line(card);
+}
+
+/// Runs `f` while the card decodes memory.
+pub fn with_memory(card: &Card, f: impl FnOnce()) {
+    let command = read16(card, COMMAND);
+    write16(card, COMMAND, command | COMMAND_MEMORY);
+    f();
+    write16(card, COMMAND, command);
+}
+
+/// Where a capability is.
+pub fn capability(card: &Card, id: u8) -> Option<u16> {
     if read16(card, STATUS) & STATUS_CAPABILITIES == 0 {
         return None;
     }
@@ -281,8 +312,8 @@ fn assign_messages(card: &mut Card, wanted: u64) -> bool {
     write16(card, at + if wide { 12 } else { 8 }, base as u16);
     let enable = granted.trailing_zeros() as u16;
     write16(card, at + 2, control & !(7 << 4) | enable << 4 | 1);
-    card.msi = (0..granted as u32)
-        .map(|i| MsiMessage { vector: base + i, irql: DEVICE_IRQL, affinity: 1, address, data: base + i })
+    card.messages = (0..granted as u32)
+        .map(|i| Message { vector: base + i, irql: DEVICE_IRQL, affinity: 1, address, data: base + i })
         .collect();
     true
 }

@@ -172,13 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn one_raw_descriptor_stands_for_all_messages() {
-        let translated = [translated_message(5, 0x50, 1), translated_message(5, 0x51, 1)];
-        let (raw, translated) =
-            lists(0, &[memory(0x1000, 0x1000, true)], &[raw_messages(2, 0x50, 1)], &translated);
-        assert_eq!((raw.count_of(TYPE_INTERRUPT), translated.count_of(TYPE_INTERRUPT)), (1, 2));
+    fn one_descriptor_stands_for_all_messages_of_plain_msi() {
+        let (raw, translated) = lists(
+            0,
+            &[memory(0x1000, 0x1000, true)],
+            &[raw_messages(2, 0x50, 1)],
+            &[translated_message(5, 0x50, 1)],
+        );
+        assert_eq!((raw.count_of(TYPE_INTERRUPT), translated.count_of(TYPE_INTERRUPT)), (1, 1));
+        // MessageCount is the second half of the raw one, where the translated one has its level.
         assert_eq!(bytes(&raw)[40..48], [2, 1, 3, 0, 0, 0, 2, 0]);
-        assert!(raw.find(TYPE_INTERRUPT, 1).is_null() && !translated.find(TYPE_INTERRUPT, 1).is_null());
+        assert_eq!(bytes(&translated)[40..48], [2, 1, 3, 0, 5, 0, 0, 0]);
+        assert!(raw.find(TYPE_INTERRUPT, 1).is_null() && translated.find(TYPE_INTERRUPT, 1).is_null());
     }
 
     #[test]

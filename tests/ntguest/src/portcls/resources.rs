@@ -69,11 +69,15 @@ pub fn of_card() -> &'static Object {
 }
 
 fn interrupts(card: &pci::Card) -> (Vec<Descriptor>, Vec<Descriptor>) {
-    if let Some(first) = card.msi.first() {
-        let count = u16::try_from(card.msi.len()).unwrap_or(u16::MAX);
-        let translated =
-            card.msi.iter().map(|m| cm_list::translated_message(m.irql, m.vector, m.affinity)).collect();
-        return (Vec::from([cm_list::raw_messages(count, first.vector, first.affinity)]), translated);
+    if let Some(first) = card.messages.first() {
+        let all = u16::try_from(card.messages.len()).unwrap_or(u16::MAX);
+        // Plain MSI is one descriptor for all its messages, raw and translated; MSI-X is one for each (the page of
+        // CM_PARTIAL_RESOURCE_DESCRIPTOR, and that on using interrupt resource descriptors).
+        let (described, count) =
+            if card.msix { (&card.messages[..], 1) } else { (core::slice::from_ref(first), all) };
+        let raw = described.iter().map(|m| cm_list::raw_messages(count, m.vector, m.affinity)).collect();
+        let translated = described.iter().map(|m| cm_list::translated_message(m.irql, m.vector, m.affinity));
+        return (raw, translated.collect());
     }
     let line = card.line.as_ref();
     let raw = line.map(|line| cm_list::line(line.raw, line.raw, line.affinity)).into_iter().collect();
@@ -174,13 +178,7 @@ unsafe extern "win64" fn add_entry_from_parent(
     const METHOD: &str = "IResourceList::AddEntryFromParent";
     let (translated, raw) = with(parent, METHOD, (ptr::null(), ptr::null()), |lists| {
         let (kind, index) = (field(resource_type), index as usize);
-        // With MSI one raw descriptor stands for all translated ones.
-        let raw = if lists.raw.find(kind, index).is_null() {
-            lists.raw.find(kind, 0)
-        } else {
-            lists.raw.find(kind, index)
-        };
-        (lists.translated.find(kind, index), raw)
+        (lists.translated.find(kind, index), lists.raw.find(kind, index))
     });
     if translated.is_null() || raw.is_null() {
         return Status::INVALID_PARAMETER.0;

@@ -4,6 +4,7 @@
 //! The services are called through import thunks, as a driver calls them. `tests/rules.rs` boots each case.
 
 mod good;
+mod messages;
 mod rules;
 mod service_rules;
 mod services;
@@ -66,6 +67,10 @@ pub fn run(name: &str) -> bool {
         services::run();
         return true;
     }
+    if name == "messages" {
+        messages::run();
+        return true;
+    }
     let Some((_, case)) = rules::CASES.iter().chain(service_rules::CASES).find(|(rule, _)| *rule == name)
     else {
         return false;
@@ -96,7 +101,7 @@ static SERVED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "win64" fn service_routine(_: *mut c_void, deferred: *mut c_void, message: u32) -> u8 {
     let registers = CARD_REGISTERS.load(Relaxed) as *mut u8;
-    assert!(message == 0 && irql::current() == pci::card().msi[0].irql);
+    assert!(message == 0 && irql::current() == pci::card().messages[0].irql);
     // SAFETY: the interrupt is connected only while the registers are mapped.
     unsafe {
         let status = registers.add(EDU_STATUS).cast::<u32>().read_volatile();
