@@ -3,7 +3,7 @@
 use portcls_sys::GUID;
 use portcls_sys::guid::{
     KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME, KSCATEGORY_RENDER, KSCATEGORY_TOPOLOGY,
-    KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER,
+    KSNODETYPE_LINE_CONNECTOR, KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER,
 };
 use ringwave_driver::default_format::STANDARD;
 use ringwave_driver::endpoint::Direction;
@@ -120,9 +120,10 @@ impl Endpoint {
         ]
     }
 
-    /// Category of its topology filter's jack, which makes it what it is.
+    /// Category of its topology filter's jack, which makes it what it is. Speakers after the first are line connectors, which keep their names.
     pub fn jack_category(&self) -> String {
         braced(match self.direction {
+            Direction::Render if self.jack.is_some() => &KSNODETYPE_LINE_CONNECTOR,
             Direction::Render => &KSNODETYPE_SPEAKER,
             Direction::Capture => &KSNODETYPE_MICROPHONE,
         })
@@ -200,6 +201,7 @@ pub fn all(date: Date) -> Vec<Fact> {
         ("ks-realtime", quoted(braced(&KSCATEGORY_REALTIME))),
         ("ks-topology", quoted(braced(&KSCATEGORY_TOPOLOGY))),
         ("ks-speaker", quoted(braced(&KSNODETYPE_SPEAKER))),
+        ("ks-line", quoted(braced(&KSNODETYPE_LINE_CONNECTOR))),
         ("ks-microphone", quoted(braced(&KSNODETYPE_MICROPHONE))),
     ];
     for ((endpoint, [wave, topology]), jack) in endpoints().into_iter().zip(NAME_MARKS).zip(JACK_MARKS) {

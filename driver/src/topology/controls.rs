@@ -1,9 +1,9 @@
 //! KSPROPERTY_AUDIO_VOLUMELEVEL and KSPROPERTY_AUDIO_MUTE: the properties of the nodes. wavert-facts 5.7.
 //!
-//! **Channels.** As many as the card's stream can have, not those of some format. Microsoft's samples do so (`DeviceMaxChannels` of an endpoint
-//! is the most that its device takes), and the other choice is wrong where it counts: with two channels a client that opens eight would hear
-//! six of them at 0 dB whatever the slider says. The volume of a channel that a format has not has no effect (DATASHEET 5.8). Not tried on Windows: how
-//! a mixer shows eight channels of an endpoint whose default format has two.
+//! **Channels.** As many as the endpoint's default format has ([`crate::default_format`]: two, a microphone one), so that no control panel shows
+//! eight sliders. What a client opens beyond them is not left at 0 dB: channel c of the card follows control c modulo their number, so that
+//! the left control turns every second channel of a 7.1 stream, and a microphone's its only one and all others. (The volume of a channel that a
+//! format has not has no effect: DATASHEET 5.8.)
 //!
 //! **Values.** What is set is what is got, to 1/65536 dB, although the range counts in steps of half a decibel as the samples' does: the card
 //! takes them all, and an SET between two steps is not an error by the property's page. That page also says that an SET beyond the range
@@ -104,7 +104,7 @@ fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut 
     let volume = asked.clamp(VOLUME_MIN, 0);
     let set = |channel| adapter.mixer().set_volume(adapter.card(), stream, channel, volume);
     // All of them, though the first may be enough to know that something changed.
-    if (wanted.0..wanted.1).fold(false, |changed, channel| set(channel) | changed) {
+    if followers(miniport, wanted).fold(false, |changed, channel| set(channel) | changed) {
         miniport.events().control_changed(NODE_VOLUME);
     }
     Reply::DONE
@@ -123,16 +123,30 @@ fn mute(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u
         let muted = u32::from(adapter.mixer().muted(stream, wanted.0));
         return Reply::parts(value, &[&muted.to_le_bytes()]);
     }
-    if adapter.mixer().set_muted(adapter.card(), stream, wanted, asked != 0) {
+    let set = |channels| adapter.mixer().set_muted(adapter.card(), stream, channels, asked != 0);
+    let changed = if wanted == (0, channels) {
+        // One register for all.
+        set((0, miniport.endpoint().can.channels_max))
+    } else {
+        let each = followers(miniport, wanted);
+        each.fold(false, |changed, channel| set((channel, channel.saturating_add(1))) | changed)
+    };
+    if changed {
         miniport.events().control_changed(NODE_MUTE);
     }
     Reply::DONE
 }
 
-/// Whose controls: the adapter, the card's stream, and how many channels it has at most.
+/// The card's channels that follow these controls.
+fn followers(miniport: &TopologyMiniport, (first, end): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
+    let (controls, channels) = (miniport.channels().max(1), miniport.endpoint().can.channels_max);
+    (0..channels).filter(move |channel| (first..end).contains(&(channel % controls)))
+}
+
+/// Whose controls: the adapter, the card's stream, and how many channels there are controls for.
 fn place(miniport: &TopologyMiniport) -> (&crate::adapter::Adapter, u32, u32) {
     let endpoint = miniport.endpoint();
-    (miniport.adapter(), endpoint.stream, endpoint.can.channels_max)
+    (miniport.adapter(), endpoint.stream, miniport.channels())
 }
 
 /// The channels that a request is about, as first and end, and the number in its value. Of all channels a GET tells the first.

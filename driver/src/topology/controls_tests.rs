@@ -13,6 +13,15 @@ const SET: u32 = KSPROPERTY_TYPE_SET;
 const ALL: u32 = ALL_CHANNELS_ID;
 const NODES: [(usize, u32); 2] = [(0, NODE_VOLUME), (1, NODE_MUTE)];
 
+/// A rig whose endpoint's default format has all eight channels of the card.
+fn eight(stream: u32) -> Rig {
+    wished(stream, &[("SpeakerChannels", 8), ("MicrophoneChannels", 8)])
+}
+
+fn wished(stream: u32, values: crate::registry_fake::Values) -> Rig {
+    Rig::wished(FakeCard::default(), stream, true, values)
+}
+
 /// Asks a node about a channel.
 fn on_channel(rig: &Rig, node: usize, verb: u32, channel: u32, value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {
     // Behind the channel KSNODEPROPERTY_AUDIO_CHANNEL has a reserved word.
@@ -33,7 +42,7 @@ fn set(rig: &Rig, node: usize, channel: u32, value: i32) -> NTSTATUS {
 #[test]
 fn what_is_set_is_got_and_heard_by_the_card_and_told_to_clients() {
     for stream in [0, 1] {
-        let rig = Rig::new(stream);
+        let rig = eight(stream);
         assert_eq!((get(&rig, 0, 3), get(&rig, 1, 3)), (0, 0), "0 dB and not muted at first");
         // Not a step of half a decibel.
         assert_eq!(set(&rig, 0, 3, -394_526), STATUS_SUCCESS);
@@ -54,7 +63,7 @@ fn what_is_set_is_got_and_heard_by_the_card_and_told_to_clients() {
 
 #[test]
 fn all_channels_are_the_cards_and_no_more() {
-    let rig = Rig::new(0);
+    let rig = eight(0);
     assert_eq!(set(&rig, 0, 6, -100), STATUS_SUCCESS);
     rig.card.take_told();
     rig.heard();
@@ -69,7 +78,7 @@ fn all_channels_are_the_cards_and_no_more() {
 
 #[test]
 fn beyond_the_range_is_its_end() {
-    let rig = Rig::new(0);
+    let rig = eight(0);
     for (asked, becomes) in
         [(i32::MIN, -96 * 65_536), (1, 0), (-96 * 65_536 - 1, -96 * 65_536), (i32::MAX, 0)]
     {
@@ -81,7 +90,7 @@ fn beyond_the_range_is_its_end() {
 
 #[test]
 fn channels_that_the_card_has_not_are_refused() {
-    let rig = Rig::new(0);
+    let rig = eight(0);
     for (node, _) in NODES {
         for verb in [GET, SET] {
             for channel in [8, 9, 0x7FFF_FFFF, ALL - 1] {
@@ -126,7 +135,7 @@ fn every_size_of_a_value_is_answered_by_the_protocol() {
 
 #[test]
 fn the_range_is_told_for_as_many_channels_as_the_card_has() {
-    let rig = Rig::new(0);
+    let rig = eight(0);
     for (node, kind, range) in [(0, 3, [0x8000, 0, -96 << 16, 0]), (1, 11, [1, 0, 0, 1])] {
         let (status, size, value) =
             rig.ask(rig.node(node), 0, KSPROPERTY_TYPE_BASICSUPPORT, &[], &[0xEE; 200]);
@@ -138,6 +147,48 @@ fn the_range_is_told_for_as_many_channels_as_the_card_has() {
         let short = rig.ask(rig.node(node), 0, KSPROPERTY_TYPE_BASICSUPPORT, &[], &[0xEE; 4]);
         assert_eq!(short, (STATUS_SUCCESS, 4, vec![3, 2, 0, 0]));
     }
+}
+
+/// So that no control panel shows eight sliders.
+#[test]
+fn there_is_a_control_for_each_channel_of_the_default_format() {
+    let registry: crate::registry_fake::Values = &[("SpeakerChannels", 6), ("MicrophoneChannels", 2)];
+    for (stream, values, channels) in [(0, &[][..], 2_u32), (1, &[], 1), (0, registry, 6), (1, registry, 2)] {
+        let rig = wished(stream, values);
+        assert_eq!(rig.miniport.channels(), channels);
+        for (node, _) in NODES {
+            let told = rig.ask(rig.node(node), 0, KSPROPERTY_TYPE_BASICSUPPORT, &[], &[0; 200]);
+            assert_eq!((told.0, told.1), (STATUS_SUCCESS, 56 + 16 * channels));
+            assert_eq!(told.2[48..52], channels.to_le_bytes());
+            assert_eq!(on_channel(&rig, node, GET, channels - 1, &[0; 4]).0, STATUS_SUCCESS);
+            for verb in [GET, SET] {
+                let beyond = on_channel(&rig, node, verb, channels, &[0; 4]).0;
+                assert_eq!(beyond, STATUS_INVALID_PARAMETER, "channel {channels} of stream {stream}");
+            }
+        }
+    }
+}
+
+/// Who opens eight channels does not hear six of them at 0 dB whatever the two sliders say.
+#[test]
+fn channels_beyond_the_controls_follow_them() {
+    let rig = Rig::new(0);
+    assert_eq!((set(&rig, 0, 1, -100), get(&rig, 0, 0), get(&rig, 0, 1)), (STATUS_SUCCESS, 0, -100));
+    assert_eq!(rig.card.take_told(), [1, 3, 5, 7].map(|channel| Told::Volume(0, channel, -100)));
+    assert_eq!(rig.heard(), [Heard::Control(0)], "once");
+    assert_eq!(set(&rig, 1, 0, 1), STATUS_SUCCESS);
+    assert_eq!(rig.card.take_told().last(), Some(&Told::Mute(0, 0b0101_0101)));
+    assert_eq!((get(&rig, 1, 0), get(&rig, 1, 1)), (1, 0));
+    assert_eq!(set(&rig, 1, ALL, 1), STATUS_SUCCESS);
+    assert_eq!(rig.card.take_told(), [Told::Mute(0, 0xFF)], "one register for all");
+    let microphone = Rig::new(1);
+    assert_eq!(set(&microphone, 0, 0, -7), STATUS_SUCCESS);
+    assert_eq!(
+        microphone.card.take_told(),
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|channel| Told::Volume(1, channel, -7))
+    );
+    assert_eq!(set(&microphone, 1, 0, 1), STATUS_SUCCESS);
+    assert_eq!(microphone.card.take_told(), [Told::Mute(1, 0xFF)]);
 }
 
 #[test]
@@ -160,5 +211,5 @@ fn two_endpoints_of_a_card_do_not_share_their_volumes() {
     let (speaker, microphone) = (Rig::with(card.clone(), 0, true), Rig::with(card.clone(), 1, true));
     assert_eq!(set(&speaker, 0, 0, -100), STATUS_SUCCESS);
     assert_eq!((get(&microphone, 0, 0), microphone.heard()), (0, vec![]));
-    assert_eq!(card.take_told(), [Told::Volume(0, 0, -100)]);
+    assert!(card.take_told().iter().all(|told| matches!(told, Told::Volume(0, _, -100))));
 }

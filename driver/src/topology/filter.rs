@@ -5,8 +5,8 @@
 use portcls_sys::GUID;
 use portcls_sys::guid::{
     KSAUDFNAME_MASTER_MUTE, KSAUDFNAME_MASTER_VOLUME, KSAUDFNAME_MIC_MUTE, KSAUDFNAME_MIC_VOLUME,
-    KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY, KSNODETYPE_MICROPHONE, KSNODETYPE_MUTE, KSNODETYPE_SPEAKER,
-    KSNODETYPE_VOLUME,
+    KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY, KSNODETYPE_LINE_CONNECTOR, KSNODETYPE_MICROPHONE, KSNODETYPE_MUTE,
+    KSNODETYPE_SPEAKER, KSNODETYPE_VOLUME,
 };
 use portcls_sys::pc::{
     KSPIN_COMMUNICATION_NONE, KSPIN_DATAFLOW_IN, KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR,
@@ -46,18 +46,25 @@ const fn pins(into: KSPIN_DESCRIPTOR, out: KSPIN_DESCRIPTOR) -> [PCPIN_DESCRIPTO
 }
 
 // The jack's category makes the endpoint what it is; its name, which the INF puts into the registry, what the endpoint is called. The first of a
-// kind has no name: it is called what Windows calls the category.
+// kind has no name: it is called what Windows calls the category, in the user's language.
+//
+// Speakers after the first are line connectors. Windows calls whatever has the category of speakers "Speakers" and cannot be told otherwise (IPinName's
+// page; seen on Windows 11 by three drivers' authors, windows-observed 44), a line connector keeps its name. *Doubt*: should some Windows honour
+// the name of a speaker's pin, nothing is lost, for the names stay where they are.
 const SPEAKER: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_SPEAKER);
+const LINE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_LINE_CONNECTOR);
 const MICROPHONE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_IN, &KSNODETYPE_MICROPHONE);
 const FROM_WAVE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_IN, &KSCATEGORY_AUDIO);
 const TO_WAVE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSCATEGORY_AUDIO);
 
 static SPEAKERS: [[PCPIN_DESCRIPTOR; 2]; IN_THE_INF] = [
     pins(FROM_WAVE, SPEAKER),
-    pins(FROM_WAVE, SPEAKER.named(&SPEAKER_JACKS[0])),
-    pins(FROM_WAVE, SPEAKER.named(&SPEAKER_JACKS[1])),
-    pins(FROM_WAVE, SPEAKER.named(&SPEAKER_JACKS[2])),
+    pins(FROM_WAVE, LINE.named(&SPEAKER_JACKS[0])),
+    pins(FROM_WAVE, LINE.named(&SPEAKER_JACKS[1])),
+    pins(FROM_WAVE, LINE.named(&SPEAKER_JACKS[2])),
 ];
+/// Speakers beyond those that the INF has names for.
+static FURTHER_SPEAKERS: [PCPIN_DESCRIPTOR; 2] = pins(FROM_WAVE, LINE);
 static MICROPHONES: [[PCPIN_DESCRIPTOR; 2]; IN_THE_INF] = [
     pins(MICROPHONE, TO_WAVE),
     pins(MICROPHONE.named(&MICROPHONE_JACKS[0]), TO_WAVE),
@@ -90,12 +97,12 @@ static CATEGORIES: [GUID; 2] = [KSCATEGORY_AUDIO, KSCATEGORY_TOPOLOGY];
 
 /// The filter of endpoint number `number` (from 0) of a direction, on a card that has `limits`.
 pub fn describe(direction: Direction, number: usize, limits: Limits) -> PCFILTER_DESCRIPTOR {
-    let (all, nodes) = match direction {
-        Direction::Render => (&SPEAKERS, &SPEAKER_NODES),
-        Direction::Capture => (&MICROPHONES, &MICROPHONE_NODES),
+    let [microphone, ..] = &MICROPHONES;
+    let (all, further, nodes) = match direction {
+        Direction::Render => (&SPEAKERS, &FURTHER_SPEAKERS, &SPEAKER_NODES),
+        Direction::Capture => (&MICROPHONES, microphone, &MICROPHONE_NODES),
     };
-    let [unnamed, ..] = all;
-    let pins = all.get(number).unwrap_or(unnamed);
+    let pins = all.get(number).unwrap_or(further);
     let (nodes, connections): (&'static [_], &'static [_]) =
         if limits.volume { (nodes, &THROUGH_NODES) } else { (&[], &THROUGH) };
     let jack = if limits.jack { &jack::NOTICING } else { &jack::AUTOMATION };

@@ -6,25 +6,27 @@ use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED};
 use portcls_sys::ComObject;
 use portcls_sys::guid::KSPROPSETID_Jack;
 use portcls_sys::ks::{
-    JACKDESC2_PRESENCE_DETECT_CAPABILITY, KSAUDIO_SPEAKER_STEREO, KSPROPERTY_JACK_DESCRIPTION,
-    KSPROPERTY_JACK_DESCRIPTION2, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET,
+    JACKDESC2_PRESENCE_DETECT_CAPABILITY, KSPROPERTY_JACK_DESCRIPTION, KSPROPERTY_JACK_DESCRIPTION2,
+    KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
 use super::{TopologyMiniport, events, wave_pin};
 use crate::endpoint::Direction;
 use crate::properties::{Reply, Verb, handle, pin_of};
+use crate::wave::format::speakers;
 
 /// `eConnTypeUnknown`, `EPcxConnectionType`.
 const CONNECTION_UNKNOWN: u32 = 0;
-/// `eGeoLocNotApplicable`, `EPcxGeoLocation` (mingw-w64's ksmedia.h): no jack that one could reach.
-const PLACE_NOT_APPLICABLE: u32 = 14;
-/// `eGenLocOther`, `EPcxGenLocation`.
-const SURROUNDINGS_OTHER: u32 = 3;
+/// `eGeoLocFront`, `EPcxGeoLocation`. With [`PRIMARY_BOX`] where Microsoft's samples say that their speakers are: a place "not applicable" and
+/// a jack that one can plug into contradict each other.
+const FRONT: u32 = 2;
+/// `eGenLocPrimaryBox`, `EPcxGenLocation`.
+const PRIMARY_BOX: u32 = 0;
 /// `ePortConnJack`, `EPxcPortConnection` (mingw-w64's ksmedia.h): something can be plugged in.
 const PORT_JACK: u32 = 0;
-/// `ePortConnUnknown`.
-const PORT_UNKNOWN: u32 = 3;
+/// `ePortConnIntegratedDevice`: nothing can be, as far as the card knows.
+const PORT_INTEGRATED: u32 = 1;
 
 static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
     PCPROPERTY_ITEM {
@@ -99,19 +101,20 @@ fn notices(miniport: &TopologyMiniport) -> bool {
     miniport.adapter().card().limits().jack
 }
 
-/// KSJACK_DESCRIPTION: speakers, color (black), kind, place, surroundings, port, connected. A microphone has no speakers.
+/// KSJACK_DESCRIPTION: speakers (those of the default format), color (black), kind, place, surroundings, port, connected. A microphone has no
+/// speakers.
 fn description(miniport: &TopologyMiniport) -> [[u8; 4]; 7] {
     let speakers = match miniport.endpoint().direction {
-        Direction::Render => KSAUDIO_SPEAKER_STEREO,
+        Direction::Render => speakers(miniport.channels()),
         Direction::Capture => 0,
     };
-    let port = if notices(miniport) { PORT_JACK } else { PORT_UNKNOWN };
+    let port = if notices(miniport) { PORT_JACK } else { PORT_INTEGRATED };
     [
         speakers.to_le_bytes(),
         [0; 4],
         CONNECTION_UNKNOWN.to_le_bytes(),
-        PLACE_NOT_APPLICABLE.to_le_bytes(),
-        SURROUNDINGS_OTHER.to_le_bytes(),
+        FRONT.to_le_bytes(),
+        PRIMARY_BOX.to_le_bytes(),
         port.to_le_bytes(),
         u32::from(miniport.connected()).to_le_bytes(),
     ]

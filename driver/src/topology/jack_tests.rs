@@ -38,7 +38,8 @@ fn the_jack_is_described_in_exactly_its_size() {
         // SAFETY: numbers.
         let seen: KSJACK_DESCRIPTION =
             unsafe { value.as_ptr().add(8).cast::<KSJACK_DESCRIPTION>().read_unaligned() };
-        assert_eq!((seen.ChannelMapping, seen.GeoLocation, seen.IsConnected), (speakers, 14, 1));
+        assert_eq!((seen.ChannelMapping, seen.GeoLocation, seen.GenLocation), (speakers, 2, 0));
+        assert_eq!((seen.PortConnection, seen.IsConnected), (0, 1));
     }
 }
 
@@ -75,10 +76,23 @@ fn basic_support_is_for_the_pin_that_is_the_jack() {
 }
 
 #[test]
+fn the_speakers_are_those_of_the_default_format() {
+    for (channels, speakers) in [(1_u32, 0x4_u32), (2, 0x3), (6, 0x3F), (8, 0x63F)] {
+        let values: &'static [_] = Box::leak(Box::new([("SpeakerChannels", channels)]));
+        for (stream, jack, expected) in [(0, 1_u32, speakers), (1, 0, 0)] {
+            let rig = Rig::wished(FakeCard::default(), stream, true, values);
+            let asked = (KSPROPERTY_TYPE_GET, jack.to_le_bytes());
+            let value = rig.ask(rig.of_filter(), 0, asked.0, &asked.1, &[0; 36]).2;
+            assert_eq!(value[8..12], expected.to_le_bytes());
+        }
+    }
+}
+
+#[test]
 fn what_is_plugged_in_is_told_by_cards_that_notice() {
     // Card notices, unplugged; expected: port, connected, capabilities.
     for (notices, unplugged, expected) in
-        [(true, false, (0, 1, 1)), (true, true, (0, 0, 1)), (false, true, (3, 1, 0))]
+        [(true, false, (0, 1, 1)), (true, true, (0, 0, 1)), (false, true, (1, 1, 0))]
     {
         let card = FakeCard::default();
         card.change(|inside| (inside.limits.jack, inside.unplugged) = (notices, unplugged));

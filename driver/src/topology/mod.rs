@@ -90,6 +90,11 @@ impl TopologyMiniport {
         *self.wishes.lock()
     }
 
+    /// How many channels the endpoint's default format has.
+    pub fn channels(&self) -> u32 {
+        self.wishes().default_format.channels(self.endpoint.direction, self.endpoint.can)
+    }
+
     /// Who wants to know.
     pub const fn events(&self) -> &Events {
         &self.events

@@ -4,7 +4,8 @@ use nt::host;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL};
 use portcls_sys::guid::{
     KSAUDFNAME_MASTER_MUTE, KSAUDFNAME_MASTER_VOLUME, KSAUDFNAME_MIC_MUTE, KSAUDFNAME_MIC_VOLUME,
-    KSCATEGORY_AUDIO, KSNODETYPE_MICROPHONE, KSNODETYPE_MUTE, KSNODETYPE_SPEAKER, KSNODETYPE_VOLUME,
+    KSCATEGORY_AUDIO, KSNODETYPE_LINE_CONNECTOR, KSNODETYPE_MICROPHONE, KSNODETYPE_MUTE, KSNODETYPE_SPEAKER,
+    KSNODETYPE_VOLUME,
 };
 use portcls_sys::interfaces::AdapterPowerManagement;
 use portcls_sys::ks::{KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET};
@@ -77,6 +78,13 @@ fn further_endpoints_of_a_kind_have_names_of_their_own() {
             let pin = &(*filter.Pins.add(filter::jack_pin(direction) as usize)).KsPinDescriptor;
             let bridge = &(*filter.Pins.add(wave_pin(direction) as usize)).KsPinDescriptor;
             assert!(bridge.Name.is_null());
+            // Windows calls every speaker "Speakers".
+            let category = match direction {
+                Direction::Render if number > 0 => KSNODETYPE_LINE_CONNECTOR,
+                Direction::Render => KSNODETYPE_SPEAKER,
+                Direction::Capture => KSNODETYPE_MICROPHONE,
+            };
+            assert_eq!(*pin.Category, category);
             pin.Name.as_ref().copied()
         }
     };

@@ -311,7 +311,7 @@ pub(super) fn is_float(subformat: GUID) -> Result<bool, FormatError> {
 }
 
 /// The speakers that so many channels usually are (`KSAUDIO_SPEAKER_*`); 0 = none in particular.
-const fn speakers(channels: u32) -> u32 {
+pub const fn speakers(channels: u32) -> u32 {
     match channels {
         1 => 0x4,
         2 => 0x3,
