@@ -169,6 +169,11 @@ impl PCNODE_DESCRIPTOR {
     pub const fn new(kind: &'static GUID, name: &'static GUID, table: &'static PCAUTOMATION_TABLE) -> Self {
         Self { Flags: 0, AutomationTable: table, Type: kind, Name: name }
     }
+
+    /// A node that has neither.
+    pub const fn plain(kind: &'static GUID) -> Self {
+        Self { Flags: 0, AutomationTable: null(), Type: kind, Name: null() }
+    }
 }
 
 /// A connection inside a filter. A node's input is its pin 1, its output pin 0.

@@ -14,12 +14,13 @@ use portcls_sys::GUID;
 use portcls_sys::guid::{
     KSAUDFNAME_RECORDING_CONTROL, KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME,
     KSCATEGORY_RENDER, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_SUBTYPE_ANALOG, KSDATAFORMAT_TYPE_AUDIO,
+    KSNODETYPE_ADC, KSNODETYPE_DAC,
 };
 use portcls_sys::ks::{KSDATARANGE, KSDATARANGE_AUDIO};
 use portcls_sys::pc::{
     DataRangeEntry, KSPIN_COMMUNICATION_NONE, KSPIN_COMMUNICATION_SINK, KSPIN_DATAFLOW_IN,
     KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR, PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE,
-    PCPIN_DESCRIPTOR,
+    PCNODE_DESCRIPTOR, PCPIN_DESCRIPTOR,
 };
 
 use super::modes::ATTRIBUTES;
@@ -54,12 +55,17 @@ pub static BRIDGE_RANGE: KSDATARANGE = KSDATARANGE {
 /// The ranges of a bridge pin.
 pub static BRIDGE_RANGES: [DataRangeEntry; 1] = [DataRangeEntry::range(&BRIDGE_RANGE)];
 
-static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 1] = [PCCONNECTION_DESCRIPTOR {
-    FromNode: PCFILTER_NODE,
-    FromNodePin: 0,
-    ToNode: PCFILTER_NODE,
-    ToNodePin: 1,
-}];
+// Between the pins is what makes sound of numbers, or numbers of sound. *Doubt*: simpleaudiosample has an ADC node in its microphone's wave filter and
+// nothing in its speakers', sysvad both in some filters; the endpoint builder wants neither. Old mixers find wave devices by them alone, and where
+// nobody looks for them they do no harm: they have no properties.
+static DAC: [PCNODE_DESCRIPTOR; 1] = [PCNODE_DESCRIPTOR::plain(&KSNODETYPE_DAC)];
+static ADC: [PCNODE_DESCRIPTOR; 1] = [PCNODE_DESCRIPTOR::plain(&KSNODETYPE_ADC)];
+
+/// From the pin where sound enters through the node to the one where it leaves. A node's input is its pin 1, its output pin 0.
+static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 2] = [
+    PCCONNECTION_DESCRIPTOR { FromNode: PCFILTER_NODE, FromNodePin: 0, ToNode: 0, ToNodePin: 1 },
+    PCCONNECTION_DESCRIPTOR { FromNode: 0, FromNodePin: 0, ToNode: PCFILTER_NODE, ToNodePin: 1 },
+];
 
 static RENDER_CATEGORIES: [GUID; 3] = [KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_REALTIME];
 static CAPTURE_CATEGORIES: [GUID; 3] = [KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCATEGORY_REALTIME];
@@ -94,13 +100,14 @@ impl WaveFilter {
         }
         // SAFETY: as above.
         let pins = try_box(pins(endpoint.direction, modes, unsafe { extend(&entries) }))?;
-        let categories = match endpoint.direction {
-            Direction::Render => &RENDER_CATEGORIES,
-            Direction::Capture => &CAPTURE_CATEGORIES,
+        let (nodes, categories) = match endpoint.direction {
+            Direction::Render => (&DAC, &RENDER_CATEGORIES),
+            Direction::Capture => (&ADC, &CAPTURE_CATEGORIES),
         };
         // SAFETY: as above.
         let kept: &'static [PCPIN_DESCRIPTOR] = unsafe { extend(&*pins) };
-        let descriptor = PCFILTER_DESCRIPTOR::new(kept, &[], &CONNECTIONS, categories).automated(&AUTOMATION);
+        let descriptor =
+            PCFILTER_DESCRIPTOR::new(kept, nodes, &CONNECTIONS, categories).automated(&AUTOMATION);
         Ok(Self { descriptor, _pins: pins, _entries: entries, _ranges: ranges })
     }
 }

@@ -4,8 +4,10 @@ use portcls_sys::ComRef;
 use portcls_sys::guid::{
     AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW, GUID_NULL,
     KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO,
+    KSNODETYPE_ADC, KSNODETYPE_DAC,
 };
 use portcls_sys::ks::{KSATTRIBUTE_LIST, KSDATARANGE_AUDIO};
+use portcls_sys::pc::{PCCONNECTION_DESCRIPTOR, PCFILTER_NODE};
 
 use super::*;
 use crate::default_format::{DefaultFormat, STANDARD};
@@ -263,14 +265,25 @@ fn bridges_have_no_instances_and_the_host_pin_leads_to_one_or_back() {
     for (stream, host, bridge, flows) in [(0, 0, 1, (1, 2)), (1, 1, 0, (2, 1))] {
         let (miniport, _adapter) = of_stream(stream);
         let filter = filter(&miniport);
-        assert_eq!((filter.PinCount, filter.PinSize, filter.ConnectionCount), (2, 112, 1));
+        assert_eq!((filter.PinCount, filter.PinSize, filter.ConnectionCount), (2, 112, 2));
         // SAFETY: alive as long as the miniport, as long as they say.
-        let (host, bridge, connection) =
-            unsafe { (*filter.Pins.add(host), *filter.Pins.add(bridge), *filter.Connections) };
+        let (host, bridge, into, out) = unsafe {
+            let connections = filter.Connections;
+            (*filter.Pins.add(host), *filter.Pins.add(bridge), *connections, *connections.add(1))
+        };
         assert_eq!((host.KsPinDescriptor.DataFlow, host.KsPinDescriptor.Communication), (flows.0, 1));
         assert_eq!((bridge.MaxGlobalInstanceCount, bridge.MaxFilterInstanceCount), (0, 0));
         assert_eq!((bridge.KsPinDescriptor.DataFlow, bridge.KsPinDescriptor.Communication), (flows.1, 0));
-        assert_eq!((connection.FromNodePin, connection.ToNodePin), (0, 1));
+        // From pin 0 through the node, whose input is its pin 1, to pin 1.
+        let ends = |it: PCCONNECTION_DESCRIPTOR| (it.FromNode, it.FromNodePin, it.ToNode, it.ToNodePin);
+        assert_eq!((ends(into), ends(out)), ((PCFILTER_NODE, 0, 0, 1), (0, 0, PCFILTER_NODE, 1)));
+        assert_eq!((filter.NodeCount, filter.NodeSize), (1, 32));
+        // SAFETY: as above.
+        unsafe {
+            let node = *filter.Nodes;
+            assert_eq!(*node.Type, if stream == 0 { KSNODETYPE_DAC } else { KSNODETYPE_ADC });
+            assert!(node.AutomationTable.is_null() && node.Name.is_null());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 use crate::interfaces::{IPort, IResourceList, IUnregisterPhysicalConnection, IUnregisterSubdevice};
 use crate::{ComIn, ComRef, IUnknown};
 use nt::NtResult;
+use nt::status::STATUS_NOT_IMPLEMENTED;
 use nt::sys::{DEVICE_OBJECT, IRP};
 
 impl ComRef<IPort> {
@@ -23,7 +24,8 @@ impl ComRef<IPort> {
     }
 }
 
-/// Takes a physical connection away. Before the subdevices, or they leak (wavert-facts 1.3).
+/// Takes a physical connection away. Before the subdevices, or they leak (wavert-facts 1.3). A port that answers STATUS_NOT_IMPLEMENTED, as those of
+/// a free NT-like system do, keeps no account of connections and loses them with the subdevices: that is no error.
 ///
 /// # Safety
 /// `device` is this adapter's FDO; the connection was registered with these ends.
@@ -36,9 +38,10 @@ pub unsafe fn unregister_connection(
 ) -> NtResult {
     let unregister = from.query::<IUnregisterPhysicalConnection>()?;
     // SAFETY: by contract.
-    unsafe {
+    let result = unsafe {
         unregister.unregister_physical_connection(device, ComIn::new(from), from_pin, ComIn::new(to), to_pin)
-    }
+    };
+    if result == Err(STATUS_NOT_IMPLEMENTED) { Ok(()) } else { result }
 }
 
 /// Takes a subdevice away.
@@ -49,4 +52,74 @@ pub unsafe fn unregister_subdevice(device: *mut DEVICE_OBJECT, port: &ComRef<IUn
     let unregister = port.query::<IUnregisterSubdevice>()?;
     // SAFETY: by contract.
     unsafe { unregister.unregister_subdevice(device, ComIn::new(port)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interfaces::UnregisterPhysicalConnection;
+    use crate::{Com, com_class};
+    use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOINTERFACE, STATUS_NOT_SUPPORTED};
+    use nt::sys::UNICODE_STRING;
+
+    /// A port that answers so, if it can be asked at all.
+    struct Port(NtResult, bool);
+    com_class! {
+        Port {
+            0 => IUnregisterSubdevice,
+            1 => IUnregisterPhysicalConnection if |port| port.1,
+        }
+    }
+    impl crate::interfaces::UnregisterSubdevice for Port {
+        fn unregister_subdevice(&self, _: *mut DEVICE_OBJECT, _: ComIn<'_, IUnknown>) -> NtResult {
+            self.0
+        }
+    }
+    impl UnregisterPhysicalConnection for Port {
+        fn unregister_physical_connection(
+            &self,
+            _: *mut DEVICE_OBJECT,
+            from: ComIn<'_, IUnknown>,
+            from_pin: u32,
+            to: ComIn<'_, IUnknown>,
+            to_pin: u32,
+        ) -> NtResult {
+            assert!(from.to_ref().is_some() && to.to_ref().is_some());
+            assert_eq!((from_pin, to_pin), (1, 0));
+            self.0
+        }
+        fn unregister_physical_connection_to_external(
+            &self,
+            _: *mut DEVICE_OBJECT,
+            _: ComIn<'_, IUnknown>,
+            _: u32,
+            _: *mut UNICODE_STRING,
+            _: u32,
+        ) -> NtResult {
+            Err(STATUS_NOT_SUPPORTED)
+        }
+        fn unregister_physical_connection_from_external(
+            &self,
+            _: *mut DEVICE_OBJECT,
+            _: *mut UNICODE_STRING,
+            _: u32,
+            _: ComIn<'_, IUnknown>,
+            _: u32,
+        ) -> NtResult {
+            Err(STATUS_NOT_SUPPORTED)
+        }
+    }
+
+    #[test]
+    fn a_port_that_keeps_no_account_of_connections_is_no_error() {
+        let unregister = |answer, asked| {
+            let port = Com::try_new(Port(answer, asked)).unwrap().to_unknown();
+            // SAFETY: the fake touches no device.
+            unsafe { unregister_connection(core::ptr::null_mut(), &port, 1, &port, 0) }
+        };
+        assert_eq!(unregister(Ok(()), true), Ok(()));
+        assert_eq!(unregister(Err(STATUS_NOT_IMPLEMENTED), true), Ok(()));
+        assert_eq!(unregister(Err(STATUS_INVALID_PARAMETER), true), Err(STATUS_INVALID_PARAMETER));
+        assert_eq!(unregister(Ok(()), false), Err(STATUS_NOINTERFACE));
+    }
 }
