@@ -129,9 +129,19 @@ fn with<R>(this: This, method: &'static str, otherwise: R, f: impl FnOnce(&mut L
     }
 }
 
-/// The type as the field of a descriptor holds it; a parameter that is none matches nothing.
+/// The type as the field of a descriptor holds it, which is a byte; the parameter is an `int` (wdm.h). A caller that declares it as a byte
+/// leaves the rest of the register as it was, and Windows finds nothing (rule `resource-type`).
 fn field(resource_type: i32) -> u8 {
-    u8::try_from(resource_type).unwrap_or(u8::MAX)
+    u8::try_from(resource_type).unwrap_or_else(|_| {
+        kernel::violation(
+            "resource-type",
+            format_args!(
+                "CM_RESOURCE_TYPE {resource_type:#x}, which is an int and no byte, {}",
+                object::lately()
+            ),
+        );
+        u8::MAX
+    })
 }
 
 unsafe extern "win64" fn number_of_entries(this: This) -> u32 {
