@@ -52,6 +52,10 @@ if errorlevel 1 (
     exit /b 3
 )
 echo   Secure Boot is off, test signing is on.
+if %build% GEQ 26100 (
+    echo   Users of other test-signed drivers report problem code 52 on Server 2025 and on build 26200 all the same. Should the
+    echo   last step say 52: the certificate must be in both stores of the machine, and memory integrity may have to be off.
+)
 
 echo   Trusting the test certificate ^(machine's Root and TrustedPublisher^); uninstall.cmd takes it out again.
 for %%s in (Root TrustedPublisher) do (
@@ -105,6 +109,7 @@ if "%result%"=="3010" goto restart
 if "%result%"=="1641" goto restart
 if "%status%"=="0" (
     echo   The card works, with driver version %version% from %inf%.
+    call :hints
     exit /b 0
 )
 echo   The card is there, and Windows says: problem code %status%.
@@ -127,6 +132,17 @@ exit /b 1
 :restart
 echo   Installed. Restart Windows; the card works after that.
 exit /b 5
+
+:hints
+echo   The card goes by the host's clock ^("ringwave serve", realtime^): what a program writes too late is silence, and counted.
+echo   Sound belongs to the console: Remote Desktop shows its own devices, not this one; a service or remote shell hears nothing.
+reg query "HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\microphone" /v Value 2>nul | find /i "Deny" >nul
+if not errorlevel 1 (
+    echo   The microphone is switched off for programs: Settings, Privacy, Microphone. Until then they record silence.
+) else (
+    echo   Should programs record silence: Settings, Privacy, Microphone is a switch for each user.
+)
+exit /b 0
 
 :log
 echo   ---- the end of %windir%\inf\setupapi.dev.log

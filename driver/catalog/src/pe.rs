@@ -14,6 +14,7 @@ mod relocations;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use imports::AllowList;
 
@@ -30,6 +31,8 @@ pub enum Rule {
     Alignment,
     /// Nothing is writable and executable.
     Writable,
+    /// What stays is never paged.
+    NotPaged,
     /// INIT.
     Init,
     /// What is thrown away after the start.
@@ -42,6 +45,8 @@ pub enum Rule {
     Avx,
     /// No `.retplne`.
     Retplne,
+    /// The version resource.
+    Version,
     /// Nothing behind the sections.
     Overlay,
     /// No paths of the machine it was built on.
@@ -71,6 +76,7 @@ impl Rule {
                 "sections on pages of 4096 bytes, one after the other, in memory and in the file",
             ),
             Self::Writable => ("writable", "no section is both writable and executable"),
+            Self::NotPaged => ("not-paged", "every section that stays in memory says NOT_PAGED"),
             Self::Init => ("init", "the entry point is in INIT, which is code and discardable"),
             Self::Discarded => {
                 ("discarded", "only INIT and .reloc are discardable, and nothing that stays refers to them")
@@ -79,6 +85,7 @@ impl Rule {
             Self::Imports => ("imports", "by name, from kernel modules, known in the oldest Windows we name"),
             Self::Avx => ("avx", "no AVX: the kernel does not save its registers for a driver"),
             Self::Retplne => ("retplne", "no .retplne section"),
+            Self::Version => ("version", "a version resource that says driver, and which version"),
             Self::Overlay => ("overlay", "nothing behind the sections but signatures"),
             Self::Paths => ("paths", "no paths of the machine it was built on"),
         }
@@ -102,12 +109,14 @@ pub fn check(file: &[u8], allowed: &AllowList, forbidden: &[String]) -> Report {
         (Rule::Checksum, headers::checksum(&image)),
         (Rule::Alignment, sections::alignment(&image)),
         (Rule::Writable, sections::writable(&image)),
+        (Rule::NotPaged, sections::not_paged(&image)),
         (Rule::Init, sections::init(&image)),
         (Rule::Discarded, sections::discarded(&image)),
         (Rule::Relocations, relocations::check(&image)),
         (Rule::Imports, imports::check(&image, allowed)),
         (Rule::Avx, code::check(&image)),
         (Rule::Retplne, sections::retplne(&image)),
+        (Rule::Version, version::check(&image)),
         (Rule::Overlay, sections::overlay(&image)),
         (Rule::Paths, leaks::check(&image, forbidden)),
     ]

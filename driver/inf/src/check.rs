@@ -51,6 +51,7 @@ pub const RULES: &[Rule] = &[
     ("values", device::values),
     ("needs", device::needs),
     ("driver-key", device::driver_key),
+    ("device-object", device::device_object),
     ("messages", device::messages),
     ("wishes", device::wishes),
     ("interfaces", device::interfaces),

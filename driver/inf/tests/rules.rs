@@ -73,6 +73,8 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("needs", "KS.Registration,", ""),
     ("needs", "ks.inf,", ""),
     ("driver-key", "HKR,,Driver,,ringwave.sys", "HKR,,Driver,,other.sys"),
+    ("device-object", "0x0000001D", "0x0000001E"),
+    ("device-object", "(A;;GRGWGX;;;WD)", ""),
     ("messages", "MSISupported,0x00010001,1", "MSISupported,0x00010001,0"),
     ("messages", "MessageNumberLimit,0x00010001,16", "MessageNumberLimit,0x00010001,32"),
     ("messages", "MSISupported,0x00010001,1", "MSISupported,,1"),

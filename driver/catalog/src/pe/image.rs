@@ -7,6 +7,8 @@ use object::read::pe::{DataDirectories, ImageNtHeaders as _, SectionTable};
 pub const DISCARDABLE: u32 = pe::IMAGE_SCN_MEM_DISCARDABLE.0;
 /// Its pages may be executed.
 pub const EXECUTE: u32 = pe::IMAGE_SCN_MEM_EXECUTE.0;
+/// Its pages are never paged out.
+pub const NOT_PAGED: u32 = pe::IMAGE_SCN_MEM_NOT_PAGED.0;
 /// Its pages may be written.
 pub const WRITE: u32 = pe::IMAGE_SCN_MEM_WRITE.0;
 

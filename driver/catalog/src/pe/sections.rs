@@ -1,6 +1,6 @@
 //! Rules of the sections: where they lie, what may be done with their pages, which are thrown away.
 use super::code;
-use super::image::{DISCARDABLE, EXECUTE, Image, Section, WRITE};
+use super::image::{DISCARDABLE, EXECUTE, Image, NOT_PAGED, Section, WRITE};
 use super::relocations;
 use crate::authenticode;
 use object::LittleEndian as LE;
@@ -49,6 +49,17 @@ pub fn alignment(image: &Image<'_>) -> Vec<String> {
 pub fn writable(image: &Image<'_>) -> Vec<String> {
     let both = image.sections.iter().filter(|section| section.is(WRITE | EXECUTE));
     both.map(|section| format!("{} is writable and executable", section.name)).collect()
+}
+
+/// What stays in memory says so, as Microsoft's linker marks a driver's sections: all but those that are thrown away, resources, and code that is
+/// meant to be paged, whose sections begin with PAGE ("Making Drivers Pageable").
+pub fn not_paged(image: &Image<'_>) -> Vec<String> {
+    let pageable = |section: &&Section<'_>| {
+        section.is(DISCARDABLE) || section.name == ".rsrc" || section.name.starts_with("PAGE")
+    };
+    let stay = image.sections.iter().filter(|section| !pageable(section));
+    let wrong = stay.filter(|section| !section.is(NOT_PAGED));
+    wrong.map(|section| format!("{} does not say NOT_PAGED", section.name)).collect()
 }
 
 /// The code of the start lies where Windows throws it away.

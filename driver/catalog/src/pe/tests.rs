@@ -32,7 +32,7 @@ fn a_proper_driver_keeps_every_rule() {
         report.iter().filter(|(_, findings)| !findings.is_empty()).collect::<Vec<_>>(),
         Vec::<&_>::new()
     );
-    assert_eq!(report.len(), 13);
+    assert_eq!(report.len(), 15);
 }
 
 #[test]
@@ -86,8 +86,28 @@ fn writable_code() {
 }
 
 #[test]
+fn not_paged() {
+    for part in [".text", ".rdata", ".data", ".pdata"] {
+        assert_eq!(after(|driver| driver.part(part).flags &= !sample::NOT_PAGED), [Rule::NotPaged], "{part}");
+    }
+}
+
+#[test]
+fn version() {
+    assert_eq!(after(|driver| driver.directories.retain(|entry| entry.0 != 2)), [Rule::Version], "none");
+    let fixed = sample::VERSION as usize + 40;
+    assert_eq!(written(".rsrc", fixed, &[0]), [Rule::Version], "unreadable");
+    assert_eq!(written(".rsrc", fixed + 8, &[0; 8]), [Rule::Version], "version 0.0.0.0");
+    assert_eq!(written(".rsrc", fixed + 36, &[1]), [Rule::Version], "a program");
+    assert_eq!(written(".rsrc", 16, &[3]), [Rule::Version], "an icon alone");
+}
+
+#[test]
 fn init() {
-    assert_eq!(after(|driver| driver.part("INIT").flags &= !sample::DISCARDABLE), [Rule::Init]);
+    assert_eq!(
+        after(|driver| driver.part("INIT").flags &= !sample::DISCARDABLE),
+        [Rule::NotPaged, Rule::Init]
+    );
     assert_eq!(after(|driver| driver.entry = sample::TEXT), [Rule::Init]);
     assert_eq!(after(|driver| driver.part("INIT").name = "PAGE"), [Rule::Init, Rule::Discarded]);
 }

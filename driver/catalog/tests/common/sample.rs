@@ -3,12 +3,17 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "only tests use it")]
 
+#[path = "../../../build/version_resource.rs"]
+mod version_resource;
+
 /// Flags of sections: code, readable and executable.
 pub const CODE: u32 = 0x6000_0020;
 /// Data, readable.
 pub const READ_ONLY: u32 = 0x4000_0040;
 /// Data, readable and writable.
 pub const DATA: u32 = 0xC000_0040;
+/// Never paged out.
+pub const NOT_PAGED: u32 = 0x0800_0000;
 /// Thrown away after the start.
 pub const DISCARDABLE: u32 = 0x0200_0000;
 
@@ -25,8 +30,10 @@ pub const DATA_ADDRESS: u32 = 0x3000;
 pub const PDATA: u32 = 0x4000;
 /// The entry point.
 pub const INIT: u32 = 0x5000;
+/// The version resource.
+pub const RSRC: u32 = 0x6000;
 /// Relocations.
-pub const RELOC: u32 = 0x6000;
+pub const RELOC: u32 = 0x7000;
 
 /// A section to be.
 #[derive(Clone)]
@@ -64,20 +71,22 @@ impl Default for Driver {
             section_alignment: 4096,
             subsystem: 1,
             dll_characteristics: 0xA160,
-            size_of_image: 0x7000,
+            size_of_image: 0x8000,
             directories: vec![
                 (1, RDATA, 80),
+                (2, RSRC, u32::try_from(resources().len()).unwrap()),
                 (3, PDATA, 24),
                 (5, RELOC, 12),
                 (6, RDATA + DEBUG_DIRECTORY, 28),
             ],
             parts: vec![
-                Part { name: ".text", address: TEXT, flags: CODE, data: text() },
-                Part { name: ".rdata", address: RDATA, flags: READ_ONLY, data: rdata },
-                Part { name: ".data", address: DATA_ADDRESS, flags: DATA, data: data() },
-                Part { name: ".pdata", address: PDATA, flags: READ_ONLY, data: exceptions() },
+                Part { name: ".text", address: TEXT, flags: CODE | NOT_PAGED, data: text() },
+                Part { name: ".rdata", address: RDATA, flags: READ_ONLY | NOT_PAGED, data: rdata },
+                Part { name: ".data", address: DATA_ADDRESS, flags: DATA | NOT_PAGED, data: data() },
+                Part { name: ".pdata", address: PDATA, flags: READ_ONLY | NOT_PAGED, data: exceptions() },
                 // xor eax, eax; ret
                 Part { name: "INIT", address: INIT, flags: CODE | DISCARDABLE, data: vec![0x31, 0xC0, 0xC3] },
+                Part { name: ".rsrc", address: RSRC, flags: READ_ONLY, data: resources() },
                 Part { name: ".reloc", address: RELOC, flags: READ_ONLY | DISCARDABLE, data: relocations() },
             ],
             tail: Vec::new(),
@@ -113,6 +122,24 @@ fn data() -> Vec<u8> {
 fn exceptions() -> Vec<u8> {
     let unwind = RDATA + 0x1F0;
     [TEXT, TEXT + 18, unwind, INIT, INIT + 3, unwind].iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Offset in `.rsrc` of the version resource, behind a directory of three levels with one entry each, and a data entry.
+pub const VERSION: u32 = 3 * 24 + 16;
+
+fn resources() -> Vec<u8> {
+    let info = version_resource::info([1, 2, 3, 4], &[("FileVersion", "1.2.3.4")]);
+    let mut data = vec![0; VERSION as usize];
+    // RT_VERSION, then name 1, then US English; the high bit says that a directory follows.
+    for (level, (id, next)) in (0u32..).zip([(16, 1 << 31 | 24), (1, 1 << 31 | 48), (0x409, 72)]) {
+        write(&mut data, level * 24 + 14, &1u16.to_le_bytes());
+        put(&mut data, level * 24 + 16, id);
+        put(&mut data, level * 24 + 20, next);
+    }
+    put(&mut data, 72, RSRC + VERSION);
+    put(&mut data, 76, u32::try_from(info.len()).unwrap());
+    data.extend(info);
+    data
 }
 
 fn relocations() -> Vec<u8> {
@@ -261,4 +288,15 @@ fn sum(file: &[u8]) -> u32 {
 /// The image that keeps every rule.
 pub fn driver() -> Vec<u8> {
     Driver::default().build()
+}
+
+/// An image without resources and without flags for paging: as it was when `two-files.hex` was made.
+pub fn without_resources() -> Vec<u8> {
+    let mut driver = Driver { size_of_image: RELOC, ..Driver::default() };
+    driver.directories.retain(|entry| entry.0 != 2);
+    *driver.directory(5).0 = RSRC;
+    driver.parts.retain(|part| part.name != ".rsrc");
+    driver.part(".reloc").address = RSRC;
+    driver.parts.iter_mut().for_each(|part| part.flags &= !NOT_PAGED);
+    driver.build()
 }

@@ -13,6 +13,10 @@ const KEEP: u32 = 2;
 const KEY_ONLY: u32 = 0x10;
 /// Where the keys for message-signaled interrupts are, below the hardware key.
 const MESSAGES: &str = r"Interrupt Management\MessageSignaledInterruptProperties";
+/// As the INF writes it.
+const FILE_DEVICE_SOUND: &str = "0x0000001D";
+/// SDDL_DEVOBJ_SYS_ALL_ADM_RWX_WORLD_RWX_RES_RWX.
+const EVERYONE: &str = "D:P(A;;GA;;;SY)(A;;GRGWGX;;;BA)(A;;GRGWGX;;;WD)(A;;GRGWGX;;;RC)";
 /// The set of PKEY_AudioEndpoint_*.
 const AUDIO_ENDPOINT: &str = "{1DA5D803-D492-4EDD-8C23-E0C0FFEE7F0E}";
 /// Name of PKEY_AudioEngine_OEMFormat.
@@ -97,6 +101,22 @@ pub fn driver_key(inf: &Inf, findings: &mut Findings) {
     for (subkey, name, data) in expected {
         if value(inf, &lines, subkey, name) != Some((0, vec![data.into()])) {
             findings.add(install.line, format!("{subkey}:{name} is not the text {data:?}"));
+        }
+    }
+}
+
+/// The device object is a sound device that every client may open ("Specifying Security Descriptors in INF files": `Security` as SDDL text).
+pub fn device_object(inf: &Inf, findings: &mut Findings) {
+    let hardware = device_section(inf, ".HW");
+    let lines = add_reg(inf, hardware);
+    let line = hardware.map_or(0, |section| section.line);
+    let expected = [
+        ("DeviceType", DWORD, FILE_DEVICE_SOUND, "FILE_DEVICE_SOUND"),
+        ("Security", 0, EVERYONE, "the descriptor that lets everybody open the device"),
+    ];
+    for (name, flags, data, what) in expected {
+        if value(inf, &lines, "", name) != Some((flags, vec![data.into()])) {
+            findings.add(line, format!("the hardware key's {name} is not {what}"));
         }
     }
 }

@@ -25,8 +25,9 @@ type FreeString = unsafe extern "C" fn(*mut UNICODE_STRING);
 
 /// DEVPROP_TYPE_BINARY.
 const BINARY: u32 = 0x1003;
-/// PLUGPLAY_PROPERTY_PERSISTENT is not set: the property is as old as the device's start.
-const VOLATILE: u32 = 0;
+/// PLUGPLAY_PROPERTY_PERSISTENT, as in Microsoft's samples: the property outlives the device's start, so that who looks at the interface before the
+/// driver has started again finds what it will be.
+const PERSISTENT: u32 = 1;
 
 /// Names a property.
 #[repr(C)]
@@ -79,7 +80,7 @@ pub unsafe fn set_interface_property(
     check(unsafe { register(pdo, class, &raw mut name, &raw mut link) })?;
     // SAFETY: the link was made just now, the data is as long as it is said and only read; freed once.
     unsafe {
-        let status = set(&raw mut link, key, 0, VOLATILE, BINARY, bytes, data.as_ptr().cast_mut().cast());
+        let status = set(&raw mut link, key, 0, PERSISTENT, BINARY, bytes, data.as_ptr().cast_mut().cast());
         free(&raw mut link);
         check(status)
     }

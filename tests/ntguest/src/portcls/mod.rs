@@ -36,10 +36,6 @@ pub mod events;
 #[cfg(target_os = "uefi")]
 pub mod exports;
 #[cfg(target_os = "uefi")]
-mod exports_new;
-#[cfg(target_os = "uefi")]
-mod interrupt_sync;
-#[cfg(target_os = "uefi")]
 mod modes;
 #[cfg(target_os = "uefi")]
 pub mod object;
