@@ -245,7 +245,7 @@ fn every_broken_rule_is_named() {
 fn a_control_panel_finds_volume_mute_and_jack_right_and_none_where_the_card_has_none() {
     let runs: [(&[&str], &str, &str); 2] = [
         // Only the first loudspeaker may be called one.
-        (&["--render", "3"], "", "volume_nodes=4 mute_nodes=4 volume_channels=8 control_events=8 jacks=4"),
+        (&["--render", "3"], "", "volume_nodes=4 mute_nodes=4 volume_channels=2 control_events=8 jacks=4"),
         (
             &["--no-volume"],
             "expect_volume=0",
