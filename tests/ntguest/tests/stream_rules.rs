@@ -241,6 +241,23 @@ fn every_broken_rule_is_named() {
 }
 
 #[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn what_the_registry_wants_of_modes_and_formats_is_what_clients_find() {
+    let registry = "reg.Modes=1\nreg.DefaultBits=16\nreg.SpeakerChannels=6\nreg.MicrophoneChannels=2\n";
+    let Outcome { status, log, .. } = run("registry", &format!("{CONTROLS}{registry}"));
+    assert_eq!(status, OK, "{log}");
+    for found in [
+        "result render0_default=16of16x6@48000\n",
+        "result capture0_default=16of16x2@48000\n",
+        " volume_channels=6 ",
+        // Two of each endpoint, and as many instances.
+        " modes=4\n",
+    ] {
+        assert!(log.contains(found), "no {found:?}: {log}");
+    }
+}
+
+#[test]
 #[ignore = "boots QEMU"]
 fn a_control_panel_finds_volume_mute_and_jack_right_and_none_where_the_card_has_none() {
     let runs: [(&[&str], &str, &str); 2] = [
