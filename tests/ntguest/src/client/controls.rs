@@ -7,6 +7,7 @@ use super::ask;
 use super::controls_events;
 use super::controls_jack;
 use super::controls_level::{Kind, Level};
+use super::controls_pin;
 use super::controls_together;
 use super::default_format;
 use super::{negotiate_modes, proposals};
@@ -36,6 +37,7 @@ struct Tally {
     proposed: u32,
     accepted: u32,
     modes: u32,
+    pins: u32,
 }
 
 /// Asks all endpoints everything; true when there is one.
@@ -55,16 +57,17 @@ pub fn run() -> bool {
             }
             let (proposed, accepted) = proposals::check(endpoint, &modes);
             (tally.proposed, tally.accepted) = (tally.proposed + proposed, tally.accepted + accepted);
+            tally.pins += controls_pin::check(endpoint);
         }
     }
     for (_, port) in subdevice::registered() {
         ask::pester(port);
     }
-    let Tally { endpoints, volumes, mutes, channels, events, jacks, proposed, accepted, modes } = tally;
+    let Tally { endpoints, volumes, mutes, channels, events, jacks, proposed, accepted, modes, pins } = tally;
     crate::kresult!(
         "controls_endpoints={endpoints} volume_nodes={volumes} mute_nodes={mutes} volume_channels={channels} control_events={events} jacks={jacks}"
     );
-    crate::kresult!("proposed={proposed} proposals_accepted={accepted} modes={modes}");
+    crate::kresult!("proposed={proposed} proposals_accepted={accepted} modes={modes} pin_properties={pins}");
     endpoints > 0
 }
 

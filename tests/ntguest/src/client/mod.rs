@@ -54,6 +54,8 @@ mod controls_jack;
 #[cfg(target_os = "uefi")]
 mod controls_level;
 #[cfg(target_os = "uefi")]
+mod controls_pin;
+#[cfg(target_os = "uefi")]
 mod controls_set;
 #[cfg(target_os = "uefi")]
 mod controls_together;

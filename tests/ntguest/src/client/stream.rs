@@ -136,6 +136,11 @@ impl PinStream {
         Ok(Self { output, input, notification, stream, port_stream, oracle, _instance: instance })
     }
 
+    /// The stream's own interface: the minor target of requests to the pin.
+    pub fn this(&self) -> This {
+        self.stream.this()
+    }
+
     /// The port stream behind it.
     pub fn port_stream(&self) -> &'static Object {
         self.port_stream

@@ -160,6 +160,7 @@ fn cancel_stop() {
 }
 
 fn stop() {
+    ADAPTER.lock().stopped = true;
     for (_, port) in subdevice::registered() {
         if let Some(port) = port.body::<Port>() {
             port.pnp_stop();
@@ -218,7 +219,11 @@ pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
     }
     match how {
         "restart" => subdevice::keep_over_stop(),
-        "restart-dropped" => subdevice::remove_all(),
+        "restart-dropped" => {
+            subdevice::remove_all();
+            let power = ADAPTER.lock().power.take();
+            drop(power);
+        }
         _ => kernel::bad_input(format_args!("ntguest.cfg: pnp={how} is neither restart nor restart-dropped")),
     }
     // SAFETY: live driver object and FDO; the list is PortCls' until removal.
