@@ -260,6 +260,7 @@ struct DRIVER_OBJECT {
 static_assert(sizeof(DRIVER_OBJECT) == 0x150, "driver object");
 
 // --- hardware resources ------------------------------------------------------------------------------------------------------------
+typedef int CM_RESOURCE_TYPE;
 #define CmResourceTypeInterrupt 2
 #define CmResourceTypeMemory 3
 #define CM_RESOURCE_INTERRUPT_MESSAGE 0x2u

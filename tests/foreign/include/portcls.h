@@ -150,11 +150,11 @@ INTERFACE_CLASS IUnknown {
 
 INTERFACE_CLASS IResourceList : IUnknown {
     virtual ULONG NumberOfEntries() = 0;
-    virtual ULONG NumberOfEntriesOfType(UCHAR type) = 0;
-    virtual CM_PARTIAL_RESOURCE_DESCRIPTOR* FindTranslatedEntry(UCHAR type, ULONG index) = 0;
-    virtual CM_PARTIAL_RESOURCE_DESCRIPTOR* FindUntranslatedEntry(UCHAR type, ULONG index) = 0;
+    virtual ULONG NumberOfEntriesOfType(CM_RESOURCE_TYPE type) = 0;
+    virtual CM_PARTIAL_RESOURCE_DESCRIPTOR* FindTranslatedEntry(CM_RESOURCE_TYPE type, ULONG index) = 0;
+    virtual CM_PARTIAL_RESOURCE_DESCRIPTOR* FindUntranslatedEntry(CM_RESOURCE_TYPE type, ULONG index) = 0;
     virtual NTSTATUS AddEntry(CM_PARTIAL_RESOURCE_DESCRIPTOR* translated, CM_PARTIAL_RESOURCE_DESCRIPTOR* untranslated) = 0;
-    virtual NTSTATUS AddEntryFromParent(IResourceList* parent, UCHAR type, ULONG index) = 0;
+    virtual NTSTATUS AddEntryFromParent(IResourceList* parent, CM_RESOURCE_TYPE type, ULONG index) = 0;
     virtual PVOID TranslatedList() = 0;
     virtual PVOID UntranslatedList() = 0;
 };

@@ -22,6 +22,8 @@ const PCI_BUS: u32 = 5;
 const HEADER_WORDS: usize = 5;
 /// Word that holds the number of descriptors.
 const COUNT_WORD: usize = 4;
+/// More descriptors than any device has: bounds what is read.
+const MOST_DESCRIPTORS: usize = 256;
 /// Words of a descriptor.
 const DESCRIPTOR_WORDS: usize = size_of::<CmPartialResourceDescriptor>() / 4;
 
@@ -94,6 +96,26 @@ impl CmList {
             list.push(*descriptor);
         }
         list
+    }
+
+    /// A copy of a list in memory; `None` for null and for a list of other than one bus.
+    ///
+    /// # Safety
+    /// `list` is null or a `CM_RESOURCE_LIST` with as many descriptors as it says.
+    pub unsafe fn read(list: *const u32) -> Option<Self> {
+        if list.is_null() {
+            return None;
+        }
+        // SAFETY: the head is there by the contract.
+        let (buses, count) =
+            unsafe { (list.read_unaligned(), list.add(COUNT_WORD).read_unaligned() as usize) };
+        if buses != 1 || count > MOST_DESCRIPTORS {
+            return None;
+        }
+        let words = HEADER_WORDS + count * DESCRIPTOR_WORDS;
+        // SAFETY: as many words as head and descriptors have, by the contract.
+        let words = (0..words).map(|at| unsafe { list.add(at).read_unaligned() }).collect::<Vec<_>>();
+        Some(Self { words: words.into_boxed_slice() })
     }
 
     /// Number of descriptors.
@@ -184,6 +206,15 @@ mod tests {
         assert_eq!(bytes(&raw)[40..48], [2, 1, 3, 0, 0, 0, 2, 0]);
         assert_eq!(bytes(&translated)[40..48], [2, 1, 3, 0, 5, 0, 0, 0]);
         assert!(raw.find(TYPE_INTERRUPT, 1).is_null() && translated.find(TYPE_INTERRUPT, 1).is_null());
+    }
+
+    #[test]
+    fn a_list_in_memory_is_copied_whole() {
+        let list = CmList::of(3, &[memory(0x1000, 0x1000, true), translated_message(5, 0x51, 1)]);
+        // SAFETY: a list of our own, and null.
+        let (copy, none) = unsafe { (CmList::read(list.as_ptr()), CmList::read(core::ptr::null())) };
+        assert_eq!(copy.map(|copy| bytes(&copy)), Some(bytes(&list)));
+        assert!(none.is_none());
     }
 
     #[test]

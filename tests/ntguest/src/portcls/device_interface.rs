@@ -45,6 +45,8 @@ struct Interface {
     class: Guid,
     reference: String,
     constraints: Option<Constraints>,
+    /// By `IoSetDeviceInterfaceState`; PortCls enables those of a subdevice by itself.
+    enabled: bool,
 }
 
 static INTERFACES: IrqLock<Vec<Interface>> = IrqLock::new(Vec::new());
@@ -96,7 +98,7 @@ pub extern "win64" fn register(
     }
     let mut interfaces = INTERFACES.lock();
     if !interfaces.iter().any(|known| known.link == link) {
-        interfaces.push(Interface { link, class, reference, constraints: None });
+        interfaces.push(Interface { link, class, reference, constraints: None, enabled: false });
     }
     Status::OBJECT_NAME_EXISTS.0
 }
@@ -167,6 +169,27 @@ pub extern "win64" fn set_property(
         );
     }
     Status::SUCCESS.0
+}
+
+/// IoSetDeviceInterfaceState(link, BOOLEAN enable) -> NTSTATUS
+pub extern "win64" fn set_state(link: *const UnicodeString, enable: u8) -> i32 {
+    const SERVICE: &str = "IoSetDeviceInterfaceState";
+    let enable = enable != 0;
+    let Some(link) = text(link) else {
+        return refuse(format_args!("{SERVICE}: the link is no UNICODE_STRING"));
+    };
+    let before = {
+        let mut interfaces = INTERFACES.lock();
+        let found = interfaces.iter_mut().find(|known| known.link == link);
+        found.map(|interface| core::mem::replace(&mut interface.enabled, enable))
+    };
+    match before {
+        None => refuse(format_args!("{SERVICE}: the link is none that a service gave")),
+        Some(before) if before != enable => Status::SUCCESS.0,
+        // Its page: what is enabled already is a success, what is not enabled cannot be disabled.
+        Some(true) => Status::OBJECT_NAME_EXISTS.0,
+        Some(false) => Status::OBJECT_NAME_NOT_FOUND.0,
+    }
 }
 
 /// The filter of a registered subdevice, by its name.

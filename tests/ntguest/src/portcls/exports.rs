@@ -3,13 +3,18 @@
 use super::adapter::{self, StartDevice};
 use super::descriptor::Role;
 use super::device;
+use super::drm;
+use super::exports_new::{
+    add_stream_resource, assign_power_framework_settings, new_dma_channel, new_interrupt_sync, new_miniport,
+    new_registry_key, new_resource_list, new_resource_sublist, new_service_group,
+    register_adapter_pnp_management, register_io_timeout, remove_stream_resource,
+    unregister_adapter_pnp_management, unregister_io_timeout,
+};
 use super::guid::{CLSID_PORT_TOPOLOGY, CLSID_PORT_WAVE_RT, Guid, Named};
 use super::layout::{DeviceObject, Irp};
 use super::object;
-use super::pending_request;
 use super::pnp;
 use super::port::{self, Port};
-use super::resources;
 use super::status::Status;
 use super::subdevice::{self, End};
 use super::vtable::This;
@@ -18,21 +23,35 @@ use crate::kernel::{self, irql, time};
 use core::ffi::c_void;
 use core::ptr;
 
-/// The address of an export; `dll` is lower case. ks.sys and drmk.sys offer nothing: a WaveRT driver needs neither.
+/// The address of an export; `dll` is lower case. ks.sys offers nothing: a WaveRT driver leaves it to PortCls.
 pub fn lookup(dll: &str, name: &str) -> Option<usize> {
-    if dll != "portcls.sys" {
-        return None;
-    }
-    EXPORTS.iter().find(|(known, _)| *known == name).map(|(_, address)| address())
+    let exports = match dll {
+        "portcls.sys" => EXPORTS,
+        "drmk.sys" => DRMK_EXPORTS,
+        _ => return None,
+    };
+    exports.iter().find(|(known, _)| *known == name).map(|(_, address)| address())
 }
 
 macro_rules! exports {
-    ($($name:literal => $function:ident;)*) => {
-        const EXPORTS: &[(&str, fn() -> usize)] = &[$(($name, || $function as *const () as usize)),*];
-    };
+    ($($name:literal => $function:path;)*) => { &[$(($name, || $function as *const () as usize)),*] };
 }
 
-exports! {
+/// Names and how to get at the functions: addresses are no constants.
+type Exports = &'static [(&'static str, fn() -> usize)];
+
+/// drmk.sys, whose functions the `Pc*Content*` ones of PortCls call.
+const DRMK_EXPORTS: Exports = exports! {
+    "DrmAddContentHandlers" => drm::add_content_handlers;
+    "DrmCreateContentMixed" => drm::create_content_mixed;
+    "DrmDestroyContent" => drm::destroy_content;
+    "DrmForwardContentToDeviceObject" => drm::forward_to_device_object;
+    "DrmForwardContentToFileObject" => drm::forward_to_file_object;
+    "DrmForwardContentToInterface" => drm::forward_to_interface;
+    "DrmGetContentRights" => drm::get_content_rights;
+};
+
+const EXPORTS: Exports = exports! {
     "PcInitializeAdapterDriver" => initialize_adapter_driver;
     "PcAddAdapterDevice" => add_adapter_device;
     "PcDispatchIrp" => dispatch_irp;
@@ -52,7 +71,26 @@ exports! {
     "PcGetTimeInterval" => get_time_interval;
     "PcRequestNewPowerState" => request_new_power_state;
     "PcCompletePendingPropertyRequest" => complete_pending_property_request;
-}
+    "PcNewMiniport" => new_miniport;
+    "PcNewInterruptSync" => new_interrupt_sync;
+    "PcNewResourceList" => new_resource_list;
+    "PcNewDmaChannel" => new_dma_channel;
+    "PcNewServiceGroup" => new_service_group;
+    "PcAddStreamResource" => add_stream_resource;
+    "PcRemoveStreamResource" => remove_stream_resource;
+    "PcRegisterAdapterPnpManagement" => register_adapter_pnp_management;
+    "PcUnregisterAdapterPnpManagement" => unregister_adapter_pnp_management;
+    "PcAssignPowerFrameworkSettings" => assign_power_framework_settings;
+    "PcRegisterIoTimeout" => register_io_timeout;
+    "PcUnregisterIoTimeout" => unregister_io_timeout;
+    "PcAddContentHandlers" => drm::add_content_handlers;
+    "PcCreateContentMixed" => drm::create_content_mixed;
+    "PcDestroyContent" => drm::destroy_content;
+    "PcForwardContentToDeviceObject" => drm::forward_to_device_object;
+    "PcForwardContentToFileObject" => drm::forward_to_file_object;
+    "PcForwardContentToInterface" => drm::forward_to_interface;
+    "PcGetContentRights" => drm::get_content_rights;
+};
 
 fn null(service: &str) -> i32 {
     kernel::violation("null-argument", format_args!("{service}, {}", kernel::caller()));
@@ -205,43 +243,6 @@ unsafe extern "win64" fn unregister_adapter_power_management(fdo: *mut DeviceObj
     adapter::unregister_power().0
 }
 
-unsafe extern "win64" fn new_resource_sublist(
-    out: *mut This,
-    outer: This,
-    _pool: u32,
-    parent: This,
-    maximum: u32,
-) -> i32 {
-    const SERVICE: &str = "PcNewResourceSublist";
-    irql::require(SERVICE, irql::PASSIVE);
-    if out.is_null() || !outer.is_null() || object::find(parent, SERVICE).is_none() {
-        return null(SERVICE);
-    }
-    // SAFETY: not null, the driver's slot.
-    unsafe { out.write(resources::empty(maximum).this()) };
-    Status::SUCCESS.0
-}
-
-unsafe extern "win64" fn new_registry_key(
-    out: *mut This,
-    outer: This,
-    key_type: u32,
-    _access: u32,
-    device: *mut DeviceObject,
-    _subdevice: *mut c_void,
-    _attributes: *mut c_void,
-    _options: u32,
-    _disposition: *mut u32,
-) -> i32 {
-    const SERVICE: &str = "PcNewRegistryKey";
-    irql::require(SERVICE, irql::PASSIVE);
-    if key_type != 0 && !adapter::is_fdo(device, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
-    // SAFETY: the driver's slot for the answer, or null.
-    unsafe { port::open_key(SERVICE, out, outer, key_type).0 }
-}
-
 unsafe extern "win64" fn get_device_property(
     fdo: *mut DeviceObject,
     number: u32,
@@ -285,7 +286,11 @@ unsafe extern "win64" fn request_new_power_state(fdo: *mut DeviceObject, state: 
     Status::NOT_IMPLEMENTED.0
 }
 
-extern "win64" fn complete_pending_property_request(request: *mut c_void, status: i32) -> i32 {
+unsafe extern "win64" fn complete_pending_property_request(_request: *mut c_void, _status: i32) -> i32 {
     irql::require("PcCompletePendingPropertyRequest", irql::DISPATCH);
-    pending_request::complete(request.addr(), Status(status)).0
+    kernel::violation(
+        "property-request",
+        format_args!("no property request is pending, {}", kernel::caller()),
+    );
+    Status::INVALID_PARAMETER.0
 }

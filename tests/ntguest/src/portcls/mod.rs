@@ -13,7 +13,6 @@ pub mod guid;
 pub mod key_value;
 pub mod layout;
 pub mod pin;
-mod property_request;
 mod report;
 pub mod shape;
 pub mod status;
@@ -37,13 +36,15 @@ pub mod events;
 #[cfg(target_os = "uefi")]
 pub mod exports;
 #[cfg(target_os = "uefi")]
+mod exports_new;
+#[cfg(target_os = "uefi")]
+mod interrupt_sync;
+#[cfg(target_os = "uefi")]
 mod modes;
 #[cfg(target_os = "uefi")]
 pub mod object;
 #[cfg(target_os = "uefi")]
 pub mod oracle;
-#[cfg(target_os = "uefi")]
-mod pending_request;
 #[cfg(target_os = "uefi")]
 mod pnp;
 #[cfg(target_os = "uefi")]

@@ -103,6 +103,23 @@ pub fn empty(capacity: u32) -> &'static Object {
     create("IResourceList (sublist)", CmList::new(bus, capacity), CmList::new(bus, capacity))
 }
 
+/// `PcNewResourceList`: a list of the driver's own making.
+///
+/// # Safety
+/// Both are null or `CM_RESOURCE_LIST`s with one full descriptor, as long as it says.
+pub unsafe fn from_cm(translated: *const u32, raw: *const u32) -> Option<&'static Object> {
+    // SAFETY: as promised.
+    let (translated, raw) = unsafe { (CmList::read(translated)?, CmList::read(raw)?) };
+    Some(create("IResourceList (of the driver)", raw, translated))
+}
+
+/// The `index`th translated descriptor of a type in somebody's list.
+pub fn translated(list: This, kind: u8, index: u32, method: &'static str) -> Option<Descriptor> {
+    let found = with(list, method, ptr::null(), |lists| lists.translated.find(kind, index as usize));
+    // SAFETY: not null, in a list of ours, whose memory never moves nor goes.
+    (!found.is_null()).then(|| unsafe { found.read_unaligned() })
+}
+
 /// Runs `f` on the lists of `this`; every method is for PASSIVE level.
 fn with<R>(this: This, method: &'static str, otherwise: R, f: impl FnOnce(&mut Lists) -> R) -> R {
     irql::require(method, irql::PASSIVE);
@@ -112,9 +129,19 @@ fn with<R>(this: This, method: &'static str, otherwise: R, f: impl FnOnce(&mut L
     }
 }
 
-/// The type as the field of a descriptor holds it; a parameter that is none matches nothing.
+/// The type as the field of a descriptor holds it, which is a byte; the parameter is an `int` (wdm.h). A caller that declares it as a byte
+/// leaves the rest of the register as it was, and Windows finds nothing (rule `resource-type`).
 fn field(resource_type: i32) -> u8 {
-    u8::try_from(resource_type).unwrap_or(u8::MAX)
+    u8::try_from(resource_type).unwrap_or_else(|_| {
+        kernel::violation(
+            "resource-type",
+            format_args!(
+                "CM_RESOURCE_TYPE {resource_type:#x}, which is an int and no byte, {}",
+                object::lately()
+            ),
+        );
+        u8::MAX
+    })
 }
 
 unsafe extern "win64" fn number_of_entries(this: This) -> u32 {

@@ -233,6 +233,7 @@ table! {
     // Device interfaces.
     Nt "IoRegisterDeviceInterface" 0 true device_interface::register;
     Nt "IoSetDeviceInterfacePropertyData" 1 true device_interface::set_property;
+    Nt "IoSetDeviceInterfaceState" 0 true device_interface::set_state;
     Nt "RtlFreeUnicodeString" 0 true device_interface::free_unicode_string;
 
     // Object manager.
