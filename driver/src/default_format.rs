@@ -1,17 +1,20 @@
 //! The format that an endpoint has until somebody wants another: **one** place, from which come
 //!
-//! * the answer to KSPROPERTY_PIN_PROPOSEDATAFORMAT2. Its page says that the system *always* uses that format for the mode, so this is not a
-//!   proposal but the shared format for good, and a control panel's other formats are for exclusive clients. Not to support it was the other choice;
-//!   Microsoft's samples do, and the registry values below change it;
-//! * data intersection with a range that leaves things open (a wildcard), from which the endpoint's format comes when it is made, and where
-//!   it is cached (windows-observed 34);
-//! * the order of the data ranges, for intersection is asked range by range and the first that meets is taken;
+//! * the answer to KSPROPERTY_PIN_PROPOSEDATAFORMAT2. Its page says that the system *always* uses that format
+//!   for the mode, so this is not a proposal but the shared format for good, and a control panel's other
+//!   formats are for exclusive clients. Not to support it was the other choice; Microsoft's samples do, and
+//!   the registry values below change it;
+//! * data intersection with a range that leaves things open (a wildcard), from which the endpoint's format
+//!   comes when it is made, and where it is cached (windows-observed 34);
+//! * the order of the data ranges, for intersection is asked range by range and the first that meets is
+//!   taken;
 //! * the channels of the volume and mute nodes and the speakers of the jack;
-//! * the INF's PKEY_AudioEngine_OEMFormat, if it had one. It has none: PROPOSEDATAFORMAT2 decides before it, and a text in the INF could not follow
-//!   the registry. A rule of `driver/inf` compares one that comes.
+//! * the INF's PKEY_AudioEngine_OEMFormat, if it had one. It has none: PROPOSEDATAFORMAT2 decides before it,
+//!   and a text in the INF could not follow the registry. A rule of `driver/inf` compares one that comes.
 //!
-//! The registry values `DefaultSampleRate` (Hz), `DefaultBits` (16, 24 or 32), `SpeakerChannels` and `MicrophoneChannels` change it; 0, and what no
-//! card has, leaves it as it is. It counts for endpoints that Windows has not seen yet.
+//! The registry values `DefaultSampleRate` (Hz), `DefaultBits` (16, 24 or 32), `SpeakerChannels` and
+//! `MicrophoneChannels` change it; 0, and what no card has, leaves it as it is. It counts for endpoints that
+//! Windows has not seen yet.
 
 use ringwave_regs::format as regs;
 
@@ -59,7 +62,8 @@ impl DefaultFormat {
         }
     }
 
-    /// The format of an endpoint: this, or what comes nearest among what its stream takes; `None` if that is nothing.
+    /// The format of an endpoint: this, or what comes nearest among what its stream takes; `None` if that is
+    /// nothing.
     pub fn of(&self, direction: Direction, can: Abilities) -> Option<AudioFormat> {
         let sample = self.samples().find(|sample| can.has(*sample))?;
         let rate = self.rates().find(|rate| can.rates & regs::rate_bit(*rate) != 0)?;

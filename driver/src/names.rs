@@ -14,10 +14,12 @@ pub static LOCKSTEP_CAPTURE: &[u16] = wide!("LockstepCapture");
 /// `REG_DWORD` under the device's hardware key: 1 lets clients map the position page of their stream.
 pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 
-/// `REG_DWORD` under the device's hardware key: 1 lets every host pin list both signal-processing modes, DEFAULT and RAW.
+/// `REG_DWORD` under the device's hardware key: 1 lets every host pin list both signal-processing modes,
+/// DEFAULT and RAW.
 pub static BOTH_MODES: &[u16] = wide!("Modes");
 
-/// `REG_DWORD` under the device's hardware key: frames per second of the default format, 0: as [`crate::default_format`] says.
+/// `REG_DWORD` under the device's hardware key: frames per second of the default format, 0: as
+/// [`crate::default_format`] says.
 pub static DEFAULT_SAMPLE_RATE: &[u16] = wide!("DefaultSampleRate");
 /// The same for its bits: 16, 24 (in 32) or 32.
 pub static DEFAULT_BITS: &[u16] = wide!("DefaultBits");

@@ -1,4 +1,5 @@
-//! For tests: memory that ends where a page ends, with nothing mapped behind it. Who reads a byte too much ends the test's process.
+//! For tests: memory that ends where a page ends, with nothing mapped behind it. Who reads a byte too much
+//! ends the test's process.
 
 use std::ptr::null_mut;
 

@@ -99,8 +99,9 @@ impl Reply {
         Self { status: STATUS_SUCCESS, bytes: Some(bytes) }
     }
 
-    /// Answers basic support for a property with these verbs: the long answer where there is room for it, else the short one. No room is too
-    /// little, and no question for the size: so Microsoft's samples answer (`PropertyHandler_BasicSupport` in `kshelper.cpp`).
+    /// Answers basic support for a property with these verbs: the long answer where there is room for it,
+    /// else the short one. No room is too little, and no question for the size: so Microsoft's samples answer
+    /// (`PropertyHandler_BasicSupport` in `kshelper.cpp`).
     pub fn basic_support(value: &mut [u8], verbs: u32) -> Self {
         let verbs = (verbs | KSPROPERTY_TYPE_BASICSUPPORT).to_le_bytes();
         if value.len() < SHORT_SUPPORT {

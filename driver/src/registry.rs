@@ -23,7 +23,8 @@ pub struct Wishes {
     pub position_register: bool,
     /// `Modes`: host pins list DEFAULT and RAW, not one of them.
     pub both_modes: bool,
-    /// `DefaultSampleRate`, `DefaultBits`, `SpeakerChannels`, `MicrophoneChannels`: what endpoints begin with.
+    /// `DefaultSampleRate`, `DefaultBits`, `SpeakerChannels`, `MicrophoneChannels`: what endpoints begin
+    /// with.
     pub default_format: DefaultFormat,
 }
 

@@ -120,7 +120,8 @@ impl Endpoint {
         ]
     }
 
-    /// Category of its topology filter's jack, which makes it what it is. Speakers after the first are line connectors, which keep their names.
+    /// Category of its topology filter's jack, which makes it what it is. Speakers after the first are line
+    /// connectors, which keep their names.
     pub fn jack_category(&self) -> String {
         braced(match self.direction {
             Direction::Render if self.jack.is_some() => &KSNODETYPE_LINE_CONNECTOR,

@@ -1,14 +1,16 @@
-//! Packet-size constraints: how short packets may be. Without them the audio engine uses 10 ms. wavert-facts 4.9.
+//! Packet-size constraints: how short packets may be. Without them the audio engine uses 10 ms. wavert-facts
+//! 4.9.
 //!
 //! They are a property of the wave filter's KSCATEGORY_AUDIO interface and must be there before PcRegisterSubdevice enables it.
 //! IoRegisterDeviceInterface with the class and reference string that PortCls will use names that interface; registering it twice is
 //! documented to give the same one, and Microsoft's sample does it in the same order.
 //!
-//! Without an entry for the mode they have no effect on Windows 11, and an entry that equals the minimum is ignored; with one, the mode's
-//! period is the shortest that clients get (windows-observed 22 to 25; others saw this, it was not tried here). So there is one for each mode
-//! that the pin lists, strictly above the minimum. *Doubt*: what was seen is an entry for DEFAULT; whether one for RAW alone, which is all that
-//! a capture pin lists, has an effect nobody has seen. So DEFAULT has an entry there too: no stream runs in a mode that the pin does not list, and
-//! an entry for it costs 24 bytes.
+//! Without an entry for the mode they have no effect on Windows 11, and an entry that equals the minimum is
+//! ignored; with one, the mode's period is the shortest that clients get (windows-observed 22 to 25; others
+//! saw this, it was not tried here). So there is one for each mode that the pin lists, strictly above the
+//! minimum. *Doubt*: what was seen is an entry for DEFAULT; whether one for RAW alone, which is all that a
+//! capture pin lists, has an effect nobody has seen. So DEFAULT has an entry there too: no stream runs in a
+//! mode that the pin does not list, and an entry for it costs 24 bytes.
 
 use nt::status::STATUS_NOT_SUPPORTED;
 use nt::sys::DEVICE_OBJECT;
@@ -23,10 +25,11 @@ use portcls_sys::guid::{
 use crate::endpoint::Direction;
 use crate::wave::modes;
 
-/// `MinPacketPeriodInHns`, in 100 ns: 1 ms. The card takes `max(8, rate / 1000)` frames (DATASHEET 5.1), which is 1 ms at every rate it has.
+/// `MinPacketPeriodInHns`, in 100 ns: 1 ms. The card takes `max(8, rate / 1000)` frames (DATASHEET 5.1),
+/// which is 1 ms at every rate it has.
 const MIN_PACKET_PERIOD: u32 = 10_000;
-/// `ProcessingPacketDurationInHns` of every mode, in 100 ns: 10 ms, what the engine uses without constraints. A shorter one is a promise, and
-/// waits for its measurement.
+/// `ProcessingPacketDurationInHns` of every mode, in 100 ns: 10 ms, what the engine uses without constraints.
+/// A shorter one is a promise, and waits for its measurement.
 const MODE_PERIOD: u32 = 100_000;
 const _: () = assert!(MIN_PACKET_PERIOD < MODE_PERIOD, "an entry that is not above the minimum is ignored");
 
@@ -52,7 +55,8 @@ impl Constraints {
         let mut constraints =
             Self { bytes: [0; _], length: HEAD.saturating_add(ENTRY.saturating_mul(count)) };
         let (head, array) = constraints.bytes.split_at_mut(HEAD);
-        // Shortest period, alignment (FILE_BYTE_ALIGNMENT: any), longest packet in bytes (0: no limit), entries.
+        // Shortest period, alignment (FILE_BYTE_ALIGNMENT: any), longest packet in bytes (0: no limit),
+        // entries.
         let words = [MIN_PACKET_PERIOD, 0, 0, u32::try_from(count).unwrap_or(0)];
         head.copy_from_slice(words.map(u32::to_le_bytes).as_flattened());
         for (entry, mode) in array.chunks_exact_mut(ENTRY).zip(entries) {
@@ -69,8 +73,8 @@ impl Constraints {
     }
 }
 
-/// Tells them of the wave filter `name` of an endpoint; `both_modes`: its host pin lists both. A failure is no reason not to start: packets
-/// are longer, then. PASSIVE_LEVEL.
+/// Tells them of the wave filter `name` of an endpoint; `both_modes`: its host pin lists both. A failure is
+/// no reason not to start: packets are longer, then. PASSIVE_LEVEL.
 ///
 /// # Safety
 /// `pdo` is the physical device object of a device of this driver, being started.

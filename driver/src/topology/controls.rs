@@ -1,8 +1,9 @@
 //! KSPROPERTY_AUDIO_VOLUMELEVEL and KSPROPERTY_AUDIO_MUTE: the properties of the nodes. wavert-facts 5.7.
 //!
-//! **Channels.** As many as the endpoint's default format has ([`crate::default_format`]: two, a microphone one), so that no control panel shows
-//! eight sliders. What a client opens beyond them is not left at 0 dB: channel c of the card follows control c modulo their number, so that
-//! the left control turns every second channel of a 7.1 stream, and a microphone's its only one and all others. (The volume of a channel that a
+//! **Channels.** As many as the endpoint's default format has ([`crate::default_format`]: two, a microphone
+//! one), so that no control panel shows eight sliders. What a client opens beyond them is not left at 0 dB:
+//! channel c of the card follows control c modulo their number, so that the left control turns every second
+//! channel of a 7.1 stream, and a microphone's its only one and all others. (The volume of a channel that a
 //! format has not has no effect: DATASHEET 5.8.)
 //!
 //! **Values.** What is set is what is got, to 1/65536 dB, although the range counts in steps of half a decibel as the samples' does: the card

@@ -48,9 +48,10 @@ const fn pins(into: KSPIN_DESCRIPTOR, out: KSPIN_DESCRIPTOR) -> [PCPIN_DESCRIPTO
 // The jack's category makes the endpoint what it is; its name, which the INF puts into the registry, what the endpoint is called. The first of a
 // kind has no name: it is called what Windows calls the category, in the user's language.
 //
-// Speakers after the first are line connectors. Windows calls whatever has the category of speakers "Speakers" and cannot be told otherwise (IPinName's
-// page; seen on Windows 11 by three drivers' authors, windows-observed 44), a line connector keeps its name. *Doubt*: should some Windows honour
-// the name of a speaker's pin, nothing is lost, for the names stay where they are.
+// Speakers after the first are line connectors. Windows calls whatever has the category of speakers
+// "Speakers" and cannot be told otherwise (IPinName's page; seen on Windows 11 by three drivers' authors,
+// windows-observed 44), a line connector keeps its name. *Doubt*: should some Windows honour the name of a
+// speaker's pin, nothing is lost, for the names stay where they are.
 const SPEAKER: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_SPEAKER);
 const LINE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_LINE_CONNECTOR);
 const MICROPHONE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_IN, &KSNODETYPE_MICROPHONE);

@@ -18,8 +18,8 @@ use crate::wave::format::speakers;
 
 /// `eConnTypeUnknown`, `EPcxConnectionType`.
 const CONNECTION_UNKNOWN: u32 = 0;
-/// `eGeoLocFront`, `EPcxGeoLocation`. With [`PRIMARY_BOX`] where Microsoft's samples say that their speakers are: a place "not applicable" and
-/// a jack that one can plug into contradict each other.
+/// `eGeoLocFront`, `EPcxGeoLocation`. With [`PRIMARY_BOX`] where Microsoft's samples say that their speakers
+/// are: a place "not applicable" and a jack that one can plug into contradict each other.
 const FRONT: u32 = 2;
 /// `eGenLocPrimaryBox`, `EPcxGenLocation`.
 const PRIMARY_BOX: u32 = 0;
@@ -62,7 +62,8 @@ unsafe extern "system" fn on_description2(request: *mut PCPROPERTY_REQUEST) -> N
     unsafe { describe(request, |miniport, value| one_item(value, description2(miniport).as_flattened())) }
 }
 
-/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so that not even basic support is there.
+/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so
+/// that not even basic support is there.
 ///
 /// # Safety
 /// As [`on_description`].
@@ -101,8 +102,8 @@ fn notices(miniport: &TopologyMiniport) -> bool {
     miniport.adapter().card().limits().jack
 }
 
-/// KSJACK_DESCRIPTION: speakers (those of the default format), color (black), kind, place, surroundings, port, connected. A microphone has no
-/// speakers.
+/// KSJACK_DESCRIPTION: speakers (those of the default format), color (black), kind, place, surroundings,
+/// port, connected. A microphone has no speakers.
 fn description(miniport: &TopologyMiniport) -> [[u8; 4]; 7] {
     let speakers = match miniport.endpoint().direction {
         Direction::Render => speakers(miniport.channels()),

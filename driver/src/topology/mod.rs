@@ -144,8 +144,9 @@ impl Miniport for TopologyMiniport {
 }
 
 impl MiniportTopology for TopologyMiniport {
-    /// Called by IPort::Init. Of the port only its events are kept. The device's registry key is reached through it too: the wave filter's
-    /// description depends on that, and this port is the first that there is.
+    /// Called by IPort::Init. Of the port only its events are kept. The device's registry key is reached
+    /// through it too: the wave filter's description depends on that, and this port is the first that there
+    /// is.
     fn init(
         &self,
         _adapter: UnknownIn<'_>,

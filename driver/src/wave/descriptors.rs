@@ -55,13 +55,15 @@ pub static BRIDGE_RANGE: KSDATARANGE = KSDATARANGE {
 /// The ranges of a bridge pin.
 pub static BRIDGE_RANGES: [DataRangeEntry; 1] = [DataRangeEntry::range(&BRIDGE_RANGE)];
 
-// Between the pins is what makes sound of numbers, or numbers of sound. *Doubt*: simpleaudiosample has an ADC node in its microphone's wave filter and
-// nothing in its speakers', sysvad both in some filters; the endpoint builder wants neither. Old mixers find wave devices by them alone, and where
-// nobody looks for them they do no harm: they have no properties.
+// Between the pins is what makes sound of numbers, or numbers of sound. *Doubt*: simpleaudiosample has an ADC
+// node in its microphone's wave filter and nothing in its speakers', sysvad both in some filters; the
+// endpoint builder wants neither. Old mixers find wave devices by them alone, and where nobody looks for them
+// they do no harm: they have no properties.
 static DAC: [PCNODE_DESCRIPTOR; 1] = [PCNODE_DESCRIPTOR::plain(&KSNODETYPE_DAC)];
 static ADC: [PCNODE_DESCRIPTOR; 1] = [PCNODE_DESCRIPTOR::plain(&KSNODETYPE_ADC)];
 
-/// From the pin where sound enters through the node to the one where it leaves. A node's input is its pin 1, its output pin 0.
+/// From the pin where sound enters through the node to the one where it leaves. A node's input is its pin 1,
+/// its output pin 0.
 static CONNECTIONS: [PCCONNECTION_DESCRIPTOR; 2] = [
     PCCONNECTION_DESCRIPTOR { FromNode: PCFILTER_NODE, FromNodePin: 0, ToNode: 0, ToNodePin: 1 },
     PCCONNECTION_DESCRIPTOR { FromNode: 0, FromNodePin: 0, ToNode: PCFILTER_NODE, ToNodePin: 1 },
@@ -81,7 +83,8 @@ pub struct WaveFilter {
 }
 
 impl WaveFilter {
-    /// The filter of `endpoint`, whose host pin lists so many signal-processing modes: it has as many instances ([`super::modes`]).
+    /// The filter of `endpoint`, whose host pin lists so many signal-processing modes: it has as many
+    /// instances ([`super::modes`]).
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`.

@@ -1,9 +1,10 @@
 //! The formats of a host pin: what it takes and what a client asks for.
 //!
-//! What a pin takes is what its card's stream announces ([`Abilities`]): kinds of samples, rates, channels. The data ranges
-//! ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and [`Abilities::takes`] together accept exactly that, as
-//! `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything here works on byte slices, so that no length a client invents can lead outside
-//! of what it gave. Layouts: wavert-facts 5.1.
+//! What a pin takes is what its card's stream announces ([`Abilities`]): kinds of samples, rates, channels.
+//! The data ranges ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and
+//! [`Abilities::takes`] together accept exactly that, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything
+//! here works on byte slices, so that no length a client invents can lead outside of what it gave. Layouts:
+//! wavert-facts 5.1.
 
 use portcls_sys::In;
 use portcls_sys::guid::{
@@ -224,8 +225,8 @@ impl AudioFormat {
         if valid_bits > bits {
             return Err(Malformed);
         }
-        // Any dwChannelMask will do. Its page: bits beyond the channels are ignored, channels beyond the bits have no particular speaker. The
-        // card knows no speakers, only channels in their order.
+        // Any dwChannelMask will do. Its page: bits beyond the channels are ignored, channels beyond the bits
+        // have no particular speaker. The card knows no speakers, only channels in their order.
         wave.u32(20).ok_or(Malformed)?;
         Ok(valid_bits)
     }

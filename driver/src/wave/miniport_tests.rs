@@ -186,7 +186,8 @@ fn room_for_a_waveformatex_gets_one_or_no_match() {
     }
 }
 
-/// The proposal, the answer for a wildcard and the nodes' channels are one format, which the registry changes.
+/// The proposal, the answer for a wildcard and the nodes' channels are one format, which the registry
+/// changes.
 #[test]
 fn what_is_proposed_is_what_a_wildcard_gets() {
     for (stream, default_format) in [STANDARD, DefaultFormat::wished(44_100, 16, 1, 2)]
@@ -214,7 +215,8 @@ fn what_is_proposed_is_what_a_wildcard_gets() {
     }
 }
 
-/// A WAVEFORMATEX of 18 bytes, whatever its cbSize and FormatSize say, is read no further; an extensible one needs its cbSize.
+/// A WAVEFORMATEX of 18 bytes, whatever its cbSize and FormatSize say, is read no further; an extensible one
+/// needs its cbSize.
 #[test]
 fn nothing_is_read_behind_a_format_at_the_end_of_a_page() {
     let (miniport, _adapter) = miniport();
@@ -307,7 +309,8 @@ fn the_device_description_is_whole() {
     assert_eq!((description.Version, description.MaximumLength), (0, u32::MAX));
 }
 
-/// Status, count and modes of GetModes with room for `count`; `None`: no place. `both`: as the registry can ask.
+/// Status, count and modes of GetModes with room for `count`; `None`: no place. `both`: as the registry can
+/// ask.
 fn modes_of(stream: u32, both: bool, pin: u32, room: Option<u32>) -> (NtResult, u32, Vec<GUID>) {
     let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
     let mut modes = vec![GUID_NULL; room.unwrap_or(0) as usize];

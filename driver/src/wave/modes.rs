@@ -1,10 +1,11 @@
-//! Signal-processing modes of a host pin. The card processes nothing, so that DEFAULT and RAW are one and the same here. wavert-facts 5.2, 5.5,
-//! 5.6.
+//! Signal-processing modes of a host pin. The card processes nothing, so that DEFAULT and RAW are one and the
+//! same here. wavert-facts 5.2, 5.5, 5.6.
 //!
-//! As in Microsoft's simpleaudiosample a pin lists one mode and has one instance: DEFAULT for speakers, RAW for a microphone (the HLK
-//! wants RAW of capture pins). *Doubt*: sysvad's pins list more; where they do, they have as many instances as modes, for the engine opens a
-//! stream for each mode that it uses. The registry value `Modes` = 1 gives both lists, with as many instances; the card has one stream for them,
-//! and who comes second gets STATUS_INSUFFICIENT_RESOURCES.
+//! As in Microsoft's simpleaudiosample a pin lists one mode and has one instance: DEFAULT for speakers, RAW
+//! for a microphone (the HLK wants RAW of capture pins). *Doubt*: sysvad's pins list more; where they do,
+//! they have as many instances as modes, for the engine opens a stream for each mode that it uses. The
+//! registry value `Modes` = 1 gives both lists, with as many instances; the card has one stream for them, and
+//! who comes second gets STATUS_INSUFFICIENT_RESOURCES.
 //!
 //! Each data range of the pin is followed by [`ATTRIBUTES`], which says that a client may name a mode. It does so in an attribute list
 //! behind its format (NewStream, PROPOSEDATAFORMAT) or behind the pin number (PROPOSEDATAFORMAT2); [`check`] reads such a list.
@@ -59,7 +60,8 @@ pub const fn aligned(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(8)
 }
 
-/// Reads an attribute list at the start of `bytes` that ends where it says. Every attribute must be a mode, and one of `modes`.
+/// Reads an attribute list at the start of `bytes` that ends where it says. Every attribute must be a mode,
+/// and one of `modes`.
 ///
 /// # Errors
 /// `Malformed` for a list that is cut off or contradicts itself, `Attributes` for another attribute or mode.

@@ -117,8 +117,8 @@ fn propose(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8
     }
 }
 
-/// A KSDATAFORMAT and nothing behind it: whether the pin has formats of that kind at all. The endpoint builder was seen to ask so (windows-observed
-/// 37, one source). Wildcards are as in a data range.
+/// A KSDATAFORMAT and nothing behind it: whether the pin has formats of that kind at all. The endpoint
+/// builder was seen to ask so (windows-observed 37, one source). Wildcards are as in a data range.
 fn has_kind(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> {
     let can = miniport.endpoint().can;
     let field = |at: usize| Fields(value).guid(at).ok_or(FormatError::Malformed);
@@ -144,8 +144,8 @@ fn would_take(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> 
     if miniport.endpoint().can.takes(format) { Ok(()) } else { Err(FormatError::NoMatch) }
 }
 
-/// PROPOSEDATAFORMAT2: the endpoint's default format, which is its shared format for good ([`crate::default_format`]), in the mode that the
-/// instance names, followed by what names it.
+/// PROPOSEDATAFORMAT2: the endpoint's default format, which is its shared format for good
+/// ([`crate::default_format`]), in the mode that the instance names, followed by what names it.
 fn propose2(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
     if let Err(status) = on_host_pin(miniport.endpoint(), instance) {
         return Reply::refused(status);
@@ -169,8 +169,8 @@ fn propose2(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u
     Reply::parts(value, &[format.as_slice(), list])
 }
 
-/// The attribute list in the instance, given back as it came; none is good too. It ends where the instance ends, whatever its `Size` says: the
-/// samples (simpleaudiosample, `minwavert.cpp`) go by that alone.
+/// The attribute list in the instance, given back as it came; none is good too. It ends where the instance
+/// ends, whatever its `Size` says: the samples (simpleaudiosample, `minwavert.cpp`) go by that alone.
 fn mode_list<'a>(miniport: &WaveMiniport, instance: &'a [u8]) -> Result<&'a [u8], NTSTATUS> {
     let list = instance.get(LIST_AT..).unwrap_or_default();
     if list.is_empty() {

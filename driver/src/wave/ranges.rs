@@ -1,9 +1,9 @@
-//! The data ranges of a host pin: what they announce, and the format where a client's range and one of them meet. wavert-facts 5.1, 5.2,
-//! 5.5.
+//! The data ranges of a host pin: what they announce, and the format where a client's range and one of them
+//! meet. wavert-facts 5.1, 5.2, 5.5.
 //!
-//! `Minimum`- and `MaximumBitsPerSample` of a range are *valid* bits, so 24 bits in 32 are a range of their own. The ranges stand in the order in
-//! which they are liked, the default format's first: intersection is asked for one of ours after the other, and the first that meets the
-//! client's is what it gets.
+//! `Minimum`- and `MaximumBitsPerSample` of a range are *valid* bits, so 24 bits in 32 are a range of their
+//! own. The ranges stand in the order in which they are liked, the default format's first: intersection is
+//! asked for one of ours after the other, and the first that meets the client's is what it gets.
 
 use alloc::vec::Vec;
 
@@ -20,7 +20,8 @@ use crate::default_format::DefaultFormat;
 /// All kinds of samples.
 const SAMPLES: [Sample; 4] = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32];
 
-/// All ranges of a pin: one for each kind of samples and rate (a range has one span of rates, and the card takes no others within).
+/// All ranges of a pin: one for each kind of samples and rate (a range has one span of rates, and the card
+/// takes no others within).
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
@@ -56,8 +57,9 @@ fn range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
     }
 }
 
-/// The best format where a client's data range and one of the pin's meet, both [`Prefix`](super::format::Prefix)es. `can` is what the pin takes;
-/// no more than `channels` come of it, the default format's: a range has no least number, and the endpoint builder asks with copies of our ranges,
+/// The best format where a client's data range and one of the pin's meet, both
+/// [`Prefix`](super::format::Prefix)es. `can` is what the pin takes; no more than `channels` come of it, the
+/// default format's: a range has no least number, and the endpoint builder asks with copies of our ranges,
 /// whose most are the card's eight.
 ///
 /// # Errors
@@ -86,7 +88,8 @@ pub fn intersect(
     let field = |offset| range.u32(offset).ok_or(Malformed);
     let (most_channels, bits) = (field(64)?, field(68)?..=field(72)?);
     let rates = field(76)?..=field(80)?;
-    // Clients mean valid bits or those of a container. Who names the container gets samples that fill it, if the pin has them.
+    // Clients mean valid bits or those of a container. Who names the container gets samples that fill it, if
+    // the pin has them.
     let by_container = bits.contains(&u32::from(ours.sample.bits())) && !can.fills(ours.sample);
     let fits = bits.contains(&u32::from(ours.sample.valid_bits())) || by_container;
     if most_channels == 0 || !fits || !rates.contains(&ours.rate) {

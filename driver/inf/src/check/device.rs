@@ -218,8 +218,8 @@ pub fn endpoint(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// PKEY_AudioEngine_OEMFormat, if an endpoint has it, is the format that the driver proposes: a PROPVARIANT of type VT_BLOB (0x41) that ends with
-/// the WAVEFORMATEXTENSIBLE.
+/// PKEY_AudioEngine_OEMFormat, if an endpoint has it, is the format that the driver proposes: a PROPVARIANT
+/// of type VT_BLOB (0x41) that ends with the WAVEFORMATEXTENSIBLE.
 pub fn default_format(inf: &Inf, findings: &mut Findings) {
     let Some(section) = device_section(inf, ".Interfaces") else { return };
     let endpoints = facts::endpoints();

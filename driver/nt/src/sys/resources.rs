@@ -38,8 +38,8 @@ pub struct CM_MEMORY_RESOURCE {
 pub struct CM_INTERRUPT_RESOURCE {
     /// IRQL (translated).
     pub Level: u16,
-    /// Processor group, at offset 6 of the descriptor. A *raw* message descriptor (u.MessageInterrupt.Raw) begins with `Group` in
-    /// `Level`'s place (offset 4) and has `MessageCount` here.
+    /// Processor group, at offset 6 of the descriptor. A *raw* message descriptor (u.MessageInterrupt.Raw)
+    /// begins with `Group` in `Level`'s place (offset 4) and has `MessageCount` here.
     pub Group: u16,
     /// Vector.
     pub Vector: u32,

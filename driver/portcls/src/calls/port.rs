@@ -24,8 +24,9 @@ impl ComRef<IPort> {
     }
 }
 
-/// Takes a physical connection away. Before the subdevices, or they leak (wavert-facts 1.3). A port that answers STATUS_NOT_IMPLEMENTED, as those of
-/// a free NT-like system do, keeps no account of connections and loses them with the subdevices: that is no error.
+/// Takes a physical connection away. Before the subdevices, or they leak (wavert-facts 1.3). A port that
+/// answers STATUS_NOT_IMPLEMENTED, as those of a free NT-like system do, keeps no account of connections and
+/// loses them with the subdevices: that is no error.
 ///
 /// # Safety
 /// `device` is this adapter's FDO; the connection was registered with these ends.

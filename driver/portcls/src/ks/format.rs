@@ -97,8 +97,9 @@ pub struct WAVEFORMATEXTENSIBLE {
 }
 layout!(WAVEFORMATEXTENSIBLE, 40, wValidBitsPerSample @ 18, dwChannelMask @ 20, SubFormat @ 24);
 
-/// sizeof(KSDATAFORMAT_WAVEFORMATEX), a KSDATAFORMAT and a WAVEFORMATEX: **82**, for `ksmedia.h` packs the KSDATAFORMAT_* structures to 1.
-/// (Not a structure here: Rust packs nothing that holds a structure aligned to 8.)
+/// sizeof(KSDATAFORMAT_WAVEFORMATEX), a KSDATAFORMAT and a WAVEFORMATEX: **82**, for `ksmedia.h` packs the
+/// KSDATAFORMAT_* structures to 1. (Not a structure here: Rust packs nothing that holds a structure aligned
+/// to 8.)
 pub const KSDATAFORMAT_WAVEFORMATEX_BYTES: usize = size_of::<KSDATAFORMAT>() + size_of::<WAVEFORMATEX>();
 const _: () = assert!(KSDATAFORMAT_WAVEFORMATEX_BYTES == 82);
 
