@@ -13,6 +13,7 @@ use super::exports_new::{
 use super::guid::{CLSID_PORT_TOPOLOGY, CLSID_PORT_WAVE_RT, Guid, Named};
 use super::layout::{DeviceObject, Irp};
 use super::object;
+use super::pending_request;
 use super::pnp;
 use super::port::{self, Port};
 use super::status::Status;
@@ -286,11 +287,7 @@ unsafe extern "win64" fn request_new_power_state(fdo: *mut DeviceObject, state: 
     Status::NOT_IMPLEMENTED.0
 }
 
-unsafe extern "win64" fn complete_pending_property_request(_request: *mut c_void, _status: i32) -> i32 {
+extern "win64" fn complete_pending_property_request(request: *mut c_void, status: i32) -> i32 {
     irql::require("PcCompletePendingPropertyRequest", irql::DISPATCH);
-    kernel::violation(
-        "property-request",
-        format_args!("no property request is pending, {}", kernel::caller()),
-    );
-    Status::INVALID_PARAMETER.0
+    pending_request::complete(request.addr(), Status(status)).0
 }

@@ -13,6 +13,7 @@ pub mod guid;
 pub mod key_value;
 pub mod layout;
 pub mod pin;
+mod property_request;
 mod report;
 pub mod shape;
 pub mod status;
@@ -45,6 +46,8 @@ mod modes;
 pub mod object;
 #[cfg(target_os = "uefi")]
 pub mod oracle;
+#[cfg(target_os = "uefi")]
+mod pending_request;
 #[cfg(target_os = "uefi")]
 mod pnp;
 #[cfg(target_os = "uefi")]
