@@ -46,7 +46,7 @@ pub fn made_of(endpoint: &Endpoint, client: &[u8], what: fmt::Arguments<'_>) -> 
             kernel::violation("intersection", format_args!("{what}: NO_MATCH, a format is due"));
             None
         }
-        Answer::ByPortCls | Answer::Wrong => None,
+        Answer::ByPortCls(_) | Answer::Wrong => None,
     }
 }
 

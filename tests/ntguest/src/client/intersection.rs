@@ -4,6 +4,7 @@
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::{self, irql};
+use crate::portcls::default_intersection;
 use crate::portcls::descriptor::Range;
 use crate::portcls::endpoint::Endpoint;
 use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX, TYPE_AUDIO};
@@ -21,8 +22,8 @@ pub const WILDCARD: Guid = Guid::parse("00000000-0000-0000-0000-000000000000");
 
 /// What came of an intersection.
 pub enum Answer {
-    /// `STATUS_NOT_IMPLEMENTED`: PortCls' default handler does it.
-    ByPortCls,
+    /// `STATUS_NOT_IMPLEMENTED`: the format that PortCls' default handler makes.
+    ByPortCls(Vec<u8>),
     /// There is no common format.
     NoMatch,
     /// The format.
@@ -102,13 +103,20 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
     };
     let (status, needed) = ask(endpoint, client, range.source, ptr::null_mut(), 0);
     match status {
-        Status::NOT_IMPLEMENTED => return Answer::ByPortCls,
+        Status::NOT_IMPLEMENTED => return by_portcls(client, range),
         Status::NO_MATCH => return Answer::NoMatch,
         Status::BUFFER_OVERFLOW if (64..=ROOM).contains(&needed) => {}
         _ => return wrong("without a buffer", status, needed, "BUFFER_OVERFLOW and the size"),
     }
     let small = Guarded::new(needed as usize - 1);
     let (status, length) = ask(endpoint, client, range.source, small.as_mut_ptr().cast(), needed - 1);
+    // A miniport may say the size and leave the rest to PortCls, or find no match when it looks closer: KS asks each time anew.
+    if status == Status::NOT_IMPLEMENTED {
+        return by_portcls(client, range);
+    }
+    if status == Status::NO_MATCH {
+        return Answer::NoMatch;
+    }
     if status != Status::BUFFER_TOO_SMALL {
         return wrong("with a byte too little", status, length, "BUFFER_TOO_SMALL");
     }
@@ -122,6 +130,16 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
     }
     made.truncate(size as usize);
     Answer::Format(made)
+}
+
+/// What PortCls makes of the two ranges by itself.
+fn by_portcls(client: &[u8], range: &Range) -> Answer {
+    let whole = client.first_chunk::<{ size_of::<KsDataRangeAudio>() }>();
+    // SAFETY: as many bytes as the structure has, which is plain numbers.
+    let client = whole.map(|bytes| unsafe { bytes.as_ptr().cast::<KsDataRangeAudio>().read_unaligned() });
+    let made =
+        client.zip(range.audio).and_then(|(client, mine)| default_intersection::intersect(&client, &mine));
+    made.map_or(Answer::NoMatch, Answer::ByPortCls)
 }
 
 /// Client ranges that make no sense, each before an unmapped page: nothing is read behind them, and nothing comes of them.

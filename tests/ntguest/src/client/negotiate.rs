@@ -46,7 +46,7 @@ fn check_intersection(endpoint: &Endpoint, range: &Range, format: &PcmFormat) {
     }
 }
 
-/// What the miniport makes of one of its ranges when the client takes all of it: empty when PortCls decides, `None` when it is wrong.
+/// What the miniport makes of one of its ranges when the client takes all of it, or PortCls when that leaves it to it; `None` when it is wrong.
 pub fn of_range(endpoint: &Endpoint, range: &Range) -> Option<Vec<u8>> {
     let client = KsDataRangeAudio { range: plain(range), ..range.audio? };
     let nothing = KsDataRangeAudio { minimum_sample_frequency: 1, maximum_sample_frequency: 1, ..client };
@@ -57,7 +57,7 @@ pub fn of_range(endpoint: &Endpoint, range: &Range) -> Option<Vec<u8>> {
         );
     }
     match intersection(endpoint, &bytes_of(&client), range) {
-        Answer::ByPortCls => Some(Vec::new()),
+        Answer::ByPortCls(made) => Some(made),
         Answer::Format(made) => expect_inside(&made, &client).then_some(made),
         Answer::NoMatch => {
             kernel::violation("intersection", format_args!("a range has no intersection with itself"));

@@ -47,9 +47,6 @@ pub fn run() -> bool {
 /// What the miniport makes of one of its own ranges must be a format of that range, and one that it opens.
 fn negotiated_works(endpoint: &Endpoint, range: &Range) -> bool {
     let Some(format) = negotiate::of_range(endpoint, range) else { return false };
-    if format.is_empty() {
-        return true; // PortCls decides
-    }
     match PinStream::open(endpoint, &format) {
         Ok(stream) => {
             stream.close();

@@ -7,6 +7,7 @@ pub mod automation;
 pub mod cm_list;
 pub mod constraints;
 pub mod controls_layout;
+pub mod default_intersection;
 pub mod descriptor;
 pub mod fault;
 pub mod guid;
