@@ -8,7 +8,6 @@
 //! | [`interrupt`] | the service routine and the DPC |
 //! | [`jacks`] | whose jacks the DPC looks at |
 //! | [`mixer`] | volume and mute of every stream |
-//! | `pdo.rs` | which physical device object is below the device |
 //! | [`power`] | IAdapterPowerManagement 1 to 3 |
 //! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
 //! | [`subdevices`] | the two filters and the connection between them |
@@ -18,7 +17,6 @@ pub mod device;
 pub mod interrupt;
 pub mod jacks;
 pub mod mixer;
-mod pdo;
 pub mod power;
 pub mod streams;
 pub mod subdevices;
@@ -28,10 +26,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nt::spinlock::SpinLock;
-use nt::status::{
-    STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
-    STATUS_SUCCESS,
-};
+use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use nt::sys::{
     DEVICE_OBJECT, DRIVER_OBJECT, IRP, IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, IRP_MN_STOP_DEVICE,
     IRP_MN_SURPRISE_REMOVAL, IoGetCurrentIrpStackLocation, PDRIVER_UNLOAD, UNICODE_STRING,
@@ -39,18 +34,16 @@ use nt::sys::{
 use nt::{NTSTATUS, NtResult, nt_success};
 use portcls_sys::imports::{
     ADAPTER_EXTENSION_WORD, PcAddAdapterDevice, PcDispatchIrp, PcInitializeAdapterDriver,
+    physical_device_object,
 };
 use portcls_sys::interfaces::IResourceList;
-use portcls_sys::{ComObject, ComRef, IUnknown};
+use portcls_sys::{Com, ComRef, IUnknown};
 
 pub use device::Adapter;
-pub use subdevices::Installation;
+pub use subdevices::{Installation, Subdevices};
 
 /// The most subdevices that are registered: wave and topology of each stream.
 const SUBDEVICES: u32 = 2 * ringwave_regs::stream::STREAMS_MAX;
-
-/// The physical device objects that AddDevice was told.
-static PDOS: pdo::Pdos = pdo::Pdos::new();
 
 /// The DriverUnload that PortCls set, and that must run.
 static PORTCLS_UNLOAD: SpinLock<PDRIVER_UNLOAD> = SpinLock::new(None);
@@ -90,16 +83,8 @@ unsafe extern "C" fn unload(driver: *mut DRIVER_OBJECT) {
 
 /// A device of ours was found. The hardware is not touched before StartDevice.
 unsafe extern "C" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT) -> NTSTATUS {
-    if !PDOS.remember(pdo) {
-        log::error!("more cards than this driver knows places for");
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
     // SAFETY: handed on as they came; extension size 0 is PortCls' own.
-    let status = unsafe { PcAddAdapterDevice(driver, pdo, Some(start_device), SUBDEVICES, 0) };
-    if !nt_success(status) {
-        PDOS.forget(pdo);
-    }
-    status
+    unsafe { PcAddAdapterDevice(driver, pdo, Some(start_device), SUBDEVICES, 0) }
 }
 
 /// The device has its resources and power.
@@ -126,53 +111,66 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     let resources = unsafe { ComRef::from_borrowed(resources) }.ok_or(STATUS_INVALID_PARAMETER)?;
     // SAFETY: this driver's FDO.
     let slot = unsafe { adapter_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
-    // A device that starts again without having been stopped: not documented, and no reason to leak.
+    // A device that was stopped, or that starts again without (not documented, and no reason to leak): what is still registered of it.
     // SAFETY: as above.
-    unsafe { end(device) };
-    // SAFETY: PnP starts this device now and removes none.
-    let pdo = unsafe { PDOS.below(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
+    let stale = unsafe { take_adapter(slot) }.and_then(|adapter| {
+        adapter.stop();
+        adapter.take_subdevices()
+    });
+    // SAFETY: this driver's FDO.
+    let pdo = unsafe { physical_device_object(device)? };
+    let installation = Installation { device, pdo, irp, resources: &resources };
     // SAFETY: this driver's FDO, being started.
-    let adapter = unsafe { Adapter::start(&Installation { device, pdo, irp, resources: &resources })? };
+    let adapter = unsafe { Adapter::start(&installation, stale)? };
     slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
     Ok(())
 }
 
-/// PnP requests: cleans up before the device stops or goes, then hands every request to PortCls.
+/// PnP requests: the hardware stops and our references go before PortCls does its part, then every request is PortCls'. That is the order of
+/// the samples' PnpHandler (simpleaudiosample, sysvad).
+///
+/// QUERY_STOP is not refused here. PcCompleteIrp's page forbids an IRP handler to complete, and PortCls refuses it itself for a driver without
+/// IAdapterPnpManagement (the page on PnP rebalance for PortCls audio drivers); so STOP comes only from a system that is no Windows we know.
 unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the I/O manager's request, which this driver owns until it hands it on.
     let minor = unsafe {
         let location = IoGetCurrentIrpStackLocation(irp);
         if location.is_null() { None } else { Some(u32::from((*location).MinorFunction)) }
     };
-    if let Some(IRP_MN_STOP_DEVICE | IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE) = minor {
-        // SAFETY: this driver's FDO.
-        unsafe { end(device) };
-    }
-    if minor == Some(IRP_MN_REMOVE_DEVICE) {
-        // SAFETY: PnP removes one device after the other; this one's stack still stands.
-        if let Some(pdo) = unsafe { PDOS.below(device) } {
-            PDOS.forget(pdo);
+    // SAFETY: this driver's FDO.
+    let slot = unsafe { adapter_slot(device) };
+    match (minor, slot) {
+        (Some(IRP_MN_STOP_DEVICE), Some(slot)) => {
+            // SAFETY: this driver's FDO.
+            if let Some(adapter) = unsafe { take_adapter(slot) } {
+                adapter.stop();
+                // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and REMOVE.
+                slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
+            }
         }
+        (Some(IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE), Some(slot)) => {
+            // SAFETY: this driver's FDO.
+            if let Some(adapter) = unsafe { take_adapter(slot) } {
+                adapter.stop();
+                if let Some(subdevices) = adapter.take_subdevices() {
+                    subdevices.leave_registered();
+                }
+            }
+        }
+        _ => {}
     }
     // SAFETY: handed on as they came, once.
     unsafe { PcDispatchIrp(device, irp) }
 }
 
-/// Stops the adapter if there is one. May be called any number of times.
+/// The adapter that is remembered in `slot`, which is empty after this.
 ///
 /// # Safety
-/// `device` is this driver's FDO.
-unsafe fn end(device: *mut DEVICE_OBJECT) {
-    // SAFETY: by contract.
-    let Some(slot) = (unsafe { adapter_slot(device) }) else { return };
+/// `slot` is [`adapter_slot`]'s.
+unsafe fn take_adapter(slot: &AtomicPtr<c_void>) -> Option<Com<Adapter>> {
     let stashed = slot.swap(null_mut(), Ordering::Acquire).cast::<IUnknown>();
-    // SAFETY: put there by `start` with a reference; the primary pointer of an Adapter.
-    let Some(reference) = (unsafe { ComRef::from_raw(stashed) }) else { return };
-    // SAFETY: alive by the reference, and an Adapter's primary pointer.
-    let adapter = unsafe { ComObject::<Adapter>::from_unknown(reference.as_raw()) };
-    if let Some(adapter) = adapter {
-        adapter.stop();
-    }
+    // SAFETY: put there with a reference; the primary pointer of an Adapter.
+    unsafe { Com::from_raw_unknown(stashed) }
 }
 
 /// Where the adapter is remembered: the adapter's word of the device extension that PortCls made.

@@ -1,8 +1,7 @@
 //! Physically contiguous memory that a card may read and write: small things that are made once (the DMA self-test's page).
 //! A stream's cyclic buffer never comes from here but from IPortWaveRTStream.
-use crate::newer::allocate_contiguous;
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
-use crate::sys::{self, PHYSICAL_ADDRESS};
+use crate::sys::{self, MM_ANY_NODE_OK, PAGE_READWRITE, PHYSICAL_ADDRESS};
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 
@@ -23,8 +22,12 @@ impl ContiguousMemory {
         if bytes == 0 {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        let base = allocate_contiguous(bytes, PHYSICAL_ADDRESS::from_u64(highest))
-            .ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let (none, highest) = (PHYSICAL_ADDRESS::from_u64(0), PHYSICAL_ADDRESS::from_u64(highest));
+        // Not executable, as HVCI wants it. SAFETY: no requirement but the level.
+        let base = unsafe {
+            sys::MmAllocateContiguousNodeMemory(bytes, none, highest, none, PAGE_READWRITE, MM_ANY_NODE_OK)
+        };
+        let base = NonNull::new(base.cast::<u8>()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         // SAFETY: fresh memory of that size.
         unsafe { base.as_ptr().write_bytes(0, bytes) };
         Ok(Self { base, bytes })

@@ -36,7 +36,6 @@ std::thread_local! {
     pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
     pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
     pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };
-    pub(crate) static ONLY_OLD_CALLS: Cell<bool> = const { Cell::new(false) };
     pub(crate) static IO_MAPPINGS: Cell<usize> = const { Cell::new(0) };
     pub(crate) static POOL_BLOCKS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
     pub(crate) static POOL_FAILS: Cell<bool> = const { Cell::new(false) };
@@ -80,11 +79,6 @@ pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
     let base = words.as_mut_ptr().cast();
     IO_SPACE.with_borrow_mut(|space| space.insert(physical, (base, bytes)));
     base
-}
-
-/// Whether only the calls that every Windows has can be found by name.
-pub fn only_old_calls(only: bool) {
-    ONLY_OLD_CALLS.set(only);
 }
 
 /// Mappings of device memory that are not taken away yet.

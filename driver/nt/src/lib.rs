@@ -32,7 +32,6 @@ pub mod interrupt;
 pub mod irql;
 pub mod klog;
 pub mod mmio;
-mod newer;
 pub mod pool;
 pub mod rundown;
 #[cfg(all(windows, feature = "runtime", not(test)))]

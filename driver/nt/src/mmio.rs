@@ -1,7 +1,6 @@
 //! Device memory: registers and pages of a BAR.
-use crate::newer::map_io_space;
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
-use crate::sys::{self, PHYSICAL_ADDRESS};
+use crate::sys::{self, PAGE_NOCACHE, PAGE_READWRITE, PHYSICAL_ADDRESS};
 use core::ptr::NonNull;
 
 /// A range of device memory, mapped uncached for as long as this lives.
@@ -29,7 +28,8 @@ impl MappedIo {
         }
         let address = PHYSICAL_ADDRESS::from_u64(physical);
         // SAFETY: by contract the range is the device's.
-        let base = unsafe { map_io_space(address, bytes) }.ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let base = unsafe { sys::MmMapIoSpaceEx(address, bytes, PAGE_READWRITE | PAGE_NOCACHE) };
+        let base = NonNull::new(base.cast()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Self { base, bytes })
     }
 

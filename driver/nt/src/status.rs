@@ -43,6 +43,8 @@ statuses! {
     STATUS_BUFFER_TOO_SMALL = 0xC000_0023;
     /// A registry value or another named object does not exist.
     STATUS_OBJECT_NAME_NOT_FOUND = 0xC000_0034;
+    /// There is one of that name already.
+    STATUS_OBJECT_NAME_COLLISION = 0xC000_0035;
     /// `SetWritePacket`: the packet does not fit in the ring yet.
     STATUS_DATA_OVERRUN = 0xC000_003C;
     /// `SetWritePacket`: the packet was or is being transferred already.

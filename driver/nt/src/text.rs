@@ -1,7 +1,5 @@
 //! UTF-16 text for the kernel: compile-time constants and counted strings.
-use crate::sys::{self, UNICODE_STRING};
-use core::ffi::c_void;
-use core::ptr::NonNull;
+use crate::sys::UNICODE_STRING;
 
 /// A NUL-terminated UTF-16 constant from a literal, as `&'static [u16]`: `wide!("Wave")`. ASCII only; anything else does not compile.
 #[macro_export]
@@ -35,13 +33,6 @@ pub fn unicode_string(text: &'static [u16]) -> UNICODE_STRING {
     let characters = text.iter().position(|&unit| unit == 0).unwrap_or(text.len()).min(0x7FFE);
     let bytes = u16::try_from(characters * 2).unwrap_or(0);
     UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: text.as_ptr().cast_mut() }
-}
-
-/// Finds a routine of the kernel by name: for what only newer Windows have. PASSIVE_LEVEL.
-pub fn system_routine(name: &'static [u16]) -> Option<NonNull<c_void>> {
-    let mut name = unicode_string(name);
-    // SAFETY: a valid counted string; the routine only reads it.
-    NonNull::new(unsafe { sys::MmGetSystemRoutineAddress(&raw mut name) })
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@
 //! capture pin lists, has an effect nobody has seen. So DEFAULT has an entry there too: no stream runs in a
 //! mode that the pin does not list, and an entry for it costs 24 bytes.
 
-use nt::status::STATUS_NOT_SUPPORTED;
 use nt::sys::DEVICE_OBJECT;
 use portcls_sys::GUID;
 use portcls_sys::calls::interface_property::{
@@ -87,10 +86,9 @@ pub unsafe fn announce(
     let key = &DEVPKEY_KsAudio_PacketSize_Constraints2;
     let constraints = Constraints::new(modes::listed(direction, both_modes));
     // SAFETY: by contract.
-    match unsafe { set_interface_property(pdo, &KSCATEGORY_AUDIO, name, key, constraints.as_slice()) } {
-        Ok(()) => {}
-        Err(STATUS_NOT_SUPPORTED) => log::info!("this Windows has no packet-size constraints"),
-        Err(status) => log::warn!("packet-size constraints can't be set: {status:#010x}"),
+    let set = unsafe { set_interface_property(pdo, &KSCATEGORY_AUDIO, name, key, constraints.as_slice()) };
+    if let Err(status) = set {
+        log::warn!("packet-size constraints can't be set: {status:#010x}");
     }
 }
 
@@ -126,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_windows_without_them_starts_all_the_same() {
-        // The host's kernel has no such calls.
+        // The host's kernel refuses the call.
         // SAFETY: nothing is called with it.
         unsafe { announce(core::ptr::null_mut(), nt::wide!("Wave"), Direction::Render, false) };
     }

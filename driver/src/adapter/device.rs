@@ -14,7 +14,9 @@ use nt::spinlock::SpinLock;
 use nt::status::STATUS_DEVICE_CONFIGURATION_ERROR;
 use nt::sys::DEVICE_OBJECT;
 use nt::{NtResult, nt_success};
-use portcls_sys::imports::{PcUnregisterAdapterPowerManagement, register_adapter_power_management};
+use portcls_sys::imports::{
+    PcUnregisterAdapterPowerManagement, StreamResource, register_adapter_power_management,
+};
 use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
 use portcls_sys::{Com, ComRef, com_class};
 
@@ -31,6 +33,13 @@ const REGISTERS: u32 = 0;
 /// Index of the BAR with the pages.
 const PAGES: u32 = 1;
 
+/// The interrupt, which PortCls knows as a resource of the streams. Dropped in this order: the page of PCSTREAMRESOURCE_DESCRIPTOR wants a
+/// resource registered after it was made and taken back before it goes.
+struct Connected {
+    _resource: Option<StreamResource>,
+    _interrupt: Interrupt<Isr>,
+}
+
 /// A started device.
 pub struct Adapter {
     device: *mut DEVICE_OBJECT,
@@ -38,7 +47,7 @@ pub struct Adapter {
     /// Owns the lists of those whom it visits.
     dpc: Dpc<Told>,
     mixer: Mixer,
-    interrupt: SpinLock<Option<Interrupt<Isr>>>,
+    interrupt: SpinLock<Option<Connected>>,
     power_registered: AtomicBool,
     subdevices: SpinLock<Option<Subdevices>>,
 }
@@ -68,19 +77,19 @@ impl Adapter {
         })
     }
 
-    /// StartDevice, step by step. If one fails those before it are undone.
+    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered before the device was stopped.
     ///
     /// # Safety
     /// What `installation` names is this driver's FDO, its PDO, its START request and its resources. [`stop`](Self::stop) is called
     /// before the FDO goes.
-    pub unsafe fn start(installation: &Installation<'_>) -> NtResult<Com<Self>> {
+    pub unsafe fn start(installation: &Installation<'_>, stale: Option<Subdevices>) -> NtResult<Com<Self>> {
         let resources = installation.resources;
         let (registers, pages) = (bar(resources, REGISTERS)?, bar(resources, PAGES)?);
         // SAFETY: memory resources of this device.
         let card = try_box(unsafe { Ringwave::find(registers, pages)? })?;
         let adapter = Self::try_new(installation.device, card)?;
         // SAFETY: by contract.
-        let wired = unsafe { Self::wire(&adapter, installation) };
+        let wired = unsafe { Self::wire(&adapter, installation, stale) };
         if let Err(status) = wired {
             adapter.stop();
             return Err(status);
@@ -100,7 +109,14 @@ impl Adapter {
             Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
             Granted::Line => log::info!("interrupt: a line, for want of messages"),
         }
-        *self.interrupt.lock() = Some(interrupt);
+        let (version, context) = interrupt.context();
+        // SAFETY: connected, and `Connected` disconnects it after the resource was taken back.
+        let resource = unsafe { StreamResource::interrupt(pdo, version, context) };
+        if let Err(status) = resource {
+            // Windows can't keep other work away from it, then; that is no reason for silence.
+            log::warn!("the interrupt is not known as a stream resource: {status:#010x}");
+        }
+        *self.interrupt.lock() = Some(Connected { _resource: resource.ok(), _interrupt: interrupt });
         self.card.enable_interrupts(true);
         Ok(())
     }
@@ -109,13 +125,17 @@ impl Adapter {
     ///
     /// # Safety
     /// As [`start`](Self::start); `stop` undoes whatever was done.
-    unsafe fn wire(adapter: &Com<Self>, installation: &Installation<'_>) -> NtResult {
+    unsafe fn wire(
+        adapter: &Com<Self>,
+        installation: &Installation<'_>,
+        stale: Option<Subdevices>,
+    ) -> NtResult {
         // SAFETY: by contract.
         unsafe {
             adapter.connect(installation.pdo)?;
             register_adapter_power_management(adapter.device, &adapter.to_unknown())?;
             adapter.power_registered.store(true, Ordering::Relaxed);
-            let subdevices = Subdevices::install(installation, adapter)?;
+            let subdevices = Subdevices::install(installation, adapter, stale)?;
             *adapter.subdevices.lock() = Some(subdevices);
         }
         Ok(())
@@ -154,12 +174,16 @@ impl Adapter {
         self.dpc.flush();
     }
 
-    /// The device stops, goes or is gone: takes everything away in the reverse order of its start. Streams may still be open; they
-    /// find no card any more. May be called again. PASSIVE_LEVEL.
+    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more. Streams may still be open; they find no
+    /// card. The subdevices stay registered ([`take_subdevices`](Self::take_subdevices)): the samples unregister nothing here, and the page on PnP
+    /// rebalance has it done in IAdapterPnpManagement::PnpStop. May be called again. PASSIVE_LEVEL.
     pub fn stop(&self) {
-        // Each is taken out under its lock and ended when the lock is not held any more.
+        // Taken out under its lock and put back, for jacks are stopped by waiting for DPCs.
         let subdevices = self.subdevices.lock().take();
-        drop(subdevices);
+        if let Some(mut subdevices) = subdevices {
+            subdevices.stop_listening();
+            *self.subdevices.lock() = Some(subdevices);
+        }
         if self.power_registered.swap(false, Ordering::Relaxed) {
             // SAFETY: registered on this device, which is still there.
             let status = unsafe { PcUnregisterAdapterPowerManagement(self.device) };
@@ -172,6 +196,11 @@ impl Adapter {
         drop(interrupt);
         self.dpc.flush();
         self.card.remove();
+    }
+
+    /// What is registered with PortCls, given away. While it is here the adapter never goes, for it holds the ports, and these hold the miniports.
+    pub fn take_subdevices(&self) -> Option<Subdevices> {
+        self.subdevices.lock().take()
     }
 }
 

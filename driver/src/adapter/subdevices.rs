@@ -1,5 +1,12 @@
-//! Two filters for each endpoint, and the connection between them. What is registered is unregistered when its value is dropped, in the order
-//! that wavert-facts 1.3 asks for: connection, wave, topology.
+//! Two filters for each endpoint, and the connection between them.
+//!
+//! What is registered is unregistered when its value is dropped, in the order that wavert-facts 1.3 asks for: connection, wave, topology. That is
+//! for a start that fails. When the device goes everything stays registered ([`Subdevices::leave_registered`]) and PortCls takes it away with the
+//! device, as under Microsoft's samples.
+//!
+//! Doubt: what PortCls does with subdevices at STOP, of which no document speaks. So what was registered before STOP is kept, and the START after
+//! it finds out: if PortCls refuses the new filters it still has the old ones, which are unregistered then; if it takes them it has dropped the old
+//! ones itself.
 
 use alloc::vec::Vec;
 
@@ -35,16 +42,23 @@ pub struct Installation<'a> {
 }
 
 /// The registered filters of all endpoints.
+#[derive(Default)]
 pub struct Subdevices {
-    _endpoints: Vec<Filters>,
+    endpoints: Vec<Filters>,
 }
 
 impl Subdevices {
-    /// Installs both filters of every endpoint of the card and connects them. On failure nothing is left registered. PASSIVE_LEVEL.
+    /// Installs both filters of every endpoint of the card and connects them. On failure nothing of it is left registered. `stale` are those of
+    /// before a STOP. PASSIVE_LEVEL.
     ///
     /// # Safety
     /// `installation` is of this driver's FDO, being started; the result is dropped before the FDO goes.
-    pub unsafe fn install(installation: &Installation<'_>, adapter: &Com<Adapter>) -> NtResult<Self> {
+    pub unsafe fn install(
+        installation: &Installation<'_>,
+        adapter: &Com<Adapter>,
+        stale: Option<Self>,
+    ) -> NtResult<Self> {
+        let mut stale = Stale(stale.unwrap_or_default());
         let mut endpoints = Vec::new();
         let (mut speakers, mut microphones) = (0, 0);
         for endpoint in (0..STREAMS_MAX).map_while(|stream| adapter.card().endpoint(stream)) {
@@ -56,19 +70,54 @@ impl Subdevices {
             let topology = TopologyMiniport::try_new(adapter.clone(), endpoint, *number)?;
             *number = number.saturating_add(1);
             // SAFETY: by contract.
-            let filters = unsafe { Filters::install(installation, adapter, endpoint, &topology, names)? };
+            let filters =
+                unsafe { Filters::install(installation, adapter, endpoint, &topology, names, &mut stale)? };
             try_push(&mut endpoints, filters)?;
         }
-        Ok(Self { _endpoints: endpoints })
+        Ok(Self { endpoints })
+    }
+
+    /// Changes of the jacks are told no more, and the miniports let go of their ports. PASSIVE_LEVEL.
+    pub fn stop_listening(&mut self) {
+        for filters in &mut self.endpoints {
+            filters.listening = None;
+        }
+    }
+
+    /// Gives the references to the ports back and leaves everything registered: PortCls takes it away with the device. PASSIVE_LEVEL.
+    pub fn leave_registered(mut self) {
+        for filters in &mut self.endpoints {
+            filters.connection.registered = false;
+            filters.wave.registered = false;
+            filters.topology.registered = false;
+        }
+    }
+}
+
+/// What was registered before a STOP. Dropped without being asked for it is left to PortCls, which has taken it away already.
+#[derive(Default)]
+struct Stale(Subdevices);
+
+impl Stale {
+    /// Unregisters it, if there is something.
+    fn unregister(&mut self) -> bool {
+        let endpoints = core::mem::take(&mut self.0.endpoints);
+        !endpoints.is_empty()
+    }
+}
+
+impl Drop for Stale {
+    fn drop(&mut self) {
+        core::mem::take(&mut self.0).leave_registered();
     }
 }
 
 /// The registered filters of one endpoint and their connection. Fields are dropped in this order.
 struct Filters {
-    _listening: Listening,
-    _connection: Connection,
-    _wave: Subdevice,
-    _topology: Subdevice,
+    listening: Option<Listening>,
+    connection: Connection,
+    wave: Subdevice,
+    topology: Subdevice,
 }
 
 impl Filters {
@@ -80,6 +129,7 @@ impl Filters {
         endpoint: Endpoint,
         topology: &Com<TopologyMiniport>,
         names: Names,
+        stale: &mut Stale,
     ) -> NtResult<Self> {
         let unknown = adapter.to_unknown();
         // Before the port is bound: whatever fails from here on, the miniport lets go of its port.
@@ -87,16 +137,18 @@ impl Filters {
         let (topology, miniport) = (topology.to_unknown(), topology);
         // SAFETY: by contract.
         unsafe {
-            let topology =
-                Subdevice::install(installation, &CLSID_PortTopology, names.topology, &topology, &unknown)?;
+            let mut install = |class, name, miniport| {
+                Subdevice::install(installation, (class, name), miniport, &unknown, stale)
+            };
+            let topology = install(&CLSID_PortTopology, names.topology, &topology)?;
             let wishes = miniport.wishes();
             constraints::announce(installation.pdo, names.wave, endpoint.direction, wishes.both_modes);
             let wave = WaveMiniport::try_new(adapter.clone(), endpoint, wishes)?.to_unknown();
-            let wave = Subdevice::install(installation, &CLSID_PortWaveRT, names.wave, &wave, &unknown)?;
+            let wave = install(&CLSID_PortWaveRT, names.wave, &wave)?;
             let connection =
                 Connection::register(installation.device, endpoint.direction, &wave.port, &topology.port)?;
             listening.start();
-            Ok(Self { _listening: listening, _connection: connection, _wave: wave, _topology: topology })
+            Ok(Self { listening: Some(listening), connection, wave, topology })
         }
     }
 }
@@ -105,22 +157,24 @@ impl Filters {
 struct Subdevice {
     device: *mut DEVICE_OBJECT,
     port: ComRef<IUnknown>,
+    registered: bool,
 }
 
 // SAFETY: the device object is handed to PortCls only, which takes it from any thread.
 unsafe impl Send for Subdevice {}
 
 impl Subdevice {
-    /// PcNewPort, IPort::Init, PcRegisterSubdevice.
+    /// PcNewPort, IPort::Init, PcRegisterSubdevice. If there is one of the name still, from before a STOP, everything from before is unregistered and the
+    /// new one registered again.
     ///
     /// # Safety
     /// As [`Subdevices::install`].
     unsafe fn install(
         installation: &Installation<'_>,
-        class: &GUID,
-        name: &'static [u16],
+        (class, name): (&GUID, &'static [u16]),
         miniport: &ComRef<IUnknown>,
         adapter: &ComRef<IUnknown>,
+        stale: &mut Stale,
     ) -> NtResult<Self> {
         let Installation { device, irp, resources, .. } = *installation;
         let port = new_port(class)?;
@@ -128,14 +182,23 @@ impl Subdevice {
         unsafe {
             port.bind(device, irp, miniport, Some(adapter), resources)?;
             let port = port.upcast();
-            register_subdevice(device, name, &port)?;
-            Ok(Self { device, port })
+            register_subdevice(device, name, &port).or_else(|status| {
+                if !stale.unregister() {
+                    return Err(status);
+                }
+                log::info!("the filters of before the stop were registered still: {status:#010x}");
+                register_subdevice(device, name, &port)
+            })?;
+            Ok(Self { device, port, registered: true })
         }
     }
 }
 
 impl Drop for Subdevice {
     fn drop(&mut self) {
+        if !self.registered {
+            return;
+        }
         // SAFETY: registered on this device, which is still there (contract of `Subdevices::install`).
         let result = unsafe { unregister_subdevice(self.device, &self.port) };
         if let Err(status) = result {
@@ -150,6 +213,7 @@ struct Connection {
     device: *mut DEVICE_OBJECT,
     from: (ComRef<IUnknown>, u32),
     to: (ComRef<IUnknown>, u32),
+    registered: bool,
 }
 
 // SAFETY: as for `Subdevice`.
@@ -172,12 +236,15 @@ impl Connection {
         };
         // SAFETY: by contract.
         unsafe { register_physical_connection(device, &from.0, from.1, &to.0, to.1)? };
-        Ok(Self { device, from, to })
+        Ok(Self { device, from, to, registered: true })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if !self.registered {
+            return;
+        }
         let (from, to) = (&self.from, &self.to);
         // SAFETY: registered on this device with these ends, and the device is still there.
         let result = unsafe { unregister_connection(self.device, &from.0, from.1, &to.0, to.1) };

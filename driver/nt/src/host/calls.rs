@@ -5,7 +5,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc)]
 use super::{
     CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, GRANT, Grant, IO_MAPPINGS, IO_SPACE, IRQL,
-    ONLY_OLD_CALLS, POOL_BLOCKS, POOL_FAILS,
+    POOL_BLOCKS, POOL_FAILS,
 };
 use crate::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
 use crate::sys::{
@@ -177,7 +177,7 @@ pub unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
     assert!(held == 1, "a spin lock was released that was not held");
 }
 
-unsafe extern "C" fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, _protect: u32) -> PVOID {
+pub unsafe fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, _protect: u32) -> PVOID {
     let base = IO_SPACE.with_borrow(|space| {
         space.get(&address.as_u64()).filter(|(_, room)| bytes <= *room).map(|(base, _)| *base)
     });
@@ -191,7 +191,7 @@ pub unsafe fn MmUnmapIoSpace(_base: PVOID, _bytes: usize) {
     IO_MAPPINGS.set(IO_MAPPINGS.get().checked_sub(1).expect("unmapped more often than mapped"));
 }
 
-unsafe extern "C" fn MmAllocateContiguousNodeMemory(
+pub unsafe fn MmAllocateContiguousNodeMemory(
     bytes: usize,
     _lowest: PHYSICAL_ADDRESS,
     _highest: PHYSICAL_ADDRESS,
@@ -210,16 +210,6 @@ unsafe extern "C" fn MmAllocateContiguousNodeMemory(
     base.cast()
 }
 
-unsafe extern "C" fn MmMapIoSpace(address: PHYSICAL_ADDRESS, bytes: usize, _caching: i32) -> PVOID {
-    // SAFETY: the caller's contract.
-    unsafe { MmMapIoSpaceEx(address, bytes, 0) }
-}
-
-unsafe extern "C" fn MmAllocateContiguousMemory(bytes: usize, highest: PHYSICAL_ADDRESS) -> PVOID {
-    // SAFETY: the caller's contract.
-    unsafe { MmAllocateContiguousNodeMemory(bytes, highest, highest, highest, 0, 0) }
-}
-
 pub unsafe fn MmFreeContiguousMemory(base: PVOID) {
     let layout = CONTIGUOUS
         .with_borrow_mut(|blocks| blocks.remove(&(base as usize)))
@@ -231,20 +221,6 @@ pub unsafe fn MmFreeContiguousMemory(base: PVOID) {
 /// On a host a physical address is the address.
 pub unsafe fn MmGetPhysicalAddress(base: PVOID) -> PHYSICAL_ADDRESS {
     PHYSICAL_ADDRESS::from_u64(base as u64)
-}
-
-pub unsafe fn MmGetSystemRoutineAddress(name: *mut UNICODE_STRING) -> PVOID {
-    // SAFETY: the caller's contract: a counted string.
-    let units = unsafe { core::slice::from_raw_parts((*name).Buffer, usize::from((*name).Length) / 2) };
-    let name = String::from_utf16_lossy(units);
-    match name.as_str() {
-        "MmMapIoSpace" => MmMapIoSpace as PVOID,
-        "MmAllocateContiguousMemory" => MmAllocateContiguousMemory as PVOID,
-        _ if ONLY_OLD_CALLS.get() => null_mut(),
-        "MmMapIoSpaceEx" => MmMapIoSpaceEx as PVOID,
-        "MmAllocateContiguousNodeMemory" => MmAllocateContiguousNodeMemory as PVOID,
-        _ => null_mut(),
-    }
 }
 
 pub unsafe fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS {
@@ -312,6 +288,9 @@ pub unsafe fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_P
         }
     }
 }
+
+/// The fakes make no strings.
+pub unsafe fn RtlFreeUnicodeString(_string: *mut UNICODE_STRING) {}
 
 pub unsafe fn ObfReferenceObject(_object: PVOID) -> isize {
     1

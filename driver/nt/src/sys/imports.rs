@@ -1,8 +1,7 @@
 //! The imports of the driver image that are the kernel's.
 //!
-//! Every name was found in mingw-w64 10.0.0's import libraries (`libntoskrnl.a`, `libhal.a`; `nm` on them). What Windows got
-//! later than Windows 7 is not here but found by name when it is needed ([`crate::newer`]). Not here because they are inline on
-//! x64: KeInitializeSpinLock (writes 0) and KeGetCurrentIrql (reads CR8).
+//! Every name exists in the oldest Windows that the INF names, 10.0.17763 (1809): `driver/imports.allow` says where each was looked up. Not
+//! here because they are inline on x64: KeInitializeSpinLock (writes 0) and KeGetCurrentIrql (reads CR8).
 //!
 //! `KeQueryPerformanceCounter` is documented in Hal.dll. Since Windows 10 2004 the HAL lives in the kernel and Hal.dll
 //! forwards, so that HAL.dll is right before and after.
@@ -55,14 +54,25 @@ unsafe extern "C" {
     pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK);
     /// Gives it back.
     pub fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK);
+    /// Maps device memory with a `PAGE_...` protection; NULL on failure. Windows 10.
+    pub fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, protect: u32) -> PVOID;
     /// Takes a mapping of exactly that size away.
     pub fn MmUnmapIoSpace(base: PVOID, bytes: usize);
+    /// Contiguous non-paged memory with a `PAGE_...` protection, not zeroed; NULL on failure. `boundary` 0: none. Windows 8.
+    pub fn MmAllocateContiguousNodeMemory(
+        bytes: usize,
+        lowest: PHYSICAL_ADDRESS,
+        highest: PHYSICAL_ADDRESS,
+        boundary: PHYSICAL_ADDRESS,
+        protect: u32,
+        node: u32,
+    ) -> PVOID;
     /// Frees it.
     pub fn MmFreeContiguousMemory(base: PVOID);
     /// Physical address of non-paged memory.
     pub fn MmGetPhysicalAddress(base: PVOID) -> PHYSICAL_ADDRESS;
-    /// Finds a kernel routine by name, NULL if this Windows has none. PASSIVE_LEVEL.
-    pub fn MmGetSystemRoutineAddress(name: *mut UNICODE_STRING) -> PVOID;
+    /// Frees a string that the kernel made. PASSIVE_LEVEL.
+    pub fn RtlFreeUnicodeString(string: *mut UNICODE_STRING);
     /// Connects interrupts. PASSIVE_LEVEL.
     pub fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS;
     /// Disconnects them. PASSIVE_LEVEL.

@@ -115,6 +115,15 @@ impl<T: ComClass> Com<T> {
         self.clone().into_slot(0)
     }
 
+    /// Takes over a reference by the primary pointer, as [`to_unknown`](Self::to_unknown) gives it; `None` for NULL.
+    ///
+    /// # Safety
+    /// `unknown` is NULL or the primary pointer of a live object of this class, with a reference that the caller gives away.
+    pub unsafe fn from_raw_unknown(unknown: *mut IUnknown) -> Option<Self> {
+        // The primary pointer is the object's first word.
+        NonNull::new(unknown.cast()).map(|object| Self(object, PhantomData))
+    }
+
     fn into_slot<I: Interface>(self, slot: usize) -> ComRef<I> {
         let object = self.0.cast::<usize>();
         core::mem::forget(self);
