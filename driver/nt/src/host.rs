@@ -6,6 +6,7 @@
 use crate::sys::{KDPC, KIRQL, PVOID};
 use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::{string::String, vec::Vec};
 
 pub(crate) mod calls;
@@ -36,6 +37,7 @@ std::thread_local! {
     pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
     pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
     pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };
+    static REACTIONS: RefCell<Vec<(usize, usize, Reaction)>> = const { RefCell::new(Vec::new()) };
     pub(crate) static IO_MAPPINGS: Cell<usize> = const { Cell::new(0) };
     pub(crate) static POOL_BLOCKS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
     pub(crate) static POOL_FAILS: Cell<bool> = const { Cell::new(false) };
@@ -79,6 +81,29 @@ pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
     let base = words.as_mut_ptr().cast();
     IO_SPACE.with_borrow_mut(|space| space.insert(physical, (base, bytes)));
     base
+}
+
+/// What fake device memory does when 32 bits of it were written: the offset and the value.
+type Reaction = Rc<dyn Fn(usize, u32)>;
+
+/// Lets the fake device memory at a physical address react to what is written there, after it was stored.
+pub fn on_write(physical: u64, reaction: impl Fn(usize, u32) + 'static) {
+    let (base, bytes) = IO_SPACE.with_borrow(|space| space[&physical]);
+    REACTIONS.with_borrow_mut(|reactions| reactions.push((base as usize, bytes, Rc::new(reaction))));
+}
+
+/// 32 bits were written to mapped device memory.
+pub(crate) fn wrote(place: *mut u32, value: u32) {
+    let found = REACTIONS.with_borrow(|reactions| {
+        let at = |(base, bytes, reaction): &(usize, usize, Reaction)| {
+            let offset = (place as usize).checked_sub(*base).filter(|offset| offset < bytes)?;
+            Some((offset, reaction.clone()))
+        };
+        reactions.iter().find_map(at)
+    });
+    if let Some((offset, reaction)) = found {
+        reaction(offset, value);
+    }
 }
 
 /// Mappings of device memory that are not taken away yet.

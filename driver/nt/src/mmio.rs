@@ -60,6 +60,8 @@ impl MappedIo {
         if let Some(place) = self.at::<u32>(offset) {
             // SAFETY: `at` answers aligned places inside the mapping.
             unsafe { place.write_volatile(value) }
+            #[cfg(not(windows))]
+            crate::host::wrote(place, value);
         }
     }
 

@@ -53,18 +53,18 @@ impl AdapterPowerManagement3 for Adapter {
 }
 
 impl Adapter {
-    /// The device goes to, or has come to, a D-state. Outside of D0 no register is touched.
+    /// The device goes to, or has come to, a D-state. Outside of D0 no register is touched. A card that comes back as another one stays dead.
     fn set_power(&self, state: DEVICE_POWER_STATE) {
-        let on = state == PowerDeviceD0;
-        self.card().set_power(on);
-        if on {
-            // Kept through D3hot, but not through a reset.
-            self.card().enable_interrupts(true);
-            self.restore_controls();
-            // What happened meanwhile raised no interrupt (DATASHEET 2.1): look as if one had come.
-            self.queue_dpc();
-        }
         log::info!("power: D{}", state.saturating_sub(PowerDeviceD0));
+        let on = state == PowerDeviceD0;
+        if !self.card().set_power(on) || !on {
+            return;
+        }
+        // Switched off before D3, and only now is there a service routine that looks at the card.
+        self.card().enable_interrupts(true);
+        self.restore_controls();
+        // What happened meanwhile raised no interrupt (DATASHEET 2.1): look as if one had come.
+        self.queue_dpc();
     }
 
     /// Gives the card the volumes of all streams again, and what it is to tell of their jacks.
@@ -78,5 +78,36 @@ impl Adapter {
                 card.watch_jack(stream);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hw::fake::{FakeCard, Told};
+    use nt::sys::_DEVICE_POWER_STATE::PowerDeviceD3;
+
+    #[test]
+    fn a_card_that_is_awake_again_may_interrupt_and_knows_its_volumes() {
+        let card = FakeCard::default();
+        let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+        adapter.power_change_state2(PowerDeviceD3, 0);
+        assert!(card.sees(|inside| inside.asleep && !inside.interrupts));
+        assert!(adapter.mixer().set_volume(adapter.card(), 1, 0, -65_536), "remembered without power");
+        assert_eq!(card.take_told(), []);
+        adapter.power_change_state2(PowerDeviceD0, 0);
+        assert!(card.sees(|inside| inside.interrupts));
+        let told = card.take_told();
+        assert!(told.contains(&Told::Volume(1, 0, -65_536)) && told.contains(&Told::WatchJack(1)));
+    }
+
+    #[test]
+    fn another_card_after_d0_is_left_alone() {
+        let card = FakeCard::default();
+        let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+        adapter.power_change_state2(PowerDeviceD3, 0);
+        card.change(|inside| inside.exchanged = true);
+        adapter.power_change_state2(PowerDeviceD0, 0);
+        assert_eq!((card.take_told(), card.sees(|inside| inside.interrupts)), (vec![], false));
     }
 }

@@ -53,6 +53,12 @@ pub struct Inside {
     pub ending: bool,
     /// It is in D3.
     pub asleep: bool,
+    /// It comes back from D3 as another one.
+    pub exchanged: bool,
+    /// It may raise interrupts.
+    pub interrupts: bool,
+    /// Whose position page is held: bit i is stream i.
+    pub pages_held: u32,
     /// Nothing is plugged into any jack.
     pub unplugged: bool,
     /// It asserts its interrupt line.
@@ -75,6 +81,9 @@ impl Default for FakeCard {
             gone: false,
             ending: false,
             asleep: false,
+            exchanged: false,
+            interrupts: false,
+            pages_held: 0,
             unplugged: false,
             line: false,
             limits: Limits {
@@ -133,6 +142,11 @@ impl FakeCard {
     /// What it was told since the last time.
     pub fn take_told(&self) -> Vec<Told> {
         std::mem::take(&mut self.inside().told)
+    }
+
+    /// Looks into it.
+    pub fn sees<R>(&self, look: impl FnOnce(&Inside) -> R) -> R {
+        look(&self.inside())
     }
 
     /// Changes its inside.
@@ -208,10 +222,16 @@ impl Card for FakeCard {
         self.change(|inside| inside.told.push(Told::Tick(tick)));
     }
     fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
-        let inside = self.inside();
-        let there = inside.limits.position_page && !inside.gone;
+        let mut inside = self.inside();
+        if !inside.limits.position_page || inside.gone {
+            return None;
+        }
+        inside.pages_held |= 1 << stream;
         // An address that nobody reads.
-        NonNull::new(std::ptr::without_provenance_mut(0x1000 * (stream as usize + 1))).filter(|_| there)
+        NonNull::new(std::ptr::without_provenance_mut(0x1000 * (stream as usize + 1)))
+    }
+    fn release_position_page(&self, stream: u32) {
+        self.change(|inside| inside.pages_held &= !(1 << stream));
     }
     fn set_volume(&self, stream: u32, channel: u32, volume: i32) {
         self.hear(Told::Volume(stream, channel, volume));
@@ -226,12 +246,18 @@ impl Card for FakeCard {
         let inside = self.inside();
         (inside.limits.jack && !inside.gone && !inside.asleep).then_some(inside.unplugged)
     }
-    fn enable_interrupts(&self, _enable: bool) {}
+    fn enable_interrupts(&self, enable: bool) {
+        self.change(|inside| inside.interrupts = enable && !inside.gone && !inside.asleep);
+    }
     unsafe fn acknowledge_line(&self) -> bool {
         std::mem::take(&mut self.inside().line)
     }
-    fn set_power(&self, on: bool) {
-        self.change(|inside| inside.asleep = !on);
+    fn set_power(&self, on: bool) -> bool {
+        let mut inside = self.inside();
+        // It leaves D0 with its interrupt off, and comes back so.
+        inside.interrupts = false;
+        inside.asleep = !on || inside.exchanged;
+        !on || !inside.exchanged
     }
     fn remove(&self) {
         self.change(|inside| inside.gone = true);

@@ -133,8 +133,12 @@ pub trait Card: Send + Sync {
     fn tick_position(&self, stream: u32, tick: bool);
 
     /// Kernel address of the position page of `stream`, for [`tick_position`](Self::tick_position) and PortCls, which maps it to a client.
-    /// `None` if the card has none or is gone. Mapped until [`remove`](Self::remove); nobody here reads it.
+    /// `None` if the card has none or is gone. Mapped until [`release_position_page`](Self::release_position_page), over
+    /// [`remove`](Self::remove) too; nobody here reads it.
     fn position_page(&self, stream: u32) -> Option<NonNull<u8>>;
+
+    /// The client of `stream` has no mapping of the position page, or no more. PASSIVE_LEVEL.
+    fn release_position_page(&self, stream: u32);
 
     /// Volume of one channel of `stream`, in 1/65536 dB, -96 dB to 0. A message; kept until a reset. Not heard by a card without power.
     fn set_volume(&self, stream: u32, channel: u32, volume: i32);
@@ -157,9 +161,10 @@ pub trait Card: Send + Sync {
     /// [`remove`](Self::remove) does not run at the same time: the interrupt is disconnected before.
     unsafe fn acknowledge_line(&self) -> bool;
 
-    /// The card is in D0 (`true`), or about to leave it: once this has returned no register and no page is touched until it is
-    /// back.
-    fn set_power(&self, on: bool);
+    /// The card is in D0 (`true`), or about to leave it: once this has returned it raises no interrupt, and no register and no page is
+    /// touched until it is back. In D0 it is looked at again: `false` if it is not the card that was found, which is gone then and fails
+    /// softly. PASSIVE_LEVEL.
+    fn set_power(&self, on: bool) -> bool;
 
     /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no card.
     fn remove(&self);

@@ -8,11 +8,13 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nt::NtResult;
+use nt::contiguous::ContiguousMemory;
 use nt::mmio::MappedIo;
 use nt::spinlock::SpinLock;
 use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 use ringwave_regs::{format as sample, global, pages, pci, stream as regs};
 
+use super::selftest;
 use super::status::{Status, Words};
 use super::{Card, Dma, Limits, State};
 use crate::endpoint::Endpoint;
@@ -21,8 +23,10 @@ use crate::wave::packets::Mark;
 use crate::wave::ring::Ring;
 
 mod access;
+mod power;
 mod probe;
 use access::{NOBODY, Page, high, low, read, write};
+use power::{PageClients, bit};
 use probe::name;
 
 /// A range of device memory from the resource list.
@@ -42,6 +46,7 @@ pub struct Ringwave {
     powered: AtomicBool,
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
+    clients: SpinLock<PageClients>,
     limits: Limits,
     endpoints: [Option<Endpoint>; regs::STREAMS_MAX as usize],
 }
@@ -73,12 +78,9 @@ impl Ringwave {
         probe::check_identity(&registers)?;
         write(&registers, global::CONTROL, global::CONTROL_RESET);
         let limits = probe::read_limits(&registers)?;
-        probe::run_selftest(&registers, limits.dma_highest)?;
-        // Blocks behind the last stream are not to be touched (BAD_ACCESS).
-        let streams = read(&registers, global::STREAMS);
-        let present = (streams & 0xFF).saturating_add(streams >> global::STREAMS_CAPTURE_SHIFT & 0xFF);
-        let mut streams = 0..present;
-        let endpoints = core::array::from_fn(|_| probe::endpoint(&registers, streams.next()?));
+        let memory = ContiguousMemory::try_new(selftest::BYTES as usize, limits.dma_highest)?;
+        probe::run_selftest(&registers, &memory)?;
+        let endpoints = probe::endpoints(&registers);
         log::info!(
             "card: features {:#x}, {} stream(s)",
             read(&registers, global::FEATURES),
@@ -91,6 +93,7 @@ impl Ringwave {
             pages: SpinLock::new(Some(pages)),
             powered: AtomicBool::new(true),
             int_status: AtomicPtr::new(int_status),
+            clients: SpinLock::new(PageClients::default()),
             limits,
             endpoints,
         })
@@ -211,8 +214,15 @@ impl Card for Ringwave {
 
     fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
         let offset = pages::position_page(stream).filter(|_| self.limits.position_page)?;
+        let pages = self.pages.lock();
         // The BAR was checked to hold all pages.
-        NonNull::new(self.pages.lock().as_ref()?.as_ptr().wrapping_add(offset as usize))
+        let page = NonNull::new(pages.as_ref()?.as_ptr().wrapping_add(offset as usize))?;
+        self.clients.lock().streams |= bit(stream);
+        Some(page)
+    }
+
+    fn release_position_page(&self, stream: u32) {
+        self.forget_client(stream);
     }
 
     fn set_volume(&self, stream: u32, channel: u32, volume: i32) {
@@ -264,11 +274,12 @@ impl Card for Ringwave {
         true
     }
 
-    fn set_power(&self, on: bool) {
-        // Both, in this order (nobody else holds two): whoever is at either has left it when this returns.
-        let _registers = self.registers.lock();
-        let _pages = self.pages.lock();
-        self.powered.store(on, Ordering::Relaxed);
+    fn set_power(&self, on: bool) -> bool {
+        if on {
+            return self.wake();
+        }
+        self.sleep();
+        true
     }
 
     fn remove(&self) {
@@ -276,11 +287,15 @@ impl Card for Ringwave {
         self.with(|io| write(io, global::CONTROL, global::CONTROL_RESET));
         self.int_status.store(null_mut(), Ordering::Relaxed);
         let registers = self.registers.lock().take();
-        let pages = self.pages.lock().take();
         // Unmapped here, when no lock is held and nobody can reach them any more.
-        drop((registers, pages));
+        drop(registers);
+        self.retire_pages();
     }
 }
 
+#[cfg(test)]
+mod memory_card;
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

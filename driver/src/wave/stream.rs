@@ -257,6 +257,8 @@ impl Drop for Stream {
         if self.ticks.load(Ordering::Acquire) {
             self.card().tick_position(self.claim.stream(), false);
         }
+        // PortCls took the client's mapping away before it released us.
+        self.card().release_position_page(self.claim.stream());
         // After this no DPC looks at us.
         self.claim.deactivate();
         self.halt();

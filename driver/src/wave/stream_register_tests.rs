@@ -63,8 +63,10 @@ fn the_page_ticks_from_the_first_grant_until_the_stream_goes() {
     rig.go(&[ACQUIRE]);
     assert_eq!(ticks(&rig), [true], "a card that was reset is told again");
     let Rig { stream, card, .. } = rig;
+    assert_eq!(card.sees(|inside| inside.pages_held), 1, "mapped, whatever becomes of the card");
     drop(stream);
     assert!(card.take_told().contains(&Told::Tick(false)));
+    assert_eq!(card.sees(|inside| inside.pages_held), 0, "the client has let go");
 }
 
 #[test]

@@ -59,10 +59,9 @@ pub(super) fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
     })
 }
 
-/// Lets the card read and rewrite a page, and says what is wrong if it can't.
-pub(super) fn run_selftest(registers: &MappedIo, highest: u64) -> NtResult {
-    let memory = ContiguousMemory::try_new(selftest::BYTES as usize, highest)?;
-    selftest::fill(&memory);
+/// Lets the card read and rewrite `memory`, a page, and says what is wrong if it can't.
+pub(super) fn run_selftest(registers: &MappedIo, memory: &ContiguousMemory) -> NtResult {
+    selftest::fill(memory);
     let address = memory.physical();
     write(registers, global::SELFTEST_ADDR_LO, low(address));
     write(registers, global::SELFTEST_ADDR_HI, high(address));
@@ -70,7 +69,7 @@ pub(super) fn run_selftest(registers: &MappedIo, highest: u64) -> NtResult {
     write(registers, global::SELFTEST_ENTRIES, 0);
     write(registers, global::SELFTEST, selftest::SEED);
     let verdict =
-        selftest::judge(read(registers, global::SELFTEST), read(registers, global::SELFTEST_SUM), &memory);
+        selftest::judge(read(registers, global::SELFTEST), read(registers, global::SELFTEST_SUM), memory);
     match verdict {
         Verdict::Passed => return Ok(()),
         Verdict::OtherMemory => log::error!(
@@ -87,8 +86,17 @@ pub(super) fn run_selftest(registers: &MappedIo, highest: u64) -> NtResult {
     Err(STATUS_DEVICE_CONFIGURATION_ERROR)
 }
 
+/// What every stream of the card is.
+pub(super) fn endpoints(registers: &MappedIo) -> [Option<Endpoint>; regs::STREAMS_MAX as usize] {
+    // Blocks behind the last stream are not to be touched (BAD_ACCESS).
+    let streams = read(registers, global::STREAMS);
+    let present = (streams & 0xFF).saturating_add(streams >> global::STREAMS_CAPTURE_SHIFT & 0xFF);
+    let mut streams = 0..present;
+    core::array::from_fn(|_| endpoint(registers, streams.next()?))
+}
+
 /// What stream number `stream` of the card is.
-pub(super) fn endpoint(io: &MappedIo, stream: u32) -> Option<Endpoint> {
+fn endpoint(io: &MappedIo, stream: u32) -> Option<Endpoint> {
     let block = regs::block(stream)?;
     let caps = read(io, block + regs::CAPS);
     if caps == NOBODY || caps & regs::CAPS_PRESENT == 0 {

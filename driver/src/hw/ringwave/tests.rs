@@ -3,7 +3,11 @@
 use nt::host;
 use nt::status::STATUS_REVISION_MISMATCH;
 
+use super::memory_card::MemoryCard;
 use super::*;
+
+/// Every feature that there is.
+const FEATURES_ALL: u32 = 0xFFFF;
 
 /// Plain memory in the place of a card: what is written is read back.
 fn find(physical: u64, magic: u32, version: u32) -> Result<(), nt::NTSTATUS> {
@@ -34,26 +38,12 @@ fn strange_cards_are_refused_and_let_go() {
 
 #[test]
 fn without_power_neither_registers_nor_pages_are_touched() {
-    let (physical, block) = (0x4000_0000, regs::block(0).unwrap());
-    let registers = host::add_io_space(physical, 0x4000);
-    let shown = host::add_io_space(physical + 0x10_0000, 0x4_0000);
-    // SAFETY: fake device memory.
-    let map = |at, bytes| unsafe { MappedIo::map(at, bytes) }.unwrap();
-    let (io, pages) = (map(physical, 0x4000), map(physical + 0x10_0000, 0x4_0000));
-    let card = Ringwave {
-        registers: SpinLock::new(Some(io)),
-        pages: SpinLock::new(Some(pages)),
-        powered: AtomicBool::new(true),
-        int_status: AtomicPtr::new(null_mut()),
-        limits: crate::hw::fake::FakeCard::default().limits(),
-        endpoints: [None; 16],
-    };
+    let (memory, block) = (MemoryCard::at(0x4000_0000), regs::block(0).unwrap());
+    memory.set(global::FEATURES, FEATURES_ALL);
+    let card = memory.find();
     let mark = |number| card.mark(0, Mark { number, end_of_stream: None });
-    // SAFETY: within the memory.
-    let written =
-        || unsafe { registers.add((block + regs::WRITTEN) as usize).cast::<u32>().read_unaligned() };
-    // SAFETY: within the memory.
-    let register = |at| unsafe { registers.add((block + at) as usize).cast::<i32>().read_unaligned() };
+    let written = || memory.get(block + regs::WRITTEN);
+    let register = |at| memory.get(block + at).cast_signed();
     let controls = || [regs::VOLUME_7, regs::MUTE, regs::INT_ENABLE].map(register);
     assert!(mark(7) && card.status(0).is_some() && card.state(0).is_some());
     assert_eq!(card.unplugged(0), Some(false));
@@ -75,7 +65,7 @@ fn without_power_neither_registers_nor_pages_are_touched() {
     // SAFETY: within the memory.
     let flags = |value: u32| unsafe {
         let page = pages::status_page(0).unwrap() + pages::status::FLAGS;
-        shown.add(page as usize).cast::<u32>().write_unaligned(value);
+        memory.pages.add(page as usize).cast::<u32>().write_unaligned(value);
     };
     flags(pages::status::FLAG_UNPLUGGED | pages::status::FLAG_LOCKSTEP);
     assert_eq!((card.unplugged(0), card.unplugged(1)), (Some(true), Some(false)));

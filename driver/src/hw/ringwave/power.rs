@@ -1,0 +1,84 @@
+//! The card leaves D0 and comes back, perhaps as another one; and what is left of it when it is removed.
+
+use core::sync::atomic::Ordering;
+
+use nt::contiguous::ContiguousMemory;
+use nt::mmio::MappedIo;
+use ringwave_regs::global;
+
+use super::access::write;
+use super::{Ringwave, probe};
+use crate::hw::selftest;
+
+impl Ringwave {
+    /// Before the card leaves D0. Its interrupt is switched off and nothing is pending: in the moment that the card is back in D0, before this
+    /// driver is told, an INTx would be nobody's, and nobody would ever silence it. DATASHEET 2.1.
+    pub(super) fn sleep(&self) {
+        // Both, in this order (nobody else holds two): whoever is at either has left it when this returns.
+        let registers = self.registers.lock();
+        if let Some(io) = registers.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) {
+            write(io, global::CONTROL, 0);
+            write(io, global::INT_STATUS, u32::MAX);
+        }
+        let _pages = self.pages.lock();
+        self.powered.store(false, Ordering::Relaxed);
+    }
+
+    /// The card is in D0 again. Whether it still is the card that was found: after hibernation another process may serve it, or none, or one that
+    /// sees other memory. One that is not is gone: nothing touches it before the next D0.
+    pub(super) fn wake(&self) -> bool {
+        // Not with a lock held. Without memory there is no self-test; all else is looked at.
+        let memory = ContiguousMemory::try_new(selftest::BYTES as usize, self.limits.dma_highest).ok();
+        let registers = self.registers.lock();
+        let Some(io) = registers.as_ref() else { return false };
+        let known = self.is_known(io, memory.as_ref());
+        if known {
+            let _pages = self.pages.lock();
+            self.powered.store(true, Ordering::Relaxed);
+        } else {
+            log::error!(
+                "after power came back the card is not the one that was started: it is taken for gone"
+            );
+        }
+        known
+    }
+
+    fn is_known(&self, io: &MappedIo, memory: Option<&ContiguousMemory>) -> bool {
+        let identity = probe::check_identity(io).is_ok();
+        let same = || probe::read_limits(io) == Ok(self.limits) && probe::endpoints(io) == self.endpoints;
+        let sees_memory = |memory| probe::run_selftest(io, memory).is_ok();
+        identity && same() && memory.is_none_or(sees_memory)
+    }
+
+    /// Takes the page BAR's mapping away, now or when the last client lets go of its position page.
+    pub(super) fn retire_pages(&self) {
+        let pages = self.pages.lock().take();
+        let mut clients = self.clients.lock();
+        let unused = if clients.streams == 0 { pages } else { core::mem::replace(&mut clients.pages, pages) };
+        drop(clients);
+        // Unmapped here, when no lock is held and nobody can reach it any more.
+        drop(unused);
+    }
+
+    /// The client of `stream` has let go of the position page.
+    pub(super) fn forget_client(&self, stream: u32) {
+        let mut clients = self.clients.lock();
+        clients.streams &= !bit(stream);
+        let unused = if clients.streams == 0 { clients.pages.take() } else { None };
+        drop(clients);
+        drop(unused);
+    }
+}
+
+/// Whose position page is mapped by a client (by PortCls, into user mode), and the mapping of a card that was removed meanwhile.
+#[derive(Default)]
+pub(super) struct PageClients {
+    /// Bit i: stream i.
+    pub(super) streams: u32,
+    pages: Option<MappedIo>,
+}
+
+/// The bit of a stream.
+pub(super) fn bit(stream: u32) -> u32 {
+    1_u32.checked_shl(stream).unwrap_or(0)
+}

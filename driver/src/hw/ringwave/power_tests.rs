@@ -1,0 +1,80 @@
+//! D3 and back, and removal, against memory that answers as a card.
+
+use nt::host;
+use ringwave_regs::{global, pages};
+
+use super::memory_card::MemoryCard;
+use super::*;
+
+#[test]
+fn before_d3_the_line_is_silent_and_stays_so_until_the_driver_is_back() {
+    let memory = MemoryCard::at(0x5000_0000);
+    let card = memory.find();
+    card.enable_interrupts(true);
+    memory.raise();
+    // SAFETY: not removed meanwhile.
+    assert!(unsafe { card.acknowledge_line() });
+    memory.raise();
+    assert!(card.set_power(false));
+    assert_eq!(
+        (memory.get(global::CONTROL), memory.get(global::INT_STATUS)),
+        (0, 0),
+        "a line that is nobody's"
+    );
+    // What comes with D0, before the driver is told, finds the line held back.
+    memory.raise();
+    // SAFETY: as above.
+    assert!(!unsafe { card.acknowledge_line() }, "no register is touched");
+    assert!(card.set_power(true));
+    assert_eq!(memory.get(global::CONTROL), 0, "the adapter switches it on");
+    card.enable_interrupts(true);
+    // SAFETY: as above.
+    assert!(unsafe { card.acknowledge_line() }, "and then it is the driver's");
+}
+
+/// What another card is, and how it becomes that.
+type Exchange = (&'static str, fn(&MemoryCard));
+
+#[test]
+fn a_card_that_is_another_one_after_d0_is_gone() {
+    let exchanges: [Exchange; 5] = [
+        ("nobody", |memory| memory.set(global::MAGIC, u32::MAX)),
+        ("another version", |memory| memory.set(global::VERSION, 9 << 16)),
+        ("other features", |memory| memory.set(global::FEATURES, global::FEATURE_CONTIGUOUS)),
+        ("more streams", |memory| memory.set(global::STREAMS, 1)),
+        ("no share=on", MemoryCard::sees_a_copy),
+    ];
+    for (index, (what, exchange)) in (0_u64..).zip(exchanges) {
+        let memory = MemoryCard::at(0x6000_0000 + index * 0x100_0000);
+        // A second stream is there to be found, but does not count at first.
+        memory.set(regs::block(0).unwrap() + regs::CAPS, regs::CAPS_PRESENT);
+        let card = memory.find();
+        assert!(card.set_power(false) && card.set_power(true), "the same card");
+        card.set_power(false);
+        exchange(&memory);
+        assert!(!card.set_power(true), "{what}");
+        card.enable_interrupts(true);
+        assert_eq!(memory.get(global::CONTROL), 0, "{what}: a register was written");
+        assert_eq!((card.state(0), card.status(0)), (None, None), "{what}");
+        card.remove();
+    }
+}
+
+#[test]
+fn a_mapped_position_page_stays_until_its_client_lets_go() {
+    let memory = MemoryCard::at(0x7000_0000);
+    let card = memory.find();
+    let page = card.position_page(0).unwrap();
+    assert_eq!(page.as_ptr(), memory.pages.wrapping_add(pages::position_page(0).unwrap() as usize));
+    assert_eq!(card.position_page(1).map(|_| host::io_mappings()), Some(2));
+    card.release_position_page(1);
+    card.remove();
+    assert_eq!(host::io_mappings(), 1, "the registers are unmapped, the client's page is not");
+    assert_eq!((card.position_page(0), card.status(0)), (None, None), "nobody else gets at it");
+    card.release_position_page(0);
+    card.release_position_page(0);
+    assert_eq!(host::io_mappings(), 0);
+    let unused = MemoryCard::at(0x7100_0000).find();
+    unused.remove();
+    assert_eq!(host::io_mappings(), 0, "without a client both go at once");
+}
