@@ -70,8 +70,8 @@ const CASES: &[(&str, &str, &str)] = &[
     (CONTROLS, "late-constraints", "packet-constraints"),
     (
         CONTROLS,
-        "other-default,header-refused,list-size,support-no-room",
-        "default-format|proposal \"Wave\": a proposal of a KSDATAFORMAT alone\
+        "other-default,other-channels,two-speakers,header-refused,list-size,support-no-room",
+        "default-format|endpoint-channels|speaker-names|proposal \"Wave\": a proposal of a KSDATAFORMAT alone\
          |proposal \"Wave\": PROPOSEDATAFORMAT2 with a list|property-size",
     ),
     (

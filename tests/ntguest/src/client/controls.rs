@@ -10,12 +10,16 @@ use super::controls_level::{Kind, Level};
 use super::controls_pin;
 use super::controls_together;
 use super::default_format;
+use super::made_format::MadeFormat;
 use super::{negotiate_modes, proposals};
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::property;
 use crate::portcls::descriptor::Filter;
 use crate::portcls::endpoint::{self, Endpoint};
-use crate::portcls::guid::{Guid, KSNODETYPE_MUTE, KSNODETYPE_VOLUME, KSPROPSETID_AUDIO, KSPROPSETID_JACK};
+use crate::portcls::fault::{self, Fault};
+use crate::portcls::guid::{
+    Guid, KSNODETYPE_MUTE, KSNODETYPE_SPEAKER, KSNODETYPE_VOLUME, KSPROPSETID_AUDIO, KSPROPSETID_JACK,
+};
 use crate::portcls::port::Port;
 use crate::portcls::property::Property;
 use crate::portcls::subdevice;
@@ -45,15 +49,18 @@ pub fn run() -> bool {
     let mut tally = Tally::default();
     for (capture, direction) in [(false, "render"), (true, "capture")] {
         let endpoints = endpoint::all(capture);
+        speakers(&endpoints);
         for (number, endpoint) in endpoints.iter().enumerate() {
             crate::kprintln!("controls of \"{}\"", endpoint.name);
             tally.endpoints += 1;
-            nodes(endpoint, &mut tally);
-            tally.jacks += u32::from(controls_jack::check(endpoint).is_some());
+            let channels = nodes(endpoint, &mut tally);
+            let jack = controls_jack::check(endpoint);
+            tally.jacks += u32::from(jack.is_some());
             let modes = negotiate_modes::check(endpoint);
             tally.modes += u32::try_from(modes.len()).unwrap_or(0);
             if let Some(default) = default_format::check(endpoint, &modes) {
                 crate::kresult!("{direction}{number}_default={default}");
+                same_channels(endpoint, default, channels, jack);
             }
             let (proposed, accepted) = proposals::check(endpoint, &modes);
             (tally.proposed, tally.accepted) = (tally.proposed + proposed, tally.accepted + accepted);
@@ -69,6 +76,40 @@ pub fn run() -> bool {
     );
     crate::kresult!("proposed={proposed} proposals_accepted={accepted} modes={modes} pin_properties={pins}");
     endpoints > 0
+}
+
+/// Windows names every endpoint of the category SPEAKER "Speakers", whatever the driver calls it (seen on Windows 11, and by several): of
+/// more than one, nobody could tell which is which.
+fn speakers(endpoints: &[Endpoint]) {
+    let is_speaker = |endpoint: &&Endpoint| {
+        let jack = endpoint.jack().1 as usize;
+        topology(endpoint).and_then(|filter| filter.pins.get(jack)?.category) == Some(KSNODETYPE_SPEAKER)
+    };
+    let count = endpoints.iter().filter(is_speaker).count() + usize::from(fault::make(Fault::TwoSpeakers));
+    if count > 1 {
+        kernel::harsh_violation(
+            "speaker-names",
+            format_args!("{count} render endpoints are KSNODETYPE_SPEAKER: Windows gives them one name"),
+        );
+    }
+}
+
+/// Volume, mute and jack have the channels of the default format, so that a panel shows no slider that moves nothing.
+fn same_channels(endpoint: &Endpoint, default: MadeFormat, channels: Option<u32>, mapping: Option<u32>) {
+    let due = u32::from(default.channels) + u32::from(fault::make(Fault::OtherChannels));
+    let wrong = |what: &str, count: u32| {
+        kernel::harsh_violation(
+            "endpoint-channels",
+            format_args!("\"{}\": {what} has {count} channel(s), the default format {due}", endpoint.name),
+        );
+    };
+    if let Some(channels) = channels.filter(|channels| *channels != due) {
+        wrong("the volume", channels);
+    }
+    // A mapping of 0 names no speakers.
+    if let Some(count) = mapping.map(u32::count_ones).filter(|count| *count != 0 && *count != due) {
+        wrong("the jack", count);
+    }
 }
 
 /// The filter that an endpoint's jack belongs to.

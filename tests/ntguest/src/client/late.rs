@@ -32,8 +32,10 @@ impl fmt::Display for Numbers {
 pub struct LateBook {
     /// Passed over: the card plays silence for them.
     pub late: Numbers,
-    /// Accepted, but perhaps only after they had begun: the card may have played silence for them.
+    /// Accepted, but perhaps only after they had begun: the card may have begun them with silence.
     pub unsure: Numbers,
+    /// Handed over when they were being played: heard in part, and their piece once more with the next number.
+    pub partial: Numbers,
 }
 
 impl LateBook {

@@ -145,8 +145,10 @@ fn with_event(
         buffer.size
     );
     if player.realtime {
-        let LateBook { late, unsure } = &player.tally.book;
-        crate::kresult!("{label}late_packets={late} {label}unsure_packets={unsure}");
+        let LateBook { late, unsure, partial } = &player.tally.book;
+        crate::kresult!(
+            "{label}late_packets={late} {label}unsure_packets={unsure} {label}partial_packets={partial}"
+        );
     }
     result.and(unregistered)
 }

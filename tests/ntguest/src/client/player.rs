@@ -335,12 +335,23 @@ impl Player<'_> {
         }
     }
 
+    /// In real time a packet that has begun would be heard from where it is handed over. This client wants its
+    /// pieces whole, so it passes over what has begun: the packet after it is the next.
+    fn not_begun(&mut self, next: u32) -> Result<u32, Failed> {
+        let playing = if self.realtime { self.packet_count()? } else { 0 };
+        self.tally.late += u32::from(playing >= next);
+        Ok(next.max(playing.saturating_add(1)))
+    }
+
     /// Writes packet `next`; which packet comes after it.
     fn write_or_catch_up(&mut self, next: u32) -> Result<u32, Failed> {
+        let next = if self.realtime { self.not_begun(next)? } else { next };
         match self.write(next)? {
             Status::SUCCESS => Ok(next + 1),
-            // Too late: the packets up to the one being played are gone. The one after it goes out at once: at the next event it is being played.
+            // Too late: the packets up to the one being played are gone. The one after it goes out at once: at the
+            // next event it is being played.
             Status::DATA_LATE_ERROR => {
+                self.tally.book.partial.add(next, next.saturating_add(u32::from(self.realtime)));
                 let due = next.max(self.packet_count()?.wrapping_add(1));
                 let written = self.write(due)? == Status::SUCCESS;
                 Ok(due + u32::from(written))

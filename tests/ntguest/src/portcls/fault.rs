@@ -91,6 +91,10 @@ pub enum Fault {
     PlainAnswer,
     /// The client sees another default format at every second question.
     OtherDefault,
+    /// The client sees one channel more in the default format than there is.
+    OtherChannels,
+    /// The client sees one more endpoint of the category SPEAKER.
+    TwoSpeakers,
     /// The client sees a proposal of a KSDATAFORMAT alone refused as too small.
     HeaderRefused,
     /// The client sees another answer where a list lies about its size.
@@ -175,6 +179,8 @@ const NAMES: &[(&str, Fault)] = &[
     ("late-constraints", Fault::LateConstraints),
     ("plain-answer", Fault::PlainAnswer),
     ("other-default", Fault::OtherDefault),
+    ("other-channels", Fault::OtherChannels),
+    ("two-speakers", Fault::TwoSpeakers),
     ("header-refused", Fault::HeaderRefused),
     ("list-size", Fault::ListSize),
     ("any-pin", Fault::AnyPin),
