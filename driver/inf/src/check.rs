@@ -53,6 +53,7 @@ pub const RULES: &[Rule] = &[
     ("driver-key", device::driver_key),
     ("device-object", device::device_object),
     ("messages", device::messages),
+    ("dma-remapping", device::dma_remapping),
     ("wishes", device::wishes),
     ("interfaces", device::interfaces),
     ("endpoint", device::endpoint),

@@ -99,6 +99,7 @@ mod probe {
                     say(&format!("    {key} = {}", value.rsplit('\\').next().unwrap_or_default()));
                 }
             }
+            values(&inf, install, "service key")?;
         }
         Ok(())
     }

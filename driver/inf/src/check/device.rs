@@ -141,6 +141,25 @@ pub fn messages(inf: &Inf, findings: &mut Findings) {
     }
 }
 
+/// The card is given raw physical addresses, so the driver opts out of DMA remapping, in both of the places
+/// where Windows looks: without a value the system decides. The page "Enable DMA remapping for device drivers":
+/// the device's value counts from 24H2 on, the service's before.
+pub fn dma_remapping(inf: &Inf, findings: &mut Findings) {
+    let service = device_section(inf, ".Services")
+        .and_then(|services| services.entry("AddService"))
+        .and_then(|add| inf.section(add.field(2)));
+    let places = [
+        (device_section(inf, ".HW"), "DMA Management", "RemappingSupported"),
+        (service, "Parameters", "DmaRemappingCompatible"),
+    ];
+    for (section, subkey, name) in places {
+        let line = section.map_or(0, |section| section.line);
+        if value(inf, &add_reg(inf, section), subkey, name) != Some((DWORD, vec!["0".into()])) {
+            findings.add(line, format!(r"{subkey}\{name} is not the DWORD 0"));
+        }
+    }
+}
+
 /// The values that the driver reads are there for people to find: in the hardware key, 0, and left alone by an update.
 pub fn wishes(inf: &Inf, findings: &mut Findings) {
     let lines = add_reg(inf, device_section(inf, ".HW"));
