@@ -111,7 +111,8 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     let resources = unsafe { ComRef::from_borrowed(resources) }.ok_or(STATUS_INVALID_PARAMETER)?;
     // SAFETY: this driver's FDO.
     let slot = unsafe { adapter_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
-    // A device that was stopped, or that starts again without (not documented, and no reason to leak): what is still registered of it.
+    // A device that was stopped, or that starts again without (not documented, and no reason to leak): what
+    // is still registered of it.
     // SAFETY: as above.
     let stale = unsafe { take_adapter(slot) }.and_then(|adapter| {
         adapter.stop();
@@ -126,11 +127,12 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     Ok(())
 }
 
-/// PnP requests: the hardware stops and our references go before PortCls does its part, then every request is PortCls'. That is the order of
-/// the samples' PnpHandler (simpleaudiosample, sysvad).
+/// PnP requests: the hardware stops and our references go before PortCls does its part, then every request is
+/// PortCls'. That is the order of the samples' PnpHandler (simpleaudiosample, sysvad).
 ///
-/// QUERY_STOP is not refused here. PcCompleteIrp's page forbids an IRP handler to complete, and PortCls refuses it itself for a driver without
-/// IAdapterPnpManagement (the page on PnP rebalance for PortCls audio drivers); so STOP comes only from a system that is no Windows we know.
+/// QUERY_STOP is not refused here. PcCompleteIrp's page forbids an IRP handler to complete, and PortCls
+/// refuses it itself for a driver without IAdapterPnpManagement (the page on PnP rebalance for PortCls audio
+/// drivers); so STOP comes only from a system that is no Windows we know.
 unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the I/O manager's request, which this driver owns until it hands it on.
     let minor = unsafe {
@@ -144,7 +146,8 @@ unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTAT
             // SAFETY: this driver's FDO.
             if let Some(adapter) = unsafe { take_adapter(slot) } {
                 adapter.stop();
-                // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and REMOVE.
+                // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and
+                // REMOVE.
                 slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
             }
         }
@@ -186,7 +189,8 @@ unsafe fn adapter_slot<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a AtomicPtr<c
     if extension.is_null() {
         return None;
     }
-    // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; this word is the adapter's alone.
+    // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; this word is the
+    // adapter's alone.
     Some(unsafe { AtomicPtr::from_ptr(extension.add(ADAPTER_EXTENSION_WORD)) })
 }
 

@@ -9,15 +9,17 @@ use crate::sys::{
 };
 use alloc::boxed::Box;
 
-/// What happens on an interrupt. Runs at the IRQL of the line or of the message: note what happened in atomics, queue a DPC, return.
-/// No events, no spin locks, no allocation, no paged code.
+/// What happens on an interrupt. Runs at the IRQL of the line or of the message: note what happened in
+/// atomics, queue a DPC, return. No events, no spin locks, no allocation, no paged code.
 ///
-/// **Re-entrant.** It is connected with `SpinLock` NULL and `SynchronizeIrql` 0, so that each message has a lock and an IRQL of its own
-/// (IO_CONNECT_INTERRUPT_PARAMETERS' page): two messages run on two processors at once, or the one with the higher IRQL
-/// inside the other on the same processor. Only the same message never meets itself. Hence `&self` and `Sync`.
+/// **Re-entrant.** It is connected with `SpinLock` NULL and `SynchronizeIrql` 0, so that each message has a
+/// lock and an IRQL of its own (IO_CONNECT_INTERRUPT_PARAMETERS' page): two messages run on two processors at
+/// once, or the one with the higher IRQL inside the other on the same processor. Only the same message never
+/// meets itself. Hence `&self` and `Sync`.
 pub trait ServiceRoutine: Send + Sync + 'static {
-    /// `message` is `None` for a line. Answers whether the interrupt was the device's; always `true` for a message. With fewer
-    /// messages granted than asked for, one message stands for several causes: look at the device, not at the number alone.
+    /// `message` is `None` for a line. Answers whether the interrupt was the device's; always `true` for a
+    /// message. With fewer messages granted than asked for, one message stands for several causes: look at
+    /// the device, not at the number alone.
     fn service(&self, message: Option<u32>) -> bool;
 }
 
@@ -32,7 +34,8 @@ pub enum Granted {
 
 /// What IoConnectInterruptEx connected, disconnected when dropped.
 struct Connection {
-    /// CONNECT_MESSAGE_BASED or CONNECT_LINE_BASED: what was *granted*, not what was asked for. Disconnecting takes that.
+    /// CONNECT_MESSAGE_BASED or CONNECT_LINE_BASED: what was *granted*, not what was asked for. Disconnecting
+    /// takes that.
     version: u32,
     /// The table of messages, or the line's interrupt object; NULL if nothing was connected.
     context: PVOID,
@@ -42,8 +45,8 @@ impl Connection {
     /// Connects what `parameters` ask for.
     ///
     /// # Safety
-    /// They are as IoConnectInterruptEx's page says for their version, and put the context into `context`; the routines and what
-    /// they are handed live as long as the result.
+    /// They are as IoConnectInterruptEx's page says for their version, and put the context into `context`;
+    /// the routines and what they are handed live as long as the result.
     unsafe fn make(
         parameters: &mut IO_CONNECT_INTERRUPT_PARAMETERS,
         context: *const PVOID,
@@ -57,7 +60,8 @@ impl Connection {
     /// How many messages were granted: 0 if the table is missing, or of a line.
     fn messages(&self) -> u32 {
         let table = if self.version == CONNECT_MESSAGE_BASED { self.context } else { core::ptr::null_mut() };
-        // SAFETY: with this version the context is the table of messages, alive until the disconnection; or NULL.
+        // SAFETY: with this version the context is the table of messages, alive until the disconnection; or
+        // NULL.
         unsafe { table.cast::<IO_INTERRUPT_MESSAGE_INFO>().as_ref() }.map_or(0, |table| table.MessageCount)
     }
 }
@@ -74,23 +78,27 @@ impl Drop for Connection {
     }
 }
 
-/// A connected interrupt. Dropping it disconnects (PASSIVE_LEVEL); mask the device's interrupts before, flush DPCs after.
+/// A connected interrupt. Dropping it disconnects (PASSIVE_LEVEL); mask the device's interrupts before, flush
+/// DPCs after.
 pub struct Interrupt<R: ServiceRoutine> {
     // In this order: the routine is freed when it is disconnected and no processor runs it any more.
     connection: Connection,
     routine: Box<R>,
 }
 
-// SAFETY: the context is a handle for IoDisconnectInterruptEx only, which any thread may call; the routine is Send + Sync.
+// SAFETY: the context is a handle for IoDisconnectInterruptEx only, which any thread may call; the routine is
+// Send + Sync.
 unsafe impl<R: ServiceRoutine> Send for Interrupt<R> {}
 // SAFETY: as above.
 unsafe impl<R: ServiceRoutine> Sync for Interrupt<R> {}
 
 impl<R: ServiceRoutine> Interrupt<R> {
-    /// Connects all interrupts of the device to `routine`, which may be called before this returns. PASSIVE_LEVEL.
+    /// Connects all interrupts of the device to `routine`, which may be called before this returns.
+    /// PASSIVE_LEVEL.
     ///
-    /// Messages first; the line if there are none. Success with no table of messages, or with a table of 0 (a system was seen to answer
-    /// so), would never interrupt: that is taken back, and the line is asked for by itself.
+    /// Messages first; the line if there are none. Success with no table of messages, or with a table of 0 (a
+    /// system was seen to answer so), would never interrupt: that is taken back, and the line is asked for by
+    /// itself.
     ///
     /// # Errors
     /// What the system says; `STATUS_UNSUCCESSFUL` if it says success and has connected nothing.
@@ -121,7 +129,8 @@ impl<R: ServiceRoutine> Interrupt<R> {
         }
     }
 
-    /// The version that was granted (`CONNECT_...`) and the context it gave, for who registers the connection elsewhere.
+    /// The version that was granted (`CONNECT_...`) and the context it gave, for who registers the connection
+    /// elsewhere.
     pub fn context(&self) -> (u32, PVOID) {
         (self.connection.version, self.connection.context)
     }
@@ -132,9 +141,10 @@ impl<R: ServiceRoutine> Interrupt<R> {
     }
 }
 
-/// Asks for all messages, with the line as the kernel's fallback. Of either the system knows vector, IRQL and processors, and in
-/// which group these are; only who connects by CONNECT_FULLY_SPECIFIED has to say it, and on a machine with more than one
-/// group by CONNECT_FULLY_SPECIFIED_GROUP (IO_CONNECT_INTERRUPT_PARAMETERS' page). Nothing here carries an affinity.
+/// Asks for all messages, with the line as the kernel's fallback. Of either the system knows vector, IRQL and
+/// processors, and in which group these are; only who connects by CONNECT_FULLY_SPECIFIED has to say it, and
+/// on a machine with more than one group by CONNECT_FULLY_SPECIFIED_GROUP (IO_CONNECT_INTERRUPT_PARAMETERS'
+/// page). Nothing here carries an affinity.
 ///
 /// # Safety
 /// As [`Interrupt::connect`]; `routine` stays where it is as long as the result lives.

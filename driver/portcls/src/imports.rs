@@ -1,7 +1,8 @@
 //! The exports of portcls.sys that a WaveRT driver calls (wavert-facts 1.1), and safe faces of them.
 //!
-//! All are exports of the oldest Windows that the INF names, 10.0.17763 (1809); Driver Verifier looks at imports only, not at what is
-//! found at run time. Only what a driver uses is imported by its image. All at PASSIVE_LEVEL unless said. On a host that is not Windows every call answers STATUS_NOT_IMPLEMENTED, so
+//! All are exports of the oldest Windows that the INF names, 10.0.17763 (1809); Driver Verifier looks at
+//! imports only, not at what is found at run time. Only what a driver uses is imported by its image. All at
+//! PASSIVE_LEVEL unless said. On a host that is not Windows every call answers STATUS_NOT_IMPLEMENTED, so
 //! that the driver compiles for its unit tests there.
 use crate::interfaces::{IPort, IResourceList};
 use crate::{ComRef, GUID, IUnknown};
@@ -14,14 +15,16 @@ use nt::{NTSTATUS, NtResult, check};
 pub type PCPFNSTARTDEVICE =
     Option<unsafe extern "system" fn(*mut DEVICE_OBJECT, *mut IRP, *mut IResourceList) -> NTSTATUS>;
 
-/// Bytes of PortCls' part of a device extension (PORT_CLASS_DEVICE_EXTENSION_SIZE on x64). A size of 1..512 is illegal, 0 means this.
+/// Bytes of PortCls' part of a device extension (PORT_CLASS_DEVICE_EXTENSION_SIZE on x64). A size of 1..512
+/// is illegal, 0 means this.
 pub const PORT_CLASS_DEVICE_EXTENSION_SIZE: u32 = 64 * 8;
 
-/// The word of PortCls' part of the device extension in which an adapter keeps its pointer: number 5, bytes 40 to 47 on x64.
+/// The word of PortCls' part of the device extension in which an adapter keeps its pointer: number 5, bytes
+/// 40 to 47 on x64.
 ///
-/// Doubt: PcAddAdapterDevice's page gives words 4 to 7 to the adapter, while Microsoft's samples (simpleaudiosample and
-/// sysvad, `PortClassDeviceContext`) mark word 4 reserved as well and keep their adapter in word 5. Word 5 is right
-/// under both.
+/// Doubt: PcAddAdapterDevice's page gives words 4 to 7 to the adapter, while Microsoft's samples
+/// (simpleaudiosample and sysvad, `PortClassDeviceContext`) mark word 4 reserved as well and keep their
+/// adapter in word 5. Word 5 is right under both.
 pub const ADAPTER_EXTENSION_WORD: usize = 5;
 
 /// Functions of a module of the kernel. On a host that is not Windows each answers STATUS_NOT_IMPLEMENTED.
@@ -53,8 +56,8 @@ exports! {
     fn PcInitializeAdapterDriver(driver: *mut DRIVER_OBJECT, registry_path: *mut UNICODE_STRING, add_device: PDRIVER_ADD_DEVICE) -> NTSTATUS;
     /// Gives PortCls an IRP that the driver intercepted; its status is the driver's answer.
     fn PcDispatchIrp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS;
-    /// From AddDevice: makes the FDO. `max_objects` is at least the number of subdevices; `extension_size` 0 or at least
-    /// [`PORT_CLASS_DEVICE_EXTENSION_SIZE`].
+    /// From AddDevice: makes the FDO. `max_objects` is at least the number of subdevices; `extension_size` 0
+    /// or at least [`PORT_CLASS_DEVICE_EXTENSION_SIZE`].
     fn PcAddAdapterDevice(
         driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT, start_device: PCPFNSTARTDEVICE, max_objects: u32, extension_size: u32,
     ) -> NTSTATUS;
@@ -64,7 +67,8 @@ exports! {
     fn PcForwardIrpSynchronous(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS;
     /// Makes a port of a class.
     fn PcNewPort(port: *mut *mut IPort, class: *const GUID) -> NTSTATUS;
-    /// Registers and enables a subdevice. `name` is the reference string of the INF; PortCls keeps the pointer.
+    /// Registers and enables a subdevice. `name` is the reference string of the INF; PortCls keeps the
+    /// pointer.
     fn PcRegisterSubdevice(device: *mut DEVICE_OBJECT, name: *mut u16, port: *mut IUnknown) -> NTSTATUS;
     /// Connects two subdevices: from an output bridge pin to an input bridge pin.
     fn PcRegisterPhysicalConnection(
@@ -111,8 +115,9 @@ crate::layout!(PCSTREAMRESOURCE_DESCRIPTOR, PCSTREAMRESOURCE_DESCRIPTOR_BYTES as
 
 /// `PCSTREAMRESOURCE_DESCRIPTOR::Resource.Interrupt`.
 ///
-/// Doubt: neither the header nor a page says more than the names. They are those of IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS (Version;
-/// ConnectionContext.Generic), and are taken for the same: the version that was granted, and the context it gave.
+/// Doubt: neither the header nor a page says more than the names. They are those of
+/// IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS (Version; ConnectionContext.Generic), and are taken for the
+/// same: the version that was granted, and the context it gave.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PCSTREAMRESOURCE_INTERRUPT {
@@ -123,7 +128,8 @@ pub struct PCSTREAMRESOURCE_INTERRUPT {
 }
 crate::layout!(PCSTREAMRESOURCE_INTERRUPT, 16, Generic @ 8);
 
-/// Makes a port: [`CLSID_PortWaveRT`](crate::guid::CLSID_PortWaveRT) or [`CLSID_PortTopology`](crate::guid::CLSID_PortTopology).
+/// Makes a port: [`CLSID_PortWaveRT`](crate::guid::CLSID_PortWaveRT) or
+/// [`CLSID_PortTopology`](crate::guid::CLSID_PortTopology).
 pub fn new_port(class: &GUID) -> NtResult<ComRef<IPort>> {
     let mut port = core::ptr::null_mut();
     // SAFETY: both outlive the call.
@@ -132,7 +138,8 @@ pub fn new_port(class: &GUID) -> NtResult<ComRef<IPort>> {
     unsafe { ComRef::from_raw(port) }.ok_or(nt::status::STATUS_UNSUCCESSFUL)
 }
 
-/// Registers a subdevice by the name the INF has for it, a NUL-terminated constant ([`nt::wide!`]): PortCls keeps the pointer.
+/// Registers a subdevice by the name the INF has for it, a NUL-terminated constant ([`nt::wide!`]): PortCls
+/// keeps the pointer.
 ///
 /// # Safety
 /// `device` is this adapter's FDO, being started.
@@ -148,7 +155,8 @@ pub unsafe fn register_subdevice(
     check(unsafe { PcRegisterSubdevice(device, name.as_ptr().cast_mut(), port.as_raw()) })
 }
 
-/// Connects output bridge pin `from_pin` of a subdevice to input bridge pin `to_pin` of another, by their ports.
+/// Connects output bridge pin `from_pin` of a subdevice to input bridge pin `to_pin` of another, by their
+/// ports.
 ///
 /// # Safety
 /// `device` is this adapter's FDO, and both ports are registered on it.
@@ -186,8 +194,8 @@ pub unsafe fn physical_device_object(device: *mut DEVICE_OBJECT) -> NtResult<*mu
     if pdo.is_null() { Err(nt::status::STATUS_UNSUCCESSFUL) } else { Ok(pdo) }
 }
 
-/// A resource that sound depends on and that PortCls knows of, so that Windows keeps other work away from it. Taken back when dropped.
-/// PASSIVE_LEVEL.
+/// A resource that sound depends on and that PortCls knows of, so that Windows keeps other work away from it.
+/// Taken back when dropped. PASSIVE_LEVEL.
 pub struct StreamResource(PCSTREAMRESOURCE);
 
 // SAFETY: a handle for PcRemoveStreamResource only, which any thread may call.
@@ -197,7 +205,8 @@ impl StreamResource {
     /// Registers a connected interrupt, by the version and the context that IoConnectInterruptEx gave.
     ///
     /// # Safety
-    /// `pdo` is below this driver's device; the interrupt is connected, and is disconnected only after the result was dropped.
+    /// `pdo` is below this driver's device; the interrupt is connected, and is disconnected only after the
+    /// result was dropped.
     pub unsafe fn interrupt(pdo: *mut DEVICE_OBJECT, version: u32, context: *mut c_void) -> NtResult<Self> {
         let mut descriptor = PCSTREAMRESOURCE_DESCRIPTOR {
             Size: PCSTREAMRESOURCE_DESCRIPTOR_BYTES,

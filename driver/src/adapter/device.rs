@@ -1,8 +1,8 @@
-//! The adapter object: one per started device. It owns the card, the interrupt, the DPC and the subdevices; PortCls knows it as
-//! the power manager.
+//! The adapter object: one per started device. It owns the card, the interrupt, the DPC and the subdevices;
+//! PortCls knows it as the power manager.
 //!
-//! Streams and the wave miniport hold references to it and may outlive the device: after [`Adapter::stop`] there is no card
-//! behind it any more, and everything fails softly.
+//! Streams and the wave miniport hold references to it and may outlive the device: after [`Adapter::stop`]
+//! there is no card behind it any more, and everything fails softly.
 
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -33,8 +33,8 @@ const REGISTERS: u32 = 0;
 /// Index of the BAR with the pages.
 const PAGES: u32 = 1;
 
-/// The interrupt, which PortCls knows as a resource of the streams. Dropped in this order: the page of PCSTREAMRESOURCE_DESCRIPTOR wants a
-/// resource registered after it was made and taken back before it goes.
+/// The interrupt, which PortCls knows as a resource of the streams. Dropped in this order: the page of
+/// PCSTREAMRESOURCE_DESCRIPTOR wants a resource registered after it was made and taken back before it goes.
 struct Connected {
     _resource: Option<StreamResource>,
     _interrupt: Interrupt<Isr>,
@@ -52,7 +52,8 @@ pub struct Adapter {
     subdevices: SpinLock<Option<Subdevices>>,
 }
 
-// SAFETY: the device object is handed to PortCls only, which takes it from any thread; all else is Send and Sync itself.
+// SAFETY: the device object is handed to PortCls only, which takes it from any thread; all else is Send and
+// Sync itself.
 unsafe impl Send for Adapter {}
 // SAFETY: as above.
 unsafe impl Sync for Adapter {}
@@ -77,11 +78,12 @@ impl Adapter {
         })
     }
 
-    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered before the device was stopped.
+    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered
+    /// before the device was stopped.
     ///
     /// # Safety
-    /// What `installation` names is this driver's FDO, its PDO, its START request and its resources. [`stop`](Self::stop) is called
-    /// before the FDO goes.
+    /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
+    /// [`stop`](Self::stop) is called before the FDO goes.
     pub unsafe fn start(installation: &Installation<'_>, stale: Option<Subdevices>) -> NtResult<Com<Self>> {
         let resources = installation.resources;
         let (registers, pages) = (bar(resources, REGISTERS)?, bar(resources, PAGES)?);
@@ -102,8 +104,8 @@ impl Adapter {
     /// # Safety
     /// The FDO is being started, and `pdo` is below it.
     unsafe fn connect(&self, pdo: *mut DEVICE_OBJECT) -> NtResult {
-        // SAFETY: by contract; DPC and card are parts of this object, which does not move, and `stop` disconnects before
-        // the card is removed.
+        // SAFETY: by contract; DPC and card are parts of this object, which does not move, and `stop`
+        // disconnects before the card is removed.
         let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc, &*self.card))? };
         match interrupt.granted() {
             Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
@@ -163,8 +165,8 @@ impl Adapter {
 
     /// Has the DPC look at everything, as after an interrupt. PASSIVE_LEVEL.
     pub fn queue_dpc(&self) {
-        // KeInsertQueueDpc's page once said any level and now says DISPATCH_LEVEL at least; a spin lock takes us there, and that it is this one
-        // means nothing.
+        // KeInsertQueueDpc's page once said any level and now says DISPATCH_LEVEL at least; a spin lock takes
+        // us there, and that it is this one means nothing.
         let _at_dispatch = self.interrupt.lock();
         self.dpc.queue();
     }
@@ -174,8 +176,9 @@ impl Adapter {
         self.dpc.flush();
     }
 
-    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more. Streams may still be open; they find no
-    /// card. The subdevices stay registered ([`take_subdevices`](Self::take_subdevices)): the samples unregister nothing here, and the page on PnP
+    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more.
+    /// Streams may still be open; they find no card. The subdevices stay registered
+    /// ([`take_subdevices`](Self::take_subdevices)): the samples unregister nothing here, and the page on PnP
     /// rebalance has it done in IAdapterPnpManagement::PnpStop. May be called again. PASSIVE_LEVEL.
     pub fn stop(&self) {
         // Taken out under its lock and put back, for jacks are stopped by waiting for DPCs.
@@ -198,7 +201,8 @@ impl Adapter {
         self.card.remove();
     }
 
-    /// What is registered with PortCls, given away. While it is here the adapter never goes, for it holds the ports, and these hold the miniports.
+    /// What is registered with PortCls, given away. While it is here the adapter never goes, for it holds the
+    /// ports, and these hold the miniports.
     pub fn take_subdevices(&self) -> Option<Subdevices> {
         self.subdevices.lock().take()
     }

@@ -1,5 +1,6 @@
-//! Power management of the adapter. PortCls has paused the streams before it takes the card down, and starts them again after it
-//! came back; what a card forgot meanwhile, a stream gives it at its next RUN, and volumes and the rest are given here. wavert-facts 1.4.
+//! Power management of the adapter. PortCls has paused the streams before it takes the card down, and starts
+//! them again after it came back; what a card forgot meanwhile, a stream gives it at its next RUN, and
+//! volumes and the rest are given here. wavert-facts 1.4.
 
 use core::ffi::c_void;
 
@@ -53,7 +54,8 @@ impl AdapterPowerManagement3 for Adapter {
 }
 
 impl Adapter {
-    /// The device goes to, or has come to, a D-state. Outside of D0 no register is touched. A card that comes back as another one stays dead.
+    /// The device goes to, or has come to, a D-state. Outside of D0 no register is touched. A card that comes
+    /// back as another one stays dead.
     fn set_power(&self, state: DEVICE_POWER_STATE) {
         log::info!("power: D{}", state.saturating_sub(PowerDeviceD0));
         let on = state == PowerDeviceD0;

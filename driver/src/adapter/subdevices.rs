@@ -1,12 +1,13 @@
 //! Two filters for each endpoint, and the connection between them.
 //!
-//! What is registered is unregistered when its value is dropped, in the order that wavert-facts 1.3 asks for: connection, wave, topology. That is
-//! for a start that fails. When the device goes everything stays registered ([`Subdevices::leave_registered`]) and PortCls takes it away with the
-//! device, as under Microsoft's samples.
+//! What is registered is unregistered when its value is dropped, in the order that wavert-facts 1.3 asks for:
+//! connection, wave, topology. That is for a start that fails. When the device goes everything stays
+//! registered ([`Subdevices::leave_registered`]) and PortCls takes it away with the device, as under
+//! Microsoft's samples.
 //!
-//! Doubt: what PortCls does with subdevices at STOP, of which no document speaks. So what was registered before STOP is kept, and the START after
-//! it finds out: if PortCls refuses the new filters it still has the old ones, which are unregistered then; if it takes them it has dropped the old
-//! ones itself.
+//! Doubt: what PortCls does with subdevices at STOP, of which no document speaks. So what was registered
+//! before STOP is kept, and the START after it finds out: if PortCls refuses the new filters it still has the
+//! old ones, which are unregistered then; if it takes them it has dropped the old ones itself.
 
 use alloc::vec::Vec;
 
@@ -48,8 +49,8 @@ pub struct Subdevices {
 }
 
 impl Subdevices {
-    /// Installs both filters of every endpoint of the card and connects them. On failure nothing of it is left registered. `stale` are those of
-    /// before a STOP. PASSIVE_LEVEL.
+    /// Installs both filters of every endpoint of the card and connects them. On failure nothing of it is
+    /// left registered. `stale` are those of before a STOP. PASSIVE_LEVEL.
     ///
     /// # Safety
     /// `installation` is of this driver's FDO, being started; the result is dropped before the FDO goes.
@@ -84,7 +85,8 @@ impl Subdevices {
         }
     }
 
-    /// Gives the references to the ports back and leaves everything registered: PortCls takes it away with the device. PASSIVE_LEVEL.
+    /// Gives the references to the ports back and leaves everything registered: PortCls takes it away with
+    /// the device. PASSIVE_LEVEL.
     pub fn leave_registered(mut self) {
         for filters in &mut self.endpoints {
             filters.connection.registered = false;
@@ -94,7 +96,8 @@ impl Subdevices {
     }
 }
 
-/// What was registered before a STOP. Dropped without being asked for it is left to PortCls, which has taken it away already.
+/// What was registered before a STOP. Dropped without being asked for it is left to PortCls, which has taken
+/// it away already.
 #[derive(Default)]
 struct Stale(Subdevices);
 
@@ -164,8 +167,8 @@ struct Subdevice {
 unsafe impl Send for Subdevice {}
 
 impl Subdevice {
-    /// PcNewPort, IPort::Init, PcRegisterSubdevice. If there is one of the name still, from before a STOP, everything from before is unregistered and the
-    /// new one registered again.
+    /// PcNewPort, IPort::Init, PcRegisterSubdevice. If there is one of the name still, from before a STOP,
+    /// everything from before is unregistered and the new one registered again.
     ///
     /// # Safety
     /// As [`Subdevices::install`].
@@ -208,7 +211,8 @@ impl Drop for Subdevice {
     }
 }
 
-/// The registered connection between the two filters: from wave to topology for speakers, the other way for a microphone.
+/// The registered connection between the two filters: from wave to topology for speakers, the other way for a
+/// microphone.
 struct Connection {
     device: *mut DEVICE_OBJECT,
     from: (ComRef<IUnknown>, u32),

@@ -1,12 +1,14 @@
-//! The cyclic buffer of a stream: pages from the port, and the scatter-gather table that tells the card where they are.
+//! The cyclic buffer of a stream: pages from the port, and the scatter-gather table that tells the card where
+//! they are.
 //!
-//! Both come from `IPortWaveRTStream`, so that PortCls can map the buffer into the audio engine. The driver itself never looks
-//! into the buffer; it maps buffer and table only while it clears and fills them, so that nothing can change the table later and
-//! nothing is left to unmap when the stream goes. House decision 3.
+//! Both come from `IPortWaveRTStream`, so that PortCls can map the buffer into the audio engine. The driver
+//! itself never looks into the buffer; it maps buffer and table only while it clears and fills them, so that
+//! nothing can change the table later and nothing is left to unmap when the stream goes. House decision 3.
 //!
-//! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one piece and
-//! AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make the card play, or record
-//! over, memory of somebody else; what was in the pages before would be heard, and seen by the client.
+//! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one
+//! piece and AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make
+//! the card play, or record over, memory of somebody else; what was in the pages before would be heard, and
+//! seen by the client.
 
 use nt::NtResult;
 use nt::status::STATUS_INSUFFICIENT_RESOURCES;
@@ -34,8 +36,8 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Allocates a buffer of the shape `ring`: contiguous if `contiguous` asks for it and it is to be had, else scatter-gather.
-    /// PASSIVE_LEVEL.
+    /// Allocates a buffer of the shape `ring`: contiguous if `contiguous` asks for it and it is to be had,
+    /// else scatter-gather. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`; nothing is left allocated.
@@ -111,8 +113,9 @@ fn addresses(pages: &AudioPages) -> impl Iterator<Item = u64> {
     (0..pages.page_count()).map_while(|index| pages.page_address(index))
 }
 
-/// Pages for a table of `entries` data entries. One page is one piece by itself, and some ports refuse to give a single page by the
-/// contiguous method; more are asked for in one piece, then no link is needed; else any pages, and links.
+/// Pages for a table of `entries` data entries. One page is one piece by itself, and some ports refuse to
+/// give a single page by the contiguous method; more are asked for in one piece, then no link is needed; else
+/// any pages, and links.
 fn allocate_table(port: &ComRef<IPortWaveRTStream>, entries: u32, highest: u64) -> NtResult<AudioPages> {
     let bytes = table_pages(entries).saturating_mul(PAGE_BYTES);
     if bytes <= PAGE_BYTES {

@@ -1,7 +1,7 @@
 //! Pages of the cyclic buffer, from the port's side of the stream (wavert-facts 3). PASSIVE_LEVEL throughout.
 //!
-//! The order that the rules ask for is in the types: a mapping borrows its pages, so it is gone before they can be freed; pages hold a
-//! reference to the port stream, so it outlives them.
+//! The order that the rules ask for is in the types: a mapping borrows its pages, so it is gone before they
+//! can be freed; pages hold a reference to the port stream, so it outlives them.
 use crate::ComRef;
 use crate::interfaces::IPortWaveRTStream;
 use core::ptr::NonNull;
@@ -44,16 +44,17 @@ unsafe impl Send for AudioPages {}
 unsafe impl Sync for AudioPages {}
 
 impl ComRef<IPortWaveRTStream> {
-    /// Pages anywhere up to and including `highest`, not mapped, with whatever content ([`MappedPages::clear`]): `bytes` of them or
-    /// STATUS_INSUFFICIENT_RESOURCES (the port may hand out fewer; those are given back).
+    /// Pages anywhere up to and including `highest`, not mapped, with whatever content
+    /// ([`MappedPages::clear`]): `bytes` of them or STATUS_INSUFFICIENT_RESOURCES (the port may hand out
+    /// fewer; those are given back).
     pub fn allocate_pages(&self, highest: u64, bytes: usize) -> NtResult<AudioPages> {
         // SAFETY: no pointers. More than 2^63 cannot be said; no machine has it.
         let mdl = unsafe { self.allocate_pages_for_mdl(i64::try_from(highest).unwrap_or(i64::MAX), bytes) };
         self.own(mdl, bytes)
     }
 
-    /// The same, and the port is asked for one piece, from `lowest` to `highest`: whether it is one is for the caller to look at. Expect
-    /// it to fail on a system that has run for long.
+    /// The same, and the port is asked for one piece, from `lowest` to `highest`: whether it is one is for
+    /// the caller to look at. Expect it to fail on a system that has run for long.
     pub fn allocate_contiguous(&self, lowest: u64, highest: u64, bytes: usize) -> NtResult<AudioPages> {
         let lowest = i64::try_from(lowest).map_err(|_| STATUS_INVALID_PARAMETER)?;
         // SAFETY: no pointers.
@@ -95,13 +96,14 @@ impl AudioPages {
             return None;
         }
         let mut address = 0_i64;
-        // SAFETY: a live MDL of this stream, an index in range, and room for the result. The return value is a pointer to that
-        // room; only the room is looked at.
+        // SAFETY: a live MDL of this stream, an index in range, and room for the result. The return value is
+        // a pointer to that room; only the room is looked at.
         unsafe { self.stream.get_physical_page_address(&raw mut address, self.mdl.as_ptr(), index) };
         Some(address.cast_unsigned())
     }
 
-    /// Maps them for the kernel, as long as the mapping lives. The cache type must be what is reported for the buffer.
+    /// Maps them for the kernel, as long as the mapping lives. The cache type must be what is reported for
+    /// the buffer.
     pub fn map(&self, cache: Cache) -> NtResult<MappedPages<'_>> {
         // SAFETY: a live MDL of this stream.
         let base = unsafe { self.stream.map_allocated_pages(self.mdl.as_ptr(), cache.to_raw()) };
@@ -129,24 +131,26 @@ impl MappedPages<'_> {
         self.pages.bytes()
     }
 
-    /// Writes all of `data` at `offset`, or nothing and answers STATUS_INVALID_PARAMETER. Seen by the device before any register write
-    /// that follows.
+    /// Writes all of `data` at `offset`, or nothing and answers STATUS_INVALID_PARAMETER. Seen by the device
+    /// before any register write that follows.
     pub fn write(&mut self, offset: usize, data: &[u8]) -> NtResult {
         let end = offset.checked_add(data.len()).ok_or(STATUS_INVALID_PARAMETER)?;
         if end > self.bytes() {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        // SAFETY: inside the mapping; the source is another memory. Plain stores: the device does not look at the pages before
-        // it is told to, by a register write after the fence.
+        // SAFETY: inside the mapping; the source is another memory. Plain stores: the device does not look at
+        // the pages before it is told to, by a register write after the fence.
         unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), self.base.as_ptr().add(offset), data.len()) };
         fence(Ordering::SeqCst);
         Ok(())
     }
 
-    /// Makes all of it zero, to the end of its last page: pages are given to the device and to clients whole, and whatever the port's
-    /// documentation promises, they may hold what somebody else left there. Seen by the device before any register write that follows.
+    /// Makes all of it zero, to the end of its last page: pages are given to the device and to clients whole,
+    /// and whatever the port's documentation promises, they may hold what somebody else left there. Seen by
+    /// the device before any register write that follows.
     pub fn clear(&mut self) {
-        // A mapping is made of whole pages; one that begins inside of a page is cleared as far as the MDL describes it.
+        // A mapping is made of whole pages; one that begins inside of a page is cleared as far as the MDL
+        // describes it.
         let whole = self.base.addr().get().is_multiple_of(PAGE_BYTES);
         let bytes =
             if whole { self.bytes().checked_next_multiple_of(PAGE_BYTES) } else { Some(self.bytes()) };

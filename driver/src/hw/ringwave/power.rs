@@ -11,8 +11,9 @@ use super::{Ringwave, probe};
 use crate::hw::selftest;
 
 impl Ringwave {
-    /// Before the card leaves D0. Its interrupt is switched off and nothing is pending: in the moment that the card is back in D0, before this
-    /// driver is told, an INTx would be nobody's, and nobody would ever silence it. DATASHEET 2.1.
+    /// Before the card leaves D0. Its interrupt is switched off and nothing is pending: in the moment that
+    /// the card is back in D0, before this driver is told, an INTx would be nobody's, and nobody would ever
+    /// silence it. DATASHEET 2.1.
     pub(super) fn sleep(&self) {
         // Both, in this order (nobody else holds two): whoever is at either has left it when this returns.
         let registers = self.registers.lock();
@@ -24,8 +25,9 @@ impl Ringwave {
         self.powered.store(false, Ordering::Relaxed);
     }
 
-    /// The card is in D0 again. Whether it still is the card that was found: after hibernation another process may serve it, or none, or one that
-    /// sees other memory. One that is not is gone: nothing touches it before the next D0.
+    /// The card is in D0 again. Whether it still is the card that was found: after hibernation another
+    /// process may serve it, or none, or one that sees other memory. One that is not is gone: nothing touches
+    /// it before the next D0.
     pub(super) fn wake(&self) -> bool {
         // Not with a lock held. Without memory there is no self-test; all else is looked at.
         let memory = ContiguousMemory::try_new(selftest::BYTES as usize, self.limits.dma_highest).ok();
@@ -70,7 +72,8 @@ impl Ringwave {
     }
 }
 
-/// Whose position page is mapped by a client (by PortCls, into user mode), and the mapping of a card that was removed meanwhile.
+/// Whose position page is mapped by a client (by PortCls, into user mode), and the mapping of a card that was
+/// removed meanwhile.
 #[derive(Default)]
 pub(super) struct PageClients {
     /// Bit i: stream i.
