@@ -24,6 +24,7 @@ const CONTROLS: &str = "client=controls\n";
 /// The shortest run: what breaks a rule of loading and starting needs no client.
 const START: &str = "client=cycles\ncycles=1\nbuffer_ms=4\n";
 const PLAY: &str = "client=play\nwav=MUSIC.WAV\n";
+const REMOVAL: &str = "client=removal\nbuffer_ms=100\nreg.PositionRegister=1\n";
 /// Clients, the fault, and the rule that it breaks. Faults that do not hide each other share a boot: a list of them, and a list of what
 /// violations begin with.
 const CASES: &[(&str, &str, &str)] = &[
@@ -52,6 +53,7 @@ const CASES: &[(&str, &str, &str)] = &[
         "read-refusal,format-refused",
         "stress GetReadPacket in PAUSE|stress NewStream refuses a WAVEFORMATEX of PCM",
     ),
+    (REMOVAL, "stop-refused,register-gone", "removal SetState|removal the position register is unmapped"),
     ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
     (CONTROLS, "volume-drift", "volume"),
     (CONTROLS, "forget-volume", "volume"),
@@ -278,6 +280,14 @@ fn a_control_panel_finds_volume_mute_and_jack_right_and_none_where_the_card_has_
         assert!(log.contains("result capture0_default=24of32x1@48000\n"), "{config}: {log}");
         assert!(log.contains(" packet_min_period_hns="), "{config}: {log}");
     }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_device_that_goes_while_a_stream_plays_leaves_the_client_what_it_has() {
+    let Outcome { status, log, .. } = run("removal", REMOVAL);
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains("result removal_registers=2\n"), "both registers were mapped all the time: {log}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::register_judge::{ClockRegisterJudge, Finding, PositionRegisterJudge};
 use super::stream::PinStream;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::user_page::UserPage;
-use crate::kernel::{self, cfg, irql, time};
+use crate::kernel::{self, cfg, irql, memory, time};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::layout::KsRtAudioHwRegister;
 use crate::portcls::status::Status;
@@ -113,6 +113,25 @@ impl HwRegisters {
             Register::map("the clock register", told)
         });
         Self { position, clock, size, label }
+    }
+
+    /// The driver has kept what it showed: the port holds the address as long as the client's mapping lives (rule `removal`). How many
+    /// registers there are.
+    pub fn expect_mapped(&self, when: &str) -> u32 {
+        let registers = [("position", &self.position), ("clock", &self.clock)];
+        let mut count = 0;
+        for (what, register) in registers.into_iter().filter_map(|(what, at)| Some((what, at.as_ref()?))) {
+            count += 1;
+            if memory::device_page(register.told.register as u64).is_none()
+                || fault::make(Fault::RegisterGone)
+            {
+                kernel::violation(
+                    "removal",
+                    format_args!("the {what} register is unmapped {when}, and a client still has it"),
+                );
+            }
+        }
+        count
     }
 
     /// In STOP the position register is 0 (rule `position-register`).

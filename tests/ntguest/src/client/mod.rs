@@ -19,6 +19,7 @@
 //! * `controls`: asks everything that a control panel and an audio engine ask before they play: nodes, volume, mute, jacks, their events,
 //!   modes, proposals. `expect_volume=0` for a card without volume.
 //! * `jack`: waits for `jacks=` (2) changes of any jack and says after each what is connected; `jack_ready=` says that it listens.
+//! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the client lets go.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
 //! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream plays or records.
@@ -88,6 +89,8 @@ mod record;
 #[cfg(target_os = "uefi")]
 mod recorder;
 #[cfg(target_os = "uefi")]
+mod removal;
+#[cfg(target_os = "uefi")]
 mod still;
 #[cfg(target_os = "uefi")]
 mod stream;
@@ -110,7 +113,7 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{controls, controls_jack, cycles, duplex, record, stress, sweep, timer, wav};
+    use super::{controls, controls_jack, cycles, duplex, record, removal, stress, sweep, timer, wav};
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -137,6 +140,7 @@ mod session {
             Some("duplex") => duplex::run(&parsed_wav()),
             Some("sweep") => sweep::run(),
             Some("cycles") => cycles::run(),
+            Some("removal") => removal::run(),
             _ => play(&parsed_wav()),
         };
         SERVED.store(served, Ordering::Release);

@@ -109,6 +109,10 @@ pub enum Fault {
     PrefillRefused,
     /// The client sees another description of the jack while a stream is open.
     JackChanges,
+    /// The client sees SetState refused after the device has gone.
+    StopRefused,
+    /// The client sees its registers unmapped.
+    RegisterGone,
     /// `IoRegisterDeviceInterface` fails: no driver may fail with it.
     NoInterface,
     /// The ports have no `IPortEvents`: no driver may fail without.
@@ -188,6 +192,8 @@ const NAMES: &[(&str, Fault)] = &[
     ("format-refused", Fault::FormatRefused),
     ("prefill-refused", Fault::PrefillRefused),
     ("jack-changes", Fault::JackChanges),
+    ("stop-refused", Fault::StopRefused),
+    ("register-gone", Fault::RegisterGone),
     ("no-interface", Fault::NoInterface),
     ("no-port-events", Fault::NoPortEvents),
     ("reserved-word", Fault::ReservedWord),

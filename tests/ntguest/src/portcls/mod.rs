@@ -50,7 +50,7 @@ pub mod oracle;
 #[cfg(target_os = "uefi")]
 mod pending_request;
 #[cfg(target_os = "uefi")]
-mod pnp;
+pub mod pnp;
 #[cfg(target_os = "uefi")]
 pub mod port;
 #[cfg(target_os = "uefi")]

@@ -260,6 +260,16 @@ pub unsafe fn pester(driver: *mut DriverObject) {
     }
 }
 
+/// One PnP IRP without parameters, for a client that has a stream open meanwhile.
+pub fn send_minor(minor: u8) -> Status {
+    let driver = ADAPTER.lock().driver;
+    match fdo() {
+        // SAFETY: the device is started, so the driver object and the FDO are live.
+        Some(fdo) => unsafe { device::send_pnp(driver, fdo, minor, [ptr::null_mut(); 4]) },
+        None => Status::INVALID_DEVICE_STATE,
+    }
+}
+
 /// REMOVE and DriverUnload.
 ///
 /// # Safety
