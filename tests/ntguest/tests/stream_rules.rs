@@ -253,7 +253,7 @@ fn what_the_registry_wants_of_modes_and_formats_is_what_clients_find() {
         "result capture0_default=16of16x2@48000\n",
         " volume_channels=6 ",
         // Two of each endpoint, and as many instances.
-        " modes=4\n",
+        " modes=4 ",
     ] {
         assert!(log.contains(found), "no {found:?}: {log}");
     }
