@@ -131,7 +131,7 @@ fn resources() -> Vec<u8> {
     let info = version_resource::info([1, 2, 3, 4], &[("FileVersion", "1.2.3.4")]);
     let mut data = vec![0; VERSION as usize];
     // RT_VERSION, then name 1, then US English; the high bit says that a directory follows.
-    for (level, (id, next)) in (0u32..).zip([(16, 1 << 31 | 24), (1, 1 << 31 | 48), (0x409, 72)]) {
+    for (level, (id, next)) in (0u32..).zip([(16, 1 << 31 | 0x18), (1, 1 << 31 | 0x30), (0x409, 0x48)]) {
         write(&mut data, level * 24 + 14, &1u16.to_le_bytes());
         put(&mut data, level * 24 + 16, id);
         put(&mut data, level * 24 + 20, next);
