@@ -18,6 +18,7 @@ const SELFTESTS: [&str; 2] = [
     include_str!("../src/kernel/selftest/rules.rs"),
     include_str!("../src/kernel/selftest/service_rules.rs"),
 ];
+const PORTCLS_CASES: &str = include_str!("../src/portcls/selftest/cases.rs");
 /// QEMU's exit statuses for what ntguest writes to isa-debug-exit.
 const OK: i32 = 33;
 const FAILED: i32 = 35;
@@ -162,6 +163,36 @@ fn a_rule_harsher_than_windows_judges_nobody_when_it_is_off() {
     assert_eq!(status, OK, "{log}");
     assert!(log.contains("ntguest: info harsher than Windows: rule=pool-executable "), "{log}");
     assert!(log.ends_with("ntguest: end violations=0 status=ok\n"), "{log}");
+}
+
+/// Cases of PortCls and the rules that they break, from the table in its self-test.
+fn portcls_cases() -> Vec<(&'static str, &'static str)> {
+    let text = PORTCLS_CASES.split("pub const CASES").nth(1).expect("the table of cases");
+    let quoted: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
+    let at = |name: &&str| quoted.iter().position(|word| word == name).and_then(|at| quoted.get(at + 1));
+    quoted
+        .iter()
+        .filter(|word| word.starts_with("pc-"))
+        .filter_map(|name| Some((*name, *at(name)?)))
+        .collect()
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn portcls_serves_a_good_driver_and_names_every_rule_of_its_own() {
+    for harsh in [0, 1] {
+        let (status, log) = boot("portcls", &format!("selftest=portcls\nharsh={harsh}"));
+        assert_eq!(status, OK, "harsh={harsh}: {log}");
+    }
+    let (status, log) = boot("portcls-rules", "selftest=portcls-rules");
+    assert_eq!(status, FAILED, "{log}");
+    let cases = portcls_cases();
+    assert!(cases.len() >= 25, "{cases:?}");
+    for (name, rule) in cases {
+        let run = log.split(&format!("info case {name}\n")).nth(1).unwrap_or_default();
+        let run = run.split("info case ").next().unwrap_or_default();
+        assert!(run.contains(&format!("violation rule={rule} ")), "{name}: {rule} is due: {run}");
+    }
 }
 
 #[test]

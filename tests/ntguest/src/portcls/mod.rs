@@ -68,6 +68,10 @@ pub mod registry;
 #[cfg(target_os = "uefi")]
 pub mod resources;
 #[cfg(target_os = "uefi")]
+pub mod selftest;
+#[cfg(target_os = "uefi")]
+pub mod set_state;
+#[cfg(target_os = "uefi")]
 mod stream_resource;
 #[cfg(target_os = "uefi")]
 pub mod subdevice;
@@ -104,7 +108,7 @@ pub const CFG_KEYS: &[&str] = &[
 ];
 
 #[cfg(target_os = "uefi")]
-pub use life::run;
+pub use life::{check_leaks, run};
 
 #[cfg(target_os = "uefi")]
 mod life {
@@ -120,11 +124,16 @@ mod life {
     pub fn run(driver: LoadedDriver) -> bool {
         let served = load_and_play(driver);
         fault::check_made();
+        check_leaks();
+        port_etw::report();
+        served
+    }
+
+    /// What a driver that is gone must have given back to PortCls.
+    pub fn check_leaks() {
         object::check_leaks();
         stream_resource::check_leaks();
         drm::check_leaks();
-        port_etw::report();
-        served
     }
 
     fn load_and_play(mut driver: LoadedDriver) -> bool {

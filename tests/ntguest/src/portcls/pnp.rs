@@ -106,7 +106,7 @@ fn check_extension() {
 }
 
 /// What PortCls gives up when the device goes.
-fn remove() {
+pub fn remove() {
     subdevice::remove_all();
     let (power, pnp, resources, functional) = {
         let mut adapter = ADAPTER.lock();

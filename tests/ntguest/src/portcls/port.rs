@@ -25,7 +25,7 @@ use super::{
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, image, irql};
+use crate::kernel::{self, irql};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -293,7 +293,7 @@ fn describe<V>(
     let mut report = Violations { rule: "descriptor", about: format_args!("{role:?}") };
     // SAFETY: not null, the driver's descriptor.
     let filter = unsafe { descriptor::validate(filter, role, &mut report) };
-    automation::check_handlers(&filter, image::image_contains, &mut report);
+    automation::check_handlers(&filter, adapter::is_driver_code, &mut report);
     Ok(filter)
 }
 

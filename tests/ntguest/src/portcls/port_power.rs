@@ -8,7 +8,7 @@ use super::object::{self, Interface};
 use super::status::Status;
 use super::vtable::{This, Unknown};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, image, irql};
+use crate::kernel::{self, irql};
 use core::ffi::c_void;
 
 type Fdo = *mut DeviceObject;
@@ -142,7 +142,7 @@ unsafe extern "win64" fn register_power_control_callback(
     _context: *mut c_void,
 ) -> i32 {
     const METHOD: &str = "IPortClsRuntimePower::RegisterPowerControlCallback";
-    let inside = callback.is_some_and(|callback| image::image_contains(callback as usize));
+    let inside = callback.is_some_and(|callback| adapter::is_driver_code(callback as usize));
     if !enter(this, fdo, METHOD) || !inside {
         return Status::INVALID_PARAMETER.0;
     }

@@ -73,7 +73,7 @@ pub fn run(name: &str) -> bool {
     }
     let Some((_, case)) = rules::CASES.iter().chain(service_rules::CASES).find(|(rule, _)| *rule == name)
     else {
-        return false;
+        return crate::portcls::selftest::run(name);
     };
     case();
     true

@@ -1,0 +1,256 @@
+//! Every rule of PortCls that can be broken without a driver image, and a way to break it: name of the case, name of the rule, how.
+//!
+//! The first group are the rules of `verifier /domain audio` (page "Rules for Audio Drivers"; bug check 0xC4 with the number in the
+//! comment). 0x7100A, PoRequestPowerIrp with IRP_MN_SET_POWER, is the kernel's: PoRequestPowerIrp is not offered.
+
+use super::driver::Fake;
+use super::good::{descriptor, new_port, query, release};
+use super::{export, slot};
+use crate::kernel::layout::Mdl;
+use crate::kernel::{irql, thread};
+use crate::portcls::guid::{
+    Guid, IID_DRM_PORT2, IID_NOBODY, IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_PNP, IID_PORT_CLS_POWER,
+};
+use crate::portcls::layout::DeviceObject;
+use crate::portcls::status::Status;
+use crate::portcls::vtable::This;
+use crate::portcls::{adapter, port_stream, resources, set_state};
+use core::ffi::c_void;
+use core::ptr;
+
+type Fdo = *mut DeviceObject;
+
+/// One way to break a rule.
+pub type Case = (&'static str, &'static str, fn());
+
+/// All of them.
+pub const CASES: &[Case] = &[
+    // 0x71001 PcIrqlDDIs
+    ("pc-irql-ddi", "irql", || {
+        let old = irql::raise(irql::DISPATCH);
+        export!("PcGetDeviceProperty" as fn(Fdo, u32, u32, *mut u8, *mut u32) -> i32)(
+            fdo(),
+            13,
+            0,
+            ptr::null_mut(),
+            &mut 0,
+        );
+        irql::lower(old);
+    }),
+    // 0x71003 PcIrqlIport
+    ("pc-irql-iport", "irql", || {
+        let port = new_port();
+        let old = irql::raise(irql::DISPATCH);
+        slot!(port, 4, fn(u32, u32, *mut u8, *mut u32) -> i32, 13, 0, ptr::null_mut(), &mut 0);
+        irql::lower(old);
+        release(port);
+    }),
+    // 0x71003, of the port stream
+    ("pc-irql-port-stream", "irql", || {
+        let stream = port_stream::create();
+        let old = irql::raise(irql::DISPATCH);
+        let mdl = allocate(stream.this(), 4096);
+        irql::lower(old);
+        free(stream.this(), mdl);
+        stream.release();
+    }),
+    // 0x71004 PcUnmapAllocatedPages, mapped twice
+    ("pc-map-twice", "mdl-mapped-twice", || {
+        let stream = port_stream::create();
+        let mdl = allocate(stream.this(), 8192);
+        let base = map(stream.this(), mdl, 1);
+        map(stream.this(), mdl, 1);
+        slot!(stream.this(), 6, fn(*mut u8, *mut Mdl), base, mdl);
+        free(stream.this(), mdl);
+        stream.release();
+    }),
+    // 0x71004, freed while mapped
+    ("pc-free-mapped", "mdl-freed-while-mapped", || {
+        let stream = port_stream::create();
+        let mdl = allocate(stream.this(), 8192);
+        map(stream.this(), mdl, 1);
+        free(stream.this(), mdl);
+        stream.release();
+    }),
+    // 0x71005 PcAllocatedPages
+    ("pc-pages-left", "port-stream-pages", || {
+        let stream = port_stream::create();
+        allocate(stream.this(), 8192);
+        stream.release();
+    }),
+    // 0x71006 PcRegisterAdapterPower, twice
+    ("pc-power-twice", "power-interface", || {
+        register_power();
+        register_power();
+    }),
+    // 0x71006, unregistered without a registration
+    ("pc-power-none", "power-interface", || {
+        export!("PcUnregisterAdapterPowerManagement" as fn(Fdo) -> i32)(fdo());
+    }),
+    // 0x71007 PcAddAdapterDevice
+    ("pc-extension-size", "device-extension", || {
+        export!("PcAddAdapterDevice" as fn(*mut c_void, Fdo, usize, u32, u32) -> i32)(
+            ptr::null_mut(),
+            adapter::pdo(),
+            1,
+            2,
+            511,
+        );
+    }),
+    // 0x71008 PcPropertyRequest
+    ("pc-complete-pending", "property-request", || {
+        export!("PcCompletePendingPropertyRequest" as fn(usize, i32) -> i32)(0x1000, Status::PENDING.0);
+    }),
+    // 0x71009 PcAllocateAndMapPages, nothing
+    ("pc-allocate-nothing", "zero-bytes", || {
+        let stream = port_stream::create();
+        allocate(stream.this(), 0);
+        stream.release();
+    }),
+    // 0x71009, a range that ends before it begins
+    ("pc-allocate-range", "zero-bytes", || {
+        let stream = port_stream::create();
+        slot!(stream.this(), 4, fn(u64, u64, usize) -> *mut Mdl, 8192, 4096, 4096);
+        stream.release();
+    }),
+    // 0x71009, a caching type that does not exist
+    ("pc-map-cache-type", "mdl-cache-type", || {
+        let stream = port_stream::create();
+        let mdl = allocate(stream.this(), 4096);
+        map(stream.this(), mdl, 7);
+        free(stream.this(), mdl);
+        stream.release();
+    }),
+    // 0x71009, an MDL of somebody else's
+    ("pc-map-unknown", "mdl-unknown", || {
+        let stream = port_stream::create();
+        map(stream.this(), 0x1000 as *mut Mdl, 1);
+        stream.release();
+    }),
+    // 0x72001 PcTimedWaveRtStreamSetState
+    ("pc-slow-state", "set-state-time", || {
+        set_state::timed(|| thread::sleep_100ns(set_state::LIMIT_100NS + 1_000_000));
+    }),
+    // What else PortCls keeps count of.
+    ("pc-object-released", "object-use-after-release", || {
+        let port = new_port();
+        release(port);
+        release(port);
+    }),
+    ("pc-object-unknown", "object-unknown", || {
+        export!("PcRegisterSubdevice" as fn(Fdo, *const u16, This) -> i32)(
+            fdo(),
+            ptr::null(),
+            Fake::other().this(),
+        );
+    }),
+    ("pc-port-class", "port-class", || {
+        let (mut out, class) = (ptr::null_mut(), IID_NOBODY);
+        export!("PcNewPort" as fn(*mut This, *const Guid) -> i32)(&raw mut out, &raw const class);
+    }),
+    ("pc-device-object", "device-object", || {
+        export!("PcUnregisterAdapterPowerManagement" as fn(Fdo) -> i32)(adapter::pdo());
+    }),
+    ("pc-resource-type", "resource-type", || {
+        let list = resources::of_card();
+        slot!(list.this(), 4, fn(u32) -> u32, 0x1234_0003);
+        list.release();
+    }),
+    ("pc-stream-resource-twice", "stream-resource", || {
+        let handle = add_stream_resource();
+        for _ in 0..2 {
+            export!("PcRemoveStreamResource" as fn(usize) -> i32)(handle);
+        }
+    }),
+    ("pc-stream-resource-size", "stream-resource", || {
+        let mut short = descriptor();
+        short[0] = 24;
+        export!("PcAddStreamResource" as fn(Fdo, usize, *const [usize; 5], *mut usize) -> i32)(
+            adapter::pdo(),
+            0,
+            &raw const short,
+            &mut 0,
+        );
+    }),
+    ("pc-etw-event", "etw-event", || {
+        let port = new_port();
+        let etw = query(port, IID_PORT_CLS_ETW_HELPER);
+        slot!(etw, 3, fn(u32, u64, u64, u64, u64) -> i32, 11, 0, 0, 0, 0);
+        release(etw);
+        release(port);
+    }),
+    ("pc-pnp-twice", "pnp-interface", || {
+        let port = new_port();
+        let pnp = query(port, IID_PORT_CLS_PNP);
+        for _ in 0..2 {
+            slot!(pnp, 3, fn(This, Fdo) -> i32, Fake::other().this(), fdo());
+        }
+        release(pnp);
+        release(port);
+    }),
+    ("pc-pnp-none", "pnp-interface", || {
+        export!("PcUnregisterAdapterPnpManagement" as fn(Fdo) -> i32)(fdo());
+    }),
+    ("pc-interrupt-sync", "interrupt-sync", || {
+        let (list, mut sync): (_, This) = (resources::of_card(), ptr::null_mut());
+        export!("PcNewInterruptSync" as fn(*mut This, This, This, u32, u32) -> i32)(
+            &raw mut sync,
+            ptr::null_mut(),
+            list.this(),
+            0,
+            1,
+        );
+        slot!(sync, 5, fn() -> i32,);
+        release(sync);
+        list.release();
+    }),
+    // Last, for what is left is found again after each case that follows.
+    ("pc-object-leak", "object-leak", || {
+        new_port();
+    }),
+    ("pc-stream-resource-left", "stream-resource", || {
+        add_stream_resource();
+    }),
+    ("pc-drm-left", "drm-content", || {
+        let port = new_port();
+        let drm = query(port, IID_DRM_PORT2);
+        slot!(drm, 3, fn(*const u32, u32, *mut u32) -> i32, ptr::null(), 0, &mut 0);
+        release(drm);
+        release(port);
+    }),
+];
+
+fn fdo() -> Fdo {
+    adapter::add_selftest_device()
+}
+
+fn allocate(stream: This, bytes: usize) -> *mut Mdl {
+    slot!(stream, 3, fn(u64, usize) -> *mut Mdl, u64::MAX, bytes)
+}
+
+fn map(stream: This, mdl: *mut Mdl, cache: u32) -> *mut u8 {
+    slot!(stream, 5, fn(*mut Mdl, u32) -> *mut u8, mdl, cache)
+}
+
+fn free(stream: This, mdl: *mut Mdl) {
+    slot!(stream, 7, fn(*mut Mdl), mdl);
+}
+
+fn register_power() {
+    let port = new_port();
+    let power = query(port, IID_PORT_CLS_POWER);
+    slot!(power, 3, fn(This, Fdo) -> i32, Fake::other().this(), fdo());
+    release(power);
+    release(port);
+}
+
+fn add_stream_resource() -> usize {
+    let (thread, mut handle) = (descriptor(), 0);
+    export!("PcAddStreamResource" as fn(Fdo, usize, *const [usize; 5], *mut usize) -> i32)(
+        adapter::pdo(),
+        0,
+        &raw const thread,
+        &raw mut handle,
+    );
+    handle
+}

@@ -1,0 +1,24 @@
+//! How long SetState takes: Driver Verifier's rule PcTimedWaveRtStreamSetState (0xC4 with 0x72001) ends the system when a state transition is
+//! not made "within the required time".
+//!
+//! The page does not say how long that is (doubt). PortCls holds the device global lock meanwhile, so that every other client waits; a
+//! second is far more than any card needs and little enough to be seen on a slow machine.
+
+use crate::kernel::{self, time};
+
+/// The limit, 100-ns units.
+pub const LIMIT_100NS: i64 = 10_000_000;
+
+/// Does `f`, a SetState, and judges its time (rule `set-state-time`).
+pub fn timed<R>(f: impl FnOnce() -> R) -> R {
+    let begin = time::interrupt_time_100ns();
+    let result = f();
+    let took = time::interrupt_time_100ns().saturating_sub(begin);
+    if took > LIMIT_100NS.unsigned_abs() {
+        kernel::violation(
+            "set-state-time",
+            format_args!("SetState took {} ms, {} at most are due", took / 10_000, LIMIT_100NS / 10_000),
+        );
+    }
+    result
+}
