@@ -29,6 +29,7 @@ use crate::names::{self, Names};
 use crate::topology::{TopologyMiniport, wave_pin};
 use crate::wave::WaveMiniport;
 use crate::wave::descriptors::bridge_pin;
+use crate::wave::stream::Traced;
 
 /// What every step of an installation needs.
 pub struct Installation<'a> {
@@ -82,6 +83,7 @@ impl Subdevices {
     pub fn stop_listening(&mut self) {
         for filters in &mut self.endpoints {
             filters.listening = None;
+            filters.traced = None;
         }
     }
 
@@ -118,6 +120,7 @@ impl Drop for Stale {
 /// The registered filters of one endpoint and their connection. Fields are dropped in this order.
 struct Filters {
     listening: Option<Listening>,
+    traced: Option<Traced>,
     connection: Connection,
     wave: Subdevice,
     topology: Subdevice,
@@ -146,12 +149,13 @@ impl Filters {
             let topology = install(&CLSID_PortTopology, names.topology, &topology)?;
             let wishes = miniport.wishes();
             constraints::announce(installation.pdo, names.wave, endpoint.direction, wishes.both_modes);
-            let wave = WaveMiniport::try_new(adapter.clone(), endpoint, wishes)?.to_unknown();
+            let wave = WaveMiniport::try_new(adapter.clone(), endpoint, wishes)?;
+            let (traced, wave) = (Traced::new(wave.clone()), wave.to_unknown());
             let wave = install(&CLSID_PortWaveRT, names.wave, &wave)?;
             let connection =
                 Connection::register(installation.device, endpoint.direction, &wave.port, &topology.port)?;
             listening.start();
-            Ok(Self { listening: Some(listening), connection, wave, topology })
+            Ok(Self { listening: Some(listening), traced: Some(traced), connection, wave, topology })
         }
     }
 }

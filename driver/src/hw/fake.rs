@@ -122,6 +122,7 @@ pub fn page() -> Status {
         packet_clock: 0,
         packet_start_clock: 0,
         dma_faults: 0,
+        underruns: 0,
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Status {
     pub packet_start_clock: u64,
     /// Failed transfers since reset.
     pub dma_faults: u32,
+    /// Packets played as silence because they were not marked, since reset.
+    pub underruns: u32,
 }
 
 impl Status {
@@ -62,6 +64,7 @@ impl Status {
             packet_clock: wide(status::PACKET_CLOCK),
             packet_start_clock: wide(status::PACKET_START_CLOCK),
             dma_faults: page.word(status::DMA_FAULTS),
+            underruns: page.word(status::UNDERRUNS),
         }
     }
 
@@ -108,6 +111,7 @@ mod tests {
         assert_eq!(status.packet_clock, 0x3C_0000_0038);
         assert_eq!(status.packet_start_clock, 0x5C_0000_0058);
         assert_eq!((status.state, status.flags, status.stalled_packet), (4, 0xC, 0x14));
+        assert_eq!(status.underruns, 0x48);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::descriptors::{WaveFilter, bridge_pin, host_pin};
 use super::format::{AudioFormat, FormatError, Prefix};
 use super::modes;
 use super::ranges;
-use super::stream::Stream;
+use super::stream::{Stream, Tracing};
 use crate::adapter::Adapter;
 use crate::endpoint::Endpoint;
 use crate::registry::Wishes;
@@ -35,6 +35,7 @@ pub struct WaveMiniport {
     filter: WaveFilter,
     /// What the registry asks for. It was read before there was a filter to describe.
     wishes: Wishes,
+    tracing: Tracing,
 }
 
 com_class! {
@@ -49,7 +50,12 @@ impl WaveMiniport {
     pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint, wishes: Wishes) -> NtResult<Com<Self>> {
         let modes = modes::listed(endpoint.direction, wishes.both_modes);
         let filter = WaveFilter::try_new(&endpoint, &wishes.default_format, modes.len())?;
-        Com::try_new(Self { adapter, endpoint, filter, wishes })
+        Com::try_new(Self { adapter, endpoint, filter, wishes, tracing: Tracing::default() })
+    }
+
+    /// Where its port traces events.
+    pub const fn tracing(&self) -> &Tracing {
+        &self.tracing
     }
 
     /// What it is the miniport of.
@@ -124,14 +130,15 @@ impl Miniport for WaveMiniport {
 }
 
 impl MiniportWaveRT for WaveMiniport {
-    /// Called by IPort::Init. The adapter is known already, and so are its resources; of the port nothing is
-    /// wanted.
+    /// Called by IPort::Init. The adapter is known already, and so are its resources; of the port only its
+    /// tracing is wanted.
     fn init(
         &self,
         _adapter: UnknownIn<'_>,
         _resources: ComIn<'_, IResourceList>,
-        _port: ComIn<'_, IPortWaveRT>,
+        port: ComIn<'_, IPortWaveRT>,
     ) -> NtResult {
+        self.tracing.open(&port);
         Ok(())
     }
 
@@ -152,6 +159,7 @@ impl MiniportWaveRT for WaveMiniport {
         modes::check_format(&format, self.modes())?;
         let port = port_stream.require()?;
         let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, parsed, self.wishes)?;
+        made.trace_glitches(&self.tracing);
         stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())
     }
 

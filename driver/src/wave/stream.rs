@@ -25,9 +25,9 @@ use nt::status::{
 };
 use nt::sys::{KEVENT, MDL, MEMORY_CACHING_TYPE};
 use portcls_sys::interfaces::{
-    IMiniportWaveRTInputStream, IMiniportWaveRTOutputStream, IMiniportWaveRTStreamNotification,
-    IPortWaveRTStream, MiniportWaveRTInputStream, MiniportWaveRTOutputStream, MiniportWaveRTStream,
-    MiniportWaveRTStreamNotification,
+    IDrmAudioStream, IMiniportWaveRTInputStream, IMiniportWaveRTOutputStream,
+    IMiniportWaveRTStreamNotification, IPortWaveRTStream, MiniportWaveRTInputStream,
+    MiniportWaveRTOutputStream, MiniportWaveRTStream, MiniportWaveRTStreamNotification,
 };
 use portcls_sys::ks::{
     KSAUDIO_POSITION, KSAUDIO_PRESENTATION_POSITION, KSDATAFORMAT, KSRTAUDIO_HWLATENCY, KSRTAUDIO_HWREGISTER,
@@ -47,8 +47,11 @@ use crate::hw::{Card, Dma, State};
 use crate::registry::Wishes;
 
 mod allocation;
+mod drm;
+mod glitches;
 mod registers;
 use allocation::Allocated;
+pub use glitches::{Traced, Tracing};
 use registers::Register;
 
 /// A stream.
@@ -63,6 +66,7 @@ pub struct Stream {
     /// A client has the position page, which ticks until the stream goes.
     ticks: AtomicBool,
     shared: SpinLock<Shared>,
+    glitches: glitches::Glitches,
 }
 
 com_class! {
@@ -70,6 +74,7 @@ com_class! {
         0 => IMiniportWaveRTStreamNotification,
         1 => IMiniportWaveRTOutputStream if |stream| !stream.endpoint.captures(),
         2 => IMiniportWaveRTInputStream if |stream| stream.endpoint.captures(),
+        3 => IDrmAudioStream if |stream| !stream.endpoint.captures(),
     }
 }
 
@@ -102,6 +107,7 @@ impl Stream {
             buffer: SpinLock::new(None),
             ticks: AtomicBool::new(false),
             shared: SpinLock::new(Shared::default()),
+            glitches: glitches::Glitches::new(),
         })?;
         // SAFETY: the object does not move, and `drop` withdraws the claim's pointer before anything else.
         unsafe { stream.claim.activate(&stream) };
@@ -274,6 +280,7 @@ impl MiniportWaveRTStream for Stream {
 
     /// Documented are single steps; jumps and repeats are taken too (wavert-facts 4.3).
     fn set_state(&self, state: KSSTATE) -> NtResult {
+        self.report_glitches();
         let target = State::from_number(state.0).ok_or(STATUS_INVALID_PARAMETER)?;
         let present = self.shared.lock().state;
         if target > present {
@@ -388,6 +395,7 @@ impl MiniportWaveRTStreamNotification for Stream {
 impl MiniportWaveRTOutputStream for Stream {
     /// Steps 3 and 5: a packet is valid in the buffer. The only register write while the stream runs.
     fn set_write_packet(&self, number: u32, flags: u32, end_of_stream_bytes: u32) -> NtResult {
+        self.report_glitches();
         let (card, stream) = (self.card(), self.claim.stream());
         let mut shared = self.shared.lock();
         let Some(ring) = shared.ring.filter(|_| shared.notified) else {

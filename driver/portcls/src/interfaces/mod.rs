@@ -3,12 +3,16 @@
 //! Each row makes a slot of the table, a trait method for those who implement it and a method on [`ComRef`](crate::ComRef) for those who
 //! call it. Methods are called at PASSIVE_LEVEL unless a row says otherwise.
 pub mod adapter;
+pub mod drm;
+pub mod etw;
 pub mod miniport;
 pub mod port;
 pub mod stream;
 pub mod support;
 
 pub use adapter::*;
+pub use drm::*;
+pub use etw::*;
 pub use miniport::*;
 pub use port::*;
 pub use stream::*;

@@ -40,6 +40,7 @@ fn tables_have_the_headers_length() {
         [4, 7, 4]
     );
     assert_eq!([slots::<IPinCount>(), slots::<IMiniportAudioSignalProcessing>()], [4, 4]);
+    assert_eq!([slots::<IDrmAudioStream>(), slots::<IPortClsEtwHelper>()], [4, 4]);
 }
 
 /// A stream that notes what reached it. `Arc` so that the test sees its end.
