@@ -108,6 +108,17 @@ INTERFACE IMiniportWaveRTOutputStream : IUnknown {
     virtual NTSTATUS GetPacketCount(ULONG* count) = 0;
 };
 
+// Rights that a stream is asked to enforce, drmk.h.
+struct DRMRIGHTS {
+    BOOL CopyProtect;
+    ULONG Reserved;
+    BOOL DigitalOutputDisable;
+};
+
+INTERFACE IDrmAudioStream : IUnknown {
+    virtual NTSTATUS SetContentId(ULONG content, const DRMRIGHTS* rights) = 0;
+};
+
 INTERFACE IMiniport : IUnknown {
     virtual NTSTATUS GetDescription(PCFILTER_DESCRIPTOR** description) = 0;
     virtual NTSTATUS DataRangeIntersection(ULONG pin, KSDATAFORMAT* client, KSDATAFORMAT* mine, ULONG room, void* result, ULONG* length) = 0;
@@ -310,6 +321,10 @@ NTSTATUS oracle_get_presentation_position(void* output, KSAUDIO_PRESENTATION_POS
 NTSTATUS oracle_get_packet_count(void* output, ULONG* count) {
     note(client_calls);
     return static_cast<IMiniportWaveRTOutputStream*>(output)->GetPacketCount(count);
+}
+NTSTATUS oracle_set_content_id(void* drm, ULONG content, const DRMRIGHTS* rights) {
+    note(client_calls);
+    return static_cast<IDrmAudioStream*>(drm)->SetContentId(content, rights);
 }
 NTSTATUS oracle_get_read_packet(void* input, ULONG* number, ULONG* flags, ULONGLONG* counter, BOOL* more) {
     note(client_calls);

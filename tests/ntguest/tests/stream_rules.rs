@@ -25,6 +25,9 @@ const CONTROLS: &str = "client=controls\n";
 const START: &str = "client=cycles\ncycles=1\nbuffer_ms=4\n";
 const PLAY: &str = "client=play\nwav=MUSIC.WAV\n";
 const REMOVAL: &str = "client=removal\nbuffer_ms=100\nreg.PositionRegister=1\n";
+/// Where nobody waits for a client, which is late on purpose, or has half a second for each packet.
+const LATE: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=100\nclock=realtime\nlate_every=5\n";
+const IN_TIME: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=1000\nclock=realtime\n";
 /// Clients, the fault, and the rule that it breaks. Faults that do not hide each other share a boot: a list of them, and a list of what
 /// violations begin with.
 const CASES: &[(&str, &str, &str)] = &[
@@ -40,6 +43,10 @@ const CASES: &[(&str, &str, &str)] = &[
     (RECORD, "early-event", "impossible-timing"),
     (RECORD, "fast-position", "position"),
     (PLAY, "prefill-refused,jack-changes", "prefill|jack"),
+    (PLAY, "any-content", "drm-rights"),
+    (LATE, "lost-glitch,glitch-at-dispatch", "glitch-report|etw-irql"),
+    (LATE, "unknown-event", "etw-event"),
+    (IN_TIME, "stray-glitch", "glitch-report"),
     ("client=sweep\nbuffer_ms=2\n", "any-format", "sweep"),
     (REGISTER, "register-stands", "position-register"),
     (REGISTER, "register-runs", "position-register"),
@@ -134,6 +141,9 @@ fn run_with(name: &str, config: &str, options: &[&str]) -> Outcome {
     card.args(["serve", "--once", "--socket"]).arg(folder.join("card.sock"));
     if config.contains("dma_bits=32") {
         card.args(["--dma-bits", "32"]);
+    }
+    if config.contains("clock=realtime") {
+        card.args(["--clock", "realtime"]);
     }
     card.args(options);
     card.env("RUST_LOG", "info").stdin(Stdio::null()).stderr(output);
@@ -320,6 +330,28 @@ fn a_device_that_is_stopped_starts_again_and_refuses_to_be_rebalanced() {
     let Outcome { status, log, .. } = run("query-stop", "client=stress\nwav=MUSIC.WAV\nbuffer_ms=100\n");
     assert_eq!(status, OK, "{log}");
     assert!(log.contains("PnP minor 0x5: UNSUCCESSFUL"), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_late_client_is_reported_as_a_glitch_and_one_in_time_is_none() {
+    for (client, late) in [(LATE, true), (IN_TIME, false)] {
+        let Outcome { status, log, .. } = run("glitches", client);
+        assert_eq!(status, OK, "{log}");
+        let number = |key: &str| {
+            let value = log.split(&format!("{key}=")).nth(1)?;
+            value.split_whitespace().next()?.parse::<u32>().ok()
+        };
+        let reported = number("glitches_reported").expect("the client counts them");
+        assert_eq!(reported > 0, late, "{log}");
+        // Code 1, an underrun; the write position is in a buffer of 100 ms, 16-bit stereo at 48 kHz.
+        let reports: Vec<&str> = log.lines().filter(|line| line.contains("glitch 1 (0) at byte ")).collect();
+        assert_eq!(reports.len(), reported as usize, "{log}");
+        for report in reports {
+            let written = report.rsplit(' ').next().and_then(|number| number.parse::<u32>().ok());
+            assert!(written.is_some_and(|to| [9600, 19_200].contains(&to)), "{report}");
+        }
+    }
 }
 
 #[test]

@@ -45,6 +45,20 @@ impl LateBook {
             self.unsure.add(number, number.saturating_add(1));
         }
     }
+
+    /// What is wrong with so many glitches reported while these packets were late: an audio driver reports a
+    /// glitch when it detects one (the page on glitch reporting), and where every packet came in time there
+    /// was none.
+    pub fn misreported(&self, reports: u32) -> Option<&'static str> {
+        let late = !self.late.0.is_empty() || !self.partial.0.is_empty();
+        // Packet 0 is written before RUN: no other can be complete then.
+        let unsure = self.unsure.0.iter().any(|number| *number > 0);
+        match reports {
+            0 if late => Some("packets came too late, and no glitch is reported"),
+            1.. if !late && !unsure => Some("a glitch is reported, and every packet came in time"),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +83,23 @@ mod tests {
         assert_eq!(book.unsure, Numbers::default());
         book.accepted(6, 6);
         assert_eq!(book.unsure.to_string(), "6");
+    }
+
+    #[test]
+    fn glitches_are_reported_when_there_are_some_and_only_then() {
+        let mut book = LateBook::default();
+        assert_eq!(book.misreported(0), None);
+        assert!(book.misreported(1).is_some());
+        book.accepted(0, 0);
+        assert!(book.misreported(1).is_some(), "before RUN");
+        book.accepted(6, 6);
+        assert_eq!((book.misreported(0), book.misreported(1)), (None, None), "nobody knows");
+        book.late.add(3, 5);
+        assert!(book.misreported(0).is_some());
+        assert_eq!(book.misreported(1), None, "one report may tell of both");
+        let mut book = LateBook::default();
+        book.partial.add(4, 5);
+        assert!(book.misreported(0).is_some(), "it began with silence");
     }
 
     #[test]

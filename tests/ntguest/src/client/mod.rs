@@ -65,6 +65,8 @@ mod cycles;
 #[cfg(target_os = "uefi")]
 mod default_format;
 #[cfg(target_os = "uefi")]
+mod drm;
+#[cfg(target_os = "uefi")]
 mod duplex;
 #[cfg(target_os = "uefi")]
 mod hw_register;

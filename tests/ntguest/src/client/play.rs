@@ -2,6 +2,7 @@
 
 use super::buffer;
 use super::controls_set;
+use super::drm;
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
 use super::jack_poller::JackPoller;
@@ -15,7 +16,8 @@ use super::wav::Wav;
 use crate::kernel::event::{Event, EventKind};
 use crate::kernel::{self, cfg, time};
 use crate::portcls::endpoint::Endpoint;
-use crate::portcls::oracle;
+use crate::portcls::fault::{self, Fault};
+use crate::portcls::{oracle, port_etw};
 use core::fmt;
 
 /// What the keys of a stream's result lines begin with: nothing, or `endpointN_` for the further ones of `also=`, or `capture_` for what
@@ -64,8 +66,10 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
             return false;
         }
     };
+    drm::ask(&stream, "before it was played");
     let jack = JackPoller::start(endpoint);
     let played = with_buffer(&stream, wav, &format, label).is_ok();
+    drm::ask(&stream, "after it was played");
     stream.close();
     if let Some(jack) = jack {
         jack.stop(label);
@@ -133,7 +137,9 @@ fn with_event(
     let rate = u64::from(wav.rate).saturating_mul(cfg::get_u64("speed", 1));
     let judge =
         PositionJudge::new(u64::from(buffer.size), block, rate).with_packets_of(u64::from(packet_bytes));
+    let before = port_etw::glitches();
     let result = player.session(judge, wav);
+    judge_reports(&player, before);
     let unregistered = expect("UnregisterNotificationEvent", stream.unregister(&event));
     event.poison();
     crate::kresult!(
@@ -151,4 +157,18 @@ fn with_event(
         );
     }
     result.and(unregistered)
+}
+
+/// The driver reports what came too late, and nothing else (rule `glitch-report`): where nobody waits for a
+/// late client, and when it is the only one that plays.
+fn judge_reports(player: &Player<'_>, before: u32) {
+    if !player.realtime || player.label != Label::ONLY || cfg::get("also").is_some() {
+        return;
+    }
+    let stray = u32::from(fault::make(Fault::StrayGlitch));
+    let reports = port_etw::glitches().saturating_sub(before) + stray;
+    crate::kresult!("glitches_reported={reports}");
+    if let Some(why) = player.tally.book.misreported(reports) {
+        kernel::harsh_violation("glitch-report", format_args!("{reports} report(s): {why}"));
+    }
 }

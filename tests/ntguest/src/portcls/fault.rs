@@ -131,6 +131,14 @@ pub enum Fault {
     NoPortServices,
     /// An event of a type that nobody knows is traced.
     UnknownEvent,
+    /// A glitch that is reported gets lost.
+    LostGlitch,
+    /// A glitch is seen that nobody reported.
+    StrayGlitch,
+    /// A glitch report is seen at DISPATCH_LEVEL.
+    GlitchAtDispatch,
+    /// Content without protection is played where protected content must be refused.
+    AnyContent,
     /// A stream resource stays registered.
     KeepResource,
     /// A pin lists more modes than it has instances.
@@ -203,6 +211,10 @@ const NAMES: &[(&str, Fault)] = &[
     ("other-unknown", Fault::OtherUnknown),
     ("no-port-services", Fault::NoPortServices),
     ("unknown-event", Fault::UnknownEvent),
+    ("lost-glitch", Fault::LostGlitch),
+    ("stray-glitch", Fault::StrayGlitch),
+    ("glitch-at-dispatch", Fault::GlitchAtDispatch),
+    ("any-content", Fault::AnyContent),
     ("keep-resource", Fault::KeepResource),
     ("no-instances", Fault::NoInstances),
 ];

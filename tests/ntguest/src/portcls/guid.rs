@@ -137,6 +137,8 @@ guids! {
     IID_MINIPORT_WAVE_RT_INPUT_STREAM = "CD8E756A-5FC7-4624-984B-2AF02925B91F";
     /// Packet mode, render.
     IID_MINIPORT_WAVE_RT_OUTPUT_STREAM = "831FC7BC-6347-44BC-B47B-C0C657B5BF73";
+    /// Digital rights of a stream.
+    IID_DRM_AUDIO_STREAM = "1915C967-3299-48CB-A3E4-69FD1D1B306E";
     /// Power notices to a miniport.
     IID_POWER_NOTIFY = "3DD648B8-969F-11D1-95A9-00C04FB925D3";
     /// Adapter power management, first version.

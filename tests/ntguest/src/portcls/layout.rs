@@ -283,6 +283,19 @@ pub struct KsRtAudioHwRegister {
 }
 layout!(KsRtAudioHwRegister, 40, width @ 8, numerator @ 16, denominator @ 24, accuracy @ 32);
 
+/// `DRMRIGHTS`; BOOLs of 32 bits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct DrmRights {
+    /// The content may not be stored.
+    pub copy_protect: i32,
+    /// 0.
+    pub reserved: u32,
+    /// The content may not leave through a digital output.
+    pub digital_output_disable: i32,
+}
+layout!(DrmRights, 12, reserved @ 4, digital_output_disable @ 8);
+
 /// `KSRTAUDIO_HWLATENCY`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

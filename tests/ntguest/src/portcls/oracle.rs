@@ -4,7 +4,8 @@
 //! slot order, `this` and the hidden result pointer are clang's and not those of our vtables.
 
 use super::layout::{
-    KsAudioPosition, KsAudioPresentationPosition, KsDataFormat, KsRtAudioHwLatency, KsRtAudioHwRegister,
+    DrmRights, KsAudioPosition, KsAudioPresentationPosition, KsDataFormat, KsRtAudioHwLatency,
+    KsRtAudioHwRegister,
 };
 use super::object::{self, Object};
 use super::port_stream;
@@ -88,6 +89,8 @@ unsafe extern "win64" {
     pub fn oracle_get_presentation_position(output: This, position: *mut KsAudioPresentationPosition) -> i32;
     /// `GetPacketCount`.
     pub fn oracle_get_packet_count(output: This, count: *mut u32) -> i32;
+    /// `IDrmAudioStream::SetContentId`.
+    pub fn oracle_set_content_id(drm: This, content: u32, rights: *const DrmRights) -> i32;
     /// `GetReadPacket`.
     pub fn oracle_get_read_packet(
         input: This,

@@ -6,13 +6,15 @@ use super::guid::{IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_VERSION};
 use super::object::{self, Interface};
 use super::status::Status;
 use super::vtable::{This, Unknown};
-use crate::kernel::{self, irql};
+use crate::kernel::{self, harsh_violation, irql};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// `eMINIPORT_GLITCH_REPORT`
 const GLITCH_REPORT: u32 = 7;
 /// `eMINIPORT_MaxValue`
 const EVENT_TYPES: u32 = 11;
+/// The last code of a glitch: 1 underrun, 2 decoder, 3 the same write position twice.
+const GLITCH_CODES: u64 = 3;
 /// `kVersionWindowsLonghorn`, the last one that portcls.h names.
 const VERSION: u32 = 14;
 
@@ -55,12 +57,25 @@ pub fn report() {
     }
 }
 
-/// The page names no level; the samples call it from their DPC.
-unsafe extern "win64" fn write_event(this: This, kind: u32, _: u64, _: u64, _: u64, _: u64) -> i32 {
+/// What each parameter is stands on the page of `EPcMiniportEngineEvent`. The page of this method names no
+/// level. The samples call it from their DPC and under a spin lock; an older edition of the interface's page
+/// says PASSIVE_LEVEL, which is harsher than Windows.
+unsafe extern "win64" fn write_event(
+    this: This,
+    kind: u32,
+    at: u64,
+    written: u64,
+    code: u64,
+    minor: u64,
+) -> i32 {
     const METHOD: &str = "IPortClsEtwHelper::MiniportWriteEtwEvent";
     irql::require(METHOD, irql::DISPATCH);
     if object::find(this, METHOD).is_none() {
         return Status::INVALID_PARAMETER.0;
+    }
+    let level = if fault::make(Fault::GlitchAtDispatch) { irql::DISPATCH } else { irql::current() };
+    if level > irql::PASSIVE {
+        harsh_violation("etw-irql", format_args!("{METHOD} at IRQL {level}, {}", object::lately()));
     }
     let kind = if fault::make(Fault::UnknownEvent) { EVENT_TYPES } else { kind };
     if kind >= EVENT_TYPES {
@@ -69,7 +84,13 @@ unsafe extern "win64" fn write_event(this: This, kind: u32, _: u64, _: u64, _: u
     }
     EVENTS.fetch_add(1, Ordering::Relaxed);
     if kind == GLITCH_REPORT {
-        GLITCHES.fetch_add(1, Ordering::Relaxed);
+        crate::kprintln!("glitch {code} ({minor}) at byte {at}, written to {written}");
+        if !(1..=GLITCH_CODES).contains(&code) {
+            kernel::violation("etw-event", format_args!("a glitch report with code {code}"));
+        }
+        if !fault::make(Fault::LostGlitch) {
+            GLITCHES.fetch_add(1, Ordering::Relaxed);
+        }
     }
     Status::SUCCESS.0
 }

@@ -4,8 +4,8 @@
 
 use super::guid::Guid;
 use super::layout::{
-    KsAudioPosition, KsAudioPresentationPosition, KsDataFormat, KsRtAudioHwLatency, KsRtAudioHwRegister,
-    PcFilterDescriptor,
+    DrmRights, KsAudioPosition, KsAudioPresentationPosition, KsDataFormat, KsRtAudioHwLatency,
+    KsRtAudioHwRegister, PcFilterDescriptor,
 };
 use core::ffi::c_void;
 
@@ -124,6 +124,15 @@ pub struct InputStream {
     pub unknown: Unknown,
     /// Slot 3: packet number, flags, raw performance counter of the packet's first sample, whether there is a newer packet (`BOOL`).
     pub get_read_packet: unsafe extern "win64" fn(This, *mut u32, *mut u32, *mut u64, *mut i32) -> i32,
+}
+
+/// `IDrmAudioStream`.
+#[repr(C)]
+pub struct DrmAudioStream {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: content, its rights.
+    pub set_content_id: unsafe extern "win64" fn(This, u32, *const DrmRights) -> i32,
 }
 
 /// `IMiniportAudioSignalProcessing`.
