@@ -77,6 +77,8 @@ pub const FEATURE_CAPTURE: u32 = 1 << 5;
 pub const FEATURE_VOLUME: u32 = 1 << 6;
 /// The card knows whether something is plugged into each stream's jack.
 pub const FEATURE_JACK: u32 = 1 << 7;
+/// [`FEATURES`]: each stream has a mark page, MARK_TAG, WAITING and LOOK.
+pub const FEATURE_MARK_PAGE: u32 = 1 << 8;
 
 /// [`STREAMS`]: shift of the number of capture streams (8 bits); render streams are in bits 7:0.
 pub const STREAMS_CAPTURE_SHIFT: u32 = 8;
@@ -86,7 +88,7 @@ pub const CONTROL_INT_ENABLE: u32 = 1 << 0;
 /// [`CONTROL`]: writing 1 resets the function; reads as 0.
 pub const CONTROL_RESET: u32 = 1 << 1;
 
-/// [`CLOCK_MODE`]: time stands still while a stream waits for a packet that is not WRITTEN.
+/// [`CLOCK_MODE`]: the time of a stream that asks for it (LOCKSTEP) stands still while it waits for a packet that is not WRITTEN.
 pub const CLOCK_MODE_LOCKSTEP: u32 = 0;
 /// [`CLOCK_MODE`]: time never waits.
 pub const CLOCK_MODE_REALTIME: u32 = 1;

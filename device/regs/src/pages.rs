@@ -1,6 +1,6 @@
-//! The pages in the mapped BAR: what a guest reads like memory. DATASHEET section 7.
+//! The pages in the mapped BAR: what a guest reads, and marks packets in, like memory. DATASHEET section 7.
 //!
-//! The card only writes them and never reads them back. Each page but the position page begins with a sequence counter: odd
+//! The card only writes them and never reads them back, but for the mark page, which is the guest's. Each page but the position page begins with a sequence counter: odd
 //! while the card writes, changed after. A reader tries at most [`READ_TRIES`] times and clamps what it reads.
 
 /// Size of every page in bytes.
@@ -11,7 +11,9 @@ pub const CLOCK_PAGE: u32 = 0;
 pub const STATUS_BASE: u32 = 0x1_0000;
 /// Offset of stream 0's position page.
 pub const POSITION_BASE: u32 = 0x2_0000;
-const _: () = assert!(POSITION_BASE + crate::stream::STREAMS_MAX * PAGE_BYTES <= crate::pci::PAGES_BYTES);
+/// Offset of stream 0's mark page.
+pub const MARK_BASE: u32 = 0x3_0000;
+const _: () = assert!(MARK_BASE + crate::stream::STREAMS_MAX * PAGE_BYTES <= crate::pci::PAGES_BYTES);
 
 /// Offset of stream `index`'s status page; `None` beyond [`crate::stream::STREAMS_MAX`].
 pub const fn status_page(index: u32) -> Option<u32> {
@@ -20,6 +22,10 @@ pub const fn status_page(index: u32) -> Option<u32> {
 /// Offset of stream `index`'s position page; `None` beyond [`crate::stream::STREAMS_MAX`].
 pub const fn position_page(index: u32) -> Option<u32> {
     if index < crate::stream::STREAMS_MAX { Some(POSITION_BASE + index * PAGE_BYTES) } else { None }
+}
+/// Offset of stream `index`'s mark page; `None` beyond [`crate::stream::STREAMS_MAX`].
+pub const fn mark_page(index: u32) -> Option<u32> {
+    if index < crate::stream::STREAMS_MAX { Some(MARK_BASE + index * PAGE_BYTES) } else { None }
 }
 
 /// How often a reader tries to read a page that changes under it.
@@ -83,6 +89,10 @@ pub mod status {
             SILENCE_FRAMES = 0x50: 8;
             /// Device clock at which the first frame of the last complete packet began to move.
             PACKET_START_CLOCK = 0x58: 8;
+            /// The tag that a word in the mark page must carry; never 0.
+            MARK_TAG = 0x60: 4;
+            /// 1 while a stall may be ended by the mark page. Not under SEQ.
+            WAITING = 0x80: 4;
         }
     }
 
@@ -110,5 +120,28 @@ pub mod position {
             /// Device clock of this tick.
             CLOCK = 0x10: 8;
         }
+    }
+}
+
+/// Fields of a mark page: the only page that the guest stores to. It is never given to user mode.
+pub mod mark {
+    crate::offsets! {
+        /// All fields of a mark page.
+        FIELDS {
+            /// [`word`]: every packet up to and including this one is valid.
+            MARK = 0x00: 8;
+            /// Device clock at which the guest stored MARK, as far as it can tell; 0 = not told.
+            MARK_CLOCK = 0x08: 8;
+        }
+    }
+
+    /// MARK for `packet` with the tag that the status page shows.
+    pub const fn word(packet: u32, tag: u32) -> u64 {
+        packet as u64 | (tag as u64) << 32
+    }
+
+    /// The packet that `word` marks, if it carries `tag`.
+    pub const fn packet(word: u64, tag: u32) -> Option<u32> {
+        if word >> 32 == tag as u64 { Some((word & 0xFFFF_FFFF) as u32) } else { None }
     }
 }

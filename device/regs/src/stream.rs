@@ -68,6 +68,10 @@ crate::offsets! {
         POSITION_CONTROL = 0x60: 4;
         /// RW. Bit c: channel c is silent. Needs [`crate::global::FEATURE_VOLUME`], as do the volumes.
         MUTE = 0x64: 4;
+        /// RW in every state but RUN. [`LOCKSTEP_ASK`]. Needs [`crate::global::FEATURE_WRITTEN`].
+        LOCKSTEP = 0x68: 4;
+        /// WO. A write of any value: the card looks at the mark page now. Needs [`crate::global::FEATURE_MARK_PAGE`].
+        LOOK = 0x6C: 4;
         /// RW. Volume of channel 0 in 1/65536 dB, signed: [`VOLUME_MIN`] to 0.
         VOLUME_0 = 0x80: 4;
         /// RW. Volume of channel 1.
@@ -127,6 +131,9 @@ pub const POSITION_TICK: u32 = 1 << 0;
 /// The position page ticks this long after it ticked last, in microseconds, or as soon then as the card wakes.
 pub const POSITION_TICK_MICROS: u32 = 1_000;
 
+/// [`LOCKSTEP`]: the stream asks that its time stands still while it waits for a packet. The card grants it by CLOCK_MODE.
+pub const LOCKSTEP_ASK: u32 = 1 << 0;
+
 /// [`MUTE`]: the bits that can be set, one for each of [`crate::format::CHANNELS_MAX`] channels.
 pub const MUTE_CHANNELS: u32 = (1 << crate::format::CHANNELS_MAX) - 1;
 /// Units of a volume to a decibel.
@@ -141,10 +148,14 @@ pub const fn volume(channel: u32) -> Option<u32> {
 }
 const _: () = assert!(matches!(volume(crate::format::CHANNELS_MAX - 1), Some(VOLUME_7)));
 
-/// Longest FIFO of a render stream, in milliseconds: the FIFO is the smaller of one packet and this.
-pub const RENDER_FIFO_MILLIS: u32 = 10;
-/// Longest FIFO of a capture stream, in milliseconds.
-pub const CAPTURE_FIFO_MILLIS: u32 = 2;
+/// Longest FIFO of a capture stream and of an unmarked render stream, in milliseconds: the FIFO is the smaller of one packet and this.
+pub const FIFO_MILLIS: u32 = 2;
+/// Longest piece of a packet that is WRITTEN when the piece begins, in milliseconds.
+pub const WRITTEN_PIECE_MILLIS: u32 = 10;
+/// Length of a piece of silence while a marked packet is late in realtime, in milliseconds.
+pub const LATE_PIECE_MILLIS: u32 = 1;
+/// While a stream waits for a mark the card looks at the mark page as often, in milliseconds.
+pub const LOOK_MILLIS: u32 = 5;
 
 /// Shortest packet in frames, whatever the rate; see [`packet_frames_min`].
 pub const PACKET_FRAMES_MIN: u32 = 8;
@@ -158,12 +169,16 @@ pub const START_FRAME_LIMIT: u64 = 1 << 48;
 /// If the first unhandled end of a piece is longer ago than this, in milliseconds, time starts again there.
 pub const LATE_MILLIS: u32 = 100;
 
-/// Depth of the FIFO in frames: the smaller of a packet and [`RENDER_FIFO_MILLIS`] or [`CAPTURE_FIFO_MILLIS`] (rounded down, at least one
-/// frame). DATASHEET section 5.2.
-#[allow(clippy::cast_possible_truncation, reason = "a hundredth of a u32 fits")]
-pub const fn fifo_frames(rate_hz: u32, packet_frames: u32, capture: bool) -> u32 {
-    let millis = if capture { CAPTURE_FIFO_MILLIS } else { RENDER_FIFO_MILLIS };
+/// Frames of the smaller of a packet and `millis` (rounded down, at least one frame). DATASHEET section 5.2.
+#[allow(clippy::cast_possible_truncation, reason = "a tenth of a u32 fits")]
+pub const fn piece_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 {
+    let millis = if millis > 100 { 100 } else { millis };
     let limit = (rate_hz as u64 * millis as u64 / 1000) as u32;
     let limit = if limit == 0 { 1 } else { limit };
     if packet_frames < limit { packet_frames } else { limit }
+}
+
+/// Depth of the FIFO in frames, as FIFO_FRAMES tells it: the smaller of a packet and [`FIFO_MILLIS`]. DATASHEET section 5.2.
+pub const fn fifo_frames(rate_hz: u32, packet_frames: u32) -> u32 {
+    piece_frames(rate_hz, packet_frames, FIFO_MILLIS)
 }

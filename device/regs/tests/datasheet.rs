@@ -51,6 +51,7 @@ fn pages_are_the_same() {
     assert_same_places("### 7.1", pages::clock::FIELDS, Some(2));
     assert_same_places("### 7.2", pages::status::FIELDS, Some(2));
     assert_same_places("### 7.3", pages::position::FIELDS, Some(2));
+    assert_same_places("### 7.4", pages::mark::FIELDS, Some(2));
     let offsets: Vec<_> = table("## 7. Pages").iter().map(|row| row[1]).collect();
     let stride = |base: Option<u32>, next: Option<u32>| {
         let base = base.expect("stream 0 exists");
@@ -62,6 +63,7 @@ fn pages_are_the_same() {
             format!("0x{:05X}", pages::CLOCK_PAGE),
             stride(pages::status_page(0), pages::status_page(1)),
             stride(pages::position_page(0), pages::position_page(1)),
+            stride(pages::mark_page(0), pages::mark_page(1)),
         ]
     );
 }
@@ -125,6 +127,7 @@ fn bits_are_the_same() {
         (global::FEATURE_CAPTURE, "CAPTURE"),
         (global::FEATURE_VOLUME, "VOLUME"),
         (global::FEATURE_JACK, "JACK"),
+        (global::FEATURE_MARK_PAGE, "MARK_PAGE"),
     ];
     let words: Vec<_> = features.iter().map(|(value, name)| format!("{} {name}", bit(*value))).collect();
     assert_eq!(meaning(card, "FEATURES"), format!("bit {}", words.join(", ")));
@@ -189,6 +192,13 @@ fn bits_are_the_same() {
     let rows = table("### 7.2");
     let row = rows.iter().find(|row| row[1] == "FLAGS").expect("FLAGS is listed");
     assert!(row[3].starts_with(&flags));
+    assert!(meaning(stream_table, "LOCKSTEP").starts_with(&format!("bit {}: ", bit(stream::LOCKSTEP_ASK))));
+    assert!(meaning("### 7.4", "MARK").starts_with("packet in 31:0, tag in 63:32"));
+    assert_eq!(pages::mark::word(7, 9), 9 << 32 | 7);
+    assert_eq!(
+        [pages::mark::packet(9 << 32 | 7, 9), pages::mark::packet(9 << 32 | 7, 8)],
+        [Some(7), None]
+    );
     let link = table("### 6.2");
     assert_eq!(link[2][3], format!("bit {} LINK", bit(dma::SLOT_LINK)));
 }
@@ -204,8 +214,10 @@ fn numbers_in_the_prose_are_the_same() {
     assert!(DATASHEET.contains(&format!("`max({}, floor(RATE / 1000))` frames", stream::PACKET_FRAMES_MIN)));
     assert!(DATASHEET.contains(&format!("again, at most {} times", pages::READ_TRIES)));
     assert!(DATASHEET.contains(&format!("more than {} ms ago", stream::LATE_MILLIS)));
-    assert!(DATASHEET.contains(&format!("`min(packet, {} ms)`", stream::RENDER_FIFO_MILLIS)));
-    assert!(DATASHEET.contains(&format!("`min(packet, {} ms)`", stream::CAPTURE_FIFO_MILLIS)));
+    assert!(DATASHEET.contains(&format!("FIFO_FRAMES = `min(packet, {} ms)`", stream::FIFO_MILLIS)));
+    assert!(DATASHEET.contains(&format!("WRITTEN*: `min(packet, {} ms)`", stream::WRITTEN_PIECE_MILLIS)));
+    assert!(DATASHEET.contains(&format!("is not WRITTEN*: {} ms of silence", stream::LATE_PIECE_MILLIS)));
+    assert!(DATASHEET.contains(&format!("and {} ms after the last look", stream::LOOK_MILLIS)));
     let decibels = -stream::VOLUME_MIN / stream::VOLUME_UNITS;
     assert!(DATASHEET.contains(&format!("1/{} dB, signed, -{decibels} dB (", stream::VOLUME_UNITS)));
     assert!(DATASHEET.contains(&format!("({:#010X}) to 0", stream::VOLUME_MIN.cast_unsigned())));
