@@ -2,8 +2,8 @@
 //!
 //! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the public DDI
 //!   pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
-//! * The other modules are the safe face, one idea each: [`pool`], [`spinlock`], [`event`], [`dpc`], [`mmio`],
-//!   [`contiguous`], [`interrupt`], [`clock`], [`rundown`], [`text`], [`klog`].
+//! * The other modules are the safe face, one idea each: [`pool`], [`spinlock`], [`mutex`], [`event`],
+//!   [`dpc`], [`mmio`], [`fence`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`], [`text`], [`klog`].
 //!
 //! Three worlds compile this crate:
 //!
@@ -26,12 +26,14 @@ pub mod clock;
 pub mod contiguous;
 pub mod dpc;
 pub mod event;
+pub mod fence;
 #[cfg(not(windows))]
 pub mod host;
 pub mod interrupt;
 pub mod irql;
 pub mod klog;
 pub mod mmio;
+pub mod mutex;
 pub mod pool;
 pub mod rundown;
 #[cfg(all(windows, feature = "runtime", not(test)))]

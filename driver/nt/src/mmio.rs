@@ -65,6 +65,14 @@ impl MappedIo {
         }
     }
 
+    /// Writes 64 bits at a byte offset that is a multiple of 8, in one access.
+    pub fn write64(&self, offset: usize, value: u64) {
+        if let Some(place) = self.at::<u64>(offset) {
+            // SAFETY: `at` answers aligned places inside the mapping.
+            unsafe { place.write_volatile(value) }
+        }
+    }
+
     fn at<T>(&self, offset: usize) -> Option<*mut T> {
         let fits = offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.bytes);
         debug_assert!(
@@ -102,6 +110,8 @@ mod tests {
         assert_eq!(unsafe { memory.add(0xFFC).cast::<u32>().read_unaligned() }, 0x1122_3344);
         assert_eq!(io.read64(0xFF8), 0x1122_3344_0000_0000);
         assert_eq!(io.read32(0), 0);
+        io.write64(8, 0x5566_7788_99AA_BBCC);
+        assert_eq!((io.read32(8), io.read32(12)), (0x99AA_BBCC, 0x5566_7788));
         drop(io);
         assert_eq!(host::io_mappings(), 0, "the mapping leaked");
         // SAFETY: refused, nothing is mapped.

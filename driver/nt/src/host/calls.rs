@@ -10,7 +10,7 @@ use super::{
 use crate::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
 use crate::sys::{
     BOOLEAN, CONNECT_LINE_BASED, DISPATCH_LEVEL, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS,
-    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, KDPC, KEVENT, KIRQL, KSPIN_LOCK,
+    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK,
     KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
 };
 use core::alloc::Layout;
@@ -66,6 +66,27 @@ pub unsafe fn KeSetEvent(event: *mut KEVENT, _increment: i32, _wait: BOOLEAN) ->
 pub unsafe fn KeClearEvent(event: *mut KEVENT) {
     // SAFETY: the caller's contract.
     unsafe { signal(event) }.store(0, Ordering::SeqCst);
+}
+
+/// What the kernel keeps as the type of a mutex in the head.
+const MUTANT: i32 = 2;
+
+pub unsafe fn KeInitializeMutex(mutex: *mut KMUTEX, _level: u32) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        mutex.write(core::mem::zeroed());
+        (*mutex).Header.Lock = MUTANT;
+        (*mutex).Header.SignalState = 1;
+    }
+}
+
+/// Unlike the kernel's it can't be taken again by its owner, who would wait for ever: that is always a
+/// mistake of ours.
+pub unsafe fn KeReleaseMutex(mutex: *mut KMUTEX, _wait: BOOLEAN) -> i32 {
+    // SAFETY: the caller's contract; a mutex begins as an event does.
+    let before = unsafe { signal(mutex.cast()) }.swap(1, Ordering::SeqCst);
+    assert!(before == 0, "a mutex was released that was not held");
+    before
 }
 
 /// How long an interval is. Negative is relative; positive is a point in time, which for small numbers (1601) is long past.

@@ -7,8 +7,8 @@
 //! forwards, so that HAL.dll is right before and after.
 use super::{
     BOOLEAN, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS, KDPC, KEVENT,
-    KIRQL, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID,
-    UNICODE_STRING,
+    KIRQL, KMUTEX, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE,
+    PVOID, UNICODE_STRING,
 };
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -28,6 +28,10 @@ unsafe extern "C" {
     pub fn KeSetEvent(event: *mut KEVENT, increment: i32, wait: BOOLEAN) -> i32;
     /// Takes the signal away. At most DISPATCH_LEVEL.
     pub fn KeClearEvent(event: *mut KEVENT);
+    /// Prepares a mutex, free. `level` is reserved: 0.
+    pub fn KeInitializeMutex(mutex: *mut KMUTEX, level: u32);
+    /// Gives back a mutex that this thread took by waiting for it. At most DISPATCH_LEVEL.
+    pub fn KeReleaseMutex(mutex: *mut KMUTEX, wait: BOOLEAN) -> i32;
     /// Waits. With a timeout other than 0: at most APC_LEVEL.
     pub fn KeWaitForSingleObject(
         object: PVOID,

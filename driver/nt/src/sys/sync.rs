@@ -1,4 +1,4 @@
-//! Events and deferred procedure calls.
+//! Events, mutexes and deferred procedure calls.
 use super::{LIST_ENTRY, PVOID, layout};
 
 /// Head of every object that can be waited on.
@@ -34,6 +34,24 @@ pub mod _EVENT_TYPE {
     /// One waiter takes the signal away.
     pub const SynchronizationEvent: Type = 1;
 }
+
+/// A mutex. Must not move and must lie in non-paged memory once initialised; all of it is the kernel's
+/// business.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KMUTEX {
+    /// The head of what can be waited on.
+    pub Header: DISPATCHER_HEADER,
+    /// Link among the mutexes of its owner.
+    pub MutantListEntry: LIST_ENTRY,
+    /// The thread that has it.
+    pub OwnerThread: PVOID,
+    /// Flags.
+    pub MutantFlags: u8,
+    /// Normal kernel APCs of the owner are off.
+    pub ApcDisable: u8,
+}
+layout!(KMUTEX, 0x38, MutantListEntry @ 0x18, OwnerThread @ 0x28, MutantFlags @ 0x30, ApcDisable @ 0x31);
 
 /// Why a thread waits (KWAIT_REASON); drivers say Executive.
 pub use self::_KWAIT_REASON::Type as KWAIT_REASON;
