@@ -8,9 +8,9 @@ use crate::endpoint::Direction;
 
 /// `REG_DWORD` under the device's hardware key: 1 asks for a physically contiguous cyclic buffer instead of scatter-gather.
 pub static CONTIGUOUS_BUFFER: &[u16] = wide!("ContiguousBuffer");
-/// `REG_DWORD` under the device's hardware key: 1 lets a lockstep card wait for GetReadPacket.
-pub static LOCKSTEP_CAPTURE: &[u16] = wide!("LockstepCapture");
-
+/// `REG_DWORD` under the device's hardware key: 1 lets a card with a lockstep clock wait for SetWritePacket
+/// and GetReadPacket.
+pub static LOCKSTEP: &[u16] = wide!("Lockstep");
 /// `REG_DWORD` under the device's hardware key: 1 lets clients map the position page of their stream.
 pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 

@@ -6,7 +6,7 @@ use portcls_sys::interfaces::IPort;
 
 use crate::default_format::DefaultFormat;
 use crate::names::{
-    BOTH_MODES, CONTIGUOUS_BUFFER, DEFAULT_BITS, DEFAULT_SAMPLE_RATE, LOCKSTEP_CAPTURE, MICROPHONE_CHANNELS,
+    BOTH_MODES, CONTIGUOUS_BUFFER, DEFAULT_BITS, DEFAULT_SAMPLE_RATE, LOCKSTEP, MICROPHONE_CHANNELS,
     POSITION_REGISTER, SPEAKER_CHANNELS,
 };
 
@@ -16,9 +16,10 @@ use crate::names::{
 pub struct Wishes {
     /// `ContiguousBuffer`: physically contiguous cyclic buffers.
     pub contiguous: bool,
-    /// `LockstepCapture`: a card with a lockstep clock waits until a recorded packet was taken with GetReadPacket. For tests: a client that
-    /// does not use packets would wait for ever.
-    pub lockstep_capture: bool,
+    /// `Lockstep`: a card whose operator allows it waits for its clients: until the next packet was written
+    /// with SetWritePacket, or one was taken with GetReadPacket. For tests and recordings. SetWritePacket's
+    /// page wants the opposite, and a client that misses one packet waits for ever.
+    pub lockstep: bool,
     /// `PositionRegister`: clients may map the position page of their stream.
     pub position_register: bool,
     /// `Modes`: host pins list DEFAULT and RAW, not one of them.
@@ -48,7 +49,7 @@ impl Wishes {
         let asks = |name| number(name) == 1;
         Self {
             contiguous: asks(CONTIGUOUS_BUFFER),
-            lockstep_capture: asks(LOCKSTEP_CAPTURE),
+            lockstep: asks(LOCKSTEP),
             position_register: asks(POSITION_REGISTER),
             both_modes: asks(BOTH_MODES),
             default_format: DefaultFormat::wished(

@@ -71,7 +71,7 @@ impl Adapter {
             device,
             card,
             dpc: Dpc::try_new(Told::default(), Told::on_interrupt)?,
-            mixer: Mixer::default(),
+            mixer: Mixer::try_new()?,
             interrupt: SpinLock::new(None),
             power_registered: AtomicBool::new(false),
             subdevices: SpinLock::new(None),

@@ -1,10 +1,12 @@
 //! Volume and mute of every stream, as clients set them: what they are told, and what the card is given again when it comes back from sleep,
 //! for a reset makes it forget (DATASHEET 2 and 5.8).
 //!
-//! A value and the register that holds it change under one lock, so that a SET that comes while the card wakes up is not undone by an older
-//! value. The lock is held for one register write at a time.
+//! A value and the register that holds it change under one mutex, so that a SET that comes while the card
+//! wakes up is not undone by an older value. Not under a spin lock, for a register is a message: properties
+//! and power come at PASSIVE_LEVEL, and so must whoever calls this.
 
-use nt::spinlock::SpinLock;
+use nt::NtResult;
+use nt::mutex::Mutex;
 use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
 
@@ -23,31 +25,31 @@ struct Levels {
 }
 
 /// Volume and mute of every stream of a card.
-pub struct Mixer([SpinLock<Levels>; STREAMS_MAX as usize]);
-
-impl Default for Mixer {
-    fn default() -> Self {
-        Self(core::array::from_fn(|_| SpinLock::new(Levels::default())))
-    }
-}
+pub struct Mixer(Mutex<[Levels; STREAMS_MAX as usize]>);
 
 impl Mixer {
-    fn levels(&self, stream: u32) -> Option<&SpinLock<Levels>> {
-        self.0.get(stream as usize)
+    /// 0 dB, nothing muted.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    pub fn try_new() -> NtResult<Self> {
+        Mutex::try_new([Levels::default(); STREAMS_MAX as usize]).map(Self)
     }
 
     /// Volume of a channel in 1/65536 dB; 0 of one that does not exist.
     pub fn volume(&self, stream: u32, channel: u32) -> i32 {
-        let volume =
-            self.levels(stream).and_then(|levels| levels.lock().volumes.get(channel as usize).copied());
-        volume.unwrap_or(0)
+        let streams = self.0.lock();
+        let levels = streams.get(stream as usize);
+        levels.and_then(|levels| levels.volumes.get(channel as usize).copied()).unwrap_or(0)
     }
 
     /// Sets the volume of a channel, in 1/65536 dB, -96 dB to 0. Whether it was another one before.
     pub fn set_volume(&self, card: &dyn Card, stream: u32, channel: u32, volume: i32) -> bool {
-        let Some(levels) = self.levels(stream) else { return false };
-        let mut levels = levels.lock();
-        let Some(place) = levels.volumes.get_mut(channel as usize) else { return false };
+        let mut streams = self.0.lock();
+        let levels = streams.get_mut(stream as usize);
+        let Some(place) = levels.and_then(|levels| levels.volumes.get_mut(channel as usize)) else {
+            return false;
+        };
         let changed = core::mem::replace(place, volume) != volume;
         if changed {
             card.set_volume(stream, channel, volume);
@@ -57,14 +59,14 @@ impl Mixer {
 
     /// Whether a channel is muted.
     pub fn muted(&self, stream: u32, channel: u32) -> bool {
-        self.levels(stream).is_some_and(|levels| levels.lock().muted & bit(channel) != 0)
+        self.0.lock().get(stream as usize).is_some_and(|levels| levels.muted & bit(channel) != 0)
     }
 
     /// Mutes or unmutes the channels below `end`, from `first` on. Whether one of them was otherwise before.
     pub fn set_muted(&self, card: &dyn Card, stream: u32, (first, end): (u32, u32), mute: bool) -> bool {
-        let Some(levels) = self.levels(stream) else { return false };
         let channels = (first..end).fold(0, |bits, channel| bits | bit(channel));
-        let mut levels = levels.lock();
+        let mut streams = self.0.lock();
+        let Some(levels) = streams.get_mut(stream as usize) else { return false };
         let muted = if mute { levels.muted | channels } else { levels.muted & !channels };
         let changed = core::mem::replace(&mut levels.muted, muted) != muted;
         if changed {
@@ -75,13 +77,11 @@ impl Mixer {
 
     /// Gives the card what it may have forgotten of a stream.
     pub fn restore(&self, card: &dyn Card, stream: u32) {
-        let Some(levels) = self.levels(stream) else { return };
-        for channel in 0..CHANNELS_MAX {
-            let levels = levels.lock();
-            let volume = levels.volumes.get(channel as usize).copied().unwrap_or(0);
+        let streams = self.0.lock();
+        let Some(levels) = streams.get(stream as usize) else { return };
+        for (channel, volume) in (0..CHANNELS_MAX).zip(levels.volumes) {
             card.set_volume(stream, channel, volume);
         }
-        let levels = levels.lock();
         card.set_mute(stream, levels.muted);
     }
 }
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_card_is_told_what_changes_and_nothing_else() {
-        let (mixer, card) = (Mixer::default(), FakeCard::default());
+        let (mixer, card) = (Mixer::try_new().unwrap(), FakeCard::default());
         assert!(mixer.set_volume(&card, 1, 7, -65_536) && !mixer.set_volume(&card, 1, 7, -65_536));
         assert!(mixer.set_muted(&card, 1, (1, 8), true) && !mixer.set_muted(&card, 1, (3, 4), true));
         assert!(mixer.set_muted(&card, 1, (3, 4), false));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_no_card_has_changes_nothing() {
-        let (mixer, card) = (Mixer::default(), FakeCard::default());
+        let (mixer, card) = (Mixer::try_new().unwrap(), FakeCard::default());
         assert!(!mixer.set_volume(&card, 0, 8, -1) && !mixer.set_volume(&card, 16, 0, -1));
         assert!(!mixer.set_muted(&card, 0, (8, u32::from(u16::MAX)), true) && !mixer.muted(0, 40));
         assert_eq!((mixer.volume(0, 8), mixer.volume(16, 0), card.take_told()), (0, 0, vec![]));
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_set_in_sleep_is_told_when_the_card_is_awake() {
-        let (mixer, card) = (Mixer::default(), FakeCard::default());
+        let (mixer, card) = (Mixer::try_new().unwrap(), FakeCard::default());
         mixer.set_volume(&card, 0, 1, -100);
         card.set_power(false);
         assert!(mixer.set_volume(&card, 0, 1, -200) && mixer.set_muted(&card, 0, (0, 1), true));

@@ -26,8 +26,12 @@ pub enum Told {
     StartAt(u64, u32),
     /// `tick_position`.
     Tick(bool),
-    /// `mark`.
-    Mark(u32, Option<u32>),
+    /// `ask_lockstep`.
+    Lockstep(bool),
+    /// `mark`, by the mark page.
+    Mark(u32),
+    /// `mark`, by registers: of the end of a stream, or without a mark page.
+    Written(u32, Option<u32>),
     /// `set_volume`: stream, channel, volume.
     Volume(u32, u32, i32),
     /// `set_mute`: stream, channels.
@@ -43,6 +47,8 @@ pub struct Inside {
     pub told: Vec<Told>,
     /// Its state register.
     pub state: State,
+    /// The device clock that came with the last mark in the mark page.
+    pub mark_clock: u64,
     /// Its status page; `None` = it can't be read.
     pub status: Option<Status>,
     /// A state it refuses to go to.
@@ -76,6 +82,7 @@ impl Default for FakeCard {
         Self(Arc::new(Mutex::new(Inside {
             told: Vec::new(),
             state: State::Stop,
+            mark_clock: 0,
             status: Some(page()),
             refuses: None,
             gone: false,
@@ -93,6 +100,7 @@ impl Default for FakeCard {
                 contiguous: true,
                 scatter_gather: true,
                 written: true,
+                mark_page: true,
                 start_frame: true,
                 position_page: true,
                 volume: true,
@@ -134,6 +142,7 @@ impl FakeCard {
 
     /// Hears what needs power and registers.
     fn hear(&self, told: Told) {
+        at_passive_level();
         let mut inside = self.inside();
         if !inside.gone && !inside.asleep {
             inside.told.push(told);
@@ -161,6 +170,11 @@ impl FakeCard {
     }
 }
 
+/// A register is a message to another process: never under a spin lock, never in the DPC.
+fn at_passive_level() {
+    assert_eq!(nt::irql::current(), nt::sys::PASSIVE_LEVEL, "a register is touched at DISPATCH_LEVEL");
+}
+
 impl Card for FakeCard {
     fn limits(&self) -> Limits {
         self.inside().limits
@@ -170,6 +184,7 @@ impl Card for FakeCard {
         Some(Endpoint { stream, direction, can: CAN })
     }
     fn configure(&self, _stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
+        at_passive_level();
         let mut inside = self.inside();
         if inside.gone {
             return Err(STATUS_DEVICE_NOT_READY);
@@ -179,6 +194,7 @@ impl Card for FakeCard {
         Ok(())
     }
     fn set_state(&self, _stream: u32, state: State) -> NtResult {
+        at_passive_level();
         let mut inside = self.inside();
         if inside.gone {
             return Err(STATUS_DEVICE_NOT_READY);
@@ -196,23 +212,35 @@ impl Card for FakeCard {
         Ok(())
     }
     fn state(&self, _stream: u32) -> Option<State> {
+        at_passive_level();
         let inside = self.inside();
         (!inside.gone).then_some(inside.state)
     }
     fn start_at(&self, _stream: u32, frame: u64, packet: u32) {
+        at_passive_level();
         self.change(|inside| {
             assert!(!inside.ending, "START is refused after the end of the stream was told");
             inside.told.push(Told::StartAt(frame, packet));
         });
     }
-    fn mark(&self, _stream: u32, mark: Mark) -> bool {
+    fn ask_lockstep(&self, _stream: u32, ask: bool) {
+        self.hear(Told::Lockstep(ask));
+    }
+    fn mark(&self, _stream: u32, mark: Mark, clock: u64) -> bool {
+        at_passive_level();
         let mut inside = self.inside();
         if inside.gone {
             return false;
         }
-        assert_ne!(inside.state, State::Stop, "WRITTEN is refused in STOP");
-        inside.ending |= mark.end_of_stream.is_some();
-        inside.told.push(Told::Mark(mark.number, mark.end_of_stream));
+        assert_ne!(inside.state, State::Stop, "in STOP a mark says nothing");
+        if mark.end_of_stream.is_none() && inside.limits.mark_page {
+            inside.mark_clock = clock;
+            inside.told.push(Told::Mark(mark.number));
+        } else {
+            assert!(!inside.ending, "WRITTEN is refused after the end of the stream was told");
+            inside.ending |= mark.end_of_stream.is_some();
+            inside.told.push(Told::Written(mark.number, mark.end_of_stream));
+        }
         true
     }
     fn status(&self, _stream: u32) -> Option<Status> {
@@ -220,6 +248,7 @@ impl Card for FakeCard {
         inside.status.filter(|_| !inside.gone)
     }
     fn tick_position(&self, _stream: u32, tick: bool) {
+        at_passive_level();
         self.change(|inside| inside.told.push(Told::Tick(tick)));
     }
     fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
@@ -248,12 +277,14 @@ impl Card for FakeCard {
         (inside.limits.jack && !inside.gone && !inside.asleep).then_some(inside.unplugged)
     }
     fn enable_interrupts(&self, enable: bool) {
+        at_passive_level();
         self.change(|inside| inside.interrupts = enable && !inside.gone && !inside.asleep);
     }
     unsafe fn acknowledge_line(&self) -> bool {
         std::mem::take(&mut self.inside().line)
     }
     fn set_power(&self, on: bool) -> bool {
+        at_passive_level();
         let mut inside = self.inside();
         // It leaves D0 with its interrupt off, and comes back so.
         inside.interrupts = false;
@@ -261,6 +292,7 @@ impl Card for FakeCard {
         !on || !inside.exchanged
     }
     fn remove(&self) {
+        at_passive_level();
         self.change(|inside| inside.gone = true);
     }
 }

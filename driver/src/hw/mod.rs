@@ -87,6 +87,8 @@ pub struct Limits {
     pub scatter_gather: bool,
     /// Wants to know which packets are written.
     pub written: bool,
+    /// Looks for that in a page, so that saying it costs no message.
+    pub mark_page: bool,
     /// Can start in the middle.
     pub start_frame: bool,
     /// Has a position page for each stream.
@@ -99,8 +101,10 @@ pub struct Limits {
     pub clock_hz: u32,
 }
 
-/// A sound card with numbered streams. Every method is safe at DISPATCH_LEVEL and below, and fails softly once the card is gone
-/// or without power.
+/// A sound card with numbered streams. Every method fails softly once the card is gone or without power.
+///
+/// What is called a message here goes to another process and takes as long as that likes: PASSIVE_LEVEL, no
+/// spin lock held. What costs none may be called at DISPATCH_LEVEL.
 pub trait Card: Send + Sync {
     /// What it has. Fixed since the card was found.
     fn limits(&self) -> Limits;
@@ -108,10 +112,11 @@ pub trait Card: Send + Sync {
     /// What stream `stream` is; `None` beyond the last. Fixed since the card was found.
     fn endpoint(&self, stream: u32) -> Option<Endpoint>;
 
-    /// Brings `stream` to STOP and programs everything that is fixed while it is not stopped.
+    /// Brings `stream` to STOP and programs everything that is fixed while it is not stopped. Messages.
     fn configure(&self, stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult;
 
-    /// One transition. Upwards only to the neighbour; downwards to any state. When it returns the transition is done.
+    /// One transition: a message. Upwards only to the neighbour; downwards to any state. When it returns the
+    /// transition is done.
     ///
     /// # Errors
     /// The card refused it or is not there.
@@ -120,11 +125,17 @@ pub trait Card: Send + Sync {
     /// The state the card is in; `None` if it is not there. A message.
     fn state(&self, stream: u32) -> Option<State>;
 
-    /// The next RUN starts at `frame`, which is in packet `packet`.
+    /// The next RUN starts at `frame`, which is in packet `packet`. Messages.
     fn start_at(&self, stream: u32, frame: u64, packet: u32);
 
-    /// Every packet up to and including the mark's is valid. A message. `false` if the card was not there to hear it.
-    fn mark(&self, stream: u32, mark: Mark) -> bool;
+    /// Whether the time of `stream` may stand still while it waits for its client, from the next RUN on that
+    /// comes from STOP. The card does it only if who runs it allows it too. A message.
+    fn ask_lockstep(&self, stream: u32, ask: bool);
+
+    /// Every packet up to and including the mark's is valid. `clock`: the device clock now, 0 if it is not
+    /// known. PASSIVE_LEVEL. Messages only for the end of the stream, to a card that waits, and to one
+    /// without mark pages. `false` if the card was not there to hear it.
+    fn mark(&self, stream: u32, mark: Mark, clock: u64) -> bool;
 
     /// What the status page says; no message. `None` if the card is gone or without power, or the page changed under every try.
     fn status(&self, stream: u32) -> Option<Status>;
@@ -152,7 +163,7 @@ pub trait Card: Send + Sync {
     /// Whether nothing is plugged into the jack of `stream`; no message. `None` if the card does not know, is gone or without power.
     fn unplugged(&self, stream: u32) -> Option<bool>;
 
-    /// Lets the card raise interrupts, or not.
+    /// Lets the card raise interrupts, or not. A message.
     fn enable_interrupts(&self, enable: bool);
 
     /// For the service routine of a line interrupt, above DISPATCH_LEVEL: whether the card asserts the line; acknowledges it.
@@ -166,6 +177,7 @@ pub trait Card: Send + Sync {
     /// softly. PASSIVE_LEVEL.
     fn set_power(&self, on: bool) -> bool;
 
-    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no card.
+    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no
+    /// card. PASSIVE_LEVEL.
     fn remove(&self);
 }

@@ -1,8 +1,18 @@
 //! The Ringwave card: its registers and pages behind the [`Card`] trait. The contract is `device/DATASHEET.md`; every offset
 //! comes from `ringwave-regs`.
 //!
-//! A register access is a message to another process and takes some 20 us; reading a page costs nothing. So nothing here
-//! touches a register while a stream runs but [`Card::mark`] and the change of state.
+//! A register access is a message to another process and takes some 20 us, or as long as that process likes;
+//! reading a page, and marking a packet in one, costs nothing. So a stream that runs makes no message, and
+//! registers are reached at PASSIVE_LEVEL only, under a mutex. The one exception is the service routine of a
+//! line interrupt, which must acknowledge it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `ringwave.rs` | the card behind the trait |
+//! | `ringwave/probe.rs` | how it is found and checked |
+//! | `ringwave/power.rs` | how it sleeps, wakes and goes |
+//! | `ringwave/marks.rs` | the mark page |
+//! | `ringwave/access.rs` | registers and pages as words |
 
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -10,6 +20,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use nt::NtResult;
 use nt::contiguous::ContiguousMemory;
 use nt::mmio::MappedIo;
+use nt::mutex::Mutex;
 use nt::spinlock::SpinLock;
 use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 use ringwave_regs::{format as sample, global, pages, pci, stream as regs};
@@ -23,6 +34,7 @@ use crate::wave::packets::Mark;
 use crate::wave::ring::Ring;
 
 mod access;
+mod marks;
 mod power;
 mod probe;
 use access::{NOBODY, Page, high, low, read, write};
@@ -40,9 +52,10 @@ pub struct Range {
 
 /// A Ringwave card whose registers and pages are mapped.
 pub struct Ringwave {
-    registers: SpinLock<Option<MappedIo>>,
+    registers: Mutex<Option<MappedIo>>,
+    /// The DPC reads them.
     pages: SpinLock<Option<MappedIo>>,
-    /// In D0. Written under the locks of `registers` and `pages`; the line's service routine reads it without.
+    /// In D0. Written with both of the above held; the line's service routine reads it without.
     powered: AtomicBool,
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
@@ -89,7 +102,7 @@ impl Ringwave {
         // The BAR was checked to hold all registers.
         let int_status = registers.as_ptr().wrapping_add(global::INT_STATUS as usize).cast();
         Ok(Self {
-            registers: SpinLock::new(Some(registers)),
+            registers: Mutex::try_new(Some(registers))?,
             pages: SpinLock::new(Some(pages)),
             powered: AtomicBool::new(true),
             int_status: AtomicPtr::new(int_status),
@@ -99,7 +112,7 @@ impl Ringwave {
         })
     }
 
-    /// Does something with the registers if the card is there and in D0.
+    /// Does something with the registers if the card is there and in D0. PASSIVE_LEVEL, no spin lock held.
     fn with<R>(&self, work: impl FnOnce(&MappedIo) -> R) -> Option<R> {
         let registers = self.registers.lock();
         if !self.powered.load(Ordering::Relaxed) {
@@ -182,9 +195,17 @@ impl Card for Ringwave {
         });
     }
 
-    fn mark(&self, stream: u32, mark: Mark) -> bool {
+    fn ask_lockstep(&self, stream: u32, ask: bool) {
+        let Some(block) = regs::block(stream).filter(|_| self.limits.written) else { return };
+        self.with(|io| write(io, block + regs::LOCKSTEP, if ask { regs::LOCKSTEP_ASK } else { 0 }));
+    }
+
+    fn mark(&self, stream: u32, mark: Mark, clock: u64) -> bool {
         if !self.limits.written {
             return true; // a card that does not ask is told all there is
+        }
+        if self.limits.mark_page && mark.end_of_stream.is_none() {
+            return self.mark_by_page(stream, mark.number, clock);
         }
         let Some(block) = regs::block(stream) else { return false };
         self.with(|io| {

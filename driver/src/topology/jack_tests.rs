@@ -104,3 +104,23 @@ fn what_is_plugged_in_is_told_by_cards_that_notice() {
         assert_eq!(word(&second, 8), 0);
     }
 }
+
+/// The audio engine asks in a loop while it plays (windows-observed 52).
+#[test]
+fn asking_costs_no_message_and_no_line_in_the_log_and_is_answered_at_any_time() {
+    let card = FakeCard::default();
+    let rig = Rig::with(card.clone(), 0, true);
+    card.take_told();
+    nt::host::take_debug_output();
+    let awake = |card: &FakeCard| card.change(|inside| inside.asleep = false);
+    let asleep = |card: &FakeCard| card.change(|inside| inside.asleep = true);
+    let gone = |card: &FakeCard| card.change(|inside| inside.gone = true);
+    for change in [awake, asleep, awake, gone] {
+        change(&card);
+        for id in [0, 1, 0, 1] {
+            let answer = rig.ask(rig.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]);
+            assert_eq!(answer.0, STATUS_SUCCESS);
+        }
+        assert!(card.take_told().is_empty() && nt::host::take_debug_output().is_empty());
+    }
+}

@@ -1,8 +1,15 @@
 //! Packet numbers: which one a client may write next, and what the card is told of it.
 //!
-//! The rules of wavert-facts 4.7. With count = packets that have left the buffer since STOP: while the stream does not run, the
-//! packet to write is `count`; while it runs, packet `count` is being played and the one to write is `count + 1`. While the
-//! lockstep card *waits* for packet `count`, that one is taken too. Numbers are 32 bits and wrap.
+//! The rules of wavert-facts 4.7. With count = packets that have left the buffer since STOP: while the stream
+//! does not run, the packet to write is `count`; while it runs, packet `count` is being played and the one to
+//! write is `count + 1`. While the lockstep card *waits* for packet `count`, that one has not begun and is
+//! taken too. Numbers are 32 bits and wrap.
+//!
+//! **Late.** Of a packet that is being played SetWritePacket's page lets a driver use some of the data
+//! although it answers STATUS_DATA_LATE_ERROR: it is marked, and a card that plays silence for want of it
+//! goes on with the rest (DATASHEET 5.4). An older one marks nothing. ENDOFSTREAM that comes late ends
+//! nothing: the client got an error, asks for the packet count and writes again, which it could not after the
+//! end. A mark never lowers the one before; only an end of stream may stand before what was promised.
 //!
 //! The count is the truth (wavert-facts 4.7: packets fully transferred), also while the card waits. So a client that always writes
 //! `GetPacketCount() + 1` and comes so late that the card already waits for packet `count` skips that one, as it would on a card that
@@ -42,7 +49,7 @@ pub enum Refusal {
     Parameter,
     /// The end of the stream was already written.
     Ended,
-    /// The packet is being played or was played.
+    /// The packet is being played (then it is marked all the same) or was played.
     Late,
     /// The packet does not fit into the buffer yet.
     Overrun,
@@ -99,9 +106,9 @@ impl Packets {
         self.written
     }
 
-    /// Judges a `SetWritePacket`; on success the mark is remembered.
+    /// Judges a `SetWritePacket`. What the card is to be told after it is in [`written`](Self::written).
     ///
-    /// * `running`: the stream is in RUN.
+    /// * `running`: the card is in RUN.
     /// * `progress`: from the status page, read just now.
     /// * `packet_bytes`, `frame_bytes`: size of a packet and of a frame.
     /// * `end_bytes` counts only with [`FLAG_END_OF_STREAM`]; 0 is a legal length.
@@ -111,7 +118,7 @@ impl Packets {
         progress: Progress,
         (packet_bytes, frame_bytes): (u32, u32),
         (number, flags, end_bytes): (u32, u32, u32),
-    ) -> Result<Mark, Refusal> {
+    ) -> Result<(), Refusal> {
         if flags & !FLAG_END_OF_STREAM != 0 {
             return Err(Refusal::Parameter);
         }
@@ -126,19 +133,28 @@ impl Packets {
         }
         let expected = if running { progress.count.wrapping_add(1) } else { progress.count };
         let awaited = running && progress.stalled_on == Some(number);
-        if !awaited {
-            match difference(number, expected) {
-                0 => {}
-                1.. => return Err(Refusal::Overrun),
-                _ => return Err(Refusal::Late),
+        let ahead = if awaited { 0 } else { difference(number, expected) };
+        match ahead {
+            0 => self.mark(Mark { number, end_of_stream }),
+            1.. => return Err(Refusal::Overrun),
+            // Being played: the rest of it can still be heard.
+            -1 if running => {
+                self.mark(Mark { number, end_of_stream: None });
+                return Err(Refusal::Late);
             }
+            _ => return Err(Refusal::Late),
         }
-        // After a PAUSE a client may write again what it had promised: the promise stands. Only an end of stream goes back.
-        let promised =
-            self.written.filter(|mark| end_of_stream.is_none() && difference(mark.number, number) > 0);
-        let mark = promised.unwrap_or(Mark { number, end_of_stream });
-        self.written = Some(mark);
-        Ok(mark)
+        Ok(())
+    }
+
+    /// After a PAUSE a client may write again what it had promised: the promise stands. Only an end of stream
+    /// goes back.
+    fn mark(&mut self, mark: Mark) {
+        let stands =
+            |promised: Mark| mark.end_of_stream.is_none() && difference(promised.number, mark.number) > 0;
+        if !self.written.is_some_and(stands) {
+            self.written = Some(mark);
+        }
     }
 }
 
@@ -154,10 +170,16 @@ mod tests {
 
     const SIZES: (u32, u32) = (1920, 4);
 
-    fn write(running: bool, count: u32, stalled_on: Option<u32>, number: u32) -> Result<u32, Refusal> {
-        Packets::default()
-            .write(running, Progress { count, stalled_on }, SIZES, (number, 0, 0))
-            .map(|mark| mark.number)
+    /// What the client is answered, and what is marked then.
+    fn write(
+        running: bool,
+        count: u32,
+        stalled_on: Option<u32>,
+        number: u32,
+    ) -> (Result<(), Refusal>, Option<u32>) {
+        let mut packets = Packets::default();
+        let answer = packets.write(running, Progress { count, stalled_on }, SIZES, (number, 0, 0));
+        (answer, packets.written().map(|mark| mark.number))
     }
 
     #[test]
@@ -165,39 +187,41 @@ mod tests {
         use Refusal::{Late, Overrun};
         for (running, count, stalled, number, expected) in [
             // Not running: exactly the count.
-            (false, 0, None, 0, Ok(0)),
+            (false, 0, None, 0, Ok(())),
             (false, 0, None, 1, Err(Overrun)),
             (false, 0, None, 2, Err(Overrun)),
             (false, 0, None, u32::MAX, Err(Late)),
-            (false, 5, None, 5, Ok(5)),
+            (false, 5, None, 5, Ok(())),
             (false, 5, None, 4, Err(Late)),
             (false, 5, None, 6, Err(Overrun)),
             // Running: count is being played, count + 1 is to be written.
             (true, 0, None, 0, Err(Late)),
-            (true, 0, None, 1, Ok(1)),
+            (true, 0, None, 1, Ok(())),
             (true, 0, None, 2, Err(Overrun)),
             (true, 5, None, 4, Err(Late)),
             (true, 5, None, 5, Err(Late)),
-            (true, 5, None, 6, Ok(6)),
+            (true, 5, None, 6, Ok(())),
             (true, 5, None, 7, Err(Overrun)),
-            // Waiting for packet 5: it, or the one that the count suggests.
-            (true, 5, Some(5), 5, Ok(5)),
-            (true, 5, Some(5), 6, Ok(6)),
+            // Waiting for packet 5: it, which has not begun, or the one that the count suggests.
+            (true, 5, Some(5), 5, Ok(())),
+            (true, 5, Some(5), 6, Ok(())),
             (true, 5, Some(5), 4, Err(Late)),
             (true, 5, Some(5), 7, Err(Overrun)),
             // A wait that PAUSE ended is not a wait.
-            (false, 5, Some(5), 5, Ok(5)),
+            (false, 5, Some(5), 5, Ok(())),
             (false, 5, Some(5), 6, Err(Overrun)),
             // The wrap.
-            (true, u32::MAX, None, 0, Ok(0)),
+            (true, u32::MAX, None, 0, Ok(())),
             (true, u32::MAX, None, u32::MAX, Err(Late)),
             (true, u32::MAX, None, 1, Err(Overrun)),
-            (true, u32::MAX - 1, None, u32::MAX, Ok(u32::MAX)),
+            (true, u32::MAX - 1, None, u32::MAX, Ok(())),
             (false, u32::MAX, None, 0, Err(Overrun)),
         ] {
+            // What is taken is marked, and of what is late only the packet that is being played.
+            let marked = expected == Ok(()) || (running && number == count && expected == Err(Late));
             assert_eq!(
                 write(running, count, stalled, number),
-                expected,
+                (expected, marked.then_some(number)),
                 "running {running}, count {count}, stalled {stalled:?}, number {number}"
             );
         }
@@ -205,16 +229,19 @@ mod tests {
 
     #[test]
     fn end_of_stream_has_whole_frames_within_a_packet_and_is_the_last() {
-        let end =
-            |flags, bytes| Packets::default().write(true, Progress::default(), SIZES, (1, flags, bytes));
-        assert_eq!(end(0x200, 0).unwrap().end_of_stream, Some(0));
-        assert_eq!(end(0x200, 1920).unwrap().end_of_stream, Some(1920));
+        let end = |flags, bytes| {
+            let mut packets = Packets::default();
+            let answer = packets.write(true, Progress::default(), SIZES, (1, flags, bytes));
+            answer.map(|()| packets.written().and_then(|mark| mark.end_of_stream))
+        };
+        assert_eq!(end(0x200, 0), Ok(Some(0)));
+        assert_eq!(end(0x200, 1920), Ok(Some(1920)));
         assert_eq!(end(0x200, 1924), Err(Refusal::Parameter));
         assert_eq!(end(0x200, 2), Err(Refusal::Parameter));
         assert_eq!(end(0x201, 4), Err(Refusal::Parameter));
         assert_eq!(end(0x400, 0), Err(Refusal::Parameter));
         // The length is looked at only with the flag.
-        assert_eq!(end(0, 77).unwrap().end_of_stream, None);
+        assert_eq!(end(0, 77), Ok(None));
 
         let mut packets = Packets::default();
         packets.write(true, Progress::default(), SIZES, (1, 0x200, 4)).unwrap();
@@ -225,14 +252,34 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_comes_late_ends_nothing_and_marks_its_packet() {
+        let mut packets = Packets::default();
+        let playing = Progress { count: 5, stalled_on: None };
+        assert_eq!(packets.write(true, playing, SIZES, (5, 0x200, 400)), Err(Refusal::Late));
+        assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: None }));
+        // So that the client may try again with the next.
+        packets.write(true, playing, SIZES, (6, 0x200, 400)).unwrap();
+        assert_eq!(packets.written(), Some(Mark { number: 6, end_of_stream: Some(400) }));
+        // Of a packet that a card waits for it is in time.
+        let mut packets = Packets::default();
+        let waiting = Progress { count: 5, stalled_on: Some(5) };
+        packets.write(true, waiting, SIZES, (5, 0x200, 400)).unwrap();
+        assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: Some(400) }));
+    }
+
+    #[test]
     fn a_promise_is_not_taken_back_but_by_an_end() {
         let mut packets = Packets::default();
         let playing = Progress { count: 5, stalled_on: None };
-        assert_eq!(packets.write(true, playing, SIZES, (6, 0, 0)).unwrap().number, 6);
+        packets.write(true, playing, SIZES, (6, 0, 0)).unwrap();
+        // Late, for the one that is being played: marked long ago.
+        assert_eq!(packets.write(true, playing, SIZES, (5, 0, 0)), Err(Refusal::Late));
+        assert_eq!(packets.written(), Some(Mark { number: 6, end_of_stream: None }));
         // Paused in packet 5: it is the one that is expected now.
-        assert_eq!(packets.write(false, playing, SIZES, (5, 0, 0)).unwrap().number, 6);
-        let end = packets.write(false, playing, SIZES, (5, 0x200, 400)).unwrap();
-        assert_eq!(end, Mark { number: 5, end_of_stream: Some(400) });
+        packets.write(false, playing, SIZES, (5, 0, 0)).unwrap();
+        assert_eq!(packets.written(), Some(Mark { number: 6, end_of_stream: None }));
+        packets.write(false, playing, SIZES, (5, 0x200, 400)).unwrap();
+        assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: Some(400) }));
     }
 
     #[test]

@@ -58,6 +58,12 @@ impl Position {
         u64::try_from(i128::from(clock) - self.offset?.ticks).ok()
     }
 
+    /// The device clock, as far as is known, at the local clock `now`: late, never early. `None` before the
+    /// first observation.
+    pub fn device(&self, now: u64) -> Option<u64> {
+        u64::try_from(i128::from(now) + self.offset?.ticks).ok()
+    }
+
     /// The last reported frame.
     pub const fn last(&self) -> u64 {
         self.last

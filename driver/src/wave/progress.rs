@@ -2,6 +2,8 @@
 //!
 //! It lives under one spin lock of the stream. Nothing here touches a register; what the card says comes out of its status page.
 
+use nt::NtResult;
+use nt::status::STATUS_NOT_SUPPORTED;
 use ringwave_regs::pages::status::FLAG_LOCKSTEP;
 
 use super::notifications::Notifications;
@@ -17,6 +19,8 @@ pub struct Shared {
     pub state: State,
     /// The state the card was brought to; behind `state` while there is no buffer.
     pub card_state: State,
+    /// The stream records.
+    pub captures: bool,
     /// The shape of the cyclic buffer, while there is one.
     pub ring: Option<Ring>,
     /// Depth of the card's FIFO with this buffer, in frames.
@@ -33,8 +37,12 @@ pub struct Shared {
     stored: u64,
     /// The frame that the card was told to start at since STOP; 0 = from the beginning.
     pub started: u64,
-    /// The card has not heard the last mark in `packets`: it was stopped or without power.
-    pub untold: bool,
+    /// The last mark that the card has heard since it was in STOP.
+    pub told: Option<Mark>,
+    /// Whether the card is asked for lockstep: settled at the first RUN since STOP.
+    pub lockstep: Option<bool>,
+    /// The card was told so since it was in STOP.
+    pub lockstep_told: bool,
     /// Reported position.
     pub position: Position,
     /// Events to signal.
@@ -56,12 +64,13 @@ impl Moment {
     }
 }
 
-impl Default for Shared {
+impl Shared {
     /// As NewStream returns it: stopped, no buffer, position 0.
-    fn default() -> Self {
+    pub fn new(captures: bool) -> Self {
         Self {
             state: State::Stop,
             card_state: State::Stop,
+            captures,
             ring: None,
             fifo: 0,
             notified: false,
@@ -70,16 +79,16 @@ impl Default for Shared {
             taken: None,
             stored: 0,
             started: 0,
-            untold: false,
+            told: None,
+            lockstep: None,
+            lockstep_told: false,
             position: Position::default(),
             notifications: Notifications::default(),
             told_error: 0,
             counter_hz: u64::try_from(nt::clock::frequency()).unwrap_or(1),
         }
     }
-}
 
-impl Shared {
     /// STOP: positions, packet numbers and the end of stream start anew. Buffer and events stay.
     pub fn reset(&mut self) {
         self.packets.reset();
@@ -87,7 +96,8 @@ impl Shared {
         self.taken = None;
         self.stored = 0;
         self.started = 0;
-        self.untold = false;
+        self.told = None;
+        self.lockstep = None;
         self.position.reset();
         self.told_error = 0;
     }
@@ -118,10 +128,12 @@ impl Shared {
             return self.piece_end(ring, frame);
         }
         let packet_later = frame.saturating_add(ring.packet_frames().into());
-        if let Some(taken) = self.taken.filter(|_| status.flags & FLAG_LOCKSTEP != 0) {
-            // The card waits before the packet that needs the place of the first one that was not taken.
-            let first = taken.wrapping_add(1).wrapping_add(ring.packets);
-            return packet_later.min(ring.frame_in_packet(first, 0, frame));
+        if self.captures && status.flags & FLAG_LOCKSTEP != 0 {
+            // The card waits before the packet that needs the place of the first one that was not taken: of
+            // none yet, behind those that need nothing (DATASHEET 5.4).
+            let first = self.taken.map_or(ring.packet_of(self.started), |taken| taken.wrapping_add(1));
+            let waits = first.wrapping_add(ring.packets);
+            return packet_later.min(ring.frame_in_packet(waits, 0, frame));
         }
         let Some(mark) = self.packets.written() else { return packet_later };
         let valid_frames = match mark.end_of_stream {
@@ -144,12 +156,35 @@ impl Shared {
         frame.saturating_sub(in_piece).saturating_add(fifo).min(begin.saturating_add(packet))
     }
 
-    /// Tells the card the last mark that was accepted, if there is one. What it can't hear now it is told before the next RUN.
-    pub fn tell_mark(&mut self, card: &dyn Card, stream: u32) {
+    /// The last mark, if the card is in a state in which it hears marks and has not heard this one. `again`:
+    /// one that it has heard too, unless it was the end of the stream, which is told once (DATASHEET 5.5).
+    pub fn untold(&self, again: bool) -> Option<Mark> {
         let taken = self.taken.map(|number| Mark { number, end_of_stream: None });
-        if let Some(mark) = self.packets.written().or(taken) {
-            self.untold = self.card_state == State::Stop || !card.mark(stream, mark);
-        }
+        let mark = self.packets.written().or(taken)?;
+        let heard = self.told == Some(mark) && !(again && mark.end_of_stream.is_none());
+        (self.card_state != State::Stop && !heard).then_some(mark)
+    }
+
+    /// The device clock now, late by no more than the shortest delay of an interrupt; 0 if it is not known.
+    pub fn device_clock(&self, clock_hz: u32) -> u64 {
+        let now = scale(Moment::now().0, self.counter_hz, clock_hz.into());
+        self.position.device(now).unwrap_or(0)
+    }
+
+    /// The cyclic buffer, for the four packet methods.
+    ///
+    /// # Errors
+    /// `STATUS_NOT_SUPPORTED` without a buffer that was allocated for notifications, as the samples do.
+    /// *Doubt*: no page says so, and a client that polls could make use of the count and the presentation
+    /// position; but a number that the documents define by NotificationCount would be wrong for it, and a
+    /// refusal sends it to the position property, which is right.
+    pub fn packet_ring(&self) -> NtResult<Ring> {
+        self.ring.filter(|_| self.notified).ok_or(STATUS_NOT_SUPPORTED)
+    }
+
+    /// The card plays or records: the stream is in RUN, and there was a buffer when it went there.
+    pub fn runs(&self) -> bool {
+        self.state == State::Run && self.card_state == State::Run
     }
 
     /// What the card's status says about packets, for the rules of SetWritePacket.

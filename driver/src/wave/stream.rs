@@ -4,19 +4,30 @@
 //! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, and the table that leads the card to them.
 //! 3. GetHWLatency, RegisterNotificationEvent, SetWritePacket(0).
 //! 4. SetState ACQUIRE, PAUSE, RUN: the card takes the same steps.
-//! 5. Running: the card's interrupt becomes a DPC ([`Stream::on_interrupt`]), which signals the events; the client writes the next
-//!    packet and calls SetWritePacket, or calls GetReadPacket and reads it. GetPosition, GetPacketCount and the presentation position
-//!    read the status page.
+//! 5. Running: the card's interrupt becomes a DPC ([`Stream::on_interrupt`]), which signals the events; the
+//!    client writes the next packet and calls SetWritePacket, or calls GetReadPacket and reads it, and the
+//!    packet is marked in the card's mark page. GetPosition, GetPacketCount and the presentation position
+//!    read the status page. None of it is a message to the card.
 //! 6. SetState PAUSE, ACQUIRE, STOP; UnregisterNotificationEvent; Free...; the last Release.
 //!
-//! SetState, allocation and release are serialized by PortCls (wavert-facts 1.5); GetPosition, the packet methods and the DPC may
-//! come at any time beside them, so what they share is behind one spin lock ([`Shared`]). Register writes of a change of state
-//! are made outside of it.
+//! SetState, allocation and release are serialized by PortCls (wavert-facts 1.5) and come at PASSIVE_LEVEL,
+//! as do the packet methods (each one's page). GetPosition, the packet methods and the DPC may come at any
+//! time beside them, so what they share is behind one spin lock ([`Shared`]). Registers are touched by what
+//! comes at PASSIVE_LEVEL alone, and never while that lock is held.
+//!
+//! | file | what |
+//! |---|---|
+//! | `stream.rs` | the stream's interfaces |
+//! | `stream/states.rs` | SetState |
+//! | `stream/marks.rs` | what the card is told of packets |
+//! | `stream/allocation.rs` | the cyclic buffer |
+//! | `stream/registers.rs` | position and clock register |
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::NtResult;
 use nt::event::ClientEvent;
+use nt::mutex::Mutex;
 use nt::pool::try_box;
 use nt::spinlock::SpinLock;
 use nt::status::{
@@ -39,17 +50,18 @@ use super::buffer::Buffer;
 use super::format::AudioFormat;
 use super::notifications::Node;
 use super::progress::{Moment, Shared};
-use super::ring::Ring;
 use crate::adapter::Adapter;
 use crate::adapter::streams::Claim;
 use crate::endpoint::Endpoint;
-use crate::hw::{Card, Dma, State};
+use crate::hw::{Card, State};
 use crate::registry::Wishes;
 
 mod allocation;
 mod drm;
 mod glitches;
+mod marks;
 mod registers;
+mod states;
 use allocation::Allocated;
 pub use glitches::{Traced, Tracing};
 use registers::Register;
@@ -67,6 +79,8 @@ pub struct Stream {
     ticks: AtomicBool,
     shared: SpinLock<Shared>,
     glitches: glitches::Glitches,
+    /// Held by who tells the card of a packet: what stands in the mark page must not go back.
+    telling: Mutex<()>,
 }
 
 com_class! {
@@ -106,8 +120,9 @@ impl Stream {
             wishes,
             buffer: SpinLock::new(None),
             ticks: AtomicBool::new(false),
-            shared: SpinLock::new(Shared::default()),
+            shared: SpinLock::new(Shared::new(endpoint.captures())),
             glitches: glitches::Glitches::new(),
+            telling: Mutex::try_new(())?,
         })?;
         // SAFETY: the object does not move, and `drop` withdraws the claim's pointer before anything else.
         unsafe { stream.claim.activate(&stream) };
@@ -123,137 +138,6 @@ impl Stream {
         let mut shared = self.shared.lock();
         if shared.take_completed(self.card(), self.claim.stream()) {
             shared.notifications.iter().for_each(ClientEvent::signal);
-        }
-    }
-
-    /// Brings the card to STOP if it is not. After this it touches neither buffer nor table.
-    fn halt(&self) {
-        let running = {
-            let mut shared = self.shared.lock();
-            core::mem::replace(&mut shared.card_state, State::Stop) != State::Stop
-        };
-        if running {
-            // A card that is gone has stopped too.
-            let _ = self.card().set_state(self.claim.stream(), State::Stop);
-        }
-    }
-
-    // ---- Steps 4 and 6: states -----------------------------------------------------------------------------------------
-
-    /// Up to `target`, one step after the other. A step that fails leaves the stream in the state before it.
-    fn raise(&self, from: State, target: State) -> NtResult {
-        for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
-            let setup = self.buffer.lock().as_ref().map(|buffer| (buffer.ring, buffer.dma));
-            match setup {
-                Some((ring, dma)) => self.raise_card(state, ring, dma)?,
-                // Without a buffer there is nothing to tell the card yet, and nothing to play.
-                None if state == State::Run => return Err(STATUS_INVALID_DEVICE_STATE),
-                None => {}
-            }
-            self.shared.lock().state = state;
-        }
-        if target == State::Run {
-            // The first packet may be complete already, or one that was not signalled before PAUSE. DATASHEET 9.
-            self.on_interrupt();
-        }
-        Ok(())
-    }
-
-    /// Brings the card up to `target`: from wherever it is, for the buffer may be younger than the state, and a card that lost
-    /// power starts from STOP.
-    fn raise_card(&self, target: State, ring: Ring, dma: Dma) -> NtResult {
-        let (card, stream) = (self.card(), self.claim.stream());
-        self.notice_lost_state();
-        let from = self.shared.lock().card_state;
-        for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
-            match state {
-                State::Acquire => {
-                    card.configure(stream, self.format, ring, dma)?;
-                    if self.ticks.load(Ordering::Acquire) {
-                        // A card that was reset has forgotten it.
-                        card.tick_position(stream, true);
-                    }
-                }
-                State::Run => {
-                    let mut shared = self.shared.lock();
-                    shared.position.recalibrate();
-                    if shared.untold {
-                        // Written while the card was without power, and it kept its state.
-                        shared.tell_mark(card, stream);
-                    }
-                }
-                State::Stop | State::Pause => {}
-            }
-            card.set_state(stream, state)?;
-            let mut shared = self.shared.lock();
-            shared.card_state = state;
-            if state == State::Acquire {
-                let frame = shared.position.last();
-                // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark, for once
-                // the card knows the end of the stream it takes no start any more (DATASHEET 5.5).
-                if frame > 0 && card.limits().start_frame {
-                    card.start_at(stream, frame, ring.packet_of(frame));
-                    shared.started = frame;
-                }
-                if self.endpoint.captures() {
-                    // A mark before the first RUN asks a card that can wait to wait: if it is wished, of a client that can say what it has
-                    // taken. Else none is told, not even one from before the card lost its state.
-                    let nothing = ring.packet_of(frame).wrapping_sub(1);
-                    let wished = self.wishes.lockstep_capture && shared.notified;
-                    shared.taken = wished.then(|| shared.taken.unwrap_or(nothing));
-                }
-                // Written while the card could not be told: in STOP, or before it lost power.
-                shared.tell_mark(card, stream);
-            }
-        }
-        Ok(())
-    }
-
-    /// If the card is not where it was brought, it was without power: D3hot leaves a stream that ran in PAUSE, a reset leaves it in
-    /// STOP. From here on it is taken as what it is. Costs a message, before each step up.
-    fn notice_lost_state(&self) {
-        let mut shared = self.shared.lock();
-        if shared.card_state == State::Stop {
-            return;
-        }
-        let Some(found) = self.card().state(self.claim.stream()) else { return };
-        if found < shared.card_state {
-            log::info!("the card lost its state: {found:?}, frame {}", shared.position.last());
-            shared.card_state = found;
-        }
-    }
-
-    /// Down to `target`. Never fails: a card that is gone is stopped.
-    fn lower(&self, from: State, target: State) {
-        let (card, stream) = (self.card(), self.claim.stream());
-        if from == State::Run {
-            // It is not in RUN if the buffer was freed meanwhile.
-            if self.shared.lock().card_state == State::Run {
-                let _ = card.set_state(stream, State::Pause);
-            }
-            // The position is frozen. What was completed before is signalled now; after this nothing is.
-            self.on_interrupt();
-            let mut shared = self.shared.lock();
-            shared.state = State::Pause;
-            shared.card_state = shared.card_state.min(State::Pause);
-        }
-        match target {
-            State::Stop => {
-                {
-                    let mut shared = self.shared.lock();
-                    shared.state = State::Stop;
-                    shared.reset();
-                }
-                self.halt();
-            }
-            State::Acquire => {
-                let card_state = self.shared.lock().card_state;
-                if card_state > State::Acquire && card.set_state(stream, State::Acquire).is_ok() {
-                    self.shared.lock().card_state = State::Acquire;
-                }
-                self.shared.lock().state = State::Acquire;
-            }
-            State::Pause | State::Run => {}
         }
     }
 }
@@ -324,7 +208,9 @@ impl MiniportWaveRTStream for Stream {
         self.free(mdl);
     }
 
-    /// The card's FIFO: what it has fetched ahead of the position, or not stored yet. There is no delay behind it.
+    /// The card's FIFO_FRAMES: how far ahead of the position it fetches what a client stores by position, and
+    /// how far a recording lags. There is no delay behind it. What a client marks it may fetch in longer
+    /// pieces, but not before it is marked (DATASHEET 5.2).
     fn get_hw_latency(&self, latency: Out<'_, KSRTAUDIO_HWLATENCY>) {
         let ring = self.shared.lock().ring;
         let frames = self.fifo_frames(ring);
@@ -393,21 +279,22 @@ impl MiniportWaveRTStreamNotification for Stream {
 }
 
 impl MiniportWaveRTOutputStream for Stream {
-    /// Steps 3 and 5: a packet is valid in the buffer. The only register write while the stream runs.
+    /// Steps 3 and 5: a packet is valid in the buffer, in every state from STOP on: what a client fills
+    /// before RUN is remembered, and told when the card hears it.
     fn set_write_packet(&self, number: u32, flags: u32, end_of_stream_bytes: u32) -> NtResult {
         self.report_glitches();
-        let (card, stream) = (self.card(), self.claim.stream());
-        let mut shared = self.shared.lock();
-        let Some(ring) = shared.ring.filter(|_| shared.notified) else {
-            return Err(STATUS_NOT_SUPPORTED);
+        let answer = {
+            let mut shared = self.shared.lock();
+            let ring = shared.packet_ring()?;
+            let status = shared.look(self.card(), self.claim.stream()).map(|(status, _)| status);
+            let progress = shared.packet_progress(status.as_ref());
+            let running = shared.runs();
+            let sizes = (ring.packet_bytes(), ring.frame_bytes);
+            shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))
         };
-        let status = shared.look(card, stream).map(|(status, _)| status);
-        let progress = shared.packet_progress(status.as_ref());
-        let running = shared.state == State::Run;
-        let sizes = (ring.packet_bytes(), ring.frame_bytes);
-        shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))?;
-        shared.tell_mark(card, stream);
-        Ok(())
+        // Also after a refusal: the packet that is being played is marked all the same.
+        self.tell_mark(false);
+        Ok(answer?)
     }
 
     /// Frames that have left the card, with the counter at that moment. Behind the card there is no delay.
@@ -417,6 +304,7 @@ impl MiniportWaveRTOutputStream for Stream {
     ) -> NtResult {
         let (frames, moment) = {
             let mut shared = self.shared.lock();
+            shared.packet_ring()?;
             let moment = shared.look(self.card(), self.claim.stream()).map(|(_, moment)| moment);
             (shared.position.last(), moment.unwrap_or_else(Moment::now))
         };
@@ -428,6 +316,7 @@ impl MiniportWaveRTOutputStream for Stream {
     fn get_packet_count(&self, count: Out<'_, u32>) -> NtResult {
         let packets = {
             let mut shared = self.shared.lock();
+            shared.packet_ring()?;
             let _ = shared.look(self.card(), self.claim.stream());
             shared.packets.count()
         };
@@ -447,23 +336,20 @@ impl MiniportWaveRTInputStream for Stream {
         if number.is_null() || flags.is_null() || counter.is_null() || more.is_null() {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        let (card, stream) = (self.card(), self.claim.stream());
-        let (read, moment) = {
+        let found = {
             let mut shared = self.shared.lock();
-            if shared.ring.is_none() || !shared.notified {
-                return Err(STATUS_NOT_SUPPORTED);
-            }
+            shared.packet_ring()?;
             if shared.state < State::Pause {
                 return Err(STATUS_INVALID_DEVICE_STATE);
             }
-            let (status, _) = shared.look(card, stream).ok_or(STATUS_DEVICE_NOT_READY)?;
-            let taken = shared.taken;
-            let found = shared.read_packet(&status, card.limits().clock_hz, self.format.rate);
-            if shared.taken != taken {
-                shared.tell_mark(card, stream);
-            }
-            found.ok_or(STATUS_DEVICE_NOT_READY)?
+            let card = self.card();
+            let (status, _) = shared.look(card, self.claim.stream()).ok_or(STATUS_DEVICE_NOT_READY)?;
+            shared.read_packet(&status, card.limits().clock_hz, self.format.rate)
         };
+        // Whether there is one or not: who asks is done with what it was given before.
+        self.tell_mark(false);
+        // That there is none is routine: clients ask once more after each packet (windows-observed 7).
+        let (read, moment) = found.ok_or(STATUS_DEVICE_NOT_READY)?;
         number.write(read.number)?;
         flags.write(0)?;
         counter.write(moment)?;

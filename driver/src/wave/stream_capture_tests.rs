@@ -5,12 +5,12 @@ use ringwave_regs::format;
 use super::*;
 
 /// A stream that captures, with its buffer.
-fn microphone(lockstep_capture: bool) -> Rig {
+fn microphone(lockstep: bool) -> Rig {
     let card = FakeCard::default();
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
     let endpoint = adapter.card().endpoint(1).unwrap();
-    let wishes = Wishes { lockstep_capture, ..Wishes::default() };
+    let wishes = Wishes { lockstep, ..Wishes::default() };
     let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
     Rig { stream, card, adapter, port }
 }
@@ -30,9 +30,13 @@ fn read(rig: &Rig) -> Result<(u32, u32, i32), nt::NTSTATUS> {
 
 fn marks(rig: &Rig) -> Vec<u32> {
     let told = rig.card.take_told();
-    told.iter()
-        .filter_map(|told| if let Told::Mark(number, None) = told { Some(*number) } else { None })
-        .collect()
+    told.iter().filter_map(|told| if let Told::Mark(number) = told { Some(*number) } else { None }).collect()
+}
+
+/// Whether the card was asked to wait, each time that it was told.
+fn asked(rig: &Rig) -> Vec<bool> {
+    let told = rig.card.take_told();
+    told.iter().filter_map(|told| if let Told::Lockstep(ask) = told { Some(*ask) } else { None }).collect()
 }
 
 #[test]
@@ -44,7 +48,7 @@ fn packets_are_read_in_order_and_what_came_before_is_taken() {
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     rig.card.show(|status| status.anchor.rate_num = 1);
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY), "nothing was recorded yet");
-    assert!(marks(&rig).is_empty(), "the card is not asked to wait");
+    assert!(marks(&rig).is_empty());
     rig.complete(1);
     assert_eq!(read(&rig), Ok((0, 0, 0)));
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
@@ -61,7 +65,7 @@ fn a_card_that_waits_has_both_packets() {
     let rig = microphone(true);
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
-    assert_eq!(marks(&rig), [u32::MAX], "nothing is taken: the card is to wait");
+    assert_eq!(asked(&rig), [true], "the card is to wait");
     rig.card.show(|status| {
         status.flags = FLAG_LOCKSTEP | FLAG_STALLED;
         status.stalled_packet = 2;
@@ -69,7 +73,11 @@ fn a_card_that_waits_has_both_packets() {
     rig.complete(2);
     assert_eq!(read(&rig), Ok((0, 0, 1)));
     assert_eq!(read(&rig), Ok((1, 0, 0)));
-    assert_eq!(marks(&rig), [0], "told when it changes");
+    assert_eq!(
+        marks(&rig),
+        [u32::MAX, 0],
+        "reading the first has taken nothing yet (DATASHEET 5.3), the second has taken it"
+    );
 }
 
 #[test]
@@ -79,10 +87,10 @@ fn who_asks_again_has_taken_what_it_was_given() {
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     rig.card.show(|status| status.flags = FLAG_LOCKSTEP);
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-    assert_eq!(marks(&rig), [u32::MAX], "nothing was given yet");
+    assert!(marks(&rig).is_empty(), "nothing was given yet");
     rig.complete(1);
     assert_eq!(read(&rig), Ok((0, 0, 0)));
-    assert!(marks(&rig).is_empty(), "it is still being read");
+    assert_eq!(marks(&rig), [u32::MAX], "it is still being read: nothing is taken");
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     assert_eq!(marks(&rig), [0], "and told once: a card with one packet per buffer waits for it");
@@ -128,12 +136,13 @@ fn a_card_does_not_wait_for_a_client_that_can_take_no_packets() {
     let (mdl, actual) = (Out::new(&mut mdl), Out::new(&mut actual));
     rig.stream.allocate_audio_buffer(3840, mdl, actual, Out::new(&mut offset), Out::new(&mut cache)).unwrap();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
-    assert!(marks(&rig).is_empty(), "it would wait for ever: GetReadPacket is not for such a client");
+    assert_eq!(asked(&rig), [false], "it would wait for ever: GetReadPacket is not for such a client");
+    assert_eq!(read(&rig), Err(STATUS_NOT_SUPPORTED));
 }
 
 #[test]
-fn a_card_that_lost_its_state_is_not_asked_to_wait_if_it_was_not_before() {
-    for (wish, asked) in [(false, vec![]), (true, vec![0])] {
+fn a_card_that_lost_its_state_is_asked_what_it_was_asked_before_and_told_what_was_taken() {
+    for wish in [false, true] {
         let rig = microphone(wish);
         rig.allocate();
         rig.go(&[ACQUIRE, PAUSE, RUN]);
@@ -141,10 +150,28 @@ fn a_card_that_lost_its_state_is_not_asked_to_wait_if_it_was_not_before() {
         assert_eq!(read(&rig), Ok((0, 0, 0)));
         rig.go(&[PAUSE]);
         rig.card.change(|inside| inside.state = State::Stop);
-        marks(&rig);
+        rig.card.take_told();
         rig.go(&[RUN]);
-        assert_eq!(marks(&rig), asked, "a mark before the first RUN asks for lockstep (DATASHEET 5.4)");
+        let told = rig.card.take_told();
+        assert!(told.contains(&Told::Lockstep(wish)) && told.contains(&Told::Mark(0)), "{told:?}");
     }
+}
+
+#[test]
+fn a_second_question_for_each_packet_is_no_message_and_no_line_in_the_log() {
+    let rig = microphone(false);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    nt::host::take_debug_output();
+    for packet in 0..100 {
+        rig.complete(packet + 1);
+        rig.card.take_told();
+        assert_eq!(read(&rig), Ok((packet, 0, 0)));
+        assert_eq!(rig.card.take_told(), [Told::Mark(packet)], "by the mark page");
+        assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
+        assert!(rig.card.take_told().is_empty());
+    }
+    assert!(nt::host::take_debug_output().is_empty());
 }
 
 #[test]

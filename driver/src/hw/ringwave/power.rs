@@ -15,7 +15,8 @@ impl Ringwave {
     /// the card is back in D0, before this driver is told, an INTx would be nobody's, and nobody would ever
     /// silence it. DATASHEET 2.1.
     pub(super) fn sleep(&self) {
-        // Both, in this order (nobody else holds two): whoever is at either has left it when this returns.
+        // Both, in this order, for who holds a spin lock may wait for no mutex: whoever is at either has left
+        // it when this returns.
         let registers = self.registers.lock();
         if let Some(io) = registers.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) {
             write(io, global::CONTROL, 0);
@@ -29,7 +30,7 @@ impl Ringwave {
     /// process may serve it, or none, or one that sees other memory. One that is not is gone: nothing touches
     /// it before the next D0.
     pub(super) fn wake(&self) -> bool {
-        // Not with a lock held. Without memory there is no self-test; all else is looked at.
+        // Without memory there is no self-test; all else is looked at.
         let memory = ContiguousMemory::try_new(selftest::BYTES as usize, self.limits.dma_highest).ok();
         let registers = self.registers.lock();
         let Some(io) = registers.as_ref() else { return false };

@@ -36,7 +36,7 @@ pub(super) fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
     let features = read(registers, global::FEATURES);
     let dma_bits = read(registers, global::DMA_BITS);
     let clock_hz = read(registers, global::CLOCK_HZ);
-    let has = |feature| features & feature != 0;
+    let has = |feature| features & feature == feature;
     if features == NOBODY || !(32..=64).contains(&dma_bits) || clock_hz == 0 || clock_hz == NOBODY {
         log::error!(
             "the card answers nonsense: features {features:#x}, {dma_bits} address bits, {clock_hz} Hz"
@@ -51,6 +51,7 @@ pub(super) fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
         contiguous: has(global::FEATURE_CONTIGUOUS),
         scatter_gather: has(global::FEATURE_SCATTER_GATHER),
         written: has(global::FEATURE_WRITTEN),
+        mark_page: has(global::FEATURE_WRITTEN | global::FEATURE_MARK_PAGE),
         start_frame: has(global::FEATURE_START_FRAME),
         position_page: has(global::FEATURE_POSITION_PAGE),
         volume: has(global::FEATURE_VOLUME),

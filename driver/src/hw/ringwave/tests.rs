@@ -36,12 +36,85 @@ fn strange_cards_are_refused_and_let_go() {
     assert_eq!(host::io_mappings(), 0);
 }
 
+/// A card with these features.
+fn with_features(physical: u64, features: u32) -> (MemoryCard, Ringwave) {
+    let memory = MemoryCard::at(physical);
+    memory.set(global::FEATURES, features);
+    let card = memory.find();
+    (memory, card)
+}
+
+/// A word of a page.
+fn word<T>(pages: *mut u8, at: u32) -> T {
+    // SAFETY: the callers' places are within the memory and hold numbers.
+    unsafe { pages.add(at as usize).cast::<T>().read_unaligned() }
+}
+
+/// Changes a word of a page.
+fn put(pages: *mut u8, at: u32, value: u32) {
+    // SAFETY: as above.
+    unsafe { pages.add(at as usize).cast::<u32>().write_unaligned(value) }
+}
+
+#[test]
+fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
+    let (memory, card) = with_features(0x5000_0000, FEATURES_ALL);
+    let (status, page) = (pages::status_page(3).unwrap(), pages::mark_page(3).unwrap());
+    let look = regs::block(3).unwrap() + regs::LOOK;
+    let mark = |number| card.mark(3, Mark { number, end_of_stream: None }, 0x1122_3344_5566);
+    let stored = || word::<u64>(memory.pages, page + pages::mark::MARK);
+    memory.set(look, 7);
+    let all = || (0..0x4000).step_by(4).map(|at| memory.get(at)).collect::<Vec<_>>();
+    let before = all();
+    assert!(!mark(5) && stored() == 0, "there is no tag where there is no card");
+    put(memory.pages, status + pages::status::MARK_TAG, 0xABCD);
+    assert!(mark(5));
+    assert_eq!(stored(), pages::mark::word(5, 0xABCD));
+    assert_eq!(word::<u64>(memory.pages, page + pages::mark::MARK_CLOCK), 0x1122_3344_5566);
+    assert_eq!(all(), before, "no message");
+    put(memory.pages, status + pages::status::WAITING, 1);
+    assert!(mark(6) && stored() == pages::mark::word(6, 0xABCD));
+    assert_eq!(memory.get(look), 0, "written");
+    memory.set(look, 7);
+    put(memory.pages, status + pages::status::WAITING, NOBODY);
+    assert!(mark(7) && all() == before, "a page that is gone waits for nothing");
+    card.set_power(false);
+    assert!(!mark(8) && stored() == pages::mark::word(7, 0xABCD));
+}
+
+#[test]
+fn the_end_of_a_stream_and_a_card_without_mark_pages_are_told_by_registers() {
+    for (mark_page, end_of_stream) in [(true, Some(400)), (false, None), (false, Some(400))] {
+        let physical =
+            0x6000_0000 + (u64::from(mark_page) << 24) + (u64::from(end_of_stream.is_some()) << 25);
+        let without = if mark_page { 0 } else { global::FEATURE_MARK_PAGE };
+        let (memory, card) = with_features(physical, FEATURES_ALL & !without);
+        let block = regs::block(0).unwrap();
+        put(memory.pages, pages::status_page(0).unwrap() + pages::status::MARK_TAG, 1);
+        assert!(card.mark(0, Mark { number: 9, end_of_stream }, 1));
+        assert_eq!(memory.get(block + regs::WRITTEN), 9);
+        let eos = end_of_stream.map_or(0, |bytes| regs::EOS_ARM | bytes);
+        assert_eq!(memory.get(block + regs::EOS), eos);
+        assert_eq!(word::<u64>(memory.pages, pages::mark_page(0).unwrap()), 0);
+    }
+}
+
+#[test]
+fn what_a_client_may_map_is_no_mark_page() {
+    let (memory, card) = with_features(0x7000_0000, FEATURES_ALL);
+    let marks: Vec<usize> = (0..16).map(|stream| pages::mark_page(stream).unwrap() as usize / 4096).collect();
+    for stream in 0..16 {
+        // PortCls maps the page that the register is in.
+        let page = (card.position_page(stream).unwrap().as_ptr().addr() - memory.pages.addr()) / 4096;
+        assert!(!marks.contains(&page), "{stream}");
+    }
+}
+
 #[test]
 fn without_power_neither_registers_nor_pages_are_touched() {
-    let (memory, block) = (MemoryCard::at(0x4000_0000), regs::block(0).unwrap());
-    memory.set(global::FEATURES, FEATURES_ALL);
-    let card = memory.find();
-    let mark = |number| card.mark(0, Mark { number, end_of_stream: None });
+    let (memory, card) = with_features(0x4000_0000, FEATURES_ALL & !global::FEATURE_MARK_PAGE);
+    let block = regs::block(0).unwrap();
+    let mark = |number| card.mark(0, Mark { number, end_of_stream: None }, 0);
     let written = || memory.get(block + regs::WRITTEN);
     let register = |at| memory.get(block + at).cast_signed();
     let controls = || [regs::VOLUME_7, regs::MUTE, regs::INT_ENABLE].map(register);
@@ -51,22 +124,21 @@ fn without_power_neither_registers_nor_pages_are_touched() {
     assert_eq!((card.status(0), card.state(0), card.unplugged(0)), (None, None, None));
     assert!(!mark(8), "who writes must know that it did not arrive");
     assert!(card.set_state(0, State::Stop).is_err());
+    card.ask_lockstep(0, true);
     card.set_volume(0, 7, -65_536);
     card.set_mute(0, 0xFF);
     card.watch_jack(0);
-    assert_eq!((written(), controls()), (7, [0; 3]));
+    assert_eq!((written(), controls(), register(regs::LOCKSTEP)), (7, [0; 3], 0));
     card.set_power(true);
+    card.ask_lockstep(0, true);
+    assert_eq!(register(regs::LOCKSTEP), 1);
     assert!(card.status(0).is_some() && mark(8) && written() == 8);
     card.set_volume(0, 7, i32::MIN);
     card.set_volume(0, 8, -65_536);
     card.set_mute(0, u32::MAX);
     card.watch_jack(0);
     assert_eq!(controls(), [regs::VOLUME_MIN, 0xFF, 7], "no more than what the card takes");
-    // SAFETY: within the memory.
-    let flags = |value: u32| unsafe {
-        let page = pages::status_page(0).unwrap() + pages::status::FLAGS;
-        memory.pages.add(page as usize).cast::<u32>().write_unaligned(value);
-    };
+    let flags = |value| put(memory.pages, pages::status_page(0).unwrap() + pages::status::FLAGS, value);
     flags(pages::status::FLAG_UNPLUGGED | pages::status::FLAG_LOCKSTEP);
     assert_eq!((card.unplugged(0), card.unplugged(1)), (Some(true), Some(false)));
     flags(NOBODY);

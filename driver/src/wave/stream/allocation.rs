@@ -40,7 +40,7 @@ impl Stream {
     /// Depth of the card's FIFO with such a buffer, in frames; without one the most it can be.
     pub(super) fn fifo_frames(&self, ring: Option<Ring>) -> u32 {
         let packet_frames = ring.map_or(u32::MAX, |ring| ring.packet_frames());
-        fifo_frames(self.format.rate, packet_frames, self.endpoint.captures())
+        fifo_frames(self.format.rate, packet_frames)
     }
 
     /// Frees the buffer. The card lets go of it first, whatever state the stream is in.

@@ -1,0 +1,66 @@
+//! The mark page: packets are marked by a store, and a card that waits for one is told to look. DATASHEET
+//! 7.4.
+
+use core::sync::atomic::Ordering;
+
+use nt::fence;
+use ringwave_regs::{
+    pages::{self, mark as fields, status},
+    stream as regs,
+};
+
+use super::Ringwave;
+use super::access::write;
+
+/// What became of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    /// The card is not there, or without power.
+    Nowhere,
+    /// The card finds it when it looks next.
+    There,
+    /// The card stands still, maybe for this very packet, and looks only when it is told to.
+    Awaited,
+}
+
+impl Ringwave {
+    /// Marks every packet up to and including `packet` as valid. `clock`: the device clock now, 0 if it is
+    /// not known. No message, but one to a card that waits. PASSIVE_LEVEL. `false` if the card was not there
+    /// to hear it.
+    pub(super) fn mark_by_page(&self, stream: u32, packet: u32, clock: u64) -> bool {
+        match self.store_mark(stream, packet, clock) {
+            Stored::Nowhere => false,
+            Stored::There => true,
+            Stored::Awaited => {
+                // Out of the lock again, for this is a register.
+                let look = regs::block(stream).map(|block| block + regs::LOOK);
+                look.and_then(|look| self.with(|io| write(io, look, 0))).is_some()
+            }
+        }
+    }
+
+    /// The store, the fence and the load, in this order: either the card sees the mark before it stands
+    /// still, or WAITING is seen here. Not inlined: `ringwave-catalog check-pe` looks for the three in the
+    /// image.
+    #[inline(never)]
+    fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {
+        let (Some(from), Some(to)) = (pages::status_page(stream), pages::mark_page(stream)) else {
+            return Stored::Nowhere;
+        };
+        let at = |page: u32, field: u32| page.saturating_add(field) as usize;
+        let pages = self.pages.lock();
+        let Some(io) = pages.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) else {
+            return Stored::Nowhere;
+        };
+        // One aligned word, which is never torn. It is 0 only where there is no card: a store with it means
+        // nothing.
+        let tag = io.read32(at(from, status::MARK_TAG));
+        if tag == 0 {
+            return Stored::Nowhere;
+        }
+        io.write64(at(to, fields::MARK_CLOCK), clock);
+        io.write64(at(to, fields::MARK), fields::word(packet, tag));
+        fence::store_load();
+        if io.read32(at(from, status::WAITING)) == 1 { Stored::Awaited } else { Stored::There }
+    }
+}

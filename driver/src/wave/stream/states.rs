@@ -1,0 +1,176 @@
+//! Steps 4 and 6 of a stream's life: SetState, and what it makes of the card. PASSIVE_LEVEL (the page of
+//! SetState), for each step is messages; the spin lock is held only to look and to remember.
+
+use core::sync::atomic::Ordering;
+
+use nt::NtResult;
+
+use super::Stream;
+use crate::hw::{Dma, State};
+use crate::wave::ring::Ring;
+
+impl Stream {
+    /// Up to `target`, one step after the other. A step that fails leaves the stream in the state before it.
+    ///
+    /// Without a buffer every step succeeds and the card is told nothing, not even of RUN: nothing moves, no
+    /// event comes, the position is 0 (the samples do so). *Doubt*: no page says what becomes of a buffer
+    /// that is allocated in RUN; here it is used from the next RUN on, for a card that began by itself would
+    /// play what nobody has filled yet.
+    pub(super) fn raise(&self, from: State, target: State) -> NtResult {
+        for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
+            let setup = self.buffer.lock().as_ref().map(|buffer| (buffer.ring, buffer.dma));
+            if let Some((ring, dma)) = setup {
+                self.raise_card(state, ring, dma)?;
+            }
+            self.shared.lock().state = state;
+        }
+        if target == State::Run {
+            // The first packet may be complete already, or one that was not signalled before PAUSE. DATASHEET
+            // 9.
+            self.on_interrupt();
+        }
+        Ok(())
+    }
+
+    /// Brings the card up to `target`: from wherever it is, for the buffer may be younger than the state, and
+    /// a card that lost power starts from STOP.
+    fn raise_card(&self, target: State, ring: Ring, dma: Dma) -> NtResult {
+        let (card, stream) = (self.card(), self.claim.stream());
+        self.notice_lost_state();
+        let from = self.shared.lock().card_state;
+        for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
+            let lockstep = self.lockstep();
+            match state {
+                State::Acquire => {
+                    card.configure(stream, self.format, ring, dma)?;
+                    if self.ticks.load(Ordering::Acquire) {
+                        // A card that was reset has forgotten it.
+                        card.tick_position(stream, true);
+                    }
+                }
+                State::Run => self.before_run(lockstep),
+                State::Stop | State::Pause => {}
+            }
+            card.set_state(stream, state)?;
+            {
+                let mut shared = self.shared.lock();
+                shared.card_state = state;
+                if state == State::Run {
+                    (shared.lockstep, shared.lockstep_told) = (Some(lockstep), true);
+                }
+            }
+            if state == State::Acquire {
+                self.restore(ring);
+            }
+        }
+        Ok(())
+    }
+
+    /// The card has come from STOP: tells it where the stream stands, and what was marked.
+    fn restore(&self, ring: Ring) {
+        let (card, stream) = (self.card(), self.claim.stream());
+        let frame = {
+            let mut shared = self.shared.lock();
+            (shared.told, shared.lockstep_told) = (None, false);
+            shared.position.last()
+        };
+        // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark,
+        // for once the card knows the end of the stream it takes no start any more (DATASHEET 5.5).
+        if frame > 0 && card.limits().start_frame {
+            card.start_at(stream, frame, ring.packet_of(frame));
+            self.shared.lock().started = frame;
+        }
+        self.tell_mark(false);
+    }
+
+    /// Whether the card is to wait for the client: only if the registry says so, and the client can say which
+    /// packets it has written or taken and has begun to, for else it would be waited for in vain. What the
+    /// first RUN settled holds until STOP, also for a card that was reset meanwhile.
+    fn lockstep(&self) -> bool {
+        let shared = self.shared.lock();
+        let says = shared.notified && (shared.captures || shared.packets.written().is_some());
+        shared.lockstep.unwrap_or(self.wishes.lockstep && says)
+    }
+
+    /// What the card is told before each RUN.
+    fn before_run(&self, lockstep: bool) {
+        let (card, stream) = (self.card(), self.claim.stream());
+        let told = {
+            let mut shared = self.shared.lock();
+            shared.position.recalibrate();
+            shared.lockstep_told
+        };
+        if !told {
+            card.ask_lockstep(stream, lockstep);
+        }
+        // The mark page may have lost it in D3 (DATASHEET 7.4); by register it would be a message for
+        // nothing.
+        self.tell_mark(card.limits().mark_page);
+    }
+
+    /// If the card is not where it was brought, it was without power: D3hot leaves a stream that ran in
+    /// PAUSE, a reset leaves it in STOP. From here on it is taken as what it is. Costs a message, before each
+    /// step up.
+    fn notice_lost_state(&self) {
+        if self.shared.lock().card_state == State::Stop {
+            return;
+        }
+        let Some(found) = self.card().state(self.claim.stream()) else { return };
+        let frame = {
+            let mut shared = self.shared.lock();
+            if found >= shared.card_state {
+                return;
+            }
+            shared.card_state = found;
+            shared.position.last()
+        };
+        log::info!("the card lost its state: {found:?}, frame {frame}");
+    }
+
+    /// Down to `target`. Never fails: a card that is gone is stopped.
+    pub(super) fn lower(&self, from: State, target: State) {
+        let (card, stream) = (self.card(), self.claim.stream());
+        if from == State::Run {
+            // It is not in RUN if the buffer was freed meanwhile, or allocated after.
+            let runs = self.shared.lock().card_state == State::Run;
+            if runs {
+                let _ = card.set_state(stream, State::Pause);
+            }
+            // The position is frozen. What was completed before is signalled now; after this nothing is.
+            self.on_interrupt();
+            let mut shared = self.shared.lock();
+            shared.state = State::Pause;
+            shared.card_state = shared.card_state.min(State::Pause);
+        }
+        match target {
+            State::Stop => {
+                {
+                    let mut shared = self.shared.lock();
+                    shared.state = State::Stop;
+                    shared.reset();
+                }
+                self.halt();
+            }
+            State::Acquire => {
+                let card_state = self.shared.lock().card_state;
+                if card_state > State::Acquire && card.set_state(stream, State::Acquire).is_ok() {
+                    self.shared.lock().card_state = State::Acquire;
+                }
+                self.shared.lock().state = State::Acquire;
+            }
+            State::Pause | State::Run => {}
+        }
+    }
+
+    /// Brings the card to STOP if it is not. After this it touches neither buffer nor table.
+    pub(super) fn halt(&self) {
+        let running = {
+            let mut shared = self.shared.lock();
+            core::mem::replace(&mut shared.card_state, State::Stop) != State::Stop
+        };
+        if running {
+            // A card that is gone has stopped too.
+            let _ = self.card().set_state(self.claim.stream(), State::Stop);
+        }
+    }
+}
