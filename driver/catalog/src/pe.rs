@@ -6,6 +6,7 @@
 //!
 //! Each rule is a function from the parsed image to findings, and has a test in which it finds something.
 mod code;
+mod fence;
 mod headers;
 mod image;
 mod imports;
@@ -43,6 +44,8 @@ pub enum Rule {
     Imports,
     /// No AVX.
     Avx,
+    /// MFENCE where the mark page needs it.
+    Fence,
     /// No `.retplne`.
     Retplne,
     /// The version resource.
@@ -84,6 +87,7 @@ impl Rule {
             Self::Relocations => ("relocations", "present, 64-bit, each of a pointer into the image"),
             Self::Imports => ("imports", "by name, from kernel modules, known in the oldest Windows we name"),
             Self::Avx => ("avx", "no AVX: the kernel does not save its registers for a driver"),
+            Self::Fence => ("fence", "MFENCE between the store to the mark page and the load of WAITING"),
             Self::Retplne => ("retplne", "no .retplne section"),
             Self::Version => ("version", "a version resource that says driver, and which version"),
             Self::Overlay => ("overlay", "nothing behind the sections but signatures"),
@@ -115,6 +119,7 @@ pub fn check(file: &[u8], allowed: &AllowList, forbidden: &[String]) -> Report {
         (Rule::Relocations, relocations::check(&image)),
         (Rule::Imports, imports::check(&image, allowed)),
         (Rule::Avx, code::check(&image)),
+        (Rule::Fence, fence::check(&image)),
         (Rule::Retplne, sections::retplne(&image)),
         (Rule::Version, version::check(&image)),
         (Rule::Overlay, sections::overlay(&image)),

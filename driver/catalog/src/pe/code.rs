@@ -76,7 +76,7 @@ fn functions(image: &Image<'_>) -> Result<Vec<(u32, u32)>, String> {
 }
 
 /// Calls `seen` with the address and the meaning of every instruction of every executable section.
-fn each(image: &Image<'_>, mut seen: impl FnMut(u32, &Instruction)) {
+pub(super) fn each(image: &Image<'_>, mut seen: impl FnMut(u32, &Instruction)) {
     // What is wrong with the directory is a finding of its own; without it the sweep is still complete.
     let bounds = functions(image).unwrap_or_default();
     for section in image.sections.iter().filter(|section| section.is(EXECUTE)) {

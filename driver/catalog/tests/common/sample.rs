@@ -96,6 +96,8 @@ impl Default for Driver {
 
 /// Offset in `.text` of a function that the exception directory does not have.
 pub const LEAF: usize = 0x20;
+/// Where a function with a fence begins in .text.
+pub const FENCED: usize = 0x40;
 /// Offset in `.text` of the instructions in the middle of a function that it has.
 pub const FRAMED: usize = 4;
 
@@ -108,7 +110,10 @@ fn text() -> Vec<u8> {
     code.resize(LEAF, 0xCC);
     // mov eax, 1; ret; and room to change them
     code.extend([0xB8, 1, 0, 0, 0, 0xC3]);
-    code.resize(0x40, 0xCC);
+    code.resize(FENCED, 0xCC);
+    // mov [rcx], rdx; mfence; mov eax, [rcx + 8]; ret
+    code.extend([0x48, 0x89, 0x11, 0x0F, 0xAE, 0xF0, 0x8B, 0x41, 8, 0xC3]);
+    code.resize(0x60, 0xCC);
     code
 }
 
@@ -285,17 +290,25 @@ fn sum(file: &[u8]) -> u32 {
     u32::from(sum) + u32::try_from(file.len()).unwrap()
 }
 
+/// The image without the function that has a fence.
+pub fn unfenced() -> Vec<u8> {
+    let mut driver = Driver::default();
+    driver.part(".text").data.truncate(FENCED);
+    driver.build()
+}
+
 /// The image that keeps every rule.
 pub fn driver() -> Vec<u8> {
     Driver::default().build()
 }
 
-/// An image without resources and without flags for paging: as it was when `two-files.hex` was made.
+/// An image without resources, flags for paging and a fence: as it was when `two-files.hex` was made.
 pub fn without_resources() -> Vec<u8> {
     let mut driver = Driver { size_of_image: RELOC, ..Driver::default() };
     driver.directories.retain(|entry| entry.0 != 2);
     *driver.directory(5).0 = RSRC;
     driver.parts.retain(|part| part.name != ".rsrc");
+    driver.part(".text").data.truncate(FENCED);
     driver.part(".reloc").address = RSRC;
     driver.parts.iter_mut().for_each(|part| part.flags &= !NOT_PAGED);
     driver.build()
