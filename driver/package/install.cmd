@@ -1,12 +1,15 @@
 @echo off
 rem Installs the Ringwave driver from this folder, says what it does, and what is wrong when the sound card does not start.
-rem   install.cmd
+rem   install.cmd              the driver keeps time as any sound card does
+rem   install.cmd /lockstep    it asks the card to wait for programs that are late (registry value Lockstep): for tests and recordings
 rem Exit code: 0 the card works, 1 installed, but the card has a problem, 2 this Windows or this user cannot, 3 this Windows
 rem would not load the driver, 4 no card, 5 a restart is needed, 6 Windows refused the driver.
 setlocal EnableExtensions
 cd /d "%~dp0"
 set "card=@HARDWARE_ID@"
 set "oldest=@OLDEST_BUILD@"
+set "lockstep="
+if /i "%~1"=="/lockstep" set "lockstep=1"
 
 echo Ringwave: 1 of 5: this Windows
 fltmc >nul 2>&1
@@ -90,6 +93,11 @@ echo   Windows refused the driver: pnputil ended with %result%.
 call :log
 exit /b 6
 :added
+if defined lockstep (
+    echo   Setting Lockstep = 1 for every Ringwave card, and starting it again.
+    powershell -NoProfile -Command "$ErrorActionPreference = 'Stop'; Get-PnpDevice -PresentOnly | Where-Object { $_.InstanceId.StartsWith('%card%') } | ForEach-Object { $i = $_.InstanceId; Set-ItemProperty -LiteralPath ('HKLM:\SYSTEM\CurrentControlSet\Enum\' + $i + '\Device Parameters') -Name Lockstep -Type DWord -Value 1; Disable-PnpDevice -InstanceId $i -Confirm:$false; Enable-PnpDevice -InstanceId $i -Confirm:$false }"
+    if errorlevel 1 echo   That failed. The value counts after a restart of Windows, if it was set.
+)
 
 echo Ringwave: 5 of 5: the card
 set "status="

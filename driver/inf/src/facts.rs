@@ -132,7 +132,7 @@ impl Endpoint {
 }
 
 /// Names of the registry values that people may set: what the driver reads and is 0 unless somebody wants it.
-pub fn wishes() -> [String; 7] {
+pub fn wishes() -> [String; 8] {
     [
         names::CONTIGUOUS_BUFFER,
         names::POSITION_REGISTER,
@@ -141,6 +141,7 @@ pub fn wishes() -> [String; 7] {
         names::DEFAULT_BITS,
         names::SPEAKER_CHANNELS,
         names::MICROPHONE_CHANNELS,
+        names::LOCKSTEP,
     ]
     .map(text)
 }
@@ -196,6 +197,7 @@ pub fn all(date: Date) -> Vec<Fact> {
         ("default-bits", quoted(text(names::DEFAULT_BITS))),
         ("speaker-channels", quoted(text(names::SPEAKER_CHANNELS))),
         ("microphone-channels", quoted(text(names::MICROPHONE_CHANNELS))),
+        ("lockstep", quoted(text(names::LOCKSTEP))),
         ("ks-audio", quoted(braced(&KSCATEGORY_AUDIO))),
         ("ks-render", quoted(braced(&KSCATEGORY_RENDER))),
         ("ks-capture", quoted(braced(&KSCATEGORY_CAPTURE))),
