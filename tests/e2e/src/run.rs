@@ -221,8 +221,9 @@ impl Run<'_> {
                 format!("frames={}", input.frames),
             ]),
         }
-        if request.clock.waits() && matches!(request.way, Way::Loopback | Way::Record(Mode::Packet)) {
-            lines.push("reg.LockstepCapture=1".to_owned());
+        // The driver asks for it only then, and a recorder that takes no packets would be waited for in vain.
+        if request.clock.waits() && !matches!(request.way, Way::Record(Mode::Event | Mode::Timer)) {
+            lines.push("reg.Lockstep=1".to_owned());
         }
         let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
         lines.retain(|line| !request.guest_config.iter().any(|other| key(other) == key(line)));

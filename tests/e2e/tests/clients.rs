@@ -182,7 +182,7 @@ fn a_card_of_32_address_bits_is_given_no_page_beyond() {
     }
     let recorded = run(&music.path(), |request| {
         request.card = config(&["--dma-bits", "32", "--source", &format!("wav:{}", music.path().display())]);
-        let lines = ["client=record", "frames=48000", "reg.LockstepCapture=1", "dma_bits=32"];
+        let lines = ["client=record", "frames=48000", "reg.Lockstep=1", "dma_bits=32"];
         request.guest_config = config(&lines);
     });
     assert_eq!((recorded.outcome, &recorded.violations), (Some(Outcome::Ok), &Vec::new()));

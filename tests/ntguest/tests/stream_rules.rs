@@ -18,7 +18,7 @@ const FAILED: i32 = 35;
 /// The slowest case takes some seconds on a quiet machine.
 const LIMIT: Duration = Duration::from_mins(2);
 
-const RECORD: &str = "client=record\nframes=24000\nbuffer_ms=100\nreg.LockstepCapture=1\n";
+const RECORD: &str = "client=record\nframes=24000\nbuffer_ms=100\nreg.Lockstep=1\n";
 const REGISTER: &str = "client=timer\nwav=MUSIC.WAV\nbuffer_ms=1000\nreg.PositionRegister=1\n";
 const CONTROLS: &str = "client=controls\n";
 /// The shortest run: what breaks a rule of loading and starting needs no client.

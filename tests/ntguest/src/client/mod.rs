@@ -9,10 +9,12 @@
 //! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
 //!   `shared`: the same with 4,096 frames, as Windows' engine asks for them. `clock_percent=25` says that the card's clock is a slow one.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
-//! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000` (`s16`, `s24in32`, `s32`, `f32`;
-//!   1 to 8 channels) with `mode=packet` (`GetReadPacket` after each event), `event` (`GetPosition` after each event) or `timer`
-//!   (`AllocateAudioBuffer` and `GetPosition`). What it recorded goes raw to port 0x404; `recorded-frames=` and `lost-packets=` say how
-//!   much. With `reg.LockstepCapture=1` and a card that is not in real time it waits for `GetReadPacket`, and a lost packet is a violation.
+//! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000`
+//!   (`s16`, `s24in32`, `s32`, `f32`; 1 to 8 channels) with `mode=packet` (`GetReadPacket` after each event),
+//!   `event` (`GetPosition` after each event) or `timer` (`AllocateAudioBuffer` and `GetPosition`). What it
+//!   recorded goes raw to port 0x404; `recorded-frames=` and `lost-packets=` say how much. With
+//!   `reg.Lockstep=1` and a card that is not in real time it waits for `GetReadPacket`, and a lost packet is
+//!   a violation.
 //! * `duplex`: plays on `endpoint=` and records from `capture_endpoint=` in the file's format until it was played, or `frames=`;
 //!   as `record` for the rest.
 //! * `sweep`: opens every format that the endpoints announce, and some that they don't.

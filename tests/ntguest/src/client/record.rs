@@ -279,7 +279,7 @@ fn running(
     // SAFETY: the poller is stopped below, while the stream is alive.
     let poller = unsafe { Poller::start(stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
     // A card that waits for GetReadPacket stands still by right.
-    let lockstep = cfg::get("reg.LockstepCapture") == Some("1");
+    let lockstep = cfg::get("reg.Lockstep") == Some("1");
     let steady = !lockstep && cfg::get_u64("speed", 1) == 1 && !cfg::get_bool("pause", false);
     let watch = registers.watch(judge, steady);
     let recorded = match order.mode {
@@ -352,7 +352,7 @@ fn expect_numbers_restart(stream: &PinStream, event: &Event) -> Result<(), Faile
     for state in [State::Pause, State::Acquire, State::Stop] {
         set_state(stream, state)?;
     }
-    let lockstep = cfg::get("reg.LockstepCapture") == Some("1");
+    let lockstep = cfg::get("reg.Lockstep") == Some("1");
     // In real time a late client may be given a packet or two after the first.
     let most = if lockstep { 0 } else { 50 };
     if !signalled || first.is_err() || first.is_ok_and(|packet| packet.number > most) {

@@ -138,7 +138,7 @@ impl Recorder<'_> {
     /// so that DEVICE_NOT_READY is routine. With one packet a buffer a card that waits goes on only then: the call says that the client is
     /// done with the packet before.
     pub fn by_packets(&mut self, event: &Event) -> Result<(), Failed> {
-        let lockstep = cfg::get("reg.LockstepCapture") == Some("1");
+        let lockstep = cfg::get("reg.Lockstep") == Some("1");
         // Through a loopback a card that is held up would be behind what is played.
         let hold = lockstep && cfg::get("client") == Some("record");
         let mut reads = PacketReads::new(self.packet_100ns(), self.run);
