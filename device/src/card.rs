@@ -167,6 +167,9 @@ impl Card {
         state.counted.write(running);
         state.trace_message(self, || Event::write(Region::Pages, offset, data));
         self.pages.write(offset, data);
+        let bytes = data.len() as u64;
+        state.with_controller(self, |controller, env| controller.pages_stored(offset, bytes, env));
+        self.tell_engine(&state);
     }
 
     /// A read of configuration space.

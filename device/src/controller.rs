@@ -18,7 +18,7 @@ use crate::ports::{ClockMode, Env, Trace};
 use crate::stream::stats::{Stall, StreamStats};
 use crate::stream::{Abilities, Call, Stream, low};
 use registers::Registers;
-use ringwave_regs::{format, global, pci, stream};
+use ringwave_regs::{format, global, pages, pci, stream};
 
 /// [`stream::LATE_MILLIS`] in ticks of the device clock.
 const LATE: u64 = stream::LATE_MILLIS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1000);
@@ -47,13 +47,13 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// The card of DATASHEET section 10: one render and one capture stream, every format, lockstep.
+    /// The card of DATASHEET section 10: one render and one capture stream, every format, realtime.
     fn default() -> Self {
         Self {
             render: 1,
             capture: 1,
             loopback: [None; stream::STREAMS_MAX as usize],
-            clock: ClockMode::Lockstep,
+            clock: ClockMode::Realtime,
             dma_bits: 64,
             formats: format::FORMATS_ALL,
             rates: format::RATES_ALL,
@@ -205,6 +205,22 @@ impl Controller {
         }
     }
 
+    /// `bytes` bytes of BAR 2 were stored to from `offset` on by a message, and are there: a mark among them is seen now, as a store to
+    /// memory would be at the next look. In D3hot it waits for that, too.
+    pub fn pages_stored(&mut self, offset: u64, bytes: u64, env: &mut Env<'_>) {
+        self.catch_up(env);
+        if self.d3hot {
+            return;
+        }
+        for index in 0..self.streams.len() {
+            let page = u32::try_from(index).ok().and_then(pages::mark_page).map(u64::from);
+            let word = page.map(|page| page..page + 8);
+            if word.is_some_and(|word| offset < word.end && offset.saturating_add(bytes) > word.start) {
+                self.with_stream(index, env, Stream::mark_stored);
+            }
+        }
+    }
+
     /// Handles everything that has become due at `env.now` and writes the clock page.
     pub fn advance(&mut self, env: &mut Env<'_>) {
         self.catch_up(env);
@@ -214,7 +230,8 @@ impl Controller {
     /// Device clock at which [`Self::advance`] has something to do next; `None` while nothing moves.
     pub fn next_deadline(&self) -> Option<u64> {
         let ticks = (0..self.streams.len()).filter_map(|index| self.next_tick(index));
-        self.next_end().map(|(due, _)| due).into_iter().chain(ticks).min()
+        let looks = self.streams.iter().filter_map(Stream::next_look);
+        self.next_end().map(|(due, _)| due).into_iter().chain(ticks).chain(looks).min()
     }
 
     /// Device clock at which a stream's position page ticks next: in D3hot none does.
@@ -303,6 +320,9 @@ impl Controller {
         for index in 0..self.streams.len() {
             if self.next_tick(index).is_some_and(|due| due <= self.time) {
                 self.with_stream(index, env, Stream::tick);
+            }
+            if self.streams.get(index).and_then(Stream::next_look).is_some_and(|due| due <= self.time) {
+                self.with_stream(index, env, Stream::poll);
             }
         }
     }

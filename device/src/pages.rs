@@ -1,7 +1,7 @@
 //! What the card writes into the page BAR. DATASHEET section 7.
 //!
 //! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is ever read back, so a guest
-//! that scribbles into a page harms only itself, and the next update heals it.
+//! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
 
 use crate::clock::Line;
 use crate::ports::Pages;
@@ -72,6 +72,8 @@ pub struct StatusPage {
     pub dma_faults: u32,
     /// Frames of silence since reset.
     pub silence_frames: u64,
+    /// What a word in the mark page must carry. Never 0 after the first [`Self::reset`].
+    mark_tag: u32,
 }
 
 impl StatusPage {
@@ -87,9 +89,25 @@ impl StatusPage {
         self.anchor = self.anchor.through(clock, frame);
     }
 
-    /// Everything 0 but the sequence counter and EPOCH, which grows.
+    /// Everything 0 but the sequence counter, EPOCH, which grows, and MARK_TAG, which changes.
     pub fn reset(&mut self) {
-        *self = Self { sequence: self.sequence, epoch: self.epoch.wrapping_add(1), ..Self::default() };
+        *self = Self {
+            sequence: self.sequence,
+            epoch: self.epoch.wrapping_add(1),
+            mark_tag: self.mark_tag,
+            ..Self::default()
+        };
+        self.change_tag();
+    }
+
+    /// From now on what stands in the mark page is nothing.
+    pub fn change_tag(&mut self) {
+        self.mark_tag = self.mark_tag.checked_add(1).unwrap_or(1);
+    }
+
+    /// `MARK_TAG`.
+    pub fn mark_tag(&self) -> u32 {
+        self.mark_tag
     }
 
     /// Stores the page of stream `index`.
@@ -113,6 +131,7 @@ impl StatusPage {
             (at::RATE_DEN, self.anchor.den()),
             (at::UNDERRUNS, self.underruns),
             (at::DMA_FAULTS, self.dma_faults),
+            (at::MARK_TAG, self.mark_tag),
         ];
         let u64s = [
             (at::ANCHOR_CLOCK, self.anchor.clock),
@@ -131,6 +150,13 @@ impl StatusPage {
     }
 }
 
+/// Stores WAITING of stream `index`. It is not under the sequence counter.
+pub fn publish_waiting(to: &dyn Pages, index: u32, waiting: bool) {
+    if let Some(base) = pages::status_page(index) {
+        to.store_u32(base + pages::status::WAITING, waiting.into());
+    }
+}
+
 /// Stores the position page of stream `index`: place in the cyclic buffer in bytes, frames since STOP, device clock. At
 /// every change of state, and when the page ticks.
 pub fn publish_position(to: &dyn Pages, index: u32, ring_offset: u32, frames: u64, clock: u64) {
@@ -138,4 +164,20 @@ pub fn publish_position(to: &dyn Pages, index: u32, ring_offset: u32, frames: u6
     to.store_u32(base + pages::position::RING_OFFSET, ring_offset);
     to.store_u64(base + pages::position::FRAMES, frames);
     to.store_u64(base + pages::position::CLOCK, clock);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_never_0_and_never_the_one_before() {
+        for (tag, next) in [(0, 1), (1, 2), (u32::MAX - 1, u32::MAX), (u32::MAX, 1)] {
+            let mut page = StatusPage { mark_tag: tag, ..StatusPage::default() };
+            page.change_tag();
+            assert_eq!(page.mark_tag(), next);
+            page.reset();
+            assert_eq!(page.mark_tag(), next.checked_add(1).unwrap_or(1), "a reset changes it, too");
+        }
+    }
 }

@@ -19,15 +19,32 @@ pub trait GuestMemory {
     fn check(&self, address: u64, bytes: u64, write: bool) -> Result<(), MemoryFault>;
 }
 
-/// The page BAR (BAR 2), as far as the card is concerned: it only stores. Offsets are naturally aligned and inside the BAR.
+/// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages. Offsets are naturally aligned and
+/// inside the BAR.
 ///
 /// Each store must be one access of its size and must have *release* ordering: everything stored before is visible to a
 /// reader that sees it. The sequence counters rest on that.
 pub trait Pages {
+    /// The words of a stream's mark page. Whatever stands there is the guest's word. MARK is one load with *acquire* ordering, and `MARK_CLOCK`
+    /// is loaded after it.
+    fn load_mark(&self, stream: u32) -> MarkWords;
+    /// Orders every store before this call before every load after it, for a guest that runs at the same time on another processor.
+    fn fence(&self) {
+        core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    }
     /// Stores 32 bits at `offset` bytes from the start of the BAR.
     fn store_u32(&self, offset: u32, value: u32);
     /// Stores 64 bits at `offset` bytes from the start of the BAR.
     fn store_u64(&self, offset: u32, value: u64);
+}
+
+/// What stands in a mark page: any values. DATASHEET 7.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MarkWords {
+    /// MARK.
+    pub mark: u64,
+    /// `MARK_CLOCK`.
+    pub clock: u64,
 }
 
 /// Where the sound of capture streams comes from, but for what the card takes from its own render streams.
@@ -157,6 +174,13 @@ pub enum Trace {
         /// The packet it waits for.
         packet: u32,
     },
+    /// The card has seen a new mark in a stream's mark page (DATASHEET 7.4).
+    MarkSeen {
+        /// Stream number.
+        stream: u32,
+        /// The packet that it marks.
+        packet: u32,
+    },
     /// A stream has played its end of stream.
     Ended {
         /// Stream number.
@@ -201,12 +225,12 @@ pub enum Note {
         /// Why.
         error: Error,
     },
-    /// The card's clock is lockstep, but the stream's first RUN came before any WRITTEN: it goes by realtime.
-    NotWritten {
+    /// The card's clock is lockstep, but the stream does not ask for it (LOCKSTEP): it goes by realtime.
+    NotLockstep {
         /// Stream number.
         stream: u32,
     },
-    /// A packet was not WRITTEN at its first frame and is played as silence (realtime).
+    /// A packet was not WRITTEN in time: it is silent, at least in part (realtime). Told once for each packet.
     Underrun {
         /// Stream number.
         stream: u32,
@@ -248,10 +272,12 @@ impl fmt::Display for Note {
                 }
                 write!(f, ": {} ({})", error.name(), error.meaning())
             }
-            Self::NotWritten { stream } => write!(
-                f,
-                "stream {stream}: RUN without WRITTEN, goes by the realtime clock; underruns can't be known"
-            ),
+            Self::NotLockstep { stream } => {
+                write!(
+                    f,
+                    "stream {stream}: did not ask for lockstep, goes by realtime: what is late is silent"
+                )
+            }
             Self::Underrun { stream, packet } => {
                 write!(f, "stream {stream}: packet {packet} was not WRITTEN in time, plays silence")
             }
@@ -372,10 +398,10 @@ impl Effects {
 /// The clock that a card goes by. DATASHEET 5.4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockMode {
-    /// Time stands still while a stream waits for a packet.
-    #[default]
+    /// The time of a stream that asks for it stands still while it waits for a packet.
     Lockstep,
     /// Time never waits.
+    #[default]
     Realtime,
 }
 

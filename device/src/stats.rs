@@ -5,14 +5,21 @@
 //!   "streams": [ { "index": 0, "direction": "render", "format": "s16", "rate": 48000, "channels": 2, "ring_bytes": 38400,
 //!     "packets": 2, "dma_mode": "scatter-gather", "sg_entries": 10, "frames": 240000, "packets_completed": 50, "underruns": 0,
 //!     "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1,
+//!     "marks": 49, "polled_marks": 0, "late_marks": 0, "least_margin_us": 3120,
+//!     "margins": [ { "from_us": 2000, "packets": 12 }, { "from_us": 5000, "packets": 37 } ],
 //!     "worst_lateness_us": 780, "plugged": true, "sink_failed": false,
 //!     "drift_ppm": null, "sink_underruns": null, "sink_dropped_frames": null } ],
-//!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 49, "eos": 1 } },
+//!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 1, "look": 0, "eos": 1 } },
 //!   "interrupts": 50, "wakes": 240, "worst_lateness_us": 780 }
 //! ```
 //! `client`: `left`, `there` (figures of the moment, or the process ends before the client) or `none`; `seconds` since it came, or since the one
 //! before it left. `wakes`: how often the engine's thread woke. `worst_lateness_us`: the end of a piece (DATASHEET 5.2) that was handled the
 //! longest after its time, in microseconds of the host's clock, whatever the card's speed. `plugged`: the stream's jack.
+//!
+//! `marks`: marks that were seen in the mark page (DATASHEET 7.4), `polled_marks` those that only the look every 5 ms found: a guest that does not write
+//! LOOK. Of streams that go by realtime, by the page or by WRITTEN: `late_marks`, packets that were marked after they had begun, so that part
+//! of them was silent; `least_margin_us`, the shortest time from a mark to the moment in which its packet began, in microseconds of the device clock, negative
+//! for a late one (null: not known); `margins`: how many packets had a margin of as much and less than the next.
 //!
 //! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink goes, in millionths, `sink_underruns`: how often that sink had
 //! nothing to play while the stream played, `sink_dropped_frames`: frames it had no room for; null for sinks without a clock of their own (all
@@ -20,7 +27,7 @@
 //!
 //! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was never set up has null for its
 //! format. `sink_failed`: not all of `frames` is in the stream's file (the disk was full, for one). `while_running` counts accesses to registers, configuration space and (when it is not mapped) the page BAR that came while
-//! a stream was in RUN, without the write of STATE that ended the run; `written` and `eos` are the writes of those registers, `writes` all
+//! a stream was in RUN, without the write of STATE that ended the run; `written`, `look` and `eos` are the writes of those registers, `writes` all
 //! others.
 
 mod line;
@@ -32,7 +39,7 @@ use serde::Serialize;
 
 use crate::host::Figures;
 use crate::ports::ClockMode;
-use crate::stream::stats::StreamStats;
+use crate::stream::stats::{MARGIN_FROM_US, MarkStats, StreamStats};
 use crate::wav::format_name;
 
 /// A client's session.
@@ -90,12 +97,24 @@ pub struct StreamReport {
     dma_faults: u64,
     events: u64,
     stalls: u64,
+    marks: u64,
+    polled_marks: u64,
+    late_marks: u64,
+    least_margin_us: Option<i64>,
+    margins: Vec<Margin>,
     worst_lateness_us: u64,
     plugged: Option<bool>,
     sink_failed: bool,
     drift_ppm: Option<f64>,
     sink_underruns: Option<u64>,
     sink_dropped_frames: Option<u64>,
+}
+
+/// Packets whose marks came so early, and earlier than the next.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Margin {
+    from_us: u32,
+    packets: u64,
 }
 
 impl Report {
@@ -143,6 +162,8 @@ pub struct WhileRunning {
     pub writes: u64,
     /// Writes of WRITTEN.
     pub written: u64,
+    /// Writes of LOOK.
+    pub look: u64,
     /// Writes of EOS.
     pub eos: u64,
 }
@@ -171,6 +192,7 @@ impl Messages {
         let counted = &mut self.while_running;
         match register {
             Some(stream::WRITTEN) => counted.written += 1,
+            Some(stream::LOOK) => counted.look += 1,
             Some(stream::EOS) => counted.eos += 1,
             _ => counted.writes += 1,
         }
@@ -201,6 +223,15 @@ pub fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Ticks of the device clock in a microsecond.
+const TICKS_PER_US: i64 = ringwave_regs::global::CLOCK_HZ_VALUE as i64 / 1_000_000;
+
+/// The intervals that any packet is in.
+fn margins(marks: &MarkStats) -> Vec<Margin> {
+    let all = MARGIN_FROM_US.iter().zip(marks.margins).map(|(&from_us, packets)| Margin { from_us, packets });
+    all.filter(|margin| margin.packets != 0).collect()
+}
+
 /// One stream's figures: render streams come first. `late`: its worst lateness in real time. `plugged`: its jack.
 pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: Option<bool>) -> StreamReport {
     StreamReport {
@@ -221,6 +252,11 @@ pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: O
         dma_faults: stats.dma_faults,
         events: stats.events,
         stalls: stats.stalls,
+        marks: stats.marks.seen,
+        polled_marks: stats.marks.polled,
+        late_marks: stats.marks.late,
+        least_margin_us: stats.marks.least.map(|ticks| ticks.div_euclid(TICKS_PER_US)),
+        margins: margins(&stats.marks),
         worst_lateness_us: micros(late),
         plugged,
         sink_failed: false,
@@ -241,13 +277,14 @@ mod tests {
         messages.write_register(at(stream::STATE), false, true);
         messages.write_register(at(stream::WRITTEN), true, true);
         messages.write_register(at(stream::EOS), true, true);
+        messages.write_register(at(stream::LOOK), true, true);
         messages.write_register(at(stream::INT_ENABLE), true, true);
         messages.write_register(0x24, true, true);
         messages.write_register(at(stream::STATE), true, false);
         messages.write_register(at(stream::WRITTEN), false, false);
         messages.read(true);
         messages.read(false);
-        let while_running = WhileRunning { reads: 1, writes: 2, written: 1, eos: 1 };
-        assert_eq!(messages, Messages { total: 9, while_running });
+        let while_running = WhileRunning { reads: 1, writes: 2, written: 1, look: 1, eos: 1 };
+        assert_eq!(messages, Messages { total: 10, while_running });
     }
 }

@@ -3,7 +3,9 @@
 //! `setup` holds what can be written in STOP, `play` what exists between ACQUIRE and STOP (so STOP is: forget it), and `Ledger`
 //! what outlives STOP: the status page with its totals, and the statistics for the host.
 
+mod marks;
 mod play;
+mod registers;
 mod setup;
 pub mod stats;
 
@@ -12,8 +14,9 @@ use crate::dma::{Bus, Limits, Ring};
 use crate::gain::Gain;
 use crate::pages::{StatusPage, publish_position};
 use crate::ports::{ClockMode, Dma, Env, StreamFormat, Trace};
+use marks::{Look, MarkPage};
 use play::Play;
-use ringwave_regs::error::{self, Error};
+use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};
 pub use setup::Abilities;
@@ -38,6 +41,7 @@ pub struct Call<'a, 'b> {
 struct Ledger {
     index: u32,
     page: StatusPage,
+    marks: MarkPage,
     stats: StreamStats,
     /// The register `INT_ENABLE`.
     int_enable: u32,
@@ -65,6 +69,11 @@ impl Ledger {
         self.stats.silence_frames = self.stats.silence_frames.saturating_add(frames);
     }
 
+    /// A mark was found that the guest did not tell of.
+    fn polled_mark(&mut self) {
+        self.stats.marks.polled = self.stats.marks.polled.saturating_add(1);
+    }
+
     fn dma_fault(&mut self, error: Error) {
         self.page.dma_faults = self.page.dma_faults.wrapping_add(1);
         self.stats.dma_faults += 1;
@@ -82,6 +91,8 @@ pub struct Stream {
     state: u32,
     play: Option<Play>,
     ledger: Ledger,
+    /// The register LOCKSTEP.
+    lockstep: bool,
     /// Volumes and MUTE.
     gain: Gain,
     /// Something is plugged into the jack. Nothing but [`Self::set_jack`] changes it.
@@ -102,6 +113,7 @@ impl Stream {
         let ledger = Ledger {
             index,
             page: StatusPage::default(),
+            marks: MarkPage::new(index),
             stats: StreamStats::new(can.capture),
             int_enable: 0,
             pending: false,
@@ -112,6 +124,7 @@ impl Stream {
             state: regs::STATE_STOP,
             play: None,
             ledger,
+            lockstep: false,
             gain: Gain::default(),
             plugged: true,
             position_latch: 0,
@@ -128,12 +141,14 @@ impl Stream {
         self.forget(call);
         self.state = regs::STATE_STOP;
         self.setup = Setup::default();
+        self.lockstep = false;
         self.gain = Gain::default();
         self.position_latch = 0;
         self.ticks = false;
         self.ledger.int_enable = 0;
         self.ledger.pending = false;
         self.ledger.page.reset();
+        self.ledger.marks.reset(call.env);
         self.publish(call.env);
         publish_position(call.env.pages, self.ledger.index, 0, 0, 0);
     }
@@ -166,6 +181,35 @@ impl Stream {
     pub fn next_tick(&self) -> Option<u64> {
         const TICK: u64 = regs::POSITION_TICK_MICROS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1_000_000);
         self.ticks.then(|| self.ticked.saturating_add(TICK))
+    }
+
+    /// Device clock at which the mark page is looked at next if nothing happens before; `None` unless the stream is stalled.
+    pub fn next_look(&self) -> Option<u64> {
+        self.stall().map(|_| self.ledger.marks.next_look())
+    }
+
+    /// The stream has been stalled for long enough to look at its mark page unasked.
+    pub fn poll(&mut self, call: &mut Call<'_, '_>) {
+        self.look(Look::Poll, call);
+    }
+
+    /// A register of the stream is about to tell what was marked.
+    pub fn look_now(&mut self, call: &mut Call<'_, '_>) {
+        self.look(Look::Passing, call);
+    }
+
+    /// A store to the mark page came as a message.
+    pub fn mark_stored(&mut self, call: &mut Call<'_, '_>) {
+        self.look(Look::Told, call);
+    }
+
+    /// Looks at the mark page, but not in STOP: a mark that is found there may end a stall.
+    fn look(&mut self, why: Look, call: &mut Call<'_, '_>) {
+        if let Some(play) = &mut self.play
+            && play.look(why, &mut self.ledger, call)
+        {
+            self.publish(call.env);
+        }
     }
 
     /// The position page ticks now.
@@ -260,91 +304,6 @@ impl Stream {
         self.publish(env);
     }
 
-    /// Reads the register at `offset` in the block; latches.
-    pub fn read(&mut self, offset: u32, time: u64) -> Result<u32, Error> {
-        if let Some(value) = self.setup.read(offset).or_else(|| self.gain.read(offset)) {
-            return Ok(value);
-        }
-        let play = self.play.as_ref();
-        let value = match offset {
-            regs::CAPS => {
-                regs::CAPS_PRESENT
-                    | if self.can.capture { regs::CAPS_CAPTURE } else { 0 }
-                    | self.can.channels_max << regs::CAPS_CHANNELS_SHIFT
-                    | self.can.packets_max << regs::CAPS_PACKETS_SHIFT
-            }
-            regs::FORMATS => self.can.formats,
-            regs::RATES => self.can.rates,
-            regs::MESSAGE => self.message,
-            regs::STATE => self.state,
-            regs::ERROR => self.ledger.page.error,
-            regs::INT_ENABLE => self.ledger.int_enable,
-            regs::EOS => play.map_or(0, |play| play.eos),
-            regs::WRITTEN => play.and_then(|play| play.written).unwrap_or(0),
-            regs::START_PACKET => play.map_or(0, |play| play.start.packet),
-            regs::START_FRAME_LO => play.map_or(0, |play| play.start.frame[0]),
-            regs::START_FRAME_HI => play.map_or(0, |play| play.start.frame[1]),
-            regs::FIFO_FRAMES => self.setup.shape(self.can).map_or(0, |shape| shape.fifo_frames),
-            regs::PACKET_COUNT => play.map_or(0, |play| play.packet_count),
-            regs::POSITION_LO => {
-                let position = play.map_or(0, |play| play.position(time));
-                self.position_latch = low(position >> 32);
-                low(position)
-            }
-            regs::POSITION_HI => self.position_latch,
-            regs::POSITION_CONTROL => u32::from(self.ticks) * regs::POSITION_TICK,
-            _ => return Err(Error::BadAccess),
-        };
-        Ok(value)
-    }
-
-    /// Writes the register at `offset` in the block: DATASHEET 4.1 says in what order it is judged. An error was not noted yet: see
-    /// [`Self::refuse`].
-    pub fn write(&mut self, offset: u32, value: u32, call: &mut Call<'_, '_>) -> Result<(), Error> {
-        if !is_register(offset) {
-            return Err(Error::BadAccess);
-        }
-        if !self.can.has_register(offset) {
-            return Err(Error::NotSupported);
-        }
-        match offset {
-            regs::STATE => self.write_state(value, call)?,
-            regs::ERROR => self.ledger.page.error = error::NONE,
-            regs::INT_ENABLE => {
-                self.ledger.int_enable = value & (regs::INT_PACKET | regs::INT_ERROR | regs::INT_JACK);
-            }
-            regs::POSITION_CONTROL => {
-                self.ticks = value & regs::POSITION_TICK != 0;
-                self.publish_position(call);
-            }
-            regs::EOS => self.play.as_mut().ok_or(Error::BadState)?.write_eos(value)?,
-            regs::WRITTEN => {
-                let play = self.play.as_mut().ok_or(Error::BadState)?;
-                play.write_written(value, &mut self.ledger, call)?;
-            }
-            regs::START_PACKET | regs::START_FRAME_LO | regs::START_FRAME_HI => {
-                let play = self.play.as_mut().filter(|_| self.state != regs::STATE_RUN);
-                play.ok_or(Error::BadState)?.write_start(offset, value)?;
-            }
-            _ if self.gain.read(offset).is_some() => {
-                self.gain = self.gain.written(offset, value)?;
-                if let Some(play) = &mut self.play {
-                    play.set_gain(self.gain, &mut self.ledger, call);
-                }
-            }
-            _ if self.setup.read(offset).is_some() => {
-                if self.state != regs::STATE_STOP {
-                    return Err(Error::BadState);
-                }
-                self.setup.write(offset, value, self.can)?;
-            }
-            // Read only: ignored.
-            _ => {}
-        }
-        self.publish(call.env);
-        Ok(())
-    }
-
     /// A write of STATE: up one step at a time, down any number.
     fn write_state(&mut self, to: u32, call: &mut Call<'_, '_>) -> Result<(), Error> {
         match (self.state, to) {
@@ -376,6 +335,8 @@ impl Stream {
         stats.ring_bytes = shape.ring_bytes;
         stats.packets = shape.packets;
         self.enter(regs::STATE_ACQUIRE, call);
+        // What was stored since STOP counts from here on.
+        self.look_now(call);
         Ok(())
     }
 
@@ -401,7 +362,7 @@ impl Stream {
         } else {
             Ring::contiguous(&bus, address, ring_bytes, self.can.capture)?
         };
-        play.run(start, ring, &mut self.ledger, call);
+        play.run(start, ring, self.lockstep, &mut self.ledger, call);
         self.ledger.stats.scatter_gather = scatter_gather;
         self.state = regs::STATE_RUN;
         self.publish_position(call);
@@ -418,6 +379,7 @@ impl Stream {
             page.packet_end = (0, 0);
             page.packet_start = 0;
             page.anchor(Line::frozen(call.time, 0));
+            page.change_tag();
         } else if let Some(play) = self.play.as_ref().filter(|_| ran) {
             self.ledger.page.anchor(play.line());
         }
@@ -435,6 +397,9 @@ impl Stream {
     fn forget(&mut self, call: &mut Call<'_, '_>) {
         if let Some(play) = self.play.take() {
             call.env.effects.stop(self.ledger.index, play.shape.format);
+        }
+        if self.ledger.marks.stopped() {
+            self.ledger.polled_mark();
         }
         self.host_failed = false;
     }
@@ -462,12 +427,9 @@ impl Stream {
         let play = self.play.as_ref();
         page.flags = play.map_or(0, Play::flags) | if self.plugged { 0 } else { status::FLAG_UNPLUGGED };
         page.packet_count = play.map_or(0, |play| play.packet_count);
-        page.stalled_packet = play.and_then(Play::stalled).map_or(0, |(packet, _)| packet);
+        let stalled = play.and_then(Play::stalled);
+        page.stalled_packet = stalled.map_or(0, |(packet, _)| packet);
         page.publish(env.pages, self.ledger.index);
+        self.ledger.marks.settle(stalled.is_some(), env);
     }
-}
-
-/// Whether there is a register at `offset` in a stream's block.
-fn is_register(offset: u32) -> bool {
-    regs::REGISTERS.iter().any(|register| register.offset == offset)
 }

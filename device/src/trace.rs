@@ -41,6 +41,7 @@
 //! state <stream> stop|acquire|pause|run            a stream changed its state
 //! packet <stream> <count>                          a packet is complete: PACKET_COUNT is now this
 //! stall <stream> <packet>                          it waits for this packet
+//! mark-seen <stream> <packet>                      it saw a new mark in the stream's mark page (DATASHEET 7.4)
 //! ended <stream>                                   its end of stream was played
 //! power d0|d3hot                                   the power state has changed
 //! reset                                            the function was reset; all streams are in STOP, power is D0
@@ -49,7 +50,7 @@
 //! intx assert|deassert                             the level, after Interrupt Disable
 //! intx raise                                       the line's listener was signalled
 //! note refused <stream>|- 0x<offset> 0x<value>|- <ERROR>
-//! note not-written <stream> | note underrun <stream> <packet> | note overrun <stream> <packet>
+//! note not-lockstep <stream> | note underrun <stream> <packet> | note overrun <stream> <packet>
 //! note dma-fault <stream> <ERROR> | note selftest <ERROR>
 //! lost <n>                                         n events are missing here: the trace's file was too slow
 //! ```

@@ -80,6 +80,7 @@ fn realtime_stores_over_what_was_not_taken_and_counts_it() {
 #[test]
 fn nobody_who_takes_no_packets_is_told_of_underruns() {
     let mut rig = microphone(ClockMode::Lockstep);
+    rig.write(regs::LOCKSTEP, 0);
     rig.state(STATE_RUN);
     rig.run_for(SECOND / 10);
     assert_eq!((rig.status().flags, rig.status().underruns), (0, 0), "goes by realtime");

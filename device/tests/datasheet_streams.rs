@@ -170,7 +170,7 @@ fn minus_one_marks_a_stream_and_promises_nothing() {
 }
 
 #[test]
-fn a_packet_that_is_silent_stays_so_over_pause_and_is_one_underrun() {
+fn a_piece_of_silence_keeps_its_end_over_pause_and_the_packet_is_one_underrun() {
     let mut rig = realtime();
     rig.write(WRITTEN, u32::MAX);
     rig.state(STATE_RUN);
@@ -185,13 +185,14 @@ fn a_packet_that_is_silent_stays_so_over_pause_and_is_one_underrun() {
     let again = rig.now;
     rig.run_to(clock_of(again, 1400));
     let status = rig.status();
-    assert_eq!((status.underruns, status.silence_frames), (1, 1000));
+    // Pieces of 44 frames: the twelfth, in which it was paused, ends at 528.
+    assert_eq!((status.underruns, status.silence_frames), (1, 528));
     let heard = rig.heard.clone();
-    assert!(heard.iter().take(4000).all(|&byte| byte == 0));
-    assert!(signal(1000, 1000).starts_with(heard.get(4000..).unwrap()) && heard.len() > 4000);
+    assert!(heard.iter().take(4 * 528).all(|&byte| byte == 0));
+    assert!(signal(528, 1472).starts_with(heard.get(4 * 528..).unwrap()) && heard.len() > 4000);
     // The totals are since reset, not since STOP.
     rig.state(STATE_STOP);
-    assert_eq!((rig.status().underruns, rig.status().silence_frames), (1, 1000));
+    assert_eq!((rig.status().underruns, rig.status().silence_frames), (1, 528));
 }
 
 #[test]
@@ -200,6 +201,7 @@ fn bus_master_enable_off_in_run_is_silence_without_a_message_until_it_is_on_agai
     for packet in 0..2 {
         fill_packet(&rig, packet);
     }
+    rig.write(WRITTEN, 9);
     rig.state(STATE_RUN);
     let start = rig.now;
     rig.now = clock_of(start, 100);

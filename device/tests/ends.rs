@@ -171,7 +171,12 @@ fn reset_in_run_leaves_nothing_behind_but_the_epoch() {
     assert_eq!(status.epoch, before.epoch + 1);
     assert_eq!(
         status,
-        support::Status { epoch: status.epoch, rate_den: 1_000_000_000, ..support::Status::default() }
+        support::Status {
+            epoch: status.epoch,
+            rate_den: 1_000_000_000,
+            mark_tag: before.mark_tag + 1,
+            ..support::Status::default()
+        }
     );
     assert_eq!(rig.get(ringwave_regs::global::INT_STATUS), 0);
     assert_eq!((rig.read(ringwave_regs::stream::RATE), rig.read(STATE)), (0, 0));

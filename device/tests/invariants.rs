@@ -25,6 +25,7 @@ const RING_MAX: u64 = 4096;
 const ALLOWED: [(u64, u64); 4] =
     [(RAM + 0x1000, RING_MAX), (RAM + 0x8000, RING_MAX), (RAM + 0x1_0000, 512), (HIGH, RING_MAX)];
 const TABLE: u64 = RAM + 0x1_0000;
+const MARK: u32 = pages::MARK_BASE + pages::mark::MARK;
 /// A second map, which comes and goes.
 const HIGH: u64 = 0x12_3456_7000;
 
@@ -47,6 +48,9 @@ enum Op {
     /// Ticks of `RATE_DEN` off nominal.
     Pace(i32),
     Reset,
+    /// MARK is stored: a packet and how far the tag is off, or anything; told by a message or not.
+    Mark(u32, u32, bool),
+    Word(u64),
 }
 
 /// Values that mean something somewhere.
@@ -92,6 +96,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Jack),
         2 => (-1_500_000..1_500_000_i32).prop_map(Op::Pace),
         1 => Just(Op::Reset),
+        6 => (0..8_u32, prop_oneof![4 => Just(0), 1 => any::<u32>()], any::<bool>())
+            .prop_map(|(packet, off, told)| Op::Mark(packet, off, told)),
+        1 => any::<u64>().prop_map(Op::Word),
     ]
 }
 
@@ -150,6 +157,14 @@ fn act(rig: &mut Rig, op: &Op) {
         }
         Op::Pace(off) => rig.card.set_pace(0, 1_000_000_000_u32.saturating_add_signed(off)),
         Op::Reset => rig.call(Controller::reset),
+        Op::Mark(packet, off, told) => {
+            let tag = rig.status().mark_tag.wrapping_add(off);
+            rig.pages.poke(MARK, pages::mark::word(packet, tag));
+            if told {
+                rig.call(|card, env| card.pages_stored(MARK.into(), 8, env));
+            }
+        }
+        Op::Word(word) => rig.pages.poke(MARK, word),
     }
 }
 
@@ -197,7 +212,9 @@ fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u
     let runs = status.state == regs::STATE_RUN && status.flags & (FLAG_STALLED | FLAG_ENDED) == 0;
     assert_eq!(moves, runs, "{status:?}");
     let ticks = state != u32::MAX && rig.read(regs::POSITION_CONTROL) == regs::POSITION_TICK;
-    assert_eq!(rig.card.next_deadline().is_some(), moves || ticks);
+    let stalled = status.flags & FLAG_STALLED != 0;
+    assert_eq!((status.waiting, status.mark_tag == 0), (stalled.into(), false));
+    assert_eq!(rig.card.next_deadline().is_some(), moves || ticks || stalled);
     assert!(rig.card.next_deadline().is_none_or(|due| due > rig.now && due <= rig.now + SECOND / 99));
     *before = Before { position, resets: rig.pages.u32(clock_page(pages::clock::RESETS)) };
 }

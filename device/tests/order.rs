@@ -19,7 +19,13 @@ fn writes_are_judged_in_order() {
     let wild = 0xFFFF_FFF7;
     // Capture stream or not, card with VOLUME or not, state, register, value, and what it is refused with.
     let cases = [
-        (false, true, stop, 0x68, wild, Some(none)),
+        (false, true, stop, 0x70, wild, Some(none)),
+        (false, true, run, regs::LOCKSTEP, wild, Some(state)),
+        (true, true, run, regs::LOCKSTEP, wild, Some(state)),
+        (true, true, pause, regs::LOCKSTEP, wild, None),
+        (false, true, stop, regs::LOCKSTEP, wild, None),
+        (false, true, stop, regs::LOOK, wild, None),
+        (true, false, run, regs::LOOK, wild, None),
         (true, false, run, 0xA0, wild, Some(none)),
         (true, true, stop, regs::EOS, wild, Some(feature)),
         (true, true, pause, regs::EOS, wild, Some(feature)),
@@ -82,7 +88,7 @@ fn writes_are_judged_in_order() {
 #[test]
 fn card_without_volume_says_so() {
     let mut rig = Rig::with(Config { volume: false, ..Config::default() });
-    assert_eq!(rig.get(global::FEATURES), 0b1011_1111);
+    assert_eq!(rig.get(global::FEATURES), 0b1_1011_1111);
     for register in [regs::MUTE, regs::VOLUME_0, regs::VOLUME_7] {
         assert_eq!(rig.refused(register, 0), Error::NotSupported.code());
         assert_eq!((rig.read(register), rig.read(regs::ERROR)), (0, Error::NotSupported.code()));

@@ -11,12 +11,13 @@
 
 mod support;
 
+use ringwave::controller::Controller;
 use ringwave::ports::{ClockMode, Effects, Env, NoSources, Note, Trace};
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{
-    EOS, EOS_ARM, ERROR, FIFO_FRAMES, PACKET_COUNT, STATE, STATE_ACQUIRE, STATE_PAUSE, STATE_RUN, STATE_STOP,
-    WRITTEN,
+    EOS, EOS_ARM, ERROR, FIFO_FRAMES, LOCKSTEP, PACKET_COUNT, STATE, STATE_ACQUIRE, STATE_PAUSE, STATE_RUN,
+    STATE_STOP, WRITTEN,
 };
 use support::song::{PACKET, RATE, clock_of, fill_packet, lockstep};
 use support::{NoPages, RAM, Rig, SECOND, signal};
@@ -67,7 +68,7 @@ fn a_stall_stops_time_and_written_starts_it_again() {
     assert_eq!(status.epoch, epoch + 1);
     let stall = rig.card.stalls().next().unwrap();
     assert_eq!((stall.stream, stall.packet, stall.since), (0, 1, end));
-    assert_eq!(rig.card.next_deadline(), None);
+    assert!(rig.card.next_deadline().is_some_and(|look| look > rig.now && look <= rig.now + SECOND / 200));
     rig.write(WRITTEN, 1);
     let status = rig.status();
     assert_eq!((status.anchor, status.rate), ((rig.now, 1000), RATE));
@@ -151,9 +152,10 @@ fn after_a_long_sleep_time_starts_again_where_it_was() {
 fn a_day_at_44100_has_no_drift() {
     let mut rig = Rig::new(ClockMode::Realtime);
     rig.ready(RATE, 22_057, 2);
-    // Nothing is WRITTEN, so a day's silence is played: only time matters here.
-    rig.write(WRITTEN, u32::MAX);
+    // Nothing can be read, so a day's silence is played: only time matters here.
+    rig.write(WRITTEN, i32::MAX.cast_unsigned());
     rig.state(STATE_RUN);
+    rig.card.set_bus_master(false);
     let start = rig.now;
     let day = 24 * 3600;
     // The engine wakes when it likes, here every 80 ms.
@@ -219,7 +221,7 @@ fn stop_drops_what_was_not_played_and_sets_the_counters_to_zero() {
     assert_eq!((status.state, status.flags, status.packet_count), (STATE_STOP, 0, 0));
     assert_eq!((status.anchor, status.rate), ((rig.now, 0), 0));
     assert_eq!((status.epoch, status.events), (before.epoch + 1, before.events), "totals stay");
-    assert_eq!((rig.position(), rig.read(WRITTEN), rig.read(FIFO_FRAMES)), (0, 0, 441));
+    assert_eq!((rig.position(), rig.read(WRITTEN), rig.read(FIFO_FRAMES)), (0, 0, 88));
     assert_eq!(rig.card.next_deadline(), None);
     rig.run_for(SECOND);
     assert_eq!((rig.heard.len(), rig.stops, rig.events), (6000, 1, 0));
@@ -259,25 +261,60 @@ fn run_before_packet_0_is_written_stalls_at_once_if_marked_later_packets_only() 
 }
 
 #[test]
-fn an_unmarked_stream_goes_by_realtime_and_says_so() {
+fn a_stream_that_does_not_ask_for_lockstep_goes_by_realtime_and_the_log_says_so() {
     let mut rig = lockstep();
+    rig.write(LOCKSTEP, 0);
     fill_packet(&rig, 0);
     fill_packet(&rig, 1);
     rig.state(STATE_RUN);
-    assert!(rig.notes.contains(&Note::NotWritten { stream: 0 }));
+    assert!(rig.notes.contains(&Note::NotLockstep { stream: 0 }));
     let start = rig.now;
     rig.run_to(clock_of(start, 3500));
     assert_eq!(rig.status().flags, 0);
     assert_eq!((rig.status().packet_count, rig.status().underruns), (3, 0));
     let mut twice = signal(0, 2000);
     twice.extend(signal(0, 1000));
-    twice.extend(signal(1000, 441));
+    // Pieces of 2 ms, 88 frames, end at 3440.
+    twice.extend(signal(1000, 440));
     assert_eq!(rig.heard, twice, "what is in the buffer");
     assert_eq!(rig.card.stats().next().unwrap().underruns, None, "unknown, not 0");
 }
 
 #[test]
-fn realtime_plays_a_packet_that_is_not_written_as_silence_of_the_exact_length() {
+fn lockstep_is_asked_for_before_run_and_granted_by_the_card() {
+    for (card, asks, granted) in [
+        (ClockMode::Lockstep, 1, true),
+        (ClockMode::Lockstep, 0, false),
+        (ClockMode::Realtime, 1, false),
+        (ClockMode::Realtime, 0, false),
+    ] {
+        let mut rig = Rig::new(card);
+        rig.ready(RATE, PACKET, 2);
+        rig.write(LOCKSTEP, asks);
+        // Marked or not makes no difference.
+        if asks == 0 {
+            rig.write(WRITTEN, u32::MAX);
+        }
+        rig.state(STATE_RUN);
+        assert_eq!(rig.status().flags & FLAG_LOCKSTEP != 0, granted, "{card:?}, asked {asks}");
+        rig.run_for(SECOND / 10);
+        assert_eq!(rig.status().packet_count == 0, granted, "{card:?}, asked {asks}");
+        assert_eq!(rig.refused(LOCKSTEP, 0), Error::BadState.code(), "in RUN");
+        assert_eq!(rig.read(LOCKSTEP), asks);
+        // It holds until STOP, and the register stays.
+        rig.state(STATE_PAUSE);
+        rig.write(LOCKSTEP, 1 - asks);
+        rig.state(STATE_RUN);
+        assert_eq!(rig.status().flags & FLAG_LOCKSTEP != 0, granted);
+        rig.state(STATE_STOP);
+        assert_eq!(rig.read(LOCKSTEP), 1 - asks);
+        rig.call(Controller::reset);
+        assert_eq!(rig.read(LOCKSTEP), 0);
+    }
+}
+
+#[test]
+fn realtime_plays_silence_of_the_exact_length_for_as_long_as_a_packet_is_late() {
     let mut rig = Rig::new(ClockMode::Realtime);
     rig.ready(RATE, PACKET, 2);
     fill_packet(&rig, 0);
@@ -292,11 +329,12 @@ fn realtime_plays_a_packet_that_is_not_written_as_silence_of_the_exact_length() 
     rig.write(WRITTEN, 2);
     rig.run_to(clock_of(start, 3000));
     let mut expected = signal(0, 1000);
-    expected.extend(vec![0; 4000]);
-    expected.extend(signal(2000, 1000));
-    assert_eq!(rig.heard, expected);
+    // A millisecond, floor(44.1) frames; the rest of the packet is heard.
+    expected.extend(vec![0; 44 * 4]);
+    expected.extend(signal(1044, 1956));
+    assert!(rig.heard == expected);
     let status = rig.status();
-    assert_eq!((status.underruns, status.silence_frames), (2, 1000), "packet 3 has just begun");
+    assert_eq!((status.underruns, status.silence_frames), (2, 44), "packet 3 has just begun");
     assert_eq!((status.packet_count, status.flags), (3, FLAG_WRITTEN));
     assert_eq!(rig.card.stats().next().unwrap().underruns, Some(2));
     assert!(rig.notes.contains(&Note::Underrun { stream: 0, packet: 1 }));

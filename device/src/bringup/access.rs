@@ -42,6 +42,9 @@ pub trait Reach {
     /// Loads an aligned word of BAR 2 as memory. Not to be called while Memory Space is off or the card is in D3hot.
     fn page(&mut self, offset: u32) -> Access<u32>;
 
+    /// Stores an aligned word of 64 bits of BAR 2 as memory, in one access. As for [`Reach::page`].
+    fn store_page(&mut self, offset: u32, value: u64) -> Access<()>;
+
     /// Lets the card reach `bytes` bytes of `memory` from `offset` on at `address`, to read and to write. All three are multiples of 4,096.
     fn map(&mut self, address: u64, memory: &Memory, offset: usize, bytes: usize) -> Access<()>;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::serve::memfd::memfd;
 
@@ -48,6 +48,16 @@ impl Mapped {
         }
         // SAFETY: inside of the mapping and aligned (the base is a page's); the mapping lives as long as `self`; all accesses are atomic.
         Some(unsafe { self.base.byte_add(offset).as_ref() })
+    }
+
+    /// The aligned word of 64 bits at `offset` bytes; `None` outside.
+    pub fn wide(&self, offset: usize) -> Option<&AtomicU64> {
+        let end = offset.checked_add(size_of::<u64>())?;
+        if end > self.bytes || !offset.is_multiple_of(align_of::<AtomicU64>()) {
+            return None;
+        }
+        // SAFETY: as for `word`.
+        Some(unsafe { self.base.byte_add(offset).cast().as_ref() })
     }
 }
 

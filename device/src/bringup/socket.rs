@@ -97,6 +97,11 @@ impl Reach for Socket {
         word.ok_or_else(|| AccessError::Refused(format!("BAR {PAGES_BAR} has no word at {offset:#x}")))
     }
 
+    fn store_page(&mut self, offset: u32, value: u64) -> Access<()> {
+        let stored = self.pages.write_wide(offset as usize, value.to_le());
+        stored.ok_or_else(|| AccessError::Refused(format!("BAR {PAGES_BAR} has no 64 bits at {offset:#x}")))
+    }
+
     fn map(&mut self, address: u64, memory: &Memory, offset: usize, bytes: usize) -> Access<()> {
         self.ask(|client| client.dma_map(address, bytes as u64, Some((memory.file(), offset as u64))))
     }

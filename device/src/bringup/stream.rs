@@ -329,7 +329,16 @@ impl Walk<'_> {
             self.stream_set(of, register, value)?;
         }
         self.set64(of.block + stream::DMA_ADDR_LO, address)?;
+        self.ask_lockstep(of, false)?;
         self.stream_set(of, stream::INT_ENABLE, stream::INT_PACKET | stream::INT_ERROR)
+    }
+
+    /// Asks the card to wait for packets, or not to. A card without WRITTEN cannot.
+    pub fn ask_lockstep(&mut self, of: &Stream, ask: bool) -> Stepped {
+        if self.get(global::FEATURES)? & global::FEATURE_WRITTEN == 0 {
+            return Ok(());
+        }
+        self.stream_set(of, stream::LOCKSTEP, if ask { stream::LOCKSTEP_ASK } else { 0 })
     }
 
     /// Clears the cyclic buffer and writes its table. Gives `DMA_ADDR` and `SG_ENTRIES`.

@@ -146,6 +146,13 @@ impl Reach for Vfio {
         Ok(u32::from_le(word.load(std::sync::atomic::Ordering::Acquire)))
     }
 
+    fn store_page(&mut self, offset: u32, value: u64) -> Access<()> {
+        let word = self.pages.wide(offset as usize);
+        let word = word.ok_or_else(|| AccessError::Refused(format!("no 64 bits at {offset:#x}")))?;
+        word.store(value.to_le(), std::sync::atomic::Ordering::Release);
+        Ok(())
+    }
+
     fn map(&mut self, address: u64, memory: &Memory, offset: usize, bytes: usize) -> Access<()> {
         let outside = || AccessError::Refused("not so much memory".to_owned());
         self.map_at(address, bytes, memory.at(offset, bytes).ok_or_else(outside)?)

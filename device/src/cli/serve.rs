@@ -24,6 +24,7 @@ use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, serve_until};
+use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
@@ -55,6 +56,9 @@ pub struct Serve {
     /// Streams that record; 16 together at most
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub capture: u32,
+    /// Most channels of a stream, 1 to 8: what the guest is told (CAPS) and held to
+    #[arg(long, value_name = "N", default_value_t = CHANNELS_MAX, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub channels: u32,
     /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output), sound or sound:DEVICE (this host's sound system) or null. Stream 1 gets FILE-stream1.wav, a second format or client
     /// FILE-2.wav and so on. No file: nothing was heard
     #[arg(long, value_name = "SINK", default_value_t = SinkSpec::Null)]
@@ -63,8 +67,9 @@ pub struct Serve {
     /// Once for each capture stream, in their order; the last counts for the rest
     #[arg(long, value_name = "SOURCE", default_value = "null")]
     pub source: Vec<SourceSpec>,
-    /// What happens when a packet is not there in time: the card waits (lockstep), or plays silence (realtime; scaled:X goes X times as fast)
-    #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "lockstep")]
+    /// What happens when a packet is not there in time: it is silent for as long as it is late (realtime; scaled:X goes X times as fast), or the card
+    /// waits for it (lockstep), in streams whose driver asks for that: for tests and recordings
+    #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "realtime")]
     pub clock: Clock,
     /// How fast the card's clock goes, for tests: changes when, never what
     #[arg(long, value_name = "X", default_value_t = Speed::REAL)]
@@ -119,7 +124,7 @@ So give --sink wav:FILE a folder of its own: all of it could be written by who t
 devices, connections and threads while it serves.
 
 The host's sound system (a build with --features sound; `ringwave sinks` tells, and lists the devices):
-  ringwave serve --socket /tmp/card.sock --sink sound --clock realtime
+  ringwave serve --socket /tmp/card.sock --sink sound
   Each stream gets the device for itself, so take one that mixes (default, pulse, pipewire). A stream that goes by realtime follows the device's clock, as a sound
   card's would: --stats has the drift (drift_ppm), and what the device missed (sink_underruns, sink_dropped_frames). A lockstep stream does not follow: what the
   device has no room for is dropped and counted. Nothing is resampled: a rate that the device does not take is an error of the stream.";
@@ -255,7 +260,7 @@ impl Drop for Removed {
 
 /// The card, with what its capture streams hear.
 fn make_card(arguments: &Serve) -> Result<Card, Failure> {
-    let Serve { render, capture, dma_bits, .. } = *arguments;
+    let Serve { render, capture, channels, dma_bits, .. } = *arguments;
     if !(1..=STREAMS_MAX).contains(&(render + capture)) {
         return Err(bad_input(format!(
             "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together"
@@ -281,6 +286,7 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         capture,
         loopback,
         dma_bits,
+        channels_max: channels,
         clock: arguments.clock.mode,
         volume: !arguments.hand.no_volume,
         ..Config::default()

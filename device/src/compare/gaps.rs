@@ -1,7 +1,7 @@
-//! What may be between two sounds when time does not wait (DATASHEET 5.4): packets that came too late were played as silence, packets that were
+//! What may be between two sounds when time does not wait (DATASHEET 5.4): packets that came too late were silent for as long, packets that were
 //! taken too late were lost. Take that away, and the rest must be the same to the bit.
 //!
-//! Pure: frames in, an account out. Everything happens at the ends of packets, for there the card decides.
+//! Pure: frames in, an account out. Silence begins at the start of a packet, for there the card decides first.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ pub enum Allowed {
     /// Nothing.
     #[default]
     Nothing,
-    /// Whole packets of silence in the second sound, in place of packets of the first or between them.
+    /// Silence in the second sound, in place of packets of the first or between them, and in place of the beginning of packets.
     Silence {
         /// Frames of a packet, at least 1.
         packet: u64,
@@ -65,7 +65,7 @@ pub(super) enum Found {
 }
 
 /// The frames of a sound.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Frames<'a> {
     bytes: &'a [u8],
     size: usize,
@@ -96,6 +96,15 @@ impl<'a> Frames<'a> {
         self.bytes == other.bytes
     }
 
+    /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if nothing else is left.
+    fn silent_instead(self, other: Self) -> Option<u64> {
+        let pairs = self.bytes.chunks(self.size).zip(other.bytes.chunks(self.size));
+        let differs = pairs.enumerate().filter(|(_, (a, b))| a != b).last();
+        let silent = differs.map_or(0, |(frame, _)| frame as u64 + 1);
+        let whole = self.bytes.len() == other.bytes.len();
+        (whole && silent < self.len() && self.part(0, silent).is_silent()).then_some(silent)
+    }
+
     /// Silent frames at the beginning.
     fn silent_frames(self) -> u64 {
         let loud = self.bytes.iter().position(|byte| *byte != 0).unwrap_or(self.bytes.len());
@@ -123,54 +132,140 @@ fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
     }
 }
 
-/// Silence for packets that are late. What they held may be played later, or it is lost: a client that does not know that it was late goes on
-/// with the next. No more is lost than there is silence for.
+/// Silence for packets that are late, whole or up to where their mark was seen (DATASHEET 5.4). What a silent packet held may be played later, or
+/// it is lost: a client that does not know that it was late goes on with the next. No more is lost than there is silence for. A packet of
+/// which only the rest was heard may come again, whole.
 fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
-    let mut gaps = Gaps::default();
-    let (mut from, mut at) = (0, 0);
-    // Frames: silence that may stand for something lost; silence that was sent, and can't be told from that of a gap; frames that may have been
-    // lost although what follows is there, because it is like what follows them.
-    let (mut gap, mut lost, mut unseen, mut lost_silence, mut alike) = (0, 0, 0, 0, 0);
+    let mut late = Late { sent, packet, ..Late::default() };
+    let mut at = 0;
     while at < heard.len() {
-        let wanted = |skipped: u64| sent.part(from + skipped, packet);
         let part = heard.part(at, packet);
-        let goes_on = |skipped: &u64| {
-            let wanted = wanted(*skipped);
-            !wanted.bytes.is_empty() && heard.part(at, wanted.len()).is(wanted)
-        };
-        let mut ways = (0..=gap / packet).map(|packets| packets * packet);
-        if let Some(skipped) = if part.is_silent() { Some(0).filter(goes_on) } else { ways.find(goes_on) } {
-            // `ways` goes on from there.
-            alike += ways.rfind(goes_on).map_or(0, |most| most - skipped);
-            lost += skipped;
-            lost_silence += silent_packets(sent.part(from, skipped), packet);
-            let played = wanted(skipped);
-            unseen += if played.is_silent() { played.len() } else { 0 };
-            from += skipped + played.len();
-            at += played.len();
-            gap = 0;
+        if let Some(place) = late.place(heard, at) {
+            at += late.take(place, heard, at);
         } else if part.is_silent() {
-            gaps.add(part.len(), gap == 0);
-            gap += part.len();
+            late.silent(part.len());
             at += part.len();
         } else {
+            let wanted = sent.part(late.from, packet);
             let cut = at + part.len() == heard.len();
-            return if cut && part.is(wanted(0).part(0, part.len())) {
+            return if cut && part.is(wanted.part(0, part.len())) {
                 Found::Short
             } else {
-                Found::Different(from, at)
+                Found::Different(late.from, at)
             };
         }
     }
-    // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it does not show before the end that one was.
-    // Else what is missing was not late: it was cut off.
-    let rest = sent.part(from, u64::MAX);
-    if rest.len() > gap.saturating_add(alike).next_multiple_of(packet) {
-        return Found::Short;
+    late.end()
+}
+
+/// Where in the first sound a packet of the second comes from.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// First frame.
+    from: u64,
+    /// So many of its frames are silence instead.
+    silent: u64,
+}
+
+/// How far [`late()`] has come.
+#[derive(Clone, Copy, Default)]
+struct Late<'a> {
+    sent: Frames<'a>,
+    packet: u64,
+    gaps: Gaps,
+    /// The next frame of the first sound.
+    from: u64,
+    /// Frames of silence that may stand for something lost.
+    gap: u64,
+    lost: u64,
+    /// Frames of silence that was sent, and can't be told from that of a gap.
+    unseen: u64,
+    lost_silence: u64,
+    /// Frames that may have been lost although what follows is there, because it is like what follows them.
+    alike: u64,
+    /// The packet before, if only its rest was heard.
+    partial: Option<Place>,
+}
+
+impl Late<'_> {
+    /// Where what is heard at `at` comes from; `None` if from nowhere. Silence is only what would come next anyway.
+    fn place(&self, heard: Frames<'_>, at: u64) -> Option<Place> {
+        let part = heard.part(at, self.packet);
+        let exact = |from: u64| {
+            let wanted = self.sent.part(from, self.packet);
+            let goes_on = !wanted.bytes.is_empty() && heard.part(at, wanted.len()).is(wanted);
+            goes_on.then_some(Place { from, silent: 0 })
+        };
+        if part.is_silent() {
+            return exact(self.from);
+        }
+        let again = || self.partial.map(|partial| partial.from);
+        let cut = |from: u64| {
+            let wanted = self.sent.part(from, self.packet);
+            let silent = heard.part(at, wanted.len()).silent_instead(wanted)?;
+            Some(Place { from, silent })
+        };
+        let either =
+            |way: &dyn Fn(u64) -> Option<Place>| self.ways().find_map(way).or_else(|| again().and_then(way));
+        either(&exact).or_else(|| either(&cut))
     }
-    lost_silence += silent_packets(rest, packet);
-    gaps.lost = lost + rest.len();
-    Found::Gaps(gaps, gaps.frames.saturating_sub(lost_silence)..=gaps.frames + unseen)
+
+    /// Where it may go on: with the next frame, or behind packets for which there was silence.
+    fn ways(&self) -> impl DoubleEndedIterator<Item = u64> + use<> {
+        let (from, packet) = (self.from, self.packet);
+        (0..=self.gap / packet).map(move |packets| from + packets * packet)
+    }
+
+    /// A packet comes from there. Gives how many frames it has.
+    fn take(&mut self, place: Place, heard: Frames<'_>, at: u64) -> u64 {
+        let played = self.sent.part(place.from, self.packet);
+        let part = heard.part(at, played.len());
+        if let Some(before) =
+            self.partial.filter(|before| before.from == place.from && place.from < self.from)
+        {
+            // It was heard in part, and comes again.
+            self.lost = self.lost.saturating_sub(before.silent);
+            self.from = place.from;
+        } else if place.silent == 0 && !part.is_silent() {
+            // What else goes on from there.
+            let alike = self.ways().rfind(|from| self.sent.part(*from, self.packet).is(part));
+            self.alike += alike.map_or(0, |most| most.saturating_sub(place.from));
+        }
+        let skipped = place.from.saturating_sub(self.from);
+        self.lost += skipped + place.silent;
+        self.lost_silence += silent_packets(self.sent.part(self.from, skipped), self.packet);
+        if place.silent > 0 {
+            self.gaps.add(place.silent, self.gap == 0);
+            self.unseen += played.part(place.silent, self.packet).silent_frames();
+        } else if played.is_silent() {
+            self.unseen += played.len();
+        }
+        self.partial = Some(place).filter(|place| place.silent > 0);
+        self.from = place.from + played.len();
+        self.gap = 0;
+        played.len()
+    }
+
+    /// A packet, or what is heard of it, is silence.
+    fn silent(&mut self, frames: u64) {
+        self.gaps.add(frames, self.gap == 0);
+        self.gap += frames;
+        self.partial = None;
+    }
+
+    /// Everything was heard.
+    fn end(mut self) -> Found {
+        // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it does not show before the end that one was.
+        // Else what is missing was not late: it was cut off.
+        let rest = self.sent.part(self.from, u64::MAX);
+        if rest.len() > self.gap.saturating_add(self.alike).next_multiple_of(self.packet) {
+            return Found::Short;
+        }
+        self.lost_silence += silent_packets(rest, self.packet);
+        self.gaps.lost = self.lost + rest.len();
+        let frames = self.gaps.frames;
+        Found::Gaps(self.gaps, frames.saturating_sub(self.lost_silence)..=frames + self.unseen)
+    }
 }
 
 /// Frames of the packets that are silent.

@@ -23,11 +23,24 @@ fn noise(frames: usize, silent: impl Fn(usize) -> bool) -> Vec<[i16; 2]> {
     (0..frames).map(|frame| if silent(frame) { [0; 2] } else { [next(), next()] }).collect()
 }
 
-/// What is heard when there are so many packets of silence before these, in place of them if they are lost; and what is between.
-fn late(sent: &[[i16; 2]], packet: usize, late: &[(usize, bool)]) -> (Vec<[i16; 2]>, Gaps) {
+/// What becomes of a packet that is late.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lateness {
+    /// So many packets of silence come before it.
+    packets: usize,
+    /// They are in its place: it is lost.
+    lost: bool,
+    /// So many thousandths of it are silence.
+    cut: usize,
+    /// Then it comes again, whole.
+    again: bool,
+}
+
+/// What is heard then, and what is between.
+fn late(sent: &[[i16; 2]], packet: usize, late: &[Lateness]) -> (Vec<[i16; 2]>, Gaps) {
     let (mut heard, mut found, mut in_gap) = (Vec::new(), Gaps::default(), false);
     for (number, part) in sent.chunks(packet).enumerate() {
-        let (packets, lost) = late.get(number).copied().unwrap_or_default();
+        let Lateness { packets, lost, cut, again } = late.get(number).copied().unwrap_or_default();
         if packets > 0 {
             heard.extend(vec![[0; 2]; packets * packet]);
             found.frames += (packets * packet) as u64;
@@ -36,18 +49,31 @@ fn late(sent: &[[i16; 2]], packet: usize, late: &[(usize, bool)]) -> (Vec<[i16; 
         }
         if packets > 0 && lost {
             found.lost += part.len() as u64;
-        } else {
-            heard.extend(part);
-            in_gap = false;
+            continue;
         }
+        let cut = cut * part.len() / 1_000;
+        if cut > 0 {
+            found.frames += cut as u64;
+            found.gaps += u64::from(!in_gap);
+            heard.extend(vec![[0; 2]; cut]);
+            heard.extend(&part[cut..]);
+            found.lost += if again { 0 } else { cut as u64 };
+        }
+        if cut == 0 || again {
+            heard.extend(part);
+        }
+        in_gap = false;
     }
     (heard, found)
 }
 
 /// Few packets are late.
-fn lateness() -> impl Strategy<Value = Vec<(usize, bool)>> {
+fn lateness() -> impl Strategy<Value = Vec<Lateness>> {
     let packets = prop_oneof![8 => Just(0_usize), 1 => 1..3_usize];
-    prop::collection::vec((packets, any::<bool>()), 0..60)
+    let cut = prop_oneof![8 => Just(0_usize), 1 => 1..1_000_usize];
+    let late = (packets, any::<bool>(), cut, any::<bool>());
+    let late = late.prop_map(|(packets, lost, cut, again)| Lateness { packets, lost, cut, again });
+    prop::collection::vec(late, 0..60)
 }
 
 fn judge(sent: &[[i16; 2]], heard: &[[i16; 2]], allowed: Allowed) -> Verdict {
@@ -84,7 +110,7 @@ proptest! {
         let too_many = judge(&sent, &heard, silence(packet, counted + frames + packet));
         prop_assert!(matches!(too_many, Verdict::Miscounted { .. }), "{:?}", too_many);
         if counted > 0 && !hush {
-            let too_few = judge(&sent, &heard, silence(packet, counted - packet));
+            let too_few = judge(&sent, &heard, silence(packet, counted - 1));
             prop_assert!(matches!(too_few, Verdict::Miscounted { .. }), "{:?}", too_few);
         }
         // One wrong bit is never explained, and its place is named.

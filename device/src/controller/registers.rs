@@ -3,7 +3,7 @@
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;
 use crate::ports::{Dma, Env, Note, Trace};
-use crate::stream::low;
+use crate::stream::{Stream, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{dma, global, stream};
 
@@ -13,7 +13,8 @@ const FEATURES: u32 = global::FEATURE_CONTIGUOUS
     | global::FEATURE_WRITTEN
     | global::FEATURE_START_FRAME
     | global::FEATURE_POSITION_PAGE
-    | global::FEATURE_JACK;
+    | global::FEATURE_JACK
+    | global::FEATURE_MARK_PAGE;
 
 /// The global registers that hold something.
 #[derive(Debug, Default)]
@@ -53,6 +54,9 @@ impl Controller {
         let result = match self.place(offset) {
             Place::Global(at) => self.read_global(at),
             Place::Stream(index, at) => {
+                if at == stream::WRITTEN {
+                    self.with_stream(index, env, Stream::look_now);
+                }
                 self.streams.get_mut(index).map_or(Err(Error::BadAccess), |stream| stream.read(at, time))
             }
             Place::AbsentStream | Place::Nowhere => Err(Error::BadAccess),

@@ -5,13 +5,15 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::Ordering;
 
+use ringwave_regs::pages::{mark, mark_page};
 use ringwave_regs::pci::PAGES_BYTES;
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
 
 use super::memfd::memfd;
-use crate::ports::Pages;
+use crate::ports::{MarkWords, Pages};
 
-/// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it.
+/// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it, and nothing of it is read but
+/// the two words of a mark page.
 ///
 /// A client cannot cut it short, but it can punch holes into it. A store of ours fills them again, which only a host with strict accounting
 /// (`vm.overcommit_memory` = 2) and no memory left can refuse: with a SIGBUS, which ends this process. That is left as it is. A
@@ -60,6 +62,16 @@ impl PageBar {
 }
 
 impl Pages for PageBar {
+    fn load_mark(&self, stream: u32) -> MarkWords {
+        let Some(base) = mark_page(stream) else { return MarkWords::default() };
+        let load = |field: u32| -> u64 {
+            let word = self.region.as_volatile_slice().load((base + field) as usize, Ordering::Acquire);
+            debug_assert!(word.is_ok(), "a mark page is inside the BAR, aligned");
+            u64::from_le(word.unwrap_or(0))
+        };
+        MarkWords { mark: load(mark::MARK), clock: load(mark::MARK_CLOCK) }
+    }
+
     fn store_u32(&self, offset: u32, value: u32) {
         let stored = self.region.as_volatile_slice().store(value.to_le(), offset as usize, Ordering::Release);
         debug_assert!(stored.is_ok(), "the controller stores inside the BAR, aligned");

@@ -43,6 +43,17 @@ impl fmt::Display for StreamReport {
         // One of them is always 0: want of data is the guest's in render, the source's in capture.
         let silent = self.silence_frames.saturating_add(self.source_silence_frames);
         write!(f, "{silent} silent, {} faults", self.dma_faults)?;
+        if let Some(least) = self.least_margin_us {
+            #[allow(clippy::cast_precision_loss, reason = "to a tenth of a millisecond, for people")]
+            let millis = least as f64 / 1000.0;
+            match self.late_marks {
+                0 => write!(f, ", marks at least {millis:.1} ms early")?,
+                late => write!(f, ", {late} marks late, worst {:.1} ms", -millis)?,
+            }
+        }
+        if self.polled_marks != 0 {
+            write!(f, ", {} marks without LOOK", self.polled_marks)?;
+        }
         if let Some(ppm) = self.drift_ppm {
             write!(f, ", drift {ppm:+.1} ppm")?;
         }
@@ -104,6 +115,12 @@ mod tests {
         );
         report.sinks_failed(1);
         assert!(report.to_string().contains("2 faults, not all in its file; stream 2"), "{report}");
+        report.streams[0].least_margin_us = Some(3_120);
+        assert!(report.to_string().contains("2 faults, marks at least 3.1 ms early, not all"), "{report}");
+        report.streams[0].least_margin_us = Some(-800);
+        (report.streams[0].late_marks, report.streams[0].polled_marks) = (2, 1);
+        let late = "2 faults, 2 marks late, worst 0.8 ms, 1 marks without LOOK, not all";
+        assert!(report.to_string().contains(late), "{report}");
         let known = crate::host::Figures { drift_ppm: Some(83.04), underruns: 2, dropped_frames: 0 };
         report.sinks_know(&[(2, known)]);
         assert!(report.to_string().contains("2 faults, drift +83.0 ppm, 2 sink underruns; 312"), "{report}");

@@ -5,7 +5,9 @@
 //! at other moments. Nothing here looks at a clock: `call.time` is the moment.
 
 mod fifo;
+mod written;
 
+use super::marks::{Look, ahead_of};
 use super::setup::Shape;
 use super::{Call, Ledger};
 use crate::clock::Line;
@@ -16,6 +18,7 @@ use fifo::Piece;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::stream as regs;
+use written::Begun;
 
 /// An end of stream that was taken with WRITTEN.
 #[derive(Clone, Copy, Debug)]
@@ -38,16 +41,6 @@ enum End {
     Behind,
 }
 
-/// What was decided about a packet, at the first of its frames that is played.
-#[derive(Clone, Copy, Debug)]
-struct Decision {
-    packet: u32,
-    /// It is played as silence.
-    silent: bool,
-    /// Device clock at which it began to move.
-    since: u64,
-}
-
 /// `START_FRAME` and `START_PACKET`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Start {
@@ -67,7 +60,7 @@ pub(super) struct Play {
     first: u32,
     /// Packets completed since STOP.
     pub(super) packet_count: u32,
-    /// The last accepted WRITTEN; `None` = unmarked.
+    /// The last mark that was accepted; `None` = unmarked.
     pub(super) written: Option<u32>,
     /// The register EOS.
     pub(super) eos: u32,
@@ -76,7 +69,7 @@ pub(super) struct Play {
     line: Line,
     /// The pace that it takes up at the next end of a piece, if it is another then.
     wanted_pace: Option<u32>,
-    /// One FIFO deep, allocated once.
+    /// As deep as the longest piece, allocated once.
     fifo: Vec<u8>,
     /// What the frames are multiplied by between the FIFO and the host.
     gain: Gain,
@@ -89,12 +82,14 @@ pub(super) struct Play {
     ended: bool,
     /// The packet it waits for, and since when.
     stalled: Option<(u32, u64)>,
-    decided: Option<Decision>,
+    /// The packet that has begun last.
+    begun: Option<Begun>,
 }
 
 impl Play {
     pub(super) fn new(shape: Shape, capture: bool, gain: Gain, time: u64) -> Self {
-        let fifo = vec![0; shape.fifo_frames.saturating_mul(shape.frame_bytes) as usize];
+        let longest = shape.fifo_frames.max(shape.piece_frames(regs::WRITTEN_PIECE_MILLIS));
+        let fifo = vec![0; longest.saturating_mul(shape.frame_bytes) as usize];
         Self {
             shape,
             capture,
@@ -113,7 +108,7 @@ impl Play {
             end: None,
             ended: false,
             stalled: None,
-            decided: None,
+            begun: None,
         }
     }
 
@@ -173,6 +168,7 @@ impl Play {
         if self.shape.in_packet(piece.end) == 0 {
             self.complete(piece.end, ledger, call);
         }
+        self.see(Look::Passing, ledger, call);
         self.proceed(piece.end, ledger, call);
         if self.line == drawn {
             ledger.page.renew(call.time, piece.end);
@@ -186,12 +182,13 @@ impl Play {
         &mut self,
         start: Option<u64>,
         ring: Ring,
+        asks_lockstep: bool,
         ledger: &mut Ledger,
         call: &mut Call<'_, '_>,
     ) {
         ledger.stats.entries = ring.entries();
         self.ring = Some(ring);
-        self.choose_clock(ledger, call);
+        self.choose_clock(asks_lockstep, ledger, call);
         call.env.effects.record(Trace::State { stream: ledger.index, state: regs::STATE_RUN });
         if self.ended {
             return;
@@ -201,7 +198,7 @@ impl Play {
             self.first = self.start.packet;
             self.start = Start::default();
             self.piece = None;
-            self.decided = None;
+            self.begun = None;
             self.line = self.line.stopped(call.time, frame);
         }
         let position = self.line.frame;
@@ -220,48 +217,6 @@ impl Play {
         self.stalled = None;
     }
 
-    /// A write of EOS: checked now, taken with the next WRITTEN.
-    pub(super) fn write_eos(&mut self, value: u32) -> Result<(), Error> {
-        if self.end.is_some() {
-            return Err(Error::BadState);
-        }
-        let bytes = value & regs::EOS_BYTES;
-        if bytes > self.shape.packet_bytes() || !bytes.is_multiple_of(self.shape.frame_bytes) {
-            return Err(Error::BadEos);
-        }
-        self.eos = value;
-        Ok(())
-    }
-
-    /// A write of WRITTEN: may end a stall, may take the end of the stream. Numbers don't go back, but the last packet may be any from the
-    /// present one on.
-    pub(super) fn write_written(
-        &mut self,
-        packet: u32,
-        ledger: &mut Ledger,
-        call: &mut Call<'_, '_>,
-    ) -> Result<(), Error> {
-        if self.end.is_some() {
-            return Err(Error::BadState);
-        }
-        let position = self.position(call.time);
-        let last = self.eos & regs::EOS_ARM != 0;
-        let goes_back = self.written.is_some_and(|written| ahead_of(packet, written) < 0);
-        if goes_back && !(last && ahead_of(packet, self.shape.packet(position)) >= 0) {
-            return Err(Error::BadPacket);
-        }
-        self.written = Some(packet);
-        if last {
-            let frames = (self.eos & regs::EOS_BYTES).checked_div(self.shape.frame_bytes).unwrap_or(0);
-            self.end = Some(EndOfStream { packet, frames });
-            self.shorten(position);
-        }
-        if self.ring.is_some() {
-            self.go_on(position, ledger, call);
-        }
-        Ok(())
-    }
-
     /// A write of a `START_*` register.
     pub(super) fn write_start(&mut self, offset: u32, value: u32) -> Result<(), Error> {
         if self.end.is_some() {
@@ -274,30 +229,6 @@ impl Play {
         }
         self.start.armed = true;
         Ok(())
-    }
-
-    /// After WRITTEN in RUN: a stall may be over, and the end of the stream may be where the position already is.
-    fn go_on(&mut self, position: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let drawn = self.line;
-        match self.to_end(position) {
-            End::Reached | End::Behind => {
-                self.hear(position, ledger, call);
-                self.piece = None;
-                self.wake_if_behind(position, ledger);
-                self.line = self.line.stopped(call.time, position);
-                self.proceed(position, ledger, call);
-            }
-            End::Ahead | End::InThisPacket(_) => {
-                if !self.stalled.is_some_and(|(packet, _)| self.is_ready(packet)) {
-                    return;
-                }
-                self.line = self.moving(call.time, position, self.line.den());
-                self.proceed(position, ledger, call);
-            }
-        }
-        if self.line != drawn {
-            ledger.page.anchor(self.line);
-        }
     }
 
     /// The stream is about to end in a packet that is complete already: there is no packet to count, but a guest that waits for an event must
@@ -327,8 +258,15 @@ impl Play {
             return;
         }
         let packet = self.shape.packet(frame);
-        if let Some(silent) = self.decide(packet, ledger, call) {
-            self.fetch(frame, silent, ledger, call);
+        let mut kind = self.decide(packet, ledger, call);
+        if kind.is_none() {
+            // The guest may be storing its mark at this moment: one of the two sees the other. DATASHEET 7.4, Stall.
+            ledger.marks.wait(call.env);
+            self.see(Look::Passing, ledger, call);
+            kind = self.decide(packet, ledger, call);
+        }
+        if let Some(kind) = kind {
+            self.fetch(frame, kind, ledger, call);
         } else {
             self.stalled = Some((packet, call.time));
             call.env.effects.record(Trace::Stall { stream: ledger.index, packet });
@@ -337,50 +275,12 @@ impl Play {
         }
     }
 
-    /// Whether the packet whose frames come now is silent; `None` = not yet, lockstep waits for it. Decided once, at the first of
-    /// its frames that is played.
-    fn decide(&mut self, packet: u32, ledger: &mut Ledger, call: &mut Call<'_, '_>) -> Option<bool> {
-        if let Some(decision) = self.decided.filter(|decided| decided.packet == packet) {
-            return Some(decision.silent);
-        }
-        let late = !self.is_ready(packet);
-        if late && self.clock == Some(ClockMode::Lockstep) {
-            return None;
-        }
-        let silent = late && !self.capture;
-        if silent {
-            ledger.underrun();
-            call.env.effects.note(Note::Underrun { stream: ledger.index, packet });
-        } else if late {
-            ledger.underrun();
-            ledger.silence(u64::from(self.shape.packet_frames));
-            let packet = packet.wrapping_sub(self.shape.packets);
-            call.env.effects.note(Note::Overrun { stream: ledger.index, packet });
-        }
-        if self.written.is_none() {
-            ledger.stats.underruns = None;
-        }
-        self.decided = Some(Decision { packet, silent, since: call.time });
-        Some(silent)
-    }
-
-    /// Whether the guest has promised `packet`, or (capture) taken the one whose place it needs; of an unmarked stream nothing is known, so
-    /// everything is taken as it is.
-    fn is_ready(&self, packet: u32) -> bool {
-        let Some(last) = self.written else { return true };
-        if !self.capture {
-            return ahead_of(last, packet) >= 0;
-        }
-        let packets = self.shape.packets;
-        packet.wrapping_sub(self.first) < packets || ahead_of(last, packet.wrapping_sub(packets)) >= 0
-    }
-
     /// A packet is complete.
     fn complete(&mut self, frame: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
         let time = call.time;
-        let decided = self.decided.filter(|decided| decided.packet == self.packet_count);
+        let begun = self.begun.filter(|begun| begun.packet == self.packet_count);
         // A last packet without valid frames never began to move.
-        ledger.page.packet_start = decided.map_or(time, |decided| decided.since);
+        ledger.page.packet_start = begun.map_or(time, |begun| begun.since);
         self.packet_count = self.packet_count.wrapping_add(1);
         ledger.page.packet_end = (time, frame);
         ledger.stats.packets_completed += 1;
@@ -417,20 +317,14 @@ impl Play {
         if right { Ok(Some(frame)) } else { Err(Error::BadStart) }
     }
 
-    /// At the first RUN after STOP: a marked stream goes by the card's clock, an unmarked one by realtime.
-    fn choose_clock(&mut self, ledger: &Ledger, call: &mut Call<'_, '_>) {
+    /// At the first RUN after STOP: lockstep is for a stream that asks for it, on a card that grants it.
+    fn choose_clock(&mut self, asks_lockstep: bool, ledger: &Ledger, call: &mut Call<'_, '_>) {
         if self.clock.is_some() {
             return;
         }
-        let mode = if self.written.is_some() { call.clock } else { ClockMode::Realtime };
-        if mode != call.clock {
-            call.env.effects.note(Note::NotWritten { stream: ledger.index });
+        if call.clock == ClockMode::Lockstep && !asks_lockstep {
+            call.env.effects.note(Note::NotLockstep { stream: ledger.index });
         }
-        self.clock = Some(mode);
+        self.clock = Some(if asks_lockstep { call.clock } else { ClockMode::Realtime });
     }
-}
-
-/// How far packet number `packet` is ahead of `other`, modulo 2^32.
-const fn ahead_of(packet: u32, other: u32) -> i32 {
-    packet.wrapping_sub(other).cast_signed()
 }

@@ -140,7 +140,7 @@ impl Setup {
             ring_bytes: self.ring_bytes,
             packets: self.packets,
             packet_frames,
-            fifo_frames: regs::fifo_frames(self.rate, packet_frames, can.capture),
+            fifo_frames: regs::fifo_frames(self.rate, packet_frames),
         })
     }
 }
@@ -158,7 +158,7 @@ pub struct Shape {
     pub packets: u32,
     /// Frames of a packet.
     pub packet_frames: u32,
-    /// Depth of the FIFO in frames.
+    /// `FIFO_FRAMES`: a piece of a capture stream, and of an unmarked render stream.
     pub fifo_frames: u32,
 }
 
@@ -182,6 +182,11 @@ impl Shape {
     pub fn ring_offset(&self, frame: u64) -> u32 {
         let ring_frames = u64::from(self.packet_frames) * u64::from(self.packets);
         low(frame.checked_rem(ring_frames).unwrap_or(0)).saturating_mul(self.frame_bytes)
+    }
+
+    /// Frames of a piece of `millis` milliseconds.
+    pub fn piece_frames(&self, millis: u32) -> u32 {
+        regs::piece_frames(self.format.rate, self.packet_frames, millis)
     }
 
     /// Length of a packet in bytes.

@@ -1,5 +1,6 @@
 //! What a stream did, for a person: counted for the host, over STOP and reset, until the host clears it.
 
+pub use super::marks::{MARGIN_FROM_US, MarkStats};
 use crate::ports::StreamFormat;
 
 /// Totals of one stream since [`crate::controller::Controller::clear_stats`].
@@ -21,8 +22,8 @@ pub struct StreamStats {
     pub frames: u64,
     /// Packets that were completed.
     pub packets_completed: u64,
-    /// Packets that were played as silence because they were not WRITTEN (captured: stored over because they were not taken); `None` = unknown, because a packet was played that
-    /// nobody had promised (the stream was not marked).
+    /// Packets that were silent, at least in part, because they were not WRITTEN (captured: stored over because they were not taken); `None` =
+    /// unknown, because a packet was played that nobody had promised (the stream was not marked).
     pub underruns: Option<u64>,
     /// Frames of silence that were played for want of data.
     pub silence_frames: u64,
@@ -34,6 +35,8 @@ pub struct StreamStats {
     pub events: u64,
     /// How often the stream waited for a packet.
     pub stalls: u64,
+    /// How early its marks came.
+    pub marks: MarkStats,
     /// The longest time from the end of a piece to its handling, in ticks of the device clock.
     pub late_ticks: u64,
 }

@@ -86,6 +86,9 @@ fn global_value(register: u32, value: u32, written: bool) -> String {
                 (global::FEATURE_START_FRAME, "START_FRAME"),
                 (global::FEATURE_POSITION_PAGE, "POSITION_PAGE"),
                 (global::FEATURE_CAPTURE, "CAPTURE"),
+                (global::FEATURE_VOLUME, "VOLUME"),
+                (global::FEATURE_JACK, "JACK"),
+                (global::FEATURE_MARK_PAGE, "MARK_PAGE"),
             ],
         ),
         global::STREAMS => format!("{} render, {} capture", value & 0xFF, value >> 8 & 0xFF),
@@ -143,6 +146,7 @@ fn stream_value(register: u32, value: u32) -> String {
             format!("armed, {} bytes", value & stream::EOS_BYTES)
         }
         stream::DMA_ADDR_LO | stream::DMA_ADDR_HI => format!("{value:#010x}"),
+        stream::LOCKSTEP => bits(value, &[(stream::LOCKSTEP_ASK, "ASK")]),
         stream::POSITION_CONTROL => bits(value, &[(stream::POSITION_TICK, "TICK")]),
         _ => value.to_string(),
     }
@@ -206,14 +210,26 @@ fn page_field(offset: u64, data: &Data) -> Access {
             .map(|bytes| bytes / pages::PAGE_BYTES)
             .filter(|index| *index < stream::STREAMS_MAX)
     };
-    let (stream, fields) = match (index_from(pages::STATUS_BASE), index_from(pages::POSITION_BASE)) {
-        (Some(index), _) => (Some(index), pages::status::FIELDS),
-        (_, Some(index)) => (Some(index), pages::position::FIELDS),
-        _ if page == pages::CLOCK_PAGE => (None, pages::clock::FIELDS),
-        _ => return Access::default(),
+    let bases = [
+        (pages::STATUS_BASE, pages::status::FIELDS),
+        (pages::POSITION_BASE, pages::position::FIELDS),
+        (pages::MARK_BASE, pages::mark::FIELDS),
+    ];
+    let in_stream = bases.into_iter().find_map(|(base, fields)| Some((index_from(base)?, fields)));
+    let (stream, fields) = match in_stream {
+        Some((index, fields)) => (Some(index), fields),
+        None if page == pages::CLOCK_PAGE => (None, pages::clock::FIELDS),
+        None => return Access::default(),
     };
     let field = named(fields, within).filter(|field| field.bytes == data.bytes());
-    let meaning = field.and(data.value()).map(|value| value.to_string());
+    let is_mark = page >= pages::MARK_BASE && within == pages::mark::MARK;
+    let meaning = field.and(data.value()).map(|value| {
+        if is_mark {
+            format!("packet {}, tag {}", value & 0xFFFF_FFFF, value >> 32)
+        } else {
+            value.to_string()
+        }
+    });
     Access { stream, register: field.map(|field| field.name.to_owned()), meaning }
 }
 
@@ -330,5 +346,11 @@ mod tests {
         assert_eq!(config(0x10, &[0xFF; 4]), "BAR0=0xffffffff");
         let page = access(Region::Pages, 0x1_1028, &Data::of(&9_u64.to_le_bytes()), false);
         assert_eq!((page.stream, page.register.as_deref()), (Some(1), Some("ANCHOR_FRAME")));
+        let word = pages::mark::word(7, 3).to_le_bytes();
+        let mark = access(Region::Pages, 0x3_2000, &Data::of(&word), true);
+        assert_eq!((mark.stream, mark.register.as_deref()), (Some(2), Some("MARK")));
+        assert_eq!(mark.meaning.as_deref(), Some("packet 7, tag 3"));
+        let half = access(Region::Pages, 0x3_2000, &Data::of(&word[..4]), true);
+        assert_eq!((half.stream, half.register), (Some(2), None));
     }
 }

@@ -240,6 +240,7 @@ impl Event {
                 Trace::State { stream, .. }
                 | Trace::Packet { stream, .. }
                 | Trace::Stall { stream, .. }
+                | Trace::MarkSeen { stream, .. }
                 | Trace::Ended { stream }
                 | Trace::Event { stream }
                 | Trace::Table { who: Dma::Stream(stream), .. }
@@ -247,7 +248,7 @@ impl Event {
                 | Trace::Write { who: Dma::Stream(stream), .. }
                 | Trace::Note(
                     Note::Refused { stream: Some(stream), .. }
-                    | Note::NotWritten { stream }
+                    | Note::NotLockstep { stream }
                     | Note::Underrun { stream, .. }
                     | Note::Overrun { stream, .. }
                     | Note::DmaFault { stream, .. },

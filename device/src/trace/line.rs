@@ -94,6 +94,7 @@ fn write_trace(out: &mut impl Write, trace: Trace) -> io::Result<()> {
         Trace::Write { who, address, bytes } => write!(out, "dma-write {} {address:#x} {bytes}", Who(who)),
         Trace::Packet { stream, count } => write!(out, "packet {stream} {count}"),
         Trace::Stall { stream, packet } => write!(out, "stall {stream} {packet}"),
+        Trace::MarkSeen { stream, packet } => write!(out, "mark-seen {stream} {packet}"),
         Trace::Ended { stream } => write!(out, "ended {stream}"),
         Trace::Event { stream } => write!(out, "event {stream}"),
         Trace::Power { d3hot } => write!(out, "power {}", if d3hot { "d3hot" } else { "d0" }),
@@ -114,7 +115,7 @@ fn write_note(out: &mut impl Write, note: Note) -> io::Result<()> {
                 None => write!(out, "- {}", error.name()),
             }
         }
-        Note::NotWritten { stream } => write!(out, "note not-written {stream}"),
+        Note::NotLockstep { stream } => write!(out, "note not-lockstep {stream}"),
         Note::Underrun { stream, packet } => write!(out, "note underrun {stream} {packet}"),
         Note::Overrun { stream, packet } => write!(out, "note overrun {stream} {packet}"),
         Note::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {}", error.name()),
@@ -270,6 +271,7 @@ fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<Trace> {
         }
         "packet" => Trace::Packet { stream: decimal(next()?)?, count: decimal(next()?)? },
         "stall" => Trace::Stall { stream: decimal(next()?)?, packet: decimal(next()?)? },
+        "mark-seen" => Trace::MarkSeen { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "ended" => Trace::Ended { stream: decimal(next()?)? },
         "event" => Trace::Event { stream: decimal(next()?)? },
         "power" => Trace::Power { d3hot: either(next()?, "d3hot", "d0")? },
@@ -294,7 +296,7 @@ fn parse_note(words: &mut Words<'_>) -> Option<Note> {
             },
             error: error(next()?)?,
         },
-        "not-written" => Note::NotWritten { stream: decimal(next()?)? },
+        "not-lockstep" => Note::NotLockstep { stream: decimal(next()?)? },
         "underrun" => Note::Underrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "overrun" => Note::Overrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "dma-fault" => Note::DmaFault { stream: decimal(next()?)?, error: error(next()?)? },

@@ -17,7 +17,7 @@ fn note() -> impl Strategy<Value = Note> {
     prop_oneof![
         (any::<Option<u32>>(), any::<u64>(), any::<Option<u32>>(), error())
             .prop_map(|(stream, offset, value, error)| Note::Refused { stream, offset, value, error }),
-        any::<u32>().prop_map(|stream| Note::NotWritten { stream }),
+        any::<u32>().prop_map(|stream| Note::NotLockstep { stream }),
         any::<(u32, u32)>().prop_map(|(stream, packet)| Note::Underrun { stream, packet }),
         any::<(u32, u32)>().prop_map(|(stream, packet)| Note::Overrun { stream, packet }),
         (any::<u32>(), error()).prop_map(|(stream, error)| Note::DmaFault { stream, error }),
@@ -35,6 +35,7 @@ fn trace() -> impl Strategy<Value = Trace> {
         transfer().prop_map(|(who, address, bytes)| Trace::Write { who, address, bytes }),
         any::<(u32, u32)>().prop_map(|(stream, count)| Trace::Packet { stream, count }),
         any::<(u32, u32)>().prop_map(|(stream, packet)| Trace::Stall { stream, packet }),
+        any::<(u32, u32)>().prop_map(|(stream, packet)| Trace::MarkSeen { stream, packet }),
         any::<u32>().prop_map(|stream| Trace::Ended { stream }),
         any::<u32>().prop_map(|stream| Trace::Event { stream }),
         any::<bool>().prop_map(|d3hot| Trace::Power { d3hot }),

@@ -38,9 +38,13 @@ impl Group {
             | Event::SetIrqs { .. }
             | Event::SetOtherIrqs
             | Event::DeviceReset => Self::Messages,
-            Event::Card(Trace::Mark(_) | Trace::Table { .. } | Trace::Read { .. } | Trace::Write { .. }) => {
-                Self::Dma
-            }
+            Event::Card(
+                Trace::Mark(_)
+                | Trace::MarkSeen { .. }
+                | Trace::Table { .. }
+                | Trace::Read { .. }
+                | Trace::Write { .. },
+            ) => Self::Dma,
             Event::Card(Trace::Event { .. }) | Event::Msi(_) | Event::IntxLevel(_) | Event::IntxRaised => {
                 Self::Interrupts
             }
@@ -189,6 +193,7 @@ fn card_text(trace: &Trace) -> String {
             format!("stream {stream} packet {} is complete", count.wrapping_sub(1))
         }
         Trace::Stall { stream, packet } => format!("stream {stream} waits for packet {packet}"),
+        Trace::MarkSeen { stream, packet } => format!("stream {stream} mark {packet} seen"),
         Trace::Ended { stream } => format!("stream {stream} has ended"),
         Trace::Event { stream } => format!("event of stream {stream}"),
         Trace::Power { d3hot: true } => "power D3hot".to_owned(),
@@ -264,6 +269,7 @@ pub fn json(timed: &Timed) -> Value {
         Event::Card(Trace::Packet { count, .. }) => put("packet_count", json!(count)),
         Event::Card(
             Trace::Stall { packet, .. }
+            | Trace::MarkSeen { packet, .. }
             | Trace::Note(Note::Underrun { packet, .. } | Note::Overrun { packet, .. }),
         ) => {
             put("packet", json!(packet));

@@ -45,6 +45,8 @@ pub struct StreamSummary {
     pub packets: u64,
     /// Times that it waited for a packet.
     pub stalls: u64,
+    /// New marks that were seen in its mark page.
+    pub marks: u64,
     /// Its events.
     pub events: u64,
     /// Notes about it.
@@ -203,6 +205,7 @@ impl Summarizer {
             Trace::State { stream: index, state } => self.stream(index).runs += u64::from(state == STATE_RUN),
             Trace::Packet { stream: index, .. } => self.stream(index).packets += 1,
             Trace::Stall { stream: index, .. } => self.stream(index).stalls += 1,
+            Trace::MarkSeen { stream: index, .. } => self.stream(index).marks += 1,
             Trace::Event { stream: index } => self.stream(index).events += 1,
             Trace::Note(_) => {
                 if let Some(index) = Event::Card(*trace).stream() {
@@ -239,8 +242,8 @@ impl fmt::Display for Summary {
         let (first, last) = (Nanos(self.first_ns), Nanos(self.last_ns));
         writeln!(f, "time        {first} s to {last} s, {events} events")?;
         for (index, stream) in &self.streams {
-            let StreamSummary { runs, packets, stalls, events, notes, dma } = stream;
-            write!(f, "stream {index:<4} runs {runs}, packets {packets}, stalls {stalls}, ")?;
+            let StreamSummary { runs, packets, stalls, marks, events, notes, dma } = stream;
+            write!(f, "stream {index:<4} runs {runs}, packets {packets}, marks {marks}, stalls {stalls}, ")?;
             writeln!(f, "events {events}, notes {notes}; DMA {dma}")?;
         }
         if self.selftest.transfers != 0 {
@@ -254,7 +257,7 @@ impl fmt::Display for Summary {
         let Messages { total, while_running } = self.messages;
         write!(f, "\nmessages    {total}; while running: reads {}, ", while_running.reads)?;
         write!(f, "writes {}, WRITTEN {}, ", while_running.writes, while_running.written)?;
-        writeln!(f, "EOS {}", while_running.eos)?;
+        writeln!(f, "LOOK {}, EOS {}", while_running.look, while_running.eos)?;
         for (kind, count) in &self.events {
             writeln!(f, "  {kind:<14} {count}")?;
         }

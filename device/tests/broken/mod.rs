@@ -15,6 +15,7 @@ use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
+use ringwave::ports::ClockMode;
 use ringwave::serve::Function;
 use ringwave::serve::memfd::memfd;
 use ringwave_regs::{global, pages, pci, stream};
@@ -258,7 +259,8 @@ pub struct BrokenCard {
 
 impl BrokenCard {
     pub fn serve(defect: Defect) -> Self {
-        Self::of(defect, Config::default())
+        // Lockstep, so that what waits can be looked at.
+        Self::of(defect, Config { clock: ClockMode::Lockstep, ..Config::default() })
     }
 
     /// One that is built like this.

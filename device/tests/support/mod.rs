@@ -6,11 +6,12 @@ pub mod song;
 
 use ringwave::controller::{Config, Controller};
 use ringwave::ports::{
-    ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, Note, Pages, Sources, StreamFormat, Trace,
+    ClockMode, Effects, Env, GuestMemory, Heard, MarkWords, MemoryFault, Note, Pages, Sources, StreamFormat,
+    Trace,
 };
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 pub const SECOND: u64 = 1_000_000_000;
 
@@ -111,6 +112,9 @@ impl GuestMemory for Memory {
 pub struct NoPages;
 
 impl Pages for NoPages {
+    fn load_mark(&self, _: u32) -> MarkWords {
+        MarkWords::default()
+    }
     fn store_u32(&self, _: u32, _: u32) {}
     fn store_u64(&self, _: u32, _: u64) {}
 }
@@ -118,11 +122,22 @@ impl Pages for NoPages {
 /// The page BAR; checks that fields are stored only while the page's sequence counter is odd.
 pub struct PageBar {
     bytes: RefCell<Vec<u8>>,
+    /// Loads of a mark page so far.
+    pub looks: Cell<u64>,
+    /// A guest on another processor: it stores this mark just before that look.
+    pub mark_at: Cell<Option<(u64, u64)>>,
+    /// Full fences so far.
+    pub fences: Cell<u64>,
 }
 
 impl PageBar {
     pub fn new() -> Self {
-        Self { bytes: RefCell::new(vec![0; pci::PAGES_BYTES as usize]) }
+        Self {
+            bytes: RefCell::new(vec![0; pci::PAGES_BYTES as usize]),
+            looks: Cell::new(0),
+            mark_at: Cell::new(None),
+            fences: Cell::new(0),
+        }
     }
     pub fn u32(&self, offset: u32) -> u32 {
         let at = offset as usize;
@@ -137,19 +152,41 @@ impl PageBar {
         let at = offset as usize;
         self.bytes.borrow_mut()[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
+    /// The 64-bit word that a guest stores.
+    pub fn poke(&self, offset: u32, value: u64) {
+        let at = offset as usize;
+        self.bytes.borrow_mut()[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
     fn check(&self, offset: u32, bytes: u32) {
         assert!(
             offset.is_multiple_of(bytes) && offset + bytes <= pci::PAGES_BYTES,
             "bad store at {offset:#x}"
         );
         let page = offset / pages::PAGE_BYTES * pages::PAGE_BYTES;
-        if page < pages::POSITION_BASE && offset != page {
+        assert!(page < pages::MARK_BASE, "{offset:#x} is the guest's");
+        let waiting = page >= pages::STATUS_BASE && offset - page == status::WAITING;
+        if page < pages::POSITION_BASE && offset != page && !waiting {
             assert_eq!(self.u32(page) % 2, 1, "{offset:#x} was stored while the sequence counter was even");
         }
     }
 }
 
 impl Pages for PageBar {
+    fn load_mark(&self, stream: u32) -> MarkWords {
+        let page = pages::mark_page(stream).unwrap();
+        self.looks.set(self.looks.get() + 1);
+        if let Some((_, mark)) = self.mark_at.get().filter(|(look, _)| *look <= self.looks.get()) {
+            self.mark_at.set(None);
+            self.poke(page + pages::mark::MARK, mark);
+        }
+        MarkWords {
+            mark: self.u64(page + pages::mark::MARK),
+            clock: self.u64(page + pages::mark::MARK_CLOCK),
+        }
+    }
+    fn fence(&self) {
+        self.fences.set(self.fences.get() + 1);
+    }
     fn store_u32(&self, offset: u32, value: u32) {
         self.check(offset, 4);
         let at = offset as usize;
@@ -181,6 +218,8 @@ pub struct Status {
     pub underruns: u32,
     pub dma_faults: u32,
     pub silence_frames: u64,
+    pub mark_tag: u32,
+    pub waiting: u32,
 }
 
 /// The card in its world.
@@ -351,6 +390,8 @@ impl Rig {
             underruns: self.pages.u32(at(status::UNDERRUNS)),
             dma_faults: self.pages.u32(at(status::DMA_FAULTS)),
             silence_frames: self.pages.u64(at(status::SILENCE_FRAMES)),
+            mark_tag: self.pages.u32(at(status::MARK_TAG)),
+            waiting: self.pages.u32(at(status::WAITING)),
         }
     }
 
@@ -358,7 +399,20 @@ impl Rig {
         u64::from(self.read(regs::POSITION_LO)) | u64::from(self.read(regs::POSITION_HI)) << 32
     }
 
-    /// Sets stream 0 up, in STOP: contiguous at the start of RAM, S16 stereo (4 bytes a frame), every event wanted.
+    /// Stores a mark for stream 0 with the tag that its page shows, and says no more.
+    pub fn mark(&mut self, packet: u32) {
+        let tag = self.status().mark_tag;
+        self.pages.poke(pages::MARK_BASE + pages::mark::MARK, pages::mark::word(packet, tag));
+    }
+    /// As DATASHEET 7.4 has it: store, fence, and LOOK if WAITING.
+    pub fn mark_and_look(&mut self, packet: u32) {
+        self.mark(packet);
+        if self.status().waiting == 1 {
+            self.write(regs::LOOK, 0);
+        }
+    }
+
+    /// Sets stream 0 up, in STOP: contiguous at the start of RAM, S16 stereo (4 bytes a frame), every event wanted, and lockstep.
     pub fn set_up(&mut self, rate: u32, packet_frames: u32, packets: u32) {
         self.set(ringwave_regs::global::CONTROL, 1);
         self.write(regs::FORMAT, format::pack(format::S16, 2));
@@ -369,6 +423,7 @@ impl Rig {
         self.write(regs::DMA_ADDR_LO, u32::try_from(RAM).unwrap());
         self.write(regs::DMA_ADDR_HI, 0);
         self.write(regs::INT_ENABLE, regs::INT_PACKET | regs::INT_ERROR);
+        self.write(regs::LOCKSTEP, regs::LOCKSTEP_ASK);
     }
     /// ... and brings it to PAUSE.
     pub fn ready(&mut self, rate: u32, packet_frames: u32, packets: u32) {

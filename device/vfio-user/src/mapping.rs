@@ -2,13 +2,13 @@
 
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// Shared memory of a server, readable and writable. The server may change it at any time, so it is only ever read and written in aligned
-/// words of 32 bits, as a guest does; there is no reference into it.
+/// words of 32 or 64 bits, as a guest does; there is no reference into it.
 ///
 /// A server that truncates its file ends this process with SIGBUS: map regions of servers that seal theirs.
 #[derive(Debug)]
@@ -40,6 +40,18 @@ impl Mapping {
     /// Stores the word at `offset` bytes; `None` if it is not aligned or outside.
     pub fn write(&self, offset: usize, value: u32) -> Option<()> {
         self.word(offset)?.store(value, Ordering::Release);
+        Some(())
+    }
+
+    /// Stores the 64 bits at `offset` bytes in one access; `None` if they are not aligned or not inside.
+    pub fn write_wide(&self, offset: usize, value: u64) -> Option<()> {
+        let inside = offset.checked_add(size_of::<u64>()).is_some_and(|end| end <= self.bytes);
+        if !inside || !offset.is_multiple_of(align_of::<AtomicU64>()) {
+            return None;
+        }
+        // SAFETY: as in `word`.
+        let wide: &AtomicU64 = unsafe { self.base.byte_add(offset).cast().as_ref() };
+        wide.store(value, Ordering::Release);
         Some(())
     }
 

@@ -1,8 +1,9 @@
-//! The page BAR as a strict reader: inside, aligned, and only under an odd sequence counter.
+//! The page BAR as a strict reader: inside, aligned, only under an odd sequence counter, and never in a mark page.
 
 use std::cell::{Cell, RefCell};
 
-use ringwave::ports::Pages;
+use ringwave::ports::{MarkWords, Pages};
+use ringwave_regs::pages::{mark, status};
 use ringwave_regs::{pages, pci};
 
 /// The page BAR.
@@ -37,11 +38,20 @@ impl Bar {
         self.bytes.borrow_mut()[at] = value;
     }
 
+    /// What a guest stores.
+    pub fn poke(&self, offset: u32, bytes: &[u8]) {
+        let at = offset as usize;
+        self.bytes.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
     fn store(&self, offset: u32, bytes: &[u8]) {
         let length = bytes.len() as u32;
         assert!(offset.is_multiple_of(length) && offset + length <= pci::PAGES_BYTES, "store at {offset:#x}");
         let page = offset / pages::PAGE_BYTES * pages::PAGE_BYTES;
-        if page < pages::POSITION_BASE && offset != page {
+        assert!(page < pages::MARK_BASE, "{offset:#x} is the guest's");
+        // WAITING is not under the counter.
+        let waiting = page >= pages::STATUS_BASE && offset - page == status::WAITING;
+        if page < pages::POSITION_BASE && offset != page && !waiting {
             assert_eq!(self.u32(page) % 2, 1, "{offset:#x} was stored under an even sequence counter");
         }
         let at = offset as usize;
@@ -51,6 +61,10 @@ impl Bar {
 }
 
 impl Pages for Bar {
+    fn load_mark(&self, stream: u32) -> MarkWords {
+        let page = pages::mark_page(stream).expect("a stream");
+        MarkWords { mark: self.u64(page + mark::MARK), clock: self.u64(page + mark::MARK_CLOCK) }
+    }
     fn store_u32(&self, offset: u32, value: u32) {
         self.store(offset, &value.to_le_bytes());
     }

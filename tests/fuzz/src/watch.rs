@@ -79,6 +79,8 @@ impl Watch {
         let apart = den.abs_diff(global::CLOCK_HZ_VALUE);
         assert!(apart <= if nominal { 0 } else { global::CLOCK_HZ_VALUE / 1000 }, "RATE_DEN {den}");
         assert_eq!(flags & FLAG_UNPLUGGED == 0, bench.card.jack(self.stream) == Some(true));
+        assert_ne!(page(bench, status::MARK_TAG), 0);
+        assert_eq!(page(bench, status::WAITING), u32::from(flags & FLAG_STALLED != 0));
         let runs = state == regs::STATE_RUN && flags & (FLAG_STALLED | FLAG_ENDED) == 0;
         assert_eq!(rate != 0, runs, "state {state}, flags {flags:#x}");
         // Lost packets and failed transfers of a capture stream are no sound.
@@ -143,8 +145,7 @@ impl Watch {
         let place = pages::position_page(self.stream).expect("a stream") + pages::position::RING_OFFSET;
         assert!(bench.bar.u32(place) < ring, "the position page points out of the cyclic buffer");
         let fifo = u64::from(bench.get(block + regs::FIFO_FRAMES));
-        let pieces_a_second = if self.capture { 500 } else { 100 };
-        let deepest = u64::from(bench.get(block + regs::RATE)) / pieces_a_second;
+        let deepest = u64::from(bench.get(block + regs::RATE)) * u64::from(regs::FIFO_MILLIS) / 1000;
         assert_eq!(fifo, packet_frames.min(deepest));
         let packet = (exact / packet_frames) as u32;
         if flags & FLAG_ENDED == 0 {

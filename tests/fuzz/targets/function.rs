@@ -11,7 +11,7 @@ use ringwave_fuzz::bench::Bench;
 use ringwave_fuzz::ram::{MapSpec, Place, Ram};
 use ringwave_fuzz::watch::Watch;
 use ringwave_regs::dma::Slot;
-use ringwave_regs::{format, global, pci, stream as regs};
+use ringwave_regs::{format, global, pages, pci, stream as regs};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -38,6 +38,14 @@ enum Op {
     State {
         stream: u8,
         state: u8,
+    },
+    /// A store to the mark page: relative to the packet count, with the tag of the day or one beside it, whole or one half, told or not.
+    Mark {
+        stream: u8,
+        ahead: i8,
+        tag: i8,
+        half: u8,
+        told: u8,
     },
     /// Relative to the packet count.
     Written {
@@ -265,10 +273,33 @@ impl Function {
             (regs::SG_ENTRIES, table.unwrap_or(0).into()),
             (regs::DMA_ADDR_LO, address as u32),
             (regs::DMA_ADDR_HI, (address >> 32) as u32),
+            (regs::LOCKSTEP, regs::LOCKSTEP_ASK),
             (regs::STATE, regs::STATE_ACQUIRE),
             (regs::STATE, regs::STATE_PAUSE),
         ] {
             self.set(stream, register, value);
+        }
+    }
+
+    fn mark(&mut self, stream: u8, packet: u32, off: i32, half: u8, told: u8) {
+        let index = self.stream(stream) as u32;
+        let (status, page) =
+            pages::status_page(index).zip(pages::mark_page(index)).expect("a stream has pages");
+        let tag = self.bench.bar.u32(status + pages::status::MARK_TAG).wrapping_add_signed(off);
+        let word = pages::mark::word(packet, tag).to_le_bytes();
+        let (at, bytes) = match half % 4 {
+            0 => (4, &word[4..]),
+            1 => (0, &word[..4]),
+            _ => (0, &word[..]),
+        };
+        self.bench.bar.poke(page + pages::mark::MARK + at, bytes);
+        match told % 4 {
+            0 => {}
+            1 => {
+                let (offset, length) = (u64::from(page + at), bytes.len() as u64);
+                self.call(|bench| bench.call(|card, env| card.pages_stored(offset, length, env)));
+            }
+            _ => self.set(stream, regs::LOOK, 0),
         }
     }
 
@@ -320,6 +351,10 @@ impl Function {
                 self.set_up(stream, 40 + 2 * u32::from(packet), [two, mono, slow], at, table);
             }
             Op::State { stream, state } => self.state(stream, state % 5),
+            Op::Mark { stream, ahead, tag, half, told } => {
+                let count = self.packet_count(stream).wrapping_add_signed(i32::from(ahead) / 8);
+                self.mark(stream, count, i32::from(tag) / 32, half, told);
+            }
             Op::Written { stream, ahead } => {
                 let packet = self.packet_count(stream).wrapping_add_signed(i32::from(ahead) / 8);
                 self.set(stream, regs::WRITTEN, packet);
@@ -442,7 +477,6 @@ impl Function {
     }
 
     fn watched(&self, offset: u32) -> bool {
-        use ringwave_regs::pages;
         let page = offset / pages::PAGE_BYTES * pages::PAGE_BYTES;
         page == pages::CLOCK_PAGE
             || (0..self.bench.card.streams()).any(|stream| {

@@ -333,6 +333,7 @@ impl Client {
             (regs::DMA_ADDR_LO, address as u32),
             (regs::DMA_ADDR_HI, 0),
             (regs::INT_ENABLE, 3),
+            (regs::LOCKSTEP, regs::LOCKSTEP_ASK),
             (regs::STATE, 1),
             (regs::STATE, 2),
         ] {

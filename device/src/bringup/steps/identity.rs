@@ -127,10 +127,11 @@ pub fn version(walk: &mut Walk<'_>) -> Stepped {
         | global::FEATURE_POSITION_PAGE
         | global::FEATURE_CAPTURE
         | global::FEATURE_VOLUME
-        | global::FEATURE_JACK;
+        | global::FEATURE_JACK
+        | global::FEATURE_MARK_PAGE;
     let moves = features & (global::FEATURE_CONTIGUOUS | global::FEATURE_SCATTER_GATHER) != 0;
     let all_known = features & !known == 0 || minor > u32::from(global::VERSION_MINOR);
-    walk.check("FEATURES", moves && all_known, "a DMA mode; bits 7:0 only", feature_names(features));
+    walk.check("FEATURES", moves && all_known, "a DMA mode; bits 8:0 only", feature_names(features));
 
     let streams = walk.get(global::STREAMS)?;
     let (render, capture) = (streams & 0xFF, streams >> 8 & 0xFF);
@@ -173,7 +174,8 @@ pub fn version(walk: &mut Walk<'_>) -> Stepped {
 }
 
 fn feature_names(features: u32) -> String {
-    let names = ["CONTIGUOUS", "SG", "WRITTEN", "START", "POSITION", "CAPTURE", "VOLUME", "JACK"];
+    let names =
+        ["CONTIGUOUS", "SG", "WRITTEN", "START", "POSITION", "CAPTURE", "VOLUME", "JACK", "MARK_PAGE"];
     let set: Vec<&str> =
         names.iter().enumerate().filter(|(bit, _)| features >> bit & 1 != 0).map(|(_, name)| *name).collect();
     format!("{features:#x} {}", set.join(" "))

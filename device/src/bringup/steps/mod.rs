@@ -4,6 +4,7 @@ mod formats;
 mod identity;
 mod interrupts;
 mod jack;
+mod marks;
 mod order;
 mod playback;
 mod position;
@@ -85,6 +86,11 @@ pub const STEPS: &[Step] = &[
         name: "playback",
         about: "packets, events, WRITTEN, end of stream, in each DMA mode",
         run: playback::run,
+    },
+    Step {
+        name: "marks",
+        about: "packets marked by the mark page: tag, stale words, the handshake of a stall",
+        run: marks::run,
     },
     Step {
         name: "recording",

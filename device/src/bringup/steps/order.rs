@@ -77,6 +77,14 @@ fn refusals(captures: bool, state: u32, features: u32) -> Vec<(u32, Error)> {
     } else if state != stream::STATE_PAUSE {
         list.push((stream::START_FRAME_LO, Error::BadState));
     }
+    if !has(global::FEATURE_WRITTEN) {
+        list.push((stream::LOCKSTEP, Error::NotSupported));
+    } else if state == stream::STATE_RUN {
+        list.push((stream::LOCKSTEP, Error::BadState));
+    }
+    if !has(global::FEATURE_MARK_PAGE) {
+        list.push((stream::LOOK, Error::NotSupported));
+    }
     if !has(global::FEATURE_POSITION_PAGE) {
         list.push((stream::POSITION_CONTROL, Error::NotSupported));
     }

@@ -21,6 +21,8 @@ pub fn run(walk: &mut Walk<'_>) -> Stepped {
             let setup = its.usual(mode);
             walk.lines.take();
             walk.configure(&its, &setup)?;
+            // This step waits for the card, so the card may wait for it.
+            walk.ask_lockstep(&its, true)?;
             if its.captures() {
                 capture(walk, &its, &setup)?;
             } else if walk.get(global::FEATURES)? & global::FEATURE_WRITTEN == 0 {

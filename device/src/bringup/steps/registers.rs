@@ -146,7 +146,12 @@ fn dirt(its: &Stream, features: u32) -> Vec<(u32, u32)> {
         (stream::DMA_ADDR_HI, 0x1),
         (stream::INT_ENABLE, stream::INT_PACKET),
     ];
-    [&registers[..], volumes].concat()
+    let lockstep: &[_] = if features & global::FEATURE_WRITTEN == 0 {
+        &[]
+    } else {
+        &[(stream::LOCKSTEP, stream::LOCKSTEP_ASK)]
+    };
+    [&registers[..], volumes, lockstep].concat()
 }
 
 fn stream_reset(walk: &mut Walk<'_>, its: &Stream) -> Stepped {

@@ -3,6 +3,7 @@
 //! [`super`] says when. Frames are heard (or captured) not later than the position passes them, so whoever changes the volume lets be heard
 //! first what has passed.
 
+use super::written::PieceKind;
 use super::{End, Play};
 use crate::dma::Bus;
 use crate::gain::Gain;
@@ -25,12 +26,12 @@ impl Play {
     pub(super) fn fetch(
         &mut self,
         frame: u64,
-        mut silent: bool,
+        kind: PieceKind,
         ledger: &mut Ledger,
         call: &mut Call<'_, '_>,
     ) {
-        let mut end =
-            frame.saturating_add(u64::from(self.shape.fifo_frames)).min(self.shape.packet_end(frame));
+        let PieceKind { frames, mut silent } = kind;
+        let mut end = frame.saturating_add(u64::from(frames)).min(self.shape.packet_end(frame));
         if let End::InThisPacket(valid) = self.to_end(frame) {
             let left = valid.saturating_sub(self.shape.in_packet(frame));
             end = end.min(frame.saturating_add(u64::from(left)));
@@ -118,7 +119,7 @@ impl Play {
     }
 }
 
-/// Bytes of the frames `from..to`, which are at most a FIFO apart.
+/// Bytes of the frames `from..to`, which are at most a piece apart.
 fn span(from: u64, to: u64, frame_bytes: u32) -> usize {
     usize::try_from(to.saturating_sub(from).saturating_mul(u64::from(frame_bytes))).unwrap_or(usize::MAX)
 }
