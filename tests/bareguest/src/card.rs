@@ -2,10 +2,11 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use ringwave_regs::pages::{self, clock, status};
+use ringwave_regs::pages::{self, clock, mark, status};
 use ringwave_regs::pci as ids;
 use ringwave_regs::{global, stream};
 
+use crate::machine::cpu;
 use crate::machine::pci::{self, Function};
 use crate::machine::uefi::Firmware;
 use crate::verdict::{Step, expect};
@@ -54,6 +55,12 @@ impl Window {
     pub fn write32(self, offset: u32, value: u32) {
         // SAFETY: see `read32`.
         unsafe { write_volatile(self.place(offset, 4) as *mut u32, value) }
+    }
+
+    /// Stores 64 bits.
+    pub fn write64(self, offset: u32, value: u64) {
+        // SAFETY: see `read32`.
+        unsafe { write_volatile(self.place(offset, 8) as *mut u64, value) }
     }
 }
 
@@ -116,6 +123,22 @@ impl Card {
         self.pages.read64(pages::STATUS_BASE + field)
     }
 
+    /// Says that the packets of stream `index` up to `packet` are valid, as DATASHEET 7.4 has it: the store, the fence, and LOOK if the card
+    /// waits. What the packet holds was stored before.
+    pub fn mark(self, index: u32, packet: u32) {
+        let (Some(block), Some(page), Some(at)) =
+            (stream::block(index), pages::status_page(index), pages::mark_page(index))
+        else {
+            return;
+        };
+        let tag = self.pages.read32(page + status::MARK_TAG);
+        self.pages.write64(at + mark::MARK, mark::word(packet, tag));
+        cpu::mfence();
+        if self.pages.read32(page + status::WAITING) == 1 {
+            self.registers.write32(block + stream::LOOK, 0);
+        }
+    }
+
     /// Position of stream 0 in frames, by its registers.
     pub fn position(self) -> u64 {
         let low = self.stream(stream::POSITION_LO);
@@ -166,7 +189,7 @@ impl Card {
             expect(register.name, u64::from(self.stream(register.offset)), 0)?;
         }
         // These go on, or are never 0 (DATASHEET 7); the anchor's clock is the time of the reset.
-        let kept = [status::SEQ, status::EPOCH, status::RATE_DEN, status::ANCHOR_CLOCK];
+        let kept = [status::SEQ, status::EPOCH, status::RATE_DEN, status::ANCHOR_CLOCK, status::MARK_TAG];
         for field in status::FIELDS.iter().filter(|field| !kept.contains(&field.offset)) {
             let seen = match field.bytes {
                 8 => self.status64(field.offset),
@@ -174,6 +197,7 @@ impl Card {
             };
             expect(field.name, seen, 0)?;
         }
+        expect("MARK_TAG is 0", (self.status(status::MARK_TAG) == 0).into(), 0)?;
         expect("SEQ of a quiet page modulo 2", u64::from(self.status(status::SEQ) % 2), 0)
     }
 

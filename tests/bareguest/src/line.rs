@@ -57,6 +57,11 @@ impl Line {
         Err(wrong!("stream {}: STATE {state} refused, ERROR {}", self.index, self.read(stream::ERROR)))
     }
 
+    /// Says that a packet is valid, or was taken (7.4).
+    pub fn mark_packet(&self, packet: u32) {
+        self.card.mark(self.index, packet);
+    }
+
     /// A field of the status page, alone.
     pub fn field(&self, field: u32) -> u32 {
         self.card.pages.read32(self.page + field)
@@ -110,6 +115,7 @@ impl Line {
             (stream::DMA_ADDR_HI, (self.buffer.dma_address() >> 32) as u32),
             (stream::INT_ENABLE, stream::INT_PACKET | stream::INT_ERROR | stream::INT_JACK),
             (stream::POSITION_CONTROL, stream::POSITION_TICK),
+            (stream::LOCKSTEP, stream::LOCKSTEP_ASK),
         ] {
             self.set(register, value);
             expect("a register that was written", self.read(register).into(), value.into())?;

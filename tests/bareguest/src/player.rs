@@ -86,10 +86,14 @@ impl<'a> Player<'a> {
         if self.left != u64::MAX {
             self.left -= u64::from(frames);
         }
+        let card = self.guest.card;
         if self.left == 0 {
-            self.guest.card.set_stream(stream::EOS, stream::EOS_ARM | (frames * FRAME_BYTES));
+            // The last packet is told by the registers (5.5).
+            card.set_stream(stream::EOS, stream::EOS_ARM | (frames * FRAME_BYTES));
+            card.set_stream(stream::WRITTEN, self.next);
+        } else {
+            card.mark(0, self.next);
         }
-        self.guest.card.set_stream(stream::WRITTEN, self.next);
         self.next = self.next.wrapping_add(1);
     }
 
@@ -154,6 +158,8 @@ pub fn set_up(guest: &Guest<'_>, song: Song, mode: u32, address: u64, entries: u
     card.set_stream(stream::SG_ENTRIES, entries);
     card.set_stream(stream::DMA_ADDR_LO, address as u32);
     card.set_stream(stream::DMA_ADDR_HI, (address >> 32) as u32);
+    // It may be waited for: nothing is lost, and nobody listens.
+    card.set_stream(stream::LOCKSTEP, stream::LOCKSTEP_ASK);
     card.go(stream::STATE_ACQUIRE)?;
     card.go(stream::STATE_PAUSE)
 }

@@ -23,6 +23,7 @@ const NO_DMA: &[&str] = &[
     "state",
     "packet",
     "stall",
+    "mark-seen",
     "ended",
     "power",
     "reset",

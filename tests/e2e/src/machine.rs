@@ -57,12 +57,14 @@ pub struct Options {
     pub sharing: Sharing,
     /// A reset of the guest is a reset; otherwise it ends QEMU.
     pub reboots: bool,
+    /// The guest's processors. With one of them TCG makes plain accesses of locked instructions.
+    pub processors: u32,
 }
 
 impl Default for Options {
     /// What a run of ntguest has, without room for music.
     fn default() -> Self {
-        Self { ram_mib: 512, sharing: Sharing::On, reboots: false }
+        Self { ram_mib: 512, sharing: Sharing::On, reboots: false, processors: 1 }
     }
 }
 
@@ -104,8 +106,14 @@ impl Machine {
     ///
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
-    pub fn boot(parts: &Parts, folder: &Path, socket: &Path, wav_bytes: u64) -> Result<Self, Error> {
-        let options = Options { ram_mib: ram_for(wav_bytes), ..Options::default() };
+    pub fn boot(
+        parts: &Parts,
+        folder: &Path,
+        socket: &Path,
+        wav_bytes: u64,
+        processors: u32,
+    ) -> Result<Self, Error> {
+        let options = Options { ram_mib: ram_for(wav_bytes), processors, ..Options::default() };
         Self::boot_with(parts, folder, socket, options)
     }
 
@@ -142,7 +150,7 @@ impl Machine {
             let backend = format!("memory-backend-memfd,id=ram,size={ram_mib}M,share={share}");
             command.args(["-object", &backend]);
         }
-        command.args(["-machine", &machine, "-cpu", "max", "-smp", "1"]);
+        command.args(["-machine", &machine, "-cpu", "max", "-smp", &options.processors.to_string()]);
         command.args(["-accel", if parts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
         command.args(["-m", &format!("{ram_mib}M")]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);

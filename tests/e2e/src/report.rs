@@ -113,9 +113,12 @@ impl Report {
             row(if records { "overruns" } else { "underruns" }, underruns + &silence)?;
         }
         let messages = &self.card.messages.while_running;
-        let others = messages.reads + messages.writes;
-        let written = messages.written + messages.eos;
-        row("messages while running", format!("{others} (and {written} for WRITTEN)"))?;
+        // The end of a stream is told by registers, and a card that waits is told of marks.
+        let end = messages.eos.saturating_mul(2).min(messages.written + messages.eos);
+        let others = messages.reads + messages.writes + (messages.written + messages.eos - end);
+        let looks = if self.waits { format!(", {} for LOOK", messages.look) } else { String::new() };
+        let others = if self.waits { others } else { others + messages.look };
+        row("messages while running", format!("{others} (and {end} for the end of the stream{looks})"))?;
         for key in ["lost-packets", "position_reads", "capture_position_reads"] {
             if let Some(value) = result(key) {
                 row(&key.replace(['_', '-'], " "), value)?;

@@ -7,7 +7,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub enum Clock {
     /// It waits. The clock goes so many times as fast as real time: that changes when, never what.
     Lockstep(f64),
-    /// It plays silence, or records over what was not read. The clock goes so many times as fast as real time.
+    /// It plays silence for as long as a packet is late, or records over what was not read. The clock goes so many times as fast as real time.
     Realtime(f64),
 }
 
@@ -107,6 +107,8 @@ pub struct Request {
     pub packets: u32,
     /// The card's clock.
     pub clock: Clock,
+    /// The guest's processors.
+    pub processors: u32,
     /// More lines for the guest's configuration, for the tests (`fault=...`).
     pub guest_config: Vec<String>,
     /// More options for `ringwave serve`, for the tests.
@@ -126,6 +128,7 @@ impl Request {
             buffer_ms: 100,
             packets: 2,
             clock: Clock::LOCKSTEP,
+            processors: 1,
             guest_config: Vec::new(),
             card: Vec::new(),
             keep: false,

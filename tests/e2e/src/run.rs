@@ -96,7 +96,7 @@ impl Run<'_> {
         make_volume(parts, folder, &wav, &self.guest_config())?;
         let card = Card::start(&parts.ringwave, folder, "heard", self.card_options(&wav))?;
         let heard = card.heard(1);
-        let mut machine = Machine::boot(parts, folder, &card.socket(), input.file_bytes)?;
+        let mut machine = Machine::boot(parts, folder, &card.socket(), input.file_bytes, request.processors)?;
         progress("guest boots");
         let outcome = self.wait(&mut machine, &heard, progress)?;
         let (guest_text, qemu_text, recorded) =

@@ -42,6 +42,14 @@ pub struct StreamStats {
     pub silence_frames: u64,
     /// Transfers that failed.
     pub dma_faults: u64,
+    /// Marks that the card saw in the mark page.
+    pub marks: u64,
+    /// Those of them that the driver did not tell of although the card waited.
+    pub polled_marks: u64,
+    /// Packets that were marked after they had begun.
+    pub late_marks: u64,
+    /// The shortest time from a mark to the moment in which its packet began, in microseconds; negative for a late one.
+    pub least_margin_us: Option<i64>,
 }
 
 impl StreamStats {
@@ -64,10 +72,12 @@ pub struct Messages {
 pub struct RunningMessages {
     /// Register reads.
     pub reads: u64,
-    /// Register writes but WRITTEN and EOS.
+    /// Register writes but WRITTEN, LOOK and EOS.
     pub writes: u64,
     /// Writes of WRITTEN.
     pub written: u64,
+    /// Writes of LOOK: a card that waits was told of a mark.
+    pub look: u64,
     /// Writes of EOS: one at the end of a stream.
     pub eos: u64,
 }

@@ -36,6 +36,13 @@ pub fn inl(port: u16) -> u32 {
     value
 }
 
+/// Orders every store before it before every load after it, as the other side of shared memory sees them. A locked instruction would do on a
+/// processor, but not in QEMU's TCG with one processor (DATASHEET 7.4).
+pub fn mfence() {
+    // SAFETY: it changes nothing. It is no `nomem`, so that the compiler moves no access over it.
+    unsafe { asm!("mfence", options(nostack, preserves_flags)) }
+}
+
 /// Ends QEMU through isa-debug-exit at 0x501; its exit status is `code * 2 + 1`.
 pub fn exit(code: u32) -> ! {
     outl(0x501, code);

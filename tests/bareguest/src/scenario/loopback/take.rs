@@ -25,8 +25,6 @@ const RECORDED: u32 = 12;
 pub const RECORDED_BYTES: u64 = (RECORDED * PACKET * FRAME) as u64;
 /// When so many were taken the recorder stands still for a while.
 const BREAK_AFTER: u32 = 3;
-/// Before RUN: marks a stream and promises nothing (5.3).
-const NONE_YET: u32 = u32::MAX;
 
 /// One song, played and recorded.
 pub struct Take<'a> {
@@ -56,11 +54,10 @@ impl<'a> Take<'a> {
         let (render, capture) = (self.render, self.capture);
         render.set_up()?;
         capture.set_up()?;
-        // 10 ms and 2 ms (5.2).
-        expect("FIFO_FRAMES of the player", render.read(stream::FIFO_FRAMES).into(), 480)?;
+        // 2 ms (5.2).
+        expect("FIFO_FRAMES of the player", render.read(stream::FIFO_FRAMES).into(), 96)?;
         expect("FIFO_FRAMES of the recorder", capture.read(stream::FIFO_FRAMES).into(), 96)?;
         capture.mark(0, 2 * PACKET);
-        capture.set(stream::WRITTEN, NONE_YET);
         self.write();
         let began = |line: &Line| Step::Ok((line.anchor()?.epoch, line.field(status::EVENTS)));
         let before = [began(render)?, began(capture)?];
@@ -133,8 +130,10 @@ impl<'a> Take<'a> {
         fence(Ordering::SeqCst);
         if frames < PACKET {
             self.render.set(stream::EOS, stream::EOS_ARM | (frames * FRAME));
+            self.render.set(stream::WRITTEN, self.next);
+        } else {
+            self.render.mark_packet(self.next);
         }
-        self.render.set(stream::WRITTEN, self.next);
         self.next += 1;
     }
 
@@ -147,7 +146,7 @@ impl<'a> Take<'a> {
         }
         self.capture.mark(place, PACKET);
         fence(Ordering::SeqCst);
-        self.capture.set(stream::WRITTEN, self.taken);
+        self.capture.mark_packet(self.taken);
         self.taken += 1;
     }
 
