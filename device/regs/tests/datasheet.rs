@@ -195,10 +195,7 @@ fn bits_are_the_same() {
     assert!(meaning(stream_table, "LOCKSTEP").starts_with(&format!("bit {}: ", bit(stream::LOCKSTEP_ASK))));
     assert!(meaning("### 7.4", "MARK").starts_with("packet in 31:0, tag in 63:32"));
     assert_eq!(pages::mark::word(7, 9), 9 << 32 | 7);
-    assert_eq!(
-        [pages::mark::packet(9 << 32 | 7, 9), pages::mark::packet(9 << 32 | 7, 8)],
-        [Some(7), None]
-    );
+    assert_eq!([pages::mark::packet(9 << 32 | 7, 9), pages::mark::packet(9 << 32 | 7, 8)], [Some(7), None]);
     let link = table("### 6.2");
     assert_eq!(link[2][3], format!("bit {} LINK", bit(dma::SLOT_LINK)));
 }

@@ -30,6 +30,8 @@ pub enum Told {
     Lockstep(bool),
     /// `mark`, by the mark page.
     Mark(u32),
+    /// To look at the mark page at once.
+    Look,
     /// `mark`, by registers: of the end of a stream, or without a mark page.
     Written(u32, Option<u32>),
     /// `set_volume`: stream, channel, volume.
@@ -226,7 +228,7 @@ impl Card for FakeCard {
     fn ask_lockstep(&self, _stream: u32, ask: bool) {
         self.hear(Told::Lockstep(ask));
     }
-    fn mark(&self, _stream: u32, mark: Mark, clock: u64) -> bool {
+    fn mark(&self, _stream: u32, mark: Mark, clock: u64, look: bool) -> bool {
         at_passive_level();
         let mut inside = self.inside();
         if inside.gone {
@@ -236,6 +238,7 @@ impl Card for FakeCard {
         if mark.end_of_stream.is_none() && inside.limits.mark_page {
             inside.mark_clock = clock;
             inside.told.push(Told::Mark(mark.number));
+            inside.told.extend(look.then_some(Told::Look));
         } else {
             assert!(!inside.ending, "WRITTEN is refused after the end of the stream was told");
             inside.ending |= mark.end_of_stream.is_some();

@@ -200,12 +200,12 @@ impl Card for Ringwave {
         self.with(|io| write(io, block + regs::LOCKSTEP, if ask { regs::LOCKSTEP_ASK } else { 0 }));
     }
 
-    fn mark(&self, stream: u32, mark: Mark, clock: u64) -> bool {
+    fn mark(&self, stream: u32, mark: Mark, clock: u64, look: bool) -> bool {
         if !self.limits.written {
             return true; // a card that does not ask is told all there is
         }
         if self.limits.mark_page && mark.end_of_stream.is_none() {
-            return self.mark_by_page(stream, mark.number, clock);
+            return self.mark_by_page(stream, mark.number, clock, look);
         }
         let Some(block) = regs::block(stream) else { return false };
         self.with(|io| {

@@ -49,8 +49,10 @@ pub enum Refusal {
     Parameter,
     /// The end of the stream was already written.
     Ended,
-    /// The packet is being played (then it is marked all the same) or was played.
-    Late,
+    /// The packet is being played: it is marked all the same.
+    Playing,
+    /// The packet was played.
+    Played,
     /// The packet does not fit into the buffer yet.
     Overrun,
 }
@@ -60,7 +62,7 @@ impl From<Refusal> for NTSTATUS {
         match refusal {
             Refusal::Parameter => STATUS_INVALID_PARAMETER,
             Refusal::Ended => STATUS_INVALID_DEVICE_STATE,
-            Refusal::Late => STATUS_DATA_LATE_ERROR,
+            Refusal::Playing | Refusal::Played => STATUS_DATA_LATE_ERROR,
             Refusal::Overrun => STATUS_DATA_OVERRUN,
         }
     }
@@ -140,9 +142,9 @@ impl Packets {
             // Being played: the rest of it can still be heard.
             -1 if running => {
                 self.mark(Mark { number, end_of_stream: None });
-                return Err(Refusal::Late);
+                return Err(Refusal::Playing);
             }
-            _ => return Err(Refusal::Late),
+            _ => return Err(Refusal::Played),
         }
         Ok(())
     }
@@ -184,41 +186,41 @@ mod tests {
 
     #[test]
     fn the_rules_of_set_write_packet() {
-        use Refusal::{Late, Overrun};
+        use Refusal::{Overrun, Played, Playing};
         for (running, count, stalled, number, expected) in [
             // Not running: exactly the count.
             (false, 0, None, 0, Ok(())),
             (false, 0, None, 1, Err(Overrun)),
             (false, 0, None, 2, Err(Overrun)),
-            (false, 0, None, u32::MAX, Err(Late)),
+            (false, 0, None, u32::MAX, Err(Played)),
             (false, 5, None, 5, Ok(())),
-            (false, 5, None, 4, Err(Late)),
+            (false, 5, None, 4, Err(Played)),
             (false, 5, None, 6, Err(Overrun)),
             // Running: count is being played, count + 1 is to be written.
-            (true, 0, None, 0, Err(Late)),
+            (true, 0, None, 0, Err(Playing)),
             (true, 0, None, 1, Ok(())),
             (true, 0, None, 2, Err(Overrun)),
-            (true, 5, None, 4, Err(Late)),
-            (true, 5, None, 5, Err(Late)),
+            (true, 5, None, 4, Err(Played)),
+            (true, 5, None, 5, Err(Playing)),
             (true, 5, None, 6, Ok(())),
             (true, 5, None, 7, Err(Overrun)),
             // Waiting for packet 5: it, which has not begun, or the one that the count suggests.
             (true, 5, Some(5), 5, Ok(())),
             (true, 5, Some(5), 6, Ok(())),
-            (true, 5, Some(5), 4, Err(Late)),
+            (true, 5, Some(5), 4, Err(Played)),
             (true, 5, Some(5), 7, Err(Overrun)),
             // A wait that PAUSE ended is not a wait.
             (false, 5, Some(5), 5, Ok(())),
             (false, 5, Some(5), 6, Err(Overrun)),
             // The wrap.
             (true, u32::MAX, None, 0, Ok(())),
-            (true, u32::MAX, None, u32::MAX, Err(Late)),
+            (true, u32::MAX, None, u32::MAX, Err(Playing)),
             (true, u32::MAX, None, 1, Err(Overrun)),
             (true, u32::MAX - 1, None, u32::MAX, Ok(())),
             (false, u32::MAX, None, 0, Err(Overrun)),
         ] {
             // What is taken is marked, and of what is late only the packet that is being played.
-            let marked = expected == Ok(()) || (running && number == count && expected == Err(Late));
+            let marked = matches!(expected, Ok(()) | Err(Playing));
             assert_eq!(
                 write(running, count, stalled, number),
                 (expected, marked.then_some(number)),
@@ -255,7 +257,7 @@ mod tests {
     fn an_end_that_comes_late_ends_nothing_and_marks_its_packet() {
         let mut packets = Packets::default();
         let playing = Progress { count: 5, stalled_on: None };
-        assert_eq!(packets.write(true, playing, SIZES, (5, 0x200, 400)), Err(Refusal::Late));
+        assert_eq!(packets.write(true, playing, SIZES, (5, 0x200, 400)), Err(Refusal::Playing));
         assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: None }));
         // So that the client may try again with the next.
         packets.write(true, playing, SIZES, (6, 0x200, 400)).unwrap();
@@ -273,7 +275,7 @@ mod tests {
         let playing = Progress { count: 5, stalled_on: None };
         packets.write(true, playing, SIZES, (6, 0, 0)).unwrap();
         // Late, for the one that is being played: marked long ago.
-        assert_eq!(packets.write(true, playing, SIZES, (5, 0, 0)), Err(Refusal::Late));
+        assert_eq!(packets.write(true, playing, SIZES, (5, 0, 0)), Err(Refusal::Playing));
         assert_eq!(packets.written(), Some(Mark { number: 6, end_of_stream: None }));
         // Paused in packet 5: it is the one that is expected now.
         packets.write(false, playing, SIZES, (5, 0, 0)).unwrap();
@@ -310,7 +312,8 @@ mod tests {
 
     #[test]
     fn refusals_have_the_status_of_the_contract() {
-        assert_eq!(NTSTATUS::from(Refusal::Late), 0xC000_003D_u32.cast_signed());
+        assert_eq!(NTSTATUS::from(Refusal::Playing), 0xC000_003D_u32.cast_signed());
+        assert_eq!(NTSTATUS::from(Refusal::Played), 0xC000_003D_u32.cast_signed());
         assert_eq!(NTSTATUS::from(Refusal::Overrun), 0xC000_003C_u32.cast_signed());
         assert_eq!(NTSTATUS::from(Refusal::Ended), 0xC000_0184_u32.cast_signed());
         assert_eq!(NTSTATUS::from(Refusal::Parameter), 0xC000_000D_u32.cast_signed());

@@ -49,6 +49,7 @@ use portcls_sys::{Com, ComRef, In, Out, com_class};
 use super::buffer::Buffer;
 use super::format::AudioFormat;
 use super::notifications::Node;
+use super::packets::Refusal;
 use super::progress::{Moment, Shared};
 use crate::adapter::Adapter;
 use crate::adapter::streams::Claim;
@@ -64,6 +65,7 @@ mod registers;
 mod states;
 use allocation::Allocated;
 pub use glitches::{Traced, Tracing};
+use marks::Telling;
 use registers::Register;
 
 /// A stream.
@@ -293,7 +295,7 @@ impl MiniportWaveRTOutputStream for Stream {
             shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))
         };
         // Also after a refusal: the packet that is being played is marked all the same.
-        self.tell_mark(false);
+        self.tell_mark(if answer == Err(Refusal::Playing) { Telling::Late } else { Telling::New });
         Ok(answer?)
     }
 
@@ -347,7 +349,7 @@ impl MiniportWaveRTInputStream for Stream {
             shared.read_packet(&status, card.limits().clock_hz, self.format.rate)
         };
         // Whether there is one or not: who asks is done with what it was given before.
-        self.tell_mark(false);
+        self.tell_mark(Telling::New);
         // That there is none is routine: clients ask once more after each packet (windows-observed 7).
         let (read, moment) = found.ok_or(STATUS_DEVICE_NOT_READY)?;
         number.write(read.number)?;

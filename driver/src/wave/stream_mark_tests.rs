@@ -83,7 +83,7 @@ fn a_packet_that_is_being_played_is_late_and_marked_and_an_older_one_only_late()
     marks(&rig);
     let late = Err(STATUS_DATA_LATE_ERROR);
     assert_eq!((rig.stream.set_write_packet(4, 0, 0), marks(&rig)), (late, vec![]));
-    assert_eq!((rig.stream.set_write_packet(5, 0, 0), marks(&rig)), (late, vec![Told::Mark(5)]));
+    assert_eq!((rig.stream.set_write_packet(5, 0, 0), marks(&rig)), (late, vec![Told::Mark(5), Told::Look]));
     assert_eq!((rig.stream.set_write_packet(5, 0, 0), marks(&rig)), (late, vec![]), "once is enough");
     assert_eq!((rig.stream.set_write_packet(6, 0, 0), marks(&rig)), (Ok(()), vec![Told::Mark(6)]));
     assert_eq!(
@@ -102,7 +102,7 @@ fn an_end_that_comes_late_marks_its_packet_and_ends_nothing() {
     rig.complete(5);
     marks(&rig);
     assert_eq!(rig.stream.set_write_packet(5, 0x200, 400), Err(STATUS_DATA_LATE_ERROR));
-    assert_eq!(marks(&rig), [Told::Mark(5)]);
+    assert_eq!(marks(&rig), [Told::Mark(5), Told::Look]);
     // The client asks where it is and tries again.
     assert_eq!(rig.count(), 5);
     rig.stream.set_write_packet(6, 0x200, 400).unwrap();

@@ -344,7 +344,7 @@ fn a_packet_that_ends_with_the_pause_is_signalled() {
 /// What the card was told of packets.
 fn marks(rig: &Rig) -> Vec<Told> {
     let told = rig.card.take_told().into_iter();
-    told.filter(|told| matches!(told, Told::Mark(..) | Told::Written(..))).collect()
+    told.filter(|told| matches!(told, Told::Mark(..) | Told::Look | Told::Written(..))).collect()
 }
 
 #[test]

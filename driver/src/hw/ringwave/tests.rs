@@ -61,7 +61,7 @@ fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
     let (memory, card) = with_features(0x5000_0000, FEATURES_ALL);
     let (status, page) = (pages::status_page(3).unwrap(), pages::mark_page(3).unwrap());
     let look = regs::block(3).unwrap() + regs::LOOK;
-    let mark = |number| card.mark(3, Mark { number, end_of_stream: None }, 0x1122_3344_5566);
+    let mark = |number| card.mark(3, Mark { number, end_of_stream: None }, 0x1122_3344_5566, false);
     let stored = || word::<u64>(memory.pages, page + pages::mark::MARK);
     memory.set(look, 7);
     let all = || (0..0x4000).step_by(4).map(|at| memory.get(at)).collect::<Vec<_>>();
@@ -78,8 +78,9 @@ fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
     memory.set(look, 7);
     put(memory.pages, status + pages::status::WAITING, NOBODY);
     assert!(mark(7) && all() == before, "a page that is gone waits for nothing");
+    assert!(card.mark(3, Mark { number: 8, end_of_stream: None }, 0, true) && all() != before, "at once");
     card.set_power(false);
-    assert!(!mark(8) && stored() == pages::mark::word(7, 0xABCD));
+    assert!(!mark(9) && stored() == pages::mark::word(8, 0xABCD));
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn the_end_of_a_stream_and_a_card_without_mark_pages_are_told_by_registers() {
         let (memory, card) = with_features(physical, FEATURES_ALL & !without);
         let block = regs::block(0).unwrap();
         put(memory.pages, pages::status_page(0).unwrap() + pages::status::MARK_TAG, 1);
-        assert!(card.mark(0, Mark { number: 9, end_of_stream }, 1));
+        assert!(card.mark(0, Mark { number: 9, end_of_stream }, 1, true));
         assert_eq!(memory.get(block + regs::WRITTEN), 9);
         let eos = end_of_stream.map_or(0, |bytes| regs::EOS_ARM | bytes);
         assert_eq!(memory.get(block + regs::EOS), eos);
@@ -114,7 +115,7 @@ fn what_a_client_may_map_is_no_mark_page() {
 fn without_power_neither_registers_nor_pages_are_touched() {
     let (memory, card) = with_features(0x4000_0000, FEATURES_ALL & !global::FEATURE_MARK_PAGE);
     let block = regs::block(0).unwrap();
-    let mark = |number| card.mark(0, Mark { number, end_of_stream: None }, 0);
+    let mark = |number| card.mark(0, Mark { number, end_of_stream: None }, 0, false);
     let written = || memory.get(block + regs::WRITTEN);
     let register = |at| memory.get(block + at).cast_signed();
     let controls = || [regs::VOLUME_7, regs::MUTE, regs::INT_ENABLE].map(register);

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use nt::NtResult;
 
 use super::Stream;
+use super::marks::Telling;
 use crate::hw::{Dma, State};
 use crate::wave::ring::Ring;
 
@@ -80,7 +81,7 @@ impl Stream {
             card.start_at(stream, frame, ring.packet_of(frame));
             self.shared.lock().started = frame;
         }
-        self.tell_mark(false);
+        self.tell_mark(Telling::New);
     }
 
     /// Whether the card is to wait for the client: only if the registry says so, and the client can say which
@@ -105,7 +106,8 @@ impl Stream {
         }
         // The mark page may have lost it in D3 (DATASHEET 7.4); by register it would be a message for
         // nothing.
-        self.tell_mark(card.limits().mark_page);
+        let by_page = card.limits().mark_page;
+        self.tell_mark(if by_page { Telling::Again } else { Telling::New });
     }
 
     /// If the card is not where it was brought, it was without power: D3hot leaves a stream that ran in
