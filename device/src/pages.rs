@@ -89,7 +89,7 @@ impl StatusPage {
         self.anchor = self.anchor.through(clock, frame);
     }
 
-    /// Everything 0 but the sequence counter, EPOCH, which grows, and MARK_TAG, which changes.
+    /// Everything 0 but the sequence counter, EPOCH, which grows, and `MARK_TAG`, which changes.
     pub fn reset(&mut self) {
         *self = Self {
             sequence: self.sequence,

@@ -92,7 +92,7 @@ pub struct Stream {
     play: Option<Play>,
     ledger: Ledger,
     /// The register LOCKSTEP.
-    lockstep: bool,
+    lockstep: u32,
     /// Volumes and MUTE.
     gain: Gain,
     /// Something is plugged into the jack. Nothing but [`Self::set_jack`] changes it.
@@ -124,7 +124,7 @@ impl Stream {
             state: regs::STATE_STOP,
             play: None,
             ledger,
-            lockstep: false,
+            lockstep: 0,
             gain: Gain::default(),
             plugged: true,
             position_latch: 0,
@@ -141,7 +141,7 @@ impl Stream {
         self.forget(call);
         self.state = regs::STATE_STOP;
         self.setup = Setup::default();
-        self.lockstep = false;
+        self.lockstep = 0;
         self.gain = Gain::default();
         self.position_latch = 0;
         self.ticks = false;
@@ -362,7 +362,8 @@ impl Stream {
         } else {
             Ring::contiguous(&bus, address, ring_bytes, self.can.capture)?
         };
-        play.run(start, ring, self.lockstep, &mut self.ledger, call);
+        let asks = self.lockstep & regs::LOCKSTEP_ASK != 0;
+        play.run(start, ring, asks, &mut self.ledger, call);
         self.ledger.stats.scatter_gather = scatter_gather;
         self.state = regs::STATE_RUN;
         self.publish_position(call);

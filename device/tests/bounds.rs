@@ -194,6 +194,7 @@ impl World {
             (regs::SG_ENTRIES, entries),
             (regs::DMA_ADDR_LO, address as u32),
             (regs::INT_ENABLE, regs::INT_PACKET | regs::INT_ERROR),
+            (regs::LOCKSTEP, regs::LOCKSTEP_ASK),
             (regs::STATE, regs::STATE_ACQUIRE),
             (regs::STATE, regs::STATE_PAUSE),
         ] {
@@ -406,9 +407,9 @@ fn longest_table_is_bounded_work() {
     let accesses = world.ram.accesses.get();
     world.call(|card, env| card.read(state, &mut data, env));
     assert_eq!(u32::from_le_bytes(data), regs::STATE_RUN, "error {}", world.read(0, regs::ERROR));
-    // Data slots, links between them, checks, and the first piece: 480 frames in entries of a byte.
+    // Data slots, links between them, checks, and the first piece: 96 frames in entries of a byte.
     let entries = u64::from(dma::ENTRIES_MAX);
-    assert_eq!(accesses, entries + (entries - 1) + entries + 480 * 4);
+    assert_eq!(accesses, entries + (entries - 1) + entries + 96 * 4);
 }
 
 /// DATASHEET 5.3: `WRITTEN - n` as a signed number is not negative. Half of all numbers away it is, whichever way it is counted.

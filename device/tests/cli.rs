@@ -35,7 +35,10 @@ struct Serving {
 impl Serving {
     fn start(dir: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
-        command.args(["serve", "--socket", "card.sock"]).args(arguments).current_dir(dir);
+        command
+            .args(["serve", "--socket", "card.sock", "--clock", "lockstep"])
+            .args(arguments)
+            .current_dir(dir);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();

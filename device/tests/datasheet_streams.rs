@@ -180,6 +180,7 @@ fn a_piece_of_silence_keeps_its_end_over_pause_and_the_packet_is_one_underrun() 
     assert_eq!((rig.status().underruns, rig.status().silence_frames), (1, 500), "up to the frozen position");
     fill_packet(&rig, 0);
     fill_packet(&rig, 1);
+    rig.write(WRITTEN, 0);
     rig.write(WRITTEN, 1);
     rig.state(STATE_RUN);
     let again = rig.now;

@@ -24,7 +24,7 @@ struct Serving {
 
 impl Serving {
     fn start(dir: &Path, before: &str, arguments: &[&str]) -> Self {
-        let script = format!("{before} exec \"$0\" serve --socket card.sock \"$@\"");
+        let script = format!("{before} exec \"$0\" serve --socket card.sock --clock lockstep \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_ringwave")]).args(arguments);
         let mut child = command.current_dir(dir).stderr(Stdio::piped()).spawn().unwrap();

@@ -42,7 +42,10 @@ impl Serving {
     }
 
     fn by(mut command: Command, dir: &Path, arguments: &[&str]) -> Self {
-        command.args(["serve", "--socket", "card.sock"]).args(arguments).current_dir(dir);
+        command
+            .args(["serve", "--socket", "card.sock", "--clock", "lockstep"])
+            .args(arguments)
+            .current_dir(dir);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();

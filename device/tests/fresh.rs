@@ -19,6 +19,7 @@ use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
+use ringwave::ports::ClockMode;
 use ringwave::serve::serve_until;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
@@ -38,7 +39,7 @@ impl Served {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let card = Card::new(CardConfig {
-            controller: Config { render: 4, ..Config::default() },
+            controller: Config { render: 4, clock: ClockMode::Lockstep, ..Config::default() },
             identity: Identity::default(),
             speed: "20".parse().unwrap(),
             trace: false,
@@ -123,6 +124,7 @@ fn goes_on(name: &str) -> bool {
             pages::status::EPOCH,
             pages::status::ANCHOR_CLOCK,
             pages::status::ANCHOR_CLOCK + 4,
+            pages::status::MARK_TAG,
         ]
         .into_iter()
         .any(status)

@@ -49,9 +49,9 @@ fn half_a_packet_late_is_half_a_packet_of_silence_within_a_millisecond() {
             let start = rig.now;
             rig.run_to(clock_of(start, 1000 + late) + 1);
             if by_page {
-                rig.mark(1)
+                rig.mark(1);
             } else {
-                rig.write(WRITTEN, 1)
+                rig.write(WRITTEN, 1);
             }
             rig.run_to(clock_of(start, 2000) - 1);
             rig.state(STATE_PAUSE);
@@ -99,9 +99,9 @@ fn a_late_packet_that_is_passed_over_plays_nothing_that_is_older() {
         // Packet 2 is late, frame 0 and on stand in its place; the client goes on with 3.
         fill_packet(&rig, 3);
         if by_page {
-            rig.mark(3)
+            rig.mark(3);
         } else {
-            rig.write(WRITTEN, 3)
+            rig.write(WRITTEN, 3);
         }
         rig.run_to(clock_of(start, 3999));
         rig.state(STATE_PAUSE);

@@ -20,6 +20,7 @@ use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::host::clock::{HostClock, Speed};
 use ringwave::pci::Identity;
+use ringwave::ports::ClockMode;
 use ringwave::serve::serve;
 use ringwave_regs::stream;
 use ringwave_vfio_user::Listener;
@@ -216,7 +217,8 @@ fn asking_for_figures_does_not_count_as_the_second_signal() {
 #[test]
 fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
     let dir = tempfile::tempdir().unwrap();
-    let (controller, identity) = (Config::default(), Identity::default());
+    let controller = Config { clock: ClockMode::Lockstep, ..Config::default() };
+    let identity = Identity::default();
     let config = CardConfig { controller, identity, speed: Speed::REAL, trace: false };
     let card = Arc::new(Card::with_clock(config, HostClock::by_hand()).unwrap());
     let socket = Listener::bind(&dir.path().join("card.sock")).unwrap();

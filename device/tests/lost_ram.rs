@@ -35,7 +35,11 @@ fn truncated_memory_is_silence_until_it_is_mapped_anew() {
         "--stats",
         "stats.json",
     ]);
-    let child = command.args(["--speed", "20"]).current_dir(dir.path()).stderr(Stdio::piped()).spawn();
+    let child = command
+        .args(["--speed", "20", "--clock", "lockstep"])
+        .current_dir(dir.path())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut serving = Serving(child.unwrap());
     let mut guest = Guest::connect(&dir.path().join("card.sock"));
     // Nothing seals it: what a `memory-backend-file` is.

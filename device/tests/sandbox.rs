@@ -244,7 +244,7 @@ fn what_only_an_attacker_does_ends_the_process() {
 
 fn serve(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
-    command.args(["serve", "--socket", "card.sock"]).args(arguments).current_dir(dir);
+    command.args(["serve", "--socket", "card.sock", "--clock", "lockstep"]).args(arguments).current_dir(dir);
     command.stderr(Stdio::piped());
     // SAFETY: only alarm is called between fork and exec. What serves when it should not ends by a signal that no test expects.
     unsafe {

@@ -12,6 +12,7 @@ use guest::{DmaMode, HALF, HIGH, Setup, piece, wav_bytes};
 use ringwave::compare::compare;
 use ringwave::controller::Config;
 use ringwave::host::SinkSpec;
+use ringwave::ports::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
 use served::Served;
@@ -252,7 +253,11 @@ fn d3hot_hides_the_registers_and_freezes_the_stream() {
 
 #[test]
 fn messages_that_the_client_did_not_connect_are_not_used() {
-    let served = Served::with_controller(Config { render: 2, capture: 2, ..Config::default() }, None, "20");
+    let served = Served::with_controller(
+        Config { render: 2, capture: 2, clock: ClockMode::Lockstep, ..Config::default() },
+        None,
+        "20",
+    );
     let mut guest = served.connect();
     assert_eq!(guest.read(global::MESSAGES), 4);
     guest.config_write(0x52, &[0x21, 0]);

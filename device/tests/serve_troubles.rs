@@ -15,6 +15,7 @@ use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
+use ringwave::ports::ClockMode;
 use ringwave::serve::serve;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
@@ -74,7 +75,7 @@ fn sink_that_hangs_holds_up_neither_messages_nor_time() {
 fn client_that_leaves_in_the_middle_leaves_a_whole_file_and_a_fresh_card() {
     let dir = tempfile::tempdir().unwrap();
     let card = Card::new(CardConfig {
-        controller: Config::default(),
+        controller: Config { clock: ClockMode::Lockstep, ..Config::default() },
         identity: Identity { vendor: 0x1AF4, device: 0xABCD },
         speed: "20".parse().unwrap(),
         trace: false,

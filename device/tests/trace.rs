@@ -26,7 +26,9 @@ impl Traced {
     fn start(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(RINGWAVE);
-        command.args(["serve", "--socket", "card.sock", "--trace", "card.trace"]).args(arguments);
+        command
+            .args(["serve", "--socket", "card.sock", "--trace", "card.trace", "--clock", "lockstep"])
+            .args(arguments);
         let mut child = command.current_dir(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();

@@ -77,7 +77,7 @@ pub const FEATURE_CAPTURE: u32 = 1 << 5;
 pub const FEATURE_VOLUME: u32 = 1 << 6;
 /// The card knows whether something is plugged into each stream's jack.
 pub const FEATURE_JACK: u32 = 1 << 7;
-/// [`FEATURES`]: each stream has a mark page, MARK_TAG, WAITING and LOOK.
+/// [`FEATURES`]: each stream has a mark page, `MARK_TAG`, WAITING and LOOK.
 pub const FEATURE_MARK_PAGE: u32 = 1 << 8;
 
 /// [`STREAMS`]: shift of the number of capture streams (8 bits); render streams are in bits 7:0.

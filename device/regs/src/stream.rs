@@ -131,7 +131,7 @@ pub const POSITION_TICK: u32 = 1 << 0;
 /// The position page ticks this long after it ticked last, in microseconds, or as soon then as the card wakes.
 pub const POSITION_TICK_MICROS: u32 = 1_000;
 
-/// [`LOCKSTEP`]: the stream asks that its time stands still while it waits for a packet. The card grants it by CLOCK_MODE.
+/// [`LOCKSTEP`]: the stream asks that its time stands still while it waits for a packet. The card grants it by `CLOCK_MODE`.
 pub const LOCKSTEP_ASK: u32 = 1 << 0;
 
 /// [`MUTE`]: the bits that can be set, one for each of [`crate::format::CHANNELS_MAX`] channels.
@@ -178,7 +178,7 @@ pub const fn piece_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 
     if packet_frames < limit { packet_frames } else { limit }
 }
 
-/// Depth of the FIFO in frames, as FIFO_FRAMES tells it: the smaller of a packet and [`FIFO_MILLIS`]. DATASHEET section 5.2.
+/// Depth of the FIFO in frames, as `FIFO_FRAMES` tells it: the smaller of a packet and [`FIFO_MILLIS`]. DATASHEET section 5.2.
 pub const fn fifo_frames(rate_hz: u32, packet_frames: u32) -> u32 {
     piece_frames(rate_hz, packet_frames, FIFO_MILLIS)
 }

@@ -99,7 +99,7 @@ impl<'a> Frames<'a> {
     /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if nothing else is left.
     fn silent_instead(self, other: Self) -> Option<u64> {
         let pairs = self.bytes.chunks(self.size).zip(other.bytes.chunks(self.size));
-        let differs = pairs.enumerate().filter(|(_, (a, b))| a != b).last();
+        let differs = pairs.enumerate().rfind(|(_, (a, b))| a != b);
         let silent = differs.map_or(0, |(frame, _)| frame as u64 + 1);
         let whole = self.bytes.len() == other.bytes.len();
         (whole && silent < self.len() && self.part(0, silent).is_silent()).then_some(silent)

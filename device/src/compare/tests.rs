@@ -51,7 +51,9 @@ fn late(sent: &[[i16; 2]], packet: usize, late: &[Lateness]) -> (Vec<[i16; 2]>, 
             found.lost += part.len() as u64;
             continue;
         }
-        let cut = cut * part.len() / 1_000;
+        // Where silence was sent it can't be seen.
+        let silent = part.iter().all(|frame| *frame == [0; 2]);
+        let cut = if silent { 0 } else { cut * part.len() / 1_000 };
         if cut > 0 {
             found.frames += cut as u64;
             found.gaps += u64::from(!in_gap);
@@ -182,12 +184,19 @@ proptest! {
 }
 
 #[test]
-fn silence_that_is_no_whole_packet_at_its_place_is_a_difference() {
+fn silence_that_does_not_begin_with_a_packet_is_a_difference() {
     let sent = noise(100, |_| false);
-    // Half a packet of ten.
+    // Half a packet of ten, from its beginning on: it was late by as much.
     let mut half = sent.clone();
     half[20..25].fill([0; 2]);
-    assert!(matches!(judge(&sent, &half, silence(10, 5)), Verdict::Different(Difference { frame: 20, .. })));
+    let late = Gaps { gaps: 1, frames: 5, lost: 5 };
+    assert_eq!(judge(&sent, &half, silence(10, 5)), Verdict::ExceptSilence(late));
+    assert!(matches!(judge(&sent, &half, silence(10, 4)), Verdict::Miscounted { .. }));
+    // And in its middle.
+    let mut middle = sent.clone();
+    middle[23..28].fill([0; 2]);
+    let wrong = judge(&sent, &middle, silence(10, 5));
+    assert!(matches!(wrong, Verdict::Different(Difference { frame: 23, .. })), "{wrong:?}");
     // A packet's length that does not begin with one.
     let mut beside = sent.clone();
     beside[25..35].fill([0; 2]);

@@ -39,7 +39,7 @@ impl Stream {
             }
             regs::POSITION_HI => self.position_latch,
             regs::POSITION_CONTROL => u32::from(self.ticks) * regs::POSITION_TICK,
-            regs::LOCKSTEP => u32::from(self.lockstep) * regs::LOCKSTEP_ASK,
+            regs::LOCKSTEP => self.lockstep,
             regs::LOOK => 0,
             _ => return Err(Error::BadAccess),
         };
@@ -69,7 +69,7 @@ impl Stream {
                 self.publish_position(call);
             }
             regs::LOCKSTEP if self.running() => return Err(Error::BadState),
-            regs::LOCKSTEP => self.lockstep = value & regs::LOCKSTEP_ASK != 0,
+            regs::LOCKSTEP => self.lockstep = value & regs::LOCKSTEP_ASK,
             regs::LOOK => {
                 self.ledger.marks.look_came();
                 self.look(Look::Told, call);

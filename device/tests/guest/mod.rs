@@ -221,6 +221,8 @@ impl Guest {
         self.stream_write(stream::DMA_ADDR_LO, u32::try_from(address & 0xFFFF_FFFF).unwrap());
         self.stream_write(stream::DMA_ADDR_HI, u32::try_from(address >> 32).unwrap());
         self.stream_write(stream::INT_ENABLE, stream::INT_PACKET | stream::INT_ERROR);
+        // Granted by a card with the lockstep clock.
+        self.stream_write(stream::LOCKSTEP, stream::LOCKSTEP_ASK);
         self.state(stream::STATE_ACQUIRE);
         self.state(stream::STATE_PAUSE);
     }

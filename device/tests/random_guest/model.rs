@@ -7,6 +7,7 @@ use ringwave_regs::stream as regs;
 use crate::support::SECOND;
 
 /// One render stream.
+#[allow(clippy::struct_excessive_bools, reason = "each is one of a stream's")]
 pub struct Model {
     pub card: ClockMode,
     pub rate: u64,
@@ -260,14 +261,14 @@ impl Model {
                 rate,
                 packet,
                 packets,
-                heard,
-                underruns,
-                events,
                 asks,
                 word,
                 tag,
                 looked,
                 silence,
+                heard,
+                underruns,
+                events,
                 ..Self::default()
             };
         }

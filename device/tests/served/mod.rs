@@ -11,6 +11,7 @@ use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
+use ringwave::ports::ClockMode;
 use ringwave::serve::serve;
 use ringwave_vfio_user::Listener;
 
@@ -23,7 +24,8 @@ pub struct Served {
 
 impl Served {
     pub fn with_sink(sink: Option<SinkSpec>, speed: &str) -> Self {
-        Self::with_controller(Config::default(), sink, speed)
+        let controller = Config { clock: ClockMode::Lockstep, ..Config::default() };
+        Self::with_controller(controller, sink, speed)
     }
 
     pub fn with_controller(controller: Config, sink: Option<SinkSpec>, speed: &str) -> Self {

@@ -21,10 +21,13 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// A card on `card.sock` in `dir`, which listens.
+    /// A card on `card.sock` in `dir`, which listens. In lockstep unless the arguments say otherwise.
     pub fn start(dir: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
         command.args(["serve", "--socket", "card.sock"]).args(arguments).current_dir(dir);
+        if !arguments.contains(&"--clock") {
+            command.args(["--clock", "lockstep"]);
+        }
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
