@@ -251,6 +251,7 @@ impl PinStream {
             oracle_allocate_buffer(count, bytes, mdl_out, size_out, offset_out, cache_out)
         ));
         if status.is_success() {
+            port_stream::check_cleared(mdl.cast(), offset, size);
             Ok(CyclicBuffer { mdl: mdl.cast(), size, offset, cache })
         } else {
             Err(status)

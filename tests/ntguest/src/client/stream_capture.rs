@@ -6,6 +6,7 @@ use crate::kernel::call::driver_call;
 use crate::kernel::{irql, time};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::oracle;
+use crate::portcls::port_stream;
 use crate::portcls::status::Status;
 use core::ptr;
 
@@ -47,6 +48,7 @@ impl PinStream {
             oracle_allocate_audio_buffer(bytes, mdl_out, size_out, offset_out, cache_out)
         ));
         if status.is_success() {
+            port_stream::check_cleared(mdl.cast(), offset, size);
             Ok(CyclicBuffer { mdl: mdl.cast(), size, offset, cache })
         } else {
             Err(status)

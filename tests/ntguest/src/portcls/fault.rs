@@ -15,6 +15,12 @@ pub enum Fault {
     NullMdl,
     /// `AllocateContiguousPagesForMdl` fails.
     NoContiguous,
+    /// `AllocateContiguousPagesForMdl` of one page or less fails, as some ports do.
+    NoContiguousPage,
+    /// `AllocateContiguousPagesForMdl` gives pages that do not lie side by side, as a free system's port does.
+    ContiguousGap,
+    /// A new cyclic buffer holds old data.
+    Uncleared,
     /// Pages are given as if the driver had named no highest address.
     HighPages,
     /// The client sees a position register that never ticks.
@@ -153,6 +159,9 @@ const NAMES: &[(&str, Fault)] = &[
     ("null-map", Fault::NullMap),
     ("null-mdl", Fault::NullMdl),
     ("no-contiguous", Fault::NoContiguous),
+    ("no-contiguous-page", Fault::NoContiguousPage),
+    ("contiguous-gap", Fault::ContiguousGap),
+    ("uncleared", Fault::Uncleared),
     ("high-pages", Fault::HighPages),
     ("register-stands", Fault::RegisterStands),
     ("register-runs", Fault::RegisterRuns),

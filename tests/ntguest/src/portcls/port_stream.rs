@@ -8,9 +8,10 @@ use super::fault::{self, Fault};
 use super::guid::IID_PORT_WAVE_RT_STREAM;
 use super::object::{self, Body, Interface, Object};
 use super::vtable::{This, Unknown};
+use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::Mdl;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql, pages};
+use crate::kernel::{self, irql, pages, phys};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ptr;
@@ -18,6 +19,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 const PAGE: usize = 4096;
 const OWNER: &str = "IPortWaveRTStream";
+/// What is in every byte of a new page.
+const OLD_DATA: u8 = 0x2b;
 /// More than this is not to be had: Windows would give less or nothing too, and ntguest needs the rest itself.
 const MOST: usize = 64 << 20;
 
@@ -86,11 +89,37 @@ fn own(stream: &PortStream, mdl: *mut Mdl, method: &str) -> bool {
     mine
 }
 
+/// Takes new pages into the stream's care. What they hold is somebody's old data: the interface promises no zeroes (its page says so of
+/// neither method), and what a driver does not clear would be heard.
 fn keep(stream: &PortStream, mdl: *mut Mdl) -> *mut Mdl {
     if !mdl.is_null() {
+        for page in 0..pages::page_count(mdl) {
+            phys::fill(pages::page_address(mdl, page), OLD_DATA);
+        }
         stream.live.lock().push(mdl);
     }
     mdl
+}
+
+/// A cyclic buffer as its client sees it first: old data in it is heard until the client wrote all of it (rule `buffer-cleared`, harsher
+/// than Windows: samples leave it to the client).
+pub fn check_cleared(mdl: *mut Mdl, offset: u32, bytes: u32) {
+    let view = pages::user_view(mdl);
+    let (offset, bytes) = (offset as usize, bytes as usize);
+    if view.is_null() || offset.saturating_add(bytes) > pages::byte_count(mdl) as usize {
+        return;
+    }
+    if fault::make(Fault::Uncleared) {
+        phys::fill(pages::page_address(mdl, 0), OLD_DATA);
+    }
+    // SAFETY: the client's own mapping of all pages of the MDL, inside its byte count; neither card nor client writes there yet.
+    let buffer = unsafe { core::slice::from_raw_parts(view.add(offset), bytes) };
+    if let Some(at) = buffer.iter().position(|byte| *byte != 0) {
+        harsh_violation(
+            "buffer-cleared",
+            format_args!("byte {at} of a new cyclic buffer of {bytes} is {:#x}", buffer[at]),
+        );
+    }
 }
 
 /// The highest address that pages may have: what the driver says, unless the run asks for the fault of not listening.
@@ -139,9 +168,14 @@ pub unsafe extern "win64" fn allocate_contiguous(this: This, low: u64, high: u64
     if refused {
         fault::made();
     }
-    if refused || bytes > MOST {
+    let one_page = bytes <= PAGE && fault::make(Fault::NoContiguousPage);
+    if refused || one_page || bytes > MOST {
         crate::kprintln!("{METHOD}: {bytes} bytes are not to be had");
         return ptr::null_mut();
+    }
+    if bytes > PAGE && fault::make(Fault::ContiguousGap) {
+        crate::kprintln!("fault contiguous-gap: {bytes} bytes in pages that do not lie side by side");
+        return keep(stream, pages::alloc_pages(low, reach(high), bytes, OWNER));
     }
     keep(stream, pages::alloc_contiguous(low, reach(high), bytes, OWNER))
 }
