@@ -30,6 +30,10 @@ impl PinStream {
             get_read_packet,
             oracle_get_read_packet(number, flags, counter, more)
         ));
+        // The judge thinks in time since boot; what is not a time of the counter's stays what it is.
+        if packet.counter != u64::MAX {
+            packet.counter = time::of_counter(packet.counter);
+        }
         bent(if status.is_success() { Ok(packet) } else { Err(status) })
     }
 

@@ -13,7 +13,7 @@ use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
 use super::pe::{Import, Pe, Section};
 use super::sync::IrqLock;
-use super::{cfg, exports, fatal, irql, log, paged, phys, time, violation};
+use super::{cfg, exports, fatal, harsh_violation, irql, log, paged, phys, time, violation};
 
 /// DriverEntry.
 pub type DriverEntry = unsafe extern "win64" fn(*mut DriverObject, *mut UnicodeString) -> i32;
@@ -96,11 +96,28 @@ pub fn load(name: &'static str, file: &[u8]) -> LoadedDriver {
         let rights = (if s.writable() { "w" } else { "-" }, if s.executable() { "x" } else { "-" });
         crate::kprintln!("section {} rva {:#x} bytes {:#x} r{}{}", s.name, s.rva, s.size, rights.0, rights.1);
     }
+    check_not_paged(name, &pe);
     let driver = driver_object(name, base, &pe);
     let size = u64::from(pe.size);
     *IMAGE.lock() =
         Some(Mapped { name, base, size, sections: pe.sections, discarded: false, unloaded: false });
     driver
+}
+
+/// Sections that are neither PAGE* nor thrown away must stay in memory: the linker of the kit marks them IMAGE_SCN_MEM_NOT_PAGED.
+///
+/// Doubt: a driver's sections are resident by default ("Making drivers pageable": only sections named PAGE* are paged), and no page says
+/// that the loader reads the flag; so the rule is harsher than Windows, and on with `not_paged=1` only.
+fn check_not_paged(name: &str, pe: &Pe) {
+    if !cfg::get_bool("not_paged", false) {
+        return;
+    }
+    for s in pe.sections.iter().filter(|s| !s.paged() && !s.discardable() && !s.not_paged()) {
+        harsh_violation(
+            "section-not-paged",
+            format_args!("{name}: section {} is not marked as staying in memory", s.name),
+        );
+    }
 }
 
 fn driver_object(name: &str, base: u64, pe: &Pe) -> LoadedDriver {

@@ -71,6 +71,8 @@ mod selftest;
 #[cfg(target_os = "uefi")]
 pub mod spin;
 #[cfg(target_os = "uefi")]
+mod stalls;
+#[cfg(target_os = "uefi")]
 pub mod sync;
 #[cfg(target_os = "uefi")]
 pub mod thread;

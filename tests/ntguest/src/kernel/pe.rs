@@ -27,6 +27,7 @@ const DIR_CLR: usize = 14;
 
 /// IMAGE_SCN_MEM_*.
 const SCN_DISCARDABLE: u32 = 1 << 25;
+const SCN_NOT_PAGED: u32 = 1 << 27;
 const SCN_EXECUTE: u32 = 1 << 29;
 const SCN_WRITE: u32 = 1 << 31;
 
@@ -56,6 +57,10 @@ impl Section {
     /// Is thrown away after DriverEntry.
     pub fn discardable(&self) -> bool {
         self.flags & SCN_DISCARDABLE != 0
+    }
+    /// Stays in memory by its flag, whatever its name.
+    pub fn not_paged(&self) -> bool {
+        self.flags & SCN_NOT_PAGED != 0
     }
     /// Is pageable: must not be touched at DISPATCH or above.
     pub fn paged(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::{apic, cpu, paging};
+use super::{apic, cfg, cpu, paging};
 
 /// Physical address of the HPET on q35.
 const HPET: u64 = 0xfed0_0000;
@@ -19,6 +19,14 @@ static TSC_HZ: AtomicU64 = AtomicU64::new(0);
 static TSC_START: AtomicU64 = AtomicU64::new(0);
 static APIC_PER_MS: AtomicU64 = AtomicU64::new(0);
 static LAST_QPC: AtomicI64 = AtomicI64::new(0);
+
+/// The counter does not begin at 0: as after a hundred days of uptime, unless `qpc_start=` of `ntguest.cfg` says otherwise. Arithmetic that
+/// multiplies before it divides then runs over as it would there.
+const HUNDRED_DAYS: u64 = 100 * 86_400 * QPC_HZ as u64;
+static QPC_START: AtomicI64 = AtomicI64::new(0);
+/// How far the counter jumped, and the count at which it did; `i64::MAX` before.
+static JUMP: AtomicI64 = AtomicI64::new(0);
+static JUMPED_AT: AtomicI64 = AtomicI64::new(i64::MAX);
 
 fn hpet(offset: u64) -> u64 {
     // SAFETY: the HPET's registers are in the direct map's device window.
@@ -62,6 +70,8 @@ pub fn init() {
     let hz = u128::from(tsc1 - tsc0) * u128::from(FEMTO) / elapsed;
     TSC_HZ.store(hz as u64, Ordering::Relaxed);
     TSC_START.store(tsc0, Ordering::Relaxed);
+    let start = cfg::get_u64("qpc_start", HUNDRED_DAYS);
+    QPC_START.store(i64::try_from(start).unwrap_or(i64::MAX / 2), Ordering::Relaxed);
     APIC_PER_MS.store((apic_ticks * u128::from(FEMTO) / 1000 / apic_time) as u64, Ordering::Relaxed);
     crate::kprintln!("tsc {} kHz, apic timer {} kHz", hz / 1000, apic_ticks_per_ms());
 }
@@ -71,8 +81,8 @@ pub fn apic_ticks_per_ms() -> u32 {
     APIC_PER_MS.load(Ordering::Relaxed) as u32
 }
 
-/// The performance counter: 10 MHz, never backwards.
-pub fn qpc() -> i64 {
+/// Counts of 10 MHz since boot, never backwards.
+fn since_boot() -> i64 {
     let hz = TSC_HZ.load(Ordering::Relaxed);
     if hz == 0 {
         return 0;
@@ -82,6 +92,24 @@ pub fn qpc() -> i64 {
     LAST_QPC.fetch_max(now, Ordering::Relaxed).max(now)
 }
 
+/// The performance counter: 10 MHz, never backwards.
+pub fn qpc() -> i64 {
+    since_boot() + QPC_START.load(Ordering::Relaxed) + JUMP.load(Ordering::Relaxed)
+}
+
+/// Lets the counter jump forwards, as it was seen to do when a virtual machine goes on after a pause. The interrupt time does not.
+pub fn jump(counts: i64) {
+    JUMPED_AT.store(qpc(), Ordering::Relaxed);
+    JUMP.fetch_add(counts, Ordering::Relaxed);
+}
+
+/// The time since boot, in 100 ns, at which the performance counter had this value; one that it never had is as if there had been no jump.
+pub fn of_counter(counter: u64) -> u64 {
+    let (at, by) = (JUMPED_AT.load(Ordering::Relaxed) as u64, JUMP.load(Ordering::Relaxed) as u64);
+    let jumped = if counter >= at.saturating_add(by) { by } else { 0 };
+    counter.saturating_sub(jumped).saturating_sub(QPC_START.load(Ordering::Relaxed) as u64)
+}
+
 /// 10,000,000.
 pub fn qpc_frequency() -> i64 {
     QPC_HZ
@@ -89,7 +117,7 @@ pub fn qpc_frequency() -> i64 {
 
 /// Time since boot in 100 ns.
 pub fn interrupt_time_100ns() -> u64 {
-    qpc() as u64
+    since_boot() as u64
 }
 
 /// Milliseconds since boot.

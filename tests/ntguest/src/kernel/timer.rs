@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{DispatcherHeader, KDpc, KTimer, ListEntry};
 use super::sync::IrqLock;
-use super::{call, caller, dpc, irql, thread, time, user_data, violation, wait};
+use super::{call, caller, dpc, irql, stalls, thread, time, user_data, violation, wait};
 
 /// KeQueryTimeIncrement: 100 ns units per coarse tick.
 pub const TIME_INCREMENT: u32 = 156_250;
@@ -22,6 +22,7 @@ static COARSE: AtomicU64 = AtomicU64::new(0);
 
 /// The clock interrupt, once a millisecond.
 pub fn tick() {
+    stalls::at_tick();
     let now = time::interrupt_time_100ns();
     wait::expire(now);
     let coarse = now / u64::from(TIME_INCREMENT);
@@ -48,7 +49,7 @@ fn expire(now: u64) {
             timers.swap_remove(at);
         } else {
             // SAFETY: see above.
-            unsafe { (*timer).due_time = now + u64::from(period) * 10_000 };
+            unsafe { (*timer).due_time = now + u64::from(period) * 10_000 + stalls::lateness() };
         }
         drop(timers);
         wait::signal(timer.cast::<DispatcherHeader>(), 1);
@@ -102,7 +103,7 @@ fn set_timer(timer: *mut KTimer, due: i64, period: u32, dpc: *mut KDpc) -> u8 {
     // SAFETY: checked above.
     unsafe {
         (*timer).header.signal_state = 0;
-        (*timer).due_time = wait::deadline(&raw const due);
+        (*timer).due_time = wait::deadline(&raw const due).saturating_add(stalls::lateness());
         (*timer).period = period;
         (*timer).dpc = dpc;
     }
@@ -180,7 +181,7 @@ fn expire_ex(now: u64) {
             };
             if (*timer).set && due <= now {
                 (*timer).set = (*timer).period != 0;
-                (*timer).due = now + (*timer).period;
+                (*timer).due = now + (*timer).period + stalls::lateness();
                 dpc::queue(&raw mut (*timer).dpc, core::ptr::null_mut(), core::ptr::null_mut());
             }
         }
@@ -229,7 +230,7 @@ pub extern "win64" fn ex_set(timer: *mut c_void, due: i64, period: i64, _paramet
     // SAFETY: live, and the clock is held off by the guard.
     unsafe {
         let was = (*timer).set;
-        (*timer).due = wait::deadline(&raw const due);
+        (*timer).due = wait::deadline(&raw const due).saturating_add(stalls::lateness());
         (*timer).period = period.max(0) as u64;
         (*timer).set = true;
         u8::from(was)

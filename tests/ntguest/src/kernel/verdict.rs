@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
     apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt, log,
-    open_regions, pages, pci, pool, reenter, selftest, thread, time, timer, work,
+    open_regions, pages, pci, pool, reenter, selftest, stalls, thread, time, timer, work,
 };
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
@@ -131,6 +131,7 @@ fn main(_: *mut c_void) {
     let id = thread::spawn("client", client, (&raw const passed).cast_mut().cast(), thread::DRIVER_STACK);
     thread::join(id);
     let ok = passed.take().0;
+    stalls::report();
     crate::kprintln!(
         "interrupts={} ms={} reentered={}",
         interrupt::delivered(),

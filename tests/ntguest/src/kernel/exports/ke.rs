@@ -243,10 +243,10 @@ pub extern "win64" fn query_unbiased_interrupt_time() -> u64 {
 
 /// KeQueryInterruptTimePrecise(performance counter out) -> interrupt time
 pub extern "win64" fn query_interrupt_time_precise(counter: *mut u64) -> u64 {
-    let now = time::qpc();
+    let (now, count) = (time::interrupt_time_100ns(), time::qpc());
     // SAFETY: the driver's ULONG64.
-    unsafe { counter.write_unaligned(now as u64) }
-    now as u64
+    unsafe { counter.write_unaligned(count as u64) }
+    now
 }
 
 struct Range(#[expect(dead_code, reason = "only the driver reads it")] usize);

@@ -286,6 +286,8 @@ fn threads() {
 }
 
 fn without_a_call() {
+    let counter = service!("KeQueryPerformanceCounter" as fn(*mut i64) -> i64)(null_mut());
+    assert!(counter >= 100 * 86_400 * 10_000_000, "the counter begins at a hundred days: {counter}");
     let (current, number): (usize, u32);
     // SAFETY: reads what KeGetCurrentThread and KeGetCurrentProcessorNumber read.
     unsafe {
