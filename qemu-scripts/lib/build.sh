@@ -37,6 +37,12 @@ build_parts() {
     export RINGWAVE_BAREGUEST=$target/x86_64-unknown-uefi/kernel/bareguest.efi
 }
 
+# The driver that somebody else might have written for this card.
+build_foreign_driver() {
+    "$repo/tests/foreign/build" "$target/foreign" >/dev/null
+    export RINGWAVE_FOREIGN_SYS=$target/foreign/plainwave.sys
+}
+
 # What qemu-scripts/bringup needs: the card, the program that boots, and what runs in the guest, static, for there are no libraries.
 build_linux_guest() {
     local static=$target/package-static package # the folder and the flags of qemu-scripts/package, so that one build serves both

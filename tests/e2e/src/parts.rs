@@ -49,6 +49,14 @@ pub fn bareguest() -> Result<PathBuf, Error> {
     file("RINGWAVE_BAREGUEST")
 }
 
+/// The C++ driver of tests/foreign, which shares nothing with the shipped one. `RINGWAVE_FOREIGN_SYS`. Only its own tests need it.
+///
+/// # Errors
+/// [`Error::BadInput`] if the variable is missing or names no file.
+pub fn foreign_driver() -> Result<PathBuf, Error> {
+    file("RINGWAVE_FOREIGN_SYS")
+}
+
 fn file(variable: &str) -> Result<PathBuf, Error> {
     let next_step = "start through qemu-scripts/play or qemu-scripts/test, which set it";
     let path = env::var_os(variable).map(PathBuf::from).ok_or_else(|| {

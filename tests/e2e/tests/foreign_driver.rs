@@ -1,0 +1,115 @@
+//! The driver of tests/foreign in ntguest: a C++ WaveRT driver that somebody wrote from Microsoft's pages and the datasheet without a look
+//! at ntguest. It loads, starts, plays, records and unloads, and what ntguest finds wrong with it by Windows' rules is nothing.
+//! `qemu-scripts/test` builds what it needs and runs this; `cargo test` alone has no QEMU and no guest, so that it is ignored there.
+
+use std::path::PathBuf;
+
+use ringwave::{piece::Piece, ports::StreamFormat};
+use ringwave_e2e::{
+    machine::Outcome,
+    parts::{self, Parts},
+    report::Report,
+    request::{Clock, Mode, Request, Way},
+    run,
+};
+use ringwave_regs::format;
+
+/// Imports of an ordinary WaveRT driver that the image must have, so that it proves that ntguest offers them.
+const IMPORTS: &[&str] = &[
+    "ExInitializeNPagedLookasideList",
+    "ExInterlockedInsertTailList",
+    "IoBuildSynchronousFsdRequest",
+    "IoOpenDriverRegistryKey",
+    "IoSetDeviceInterfaceState",
+    "IofCallDriver",
+    "PcNewInterruptSync",
+    "PcNewMiniport",
+    "RtlQueryRegistryValues",
+    "ZwEnumerateKey",
+    "_vsnwprintf",
+    "wcscmp",
+];
+
+/// A second of the test piece in the format that the driver has.
+struct Music(tempfile::TempDir);
+
+impl Music {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let format = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+        Piece { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
+        Self(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("in.wav")
+    }
+}
+
+/// A run with the foreign driver, by Windows' rules alone.
+fn foreign(mut request: Request, lines: &[&str]) -> Report {
+    let driver = parts::foreign_driver().expect("tests/foreign/build was run");
+    let parts = Parts { driver, ..Parts::from_env().expect("everything is built") };
+    request.guest_config.push("harsh=0".to_owned());
+    request.guest_config.extend(lines.iter().copied().map(String::from));
+    let report = run::run(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
+    eprintln!("{report}");
+    for line in &report.guest.driver {
+        eprintln!("driver: {line}");
+    }
+    report
+}
+
+fn is_right(report: &Report) {
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert!(report.passed());
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn it_imports_what_an_ordinary_wavert_driver_imports() {
+    let image =
+        std::fs::read(parts::foreign_driver().expect("tests/foreign/build was run")).expect("the image");
+    let has =
+        |name: &str| image.windows(name.len() + 1).any(|w| w.strip_suffix(b"\0") == Some(name.as_bytes()));
+    let missing: Vec<_> = IMPORTS.iter().filter(|name| !has(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn it_plays_bit_exact_by_messages_and_by_the_line() {
+    let music = Music::new();
+    for interrupts in ["msi=1", "msi=2", "msi=0"] {
+        is_right(&foreign(Request::play(music.path()), &[interrupts]));
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn it_records_bit_exact_by_packets_and_events_and_while_it_plays() {
+    let music = Music::new();
+    // A client that reads no packets must not be waited for.
+    for (mode, clock) in [(Mode::Packet, Clock::LOCKSTEP), (Mode::Event, Clock::Realtime(1.0))] {
+        let mut request = Request::record(music.path());
+        (request.way, request.clock) = (Way::Record(mode), clock);
+        is_right(&foreign(request, &[]));
+    }
+    let mut request = Request::play(music.path());
+    request.way = Way::Loopback;
+    is_right(&foreign(request, &[]));
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn it_fails_softly_and_leaves_nothing_where_the_kernel_does() {
+    let music = Music::new();
+    for fault in ["fail_pool=1", "fail_pool=3", "fail_map_io=1", "fail_connect=1"] {
+        let report = foreign(Request::play(music.path()), &[fault]);
+        assert!(report.violations.is_empty(), "{fault}: {:?}", report.violations);
+        let started = report.outcome == Some(Outcome::Ok);
+        assert!(started || report.outcome == Some(Outcome::Failed), "{fault}: {:?}", report.outcome);
+        // The registers it can do nothing without; it may do without an interrupt or one of its blocks.
+        assert!(fault != "fail_map_io=1" || !started, "{fault}: it must not start");
+    }
+}
