@@ -13,6 +13,10 @@
 /// How fast the estimated offset sinks: one tick in this many. Clocks of one machine differ by less than 100 ppm.
 const DECAY: u64 = 10_000;
 
+/// How far the estimate may lie above what two looks at a page allow before it is taken for wrong, in ticks: 100 ms. A card writes its page
+/// late by milliseconds; a local clock that jumps with a paused machine does so by more.
+const JUMP: i128 = 100_000_000;
+
 /// A point on the line that position is: as it stands in a status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor {
@@ -32,6 +36,15 @@ pub struct Position {
     /// The last reported frame.
     last: u64,
     offset: Option<Offset>,
+    seen: Option<Seen>,
+}
+
+/// The last look at a page.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    device_clock: u64,
+    /// Local clock of the look.
+    at: u64,
 }
 
 /// Estimate of `device clock - local clock`.
@@ -50,7 +63,7 @@ impl Position {
 
     /// A RUN begins: the card may have another clock than before (after resume, or another process), so calibrate anew.
     pub fn recalibrate(&mut self) {
-        self.offset = None;
+        (self.offset, self.seen) = (None, None);
     }
 
     /// The local clock, as far as is known, at which the device clock stood at `clock`; `None` before the first observation.
@@ -70,16 +83,24 @@ impl Position {
     }
 
     /// A device clock value was read from a page at the local clock `now` (both in ticks of the device clock's rate).
+    ///
+    /// A value that the look before did not show was written after that look, so that the offset is at most its difference to it. An
+    /// estimate far above that is of before the local clock jumped forwards, as it can when a virtual machine goes on after a pause, and
+    /// would be wrong for as long as it sinks.
     pub fn observe(&mut self, device_clock: u64, now: u64) {
         let seen = i128::from(device_clock) - i128::from(now);
+        let news = self.seen.replace(Seen { device_clock, at: now });
+        let bound = news
+            .filter(|before| before.device_clock != device_clock)
+            .map(|before| i128::from(device_clock) - i128::from(before.at) + JUMP);
         let sunk = self.offset.map(|offset| {
             let ticks = now.saturating_sub(offset.since) / DECAY;
             // The rest of the division stays for the next time: who asks often must not keep the estimate from sinking.
             let since = offset.since.saturating_add(ticks.saturating_mul(DECAY));
             Offset { ticks: offset.ticks - i128::from(ticks), since }
         });
-        self.offset =
-            Some(sunk.filter(|sunk| sunk.ticks > seen).unwrap_or(Offset { ticks: seen, since: now }));
+        let holds = |sunk: &Offset| sunk.ticks > seen && bound.is_none_or(|bound| sunk.ticks <= bound);
+        self.offset = Some(sunk.filter(holds).unwrap_or(Offset { ticks: seen, since: now }));
     }
 
     /// The frame at the local clock `now`, from `anchor`: not above `limit` (but the anchor itself counts), and not before what was
@@ -132,6 +153,27 @@ mod tests {
         let frame = position.at(anchor(AHEAD + SECOND + 100_000_000, 4800), SECOND + 105_000_000, 5280);
         // 5 ms at 48 kHz are 240 frames; 20 us (and a little decay) are 1.
         assert!((238..=240).contains(&(frame - 4800)), "{frame}");
+    }
+
+    #[test]
+    fn a_local_clock_that_jumps_is_noticed_with_the_second_news() {
+        const MINUTES: u64 = 600 * SECOND;
+        let packet = SECOND / 100;
+        let mut position = Position::default();
+        for n in 0..10 {
+            position.observe(AHEAD + n * packet, n * packet + 20_000);
+        }
+        // The machine goes on ten minutes of its own clock later; the card has done two packets more.
+        for n in 10..12 {
+            position.observe(AHEAD + n * packet, MINUTES + n * packet + 20_000);
+        }
+        let local = position.local(AHEAD + 12 * packet).unwrap();
+        assert!((0..=1_000_000).contains(&(local - MINUTES - 12 * packet)), "{local}");
+        // A pause without a jump, however long: one late look, and the estimate is as good as before.
+        position.observe(AHEAD + 5 * MINUTES, 6 * MINUTES + 400_000_000);
+        position.observe(AHEAD + 5 * MINUTES + packet, 6 * MINUTES + packet + 20_000);
+        let local = position.local(AHEAD + 5 * MINUTES).unwrap();
+        assert!(local.abs_diff(6 * MINUTES) <= 100_000_000, "{local}");
     }
 
     #[test]
