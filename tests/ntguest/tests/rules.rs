@@ -158,6 +158,17 @@ fn messages_of_msi_x_have_a_descriptor_and_a_level_each() {
 
 #[test]
 #[ignore = "boots QEMU"]
+fn late_timers_and_a_processor_that_stands_still_are_no_fault_of_the_services() {
+    let (status, log) =
+        boot("stalls", "selftest=good\nlate_timer_ms=40\nstop_ms=163\nstop_every_ms=300\nqpc_start=0");
+    assert_ne!(status, OK, "the self-test wants the counter to begin at a hundred days: {log}");
+    let (status, log) = boot("stalls", "selftest=good\nlate_timer_ms=40\nstop_ms=163\nstop_every_ms=300");
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains(" timer(s) late\n") && !log.contains("stood still 0 time(s)"), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
 fn a_rule_harsher_than_windows_judges_nobody_when_it_is_off() {
     let (status, log) = boot("harsh", "selftest=pool-executable\nharsh=0");
     assert_eq!(status, OK, "{log}");

@@ -23,7 +23,6 @@ const KERNEL_KEYS: &[&str] = &[
     "late_timer_ms",
     "stop_every_ms",
     "stop_ms",
-    "not_paged",
     "irq_storm_limit",
     "fail_pool",
     "fail_map_io",

@@ -107,15 +107,12 @@ pub fn load(name: &'static str, file: &[u8]) -> LoadedDriver {
 /// Sections that are neither PAGE* nor thrown away must stay in memory: the linker of the kit marks them IMAGE_SCN_MEM_NOT_PAGED.
 ///
 /// Doubt: a driver's sections are resident by default ("Making drivers pageable": only sections named PAGE* are paged), and no page says
-/// that the loader reads the flag; so the rule is harsher than Windows, and on with `not_paged=1` only.
+/// that the loader reads the flag; so the rule is harsher than Windows.
 fn check_not_paged(name: &str, pe: &Pe) {
-    if !cfg::get_bool("not_paged", false) {
-        return;
-    }
-    for s in pe.sections.iter().filter(|s| !s.paged() && !s.discardable() && !s.not_paged()) {
+    for section in pe.unmarked() {
         harsh_violation(
             "section-not-paged",
-            format_args!("{name}: section {} is not marked as staying in memory", s.name),
+            format_args!("{name}: section {section} is not marked as staying in memory"),
         );
     }
 }

@@ -58,10 +58,6 @@ impl Section {
     pub fn discardable(&self) -> bool {
         self.flags & SCN_DISCARDABLE != 0
     }
-    /// Stays in memory by its flag, whatever its name.
-    pub fn not_paged(&self) -> bool {
-        self.flags & SCN_NOT_PAGED != 0
-    }
     /// Is pageable: must not be touched at DISPATCH or above.
     pub fn paged(&self) -> bool {
         self.name.starts_with("PAGE")
@@ -204,6 +200,13 @@ impl Pe {
     /// The section that holds an address.
     pub fn section_of(&self, rva: u32) -> Option<&Section> {
         self.sections.iter().find(|s| rva >= s.rva && rva < s.rva + s.size)
+    }
+
+    /// Sections that stay in memory (neither PAGE* nor thrown away, and no resources, which the driver does not touch) without the flag
+    /// that says so.
+    pub fn unmarked(&self) -> impl Iterator<Item = &str> {
+        let stays = |s: &&Section| !s.paged() && !s.discardable() && s.name != ".rsrc";
+        self.sections.iter().filter(stays).filter(|s| s.flags & SCN_NOT_PAGED == 0).map(|s| s.name.as_str())
     }
 
     fn directory(&self, index: usize) -> (u32, u32) {

@@ -101,6 +101,23 @@ fn every_rule_is_named_when_it_is_broken() {
 }
 
 #[test]
+fn sections_that_stay_in_memory_say_so() {
+    let flags = |n: usize| OPTIONAL + 240 + n * 40 + 36;
+    let unmarked = |text: u32, data: u32, name: &[u8]| {
+        let mut file = driver();
+        put(&mut file, flags(0), &text.to_le_bytes());
+        put(&mut file, flags(1), &data.to_le_bytes());
+        put(&mut file, flags(1) - 36, name);
+        seal(&mut file);
+        Pe::parse(&file).unwrap().unmarked().map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(unmarked(0x6000_0020, 0xc000_0040, b".data"), [".text", ".data"]);
+    assert_eq!(unmarked(0x6800_0020, 0xc000_0040, b".data"), [".data"]);
+    assert!(unmarked(0x6800_0020, 0xc000_0040, b"PAGE\0").is_empty(), "pageable by its name");
+    assert!(unmarked(0x6800_0020, 0xc200_0040, b".data").is_empty(), "thrown away");
+}
+
+#[test]
 fn a_wrong_checksum_is_refused() {
     let mut file = driver();
     file[0x7ff] ^= 1;

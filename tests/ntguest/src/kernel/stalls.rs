@@ -17,6 +17,7 @@ const MS: u64 = 10_000;
 static NEXT_STOP: AtomicU64 = AtomicU64::new(0);
 static STOPS: AtomicU64 = AtomicU64::new(0);
 static JUMPS: AtomicU64 = AtomicU64::new(0);
+static LATE: AtomicU64 = AtomicU64::new(0);
 static EXPIRIES: AtomicU64 = AtomicU64::new(0);
 
 /// Called by the clock, before it looks at what is due.
@@ -51,12 +52,19 @@ fn stand_still(until: u64) {
 /// How much later than it is due a timer that expires now expires, in 100 ns.
 pub fn lateness() -> u64 {
     let late = cfg::get_u64("late_timer_ms", 0).min(LONGEST_MS) * MS;
-    if late > 0 && EXPIRIES.fetch_add(1, Ordering::Relaxed) % 4 == 3 { late } else { 0 }
+    if late > 0 && EXPIRIES.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
+        LATE.fetch_add(1, Ordering::Relaxed);
+        return late;
+    }
+    0
 }
 
 /// Says what was made of it.
 pub fn report() {
-    let (stops, jumps) = (STOPS.load(Ordering::Relaxed), JUMPS.load(Ordering::Relaxed));
+    let [stops, jumps, late] = [&STOPS, &JUMPS, &LATE].map(|count| count.load(Ordering::Relaxed));
+    if late > 0 {
+        crate::kprintln!("{late} timer(s) late");
+    }
     if stops + jumps > 0 {
         crate::kprintln!(
             "the processor stood still {stops} time(s), the performance counter jumped {jumps} time(s)"

@@ -103,10 +103,11 @@ pub fn jump(counts: i64) {
     JUMP.fetch_add(counts, Ordering::Relaxed);
 }
 
-/// The time since boot, in 100 ns, at which the performance counter had this value; one that it never had is as if there had been no jump.
+/// The time since boot, in 100 ns, at which the performance counter had this value. It never had those that it jumped over: what a driver
+/// computes from a reading before or after the jump lies near one end of them, and is taken for that.
 pub fn of_counter(counter: u64) -> u64 {
     let (at, by) = (JUMPED_AT.load(Ordering::Relaxed) as u64, JUMP.load(Ordering::Relaxed) as u64);
-    let jumped = if counter >= at.saturating_add(by) { by } else { 0 };
+    let jumped = if counter >= at.saturating_add(by / 2) { by } else { 0 };
     counter.saturating_sub(jumped).saturating_sub(QPC_START.load(Ordering::Relaxed) as u64)
 }
 

@@ -131,7 +131,6 @@ fn main(_: *mut c_void) {
     let id = thread::spawn("client", client, (&raw const passed).cast_mut().cast(), thread::DRIVER_STACK);
     thread::join(id);
     let ok = passed.take().0;
-    stalls::report();
     crate::kprintln!(
         "interrupts={} ms={} reentered={}",
         interrupt::delivered(),
@@ -143,6 +142,7 @@ fn main(_: *mut c_void) {
 
 fn finish(ok: bool) -> ! {
     exports::flush_debug_output();
+    stalls::report();
     if violations() == 0 && ok {
         end("ok", EXIT_OK)
     }
