@@ -25,8 +25,8 @@ enum Stored {
 
 impl Ringwave {
     /// Marks every packet up to and including `packet` as valid. `clock`: the device clock now, 0 if it is
-    /// not known. No message, but one with `look` and to a card that waits. PASSIVE_LEVEL. `false` if the card
-    /// was not there to hear it.
+    /// not known. No message, but one with `look` and to a card that waits. PASSIVE_LEVEL. `false` if the
+    /// card was not there to hear it.
     pub(super) fn mark_by_page(&self, stream: u32, packet: u32, clock: u64, look: bool) -> bool {
         match self.store_mark(stream, packet, clock) {
             Stored::Nowhere => false,

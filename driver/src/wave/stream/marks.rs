@@ -9,14 +9,15 @@ pub(super) enum Telling {
     New,
     /// The mark page may have lost it: also one that the card has heard.
     Again,
-    /// Its packet is being played. The card is to see it now, for the client is likely to write the next one at once,
-    /// and a mark that the card sees first passes the late one over (DATASHEET 5.4): all its rest would be silent.
+    /// Its packet is being played. The card is to see it now, for the client is likely to write the next one
+    /// at once, and a mark that the card sees first passes the late one over (DATASHEET 5.4): all its rest
+    /// would be silent.
     Late,
 }
 
 impl Stream {
-    /// Tells the card the last mark. What it can't hear now (in STOP, without power) it is told before the next
-    /// RUN. PASSIVE_LEVEL, no spin lock held.
+    /// Tells the card the last mark. What it can't hear now (in STOP, without power) it is told before the
+    /// next RUN. PASSIVE_LEVEL, no spin lock held.
     pub(super) fn tell_mark(&self, telling: Telling) {
         let _telling = self.telling.lock();
         let card = self.card();
