@@ -3,6 +3,7 @@
 use super::controls_level::{Kind, Level};
 use crate::kernel;
 use crate::kernel::event::{Event, EventKind, wait};
+use crate::kernel::harsh::harsh_violation;
 use crate::portcls::controls_layout::{ALL_CHANNELS, event};
 use crate::portcls::events::{Source, Subscription};
 use crate::portcls::guid::KSEVENTSETID_AUDIO_CONTROL_CHANGE;
@@ -27,7 +28,8 @@ pub fn check(level: &Level, channels: u32) -> bool {
         id: event::CONTROL_CHANGE,
     };
     if !source.exists() {
-        wrong(level, format_args!("a control without KSEVENT_CONTROL_CHANGE"));
+        // It is for controls that hardware changes by itself (page of KSEVENT_CONTROL_CHANGE).
+        harsh_violation("control-event", format_args!("node {} has no KSEVENT_CONTROL_CHANGE", level.node));
         return false;
     }
     requests(level, &source);

@@ -30,12 +30,12 @@ const PROTECTED: [DrmRights; 4] = [
 
 /// Asks for all of it; `when` says where in the stream's life.
 pub fn ask(stream: &PinStream, when: &str) {
-    let Ok(drm) = stream.notification.query::<DrmAudioStream>(&IID_DRM_AUDIO_STREAM) else {
+    let Ok(drm) = stream.stream.query::<DrmAudioStream>(&IID_DRM_AUDIO_STREAM) else {
         harsh_violation(RULE, format_args!("a render stream has no IDrmAudioStream"));
         return;
     };
     drm.check_identity("IDrmAudioStream");
-    stream.notification.check_same_object(&drm, "the stream");
+    stream.stream.check_same_object(&drm, "the stream");
     play_freely(stream, &drm, when);
     for rights in PROTECTED {
         let rights = if fault::make(Fault::AnyContent) { FREE } else { rights };

@@ -19,7 +19,7 @@ pub fn is_offered(endpoint: &Endpoint, format: &PcmFormat) -> bool {
 }
 
 /// The bits of a KSDATARANGE_AUDIO are valid bits (its page): 24 in 32 is a range with 24.
-fn covers(range: &Range, format: &PcmFormat) -> bool {
+pub fn covers(range: &Range, format: &PcmFormat) -> bool {
     range.audio.is_some_and(|audio| {
         range.format.sub_format == format.sub_format
             && u32::from(format.channels) <= audio.maximum_channels

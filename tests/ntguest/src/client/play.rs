@@ -12,6 +12,7 @@ use super::packets::Packets;
 use super::player::{Failed, Order, Player, Tally, buffer_ms, expect, fail, realtime, slots};
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, PinStream};
+use super::timer;
 use super::wav::Wav;
 use crate::kernel::event::{Event, EventKind};
 use crate::kernel::{self, cfg, time};
@@ -66,6 +67,11 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
             return false;
         }
     };
+    // As the audio engine: without notifications (KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT) a stream goes by the timer.
+    if !stream.has_notifications() {
+        stream.close();
+        return timer::play(endpoint, wav, label);
+    }
     drm::ask(&stream, "before it was played");
     let jack = JackPoller::start(endpoint);
     let played = with_buffer(&stream, wav, &format, label).is_ok();

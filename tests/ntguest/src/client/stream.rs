@@ -60,8 +60,9 @@ pub struct CyclicBuffer {
 pub struct PinStream {
     output: Option<Com<OutputStream>>,
     pub(super) input: Option<Com<InputStream>>,
-    pub(super) notification: Com<StreamNotification>,
-    stream: Com<Stream>,
+    /// None where the driver has streams by timer only.
+    notification: Option<Com<StreamNotification>>,
+    pub(super) stream: Com<Stream>,
     port_stream: &'static Object,
     pub(super) oracle: bool,
     /// Counts as an open pin until everything above is gone.
@@ -106,16 +107,10 @@ impl PinStream {
             }
         })?;
         stream.check_identity("the stream");
-        let notification = match stream.query(&IID_MINIPORT_WAVE_RT_STREAM_NOTIFICATION) {
-            Ok(notification) => notification,
-            Err(status) => {
-                // Without notifications this client has no way to play.
-                drop(stream);
-                port_stream.release();
-                return Err(status);
-            }
-        };
-        stream.check_same_object(&notification, "the stream");
+        let notification = stream.query::<StreamNotification>(&IID_MINIPORT_WAVE_RT_STREAM_NOTIFICATION).ok();
+        if let Some(notification) = &notification {
+            stream.check_same_object(notification, "the stream");
+        }
         if stream.query::<Stream>(&IID_MINIPORT_WAVE_RT_STREAM).is_err() {
             kernel::violation(
                 "stream-interface",
@@ -147,6 +142,11 @@ impl PinStream {
         self.port_stream
     }
 
+    /// Whether buffers with notifications are offered: KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT, which PortCls answers by this.
+    pub fn has_notifications(&self) -> bool {
+        self.notification.is_some()
+    }
+
     /// Whether packet mode is offered.
     pub fn has_packet_mode(&self) -> bool {
         self.output.is_some()
@@ -160,14 +160,7 @@ impl PinStream {
     /// `SetState` with a number that may be no state at all.
     pub fn set_raw_state(&self, state: u32) -> Status {
         set_state::timed(|| {
-            Status(method!(
-                self,
-                "SetState",
-                irql::PASSIVE,
-                self.notification,
-                stream.set_state,
-                oracle_set_state(state)
-            ))
+            Status(method!(self, "SetState", irql::PASSIVE, self.stream, set_state, oracle_set_state(state)))
         })
     }
 
@@ -175,14 +168,7 @@ impl PinStream {
     pub fn position(&self, level: u8) -> (Status, KsAudioPosition) {
         let mut position = KsAudioPosition { play_offset: u64::MAX, write_offset: u64::MAX };
         let out = &raw mut position;
-        let status = method!(
-            self,
-            "GetPosition",
-            level,
-            self.notification,
-            stream.get_position,
-            oracle_get_position(out)
-        );
+        let status = method!(self, "GetPosition", level, self.stream, get_position, oracle_get_position(out));
         (Status(status), position)
     }
 
@@ -191,14 +177,7 @@ impl PinStream {
         let mut latency =
             KsRtAudioHwLatency { fifo_size: u32::MAX, chipset_delay: u32::MAX, codec_delay: u32::MAX };
         let out = &raw mut latency;
-        method!(
-            self,
-            "GetHWLatency",
-            irql::PASSIVE,
-            self.notification,
-            stream.get_hw_latency,
-            oracle_get_hw_latency(out)
-        );
+        method!(self, "GetHWLatency", irql::PASSIVE, self.stream, get_hw_latency, oracle_get_hw_latency(out));
         if [latency.fifo_size, latency.chipset_delay, latency.codec_delay].contains(&u32::MAX) {
             kernel::violation("hw-latency", format_args!("GetHWLatency leaves a value unwritten"));
             return KsRtAudioHwLatency::default();
@@ -220,16 +199,16 @@ impl PinStream {
             self,
             "GetPositionRegister",
             irql::PASSIVE,
-            self.notification,
-            stream.get_position_register,
+            self.stream,
+            get_position_register,
             oracle_get_position_register(at_out)
         ));
         let second = Status(method!(
             self,
             "GetClockRegister",
             irql::PASSIVE,
-            self.notification,
-            stream.get_clock_register,
+            self.stream,
+            get_clock_register,
             oracle_get_clock_register(clock_out)
         ));
         let answer = |status: Status, told| if status.is_success() { Ok(told) } else { Err(status) };
@@ -238,6 +217,7 @@ impl PinStream {
 
     /// `AllocateBufferWithNotification`.
     pub fn allocate(&self, count: u32, bytes: u32) -> Result<CyclicBuffer, Status> {
+        let Some(notification) = &self.notification else { return Err(Status::NOT_SUPPORTED) };
         let mut mdl = ptr::null_mut();
         let (mut size, mut offset, mut cache) = (0, 0, u32::MAX);
         let (mdl_out, size_out, offset_out, cache_out) =
@@ -246,7 +226,7 @@ impl PinStream {
             self,
             "AllocateBufferWithNotification",
             irql::PASSIVE,
-            self.notification,
+            notification,
             allocate_buffer,
             oracle_allocate_buffer(count, bytes, mdl_out, size_out, offset_out, cache_out)
         ));
@@ -260,12 +240,13 @@ impl PinStream {
 
     /// `FreeBufferWithNotification`, with what `allocate` gave.
     pub fn free(&self, buffer: &CyclicBuffer) {
+        let Some(notification) = &self.notification else { return };
         let (mdl, size) = (buffer.mdl.cast(), buffer.size);
         method!(
             self,
             "FreeBufferWithNotification",
             irql::PASSIVE,
-            self.notification,
+            notification,
             free_buffer,
             oracle_free_buffer(mdl, size)
         );
@@ -273,12 +254,13 @@ impl PinStream {
 
     /// `RegisterNotificationEvent`.
     pub fn register(&self, event: &Event) -> Status {
+        let Some(notification) = &self.notification else { return Status::NOT_SUPPORTED };
         let event = event.as_ptr();
         Status(method!(
             self,
             "RegisterNotificationEvent",
             irql::PASSIVE,
-            self.notification,
+            notification,
             register_event,
             oracle_register_event(event)
         ))
@@ -286,12 +268,13 @@ impl PinStream {
 
     /// `UnregisterNotificationEvent`.
     pub fn unregister(&self, event: &Event) -> Status {
+        let Some(notification) = &self.notification else { return Status::NOT_SUPPORTED };
         let event = event.as_ptr();
         Status(method!(
             self,
             "UnregisterNotificationEvent",
             irql::PASSIVE,
-            self.notification,
+            notification,
             unregister_event,
             oracle_unregister_event(event)
         ))

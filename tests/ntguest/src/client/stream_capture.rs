@@ -47,8 +47,8 @@ impl PinStream {
             self,
             "AllocateAudioBuffer",
             irql::PASSIVE,
-            self.notification,
-            stream.allocate_audio_buffer,
+            self.stream,
+            allocate_audio_buffer,
             oracle_allocate_audio_buffer(bytes, mdl_out, size_out, offset_out, cache_out)
         ));
         if status.is_success() {
@@ -66,8 +66,8 @@ impl PinStream {
             self,
             "FreeAudioBuffer",
             irql::PASSIVE,
-            self.notification,
-            stream.free_audio_buffer,
+            self.stream,
+            free_audio_buffer,
             oracle_free_audio_buffer(mdl, size)
         );
     }

@@ -8,7 +8,7 @@ use super::negotiate;
 use super::player::{Failed, SLOTS, buffer_ms, expect, fail};
 use super::stream::{PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
-use crate::kernel::{self, cfg, irql};
+use crate::kernel::{self, cfg, harsh, irql};
 use crate::portcls::descriptor::Range;
 use crate::portcls::endpoint::{self, Endpoint};
 use crate::portcls::fault::{self, Fault};
@@ -74,7 +74,9 @@ fn announced(endpoint: &Endpoint) -> Vec<PcmFormat> {
             let rates = [audio.minimum_sample_frequency, audio.maximum_sample_frequency];
             for rate in rates.iter().take(if rates[0] == rates[1] { 1 } else { 2 }) {
                 let most = audio.maximum_channels.min(u32::from(u16::MAX)) as u16;
-                let mut channels = [1, 2, most].to_vec();
+                // A range says how many channels at most; which fewer there are is the driver's affair, and none may be (page
+                // "Proprietary Data-Intersection Handlers": hardware that knows no mono). Ours has them all.
+                let mut channels = if harsh::on() { [1, 2, most].to_vec() } else { [most].to_vec() };
                 channels.retain(|channels| *channels <= most);
                 channels.dedup();
                 for channels in channels {

@@ -67,7 +67,9 @@ impl<V> Com<V> {
             } else {
                 "failed and did not write NULL"
             };
-            kernel::violation("qi-not-null", format_args!("QueryInterface for {} {what}", Named(*iid)));
+            // A caller of the kernel looks at the status alone; that NULL is written is COM's rule.
+            let report = if status.is_success() { kernel::violation } else { kernel::harsh_violation };
+            report("qi-not-null", format_args!("QueryInterface for {} {what}", Named(*iid)));
         }
         Err(if status.is_success() { Status::UNSUCCESSFUL } else { status })
     }

@@ -9,6 +9,7 @@ use super::object::Object;
 use super::port::Port;
 use super::subdevice;
 use crate::kernel;
+use crate::kernel::harsh::harsh_violation;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -55,7 +56,8 @@ pub fn all(capture: bool) -> Vec<Endpoint> {
                 let descriptor = descriptor.clone();
                 endpoints.push(Endpoint { port, name: name.clone(), pin, capture, descriptor, jack });
             } else {
-                refuse(format_args!("pin {pin} of \"{name}\" has no way to a jack"));
+                // A loopback pin, a pin for another program: no endpoint for the audio engine.
+                harsh_violation("no-endpoint", format_args!("pin {pin} of \"{name}\" has no way to a jack"));
             }
         }
     }
@@ -102,7 +104,7 @@ pub fn check_all() {
     for (name, port) in subdevice::registered() {
         let used = |e: &Endpoint| core::ptr::eq(e.port, port) || core::ptr::eq(e.jack.0, port);
         if !endpoints.iter().any(used) {
-            refuse(format_args!("subdevice \"{name}\" belongs to no endpoint"));
+            harsh_violation("no-endpoint", format_args!("subdevice \"{name}\" belongs to no endpoint"));
         }
     }
     let captures = endpoints.iter().filter(|endpoint| endpoint.capture).count();

@@ -7,7 +7,7 @@
 
 use super::descriptor::{FLOW_OUT, Pin};
 use super::guid::Guid;
-use super::layout::{FLAG_ATTRIBUTES, KsDataFormat};
+use super::layout::{FLAG_ATTRIBUTES, KsAttribute, KsDataFormat};
 use super::status::Status;
 
 /// Bytes of a `KSDATAFORMAT`.
@@ -30,9 +30,21 @@ fn is_whole(format: &[u8]) -> bool {
     if word(format, 4) & FLAG_ATTRIBUTES as usize == 0 {
         return true;
     }
-    let Some(list) = format.get(size.next_multiple_of(8)..) else { return false };
-    let bytes = word(list, 0);
-    list.len() >= LIST_BYTES && (LIST_BYTES..=list.len()).contains(&bytes)
+    format.get(size.next_multiple_of(8)..).is_some_and(is_whole_list)
+}
+
+/// Whether an attribute list fills its bytes: a KSMULTIPLE_ITEM, then as many KSATTRIBUTEs as it says, each on a multiple of 8.
+fn is_whole_list(list: &[u8]) -> bool {
+    let (bytes, count) = (word(list, 0), word(list, 4));
+    let Some(mut rest) = list.get(LIST_BYTES..bytes) else { return false };
+    for _ in 0..count {
+        let size = word(rest, 0);
+        if size < size_of::<KsAttribute>() || size > rest.len() {
+            return false;
+        }
+        rest = rest.get(size.next_multiple_of(8)..).unwrap_or_default();
+    }
+    true
 }
 
 fn is_in_a_range(pin: &Pin, format: &[u8]) -> bool {
@@ -193,6 +205,15 @@ mod tests {
         for size in [0, 7, 9, u32::MAX] {
             let refused = validate(&pins(), 0, false, &with_list(size));
             assert_eq!(refused, Err(Status::INVALID_PARAMETER), "a list of {size}");
+        }
+        for count in [1u8, 200] {
+            let mut lying = with_list(8);
+            lying[92] = count;
+            assert_eq!(
+                validate(&pins(), 0, false, &lying),
+                Err(Status::INVALID_PARAMETER),
+                "{count} attributes"
+            );
         }
         let mut no_list = format();
         no_list[4] = 2;

@@ -310,7 +310,9 @@ fn check_device_description(wave: &Com<MiniportWaveRt>) {
         (bytes.cast::<u32>().read_unaligned(), bytes.add(4).read(), bytes.add(5).read())
     };
     if !status.is_success() || version > 3 || master != 1 || scatter_gather > 1 {
-        kernel::violation(
+        // No document says what PortCls makes of the values: WaveRT drivers get their pages from the port, not by an adapter object.
+        let report = if status.is_success() { kernel::harsh_violation } else { kernel::violation };
+        report(
             "device-description",
             format_args!(
                 "status {status}, Version {version}, Master {master}, ScatterGather {scatter_gather}"
