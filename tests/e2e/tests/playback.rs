@@ -197,6 +197,62 @@ fn a_fast_clock_changes_when_never_what() {
     assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [480_000, 480_000]);
 }
 
+/// A packet of 200 ms is handed over when half of it has been played: at most a millisecond later the card has seen
+/// it, and what the client measured is within a millisecond too.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn half_a_packet_late_costs_half_a_packet_of_silence() {
+    const MILLISECOND: usize = 48;
+    let wav = wav(96_000, 2, 48_000);
+    let sent = ringwave::wav::read(&wav.path).expect("the file").frames;
+    let report = run(&wav.path, |request| {
+        request.clock = Clock::Realtime(1.0);
+        request.buffer_ms = 400;
+        request.guest_config.push("client=half-late".into());
+    });
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    let frames = |bytes: &[u8]| bytes.as_chunks::<4>().0.to_vec();
+    let (heard, sent) = (frames(&report.heard.expect("something was heard").frames), frames(&sent));
+    assert!(heard.len() >= sent.len(), "{} frames heard", heard.len());
+    let figure =
+        |key: String| report.guest.result(&key).map(|frames| usize::try_from(frames).expect("is short"));
+    let (mut late, mut silent) = (0, 0);
+    for (number, (heard, sent)) in heard.chunks(9_600).zip(sent.chunks(9_600)).enumerate() {
+        let silence = heard.iter().take_while(|frame| **frame == [0; 4]).count();
+        let Some(before) = figure(format!("late{number}_frames")) else {
+            assert_eq!(heard, sent, "packet {number} was in time");
+            continue;
+        };
+        let after = figure(format!("late{number}_frames_after")).expect("both are told");
+        assert_eq!(heard.get(silence..), sent.get(silence..), "packet {number}: the rest is heard");
+        // The card may be held up: then it decides late about pieces that began before the packet was handed over.
+        let latest = after + 2 * MILLISECOND;
+        assert!(
+            (before / 2..=latest).contains(&silence),
+            "packet {number}: {silence} of {before} to {after}"
+        );
+        (late, silent) = (late + 1, silent + silence as u64);
+    }
+    assert_eq!(late, 3, "packets 3, 6 and 9 of 10");
+    assert_eq!(report.card.streams[0].underruns, Some(late));
+    assert_eq!(report.card.streams[0].silence_frames, silent);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_client_that_writes_nothing_more_gets_its_events_and_counts_though_the_card_would_wait() {
+    let wav = wav(9_600, 2, 48_000);
+    let report = run(&wav.path, |request| {
+        // The card grants lockstep to a driver that asks: this one doesn't.
+        request.clock = Clock::LOCKSTEP;
+        request.buffer_ms = 200;
+        request.guest_config.extend(["client=starve".into(), "reg.Lockstep=0".into()]);
+    });
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert_eq!(report.guest.result("starved_packets"), Some(12));
+    assert!(report.card.streams[0].silence_frames >= 10 * 4_800, "packets that nobody wrote were silence");
+}
+
 /// Whether two samples of 16 bits differ in one of them.
 fn one_bit(a: Value, b: Value) -> bool {
     matches!((a, b), (Value::Int(a), Value::Int(b)) if ((a ^ b) & 0xFFFF).count_ones() == 1)

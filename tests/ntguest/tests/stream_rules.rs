@@ -57,9 +57,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ("client=timer\nwav=MUSIC.WAV\nbuffer_ms=1000\n", "fast-position", "position"),
     (
         "client=stress\nwav=MUSIC.WAV\nbuffer_ms=100\n",
-        "read-refusal,format-refused",
-        "stress GetReadPacket in PAUSE|stress NewStream refuses a WAVEFORMATEX of PCM",
+        "read-refusal,format-refused,packets-without",
+        "stress GetReadPacket in PAUSE|stress NewStream refuses a WAVEFORMATEX of PCM|stress GetPacketCount without",
     ),
+    ("client=starve\nwav=MUSIC.WAV\nbuffer_ms=200\n", "count-stands", "starved"),
+    ("client=half-late\nwav=MUSIC.WAV\nbuffer_ms=400\n", "late-accepted", "late-mark"),
     (REMOVAL, "stop-refused,register-gone", "removal SetState|removal the position register is unmapped"),
     ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
     (CONTROLS, "volume-drift", "volume"),

@@ -1,8 +1,10 @@
-//! The default format of an endpoint: what Windows makes of a pin that it asks without a wish of its own (rule `default-format`).
+//! The default format of an endpoint: what Windows makes of a pin that it asks without a wish of its own
+//! (rule `default-format`).
 //!
-//! The endpoint builder takes it from the data intersection and keeps it (seen on Windows 11); where PROPOSEDATAFORMAT2 has an answer,
-//! "the OS always uses this format" for the mode (its page). Two answers, or a volume node with other channels, would be an endpoint of
-//! two minds. What the format is, is the driver's choice: it goes to the result lines, and the tests of our own driver compare it.
+//! The endpoint builder takes it from the data intersection and keeps it (seen on Windows 11); where
+//! PROPOSEDATAFORMAT2 has an answer, Windows uses that and no other for the mode (its page). Two answers, or a
+//! volume node with other channels, would be an endpoint of two minds. What the format is, is the driver's
+//! choice: it goes to the result lines, and the tests of our own driver compare it.
 
 use super::attributes;
 use super::format::Sample;
@@ -50,7 +52,8 @@ pub fn made_of(endpoint: &Endpoint, client: &[u8], what: fmt::Arguments<'_>) -> 
     }
 }
 
-/// Every question without a wish, the questions with one wish, and PROPOSEDATAFORMAT2 in every mode; the default format when there is one.
+/// Every question without a wish, the questions with one wish, and PROPOSEDATAFORMAT2 in every mode; the
+/// default format when there is one.
 pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> Option<MadeFormat> {
     let open: [(&str, Vec<u8>); 4] = [
         ("a KSDATARANGE of audio", intersection::wildcard(TYPE_AUDIO)),
@@ -90,8 +93,8 @@ fn proposed(endpoint: &Endpoint, mode: Guid) -> Option<MadeFormat> {
     }
 }
 
-/// Ranges with one limit each: what is given is the best inside, not what some range of the pin begins or ends with
-/// (IMiniport::DataRangeIntersection: "the highest quality intersection").
+/// Ranges with one limit each: what is given is the best inside, not what some range of the pin begins or
+/// ends with (IMiniport::DataRangeIntersection page: the best of what both ranges have).
 fn wishes(endpoint: &Endpoint) {
     let offered =
         |rate: u32| {

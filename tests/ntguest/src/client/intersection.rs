@@ -1,5 +1,6 @@
-//! `IMiniport::DataRangeIntersection`, asked as KS does for KSPROPERTY_PIN_DATAINTERSECTION: one range of the pin after the other, first
-//! for the size and then for the format (wavert-facts 5.5; IMiniport::DataRangeIntersection page). Rule `intersection`.
+//! `IMiniport::DataRangeIntersection`, asked as KS does for KSPROPERTY_PIN_DATAINTERSECTION: one range of the
+//! pin after the other, first for the size and then for the format (wavert-facts 5.5;
+//! IMiniport::DataRangeIntersection page). Rule `intersection`.
 
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
@@ -17,7 +18,8 @@ use core::ptr;
 
 /// Room for what an intersection may be.
 const ROOM: u32 = 256;
-/// `KSDATAFORMAT_TYPE_WILDCARD`, `KSDATAFORMAT_SUBTYPE_WILDCARD` and `KSDATAFORMAT_SPECIFIER_WILDCARD` are all `GUID_NULL`.
+/// `KSDATAFORMAT_TYPE_WILDCARD`, `KSDATAFORMAT_SUBTYPE_WILDCARD` and `KSDATAFORMAT_SPECIFIER_WILDCARD` are
+/// all `GUID_NULL`.
 pub const WILDCARD: Guid = Guid::parse("00000000-0000-0000-0000-000000000000");
 
 /// What came of an intersection.
@@ -74,7 +76,8 @@ pub fn wildcard(major: Guid) -> Vec<u8> {
     bytes
 }
 
-/// Whether KS hands a client's range and one of the pin's to the handler: each GUID is the same or the client's is the wildcard.
+/// Whether KS hands a client's range and one of the pin's to the handler: each GUID is the same or the
+/// client's is the wildcard.
 fn is_candidate(client: &[u8], range: &Range) -> bool {
     let mine = [range.format.major_format, range.format.sub_format, range.format.specifier];
     let same = |(at, mine): (usize, &Guid)| {
@@ -110,7 +113,8 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
     }
     let small = Guarded::new(needed as usize - 1);
     let (status, length) = ask(endpoint, client, range.source, small.as_mut_ptr().cast(), needed - 1);
-    // A miniport may say the size and leave the rest to PortCls, or find no match when it looks closer: KS asks each time anew.
+    // A miniport may say the size and leave the rest to PortCls, or find no match when it looks closer: KS
+    // asks each time anew.
     if status == Status::NOT_IMPLEMENTED {
         return by_portcls(client, range);
     }
@@ -142,7 +146,8 @@ fn by_portcls(client: &[u8], range: &Range) -> Answer {
     made.map_or(Answer::NoMatch, Answer::ByPortCls)
 }
 
-/// Client ranges that make no sense, each before an unmapped page: nothing is read behind them, and nothing comes of them.
+/// Client ranges that make no sense, each before an unmapped page: nothing is read behind them, and nothing
+/// comes of them.
 pub fn garbage(endpoint: &Endpoint) {
     let Some((range, audio)) =
         endpoint.descriptor.ranges.iter().find_map(|range| Some((range, range.audio?)))

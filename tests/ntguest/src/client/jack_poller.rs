@@ -1,5 +1,5 @@
-//! The jack's description, asked in a loop while a stream is open: Windows' engine was seen to do that. At any time the answer is there and
-//! the same (rule `jack`); how long the longest took is printed.
+//! The jack's description, asked in a loop while a stream is open: Windows' engine was seen to do that. At
+//! any time the answer is there and the same (rule `jack`); how long the longest took is printed.
 
 use super::ask::{self, instance};
 use super::controls::jack_property;
@@ -61,7 +61,8 @@ impl JackPoller {
 
 fn poll(argument: *mut c_void) {
     let shared = argument.cast::<Shared>();
-    // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but this thread the rest.
+    // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but
+    // this thread the rest.
     let (endpoint, stop, reads, longest, first) = unsafe {
         (
             &(*shared).endpoint,

@@ -1,5 +1,5 @@
-//! A format that a driver made, as the answer of an intersection or of PROPOSEDATAFORMAT2: read back and judged
-//! (KSDATAFORMAT, WAVEFORMATEX and WAVEFORMATEXTENSIBLE pages).
+//! A format that a driver made, as the answer of an intersection or of PROPOSEDATAFORMAT2: read back and
+//! judged (KSDATAFORMAT, WAVEFORMATEX and WAVEFORMATEXTENSIBLE pages).
 
 use crate::portcls::guid::{SPECIFIER_WAVEFORMATEX, TYPE_AUDIO};
 use crate::portcls::layout::KsDataRangeAudio;
@@ -32,8 +32,8 @@ pub enum Finding {
     Length(usize),
     /// Another format type than audio in a WAVEFORMATEX.
     Kind,
-    /// No WAVEFORMATEXTENSIBLE: (wFormatTag, cbSize). Windows makes no endpoint of more than stereo, 96 kHz or mono without one
-    /// (seen on Windows 11).
+    /// No WAVEFORMATEXTENSIBLE: (wFormatTag, cbSize). Windows makes no endpoint of more than stereo, 96 kHz
+    /// or mono without one (seen on Windows 11).
     NotExtensible(u16, u16),
     /// The subformats of KSDATAFORMAT and WAVEFORMATEXTENSIBLE differ.
     SubFormat,
@@ -104,8 +104,8 @@ impl MadeFormat {
         Ok(Self { rate, channels, bits, valid_bits, mask })
     }
 
-    /// Whether it lies in a client's range. The bits of a KSDATARANGE_AUDIO are valid bits by its page; clients are known that write
-    /// those of the container, so either will do.
+    /// Whether it lies in a client's range. The bits of a KSDATARANGE_AUDIO are valid bits by its page;
+    /// clients are known that write those of the container, so either will do.
     pub fn is_in(&self, client: &KsDataRangeAudio) -> bool {
         let bits = client.minimum_bits_per_sample..=client.maximum_bits_per_sample;
         (1..=client.maximum_channels).contains(&u32::from(self.channels))

@@ -21,6 +21,7 @@
 //! * `controls`: asks everything that a control panel and an audio engine ask before they play: nodes, volume, mute, jacks, their events,
 //!   modes, proposals. `expect_volume=0` for a card without volume.
 //! * `jack`: waits for `jacks=` (2) changes of any jack and says after each what is connected; `jack_ready=` says that it listens.
+//! * `starve`: packet 0 and never another: events and counts go on. `half-late`: some packets come when half of their time is over.
 //! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the client lets go.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
@@ -89,6 +90,8 @@ mod poller;
 #[cfg(target_os = "uefi")]
 mod proposals;
 #[cfg(target_os = "uefi")]
+mod realtime;
+#[cfg(target_os = "uefi")]
 mod record;
 #[cfg(target_os = "uefi")]
 mod recorder;
@@ -107,6 +110,8 @@ mod stress_capture;
 #[cfg(target_os = "uefi")]
 mod stress_formats;
 #[cfg(target_os = "uefi")]
+mod stress_no_buffer;
+#[cfg(target_os = "uefi")]
 mod sweep;
 #[cfg(target_os = "uefi")]
 mod timer;
@@ -117,7 +122,9 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{controls, controls_jack, cycles, duplex, record, removal, stress, sweep, timer, wav};
+    use super::{
+        controls, controls_jack, cycles, duplex, realtime, record, removal, stress, sweep, timer, wav,
+    };
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -145,6 +152,7 @@ mod session {
             Some("sweep") => sweep::run(),
             Some("cycles") => cycles::run(),
             Some("removal") => removal::run(),
+            Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),
         };
         SERVED.store(served, Ordering::Release);

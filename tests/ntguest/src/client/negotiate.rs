@@ -1,4 +1,5 @@
-//! Whether the pin offers a format: by its data ranges, and by asking the miniport for the intersection (wavert-facts 5.5).
+//! Whether the pin offers a format: by its data ranges, and by asking the miniport for the intersection
+//! (wavert-facts 5.5).
 
 use super::format::PcmFormat;
 use super::intersection::{Answer, bytes_of, intersection, plain};
@@ -29,8 +30,9 @@ pub fn covers(range: &Range, format: &PcmFormat) -> bool {
     })
 }
 
-/// `DataRangeIntersection` with a client range of exactly this format. `NOT_IMPLEMENTED` lets PortCls do it; `NO_MATCH` is allowed where
-/// the client's number of channels differs from the pin's (samples do that); any other answer follows the size protocol.
+/// `DataRangeIntersection` with a client range of exactly this format. `NOT_IMPLEMENTED` lets PortCls do it;
+/// `NO_MATCH` is allowed where the client's number of channels differs from the pin's (samples do that); any
+/// other answer follows the size protocol.
 fn check_intersection(endpoint: &Endpoint, range: &Range, format: &PcmFormat) {
     let client = KsDataRangeAudio {
         range: plain(range),
@@ -46,7 +48,8 @@ fn check_intersection(endpoint: &Endpoint, range: &Range, format: &PcmFormat) {
     }
 }
 
-/// What the miniport makes of one of its ranges when the client takes all of it, or PortCls when that leaves it to it; `None` when it is wrong.
+/// What the miniport makes of one of its ranges when the client takes all of it, or PortCls when that leaves
+/// it to it; `None` when it is wrong.
 pub fn of_range(endpoint: &Endpoint, range: &Range) -> Option<Vec<u8>> {
     let client = KsDataRangeAudio { range: plain(range), ..range.audio? };
     let nothing = KsDataRangeAudio { minimum_sample_frequency: 1, maximum_sample_frequency: 1, ..client };

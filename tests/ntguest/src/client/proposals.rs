@@ -265,7 +265,7 @@ fn for_mode(endpoint: &Endpoint, mode: Guid) -> Vec<u8> {
 pub fn best_of(endpoint: &Endpoint, mode: Guid) -> Option<Vec<u8>> {
     let whole = for_mode(endpoint, mode);
     let asked = proposal(endpoint, property::PROPOSE2, &whole);
-    // "If pin does not have a preferred data format for the specified attribute it returns STATUS_NOT_SUPPORTED" (its page).
+    // A pin without a preferred format for the mode says NOT_SUPPORTED (its page).
     if asked.item().is_none() || ask::get(&asked, 0).status == Status::NOT_SUPPORTED {
         return None;
     }

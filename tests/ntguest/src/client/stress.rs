@@ -7,7 +7,7 @@ use super::poller::Poller;
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
 use super::wav::Wav;
-use super::{stress_capture, stress_formats};
+use super::{stress_capture, stress_formats, stress_no_buffer};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, pages, thread};
 use crate::portcls::endpoint::Endpoint;
@@ -27,9 +27,10 @@ pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
         format: PcmFormat::of(wav.sample, wav.rate, wav.channels, true),
     };
     let packets: Step = if endpoint.capture { stress_capture::read_packets } else { Stress::packets };
-    let steps: [(&str, Step); 10] = [
+    let steps: [(&str, Step); 11] = [
         ("pins and directions", Stress::wrong_pins),
         ("formats", stress_formats::run),
+        ("no buffer", stress_no_buffer::run),
         ("instances", Stress::instances),
         ("buffers", Stress::buffers),
         ("buffers without notifications", stress_capture::cyclic_buffers),

@@ -5,9 +5,8 @@ use super::player::SLOTS;
 use super::stream::{CyclicBuffer, PinStream, State};
 use super::stress::{Stress, accepted, finding, refused};
 use crate::kernel::event::{Event, EventKind, wait};
-use crate::kernel::{pages, thread, time};
+use crate::kernel::{pages, time};
 use crate::portcls::status::Status;
-use core::ptr;
 
 /// How long to wait for a notification.
 const TIMEOUT_MS: u32 = 2000;
@@ -40,7 +39,6 @@ pub fn cyclic_buffers(stress: &Stress) {
         }
         stream.close();
     }
-    without_a_buffer(stress);
 }
 
 /// One buffer per stream, whichever kind comes first.
@@ -53,22 +51,6 @@ fn second_buffers(stream: &PinStream, usual: u32) {
         finding(format_args!("a buffer with notifications is accepted beside one without"));
         stream.free(&second);
     }
-}
-
-/// A stream that has no buffer: nothing to free is nothing to do, and a RUN may be refused but must do no harm.
-fn without_a_buffer(stress: &Stress) {
-    let Some(stream) = stress.open() else { return };
-    let none = CyclicBuffer { mdl: ptr::null_mut(), size: 0, offset: 0, cache: 0 };
-    stream.free_cyclic(&none);
-    for state in [State::Acquire, State::Pause, State::Run] {
-        let _ = stream.set_state(state);
-    }
-    thread::sleep_100ns(50_000);
-    for state in [State::Pause, State::Acquire, State::Stop] {
-        accepted("SetState downwards without a buffer", stream.set_state(state));
-    }
-    stream.free_cyclic(&none);
-    stream.close();
 }
 
 /// `GetReadPacket` of a client that does not read for longer than the buffer, in every state (wavert-facts 4.7).

@@ -1,5 +1,5 @@
-//! The part of `client=stress` about formats: no range covers them, they contradict themselves, or they are cut short before an unmapped
-//! page; and those that look wrong and are right.
+//! The part of `client=stress` about formats: no range covers them, they contradict themselves, or they are
+//! cut short before an unmapped page; and those that look wrong and are right.
 
 use super::format::PcmFormat;
 use super::proposals;
@@ -93,8 +93,8 @@ fn cut(stress: &Stress, whole: &[u8]) {
     }
 }
 
-/// The 18 bytes of a WAVEFORMATEX end at a page with nothing behind it. cbSize of WAVE_FORMAT_PCM is ignored, whatever it says
-/// (WAVEFORMATEX page); that of a WAVEFORMATEXTENSIBLE is at least 22.
+/// The 18 bytes of a WAVEFORMATEX end at a page with nothing behind it. cbSize of WAVE_FORMAT_PCM is ignored,
+/// whatever it says (WAVEFORMATEX page); that of a WAVEFORMATEXTENSIBLE is at least 22.
 fn sizes_of_plain(stress: &Stress, plain: &[u8], extensible: &[u8]) {
     for size in [0u16, 22, 2, 0x7fff, 0xffff] {
         let mut format = plain.to_vec();
@@ -113,8 +113,8 @@ fn sizes_of_plain(stress: &Stress, plain: &[u8], extensible: &[u8]) {
     }
 }
 
-/// Bits of the speaker mask beyond the number of channels are ignored; channels beyond the number of bits have no place
-/// (WAVEFORMATEXTENSIBLE page).
+/// Bits of the speaker mask beyond the number of channels are ignored; channels beyond the number of bits
+/// have no place (WAVEFORMATEXTENSIBLE page).
 fn masks(stress: &Stress, extensible: &[u8]) {
     let channels = u32::from(stress.format.channels);
     for (mask, due) in [(0x63f, Due::Opened), (0x3_ffff, Due::Opened), (0, Due::Opened), (1, Due::Either)] {

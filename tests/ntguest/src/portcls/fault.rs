@@ -111,6 +111,8 @@ pub enum Fault {
     SupportNoRoom,
     /// The client sees a format refused that must be opened.
     FormatRefused,
+    /// The client wants an answer of the packet methods where there are no packets.
+    PacketsWithout,
     /// The client sees packet 0 refused before RUN.
     PrefillRefused,
     /// The client sees another description of the jack while a stream is open.
@@ -119,6 +121,10 @@ pub enum Fault {
     StopRefused,
     /// The client sees its registers unmapped.
     RegisterGone,
+    /// The client sees the count of packets stand when nobody writes.
+    CountStands,
+    /// The client sees a packet accepted that is being played.
+    LateAccepted,
     /// `IoRegisterDeviceInterface` fails: no driver may fail with it.
     NoInterface,
     /// The ports have no `IPortEvents`: no driver may fail without.
@@ -207,10 +213,13 @@ const NAMES: &[(&str, Fault)] = &[
     ("any-pin", Fault::AnyPin),
     ("support-no-room", Fault::SupportNoRoom),
     ("format-refused", Fault::FormatRefused),
+    ("packets-without", Fault::PacketsWithout),
     ("prefill-refused", Fault::PrefillRefused),
     ("jack-changes", Fault::JackChanges),
     ("stop-refused", Fault::StopRefused),
     ("register-gone", Fault::RegisterGone),
+    ("count-stands", Fault::CountStands),
+    ("late-accepted", Fault::LateAccepted),
     ("no-interface", Fault::NoInterface),
     ("no-port-events", Fault::NoPortEvents),
     ("reserved-word", Fault::ReservedWord),
