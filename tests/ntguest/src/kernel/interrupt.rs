@@ -118,6 +118,11 @@ pub fn connected() -> usize {
     CONNECTED.lock().len() + usize::from(EMPTY_TABLE.load(Ordering::Relaxed) != 0)
 }
 
+/// Whether this is the context of a connection that stands, or an interrupt object of one.
+pub fn is_connected(handle: usize) -> bool {
+    CONNECTED.lock().iter().any(|(object, context)| *object == handle || *context == handle)
+}
+
 /// Interrupts delivered so far.
 pub fn delivered() -> u64 {
     DELIVERED.load(Ordering::Relaxed)

@@ -1,7 +1,8 @@
 //! Stream resources: the interrupts and threads that a driver needs for its streams and tells PortCls about, so that the system keeps
 //! out of their way (`PcAddStreamResource` and `IPortClsStreamResourceManager`; the pages of both and of PCSTREAMRESOURCE_DESCRIPTOR).
 //!
-//! A resource is added after it was made and removed before it goes: what is left at unload, or removed twice, is rule `stream-resource`.
+//! A resource is added after it was made and removed before it goes: what is left at unload, removed twice, or an interrupt that is not connected
+//! (yet, or any more), is rule `stream-resource`.
 
 use super::adapter;
 use super::fault::{self, Fault};
@@ -35,9 +36,9 @@ pub struct Descriptor {
 const _: () = assert!(size_of::<Descriptor>() == 40);
 const _: () = assert!(offset_of!(Descriptor, kind) == 16 && offset_of!(Descriptor, resource) == 24);
 
-/// Handles of what was added and not removed. A handle is never given twice.
+/// What was added and not removed: the handle, and of an interrupt its connection. A handle is never given twice.
 struct Added {
-    handles: Vec<usize>,
+    handles: Vec<(usize, Option<usize>)>,
     last: usize,
 }
 
@@ -104,10 +105,14 @@ pub unsafe fn add_resource(
     if !there || descriptor.pdo.is_null() {
         return refuse(format_args!("{service}: the resource or its Pdo is NULL"));
     }
+    let interrupt = (descriptor.kind == INTERRUPT).then_some(second);
+    if interrupt.is_some_and(|connection| !kernel::interrupt::is_connected(connection)) {
+        return refuse(format_args!("{service}: the interrupt {second:#x} is not connected"));
+    }
     let mut added = ADDED.lock();
     added.last += 0x10;
     let handle = added.last;
-    added.handles.push(handle);
+    added.handles.push((handle, interrupt));
     *out = handle;
     drop(added);
     crate::kprintln!(
@@ -123,17 +128,18 @@ pub fn remove_resource(service: &'static str, handle: usize) -> Status {
     if fault::make(Fault::KeepResource) {
         return Status::SUCCESS;
     }
-    let known = {
+    let removed = {
         let mut added = ADDED.lock();
-        let before = added.handles.len();
-        added.handles.retain(|added| *added != handle);
-        added.handles.len() != before
+        let at = added.handles.iter().position(|(added, _)| *added == handle);
+        at.map(|at| added.handles.remove(at))
     };
-    if known {
-        Status::SUCCESS
-    } else {
-        refuse(format_args!("{service}: {handle:#x} is no handle, or no more"))
+    let Some((_, interrupt)) = removed else {
+        return refuse(format_args!("{service}: {handle:#x} is no handle, or no more"));
+    };
+    if interrupt.is_some_and(|connection| !kernel::interrupt::is_connected(connection)) {
+        return refuse(format_args!("{service}: the interrupt of {handle:#x} was disconnected before"));
     }
+    Status::SUCCESS
 }
 
 /// What the driver left: the interrupts and threads behind it are gone.

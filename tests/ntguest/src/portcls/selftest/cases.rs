@@ -172,6 +172,16 @@ pub const CASES: &[Case] = &[
             &mut 0,
         );
     }),
+    ("pc-stream-resource-early", "stream-resource", || {
+        // An interrupt, by a context that no connection gave.
+        let early = [40, adapter::pdo().addr(), 0, 3, 0x1000];
+        export!("PcAddStreamResource" as fn(Fdo, usize, *const [usize; 5], *mut usize) -> i32)(
+            adapter::pdo(),
+            0,
+            &raw const early,
+            &mut 0,
+        );
+    }),
     ("pc-etw-event", "etw-event", || {
         let port = new_port();
         let etw = query(port, IID_PORT_CLS_ETW_HELPER);
