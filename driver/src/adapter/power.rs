@@ -65,6 +65,7 @@ impl Adapter {
         // Switched off before D3, and only now is there a service routine that looks at the card.
         self.card().enable_interrupts(true);
         self.restore_controls();
+        self.streams().on_power();
         // What happened meanwhile raised no interrupt (DATASHEET 2.1): look as if one had come.
         self.queue_dpc();
     }

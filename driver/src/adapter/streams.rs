@@ -14,12 +14,18 @@ use crate::wave::stream::Stream;
 /// The most streams of a card.
 const STREAMS: usize = ringwave_regs::stream::STREAMS_MAX as usize;
 
+/// How long who waits for a visitor sleeps: 1 ms.
+const VISIT_100NS: u32 = 10_000;
+
 /// One stream of the card.
-#[derive(Clone, Copy)]
-enum Slot {
-    Free,
-    /// Claimed, and if there is a pointer, to be told of interrupts.
-    Claimed(Option<NonNull<Stream>>),
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// It is somebody's.
+    claimed: bool,
+    /// Whose, to be told of interrupts and of power.
+    stream: Option<NonNull<Stream>>,
+    /// Who is at it without the lock, and for whom it stays alive.
+    visitors: u32,
 }
 
 // SAFETY: a Stream may be used from any thread; that it is alive is the contract of `Claim::activate`.
@@ -32,7 +38,7 @@ pub struct Streams {
 
 impl Default for Streams {
     fn default() -> Self {
-        Self { slots: SpinLock::new([Slot::Free; STREAMS]) }
+        Self { slots: SpinLock::new([Slot::default(); STREAMS]) }
     }
 }
 
@@ -41,7 +47,7 @@ impl Streams {
     pub fn on_interrupt(&self) {
         let slots = self.slots.lock();
         for slot in slots.iter() {
-            if let Slot::Claimed(Some(stream)) = slot {
+            if let Some(stream) = slot.stream {
                 // SAFETY: alive while it is in the list (contract of `Claim::activate`), and it can't be taken out while the
                 // lock is held.
                 unsafe { stream.as_ref() }.on_interrupt();
@@ -49,17 +55,30 @@ impl Streams {
         }
     }
 
-    /// Whether `stream` was free, and is claimed now.
-    fn claim(&self, stream: u32) -> bool {
-        let mut slots = self.slots.lock();
-        let free = slots.get_mut(stream as usize).filter(|slot| matches!(slot, Slot::Free));
-        free.map(|slot| *slot = Slot::Claimed(None)).is_some()
+    /// The card has power again: each stream brings it where it was left to be. PASSIVE_LEVEL.
+    pub fn on_power(&self) {
+        for index in 0..STREAMS {
+            // Messages are not sent with a spin lock held; the stream stays for its visitors.
+            let stream = self.change(index, |slot| {
+                slot.visitors = slot.visitors.saturating_add(u32::from(slot.stream.is_some()));
+                slot.stream
+            });
+            if let Some(stream) = stream.flatten() {
+                // SAFETY: it was in the list when the visit began, and `deactivate` waits for the visit to end.
+                unsafe { stream.as_ref() }.on_power();
+                self.change(index, |slot| slot.visitors = slot.visitors.saturating_sub(1));
+            }
+        }
     }
 
-    fn set(&self, stream: u32, value: Slot) {
-        if let Some(slot) = self.slots.lock().get_mut(stream as usize) {
-            *slot = value;
-        }
+    fn change<R>(&self, stream: usize, change: impl FnOnce(&mut Slot) -> R) -> Option<R> {
+        self.slots.lock().get_mut(stream).map(change)
+    }
+
+    /// Whether `stream` was free, and is claimed now.
+    fn claim(&self, stream: u32) -> bool {
+        let free = |slot: &mut Slot| !core::mem::replace(&mut slot.claimed, true);
+        self.change(stream as usize, free).unwrap_or(false)
     }
 }
 
@@ -97,17 +116,26 @@ impl Claim {
     /// # Safety
     /// `stream` stays where it is, alive, until [`deactivate`](Self::deactivate) has returned.
     pub unsafe fn activate(&self, stream: &Stream) {
-        self.adapter.streams().set(self.stream, Slot::Claimed(Some(NonNull::from(stream))));
+        let stream = Some(NonNull::from(stream));
+        self.adapter.streams().change(self.stream as usize, |slot| slot.stream = stream);
     }
 
-    /// From now on nobody is told; a DPC that was at it has finished.
+    /// From now on nobody is told; whoever was at it has finished. PASSIVE_LEVEL.
     pub fn deactivate(&self) {
-        self.adapter.streams().set(self.stream, Slot::Claimed(None));
+        let leave = |slot: &mut Slot| {
+            slot.stream = None;
+            slot.visitors
+        };
+        // Bounded by what a visitor does: a change of state of the card.
+        while self.adapter.streams().change(self.stream as usize, leave).is_some_and(|visitors| visitors > 0)
+        {
+            nt::clock::sleep_100ns(VISIT_100NS);
+        }
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.adapter.streams().set(self.stream, Slot::Free);
+        self.adapter.streams().change(self.stream as usize, |slot| slot.claimed = false);
     }
 }

@@ -188,7 +188,7 @@ impl Card for FakeCard {
     fn configure(&self, _stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
         at_passive_level();
         let mut inside = self.inside();
-        if inside.gone {
+        if inside.gone || inside.asleep {
             return Err(STATUS_DEVICE_NOT_READY);
         }
         inside.state = State::Stop;
@@ -198,7 +198,7 @@ impl Card for FakeCard {
     fn set_state(&self, _stream: u32, state: State) -> NtResult {
         at_passive_level();
         let mut inside = self.inside();
-        if inside.gone {
+        if inside.gone || inside.asleep {
             return Err(STATUS_DEVICE_NOT_READY);
         }
         if inside.refuses == Some(state) {
@@ -216,7 +216,7 @@ impl Card for FakeCard {
     fn state(&self, _stream: u32) -> Option<State> {
         at_passive_level();
         let inside = self.inside();
-        (!inside.gone).then_some(inside.state)
+        (!inside.gone && !inside.asleep).then_some(inside.state)
     }
     fn start_at(&self, _stream: u32, frame: u64, packet: u32) {
         at_passive_level();
@@ -231,7 +231,7 @@ impl Card for FakeCard {
     fn mark(&self, _stream: u32, mark: Mark, clock: u64, look: bool) -> bool {
         at_passive_level();
         let mut inside = self.inside();
-        if inside.gone {
+        if inside.gone || inside.asleep {
             return false;
         }
         assert_ne!(inside.state, State::Stop, "in STOP a mark says nothing");
@@ -248,11 +248,10 @@ impl Card for FakeCard {
     }
     fn status(&self, _stream: u32) -> Option<Status> {
         let inside = self.inside();
-        inside.status.filter(|_| !inside.gone)
+        inside.status.filter(|_| !inside.gone && !inside.asleep)
     }
     fn tick_position(&self, _stream: u32, tick: bool) {
-        at_passive_level();
-        self.change(|inside| inside.told.push(Told::Tick(tick)));
+        self.hear(Told::Tick(tick));
     }
     fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
         let mut inside = self.inside();
@@ -293,6 +292,9 @@ impl Card for FakeCard {
         inside.interrupts = false;
         inside.asleep = !on || inside.exchanged;
         !on || !inside.exchanged
+    }
+    fn asleep(&self) -> bool {
+        self.sees(|inside| inside.asleep && !inside.gone && !inside.exchanged)
     }
     fn remove(&self) {
         at_passive_level();

@@ -178,6 +178,10 @@ pub trait Card: Send + Sync {
     /// softly. PASSIVE_LEVEL.
     fn set_power(&self, on: bool) -> bool;
 
+    /// Whether it has no power and may come back as what it was: what it can't be told now it is told then.
+    /// PASSIVE_LEVEL.
+    fn asleep(&self) -> bool;
+
     /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no
     /// card. PASSIVE_LEVEL.
     fn remove(&self);

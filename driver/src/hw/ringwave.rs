@@ -57,6 +57,8 @@ pub struct Ringwave {
     pages: SpinLock<Option<MappedIo>>,
     /// In D0. Written with both of the above held; the line's service routine reads it without.
     powered: AtomicBool,
+    /// It came back to D0 as another card. Written with `registers` held.
+    exchanged: AtomicBool,
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
     clients: SpinLock<PageClients>,
@@ -105,6 +107,7 @@ impl Ringwave {
             registers: Mutex::try_new(Some(registers))?,
             pages: SpinLock::new(Some(pages)),
             powered: AtomicBool::new(true),
+            exchanged: AtomicBool::new(false),
             int_status: AtomicPtr::new(int_status),
             clients: SpinLock::new(PageClients::default()),
             limits,
@@ -301,6 +304,13 @@ impl Card for Ringwave {
         }
         self.sleep();
         true
+    }
+
+    fn asleep(&self) -> bool {
+        let registers = self.registers.lock();
+        registers.is_some()
+            && !self.powered.load(Ordering::Relaxed)
+            && !self.exchanged.load(Ordering::Relaxed)
     }
 
     fn remove(&self) {

@@ -77,6 +77,9 @@ pub struct Stream {
     format: AudioFormat,
     wishes: Wishes,
     buffer: SpinLock<Option<Buffer>>,
+    /// Held while the card is told a change of state or the buffer comes and goes: by the port's calls, and by the
+    /// thread that gives the card power.
+    transitions: Mutex<()>,
     /// A client has the position page, which ticks until the stream goes.
     ticks: AtomicBool,
     shared: SpinLock<Shared>,
@@ -121,6 +124,7 @@ impl Stream {
             format,
             wishes,
             buffer: SpinLock::new(None),
+            transitions: Mutex::try_new(())?,
             ticks: AtomicBool::new(false),
             shared: SpinLock::new(Shared::new(endpoint.captures())),
             glitches: glitches::Glitches::new(),
@@ -146,13 +150,13 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        // After this neither a DPC nor who gives the card power looks at us.
+        self.claim.deactivate();
         if self.ticks.load(Ordering::Acquire) {
             self.card().tick_position(self.claim.stream(), false);
         }
         // PortCls took the client's mapping away before it released us.
         self.card().release_position_page(self.claim.stream());
-        // After this no DPC looks at us.
-        self.claim.deactivate();
         self.halt();
         // Buffer, events and the claim go with their fields.
     }
@@ -168,6 +172,7 @@ impl MiniportWaveRTStream for Stream {
     fn set_state(&self, state: KSSTATE) -> NtResult {
         self.report_glitches();
         let target = State::from_number(state.0).ok_or(STATUS_INVALID_PARAMETER)?;
+        let _transition = self.transitions.lock();
         let present = self.shared.lock().state;
         if target > present {
             self.raise(present, target)?;

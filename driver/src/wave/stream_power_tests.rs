@@ -1,5 +1,8 @@
 //! A card that lost its power or its state while a stream was open, and one that is gone: what the client and the card would notice.
 
+use nt::sys::_DEVICE_POWER_STATE::{PowerDeviceD0, PowerDeviceD3};
+use portcls_sys::interfaces::AdapterPowerManagement2;
+
 use super::*;
 
 #[test]
@@ -140,5 +143,79 @@ fn a_stream_of_a_card_that_is_gone_is_not_a_matter_of_its_format() {
     let endpoint = adapter.card().endpoint(0).unwrap();
     let refused = Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default()).err();
     assert_eq!(refused, Some(STATUS_DEVICE_NOT_READY));
+    assert_eq!(Rc::strong_count(&port), 1);
+}
+
+/// The device goes to D3, or comes back to D0.
+fn power(rig: &Rig, on: bool) {
+    rig.adapter.power_change_state2(if on { PowerDeviceD0 } else { PowerDeviceD3 }, 0);
+}
+
+/// What the card was told of the stream: not the controls, which it is told each time.
+fn told(rig: &Rig) -> Vec<Told> {
+    let control = |told: &Told| matches!(told, Told::Volume(..) | Told::Mute(..) | Told::WatchJack(_));
+    rig.card.take_told().into_iter().filter(|told| !control(told)).collect()
+}
+
+#[test]
+fn states_that_are_set_without_power_are_made_when_it_is_back() {
+    let rig = rig();
+    power(&rig, false);
+    rig.allocate();
+    rig.go(&[ACQUIRE, PAUSE]);
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN]);
+    assert_eq!((told(&rig), rig.position(), rig.count()), (vec![], 0, 0), "no register is touched");
+    power(&rig, true);
+    let heard = told(&rig);
+    assert!(matches!(heard[0], Told::Configure(..)));
+    let states: Vec<_> = heard.iter().filter(|told| matches!(told, Told::State(_))).collect();
+    assert_eq!(
+        states,
+        [State::Acquire, State::Pause, State::Run].map(Told::State).iter().collect::<Vec<_>>()
+    );
+    assert!(heard.contains(&Told::Mark(0)), "what was written meanwhile");
+    // A card that D3hot took to PAUSE, under a port that did not pause it: it goes on.
+    power(&rig, false);
+    rig.card.change(|inside| inside.state = State::Pause);
+    power(&rig, true);
+    assert!(told(&rig).contains(&Told::State(State::Run)));
+    // And down again in its sleep: nothing starts when it wakes.
+    power(&rig, false);
+    rig.card.change(|inside| inside.state = State::Pause);
+    rig.go(&[PAUSE, ACQUIRE, STOP]);
+    power(&rig, true);
+    assert!(!told(&rig).iter().any(|told| matches!(told, Told::State(State::Run))));
+    rig.go(&[RUN]);
+    assert!(matches!(told(&rig)[0], Told::Configure(..)), "from the beginning");
+}
+
+#[test]
+fn a_card_that_refuses_is_no_card_without_power() {
+    let rig = rig();
+    rig.allocate();
+    rig.card.change(|inside| inside.refuses = Some(State::Pause));
+    assert!(rig.stream.set_state(KSSTATE::PAUSE).is_err(), "it has power and says no");
+    rig.card.change(|inside| (inside.refuses, inside.exchanged) = (None, true));
+    rig.adapter.card().set_power(false);
+    assert!(!rig.adapter.card().set_power(true));
+    assert!(rig.stream.set_state(KSSTATE::PAUSE).is_err(), "another card: what is set now is never made");
+}
+
+#[test]
+fn a_stream_outlives_its_device_and_goes_down_quietly() {
+    let rig = rig();
+    let mdl = rig.allocate();
+    rig.go(&[RUN]);
+    // STOP, SURPRISE_REMOVAL or REMOVE, with the client still there.
+    rig.adapter.stop();
+    rig.card.take_told();
+    rig.go(&[PAUSE, ACQUIRE, STOP]);
+    assert!(rig.stream.set_state(KSSTATE::RUN).is_err(), "there is nothing to run");
+    assert_eq!(rig.port.borrow().live.len(), 2, "buffer and table stay until they are freed");
+    rig.stream.free_buffer_with_notification(mdl, 3840);
+    assert!(rig.port.borrow().live.is_empty());
+    let port = rig.port.clone();
+    drop(rig);
     assert_eq!(Rc::strong_count(&port), 1);
 }

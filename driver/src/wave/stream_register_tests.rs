@@ -77,3 +77,14 @@ fn of_a_microphone_only_the_clock() {
     let clock = register(|place| rig.stream.get_clock_register(place));
     assert_eq!(clock, Ok((0x2010, 64, (1_000_000_000, 1), 1_000_000)));
 }
+
+#[test]
+fn a_page_that_was_granted_without_power_ticks_when_it_is_back() {
+    let rig = rig_of(0, true);
+    assert!(rig.adapter.card().set_power(false));
+    assert!(register(|place| rig.stream.get_clock_register(place)).is_ok());
+    assert!(ticks(&rig).is_empty());
+    assert!(rig.adapter.card().set_power(true));
+    rig.adapter.streams().on_power();
+    assert_eq!(ticks(&rig), [true]);
+}

@@ -35,6 +35,7 @@ impl Ringwave {
         let registers = self.registers.lock();
         let Some(io) = registers.as_ref() else { return false };
         let known = self.is_known(io, memory.as_ref());
+        self.exchanged.store(!known, Ordering::Relaxed);
         if known {
             let _pages = self.pages.lock();
             self.powered.store(true, Ordering::Relaxed);

@@ -51,8 +51,9 @@ fn a_card_that_is_another_one_after_d0_is_gone() {
         let card = memory.find();
         assert!(card.set_power(false) && card.set_power(true), "the same card");
         card.set_power(false);
+        assert!(card.asleep());
         exchange(&memory);
-        assert!(!card.set_power(true), "{what}");
+        assert!(!card.set_power(true) && !card.asleep(), "{what}");
         card.enable_interrupts(true);
         assert_eq!(memory.get(global::CONTROL), 0, "{what}: a register was written");
         assert_eq!((card.state(0), card.status(0)), (None, None), "{what}");

@@ -13,6 +13,7 @@ use crate::wave::ring::Ring;
 impl Stream {
     /// Makes the buffer: its MDL and length.
     pub(super) fn allocate(&self, packets: u32, requested: u32, notified: bool) -> NtResult<(*mut MDL, u32)> {
+        let _transition = self.transitions.lock();
         if self.buffer.lock().is_some() {
             log::error!("a second cyclic buffer is asked for");
             return Err(STATUS_UNSUCCESSFUL);
@@ -45,6 +46,7 @@ impl Stream {
 
     /// Frees the buffer. The card lets go of it first, whatever state the stream is in.
     pub(super) fn free(&self, mdl: *mut MDL) {
+        let _transition = self.transitions.lock();
         let ours = self.buffer.lock().as_ref().map(Buffer::mdl);
         if ours.is_none() || (!mdl.is_null() && ours != Some(mdl)) {
             log::error!("a cyclic buffer is freed that is not there");

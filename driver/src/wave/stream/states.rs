@@ -17,11 +17,19 @@ impl Stream {
     /// event comes, the position is 0 (the samples do so). *Doubt*: no page says what becomes of a buffer
     /// that is allocated in RUN; here it is used from the next RUN on, for a card that began by itself would
     /// play what nobody has filled yet.
+    ///
+    /// A card without power is told later: D0 is promised to NewStream alone (PowerChangeState's page), so the step
+    /// succeeds, is remembered, and made when the card is back ([`on_power`](Self::on_power)).
     pub(super) fn raise(&self, from: State, target: State) -> NtResult {
         for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
-            let setup = self.buffer.lock().as_ref().map(|buffer| (buffer.ring, buffer.dma));
-            if let Some((ring, dma)) = setup {
-                self.raise_card(state, ring, dma)?;
+            let card = self.card();
+            // Asked before, for then whoever gives it power comes after us; and after, for it may go any time.
+            let awake = !card.asleep();
+            if let Some((ring, dma)) = self.setup().filter(|_| awake)
+                && let Err(status) = self.raise_card(state, ring, dma)
+                && !card.asleep()
+            {
+                return Err(status);
             }
             self.shared.lock().state = state;
         }
@@ -31,6 +39,31 @@ impl Stream {
             self.on_interrupt();
         }
         Ok(())
+    }
+
+    /// Where the buffer is, if there is one.
+    fn setup(&self) -> Option<(Ring, Dma)> {
+        self.buffer.lock().as_ref().map(|buffer| (buffer.ring, buffer.dma))
+    }
+
+    /// The card has power again: it is brought where the port has left the stream, if the port has not paused it
+    /// before. PASSIVE_LEVEL.
+    pub fn on_power(&self) {
+        let _transition = self.transitions.lock();
+        if self.ticks.load(Ordering::Acquire) {
+            // Asked for without power, or forgotten with it.
+            self.card().tick_position(self.claim.stream(), true);
+        }
+        let state = self.shared.lock().state;
+        let Some((ring, dma)) = self.setup().filter(|_| state > State::Stop) else { return };
+        match self.raise_card(state, ring, dma) {
+            Ok(()) if state == State::Run => self.on_interrupt(),
+            Ok(()) => {}
+            Err(status) => log::warn!(
+                "stream {}: after power came back {state:?} is refused: {status:#010x}",
+                self.claim.stream()
+            ),
+        }
     }
 
     /// Brings the card up to `target`: from wherever it is, for the buffer may be younger than the state, and
