@@ -138,7 +138,7 @@ fn services() {
     let version = query(port, IID_PORT_CLS_VERSION);
     expect(slot!(version, 3, fn() -> u32,) >= 14, "the version is that of Windows Vista or newer");
     let etw = query(port, IID_PORT_CLS_ETW_HELPER);
-    let status = slot!(etw, 3, fn(u32, u64, u64, u64, u64) -> i32, 7, 0, 0, 0, 0);
+    let status = slot!(etw, 3, fn(u32, u64, u64, u64, u64) -> i32, 7, 0, 0, 1, 0);
     expect(Status(status).is_success() && crate::portcls::port_etw::glitches() == 1, "a glitch is counted");
     let drm = query(port, IID_DRM_PORT2);
     let mut mixed = 0;
