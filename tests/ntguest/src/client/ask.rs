@@ -42,8 +42,9 @@ pub fn instance(number: u32) -> [u8; 8] {
     bytes
 }
 
+/// The size protocol is that of the samples' handlers: the pages demand it only where a size is not known beforehand.
 fn wrong(property: &Property<'_>, what: &str, room: usize, reply: &Reply, due: &str) {
-    kernel::violation(
+    kernel::harsh_violation(
         "property-size",
         format_args!(
             "{property}, {what} with room for {room}: {}, ValueSize {}; {due} is due",

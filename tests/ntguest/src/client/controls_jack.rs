@@ -28,6 +28,11 @@ fn wrong(endpoint: &Endpoint, what: fmt::Arguments<'_>) {
     kernel::violation("jack", format_args!("\"{}\": {what}", endpoint.name));
 }
 
+/// What no sample says and Windows passes over.
+fn harsh(endpoint: &Endpoint, what: fmt::Arguments<'_>) {
+    kernel::harsh_violation("jack", format_args!("\"{}\": {what}", endpoint.name));
+}
+
 /// The items of a reply: each as long as `bytes`.
 fn items(endpoint: &Endpoint, id: u32, bytes: usize) -> Option<Vec<u8>> {
     let number = instance(endpoint.jack().1);
@@ -79,7 +84,7 @@ fn judge(endpoint: &Endpoint, jack: &[u8], detects: Option<&[u8]>) {
         wrong(endpoint, format_args!("color, types, locations, connection are {values:x?}"));
     }
     if endpoint.capture && word(jack, 0) != 0 {
-        wrong(endpoint, format_args!("a jack that records has a ChannelMapping {:#x}", word(jack, 0)));
+        harsh(endpoint, format_args!("a jack that records has a ChannelMapping {:#x}", word(jack, 0)));
     }
     let capabilities = detects.map_or(0, |bytes| word(bytes, 4));
     if capabilities & !CAPABILITIES != 0 {
@@ -105,7 +110,7 @@ fn other_pins(endpoint: &Endpoint, id: u32) {
         let number = instance(asked);
         let property = jack_property(endpoint, id, &number);
         if property.call(verb::BASIC_SUPPORT, &[UNTOUCHED; 64]).status.is_success() {
-            wrong(endpoint, format_args!("BASICSUPPORT for pin {pin:#x}, which is no jack (property {id})"));
+            harsh(endpoint, format_args!("BASICSUPPORT for pin {pin:#x}, which is no jack (property {id})"));
         }
     }
     for bytes in 0..4 {

@@ -138,6 +138,10 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
 
 /// What PortCls makes of the two ranges by itself.
 fn by_portcls(client: &[u8], range: &Range) -> Answer {
+    // A KSDATARANGE alone limits nothing (doubt whether PortCls looks at it so).
+    let mut client = client.to_vec();
+    let open = bytes_of(&open_range(None));
+    client.extend(open.get(client.len()..).unwrap_or_default());
     let whole = client.first_chunk::<{ size_of::<KsDataRangeAudio>() }>();
     // SAFETY: as many bytes as the structure has, which is plain numbers.
     let client = whole.map(|bytes| unsafe { bytes.as_ptr().cast::<KsDataRangeAudio>().read_unaligned() });
