@@ -156,6 +156,14 @@ fn defect_in_playback_is_found() {
 }
 
 #[test]
+fn defect_in_marks_is_found() {
+    finds(&[
+        (Defect::Ignores(of_stream(stream::LOOK)), "marks", "stream 0: LOOK ends the stall"),
+        (Defect::Reads(of_stream(stream::WRITTEN), 7), "marks", "stream 0: packet 0 with the tag"),
+    ]);
+}
+
+#[test]
 fn defect_in_time_is_found() {
     finds(&[
         (Defect::Speed("1.1"), "position", "stream 0: device clock against this host's"),

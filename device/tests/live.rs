@@ -22,7 +22,8 @@ use ringwave::host::clock::{HostClock, Speed};
 use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::serve::serve;
-use ringwave_regs::stream;
+use ringwave_regs::error::Error;
+use ringwave_regs::{pages, stream};
 use ringwave_vfio_user::Listener;
 use serving::Serving;
 
@@ -78,6 +79,77 @@ fn underruns_that_cannot_be_known_are_unknown() {
     drop(guest);
     let said = serving.wait_for("the client has left", 1);
     assert!(said[0].contains(" packets, unknown underruns, "), "{said:?}");
+    serving.end();
+}
+
+#[test]
+fn marks_cost_no_message_and_how_early_they_came_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["--clock", "realtime", "--stats", "stats.json"]);
+    let mut guest = Guest::connect(&dir.path().join("card.sock"));
+    // Packets of 200 ms, so that a busy machine is in time.
+    guest.set_up(Setup { packet: 9_600, ..Setup::USUAL });
+    guest.mark(0, 0);
+    guest.stream_write(stream::STATE, stream::STATE_RUN);
+    let (began, mut final_packet) = (guest.status64(pages::status::ANCHOR_CLOCK), 0);
+    for packet in 1..4 {
+        guest.wait_packets(packet - 1);
+        // 150 ms before its packet begins, as this guest's clock has it.
+        assert_eq!(guest.mark(packet, began + u64::from(packet) * 200_000_000 - 150_000_000), 0, "WAITING");
+        final_packet = packet;
+    }
+    guest.wait_packets(final_packet);
+    let told = serving.figures();
+    let stream = &told["streams"][0];
+    assert_eq!((&stream["marks"], &stream["underruns"]), (&4.into(), &0.into()), "{told}");
+    assert_eq!((&stream["late_marks"], &stream["polled_marks"]), (&0.into(), &0.into()), "{told}");
+    let running = &told["messages"]["while_running"];
+    assert!(["reads", "writes", "written", "look", "eos"].iter().all(|kind| running[kind] == 0), "{told}");
+    let least = stream["least_margin_us"].as_i64().unwrap();
+    assert!((100_000..=200_000).contains(&least), "{least}");
+    assert_eq!(stream["margins"], serde_json::json!([{ "from_us": 20_000, "packets": 3 }]), "{told}");
+    drop(guest);
+    let said = serving.wait_for("the client has left", 1);
+    assert!(said[0].contains(" faults, marks at least 1"), "{said:?}");
+    serving.end();
+}
+
+#[test]
+fn a_lockstep_stream_waits_for_marks_and_hears_of_them_by_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["--speed", "20"]);
+    let mut guest = Guest::connect(&dir.path().join("card.sock"));
+    guest.set_up(Setup::USUAL);
+    guest.stream_write(stream::STATE, stream::STATE_RUN);
+    for packet in 0..30 {
+        if guest.mark(packet, 0) == 1 {
+            guest.stream_write(stream::LOOK, 0);
+        }
+        guest.wait_packets(packet + 1);
+    }
+    let live = serving.figures();
+    let stream = &live["streams"][0];
+    assert_eq!((&stream["marks"], &stream["polled_marks"]), (&30.into(), &0.into()), "{live}");
+    assert!(
+        stream["stalls"].as_u64().unwrap() >= live["messages"]["while_running"]["look"].as_u64().unwrap()
+    );
+    serving.end();
+}
+
+#[test]
+fn a_card_has_as_many_channels_as_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["--channels", "2"]);
+    let mut guest = Guest::connect(&dir.path().join("card.sock"));
+    for index in 0..2 {
+        let block = stream::block(index).unwrap();
+        let channels = guest.read(block + stream::CAPS) >> stream::CAPS_CHANNELS_SHIFT & 0xFF;
+        assert_eq!(channels, 2, "stream {index}");
+        guest.write(block + stream::FORMAT, ringwave_regs::format::pack(ringwave_regs::format::S16, 3));
+        assert_eq!(guest.read(block + stream::ERROR), Error::BadFormat.code());
+        guest.write(block + stream::FORMAT, ringwave_regs::format::pack(ringwave_regs::format::S16, 2));
+        assert_eq!(guest.read(block + stream::FORMAT), 0x200);
+    }
     serving.end();
 }
 

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringwave_regs::stream;
-
-use super::rig::{Interrupt, Rig, block};
+use super::rig::{Interrupt, Rig};
 use super::row::quantile;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
@@ -57,7 +55,7 @@ fn card(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
     Ok(late)
 }
 
-/// Plays for as long as `sound`: sleeps on the interrupt, and writes WRITTEN for every packet that is complete, as a driver does. Gives the
+/// Plays for as long as `sound`: sleeps on the interrupt, and marks a packet for every one that is complete, as a driver does. Gives the
 /// microseconds from due to seen of each packet, sorted.
 pub(super) fn listen(rig: &Rig, sound: Duration) -> Result<Vec<f64>, BenchError> {
     let begin = Instant::now();
@@ -75,7 +73,7 @@ pub(super) fn listen(rig: &Rig, sound: Duration) -> Result<Vec<f64>, BenchError>
         }
         if new != 0 {
             // The buffer has two packets: the one that is complete is filled again, as the one after the next.
-            rig.write(block(0) + stream::WRITTEN, status.packets.wrapping_add(1));
+            rig.mark(0, status.packets.wrapping_add(1))?;
         }
         seen = status.packets;
     }

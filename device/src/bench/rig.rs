@@ -52,8 +52,8 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With `written` the streams go by
-    /// WRITTEN: somebody has to write it.
+    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With `written` the streams are marked:
+    /// somebody has to go on with it.
     pub fn new(streams: u32, packet_micros: u32, written: bool) -> Result<Self, BenchError> {
         let controller =
             Config { render: streams, capture: 0, clock: ClockMode::Realtime, ..Config::default() };
@@ -119,7 +119,7 @@ impl Rig {
         self.step(index, stream::STATE_ACQUIRE)?;
         self.step(index, stream::STATE_PAUSE)?;
         if written {
-            self.write(block(index) + stream::WRITTEN, PACKETS - 1);
+            self.mark(index, PACKETS - 1)?;
         }
         Ok(())
     }
@@ -137,6 +137,24 @@ impl Rig {
         }
         let error = self.read(block(index) + stream::ERROR);
         Err(BenchError::Card(format!("stream {index}: STATE stays {now} and not {state}, ERROR {error}")))
+    }
+
+    /// Marks packets of stream `index` up to `packet` by the mark page, as a guest does: no message.
+    pub fn mark(&self, index: u32, packet: u32) -> Result<(), BenchError> {
+        let (Some(status), Some(page)) = (pages::status_page(index), pages::mark_page(index)) else {
+            return Err(BenchError::Card(format!("no stream {index}")));
+        };
+        let memory = self.pages.as_volatile_slice();
+        let tag: u32 = memory
+            .load((status + pages::status::MARK_TAG) as usize, Ordering::Acquire)
+            .map_err(std::io::Error::other)?;
+        let word = pages::mark::word(packet, tag);
+        memory
+            .store(word, (page + pages::mark::MARK) as usize, Ordering::Release)
+            .map_err(std::io::Error::other)?;
+        // Before WAITING is read; this stream goes by realtime, and never waits.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        Ok(())
     }
 
     /// A register write, as a message would do it.

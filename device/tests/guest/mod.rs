@@ -146,6 +146,17 @@ impl Guest {
         }
     }
 
+    /// Marks packets of stream 0 up to `packet` by the mark page (DATASHEET 7.4), at the device clock `clock`. Gives WAITING.
+    pub fn mark(&self, packet: u32, clock: u64) -> u32 {
+        let tag = self.status32(pages::status::MARK_TAG);
+        let at = |field: u32| u64::from(pages::MARK_BASE + field);
+        self.pages.write_all_at(&clock.to_le_bytes(), at(pages::mark::MARK_CLOCK)).unwrap();
+        let word = pages::mark::word(packet, tag);
+        self.pages.write_all_at(&word.to_le_bytes(), at(pages::mark::MARK)).unwrap();
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        self.status32(pages::status::WAITING)
+    }
+
     pub fn status32(&self, field: u32) -> u32 {
         u32::from_le_bytes(self.status(field))
     }
