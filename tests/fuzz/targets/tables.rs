@@ -99,7 +99,7 @@ impl Shape {
         self.packet * self.packets * self.frame_bytes
     }
     fn piece_end(self, frame: u64) -> u64 {
-        (frame + 480).min((frame / self.packet + 1) * self.packet)
+        (frame + 48 * u64::from(regs::FIFO_MILLIS)).min((frame / self.packet + 1) * self.packet)
     }
 }
 
