@@ -12,7 +12,7 @@
 //! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
 //! | [`subdevices`] | the two filters and the connection between them |
 
-mod constraints;
+pub mod constraints;
 pub mod device;
 pub mod interrupt;
 pub mod jacks;

@@ -4,10 +4,11 @@ use portcls_sys::ComRef;
 use portcls_sys::calls::KeyType;
 use portcls_sys::interfaces::IPort;
 
+use crate::adapter::constraints::ModePeriod;
 use crate::default_format::DefaultFormat;
 use crate::names::{
     BOTH_MODES, CONTIGUOUS_BUFFER, DEFAULT_BITS, DEFAULT_SAMPLE_RATE, LOCKSTEP, MICROPHONE_CHANNELS,
-    POSITION_REGISTER, SPEAKER_CHANNELS,
+    PACKET_MICROSECONDS, POSITION_REGISTER, SPEAKER_CHANNELS,
 };
 
 /// What the device's hardware key asks for: `REG_DWORD`s, of 1 where nothing else is said.
@@ -24,6 +25,8 @@ pub struct Wishes {
     pub position_register: bool,
     /// `Modes`: host pins list DEFAULT and RAW, not one of them.
     pub both_modes: bool,
+    /// `PacketMicroseconds`: the shortest packet that shared clients get.
+    pub mode_period: ModePeriod,
     /// `DefaultSampleRate`, `DefaultBits`, `SpeakerChannels`, `MicrophoneChannels`: what endpoints begin
     /// with.
     pub default_format: DefaultFormat,
@@ -52,6 +55,7 @@ impl Wishes {
             lockstep: asks(LOCKSTEP),
             position_register: asks(POSITION_REGISTER),
             both_modes: asks(BOTH_MODES),
+            mode_period: ModePeriod::wished(number(PACKET_MICROSECONDS)),
             default_format: DefaultFormat::wished(
                 number(DEFAULT_SAMPLE_RATE),
                 number(DEFAULT_BITS),
@@ -78,6 +82,8 @@ mod tests {
         assert_eq!(read(&[]), Wishes::default());
         let wanted = Wishes { both_modes: true, ..Wishes::default() };
         assert_eq!(read(&[("Modes", 1)]), wanted);
+        assert_eq!(read(&[("PacketMicroseconds", 3_000)]).mode_period, ModePeriod::wished(3_000));
+        assert_ne!(ModePeriod::wished(3_000), ModePeriod::default());
         for values in [&[("Modes", 0)], &[("Modes", 2)], &[("modes2", 1)]] {
             assert_eq!(read(values), Wishes::default());
         }

@@ -132,7 +132,7 @@ impl Endpoint {
 }
 
 /// Names of the registry values that people may set: what the driver reads and is 0 unless somebody wants it.
-pub fn wishes() -> [String; 8] {
+pub fn wishes() -> [String; 9] {
     [
         names::CONTIGUOUS_BUFFER,
         names::POSITION_REGISTER,
@@ -142,6 +142,7 @@ pub fn wishes() -> [String; 8] {
         names::SPEAKER_CHANNELS,
         names::MICROPHONE_CHANNELS,
         names::LOCKSTEP,
+        names::PACKET_MICROSECONDS,
     ]
     .map(text)
 }
@@ -198,6 +199,7 @@ pub fn all(date: Date) -> Vec<Fact> {
         ("speaker-channels", quoted(text(names::SPEAKER_CHANNELS))),
         ("microphone-channels", quoted(text(names::MICROPHONE_CHANNELS))),
         ("lockstep", quoted(text(names::LOCKSTEP))),
+        ("packet-microseconds", quoted(text(names::PACKET_MICROSECONDS))),
         ("ks-audio", quoted(braced(&KSCATEGORY_AUDIO))),
         ("ks-render", quoted(braced(&KSCATEGORY_RENDER))),
         ("ks-capture", quoted(braced(&KSCATEGORY_CAPTURE))),

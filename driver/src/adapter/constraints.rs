@@ -27,10 +27,30 @@ use crate::wave::modes;
 /// `MinPacketPeriodInHns`, in 100 ns: 1 ms. The card takes `max(8, rate / 1000)` frames (DATASHEET 5.1),
 /// which is 1 ms at every rate it has.
 const MIN_PACKET_PERIOD: u32 = 10_000;
-/// `ProcessingPacketDurationInHns` of every mode, in 100 ns: 10 ms, what the engine uses without constraints.
-/// A shorter one is a promise, and waits for its measurement.
-const MODE_PERIOD: u32 = 100_000;
-const _: () = assert!(MIN_PACKET_PERIOD < MODE_PERIOD, "an entry that is not above the minimum is ignored");
+/// `ProcessingPacketDurationInHns` of every mode, in 100 ns: the shortest packet that shared clients get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModePeriod(u32);
+
+impl Default for ModePeriod {
+    /// 10 ms, what the engine uses without constraints. A shorter one is a promise: it has to be the shortest
+    /// that was measured without a loss under load (`driver/README.md`, *Packets*).
+    fn default() -> Self {
+        Self(100_000)
+    }
+}
+
+impl ModePeriod {
+    /// The shortest that can be asked for: an entry that is not above the minimum is ignored.
+    const SHORTEST_MICROS: u32 = MIN_PACKET_PERIOD / 10 + 1;
+
+    /// What the registry asks for in microseconds: shorter than the default, and above the minimum; anything
+    /// else is the default.
+    pub fn wished(micros: u32) -> Self {
+        let Self(default) = Self::default();
+        let wished = micros.saturating_mul(10);
+        if micros >= Self::SHORTEST_MICROS && wished < default { Self(wished) } else { Self(default) }
+    }
+}
 
 /// Bytes of a KSAUDIO_PACKETSIZE_CONSTRAINTS2 before its array.
 const HEAD: usize = 16;
@@ -47,7 +67,7 @@ struct Constraints {
 
 impl Constraints {
     /// Of a host pin that lists `modes`.
-    fn new(modes: &[GUID]) -> Self {
+    fn new(modes: &[GUID], ModePeriod(period): ModePeriod) -> Self {
         let has_entry = |mode: &GUID| *mode == AUDIO_SIGNALPROCESSINGMODE_DEFAULT || modes.contains(mode);
         let entries = MODES.iter().filter(|mode| has_entry(mode));
         let count = entries.clone().count();
@@ -62,7 +82,7 @@ impl Constraints {
             let (name, words) = entry.split_at_mut(16);
             name.copy_from_slice(&mode.to_bytes());
             // SamplesPerProcessingPacket (0: the duration counts), ProcessingPacketDurationInHns.
-            words.copy_from_slice([0, MODE_PERIOD].map(u32::to_le_bytes).as_flattened());
+            words.copy_from_slice([0, period].map(u32::to_le_bytes).as_flattened());
         }
         constraints
     }
@@ -82,9 +102,10 @@ pub unsafe fn announce(
     name: &'static [u16],
     direction: Direction,
     both_modes: bool,
+    period: ModePeriod,
 ) {
     let key = &DEVPKEY_KsAudio_PacketSize_Constraints2;
-    let constraints = Constraints::new(modes::listed(direction, both_modes));
+    let constraints = Constraints::new(modes::listed(direction, both_modes), period);
     // SAFETY: by contract.
     let set = unsafe { set_interface_property(pdo, &KSCATEGORY_AUDIO, name, key, constraints.as_slice()) };
     if let Err(status) = set {
@@ -106,7 +127,7 @@ mod tests {
             (Direction::Capture, true, &[default, raw]),
         ] {
             let listed = modes::listed(direction, both);
-            let constraints = Constraints::new(listed);
+            let constraints = Constraints::new(listed, ModePeriod::default());
             let bytes = constraints.as_slice();
             assert_eq!(bytes.len(), 16 + 24 * entries.len());
             let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -123,9 +144,30 @@ mod tests {
     }
 
     #[test]
+    fn the_registry_lowers_the_period_to_what_is_above_the_minimum_and_never_raises_it() {
+        let period = |micros| {
+            let default = &[AUDIO_SIGNALPROCESSINGMODE_DEFAULT];
+            let constraints = Constraints::new(default, ModePeriod::wished(micros));
+            u32::from_le_bytes(constraints.as_slice()[36..40].try_into().unwrap())
+        };
+        assert_eq!([0, 1_001, 2_000, 9_999].map(period), [100_000, 10_010, 20_000, 99_990]);
+        for micros in [1, 999, 1_000, 10_000, 10_001, u32::MAX / 10, u32::MAX] {
+            assert_eq!(period(micros), 100_000, "{micros}");
+        }
+    }
+
+    #[test]
     fn a_windows_without_them_starts_all_the_same() {
         // The host's kernel refuses the call.
         // SAFETY: nothing is called with it.
-        unsafe { announce(core::ptr::null_mut(), nt::wide!("Wave"), Direction::Render, false) };
+        unsafe {
+            announce(
+                core::ptr::null_mut(),
+                nt::wide!("Wave"),
+                Direction::Render,
+                false,
+                ModePeriod::default(),
+            )
+        };
     }
 }

@@ -148,7 +148,13 @@ impl Filters {
             };
             let topology = install(&CLSID_PortTopology, names.topology, &topology)?;
             let wishes = miniport.wishes();
-            constraints::announce(installation.pdo, names.wave, endpoint.direction, wishes.both_modes);
+            constraints::announce(
+                installation.pdo,
+                names.wave,
+                endpoint.direction,
+                wishes.both_modes,
+                wishes.mode_period,
+            );
             let wave = WaveMiniport::try_new(adapter.clone(), endpoint, wishes)?;
             let (traced, wave) = (Traced::new(wave.clone()), wave.to_unknown());
             let wave = install(&CLSID_PortWaveRT, names.wave, &wave)?;

@@ -50,6 +50,8 @@ pub struct StreamStats {
     pub late_marks: u64,
     /// The shortest time from a mark to the moment in which its packet began, in microseconds; negative for a late one.
     pub least_margin_us: Option<i64>,
+    /// The end of a piece that the card handled the latest, in microseconds after its time.
+    pub worst_lateness_us: u64,
 }
 
 impl StreamStats {
