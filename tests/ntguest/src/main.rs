@@ -37,6 +37,8 @@ mod client;
 mod kernel;
 #[cfg(any(target_os = "uefi", test))]
 mod portcls;
+#[cfg(test)]
+mod readme_tests;
 
 #[cfg(not(target_os = "uefi"))]
 fn main() {

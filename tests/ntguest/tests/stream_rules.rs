@@ -304,6 +304,15 @@ fn a_control_panel_finds_volume_mute_and_jack_right_and_none_where_the_card_has_
     }
 }
 
+/// What `qemu-scripts/ntguest --client none` does with a driver.
+#[test]
+#[ignore = "boots QEMU"]
+fn without_a_client_the_device_is_started_and_removed() {
+    let Outcome { status, log, .. } = run("none", "client=none\n");
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains("\" registered\n") && !log.contains("NewStream"), "{log}");
+}
+
 #[test]
 #[ignore = "boots QEMU"]
 fn a_device_that_goes_while_a_stream_plays_leaves_the_client_what_it_has() {

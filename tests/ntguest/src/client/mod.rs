@@ -8,6 +8,7 @@
 //!   its data goes out with the next number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
 //! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
 //!   `shared`: the same with 4,096 frames, as Windows' engine asks for them. `clock_percent=25` says that the card's clock is a slow one.
+//! * `none`: nothing; the device is started, removed and unloaded.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
 //! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000`
 //!   (`s16`, `s24in32`, `s32`, `f32`; 1 to 8 channels) with `mode=packet` (`GetReadPacket` after each event),
@@ -145,6 +146,7 @@ mod session {
 
     fn session(_: *mut c_void) {
         let served = match cfg::get("client") {
+            Some("none") => true,
             Some("controls") => controls::run(),
             Some("jack") => controls_jack::wait_for_changes(),
             Some("record") => record::run(),

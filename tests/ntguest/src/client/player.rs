@@ -68,7 +68,7 @@ impl Order {
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(
-                "ntguest.cfg: client={other} is not known (play, ahead, lazy, hlk, timer, stress, record, duplex, sweep, cycles)"
+                "ntguest.cfg: client={other} is not known; tests/ntguest/README.md lists them"
             )),
         }
     }

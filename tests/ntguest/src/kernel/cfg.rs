@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Keys that the kernel half knows.
-const KERNEL_KEYS: &[&str] = &[
+pub const KERNEL_KEYS: &[&str] = &[
     "wav",
     "pci",
     "msi",
