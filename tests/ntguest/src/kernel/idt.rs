@@ -9,7 +9,9 @@ use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::sync::IrqLock;
-use super::{apic, cpu, dpc, fault, image, interrupt, irql, paged, reenter, thread, timer, violation};
+use super::{
+    apic, cpu, dpc, fault, image, interrupt, irql, lock_watch, paged, reenter, thread, timer, violation,
+};
 
 /// What the stubs below leave on the stack.
 #[repr(C)]
@@ -96,6 +98,10 @@ static mut IDT: [[u64; 2]; 256] = [[0; 2]; 256];
 const CODE_SELECTOR: u64 = 8;
 /// The debug exception.
 const DEBUG: u8 = 1;
+/// The page fault.
+const PAGE_FAULT: u8 = 14;
+/// The trap flag of RFLAGS: a debug exception after the next instruction.
+pub const TRAP: u64 = 1 << 8;
 
 #[repr(C, packed)]
 struct Descriptor {
@@ -129,9 +135,82 @@ pub fn init() {
     }
 }
 
+/// What `divert` leaves on the stack of the interrupted code: whom to call, and how to go on.
+#[repr(C)]
+struct Diversion {
+    f: extern "win64" fn(),
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+/// Below the stack pointer of the interrupted code: no red zone on Windows, and some distance.
+const BELOW: u64 = 256;
+
+/// Lets the interrupted code call `f` before it goes on: on its own stack, at its own level, with its registers kept. Unlike a call from the
+/// handler this leaves the exceptions' stack free, so that `f` may fault.
+pub fn divert(frame: &mut Frame, f: extern "win64" fn()) {
+    let at = (frame.rsp & !15) - BELOW - size_of::<Diversion>() as u64;
+    let Frame { rip, cs, rflags, rsp, ss, .. } = *frame;
+    // SAFETY: the stack of the interrupted code, below what it uses, and mapped: stacks have room for interrupts.
+    unsafe { (at as *mut Diversion).write(Diversion { f, rip, cs, rflags, rsp, ss }) };
+    frame.rip = diverted as *const () as u64;
+    frame.rsp = at;
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn diverted() {
+    naked_asm!(
+        "push rax",
+        "push rbx",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "push rbp",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "cld",
+        "mov rbp, rsp",
+        "mov rax, [rsp + 120]",
+        "and rsp, -16",
+        "sub rsp, 512",
+        "fxsave64 [rsp]",
+        "sub rsp, 32",
+        "call rax",
+        "add rsp, 32",
+        "fxrstor64 [rsp]",
+        "mov rsp, rbp",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rbp",
+        "pop rdi",
+        "pop rsi",
+        "pop rdx",
+        "pop rcx",
+        "pop rbx",
+        "pop rax",
+        "add rsp, 8",
+        "iretq",
+    )
+}
+
 /// Calls `f(arg)` on another stack.
 #[unsafe(naked)]
-pub unsafe extern "win64" fn on_stack(top: u64, f: extern "win64" fn(*mut c_void), arg: *mut c_void) {
+unsafe extern "win64" fn on_stack(top: u64, f: extern "win64" fn(*mut c_void), arg: *mut c_void) {
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
@@ -173,7 +252,18 @@ static UNEXPECTED: IrqLock<u32> = IrqLock::new(0);
 
 extern "win64" fn entered(frame: &mut Frame) {
     let vector = frame.vector as u8;
-    if vector == DEBUG && reenter::step(frame) {
+    if vector == DEBUG {
+        let watched = lock_watch::stepped(frame);
+        if reenter::step(frame) {
+            return;
+        }
+        if watched {
+            frame.rflags &= !TRAP;
+            return;
+        }
+    }
+    // Bit 1 of the error code: a write.
+    if vector == PAGE_FAULT && lock_watch::fault(frame, cpu::read_cr2(), frame.error & 2 != 0) {
         return;
     }
     if vector < 32 {

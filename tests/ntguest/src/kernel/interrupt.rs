@@ -7,7 +7,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::sync::IrqLock;
-use super::{call, caller, cfg, inject, irql, pci, reenter, spin, time, violation};
+use super::{call, caller, cfg, inject, irql, lock_watch, pci, reenter, spin, time, violation};
 
 const FULLY_SPECIFIED: u32 = 1;
 const LINE_BASED: u32 = 2;
@@ -168,7 +168,7 @@ fn serve(interrupt: *mut Interrupt) -> bool {
     let other = other_message(interrupt);
     let result = call::driver_call("InterruptServiceRoutine", level, || match (routine, other) {
         // SAFETY: routine and context as the driver connected them.
-        (Routine::Line(f), _) => unsafe { f(interrupt.cast(), context) },
+        (Routine::Line(f), _) => lock_watch::line_routine(|| unsafe { f(interrupt.cast(), context) }),
         // SAFETY: see above; the other one is connected.
         (Routine::Message(f, id), Some(other)) => unsafe { reenter::call(f, interrupt, context, id, other) },
         // SAFETY: see above.

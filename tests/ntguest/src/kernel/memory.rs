@@ -6,7 +6,7 @@ use core::ptr::null_mut;
 use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
 use super::sync::IrqLock;
-use super::{caller, dma, inject, pci, phys, violation};
+use super::{caller, dma, inject, lock_watch, pci, phys, violation};
 
 /// PAGE_READONLY.
 const PAGE_READONLY: u32 = 0x02;
@@ -56,8 +56,13 @@ fn map_io(service: &str, pa: u64, bytes: usize, flags: u64) -> *mut u8 {
     let first = pa & !(PAGE - 1);
     let pages = (pa + bytes as u64 - first).div_ceil(PAGE);
     let va = paging::reserve(Region::Io, pages);
+    let registers = pci::card().bars.iter().find(|b| b.index == 0 && !b.is_io);
     for page in 0..pages {
-        paging::map(va + page * PAGE, first + page * PAGE, flags);
+        let at = first + page * PAGE;
+        paging::map(va + page * PAGE, at, flags);
+        if registers.is_some_and(|bar| at >= bar.base && at < bar.base + bar.len) {
+            lock_watch::add(va + page * PAGE, at, flags);
+        }
     }
     let va = va + pa % PAGE;
     maps.push(IoMap { va, pa, bytes: bytes as u64, flags });
@@ -110,6 +115,7 @@ pub extern "win64" fn unmap_io_space(va: *mut u8, bytes: usize) {
     }
     let first = map.va & !(PAGE - 1);
     for page in 0..(map.va + map.bytes - first).div_ceil(PAGE) {
+        lock_watch::remove(first + page * PAGE);
         paging::unmap(first + page * PAGE);
     }
 }

@@ -47,6 +47,8 @@ pub mod irql;
 #[cfg(target_os = "uefi")]
 pub mod layout;
 #[cfg(target_os = "uefi")]
+mod lock_watch;
+#[cfg(target_os = "uefi")]
 pub mod log;
 #[cfg(target_os = "uefi")]
 pub mod memory;

@@ -9,16 +9,12 @@
 
 use core::arch::naked_asm;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::idt::{Frame, on_stack};
+use super::idt::{Frame, TRAP, divert};
 use super::interrupt::{self, Interrupt, MessageRoutine};
 use super::sync::IrqLock;
-use super::{cfg, cpu, image, irql, spin};
-
-const TRAP: u64 = 1 << 8;
-/// Below the interrupted stack pointer: no red zone on Windows, and a stack for the call that is aligned.
-const BELOW: u64 = 256;
+use super::{cfg, image, irql, spin};
 
 struct Stepping {
     /// The interrupt whose service routine runs in between; 0 = not stepping.
@@ -121,15 +117,16 @@ pub fn step(frame: &mut Frame) -> bool {
         core::mem::take(&mut stepping.other)
     };
     DONE.fetch_add(1, Ordering::Relaxed);
-    let last_call = image::last_call();
-    // SAFETY: the interrupted routine's own stack, below what it uses; it goes on when this has returned.
-    unsafe { on_stack((frame.rsp & !15) - BELOW, run, other as *mut c_void) };
-    image::set_last_call(last_call);
+    OTHER.store(other, Ordering::Relaxed);
+    divert(frame, run);
     true
 }
 
-extern "win64" fn run(other: *mut c_void) {
-    cpu::sti();
-    interrupt::serve_other(other.cast());
-    cpu::interrupts_off();
+/// The interrupt whose routine [`run`] runs: steps are one at a time.
+static OTHER: AtomicUsize = AtomicUsize::new(0);
+
+extern "win64" fn run() {
+    let last_call = image::last_call();
+    interrupt::serve_other(OTHER.load(Ordering::Relaxed) as *mut Interrupt);
+    image::set_last_call(last_call);
 }

@@ -6,7 +6,7 @@
 use core::ffi::c_void;
 
 use super::sync::IrqLock;
-use super::{caller, irql, violation};
+use super::{caller, irql, lock_watch, violation};
 
 const MAX: usize = 16;
 
@@ -41,6 +41,9 @@ pub fn check_held(name: &'static str, before: usize) {
             format_args!("{name} returned with {} spin lock(s) still held", now - before),
         );
         TABLE.lock().count = before;
+        if before == 0 {
+            lock_watch::last_released();
+        }
     }
 }
 
@@ -59,6 +62,9 @@ pub fn acquire(lock: *mut usize, old: u8) {
     table.held[count] = Held { lock: lock as usize, old };
     table.count += 1;
     drop(table);
+    if count == 0 {
+        lock_watch::first_taken();
+    }
     // SAFETY: the driver hands over its own KSPIN_LOCK; a bad address is a named fault.
     unsafe {
         if lock.read_volatile() != 0 {
@@ -84,6 +90,9 @@ pub fn release(lock: *mut usize, new: u8) {
     table.held.copy_within(at + 1..count, at);
     table.count -= 1;
     drop(table);
+    if count == 1 {
+        lock_watch::last_released();
+    }
     // SAFETY: see `acquire`.
     unsafe { lock.write_volatile(0) };
     if was.old != new {

@@ -5,8 +5,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
-    apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt, log,
-    open_regions, pages, pci, pool, reenter, selftest, stalls, thread, time, timer, work,
+    apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt,
+    lock_watch, log, open_regions, pages, pci, pool, reenter, selftest, stalls, thread, time, timer, work,
 };
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
@@ -143,6 +143,7 @@ fn main(_: *mut c_void) {
 fn finish(ok: bool) -> ! {
     exports::flush_debug_output();
     stalls::report();
+    lock_watch::report();
     if violations() == 0 && ok {
         end("ok", EXIT_OK)
     }

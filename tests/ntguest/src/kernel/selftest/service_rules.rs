@@ -99,6 +99,18 @@ pub const CASES: &[Case] = &[
         let copy = service!("wcscpy_s" as fn(*mut u16, usize, *const u16) -> i32);
         copy(out.as_mut_ptr(), 4, image::unicode("five!").buffer);
     }),
+    ("register-under-lock", || {
+        crate::kernel::lock_watch::judge_everybody();
+        let registers = super::map_card();
+        let mut lock = 0usize;
+        let old = super::acquire(&raw mut lock);
+        // SAFETY: the register page of the card, mapped.
+        let id = unsafe { registers.cast::<u32>().read_volatile() };
+        service!("KeReleaseSpinLock" as fn(*mut usize, u8))(&raw mut lock, old);
+        // SAFETY: as above; the page is there again.
+        assert!(unsafe { registers.cast::<u32>().read_volatile() } == id, "the access was done");
+        service!("MmUnmapIoSpace" as fn(*mut u8, usize))(registers, 4096);
+    }),
     ("slist-alignment", || {
         let block = super::allocate(32);
         service!("InitializeSListHead" as fn(*mut u8))(block.wrapping_add(8));
