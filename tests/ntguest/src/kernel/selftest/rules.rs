@@ -113,6 +113,26 @@ pub const CASES: &[Case] = &[
         pages::map(mdl, 1);
         pages::free(mdl);
     }),
+    ("mdl-mapped-twice", || {
+        let mdl = buffer();
+        let view = pages::map(mdl, 1);
+        pages::map(mdl, 1);
+        pages::unmap(view, mdl);
+        pages::free(mdl);
+    }),
+    ("mdl-unmap-mismatch", || {
+        let mdl = buffer();
+        let view = pages::map(mdl, 1);
+        pages::unmap(view.wrapping_add(16), mdl);
+        pages::unmap(view, mdl);
+        pages::free(mdl);
+    }),
+    ("mdl-unknown", || pages::free(0x1000 as *mut Mdl)),
+    ("mdl-freed", || {
+        let mdl = buffer();
+        pages::free(mdl);
+        pages::map(mdl, 1);
+    }),
     ("mdl-cache-type", || {
         let mdl = buffer();
         pages::unmap(pages::map(mdl, 1), mdl);
