@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use guest::{Guest, Setup};
 use ringwave_regs::{global, pages, stream};
+use ringwave_vfio_user::Listener;
 use serving::{Serving, control};
 
 const CONTROL: [&str; 2] = ["--control", "control.sock"];
@@ -271,4 +272,80 @@ fn it_works_behind_all_of_the_sandbox() {
     serving.wait_for("the client has left", 1);
     serving.end();
     assert!(!hand.join("control.sock").exists());
+}
+
+/// Somebody who listens in the card's place: does this with whoever connects.
+fn impostor(dir: &Path, does: fn(UnixStream)) {
+    let socket = std::os::unix::net::UnixListener::bind(dir.join("control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for client in socket.incoming() {
+            does(client.unwrap());
+        }
+    });
+}
+
+#[test]
+fn answer_is_printed_without_orders_to_the_terminal() {
+    for (server, code) in [
+        (
+            (|mut client| client.write_all(b"\x1b]0;owned\x07\x1b[2J\xc2\x9b1mok\r\n").unwrap())
+                as fn(UnixStream),
+            0,
+        ),
+        (|mut client| client.write_all(b"error: \x1b[31mno\x07\n").unwrap(), 1),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        impostor(dir.path(), server);
+        let output = control(dir.path(), &["help"]);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!said.trim_end().chars().any(char::is_control), "{said:?}");
+        assert!(said.contains("\\u{1b}["), "shown as what it is: {said:?}");
+    }
+}
+
+#[test]
+fn server_that_drips_or_does_not_accept_costs_a_limited_time() {
+    let dripping: fn(UnixStream) = |mut client| {
+        while client.write_all(b".").is_ok() {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    };
+    let dir = tempfile::tempdir().unwrap();
+    impostor(dir.path(), dripping);
+    let full = tempfile::tempdir().unwrap();
+    let socket = Listener::bind(&full.path().join("control.sock")).unwrap();
+    let mut queue = Vec::new();
+    fill_queue(&full.path().join("control.sock"), &mut queue);
+    for dir in [dir.path(), full.path()] {
+        let begin = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringwave"))
+            .args(["control", "control.sock", "help"])
+            .current_dir(dir)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if begin.elapsed() > Duration::from_secs(12) {
+                child.kill().unwrap();
+                panic!("it waits for ever");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_ne!(child.wait().unwrap().code(), Some(0));
+    }
+    drop(socket);
+}
+
+/// Connects until there is no more room in the socket's queue.
+fn fill_queue(path: &Path, queue: &mut Vec<std::os::fd::OwnedFd>) {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    loop {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match connect(&socket, &SocketAddrUnix::new(path).unwrap()) {
+            Ok(()) => queue.push(socket),
+            Err(_) => return,
+        }
+    }
 }

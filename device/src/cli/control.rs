@@ -1,25 +1,27 @@
 //! `ringwave control`: one line to a card that is served with `--control`, and its answer; and the arguments of `serve` for what the host
 //! has in hand while the card runs.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use ringwave::card::Card;
 use ringwave::control::server;
 use ringwave_vfio_user::Listener;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use super::commands::{Failure, bad_input, failed};
 
 /// The server answers in less than two seconds, or says that the card does not.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// More than any answer has.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// What an answer begins with when the command was not done.
 const ERROR: &str = "error: ";
 
@@ -68,7 +70,9 @@ pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
 /// The answer to a line.
 fn ask(path: &Path, line: &str) -> Result<String, Failure> {
     let place = path.display();
-    let mut socket = UnixStream::connect(path).map_err(|error| {
+    // For all of it together: whoever serves there may take its time for each part, and send a byte a second.
+    let until = Instant::now() + PATIENCE;
+    let mut socket = connect(path).map_err(|error| {
         let next = match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => "; start ringwave serve with --control",
             _ => "",
@@ -76,20 +80,60 @@ fn ask(path: &Path, line: &str) -> Result<String, Failure> {
         bad_input(format!("{place}: nobody serves there: {error}{next}"))
     })?;
     let broken = |error| failed(format!("{place}: {error}"));
-    socket.set_read_timeout(Some(PATIENCE)).map_err(broken)?;
     socket.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
     // A line that is too long is answered before all of it was taken.
     let _ = socket.write_all(format!("{line}\n").as_bytes());
     let _ = socket.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    let read = socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    let (answer, read) = read_line(&mut socket, until);
     // The answer counts, whatever comes after it.
-    match (String::from_utf8_lossy(&answer).split_once('\n'), read) {
-        (Some((answer, _)), _) => Ok(answer.to_owned()),
-        (None, Err(error)) if error.kind() != ErrorKind::WouldBlock => Err(broken(error)),
+    match (answer, read) {
+        (Some(answer), _) => Ok(printable(&answer)),
+        (None, Err(error)) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(broken(error))
+        }
         (None, Err(_)) => Err(failed(format!("{place}: no answer in {} s", PATIENCE.as_secs()))),
-        (None, Ok(_)) => Err(failed(format!("{place}: whoever serves there ended without an answer"))),
+        (None, Ok(())) => Err(failed(format!("{place}: whoever serves there ended without an answer"))),
     }
+}
+
+/// Connects, also where nobody accepts: then there may be no room in the socket's queue, ever, and [`PATIENCE`] counts.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+/// Reads a line of at most [`ANSWER_BYTES_MAX`] until then.
+fn read_line(socket: &mut UnixStream, until: Instant) -> (Option<String>, io::Result<()>) {
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    while answer.len() < ANSWER_BYTES_MAX {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return (None, Err(ErrorKind::TimedOut.into()));
+        }
+        let read = match socket.set_read_timeout(Some(left)).and_then(|()| socket.read(&mut chunk)) {
+            Ok(0) => break,
+            Ok(read) => chunk.get(..read).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return (None, Err(error)),
+        };
+        let end = read.iter().position(|byte| *byte == b'\n');
+        answer.extend_from_slice(read.get(..end.unwrap_or(read.len())).unwrap_or_default());
+        if end.is_some() {
+            return (Some(String::from_utf8_lossy(&answer).into_owned()), Ok(()));
+        }
+    }
+    (None, Ok(()))
+}
+
+/// What comes over a socket is printed to a terminal: what could be an order to it (escape codes) is shown as its number.
+fn printable(answer: &str) -> String {
+    let shown = |character: char| match character {
+        _ if character.is_control() => character.escape_default().to_string(),
+        _ => character.to_string(),
+    };
+    answer.chars().map(shown).collect()
 }
 
 /// Arguments of `serve`: the control socket, and what the card begins with.

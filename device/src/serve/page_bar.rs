@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ringwave_regs::pages::{mark, mark_page};
+use ringwave_regs::Named;
+use ringwave_regs::pages::{self, mark, mark_page};
 use ringwave_regs::pci::PAGES_BYTES;
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
 
@@ -22,6 +23,8 @@ use crate::ports::{MarkWords, Pages};
 pub struct PageBar {
     region: MmapRegion,
     file: File,
+    /// A client was given the descriptor.
+    shown: AtomicBool,
 }
 
 impl PageBar {
@@ -30,12 +33,18 @@ impl PageBar {
         let file = memfd(c"ringwave pages", u64::from(PAGES_BYTES), true)?;
         let offset = FileOffset::new(file.try_clone()?, 0);
         let region = MmapRegion::from_file(offset, PAGES_BYTES as usize).map_err(io::Error::other)?;
-        Ok(Self { region, file })
+        Ok(Self { region, file, shown: AtomicBool::new(false) })
     }
 
-    /// The descriptor that the client maps.
+    /// The descriptor that the client maps. From now on it may store to the pages without a message.
     pub fn fd(&self) -> RawFd {
+        self.shown.store(true, Ordering::Relaxed);
         self.file.as_raw_fd()
+    }
+
+    /// Whether a client was given the descriptor since the last call.
+    pub fn take_shown(&self) -> bool {
+        self.shown.swap(false, Ordering::Relaxed)
     }
 
     /// Zeroes everything, so that no client finds what an earlier one stored.
@@ -43,6 +52,30 @@ impl PageBar {
         for page in 0..PAGES_BYTES / ringwave_regs::pages::PAGE_BYTES {
             let offset = page * ringwave_regs::pages::PAGE_BYTES;
             self.write(u64::from(offset), &[0; ringwave_regs::pages::PAGE_BYTES as usize]);
+        }
+    }
+
+    /// Zeroes every byte that the card itself does not store: what a guest left at offsets that have no meaning, in the pages of streams
+    /// that a card with so many `streams` does not have, and in the mark pages. Fields of the card are never 0 in between, so that who reads
+    /// them meanwhile (a driver that does not know of the reset) sees nothing that was not published.
+    pub fn wipe_unused(&self, streams: u32) {
+        const BYTES: u32 = pages::PAGE_BYTES;
+        /// No field is beyond: a table of them is small.
+        const FIELDS_END: u32 = 0x100;
+        for page in (0..PAGES_BYTES).step_by(BYTES as usize) {
+            let (index, there) = (page % pages::STATUS_BASE / BYTES, |index| index < streams);
+            let fields: &[Named] = match page - page % pages::STATUS_BASE {
+                pages::CLOCK_PAGE if index == 0 => pages::clock::FIELDS,
+                pages::STATUS_BASE if there(index) => pages::status::FIELDS,
+                pages::POSITION_BASE if there(index) => pages::position::FIELDS,
+                _ => &[],
+            };
+            let ours =
+                |at: u32| fields.iter().any(|field| (field.offset..field.offset + field.bytes).contains(&at));
+            for at in (0..FIELDS_END).step_by(4).filter(|at| !ours(*at)) {
+                self.store_u32(page + at, 0);
+            }
+            self.write(u64::from(page + FIELDS_END), &[0; (BYTES - FIELDS_END) as usize]);
         }
     }
 
@@ -101,6 +134,38 @@ mod tests {
         bar.wipe();
         bar.read(0x1_0004, &mut bytes[..4]);
         assert_eq!(bytes[..4], [0; 4]);
+    }
+
+    #[test]
+    fn only_what_the_card_does_not_store_is_wiped() {
+        let bar = PageBar::new().unwrap();
+        for offset in (0..PAGES_BYTES).step_by(4) {
+            bar.store_u32(offset, 0x5555_5555);
+        }
+        bar.wipe_unused(2);
+        let left = |offset: u32| {
+            let mut word = [0; 4];
+            bar.read(offset.into(), &mut word);
+            u32::from_le_bytes(word) != 0
+        };
+        let kept: Vec<u32> = (0..PAGES_BYTES).step_by(4).filter(|offset| left(*offset)).collect();
+        let words = |base: u32, fields: &[Named]| -> Vec<u32> {
+            fields
+                .iter()
+                .flat_map(|field| (field.offset..field.offset + field.bytes).step_by(4))
+                .map(|at| base + at)
+                .collect()
+        };
+        let status = pages::status::FIELDS;
+        let position = pages::position::FIELDS;
+        let expected = [
+            words(0, pages::clock::FIELDS),
+            words(0x1_0000, status),
+            words(0x1_1000, status),
+            words(0x2_0000, position),
+            words(0x2_1000, position),
+        ];
+        assert_eq!(kept, expected.concat());
     }
 
     #[test]

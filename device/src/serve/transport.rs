@@ -23,9 +23,6 @@ use crate::card::Card;
 use crate::pci::layout::CONFIG_BYTES;
 use ringwave_vfio_user::Listener;
 
-/// The longest access: QEMU reads configuration space whole, and nothing longer.
-const ACCESS_MAX: usize = CONFIG_BYTES;
-
 /// Waits for a client and serves it until it leaves or `stop` is stopped.
 pub fn one_client(card: &Arc<Card>, socket: &Listener, stop: &Stop) -> Result<(), ServeError> {
     let Some(client) = accept(socket.socket(), stop).map_err(ServeError::Accept)? else { return Ok(()) };
@@ -80,24 +77,18 @@ impl Device for Function {
     }
 
     fn region_read(&mut self, region: u32, offset: u64, data: &mut [u8]) -> Result<(), Errno> {
-        if data.len() > ACCESS_MAX {
-            return Err(Errno::INVAL);
-        }
         match region {
             REGISTERS_BAR => self.0.read_registers(offset, data),
             PAGES_BAR => self.0.read_pages(offset, data),
             pci::CONFIG_REGION => self.0.read_config(offset, data),
             _ => return Err(Errno::INVAL),
         }
-        log::trace!("read region {region} {offset:#x} {data:02x?}");
+        log::trace!("read region {region} {offset:#x} {:02x?}", shown(data));
         Ok(())
     }
 
     fn region_write(&mut self, region: u32, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        log::trace!("write region {region} {offset:#x} {data:02x?}");
-        if data.len() > ACCESS_MAX {
-            return Err(Errno::INVAL);
-        }
+        log::trace!("write region {region} {offset:#x} {:02x?}", shown(data));
         match region {
             REGISTERS_BAR => self.0.write_registers(offset, data),
             PAGES_BAR => self.0.write_pages(offset, data),
@@ -172,6 +163,11 @@ impl Device for Function {
 
     /// Whoever serves this function calls [`Card::client_left`], which tells whether the client was one at all.
     fn client_left(&mut self) {}
+}
+
+/// What the log shows of an access, which may be as long as a region.
+fn shown(data: &[u8]) -> &[u8] {
+    data.get(..16).unwrap_or(data)
 }
 
 /// What a change means for the lines, one after the other.

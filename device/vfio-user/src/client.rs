@@ -89,6 +89,12 @@ impl RegionReply {
             (bytes.end() - bytes.start()).checked_add(1).and_then(|bytes| usize::try_from(bytes).ok());
         let offset = self.offset.checked_add(*bytes.start());
         let (Some(length), Some(offset)) = (length, offset) else { return Err(outside) };
+        // An access beyond the end of the file is a SIGBUS. A server that cuts it short later can still bring that about, unless it is sealed.
+        let file = rustix::fs::fstat(fd).map_err(|errno| ClientError::Io(errno.into()))?;
+        let there = u64::try_from(file.st_size).unwrap_or(0);
+        if offset.checked_add(length as u64).is_none_or(|end| end > there) {
+            return Err(ClientError::Protocol("the file behind the region is shorter than the region"));
+        }
         Mapping::new(fd, offset, length).map_err(|errno| ClientError::Io(errno.into()))
     }
 }

@@ -25,8 +25,8 @@ use crate::wire::{
     header_flags,
 };
 
-/// After so many refusals a client's further ones are not in the log any more (but at level debug).
-const LOGGED_REFUSALS: u32 = 16;
+/// After so many lines about what a client does wrong there are no further ones in the log (but at level debug).
+const LOGGED_COMPLAINTS: u32 = 16;
 /// What the buffer for a message keeps between messages, bytes.
 const BUFFER_KEPT_BYTES: usize = 64 << 10;
 
@@ -72,7 +72,8 @@ pub struct Session {
     fds: Vec<OwnedFd>,
     /// There were more than one message may have; they are closed already.
     fds_lost: bool,
-    refusals: u32,
+    /// What it did wrong and was logged, refusals among it.
+    complaints: u32,
 }
 
 impl Default for Session {
@@ -92,7 +93,7 @@ impl Session {
             message: Vec::new(),
             fds: Vec::new(),
             fds_lost: false,
-            refusals: 0,
+            complaints: 0,
         }
     }
 
@@ -186,7 +187,7 @@ impl Session {
     ) -> Step {
         if header.kind() == header_flags::REPLY {
             // We have asked nothing. An answer to an answer is never sent.
-            log::warn!("a reply to nothing, of {} bytes, is ignored", header.size);
+            self.log_bounded(format_args!("a reply to nothing, of {} bytes, is ignored", header.size));
             return Step::Continue;
         }
         let opening = self.phase == Phase::Opening;
@@ -287,11 +288,16 @@ impl Session {
     }
 
     fn log_refusal(&mut self, command: u16, refusal: Refusal) {
-        self.refusals = self.refusals.saturating_add(1);
-        let level = if self.refusals > LOGGED_REFUSALS { log::Level::Debug } else { log::Level::Warn };
-        log::log!(level, "{} ({command}) refused: {refusal}", command::name(command));
-        if self.refusals == LOGGED_REFUSALS {
-            log::warn!("this client's further refusals are logged at level debug");
+        self.log_bounded(format_args!("{} ({command}) refused: {refusal}", command::name(command)));
+    }
+
+    /// Says what a client does wrong, as often as is good for a log.
+    fn log_bounded(&mut self, what: std::fmt::Arguments<'_>) {
+        self.complaints = self.complaints.saturating_add(1);
+        let level = if self.complaints > LOGGED_COMPLAINTS { log::Level::Debug } else { log::Level::Warn };
+        log::log!(level, "{what}");
+        if self.complaints == LOGGED_COMPLAINTS {
+            log::warn!("what else this client does wrong is logged at level debug");
         }
     }
 }

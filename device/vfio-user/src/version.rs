@@ -1,6 +1,7 @@
 //! What both sides say of themselves in `VERSION` ("Version"): JSON, at most [`crate::wire::VERSION_BYTES_MAX`] of it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::wire::{DATA_BYTES_MAX, MESSAGE_FDS_MAX};
 
@@ -43,7 +44,15 @@ struct Capabilities {
 /// Gives `None` for anything else.
 pub fn read(data: &[u8]) -> Option<Peer> {
     let Some((&nul, json)) = data.split_last() else { return Some(Peer::default()) };
-    let data: Data = if nul == 0 { serde_json::from_slice(json).ok()? } else { return None };
+    if nul != 0 {
+        return None;
+    }
+    // "A JSON string": an object, with an object of capabilities. Said here because serde takes an array for a struct as well.
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(json).ok()?;
+    if !object.get("capabilities").is_none_or(Value::is_object) {
+        return None;
+    }
+    let data: Data = serde_json::from_slice(json).ok()?;
     let said = data.capabilities.unwrap_or_default();
     let default = Peer::default();
     Some(Peer {
@@ -96,6 +105,14 @@ mod tests {
             b"{",
             b"[]\0\0",
             b"7\0",
+            b"[]\0",
+            b"[null]\0",
+            b"[{}]\0",
+            b"null\0",
+            b"\"\"\0",
+            b"{\"capabilities\":[]}\0",
+            b"{\"capabilities\":[8]}\0",
+            b"{\"capabilities\":null}\0",
             b"{}\0\0",
             b"\xFF\xFE\0",
             b"{\"capabilities\":3}\0",
