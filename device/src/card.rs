@@ -19,6 +19,7 @@ use crate::host::source::Inputs;
 use crate::outbox::Outbox;
 use crate::pci::{ConfigSpace, Identity};
 use crate::ports::{ClockMode, Effects, Env};
+use crate::serve::eventfd;
 use crate::serve::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
@@ -90,6 +91,8 @@ impl Card {
     }
 
     fn made_of(config: CardConfig, clock: HostClock, inputs: Inputs) -> std::io::Result<Self> {
+        // Asked now: in the sandbox it is too late.
+        eventfd::never_blocks();
         let controller = Controller::new(config.controller);
         let messages = controller.messages();
         let mut state = State {
@@ -222,6 +225,7 @@ impl Card {
         let mut state = self.lock();
         state.counted.total += 1;
         state.trace_message(self, || Event::DeviceReset);
+        self.pages.wipe_unused(state.controller.streams());
         state.reset(self);
         self.tell_engine(&state);
     }
@@ -291,8 +295,14 @@ impl Card {
         {
             let mut state = self.lock();
             if state.counted == Messages::default() {
+                // It may have mapped the pages all the same, and stored to them.
+                if self.pages.take_shown() {
+                    self.pages.wipe();
+                    state.reset(self);
+                }
                 return false;
             }
+            self.pages.take_shown();
             // What is due was played, out of memory that is still there.
             state.advance(self);
             state.trace(self, || Event::Left);

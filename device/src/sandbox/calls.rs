@@ -52,6 +52,9 @@ const SERVING: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_ppoll,
     libc::SYS_eventfd2,
+    // Signals to the client (`crate::serve::eventfd`).
+    libc::SYS_io_submit,
+    libc::SYS_io_getevents,
     // Memory. Executable mappings are refused below.
     libc::SYS_brk,
     libc::SYS_munmap,

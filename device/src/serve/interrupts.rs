@@ -1,10 +1,10 @@
 //! The client's ends of the interrupts: eventfds for MSI messages, and the INTx line with its mask. DATASHEET 2.1.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsRawFd;
 
 use ringwave_regs::pci::MSI_MESSAGES_MAX;
+
+use super::eventfd::signal;
 
 /// What a client asks of an interrupt (`SET_IRQS`).
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Interrupts {
             LineRequest::Connect { start, count, fds } => {
                 let mut fds = fds.into_iter();
                 let lines = self.msi.iter_mut().skip(start as usize).take(count as usize);
-                lines.for_each(|line| *line = fds.next().map(ready));
+                lines.for_each(|line| *line = fds.next());
             }
             LineRequest::Disconnect => self.msi = Default::default(),
             LineRequest::Trigger { start, count } => {
@@ -85,7 +85,7 @@ impl Interrupts {
     pub fn set_intx(&mut self, request: LineRequest) {
         match request {
             LineRequest::Connect { fds, .. } => {
-                self.intx = fds.into_iter().next().map(ready);
+                self.intx = fds.into_iter().next();
                 self.masked = false;
             }
             LineRequest::Disconnect => self.intx = None,
@@ -154,21 +154,6 @@ impl Interrupts {
     pub fn raised(&self) -> u64 {
         self.raised
     }
-}
-
-/// Makes sure that [`signal`] cannot block: it is done with the card's lock.
-fn ready(fd: File) -> File {
-    // SAFETY: F_GETFL and F_SETFL take and give ints, and the descriptor is open.
-    unsafe {
-        let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
-        libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK);
-    }
-    fd
-}
-
-/// Adds 1 to the eventfd. It fails only if the client does not read it, and then it is signalled anyway.
-fn signal(mut fd: &File) -> bool {
-    fd.write_all(&1_u64.to_ne_bytes()).is_ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The card over vfio-user: a socket, one client after the other.
 
+pub mod eventfd;
 pub mod guest_ram;
 pub mod interrupts;
 pub mod memfd;
