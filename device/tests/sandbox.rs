@@ -11,7 +11,8 @@ mod guest;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -73,6 +74,15 @@ const WORKS: &[(&str, Attempt)] = &[
         assert!(std::panic::catch_unwind(|| panic!("a defect")).is_err());
         Ok(())
     }),
+    ("figures to a pipe at /dev/stdout", |_| {
+        OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open("/dev/stdout").map(drop)
+    }),
+    ("signalling a client", |_| {
+        // SAFETY: takes numbers, and gives a descriptor that nobody else has.
+        let event = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
+        assert!(ringwave::serve::eventfd::never_blocks() && ringwave::serve::eventfd::signal(&event));
+        Ok(())
+    }),
     ("much memory", |_| {
         let bytes = vec![1_u8; 64 << 20];
         assert_eq!(bytes[bytes.len() - 1], 1);
@@ -95,6 +105,8 @@ const REFUSED: &[(&str, Attempt)] = &[
     ("a folder in the folder", |dir| std::fs::create_dir(dir.join("mine/folder"))),
     ("what /proc tells", |_| File::open("/proc/self/environ").map(drop)),
     ("a device beside the one that is the sink", |_| File::create("/dev/zero").map(drop)),
+    ("a file beside /dev/stdout", |_| File::create("/dev/ringwave-test").map(drop)),
+    ("removing what is beside /dev/stdout", |_| std::fs::remove_file("/dev/ringwave-test")),
     ("an IP socket", |_| call(libc::SYS_socket, [AF_INET, 1, 0])),
     ("a UNIX socket", |_| call(libc::SYS_socket, [AF_UNIX, 1, 0])),
     ("a netlink socket", |_| call(libc::SYS_socket, [AF_NETLINK, 3, 0])),
@@ -168,11 +180,19 @@ fn confined() {
     let all = WORKS.iter().chain(REFUSED).chain(DEADLY);
     let attempt = all.into_iter().find(|(known, _)| *known == name).unwrap().1;
     let needs = Needs {
-        written: vec![dir.join("mine/heard.wav"), dir.join("mine/fifo"), "/dev/full".into()],
+        // Standard output is a pipe here, for which there is no rule: it costs none of the others.
+        written: vec![
+            dir.join("mine/heard.wav"),
+            "/dev/stdout".into(),
+            dir.join("mine/fifo"),
+            "/dev/full".into(),
+        ],
         read: vec![],
         sockets: vec![dir.join("sockets/card.sock")],
     };
     let mode = if std::env::var("SANDBOX").unwrap() == "on" { Mode::On } else { Mode::Off };
+    // As a card does when it is made.
+    ringwave::serve::eventfd::never_blocks();
     close_files(mode, &needs).unwrap();
     // Tried by a thread that was there before the second half, as the threads of a card are.
     let (go, gate) = mpsc::channel();
@@ -285,6 +305,38 @@ fn whole_sessions_work_behind_it_and_the_log_says_that_it_is_in_force() {
     assert_eq!(log.iter().filter(|line| line.starts_with("ringwave: sandbox: ")).count(), 1, "{log:?}");
     assert!(log.contains(&"ringwave: sandbox: files and network; system calls".to_owned()), "{log:?}");
     assert!(!dir.path().join("card.sock").exists(), "and it could remove its socket");
+}
+
+#[test]
+fn standard_output_as_a_pipe_leaves_the_sandbox_whole_and_every_capability_is_gone() {
+    if !supported() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = serve(dir.path(), &["--sandbox=on", "--stats", "/dev/stdout"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let begun: Vec<_> = log.by_ref().take_while(|line| !line.contains("listening on")).collect();
+    let whole = "ringwave: sandbox: files and network; system calls".to_owned();
+    assert!(begun.contains(&whole), "{begun:?}");
+    for thread in std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert!(status.contains(&format!("{set}:\t0000000000000000")), "{set} in {status}");
+        }
+    }
+    drop(Guest::connect(&dir.path().join("card.sock")));
+    // The next one is there when the figures of the first one are.
+    drop(Guest::connect(&dir.path().join("card.sock")));
+    // SAFETY: the child is ours and was not waited for, so its id is its own.
+    assert_eq!(unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) }, 0);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{:?}", log.collect::<Vec<_>>());
+    let figures =
+        serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>().next();
+    assert_eq!(figures.unwrap().unwrap()["client"], "left");
 }
 
 /// A process on a kernel without one of the two: these calls are answered as such a kernel would.

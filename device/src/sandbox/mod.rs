@@ -1,16 +1,19 @@
 //! The sandbox of a serving process: what is left to it once it faces a client.
 //!
 //! A client is another process's virtual machine, and the code that parses what it sends is the part of the card that would be attacked. So
-//! before the first client comes, the process gives up what it does not need any more: files outside of the folders where it writes and the
+//! before the first client comes, the process gives up what it does not need any more: every capability that it was started with (`capabilities`), files outside of the folders where it writes and the
 //! network (`files`, Landlock), and every system call but those it serves with (`calls`, seccomp). What is open stays open.
 //!
 //! Both are in force for every thread: Landlock counts for the thread that asks and those it starts, so it comes before the threads; seccomp is
 //! told to every thread, so it comes after them, when none is started any more.
 
 mod calls;
+mod capabilities;
 mod files;
 
 use std::path::{Path, PathBuf};
+
+use files::Restricted;
 
 /// `--sandbox`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,26 +47,51 @@ pub enum SandboxError {
     /// Seccomp.
     #[error("no sandbox for system calls: {0}; use --sandbox=auto")]
     Calls(String),
+    /// Capabilities.
+    #[error("capabilities cannot be given up: {0}; use --sandbox=auto")]
+    Capabilities(String),
 }
 
-/// The first half: files and network. Call it before any thread is started. Gives what is in force, for the log.
+/// The first half: capabilities, files and network. Call it before any thread is started. Gives what is in force, for the log.
 ///
 /// # Errors
 /// Only in [`Mode::On`], when not everything could be put in force.
-pub fn close_files(mode: Mode, needs: &Needs) -> Result<&'static str, SandboxError> {
+pub fn close_files(mode: Mode, needs: &Needs) -> Result<String, SandboxError> {
     if mode == Mode::Off {
-        return Ok("off");
+        return Ok("off".to_owned());
     }
-    match files::restrict(needs) {
-        Ok(true) => Ok("files and network"),
-        Ok(false) if mode == Mode::Auto => Ok("files, as far as this kernel's Landlock goes"),
-        Ok(false) => Err(SandboxError::Files("this kernel's Landlock is too old for all of it".into())),
+    let files = match files::restrict(needs) {
+        Ok(Restricted { without, .. }) if mode == Mode::On && !without.is_empty() => {
+            return Err(SandboxError::Files(no_rules(&without)));
+        }
+        Ok(Restricted { whole: true, without }) => format!("files and network{}", left_out(&without)),
+        Ok(Restricted { without, .. }) if mode == Mode::Auto => {
+            format!("files, as far as this kernel's Landlock goes{}", left_out(&without))
+        }
+        Ok(_) => return Err(SandboxError::Files("this kernel's Landlock is too old for all of it".into())),
         Err(why) if mode == Mode::Auto => {
             log::debug!("no Landlock: {why}");
-            Ok("no Landlock here")
+            "no Landlock here".to_owned()
         }
-        Err(why) => Err(SandboxError::Files(why)),
+        Err(why) => return Err(SandboxError::Files(why)),
+    };
+    // Afterwards: an administrator's process is restricted whether it has said that it gains no rights or not.
+    match capabilities::drop_all() {
+        Ok(()) => Ok(files),
+        Err(why) if mode == Mode::Auto => Ok(format!("{files}, but not without capabilities ({why})")),
+        Err(why) => Err(SandboxError::Capabilities(why.to_string())),
     }
+}
+
+/// The paths that keep no right, each with the reason.
+fn no_rules(without: &[(PathBuf, String)]) -> String {
+    let told = without.iter().map(|(path, why)| format!("{}: {why}", path.display()));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// For the log: what is not in force as it should be.
+fn left_out(without: &[(PathBuf, String)]) -> String {
+    if without.is_empty() { String::new() } else { format!(" (no right left to {})", no_rules(without)) }
 }
 
 /// The second half: system calls. Call it when every thread is running. Gives what is in force, for the log.
