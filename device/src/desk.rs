@@ -3,13 +3,18 @@
 //! It is not the engine's thread, so that a disk that hangs for a second does not hold up the card's time: sound waits in the
 //! [`Outbox`] meanwhile.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use log::Level;
+
 use crate::card::{Card, State};
+use crate::engine::READER_PATIENCE;
+use crate::host::output;
 use crate::host::{SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
 use crate::ports::Heard;
@@ -21,8 +26,29 @@ use crate::trace::{Timed, TraceFile};
 const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);
 /// While there is a trace to write it is written as often, whatever else happens.
 const TRACE_GATHERS: Duration = Duration::from_millis(20);
-/// Notes of one client that are logged. A guest can cause one with every access.
-const NOTES_PER_CLIENT: u32 = 200;
+/// Lines of one kind about one client that are logged. A guest can cause a note with every access.
+const LINES_PER_CLIENT: u32 = 200;
+
+/// How many lines there were about the present client, by kind.
+#[derive(Default)]
+pub(crate) struct Lines {
+    notes: u32,
+    maps: u32,
+    sources: u32,
+    stalls: u32,
+    sinks: u32,
+    lost: u32,
+}
+
+/// Logs a line of a kind of which there were so many.
+fn tell(count: &mut u32, level: Level, line: impl std::fmt::Display) {
+    *count = count.saturating_add(1);
+    match *count {
+        ..LINES_PER_CLIENT => log::log!(level, "{line}"),
+        LINES_PER_CLIENT => log::log!(level, "{line}; more like this of this client is not logged"),
+        _ => {}
+    }
+}
 
 /// The desk of a card.
 pub(crate) struct Desk {
@@ -31,8 +57,8 @@ pub(crate) struct Desk {
     pub trace: Option<TraceFile>,
     /// Where the figures go.
     pub stats: Option<PathBuf>,
-    /// Notes of the present client that came so far.
-    pub notes: u32,
+    /// What is in the log about the present client.
+    pub lines: Lines,
     /// Streams of the present client whose sound is not whole, as bits.
     pub failed: u32,
     /// Nothing that was heard in the life of the process was lost.
@@ -72,14 +98,15 @@ pub(crate) fn run(mut desk: Desk) -> bool {
         drop(state);
 
         for map in gone {
-            log::error!("{map}");
+            tell(&mut desk.lines.maps, Level::Error, map);
         }
         for warning in warnings {
-            log::warn!("{warning}");
+            tell(&mut desk.lines.sources, Level::Warn, warning);
         }
         for Stall { stream, packet, .. } in named {
             let seconds = STALL_NAMED_AFTER.as_secs();
-            log::warn!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
+            let what = format!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
+            tell(&mut desk.lines.stalls, Level::Warn, what);
         }
         desk.deal_with(&mut outbox);
         desk.sinks.rest_but(moving);
@@ -131,12 +158,7 @@ impl Desk {
     /// Does everything in the outbox, in order, and empties it.
     fn deal_with(&mut self, outbox: &mut Outbox) {
         for note in &outbox.notes {
-            self.notes = self.notes.saturating_add(1);
-            match self.notes {
-                ..NOTES_PER_CLIENT => log::warn!("{note}"),
-                NOTES_PER_CLIENT => log::warn!("{note}; more of this client is not logged"),
-                _ => {}
-            }
+            tell(&mut self.lines.notes, Level::Warn, note);
         }
         let mut failed = Vec::new();
         for (stream, format, heard) in outbox.sounds() {
@@ -151,7 +173,7 @@ impl Desk {
             failed.extend(result.err().map(|error| (stream, error)));
             self.done.fetch_add(1, Ordering::Relaxed);
         }
-        Outbox::tell(outbox.untold);
+        Outbox::tell(outbox.untold, &mut self.lines.lost);
         self.note_failures(outbox.lost);
         self.tell_failures(failed, outbox.left.is_some());
         self.write_trace(&outbox.trace);
@@ -159,7 +181,7 @@ impl Desk {
             let failed = self.sinks.finish();
             self.tell_failures(failed, true);
             self.conclude(report);
-            self.notes = 0;
+            self.lines = Lines::default();
             drop(done);
         }
         outbox.clear();
@@ -211,7 +233,8 @@ impl Desk {
     /// yet taken from the outbox: then the card was reset, and the next client is not told of it.
     fn tell_failures(&mut self, failed: Vec<(u32, SinkError)>, left: bool) {
         for (stream, error) in failed {
-            log::error!("stream {stream}: {error}; its sound is lost from here on");
+            let line = format!("stream {stream}: {error}; its sound is lost from here on");
+            tell(&mut self.lines.sinks, Level::Error, line);
             self.note_failures(1_u32.checked_shl(stream).unwrap_or(0));
             let mut state = self.card.lock();
             if left || state.outbox.left.is_some() {
@@ -257,11 +280,24 @@ impl Desk {
 fn replace(path: &Path, report: &Report) -> std::io::Result<()> {
     let mut json = serde_json::to_vec_pretty(report).map_err(std::io::Error::other)?;
     json.push(b'\n');
-    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(&json);
+    if output::is_special(path) {
+        return output::write_within(&output::open_special(path)?, &json, READER_PATIENCE);
     }
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    std::fs::write(&beside, json)?;
+    let beside = PathBuf::from(beside);
+    let mut file = output::create_new(&beside).or_else(|error| match error.kind() {
+        // Of a process that ended in the middle: no symbolic link, and nothing that has another name.
+        ErrorKind::AlreadyExists if is_left_over(&beside) => {
+            std::fs::remove_file(&beside)?;
+            output::create_new(&beside)
+        }
+        _ => Err(std::io::Error::new(error.kind(), format!("{}: {error}", beside.display()))),
+    })?;
+    file.write_all(&json)?;
     std::fs::rename(&beside, path)
+}
+
+fn is_left_over(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.nlink() == 1)
 }

@@ -5,20 +5,24 @@
 //! with its own clock value (DATASHEET 5.2). The wait is for a time and for the messages that change the deadline, whichever comes first.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::card::Card;
 use crate::desk::{self, Desk};
+use crate::host::output::{Claim, Content};
 use crate::host::{SinkError, SinkSpec, Sinks};
 use crate::outbox::Outbox;
 use crate::trace::TraceFile;
 
 /// At the end: a sink that takes nothing for as long is given up, so that a signal ends the process whatever hangs.
 const SINK_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Who reads figures or a trace from a FIFO and takes nothing for as long gets no more of it.
+pub(crate) const READER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the engine is made with.
 #[derive(Clone, Debug)]
@@ -47,6 +51,41 @@ pub enum EngineError {
     },
 }
 
+impl EngineConfig {
+    /// Finds out whether its files can be written, and keeps other processes from them: before the process gives up what that takes.
+    /// `in_use`: files that this process reads.
+    pub fn claim(&self, in_use: &[PathBuf]) -> Result<Claims, EngineError> {
+        let claim = |path: &PathBuf, content| {
+            Claim::new(path, content, in_use)
+                .map_err(|source| EngineError::File { path: path.clone(), source })
+        };
+        let sink = self.sink.claim(in_use).map_err(|source| match &self.sink {
+            SinkSpec::Wav(path) | SinkSpec::Raw(path) => EngineError::File { path: path.clone(), source },
+            _ => EngineError::File { path: "the sink".into(), source },
+        })?;
+        let figures = self.stats.as_ref().map(|path| claim(path, Content::Figures)).transpose()?;
+        let trace = self.trace.as_ref().map(|path| claim(path, Content::Trace)).transpose()?;
+        Ok(Claims(Mutex::new([Some(sink), figures, trace].into_iter().flatten().collect())))
+    }
+}
+
+/// The files of a running engine, kept from other processes.
+#[derive(Debug)]
+pub struct Claims(Mutex<Vec<Claim>>);
+
+impl Claims {
+    /// Removes what earlier runs left.
+    fn take_over(&self) -> std::io::Result<()> {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.iter_mut().try_for_each(Claim::take_over)
+    }
+
+    /// For a process that ends while other threads still have this.
+    pub fn release(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(Claim::release);
+    }
+}
+
 /// The running engine of a card.
 pub struct Engine {
     card: Arc<Card>,
@@ -55,24 +94,29 @@ pub struct Engine {
     desk: mpsc::Receiver<bool>,
     /// Grows with everything that the desk has done.
     done: Arc<AtomicU64>,
+    /// Others may write there when this is dropped.
+    _claims: Arc<Claims>,
 }
 
 impl Engine {
     /// Starts the engine of `card`. Finds out now whether its files can be written.
     pub fn start(card: Arc<Card>, config: EngineConfig) -> Result<Self, EngineError> {
+        let claims = Arc::new(config.claim(&[])?);
+        Self::start_with(card, config, claims)
+    }
+
+    /// [`Engine::start`] with what [`EngineConfig::claim`] gave. What earlier runs left is removed: no file is there before something
+    /// was heard, and no figures before a client has left.
+    pub fn start_with(
+        card: Arc<Card>,
+        config: EngineConfig,
+        claims: Arc<Claims>,
+    ) -> Result<Self, EngineError> {
         let file_error = |path: &Path| {
             let path = path.to_owned();
             move |source| EngineError::File { path, source }
         };
-        if let Some(path) = &config.stats {
-            // No file: no client has left yet. What stands there is of an earlier process.
-            std::fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(path)
-                .and_then(|file| if file.metadata()?.is_file() { std::fs::remove_file(path) } else { Ok(()) })
-                .map_err(file_error(path))?;
-        }
+        claims.take_over().map_err(file_error(Path::new("a file of an earlier run")))?;
         let trace = match &config.trace {
             Some(path) => Some(TraceFile::create(path, &card.trace_header()).map_err(file_error(path))?),
             None => None,
@@ -83,7 +127,7 @@ impl Engine {
             sinks: Sinks::new(config.sink)?,
             trace,
             stats: config.stats,
-            notes: 0,
+            lines: desk::Lines::default(),
             failed: 0,
             whole: true,
             done: Arc::clone(&done),
@@ -98,7 +142,7 @@ impl Engine {
         thread("desk").spawn(work).map_err(threads_error)?;
         let engine_card = Arc::clone(&card);
         let thread = thread("engine").spawn(move || run(&engine_card)).map_err(threads_error)?;
-        Ok(Self { card, thread, desk: last_word, done })
+        Ok(Self { card, thread, desk: last_word, done, _claims: claims })
     }
 
     /// Stops it: everything that was heard is in its file, and every file is whole, when this gives `true`. `false`: a sink failed, now or
@@ -142,8 +186,10 @@ fn run(card: &Card) {
         }
         let untold = std::mem::take(&mut state.outbox.untold);
         if untold != 0 {
+            let mut told = state.session.told_lost;
             drop(state);
-            Outbox::tell(untold);
+            Outbox::tell(untold, &mut told);
+            card.lock().session.told_lost = told;
             continue;
         }
         let time = state.controller.next_deadline().map(|deadline| card.clock().until(deadline));

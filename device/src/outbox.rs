@@ -17,6 +17,8 @@ const TRACE_MAX: usize = 1 << 20;
 const TRACE_BATCH: usize = 1 << 14;
 /// Notes that may wait.
 const NOTES_MAX: usize = 256;
+/// How often one client is told of in the log for sound that found no room.
+const TOLD_MAX: u32 = 16;
 /// Questions that may wait.
 const ASKS_MAX: usize = 32;
 
@@ -115,9 +117,13 @@ impl Outbox {
         takes
     }
 
-    /// Names in the log, once for each time the outbox fills, the streams whose sound found no room. Not with the card's lock: the log may
-    /// be a pipe that nobody reads.
-    pub fn tell(untold: u32) {
+    /// Names in the log, once for each time the outbox fills, the streams whose sound found no room; `told` counts these times for one client.
+    /// Not with the card's lock: the log may be a pipe that nobody reads.
+    pub fn tell(untold: u32, told: &mut u32) {
+        if untold == 0 || *told >= TOLD_MAX {
+            return;
+        }
+        *told += 1;
         for stream in (0..u32::BITS).filter(|stream| untold >> stream & 1 != 0) {
             log::error!("stream {stream}: the sink does not take its sound; some of it is lost");
         }

@@ -40,6 +40,8 @@ pub(crate) struct Session {
     since: u64,
     /// How often the engine woke.
     pub wakes: u64,
+    /// How often the log was told of sound that found no room ([`crate::outbox::Outbox::tell`]).
+    pub told_lost: u32,
 }
 
 impl Card {
@@ -118,7 +120,7 @@ impl State {
 
     /// From here on it is counted for the next client.
     pub(super) fn new_session(&mut self, card: &Card) {
-        self.session = Session { since: card.clock.real_now(), wakes: 0 };
+        self.session = Session { since: card.clock.real_now(), wakes: 0, told_lost: 0 };
     }
 
     /// Whether the present client has said anything.

@@ -33,7 +33,7 @@ pub(super) fn failed(error: impl std::fmt::Display) -> Failure {
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Sinks(arguments) => super::sinks::run(&arguments),
         Command::Compare(arguments) => super::compare::run(&arguments),
         Command::Tone(arguments) => run_tone(&arguments),

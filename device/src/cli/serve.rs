@@ -10,27 +10,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ringwave::card::{Card, CardConfig};
 use ringwave::controller::Config;
-use ringwave::engine::{Engine, EngineConfig};
+use ringwave::engine::{Claims, Engine, EngineConfig};
 use ringwave::host::SinkSpec;
 use ringwave::host::clock::Speed;
 use ringwave::host::source::{Inputs, SourceSpec};
 use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::sandbox::{self, Mode, Needs};
-use ringwave::serve::{ServeError, serve_until};
+use ringwave::serve::{ServeError, eventfd, serve_until};
 use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
 use super::control::{self, Hand};
-use super::signals::{Asked, Signals};
+use super::output_paths;
+use super::signals::{Asked, Signals, ignore_size_limit};
 
 /// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means that it hangs (a client's memory
 /// can be made to).
@@ -192,27 +193,45 @@ enum End {
 }
 
 /// Runs the command.
-pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
-    let sandbox = sandbox_of(&arguments)?;
+pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
+    let sandbox = sandbox_of(arguments)?;
     // Before the sockets can be seen, and before any thread is started. Opens no descriptor.
     let signals = Signals::block().map_err(failed)?;
-    let Place { socket, name } = listen(&arguments)?;
+    ignore_size_limit();
+    let Place { socket, name } = listen(arguments)?;
     let by_hand = arguments.hand.listen()?;
     let stop = Stop::new().map_err(failed)?;
-    let files = sandbox::close_files(sandbox, &needs(&arguments)).map_err(failed)?;
-    let card = Arc::new(make_card(&arguments)?);
+    let socket = Arc::new(socket);
+    let _removed = Removed(Arc::clone(&socket), by_hand.clone());
+    output_paths::no_two_alike(arguments)?;
+    let outputs = EngineConfig {
+        sink: arguments.sink.clone(),
+        stats: arguments.stats.clone(),
+        trace: arguments.trace.clone(),
+    };
+    let claims = outputs.claim(&output_paths::sources(arguments)).map_err(bad_input)?;
+    let claims = Arc::new(claims);
+    let _released = Released(Arc::clone(&claims));
+    let files = sandbox::close_files(sandbox, &needs(arguments)).map_err(failed)?;
+    // From here on a signal is heard: a source may be long in coming.
+    let (ends, end) = mpsc::channel();
+    let at_work = Arc::new(Mutex::new(None));
+    let watched = Watched {
+        at_work: Arc::clone(&at_work),
+        socket: Arc::clone(&socket),
+        by_hand: by_hand.clone(),
+        claims: Arc::clone(&claims),
+    };
+    watch(signals, stop.clone(), watched, ends.clone())?;
+    let card = Arc::new(make_card(arguments)?);
+    signals_may_block(sandbox)?;
     arguments.hand.unplug(&card)?;
 
     let sink = arguments.sink.to_string();
-    let outputs = EngineConfig { sink: arguments.sink, stats: arguments.stats, trace: arguments.trace };
-    let engine = Engine::start(Arc::clone(&card), outputs).map_err(bad_input)?;
-    let (ends, end) = mpsc::channel();
+    let engine = Engine::start_with(Arc::clone(&card), outputs, claims).map_err(bad_input)?;
     let (go, gate) = mpsc::channel();
-    let socket = Arc::new(socket);
-    let _removed = Removed(Arc::clone(&socket), by_hand.clone());
     control::start(&card, by_hand.as_ref())?;
-    let watched = Watched { card: Arc::clone(&card), socket: Arc::clone(&socket), by_hand: by_hand.clone() };
-    watch(signals, stop.clone(), watched, ends.clone())?;
+    *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&card));
     let (its_socket, once) = (Arc::clone(&socket), arguments.once);
     let serving = move || {
         // Not before the sandbox is closed; never, if it cannot be.
@@ -248,6 +267,20 @@ pub fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Says, or refuses, what a kernel without asynchronous I/O means: `ringwave::serve::eventfd`.
+fn signals_may_block(sandbox: Mode) -> Result<(), Failure> {
+    const WHAT: &str =
+        "no asynchronous I/O (io_setup) here: a client that means harm can hold the card by its eventfd";
+    match sandbox {
+        _ if eventfd::never_blocks() => Ok(()),
+        Mode::On => Err(failed(format!("{WHAT}; use --sandbox=auto"))),
+        Mode::Auto | Mode::Off => {
+            log::warn!("{WHAT}");
+            Ok(())
+        }
+    }
+}
+
 /// Removes the files of the sockets when serving ends, or does not begin: threads that end with the process hold the listeners.
 struct Removed(Arc<Listener>, Option<Arc<Listener>>);
 
@@ -255,6 +288,15 @@ impl Drop for Removed {
     fn drop(&mut self) {
         self.0.remove();
         control::remove(self.1.as_ref());
+    }
+}
+
+/// Lets other processes write to its files, likewise.
+struct Released(Arc<Claims>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 
@@ -348,36 +390,54 @@ fn wait(end: &mpsc::Receiver<End>) -> Ended {
 
 /// What a signal has to do with.
 struct Watched {
-    card: Arc<Card>,
+    /// The card, as soon as it is about to be served.
+    at_work: Arc<Mutex<Option<Arc<Card>>>>,
     socket: Arc<Listener>,
     by_hand: Option<Arc<Listener>>,
+    claims: Arc<Claims>,
 }
 
 impl Watched {
     /// Waits for a signal that ends; does what others ask meanwhile.
     fn wait(&self, signals: &Signals) -> std::io::Result<()> {
         while signals.wait()? == Asked::Figures {
-            // A card that hangs has none to give, and the log is not told: it may be what hangs.
-            let _ = self.card.log_figures();
+            let card = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(card) = card {
+                // A card that hangs has none to give, and the log is not told: it may be what hangs.
+                let _ = card.log_figures();
+            }
         }
         Ok(())
+    }
+
+    /// Ends the process with its sockets and locks, whatever other threads do.
+    fn exit(&self, code: u8) -> ! {
+        self.socket.remove();
+        control::remove(self.by_hand.as_ref());
+        self.claims.release();
+        std::process::exit(code.into())
     }
 }
 
 /// Starts the thread that waits for signals. The first one that ends stops serving; the second one ends the process, whatever hangs:
-/// without the log, which may be what hangs.
+/// without the log, which may be what hangs. One that comes before there is a card to serve ends the process: nobody was there yet.
 fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>) -> Result<(), Failure> {
     let watching = move || {
         if watched.wait(&signals).is_err() {
             return;
         }
+        {
+            let at_work = watched.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+            if at_work.is_none() {
+                log::info!("ended by a signal before it served");
+                watched.exit(0);
+            }
+        }
         // In this order: or the serving thread's end may be told first.
         let _ = ends.send(End::Signal);
         stop.stop();
         if watched.wait(&signals).is_ok() {
-            watched.socket.remove();
-            control::remove(watched.by_hand.as_ref());
-            std::process::exit(FAILED.into());
+            watched.exit(FAILED);
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(watching).map(drop).map_err(failed)
@@ -385,19 +445,10 @@ fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>
 
 /// What the sandbox has to leave.
 fn needs(arguments: &Serve) -> Needs {
-    let sink = match &arguments.sink {
-        SinkSpec::Wav(path) | SinkSpec::Raw(path) => Some(path),
-        SinkSpec::Null | SinkSpec::Sound(_) => None,
-    };
-    let sources = arguments.source.iter().filter_map(|source| match source {
-        SourceSpec::Wav(path) | SourceSpec::Raw(path) => Some(path.clone()),
-        SourceSpec::Null | SourceSpec::Tone(_) | SourceSpec::Loopback(_) => None,
-    });
-    let written = [sink, arguments.stats.as_ref(), arguments.trace.as_ref()];
     Needs {
-        written: written.into_iter().flatten().cloned().collect(),
+        written: output_paths::written(arguments).map(|(_, path)| path.to_owned()).collect(),
         // The names in a backtrace, should it ever come to that.
-        read: std::env::current_exe().into_iter().chain(sources).collect(),
+        read: std::env::current_exe().into_iter().chain(output_paths::sources(arguments)).collect(),
         sockets: arguments.socket.iter().chain(&arguments.hand.control).cloned().collect(),
     }
 }

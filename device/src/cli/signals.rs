@@ -55,6 +55,13 @@ impl Signals {
     }
 }
 
+/// A file that grows beyond the limit of its size (`RLIMIT_FSIZE`) is an error of that file (EFBIG), as a full disk is, and not the end of the
+/// process.
+pub fn ignore_size_limit() {
+    // SAFETY: no handler is installed; the disposition is the process's and nobody else sets it.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 fn ignored(signal: libc::c_int) -> io::Result<bool> {
     let mut now = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: nothing is changed, and `now` has room for what is told.

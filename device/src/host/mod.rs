@@ -5,17 +5,19 @@
 
 pub mod clock;
 pub mod follow;
+pub mod output;
 mod raw;
 pub mod sound;
 pub mod source;
 mod wav;
 
 use std::fmt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use self::output::{Claim, Content};
 use self::sound::{Output, SoundError, SoundSink};
 use crate::ports::StreamFormat;
 
@@ -23,6 +25,8 @@ use crate::ports::StreamFormat;
 const LOOK_AFTER: Duration = Duration::from_millis(15);
 /// So often a sound device that failed is opened again for the same client. A guest can cause it with every STOP, and each is a line in the log.
 const AGAIN_MAX: u32 = 100;
+/// Files of one stream in the life of a process.
+const FILES_MAX: u32 = 1_000_000;
 /// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -113,6 +117,17 @@ impl FromStr for SinkSpec {
     }
 }
 
+impl SinkSpec {
+    /// Finds out whether its place can be written, and keeps other processes from it.
+    pub fn claim(&self, in_use: &[PathBuf]) -> std::io::Result<Claim> {
+        match self {
+            Self::Wav(path) => Claim::new(path, Content::Wav, in_use),
+            Self::Raw(path) if !is_stdout(path) => Claim::new(path, Content::Raw, in_use),
+            _ => Ok(Claim::default()),
+        }
+    }
+}
+
 impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -169,8 +184,7 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// Sinks as `spec` says. Finds out now whether the place can be written: a file that an earlier process left there is removed, so
-    /// that a file that stands there later was heard from this one.
+    /// Sinks as `spec` says. Whether its place can be written [`SinkSpec::claim`] finds out.
     pub fn new(spec: SinkSpec) -> Result<Self, SinkError> {
         Self::with_output(spec, sound::host())
     }
@@ -179,22 +193,6 @@ impl Sinks {
     pub fn with_output(spec: SinkSpec, output: Box<dyn Output>) -> Result<Self, SinkError> {
         if let SinkSpec::Sound(device) = &spec {
             output.check(device.as_deref())?;
-        }
-        if let SinkSpec::Wav(path) | SinkSpec::Raw(path) = &spec
-            && !is_stdout(path)
-        {
-            let failed = |source| SinkError::File { path: path.clone(), source };
-            // A FIFO that nobody reads is an error now, not a wait that no signal ends.
-            std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(path)
-                .map_err(failed)?;
-            if std::fs::metadata(path).map_err(failed)?.is_file() {
-                std::fs::remove_file(path).map_err(failed)?;
-            }
         }
         Ok(Self {
             spec,
@@ -270,18 +268,51 @@ impl Sinks {
         if self.files.len() <= index {
             self.files.resize(index + 1, 0);
         }
-        let number = self.files.get_mut(index).map_or(1, |files| {
-            *files = files.saturating_add(1);
-            *files
-        });
         Ok(match &self.spec {
             SinkSpec::Null => Box::new(Null),
-            SinkSpec::Wav(path) => Box::new(wav::WavSink::create(&named(path, stream, number), format)?),
-            SinkSpec::Raw(path) => Box::new(raw::RawSink::create(&named(path, stream, number))?),
+            SinkSpec::Raw(path) if is_stdout(path) => Box::new(raw::RawSink::stdout()),
+            SinkSpec::Wav(path) => {
+                let (path, file) = self.make(&path.clone(), stream)?;
+                Box::new(wav::WavSink::new(&path, file, format)?)
+            }
+            SinkSpec::Raw(path) => {
+                let (path, file) = self.make(&path.clone(), stream)?;
+                Box::new(raw::RawSink::new(&path, file)?)
+            }
             SinkSpec::Sound(device) => {
                 Box::new(SoundSink::open(self.output.as_ref(), device.as_deref(), format)?)
             }
         })
+    }
+
+    /// Makes the next file of the stream. A name that is taken is passed over, whatever stands there. What is no file (a FIFO, a device) is
+    /// always itself.
+    fn make(&mut self, path: &Path, stream: u32) -> Result<(PathBuf, File), SinkError> {
+        let failed = |path: &Path, source| SinkError::File { path: path.to_owned(), source };
+        if output::is_special(path) {
+            let file = output::open_special(path).and_then(|file| output::wait(&file).map(|()| file));
+            return file.map(|file| (path.to_owned(), file)).map_err(|source| failed(path, source));
+        }
+        let last = self.files.get_mut(stream as usize);
+        // Of a stream that there is.
+        let Some(last) = last else { return Err(failed(path, std::io::ErrorKind::InvalidInput.into())) };
+        let mut passed: Option<PathBuf> = None;
+        loop {
+            *last = last.saturating_add(1);
+            let next = output::numbered(path, stream, *last);
+            match output::create_new(&next) {
+                Ok(file) => {
+                    if let Some(passed) = passed {
+                        log::warn!("{} is not of this run, so this is {}", passed.display(), next.display());
+                    }
+                    return Ok((next, file));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && *last < FILES_MAX => {
+                    passed = Some(next);
+                }
+                Err(error) => return Err(failed(&next, error)),
+            }
+        }
     }
 
     /// The stream went to STOP. What comes next is another sound: a sound device that failed (unplugged, or a rate that it does not take) may take
@@ -388,27 +419,6 @@ fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// `heard.wav` for the first file of stream 0, then `heard-2.wav` and so on; `heard-stream1.wav`, `heard-stream1-2.wav` for stream 1. What is no
-/// file (a FIFO, a device, standard output) is always itself.
-fn named(path: &Path, stream: u32, number: u32) -> PathBuf {
-    let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_stdout(path) || special || (stream == 0 && number <= 1) {
-        return path.to_owned();
-    }
-    let mut name = path.file_stem().unwrap_or_default().to_owned();
-    if stream != 0 {
-        name.push(format!("-stream{stream}"));
-    }
-    if number > 1 {
-        name.push(format!("-{number}"));
-    }
-    if let Some(extension) = path.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    path.with_file_name(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,8 +445,15 @@ mod tests {
     fn file_is_whole_after_each_flush_and_a_new_format_gets_a_new_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("heard.wav");
-        std::fs::write(&path, "left over").unwrap();
-        let mut sinks = Sinks::new(SinkSpec::Wav(path.clone())).unwrap();
+        let spec = SinkSpec::Wav(path.clone());
+        // Of an earlier run.
+        let mut sinks = Sinks::new(spec.clone()).unwrap();
+        sinks.frames(0, STEREO, &[9, 0, 9, 0]).unwrap();
+        assert!(sinks.finish().is_empty());
+        let mut claim = spec.claim(&[]).unwrap();
+        assert!(path.exists(), "as long as something can still go wrong at the start");
+        claim.take_over().unwrap();
+        let mut sinks = Sinks::new(spec).unwrap();
         assert!(!path.exists(), "nothing was heard yet");
 
         sinks.frames(0, STEREO, &[1, 0, 2, 0]).unwrap();
@@ -463,8 +480,8 @@ mod tests {
 
     #[test]
     fn place_that_cannot_be_written_is_found_at_once() {
-        let error = Sinks::new(SinkSpec::Wav("/nonexistent/heard.wav".into())).err().unwrap();
-        assert!(error.to_string().contains("/nonexistent/heard.wav"), "{error}");
+        let error = SinkSpec::Wav("/nonexistent/heard.wav".into()).claim(&[]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     }
 
     #[test]

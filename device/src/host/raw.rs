@@ -4,24 +4,32 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::output::Made;
 use super::{Sink, SinkError};
 
 /// The sink.
 pub struct RawSink {
     path: PathBuf,
     file: BufWriter<Box<dyn Write + Send>>,
+    /// `None`: standard output.
+    made: Option<Made>,
 }
 
 impl RawSink {
-    /// Begins the file at `path`, replacing what was there; `-` is standard output.
-    pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let file: Box<dyn Write + Send> = if path == Path::new("-") {
-            Box::new(io::stdout())
-        } else {
-            let failed = |source| SinkError::File { path: path.to_owned(), source };
-            Box::new(File::create(path).map_err(failed)?)
-        };
-        Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(1 << 16, file) })
+    /// Standard output.
+    pub fn stdout() -> Self {
+        Self::over("-".into(), Box::new(io::stdout()), None)
+    }
+
+    /// Begins it in `file`, which was opened for it at `path`.
+    pub fn new(path: &Path, file: File) -> Result<Self, SinkError> {
+        let made =
+            Made::new(path, &file).map_err(|source| SinkError::File { path: path.to_owned(), source })?;
+        Ok(Self::over(path.to_owned(), Box::new(file), Some(made)))
+    }
+
+    fn over(path: PathBuf, file: Box<dyn Write + Send>, made: Option<Made>) -> Self {
+        Self { path, file: BufWriter::with_capacity(1 << 16, file), made }
     }
 
     fn told(&self, result: io::Result<()>) -> Result<(), SinkError> {
@@ -40,7 +48,7 @@ impl Sink for RawSink {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        let result = self.file.flush();
+        let result = self.file.flush().and_then(|()| self.made.as_ref().map_or(Ok(()), Made::is_there));
         self.told(result)
     }
 

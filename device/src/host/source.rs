@@ -7,17 +7,22 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use ringwave_regs::format;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::ports::{Sources, StreamFormat};
 use crate::wav::{self, Sound, WavError, format_name};
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
+/// Nothing has come from a FIFO for as long: nobody writes there.
+const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 /// A tone's default frequency in Hz.
 const TONE_HZ: u32 = 440;
 
@@ -155,7 +160,7 @@ impl Input {
             SourceSpec::Tone(hz) => Self::Tone { hz: *hz, frame: 0 },
             SourceSpec::Wav(path) => {
                 let sound =
-                    wav::read(path).map_err(|source| SourceError::Wav { path: path.clone(), source })?;
+                    read_wav(path).map_err(|source| SourceError::Wav { path: path.clone(), source })?;
                 Self::Wav { path: path.clone(), sound: Arc::new(sound), place: 0, told: false }
             }
             SourceSpec::Raw(path) => {
@@ -211,6 +216,39 @@ impl Input {
                 now
             }
             Self::Raw(pipe) => pipe.take(into, format.frame_bytes().max(1) as usize),
+        }
+    }
+}
+
+/// Reads a WAV file, or what comes out of a FIFO, for which it does not wait for ever.
+fn read_wav(path: &Path) -> Result<Sound, WavError> {
+    if std::fs::metadata(path)?.is_file() {
+        wav::read(path)
+    } else {
+        wav::parse(&read_within(path, PIPE_PATIENCE)?)
+    }
+}
+
+/// Reads all that comes; gives up when nothing came for as long as `patience`, or more than a WAV file holds, or no RIFF file.
+fn read_within(path: &Path, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        // A FIFO that nobody has opened to write gives its end at once when it is read, but nothing here.
+        if poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&patience))? == 0 {
+            let line = format!("nothing has come for {} s", patience.tv_sec);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, line));
+        }
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(all),
+            Ok(read) => all.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        let is_wave = all.len() < 4 || all.starts_with(b"RIFF");
+        if !is_wave || all.len() as u64 > wav::FILE_BYTES_MAX {
+            return Ok(all);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A sink that is a WAV file, valid whatever happens to the process.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::output::Made;
 use super::{Sink, SinkError};
 use crate::ports::StreamFormat;
 use crate::wav::WavFile;
@@ -10,14 +12,15 @@ use crate::wav::WavFile;
 pub struct WavSink {
     path: PathBuf,
     file: WavFile,
+    made: Made,
 }
 
 impl WavSink {
-    /// Begins the file at `path`, replacing what was there.
-    pub fn create(path: &Path, stream: StreamFormat) -> Result<Self, SinkError> {
-        let file = WavFile::create(path, stream);
-        let file = file.map_err(|source| SinkError::File { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file })
+    /// Begins it in `file`, which was opened for it at `path`.
+    pub fn new(path: &Path, file: File, stream: StreamFormat) -> Result<Self, SinkError> {
+        let begun = Made::new(path, &file).and_then(|made| Ok((made, WavFile::heard(file, stream)?)));
+        let (made, file) = begun.map_err(|source| SinkError::File { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, made })
     }
 
     fn told(&self, result: std::io::Result<()>) -> Result<(), SinkError> {
@@ -36,7 +39,7 @@ impl Sink for WavSink {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        let result = self.file.flush();
+        let result = self.file.flush().and_then(|()| self.made.is_there());
         self.told(result)
     }
 

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::event::Timed;
 use super::line;
+use crate::engine::READER_PATIENCE;
 use crate::host::clock::Speed;
+use crate::host::output;
 use crate::ports::ClockMode;
 use crate::stats::clock_name;
 
@@ -52,17 +53,11 @@ pub struct TraceFile {
 }
 
 impl TraceFile {
-    /// Begins it, replacing what was there.
+    /// Begins it. What an earlier run left is removed before (`crate::host::output`): the file at `path` is a new one, or a FIFO or a device.
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
-        // A FIFO that nobody reads is an error now, not a wait that no signal ends.
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)?;
-        let mut file = File::create(path)?;
-        file.write_all(format!("{header}\n").as_bytes())?;
+        let file =
+            if output::is_special(path) { output::open_special(path)? } else { output::create_new(path)? };
+        output::write_within(&file, format!("{header}\n").as_bytes(), READER_PATIENCE)?;
         Ok(Self { file, lines: Vec::new() })
     }
 
@@ -78,7 +73,7 @@ impl TraceFile {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        let written = self.file.write_all(&self.lines);
+        let written = output::write_within(&self.file, &self.lines, READER_PATIENCE);
         self.lines.clear();
         written
     }

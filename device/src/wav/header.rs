@@ -28,8 +28,21 @@ const fn speakers(channels: u32) -> u32 {
     }
 }
 
-/// Everything before the first sample, for a file with no sample yet. The length of the data stands in the last four bytes.
-pub fn header(stream: StreamFormat) -> Vec<u8> {
+/// Who made the file, for whoever may find it later: a chunk of text about the file (`LIST`, `INFO`) with the name of its software (`ISFT`).
+const MADE_BY_US: &[u8] = b"LIST\x16\x00\x00\x00INFOISFT\x09\x00\x00\x00ringwave\0\0";
+const _: () = assert!(MADE_BY_US.len() == 0x16 + 8, "the length of the chunk");
+/// No header is longer.
+pub const HEADER_BYTES_MAX: u64 = 12 + 8 + 40 + MADE_BY_US.len() as u64 + 8;
+
+/// Whether a file that begins so was heard from a card: the chunk is in it.
+pub fn is_ours(begin: &[u8]) -> bool {
+    let is_wave = begin.starts_with(b"RIFF") && begin.get(8..12) == Some(b"WAVE");
+    is_wave && begin.windows(MADE_BY_US.len()).any(|part| part == MADE_BY_US)
+}
+
+/// Everything before the first sample, for a file with no sample yet. The length of the data stands in the last four bytes. `named`: with
+/// the name of this program.
+pub fn header(stream: StreamFormat, named: bool) -> Vec<u8> {
     let frame_bytes = stream.frame_bytes();
     let bits = format::sample_bytes(stream.code).unwrap_or(0) * 8;
     let plain = stream.code == format::S16 && stream.channels <= 2;
@@ -51,10 +64,12 @@ pub fn header(stream: StreamFormat) -> Vec<u8> {
     }
     let mut file = Vec::new();
     file.extend(b"RIFF");
-    file.extend(riff_bytes(fmt.len() + 28, 0).to_le_bytes());
+    let about = if named { MADE_BY_US } else { &[] };
+    file.extend(riff_bytes(fmt.len() + about.len() + 28, 0).to_le_bytes());
     file.extend(b"WAVEfmt ");
     file.extend(u32::try_from(fmt.len()).unwrap_or(0).to_le_bytes());
     file.extend(fmt);
+    file.extend(about);
     file.extend(b"data");
     file.extend(0_u32.to_le_bytes());
     file

@@ -7,7 +7,8 @@ mod header;
 mod read;
 mod write;
 
-pub use read::{Sound, WavError, read};
+pub use header::{HEADER_BYTES_MAX, is_ours};
+pub use read::{FILE_BYTES_MAX, Sound, WavError, parse, read};
 pub use write::{DATA_BYTES_MAX, WavFile};
 
 use ringwave_regs::format;

@@ -8,7 +8,7 @@ use super::header::{SUBTYPE_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM};
 use crate::ports::StreamFormat;
 
 /// The longest file in bytes.
-const FILE_BYTES_MAX: u64 = 2 << 30;
+pub const FILE_BYTES_MAX: u64 = 2 << 30;
 
 /// Frames, and what they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let good = header(StreamFormat { code: format::F32, channels: 2, rate: 8_000 });
+        let good = header(StreamFormat { code: format::F32, channels: 2, rate: 8_000 }, false);
         assert!(parse(&good).unwrap().is_empty());
         assert!(matches!(parse(b"RIFX"), Err(WavError::NotWave)));
         assert!(matches!(parse(&good[..12]), Err(WavError::Missing("fmt"))));
@@ -279,7 +279,7 @@ mod tests {
     proptest! {
         #[test]
         fn foreign_bytes_do_no_harm(change in proptest::collection::vec((0..80_usize, any::<u8>()), 0..8), cut in 0..90_usize) {
-            let mut file = header(StreamFormat { code: format::S24_32, channels: 3, rate: 8_000 });
+            let mut file = header(StreamFormat { code: format::S24_32, channels: 3, rate: 8_000 }, false);
             file.extend([1; 12]);
             for (at, value) in change {
                 if let Some(byte) = file.get_mut(at) {

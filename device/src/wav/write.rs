@@ -27,10 +27,17 @@ pub struct WavFile {
 impl WavFile {
     /// Begins the file at `path`, replacing what was there: a valid file without a sample.
     pub fn create(path: &Path, format: StreamFormat) -> io::Result<Self> {
-        let mut file = File::create(path)?;
+        Self::begin(File::create(path)?, header(format, false))
+    }
+
+    /// Begins it in an empty file, or a FIFO or device, for what was heard: `super::is_ours` knows it again.
+    pub fn heard(file: File, format: StreamFormat) -> io::Result<Self> {
+        Self::begin(file, header(format, true))
+    }
+
+    fn begin(mut file: File, mut header: Vec<u8>) -> io::Result<Self> {
         let kind = file.metadata()?.file_type();
         let seekable = !kind.is_fifo() && !kind.is_char_device() && !kind.is_socket();
-        let mut header = header(format);
         if !seekable {
             // "As long as it goes", as other programs write into a pipe.
             let length = header.len();

@@ -1,19 +1,31 @@
 //! The listening socket: made at a path so that nobody else can connect, or handed over by systemd or on the command line.
 
+use std::fs::TryLockError;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, fchmod};
 use rustix::io::Errno;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 
 /// The longest path in bytes: what `sockaddr_un` takes, without what is appended for a moment while the socket is made.
-const PATH_BYTES_MAX: usize = 107 - ".4294967295".len();
+const PATH_BYTES_MAX: usize = 107 - ".4194304.15".len();
+/// Names under which a socket is made: with the largest process id that there is, `PATH_BYTES_MAX` leaves room for them.
+const MAKING_MAX: u32 = 16;
+/// Clients that may wait to be accepted, as the standard library has it.
+const BACKLOG: i32 = 128;
+/// Making a socket takes no time: a folder that is locked for longer is not locked by one who makes a socket.
+const FOLDER_PATIENCE: Duration = Duration::from_secs(2);
+const FOLDER_LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// The first descriptor that systemd hands over (`SD_LISTEN_FDS_START`).
 const SYSTEMD_FIRST_FD: RawFd = 3;
 
@@ -68,6 +80,8 @@ impl Listener {
         if path.as_os_str().as_bytes().len() > PATH_BYTES_MAX {
             return Err(ListenerError::TooLong(path.to_owned()));
         }
+        // Whoever begins at the same time waits here, and then finds this one's socket.
+        let _alone = alone(path)?;
         match std::fs::symlink_metadata(path) {
             Ok(metadata) if !metadata.file_type().is_socket() => {
                 return Err(ListenerError::NotASocket(path.to_owned()));
@@ -75,6 +89,7 @@ impl Listener {
             Ok(_) => match answers(path) {
                 Err(Errno::CONNREFUSED) => {
                     log::info!("{}: nobody answers there, replacing it", path.display());
+                    std::fs::remove_file(path).map_err(failed)?;
                 }
                 // It answers, or its queue is full, or it is not ours to ask: it lives.
                 _ => return Err(ListenerError::InUse(path.to_owned())),
@@ -83,19 +98,18 @@ impl Listener {
             Err(error) => return Err(failed(error)),
         }
         // Made under another name, so that it appears listening and with its mode, or not at all.
-        let mut making = path.as_os_str().to_owned();
-        making.push(format!(".{}", std::process::id()));
-        let making = PathBuf::from(making);
-        let make = || {
-            let listener = UnixListener::bind(&making)?;
-            std::fs::set_permissions(&making, std::fs::Permissions::from_mode(0o600))?;
+        let (listener, making) = make_beside(path).map_err(failed)?;
+        let appear = || {
             let metadata = std::fs::symlink_metadata(&making)?;
-            std::fs::rename(&making, path)?;
-            Ok((listener, (metadata.dev(), metadata.ino())))
+            // Not a rename: what somebody has put there meanwhile stays.
+            std::fs::hard_link(&making, path)?;
+            Ok((metadata.dev(), metadata.ino()))
         };
-        let (listener, identity) = make().map_err(|error| {
-            let _ = std::fs::remove_file(&making);
-            failed(error)
+        let appeared = appear();
+        let _ = std::fs::remove_file(&making);
+        let identity = appeared.map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => ListenerError::InUse(path.to_owned()),
+            _ => failed(error),
         })?;
         Ok(Self { listener, file: Some(File { path: path.to_owned(), identity }) })
     }
@@ -148,6 +162,48 @@ impl Listener {
             let _ = std::fs::remove_file(&file.path);
         }
     }
+}
+
+/// Holds the lock of the socket's folder for as long as it lives. A folder that may not be read is not locked: what remains then is that a
+/// socket that has just been made is replaced by another process that had found a dead one before it.
+fn alone(path: &Path) -> Result<Option<std::fs::File>, ListenerError> {
+    let failed = |source| ListenerError::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(folder) = std::fs::File::open(folder) else { return Ok(None) };
+    let until = Instant::now() + FOLDER_PATIENCE;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(FOLDER_LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => {
+                return Err(failed(io::Error::other("another process has locked the folder")));
+            }
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+}
+
+/// A socket that listens under a name beside `path`, with the mode 0600 from its first moment on. Names that are taken are passed over.
+fn make_beside(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
+    let mut error = io::Error::from(io::ErrorKind::AddrInUse);
+    for attempt in 0..MAKING_MAX {
+        let mut making = path.as_os_str().to_owned();
+        making.push(format!(".{}.{attempt}", std::process::id()));
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // The file that bind makes has the mode of the socket (`unix_bind_bsd` in the kernel), less the umask: nobody else can connect, not even
+        // for a moment.
+        fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+        match bind(&socket, &SocketAddrUnix::new(Path::new(&making))?) {
+            Ok(()) => {
+                listen(&socket, BACKLOG)?;
+                return Ok((socket.into(), making.into()));
+            }
+            Err(Errno::ADDRINUSE) => error = Errno::ADDRINUSE.into(),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(error)
 }
 
 /// Whether somebody accepts at `path`. Does not wait until there is room in the queue: that may be never.

@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use crate::device::Device;
@@ -20,6 +21,8 @@ use crate::socket::{receive, send};
 
 /// How much is received at a time, bytes.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Between two attempts to accept a client for which there is no descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Ends serving, from any thread and from a signal handler's thread: whoever waits for a client wakes at once.
 #[derive(Clone, Debug)]
@@ -50,6 +53,17 @@ impl Stop {
     /// Whether it was stopped.
     pub fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits for so long (`true`), or until this is stopped (`false`).
+    fn pause(&self, time: Duration) -> io::Result<bool> {
+        let time = Timespec::try_from(time).map_err(io::Error::other)?;
+        let mut stop = [PollFd::new(&self.0.event, PollFlags::IN)];
+        match poll(&mut stop, Some(&time)) {
+            Ok(ready) => Ok(ready == 0),
+            Err(Errno::INTR) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Waits until `socket` has `events` (`true`) or this is stopped (`false`).
@@ -117,6 +131,7 @@ pub fn serve(listener: &UnixListener, device: &mut impl Device, stop: &Stop) -> 
 /// Waits for the next client; `None` when stopped.
 pub fn accept(listener: &UnixListener, stop: &Stop) -> io::Result<Option<UnixStream>> {
     listener.set_nonblocking(true)?;
+    let mut told = false;
     while stop.wait(listener.as_fd(), PollFlags::IN)? {
         match listener.accept() {
             Ok((client, _)) => return Ok(Some(client)),
@@ -124,11 +139,26 @@ pub fn accept(listener: &UnixListener, stop: &Stop) -> io::Result<Option<UnixStr
                 // It was there, and has gone; or somebody who shares the socket was faster.
                 io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {
                 }
+                _ if passes(&error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        log::warn!("clients have to wait: {error}");
+                    }
+                    // The client stays in the queue, so that the socket would wake us at once.
+                    if !stop.pause(ACCEPT_PAUSE)? {
+                        return Ok(None);
+                    }
+                }
                 _ => return Err(error),
             },
         }
     }
     Ok(None)
+}
+
+/// Whether it is a want of descriptors or memory, of this process or the whole system, which passes.
+fn passes(error: &io::Error) -> bool {
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    passing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Serves one client until it leaves, in whatever way; then the device hears [`Device::client_left`].
