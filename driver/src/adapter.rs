@@ -40,7 +40,7 @@ use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{Com, ComRef, IUnknown};
 
 pub use device::Adapter;
-pub use subdevices::{Installation, Subdevices};
+pub use subdevices::{Installation, Stale, Subdevices};
 
 /// The most subdevices that are registered: wave and topology of each stream.
 const SUBDEVICES: u32 = 2 * ringwave_regs::stream::STREAMS_MAX;
@@ -114,10 +114,11 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     // A device that was stopped, or that starts again without (not documented, and no reason to leak): what
     // is still registered of it.
     // SAFETY: as above.
-    let stale = unsafe { take_adapter(slot) }.and_then(|adapter| {
+    let stopped = unsafe { take_adapter(slot) };
+    let stale = Stale::from(stopped.and_then(|adapter| {
         adapter.stop();
         adapter.take_subdevices()
-    });
+    }));
     // SAFETY: this driver's FDO.
     let pdo = unsafe { physical_device_object(device)? };
     let installation = Installation { device, pdo, irp, resources: &resources };

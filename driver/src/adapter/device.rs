@@ -24,7 +24,7 @@ use super::interrupt::{Isr, Told};
 use super::jacks::Jacks;
 use super::mixer::Mixer;
 use super::streams::Streams;
-use super::subdevices::{Installation, Subdevices};
+use super::subdevices::{Installation, Stale, Subdevices};
 use crate::hw::Card;
 use crate::hw::ringwave::{Range, Ringwave};
 
@@ -84,7 +84,7 @@ impl Adapter {
     /// # Safety
     /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
     /// [`stop`](Self::stop) is called before the FDO goes.
-    pub unsafe fn start(installation: &Installation<'_>, stale: Option<Subdevices>) -> NtResult<Com<Self>> {
+    pub unsafe fn start(installation: &Installation<'_>, stale: Stale) -> NtResult<Com<Self>> {
         let resources = installation.resources;
         let (registers, pages) = (bar(resources, REGISTERS)?, bar(resources, PAGES)?);
         // SAFETY: memory resources of this device.
@@ -127,11 +127,7 @@ impl Adapter {
     ///
     /// # Safety
     /// As [`start`](Self::start); `stop` undoes whatever was done.
-    unsafe fn wire(
-        adapter: &Com<Self>,
-        installation: &Installation<'_>,
-        stale: Option<Subdevices>,
-    ) -> NtResult {
+    unsafe fn wire(adapter: &Com<Self>, installation: &Installation<'_>, stale: Stale) -> NtResult {
         // SAFETY: by contract.
         unsafe {
             adapter.connect(installation.pdo)?;

@@ -58,9 +58,8 @@ impl Subdevices {
     pub unsafe fn install(
         installation: &Installation<'_>,
         adapter: &Com<Adapter>,
-        stale: Option<Self>,
+        mut stale: Stale,
     ) -> NtResult<Self> {
-        let mut stale = Stale(stale.unwrap_or_default());
         let mut endpoints = Vec::new();
         let (mut speakers, mut microphones) = (0, 0);
         for endpoint in (0..STREAMS_MAX).map_while(|stream| adapter.card().endpoint(stream)) {
@@ -101,7 +100,13 @@ impl Subdevices {
 /// What was registered before a STOP. Dropped without being asked for it is left to PortCls, which has taken
 /// it away already.
 #[derive(Default)]
-struct Stale(Subdevices);
+pub struct Stale(Subdevices);
+
+impl From<Option<Subdevices>> for Stale {
+    fn from(subdevices: Option<Subdevices>) -> Self {
+        Self(subdevices.unwrap_or_default())
+    }
+}
 
 impl Stale {
     /// Unregisters it, if there is something.
