@@ -167,7 +167,7 @@ mod tests {
                 Direction::Render,
                 false,
                 ModePeriod::default(),
-            )
+            );
         };
     }
 }
