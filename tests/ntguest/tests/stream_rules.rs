@@ -145,10 +145,6 @@ fn run_with(name: &str, config: &str, options: &[&str]) -> Outcome {
         card.args(["--dma-bits", "32"]);
     }
     // A card waits only where its operator lets it, and its driver asks for it.
-    if config.contains("reg.Lockstep=1") {
-        card.args(["--clock", "lockstep"]);
-    }
-    // The driver asks for lockstep, the card's option grants it.
     if config.contains("reg.Lockstep=1") && !options.contains(&"--clock") {
         card.args(["--clock", "lockstep"]);
     }
