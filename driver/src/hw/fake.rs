@@ -63,6 +63,8 @@ pub struct Inside {
     pub asleep: bool,
     /// It comes back from D3 as another one.
     pub exchanged: bool,
+    /// Called before it hears a mark.
+    pub before_mark: Option<Arc<dyn Fn() + Send + Sync>>,
     /// It may raise interrupts.
     pub interrupts: bool,
     /// Whose position page is held: bit i is stream i.
@@ -91,6 +93,7 @@ impl Default for FakeCard {
             ending: false,
             asleep: false,
             exchanged: false,
+            before_mark: None,
             interrupts: false,
             pages_held: 0,
             unplugged: false,
@@ -230,6 +233,10 @@ impl Card for FakeCard {
     }
     fn mark(&self, _stream: u32, mark: Mark, clock: u64, look: bool) -> bool {
         at_passive_level();
+        // Whoever tells it may be held up here.
+        if let Some(held_up) = self.sees(|inside| inside.before_mark.clone()) {
+            held_up();
+        }
         let mut inside = self.inside();
         if inside.gone || inside.asleep {
             return false;

@@ -84,7 +84,8 @@ pub struct Stream {
     ticks: AtomicBool,
     shared: SpinLock<Shared>,
     glitches: glitches::Glitches,
-    /// Held by who tells the card of a packet: what stands in the mark page must not go back.
+    /// Held by who tells the card of a packet, or takes it to or out of STOP: what stands in the mark page must
+    /// not go back, nor outlive STOP.
     telling: Mutex<()>,
 }
 

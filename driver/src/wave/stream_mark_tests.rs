@@ -1,6 +1,9 @@
 //! Packets that a client writes: before RUN, in time, late, after a pause of minutes; and whether the card is
 //! asked to wait for them.
 
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
 use nt::status::STATUS_DATA_LATE_ERROR;
 
 use super::*;
@@ -173,4 +176,48 @@ fn without_a_mark_page_marks_are_messages() {
     rig.go(&[RUN, PAUSE, RUN]);
     rig.stream.set_write_packet(1, 0, 0).unwrap();
     assert_eq!(marks(&rig), [Told::Written(0, None), Told::Written(1, None)], "each once");
+}
+
+/// A stream for another thread, as clients have more than one.
+struct Elsewhere<'a>(&'a Stream);
+// SAFETY: a Stream may be used from any thread.
+unsafe impl Send for Elsewhere<'_> {}
+
+impl Elsewhere<'_> {
+    fn write(&self, number: u32) {
+        self.0.set_write_packet(number, 0, 0).unwrap();
+    }
+}
+
+#[test]
+fn a_mark_that_is_being_told_does_not_outlive_stop() {
+    let rig = rig();
+    rig.allocate();
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    rig.go(&[RUN]);
+    rig.complete(1);
+    rig.card.take_told();
+    let telling = Arc::new(Barrier::new(2));
+    let held_up = Arc::clone(&telling);
+    rig.card.change(|inside| {
+        inside.before_mark = Some(Arc::new(move || {
+            held_up.wait();
+            std::thread::sleep(Duration::from_millis(50));
+        }));
+    });
+    std::thread::scope(|scope| {
+        let stream = Elsewhere(&rig.stream);
+        let client = scope.spawn(move || stream.write(2));
+        telling.wait();
+        rig.go(&[PAUSE, ACQUIRE, STOP]);
+        client.join().expect("the card has heard it before STOP");
+    });
+    let told = rig.card.take_told();
+    let place = |what: Told| told.iter().position(|told| *told == what).unwrap();
+    assert!(place(Told::Mark(2)) < place(Told::State(State::Stop)), "the tag of after STOP on it: {told:?}");
+    // The next start knows nothing of it.
+    rig.card.change(|inside| inside.before_mark = None);
+    rig.go(&[PAUSE]);
+    rig.stream.set_write_packet(0, 0, 0).unwrap();
+    assert_eq!(marks(&rig), [Told::Mark(0)]);
 }

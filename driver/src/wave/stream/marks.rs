@@ -1,5 +1,7 @@
 //! Telling the card which packets are valid. DATASHEET 5.3, 7.4.
 
+use nt::mutex::MutexGuard;
+
 use super::Stream;
 
 /// What a mark is told for.
@@ -19,7 +21,11 @@ impl Stream {
     /// Tells the card the last mark. What it can't hear now (in STOP, without power) it is told before the
     /// next RUN. PASSIVE_LEVEL, no spin lock held.
     pub(super) fn tell_mark(&self, telling: Telling) {
-        let _telling = self.telling.lock();
+        self.tell_mark_held(&self.telling.lock(), telling);
+    }
+
+    /// The same by who has taken `telling` already, for what must not happen between two marks.
+    pub(super) fn tell_mark_held(&self, _held: &MutexGuard<'_, ()>, telling: Telling) {
         let card = self.card();
         let (mark, clock) = {
             let shared = self.shared.lock();

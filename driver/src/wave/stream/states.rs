@@ -4,6 +4,7 @@
 use core::sync::atomic::Ordering;
 
 use nt::NtResult;
+use nt::mutex::MutexGuard;
 
 use super::Stream;
 use super::marks::Telling;
@@ -85,6 +86,8 @@ impl Stream {
                 State::Run => self.before_run(lockstep),
                 State::Stop | State::Pause => {}
             }
+            // Until the card knows where to start nobody tells it a mark: that may be the end of the stream.
+            let telling = (state == State::Acquire).then(|| self.telling.lock());
             card.set_state(stream, state)?;
             {
                 let mut shared = self.shared.lock();
@@ -93,15 +96,15 @@ impl Stream {
                     (shared.lockstep, shared.lockstep_told) = (Some(lockstep), true);
                 }
             }
-            if state == State::Acquire {
-                self.restore(ring);
+            if let Some(telling) = telling {
+                self.restore(ring, &telling);
             }
         }
         Ok(())
     }
 
     /// The card has come from STOP: tells it where the stream stands, and what was marked.
-    fn restore(&self, ring: Ring) {
+    fn restore(&self, ring: Ring, telling: &MutexGuard<'_, ()>) {
         let (card, stream) = (self.card(), self.claim.stream());
         let frame = {
             let mut shared = self.shared.lock();
@@ -114,7 +117,7 @@ impl Stream {
             card.start_at(stream, frame, ring.packet_of(frame));
             self.shared.lock().started = frame;
         }
-        self.tell_mark(Telling::New);
+        self.tell_mark_held(telling, Telling::New);
     }
 
     /// Whether the card is to wait for the client: only if the registry says so, and the client can say which
@@ -198,7 +201,11 @@ impl Stream {
     }
 
     /// Brings the card to STOP if it is not. After this it touches neither buffer nor table.
+    ///
+    /// Not while a mark is told: SetWritePacket and GetReadPacket come beside SetState, and a mark of before STOP
+    /// that is stored with the tag of after it would count for the next start (DATASHEET 7.4, Tag).
     pub(super) fn halt(&self) {
+        let _telling = self.telling.lock();
         let running = {
             let mut shared = self.shared.lock();
             core::mem::replace(&mut shared.card_state, State::Stop) != State::Stop
