@@ -134,8 +134,8 @@ pub trait Card: Send + Sync {
 
     /// Every packet up to and including the mark's is valid. `clock`: the device clock now, 0 if it is not
     /// known. `look`: it must not be overtaken by the next mark. PASSIVE_LEVEL. Messages only with `look`,
-    /// for the end of the stream, to a card that waits, and to one without mark pages. `false` if the card
-    /// was not there to hear it.
+    /// for a packet that has begun, for the end of the stream, to a card that waits, and to one without mark
+    /// pages. `false` if the card was not there to hear it.
     fn mark(&self, stream: u32, mark: Mark, clock: u64, look: bool) -> bool;
 
     /// What the status page says; no message. `None` if the card is gone or without power, or the page changed under every try.

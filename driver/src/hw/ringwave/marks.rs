@@ -11,6 +11,8 @@ use ringwave_regs::{
 
 use super::Ringwave;
 use super::access::write;
+use crate::endpoint::Endpoint;
+use crate::hw::Card;
 
 /// What became of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,9 @@ enum Stored {
     Nowhere,
     /// The card finds it when it looks next.
     There,
-    /// The card stands still, maybe for this very packet, and looks only when it is told to.
+    /// The card stands still, maybe for this very packet, and looks only when it is told to; or it has begun to
+    /// play the packet as silence, and is to look before the next mark is stored, which would pass it over
+    /// (DATASHEET 5.4).
     Awaited,
 }
 
@@ -42,12 +46,17 @@ impl Ringwave {
     /// The store, the fence and the load, in this order: either the card sees the mark before it stands
     /// still, or WAITING is seen here. Not inlined: `ringwave-catalog check-pe` looks for the three in the
     /// image.
+    ///
+    /// Who judged the packet to be in time did so before, and may have been held up since: whether it has begun
+    /// is looked at here, behind the store. STATE and PACKET_COUNT are aligned words and may be read alone
+    /// (DATASHEET 7). A recorded packet that is taken late is passed over by none.
     #[inline(never)]
     fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {
         let (Some(from), Some(to)) = (pages::status_page(stream), pages::mark_page(stream)) else {
             return Stored::Nowhere;
         };
         let at = |page: u32, field: u32| page.saturating_add(field) as usize;
+        let captures = self.endpoint(stream).is_some_and(Endpoint::captures);
         let pages = self.pages.lock();
         let Some(io) = pages.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) else {
             return Stored::Nowhere;
@@ -61,6 +70,9 @@ impl Ringwave {
         io.write64(at(to, fields::MARK_CLOCK), clock);
         io.write64(at(to, fields::MARK), fields::word(packet, tag));
         fence::store_load();
-        if io.read32(at(from, status::WAITING)) == 1 { Stored::Awaited } else { Stored::There }
+        let waits = io.read32(at(from, status::WAITING)) == 1;
+        let plays = io.read32(at(from, status::STATE)) == regs::STATE_RUN && !captures;
+        let begun = || packet.wrapping_sub(io.read32(at(from, status::PACKET_COUNT))).cast_signed() <= 0;
+        if waits || plays && begun() { Stored::Awaited } else { Stored::There }
     }
 }

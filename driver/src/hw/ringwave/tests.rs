@@ -84,6 +84,33 @@ fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
 }
 
 #[test]
+fn a_mark_of_a_packet_that_has_begun_meanwhile_is_looked_at_before_the_next_one() {
+    let (render, capture) = (regs::block(0).unwrap(), regs::block(1).unwrap());
+    let memory = MemoryCard::at(0x5800_0000);
+    memory.set(global::FEATURES, FEATURES_ALL);
+    memory.set(global::STREAMS, 1 | 1 << global::STREAMS_CAPTURE_SHIFT);
+    memory.set(render + regs::CAPS, regs::CAPS_PRESENT);
+    memory.set(capture + regs::CAPS, regs::CAPS_PRESENT | regs::CAPS_CAPTURE);
+    let card = memory.find();
+    let looks = |stream: u32, state: u32, count: u32, number: u32| {
+        let status = pages::status_page(stream).unwrap();
+        put(memory.pages, status + pages::status::MARK_TAG, 1);
+        put(memory.pages, status + pages::status::STATE, state);
+        put(memory.pages, status + pages::status::PACKET_COUNT, count);
+        let look = regs::block(stream).unwrap() + regs::LOOK;
+        memory.set(look, 7);
+        assert!(card.mark(stream, Mark { number, end_of_stream: None }, 0, false));
+        memory.get(look) == 0
+    };
+    assert!(!looks(0, regs::STATE_RUN, 8, 9), "in time");
+    assert!(looks(0, regs::STATE_RUN, 9, 9), "it has begun");
+    assert!(looks(0, regs::STATE_RUN, 0, u32::MAX), "and is over");
+    assert!(!looks(0, regs::STATE_RUN, u32::MAX, 0), "in time, at the wrap");
+    assert!(!looks(0, regs::STATE_PAUSE, 9, 9), "nothing begins in PAUSE");
+    assert!(!looks(1, regs::STATE_RUN, 9, 8), "what is taken was complete before");
+}
+
+#[test]
 fn the_end_of_a_stream_and_a_card_without_mark_pages_are_told_by_registers() {
     for (mark_page, end_of_stream) in [(true, Some(400)), (false, None), (false, Some(400))] {
         let physical =
