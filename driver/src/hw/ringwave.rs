@@ -314,10 +314,16 @@ impl Card for Ringwave {
     }
 
     fn remove(&self) {
-        // Whatever streams are still open: the card lets go of their memory. (Lost, if the card is gone already.)
-        self.with(|io| write(io, global::CONTROL, global::CONTROL_RESET));
-        self.int_status.store(null_mut(), Ordering::Relaxed);
-        let registers = self.registers.lock().take();
+        let registers = {
+            let mut registers = self.registers.lock();
+            // Whatever streams are still open: the card lets go of their memory. (Lost, if the card is gone
+            // already.) Taken away with the same lock held: a SetState that comes now must not start one again.
+            if let Some(io) = registers.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) {
+                write(io, global::CONTROL, global::CONTROL_RESET);
+            }
+            self.int_status.store(null_mut(), Ordering::Relaxed);
+            registers.take()
+        };
         // Unmapped here, when no lock is held and nobody can reach them any more.
         drop(registers);
         self.retire_pages();
