@@ -10,6 +10,7 @@ use crate::kernel::layout::Mdl;
 use crate::kernel::{irql, thread};
 use crate::portcls::guid::{
     Guid, IID_DRM_PORT2, IID_NOBODY, IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_PNP, IID_PORT_CLS_POWER,
+    IID_PORT_CLS_RUNTIME_POWER,
 };
 use crate::portcls::layout::DeviceObject;
 use crate::portcls::status::Status;
@@ -196,6 +197,13 @@ pub const CASES: &[Case] = &[
             slot!(pnp, 3, fn(This, Fdo) -> i32, Fake::other().this(), fdo());
         }
         release(pnp);
+        release(port);
+    }),
+    ("pc-power-callback", "power-callback", || {
+        let port = new_port();
+        let runtime = query(port, IID_PORT_CLS_RUNTIME_POWER);
+        slot!(runtime, 5, fn(Fdo) -> i32, fdo());
+        release(runtime);
         release(port);
     }),
     ("pc-pnp-none", "pnp-interface", || {
