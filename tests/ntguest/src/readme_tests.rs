@@ -184,18 +184,20 @@ fn what_is_harsher_than_windows_is_marked() {
     }
 }
 
-/// Names of the cases in the tables of self-tests, and the rules that PortCls' cases break.
+/// Names of the self-tests that have a boot of their own, and the cases of the others with the rules that they
+/// break.
 fn selftests() -> (BTreeSet<String>, BTreeMap<String, String>) {
-    let first = |line: &str| line.split('"').nth(1).map(str::to_owned);
-    let mut kernel = BTreeSet::new();
-    for table in ["rules.rs", "service_rules.rs"] {
+    let names = |table: &str| -> Vec<String> {
         let text = read(&root().join("kernel/selftest").join(table));
-        kernel.extend(text.lines().filter(|line| line.starts_with("    (\"")).filter_map(first));
-    }
+        let lines = text.lines().filter(|line| line.starts_with("    (\""));
+        lines.filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
+    };
+    let kernel = ["rules.rs", "service_rules.rs"].into_iter().flat_map(names).collect();
+    let one_boot = names("rules_one_boot.rs").into_iter().map(|rule| (rule.clone(), rule));
     let text = read(&root().join("portcls/selftest/cases.rs"));
     let quoted: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
     let cases = quoted.windows(2).filter(|pair| pair[0].starts_with("pc-"));
-    (kernel, cases.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect())
+    (kernel, cases.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).chain(one_boot).collect())
 }
 
 #[test]

@@ -18,6 +18,7 @@ const SELFTESTS: [&str; 2] = [
     include_str!("../src/kernel/selftest/rules.rs"),
     include_str!("../src/kernel/selftest/service_rules.rs"),
 ];
+const ONE_BOOT: &str = include_str!("../src/kernel/selftest/rules_one_boot.rs");
 const PORTCLS_CASES: &str = include_str!("../src/portcls/selftest/cases.rs");
 /// QEMU's exit statuses for what ntguest writes to isa-debug-exit.
 const OK: i32 = 33;
@@ -106,12 +107,14 @@ fn wait(qemu: &mut Child) -> Option<ExitStatus> {
 
 /// The names of the rules, from the tables in the self-test.
 fn rules() -> Vec<&'static str> {
-    let cases = |text: &'static str| {
-        let table = text.split("const CASES").nth(1).and_then(|table| table.split("\n];").next());
-        let is_case = |line: &&str| line.starts_with("    (\"");
-        table.expect("the table of cases").lines().filter(is_case).filter_map(|line| line.split('"').nth(1))
-    };
     SELFTESTS.into_iter().flat_map(cases).collect()
+}
+
+/// The names in one table.
+fn cases(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let table = text.split("const CASES").nth(1).and_then(|table| table.split("\n];").next());
+    let is_case = |line: &&str| line.starts_with("    (\"");
+    table.expect("the table of cases").lines().filter(is_case).filter_map(|line| line.split('"').nth(1))
 }
 
 #[test]
@@ -146,6 +149,21 @@ fn every_broken_rule_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_rule_after_which_the_kernel_goes_on_is_named() {
+    let (status, log) = boot("one-boot", "selftest=rules-one-boot");
+    assert_eq!(status, FAILED, "{log}");
+    let cases: Vec<&str> = cases(ONE_BOOT).collect();
+    assert!(cases.len() > 30, "{cases:?}");
+    let unnamed = cases.into_iter().filter(|rule| {
+        // What is left behind is found at the end.
+        let after = log.split(&format!("info case {rule}\n")).nth(1).unwrap_or_default();
+        !after.contains(&format!("violation rule={rule} "))
+    });
+    assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&str>::new(), "{log}");
 }
 
 #[test]

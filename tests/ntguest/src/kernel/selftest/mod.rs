@@ -6,6 +6,7 @@
 mod good;
 mod messages;
 mod rules;
+mod rules_one_boot;
 mod service_rules;
 mod services;
 
@@ -69,6 +70,10 @@ pub fn run(name: &str) -> bool {
     }
     if name == "messages" {
         messages::run();
+        return true;
+    }
+    if name == "rules-one-boot" {
+        rules_one_boot::run();
         return true;
     }
     let Some((_, case)) = rules::CASES.iter().chain(service_rules::CASES).find(|(rule, _)| *rule == name)

@@ -228,6 +228,7 @@ fn lock() -> *mut usize {
     &raw mut *SPIN_LOCK.lock()
 }
 
-fn buffer() -> *mut Mdl {
+/// Three pages of a port stream's.
+pub fn buffer() -> *mut Mdl {
     pages::alloc_pages(0, u64::MAX, 3 * page_map::PAGE as usize, "selftest")
 }

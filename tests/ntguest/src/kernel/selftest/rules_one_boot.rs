@@ -1,0 +1,190 @@
+//! Rules after which the kernel can go on: all are broken in one boot (`selftest=rules-one-boot`), a line before
+//! each. What is left behind on purpose is found at the end, so those cases are the last.
+
+use core::ffi::c_void;
+use core::ptr::{null, null_mut};
+
+use super::rules::{Case, buffer};
+use super::{MS, NON_PAGED, PAGED, TAG, allocate, free, lower, map_card, raise, service};
+use crate::kernel::layout::{KDpc, KEvent, ListEntry};
+use crate::kernel::{irql, pages, pci, thread};
+
+/// Room for any object of the kernel's, aligned as pool is.
+#[repr(align(16))]
+struct Room([usize; 40]);
+
+impl Room {
+    const fn new() -> Self {
+        Self([0; 40])
+    }
+
+    const fn at<T>(&mut self) -> *mut T {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+/// Breaks all of them.
+pub fn run() {
+    for (name, case) in CASES {
+        crate::kprintln!("case {name}");
+        case();
+    }
+}
+
+/// The rules, and how they are broken.
+pub const CASES: &[Case] = &[
+    ("pool-size", || free(allocate(0))),
+    ("pool-flags", || {
+        let both = NON_PAGED | PAGED;
+        service!("ExAllocatePool2" as fn(u64, usize, u32) -> *mut u8)(both, 16, TAG);
+    }),
+    ("interlocked-lock", || {
+        // An empty list, and the word of a lock that somebody holds.
+        let (mut lock, mut room) = (1usize, Room::new());
+        let head: *mut ListEntry = room.at();
+        room.0[..2].fill(head.addr());
+        service!("ExInterlockedRemoveHeadList" as fn(*mut ListEntry, *mut usize) -> usize)(
+            head,
+            &raw mut lock,
+        );
+    }),
+    ("lookaside", || service!("ExDeleteLookasideListEx" as fn(*mut c_void))(Room::new().at())),
+    ("mdl-freed", || {
+        let mdl = buffer();
+        pages::free(mdl);
+        pages::map(mdl, 1);
+    }),
+    ("mdl-unmap-mismatch", || {
+        let mdl = buffer();
+        pages::unmap(0x1000 as *mut u8, mdl);
+        pages::free(mdl);
+    }),
+    ("contiguous-size", || {
+        let memory = service!("MmAllocateContiguousMemory" as fn(usize, u64) -> *mut u8)(8192, u64::MAX);
+        service!("MmFreeContiguousMemorySpecifyCache" as fn(*mut u8, usize, u32))(memory, 4096, 1);
+    }),
+    ("contiguous-unknown-free", || {
+        service!("MmFreeContiguousMemory" as fn(*mut u8))(0x1000 as *mut u8);
+    }),
+    ("physical-address", || {
+        service!("MmGetPhysicalAddress" as fn(*mut u8) -> u64)(0x1000 as *mut u8);
+    }),
+    ("mmio-cache-type", || {
+        let registers = map_card();
+        let cached = service!("MmMapIoSpace" as fn(u64, usize, u32) -> *mut u8)(bar(), 4096, 1);
+        for mapped in [registers, cached] {
+            service!("MmUnmapIoSpace" as fn(*mut u8, usize))(mapped, 4096);
+        }
+    }),
+    ("mmio-protection", || {
+        service!("MmMapIoSpaceEx" as fn(u64, usize, u32) -> *mut u8)(bar(), 4096, 0);
+    }),
+    ("irql-raise", || {
+        raise(irql::DISPATCH);
+        raise(irql::APC);
+        lower(irql::PASSIVE);
+    }),
+    ("irql-lower", || {
+        lower(irql::APC);
+        lower(irql::PASSIVE);
+    }),
+    ("spinlock-not-held", || {
+        let mut lock = 0usize;
+        let old = raise(irql::DISPATCH);
+        service!("KeReleaseSpinLock" as fn(*mut usize, u8))(&raw mut lock, old);
+    }),
+    ("wait-count", || {
+        type Timeout = *const i64;
+        let wait = service!(
+            "KeWaitForMultipleObjects"
+                as fn(u32, *const usize, u32, u32, u8, u8, Timeout, *mut c_void) -> i32
+        );
+        wait(0, null(), 0, 0, 0, 0, null(), null_mut());
+    }),
+    ("bad-object", || {
+        let mut room = Room::new();
+        room.0[0] = 0x7f;
+        super::set_event(room.at());
+    }),
+    ("event-type", || {
+        service!("KeInitializeEvent" as fn(*mut KEvent, u32, u8))(Room::new().at(), 7, 0);
+    }),
+    ("mutex-not-owner", || {
+        let mut mutex = Room::new();
+        service!("KeInitializeMutex" as fn(*mut c_void, u32))(mutex.at(), 0);
+        service!("KeReleaseMutex" as fn(*mut c_void, u8) -> i32)(mutex.at(), 0);
+    }),
+    ("semaphore-limit", || {
+        let mut semaphore = Room::new();
+        service!("KeInitializeSemaphore" as fn(*mut c_void, i32, i32))(semaphore.at(), 1, 1);
+        service!("KeReleaseSemaphore" as fn(*mut c_void, i32, i32, u8) -> i32)(semaphore.at(), 0, 1, 0);
+    }),
+    ("fast-mutex", || {
+        let mut mutex = Room::new();
+        service!("KeInitializeGuardedMutex" as fn(*mut c_void))(mutex.at());
+        service!("KeReleaseGuardedMutex" as fn(*mut c_void))(mutex.at());
+    }),
+    ("rundown", || service!("ExReleaseRundownProtection" as fn(*mut usize))(Room::new().at())),
+    ("stall-too-long", || service!("KeStallExecutionProcessor" as fn(u32))(51)),
+    ("dpc-uninitialised", || {
+        let insert = service!("KeInsertQueueDpc" as fn(*mut KDpc, *mut c_void, *mut c_void) -> u8);
+        insert(Room::new().at(), null_mut(), null_mut());
+    }),
+    ("extimer-unknown", || {
+        service!("ExCancelTimer" as fn(*mut c_void, *mut c_void) -> u8)(0x1000 as *mut c_void, null_mut());
+    }),
+    ("work-item-unknown", || service!("IoFreeWorkItem" as fn(*mut c_void))(0x1000 as *mut c_void)),
+    ("work-item-queued", || {
+        unsafe extern "win64" fn nothing(_: *mut c_void, _: *mut c_void) {}
+        let item = service!("IoAllocateWorkItem" as fn(*mut c_void) -> *mut c_void)(null_mut());
+        let queue = service!("IoQueueWorkItem" as fn(*mut c_void, usize, u32, *mut c_void));
+        // Nobody runs it meanwhile.
+        let old = raise(irql::DISPATCH);
+        for _ in 0..2 {
+            queue(item, nothing as *const () as usize, 1, null_mut());
+        }
+        lower(old);
+        thread::sleep_100ns(50 * MS);
+        service!("IoFreeWorkItem" as fn(*mut c_void))(item);
+    }),
+    ("thread-terminate", || {
+        service!("PsTerminateSystemThread" as fn(i32) -> i32)(0);
+    }),
+    ("thread-priority", || {
+        service!("KeSetPriorityThread" as fn(usize, i32) -> i32)(thread::current_object(), 99);
+    }),
+    ("processor-number", || {
+        service!("KeSetTargetProcessorDpc" as fn(*mut KDpc, i8))(Room::new().at(), 5);
+    }),
+    ("irp-stack", || {
+        service!("IoAllocateIrp" as fn(i8, u8) -> *mut u8)(0, 0);
+    }),
+    ("irp-completed-twice", || {
+        let irp = service!("IoAllocateIrp" as fn(i8, u8) -> *mut u8)(1, 0);
+        // It was never sent.
+        service!("IofCompleteRequest" as fn(*mut u8, i8))(irp, 0);
+        service!("IoFreeIrp" as fn(*mut u8))(irp);
+    }),
+    ("reference-underflow", || {
+        service!("ObfDereferenceObject" as fn(*mut c_void) -> isize)(0x1000 as *mut c_void);
+    }),
+    ("version-size", || {
+        service!("RtlGetVersion" as fn(*mut c_void) -> i32)(Room::new().at());
+    }),
+    ("etw-handle", || {
+        service!("EtwUnregister" as fn(u64) -> i32)(0x1234);
+    }),
+    ("assertion", || {
+        let text = c"what is asserted".as_ptr().cast();
+        service!("RtlAssert" as fn(*const u8, *const u8, u32, *const u8))(text, text, 1, null());
+    }),
+    // Found when the driver is gone.
+    ("critical-region", || service!("KeEnterCriticalRegion" as fn())()),
+    ("mapping-leak", || {
+        pages::map(buffer(), 1);
+    }),
+];
+
+fn bar() -> u64 {
+    pci::card().bars.iter().find(|bar| !bar.is_io).expect("the card has memory").base
+}
