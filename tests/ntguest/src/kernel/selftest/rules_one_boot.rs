@@ -49,16 +49,6 @@ pub const CASES: &[Case] = &[
         );
     }),
     ("lookaside", || service!("ExDeleteLookasideListEx" as fn(*mut c_void))(Room::new().at())),
-    ("mdl-freed", || {
-        let mdl = buffer();
-        pages::free(mdl);
-        pages::map(mdl, 1);
-    }),
-    ("mdl-unmap-mismatch", || {
-        let mdl = buffer();
-        pages::unmap(0x1000 as *mut u8, mdl);
-        pages::free(mdl);
-    }),
     ("contiguous-size", || {
         let memory = service!("MmAllocateContiguousMemory" as fn(usize, u64) -> *mut u8)(8192, u64::MAX);
         service!("MmFreeContiguousMemorySpecifyCache" as fn(*mut u8, usize, u32))(memory, 4096, 1);
