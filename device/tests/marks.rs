@@ -236,6 +236,21 @@ fn a_look_that_comes_after_the_card_has_looked_by_itself_is_no_broken_rule() {
 }
 
 #[test]
+fn a_guest_that_is_held_up_between_its_store_and_its_load_breaks_no_rule() {
+    let mut rig = stalled();
+    rig.mark(1);
+    // Here another has its processor, for longer than the card waits until it looks unasked.
+    rig.run_for(LOOK_AGAIN + 1);
+    assert_eq!((rig.status().flags & FLAG_STALLED, rig.status().waiting), (0, 1), "it must be told to LOOK");
+    rig.write(LOOK, 0);
+    assert_eq!(rig.status().waiting, 0);
+    rig.mark_and_look(2);
+    rig.run_for(SECOND / 10);
+    rig.state(STATE_STOP);
+    assert_eq!((polled(&rig), rig.status().waiting), (0, 0));
+}
+
+#[test]
 fn a_stalled_stream_wakes_every_5_ms_and_others_do_not_for_it() {
     let mut rig = stalled();
     let first = rig.card.next_deadline().unwrap();

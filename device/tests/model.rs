@@ -74,6 +74,7 @@ impl Model {
             Op::Mark(word, told) => self.store_mark(word, told, rig),
             Op::Look => {
                 rig.write(regs::LOOK, 7);
+                self.owed = false;
                 self.look(rig.now);
             }
             Op::Lockstep(asks) => {
@@ -102,7 +103,10 @@ impl Model {
         rig.pages.poke(pages::MARK_BASE + pages::mark::MARK, self.word);
         match told {
             Told::No => return,
-            Told::ByLook => rig.write(regs::LOOK, 0),
+            Told::ByLook => {
+                rig.write(regs::LOOK, 0);
+                self.owed = false;
+            }
             Told::ByMessage => {
                 rig.call(|card, env| card.pages_stored(u64::from(pages::MARK_BASE), 8, env));
             }
@@ -168,7 +172,8 @@ impl Model {
         assert_eq!(status.packet_count, self.count, "packet count");
         assert_eq!((status.events, status.underruns), (self.events, self.underruns), "events, underruns");
         assert_eq!(status.silence_frames, self.silence, "frames of silence");
-        assert_eq!((status.mark_tag, status.waiting), (self.tag, self.stalled.into()), "tag, WAITING");
+        let waits = self.stalled || self.owed;
+        assert_eq!((status.mark_tag, status.waiting), (self.tag, waits.into()), "tag, WAITING");
         assert_eq!(status.rate != 0, self.base.2, "moves");
         let known = rig.heard.len().min(self.heard.len());
         assert!(rig.heard[..known] == self.heard[..known], "what was heard");

@@ -83,10 +83,13 @@ impl MarkPage {
         env.pages.fence();
     }
 
-    /// WAITING is what it has to be: 1 while the stream is stalled.
+    /// WAITING is what it has to be: 1 while the stream is stalled, and while a LOOK is due for a mark that a
+    /// poll has found. A guest that was held up between its store and its load has to find 1 there, or it would
+    /// keep to the rule and be counted as one that does not.
     pub(super) fn settle(&mut self, stalled: bool, env: &Env<'_>) {
-        if core::mem::replace(&mut self.waiting, stalled) != stalled {
-            publish_waiting(env.pages, self.stream, stalled);
+        let waiting = stalled || self.polled;
+        if core::mem::replace(&mut self.waiting, waiting) != waiting {
+            publish_waiting(env.pages, self.stream, waiting);
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Model {
     pub word: u64,
     pub tag: u32,
     pub looked: u64,
+    /// A look unasked has found a mark, and the guest owes a LOOK for it.
+    pub owed: bool,
     pub silence: u64,
     pub host_failed: bool,
     pub start: Option<(u64, u32)>,
@@ -96,6 +98,7 @@ impl Model {
         let n = self.word as u32;
         if self.word >> 32 == u64::from(self.tag) && self.written.is_none_or(|written| ahead(n, written) > 0)
         {
+            self.owed = false;
             self.mark(n);
         }
     }
@@ -232,7 +235,9 @@ impl Model {
             }
         }
         if self.stalled && now >= self.looked + u64::from(regs::LOOK_MILLIS) * SECOND / 1000 {
+            let before = self.written;
             self.look(now);
+            self.owed |= self.written != before;
         }
     }
 
@@ -363,6 +368,7 @@ impl Default for Model {
             word: 0,
             tag: 0,
             looked: 0,
+            owed: false,
             silence: 0,
             host_failed: false,
             start: None,
