@@ -46,10 +46,12 @@ impl Music {
     }
 }
 
-/// A run with the foreign driver, by Windows' rules alone.
+/// A run with the foreign driver, by Windows' rules alone. It does not ask for lockstep, so that the card goes on in real time: slow enough
+/// for this machine, and what is lost all the same is accounted for.
 fn foreign(mut request: Request, lines: &[&str]) -> Report {
     let driver = parts::foreign_driver().expect("tests/foreign/build was run");
     let parts = Parts { driver, ..Parts::from_env().expect("everything is built") };
+    request.clock = Clock::Realtime(0.25);
     if !lines.contains(&"harsh=1") {
         request.guest_config.push("harsh=0".to_owned());
     }
@@ -80,7 +82,7 @@ fn it_imports_what_an_ordinary_wavert_driver_imports() {
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
-fn it_plays_bit_exact_by_messages_and_by_the_line() {
+fn it_plays_by_messages_and_by_the_line() {
     let music = Music::new();
     for interrupts in ["msi=1", "msi=2", "msi=0"] {
         is_right(&foreign(Request::play(music.path()), &[interrupts]));
@@ -89,12 +91,11 @@ fn it_plays_bit_exact_by_messages_and_by_the_line() {
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
-fn it_records_bit_exact_by_packets_and_events_and_while_it_plays() {
+fn it_records_by_packets_and_events_and_while_it_plays() {
     let music = Music::new();
-    // A client that reads no packets must not be waited for.
-    for (mode, clock) in [(Mode::Packet, Clock::LOCKSTEP), (Mode::Event, Clock::Realtime(1.0))] {
+    for mode in [Mode::Packet, Mode::Event] {
         let mut request = Request::record(music.path());
-        (request.way, request.clock) = (Way::Record(mode), clock);
+        request.way = Way::Record(mode);
         is_right(&foreign(request, &[]));
     }
     let mut request = Request::play(music.path());
@@ -104,8 +105,20 @@ fn it_records_bit_exact_by_packets_and_events_and_while_it_plays() {
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
+fn streams_that_only_poll_play_by_timer() {
+    let music = Music::new();
+    let mut request = Request::play(music.path());
+    request.buffer_ms = 1000;
+    let report = foreign(request, &["client=timer", "reg.PollingOnly=1"]);
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert!(report.guest.result("timer_reads").is_some_and(|reads| reads > 20), "{:?}", report.guest.results);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
 fn what_is_harsher_than_windows_is_found_only_when_it_is_asked_for() {
-    let report = foreign(Request::play(Music::new().path()), &["harsh=1"]);
+    let music = Music::new();
+    let report = foreign(Request::play(music.path()), &["harsh=1"]);
     assert!(report.violated("section-not-paged"), "{:?}", report.violations);
 }
 
