@@ -168,6 +168,13 @@ fn every_rule_after_which_the_kernel_goes_on_is_named() {
 
 #[test]
 #[ignore = "boots QEMU"]
+fn a_line_that_was_held_back_comes_at_once_when_it_is_let_go() {
+    let (status, log) = boot("line", "msi=0\nselftest=line");
+    assert_eq!(status, OK, "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
 fn messages_of_msi_x_have_a_descriptor_and_a_level_each() {
     let (status, log) = boot_with("messages", "e1000e", "pci=8086:10d3\nmsi=3\nselftest=messages");
     assert_eq!(status, OK, "{log}");

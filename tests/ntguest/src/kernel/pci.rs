@@ -356,6 +356,24 @@ pub fn mask_line(line: &Line) {
     }
 }
 
+/// Holds the line back while `f` runs, as the way to a device in D3 does: what is pending comes right afterwards, before anybody tells the
+/// driver that its device is in D0. Without a line there is nothing to hold.
+pub fn hold_line(f: impl FnOnce()) {
+    set_line_mask(1 << 16);
+    f();
+    set_line_mask(0);
+}
+
+/// Level triggered, active low, and masked or not: an input that is masked as edge triggered would forget what is pending.
+fn set_line_mask(mask: u32) {
+    let Some(line) = card().line else { return };
+    // SAFETY: see `assign_line`, of which this is the second half.
+    unsafe {
+        paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(0x10 + line.raw * 2);
+        paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(line.vector | 1 << 15 | 1 << 13 | mask);
+    }
+}
+
 fn bridge_to(bus: u8) -> Option<(u8, u8)> {
     for up in 0..bus {
         for dev in 0..32 {

@@ -4,6 +4,7 @@
 //! The services are called through import thunks, as a driver calls them. `tests/rules.rs` boots each case.
 
 mod good;
+mod line;
 mod messages;
 mod rules;
 mod rules_one_boot;
@@ -66,6 +67,10 @@ pub fn run(name: &str) -> bool {
     if name == "good" {
         good::run();
         services::run();
+        return true;
+    }
+    if name == "line" {
+        line::run();
         return true;
     }
     if name == "messages" {
