@@ -1,6 +1,6 @@
 //! README.md says all that it promises: every rule has its row and every row its rule, what is harsher than
-//! Windows is marked, the tests that a row names exist, and so do the keys of ntguest.cfg. The rules are found
-//! in the sources, as they are now.
+//! Windows is marked, the tests that a row names exist, and so do the keys of ntguest.cfg. The rules are
+//! found in the sources, as they are now.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,8 +27,8 @@ const ELSEWHERE: [(&str, &str, &str); 12] = [
     ("client/drm.rs", "const RULE", ";"),
     ("client/default_format.rs", "let (rule, plain) =", ";"),
 ];
-/// Files that hand on a rule which another names. Every other file with a rule that is no literal has to be in
-/// `ELSEWHERE`.
+/// Files that hand on a rule which another names. Every other file with a rule that is no literal has to be
+/// in `ELSEWHERE`.
 const HANDED_ON: [&str; 5] = [
     "kernel/harsh.rs",
     "kernel/verdict.rs",
@@ -184,8 +184,8 @@ fn what_is_harsher_than_windows_is_marked() {
     }
 }
 
-/// Names of the self-tests that have a boot of their own, and the cases of the others with the rules that they
-/// break.
+/// Names of the self-tests that have a boot of their own, and the cases of the others with the rules that
+/// they break.
 fn selftests() -> (BTreeSet<String>, BTreeMap<String, String>) {
     let names = |table: &str| -> Vec<String> {
         let text = read(&root().join("kernel/selftest").join(table));

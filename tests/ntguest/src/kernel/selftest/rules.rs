@@ -1,5 +1,6 @@
 //! Every rule that can be broken without a driver image, and a way to break it.
 
+use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 
@@ -206,6 +207,22 @@ pub const CASES: &[Case] = &[
     ("stack-overflow", || {
         deeper(0);
     }),
+    ("spinlock-uninitialised", || {
+        acquire(&raw mut *alloc::boxed::Box::leak(alloc::boxed::Box::new(2usize)));
+    }),
+    // High, canonical, and nobody's.
+    ("page-fault", || store(0xffff_ff00_0000_0000_usize as *mut u8)),
+    // Not canonical.
+    ("general-protection", || store(0x4000_0000_0000_0000_usize as *mut u8)),
+    ("divide-error", || {
+        // SAFETY: none: the processor must refuse it.
+        unsafe { asm!("xor ecx, ecx", "div ecx", out("eax") _, out("ecx") _, out("edx") _, options(nostack)) }
+    }),
+    ("invalid-opcode", || {
+        // SAFETY: none: the processor must refuse it.
+        unsafe { asm!("ud2", options(nostack)) }
+    }),
+    ("breakpoint", || service!("DbgBreakPoint" as fn())()),
     ("bugcheck", || service!("KeBugCheck" as fn(u32))(0xe2)),
     ("dpc-watchdog", || {
         raise(irql::DISPATCH);

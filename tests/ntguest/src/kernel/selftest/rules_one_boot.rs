@@ -1,5 +1,5 @@
-//! Rules after which the kernel can go on: all are broken in one boot (`selftest=rules-one-boot`), a line before
-//! each. What is left behind on purpose is found at the end, so those cases are the last.
+//! Rules after which the kernel can go on: all are broken in one boot (`selftest=rules-one-boot`), a line
+//! before each. What is left behind on purpose is found at the end, so those cases are the last.
 
 use core::ffi::c_void;
 use core::ptr::{null, null_mut};
