@@ -16,7 +16,7 @@ use gaps::{Found, Frames, find};
 
 /// Something is wrong with one of the files, not between them.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}; give a whole PCM or float WAV file", path = path.display())]
+#[error("{path}: {source}", path = path.display())]
 pub struct CompareError {
     path: PathBuf,
     source: WavError,

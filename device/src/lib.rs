@@ -16,6 +16,7 @@ pub mod engine;
 pub mod gain;
 pub mod host;
 mod loopback;
+pub mod next_step;
 pub mod outbox;
 pub mod pages;
 pub mod pci;

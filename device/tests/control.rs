@@ -141,7 +141,7 @@ fn what_it_does_not_understand_is_an_error_and_code_1() {
         (&b"jack 0"[..], "jack 0 in\n"),
         (b"jack 0\r\n", "jack 0 in\n"),
         (b"jack 0\njack 0 out\n", "jack 0 in\n"),
-        (b"jack \xFF\n", "error: the line is not text\n"),
+        (b"jack \xFF\n", "error: the line is not text; write UTF-8\n"),
         (b"\x1B[2J\n", "error: no command \"\\u{1b}[2J\"; the commands are: "),
         (b"", ""),
         (&vec![b' '; 1 << 20], "error: the line is too long; at most 256 bytes\n"),

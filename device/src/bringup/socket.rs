@@ -13,6 +13,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::access::{Access, AccessError, Reach};
 use super::config;
 use super::memory::Memory;
+use crate::next_step;
 
 /// A card on a socket.
 pub struct Socket {
@@ -28,17 +29,13 @@ impl Socket {
     pub fn open(path: &Path) -> Result<Self, String> {
         let name = path.display();
         let mut client = Client::connect(path).map_err(|error| match error {
-            ClientError::Io(error) => match error.kind() {
-                ErrorKind::TimedOut => {
-                    format!(
-                        "{name}: no answer; another client (QEMU?) has the card, which takes one at a time"
-                    )
-                }
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                    format!("{name}: no card is served there; first: ringwave serve --socket {name}")
-                }
-                _ => format!("{name}: {error}"),
-            },
+            ClientError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+                format!("{name}: no answer; another client (QEMU?) has the card, which takes one at a time")
+            }
+            ClientError::Io(error) => {
+                let first = format!("ringwave serve --socket {name}");
+                format!("{name}: {}", next_step::connecting(&error, &first))
+            }
             error => format!("{name}: {error}; is this a vfio-user socket?"),
         })?;
         let pages = client

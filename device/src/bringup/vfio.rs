@@ -219,7 +219,11 @@ fn normalize(address: &str) -> Result<String, String> {
             11 => ('0'..='7').contains(&character),
             _ => character.is_ascii_hexdigit(),
         });
-    if well_formed { Ok(full) } else { Err(format!("{address}: write a PCI address like 0000:00:04.0")) }
+    if well_formed {
+        Ok(full)
+    } else {
+        Err(format!("{address}: not a PCI address; write one like 0000:00:04.0"))
+    }
 }
 
 /// Looks at sysfs, which touches nothing, before anything is opened.

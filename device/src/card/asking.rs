@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_micros(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// There is no such stream.
-    #[error("no stream {stream}; the card has {streams}, counted from 0")]
+    #[error("no stream {stream}; the card has {streams}, counted from 0; take one of them")]
     NoStream {
         /// The one that was named.
         stream: u32,
@@ -29,7 +29,9 @@ pub enum AskError {
         streams: u32,
     },
     /// A message hangs, or more is asked than is answered.
-    #[error("the card does not answer: a message of its client, or its sink, hangs")]
+    #[error(
+        "the card does not answer: a message of its client, or its sink, hangs; ask again, then look at its log"
+    )]
     Busy,
 }
 

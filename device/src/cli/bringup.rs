@@ -77,7 +77,7 @@ pub fn run(arguments: &Bringup) -> Result<ExitCode, Failure> {
     let mut card: Box<dyn Reach> = match (&arguments.socket, &arguments.vfio) {
         (Some(path), _) => Box::new(Socket::open(path).map_err(bad_input)?),
         (None, Some(address)) => Box::new(Vfio::open(address, choices.identity).map_err(bad_input)?),
-        (None, None) => return Err(bad_input("say --socket PATH or --vfio BDF")),
+        (None, None) => return Err(bad_input("no card is named; give --socket PATH or --vfio BDF")),
     };
     let asked: Vec<_> =
         if arguments.only.is_empty() { STEPS.iter().collect() } else { arguments.only.clone() };

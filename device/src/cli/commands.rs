@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use ringwave::next_step;
 use ringwave::piece::Piece;
 use ringwave::ports::StreamFormat;
 use ringwave::wav::DATA_BYTES_MAX;
@@ -49,11 +50,14 @@ fn run_tone(arguments: &Tone) -> Result<ExitCode, Failure> {
     let format = StreamFormat { code: format.into(), channels, rate };
     let bytes = u64::from(seconds) * u64::from(rate) * u64::from(format.frame_bytes());
     if bytes > DATA_BYTES_MAX.into() {
-        return Err(bad_input(format!("{}: longer than the 4 GiB of a WAV file", out.display())));
+        return Err(bad_input(format!(
+            "{}: longer than the 4 GiB of a WAV file; make it shorter",
+            out.display()
+        )));
     }
     let written = Piece { seconds, format }.write(out);
     written.map_err(|error| {
-        let line = format!("cannot write {}: {error}", out.display());
+        let line = format!("cannot write {}: {}", out.display(), next_step::writing(&error));
         if error.kind() == ErrorKind::StorageFull { failed(line) } else { bad_input(line) }
     })?;
     Ok(ExitCode::SUCCESS)

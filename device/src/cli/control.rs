@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ringwave::card::Card;
 use ringwave::control::server;
+use ringwave::next_step;
 use ringwave_vfio_user::Listener;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
@@ -55,7 +56,9 @@ pub struct Control {
 pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
     let line = arguments.command.join(" ");
     if line.contains('\n') {
-        return Err(bad_input("the command is more than one line"));
+        return Err(bad_input(
+            "the command is more than one line; give one command (ringwave control --help lists them)",
+        ));
     }
     let path = &arguments.socket;
     let answer = ask(path, &line)?;
@@ -72,14 +75,10 @@ fn ask(path: &Path, line: &str) -> Result<String, Failure> {
     let place = path.display();
     // For all of it together: whoever serves there may take its time for each part, and send a byte a second.
     let until = Instant::now() + PATIENCE;
-    let mut socket = connect(path).map_err(|error| {
-        let next = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => "; start ringwave serve with --control",
-            _ => "",
-        };
-        bad_input(format!("{place}: nobody serves there: {error}{next}"))
-    })?;
-    let broken = |error| failed(format!("{place}: {error}"));
+    let first = format!("ringwave serve --control {place} --socket CARD");
+    let mut socket = connect(path)
+        .map_err(|error| bad_input(format!("{place}: {}", next_step::connecting(&error, &first))))?;
+    let broken = |error| failed(format!("{place}: {}", next_step::connecting(&error, &first)));
     socket.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
     // A line that is too long is answered before all of it was taken.
     let _ = socket.write_all(format!("{line}\n").as_bytes());
@@ -91,8 +90,13 @@ fn ask(path: &Path, line: &str) -> Result<String, Failure> {
         (None, Err(error)) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
             Err(broken(error))
         }
-        (None, Err(_)) => Err(failed(format!("{place}: no answer in {} s", PATIENCE.as_secs()))),
-        (None, Ok(())) => Err(failed(format!("{place}: whoever serves there ended without an answer"))),
+        (None, Err(_)) => Err(failed(format!(
+            "{place}: no answer in {} s; the log of whoever serves there may say why",
+            PATIENCE.as_secs()
+        ))),
+        (None, Ok(())) => {
+            Err(failed(format!("{place}: whoever serves there ended without an answer; its log may say why")))
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, eventfd, serve_until};
+use ringwave::stats::clock_name;
 use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
@@ -243,8 +244,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
     let calls = sandbox::close_calls(sandbox).map_err(failed)?;
     log::info!(
-        "sink {sink}, clock {:?}, speed {}",
-        arguments.clock.mode,
+        "sink {sink}, clock {}, speed {}",
+        clock_name(arguments.clock.mode),
         speed(arguments.clock, arguments.speed)
     );
     log::info!("sandbox: {files}; {calls}");
@@ -305,7 +306,7 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
     let Serve { render, capture, channels, dma_bits, .. } = *arguments;
     if !(1..=STREAMS_MAX).contains(&(render + capture)) {
         return Err(bad_input(format!(
-            "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together"
+            "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together; take fewer or more"
         )));
     }
     let last = arguments.source.last().cloned().unwrap_or_default();
@@ -316,7 +317,7 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         if let SourceSpec::Loopback(from) = source {
             if u32::from(*from) >= render {
                 return Err(bad_input(format!(
-                    "--source loopback:{from}: there are {render} render streams, from 0"
+                    "--source loopback:{from}: there are {render} render streams, from 0; take one of them"
                 )));
             }
             *place = Some(*from);

@@ -44,7 +44,7 @@ pub enum LineError {
     #[error("the line is too long; at most {LINE_BYTES_MAX} bytes")]
     TooLong,
     /// Not UTF-8.
-    #[error("the line is not text")]
+    #[error("the line is not text; write UTF-8")]
     NotText,
     /// No word in it.
     #[error("an empty line; the commands are: {HELP}")]
@@ -59,7 +59,7 @@ pub enum LineError {
     #[error("{0} is no stream; write its number, from 0")]
     Stream(Quoted),
     /// Words behind a command that takes none.
-    #[error("{0} takes nothing behind it")]
+    #[error("{0} takes nothing behind it; leave the rest out")]
     Words(&'static str),
 }
 

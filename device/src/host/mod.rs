@@ -34,7 +34,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The file could not be written.
-    #[error("cannot write {path}: {source}", path = path.display())]
+    #[error("cannot write {path}: {}", crate::next_step::writing(source), path = path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -145,7 +145,8 @@ impl Claim {
             let ours = open.and_then(|mut file| Ok((content.is_ours(&mut file)?, id(&file.metadata()?))));
             match ours {
                 Ok((_, id)) if in_use.contains(&id) => {
-                    let line = format!("{} is named after it, and is a source", other.display());
+                    let line =
+                        format!("{} is named after it, and is a source; take another name", other.display());
                     return Err(io::Error::other(line));
                 }
                 // Another process may have been given just that name.
@@ -200,7 +201,10 @@ fn lock(path: &Path) -> io::Result<(PathBuf, File)> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let line = format!("another process writes there (it holds {})", place.display());
+                let line = format!(
+                    "another process writes there (it holds {}); end it, or take another file",
+                    place.display()
+                );
                 return Err(io::Error::other(line));
             }
             Err(TryLockError::Error(error)) => return Err(error),
@@ -288,11 +292,11 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 pub fn open_special(path: &Path) -> io::Result<File> {
     let open = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     let file = open.map_err(|error| match error.raw_os_error() {
-        Some(libc::ENXIO) => io::Error::other("nobody reads there"),
+        Some(libc::ENXIO) => io::Error::other("nobody reads there; start its reader first"),
         _ => error,
     })?;
     if file.metadata()?.is_file() {
-        return Err(io::Error::other("it was a FIFO or a device, and is a file now"));
+        return Err(io::Error::other("it was a FIFO or a device, and is a file now; start again"));
     }
     Ok(file)
 }
@@ -322,7 +326,10 @@ pub fn write_within(mut file: &File, mut bytes: &[u8], patience: Duration) -> io
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    let line = format!("nobody has read there for {} ms", patience.as_millis());
+                    let line = format!(
+                        "nobody has read there for {} ms; start its reader again",
+                        patience.as_millis()
+                    );
                     return Err(io::Error::new(ErrorKind::TimedOut, line));
                 }
                 let left = Timespec::try_from(left).map_err(io::Error::other)?;
@@ -353,9 +360,9 @@ impl Made {
         let Some(was) = self.id else { return Ok(()) };
         match std::fs::symlink_metadata(&self.path) {
             Ok(found) if id(&found) == was => Ok(()),
-            Ok(_) => Err(io::Error::other("it was replaced while it was written")),
+            Ok(_) => Err(io::Error::other("it was replaced while it was written; start again for a new one")),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(io::Error::other("it was removed while it was written"))
+                Err(io::Error::other("it was removed while it was written; start again for a new one"))
             }
             Err(error) => Err(error),
         }

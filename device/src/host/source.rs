@@ -16,6 +16,7 @@ use std::time::Duration;
 use ringwave_regs::format;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::next_step;
 use crate::ports::{Sources, StreamFormat};
 use crate::wav::{self, Sound, WavError, format_name};
 
@@ -84,7 +85,7 @@ impl fmt::Display for SourceSpec {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A WAV file.
-    #[error("cannot play {path}: {source}; give a PCM or float WAV file", path = path.display())]
+    #[error("cannot play {path}: {source}", path = path.display())]
     Wav {
         /// The file.
         path: PathBuf,
@@ -92,7 +93,7 @@ pub enum SourceError {
         source: WavError,
     },
     /// Raw samples.
-    #[error("cannot read {path}: {source}", path = path.display())]
+    #[error("cannot read {path}: {}", next_step::reading(source), path = path.display())]
     Raw {
         /// The file.
         path: PathBuf,
@@ -237,7 +238,7 @@ fn read_within(path: &Path, patience: Duration) -> io::Result<Vec<u8>> {
     loop {
         // A FIFO that nobody has opened to write gives its end at once when it is read, but nothing here.
         if poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&patience))? == 0 {
-            let line = format!("nothing has come for {} s", patience.tv_sec);
+            let line = format!("nothing has come for {} s; start its writer first", patience.tv_sec);
             return Err(io::Error::new(io::ErrorKind::TimedOut, line));
         }
         match file.read(&mut chunk) {
@@ -290,7 +291,11 @@ impl Pipe {
                 File::open(&path).map(|file| Box::new(file) as Box<dyn Read>)
             };
             if let Err(error) = file.and_then(|file| reader.read_on(file)) {
-                log::error!("cannot read {}: {error}; silence from here on", path.display());
+                log::error!(
+                    "cannot read {}: {}; silence from here on",
+                    path.display(),
+                    next_step::reading(&error)
+                );
             }
         })?;
         Ok(pipe)

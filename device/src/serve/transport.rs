@@ -99,8 +99,8 @@ impl Device for Function {
     }
 
     fn dma_map(&mut self, map: DmaMap) -> Result<(), Errno> {
-        log::debug!("DMA_MAP {map:x?}");
         let DmaMap { address, size, read, write, access } = map;
+        log::debug!("DMA_MAP {size:#x} bytes at {address:#x}, to read: {read}, to write: {write}");
         let file = match access {
             DmaAccess::Unreachable => None,
             DmaAccess::Map { fd, offset } => Some((fd.into(), offset)),
@@ -120,7 +120,7 @@ impl Device for Function {
     }
 
     fn dma_unmap(&mut self, addresses: RangeInclusive<u64>) {
-        log::debug!("DMA_UNMAP {addresses:x?}");
+        log::debug!("DMA_UNMAP {:#x} to {:#x}", addresses.start(), addresses.end());
         let (first, last) = addresses.into_inner();
         match last.saturating_sub(first).checked_add(1) {
             Some(bytes) => self.0.unmap(first, bytes),
@@ -129,7 +129,7 @@ impl Device for Function {
     }
 
     fn set_irqs(&mut self, index: u32, change: IrqChange<'_>) -> Result<(), Errno> {
-        log::debug!("SET_IRQS {index} {change:?}");
+        log::debug!("SET_IRQS {index} {}", change.name());
         let requests = line_requests(change)?;
         for request in requests {
             match index {
@@ -157,7 +157,7 @@ impl Device for Function {
     }
 
     fn power_state(&mut self, state: PowerState) {
-        log::debug!("power state {state:?}");
+        log::debug!("power state {}", state.name());
         self.0.set_d3hot(state == PowerState::D3hot);
     }
 

@@ -12,16 +12,19 @@ const LINE_BYTES_MAX: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// They could not be read.
-    #[error("{0}")]
+    #[error("{}", crate::next_step::reading(.0))]
     Io(#[from] io::Error),
     /// Something else.
-    #[error("this is no trace: it does not begin with \"{}\"", file::FIRST_WORDS)]
+    #[error(
+        "this is no trace: it does not begin with \"{}\"; give a file of serve --trace",
+        file::FIRST_WORDS
+    )]
     NoTrace,
     /// A line that is none, in the middle.
-    #[error("line {0} is no line of a trace")]
+    #[error("line {0} is no line of a trace; what the others say is right, record it again for the rest")]
     Line(u64),
     /// Two lines of which the second is older.
-    #[error("line {0} is older than the one before it")]
+    #[error("line {0} is older than the one before it; is it two traces in one file?")]
     TimeGoesBack(u64),
 }
 
@@ -131,7 +134,8 @@ mod tests {
         assert_eq!(read(b"ringwave-trace 1"), (vec![], vec![]));
         let (times, others) = read(b"ringwave-trace 1\n1 reset\n2 rese\n\n3 reset\n");
         assert_eq!(times, [1, 3]);
-        assert_eq!(others, ["line 3 is no line of a trace", "line 4 is no line of a trace"]);
+        let begins = |place: usize, begin: &str| others[place].starts_with(begin);
+        assert!(others.len() == 2 && begins(0, "line 3 is no line of") && begins(1, "line 4 is no line of"));
         let (times, others) = read(b"ringwave-trace 1\n5 reset\n4 reset\n5 reset\n");
         assert_eq!((times, others.len()), (vec![5, 5], 1));
     }

@@ -4,6 +4,7 @@
 //! and `_IEEE_FLOAT`, valid bits, speakers), because only that can say "24 bits in the upper part of 32".
 
 mod header;
+mod kinds;
 mod read;
 mod write;
 

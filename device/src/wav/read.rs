@@ -5,6 +5,8 @@ use std::path::Path;
 use ringwave_regs::format;
 
 use super::header::{SUBTYPE_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM};
+use super::kinds;
+use crate::next_step;
 use crate::ports::StreamFormat;
 
 /// The longest file in bytes.
@@ -31,20 +33,23 @@ impl Sound {
     }
 }
 
-/// Why there is no sound to be had from a file.
+/// Why there is no sound to be had from a file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum WavError {
     /// It cannot be read.
-    #[error("cannot be read: {0}")]
+    #[error("{}", next_step::reading(.0))]
     Io(#[from] std::io::Error),
     /// It is too long to be read whole.
-    #[error("longer than {} MiB", FILE_BYTES_MAX >> 20)]
+    #[error("longer than {} MiB; give a part of it", FILE_BYTES_MAX >> 20)]
     TooLong,
     /// No RIFF header with form WAVE.
-    #[error("not a WAV file")]
+    #[error("not a WAV file; give a PCM or float WAV file")]
     NotWave,
+    /// It begins as a file of another kind.
+    #[error("{0}; convert it to a plain PCM or 32-bit float WAV file")]
+    Other(&'static str),
     /// A chunk is longer than the file.
-    #[error("cut short: it says {said} bytes of sound and has {there}")]
+    #[error("cut short: it says {said} bytes of sound and has {there}; record or copy it again")]
     CutShort {
         /// What the header says.
         said: u64,
@@ -52,16 +57,16 @@ pub enum WavError {
         there: u64,
     },
     /// There is no format before the data, or no data.
-    #[error("it has no {0} chunk")]
+    #[error("it has no {0} chunk; give a whole WAV file")]
     Missing(&'static str),
-    /// The format contradicts itself.
-    #[error("its format contradicts itself")]
-    BadFormat,
+    /// No sound has this format.
+    #[error("its fmt chunk {0}; make it again")]
+    BadFormat(&'static str),
     /// The data ends in the middle of a frame.
-    #[error("its sound ends in the middle of a frame")]
+    #[error("its sound ends in the middle of a frame; record or copy it again")]
     PartialFrame,
     /// Samples of a kind that the card does not have.
-    #[error("{bits}-bit samples with format tag {tag}")]
+    #[error("{}; convert it to 8-, 16-, 24- or 32-bit PCM or 32-bit float", kinds::samples(*tag, *bits))]
     Samples {
         /// The (sub)format's tag.
         tag: u16,
@@ -96,7 +101,9 @@ pub fn read(path: &Path) -> Result<Sound, WavError> {
 
 /// Reads a file that is in memory.
 pub fn parse(file: &[u8]) -> Result<Sound, WavError> {
-    let (b"RIFF", rest) = split::<4>(file).ok_or(WavError::NotWave)? else { return Err(WavError::NotWave) };
+    let (b"RIFF", rest) = split::<4>(file).ok_or(WavError::NotWave)? else {
+        return Err(kinds::other_file(file).map_or(WavError::NotWave, WavError::Other));
+    };
     let (_, rest) = split::<4>(rest).ok_or(WavError::NotWave)?;
     let (b"WAVE", mut rest) = split::<4>(rest).ok_or(WavError::NotWave)? else {
         return Err(WavError::NotWave);
@@ -134,12 +141,12 @@ fn split<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8])> {
 fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
     let short = |at: usize| body.get(at..at + 2).and_then(|b| Some(u16::from_le_bytes(b.try_into().ok()?)));
     let long = |at: usize| body.get(at..at + 4).and_then(|b| Some(u32::from_le_bytes(b.try_into().ok()?)));
-    let field = |value: Option<u16>| value.ok_or(WavError::BadFormat);
+    let field = |value: Option<u16>| value.ok_or(WavError::BadFormat("is too short"));
     let container = field(short(14))?;
     let mut fmt = Fmt {
         tag: field(short(0))?,
         channels: field(short(2))?,
-        rate: long(4).ok_or(WavError::BadFormat)?,
+        rate: long(4).ok_or(WavError::BadFormat("is too short"))?,
         container,
         valid: container,
     };
@@ -151,11 +158,20 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
             return Err(WavError::Samples { tag: TAG_EXTENSIBLE, bits: container });
         }
     }
-    let fits = u32::from(align) == u32::from(fmt.channels) * u32::from(container.div_ceil(8));
-    if fmt.channels == 0 || fmt.container == 0 || fmt.rate == 0 || !fits || fmt.valid > container {
-        return Err(WavError::BadFormat);
+    // What the fields of a compressed format mean is unknown here: that they do not fit those of PCM is no fault of theirs.
+    if !matches!(fmt.tag, TAG_PCM | TAG_FLOAT) {
+        return Err(WavError::Samples { tag: fmt.tag, bits: container });
     }
-    Ok(fmt)
+    let frame_bytes = u32::from(fmt.channels) * u32::from(container.div_ceil(8));
+    let wrong = match () {
+        () if fmt.channels == 0 => "says 0 channels",
+        () if container == 0 => "says 0 bits a sample",
+        () if fmt.rate == 0 => "says 0 Hz",
+        () if u32::from(align) != frame_bytes => "says a frame of other bytes than its channels have",
+        () if fmt.valid > container => "says more valid bits than a sample has",
+        () => return Ok(fmt),
+    };
+    Err(WavError::BadFormat(wrong))
 }
 
 /// The samples in one of the card's formats: exactly, or not at all.
@@ -264,7 +280,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let good = header(StreamFormat { code: format::F32, channels: 2, rate: 8_000 }, false);
         assert!(parse(&good).unwrap().is_empty());
-        assert!(matches!(parse(b"RIFX"), Err(WavError::NotWave)));
+        assert!(matches!(parse(b"RIFX"), Err(WavError::Other(_))));
         assert!(matches!(parse(&good[..12]), Err(WavError::Missing("fmt"))));
         assert!(matches!(parse(&good[..60]), Err(WavError::Missing("data"))));
         let mut long = good.clone();

@@ -208,6 +208,18 @@ pub enum IrqChange<'a> {
     },
 }
 
+impl IrqChange<'_> {
+    /// What the client wants, for a log.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Assign { .. } => "assign eventfds",
+            Self::Deassign { .. } => "take eventfds away",
+            Self::Act { .. } => "act now",
+        }
+    }
+}
+
 /// Numbers of interrupts: a range, or those of it that are marked.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectors<'a> {

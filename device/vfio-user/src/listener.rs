@@ -43,7 +43,7 @@ pub enum ListenerError {
     #[error("{path}: too long for a socket, at most {PATH_BYTES_MAX} bytes; take a shorter path", path = .0.display())]
     TooLong(PathBuf),
     /// Everything else that can go wrong with a path.
-    #[error("{path}: cannot make a socket: {source}", path = path.display())]
+    #[error("{path}: cannot make a socket: {}", next_step(source), path = path.display())]
     Io {
         /// The socket.
         path: PathBuf,
@@ -56,6 +56,22 @@ pub enum ListenerError {
     /// systemd hands over another number of sockets than one.
     #[error("systemd hands over {0} sockets; this takes one")]
     NotOne(u32),
+}
+
+/// Why no socket can be made at a path, in plain words, and what to do.
+fn next_step(error: &io::Error) -> String {
+    match error.kind() {
+        _ if error.get_ref().is_some() => error.to_string(),
+        io::ErrorKind::NotFound => "its folder is not there; make it, or take another path".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; let this user write to its folder, or take another path".to_owned()
+        }
+        io::ErrorKind::NotADirectory => {
+            "a part of the path is a file, not a folder; take another path".to_owned()
+        }
+        io::ErrorKind::StorageFull => "the disk is full; make room, or take another path".to_owned(),
+        _ => format!("{error}; take another path"),
+    }
 }
 
 /// A listening socket. Dropping it removes the file, if it made one and the file is still that one.
@@ -176,7 +192,9 @@ fn alone(path: &Path) -> Result<Option<std::fs::File>, ListenerError> {
             Ok(()) => return Ok(Some(folder)),
             Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(FOLDER_LOOK_AGAIN),
             Err(TryLockError::WouldBlock) => {
-                return Err(failed(io::Error::other("another process has locked the folder")));
+                return Err(failed(io::Error::other(
+                    "another process has locked the folder; end it, or take another path",
+                )));
             }
             // A file system without locks.
             Err(TryLockError::Error(_)) => return Ok(None),

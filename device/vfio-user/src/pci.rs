@@ -45,6 +45,18 @@ pub enum PowerState {
     D3hot,
 }
 
+impl PowerState {
+    /// As the PCI power management specification spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::D0 => "D0",
+            Self::D1 => "D1",
+            Self::D2 => "D2",
+            Self::D3hot => "D3hot",
+        }
+    }
+}
+
 /// Where a function's controls are in its configuration space. The default has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Controls {

@@ -260,7 +260,8 @@ impl Session {
         self.peer = version::read(data).ok_or(Refusal::VersionData)?;
         self.phase = Phase::Open;
         let minor = theirs.minor.get().min(MINOR);
-        log::debug!("VERSION {MAJOR}.{minor}, {:?}", self.peer);
+        let version::Peer { fds, data_bytes, .. } = self.peer;
+        log::debug!("VERSION {MAJOR}.{minor}, {fds} descriptors and {data_bytes} bytes in one message");
         let ours = wire::Version { major: MAJOR.into(), minor: minor.into() };
         Ok(Answer::of(&[ours.as_bytes(), &version::write(self.peer.write_multiple)]))
     }

@@ -37,7 +37,7 @@ impl Input {
         if file_bytes > BYTES_MAX {
             return Err(bad(format!("longer than {} MiB; cut it", BYTES_MAX >> 20)));
         }
-        let sound = wav::read(path).map_err(|e| bad(format!("{e}; give a PCM or float WAV file")))?;
+        let sound = wav::read(path).map_err(|e| bad(e.to_string()))?;
         let StreamFormat { channels, rate, .. } = sound.format;
         if channels > format::CHANNELS_MAX {
             return Err(bad(format!(

@@ -22,6 +22,16 @@ pub enum Samples {
 }
 
 impl Samples {
+    /// For a person.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::S16 => "s16",
+            Self::S24 => "s24",
+            Self::S32 => "s32",
+            Self::F32 => "f32",
+        }
+    }
+
     /// Bytes of one.
     pub const fn bytes(self) -> usize {
         match self {

@@ -173,7 +173,8 @@ impl SoundSink {
         queue.set_target(target);
         let Opening { samples, channels, rate } = opening;
         log::info!(
-            "sound device {name}: {rate} Hz, {channels} ch, {samples:?}, {} frames at once",
+            "sound device {name}: {rate} Hz, {channels} ch, {}, {} frames at once",
+            samples.name(),
             opened.block
         );
         Ok(Self {
