@@ -6,7 +6,7 @@ mod guest;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -27,6 +27,14 @@ impl Serving {
         let script = format!("{before} exec \"$0\" serve --socket card.sock --clock lockstep \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_ringwave")]).args(arguments);
+        // Whoever runs the tests under nohup has SIGHUP ignored, and a child inherits that: the card would rightly go on.
+        // SAFETY: signal is async-signal-safe and touches no memory of ours.
+        unsafe {
+            command.pre_exec(|| match libc::signal(libc::SIGHUP, libc::SIG_DFL) {
+                libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            });
+        }
         let mut child = command.current_dir(dir).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
