@@ -7,6 +7,7 @@
 //! disk.
 
 mod asking;
+pub(crate) mod reset_watch;
 mod tracing;
 
 use std::os::fd::RawFd;
@@ -195,6 +196,7 @@ impl Card {
         state.counted.write(running);
         state.trace_message(self, || Event::write(Region::Config, offset, data));
         state.config.write(offset, data);
+        state.session.reset_watch.config_written(offset, data);
         state.follow_config(self);
         self.tell_engine(&state);
     }
@@ -227,7 +229,9 @@ impl Card {
         state.trace_message(self, || Event::DeviceReset);
         self.pages.wipe_unused(state.controller.streams());
         state.reset(self);
-        self.tell_engine(&state);
+        state.session.reset_watch.reset(self.clock.real_now());
+        // It has a time to look whether or not a stream has one.
+        self.wake.notify_one();
     }
 
     /// `DMA_MAP`.

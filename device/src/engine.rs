@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::card::Card;
+use crate::card::{Card, reset_watch};
 use crate::desk::{self, Desk};
 use crate::host::output::{Claim, Content};
 use crate::host::{SinkError, SinkSpec, Sinks};
@@ -192,7 +192,14 @@ fn run(card: &Card) {
             card.lock().session.told_lost = told;
             continue;
         }
+        let now = card.clock().real_now();
+        if state.session.reset_watch.take_overdue(now) {
+            drop(state);
+            reset_watch::tell();
+            continue;
+        }
         let time = state.controller.next_deadline().map(|deadline| card.clock().until(deadline));
+        let time = time.into_iter().chain(state.session.reset_watch.left(now)).min();
         let mut state = card.wait_engine(state, time);
         state.session.wakes = state.session.wakes.saturating_add(1);
     }

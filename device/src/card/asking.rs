@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::reset_watch::ResetWatch;
 use super::{Card, State};
 use crate::outbox::Ask;
 use crate::stats::{self, Client, Messages, Report};
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     pub wakes: u64,
     /// How often the log was told of sound that found no room ([`crate::outbox::Outbox::tell`]).
     pub told_lost: u32,
+    /// Whether it sets the card up again after a reset.
+    pub reset_watch: ResetWatch,
 }
 
 impl Card {
@@ -122,7 +125,7 @@ impl State {
 
     /// From here on it is counted for the next client.
     pub(super) fn new_session(&mut self, card: &Card) {
-        self.session = Session { since: card.clock.real_now(), wakes: 0, told_lost: 0 };
+        self.session = Session { since: card.clock.real_now(), ..Session::default() };
     }
 
     /// Whether the present client has said anything.
