@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use ringwave_regs::format;
 use serde::Serialize;
 
-use crate::wav::{self, Sound, WavError};
+use crate::ports::StreamFormat;
+use crate::wav::{Samples, Sound, WavError};
 
 pub use gaps::{Allowed, Gaps};
 use gaps::{Found, Frames, find};
@@ -36,14 +37,14 @@ pub struct Format {
 }
 
 impl Format {
-    fn of(sound: &Sound) -> Self {
-        let bits = match sound.format.code {
+    fn of(stream: StreamFormat) -> Self {
+        let bits = match stream.code {
             format::S16 => 16,
             format::S24_32 => 24,
             _ => 32,
         };
-        let float = sound.format.code == format::F32;
-        Self { rate: sound.format.rate, channels: sound.format.channels, bits, float }
+        let float = stream.code == format::F32;
+        Self { rate: stream.rate, channels: stream.channels, bits, float }
     }
 }
 
@@ -235,13 +236,20 @@ impl fmt::Display for Comparison {
 }
 
 /// Peak and RMS of a sound in dB relative to full scale.
-fn levels(sound: &Sound, bits: u16) -> (Option<f64>, Option<f64>) {
+fn levels(sound: &Samples<'_>, bits: u16) -> (Option<f64>, Option<f64>) {
     let (mut peak, mut squares, mut samples) = (0.0_f64, 0.0, 0_u64);
-    for bytes in sound.frames.chunks_exact(sample_bytes(sound)) {
-        let level = Value::new(sound.format.code, bytes).level(bits);
-        peak = peak.max(level.abs());
-        squares += level * level;
-        samples += 1;
+    let sample = sample_bytes(sound);
+    for part in Frames::new(sound).pieces() {
+        let bytes = part.bytes();
+        samples += (bytes.len() / sample) as u64;
+        if gaps::is_zero(&bytes) {
+            continue;
+        }
+        for bytes in bytes.chunks_exact(sample) {
+            let level = Value::new(sound.format().code, bytes).level(bits);
+            peak = peak.max(level.abs());
+            squares += level * level;
+        }
     }
     let db = |value: f64| (value > 0.0).then(|| 20.0 * value.log10());
     #[allow(clippy::cast_precision_loss, reason = "a level needs no more than 52 bits of count")]
@@ -249,28 +257,36 @@ fn levels(sound: &Sound, bits: u16) -> (Option<f64>, Option<f64>) {
     (db(peak), db(mean.sqrt()))
 }
 
-fn sample_bytes(sound: &Sound) -> usize {
-    format::sample_bytes(sound.format.code).unwrap_or(4) as usize
+fn sample_bytes(sound: &Samples<'_>) -> usize {
+    format::sample_bytes(sound.format().code).unwrap_or(4) as usize
 }
 
 /// The first sample that is not the same in two sounds of one format, from these frames on.
-fn first_difference<'s>(a: &'s Sound, b: &'s Sound, from: (u64, u64)) -> Option<Difference> {
-    let bytes = sample_bytes(a);
-    let frame = a.format.frame_bytes() as usize;
-    let rest = |of: &'s Sound, from: u64| {
-        let start = usize::try_from(from).unwrap_or(usize::MAX).saturating_mul(frame);
-        of.frames.get(start..).unwrap_or_default()
-    };
-    let (first, second) = (rest(a, from.0), rest(b, from.1));
-    let mut pairs = first.chunks_exact(bytes).zip(second.chunks_exact(bytes));
-    let index = pairs.position(|(a, b)| a != b)?;
-    let value = |of: &[u8]| {
-        let sample = of.get(index * bytes..(index + 1) * bytes);
-        Value::new(a.format.code, sample.unwrap_or_default())
-    };
-    let (index, channels) = (index as u64, u64::from(a.format.channels.max(1)));
-    let channel = u32::try_from(index % channels).unwrap_or(0);
-    Some(Difference { frame: from.1 + index / channels, channel, a: value(first), b: value(second) })
+fn first_difference(a: &Samples<'_>, b: &Samples<'_>, from: (u64, u64)) -> Option<Difference> {
+    let sample = sample_bytes(a);
+    let (first, second) = (Frames::new(a).part(from.0, u64::MAX), Frames::new(b).part(from.1, u64::MAX));
+    let mut frame = from.1;
+    for (first, second) in first.pieces().zip(second.pieces()) {
+        let (one, other) = (first.bytes(), second.bytes());
+        let differs = |(_, (one, other)): &(usize, (&[u8], &[u8]))| one != other;
+        let mut pairs = one.chunks_exact(sample).zip(other.chunks_exact(sample)).enumerate();
+        let common = one.len().min(other.len());
+        if one.get(..common) != other.get(..common)
+            && let Some((index, (one, other))) = pairs.find(differs)
+        {
+            let (index, channels) = (index as u64, u64::from(a.format().channels.max(1)));
+            let channel = u32::try_from(index % channels).unwrap_or(0);
+            let value = |bytes| Value::new(a.format().code, bytes);
+            return Some(Difference {
+                frame: frame + index / channels,
+                channel,
+                a: value(one),
+                b: value(other),
+            });
+        }
+        frame += second.len();
+    }
+    None
 }
 
 /// Compares two WAV files, `a` the one that was played and `b` the one that was heard.
@@ -280,22 +296,34 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
 
 /// As [`compare`], with this between them.
 pub fn compare_allowing(a: &Path, b: &Path, allowed: Allowed) -> Result<Comparison, CompareError> {
-    let read = |path: &Path| wav::read(path).map_err(|source| CompareError { path: path.to_owned(), source });
-    Ok(compare_sounds(&read(a)?, &read(b)?, allowed))
+    let named = |path: &Path, source| CompareError { path: path.to_owned(), source };
+    let open = |path: &Path| Samples::open(path).map_err(|source| named(path, source));
+    let (first, second) = (open(a)?, open(b)?);
+    let comparison = compare_samples(&first, &second, allowed);
+    for (path, samples) in [(a, first), (b, second)] {
+        if let Some(error) = samples.take_error() {
+            return Err(named(path, error.into()));
+        }
+    }
+    Ok(comparison)
 }
 
 /// Compares two sounds, `a` the one that was played and `b` the one that was heard, with `allowed` between them.
 pub fn compare_sounds(a: &Sound, b: &Sound, allowed: Allowed) -> Comparison {
-    let (formats, frames) = ([Format::of(a), Format::of(b)], [a.len(), b.len()]);
-    let verdict = if a.format == b.format { verdict(a, b, allowed) } else { Verdict::FormatsDiffer };
+    compare_samples(&Samples::of(a), &Samples::of(b), allowed)
+}
+
+/// As they are read: neither is in memory as a whole.
+fn compare_samples(a: &Samples<'_>, b: &Samples<'_>, allowed: Allowed) -> Comparison {
+    let (formats, frames) = ([Format::of(a.format()), Format::of(b.format())], [a.len(), b.len()]);
+    let verdict = if a.format() == b.format() { verdict(a, b, allowed) } else { Verdict::FormatsDiffer };
     let (peak_dbfs, rms_dbfs) = levels(b, formats[1].bits);
     Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs }
 }
 
 /// Of two sounds of one format.
-fn verdict(a: &Sound, b: &Sound, allowed: Allowed) -> Verdict {
-    let frame = a.format.frame_bytes() as usize;
-    let (found, range) = match find(Frames::new(&a.frames, frame), Frames::new(&b.frames, frame), allowed) {
+fn verdict(a: &Samples<'_>, b: &Samples<'_>, allowed: Allowed) -> Verdict {
+    let (found, range) = match find(Frames::new(a), Frames::new(b), allowed) {
         Found::Gaps(found, range) => (found, range),
         Found::Short => return Verdict::LengthsDiffer,
         Found::Different(first, second) => {

@@ -29,12 +29,20 @@ fn what_was_counted_may_be_missing_and_nothing_else() {
     write(dir, "later.wav", &[1, 2, 0, 0, 3, 4, 5, 6]);
     write(dir, "lost.wav", &[1, 2, 5, 6]);
     write(dir, "instead.wav", &[1, 2, 0, 0, 5, 6]);
+    write(dir, "first.wav", &[1, 2]);
+    write(dir, "begun.wav", &[1, 2, 3]);
+    write(dir, "last.wav", &[1, 2, 3, 4]);
     for (b, flag, counted, code, says) in [
         ("later.wav", "--silence", "2", 0, "bit-exact apart from 2 frames of silence in 1 gap\n"),
         ("later.wav", "--silence", "4", 1, "2 frames are missing in 1 gap, 4 were counted"),
         ("later.wav", "--lost", "2", 1, "first difference at frame 2 channel 0: a=3 b=0"),
         ("instead.wav", "--silence", "2", 0, "2 frames of silence in 1 gap, for 2 frames that are lost"),
         ("lost.wav", "--lost", "2", 0, "bit-exact apart from 2 frames lost in 1 gap"),
+        ("last.wav", "--lost", "2", 0, "bit-exact apart from 2 frames lost in 1 gap"),
+        ("first.wav", "--lost", "4", 0, "bit-exact apart from 4 frames lost in 1 gap"),
+        ("first.wav", "--lost", "2", 1, "4 frames are missing in 1 gap, 2 were counted"),
+        ("first.wav", "--lost", "0", 1, "lengths differ: 6 and 2 frames after bit-exact prefix of 2"),
+        ("begun.wav", "--lost", "2", 1, "lengths differ: 6 and 3 frames"),
         ("lost.wav", "--silence", "2", 1, "first difference at frame 2 channel 0: a=3 b=5"),
         ("sent.wav", "--silence", "0", 0, "bit-exact\n"),
     ] {

@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
+use crate::wav::Samples;
+
 /// What may stand between the two sounds, and how much of it the card has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Allowed {
@@ -64,51 +66,93 @@ pub(super) enum Found {
     Short,
 }
 
-/// The frames of a sound.
-#[derive(Clone, Copy, Default)]
+/// Bytes that are looked at at once.
+const PIECE_BYTES: u64 = 16 << 10;
+const ZEROS: [u8; 4096] = [0; 4096];
+
+/// Whether they are silence. Long files may be little else, and this is fast.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part))
+}
+
+/// Frames of a sound, read when they are looked at and a piece at a time.
+#[derive(Clone, Copy)]
 pub(super) struct Frames<'a> {
-    bytes: &'a [u8],
-    size: usize,
+    samples: &'a Samples<'a>,
+    start: u64,
+    end: u64,
+    /// Bytes of a frame.
+    size: u64,
 }
 
 impl<'a> Frames<'a> {
-    /// Frames of `size` bytes.
-    pub(super) fn new(bytes: &'a [u8], size: usize) -> Self {
-        Self { bytes, size: size.max(1) }
+    /// All of a sound.
+    pub(super) fn new(samples: &'a Samples<'a>) -> Self {
+        let size = u64::from(samples.format().frame_bytes()).max(1);
+        Self { samples, start: 0, end: samples.len(), size }
     }
 
-    fn len(self) -> u64 {
-        (self.bytes.len() / self.size) as u64
+    pub(super) fn len(self) -> u64 {
+        self.end - self.start
     }
 
     /// Up to `count` frames from `start` on; fewer at the end.
-    fn part(self, start: u64, count: u64) -> Self {
-        let end = start.saturating_add(count).min(self.len());
-        let at = |frame: u64| usize::try_from(frame).unwrap_or(usize::MAX).saturating_mul(self.size);
-        Self { bytes: self.bytes.get(at(start)..at(end)).unwrap_or_default(), size: self.size }
+    pub(super) fn part(self, start: u64, count: u64) -> Self {
+        let start = self.start.saturating_add(start).min(self.end);
+        Self { start, end: start.saturating_add(count).min(self.end), ..self }
+    }
+
+    /// The same in pieces that may be in memory, one after the other.
+    pub(super) fn pieces(self) -> impl Iterator<Item = Self> + use<'a> {
+        let frames = (PIECE_BYTES / self.size).max(1);
+        (0..self.len().div_ceil(frames)).map(move |number| self.part(number * frames, frames))
+    }
+
+    /// Of a piece.
+    pub(super) fn bytes(self) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(self.len().saturating_mul(self.size)).unwrap_or(0)];
+        self.samples.read(self.start.saturating_mul(self.size), &mut bytes);
+        bytes
     }
 
     fn is_silent(self) -> bool {
-        self.bytes.iter().all(|byte| *byte == 0)
+        self.pieces().all(|piece| is_zero(&piece.bytes()))
     }
 
     fn is(self, other: Self) -> bool {
-        self.bytes == other.bytes
+        self.len() == other.len() && self.pieces().zip(other.pieces()).all(|(a, b)| a.bytes() == b.bytes())
     }
 
     /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if nothing else is left.
     fn silent_instead(self, other: Self) -> Option<u64> {
-        let pairs = self.bytes.chunks(self.size).zip(other.bytes.chunks(self.size));
-        let differs = pairs.enumerate().rfind(|(_, (a, b))| a != b);
-        let silent = differs.map_or(0, |(frame, _)| frame as u64 + 1);
-        let whole = self.bytes.len() == other.bytes.len();
-        (whole && silent < self.len() && self.part(0, silent).is_silent()).then_some(silent)
+        if self.len() != other.len() {
+            return None;
+        }
+        let (size, mut silent, mut before) = (usize::try_from(self.size).ok()?, 0, 0);
+        for (a, b) in self.pieces().zip(other.pieces()) {
+            let (one, other) = (a.bytes(), b.bytes());
+            if one != other {
+                let pairs = one.chunks(size).zip(other.chunks(size));
+                let differs = pairs.enumerate().rfind(|(_, (a, b))| a != b);
+                silent = before + differs.map_or(0, |(frame, _)| frame as u64 + 1);
+            }
+            before += a.len();
+        }
+        (silent < self.len() && self.part(0, silent).is_silent()).then_some(silent)
     }
 
     /// Silent frames at the beginning.
     fn silent_frames(self) -> u64 {
-        let loud = self.bytes.iter().position(|byte| *byte != 0).unwrap_or(self.bytes.len());
-        (loud / self.size) as u64
+        let mut frames = 0;
+        for piece in self.pieces() {
+            let bytes = piece.bytes();
+            if !is_zero(&bytes) {
+                let loud = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+                return frames + loud as u64 / self.size;
+            }
+            frames += piece.len();
+        }
+        frames
     }
 }
 
@@ -117,7 +161,7 @@ pub(super) fn find(sent: Frames<'_>, heard: Frames<'_>, allowed: Allowed) -> Fou
     match allowed {
         Allowed::Nothing => same(sent, heard),
         Allowed::Silence { packet, .. } => late(sent, heard, packet.max(1)),
-        Allowed::Lost { packet, .. } => missing(sent, heard, packet.max(1)),
+        Allowed::Lost { packet, counted } => missing(sent, heard, packet.max(1), counted),
         Allowed::Around { packet } => around(sent, heard, packet.max(1)),
     }
 }
@@ -136,7 +180,7 @@ fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
 /// it is lost: a client that does not know that it was late goes on with the next. No more is lost than there is silence for. A packet of
 /// which only the rest was heard may come again, whole.
 fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
-    let mut late = Late { sent, packet, ..Late::default() };
+    let mut late = Late::new(sent, packet);
     let mut at = 0;
     while at < heard.len() {
         let part = heard.part(at, packet);
@@ -168,7 +212,7 @@ struct Place {
 }
 
 /// How far [`late()`] has come.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Late<'a> {
     sent: Frames<'a>,
     packet: u64,
@@ -187,13 +231,18 @@ struct Late<'a> {
     partial: Option<Place>,
 }
 
-impl Late<'_> {
+impl<'a> Late<'a> {
+    fn new(sent: Frames<'a>, packet: u64) -> Self {
+        let (gaps, partial) = (Gaps::default(), None);
+        Self { sent, packet, gaps, from: 0, gap: 0, lost: 0, unseen: 0, lost_silence: 0, alike: 0, partial }
+    }
+
     /// Where what is heard at `at` comes from; `None` if from nowhere. Silence is only what would come next anyway.
     fn place(&self, heard: Frames<'_>, at: u64) -> Option<Place> {
         let part = heard.part(at, self.packet);
         let exact = |from: u64| {
             let wanted = self.sent.part(from, self.packet);
-            let goes_on = !wanted.bytes.is_empty() && heard.part(at, wanted.len()).is(wanted);
+            let goes_on = wanted.len() > 0 && heard.part(at, wanted.len()).is(wanted);
             goes_on.then_some(Place { from, silent: 0 })
         };
         if part.is_silent() {
@@ -213,7 +262,7 @@ impl Late<'_> {
     /// Where it may go on: with the next frame, or behind packets for which there was silence.
     fn ways(&self) -> impl DoubleEndedIterator<Item = u64> + use<> {
         let (from, packet) = (self.from, self.packet);
-        (0..=self.gap / packet).map(move |packets| from + packets * packet)
+        (0..=self.gap / packet).map(move |packets| from.saturating_add(packets.saturating_mul(packet)))
     }
 
     /// A packet comes from there. Gives how many frames it has.
@@ -258,7 +307,7 @@ impl Late<'_> {
         // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it does not show before the end that one was.
         // Else what is missing was not late: it was cut off.
         let rest = self.sent.part(self.from, u64::MAX);
-        if rest.len() > self.gap.saturating_add(self.alike).next_multiple_of(self.packet) {
+        if rest.len() > in_packets(self.gap.saturating_add(self.alike), self.packet) {
             return Found::Short;
         }
         self.lost_silence += silent_packets(rest, self.packet);
@@ -268,14 +317,20 @@ impl Late<'_> {
     }
 }
 
+/// So many frames and the rest of their last packet.
+fn in_packets(frames: u64, packet: u64) -> u64 {
+    frames.checked_next_multiple_of(packet).unwrap_or(u64::MAX)
+}
+
 /// Frames of the packets that are silent.
 fn silent_packets(of: Frames<'_>, packet: u64) -> u64 {
     let parts = (0..of.len().div_ceil(packet)).map(|number| of.part(number * packet, packet));
     parts.filter(|part| part.is_silent()).map(Frames::len).sum()
 }
 
-/// Packets of `sent` are not in `heard`; after the end of `sent` there is silence.
-fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
+/// Packets of `sent` are not in `heard`; after the end of `sent` there is silence. The last packets may be lost too, with nothing behind them:
+/// where `heard` ends with a packet, and more frames were counted than are missing before.
+fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64, counted: u64) -> Found {
     let (mut gaps, mut from, mut at) = (Gaps::default(), 0, 0);
     // Where silence was taken for that after the end: if sound follows, that is where the difference is.
     let mut end = None;
@@ -283,9 +338,9 @@ fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
         let part = heard.part(at, packet);
         let mut next = from;
         while !begins(sent, next, part) {
-            next += packet;
+            next = next.saturating_add(packet);
             // Behind the end there is nothing but silence.
-            if next >= sent.len() + packet {
+            if next >= sent.len().saturating_add(packet) {
                 let (from, at) = end.unwrap_or((from, at));
                 return Found::Different(from, at);
             }
@@ -295,12 +350,23 @@ fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
             gaps.add(next - from, true);
             gaps.lost = gaps.frames;
         }
-        from = next + part.len();
+        from = next.saturating_add(part.len());
         at += part.len();
+    }
+    if from < sent.len() {
+        if from % packet != 0 || counted <= gaps.frames {
+            return Found::Short;
+        }
+        // The card counts whole packets, a program may count what it has sent in the last one.
+        let rest = sent.len() - from;
+        let least = gaps.frames + rest;
+        gaps.add(in_packets(rest, packet), true);
+        gaps.lost += rest;
+        return Found::Gaps(gaps, least..=gaps.frames);
     }
     // What was lost of the silence after the end can't be seen.
     let most = if from > sent.len() { u64::MAX } else { gaps.frames };
-    if from < sent.len() { Found::Short } else { Found::Gaps(gaps, gaps.frames..=most) }
+    Found::Gaps(gaps, gaps.frames..=most)
 }
 
 /// Whether `sent`, with silence after its end, goes on with `part` at this frame.

@@ -237,6 +237,21 @@ fn the_last_packet_may_be_lost_too_and_the_player_may_stop_within_the_silence() 
 }
 
 #[test]
+fn the_last_packets_may_be_lost_with_nothing_behind_them() {
+    let sent = noise(95, |_| false);
+    let gaps = |gaps, frames, lost| Verdict::ExceptLost(Gaps { gaps, frames, lost });
+    assert_eq!(judge(&sent, &sent[..90], lost(10, 10)), gaps(1, 10, 5), "the last one is not full");
+    assert_eq!(judge(&sent, &sent[..70], lost(10, 30)), gaps(1, 30, 25));
+    let two = [&sent[..20], &sent[30..80]].concat();
+    assert_eq!(judge(&sent, &two, lost(10, 30)), gaps(2, 30, 25), "one in the middle, too");
+    for counted in [20, 40] {
+        assert!(matches!(judge(&sent, &two, lost(10, counted)), Verdict::Miscounted { .. }), "{counted}");
+    }
+    assert_eq!(judge(&sent, &two, lost(10, 10)), Verdict::LengthsDiffer, "the end is cut off");
+    assert_eq!(judge(&sent, &sent[..85], lost(10, 10)), Verdict::LengthsDiffer, "within a packet");
+}
+
+#[test]
 fn an_end_that_is_cut_off_is_no_late_packet() {
     let sent = noise(100, |_| false);
     // Two packets came late and were played later; the last two are not there.

@@ -10,6 +10,7 @@ mod raw;
 pub mod sound;
 pub mod source;
 mod wav;
+mod wav_source;
 
 use std::fmt;
 use std::fs::File;

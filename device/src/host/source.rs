@@ -1,29 +1,25 @@
 //! Where captured sound comes from: a WAV file, a tone, silence, or raw samples as they come.
 //!
-//! A source is asked with the card's lock held and at the moment a piece ends, so none waits: a file is read whole before the first client, a
-//! pipe by a thread of its own into a bounded queue.
+//! A source is asked with the card's lock held and at the moment a piece ends, so none waits: a WAV file is in
+//! memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 use ringwave_regs::format;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::wav_source::WavSource;
 use crate::next_step;
 use crate::ports::{Sources, StreamFormat};
-use crate::wav::{self, Sound, WavError, format_name};
+use crate::wav::{WavError, format_name};
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
-/// Nothing has come from a FIFO for as long: nobody writes there.
-const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 /// A tone's default frequency in Hz.
 const TONE_HZ: u32 = 440;
 
@@ -116,7 +112,7 @@ pub struct Inputs {
 enum Input {
     Silence,
     Tone { hz: u32, frame: u64 },
-    Wav { path: PathBuf, sound: Arc<Sound>, place: usize, told: bool },
+    Wav { path: PathBuf, sound: WavSource, told: bool },
     Raw(Arc<Pipe>),
 }
 
@@ -160,9 +156,9 @@ impl Input {
             SourceSpec::Null | SourceSpec::Loopback(_) => Self::Silence,
             SourceSpec::Tone(hz) => Self::Tone { hz: *hz, frame: 0 },
             SourceSpec::Wav(path) => {
-                let sound =
-                    read_wav(path).map_err(|source| SourceError::Wav { path: path.clone(), source })?;
-                Self::Wav { path: path.clone(), sound: Arc::new(sound), place: 0, told: false }
+                let sound = WavSource::open(path)
+                    .map_err(|source| SourceError::Wav { path: path.clone(), source })?;
+                Self::Wav { path: path.clone(), sound, told: false }
             }
             SourceSpec::Raw(path) => {
                 let pipe = Pipe::open(path);
@@ -175,10 +171,10 @@ impl Input {
     fn begin(&mut self, stream: u32, format: StreamFormat) -> Option<String> {
         match self {
             Self::Tone { frame, .. } => *frame = 0,
-            Self::Wav { path, sound, place, told } => {
-                *place = 0;
-                if sound.format != format && !std::mem::replace(told, true) {
-                    let StreamFormat { code, channels, rate } = sound.format;
+            Self::Wav { path, sound, told } => {
+                sound.begin();
+                if sound.format() != format && !std::mem::replace(told, true) {
+                    let StreamFormat { code, channels, rate } = sound.format();
                     return Some(format!(
                         "stream {stream}: {} is {} x {channels}, {rate} Hz, and the stream is not: it captures silence",
                         path.display(),
@@ -206,50 +202,9 @@ impl Input {
                 }
                 into.len()
             }
-            Self::Wav { sound, .. } if sound.format != format => 0,
-            Self::Wav { sound, place, .. } => {
-                let rest = sound.frames.get(*place..).unwrap_or_default();
-                let now = rest.len().min(into.len());
-                for (byte, value) in into.iter_mut().zip(rest) {
-                    *byte = *value;
-                }
-                *place += now;
-                now
-            }
+            Self::Wav { sound, .. } if sound.format() != format => 0,
+            Self::Wav { sound, .. } => sound.fill(into),
             Self::Raw(pipe) => pipe.take(into, format.frame_bytes().max(1) as usize),
-        }
-    }
-}
-
-/// Reads a WAV file, or what comes out of a FIFO, for which it does not wait for ever.
-fn read_wav(path: &Path) -> Result<Sound, WavError> {
-    if std::fs::metadata(path)?.is_file() {
-        wav::read(path)
-    } else {
-        wav::parse(&read_within(path, PIPE_PATIENCE)?)
-    }
-}
-
-/// Reads all that comes; gives up when nothing came for as long as `patience`, or more than a WAV file holds, or no RIFF file.
-fn read_within(path: &Path, patience: Duration) -> io::Result<Vec<u8>> {
-    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
-    let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
-    loop {
-        // A FIFO that nobody has opened to write gives its end at once when it is read, but nothing here.
-        if poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&patience))? == 0 {
-            let line = format!("nothing has come for {} s; start its writer first", patience.tv_sec);
-            return Err(io::Error::new(io::ErrorKind::TimedOut, line));
-        }
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(all),
-            Ok(read) => all.extend_from_slice(chunk.get(..read).unwrap_or_default()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error),
-        }
-        let is_wave = all.len() < 4 || all.starts_with(b"RIFF");
-        if !is_wave || all.len() as u64 > wav::FILE_BYTES_MAX {
-            return Ok(all);
         }
     }
 }

@@ -1,15 +1,17 @@
-//! Reads a WAV file whole, into one of the card's formats. Foreign bytes: every length is checked against what is there.
+//! Finds the samples in a WAV file, and reads it whole. Foreign bytes: every length is checked against what is there.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
-use ringwave_regs::format;
-
+use super::bytes::Bytes;
 use super::header::{SUBTYPE_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM};
 use super::kinds;
+use super::samples::Samples;
 use crate::next_step;
 use crate::ports::StreamFormat;
 
-/// The longest file in bytes.
+/// The longest sound that is read whole, bytes.
 pub const FILE_BYTES_MAX: u64 = 2 << 30;
 
 /// Frames, and what they are.
@@ -39,9 +41,9 @@ pub enum WavError {
     /// It cannot be read.
     #[error("{}", next_step::reading(.0))]
     Io(#[from] std::io::Error),
-    /// It is too long to be read whole.
-    #[error("longer than {} MiB; give a part of it", FILE_BYTES_MAX >> 20)]
-    TooLong,
+    /// It has more bytes than these.
+    #[error("longer than {} MiB; give a part of it", .0 >> 20)]
+    TooLong(u64),
     /// No RIFF header with form WAVE.
     #[error("not a WAV file; give a PCM or float WAV file")]
     NotWave,
@@ -76,66 +78,79 @@ pub enum WavError {
 }
 
 /// What the format chunk says.
-struct Fmt {
-    tag: u16,
-    channels: u16,
-    rate: u32,
-    container: u16,
-    valid: u16,
+pub(super) struct Fmt {
+    pub(super) tag: u16,
+    pub(super) channels: u16,
+    pub(super) rate: u32,
+    pub(super) container: u16,
+    pub(super) valid: u16,
 }
 
 impl Fmt {
     /// Bytes of a frame in the file, at least 1.
-    fn frame_bytes(&self) -> usize {
+    pub(super) fn frame_bytes(&self) -> usize {
         (usize::from(self.channels) * usize::from(self.container.div_ceil(8))).max(1)
     }
 }
 
 /// Reads the file at `path`.
 pub fn read(path: &Path) -> Result<Sound, WavError> {
-    if std::fs::metadata(path)?.len() > FILE_BYTES_MAX {
-        return Err(WavError::TooLong);
-    }
-    parse(&std::fs::read(path)?)
+    Samples::open(path)?.sound()
 }
 
 /// Reads a file that is in memory.
 pub fn parse(file: &[u8]) -> Result<Sound, WavError> {
-    let (b"RIFF", rest) = split::<4>(file).ok_or(WavError::NotWave)? else {
-        return Err(kinds::other_file(file).map_or(WavError::NotWave, WavError::Other));
-    };
-    let (_, rest) = split::<4>(rest).ok_or(WavError::NotWave)?;
-    let (b"WAVE", mut rest) = split::<4>(rest).ok_or(WavError::NotWave)? else {
+    Samples::new(Bytes::Memory(Cow::Borrowed(file)))?.sound()
+}
+
+/// Chunks that may come before the data. Each takes a read, and a file of zeros is nothing but empty chunks.
+const CHUNKS_MAX: u32 = 4096;
+/// No field of a format chunk that matters is further behind.
+const FMT_BYTES_MAX: u64 = 40;
+
+/// What the samples of a file are, and where.
+pub(super) fn find_data(file: &Bytes<'_>) -> Result<(Fmt, Range<u64>), WavError> {
+    let mut begin = [0; 16];
+    let read = file.read_at(0, &mut begin)?;
+    let begin = begin.get(..read).unwrap_or_default();
+    if !begin.starts_with(b"RIFF") {
+        return Err(kinds::other_file(begin).map_or(WavError::NotWave, WavError::Other));
+    }
+    if begin.get(8..12) != Some(b"WAVE") {
         return Err(WavError::NotWave);
-    };
-    let mut fmt = None;
-    while let Some((name, after)) = split::<4>(rest) {
-        let Some((bytes, after)) = split::<4>(after) else { break };
-        let said = u32::from_le_bytes(*bytes);
-        let bytes = usize::try_from(said).unwrap_or(usize::MAX);
-        let body = after.get(..bytes);
-        match (name, body) {
-            (b"fmt ", Some(body)) => fmt = Some(parse_fmt(body)?),
-            (b"data", Some(body)) => {
-                let fmt = fmt.ok_or(WavError::Missing("fmt"))?;
-                let partial = body.len() % fmt.frame_bytes() != 0;
-                return if partial { Err(WavError::PartialFrame) } else { sound(&fmt, body) };
-            }
+    }
+    let (mut fmt, mut at) = (None, 12_u64);
+    for _ in 0..CHUNKS_MAX {
+        let mut head = [0; 8];
+        if file.read_at(at, &mut head)? < head.len() {
+            break;
+        }
+        let [a, b, c, d, length @ ..] = head;
+        let (name, said) = ([a, b, c, d], u32::from_le_bytes(length));
+        let body = at + 8;
+        let (there, bytes) = (file.len().saturating_sub(body), u64::from(said));
+        match &name {
             // A file that went through a pipe.
-            (b"data", None) if said == u32::MAX => {
-                return sound(&fmt.ok_or(WavError::Missing("fmt"))?, after);
+            b"data" if said == u32::MAX => {
+                return Ok((fmt.ok_or(WavError::Missing("fmt"))?, body..body + there));
             }
-            (_, None) => return Err(WavError::CutShort { said: said.into(), there: after.len() as u64 }),
+            _ if bytes > there => return Err(WavError::CutShort { said: bytes, there }),
+            b"data" => {
+                let fmt: Fmt = fmt.ok_or(WavError::Missing("fmt"))?;
+                let partial = bytes % fmt.frame_bytes() as u64 != 0;
+                return if partial { Err(WavError::PartialFrame) } else { Ok((fmt, body..body + bytes)) };
+            }
+            b"fmt " => {
+                let mut fields = vec![0; usize::try_from(bytes.min(FMT_BYTES_MAX)).unwrap_or(0)];
+                let read = file.read_at(body, &mut fields)?;
+                fmt = Some(parse_fmt(fields.get(..read).unwrap_or_default())?);
+            }
             _ => {}
         }
         // Chunks are padded to an even length.
-        rest = after.get(bytes.saturating_add(bytes % 2)..).unwrap_or_default();
+        at = body + bytes + bytes % 2;
     }
     Err(WavError::Missing(if fmt.is_some() { "data" } else { "fmt" }))
-}
-
-fn split<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8])> {
-    bytes.split_first_chunk::<N>()
 }
 
 fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
@@ -174,33 +189,13 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
     Err(WavError::BadFormat(wrong))
 }
 
-/// The samples in one of the card's formats: exactly, or not at all.
-fn sound(fmt: &Fmt, data: &[u8]) -> Result<Sound, WavError> {
-    let wider = |bytes: &[u8], low: usize| -> Vec<u8> {
-        bytes.chunks_exact(3).flat_map(|s| std::iter::repeat_n(0, low).chain(s.iter().copied())).collect()
-    };
-    // Where a pipe ended is no matter of frames.
-    let whole = data.len() - data.len() % fmt.frame_bytes();
-    let data = data.get(..whole).unwrap_or_default();
-    let (code, frames) = match (fmt.tag, fmt.container, fmt.valid) {
-        // 8-bit samples are unsigned.
-        (TAG_PCM, 8, _) => (format::S16, data.iter().flat_map(|s| [0, s ^ 0x80]).collect()),
-        (TAG_PCM, 16, _) => (format::S16, data.to_vec()),
-        (TAG_PCM, 24, _) => (format::S24_32, wider(data, 1)),
-        (TAG_PCM, 32, 17..=24) => (format::S24_32, data.to_vec()),
-        (TAG_PCM, 32, _) => (format::S32, data.to_vec()),
-        (TAG_FLOAT, 32, _) => (format::F32, data.to_vec()),
-        (tag, bits, _) => return Err(WavError::Samples { tag, bits }),
-    };
-    Ok(Sound { format: StreamFormat { code, channels: fmt.channels.into(), rate: fmt.rate }, frames })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wav::WavFile;
     use crate::wav::header::header;
     use proptest::prelude::*;
+    use ringwave_regs::format;
 
     const CODES: [u32; 4] = [format::S16, format::S24_32, format::S32, format::F32];
 

@@ -1,0 +1,194 @@
+//! The samples of a WAV file in one of the card's formats, read at any place and as they are asked for: a file may be of any length.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+
+use ringwave_regs::format;
+
+use super::bytes::Bytes;
+use super::header::{TAG_FLOAT, TAG_PCM};
+use super::read::{FILE_BYTES_MAX, Fmt, Sound, WavError, find_data};
+use crate::ports::StreamFormat;
+
+/// Bytes of a file that are read at once, and kept.
+const BLOCK_BYTES: u64 = 64 << 10;
+
+/// How a sample in the file becomes one of the card's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    /// It is one.
+    AsIs,
+    /// 8 bits, unsigned: the upper part of 16.
+    Unsigned8,
+    /// 24 bits in 3 bytes: the upper part of 32.
+    Packed24,
+}
+
+impl Stored {
+    /// Bytes of a sample in the file and in the card's format, as a fraction.
+    const fn bytes(self) -> (u64, u64) {
+        match self {
+            Self::AsIs => (1, 1),
+            Self::Unsigned8 => (1, 2),
+            Self::Packed24 => (3, 4),
+        }
+    }
+}
+
+/// The samples of a file.
+pub struct Samples<'a> {
+    bytes: Bytes<'a>,
+    /// Where the first sample is.
+    data_at: u64,
+    frames: u64,
+    format: StreamFormat,
+    stored: Stored,
+    /// A block of the file, and where it begins.
+    block: RefCell<(u64, Vec<u8>)>,
+    /// The first error of [`Samples::read`].
+    error: RefCell<Option<io::Error>>,
+}
+
+impl Samples<'static> {
+    /// Those of the file at `path`, which may be a FIFO.
+    pub fn open(path: &Path) -> Result<Self, WavError> {
+        Self::new(Bytes::open(path)?)
+    }
+}
+
+impl<'a> Samples<'a> {
+    /// Those of a WAV file.
+    pub(super) fn new(bytes: Bytes<'a>) -> Result<Self, WavError> {
+        let (fmt, data) = find_data(&bytes)?;
+        let (code, stored) = kind(&fmt)?;
+        let format = StreamFormat { code, channels: fmt.channels.into(), rate: fmt.rate };
+        // Where a pipe ended is no matter of frames.
+        let frames = (data.end - data.start) / fmt.frame_bytes() as u64;
+        Ok(Self::with(bytes, data.start, frames, format, stored))
+    }
+
+    /// Those of a sound in memory.
+    pub fn of(sound: &'a Sound) -> Self {
+        let bytes = Bytes::Memory(Cow::Borrowed(&sound.frames));
+        Self::with(bytes, 0, sound.len(), sound.format, Stored::AsIs)
+    }
+
+    fn with(bytes: Bytes<'a>, data_at: u64, frames: u64, format: StreamFormat, stored: Stored) -> Self {
+        Self { bytes, data_at, frames, format, stored, block: RefCell::default(), error: RefCell::default() }
+    }
+
+    /// What they are.
+    pub fn format(&self) -> StreamFormat {
+        self.format
+    }
+
+    /// How many frames.
+    pub fn len(&self) -> u64 {
+        self.frames
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// Bytes of all frames in the card's format.
+    pub fn bytes(&self) -> u64 {
+        self.frames.saturating_mul(self.format.frame_bytes().into())
+    }
+
+    /// Fills `into`, whole samples, from this byte on, that of a sample; gives how many bytes there were, fewer only at the end.
+    pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let there = self.bytes().saturating_sub(at).min(into.len() as u64);
+        let into = into.get_mut(..usize::try_from(there).unwrap_or(0)).unwrap_or_default();
+        let (of, to) = self.stored.bytes();
+        let from = self.data_at.saturating_add(at / to * of);
+        if self.stored == Stored::AsIs {
+            return self.raw_at(from, into);
+        }
+        let mut raw = vec![0; usize::try_from(there / to * of).unwrap_or(0)];
+        let read = self.raw_at(from, &mut raw)?;
+        let raw = raw.get(..read).unwrap_or_default();
+        Ok(if self.stored == Stored::Unsigned8 {
+            into.chunks_exact_mut(2).zip(raw).map(|(to, of)| to.copy_from_slice(&[0, of ^ 0x80])).count() * 2
+        } else {
+            let pairs = into.chunks_exact_mut(4).zip(raw.as_chunks::<3>().0);
+            pairs.map(|(to, [a, b, c])| to.copy_from_slice(&[0, *a, *b, *c])).count() * 4
+        })
+    }
+
+    /// As [`Samples::read_at`]; what is not there, or cannot be read, is zero. [`Samples::take_error`] tells why.
+    pub fn read(&self, at: u64, into: &mut [u8]) {
+        let read = self.read_at(at, into).unwrap_or_else(|error| {
+            self.error.borrow_mut().get_or_insert(error);
+            0
+        });
+        if let Some(rest) = into.get_mut(read..) {
+            rest.fill(0);
+            if !rest.is_empty() {
+                let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut while it was read");
+                self.error.borrow_mut().get_or_insert_with(short);
+            }
+        }
+    }
+
+    /// What went wrong first, if anything.
+    pub fn take_error(&self) -> Option<io::Error> {
+        self.error.borrow_mut().take()
+    }
+
+    /// All of them, if they are not too many for memory.
+    pub fn sound(&self) -> Result<Sound, WavError> {
+        let bytes = self.bytes();
+        let fits = usize::try_from(bytes).ok().filter(|_| bytes <= FILE_BYTES_MAX);
+        let mut frames = vec![0; fits.ok_or(WavError::TooLong(FILE_BYTES_MAX))?];
+        self.read(0, &mut frames);
+        self.take_error().map_or(Ok(Sound { format: self.format, frames }), |error| Err(error.into()))
+    }
+
+    /// Bytes of the file, by way of the block.
+    fn raw_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        if matches!(self.bytes, Bytes::Memory(_)) || into.len() as u64 >= BLOCK_BYTES {
+            return self.bytes.read_at(at, into);
+        }
+        let mut done = 0;
+        let (begin, block) = &mut *self.block.borrow_mut();
+        while done < into.len() {
+            let place = at.saturating_add(done as u64);
+            let wanted = place - place % BLOCK_BYTES;
+            if *begin != wanted || block.is_empty() {
+                *begin = wanted;
+                block.resize(usize::try_from(BLOCK_BYTES).unwrap_or(0), 0);
+                let read = self.bytes.read_at(wanted, block).inspect_err(|_| block.clear())?;
+                block.truncate(read);
+            }
+            let from = usize::try_from(place - wanted).unwrap_or(usize::MAX);
+            let there = block.get(from..).unwrap_or_default();
+            let rest = into.get_mut(done..).unwrap_or_default();
+            let count = there.len().min(rest.len());
+            if count == 0 {
+                break;
+            }
+            if let (Some(rest), Some(there)) = (rest.get_mut(..count), there.get(..count)) {
+                rest.copy_from_slice(there);
+            }
+            done += count;
+        }
+        Ok(done)
+    }
+}
+
+/// The card's format for samples of a file: exactly, or not at all.
+fn kind(fmt: &Fmt) -> Result<(u32, Stored), WavError> {
+    Ok(match (fmt.tag, fmt.container, fmt.valid) {
+        (TAG_PCM, 8, _) => (format::S16, Stored::Unsigned8),
+        (TAG_PCM, 16, _) => (format::S16, Stored::AsIs),
+        (TAG_PCM, 24, _) => (format::S24_32, Stored::Packed24),
+        (TAG_PCM, 32, 17..=24) => (format::S24_32, Stored::AsIs),
+        (TAG_PCM, 32, _) => (format::S32, Stored::AsIs),
+        (TAG_FLOAT, 32, _) => (format::F32, Stored::AsIs),
+        (tag, bits, _) => return Err(WavError::Samples { tag, bits }),
+    })
+}
