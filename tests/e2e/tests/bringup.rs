@@ -100,6 +100,14 @@ fn a_card_that_is_unplugged_and_plugged_again_passes_again() {
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_card_that_is_unplugged_while_the_machine_is_saved_and_loaded_passes_again() {
+    let report = run(Iommu::Intel, |request| request.replug = Some(Replug::AroundASnapshot));
+    assert!(report.passed());
+    assert_left_and_came_back(&report);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_guest_outlives_the_cards_process_and_takes_the_card_of_the_next() {
     for iommu in [Iommu::Intel, Iommu::Virtio] {
         let report = run(iommu, |request| request.replug = Some(Replug::AfterACrash));

@@ -51,6 +51,8 @@ pub enum Replug {
     InOrder,
     /// Its process is killed, and the guest runs on with a dead card; that is unplugged, and the card of a new process is plugged.
     AfterACrash,
+    /// And the machine is saved and loaded while it is out.
+    AroundASnapshot,
 }
 
 /// What to boot, and what to run there.
@@ -242,6 +244,12 @@ impl<'a> Run<'a> {
         qmp.wait_until_deleted("card", Duration::from_mins(1))?;
         // Else it might be back before the guest has looked.
         self.wait_for_guest("the card left", Duration::from_mins(1), say)?;
+        if how == Replug::AroundASnapshot {
+            say(Said::Step("host: savevm, loadvm"));
+            qmp.make_snapshot_disk(&self.folder.join("snapshots.qcow2"))?;
+            qmp.monitor("savevm without-the-card")?;
+            qmp.monitor("loadvm without-the-card")?;
+        }
         if how == Replug::AfterACrash {
             say(Said::Step("host: a new ringwave serve"));
             self.server = start_card(self.parts, self.folder, 2)?;

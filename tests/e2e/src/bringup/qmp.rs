@@ -64,6 +64,50 @@ impl Qmp {
         }
     }
 
+    /// Gives a command of the human monitor, which says nothing when it has done it (`savevm`, `loadvm`).
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with QEMU's own words.
+    pub fn monitor(&mut self, line: &str) -> Result<(), Error> {
+        let said = self.command("human-monitor-command", &json!({ "command-line": line }))?;
+        match said.as_str().map(str::trim) {
+            Some("") => Ok(()),
+            said => Err(Error::Failed(format!("QEMU refuses {line}: {}", said.unwrap_or_default()))),
+        }
+    }
+
+    /// Makes a disk at `path` that snapshots are kept in; the guest does not see it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't.
+    pub fn make_snapshot_disk(&mut self, path: &Path) -> Result<(), Error> {
+        self.create(&json!({ "driver": "file", "filename": path, "size": 0 }))?;
+        self.command("blockdev-add", &json!({ "driver": "file", "node-name": "file", "filename": path }))?;
+        self.create(&json!({ "driver": "qcow2", "file": "file", "size": 1_u64 << 30 }))?;
+        self.command(
+            "blockdev-add",
+            &json!({ "driver": "qcow2", "node-name": "snapshots", "file": "file" }),
+        )?;
+        Ok(())
+    }
+
+    /// `blockdev-create`, a job, to its end.
+    fn create(&mut self, options: &Value) -> Result<(), Error> {
+        self.command("blockdev-create", &json!({ "job-id": "create", "options": options }))?;
+        let start = Instant::now();
+        while start.elapsed() < ANSWER {
+            check_stop()?;
+            let jobs = self.command("query-jobs", &json!({}))?;
+            if jobs[0]["status"] == "concluded" {
+                self.command("job-dismiss", &json!({ "id": "create" }))?;
+                let error = &jobs[0]["error"];
+                return error.is_null().then_some(()).ok_or_else(|| Error::Failed(format!("QEMU: {error}")));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(Error::Failed("QEMU makes no disk".into()))
+    }
+
     /// Waits for the event that the device `id` is gone. It may have come during a command.
     ///
     /// # Errors
