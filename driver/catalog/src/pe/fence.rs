@@ -23,8 +23,7 @@ pub fn check(image: &Image<'_>) -> Vec<String> {
         if !reaches(before, is_store) {
             findings.push(format!("no 64-bit store stands before the MFENCE at {address:#x}"));
         }
-        let after = code.get(place + 1..).unwrap_or_default().iter().map(|(_, instruction)| instruction);
-        if !reaches(after, is_load) {
+        if !leads_to(&code, place + 1, is_load) {
             findings.push(format!("no 32-bit load stands behind the MFENCE at {address:#x}"));
         }
     }
@@ -34,15 +33,45 @@ pub fn check(image: &Image<'_>) -> Vec<String> {
     findings
 }
 
-/// Whether such an instruction comes soon, in the same function and before anything that is called.
+/// Whether such an instruction came soon before, in the same function and after anything that was called.
 fn reaches<'a>(code: impl Iterator<Item = &'a Instruction>, wanted: fn(&Instruction) -> bool) -> bool {
-    let leaves = |instruction: &&Instruction| {
-        matches!(
-            instruction.flow_control(),
-            FlowControl::Call | FlowControl::IndirectCall | FlowControl::Return | FlowControl::Interrupt
-        )
-    };
     code.take(NEAR).take_while(|instruction| !leaves(instruction)).any(wanted)
+}
+
+/// Whether one of the ways from `start` on comes to such an instruction soon, before it calls anything or leaves the
+/// function. Compilers lay the ways of a check out in any order, so branches are followed.
+fn leads_to(code: &[(u32, Instruction)], start: usize, wanted: fn(&Instruction) -> bool) -> bool {
+    let mut ways = vec![start];
+    let mut seen = Vec::new();
+    while let Some(mut place) = ways.pop() {
+        for _ in 0..NEAR {
+            let Some((_, instruction)) = code.get(place).filter(|_| !seen.contains(&place)) else { break };
+            seen.push(place);
+            if wanted(instruction) {
+                return true;
+            }
+            let branches = matches!(
+                instruction.flow_control(),
+                FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch
+            );
+            if branches && let Ok(to) = u32::try_from(instruction.near_branch_target()) {
+                ways.extend(code.binary_search_by_key(&to, |(address, _)| *address));
+            }
+            if leaves(instruction) || instruction.flow_control() == FlowControl::UnconditionalBranch {
+                break;
+            }
+            place += 1;
+        }
+    }
+    false
+}
+
+/// Whether it calls something or leaves the function.
+fn leaves(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.flow_control(),
+        FlowControl::Call | FlowControl::IndirectCall | FlowControl::Return | FlowControl::Interrupt
+    )
 }
 
 fn is_store(instruction: &Instruction) -> bool {

@@ -193,6 +193,11 @@ fn fence() {
     );
     assert_eq!(with(&[0x48, 0x89, 0x11, 0x0F, 0xAE, 0xF0, 0xC3]), [Rule::Fence], "the function ends first");
     assert_eq!(with(&[0x48, 0x89, 0x11, 0x0F, 0xAE, 0xF0, 0x83, 0x79, 8, 1, 0xC3]), [], "cmp in memory");
+    // jbe over a ret to the load, and the same to nothing but a ret.
+    let behind =
+        |last: &[u8]| with(&[&[0x48, 0x89, 0x11, 0x0F, 0xAE, 0xF0, 0x76, 1, 0xC3][..], last].concat());
+    assert_eq!(behind(&[0x8B, 0x41, 8, 0xC3]), [], "behind a branch");
+    assert_eq!(behind(&[0x90, 0xC3]), [Rule::Fence], "a branch to nothing");
 }
 
 #[test]
