@@ -243,7 +243,9 @@ impl<'a> Late<'a> {
         let exact = |from: u64| {
             let wanted = self.sent.part(from, self.packet);
             let goes_on = wanted.len() > 0 && heard.part(at, wanted.len()).is(wanted);
-            goes_on.then_some(Place { from, silent: 0 })
+            // A short silent packet at the end is like the silence that any late packet begins with.
+            let seen = from == self.from || !wanted.is_silent();
+            (goes_on && seen).then_some(Place { from, silent: 0 })
         };
         if part.is_silent() {
             return exact(self.from);

@@ -90,6 +90,19 @@ fn lost(packet: usize, counted: usize) -> Allowed {
     Allowed::Lost { packet: packet as u64, counted: counted as u64 }
 }
 
+#[test]
+fn a_late_packet_before_a_short_silent_end_is_not_taken_for_the_end() {
+    let (packet, frames) = (13, 222);
+    // Packet 17, the last, is one frame of silence.
+    let sent = noise(frames, |frame| frame / packet % 5 == 2);
+    let mut lateness = vec![Lateness::default(); 15];
+    lateness.push(Lateness { packets: 2, cut: 77, ..Lateness::default() });
+    let (heard, found) = late(&sent, packet, &lateness);
+    let counted = usize::try_from(found.frames).unwrap();
+    let verdict = judge(&sent, &heard, silence(packet, counted));
+    assert!(matches!(verdict, Verdict::ExceptSilence(_)), "{verdict:?}");
+}
+
 proptest! {
     #[test]
     fn counted_silence_is_taken_away_and_nothing_else(
