@@ -3,19 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod guest;
+mod scheduled;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guest::{Guest, Setup, piece, wav_bytes};
 use ringwave_regs::stream;
 
 /// An end by a signal takes no longer, if nothing hangs.
-const PROMPT: Duration = Duration::from_secs(3);
+const PROMPT: Duration = Duration::from_secs(1);
 
 struct Serving {
     child: Child,
@@ -52,14 +53,7 @@ impl Serving {
 
     /// How it ended, which must be within this time.
     fn ended(&mut self, patience: Duration) -> ExitStatus {
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(begin.elapsed() < patience, "it does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        scheduled::ended_within(&mut self.child, patience).expect("it does not end")
     }
 
     fn said(&mut self) -> String {

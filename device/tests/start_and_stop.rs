@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod guest;
+mod scheduled;
 mod serving;
 
 use std::fs::OpenOptions;
@@ -16,8 +17,8 @@ use guest::{Guest, Setup};
 use ringwave_regs::stream;
 use serving::Serving;
 
-/// A start that cannot succeed says so sooner, and an end takes no longer. On a loaded machine a process may have to wait for its turn.
-const PROMPT: Duration = Duration::from_secs(4);
+/// A start that cannot succeed says so sooner, and an end takes no longer.
+const PROMPT: Duration = Duration::from_secs(2);
 
 fn fifo(dir: &Path, name: &str) {
     assert!(Command::new("mkfifo").arg(dir.join(name)).status().unwrap().success());
@@ -31,13 +32,9 @@ fn serve(dir: &Path, arguments: &[&str]) -> Child {
 
 /// How it ended, within this time; or it is killed, and the test fails.
 fn ended(mut child: Child, patience: Duration, what: &str) -> Output {
-    let begin = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begin.elapsed() >= patience {
-            child.kill().unwrap();
-            panic!("{what}: it hangs: {:?}", child.wait_with_output().unwrap());
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    if scheduled::ended_within(&mut child, patience).is_none() {
+        child.kill().unwrap();
+        panic!("{what}: it hangs: {:?}", child.wait_with_output().unwrap());
     }
     child.wait_with_output().unwrap()
 }
@@ -63,7 +60,7 @@ fn source_that_never_comes_is_an_error_and_a_signal_ends_the_wait() {
     // It waits for its source: as soon as there is the socket signals are taken.
     let begin = Instant::now();
     while !dir.path().join("card.sock").exists() {
-        assert!(begin.elapsed() < PROMPT);
+        assert!(begin.elapsed() < guest::PATIENCE);
         std::thread::sleep(Duration::from_millis(2));
     }
     std::thread::sleep(Duration::from_millis(200));
@@ -107,9 +104,7 @@ fn readers_that_leave_take_nothing_with_them() {
         // The second one is there only when the first one's files were dealt with.
         drop(Guest::connect(&dir.path().join("card.sock")));
         serving.signal(libc::SIGTERM);
-        let begin = Instant::now();
-        let code = serving.ended().code();
-        assert!(begin.elapsed() < PROMPT, "{option:?}: {:?}", begin.elapsed());
+        let code = scheduled::ended_within(&mut serving.child, PROMPT).expect(option[0]).code();
         let named = if option[0] == "--trace" { "the trace ends here" } else { "fifo" };
         assert!(!serving.said(named).is_empty(), "{option:?}: it is told: {:?}", serving.said(""));
         // What was heard and could not be written is a failure of the process; figures and traces are not what it is for.
@@ -135,9 +130,7 @@ fn reader_of_the_trace_that_never_reads_holds_nothing_up() {
     assert!(dir.path().join("heard.wav").exists(), "sound goes on");
     serving.wait_for("the trace ends here", 1);
     serving.signal(libc::SIGTERM);
-    let begin = Instant::now();
-    assert_eq!(serving.ended().code(), Some(0));
-    assert!(begin.elapsed() < PROMPT, "{:?}", begin.elapsed());
+    assert_eq!(scheduled::ended_within(&mut serving.child, PROMPT).and_then(|status| status.code()), Some(0));
 }
 
 #[test]
