@@ -227,7 +227,6 @@ impl Card {
         let mut state = self.lock();
         state.counted.total += 1;
         state.trace_message(self, || Event::DeviceReset);
-        self.pages.wipe_unused(state.controller.streams());
         state.reset(self);
         state.session.reset_watch.reset(self.clock.real_now());
         // It has a time to look whether or not a stream has one.
@@ -465,8 +464,9 @@ impl State {
         (level != before).then_some(level)
     }
 
-    /// Resets the function with its configuration space.
+    /// Resets the function with its configuration space, and what a guest stored to the pages at offsets that are not the card's.
     fn reset(&mut self, card: &Card) {
+        card.pages.wipe_unused(self.controller.streams());
         self.config.reset();
         self.with_controller(card, Controller::reset);
         self.follow_config(card);

@@ -8,7 +8,7 @@ mod walking;
 use broken::{BrokenCard, Defect, LINE, MESSAGES, of_stream};
 use ringwave::controller::Config;
 use ringwave_regs::{global, stream};
-use walking::{failures, names, walk};
+use walking::{failures, names, ringwave, text, walk};
 
 /// Finds each of these defects, in the step that looks for it, and says it by the check's name.
 fn finds(defects: &[(Defect, &str, &str)]) {
@@ -190,4 +190,15 @@ fn defect_in_tone_reset_and_power_is_found() {
         (Defect::NoDeviceReset, "reset", "stream 0: DEVICE_RESET: registers are 0"),
         (Defect::NoSleep, "power", "D3hot: MAGIC"),
     ]);
+}
+
+#[test]
+fn pages_that_are_not_all_there_or_may_go_are_refused_and_end_nothing() {
+    for (defect, why) in [(Defect::PagesShort, "shorter"), (Defect::PagesNotSealed, "cut short")] {
+        let card = BrokenCard::serve(defect);
+        let output = ringwave(&["bringup", "--socket", card.socket().to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{defect:?}: {:?}: {said}", output.status);
+        assert!(said.lines().count() == 1 && said.contains(why), "{defect:?}: {said}");
+    }
 }

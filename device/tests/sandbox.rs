@@ -355,6 +355,8 @@ fn where_the_kernel_cannot_auto_serves_and_on_does_not() {
     for (calls, auto) in [
         (&[444_i64, 445, 446][..], "no Landlock here; system calls"),
         (&[libc::SYS_seccomp][..], "no seccomp here"),
+        (&[libc::SYS_capset][..], "not without capabilities"),
+        (&[libc::SYS_io_setup][..], "can hold the card by its eventfd"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let mut command = serve(dir.path(), &["--sandbox=on"]);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR};
 use ringwave_vfio_user::wire::irq_set_flags;
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
-use ringwave_vfio_user::{Client, ClientError, Mapping};
+use ringwave_vfio_user::{Client, ClientError, Mapping, RegionReply};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::access::{Access, AccessError, Reach};
@@ -24,6 +24,16 @@ pub struct Socket {
     lost: Option<String>,
 }
 
+/// Maps the pages, of a server that cannot cut their file short any more: a load from what is not there would end this process (SIGBUS).
+fn map_sealed(region: &RegionReply) -> Result<Mapping, ClientError> {
+    // SAFETY: F_GET_SEALS only asks, and the descriptor is open.
+    let seals = region.fd.as_ref().map_or(0, |fd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) });
+    if seals < 0 || seals & libc::F_SEAL_SHRINK == 0 {
+        return Err(ClientError::Protocol("the file behind it can be cut short"));
+    }
+    region.map(0..=u64::from(PAGES_BYTES) - 1)
+}
+
 impl Socket {
     /// Connects to the card that is served at `path`. The error is one line with what to do next.
     pub fn open(path: &Path) -> Result<Self, String> {
@@ -38,10 +48,8 @@ impl Socket {
             }
             error => format!("{name}: {error}; is this a vfio-user socket?"),
         })?;
-        let pages = client
-            .region_info(PAGES_BAR)
-            .and_then(|region| region.map(0..=u64::from(PAGES_BYTES) - 1))
-            .map_err(|error| {
+        let pages =
+            client.region_info(PAGES_BAR).and_then(|region| map_sealed(&region)).map_err(|error| {
                 format!("{name}: BAR {PAGES_BAR} cannot be mapped: {error}; is this a Ringwave card?")
             })?;
         Ok(Self { path: path.to_owned(), client, pages, lost: None })

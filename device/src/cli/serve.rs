@@ -116,12 +116,15 @@ Started by systemd, when a client connects (neither --socket nor --fd; the socke
     SocketMode=0600                        StateDirectory=ringwave
     [Install]
     WantedBy=sockets.target
-  A SystemCallFilter= of your own has to leave it process_vm_writev.
+  A SystemCallFilter= of your own has to leave it process_vm_writev and asynchronous I/O (@aio).
+
+Files of an earlier run (--sink FILE with those named after it, --stats, --trace) are removed at the start; a file that nothing tells to be such, and a
+symbolic link, is refused. --sink raw:FILE, which has no header, takes a new file. A file, while it may be written, has a lock beside it (.FILE.lock).
 
 The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=on asks for, much of it since 5.13) leaves the process:
   files      writing only below the folders of --sink, --stats and --trace; reading only those of --source; removing in those of --socket and --control
   network    nothing; no new sockets, only clients of the one it listens on
-  processes  none started, none looked into; nothing that needs a privilege
+  processes  none started, none looked into; nothing that needs a privilege, and no capability: started by root it writes where root is the owner
 So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. With --sink sound there is no sandbox: the sound system opens
 devices, connections and threads while it serves.
 

@@ -61,6 +61,10 @@ pub enum Defect {
     Swapped,
     /// The pages never change, and their SEQ is this.
     PagesStand(u32),
+    /// The file behind BAR 2 is shorter than the BAR.
+    PagesShort,
+    /// The file behind BAR 2 can be cut short.
+    PagesNotSealed,
     /// Function-level reset does nothing.
     NoFunctionLevelReset,
     /// `DEVICE_RESET` does nothing.
@@ -147,7 +151,9 @@ impl Broken {
 impl Device for Broken {
     fn region(&self, index: u32) -> RegionInfo<'_> {
         let mut region = self.function.region(index);
-        if let (Defect::PagesStand(_), Some(mapped)) = (self.defect, &mut region.mapped) {
+        let replaced =
+            matches!(self.defect, Defect::PagesStand(_) | Defect::PagesShort | Defect::PagesNotSealed);
+        if let (true, Some(mapped)) = (replaced, &mut region.mapped) {
             *mapped = MappedRegion { fd: self.stand_in.as_fd(), ..mapped.clone() };
         }
         region
@@ -277,7 +283,10 @@ impl BrokenCard {
         let files = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
         let engine = Engine::start(Arc::clone(&card), files).unwrap();
         let listener = Listener::bind(&dir.path().join("card.sock")).unwrap();
-        let stand_in = memfd(c"stand-in", pci::PAGES_BYTES.into(), true).unwrap();
+        // The fields that are stored below are all in its first part.
+        let bytes = if matches!(defect, Defect::PagesShort) { 0x1_1000 } else { pci::PAGES_BYTES };
+        let sealed = !matches!(defect, Defect::PagesNotSealed);
+        let stand_in = memfd(c"stand-in", bytes.into(), sealed).unwrap();
         let seq = if let Defect::PagesStand(seq) = defect { seq } else { 0 };
         for (offset, value) in [
             (pages::STATUS_BASE + pages::status::SEQ, seq),
