@@ -40,6 +40,7 @@ impl Model {
             Op::RunWithoutBusMaster => {
                 // A mark that is there already would be found by that write, and its packet not be read.
                 rig.write(regs::LOOK, 0);
+                self.owed = false;
                 self.look(rig.now);
                 rig.card.set_bus_master(false);
                 let refused = rig.refused(regs::STATE, regs::STATE_RUN);
