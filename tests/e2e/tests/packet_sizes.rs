@@ -61,8 +61,8 @@ struct Row {
     packets: u64,
     /// Packets that the guest marked late, or took late.
     guest_late: u64,
-    /// Packets with silence, or that were recorded over.
-    lost: u64,
+    /// Packets with silence, or that were recorded over; `None` = the card does not know, for none was ever marked.
+    lost: Option<u64>,
     silence_frames: u64,
     worst_us: u64,
 }
@@ -75,7 +75,7 @@ impl Row {
             records,
             packets: stream.packets_completed,
             guest_late: stream.late_marks.max(missed),
-            lost: stream.underruns.unwrap_or(u64::MAX),
+            lost: stream.underruns,
             silence_frames: stream.silence_frames,
             worst_us: stream.worst_lateness_us,
         }
@@ -83,19 +83,20 @@ impl Row {
 
     /// The card lost nothing of its own, and was in time.
     fn clean(&self) -> bool {
-        let lost = self.lost.saturating_sub(self.guest_late);
-        lost == 0 && (self.guest_late > 0 || self.silence_frames == 0) && self.worst_us <= IN_TIME_US
+        let lost = self.lost.map(|lost| lost.saturating_sub(self.guest_late));
+        lost == Some(0) && (self.guest_late > 0 || self.silence_frames == 0) && self.worst_us <= IN_TIME_US
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { millis, packets, guest_late, lost, silence_frames, worst_us, .. } = self;
+        let lost = lost.map_or("unknown".into(), |lost| lost.to_string());
         let way = if self.records { "record" } else { "play" };
         let clean = if self.clean() { "clean" } else { "not clean" };
         write!(
             f,
-            "{millis:>2} ms  {way:<6}  {packets:>7} packets  {guest_late:>5} late by the guest  {lost:>5} lost  \
+            "{millis:>2} ms  {way:<6}  {packets:>7} packets  {guest_late:>5} late by the guest  {lost:>7} lost  \
              {silence_frames:>7} frames  worst {worst_us:>6} us  {clean}"
         )
     }
