@@ -42,7 +42,7 @@ pub enum EngineError {
     #[error(transparent)]
     Sink(#[from] SinkError),
     /// Another file.
-    #[error("cannot write {path}: {}", crate::next_step::writing(source), path = path.display())]
+    #[error("cannot write {path}: {}", ringwave_audio::next_step::writing(source), path = path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::ports::{Heard, Sources, StreamFormat};
+use crate::ports::{Heard, Sources};
+use ringwave_audio::StreamFormat;
 
 /// Sound that may wait for a capture stream which stands still: 20 s of 48 kHz stereo.
 const BYTES_MAX: usize = 4 << 20;

@@ -3,9 +3,10 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::ports::{Effects, Heard, Note, StreamFormat};
+use crate::ports::{Effects, Heard, Note};
 use crate::stats::Report;
 use crate::trace::{Event, Timed};
+use ringwave_audio::StreamFormat;
 
 /// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
 pub const SOUND_BYTES_MAX: usize = 64 << 20;

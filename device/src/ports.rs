@@ -2,7 +2,8 @@
 //! memory and the pages are traits, time is a number, and everything that happens comes out as [`Effects`].
 
 use core::fmt;
-use ringwave_regs::{error::Error, format, global};
+use ringwave_audio::StreamFormat;
+use ringwave_regs::{error::Error, global};
 
 /// Memory that the card cannot reach: not mapped, without a file descriptor, lost, or not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,24 +83,6 @@ pub struct Env<'a> {
     pub sources: &'a mut dyn Sources,
     /// Where everything that happens is put, behind what is already in it.
     pub effects: &'a mut Effects,
-}
-
-/// The format of a stream's frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamFormat {
-    /// Sample format code: [`format::S16`] and so on.
-    pub code: u32,
-    /// Samples per frame, 1 to [`format::CHANNELS_MAX`].
-    pub channels: u32,
-    /// Frames per second.
-    pub rate: u32,
-}
-
-impl StreamFormat {
-    /// Bytes of one frame; 0 for a sample format that is not defined.
-    pub fn frame_bytes(self) -> u32 {
-        format::sample_bytes(self.code).unwrap_or(0).saturating_mul(self.channels)
-    }
 }
 
 /// What a stream's sink has to hear next.

@@ -40,7 +40,7 @@ use serde::Serialize;
 use crate::host::Figures;
 use crate::ports::ClockMode;
 use crate::stream::stats::{MARGIN_FROM_US, MarkStats, StreamStats};
-use crate::wav::format_name;
+use ringwave_audio::wav::format_name;
 
 /// A client's session.
 #[derive(Clone, Debug, Serialize)]

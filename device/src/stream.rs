@@ -11,11 +11,12 @@ pub mod stats;
 
 use crate::clock::{Line, NOMINAL};
 use crate::dma::{Bus, Limits, Ring};
-use crate::gain::Gain;
 use crate::pages::{StatusPage, publish_position};
-use crate::ports::{ClockMode, Dma, Env, StreamFormat, Trace};
+use crate::ports::{ClockMode, Dma, Env, Trace};
 use marks::{Look, MarkPage};
 use play::Play;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};

@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ringwave::ports::StreamFormat;
-use ringwave::wav::WavFile;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::wav::WavFile;
 use ringwave_regs::format;
 
 fn ringwave(arguments: &[&str], folder: &Path) -> Output {

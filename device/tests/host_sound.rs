@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guest::{DmaMode, Guest, PATIENCE, Setup};
-use ringwave::piece::Piece;
-use ringwave::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::piece::Piece;
 
 /// Long enough that the drift is known, and that a stream that did not follow would show it at some 100 millionths.
 const SECONDS: u32 = 15;

@@ -9,10 +9,10 @@ mod served;
 use std::os::fd::AsRawFd;
 
 use guest::{DmaMode, HALF, HIGH, Setup, piece, wav_bytes};
-use ringwave::compare::compare;
 use ringwave::controller::Config;
 use ringwave::host::SinkSpec;
 use ringwave::ports::ClockMode;
+use ringwave_audio::compare::compare;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
 use served::Served;

@@ -13,7 +13,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::access::{Access, AccessError, Reach};
 use super::config;
 use super::memory::Memory;
-use crate::next_step;
+use ringwave_audio::next_step;
 
 /// A card on a socket.
 pub struct Socket {

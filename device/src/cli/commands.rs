@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use ringwave::next_step;
-use ringwave::piece::Piece;
-use ringwave::ports::StreamFormat;
-use ringwave::wav::DATA_BYTES_MAX;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::next_step;
+use ringwave_audio::piece::Piece;
+use ringwave_audio::wav::DATA_BYTES_MAX;
 
 use super::{Cli, Command, Tone, serve, trace};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use ringwave::compare::{Allowed, compare_allowing};
+use ringwave_audio::compare::{Allowed, compare_allowing};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
 

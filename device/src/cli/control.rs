@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ringwave::card::Card;
 use ringwave::control::server;
-use ringwave::next_step;
+use ringwave_audio::next_step;
 use ringwave_vfio_user::Listener;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};

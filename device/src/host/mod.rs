@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use self::output::{Claim, Content};
 use self::sound::{Output, SoundError, SoundSink};
-use crate::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
 
 /// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than the device runs dry.
 const LOOK_AFTER: Duration = Duration::from_millis(15);
@@ -35,7 +35,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The file could not be written.
-    #[error("cannot write {path}: {}", crate::next_step::writing(source), path = path.display())]
+    #[error("cannot write {path}: {}", ringwave_audio::next_step::writing(source), path = path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::trace::file::FIRST_WORDS;
-use crate::wav;
+use ringwave_audio::wav;
 
 /// More than the figures of any client.
 const FIGURES_BYTES_MAX: u64 = 1 << 20;

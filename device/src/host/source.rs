@@ -14,9 +14,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use ringwave_regs::format;
 
 use super::wav_source::WavSource;
-use crate::next_step;
-use crate::ports::{Sources, StreamFormat};
-use crate::wav::{WavError, format_name};
+use crate::ports::Sources;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::next_step;
+use ringwave_audio::wav::{WavError, format_name};
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -312,7 +313,7 @@ mod tests {
     fn file_is_played_once_from_its_beginning_for_each_stream() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");
-        let mut file = crate::wav::WavFile::create(&path, STEREO).unwrap();
+        let mut file = ringwave_audio::wav::WavFile::create(&path, STEREO).unwrap();
         file.add(&[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
         file.flush().unwrap();
         let mut inputs = open(&format!("wav:{}", path.display()));

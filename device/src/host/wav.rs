@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::output::Made;
 use super::{Sink, SinkError};
-use crate::ports::StreamFormat;
-use crate::wav::WavFile;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::wav::WavFile;
 
 /// The frames of one stream in a WAV file.
 pub struct WavSink {

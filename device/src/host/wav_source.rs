@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::ports::StreamFormat;
-use crate::wav::{Samples, Sound, WavError};
+use ringwave_audio::StreamFormat;
+use ringwave_audio::wav::{Samples, Sound, WavError};
 
 /// A sound that is kept in memory, bytes: five minutes at 48 kHz in stereo.
 const IN_MEMORY_BYTES: u64 = 64 << 20;
@@ -195,7 +195,7 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wav::WavFile;
+    use ringwave_audio::wav::WavFile;
     use ringwave_regs::format;
 
     #[test]

@@ -72,9 +72,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ports::StreamFormat;
     use crate::stats::{Messages, stream_report};
     use crate::stream::stats::StreamStats;
+    use ringwave_audio::StreamFormat;
 
     fn used(capture: bool, underruns: Option<u64>) -> StreamStats {
         StreamStats {

@@ -1,6 +1,6 @@
 //! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE. DATASHEET 4 and 5.1.
 
-use crate::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, stream as regs};
 

@@ -1,7 +1,7 @@
 //! What a stream did, for a person: counted for the host, over STOP and reset, until the host clears it.
 
 pub use super::marks::{MARGIN_FROM_US, MarkStats};
-use crate::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
 
 /// Totals of one stream since [`crate::controller::Controller::clear_stats`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ const LINE_BYTES_MAX: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// They could not be read.
-    #[error("{}", crate::next_step::reading(.0))]
+    #[error("{}", ringwave_audio::next_step::reading(.0))]
     Io(#[from] io::Error),
     /// Something else.
     #[error(

@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use ringwave::ports::StreamFormat;
-use ringwave::wav::{self, Sound, WavFile};
+use ringwave_audio::StreamFormat;
+use ringwave_audio::wav::{self, Sound, WavFile};
 use ringwave_regs::format;
 
 use crate::error::Error;

@@ -1,6 +1,6 @@
 //! What is compared with what, and what may stand between: the card's clock, and what card and guest have counted, say so.
 
-use ringwave::{
+use ringwave_audio::{
     compare::{Allowed, Comparison, Verdict, compare_sounds},
     wav::Sound,
 };

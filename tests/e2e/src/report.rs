@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use ringwave::{
+use ringwave_audio::{
     compare::{Comparison, Verdict},
     wav::Sound,
 };

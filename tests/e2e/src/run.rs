@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringwave::wav::{self, Sound, WavFile, format_name};
+use ringwave_audio::wav::{self, Sound, WavFile, format_name};
 
 use crate::{
     bringup::tail::last_lines,

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringwave::{piece::Piece, ports::StreamFormat, wav};
+use ringwave_audio::{StreamFormat, piece::Piece, wav};
 use ringwave_e2e::{
     guest_log::GuestLog,
     machine::Outcome,

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use ringwave::{piece::Piece, ports::StreamFormat};
+use ringwave_audio::{StreamFormat, piece::Piece};
 use ringwave_e2e::{
     machine::Outcome,
     parts::{self, Parts},

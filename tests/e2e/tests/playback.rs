@@ -6,7 +6,7 @@ mod noise;
 mod support;
 
 use noise::wav;
-use ringwave::compare::{Difference, Value, Verdict};
+use ringwave_audio::compare::{Difference, Value, Verdict};
 use ringwave_e2e::{machine::Outcome, report::Report, request::Clock};
 use support::run;
 
@@ -204,7 +204,7 @@ fn a_fast_clock_changes_when_never_what() {
 fn half_a_packet_late_costs_half_a_packet_of_silence() {
     const MILLISECOND: usize = 48;
     let wav = wav(96_000, 2, 48_000);
-    let sent = ringwave::wav::read(&wav.path).expect("the file").frames;
+    let sent = ringwave_audio::wav::read(&wav.path).expect("the file").frames;
     let report = run(&wav.path, |request| {
         request.clock = Clock::Realtime(1.0);
         request.buffer_ms = 400;

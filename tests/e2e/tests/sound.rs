@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ringwave::compare::Verdict;
-use ringwave::piece::Piece;
-use ringwave::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
+use ringwave_audio::compare::Verdict;
+use ringwave_audio::piece::Piece;
 use ringwave_e2e::{
     card::Card,
     guest_log::GuestLog,
@@ -173,9 +173,9 @@ fn three_speakers_play_at_once() {
     assert!(report.passed(), "endpoint 0");
     assert_eq!(report.card.streams.iter().map(|stream| stream.frames).collect::<Vec<_>>(), [48_000; 3]);
     let folder = report.folder.expect("kept");
-    let sent = ringwave::wav::read(&music.path()).expect("the file").frames;
+    let sent = ringwave_audio::wav::read(&music.path()).expect("the file").frames;
     for stream in [1, 2] {
-        let heard = ringwave::wav::read(&folder.join(format!("heard-stream{stream}.wav")));
+        let heard = ringwave_audio::wav::read(&folder.join(format!("heard-stream{stream}.wav")));
         assert!(heard.expect("a file for each stream").frames == sent, "endpoint {stream}");
     }
     std::fs::remove_dir_all(folder).expect("what was kept goes");
@@ -195,7 +195,7 @@ fn at_volume(sample: i16, volume: i32) -> i16 {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn volume_and_mute_are_heard_as_the_datasheet_says() {
     let music = Music::cd();
-    let sent = ringwave::wav::read(&music.path()).expect("the file").frames;
+    let sent = ringwave_audio::wav::read(&music.path()).expect("the file").frames;
     let samples = |bytes: &[u8]| -> Vec<i16> {
         bytes.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
     };

@@ -6,7 +6,7 @@
 
 use ringwave_regs::format;
 
-use crate::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
 
 /// How a device wants a sample, in the host's byte order (which is little-endian everywhere this runs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use cpal::{BufferSize, Error, ErrorKind, SampleFormat, StreamConfig, SupportedSt
 use super::convert::{Offer, Opening, Samples, Unfit, choose};
 use super::feed::{Feed, Shared, since};
 use super::{Opened, Output, SoundError};
-use crate::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
 
 /// Blocks of 20 ms are asked for: 1 / 50 s. A device may have its own.
 const BLOCKS_PER_SECOND: u32 = 50;

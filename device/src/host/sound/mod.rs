@@ -18,7 +18,7 @@ use self::convert::{Converter, Opening};
 use self::feed::{Feed, Mark, Queue};
 use super::follow::Follow;
 use super::{Figures, Sink, SinkError};
-use crate::ports::StreamFormat;
+use ringwave_audio::StreamFormat;
 
 /// Sound that can wait beyond the target, in thousandths of a second: a device that stands still for longer loses some.
 const ROOM_MILLIS: u32 = 500;

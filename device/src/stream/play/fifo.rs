@@ -6,9 +6,9 @@
 use super::written::PieceKind;
 use super::{End, Play};
 use crate::dma::Bus;
-use crate::gain::Gain;
 use crate::ports::{Dma, Note};
 use crate::stream::{Call, Ledger};
+use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
 
 /// What is in the FIFO: frames `start..end`, of which those before `played` were heard.

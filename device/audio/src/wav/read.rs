@@ -8,8 +8,8 @@ use super::bytes::Bytes;
 use super::header::{SUBTYPE_TAIL, TAG_EXTENSIBLE, TAG_FLOAT, TAG_PCM};
 use super::kinds;
 use super::samples::Samples;
+use crate::StreamFormat;
 use crate::next_step;
-use crate::ports::StreamFormat;
 
 /// The longest sound that is read whole, bytes.
 pub const FILE_BYTES_MAX: u64 = 2 << 30;

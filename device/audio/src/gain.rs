@@ -6,7 +6,7 @@
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, stream as regs};
 
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 
 /// Channels that have a volume.
 const CHANNELS: usize = format::CHANNELS_MAX as usize;

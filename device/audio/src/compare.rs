@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ringwave_regs::format;
 use serde::Serialize;
 
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 use crate::wav::{Samples, Sound, WavError};
 
 pub use gaps::{Allowed, Gaps};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ringwave_regs::format;
 
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 use crate::wav::WavFile;
 
 /// Samples that are made and written at a time.

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
 use super::header::{RIFF_BYTES_AT, header, riff_bytes};
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 
 /// A WAV file counts its bytes in 32 bits; a little is left for the header.
 pub const DATA_BYTES_MAX: u32 = 0xFFFF_0000;

@@ -1,7 +1,7 @@
 //! The judge of gaps, against sounds that are taken apart in a known way.
 
 use super::*;
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 use proptest::prelude::*;
 
 const FORMAT: StreamFormat = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };

@@ -10,7 +10,7 @@ use ringwave_regs::format;
 use super::bytes::Bytes;
 use super::header::{TAG_FLOAT, TAG_PCM};
 use super::read::{FILE_BYTES_MAX, Fmt, Sound, WavError, find_data};
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 
 /// Bytes of a file that are read at once, and kept.
 const BLOCK_BYTES: u64 = 64 << 10;

@@ -2,7 +2,7 @@
 
 use ringwave_regs::format;
 
-use crate::ports::StreamFormat;
+use crate::StreamFormat;
 
 /// `WAVE_FORMAT_PCM`
 pub const TAG_PCM: u16 = 1;
