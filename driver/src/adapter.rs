@@ -1,4 +1,4 @@
-//! From DriverEntry to the running device, and back: what PortCls and PnP call. wavert-facts 1.
+//! From DriverEntry to the running device, and back: what PortCls and PnP call. WAVERT.md 1.
 //!
 //! | file | what |
 //! |---|---|

@@ -5,7 +5,7 @@
 //!   formats are for exclusive clients. Not to support it was the other choice; Microsoft's samples do, and
 //!   the registry values below change it;
 //! * data intersection with a range that leaves things open (a wildcard), from which the endpoint's format
-//!   comes when it is made, and where it is cached (windows-observed 34);
+//!   comes when it is made, and where it is cached (WAVERT.md 5.4);
 //! * the order of the data ranges, for intersection is asked range by range and the first that meets is
 //!   taken;
 //! * the channels of the volume and mute nodes and the speakers of the jack;

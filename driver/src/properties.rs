@@ -1,5 +1,5 @@
 //! Property requests as PortCls hands them to a filter's handlers, turned into slices, and the rules of sizes that all answers keep.
-//! wavert-facts 5.7.
+//! WAVERT.md 5.7.
 //!
 //! A handler is a function on byte slices; the one place that touches the request's pointers is [`handle`].
 

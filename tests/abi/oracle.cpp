@@ -1,7 +1,7 @@
 // The ABI's second opinion: WaveRT interfaces as C++ sees them.
 //
 // clang compiles this file for the Microsoft ABI (x86_64-pc-windows-msvc) and ntguest links the object. It shares no declaration with the
-// Rust side: every interface is declared here, from wavert-facts 2.2, as the C++ classes they are on Windows. So slot order, `this`,
+// Rust side: every interface is declared here, from WAVERT.md 2.2, as the C++ classes they are on Windows. So slot order, `this`,
 // argument sizes and the hidden result pointer of GetPhysicalPageAddress are the compiler's, not ours.
 //
 // Two halves: (1) a class that *is* the IPortWaveRTStream the driver gets (cfg `oracle=1`) and forwards to a table of plain functions;
@@ -25,7 +25,7 @@ struct GUID {
     unsigned char Data4[8];
 };
 
-// A union with two views of eight bytes, returned by value from a member function: the trap of wavert-facts 2.3.
+// A union with two views of eight bytes, returned by value from a member function: the trap of WAVERT.md 2.3.
 union PHYSICAL_ADDRESS {
     struct {
         ULONG LowPart;

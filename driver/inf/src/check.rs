@@ -1,4 +1,4 @@
-//! The rules for our INF, each with a name, over a parsed INF. They are wavert-facts 6.1 and Microsoft's pages on INF sections; what
+//! The rules for our INF, each with a name, over a parsed INF. They are WAVERT.md 6.1 and Microsoft's pages on INF sections; what
 //! InfVerif would say beyond them only Windows can tell.
 //!
 //! | module | rules |

@@ -105,7 +105,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 impl Endpoint {
-    /// Its interfaces: category, and the filter that offers it. wavert-facts 5.4 and 6.1.
+    /// Its interfaces: category, and the filter that offers it. WAVERT.md 5.4 and 6.1.
     pub fn interfaces(&self) -> [(String, String); 5] {
         let way = match self.direction {
             Direction::Render => &KSCATEGORY_RENDER,

@@ -1,6 +1,6 @@
 //! GUIDs: the type, reading them from text at compile time, and every one a WaveRT driver names.
 //!
-//! Values are wavert-facts 2.1 and 5.8 (from the genuine `portcls.h`, `ks.h`, `ksmedia.h`). They are data: the driver image carries them,
+//! Values are WAVERT.md 2.1 and 5.8 (from the genuine `portcls.h`, `ks.h`, `ksmedia.h`). They are data: the driver image carries them,
 //! nothing is imported. Interface ids are with their interfaces ([`crate::Interface::IID`]).
 use core::fmt;
 
@@ -117,7 +117,7 @@ guids! {
     KSNODETYPE_MICROPHONE_ARRAY = "DFF21BE5-F70F-11D0-B917-00A0C9223196";
     /// Jack: line.
     KSNODETYPE_LINE_CONNECTOR = "DFF21FE3-F70F-11D0-B917-00A0C9223196";
-    /// Jack of no known kind: its endpoint is created hidden (wavert-facts 5.4).
+    /// Jack of no known kind: its endpoint is created hidden (WAVERT.md 5.4).
     KSNODETYPE_ANALOG_CONNECTOR = "DFF21FE1-F70F-11D0-B917-00A0C9223196";
     /// Jack: S/PDIF.
     KSNODETYPE_SPDIF_INTERFACE = "DFF21FE5-F70F-11D0-B917-00A0C9223196";
@@ -164,7 +164,7 @@ guids! {
     KSPROPSETID_Connection = "1D58C920-AC9B-11CF-A5D6-28DB04C10000";
     /// General properties.
     KSPROPSETID_General = "1464EDA5-6A8F-11D1-9AA7-00A0C9223196";
-    /// Properties of WaveRT pins; PortCls handles them (wavert-facts 4.2).
+    /// Properties of WaveRT pins; PortCls handles them (WAVERT.md 4.2).
     KSPROPSETID_RtAudio = "A855A48C-2F78-4729-9051-1968746B9EEF";
     /// Properties of audio nodes.
     KSPROPSETID_Audio = "45FFAAA0-6E1B-11D0-BCF2-444553540000";
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn families_follow_their_rule() {
-        // Jack types count from 0xDFF219E0 by USB terminal type (wavert-facts 5.8); formats from the wave format tag.
+        // Jack types count from 0xDFF219E0 by USB terminal type (WAVERT.md 5.8); formats from the wave format tag.
         assert_eq!(KSNODETYPE_SPEAKER.Data1 - 0xDFF2_19E0, 0x0301);
         assert_eq!(KSNODETYPE_MICROPHONE.Data1 - 0xDFF2_19E0, 0x0201);
         assert_eq!(KSNODETYPE_SPDIF_INTERFACE.Data1 - 0xDFF2_19E0, 0x0605);

@@ -1,4 +1,4 @@
-//! The exports of portcls.sys that a WaveRT driver calls (wavert-facts 1.1), and safe faces of them.
+//! The exports of portcls.sys that a WaveRT driver calls (WAVERT.md 1.1), and safe faces of them.
 //!
 //! All are exports of the oldest Windows that the INF names, 10.0.17763 (1809); Driver Verifier looks at
 //! imports only, not at what is found at run time. Only what a driver uses is imported by its image. All at

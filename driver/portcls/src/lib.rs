@@ -6,7 +6,7 @@
 //! * [`calls`]: safe faces of the interfaces the driver calls (port, resources, registry, pages of the cyclic buffer).
 //! * [`imports`]: the exports of portcls.sys.
 //!
-//! Sources: wavert-facts sections 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and offset named there
+//! Sources: WAVERT.md 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and offset named there
 //! is asserted at compile time. Two traps are worth knowing before any change: a C++ member function that returns a structure returns
 //! it through a hidden pointer (`GetPhysicalPageAddress`), and IMiniportWaveRTOutputStream's slots are in the header's order, not the
 //! documentation's.

@@ -1,4 +1,4 @@
-//! PortCls' structures: descriptors of filters, automation tables and requests (wavert-facts 5.1).
+//! PortCls' structures: descriptors of filters, automation tables and requests (WAVERT.md 5.1).
 //!
 //! Descriptors are statics: PortCls keeps their addresses for the life of the miniport and reads them from any thread, and possibly at
 //! DISPATCH_LEVEL; a driver image's data is not paged unless its section is.
@@ -128,7 +128,7 @@ layout!(PCPIN_DESCRIPTOR, 112, MaxFilterInstanceCount @ 4, MinFilterInstanceCoun
 unsafe impl Sync for PCPIN_DESCRIPTOR {}
 
 impl PCPIN_DESCRIPTOR {
-    /// A pin that clients open, `instances` at most; 0 for a bridge pin, whose counts must all be 0 (wavert-facts 5.4).
+    /// A pin that clients open, `instances` at most; 0 for a bridge pin, whose counts must all be 0 (WAVERT.md 5.4).
     pub const fn new(instances: u32, pin: KSPIN_DESCRIPTOR) -> Self {
         Self {
             MaxGlobalInstanceCount: instances,

@@ -1,12 +1,12 @@
-//! Packet-size constraints: how short packets may be. Without them the audio engine uses 10 ms. wavert-facts
-//! 4.9.
+//! Packet-size constraints: how short packets may be. Without them the audio engine uses 10 ms.
+//! WAVERT.md 4.9.
 //!
 //! They are a property of the wave filter's KSCATEGORY_AUDIO interface and must be there before PcRegisterSubdevice enables it.
 //! IoRegisterDeviceInterface with the class and reference string that PortCls will use names that interface; registering it twice is
 //! documented to give the same one, and Microsoft's sample does it in the same order.
 //!
 //! Without an entry for the mode they have no effect on Windows 11, and an entry that equals the minimum is
-//! ignored; with one, the mode's period is the shortest that clients get (windows-observed 22 to 25; others
+//! ignored; with one, the mode's period is the shortest that clients get (WAVERT.md 4.9; others
 //! saw this, it was not tried here). So there is one for each mode that the pin lists, strictly above the
 //! minimum. *Doubt*: what was seen is an entry for DEFAULT; whether one for RAW alone, which is all that a
 //! capture pin lists, has an effect nobody has seen. So DEFAULT has an entry there too: no stream runs in a

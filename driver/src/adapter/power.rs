@@ -1,6 +1,6 @@
 //! Power management of the adapter. PortCls has paused the streams before it takes the card down, and starts
 //! them again after it came back; what a card forgot meanwhile, a stream gives it at its next RUN, and
-//! volumes and the rest are given here. wavert-facts 1.4.
+//! volumes and the rest are given here. WAVERT.md 1.4.
 
 use core::ffi::c_void;
 

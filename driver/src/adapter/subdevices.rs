@@ -1,6 +1,6 @@
 //! Two filters for each endpoint, and the connection between them.
 //!
-//! What is registered is unregistered when its value is dropped, in the order that wavert-facts 1.3 asks for:
+//! What is registered is unregistered when its value is dropped, in the order that WAVERT.md 1.3 asks for:
 //! connection, wave, topology. That is for a start that fails. When the device goes everything stays
 //! registered ([`Subdevices::leave_registered`]) and PortCls takes it away with the device, as under
 //! Microsoft's samples.

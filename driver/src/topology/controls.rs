@@ -1,4 +1,4 @@
-//! KSPROPERTY_AUDIO_VOLUMELEVEL and KSPROPERTY_AUDIO_MUTE: the properties of the nodes. wavert-facts 5.7.
+//! KSPROPERTY_AUDIO_VOLUMELEVEL and KSPROPERTY_AUDIO_MUTE: the properties of the nodes. WAVERT.md 5.7.
 //!
 //! **Channels.** As many as the endpoint's default format has ([`crate::default_format`]: two, a microphone
 //! one), so that no control panel shows eight sliders. What a client opens beyond them is not left at 0 dB:

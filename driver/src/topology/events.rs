@@ -1,5 +1,5 @@
 //! Events of the topology filter: clients ask to be told, the port keeps the list of them (IPortEvents), and this tells it when there is something to tell.
-//! wavert-facts 2.2, 5.7; the items and the handler are as in Microsoft's sysvad (bthhfptopo.cpp, micarraytopo.cpp).
+//! WAVERT.md 2.2, 5.7; the items and the handler are as in Microsoft's sysvad (bthhfptopo.cpp, micarraytopo.cpp).
 //!
 //! | event | at | when |
 //! |---|---|---|

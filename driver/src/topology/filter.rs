@@ -1,4 +1,4 @@
-//! The topology filter as PortCls and the endpoint builder see it: two bridge pins and what is between them. wavert-facts 5.3, 5.4.
+//! The topology filter as PortCls and the endpoint builder see it: two bridge pins and what is between them. WAVERT.md 5.3, 5.4.
 //!
 //! PortCls keeps the addresses for the life of the miniport: everything is static but the filter's own descriptor, which is in the miniport.
 
@@ -50,7 +50,7 @@ const fn pins(into: KSPIN_DESCRIPTOR, out: KSPIN_DESCRIPTOR) -> [PCPIN_DESCRIPTO
 //
 // Speakers after the first are line connectors. Windows calls whatever has the category of speakers
 // "Speakers" and cannot be told otherwise (IPinName's page; seen on Windows 11 by three drivers' authors,
-// windows-observed 44), a line connector keeps its name. *Doubt*: should some Windows honour the name of a
+// WAVERT.md 5.4), a line connector keeps its name. *Doubt*: should some Windows honour the name of a
 // speaker's pin, nothing is lost, for the names stay where they are.
 const SPEAKER: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_SPEAKER);
 const LINE: KSPIN_DESCRIPTOR = bridge(KSPIN_DATAFLOW_OUT, &KSNODETYPE_LINE_CONNECTOR);

@@ -1,5 +1,5 @@
 //! KSPROPERTY_JACK_DESCRIPTION and DESCRIPTION2 of the topology filter: what Windows shows about the place where an endpoint ends, and whether something is
-//! plugged in there. Nothing can be seen or touched: the card is a program, and who runs it plugs (DATASHEET 5.9). wavert-facts 5.7.
+//! plugged in there. Nothing can be seen or touched: the card is a program, and who runs it plugs (DATASHEET 5.9). WAVERT.md 5.7.
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED};

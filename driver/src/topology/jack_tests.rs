@@ -105,7 +105,7 @@ fn what_is_plugged_in_is_told_by_cards_that_notice() {
     }
 }
 
-/// The audio engine asks in a loop while it plays (windows-observed 52).
+/// The audio engine asks in a loop while it plays (WAVERT.md 5.7).
 #[test]
 fn asking_costs_no_message_and_no_line_in_the_log_and_is_answered_at_any_time() {
     let card = FakeCard::default();

@@ -1,4 +1,4 @@
-//! The topology subdevice: from the wave filter to the jack (or back), through volume and mute. wavert-facts 5.3.
+//! The topology subdevice: from the wave filter to the jack (or back), through volume and mute. WAVERT.md 5.3.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | [`events`] | who wants to know when one of them changes |
 //!
 //! A card without volumes (`--no-volume`) gets a filter without nodes: a control that Windows turns and nobody hears is worse than none
-//! (wavert-facts 5.7). Windows does both in software, then.
+//! (WAVERT.md 5.7). Windows does both in software, then.
 
 pub mod controls;
 pub mod events;

@@ -1,5 +1,5 @@
 //! The wave filter as PortCls and the endpoint builder see it: one pin that clients open, and the bridge to the topology filter.
-//! wavert-facts 5.2.
+//! WAVERT.md 5.2.
 //!
 //! PortCls keeps the addresses for the life of the miniport. What depends on the card (the data ranges) is made once, beside the miniport
 //! that owns it; everything else is static.

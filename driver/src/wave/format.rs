@@ -4,7 +4,7 @@
 //! The data ranges ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and
 //! [`Abilities::takes`] together accept exactly that, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything
 //! here works on byte slices, so that no length a client invents can lead outside of what it gave. Layouts:
-//! wavert-facts 5.1.
+//! WAVERT.md 5.1.
 
 use portcls_sys::In;
 use portcls_sys::guid::{

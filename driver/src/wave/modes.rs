@@ -1,5 +1,5 @@
 //! Signal-processing modes of a host pin. The card processes nothing, so that DEFAULT and RAW are one and the
-//! same here. wavert-facts 5.2, 5.5, 5.6.
+//! same here. WAVERT.md 5.2, 5.5, 5.6.
 //!
 //! As in Microsoft's simpleaudiosample a pin lists one mode and has one instance: DEFAULT for speakers, RAW
 //! for a microphone (the HLK wants RAW of capture pins). *Doubt*: sysvad's pins list more; where they do,

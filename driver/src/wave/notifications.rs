@@ -1,4 +1,4 @@
-//! The events a client waits on, signalled when a packet has left the cyclic buffer. wavert-facts 4.5.
+//! The events a client waits on, signalled when a packet has left the cyclic buffer. WAVERT.md 4.5.
 //!
 //! A list of nodes in non-paged memory. It lives under the stream's spin lock together with the state that says whether events
 //! may come at all, so that an event is never touched after it was unregistered. Nodes are allocated before the lock is taken

@@ -1,6 +1,6 @@
 //! Packet numbers: which one a client may write next, and what the card is told of it.
 //!
-//! The rules of wavert-facts 4.7. With count = packets that have left the buffer since STOP: while the stream
+//! The rules of WAVERT.md 4.7. With count = packets that have left the buffer since STOP: while the stream
 //! does not run, the packet to write is `count`; while it runs, packet `count` is being played and the one to
 //! write is `count + 1`. While the lockstep card *waits* for packet `count`, that one has not begun and is
 //! taken too. Numbers are 32 bits and wrap.
@@ -11,7 +11,7 @@
 //! nothing: the client got an error, asks for the packet count and writes again, which it could not after the
 //! end. A mark never lowers the one before; only an end of stream may stand before what was promised.
 //!
-//! The count is the truth (wavert-facts 4.7: packets fully transferred), also while the card waits. So a client that always writes
+//! The count is the truth (WAVERT.md 4.7: packets fully transferred), also while the card waits. So a client that always writes
 //! `GetPacketCount() + 1` and comes so late that the card already waits for packet `count` skips that one, as it would on a card that
 //! does not wait, and `count + 1` is taken. Counting one less while the card waits would spare it the gap, but let a client that
 //! waits for the last packet's end without ENDOFSTREAM wait for ever.

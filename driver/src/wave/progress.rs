@@ -221,7 +221,7 @@ impl Shared {
     /// (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what is reported lags by the FIFO, which is smooth; a card that
     /// wakes late has stored no more than up to its anchor. Complete packets are there at once: who is notified finds all of the packet, at the
     /// price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67 ms from its mean (standard
-    /// deviation), where HLK allows 1 ms, and 4 ms at most (wavert-facts 4.6).
+    /// deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md 4.6).
     pub fn stored_offset(&mut self, status: Option<&Status>) -> u64 {
         let Some(ring) = self.ring else { return 0 };
         if let Some(status) = status {

@@ -1,5 +1,5 @@
 //! KSPROPERTY_PIN_PROPOSEDATAFORMAT and PROPOSEDATAFORMAT2 of the wave filter: before it opens the host pin a client asks whether the pin
-//! would take a format, and which one it should begin with. wavert-facts 5.5, 5.7.
+//! would take a format, and which one it should begin with. WAVERT.md 5.5, 5.7.
 //!
 //! What is agreed to here is exactly what NewStream takes: both ask [`AudioFormat::parse`], [`modes`] and [`Abilities::takes`]. An engine
 //! that is promised a format and then refused it tries for ever.
@@ -118,7 +118,7 @@ fn propose(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8
 }
 
 /// A KSDATAFORMAT and nothing behind it: whether the pin has formats of that kind at all. The endpoint
-/// builder was seen to ask so (windows-observed 37, one source). Wildcards are as in a data range.
+/// builder was seen to ask so (WAVERT.md 5.5, one source). Wildcards are as in a data range.
 fn has_kind(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> {
     let can = miniport.endpoint().can;
     let field = |at: usize| Fields(value).guid(at).ok_or(FormatError::Malformed);

@@ -1,5 +1,5 @@
 //! The data ranges of a host pin: what they announce, and the format where a client's range and one of them
-//! meet. wavert-facts 5.1, 5.2, 5.5.
+//! meet. WAVERT.md 5.1, 5.2, 5.5.
 //!
 //! `Minimum`- and `MaximumBitsPerSample` of a range are *valid* bits, so 24 bits in 32 are a range of their
 //! own. The ranges stand in the order in which they are liked, the default format's first: intersection is

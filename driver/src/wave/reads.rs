@@ -1,4 +1,4 @@
-//! Packets of a capture stream: which one a client may read next. The rules of wavert-facts 4.7.
+//! Packets of a capture stream: which one a client may read next. The rules of WAVERT.md 4.7.
 //!
 //! The buffer holds as many packets as it has places, less the one that is being recorded over. Sources disagree about which of them
 //! GetReadPacket names ("the most recent", and "call again while there is more"): here it is the oldest that was not read and is still whole,

@@ -1,4 +1,4 @@
-//! How large the cyclic buffer gets: the rules of wavert-facts 4.4 as arithmetic.
+//! How large the cyclic buffer gets: the rules of WAVERT.md 4.4 as arithmetic.
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};

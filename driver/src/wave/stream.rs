@@ -10,7 +10,7 @@
 //!    read the status page. None of it is a message to the card.
 //! 6. SetState PAUSE, ACQUIRE, STOP; UnregisterNotificationEvent; Free...; the last Release.
 //!
-//! SetState, allocation and release are serialized by PortCls (wavert-facts 1.5) and come at PASSIVE_LEVEL,
+//! SetState, allocation and release are serialized by PortCls (WAVERT.md 1.5) and come at PASSIVE_LEVEL,
 //! as do the packet methods (each one's page). GetPosition, the packet methods and the DPC may come at any
 //! time beside them, so what they share is behind one spin lock ([`Shared`]). Registers are touched by what
 //! comes at PASSIVE_LEVEL alone, and never while that lock is held.
@@ -169,7 +169,7 @@ impl MiniportWaveRTStream for Stream {
         Err(STATUS_NOT_SUPPORTED)
     }
 
-    /// Documented are single steps; jumps and repeats are taken too (wavert-facts 4.3).
+    /// Documented are single steps; jumps and repeats are taken too (WAVERT.md 4.3).
     fn set_state(&self, state: KSSTATE) -> NtResult {
         self.report_glitches();
         let target = State::from_number(state.0).ok_or(STATUS_INVALID_PARAMETER)?;
@@ -356,7 +356,7 @@ impl MiniportWaveRTInputStream for Stream {
         };
         // Whether there is one or not: who asks is done with what it was given before.
         self.tell_mark(Telling::New);
-        // That there is none is routine: clients ask once more after each packet (windows-observed 7).
+        // That there is none is routine: clients ask once more after each packet (WAVERT.md 4.7).
         let (read, moment) = found.ok_or(STATUS_DEVICE_NOT_READY)?;
         number.write(read.number)?;
         flags.write(0)?;

@@ -1,6 +1,6 @@
 //! Driver, device, IRP and MDL: what of them the driver touches, the rest as room of the right size.
 //!
-//! mingw-w64's headers have DEVICE_OBJECT 8 bytes short (0x148); the size here is proven-paths'.
+//! mingw-w64's headers have DEVICE_OBJECT 8 bytes short (0x148); the size here is that of WAVERT.md 6.2.
 use super::{LIST_ENTRY, NTSTATUS, PVOID, UNICODE_STRING, layout};
 
 /// A driver's entry point.

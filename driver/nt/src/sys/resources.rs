@@ -120,7 +120,7 @@ pub const PCIBus: i32 = 5;
 /// [`DEVICE_DESCRIPTION::Version`]: the first. What the audio samples write; a 64-bit bus master may need a later one.
 pub const DEVICE_DESCRIPTION_VERSION: u32 = 0;
 
-/// A DMA device, as `IMiniportWaveRT::GetDeviceDescription` fills it: zero it all first (wavert-facts 5.9).
+/// A DMA device, as `IMiniportWaveRT::GetDeviceDescription` fills it: zero it all first (WAVERT.md 5.9).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DEVICE_DESCRIPTION {

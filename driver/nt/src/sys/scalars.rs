@@ -18,7 +18,7 @@ pub type KAFFINITY = usize;
 pub type ACCESS_MASK = u32;
 
 /// A 64-bit integer that C spells as a union. A one-word union travels in a register when passed to or returned from a
-/// *function*; a C++ *member function* returns it through a hidden pointer instead (wavert-facts 2.3).
+/// *function*; a C++ *member function* returns it through a hidden pointer instead (WAVERT.md 2.3).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union LARGE_INTEGER {

@@ -1,4 +1,4 @@
-//! Pages of the cyclic buffer, from the port's side of the stream (wavert-facts 3). PASSIVE_LEVEL throughout.
+//! Pages of the cyclic buffer, from the port's side of the stream (WAVERT.md 3). PASSIVE_LEVEL throughout.
 //!
 //! The order that the rules ask for is in the types: a mapping borrows its pages, so it is gone before they
 //! can be freed; pages hold a reference to the port stream, so it outlives them.

@@ -24,7 +24,7 @@ impl ComRef<IPort> {
     }
 }
 
-/// Takes a physical connection away. Before the subdevices, or they leak (wavert-facts 1.3). A port that
+/// Takes a physical connection away. Before the subdevices, or they leak (WAVERT.md 1.3). A port that
 /// answers STATUS_NOT_IMPLEMENTED, as those of a free NT-like system do, keeps no account of connections and
 /// loses them with the subdevices: that is no error.
 ///

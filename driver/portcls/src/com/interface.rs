@@ -63,7 +63,7 @@ const IID_IUNKNOWN_OF_COM: GUID = GUID::parse("00000000-0000-0000-C000-000000000
 // SAFETY: three slots, in order.
 unsafe impl Interface for IUnknown {
     // The kernel's own (punknown.h: Data4 is 00 00 C0 00 00 00 00 46), not COM's (Data4 C0 00 00 00 00 00 00
-    // 46): wavert-facts 2.1. A port that is asked for COM's has no such interface.
+    // 46): WAVERT.md 2.1. A port that is asked for COM's has no such interface.
     const IID: GUID = GUID::parse("00000000-0000-0000-0000-C00000000046");
     type Vtbl = IUnknownVtbl;
     fn answers(iid: &GUID) -> bool {

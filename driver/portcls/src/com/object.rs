@@ -1,7 +1,7 @@
 //! Objects that are implemented here: a Rust value with interfaces.
 //!
 //! In memory an object is its table pointers, the primary one first, then the reference count, then the value. The property handlers of
-//! PortCls' miniports get the primary pointer as PUNKNOWN and cast it to the class (wavert-facts 0); so IUnknown is always answered with
+//! PortCls' miniports get the primary pointer as PUNKNOWN and cast it to the class (WAVERT.md 0); so IUnknown is always answered with
 //! the primary pointer, whichever interface is asked. Secondary interfaces are pointers to the later words; their functions step back.
 use super::interface::{IUnknown, Interface};
 use super::reference::{ComRef, NO_INTERFACE};

@@ -30,7 +30,7 @@ interface! {
         6 NewStream as new_stream(
             stream: ComOut<'_, IMiniportWaveRTStream>, port_stream: ComIn<'_, IPortWaveRTStream>, pin: u32, capture: BOOLEAN, format: In<'_, KSDATAFORMAT>,
         ) -> status;
-        /// Describes the DMA device; must succeed at any time after `Init` (wavert-facts 5.9).
+        /// Describes the DMA device; must succeed at any time after `Init` (WAVERT.md 5.9).
         7 GetDeviceDescription as get_device_description(description: Out<'_, DEVICE_DESCRIPTION>) -> status;
     }
 

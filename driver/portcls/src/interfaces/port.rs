@@ -56,7 +56,7 @@ interface! {
         ///
         /// In C++ `PHYSICAL_ADDRESS GetPhysicalPageAddress(PMDL, ULONG)`. Microsoft's compiler returns a structure from a member function
         /// through a hidden pointer whatever its size: after `this` comes where to write, and that pointer is the return
-        /// value (wavert-facts 2.3, proven with clang for the Microsoft ABI).
+        /// value (WAVERT.md 2.3, proven with clang for the Microsoft ABI).
         9 GetPhysicalPageAddress as get_physical_page_address(result: *mut i64, mdl: *mut MDL, index: u32) -> PPHYSICAL_ADDRESS;
     }
 

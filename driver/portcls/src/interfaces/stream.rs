@@ -13,7 +13,7 @@ interface! {
     IMiniportWaveRTStream: IUnknown, "000AC9AB-FAAB-4F3D-9455-6FF8306A74A0", implemented as MiniportWaveRTStream: ComClass, table IMiniportWaveRTStreamVtbl {
         /// Another format; samples answer STATUS_NOT_SUPPORTED.
         3 SetFormat as set_format(format: In<'_, KSDATAFORMAT>) -> status;
-        /// Another state (wavert-facts 4.3); be liberal with jumps and repeats.
+        /// Another state (WAVERT.md 4.3); be liberal with jumps and repeats.
         4 SetState as set_state(state: KSSTATE) -> status;
         /// Byte offsets in the cyclic buffer. At most DISPATCH_LEVEL: code and data must not be paged.
         5 GetPosition as get_position(position: Out<'_, KSAUDIO_POSITION>) -> status;
@@ -53,7 +53,7 @@ interface! {
 
     /// Packets of a render stream. The slots are in the header's order; the documentation lists them by alphabet.
     IMiniportWaveRTOutputStream: IUnknown, "831FC7BC-6347-44BC-B47B-C0C657B5BF73", implemented as MiniportWaveRTOutputStream: ComClass, table IMiniportWaveRTOutputStreamVtbl {
-        /// A packet is valid in the buffer (wavert-facts 4.7 for the rules of numbers and their statuses).
+        /// A packet is valid in the buffer (WAVERT.md 4.7 for the rules of numbers and their statuses).
         3 SetWritePacket as set_write_packet(number: u32, flags: u32, end_of_stream_bytes: u32) -> status;
         /// Frames that left the speaker, and when.
         4 GetOutputStreamPresentationPosition as get_output_stream_presentation_position(position: Out<'_, KSAUDIO_PRESENTATION_POSITION>) -> status;

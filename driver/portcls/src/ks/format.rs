@@ -1,4 +1,4 @@
-//! Data formats and ranges (wavert-facts 5.1), and reading a client's format without reading beyond it.
+//! Data formats and ranges (WAVERT.md 5.1), and reading a client's format without reading beyond it.
 use crate::com::In;
 use crate::guid::GUID;
 use crate::layout;

@@ -1,4 +1,4 @@
-//! Properties: requests, answers to basic support, jacks (wavert-facts 5.1, 5.7).
+//! Properties: requests, answers to basic support, jacks (WAVERT.md 5.1, 5.7).
 use crate::guid::GUID;
 use crate::layout;
 use core::ffi::c_void;

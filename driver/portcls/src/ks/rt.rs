@@ -1,4 +1,4 @@
-//! States, positions and WaveRT's structures (wavert-facts 0, 4.1).
+//! States, positions and WaveRT's structures (WAVERT.md 0, 4.1).
 use super::property::KSPROPERTY;
 use crate::layout;
 use core::ffi::c_void;

@@ -1,5 +1,5 @@
 //! GetPositionRegister and GetClockRegister: a client maps the stream's position page and reads it without a call. Only where the registry
-//! value `PositionRegister` allows it, for a page of the device in user mode is not everybody's wish. wavert-facts 4.6, DATASHEET 7.3.
+//! value `PositionRegister` allows it, for a page of the device in user mode is not everybody's wish. WAVERT.md 4.6, DATASHEET 7.3.
 
 use core::sync::atomic::Ordering;
 
