@@ -21,13 +21,13 @@ use crate::outbox::Outbox;
 use crate::pci::{ConfigSpace, Identity};
 use crate::ports::{ClockMode, Effects, Env};
 use crate::serve::eventfd;
-use crate::serve::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
 use crate::stats::{Client, Messages};
 use crate::trace::{Event, Header, IrqKind, Region};
 pub use asking::AskError;
 use asking::Session;
+use ringwave_guest_memory::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use ringwave_vfio_user::pci::Controls;
 use tracing::Tracing;
 

@@ -4,7 +4,8 @@
 //! scatter-gather table is read once, each slot once, and never looked at again, so that a guest that changes it meanwhile
 //! changes nothing.
 
-use crate::ports::{Dma, Effects, Env, GuestMemory, Trace};
+use crate::ports::{Dma, Effects, Env, Trace};
+use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, SLOT_LINK, Slot};
 use ringwave_regs::error::Error;
 

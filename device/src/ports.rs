@@ -3,22 +3,8 @@
 
 use core::fmt;
 use ringwave_audio::StreamFormat;
+use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::{error::Error, global};
-
-/// Memory that the card cannot reach: not mapped, without a file descriptor, lost, or not permitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryFault;
-
-/// Guest RAM by guest physical address. A range may cross maps: joining them is the implementation's business.
-/// Whether Bus Master Enable is on is *not*: the controller knows it ([`crate::controller::Controller::set_bus_master`]).
-pub trait GuestMemory {
-    /// Copies `into.len()` bytes at `address` out of the guest. After a fault the contents of `into` are not specified.
-    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), MemoryFault>;
-    /// Copies `from` into the guest at `address`.
-    fn write(&self, address: u64, from: &[u8]) -> Result<(), MemoryFault>;
-    /// Says whether the card could read (or, with `write`, also store to) all of `bytes` bytes at `address`. Touches nothing.
-    fn check(&self, address: u64, bytes: u64, write: bool) -> Result<(), MemoryFault>;
-}
 
 /// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages. Offsets are naturally aligned and
 /// inside the BAR.

@@ -19,9 +19,10 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, GuestMemory, Heard, MemoryFault, NoSources};
-use ringwave::serve::guest_ram::{GuestRam, MapRequest};
-use ringwave::serve::memfd::memfd;
+use ringwave::ports::{ClockMode, Effects, Env, Heard, NoSources};
+use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
+use ringwave_guest_memory::memfd::memfd;
+use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::dma::Slot;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED};
 use ringwave_regs::pages::{self, status};

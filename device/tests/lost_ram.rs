@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
 use guest::{DmaMode, Guest, HALF, Setup, wav_bytes};
-use ringwave::serve::memfd::memfd;
+use ringwave_guest_memory::memfd::memfd;
 use ringwave_regs::{error::Error, pages, stream};
 
 struct Serving(Child);

@@ -20,7 +20,7 @@ use std::sync::mpsc;
 
 use guest::{Guest, Setup, piece, wav_bytes};
 use ringwave::sandbox::{Mode, Needs, close_calls, close_files};
-use ringwave::serve::memfd::memfd;
+use ringwave_guest_memory::memfd::memfd;
 use ringwave_regs::stream;
 use seccompiler::{SeccompAction, SeccompFilter};
 

@@ -26,9 +26,9 @@ use crate::host::clock::Speed;
 use crate::pci::Identity;
 use crate::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use crate::ports::ClockMode;
-use crate::serve::guest_ram::MapRequest;
-use crate::serve::memfd::memfd;
 use crate::stats::Report;
+use ringwave_guest_memory::guest_ram::MapRequest;
+use ringwave_guest_memory::memfd::memfd;
 
 /// Frames per second of every measured stream.
 pub const RATE: u32 = 48_000;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::serve::memfd::memfd;
+use ringwave_guest_memory::memfd::memfd;
 
 /// A shared mapping. Somebody else may change it at any time, so it is only accessed in whole words, each atomic; there is no reference into
 /// it but to such words.

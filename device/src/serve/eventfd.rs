@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::memfd::memfd;
+use ringwave_guest_memory::memfd::memfd;
 
 /// Completions that wait to be taken off; when there is no room for another one they are.
 const COMPLETIONS: usize = 64;

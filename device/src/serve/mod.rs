@@ -1,11 +1,8 @@
 //! The card over vfio-user: a socket, one client after the other.
 
 pub mod eventfd;
-pub mod guest_ram;
 pub mod interrupts;
-pub mod memfd;
 pub mod page_bar;
-mod shared_file;
 mod transport;
 
 pub use transport::Function;

@@ -10,8 +10,8 @@ use ringwave_regs::pages::{self, mark, mark_page};
 use ringwave_regs::pci::PAGES_BYTES;
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
 
-use super::memfd::memfd;
 use crate::ports::{MarkWords, Pages};
+use ringwave_guest_memory::memfd::memfd;
 
 /// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it, and nothing of it is read but
 /// the two words of a mark page.

@@ -17,10 +17,10 @@ use ringwave_vfio_user::{
 };
 
 use super::ServeError;
-use super::guest_ram::{MapError, MapRequest};
 use super::interrupts::LineRequest;
 use crate::card::Card;
 use crate::pci::layout::CONFIG_BYTES;
+use ringwave_guest_memory::guest_ram::{MapError, MapRequest};
 use ringwave_vfio_user::Listener;
 
 /// Waits for a client and serves it until it leaves or `stop` is stopped.

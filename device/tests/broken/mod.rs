@@ -17,7 +17,7 @@ use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::serve::Function;
-use ringwave::serve::memfd::memfd;
+use ringwave_guest_memory::memfd::memfd;
 use ringwave_regs::{global, pages, pci, stream};
 use ringwave_vfio_user::pci::{Controls, PowerState};
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};

@@ -5,10 +5,9 @@
 pub mod song;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{
-    ClockMode, Effects, Env, GuestMemory, Heard, MarkWords, MemoryFault, Note, Pages, Sources, Trace,
-};
+use ringwave::ports::{ClockMode, Effects, Env, Heard, MarkWords, Note, Pages, Sources, Trace};
 use ringwave_audio::StreamFormat;
+use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};
 use std::cell::{Cell, RefCell};

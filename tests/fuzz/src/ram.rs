@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
-use ringwave::ports::{GuestMemory, MemoryFault};
-use ringwave::serve::guest_ram::{GuestRam, MapError, MapRequest};
+use ringwave_guest_memory::{GuestMemory, MemoryFault};
+use ringwave_guest_memory::guest_ram::{GuestRam, MapError, MapRequest};
 use rustix::fs::{MemfdFlags, SealFlags};
 
 /// Bytes of a page.

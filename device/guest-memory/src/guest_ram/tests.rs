@@ -1,7 +1,7 @@
 //! What the card can reach of a guest's memory, and when it cannot any more.
 
-use super::super::memfd::memfd;
 use super::*;
+use crate::memfd::memfd;
 use std::os::unix::fs::FileExt;
 
 const PAGE: u64 = 4096;

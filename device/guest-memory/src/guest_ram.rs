@@ -16,8 +16,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 
-use super::shared_file::{FileId, SharedFile, host_overcommits};
-use crate::ports::{GuestMemory, MemoryFault};
+use crate::shared_file::{FileId, SharedFile, host_overcommits};
+use crate::{GuestMemory, MemoryFault};
 use table::{Span, Table};
 
 /// The most maps a client may have: what vfio's own `dma_entry_limit` allows.
@@ -295,5 +295,4 @@ impl GuestMemory for GuestRam {
 }
 
 #[cfg(test)]
-#[path = "guest_ram_tests.rs"]
 mod tests;
