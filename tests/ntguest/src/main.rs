@@ -2,7 +2,7 @@
 //!
 //! OVMF starts `ntguest.efi` inside QEMU. It loads the very `ringwave.sys` that ships, gives it the
 //! kernel functions and the PortCls it imports, plays a WAV file through it, and reports every rule of
-//! the kernel that the driver breaks. It is written from `wavert-facts`, never from the driver's
+//! the kernel that the driver breaks. It is written from `driver/WAVERT.md`, never from the driver's
 //! sources, so that the two do not share a mistake.
 //!
 //! * `boot`: from the firmware to our own page tables

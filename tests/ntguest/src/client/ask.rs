@@ -1,4 +1,4 @@
-//! Questions to one property in every size and with every verb, and what its answers must be by the documented protocol (wavert-facts 5.7).
+//! Questions to one property in every size and with every verb, and what its answers must be by the documented protocol (WAVERT.md 5.7).
 
 use crate::kernel::{self, harsh};
 use crate::portcls::controls_layout::verb;

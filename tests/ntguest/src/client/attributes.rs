@@ -1,4 +1,4 @@
-//! Attribute lists behind a format: how a client asks for a signal-processing mode (wavert-facts 5.5, 5.6).
+//! Attribute lists behind a format: how a client asks for a signal-processing mode (WAVERT.md 5.5, 5.6).
 
 use crate::portcls::guid::{ATTRIBUTE_AUDIO_SIGNAL_PROCESSING_MODE, Guid};
 use alloc::vec::Vec;

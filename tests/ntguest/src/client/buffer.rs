@@ -1,4 +1,4 @@
-//! The promises of a cyclic buffer when it is given and when it is taken back (wavert-facts 4.4).
+//! The promises of a cyclic buffer when it is given and when it is taken back (WAVERT.md 4.4).
 
 use super::stream::CyclicBuffer;
 use crate::kernel::{self, pages};

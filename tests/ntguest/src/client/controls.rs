@@ -1,5 +1,5 @@
 //! What the endpoint builder and a control panel ask (cfg `client=controls`): nodes, volume, mute, jack, their events, and what the audio
-//! engine negotiates (wavert-facts 4.8 steps 1 and 2, 5.3 to 5.7).
+//! engine negotiates (WAVERT.md 4.8 steps 1 and 2, 5.3 to 5.7).
 //!
 //! Everything that was changed is put back. `expect_volume=0` is for a card without volume: its filters have no nodes.
 

@@ -1,4 +1,4 @@
-//! Figures that certification tests limit (wavert-facts 4.5 and 4.6), as `result` lines: they measure, they do not judge, because an
+//! Figures that certification tests limit (WAVERT.md 4.5 and 4.6), as `result` lines: they measure, they do not judge, because an
 //! emulated processor is late as it pleases. Only what no lateness explains is a violation (rule `impossible-timing`).
 
 use super::position::Travel;
@@ -127,7 +127,7 @@ impl PositionFigures {
     }
 }
 
-/// A figure beyond what certification allows (wavert-facts 4.5 and 4.6).
+/// A figure beyond what certification allows (WAVERT.md 4.5 and 4.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Miss {
     /// Its result key, without a label.

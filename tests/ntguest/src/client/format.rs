@@ -1,4 +1,4 @@
-//! The stream format a client asks for: `KSDATAFORMAT` followed by `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE` (wavert-facts 5.1, 5.5).
+//! The stream format a client asks for: `KSDATAFORMAT` followed by `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE` (WAVERT.md 5.1, 5.5).
 
 use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX, SUBTYPE_IEEE_FLOAT, SUBTYPE_PCM, TYPE_AUDIO};
 use alloc::vec::Vec;

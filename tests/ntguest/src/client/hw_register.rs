@@ -1,5 +1,5 @@
 //! The position register and the clock register of a stream, as a client uses them: mapped to user mode once per pin, then read with
-//! plain loads (wavert-facts 4.6, DATASHEET 7.3). Without the registry value `PositionRegister` (cfg `reg.PositionRegister=1`) the
+//! plain loads (WAVERT.md 4.6, DATASHEET 7.3). Without the registry value `PositionRegister` (cfg `reg.PositionRegister=1`) the
 //! driver has to refuse both (rule `hw-register`).
 
 use super::play::Label;

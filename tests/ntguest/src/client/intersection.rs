@@ -1,5 +1,5 @@
 //! `IMiniport::DataRangeIntersection`, asked as KS does for KSPROPERTY_PIN_DATAINTERSECTION: one range of the
-//! pin after the other, first for the size and then for the format (wavert-facts 5.5;
+//! pin after the other, first for the size and then for the format (WAVERT.md 5.5;
 //! IMiniport::DataRangeIntersection page). Rule `intersection`.
 
 use crate::kernel::call::driver_call;

@@ -1,5 +1,5 @@
 //! Whether the pin offers a format: by its data ranges, and by asking the miniport for the intersection
-//! (wavert-facts 5.5).
+//! (WAVERT.md 5.5).
 
 use super::format::PcmFormat;
 use super::intersection::{Answer, bytes_of, intersection, plain};

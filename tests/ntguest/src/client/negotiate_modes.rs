@@ -1,4 +1,4 @@
-//! Signal-processing modes: `IMiniportAudioSignalProcessing::GetModes`, and that a stream opens in each mode and in no other (wavert-facts
+//! Signal-processing modes: `IMiniportAudioSignalProcessing::GetModes`, and that a stream opens in each mode and in no other (WAVERT.md
 //! 5.6; rule `modes`).
 
 use super::attributes;

@@ -1,4 +1,4 @@
-//! Judges what `GetReadPacket` answers while a capture stream runs (wavert-facts 4.7): numbers, times, and what `MoreData` promises.
+//! Judges what `GetReadPacket` answers while a capture stream runs (WAVERT.md 4.7): numbers, times, and what `MoreData` promises.
 
 use crate::portcls::status::Status;
 use core::fmt;

@@ -1,4 +1,4 @@
-//! Plays a file in the call order of wavert-facts 4.8, from pin create to close, and judges every answer on the way.
+//! Plays a file in the call order of WAVERT.md 4.8, from pin create to close, and judges every answer on the way.
 
 use super::buffer;
 use super::controls_set;

@@ -1,4 +1,4 @@
-//! Judges what `GetPosition` returns while a stream runs: in range, on a frame, never backwards (wavert-facts 4.6).
+//! Judges what `GetPosition` returns while a stream runs: in range, on a frame, never backwards (WAVERT.md 4.6).
 
 use crate::portcls::layout::KsAudioPosition;
 use core::fmt;

@@ -1,5 +1,5 @@
 //! Format proposals: what `KSPROPERTY_PIN_PROPOSEDATAFORMAT` accepts must open and what it refuses must not, and the format that
-//! `PROPOSEDATAFORMAT2` calls the best for a mode opens in that mode (wavert-facts 5.5; 9 item 25; rule `proposal`).
+//! `PROPOSEDATAFORMAT2` calls the best for a mode opens in that mode (WAVERT.md 5.5; rule `proposal`).
 
 use super::ask::{self, instance};
 use super::attributes;

@@ -1,4 +1,4 @@
-//! Records from a capture endpoint (cfg `client=record`), in the call order of wavert-facts 4.8, and hands what it recorded to the host.
+//! Records from a capture endpoint (cfg `client=record`), in the call order of WAVERT.md 4.8, and hands what it recorded to the host.
 
 use super::buffer;
 use super::controls_set;

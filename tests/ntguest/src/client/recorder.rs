@@ -177,7 +177,7 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// Copies a packet. One that is `held` must stay as it is until the next call (wavert-facts 4.7: a call means that the client is
+    /// Copies a packet. One that is `held` must stay as it is until the next call (WAVERT.md 4.7: a call means that the client is
     /// done with *earlier* packets).
     fn take_packet(&mut self, packet: ReadPacket, held: bool) {
         let (begin, bytes) = (self.taken.len(), self.packet_bytes());

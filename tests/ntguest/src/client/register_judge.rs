@@ -1,4 +1,4 @@
-//! Judges what a position register and a clock register show to user mode (wavert-facts 4.6, DATASHEET 7.3): in range, on a frame, never
+//! Judges what a position register and a clock register show to user mode (WAVERT.md 4.6, DATASHEET 7.3): in range, on a frame, never
 //! backwards, often enough, and at the frequency that was told.
 
 use super::position::{Finding as PositionFinding, PositionJudge};

@@ -2,10 +2,10 @@
 //! and its registers in the client's address space; the client finds out, and lets go of everything as if
 //! nothing had happened (rule `removal`).
 //!
-//! By the documents downward SetState, FreeBufferWithNotification and Release go on working (wavert-facts,
-//! corrections to 134-138), and what was mapped for a client is there until the client unmaps it: the port
-//! keeps the address that GetPositionRegister gave. The card itself stays, so that a register that is gone
-//! was taken away by the driver.
+//! By the documents downward SetState, FreeBufferWithNotification and Release go on working (WAVERT.md 1.3),
+//! and what was mapped for a client is there until the client unmaps it: the port keeps the address that
+//! GetPositionRegister gave. The card itself stays, so that a register that is gone was taken away by the
+//! driver.
 
 use super::buffer;
 use super::format::{BufferPlan, PcmFormat, Sample};

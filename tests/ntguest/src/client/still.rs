@@ -1,4 +1,4 @@
-//! What must not move: a stream outside of RUN (wavert-facts 4.3), of either direction.
+//! What must not move: a stream outside of RUN (WAVERT.md 4.3), of either direction.
 
 use super::player::{Failed, fail};
 use super::stream::{PinStream, State};

@@ -69,7 +69,7 @@ pub struct PinStream {
     _instance: Instance,
 }
 
-// SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (wavert-facts 1.5).
+// SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (WAVERT.md 1.5).
 unsafe impl Sync for PinStream {}
 
 /// Calls a method of the driver's stream at an IRQL: through C++ in oracle mode, else through our vtable.
@@ -349,7 +349,7 @@ impl PinStream {
     }
 }
 
-/// The packet interface of the other direction must not be there (wavert-facts 4.2).
+/// The packet interface of the other direction must not be there (WAVERT.md 4.2).
 fn check_direction(capture: bool, input: bool, output: bool) {
     let (wrong, name) = if capture { (output, "Output") } else { (input, "Input") };
     if wrong {

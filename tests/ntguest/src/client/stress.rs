@@ -1,5 +1,5 @@
 //! What no well-behaved client does (cfg `client=stress`): every wrong argument must be refused with the right status, and nothing
-//! may be left behind. Run before the file is played, which then must still work (wavert-facts 8.2, items 13 to 17).
+//! may be left behind. Run before the file is played, which then must still work (WAVERT.md 4.3 to 4.7).
 
 use super::format::{BufferPlan, PcmFormat};
 use super::player::{SLOTS, buffer_ms};
@@ -266,7 +266,7 @@ impl Stress {
         });
     }
 
-    /// Packet numbers and flags (wavert-facts 4.7).
+    /// Packet numbers and flags (WAVERT.md 4.7).
     fn packets(&self) {
         self.with_buffer(|stream, buffer| {
             let packet = buffer.size / SLOTS;

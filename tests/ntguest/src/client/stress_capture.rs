@@ -13,7 +13,7 @@ const TIMEOUT_MS: u32 = 2000;
 /// Packets that are left unread, more than the buffer holds.
 const UNREAD: u32 = 5;
 
-/// `AllocateAudioBuffer` and `FreeAudioBuffer` (wavert-facts 4.4).
+/// `AllocateAudioBuffer` and `FreeAudioBuffer` (WAVERT.md 4.4).
 pub fn cyclic_buffers(stress: &Stress) {
     let (block, usual) = (stress.block(), stress.buffer_bytes());
     for bytes in [0, block - 1, u32::MAX, u32::MAX - 4095] {
@@ -53,7 +53,7 @@ fn second_buffers(stream: &PinStream, usual: u32) {
     }
 }
 
-/// `GetReadPacket` of a client that does not read for longer than the buffer, in every state (wavert-facts 4.7).
+/// `GetReadPacket` of a client that does not read for longer than the buffer, in every state (WAVERT.md 4.7).
 pub fn read_packets(stress: &Stress) {
     stress.with_buffer(|stream, buffer| {
         let event = Event::new(EventKind::Synchronization, false);

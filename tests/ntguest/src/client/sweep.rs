@@ -1,4 +1,4 @@
-//! Opens every format that the endpoints announce (cfg `client=sweep`), and asks for some that none announces (wavert-facts 5.5).
+//! Opens every format that the endpoints announce (cfg `client=sweep`), and asks for some that none announces (WAVERT.md 5.5).
 //!
 //! For every data range and for 1, 2 and the most channels: intersection, open, allocate, RUN for some packets, STOP, close.
 

@@ -1,4 +1,4 @@
-//! IoConnectInterruptEx and what stands behind it. Layouts: wavert-facts section 7.
+//! IoConnectInterruptEx and what stands behind it. Layouts: WAVERT.md 7.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

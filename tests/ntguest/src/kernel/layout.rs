@@ -1,6 +1,6 @@
 //! The kernel structures that the driver and ntguest both touch, with their x64 layout asserted.
 //!
-//! Sizes and offsets: wavert-facts sections 3 and 7, proven-paths section 5, and the public DDI pages of
+//! Sizes and offsets: WAVERT.md 3, 6.2 and 7, and the public DDI pages of
 //! `wdm.h`. Nothing here is taken from the driver's own declarations.
 
 use core::ffi::c_void;

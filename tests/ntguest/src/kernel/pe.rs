@@ -1,6 +1,6 @@
 //! The driver image: a strict reader of PE32+ files, no more lenient than Windows is with a driver.
 //!
-//! Rules from wavert-facts 6.2: x64, native subsystem, checksum, page-aligned sections, none both writable
+//! Rules from WAVERT.md 6.2: x64, native subsystem, checksum, page-aligned sections, none both writable
 //! and executable, relocations of type DIR64 only.
 
 use alloc::format;

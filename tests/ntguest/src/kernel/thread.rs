@@ -14,7 +14,7 @@ use super::sync::IrqLock;
 use super::wait::Wait;
 use super::{apic, cpu, image, irql, phys, time, user_data, wait};
 
-/// Stack of a thread that runs driver code: what a Windows kernel thread has on x64 (wavert-facts 6.2).
+/// Stack of a thread that runs driver code: what a Windows kernel thread has on x64 (WAVERT.md 6.2).
 pub const DRIVER_STACK: usize = 24576;
 /// What a thread runs.
 pub type ThreadFn = fn(*mut c_void);

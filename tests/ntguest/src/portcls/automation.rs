@@ -1,4 +1,4 @@
-//! Automation tables and nodes of a filter: read into owned form and checked (wavert-facts 5.1, 5.3, 5.7).
+//! Automation tables and nodes of a filter: read into owned form and checked (WAVERT.md 5.1, 5.3, 5.7).
 //!
 //! Which properties and events a client can reach, and what a control panel makes of a filter, is decided here: real PortCls drops an item
 //! it does not understand without a word.
@@ -18,7 +18,7 @@ use core::fmt;
 const PROPERTY_FLAGS: u32 = verb::ALL | 0x2000 | 0x4000 | 0x8000 | verb::DEFAULT_VALUES;
 /// `PCEVENT_ITEM_FLAG_*`: ENABLE, ONESHOT, BASICSUPPORT.
 const EVENT_FLAGS: u32 = 1 | 2 | verb::BASIC_SUPPORT;
-/// Types that the endpoint builder finds a meaning in, as far as a card like this has them (wavert-facts 5.8).
+/// Types that the endpoint builder finds a meaning in, as far as a card like this has them (WAVERT.md 5.8).
 const NODE_TYPES: [Guid; 5] =
     [KSNODETYPE_VOLUME, KSNODETYPE_MUTE, KSNODETYPE_DAC, KSNODETYPE_ADC, KSNODETYPE_SUM];
 

@@ -1,4 +1,4 @@
-//! `CM_RESOURCE_LIST` in memory: what a START IRP and an `IResourceList` carry (wavert-facts 7).
+//! `CM_RESOURCE_LIST` in memory: what a START IRP and an `IResourceList` carry (WAVERT.md 7).
 
 use super::layout::CmPartialResourceDescriptor;
 use alloc::boxed::Box;

@@ -91,8 +91,7 @@ impl<V> Com<V> {
         driver_call("Release", irql::PASSIVE, || unsafe { (self.unknown().release)(self.this) })
     }
 
-    /// Identity rules of COM: IUnknown is the same pointer whichever interface is asked, a wrong IID is refused (wavert-facts 8.2
-    /// item 12).
+    /// Identity rules of COM: IUnknown is the same pointer whichever interface is asked, a wrong IID is refused (WAVERT.md 0).
     pub fn check_identity(&self, what: &str) {
         let root = if fault::make(Fault::OtherUnknown) { IID_NOBODY } else { IID_UNKNOWN };
         let (Ok(one), Ok(two)) = (self.query::<Unknown>(&root), self.query::<Unknown>(&root)) else {

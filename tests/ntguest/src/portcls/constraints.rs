@@ -1,4 +1,4 @@
-//! Packet-size constraints: the interface property with which a driver asks for packets shorter than 10 ms (wavert-facts 4.9), judged.
+//! Packet-size constraints: the interface property with which a driver asks for packets shorter than 10 ms (WAVERT.md 4.9), judged.
 //!
 //! The audio engine takes a wrong one for none and says nothing; here each reason is a finding.
 

@@ -1,4 +1,4 @@
-//! Structures of property and event requests and of what they carry, as the x64 ABI lays them out (wavert-facts 5.1 and 5.7; `ks.h` and
+//! Structures of property and event requests and of what they carry, as the x64 ABI lays them out (WAVERT.md 5.1 and 5.7; `ks.h` and
 //! `ksmedia.h` by their public pages).
 
 use super::layout::{Irp, PcItem};

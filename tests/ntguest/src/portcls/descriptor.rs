@@ -1,6 +1,6 @@
 //! Filter descriptors: what `IMiniport::GetDescription` returns, checked and copied into owned form.
 //!
-//! Real PortCls trusts a descriptor and fails far away from the mistake, or silently makes no endpoint. Here each rule of wavert-facts 5.1
+//! Real PortCls trusts a descriptor and fails far away from the mistake, or silently makes no endpoint. Here each rule of WAVERT.md 5.1
 //! to 5.4 is a finding with its own words.
 
 use super::automation::{self, Automation, Node};

@@ -1,4 +1,4 @@
-//! Endpoints: what Windows' endpoint builder makes of the registered filters and connections (wavert-facts 5.4).
+//! Endpoints: what Windows' endpoint builder makes of the registered filters and connections (WAVERT.md 5.4).
 //!
 //! An endpoint is a pin that clients open with a way to a jack: along the sound for render, against it for capture. Each reason why there
 //! is none is the violation `no-endpoint`.

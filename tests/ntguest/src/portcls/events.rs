@@ -1,4 +1,4 @@
-//! The ports' event lists: what `IPortEvents` keeps, and how a client gets into one (wavert-facts 2.2, 5.7).
+//! The ports' event lists: what `IPortEvents` keeps, and how a client gets into one (WAVERT.md 2.2, 5.7).
 //!
 //! A client enables an event; PortCls makes an entry and asks the miniport's handler, which adds the entry to the port's list by
 //! `AddEventToEventList`. `GenerateEventList` then signals every entry that fits. When the client disables it, or closes, the handler is told

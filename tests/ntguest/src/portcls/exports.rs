@@ -224,7 +224,7 @@ unsafe extern "win64" fn register_physical_connection_from_external(
     connect(fdo, SERVICE, Some(End::External(from_pin)), port::end(to, to_pin, SERVICE))
 }
 
-/// The context comes second here and is the FDO: the one export with this order (wavert-facts 2.3).
+/// The context comes second here and is the FDO: the one export with this order (WAVERT.md 2.3).
 unsafe extern "win64" fn register_adapter_power_management(unknown: This, context: *mut DeviceObject) -> i32 {
     const SERVICE: &str = "PcRegisterAdapterPowerManagement";
     irql::require(SERVICE, irql::PASSIVE);

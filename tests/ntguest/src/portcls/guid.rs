@@ -1,6 +1,6 @@
 //! GUIDs as Windows lays them out, parsed from their text form at compile time.
 //!
-//! The texts are those of wavert-facts 2.1 and 5.8. ntguest keeps its own list so that a wrong digit in the driver's list is seen here.
+//! The texts are those of WAVERT.md 2.1 and 5.8. ntguest keeps its own list so that a wrong digit in the driver's list is seen here.
 
 use core::fmt;
 

@@ -1,6 +1,6 @@
 //! Structures that PortCls and a WaveRT driver hand each other, as the x64 ABI lays them out.
 //!
-//! Written from wavert-facts 4.1, 5.1, 5.9 and 7 and asserted against the sizes and offsets measured there; the driver's own
+//! Written from WAVERT.md 4.1, 5.1, 5.9 and 7 and asserted against the sizes and offsets measured there; the driver's own
 //! declarations are never looked at. Pointers into driver memory stay raw pointers: `descriptor` reads them.
 
 use super::guid::Guid;
@@ -438,7 +438,7 @@ pub struct Irp {
 layout!(Irp, 0xd0, mdl_address @ 8, status @ 0x30, information @ 0x38, requestor_mode @ 0x40, stack_count @ 0x42, current_location @ 0x43,
     driver_context @ 0x78, thread @ 0x98, list_entry @ 0xa8, current_stack_location @ 0xb8);
 
-/// Bytes of a `DEVICE_DESCRIPTION` since Windows 8 (wavert-facts 5.9).
+/// Bytes of a `DEVICE_DESCRIPTION` since Windows 8 (WAVERT.md 5.9).
 pub const DEVICE_DESCRIPTION_BYTES: usize = 64;
 
 /// `IRP_MJ_PNP`.

@@ -1,5 +1,5 @@
 //! PortCls as a WaveRT driver sees it: its exports, ports, resource lists, registry keys and page allocator, strict where the real one is
-//! lenient, written from wavert-facts and never from the driver.
+//! lenient, written from driver/WAVERT.md and never from the driver.
 //!
 //! What does not touch the kernel half (layouts, descriptor checks, list and registry formats) is compiled and tested on the host too.
 

@@ -2,7 +2,7 @@
 //! port offers.
 //!
 //! `Init` does what the real one does, in its order: the miniport is asked for its port-specific interface, then initialised, then for its
-//! description (wavert-facts 1.2 step 4), which is checked at once.
+//! description (WAVERT.md 1.2 step 4), which is checked at once.
 
 use super::automation;
 use super::com::Com;

@@ -1,4 +1,4 @@
-//! `IPortWaveRTStream`: where a stream gets its pages from (wavert-facts 3).
+//! `IPortWaveRTStream`: where a stream gets its pages from (WAVERT.md 3).
 //!
 //! `GetPhysicalPageAddress` has the hidden result pointer of the Microsoft C++ ABI. A caller that knows only the plain form puts
 //! the MDL where the result pointer belongs; that is seen (rule `page-address-abi`) instead of writing over the MDL.
@@ -248,7 +248,7 @@ pub fn address_of(this: This, mdl: *mut Mdl, index: u32) -> u64 {
     pages::page_address(mdl, given)
 }
 
-/// Slot 9: the result goes through a hidden pointer, which is also what is returned (wavert-facts 2.3).
+/// Slot 9: the result goes through a hidden pointer, which is also what is returned (WAVERT.md 2.3).
 unsafe extern "win64" fn page_address(this: This, result: *mut u64, mdl: *mut Mdl, index: u32) -> *mut u64 {
     if result.is_null() || pages::is_live(result.cast()) {
         kernel::violation(

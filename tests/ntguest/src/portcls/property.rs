@@ -1,5 +1,5 @@
 //! Property requests as PortCls hands them to a miniport: the item is looked up in the automation table, the client's KSPROPERTY or
-//! KSNODEPROPERTY is stripped, and what is left goes to the handler under the device global lock (wavert-facts 5.7).
+//! KSNODEPROPERTY is stripped, and what is left goes to the handler under the device global lock (WAVERT.md 5.7).
 //!
 //! Request, instance and value end at unmapped pages and are gone when the handler has returned. What holds for every answer is checked
 //! here, whoever asked: rules `property-size`, `property-overrun`, `property-request`.

@@ -1,5 +1,5 @@
 //! The shape of a whole filter: which pins a render or a capture filter has, what they are called, and what goes through them
-//! (wavert-facts 5.2 to 5.4). The single structures are `descriptor`'s business.
+//! (WAVERT.md 5.2 to 5.4). The single structures are `descriptor`'s business.
 
 use super::descriptor::{FLOW_IN, FLOW_OUT, Filter, Pin, Role};
 use super::guid::{

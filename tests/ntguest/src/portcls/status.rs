@@ -1,4 +1,4 @@
-//! The NTSTATUS values that cross between PortCls and a WaveRT driver (wavert-facts 0).
+//! The NTSTATUS values that cross between PortCls and a WaveRT driver (WAVERT.md 0).
 
 use core::fmt;
 

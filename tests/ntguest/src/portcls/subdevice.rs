@@ -1,5 +1,5 @@
 //! Subdevices and the physical connections between them: what `PcRegisterSubdevice` and `PcRegisterPhysicalConnection` build,
-//! with what must hold for each (wavert-facts 1.2). What endpoints they make is `endpoint`'s business.
+//! with what must hold for each (WAVERT.md 1.2). What endpoints they make is `endpoint`'s business.
 
 use super::descriptor::{FLOW_IN, FLOW_OUT, Pin, Role};
 use super::fault::{self, Fault};

@@ -1,4 +1,4 @@
-//! Vtables of the interfaces the driver implements and ntguest calls, in slot order (wavert-facts 2.2).
+//! Vtables of the interfaces the driver implements and ntguest calls, in slot order (WAVERT.md 2.2).
 //!
 //! A derived interface begins with its parent's table. The order is that of the genuine header, not the documentation's alphabetical one.
 

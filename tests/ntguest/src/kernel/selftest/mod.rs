@@ -126,7 +126,7 @@ unsafe extern "win64" fn service_routine(_: *mut c_void, deferred: *mut c_void, 
 fn connect(context: &mut *mut c_void) -> i32 {
     let routine = service_routine as *const () as usize;
     let service_context = *context as usize;
-    // Version, device object, where the table goes, routine, context, spin lock; the rest 0 (wavert-facts 7).
+    // Version, device object, where the table goes, routine, context, spin lock; the rest 0 (WAVERT.md 7).
     let mut parameters = [3, 0x1000, (&raw mut *context) as usize, routine, service_context, 0, 0, 0, 0, 0];
     service!("IoConnectInterruptEx" as fn(*mut usize) -> i32)(parameters.as_mut_ptr())
 }
