@@ -1,10 +1,11 @@
-//! Guest memory as a device reaches it: [`guest_ram`] keeps the maps that a client shares and the files behind them. It knows no card
-//! and no protocol.
+//! Guest memory as a device reaches it: [`guest_ram`] keeps the maps that a client shares and the files behind them, [`list`] takes the
+//! snapshot of a buffer that lies scattered in it. It knows no card and no protocol.
 //!
 //! The memory belongs to somebody else, who can change it at any time and take it away: no Rust reference into it exists, every access
 //! copies, and memory that is gone is a [`MemoryFault`], not a signal.
 
 pub mod guest_ram;
+pub mod list;
 pub mod memfd;
 mod shared_file;
 
