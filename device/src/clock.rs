@@ -1,6 +1,6 @@
 //! Frames from time, without drift. DATASHEET 5.2.
 //!
-//! A [`Line`] (the *base* of the DATASHEET) is drawn when a stream starts to move, and every position and every deadline is computed from it by an
+//! A [`Timeline`] (the *base* of the DATASHEET) is drawn when a stream starts to move, and every position and every deadline is computed from it by an
 //! exact rational in 128 bits. Nothing is added up, so nothing adds up to an error: after a day at 44.1 kHz the position is the frame
 //! that arithmetic says. Where the host side has a clock of its own its *pace* changes the denominator: a new line, from an end of a piece on.
 
@@ -10,11 +10,11 @@ use ringwave_regs::global::CLOCK_HZ_VALUE;
 pub const NOMINAL: u32 = CLOCK_HZ_VALUE;
 
 /// How far `RATE_DEN` may be from [`NOMINAL`]: a thousandth. DATASHEET 5.4.
-pub const PACE_LIMIT: u32 = NOMINAL / 1_000;
+pub const RATE_LIMIT: u32 = NOMINAL / 1_000;
 
 /// The position as a straight line over the device clock; horizontal while it is frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct Timeline {
     /// Device clock of the point through which the line goes, in ticks of [`CLOCK_HZ_VALUE`].
     pub clock: u64,
     /// Frames since STOP at that point.
@@ -25,17 +25,17 @@ pub struct Line {
     den: u32,
 }
 
-impl Default for Line {
+impl Default for Timeline {
     fn default() -> Self {
         Self::frozen(0, 0)
     }
 }
 
-impl Line {
-    /// A position that moves from `frame` on at `clock` with `rate` frames in `den` ticks. `den` is brought to within [`PACE_LIMIT`] of
+impl Timeline {
+    /// A position that moves from `frame` on at `clock` with `rate` frames in `den` ticks. `den` is brought to within [`RATE_LIMIT`] of
     /// [`NOMINAL`], with which `rate` is in frames per second.
     pub fn moving(clock: u64, frame: u64, rate: u32, den: u32) -> Self {
-        Self { clock, frame, num: rate, den: pace(den) }
+        Self { clock, frame, num: rate, den: clamp_rate_den(den) }
     }
 
     /// A position that stands still.
@@ -83,8 +83,8 @@ impl Line {
 }
 
 /// `den`, or what is nearest to it of what a card may announce.
-pub fn pace(den: u32) -> u32 {
-    den.clamp(NOMINAL - PACE_LIMIT, NOMINAL + PACE_LIMIT)
+pub fn clamp_rate_den(den: u32) -> u32 {
+    den.clamp(NOMINAL - RATE_LIMIT, NOMINAL + RATE_LIMIT)
 }
 
 #[cfg(test)]
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_day_at_44100_drifts_by_nothing() {
         let start = 123_456_789_012_345;
-        let line = Line::moving(start, 7, 44_100, NOMINAL);
+        let line = Timeline::moving(start, 7, 44_100, NOMINAL);
         assert_eq!(line.frame_at(start + DAY * SECOND), 7 + DAY * 44_100);
         assert_eq!(line.frame_at(start + DAY * SECOND - 1), 7 + DAY * 44_100 - 1);
         assert_eq!(line.clock_at(7 + DAY * 44_100), Some(start + DAY * SECOND));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn frozen_never_moves_and_never_ends() {
-        let line = Line::frozen(10, 5);
+        let line = Timeline::frozen(10, 5);
         assert_eq!(line.frame_at(u64::MAX), 5);
         assert_eq!(line.clock_at(6), None);
         assert_eq!(line.clock_at(5), Some(10));
@@ -117,7 +117,7 @@ mod tests {
     fn a_day_of_changing_paces_ends_at_the_frame_that_its_pieces_say() {
         const RATE: u32 = 44_100;
         let start = 987_654_321;
-        let mut line = Line::moving(start, 0, RATE, NOMINAL + 83_000);
+        let mut line = Timeline::moving(start, 0, RATE, NOMINAL + 83_000);
         let (mut clock, mut frames, mut pieces) = (start, 0_u64, Vec::new());
         for second in 0..24 * 3_600_u32 {
             let ahead = u64::from(44_000 + second * 31 % 201);
@@ -126,7 +126,7 @@ mod tests {
             assert_eq!((line.frame_at(at), line.frame_at(at - 1)), (frames, frames - 1));
             pieces.push((ahead, line.den()));
             clock = at;
-            line = Line::moving(at, frames, RATE, NOMINAL + 83_000 + second * 7_919 % 2_001 - 1_000);
+            line = Timeline::moving(at, frames, RATE, NOMINAL + 83_000 + second * 7_919 % 2_001 - 1_000);
             assert_eq!(line.frame_at(clock), frames, "the frame at a base is exact");
         }
         // Each piece took its frames' time, rounded up to a tick once: no more was added to it.
@@ -142,9 +142,9 @@ mod tests {
     #[test]
     fn pace_is_held_to_a_thousandth() {
         for (wanted, got) in [(0, 999_000_000), (u32::MAX, 1_001_000_000), (1_000_083_000, 1_000_083_000)] {
-            assert_eq!(Line::moving(0, 0, 48_000, wanted).den(), got);
+            assert_eq!(Timeline::moving(0, 0, 48_000, wanted).den(), got);
         }
-        let line = Line::moving(5, 6, 48_000, 1_000_083_000).stopped(7, 8);
+        let line = Timeline::moving(5, 6, 48_000, 1_000_083_000).stopped(7, 8);
         assert_eq!((line.frame_at(u64::MAX), line.den()), (8, 1_000_083_000), "it keeps its pace");
     }
 
@@ -152,9 +152,9 @@ mod tests {
         #[test]
         fn a_deadline_is_the_first_tick_that_has_reached_its_frame(
             clock in 0..=u64::MAX / 4, frame in 0..=1_u64 << 48, rate in 1..=384_000_u32, ahead in 0..=1_u64 << 40,
-            den in NOMINAL - PACE_LIMIT..=NOMINAL + PACE_LIMIT,
+            den in NOMINAL - RATE_LIMIT..=NOMINAL + RATE_LIMIT,
         ) {
-            let line = Line::moving(clock, frame, rate, den);
+            let line = Timeline::moving(clock, frame, rate, den);
             if let Some(at) = line.clock_at(frame + ahead) {
                 prop_assert_eq!(line.frame_at(at), frame + ahead);
                 if ahead > 0 {

@@ -4,7 +4,7 @@
 //! streams get their turns. The global registers are in `registers`. What a stream does is in [`crate::stream`], in the same manner.
 //!
 //! **Time.** Every call brings the device clock. Before it does anything else the card handles, in the order of their clock values, all
-//! ends of pieces that have passed meanwhile; so whether the engine wakes punctually or a register access comes first,
+//! ends of bursts that have passed meanwhile; so whether the engine wakes punctually or a register access comes first,
 //! the same happens at the same clock values. That is bounded: a packet is at least a millisecond long, and a stream whose first unhandled end is
 //! longer ago than [`stream::LATE_MILLIS`] does not catch up, but starts its time again there. DATASHEET 5.2.
 
@@ -16,7 +16,7 @@ use crate::loopback::Loopback;
 use crate::pages::ClockPage;
 use crate::ports::{ClockMode, Env, Trace};
 use crate::stream::stats::{Stall, StreamStats};
-use crate::stream::{Abilities, Call, Stream, low};
+use crate::stream::{Capabilities, Stream, StreamCtx, low};
 use registers::Registers;
 use ringwave_regs::{format, global, pages, pci, stream};
 
@@ -86,7 +86,7 @@ pub struct Controller {
 impl Controller {
     /// A card after power-on. Nothing is in the pages before [`Self::reset`].
     pub fn new(config: Config) -> Self {
-        let can = Abilities {
+        let can = Capabilities {
             formats: config.formats,
             rates: config.rates,
             channels_max: config.channels_max.clamp(1, format::CHANNELS_MAX),
@@ -97,7 +97,7 @@ impl Controller {
         let render = config.render.min(stream::STREAMS_MAX);
         let capture = config.capture.min(stream::STREAMS_MAX - render);
         // A stream's number is below the number of messages, so that number is also its message.
-        let stream = |index| Stream::new(index, Abilities { capture: index >= render, ..can }, index);
+        let stream = |index| Stream::new(index, Capabilities { capture: index >= render, ..can }, index);
         let loops =
             config.loopback.iter().take(capture as usize).enumerate().filter_map(|(capture, from)| {
                 let from = from.filter(|from| u32::from(*from) < render)?;
@@ -270,12 +270,12 @@ impl Controller {
         self.streams.get(stream as usize).map(Stream::jack)
     }
 
-    /// The clock of the stream's host side runs at another pace: from the next end of a piece on `RATE_DEN` is `rate_den`, or what is nearest to
+    /// The clock of the stream's host side runs at another pace: from the next end of a burst on `RATE_DEN` is `rate_den`, or what is nearest to
     /// it within a thousandth of nominal. DATASHEET 5.4. Ignored unless the stream is in RUN by realtime, and for a loopback, which
     /// goes as what it listens to; STOP makes it nominal.
-    pub fn set_pace(&mut self, stream: u32, rate_den: u32) {
+    pub fn set_rate_den(&mut self, stream: u32, rate_den: u32) {
         if let Some(stream) = self.streams.get_mut(stream as usize) {
-            stream.set_pace(rate_den);
+            stream.set_rate_den(rate_den);
         }
     }
 
@@ -315,7 +315,7 @@ impl Controller {
             }
             let late = ticks > LATE;
             let at = if late { self.time } else { due };
-            self.with_stream_at(at, index, env, |stream, call| stream.step(late, call));
+            self.with_stream_at(at, index, env, |stream, ctx| stream.on_burst_end(late, ctx));
         }
         for index in 0..self.streams.len() {
             if self.next_tick(index).is_some_and(|due| due <= self.time) {
@@ -327,7 +327,7 @@ impl Controller {
         }
     }
 
-    /// The earliest end of a piece and whose it is.
+    /// The earliest end of a burst and whose it is.
     fn next_end(&self) -> Option<(u64, usize)> {
         let ends = self.streams.iter().enumerate();
         ends.filter_map(|(index, stream)| Some((stream.due()?, index))).min()
@@ -338,7 +338,7 @@ impl Controller {
         &mut self,
         index: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
     ) -> Option<R> {
         self.with_stream_at(self.time, index, env, act)
     }
@@ -349,7 +349,7 @@ impl Controller {
         time: u64,
         index: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
     ) -> Option<R> {
         let result = match self.loops.iter().position(|line| line.capture == index) {
             None => self.act_at(time, index, env, act),
@@ -365,11 +365,11 @@ impl Controller {
         time: u64,
         index: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
     ) -> Option<R> {
         let mark = env.effects.sound_mark();
         let stream = self.streams.get_mut(index)?;
-        let result = act(stream, &mut Call { env, time, limits: self.limits, clock: self.clock });
+        let result = act(stream, &mut StreamCtx { env, time, limits: self.limits, clock: self.clock });
         for line in self.loops.iter_mut().filter(|line| line.render == index) {
             if !self.streams.get(line.capture).is_some_and(Stream::running) {
                 line.clear();
@@ -388,16 +388,16 @@ impl Controller {
         time: u64,
         place: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut Call<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
     ) -> Option<R> {
         let render = self.loops.get(place)?.render;
-        self.act_at(time, render, env, Stream::hear_now);
+        self.act_at(time, render, env, Stream::emit_now);
         self.collect_event(render, env);
         let heard_at = self.streams.get(render).map(Stream::pace)?;
         let line = self.loops.get_mut(place)?;
         let stream = self.streams.get_mut(line.capture)?;
         // Whoever listens goes at the pace of what he hears, so that no frame is wanting or left over.
-        stream.set_pace(heard_at);
+        stream.set_rate_den(heard_at);
         let mut env = Env {
             now: env.now,
             memory: env.memory,
@@ -405,8 +405,8 @@ impl Controller {
             sources: line,
             effects: &mut *env.effects,
         };
-        let mut call = Call { env: &mut env, time, limits: self.limits, clock: self.clock };
-        let result = act(stream, &mut call);
+        let mut ctx = StreamCtx { env: &mut env, time, limits: self.limits, clock: self.clock };
+        let result = act(stream, &mut ctx);
         if !stream.running() {
             line.clear();
         }

@@ -191,7 +191,7 @@ impl Desk {
     fn pace(&mut self) {
         for (stream, rate_den) in self.sinks.paces() {
             let mut state = self.card.lock();
-            state.with_controller(&self.card, |controller, _| controller.set_pace(stream, rate_den));
+            state.with_controller(&self.card, |controller, _| controller.set_rate_den(stream, rate_den));
         }
     }
 

@@ -3,7 +3,7 @@
 //! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is ever read back, so a guest
 //! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
 
-use crate::clock::Line;
+use crate::clock::Timeline;
 use crate::ports::Pages;
 use ringwave_regs::{global, pages};
 
@@ -61,7 +61,7 @@ pub struct StatusPage {
     /// Events since reset.
     pub events: u32,
     /// The position's line, at its last published point.
-    anchor: Line,
+    anchor: Timeline,
     /// Device clock and frame at which the last packet was complete.
     pub packet_end: (u64, u64),
     /// Device clock at which that packet's first frame began to move.
@@ -78,7 +78,7 @@ pub struct StatusPage {
 
 impl StatusPage {
     /// A new line: EPOCH grows.
-    pub fn anchor(&mut self, line: Line) {
+    pub fn anchor(&mut self, line: Timeline) {
         self.epoch = self.epoch.wrapping_add(1);
         self.anchor = line;
     }

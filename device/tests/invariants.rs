@@ -155,7 +155,7 @@ fn act(rig: &mut Rig, op: &Op) {
             rig.call(|card, env| card.set_jack(0, plugged, env));
             assert_eq!(rig.card.jack(0), Some(plugged));
         }
-        Op::Pace(off) => rig.card.set_pace(0, 1_000_000_000_u32.saturating_add_signed(off)),
+        Op::Pace(off) => rig.card.set_rate_den(0, 1_000_000_000_u32.saturating_add_signed(off)),
         Op::Reset => rig.call(Controller::reset),
         Op::Mark(packet, off, told) => {
             let tag = rig.status().mark_tag.wrapping_add(off);

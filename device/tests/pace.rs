@@ -42,7 +42,7 @@ fn pace_changes_at_the_end_of_a_piece_with_a_new_base() {
     let first = rig.status();
     rig.run_for(1_234_567);
     let slow = NOMINAL + 83_000;
-    rig.card.set_pace(0, slow);
+    rig.card.set_rate_den(0, slow);
     rig.wake();
     assert_eq!(rig.status(), first, "not before the end of the piece");
     let end = start + ticks(FIFO, NOMINAL);
@@ -62,7 +62,7 @@ fn pace_changes_at_the_end_of_a_piece_with_a_new_base() {
     let status = rig.status();
     assert_eq!((status.packet_end, status.packet_count), ((packet, u64::from(PACKET)), 1));
     assert_eq!((status.epoch, status.rate_den), (first.epoch + 1, slow), "the same pace is no new base");
-    rig.card.set_pace(0, slow);
+    rig.card.set_rate_den(0, slow);
     rig.run_for(SECOND / 10);
     assert_eq!(rig.status().epoch, first.epoch + 1);
 }
@@ -70,15 +70,15 @@ fn pace_changes_at_the_end_of_a_piece_with_a_new_base() {
 #[test]
 fn only_a_stream_in_run_by_realtime_has_a_pace_and_stop_ends_it() {
     let mut rig = realtime();
-    rig.card.set_pace(0, NOMINAL + 500);
-    rig.card.set_pace(7, NOMINAL + 500);
+    rig.card.set_rate_den(0, NOMINAL + 500);
+    rig.card.set_rate_den(7, NOMINAL + 500);
     rig.state(STATE_RUN);
     rig.run_for(SECOND / 20);
     assert_eq!(rig.status().rate_den, NOMINAL, "set in PAUSE is not set");
     for (wanted, taken) in
         [(0, NOMINAL - 1_000_000), (u32::MAX, NOMINAL + 1_000_000), (NOMINAL - 7, NOMINAL - 7)]
     {
-        rig.card.set_pace(0, wanted);
+        rig.card.set_rate_den(0, wanted);
         rig.run_for(SECOND / 20);
         assert_eq!(rig.status().rate_den, taken);
     }
@@ -88,7 +88,7 @@ fn only_a_stream_in_run_by_realtime_has_a_pace_and_stop_ends_it() {
     rig.run_for(SECOND / 20);
     rig.state(STATE_RUN);
     assert_eq!(rig.status().rate_den, NOMINAL - 7, "PAUSE keeps it");
-    rig.card.set_pace(0, NOMINAL + 9);
+    rig.card.set_rate_den(0, NOMINAL + 9);
     rig.state(STATE_STOP);
     assert_eq!(rig.status().rate_den, NOMINAL);
     rig.state(regs::STATE_ACQUIRE);
@@ -96,7 +96,7 @@ fn only_a_stream_in_run_by_realtime_has_a_pace_and_stop_ends_it() {
     rig.state(STATE_RUN);
     rig.run_for(SECOND / 20);
     assert_eq!(rig.status().rate_den, NOMINAL, "what was wanted before STOP is forgotten");
-    rig.card.set_pace(0, NOMINAL + 9);
+    rig.card.set_rate_den(0, NOMINAL + 9);
     rig.run_for(SECOND / 20);
     rig.call(Controller::reset);
     assert_eq!(rig.status().rate_den, NOMINAL);
@@ -104,7 +104,7 @@ fn only_a_stream_in_run_by_realtime_has_a_pace_and_stop_ends_it() {
     let mut rig = support::song::lockstep();
     rig.write(WRITTEN, 9);
     rig.state(STATE_RUN);
-    rig.card.set_pace(0, NOMINAL + 500);
+    rig.card.set_rate_den(0, NOMINAL + 500);
     rig.run_for(SECOND / 20);
     assert_eq!(rig.status().rate_den, NOMINAL, "lockstep has the card's own clock");
 }
@@ -142,7 +142,7 @@ fn follow(paces: impl Iterator<Item = u32>) {
         let end = piece_end(piece);
         let due = base.clock_at(end);
         assert_eq!(rig.card.next_deadline(), Some(due), "the piece up to frame {end}");
-        rig.card.set_pace(0, den);
+        rig.card.set_rate_den(0, den);
         for moment in [rig.now + (due - rig.now) / 3, due - 1, due] {
             rig.run_to(moment);
             let position = rig.position();
@@ -208,7 +208,7 @@ fn loopback_goes_at_the_pace_of_what_it_hears() {
     rig.state(STATE_RUN);
     for den in [NOMINAL + 900_000, NOMINAL - 900_000, NOMINAL + 83_000, NOMINAL - 999_999, NOMINAL + 999_999]
     {
-        rig.card.set_pace(0, den);
+        rig.card.set_rate_den(0, den);
         rig.run_for(SECOND * 11 / 20);
     }
     rig.set(block + regs::STATE, STATE_PAUSE);

@@ -18,7 +18,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::BenchError;
 use crate::card::{Card, CardConfig};
-use crate::clock::Line;
+use crate::clock::Timeline;
 use crate::controller::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::host::SinkSpec;
@@ -193,7 +193,7 @@ impl Rig {
             let status = Status {
                 packets: self.load_u32(at::PACKET_COUNT)?,
                 packet_clock: self.load_u64(at::PACKET_CLOCK)?,
-                line: Line::moving(
+                line: Timeline::moving(
                     self.load_u64(at::ANCHOR_CLOCK)?,
                     self.load_u64(at::ANCHOR_FRAME)?,
                     self.load_u32(at::RATE_NUM)?,
@@ -257,7 +257,7 @@ pub struct Status {
     /// Device clock at which the last of them was complete.
     pub packet_clock: u64,
     /// The anchor.
-    pub line: Line,
+    pub line: Timeline,
 }
 
 /// The guest's end of an interrupt: an eventfd, and a thread that sleeps on it.

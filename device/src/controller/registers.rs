@@ -69,7 +69,7 @@ impl Controller {
         let result = match self.place(offset) {
             Place::Global(at) => self.write_global(at, value, env),
             Place::Stream(index, at) => {
-                let written = self.with_stream(index, env, |stream, call| stream.write(at, value, call));
+                let written = self.with_stream(index, env, |stream, ctx| stream.write(at, value, ctx));
                 written.unwrap_or(Err(Error::BadAccess))
             }
             Place::AbsentStream | Place::Nowhere => Err(Error::BadAccess),

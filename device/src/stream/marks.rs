@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::Call;
+use super::StreamCtx;
 use crate::pages::publish_waiting;
 use crate::ports::Env;
 use ringwave_regs::{global, pages::mark, stream as regs};
@@ -18,7 +18,7 @@ const REMEMBERED: usize = 8;
 /// Why the card looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// It is handling an end of a piece, or a register of the stream.
+    /// It is handling an end of a burst, or a register of the stream.
     Passing,
     /// The guest said that it has stored a mark: by LOOK, or by a store that came as a message.
     Told,
@@ -55,10 +55,10 @@ impl MarkPage {
     }
 
     /// Reads the page. Gives the packet that its word marks if the word carries `tag`, whether it is new or not.
-    pub(super) fn look(&mut self, tag: u32, why: Look, call: &Call<'_, '_>) -> Option<Found> {
-        let words = call.env.pages.load_mark(self.stream);
+    pub(super) fn look(&mut self, tag: u32, why: Look, ctx: &StreamCtx<'_, '_>) -> Option<Found> {
+        let words = ctx.env.pages.load_mark(self.stream);
         // An end is handled at its own clock, which may be earlier than the look.
-        let now = call.env.now.max(call.time);
+        let now = ctx.env.now.max(ctx.time);
         let before = core::mem::replace(&mut self.looked, now).min(now);
         let packet = mark::packet(words.mark, tag)?;
         let clock = match words.clock {

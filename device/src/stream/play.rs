@@ -1,19 +1,19 @@
 //! A stream between ACQUIRE and STOP: the FIFO, the packets, the line that the position goes along. DATASHEET 5.2 to 5.7.
 //!
-//! Everything happens at *ends of pieces*. [`Play::due`] says when the next is, [`Play::step`] handles it: the piece was played, perhaps its
-//! packet is complete, and then the next piece is fetched, or the stream stalls or has ended. The registers only do the same things
-//! at other moments. Nothing here looks at a clock: `call.time` is the moment.
+//! Everything happens at *ends of bursts*. [`ActiveStream::due`] says when the next is, [`ActiveStream::step`] handles it: the burst was played, perhaps its
+//! packet is complete, and then the next burst is fetched, or the stream stalls or has ended. The registers only do the same things
+//! at other moments. Nothing here looks at a clock: `ctx.time` is the moment.
 
 mod fifo;
 mod written;
 
 use super::marks::{Look, ahead_of};
-use super::setup::Shape;
-use super::{Call, Ledger};
-use crate::clock::Line;
+use super::setup::BufferGeometry;
+use super::{Counters, StreamCtx};
+use crate::clock::Timeline;
 use crate::dma::Ring;
 use crate::ports::{ClockMode, Note, Trace};
-use fifo::Piece;
+use fifo::Burst;
 use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
@@ -52,8 +52,8 @@ pub(super) struct Start {
 
 /// Everything that STOP sets to nothing.
 #[derive(Debug)]
-pub(super) struct Play {
-    pub(super) shape: Shape,
+pub(super) struct ActiveStream {
+    pub(super) geometry: BufferGeometry,
     /// It captures: frames go from the source to the buffer.
     capture: bool,
     /// The packet that the stream began with.
@@ -66,14 +66,14 @@ pub(super) struct Play {
     pub(super) eos: u32,
     pub(super) start: Start,
     /// The exact line of the position (the DATASHEET's base). Drawn anew only when the stream starts or stops moving, or changes its pace.
-    line: Line,
-    /// The pace that it takes up at the next end of a piece, if it is another then.
-    wanted_pace: Option<u32>,
-    /// As deep as the longest piece, allocated once.
+    line: Timeline,
+    /// The pace that it takes up at the next end of a burst, if it is another then.
+    wanted_rate_den: Option<u32>,
+    /// As deep as the longest burst, allocated once.
     fifo: Vec<u8>,
     /// What the frames are multiplied by between the FIFO and the host.
     gain: Gain,
-    piece: Option<Piece>,
+    burst: Option<Burst>,
     /// The snapshot of this RUN; `None` outside RUN.
     ring: Option<Ring>,
     /// What the stream goes by, chosen at the first RUN.
@@ -86,23 +86,23 @@ pub(super) struct Play {
     begun: Option<Begun>,
 }
 
-impl Play {
-    pub(super) fn new(shape: Shape, capture: bool, gain: Gain, time: u64) -> Self {
-        let longest = shape.fifo_frames.max(shape.piece_frames(regs::WRITTEN_PIECE_MILLIS));
-        let fifo = vec![0; longest.saturating_mul(shape.frame_bytes) as usize];
+impl ActiveStream {
+    pub(super) fn new(geometry: BufferGeometry, capture: bool, gain: Gain, time: u64) -> Self {
+        let longest = geometry.fifo_frames.max(geometry.piece_frames(regs::WRITTEN_PIECE_MILLIS));
+        let fifo = vec![0; longest.saturating_mul(geometry.frame_bytes) as usize];
         Self {
-            shape,
+            geometry,
             capture,
             first: 0,
             packet_count: 0,
             written: None,
             eos: 0,
             start: Start::default(),
-            line: Line::frozen(time, 0),
-            wanted_pace: None,
+            line: Timeline::frozen(time, 0),
+            wanted_rate_den: None,
             fifo,
             gain,
-            piece: None,
+            burst: None,
             ring: None,
             clock: None,
             end: None,
@@ -113,20 +113,20 @@ impl Play {
     }
 
     /// The line that the position goes along.
-    pub(super) fn line(&self) -> Line {
+    pub(super) fn line(&self) -> Timeline {
         self.line
     }
 
     /// The line through `frame` at `clock` with `den` ticks to RATE frames.
-    fn moving(&self, clock: u64, frame: u64, den: u32) -> Line {
-        Line::moving(clock, frame, self.shape.format.rate, den)
+    fn moving(&self, clock: u64, frame: u64, den: u32) -> Timeline {
+        Timeline::moving(clock, frame, self.geometry.format.rate, den)
     }
 
-    /// The host's clock runs at another pace (see [`crate::clock::pace`]): taken up at the next end of a piece. Only a stream that moves by
+    /// The host's clock runs at another pace (see [`crate::clock::clamp_rate_den`]): taken up at the next end of a burst. Only a stream that moves by
     /// realtime has such a pace.
-    pub(super) fn set_pace(&mut self, den: u32) {
+    pub(super) fn set_rate_den(&mut self, den: u32) {
         if self.ring.is_some() && self.clock == Some(ClockMode::Realtime) {
-            self.wanted_pace = Some(crate::clock::pace(den));
+            self.wanted_rate_den = Some(crate::clock::clamp_rate_den(den));
         }
     }
 
@@ -149,31 +149,36 @@ impl Play {
             | flag(self.written.is_some(), status::FLAG_WRITTEN)
     }
 
-    /// Device clock at which the present piece ends; `None` while the position is frozen.
+    /// Device clock at which the present burst ends; `None` while the position is frozen.
     pub(super) fn due(&self) -> Option<u64> {
-        if self.line.num == 0 { None } else { self.line.clock_at(self.piece?.end) }
+        if self.line.num == 0 { None } else { self.line.clock_at(self.burst?.end) }
     }
 
-    /// The present piece ends now: `call.time` is the moment that [`Self::due`] named, or with `restart` a later one, at which time starts
+    /// The present burst ends now: `ctx.time` is the moment that [`Self::due`] named, or with `restart` a later one, at which time starts
     /// again because the card slept too long.
-    pub(super) fn step(&mut self, restart: bool, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let Some(piece) = self.piece else { return };
-        self.hear(piece.end, ledger, call);
-        self.piece = None;
+    pub(super) fn on_burst_end(
+        &mut self,
+        restart: bool,
+        counters: &mut Counters,
+        ctx: &mut StreamCtx<'_, '_>,
+    ) {
+        let Some(burst) = self.burst else { return };
+        self.emit_until(burst.end, counters, ctx);
+        self.burst = None;
         let drawn = self.line;
-        let pace = self.wanted_pace.take().unwrap_or(drawn.den());
+        let pace = self.wanted_rate_den.take().unwrap_or(drawn.den());
         if restart || pace != drawn.den() {
-            self.line = self.moving(call.time, piece.end, pace);
+            self.line = self.moving(ctx.time, burst.end, pace);
         }
-        if self.shape.in_packet(piece.end) == 0 {
-            self.complete(piece.end, ledger, call);
+        if self.geometry.in_packet(burst.end) == 0 {
+            self.complete(burst.end, counters, ctx);
         }
-        self.see(Look::Passing, ledger, call);
-        self.proceed(piece.end, ledger, call);
+        self.see(Look::Passing, counters, ctx);
+        self.schedule_next(burst.end, counters, ctx);
         if self.line == drawn {
-            ledger.page.renew(call.time, piece.end);
+            counters.page.renew(ctx.time, burst.end);
         } else {
-            ledger.page.anchor(self.line);
+            counters.page.anchor(self.line);
         }
     }
 
@@ -183,13 +188,13 @@ impl Play {
         start: Option<u64>,
         ring: Ring,
         asks_lockstep: bool,
-        ledger: &mut Ledger,
-        call: &mut Call<'_, '_>,
+        counters: &mut Counters,
+        ctx: &mut StreamCtx<'_, '_>,
     ) {
-        ledger.stats.entries = ring.entries();
+        counters.stats.entries = ring.entries();
         self.ring = Some(ring);
-        self.choose_clock(asks_lockstep, ledger, call);
-        call.env.effects.record(Trace::State { stream: ledger.index, state: regs::STATE_RUN });
+        self.choose_clock(asks_lockstep, counters, ctx);
+        ctx.env.effects.record(Trace::State { stream: counters.index, state: regs::STATE_RUN });
         if self.ended {
             return;
         }
@@ -197,22 +202,22 @@ impl Play {
             self.packet_count = self.start.packet;
             self.first = self.start.packet;
             self.start = Start::default();
-            self.piece = None;
+            self.burst = None;
             self.begun = None;
-            self.line = self.line.stopped(call.time, frame);
+            self.line = self.line.stopped(ctx.time, frame);
         }
         let position = self.line.frame;
-        self.line = self.moving(call.time, position, self.line.den());
-        self.wake_if_behind(position, ledger);
-        self.proceed(position, ledger, call);
-        ledger.page.anchor(self.line);
+        self.line = self.moving(ctx.time, position, self.line.den());
+        self.wake_if_behind(position, counters);
+        self.schedule_next(position, counters, ctx);
+        counters.page.anchor(self.line);
     }
 
-    /// RUN -> PAUSE: what has passed was played, the rest of the piece stays in the FIFO. The caller sees to the anchor.
-    pub(super) fn pause(&mut self, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let position = self.position(call.time);
-        self.hear(position, ledger, call);
-        self.line = self.line.stopped(call.time, position);
+    /// RUN -> PAUSE: what has passed was played, the rest of the burst stays in the FIFO. The caller sees to the anchor.
+    pub(super) fn pause(&mut self, counters: &mut Counters, ctx: &mut StreamCtx<'_, '_>) {
+        let position = self.position(ctx.time);
+        self.emit_until(position, counters, ctx);
+        self.line = self.line.stopped(ctx.time, position);
         self.ring = None;
         self.stalled = None;
     }
@@ -233,77 +238,77 @@ impl Play {
 
     /// The stream is about to end in a packet that is complete already: there is no packet to count, but a guest that waits for an event must
     /// wake up and see ENDED.
-    fn wake_if_behind(&self, frame: u64, ledger: &mut Ledger) {
+    fn wake_if_behind(&self, frame: u64, counters: &mut Counters) {
         if self.to_end(frame) == End::Behind {
-            ledger.event(regs::INT_PACKET);
+            counters.event(regs::INT_PACKET);
         }
     }
 
-    /// The position is `frame` and the stream is in RUN: what comes next? The end of the stream, the rest of the piece in the FIFO, a
-    /// stall, or another piece. Freezes `line` where it must.
-    fn proceed(&mut self, frame: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
+    /// The position is `frame` and the stream is in RUN: what comes next? The end of the stream, the rest of the burst in the FIFO, a
+    /// stall, or another burst. Freezes `line` where it must.
+    fn schedule_next(&mut self, frame: u64, counters: &mut Counters, ctx: &mut StreamCtx<'_, '_>) {
         self.stalled = None;
         let end = self.to_end(frame);
         if matches!(end, End::Reached | End::Behind) {
             if end == End::Reached {
-                self.complete(frame, ledger, call);
+                self.complete(frame, counters, ctx);
             }
-            self.piece = None;
+            self.burst = None;
             self.ended = true;
-            call.env.effects.record(Trace::Ended { stream: ledger.index });
-            self.line = self.line.stopped(call.time, frame);
+            ctx.env.effects.record(Trace::Ended { stream: counters.index });
+            self.line = self.line.stopped(ctx.time, frame);
             return;
         }
-        if self.piece.is_some() {
+        if self.burst.is_some() {
             return;
         }
-        let packet = self.shape.packet(frame);
-        let mut kind = self.decide(packet, ledger, call);
+        let packet = self.geometry.packet(frame);
+        let mut kind = self.decide(packet, counters, ctx);
         if kind.is_none() {
             // The guest may be storing its mark at this moment: one of the two sees the other. DATASHEET 7.4, Stall.
-            ledger.marks.wait(call.env);
-            self.see(Look::Passing, ledger, call);
-            kind = self.decide(packet, ledger, call);
+            counters.marks.wait(ctx.env);
+            self.see(Look::Passing, counters, ctx);
+            kind = self.decide(packet, counters, ctx);
         }
         if let Some(kind) = kind {
-            self.fetch(frame, kind, ledger, call);
+            self.fetch(frame, kind, counters, ctx);
         } else {
-            self.stalled = Some((packet, call.time));
-            call.env.effects.record(Trace::Stall { stream: ledger.index, packet });
-            ledger.stats.stalls += 1;
-            self.line = self.line.stopped(call.time, frame);
+            self.stalled = Some((packet, ctx.time));
+            ctx.env.effects.record(Trace::Stall { stream: counters.index, packet });
+            counters.stats.stalls += 1;
+            self.line = self.line.stopped(ctx.time, frame);
         }
     }
 
     /// A packet is complete.
-    fn complete(&mut self, frame: u64, ledger: &mut Ledger, call: &mut Call<'_, '_>) {
-        let time = call.time;
+    fn complete(&mut self, frame: u64, counters: &mut Counters, ctx: &mut StreamCtx<'_, '_>) {
+        let time = ctx.time;
         let begun = self.begun.filter(|begun| begun.packet == self.packet_count);
         // A last packet without valid frames never began to move.
-        ledger.page.packet_start = begun.map_or(time, |begun| begun.since);
+        counters.page.packet_start = begun.map_or(time, |begun| begun.since);
         self.packet_count = self.packet_count.wrapping_add(1);
-        ledger.page.packet_end = (time, frame);
-        ledger.stats.packets_completed += 1;
-        call.env.effects.record(Trace::Packet { stream: ledger.index, count: self.packet_count });
-        ledger.event(regs::INT_PACKET);
+        counters.page.packet_end = (time, frame);
+        counters.stats.packets_completed += 1;
+        ctx.env.effects.record(Trace::Packet { stream: counters.index, count: self.packet_count });
+        counters.event(regs::INT_PACKET);
     }
 
     fn to_end(&self, frame: u64) -> End {
         let Some(end) = self.end else { return End::Ahead };
-        match ahead_of(end.packet, self.shape.packet(frame)) {
+        match ahead_of(end.packet, self.geometry.packet(frame)) {
             1.. => End::Ahead,
-            0 if self.shape.in_packet(frame) < end.frames => End::InThisPacket(end.frames),
+            0 if self.geometry.in_packet(frame) < end.frames => End::InThisPacket(end.frames),
             0 => End::Reached,
             _ => End::Behind,
         }
     }
 
-    /// The end of the stream became known: if it is within the piece in the FIFO, the piece ends there.
+    /// The end of the stream became known: if it is within the burst in the FIFO, the burst ends there.
     fn shorten(&mut self, position: u64) {
         let End::InThisPacket(valid) = self.to_end(position) else { return };
-        let Some(piece) = &mut self.piece else { return };
-        let packet_start = position.saturating_sub(u64::from(self.shape.in_packet(position)));
-        piece.end = piece.end.min(packet_start.saturating_add(u64::from(valid)));
+        let Some(burst) = &mut self.burst else { return };
+        let packet_start = position.saturating_sub(u64::from(self.geometry.in_packet(position)));
+        burst.end = burst.end.min(packet_start.saturating_add(u64::from(valid)));
     }
 
     /// Where the next RUN starts if START was written since the last: `BadStart` if that is no place to start.
@@ -313,18 +318,18 @@ impl Play {
             return Ok(None);
         }
         let frame = u64::from(low) | u64::from(high) << 32;
-        let right = frame < regs::START_FRAME_LIMIT && self.shape.packet(frame) == packet;
+        let right = frame < regs::START_FRAME_LIMIT && self.geometry.packet(frame) == packet;
         if right { Ok(Some(frame)) } else { Err(Error::BadStart) }
     }
 
     /// At the first RUN after STOP: lockstep is for a stream that asks for it, on a card that grants it.
-    fn choose_clock(&mut self, asks_lockstep: bool, ledger: &Ledger, call: &mut Call<'_, '_>) {
+    fn choose_clock(&mut self, asks_lockstep: bool, counters: &Counters, ctx: &mut StreamCtx<'_, '_>) {
         if self.clock.is_some() {
             return;
         }
-        if call.clock == ClockMode::Lockstep && !asks_lockstep {
-            call.env.effects.note(Note::NotLockstep { stream: ledger.index });
+        if ctx.clock == ClockMode::Lockstep && !asks_lockstep {
+            ctx.env.effects.note(Note::NotLockstep { stream: counters.index });
         }
-        self.clock = Some(if asks_lockstep { call.clock } else { ClockMode::Realtime });
+        self.clock = Some(if asks_lockstep { ctx.clock } else { ClockMode::Realtime });
     }
 }

@@ -1,7 +1,7 @@
 //! The registers in a stream's block: what a read gives, and what a write does. DATASHEET 4.
 
 use super::marks::Look;
-use super::{Call, Stream, low};
+use super::{Stream, StreamCtx, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::stream as regs;
 
@@ -11,7 +11,7 @@ impl Stream {
         if let Some(value) = self.setup.read(offset).or_else(|| self.gain.read(offset)) {
             return Ok(value);
         }
-        let play = self.play.as_ref();
+        let active = self.active.as_ref();
         let value = match offset {
             regs::CAPS => {
                 regs::CAPS_PRESENT
@@ -23,17 +23,17 @@ impl Stream {
             regs::RATES => self.can.rates,
             regs::MESSAGE => self.message,
             regs::STATE => self.state,
-            regs::ERROR => self.ledger.page.error,
-            regs::INT_ENABLE => self.ledger.int_enable,
-            regs::EOS => play.map_or(0, |play| play.eos),
-            regs::WRITTEN => play.and_then(|play| play.written).unwrap_or(0),
-            regs::START_PACKET => play.map_or(0, |play| play.start.packet),
-            regs::START_FRAME_LO => play.map_or(0, |play| play.start.frame[0]),
-            regs::START_FRAME_HI => play.map_or(0, |play| play.start.frame[1]),
-            regs::FIFO_FRAMES => self.setup.shape(self.can).map_or(0, |shape| shape.fifo_frames),
-            regs::PACKET_COUNT => play.map_or(0, |play| play.packet_count),
+            regs::ERROR => self.counters.page.error,
+            regs::INT_ENABLE => self.counters.int_enable,
+            regs::EOS => active.map_or(0, |active| active.eos),
+            regs::WRITTEN => active.and_then(|active| active.written).unwrap_or(0),
+            regs::START_PACKET => active.map_or(0, |active| active.start.packet),
+            regs::START_FRAME_LO => active.map_or(0, |active| active.start.frame[0]),
+            regs::START_FRAME_HI => active.map_or(0, |active| active.start.frame[1]),
+            regs::FIFO_FRAMES => self.setup.geometry(self.can).map_or(0, |geometry| geometry.fifo_frames),
+            regs::PACKET_COUNT => active.map_or(0, |active| active.packet_count),
             regs::POSITION_LO => {
-                let position = play.map_or(0, |play| play.position(time));
+                let position = active.map_or(0, |active| active.position(time));
                 self.position_latch = low(position >> 32);
                 low(position)
             }
@@ -48,7 +48,7 @@ impl Stream {
 
     /// Writes the register at `offset` in the block: DATASHEET 4.1 says in what order it is judged. An error was not noted yet: see
     /// [`Self::refuse`].
-    pub fn write(&mut self, offset: u32, value: u32, call: &mut Call<'_, '_>) -> Result<(), Error> {
+    pub fn write(&mut self, offset: u32, value: u32, ctx: &mut StreamCtx<'_, '_>) -> Result<(), Error> {
         if !is_register(offset) {
             return Err(Error::BadAccess);
         }
@@ -56,37 +56,37 @@ impl Stream {
             return Err(Error::NotSupported);
         }
         if matches!(offset, regs::STATE | regs::WRITTEN | regs::EOS) {
-            self.look_now(call);
+            self.look_now(ctx);
         }
         match offset {
-            regs::STATE => self.write_state(value, call)?,
-            regs::ERROR => self.ledger.page.error = error::NONE,
+            regs::STATE => self.write_state(value, ctx)?,
+            regs::ERROR => self.counters.page.error = error::NONE,
             regs::INT_ENABLE => {
-                self.ledger.int_enable = value & (regs::INT_PACKET | regs::INT_ERROR | regs::INT_JACK);
+                self.counters.int_enable = value & (regs::INT_PACKET | regs::INT_ERROR | regs::INT_JACK);
             }
             regs::POSITION_CONTROL => {
                 self.ticks = value & regs::POSITION_TICK != 0;
-                self.publish_position(call);
+                self.publish_position(ctx);
             }
             regs::LOCKSTEP if self.running() => return Err(Error::BadState),
             regs::LOCKSTEP => self.lockstep = value & regs::LOCKSTEP_ASK,
             regs::LOOK => {
-                self.ledger.marks.look_came();
-                self.look(Look::Told, call);
+                self.counters.marks.look_came();
+                self.look(Look::Told, ctx);
             }
-            regs::EOS => self.play.as_mut().ok_or(Error::BadState)?.write_eos(value)?,
+            regs::EOS => self.active.as_mut().ok_or(Error::BadState)?.write_eos(value)?,
             regs::WRITTEN => {
-                let play = self.play.as_mut().ok_or(Error::BadState)?;
-                play.write_written(value, &mut self.ledger, call)?;
+                let active = self.active.as_mut().ok_or(Error::BadState)?;
+                active.write_written(value, &mut self.counters, ctx)?;
             }
             regs::START_PACKET | regs::START_FRAME_LO | regs::START_FRAME_HI => {
-                let play = self.play.as_mut().filter(|_| self.state != regs::STATE_RUN);
-                play.ok_or(Error::BadState)?.write_start(offset, value)?;
+                let active = self.active.as_mut().filter(|_| self.state != regs::STATE_RUN);
+                active.ok_or(Error::BadState)?.write_start(offset, value)?;
             }
             _ if self.gain.read(offset).is_some() => {
                 self.gain = self.gain.written(offset, value)?;
-                if let Some(play) = &mut self.play {
-                    play.set_gain(self.gain, &mut self.ledger, call);
+                if let Some(active) = &mut self.active {
+                    active.set_gain(self.gain, &mut self.counters, ctx);
                 }
             }
             _ if self.setup.read(offset).is_some() => {
@@ -98,7 +98,7 @@ impl Stream {
             // Read only: ignored.
             _ => {}
         }
-        self.publish(call.env);
+        self.publish(ctx.env);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use ringwave_regs::{format, global, stream as regs};
 
 /// What a card's streams can do.
 #[derive(Clone, Copy, Debug)]
-pub struct Abilities {
+pub struct Capabilities {
     /// Sample formats: bit n = code n.
     pub formats: u32,
     /// Rates: bits of [`format::RATES`].
@@ -21,7 +21,7 @@ pub struct Abilities {
     pub volume: bool,
 }
 
-impl Abilities {
+impl Capabilities {
     fn has_format(self, value: u32) -> bool {
         let code = 1_u32.checked_shl(format::code(value)).unwrap_or(0);
         self.formats & code != 0 && (1..=self.channels_max).contains(&format::channels(value))
@@ -84,7 +84,7 @@ impl Setup {
 
     /// Writes the register at `offset`, which is one of these ([`Error::BadAccess`] if not). The caller has seen to it that the stream is in
     /// STOP.
-    pub fn write(&mut self, offset: u32, value: u32, can: Abilities) -> Result<(), Error> {
+    pub fn write(&mut self, offset: u32, value: u32, can: Capabilities) -> Result<(), Error> {
         match offset {
             regs::FORMAT => {
                 // Bits 31:16 are reserved.
@@ -109,7 +109,7 @@ impl Setup {
     }
 
     /// The checks of ACQUIRE, in the order of DATASHEET 5.1.
-    pub fn shape(&self, can: Abilities) -> Result<Shape, Error> {
+    pub fn geometry(&self, can: Capabilities) -> Result<BufferGeometry, Error> {
         if !can.has_format(self.format) {
             return Err(Error::BadFormat);
         }
@@ -134,7 +134,7 @@ impl Setup {
         if packet_frames < regs::packet_frames_min(self.rate) {
             return Err(Error::BadPackets);
         }
-        Ok(Shape {
+        Ok(BufferGeometry {
             format,
             frame_bytes,
             ring_bytes: self.ring_bytes,
@@ -147,7 +147,7 @@ impl Setup {
 
 /// A cyclic buffer whose numbers were checked: none of them is 0, and they divide each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct BufferGeometry {
     /// Format of its frames.
     pub format: StreamFormat,
     /// Bytes of a frame.
@@ -158,11 +158,11 @@ pub struct Shape {
     pub packets: u32,
     /// Frames of a packet.
     pub packet_frames: u32,
-    /// `FIFO_FRAMES`: a piece of a capture stream, and of an unmarked render stream.
+    /// `FIFO_FRAMES`: a burst of a capture stream, and of an unmarked render stream.
     pub fifo_frames: u32,
 }
 
-impl Shape {
+impl BufferGeometry {
     /// Number of the packet that `frame` is in, modulo 2^32 as everywhere.
     pub fn packet(&self, frame: u64) -> u32 {
         low(frame.checked_div(u64::from(self.packet_frames)).unwrap_or(0))
@@ -184,7 +184,7 @@ impl Shape {
         low(frame.checked_rem(ring_frames).unwrap_or(0)).saturating_mul(self.frame_bytes)
     }
 
-    /// Frames of a piece of `millis` milliseconds.
+    /// Frames of a burst of `millis` milliseconds.
     pub fn piece_frames(&self, millis: u32) -> u32 {
         regs::piece_frames(self.format.rate, self.packet_frames, millis)
     }

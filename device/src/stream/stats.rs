@@ -37,7 +37,7 @@ pub struct StreamStats {
     pub stalls: u64,
     /// How early its marks came.
     pub marks: MarkStats,
-    /// The longest time from the end of a piece to its handling, in ticks of the device clock.
+    /// The longest time from the end of a burst to its handling, in ticks of the device clock.
     pub late_ticks: u64,
 }
 

@@ -471,7 +471,7 @@ impl Function {
             }
             Op::Pace { stream, off } => {
                 let stream = u32::from(stream) % 8;
-                self.bench.card.set_pace(stream, global::CLOCK_HZ_VALUE.saturating_add_signed(off / 1000));
+                self.bench.card.set_rate_den(stream, global::CLOCK_HZ_VALUE.saturating_add_signed(off / 1000));
             }
         }
     }
