@@ -14,7 +14,7 @@ mod selftest;
 use crate::dma::Limits;
 use crate::loopback::Loopback;
 use crate::pages::ClockPage;
-use crate::ports::{ClockMode, Env, Trace};
+use crate::ports::{CardEvent, ClockMode, Env};
 use crate::stream::stats::{Stall, StreamStats};
 use crate::stream::{Capabilities, Stream, StreamCtx, low};
 use registers::Registers;
@@ -141,7 +141,7 @@ impl Controller {
         self.clock_page.publish(env.pages, self.time);
         env.effects.messages = 0;
         env.effects.events = 0;
-        env.effects.record(Trace::Reset);
+        env.effects.record(CardEvent::Reset);
     }
 
     /// Bus Master Enable was written. Off after `new`.
@@ -158,7 +158,7 @@ impl Controller {
     pub fn set_d3hot(&mut self, d3hot: bool, env: &mut Env<'_>) {
         self.catch_up(env);
         if d3hot != self.d3hot {
-            env.effects.record(Trace::Power { d3hot });
+            env.effects.record(CardEvent::Power { d3hot });
         }
         if d3hot && !self.d3hot {
             for index in 0..self.streams.len() {
@@ -422,7 +422,7 @@ impl Controller {
         let bit = 1 << index;
         self.registers.int_status |= bit;
         env.effects.events |= bit;
-        env.effects.record(Trace::Event { stream: low(index as u64) });
+        env.effects.record(CardEvent::Event { stream: low(index as u64) });
         // What is held back here is not sent later.
         if self.registers.int_enable
             && let Some(message) = low(index as u64).checked_rem(self.msi.unwrap_or(0))

@@ -17,7 +17,7 @@ use crate::engine::READER_PATIENCE;
 use crate::host::output;
 use crate::host::{SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
-use crate::ports::Heard;
+use crate::ports::AudioChunk;
 use crate::stats::{Client, Report};
 use crate::stream::stats::Stall;
 use crate::trace::{Timed, TraceFile};
@@ -157,15 +157,15 @@ impl Watchdog {
 impl Desk {
     /// Does everything in the outbox, in order, and empties it.
     fn deal_with(&mut self, outbox: &mut Outbox) {
-        for note in &outbox.notes {
+        for note in &outbox.diagnostics {
             tell(&mut self.lines.notes, Level::Warn, note);
         }
         let mut failed = Vec::new();
         for (stream, format, heard) in outbox.sounds() {
             let result = match heard {
-                Heard::Frames(bytes) => self.sinks.frames(stream, format, bytes),
-                Heard::Silence(frames) => self.sinks.silence(stream, format, frames),
-                Heard::Stop => {
+                AudioChunk::Frames(bytes) => self.sinks.frames(stream, format, bytes),
+                AudioChunk::Silence(frames) => self.sinks.silence(stream, format, frames),
+                AudioChunk::Stop => {
                     self.sinks.stopped(stream);
                     Ok(())
                 }

@@ -3,7 +3,7 @@
 //! [`Bus`] is the only way from the card to guest memory. [`Ring`] is the snapshot of a cyclic buffer that is taken at every
 //! RUN.
 
-use crate::ports::{Dma, Effects, Env, Trace};
+use crate::ports::{CardEvent, Dma, Effects, Env};
 use ringwave_guest_memory::GuestMemory;
 use ringwave_guest_memory::list::{self, BusMaster, Entry, ListError};
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, SLOT_LINK, Slot};
@@ -47,12 +47,12 @@ impl<'a> Bus<'a> {
     fn trace_slot(&mut self, slot: u64) {
         let who = self.who;
         match self.effects.trace.last_mut() {
-            Some(Trace::Table { who: last, address, bytes })
+            Some(CardEvent::Table { who: last, address, bytes })
                 if *last == who && address.checked_add(*bytes) == Some(slot) =>
             {
                 *bytes += u64::from(SLOT_BYTES);
             }
-            _ => self.effects.record(Trace::Table { who, address: slot, bytes: u64::from(SLOT_BYTES) }),
+            _ => self.effects.record(CardEvent::Table { who, address: slot, bytes: u64::from(SLOT_BYTES) }),
         }
     }
 
@@ -94,7 +94,7 @@ impl BusMaster for Bus<'_> {
         let bytes = into.len() as u64;
         self.drives(address, bytes)?;
         self.memory.read(address, into).map_err(|_| Error::DmaUnmapped)?;
-        self.effects.record(Trace::Read { who: self.who, address, bytes });
+        self.effects.record(CardEvent::Read { who: self.who, address, bytes });
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl BusMaster for Bus<'_> {
         let bytes = from.len() as u64;
         self.drives(address, bytes)?;
         self.memory.write(address, from).map_err(|_| Error::DmaUnmapped)?;
-        self.effects.record(Trace::Write { who: self.who, address, bytes });
+        self.effects.record(CardEvent::Write { who: self.who, address, bytes });
         Ok(())
     }
 

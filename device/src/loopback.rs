@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ports::{Heard, Sources};
+use crate::ports::{AudioChunk, Sources};
 use ringwave_audio::StreamFormat;
 
 /// Sound that may wait for a capture stream which stands still: 20 s of 48 kHz stereo.
@@ -38,7 +38,7 @@ impl Loopback {
     }
 
     /// The render stream played something. Gives the frames that there was no room for.
-    pub fn heard(&mut self, format: StreamFormat, heard: Heard<'_>) -> u64 {
+    pub fn heard(&mut self, format: StreamFormat, heard: AudioChunk<'_>) -> u64 {
         if self.format != Some(format) {
             self.clear();
             self.format = Some(format);
@@ -46,19 +46,19 @@ impl Loopback {
         let frame = u64::from(format.frame_bytes().max(1));
         let room = (BYTES_MAX.saturating_sub(self.queue.len()) as u64) / frame;
         match heard {
-            Heard::Frames(bytes) => {
+            AudioChunk::Frames(bytes) => {
                 let taken = (bytes.len() as u64 / frame).min(room);
                 let end = usize::try_from(taken * frame).unwrap_or(0);
                 self.queue.extend(bytes.get(..end).unwrap_or_default());
                 (bytes.len() as u64 / frame) - taken
             }
-            Heard::Silence(frames) => {
+            AudioChunk::Silence(frames) => {
                 let taken = frames.min(room);
                 let bytes = usize::try_from(taken * frame).unwrap_or(0);
                 self.queue.extend(std::iter::repeat_n(0, bytes));
                 frames - taken
             }
-            Heard::Stop => 0,
+            AudioChunk::Stop => 0,
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
 
     fn heard(line: &mut Loopback, samples: std::ops::Range<u16>) -> u64 {
         let bytes: Vec<u8> = samples.flat_map(u16::to_le_bytes).collect();
-        line.heard(MONO, Heard::Frames(&bytes))
+        line.heard(MONO, AudioChunk::Frames(&bytes))
     }
 
     fn captured(line: &mut Loopback, frames: usize) -> Vec<u16> {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut line = Loopback::new(0, 1);
-        assert_eq!(line.heard(MONO, Heard::Silence(1 << 40)), (1 << 40) - (BYTES_MAX as u64 / 2));
+        assert_eq!(line.heard(MONO, AudioChunk::Silence(1 << 40)), (1 << 40) - (BYTES_MAX as u64 / 2));
         assert_eq!(heard(&mut line, 0..5), 5);
     }
 

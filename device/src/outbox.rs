@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::ports::{Effects, Heard, Note};
+use crate::ports::{AudioChunk, Diagnostic, Effects};
 use crate::stats::Report;
 use crate::trace::{Event, Timed};
 use ringwave_audio::StreamFormat;
@@ -32,7 +32,7 @@ pub enum Ask {
     Tell(Sender<Report>),
 }
 
-/// [`Heard`], owned; frames are in [`Outbox::audio`].
+/// [`AudioChunk`], owned; frames are in [`Outbox::audio`].
 #[derive(Clone, Copy, Debug)]
 enum Sound {
     Frames { start: usize, end: usize },
@@ -48,7 +48,7 @@ pub struct Outbox {
     /// The trace. When there was no room its last event is [`Event::Lost`].
     pub trace: Vec<Timed>,
     /// For the log.
-    pub notes: Vec<Note>,
+    pub diagnostics: Vec<Diagnostic>,
     /// Streams for whose sound there was no room, as bits.
     pub lost: u32,
     /// Those of [`Outbox::lost`] that the log does not name yet.
@@ -65,7 +65,7 @@ impl Outbox {
         let mut lost = 0;
         for (stream, format, heard) in effects.sounds() {
             let sound = match heard {
-                Heard::Frames(bytes) => {
+                AudioChunk::Frames(bytes) => {
                     let start = self.audio.len();
                     if start.saturating_add(bytes.len()) > SOUND_BYTES_MAX {
                         lost |= 1_u32.checked_shl(stream).unwrap_or(0);
@@ -74,8 +74,8 @@ impl Outbox {
                     self.audio.extend_from_slice(bytes);
                     Sound::Frames { start, end: self.audio.len() }
                 }
-                Heard::Silence(frames) => Sound::Silence(frames),
-                Heard::Stop => Sound::Stop,
+                AudioChunk::Silence(frames) => Sound::Silence(frames),
+                AudioChunk::Stop => Sound::Stop,
             };
             // Stops and silences take room as well, however little. A stop that is missing is missed by nobody.
             if self.sounds.len() < SOUNDS_MAX {
@@ -89,8 +89,8 @@ impl Outbox {
         for line in &effects.trace {
             self.record(time, Event::Card(*line));
         }
-        let room = NOTES_MAX.saturating_sub(self.notes.len());
-        self.notes.extend(effects.notes.iter().take(room));
+        let room = NOTES_MAX.saturating_sub(self.diagnostics.len());
+        self.diagnostics.extend(effects.diagnostics.iter().take(room));
         effects.clear();
         lost
     }
@@ -131,12 +131,14 @@ impl Outbox {
     }
 
     /// What the sinks have to hear, in order: stream number, format, and what.
-    pub fn sounds(&self) -> impl Iterator<Item = (u32, StreamFormat, Heard<'_>)> {
+    pub fn sounds(&self) -> impl Iterator<Item = (u32, StreamFormat, AudioChunk<'_>)> {
         self.sounds.iter().map(|&(stream, format, sound)| {
             let heard = match sound {
-                Sound::Frames { start, end } => Heard::Frames(self.audio.get(start..end).unwrap_or_default()),
-                Sound::Silence(frames) => Heard::Silence(frames),
-                Sound::Stop => Heard::Stop,
+                Sound::Frames { start, end } => {
+                    AudioChunk::Frames(self.audio.get(start..end).unwrap_or_default())
+                }
+                Sound::Silence(frames) => AudioChunk::Silence(frames),
+                Sound::Stop => AudioChunk::Stop,
             };
             (stream, format, heard)
         })
@@ -150,7 +152,7 @@ impl Outbox {
     /// Whether there is something that does not wait. The trace does: a wake for every event would cost more than all else about it.
     pub fn is_urgent(&self) -> bool {
         !self.sounds.is_empty()
-            || !self.notes.is_empty()
+            || !self.diagnostics.is_empty()
             || self.left.is_some()
             || !self.asks.is_empty()
             || self.trace.len() >= TRACE_BATCH
@@ -161,7 +163,7 @@ impl Outbox {
         self.audio.clear();
         self.sounds.clear();
         self.trace.clear();
-        self.notes.clear();
+        self.diagnostics.clear();
         self.lost = 0;
         self.untold = 0;
         self.left = None;

@@ -73,7 +73,7 @@ pub struct Env<'a> {
 
 /// What a stream's sink has to hear next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard<'a> {
+pub enum AudioChunk<'a> {
     /// Whole frames that were played, in the stream's format.
     Frames(&'a [u8]),
     /// So many frames of silence that were played for want of data.
@@ -82,7 +82,7 @@ pub enum Heard<'a> {
     Stop,
 }
 
-/// [`Heard`] as it lies in [`Effects`]: the frames of all streams share one buffer.
+/// [`AudioChunk`] as it lies in [`Effects`]: the frames of all streams share one buffer.
 #[derive(Clone, Copy, Debug)]
 enum Sound {
     Frames { start: usize, end: usize },
@@ -92,7 +92,7 @@ enum Sound {
 
 /// What the trace tells of the inside of the card, in exact order. What comes from the client is in [`crate::trace::Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
+pub enum CardEvent {
     /// The guest wrote `TRACE_MARK`.
     Mark(u32),
     /// A stream changed its state (`STATE_*`).
@@ -166,7 +166,7 @@ pub enum Trace {
         d3hot: bool,
     },
     /// Something that also goes to the log.
-    Note(Note),
+    Diagnostic(Diagnostic),
     /// The function was reset; its power state is D0.
     Reset,
 }
@@ -182,7 +182,7 @@ pub enum Dma {
 
 /// Something a person who looks at the card's log wants to know. At most a few per call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum Diagnostic {
     /// An access was refused. `stream` is `None` for a global register.
     Refused {
         /// Stream number.
@@ -227,7 +227,7 @@ pub enum Note {
     },
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Refused { stream, offset, value, error } => {
@@ -280,23 +280,25 @@ pub struct Effects {
     /// Streams that had an event: bit n = stream n. For logs and tests: whom to interrupt stands in `messages`.
     pub events: u32,
     /// The trace.
-    pub trace: Vec<Trace>,
+    pub trace: Vec<CardEvent>,
     /// Nobody wants the trace: nothing is put into it.
     pub untraced: bool,
     /// What to put into the log.
-    pub notes: Vec<Note>,
+    pub diagnostics: Vec<Diagnostic>,
     sounds: Vec<(u32, StreamFormat, Sound)>,
     audio: Vec<u8>,
 }
 
 impl Effects {
     /// What the sinks have to hear, in order: stream number, format, and what.
-    pub fn sounds(&self) -> impl Iterator<Item = (u32, StreamFormat, Heard<'_>)> {
+    pub fn sounds(&self) -> impl Iterator<Item = (u32, StreamFormat, AudioChunk<'_>)> {
         self.sounds.iter().map(|&(stream, format, sound)| {
             let heard = match sound {
-                Sound::Frames { start, end } => Heard::Frames(self.audio.get(start..end).unwrap_or_default()),
-                Sound::Silence(frames) => Heard::Silence(frames),
-                Sound::Stop => Heard::Stop,
+                Sound::Frames { start, end } => {
+                    AudioChunk::Frames(self.audio.get(start..end).unwrap_or_default())
+                }
+                Sound::Silence(frames) => AudioChunk::Silence(frames),
+                Sound::Stop => AudioChunk::Stop,
             };
             (stream, format, heard)
         })
@@ -308,7 +310,10 @@ impl Effects {
     }
 
     /// The sounds from `mark` on.
-    pub(crate) fn sounds_from(&self, mark: usize) -> impl Iterator<Item = (u32, StreamFormat, Heard<'_>)> {
+    pub(crate) fn sounds_from(
+        &self,
+        mark: usize,
+    ) -> impl Iterator<Item = (u32, StreamFormat, AudioChunk<'_>)> {
         self.sounds().skip(mark)
     }
 
@@ -317,7 +322,7 @@ impl Effects {
         self.messages == 0
             && self.events == 0
             && self.trace.is_empty()
-            && self.notes.is_empty()
+            && self.diagnostics.is_empty()
             && self.sounds.is_empty()
     }
 
@@ -326,23 +331,23 @@ impl Effects {
         self.messages = 0;
         self.events = 0;
         self.trace.clear();
-        self.notes.clear();
+        self.diagnostics.clear();
         self.sounds.clear();
         self.audio.clear();
     }
 
     /// Puts a line into the trace, if anybody wants it.
     #[inline]
-    pub(crate) fn record(&mut self, line: Trace) {
+    pub(crate) fn record(&mut self, line: CardEvent) {
         if !self.untraced {
             self.trace.push(line);
         }
     }
 
     /// Puts a note into the log and into the trace.
-    pub(crate) fn note(&mut self, note: Note) {
-        self.notes.push(note);
-        self.record(Trace::Note(note));
+    pub(crate) fn diagnose(&mut self, note: Diagnostic) {
+        self.diagnostics.push(note);
+        self.record(CardEvent::Diagnostic(note));
     }
 
     /// Frames were played. Gives them where they now lie, for what is done to them on the way out.

@@ -12,7 +12,7 @@ pub mod stats;
 use crate::clock::{NOMINAL, Timeline};
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::{StatusPage, publish_position};
-use crate::ports::{ClockMode, Dma, Env, Trace};
+use crate::ports::{CardEvent, ClockMode, Dma, Env};
 use marks::{Look, MarkPage};
 use play::ActiveStream;
 use ringwave_audio::StreamFormat;
@@ -408,7 +408,7 @@ impl Stream {
 
     fn enter(&mut self, state: u32, ctx: &mut StreamCtx<'_, '_>) {
         self.state = state;
-        ctx.env.effects.record(Trace::State { stream: self.counters.index, state });
+        ctx.env.effects.record(CardEvent::State { stream: self.counters.index, state });
         self.publish_position(ctx);
     }
 

@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, Heard, NoSources};
+use ringwave::ports::{AudioChunk, ClockMode, Effects, Env, NoSources};
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
@@ -161,9 +161,9 @@ impl World {
         let (accesses, bytes) = (self.ram.accesses.get(), self.ram.bytes.get());
         assert!(accesses <= streams * LATE_FRAMES * 4 + TABLE, "{accesses} accesses to memory in one call");
         assert!(bytes <= streams * LATE_FRAMES * 4 + TABLE * 16, "{bytes} bytes of memory in one call");
-        let heard = self.effects.sounds().filter(|(.., heard)| *heard != Heard::Stop).count() as u64;
+        let heard = self.effects.sounds().filter(|(.., heard)| *heard != AudioChunk::Stop).count() as u64;
         assert!(heard <= streams * LATE_PIECES, "{heard} pieces in one call");
-        assert!(self.effects.notes.len() as u64 <= streams * 2 * LATE_PIECES + 2);
+        assert!(self.effects.diagnostics.len() as u64 <= streams * 2 * LATE_PIECES + 2);
         if self.ram.pages.is_empty() {
             assert_eq!(bytes, 0, "nothing is mapped");
         }

@@ -9,7 +9,7 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{ClockMode, Note};
+use ringwave::ports::{ClockMode, Diagnostic};
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{self as regs, EOS, EOS_ARM, STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN};
@@ -73,8 +73,8 @@ fn realtime_stores_over_what_was_not_taken_and_counts_it() {
     assert_eq!((rig.status().underruns, rig.status().silence_frames), (2, 2 * u64::from(PACKET)));
     assert_eq!(packet(&rig, 2), recorded(2));
     assert_eq!(packet(&rig, 3), recorded(3));
-    assert!(rig.notes.contains(&Note::Overrun { stream: 0, packet: 0 }));
-    assert!(rig.notes.contains(&Note::Overrun { stream: 0, packet: 2 }));
+    assert!(rig.notes.contains(&Diagnostic::Overrun { stream: 0, packet: 0 }));
+    assert!(rig.notes.contains(&Diagnostic::Overrun { stream: 0, packet: 2 }));
 }
 
 #[test]

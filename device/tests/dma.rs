@@ -11,7 +11,7 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{ClockMode, Dma, Trace};
+use ringwave::ports::{CardEvent, ClockMode, Dma};
 use ringwave_regs::dma::Slot;
 use ringwave_regs::error::Error;
 use ringwave_regs::stream::{
@@ -47,7 +47,7 @@ fn run_error(slots: &[Slot], entries: u32) -> Option<Error> {
     rig.write(STATE, STATE_RUN);
     let error = Error::from_code(rig.read(ERROR));
     assert_eq!(rig.read(STATE), if error.is_some() { STATE_PAUSE } else { STATE_RUN });
-    let data = rig.trace.iter().any(|line| matches!(line, Trace::Read { .. }));
+    let data = rig.trace.iter().any(|line| matches!(line, CardEvent::Read { .. }));
     assert_eq!(data, error.is_none(), "a refused RUN fetches nothing");
     error
 }
@@ -91,8 +91,8 @@ fn a_table_goes_on_by_links_and_each_slot_is_read_once() {
     rig.memory.slots(TABLE + 0x2000, &[Slot::data(RAM + 500, 300)]);
     assert_eq!(play(&mut rig), sound);
     let table: Vec<_> =
-        rig.trace.iter().filter(|line| matches!(line, Trace::Table { .. })).copied().collect();
-    let slots = |address, bytes| Trace::Table { who: Dma::Stream(0), address, bytes };
+        rig.trace.iter().filter(|line| matches!(line, CardEvent::Table { .. })).copied().collect();
+    let slots = |address, bytes| CardEvent::Table { who: Dma::Stream(0), address, bytes };
     let expected =
         [slots(TABLE, 16), slots(TABLE + 0x1000, 32), slots(TABLE + 0x40, 32), slots(TABLE + 0x2000, 16)];
     assert_eq!(table, expected);
@@ -240,7 +240,7 @@ fn run_needs_bus_master_enable_before_anything_else() {
     let mut rig = rig_with_table(TABLE + 8, 0);
     rig.card.set_bus_master(false);
     assert_eq!(rig.state_refused(STATE_RUN), Error::BusMasterOff.code());
-    assert!(!rig.trace.iter().any(|line| matches!(line, Trace::Table { .. } | Trace::Read { .. })));
+    assert!(!rig.trace.iter().any(|line| matches!(line, CardEvent::Table { .. } | CardEvent::Read { .. })));
 }
 
 #[test]
@@ -252,12 +252,12 @@ fn the_trace_tells_states_and_transfers_in_their_order() {
     rig.state(STATE_RUN);
     rig.state(STATE_STOP);
     let who = Dma::Stream(0);
-    let state = |state| Trace::State { stream: 0, state };
+    let state = |state| CardEvent::State { stream: 0, state };
     let expected = [
-        Trace::Mark(77),
-        Trace::Table { who, address: TABLE, bytes: 16 },
+        CardEvent::Mark(77),
+        CardEvent::Table { who, address: TABLE, bytes: 16 },
         state(STATE_RUN),
-        Trace::Read { who, address: RAM + 4, bytes: 400 },
+        CardEvent::Read { who, address: RAM + 4, bytes: 400 },
         state(STATE_STOP),
     ];
     assert_eq!(rig.trace, expected);

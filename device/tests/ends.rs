@@ -10,7 +10,7 @@
 
 mod support;
 
-use ringwave::ports::{ClockMode, Trace};
+use ringwave::ports::{CardEvent, ClockMode};
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED};
 use ringwave_regs::stream::{
@@ -37,7 +37,7 @@ fn end_of_stream_in_the_middle_fetches_nothing_behind_the_last_valid_frame() {
     assert_eq!((status.anchor, status.rate), ((clock_of(start, 500), 500), 0));
     assert_eq!(status.flags & FLAG_ENDED, FLAG_ENDED);
     let furthest = rig.trace.iter().filter_map(|line| {
-        if let Trace::Read { address, bytes, .. } = line { Some(address + bytes) } else { None }
+        if let CardEvent::Read { address, bytes, .. } = line { Some(address + bytes) } else { None }
     });
     assert_eq!(furthest.max(), Some(RAM + 2000));
     // It stays so until STOP.

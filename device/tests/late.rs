@@ -11,7 +11,7 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{ClockMode, Note, Trace};
+use ringwave::ports::{CardEvent, ClockMode, Diagnostic};
 use ringwave::stream::stats::MarkStats;
 use ringwave_regs::pages::{self, mark};
 use ringwave_regs::stream::{EOS, EOS_ARM, FIFO_FRAMES, STATE_PAUSE, STATE_RUN, WRITTEN};
@@ -31,7 +31,8 @@ fn realtime() -> Rig {
 
 /// Lengths of the transfers, in frames.
 fn reads(rig: &Rig) -> Vec<u64> {
-    let read = |line: &Trace| if let Trace::Read { bytes, .. } = *line { Some(bytes / 4) } else { None };
+    let read =
+        |line: &CardEvent| if let CardEvent::Read { bytes, .. } = *line { Some(bytes / 4) } else { None };
     rig.trace.iter().filter_map(read).collect()
 }
 
@@ -66,7 +67,7 @@ fn half_a_packet_late_is_half_a_packet_of_silence_within_a_millisecond() {
             let rest = signal(1000 + silence, 999 - silence);
             assert!(rig.heard[4 * (1000 + silence as usize)..] == rest, "the rest is heard in its place");
             assert_eq!(rig.status().underruns, 1);
-            assert_eq!(rig.notes, [Note::Underrun { stream: 0, packet: 1 }], "told once");
+            assert_eq!(rig.notes, [Diagnostic::Underrun { stream: 0, packet: 1 }], "told once");
             assert_eq!((marks(&rig).late, rig.messages), (1, 0));
         }
     }

@@ -11,7 +11,7 @@
 mod support;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Trace};
+use ringwave::ports::{CardEvent, ClockMode};
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::pages::{self, mark};
@@ -34,7 +34,8 @@ fn stalled() -> Rig {
 }
 
 fn seen(rig: &Rig) -> Vec<u32> {
-    let mark = |line: &Trace| if let Trace::MarkSeen { packet, .. } = *line { Some(packet) } else { None };
+    let mark =
+        |line: &CardEvent| if let CardEvent::MarkSeen { packet, .. } = *line { Some(packet) } else { None };
     rig.trace.iter().filter_map(mark).collect()
 }
 

@@ -12,7 +12,7 @@
 mod support;
 
 use ringwave::controller::Controller;
-use ringwave::ports::{ClockMode, Effects, Env, NoSources, Note, Trace};
+use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env, NoSources};
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{
@@ -225,7 +225,7 @@ fn stop_drops_what_was_not_played_and_sets_the_counters_to_zero() {
     assert_eq!(rig.card.next_deadline(), None);
     rig.run_for(SECOND);
     assert_eq!((rig.heard.len(), rig.stops, rig.events), (6000, 1, 0));
-    assert_eq!(rig.trace.last(), Some(&Trace::State { stream: 0, state: STATE_STOP }));
+    assert_eq!(rig.trace.last(), Some(&CardEvent::State { stream: 0, state: STATE_STOP }));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn run_before_packet_0_is_written_stalls_at_once_if_marked_later_packets_only() 
     rig.state(STATE_RUN);
     let status = rig.status();
     assert_eq!((status.flags & FLAG_STALLED, status.stalled_packet), (FLAG_STALLED, 0));
-    assert!(!rig.trace.iter().any(|line| matches!(line, Trace::Read { .. })), "nothing is fetched");
+    assert!(!rig.trace.iter().any(|line| matches!(line, CardEvent::Read { .. })), "nothing is fetched");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_stream_that_does_not_ask_for_lockstep_goes_by_realtime_and_the_log_says_so(
     fill_packet(&rig, 0);
     fill_packet(&rig, 1);
     rig.state(STATE_RUN);
-    assert!(rig.notes.contains(&Note::NotLockstep { stream: 0 }));
+    assert!(rig.notes.contains(&Diagnostic::NotLockstep { stream: 0 }));
     let start = rig.now;
     rig.run_to(clock_of(start, 3500));
     assert_eq!(rig.status().flags, 0);
@@ -337,7 +337,7 @@ fn realtime_plays_silence_of_the_exact_length_for_as_long_as_a_packet_is_late() 
     assert_eq!((status.underruns, status.silence_frames), (2, 44), "packet 3 has just begun");
     assert_eq!((status.packet_count, status.flags), (3, FLAG_WRITTEN));
     assert_eq!(rig.card.stats().next().unwrap().underruns, Some(2));
-    assert!(rig.notes.contains(&Note::Underrun { stream: 0, packet: 1 }));
+    assert!(rig.notes.contains(&Diagnostic::Underrun { stream: 0, packet: 1 }));
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn a_byte_is_fetched_when_the_position_reaches_its_piece_and_not_before() {
         let lines = rig.trace.iter();
         lines
             .filter_map(|line| {
-                if let Trace::Read { address, bytes, .. } = *line { Some((address, bytes)) } else { None }
+                if let CardEvent::Read { address, bytes, .. } = *line { Some((address, bytes)) } else { None }
             })
             .collect()
     };

@@ -11,7 +11,7 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{ClockMode, Note, Trace};
+use ringwave::ports::{CardEvent, ClockMode, Diagnostic};
 use ringwave_regs::dma::Slot;
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, pages, stream as regs};
@@ -378,8 +378,8 @@ fn the_self_test_reads_sums_and_answers() {
     rig.card.set_bus_master(false);
     assert_eq!(test(&mut rig, RAM, 16, 0), Error::BusMasterOff.code());
     assert_eq!(rig.memory.peek(RAM, 16), before);
-    assert!(rig.notes.contains(&Note::SelfTest { error: Error::BusMasterOff }));
-    assert!(rig.trace.iter().any(|line| matches!(line, Trace::Write { .. })));
+    assert!(rig.notes.contains(&Diagnostic::SelfTest { error: Error::BusMasterOff }));
+    assert!(rig.trace.iter().any(|line| matches!(line, CardEvent::Write { .. })));
 }
 
 #[test]

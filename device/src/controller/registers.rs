@@ -2,7 +2,7 @@
 
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;
-use crate::ports::{Dma, Env, Note, Trace};
+use crate::ports::{CardEvent, Diagnostic, Dma, Env};
 use crate::stream::{Stream, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{dma, global, stream};
@@ -87,17 +87,17 @@ impl Controller {
 
     /// Notes an error in the ERROR of the present stream whose block was hit, else in the global one.
     fn refuse(&mut self, offset: u64, value: Option<u32>, error: Error, env: &mut Env<'_>) {
-        let mut note = Note::Refused { stream: None, offset, value, error };
+        let mut note = Diagnostic::Refused { stream: None, offset, value, error };
         match self.place(offset) {
             Place::Stream(index, _) => {
                 if let Some(stream) = self.streams.get_mut(index) {
                     stream.refuse(error, env);
                 }
-                note = Note::Refused { stream: Some(low(index as u64)), offset, value, error };
+                note = Diagnostic::Refused { stream: Some(low(index as u64)), offset, value, error };
             }
             _ => self.registers.error = error.code(),
         }
-        env.effects.note(note);
+        env.effects.diagnose(note);
     }
 
     fn features(&self) -> u32 {
@@ -146,11 +146,11 @@ impl Controller {
             global::SELFTEST => {
                 let mut bus = Bus::new(env, Dma::SelfTest, self.limits);
                 if let Err(error) = registers.selftest.run(value, &mut bus) {
-                    env.effects.note(Note::SelfTest { error });
+                    env.effects.diagnose(Diagnostic::SelfTest { error });
                 }
             }
             global::ERROR => registers.error = error::NONE,
-            global::TRACE_MARK => env.effects.record(Trace::Mark(value)),
+            global::TRACE_MARK => env.effects.record(CardEvent::Mark(value)),
             // Read only: ignored, unless there is no such register.
             _ => return read_only(offset),
         }

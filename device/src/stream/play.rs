@@ -12,7 +12,7 @@ use super::setup::BufferGeometry;
 use super::{Counters, StreamCtx};
 use crate::clock::Timeline;
 use crate::dma::Ring;
-use crate::ports::{ClockMode, Note, Trace};
+use crate::ports::{CardEvent, ClockMode, Diagnostic};
 use fifo::Burst;
 use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
@@ -194,7 +194,7 @@ impl ActiveStream {
         counters.stats.entries = ring.entries();
         self.ring = Some(ring);
         self.choose_clock(asks_lockstep, counters, ctx);
-        ctx.env.effects.record(Trace::State { stream: counters.index, state: regs::STATE_RUN });
+        ctx.env.effects.record(CardEvent::State { stream: counters.index, state: regs::STATE_RUN });
         if self.ended {
             return;
         }
@@ -255,7 +255,7 @@ impl ActiveStream {
             }
             self.burst = None;
             self.ended = true;
-            ctx.env.effects.record(Trace::Ended { stream: counters.index });
+            ctx.env.effects.record(CardEvent::Ended { stream: counters.index });
             self.line = self.line.stopped(ctx.time, frame);
             return;
         }
@@ -274,7 +274,7 @@ impl ActiveStream {
             self.fetch(frame, kind, counters, ctx);
         } else {
             self.stalled = Some((packet, ctx.time));
-            ctx.env.effects.record(Trace::Stall { stream: counters.index, packet });
+            ctx.env.effects.record(CardEvent::Stall { stream: counters.index, packet });
             counters.stats.stalls += 1;
             self.line = self.line.stopped(ctx.time, frame);
         }
@@ -289,7 +289,7 @@ impl ActiveStream {
         self.packet_count = self.packet_count.wrapping_add(1);
         counters.page.packet_end = (time, frame);
         counters.stats.packets_completed += 1;
-        ctx.env.effects.record(Trace::Packet { stream: counters.index, count: self.packet_count });
+        ctx.env.effects.record(CardEvent::Packet { stream: counters.index, count: self.packet_count });
         counters.event(regs::INT_PACKET);
     }
 
@@ -328,7 +328,7 @@ impl ActiveStream {
             return;
         }
         if ctx.clock == ClockMode::Lockstep && !asks_lockstep {
-            ctx.env.effects.note(Note::NotLockstep { stream: counters.index });
+            ctx.env.effects.diagnose(Diagnostic::NotLockstep { stream: counters.index });
         }
         self.clock = Some(if asks_lockstep { ctx.clock } else { ClockMode::Realtime });
     }

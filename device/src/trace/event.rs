@@ -1,6 +1,6 @@
 //! What a trace is made of: one [`Event`] after the other, each with its time.
 
-use crate::ports::Trace;
+use crate::ports::CardEvent;
 use crate::serve::interrupts::LineRequest;
 
 /// An event and when it was.
@@ -82,7 +82,7 @@ pub enum Event {
         plugged: bool,
     },
     /// Something inside the card.
-    Card(Trace),
+    Card(CardEvent),
     /// An MSI message was sent to a listener.
     Msi(u32),
     /// The level of `INTx` after Interrupt Disable has changed to asserted or deasserted.
@@ -233,25 +233,25 @@ impl Event {
 
     /// The stream that it is about, if it is about one. Accesses are not looked into: see [`crate::trace::decode`].
     pub const fn stream(&self) -> Option<u32> {
-        use crate::ports::{Dma, Note};
+        use crate::ports::{Diagnostic, Dma};
         match *self {
             Self::Jack { stream, .. }
             | Self::Card(
-                Trace::State { stream, .. }
-                | Trace::Packet { stream, .. }
-                | Trace::Stall { stream, .. }
-                | Trace::MarkSeen { stream, .. }
-                | Trace::Ended { stream }
-                | Trace::Event { stream }
-                | Trace::Table { who: Dma::Stream(stream), .. }
-                | Trace::Read { who: Dma::Stream(stream), .. }
-                | Trace::Write { who: Dma::Stream(stream), .. }
-                | Trace::Note(
-                    Note::Refused { stream: Some(stream), .. }
-                    | Note::NotLockstep { stream }
-                    | Note::Underrun { stream, .. }
-                    | Note::Overrun { stream, .. }
-                    | Note::DmaFault { stream, .. },
+                CardEvent::State { stream, .. }
+                | CardEvent::Packet { stream, .. }
+                | CardEvent::Stall { stream, .. }
+                | CardEvent::MarkSeen { stream, .. }
+                | CardEvent::Ended { stream }
+                | CardEvent::Event { stream }
+                | CardEvent::Table { who: Dma::Stream(stream), .. }
+                | CardEvent::Read { who: Dma::Stream(stream), .. }
+                | CardEvent::Write { who: Dma::Stream(stream), .. }
+                | CardEvent::Diagnostic(
+                    Diagnostic::Refused { stream: Some(stream), .. }
+                    | Diagnostic::NotLockstep { stream }
+                    | Diagnostic::Underrun { stream, .. }
+                    | Diagnostic::Overrun { stream, .. }
+                    | Diagnostic::DmaFault { stream, .. },
                 ),
             ) => Some(stream),
             _ => None,

@@ -6,7 +6,7 @@ use ringwave_regs::error::Error;
 use ringwave_regs::stream::{STATE_ACQUIRE, STATE_PAUSE, STATE_RUN, STATE_STOP};
 
 use super::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, Timed};
-use crate::ports::{Dma, Note, Trace};
+use crate::ports::{CardEvent, Diagnostic, Dma};
 
 /// The states with their words.
 const STATES: [(u32, &str); 4] =
@@ -82,30 +82,34 @@ fn write_irqs(out: &mut impl Write, kind: &str, change: IrqChange) -> io::Result
     }
 }
 
-fn write_trace(out: &mut impl Write, trace: Trace) -> io::Result<()> {
+fn write_trace(out: &mut impl Write, trace: CardEvent) -> io::Result<()> {
     match trace {
-        Trace::Mark(mark) => write!(out, "mark {mark}"),
-        Trace::State { stream, state } => {
+        CardEvent::Mark(mark) => write!(out, "mark {mark}"),
+        CardEvent::State { stream, state } => {
             let word = STATES.iter().find(|(code, _)| *code == state).map_or("run", |(_, word)| word);
             write!(out, "state {stream} {word}")
         }
-        Trace::Table { who, address, bytes } => write!(out, "dma-table {} {address:#x} {bytes}", Who(who)),
-        Trace::Read { who, address, bytes } => write!(out, "dma-read {} {address:#x} {bytes}", Who(who)),
-        Trace::Write { who, address, bytes } => write!(out, "dma-write {} {address:#x} {bytes}", Who(who)),
-        Trace::Packet { stream, count } => write!(out, "packet {stream} {count}"),
-        Trace::Stall { stream, packet } => write!(out, "stall {stream} {packet}"),
-        Trace::MarkSeen { stream, packet } => write!(out, "mark-seen {stream} {packet}"),
-        Trace::Ended { stream } => write!(out, "ended {stream}"),
-        Trace::Event { stream } => write!(out, "event {stream}"),
-        Trace::Power { d3hot } => write!(out, "power {}", if d3hot { "d3hot" } else { "d0" }),
-        Trace::Note(note) => write_note(out, note),
-        Trace::Reset => out.write_all(b"reset"),
+        CardEvent::Table { who, address, bytes } => {
+            write!(out, "dma-table {} {address:#x} {bytes}", Who(who))
+        }
+        CardEvent::Read { who, address, bytes } => write!(out, "dma-read {} {address:#x} {bytes}", Who(who)),
+        CardEvent::Write { who, address, bytes } => {
+            write!(out, "dma-write {} {address:#x} {bytes}", Who(who))
+        }
+        CardEvent::Packet { stream, count } => write!(out, "packet {stream} {count}"),
+        CardEvent::Stall { stream, packet } => write!(out, "stall {stream} {packet}"),
+        CardEvent::MarkSeen { stream, packet } => write!(out, "mark-seen {stream} {packet}"),
+        CardEvent::Ended { stream } => write!(out, "ended {stream}"),
+        CardEvent::Event { stream } => write!(out, "event {stream}"),
+        CardEvent::Power { d3hot } => write!(out, "power {}", if d3hot { "d3hot" } else { "d0" }),
+        CardEvent::Diagnostic(note) => write_note(out, note),
+        CardEvent::Reset => out.write_all(b"reset"),
     }
 }
 
-fn write_note(out: &mut impl Write, note: Note) -> io::Result<()> {
+fn write_note(out: &mut impl Write, note: Diagnostic) -> io::Result<()> {
     match note {
-        Note::Refused { stream, offset, value, error } => {
+        Diagnostic::Refused { stream, offset, value, error } => {
             match stream {
                 Some(stream) => write!(out, "note refused {stream} {offset:#x} ")?,
                 None => write!(out, "note refused - {offset:#x} ")?,
@@ -115,11 +119,11 @@ fn write_note(out: &mut impl Write, note: Note) -> io::Result<()> {
                 None => write!(out, "- {}", error.name()),
             }
         }
-        Note::NotLockstep { stream } => write!(out, "note not-lockstep {stream}"),
-        Note::Underrun { stream, packet } => write!(out, "note underrun {stream} {packet}"),
-        Note::Overrun { stream, packet } => write!(out, "note overrun {stream} {packet}"),
-        Note::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {}", error.name()),
-        Note::SelfTest { error } => write!(out, "note selftest {}", error.name()),
+        Diagnostic::NotLockstep { stream } => write!(out, "note not-lockstep {stream}"),
+        Diagnostic::Underrun { stream, packet } => write!(out, "note underrun {stream} {packet}"),
+        Diagnostic::Overrun { stream, packet } => write!(out, "note overrun {stream} {packet}"),
+        Diagnostic::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {}", error.name()),
+        Diagnostic::SelfTest { error } => write!(out, "note selftest {}", error.name()),
     }
 }
 
@@ -241,7 +245,7 @@ fn parse_irqs(words: &mut Words<'_>) -> Option<Event> {
     Some(Event::SetIrqs { kind, change })
 }
 
-fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<Trace> {
+fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<CardEvent> {
     let mut next = || words.next();
     let mut transfer = || {
         let who = match next()? {
@@ -253,38 +257,38 @@ fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<Trace> {
     Some(match kind {
         "dma-table" => {
             let (who, address, bytes) = transfer()?;
-            Trace::Table { who, address, bytes }
+            CardEvent::Table { who, address, bytes }
         }
         "dma-read" => {
             let (who, address, bytes) = transfer()?;
-            Trace::Read { who, address, bytes }
+            CardEvent::Read { who, address, bytes }
         }
         "dma-write" => {
             let (who, address, bytes) = transfer()?;
-            Trace::Write { who, address, bytes }
+            CardEvent::Write { who, address, bytes }
         }
-        "mark" => Trace::Mark(decimal(next()?)?),
+        "mark" => CardEvent::Mark(decimal(next()?)?),
         "state" => {
             let (stream, word) = (decimal(next()?)?, next()?);
             let (state, _) = STATES.into_iter().find(|(_, known)| *known == word)?;
-            Trace::State { stream, state }
+            CardEvent::State { stream, state }
         }
-        "packet" => Trace::Packet { stream: decimal(next()?)?, count: decimal(next()?)? },
-        "stall" => Trace::Stall { stream: decimal(next()?)?, packet: decimal(next()?)? },
-        "mark-seen" => Trace::MarkSeen { stream: decimal(next()?)?, packet: decimal(next()?)? },
-        "ended" => Trace::Ended { stream: decimal(next()?)? },
-        "event" => Trace::Event { stream: decimal(next()?)? },
-        "power" => Trace::Power { d3hot: either(next()?, "d3hot", "d0")? },
-        "note" => Trace::Note(parse_note(words)?),
-        "reset" => Trace::Reset,
+        "packet" => CardEvent::Packet { stream: decimal(next()?)?, count: decimal(next()?)? },
+        "stall" => CardEvent::Stall { stream: decimal(next()?)?, packet: decimal(next()?)? },
+        "mark-seen" => CardEvent::MarkSeen { stream: decimal(next()?)?, packet: decimal(next()?)? },
+        "ended" => CardEvent::Ended { stream: decimal(next()?)? },
+        "event" => CardEvent::Event { stream: decimal(next()?)? },
+        "power" => CardEvent::Power { d3hot: either(next()?, "d3hot", "d0")? },
+        "note" => CardEvent::Diagnostic(parse_note(words)?),
+        "reset" => CardEvent::Reset,
         _ => return None,
     })
 }
 
-fn parse_note(words: &mut Words<'_>) -> Option<Note> {
+fn parse_note(words: &mut Words<'_>) -> Option<Diagnostic> {
     let mut next = || words.next();
     Some(match next()? {
-        "refused" => Note::Refused {
+        "refused" => Diagnostic::Refused {
             stream: match next()? {
                 "-" => None,
                 stream => Some(decimal(stream)?),
@@ -296,11 +300,11 @@ fn parse_note(words: &mut Words<'_>) -> Option<Note> {
             },
             error: error(next()?)?,
         },
-        "not-lockstep" => Note::NotLockstep { stream: decimal(next()?)? },
-        "underrun" => Note::Underrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
-        "overrun" => Note::Overrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
-        "dma-fault" => Note::DmaFault { stream: decimal(next()?)?, error: error(next()?)? },
-        "selftest" => Note::SelfTest { error: error(next()?)? },
+        "not-lockstep" => Diagnostic::NotLockstep { stream: decimal(next()?)? },
+        "underrun" => Diagnostic::Underrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
+        "overrun" => Diagnostic::Overrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
+        "dma-fault" => Diagnostic::DmaFault { stream: decimal(next()?)?, error: error(next()?)? },
+        "selftest" => Diagnostic::SelfTest { error: error(next()?)? },
         _ => return None,
     })
 }

@@ -13,34 +13,34 @@ fn who() -> impl Strategy<Value = Dma> {
     prop_oneof![any::<u32>().prop_map(Dma::Stream), Just(Dma::SelfTest)]
 }
 
-fn note() -> impl Strategy<Value = Note> {
+fn note() -> impl Strategy<Value = Diagnostic> {
     prop_oneof![
         (any::<Option<u32>>(), any::<u64>(), any::<Option<u32>>(), error())
-            .prop_map(|(stream, offset, value, error)| Note::Refused { stream, offset, value, error }),
-        any::<u32>().prop_map(|stream| Note::NotLockstep { stream }),
-        any::<(u32, u32)>().prop_map(|(stream, packet)| Note::Underrun { stream, packet }),
-        any::<(u32, u32)>().prop_map(|(stream, packet)| Note::Overrun { stream, packet }),
-        (any::<u32>(), error()).prop_map(|(stream, error)| Note::DmaFault { stream, error }),
-        error().prop_map(|error| Note::SelfTest { error }),
+            .prop_map(|(stream, offset, value, error)| Diagnostic::Refused { stream, offset, value, error }),
+        any::<u32>().prop_map(|stream| Diagnostic::NotLockstep { stream }),
+        any::<(u32, u32)>().prop_map(|(stream, packet)| Diagnostic::Underrun { stream, packet }),
+        any::<(u32, u32)>().prop_map(|(stream, packet)| Diagnostic::Overrun { stream, packet }),
+        (any::<u32>(), error()).prop_map(|(stream, error)| Diagnostic::DmaFault { stream, error }),
+        error().prop_map(|error| Diagnostic::SelfTest { error }),
     ]
 }
 
-fn trace() -> impl Strategy<Value = Trace> {
+fn trace() -> impl Strategy<Value = CardEvent> {
     let transfer = || (who(), any::<u64>(), any::<u64>());
     prop_oneof![
-        any::<u32>().prop_map(Trace::Mark),
-        (any::<u32>(), 0..4_u32).prop_map(|(stream, state)| Trace::State { stream, state }),
-        transfer().prop_map(|(who, address, bytes)| Trace::Table { who, address, bytes }),
-        transfer().prop_map(|(who, address, bytes)| Trace::Read { who, address, bytes }),
-        transfer().prop_map(|(who, address, bytes)| Trace::Write { who, address, bytes }),
-        any::<(u32, u32)>().prop_map(|(stream, count)| Trace::Packet { stream, count }),
-        any::<(u32, u32)>().prop_map(|(stream, packet)| Trace::Stall { stream, packet }),
-        any::<(u32, u32)>().prop_map(|(stream, packet)| Trace::MarkSeen { stream, packet }),
-        any::<u32>().prop_map(|stream| Trace::Ended { stream }),
-        any::<u32>().prop_map(|stream| Trace::Event { stream }),
-        any::<bool>().prop_map(|d3hot| Trace::Power { d3hot }),
-        note().prop_map(Trace::Note),
-        Just(Trace::Reset),
+        any::<u32>().prop_map(CardEvent::Mark),
+        (any::<u32>(), 0..4_u32).prop_map(|(stream, state)| CardEvent::State { stream, state }),
+        transfer().prop_map(|(who, address, bytes)| CardEvent::Table { who, address, bytes }),
+        transfer().prop_map(|(who, address, bytes)| CardEvent::Read { who, address, bytes }),
+        transfer().prop_map(|(who, address, bytes)| CardEvent::Write { who, address, bytes }),
+        any::<(u32, u32)>().prop_map(|(stream, count)| CardEvent::Packet { stream, count }),
+        any::<(u32, u32)>().prop_map(|(stream, packet)| CardEvent::Stall { stream, packet }),
+        any::<(u32, u32)>().prop_map(|(stream, packet)| CardEvent::MarkSeen { stream, packet }),
+        any::<u32>().prop_map(|stream| CardEvent::Ended { stream }),
+        any::<u32>().prop_map(|stream| CardEvent::Event { stream }),
+        any::<bool>().prop_map(|d3hot| CardEvent::Power { d3hot }),
+        note().prop_map(CardEvent::Diagnostic),
+        Just(CardEvent::Reset),
     ]
 }
 
@@ -160,11 +160,11 @@ fn lines_are_as_documented() {
         Event::read(Region::Pages, 4, &[1, 2, 3]),
         Event::DmaMap { address, bytes: 4096, read: true, write: false, fd: false, taken: true },
         Event::SetIrqs { kind: IrqKind::Msi, change: IrqChange::Connect { start: 0, count: 2, fds: 1 } },
-        Event::Card(Trace::Write { who: Dma::SelfTest, address, bytes: 4 }),
-        Event::Card(Trace::State { stream: 0, state: 3 }),
-        Event::Card(Trace::Table { who: Dma::Stream(0), address, bytes: 32 }),
-        Event::Card(Trace::Read { who: Dma::Stream(15), address, bytes }),
-        Event::Card(Trace::Note(Note::Refused {
+        Event::Card(CardEvent::Write { who: Dma::SelfTest, address, bytes: 4 }),
+        Event::Card(CardEvent::State { stream: 0, state: 3 }),
+        Event::Card(CardEvent::Table { who: Dma::Stream(0), address, bytes: 32 }),
+        Event::Card(CardEvent::Read { who: Dma::Stream(15), address, bytes }),
+        Event::Card(CardEvent::Diagnostic(Diagnostic::Refused {
             stream: None,
             offset: 0x2C,
             value: Some(5),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::decode::{self, Access, state_name};
 use super::event::{Data, Event, IrqChange, Region, Timed};
 use super::line;
-use crate::ports::{Dma, Note, Trace};
+use crate::ports::{CardEvent, Diagnostic, Dma};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +39,17 @@ impl Group {
             | Event::SetOtherIrqs
             | Event::DeviceReset => Self::Messages,
             Event::Card(
-                Trace::Mark(_)
-                | Trace::MarkSeen { .. }
-                | Trace::Table { .. }
-                | Trace::Read { .. }
-                | Trace::Write { .. },
+                CardEvent::Mark(_)
+                | CardEvent::MarkSeen { .. }
+                | CardEvent::Table { .. }
+                | CardEvent::Read { .. }
+                | CardEvent::Write { .. },
             ) => Self::Dma,
-            Event::Card(Trace::Event { .. }) | Event::Msi(_) | Event::IntxLevel(_) | Event::IntxRaised => {
-                Self::Interrupts
-            }
-            Event::Card(Trace::Note(_)) => Self::Notes,
+            Event::Card(CardEvent::Event { .. })
+            | Event::Msi(_)
+            | Event::IntxLevel(_)
+            | Event::IntxRaised => Self::Interrupts,
+            Event::Card(CardEvent::Diagnostic(_)) => Self::Notes,
             Event::Lost(_) => Self::Lost,
             _ => Self::States,
         }
@@ -176,30 +177,30 @@ fn value_text(data: &Data) -> String {
     text
 }
 
-fn card_text(trace: &Trace) -> String {
+fn card_text(trace: &CardEvent) -> String {
     match *trace {
-        Trace::Mark(mark) => format!("mark {mark}"),
-        Trace::State { stream, state } => format!("stream {stream} is in {}", state_name(state)),
-        Trace::Table { who, address, bytes } => {
+        CardEvent::Mark(mark) => format!("mark {mark}"),
+        CardEvent::State { stream, state } => format!("stream {stream} is in {}", state_name(state)),
+        CardEvent::Table { who, address, bytes } => {
             format!("{} reads {bytes} bytes of its table at {address:#x}", who_text(who))
         }
-        Trace::Read { who, address, bytes } => {
+        CardEvent::Read { who, address, bytes } => {
             format!("{} reads {bytes} bytes at {address:#x}", who_text(who))
         }
-        Trace::Write { who, address, bytes } => {
+        CardEvent::Write { who, address, bytes } => {
             format!("{} writes {bytes} bytes at {address:#x}", who_text(who))
         }
-        Trace::Packet { stream, count } => {
+        CardEvent::Packet { stream, count } => {
             format!("stream {stream} packet {} is complete", count.wrapping_sub(1))
         }
-        Trace::Stall { stream, packet } => format!("stream {stream} waits for packet {packet}"),
-        Trace::MarkSeen { stream, packet } => format!("stream {stream} mark {packet} seen"),
-        Trace::Ended { stream } => format!("stream {stream} has ended"),
-        Trace::Event { stream } => format!("event of stream {stream}"),
-        Trace::Power { d3hot: true } => "power D3hot".to_owned(),
-        Trace::Power { d3hot: false } => "power D0".to_owned(),
-        Trace::Note(note) => note.to_string(),
-        Trace::Reset => "reset".to_owned(),
+        CardEvent::Stall { stream, packet } => format!("stream {stream} waits for packet {packet}"),
+        CardEvent::MarkSeen { stream, packet } => format!("stream {stream} mark {packet} seen"),
+        CardEvent::Ended { stream } => format!("stream {stream} has ended"),
+        CardEvent::Event { stream } => format!("event of stream {stream}"),
+        CardEvent::Power { d3hot: true } => "power D3hot".to_owned(),
+        CardEvent::Power { d3hot: false } => "power D0".to_owned(),
+        CardEvent::Diagnostic(note) => note.to_string(),
+        CardEvent::Reset => "reset".to_owned(),
     }
 }
 
@@ -257,26 +258,28 @@ pub fn json(timed: &Timed) -> Value {
         }
         Event::DmaUnmap { address, bytes }
         | Event::Card(
-            Trace::Table { address, bytes, .. }
-            | Trace::Read { address, bytes, .. }
-            | Trace::Write { address, bytes, .. },
+            CardEvent::Table { address, bytes, .. }
+            | CardEvent::Read { address, bytes, .. }
+            | CardEvent::Write { address, bytes, .. },
         ) => {
             put("address", json!(address));
             put("bytes", json!(bytes));
         }
         Event::SetIrqs { kind, .. } => put("interrupt", json!(kind.word())),
-        Event::Card(Trace::State { state, .. }) => put("state", json!(state_name(state))),
-        Event::Card(Trace::Packet { count, .. }) => put("packet_count", json!(count)),
+        Event::Card(CardEvent::State { state, .. }) => put("state", json!(state_name(state))),
+        Event::Card(CardEvent::Packet { count, .. }) => put("packet_count", json!(count)),
         Event::Card(
-            Trace::Stall { packet, .. }
-            | Trace::MarkSeen { packet, .. }
-            | Trace::Note(Note::Underrun { packet, .. } | Note::Overrun { packet, .. }),
+            CardEvent::Stall { packet, .. }
+            | CardEvent::MarkSeen { packet, .. }
+            | CardEvent::Diagnostic(Diagnostic::Underrun { packet, .. } | Diagnostic::Overrun { packet, .. }),
         ) => {
             put("packet", json!(packet));
         }
-        Event::Card(Trace::Mark(mark)) => put("mark", json!(mark)),
-        Event::Card(Trace::Note(
-            Note::Refused { error, .. } | Note::DmaFault { error, .. } | Note::SelfTest { error },
+        Event::Card(CardEvent::Mark(mark)) => put("mark", json!(mark)),
+        Event::Card(CardEvent::Diagnostic(
+            Diagnostic::Refused { error, .. }
+            | Diagnostic::DmaFault { error, .. }
+            | Diagnostic::SelfTest { error },
         )) => put("error", json!(error.name())),
         Event::Jack { plugged, .. } => put("plugged", json!(plugged)),
         Event::Msi(message) => put("message", json!(message)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::event::{Event, Region, Timed};
 use super::show;
-use crate::ports::{Dma, Trace};
+use crate::ports::{CardEvent, Dma};
 use crate::stats::Messages;
 
 /// Figures of a trace, or of the part of it that was looked at.
@@ -170,13 +170,13 @@ impl Summarizer {
                 }
             }
             Event::Left => self.settle(),
-            Event::Card(Trace::State { stream, state: STATE_RUN }) => {
+            Event::Card(CardEvent::State { stream, state: STATE_RUN }) => {
                 self.running.insert(stream);
             }
-            Event::Card(Trace::State { stream, .. }) => {
+            Event::Card(CardEvent::State { stream, .. }) => {
                 self.running.remove(&stream);
             }
-            Event::Card(Trace::Reset) => self.running.clear(),
+            Event::Card(CardEvent::Reset) => self.running.clear(),
             Event::Msi(_) | Event::IntxRaised if counts => {
                 self.summary.interrupts.total += 1;
                 let last = self.last_interrupt.replace(timed.time).filter(|_| running);
@@ -200,28 +200,30 @@ impl Summarizer {
         }
     }
 
-    fn card(&mut self, trace: &Trace) {
+    fn card(&mut self, trace: &CardEvent) {
         match *trace {
-            Trace::State { stream: index, state } => self.stream(index).runs += u64::from(state == STATE_RUN),
-            Trace::Packet { stream: index, .. } => self.stream(index).packets += 1,
-            Trace::Stall { stream: index, .. } => self.stream(index).stalls += 1,
-            Trace::MarkSeen { stream: index, .. } => self.stream(index).marks += 1,
-            Trace::Event { stream: index } => self.stream(index).events += 1,
-            Trace::Note(_) => {
+            CardEvent::State { stream: index, state } => {
+                self.stream(index).runs += u64::from(state == STATE_RUN);
+            }
+            CardEvent::Packet { stream: index, .. } => self.stream(index).packets += 1,
+            CardEvent::Stall { stream: index, .. } => self.stream(index).stalls += 1,
+            CardEvent::MarkSeen { stream: index, .. } => self.stream(index).marks += 1,
+            CardEvent::Event { stream: index } => self.stream(index).events += 1,
+            CardEvent::Diagnostic(_) => {
                 if let Some(index) = Event::Card(*trace).stream() {
                     self.stream(index).notes += 1;
                 }
             }
-            Trace::Table { who, bytes, .. }
-            | Trace::Read { who, bytes, .. }
-            | Trace::Write { who, bytes, .. } => {
+            CardEvent::Table { who, bytes, .. }
+            | CardEvent::Read { who, bytes, .. }
+            | CardEvent::Write { who, bytes, .. } => {
                 let dma = match who {
                     Dma::Stream(index) => &mut self.stream(index).dma,
                     Dma::SelfTest => &mut self.summary.selftest,
                 };
                 let sum = match trace {
-                    Trace::Table { .. } => &mut dma.table,
-                    Trace::Read { .. } => &mut dma.read,
+                    CardEvent::Table { .. } => &mut dma.table,
+                    CardEvent::Read { .. } => &mut dma.read,
                     _ => &mut dma.written,
                 };
                 *sum = sum.saturating_add(bytes);
@@ -310,7 +312,7 @@ mod tests {
     }
 
     const fn state(state: u32) -> Event {
-        Event::Card(Trace::State { stream: 0, state })
+        Event::Card(CardEvent::State { stream: 0, state })
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
             // RUN is written again, and the client leaves: that is not what ends the run.
             (7, write(STATE)),
             (8, Event::Left),
-            (8, Event::Card(Trace::Reset)),
+            (8, Event::Card(CardEvent::Reset)),
         ]);
         let messages = counted.messages;
         assert_eq!((messages.total, messages.while_running.reads), (7, 1));

@@ -5,7 +5,9 @@
 pub mod song;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, Heard, MarkWords, Note, Pages, Sources, Trace};
+use ringwave::ports::{
+    AudioChunk, CardEvent, ClockMode, Diagnostic, Effects, Env, MarkWords, Pages, Sources,
+};
 use ringwave_audio::StreamFormat;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::pages::{self, status};
@@ -231,14 +233,14 @@ pub struct Rig {
     pub heard: Vec<u8>,
     /// Frames of silence in `heard`.
     pub silence: u64,
-    pub trace: Vec<Trace>,
-    pub notes: Vec<Note>,
+    pub trace: Vec<CardEvent>,
+    pub notes: Vec<Diagnostic>,
     /// Messages and events of the last call (of `run_to`: of all its wakes).
     pub messages: u32,
     pub events: u32,
     /// What capture streams hear.
     pub source: Source,
-    /// `Heard::Stop` seen.
+    /// `AudioChunk::Stop` seen.
     pub stops: u32,
 }
 
@@ -307,17 +309,17 @@ impl Rig {
         let result = act(&mut self.card, &mut env);
         for (_, format, heard) in effects.sounds() {
             match heard {
-                Heard::Frames(bytes) => self.heard.extend_from_slice(bytes),
-                Heard::Silence(frames) => {
+                AudioChunk::Frames(bytes) => self.heard.extend_from_slice(bytes),
+                AudioChunk::Silence(frames) => {
                     self.silence += frames;
                     let bytes = usize::try_from(frames).unwrap() * format.frame_bytes() as usize;
                     self.heard.resize(self.heard.len() + bytes, 0);
                 }
-                Heard::Stop => self.stops += 1,
+                AudioChunk::Stop => self.stops += 1,
             }
         }
         self.trace.append(&mut effects.trace);
-        self.notes.append(&mut effects.notes);
+        self.notes.append(&mut effects.diagnostics);
         self.messages = effects.messages;
         self.events = effects.events;
         result

@@ -2,7 +2,7 @@
 //! (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{Effects, Env, Heard, NoSources};
+use ringwave::ports::{Effects, Env, AudioChunk, NoSources};
 use ringwave_regs::{dma, global, stream as regs};
 
 use crate::bar::Bar;
@@ -133,9 +133,9 @@ impl Bench {
         self.sounds.clear();
         for (stream, _, heard) in self.effects.sounds() {
             let sound = match heard {
-                Heard::Frames(bytes) => Sound::Frames(bytes.to_vec()),
-                Heard::Silence(frames) => Sound::Silence(frames),
-                Heard::Stop => Sound::Stop,
+                AudioChunk::Frames(bytes) => Sound::Frames(bytes.to_vec()),
+                AudioChunk::Silence(frames) => Sound::Silence(frames),
+                AudioChunk::Stop => Sound::Stop,
             };
             self.sounds.push((stream, sound));
         }
@@ -160,7 +160,7 @@ impl Bench {
         assert!(stores <= (streams * PIECES + 2 * streams + 6) * 24, "{stores} stores to pages in one call");
         let sounds = self.sounds.len() as u64;
         assert!(sounds <= streams * PIECES + 2 * streams, "{sounds} sounds in one call");
-        let notes = self.effects.notes.len() as u64;
+        let notes = self.effects.diagnostics.len() as u64;
         assert!(notes <= streams * 2 * PIECES + 4, "{notes} notes in one call");
         // A line for each access, and a few for each piece and each note.
         assert!(self.effects.trace.len() as u64 <= accesses + streams * 5 * PIECES + notes + 8);

@@ -6,7 +6,7 @@
 use super::written::BurstKind;
 use super::{ActiveStream, End};
 use crate::dma::Bus;
-use crate::ports::{Dma, Note};
+use crate::ports::{Diagnostic, Dma};
 use crate::stream::{Counters, StreamCtx};
 use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
@@ -42,7 +42,7 @@ impl ActiveStream {
         {
             silent = true;
             counters.dma_fault(error);
-            ctx.env.effects.note(Note::DmaFault { stream: counters.index, error });
+            ctx.env.effects.diagnose(Diagnostic::DmaFault { stream: counters.index, error });
         }
         self.burst = Some(Burst { start: frame, played: frame, end, silent });
     }
@@ -86,7 +86,7 @@ impl ActiveStream {
         if let Err(error) = stored {
             counters.silence(end.saturating_sub(start));
             counters.dma_fault(error);
-            ctx.env.effects.note(Note::DmaFault { stream: counters.index, error });
+            ctx.env.effects.diagnose(Diagnostic::DmaFault { stream: counters.index, error });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which packets are valid: WRITTEN and the mark page, EOS, and what comes of a packet that is not there in time. DATASHEET 5.3 to 5.5.
 
 use super::{ActiveStream, End, EndOfStream};
-use crate::ports::{ClockMode, Note, Trace};
+use crate::ports::{CardEvent, ClockMode, Diagnostic};
 use crate::stream::marks::{Found, Look, ahead_of};
 use crate::stream::{Counters, StreamCtx};
 use ringwave_regs::error::Error;
@@ -63,7 +63,7 @@ impl ActiveStream {
             counters.polled_mark();
         }
         counters.stats.marks.seen += 1;
-        ctx.env.effects.record(Trace::MarkSeen { stream: counters.index, packet: mark.packet });
+        ctx.env.effects.record(CardEvent::MarkSeen { stream: counters.index, packet: mark.packet });
         self.mark(mark, counters, ctx);
         true
     }
@@ -212,11 +212,11 @@ impl ActiveStream {
         counters.underrun();
         let note = if self.capture {
             counters.silence(u64::from(self.geometry.packet_frames));
-            Note::Overrun { stream, packet: self.needs(packet) }
+            Diagnostic::Overrun { stream, packet: self.needs(packet) }
         } else {
-            Note::Underrun { stream, packet }
+            Diagnostic::Underrun { stream, packet }
         };
-        ctx.env.effects.note(note);
+        ctx.env.effects.diagnose(note);
     }
 
     /// Whether the guest has promised `packet`, or (capture) taken the one whose place it needs: the first packets need none. Of an
