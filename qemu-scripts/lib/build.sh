@@ -26,7 +26,7 @@ build_image() {
 }
 
 build_parts() {
-    build --release -p ringwave -p ringwave-e2e
+    build --release -p ringwave -p ringwave-runner
     build --profile kernel -p ntguest --bin ntguest --target x86_64-unknown-uefi
     build --profile kernel -p bareguest --bin bareguest --target x86_64-unknown-uefi
     # The driver under test is the driver that ships: qemu-scripts/package makes the same bytes, and only signs them.
@@ -46,7 +46,7 @@ build_foreign_driver() {
 # What qemu-scripts/bringup needs: the card, the program that boots, and what runs in the guest, static, for there are no libraries.
 build_linux_guest() {
     local static=$target/package-static package # the folder and the flags of qemu-scripts/package, so that one build serves both
-    build --release -p ringwave -p ringwave-e2e
+    build --release -p ringwave -p ringwave-runner
     for package in ringwave ringwave-guest-init; do
         CARGO_ENCODED_RUSTFLAGS=$(placeless_flags -Ctarget-feature=+crt-static) build --release -p "$package" --bins \
             --target x86_64-unknown-linux-gnu --target-dir "$static"

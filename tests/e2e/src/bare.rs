@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
+use ringwave_runner::{
     error::Error,
     machine::{LOW_RAM_END, Machine, Options, Outcome},
     parts::{self, Parts},

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use ringwave_e2e::{
+use ringwave_runner::{
     bringup::{self, Iommu, Replug, Report, Request, Said, parts::Parts},
     error::Error,
     machine::Outcome,

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use ringwave_audio::{StreamFormat, piece::Piece, wav};
-use ringwave_e2e::{
+use ringwave_regs::format;
+use ringwave_runner::{
     guest_log::GuestLog,
     machine::Outcome,
     parts::Parts,
@@ -13,7 +14,6 @@ use ringwave_e2e::{
     request::{Clock, Mode, Request, Way},
     run,
 };
-use ringwave_regs::format;
 
 /// A second of the test piece, 16-bit stereo at 48 kHz, and where the card puts what it heard.
 struct Music {

@@ -3,8 +3,8 @@
 
 use std::{fs, process::Command};
 
-use ringwave_e2e::{
-    bare::{BareGuest, pattern, samples},
+use ringwave_e2e::bare::{BareGuest, pattern, samples};
+use ringwave_runner::{
     card::Card,
     machine::{Options, Outcome},
     parts::Parts,

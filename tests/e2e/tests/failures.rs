@@ -5,8 +5,8 @@
 
 use std::{env, fs, path::Path, time::Duration};
 
-use ringwave_e2e::{
-    bare::{BareGuest, BareLog, pattern, samples},
+use ringwave_e2e::bare::{BareGuest, BareLog, pattern, samples};
+use ringwave_runner::{
     card::Card,
     guest_log::GuestLog,
     machine::{Machine, Options, Outcome, Sharing, make_volume},

@@ -5,14 +5,14 @@
 use std::path::PathBuf;
 
 use ringwave_audio::{StreamFormat, piece::Piece};
-use ringwave_e2e::{
+use ringwave_regs::format;
+use ringwave_runner::{
     machine::Outcome,
     parts::{self, Parts},
     report::Report,
     request::{Clock, Mode, Request, Way},
     run,
 };
-use ringwave_regs::format;
 
 /// Imports of an ordinary WaveRT driver that the image must have, so that it proves that ntguest offers them.
 const IMPORTS: &[&str] = &[

@@ -5,7 +5,7 @@ mod noise;
 mod support;
 
 use noise::wav;
-use ringwave_e2e::request::Clock;
+use ringwave_runner::request::Clock;
 use support::run;
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
 };
 
 use noise::wav;
-use ringwave_e2e::{
+use ringwave_runner::{
     parts::Parts,
     report::Report,
     request::{Clock, Request},

@@ -7,7 +7,7 @@ mod support;
 
 use noise::wav;
 use ringwave_audio::compare::{Difference, Value, Verdict};
-use ringwave_e2e::{machine::Outcome, report::Report, request::Clock};
+use ringwave_runner::{machine::Outcome, report::Report, request::Clock};
 use support::run;
 
 fn verdict(report: &Report) -> Verdict {

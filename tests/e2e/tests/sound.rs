@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use ringwave_audio::StreamFormat;
 use ringwave_audio::compare::Verdict;
 use ringwave_audio::piece::Piece;
-use ringwave_e2e::{
+use ringwave_regs::format;
+use ringwave_runner::{
     card::Card,
     guest_log::GuestLog,
     machine::{Machine, Outcome, make_volume},
@@ -18,7 +19,6 @@ use ringwave_e2e::{
     report::Report,
     request::{Clock, Mode, Request, Way},
 };
-use ringwave_regs::format;
 use support::{go, run};
 
 /// A second of the test piece.

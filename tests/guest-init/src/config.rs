@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::Failure;
 
-/// The host's wishes. `ringwave_e2e::bringup` writes them.
+/// The host's wishes. `ringwave_runner::bringup` writes them.
 #[derive(Debug, Default)]
 pub struct Config {
     /// `module=/path parameter=value ...`, to be loaded in this order.

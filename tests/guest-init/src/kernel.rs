@@ -12,7 +12,7 @@ use std::{
 
 use crate::Failure;
 
-/// The machine's exit value, as `ringwave_e2e::machine::Outcome` reads it.
+/// The machine's exit value, as `ringwave_runner::machine::Outcome` reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Verdict {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ringwave_e2e::{parts::Parts, report::Report, request::Request, run};
+use ringwave_runner::{parts::Parts, report::Report, request::Request, run};
 
 /// Plays `wav` as `change` asks, and prints all that the run showed.
 pub fn run(wav: &Path, change: impl FnOnce(&mut Request)) -> Report {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use ringwave_e2e::{
+use ringwave_runner::{
     bringup::{self, Iommu, Replug, Report, Request, Said, parts::Parts},
     error::Error,
     machine::Outcome,

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use ringwave_e2e::{
+use ringwave_runner::{
     error::Error,
     foreign::{self, Device, Request, inf::PciId},
     options,

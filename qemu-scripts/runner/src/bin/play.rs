@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command, process::ExitCode};
 
 use clap::Parser;
-use ringwave_e2e::{
+use ringwave_runner::{
     error::Error,
     options::{self, Options},
     parts::Parts,

@@ -7,7 +7,7 @@ use super::{Device, Request, inf::Facts, inf::PciId};
 use crate::{guest_log::GuestLog, machine::Outcome};
 
 /// The rules with their meaning and source are kept where they are documented.
-const RULES: &str = include_str!("../../../ntguest/README.md");
+const RULES: &str = include_str!("../../../../tests/ntguest/README.md");
 /// Of one rule so many violations are printed in full.
 const SHOWN: usize = 5;
 /// So many of the driver's last lines are printed.

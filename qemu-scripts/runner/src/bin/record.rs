@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use ringwave_e2e::{
+use ringwave_runner::{
     options::{self, Options},
     request::{Mode, Request, Way},
 };
