@@ -1,6 +1,7 @@
 //! What the function shows in PCI configuration space. DATASHEET section 2.
 
-/// Vendor id. 0x1234 is the one QEMU's own educational devices use; `ringwave serve --vendor` changes it.
+/// Vendor id. Borrowed: QEMU's for devices of its own (1234:1111 display, 1234:11e8 edu), not assigned to this
+/// project. `ringwave serve --vendor` changes it.
 pub const VENDOR: u16 = 0x1234;
 /// Device id: "RW". `ringwave serve --device` changes it.
 pub const DEVICE: u16 = 0x5257;

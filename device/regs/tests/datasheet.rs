@@ -108,122 +108,217 @@ fn reset_values_and_identity_are_the_same() {
     assert!(cell("BAR 2").contains(&format!("0x{:x} bytes", pci::PAGES_BYTES)));
 }
 
-/// Bits and small numbers that stand in the tables' meanings: `(heading, register, words there)`.
-#[test]
-fn bits_are_the_same() {
-    use ringwave_regs::{dma, pages::status};
-    let meaning = |heading: &str, name: &str| {
-        let rows = table(heading);
-        let row = rows.iter().find(|row| row[1] == name).unwrap_or_else(|| panic!("{name} is listed"));
-        (*row.last().expect("a row has cells")).to_owned()
-    };
-    let (card, stream_table) = ("## 3. Global registers", "## 4. Stream registers");
-    let features = [
-        (global::FEATURE_CONTIGUOUS, "CONTIGUOUS"),
-        (global::FEATURE_SCATTER_GATHER, "SCATTER_GATHER"),
-        (global::FEATURE_WRITTEN, "WRITTEN (with EOS)"),
-        (global::FEATURE_START_FRAME, "START_FRAME"),
-        (global::FEATURE_POSITION_PAGE, "POSITION_PAGE"),
-        (global::FEATURE_CAPTURE, "CAPTURE"),
-        (global::FEATURE_VOLUME, "VOLUME"),
-        (global::FEATURE_JACK, "JACK"),
-        (global::FEATURE_MARK_PAGE, "MARK_PAGE"),
-    ];
-    let words: Vec<_> = features.iter().map(|(value, name)| format!("{} {name}", bit(*value))).collect();
-    assert_eq!(meaning(card, "FEATURES"), format!("bit {}", words.join(", ")));
-    let control = format!(
-        "bit {} INT_ENABLE; bit {} RESET",
-        bit(global::CONTROL_INT_ENABLE),
-        bit(global::CONTROL_RESET)
-    );
-    assert!(meaning(card, "CONTROL").starts_with(&control));
-    let clocks =
-        format!("{} lockstep, {} realtime", global::CLOCK_MODE_LOCKSTEP, global::CLOCK_MODE_REALTIME);
-    assert!(meaning(card, "CLOCK_MODE").starts_with(&clocks));
-    assert!(meaning(card, "SELFTEST_BYTES").starts_with(&format!("4 to {}", global::SELFTEST_BYTES_MAX)));
-    assert!(meaning(card, "SELFTEST_ENTRIES").contains(&format!("1 to {}:", global::SELFTEST_ENTRIES_MAX)));
-
-    let caps = format!(
-        "bit {} present, bit {} capture, {}:{} most channels (1 to {}), {}:{} most packets",
-        bit(stream::CAPS_PRESENT),
-        bit(stream::CAPS_CAPTURE),
-        stream::CAPS_CHANNELS_SHIFT + 7,
-        stream::CAPS_CHANNELS_SHIFT,
-        format::CHANNELS_MAX,
-        stream::CAPS_PACKETS_SHIFT + 7,
-        stream::CAPS_PACKETS_SHIFT,
-    );
-    assert!(meaning(stream_table, "CAPS").starts_with(&caps));
-    let states = format!(
-        "{} STOP, {} ACQUIRE, {} PAUSE, {} RUN",
-        stream::STATE_STOP,
-        stream::STATE_ACQUIRE,
-        stream::STATE_PAUSE,
-        stream::STATE_RUN
-    );
-    assert!(meaning(stream_table, "STATE").starts_with(&states));
-    let modes = format!(
-        "{} contiguous, {} scatter-gather",
-        stream::DMA_MODE_CONTIGUOUS,
-        stream::DMA_MODE_SCATTER_GATHER
-    );
-    assert!(meaning(stream_table, "DMA_MODE").starts_with(&modes));
-    let events = format!(
-        "bit {}: a complete packet is an event; bit {}: a failed transfer, or HOST, in RUN is an event; bit {}: a change of the jack",
-        bit(stream::INT_PACKET),
-        bit(stream::INT_ERROR),
-        bit(stream::INT_JACK)
-    );
-    assert!(meaning(stream_table, "INT_ENABLE").starts_with(&events));
-    assert!(meaning(stream_table, "EOS").starts_with(&format!(
-        "bit {} armed, {}:0 ",
-        bit(stream::EOS_ARM),
-        bit(stream::EOS_ARM) - 1
-    )));
-    assert_eq!(stream::EOS_BYTES, stream::EOS_ARM - 1);
-    let flags = format!(
-        "bit {} STALLED, {} LOCKSTEP, {} ENDED, {} WRITTEN (marked), {} UNPLUGGED",
-        bit(status::FLAG_STALLED),
-        bit(status::FLAG_LOCKSTEP),
-        bit(status::FLAG_ENDED),
-        bit(status::FLAG_WRITTEN),
-        bit(status::FLAG_UNPLUGGED)
-    );
-    let rows = table("### 7.2");
-    let row = rows.iter().find(|row| row[1] == "FLAGS").expect("FLAGS is listed");
-    assert!(row[3].starts_with(&flags));
-    assert!(meaning(stream_table, "LOCKSTEP").starts_with(&format!("bit {}: ", bit(stream::LOCKSTEP_ASK))));
-    assert!(meaning("### 7.4", "MARK").starts_with("packet in 31:0, tag in 63:32"));
-    assert_eq!(pages::mark::word(7, 9), 9 << 32 | 7);
-    assert_eq!([pages::mark::packet(9 << 32 | 7, 9), pages::mark::packet(9 << 32 | 7, 8)], [Some(7), None]);
-    let link = table("### 6.2");
-    assert_eq!(link[2][3], format!("bit {} LINK", bit(dma::SLOT_LINK)));
+/// The names of the tables of bits and values (`#### NAME (0xOFFSET)`), with the section they stand in and their offset.
+fn tables_of_bits() -> Vec<(&'static str, &'static str, u32)> {
+    let mut section = "";
+    let mut all = Vec::new();
+    for line in DATASHEET.lines() {
+        if let Some(heading) = line.strip_prefix("#### ") {
+            let (name, offset) = heading.split_once(" (").expect("#### NAME (0xOFFSET)");
+            all.push((section, name, number(offset.trim_end_matches(')'))));
+        } else if line.starts_with('#') {
+            section = line.trim_start_matches('#').trim_start().split(' ').next().unwrap_or("");
+        }
+    }
+    all
 }
 
-/// Numbers that stand in sentences.
+/// `31:0` and `7` as the highest and the lowest bit.
+fn range(text: &str) -> (u32, u32) {
+    let (high, low) = text.split_once(':').unwrap_or((text, text));
+    (number(high), number(low))
+}
+
 #[test]
-fn numbers_in_the_prose_are_the_same() {
-    assert!(DATASHEET.contains(&format!(
-        "at BAR 0 offset `0x{:x} + 0x{:x} * i`",
-        stream::BLOCK_BASE,
-        stream::BLOCK_STRIDE
-    )));
-    assert!(DATASHEET.contains(&format!("`max({}, floor(RATE / 1000))` frames", stream::PACKET_FRAMES_MIN)));
-    assert!(DATASHEET.contains(&format!("again, at most {} times", pages::READ_TRIES)));
-    assert!(DATASHEET.contains(&format!("more than {} ms ago", stream::LATE_MILLIS)));
-    assert!(DATASHEET.contains(&format!("FIFO_FRAMES = `min(packet, {} ms)`", stream::FIFO_MILLIS)));
-    assert!(DATASHEET.contains(&format!("WRITTEN*: `min(packet, {} ms)`", stream::WRITTEN_PIECE_MILLIS)));
-    assert!(DATASHEET.contains(&format!("is not WRITTEN*: {} ms of silence", stream::LATE_PIECE_MILLIS)));
-    assert!(DATASHEET.contains(&format!("and {} ms after the last look", stream::LOOK_MILLIS)));
-    let decibels = -stream::VOLUME_MIN / stream::VOLUME_UNITS;
-    assert!(DATASHEET.contains(&format!("1/{} dB, signed, -{decibels} dB (", stream::VOLUME_UNITS)));
-    assert!(DATASHEET.contains(&format!("({:#010X}) to 0", stream::VOLUME_MIN.cast_unsigned())));
-    assert!(DATASHEET.contains(&format!(
-        "`g = round(2^{} * 10^(v / {}))`",
-        bit(stream::GAIN_ONE),
-        20 * stream::VOLUME_UNITS
-    )));
-    assert!(DATASHEET.contains(&format!("below 2^{} ", bit64(stream::START_FRAME_LIMIT))));
+fn tables_of_bits_are_of_registers_and_leave_no_bit_out() {
+    let all = tables_of_bits();
+    assert_eq!(all.len(), 17);
+    for (section, name, offset) in all {
+        let there = match section {
+            "3." => global::REGISTERS,
+            "4." => stream::REGISTERS,
+            "7.2" => pages::status::FIELDS,
+            "7.4" => pages::mark::FIELDS,
+            other => panic!("{name} stands in section {other}"),
+        };
+        let register = there.iter().find(|register| register.name == name).expect("there is such a register");
+        assert_eq!(register.offset, offset, "{name}");
+        let rows = table(&format!("#### {name} (0x"));
+        if rows.iter().all(|row| row[0] == "31:0") {
+            continue;
+        }
+        let mut bits: Vec<_> = rows.iter().map(|row| range(row[0])).collect();
+        bits.sort_unstable_by_key(|(_, low)| *low);
+        let mut next = 0;
+        for (high, low) in bits {
+            assert!(low == next && high >= low, "{name}: bits {high}:{low}, the ones before end at {next}");
+            next = high + 1;
+        }
+        assert_eq!(next, register.bytes * 8, "{name}");
+    }
+}
+
+/// The bits of a mask as a table has them.
+fn bits(mask: u64) -> String {
+    let (low, high) = (mask.trailing_zeros(), mask.ilog2());
+    assert_eq!(mask >> low, u64::MAX >> (63 - (high - low)), "a mask of bits side by side");
+    if low == high { low.to_string() } else { format!("{high}:{low}") }
+}
+
+/// Each field of the tables of bits is a constant of the code.
+#[test]
+fn bits_are_the_same() {
+    use ringwave_regs::pages::status;
+    let byte = |shift: u32| 0xFF_u64 << shift;
+    let single = |value: u32| u64::from(value);
+    let version = [("MAJOR", 0xFFFF_0000), ("MINOR", 0xFFFF)];
+    assert_eq!(global::VERSION_VALUE >> 16, global::VERSION_MAJOR.into());
+    let features = [
+        ("CONTIGUOUS", single(global::FEATURE_CONTIGUOUS)),
+        ("SCATTER_GATHER", single(global::FEATURE_SCATTER_GATHER)),
+        ("WRITTEN", single(global::FEATURE_WRITTEN)),
+        ("START_FRAME", single(global::FEATURE_START_FRAME)),
+        ("POSITION_PAGE", single(global::FEATURE_POSITION_PAGE)),
+        ("CAPTURE", single(global::FEATURE_CAPTURE)),
+        ("VOLUME", single(global::FEATURE_VOLUME)),
+        ("JACK", single(global::FEATURE_JACK)),
+        ("MARK_PAGE", single(global::FEATURE_MARK_PAGE)),
+    ];
+    let streams = [("RENDER", byte(0)), ("CAPTURE", byte(global::STREAMS_CAPTURE_SHIFT))];
+    let control =
+        [("INT_ENABLE", single(global::CONTROL_INT_ENABLE)), ("RESET", single(global::CONTROL_RESET))];
+    let status = [("STREAM", single(global::INT_STATUS_STREAMS))];
+    let caps = [
+        ("PRESENT", single(stream::CAPS_PRESENT)),
+        ("CAPTURE", single(stream::CAPS_CAPTURE)),
+        ("CHANNELS", byte(stream::CAPS_CHANNELS_SHIFT)),
+        ("PACKETS", byte(stream::CAPS_PACKETS_SHIFT)),
+    ];
+    assert_eq!((format::code(0x0807), format::channels(0x0807)), (7, 8));
+    let format = [("SAMPLE", byte(0)), ("CHANNELS", byte(8))];
+    let events = [
+        ("INT_PACKET", single(stream::INT_PACKET)),
+        ("INT_ERROR", single(stream::INT_ERROR)),
+        ("INT_JACK", single(stream::INT_JACK)),
+    ];
+    let eos = [("ARMED", single(stream::EOS_ARM)), ("BYTES", single(stream::EOS_BYTES))];
+    let tick = [("TICK", single(stream::POSITION_TICK))];
+    let mute = [("CHANNEL", single(stream::MUTE_CHANNELS))];
+    let lockstep = [("ASK", single(stream::LOCKSTEP_ASK))];
+    let flags = [
+        ("STALLED", single(status::FLAG_STALLED)),
+        ("LOCKSTEP", single(status::FLAG_LOCKSTEP)),
+        ("ENDED", single(status::FLAG_ENDED)),
+        ("WRITTEN", single(status::FLAG_WRITTEN)),
+        ("UNPLUGGED", single(status::FLAG_UNPLUGGED)),
+    ];
+    assert_eq!(pages::mark::word(7, 9), 9 << 32 | 7);
+    assert_eq!([pages::mark::packet(9 << 32 | 7, 9), pages::mark::packet(9 << 32 | 7, 8)], [Some(7), None]);
+    let mark = [("PACKET", pages::mark::word(u32::MAX, 0)), ("TAG", pages::mark::word(0, u32::MAX))];
+    let masks: [(&str, &[(&str, u64)]); 13] = [
+        ("VERSION", &version),
+        ("FEATURES", &features),
+        ("STREAMS", &streams),
+        ("CONTROL", &control),
+        ("INT_STATUS", &status),
+        ("CAPS", &caps),
+        ("FORMAT", &format),
+        ("INT_ENABLE", &events),
+        ("EOS", &eos),
+        ("POSITION_CONTROL", &tick),
+        ("MUTE", &mute),
+        ("LOCKSTEP", &lockstep),
+        ("FLAGS", &flags),
+    ];
+    for (register, code) in masks.into_iter().chain([("MARK", &mark[..])]) {
+        let rows = table(&format!("#### {register} (0x"));
+        let prose: Vec<_> = rows
+            .iter()
+            .map(|row| (row[1], row[0].to_owned()))
+            .filter(|(name, _)| *name != "reserved")
+            .collect();
+        let code: Vec<_> = code.iter().map(|(name, mask)| (*name, bits(*mask))).collect();
+        assert_eq!(prose, code, "{register}");
+    }
+}
+
+#[test]
+fn values_are_the_same() {
+    let values: [(&str, &[(&str, u32)]); 3] = [
+        (
+            "CLOCK_MODE",
+            &[("LOCKSTEP", global::CLOCK_MODE_LOCKSTEP), ("REALTIME", global::CLOCK_MODE_REALTIME)],
+        ),
+        (
+            "STATE",
+            &[
+                ("STOP", stream::STATE_STOP),
+                ("ACQUIRE", stream::STATE_ACQUIRE),
+                ("PAUSE", stream::STATE_PAUSE),
+                ("RUN", stream::STATE_RUN),
+            ],
+        ),
+        (
+            "DMA_MODE",
+            &[
+                ("CONTIGUOUS", stream::DMA_MODE_CONTIGUOUS),
+                ("SCATTER_GATHER", stream::DMA_MODE_SCATTER_GATHER),
+            ],
+        ),
+    ];
+    for (register, code) in values {
+        let rows = table(&format!("#### {register} (0x"));
+        let prose: Vec<_> = rows.iter().map(|row| (row[2], number(row[1]))).collect();
+        assert_eq!(prose, code, "{register}");
+    }
+    let link = table("### 6.2");
+    assert_eq!(link[2][3], format!("bit {} LINK", bit(ringwave_regs::dma::SLOT_LINK)));
+}
+
+/// The limits of 10.1, and the numbers that stand in sentences.
+#[test]
+fn limits_and_numbers_in_the_prose_are_the_same() {
+    let decibels = stream::VOLUME_MIN / stream::VOLUME_UNITS;
+    let limits = [
+        ("streams", stream::STREAMS_MAX.to_string()),
+        ("shortest packet", format!("{} frames, and 1 ms", stream::PACKET_FRAMES_MIN)),
+        ("FIFO", format!("{} ms", stream::FIFO_MILLIS)),
+        ("burst of a packet that is WRITTEN", format!("{} ms", stream::WRITTEN_PIECE_MILLIS)),
+        ("burst of silence while a mark is late", format!("{} ms", stream::LATE_PIECE_MILLIS)),
+        ("an end may be late, before time starts again", format!("{} ms", stream::LATE_MILLIS)),
+        ("START_FRAME", format!("2^{} frames", bit64(stream::START_FRAME_LIMIT))),
+        ("volume", format!("{decibels} dB")),
+        ("reads of a page under SEQ", pages::READ_TRIES.to_string()),
+        ("tick of the position page", format!("{} us", stream::POSITION_TICK_MICROS)),
+        ("looks while STALLED", format!("{} ms", stream::LOOK_MILLIS)),
+        (
+            "self-test",
+            format!("{} bytes, {} entries", global::SELFTEST_BYTES_MAX, global::SELFTEST_ENTRIES_MAX),
+        ),
+    ];
+    let prose: Vec<_> = table("### 10.1").iter().map(|row| (row[0], row[1].to_owned())).collect();
+    assert_eq!(prose, limits);
+
+    let sentences = [
+        format!("at BAR 0 offset `0x{:x} + 0x{:x} * i`", stream::BLOCK_BASE, stream::BLOCK_STRIDE),
+        format!("`max({}, floor(RATE / 1000))` frames", stream::PACKET_FRAMES_MIN),
+        format!("again, at most {} times", pages::READ_TRIES),
+        format!("more than {} ms ago", stream::LATE_MILLIS),
+        format!("FIFO_FRAMES = `min(packet, {} ms)`", stream::FIFO_MILLIS),
+        format!("its packet is WRITTEN | `min(packet, {} ms)` |", stream::WRITTEN_PIECE_MILLIS),
+        format!("its packet is not WRITTEN | {} ms of silence |", stream::LATE_PIECE_MILLIS),
+        format!("and {} ms after the last look", stream::LOOK_MILLIS),
+        format!("| 4 to {}, a multiple of 4 |", global::SELFTEST_BYTES_MAX),
+        format!("1 to {}: it is a table", global::SELFTEST_ENTRIES_MAX),
+        format!("most channels, 1 to {} |", format::CHANNELS_MAX),
+        format!("1/{} dB, signed, {decibels} dB (", stream::VOLUME_UNITS),
+        format!("({:#010X}) to 0", stream::VOLUME_MIN.cast_unsigned()),
+        format!("`g = round(2^{} * 10^(v / {}))`", bit(stream::GAIN_ONE), 20 * stream::VOLUME_UNITS),
+        format!("below 2^{} ", bit64(stream::START_FRAME_LIMIT)),
+    ];
+    for sentence in sentences {
+        assert!(DATASHEET.contains(&sentence), "DATASHEET.md does not say {sentence:?}");
+    }
     let bytes = |code| format::sample_bytes(code).expect("the code is defined");
     assert_eq!((format::S16, format::S24_32, format::S32, format::F32), (0, 1, 2, 3));
     assert!(DATASHEET.contains(&format!(
@@ -234,6 +329,15 @@ fn numbers_in_the_prose_are_the_same() {
         bytes(3)
     )));
     assert_eq!(format::sample_bytes(4), None);
+}
+
+/// The card, not the program or the machine around it, is what a datasheet is about.
+#[test]
+fn nothing_of_the_program_or_the_machine_around_it_is_in_the_datasheet() {
+    for word in ["QEMU", "TCG", "vfio", "`serve", "ringwave serve", "`--"] {
+        let line = DATASHEET.lines().find(|line| line.contains(word));
+        assert_eq!(line, None, "{word} is for device/README.md");
+    }
 }
 
 fn bit(value: u32) -> u32 {

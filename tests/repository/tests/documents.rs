@@ -99,9 +99,7 @@ fn every_path_and_test_that_a_document_names_exists() {
     let ends = |file: &str, with: &str| Path::new(file).extension().is_some_and(|end| end == with);
     let code: String = files.iter().filter(|(file, _)| ends(file, "rs")).map(|(_, text)| &**text).collect();
     let mut missing = Vec::new();
-    let documents = files.iter().filter(|(file, _)| {
-        ends(file, "md") && !file.starts_with("tests/foreign/") && !file.ends_with("DATASHEET.md")
-    });
+    let documents = files.iter().filter(|(file, _)| ends(file, "md") && !file.starts_with("tests/foreign/"));
     for (document, text) in documents {
         let folder = root.join(document).parent().expect("a file has a folder").to_path_buf();
         let exists = |path: &str| [&folder, &root].iter().any(|base| base.join(path).exists());
