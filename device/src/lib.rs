@@ -4,7 +4,6 @@
 //! [`pci`] configuration space and the guest's memory behind one lock; the [`engine`] gives the card its time, and the desk behind it
 //! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
 pub mod bench;
-pub mod bringup;
 pub mod card;
 pub mod clock;
 pub mod control;

@@ -1,4 +1,4 @@
-//! `ringwave bringup`: the arguments, the table as it grows, and the exit code. The walk itself is [`ringwave::bringup`].
+//! `ringwave bringup`: the arguments, the table as it grows, and the exit code. The walk itself is [`ringwave_bringup`].
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use ringwave::bringup::access::Reach;
-use ringwave::bringup::report::{Outcome, Report, StepReport};
-use ringwave::bringup::socket::Socket;
-use ringwave::bringup::steps::{self, STEPS, Step};
-use ringwave::bringup::vfio::Vfio;
-use ringwave::bringup::walk::Choices;
+use ringwave_bringup::access::Reach;
+use ringwave_bringup::report::{Outcome, Report, StepReport};
+use ringwave_bringup::socket::Socket;
+use ringwave_bringup::steps::{self, STEPS, Step};
+use ringwave_bringup::vfio::Vfio;
+use ringwave_bringup::walk::Choices;
 use ringwave_regs::pci;
 
 use super::commands::{Failure, bad_input, failed};
@@ -83,7 +83,7 @@ pub fn run(arguments: &Bringup) -> Result<ExitCode, Failure> {
         if arguments.only.is_empty() { STEPS.iter().collect() } else { arguments.only.clone() };
 
     let table = Table { json: arguments.json };
-    let report = ringwave::bringup::run(card.as_mut(), &asked, choices, &stop, |step| table.step(step));
+    let report = ringwave_bringup::run(card.as_mut(), &asked, choices, &stop, |step| table.step(step));
     let report = report.map_err(bad_input)?;
     table.end(&report)?;
     Ok(if report.outcome == Outcome::Ok { ExitCode::SUCCESS } else { ExitCode::from(1) })

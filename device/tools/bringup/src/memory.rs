@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ringwave_guest_memory::memfd::memfd;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 /// A shared mapping. Somebody else may change it at any time, so it is only accessed in whole words, each atomic; there is no reference into
 /// it but to such words.
@@ -78,7 +78,10 @@ pub struct Memory {
 impl Memory {
     /// `bytes` bytes, a multiple of the page size. The length cannot be changed any more.
     pub fn new(bytes: usize) -> io::Result<Self> {
-        let file = memfd(c"ringwave bringup", bytes as u64, true)?;
+        let file =
+            File::from(memfd_create(c"ringwave bringup", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        file.set_len(bytes as u64)?;
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let mapped = Mapped::new(file.as_fd(), 0, bytes)?;
         Ok(Self { file, mapped })
     }

@@ -7,9 +7,9 @@ use ringwave_regs::error::Error;
 use ringwave_regs::pci::PAGES_BYTES;
 use ringwave_regs::{global, stream};
 
-use crate::bringup::access::AccessError;
-use crate::bringup::stream::{Mode, Setup, Stream, state_name};
-use crate::bringup::walk::{LOW, NOWHERE, PLAYGROUND, RING, Stepped, TABLES, Walk, error_name};
+use crate::access::AccessError;
+use crate::stream::{Mode, Setup, Stream, state_name};
+use crate::walk::{LOW, NOWHERE, PLAYGROUND, RING, Stepped, TABLES, Walk, error_name};
 
 /// Where the tables of this step begin.
 const AT: u64 = LOW + TABLES as u64;
@@ -112,7 +112,7 @@ fn contiguous(walk: &mut Walk<'_>, its: &Stream) -> Stepped {
     let setup = its.usual(Mode::Contiguous);
     for (name, address) in [
         ("range unmapped", NOWHERE),
-        ("range over the end of its map", LOW + crate::bringup::walk::LOW_BYTES as u64 - 64),
+        ("range over the end of its map", LOW + crate::walk::LOW_BYTES as u64 - 64),
         ("range wraps 2^64", u64::MAX - 63),
     ] {
         walk.configure(its, &setup)?;
@@ -174,7 +174,7 @@ fn good_after_all(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
     let before = walk.status(its)?;
     walk.enter(its, stream::STATE_RUN)?;
     walk.write_table(&[Slot::data(NOWHERE, 1), Slot::link(NOWHERE), Slot::default()]);
-    let limit = setup.time(u64::from(setup.packet_frames) * 3) + crate::bringup::walk::PATIENCE;
+    let limit = setup.time(u64::from(setup.packet_frames) * 3) + crate::walk::PATIENCE;
     let (page, there) = walk.wait_status(its, limit, |page| page.packet_count >= 2)?;
     walk.check(
         its.name("a good table runs then"),

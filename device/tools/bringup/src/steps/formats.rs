@@ -3,8 +3,8 @@
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{format, stream};
 
-use crate::bringup::stream::Stream;
-use crate::bringup::walk::{Stepped, Walk, error_name};
+use crate::stream::Stream;
+use crate::walk::{Stepped, Walk, error_name};
 
 /// The step.
 pub fn run(walk: &mut Walk<'_>) -> Stepped {
@@ -61,7 +61,7 @@ fn not_taken(walk: &mut Walk<'_>, its: &Stream, register: u32, value: u32) -> St
 }
 
 fn refused(walk: &mut Walk<'_>, its: &Stream) -> Stepped {
-    let usual = its.usual(crate::bringup::stream::Mode::Contiguous);
+    let usual = its.usual(crate::stream::Mode::Contiguous);
     let good = format::pack(usual.code, usual.channels);
     let mut formats = vec![
         ("no such sample format", format::pack(0x20, usual.channels)),

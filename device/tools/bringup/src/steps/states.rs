@@ -3,8 +3,8 @@
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{format, global, stream};
 
-use crate::bringup::stream::{Mode, Setup, Stream, state_name};
-use crate::bringup::walk::{Stepped, Walk, error_name};
+use crate::stream::{Mode, Setup, Stream, state_name};
+use crate::walk::{Stepped, Walk, error_name};
 
 const STATES: [u32; 4] = [stream::STATE_STOP, stream::STATE_ACQUIRE, stream::STATE_PAUSE, stream::STATE_RUN];
 
@@ -139,7 +139,7 @@ fn stop_clears(walk: &mut Walk<'_>, its: &Stream) -> Stepped {
     walk.state(its, stream::STATE_STOP)?;
     walk.reach(its, stream::STATE_RUN)?;
     let setup = its.usual(Mode::Contiguous);
-    let limit = setup.time(setup.packet_frames.into()) + crate::bringup::walk::PATIENCE;
+    let limit = setup.time(setup.packet_frames.into()) + crate::walk::PATIENCE;
     let (seen, there) = walk.wait_status(its, limit, |page| page.packet_count != 0)?;
     walk.check(its.name("a packet passes"), there, "1 or more", seen.packet_count)
         .means("the card's time stands still: nothing drives its engine");

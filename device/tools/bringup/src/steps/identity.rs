@@ -2,8 +2,8 @@
 
 use ringwave_regs::{global, pci, stream};
 
-use crate::bringup::config;
-use crate::bringup::walk::{Ended, Stepped, Walk};
+use crate::config;
+use crate::walk::{Ended, Stepped, Walk};
 
 /// Vendor, device, class and MAGIC. DATASHEET sections 2 and 3.
 pub fn identity(walk: &mut Walk<'_>) -> Stepped {

@@ -7,8 +7,8 @@ use ringwave_regs::dma::{SLOT_BYTES, Slot};
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, state_name};
-use crate::bringup::walk::{Ended, HIGH, LOW, LOW_BYTES, NOWHERE, PAGE, PLAYGROUND, SCRATCH, Stepped, Walk};
+use crate::stream::{Mode, state_name};
+use crate::walk::{Ended, HIGH, LOW, LOW_BYTES, NOWHERE, PAGE, PLAYGROUND, SCRATCH, Stepped, Walk};
 
 /// A piece of memory: offset in the walk's memory, and bytes, both multiples of 4.
 type Piece = (usize, usize);

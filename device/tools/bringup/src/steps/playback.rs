@@ -6,8 +6,8 @@ use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, Setup, Status, Stream};
-use crate::bringup::walk::{PATIENCE, Stepped, Walk};
+use crate::stream::{Mode, Setup, Status, Stream};
+use crate::walk::{PATIENCE, Stepped, Walk};
 
 /// Packets of the stretch; the last one is not whole.
 const PACKETS: u32 = 5;

@@ -2,10 +2,10 @@
 
 use ringwave_regs::{global, stream};
 
-use crate::bringup::access::AccessError;
-use crate::bringup::config::{self, Power};
-use crate::bringup::stream::{Mode, Stream, state_name};
-use crate::bringup::walk::{Ended, PATIENCE, Stepped, Walk};
+use crate::access::AccessError;
+use crate::config::{self, Power};
+use crate::stream::{Mode, Stream, state_name};
+use crate::walk::{Ended, PATIENCE, Stepped, Walk};
 
 /// What a function that sleeps keeps of a stream.
 const KEPT: [u32; 10] = [

@@ -3,8 +3,8 @@
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, stream};
 
-use crate::bringup::stream::{Mode, Stream};
-use crate::bringup::walk::{PATIENCE, Stepped, Walk};
+use crate::stream::{Mode, Stream};
+use crate::walk::{PATIENCE, Stepped, Walk};
 
 /// What stands in a cyclic buffer before anything is captured: no sample that is likely.
 const MARK: u32 = 0xA5C3_3C5A;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, Setup, Status, Stream, state_name};
-use crate::bringup::walk::{PATIENCE, Stepped, Walk};
+use crate::stream::{Mode, Setup, Status, Stream, state_name};
+use crate::walk::{PATIENCE, Stepped, Walk};
 
 /// How long the position is watched, and in what rhythm.
 const WATCH: Duration = Duration::from_millis(120);

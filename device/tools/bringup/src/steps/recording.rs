@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, Setup, Stream};
-use crate::bringup::walk::{Ended, LOOK_EVERY, PATIENCE, Stepped, Walk};
+use crate::stream::{Mode, Setup, Stream};
+use crate::walk::{Ended, LOOK_EVERY, PATIENCE, Stepped, Walk};
 
 /// What stands in the cyclic buffer before anything is captured: no sample that is likely.
 const MARK: u32 = 0xA5C3_3C5A;

@@ -4,8 +4,8 @@
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, Stream, state_name};
-use crate::bringup::walk::{Stepped, Walk, error_name};
+use crate::stream::{Mode, Stream, state_name};
+use crate::walk::{Stepped, Walk, error_name};
 
 /// A value that is good in hardly any register, but for those that take every one.
 const WILD: u32 = 0xFFFF_FFF7;

@@ -3,8 +3,8 @@
 use ringwave_regs::pages::status;
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, Stream};
-use crate::bringup::walk::{Stepped, Walk};
+use crate::stream::{Mode, Stream};
+use crate::walk::{Stepped, Walk};
 
 /// The step.
 pub fn run(walk: &mut Walk<'_>) -> Stepped {

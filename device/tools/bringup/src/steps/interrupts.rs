@@ -5,9 +5,9 @@ use std::time::Duration;
 use ringwave_regs::error::Error;
 use ringwave_regs::global;
 
-use crate::bringup::access::AccessError;
-use crate::bringup::config;
-use crate::bringup::walk::{Ended, Stepped, Walk};
+use crate::access::AccessError;
+use crate::config;
+use crate::walk::{Ended, Stepped, Walk};
 
 /// How long an interrupt that must not come is waited for.
 const QUIET: Duration = Duration::from_millis(5);

@@ -5,8 +5,8 @@ use std::sync::atomic::{Ordering, fence};
 use ringwave_regs::pages::{self, mark, status};
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::{Mode, Setup, Stream};
-use crate::bringup::walk::{Ended, PATIENCE, Stepped, Walk};
+use crate::stream::{Mode, Setup, Stream};
+use crate::walk::{Ended, PATIENCE, Stepped, Walk};
 
 /// The step.
 pub fn run(walk: &mut Walk<'_>) -> Stepped {
@@ -91,7 +91,7 @@ fn stalls(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
         if told {
             walk.stream_set(its, stream::LOOK, 0)?;
         }
-        let over = |page: &crate::bringup::stream::Status| {
+        let over = |page: &crate::stream::Status| {
             page.flags & status::FLAG_STALLED == 0 || page.stalled_packet != packet
         };
         let (after, there) = if told {

@@ -3,8 +3,8 @@
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
 
-use crate::bringup::stream::Stream;
-use crate::bringup::walk::{Stepped, Walk};
+use crate::stream::Stream;
+use crate::walk::{Stepped, Walk};
 
 /// Global registers that can be written and what a reset makes of them. CONTROL.RESET is not among what is written.
 const GLOBAL_WRITTEN: [(&str, u32, u32); 6] = [
@@ -130,7 +130,7 @@ fn constants(walk: &mut Walk<'_>) -> Stepped<Vec<u32>> {
 
 /// What is written to a stream to dirty it: (register, value). Addresses and sizes that are never used, for the stream stays in STOP.
 fn dirt(its: &Stream, features: u32) -> Vec<(u32, u32)> {
-    let usual = its.usual(crate::bringup::stream::Mode::Contiguous);
+    let usual = its.usual(crate::stream::Mode::Contiguous);
     let volumes = if features & global::FEATURE_VOLUME == 0 {
         &[][..]
     } else {
@@ -228,7 +228,7 @@ fn bad_read(walk: &mut Walk<'_>, name: &str, offset: u32, bytes: usize, fill: u8
     let error = walk.take_error()?;
     let text = |data: &[u8], code: u32| {
         let digits = data.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-        format!("{digits}, {}", crate::bringup::walk::error_name(code))
+        format!("{digits}, {}", crate::walk::error_name(code))
     };
     walk.equal(name, text(&vec![fill; bytes], Error::BadAccess.code()), text(&data, error));
     Ok(())

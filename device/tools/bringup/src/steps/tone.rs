@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 use ringwave_regs::pages::status;
 use ringwave_regs::{format, global, stream};
 
-use crate::bringup::stream::{Mode, Setup, Stream};
-use crate::bringup::walk::{Ended, LOW_BYTES, PATIENCE, RING, Stepped, Walk};
+use crate::stream::{Mode, Setup, Stream};
+use crate::walk::{Ended, LOW_BYTES, PATIENCE, RING, Stepped, Walk};
 
 /// Nominal pitch in Hz; the real one has a whole number of frames to its period, so that the cyclic buffer closes upon itself.
 const PITCH: u32 = 440;
@@ -58,7 +58,7 @@ fn play(walk: &mut Walk<'_>, its: &Stream, mode: Mode) -> Stepped {
     // All at once: each packet is like the one before, so it holds its data already.
     walk.stream_set(its, stream::WRITTEN, u32::try_from(last).unwrap_or(u32::MAX / 2))?;
     walk.enter(its, stream::STATE_RUN)?;
-    let ended = |page: &crate::bringup::stream::Status| page.flags & status::FLAG_ENDED != 0;
+    let ended = |page: &crate::stream::Status| page.flags & status::FLAG_ENDED != 0;
     let (page, there) = walk.wait_status(its, setup.time(frames) + PATIENCE, ended)?;
     #[allow(clippy::cast_precision_loss, reason = "for a person")]
     let (pitch, seconds) = (f64::from(setup.rate) / f64::from(period), frames as f64 / f64::from(setup.rate));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ringwave_regs::pages::{self, clock};
 use ringwave_regs::{global, stream};
 
-use crate::bringup::config;
-use crate::bringup::stream::{Mode, Stream};
-use crate::bringup::walk::{PATIENCE, Stepped, Walk};
+use crate::config;
+use crate::stream::{Mode, Stream};
+use crate::walk::{PATIENCE, Stepped, Walk};
 
 /// How a function is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
