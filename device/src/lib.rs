@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod pages;
 pub mod pci;
 pub mod ports;
+pub mod priority;
 pub mod sandbox;
 pub mod serve;
 pub mod stats;

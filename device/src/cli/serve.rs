@@ -22,6 +22,7 @@ use ringwave::host::clock::Speed;
 use ringwave::host::source::{Inputs, SourceSpec};
 use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
+use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, eventfd, serve_until};
 use ringwave::stats::clock_name;
@@ -97,6 +98,9 @@ pub struct Serve {
     /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of it or end with an error (on), nothing (off)
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "on")]
     pub sandbox: Sandbox,
+    /// Whether the card's time comes before other programs on a busy host (SCHED_FIFO, for the engine alone; the client is answered by an ordinary thread)
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
+    pub priority: priority::Mode,
     #[command(flatten)]
     pub hand: Hand,
 }
@@ -216,6 +220,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let claims = outputs.claim(&output_paths::sources(arguments)).map_err(bad_input)?;
     let claims = Arc::new(claims);
     let _released = Released(Arc::clone(&claims));
+    // Before the capabilities go.
+    let priority = priority::take(arguments.priority).map_err(failed)?;
     let files = sandbox::close_files(sandbox, &needs(arguments)).map_err(failed)?;
     // From here on a signal is heard: a source may be long in coming.
     let (ends, end) = mpsc::channel();
@@ -233,6 +239,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
 
     let sink = arguments.sink.to_string();
     let engine = Engine::start_with(Arc::clone(&card), outputs, claims).map_err(bad_input)?;
+    priority::give_up();
     let (go, gate) = mpsc::channel();
     control::start(&card, by_hand.as_ref())?;
     *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&card));
@@ -251,6 +258,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         clock_name(arguments.clock.mode),
         speed(arguments.clock, arguments.speed)
     );
+    log::info!("priority: {priority}");
     log::info!("sandbox: {files}; {calls}");
     log::info!("listening on {name}");
     let _ = go.send(());
