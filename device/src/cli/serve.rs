@@ -98,7 +98,7 @@ pub struct Serve {
     /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of it or end with an error (on), nothing (off)
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "on")]
     pub sandbox: Sandbox,
-    /// Whether the card's time comes before other programs on a busy host (SCHED_FIFO, for the engine alone; the client is answered by an ordinary thread)
+    /// Whether the card's time comes before other programs on a busy host (`SCHED_FIFO`, for the engine alone; the client is answered by an ordinary thread)
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     pub priority: priority::Mode,
     #[command(flatten)]
