@@ -48,6 +48,8 @@ pub struct StreamStats {
     pub polled_marks: u64,
     /// Packets that were marked after they had begun.
     pub late_marks: u64,
+    /// Packets that were marked before they began, by how long before.
+    pub margins: Vec<Margin>,
     /// The shortest time from a mark to the moment in which its packet began, in microseconds; negative for a late one.
     pub least_margin_us: Option<i64>,
     /// The end of a piece that the card handled the latest, in microseconds after its time.
@@ -60,6 +62,13 @@ impl StreamStats {
         let packet = self.ring_bytes.checked_div(self.packets).unwrap_or(0);
         packet.checked_div(frame_bytes.into()).unwrap_or(0).max(1)
     }
+}
+
+/// Packets whose margin was as large and less than the next entry's.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Margin {
+    /// How many.
+    pub packets: u64,
 }
 
 /// Messages to the card.
