@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use ringwave_bringup::access::Reach;
+use ringwave_bringup::access::CardAccess;
+use ringwave_bringup::bringup::Choices;
 use ringwave_bringup::report::{Outcome, Report, StepReport};
 use ringwave_bringup::socket::Socket;
 use ringwave_bringup::steps::{self, STEPS, Step};
 use ringwave_bringup::vfio::Vfio;
-use ringwave_bringup::walk::Choices;
 use ringwave_regs::pci;
 
 use super::commands::{Failure, bad_input, failed};
@@ -74,7 +74,7 @@ pub fn run(arguments: &Bringup) -> Result<ExitCode, Failure> {
         identity: arguments.force_id.unwrap_or((pci::VENDOR, pci::DEVICE)),
         tone: arguments.seconds,
     };
-    let mut card: Box<dyn Reach> = match (&arguments.socket, &arguments.vfio) {
+    let mut card: Box<dyn CardAccess> = match (&arguments.socket, &arguments.vfio) {
         (Some(path), _) => Box::new(Socket::open(path).map_err(bad_input)?),
         (None, Some(address)) => Box::new(Vfio::open(address, choices.identity).map_err(bad_input)?),
         (None, None) => return Err(bad_input("no card is named; give --socket PATH or --vfio BDF")),

@@ -1,4 +1,4 @@
-//! One walk, two ways to reach the card: what both can do, and how they fail.
+//! One bring-up, two ways to reach the card: what both can do, and how they fail.
 
 use vmm_sys_util::eventfd::EventFd;
 
@@ -19,7 +19,7 @@ pub enum AccessError {
 pub type Access<T> = Result<T, AccessError>;
 
 /// A way to reach a card. Every call ends, whatever the card does: with an error when the card does not answer in time.
-pub trait Reach {
+pub trait CardAccess {
     /// What the user called it: a socket's path, or bus, device and function.
     fn place(&self) -> String;
 

@@ -1,9 +1,9 @@
-//! Configuration space as the walk needs it: the capability list, Command, MSI, power, function-level reset.
+//! Configuration space as the bring-up needs it: the capability list, Command, MSI, power, function-level reset.
 //!
 //! Offsets and bits are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management specification 1.2 and the PCI
 //! Express Base Specification (capability structure version 2). Nothing here is taken from the card's own layout.
 
-use super::access::{Access, Reach};
+use super::access::{Access, CardAccess};
 
 /// Command register.
 pub const COMMAND: u16 = 0x04;
@@ -62,34 +62,34 @@ const PCIE_INITIATE_FLR: u16 = 1 << 15;
 const CAPABILITIES_MAX: usize = 48;
 
 /// The byte at `offset`.
-pub fn read8(card: &mut (impl Reach + ?Sized), offset: u16) -> Access<u8> {
+pub fn read8(card: &mut (impl CardAccess + ?Sized), offset: u16) -> Access<u8> {
     let mut byte = [0xFF];
     card.config_read(offset, &mut byte)?;
     Ok(u8::from_le_bytes(byte))
 }
 
 /// The 16 bits at `offset`.
-pub fn read16(card: &mut (impl Reach + ?Sized), offset: u16) -> Access<u16> {
+pub fn read16(card: &mut (impl CardAccess + ?Sized), offset: u16) -> Access<u16> {
     let mut bytes = [0xFF; 2];
     card.config_read(offset, &mut bytes)?;
     Ok(u16::from_le_bytes(bytes))
 }
 
 /// The 32 bits at `offset`.
-pub fn read32(card: &mut (impl Reach + ?Sized), offset: u16) -> Access<u32> {
+pub fn read32(card: &mut (impl CardAccess + ?Sized), offset: u16) -> Access<u32> {
     let mut bytes = [0xFF; 4];
     card.config_read(offset, &mut bytes)?;
     Ok(u32::from_le_bytes(bytes))
 }
 
 /// Sets and clears bits of the 16 at `offset`.
-pub fn change16(card: &mut (impl Reach + ?Sized), offset: u16, set: u16, clear: u16) -> Access<()> {
+pub fn change16(card: &mut (impl CardAccess + ?Sized), offset: u16, set: u16, clear: u16) -> Access<()> {
     let value = read16(card, offset)?;
     card.config_write(offset, &(value & !clear | set).to_le_bytes())
 }
 
 /// The capabilities in the order of the list, (id, offset); an error in words if the list has no end or leads into the header.
-pub fn capabilities(card: &mut (impl Reach + ?Sized)) -> Access<Result<Vec<(u8, u16)>, String>> {
+pub fn capabilities(card: &mut (impl CardAccess + ?Sized)) -> Access<Result<Vec<(u8, u16)>, String>> {
     let mut list = Vec::new();
     let mut at = read8(card, CAPABILITIES_POINTER)?;
     while at != 0 {
@@ -108,14 +108,14 @@ pub fn capabilities(card: &mut (impl Reach + ?Sized)) -> Access<Result<Vec<(u8, 
 }
 
 /// Where the capability `id` is.
-pub fn find(card: &mut (impl Reach + ?Sized), id: u8) -> Access<Option<u16>> {
+pub fn find(card: &mut (impl CardAccess + ?Sized), id: u8) -> Access<Option<u16>> {
     let list = capabilities(card)?.unwrap_or_default();
     Ok(list.iter().find(|(its, _)| *its == id).map(|(_, at)| *at))
 }
 
 /// Enables MSI with 2^`log2` messages, for a card without a kernel in front; the address is one that an x86 processor has, and of no
 /// importance here. Gives how many messages the function now says were granted.
-pub fn enable_msi(card: &mut (impl Reach + ?Sized), log2: u32) -> Access<u32> {
+pub fn enable_msi(card: &mut (impl CardAccess + ?Sized), log2: u32) -> Access<u32> {
     let Some(msi) = find(card, MSI)? else { return Ok(0) };
     card.config_write(msi + 4, &0xFEE0_0000_u64.to_le_bytes())?;
     card.config_write(msi + 12, &0x4000_u16.to_le_bytes())?;
@@ -126,7 +126,7 @@ pub fn enable_msi(card: &mut (impl Reach + ?Sized), log2: u32) -> Access<u32> {
 }
 
 /// Disables MSI, for a card without a kernel in front.
-pub fn disable_msi(card: &mut (impl Reach + ?Sized)) -> Access<()> {
+pub fn disable_msi(card: &mut (impl CardAccess + ?Sized)) -> Access<()> {
     let Some(msi) = find(card, MSI)? else { return Ok(()) };
     change16(card, msi + MSI_CONTROL, 0, MSI_ENABLE | 7 << MSI_GRANTED_SHIFT)
 }
@@ -141,7 +141,7 @@ pub enum Power {
 }
 
 /// Moves the function to a power state. Gives `false` if it has no power management.
-pub fn set_power(card: &mut (impl Reach + ?Sized), power: Power) -> Access<bool> {
+pub fn set_power(card: &mut (impl CardAccess + ?Sized), power: Power) -> Access<bool> {
     let Some(pm) = find(card, PM)? else { return Ok(false) };
     let state = match power {
         Power::D0 => 0,
@@ -156,13 +156,13 @@ pub fn set_power(card: &mut (impl Reach + ?Sized), power: Power) -> Access<bool>
 }
 
 /// The power state that the function says it is in, 0 to 3; 0 without power management.
-pub fn power(card: &mut (impl Reach + ?Sized)) -> Access<u16> {
+pub fn power(card: &mut (impl CardAccess + ?Sized)) -> Access<u16> {
     let Some(pm) = find(card, PM)? else { return Ok(0) };
     Ok(read16(card, pm + PM_CONTROL)? & PM_STATE)
 }
 
 /// Function-level reset. Gives `false` if the function has none.
-pub fn function_level_reset(card: &mut (impl Reach + ?Sized)) -> Access<bool> {
+pub fn function_level_reset(card: &mut (impl CardAccess + ?Sized)) -> Access<bool> {
     let Some(pcie) = find(card, PCIE)? else { return Ok(false) };
     if read32(card, pcie + PCIE_DEVICE_CAPABILITIES)? & PCIE_FLR == 0 {
         return Ok(false);

@@ -1,11 +1,12 @@
 //! `ringwave bringup`: walks a card from identity to tone, and says at each step what was expected and what was seen.
 //!
-//! The walk knows the card from `device/DATASHEET.md` and [`ringwave_regs`] alone, never from its source, so that it can judge it. There is
-//! one walk and two ways to reach a card behind one trait ([`access::Reach`]): [`socket`], without a virtual machine, and [`vfio`], in a Linux
+//! The bring-up knows the card from `device/DATASHEET.md` and [`ringwave_regs`] alone, never from its source, so that it can judge it. There is
+//! one bring-up and two ways to reach a card behind one trait ([`access::CardAccess`]): [`socket`], without a virtual machine, and [`vfio`], in a Linux
 //! guest or on a host. Every step begins with a reset and stands alone: a failure does not stop the ones that follow, and whatever the card
 //! does every wait has an end.
 
 pub mod access;
+pub mod bringup;
 pub mod config;
 pub mod lines;
 pub mod memory;
@@ -14,17 +15,16 @@ pub mod socket;
 pub mod steps;
 pub mod stream;
 pub mod vfio;
-pub mod walk;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ringwave_regs::global;
 
-use access::Reach;
+use access::CardAccess;
+use bringup::{Bringup, Choices, StepEnd, StepResult};
 use report::{Check, Outcome, Report, StepReport};
 use steps::{STEPS, Step};
-use walk::{Choices, Ended, Stepped, Walk};
 
 /// What of the card must be right before anything is written to it.
 const GUARDS: [&str; 2] = ["identity", "version"];
@@ -46,7 +46,7 @@ pub fn check_identity(place: &str, found: (u16, u16), wanted: (u16, u16)) -> Res
 /// Walks `steps` of the card, in the order of [`STEPS`]. `each` is called after every step. The error is one line: the card is not one that may
 /// be touched, or cannot be reached.
 pub fn run(
-    card: &mut dyn Reach,
+    card: &mut dyn CardAccess,
     steps: &[&'static Step],
     choices: Choices,
     stop: &AtomicBool,
@@ -58,10 +58,10 @@ pub fn run(
     let found =
         vendor.and_then(|vendor| Ok((vendor, device?))).map_err(|error| format!("{place}: {error}"))?;
     check_identity(&place, found, choices.identity)?;
-    let mut walk = Walk::new(card, choices, stop).map_err(|error| format!("{place}: {error}"))?;
+    let mut bringup = Bringup::new(card, choices, stop).map_err(|error| format!("{place}: {error}"))?;
 
     let mut done = Vec::new();
-    let touchable = guard(&mut walk).map_err(|ended| format!("{place}: {}", why(ended)))?;
+    let touchable = guard(&mut bringup).map_err(|ended| format!("{place}: {}", why(ended)))?;
     let mut hold = (!touchable).then(|| "MAGIC or the major version is of another interface".to_owned());
     // A card that is not one is said so, whatever was asked for.
     let asked = |step: &Step| steps.iter().any(|asked| asked.name == step.name);
@@ -76,13 +76,13 @@ pub fn run(
                 milliseconds: 0,
                 checks: Vec::new(),
             },
-            _ => take_step(&mut walk, step, untouchable, &mut hold),
+            _ => take_step(&mut bringup, step, untouchable, &mut hold),
         };
         each(&report);
         done.push(report);
     }
     if !untouchable {
-        walk.leave();
+        bringup.leave();
     }
     let failed = done.iter().any(|step| step.outcome == Outcome::Failed) || hold.is_some();
     Ok(Report {
@@ -95,24 +95,29 @@ pub fn run(
 }
 
 /// MAGIC and the major version, before anything else is touched (DATASHEET 3.1), then the memory that all steps share. `false`: this is not the
-/// interface that the walk knows.
-fn guard(walk: &mut Walk<'_>) -> Stepped<bool> {
-    walk.wake()?;
-    let magic = walk.get(global::MAGIC)?;
-    let version = walk.get(global::VERSION)?;
+/// interface that the bring-up knows.
+fn guard(bringup: &mut Bringup<'_>) -> StepResult<bool> {
+    bringup.wake()?;
+    let magic = bringup.get(global::MAGIC)?;
+    let version = bringup.get(global::VERSION)?;
     if magic != global::MAGIC_VALUE || version >> 16 != u32::from(global::VERSION_MAJOR) {
         return Ok(false);
     }
-    walk.map_memory()?;
+    bringup.map_memory()?;
     Ok(true)
 }
 
 /// One step, from a reset to its report. A card that is lost is put into `hold`, the reason why nothing else can be looked at.
-fn take_step(walk: &mut Walk<'_>, step: &Step, looks_only: bool, hold: &mut Option<String>) -> StepReport {
+fn take_step(
+    bringup: &mut Bringup<'_>,
+    step: &Step,
+    looks_only: bool,
+    hold: &mut Option<String>,
+) -> StepReport {
     let began = Instant::now();
-    let fresh = if looks_only { Ok(()) } else { walk.fresh() };
-    let ended = fresh.and_then(|()| (step.run)(walk));
-    let mut checks = walk.take_checks();
+    let fresh = if looks_only { Ok(()) } else { bringup.fresh() };
+    let ended = fresh.and_then(|()| (step.run)(bringup));
+    let mut checks = bringup.take_checks();
     let failed = |expected: &str, seen: &str, meaning: &str| Check {
         name: "the card answers".to_owned(),
         expected: expected.to_owned(),
@@ -122,16 +127,16 @@ fn take_step(walk: &mut Walk<'_>, step: &Step, looks_only: bool, hold: &mut Opti
     };
     let mut reason = None;
     match ended {
-        Ok(()) | Err(Ended::Failed) => {}
-        Err(Ended::Skipped(why)) => reason = Some(why),
-        Err(Ended::Refused(why)) => {
+        Ok(()) | Err(StepEnd::Failed) => {}
+        Err(StepEnd::Skipped(why)) => reason = Some(why),
+        Err(StepEnd::Refused(why)) => {
             checks.push(failed(
                 "every access is let through",
                 &why,
                 "see the log of whoever stands before the card",
             ));
         }
-        Err(Ended::Lost(why)) => {
+        Err(StepEnd::Lost(why)) => {
             checks.push(failed(
                 "an answer to every access",
                 &why,
@@ -139,7 +144,7 @@ fn take_step(walk: &mut Walk<'_>, step: &Step, looks_only: bool, hold: &mut Opti
             ));
             hold.get_or_insert_with(|| format!("the card was lost in {}", step.name));
         }
-        Err(Ended::Interrupted) => {
+        Err(StepEnd::Interrupted) => {
             reason = Some("interrupted".to_owned());
             hold.get_or_insert_with(|| "interrupted".to_owned());
         }
@@ -156,11 +161,11 @@ fn take_step(walk: &mut Walk<'_>, step: &Step, looks_only: bool, hold: &mut Opti
     StepReport { name: step.name, outcome, why: reason, milliseconds: millis(began), checks }
 }
 
-fn why(ended: Ended) -> String {
+fn why(ended: StepEnd) -> String {
     match ended {
-        Ended::Failed => "it failed".to_owned(),
-        Ended::Interrupted => "interrupted".to_owned(),
-        Ended::Skipped(why) | Ended::Refused(why) | Ended::Lost(why) => why,
+        StepEnd::Failed => "it failed".to_owned(),
+        StepEnd::Interrupted => "interrupted".to_owned(),
+        StepEnd::Skipped(why) | StepEnd::Refused(why) | StepEnd::Lost(why) => why,
     }
 }
 

@@ -97,7 +97,7 @@ impl Memory {
         inside.then(|| self.mapped.address().wrapping_add(offset))
     }
 
-    /// The word at `offset`. What lies outside, or is not aligned, reads 0: the walk chooses its offsets itself.
+    /// The word at `offset`. What lies outside, or is not aligned, reads 0: the bring-up chooses its offsets itself.
     pub fn load(&self, offset: usize) -> u32 {
         self.mapped.word(offset).map_or(0, |word| u32::from_le(word.load(Ordering::Acquire)))
     }

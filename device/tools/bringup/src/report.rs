@@ -8,7 +8,7 @@ use serde::Serialize;
 const NAME: (usize, usize) = (44, 60);
 const VALUE: (usize, usize) = (34, 44);
 
-/// How a check, a step or the walk ended.
+/// How a check, a step or the bring-up ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -59,7 +59,7 @@ pub struct Report {
     pub tool: &'static str,
     /// How the card was reached: a socket's path, or bus, device and function.
     pub card: String,
-    /// Ok or failed. A walk in which a step was skipped can be ok; it says which.
+    /// Ok or failed. A bring-up in which a step was skipped can be ok; it says which.
     pub outcome: Outcome,
     /// How long it took.
     pub milliseconds: u64,

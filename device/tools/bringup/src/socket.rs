@@ -10,7 +10,7 @@ use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
 use ringwave_vfio_user::{Client, ClientError, Mapping, RegionReply};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::access::{Access, AccessError, Reach};
+use super::access::{Access, AccessError, CardAccess};
 use super::config;
 use super::memory::Memory;
 use ringwave_audio::next_step;
@@ -72,7 +72,7 @@ impl Socket {
     }
 }
 
-impl Reach for Socket {
+impl CardAccess for Socket {
     fn place(&self) -> String {
         self.path.display().to_string()
     }

@@ -1,4 +1,4 @@
-//! A stream as the walk drives it: its registers, its status page, a cyclic buffer in either DMA mode.
+//! A stream as the bring-up drives it: its registers, its status page, a cyclic buffer in either DMA mode.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use ringwave_regs::error::NONE;
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{format, global, stream};
 
-use super::walk::{
-    ASK_EVERY, Ended, HIGH, HIGH_BYTES, LOOK_EVERY, LOW, LOW_BYTES, PAGE, PATIENCE, RING, Stepped, TABLES,
-    Walk, error_name,
+use super::bringup::{
+    ASK_EVERY, Bringup, HIGH, HIGH_BYTES, LOOK_EVERY, LOW, LOW_BYTES, PAGE, PATIENCE, RING, StepEnd,
+    StepResult, TABLES, error_name,
 };
 
 /// A stream that STREAMS announces, and what its constants say.
@@ -33,17 +33,17 @@ pub struct Stream {
 
 impl Stream {
     /// Reads the constants of stream `index`.
-    pub fn look(walk: &mut Walk<'_>, index: u32) -> Stepped<Self> {
+    pub fn look(bringup: &mut Bringup<'_>, index: u32) -> StepResult<Self> {
         let places = stream::block(index).zip(pages::status_page(index)).zip(pages::position_page(index));
-        let Some(((block, page), position_page)) = places else { return Err(Ended::Failed) };
+        let Some(((block, page), position_page)) = places else { return Err(StepEnd::Failed) };
         Ok(Self {
             index,
             block,
             page,
             position_page,
-            caps: walk.get(block + stream::CAPS)?,
-            formats: walk.get(block + stream::FORMATS)?,
-            rates: walk.get(block + stream::RATES)?,
+            caps: bringup.get(block + stream::CAPS)?,
+            formats: bringup.get(block + stream::FORMATS)?,
+            rates: bringup.get(block + stream::RATES)?,
         })
     }
 
@@ -113,8 +113,8 @@ impl Mode {
     }
 
     /// The modes that FEATURES announces.
-    pub fn announced(walk: &mut Walk<'_>) -> Stepped<Vec<Self>> {
-        let features = walk.get(global::FEATURES)?;
+    pub fn announced(bringup: &mut Bringup<'_>) -> StepResult<Vec<Self>> {
+        let features = bringup.get(global::FEATURES)?;
         let modes = [
             (global::FEATURE_CONTIGUOUS, Self::Contiguous),
             (global::FEATURE_SCATTER_GATHER, Self::ScatterGather),
@@ -170,7 +170,7 @@ impl Setup {
         Duration::from_nanos(frames.saturating_mul(1_000_000_000) / u64::from(self.rate.max(1)))
     }
 
-    /// Where the page `number` of the buffer lies: its address, and its offset in the walk's memory. Scatter-gather goes backwards and, where
+    /// Where the page `number` of the buffer lies: its address, and its offset in the bring-up's memory. Scatter-gather goes backwards and, where
     /// the card reaches that far, has every second page above 4 GiB.
     fn page(&self, number: usize, high: bool) -> (u64, usize) {
         let low_pages = (LOW_BYTES - RING) / PAGE;
@@ -217,19 +217,19 @@ impl Status {
     }
 }
 
-impl Walk<'_> {
+impl Bringup<'_> {
     /// A register of a stream.
-    pub fn stream_get(&mut self, of: &Stream, register: u32) -> Stepped<u32> {
+    pub fn stream_get(&mut self, of: &Stream, register: u32) -> StepResult<u32> {
         self.get(of.block + register)
     }
 
     /// Writes a register of a stream.
-    pub fn stream_set(&mut self, of: &Stream, register: u32, value: u32) -> Stepped {
+    pub fn stream_set(&mut self, of: &Stream, register: u32, value: u32) -> StepResult {
         self.set(of.block + register, value)
     }
 
     /// The stream's ERROR, which is cleared.
-    pub fn take_stream_error(&mut self, of: &Stream) -> Stepped<u32> {
+    pub fn take_stream_error(&mut self, of: &Stream) -> StepResult<u32> {
         let error = self.stream_get(of, stream::ERROR)?;
         if error != NONE {
             self.stream_set(of, stream::ERROR, 0)?;
@@ -238,8 +238,8 @@ impl Walk<'_> {
     }
 
     /// The stream's status page. A card that was stopped in the middle of a write (its host has other things to do) leaves SEQ odd for a while:
-    /// a driver keeps what it knew and goes on; the walk looks again.
-    pub fn status(&mut self, of: &Stream) -> Stepped<Status> {
+    /// a driver keeps what it knew and goes on; the bring-up looks again.
+    pub fn status(&mut self, of: &Stream) -> StepResult<Status> {
         let end = Instant::now() + PATIENCE;
         loop {
             for _ in 0..pages::READ_TRIES {
@@ -254,15 +254,15 @@ impl Walk<'_> {
         }
         self.check(of.name("status page SEQ"), false, "even, and twice the same", "not so for 3 s")
             .means("the card leaves SEQ odd, or writes the page all the time");
-        Err(Ended::Failed)
+        Err(StepEnd::Failed)
     }
 
     /// One try to read the status page as a whole.
-    fn try_status(&mut self, of: &Stream) -> Stepped<Option<Status>> {
+    fn try_status(&mut self, of: &Stream) -> StepResult<Option<Status>> {
         let before = self.page(of.page + status::SEQ)?;
         let mut word = |field: u32| self.page(of.page + field);
         let mut wide =
-            |field: u32| Ok::<_, Ended>(u64::from(word(field)?) | u64::from(word(field + 4)?) << 32);
+            |field: u32| Ok::<_, StepEnd>(u64::from(word(field)?) | u64::from(word(field + 4)?) << 32);
         let (anchor_clock, anchor_frame) = (wide(status::ANCHOR_CLOCK)?, wide(status::ANCHOR_FRAME)?);
         let (packet_clock, packet_frame) = (wide(status::PACKET_CLOCK)?, wide(status::PACKET_FRAME)?);
         let silence_frames = wide(status::SILENCE_FRAMES)?;
@@ -294,7 +294,7 @@ impl Walk<'_> {
         of: &Stream,
         time: Duration,
         wanted: impl Fn(&Status) -> bool,
-    ) -> Stepped<(Status, bool)> {
+    ) -> StepResult<(Status, bool)> {
         let end = Instant::now() + time;
         let mut alive_until = Instant::now() + ASK_EVERY;
         loop {
@@ -315,7 +315,7 @@ impl Walk<'_> {
     }
 
     /// Writes the registers "W in STOP" and the table, and clears the buffer. The stream is in STOP.
-    pub fn configure(&mut self, of: &Stream, setup: &Setup) -> Stepped {
+    pub fn configure(&mut self, of: &Stream, setup: &Setup) -> StepResult {
         let (address, entries) = self.place_ring(setup);
         let values = [
             (stream::FORMAT, format::pack(setup.code, setup.channels)),
@@ -334,7 +334,7 @@ impl Walk<'_> {
     }
 
     /// Asks the card to wait for packets, or not to. A card without WRITTEN cannot.
-    pub fn ask_lockstep(&mut self, of: &Stream, ask: bool) -> Stepped {
+    pub fn ask_lockstep(&mut self, of: &Stream, ask: bool) -> StepResult {
         if self.get(global::FEATURES)? & global::FEATURE_WRITTEN == 0 {
             return Ok(());
         }
@@ -399,13 +399,13 @@ impl Walk<'_> {
     }
 
     /// Writes a state, and gives the state the stream is in then.
-    pub fn state(&mut self, of: &Stream, state: u32) -> Stepped<u32> {
+    pub fn state(&mut self, of: &Stream, state: u32) -> StepResult<u32> {
         self.stream_set(of, stream::STATE, state)?;
         self.stream_get(of, stream::STATE)
     }
 
     /// Takes the stream, step by step, from STOP to a state that it must reach.
-    pub fn reach(&mut self, of: &Stream, state: u32) -> Stepped {
+    pub fn reach(&mut self, of: &Stream, state: u32) -> StepResult {
         for next in [stream::STATE_ACQUIRE, stream::STATE_PAUSE, stream::STATE_RUN] {
             if next <= state {
                 self.enter(of, next)?;
@@ -415,7 +415,7 @@ impl Walk<'_> {
     }
 
     /// Writes a state that the stream must take.
-    pub fn enter(&mut self, of: &Stream, state: u32) -> Stepped {
+    pub fn enter(&mut self, of: &Stream, state: u32) -> StepResult {
         let seen = self.state(of, state)?;
         if seen == state {
             return Ok(());
@@ -424,11 +424,11 @@ impl Walk<'_> {
         let seen = format!("{}, {}", state_name(seen), error_name(error));
         self.check(of.name(format!("goes to {}", state_name(state))), false, state_name(state), seen)
             .means("see what ERROR says; section 5.1 has what each transition checks");
-        Err(Ended::Failed)
+        Err(StepEnd::Failed)
     }
 
     /// The 64-bit position register.
-    pub fn position(&mut self, of: &Stream) -> Stepped<u64> {
+    pub fn position(&mut self, of: &Stream) -> StepResult<u64> {
         self.get64(of.block + stream::POSITION_LO)
     }
 }

@@ -17,7 +17,7 @@ use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
 use vfio_ioctls::{VfioContainer, VfioDevice, VfioError};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::access::{Access, AccessError, Reach};
+use super::access::{Access, AccessError, CardAccess};
 use super::memory::{Mapped, Memory};
 
 /// A card that is bound to the kernel's vfio-pci.
@@ -115,7 +115,7 @@ impl Drop for Vfio {
     }
 }
 
-impl Reach for Vfio {
+impl CardAccess for Vfio {
     fn place(&self) -> String {
         self.address.clone()
     }

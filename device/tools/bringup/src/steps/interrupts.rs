@@ -6,30 +6,30 @@ use ringwave_regs::error::Error;
 use ringwave_regs::global;
 
 use crate::access::AccessError;
+use crate::bringup::{Bringup, StepEnd, StepResult};
 use crate::config;
-use crate::walk::{Ended, Stepped, Walk};
 
 /// How long an interrupt that must not come is waited for.
 const QUIET: Duration = Duration::from_millis(5);
 
 /// The step.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    let granted = walk.connect_msi()?;
-    messages(walk, granted)?;
-    walk.card.disconnect()?;
-    match walk.connect_intx() {
-        Err(Ended::Refused(why)) => {
-            walk.skip("INTx", why);
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    let granted = bringup.connect_msi()?;
+    messages(bringup, granted)?;
+    bringup.card.disconnect()?;
+    match bringup.connect_intx() {
+        Err(StepEnd::Refused(why)) => {
+            bringup.skip("INTx", why);
             Ok(())
         }
-        connected => connected.and_then(|()| line(walk)),
+        connected => connected.and_then(|()| line(bringup)),
     }
 }
 
-fn messages(walk: &mut Walk<'_>, granted: u32) -> Stepped {
+fn messages(bringup: &mut Bringup<'_>, granted: u32) -> StepResult {
     for message in 0..granted {
-        walk.set(global::INT_RAISE, message)?;
-        let seen = walk.interrupts(1, QUIET)?;
+        bringup.set(global::INT_RAISE, message)?;
+        let seen = bringup.interrupts(1, QUIET)?;
         // One count for each vector that is connected, granted or not.
         let expected = place(seen.len() as u64, message.into());
         let others =
@@ -44,13 +44,13 @@ fn messages(walk: &mut Walk<'_>, granted: u32) -> Stepped {
             None => "it came more than once".to_owned(),
         };
         let seen = seen.iter().map(u64::to_string).collect::<Vec<_>>().join(" ");
-        walk.equal(format!("INT_RAISE {message}: arrivals by vector"), expected, seen).means(meaning);
+        bringup.equal(format!("INT_RAISE {message}: arrivals by vector"), expected, seen).means(meaning);
     }
-    walk.set(global::INT_RAISE, granted)?;
-    let error = walk.take_error()?;
-    walk.error(format!("INT_RAISE {granted}, which was not granted"), Some(Error::BadAccess), error);
-    let seen: u64 = walk.interrupts(0, QUIET)?.iter().sum();
-    walk.equal("and no message", 0, seen);
+    bringup.set(global::INT_RAISE, granted)?;
+    let error = bringup.take_error()?;
+    bringup.error(format!("INT_RAISE {granted}, which was not granted"), Some(Error::BadAccess), error);
+    let seen: u64 = bringup.interrupts(0, QUIET)?.iter().sum();
+    bringup.equal("and no message", 0, seen);
     Ok(())
 }
 
@@ -59,52 +59,53 @@ fn place(vectors: u64, one: u64) -> String {
     (0..vectors).map(|vector| if vector == one { "1" } else { "0" }).collect::<Vec<_>>().join(" ")
 }
 
-fn line(walk: &mut Walk<'_>) -> Stepped {
-    walk.set(global::INT_RAISE, 0)?;
-    let quiet: u64 = walk.interrupts(0, QUIET)?.iter().sum();
-    walk.equal("INTx while CONTROL.INT_ENABLE is off", 0, quiet);
-    let pending = walk.get(global::INT_STATUS)?;
-    walk.value("INT_STATUS", 1, pending);
-    walk.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
-    let raised: u64 = walk.interrupts(1, QUIET)?.iter().sum();
-    walk.equal("INTx: arrivals", 1, raised)
+fn line(bringup: &mut Bringup<'_>) -> StepResult {
+    bringup.set(global::INT_RAISE, 0)?;
+    let quiet: u64 = bringup.interrupts(0, QUIET)?.iter().sum();
+    bringup.equal("INTx while CONTROL.INT_ENABLE is off", 0, quiet);
+    let pending = bringup.get(global::INT_STATUS)?;
+    bringup.value("INT_STATUS", 1, pending);
+    bringup.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
+    let raised: u64 = bringup.interrupts(1, QUIET)?.iter().sum();
+    bringup
+        .equal("INTx: arrivals", 1, raised)
         .means("no interrupt line is routed to this device, or Interrupt Disable is set");
-    walk.must(raised != 0)?;
-    let shown = config::read16(walk.card, config::STATUS)? & config::STATUS_INTERRUPT != 0;
-    walk.check("Status: Interrupt Status", shown, "pending", if shown { "pending" } else { "no" });
+    bringup.must(raised != 0)?;
+    let shown = config::read16(bringup.card, config::STATUS)? & config::STATUS_INTERRUPT != 0;
+    bringup.check("Status: Interrupt Status", shown, "pending", if shown { "pending" } else { "no" });
 
-    unmask(walk)?;
-    let again: u64 = walk.interrupts(1, QUIET)?.iter().sum();
-    walk.check("not acknowledged, unmasked: it is a level", again >= 1, "again", format!("{again} more"));
+    unmask(bringup)?;
+    let again: u64 = bringup.interrupts(1, QUIET)?.iter().sum();
+    bringup.check("not acknowledged, unmasked: it is a level", again >= 1, "again", format!("{again} more"));
 
-    walk.set(global::INT_STATUS, 1)?;
-    let pending = walk.get(global::INT_STATUS)?;
-    walk.value("INT_STATUS after the acknowledgement", 0, pending);
-    walk.lines.take();
-    unmask(walk)?;
-    let after: u64 = walk.interrupts(0, QUIET)?.iter().sum();
-    walk.equal("acknowledged: arrivals", 0, after);
-    let shown = config::read16(walk.card, config::STATUS)? & config::STATUS_INTERRUPT != 0;
-    walk.check("Status: Interrupt Status", !shown, "no", if shown { "pending" } else { "no" });
+    bringup.set(global::INT_STATUS, 1)?;
+    let pending = bringup.get(global::INT_STATUS)?;
+    bringup.value("INT_STATUS after the acknowledgement", 0, pending);
+    bringup.lines.take();
+    unmask(bringup)?;
+    let after: u64 = bringup.interrupts(0, QUIET)?.iter().sum();
+    bringup.equal("acknowledged: arrivals", 0, after);
+    let shown = config::read16(bringup.card, config::STATUS)? & config::STATUS_INTERRUPT != 0;
+    bringup.check("Status: Interrupt Status", !shown, "no", if shown { "pending" } else { "no" });
 
     let disable = config::COMMAND_INTERRUPT_DISABLE;
-    config::change16(walk.card, config::COMMAND, disable, 0)?;
-    walk.set(global::INT_RAISE, 0)?;
-    let held: u64 = walk.interrupts(0, QUIET)?.iter().sum();
-    walk.equal("Interrupt Disable: arrivals", 0, held);
-    config::change16(walk.card, config::COMMAND, 0, disable)?;
-    let raised: u64 = walk.interrupts(1, QUIET)?.iter().sum();
-    walk.check("and when it is cleared", raised >= 1, "1 or more", raised);
-    walk.set(global::INT_STATUS, 1)?;
-    walk.set(global::CONTROL, 0)
+    config::change16(bringup.card, config::COMMAND, disable, 0)?;
+    bringup.set(global::INT_RAISE, 0)?;
+    let held: u64 = bringup.interrupts(0, QUIET)?.iter().sum();
+    bringup.equal("Interrupt Disable: arrivals", 0, held);
+    config::change16(bringup.card, config::COMMAND, 0, disable)?;
+    let raised: u64 = bringup.interrupts(1, QUIET)?.iter().sum();
+    bringup.check("and when it is cleared", raised >= 1, "1 or more", raised);
+    bringup.set(global::INT_STATUS, 1)?;
+    bringup.set(global::CONTROL, 0)
 }
 
-fn unmask(walk: &mut Walk<'_>) -> Stepped {
-    match walk.card.unmask_intx() {
+fn unmask(bringup: &mut Bringup<'_>) -> StepResult {
+    match bringup.card.unmask_intx() {
         Ok(()) => Ok(()),
         Err(AccessError::Refused(why)) => {
-            walk.check("INTx is unmasked", false, "yes", why);
-            Err(Ended::Failed)
+            bringup.check("INTx is unmasked", false, "yes", why);
+            Err(StepEnd::Failed)
         }
         Err(lost) => Err(lost.into()),
     }

@@ -1,4 +1,4 @@
-//! The steps of the walk, in the order of a bring-up: what a step needs was looked at by one before it.
+//! The steps of the bring-up, in the order of a bring-up: what a step needs was looked at by one before it.
 
 mod formats;
 mod identity;
@@ -18,7 +18,7 @@ mod tables;
 mod tone;
 mod volume;
 
-use super::walk::{Stepped, Walk};
+use super::bringup::{Bringup, StepResult};
 
 /// A step.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Step {
     /// What it looks at, for `--list`.
     pub about: &'static str,
     /// Makes the checks.
-    pub run: fn(&mut Walk<'_>) -> Stepped,
+    pub run: fn(&mut Bringup<'_>) -> StepResult,
 }
 
 /// All steps.

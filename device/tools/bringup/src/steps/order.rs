@@ -4,8 +4,8 @@
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{global, stream};
 
+use crate::bringup::{Bringup, StepResult, error_name};
 use crate::stream::{Mode, Stream, state_name};
-use crate::walk::{Stepped, Walk, error_name};
 
 /// A value that is good in hardly any register, but for those that take every one.
 const WILD: u32 = 0xFFFF_FFF7;
@@ -13,30 +13,30 @@ const WILD: u32 = 0xFFFF_FFF7;
 const HOLE: u32 = 0xA0;
 
 /// The step. Every write here is wrong in all the later ways, too, where there are such.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
-    let features = walk.get(global::FEATURES)?;
-    for its in walk.streams()? {
-        walk.configure(&its, &its.usual(mode))?;
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
+    let features = bringup.get(global::FEATURES)?;
+    for its in bringup.streams()? {
+        bringup.configure(&its, &its.usual(mode))?;
         for state in [stream::STATE_STOP, stream::STATE_PAUSE, stream::STATE_RUN] {
-            walk.state(&its, stream::STATE_STOP)?;
-            walk.reach(&its, state)?;
-            judged(walk, &its, state, features)?;
+            bringup.state(&its, stream::STATE_STOP)?;
+            bringup.reach(&its, state)?;
+            judged(bringup, &its, state, features)?;
         }
-        walk.state(&its, stream::STATE_STOP)?;
+        bringup.state(&its, stream::STATE_STOP)?;
     }
     Ok(())
 }
 
 /// Writes what must be refused in this state.
-fn judged(walk: &mut Walk<'_>, its: &Stream, state: u32, features: u32) -> Stepped {
+fn judged(bringup: &mut Bringup<'_>, its: &Stream, state: u32, features: u32) -> StepResult {
     let mut wrong = Vec::new();
-    walk.take_stream_error(its)?;
+    bringup.take_stream_error(its)?;
     for (register, error) in refusals(its.captures(), state, features) {
-        let before = if register == HOLE { None } else { Some(walk.stream_get(its, register)?) };
-        walk.stream_set(its, register, WILD)?;
-        let code = walk.take_stream_error(its)?;
-        let after = if register == HOLE { None } else { Some(walk.stream_get(its, register)?) };
+        let before = if register == HOLE { None } else { Some(bringup.stream_get(its, register)?) };
+        bringup.stream_set(its, register, WILD)?;
+        let code = bringup.take_stream_error(its)?;
+        let after = if register == HOLE { None } else { Some(bringup.stream_get(its, register)?) };
         if code != error.code() {
             let seen = if code == NONE { "taken" } else { &error_name(code) };
             wrong.push(format!("{:#04x}: {seen}, not {}", register, error.name()));
@@ -45,7 +45,7 @@ fn judged(walk: &mut Walk<'_>, its: &Stream, state: u32, features: u32) -> Stepp
         }
     }
     let seen = if wrong.is_empty() { "as listed in 4.1".to_owned() } else { wrong.join("; ") };
-    walk.check(
+    bringup.check(
         its.name(format!("writes in {}", state_name(state))),
         wrong.is_empty(),
         "as listed in 4.1",

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
 
+use crate::bringup::{Bringup, PATIENCE, StepResult};
 use crate::stream::{Mode, Setup, Status, Stream, state_name};
-use crate::walk::{PATIENCE, Stepped, Walk};
 
 /// How long the position is watched, and in what rhythm.
 const WATCH: Duration = Duration::from_millis(120);
@@ -29,21 +29,21 @@ struct Look {
 }
 
 /// The step `position`.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
-    for its in walk.streams()? {
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
+    for its in bringup.streams()? {
         let setup = its.usual(mode);
         for attempt in 1..=TRIES {
-            prepare(walk, &its, &setup)?;
-            walk.enter(&its, stream::STATE_RUN)?;
-            let looks = watch(walk, &its)?;
-            walk.state(&its, stream::STATE_STOP)?;
-            let paced = walk.get(global::CLOCK_MODE)? != global::CLOCK_MODE_LOCKSTEP;
+            prepare(bringup, &its, &setup)?;
+            bringup.enter(&its, stream::STATE_RUN)?;
+            let looks = watch(bringup, &its)?;
+            bringup.state(&its, stream::STATE_STOP)?;
+            let paced = bringup.get(global::CLOCK_MODE)? != global::CLOCK_MODE_LOCKSTEP;
             // A host's clock that changed its pace is no break.
             let same = |a: &Status, b: &Status| a.epoch == b.epoch || paced && a.rate_den != b.rate_den;
             let whole = looks.windows(2).all(|two| matches!(two, [a, b] if same(&a.page, &b.page)));
             if whole || attempt == TRIES {
-                judge(walk, &its, &setup, &looks, (whole, if paced { PACE_LIMIT } else { 0.0 }));
+                judge(bringup, &its, &setup, &looks, (whole, if paced { PACE_LIMIT } else { 0.0 }));
                 break;
             }
         }
@@ -52,73 +52,74 @@ pub fn run(walk: &mut Walk<'_>) -> Stepped {
 }
 
 /// Takes the stream to PAUSE, with more promised than will be played.
-fn prepare(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
-    walk.configure(its, setup)?;
-    walk.reach(its, stream::STATE_PAUSE)?;
-    if walk.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0 {
-        walk.stream_set(its, stream::WRITTEN, FAR)?;
+fn prepare(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
+    bringup.configure(its, setup)?;
+    bringup.reach(its, stream::STATE_PAUSE)?;
+    if bringup.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0 {
+        bringup.stream_set(its, stream::WRITTEN, FAR)?;
     }
     Ok(())
 }
 
-fn watch(walk: &mut Walk<'_>, its: &Stream) -> Stepped<Vec<Look>> {
+fn watch(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult<Vec<Look>> {
     let end = Instant::now() + WATCH;
     let mut looks = Vec::new();
     while Instant::now() < end {
-        let page = walk.status(its)?;
+        let page = bringup.status(its)?;
         let before = Instant::now();
-        let first = walk.get64(global::CLOCK_LO)?;
+        let first = bringup.get64(global::CLOCK_LO)?;
         let after = Instant::now();
-        let frame = walk.position(its)?;
-        let second = walk.get64(global::CLOCK_LO)?;
+        let frame = bringup.position(its)?;
+        let second = bringup.get64(global::CLOCK_LO)?;
         looks.push(Look { host: (before, after), clock: (first, second), frame, page });
-        walk.rest(RHYTHM)?;
+        bringup.rest(RHYTHM)?;
     }
     Ok(looks)
 }
 
 /// `pace`: how far the stream's clock may be from the card's.
-fn judge(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], (whole, pace): (bool, f64)) {
-    walk.check(its.name("watched without a break"), whole, "one EPOCH", if whole { "one EPOCH" } else { "several" })
+fn judge(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup, looks: &[Look], (whole, pace): (bool, f64)) {
+    bringup.check(its.name("watched without a break"), whole, "one EPOCH", if whole { "one EPOCH" } else { "several" })
         .means("the card was not let run for more than 100 ms, three times: this machine is too busy to judge a clock");
     let rate = |num: u32, den: u32| format!("{num}/{den}");
     if let Some(look) = looks.first() {
         let nominal = f64::from(look.page.rate_den) / f64::from(global::CLOCK_HZ_VALUE);
         let same = look.page.rate_num == setup.rate && (nominal - 1.0).abs() <= pace;
         let expected = rate(setup.rate, global::CLOCK_HZ_VALUE);
-        walk.check(
+        bringup.check(
             its.name("RATE_NUM / RATE_DEN"),
             same,
             expected,
             rate(look.page.rate_num, look.page.rate_den),
         );
     }
-    host_clock(walk, its, looks);
-    monotonic(walk, its, looks);
-    on_the_line(walk, its, looks);
-    against_host(walk, its, setup, looks, pace);
+    host_clock(bringup, its, looks);
+    monotonic(bringup, its, looks);
+    on_the_line(bringup, its, looks);
+    against_host(bringup, its, setup, looks, pace);
 }
 
 /// The card's clock against this host's, between the two narrowest looks at either end.
-fn host_clock(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
+fn host_clock(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
     let name = its.name("device clock against this host's");
     let Some((first, last)) = ends(looks) else {
-        walk.check(name, false, "1.000", "nothing was seen");
+        bringup.check(name, false, "1.000", "nothing was seen");
         return;
     };
     let (passed, error) = host_time(first, last);
     let ratio = nanos(last.clock.0.saturating_sub(first.clock.0)) / passed;
     let bound = error / passed + CLOCK_TOLERANCE;
     let near = (ratio - 1.0).abs() <= bound;
-    walk.check(name, near, format!("1.0000 +- {bound:.4}"), format!("{ratio:.4}"))
+    bringup
+        .check(name, near, format!("1.0000 +- {bound:.4}"), format!("{ratio:.4}"))
         .means("the card's clock is not CLOCK_HZ: served with --speed, or its clock source is wrong");
 }
 
 /// Frames that passed against this host's time.
-fn against_host(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look], pace: f64) {
+fn against_host(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup, looks: &[Look], pace: f64) {
     let name = its.name("frames against this host's clock");
     let Some((first, last)) = ends(looks) else {
-        walk.check(name, false, format!("{} Hz", setup.rate), "nothing was seen");
+        bringup.check(name, false, format!("{} Hz", setup.rate), "nothing was seen");
         return;
     };
     // The position was read after the clock was, at a time that the second clock reading bounds.
@@ -131,7 +132,8 @@ fn against_host(walk: &mut Walk<'_>, its: &Stream, setup: &Setup, looks: &[Look]
     let seen = frames / passed * 1e9;
     let bound = rate * ((error + slack) / passed + CLOCK_TOLERANCE + pace) + 1e9 / passed;
     let near = (seen - rate).abs() <= bound;
-    walk.check(name, near, format!("{} Hz +- {bound:.0}", setup.rate), format!("{seen:.0} Hz"))
+    bringup
+        .check(name, near, format!("{} Hz +- {bound:.0}", setup.rate), format!("{seen:.0} Hz"))
         .means("frames do not pass as fast as RATE says");
 }
 
@@ -159,96 +161,97 @@ fn nanos(ticks: u64) -> f64 {
 }
 
 /// Neither clock nor position goes back, by register or by page.
-fn monotonic(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
+fn monotonic(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
     let back = |value: fn(&Look) -> u64| {
         looks.windows(2).filter(|two| matches!(two, [a, b] if value(b) < value(a))).count()
     };
     let seen =
         [back(|look| look.clock.0), back(|look| look.frame), back(|look| look.page.position(look.clock.0))];
     let text = |[clock, frame, page]: [usize; 3]| format!("{clock}, {frame}, {page} of {}", looks.len());
-    walk.equal(its.name("clock, register, page: steps back"), text([0; 3]), text(seen));
+    bringup.equal(its.name("clock, register, page: steps back"), text([0; 3]), text(seen));
 }
 
 /// What the register says lies on the line that the page's anchor gives, for the card's clock before and after.
-fn on_the_line(walk: &mut Walk<'_>, its: &Stream, looks: &[Look]) {
+fn on_the_line(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
     let off = |look: &Look| {
         let (from, to) = (look.page.position(look.clock.0), look.page.position(look.clock.1));
         from.saturating_sub(look.frame).max(look.frame.saturating_sub(to))
     };
     let worst = looks.iter().map(off).max().unwrap_or(0);
     let seen = format!("{worst} over {} looks", looks.len());
-    walk.check(its.name("register against the page's anchor"), worst <= 1, "at most 1 frame off", seen)
+    bringup
+        .check(its.name("register against the page's anchor"), worst <= 1, "at most 1 frame off", seen)
         .means("the anchor (clock, frame, rate) is not the line that the card itself goes by");
 }
 
 /// The step `pause-resume`.
-pub fn pause_resume(walk: &mut Walk<'_>) -> Stepped {
-    walk.connect_msi()?;
-    walk.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
-    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
-    for its in walk.streams()? {
+pub fn pause_resume(bringup: &mut Bringup<'_>) -> StepResult {
+    bringup.connect_msi()?;
+    bringup.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
+    let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
+    for its in bringup.streams()? {
         let setup = its.usual(mode);
-        prepare(walk, &its, &setup)?;
-        frozen_and_on(walk, &its, &setup)?;
-        if walk.get(global::FEATURES)? & global::FEATURE_START_FRAME == 0 {
-            walk.skip(its.name("START_FRAME"), "not in FEATURES");
+        prepare(bringup, &its, &setup)?;
+        frozen_and_on(bringup, &its, &setup)?;
+        if bringup.get(global::FEATURES)? & global::FEATURE_START_FRAME == 0 {
+            bringup.skip(its.name("START_FRAME"), "not in FEATURES");
         } else {
-            start_frame(walk, &its, &setup)?;
+            start_frame(bringup, &its, &setup)?;
         }
-        walk.state(&its, stream::STATE_STOP)?;
+        bringup.state(&its, stream::STATE_STOP)?;
     }
     Ok(())
 }
 
-fn frozen_and_on(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
-    walk.enter(its, stream::STATE_RUN)?;
-    let (running, _) = walk.wait_status(its, PATIENCE, |page| page.packet_count >= 1)?;
-    walk.enter(its, stream::STATE_PAUSE)?;
+fn frozen_and_on(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
+    bringup.enter(its, stream::STATE_RUN)?;
+    let (running, _) = bringup.wait_status(its, PATIENCE, |page| page.packet_count >= 1)?;
+    bringup.enter(its, stream::STATE_PAUSE)?;
     // Whatever was raised before is on its way; nothing may follow it.
-    walk.interrupts(0, Duration::from_millis(2))?;
-    let (frame, page) = (walk.position(its)?, walk.status(its)?);
-    let quiet: u64 = walk.interrupts(0, setup.time(u64::from(setup.packet_frames)) * 2)?.iter().sum();
-    let (later, page_later) = (walk.position(its)?, walk.status(its)?);
-    walk.check(its.name("PAUSE: moved before"), frame > 0, "more than 0", frame);
-    walk.equal(its.name("PAUSE: frame two packets later"), frame, later);
+    bringup.interrupts(0, Duration::from_millis(2))?;
+    let (frame, page) = (bringup.position(its)?, bringup.status(its)?);
+    let quiet: u64 = bringup.interrupts(0, setup.time(u64::from(setup.packet_frames)) * 2)?.iter().sum();
+    let (later, page_later) = (bringup.position(its)?, bringup.status(its)?);
+    bringup.check(its.name("PAUSE: moved before"), frame > 0, "more than 0", frame);
+    bringup.equal(its.name("PAUSE: frame two packets later"), frame, later);
     let text = |frame: u64, rate: u32, count: u32| format!("{frame}, rate {rate}, {count} packets");
     let count = page.packet_count;
     let seen = text(page_later.anchor_frame, page_later.rate_num, page_later.packet_count);
-    walk.equal(its.name("PAUSE: by the page"), text(frame, 0, count), seen);
-    walk.equal(its.name("PAUSE: messages"), 0, quiet).means("after PAUSE has returned no event may come");
+    bringup.equal(its.name("PAUSE: by the page"), text(frame, 0, count), seen);
+    bringup.equal(its.name("PAUSE: messages"), 0, quiet).means("after PAUSE has returned no event may come");
     let grown = page.epoch != running.epoch;
-    walk.check(its.name("PAUSE: EPOCH"), grown, format!("not {}", running.epoch), page.epoch);
+    bringup.check(its.name("PAUSE: EPOCH"), grown, format!("not {}", running.epoch), page.epoch);
 
-    walk.enter(its, stream::STATE_RUN)?;
-    let again = walk.status(its)?;
+    bringup.enter(its, stream::STATE_RUN)?;
+    let again = bringup.status(its)?;
     let goes_on = again.epoch != page.epoch && again.anchor_frame >= frame && again.rate_num != 0;
     let at = |frame: u64, rate: &str| format!("from {frame}, rate {rate}");
-    walk.check(
+    bringup.check(
         its.name("RUN: goes on"),
         goes_on,
         at(frame, "on"),
         at(again.anchor_frame, &again.rate_num.to_string()),
     );
-    let (moved, there) = walk.wait_status(its, PATIENCE, |page| page.packet_count > count)?;
-    walk.check(its.name("RUN: the next packet"), there, format!("more than {count}"), moved.packet_count);
-    walk.enter(its, stream::STATE_STOP)
+    let (moved, there) = bringup.wait_status(its, PATIENCE, |page| page.packet_count > count)?;
+    bringup.check(its.name("RUN: the next packet"), there, format!("more than {count}"), moved.packet_count);
+    bringup.enter(its, stream::STATE_STOP)
 }
 
 /// A stream that starts in the middle of its fourth packet.
-fn start_frame(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
+fn start_frame(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
     let start = u64::from(setup.packet_frames) * 3 + 7;
-    prepare(walk, its, setup)?;
-    walk.set64(its.block + stream::START_FRAME_LO, start)?;
-    walk.stream_set(its, stream::START_PACKET, 2)?;
-    walk.take_stream_error(its)?;
-    let state = walk.state(its, stream::STATE_RUN)?;
-    let error = walk.take_stream_error(its)?;
-    walk.error(its.name("START_PACKET of another frame: RUN"), Some(Error::BadStart), error);
-    walk.equal(its.name("and the state"), "PAUSE".to_owned(), state_name(state));
-    walk.stream_set(its, stream::START_PACKET, 3)?;
-    let fifo = walk.stream_get(its, stream::FIFO_FRAMES)?.max(1);
-    walk.enter(its, stream::STATE_RUN)?;
-    let (page, position) = (walk.status(its)?, walk.position(its)?);
+    prepare(bringup, its, setup)?;
+    bringup.set64(its.block + stream::START_FRAME_LO, start)?;
+    bringup.stream_set(its, stream::START_PACKET, 2)?;
+    bringup.take_stream_error(its)?;
+    let state = bringup.state(its, stream::STATE_RUN)?;
+    let error = bringup.take_stream_error(its)?;
+    bringup.error(its.name("START_PACKET of another frame: RUN"), Some(Error::BadStart), error);
+    bringup.equal(its.name("and the state"), "PAUSE".to_owned(), state_name(state));
+    bringup.stream_set(its, stream::START_PACKET, 3)?;
+    let fifo = bringup.stream_get(its, stream::FIFO_FRAMES)?.max(1);
+    bringup.enter(its, stream::STATE_RUN)?;
+    let (page, position) = (bringup.status(its)?, bringup.position(its)?);
     let text = |count: u32, from: u64| format!("{count} packets, from frame {from}");
     // A tool that is late sees an anchor that was renewed meanwhile at an end of a piece, but no earlier one, and none of a time that has not
     // passed yet.
@@ -256,9 +259,9 @@ fn start_frame(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
     let exact = page.packet_count == 3 && ended == Some(true);
     let later = page.packet_count > 3 && (start..start + u64::from(setup.rate)).contains(&page.anchor_frame);
     let seen = text(page.packet_count, page.anchor_frame);
-    walk.check(its.name("START_FRAME: RUN"), exact || later, text(3, start), seen);
-    walk.check(its.name("START_FRAME: position"), position >= start, format!("{start} or more"), position);
-    let left = walk.get64(its.block + stream::START_FRAME_LO)?;
-    walk.equal(its.name("START_FRAME reads after RUN"), 0, left);
+    bringup.check(its.name("START_FRAME: RUN"), exact || later, text(3, start), seen);
+    bringup.check(its.name("START_FRAME: position"), position >= start, format!("{start} or more"), position);
+    let left = bringup.get64(its.block + stream::START_FRAME_LO)?;
+    bringup.equal(its.name("START_FRAME reads after RUN"), 0, left);
     Ok(())
 }

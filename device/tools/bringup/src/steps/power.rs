@@ -3,9 +3,9 @@
 use ringwave_regs::{global, stream};
 
 use crate::access::AccessError;
+use crate::bringup::{Bringup, PATIENCE, StepEnd, StepResult};
 use crate::config::{self, Power};
 use crate::stream::{Mode, Stream, state_name};
-use crate::walk::{Ended, PATIENCE, Stepped, Walk};
 
 /// What a function that sleeps keeps of a stream.
 const KEPT: [u32; 10] = [
@@ -22,44 +22,45 @@ const KEPT: [u32; 10] = [
 ];
 
 /// The step.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
-    let streams = walk.streams()?;
-    let volume = walk.get(global::FEATURES)? & global::FEATURE_VOLUME != 0;
-    let marks = walk.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0;
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
+    let streams = bringup.streams()?;
+    let volume = bringup.get(global::FEATURES)? & global::FEATURE_VOLUME != 0;
+    let marks = bringup.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0;
     let mut before = Vec::new();
     for its in &streams {
-        walk.configure(its, &its.usual(mode))?;
+        bringup.configure(its, &its.usual(mode))?;
         if volume {
-            walk.stream_set(its, stream::MUTE, 0b10)?;
-            walk.stream_set(its, stream::VOLUME_1, u32::MAX)?;
+            bringup.stream_set(its, stream::MUTE, 0b10)?;
+            bringup.stream_set(its, stream::VOLUME_1, u32::MAX)?;
         }
-        walk.reach(its, stream::STATE_PAUSE)?;
+        bringup.reach(its, stream::STATE_PAUSE)?;
         if marks {
-            walk.stream_set(its, stream::WRITTEN, 1000)?;
+            bringup.stream_set(its, stream::WRITTEN, 1000)?;
         }
-        walk.enter(its, stream::STATE_RUN)?;
-        walk.wait_status(its, PATIENCE, |page| page.packet_count >= 1)?;
-        before.push(Before { frame: walk.position(its)?, kept: kept(walk, its)? });
+        bringup.enter(its, stream::STATE_RUN)?;
+        bringup.wait_status(its, PATIENCE, |page| page.packet_count >= 1)?;
+        before.push(Before { frame: bringup.position(its)?, kept: kept(bringup, its)? });
     }
-    walk.set(global::SELFTEST_BYTES, 64)?;
+    bringup.set(global::SELFTEST_BYTES, 64)?;
 
-    if !config::set_power(walk.card, Power::D3hot)? {
-        return Err(Ended::Skipped("the function has no power management".to_owned()));
+    if !config::set_power(bringup.card, Power::D3hot)? {
+        return Err(StepEnd::Skipped("the function has no power management".to_owned()));
     }
-    let slept = asleep(walk, &streams);
-    config::set_power(walk.card, Power::D0)?;
+    let slept = asleep(bringup, &streams);
+    config::set_power(bringup.card, Power::D0)?;
     slept?;
-    let state = config::power(walk.card)?;
-    walk.equal("D0: power state", 0, state);
-    walk.wake()?;
-    let magic = walk.get(global::MAGIC)?;
-    walk.value("D0: MAGIC", global::MAGIC_VALUE, magic);
-    let bytes = walk.get(global::SELFTEST_BYTES)?;
-    walk.equal("D0: SELFTEST_BYTES is kept", 64, bytes)
+    let state = config::power(bringup.card)?;
+    bringup.equal("D0: power state", 0, state);
+    bringup.wake()?;
+    let magic = bringup.get(global::MAGIC)?;
+    bringup.value("D0: MAGIC", global::MAGIC_VALUE, magic);
+    let bytes = bringup.get(global::SELFTEST_BYTES)?;
+    bringup
+        .equal("D0: SELFTEST_BYTES is kept", 64, bytes)
         .means("a write got through while it slept, or it forgot");
     for (its, before) in streams.iter().zip(&before) {
-        awake(walk, its, before)?;
+        awake(bringup, its, before)?;
     }
     Ok(())
 }
@@ -69,49 +70,50 @@ struct Before {
     kept: Vec<u32>,
 }
 
-fn kept(walk: &mut Walk<'_>, its: &Stream) -> Stepped<Vec<u32>> {
-    KEPT.iter().map(|register| walk.stream_get(its, *register)).collect()
+fn kept(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult<Vec<u32>> {
+    KEPT.iter().map(|register| bringup.stream_get(its, *register)).collect()
 }
 
 /// Registers read as all ones, writes are ignored. Nothing else is touched: a kernel in between takes the pages away.
-fn asleep(walk: &mut Walk<'_>, streams: &[Stream]) -> Stepped {
-    let state = config::power(walk.card)?;
-    walk.equal("D3hot: power state", 3, state);
+fn asleep(bringup: &mut Bringup<'_>, streams: &[Stream]) -> StepResult {
+    let state = config::power(bringup.card)?;
+    bringup.equal("D3hot: power state", 3, state);
     let registers = [("MAGIC", global::MAGIC), ("CONTROL", global::CONTROL), ("CLOCK_LO", global::CLOCK_LO)];
     let states = streams.iter().map(|its| ("STATE", its.block + stream::STATE));
     for (name, register) in registers.into_iter().chain(states) {
         let mut bytes = [0; 4];
-        match walk.card.read(register, &mut bytes) {
-            Ok(()) => walk
+        match bringup.card.read(register, &mut bytes) {
+            Ok(()) => bringup
                 .value(format!("D3hot: {name}"), u32::MAX, u32::from_le_bytes(bytes))
                 .means("asleep the function answers no access"),
             // A kernel in between does not even ask the card, so what the card would say is not seen.
-            Err(AccessError::Refused(why)) if !walk.card.own_configuration() => {
-                walk.skip(format!("D3hot: {name}"), why);
+            Err(AccessError::Refused(why)) if !bringup.card.own_configuration() => {
+                bringup.skip(format!("D3hot: {name}"), why);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    match walk.card.write(global::SELFTEST_BYTES, &128_u32.to_le_bytes()) {
+    match bringup.card.write(global::SELFTEST_BYTES, &128_u32.to_le_bytes()) {
         Err(lost @ AccessError::Lost(_)) => Err(lost.into()),
         _ => Ok(()),
     }
 }
 
-fn awake(walk: &mut Walk<'_>, its: &Stream, before: &Before) -> Stepped {
-    let state = walk.stream_get(its, stream::STATE)?;
-    walk.equal(its.name("D0: state"), "PAUSE".to_owned(), state_name(state))
+fn awake(bringup: &mut Bringup<'_>, its: &Stream, before: &Before) -> StepResult {
+    let state = bringup.stream_get(its, stream::STATE)?;
+    bringup
+        .equal(its.name("D0: state"), "PAUSE".to_owned(), state_name(state))
         .means("D3hot moves every stream in RUN to PAUSE, and keeps the others");
-    let after = kept(walk, its)?;
+    let after = kept(bringup, its)?;
     let text = |values: &[u32]| values.iter().map(|value| format!("{value:x}")).collect::<Vec<_>>().join(" ");
-    walk.equal(its.name("D0: registers are kept"), text(&before.kept), text(&after));
-    let frame = walk.position(its)?;
-    let count = walk.stream_get(its, stream::PACKET_COUNT)?;
+    bringup.equal(its.name("D0: registers are kept"), text(&before.kept), text(&after));
+    let frame = bringup.position(its)?;
+    let count = bringup.stream_get(its, stream::PACKET_COUNT)?;
     let on = frame >= before.frame && count >= 1;
-    walk.check(its.name("D0: position is kept"), on, format!("{} or more", before.frame), frame);
-    walk.enter(its, stream::STATE_RUN)?;
-    let (page, there) = walk.wait_status(its, PATIENCE, |page| page.packet_count > count)?;
-    walk.check(its.name("RUN: the next packet"), there, format!("more than {count}"), page.packet_count);
-    walk.state(its, stream::STATE_STOP)?;
+    bringup.check(its.name("D0: position is kept"), on, format!("{} or more", before.frame), frame);
+    bringup.enter(its, stream::STATE_RUN)?;
+    let (page, there) = bringup.wait_status(its, PATIENCE, |page| page.packet_count > count)?;
+    bringup.check(its.name("RUN: the next packet"), there, format!("more than {count}"), page.packet_count);
+    bringup.state(its, stream::STATE_STOP)?;
     Ok(())
 }

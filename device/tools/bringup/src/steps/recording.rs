@@ -5,56 +5,57 @@ use std::time::Instant;
 
 use ringwave_regs::{global, stream};
 
+use crate::bringup::{Bringup, LOOK_EVERY, PATIENCE, StepEnd, StepResult};
 use crate::stream::{Mode, Setup, Stream};
-use crate::walk::{Ended, LOOK_EVERY, PATIENCE, Stepped, Walk};
 
 /// What stands in the cyclic buffer before anything is captured: no sample that is likely.
 const MARK: u32 = 0xA5C3_3C5A;
 
 /// The step.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    if walk.get(global::FEATURES)? & global::FEATURE_CAPTURE == 0 {
-        return Err(Ended::Skipped("FEATURES has no CAPTURE".to_owned()));
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    if bringup.get(global::FEATURES)? & global::FEATURE_CAPTURE == 0 {
+        return Err(StepEnd::Skipped("FEATURES has no CAPTURE".to_owned()));
     }
-    for mode in Mode::announced(walk)? {
-        for its in walk.streams()?.into_iter().filter(Stream::captures) {
+    for mode in Mode::announced(bringup)? {
+        for its in bringup.streams()?.into_iter().filter(Stream::captures) {
             let setup = its.usual(mode);
-            walk.configure(&its, &setup)?;
-            walk.mark_ring(&setup, MARK);
-            walk.reach(&its, stream::STATE_RUN)?;
-            close_up(walk, &its, &setup)?;
-            walk.state(&its, stream::STATE_STOP)?;
+            bringup.configure(&its, &setup)?;
+            bringup.mark_ring(&setup, MARK);
+            bringup.reach(&its, stream::STATE_RUN)?;
+            close_up(bringup, &its, &setup)?;
+            bringup.state(&its, stream::STATE_STOP)?;
         }
     }
     Ok(())
 }
 
 /// Looks at position, memory and page until the buffer is full and an end of a piece was seen that is no end of a packet.
-fn close_up(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
-    let fifo = walk.stream_get(its, stream::FIFO_FRAMES)?.max(1);
+fn close_up(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
+    let fifo = bringup.stream_get(its, stream::FIFO_FRAMES)?.max(1);
     let packet = u64::from(setup.packet_frames.max(1));
     let ring = packet * u64::from(setup.packets);
     let (mut missing, mut odd, mut between) = (0_u64, 0_u64, false);
     let end = Instant::now() + setup.time(ring) + PATIENCE;
     loop {
         let late = Instant::now() >= end;
-        let frame = walk.position(its)?;
+        let frame = bringup.position(its)?;
         // Everything before this was stored when the position was read.
         let there = frame.saturating_sub(fifo.into()).min(ring) * u64::from(setup.frame_bytes()) / 4;
         let there = usize::try_from(there).unwrap_or(usize::MAX);
-        let marks = walk.ring_words(setup).take(there).filter(|word| *word == MARK).count() as u64;
+        let marks = bringup.ring_words(setup).take(there).filter(|word| *word == MARK).count() as u64;
         missing = missing.max(marks);
-        let page = walk.status(its)?;
+        let page = bringup.status(its)?;
         let in_packet = page.anchor_frame % packet;
         odd += u64::from(!in_packet.is_multiple_of(fifo.into()));
         between |= in_packet != 0;
         if late || frame >= ring && (between || u64::from(fifo) >= packet) {
             break;
         }
-        walk.rest(LOOK_EVERY)?;
+        bringup.rest(LOOK_EVERY)?;
     }
     let name = |what: &str| its.name(format!("{}: {what}", setup.mode));
-    walk.equal(name("words missing a FIFO behind the position"), 0, missing)
+    bringup
+        .equal(name("words missing a FIFO behind the position"), 0, missing)
         .means("a piece is stored whole when the position reaches its end");
     let seen = if odd != 0 {
         "elsewhere"
@@ -64,7 +65,8 @@ fn close_up(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
         "at ends of packets only"
     };
     let right = odd == 0 && (between || u64::from(fifo) >= packet);
-    walk.check(name("anchors"), right, format!("every {fifo} frames"), seen)
+    bringup
+        .check(name("anchors"), right, format!("every {fifo} frames"), seen)
         .means("the anchor is renewed at every end of a piece, and a piece is one FIFO long");
     Ok(())
 }

@@ -3,8 +3,8 @@
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
 
+use crate::bringup::{Bringup, StepResult};
 use crate::stream::Stream;
-use crate::walk::{Stepped, Walk};
 
 /// Global registers that can be written and what a reset makes of them. CONTROL.RESET is not among what is written.
 const GLOBAL_WRITTEN: [(&str, u32, u32); 6] = [
@@ -47,85 +47,86 @@ const GLOBAL_ZERO: [(&str, u32); 11] = [
 ];
 
 /// The step.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    read_only(walk)?;
-    reserved(walk)?;
-    global_reset(walk)?;
-    for its in walk.streams()? {
-        stream_reset(walk, &its)?;
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    read_only(bringup)?;
+    reserved(bringup)?;
+    global_reset(bringup)?;
+    for its in bringup.streams()? {
+        stream_reset(bringup, &its)?;
     }
-    bad_accesses(walk)
+    bad_accesses(bringup)
 }
 
 /// Puts a check on the list that is about many registers: as expected when there is no offender.
-fn offenders(walk: &mut Walk<'_>, name: impl Into<String>, expected: &str, offenders: &[String]) {
+fn offenders(bringup: &mut Bringup<'_>, name: impl Into<String>, expected: &str, offenders: &[String]) {
     let seen = if offenders.is_empty() { "all of them".to_owned() } else { offenders.join(", ") };
-    walk.check(name, offenders.is_empty(), expected, seen);
+    bringup.check(name, offenders.is_empty(), expected, seen);
 }
 
-fn read_only(walk: &mut Walk<'_>) -> Stepped {
+fn read_only(bringup: &mut Bringup<'_>) -> StepResult {
     let mut changed = Vec::new();
     for (name, register) in GLOBAL_CONSTANT {
-        let value = walk.get(register)?;
-        walk.set(register, !value)?;
-        if walk.get(register)? != value {
+        let value = bringup.get(register)?;
+        bringup.set(register, !value)?;
+        if bringup.get(register)? != value {
             changed.push(name.to_owned());
         }
     }
-    offenders(walk, "read-only registers ignore writes", "all of them", &changed);
-    let error = walk.take_error()?;
-    walk.error("and that is no error", None, error);
+    offenders(bringup, "read-only registers ignore writes", "all of them", &changed);
+    let error = bringup.take_error()?;
+    bringup.error("and that is no error", None, error);
     Ok(())
 }
 
-fn reserved(walk: &mut Walk<'_>) -> Stepped {
-    walk.set(global::CONTROL, !global::CONTROL_RESET)?;
-    let control = walk.get(global::CONTROL)?;
-    walk.value("CONTROL: reserved bits read 0", global::CONTROL_INT_ENABLE, control);
-    walk.set(global::CONTROL, 0)?;
-    for its in walk.streams()? {
-        walk.stream_set(&its, stream::INT_ENABLE, u32::MAX)?;
-        let enabled = walk.stream_get(&its, stream::INT_ENABLE)?;
-        let jack = if walk.get(global::FEATURES)? & global::FEATURE_JACK == 0 { 0 } else { stream::INT_JACK };
+fn reserved(bringup: &mut Bringup<'_>) -> StepResult {
+    bringup.set(global::CONTROL, !global::CONTROL_RESET)?;
+    let control = bringup.get(global::CONTROL)?;
+    bringup.value("CONTROL: reserved bits read 0", global::CONTROL_INT_ENABLE, control);
+    bringup.set(global::CONTROL, 0)?;
+    for its in bringup.streams()? {
+        bringup.stream_set(&its, stream::INT_ENABLE, u32::MAX)?;
+        let enabled = bringup.stream_get(&its, stream::INT_ENABLE)?;
+        let jack =
+            if bringup.get(global::FEATURES)? & global::FEATURE_JACK == 0 { 0 } else { stream::INT_JACK };
         let expected = stream::INT_PACKET | stream::INT_ERROR | jack;
         // Bit 2 without JACK may be reserved, or a bit that never comes to anything.
         let enabled = enabled & !(stream::INT_JACK & !expected);
-        walk.value(its.name("INT_ENABLE: reserved bits read 0"), expected, enabled);
+        bringup.value(its.name("INT_ENABLE: reserved bits read 0"), expected, enabled);
     }
     Ok(())
 }
 
-fn global_reset(walk: &mut Walk<'_>) -> Stepped {
+fn global_reset(bringup: &mut Bringup<'_>) -> StepResult {
     let mut not_taken = Vec::new();
     for (name, register, value) in GLOBAL_WRITTEN {
-        walk.set(register, value)?;
+        bringup.set(register, value)?;
         // SELFTEST reads what came of it: anything but "done".
-        let seen = walk.get(register)?;
+        let seen = bringup.get(register)?;
         let taken = if register == global::SELFTEST { seen != 0 } else { seen == value };
         if !taken {
             not_taken.push(format!("{name} {seen:#x}"));
         }
     }
-    offenders(walk, "registers keep what was written", "all of them", &not_taken);
-    let constants = constants(walk)?;
-    walk.get(0x05C)?;
-    walk.set(global::CONTROL, global::CONTROL_RESET)?;
+    offenders(bringup, "registers keep what was written", "all of them", &not_taken);
+    let constants = constants(bringup)?;
+    bringup.get(0x05C)?;
+    bringup.set(global::CONTROL, global::CONTROL_RESET)?;
     let mut wrong = Vec::new();
     for (name, register) in GLOBAL_ZERO {
-        let seen = walk.get(register)?;
+        let seen = bringup.get(register)?;
         if seen != 0 {
             wrong.push(format!("{name} {seen:#x}"));
         }
     }
-    offenders(walk, "CONTROL.RESET: registers are 0", "all of them", &wrong);
-    let same = constants == self::constants(walk)?;
+    offenders(bringup, "CONTROL.RESET: registers are 0", "all of them", &wrong);
+    let same = constants == self::constants(bringup)?;
     let said = |same| if same { "as before" } else { "changed" };
-    walk.equal("CONTROL.RESET: constants", said(true), said(same));
+    bringup.equal("CONTROL.RESET: constants", said(true), said(same));
     Ok(())
 }
 
-fn constants(walk: &mut Walk<'_>) -> Stepped<Vec<u32>> {
-    GLOBAL_CONSTANT.iter().map(|(_, register)| walk.get(*register)).collect()
+fn constants(bringup: &mut Bringup<'_>) -> StepResult<Vec<u32>> {
+    GLOBAL_CONSTANT.iter().map(|(_, register)| bringup.get(*register)).collect()
 }
 
 /// What is written to a stream to dirty it: (register, value). Addresses and sizes that are never used, for the stream stays in STOP.
@@ -154,33 +155,33 @@ fn dirt(its: &Stream, features: u32) -> Vec<(u32, u32)> {
     [&registers[..], volumes, lockstep].concat()
 }
 
-fn stream_reset(walk: &mut Walk<'_>, its: &Stream) -> Stepped {
+fn stream_reset(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     let mut not_taken = Vec::new();
-    let features = walk.get(global::FEATURES)?;
+    let features = bringup.get(global::FEATURES)?;
     for (register, value) in dirt(its, features) {
-        walk.stream_set(its, register, value)?;
-        let seen = walk.stream_get(its, register)?;
+        bringup.stream_set(its, register, value)?;
+        let seen = bringup.stream_get(its, register)?;
         if seen != value {
             not_taken.push(format!("{} {seen:#x}", name_of(register)));
         }
     }
-    offenders(walk, its.name("registers keep what was written"), "all of them", &not_taken);
+    offenders(bringup, its.name("registers keep what was written"), "all of them", &not_taken);
     // An error, too: 4 is no state.
-    walk.stream_set(its, stream::STATE, 4)?;
-    let error = walk.stream_get(its, stream::ERROR)?;
-    walk.error(its.name("STATE = 4"), Some(Error::BadState), error);
-    walk.set(global::CONTROL, global::CONTROL_RESET)?;
+    bringup.stream_set(its, stream::STATE, 4)?;
+    let error = bringup.stream_get(its, stream::ERROR)?;
+    bringup.error(its.name("STATE = 4"), Some(Error::BadState), error);
+    bringup.set(global::CONTROL, global::CONTROL_RESET)?;
     let mut wrong = Vec::new();
     for register in stream::REGISTERS.iter().filter(|register| register.offset > stream::MESSAGE) {
-        let seen = walk.stream_get(its, register.offset)?;
+        let seen = bringup.stream_get(its, register.offset)?;
         if seen != 0 {
             wrong.push(format!("{} {seen:#x}", register.name));
         }
     }
-    offenders(walk, its.name("CONTROL.RESET: registers are 0"), "all of them", &wrong);
-    let same = Stream::look(walk, its.index)?;
+    offenders(bringup, its.name("CONTROL.RESET: registers are 0"), "all of them", &wrong);
+    let same = Stream::look(bringup, its.index)?;
     let constants = |of: &Stream| format!("{:#x} {:#x} {:#x}", of.caps, of.formats, of.rates);
-    walk.equal(its.name("CONTROL.RESET: CAPS FORMATS RATES"), constants(its), constants(&same));
+    bringup.equal(its.name("CONTROL.RESET: CAPS FORMATS RATES"), constants(its), constants(&same));
     Ok(())
 }
 
@@ -189,47 +190,47 @@ fn name_of(register: u32) -> &'static str {
 }
 
 /// Accesses that are none read all ones (an absent stream's block 0) and leave `BAD_ACCESS`. DATASHEET 2.2.
-fn bad_accesses(walk: &mut Walk<'_>) -> Stepped {
+fn bad_accesses(bringup: &mut Bringup<'_>) -> StepResult {
     let mut words = [0; 8];
-    walk.card.read(global::MAGIC, &mut words)?;
-    let expected = u64::from(global::MAGIC_VALUE) | u64::from(walk.get(global::VERSION)?) << 32;
+    bringup.card.read(global::MAGIC, &mut words)?;
+    let expected = u64::from(global::MAGIC_VALUE) | u64::from(bringup.get(global::VERSION)?) << 32;
     let hex = |value: u64| format!("{value:#x}");
-    walk.equal("64 bits are two times 32", hex(expected), hex(u64::from_le_bytes(words)));
+    bringup.equal("64 bits are two times 32", hex(expected), hex(u64::from_le_bytes(words)));
 
-    bad_read(walk, "8 bits at 0x000", global::MAGIC, 1, 0xFF)?;
-    bad_read(walk, "16 bits at 0x004", global::VERSION, 2, 0xFF)?;
-    bad_read(walk, "32 bits at 0x002", 2, 4, 0xFF)?;
-    bad_read(walk, "no register at 0x05C", 0x05C, 4, 0xFF)?;
-    bad_read(walk, "nothing at 0x2000", 0x2000, 4, 0xFF)?;
-    let absent = walk.streams()?.len();
+    bad_read(bringup, "8 bits at 0x000", global::MAGIC, 1, 0xFF)?;
+    bad_read(bringup, "16 bits at 0x004", global::VERSION, 2, 0xFF)?;
+    bad_read(bringup, "32 bits at 0x002", 2, 4, 0xFF)?;
+    bad_read(bringup, "no register at 0x05C", 0x05C, 4, 0xFF)?;
+    bad_read(bringup, "nothing at 0x2000", 0x2000, 4, 0xFF)?;
+    let absent = bringup.streams()?.len();
     match u32::try_from(absent).ok().and_then(stream::block) {
-        Some(block) => bad_read(walk, "absent stream", block + stream::CAPS, 4, 0)?,
-        None => walk.skip("absent stream", "all 16 are there"),
+        Some(block) => bad_read(bringup, "absent stream", block + stream::CAPS, 4, 0)?,
+        None => bringup.skip("absent stream", "all 16 are there"),
     }
-    walk.set(0x05C, 1)?;
-    let error = walk.take_error()?;
-    walk.error("write where no register is", Some(Error::BadAccess), error);
-    let error = walk.take_error()?;
-    walk.error("a write clears ERROR", None, error);
-    for its in walk.streams()? {
+    bringup.set(0x05C, 1)?;
+    let error = bringup.take_error()?;
+    bringup.error("write where no register is", Some(Error::BadAccess), error);
+    let error = bringup.take_error()?;
+    bringup.error("a write clears ERROR", None, error);
+    for its in bringup.streams()? {
         let mut byte = [0];
-        walk.card.read(its.block, &mut byte)?;
-        let error = walk.take_stream_error(&its)?;
-        walk.error(its.name("8 bits of CAPS"), Some(Error::BadAccess), error);
-        let global = walk.take_error()?;
-        walk.error(its.name("and that is the stream's own"), None, global);
+        bringup.card.read(its.block, &mut byte)?;
+        let error = bringup.take_stream_error(&its)?;
+        bringup.error(its.name("8 bits of CAPS"), Some(Error::BadAccess), error);
+        let global = bringup.take_error()?;
+        bringup.error(its.name("and that is the stream's own"), None, global);
     }
     Ok(())
 }
 
-fn bad_read(walk: &mut Walk<'_>, name: &str, offset: u32, bytes: usize, fill: u8) -> Stepped {
+fn bad_read(bringup: &mut Bringup<'_>, name: &str, offset: u32, bytes: usize, fill: u8) -> StepResult {
     let mut data = vec![!fill; bytes];
-    walk.card.read(offset, &mut data)?;
-    let error = walk.take_error()?;
+    bringup.card.read(offset, &mut data)?;
+    let error = bringup.take_error()?;
     let text = |data: &[u8], code: u32| {
         let digits = data.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-        format!("{digits}, {}", crate::walk::error_name(code))
+        format!("{digits}, {}", crate::bringup::error_name(code))
     };
-    walk.equal(name, text(&vec![fill; bytes], Error::BadAccess.code()), text(&data, error));
+    bringup.equal(name, text(&vec![fill; bytes], Error::BadAccess.code()), text(&data, error));
     Ok(())
 }

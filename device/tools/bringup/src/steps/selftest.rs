@@ -7,10 +7,12 @@ use ringwave_regs::dma::{SLOT_BYTES, Slot};
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
 
+use crate::bringup::{
+    Bringup, HIGH, LOW, LOW_BYTES, NOWHERE, PAGE, PLAYGROUND, SCRATCH, StepEnd, StepResult,
+};
 use crate::stream::{Mode, state_name};
-use crate::walk::{Ended, HIGH, LOW, LOW_BYTES, NOWHERE, PAGE, PLAYGROUND, SCRATCH, Stepped, Walk};
 
-/// A piece of memory: offset in the walk's memory, and bytes, both multiples of 4.
+/// A piece of memory: offset in the bring-up's memory, and bytes, both multiples of 4.
 type Piece = (usize, usize);
 
 const SEED: u32 = 0x5EED_0001;
@@ -25,9 +27,9 @@ struct Test<'a> {
 }
 
 /// Fills the pieces with words that tell which they are.
-fn fill(walk: &Walk<'_>, pieces: &[Piece]) {
+fn fill(bringup: &Bringup<'_>, pieces: &[Piece]) {
     for (number, offset) in words(pieces).enumerate() {
-        walk.memory.store(offset, pattern(number));
+        bringup.memory.store(offset, pattern(number));
     }
 }
 
@@ -40,67 +42,69 @@ fn pattern(number: usize) -> u32 {
 }
 
 /// Writes the registers; when the last write has returned the test is over. Gives its error code.
-fn start(walk: &mut Walk<'_>, address: u64, bytes: u32, entries: u32) -> Stepped<u32> {
-    walk.set64(global::SELFTEST_ADDR_LO, address)?;
-    walk.set(global::SELFTEST_BYTES, bytes)?;
-    walk.set(global::SELFTEST_ENTRIES, entries)?;
-    walk.set(global::SELFTEST, SEED)?;
-    walk.get(global::SELFTEST)
+fn start(bringup: &mut Bringup<'_>, address: u64, bytes: u32, entries: u32) -> StepResult<u32> {
+    bringup.set64(global::SELFTEST_ADDR_LO, address)?;
+    bringup.set(global::SELFTEST_BYTES, bytes)?;
+    bringup.set(global::SELFTEST_ENTRIES, entries)?;
+    bringup.set(global::SELFTEST, SEED)?;
+    bringup.get(global::SELFTEST)
 }
 
 /// A test that must succeed: error code, sum, and the memory.
-fn succeeds(walk: &mut Walk<'_>, test: &Test<'_>) -> Stepped {
+fn succeeds(bringup: &mut Bringup<'_>, test: &Test<'_>) -> StepResult {
     let &Test { name, address, entries, pieces } = test;
-    fill(walk, pieces);
+    fill(bringup, pieces);
     let bytes: usize = pieces.iter().map(|(_, bytes)| bytes).sum();
-    let code = start(walk, address, u32::try_from(bytes).unwrap_or(0), entries)?;
-    walk.error(format!("{name}: SELFTEST"), None, code).means(if code == Error::DmaUnmapped.code() {
+    let code = start(bringup, address, u32::try_from(bytes).unwrap_or(0), entries)?;
+    bringup.error(format!("{name}: SELFTEST"), None, code).means(if code == Error::DmaUnmapped.code() {
         format!("{NOT_SHARED}; or an IOMMU lets the card not through to it")
     } else {
         "see section 8 for the code".to_owned()
     });
     let count = bytes / 4;
     let sum = (0..count).fold(SEED, |sum, number| global::selftest_step(sum, pattern(number)));
-    let seen = walk.get(global::SELFTEST_SUM)?;
-    walk.value(format!("{name}: sum over what was read"), sum, seen).means(NOT_SHARED);
+    let seen = bringup.get(global::SELFTEST_SUM)?;
+    bringup.value(format!("{name}: sum over what was read"), sum, seen).means(NOT_SHARED);
     let back = words(pieces)
         .enumerate()
-        .filter(|(number, offset)| walk.memory.load(*offset) == global::selftest_reply(pattern(*number)))
+        .filter(|(number, offset)| bringup.memory.load(*offset) == global::selftest_reply(pattern(*number)))
         .count();
-    walk.equal(format!("{name}: words written back"), count, back).means(NOT_SHARED);
+    bringup.equal(format!("{name}: words written back"), count, back).means(NOT_SHARED);
     Ok(())
 }
 
 /// A test that must fail with this error and leave the memory as it is.
-fn fails(walk: &mut Walk<'_>, test: &Test<'_>, bytes: u32, error: Error) -> Stepped {
+fn fails(bringup: &mut Bringup<'_>, test: &Test<'_>, bytes: u32, error: Error) -> StepResult {
     let &Test { name, address, entries, pieces } = test;
-    fill(walk, pieces);
-    let code = start(walk, address, bytes, entries)?;
-    walk.error(format!("{name}: SELFTEST"), Some(error), code);
+    fill(bringup, pieces);
+    let code = start(bringup, address, bytes, entries)?;
+    bringup.error(format!("{name}: SELFTEST"), Some(error), code);
     let changed = words(pieces)
         .enumerate()
-        .filter(|(number, offset)| walk.memory.load(*offset) != pattern(*number))
+        .filter(|(number, offset)| bringup.memory.load(*offset) != pattern(*number))
         .count();
-    walk.equal(format!("{name}: words changed"), 0, changed).means("all is read before anything is written");
+    bringup
+        .equal(format!("{name}: words changed"), 0, changed)
+        .means("all is read before anything is written");
     Ok(())
 }
 
 /// One range.
-pub fn contiguous(walk: &mut Walk<'_>) -> Stepped {
+pub fn contiguous(bringup: &mut Bringup<'_>) -> StepResult {
     let at = |offset: usize| LOW + offset as u64;
     let whole = [(SCRATCH, PAGE)];
-    succeeds(walk, &Test { name: "4,096 bytes", address: at(SCRATCH), entries: 0, pieces: &whole })?;
-    succeeds(walk, &Test { name: "4 bytes", address: at(SCRATCH), entries: 0, pieces: &[(SCRATCH, 4)] })?;
+    succeeds(bringup, &Test { name: "4,096 bytes", address: at(SCRATCH), entries: 0, pieces: &whole })?;
+    succeeds(bringup, &Test { name: "4 bytes", address: at(SCRATCH), entries: 0, pieces: &[(SCRATCH, 4)] })?;
     let across = [(SCRATCH + PAGE - 64, 128)];
     succeeds(
-        walk,
+        bringup,
         &Test { name: "across a page's end", address: at(SCRATCH + PAGE - 64), entries: 0, pieces: &across },
     )?;
-    if walk.high {
+    if bringup.high {
         let piece = [(LOW_BYTES, PAGE)];
-        succeeds(walk, &Test { name: "above 4 GiB", address: HIGH, entries: 0, pieces: &piece })?;
+        succeeds(bringup, &Test { name: "above 4 GiB", address: HIGH, entries: 0, pieces: &piece })?;
     } else {
-        walk.skip("above 4 GiB", "DMA_BITS is 32");
+        bringup.skip("above 4 GiB", "DMA_BITS is 32");
     }
     for (name, bytes, entries) in [
         ("0 bytes", 0, 0),
@@ -109,42 +113,49 @@ pub fn contiguous(walk: &mut Walk<'_>) -> Stepped {
         ("17 entries", 64, global::SELFTEST_ENTRIES_MAX + 1),
     ] {
         let test = Test { name, address: at(SCRATCH), entries, pieces: &whole };
-        fails(walk, &test, bytes, Error::BadLength)?;
+        fails(bringup, &test, bytes, Error::BadLength)?;
     }
     let nowhere = Test { name: "unmapped", address: NOWHERE, entries: 0, pieces: &whole };
-    fails(walk, &nowhere, 64, Error::DmaUnmapped)?;
+    fails(bringup, &nowhere, 64, Error::DmaUnmapped)?;
     let wraps = Test { name: "wraps 2^64", address: u64::MAX - 31, entries: 0, pieces: &whole };
-    fails(walk, &wraps, 64, Error::DmaUnmapped)
+    fails(bringup, &wraps, 64, Error::DmaUnmapped)
 }
 
 /// By a table.
-pub fn scatter_gather(walk: &mut Walk<'_>) -> Stepped {
-    if !Mode::announced(walk)?.contains(&Mode::ScatterGather) {
-        return Err(Ended::Skipped("FEATURES has no SCATTER_GATHER".to_owned()));
+pub fn scatter_gather(bringup: &mut Bringup<'_>) -> StepResult {
+    if !Mode::announced(bringup)?.contains(&Mode::ScatterGather) {
+        return Err(StepEnd::Skipped("FEATURES has no SCATTER_GATHER".to_owned()));
     }
     let one = [(SCRATCH + 0x40, PAGE)];
-    let table = write_entries(walk, &one);
-    succeeds(walk, &Test { name: "1 entry", address: table, entries: 1, pieces: &one })?;
+    let table = write_entries(bringup, &one);
+    succeeds(bringup, &Test { name: "1 entry", address: table, entries: 1, pieces: &one })?;
 
     // Of different lengths, backwards, and for every second one above 4 GiB.
     let sixteen: Vec<Piece> = (0..16)
         .map(|number| {
             let bytes = 4 * (number + 1);
             let place = (15 - number) * 0x240;
-            if walk.high && number % 2 == 1 { (LOW_BYTES + place, bytes) } else { (SCRATCH + place, bytes) }
+            if bringup.high && number % 2 == 1 {
+                (LOW_BYTES + place, bytes)
+            } else {
+                (SCRATCH + place, bytes)
+            }
         })
         .collect();
-    let table = write_entries(walk, &sixteen);
-    succeeds(walk, &Test { name: "16 entries and a link", address: table, entries: 16, pieces: &sixteen })?;
+    let table = write_entries(bringup, &sixteen);
+    succeeds(
+        bringup,
+        &Test { name: "16 entries and a link", address: table, entries: 16, pieces: &sixteen },
+    )?;
     let short = Test { name: "entries too short", address: table, entries: 16, pieces: &sixteen };
     let bytes: usize = sixteen.iter().map(|(_, bytes)| bytes).sum();
-    fails(walk, &short, u32::try_from(bytes + 4).unwrap_or(0), Error::SgLength)?;
-    let hole = walk.write_table(&[Slot::data(LOW, 32), Slot::data(NOWHERE, 32)]);
+    fails(bringup, &short, u32::try_from(bytes + 4).unwrap_or(0), Error::SgLength)?;
+    let hole = bringup.write_table(&[Slot::data(LOW, 32), Slot::data(NOWHERE, 32)]);
     let hole = Test { name: "second entry unmapped", address: hole, entries: 2, pieces: &[(SCRATCH, 32)] };
-    fails(walk, &hole, 64, Error::DmaUnmapped)
+    fails(bringup, &hole, 64, Error::DmaUnmapped)
 }
 
-fn write_entries(walk: &mut Walk<'_>, pieces: &[Piece]) -> u64 {
+fn write_entries(bringup: &mut Bringup<'_>, pieces: &[Piece]) -> u64 {
     let slots: Vec<Slot> = pieces
         .iter()
         .map(|(offset, bytes)| {
@@ -155,93 +166,93 @@ fn write_entries(walk: &mut Walk<'_>, pieces: &[Piece]) -> u64 {
             }
         })
         .collect();
-    walk.write_table(&slots)
+    bringup.write_table(&slots)
 }
 
 /// A range over several maps.
-pub fn across_maps(walk: &mut Walk<'_>) -> Stepped {
+pub fn across_maps(bringup: &mut Bringup<'_>) -> StepResult {
     // Three maps side by side whose memory lies in no order, a gap, and a fourth.
     let behind = [5, 2, 9, 7].map(|page| SCRATCH + page * PAGE);
     let places = [0, 1, 2, 4].map(|page| PLAYGROUND + page * PAGE as u64);
     for (address, offset) in places.into_iter().zip(behind) {
-        walk.card.map(address, &walk.memory, offset, PAGE)?;
+        bringup.card.map(address, &bringup.memory, offset, PAGE)?;
     }
-    let checked = three_maps(walk, behind);
+    let checked = three_maps(bringup, behind);
     for address in places {
-        walk.card.unmap(address, PAGE)?;
+        bringup.card.unmap(address, PAGE)?;
     }
     checked?;
     let gone = Test { name: "after the unmap", address: PLAYGROUND, entries: 0, pieces: &[(SCRATCH, PAGE)] };
-    fails(walk, &gone, 64, Error::DmaUnmapped)
+    fails(bringup, &gone, 64, Error::DmaUnmapped)
 }
 
-fn three_maps(walk: &mut Walk<'_>, [first, second, third, fourth]: [usize; 4]) -> Stepped {
+fn three_maps(bringup: &mut Bringup<'_>, [first, second, third, fourth]: [usize; 4]) -> StepResult {
     let page = PAGE as u64;
     let two = [(first + PAGE - 256, 256), (second, 256)];
     succeeds(
-        walk,
+        bringup,
         &Test { name: "over 2 maps", address: PLAYGROUND + page - 256, entries: 0, pieces: &two },
     )?;
-    if Mode::announced(walk)?.contains(&Mode::ScatterGather) {
+    if Mode::announced(bringup)?.contains(&Mode::ScatterGather) {
         // Two entries, of which each begins in one map and ends in the next.
         let slots =
             [Slot::data(PLAYGROUND + page - 1024, 2048), Slot::data(PLAYGROUND + 2 * page - 1024, 2048)];
-        let table = walk.write_table(&slots);
+        let table = bringup.write_table(&slots);
         let pieces =
             [(first + PAGE - 1024, 1024), (second, 1024), (second + PAGE - 1024, 1024), (third, 1024)];
-        succeeds(walk, &Test { name: "table over 3 maps", address: table, entries: 2, pieces: &pieces })?;
+        succeeds(bringup, &Test { name: "table over 3 maps", address: table, entries: 2, pieces: &pieces })?;
         // The table itself may lie over maps: its second slot is in the third one.
         let slot = SLOT_BYTES as usize;
-        walk.memory.fill(second + PAGE - slot, &Slot::data(LOW, 32).to_bytes());
-        walk.memory.fill(third, &Slot::data(LOW + 64, 32).to_bytes());
+        bringup.memory.fill(second + PAGE - slot, &Slot::data(LOW, 32).to_bytes());
+        bringup.memory.fill(third, &Slot::data(LOW + 64, 32).to_bytes());
         let address = PLAYGROUND + 2 * page - slot as u64;
         let pieces = [(SCRATCH, 32), (SCRATCH + 64, 32)];
-        succeeds(walk, &Test { name: "table in 2 maps", address, entries: 2, pieces: &pieces })?;
+        succeeds(bringup, &Test { name: "table in 2 maps", address, entries: 2, pieces: &pieces })?;
     } else {
-        walk.skip("table over 3 maps", "FEATURES has no SCATTER_GATHER");
+        bringup.skip("table over 3 maps", "FEATURES has no SCATTER_GATHER");
     }
     let gap = [(third + PAGE - 64, 64), (fourth, 64)];
     let gap = Test { name: "into a gap", address: PLAYGROUND + 3 * page - 64, entries: 0, pieces: &gap };
-    fails(walk, &gap, 128, Error::DmaUnmapped)?;
+    fails(bringup, &gap, 128, Error::DmaUnmapped)?;
     let over = [(third, PAGE)];
     let over = Test { name: "over the end", address: PLAYGROUND + 5 * page - 64, entries: 0, pieces: &over };
-    fails(walk, &over, 128, Error::DmaUnmapped)
+    fails(bringup, &over, 128, Error::DmaUnmapped)
 }
 
 /// Bus Master Enable gates DMA and messages. DATASHEET section 2.
-pub fn bus_master(walk: &mut Walk<'_>) -> Stepped {
-    walk.connect_msi()?;
-    walk.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
-    let streams = walk.streams()?;
-    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
+pub fn bus_master(bringup: &mut Bringup<'_>) -> StepResult {
+    bringup.connect_msi()?;
+    bringup.set(global::CONTROL, global::CONTROL_INT_ENABLE)?;
+    let streams = bringup.streams()?;
+    let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
     for its in &streams {
-        walk.configure(its, &its.usual(mode))?;
-        walk.reach(its, stream::STATE_PAUSE)?;
+        bringup.configure(its, &its.usual(mode))?;
+        bringup.reach(its, stream::STATE_PAUSE)?;
     }
 
-    walk.bus_master(false)?;
+    bringup.bus_master(false)?;
     let test = Test { name: "off", address: LOW, entries: 0, pieces: &[(SCRATCH, 64)] };
-    fails(walk, &test, 64, Error::BusMasterOff)?;
+    fails(bringup, &test, 64, Error::BusMasterOff)?;
     for its in &streams {
-        let state = walk.state(its, stream::STATE_RUN)?;
-        let error = walk.take_stream_error(its)?;
-        walk.error(its.name("off: RUN"), Some(Error::BusMasterOff), error);
-        walk.equal(its.name("off: state"), "PAUSE".to_owned(), state_name(state));
+        let state = bringup.state(its, stream::STATE_RUN)?;
+        let error = bringup.take_stream_error(its)?;
+        bringup.error(its.name("off: RUN"), Some(Error::BusMasterOff), error);
+        bringup.equal(its.name("off: state"), "PAUSE".to_owned(), state_name(state));
     }
-    walk.set(global::INT_RAISE, 0)?;
-    let error = walk.take_error()?;
-    walk.error("off: INT_RAISE", Some(Error::BusMasterOff), error);
-    let raised: u64 = walk.interrupts(0, Duration::from_millis(5))?.iter().sum();
-    walk.equal("off: messages", 0, raised);
+    bringup.set(global::INT_RAISE, 0)?;
+    let error = bringup.take_error()?;
+    bringup.error("off: INT_RAISE", Some(Error::BusMasterOff), error);
+    let raised: u64 = bringup.interrupts(0, Duration::from_millis(5))?.iter().sum();
+    bringup.equal("off: messages", 0, raised);
 
-    walk.bus_master(true)?;
-    let raised: u64 = walk.interrupts(0, Duration::from_millis(5))?.iter().sum();
-    walk.equal("on again: messages that were held back", 0, raised);
-    succeeds(walk, &Test { name: "on again", address: LOW, entries: 0, pieces: &[(SCRATCH, 64)] })?;
+    bringup.bus_master(true)?;
+    let raised: u64 = bringup.interrupts(0, Duration::from_millis(5))?.iter().sum();
+    bringup.equal("on again: messages that were held back", 0, raised);
+    succeeds(bringup, &Test { name: "on again", address: LOW, entries: 0, pieces: &[(SCRATCH, 64)] })?;
     for its in &streams {
-        let state = walk.state(its, stream::STATE_RUN)?;
-        walk.equal(its.name("on again: state"), "RUN".to_owned(), state_name(state));
-        walk.state(its, stream::STATE_STOP)?;
+        let state = bringup.state(its, stream::STATE_RUN)?;
+        bringup.equal(its.name("on again: state"), "RUN".to_owned(), state_name(state));
+        bringup.state(its, stream::STATE_STOP)?;
     }
     Ok(())
 }

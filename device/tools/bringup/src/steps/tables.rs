@@ -8,8 +8,8 @@ use ringwave_regs::pci::PAGES_BYTES;
 use ringwave_regs::{global, stream};
 
 use crate::access::AccessError;
+use crate::bringup::{Bringup, LOW, NOWHERE, PLAYGROUND, RING, StepResult, TABLES, error_name};
 use crate::stream::{Mode, Setup, Stream, state_name};
-use crate::walk::{LOW, NOWHERE, PLAYGROUND, RING, Stepped, TABLES, Walk, error_name};
 
 /// Where the tables of this step begin.
 const AT: u64 = LOW + TABLES as u64;
@@ -31,20 +31,20 @@ struct Bad {
 }
 
 /// The step.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    let modes = Mode::announced(walk)?;
-    for its in walk.streams()? {
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    let modes = Mode::announced(bringup)?;
+    for its in bringup.streams()? {
         if modes.contains(&Mode::ScatterGather) {
-            scatter_gather(walk, &its)?;
+            scatter_gather(bringup, &its)?;
         } else {
-            walk.skip(its.name("tables"), "FEATURES has no SCATTER_GATHER");
+            bringup.skip(its.name("tables"), "FEATURES has no SCATTER_GATHER");
         }
         if modes.contains(&Mode::Contiguous) {
-            contiguous(walk, &its)?;
+            contiguous(bringup, &its)?;
         } else {
-            walk.skip(its.name("ranges"), "FEATURES has no CONTIGUOUS");
+            bringup.skip(its.name("ranges"), "FEATURES has no CONTIGUOUS");
         }
-        own_pages(walk, &its, &modes)?;
+        own_pages(bringup, &its, &modes)?;
     }
     Ok(())
 }
@@ -90,103 +90,105 @@ fn bad_tables(ring: u32, most: u32) -> Vec<Bad> {
     ]
 }
 
-fn scatter_gather(walk: &mut Walk<'_>, its: &Stream) -> Stepped {
+fn scatter_gather(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     let setup = its.usual(Mode::ScatterGather);
-    let most = walk.get(global::SG_ENTRIES_MAX)?;
+    let most = bringup.get(global::SG_ENTRIES_MAX)?;
     for bad in bad_tables(setup.ring_bytes(), most) {
-        walk.configure(its, &setup)?;
+        bringup.configure(its, &setup)?;
         for (base, slots) in [(AT, &bad.slots), (THERE, &bad.there)] {
             for (number, slot) in slots.iter().enumerate() {
                 let offset = usize::try_from(base - LOW).unwrap_or(0);
-                walk.memory.fill(offset + 16 * number, &slot.to_bytes());
+                bringup.memory.fill(offset + 16 * number, &slot.to_bytes());
             }
         }
-        walk.stream_set(its, stream::SG_ENTRIES, bad.entries)?;
-        walk.set64(its.block + stream::DMA_ADDR_LO, bad.address)?;
-        refused(walk, its, bad.name, bad.error)?;
+        bringup.stream_set(its, stream::SG_ENTRIES, bad.entries)?;
+        bringup.set64(its.block + stream::DMA_ADDR_LO, bad.address)?;
+        refused(bringup, its, bad.name, bad.error)?;
     }
-    good_after_all(walk, its, &setup)
+    good_after_all(bringup, its, &setup)
 }
 
-fn contiguous(walk: &mut Walk<'_>, its: &Stream) -> Stepped {
+fn contiguous(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     let setup = its.usual(Mode::Contiguous);
     for (name, address) in [
         ("range unmapped", NOWHERE),
-        ("range over the end of its map", LOW + crate::walk::LOW_BYTES as u64 - 64),
+        ("range over the end of its map", LOW + crate::bringup::LOW_BYTES as u64 - 64),
         ("range wraps 2^64", u64::MAX - 63),
     ] {
-        walk.configure(its, &setup)?;
-        walk.set64(its.block + stream::DMA_ADDR_LO, address)?;
-        refused(walk, its, name, Error::DmaUnmapped)?;
+        bringup.configure(its, &setup)?;
+        bringup.set64(its.block + stream::DMA_ADDR_LO, address)?;
+        refused(bringup, its, name, Error::DmaUnmapped)?;
     }
     Ok(())
 }
 
 /// The card's own BAR is not guest RAM, even where the bus would let it through.
-fn own_pages(walk: &mut Walk<'_>, its: &Stream, modes: &[Mode]) -> Stepped {
+fn own_pages(bringup: &mut Bringup<'_>, its: &Stream, modes: &[Mode]) -> StepResult {
     let name = "the card's own BAR";
-    match walk.card.map_own_pages(PLAYGROUND) {
+    match bringup.card.map_own_pages(PLAYGROUND) {
         Ok(()) => {}
         Err(AccessError::Refused(why)) => {
-            walk.skip(its.name(name), why);
+            bringup.skip(its.name(name), why);
             return Ok(());
         }
         Err(lost) => return Err(lost.into()),
     }
     let mode = modes.first().copied().unwrap_or(Mode::Contiguous);
     let setup = its.usual(mode);
-    walk.configure(its, &setup)?;
+    bringup.configure(its, &setup)?;
     if mode == Mode::ScatterGather {
-        walk.memory.fill(TABLES, &Slot::data(PLAYGROUND, setup.ring_bytes()).to_bytes());
-        walk.stream_set(its, stream::SG_ENTRIES, 1)?;
+        bringup.memory.fill(TABLES, &Slot::data(PLAYGROUND, setup.ring_bytes()).to_bytes());
+        bringup.stream_set(its, stream::SG_ENTRIES, 1)?;
     }
     let address = if mode == Mode::ScatterGather { AT } else { PLAYGROUND };
-    walk.set64(its.block + stream::DMA_ADDR_LO, address)?;
-    let checked = refused(walk, its, name, Error::DmaUnmapped);
-    walk.card.unmap(PLAYGROUND, PAGES_BYTES as usize)?;
+    bringup.set64(its.block + stream::DMA_ADDR_LO, address)?;
+    let checked = refused(bringup, its, name, Error::DmaUnmapped);
+    bringup.card.unmap(PLAYGROUND, PAGES_BYTES as usize)?;
     checked
 }
 
 /// RUN is refused for this reason, the stream stays in PAUSE, and the page says the same. Takes the stream from STOP back to STOP.
-fn refused(walk: &mut Walk<'_>, its: &Stream, name: &str, error: Error) -> Stepped {
-    walk.take_stream_error(its)?;
-    walk.reach(its, stream::STATE_PAUSE)?;
-    let state = walk.state(its, stream::STATE_RUN)?;
-    let page = walk.status(its)?;
-    let code = walk.take_stream_error(its)?;
+fn refused(bringup: &mut Bringup<'_>, its: &Stream, name: &str, error: Error) -> StepResult {
+    bringup.take_stream_error(its)?;
+    bringup.reach(its, stream::STATE_PAUSE)?;
+    let state = bringup.state(its, stream::STATE_RUN)?;
+    let page = bringup.status(its)?;
+    let code = bringup.take_stream_error(its)?;
     let text = |state: u32, code: u32| format!("{}, {}", state_name(state), error_name(code));
     let seen = if (page.state, page.error) == (state, code) {
         text(state, code)
     } else {
         format!("{} (page: {})", text(state, code), text(page.state, page.error))
     };
-    walk.equal(its.name(name), text(stream::STATE_PAUSE, error.code()), seen)
+    bringup
+        .equal(its.name(name), text(stream::STATE_PAUSE, error.code()), seen)
         .means("the card must check every slot and every range at RUN: what it takes here it will read from");
-    walk.state(its, stream::STATE_STOP)?;
+    bringup.state(its, stream::STATE_STOP)?;
     Ok(())
 }
 
 /// A good table runs after all of them, and is not looked at again until the next RUN.
-fn good_after_all(walk: &mut Walk<'_>, its: &Stream, setup: &Setup) -> Stepped {
-    walk.configure(its, setup)?;
-    walk.take_stream_error(its)?;
-    walk.reach(its, stream::STATE_PAUSE)?;
-    let before = walk.status(its)?;
-    walk.enter(its, stream::STATE_RUN)?;
-    walk.write_table(&[Slot::data(NOWHERE, 1), Slot::link(NOWHERE), Slot::default()]);
-    let limit = setup.time(u64::from(setup.packet_frames) * 3) + crate::walk::PATIENCE;
-    let (page, there) = walk.wait_status(its, limit, |page| page.packet_count >= 2)?;
-    walk.check(
+fn good_after_all(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
+    bringup.configure(its, setup)?;
+    bringup.take_stream_error(its)?;
+    bringup.reach(its, stream::STATE_PAUSE)?;
+    let before = bringup.status(its)?;
+    bringup.enter(its, stream::STATE_RUN)?;
+    bringup.write_table(&[Slot::data(NOWHERE, 1), Slot::link(NOWHERE), Slot::default()]);
+    let limit = setup.time(u64::from(setup.packet_frames) * 3) + crate::bringup::PATIENCE;
+    let (page, there) = bringup.wait_status(its, limit, |page| page.packet_count >= 2)?;
+    bringup.check(
         its.name("a good table runs then"),
         there,
         "2 packets",
         format!("{} packets", page.packet_count),
     );
     let faults = page.dma_faults.wrapping_sub(before.dma_faults);
-    walk.equal(its.name("overwritten while it runs: DMA_FAULTS"), 0, faults)
+    bringup
+        .equal(its.name("overwritten while it runs: DMA_FAULTS"), 0, faults)
         .means("the card reads the table again after RUN: the guest's memory manager may have reused it");
-    walk.state(its, stream::STATE_STOP)?;
-    let code = walk.take_stream_error(its)?;
-    walk.error(its.name("and its ERROR"), None, code);
-    walk.rest(Duration::ZERO)
+    bringup.state(its, stream::STATE_STOP)?;
+    let code = bringup.take_stream_error(its)?;
+    bringup.error(its.name("and its ERROR"), None, code);
+    bringup.rest(Duration::ZERO)
 }

@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 use ringwave_regs::pages::status;
 use ringwave_regs::{format, global, stream};
 
+use crate::bringup::{Bringup, LOW_BYTES, PATIENCE, RING, StepEnd, StepResult};
 use crate::stream::{Mode, Setup, Stream};
-use crate::walk::{Ended, LOW_BYTES, PATIENCE, RING, Stepped, Walk};
 
 /// Nominal pitch in Hz; the real one has a whole number of frames to its period, so that the cyclic buffer closes upon itself.
 const PITCH: u32 = 440;
@@ -14,62 +14,64 @@ const PITCH: u32 = 440;
 const LEVEL: f64 = 0.25;
 
 /// The step.
-pub fn run(walk: &mut Walk<'_>) -> Stepped {
-    if walk.get(global::FEATURES)? & global::FEATURE_WRITTEN == 0 {
-        return Err(Ended::Skipped("FEATURES has no WRITTEN, so the tone would have no end".to_owned()));
+pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
+    if bringup.get(global::FEATURES)? & global::FEATURE_WRITTEN == 0 {
+        return Err(StepEnd::Skipped("FEATURES has no WRITTEN, so the tone would have no end".to_owned()));
     }
-    let mode = Mode::announced(walk)?.first().copied().unwrap_or(Mode::Contiguous);
-    for its in walk.streams()? {
+    let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
+    for its in bringup.streams()? {
         if its.captures() {
-            walk.skip(its.name("tone"), "it captures");
+            bringup.skip(its.name("tone"), "it captures");
         } else {
-            play(walk, &its, mode)?;
+            play(bringup, &its, mode)?;
         }
     }
     Ok(())
 }
 
-fn play(walk: &mut Walk<'_>, its: &Stream, mode: Mode) -> Stepped {
+fn play(bringup: &mut Bringup<'_>, its: &Stream, mode: Mode) -> StepResult {
     let usual = its.usual(mode);
     let period = (usual.rate + PITCH / 2) / PITCH;
     // Whole periods of about 20 ms, so that every packet is the same.
     let packet_frames = period * (usual.rate / 50).div_ceil(period).max(1);
     let setup = Setup { packet_frames, ..usual };
     if setup.ring_bytes() as usize > LOW_BYTES - RING {
-        walk.skip(
+        bringup.skip(
             its.name("tone"),
             format!("{} bytes of buffer are more than the tool has", setup.ring_bytes()),
         );
         return Ok(());
     }
-    walk.configure(its, &setup)?;
+    bringup.configure(its, &setup)?;
     let samples = sine(&setup, period);
-    walk.fill_ring(&setup, 0, &samples);
+    bringup.fill_ring(&setup, 0, &samples);
 
     // Whole periods, too, so that the end does not click.
-    let nanos = walk.choices.tone.as_nanos();
+    let nanos = bringup.choices.tone.as_nanos();
     let wanted = u64::try_from(nanos * u128::from(setup.rate) / 1_000_000_000).unwrap_or(u64::MAX);
     let frames = wanted.div_ceil(period.into()).max(1) * u64::from(period);
     let last = (frames - 1) / u64::from(packet_frames);
     let rest = u32::try_from(frames - last * u64::from(packet_frames)).unwrap_or(packet_frames);
-    walk.reach(its, stream::STATE_PAUSE)?;
-    let before = walk.status(its)?;
-    walk.stream_set(its, stream::EOS, stream::EOS_ARM | (rest * setup.frame_bytes()))?;
+    bringup.reach(its, stream::STATE_PAUSE)?;
+    let before = bringup.status(its)?;
+    bringup.stream_set(its, stream::EOS, stream::EOS_ARM | (rest * setup.frame_bytes()))?;
     // All at once: each packet is like the one before, so it holds its data already.
-    walk.stream_set(its, stream::WRITTEN, u32::try_from(last).unwrap_or(u32::MAX / 2))?;
-    walk.enter(its, stream::STATE_RUN)?;
+    bringup.stream_set(its, stream::WRITTEN, u32::try_from(last).unwrap_or(u32::MAX / 2))?;
+    bringup.enter(its, stream::STATE_RUN)?;
     let ended = |page: &crate::stream::Status| page.flags & status::FLAG_ENDED != 0;
-    let (page, there) = walk.wait_status(its, setup.time(frames) + PATIENCE, ended)?;
+    let (page, there) = bringup.wait_status(its, setup.time(frames) + PATIENCE, ended)?;
     #[allow(clippy::cast_precision_loss, reason = "for a person")]
     let (pitch, seconds) = (f64::from(setup.rate) / f64::from(period), frames as f64 / f64::from(setup.rate));
     let name = its.name(format!("{pitch:.1} Hz, {seconds:.2} s, {} Hz, {} ch", setup.rate, setup.channels));
-    walk.check(name, there && page.anchor_frame == frames, format!("{frames} frames"), page.anchor_frame)
+    bringup
+        .check(name, there && page.anchor_frame == frames, format!("{frames} frames"), page.anchor_frame)
         .means("the tone did not come to its end: the host's side of the card may be blocked");
     let silence = page.silence_frames.wrapping_sub(before.silence_frames);
-    walk.equal(its.name("of them silence"), 0, silence);
-    walk.state(its, stream::STATE_STOP)?;
-    let error = walk.take_stream_error(its)?;
-    walk.error(its.name("ERROR"), None, error)
+    bringup.equal(its.name("of them silence"), 0, silence);
+    bringup.state(its, stream::STATE_STOP)?;
+    let error = bringup.take_stream_error(its)?;
+    bringup
+        .error(its.name("ERROR"), None, error)
         .means("HOST: the file or the sound system does not take the sound");
     Ok(())
 }

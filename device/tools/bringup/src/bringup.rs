@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{global, stream};
 
-use super::access::{AccessError, Reach};
+use super::access::{AccessError, CardAccess};
 use super::config::{self, Power};
 use super::lines::Lines;
 use super::memory::Memory;
@@ -46,7 +46,7 @@ pub const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// Why a step ended before its end.
 #[derive(Debug)]
-pub enum Ended {
+pub enum StepEnd {
     /// A check failed that the rest builds on.
     Failed,
     /// There is nothing to check: the card says it does not have it.
@@ -59,7 +59,7 @@ pub enum Ended {
     Interrupted,
 }
 
-impl From<AccessError> for Ended {
+impl From<AccessError> for StepEnd {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::Lost(why) => Self::Lost(why),
@@ -69,9 +69,9 @@ impl From<AccessError> for Ended {
 }
 
 /// What a step gives.
-pub type Stepped<T = ()> = Result<T, Ended>;
+pub type StepResult<T = ()> = Result<T, StepEnd>;
 
-/// What the walk is told on the command line.
+/// What the bring-up is told on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Choices {
     /// The vendor and device that the card must show.
@@ -80,10 +80,10 @@ pub struct Choices {
     pub tone: Duration,
 }
 
-/// A walk over one card.
-pub struct Walk<'a> {
+/// The bring-up of one card.
+pub struct Bringup<'a> {
     /// The way to the card.
-    pub card: &'a mut dyn Reach,
+    pub card: &'a mut dyn CardAccess,
     /// What the user chose.
     pub choices: Choices,
     /// What is at [`LOW`], then what is at [`HIGH`].
@@ -96,15 +96,15 @@ pub struct Walk<'a> {
     stop: &'a AtomicBool,
 }
 
-impl<'a> Walk<'a> {
-    /// A walk that has not touched the card yet.
-    pub fn new(card: &'a mut dyn Reach, choices: Choices, stop: &'a AtomicBool) -> io::Result<Self> {
+impl<'a> Bringup<'a> {
+    /// A bring-up that has not touched the card yet.
+    pub fn new(card: &'a mut dyn CardAccess, choices: Choices, stop: &'a AtomicBool) -> io::Result<Self> {
         let memory = Memory::new(LOW_BYTES + HIGH_BYTES)?;
         Ok(Self { card, choices, memory, high: false, lines: Lines::new(0)?, checks: Vec::new(), stop })
     }
 
-    /// Lets the card reach the walk's memory.
-    pub fn map_memory(&mut self) -> Stepped {
+    /// Lets the card reach the bring-up's memory.
+    pub fn map_memory(&mut self) -> StepResult {
         self.card.map(LOW, &self.memory, 0, LOW_BYTES)?;
         self.high = self.get(global::DMA_BITS)? > 32;
         if self.high {
@@ -114,28 +114,28 @@ impl<'a> Walk<'a> {
     }
 
     /// Brings the card to where a step begins: awake, bus mastering on, nothing connected, reset. Touches nothing behind a wrong MAGIC.
-    pub fn fresh(&mut self) -> Stepped {
+    pub fn fresh(&mut self) -> StepResult {
         self.rest(Duration::ZERO)?;
         self.wake()?;
         self.alive()?;
         self.card.disconnect()?;
         self.set(global::CONTROL, global::CONTROL_RESET)?;
-        self.lines = Lines::new(0).map_err(|error| Ended::Refused(error.to_string()))?;
+        self.lines = Lines::new(0).map_err(|error| StepEnd::Refused(error.to_string()))?;
         Ok(())
     }
 
     /// Asks for MAGIC, which every card answers as long as it is there.
-    pub fn alive(&mut self) -> Stepped {
+    pub fn alive(&mut self) -> StepResult {
         let magic = self.get(global::MAGIC)?;
         if magic == global::MAGIC_VALUE {
             return Ok(());
         }
         let gone = if magic == u32::MAX { ": the card is gone, or its process is dead" } else { "" };
-        Err(Ended::Lost(format!("MAGIC reads {magic:#010x}{gone}")))
+        Err(StepEnd::Lost(format!("MAGIC reads {magic:#010x}{gone}")))
     }
 
     /// Power state D0, memory accesses and bus mastering on.
-    pub fn wake(&mut self) -> Stepped {
+    pub fn wake(&mut self) -> StepResult {
         if config::power(self.card)? != 0 {
             config::set_power(self.card, Power::D0)?;
         }
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Bus Master Enable.
-    pub fn bus_master(&mut self, on: bool) -> Stepped {
+    pub fn bus_master(&mut self, on: bool) -> StepResult {
         let bit = config::COMMAND_BUS_MASTER;
         let (set, clear) = if on { (bit, 0) } else { (0, bit) };
         Ok(config::change16(self.card, config::COMMAND, set, clear)?)
@@ -161,32 +161,32 @@ impl<'a> Walk<'a> {
     }
 
     /// A register of BAR 0.
-    pub fn get(&mut self, register: u32) -> Stepped<u32> {
+    pub fn get(&mut self, register: u32) -> StepResult<u32> {
         let mut bytes = [0xFF; 4];
         self.card.read(register, &mut bytes)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
     /// Writes a register of BAR 0.
-    pub fn set(&mut self, register: u32, value: u32) -> Stepped {
+    pub fn set(&mut self, register: u32, value: u32) -> StepResult {
         Ok(self.card.write(register, &value.to_le_bytes())?)
     }
 
     /// A pair of registers: the low one, which latches the high one.
-    pub fn get64(&mut self, low: u32) -> Stepped<u64> {
+    pub fn get64(&mut self, low: u32) -> StepResult<u64> {
         let value = self.get(low)?;
         Ok(u64::from(value) | u64::from(self.get(low.saturating_add(4))?) << 32)
     }
 
     /// Writes a pair of registers.
-    pub fn set64(&mut self, low: u32, value: u64) -> Stepped {
+    pub fn set64(&mut self, low: u32, value: u64) -> StepResult {
         let half = |shift: u32| u32::try_from(value >> shift & u64::from(u32::MAX)).unwrap_or(0);
         self.set(low, half(0))?;
         self.set(low.saturating_add(4), half(32))
     }
 
     /// The global ERROR, which is cleared.
-    pub fn take_error(&mut self) -> Stepped<u32> {
+    pub fn take_error(&mut self) -> StepResult<u32> {
         let error = self.get(global::ERROR)?;
         if error != NONE {
             self.set(global::ERROR, 0)?;
@@ -195,16 +195,16 @@ impl<'a> Walk<'a> {
     }
 
     /// A word of BAR 2.
-    pub fn page(&mut self, offset: u32) -> Stepped<u32> {
+    pub fn page(&mut self, offset: u32) -> StepResult<u32> {
         Ok(self.card.page(offset)?)
     }
 
     /// Does nothing for a while, unless the user wants an end.
-    pub fn rest(&self, time: Duration) -> Stepped {
+    pub fn rest(&self, time: Duration) -> StepResult {
         let end = Instant::now() + time;
         loop {
             if self.stop.load(Ordering::Relaxed) {
-                return Err(Ended::Interrupted);
+                return Err(StepEnd::Interrupted);
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -215,9 +215,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Connects as many MSI messages as the card offers, or is granted. Gives how many.
-    pub fn connect_msi(&mut self) -> Stepped<u32> {
+    pub fn connect_msi(&mut self) -> StepResult<u32> {
         let offered = self.get(global::MESSAGES)?.clamp(1, ringwave_regs::pci::MSI_MESSAGES_MAX);
-        self.lines = Lines::new(offered).map_err(|error| Ended::Refused(error.to_string()))?;
+        self.lines = Lines::new(offered).map_err(|error| StepEnd::Refused(error.to_string()))?;
         let granted = self.card.connect_msi(&self.lines.events())?;
         let enough = granted.is_power_of_two() && granted <= offered;
         self.check("MSI messages granted", enough, format!("1 to {offered}"), granted)
@@ -227,16 +227,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Connects INTx.
-    pub fn connect_intx(&mut self) -> Stepped {
-        self.lines = Lines::new(1).map_err(|error| Ended::Refused(error.to_string()))?;
+    pub fn connect_intx(&mut self) -> StepResult {
+        self.lines = Lines::new(1).map_err(|error| StepEnd::Refused(error.to_string()))?;
         let events = self.lines.events();
-        let Some(line) = events.first() else { return Err(Ended::Failed) };
+        let Some(line) = events.first() else { return Err(StepEnd::Failed) };
         Ok(self.card.connect_intx(line)?)
     }
 
     /// Waits for interrupts until the sum over all lines is `wanted`, but no longer than [`PATIENCE`]; then `after` longer, for those that
     /// should not come. Gives how often each came.
-    pub fn interrupts(&self, wanted: u64, after: Duration) -> Stepped<Vec<u64>> {
+    pub fn interrupts(&self, wanted: u64, after: Duration) -> StepResult<Vec<u64>> {
         let mut seen = self.lines.take();
         let end = Instant::now() + PATIENCE;
         while seen.iter().sum::<u64>() < wanted && Instant::now() < end {
@@ -298,8 +298,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Ends the step if what it builds on is not there.
-    pub fn must(&self, there: bool) -> Stepped {
-        if there { Ok(()) } else { Err(Ended::Failed) }
+    pub fn must(&self, there: bool) -> StepResult {
+        if there { Ok(()) } else { Err(StepEnd::Failed) }
     }
 
     /// The checks since the last call.
@@ -308,7 +308,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The streams that STREAMS announces, at most [`stream::STREAMS_MAX`].
-    pub fn streams(&mut self) -> Stepped<Vec<super::stream::Stream>> {
+    pub fn streams(&mut self) -> StepResult<Vec<super::stream::Stream>> {
         let streams = self.get(global::STREAMS)?;
         let (render, capture) = (streams & 0xFF, streams >> 8 & 0xFF);
         let all = render.saturating_add(capture).min(stream::STREAMS_MAX);
