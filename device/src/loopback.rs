@@ -55,7 +55,7 @@ impl Loopback {
             AudioChunk::Silence(frames) => {
                 let taken = frames.min(room);
                 let bytes = usize::try_from(taken * frame).unwrap_or(0);
-                self.queue.extend(std::iter::repeat_n(0, bytes));
+                self.queue.extend(std::iter::repeat_n(format.sample.silence(), bytes));
                 frames - taken
             }
             AudioChunk::Stop => 0,
@@ -73,7 +73,7 @@ impl Loopback {
 
 impl Sources for Loopback {
     fn capture(&mut self, _stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
-        into.fill(0);
+        into.fill(format.sample.silence());
         if self.format != Some(format) {
             return 0;
         }
@@ -99,7 +99,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MONO: StreamFormat = StreamFormat { code: ringwave_regs::format::S16, channels: 1, rate: 48_000 };
+    const MONO: StreamFormat =
+        StreamFormat { sample: ringwave_audio::SampleFormat::S16, channels: 1, rate: 48_000 };
 
     fn heard(line: &mut Loopback, samples: std::ops::Range<u16>) -> u64 {
         let bytes: Vec<u8> = samples.flat_map(u16::to_le_bytes).collect();

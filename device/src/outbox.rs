@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn silence_that_finds_no_room_is_lost_and_said_to_be() {
-        let format = StreamFormat { code: ringwave_regs::format::S16, channels: 2, rate: 48_000 };
+        let format = StreamFormat { sample: ringwave_audio::SampleFormat::S16, channels: 2, rate: 48_000 };
         let (mut outbox, mut effects) = (Outbox::default(), Effects::default());
         for _ in 0..SOUNDS_MAX {
             effects.silence(3, format, 1);

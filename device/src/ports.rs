@@ -51,8 +51,8 @@ pub trait Sources {
 pub struct NoSources;
 
 impl Sources for NoSources {
-    fn capture(&mut self, _stream: u32, _format: StreamFormat, into: &mut [u8]) -> usize {
-        into.fill(0);
+    fn capture(&mut self, _stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
+        into.fill(format.sample.silence());
         into.len()
     }
 }

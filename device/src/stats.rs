@@ -40,7 +40,6 @@ use serde::Serialize;
 use crate::host::Figures;
 use crate::ports::ClockMode;
 use crate::stream::stats::{MARGIN_FROM_US, MarkStats, StreamStats};
-use ringwave_audio::wav::format_name;
 
 /// A client's session.
 #[derive(Clone, Debug, Serialize)]
@@ -237,7 +236,7 @@ pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: O
     StreamReport {
         index,
         direction: if stats.capture { "capture" } else { "render" },
-        format: stats.format.map(|format| format_name(format.code)),
+        format: stats.format.map(|format| format.sample.name()),
         rate: stats.format.map(|format| format.rate),
         channels: stats.format.map(|format| format.channels),
         ring_bytes: stats.ring_bytes,

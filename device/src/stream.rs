@@ -3,11 +3,13 @@
 //! `setup` holds what can be written in STOP, `active` what exists between ACQUIRE and STOP (so STOP is: forget it), and `Counters`
 //! what outlives STOP: the status page with its totals, and the statistics for the host.
 
+mod format_register;
 mod marks;
 mod play;
 mod registers;
 mod setup;
 pub mod stats;
+mod volume_registers;
 
 use crate::clock::{NOMINAL, Timeline};
 use crate::dma::{Bus, Limits, Ring};

@@ -5,16 +5,15 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ringwave_audio::StreamFormat;
 use ringwave_audio::wav::WavFile;
-use ringwave_regs::format;
+use ringwave_audio::{SampleFormat, StreamFormat};
 
 fn ringwave(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringwave")).args(arguments).current_dir(folder).output().unwrap()
 }
 
 fn write(folder: &Path, name: &str, samples: &[i16]) {
-    let format = StreamFormat { code: format::S16, channels: 1, rate: 48_000 };
+    let format = StreamFormat { sample: SampleFormat::S16, channels: 1, rate: 48_000 };
     let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let mut file = WavFile::create(&folder.join(name), format).unwrap();
     file.add(&bytes).unwrap();

@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guest::{DmaMode, Guest, PATIENCE, Setup};
-use ringwave_audio::StreamFormat;
 use ringwave_audio::piece::Piece;
+use ringwave_audio::{SampleFormat, StreamFormat};
 
 /// Long enough that the drift is known, and that a stream that did not follow would show it at some 100 millionths.
 const SECONDS: u32 = 15;
@@ -93,7 +93,7 @@ fn what_the_guest_plays_is_what_the_sound_system_plays() {
         .spawn();
     let mut serve = Running(serve.unwrap());
 
-    let format = StreamFormat { code: ringwave_regs::format::S16, channels: CHANNELS, rate: RATE };
+    let format = StreamFormat { sample: SampleFormat::S16, channels: CHANNELS, rate: RATE };
     let song = Piece { seconds: SECONDS, format }.frames();
     let mut guest = Guest::connect(&socket);
     let setup = Setup { mode: DmaMode::ScatterGather, rate: RATE, channels: CHANNELS, packet: PACKET };

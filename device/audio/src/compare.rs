@@ -6,11 +6,10 @@ mod gaps;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ringwave_regs::format;
 use serde::Serialize;
 
-use crate::StreamFormat;
 use crate::wav::{Samples, Sound, WavError};
+use crate::{StreamFormat, Value};
 
 pub use gaps::{Allowed, Gaps};
 use gaps::{Found, Frames, find};
@@ -38,13 +37,12 @@ pub struct Format {
 
 impl Format {
     fn of(stream: StreamFormat) -> Self {
-        let bits = match stream.code {
-            format::S16 => 16,
-            format::S24_32 => 24,
-            _ => 32,
-        };
-        let float = stream.code == format::F32;
-        Self { rate: stream.rate, channels: stream.channels, bits, float }
+        Self {
+            rate: stream.rate,
+            channels: stream.channels,
+            bits: stream.sample.valid_bits(),
+            float: stream.sample.is_float(),
+        }
     }
 }
 
@@ -71,59 +69,6 @@ pub struct Difference {
     pub a: Value,
     /// Its value in the second.
     pub b: Value,
-}
-
-/// A sample.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// Of so many bits as its format has.
-    Int(i32),
-    /// Full scale is 1.
-    Float(f32),
-}
-
-impl Value {
-    /// A sample of a file whose samples are `code`.
-    fn new(code: u32, bytes: &[u8]) -> Self {
-        match (code, bytes) {
-            (format::S16, &[a, b]) => Self::Int(i16::from_le_bytes([a, b]).into()),
-            (format::S24_32, &[a, b, c, d]) => Self::Int(i32::from_le_bytes([a, b, c, d]) >> 8),
-            (format::S32, &[a, b, c, d]) => Self::Int(i32::from_le_bytes([a, b, c, d])),
-            (_, &[a, b, c, d]) => Self::Float(f32::from_le_bytes([a, b, c, d])),
-            _ => Self::Int(0),
-        }
-    }
-
-    /// Relative to full scale of so many bits.
-    fn level(self, bits: u16) -> f64 {
-        match self {
-            Self::Int(value) => f64::from(value) / 2_f64.powi(i32::from(bits) - 1),
-            Self::Float(value) => f64::from(value),
-        }
-    }
-}
-
-impl PartialEq for Value {
-    /// To the bit: not a number is itself.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Int(a), Self::Int(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Value {}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-        }
-    }
 }
 
 /// What became of the comparison.
@@ -236,20 +181,19 @@ impl fmt::Display for Comparison {
 }
 
 /// Peak and RMS of a sound in dB relative to full scale.
-fn levels(sound: &Samples<'_>, bits: u16) -> (Option<f64>, Option<f64>) {
+fn levels(sound: &Samples<'_>) -> (Option<f64>, Option<f64>) {
     let (mut peak, mut squares, mut samples) = (0.0_f64, 0.0, 0_u64);
-    let sample = sample_bytes(sound);
+    let sample = sound.format().sample;
     for part in Frames::new(sound).pieces() {
         let bytes = part.bytes();
-        samples += (bytes.len() / sample) as u64;
-        if gaps::is_zero(&bytes) {
+        samples += bytes.len() as u64 / u64::from(sample.bytes());
+        if sample.is_silence(&bytes) {
             continue;
         }
-        for bytes in bytes.chunks_exact(sample) {
-            let level = Value::new(sound.format().code, bytes).level(bits);
+        sample.decode(&bytes, |level| {
             peak = peak.max(level.abs());
             squares += level * level;
-        }
+        });
     }
     let db = |value: f64| (value > 0.0).then(|| 20.0 * value.log10());
     #[allow(clippy::cast_precision_loss, reason = "a level needs no more than 52 bits of count")]
@@ -257,32 +201,24 @@ fn levels(sound: &Samples<'_>, bits: u16) -> (Option<f64>, Option<f64>) {
     (db(peak), db(mean.sqrt()))
 }
 
-fn sample_bytes(sound: &Samples<'_>) -> usize {
-    format::sample_bytes(sound.format().code).unwrap_or(4) as usize
-}
-
 /// The first sample that is not the same in two sounds of one format, from these frames on.
 fn first_difference(a: &Samples<'_>, b: &Samples<'_>, from: (u64, u64)) -> Option<Difference> {
-    let sample = sample_bytes(a);
+    let sample = a.format().sample;
+    let bytes = sample.bytes() as usize;
     let (first, second) = (Frames::new(a).part(from.0, u64::MAX), Frames::new(b).part(from.1, u64::MAX));
     let mut frame = from.1;
     for (first, second) in first.pieces().zip(second.pieces()) {
         let (one, other) = (first.bytes(), second.bytes());
         let differs = |(_, (one, other)): &(usize, (&[u8], &[u8]))| one != other;
-        let mut pairs = one.chunks_exact(sample).zip(other.chunks_exact(sample)).enumerate();
+        let mut pairs = one.chunks_exact(bytes).zip(other.chunks_exact(bytes)).enumerate();
         let common = one.len().min(other.len());
         if one.get(..common) != other.get(..common)
             && let Some((index, (one, other))) = pairs.find(differs)
         {
             let (index, channels) = (index as u64, u64::from(a.format().channels.max(1)));
             let channel = u32::try_from(index % channels).unwrap_or(0);
-            let value = |bytes| Value::new(a.format().code, bytes);
-            return Some(Difference {
-                frame: frame + index / channels,
-                channel,
-                a: value(one),
-                b: value(other),
-            });
+            let (a, b) = (sample.value(one)?, sample.value(other)?);
+            return Some(Difference { frame: frame + index / channels, channel, a, b });
         }
         frame += second.len();
     }
@@ -317,7 +253,7 @@ pub fn compare_sounds(a: &Sound, b: &Sound, allowed: Allowed) -> Comparison {
 fn compare_samples(a: &Samples<'_>, b: &Samples<'_>, allowed: Allowed) -> Comparison {
     let (formats, frames) = ([Format::of(a.format()), Format::of(b.format())], [a.len(), b.len()]);
     let verdict = if a.format() == b.format() { verdict(a, b, allowed) } else { Verdict::FormatsDiffer };
-    let (peak_dbfs, rms_dbfs) = levels(b, formats[1].bits);
+    let (peak_dbfs, rms_dbfs) = levels(b);
     Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs }
 }
 

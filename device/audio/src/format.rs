@@ -1,21 +1,24 @@
 //! What frames are made of.
 
-use ringwave_regs::format;
+use crate::SampleFormat;
+
+/// The most channels of a frame.
+pub const CHANNELS_MAX: u32 = 8;
 
 /// The format of a stream's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamFormat {
-    /// Sample format code: [`format::S16`] and so on.
-    pub code: u32,
-    /// Samples per frame, 1 to [`format::CHANNELS_MAX`].
+    /// How a sample lies in memory.
+    pub sample: SampleFormat,
+    /// Samples per frame, 1 to [`CHANNELS_MAX`].
     pub channels: u32,
     /// Frames per second.
     pub rate: u32,
 }
 
 impl StreamFormat {
-    /// Bytes of one frame; 0 for a sample format that is not defined.
-    pub fn frame_bytes(self) -> u32 {
-        format::sample_bytes(self.code).unwrap_or(0).saturating_mul(self.channels)
+    /// Bytes of one frame.
+    pub const fn frame_bytes(self) -> u32 {
+        self.sample.bytes().saturating_mul(self.channels)
     }
 }

@@ -6,8 +6,6 @@
 use std::io;
 use std::path::Path;
 
-use ringwave_regs::format;
-
 use crate::StreamFormat;
 use crate::wav::WavFile;
 
@@ -56,7 +54,7 @@ impl Piece {
 
     /// All of its frames.
     pub fn frames(self) -> Vec<u8> {
-        self.samples().flat_map(|value| self.sample(value)).collect()
+        self.encoded(self.samples())
     }
 
     /// Writes it as a WAV file.
@@ -64,8 +62,7 @@ impl Piece {
         let mut file = WavFile::create(path, self.format)?;
         let mut samples = self.samples();
         loop {
-            let bytes: Vec<u8> =
-                samples.by_ref().take(SAMPLES_AT_ONCE).flat_map(|value| self.sample(value)).collect();
+            let bytes = self.encoded(samples.by_ref().take(SAMPLES_AT_ONCE));
             if bytes.is_empty() {
                 return file.flush();
             }
@@ -73,18 +70,12 @@ impl Piece {
         }
     }
 
-    /// One sample as it stands in a frame; full scale is 1.
-    fn sample(self, value: f64) -> Vec<u8> {
-        let value = value.clamp(-1.0, 1.0);
-        #[allow(clippy::cast_possible_truncation, reason = "clamped to the range")]
-        let whole = |bits: i32| ((value * 2_f64.powi(bits - 1)).round() as i64).min((1 << (bits - 1)) - 1);
-        #[allow(clippy::cast_possible_truncation, reason = "as many bits as it has")]
-        match self.format.code {
-            format::S16 => (whole(16) as i16).to_le_bytes().to_vec(),
-            format::S24_32 => ((whole(24) as i32) << 8).to_le_bytes().to_vec(),
-            format::S32 => (whole(32) as i32).to_le_bytes().to_vec(),
-            _ => (value as f32).to_le_bytes().to_vec(),
-        }
+    /// Samples as they lie in frames.
+    fn encoded(self, samples: impl Iterator<Item = f64>) -> Vec<u8> {
+        let levels: Vec<f64> = samples.map(|level| level.clamp(-1.0, 1.0)).collect();
+        let mut bytes = vec![0; levels.len() * self.format.sample.bytes() as usize];
+        self.format.sample.encode(levels, &mut bytes);
+        bytes
     }
 }
 
@@ -131,10 +122,11 @@ fn pluck(frequency: f64, age: f64, decay: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SampleFormat;
 
     #[test]
     fn piece_uses_the_whole_range_and_repeats_nothing() {
-        let format = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+        let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
         let piece = Piece { seconds: 5, format };
         let made = piece.frames();
         let samples: Vec<i16> = made.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
@@ -152,12 +144,12 @@ mod tests {
     fn every_format_and_number_of_channels_can_be_had() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("piece.wav");
-        for code in [format::S16, format::S24_32, format::S32, format::F32] {
-            let format = StreamFormat { code, channels: 8, rate: 8_000 };
+        for sample in SampleFormat::ALL {
+            let format = StreamFormat { sample, channels: 8, rate: 8_000 };
             Piece { seconds: 1, format }.write(&path).unwrap();
             let read = crate::wav::read(&path).unwrap();
-            assert_eq!((read.format, read.len()), (format, 8_000));
-            let frames: Vec<&[u8]> = read.frames.chunks(format.frame_bytes() as usize / 8).collect();
+            assert_eq!((read.format.channels, read.format.rate, read.len()), (8, 8_000, 8_000));
+            let frames: Vec<&[u8]> = read.frames.chunks(read.format.sample.bytes() as usize).collect();
             let channels = (0..8).map(|channel| frames[8 * 4_000 + channel]);
             assert_eq!(channels.collect::<std::collections::HashSet<_>>().len(), 8, "no two channels alike");
         }

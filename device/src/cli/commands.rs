@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 fn run_tone(arguments: &Tone) -> Result<ExitCode, Failure> {
     let &Tone { ref out, seconds, rate, channels, format } = arguments;
-    let format = StreamFormat { code: format.into(), channels, rate };
+    let format = StreamFormat { sample: format.into(), channels, rate };
     let bytes = u64::from(seconds) * u64::from(rate) * u64::from(format.frame_bytes());
     if bytes > DATA_BYTES_MAX.into() {
         return Err(bad_input(format!(

@@ -14,7 +14,7 @@ pub mod trace;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ringwave_regs::format;
+use ringwave_audio::SampleFormat;
 
 /// A PCI sound card that is a process on this host.
 ///
@@ -110,13 +110,13 @@ pub enum Samples {
     F32,
 }
 
-impl From<Samples> for u32 {
+impl From<Samples> for SampleFormat {
     fn from(samples: Samples) -> Self {
         match samples {
-            Samples::S16 => format::S16,
-            Samples::S24in32 => format::S24_32,
-            Samples::S32 => format::S32,
-            Samples::F32 => format::F32,
+            Samples::S16 => Self::S16,
+            Samples::S24in32 => Self::S24In32,
+            Samples::S32 => Self::S32,
+            Samples::F32 => Self::F32,
         }
     }
 }

@@ -227,11 +227,11 @@ impl Sinks {
     pub fn silence(&mut self, stream: u32, format: StreamFormat, mut frames: u64) -> Result<(), SinkError> {
         const CHUNK: usize = 4096;
         let frame = format.frame_bytes() as usize;
-        let zeroes = vec![0; CHUNK * frame];
+        let silence = vec![format.sample.silence(); CHUNK * frame];
         while frames != 0 {
             let now = frames.min(CHUNK as u64);
             let bytes = usize::try_from(now).unwrap_or(CHUNK) * frame;
-            self.frames(stream, format, zeroes.get(..bytes).unwrap_or(&zeroes))?;
+            self.frames(stream, format, silence.get(..bytes).unwrap_or(&silence))?;
             frames -= now;
         }
         Ok(())
@@ -424,7 +424,8 @@ fn is_stdout(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    const STEREO: StreamFormat = StreamFormat { code: ringwave_regs::format::S16, channels: 2, rate: 48_000 };
+    const STEREO: StreamFormat =
+        StreamFormat { sample: ringwave_audio::SampleFormat::S16, channels: 2, rate: 48_000 };
 
     fn samples(path: &Path) -> Vec<i16> {
         hound::WavReader::open(path).unwrap().into_samples().map(Result::unwrap).collect()

@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use ringwave_regs::format;
-
 use super::wav_source::WavSource;
 use crate::ports::Sources;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::next_step;
-use ringwave_audio::wav::{WavError, format_name};
+use ringwave_audio::wav::WavError;
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -146,7 +144,7 @@ impl Sources for Inputs {
     }
 
     fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
-        into.fill(0);
+        into.fill(format.sample.silence());
         self.of(stream).map_or(into.len(), |input| input.fill(format, into))
     }
 }
@@ -175,11 +173,11 @@ impl Input {
             Self::Wav { path, sound, told } => {
                 sound.begin();
                 if sound.format() != format && !std::mem::replace(told, true) {
-                    let StreamFormat { code, channels, rate } = sound.format();
+                    let StreamFormat { sample, channels, rate } = sound.format();
                     return Some(format!(
                         "stream {stream}: {} is {} x {channels}, {rate} Hz, and the stream is not: it captures silence",
                         path.display(),
-                        format_name(code)
+                        sample.name()
                     ));
                 }
             }
@@ -188,17 +186,14 @@ impl Input {
         None
     }
 
-    /// Fills `into`, which is zero; gives how much of it is sound.
+    /// Fills `into`, which is silence; gives how much of it is sound.
     fn fill(&mut self, format: StreamFormat, into: &mut [u8]) -> usize {
         match self {
             Self::Silence => into.len(),
             Self::Tone { hz, frame } => {
                 let frame_bytes = format.frame_bytes().max(1) as usize;
                 for bytes in into.chunks_exact_mut(frame_bytes) {
-                    let sample = tone(format.code, *hz, *frame, format.rate);
-                    for (byte, value) in bytes.iter_mut().zip(sample.iter().cycle()) {
-                        *byte = *value;
-                    }
+                    format.sample.encode(std::iter::repeat(tone(*hz, *frame, format.rate)), bytes);
                     *frame += 1;
                 }
                 into.len()
@@ -211,18 +206,12 @@ impl Input {
 }
 
 /// Sample number `frame` of a sine, a quarter of full scale.
-fn tone(code: u32, hz: u32, frame: u64, rate: u32) -> Vec<u8> {
+fn tone(hz: u32, frame: u64, rate: u32) -> f64 {
     // Reduced before it becomes a float, so that a day of it is as clean as its first second.
     let turn = (u128::from(frame) * u128::from(hz)) % u128::from(rate.max(1));
     #[allow(clippy::cast_precision_loss, reason = "below the rate")]
-    let value = (turn as f64 / f64::from(rate.max(1)) * std::f64::consts::TAU).sin() * 0.25;
-    #[allow(clippy::cast_possible_truncation, reason = "a quarter of full scale")]
-    match code {
-        format::S16 => ((value * 32_768.0) as i16).to_le_bytes().to_vec(),
-        format::S24_32 => (((value * 8_388_608.0) as i32) << 8).to_le_bytes().to_vec(),
-        format::S32 => ((value * 2_147_483_648.0) as i32).to_le_bytes().to_vec(),
-        _ => (value as f32).to_le_bytes().to_vec(),
-    }
+    let phase = turn as f64 / f64::from(rate.max(1));
+    (phase * std::f64::consts::TAU).sin() * 0.25
 }
 
 /// A pipe that is read ahead.
@@ -289,9 +278,10 @@ impl Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringwave_audio::SampleFormat;
     use std::io::Write;
 
-    const STEREO: StreamFormat = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+    const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
     fn open(spec: &str) -> Inputs {
         Inputs::open(3, &[spec.parse().unwrap()]).unwrap()
@@ -346,13 +336,13 @@ mod tests {
     #[test]
     fn tone_is_a_quarter_of_full_scale_in_every_format() {
         let mut inputs = open("tone:12000");
-        for (code, peak) in [
-            (format::S16, 8192_i16.to_le_bytes().to_vec()),
-            (format::S24_32, (0x20_0000_i32 << 8).to_le_bytes().to_vec()),
-            (format::S32, 0x2000_0000_i32.to_le_bytes().to_vec()),
-            (format::F32, 0.25_f32.to_le_bytes().to_vec()),
+        for (sample, peak) in [
+            (SampleFormat::S16, 8192_i16.to_le_bytes().to_vec()),
+            (SampleFormat::S24In32, (0x20_0000_i32 << 8).to_le_bytes().to_vec()),
+            (SampleFormat::S32, 0x2000_0000_i32.to_le_bytes().to_vec()),
+            (SampleFormat::F32, 0.25_f32.to_le_bytes().to_vec()),
         ] {
-            let format = StreamFormat { code, channels: 1, rate: 48_000 };
+            let format = StreamFormat { sample, channels: 1, rate: 48_000 };
             inputs.begin(3, format);
             let mut into = vec![0; 2 * peak.len()];
             assert_eq!(inputs.capture(3, format, &mut into), into.len());

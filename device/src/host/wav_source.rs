@@ -195,14 +195,14 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringwave_audio::SampleFormat;
     use ringwave_audio::wav::WavFile;
-    use ringwave_regs::format;
 
     #[test]
     fn long_file_is_captured_to_the_bit_and_from_its_beginning_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("long.wav");
-        let format = StreamFormat { code: format::S24_32, channels: 3, rate: 48_000 };
+        let format = StreamFormat { sample: SampleFormat::S24In32, channels: 3, rate: 48_000 };
         let frames: Vec<u8> = (0..1_000_000_u32).flat_map(|n| [n; 3]).flat_map(u32::to_le_bytes).collect();
         let mut file = WavFile::create(&path, format).unwrap();
         file.add(&frames).unwrap();

@@ -78,7 +78,11 @@ mod tests {
 
     fn used(capture: bool, underruns: Option<u64>) -> StreamStats {
         StreamStats {
-            format: Some(StreamFormat { code: ringwave_regs::format::S16, channels: 2, rate: 48_000 }),
+            format: Some(StreamFormat {
+                sample: ringwave_audio::SampleFormat::S16,
+                channels: 2,
+                rate: 48_000,
+            }),
             frames: 240_000,
             packets_completed: 50,
             underruns,

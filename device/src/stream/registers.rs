@@ -1,6 +1,7 @@
 //! The registers in a stream's block: what a read gives, and what a write does. DATASHEET 4.
 
 use super::marks::Look;
+use super::volume_registers as volume;
 use super::{Stream, StreamCtx, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::stream as regs;
@@ -8,7 +9,7 @@ use ringwave_regs::stream as regs;
 impl Stream {
     /// Reads the register at `offset` in the block; latches.
     pub fn read(&mut self, offset: u32, time: u64) -> Result<u32, Error> {
-        if let Some(value) = self.setup.read(offset).or_else(|| self.gain.read(offset)) {
+        if let Some(value) = self.setup.read(offset).or_else(|| volume::read(&self.gain, offset)) {
             return Ok(value);
         }
         let active = self.active.as_ref();
@@ -83,8 +84,8 @@ impl Stream {
                 let active = self.active.as_mut().filter(|_| self.state != regs::STATE_RUN);
                 active.ok_or(Error::BadState)?.write_start(offset, value)?;
             }
-            _ if self.gain.read(offset).is_some() => {
-                self.gain = self.gain.written(offset, value)?;
+            _ if volume::read(&self.gain, offset).is_some() => {
+                self.gain = volume::written(self.gain, offset, value)?;
                 if let Some(active) = &mut self.active {
                     active.set_gain(self.gain, &mut self.counters, ctx);
                 }

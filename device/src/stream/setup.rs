@@ -1,5 +1,6 @@
 //! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE. DATASHEET 4 and 5.1.
 
+use super::format_register::sample_format;
 use ringwave_audio::StreamFormat;
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, stream as regs};
@@ -120,7 +121,7 @@ impl Setup {
             return Err(Error::BadPackets);
         }
         let format = StreamFormat {
-            code: format::code(self.format),
+            sample: sample_format(format::code(self.format)).ok_or(Error::BadFormat)?,
             channels: format::channels(self.format),
             rate: self.rate,
         };

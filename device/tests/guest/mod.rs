@@ -302,7 +302,11 @@ pub fn wav_bytes(path: &Path) -> Vec<u8> {
 
 /// A second or so of the test piece as a WAV file, and its bytes. The length is no whole number of packets.
 pub fn piece(path: &Path, rate: u32, channels: u16) -> Vec<u8> {
-    let format = ringwave_audio::StreamFormat { code: 0, channels: channels.into(), rate };
+    let format = ringwave_audio::StreamFormat {
+        sample: ringwave_audio::SampleFormat::S16,
+        channels: channels.into(),
+        rate,
+    };
     let mut bytes = ringwave_audio::piece::Piece { seconds: 1, format }.frames();
     bytes.truncate(bytes.len() - 4 * 777);
     let spec = hound::WavSpec {

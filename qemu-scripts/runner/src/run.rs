@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringwave_audio::wav::{self, Sound, WavFile, format_name};
+use ringwave_audio::wav::{self, Sound, WavFile};
 
 use crate::{
     bringup::tail::last_lines,
@@ -217,7 +217,7 @@ impl Run<'_> {
             Way::Record(mode) => lines.extend([
                 "client=record".to_owned(),
                 format!("mode={mode}"),
-                format!("format={}x{}@{}", format_name(format.code), format.channels, format.rate),
+                format!("format={}x{}@{}", format.sample.name(), format.channels, format.rate),
                 format!("frames={}", input.frames),
             ]),
         }

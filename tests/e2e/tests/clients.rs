@@ -4,8 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringwave_audio::{StreamFormat, piece::Piece, wav};
-use ringwave_regs::format;
+use ringwave_audio::{SampleFormat, StreamFormat, piece::Piece, wav};
 use ringwave_runner::{
     guest_log::GuestLog,
     machine::Outcome,
@@ -23,7 +22,7 @@ struct Music {
 impl Music {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let format = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+        let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
         Piece { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
         Self { folder }
     }

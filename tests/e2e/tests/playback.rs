@@ -6,7 +6,8 @@ mod noise;
 mod support;
 
 use noise::wav;
-use ringwave_audio::compare::{Difference, Value, Verdict};
+use ringwave_audio::Value;
+use ringwave_audio::compare::{Difference, Verdict};
 use ringwave_runner::{machine::Outcome, report::Report, request::Clock};
 use support::run;
 

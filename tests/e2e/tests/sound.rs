@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ringwave_audio::StreamFormat;
 use ringwave_audio::compare::Verdict;
 use ringwave_audio::piece::Piece;
-use ringwave_regs::format;
+use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_runner::{
     card::Card,
     guest_log::GuestLog,
@@ -27,15 +26,15 @@ struct Music {
 }
 
 impl Music {
-    fn new(code: u32, channels: u32, rate: u32) -> Self {
+    fn new(sample: SampleFormat, channels: u32, rate: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let format = StreamFormat { code, channels, rate };
+        let format = StreamFormat { sample, channels, rate };
         Piece { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
         Self { folder }
     }
 
     fn cd() -> Self {
-        Self::new(format::S16, 2, 48_000)
+        Self::new(SampleFormat::S16, 2, 48_000)
     }
 
     fn path(&self) -> PathBuf {
@@ -54,29 +53,29 @@ fn assert_content(report: &Report) {
 }
 
 /// Few channels and many, low rates and high, each kind of sample.
-const KINDS: [(u32, u32, u32); 5] = [
-    (format::S16, 1, 8_000),
-    (format::S24_32, 2, 96_000),
-    (format::S32, 6, 44_100),
-    (format::F32, 8, 96_000),
-    (format::F32, 2, 384_000),
+const KINDS: [(SampleFormat, u32, u32); 5] = [
+    (SampleFormat::S16, 1, 8_000),
+    (SampleFormat::S24In32, 2, 96_000),
+    (SampleFormat::S32, 6, 44_100),
+    (SampleFormat::F32, 8, 96_000),
+    (SampleFormat::F32, 2, 384_000),
 ];
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_kind_of_sample_is_played_bit_for_bit() {
-    for (code, channels, rate) in KINDS {
-        let report = run(&Music::new(code, channels, rate).path(), |_| {});
-        assert!(report.passed(), "{code} {channels} {rate}");
+    for (sample, channels, rate) in KINDS {
+        let report = run(&Music::new(sample, channels, rate).path(), |_| {});
+        assert!(report.passed(), "{sample:?} {channels} {rate}");
     }
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_kind_of_sample_is_recorded_bit_for_bit() {
-    for (code, channels, rate) in KINDS {
-        let report = record(&Music::new(code, channels, rate), |_| {});
-        assert!(report.passed(), "{code} {channels} {rate}");
+    for (sample, channels, rate) in KINDS {
+        let report = record(&Music::new(sample, channels, rate), |_| {});
+        assert!(report.passed(), "{sample:?} {channels} {rate}");
     }
 }
 

@@ -68,12 +68,6 @@ pub(super) enum Found {
 
 /// Bytes that are looked at at once.
 const PIECE_BYTES: u64 = 16 << 10;
-const ZEROS: [u8; 4096] = [0; 4096];
-
-/// Whether they are silence. Long files may be little else, and this is fast.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part))
-}
 
 /// Frames of a sound, read when they are looked at and a piece at a time.
 #[derive(Clone, Copy)]
@@ -116,7 +110,7 @@ impl<'a> Frames<'a> {
     }
 
     fn is_silent(self) -> bool {
-        self.pieces().all(|piece| is_zero(&piece.bytes()))
+        self.pieces().all(|piece| self.samples.format().sample.is_silence(&piece.bytes()))
     }
 
     fn is(self, other: Self) -> bool {
@@ -143,11 +137,12 @@ impl<'a> Frames<'a> {
 
     /// Silent frames at the beginning.
     fn silent_frames(self) -> u64 {
+        let sample = self.samples.format().sample;
         let mut frames = 0;
         for piece in self.pieces() {
             let bytes = piece.bytes();
-            if !is_zero(&bytes) {
-                let loud = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+            if !sample.is_silence(&bytes) {
+                let loud = bytes.iter().position(|byte| *byte != sample.silence()).unwrap_or(bytes.len());
                 return frames + loud as u64 / self.size;
             }
             frames += piece.len();

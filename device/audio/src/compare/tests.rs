@@ -1,10 +1,10 @@
 //! The judge of gaps, against sounds that are taken apart in a known way.
 
 use super::*;
-use crate::StreamFormat;
+use crate::{SampleFormat, StreamFormat};
 use proptest::prelude::*;
 
-const FORMAT: StreamFormat = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+const FORMAT: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 fn sound(frames: &[[i16; 2]]) -> Sound {
     let bytes = |frame: &[i16; 2]| frame.map(i16::to_le_bytes).concat();

@@ -1,8 +1,6 @@
 //! The beginning of a WAV file, from a stream's format.
 
-use ringwave_regs::format;
-
-use crate::StreamFormat;
+use crate::{SampleFormat, StreamFormat};
 
 /// `WAVE_FORMAT_PCM`
 pub const TAG_PCM: u16 = 1;
@@ -44,8 +42,8 @@ pub fn is_ours(begin: &[u8]) -> bool {
 /// the name of this program.
 pub fn header(stream: StreamFormat, named: bool) -> Vec<u8> {
     let frame_bytes = stream.frame_bytes();
-    let bits = format::sample_bytes(stream.code).unwrap_or(0) * 8;
-    let plain = stream.code == format::S16 && stream.channels <= 2;
+    let sample = stream.sample;
+    let plain = matches!(sample, SampleFormat::U8 | SampleFormat::S16) && stream.channels <= 2;
     let mut fmt = Vec::new();
     let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
     fmt.extend(if plain { TAG_PCM } else { TAG_EXTENSIBLE }.to_le_bytes());
@@ -53,13 +51,12 @@ pub fn header(stream: StreamFormat, named: bool) -> Vec<u8> {
     fmt.extend(stream.rate.to_le_bytes());
     fmt.extend(stream.rate.saturating_mul(frame_bytes).to_le_bytes());
     fmt.extend(short(frame_bytes));
-    fmt.extend(short(bits));
+    fmt.extend(short(sample.bytes() * 8));
     if !plain {
-        let valid = if stream.code == format::S24_32 { 24 } else { bits };
         fmt.extend(22_u16.to_le_bytes());
-        fmt.extend(short(valid));
+        fmt.extend(sample.valid_bits().to_le_bytes());
         fmt.extend(speakers(stream.channels).to_le_bytes());
-        fmt.extend(if stream.code == format::F32 { TAG_FLOAT } else { TAG_PCM }.to_le_bytes());
+        fmt.extend(if sample.is_float() { TAG_FLOAT } else { TAG_PCM }.to_le_bytes());
         fmt.extend(SUBTYPE_TAIL);
     }
     let mut file = Vec::new();

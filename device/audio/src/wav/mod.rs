@@ -14,16 +14,3 @@ pub use header::{HEADER_BYTES_MAX, is_ours};
 pub use read::{Sound, WavError, parse, read};
 pub use samples::Samples;
 pub use write::{DATA_BYTES_MAX, WavFile};
-
-use ringwave_regs::format;
-
-/// The name of a sample format in reports and messages.
-pub const fn format_name(code: u32) -> &'static str {
-    match code {
-        format::S16 => "s16",
-        format::S24_32 => "s24in32",
-        format::S32 => "s32",
-        format::F32 => "f32",
-        _ => "?",
-    }
-}

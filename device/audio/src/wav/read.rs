@@ -192,34 +192,43 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SampleFormat::{self, F32, S16, S24, S24In32, S32, U8};
     use crate::wav::WavFile;
     use crate::wav::header::header;
     use proptest::prelude::*;
-    use ringwave_regs::format;
-
-    const CODES: [u32; 4] = [format::S16, format::S24_32, format::S32, format::F32];
 
     #[test]
     fn what_is_written_reads_back_in_every_format_and_at_every_moment() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");
-        for (code, channels) in CODES.into_iter().flat_map(|code| (1..=8).map(move |n| (code, n))) {
-            let format = StreamFormat { code, channels, rate: 96_000 };
+        for (sample, channels) in SampleFormat::ALL.into_iter().flat_map(|f| (1..=8).map(move |n| (f, n))) {
+            let format = StreamFormat { sample, channels, rate: 96_000 };
+            // 8 bits and 24 bits in 3 bytes are given in wider samples.
+            let given = match sample {
+                U8 => S16,
+                S24 => S24In32,
+                S16 | S24In32 | S32 | F32 => sample,
+            };
+            let sound = |bytes: &[u8]| {
+                let samples = bytes.len() / sample.bytes() as usize;
+                let mut frames = bytes.to_vec();
+                if given != sample {
+                    frames = vec![0; samples * given.bytes() as usize];
+                    sample.convert(bytes, given, &mut frames);
+                }
+                Sound { format: StreamFormat { sample: given, ..format }, frames }
+            };
             let frames: Vec<u8> =
                 (0..format.frame_bytes() * 100).map(|n| (n * 7 + n / 256).to_le_bytes()[0]).collect();
             let mut file = WavFile::create(&path, format).unwrap();
-            assert_eq!(read(&path).unwrap(), Sound { format, frames: vec![] }, "before the first sample");
+            assert_eq!(read(&path).unwrap(), sound(&[]), "before the first sample");
             let (first, rest) = frames.split_at(frames.len() / 2);
             file.add(first).unwrap();
             file.flush().unwrap();
             file.add(rest).unwrap();
-            assert_eq!(
-                read(&path).unwrap(),
-                Sound { format, frames: first.to_vec() },
-                "as kill -9 leaves it"
-            );
+            assert_eq!(read(&path).unwrap(), sound(first), "as kill -9 leaves it");
             file.flush().unwrap();
-            assert_eq!(read(&path).unwrap(), Sound { format, frames }, "{code} {channels}");
+            assert_eq!(read(&path).unwrap(), sound(&frames), "{} {channels}", sample.name());
         }
     }
 
@@ -227,9 +236,9 @@ mod tests {
     fn another_program_reads_it_too() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");
-        for (code, bits) in [(format::S16, 16), (format::S32, 32), (format::F32, 32)] {
+        for (sample, bits) in [(U8, 8), (S16, 16), (S24, 24), (S32, 32), (F32, 32)] {
             for channels in [1, 2, 6] {
-                let format = StreamFormat { code, channels, rate: 48_000 };
+                let format = StreamFormat { sample, channels, rate: 48_000 };
                 let mut file = WavFile::create(&path, format).unwrap();
                 file.add(&vec![0; format.frame_bytes() as usize * 10]).unwrap();
                 file.flush().unwrap();
@@ -239,7 +248,7 @@ mod tests {
                     (u32::from(spec.channels), spec.sample_rate, spec.bits_per_sample),
                     (channels, 48_000, bits)
                 );
-                assert_eq!(spec.sample_format == hound::SampleFormat::Float, code == format::F32);
+                assert_eq!(spec.sample_format == hound::SampleFormat::Float, sample == F32);
                 assert_eq!(reader.duration(), 10);
             }
         }
@@ -264,16 +273,16 @@ mod tests {
             read(&path).unwrap()
         };
         let eight = write(8, &[-128, 0, 127]);
-        assert_eq!((eight.format.code, eight.len()), (format::S16, 3));
+        assert_eq!((eight.format.sample, eight.len()), (S16, 3));
         assert_eq!(eight.frames, [0x00, 0x80, 0, 0, 0, 0x7F]);
         let packed = write(24, &[-1, 0x12_3456]);
-        assert_eq!((packed.format.code, packed.len()), (format::S24_32, 2));
+        assert_eq!((packed.format.sample, packed.len()), (S24In32, 2));
         assert_eq!(packed.frames, [0, 0xFF, 0xFF, 0xFF, 0, 0x56, 0x34, 0x12]);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let good = header(StreamFormat { code: format::F32, channels: 2, rate: 8_000 }, false);
+        let good = header(StreamFormat { sample: F32, channels: 2, rate: 8_000 }, false);
         assert!(parse(&good).unwrap().is_empty());
         assert!(matches!(parse(b"RIFX"), Err(WavError::Other(_))));
         assert!(matches!(parse(&good[..12]), Err(WavError::Missing("fmt"))));
@@ -290,7 +299,7 @@ mod tests {
     proptest! {
         #[test]
         fn foreign_bytes_do_no_harm(change in proptest::collection::vec((0..80_usize, any::<u8>()), 0..8), cut in 0..90_usize) {
-            let mut file = header(StreamFormat { code: format::S24_32, channels: 3, rate: 8_000 }, false);
+            let mut file = header(StreamFormat { sample: S24In32, channels: 3, rate: 8_000 }, false);
             file.extend([1; 12]);
             for (at, value) in change {
                 if let Some(byte) = file.get_mut(at) {

@@ -1,41 +1,19 @@
-//! The samples of a WAV file in one of the card's formats, read at any place and as they are asked for: a file may be of any length.
+//! The samples of a WAV file, read at any place and as they are asked for: a file may be of any length.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
-use ringwave_regs::format;
-
 use super::bytes::Bytes;
 use super::header::{TAG_FLOAT, TAG_PCM};
 use super::read::{FILE_BYTES_MAX, Fmt, Sound, WavError, find_data};
-use crate::StreamFormat;
+use crate::{SampleFormat, StreamFormat};
 
 /// Bytes of a file that are read at once, and kept.
 const BLOCK_BYTES: u64 = 64 << 10;
-
-/// How a sample in the file becomes one of the card's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stored {
-    /// It is one.
-    AsIs,
-    /// 8 bits, unsigned: the upper part of 16.
-    Unsigned8,
-    /// 24 bits in 3 bytes: the upper part of 32.
-    Packed24,
-}
-
-impl Stored {
-    /// Bytes of a sample in the file and in the card's format, as a fraction.
-    const fn bytes(self) -> (u64, u64) {
-        match self {
-            Self::AsIs => (1, 1),
-            Self::Unsigned8 => (1, 2),
-            Self::Packed24 => (3, 4),
-        }
-    }
-}
+/// Bytes of samples that are converted at once.
+const CONVERTED_BYTES: usize = 32 << 10;
 
 /// The samples of a file.
 pub struct Samples<'a> {
@@ -44,7 +22,8 @@ pub struct Samples<'a> {
     data_at: u64,
     frames: u64,
     format: StreamFormat,
-    stored: Stored,
+    /// How a sample lies in the file.
+    stored: SampleFormat,
     /// A block of the file, and where it begins.
     block: RefCell<(u64, Vec<u8>)>,
     /// The first error of [`Samples::read`].
@@ -62,8 +41,8 @@ impl<'a> Samples<'a> {
     /// Those of a WAV file.
     pub(super) fn new(bytes: Bytes<'a>) -> Result<Self, WavError> {
         let (fmt, data) = find_data(&bytes)?;
-        let (code, stored) = kind(&fmt)?;
-        let format = StreamFormat { code, channels: fmt.channels.into(), rate: fmt.rate };
+        let (sample, stored) = sample_formats(&fmt)?;
+        let format = StreamFormat { sample, channels: fmt.channels.into(), rate: fmt.rate };
         // Where a pipe ended is no matter of frames.
         let frames = (data.end - data.start) / fmt.frame_bytes() as u64;
         Ok(Self::with(bytes, data.start, frames, format, stored))
@@ -72,10 +51,10 @@ impl<'a> Samples<'a> {
     /// Those of a sound in memory.
     pub fn of(sound: &'a Sound) -> Self {
         let bytes = Bytes::Memory(Cow::Borrowed(&sound.frames));
-        Self::with(bytes, 0, sound.len(), sound.format, Stored::AsIs)
+        Self::with(bytes, 0, sound.len(), sound.format, sound.format.sample)
     }
 
-    fn with(bytes: Bytes<'a>, data_at: u64, frames: u64, format: StreamFormat, stored: Stored) -> Self {
+    fn with(bytes: Bytes<'a>, data_at: u64, frames: u64, format: StreamFormat, stored: SampleFormat) -> Self {
         Self { bytes, data_at, frames, format, stored, block: RefCell::default(), error: RefCell::default() }
     }
 
@@ -94,7 +73,7 @@ impl<'a> Samples<'a> {
         self.frames == 0
     }
 
-    /// Bytes of all frames in the card's format.
+    /// Bytes of all frames in that format.
     pub fn bytes(&self) -> u64 {
         self.frames.saturating_mul(self.format.frame_bytes().into())
     }
@@ -103,20 +82,23 @@ impl<'a> Samples<'a> {
     pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
         let there = self.bytes().saturating_sub(at).min(into.len() as u64);
         let into = into.get_mut(..usize::try_from(there).unwrap_or(0)).unwrap_or_default();
-        let (of, to) = self.stored.bytes();
-        let from = self.data_at.saturating_add(at / to * of);
-        if self.stored == Stored::AsIs {
+        let (stored, given) = (u64::from(self.stored.bytes()), u64::from(self.format.sample.bytes()));
+        let mut from = self.data_at.saturating_add(at / given * stored);
+        if self.stored == self.format.sample {
             return self.raw_at(from, into);
         }
-        let mut raw = vec![0; usize::try_from(there / to * of).unwrap_or(0)];
-        let read = self.raw_at(from, &mut raw)?;
-        let raw = raw.get(..read).unwrap_or_default();
-        Ok(if self.stored == Stored::Unsigned8 {
-            into.chunks_exact_mut(2).zip(raw).map(|(to, of)| to.copy_from_slice(&[0, of ^ 0x80])).count() * 2
-        } else {
-            let pairs = into.chunks_exact_mut(4).zip(raw.as_chunks::<3>().0);
-            pairs.map(|(to, [a, b, c])| to.copy_from_slice(&[0, *a, *b, *c])).count() * 4
-        })
+        let mut done = 0;
+        for part in into.chunks_mut(CONVERTED_BYTES) {
+            let mut raw = vec![0; usize::try_from(part.len() as u64 / given * stored).unwrap_or(0)];
+            let read = self.raw_at(from, &mut raw)?;
+            self.stored.convert(raw.get(..read).unwrap_or_default(), self.format.sample, part);
+            done += usize::try_from(read as u64 / stored * given).unwrap_or(0);
+            if read < raw.len() {
+                break;
+            }
+            from = from.saturating_add(read as u64);
+        }
+        Ok(done)
     }
 
     /// As [`Samples::read_at`]; what is not there, or cannot be read, is zero. [`Samples::take_error`] tells why.
@@ -126,7 +108,7 @@ impl<'a> Samples<'a> {
             0
         });
         if let Some(rest) = into.get_mut(read..) {
-            rest.fill(0);
+            rest.fill(self.format.sample.silence());
             if !rest.is_empty() {
                 let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut while it was read");
                 self.error.borrow_mut().get_or_insert_with(short);
@@ -180,15 +162,16 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// The card's format for samples of a file: exactly, or not at all.
-fn kind(fmt: &Fmt) -> Result<(u32, Stored), WavError> {
+/// In which format the samples of a file are given, and in which they lie there. The one keeps every value of the other.
+fn sample_formats(fmt: &Fmt) -> Result<(SampleFormat, SampleFormat), WavError> {
+    use SampleFormat::{F32, S16, S24, S24In32, S32, U8};
     Ok(match (fmt.tag, fmt.container, fmt.valid) {
-        (TAG_PCM, 8, _) => (format::S16, Stored::Unsigned8),
-        (TAG_PCM, 16, _) => (format::S16, Stored::AsIs),
-        (TAG_PCM, 24, _) => (format::S24_32, Stored::Packed24),
-        (TAG_PCM, 32, 17..=24) => (format::S24_32, Stored::AsIs),
-        (TAG_PCM, 32, _) => (format::S32, Stored::AsIs),
-        (TAG_FLOAT, 32, _) => (format::F32, Stored::AsIs),
+        (TAG_PCM, 8, _) => (S16, U8),
+        (TAG_PCM, 16, _) => (S16, S16),
+        (TAG_PCM, 24, _) => (S24In32, S24),
+        (TAG_PCM, 32, 17..=24) => (S24In32, S24In32),
+        (TAG_PCM, 32, _) => (S32, S32),
+        (TAG_FLOAT, 32, _) => (F32, F32),
         (tag, bits, _) => return Err(WavError::Samples { tag, bits }),
     })
 }

@@ -4,9 +4,7 @@
 //! holds every sample exactly, else the nearest. Channels: the stream's own number if the device takes it; else more, the additional ones silent;
 //! else stereo or mono, each the mean of what belongs there. Rates are never changed.
 
-use ringwave_regs::format;
-
-use ringwave_audio::StreamFormat;
+use ringwave_audio::{SampleFormat, StreamFormat};
 
 /// How a device wants a sample, in the host's byte order (which is little-endian everywhere this runs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +30,19 @@ impl Samples {
         }
     }
 
+    /// The format of our own that it is, but that [`Samples::S24`] has its bits in the upper three bytes there.
+    const fn encoded(self) -> SampleFormat {
+        match self {
+            Self::S16 => SampleFormat::S16,
+            Self::S24 => SampleFormat::S24In32,
+            Self::S32 => SampleFormat::S32,
+            Self::F32 => SampleFormat::F32,
+        }
+    }
+
     /// Bytes of one.
     pub const fn bytes(self) -> usize {
-        match self {
-            Self::S16 => 2,
-            Self::S24 | Self::S32 | Self::F32 => 4,
-        }
+        self.encoded().bytes() as usize
     }
 }
 
@@ -92,7 +97,7 @@ pub fn choose(stream: StreamFormat, offers: &[Offer]) -> Result<Opening, Unfit> 
         .filter(at_rate)
         .filter_map(|offer| {
             let channels = channels_cost(stream.channels, offer.channels)?;
-            Some(((channels, samples_cost(stream.code, offer.samples)), offer))
+            Some(((channels, samples_cost(stream.sample, offer.samples)), offer))
         })
         .min_by_key(|(cost, _)| *cost);
     let (_, offer) = best.ok_or(Unfit::Format)?;
@@ -111,14 +116,14 @@ fn channels_cost(stream: u32, device: u32) -> Option<u32> {
     }
 }
 
-/// The place in the order in which `code` likes to be converted; the first ones are exact.
-fn samples_cost(code: u32, samples: Samples) -> usize {
+/// The place in the order in which `sample` likes to be converted; the first ones are exact.
+fn samples_cost(sample: SampleFormat, samples: Samples) -> usize {
     use Samples::{F32, S16, S24, S32};
-    let order = match code {
-        format::S16 => [S16, S32, S24, F32],
-        format::S24_32 => [S32, S24, F32, S16],
-        format::S32 => [S32, F32, S24, S16],
-        _ => [F32, S32, S24, S16],
+    let order = match sample {
+        SampleFormat::U8 | SampleFormat::S16 => [S16, S32, S24, F32],
+        SampleFormat::S24 | SampleFormat::S24In32 => [S32, S24, F32, S16],
+        SampleFormat::S32 => [S32, F32, S24, S16],
+        SampleFormat::F32 => [F32, S32, S24, S16],
     };
     order.iter().position(|like| *like == samples).unwrap_or(order.len())
 }
@@ -143,7 +148,9 @@ pub struct Converter {
     to: Opening,
     /// Each channel of the device: the stream's channels of which it is the mean.
     mix: Vec<Vec<usize>>,
-    frame: Vec<f64>,
+    /// Levels of the stream's samples, and of the device's.
+    levels: Vec<f64>,
+    mixed: Vec<f64>,
 }
 
 impl Converter {
@@ -151,19 +158,24 @@ impl Converter {
     pub fn new(from: StreamFormat, to: Opening) -> Self {
         let mix =
             (0..to.channels as usize).map(|channel| sources(from.channels as usize, to.channels, channel));
-        Self { from, to, mix: mix.collect(), frame: Vec::new() }
+        Self { from, to, mix: mix.collect(), levels: Vec::new(), mixed: Vec::new() }
     }
 
     /// Whether bytes are copied as they are.
     pub fn is_exact_copy(&self) -> bool {
         let same = match self.to.samples {
-            Samples::S16 => self.from.code == format::S16,
+            Samples::S16 => self.from.sample == SampleFormat::S16,
             // 24 bits in the upper three bytes, the lowest 0: the same number of 32 bits.
-            Samples::S32 => matches!(self.from.code, format::S32 | format::S24_32),
-            Samples::F32 => self.from.code == format::F32,
+            Samples::S32 => matches!(self.from.sample, SampleFormat::S32 | SampleFormat::S24In32),
+            Samples::F32 => self.from.sample == SampleFormat::F32,
             Samples::S24 => false,
         };
         same && self.from.channels == self.to.channels
+    }
+
+    /// Whether `bytes` of the stream are nothing but silence.
+    pub fn is_silence(&self, bytes: &[u8]) -> bool {
+        self.from.sample.is_silence(bytes)
     }
 
     /// How many frames `bytes` of the stream are.
@@ -177,16 +189,25 @@ impl Converter {
             out.extend_from_slice(bytes);
             return;
         }
-        let frame_bytes = self.from.frame_bytes().max(1) as usize;
-        let sample_bytes = (frame_bytes / (self.from.channels.max(1) as usize)).max(1);
-        for frame in bytes.chunks_exact(frame_bytes) {
-            self.frame.clear();
-            self.frame.extend(frame.chunks_exact(sample_bytes).map(|sample| decode(self.from.code, sample)));
-            for sources in &self.mix {
-                let samples = sources.iter().filter_map(|source| self.frame.get(*source));
+        let channels = self.from.channels.max(1) as usize;
+        self.levels.clear();
+        self.from.sample.decode(bytes, |level| self.levels.push(level));
+        self.mixed.clear();
+        for frame in self.levels.chunks_exact(channels) {
+            self.mixed.extend(self.mix.iter().map(|sources| {
+                let levels = sources.iter().filter_map(|source| frame.get(*source));
                 #[allow(clippy::cast_precision_loss, reason = "at most 8")]
-                let mean = samples.sum::<f64>() / sources.len().max(1) as f64;
-                encode(self.to.samples, mean, out);
+                let mean = levels.sum::<f64>() / sources.len().max(1) as f64;
+                mean
+            }));
+        }
+        let start = out.len();
+        out.resize(start + self.mixed.len() * self.to.samples.bytes(), 0);
+        let out = out.get_mut(start..).unwrap_or_default();
+        self.to.samples.encoded().encode(self.mixed.iter().copied(), out);
+        if self.to.samples == Samples::S24 {
+            for sample in out.as_chunks_mut().0 {
+                *sample = (i32::from_le_bytes(*sample) >> 8).to_le_bytes();
             }
         }
     }
@@ -219,40 +240,13 @@ fn sources(have: usize, want: u32, channel: usize) -> Vec<usize> {
     }
 }
 
-/// A sample as a number; full scale is 1.
-fn decode(code: u32, sample: &[u8]) -> f64 {
-    match *sample {
-        [a, b] => f64::from(i16::from_le_bytes([a, b])) / 32_768.0,
-        [a, b, c, d] if code == format::F32 => f64::from(f32::from_le_bytes([a, b, c, d])),
-        [a, b, c, d] => f64::from(i32::from_le_bytes([a, b, c, d])) / 2_147_483_648.0,
-        _ => 0.0,
-    }
-}
-
-/// A number as a sample: rounded to the nearest, held at full scale; what is no number is silence.
-fn encode(samples: Samples, value: f64, out: &mut Vec<u8>) {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "`as` holds an integer at its ends, and makes 0 of NaN; a float is to be rounded"
-    )]
-    match samples {
-        Samples::S16 => out.extend(((value * 32_768.0).round() as i16).to_ne_bytes()),
-        Samples::S24 => {
-            let sample = (value * 8_388_608.0).round() as i32;
-            out.extend(sample.clamp(-0x80_0000, 0x7F_FFFF).to_ne_bytes());
-        }
-        Samples::S32 => out.extend(((value * 2_147_483_648.0).round() as i32).to_ne_bytes()),
-        Samples::F32 => out.extend((value as f32).to_ne_bytes()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn stream(code: u32, channels: u32) -> StreamFormat {
-        StreamFormat { code, channels, rate: 48_000 }
+    fn stream(sample: SampleFormat, channels: u32) -> StreamFormat {
+        StreamFormat { sample, channels, rate: 48_000 }
     }
 
     fn offer(samples: Samples, channels: u32) -> Offer {
@@ -269,23 +263,23 @@ mod tests {
     fn own_format_is_chosen_and_copied() {
         let offers =
             [Samples::S16, Samples::S24, Samples::S32, Samples::F32].map(|samples| offer(samples, 2));
-        for (code, samples) in [
-            (format::S16, Samples::S16),
-            (format::S24_32, Samples::S32),
-            (format::S32, Samples::S32),
-            (format::F32, Samples::F32),
+        for (sample, samples) in [
+            (SampleFormat::S16, Samples::S16),
+            (SampleFormat::S24In32, Samples::S32),
+            (SampleFormat::S32, Samples::S32),
+            (SampleFormat::F32, Samples::F32),
         ] {
-            let to = choose(stream(code, 2), &offers).unwrap();
+            let to = choose(stream(sample, 2), &offers).unwrap();
             assert_eq!(to, Opening { samples, channels: 2, rate: 48_000 });
-            assert!(Converter::new(stream(code, 2), to).is_exact_copy());
+            assert!(Converter::new(stream(sample, 2), to).is_exact_copy());
             let bytes: Vec<u8> = (0..64).map(|n| n * 3 + 1).collect();
-            assert_eq!(convert(stream(code, 2), to, &bytes), bytes);
+            assert_eq!(convert(stream(sample, 2), to, &bytes), bytes);
         }
     }
 
     #[test]
     fn next_best_is_chosen() {
-        let of = |offers: &[Offer]| choose(stream(format::S16, 2), offers).unwrap();
+        let of = |offers: &[Offer]| choose(stream(SampleFormat::S16, 2), offers).unwrap();
         assert_eq!(of(&[offer(Samples::F32, 2), offer(Samples::S32, 2)]).samples, Samples::S32);
         assert_eq!(
             of(&[offer(Samples::S16, 1), offer(Samples::F32, 2)]).samples,
@@ -293,7 +287,7 @@ mod tests {
             "channels first"
         );
         assert_eq!(of(&[offer(Samples::S16, 8), offer(Samples::S16, 4), offer(Samples::S16, 1)]).channels, 4);
-        let surround = stream(format::S16, 6);
+        let surround = stream(SampleFormat::S16, 6);
         let chosen =
             choose(surround, &[offer(Samples::S16, 1), offer(Samples::S16, 2), offer(Samples::S16, 4)]);
         assert_eq!(chosen.unwrap().channels, 2);
@@ -306,10 +300,10 @@ mod tests {
             Offer { samples: Samples::S32, channels: 2, lowest: 44_100, highest: 44_100 },
             Offer { samples: Samples::S16, channels: 2, lowest: 88_200, highest: 192_000 },
         ];
-        let told = choose(stream(format::S16, 2), &offers);
+        let told = choose(stream(SampleFormat::S16, 2), &offers);
         assert_eq!(told, Err(Unfit::Rate("44100, 88200 to 192000 Hz".to_owned())));
-        assert_eq!(choose(stream(format::S16, 2), &[]), Err(Unfit::Format));
-        assert_eq!(choose(stream(format::S16, 6), &[offer(Samples::S16, 4)]), Err(Unfit::Format));
+        assert_eq!(choose(stream(SampleFormat::S16, 2), &[]), Err(Unfit::Format));
+        assert_eq!(choose(stream(SampleFormat::S16, 6), &[offer(Samples::S16, 4)]), Err(Unfit::Format));
     }
 
     #[test]
@@ -317,7 +311,7 @@ mod tests {
         let to = |channels| Opening { samples: Samples::S16, channels, rate: 48_000 };
         let mix = |samples: &[i16], channels: u32| -> Vec<i16> {
             let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-            let from = stream(format::S16, u32::try_from(samples.len()).unwrap());
+            let from = stream(SampleFormat::S16, u32::try_from(samples.len()).unwrap());
             convert(from, to(channels), &bytes)
                 .chunks(2)
                 .map(|sample| i16::from_le_bytes([sample[0], sample[1]]))
@@ -339,8 +333,9 @@ mod tests {
     fn floats_beyond_full_scale_are_held_and_what_is_no_number_is_silent() {
         let bytes: Vec<u8> =
             [1.5_f32, -7.0, f32::NAN, f32::INFINITY].iter().flat_map(|value| value.to_le_bytes()).collect();
-        let out =
-            |samples| convert(stream(format::F32, 1), Opening { samples, channels: 1, rate: 48_000 }, &bytes);
+        let out = |samples| {
+            convert(stream(SampleFormat::F32, 1), Opening { samples, channels: 1, rate: 48_000 }, &bytes)
+        };
         let s16: Vec<u8> =
             [i16::MAX, i16::MIN, 0, i16::MAX].iter().flat_map(|sample| sample.to_le_bytes()).collect();
         assert_eq!(out(Samples::S16), s16);
@@ -355,7 +350,7 @@ mod tests {
         #[test]
         fn wider_formats_keep_every_sample(samples in prop::collection::vec(any::<i16>(), 1..50)) {
             let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-            let from = stream(format::S16, 1);
+            let from = stream(SampleFormat::S16, 1);
             let to = |samples| Opening { samples, channels: 1, rate: 48_000 };
             for (out, sample) in convert(from, to(Samples::S32), &bytes).chunks(4).zip(&samples) {
                 prop_assert_eq!(i32::from_le_bytes(out.try_into().unwrap()), i32::from(*sample) << 16);

@@ -279,7 +279,7 @@ impl Sink for SoundSink {
         let there = self.converter.frames_of(bytes);
         // After a device has stood still there is more than enough, and where nothing is to be heard nobody misses it.
         let plenty = u64::from(self.target) + u64::from(frames(self.rate, SURPLUS_MILLIS));
-        let skip = self.queue.waiting() > plenty && bytes.iter().all(|byte| *byte == 0);
+        let skip = self.queue.waiting() > plenty && self.converter.is_silence(bytes);
         let given = if skip { 0 } else { self.queue.give(&self.converted) };
         self.given += given;
         self.dropped += there.saturating_sub(given);

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ringwave_regs::format;
+use ringwave_audio::SampleFormat;
 
 use super::convert::{Offer, Samples, choose};
 use super::*;
 use crate::host::{SinkSpec, Sinks};
 
-const STEREO: StreamFormat = StreamFormat { code: format::S16, channels: 2, rate: 48_000 };
+const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 const BLOCK: usize = 480;
 
 /// A sound system whose only device takes 16-bit stereo at 48 kHz, when the test says so.

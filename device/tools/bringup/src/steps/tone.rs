@@ -2,6 +2,7 @@
 
 use std::f64::consts::TAU;
 
+use ringwave_audio::SampleFormat;
 use ringwave_regs::pages::status;
 use ringwave_regs::{format, global, stream};
 
@@ -42,8 +43,12 @@ fn play(bringup: &mut Bringup<'_>, its: &Stream, mode: Mode) -> StepResult {
         );
         return Ok(());
     }
+    let Some(sample) = sample_format(setup.code) else {
+        bringup.skip(its.name("tone"), format!("sample format {} is not defined", setup.code));
+        return Ok(());
+    };
     bringup.configure(its, &setup)?;
-    let samples = sine(&setup, period);
+    let samples = sine(&setup, sample, period);
     bringup.fill_ring(&setup, 0, &samples);
 
     // Whole periods, too, so that the end does not click.
@@ -77,25 +82,23 @@ fn play(bringup: &mut Bringup<'_>, its: &Stream, mode: Mode) -> StepResult {
 }
 
 /// A cyclic buffer full of a sine, the same in every channel.
-fn sine(setup: &Setup, period: u32) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for frame in 0..setup.packet_frames * setup.packets {
-        let value = (TAU * f64::from(frame % period) / f64::from(period)).sin() * LEVEL;
-        for _ in 0..setup.channels {
-            bytes.extend_from_slice(&sample(setup.code, value));
-        }
-    }
+fn sine(setup: &Setup, sample: SampleFormat, period: u32) -> Vec<u8> {
+    let level = |frame| (TAU * f64::from(frame % period) / f64::from(period)).sin() * LEVEL;
+    let frames = 0..setup.packet_frames * setup.packets;
+    let levels = frames.flat_map(|frame| std::iter::repeat_n(level(frame), setup.channels as usize));
+    let mut bytes = vec![0; setup.ring_bytes() as usize];
+    sample.encode(levels, &mut bytes);
     bytes
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the value is below 1")]
-fn sample(code: u32, value: f64) -> Vec<u8> {
+/// The sample format with this code (DATASHEET 4.2); `None` for a code that is not defined.
+const fn sample_format(code: u32) -> Option<SampleFormat> {
     match code {
-        format::S16 => ((value * f64::from(i16::MAX)).round() as i16).to_le_bytes().to_vec(),
-        // The upper 24 bits; the lower 8 are of no importance and 0.
-        format::S24_32 => ((value * f64::from(i32::MAX)).round() as i32 & !0xFF).to_le_bytes().to_vec(),
-        format::F32 => (value as f32).to_le_bytes().to_vec(),
-        _ => ((value * f64::from(i32::MAX)).round() as i32).to_le_bytes().to_vec(),
+        format::S16 => Some(SampleFormat::S16),
+        format::S24_32 => Some(SampleFormat::S24In32),
+        format::S32 => Some(SampleFormat::S32),
+        format::F32 => Some(SampleFormat::F32),
+        _ => None,
     }
 }
 
@@ -114,7 +117,7 @@ mod tests {
                 packets: 2,
                 mode: Mode::Contiguous,
             };
-            let samples = sine(&setup, 100);
+            let samples = sine(&setup, sample_format(code).unwrap(), 100);
             assert_eq!(samples.len(), 600 * 2 * bytes);
             assert_eq!(
                 samples[..100 * 2 * bytes],
