@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guest::{DmaMode, Guest, PATIENCE, Setup};
-use ringwave_audio::piece::Piece;
+use ringwave_audio::test_tune::TestTune;
 use ringwave_audio::{SampleFormat, StreamFormat};
 
 /// Long enough that the drift is known, and that a stream that did not follow would show it at some 100 millionths.
@@ -94,7 +94,7 @@ fn what_the_guest_plays_is_what_the_sound_system_plays() {
     let mut serve = Running(serve.unwrap());
 
     let format = StreamFormat { sample: SampleFormat::S16, channels: CHANNELS, rate: RATE };
-    let song = Piece { seconds: SECONDS, format }.frames();
+    let song = TestTune { seconds: SECONDS, format }.frames();
     let mut guest = Guest::connect(&socket);
     let setup = Setup { mode: DmaMode::ScatterGather, rate: RATE, channels: CHANNELS, packet: PACKET };
     let pace = play(&mut guest, setup, &song);

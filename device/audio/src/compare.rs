@@ -184,7 +184,7 @@ impl fmt::Display for Comparison {
 fn levels(sound: &Samples<'_>) -> (Option<f64>, Option<f64>) {
     let (mut peak, mut squares, mut samples) = (0.0_f64, 0.0, 0_u64);
     let sample = sound.format().sample;
-    for part in Frames::new(sound).pieces() {
+    for part in Frames::new(sound).blocks() {
         let bytes = part.bytes();
         samples += bytes.len() as u64 / u64::from(sample.bytes());
         if sample.is_silence(&bytes) {
@@ -207,7 +207,7 @@ fn first_difference(a: &Samples<'_>, b: &Samples<'_>, from: (u64, u64)) -> Optio
     let bytes = sample.bytes() as usize;
     let (first, second) = (Frames::new(a).part(from.0, u64::MAX), Frames::new(b).part(from.1, u64::MAX));
     let mut frame = from.1;
-    for (first, second) in first.pieces().zip(second.pieces()) {
+    for (first, second) in first.blocks().zip(second.blocks()) {
         let (one, other) = (first.bytes(), second.bytes());
         let differs = |(_, (one, other)): &(usize, (&[u8], &[u8]))| one != other;
         let mut pairs = one.chunks_exact(bytes).zip(other.chunks_exact(bytes)).enumerate();

@@ -10,9 +10,9 @@ mod format;
 pub mod gain;
 #[cfg(feature = "std")]
 pub mod next_step;
-#[cfg(feature = "std")]
-pub mod piece;
 mod sample;
+#[cfg(feature = "std")]
+pub mod test_tune;
 #[cfg(feature = "std")]
 pub mod wav;
 

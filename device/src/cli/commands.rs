@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ringwave_audio::StreamFormat;
 use ringwave_audio::next_step;
-use ringwave_audio::piece::Piece;
+use ringwave_audio::test_tune::TestTune;
 use ringwave_audio::wav::DATA_BYTES_MAX;
 
 use super::{Cli, Command, Tone, serve, trace};
@@ -55,7 +55,7 @@ fn run_tone(arguments: &Tone) -> Result<ExitCode, Failure> {
             out.display()
         )));
     }
-    let written = Piece { seconds, format }.write(out);
+    let written = TestTune { seconds, format }.write(out);
     written.map_err(|error| {
         let line = format!("cannot write {}: {}", out.display(), next_step::writing(&error));
         if error.kind() == ErrorKind::StorageFull { failed(line) } else { bad_input(line) }

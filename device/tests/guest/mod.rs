@@ -307,7 +307,7 @@ pub fn piece(path: &Path, rate: u32, channels: u16) -> Vec<u8> {
         channels: channels.into(),
         rate,
     };
-    let mut bytes = ringwave_audio::piece::Piece { seconds: 1, format }.frames();
+    let mut bytes = ringwave_audio::test_tune::TestTune { seconds: 1, format }.frames();
     bytes.truncate(bytes.len() - 4 * 777);
     let spec = hound::WavSpec {
         channels,

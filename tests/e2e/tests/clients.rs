@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringwave_audio::{SampleFormat, StreamFormat, piece::Piece, wav};
+use ringwave_audio::{SampleFormat, StreamFormat, test_tune::TestTune, wav};
 use ringwave_runner::{
     guest_log::GuestLog,
     machine::Outcome,
@@ -23,7 +23,7 @@ impl Music {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
-        Piece { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
+        TestTune { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
         Self { folder }
     }
 

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use ringwave_audio::{SampleFormat, StreamFormat, piece::Piece};
+use ringwave_audio::{SampleFormat, StreamFormat, test_tune::TestTune};
 use ringwave_runner::{
     machine::Outcome,
     parts::{self, Parts},
@@ -36,7 +36,7 @@ impl Music {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
-        Piece { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
+        TestTune { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
         Self(folder)
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ringwave_audio::compare::Verdict;
-use ringwave_audio::piece::Piece;
+use ringwave_audio::test_tune::TestTune;
 use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_runner::{
     card::Card,
@@ -20,7 +20,7 @@ use ringwave_runner::{
 };
 use support::{go, run};
 
-/// A second of the test piece.
+/// A second of the test tune.
 struct Music {
     folder: tempfile::TempDir,
 }
@@ -29,7 +29,7 @@ impl Music {
     fn new(sample: SampleFormat, channels: u32, rate: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let format = StreamFormat { sample, channels, rate };
-        Piece { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
+        TestTune { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
         Self { folder }
     }
 

@@ -67,9 +67,9 @@ pub(super) enum Found {
 }
 
 /// Bytes that are looked at at once.
-const PIECE_BYTES: u64 = 16 << 10;
+const BLOCK_BYTES: u64 = 16 << 10;
 
-/// Frames of a sound, read when they are looked at and a piece at a time.
+/// Frames of a sound, read when they are looked at, a block at a time.
 #[derive(Clone, Copy)]
 pub(super) struct Frames<'a> {
     samples: &'a Samples<'a>,
@@ -96,13 +96,13 @@ impl<'a> Frames<'a> {
         Self { start, end: start.saturating_add(count).min(self.end), ..self }
     }
 
-    /// The same in pieces that may be in memory, one after the other.
-    pub(super) fn pieces(self) -> impl Iterator<Item = Self> + use<'a> {
-        let frames = (PIECE_BYTES / self.size).max(1);
+    /// The same in blocks that may be in memory, one after the other.
+    pub(super) fn blocks(self) -> impl Iterator<Item = Self> + use<'a> {
+        let frames = (BLOCK_BYTES / self.size).max(1);
         (0..self.len().div_ceil(frames)).map(move |number| self.part(number * frames, frames))
     }
 
-    /// Of a piece.
+    /// Of a block.
     pub(super) fn bytes(self) -> Vec<u8> {
         let mut bytes = vec![0; usize::try_from(self.len().saturating_mul(self.size)).unwrap_or(0)];
         self.samples.read(self.start.saturating_mul(self.size), &mut bytes);
@@ -110,11 +110,11 @@ impl<'a> Frames<'a> {
     }
 
     fn is_silent(self) -> bool {
-        self.pieces().all(|piece| self.samples.format().sample.is_silence(&piece.bytes()))
+        self.blocks().all(|block| self.samples.format().sample.is_silence(&block.bytes()))
     }
 
     fn is(self, other: Self) -> bool {
-        self.len() == other.len() && self.pieces().zip(other.pieces()).all(|(a, b)| a.bytes() == b.bytes())
+        self.len() == other.len() && self.blocks().zip(other.blocks()).all(|(a, b)| a.bytes() == b.bytes())
     }
 
     /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if nothing else is left.
@@ -123,7 +123,7 @@ impl<'a> Frames<'a> {
             return None;
         }
         let (size, mut silent, mut before) = (usize::try_from(self.size).ok()?, 0, 0);
-        for (a, b) in self.pieces().zip(other.pieces()) {
+        for (a, b) in self.blocks().zip(other.blocks()) {
             let (one, other) = (a.bytes(), b.bytes());
             if one != other {
                 let pairs = one.chunks(size).zip(other.chunks(size));
@@ -139,13 +139,13 @@ impl<'a> Frames<'a> {
     fn silent_frames(self) -> u64 {
         let sample = self.samples.format().sample;
         let mut frames = 0;
-        for piece in self.pieces() {
-            let bytes = piece.bytes();
+        for block in self.blocks() {
+            let bytes = block.bytes();
             if !sample.is_silence(&bytes) {
                 let loud = bytes.iter().position(|byte| *byte != sample.silence()).unwrap_or(bytes.len());
                 return frames + loud as u64 / self.size;
             }
-            frames += piece.len();
+            frames += block.len();
         }
         frames
     }

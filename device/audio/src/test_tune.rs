@@ -1,4 +1,4 @@
-//! A short piece of music to test with: what `play` plays when it is given no file.
+//! A test tune: what `play` plays when it is given no file.
 //!
 //! A melody over chords, plucked and left to ring, with a little noise under it. It is made so that faults cannot hide: no two packets
 //! are alike, left and right differ, samples use the full 16-bit range, and no stretch is silent. The same numbers always come out.
@@ -14,7 +14,7 @@ const SAMPLES_AT_ONCE: usize = 1 << 14;
 
 /// What to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct TestTune {
     /// Length in seconds, 1 to 3600.
     pub seconds: u32,
     /// Its format.
@@ -33,7 +33,7 @@ const NOTES_PER_SECOND: f64 = 4.0;
 /// How many past notes still ring.
 const RINGING: usize = 6;
 
-impl Piece {
+impl TestTune {
     /// The samples, interleaved; full scale is 1, and the loudest moments go a little beyond.
     fn samples(self) -> impl Iterator<Item = f64> {
         let mut noise = 0x9E37_79B9_u32;
@@ -125,10 +125,10 @@ mod tests {
     use crate::SampleFormat;
 
     #[test]
-    fn piece_uses_the_whole_range_and_repeats_nothing() {
+    fn tune_uses_the_whole_range_and_repeats_nothing() {
         let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
-        let piece = Piece { seconds: 5, format };
-        let made = piece.frames();
+        let tune = TestTune { seconds: 5, format };
+        let made = tune.frames();
         let samples: Vec<i16> = made.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
         assert_eq!(samples.len(), 5 * 48_000 * 2);
         assert!(samples.contains(&i16::MAX) && samples.contains(&i16::MIN));
@@ -137,16 +137,16 @@ mod tests {
         assert!(samples.chunks(2).any(|frame| frame[0] != frame[1]), "stereo");
         let packets: std::collections::HashSet<&[i16]> = samples.chunks(960).collect();
         assert_eq!(packets.len(), samples.len() / 960, "no two stretches of 10 ms are alike");
-        assert_eq!(piece.frames(), made, "the same every time");
+        assert_eq!(tune.frames(), made, "the same every time");
     }
 
     #[test]
     fn every_format_and_number_of_channels_can_be_had() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("piece.wav");
+        let path = dir.path().join("tune.wav");
         for sample in SampleFormat::ALL {
             let format = StreamFormat { sample, channels: 8, rate: 8_000 };
-            Piece { seconds: 1, format }.write(&path).unwrap();
+            TestTune { seconds: 1, format }.write(&path).unwrap();
             let read = crate::wav::read(&path).unwrap();
             assert_eq!((read.format.channels, read.format.rate, read.len()), (8, 8_000, 8_000));
             let frames: Vec<&[u8]> = read.frames.chunks(read.format.sample.bytes() as usize).collect();
