@@ -5,7 +5,7 @@
 //! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
 pub mod bench;
 pub mod card;
-pub mod clock;
+
 pub mod control;
 pub mod controller;
 pub mod desk;
@@ -22,4 +22,5 @@ pub mod sandbox;
 pub mod serve;
 pub mod stats;
 pub mod stream;
+pub mod timeline;
 pub mod trace;

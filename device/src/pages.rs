@@ -3,8 +3,8 @@
 //! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is ever read back, so a guest
 //! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
 
-use crate::clock::Timeline;
 use crate::ports::Pages;
+use crate::timeline::Timeline;
 use ringwave_regs::{global, pages};
 
 /// A page's sequence counter: lives as long as the card, reset or not.

@@ -3,20 +3,20 @@
 //! `setup` holds what can be written in STOP, `active` what exists between ACQUIRE and STOP (so STOP is: forget it), and `Counters`
 //! what outlives STOP: the status page with its totals, and the statistics for the host.
 
+mod active;
 mod format_register;
 mod marks;
-mod play;
 mod registers;
 mod setup;
 pub mod stats;
 mod volume_registers;
 
-use crate::clock::{NOMINAL, Timeline};
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::{StatusPage, publish_position};
 use crate::ports::{CardEvent, ClockMode, Dma, Env};
+use crate::timeline::{NOMINAL, Timeline};
+use active::ActiveStream;
 use marks::{Look, MarkPage};
-use play::ActiveStream;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;

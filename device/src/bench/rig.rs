@@ -18,7 +18,6 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::BenchError;
 use crate::card::{Card, CardConfig};
-use crate::clock::Timeline;
 use crate::controller::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::host::SinkSpec;
@@ -27,6 +26,7 @@ use crate::pci::Identity;
 use crate::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use crate::ports::ClockMode;
 use crate::stats::Report;
+use crate::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_guest_memory::memfd::memfd;
 

@@ -1,5 +1,5 @@
 //! The mark page of a stream, as the card sees it: which word counts, whether the card waits for one, and how early the marks came. DATASHEET
-//! 7.4. *When* the card looks is [`super::play`]'s.
+//! 7.4. *When* the card looks is [`super::active`]'s.
 //!
 //! The page is the guest's: whatever stands in it is taken as a guest's word, that is, a number that was written to the register WRITTEN.
 

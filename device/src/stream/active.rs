@@ -4,21 +4,21 @@
 //! packet is complete, and then the next burst is fetched, or the stream stalls or has ended. The registers only do the same things
 //! at other moments. Nothing here looks at a clock: `ctx.time` is the moment.
 
-mod fifo;
-mod written;
+mod burst;
+mod marking;
 
 use super::marks::{Look, ahead_of};
 use super::setup::BufferGeometry;
 use super::{Counters, StreamCtx};
-use crate::clock::Timeline;
 use crate::dma::Ring;
 use crate::ports::{CardEvent, ClockMode, Diagnostic};
-use fifo::Burst;
+use crate::timeline::Timeline;
+use burst::Burst;
+use marking::Begun;
 use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::stream as regs;
-use written::Begun;
 
 /// An end of stream that was taken with WRITTEN.
 #[derive(Clone, Copy, Debug)]
@@ -122,11 +122,11 @@ impl ActiveStream {
         Timeline::moving(clock, frame, self.geometry.format.rate, den)
     }
 
-    /// The host's clock runs at another pace (see [`crate::clock::clamp_rate_den`]): taken up at the next end of a burst. Only a stream that moves by
+    /// The host's clock runs at another pace (see [`crate::timeline::clamp_rate_den`]): taken up at the next end of a burst. Only a stream that moves by
     /// realtime has such a pace.
     pub(super) fn set_rate_den(&mut self, den: u32) {
         if self.ring.is_some() && self.clock == Some(ClockMode::Realtime) {
-            self.wanted_rate_den = Some(crate::clock::clamp_rate_den(den));
+            self.wanted_rate_den = Some(crate::timeline::clamp_rate_den(den));
         }
     }
 

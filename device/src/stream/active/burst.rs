@@ -3,7 +3,7 @@
 //! [`super`] says when. Frames are heard (or captured) not later than the position passes them, so whoever changes the volume lets be heard
 //! first what has passed.
 
-use super::written::BurstKind;
+use super::marking::BurstKind;
 use super::{ActiveStream, End};
 use crate::dma::Bus;
 use crate::ports::{Diagnostic, Dma};
