@@ -14,6 +14,7 @@ use std::os::fd::RawFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
+use crate::audio_queue::AudioQueue;
 use crate::controller::{Config, Controller};
 use crate::host::clock::{HostClock, Speed};
 use crate::host::source::Inputs;
@@ -64,6 +65,7 @@ pub(crate) struct State {
     ram: GuestRam,
     interrupts: Interrupts,
     inputs: Inputs,
+    audio: AudioQueue,
     effects: Effects,
     pub outbox: Outbox,
     counted: Messages,
@@ -102,6 +104,7 @@ impl Card {
             ram: GuestRam::default(),
             interrupts: Interrupts::default(),
             inputs,
+            audio: AudioQueue::default(),
             effects: Effects::default(),
             outbox: Outbox::default(),
             counted: Messages::default(),
@@ -412,13 +415,14 @@ impl State {
             memory: &self.ram,
             pages: &card.pages,
             sources: &mut self.inputs,
+            audio: &mut self.audio,
             effects: &mut self.effects,
         };
         let result = call(&mut self.controller, &mut env);
         self.interrupts.send(self.effects.messages);
         let level = self.drive_intx();
         let time = self.trace_time(card);
-        let mut full = self.outbox.take(&mut self.effects, time);
+        let mut full = self.outbox.take(&mut self.effects, &mut self.audio, time);
         self.trace_level(card, level);
         self.trace_interrupts(card);
         while full != 0 {
@@ -429,13 +433,14 @@ impl State {
                 memory: &self.ram,
                 pages: &card.pages,
                 sources: &mut self.inputs,
+                audio: &mut self.audio,
                 effects: &mut self.effects,
             };
             self.controller.host_failed(stream, &mut env);
             self.interrupts.send(self.effects.messages);
             let level = self.drive_intx();
             let time = self.trace_time(card);
-            self.outbox.take(&mut self.effects, time);
+            self.outbox.take(&mut self.effects, &mut self.audio, time);
             self.trace_level(card, level);
             self.trace_interrupts(card);
         }

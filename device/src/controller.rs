@@ -16,7 +16,7 @@ use crate::loopback::Loopback;
 use crate::pages::ClockPage;
 use crate::ports::{CardEvent, ClockMode, Env};
 use crate::stream::stats::{Stall, StreamStats};
-use crate::stream::{Capabilities, Stream, StreamCtx, low};
+use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
 use ringwave_regs::{format, global, pages, pci, stream};
 
@@ -296,7 +296,7 @@ impl Controller {
     }
 
     /// Totals of every stream, in the order of their numbers.
-    pub fn stats(&self) -> impl Iterator<Item = &StreamStats> {
+    pub fn stats(&self) -> impl Iterator<Item = StreamStats> {
         self.streams.iter().map(Stream::stats)
     }
 
@@ -338,7 +338,7 @@ impl Controller {
         &mut self,
         index: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
         self.with_stream_at(self.time, index, env, act)
     }
@@ -349,7 +349,7 @@ impl Controller {
         time: u64,
         index: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
         let result = match self.loops.iter().position(|line| line.capture == index) {
             None => self.act_at(time, index, env, act),
@@ -365,17 +365,17 @@ impl Controller {
         time: u64,
         index: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
-        let mark = env.effects.sound_mark();
+        let mark = env.audio.len();
         let stream = self.streams.get_mut(index)?;
-        let result = act(stream, &mut StreamCtx { env, time, limits: self.limits, clock: self.clock });
+        let result = act(stream, &mut CardCtx { env, time, limits: self.limits, clock: self.clock });
         for line in self.loops.iter_mut().filter(|line| line.render == index) {
             if !self.streams.get(line.capture).is_some_and(Stream::running) {
                 line.clear();
                 continue;
             }
-            for (_, format, heard) in env.effects.sounds_from(mark) {
+            for (_, format, heard) in env.audio.chunks_from(mark) {
                 line.heard(format, heard);
             }
         }
@@ -388,7 +388,7 @@ impl Controller {
         time: u64,
         place: usize,
         env: &mut Env<'_>,
-        act: impl FnOnce(&mut Stream, &mut StreamCtx<'_, '_>) -> R,
+        act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
         let render = self.loops.get(place)?.render;
         self.act_at(time, render, env, Stream::emit_now);
@@ -403,9 +403,10 @@ impl Controller {
             memory: env.memory,
             pages: env.pages,
             sources: line,
+            audio: &mut *env.audio,
             effects: &mut *env.effects,
         };
-        let mut ctx = StreamCtx { env: &mut env, time, limits: self.limits, clock: self.clock };
+        let mut ctx = CardCtx { env: &mut env, time, limits: self.limits, clock: self.clock };
         let result = act(stream, &mut ctx);
         if !stream.running() {
             line.clear();

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use log::Level;
 
+use crate::audio_queue::AudioChunk;
 use crate::card::{Card, State};
 use crate::engine::READER_PATIENCE;
 use crate::host::output;
 use crate::host::{SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
-use crate::ports::AudioChunk;
 use crate::stats::{Client, Report};
 use crate::stream::stats::Stall;
 use crate::trace::{Timed, TraceFile};

@@ -3,6 +3,7 @@
 //! Data flows one way: [`serve`] takes a client's messages to the [`card`], which is the [`controller`] (registers in, effects out), the
 //! [`pci`] configuration space and the guest's memory behind one lock; the [`engine`] gives the card its time, and the desk behind it
 //! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
+pub mod audio_queue;
 pub mod bench;
 pub mod card;
 
@@ -20,6 +21,7 @@ pub mod ports;
 pub mod priority;
 pub mod sandbox;
 pub mod serve;
+pub mod sources;
 pub mod stats;
 pub mod stream;
 pub mod timeline;

@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::ports::{AudioChunk, Sources};
+use crate::audio_queue::AudioChunk;
+use crate::sources::Sources;
 use ringwave_audio::StreamFormat;
 
 /// Sound that may wait for a capture stream which stands still: 20 s of 48 kHz stereo.

@@ -3,7 +3,8 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::ports::{AudioChunk, Diagnostic, Effects};
+use crate::audio_queue::{AudioChunk, AudioQueue};
+use crate::ports::{Diagnostic, Effects};
 use crate::stats::Report;
 use crate::trace::{Event, Timed};
 use ringwave_audio::StreamFormat;
@@ -60,10 +61,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Takes what is in `effects` and clears it; `time` is for the trace. Gives the streams for whose sound there was no room, as bits.
-    pub fn take(&mut self, effects: &mut Effects, time: u64) -> u32 {
+    /// Takes what is in `effects` and `audio` and clears them; `time` is for the trace. Gives the streams for whose sound there was no room, as bits.
+    pub fn take(&mut self, effects: &mut Effects, audio: &mut AudioQueue, time: u64) -> u32 {
         let mut lost = 0;
-        for (stream, format, heard) in effects.sounds() {
+        for (stream, format, heard) in audio.chunks() {
             let sound = match heard {
                 AudioChunk::Frames(bytes) => {
                     let start = self.audio.len();
@@ -92,6 +93,7 @@ impl Outbox {
         let room = NOTES_MAX.saturating_sub(self.diagnostics.len());
         self.diagnostics.extend(effects.diagnostics.iter().take(room));
         effects.clear();
+        audio.clear();
         lost
     }
 
@@ -178,22 +180,23 @@ mod tests {
     #[test]
     fn silence_that_finds_no_room_is_lost_and_said_to_be() {
         let format = StreamFormat { sample: ringwave_audio::SampleFormat::S16, channels: 2, rate: 48_000 };
-        let (mut outbox, mut effects) = (Outbox::default(), Effects::default());
+        let (mut outbox, mut effects, mut audio) =
+            (Outbox::default(), Effects::default(), AudioQueue::default());
         for _ in 0..SOUNDS_MAX {
-            effects.silence(3, format, 1);
+            audio.silence(3, format, 1);
         }
-        assert_eq!(outbox.take(&mut effects, 0), 0);
+        assert_eq!(outbox.take(&mut effects, &mut audio, 0), 0);
         for round in 0..2 {
-            effects.stop(2, format);
-            effects.silence(3, format, 1);
-            assert_eq!(outbox.take(&mut effects, 0), 1 << 3, "the guest is told each time");
+            audio.stop(2, format);
+            audio.silence(3, format, 1);
+            assert_eq!(outbox.take(&mut effects, &mut audio, 0), 1 << 3, "the guest is told each time");
             let untold = std::mem::take(&mut outbox.untold);
             assert_eq!(untold, if round == 0 { 1 << 3 } else { 0 }, "the log once");
         }
         assert_eq!((outbox.lost, outbox.sounds().count()), (1 << 3, SOUNDS_MAX));
         outbox.clear();
-        effects.silence(3, format, 1);
-        assert_eq!((outbox.take(&mut effects, 0), outbox.lost), (0, 0));
+        audio.silence(3, format, 1);
+        assert_eq!((outbox.take(&mut effects, &mut audio, 0), outbox.lost), (0, 0));
     }
 
     #[test]

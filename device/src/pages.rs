@@ -4,7 +4,7 @@
 //! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
 
 use crate::ports::Pages;
-use crate::timeline::Timeline;
+use crate::stream::counters::Counters;
 use ringwave_regs::{global, pages};
 
 /// A page's sequence counter: lives as long as the card, reset or not.
@@ -47,7 +47,6 @@ impl ClockPage {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StatusPage {
     sequence: Sequence,
-    epoch: u32,
     /// `STATE_*`.
     pub state: u32,
     /// As the register.
@@ -60,43 +59,14 @@ pub struct StatusPage {
     pub stalled_packet: u32,
     /// Events since reset.
     pub events: u32,
-    /// The position's line, at its last published point.
-    anchor: Timeline,
-    /// Device clock and frame at which the last packet was complete.
-    pub packet_end: (u64, u64),
-    /// Device clock at which that packet's first frame began to move.
-    pub packet_start: u64,
-    /// Packets played as silence since reset.
-    pub underruns: u32,
-    /// Failed transfers since reset.
-    pub dma_faults: u32,
-    /// Frames of silence since reset.
-    pub silence_frames: u64,
     /// What a word in the mark page must carry. Never 0 after the first [`Self::reset`].
     mark_tag: u32,
 }
 
 impl StatusPage {
-    /// A new line: EPOCH grows.
-    pub fn anchor(&mut self, line: Timeline) {
-        self.epoch = self.epoch.wrapping_add(1);
-        self.anchor = line;
-    }
-
-    /// The same line, a new point on it. A point is a whole tick and a whole frame: it lies up to one tick behind the exact line, and
-    /// since the exact line is kept elsewhere that tick never adds up.
-    pub fn renew(&mut self, clock: u64, frame: u64) {
-        self.anchor = self.anchor.through(clock, frame);
-    }
-
-    /// Everything 0 but the sequence counter, EPOCH, which grows, and `MARK_TAG`, which changes.
+    /// Everything 0 but the sequence counter, and `MARK_TAG`, which changes.
     pub fn reset(&mut self) {
-        *self = Self {
-            sequence: self.sequence,
-            epoch: self.epoch.wrapping_add(1),
-            mark_tag: self.mark_tag,
-            ..Self::default()
-        };
+        *self = Self { sequence: self.sequence, mark_tag: self.mark_tag, ..Self::default() };
         self.change_tag();
     }
 
@@ -110,14 +80,14 @@ impl StatusPage {
         self.mark_tag
     }
 
-    /// Stores the page of stream `index`.
-    pub fn publish(&mut self, to: &dyn Pages, index: u32) {
+    /// Stores the page of stream `index`, with what is counted of it.
+    pub fn publish(&mut self, to: &dyn Pages, index: u32, counters: &Counters) {
         let Some(base) = pages::status_page(index) else { return };
         let now = *self;
-        self.sequence.update(to, base, || now.store(to, base));
+        self.sequence.update(to, base, || now.store(to, base, counters));
     }
 
-    fn store(&self, to: &dyn Pages, base: u32) {
+    fn store(&self, to: &dyn Pages, base: u32, counters: &Counters) {
         use pages::status as at;
         let u32s = [
             (at::STATE, self.state),
@@ -126,20 +96,20 @@ impl StatusPage {
             (at::PACKET_COUNT, self.packet_count),
             (at::STALLED_PACKET, self.stalled_packet),
             (at::EVENTS, self.events),
-            (at::EPOCH, self.epoch),
-            (at::RATE_NUM, self.anchor.num),
-            (at::RATE_DEN, self.anchor.den()),
-            (at::UNDERRUNS, self.underruns),
-            (at::DMA_FAULTS, self.dma_faults),
+            (at::EPOCH, counters.epoch),
+            (at::RATE_NUM, counters.anchor.num),
+            (at::RATE_DEN, counters.anchor.den()),
+            (at::UNDERRUNS, counters.underruns),
+            (at::DMA_FAULTS, counters.faults),
             (at::MARK_TAG, self.mark_tag),
         ];
         let u64s = [
-            (at::ANCHOR_CLOCK, self.anchor.clock),
-            (at::ANCHOR_FRAME, self.anchor.frame),
-            (at::PACKET_CLOCK, self.packet_end.0),
-            (at::PACKET_FRAME, self.packet_end.1),
-            (at::SILENCE_FRAMES, self.silence_frames),
-            (at::PACKET_START_CLOCK, self.packet_start),
+            (at::ANCHOR_CLOCK, counters.anchor.clock),
+            (at::ANCHOR_FRAME, counters.anchor.frame),
+            (at::PACKET_CLOCK, counters.packet_end.0),
+            (at::PACKET_FRAME, counters.packet_end.1),
+            (at::SILENCE_FRAMES, counters.silence_frames),
+            (at::PACKET_START_CLOCK, counters.packet_start),
         ];
         for (field, value) in u32s {
             to.store_u32(base + field, value);

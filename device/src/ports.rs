@@ -1,10 +1,12 @@
 //! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file or clock: guest
 //! memory and the pages are traits, time is a number, and everything that happens comes out as [`Effects`].
 
+use crate::audio_queue::AudioQueue;
+use crate::sources::Sources;
+pub use crate::timeline::ClockMode;
 use core::fmt;
-use ringwave_audio::StreamFormat;
 use ringwave_guest_memory::GuestMemory;
-use ringwave_regs::{error::Error, global};
+use ringwave_regs::error::Error;
 
 /// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages. Offsets are naturally aligned and
 /// inside the BAR.
@@ -34,32 +36,9 @@ pub struct MarkWords {
     pub clock: u64,
 }
 
-/// Where the sound of capture streams comes from, but for what the card takes from its own render streams.
-pub trait Sources {
-    /// Capture stream `stream` is set up for `format`: a source that has a beginning begins.
-    fn begin(&mut self, stream: u32, format: StreamFormat) {
-        let _ = (stream, format);
-    }
-
-    /// Fills `into` with the next frames of capture stream `stream` (its number on the card), whole frames in `format`. Must not wait: what
-    /// is not there is silence. Gives how many of the bytes are sound, and not silence for want of it.
-    fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize;
-}
-
-/// Nothing but silence, on purpose.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoSources;
-
-impl Sources for NoSources {
-    fn capture(&mut self, _stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
-        into.fill(format.sample.silence());
-        into.len()
-    }
-}
-
 /// What every call into the controller is given.
 pub struct Env<'a> {
-    /// Device clock in ticks of [`global::CLOCK_HZ_VALUE`] (nanoseconds). A value that goes back counts as no time passed.
+    /// Device clock in ticks of [`crate::timeline::CLOCK_HZ`] (nanoseconds). A value that goes back counts as no time passed.
     pub now: u64,
     /// Guest RAM.
     pub memory: &'a dyn GuestMemory,
@@ -67,27 +46,10 @@ pub struct Env<'a> {
     pub pages: &'a dyn Pages,
     /// Where captured sound comes from.
     pub sources: &'a mut dyn Sources,
-    /// Where everything that happens is put, behind what is already in it.
+    /// Where what is played is put, behind what is already in it.
+    pub audio: &'a mut AudioQueue,
+    /// Where everything else that happens is put, likewise.
     pub effects: &'a mut Effects,
-}
-
-/// What a stream's sink has to hear next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioChunk<'a> {
-    /// Whole frames that were played, in the stream's format.
-    Frames(&'a [u8]),
-    /// So many frames of silence that were played for want of data.
-    Silence(u64),
-    /// The stream was stopped, or the card reset: nothing more belongs to this stretch of sound.
-    Stop,
-}
-
-/// [`AudioChunk`] as it lies in [`Effects`]: the frames of all streams share one buffer.
-#[derive(Clone, Copy, Debug)]
-enum Sound {
-    Frames { start: usize, end: usize },
-    Silence(u64),
-    Stop,
 }
 
 /// What the trace tells of the inside of the card, in exact order. What comes from the client is in [`crate::trace::Event`].
@@ -285,45 +247,12 @@ pub struct Effects {
     pub untraced: bool,
     /// What to put into the log.
     pub diagnostics: Vec<Diagnostic>,
-    sounds: Vec<(u32, StreamFormat, Sound)>,
-    audio: Vec<u8>,
 }
 
 impl Effects {
-    /// What the sinks have to hear, in order: stream number, format, and what.
-    pub fn sounds(&self) -> impl Iterator<Item = (u32, StreamFormat, AudioChunk<'_>)> {
-        self.sounds.iter().map(|&(stream, format, sound)| {
-            let heard = match sound {
-                Sound::Frames { start, end } => {
-                    AudioChunk::Frames(self.audio.get(start..end).unwrap_or_default())
-                }
-                Sound::Silence(frames) => AudioChunk::Silence(frames),
-                Sound::Stop => AudioChunk::Stop,
-            };
-            (stream, format, heard)
-        })
-    }
-
-    /// How many sounds there are: [`Effects::sounds_from`] gives those that come after.
-    pub(crate) fn sound_mark(&self) -> usize {
-        self.sounds.len()
-    }
-
-    /// The sounds from `mark` on.
-    pub(crate) fn sounds_from(
-        &self,
-        mark: usize,
-    ) -> impl Iterator<Item = (u32, StreamFormat, AudioChunk<'_>)> {
-        self.sounds().skip(mark)
-    }
-
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.messages == 0
-            && self.events == 0
-            && self.trace.is_empty()
-            && self.diagnostics.is_empty()
-            && self.sounds.is_empty()
+        self.messages == 0 && self.events == 0 && self.trace.is_empty() && self.diagnostics.is_empty()
     }
 
     /// Forgets everything, but keeps the buffers.
@@ -332,8 +261,6 @@ impl Effects {
         self.events = 0;
         self.trace.clear();
         self.diagnostics.clear();
-        self.sounds.clear();
-        self.audio.clear();
     }
 
     /// Puts a line into the trace, if anybody wants it.
@@ -348,43 +275,5 @@ impl Effects {
     pub(crate) fn diagnose(&mut self, note: Diagnostic) {
         self.diagnostics.push(note);
         self.record(CardEvent::Diagnostic(note));
-    }
-
-    /// Frames were played. Gives them where they now lie, for what is done to them on the way out.
-    pub(crate) fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) -> &mut [u8] {
-        let start = self.audio.len();
-        self.audio.extend_from_slice(bytes);
-        self.sounds.push((stream, format, Sound::Frames { start, end: self.audio.len() }));
-        self.audio.get_mut(start..).unwrap_or_default()
-    }
-
-    /// Silence was played.
-    pub(crate) fn silence(&mut self, stream: u32, format: StreamFormat, frames: u64) {
-        self.sounds.push((stream, format, Sound::Silence(frames)));
-    }
-
-    /// The stream's sound is over.
-    pub(crate) fn stop(&mut self, stream: u32, format: StreamFormat) {
-        self.sounds.push((stream, format, Sound::Stop));
-    }
-}
-
-/// The clock that a card goes by. DATASHEET 5.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClockMode {
-    /// The time of a stream that asks for it stands still while it waits for a packet.
-    Lockstep,
-    /// Time never waits.
-    #[default]
-    Realtime,
-}
-
-impl ClockMode {
-    /// Value of the register [`global::CLOCK_MODE`].
-    pub const fn code(self) -> u32 {
-        match self {
-            Self::Lockstep => global::CLOCK_MODE_LOCKSTEP,
-            Self::Realtime => global::CLOCK_MODE_REALTIME,
-        }
     }
 }

@@ -39,7 +39,8 @@ use serde::Serialize;
 
 use crate::host::Figures;
 use crate::ports::ClockMode;
-use crate::stream::stats::{MARGIN_FROM_US, MarkStats, StreamStats};
+use crate::stream::margins::{MARGIN_FROM_US, MarkStats};
+use crate::stream::stats::StreamStats;
 
 /// A client's session.
 #[derive(Clone, Debug, Serialize)]
@@ -248,7 +249,7 @@ pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: O
         underruns: stats.underruns,
         silence_frames: stats.silence_frames,
         source_silence_frames: stats.source_silence_frames,
-        dma_faults: stats.dma_faults,
+        dma_faults: stats.transport_faults,
         events: stats.events,
         stalls: stats.stalls,
         marks: stats.marks.seen,

@@ -1,22 +1,32 @@
-//! One stream: its registers and its states. DATASHEET sections 4 and 5.
+//! One stream of the card: its registers and its states. DATASHEET sections 4 and 5.
 //!
-//! `setup` holds what can be written in STOP, `active` what exists between ACQUIRE and STOP (so STOP is: forget it), and `Counters`
-//! what outlives STOP: the status page with its totals, and the statistics for the host.
+//! `setup` holds what can be written in STOP and makes [`params::StreamParams`] of it, [`active::ActiveStream`] is what exists
+//! between ACQUIRE and STOP (so STOP is: forget it), [`counters::Counters`] what outlives STOP, and `front_end` how the guest is
+//! asked and told.
 
-mod active;
+pub mod active;
+pub mod counters;
 mod format_register;
+mod front_end;
+pub mod margins;
 mod marks;
+pub mod params;
 mod registers;
 mod setup;
 pub mod stats;
+pub mod transport;
+pub mod validity;
 mod volume_registers;
 
 use crate::dma::{Bus, Limits, Ring};
-use crate::pages::{StatusPage, publish_position};
-use crate::ports::{CardEvent, ClockMode, Dma, Env};
-use crate::timeline::{NOMINAL, Timeline};
-use active::ActiveStream;
-use marks::{Look, MarkPage};
+use crate::pages::publish_position;
+use crate::ports::{CardEvent, ClockMode, Diagnostic, Dma, Env};
+use crate::timeline::NOMINAL;
+use active::{ActiveStream, StreamCtx};
+use counters::Counters;
+use front_end::{Notices, RegisterFrontEnd};
+use params::StreamParams;
+pub(crate) use params::low;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
 use ringwave_regs::error::Error;
@@ -24,11 +34,11 @@ use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};
 pub use setup::Capabilities;
 use setup::Setup;
-pub(crate) use setup::low;
 use stats::{Stall, StreamStats};
+use validity::Refresh;
 
-/// What a stream needs to know during one call into the card.
-pub struct StreamCtx<'a, 'b> {
+/// What a stream of the card needs to know during one call.
+pub struct CardCtx<'a, 'b> {
     /// The world.
     pub env: &'a mut Env<'b>,
     /// The card's own time: every end up to it was handled.
@@ -39,61 +49,30 @@ pub struct StreamCtx<'a, 'b> {
     pub clock: ClockMode,
 }
 
-/// What is counted of a stream.
-#[derive(Debug)]
-struct Counters {
-    index: u32,
-    page: StatusPage,
-    marks: MarkPage,
-    stats: StreamStats,
-    /// The register `INT_ENABLE`.
-    int_enable: u32,
-    /// An event that the controller has not collected yet.
-    pending: bool,
-}
-
-impl Counters {
-    /// Something that `INT_ENABLE` knows as `kind` has happened.
-    fn event(&mut self, kind: u32) {
-        if self.int_enable & kind != 0 {
-            self.page.events = self.page.events.wrapping_add(1);
-            self.stats.events += 1;
-            self.pending = true;
-        }
-    }
-
-    fn underrun(&mut self) {
-        self.page.underruns = self.page.underruns.wrapping_add(1);
-        self.stats.underruns = self.stats.underruns.map(|underruns| underruns.saturating_add(1));
-    }
-
-    fn silence(&mut self, frames: u64) {
-        self.page.silence_frames = self.page.silence_frames.wrapping_add(frames);
-        self.stats.silence_frames = self.stats.silence_frames.saturating_add(frames);
-    }
-
-    /// A mark was found that the guest did not tell of.
-    fn polled_mark(&mut self) {
-        self.stats.marks.polled = self.stats.marks.polled.saturating_add(1);
-    }
-
-    fn dma_fault(&mut self, error: Error) {
-        self.page.dma_faults = self.page.dma_faults.wrapping_add(1);
-        self.stats.dma_faults += 1;
-        self.page.error = error.code();
-        self.event(regs::INT_ERROR);
-    }
+/// `START_FRAME` and `START_PACKET`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    /// Written since the last RUN.
+    armed: bool,
+    packet: u32,
+    frame: [u32; 2],
 }
 
 /// One stream.
 #[derive(Debug)]
 pub struct Stream {
-    can: Capabilities,
+    caps: Capabilities,
     setup: Setup,
     /// `STATE_*`: STOP exactly while `active` is `None`.
     state: u32,
     active: Option<ActiveStream>,
+    /// The snapshot of this RUN; `None` outside RUN.
+    ring: Option<Ring>,
     counters: Counters,
+    notices: Notices,
+    /// The register EOS. Nothing in STOP, as [`Self::start`].
+    eos: u32,
+    start: Start,
     /// The register LOCKSTEP.
     lockstep: u32,
     /// Volumes and MUTE.
@@ -112,21 +91,17 @@ pub struct Stream {
 
 impl Stream {
     /// Stream number `index`, which raises MSI message `message` when all are granted.
-    pub fn new(index: u32, can: Capabilities, message: u32) -> Self {
-        let counters = Counters {
-            index,
-            page: StatusPage::default(),
-            marks: MarkPage::new(index),
-            stats: StreamStats::new(can.capture),
-            int_enable: 0,
-            pending: false,
-        };
+    pub fn new(index: u32, caps: Capabilities, message: u32) -> Self {
         Self {
-            can,
+            caps,
             setup: Setup::default(),
             state: regs::STATE_STOP,
             active: None,
-            counters,
+            ring: None,
+            counters: Counters::new(caps.capture),
+            notices: Notices::new(index),
+            eos: 0,
+            start: Start::default(),
             lockstep: 0,
             gain: Gain::default(),
             plugged: true,
@@ -138,8 +113,38 @@ impl Stream {
         }
     }
 
+    /// Lets the stream that is set up do something; `None` in STOP.
+    fn with_active<R>(
+        &mut self,
+        ctx: &mut CardCtx<'_, '_>,
+        act: impl FnOnce(&mut ActiveStream, &mut StreamCtx<'_>) -> R,
+    ) -> Option<R> {
+        let active = self.active.as_mut()?;
+        let env = &mut *ctx.env;
+        let stream = self.notices.index;
+        let mut front_end = RegisterFrontEnd {
+            notices: &mut self.notices,
+            geometry: *active.geometry(),
+            ring: self.ring.as_ref(),
+            memory: env.memory,
+            limits: ctx.limits,
+            pages: env.pages,
+            effects: env.effects,
+            now: env.now.max(ctx.time),
+        };
+        let mut ctx = StreamCtx {
+            stream,
+            time: ctx.time,
+            front_end: &mut front_end,
+            sources: env.sources,
+            audio: env.audio,
+            counters: &mut self.counters,
+        };
+        Some(act(active, &mut ctx))
+    }
+
     /// All registers and the pages take their reset values; what has passed was played.
-    pub fn reset(&mut self, ctx: &mut StreamCtx<'_, '_>) {
+    pub fn reset(&mut self, ctx: &mut CardCtx<'_, '_>) {
         self.freeze(ctx);
         self.forget(ctx);
         self.state = regs::STATE_STOP;
@@ -148,16 +153,17 @@ impl Stream {
         self.gain = Gain::default();
         self.position_latch = 0;
         self.ticks = false;
-        self.counters.int_enable = 0;
-        self.counters.pending = false;
-        self.counters.page.reset();
-        self.counters.marks.reset(ctx.env);
+        self.notices.int_enable = 0;
+        self.notices.pending = false;
+        self.notices.page.reset();
+        self.counters.reset();
+        self.notices.marks.reset(ctx.env.pages);
         self.publish(ctx.env);
-        publish_position(ctx.env.pages, self.counters.index, 0, 0, 0);
+        publish_position(ctx.env.pages, self.notices.index, 0, 0, 0);
     }
 
     /// D3hot: RUN becomes PAUSE.
-    pub fn sleep(&mut self, ctx: &mut StreamCtx<'_, '_>) {
+    pub fn sleep(&mut self, ctx: &mut CardCtx<'_, '_>) {
         if self.state == regs::STATE_RUN {
             self.lower(regs::STATE_PAUSE, ctx);
             self.publish(ctx.env);
@@ -170,9 +176,8 @@ impl Stream {
     }
 
     /// Handles the end that is due. `ctx.time` is its clock, or with `restart` a later one: time starts again there.
-    pub fn on_burst_end(&mut self, restart: bool, ctx: &mut StreamCtx<'_, '_>) {
-        if let Some(active) = &mut self.active {
-            active.on_burst_end(restart, &mut self.counters, ctx);
+    pub fn on_burst_end(&mut self, restart: bool, ctx: &mut CardCtx<'_, '_>) {
+        if self.with_active(ctx, |active, ctx| active.on_burst_end(restart, ctx)).is_some() {
             self.publish(ctx.env);
             if self.ticks {
                 self.publish_position(ctx);
@@ -188,51 +193,47 @@ impl Stream {
 
     /// Device clock at which the mark page is looked at next if nothing happens before; `None` unless the stream is stalled.
     pub fn next_look(&self) -> Option<u64> {
-        self.stall().map(|_| self.counters.marks.next_look())
+        self.stall().map(|_| self.notices.marks.next_look())
     }
 
     /// The stream has been stalled for long enough to look at its mark page unasked.
-    pub fn poll(&mut self, ctx: &mut StreamCtx<'_, '_>) {
-        self.look(Look::Poll, ctx);
+    pub fn poll(&mut self, ctx: &mut CardCtx<'_, '_>) {
+        self.refresh(Refresh::Poll, ctx);
     }
 
     /// A register of the stream is about to tell what was marked.
-    pub fn look_now(&mut self, ctx: &mut StreamCtx<'_, '_>) {
-        self.look(Look::Passing, ctx);
+    pub fn look_now(&mut self, ctx: &mut CardCtx<'_, '_>) {
+        self.refresh(Refresh::Passing, ctx);
     }
 
     /// A store to the mark page came as a message.
-    pub fn mark_stored(&mut self, ctx: &mut StreamCtx<'_, '_>) {
-        self.look(Look::Told, ctx);
+    pub fn mark_stored(&mut self, ctx: &mut CardCtx<'_, '_>) {
+        self.refresh(Refresh::Told, ctx);
     }
 
     /// Looks at the mark page, but not in STOP: a mark that is found there may end a stall.
-    fn look(&mut self, why: Look, ctx: &mut StreamCtx<'_, '_>) {
-        if let Some(active) = &mut self.active
-            && active.look(why, &mut self.counters, ctx)
-        {
+    fn refresh(&mut self, why: Refresh, ctx: &mut CardCtx<'_, '_>) {
+        if self.with_active(ctx, |active, ctx| active.refresh(why, ctx)) == Some(true) {
             self.publish(ctx.env);
         }
     }
 
     /// The position page ticks now.
-    pub fn tick(&mut self, ctx: &mut StreamCtx<'_, '_>) {
+    pub fn tick(&mut self, ctx: &mut CardCtx<'_, '_>) {
         self.publish_position(ctx);
     }
 
     /// What has passed up to now was played, for somebody who listens to it.
-    pub fn emit_now(&mut self, ctx: &mut StreamCtx<'_, '_>) {
-        if self.state == regs::STATE_RUN
-            && let Some(active) = &mut self.active
-        {
-            active.emit_now(&mut self.counters, ctx);
+    pub fn emit_now(&mut self, ctx: &mut CardCtx<'_, '_>) {
+        if self.state == regs::STATE_RUN {
+            self.with_active(ctx, ActiveStream::emit_now);
         }
     }
 
     /// Something was plugged into the jack or pulled out. Nothing happens if it was so already.
     pub fn set_jack(&mut self, plugged: bool, env: &mut Env<'_>) {
         if core::mem::replace(&mut self.plugged, plugged) != plugged {
-            self.counters.event(regs::INT_JACK);
+            self.notices.event(regs::INT_JACK);
             self.publish(env);
         }
     }
@@ -251,17 +252,17 @@ impl Stream {
 
     /// The pace it goes at: `RATE_DEN`.
     pub fn pace(&self) -> u32 {
-        self.active.as_ref().map_or(NOMINAL, |active| active.line().den())
+        self.active.as_ref().map_or(NOMINAL, |active| active.timeline().den())
     }
 
     /// The format it was acquired with; `None` in STOP.
     pub fn format(&self) -> Option<StreamFormat> {
-        Some(self.active.as_ref()?.geometry.format)
+        Some(self.active.as_ref()?.geometry().format)
     }
 
     /// Whether there was an event since the last call of this.
     pub fn take_event(&mut self) -> bool {
-        core::mem::take(&mut self.counters.pending)
+        core::mem::take(&mut self.notices.pending)
     }
 
     /// Whether the stream is in RUN.
@@ -272,12 +273,15 @@ impl Stream {
     /// The stall it is in.
     pub fn stall(&self) -> Option<Stall> {
         let (packet, since) = self.active.as_ref()?.stalled()?;
-        Some(Stall { stream: self.counters.index, packet, since })
+        Some(Stall { stream: self.notices.index, packet, since })
     }
 
     /// Totals for the host.
-    pub fn stats(&self) -> &StreamStats {
-        &self.counters.stats
+    pub fn stats(&self) -> StreamStats {
+        let mut stats = self.counters.stats.clone();
+        stats.events = self.notices.events;
+        stats.marks.polled = self.notices.polled_marks;
+        stats
     }
 
     /// An end of a burst is handled so many ticks after its time.
@@ -287,7 +291,9 @@ impl Stream {
 
     /// Forgets the totals for the host.
     pub fn clear_stats(&mut self) {
-        self.counters.stats = StreamStats::new(self.can.capture);
+        self.counters.stats = StreamStats::new(self.caps.capture);
+        self.notices.events = 0;
+        self.notices.polled_marks = 0;
     }
 
     /// The host side failed: an error, told once until STOP.
@@ -296,19 +302,19 @@ impl Stream {
             return;
         }
         if self.running() {
-            self.counters.event(regs::INT_ERROR);
+            self.notices.event(regs::INT_ERROR);
         }
         self.refuse(Error::Host, env);
     }
 
     /// An access was refused: ERROR, in the register and in the status page.
     pub fn refuse(&mut self, error: Error, env: &mut Env<'_>) {
-        self.counters.page.error = error.code();
+        self.notices.page.error = error.code();
         self.publish(env);
     }
 
     /// A write of STATE: up one step at a time, down any number.
-    fn write_state(&mut self, to: u32, ctx: &mut StreamCtx<'_, '_>) -> Result<(), Error> {
+    fn write_state(&mut self, to: u32, ctx: &mut CardCtx<'_, '_>) -> Result<(), Error> {
         match (self.state, to) {
             (from, to) if from == to => Ok(()),
             (from, to) if to < from => {
@@ -325,13 +331,14 @@ impl Stream {
         }
     }
 
-    fn acquire(&mut self, ctx: &mut StreamCtx<'_, '_>) -> Result<(), Error> {
-        let geometry = self.setup.geometry(self.can)?;
+    fn acquire(&mut self, ctx: &mut CardCtx<'_, '_>) -> Result<(), Error> {
+        let params = self.setup.params(self.caps)?;
+        let StreamParams { geometry, .. } = params;
         // A failure after STOP (the end of a file that could not be written) was that sound's: the next one's is told again.
         self.host_failed = false;
-        self.active = Some(ActiveStream::new(geometry, self.can.capture, self.gain, ctx.time));
-        if self.can.capture {
-            ctx.env.sources.begin(self.counters.index, geometry.format);
+        self.active = Some(ActiveStream::new(params, self.gain, ctx.time));
+        if self.caps.capture {
+            ctx.env.sources.begin(self.notices.index, geometry.format);
         }
         let stats = &mut self.counters.stats;
         stats.format = Some(geometry.format);
@@ -343,98 +350,134 @@ impl Stream {
         Ok(())
     }
 
-    fn run(&mut self, ctx: &mut StreamCtx<'_, '_>) -> Result<(), Error> {
-        let Some(active) = &mut self.active else { return Err(Error::BadState) };
+    fn run(&mut self, ctx: &mut CardCtx<'_, '_>) -> Result<(), Error> {
+        let Some(active) = &self.active else { return Err(Error::BadState) };
         if !ctx.limits.bus_master {
             return Err(Error::BusMasterOff);
         }
-        let start = active.check_start()?;
+        let start = self.checked_start(active)?;
+        let (has_run, ended) = (active.clock().is_some(), active.ended());
+        let ring = self.snapshot(ctx)?;
+        self.counters.stats.entries = ring.entries();
+        self.counters.stats.scatter_gather = self.setup.dma_mode == regs::DMA_MODE_SCATTER_GATHER;
+        self.ring = Some(ring);
+        let stream = self.notices.index;
+        // Lockstep is for a stream that asks for it, on a card that grants it.
+        let asks = self.lockstep & regs::LOCKSTEP_ASK != 0;
+        if !has_run && ctx.clock == ClockMode::Lockstep && !asks {
+            ctx.env.effects.diagnose(Diagnostic::NotLockstep { stream });
+        }
+        ctx.env.effects.record(CardEvent::State { stream, state: regs::STATE_RUN });
+        let clock = if asks { ctx.clock } else { ClockMode::Realtime };
+        self.with_active(ctx, |active, ctx| active.run(start, clock, ctx));
+        if !ended {
+            self.start = Start::default();
+        }
+        self.state = regs::STATE_RUN;
+        self.publish_position(ctx);
+        Ok(())
+    }
+
+    /// Where the next RUN starts if START was written since the last: `BadStart` if that is no place to start.
+    fn checked_start(&self, active: &ActiveStream) -> Result<Option<u64>, Error> {
+        let Start { armed, packet, frame: [low, high] } = self.start;
+        if !armed {
+            return Ok(None);
+        }
+        let frame = u64::from(low) | u64::from(high) << 32;
+        let right = frame < regs::START_FRAME_LIMIT && active.geometry().packet(frame) == packet;
+        if right { Ok(Some(frame)) } else { Err(Error::BadStart) }
+    }
+
+    /// Where the buffer is, read once for this RUN.
+    fn snapshot(&self, ctx: &mut CardCtx<'_, '_>) -> Result<Ring, Error> {
         let Setup { dma_mode, sg_entries, ring_bytes, .. } = self.setup;
         let address = self.setup.dma_addr();
-        let scatter_gather = dma_mode == regs::DMA_MODE_SCATTER_GATHER;
-        let mut bus = Bus::new(ctx.env, Dma::Stream(self.counters.index), ctx.limits);
-        let ring = if scatter_gather {
+        let mut bus = Bus::new(ctx.env, Dma::Stream(self.notices.index), ctx.limits);
+        if dma_mode == regs::DMA_MODE_SCATTER_GATHER {
             Ring::scatter_gather(
                 &mut bus,
                 address,
                 sg_entries,
                 dma::ENTRIES_MAX,
                 ring_bytes,
-                self.can.capture,
-            )?
+                self.caps.capture,
+            )
         } else {
-            Ring::contiguous(&bus, address, ring_bytes, self.can.capture)?
-        };
-        let asks = self.lockstep & regs::LOCKSTEP_ASK != 0;
-        active.run(start, ring, asks, &mut self.counters, ctx);
-        self.counters.stats.scatter_gather = scatter_gather;
-        self.state = regs::STATE_RUN;
-        self.publish_position(ctx);
-        Ok(())
+            Ring::contiguous(&bus, address, ring_bytes, self.caps.capture)
+        }
     }
 
     /// Down to `to`, in one or more steps.
-    fn lower(&mut self, to: u32, ctx: &mut StreamCtx<'_, '_>) {
+    fn lower(&mut self, to: u32, ctx: &mut CardCtx<'_, '_>) {
         let ran = self.running();
         self.freeze(ctx);
         if to == regs::STATE_STOP {
             self.forget(ctx);
-            let page = &mut self.counters.page;
-            page.packet_end = (0, 0);
-            page.packet_start = 0;
-            page.anchor(Timeline::frozen(ctx.time, 0));
-            page.change_tag();
+            self.counters.stopped(ctx.time);
+            self.notices.page.change_tag();
         } else if let Some(active) = self.active.as_ref().filter(|_| ran) {
-            self.counters.page.anchor(active.line());
+            active.publish_anchor(&mut self.counters);
         }
         self.enter(to, ctx);
     }
 
     /// Ends a RUN at this moment: what has passed was played.
-    fn freeze(&mut self, ctx: &mut StreamCtx<'_, '_>) {
-        if let Some(active) = self.active.as_mut().filter(|_| self.state == regs::STATE_RUN) {
-            active.pause(&mut self.counters, ctx);
+    fn freeze(&mut self, ctx: &mut CardCtx<'_, '_>) {
+        if self.state == regs::STATE_RUN {
+            self.with_active(ctx, ActiveStream::pause);
+            self.ring = None;
         }
     }
 
     /// What STOP does to the sound: what was not played never is.
-    fn forget(&mut self, ctx: &mut StreamCtx<'_, '_>) {
+    fn forget(&mut self, ctx: &mut CardCtx<'_, '_>) {
         if let Some(active) = self.active.take() {
-            ctx.env.effects.stop(self.counters.index, active.geometry.format);
+            ctx.env.audio.stop(self.notices.index, active.geometry().format);
         }
-        if self.counters.marks.stopped() {
-            self.counters.polled_mark();
+        self.eos = 0;
+        self.start = Start::default();
+        if self.notices.marks.stopped() {
+            self.notices.polled_mark();
         }
         self.host_failed = false;
     }
 
-    fn enter(&mut self, state: u32, ctx: &mut StreamCtx<'_, '_>) {
+    fn enter(&mut self, state: u32, ctx: &mut CardCtx<'_, '_>) {
         self.state = state;
-        ctx.env.effects.record(CardEvent::State { stream: self.counters.index, state });
+        ctx.env.effects.record(CardEvent::State { stream: self.notices.index, state });
         self.publish_position(ctx);
     }
 
     /// Stores the position page: at every change of state, and when it ticks.
-    fn publish_position(&mut self, ctx: &StreamCtx<'_, '_>) {
+    fn publish_position(&mut self, ctx: &CardCtx<'_, '_>) {
         self.ticked = ctx.time;
         let (offset, frames) = self.active.as_ref().map_or((0, 0), |active| {
             let position = active.position(ctx.time);
-            (active.geometry.ring_offset(position), position)
+            (active.geometry().ring_offset(position), position)
         });
-        publish_position(ctx.env.pages, self.counters.index, offset, frames, ctx.time);
+        publish_position(ctx.env.pages, self.notices.index, offset, frames, ctx.time);
     }
 
     /// Stores the status page.
     fn publish(&mut self, env: &mut Env<'_>) {
-        let page = &mut self.counters.page;
+        let page = &mut self.notices.page;
         page.state = self.state;
         let active = self.active.as_ref();
-        page.flags =
-            active.map_or(0, ActiveStream::flags) | if self.plugged { 0 } else { status::FLAG_UNPLUGGED };
-        page.packet_count = active.map_or(0, |active| active.packet_count);
+        page.flags = active.map_or(0, flags) | if self.plugged { 0 } else { status::FLAG_UNPLUGGED };
+        page.packet_count = active.map_or(0, ActiveStream::packet_count);
         let stalled = active.and_then(ActiveStream::stalled);
         page.stalled_packet = stalled.map_or(0, |(packet, _)| packet);
-        page.publish(env.pages, self.counters.index);
-        self.counters.marks.settle(stalled.is_some(), env);
+        page.publish(env.pages, self.notices.index, &self.counters);
+        self.notices.marks.settle(stalled.is_some(), env.pages);
     }
+}
+
+/// `FLAG_*` of the status page.
+fn flags(active: &ActiveStream) -> u32 {
+    let flag = |on: bool, flag: u32| if on { flag } else { 0 };
+    flag(active.stalled().is_some(), status::FLAG_STALLED)
+        | flag(active.clock() == Some(ClockMode::Lockstep), status::FLAG_LOCKSTEP)
+        | flag(active.ended(), status::FLAG_ENDED)
+        | flag(active.validity().is_marked(), status::FLAG_WRITTEN)
 }

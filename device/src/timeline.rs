@@ -4,18 +4,29 @@
 //! exact rational in 128 bits. Nothing is added up, so nothing adds up to an error: after a day at 44.1 kHz the position is the frame
 //! that arithmetic says. Where the host side has a clock of its own its *pace* changes the denominator: a new line, from an end of a piece on.
 
-use ringwave_regs::global::CLOCK_HZ_VALUE;
+/// Ticks of the device clock in a second: nanoseconds.
+pub const CLOCK_HZ: u32 = 1_000_000_000;
 
 /// `RATE_DEN` of a stream that follows no other clock than the card's.
-pub const NOMINAL: u32 = CLOCK_HZ_VALUE;
+pub const NOMINAL: u32 = CLOCK_HZ;
 
 /// How far `RATE_DEN` may be from [`NOMINAL`]: a thousandth. DATASHEET 5.4.
 pub const RATE_LIMIT: u32 = NOMINAL / 1_000;
 
+/// What a stream goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockMode {
+    /// The time of a stream that asks for it stands still while it waits for a packet.
+    Lockstep,
+    /// Time never waits.
+    #[default]
+    Realtime,
+}
+
 /// The position as a straight line over the device clock; horizontal while it is frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// Device clock of the point through which the line goes, in ticks of [`CLOCK_HZ_VALUE`].
+    /// Device clock of the point through which the line goes, in ticks of [`CLOCK_HZ`].
     pub clock: u64,
     /// Frames since STOP at that point.
     pub frame: u64,
@@ -93,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     const DAY: u64 = 24 * 3600;
-    const SECOND: u64 = CLOCK_HZ_VALUE as u64;
+    const SECOND: u64 = CLOCK_HZ as u64;
 
     #[test]
     fn a_day_at_44100_drifts_by_nothing() {

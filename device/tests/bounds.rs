@@ -18,8 +18,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
+use ringwave::audio_queue::{AudioChunk, AudioQueue};
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{AudioChunk, ClockMode, Effects, Env, NoSources};
+use ringwave::ports::{ClockMode, Effects, Env};
+use ringwave::sources::NoSources;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
@@ -124,6 +126,7 @@ struct World {
     ram: Ram,
     bar: PageBar,
     now: u64,
+    audio: AudioQueue,
     effects: Effects,
     /// The position that was seen last, and whether START was written since.
     seen: [(u64, bool); 16],
@@ -136,6 +139,7 @@ impl World {
             ram: Ram::new(sealed),
             bar: PageBar::new(),
             now: 77_000_000_001,
+            audio: AudioQueue::default(),
             effects: Effects::default(),
             seen: [(0, false); 16],
         };
@@ -153,6 +157,7 @@ impl World {
             memory: &self.ram,
             pages: &self.bar,
             sources: &mut NoSources,
+            audio: &mut self.audio,
             effects: &mut self.effects,
         };
         let result = act(&mut self.card, &mut env);
@@ -161,13 +166,14 @@ impl World {
         let (accesses, bytes) = (self.ram.accesses.get(), self.ram.bytes.get());
         assert!(accesses <= streams * LATE_FRAMES * 4 + TABLE, "{accesses} accesses to memory in one call");
         assert!(bytes <= streams * LATE_FRAMES * 4 + TABLE * 16, "{bytes} bytes of memory in one call");
-        let heard = self.effects.sounds().filter(|(.., heard)| *heard != AudioChunk::Stop).count() as u64;
+        let heard = self.audio.chunks().filter(|(.., heard)| *heard != AudioChunk::Stop).count() as u64;
         assert!(heard <= streams * LATE_PIECES, "{heard} pieces in one call");
         assert!(self.effects.diagnostics.len() as u64 <= streams * 2 * LATE_PIECES + 2);
         if self.ram.pages.is_empty() {
             assert_eq!(bytes, 0, "nothing is mapped");
         }
         self.effects.clear();
+        self.audio.clear();
         result
     }
 

@@ -52,7 +52,7 @@ fn every_frame_is_recorded_bit_for_bit_in_lockstep() {
         rig.write(WRITTEN, number);
     }
     let told = rig.card.stats().next().unwrap();
-    assert_eq!((told.underruns, told.silence_frames, told.dma_faults), (Some(0), 0, 0));
+    assert_eq!((told.underruns, told.silence_frames, told.transport_faults), (Some(0), 0, 0));
     assert!(told.capture && rig.heard.is_empty());
 }
 

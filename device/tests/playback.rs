@@ -11,8 +11,10 @@
 
 mod support;
 
+use ringwave::audio_queue::AudioQueue;
 use ringwave::controller::Controller;
-use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env, NoSources};
+use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env};
+use ringwave::sources::NoSources;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{
@@ -159,7 +161,7 @@ fn a_day_at_44100_has_no_drift() {
     let start = rig.now;
     let day = 24 * 3600;
     // The engine wakes when it likes, here every 80 ms.
-    let mut effects = Effects::default();
+    let (mut audio, mut effects) = (AudioQueue::default(), Effects::default());
     for wake in 1..=day * 100 / 8 {
         rig.now = start + wake * 8 * SECOND / 100;
         let mut env = Env {
@@ -167,10 +169,12 @@ fn a_day_at_44100_has_no_drift() {
             memory: &rig.memory,
             pages: &NoPages,
             sources: &mut NoSources,
+            audio: &mut audio,
             effects: &mut effects,
         };
         rig.card.advance(&mut env);
         effects.clear();
+        audio.clear();
     }
     rig.wake();
     assert_eq!(rig.now, start + day * SECOND);

@@ -133,8 +133,7 @@ impl Walk {
         } else {
             map(&mut ram, RAM, RING_BYTES, (file.try_clone()?, 0))?;
         }
-        let mut effects = Effects::default();
-        effects.untraced = true;
+        let mut effects = Effects { untraced: true, ..Effects::default() };
         let ring = match case.entry {
             None => {
                 let bus = Bus { memory: &ram, effects: &mut effects, who: Dma::SelfTest, limits: LIMITS };

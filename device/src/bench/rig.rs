@@ -230,8 +230,8 @@ impl Rig {
         let state = self.card.lock();
         let mut packets = 0_u64;
         for (index, stats) in state.controller.stats().enumerate() {
-            if stats.dma_faults != 0 || stats.packets_completed == 0 {
-                let (faults, packets) = (stats.dma_faults, stats.packets_completed);
+            if stats.transport_faults != 0 || stats.packets_completed == 0 {
+                let (faults, packets) = (stats.transport_faults, stats.packets_completed);
                 let line = format!("stream {index}: {packets} packets, {faults} failed transfers");
                 return Err(BenchError::Card(line));
             }

@@ -138,7 +138,7 @@ impl State {
         let real = |ticks| card.clock.real_time(ticks);
         let worst = self.controller.stats().map(|stats| stats.late_ticks).max().unwrap_or(0);
         let streams = (0_u32..).zip(self.controller.stats()).map(|(stream, stats)| {
-            stats::stream_report(stream, stats, real(stats.late_ticks), self.controller.jack(stream))
+            stats::stream_report(stream, &stats, real(stats.late_ticks), self.controller.jack(stream))
         });
         let time = card.clock.real_now().saturating_sub(self.session.since);
         Report {

@@ -2,7 +2,7 @@
 
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;
-use crate::ports::{CardEvent, Diagnostic, Dma, Env};
+use crate::ports::{CardEvent, ClockMode, Diagnostic, Dma, Env};
 use crate::stream::{Stream, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{dma, global, stream};
@@ -126,7 +126,10 @@ impl Controller {
                 low(self.time)
             }
             global::CLOCK_HI => self.registers.clock_latch,
-            global::CLOCK_MODE => self.clock.code(),
+            global::CLOCK_MODE => match self.clock {
+                ClockMode::Lockstep => global::CLOCK_MODE_LOCKSTEP,
+                ClockMode::Realtime => global::CLOCK_MODE_REALTIME,
+            },
             _ => return self.registers.selftest.read(offset).ok_or(Error::BadAccess),
         })
     }

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::wav_source::WavSource;
-use crate::ports::Sources;
+use crate::sources::Sources;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::next_step;
 use ringwave_audio::wav::WavError;

@@ -86,7 +86,7 @@ mod tests {
             frames: 240_000,
             packets_completed: 50,
             underruns,
-            dma_faults: 2,
+            transport_faults: 2,
             source_silence_frames: if capture { 7 } else { 0 },
             ..StreamStats::new(capture)
         }

@@ -1,6 +1,8 @@
 //! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE. DATASHEET 4 and 5.1.
 
 use super::format_register::sample_format;
+use super::params::{BufferGeometry, BurstFrames, Direction, StreamParams};
+use super::validity::Validity;
 use ringwave_audio::StreamFormat;
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, stream as regs};
@@ -85,17 +87,17 @@ impl Setup {
 
     /// Writes the register at `offset`, which is one of these ([`Error::BadAccess`] if not). The caller has seen to it that the stream is in
     /// STOP.
-    pub fn write(&mut self, offset: u32, value: u32, can: Capabilities) -> Result<(), Error> {
+    pub fn write(&mut self, offset: u32, value: u32, caps: Capabilities) -> Result<(), Error> {
         match offset {
             regs::FORMAT => {
                 // Bits 31:16 are reserved.
                 let value = value & 0xFFFF;
-                if !can.has_format(value) {
+                if !caps.has_format(value) {
                     return Err(Error::BadFormat);
                 }
                 self.format = value;
             }
-            regs::RATE if !can.has_rate(value) => return Err(Error::BadRate),
+            regs::RATE if !caps.has_rate(value) => return Err(Error::BadRate),
             regs::RATE => self.rate = value,
             regs::RING_BYTES => self.ring_bytes = value,
             regs::PACKETS => self.packets = value,
@@ -110,14 +112,14 @@ impl Setup {
     }
 
     /// The checks of ACQUIRE, in the order of DATASHEET 5.1.
-    pub fn geometry(&self, can: Capabilities) -> Result<BufferGeometry, Error> {
-        if !can.has_format(self.format) {
+    pub fn params(&self, caps: Capabilities) -> Result<StreamParams, Error> {
+        if !caps.has_format(self.format) {
             return Err(Error::BadFormat);
         }
-        if !can.has_rate(self.rate) {
+        if !caps.has_rate(self.rate) {
             return Err(Error::BadRate);
         }
-        if !(1..=can.packets_max).contains(&self.packets) {
+        if !(1..=caps.packets_max).contains(&self.packets) {
             return Err(Error::BadPackets);
         }
         let format = StreamFormat {
@@ -135,68 +137,22 @@ impl Setup {
         if packet_frames < regs::packet_frames_min(self.rate) {
             return Err(Error::BadPackets);
         }
-        Ok(BufferGeometry {
-            format,
-            frame_bytes,
-            ring_bytes: self.ring_bytes,
-            packets: self.packets,
-            packet_frames,
-            fifo_frames: regs::fifo_frames(self.rate, packet_frames),
+        let burst_frames = |millis| regs::piece_frames(self.rate, packet_frames, millis);
+        Ok(StreamParams {
+            direction: if caps.capture { Direction::Capture } else { Direction::Render },
+            geometry: BufferGeometry {
+                format,
+                frame_bytes,
+                ring_bytes: self.ring_bytes,
+                packets: self.packets,
+                packet_frames,
+            },
+            bursts: BurstFrames {
+                unmarked: regs::fifo_frames(self.rate, packet_frames),
+                valid: burst_frames(regs::WRITTEN_PIECE_MILLIS),
+                late: burst_frames(regs::LATE_PIECE_MILLIS),
+            },
+            validity: Validity::Unmarked,
         })
     }
-}
-
-/// A cyclic buffer whose numbers were checked: none of them is 0, and they divide each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BufferGeometry {
-    /// Format of its frames.
-    pub format: StreamFormat,
-    /// Bytes of a frame.
-    pub frame_bytes: u32,
-    /// Length of the buffer in bytes.
-    pub ring_bytes: u32,
-    /// Packets in the buffer.
-    pub packets: u32,
-    /// Frames of a packet.
-    pub packet_frames: u32,
-    /// `FIFO_FRAMES`: a burst of a capture stream, and of an unmarked render stream.
-    pub fifo_frames: u32,
-}
-
-impl BufferGeometry {
-    /// Number of the packet that `frame` is in, modulo 2^32 as everywhere.
-    pub fn packet(&self, frame: u64) -> u32 {
-        low(frame.checked_div(u64::from(self.packet_frames)).unwrap_or(0))
-    }
-
-    /// Frames from the start of its packet to `frame`.
-    pub fn in_packet(&self, frame: u64) -> u32 {
-        low(frame.checked_rem(u64::from(self.packet_frames)).unwrap_or(0))
-    }
-
-    /// The frame at which the packet of `frame` ends.
-    pub fn packet_end(&self, frame: u64) -> u64 {
-        frame.saturating_add(u64::from(self.packet_frames.saturating_sub(self.in_packet(frame))))
-    }
-
-    /// Where `frame` lies in the cyclic buffer, in bytes.
-    pub fn ring_offset(&self, frame: u64) -> u32 {
-        let ring_frames = u64::from(self.packet_frames) * u64::from(self.packets);
-        low(frame.checked_rem(ring_frames).unwrap_or(0)).saturating_mul(self.frame_bytes)
-    }
-
-    /// Frames of a burst of `millis` milliseconds.
-    pub fn piece_frames(&self, millis: u32) -> u32 {
-        regs::piece_frames(self.format.rate, self.packet_frames, millis)
-    }
-
-    /// Length of a packet in bytes.
-    pub fn packet_bytes(&self) -> u32 {
-        self.packet_frames.saturating_mul(self.frame_bytes)
-    }
-}
-
-/// The low half of a 64-bit value.
-pub(crate) const fn low(value: u64) -> u32 {
-    (value & 0xFFFF_FFFF) as u32
 }

@@ -1,9 +1,9 @@
 //! What a stream did, for a person: counted for the host, over STOP and reset, until the host clears it.
 
-pub use super::marks::{MARGIN_FROM_US, MarkStats};
+pub use super::margins::{MARGIN_FROM_US, MarkStats};
 use ringwave_audio::StreamFormat;
 
-/// Totals of one stream since [`crate::controller::Controller::clear_stats`].
+/// Totals of one stream. What only a card knows (`scatter_gather`, `entries`, `events`, `marks.polled`) is filled in there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamStats {
     /// It captures.
@@ -30,7 +30,7 @@ pub struct StreamStats {
     /// Frames of silence that were captured because the source had nothing.
     pub source_silence_frames: u64,
     /// Transfers that failed while running.
-    pub dma_faults: u64,
+    pub transport_faults: u64,
     /// Events.
     pub events: u64,
     /// How often the stream waited for a packet.

@@ -4,10 +4,10 @@
 
 pub mod song;
 
+use ringwave::audio_queue::{AudioChunk, AudioQueue};
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{
-    AudioChunk, CardEvent, ClockMode, Diagnostic, Effects, Env, MarkWords, Pages, Sources,
-};
+use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env, MarkWords, Pages};
+use ringwave::sources::Sources;
 use ringwave_audio::StreamFormat;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::pages::{self, status};
@@ -298,16 +298,17 @@ impl Rig {
 
     /// Calls the card, and drains the effects as the engine does.
     pub fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
-        let mut effects = Effects::default();
+        let (mut audio, mut effects) = (AudioQueue::default(), Effects::default());
         let mut env = Env {
             now: self.now,
             memory: &self.memory,
             pages: &self.pages,
             sources: &mut self.source,
+            audio: &mut audio,
             effects: &mut effects,
         };
         let result = act(&mut self.card, &mut env);
-        for (_, format, heard) in effects.sounds() {
+        for (_, format, heard) in audio.chunks() {
             match heard {
                 AudioChunk::Frames(bytes) => self.heard.extend_from_slice(bytes),
                 AudioChunk::Silence(frames) => {

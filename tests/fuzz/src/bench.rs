@@ -2,7 +2,9 @@
 //! (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{Effects, Env, AudioChunk, NoSources};
+use ringwave::audio_queue::{AudioChunk, AudioQueue};
+use ringwave::ports::{Effects, Env};
+use ringwave::sources::NoSources;
 use ringwave_regs::{dma, global, stream as regs};
 
 use crate::bar::Bar;
@@ -48,6 +50,7 @@ pub struct Bench {
     d3hot: bool,
     /// The present call is a jack's, which is an event even in D3hot.
     jack: bool,
+    audio: AudioQueue,
     effects: Effects,
 }
 
@@ -65,6 +68,7 @@ impl Bench {
             msi: None,
             d3hot: false,
             jack: false,
+            audio: AudioQueue::default(),
             effects: Effects::default(),
         };
         bench.reset();
@@ -127,11 +131,12 @@ impl Bench {
             memory: &self.ram,
             pages: &self.bar,
             sources: &mut NoSources,
+            audio: &mut self.audio,
             effects: &mut self.effects,
         };
         let result = act(&mut self.card, &mut env);
         self.sounds.clear();
-        for (stream, _, heard) in self.effects.sounds() {
+        for (stream, _, heard) in self.audio.chunks() {
             let sound = match heard {
                 AudioChunk::Frames(bytes) => Sound::Frames(bytes.to_vec()),
                 AudioChunk::Silence(frames) => Sound::Silence(frames),
@@ -143,6 +148,7 @@ impl Bench {
         self.judge_work();
         self.judge_interrupts();
         self.effects.clear();
+        self.audio.clear();
         result
     }
 

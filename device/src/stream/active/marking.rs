@@ -1,15 +1,13 @@
-//! Which packets are valid: WRITTEN and the mark page, EOS, and what comes of a packet that is not there in time. DATASHEET 5.3 to 5.5.
+//! Which frames are valid: what the client says, the end of the stream, and what comes of a packet that is not there in time.
 
-use super::{ActiveStream, End, EndOfStream};
-use crate::ports::{CardEvent, ClockMode, Diagnostic};
-use crate::stream::marks::{Found, Look, ahead_of};
-use crate::stream::{Counters, StreamCtx};
-use ringwave_regs::error::Error;
-use ringwave_regs::stream as regs;
+use super::{ActiveStream, End, EndOfStream, StreamCtx};
+use crate::stream::transport::StreamEvent;
+use crate::stream::validity::{Mark, Refresh, Validity, ahead_of};
+use crate::timeline::ClockMode;
 
 /// The packet that has begun last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
+pub(super) struct PacketBegin {
     pub(super) packet: u32,
     /// Device clock at which its first frame began to move.
     pub(super) since: u64,
@@ -23,206 +21,203 @@ enum Late {
     No,
     /// It was counted as an underrun, and its mark has not come since.
     Unmarked,
-    /// A later packet was marked and it was not: the guest has given it up, and what stands in its place is older. It is silent to its end.
+    /// A later packet was marked and it was not: the client has given it up, and what stands in its place is older. It is silent
+    /// to its end.
     PassedOver,
 }
 
 /// What the next burst is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BurstKind {
+pub(super) struct NextBurst {
     /// So long, if its packet does not end before.
     pub(super) frames: u32,
     /// It is silence for want of a mark.
     pub(super) silent: bool,
 }
 
+/// Why a mark is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkError {
+    /// The end of the stream is known: nothing can be valid behind it.
+    AfterEnd,
+    /// It promises less than the mark before.
+    GoesBack,
+}
+
 impl ActiveStream {
-    /// Looks at the mark page, and in RUN goes on if that ends a stall. Gives whether there was a new mark.
-    pub(in crate::stream) fn look(
-        &mut self,
-        why: Look,
-        counters: &mut Counters,
-        ctx: &mut StreamCtx<'_, '_>,
-    ) -> bool {
-        let seen = self.see(why, counters, ctx);
-        if seen && self.ring.is_some() {
+    /// Looks what the client has said, and in RUN goes on if that ends a stall. Gives whether there was something new.
+    pub fn refresh(&mut self, why: Refresh, ctx: &mut StreamCtx<'_>) -> bool {
+        let new = self.update_validity(why, ctx);
+        if new && self.running {
             let position = self.position(ctx.time);
-            self.resume(position, counters, ctx);
+            self.resume(position, ctx);
         }
-        seen
+        new
     }
 
-    /// Reads the mark page. A word that is no further than the last mark is nothing, and after the end of the stream every word is.
-    pub(super) fn see(&mut self, why: Look, counters: &mut Counters, ctx: &mut StreamCtx<'_, '_>) -> bool {
+    /// Looks what the client has said. What is no further than before is nothing, and after the end of the stream everything is.
+    pub(super) fn update_validity(&mut self, why: Refresh, ctx: &mut StreamCtx<'_>) -> bool {
         if self.end.is_some() {
             return false;
         }
-        let found = counters.marks.look(counters.page.mark_tag(), why, ctx);
-        let Some(mark) = found.filter(|mark| self.is_further(mark.packet)) else { return false };
-        if counters.marks.found(why) {
-            counters.polled_mark();
-        }
-        counters.stats.marks.seen += 1;
-        ctx.env.effects.record(CardEvent::MarkSeen { stream: counters.index, packet: mark.packet });
-        self.mark(mark, counters, ctx);
+        let found = ctx.front_end.refresh(why);
+        let Some(mark) = found.filter(|mark| mark.valid.is_further(self.validity)) else { return false };
+        ctx.counters.stats.marks.seen += 1;
+        ctx.front_end.notify(StreamEvent::MarkSeen { valid: mark.valid, why });
+        self.take_mark(mark, ctx);
         true
     }
 
-    /// Takes a mark.
-    fn mark(&mut self, mark: Found, counters: &mut Counters, ctx: &StreamCtx<'_, '_>) {
-        if self.is_further(mark.packet) {
-            counters.marks.remember(mark);
+    fn take_mark(&mut self, mark: Mark, ctx: &mut StreamCtx<'_>) {
+        if mark.valid.is_further(self.validity) {
+            ctx.counters.marks.remember(mark);
         }
-        self.written = Some(mark.packet);
+        self.validity = mark.valid;
         let Some(mut begun) = self.begun.filter(|begun| begun.late != Late::No) else { return };
-        let ahead = ahead_of(mark.packet, self.needs(begun.packet));
-        begun.late = match ahead {
+        begun.late = match self.ahead(begun.packet, self.position(ctx.time)) {
             0 => Late::No,
-            1.. if self.capture => Late::No,
+            1.. if self.captures() => Late::No,
             1.. => Late::PassedOver,
             _ => begun.late,
         };
         if begun.late == Late::No {
-            counters.stats.marks.late(begun.since, mark.clock.unwrap_or(ctx.time));
+            ctx.counters.stats.marks.late(begun.since, mark.clock.unwrap_or(ctx.time));
         }
         self.begun = Some(begun);
     }
 
-    fn is_further(&self, packet: u32) -> bool {
-        self.written.is_none_or(|written| ahead_of(packet, written) > 0)
-    }
-
-    /// A write of EOS: checked now, taken with the next WRITTEN.
-    pub(in crate::stream) fn write_eos(&mut self, value: u32) -> Result<(), Error> {
-        if self.end.is_some() {
-            return Err(Error::BadState);
-        }
-        let bytes = value & regs::EOS_BYTES;
-        if bytes > self.geometry.packet_bytes() || !bytes.is_multiple_of(self.geometry.frame_bytes) {
-            return Err(Error::BadEos);
-        }
-        self.eos = value;
-        Ok(())
-    }
-
-    /// A write of WRITTEN: may end a stall, may take the end of the stream. Numbers don't go back, but the last packet may be any from the
-    /// present one on.
-    pub(in crate::stream) fn write_written(
+    /// The client says what is valid, and with `last` that so many frames of the packet that it names are the stream's last: may
+    /// end a stall, may end the stream. What it says does not go back, but the last packet may be any from the present one on.
+    ///
+    /// # Errors
+    /// [`MarkError`]: nothing was changed.
+    pub fn mark_written(
         &mut self,
-        packet: u32,
-        counters: &mut Counters,
-        ctx: &mut StreamCtx<'_, '_>,
-    ) -> Result<(), Error> {
+        mark: Mark,
+        last: Option<u32>,
+        ctx: &mut StreamCtx<'_>,
+    ) -> Result<(), MarkError> {
         if self.end.is_some() {
-            return Err(Error::BadState);
+            return Err(MarkError::AfterEnd);
         }
         let position = self.position(ctx.time);
-        let last = self.eos & regs::EOS_ARM != 0;
-        let goes_back = self.written.is_some_and(|written| ahead_of(packet, written) < 0);
-        if goes_back && !(last && ahead_of(packet, self.geometry.packet(position)) >= 0) {
-            return Err(Error::BadPacket);
+        let last = last.and_then(|frames| match mark.valid {
+            Validity::Packet(packet) => Some(EndOfStream { packet, frames }),
+            Validity::Unmarked | Validity::Frame(_) => None,
+        });
+        let may_go_back = last.is_some_and(|end| ahead_of(end.packet, self.geometry().packet(position)) >= 0);
+        if mark.valid.goes_back(self.validity) && !may_go_back {
+            return Err(MarkError::GoesBack);
         }
-        self.mark(Found { packet, clock: Some(ctx.time) }, counters, ctx);
-        if last {
-            let frames = (self.eos & regs::EOS_BYTES).checked_div(self.geometry.frame_bytes).unwrap_or(0);
-            self.end = Some(EndOfStream { packet, frames });
+        self.take_mark(mark, ctx);
+        if last.is_some() {
+            self.end = last;
             self.shorten(position);
         }
-        if self.ring.is_some() {
-            self.resume(position, counters, ctx);
+        if self.running {
+            self.resume(position, ctx);
         }
         Ok(())
     }
 
     /// After a mark in RUN: a stall may be over, and the end of the stream may be where the position already is.
-    fn resume(&mut self, position: u64, counters: &mut Counters, ctx: &mut StreamCtx<'_, '_>) {
-        let drawn = self.line;
+    fn resume(&mut self, position: u64, ctx: &mut StreamCtx<'_>) {
+        let before = self.timeline;
         match self.to_end(position) {
             End::Reached | End::Behind => {
-                self.emit_until(position, counters, ctx);
+                self.emit_until(position, ctx);
                 self.burst = None;
-                self.wake_if_behind(position, counters);
-                self.line = self.line.stopped(ctx.time, position);
-                self.schedule_next(position, counters, ctx);
+                self.wake_if_behind(position, ctx);
+                self.timeline = self.timeline.stopped(ctx.time, position);
+                self.schedule_next(position, ctx);
             }
             End::Ahead | End::InThisPacket(_) => {
-                if !self.stalled.is_some_and(|(packet, _)| self.is_ready(packet)) {
+                if self.stalled.is_none() || !self.is_valid(position) {
                     return;
                 }
-                self.line = self.moving(ctx.time, position, self.line.den());
-                self.schedule_next(position, counters, ctx);
+                self.timeline = self.moving(ctx.time, position, self.timeline.den());
+                self.schedule_next(position, ctx);
             }
         }
-        if self.line != drawn {
-            counters.page.anchor(self.line);
+        if self.timeline != before {
+            ctx.counters.set_anchor(self.timeline);
         }
     }
 
-    /// What the next burst of `packet` is; `None` = nothing yet: lockstep waits for the packet.
-    pub(super) fn decide(
-        &mut self,
-        packet: u32,
-        counters: &mut Counters,
-        ctx: &mut StreamCtx<'_, '_>,
-    ) -> Option<BurstKind> {
-        let ready = self.is_ready(packet);
+    /// What the burst at `frame` is; `None` = nothing yet: lockstep waits for the data.
+    pub(super) fn decide(&mut self, frame: u64, ctx: &mut StreamCtx<'_>) -> Option<NextBurst> {
+        let packet = self.geometry().packet(frame);
+        let ready = self.is_valid(frame);
         let lockstep = self.clock == Some(ClockMode::Lockstep);
         if !ready && lockstep {
             return None;
         }
         let known = self.begun.filter(|begun| begun.packet == packet);
-        let mut begun = known.unwrap_or(Begun { packet, since: ctx.time, late: Late::No });
-        let passed_over = begun.late == Late::PassedOver;
-        let late = self.written.is_some() && !ready || passed_over;
+        let mut begun = known.unwrap_or(PacketBegin { packet, since: ctx.time, late: Late::No });
+        let marked = self.validity.is_marked();
+        let late = marked && !ready || begun.late == Late::PassedOver;
         if ready && known.is_none() && !lockstep {
-            self.note_margin(packet, counters, ctx.time);
+            self.count_margin(packet, ctx);
         }
         // A captured packet is lost when the one in its place begins, and not burst by burst.
-        if late && begun.late == Late::No && (known.is_none() || !self.capture) {
+        if late && begun.late == Late::No && (known.is_none() || !self.captures()) {
             begun.late = Late::Unmarked;
-            self.note_late(packet, counters, ctx);
+            self.count_late(packet, ctx);
         }
-        if self.written.is_none() && !ready {
-            counters.stats.underruns = None;
+        if !marked && !ready {
+            ctx.counters.stats.underruns = None;
         }
         self.begun = Some(begun);
-        let frames = match (self.capture, self.written, ready) {
-            (true, ..) | (_, None, _) => self.geometry.fifo_frames,
-            (false, Some(_), true) => self.geometry.piece_frames(regs::WRITTEN_PIECE_MILLIS),
-            (false, Some(_), false) => self.geometry.piece_frames(regs::LATE_PIECE_MILLIS),
+        let bursts = self.params.bursts;
+        let frames = match (self.captures() || !marked, ready) {
+            (true, _) => bursts.unmarked,
+            (false, true) => bursts.valid,
+            (false, false) => bursts.late,
         };
-        Some(BurstKind { frames, silent: late && !self.capture })
+        Some(NextBurst { frames, silent: late && !self.captures() })
     }
 
-    /// The packet whose mark `packet` needs.
+    /// The packet whose mark `packet` needs: when capturing, the one that lies in its place.
     fn needs(&self, packet: u32) -> u32 {
-        if self.capture { packet.wrapping_sub(self.geometry.packets) } else { packet }
+        if self.captures() { packet.wrapping_sub(self.geometry().packets) } else { packet }
     }
 
     /// A packet begins that was marked in time.
-    fn note_margin(&self, packet: u32, counters: &mut Counters, began: u64) {
+    fn count_margin(&self, packet: u32, ctx: &mut StreamCtx<'_>) {
+        let counters = &mut *ctx.counters;
         if let Some(marked) = counters.marks.marked_at(self.needs(packet)) {
-            counters.stats.marks.early(began, marked);
+            counters.stats.marks.early(ctx.time, marked);
         }
     }
 
     /// A packet is late, for the first time.
-    fn note_late(&self, packet: u32, counters: &mut Counters, ctx: &mut StreamCtx<'_, '_>) {
-        let stream = counters.index;
-        counters.underrun();
-        let note = if self.capture {
-            counters.silence(u64::from(self.geometry.packet_frames));
-            Diagnostic::Overrun { stream, packet: self.needs(packet) }
+    fn count_late(&self, packet: u32, ctx: &mut StreamCtx<'_>) {
+        ctx.counters.underrun();
+        let event = if self.captures() {
+            ctx.counters.silence(u64::from(self.geometry().packet_frames));
+            StreamEvent::Overrun { packet: self.needs(packet) }
         } else {
-            Diagnostic::Underrun { stream, packet }
+            StreamEvent::Underrun { packet }
         };
-        ctx.env.effects.diagnose(note);
+        ctx.front_end.notify(event);
     }
 
-    /// Whether the guest has promised `packet`, or (capture) taken the one whose place it needs: the first packets need none. Of an
-    /// unmarked stream nothing is known.
-    fn is_ready(&self, packet: u32) -> bool {
-        let needs_none = self.capture && packet.wrapping_sub(self.first) < self.geometry.packets;
-        needs_none || self.written.is_some_and(|last| ahead_of(last, self.needs(packet)) >= 0)
+    /// Whether the client has promised `frame`, or (capture) has room for it: the first packets of a cyclic buffer need no room
+    /// to be made. Of an unmarked stream nothing is known.
+    fn is_valid(&self, frame: u64) -> bool {
+        let packet = self.geometry().packet(frame);
+        let queues = matches!(self.validity, Validity::Frame(_));
+        let needs_none =
+            self.captures() && !queues && packet.wrapping_sub(self.first) < self.geometry().packets;
+        needs_none || self.ahead(packet, frame) >= 0
+    }
+
+    /// How many packets the client's promise is ahead of what `packet` needs, in which `frame` is: negative = not promised.
+    fn ahead(&self, packet: u32, frame: u64) -> i32 {
+        match self.validity {
+            Validity::Unmarked => -1,
+            Validity::Packet(valid) => ahead_of(valid, self.needs(packet)),
+            Validity::Frame(valid) => i32::from(frame < valid) - 1,
+        }
     }
 }
