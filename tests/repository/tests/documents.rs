@@ -129,3 +129,32 @@ fn every_path_and_test_that_a_document_names_exists() {
     }
     assert!(missing.is_empty(), "not there: {missing:#?}");
 }
+
+/// A GUID in its text form.
+fn is_guid(word: &str) -> bool {
+    let dashes = [8, 13, 18, 23];
+    let right = |(at, c): (usize, char)| if dashes.contains(&at) { c == '-' } else { c.is_ascii_hexdigit() };
+    word.len() == 36 && word.chars().enumerate().all(right)
+}
+
+#[test]
+fn every_guid_of_portcls_and_of_ntguests_copy_is_in_wavert_md() {
+    let book =
+        fs::read_to_string(root().join("driver/WAVERT.md")).expect("WAVERT.md is there").to_uppercase();
+    let mut found = 0;
+    for (file, text) in text_files() {
+        let driver = file.starts_with("driver/portcls/src/") && !file.ends_with("tests.rs");
+        if !driver && file != "tests/ntguest/src/portcls/guid.rs" {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in code.lines() {
+            let guids = line.split('"').filter(|word| is_guid(word));
+            for guid in guids.filter(|_| !line.contains("GUID_NULL") && !line.contains("IID_NOBODY")) {
+                assert!(book.contains(&guid.to_uppercase()), "{file}: {guid} has no source in WAVERT.md");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 80, "only {found} GUIDs found");
+}
