@@ -150,10 +150,10 @@ const _: () = assert!(matches!(volume(crate::format::CHANNELS_MAX - 1), Some(VOL
 
 /// Longest FIFO of a capture stream and of an unmarked render stream, in milliseconds: the FIFO is the smaller of one packet and this.
 pub const FIFO_MILLIS: u32 = 2;
-/// Longest piece of a packet that is WRITTEN when the piece begins, in milliseconds.
-pub const WRITTEN_PIECE_MILLIS: u32 = 10;
-/// Length of a piece of silence while a marked packet is late in realtime, in milliseconds.
-pub const LATE_PIECE_MILLIS: u32 = 1;
+/// Longest burst of a packet that is WRITTEN when the burst begins, in milliseconds.
+pub const WRITTEN_BURST_MILLIS: u32 = 10;
+/// Length of a burst of silence while a marked packet is late in realtime, in milliseconds.
+pub const LATE_BURST_MILLIS: u32 = 1;
 /// While a stream waits for a mark the card looks at the mark page as often, in milliseconds.
 pub const LOOK_MILLIS: u32 = 5;
 
@@ -166,12 +166,12 @@ pub const fn packet_frames_min(rate_hz: u32) -> u32 {
 }
 /// [`START_FRAME_LO`] and [`START_FRAME_HI`] together are below this.
 pub const START_FRAME_LIMIT: u64 = 1 << 48;
-/// If the first unhandled end of a piece is longer ago than this, in milliseconds, time starts again there.
+/// If the first unhandled end of a burst is longer ago than this, in milliseconds, time starts again there.
 pub const LATE_MILLIS: u32 = 100;
 
 /// Frames of the smaller of a packet and `millis` (rounded down, at least one frame). DATASHEET section 5.2.
 #[allow(clippy::cast_possible_truncation, reason = "a tenth of a u32 fits")]
-pub const fn piece_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 {
+pub const fn burst_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 {
     let millis = if millis > 100 { 100 } else { millis };
     let limit = (rate_hz as u64 * millis as u64 / 1000) as u32;
     let limit = if limit == 0 { 1 } else { limit };
@@ -180,5 +180,5 @@ pub const fn piece_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 
 
 /// Depth of the FIFO in frames, as `FIFO_FRAMES` tells it: the smaller of a packet and [`FIFO_MILLIS`]. DATASHEET section 5.2.
 pub const fn fifo_frames(rate_hz: u32, packet_frames: u32) -> u32 {
-    piece_frames(rate_hz, packet_frames, FIFO_MILLIS)
+    burst_frames(rate_hz, packet_frames, FIFO_MILLIS)
 }

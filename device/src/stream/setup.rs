@@ -137,7 +137,7 @@ impl Setup {
         if packet_frames < regs::packet_frames_min(self.rate) {
             return Err(Error::BadPackets);
         }
-        let burst_frames = |millis| regs::piece_frames(self.rate, packet_frames, millis);
+        let burst_frames = |millis| regs::burst_frames(self.rate, packet_frames, millis);
         Ok(StreamParams {
             direction: if caps.capture { Direction::Capture } else { Direction::Render },
             geometry: BufferGeometry {
@@ -149,8 +149,8 @@ impl Setup {
             },
             bursts: BurstFrames {
                 unmarked: regs::fifo_frames(self.rate, packet_frames),
-                valid: burst_frames(regs::WRITTEN_PIECE_MILLIS),
-                late: burst_frames(regs::LATE_PIECE_MILLIS),
+                valid: burst_frames(regs::WRITTEN_BURST_MILLIS),
+                late: burst_frames(regs::LATE_BURST_MILLIS),
             },
             validity: Validity::Unmarked,
         })
