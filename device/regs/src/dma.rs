@@ -1,11 +1,11 @@
-//! The scatter-gather table in guest memory. DATASHEET section 6.
+//! The scatter-gather table in guest memory. DATASHEET 6.
 
 /// One slot of the table: 16 bytes, little-endian.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Guest physical address: of the data, or of the next slot ([`SLOT_LINK`]). A slot's own address is a multiple of 16;
-    /// data may start anywhere.
+    /// Guest physical address: of the data, or of the next slot ([`SLOT_LINK`]). A slot's own address is a
+    /// multiple of 16; data may start anywhere.
     pub address: u64,
     /// Length of the data in bytes, not 0; a link has 0.
     pub length: u32,
@@ -16,7 +16,8 @@ const _: () = assert!(size_of::<Slot>() == SLOT_BYTES as usize);
 
 /// Size of a slot in bytes; also the alignment of a slot's address.
 pub const SLOT_BYTES: u32 = 16;
-/// [`Slot::flags`]: the table goes on at [`Slot::address`]. A link does not count as an entry, and a data entry follows it.
+/// [`Slot::flags`]: the table goes on at [`Slot::address`]. A link does not count as an entry, and a data
+/// entry follows it.
 pub const SLOT_LINK: u32 = 1 << 0;
 /// Value of [`crate::global::SG_ENTRIES_MAX`].
 pub const ENTRIES_MAX: u32 = 4096;

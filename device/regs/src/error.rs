@@ -1,4 +1,5 @@
-//! Error codes, as they stand in the ERROR registers, the SELFTEST register and the status page. DATASHEET section 8.
+//! Error codes, as they stand in the ERROR registers, the SELFTEST register and the status page.
+//! DATASHEET 8.
 
 /// Declares the error codes once: the enum, its numbers, its names and its meanings.
 macro_rules! codes {

@@ -1,4 +1,4 @@
-//! Sample formats and rates. DATASHEET section 4.2.
+//! Sample formats and rates. DATASHEET 4.2.
 
 /// 16-bit signed PCM, 2 bytes a sample.
 pub const S16: u32 = 0;

@@ -1,4 +1,4 @@
-//! The registers of the whole card, at the start of the register BAR. DATASHEET section 3.
+//! The registers of the whole card, at the start of the register BAR. DATASHEET 3.
 
 crate::offsets! {
     /// All global registers, in address order.
@@ -33,7 +33,8 @@ crate::offsets! {
         SELFTEST_ADDR_HI = 0x034: 4;
         /// RW. Self-test: length in bytes, 4 to [`SELFTEST_BYTES_MAX`], a multiple of 4.
         SELFTEST_BYTES = 0x038: 4;
-        /// RW. Self-test: 0 = the address is the memory; 1 to [`SELFTEST_ENTRIES_MAX`] = it is a table of that many entries.
+        /// RW. Self-test: 0 = the address is the memory; 1 to [`SELFTEST_ENTRIES_MAX`] = it is a table of
+        /// that many entries.
         SELFTEST_ENTRIES = 0x03C: 4;
         /// RW. A write runs the self-test with the written value as seed; a read gives its error code.
         SELFTEST = 0x040: 4;
@@ -88,7 +89,8 @@ pub const CONTROL_INT_ENABLE: u32 = 1 << 0;
 /// [`CONTROL`]: writing 1 resets the function; reads as 0.
 pub const CONTROL_RESET: u32 = 1 << 1;
 
-/// [`CLOCK_MODE`]: the time of a stream that asks for it (LOCKSTEP) stands still while it waits for a packet that is not WRITTEN.
+/// [`CLOCK_MODE`]: the time of a stream that asks for it (LOCKSTEP) stands still while it waits for a packet
+/// that is not WRITTEN.
 pub const CLOCK_MODE_LOCKSTEP: u32 = 0;
 /// [`CLOCK_MODE`]: time never waits.
 pub const CLOCK_MODE_REALTIME: u32 = 1;
@@ -103,8 +105,8 @@ pub const SELFTEST_BYTES_MAX: u32 = 4096;
 /// The most entries of a self-test table.
 pub const SELFTEST_ENTRIES_MAX: u32 = 16;
 
-/// The self-test's sum: start with the seed, then for each 32-bit word rotate left by 5 and exclusive-or the word.
-/// DATASHEET section 3.2.
+/// The self-test's sum: start with the seed, then for each 32-bit word rotate left by 5 and exclusive-or the
+/// word. DATASHEET 3.2.
 pub const fn selftest_step(sum: u32, word: u32) -> u32 {
     sum.rotate_left(5) ^ word
 }

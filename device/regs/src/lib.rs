@@ -1,8 +1,8 @@
 //! The Ringwave sound card's datasheet in code.
 //!
-//! Every register offset, bit, descriptor and page layout is written down here and nowhere else; the device, the driver, the
-//! guest tools and the tests all use this crate. `device/DATASHEET.md` says the same in prose, section by section, and
-//! `tests/datasheet.rs` holds the two together. Everything is little-endian.
+//! Every register offset, bit, descriptor and page layout is written down here and nowhere else; the device,
+//! the driver, the guest tools and the tests all use this crate. `device/DATASHEET.md` says the same in
+//! prose, section by section, and `tests/datasheet.rs` holds the two together. Everything is little-endian.
 #![no_std]
 
 pub mod dma;

@@ -1,7 +1,8 @@
-//! The pages in the mapped BAR: what a guest reads, and marks packets in, like memory. DATASHEET section 7.
+//! The pages in the mapped BAR: what a guest reads, and marks packets in, like memory. DATASHEET 7.
 //!
-//! The card only writes them and never reads them back, but for the mark page, which is the guest's. Each page but the position page begins with a sequence counter: odd
-//! while the card writes, changed after. A reader tries at most [`READ_TRIES`] times and clamps what it reads.
+//! The card only writes them and never reads them back, but for the mark page, which is the guest's. Each
+//! page but the position page begins with a sequence counter: odd while the card writes, changed after. A
+//! reader tries at most [`READ_TRIES`] times and clamps what it reads.
 
 /// Size of every page in bytes.
 pub const PAGE_BYTES: u32 = 4096;
@@ -108,7 +109,8 @@ pub mod status {
     pub const FLAG_UNPLUGGED: u32 = 1 << 4;
 }
 
-/// Fields of a position page. It may be mapped to user mode, so it holds nothing else; each is one aligned store.
+/// Fields of a position page. It may be mapped to user mode, so it holds nothing else; each is one aligned
+/// store.
 pub mod position {
     crate::offsets! {
         /// All fields of a position page.

@@ -1,4 +1,4 @@
-//! The registers of one stream. DATASHEET section 4.
+//! The registers of one stream. DATASHEET 4.
 
 /// The most streams a card has, render and capture together.
 pub const STREAMS_MAX: u32 = 16;
@@ -46,7 +46,8 @@ crate::offsets! {
         DMA_ADDR_HI = 0x34: 4;
         /// RW. `INT_*` bits: what raises an interrupt.
         INT_ENABLE = 0x38: 4;
-        /// RW. End of stream: [`EOS_ARM`] and the valid bytes of the last packet; takes effect with the next WRITTEN.
+        /// RW. End of stream: [`EOS_ARM`] and the valid bytes of the last packet; takes effect with the next
+        /// WRITTEN.
         EOS = 0x3C: 4;
         /// RW. "Every packet up to and including this one is valid" (capture: "has been taken").
         WRITTEN = 0x40: 4;
@@ -56,7 +57,8 @@ crate::offsets! {
         START_FRAME_LO = 0x48: 4;
         /// RW before RUN. Frame at which the next RUN starts, high half.
         START_FRAME_HI = 0x4C: 4;
-        /// RO. Depth of the FIFO in frames that the present format and buffer give; 0 while ACQUIRE would refuse them.
+        /// RO. Depth of the FIFO in frames that the present format and buffer give; 0 while ACQUIRE would
+        /// refuse them.
         FIFO_FRAMES = 0x50: 4;
         /// RO. Packets completed since STOP, modulo 2^32.
         PACKET_COUNT = 0x54: 4;
@@ -70,7 +72,8 @@ crate::offsets! {
         MUTE = 0x64: 4;
         /// RW in every state but RUN. [`LOCKSTEP_ASK`]. Needs [`crate::global::FEATURE_WRITTEN`].
         LOCKSTEP = 0x68: 4;
-        /// WO. A write of any value: the card looks at the mark page now. Needs [`crate::global::FEATURE_MARK_PAGE`].
+        /// WO. A write of any value: the card looks at the mark page now. Needs
+        /// [`crate::global::FEATURE_MARK_PAGE`].
         LOOK = 0x6C: 4;
         /// RW. Volume of channel 0 in 1/65536 dB, signed: [`VOLUME_MIN`] to 0.
         VOLUME_0 = 0x80: 4;
@@ -128,10 +131,12 @@ pub const EOS_BYTES: u32 = EOS_ARM - 1;
 
 /// [`POSITION_CONTROL`]: the position page ticks.
 pub const POSITION_TICK: u32 = 1 << 0;
-/// The position page ticks this long after it ticked last, in microseconds, or as soon then as the card wakes.
+/// The position page ticks this long after it ticked last, in microseconds, or as soon then as the card
+/// wakes.
 pub const POSITION_TICK_MICROS: u32 = 1_000;
 
-/// [`LOCKSTEP`]: the stream asks that its time stands still while it waits for a packet. The card grants it by `CLOCK_MODE`.
+/// [`LOCKSTEP`]: the stream asks that its time stands still while it waits for a packet. The card grants it
+/// by `CLOCK_MODE`.
 pub const LOCKSTEP_ASK: u32 = 1 << 0;
 
 /// [`MUTE`]: the bits that can be set, one for each of [`crate::format::CHANNELS_MAX`] channels.
@@ -140,7 +145,7 @@ pub const MUTE_CHANNELS: u32 = (1 << crate::format::CHANNELS_MAX) - 1;
 pub const VOLUME_UNITS: i32 = 65_536;
 /// The lowest volume, -96 dB, in the registers' units. The highest is 0: samples as they are.
 pub const VOLUME_MIN: i32 = -96 * VOLUME_UNITS;
-/// A volume of 0 dB is this factor, and -6.02 dB half of it. DATASHEET section 5.8.
+/// A volume of 0 dB is this factor, and -6.02 dB half of it. DATASHEET 5.8.
 pub const GAIN_ONE: u32 = 1 << 30;
 /// Offset in the block of the volume of `channel`; `None` for a channel that no card has.
 pub const fn volume(channel: u32) -> Option<u32> {
@@ -148,7 +153,8 @@ pub const fn volume(channel: u32) -> Option<u32> {
 }
 const _: () = assert!(matches!(volume(crate::format::CHANNELS_MAX - 1), Some(VOLUME_7)));
 
-/// Longest FIFO of a capture stream and of an unmarked render stream, in milliseconds: the FIFO is the smaller of one packet and this.
+/// Longest FIFO of a capture stream and of an unmarked render stream, in milliseconds: the FIFO is the
+/// smaller of one packet and this.
 pub const FIFO_MILLIS: u32 = 2;
 /// Longest burst of a packet that is WRITTEN when the burst begins, in milliseconds.
 pub const WRITTEN_BURST_MILLIS: u32 = 10;
@@ -159,7 +165,8 @@ pub const LOOK_MILLIS: u32 = 5;
 
 /// Shortest packet in frames, whatever the rate; see [`packet_frames_min`].
 pub const PACKET_FRAMES_MIN: u32 = 8;
-/// Shortest packet in frames at a rate: one millisecond, and not below [`PACKET_FRAMES_MIN`]. DATASHEET section 5.1.
+/// Shortest packet in frames at a rate: one millisecond, and not below [`PACKET_FRAMES_MIN`].
+/// DATASHEET 5.1.
 pub const fn packet_frames_min(rate_hz: u32) -> u32 {
     let millisecond = rate_hz / 1000;
     if millisecond < PACKET_FRAMES_MIN { PACKET_FRAMES_MIN } else { millisecond }
@@ -169,7 +176,7 @@ pub const START_FRAME_LIMIT: u64 = 1 << 48;
 /// If the first unhandled end of a burst is longer ago than this, in milliseconds, time starts again there.
 pub const LATE_MILLIS: u32 = 100;
 
-/// Frames of the smaller of a packet and `millis` (rounded down, at least one frame). DATASHEET section 5.2.
+/// Frames of the smaller of a packet and `millis` (rounded down, at least one frame). DATASHEET 5.2.
 #[allow(clippy::cast_possible_truncation, reason = "a tenth of a u32 fits")]
 pub const fn burst_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 {
     let millis = if millis > 100 { 100 } else { millis };
@@ -178,7 +185,8 @@ pub const fn burst_frames(rate_hz: u32, packet_frames: u32, millis: u32) -> u32 
     if packet_frames < limit { packet_frames } else { limit }
 }
 
-/// Depth of the FIFO in frames, as `FIFO_FRAMES` tells it: the smaller of a packet and [`FIFO_MILLIS`]. DATASHEET section 5.2.
+/// Depth of the FIFO in frames, as `FIFO_FRAMES` tells it: the smaller of a packet and [`FIFO_MILLIS`].
+/// DATASHEET 5.2.
 pub const fn fifo_frames(rate_hz: u32, packet_frames: u32) -> u32 {
     burst_frames(rate_hz, packet_frames, FIFO_MILLIS)
 }

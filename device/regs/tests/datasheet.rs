@@ -1,10 +1,12 @@
-//! Holds `device/DATASHEET.md` and this crate together: the same names, offsets, widths and codes in both, in the same order.
+//! Holds `device/DATASHEET.md` and this crate together: the same names, offsets, widths and codes in both, in
+//! the same order.
 
 use ringwave_regs::{Named, error::Error, format, global, pages, pci, stream};
 
 const DATASHEET: &str = include_str!("../../DATASHEET.md");
 
-/// The rows of the first table under the heading that starts with `heading`, as trimmed cells, without its two header rows.
+/// The rows of the first table under the heading that starts with `heading`, as trimmed cells, without its
+/// two header rows.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let mut lines = DATASHEET.lines().skip_while(|line| !line.starts_with(heading));
     assert!(lines.next().is_some(), "DATASHEET.md has no heading {heading:?}");
@@ -103,12 +105,13 @@ fn reset_values_and_identity_are_the_same() {
     let cell = |name: &str| function.iter().find(|row| row[0] == name).expect("the row is there")[1];
     assert!(cell("vendor : device").starts_with(&format!("0x{:04x} : 0x{:04x}", pci::VENDOR, pci::DEVICE)));
     assert_eq!(cell("subsystem"), format!("0x{:04x} : 0x{:04x}", pci::SUBSYSTEM_VENDOR, pci::SUBSYSTEM));
-    assert!(cell("class, revision").starts_with(&format!("0x{:06x}", pci::CLASS)));
+    assert_eq!(cell("class, revision"), format!("0x{:06x} multimedia audio, {}", pci::CLASS, pci::REVISION));
     assert!(cell("BAR 0").contains(&format!("0x{:x} bytes", pci::REGISTERS_BYTES)));
     assert!(cell("BAR 2").contains(&format!("0x{:x} bytes", pci::PAGES_BYTES)));
 }
 
-/// The names of the tables of bits and values (`#### NAME (0xOFFSET)`), with the section they stand in and their offset.
+/// The names of the tables of bits and values (`#### NAME (0xOFFSET)`), with the section they stand in and
+/// their offset.
 fn tables_of_bits() -> Vec<(&'static str, &'static str, u32)> {
     let mut section = "";
     let mut all = Vec::new();
