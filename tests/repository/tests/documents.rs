@@ -85,6 +85,28 @@ fn every_fact_about_windows_names_a_page_that_is_listed() {
     assert_eq!(used, listed);
 }
 
+#[test]
+fn every_fact_about_windows_has_a_source_or_is_a_doubt() {
+    let text = fs::read_to_string(root().join("driver/WAVERT.md")).expect("WAVERT.md is there");
+    let (facts, _) = text.split_once("\n## 9 ").expect("the open doubts");
+    let words = ["header", "sample", "seen", "HLK", "general", "measured", "our decision"];
+    // A fact is an item of a list; what is indented below it is part of it or an item of its own.
+    let mut fact = String::new();
+    for line in facts.lines().chain([""]) {
+        let item = line.trim_start();
+        if fact.is_empty() || item.is_empty() || item.starts_with("* ") {
+            let page = fact.split('[').skip(1).any(|part| part.starts_with(|c: char| c.is_ascii_uppercase()));
+            let named = fact.split('(').skip(1).any(|part| words.iter().any(|word| part.contains(word)));
+            assert!(fact.is_empty() || page || named || fact.contains("*doubt*"), "no source: {fact}");
+            fact.clear();
+        }
+        if item.starts_with("* ") || !fact.is_empty() {
+            fact.push_str(item);
+            fact.push(' ');
+        }
+    }
+}
+
 /// A path, perhaps with a test behind it: `device/tests/dma.rs::name`. None for what only looks like one.
 fn path(word: &str) -> Option<&str> {
     let path = word.split("::").next()?;
