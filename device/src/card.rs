@@ -14,7 +14,6 @@ use std::os::fd::RawFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
-use crate::audio_queue::AudioQueue;
 use crate::controller::{Config, Controller};
 use crate::host::clock::{HostClock, Speed};
 use crate::host::source::Inputs;
@@ -28,6 +27,7 @@ use crate::stats::{Client, Messages};
 use crate::trace::{Event, Header, IrqKind, Region};
 pub use asking::AskError;
 use asking::Session;
+use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_guest_memory::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use ringwave_vfio_user::pci::Controls;
 use tracing::Tracing;

@@ -12,12 +12,12 @@ mod registers;
 mod selftest;
 
 use crate::dma::Limits;
-use crate::loopback::Loopback;
 use crate::pages::ClockPage;
 use crate::ports::{CardEvent, ClockMode, Env};
-use crate::stream::stats::{Stall, StreamStats};
 use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
+use ringwave_engine::loopback::Loopback;
+use ringwave_engine::stream::stats::{Stall, StreamStats};
 use ringwave_regs::{format, global, pages, pci, stream};
 
 /// [`stream::LATE_MILLIS`] in ticks of the device clock.

@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use log::Level;
 
-use crate::audio_queue::AudioChunk;
 use crate::card::{Card, State};
 use crate::engine::READER_PATIENCE;
 use crate::host::output;
 use crate::host::{SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
 use crate::stats::{Client, Report};
-use crate::stream::stats::Stall;
 use crate::trace::{Timed, TraceFile};
+use ringwave_engine::audio_queue::AudioChunk;
+use ringwave_engine::stream::stats::Stall;
 
 /// A stall that lasts as long is named in the log, once.
 const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);

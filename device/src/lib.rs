@@ -3,7 +3,6 @@
 //! Data flows one way: [`serve`] takes a client's messages to the [`card`], which is the [`controller`] (registers in, effects out), the
 //! [`pci`] configuration space and the guest's memory behind one lock; the [`engine`] gives the card its time, and the desk behind it
 //! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
-pub mod audio_queue;
 pub mod bench;
 pub mod card;
 
@@ -13,7 +12,6 @@ pub mod desk;
 pub mod dma;
 pub mod engine;
 pub mod host;
-mod loopback;
 pub mod outbox;
 pub mod pages;
 pub mod pci;
@@ -21,8 +19,6 @@ pub mod ports;
 pub mod priority;
 pub mod sandbox;
 pub mod serve;
-pub mod sources;
 pub mod stats;
 pub mod stream;
-pub mod timeline;
 pub mod trace;

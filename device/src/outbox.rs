@@ -3,11 +3,11 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::audio_queue::{AudioChunk, AudioQueue};
 use crate::ports::{Diagnostic, Effects};
 use crate::stats::Report;
 use crate::trace::{Event, Timed};
 use ringwave_audio::StreamFormat;
+use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 
 /// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
 pub const SOUND_BYTES_MAX: usize = 64 << 20;

@@ -4,7 +4,7 @@
 //! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
 
 use crate::ports::Pages;
-use crate::stream::counters::Counters;
+use ringwave_engine::stream::counters::Counters;
 use ringwave_regs::{global, pages};
 
 /// A page's sequence counter: lives as long as the card, reset or not.

@@ -1,10 +1,10 @@
 //! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file or clock: guest
 //! memory and the pages are traits, time is a number, and everything that happens comes out as [`Effects`].
 
-use crate::audio_queue::AudioQueue;
-use crate::sources::Sources;
-pub use crate::timeline::ClockMode;
 use core::fmt;
+use ringwave_engine::audio_queue::AudioQueue;
+use ringwave_engine::sources::Sources;
+pub use ringwave_engine::timeline::ClockMode;
 use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
 
@@ -38,7 +38,7 @@ pub struct MarkWords {
 
 /// What every call into the controller is given.
 pub struct Env<'a> {
-    /// Device clock in ticks of [`crate::timeline::CLOCK_HZ`] (nanoseconds). A value that goes back counts as no time passed.
+    /// Device clock in ticks of [`ringwave_engine::timeline::CLOCK_HZ`] (nanoseconds). A value that goes back counts as no time passed.
     pub now: u64,
     /// Guest RAM.
     pub memory: &'a dyn GuestMemory,

@@ -39,8 +39,8 @@ use serde::Serialize;
 
 use crate::host::Figures;
 use crate::ports::ClockMode;
-use crate::stream::margins::{MARGIN_FROM_US, MarkStats};
-use crate::stream::stats::StreamStats;
+use ringwave_engine::stream::margins::{MARGIN_FROM_US, MarkStats};
+use ringwave_engine::stream::stats::StreamStats;
 
 /// A client's session.
 #[derive(Clone, Debug, Serialize)]

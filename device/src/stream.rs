@@ -1,41 +1,33 @@
 //! One stream of the card: its registers and its states. DATASHEET sections 4 and 5.
 //!
-//! `setup` holds what can be written in STOP and makes [`params::StreamParams`] of it, [`active::ActiveStream`] is what exists
-//! between ACQUIRE and STOP (so STOP is: forget it), [`counters::Counters`] what outlives STOP, and `front_end` how the guest is
+//! `setup` holds what can be written in STOP and makes [`StreamParams`] of it, [`ActiveStream`] is what exists
+//! between ACQUIRE and STOP (so STOP is: forget it), [`Counters`] what outlives STOP, and `front_end` how the guest is
 //! asked and told.
 
-pub mod active;
-pub mod counters;
 mod format_register;
 mod front_end;
-pub mod margins;
 mod marks;
-pub mod params;
 mod registers;
 mod setup;
-pub mod stats;
-pub mod transport;
-pub mod validity;
 mod volume_registers;
 
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::publish_position;
 use crate::ports::{CardEvent, ClockMode, Diagnostic, Dma, Env};
-use crate::timeline::NOMINAL;
-use active::{ActiveStream, StreamCtx};
-use counters::Counters;
 use front_end::{Notices, RegisterFrontEnd};
-use params::StreamParams;
-pub(crate) use params::low;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
+use ringwave_engine::stream::active::{ActiveStream, StreamCtx};
+use ringwave_engine::stream::counters::Counters;
+use ringwave_engine::stream::params::StreamParams;
+use ringwave_engine::stream::stats::{Stall, StreamStats};
+use ringwave_engine::stream::validity::Refresh;
+use ringwave_engine::timeline::NOMINAL;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};
 pub use setup::Capabilities;
 use setup::Setup;
-use stats::{Stall, StreamStats};
-use validity::Refresh;
 
 /// What a stream of the card needs to know during one call.
 pub struct CardCtx<'a, 'b> {
@@ -480,4 +472,9 @@ fn flags(active: &ActiveStream) -> u32 {
         | flag(active.clock() == Some(ClockMode::Lockstep), status::FLAG_LOCKSTEP)
         | flag(active.ended(), status::FLAG_ENDED)
         | flag(active.validity().is_marked(), status::FLAG_WRITTEN)
+}
+
+/// The low half of a 64-bit value.
+pub(crate) const fn low(value: u64) -> u32 {
+    (value & 0xFFFF_FFFF) as u32
 }

@@ -18,10 +18,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
-use ringwave::audio_queue::{AudioChunk, AudioQueue};
 use ringwave::controller::{Config, Controller};
 use ringwave::ports::{ClockMode, Effects, Env};
-use ringwave::sources::NoSources;
+use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_engine::sources::NoSources;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};

@@ -11,10 +11,10 @@
 
 mod support;
 
-use ringwave::audio_queue::AudioQueue;
 use ringwave::controller::Controller;
 use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env};
-use ringwave::sources::NoSources;
+use ringwave_engine::audio_queue::AudioQueue;
+use ringwave_engine::sources::NoSources;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{

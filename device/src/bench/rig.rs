@@ -26,7 +26,7 @@ use crate::pci::Identity;
 use crate::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use crate::ports::ClockMode;
 use crate::stats::Report;
-use crate::timeline::Timeline;
+use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_guest_memory::memfd::memfd;
 

@@ -12,10 +12,10 @@ use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::wav_source::WavSource;
-use crate::sources::Sources;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::next_step;
 use ringwave_audio::wav::WavError;
+use ringwave_engine::sources::Sources;
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;

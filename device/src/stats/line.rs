@@ -73,8 +73,8 @@ mod tests {
 
     use super::*;
     use crate::stats::{Messages, stream_report};
-    use crate::stream::stats::StreamStats;
     use ringwave_audio::StreamFormat;
+    use ringwave_engine::stream::stats::StreamStats;
 
     fn used(capture: bool, underruns: Option<u64>) -> StreamStats {
         StreamStats {

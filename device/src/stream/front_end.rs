@@ -1,12 +1,12 @@
 //! The client's side of a stream as the registers, the mark page and the cyclic buffer make it. DATASHEET 4 to 7.
 
 use super::marks::MarkPage;
-use super::params::BufferGeometry;
-use super::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
-use super::validity::{Mark, Refresh, Validity};
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::StatusPage;
 use crate::ports::{CardEvent, Diagnostic, Dma, Effects, Pages};
+use ringwave_engine::stream::params::BufferGeometry;
+use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
+use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
 use ringwave_regs::stream as regs;

@@ -1,10 +1,10 @@
-//! The mark page of a stream, as the card sees it: which word counts, and whether the card waits for one. DATASHEET 7.4. *When* the card looks is [`super::active`]'s.
+//! The mark page of a stream, as the card sees it: which word counts, and whether the card waits for one. DATASHEET 7.4. *When* the card looks is [`ringwave_engine::stream::active`]'s.
 //!
 //! The page is the guest's: whatever stands in it is taken as a guest's word, that is, a number that was written to the register WRITTEN.
 
-use super::validity::{Mark, Refresh, Validity};
 use crate::pages::publish_waiting;
 use crate::ports::Pages;
+use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_regs::{global, pages::mark, stream as regs};
 
 /// While a stream is STALLED the card looks again after so many ticks of the device clock.

@@ -1,10 +1,9 @@
 //! The registers in a stream's block: what a read gives, and what a write does. DATASHEET 4.
 
-use super::active::{ActiveStream, MarkError};
-use super::params::low;
-use super::validity::{Mark, Refresh, Validity};
 use super::volume_registers as volume;
-use super::{CardCtx, Stream};
+use super::{CardCtx, Stream, low};
+use ringwave_engine::stream::active::{ActiveStream, MarkError};
+use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::stream as regs;
 

@@ -1,9 +1,9 @@
 //! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE. DATASHEET 4 and 5.1.
 
 use super::format_register::sample_format;
-use super::params::{BufferGeometry, BurstFrames, Direction, StreamParams};
-use super::validity::Validity;
 use ringwave_audio::StreamFormat;
+use ringwave_engine::stream::params::{BufferGeometry, BurstFrames, Direction, StreamParams};
+use ringwave_engine::stream::validity::Validity;
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, stream as regs};
 

@@ -4,11 +4,11 @@
 
 pub mod song;
 
-use ringwave::audio_queue::{AudioChunk, AudioQueue};
 use ringwave::controller::{Config, Controller};
 use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env, MarkWords, Pages};
-use ringwave::sources::Sources;
 use ringwave_audio::StreamFormat;
+use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_engine::sources::Sources;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};

@@ -2,9 +2,9 @@
 //! (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave::controller::{Config, Controller};
-use ringwave::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave::ports::{Effects, Env};
-use ringwave::sources::NoSources;
+use ringwave_engine::sources::NoSources;
 use ringwave_regs::{dma, global, stream as regs};
 
 use crate::bar::Bar;

@@ -80,6 +80,6 @@ impl BufferGeometry {
 }
 
 /// The low half of a 64-bit value.
-pub(crate) const fn low(value: u64) -> u32 {
+const fn low(value: u64) -> u32 {
     (value & 0xFFFF_FFFF) as u32
 }
