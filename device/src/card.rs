@@ -24,11 +24,12 @@ use crate::serve::eventfd;
 use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
 use crate::stats::{Client, Messages};
-use crate::trace::{Event, Header, IrqKind, Region};
+use crate::trace::Header;
 pub use asking::AskError;
 use asking::Session;
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_guest_memory::guest_ram::{GuestRam, Lost, MapError, MapRequest};
+use ringwave_trace::{Event, IrqKind, Region};
 use ringwave_vfio_user::pci::Controls;
 use tracing::Tracing;
 
@@ -271,7 +272,7 @@ impl Card {
     pub fn set_msi(&self, request: LineRequest) {
         let mut state = self.lock();
         state.counted.total += 1;
-        state.trace_message(self, || Event::irqs(IrqKind::Msi, &request));
+        state.trace_message(self, || Event::SetIrqs { kind: IrqKind::Msi, change: request.change() });
         state.interrupts.set_msi(request);
         state.trace_interrupts(self);
         state.follow_config(self);
@@ -282,7 +283,7 @@ impl Card {
     pub fn set_intx(&self, request: LineRequest) {
         let mut state = self.lock();
         state.counted.total += 1;
-        state.trace_message(self, || Event::irqs(IrqKind::Intx, &request));
+        state.trace_message(self, || Event::SetIrqs { kind: IrqKind::Intx, change: request.change() });
         state.interrupts.set_intx(request);
         state.trace_interrupts(self);
     }

@@ -18,9 +18,10 @@ use crate::host::output;
 use crate::host::{SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
 use crate::stats::{Client, Report};
-use crate::trace::{Timed, TraceFile};
+use crate::trace::TraceFile;
 use ringwave_engine::audio_queue::AudioChunk;
 use ringwave_engine::stream::stats::Stall;
+use ringwave_trace::Timed;
 
 /// A stall that lasts as long is named in the log, once.
 const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);

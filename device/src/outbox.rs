@@ -3,11 +3,12 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::ports::{Diagnostic, Effects};
+use crate::ports::Effects;
 use crate::stats::Report;
-use crate::trace::{Event, Timed};
 use ringwave_audio::StreamFormat;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_trace::Diagnostic;
+use ringwave_trace::{Event, Timed};
 
 /// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
 pub const SOUND_BYTES_MAX: usize = 64 << 20;

@@ -13,7 +13,7 @@ mod volume_registers;
 
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::publish_position;
-use crate::ports::{CardEvent, ClockMode, Diagnostic, Dma, Env};
+use crate::ports::{ClockMode, Env};
 use front_end::{Notices, RegisterFrontEnd};
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
@@ -26,6 +26,7 @@ use ringwave_engine::timeline::NOMINAL;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};
+use ringwave_trace::{CardEvent, Diagnostic, Dma};
 pub use setup::Capabilities;
 use setup::Setup;
 

@@ -2,7 +2,7 @@
 
 use super::{Card, State};
 use crate::serve::interrupts::Delivered;
-use crate::trace::Event;
+use ringwave_trace::Event;
 
 /// Whether there is a trace, and what it knows.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ringwave::trace::event::{Event, Timed};
-use ringwave::trace::reader::{Reader, Record, TraceError};
 use ringwave::trace::show::{self, About, Group};
 use ringwave::trace::summary::{Nanos, Summarizer};
+use ringwave_trace::{Event, Timed};
+use ringwave_trace::{Reader, Record, TraceError};
 
 use super::commands::{Failure, bad_input, failed};
 

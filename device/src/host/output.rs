@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::trace::file::FIRST_WORDS;
 use ringwave_audio::wav;
+use ringwave_trace::FIRST_WORDS;
 
 /// More than the figures of any client.
 const FIGURES_BYTES_MAX: u64 = 1 << 20;

@@ -1,5 +1,6 @@
 //! The client's ends of the interrupts: eventfds for MSI messages, and the INTx line with its mask. DATASHEET 2.1.
 
+use ringwave_trace::IrqChange;
 use std::fs::File;
 
 use ringwave_regs::pci::MSI_MESSAGES_MAX;
@@ -31,6 +32,21 @@ pub enum LineRequest {
     Mask,
     /// INTx only: let it through, and say at once if it is asserted.
     Unmask,
+}
+
+impl LineRequest {
+    /// The same for the trace, without the eventfds.
+    pub fn change(&self) -> IrqChange {
+        match *self {
+            Self::Connect { start, count, ref fds } => {
+                IrqChange::Connect { start, count, fds: u32::try_from(fds.len()).unwrap_or(u32::MAX) }
+            }
+            Self::Disconnect => IrqChange::Disconnect,
+            Self::Trigger { start, count } => IrqChange::Trigger { start, count },
+            Self::Mask => IrqChange::Mask,
+            Self::Unmask => IrqChange::Unmask,
+        }
+    }
 }
 
 /// What reached the client.

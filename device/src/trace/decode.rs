@@ -5,8 +5,8 @@ use std::fmt::Write;
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{Named, format, global, pages, stream};
 
-use super::event::{Data, Region};
 use crate::pci::layout;
+use ringwave_trace::{Data, Region};
 
 /// An access, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

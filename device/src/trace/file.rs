@@ -6,16 +6,13 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::event::Timed;
-use super::line;
 use crate::engine::READER_PATIENCE;
 use crate::host::clock::Speed;
 use crate::host::output;
 use crate::ports::ClockMode;
 use crate::stats::clock_name;
+use ringwave_trace::{FIRST_WORDS, Timed, line};
 
-/// How the first line of a trace begins: what it is, and the version of its grammar.
-pub const FIRST_WORDS: &str = "ringwave-trace 1";
 /// So much is written at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::decode::{self, Access, state_name};
-use super::event::{Data, Event, IrqChange, Region, Timed};
-use super::line;
-use crate::ports::{CardEvent, Diagnostic, Dma};
+use ringwave_trace::line;
+use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, Timed};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,4 +286,31 @@ pub fn json(timed: &Timed) -> Value {
         _ => {}
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::summary::Summarizer;
+    use proptest::prelude::*;
+    use ringwave_trace::strategy::event;
+
+    proptest! {
+        #[test]
+        fn any_event_can_be_told(events in proptest::collection::vec(event(), 0..20)) {
+            let mut figures = Summarizer::default();
+            for event in events {
+                let timed = Timed { time: 7, event };
+                let told = text(&event);
+                prop_assert!(!told.is_empty() && !told.contains(char::is_control), "{}", told);
+                let object = json(&timed);
+                let mut line = Vec::new();
+                line::write(&mut line, &timed).unwrap();
+                let line = String::from_utf8(line).unwrap();
+                prop_assert_eq!(object["kind"].as_str(), line.trim_end().split(' ').nth(1));
+                figures.add(&timed, true);
+            }
+            prop_assert!(figures.finish().to_string().contains("interrupts"));
+        }
+    }
 }

@@ -6,10 +6,9 @@ use std::fmt;
 use ringwave_regs::stream::STATE_RUN;
 use serde::Serialize;
 
-use super::event::{Event, Region, Timed};
 use super::show;
-use crate::ports::{CardEvent, Dma};
 use crate::stats::Messages;
+use ringwave_trace::{CardEvent, Dma, Event, Region, Timed};
 
 /// Figures of a trace, or of the part of it that was looked at.
 #[derive(Clone, Debug, Default, Serialize)]

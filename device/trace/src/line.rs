@@ -1,12 +1,15 @@
-//! An event as a line, there and back. The grammar is in [`crate::trace`].
+//! An event as a line, there and back. The grammar is in [`crate`].
 
 use std::io::{self, Write};
 
 use ringwave_regs::error::Error;
 use ringwave_regs::stream::{STATE_ACQUIRE, STATE_PAUSE, STATE_RUN, STATE_STOP};
 
-use super::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, Timed};
-use crate::ports::{CardEvent, Diagnostic, Dma};
+use crate::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, Timed};
+use crate::{CardEvent, Diagnostic, Dma};
+
+/// How the first line of a trace begins: what it is, and the version of its grammar.
+pub const FIRST_WORDS: &str = "ringwave-trace 1";
 
 /// The states with their words.
 const STATES: [(u32, &str); 4] =

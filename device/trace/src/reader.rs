@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::event::Timed;
-use super::{file, line};
+use super::line;
 
 /// Longer than any line of a trace.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -17,7 +17,7 @@ pub enum TraceError {
     /// Something else.
     #[error(
         "this is no trace: it does not begin with \"{}\"; give a file of serve --trace",
-        file::FIRST_WORDS
+        line::FIRST_WORDS
     )]
     NoTrace,
     /// A line that is none, in the middle.
@@ -54,7 +54,7 @@ impl<R: Read> Reader<R> {
         if !reader.next_line()? {
             return Err(TraceError::NoTrace);
         }
-        let words = reader.text().and_then(|line| line.strip_prefix(file::FIRST_WORDS));
+        let words = reader.text().and_then(|line| line.strip_prefix(line::FIRST_WORDS));
         let rest = words.filter(|rest| rest.is_empty() || rest.starts_with(' '));
         reader.header = rest.map(|rest| rest.trim().to_owned()).ok_or(TraceError::NoTrace)?;
         Ok(reader)

@@ -1,7 +1,6 @@
 //! What a trace is made of: one [`Event`] after the other, each with its time.
 
-use crate::ports::CardEvent;
-use crate::serve::interrupts::LineRequest;
+use crate::{CardEvent, Diagnostic, Dma};
 
 /// An event and when it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,23 +216,8 @@ impl Event {
         Self::RegionWrite { region, offset, data: Data::of(data) }
     }
 
-    /// `SET_IRQS`.
-    pub fn irqs(kind: IrqKind, request: &LineRequest) -> Self {
-        let change = match *request {
-            LineRequest::Connect { start, count, ref fds } => {
-                IrqChange::Connect { start, count, fds: u32::try_from(fds.len()).unwrap_or(u32::MAX) }
-            }
-            LineRequest::Disconnect => IrqChange::Disconnect,
-            LineRequest::Trigger { start, count } => IrqChange::Trigger { start, count },
-            LineRequest::Mask => IrqChange::Mask,
-            LineRequest::Unmask => IrqChange::Unmask,
-        };
-        Self::SetIrqs { kind, change }
-    }
-
-    /// The stream that it is about, if it is about one. Accesses are not looked into: see [`crate::trace::decode`].
+    /// The stream that it is about, if it is about one. Accesses are not looked into.
     pub const fn stream(&self) -> Option<u32> {
-        use crate::ports::{Diagnostic, Dma};
         match *self {
             Self::Jack { stream, .. }
             | Self::Card(
