@@ -7,6 +7,7 @@ use crate::ports::Effects;
 use crate::stats::Report;
 use ringwave_audio::StreamFormat;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_regs::error::Error;
 use ringwave_trace::Diagnostic;
 use ringwave_trace::{Event, Timed};
 
@@ -50,7 +51,7 @@ pub struct Outbox {
     /// The trace. When there was no room its last event is [`Event::Lost`].
     pub trace: Vec<Timed>,
     /// For the log.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic<Error>>,
     /// Streams for whose sound there was no room, as bits.
     pub lost: u32,
     /// Those of [`Outbox::lost`] that the log does not name yet.

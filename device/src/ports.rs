@@ -5,7 +5,8 @@ use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::Sources;
 pub use ringwave_engine::timeline::ClockMode;
 use ringwave_guest_memory::GuestMemory;
-use ringwave_trace::{CardEvent, Diagnostic};
+use ringwave_regs::error::Error;
+use ringwave_trace::{CardEvent, Diagnostic, ErrorName};
 
 /// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages. Offsets are naturally aligned and
 /// inside the BAR.
@@ -67,7 +68,7 @@ pub struct Effects {
     /// Nobody wants the trace: nothing is put into it.
     pub untraced: bool,
     /// What to put into the log.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic<Error>>,
 }
 
 impl Effects {
@@ -92,9 +93,9 @@ impl Effects {
         }
     }
 
-    /// Puts a note into the log and into the trace.
-    pub(crate) fn diagnose(&mut self, note: Diagnostic) {
-        self.diagnostics.push(note);
-        self.record(CardEvent::Diagnostic(note));
+    /// Puts a diagnostic into the log and into the trace.
+    pub(crate) fn diagnose(&mut self, diagnostic: Diagnostic<Error>) {
+        self.diagnostics.push(diagnostic);
+        self.record(CardEvent::Diagnostic(diagnostic.map_error(|error| ErrorName::new(error.name()))));
     }
 }

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::decode::{self, Access, state_name};
+use super::decode::{self, Access};
 use ringwave_trace::line;
-use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, Timed};
+use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, StreamState, Timed};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,9 +198,14 @@ fn card_text(trace: &CardEvent) -> String {
         CardEvent::Event { stream } => format!("event of stream {stream}"),
         CardEvent::Power { d3hot: true } => "power D3hot".to_owned(),
         CardEvent::Power { d3hot: false } => "power D0".to_owned(),
-        CardEvent::Diagnostic(note) => note.to_string(),
+        CardEvent::Diagnostic(diagnostic) => diagnostic.map_error(decode::error_of).to_string(),
         CardEvent::Reset => "reset".to_owned(),
     }
+}
+
+/// The name of a stream's state.
+fn state_name(state: StreamState) -> String {
+    state.word().to_uppercase()
 }
 
 fn who_text(who: Dma) -> String {
@@ -279,7 +284,7 @@ pub fn json(timed: &Timed) -> Value {
             Diagnostic::Refused { error, .. }
             | Diagnostic::DmaFault { error, .. }
             | Diagnostic::SelfTest { error },
-        )) => put("error", json!(error.name())),
+        )) => put("error", json!(error.as_str())),
         Event::Jack { plugged, .. } => put("plugged", json!(plugged)),
         Event::Msi(message) => put("message", json!(message)),
         Event::Lost(events) => put("events", json!(events)),

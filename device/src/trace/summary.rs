@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ringwave_regs::stream::STATE_RUN;
 use serde::Serialize;
 
 use super::show;
 use crate::stats::Messages;
-use ringwave_trace::{CardEvent, Dma, Event, Region, Timed};
+use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, Timed};
 
 /// Figures of a trace, or of the part of it that was looked at.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -169,7 +168,7 @@ impl Summarizer {
                 }
             }
             Event::Left => self.settle(),
-            Event::Card(CardEvent::State { stream, state: STATE_RUN }) => {
+            Event::Card(CardEvent::State { stream, state: StreamState::Run }) => {
                 self.running.insert(stream);
             }
             Event::Card(CardEvent::State { stream, .. }) => {
@@ -202,7 +201,7 @@ impl Summarizer {
     fn card(&mut self, trace: &CardEvent) {
         match *trace {
             CardEvent::State { stream: index, state } => {
-                self.stream(index).runs += u64::from(state == STATE_RUN);
+                self.stream(index).runs += u64::from(state == StreamState::Run);
             }
             CardEvent::Packet { stream: index, .. } => self.stream(index).packets += 1,
             CardEvent::Stall { stream: index, .. } => self.stream(index).stalls += 1,
@@ -296,7 +295,7 @@ impl fmt::Display for Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringwave_regs::stream::{BLOCK_BASE, STATE, STATE_PAUSE, WRITTEN};
+    use ringwave_regs::stream::{BLOCK_BASE, STATE, WRITTEN};
 
     fn summary(events: &[(u64, Event)]) -> Summary {
         let mut figures = Summarizer::default();
@@ -310,7 +309,7 @@ mod tests {
         Event::write(Region::Registers, u64::from(BLOCK_BASE + register), &[0; 4])
     }
 
-    const fn state(state: u32) -> Event {
+    const fn state(state: StreamState) -> Event {
         Event::Card(CardEvent::State { stream: 0, state })
     }
 
@@ -318,14 +317,14 @@ mod tests {
     fn messages_while_running_are_counted_as_the_card_does() {
         let counted = summary(&[
             (1, write(STATE)),
-            (1, state(STATE_RUN)),
+            (1, state(StreamState::Run)),
             (2, write(WRITTEN)),
             (3, Event::read(Region::Config, 0, &[0; 4])),
             (4, write(STATE)),
-            (4, state(STATE_PAUSE)),
+            (4, state(StreamState::Pause)),
             (5, write(WRITTEN)),
             (6, write(STATE)),
-            (6, state(STATE_RUN)),
+            (6, state(StreamState::Run)),
             // RUN is written again, and the client leaves: that is not what ends the run.
             (7, write(STATE)),
             (8, Event::Left),
@@ -339,11 +338,12 @@ mod tests {
     #[test]
     fn intervals_are_between_interrupts_of_one_run() {
         let msi = Event::Msi(0);
-        let run = [(0, state(STATE_RUN)), (10, msi), (12, msi), (17, msi), (30, state(STATE_PAUSE))];
-        let again = [(500, msi), (600, state(STATE_RUN)), (700, msi), (703, msi)];
+        let run =
+            [(0, state(StreamState::Run)), (10, msi), (12, msi), (17, msi), (30, state(StreamState::Pause))];
+        let again = [(500, msi), (600, state(StreamState::Run)), (700, msi), (703, msi)];
         let counted = summary(&[&run[..], &again].concat()).interrupts;
         let Intervals { count, min, median, max } = counted.intervals_ns.unwrap();
         assert_eq!((counted.total, count, min, median, max), (6, 3, 2, 3, 5));
-        assert!(summary(&[(1, state(STATE_RUN)), (2, msi)]).interrupts.intervals_ns.is_none());
+        assert!(summary(&[(1, state(StreamState::Run)), (2, msi)]).interrupts.intervals_ns.is_none());
     }
 }

@@ -235,7 +235,7 @@ pub struct Rig {
     /// Frames of silence in `heard`.
     pub silence: u64,
     pub trace: Vec<CardEvent>,
-    pub notes: Vec<Diagnostic>,
+    pub notes: Vec<Diagnostic<ringwave_regs::error::Error>>,
     /// Messages and events of the last call (of `run_to`: of all its wakes).
     pub messages: u32,
     pub events: u32,

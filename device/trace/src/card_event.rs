@@ -7,12 +7,12 @@ use crate::Diagnostic;
 pub enum CardEvent {
     /// The guest wrote `TRACE_MARK`.
     Mark(u32),
-    /// A stream changed its state (`STATE_*`).
+    /// A stream changed its state.
     State {
         /// Stream number.
         stream: u32,
         /// The new state.
-        state: u32,
+        state: StreamState,
     },
     /// Slots of a scatter-gather table were read.
     Table {
@@ -81,6 +81,34 @@ pub enum CardEvent {
     Diagnostic(Diagnostic),
     /// The function was reset; its power state is D0.
     Reset,
+}
+
+/// What a stream does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamState {
+    /// It has no buffer.
+    Stop,
+    /// It has a buffer.
+    Acquire,
+    /// It is ready, and stands still.
+    Pause,
+    /// Its time moves.
+    Run,
+}
+
+impl StreamState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Stop, Self::Acquire, Self::Pause, Self::Run];
+
+    /// The word for it in a trace.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Acquire => "acquire",
+            Self::Pause => "pause",
+            Self::Run => "run",
+        }
+    }
 }
 
 /// What a DMA transfer was for.

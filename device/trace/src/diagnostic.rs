@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use ringwave_regs::error::Error;
+use crate::ErrorName;
 
 /// Something a person who looks at the card's log wants to know. At most a few per call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Diagnostic {
+pub enum Diagnostic<E = ErrorName> {
     /// An access was refused. `stream` is `None` for a global register.
     Refused {
         /// Stream number.
@@ -16,7 +16,7 @@ pub enum Diagnostic {
         /// What was written; `None` for a read and for an access of a wrong size.
         value: Option<u32>,
         /// Why.
-        error: Error,
+        error: E,
     },
     /// The card's clock is lockstep, but the stream does not ask for it (LOCKSTEP): it goes by realtime.
     NotLockstep {
@@ -42,18 +42,34 @@ pub enum Diagnostic {
         /// Stream number.
         stream: u32,
         /// Why.
-        error: Error,
+        error: E,
     },
     /// The self-test failed.
     SelfTest {
         /// Why.
-        error: Error,
+        error: E,
     },
 }
 
-impl fmt::Display for Diagnostic {
+impl<E> Diagnostic<E> {
+    /// The same with another type of error.
+    pub fn map_error<F>(self, map: impl FnOnce(E) -> F) -> Diagnostic<F> {
+        match self {
+            Self::Refused { stream, offset, value, error } => {
+                Diagnostic::Refused { stream, offset, value, error: map(error) }
+            }
+            Self::NotLockstep { stream } => Diagnostic::NotLockstep { stream },
+            Self::Underrun { stream, packet } => Diagnostic::Underrun { stream, packet },
+            Self::Overrun { stream, packet } => Diagnostic::Overrun { stream, packet },
+            Self::DmaFault { stream, error } => Diagnostic::DmaFault { stream, error: map(error) },
+            Self::SelfTest { error } => Diagnostic::SelfTest { error: map(error) },
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Diagnostic<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
             Self::Refused { stream, offset, value, error } => {
                 match stream {
                     Some(stream) => write!(f, "stream {stream}: ")?,
@@ -63,7 +79,7 @@ impl fmt::Display for Diagnostic {
                     Some(value) => write!(f, "write of {value:#x} to register {offset:#05x} refused")?,
                     None => write!(f, "access to register {offset:#05x} refused")?,
                 }
-                write!(f, ": {} ({})", error.name(), error.meaning())
+                write!(f, ": {error}")
             }
             Self::NotLockstep { stream } => {
                 write!(
@@ -78,15 +94,10 @@ impl fmt::Display for Diagnostic {
                 write!(f, "stream {stream}: packet {packet} was not taken in time and is lost")
             }
             Self::DmaFault { stream, error } => {
-                write!(
-                    f,
-                    "stream {stream}: transfer failed, silence instead: {} ({})",
-                    error.name(),
-                    error.meaning()
-                )
+                write!(f, "stream {stream}: transfer failed, silence instead: {error}")
             }
             Self::SelfTest { error } => {
-                write!(f, "DMA self-test failed: {} ({})", error.name(), error.meaning())
+                write!(f, "DMA self-test failed: {error}")
             }
         }
     }

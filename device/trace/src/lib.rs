@@ -62,14 +62,16 @@
 //! is counted and lost. A stream of packets of 1 ms makes about half a gigabyte an hour.
 mod card_event;
 mod diagnostic;
+mod error_name;
 pub mod event;
 pub mod line;
 pub mod reader;
 #[cfg(feature = "strategy")]
 pub mod strategy;
 
-pub use card_event::{CardEvent, Dma};
+pub use card_event::{CardEvent, Dma, StreamState};
 pub use diagnostic::Diagnostic;
+pub use error_name::ErrorName;
 pub use event::{Data, Event, IrqChange, IrqKind, Region, Timed};
 pub use line::FIRST_WORDS;
 pub use reader::{Reader, Record, TraceError};

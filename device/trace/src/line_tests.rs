@@ -45,7 +45,7 @@ proptest! {
 #[test]
 fn lines_are_as_documented() {
     let (address, bytes) = (0x1_0000_1000, 1920);
-    let state = u64::from(ringwave_regs::stream::BLOCK_BASE + ringwave_regs::stream::STATE);
+    let state = 0x1010;
     let events = [
         Event::Connected,
         Event::write(Region::Registers, state, &[3, 0, 0, 0]),
@@ -55,14 +55,14 @@ fn lines_are_as_documented() {
         Event::DmaMap { address, bytes: 4096, read: true, write: false, fd: false, taken: true },
         Event::SetIrqs { kind: IrqKind::Msi, change: IrqChange::Connect { start: 0, count: 2, fds: 1 } },
         Event::Card(CardEvent::Write { who: Dma::SelfTest, address, bytes: 4 }),
-        Event::Card(CardEvent::State { stream: 0, state: 3 }),
+        Event::Card(CardEvent::State { stream: 0, state: StreamState::Run }),
         Event::Card(CardEvent::Table { who: Dma::Stream(0), address, bytes: 32 }),
         Event::Card(CardEvent::Read { who: Dma::Stream(15), address, bytes }),
         Event::Card(CardEvent::Diagnostic(Diagnostic::Refused {
             stream: None,
             offset: 0x2C,
             value: Some(5),
-            error: Error::BadAccess,
+            error: ErrorName::new("BAD_ACCESS"),
         })),
         Event::IntxLevel(false),
         Event::Lost(3),
@@ -114,6 +114,8 @@ fn what_is_never_written_does_not_read() {
         "1 region-write bar1 0x1010 4 0x00000003",
         "1 region-read bar0 0x0 0 ",
         "1 note refused - 0x0 - NONE",
+        "1 note refused - 0x0 - bad_access",
+        "1 note selftest SEVENTEEN_LETTERS",
     ] {
         assert_eq!(parse(wrong), None, "{wrong:?}");
     }

@@ -1,19 +1,18 @@
 //! Any event, for property tests of this crate and of those that read traces.
 
 use proptest::prelude::*;
-use ringwave_regs::error::Error;
 
-use crate::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, IrqKind, Region};
+use crate::{CardEvent, Data, Diagnostic, Dma, ErrorName, Event, IrqChange, IrqKind, Region, StreamState};
 
-fn error() -> impl Strategy<Value = Error> {
-    proptest::sample::select(Error::ALL)
+fn error() -> impl Strategy<Value = ErrorName> {
+    "[A-Z0-9_]{1,16}".prop_filter_map("the name of an error", |name| ErrorName::parse(&name))
 }
 
 fn who() -> impl Strategy<Value = Dma> {
     prop_oneof![any::<u32>().prop_map(Dma::Stream), Just(Dma::SelfTest)]
 }
 
-fn note() -> impl Strategy<Value = Diagnostic> {
+fn diagnostic() -> impl Strategy<Value = Diagnostic> {
     prop_oneof![
         (any::<Option<u32>>(), any::<u64>(), any::<Option<u32>>(), error())
             .prop_map(|(stream, offset, value, error)| Diagnostic::Refused { stream, offset, value, error }),
@@ -25,11 +24,12 @@ fn note() -> impl Strategy<Value = Diagnostic> {
     ]
 }
 
-fn trace() -> impl Strategy<Value = CardEvent> {
+fn card_event() -> impl Strategy<Value = CardEvent> {
     let transfer = || (who(), any::<u64>(), any::<u64>());
     prop_oneof![
         any::<u32>().prop_map(CardEvent::Mark),
-        (any::<u32>(), 0..4_u32).prop_map(|(stream, state)| CardEvent::State { stream, state }),
+        (any::<u32>(), proptest::sample::select(&StreamState::ALL[..]))
+            .prop_map(|(stream, state)| CardEvent::State { stream, state }),
         transfer().prop_map(|(who, address, bytes)| CardEvent::Table { who, address, bytes }),
         transfer().prop_map(|(who, address, bytes)| CardEvent::Read { who, address, bytes }),
         transfer().prop_map(|(who, address, bytes)| CardEvent::Write { who, address, bytes }),
@@ -39,7 +39,7 @@ fn trace() -> impl Strategy<Value = CardEvent> {
         any::<u32>().prop_map(|stream| CardEvent::Ended { stream }),
         any::<u32>().prop_map(|stream| CardEvent::Event { stream }),
         any::<bool>().prop_map(|d3hot| CardEvent::Power { d3hot }),
-        note().prop_map(CardEvent::Diagnostic),
+        diagnostic().prop_map(CardEvent::Diagnostic),
         Just(CardEvent::Reset),
     ]
 }
@@ -88,7 +88,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         Just(Event::DeviceReset),
         Just(Event::FunctionLevelReset),
         any::<(u32, bool)>().prop_map(|(stream, plugged)| Event::Jack { stream, plugged }),
-        trace().prop_map(Event::Card),
+        card_event().prop_map(Event::Card),
         any::<u32>().prop_map(Event::Msi),
         any::<bool>().prop_map(Event::IntxLevel),
         Just(Event::IntxRaised),
