@@ -23,13 +23,12 @@ use crate::ports::{ClockMode, Effects, Env};
 use crate::serve::eventfd;
 use crate::serve::interrupts::{Interrupts, LineRequest};
 use crate::serve::page_bar::PageBar;
-use crate::stats::{Client, Messages};
-use crate::trace::Header;
+use crate::stats::{Client, Messages, clock_name};
 pub use asking::AskError;
 use asking::Session;
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_guest_memory::guest_ram::{GuestRam, Lost, MapError, MapRequest};
-use ringwave_trace::{Event, IrqKind, Region};
+use ringwave_trace::{Event, Header, IrqKind, Region};
 use ringwave_vfio_user::pci::Controls;
 use tracing::Tracing;
 
@@ -342,7 +341,7 @@ impl Card {
         let age = Duration::from_nanos(self.clock.real_now());
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
-        Header { clock: self.clock_mode, speed: self.clock.speed(), started }
+        Header { clock: clock_name(self.clock_mode), speed: self.clock.speed().to_string(), started }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

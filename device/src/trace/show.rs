@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::decode::{self, Access};
 use ringwave_trace::line;
-use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, StreamState, Timed};
+use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, StreamState, TraceRecord};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,14 +224,14 @@ pub fn word(event: &Event) -> String {
 fn raw(event: &Event) -> String {
     let mut bytes = Vec::new();
     // Writing to memory does not fail.
-    let _ = line::write(&mut bytes, &Timed { time: 0, event: *event });
+    let _ = line::write(&mut bytes, &TraceRecord { time: 0, event: *event });
     let line = String::from_utf8(bytes).unwrap_or_default();
     line.trim_end().split_once(' ').map(|(_, event)| event.to_owned()).unwrap_or_default()
 }
 
 /// The event as a JSON object: `time_ns`, `group`, `kind` (the word of its line), `text` (as for a person), and what it has of the others.
-pub fn json(timed: &Timed) -> Value {
-    let Timed { time, event } = timed;
+pub fn json(record: &TraceRecord) -> Value {
+    let TraceRecord { time, event } = record;
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
     put("time_ns", json!(time));
@@ -305,15 +305,15 @@ mod tests {
         fn any_event_can_be_told(events in proptest::collection::vec(event(), 0..20)) {
             let mut figures = Summarizer::default();
             for event in events {
-                let timed = Timed { time: 7, event };
+                let record = TraceRecord { time: 7, event };
                 let told = text(&event);
                 prop_assert!(!told.is_empty() && !told.contains(char::is_control), "{}", told);
-                let object = json(&timed);
+                let object = json(&record);
                 let mut line = Vec::new();
-                line::write(&mut line, &timed).unwrap();
+                line::write(&mut line, &record).unwrap();
                 let line = String::from_utf8(line).unwrap();
                 prop_assert_eq!(object["kind"].as_str(), line.trim_end().split(' ').nth(1));
-                figures.add(&timed, true);
+                figures.add(&record, true);
             }
             prop_assert!(figures.finish().to_string().contains("interrupts"));
         }

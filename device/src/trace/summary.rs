@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::show;
 use crate::stats::Messages;
-use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, Timed};
+use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, TraceRecord};
 
 /// Figures of a trace, or of the part of it that was looked at.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -115,12 +115,12 @@ pub struct Summarizer {
 
 impl Summarizer {
     /// Adds an event, or, unless `counts`, only learns from it what runs.
-    pub fn add(&mut self, timed: &Timed, counts: bool) {
-        self.follow(timed, counts);
+    pub fn add(&mut self, record: &TraceRecord, counts: bool) {
+        self.follow(record, counts);
         if !counts {
             return;
         }
-        let Timed { time, event } = timed;
+        let TraceRecord { time, event } = record;
         if !std::mem::replace(&mut self.any, true) {
             self.summary.first_ns = *time;
         }
@@ -151,16 +151,16 @@ impl Summarizer {
     }
 
     /// Messages and interrupts: what they mean depends on whether a stream is running.
-    fn follow(&mut self, timed: &Timed, counts: bool) {
+    fn follow(&mut self, record: &TraceRecord, counts: bool) {
         let running = !self.running.is_empty();
-        match timed.event {
+        match record.event {
             Event::RegionWrite { region: Region::Registers, offset, .. } => {
                 self.settle();
                 self.pending = Some((offset, running, counts));
             }
             Event::RegionWrite { .. } | Event::RegionRead { .. } => {
                 self.settle();
-                let read = matches!(timed.event, Event::RegionRead { .. });
+                let read = matches!(record.event, Event::RegionRead { .. });
                 match (counts, read) {
                     (true, true) => self.summary.messages.read(running),
                     (true, false) => self.summary.messages.write(running),
@@ -177,8 +177,8 @@ impl Summarizer {
             Event::Card(CardEvent::Reset) => self.running.clear(),
             Event::Msi(_) | Event::IntxRaised if counts => {
                 self.summary.interrupts.total += 1;
-                let last = self.last_interrupt.replace(timed.time).filter(|_| running);
-                self.intervals.extend(last.map(|last| timed.time.saturating_sub(last)));
+                let last = self.last_interrupt.replace(record.time).filter(|_| running);
+                self.intervals.extend(last.map(|last| record.time.saturating_sub(last)));
             }
             ref event if show::Group::of(event) == show::Group::Messages => {
                 self.settle();
@@ -300,7 +300,7 @@ mod tests {
     fn summary(events: &[(u64, Event)]) -> Summary {
         let mut figures = Summarizer::default();
         for &(time, event) in events {
-            figures.add(&Timed { time, event }, true);
+            figures.add(&TraceRecord { time, event }, true);
         }
         figures.finish()
     }

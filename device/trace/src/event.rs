@@ -4,7 +4,7 @@ use crate::{CardEvent, Diagnostic, Dma};
 
 /// An event and when it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timed {
+pub struct TraceRecord {
     /// Nanoseconds since the card was made. Never goes back from one event to the next.
     pub time: u64,
     /// What happened.
@@ -166,7 +166,7 @@ pub enum IrqChange {
 /// How many bytes of an access are kept.
 pub const HEAD_BYTES: usize = 16;
 
-/// The data of an access: its length, and its first [`HEAD_BYTES`] bytes.
+/// The data of an access: its length, and its first 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
     bytes: u32,

@@ -63,15 +63,17 @@
 mod card_event;
 mod diagnostic;
 mod error_name;
-pub mod event;
+mod event;
 pub mod line;
-pub mod reader;
-#[cfg(feature = "strategy")]
+mod reader;
+#[cfg(any(feature = "strategy", test))]
 pub mod strategy;
+mod writer;
 
 pub use card_event::{CardEvent, Dma, StreamState};
 pub use diagnostic::Diagnostic;
 pub use error_name::ErrorName;
-pub use event::{Data, Event, IrqChange, IrqKind, Region, Timed};
+pub use event::{Data, Event, IrqChange, IrqKind, Region, TraceRecord};
 pub use line::FIRST_WORDS;
-pub use reader::{Reader, Record, TraceError};
+pub use reader::{Item, Reader, TraceError};
+pub use writer::{Header, TraceWriter};

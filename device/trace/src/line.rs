@@ -2,16 +2,16 @@
 
 use std::io::{self, Write};
 
-use crate::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, Timed};
+use crate::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, TraceRecord};
 use crate::{CardEvent, Diagnostic, Dma, ErrorName, StreamState};
 
 /// How the first line of a trace begins: what it is, and the version of its grammar.
 pub const FIRST_WORDS: &str = "ringwave-trace 1";
 
 /// Writes the line of an event, with its end.
-pub fn write(out: &mut impl Write, timed: &Timed) -> io::Result<()> {
-    write!(out, "{} ", timed.time)?;
-    match timed.event {
+pub fn write(out: &mut impl Write, record: &TraceRecord) -> io::Result<()> {
+    write!(out, "{} ", record.time)?;
+    match record.event {
         Event::Connected => out.write_all(b"client connected")?,
         Event::Left => out.write_all(b"client left")?,
         Event::RegionRead { region, offset, data } => write_access(out, "region-read", region, offset, data)?,
@@ -132,11 +132,11 @@ impl std::fmt::Display for Who {
 }
 
 /// Reads a line, without its end. `None` for what [`write()`] never writes.
-pub fn parse(line: &str) -> Option<Timed> {
+pub fn parse(line: &str) -> Option<TraceRecord> {
     let mut words = line.split(' ');
     let time = decimal(words.next()?)?;
     let event = parse_event(words.next()?, &mut words)?;
-    words.next().is_none().then_some(Timed { time, event })
+    words.next().is_none().then_some(TraceRecord { time, event })
 }
 
 type Words<'a> = std::str::Split<'a, char>;

@@ -4,30 +4,30 @@ use super::*;
 use crate::strategy::event;
 use proptest::prelude::*;
 
-fn line(timed: &Timed) -> String {
+fn line(record: &TraceRecord) -> String {
     let mut bytes = Vec::new();
-    write(&mut bytes, timed).unwrap();
+    write(&mut bytes, record).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
 proptest! {
     #[test]
     fn any_event_reads_back_as_itself(time: u64, event in event()) {
-        let timed = Timed { time, event };
-        let line = line(&timed);
+        let record = TraceRecord { time, event };
+        let line = line(&record);
         let text = line.strip_suffix('\n').unwrap();
         prop_assert!(!text.contains('\n') && text.len() < 200);
-        prop_assert_eq!(parse(text), Some(timed), "{}", text);
+        prop_assert_eq!(parse(text), Some(record), "{}", text);
     }
 
     #[test]
     fn a_line_that_reads_is_what_would_be_written(event in event(), at: usize, with in "[ -~]{0,3}") {
         // A line that was changed somewhere is another event or none, never a panic.
-        let mut text = line(&Timed { time: 7, event });
+        let mut text = line(&TraceRecord { time: 7, event });
         let at = at % text.len();
         text.replace_range(at..=at, &with);
-        if let Some(timed) = parse(&text) {
-            prop_assert_eq!(parse(line(&timed).trim_end()), Some(timed));
+        if let Some(record) = parse(&text) {
+            prop_assert_eq!(parse(line(&record).trim_end()), Some(record));
         }
     }
 
@@ -67,7 +67,7 @@ fn lines_are_as_documented() {
         Event::IntxLevel(false),
         Event::Lost(3),
     ];
-    let text: String = events.into_iter().map(|event| line(&Timed { time: 12, event })).collect();
+    let text: String = events.into_iter().map(|event| line(&TraceRecord { time: 12, event })).collect();
     let wanted = "\
 12 client connected
 12 region-write bar0 0x1010 4 0x00000003
