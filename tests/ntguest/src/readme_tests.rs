@@ -192,7 +192,8 @@ fn selftests() -> (BTreeSet<String>, BTreeMap<String, String>) {
         lines.filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
     };
     let kernel = ["rules.rs", "service_rules.rs"].into_iter().flat_map(names).collect();
-    let one_boot = names("rules_one_boot.rs").into_iter().map(|rule| (rule.clone(), rule));
+    let one_boot = ["rules_one_boot.rs", "memory_rules.rs", "left_behind_rules.rs"].into_iter();
+    let one_boot = one_boot.flat_map(names).map(|rule| (rule.clone(), rule));
     let text = read(&root().join("portcls/selftest/cases.rs"));
     let quoted: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
     let cases = quoted.windows(2).filter(|pair| pair[0].starts_with("pc-"));

@@ -1,4 +1,4 @@
-//! Proves that the clients' checks check: with the real driver and card, each rule of a capture stream is broken once by a fault that
+//! Proves that the clients' checks check: with the real driver and card, each rule is broken once by a fault that
 //! ntguest makes on purpose (`fault=`), and must be named; without a fault the same run must end well.
 //!
 //! Needs what tests/rules.rs needs and `RINGWAVE_BIN` and `RINGWAVE_SYS`: `cargo test -p ntguest --test stream_rules -- --ignored`.
@@ -28,9 +28,12 @@ const REMOVAL: &str = "client=removal\nbuffer_ms=100\nreg.PositionRegister=1\n";
 /// Where nobody waits for a client, which is late on purpose, or has half a second for each packet.
 const LATE: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=100\nclock=realtime\nlate_every=5\n";
 const IN_TIME: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=1000\nclock=realtime\n";
-/// Clients, the fault, and the rule that it breaks. Faults that do not hide each other share a boot: a list of them, and a list of what
+/// A client, the faults, and the rules that they break. Faults that do not hide each other share a boot: a list of them, and a list of what
 /// violations begin with.
-const CASES: &[(&str, &str, &str)] = &[
+type Case = (&'static str, &'static str, &'static str);
+
+/// What breaks the rules of a capture stream.
+const CAPTURE: &[Case] = &[
     (RECORD, "lose-connection", "no-endpoint"),
     (RECORD, "connect-twice", "physical-connection"),
     (
@@ -44,27 +47,30 @@ const CASES: &[(&str, &str, &str)] = &[
         "impossible-timing|read-packet GetReadPacket: its first sample|read-packet GetReadPacket: UNSUCCESSFUL",
     ),
     (RECORD, "fast-position", "position"),
+    ("client=sweep\nbuffer_ms=2\n", "any-format", "sweep"),
+    ("client=record\nbuffer_ms=1000\ndma_bits=32\n", "high-pages", "high-address"),
+];
+/// Of a stream that plays.
+const PLAYBACK: &[Case] = &[
     (PLAY, "prefill-refused,jack-changes", "prefill|jack"),
     (PLAY, "any-content", "drm-rights"),
     (LATE, "lost-glitch,glitch-at-dispatch", "glitch-report|etw-irql"),
     (LATE, "unknown-event", "etw-event"),
     (IN_TIME, "stray-glitch", "glitch-report"),
-    ("client=sweep\nbuffer_ms=2\n", "any-format", "sweep"),
+    ("client=starve\nwav=MUSIC.WAV\nbuffer_ms=200\n", "count-stands", "starved"),
+    ("client=half-late\nwav=MUSIC.WAV\nbuffer_ms=400\n", "late-accepted", "late-mark"),
+];
+/// Of positions, registers in user mode, and a device that goes.
+const REGISTERS: &[Case] = &[
     (REGISTER, "register-stands", "position-register"),
     (REGISTER, "register-runs,register-page", "position-register|hw-register"),
     (REGISTER, "register-clock", "clock-register"),
     (REGISTER, "register-unasked", "hw-register"),
-    ("client=record\nbuffer_ms=1000\ndma_bits=32\n", "high-pages", "high-address"),
     ("client=timer\nwav=MUSIC.WAV\nbuffer_ms=1000\n", "fast-position", "position"),
-    (
-        "client=stress\nwav=MUSIC.WAV\nbuffer_ms=100\n",
-        "read-refusal,format-refused,packets-without",
-        "stress GetReadPacket in PAUSE|stress NewStream refuses a WAVEFORMATEX of PCM|stress GetPacketCount without",
-    ),
-    ("client=starve\nwav=MUSIC.WAV\nbuffer_ms=200\n", "count-stands", "starved"),
-    ("client=half-late\nwav=MUSIC.WAV\nbuffer_ms=400\n", "late-accepted", "late-mark"),
     (REMOVAL, "stop-refused,register-gone", "removal SetState|removal the position register is unmapped"),
-    ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
+];
+/// Of nodes, jacks, properties and proposals.
+const CONTROL_PANEL: &[Case] = &[
     (CONTROLS, "volume-drift", "volume"),
     (CONTROLS, "forget-volume", "volume"),
     (CONTROLS, "mute-turned", "mute"),
@@ -90,6 +96,15 @@ const CASES: &[(&str, &str, &str)] = &[
         "plain-answer,any-pin",
         "intersection the answer|jack \"Wave\": BASICSUPPORT|proposal \"Wave\": BASICSUPPORT",
     ),
+];
+/// Of loading and starting, of what must be refused, and of streams that come and go.
+const START_AND_STOP: &[Case] = &[
+    (
+        "client=stress\nwav=MUSIC.WAV\nbuffer_ms=100\n",
+        "read-refusal,format-refused,packets-without",
+        "stress GetReadPacket in PAUSE|stress NewStream refuses a WAVEFORMATEX of PCM|stress GetPacketCount without",
+    ),
+    ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
     (
         START,
         "reserved-word,early-dispatch,other-unknown,no-instances",
@@ -238,12 +253,11 @@ fn every_way_to_record_ends_well_and_sends_what_it_says() {
     }
 }
 
-#[test]
-#[ignore = "boots QEMU"]
-fn every_broken_rule_is_named() {
+/// Boots each case, whose rules must be named.
+fn each_is_named(of: &str, cases: &[Case]) {
     let mut wrong = Vec::new();
-    for (number, &(config, fault, rules)) in CASES.iter().enumerate() {
-        let Outcome { status, log, .. } = run(&format!("case{number}"), &format!("{config}fault={fault}"));
+    for (number, &(config, fault, rules)) in cases.iter().enumerate() {
+        let Outcome { status, log, .. } = run(&format!("{of}{number}"), &format!("{config}fault={fault}"));
         let named = |rule: &str| log.contains(&format!("ntguest: violation rule={rule}"));
         let named = rules.split('|').all(named);
         let unmade = log.contains("rule=fault-not-made");
@@ -253,6 +267,37 @@ fn every_broken_rule_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+// A test for each table, so that they run beside each other.
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_of_capture_is_named() {
+    each_is_named("capture", CAPTURE);
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_of_playback_is_named() {
+    each_is_named("playback", PLAYBACK);
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_of_registers_is_named() {
+    each_is_named("registers", REGISTERS);
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_of_control_panel_is_named() {
+    each_is_named("control-panel", CONTROL_PANEL);
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_of_start_and_stop_is_named() {
+    each_is_named("start-and-stop", START_AND_STOP);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! The services are called through import thunks, as a driver calls them. `tests/rules.rs` boots each case.
 
 mod good;
+mod left_behind_rules;
 mod line;
+mod memory_rules;
 mod messages;
 mod rules;
 mod rules_one_boot;
@@ -77,8 +79,18 @@ pub fn run(name: &str) -> bool {
         messages::run();
         return true;
     }
-    if name == "rules-one-boot" {
-        rules_one_boot::run();
+    // Rules after which the kernel goes on, many in one boot.
+    let one_boot: Option<&[rules::Case]> = match name {
+        "rules-one-boot" => Some(rules_one_boot::CASES),
+        "memory-rules" => Some(memory_rules::CASES),
+        "left-behind-rules" => Some(left_behind_rules::CASES),
+        _ => None,
+    };
+    if let Some(cases) = one_boot {
+        for (name, case) in cases {
+            crate::kprintln!("case {name}");
+            case();
+        }
         return true;
     }
     let Some((_, case)) = rules::CASES.iter().chain(service_rules::CASES).find(|(rule, _)| *rule == name)

@@ -5,8 +5,8 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 
 use super::{
-    MS, PAGED, TAG, acquire, allocate, connect, disconnect, free, lower, map_card, raise,
-    raise_edu_interrupt, service, set_event, store,
+    MS, PAGED, TAG, acquire, allocate, free, lower, map_card, raise, raise_edu_interrupt, service, set_event,
+    store,
 };
 use crate::kernel::event::{Event, EventKind};
 use crate::kernel::layout::{KDpc, KTimer, Mdl};
@@ -18,17 +18,10 @@ pub type Case = (&'static str, fn());
 
 /// The rules that can be broken from here, and how.
 pub const CASES: &[Case] = &[
-    ("pool-leak", || {
-        allocate(100);
-    }),
     ("pool-double-free", || {
         let block = allocate(100);
         free(block);
         free(block);
-    }),
-    ("pool-unknown-free", || free(0x1234 as *mut u8)),
-    ("pool-tag", || {
-        service!("ExFreePoolWithTag" as fn(*mut u8, u32))(allocate(100), TAG + 1);
     }),
     ("pool-overrun", || {
         let block = allocate(100);
@@ -101,50 +94,6 @@ pub const CASES: &[Case] = &[
         event.poison();
         set_event(event.as_ptr());
     }),
-    ("mdl-leak", || {
-        buffer();
-    }),
-    ("mdl-double-free", || {
-        let mdl = buffer();
-        pages::free(mdl);
-        pages::free(mdl);
-    }),
-    ("mdl-freed-while-mapped", || {
-        let mdl = buffer();
-        pages::map(mdl, 1);
-        pages::free(mdl);
-    }),
-    ("mdl-mapped-twice", || {
-        let mdl = buffer();
-        let view = pages::map(mdl, 1);
-        pages::map(mdl, 1);
-        pages::unmap(view, mdl);
-        pages::free(mdl);
-    }),
-    ("mdl-unmap-mismatch", || {
-        let mdl = buffer();
-        let view = pages::map(mdl, 1);
-        pages::unmap(view.wrapping_add(16), mdl);
-        pages::unmap(view, mdl);
-        pages::free(mdl);
-    }),
-    ("mdl-unknown", || pages::free(0x1000 as *mut Mdl)),
-    ("mdl-freed", || {
-        let mdl = buffer();
-        pages::free(mdl);
-        pages::map(mdl, 1);
-    }),
-    ("mdl-cache-type", || {
-        let mdl = buffer();
-        pages::unmap(pages::map(mdl, 1), mdl);
-        pages::map(mdl, 0);
-        pages::free(mdl);
-    }),
-    ("mdl-page-index", || {
-        let mdl = buffer();
-        pages::page_address(mdl, pages::page_count(mdl));
-        pages::free(mdl);
-    }),
     ("use-after-unmap", || {
         let mdl = buffer();
         let view = pages::map(mdl, 1);
@@ -155,47 +104,16 @@ pub const CASES: &[Case] = &[
         let guarded = pool::Guarded::new(84);
         store(guarded.as_mut_ptr().wrapping_add(84));
     }),
-    ("contiguous-leak", || {
-        service!("MmAllocateContiguousMemory" as fn(usize, u64) -> *mut u8)(8192, u64::MAX);
-    }),
-    ("mmio-outside-bar", || {
-        service!("MmMapIoSpaceEx" as fn(u64, usize, u32) -> *mut u8)(0xfee0_0000, 4096, 0x204);
-    }),
-    ("mmio-leak", || {
-        map_card();
-    }),
     ("mmio-not-mapped", || {
         let registers = map_card();
         service!("MmUnmapIoSpace" as fn(*mut u8, usize))(registers, 4096);
         store(registers);
     }),
-    ("mmio-unmap-mismatch", || {
-        service!("MmUnmapIoSpace" as fn(*mut u8, usize))(map_card(), 8);
-    }),
-    ("interrupt-leak", || {
-        connect(&mut null_mut());
-    }),
-    ("interrupt-parameters", || {
-        let mut parameters = [0usize; 10];
-        service!("IoConnectInterruptEx" as fn(*mut usize) -> i32)(parameters.as_mut_ptr());
-    }),
-    ("interrupt-not-connected", || disconnect(0x1000 as *mut c_void)),
     ("unexpected-interrupt", || {
         let registers = map_card();
         raise_edu_interrupt(registers);
         thread::sleep_100ns(100 * MS);
         service!("MmUnmapIoSpace" as fn(*mut u8, usize))(registers, 4096);
-    }),
-    ("timer-leak", || {
-        let timer = alloc::boxed::Box::leak(alloc::boxed::Box::<KTimer>::new_uninit()).as_mut_ptr();
-        service!("KeInitializeTimer" as fn(*mut KTimer))(timer);
-        service!("KeSetTimer" as fn(*mut KTimer, i64, *mut KDpc) -> u8)(timer, -1000 * MS, null_mut());
-    }),
-    ("work-item-leak", || {
-        service!("IoAllocateWorkItem" as fn(*mut c_void) -> *mut c_void)(null_mut());
-    }),
-    ("reference-leak", || {
-        service!("ObfReferenceObject" as fn(*mut c_void) -> isize)(0x1000 as *mut c_void);
     }),
     ("low-address", || store(0x8000_0000 as *mut u8)),
     ("null-pointer", || store(null_mut())),

@@ -1,13 +1,15 @@
-//! Rules after which the kernel can go on: all are broken in one boot (`selftest=rules-one-boot`), a line
-//! before each. What is left behind on purpose is found at the end, so those cases are the last.
+//! Rules of all services but memory's (`memory_rules.rs`) after which the kernel can go on: all are broken in one boot
+//! (`selftest=rules-one-boot`), a line before each.
 
 use core::ffi::c_void;
 use core::ptr::{null, null_mut};
 
-use super::rules::{Case, buffer};
-use super::{MS, NON_PAGED, PAGED, TAG, allocate, free, lower, map_card, raise, service};
+use super::rules::Case;
+use super::service_rules::{build, close, open_parameters};
+use super::{MS, disconnect, lower, raise, service};
 use crate::kernel::layout::{KDpc, KEvent, ListEntry};
-use crate::kernel::{irql, pages, pci, thread};
+use crate::kernel::{image, irql, thread};
+use crate::portcls::adapter;
 
 /// Room for any object of the kernel's, aligned as pool is.
 #[repr(align(16))]
@@ -23,21 +25,8 @@ impl Room {
     }
 }
 
-/// Breaks all of them.
-pub fn run() {
-    for (name, case) in CASES {
-        crate::kprintln!("case {name}");
-        case();
-    }
-}
-
 /// The rules, and how they are broken.
 pub const CASES: &[Case] = &[
-    ("pool-size", || free(allocate(0))),
-    ("pool-flags", || {
-        let both = NON_PAGED | PAGED;
-        service!("ExAllocatePool2" as fn(u64, usize, u32) -> *mut u8)(both, 16, TAG);
-    }),
     ("interlocked-lock", || {
         // An empty list, and the word of a lock that somebody holds.
         let (mut lock, mut room) = (1usize, Room::new());
@@ -49,26 +38,6 @@ pub const CASES: &[Case] = &[
         );
     }),
     ("lookaside", || service!("ExDeleteLookasideListEx" as fn(*mut c_void))(Room::new().at())),
-    ("contiguous-size", || {
-        let memory = service!("MmAllocateContiguousMemory" as fn(usize, u64) -> *mut u8)(8192, u64::MAX);
-        service!("MmFreeContiguousMemorySpecifyCache" as fn(*mut u8, usize, u32))(memory, 4096, 1);
-    }),
-    ("contiguous-unknown-free", || {
-        service!("MmFreeContiguousMemory" as fn(*mut u8))(0x1000 as *mut u8);
-    }),
-    ("physical-address", || {
-        service!("MmGetPhysicalAddress" as fn(*mut u8) -> u64)(0x1000 as *mut u8);
-    }),
-    ("mmio-cache-type", || {
-        let registers = map_card();
-        let cached = service!("MmMapIoSpace" as fn(u64, usize, u32) -> *mut u8)(bar(), 4096, 1);
-        for mapped in [registers, cached] {
-            service!("MmUnmapIoSpace" as fn(*mut u8, usize))(mapped, 4096);
-        }
-    }),
-    ("mmio-protection", || {
-        service!("MmMapIoSpaceEx" as fn(u64, usize, u32) -> *mut u8)(bar(), 4096, 0);
-    }),
     ("irql-raise", || {
         raise(irql::DISPATCH);
         raise(irql::APC);
@@ -168,13 +137,58 @@ pub const CASES: &[Case] = &[
         let text = c"what is asserted".as_ptr().cast();
         service!("RtlAssert" as fn(*const u8, *const u8, u32, *const u8))(text, text, 1, null());
     }),
-    // Found when the driver is gone.
-    ("critical-region", || service!("KeEnterCriticalRegion" as fn())()),
-    ("mapping-leak", || {
-        pages::map(buffer(), 1);
+    ("interrupt-parameters", || {
+        let mut parameters = [0usize; 10];
+        service!("IoConnectInterruptEx" as fn(*mut usize) -> i32)(parameters.as_mut_ptr());
+    }),
+    ("interrupt-not-connected", || disconnect(0x1000 as *mut c_void)),
+    ("handle-unknown", || {
+        service!("ZwClose" as fn(usize) -> i32)(0x1234);
+    }),
+    ("kernel-handle", || {
+        close(open_parameters(0x40));
+    }),
+    ("object-attributes", || {
+        let mut handle = 0usize;
+        let open = service!("ZwOpenKey" as fn(*mut usize, u32, *const usize) -> i32);
+        open(&raw mut handle, 0, [0usize; 6].as_ptr());
+    }),
+    ("registry-key", || {
+        let mut handle = 0usize;
+        let open = service!("IoOpenDeviceRegistryKey" as fn(usize, u32, u32, *mut usize) -> i32);
+        open(0x1000, 2, 0, &raw mut handle);
+    }),
+    ("registry-typecheck", || {
+        let mut number = 0u32;
+        let path = image::unicode("ringwave").buffer;
+        let row = [0, 0x20, image::unicode("Start").buffer as usize, (&raw mut number) as usize, 0, 0, 0];
+        let rows = [row, [0; 7]];
+        let query =
+            service!("RtlQueryRegistryValues" as fn(u32, *mut u16, *const [usize; 7], usize, usize) -> i32);
+        query(1, path, rows.as_ptr(), 0, 0);
+    }),
+    ("irp-pnp-status", || {
+        let irp = build();
+        service!("IofCallDriver" as fn(*mut c_void, *mut u8) -> i32)(adapter::pdo().cast(), irp);
+    }),
+    ("irp-not-reclaimed", || {
+        let irp = service!("IoAllocateIrp" as fn(i8, u8) -> *mut u8)(1, 0);
+        // SAFETY: an IRP with one location: its status is at 0x30, the major function of a PnP IRP in the first byte of the location.
+        unsafe {
+            irp.add(0x30).cast::<u32>().write(0xc000_00bb);
+            irp.add(0xd0).write(0x1b);
+        }
+        service!("IofCallDriver" as fn(*mut c_void, *mut u8) -> i32)(adapter::pdo().cast(), irp);
+        service!("IoFreeIrp" as fn(*mut u8))(irp);
+    }),
+    ("irp-unknown", || {
+        let block = super::allocate(0x118);
+        service!("IoFreeIrp" as fn(*mut u8))(block);
+        super::free(block);
+    }),
+    ("slist-alignment", || {
+        let block = super::allocate(32);
+        service!("InitializeSListHead" as fn(*mut u8))(block.wrapping_add(8));
+        super::free(block);
     }),
 ];
-
-fn bar() -> u64 {
-    pci::card().bars.iter().find(|bar| !bar.is_io).expect("the card has memory").base
-}
