@@ -79,10 +79,8 @@ pub fn load(name: &'static str, file: &[u8]) -> LoadedDriver {
     let pe = Pe::parse(file).unwrap_or_else(|e| bad(e));
     let mut image = pe.lay_out(file).unwrap_or_else(|e| bad(e));
     let base = paging::reserve(Region::Images, u64::from(pe.size) / PAGE);
-    if let Some(cookie) = pe.cookie(&image) {
-        let value = time::qpc() as u64 & 0x0000_ffff_ffff_ffff ^ 0x0000_4711_0815_2b99;
-        image[cookie as usize..cookie as usize + 8].copy_from_slice(&value.to_le_bytes());
-    }
+    let cookie = time::qpc() as u64 & 0x0000_ffff_ffff_ffff ^ 0x0000_4711_0815_2b99;
+    pe.set_cookie(&mut image, cookie).unwrap_or_else(|e| bad(e));
     let moved = pe.relocate(&mut image, base).unwrap_or_else(|e| bad(e));
     let imports = pe.imports(&image).unwrap_or_else(|e| bad(e));
     bind(name, &mut image, &imports);

@@ -137,20 +137,44 @@ fn relocations_of_another_type_and_ordinals_are_refused() {
 }
 
 #[test]
+fn the_stack_cookie_is_set_where_the_load_configuration_says() {
+    let mut file = driver();
+    put(&mut file, OPTIONAL + 112 + 80, &0x2110u32.to_le_bytes());
+    put(&mut file, OPTIONAL + 116 + 80, &0x60u32.to_le_bytes());
+    put(&mut file, 0x710 + 0x58, &(BASE + 0x2180).to_le_bytes());
+    seal(&mut file);
+    let pe = Pe::parse(&file).unwrap();
+    let mut image = pe.lay_out(&file).unwrap();
+    pe.set_cookie(&mut image, 0x1122_3344).unwrap();
+    assert_eq!(image[0x2180..0x2188], 0x1122_3344u64.to_le_bytes());
+}
+
+#[test]
+fn slots_without_a_table_of_names_hold_the_names_themselves() {
+    let mut file = driver();
+    put(&mut file, 0x600, &[0; 4]);
+    put(&mut file, 0x650, &0x2070u64.to_le_bytes());
+    seal(&mut file);
+    let pe = Pe::parse(&file).unwrap();
+    let imports = pe.imports(&pe.lay_out(&file).unwrap()).unwrap();
+    assert_eq!(imports, [Import { dll: "ntoskrnl.exe".into(), name: "KeSetEvent".into(), slot: 0x2050 }]);
+}
+
+#[test]
 fn no_truncation_panics() {
     let file = driver();
     for len in 0..file.len() {
         let _ = Pe::parse(&file[..len]);
     }
-    for at in 0..file.len() {
+    for (at, width) in (0..file.len() - 4).flat_map(|at| [1, 4].map(|width| (at, width))) {
         let mut broken = file.clone();
-        broken[at] = 0xff;
+        broken[at..at + width].fill(0xff);
         seal(&mut broken);
         if let Ok(pe) = Pe::parse(&broken)
             && let Ok(mut image) = pe.lay_out(&broken)
         {
             let _ = pe.imports(&image);
-            let _ = pe.cookie(&image);
+            let _ = pe.set_cookie(&mut image, 0x1234);
             let _ = pe.relocate(&mut image, 0x1000);
         }
     }
