@@ -25,7 +25,7 @@ build_image() {
     install -m 644 -- "$target/image/x86_64-pc-windows-msvc/kernel/ringwave_sys.pdb" "$1/"
 }
 
-build_parts() {
+build_artefacts() {
     build --release -p ringwave -p ringwave-runner
     build --profile kernel -p ntguest --bin ntguest --target x86_64-unknown-uefi
     build --profile kernel -p bareguest --bin bareguest --target x86_64-unknown-uefi

@@ -1,4 +1,4 @@
-//! The card of a run: a process `ringwave serve`, what it wrote, and its own account of what it did. It may end with its first client, outlive
+//! The card of a run: a process `ringwave serve`, what it wrote, and its statistics. It may end with its first client, outlive
 //! its clients, or be killed.
 
 use std::{
@@ -12,17 +12,16 @@ use std::{
 
 use crate::{
     error::Error,
-    figures::Figures,
-    process::{Guarded, check_stop},
+    process::{ChildGuard, check_stop},
     stats::Stats,
 };
 
 /// How long a line in the log, or the end of the process, is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A card that listens.
 pub struct Card {
-    process: Guarded,
+    process: ChildGuard,
     folder: PathBuf,
     name: String,
 }
@@ -51,14 +50,14 @@ impl Card {
         command.arg("--sink").arg(format!("wav:{}", folder.join(format!("{name}.wav")).display()));
         command.args(options);
         command.env("RUST_LOG", "info").stdin(Stdio::null()).stderr(output);
-        let process = Guarded::spawn("ringwave serve", &mut command)?;
+        let process = ChildGuard::spawn("ringwave serve", &mut command)?;
         let mut card = Self { process, folder: folder.to_owned(), name: name.to_owned() };
         card.wait_for("listening on", 1)?;
         Ok(card)
     }
 
-    /// The options of a card that ends with its first client and leaves an account for [`Card::finish`].
-    pub fn accounting(folder: &Path) -> Vec<String> {
+    /// The options of a card that ends with its first client and leaves its statistics and its trace for [`Card::finish`].
+    pub fn single_session_options(folder: &Path) -> Vec<String> {
         let path = |name: &str| folder.join(name).display().to_string();
         ["--once".into(), "--stats".into(), path("stats.json"), "--trace".into(), path("card.trace")].into()
     }
@@ -77,7 +76,7 @@ impl Card {
                 return Ok(());
             }
             check_stop()?;
-            if ended.is_some() || start.elapsed() > PATIENCE {
+            if ended.is_some() || start.elapsed() > TIMEOUT {
                 return Err(Error::Failed(format!(
                     "the card does not say {text:?} ({ended:?}): {}",
                     log.trim()
@@ -124,25 +123,23 @@ impl Card {
     /// # Errors
     /// [`Error::Failed`] if it does not end in time.
     pub fn end(mut self) -> Result<ExitStatus, Error> {
-        self.process.terminate(PATIENCE)
+        self.process.terminate(TIMEOUT)
     }
 
-    /// What the process holds now.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] if it is gone.
-    pub fn figures(&self) -> Result<Figures, Error> {
-        Figures::of(self.process.id())
+    /// The id of its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
-    /// A card with the options of [`Card::accounting`]: waits until it has ended after its client left, and reads its account and its trace.
+    /// Waits until a card with [`Card::single_session_options`] has ended, which it does when its client leaves; reads its statistics and its
+    /// trace.
     ///
     /// # Errors
-    /// [`Error::Failed`] if it did not end in order or wrote no account.
+    /// [`Error::Failed`] if it did not end in order or wrote no statistics.
     pub fn finish(mut self) -> Result<(Stats, String), Error> {
-        let ended = match self.process.wait(PATIENCE / 2, || Ok(()))? {
+        let ended = match self.process.wait(TIMEOUT / 2, || Ok(()))? {
             Some(status) => status,
-            None => self.process.terminate(PATIENCE / 2)?,
+            None => self.process.terminate(TIMEOUT / 2)?,
         };
         if !ended.success() {
             return Err(Error::Failed(format!("ringwave serve failed ({ended}): {}", self.log().trim())));

@@ -1,24 +1,25 @@
-//! What a user does, start to verdict: a WAV file goes through the shipped `ringwave.sys` in a QEMU guest, over vfio-user, into
-//! `ringwave serve` and a WAV file, and the two files are compared.
+//! The program behind `qemu-scripts/play`, `record`, `bringup` and `ntguest`: it boots a guest in QEMU beside a card, waits for its end, and says
+//! what came of it.
 //!
-//! [`run::run`] is one such run: sound is played, or recorded from the card's microphone, or both at once through the card's loopback.
-//! `qemu-scripts/play` and `record` call it through the programs `ringwave-play` and `ringwave-record`, the tests call it directly.
-//! [`bringup::run`] boots Linux instead and runs `ringwave bringup` there; `qemu-scripts/bringup` calls it.
-//! [`foreign::run`] runs anybody's driver in ntguest; `qemu-scripts/ntguest` calls it.
-//! This crate knows only the outside of the other parts: their programs, files and log lines.
+//! * [`run::run`]: a WAV file goes through the shipped `ringwave.sys` in ntguest, over vfio-user, into `ringwave serve` and a WAV file, or the
+//!   other way round; the two are compared, and the card's DMA is checked against its trace and the guest's log
+//! * [`bringup::run`]: a Linux guest runs `ringwave bringup --vfio`
+//! * [`foreign::run`]: ntguest loads anybody's driver
+//!
+//! The programs in `src/bin` are these with a command line; `tests/e2e` calls them directly, and [`card::Card`] and [`machine::Machine`] where it kills
+//! and unplugs. Nothing of the card, the driver or the guests is linked in: they are programs that are started, and files and log lines that are read.
 
+pub mod artefacts;
 pub mod bringup;
 pub mod card;
-pub mod dma_judge;
+pub mod cli;
+pub mod comparison;
+pub mod dma_checker;
 pub mod error;
-pub mod figures;
 pub mod foreign;
 pub mod guest_log;
 pub mod input;
-pub mod judge;
 pub mod machine;
-pub mod options;
-pub mod parts;
 pub mod process;
 pub mod report;
 pub mod request;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Error, parts::Parts, process::Guarded};
+use crate::{artefacts::Artefacts, error::Error, process::ChildGuard};
 
 /// What QEMU's exit status says of the guest (isa-debug-exit gives `2 * value + 1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum Sharing {
 
 /// What a machine is like.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct MachineOptions {
     /// The guest's memory in MiB.
     pub ram_mib: u64,
     /// How the card gets at it.
@@ -61,7 +61,7 @@ pub struct Options {
     pub processors: u32,
 }
 
-impl Default for Options {
+impl Default for MachineOptions {
     /// What a run of ntguest has, without room for music.
     fn default() -> Self {
         Self { ram_mib: 512, sharing: Sharing::On, reboots: false, processors: 1 }
@@ -73,12 +73,12 @@ pub const LOW_RAM_END: u64 = 256 << 20;
 
 /// MiB of guest memory with room for a WAV file of `wav_bytes`.
 pub fn ram_for(wav_bytes: u64) -> u64 {
-    Options::default().ram_mib + wav_bytes.div_ceil(64 << 20) * 64
+    MachineOptions::default().ram_mib + wav_bytes.div_ceil(64 << 20) * 64
 }
 
 /// A machine that runs.
 pub struct Machine {
-    process: Guarded,
+    process: ChildGuard,
     folder: PathBuf,
 }
 
@@ -86,17 +86,17 @@ pub struct Machine {
 ///
 /// # Errors
 /// [`Error::Failed`] if a file can't be written.
-pub fn make_volume(parts: &Parts, folder: &Path, wav: &Path, config: &str) -> Result<(), Error> {
+pub fn make_volume(artefacts: &Artefacts, folder: &Path, wav: &Path, config: &str) -> Result<(), Error> {
     let volume = folder.join("volume");
     let boot = volume.join("EFI/BOOT");
     fs::create_dir_all(&boot).map_err(|e| Error::file("create", &boot, &e))?;
     let copy = |from: &Path, to: PathBuf| {
         fs::copy(from, &to).map(drop).map_err(|e| Error::file("copy to the guest's volume", from, &e))
     };
-    copy(&parts.ntguest, boot.join("BOOTX64.EFI"))?;
-    copy(&parts.driver, volume.join("RINGWAVE.SYS"))?;
+    copy(&artefacts.ntguest, boot.join("BOOTX64.EFI"))?;
+    copy(&artefacts.driver, volume.join("RINGWAVE.SYS"))?;
     copy(wav, volume.join("MUSIC.WAV"))?;
-    copy(&parts.ovmf_vars, folder.join("vars.fd"))?;
+    copy(&artefacts.ovmf_vars, folder.join("vars.fd"))?;
     let path = volume.join("NTGUEST.CFG");
     fs::write(&path, config).map_err(|e| Error::file("write", &path, &e))
 }
@@ -107,26 +107,31 @@ impl Machine {
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
     pub fn boot(
-        parts: &Parts,
+        artefacts: &Artefacts,
         folder: &Path,
         socket: &Path,
         wav_bytes: u64,
         processors: u32,
     ) -> Result<Self, Error> {
-        let options = Options { ram_mib: ram_for(wav_bytes), processors, ..Options::default() };
-        Self::boot_with(parts, folder, socket, options)
+        let options = MachineOptions { ram_mib: ram_for(wav_bytes), processors, ..MachineOptions::default() };
+        Self::boot_with(artefacts, folder, socket, options)
     }
 
     /// Boots the volume in `folder` with the card at `socket`.
     ///
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
-    pub fn boot_with(parts: &Parts, folder: &Path, socket: &Path, options: Options) -> Result<Self, Error> {
+    pub fn boot_with(
+        artefacts: &Artefacts,
+        folder: &Path,
+        socket: &Path,
+        options: MachineOptions,
+    ) -> Result<Self, Error> {
         let card = serde_json::json!({
             "driver": "vfio-user-pci",
             "socket": { "type": "unix", "path": socket },
         });
-        Self::boot_device(parts, folder, &["-device".into(), card.to_string()], options)
+        Self::boot_device(artefacts, folder, &["-device".into(), card.to_string()], options)
     }
 
     /// Boots the volume in `folder` with the device that these arguments give to QEMU.
@@ -134,14 +139,14 @@ impl Machine {
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
     pub fn boot_device(
-        parts: &Parts,
+        artefacts: &Artefacts,
         folder: &Path,
         device: &[String],
-        options: Options,
+        options: MachineOptions,
     ) -> Result<Self, Error> {
         let ram_mib = options.ram_mib;
         let path = |name: &str| folder.join(name).display().to_string();
-        let mut command = Command::new(&parts.qemu);
+        let mut command = Command::new(&artefacts.qemu);
         let mut machine = format!("q35,max-ram-below-4g={LOW_RAM_END}");
         if options.sharing != Sharing::NoBackend {
             machine.push_str(",memory-backend=ram");
@@ -151,13 +156,13 @@ impl Machine {
             command.args(["-object", &backend]);
         }
         command.args(["-machine", &machine, "-cpu", "max", "-smp", &options.processors.to_string()]);
-        command.args(["-accel", if parts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
+        command.args(["-accel", if artefacts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
         command.args(["-m", &format!("{ram_mib}M")]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
         if !options.reboots {
             command.arg("-no-reboot");
         }
-        let code = parts.ovmf_code.display();
+        let code = artefacts.ovmf_code.display();
         command.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")]);
         command.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", path("vars.fd"))]);
         command.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", path("volume"))]);
@@ -173,7 +178,7 @@ impl Machine {
         let output = fs::File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
         let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;
         command.stdin(Stdio::null()).stdout(both).stderr(output);
-        Ok(Self { process: Guarded::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
+        Ok(Self { process: ChildGuard::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
     }
 
     /// Waits for the guest's end; `None` after `limit`.

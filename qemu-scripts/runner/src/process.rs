@@ -31,12 +31,12 @@ pub fn check_stop() -> Result<(), Error> {
 
 /// A child that is ended when this value goes, and by the kernel when this process is killed.
 #[derive(Debug)]
-pub struct Guarded {
+pub struct ChildGuard {
     child: Child,
     name: &'static str,
 }
 
-impl Guarded {
+impl ChildGuard {
     /// Starts `command`. Its terminal signals stay with us: it is ended by us, in order.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(Some(_))) && self.terminate(Duration::from_secs(2)).is_err() {
             let _ = self.child.kill();

@@ -7,7 +7,7 @@ use ringwave_audio::{
     wav::Sound,
 };
 
-use crate::{guest_log::GuestLog, machine::Outcome, request::Way, stats::Stats};
+use crate::{guest_log::GuestLog, machine::Outcome, request::Scenario, stats::Stats};
 
 /// How many violations are printed in full.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -16,7 +16,7 @@ const VIOLATIONS_SHOWN: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Which way the sound went.
-    pub way: Way,
+    pub scenario: Scenario,
     /// Whether the card waited for packets that were late.
     pub waits: bool,
     /// How the guest ended; `None` = not in time.
@@ -47,8 +47,8 @@ impl Report {
         let right = |comparison: &Option<Comparison>| {
             comparison.as_ref().is_some_and(|it| if self.waits { it.bit_exact() } else { it.accounted_for() })
         };
-        let looped =
-            self.way != Way::Loopback || self.loopback.as_ref().is_some_and(Comparison::accounted_for);
+        let looped = self.scenario != Scenario::Loopback
+            || self.loopback.as_ref().is_some_and(Comparison::accounted_for);
         self.guest_is_content() && self.violations.is_empty() && right(&self.comparison) && looped
     }
 
@@ -76,7 +76,7 @@ impl Report {
 
     /// What was compared.
     fn comparison_rows(&self, row: &mut impl FnMut(&str, String) -> fmt::Result) -> fmt::Result {
-        let records = matches!(self.way, Way::Record(_));
+        let records = matches!(self.scenario, Scenario::Record(_));
         let Some(comparison) = &self.comparison else { return row("verdict", "nothing was heard".into()) };
         let [sent, arrived] =
             if records { ["frames heard", "frames recorded"] } else { ["frames in", "frames heard"] };
@@ -94,7 +94,7 @@ impl Report {
 
     /// What the card and the guest counted.
     fn count_rows(&self, row: &mut impl FnMut(&str, String) -> fmt::Result) -> fmt::Result {
-        let records = matches!(self.way, Way::Record(_));
+        let records = matches!(self.scenario, Scenario::Record(_));
         let result = |key: &str| self.guest.results.get(key).cloned();
         if let Some(stream) = self.card.first(records) {
             let entries = match stream.dma_mode.as_str() {

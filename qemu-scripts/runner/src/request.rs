@@ -79,9 +79,9 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Which way sound goes.
+/// Which way the sound goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Scenario {
     /// The guest plays, the card hears.
     Play,
     /// The guest plays, and records what the card plays.
@@ -96,7 +96,7 @@ pub struct Request {
     /// The WAV file.
     pub wav: PathBuf,
     /// Which way it goes.
-    pub way: Way,
+    pub scenario: Scenario,
     /// Where to put what arrived; `None` = nowhere.
     pub out: Option<PathBuf>,
     /// Ask the driver for a contiguous cyclic buffer.
@@ -122,7 +122,7 @@ impl Request {
     pub fn play(wav: impl Into<PathBuf>) -> Self {
         Self {
             wav: wav.into(),
-            way: Way::Play,
+            scenario: Scenario::Play,
             out: None,
             contiguous: false,
             buffer_ms: 100,
@@ -137,6 +137,6 @@ impl Request {
 
     /// A request with the defaults of `qemu-scripts/record`.
     pub fn record(wav: impl Into<PathBuf>) -> Self {
-        Self { way: Way::Record(Mode::Packet), ..Self::play(wav) }
+        Self { scenario: Scenario::Record(Mode::Packet), ..Self::play(wav) }
     }
 }

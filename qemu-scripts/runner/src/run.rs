@@ -1,5 +1,5 @@
-//! One run from start to verdict: card, machine, guest, comparison. The way the sound goes is a matter of a few lines: the guest's client, the
-//! card's source, and what is compared with what.
+//! One run from start to verdict: card, machine, guest, comparison. The scenarios differ in the guest's client, the card's
+//! source, and what is compared with what.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,17 +9,16 @@ use std::{
 use ringwave_audio::wav::{self, Sound, WavFile};
 
 use crate::{
-    bringup::tail::last_lines,
+    artefacts::Artefacts,
+    bringup::log_tail::last_lines,
     card::Card,
-    dma_judge,
+    comparison, dma_checker,
     error::Error,
     guest_log::GuestLog,
     input::Input,
-    judge,
     machine::{Machine, Outcome, make_volume},
-    parts::Parts,
     report::Report,
-    request::{Mode, Request, Way},
+    request::{Mode, Request, Scenario},
 };
 
 /// The most that a guest sends back, in bytes.
@@ -27,18 +26,23 @@ const RECORDED_BYTES_MAX: u64 = 12 << 20;
 /// A loopback records a little before and after what is played.
 const LOOPBACK_BYTES_MAX: u64 = 10 << 20;
 /// How long the guest may take for all but the sound itself.
-const BOOT_PATIENCE: Duration = Duration::from_secs(90);
+const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Does what `request` says and judges it. `progress` hears about the run's steps.
+/// Does what `request` says and compares what arrived with what was sent. `progress` hears about the run's steps.
 ///
 /// # Errors
 /// [`Error::BadInput`] before anything is started; [`Error::Failed`] if a part can't be started or does not do its work;
 /// [`Error::Interrupted`]. Whatever happens, no process and no socket is left.
-pub fn run(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) -> Result<Report, Error> {
+pub fn run(
+    artefacts: &Artefacts,
+    request: &Request,
+    mut progress: impl FnMut(&str),
+) -> Result<Report, Error> {
     let input = Input::open(&request.wav)?;
     check(request, &input)?;
-    let (result, kept) =
-        in_folder(request.keep, |folder| Run { parts, request, input: &input, folder }.run(&mut progress))?;
+    let (result, kept) = with_run_folder(request.keep, |folder| {
+        Run { artefacts, request, input: &input, folder }.run(&mut progress)
+    })?;
     if let (Some(kept), Err(_)) = (&kept, &result) {
         progress(&format!("the run's files are in {}", kept.display()));
     }
@@ -49,7 +53,7 @@ pub fn run(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) -> 
 ///
 /// # Errors
 /// [`Error::Failed`] if there can be none.
-pub fn in_folder<T>(keep: bool, work: impl FnOnce(&Path) -> T) -> Result<(T, Option<PathBuf>), Error> {
+pub fn with_run_folder<T>(keep: bool, work: impl FnOnce(&Path) -> T) -> Result<(T, Option<PathBuf>), Error> {
     let folder = tempfile::Builder::new()
         .prefix("ringwave-")
         .tempdir()
@@ -60,17 +64,17 @@ pub fn in_folder<T>(keep: bool, work: impl FnOnce(&Path) -> T) -> Result<(T, Opt
 
 /// What can't be done is said before anything is started.
 fn check(request: &Request, input: &Input) -> Result<(), Error> {
-    let most = match request.way {
-        Way::Play => u64::MAX,
-        Way::Loopback => LOOPBACK_BYTES_MAX,
-        Way::Record(_) => RECORDED_BYTES_MAX,
+    let most = match request.scenario {
+        Scenario::Play => u64::MAX,
+        Scenario::Loopback => LOOPBACK_BYTES_MAX,
+        Scenario::Record(_) => RECORDED_BYTES_MAX,
     };
     if input.sound.frames.len() as u64 > most {
         let name = request.wav.display();
         return Err(Error::BadInput(format!("{name}: more than {} MiB of sound; cut it", most >> 20)));
     }
     // DATASHEET 5.4: in real time the only packet is under way whenever the client could have it. One that goes by position has all but a FIFO.
-    let by_packets = !matches!(request.way, Way::Record(Mode::Event | Mode::Timer));
+    let by_packets = !matches!(request.scenario, Scenario::Record(Mode::Event | Mode::Timer));
     if request.packets == 1 && by_packets && !request.clock.waits() {
         return Err(Error::BadInput(
             "--packets 1: in real time the only packet is under way whenever the client could have it; write --clock lockstep".into(),
@@ -81,7 +85,7 @@ fn check(request: &Request, input: &Input) -> Result<(), Error> {
 
 /// A run on its way.
 struct Run<'a> {
-    parts: &'a Parts,
+    artefacts: &'a Artefacts,
     request: &'a Request,
     input: &'a Input,
     folder: &'a Path,
@@ -89,14 +93,15 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn run(&self, progress: &mut impl FnMut(&str)) -> Result<Report, Error> {
-        let Self { parts, request, input, folder } = *self;
+        let Self { artefacts, request, input, folder } = *self;
         let start = Instant::now();
         let wav = folder.join("in.wav");
         input.write(&wav)?;
-        make_volume(parts, folder, &wav, &self.guest_config())?;
-        let card = Card::start(&parts.ringwave, folder, "heard", self.card_options(&wav))?;
+        make_volume(artefacts, folder, &wav, &self.guest_config())?;
+        let card = Card::start(&artefacts.ringwave, folder, "heard", self.card_options(&wav))?;
         let heard = card.heard(1);
-        let mut machine = Machine::boot(parts, folder, &card.socket(), input.file_bytes, request.processors)?;
+        let mut machine =
+            Machine::boot(artefacts, folder, &card.socket(), input.file_bytes, request.processors)?;
         progress("guest boots");
         let outcome = self.wait(&mut machine, &heard, progress)?;
         let (guest_text, qemu_text, recorded) =
@@ -111,7 +116,7 @@ impl Run<'_> {
             progress(&format!("the guest's last lines:\n{}", last_lines(&guest_text, 12)));
         }
         let mut violations = guest.violations.clone();
-        violations.extend(dma_judge::judge(&guest, &trace));
+        violations.extend(dma_checker::check(&guest, &trace));
         if outcome.is_none() {
             violations.push("rule=timeout the guest did not end in time".into());
         } else if guest.end.is_none() {
@@ -120,21 +125,25 @@ impl Run<'_> {
         let heard = heard.exists().then(|| wav::read(&heard)).transpose();
         let heard = heard.map_err(|e| Error::Failed(format!("what was heard is no WAV file: {e}")))?;
         let recorded = Sound { format: input.sound.format, frames: recorded };
-        let arrived = if matches!(request.way, Way::Record(_)) { Some(&recorded) } else { heard.as_ref() };
+        let arrived =
+            if matches!(request.scenario, Scenario::Record(_)) { Some(&recorded) } else { heard.as_ref() };
         if let (Some(out), Some(arrived)) = (&request.out, arrived) {
             write(out, arrived)?;
         }
-        let comparison =
-            arrived.map(|arrived| judge::arrived(request, &input.sound, arrived, &stats, &guest));
+        let comparison = arrived
+            .map(|arrived| comparison::compare_arrived(request, &input.sound, arrived, &stats, &guest));
         let frame_bytes = input.sound.format.frame_bytes();
-        violations
-            .extend(comparison.as_ref().and_then(|it| judge::unexplained(it, frame_bytes, &stats, &guest)));
+        violations.extend(
+            comparison.as_ref().and_then(|it| comparison::unexplained_loss(it, frame_bytes, &stats, &guest)),
+        );
         let loopback = match &heard {
-            Some(heard) if request.way == Way::Loopback => Some(judge::loopback(heard, &recorded, &stats)),
+            Some(heard) if request.scenario == Scenario::Loopback => {
+                Some(comparison::compare_loopback(heard, &recorded, &stats))
+            }
             _ => None,
         };
         Ok(Report {
-            way: request.way,
+            scenario: request.scenario,
             waits: request.clock.waits(),
             outcome,
             comparison,
@@ -157,7 +166,7 @@ impl Run<'_> {
         progress: &mut impl FnMut(&str),
     ) -> Result<Option<Outcome>, Error> {
         let duration = self.input.duration();
-        let limit = BOOT_PATIENCE + duration.div_f64(self.request.clock.speed().clamp(0.01, 100.0)) * 3;
+        let limit = BOOT_TIMEOUT + duration.div_f64(self.request.clock.speed().clamp(0.01, 100.0)) * 3;
         let (mut shown, mut told) = (Instant::now(), 0);
         machine.wait(limit, || {
             if shown.elapsed() > Duration::from_secs(1) && told < 100 {
@@ -174,12 +183,12 @@ impl Run<'_> {
     }
 
     fn card_options(&self, wav: &Path) -> Vec<String> {
-        let mut options = Card::accounting(self.folder);
+        let mut options = Card::single_session_options(self.folder);
         options.extend(self.request.clock.arguments());
-        options.extend(match self.request.way {
-            Way::Play => vec![],
-            Way::Loopback => vec!["--source".into(), "loopback:0".into()],
-            Way::Record(_) => vec!["--source".into(), format!("wav:{}", wav.display())],
+        options.extend(match self.request.scenario {
+            Scenario::Play => vec![],
+            Scenario::Loopback => vec!["--source".into(), "loopback:0".into()],
+            Scenario::Record(_) => vec!["--source".into(), format!("wav:{}", wav.display())],
         });
         options.extend(self.request.card.iter().cloned());
         options
@@ -211,10 +220,10 @@ impl Run<'_> {
         if request.contiguous {
             lines.push("reg.ContiguousBuffer=1".to_owned());
         }
-        match request.way {
-            Way::Play => {}
-            Way::Loopback => lines.push("client=duplex".to_owned()),
-            Way::Record(mode) => lines.extend([
+        match request.scenario {
+            Scenario::Play => {}
+            Scenario::Loopback => lines.push("client=duplex".to_owned()),
+            Scenario::Record(mode) => lines.extend([
                 "client=record".to_owned(),
                 format!("mode={mode}"),
                 format!("format={}x{}@{}", format.sample.name(), format.channels, format.rate),
@@ -222,7 +231,7 @@ impl Run<'_> {
             ]),
         }
         // The driver asks for it only then, and a recorder that takes no packets would be waited for in vain.
-        if request.clock.waits() && !matches!(request.way, Way::Record(Mode::Event | Mode::Timer)) {
+        if request.clock.waits() && !matches!(request.scenario, Scenario::Record(Mode::Event | Mode::Timer)) {
             lines.push("reg.Lockstep=1".to_owned());
         }
         let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();

@@ -52,7 +52,7 @@ pub struct StreamStats {
     pub margins: Vec<Margin>,
     /// The shortest time from a mark to the moment in which its packet began, in microseconds; negative for a late one.
     pub least_margin_us: Option<i64>,
-    /// The end of a piece that the card handled the latest, in microseconds after its time.
+    /// The end of a burst that the card handled the latest, in microseconds after its time.
     pub worst_lateness_us: u64,
 }
 

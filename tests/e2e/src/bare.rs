@@ -8,14 +8,14 @@ use std::{
 };
 
 use ringwave_runner::{
+    artefacts::{self, Artefacts},
     error::Error,
-    machine::{LOW_RAM_END, Machine, Options, Outcome},
-    parts::{self, Parts},
+    machine::{LOW_RAM_END, Machine, MachineOptions, Outcome},
     process::check_stop,
 };
 
 /// A guest that says nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A guest that runs.
 pub struct BareGuest {
@@ -94,11 +94,11 @@ impl BareGuest {
     /// # Errors
     /// [`Error::BadInput`] if it was not built, [`Error::Failed`] if QEMU can't be started.
     pub fn boot(
-        parts: &Parts,
+        artefacts: &Artefacts,
         folder: &Path,
         socket: &Path,
         config: &str,
-        options: Options,
+        options: MachineOptions,
     ) -> Result<Self, Error> {
         let volume = folder.join("volume");
         let boot = volume.join("EFI/BOOT");
@@ -106,14 +106,14 @@ impl BareGuest {
         let copy = |from: &Path, to: &Path| {
             fs::copy(from, to).map(drop).map_err(|e| Error::file("copy to the guest's volume", from, &e))
         };
-        copy(&parts::bareguest()?, &boot.join("BOOTX64.EFI"))?;
-        copy(&parts.ovmf_vars, &folder.join("vars.fd"))?;
+        copy(&artefacts::bareguest()?, &boot.join("BOOTX64.EFI"))?;
+        copy(&artefacts.ovmf_vars, &folder.join("vars.fd"))?;
         let path = volume.join("BARE.CFG");
         let config = format!("{config}\nlow_ram_end={LOW_RAM_END}\n");
         fs::write(&path, config).map_err(|e| Error::file("write", &path, &e))?;
         // What an earlier guest in this folder said is not this one's.
         let _ = fs::remove_file(folder.join("guest.log"));
-        Ok(Self { machine: Machine::boot_with(parts, folder, socket, options)? })
+        Ok(Self { machine: Machine::boot_with(artefacts, folder, socket, options)? })
     }
 
     /// What it said so far.
@@ -134,7 +134,7 @@ impl BareGuest {
             if now != lines {
                 (lines, since) = (now, Instant::now());
             }
-            let hangs = since.elapsed() > PATIENCE;
+            let hangs = since.elapsed() > TIMEOUT;
             let ended = self.machine.wait(Duration::from_millis(20), || Ok(()))?;
             if (ended.is_some() || hangs) && !said(self) {
                 let (guest, qemu) = (self.machine.guest_log(), self.machine.qemu_log());
@@ -151,7 +151,7 @@ impl BareGuest {
     /// # Errors
     /// [`Error::Interrupted`] when the user wants to stop.
     pub fn finish(mut self) -> Result<(Option<Outcome>, BareLog), Error> {
-        let outcome = self.machine.wait(PATIENCE, || Ok(()))?;
+        let outcome = self.machine.wait(TIMEOUT, || Ok(()))?;
         Ok((outcome, self.log()))
     }
 

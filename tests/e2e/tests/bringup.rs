@@ -4,18 +4,18 @@
 use std::process::Command;
 
 use ringwave_runner::{
-    bringup::{self, Iommu, Replug, Report, Request, Said, parts::Parts},
+    bringup::{self, Iommu, Output, Replug, Report, Request, artefacts::Artefacts},
     error::Error,
     machine::Outcome,
 };
 
 fn try_run(iommu: Iommu, change: impl FnOnce(&mut Request)) -> Result<Report, Error> {
-    let parts = Parts::from_env().expect("everything is built");
+    let artefacts = Artefacts::from_env().expect("everything is built");
     let mut request = Request::new(iommu);
     change(&mut request);
-    bringup::run(&parts, &request, |said| match said {
-        Said::Step(line) => eprintln!("{iommu}: {line}"),
-        Said::Tool(text) => eprint!("{text}"),
+    bringup::run(&artefacts, &request, |said| match said {
+        Output::Step(line) => eprintln!("{iommu}: {line}"),
+        Output::Tool(text) => eprint!("{text}"),
     })
 }
 
@@ -25,8 +25,9 @@ fn run(iommu: Iommu, change: impl FnOnce(&mut Request)) -> Report {
 
 /// The names of the walk's steps, as the tool lists them.
 fn steps() -> Vec<String> {
-    let parts = Parts::from_env().expect("everything is built");
-    let output = Command::new(parts.ringwave).args(["bringup", "--list"]).output().expect("the tool runs");
+    let artefacts = Artefacts::from_env().expect("everything is built");
+    let output =
+        Command::new(artefacts.ringwave).args(["bringup", "--list"]).output().expect("the tool runs");
     let text = String::from_utf8(output.stdout).expect("the list is text");
     text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }

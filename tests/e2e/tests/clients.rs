@@ -2,73 +2,25 @@
 //! packet per buffer, behind a card of 32 address bits, short of memory while recording, and through C++.
 //! `qemu-scripts/test` builds what they need and runs them; `cargo test` alone has no QEMU and no guest, so they are ignored there.
 
-use std::path::{Path, PathBuf};
-
-use ringwave_audio::{SampleFormat, StreamFormat, test_tune::TestTune, wav};
+use ringwave_audio::wav;
+use ringwave_e2e::{
+    runs::{play, record},
+    tune_file::TuneFile,
+};
 use ringwave_runner::{
-    guest_log::GuestLog,
     machine::Outcome,
-    parts::Parts,
     report::Report,
-    request::{Clock, Mode, Request, Way},
-    run,
+    request::{Clock, Mode, Request, Scenario},
 };
 
-/// A second of the test piece, 16-bit stereo at 48 kHz, and where the card puts what it heard.
-struct Music {
-    folder: tempfile::TempDir,
-}
-
-impl Music {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
-        TestTune { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
-        Self { folder }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("in.wav")
-    }
-
-    fn frames(&self) -> Vec<u8> {
-        wav::read(&self.path()).expect("the file").frames
-    }
-
-    /// Plays it as `change` asks; what the card heard comes with the report.
-    fn played(&self, change: impl FnOnce(&mut Request)) -> (Report, Vec<u8>) {
-        let out = self.folder.path().join("out.wav");
-        let report = run(&self.path(), |request| {
-            request.out = Some(out.clone());
-            change(request);
-        });
-        (report, wav::read(&out).map(|sound| sound.frames).unwrap_or_default())
-    }
-}
-
-fn run(wav: &Path, change: impl FnOnce(&mut Request)) -> Report {
-    go(Request::play(wav), change)
-}
-
-fn record(change: impl FnOnce(&mut Request)) -> Report {
-    let music = Music::new();
-    go(Request::record(music.path()), change)
-}
-
-fn go(mut request: Request, change: impl FnOnce(&mut Request)) -> Report {
-    let parts = Parts::from_env().expect("everything is built");
-    change(&mut request);
-    let report = run::run(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
-    eprintln!("{report}");
-    told(&report.guest);
-    report
-}
-
-fn told(guest: &GuestLog) {
-    eprintln!("results: {:?}", guest.results);
-    for line in &guest.driver {
-        eprintln!("driver: {line}");
-    }
+/// Plays the tune as `change` asks; what the card heard comes with the report.
+fn played(tune: &TuneFile, change: impl FnOnce(&mut Request)) -> (Report, Vec<u8>) {
+    let out = tune.folder.path().join("out.wav");
+    let report = play(&tune.path(), |request| {
+        request.out = Some(out.clone());
+        change(request);
+    });
+    (report, wav::read(&out).map(|sound| sound.frames).unwrap_or_default())
 }
 
 fn config(lines: &[&str]) -> Vec<String> {
@@ -79,15 +31,15 @@ fn config(lines: &[&str]) -> Vec<String> {
 fn is_heard_once(heard: &[u8], sent: &[u8]) -> bool {
     heard
         .split_at_checked(sent.len())
-        .is_some_and(|(music, rest)| music == sent && rest.iter().all(|b| *b == 0))
+        .is_some_and(|(tune, rest)| tune == sent && rest.iter().all(|b| *b == 0))
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_client_driven_by_a_timer_is_heard_once_and_in_full() {
-    let music = Music::new();
+    let tune = TuneFile::stereo();
     for more in [&[][..], &["pause=1"], &["oracle=1"], &["reg.ContiguousBuffer=1"]] {
-        let (report, heard) = music.played(|request| {
+        let (report, heard) = played(&tune, |request| {
             // Nothing waits for this client: the buffer is longer than this machine is late.
             request.buffer_ms = 1000;
             request.guest_config = config(&["client=timer"]);
@@ -96,7 +48,7 @@ fn a_client_driven_by_a_timer_is_heard_once_and_in_full() {
         assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()), "{more:?}");
         assert_eq!(report.guest.result("timer_late"), Some(0), "{more:?}");
         assert!(report.guest.result("timer_reads_dispatch").is_some_and(|reads| reads > 20), "{more:?}");
-        assert!(is_heard_once(&heard, &music.frames()), "{more:?}: {} bytes heard", heard.len());
+        assert!(is_heard_once(&heard, &tune.frames()), "{more:?}: {} bytes heard", heard.len());
         assert_eq!(report.card.streams[0].underruns, None, "nobody counts for such a client");
     }
 }
@@ -104,8 +56,8 @@ fn a_client_driven_by_a_timer_is_heard_once_and_in_full() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_shared_client_that_polls_4096_frames_is_heard_once_and_in_full() {
-    let music = Music::new();
-    let (report, heard) = music.played(|request| {
+    let tune = TuneFile::stereo();
+    let (report, heard) = played(&tune, |request| {
         // Nothing waits for this client, and its buffer is what Windows asks for: the clock goes slow enough for this machine.
         request.clock = Clock::Realtime(0.25);
         request.guest_config = config(&["client=shared"]);
@@ -113,13 +65,13 @@ fn a_shared_client_that_polls_4096_frames_is_heard_once_and_in_full() {
     assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
     assert_eq!(report.guest.result("buffer_bytes"), Some(4096 * 4));
     assert_eq!(report.guest.result("timer_late"), Some(0));
-    assert!(is_heard_once(&heard, &music.frames()), "{} bytes heard", heard.len());
+    assert!(is_heard_once(&heard, &tune.frames()), "{} bytes heard", heard.len());
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn an_exclusive_client_of_two_packets_of_240_frames_is_bit_exact_while_the_jack_is_asked_for() {
-    let report = run(&Music::new().path(), |request| request.buffer_ms = 10);
+    let report = play(&TuneFile::stereo().path(), |request| request.buffer_ms = 10);
     assert!(report.passed());
     assert_eq!(report.guest.result("packet_bytes"), Some(240 * 4));
     assert!(report.guest.result("jack_reads").is_some_and(|reads| reads > 20), "in a loop while it plays");
@@ -128,27 +80,27 @@ fn an_exclusive_client_of_two_packets_of_240_frames_is_bit_exact_while_the_jack_
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_bit_that_such_a_client_flips_is_heard() {
-    let music = Music::new();
-    let (report, heard) = music.played(|request| {
+    let tune = TuneFile::stereo();
+    let (report, heard) = played(&tune, |request| {
         request.buffer_ms = 1000;
         request.guest_config = config(&["client=timer", "fault=flip-bit"]);
     });
     assert_eq!(report.outcome, Some(Outcome::Ok));
-    assert!(!is_heard_once(&heard, &music.frames()));
+    assert!(!is_heard_once(&heard, &tune.frames()));
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn registers_in_user_mode_tick_stand_and_keep_time() {
-    let music = Music::new();
-    let (report, _) = music.played(|request| {
+    let tune = TuneFile::stereo();
+    let (report, _) = played(&tune, |request| {
         request.buffer_ms = 1000;
         request.guest_config = config(&["client=timer", "reg.PositionRegister=1", "pause=1"]);
     });
     assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
     assert!(report.guest.result("register_reads").is_some_and(|reads| reads > 100));
-    let recorded = record(|request| {
-        request.way = Way::Record(Mode::Timer);
+    let recorded = record(&TuneFile::stereo().path(), |request| {
+        request.scenario = Scenario::Record(Mode::Timer);
         request.clock = Clock::Realtime(1.0);
         request.buffer_ms = 1000;
         request.guest_config = config(&["reg.PositionRegister=1"]);
@@ -156,16 +108,16 @@ fn registers_in_user_mode_tick_stand_and_keep_time() {
     assert!(recorded.passed());
     assert!(recorded.guest.results.contains_key("clock_register_ppm"), "the clock was watched");
     // In lockstep the card stands still, the register with it, and what is played stays what was sent.
-    let report = run(&music.path(), |request| request.guest_config = config(&["reg.PositionRegister=1"]));
+    let report = play(&tune.path(), |request| request.guest_config = config(&["reg.PositionRegister=1"]));
     assert!(report.passed());
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_card_of_32_address_bits_is_given_no_page_beyond() {
-    let music = Music::new();
+    let tune = TuneFile::stereo();
     for more in [&[][..], &["reg.ContiguousBuffer=1"], &["client=timer", "buffer_ms=1000"]] {
-        let (report, heard) = music.played(|request| {
+        let (report, heard) = played(&tune, |request| {
             request.card = config(&["--dma-bits", "32"]);
             request.guest_config = config(&["dma_bits=32"]);
             if more.first() == Some(&"client=timer") {
@@ -177,21 +129,21 @@ fn a_card_of_32_address_bits_is_given_no_page_beyond() {
         });
         assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()), "{more:?}");
         assert_eq!(report.card.streams[0].dma_faults, 0);
-        assert!(is_heard_once(&heard, &music.frames()), "{more:?}");
+        assert!(is_heard_once(&heard, &tune.frames()), "{more:?}");
     }
-    let recorded = run(&music.path(), |request| {
-        request.card = config(&["--dma-bits", "32", "--source", &format!("wav:{}", music.path().display())]);
+    let recorded = play(&tune.path(), |request| {
+        request.card = config(&["--dma-bits", "32", "--source", &format!("wav:{}", tune.path().display())]);
         let lines = ["client=record", "frames=48000", "reg.Lockstep=1", "dma_bits=32"];
         request.guest_config = config(&lines);
     });
     assert_eq!((recorded.outcome, &recorded.violations), (Some(Outcome::Ok), &Vec::new()));
-    assert!(recorded.recorded == music.frames(), "what was recorded is what the card heard");
+    assert!(recorded.recorded == tune.frames(), "what was recorded is what the card heard");
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_page_beyond_the_address_bits_is_named_and_the_card_does_not_touch_it() {
-    let (report, _) = Music::new().played(|request| {
+    let (report, _) = played(&TuneFile::stereo(), |request| {
         request.card = config(&["--dma-bits", "32"]);
         request.buffer_ms = 1000;
         request.guest_config = config(&["dma_bits=32", "fault=high-pages"]);
@@ -206,8 +158,8 @@ fn a_page_beyond_the_address_bits_is_named_and_the_card_does_not_touch_it() {
 fn memory_that_is_not_to_be_had_fails_a_recording_softly() {
     for fault in ["fault=short-mdl", "fault=null-mdl", "fault=null-map"] {
         for mode in [Mode::Packet, Mode::Timer] {
-            let report = record(|request| {
-                request.way = Way::Record(mode);
+            let report = record(&TuneFile::stereo().path(), |request| {
+                request.scenario = Scenario::Record(mode);
                 request.buffer_ms = 200;
                 request.guest_config = config(&[fault]);
             });
@@ -215,7 +167,7 @@ fn memory_that_is_not_to_be_had_fails_a_recording_softly() {
             assert_eq!(report.guest.rules(), ["call-failed"], "{fault}, {mode}: and nothing else went wrong");
         }
     }
-    let report = record(|request| {
+    let report = record(&TuneFile::stereo().path(), |request| {
         request.contiguous = true;
         request.guest_config = config(&["fault=no-contiguous"]);
     });
@@ -226,8 +178,8 @@ fn memory_that_is_not_to_be_had_fails_a_recording_softly() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_late_client_in_real_time_is_heard_less_the_silence_that_is_counted() {
-    let music = Music::new();
-    let (report, heard) = music.played(|request| {
+    let tune = TuneFile::stereo();
+    let (report, heard) = played(&tune, |request| {
         request.clock = Clock::Realtime(1.0);
         request.guest_config = config(&["clock=realtime", "late_every=5"]);
     });
@@ -240,7 +192,7 @@ fn a_late_client_in_real_time_is_heard_less_the_silence_that_is_counted() {
     assert!(!late.is_empty(), "the client was late on purpose");
     assert!(numbers("partial_packets").is_empty(), "the client passes over what has begun");
     let packet = usize::try_from(report.guest.result("packet_bytes").expect("its length")).expect("is short");
-    let (mut rest, mut silent) = (music.frames(), 0u64);
+    let (mut rest, mut silent) = (tune.frames(), 0u64);
     for (number, played) in heard.chunks(packet).enumerate() {
         let silence = played.iter().all(|byte| *byte == 0);
         assert!(silence || !late.contains(&number), "packet {number} came too late and is heard");
@@ -267,7 +219,7 @@ fn a_late_client_in_real_time_is_heard_less_the_silence_that_is_counted() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_processor_that_stands_still_costs_the_packets_of_that_time_and_nothing_else() {
-    let report = run(&Music::new().path(), |request| {
+    let report = play(&TuneFile::stereo().path(), |request| {
         request.clock = Clock::Realtime(1.0);
         request.buffer_ms = 40;
         request.guest_config = config(&["stop_ms=163", "stop_every_ms=400"]);
@@ -280,19 +232,19 @@ fn a_processor_that_stands_still_costs_the_packets_of_that_time_and_nothing_else
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn one_packet_per_buffer_plays_and_records_bit_for_bit() {
-    let music = Music::new();
-    let report = run(&music.path(), |request| request.packets = 1);
+    let tune = TuneFile::stereo();
+    let report = play(&tune.path(), |request| request.packets = 1);
     assert!(report.passed());
     assert_eq!(report.card.streams[0].packets_completed, 10, "of 100 ms");
-    assert!(record(|request| request.packets = 1).passed());
+    assert!(record(&TuneFile::stereo().path(), |request| request.packets = 1).passed());
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_recording_through_the_microsoft_abi_is_bit_exact() {
     for mode in [Mode::Packet, Mode::Timer] {
-        let report = record(|request| {
-            request.way = Way::Record(mode);
+        let report = record(&TuneFile::stereo().path(), |request| {
+            request.scenario = Scenario::Record(mode);
             request.guest_config = config(&["oracle=1"]);
             if mode == Mode::Timer {
                 request.clock = Clock::Realtime(1.0);

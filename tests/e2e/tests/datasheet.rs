@@ -5,9 +5,9 @@ use std::{fs, process::Command};
 
 use ringwave_e2e::bare::{BareGuest, pattern, samples};
 use ringwave_runner::{
+    artefacts::Artefacts,
     card::Card,
-    machine::{Options, Outcome},
-    parts::Parts,
+    machine::{MachineOptions, Outcome},
 };
 
 /// What the guest plays in a take, and records of it.
@@ -53,21 +53,25 @@ fn first_difference(a: &[[i16; 2]], b: &[[i16; 2]]) -> Option<usize> {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_driver_written_from_the_datasheet_hears_what_it_plays() {
-    let parts = Parts::from_env().expect("everything is built");
+    let artefacts = Artefacts::from_env().expect("everything is built");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let control = folder.path().join("control.sock");
     let options = ["--capture", "1", "--source", "loopback:0", "--clock", "lockstep", "--control"];
     let options = options.map(str::to_owned).into_iter().chain([control.display().to_string()]);
-    let mut card = Card::start(&parts.ringwave, folder.path(), "heard", options).expect("the card listens");
+    let mut card =
+        Card::start(&artefacts.ringwave, folder.path(), "heard", options).expect("the card listens");
     let config = format!("scenario=loopback\nseed=90\njack=1\nvolume={:#x}", VOLUME.cast_unsigned());
     // Two processors, so that TCG takes the guest's orders of memory (7.4) as a processor does.
-    let machine = Options { processors: 2, ..Options::default() };
+    let machine = MachineOptions { processors: 2, ..MachineOptions::default() };
     let mut guest =
-        BareGuest::boot(&parts, folder.path(), &card.socket(), &config, machine).expect("QEMU starts");
+        BareGuest::boot(&artefacts, folder.path(), &card.socket(), &config, machine).expect("QEMU starts");
     let told = guest.wait_for("pull-the-plug", 1);
     if told.is_ok() {
-        let pull =
-            Command::new(&parts.ringwave).arg("control").arg(&control).args(["jack", "1", "out"]).status();
+        let pull = Command::new(&artefacts.ringwave)
+            .arg("control")
+            .arg(&control)
+            .args(["jack", "1", "out"])
+            .status();
         assert!(pull.expect("ringwave control runs").success());
     }
     let (outcome, log) = guest.finish().expect("the guest ends");

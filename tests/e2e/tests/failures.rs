@@ -5,12 +5,15 @@
 
 use std::{env, fs, path::Path, time::Duration};
 
-use ringwave_e2e::bare::{BareGuest, BareLog, pattern, samples};
+use ringwave_e2e::{
+    bare::{BareGuest, BareLog, pattern, samples},
+    process_usage::ProcessUsage,
+};
 use ringwave_runner::{
+    artefacts::Artefacts,
     card::Card,
     guest_log::GuestLog,
-    machine::{Machine, Options, Outcome, Sharing, make_volume},
-    parts::Parts,
+    machine::{Machine, MachineOptions, Outcome, Sharing, make_volume},
 };
 
 /// Packets of 10 ms, the guest's own default.
@@ -21,15 +24,15 @@ const LONG_PACKET: usize = 24_000;
 const END_FRAMES: usize = 4_800;
 
 /// A folder, and the programs.
-struct Lab {
-    parts: Parts,
+struct Fixture {
+    artefacts: Artefacts,
     folder: tempfile::TempDir,
 }
 
-impl Lab {
+impl Fixture {
     fn new() -> Self {
-        let parts = Parts::from_env().expect("everything is built");
-        Self { parts, folder: tempfile::tempdir().expect("a temporary folder") }
+        let artefacts = Artefacts::from_env().expect("everything is built");
+        Self { artefacts, folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
     fn folder(&self) -> &Path {
@@ -38,22 +41,23 @@ impl Lab {
 
     fn server(&self, name: &str, speed: f64) -> Card {
         let options = ["--clock", "lockstep", "--speed", &speed.to_string()];
-        Card::start(&self.parts.ringwave, self.folder(), name, options).expect("the card listens")
+        Card::start(&self.artefacts.ringwave, self.folder(), name, options).expect("the card listens")
     }
 
-    fn boot(&self, server: &Card, config: &str, options: Options) -> BareGuest {
-        BareGuest::boot(&self.parts, self.folder(), &server.socket(), config, options).expect("QEMU starts")
+    fn boot(&self, server: &Card, config: &str, options: MachineOptions) -> BareGuest {
+        BareGuest::boot(&self.artefacts, self.folder(), &server.socket(), config, options)
+            .expect("QEMU starts")
     }
 
     /// Boots a guest and waits for its end.
-    fn run(&self, server: &Card, config: &str, options: Options) -> (Option<Outcome>, BareLog) {
+    fn run(&self, server: &Card, config: &str, options: MachineOptions) -> (Option<Outcome>, BareLog) {
         let (outcome, log) = self.boot(server, config, options).finish().expect("the guest ends");
         show(server, &log);
         (outcome, log)
     }
 
     /// Boots a guest that must be content, and waits until the card has put its files away.
-    fn content(&self, server: &mut Card, config: &str, options: Options) -> BareLog {
+    fn content(&self, server: &mut Card, config: &str, options: MachineOptions) -> BareLog {
         let before = server.log().matches("the client has left").count();
         let (outcome, log) = self.run(server, config, options);
         assert_eq!((outcome, log.wrong()), (Some(Outcome::Ok), vec![]));
@@ -107,11 +111,11 @@ fn warnings(server: &Card) -> Vec<String> {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn the_bare_card_plays_bit_exact_in_both_layouts() {
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 1.0);
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 1.0);
     for (number, layout) in [(1, "contiguous"), (2, "scatter-gather")] {
         let config = format!("scenario=play\nlayout={layout}\nframes=10007\nseed={number}");
-        lab.content(&mut server, &config, Options::default());
+        fixture.content(&mut server, &config, MachineOptions::default());
         assert_heard(&server.heard(number), 48_000, &pattern(number, 10_007));
     }
     assert_eq!(warnings(&server), Vec::<String>::new());
@@ -120,11 +124,11 @@ fn the_bare_card_plays_bit_exact_in_both_layouts() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_guest_outlives_the_card() {
-    let lab = Lab::new();
-    let mut server = lab.server("killed", 1.0);
+    let fixture = Fixture::new();
+    let mut server = fixture.server("killed", 1.0);
     // Packets of half a second, because QEMU 11.1 aborts if an access is under way just then (tests/bareguest/src/scenario/forever.rs).
     let config = format!("scenario=forever\nseed=7\npacket_frames={LONG_PACKET}\ntold_after=3");
-    let mut guest = lab.boot(&server, &config, Options::default());
+    let mut guest = fixture.boot(&server, &config, MachineOptions::default());
     guest.wait_for("playing", 1).expect("the guest plays");
     server.kill().expect("the card is killed");
     let (outcome, log) = guest.finish().expect("the guest ends");
@@ -140,22 +144,22 @@ fn a_guest_outlives_the_card() {
     assert!(!server.log().contains("the client has left"), "it was not the guest that left");
 
     assert!(server.socket().exists(), "a killed process leaves its socket");
-    let mut next = lab.server("next", 1.0);
-    lab.content(&mut next, "scenario=play\nseed=8\nframes=4800", Options::default());
+    let mut next = fixture.server("next", 1.0);
+    fixture.content(&mut next, "scenario=play\nseed=8\nframes=4800", MachineOptions::default());
     assert_heard(&next.heard(1), 48_000, &pattern(8, 4_800));
     assert_eq!(next.end().expect("the card ends").code(), Some(0));
-    assert!(!lab.folder().join("card.sock").exists(), "a card that ends removes its socket");
+    assert!(!fixture.folder().join("card.sock").exists(), "a card that ends removes its socket");
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn the_card_outlives_a_machine() {
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 1.0);
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 1.0);
     // After a first client everything is open that the process needs for itself.
-    lab.content(&mut server, "scenario=play\nseed=8\nframes=4800", Options::default());
-    let before = server.figures().expect("the card runs");
-    let mut guest = lab.boot(&server, "scenario=forever\nseed=9", Options::default());
+    fixture.content(&mut server, "scenario=play\nseed=8\nframes=4800", MachineOptions::default());
+    let before = ProcessUsage::of(server.process_id()).expect("the card runs");
+    let mut guest = fixture.boot(&server, "scenario=forever\nseed=9", MachineOptions::default());
     guest.wait_for("playing", 1).expect("the guest plays");
     let log = guest.kill().expect("QEMU is killed");
     server.wait_for("the client has left", 2).expect("the card sees the client leave");
@@ -163,10 +167,10 @@ fn the_card_outlives_a_machine() {
 
     // All that had been played when it was killed, and the file is finished. It was told a little after 100 packets.
     assert_heard_beginning(&server.heard(2), 9, 100 * PACKET_FRAMES, END_FRAMES);
-    let after = server.figures().expect("the card runs");
+    let after = ProcessUsage::of(server.process_id()).expect("the card runs");
     assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads), "nothing is left");
     // `play` looks first whether every register and page has its reset value.
-    lab.content(&mut server, "scenario=play\nseed=10\nframes=4800", Options::default());
+    fixture.content(&mut server, "scenario=play\nseed=10\nframes=4800", MachineOptions::default());
     assert_heard(&server.heard(3), 48_000, &pattern(10, 4_800));
     // QEMU may have died with an answer unread; and what is due when the card learns that it is gone is silence now that its memory is.
     let told = warnings(&server);
@@ -177,10 +181,10 @@ fn the_card_outlives_a_machine() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_machine_that_is_reset_while_it_plays_finds_a_fresh_card() {
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 1.0);
-    let options = Options { reboots: true, ..Options::default() };
-    let log = lab.content(&mut server, "scenario=reboot\nseed=20\nframes=9000", options);
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 1.0);
+    let options = MachineOptions { reboots: true, ..MachineOptions::default() };
+    let log = fixture.content(&mut server, "scenario=reboot\nseed=20\nframes=9000", options);
     let (going, back) = (log.one("rebooting"), log.one("back"));
     assert_eq!(log.all("start").len(), 2, "two boots of one machine");
     assert!(back.number("resets") > going.number("resets"), "the card was reset");
@@ -195,10 +199,10 @@ fn a_machine_that_is_reset_while_it_plays_finds_a_fresh_card() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_function_level_reset_while_it_plays_makes_a_fresh_card() {
     for layout in ["contiguous", "scatter-gather"] {
-        let lab = Lab::new();
-        let mut server = lab.server("heard", 1.0);
+        let fixture = Fixture::new();
+        let mut server = fixture.server("heard", 1.0);
         let config = format!("scenario=flr\nseed=30\nframes=9000\nlayout={layout}");
-        let log = lab.content(&mut server, &config, Options::default());
+        let log = fixture.content(&mut server, &config, MachineOptions::default());
         let reset = log.one("reset");
         assert_eq!(reset.number("resets"), reset.number("before").map(|before| before + 1), "one reset");
         assert_heard_beginning(&server.heard(1), 30, 25 * PACKET_FRAMES, 0);
@@ -210,9 +214,9 @@ fn a_function_level_reset_while_it_plays_makes_a_fresh_card() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_bad_table_is_refused_by_name_and_the_next_good_one_plays() {
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 1.0);
-    let log = lab.content(&mut server, "scenario=tables\nseed=40", Options::default());
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 1.0);
+    let log = fixture.content(&mut server, "scenario=tables\nseed=40", MachineOptions::default());
     let refused = log.all("refused");
     assert_eq!(log.one("tables").number("tried"), Some(refused.len() as u64));
     // The names of DATASHEET section 8, in the order of the cases.
@@ -255,10 +259,10 @@ fn every_bad_table_is_refused_by_name_and_the_next_good_one_plays() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn memory_that_is_not_shared_is_named_by_the_self_test() {
     for sharing in [Sharing::Off, Sharing::NoBackend] {
-        let lab = Lab::new();
-        let server = lab.server("heard", 1.0);
-        let options = Options { sharing, ..Options::default() };
-        let (outcome, log) = lab.run(&server, "scenario=play", options);
+        let fixture = Fixture::new();
+        let server = fixture.server("heard", 1.0);
+        let options = MachineOptions { sharing, ..MachineOptions::default() };
+        let (outcome, log) = fixture.run(&server, "scenario=play", options);
         assert_eq!(outcome, Some(Outcome::Failed), "{sharing:?}");
         let [wrong] = log.wrong()[..] else { panic!("{sharing:?}: {:?}", log.wrong()) };
         assert!(wrong.contains("share=on"), "{sharing:?}: {wrong}");
@@ -275,9 +279,9 @@ fn memory_that_is_not_shared_is_named_by_the_self_test() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn the_driver_names_the_option_that_is_missing() {
     for sharing in [Sharing::Off, Sharing::NoBackend] {
-        let lab = Lab::new();
-        let server = lab.server("heard", 1.0);
-        let wav = lab.folder().join("in.wav");
+        let fixture = Fixture::new();
+        let server = fixture.server("heard", 1.0);
+        let wav = fixture.folder().join("in.wav");
         let spec = hound::WavSpec {
             channels: 2,
             sample_rate: 48_000,
@@ -290,10 +294,11 @@ fn the_driver_names_the_option_that_is_missing() {
             .try_for_each(|sample| writer.write_sample(sample))
             .and_then(|()| writer.finalize())
             .expect("a WAV file is written");
-        make_volume(&lab.parts, lab.folder(), &wav, "wav=MUSIC.WAV\nbuffer_ms=100\n").expect("a volume");
-        let options = Options { sharing, ..Options::default() };
-        let mut machine =
-            Machine::boot_with(&lab.parts, lab.folder(), &server.socket(), options).expect("QEMU starts");
+        make_volume(&fixture.artefacts, fixture.folder(), &wav, "wav=MUSIC.WAV\nbuffer_ms=100\n")
+            .expect("a volume");
+        let options = MachineOptions { sharing, ..MachineOptions::default() };
+        let mut machine = Machine::boot_with(&fixture.artefacts, fixture.folder(), &server.socket(), options)
+            .expect("QEMU starts");
         let outcome = machine.wait(Duration::from_secs(90), || Ok(())).expect("the guest ends");
         let guest = GuestLog::parse(&machine.guest_log());
         eprintln!("{:#?}\n{:#?}\n{}", guest.driver, guest.violations, server.log());
@@ -308,22 +313,22 @@ fn the_driver_names_the_option_that_is_missing() {
 #[ignore = "boots QEMU and starts a stream a thousand times (RINGWAVE_CYCLES: as often): run qemu-scripts/test"]
 fn a_thousand_starts_and_stops_leave_nothing_behind() {
     let cycles: u64 = env::var("RINGWAVE_CYCLES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 8.0);
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 8.0);
     // After a first client everything is open that the process needs for itself.
-    lab.content(&mut server, "scenario=play", Options::default());
-    let before = server.figures().expect("the card runs");
+    fixture.content(&mut server, "scenario=play", MachineOptions::default());
+    let before = ProcessUsage::of(server.process_id()).expect("the card runs");
     // 1 ms, the shortest packet there is.
     let config = format!("scenario=cycles\ncycles={cycles}\npacket_frames=48");
-    let mut guest = lab.boot(&server, &config, Options::default());
+    let mut guest = fixture.boot(&server, &config, MachineOptions::default());
     guest.wait_for("cycle", 1).expect("a hundred cycles");
-    let early = server.figures().expect("the card runs");
+    let early = ProcessUsage::of(server.process_id()).expect("the card runs");
     guest.wait_for("cycles", 1).expect("all cycles");
-    let late = server.figures().expect("the card runs");
+    let late = ProcessUsage::of(server.process_id()).expect("the card runs");
     let (outcome, log) = guest.finish().expect("the guest ends");
     show(&server, &log);
     server.wait_for("the client has left", 2).expect("the card sees the client leave");
-    let after = server.figures().expect("the card runs");
+    let after = ProcessUsage::of(server.process_id()).expect("the card runs");
     eprintln!("before {before:?}\nearly  {early:?}\nlate   {late:?}\nafter  {after:?}");
 
     assert_eq!((outcome, log.wrong()), (Some(Outcome::Ok), vec![]));
@@ -346,9 +351,9 @@ fn a_thousand_starts_and_stops_leave_nothing_behind() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_card_that_slept_while_it_played_goes_on_where_it_was() {
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 1.0);
-    let log = lab.content(&mut server, "scenario=d3hot\nseed=50\nframes=9000", Options::default());
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 1.0);
+    let log = fixture.content(&mut server, "scenario=d3hot\nseed=50\nframes=9000", MachineOptions::default());
     assert_eq!(log.one("d3hot").get("state_after"), "2");
     assert_heard(&server.heard(1), 48_000, &pattern(50, 9_000));
     assert_eq!(warnings(&server), Vec::<String>::new());
@@ -357,9 +362,10 @@ fn a_card_that_slept_while_it_played_goes_on_where_it_was() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn without_bus_mastering_silence_is_played_and_counted() {
-    let lab = Lab::new();
-    let mut server = lab.server("heard", 1.0);
-    let log = lab.content(&mut server, "scenario=bus-master\nseed=60\nframes=9000", Options::default());
+    let fixture = Fixture::new();
+    let mut server = fixture.server("heard", 1.0);
+    let log =
+        fixture.content(&mut server, "scenario=bus-master\nseed=60\nframes=9000", MachineOptions::default());
     let silence = log.one("bus-master").number("silence").expect("a number of frames");
     assert!(warnings(&server).iter().all(|line| line.contains("BUS_MASTER_OFF")), "{:?}", warnings(&server));
     assert!(!warnings(&server).is_empty(), "the log says so");
@@ -376,15 +382,15 @@ fn without_bus_mastering_silence_is_played_and_counted() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn messages_arrive_where_they_were_last_sent_to() {
-    let lab = Lab::new();
-    if lab.parts.accel == "kvm" {
+    let fixture = Fixture::new();
+    if fixture.artefacts.accel == "kvm" {
         eprintln!(
             "not run: with KVM, QEMU gives MSI to the interrupt controller only (tests/bareguest/src/scenario/interrupts.rs)"
         );
         return;
     }
-    let mut server = lab.server("heard", 1.0);
-    let log = lab.content(&mut server, "scenario=msi\nseed=70", Options::default());
+    let mut server = fixture.server("heard", 1.0);
+    let log = fixture.content(&mut server, "scenario=msi\nseed=70", MachineOptions::default());
     assert_eq!(log.all("msi-arrived").len(), 4, "each was looked at");
     assert_eq!(warnings(&server), Vec::<String>::new());
     assert!(fs::metadata(server.heard(1)).is_ok(), "it played meanwhile");
@@ -396,9 +402,9 @@ fn a_card_that_is_ended_does_not_take_the_machine_along() {
     // QEMU 11.1 aborts if the card's socket closes with an unread message in it: a card that ends answers what has arrived and takes
     // nothing more. This guest always has an access under way.
     for attempt in 0..4 {
-        let lab = Lab::new();
-        let server = lab.server("heard", 1.0);
-        let mut guest = lab.boot(&server, "scenario=forever\nseed=7\npoll=1", Options::default());
+        let fixture = Fixture::new();
+        let server = fixture.server("heard", 1.0);
+        let mut guest = fixture.boot(&server, "scenario=forever\nseed=7\npoll=1", MachineOptions::default());
         guest.wait_for("playing", 1).expect("the guest plays");
         assert_eq!(server.end().expect("the card ends").code(), Some(0));
         let (outcome, log) = guest.finish().expect("the guest ends");

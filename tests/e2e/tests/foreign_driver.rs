@@ -2,15 +2,12 @@
 //! at ntguest. It loads, starts, plays, records and unloads, and what ntguest finds wrong with it by Windows' rules is nothing.
 //! `qemu-scripts/test` builds what it needs and runs this; `cargo test` alone has no QEMU and no guest, so that it is ignored there.
 
-use std::path::PathBuf;
-
-use ringwave_audio::{SampleFormat, StreamFormat, test_tune::TestTune};
+use ringwave_e2e::{runs::run_with, tune_file::TuneFile};
 use ringwave_runner::{
+    artefacts::{self, Artefacts},
     machine::Outcome,
-    parts::{self, Parts},
     report::Report,
-    request::{Clock, Mode, Request, Way},
-    run,
+    request::{Clock, Mode, Request, Scenario},
 };
 
 /// Imports of an ordinary WaveRT driver that the image must have, so that it proves that ntguest offers them.
@@ -29,38 +26,17 @@ const IMPORTS: &[&str] = &[
     "wcscmp",
 ];
 
-/// A second of the test piece in the format that the driver has.
-struct Music(tempfile::TempDir);
-
-impl Music {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
-        TestTune { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
-        Self(folder)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("in.wav")
-    }
-}
-
 /// A run with the foreign driver, by Windows' rules alone. It does not ask for lockstep, so that the card goes on in real time: slow enough
 /// for this machine, and what is lost all the same is accounted for.
 fn foreign(mut request: Request, lines: &[&str]) -> Report {
-    let driver = parts::foreign_driver().expect("tests/foreign/build was run");
-    let parts = Parts { driver, ..Parts::from_env().expect("everything is built") };
+    let driver = artefacts::foreign_driver().expect("tests/foreign/build was run");
+    let artefacts = Artefacts { driver, ..Artefacts::from_env().expect("everything is built") };
     request.clock = Clock::Realtime(0.25);
     if !lines.contains(&"harsh=1") {
         request.guest_config.push("harsh=0".to_owned());
     }
     request.guest_config.extend(lines.iter().copied().map(String::from));
-    let report = run::run(&parts, &request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
-    eprintln!("{report}");
-    for line in &report.guest.driver {
-        eprintln!("driver: {line}");
-    }
-    report
+    run_with(&artefacts, &request)
 }
 
 fn is_right(report: &Report) {
@@ -72,7 +48,7 @@ fn is_right(report: &Report) {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn it_imports_what_an_ordinary_wavert_driver_imports() {
     let image =
-        std::fs::read(parts::foreign_driver().expect("tests/foreign/build was run")).expect("the image");
+        std::fs::read(artefacts::foreign_driver().expect("tests/foreign/build was run")).expect("the image");
     let has =
         |name: &str| image.windows(name.len() + 1).any(|w| w.strip_suffix(b"\0") == Some(name.as_bytes()));
     let missing: Vec<_> = IMPORTS.iter().filter(|name| !has(name)).collect();
@@ -82,31 +58,31 @@ fn it_imports_what_an_ordinary_wavert_driver_imports() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn it_plays_by_messages_and_by_the_line() {
-    let music = Music::new();
+    let tune = TuneFile::stereo();
     for interrupts in ["msi=1", "msi=2", "msi=0"] {
-        is_right(&foreign(Request::play(music.path()), &[interrupts]));
+        is_right(&foreign(Request::play(tune.path()), &[interrupts]));
     }
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn it_records_by_packets_and_events_and_while_it_plays() {
-    let music = Music::new();
+    let tune = TuneFile::stereo();
     for mode in [Mode::Packet, Mode::Event] {
-        let mut request = Request::record(music.path());
-        request.way = Way::Record(mode);
+        let mut request = Request::record(tune.path());
+        request.scenario = Scenario::Record(mode);
         is_right(&foreign(request, &[]));
     }
-    let mut request = Request::play(music.path());
-    request.way = Way::Loopback;
+    let mut request = Request::play(tune.path());
+    request.scenario = Scenario::Loopback;
     is_right(&foreign(request, &[]));
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn streams_that_only_poll_play_by_timer() {
-    let music = Music::new();
-    let mut request = Request::play(music.path());
+    let tune = TuneFile::stereo();
+    let mut request = Request::play(tune.path());
     request.buffer_ms = 1000;
     let report = foreign(request, &["client=timer", "reg.PollingOnly=1"]);
     assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
@@ -116,17 +92,17 @@ fn streams_that_only_poll_play_by_timer() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn what_is_harsher_than_windows_is_found_only_when_it_is_asked_for() {
-    let music = Music::new();
-    let report = foreign(Request::play(music.path()), &["harsh=1"]);
+    let tune = TuneFile::stereo();
+    let report = foreign(Request::play(tune.path()), &["harsh=1"]);
     assert!(report.violated("section-not-paged"), "{:?}", report.violations);
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn it_fails_softly_and_leaves_nothing_where_the_kernel_does() {
-    let music = Music::new();
+    let tune = TuneFile::stereo();
     for fault in ["fail_pool=1", "fail_pool=3", "fail_map_io=1", "fail_connect=1"] {
-        let report = foreign(Request::play(music.path()), &[fault]);
+        let report = foreign(Request::play(tune.path()), &[fault]);
         assert!(report.violations.is_empty(), "{fault}: {:?}", report.violations);
         let started = report.outcome == Some(Outcome::Ok);
         assert!(started || report.outcome == Some(Outcome::Failed), "{fault}: {:?}", report.outcome);

@@ -5,9 +5,6 @@
 //! *clean* if the card lost nothing beyond what the guest was late for, and handled every end of a piece within a millisecond. Run it on a machine that does
 //! nothing else: a kernel that is built without preemption lets nobody in while it works for another program.
 
-#[path = "support/noise.rs"]
-mod noise;
-
 use std::{
     fmt,
     path::Path,
@@ -15,9 +12,9 @@ use std::{
     thread,
 };
 
-use noise::wav;
+use ringwave_e2e::noise::wav;
 use ringwave_runner::{
-    parts::Parts,
+    artefacts::Artefacts,
     report::Report,
     request::{Clock, Request},
     run::run,
@@ -114,11 +111,11 @@ impl fmt::Display for Row {
 }
 
 fn measure(millis: u32, records: bool, wav: &Path) -> Row {
-    let parts = Parts::from_env().expect("everything is built");
+    let artefacts = Artefacts::from_env().expect("everything is built");
     let mut request = if records { Request::record(wav) } else { Request::play(wav) };
     request.clock = Clock::Realtime(1.0);
     request.buffer_ms = 2 * millis;
-    let report = run(&parts, &request, |_| {}).expect("the run comes to a verdict");
+    let report = run(&artefacts, &request, |_| {}).expect("the run comes to a verdict");
     eprintln!("{report}");
     let stream = report.card.first(records).expect("the card has the stream");
     Row::new(millis, records, &report, stream)

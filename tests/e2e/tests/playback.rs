@@ -1,15 +1,11 @@
 //! Boots QEMU and plays through the shipped driver. `qemu-scripts/test` runs these (`cargo test -- --ignored`): they need what
 //! `qemu-scripts/setup` sets up and what `qemu-scripts/lib/build.sh` builds.
 
-#[path = "support/noise.rs"]
-mod noise;
-mod support;
-
-use noise::wav;
 use ringwave_audio::Value;
 use ringwave_audio::compare::{Difference, Verdict};
+use ringwave_e2e::noise::wav;
+use ringwave_e2e::runs::play;
 use ringwave_runner::{machine::Outcome, report::Report, request::Clock};
-use support::run;
 
 fn verdict(report: &Report) -> Verdict {
     report.verdict().expect("something was heard")
@@ -19,7 +15,7 @@ fn verdict(report: &Report) -> Verdict {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn scatter_gather_is_bit_exact_and_reads_the_position_without_a_message() {
     let wav = wav(48_000, 2, 48_000);
-    let report = run(&wav.path, |_| {});
+    let report = play(&wav.path, |_| {});
     assert!(report.passed());
     let comparison = report.comparison.as_ref().expect("something was heard");
     assert_eq!(comparison.frames, [48_000, 48_000]);
@@ -39,7 +35,7 @@ fn scatter_gather_is_bit_exact_and_reads_the_position_without_a_message() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn contiguous_is_bit_exact() {
     let wav = wav(48_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.contiguous = true);
+    let report = play(&wav.path, |request| request.contiguous = true);
     assert!(report.passed());
     assert_eq!(report.card.streams[0].dma_mode, "contiguous");
 }
@@ -48,7 +44,7 @@ fn contiguous_is_bit_exact() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn contiguous_memory_that_is_not_to_be_had_falls_back_and_says_so() {
     let wav = wav(24_000, 2, 48_000);
-    let report = run(&wav.path, |request| {
+    let report = play(&wav.path, |request| {
         request.contiguous = true;
         request.guest_config.push("fault=no-contiguous".into());
     });
@@ -61,7 +57,7 @@ fn contiguous_memory_that_is_not_to_be_had_falls_back_and_says_so() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_partial_last_packet_of_a_mono_file_at_44100_is_bit_exact() {
     let wav = wav(10_007, 1, 44_100);
-    let report = run(&wav.path, |request| request.buffer_ms = 33);
+    let report = play(&wav.path, |request| request.buffer_ms = 33);
     assert!(report.passed());
     assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [10_007, 10_007]);
 }
@@ -70,7 +66,7 @@ fn a_partial_last_packet_of_a_mono_file_at_44100_is_bit_exact() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_large_buffer_needs_many_entries_and_is_bit_exact() {
     let wav = wav(72_001, 2, 48_000);
-    let report = run(&wav.path, |request| request.buffer_ms = 1000);
+    let report = play(&wav.path, |request| request.buffer_ms = 1000);
     assert!(report.passed());
     // 192,000 bytes are 47 pages, shuffled, so hardly two lie side by side.
     assert!(report.card.streams[0].sg_entries > 20, "{} entries", report.card.streams[0].sg_entries);
@@ -80,7 +76,7 @@ fn a_large_buffer_needs_many_entries_and_is_bit_exact() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_port_compiled_for_the_microsoft_abi_is_bit_exact() {
     let wav = wav(24_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.guest_config.push("oracle=1".into()));
+    let report = play(&wav.path, |request| request.guest_config.push("oracle=1".into()));
     assert!(report.passed());
     assert!(report.guest.result("oracle_calls").is_some_and(|calls| calls > 10), "the C++ side was used");
 }
@@ -89,7 +85,7 @@ fn a_port_compiled_for_the_microsoft_abi_is_bit_exact() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn clients_that_write_only_after_the_event_are_bit_exact() {
     let wav = wav(12_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.guest_config.push("client=lazy".into()));
+    let report = play(&wav.path, |request| request.guest_config.push("client=lazy".into()));
     assert!(report.passed());
 }
 
@@ -97,7 +93,7 @@ fn clients_that_write_only_after_the_event_are_bit_exact() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_wrong_page_order_is_heard() {
     let wav = wav(24_000, 2, 48_000);
-    let report = run(&wav.path, |request| {
+    let report = play(&wav.path, |request| {
         request.buffer_ms = 200;
         request.guest_config.push("fault=swap-pages".into());
     });
@@ -113,7 +109,7 @@ fn a_wrong_page_order_is_heard() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_flipped_bit_is_heard() {
     let wav = wav(12_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.guest_config.push("fault=flip-bit".into()));
+    let report = play(&wav.path, |request| request.guest_config.push("fault=flip-bit".into()));
     assert!(!report.passed());
     assert!(
         matches!(verdict(&report), Verdict::Different(Difference { a, b, .. }) if one_bit(a, b)),
@@ -126,7 +122,7 @@ fn a_flipped_bit_is_heard() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_missing_packet_is_heard() {
     let wav = wav(12_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.guest_config.push("fault=skip-packet".into()));
+    let report = play(&wav.path, |request| request.guest_config.push("fault=skip-packet".into()));
     assert!(!report.passed());
     // The first frame of some packet: nothing before it is wrong.
     let packet_frames = 48_000 / 20;
@@ -141,7 +137,7 @@ fn a_missing_packet_is_heard() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_leaked_mdl_is_named() {
     let wav = wav(12_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.guest_config.push("fault=swallow-free".into()));
+    let report = play(&wav.path, |request| request.guest_config.push("fault=swallow-free".into()));
     assert!(!report.passed());
     assert!(report.violated("mdl-leak"), "{:?}", report.violations);
     assert_eq!(report.outcome, Some(Outcome::Failed));
@@ -152,7 +148,7 @@ fn a_leaked_mdl_is_named() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_line_interrupt_serves_as_well() {
     let wav = wav(12_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.guest_config.push("msi=0".into()));
+    let report = play(&wav.path, |request| request.guest_config.push("msi=0".into()));
     assert!(report.passed());
     assert!(
         report.guest.driver.iter().any(|line| line.contains("line")),
@@ -165,7 +161,7 @@ fn a_line_interrupt_serves_as_well() {
 fn a_client_that_does_everything_wrong_gets_the_documented_answers() {
     let wav = wav(6_000, 2, 48_000);
     for oracle in ["oracle=0", "oracle=1"] {
-        let report = run(&wav.path, |request| {
+        let report = play(&wav.path, |request| {
             // Nothing is waited for: some of its recorders read nothing.
             request.guest_config.extend(["client=stress".into(), oracle.into(), "reg.Lockstep=0".into()]);
         });
@@ -180,7 +176,7 @@ fn a_client_that_does_everything_wrong_gets_the_documented_answers() {
 fn memory_that_is_not_to_be_had_fails_softly_and_leaks_nothing() {
     let wav = wav(6_000, 2, 48_000);
     for fault in ["fault=short-mdl", "fault=null-map"] {
-        let report = run(&wav.path, |request| {
+        let report = play(&wav.path, |request| {
             request.buffer_ms = 200;
             request.guest_config.push(fault.into());
         });
@@ -193,7 +189,7 @@ fn memory_that_is_not_to_be_had_fails_softly_and_leaks_nothing() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_fast_clock_changes_when_never_what() {
     let wav = wav(480_000, 2, 48_000);
-    let report = run(&wav.path, |request| request.clock = Clock::Lockstep(8.0));
+    let report = play(&wav.path, |request| request.clock = Clock::Lockstep(8.0));
     assert!(report.passed());
     assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [480_000, 480_000]);
 }
@@ -206,7 +202,7 @@ fn half_a_packet_late_costs_half_a_packet_of_silence() {
     const MILLISECOND: usize = 48;
     let wav = wav(96_000, 2, 48_000);
     let sent = ringwave_audio::wav::read(&wav.path).expect("the file").frames;
-    let report = run(&wav.path, |request| {
+    let report = play(&wav.path, |request| {
         request.clock = Clock::Realtime(1.0);
         request.buffer_ms = 400;
         request.guest_config.push("client=half-late".into());
@@ -243,7 +239,7 @@ fn half_a_packet_late_costs_half_a_packet_of_silence() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_client_that_writes_nothing_more_gets_its_events_and_counts_though_the_card_would_wait() {
     let wav = wav(9_600, 2, 48_000);
-    let report = run(&wav.path, |request| {
+    let report = play(&wav.path, |request| {
         // The card grants lockstep to a driver that asks: this one doesn't.
         request.clock = Clock::LOCKSTEP;
         request.buffer_ms = 200;

@@ -1,50 +1,21 @@
 //! Sound in full, through the shipped driver in QEMU: every kind of sample, both directions, both clocks, loopback, several endpoints, cycles.
 //! `qemu-scripts/test` builds what they need and runs them; `cargo test` alone has no QEMU and no guest, so they are ignored there.
 
-mod support;
-
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ringwave_audio::SampleFormat;
 use ringwave_audio::compare::Verdict;
-use ringwave_audio::test_tune::TestTune;
-use ringwave_audio::{SampleFormat, StreamFormat};
+use ringwave_e2e::runs::{play, record};
+use ringwave_e2e::tune_file::TuneFile;
 use ringwave_runner::{
+    artefacts::Artefacts,
     card::Card,
     guest_log::GuestLog,
     machine::{Machine, Outcome, make_volume},
-    parts::Parts,
     report::Report,
-    request::{Clock, Mode, Request, Way},
+    request::{Clock, Mode, Scenario},
 };
-use support::{go, run};
-
-/// A second of the test tune.
-struct Music {
-    folder: tempfile::TempDir,
-}
-
-impl Music {
-    fn new(sample: SampleFormat, channels: u32, rate: u32) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let format = StreamFormat { sample, channels, rate };
-        TestTune { seconds: 1, format }.write(&folder.path().join("in.wav")).expect("a WAV file");
-        Self { folder }
-    }
-
-    fn cd() -> Self {
-        Self::new(SampleFormat::S16, 2, 48_000)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("in.wav")
-    }
-}
-
-fn record(music: &Music, change: impl FnOnce(&mut Request)) -> Report {
-    go(Request::record(music.path()), change)
-}
 
 /// The guest is content, whatever was heard.
 #[track_caller]
@@ -65,7 +36,7 @@ const KINDS: [(SampleFormat, u32, u32); 5] = [
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_kind_of_sample_is_played_bit_for_bit() {
     for (sample, channels, rate) in KINDS {
-        let report = run(&Music::new(sample, channels, rate).path(), |_| {});
+        let report = play(&TuneFile::new(sample, channels, rate).path(), |_| {});
         assert!(report.passed(), "{sample:?} {channels} {rate}");
     }
 }
@@ -74,7 +45,7 @@ fn every_kind_of_sample_is_played_bit_for_bit() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_kind_of_sample_is_recorded_bit_for_bit() {
     for (sample, channels, rate) in KINDS {
-        let report = record(&Music::new(sample, channels, rate), |_| {});
+        let report = record(&TuneFile::new(sample, channels, rate).path(), |_| {});
         assert!(report.passed(), "{sample:?} {channels} {rate}");
     }
 }
@@ -82,23 +53,23 @@ fn every_kind_of_sample_is_recorded_bit_for_bit() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn events_and_timers_record_too_and_contiguous_memory() {
-    let music = Music::cd();
+    let tune = TuneFile::stereo();
     for mode in [Mode::Event, Mode::Timer] {
         // A late client loses packets in real time: the buffer is long.
-        let report = record(&music, |request| {
-            request.way = Way::Record(mode);
+        let report = record(&tune.path(), |request| {
+            request.scenario = Scenario::Record(mode);
             request.clock = Clock::Realtime(1.0);
             request.buffer_ms = 1000;
         });
         assert!(report.passed(), "{mode}");
     }
-    assert!(record(&music, |request| request.contiguous = true).passed());
+    assert!(record(&tune.path(), |request| request.contiguous = true).passed());
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn loopback_records_what_was_played_sample_for_sample() {
-    let report = run(&Music::cd().path(), |request| request.way = Way::Loopback);
+    let report = play(&TuneFile::stereo().path(), |request| request.scenario = Scenario::Loopback);
     assert!(report.passed());
     // What the card plays while it waits is silence; this guest is in time.
     let recorded = report.loopback.expect("something was recorded");
@@ -109,7 +80,7 @@ fn loopback_records_what_was_played_sample_for_sample() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn in_real_time_what_was_heard_less_the_counted_silence_is_what_was_sent() {
-    let report = run(&Music::cd().path(), |request| {
+    let report = play(&TuneFile::stereo().path(), |request| {
         request.clock = Clock::Realtime(1.0);
         request.guest_config = vec!["late_every=7".into()];
         // The driver's stores and fences on a machine that runs processors at the same time.
@@ -133,7 +104,7 @@ fn in_real_time_what_was_heard_less_the_counted_silence_is_what_was_sent() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn one_packet_in_the_buffer_is_bit_exact_while_the_card_waits() {
-    let report = run(&Music::cd().path(), |request| request.packets = 1);
+    let report = play(&TuneFile::stereo().path(), |request| request.packets = 1);
     assert!(report.passed());
     let stream = report.card.first(false).expect("a stream that plays");
     assert_eq!((stream.packets, stream.packets_completed), (1, 10), "packets of 100 ms");
@@ -142,7 +113,7 @@ fn one_packet_in_the_buffer_is_bit_exact_while_the_card_waits() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn every_format_that_is_announced_can_be_opened_and_no_other() {
-    let report = run(&Music::cd().path(), |request| {
+    let report = play(&TuneFile::stereo().path(), |request| {
         request.clock = Clock::Lockstep(8.0);
         request.guest_config = vec!["client=sweep".into()];
     });
@@ -152,7 +123,7 @@ fn every_format_that_is_announced_can_be_opened_and_no_other() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_thousand_cycles_over_all_endpoints_leave_nothing_behind() {
-    let report = run(&Music::cd().path(), |request| {
+    let report = play(&TuneFile::stereo().path(), |request| {
         request.clock = Clock::Lockstep(8.0);
         request.card = ["--render", "2", "--capture", "2"].map(String::from).to_vec();
         request.guest_config = vec!["client=cycles".into(), "cycles=1000".into()];
@@ -163,8 +134,8 @@ fn a_thousand_cycles_over_all_endpoints_leave_nothing_behind() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn three_speakers_play_at_once() {
-    let music = Music::cd();
-    let report = run(&music.path(), |request| {
+    let tune = TuneFile::stereo();
+    let report = play(&tune.path(), |request| {
         request.keep = true;
         request.card = ["--render", "3", "--capture", "0"].map(String::from).to_vec();
         request.guest_config = vec!["also=1,2".into()];
@@ -172,7 +143,7 @@ fn three_speakers_play_at_once() {
     assert!(report.passed(), "endpoint 0");
     assert_eq!(report.card.streams.iter().map(|stream| stream.frames).collect::<Vec<_>>(), [48_000; 3]);
     let folder = report.folder.expect("kept");
-    let sent = ringwave_audio::wav::read(&music.path()).expect("the file").frames;
+    let sent = ringwave_audio::wav::read(&tune.path()).expect("the file").frames;
     for stream in [1, 2] {
         let heard = ringwave_audio::wav::read(&folder.join(format!("heard-stream{stream}.wav")));
         assert!(heard.expect("a file for each stream").frames == sent, "endpoint {stream}");
@@ -193,8 +164,8 @@ fn at_volume(sample: i16, volume: i32) -> i16 {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn volume_and_mute_are_heard_as_the_datasheet_says() {
-    let music = Music::cd();
-    let sent = ringwave_audio::wav::read(&music.path()).expect("the file").frames;
+    let tune = TuneFile::stereo();
+    let sent = ringwave_audio::wav::read(&tune.path()).expect("the file").frames;
     let samples = |bytes: &[u8]| -> Vec<i16> {
         bytes.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
     };
@@ -206,7 +177,7 @@ fn volume_and_mute_are_heard_as_the_datasheet_says() {
         ("mute=0,1".to_owned(), left_only),
         ("volume=0".to_owned(), same),
     ] {
-        let report = run(&music.path(), |request| request.guest_config = vec![setting.clone()]);
+        let report = play(&tune.path(), |request| request.guest_config = vec![setting.clone()]);
         assert_content(&report);
         let heard = samples(&report.heard.expect("something was heard").frames);
         let wanted: Vec<i16> =
@@ -223,14 +194,14 @@ fn volume_and_mute_are_heard_as_the_datasheet_says() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_jack_that_the_host_pulls_out_is_told_to_the_guest() {
-    let parts = Parts::from_env().expect("everything is built");
-    let (music, folder) = (Music::cd(), tempfile::tempdir().expect("a temporary folder"));
+    let artefacts = Artefacts::from_env().expect("everything is built");
+    let (tune, folder) = (TuneFile::stereo(), tempfile::tempdir().expect("a temporary folder"));
     let control = folder.path().join("control.sock");
-    make_volume(&parts, folder.path(), &music.path(), "wav=MUSIC.WAV\nclient=jack\njacks=3\n")
+    make_volume(&artefacts, folder.path(), &tune.path(), "wav=MUSIC.WAV\nclient=jack\njacks=3\n")
         .expect("a volume");
     let options = ["--control".as_ref(), control.as_os_str()];
-    let card = Card::start(&parts.ringwave, folder.path(), "card", options).expect("the card listens");
-    let mut machine = Machine::boot(&parts, folder.path(), &card.socket(), 0, 1).expect("QEMU starts");
+    let card = Card::start(&artefacts.ringwave, folder.path(), "card", options).expect("the card listens");
+    let mut machine = Machine::boot(&artefacts, folder.path(), &card.socket(), 0, 1).expect("QEMU starts");
     let mut said = |words: &str| {
         let start = Instant::now();
         while !machine.guest_log().contains(words) {
@@ -244,7 +215,7 @@ fn a_jack_that_the_host_pulls_out_is_told_to_the_guest() {
     for (number, (stream, to)) in [("0", "out"), ("1", "out"), ("0", "in")].into_iter().enumerate() {
         let arguments =
             ["control".as_ref(), control.as_os_str(), "jack".as_ref(), stream.as_ref(), to.as_ref()];
-        let done = Command::new(&parts.ringwave).args(arguments).status().expect("the program runs");
+        let done = Command::new(&artefacts.ringwave).args(arguments).status().expect("the program runs");
         assert!(done.success(), "jack {stream} {to}");
         said(&format!("jack{}_connected=", number + 1));
     }

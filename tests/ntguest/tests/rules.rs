@@ -182,7 +182,7 @@ fn every_rule_after_which_the_kernel_goes_on_is_named() {
         assert!(cases.len() >= 19, "{cases:?}");
         let unnamed = cases.into_iter().filter(|rule| {
             let after = log.split(&format!("info case {rule}\n")).nth(1).unwrap_or_default();
-            let case = after.split("ntguest: info ").next().unwrap_or_default();
+            let case = after.split("ntguest: info case ").next().unwrap_or_default();
             let first = case.lines().find_map(|line| line.strip_prefix("ntguest: violation rule="));
             !first.is_some_and(|first| first.starts_with(&format!("{rule} ")))
         });

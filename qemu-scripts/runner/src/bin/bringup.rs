@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use ringwave_runner::{
-    bringup::{self, Iommu, Replug, Report, Request, Said, parts::Parts},
+    bringup::{self, Iommu, Output, Replug, Report, Request, artefacts::Artefacts},
     error::Error,
     machine::Outcome,
     process,
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<u8, Error> {
     process::stop_on_signals()?;
-    let parts = Parts::from_env()?;
+    let artefacts = Artefacts::from_env()?;
     let iommus: &[Iommu] = match arguments.iommu {
         Which::Intel => &[Iommu::Intel],
         Which::Virtio => &[Iommu::Virtio],
@@ -84,9 +84,9 @@ fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
         request.keep = arguments.keep;
         request.arguments.clone_from(&arguments.tool);
-        let result = bringup::run(&parts, &request, |said| match said {
-            Said::Step(line) => eprintln!("{iommu}: {line}"),
-            Said::Tool(text) => {
+        let result = bringup::run(&artefacts, &request, |said| match said {
+            Output::Step(line) => eprintln!("{iommu}: {line}"),
+            Output::Tool(text) => {
                 // Not print!, which panics when the reader (a pager, head) went away: the verdict is still to come.
                 let mut out = io::stdout();
                 let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -4,10 +4,10 @@ use std::{path::PathBuf, process::Command, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use ringwave_runner::{
+    artefacts::Artefacts,
+    cli,
     error::Error,
     foreign::{self, Device, Request, inf::PciId},
-    options,
-    parts::Parts,
     process,
 };
 
@@ -84,14 +84,14 @@ fn value(text: &str) -> Result<(String, u32), String> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Arguments = match options::parse("ntguest") {
+    let arguments: Arguments = match cli::parse("ntguest") {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let done = process::stop_on_signals().and_then(|()| Parts::from_env()).and_then(|parts| {
+    let done = process::stop_on_signals().and_then(|()| Artefacts::from_env()).and_then(|artefacts| {
         let folder = tempfile::tempdir().map_err(Error::failed)?;
-        let request = arguments.request(&parts, folder.path())?;
-        let report = foreign::run(&parts, &request, |step| eprintln!("{step}"))?;
+        let request = arguments.request(&artefacts, folder.path())?;
+        let report = foreign::run(&artefacts, &request, |step| eprintln!("{step}"))?;
         print!("{report}");
         Ok(report.passed())
     });
@@ -105,17 +105,17 @@ fn main() -> ExitCode {
 }
 
 impl Arguments {
-    fn request(self, parts: &Parts, folder: &std::path::Path) -> Result<Request, Error> {
+    fn request(self, artefacts: &Artefacts, folder: &std::path::Path) -> Result<Request, Error> {
         let wav = match self.wav {
             Some(wav) if wav.is_file() => wav,
             Some(wav) => {
                 return Err(Error::BadInput(format!("{}: no such file; name a WAV file", wav.display())));
             }
             None => {
-                let wav = folder.join("piece.wav");
+                let wav = folder.join("tune.wav");
                 let made =
-                    Command::new(&parts.ringwave).arg("tone").arg(&wav).args(["--seconds", "2"]).status();
-                if !made.map_err(|e| Error::file("run", &parts.ringwave, &e))?.success() {
+                    Command::new(&artefacts.ringwave).arg("tone").arg(&wav).args(["--seconds", "2"]).status();
+                if !made.map_err(|e| Error::file("run", &artefacts.ringwave, &e))?.success() {
                     return Err(Error::failed("ringwave tone made no file"));
                 }
                 wav

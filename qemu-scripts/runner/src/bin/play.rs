@@ -4,10 +4,10 @@ use std::{path::PathBuf, process::Command, process::ExitCode};
 
 use clap::Parser;
 use ringwave_runner::{
+    artefacts::Artefacts,
+    cli::{self, SoundArgs},
     error::Error,
-    options::{self, Options},
-    parts::Parts,
-    request::{Clock, Request, Way, speed_from},
+    request::{Clock, Request, Scenario, speed_from},
 };
 
 /// Plays a WAV file through the shipped driver in a QEMU guest and says whether every bit arrived.
@@ -19,7 +19,7 @@ struct Arguments {
     /// A PCM or float WAV file, 1 to 8 channels, at a rate of the card. Without it a short piece is made and played.
     wav: Option<PathBuf>,
     #[command(flatten)]
-    options: Options,
+    sound: SoundArgs,
     /// The lockstep clock, so many times as fast as real time. It changes when, never what.
     #[arg(long, value_name = "X", value_parser = speed_from)]
     speed: Option<f64>,
@@ -35,17 +35,17 @@ Examples:
   play surround.wav --loopback --dma contiguous";
 
 fn main() -> ExitCode {
-    let arguments: Arguments = match options::parse("play") {
+    let arguments: Arguments = match cli::parse("play") {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    options::main("play", |parts| arguments.request(parts))
+    cli::main("play", |artefacts| arguments.request(artefacts))
 }
 
 impl Arguments {
     /// The request, and what has to live as long as it.
-    fn request(self, parts: &Parts) -> Result<(Request, Option<tempfile::TempDir>), Error> {
-        let mut clock = self.options.clock;
+    fn request(self, artefacts: &Artefacts) -> Result<(Request, Option<tempfile::TempDir>), Error> {
+        let mut clock = self.sound.clock;
         if let Some(speed) = self.speed {
             if clock != Clock::LOCKSTEP {
                 return Err(Error::BadInput(format!(
@@ -56,26 +56,26 @@ impl Arguments {
         }
         let (wav, folder) = match &self.wav {
             Some(wav) => (wav.clone(), None),
-            None => make_piece(parts).map(|(wav, folder)| (wav, Some(folder)))?,
+            None => make_test_tune(artefacts).map(|(wav, folder)| (wav, Some(folder)))?,
         };
-        let mut request = self.options.apply(Request::play(wav));
+        let mut request = self.sound.apply(Request::play(wav));
         request.clock = clock;
         if self.loopback {
-            request.way = Way::Loopback;
+            request.scenario = Scenario::Loopback;
         }
         Ok((request, folder))
     }
 }
 
-/// The piece that is played when no file is given, and its folder.
-fn make_piece(parts: &Parts) -> Result<(PathBuf, tempfile::TempDir), Error> {
+/// The tune that is played when no file is given, and its folder.
+fn make_test_tune(artefacts: &Artefacts) -> Result<(PathBuf, tempfile::TempDir), Error> {
     let folder = tempfile::tempdir().map_err(Error::failed)?;
-    let path = folder.path().join("piece.wav");
-    let status = Command::new(&parts.ringwave)
+    let path = folder.path().join("tune.wav");
+    let status = Command::new(&artefacts.ringwave)
         .arg("tone")
         .arg(&path)
         .args(["--seconds", "5"])
         .status()
-        .map_err(|e| Error::file("run", &parts.ringwave, &e))?;
+        .map_err(|e| Error::file("run", &artefacts.ringwave, &e))?;
     if status.success() { Ok((path, folder)) } else { Err(Error::failed("ringwave tone made no file")) }
 }

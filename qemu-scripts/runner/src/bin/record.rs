@@ -4,8 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use ringwave_runner::{
-    options::{self, Options},
-    request::{Mode, Request, Way},
+    cli::{self, SoundArgs},
+    request::{Mode, Request, Scenario},
 };
 
 /// Records a WAV file, which the card's microphone hears, through the shipped driver in a QEMU guest, and says whether every bit arrived.
@@ -17,7 +17,7 @@ struct Arguments {
     /// What the microphone hears: PCM or float, up to 8 channels, at a rate of the card, at most 12 MiB of sound.
     wav: PathBuf,
     #[command(flatten)]
-    options: Options,
+    sound: SoundArgs,
     /// How the client finds out what it can read.
     #[arg(long, value_enum, default_value_t = Mode::Packet)]
     mode: Mode,
@@ -29,13 +29,13 @@ Examples:
   record music.wav --clock realtime --mode event --buffer-ms 1000";
 
 fn main() -> ExitCode {
-    let arguments: Arguments = match options::parse("record") {
+    let arguments: Arguments = match cli::parse("record") {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    options::main("record", |_| {
-        let mut request = arguments.options.apply(Request::record(&arguments.wav));
-        request.way = Way::Record(arguments.mode);
+    cli::main("record", |_| {
+        let mut request = arguments.sound.apply(Request::record(&arguments.wav));
+        request.scenario = Scenario::Record(arguments.mode);
         Ok((request, None))
     })
 }

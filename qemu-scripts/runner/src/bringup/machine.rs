@@ -8,12 +8,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Iommu, Replug, Request, initramfs::Initramfs, parts::Parts};
-use crate::{card::socket, error::Error, machine::Outcome, process::Guarded};
+use super::{Iommu, Replug, Request, artefacts::Artefacts, initramfs::Initramfs};
+use crate::{card::socket, error::Error, machine::Outcome, process::ChildGuard};
 
 /// A machine that runs.
 pub struct Machine {
-    process: Guarded,
+    process: ChildGuard,
     folder: PathBuf,
 }
 
@@ -22,13 +22,13 @@ pub struct Machine {
 /// # Errors
 /// [`Error::Failed`] if a part can't be read or the archive can't be written; [`Error::BadInput`] for an argument the guest's
 /// configuration has no way to say.
-pub fn write_initramfs(parts: &Parts, folder: &Path, request: &Request) -> Result<(), Error> {
-    let modules = parts.modules()?;
+pub fn write_initramfs(artefacts: &Artefacts, folder: &Path, request: &Request) -> Result<(), Error> {
+    let modules = artefacts.modules()?;
     let mut archive = Initramfs::new();
-    archive.add_file("init", &parts.init)?;
-    archive.add_file("ringwave", &parts.tool)?;
+    archive.add_file("init", &artefacts.init)?;
+    archive.add_file("ringwave", &artefacts.tool)?;
     for name in &modules {
-        archive.add_file(name, &parts.kernel.join(name))?;
+        archive.add_file(name, &artefacts.kernel.join(name))?;
     }
     archive.add("guest.conf", configuration(&modules, request)?.as_bytes());
     let path = folder.join("initramfs");
@@ -72,9 +72,9 @@ impl Machine {
     ///
     /// # Errors
     /// [`Error::Failed`] if QEMU can't be started.
-    pub fn boot(parts: &Parts, folder: &Path, request: &Request) -> Result<Self, Error> {
-        let kvm = parts.accel == "kvm";
-        let mut command = Command::new(&parts.qemu);
+    pub fn boot(artefacts: &Artefacts, folder: &Path, request: &Request) -> Result<Self, Error> {
+        let kvm = artefacts.accel == "kvm";
+        let mut command = Command::new(&artefacts.qemu);
         // Interrupt remapping and KVM's own interrupt chip go together only when it is split.
         let chip = if kvm { ",kernel-irqchip=split" } else { "" };
         command.args(["-machine", &format!("q35,memory-backend=ram{chip}"), "-cpu", "max", "-smp", "1"]);
@@ -94,7 +94,11 @@ impl Machine {
         });
         command.args(["-device", "pcie-root-port,id=root-port,chassis=1,slot=1"]);
         command.arg("-device").arg(card(folder).to_string());
-        command.arg("-kernel").arg(parts.kernel.join("vmlinuz")).arg("-initrd").arg(folder.join("initramfs"));
+        command
+            .arg("-kernel")
+            .arg(artefacts.kernel.join("vmlinuz"))
+            .arg("-initrd")
+            .arg(folder.join("initramfs"));
         // panic=-1 with -no-reboot: a guest whose kernel gives up ends the run at once.
         // no_timer_check: the kernel counts timer ticks against the CPU's speed, and on a busy host without KVM it takes a late tick for
         // a broken interrupt controller ("timer doesn't work through Interrupt-remapped IO-APIC").
@@ -110,7 +114,7 @@ impl Machine {
         let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
         let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;
         command.stdin(Stdio::null()).stdout(both).stderr(output);
-        Ok(Self { process: Guarded::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
+        Ok(Self { process: ChildGuard::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
     }
 
     /// How the machine ended, if it did.

@@ -3,11 +3,11 @@
 //! The guest has two serial ports: what its kernel and its first process say arrives in `guest.log`, what the tool says, and nothing
 //! else, in `tool.log`. Its verdict is the machine's exit code.
 
+pub mod artefacts;
 pub mod initramfs;
+pub(crate) mod log_tail;
 pub mod machine;
-pub mod parts;
 pub mod qmp;
-pub(crate) mod tail;
 
 use std::{
     fmt::{self, Write as _},
@@ -19,12 +19,12 @@ use std::{
 use serde_json::json;
 
 use self::{
+    artefacts::Artefacts,
+    log_tail::LogTail,
     machine::{Machine, card, qmp_socket, write_initramfs},
-    parts::Parts,
     qmp::Qmp,
-    tail::Tail,
 };
-use crate::{card::Card, error::Error, machine::Outcome, process::check_stop, run::in_folder};
+use crate::{card::Card, error::Error, machine::Outcome, process::check_stop, run::with_run_folder};
 
 /// The IOMMU between the card and the guest's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Request {
 
 /// Something a run says while it goes on.
 #[derive(Clone, Copy, Debug)]
-pub enum Said<'a> {
+pub enum Output<'a> {
     /// A line of the guest's first process, or of the run itself.
     Step(&'a str),
     /// What the tool wrote, as it came.
@@ -113,7 +113,7 @@ impl Report {
 
     /// The guest's lines that begin with `guest: `, without that.
     pub fn steps(&self) -> Vec<&str> {
-        self.guest.lines().filter_map(|line| line.trim_end().strip_prefix(tail::STEP)).collect()
+        self.guest.lines().filter_map(|line| line.trim_end().strip_prefix(log_tail::STEP)).collect()
     }
 }
 
@@ -125,57 +125,57 @@ const SILENCE_MAX: Duration = Duration::from_mins(2);
 /// # Errors
 /// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the guest did not come so far that the tool could give a
 /// verdict; [`Error::Interrupted`]. Whatever happens, no process is left.
-pub fn run(parts: &Parts, request: &Request, mut say: impl FnMut(Said)) -> Result<Report, Error> {
-    let (result, kept) = in_folder(request.keep, |folder| {
-        Run::start(parts, request, folder).and_then(|run| run.finish(&mut say))
+pub fn run(artefacts: &Artefacts, request: &Request, mut say: impl FnMut(Output)) -> Result<Report, Error> {
+    let (result, kept) = with_run_folder(request.keep, |folder| {
+        Run::start(artefacts, request, folder).and_then(|run| run.finish(&mut say))
     })?;
     if let Some(kept) = &kept {
-        say(Said::Step(&format!("the run's files are in {}", kept.display())));
+        say(Output::Step(&format!("the run's files are in {}", kept.display())));
     }
     result.map(|report| Report { folder: kept, ..report })
 }
 
 /// The `number`th card of a run; all are on one socket.
-fn start_card(parts: &Parts, folder: &Path, number: u32) -> Result<Card, Error> {
-    Card::start(&parts.ringwave, folder, &format!("card-{number}"), [""; 0])
+fn start_card(artefacts: &Artefacts, folder: &Path, number: u32) -> Result<Card, Error> {
+    Card::start(&artefacts.ringwave, folder, &format!("card-{number}"), [""; 0])
 }
 
 /// A run on its way. The machine is dropped before the server, which it would miss.
 struct Run<'a> {
-    parts: &'a Parts,
+    artefacts: &'a Artefacts,
     request: &'a Request,
     folder: &'a Path,
     start: Instant,
     machine: Machine,
     server: Card,
-    guest: Tail,
-    tool: Tail,
+    guest: LogTail,
+    tool: LogTail,
     /// When the tool began.
     booted: Option<Duration>,
     replugged: bool,
 }
 
 impl<'a> Run<'a> {
-    fn start(parts: &'a Parts, request: &'a Request, folder: &'a Path) -> Result<Self, Error> {
+    fn start(artefacts: &'a Artefacts, request: &'a Request, folder: &'a Path) -> Result<Self, Error> {
         let start = Instant::now();
-        write_initramfs(parts, folder, request)?;
-        let server = start_card(parts, folder, 1)?;
+        write_initramfs(artefacts, folder, request)?;
+        let server = start_card(artefacts, folder, 1)?;
         Ok(Self {
-            parts,
+            artefacts,
             request,
             folder,
             start,
-            machine: Machine::boot(parts, folder, request)?,
+            machine: Machine::boot(artefacts, folder, request)?,
             server,
-            guest: Tail::new(folder.join("guest.log")),
-            tool: Tail::new(folder.join("tool.log")),
+            guest: LogTail::new(folder.join("guest.log")),
+            tool: LogTail::new(folder.join("tool.log")),
             booted: None,
             replugged: false,
         })
     }
 
     /// Goes on until the machine ends.
-    fn finish(mut self, say: &mut impl FnMut(Said)) -> Result<Report, Error> {
+    fn finish(mut self, say: &mut impl FnMut(Output)) -> Result<Report, Error> {
         let mut heard = Instant::now();
         let outcome = loop {
             check_stop()?;
@@ -217,44 +217,44 @@ impl<'a> Run<'a> {
     }
 
     /// Passes on what was said since the last time; false if nothing was.
-    fn listen(&mut self, say: &mut impl FnMut(Said)) -> bool {
+    fn listen(&mut self, say: &mut impl FnMut(Output)) -> bool {
         let guest = self.guest.more();
-        for line in guest.lines().filter_map(|line| line.strip_prefix(tail::STEP)) {
+        for line in guest.lines().filter_map(|line| line.strip_prefix(log_tail::STEP)) {
             if self.booted.is_none() && line.starts_with("run ") {
                 self.booted = Some(self.start.elapsed());
             }
-            say(Said::Step(line));
+            say(Output::Step(line));
         }
         let tool = self.tool.more();
         if !tool.is_empty() {
-            say(Said::Tool(&tool));
+            say(Output::Tool(&tool));
         }
         !guest.is_empty() || !tool.is_empty()
     }
 
-    fn replug(&mut self, how: Replug, say: &mut impl FnMut(Said)) -> Result<(), Error> {
+    fn replug(&mut self, how: Replug, say: &mut impl FnMut(Output)) -> Result<(), Error> {
         if how == Replug::AfterACrash {
-            say(Said::Step("host: kill -9 of ringwave serve"));
+            say(Output::Step("host: kill -9 of ringwave serve"));
             self.server.kill()?;
             self.wait_for_guest("configuration space reads ffff:ffff", Duration::from_secs(20), say)?;
         }
-        say(Said::Step("host: device_del"));
+        say(Output::Step("host: device_del"));
         let mut qmp = Qmp::connect(&qmp_socket(self.folder))?;
         qmp.command("device_del", &json!({ "id": "card" }))?;
         qmp.wait_until_deleted("card", Duration::from_mins(1))?;
         // Else it might be back before the guest has looked.
         self.wait_for_guest("the card left", Duration::from_mins(1), say)?;
         if how == Replug::AroundASnapshot {
-            say(Said::Step("host: savevm, loadvm"));
+            say(Output::Step("host: savevm, loadvm"));
             qmp.make_snapshot_disk(&self.folder.join("snapshots.qcow2"))?;
             qmp.monitor("savevm without-the-card")?;
             qmp.monitor("loadvm without-the-card")?;
         }
         if how == Replug::AfterACrash {
-            say(Said::Step("host: a new ringwave serve"));
-            self.server = start_card(self.parts, self.folder, 2)?;
+            say(Output::Step("host: a new ringwave serve"));
+            self.server = start_card(self.artefacts, self.folder, 2)?;
         }
-        say(Said::Step("host: device_add"));
+        say(Output::Step("host: device_add"));
         qmp.command("device_add", &card(self.folder))?;
         Ok(())
     }
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
         &mut self,
         words: &str,
         limit: Duration,
-        say: &mut impl FnMut(Said),
+        say: &mut impl FnMut(Output),
     ) -> Result<(), Error> {
         let start = Instant::now();
         while !self.guest.all().contains(words) {
@@ -284,9 +284,9 @@ impl<'a> Run<'a> {
             text += "; ringwave serve has ended";
         }
         let words = [
-            ("the guest", tail::last_lines(self.guest.all(), 12)),
-            ("QEMU", tail::last_lines(&self.machine.qemu_log(), 5)),
-            ("the card", tail::last_lines(&self.server.log(), 5)),
+            ("the guest", log_tail::last_lines(self.guest.all(), 12)),
+            ("QEMU", log_tail::last_lines(&self.machine.qemu_log(), 5)),
+            ("the card", log_tail::last_lines(&self.server.log(), 5)),
         ];
         for (who, said) in words.iter().filter(|(_, said)| !said.is_empty()) {
             let _ = write!(text, "\n--- what {who} said last:\n{said}");

@@ -11,11 +11,11 @@ use std::{
 };
 
 use crate::{
+    artefacts::Artefacts,
     card::Card,
     error::Error,
     guest_log::GuestLog,
-    machine::{self, Machine, Options, make_volume},
-    parts::Parts,
+    machine::{self, Machine, MachineOptions, make_volume},
 };
 use inf::{Facts, PciId};
 use report::Report;
@@ -64,11 +64,15 @@ pub struct Request {
 /// # Errors
 /// [`Error::BadInput`] before anything is started; [`Error::Failed`] if QEMU or the card can't do its work; [`Error::Interrupted`]. Whatever
 /// happens, no process and no socket is left.
-pub fn run(parts: &Parts, request: &Request, mut progress: impl FnMut(&str)) -> Result<Report, Error> {
+pub fn run(
+    artefacts: &Artefacts,
+    request: &Request,
+    mut progress: impl FnMut(&str),
+) -> Result<Report, Error> {
     let facts = request.facts()?;
     let pci = request.function(&facts)?;
-    let (report, folder) = crate::run::in_folder(request.keep, |folder| {
-        boot(parts, request, &facts, pci, folder, &mut progress)
+    let (report, folder) = crate::run::with_run_folder(request.keep, |folder| {
+        boot(artefacts, request, &facts, pci, folder, &mut progress)
     })?;
     report.map(|report| report.kept(folder))
 }
@@ -132,30 +136,30 @@ impl Request {
 }
 
 fn boot(
-    parts: &Parts,
+    artefacts: &Artefacts,
     request: &Request,
     facts: &Facts,
     pci: PciId,
     folder: &Path,
     progress: &mut impl FnMut(&str),
 ) -> Result<Report, Error> {
-    let volume_parts = Parts { driver: request.sys.clone(), ..parts.clone() };
+    let volume_parts = Artefacts { driver: request.sys.clone(), ..artefacts.clone() };
     make_volume(&volume_parts, folder, &request.wav, &request.guest_config(facts, pci))?;
     let bytes = request.wav.metadata().map_err(|e| Error::file("read", &request.wav, &e))?.len();
-    let options = Options { ram_mib: machine::ram_for(bytes), ..Options::default() };
+    let options = MachineOptions { ram_mib: machine::ram_for(bytes), ..MachineOptions::default() };
     let heard = folder.join("heard.wav");
     let (card, mut machine) = match &request.device {
         Device::Ringwave => {
-            let mut arguments = Card::accounting(folder);
+            let mut arguments = Card::single_session_options(folder);
             arguments.extend(["--clock".into(), "realtime".into()]);
-            let card = Card::start(&parts.ringwave, folder, "heard", arguments)?;
-            let machine = Machine::boot_with(parts, folder, &card.socket(), options)?;
+            let card = Card::start(&artefacts.ringwave, folder, "heard", arguments)?;
+            let machine = Machine::boot_with(artefacts, folder, &card.socket(), options)?;
             (Some(card), machine)
         }
         Device::Qemu(device) => {
             let audiodev = format!("wav,id=snd,path={}", heard.display());
             let arguments = ["-audiodev".into(), audiodev, "-device".into(), device.clone()];
-            (None, Machine::boot_device(parts, folder, &arguments, options)?)
+            (None, Machine::boot_device(artefacts, folder, &arguments, options)?)
         }
     };
     progress("guest boots");

@@ -9,16 +9,16 @@ use crate::{guest_log::GuestLog, machine::Outcome};
 /// The rules with their meaning and source are kept where they are documented.
 const RULES: &str = include_str!("../../../../tests/ntguest/README.md");
 /// Of one rule so many violations are printed in full.
-const SHOWN: usize = 5;
+const VIOLATIONS_SHOWN: usize = 5;
 /// So many of the driver's last lines are printed.
-const SAID: usize = 12;
+const DEBUG_LINES_SHOWN: usize = 12;
 
 /// All that a run showed.
 #[derive(Clone, Debug)]
 pub struct Report {
     rows: Vec<(&'static str, String)>,
     violations: Vec<String>,
-    said: Vec<String>,
+    debug_output: Vec<String>,
     passed: bool,
     /// The run's folder, if it was kept.
     folder: Option<PathBuf>,
@@ -35,9 +35,10 @@ impl Report {
         text: &str,
         heard: bool,
     ) -> Self {
-        let seen =
-            Seen { info: text.lines().filter_map(|line| line.strip_prefix("ntguest: info ")).collect() };
-        let mut rows = seen.rows(request, facts, pci);
+        let info = GuestInfo {
+            lines: text.lines().filter_map(|line| line.strip_prefix("ntguest: info ")).collect(),
+        };
+        let mut rows = info.rows(request, facts, pci);
         rows.push(("ended", ended(outcome, &guest)));
         if heard && let Some(out) = &request.out {
             rows.push(("heard by the card", out.display().to_string()));
@@ -49,9 +50,9 @@ impl Report {
         let name = request.sys.file_name().unwrap_or_default().to_string_lossy();
         let named = |line: &String| line.replace("ringwave.sys", &name);
         let mut violations: Vec<String> = guest.violations.iter().map(named).collect();
-        violations.extend(seen.unlisted(facts));
+        violations.extend(info.unlisted(facts));
         let passed = outcome == Some(Outcome::Ok) && violations.is_empty();
-        Self { rows, violations, said: guest.driver, passed, folder: None }
+        Self { rows, violations, debug_output: guest.driver, passed, folder: None }
     }
 
     /// With the run's folder, if it was kept.
@@ -77,13 +78,13 @@ fn ended(outcome: Option<Outcome>, guest: &GuestLog) -> String {
 }
 
 /// The guest's lines of information.
-struct Seen<'a> {
-    info: Vec<&'a str>,
+struct GuestInfo<'a> {
+    lines: Vec<&'a str>,
 }
 
-impl Seen<'_> {
+impl GuestInfo<'_> {
     fn with<'b>(&'b self, prefix: &'b str) -> impl Iterator<Item = &'b str> {
-        self.info.iter().filter_map(move |line| line.strip_prefix(prefix))
+        self.lines.iter().filter_map(move |line| line.strip_prefix(prefix))
     }
 
     /// Names of the registered subdevices.
@@ -93,7 +94,7 @@ impl Seen<'_> {
 
     fn rows(&self, request: &Request, facts: &Facts, (vendor, device): PciId) -> Vec<(&'static str, String)> {
         let name = request.sys.file_name().unwrap_or_default().display();
-        let imports = self.info.iter().find_map(|line| line.split_once(" imports ")).map(|(_, n)| n);
+        let imports = self.lines.iter().find_map(|line| line.split_once(" imports ")).map(|(_, n)| n);
         let mut rows = vec![("driver", format!("{name}, {} imports", imports.unwrap_or("?")))];
         for missing in self.with("unresolved import ") {
             rows.push(("not offered", missing.to_owned()));
@@ -171,16 +172,18 @@ impl fmt::Display for Report {
             if let Some((meaning, source)) = meaning(rule) {
                 writeln!(f, "    {meaning} [{source}]")?;
             }
-            for detail in details.iter().take(SHOWN) {
+            for detail in details.iter().take(VIOLATIONS_SHOWN) {
                 writeln!(f, "      {detail}")?;
             }
-            if details.len() > SHOWN {
-                writeln!(f, "      and {} more", details.len() - SHOWN)?;
+            if details.len() > VIOLATIONS_SHOWN {
+                writeln!(f, "      and {} more", details.len() - VIOLATIONS_SHOWN)?;
             }
         }
-        if !self.said.is_empty() {
-            writeln!(f, "\n  the driver's last words to the debugger ({} lines)", self.said.len())?;
-            for line in self.said.iter().skip(self.said.len().saturating_sub(SAID)) {
+        if !self.debug_output.is_empty() {
+            writeln!(f, "\n  the driver's last words to the debugger ({} lines)", self.debug_output.len())?;
+            for line in
+                self.debug_output.iter().skip(self.debug_output.len().saturating_sub(DEBUG_LINES_SHOWN))
+            {
                 writeln!(f, "    {line}")?;
             }
         }

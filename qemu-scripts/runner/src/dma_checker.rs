@@ -1,7 +1,7 @@
-//! Judges the card's DMA: every transfer must lie in pages that the guest's kernel had given to the driver at that moment.
+//! Checks the card's DMA: every transfer must lie in pages that the guest's kernel had given to the driver at that moment.
 //!
 //! The guest logs each page range with a mark and writes the mark to the card, whose trace therefore holds marks and transfers in
-//! one order. The judge plays both together.
+//! one order. The checker plays both together.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::guest_log::GuestLog;
 /// How the trace of `ringwave serve --trace` begins.
 const FIRST_WORDS: &str = "ringwave-trace 1 ";
 
-/// Lines of the trace that are no DMA. What is not here and not judged is a line that nobody knows.
+/// Lines of the trace that are no DMA. What is not here and not checked is a line that nobody knows.
 const NO_DMA: &[&str] = &[
     "client",
     "region-read",
@@ -34,30 +34,30 @@ const NO_DMA: &[&str] = &[
 ];
 
 /// Joins the card's trace with the guest's page log; gives a violation line (`rule=... detail`) for each thing that is wrong.
-pub fn judge(guest: &GuestLog, trace: &str) -> Vec<String> {
-    let mut judge = Judge::default();
+pub fn check(guest: &GuestLog, trace: &str) -> Vec<String> {
+    let mut checker = Checker::default();
     let mut lines = trace.lines();
     if !lines.next().is_some_and(|first| first.starts_with(FIRST_WORDS)) {
-        judge.wrong.push("rule=dma-trace the card's trace has not the first line that was expected".into());
+        checker.wrong.push("rule=dma-trace the card's trace has not the first line that was expected".into());
     }
     for line in lines {
-        judge.line(guest, line);
+        checker.line(guest, line);
     }
     if !trace.ends_with('\n') {
-        judge.wrong.push("rule=dma-trace the last line of the card's trace is cut".into());
+        checker.wrong.push("rule=dma-trace the last line of the card's trace is cut".into());
     }
-    if judge.marks < guest.pages.len() {
-        judge.wrong.push(format!(
+    if checker.marks < guest.pages.len() {
+        checker.wrong.push(format!(
             "rule=dma-trace the card saw {} of the guest's {} marks",
-            judge.marks,
+            checker.marks,
             guest.pages.len()
         ));
     }
-    judge.wrong
+    checker.wrong
 }
 
 #[derive(Default)]
-struct Judge {
+struct Checker {
     /// Live ranges: first address to length, never overlapping or touching.
     live: BTreeMap<u64, u64>,
     marks: usize,
@@ -66,7 +66,7 @@ struct Judge {
     wrong: Vec<String>,
 }
 
-impl Judge {
+impl Checker {
     fn line(&mut self, guest: &GuestLog, line: &str) {
         let Some((time, event)) =
             line.split_once(' ').and_then(|(time, event)| Some((time.parse().ok()?, event)))
@@ -165,7 +165,7 @@ mod tests {
         let lines = events.iter().enumerate().map(|(time, event)| format!("{} {event}\n", time / 2));
         let first = format!("{FIRST_WORDS}version=0.1.0\n");
         let trace: Vec<String> = std::iter::once(first).chain(lines).collect();
-        judge(&GuestLog::parse(PAGES), &trace.concat())
+        check(&GuestLog::parse(PAGES), &trace.concat())
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_no_whole_trace_is_named() {
-        let wrong = |trace: &str| judge(&GuestLog::parse(""), trace);
+        let wrong = |trace: &str| check(&GuestLog::parse(""), trace);
         assert_eq!(wrong("ringwave-trace 1 x\n1 reset\n"), Vec::<String>::new());
         assert_eq!(wrong("1 reset\n").len(), 1, "no first line");
         assert_eq!(wrong("").len(), 2, "nothing at all");

@@ -2,11 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::error::Error;
+use ringwave_runner::error::Error;
 
 /// What a process holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct ProcessUsage {
     /// Resident memory that is its own (not the guest's RAM, not files), in KiB.
     pub anonymous_kib: u64,
     /// Resident memory in all, in KiB.
@@ -19,7 +19,7 @@ pub struct Figures {
     pub maps: usize,
 }
 
-impl Figures {
+impl ProcessUsage {
     /// Of the process with this id.
     ///
     /// # Errors

@@ -11,14 +11,14 @@ pub const STEP: &str = "guest: ";
 
 /// A reader of whole lines.
 #[derive(Debug)]
-pub struct Tail {
+pub struct LogTail {
     path: PathBuf,
     read: u64,
     rest: Vec<u8>,
     all: String,
 }
 
-impl Tail {
+impl LogTail {
     /// A log at `path`, which need not be there yet.
     pub fn new(path: PathBuf) -> Self {
         Self { path, read: 0, rest: Vec::new(), all: String::new() }
@@ -60,7 +60,7 @@ mod tests {
     fn gives_whole_lines_each_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let mut tail = Tail::new(path.clone());
+        let mut tail = LogTail::new(path.clone());
         assert_eq!(tail.more(), "", "no file yet");
         let mut file = OpenOptions::new().create(true).append(true).open(path).expect("a file");
         file.write_all(b"one\r\ntwo").expect("written");

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// Where everything is that a run needs.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Artefacts {
     /// The program `ringwave`. `RINGWAVE_BIN`.
     pub ringwave: PathBuf,
     /// The driver under test, the very file that ships. `RINGWAVE_SYS`.
@@ -23,19 +23,19 @@ pub struct Parts {
     pub accel: String,
 }
 
-impl Parts {
+impl Artefacts {
     /// Reads the environment.
     ///
     /// # Errors
     /// [`Error::BadInput`] names the first variable that is missing or that names no file.
     pub fn from_env() -> Result<Self, Error> {
         Ok(Self {
-            ringwave: file("RINGWAVE_BIN")?,
-            driver: file("RINGWAVE_SYS")?,
-            ntguest: file("RINGWAVE_NTGUEST")?,
-            qemu: file("RINGWAVE_QEMU")?,
-            ovmf_code: file("RINGWAVE_OVMF_CODE")?,
-            ovmf_vars: file("RINGWAVE_OVMF_VARS")?,
+            ringwave: existing_file("RINGWAVE_BIN")?,
+            driver: existing_file("RINGWAVE_SYS")?,
+            ntguest: existing_file("RINGWAVE_NTGUEST")?,
+            qemu: existing_file("RINGWAVE_QEMU")?,
+            ovmf_code: existing_file("RINGWAVE_OVMF_CODE")?,
+            ovmf_vars: existing_file("RINGWAVE_OVMF_VARS")?,
             accel: env::var("RINGWAVE_ACCEL").unwrap_or_else(|_| "tcg".into()),
         })
     }
@@ -46,7 +46,7 @@ impl Parts {
 /// # Errors
 /// [`Error::BadInput`] if the variable is missing or names no file.
 pub fn bareguest() -> Result<PathBuf, Error> {
-    file("RINGWAVE_BAREGUEST")
+    existing_file("RINGWAVE_BAREGUEST")
 }
 
 /// The C++ driver of tests/foreign, which shares nothing with the shipped one. `RINGWAVE_FOREIGN_SYS`. Only its own tests need it.
@@ -54,10 +54,10 @@ pub fn bareguest() -> Result<PathBuf, Error> {
 /// # Errors
 /// [`Error::BadInput`] if the variable is missing or names no file.
 pub fn foreign_driver() -> Result<PathBuf, Error> {
-    file("RINGWAVE_FOREIGN_SYS")
+    existing_file("RINGWAVE_FOREIGN_SYS")
 }
 
-fn file(variable: &str) -> Result<PathBuf, Error> {
+fn existing_file(variable: &str) -> Result<PathBuf, Error> {
     let next_step = "start through qemu-scripts/play or qemu-scripts/test, which set it";
     let path = env::var_os(variable).map(PathBuf::from).ok_or_else(|| {
         Error::BadInput(format!("the environment variable {variable} is not set: {next_step}"))

@@ -10,6 +10,9 @@ pub struct Wav {
 }
 
 /// Makes one.
+///
+/// # Panics
+/// If it can't be written.
 pub fn wav(frames: u32, channels: u16, rate: u32) -> Wav {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("in.wav");

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// Where everything is that a run needs.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Artefacts {
     /// The program `ringwave` of the host, which serves the card. `RINGWAVE_BIN`.
     pub ringwave: PathBuf,
     /// The static `ringwave`, the tool in the guest. `RINGWAVE_STATIC`.
@@ -21,18 +21,18 @@ pub struct Parts {
     pub accel: String,
 }
 
-impl Parts {
+impl Artefacts {
     /// Reads the environment.
     ///
     /// # Errors
     /// [`Error::BadInput`] names the first variable that is missing or that names nothing.
     pub fn from_env() -> Result<Self, Error> {
         Ok(Self {
-            ringwave: there("RINGWAVE_BIN")?,
-            tool: there("RINGWAVE_STATIC")?,
-            init: there("RINGWAVE_GUEST_INIT")?,
-            qemu: there("RINGWAVE_QEMU")?,
-            kernel: there("RINGWAVE_KERNEL")?,
+            ringwave: existing_path("RINGWAVE_BIN")?,
+            tool: existing_path("RINGWAVE_STATIC")?,
+            init: existing_path("RINGWAVE_GUEST_INIT")?,
+            qemu: existing_path("RINGWAVE_QEMU")?,
+            kernel: existing_path("RINGWAVE_KERNEL")?,
             accel: env::var("RINGWAVE_ACCEL").unwrap_or_else(|_| "tcg".into()),
         })
     }
@@ -48,7 +48,7 @@ impl Parts {
     }
 }
 
-fn there(variable: &str) -> Result<PathBuf, Error> {
+fn existing_path(variable: &str) -> Result<PathBuf, Error> {
     let next_step = "start through qemu-scripts/bringup or qemu-scripts/test, which set it";
     let path = env::var_os(variable).map(PathBuf::from).ok_or_else(|| {
         Error::BadInput(format!("the environment variable {variable} is not set: {next_step}"))

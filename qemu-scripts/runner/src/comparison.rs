@@ -7,7 +7,7 @@ use ringwave_audio::{
 
 use crate::{
     guest_log::GuestLog,
-    request::{Mode, Request, Way},
+    request::{Mode, Request, Scenario},
     stats::Stats,
 };
 
@@ -15,31 +15,31 @@ use crate::{
 ///
 /// A card that does not wait plays a packet that is late as silence: whole packets, as many frames as it has counted. A client that comes late for
 /// packets knows how many it has lost; one that goes by the position can't tell where, so it may lose none.
-pub fn arrived(
+pub fn compare_arrived(
     request: &Request,
     sent: &Sound,
     arrived: &Sound,
     card: &Stats,
     guest: &GuestLog,
 ) -> Comparison {
-    let stream = card.first(matches!(request.way, Way::Record(_)));
+    let stream = card.first(matches!(request.scenario, Scenario::Record(_)));
     let packet = stream.map_or(1, |stream| stream.packet_frames(sent.format.frame_bytes()));
-    let allowed = match request.way {
+    let allowed = match request.scenario {
         _ if request.clock.waits() => Allowed::Nothing,
-        Way::Play | Way::Loopback => {
+        Scenario::Play | Scenario::Loopback => {
             Allowed::Silence { packet, counted: stream.map_or(0, |stream| stream.silence_frames) }
         }
-        Way::Record(Mode::Packet) => {
+        Scenario::Record(Mode::Packet) => {
             let lost = guest.result("lost-packets").unwrap_or(0);
             Allowed::Lost { packet, counted: lost.saturating_mul(packet) }
         }
-        Way::Record(_) => Allowed::Nothing,
+        Scenario::Record(_) => Allowed::Nothing,
     };
     compare_sounds(sent, arrived, allowed)
 }
 
 /// What is missing without its client knowing: it may have been told that a packet was accepted, and not know whether in time (`unsure_packets`).
-pub fn unexplained(
+pub fn unexplained_loss(
     comparison: &Comparison,
     frame_bytes: u32,
     card: &Stats,
@@ -56,7 +56,7 @@ pub fn unexplained(
 }
 
 /// What a loopback recorded, compared with what was played, silence for late packets included.
-pub fn loopback(played: &Sound, recorded: &Sound, card: &Stats) -> Comparison {
+pub fn compare_loopback(played: &Sound, recorded: &Sound, card: &Stats) -> Comparison {
     let frame = played.format.frame_bytes();
     let packet = card.first(false).map_or(1, |stream| stream.packet_frames(frame));
     compare_sounds(played, recorded, Allowed::Around { packet })

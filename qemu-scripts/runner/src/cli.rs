@@ -10,8 +10,8 @@ use clap::{Args, Parser, ValueEnum};
 use tempfile::TempDir;
 
 use crate::{
+    artefacts::Artefacts,
     error::Error,
-    parts::Parts,
     process,
     request::{Clock, Request},
     run::run,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Options of both.
 #[derive(Args, Debug)]
-pub struct Options {
+pub struct SoundArgs {
     /// Where to write what arrived.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub enum Dma {
     Contiguous,
 }
 
-impl Options {
+impl SoundArgs {
     /// Puts them into a request.
     pub fn apply(&self, request: Request) -> Request {
         Request {
@@ -88,12 +88,12 @@ pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
 /// Runs what `request` makes of the arguments, prints the report, and gives the exit code. The folder lives until then.
 pub fn main(
     name: &str,
-    request: impl FnOnce(&Parts) -> Result<(Request, Option<TempDir>), Error>,
+    request: impl FnOnce(&Artefacts) -> Result<(Request, Option<TempDir>), Error>,
 ) -> ExitCode {
-    let done = process::stop_on_signals().and_then(|()| Parts::from_env()).and_then(|parts| {
-        let (request, _lives) = request(&parts)?;
+    let done = process::stop_on_signals().and_then(|()| Artefacts::from_env()).and_then(|artefacts| {
+        let (request, _lives) = request(&artefacts)?;
         let terminal = std::io::stderr().is_terminal();
-        let report = run(&parts, &request, |step| tell(step, terminal))?;
+        let report = run(&artefacts, &request, |step| print_step(step, terminal))?;
         if terminal {
             eprint!("\r\x1b[K");
         }
@@ -111,7 +111,7 @@ pub fn main(
 }
 
 /// On a terminal the steps take one another's place.
-fn tell(step: &str, terminal: bool) {
+fn print_step(step: &str, terminal: bool) {
     if terminal && !step.contains('\n') {
         eprint!("\r\x1b[K{step}");
         let _ = std::io::stderr().flush();
