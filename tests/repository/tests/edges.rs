@@ -61,12 +61,13 @@ const EDGES: &[(&str, &[&str])] = &[
         "qemu-scripts/runner",
         &["device/audio", "device/regs", "device/report", "device/trace", "driver/catalog", "driver/inf"],
     ),
-    ("tests/bareguest", &["device/audio", "device/regs"]),
+    ("tests/bareguest", &["device/audio", "device/regs", "tests/guest-ports"]),
     ("tests/e2e", &["device/audio", "device/trace", "qemu-scripts/runner"]),
     ("tests/guest-init", &["device/audio", "device/regs"]),
+    ("tests/guest-ports", &[]),
     ("tests/inf", &[]),
     // Never the driver or a card: it loads them.
-    ("tests/ntguest", &["device/audio", "driver/nt", "driver/portcls"]),
+    ("tests/ntguest", &["device/audio", "driver/nt", "driver/portcls", "tests/guest-ports"]),
     ("tests/repository", &[]),
     ("tests/winplay", &["device/audio"]),
     // What it fuzzes.

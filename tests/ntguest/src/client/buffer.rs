@@ -1,11 +1,50 @@
 //! The promises of a cyclic buffer when it is given and when it is taken back (WAVERT.md 4.4).
 
-use super::stream::CyclicBuffer;
+use super::format::PcmFormat;
+use super::player::{Failed, fail};
+use super::stream::{CyclicBuffer, PinStream};
 use crate::kernel::{self, pages};
 use crate::portcls::fault::{self, Fault};
 
+/// The methods by which a buffer comes and goes.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// `AllocateBufferWithNotification`, of so many packets.
+    Notification(u32),
+    /// `AllocateAudioBuffer`.
+    Plain,
+}
+
+/// Gives `session` a buffer of at least `bytes`, if what comes is sound, and frees it whatever the session came to.
+pub fn with<T>(
+    stream: &PinStream,
+    kind: Kind,
+    format: &PcmFormat,
+    bytes: u32,
+    session: impl FnOnce(&CyclicBuffer) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let (allocated, allocate, free, packets) = match kind {
+        Kind::Notification(packets) => (
+            stream.allocate(packets, bytes),
+            "AllocateBufferWithNotification",
+            "FreeBufferWithNotification",
+            packets,
+        ),
+        Kind::Plain => (stream.allocate_cyclic(bytes), "AllocateAudioBuffer", "FreeAudioBuffer", 1),
+    };
+    let buffer = allocated.map_err(|status| fail("call-failed", format_args!("{allocate}: {status}")))?;
+    let sound = is_sound(&buffer, bytes, packets * u32::from(format.block_align()));
+    let result = if sound { session(&buffer) } else { Err(Failed) };
+    match kind {
+        Kind::Notification(_) => stream.free(&buffer),
+        Kind::Plain => stream.free_cyclic(&buffer),
+    }
+    expect_freed(&buffer, free);
+    result
+}
+
 /// Whether a buffer is what was asked for; `whole` is what its size must be a multiple of: packets times bytes of a frame.
-pub fn is_sound(buffer: &CyclicBuffer, asked: u32, whole: u32) -> bool {
+fn is_sound(buffer: &CyclicBuffer, asked: u32, whole: u32) -> bool {
     if !pages::is_live(buffer.mdl) {
         kernel::violation("buffer", format_args!("the MDL is not one of the port stream's"));
         return false;
@@ -41,7 +80,7 @@ pub fn view(buffer: &CyclicBuffer) -> *mut u8 {
 }
 
 /// After the method `free` its pages must be gone.
-pub fn expect_freed(buffer: &CyclicBuffer, free: &str) {
+fn expect_freed(buffer: &CyclicBuffer, free: &str) {
     if pages::is_live(buffer.mdl) && !fault::wanted(Fault::SwallowFree) {
         kernel::violation("buffer-not-freed", format_args!("{free} left the buffer's MDL allocated"));
     }

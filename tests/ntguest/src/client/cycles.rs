@@ -1,10 +1,9 @@
 //! Opens and closes streams many times over all endpoints (cfg `client=cycles`): after every hundred, what the driver holds is what it
 //! held after the first round (WAVERT.md 4.8: expect hundreds of cycles).
 
-use super::buffer;
+use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat, Sample};
-use super::player::{Failed, SLOTS, buffer_ms, fail};
-use super::stream::PinStream;
+use super::player::{self, Failed, SLOTS, buffer_ms};
 use super::sweep;
 use super::{negotiate, negotiate_modes};
 use crate::kernel::{self, cfg, dpc, interrupt, pages, pool, timer, work};
@@ -97,18 +96,10 @@ pub fn run() -> bool {
 
 /// Open, allocate, RUN, a packet, STOP, free, close.
 pub fn cycle(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
-    let stream = PinStream::open(endpoint, &format.bytes())
-        .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))?;
+    let stream = player::open(endpoint, format)?;
     let plan = BufferPlan::new(format, buffer_ms(), SLOTS).ok_or(Failed)?;
-    let result = match stream.allocate(SLOTS, plan.bytes) {
-        Ok(buffer) => {
-            let result = sweep::some_packets(&stream, 1);
-            stream.free(&buffer);
-            buffer::expect_freed(&buffer, "FreeBufferWithNotification");
-            result
-        }
-        Err(status) => Err(fail("call-failed", format_args!("AllocateBufferWithNotification: {status}"))),
-    };
+    let kind = Kind::Notification(SLOTS);
+    let result = buffer::with(&stream, kind, format, plan.bytes, |_| sweep::some_packets(&stream, 1));
     stream.close();
     result
 }

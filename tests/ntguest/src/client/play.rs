@@ -1,15 +1,12 @@
 //! Plays a file in the call order of WAVERT.md 4.8, from pin create to close, and judges every answer on the way.
 
-use super::buffer;
-use super::controls_set;
+use super::buffer::{self, Kind};
 use super::drm;
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
-use super::jack_poller::JackPoller;
 use super::late::LateBook;
-use super::negotiate;
 use super::packets::Packets;
-use super::player::{Failed, Order, Player, Tally, buffer_ms, expect, fail, realtime, slots};
+use super::player::{self, Failed, Order, Player, Tally, buffer_ms, expect, fail, realtime, slots};
 use super::position::PositionJudge;
 use super::stream::{CyclicBuffer, PinStream};
 use super::timer;
@@ -46,43 +43,20 @@ impl fmt::Display for Label {
 /// Opens the endpoint, plays the file, closes; true when every packet was played.
 pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
     let format = PcmFormat::of(wav.sample, wav.rate, wav.channels, cfg::get_bool("extensible", true));
-    if !negotiate::is_offered(endpoint, &format) {
-        kernel::violation(
-            "format",
-            format_args!(
-                "{} at {} Hz with {} channel(s) is in no data range of the pin",
-                wav.sample, wav.rate, wav.channels
-            ),
-        );
-        return false;
-    }
-    if !controls_set::apply(endpoint) {
-        return false;
-    }
     let started = time::ms();
-    let stream = match PinStream::open(endpoint, &format.bytes()) {
-        Ok(stream) => stream,
-        Err(status) => {
-            kernel::violation("call-failed", format_args!("NewStream: {status}"));
-            return false;
+    let played = player::with_stream(endpoint, &format, label, |stream| {
+        // As the audio engine: without notifications (KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT) a stream goes by the timer.
+        if !stream.has_notifications() {
+            return timer::with_buffer(stream, wav, &format, label);
         }
-    };
-    // As the audio engine: without notifications (KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT) a stream goes by the timer.
-    if !stream.has_notifications() {
-        stream.close();
-        return timer::play(endpoint, wav, label);
-    }
-    drm::ask(&stream, "before it was played");
-    let jack = JackPoller::start(endpoint);
-    let played = with_buffer(&stream, wav, &format, label).is_ok();
-    drm::ask(&stream, "after it was played");
-    stream.close();
-    if let Some(jack) = jack {
-        jack.stop(label);
-    }
+        drm::ask(stream, "before it was played");
+        let played = with_buffer(stream, wav, &format, label);
+        drm::ask(stream, "after it was played");
+        played
+    });
     oracle::report_calls();
     crate::kresult!("{label}wall_ms={}", time::ms() - started);
-    played
+    played.is_ok()
 }
 
 fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Label) -> Result<(), Failed> {
@@ -92,18 +66,10 @@ fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Lab
     let slots = slots();
     let plan = BufferPlan::new(format, buffer_ms(), slots)
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
-    let buffer = stream
-        .allocate(slots, plan.bytes)
-        .map_err(|status| fail("call-failed", format_args!("AllocateBufferWithNotification: {status}")))?;
-    let result = if buffer::is_sound(&buffer, plan.bytes, slots * u32::from(format.block_align())) {
+    buffer::with(stream, Kind::Notification(slots), format, plan.bytes, |buffer| {
         oracle::check_page_address(stream.port_stream(), buffer.mdl);
-        with_event(stream, &buffer, wav, format, label)
-    } else {
-        Err(Failed)
-    };
-    stream.free(&buffer);
-    buffer::expect_freed(&buffer, "FreeBufferWithNotification");
-    result
+        with_event(stream, buffer, wav, format, label)
+    })
 }
 
 fn with_event(

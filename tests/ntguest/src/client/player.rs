@@ -1,8 +1,12 @@
 //! One session of a stream that has its buffer: from STOP through RUN, packet by packet, and back to STOP.
 
+use super::controls_set;
 use super::figures::EventTimes;
+use super::format::PcmFormat;
 use super::hw_register::HwRegisters;
+use super::jack_poller::JackPoller;
 use super::late::LateBook;
+use super::negotiate;
 use super::packets::Packets;
 use super::play::Label;
 use super::poller::{self, Poller, Reads};
@@ -12,6 +16,7 @@ use super::stream::{END_OF_STREAM, PinStream, State};
 use super::wav::Wav;
 use crate::kernel::event::{Event, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
+use crate::portcls::endpoint::Endpoint;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::status::Status;
 use core::fmt;
@@ -86,6 +91,35 @@ pub fn fail(rule: &'static str, why: fmt::Arguments<'_>) -> Failed {
 /// Turns a failed call into the violation `call-failed`.
 pub fn expect(what: &str, status: Status) -> Result<(), Failed> {
     if status.is_success() { Ok(()) } else { Err(fail("call-failed", format_args!("{what}: {status}"))) }
+}
+
+/// Opens the endpoint's pin with this format; a failure is a violation.
+pub fn open(endpoint: &Endpoint, format: &PcmFormat) -> Result<PinStream, Failed> {
+    PinStream::open(endpoint, &format.bytes())
+        .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))
+}
+
+/// Opens a pin, which must offer the format, for a client that looks at the endpoint's jack meanwhile; closes it whatever `session` came to.
+pub fn with_stream<T>(
+    endpoint: &Endpoint,
+    format: &PcmFormat,
+    label: Label,
+    session: impl FnOnce(&PinStream) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    if !negotiate::is_offered(endpoint, format) {
+        return Err(fail("format", format_args!("{format:?} is in no data range of the pin")));
+    }
+    if !controls_set::apply(endpoint) {
+        return Err(Failed);
+    }
+    let stream = open(endpoint, format)?;
+    let jack = JackPoller::start(endpoint);
+    let result = session(&stream);
+    stream.close();
+    if let Some(jack) = jack {
+        jack.stop(label);
+    }
+    result
 }
 
 /// Counts for the result line.

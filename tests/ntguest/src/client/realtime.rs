@@ -7,11 +7,11 @@
 //!   DATA_LATE_ERROR, and what is left of the packet is played, which the same page allows (rule `late-mark`).
 //!   What was heard, the host compares.
 
-use super::buffer;
+use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};
 use super::late::Numbers;
-use super::player::{Failed, SLOTS, buffer_ms, expect, fail};
-use super::stream::{END_OF_STREAM, PinStream, State};
+use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
+use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
 use super::wav::Wav;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
@@ -42,31 +42,32 @@ struct Client<'a> {
 pub fn run(wav: &Wav<'_>) -> bool {
     let Some(endpoint) = endpoint::get(false, cfg::get_u64("endpoint", 0) as usize) else { return false };
     let format = PcmFormat::of(wav.sample, wav.rate, wav.channels, true);
-    match PinStream::open(&endpoint, &format.bytes()) {
-        Ok(stream) => {
-            let result = with_buffer(&stream, &format, wav);
-            stream.close();
-            result.is_ok()
-        }
-        Err(status) => {
-            kernel::violation("call-failed", format_args!("NewStream: {status}"));
-            false
-        }
-    }
+    player::open(&endpoint, &format).is_ok_and(|stream| {
+        let plan = BufferPlan::new(&format, buffer_ms(), SLOTS).ok_or(Failed);
+        let result = plan.and_then(|plan| {
+            let kind = Kind::Notification(SLOTS);
+            buffer::with(&stream, kind, &format, plan.bytes, |buffer| {
+                with_buffer(&stream, buffer, &format, wav)
+            })
+        });
+        stream.close();
+        result.is_ok()
+    })
 }
 
-fn with_buffer(stream: &PinStream, format: &PcmFormat, wav: &Wav<'_>) -> Result<(), Failed> {
-    let plan = BufferPlan::new(format, buffer_ms(), SLOTS).ok_or(Failed)?;
-    let buffer = stream
-        .allocate(SLOTS, plan.bytes)
-        .map_err(|status| fail("call-failed", format_args!("AllocateBufferWithNotification: {status}")))?;
+fn with_buffer(
+    stream: &PinStream,
+    buffer: &CyclicBuffer,
+    format: &PcmFormat,
+    wav: &Wav<'_>,
+) -> Result<(), Failed> {
     let event = Event::new(EventKind::Synchronization, false);
     let block = u64::from(format.block_align());
     let result = expect("RegisterNotificationEvent", stream.register(&event)).and_then(|()| {
         let client = Client {
             stream,
             event: &event,
-            ring: buffer::view(&buffer),
+            ring: buffer::view(buffer),
             packet_bytes: (buffer.size / SLOTS) as usize,
             block,
             bytes_per_second: u64::from(wav.rate) * block,
@@ -82,7 +83,6 @@ fn with_buffer(stream: &PinStream, format: &PcmFormat, wav: &Wav<'_>) -> Result<
         expect("UnregisterNotificationEvent", stream.unregister(&event)).and(played)
     });
     event.poison();
-    stream.free(&buffer);
     result
 }
 

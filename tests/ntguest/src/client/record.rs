@@ -1,14 +1,11 @@
 //! Records from a capture endpoint (cfg `client=record`), in the call order of WAVERT.md 4.8, and hands what it recorded to the host.
 
-use super::buffer;
-use super::controls_set;
+use super::buffer::{self, Kind};
 use super::figures::EventTimes;
-use super::format::{self, BufferPlan, PcmFormat, Sample};
+use super::format::{self, BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
-use super::jack_poller::JackPoller;
-use super::negotiate;
 use super::play::Label;
-use super::player::{Failed, SLOTS, buffer_ms, expect, fail, slots};
+use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail, slots};
 use super::poller::{self, Poller};
 use super::position::PositionJudge;
 use super::recorder::{Mode, Recorder, Until};
@@ -97,36 +94,13 @@ pub fn deliver(recording: &Recording, format: &PcmFormat) {
 
 /// Makes a recording; `None` when it failed, which was said.
 pub fn record(order: &Order<'_>) -> Option<Recording> {
-    let Order { endpoint, format, .. } = order;
-    if !negotiate::is_offered(endpoint, format) {
-        let kind = Sample::ALL.into_iter().find(|sample| sample.bits() == format.bits);
-        kernel::violation(
-            "format",
-            format_args!(
-                "{} channel(s) at {} Hz like {kind:?} are in no data range of the pin",
-                format.channels, format.rate
-            ),
-        );
-        return None;
-    }
-    if !controls_set::apply(endpoint) {
-        return None;
-    }
+    let Order { endpoint, format, label, .. } = order;
     let wrong = endpoint.capture == fault::make(Fault::CaptureFlag);
     if let Ok(stream) = PinStream::open_with(endpoint, &format.bytes(), endpoint.pin, wrong) {
         kernel::violation("capture-flag", format_args!("NewStream opens a capture pin with Capture FALSE"));
         stream.close();
     }
-    let stream = PinStream::open(endpoint, &format.bytes())
-        .inspect_err(|status| kernel::violation("call-failed", format_args!("NewStream: {status}")))
-        .ok()?;
-    let jack = JackPoller::start(endpoint);
-    let recording = with_buffer(&stream, order).ok();
-    stream.close();
-    if let Some(jack) = jack {
-        jack.stop(order.label);
-    }
-    recording
+    player::with_stream(endpoint, format, *label, |stream| with_buffer(stream, order)).ok()
 }
 
 fn with_buffer(stream: &PinStream, order: &Order<'_>) -> Result<Recording, Failed> {
@@ -138,27 +112,8 @@ fn with_buffer(stream: &PinStream, order: &Order<'_>) -> Result<Recording, Faile
     let slots = slots();
     let plan = BufferPlan::new(&order.format, buffer_ms(), slots)
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
-    let timer = order.mode == Mode::Timer;
-    let (allocated, what) = if timer {
-        (stream.allocate_cyclic(plan.bytes), "AllocateAudioBuffer")
-    } else {
-        (stream.allocate(slots, plan.bytes), "AllocateBufferWithNotification")
-    };
-    let buffer = allocated.map_err(|status| fail("call-failed", format_args!("{what}: {status}")))?;
-    let whole = if timer { 1 } else { slots } * u32::from(order.format.block_align());
-    let result = if buffer::is_sound(&buffer, plan.bytes, whole) {
-        session(stream, &buffer, order)
-    } else {
-        Err(Failed)
-    };
-    if timer {
-        stream.free_cyclic(&buffer);
-        buffer::expect_freed(&buffer, "FreeAudioBuffer");
-    } else {
-        stream.free(&buffer);
-        buffer::expect_freed(&buffer, "FreeBufferWithNotification");
-    }
-    result
+    let kind = if order.mode == Mode::Timer { Kind::Plain } else { Kind::Notification(slots) };
+    buffer::with(stream, kind, &order.format, plan.bytes, |buffer| session(stream, buffer, order))
 }
 
 /// With a buffer: the event, the states, the recording, and back.

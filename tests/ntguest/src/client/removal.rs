@@ -7,15 +7,15 @@
 //! GetPositionRegister gave. The card itself stays, so that a register that is gone was taken away by the
 //! driver.
 
-use super::buffer;
+use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat, Sample};
 use super::hw_register::HwRegisters;
 use super::play::Label;
-use super::player::{Failed, SLOTS, buffer_ms, expect, fail};
+use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
 use super::position::PositionJudge;
-use super::stream::{PinStream, State};
+use super::stream::{CyclicBuffer, PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
-use crate::kernel::{self, thread};
+use crate::kernel::thread;
 use crate::portcls::endpoint;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::pnp;
@@ -32,24 +32,18 @@ const RATE: u32 = 48_000;
 pub fn run() -> bool {
     let Some(endpoint) = endpoint::get(false, 0) else { return false };
     let format = PcmFormat::of(Sample::S16, RATE, 2, true);
-    match PinStream::open(&endpoint, &format.bytes()) {
-        Ok(stream) => {
-            let result = with_buffer(&stream, &format);
-            stream.close();
-            result.is_ok()
-        }
-        Err(status) => {
-            kernel::violation("call-failed", format_args!("NewStream: {status}"));
-            false
-        }
-    }
+    player::open(&endpoint, &format).is_ok_and(|stream| {
+        let plan = BufferPlan::new(&format, buffer_ms(), SLOTS).ok_or(Failed);
+        let result = plan.and_then(|plan| {
+            let kind = Kind::Notification(SLOTS);
+            buffer::with(&stream, kind, &format, plan.bytes, |buffer| with_buffer(&stream, buffer, &format))
+        });
+        stream.close();
+        result.is_ok()
+    })
 }
 
-fn with_buffer(stream: &PinStream, format: &PcmFormat) -> Result<(), Failed> {
-    let plan = BufferPlan::new(format, buffer_ms(), SLOTS).ok_or(Failed)?;
-    let buffer = stream
-        .allocate(SLOTS, plan.bytes)
-        .map_err(|status| fail("call-failed", format_args!("AllocateBufferWithNotification: {status}")))?;
+fn with_buffer(stream: &PinStream, buffer: &CyclicBuffer, format: &PcmFormat) -> Result<(), Failed> {
     let event = Event::new(EventKind::Synchronization, false);
     expect("RegisterNotificationEvent", stream.register(&event))?;
     let block = u64::from(format.block_align());
@@ -73,8 +67,6 @@ fn with_buffer(stream: &PinStream, format: &PcmFormat) -> Result<(), Failed> {
     drop(registers);
     expect("UnregisterNotificationEvent", stream.unregister(&event))?;
     event.poison();
-    stream.free(&buffer);
-    buffer::expect_freed(&buffer, "FreeBufferWithNotification");
     crate::kresult!("removal_registers={mapped}");
     result
 }

@@ -2,10 +2,10 @@
 //!
 //! For every data range and for 1, 2 and the most channels: intersection, open, allocate, RUN for some packets, STOP, close.
 
-use super::buffer;
+use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat, Sample};
 use super::negotiate;
-use super::player::{Failed, SLOTS, buffer_ms, expect, fail};
+use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
 use super::stream::{PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, harsh, irql};
@@ -111,8 +111,7 @@ fn try_format(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
     if !negotiate::is_offered(endpoint, format) {
         return Err(Failed);
     }
-    let stream = PinStream::open(endpoint, &format.bytes())
-        .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))?;
+    let stream = player::open(endpoint, format)?;
     let result = with_stream(&stream, format);
     stream.close();
     result
@@ -120,17 +119,8 @@ fn try_format(endpoint: &Endpoint, format: &PcmFormat) -> Result<(), Failed> {
 
 fn with_stream(stream: &PinStream, format: &PcmFormat) -> Result<(), Failed> {
     let plan = BufferPlan::new(format, buffer_ms(), SLOTS).ok_or(Failed)?;
-    let buffer = stream
-        .allocate(SLOTS, plan.bytes)
-        .map_err(|status| fail("call-failed", format_args!("AllocateBufferWithNotification: {status}")))?;
-    let result = if buffer::is_sound(&buffer, plan.bytes, SLOTS * u32::from(format.block_align())) {
-        some_packets(stream, PACKETS)
-    } else {
-        Err(Failed)
-    };
-    stream.free(&buffer);
-    buffer::expect_freed(&buffer, "FreeBufferWithNotification");
-    result
+    let kind = Kind::Notification(SLOTS);
+    buffer::with(stream, kind, format, plan.bytes, |_| some_packets(stream, PACKETS))
 }
 
 /// From STOP through RUN for some packets, each written or read, and back to STOP.

@@ -4,13 +4,11 @@
 //!
 //! After the file comes a buffer's length of silence, so that nothing is heard twice: what the card played is the file, then zeroes.
 
-use super::buffer;
+use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
-use super::jack_poller::JackPoller;
-use super::negotiate;
 use super::play::Label;
-use super::player::{Failed, buffer_ms, fail};
+use super::player::{self, Failed, buffer_ms, fail};
 use super::poller::{self, Poller};
 use super::position::PositionJudge;
 use super::still::{self, set_state};
@@ -33,44 +31,27 @@ const SHARED_FRAMES: u32 = 4096;
 /// Opens the endpoint, plays the file, closes; true when it was played and the client was in time.
 pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
     let format = PcmFormat::of(wav.sample, wav.rate, wav.channels, cfg::get_bool("extensible", true));
-    if !negotiate::is_offered(endpoint, &format) {
-        kernel::violation("format", format_args!("{format:?} is in no data range of the pin"));
-        return false;
-    }
-    let stream = match PinStream::open(endpoint, &format.bytes()) {
-        Ok(stream) => stream,
-        Err(status) => {
-            kernel::violation("call-failed", format_args!("NewStream: {status}"));
-            return false;
-        }
-    };
-    let jack = JackPoller::start(endpoint);
-    let played = with_buffer(&stream, wav, &format, label).is_ok();
-    stream.close();
-    if let Some(jack) = jack {
-        jack.stop(label);
-    }
+    let played =
+        player::with_stream(endpoint, &format, label, |stream| with_buffer(stream, wav, &format, label));
     oracle::report_calls();
-    played
+    played.is_ok()
 }
 
-fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Label) -> Result<(), Failed> {
+/// Plays the file through a stream that was opened with its format.
+pub fn with_buffer(
+    stream: &PinStream,
+    wav: &Wav<'_>,
+    format: &PcmFormat,
+    label: Label,
+) -> Result<(), Failed> {
     let plan = match cfg::get("client") {
         Some("shared") => Some(BufferPlan { bytes: SHARED_FRAMES * u32::from(format.block_align()) }),
         _ => BufferPlan::new(format, buffer_ms(), 1),
     };
     let plan = plan.unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
-    let buffer = stream
-        .allocate_cyclic(plan.bytes)
-        .map_err(|status| fail("call-failed", format_args!("AllocateAudioBuffer: {status}")))?;
-    let result = if buffer::is_sound(&buffer, plan.bytes, u32::from(format.block_align())) {
-        session(stream, &buffer, wav, format, label)
-    } else {
-        Err(Failed)
-    };
-    stream.free_cyclic(&buffer);
-    buffer::expect_freed(&buffer, "FreeAudioBuffer");
-    result
+    buffer::with(stream, Kind::Plain, format, plan.bytes, |buffer| {
+        session(stream, buffer, wav, format, label)
+    })
 }
 
 /// From STOP through RUN and back to STOP, whatever fails.

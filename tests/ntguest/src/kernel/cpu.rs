@@ -2,40 +2,7 @@
 
 use core::arch::asm;
 
-/// Writes a byte to an I/O port.
-pub fn outb(port: u16, value: u8) {
-    // SAFETY: ntguest owns the machine; a port write does not touch memory Rust knows.
-    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack, preserves_flags)) }
-}
-
-/// Writes 16 bits to an I/O port.
-pub fn outw(port: u16, value: u16) {
-    // SAFETY: see `outb`.
-    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nostack, preserves_flags)) }
-}
-
-/// Writes 32 bits to an I/O port.
-pub fn outl(port: u16, value: u32) {
-    // SAFETY: see `outb`.
-    unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) }
-}
-
-/// Reads 32 bits from an I/O port.
-pub fn inl(port: u16) -> u32 {
-    let value;
-    // SAFETY: see `outb`.
-    unsafe { asm!("in eax, dx", in("dx") port, out("eax") value, options(nostack, preserves_flags)) }
-    value
-}
-
-/// Writes a string of bytes to an I/O port.
-pub fn outsb(port: u16, bytes: &[u8]) {
-    // SAFETY: reads exactly the slice.
-    unsafe {
-        asm!("cld", "rep outsb", in("dx") port, inout("rsi") bytes.as_ptr() => _,
-             inout("rcx") bytes.len() => _, options(nostack, readonly));
-    }
-}
+pub use guest_ports::{exit, inl, outb, outl, outsb, outw};
 
 /// Turns interrupts off; says whether they were on.
 pub fn interrupts_off() -> bool {
@@ -112,14 +79,5 @@ pub fn wrmsr(index: u32, value: u64) {
     // SAFETY: only called with values that keep ntguest running.
     unsafe {
         asm!("wrmsr", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack));
-    }
-}
-
-/// Ends QEMU through isa-debug-exit; its exit status is `code * 2 + 1`.
-pub fn exit(code: u32) -> ! {
-    outl(0x501, code);
-    loop {
-        // SAFETY: without the exit device there is nothing left to do.
-        unsafe { asm!("cli", "hlt") }
     }
 }

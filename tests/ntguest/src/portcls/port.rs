@@ -198,9 +198,18 @@ unsafe extern "win64" fn init(
         kernel::violation("null-argument", format_args!("{METHOD} without a miniport, {}", object::lately()));
         return Status::INVALID_PARAMETER.0;
     };
+    let arguments = [adapter, resources, object.this()];
     let result = match port.role {
-        Role::Wave => init_wave(object, port, &miniport, adapter, resources),
-        Role::Topology => init_topology(object, port, &miniport, adapter, resources),
+        Role::Wave => {
+            init_miniport::<MiniportWaveRt>(&miniport, port, &IID_MINIPORT_WAVE_RT, arguments).map(|wave| {
+                check_device_description(&wave);
+                port.inner.lock().wave = Some(wave);
+            })
+        }
+        Role::Topology => {
+            init_miniport::<MiniportTopology>(&miniport, port, &IID_MINIPORT_TOPOLOGY, arguments)
+                .map(|topology| port.inner.lock().topology = Some(topology))
+        }
     };
     if result.is_ok() {
         let (power, pnp, pins) = (
@@ -235,56 +244,55 @@ fn specific<V>(miniport: &Com<Unknown>, iid: &Guid) -> Result<Com<V>, Status> {
     Ok(specific)
 }
 
-fn init_wave(
-    object: &Object,
-    port: &Port,
-    miniport: &Com<Unknown>,
-    adapter: This,
-    resources: This,
-) -> Result<(), Status> {
-    let wave = specific::<MiniportWaveRt>(miniport, &IID_MINIPORT_WAVE_RT)?;
-    check(driver_call("IMiniportWaveRT::Init", irql::PASSIVE, || {
-        // SAFETY: a live miniport; adapter and list are the driver's own arguments, handed through as PortCls does.
-        Status(unsafe { (wave.vtable().init)(wave.this(), adapter, resources, object.this()) })
-    }))?;
-    let filter = describe(&wave, |miniport| miniport.vtable().miniport.get_description, port.role)?;
-    check_device_description(&wave);
-    let mut inner = port.inner.lock();
-    inner.filter = Some(Arc::new(filter));
-    inner.wave = Some(wave);
-    Ok(())
+/// `Init` of either miniport: adapter, resource list, port.
+type Init = unsafe extern "win64" fn(This, This, This, This) -> i32;
+
+/// A miniport that a port is initialised with.
+trait Initialise {
+    /// The name of its `Init`.
+    const INIT: &str;
+    /// `Init` and `GetDescription`.
+    fn slots(&self) -> (Init, GetDescription);
 }
 
-fn init_topology(
-    object: &Object,
-    port: &Port,
+impl Initialise for MiniportWaveRt {
+    const INIT: &str = "IMiniportWaveRT::Init";
+    fn slots(&self) -> (Init, GetDescription) {
+        (self.init, self.miniport.get_description)
+    }
+}
+
+impl Initialise for MiniportTopology {
+    const INIT: &str = "IMiniportTopology::Init";
+    fn slots(&self) -> (Init, GetDescription) {
+        (self.init, self.miniport.get_description)
+    }
+}
+
+/// Initialises the miniport of the port's kind and takes its filter.
+fn init_miniport<V: Initialise>(
     miniport: &Com<Unknown>,
-    adapter: This,
-    resources: This,
-) -> Result<(), Status> {
-    let topology = specific::<MiniportTopology>(miniport, &IID_MINIPORT_TOPOLOGY)?;
-    check(driver_call("IMiniportTopology::Init", irql::PASSIVE, || {
-        // SAFETY: as in `init_wave`.
-        Status(unsafe { (topology.vtable().init)(topology.this(), adapter, resources, object.this()) })
+    port: &Port,
+    iid: &Guid,
+    [adapter, resources, this]: [This; 3],
+) -> Result<Com<V>, Status> {
+    let own = specific::<V>(miniport, iid)?;
+    check(driver_call(V::INIT, irql::PASSIVE, || {
+        // SAFETY: a live miniport; adapter and list are the driver's own arguments, handed through as PortCls does.
+        Status(unsafe { (own.vtable().slots().0)(own.this(), adapter, resources, this) })
     }))?;
-    let filter = describe(&topology, |miniport| miniport.vtable().miniport.get_description, port.role)?;
-    let mut inner = port.inner.lock();
-    inner.filter = Some(Arc::new(filter));
-    inner.topology = Some(topology);
-    Ok(())
+    let filter = describe(&own, port.role)?;
+    port.inner.lock().filter = Some(Arc::new(filter));
+    Ok(own)
 }
 
 type GetDescription = unsafe extern "win64" fn(This, *mut *const PcFilterDescriptor) -> i32;
 
-fn describe<V>(
-    miniport: &Com<V>,
-    slot: impl Fn(&Com<V>) -> GetDescription,
-    role: Role,
-) -> Result<Filter, Status> {
+fn describe<V: Initialise>(miniport: &Com<V>, role: Role) -> Result<Filter, Status> {
     let mut filter = ptr::null();
     check(driver_call("IMiniport::GetDescription", irql::PASSIVE, || {
         // SAFETY: a live miniport and a slot for the answer.
-        Status(unsafe { slot(miniport)(miniport.this(), &raw mut filter) })
+        Status(unsafe { (miniport.vtable().slots().1)(miniport.this(), &raw mut filter) })
     }))?;
     if filter.is_null() {
         kernel::violation("descriptor", format_args!("{role:?}: GetDescription succeeded and returned NULL"));
