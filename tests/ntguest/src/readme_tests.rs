@@ -21,8 +21,8 @@ const ELSEWHERE: [(&str, &str, &str); 12] = [
     ("kernel/pages.rs", "fn fault_rule(", "\n}"),
     ("kernel/pages.rs", "let rule = ", ";"),
     ("kernel/image.rs", "fn fault_rule(", "\n}"),
-    ("client/controls_level.rs", "fn rule(", "\n    }"),
-    ("client/controls_together.rs", "fn rule(", "\n}"),
+    ("client/controls/level.rs", "fn rule(", "\n    }"),
+    ("client/controls/together.rs", "fn rule(", "\n}"),
     ("client/hw_register.rs", "let rule = match", "};"),
     ("client/drm.rs", "const RULE", ";"),
     ("client/default_format.rs", "let (rule, plain) =", ";"),
@@ -34,7 +34,7 @@ const HANDED_ON: [&str; 5] = [
     "kernel/verdict.rs",
     "portcls/report.rs",
     "client/player.rs",
-    "client/controls_set.rs",
+    "client/controls/settings.rs",
 ];
 
 /// A row of the table of rules.

@@ -53,18 +53,6 @@ mod buffer;
 #[cfg(target_os = "uefi")]
 mod controls;
 #[cfg(target_os = "uefi")]
-mod controls_events;
-#[cfg(target_os = "uefi")]
-mod controls_jack;
-#[cfg(target_os = "uefi")]
-mod controls_level;
-#[cfg(target_os = "uefi")]
-mod controls_pin;
-#[cfg(target_os = "uefi")]
-mod controls_set;
-#[cfg(target_os = "uefi")]
-mod controls_together;
-#[cfg(target_os = "uefi")]
 mod cycles;
 #[cfg(target_os = "uefi")]
 mod default_format;
@@ -107,12 +95,6 @@ mod stream_capture;
 #[cfg(target_os = "uefi")]
 mod stress;
 #[cfg(target_os = "uefi")]
-mod stress_capture;
-#[cfg(target_os = "uefi")]
-mod stress_formats;
-#[cfg(target_os = "uefi")]
-mod stress_no_buffer;
-#[cfg(target_os = "uefi")]
 mod sweep;
 #[cfg(target_os = "uefi")]
 mod timer;
@@ -123,9 +105,7 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{
-        controls, controls_jack, cycles, duplex, realtime, record, removal, stress, sweep, timer, wav,
-    };
+    use super::{controls, cycles, duplex, realtime, record, removal, stress, sweep, timer, wav};
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -148,7 +128,7 @@ mod session {
         let served = match cfg::get("client") {
             Some("none") => true,
             Some("controls") => controls::run(),
-            Some("jack") => controls_jack::wait_for_changes(),
+            Some("jack") => controls::jack::wait_for_changes(),
             Some("record") => record::run(),
             Some("duplex") => duplex::run(&parsed_wav()),
             Some("sweep") => sweep::run(),

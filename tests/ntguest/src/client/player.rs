@@ -1,6 +1,6 @@
 //! One session of a stream that has its buffer: from STOP through RUN, packet by packet, and back to STOP.
 
-use super::controls_set;
+use super::controls::settings;
 use super::figures::EventTimes;
 use super::format::PcmFormat;
 use super::hw_register::HwRegisters;
@@ -109,7 +109,7 @@ pub fn with_stream<T>(
     if !negotiate::is_offered(endpoint, format) {
         return Err(fail("format", format_args!("{format:?} is in no data range of the pin")));
     }
-    if !controls_set::apply(endpoint) {
+    if !settings::apply(endpoint) {
         return Err(Failed);
     }
     let stream = open(endpoint, format)?;

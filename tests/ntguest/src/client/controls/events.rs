@@ -1,6 +1,6 @@
 //! KSEVENT_CONTROL_CHANGE of a control: enabled by two clients, signalled by a change, gone when a client closes (rule `control-event`).
 
-use super::controls_level::{Kind, Level};
+use super::level::{Kind, Level};
 use crate::kernel;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::harsh::harsh_violation;

@@ -1,7 +1,7 @@
 //! Jacks: their descriptions (`client=controls`), and waiting for somebody to plug and unplug (`client=jack`); rule `jack`.
 
-use super::ask::{self, instance, word};
-use super::controls::{jack_property, topology};
+use super::{jack_property, topology};
+use crate::client::ask::{self, instance, word};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::{event, property, verb};

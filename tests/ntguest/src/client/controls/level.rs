@@ -1,6 +1,6 @@
 //! A volume or a mute node: its ranges, GET and SET on every channel, and every way to ask wrongly (rules `volume`, `mute`).
 
-use super::ask::{self, instance, word};
+use crate::client::ask::{self, instance, word};
 use crate::kernel;
 use crate::portcls::controls_layout::{ALL_CHANNELS, property, verb};
 use crate::portcls::fault::{self, Fault};

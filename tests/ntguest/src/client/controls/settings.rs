@@ -3,8 +3,8 @@
 //! `volume=-394527` is -6.02 dB on all channels, `volume=0,-655360` one value for each channel, in 1/65536 dB; `mute=1` and `mute=0,1`
 //! likewise. The first try that fails is the violation `volume` or `mute`.
 
-use super::controls;
-use super::controls_level::Kind;
+use super::level::Kind;
+use crate::client::controls;
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::ALL_CHANNELS;
 use crate::portcls::endpoint::Endpoint;

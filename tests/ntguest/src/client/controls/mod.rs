@@ -3,15 +3,18 @@
 //!
 //! Everything that was changed is put back. `expect_volume=0` is for a card without volume: its filters have no nodes.
 
-use super::ask;
-use super::controls_events;
-use super::controls_jack;
-use super::controls_level::{Kind, Level};
-use super::controls_pin;
-use super::controls_together;
-use super::default_format;
-use super::made_format::MadeFormat;
+mod events;
+pub mod jack;
+mod level;
+mod pin;
+pub mod settings;
+mod together;
+
+use self::level::{Kind, Level};
 use super::{negotiate_modes, proposals};
+use crate::client::ask;
+use crate::client::default_format;
+use crate::client::made_format::MadeFormat;
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::property;
 use crate::portcls::descriptor::Filter;
@@ -54,7 +57,7 @@ pub fn run() -> bool {
             crate::kprintln!("controls of \"{}\"", endpoint.name);
             tally.endpoints += 1;
             let channels = nodes(endpoint, &mut tally);
-            let jack = controls_jack::check(endpoint);
+            let jack = jack::check(endpoint);
             tally.jacks += u32::from(jack.is_some());
             let modes = negotiate_modes::check(endpoint);
             tally.modes += u32::try_from(modes.len()).unwrap_or(0);
@@ -64,7 +67,7 @@ pub fn run() -> bool {
             }
             let (proposed, accepted) = proposals::check(endpoint, &modes);
             (tally.proposed, tally.accepted) = (tally.proposed + proposed, tally.accepted + accepted);
-            tally.pins += controls_pin::check(endpoint);
+            tally.pins += pin::check(endpoint);
         }
     }
     for (_, port) in subdevice::registered() {
@@ -153,9 +156,9 @@ fn nodes(endpoint: &Endpoint, tally: &mut Tally) -> Option<u32> {
     for kind in [Kind::Volume, Kind::Mute] {
         let Some(level) = level(endpoint, kind) else { continue };
         channels = level.check(channels);
-        tally.events += u32::from(controls_events::check(&level, channels));
-        controls_together::outlives_a_stream(endpoint, &level, channels);
-        controls_together::two_clients(&level);
+        tally.events += u32::from(events::check(&level, channels));
+        together::outlives_a_stream(endpoint, &level, channels);
+        together::two_clients(&level);
     }
     tally.channels = tally.channels.max(channels * u32::from(!volumes.is_empty()));
     cpu_resources(endpoint, &filter);

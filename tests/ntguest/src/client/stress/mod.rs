@@ -1,13 +1,16 @@
 //! What no well-behaved client does (cfg `client=stress`): every wrong argument must be refused with the right status, and nothing
 //! may be left behind. Run before the file is played, which then must still work (WAVERT.md 4.3 to 4.7).
 
-use super::format::{BufferPlan, PcmFormat};
-use super::player::{SLOTS, buffer_ms};
-use super::poller::Poller;
-use super::position::PositionJudge;
-use super::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
-use super::wav::Wav;
-use super::{stress_capture, stress_formats, stress_no_buffer};
+mod capture;
+mod formats;
+mod no_buffer;
+
+use crate::client::format::{BufferPlan, PcmFormat};
+use crate::client::player::{SLOTS, buffer_ms};
+use crate::client::poller::Poller;
+use crate::client::position::PositionJudge;
+use crate::client::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
+use crate::client::wav::Wav;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, pages, thread};
 use crate::portcls::endpoint::Endpoint;
@@ -26,14 +29,14 @@ pub fn run(endpoint: &Endpoint, wav: &Wav<'_>) {
         endpoint: endpoint.clone(),
         format: PcmFormat::of(wav.sample, wav.rate, wav.channels, true),
     };
-    let packets: Step = if endpoint.capture { stress_capture::read_packets } else { Stress::packets };
+    let packets: Step = if endpoint.capture { capture::read_packets } else { Stress::packets };
     let steps: [(&str, Step); 11] = [
         ("pins and directions", Stress::wrong_pins),
-        ("formats", stress_formats::run),
-        ("no buffer", stress_no_buffer::run),
+        ("formats", formats::run),
+        ("no buffer", no_buffer::run),
         ("instances", Stress::instances),
         ("buffers", Stress::buffers),
-        ("buffers without notifications", stress_capture::cyclic_buffers),
+        ("buffers without notifications", capture::cyclic_buffers),
         ("events", Stress::events),
         ("states", Stress::states),
         ("position while the state changes", Stress::position_in_any_state),

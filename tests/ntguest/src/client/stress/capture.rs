@@ -1,9 +1,9 @@
 //! The part of `client=stress` about capture packets and about cyclic buffers without notifications, of either direction.
 
-use super::packet_reads::{Finding, PacketReads};
-use super::player::SLOTS;
-use super::stream::{CyclicBuffer, PinStream, State};
-use super::stress::{Stress, accepted, finding, refused};
+use super::{Stress, accepted, finding, refused};
+use crate::client::packet_reads::{Finding, PacketReads};
+use crate::client::player::SLOTS;
+use crate::client::stream::{CyclicBuffer, PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{pages, time};
 use crate::portcls::status::Status;

@@ -3,9 +3,9 @@
 //!
 //! Streams and requests are not mixed here: on Windows the device global lock keeps them apart.
 
-use super::controls_level::{Kind, Level};
-use super::cycles;
-use super::negotiate_modes::any_format;
+use super::level::{Kind, Level};
+use crate::client::cycles;
+use crate::client::negotiate_modes::any_format;
 use crate::kernel;
 use crate::kernel::thread::{self, DRIVER_STACK};
 use crate::portcls::endpoint::Endpoint;

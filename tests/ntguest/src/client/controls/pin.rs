@@ -1,8 +1,8 @@
 //! What an open pin can be asked by the automation tables of its pin and of its filter's nodes: requests whose minor target is the stream
 //! (page of PCPROPERTY_REQUEST). What holds for every answer is judged by `portcls::property`.
 
-use super::negotiate_modes;
-use super::stream::PinStream;
+use crate::client::negotiate_modes;
+use crate::client::stream::PinStream;
 use crate::portcls::controls_layout::verb;
 use crate::portcls::endpoint::Endpoint;
 use crate::portcls::guid::Guid;

@@ -1,9 +1,9 @@
 //! The part of `client=stress` about streams without a buffer, and without notifications: RUN succeeds as in
 //! the samples and does nothing, and no packet method has an answer.
 
-use super::player::SLOTS;
-use super::stream::{CyclicBuffer, PinStream, State};
-use super::stress::{Stress, accepted, finding};
+use super::{Stress, accepted, finding};
+use crate::client::player::SLOTS;
+use crate::client::stream::{CyclicBuffer, PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{irql, thread};
 use crate::portcls::fault::{self, Fault};

@@ -1,10 +1,10 @@
 //! The part of `client=stress` about formats: no range covers them, they contradict themselves, or they are
 //! cut short before an unmapped page; and those that look wrong and are right.
 
-use super::format::PcmFormat;
-use super::proposals;
-use super::stream::PinStream;
-use super::stress::{Stress, finding};
+use super::{Stress, finding};
+use crate::client::format::PcmFormat;
+use crate::client::proposals;
+use crate::client::stream::PinStream;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::SUBTYPE_IEEE_FLOAT;
 use alloc::vec::Vec;
