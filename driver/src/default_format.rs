@@ -18,7 +18,7 @@
 
 use ringwave_regs::format as regs;
 
-use crate::endpoint::Direction;
+use crate::hw::endpoint::Direction;
 use crate::wave::format::{Abilities, AudioFormat, Sample};
 
 /// What endpoints begin with.

@@ -22,7 +22,6 @@ extern crate alloc;
 
 pub mod adapter;
 pub mod default_format;
-pub mod endpoint;
 pub mod hw;
 pub mod names;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use portcls_sys::guid::{
     KSNODETYPE_LINE_CONNECTOR, KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER,
 };
 use ringwave_driver::default_format::STANDARD;
-use ringwave_driver::endpoint::Direction;
+use ringwave_driver::hw::endpoint::Direction;
 use ringwave_driver::names;
 use ringwave_driver::wave::format::{Abilities, AudioFormat};
 use ringwave_regs::{format, pci};

@@ -24,7 +24,7 @@ use ringwave_regs::stream::STREAMS_MAX;
 
 use super::jacks::Listening;
 use super::{Adapter, constraints};
-use crate::endpoint::{Direction, Endpoint};
+use crate::hw::endpoint::{Direction, Endpoint};
 use crate::names::{self, Names};
 use crate::topology::{TopologyMiniport, wave_pin};
 use crate::wave::WaveMiniport;

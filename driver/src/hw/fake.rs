@@ -9,11 +9,11 @@ use nt::NtResult;
 use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 
 use super::{Card, Dma, Limits, State, Status};
-use crate::endpoint::{Direction, Endpoint};
+use crate::hw::endpoint::{Direction, Endpoint};
+use crate::hw::geometry::Ring;
 use crate::wave::format::{Abilities, AudioFormat};
 use crate::wave::packets::Mark;
 use crate::wave::position::Anchor;
-use crate::wave::ring::Ring;
 
 /// What the card was told, in order.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,23 +2,22 @@
 //!
 //! Everything above this module (adapter, miniports, streams) knows cards only through [`Card`]; nothing below knows PortCls.
 
+pub mod endpoint;
 #[cfg(test)]
 pub mod fake;
+pub mod geometry;
 pub mod ringwave;
-pub mod selftest;
-pub mod status;
-pub mod table;
 
 use core::ptr::NonNull;
 
 use nt::NtResult;
 
-pub use status::Status;
+pub use ringwave::status_page::Status;
 
-use crate::endpoint::Endpoint;
+use crate::hw::endpoint::Endpoint;
+use crate::hw::geometry::Ring;
 use crate::wave::format::AudioFormat;
 use crate::wave::packets::Mark;
-use crate::wave::ring::Ring;
 
 /// The state of a stream, as KSSTATE and the card count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,18 +25,20 @@ use nt::spinlock::SpinLock;
 use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 use ringwave_regs::{format as sample, global, pages, pci, stream as regs};
 
-use super::selftest;
-use super::status::{Status, Words};
-use super::{Card, Dma, Limits, State};
-use crate::endpoint::Endpoint;
+use super::{Card, Dma, Limits, State, Status};
+use crate::hw::endpoint::Endpoint;
+use crate::hw::geometry::Ring;
 use crate::wave::format::AudioFormat;
 use crate::wave::packets::Mark;
-use crate::wave::ring::Ring;
+use status_page::Words;
 
 mod access;
 mod marks;
 mod power;
 mod probe;
+mod selftest;
+pub mod status_page;
+pub mod table;
 use access::{NOBODY, Page, high, low, read, write};
 use power::{PageClients, bit};
 use probe::name;

@@ -14,8 +14,8 @@ use portcls_sys::pc::{
 };
 
 use super::{controls, jack};
-use crate::endpoint::Direction;
 use crate::hw::Limits;
+use crate::hw::endpoint::Direction;
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
 use crate::wave::descriptors::BRIDGE_RANGES;
 

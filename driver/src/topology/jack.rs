@@ -12,7 +12,7 @@ use portcls_sys::ks::{
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
 use super::{TopologyMiniport, events, wave_pin};
-use crate::endpoint::Direction;
+use crate::hw::endpoint::Direction;
 use crate::properties::{Reply, Verb, handle, pin_of};
 use crate::wave::format::speakers;
 

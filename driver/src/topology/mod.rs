@@ -33,7 +33,7 @@ use portcls_sys::{Com, ComIn, In, Out, com_class};
 pub use filter::wave_pin;
 
 use crate::adapter::Adapter;
-use crate::endpoint::Endpoint;
+use crate::hw::endpoint::Endpoint;
 use crate::registry::Wishes;
 use events::Events;
 

@@ -15,7 +15,7 @@ use portcls_sys::pc::{
 
 use super::rig::{Heard, Rig};
 use super::*;
-use crate::endpoint::Direction;
+use crate::hw::endpoint::Direction;
 use crate::hw::fake::{FakeCard, Told};
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
 

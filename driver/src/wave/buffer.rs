@@ -18,8 +18,8 @@ use portcls_sys::calls::{AudioPages, Cache, MappedPages};
 use portcls_sys::interfaces::IPortWaveRTStream;
 use ringwave_regs::dma::{SLOT_BYTES, Slot};
 
-use super::ring::Ring;
-use crate::hw::table::{Entries, Layout, PAGE_BYTES, TableError, table_pages};
+use crate::hw::geometry::Ring;
+use crate::hw::ringwave::table::{Entries, Layout, PAGE_BYTES, TableError, table_pages};
 use crate::hw::{Dma, Limits};
 
 /// PCI DMA sees the processor's caches: cached memory is right, and fast for the client.

@@ -25,7 +25,7 @@ use super::modes;
 use super::ranges;
 use super::stream::{Stream, Tracing};
 use crate::adapter::Adapter;
-use crate::endpoint::Endpoint;
+use crate::hw::endpoint::Endpoint;
 use crate::registry::Wishes;
 
 /// The miniport of the wave filter.

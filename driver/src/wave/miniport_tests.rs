@@ -11,7 +11,7 @@ use portcls_sys::pc::{PCCONNECTION_DESCRIPTOR, PCFILTER_NODE};
 
 use super::*;
 use crate::default_format::{DefaultFormat, STANDARD};
-use crate::endpoint::Direction;
+use crate::hw::endpoint::Direction;
 use crate::hw::fake::FakeCard;
 use crate::page_end::AtPageEnd;
 use crate::wave::descriptors::bridge_pin;

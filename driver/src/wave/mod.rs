@@ -14,7 +14,6 @@ pub mod progress;
 pub mod proposals;
 pub mod ranges;
 pub mod reads;
-pub mod ring;
 pub mod stream;
 
 pub use miniport::WaveMiniport;

@@ -19,7 +19,7 @@ use portcls_sys::guid::{
 use portcls_sys::ks::{KSATTRIBUTE, KSATTRIBUTE_LIST, KSDATAFORMAT, KSDATAFORMAT_ATTRIBUTES};
 
 use super::format::{Fields, FormatError};
-use crate::endpoint::Direction;
+use crate::hw::endpoint::Direction;
 
 static DEFAULT: [GUID; 1] = [AUDIO_SIGNALPROCESSINGMODE_DEFAULT];
 static RAW: [GUID; 1] = [AUDIO_SIGNALPROCESSINGMODE_RAW];

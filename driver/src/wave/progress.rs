@@ -10,7 +10,7 @@ use super::notifications::Notifications;
 use super::packets::{Mark, Packets, Progress};
 use super::position::{Position, scale};
 use super::reads::{Read, Reads};
-use super::ring::Ring;
+use crate::hw::geometry::Ring;
 use crate::hw::{Card, State, Status};
 
 /// The shared part of a stream.

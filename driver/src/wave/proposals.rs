@@ -23,7 +23,7 @@ use super::descriptors::{bridge_pin, host_pin};
 use super::format::{AudioFormat, Fields, FormatError, HEADER_BYTES, Sample};
 use super::miniport::WaveMiniport;
 use super::modes;
-use crate::endpoint::Endpoint;
+use crate::hw::endpoint::Endpoint;
 use crate::properties::{Reply, Verb, handle, pin_of};
 
 static PROPERTIES: [PCPROPERTY_ITEM; 2] = [

@@ -5,7 +5,7 @@ use ringwave_regs::format as regs;
 
 use super::*;
 use crate::default_format::STANDARD;
-use crate::endpoint::Direction;
+use crate::hw::endpoint::Direction;
 
 /// A pin that takes everything.
 const ALL: Abilities = Abilities { samples: regs::FORMATS_ALL, rates: regs::RATES_ALL, channels_max: 8 };

@@ -53,7 +53,7 @@ use super::packets::Refusal;
 use super::progress::{Moment, Shared};
 use crate::adapter::Adapter;
 use crate::adapter::streams::Claim;
-use crate::endpoint::Endpoint;
+use crate::hw::endpoint::Endpoint;
 use crate::hw::{Card, State};
 use crate::registry::Wishes;
 

@@ -2,7 +2,7 @@
 
 use nt::mmio::MappedIo;
 
-use crate::hw::status::Words;
+use super::status_page::Words;
 
 /// What a register reads when nobody answers.
 pub(super) const NOBODY: u32 = u32::MAX;

@@ -7,8 +7,8 @@ use nt::mmio::MappedIo;
 use ringwave_regs::global;
 
 use super::access::write;
+use super::selftest;
 use super::{Ringwave, probe};
-use crate::hw::selftest;
 
 impl Ringwave {
     /// Before the card leaves D0. Its interrupt is switched off and nothing is pending: in the moment that

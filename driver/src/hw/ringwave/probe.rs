@@ -7,9 +7,9 @@ use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_REVISION_MISMATCH};
 use ringwave_regs::{error::Error, format as sample, global, stream as regs};
 
 use super::access::{NOBODY, high, low, read, write};
-use crate::endpoint::{Direction, Endpoint};
+use super::selftest::{self, Verdict};
 use crate::hw::Limits;
-use crate::hw::selftest::{self, Verdict};
+use crate::hw::endpoint::{Direction, Endpoint};
 use crate::wave::format::Abilities;
 
 /// MAGIC and the major version. Nothing else is touched before.

@@ -7,8 +7,8 @@ use portcls_sys::Out;
 use ringwave_regs::stream::fifo_frames;
 
 use super::Stream;
+use crate::hw::geometry::Ring;
 use crate::wave::buffer::{Buffer, CACHE};
-use crate::wave::ring::Ring;
 
 impl Stream {
     /// Makes the buffer: its MDL and length.

@@ -8,8 +8,8 @@ use nt::mutex::MutexGuard;
 
 use super::Stream;
 use super::marks::Telling;
+use crate::hw::geometry::Ring;
 use crate::hw::{Dma, State};
-use crate::wave::ring::Ring;
 
 impl Stream {
     /// Up to `target`, one step after the other. A step that fails leaves the stream in the state before it.

@@ -4,7 +4,7 @@ use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};
 use ringwave_regs::stream::packet_frames_min;
 
-use super::format::AudioFormat;
+use crate::wave::format::AudioFormat;
 
 /// Most packets (notifications) per cyclic buffer.
 pub const PACKETS_MAX: u32 = 2;
