@@ -43,7 +43,7 @@ pub use device::Adapter;
 pub use subdevices::{Installation, Stale, Subdevices};
 
 /// The most subdevices that are registered: wave and topology of each stream.
-const SUBDEVICES: u32 = 2 * ringwave_regs::stream::STREAMS_MAX;
+const SUBDEVICES: u32 = 2 * crate::hw::STREAMS_MAX;
 
 /// The DriverUnload that PortCls set, and that must run.
 static PORTCLS_UNLOAD: SpinLock<PDRIVER_UNLOAD> = SpinLock::new(None);

@@ -16,16 +16,14 @@
 //! `MicrophoneChannels` change it; 0, and what no card has, leaves it as it is. It counts for endpoints that
 //! Windows has not seen yet.
 
-use ringwave_regs::format as regs;
-
-use crate::hw::endpoint::Direction;
-use crate::wave::format::{Abilities, AudioFormat, Sample};
+use crate::hw::Direction;
+use crate::hw::format::{AudioFormat, CHANNELS_MAX, Capabilities, RATES, SampleFormat, rate_bit};
 
 /// What endpoints begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DefaultFormat {
     /// What a sample is: PCM.
-    pub sample: Sample,
+    pub sample: SampleFormat,
     /// Frames per second.
     pub rate: u32,
     /// Channels of speakers.
@@ -35,8 +33,12 @@ pub struct DefaultFormat {
 }
 
 /// Without a wish: 24 bits (in 32) at 48 kHz; speakers are stereo, a microphone is mono.
-pub const STANDARD: DefaultFormat =
-    DefaultFormat { sample: Sample::S24In32, rate: 48_000, speaker_channels: 2, microphone_channels: 1 };
+pub const STANDARD: DefaultFormat = DefaultFormat {
+    sample: SampleFormat::S24In32,
+    rate: 48_000,
+    speaker_channels: 2,
+    microphone_channels: 1,
+};
 
 impl Default for DefaultFormat {
     fn default() -> Self {
@@ -48,15 +50,15 @@ impl DefaultFormat {
     /// The standard one with the registry's values in their place, where there are some that a card can have.
     pub fn wished(rate: u32, bits: u32, speaker_channels: u32, microphone_channels: u32) -> Self {
         let channels =
-            |wished, standard| if (1..=regs::CHANNELS_MAX).contains(&wished) { wished } else { standard };
+            |wished, standard| if (1..=CHANNELS_MAX).contains(&wished) { wished } else { standard };
         Self {
             sample: match bits {
-                16 => Sample::S16,
-                24 => Sample::S24In32,
-                32 => Sample::S32,
+                16 => SampleFormat::S16,
+                24 => SampleFormat::S24In32,
+                32 => SampleFormat::S32,
                 _ => STANDARD.sample,
             },
-            rate: if regs::rate_bit(rate) == 0 { STANDARD.rate } else { rate },
+            rate: if rate_bit(rate) == 0 { STANDARD.rate } else { rate },
             speaker_channels: channels(speaker_channels, STANDARD.speaker_channels),
             microphone_channels: channels(microphone_channels, STANDARD.microphone_channels),
         }
@@ -64,15 +66,15 @@ impl DefaultFormat {
 
     /// The format of an endpoint: this, or what comes nearest among what its stream takes; `None` if that is
     /// nothing.
-    pub fn of(&self, direction: Direction, can: Abilities) -> Option<AudioFormat> {
+    pub fn of(&self, direction: Direction, can: Capabilities) -> Option<AudioFormat> {
         let sample = self.samples().find(|sample| can.has(*sample))?;
-        let rate = self.rates().find(|rate| can.rates & regs::rate_bit(*rate) != 0)?;
+        let rate = self.rates().find(|rate| can.has_rate(*rate))?;
         let format = AudioFormat { sample, channels: self.channels(direction, can), rate };
         can.takes(format).then_some(format)
     }
 
     /// Channels of an endpoint.
-    pub fn channels(&self, direction: Direction, can: Abilities) -> u32 {
+    pub fn channels(&self, direction: Direction, can: Capabilities) -> u32 {
         let wanted = match direction {
             Direction::Render => self.speaker_channels,
             Direction::Capture => self.microphone_channels,
@@ -81,16 +83,17 @@ impl DefaultFormat {
     }
 
     /// Every kind of sample, the best first: this one, then the others by their bits, float last.
-    pub fn samples(&self) -> impl Iterator<Item = Sample> + use<> {
+    pub fn samples(&self) -> impl Iterator<Item = SampleFormat> + use<> {
         let first = self.sample;
-        let others = [Sample::S24In32, Sample::S32, Sample::S16, Sample::F32].into_iter();
+        let others =
+            [SampleFormat::S24In32, SampleFormat::S32, SampleFormat::S16, SampleFormat::F32].into_iter();
         core::iter::once(first).chain(others.filter(move |sample| *sample != first))
     }
 
     /// Every rate of the card's list, the best first: this one, what most sound has, then the highest.
     pub fn rates(&self) -> impl Iterator<Item = u32> + use<> {
         let usual = [self.rate, 48_000, 44_100];
-        let others = regs::RATES.into_iter().rev();
+        let others = RATES.into_iter().rev();
         let all = usual.into_iter().chain(others).enumerate();
         // Each once: the first of its kind.
         all.filter(move |(at, rate)| !usual.iter().take(*at).any(|earlier| earlier == rate))
@@ -102,11 +105,11 @@ impl DefaultFormat {
 mod tests {
     use super::*;
 
-    const ALL: Abilities = Abilities { samples: regs::FORMATS_ALL, rates: regs::RATES_ALL, channels_max: 8 };
+    const ALL: Capabilities = Capabilities::ALL;
 
     #[test]
     fn endpoints_begin_with_24_bits_at_48_khz() {
-        let format = AudioFormat { sample: Sample::S24In32, channels: 2, rate: 48_000 };
+        let format = AudioFormat { sample: SampleFormat::S24In32, channels: 2, rate: 48_000 };
         assert_eq!(STANDARD.of(Direction::Render, ALL), Some(format));
         assert_eq!(STANDARD.of(Direction::Capture, ALL), Some(AudioFormat { channels: 1, ..format }));
     }
@@ -114,16 +117,19 @@ mod tests {
     #[test]
     fn or_with_what_comes_nearest() {
         let of = |samples, rates, channels_max| {
-            STANDARD.of(Direction::Render, Abilities { samples, rates, channels_max })
+            STANDARD.of(Direction::Render, Capabilities { samples, rates, channels_max })
         };
-        let rates = regs::rate_bit(44_100) | regs::rate_bit(192_000) | regs::rate_bit(8_000);
-        let format = AudioFormat { sample: Sample::S16, channels: 1, rate: 44_100 };
-        assert_eq!(of(1 << Sample::S16 as u32, rates, 1), Some(format));
-        let wide = 1 << Sample::S32 as u32 | 1 << Sample::S16 as u32;
-        assert_eq!(of(wide, rates, 6).map(|format| (format.sample, format.channels)), Some((Sample::S32, 2)));
-        let rates = regs::rate_bit(96_000) | regs::rate_bit(8_000);
-        let float = AudioFormat { sample: Sample::F32, channels: 2, rate: 96_000 };
-        assert_eq!(of(1 << Sample::F32 as u32, rates, 8), Some(float));
+        let rates = rate_bit(44_100) | rate_bit(192_000) | rate_bit(8_000);
+        let format = AudioFormat { sample: SampleFormat::S16, channels: 1, rate: 44_100 };
+        assert_eq!(of(SampleFormat::S16.bit(), rates, 1), Some(format));
+        let wide = 1 << SampleFormat::S32 as u32 | SampleFormat::S16.bit();
+        assert_eq!(
+            of(wide, rates, 6).map(|format| (format.sample, format.channels)),
+            Some((SampleFormat::S32, 2))
+        );
+        let rates = rate_bit(96_000) | rate_bit(8_000);
+        let float = AudioFormat { sample: SampleFormat::F32, channels: 2, rate: 96_000 };
+        assert_eq!(of(SampleFormat::F32.bit(), rates, 8), Some(float));
         for (samples, rates, channels) in [(0, rates, 2), (1, 0, 2), (1, rates, 0)] {
             assert_eq!(of(samples, rates, channels), None);
         }
@@ -134,10 +140,10 @@ mod tests {
         assert_eq!(DefaultFormat::wished(0, 0, 0, 0), STANDARD);
         assert_eq!(DefaultFormat::wished(47_999, 20, 9, u32::MAX), STANDARD);
         let wished = DefaultFormat::wished(96_000, 16, 6, 2);
-        let format = AudioFormat { sample: Sample::S16, channels: 6, rate: 96_000 };
+        let format = AudioFormat { sample: SampleFormat::S16, channels: 6, rate: 96_000 };
         assert_eq!(wished.of(Direction::Render, ALL), Some(format));
         assert_eq!(wished.of(Direction::Capture, ALL), Some(AudioFormat { channels: 2, ..format }));
-        assert_eq!(DefaultFormat::wished(0, 32, 0, 0).sample, Sample::S32);
+        assert_eq!(DefaultFormat::wished(0, 32, 0, 0).sample, SampleFormat::S32);
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
             let mut rates: Vec<_> = format.rates().collect();
             assert_eq!(rates[0], format.rate);
             rates.sort_unstable();
-            assert_eq!(rates, regs::RATES);
+            assert_eq!(rates, RATES);
         }
         let rates: Vec<_> = STANDARD.rates().collect();
         assert_eq!(rates[..4], [48_000, 44_100, 384_000, 192_000], "the best of what is left");

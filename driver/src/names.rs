@@ -2,9 +2,8 @@
 
 use nt::wide;
 use portcls_sys::GUID;
-use ringwave_regs::stream::STREAMS_MAX;
 
-use crate::hw::endpoint::Direction;
+use crate::hw::{Direction, STREAMS_MAX};
 
 /// `REG_DWORD` under the device's hardware key: 1 asks for a physically contiguous cyclic buffer instead of scatter-gather.
 pub static CONTIGUOUS_BUFFER: &[u16] = wide!("ContiguousBuffer");

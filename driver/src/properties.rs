@@ -23,7 +23,7 @@ const LONG_SUPPORT: usize = 40;
 /// Bytes of a range in the longest answer, a `KSPROPERTY_STEPPING_LONG`, and of the `KSPROPERTY_MEMBERSHEADER` before the first.
 const RANGE: usize = 16;
 /// The most ranges that are answered.
-const RANGES_MAX: usize = ringwave_regs::format::CHANNELS_MAX as usize;
+const RANGES_MAX: usize = crate::hw::format::CHANNELS_MAX as usize;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use portcls_sys::guid::{
     KSNODETYPE_LINE_CONNECTOR, KSNODETYPE_MICROPHONE, KSNODETYPE_SPEAKER,
 };
 use ringwave_driver::default_format::STANDARD;
-use ringwave_driver::hw::endpoint::Direction;
+use ringwave_driver::hw::Direction;
+use ringwave_driver::hw::format::{AudioFormat, Capabilities};
 use ringwave_driver::names;
-use ringwave_driver::wave::format::{Abilities, AudioFormat};
-use ringwave_regs::{format, pci};
+use ringwave_regs::pci;
 
 /// A day, as DriverVer wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,12 +149,7 @@ pub fn wishes() -> [String; 9] {
 
 /// The WAVEFORMATEXTENSIBLE that endpoints of a direction begin with, on a card that takes every format.
 pub fn proposed_format(direction: Direction) -> Vec<u8> {
-    let all = Abilities {
-        samples: format::FORMATS_ALL,
-        rates: format::RATES_ALL,
-        channels_max: format::CHANNELS_MAX,
-    };
-    let format = STANDARD.of(direction, all).map(AudioFormat::to_bytes);
+    let format = STANDARD.of(direction, Capabilities::ALL).map(AudioFormat::to_bytes);
     // Behind the KSDATAFORMAT.
     format.map_or_else(Vec::new, |format| format.as_slice().get(64..).unwrap_or_default().to_vec())
 }

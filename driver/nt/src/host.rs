@@ -33,7 +33,38 @@ pub enum Grant {
     Nothing,
 }
 
+/// The bus driver of the fakes: what it answers to IRP_MN_QUERY_INTERFACE.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    /// It offers BUS_INTERFACE_STANDARD.
+    pub offered: bool,
+    /// Nothing is in the interface but its reference.
+    pub without_functions: bool,
+    /// It answers STATUS_PENDING and completes the request from another thread.
+    pub pending: bool,
+    /// Configuration space of every device.
+    pub config: Vec<u8>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { offered: true, without_functions: false, pending: false, config: Vec::new() }
+    }
+}
+
+/// Exchanges the bus driver.
+pub fn set_bus(bus: Bus) {
+    BUS.set(bus);
+}
+
+/// References to the bus driver's interface.
+pub fn bus_references() -> usize {
+    BUS_REFERENCES.get()
+}
+
 std::thread_local! {
+    pub(crate) static BUS: RefCell<Bus> = RefCell::default();
+    pub(crate) static BUS_REFERENCES: Cell<usize> = const { Cell::new(0) };
     pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
     pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
     pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };

@@ -2,7 +2,7 @@
 //!
 //! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the public DDI
 //!   pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
-//! * The other modules are the safe face, one idea each: [`pool`], [`spinlock`], [`mutex`], [`event`],
+//! * The other modules are the safe face, one idea each: [`bus`], [`pool`], [`spinlock`], [`mutex`], [`event`],
 //!   [`dpc`], [`mmio`], [`fence`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`], [`text`], [`klog`].
 //!
 //! Three worlds compile this crate:
@@ -22,6 +22,7 @@ extern crate alloc;
 #[cfg(not(windows))]
 extern crate std;
 
+pub mod bus;
 pub mod clock;
 pub mod contiguous;
 pub mod dpc;

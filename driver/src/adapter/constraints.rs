@@ -21,7 +21,7 @@ use portcls_sys::guid::{
     AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW, KSCATEGORY_AUDIO,
 };
 
-use crate::hw::endpoint::Direction;
+use crate::hw::Direction;
 use crate::wave::modes;
 
 /// `MinPacketPeriodInHns`, in 100 ns: 1 ms. The card takes `max(8, rate / 1000)` frames (DATASHEET 5.1),

@@ -9,9 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::dpc::Dpc;
 use nt::interrupt::{Granted, Interrupt};
-use nt::pool::try_box;
 use nt::spinlock::SpinLock;
-use nt::status::STATUS_DEVICE_CONFIGURATION_ERROR;
 use nt::sys::DEVICE_OBJECT;
 use nt::{NtResult, nt_success};
 use portcls_sys::imports::{
@@ -20,18 +18,12 @@ use portcls_sys::imports::{
 use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
 use portcls_sys::{Com, ComRef, com_class};
 
-use super::interrupt::{Isr, Told};
+use super::interrupt::{DpcContext, Isr};
 use super::jacks::Jacks;
 use super::mixer::Mixer;
 use super::streams::Streams;
 use super::subdevices::{Installation, Stale, Subdevices};
-use crate::hw::Card;
-use crate::hw::ringwave::{Range, Ringwave};
-
-/// Index of the BAR with the registers among the memory resources, which come in the order of the BARs.
-const REGISTERS: u32 = 0;
-/// Index of the BAR with the pages.
-const PAGES: u32 = 1;
+use crate::hw::{self, Card, MemoryRange, Resources};
 
 /// The interrupt, which PortCls knows as a resource of the streams. Dropped in this order: the page of
 /// PCSTREAMRESOURCE_DESCRIPTOR wants a resource registered after it was made and taken back before it goes.
@@ -43,9 +35,8 @@ struct Connected {
 /// A started device.
 pub struct Adapter {
     device: *mut DEVICE_OBJECT,
-    card: Box<dyn Card>,
-    /// Owns the lists of those whom it visits.
-    dpc: Dpc<Told>,
+    /// Owns the card, and the lists of those whom it visits.
+    dpc: Dpc<DpcContext>,
     mixer: Mixer,
     interrupt: SpinLock<Option<Connected>>,
     power_registered: AtomicBool,
@@ -69,8 +60,7 @@ impl Adapter {
     pub fn try_new(device: *mut DEVICE_OBJECT, card: Box<dyn Card>) -> NtResult<Com<Self>> {
         Com::try_new(Self {
             device,
-            card,
-            dpc: Dpc::try_new(Told::default(), Told::on_interrupt)?,
+            dpc: Dpc::try_new(DpcContext::new(card), DpcContext::on_interrupt)?,
             mixer: Mixer::try_new()?,
             interrupt: SpinLock::new(None),
             power_registered: AtomicBool::new(false),
@@ -85,10 +75,8 @@ impl Adapter {
     /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
     /// [`stop`](Self::stop) is called before the FDO goes.
     pub unsafe fn start(installation: &Installation<'_>, stale: Stale) -> NtResult<Com<Self>> {
-        let resources = installation.resources;
-        let (registers, pages) = (bar(resources, REGISTERS)?, bar(resources, PAGES)?);
-        // SAFETY: memory resources of this device.
-        let card = try_box(unsafe { Ringwave::find(registers, pages)? })?;
+        // SAFETY: by contract.
+        let card = unsafe { hw::probe(installation.pdo, &memory(installation.resources))? };
         let adapter = Self::try_new(installation.device, card)?;
         // SAFETY: by contract.
         let wired = unsafe { Self::wire(&adapter, installation, stale) };
@@ -104,9 +92,9 @@ impl Adapter {
     /// # Safety
     /// The FDO is being started, and `pdo` is below it.
     unsafe fn connect(&self, pdo: *mut DEVICE_OBJECT) -> NtResult {
-        // SAFETY: by contract; DPC and card are parts of this object, which does not move, and `stop`
+        // SAFETY: by contract; the DPC is a part of this object, which does not move, and `stop`
         // disconnects before the card is removed.
-        let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc, &*self.card))? };
+        let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc))? };
         match interrupt.granted() {
             Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
             Granted::Line => log::info!("interrupt: a line, for want of messages"),
@@ -119,7 +107,7 @@ impl Adapter {
             log::warn!("the interrupt is not known as a stream resource: {status:#010x}");
         }
         *self.interrupt.lock() = Some(Connected { _resource: resource.ok(), _interrupt: interrupt });
-        self.card.enable_interrupts(true);
+        self.card().enable_interrupts(true);
         Ok(())
     }
 
@@ -141,7 +129,12 @@ impl Adapter {
 
     /// The card.
     pub fn card(&self) -> &(dyn Card + 'static) {
-        &*self.card
+        &*self.dpc.context().card
+    }
+
+    /// What the DPC works on.
+    pub fn dpc_context(&self) -> &DpcContext {
+        self.dpc.context()
     }
 
     /// The open streams.
@@ -190,11 +183,11 @@ impl Adapter {
                 log::warn!("power management can't be unregistered: {status:#010x}");
             }
         }
-        self.card.enable_interrupts(false);
+        self.card().enable_interrupts(false);
         let interrupt = self.interrupt.lock().take();
         drop(interrupt);
         self.dpc.flush();
-        self.card.remove();
+        self.card().remove();
     }
 
     /// What is registered with PortCls, given away. While it is here the adapter never goes, for it holds the
@@ -211,13 +204,11 @@ impl Drop for Adapter {
     }
 }
 
-/// A memory resource as the card needs it.
-fn bar(resources: &ComRef<IResourceList>, index: u32) -> NtResult<Range> {
-    let found = resources.memory(index).and_then(|range| {
-        usize::try_from(range.length).ok().map(|bytes| Range { address: range.start, bytes })
-    });
-    found.ok_or_else(|| {
-        log::error!("memory resource {index} is missing");
-        STATUS_DEVICE_CONFIGURATION_ERROR
-    })
+/// The memory resources as a card needs them; they come in the order of the BARs.
+fn memory(resources: &ComRef<IResourceList>) -> Resources {
+    let mut indices = 0..;
+    Resources([(); _].map(|()| {
+        let range = resources.memory(indices.next()?)?;
+        Some(MemoryRange { address: range.start, bytes: usize::try_from(range.length).ok()? })
+    }))
 }

@@ -1,6 +1,7 @@
-//! The service routine: it only finds out whose interrupt it is and queues the DPC, which looks at the status pages.
-//! Any interrupt may stand for any stream and for any of its events (DATASHEET 2.1), so the DPC looks at everything.
+//! The service routine: it only finds out whose interrupt it is and queues the DPC. There the card takes what has
+//! arrived, then the open streams and the jacks that the interrupt may be about are looked at.
 
+use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use nt::dpc::Dpc;
@@ -10,30 +11,34 @@ use super::jacks::Jacks;
 use super::streams::Streams;
 use crate::hw::Card;
 
-/// Who is told of interrupts.
-#[derive(Default)]
-pub struct Told {
+/// What the DPC works on.
+pub struct DpcContext {
+    /// The card.
+    pub card: Box<dyn Card>,
     /// The open streams.
     pub streams: Streams,
     /// The jacks.
     pub jacks: Jacks,
 }
 
-impl Told {
+impl DpcContext {
+    /// Of a card without open streams.
+    pub fn new(card: Box<dyn Card>) -> Self {
+        Self { card, streams: Streams::default(), jacks: Jacks::default() }
+    }
+
     /// The DPC, at DISPATCH_LEVEL.
     pub fn on_interrupt(&self) {
-        self.streams.on_interrupt();
-        self.jacks.on_interrupt();
+        let streams = self.card.on_interrupt();
+        self.streams.on_interrupt(streams);
+        self.jacks.on_interrupt(streams);
     }
 }
 
 /// What the service routine needs, reached without a lock: it runs above DISPATCH_LEVEL.
-pub struct Isr {
-    dpc: NonNull<Dpc<Told>>,
-    card: NonNull<dyn Card>,
-}
+pub struct Isr(NonNull<Dpc<DpcContext>>);
 
-// SAFETY: both may be used from any thread, and outlive the connection (contract of `Isr::new`).
+// SAFETY: a Dpc may be used from any thread, and outlives the connection (contract of `Isr::new`).
 unsafe impl Send for Isr {}
 // SAFETY: as above.
 unsafe impl Sync for Isr {}
@@ -42,22 +47,23 @@ impl Isr {
     /// A routine that queues `dpc`.
     ///
     /// # Safety
-    /// Both stay where they are until the interrupt is disconnected, and the card is not removed before.
-    pub unsafe fn new(dpc: &Dpc<Told>, card: &(dyn Card + 'static)) -> Self {
-        Self { dpc: NonNull::from(dpc), card: NonNull::from(card) }
+    /// `dpc` stays where it is until the interrupt is disconnected, and its card is not removed before.
+    pub const unsafe fn new(dpc: &Dpc<DpcContext>) -> Self {
+        Self(NonNull::from_ref(dpc))
     }
 }
 
 impl ServiceRoutine for Isr {
     fn service(&self, message: Option<u32>) -> bool {
+        // SAFETY: alive while the interrupt is connected (contract of `new`).
+        let dpc = unsafe { self.0.as_ref() };
         // A message is ours alone and needs no acknowledgement; with fewer messages granted than streams its number says
         // nothing. A line may be another device's.
-        // SAFETY: alive and not being removed while the interrupt is connected (contract of `new`).
-        let ours = message.is_some() || unsafe { self.card.as_ref().acknowledge_line() };
+        // SAFETY: the card is not removed while the interrupt is connected (contract of `new`).
+        let ours = message.is_some() || unsafe { dpc.context().card.acknowledge_line() };
         if ours {
             // Queued already is as good: the DPC looks at everything.
-            // SAFETY: as above.
-            unsafe { self.dpc.as_ref() }.queue();
+            dpc.queue();
         }
         ours
     }
@@ -77,10 +83,10 @@ mod tests {
             host::grant_messages(messages);
             let card = FakeCard::default();
             card.change(|inside| inside.line = line);
-            let dpc = Dpc::try_new(Told::default(), Told::on_interrupt).unwrap();
+            let dpc =
+                Dpc::try_new(DpcContext::new(Box::new(card.clone())), DpcContext::on_interrupt).unwrap();
             // SAFETY: the connection ends before both.
-            let interrupt =
-                unsafe { Interrupt::connect(core::ptr::null_mut(), Isr::new(&dpc, &card)) }.unwrap();
+            let interrupt = unsafe { Interrupt::connect(core::ptr::null_mut(), Isr::new(&dpc)) }.unwrap();
             assert_eq!(host::interrupt(0), Some(ours));
             // Queueing again tells whether it is queued.
             assert_eq!(dpc.queue(), !ours, "{messages} message(s), line {line}");

@@ -7,9 +7,9 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use portcls_sys::Com;
-use ringwave_regs::stream::STREAMS_MAX;
 
 use super::Adapter;
+use crate::hw::STREAMS_MAX;
 use crate::topology::TopologyMiniport;
 
 /// Who listens to each stream's jack.
@@ -22,10 +22,11 @@ impl Default for Jacks {
 }
 
 impl Jacks {
-    /// From the DPC, at DISPATCH_LEVEL: an interrupt does not say whose it is.
-    pub fn on_interrupt(&self) {
-        for slot in &self.0 {
-            if let Some(miniport) = NonNull::new(slot.load(Ordering::Acquire)) {
+    /// From the DPC, at DISPATCH_LEVEL: the jacks of `streams` (bit i is stream i) are looked at.
+    pub fn on_interrupt(&self, streams: u32) {
+        for (number, slot) in (0..).zip(&self.0) {
+            let miniport = NonNull::new(slot.load(Ordering::Acquire)).filter(|_| streams & 1 << number != 0);
+            if let Some(miniport) = miniport {
                 // SAFETY: put there by `Listening`, which keeps it alive until no DPC that could have seen it runs any more.
                 unsafe { miniport.as_ref() }.look_at_jack();
             }

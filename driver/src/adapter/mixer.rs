@@ -7,10 +7,9 @@
 
 use nt::NtResult;
 use nt::mutex::Mutex;
-use ringwave_regs::format::CHANNELS_MAX;
-use ringwave_regs::stream::STREAMS_MAX;
 
-use crate::hw::Card;
+use crate::hw::format::CHANNELS_MAX;
+use crate::hw::{Card, STREAMS_MAX};
 
 /// The most channels of a stream.
 const CHANNELS: usize = CHANNELS_MAX as usize;
@@ -94,7 +93,7 @@ const fn bit(channel: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hw::fake::{FakeCard, Told};
+    use crate::hw::fake::{FakeCard, RecordedCall};
 
     #[test]
     fn the_card_is_told_what_changes_and_nothing_else() {
@@ -102,8 +101,9 @@ mod tests {
         assert!(mixer.set_volume(&card, 1, 7, -65_536) && !mixer.set_volume(&card, 1, 7, -65_536));
         assert!(mixer.set_muted(&card, 1, (1, 8), true) && !mixer.set_muted(&card, 1, (3, 4), true));
         assert!(mixer.set_muted(&card, 1, (3, 4), false));
-        let told = [Told::Volume(1, 7, -65_536), Told::Mute(1, 0xFE), Told::Mute(1, 0xF6)];
-        assert_eq!(card.take_told(), told);
+        let told =
+            [RecordedCall::Volume(1, 7, -65_536), RecordedCall::Mute(1, 0xFE), RecordedCall::Mute(1, 0xF6)];
+        assert_eq!(card.take_calls(), told);
         assert_eq!((mixer.volume(1, 7), mixer.volume(1, 6), mixer.volume(0, 7)), (-65_536, 0, 0));
         assert_eq!([0, 1, 3].map(|channel| mixer.muted(1, channel)), [false, true, false]);
     }
@@ -113,7 +113,7 @@ mod tests {
         let (mixer, card) = (Mixer::try_new().unwrap(), FakeCard::default());
         assert!(!mixer.set_volume(&card, 0, 8, -1) && !mixer.set_volume(&card, 16, 0, -1));
         assert!(!mixer.set_muted(&card, 0, (8, u32::from(u16::MAX)), true) && !mixer.muted(0, 40));
-        assert_eq!((mixer.volume(0, 8), mixer.volume(16, 0), card.take_told()), (0, 0, vec![]));
+        assert_eq!((mixer.volume(0, 8), mixer.volume(16, 0), card.take_calls()), (0, 0, vec![]));
     }
 
     #[test]
@@ -122,13 +122,15 @@ mod tests {
         mixer.set_volume(&card, 0, 1, -100);
         card.set_power(false);
         assert!(mixer.set_volume(&card, 0, 1, -200) && mixer.set_muted(&card, 0, (0, 1), true));
-        card.take_told();
+        card.take_calls();
         assert_eq!((mixer.volume(0, 1), mixer.muted(0, 0)), (-200, true), "told to clients at once");
         card.set_power(true);
         mixer.restore(&card, 0);
-        let told = card.take_told();
+        let told = card.take_calls();
         assert_eq!(told.len(), 9);
-        assert!(told.contains(&Told::Volume(0, 1, -200)) && told.contains(&Told::Volume(0, 7, 0)));
-        assert_eq!(told.last(), Some(&Told::Mute(0, 1)));
+        assert!(
+            told.contains(&RecordedCall::Volume(0, 1, -200)) && told.contains(&RecordedCall::Volume(0, 7, 0))
+        );
+        assert_eq!(told.last(), Some(&RecordedCall::Mute(0, 1)));
     }
 }

@@ -11,9 +11,8 @@ use portcls_sys::interfaces::{
     SYSTEM_POWER_STATE,
 };
 
-use ringwave_regs::stream::STREAMS_MAX;
-
 use super::Adapter;
+use crate::hw::STREAMS_MAX;
 
 impl AdapterPowerManagement for Adapter {
     fn power_change_state(&self, state: POWER_STATE) {
@@ -72,13 +71,13 @@ impl Adapter {
 
     /// Gives the card the volumes of all streams again, and what it is to tell of their jacks.
     fn restore_controls(&self) {
-        let (card, limits) = (self.card(), self.card().limits());
-        for stream in (0..STREAMS_MAX).take_while(|stream| card.endpoint(*stream).is_some()) {
-            if limits.volume {
-                self.mixer().restore(card, stream);
+        let card = self.card();
+        for endpoint in (0..STREAMS_MAX).map_while(|stream| card.endpoint(stream)) {
+            if endpoint.limits.volume_min.is_some() {
+                self.mixer().restore(card, endpoint.stream);
             }
-            if limits.jack {
-                card.watch_jack(stream);
+            if endpoint.limits.jack {
+                card.watch_jack(endpoint.stream);
             }
         }
     }
@@ -87,7 +86,7 @@ impl Adapter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hw::fake::{FakeCard, Told};
+    use crate::hw::fake::{FakeCard, RecordedCall};
     use nt::sys::_DEVICE_POWER_STATE::PowerDeviceD3;
 
     #[test]
@@ -97,11 +96,13 @@ mod tests {
         adapter.power_change_state2(PowerDeviceD3, 0);
         assert!(card.sees(|inside| inside.asleep && !inside.interrupts));
         assert!(adapter.mixer().set_volume(adapter.card(), 1, 0, -65_536), "remembered without power");
-        assert_eq!(card.take_told(), []);
+        assert_eq!(card.take_calls(), []);
         adapter.power_change_state2(PowerDeviceD0, 0);
         assert!(card.sees(|inside| inside.interrupts));
-        let told = card.take_told();
-        assert!(told.contains(&Told::Volume(1, 0, -65_536)) && told.contains(&Told::WatchJack(1)));
+        let told = card.take_calls();
+        assert!(
+            told.contains(&RecordedCall::Volume(1, 0, -65_536)) && told.contains(&RecordedCall::WatchJack(1))
+        );
     }
 
     #[test]
@@ -111,6 +112,6 @@ mod tests {
         adapter.power_change_state2(PowerDeviceD3, 0);
         card.change(|inside| inside.exchanged = true);
         adapter.power_change_state2(PowerDeviceD0, 0);
-        assert_eq!((card.take_told(), card.sees(|inside| inside.interrupts)), (vec![], false));
+        assert_eq!((card.take_calls(), card.sees(|inside| inside.interrupts)), (vec![], false));
     }
 }

@@ -12,7 +12,7 @@ use crate::hw::Card;
 use crate::wave::stream::Stream;
 
 /// The most streams of a card.
-const STREAMS: usize = ringwave_regs::stream::STREAMS_MAX as usize;
+const STREAMS: usize = crate::hw::STREAMS_MAX as usize;
 
 /// How long who waits for a visitor sleeps: 1 ms.
 const VISIT_100NS: u32 = 10_000;
@@ -43,11 +43,11 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// From the DPC, at DISPATCH_LEVEL: each looks for itself.
-    pub fn on_interrupt(&self) {
+    /// From the DPC, at DISPATCH_LEVEL: each of `streams` (bit i is stream i) looks for itself.
+    pub fn on_interrupt(&self, streams: u32) {
         let slots = self.slots.lock();
-        for slot in slots.iter() {
-            if let Some(stream) = slot.stream {
+        for (number, slot) in (0..).zip(slots.iter()) {
+            if let Some(stream) = slot.stream.filter(|_| streams & 1 << number != 0) {
                 // SAFETY: alive while it is in the list (contract of `Claim::activate`), and it can't be taken out while the
                 // lock is held.
                 unsafe { stream.as_ref() }.on_interrupt();

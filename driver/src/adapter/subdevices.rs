@@ -20,11 +20,10 @@ use portcls_sys::guid::{CLSID_PortTopology, CLSID_PortWaveRT};
 use portcls_sys::imports::{new_port, register_physical_connection, register_subdevice};
 use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{Com, ComRef, GUID, IUnknown};
-use ringwave_regs::stream::STREAMS_MAX;
 
 use super::jacks::Listening;
 use super::{Adapter, constraints};
-use crate::hw::endpoint::{Direction, Endpoint};
+use crate::hw::{Direction, Endpoint, STREAMS_MAX};
 use crate::names::{self, Names};
 use crate::topology::{TopologyMiniport, wave_pin};
 use crate::wave::WaveMiniport;

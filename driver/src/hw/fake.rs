@@ -1,39 +1,37 @@
-//! A card for the host's unit tests: does what it is told, remembers it, and says what a test puts into its status page. It judges
-//! nothing; `tests/ntguest` and the real card do.
+//! A card for the host's unit tests: does what it is asked for, records it, and reports the status that a test sets. It judges nothing;
+//! `tests/ntguest` and the real card do.
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nt::NtResult;
-use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
+use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES};
 
-use super::{Card, Dma, Limits, State, Status};
-use crate::hw::endpoint::{Direction, Endpoint};
-use crate::hw::geometry::Ring;
-use crate::wave::format::{Abilities, AudioFormat};
-use crate::wave::packets::Mark;
-use crate::wave::position::Anchor;
+use super::format::{AudioFormat, Capabilities};
+use super::geometry::BufferGeometry;
+use super::segments::{PageList, Segment, Segments};
+use super::{Anchor, Card, Direction, Endpoint, Limits, Mark, PositionRegisters, Status, StreamState};
 
-/// What the card was told, in order.
+/// A call of the driver that reached the card.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Told {
+pub enum RecordedCall {
     /// `configure`.
-    Configure(AudioFormat, Ring, Dma),
+    Configure(AudioFormat, BufferGeometry),
     /// `set_state`.
-    State(State),
+    State(StreamState),
     /// `start_at`.
     StartAt(u64, u32),
-    /// `tick_position`.
-    Tick(bool),
+    /// `update_position_registers`.
+    UpdateRegisters(bool),
     /// `ask_lockstep`.
     Lockstep(bool),
-    /// `mark`, by the mark page.
+    /// `mark` of a packet.
     Mark(u32),
-    /// To look at the mark page at once.
-    Look,
-    /// `mark`, by registers: of the end of a stream, or without a mark page.
-    Written(u32, Option<u32>),
+    /// The mark before it must be seen at once.
+    AtOnce,
+    /// `mark` of the end of a stream: packet, valid bytes.
+    End(u32, u32),
     /// `set_volume`: stream, channel, volume.
     Volume(u32, u32, i32),
     /// `set_mute`: stream, channels.
@@ -42,33 +40,44 @@ pub enum Told {
     WatchJack(u32),
 }
 
+/// What a test sets in a card that is held up.
+pub type Hook = Arc<dyn Fn() + Send + Sync>;
+
 /// The card's inside, shared with the test.
 #[allow(clippy::struct_excessive_bools, reason = "each is something a test can do to it")]
 pub struct Inside {
-    /// Everything it was told since the test last took it.
-    pub told: Vec<Told>,
-    /// Its state register.
-    pub state: State,
-    /// The device clock that came with the last mark in the mark page.
+    /// Every call since the test last took them.
+    pub calls: Vec<RecordedCall>,
+    /// The state of its stream.
+    pub state: StreamState,
+    /// The device clock that came with the last mark.
     pub mark_clock: u64,
-    /// Its status page; `None` = it can't be read.
+    /// What it reports of its stream; `None` = nothing consistent.
     pub status: Option<Status>,
     /// A state it refuses to go to.
-    pub refuses: Option<State>,
+    pub refuses: Option<StreamState>,
     /// It was removed, or lost its power.
     pub gone: bool,
-    /// It was told the end of the stream since STOP: a start in the middle is refused then (DATASHEET 5.5).
+    /// It knows the end of the stream since STOP: a start in the middle is refused then (DATASHEET 5.5).
     pub ending: bool,
     /// It is in D3.
     pub asleep: bool,
     /// It comes back from D3 as another one.
     pub exchanged: bool,
-    /// Called before it hears a mark.
-    pub before_mark: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Called before it takes a mark.
+    pub before_mark: Option<Hook>,
+    /// Called while a caller waits for it to change its state, as a card does that answers later.
+    pub before_answer: Option<Hook>,
     /// It may raise interrupts.
     pub interrupts: bool,
-    /// Whose position page is held: bit i is stream i.
-    pub pages_held: u32,
+    /// Its interrupts are about these streams: bit i is stream i.
+    pub interrupting: u32,
+    /// Where its cyclic buffer is.
+    pub attached: Option<Vec<Segment>>,
+    /// It keeps the pages of its cyclic buffer for ever.
+    pub keeps_pages: bool,
+    /// Whose position registers are held: bit i is stream i.
+    pub registers_held: u32,
     /// Nothing is plugged into any jack.
     pub unplugged: bool,
     /// It asserts its interrupt line.
@@ -81,62 +90,63 @@ pub struct Inside {
 #[derive(Clone)]
 pub struct FakeCard(pub Arc<Mutex<Inside>>);
 
+/// What its streams have: everything.
+pub const LIMITS: Limits = Limits {
+    dma_highest: u64::MAX >> 1,
+    buffer_bytes_max: 16 << 20,
+    segments_max: 4096,
+    start_frame: true,
+    forgets_marks: true,
+    position_registers: true,
+    volume_min: Some(-96 << 16),
+    jack: true,
+    clock_hz: 1_000_000_000,
+};
+
 impl Default for FakeCard {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Inside {
-            told: Vec::new(),
-            state: State::Stop,
+            calls: Vec::new(),
+            state: StreamState::Stop,
             mark_clock: 0,
-            status: Some(page()),
+            status: Some(status()),
             refuses: None,
             gone: false,
             ending: false,
             asleep: false,
             exchanged: false,
             before_mark: None,
+            before_answer: None,
             interrupts: false,
-            pages_held: 0,
+            interrupting: u32::MAX,
+            attached: None,
+            keeps_pages: false,
+            registers_held: 0,
             unplugged: false,
             line: false,
-            limits: Limits {
-                dma_highest: u64::MAX >> 1,
-                ring_bytes_max: 16 << 20,
-                entries_max: 4096,
-                contiguous: true,
-                scatter_gather: true,
-                written: true,
-                mark_page: true,
-                start_frame: true,
-                position_page: true,
-                volume: true,
-                jack: true,
-                clock_hz: 1_000_000_000,
-            },
+            limits: LIMITS,
         })))
     }
 }
 
-/// What its streams take: everything.
-const CAN: Abilities = Abilities {
-    samples: ringwave_regs::format::FORMATS_ALL,
-    rates: ringwave_regs::format::RATES_ALL,
-    channels_max: 8,
-};
-
-/// A status page in which nothing has happened.
-pub fn page() -> Status {
+/// A stream to which nothing has happened.
+pub fn status() -> Status {
     Status {
-        state: 0,
-        error: 0,
-        flags: 0,
+        error: None,
+        dma_faults: 0,
+        lockstep: false,
+        stalled_on: None,
         packet_count: 0,
-        stalled_packet: 0,
         anchor: Anchor { clock: 0, frame: 0, rate_num: 0, rate_den: 1 },
         packet_clock: 0,
         packet_start_clock: 0,
-        dma_faults: 0,
         underruns: 0,
     }
+}
+
+/// The FIFO of a stream: 2 ms, or a packet.
+pub fn fifo_frames(rate: u32, packet_frames: u32) -> u32 {
+    packet_frames.min(rate / 500)
 }
 
 impl FakeCard {
@@ -145,18 +155,18 @@ impl FakeCard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears what needs power and registers.
-    fn hear(&self, told: Told) {
+    /// Records a call that needs power.
+    fn record(&self, call: RecordedCall) {
         at_passive_level();
         let mut inside = self.inside();
         if !inside.gone && !inside.asleep {
-            inside.told.push(told);
+            inside.calls.push(call);
         }
     }
 
-    /// What it was told since the last time.
-    pub fn take_told(&self) -> Vec<Told> {
-        std::mem::take(&mut self.inside().told)
+    /// The calls since the last time.
+    pub fn take_calls(&self) -> Vec<RecordedCall> {
+        std::mem::take(&mut self.inside().calls)
     }
 
     /// Looks into it.
@@ -169,37 +179,63 @@ impl FakeCard {
         change(&mut self.inside());
     }
 
-    /// Changes its status page.
-    pub fn show(&self, change: impl FnOnce(&mut Status)) {
+    /// Changes what it reports.
+    pub fn report(&self, change: impl FnOnce(&mut Status)) {
         self.change(|inside| change(inside.status.as_mut().unwrap()));
     }
 }
 
-/// A register is a message to another process: never under a spin lock, never in the DPC.
+/// Control may take as long as the card likes: never under a spin lock, never in the DPC.
 fn at_passive_level() {
-    assert_eq!(nt::irql::current(), nt::sys::PASSIVE_LEVEL, "a register is touched at DISPATCH_LEVEL");
+    assert_eq!(nt::irql::current(), nt::sys::PASSIVE_LEVEL, "a card is controlled at DISPATCH_LEVEL");
 }
 
 impl Card for FakeCard {
-    fn limits(&self) -> Limits {
-        self.inside().limits
-    }
     fn endpoint(&self, stream: u32) -> Option<Endpoint> {
         let direction = *[Direction::Render, Direction::Capture].get(stream as usize)?;
-        Some(Endpoint { stream, direction, can: CAN })
+        Some(Endpoint { stream, direction, can: Capabilities::ALL, limits: self.inside().limits })
     }
-    fn configure(&self, _stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
+    fn packet_frames_min(&self, _stream: u32, rate: u32) -> u32 {
+        (rate / 1000).max(8)
+    }
+    fn fifo_frames(&self, _stream: u32, rate: u32, packet_frames: u32) -> u32 {
+        fifo_frames(rate, packet_frames)
+    }
+    fn attach(&self, _stream: u32, pages: &dyn PageList, bytes: u32) -> NtResult {
+        at_passive_level();
+        let mut inside = self.inside();
+        assert_eq!((inside.state, &inside.attached), (StreamState::Stop, &None));
+        let segments: Result<Vec<_>, _> = Segments::new(pages, bytes).collect();
+        let segments = segments.map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+        if segments.len() > inside.limits.segments_max as usize {
+            return Err(STATUS_INSUFFICIENT_RESOURCES);
+        }
+        inside.attached = Some(segments);
+        Ok(())
+    }
+    fn detach(&self, _stream: u32) -> bool {
+        at_passive_level();
+        let mut inside = self.inside();
+        assert!(inside.state == StreamState::Stop || inside.gone || inside.asleep, "the card plays it still");
+        inside.attached = None;
+        !inside.keeps_pages
+    }
+    fn configure(&self, _stream: u32, format: AudioFormat, geometry: BufferGeometry) -> NtResult {
         at_passive_level();
         let mut inside = self.inside();
         if inside.gone || inside.asleep {
             return Err(STATUS_DEVICE_NOT_READY);
         }
-        inside.state = State::Stop;
-        inside.told.push(Told::Configure(format, ring, dma));
+        assert!(inside.attached.is_some(), "a stream without a buffer");
+        inside.state = StreamState::Stop;
+        inside.calls.push(RecordedCall::Configure(format, geometry));
         Ok(())
     }
-    fn set_state(&self, _stream: u32, state: State) -> NtResult {
+    fn set_state(&self, _stream: u32, state: StreamState) -> NtResult {
         at_passive_level();
+        if let Some(held_up) = self.sees(|inside| inside.before_answer.clone()) {
+            held_up();
+        }
         let mut inside = self.inside();
         if inside.gone || inside.asleep {
             return Err(STATUS_DEVICE_NOT_READY);
@@ -209,14 +245,14 @@ impl Card for FakeCard {
         }
         assert!(state.number() <= inside.state.number() + 1, "the card goes up one step at a time");
         inside.state = state;
-        inside.told.push(Told::State(state));
-        if state == State::Stop {
-            inside.status = Some(page());
+        inside.calls.push(RecordedCall::State(state));
+        if state == StreamState::Stop {
+            inside.status = Some(status());
             inside.ending = false;
         }
         Ok(())
     }
-    fn state(&self, _stream: u32) -> Option<State> {
+    fn state(&self, _stream: u32) -> Option<StreamState> {
         at_passive_level();
         let inside = self.inside();
         (!inside.gone && !inside.asleep).then_some(inside.state)
@@ -224,16 +260,16 @@ impl Card for FakeCard {
     fn start_at(&self, _stream: u32, frame: u64, packet: u32) {
         at_passive_level();
         self.change(|inside| {
-            assert!(!inside.ending, "START is refused after the end of the stream was told");
-            inside.told.push(Told::StartAt(frame, packet));
+            assert!(!inside.ending, "a start is refused once the card knows the end of the stream");
+            inside.calls.push(RecordedCall::StartAt(frame, packet));
         });
     }
     fn ask_lockstep(&self, _stream: u32, ask: bool) {
-        self.hear(Told::Lockstep(ask));
+        self.record(RecordedCall::Lockstep(ask));
     }
-    fn mark(&self, _stream: u32, mark: Mark, clock: u64, look: bool) -> bool {
+    fn mark(&self, _stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool {
         at_passive_level();
-        // Whoever tells it may be held up here.
+        // Whoever marks may be held up here.
         if let Some(held_up) = self.sees(|inside| inside.before_mark.clone()) {
             held_up();
         }
@@ -241,15 +277,15 @@ impl Card for FakeCard {
         if inside.gone || inside.asleep {
             return false;
         }
-        assert_ne!(inside.state, State::Stop, "in STOP a mark says nothing");
-        if mark.end_of_stream.is_none() && inside.limits.mark_page {
-            inside.mark_clock = clock;
-            inside.told.push(Told::Mark(mark.number));
-            inside.told.extend(look.then_some(Told::Look));
+        assert_ne!(inside.state, StreamState::Stop, "in STOP a mark says nothing");
+        assert!(!inside.ending, "nothing is marked behind the end of the stream");
+        inside.mark_clock = clock;
+        if let Some(bytes) = mark.end_of_stream {
+            inside.ending = true;
+            inside.calls.push(RecordedCall::End(mark.number, bytes));
         } else {
-            assert!(!inside.ending, "WRITTEN is refused after the end of the stream was told");
-            inside.ending |= mark.end_of_stream.is_some();
-            inside.told.push(Told::Written(mark.number, mark.end_of_stream));
+            inside.calls.push(RecordedCall::Mark(mark.number));
+            inside.calls.extend(at_once.then_some(RecordedCall::AtOnce));
         }
         true
     }
@@ -257,29 +293,31 @@ impl Card for FakeCard {
         let inside = self.inside();
         inside.status.filter(|_| !inside.gone && !inside.asleep)
     }
-    fn tick_position(&self, _stream: u32, tick: bool) {
-        self.hear(Told::Tick(tick));
+    fn update_position_registers(&self, _stream: u32, update: bool) {
+        self.record(RecordedCall::UpdateRegisters(update));
     }
-    fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
+    /// Addresses that nobody reads.
+    fn position_registers(&self, stream: u32) -> Option<PositionRegisters> {
         let mut inside = self.inside();
-        if !inside.limits.position_page || inside.gone {
+        if !inside.limits.position_registers || inside.gone {
             return None;
         }
-        inside.pages_held |= 1 << stream;
-        // An address that nobody reads.
-        NonNull::new(std::ptr::without_provenance_mut(0x1000 * (stream as usize + 1)))
+        inside.registers_held |= 1 << stream;
+        let page = 0x1000 * (stream as usize + 1);
+        let at = |offset: usize| NonNull::new(std::ptr::without_provenance_mut(page + offset));
+        Some(PositionRegisters { position: at(0)?, clock: at(0x10)?, updates_per_second: 1000 })
     }
-    fn release_position_page(&self, stream: u32) {
-        self.change(|inside| inside.pages_held &= !(1 << stream));
+    fn release_position_registers(&self, stream: u32) {
+        self.change(|inside| inside.registers_held &= !(1 << stream));
     }
     fn set_volume(&self, stream: u32, channel: u32, volume: i32) {
-        self.hear(Told::Volume(stream, channel, volume));
+        self.record(RecordedCall::Volume(stream, channel, volume));
     }
     fn set_mute(&self, stream: u32, channels: u32) {
-        self.hear(Told::Mute(stream, channels));
+        self.record(RecordedCall::Mute(stream, channels));
     }
     fn watch_jack(&self, stream: u32) {
-        self.hear(Told::WatchJack(stream));
+        self.record(RecordedCall::WatchJack(stream));
     }
     fn unplugged(&self, _stream: u32) -> Option<bool> {
         let inside = self.inside();
@@ -291,6 +329,9 @@ impl Card for FakeCard {
     }
     unsafe fn acknowledge_line(&self) -> bool {
         std::mem::take(&mut self.inside().line)
+    }
+    fn on_interrupt(&self) -> u32 {
+        self.sees(|inside| inside.interrupting)
     }
     fn set_power(&self, on: bool) -> bool {
         at_passive_level();

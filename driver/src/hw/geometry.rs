@@ -1,17 +1,15 @@
-//! How large the cyclic buffer gets: the rules of WAVERT.md 4.4 as arithmetic.
+//! The shape of a cyclic buffer: how large it gets (the rules of WAVERT.md 4.4), and where in it a frame is.
 
+use super::format::AudioFormat;
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};
-use ringwave_regs::stream::packet_frames_min;
-
-use crate::wave::format::AudioFormat;
 
 /// Most packets (notifications) per cyclic buffer.
 pub const PACKETS_MAX: u32 = 2;
 
 /// The shape of a cyclic buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ring {
+pub struct BufferGeometry {
     /// Its length; a multiple of `packets * frame_bytes`.
     pub bytes: u32,
     /// Packets in it: 1 or 2.
@@ -20,11 +18,12 @@ pub struct Ring {
     pub frame_bytes: u32,
 }
 
-impl Ring {
-    /// The ring for a request of `requested` bytes with `packets` packets, at most `max_bytes` long.
+impl BufferGeometry {
+    /// The buffer for a request of `requested` bytes with `packets` packets: packets of at least `packet_frames_min`
+    /// frames, at most `max_bytes` in all.
     ///
-    /// Never smaller than what was requested (WASAPI refuses that): a request is rounded up to whole frames in each packet, and
-    /// to the card's shortest packet (DATASHEET 5.1).
+    /// Never smaller than what was requested (WASAPI refuses that): a request is rounded up to whole frames in each
+    /// packet, and to the card's shortest packet.
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` for a packet count other than 1 or 2 and a size that the count does not divide;
@@ -33,6 +32,7 @@ impl Ring {
         requested: u32,
         packets: u32,
         format: AudioFormat,
+        packet_frames_min: u32,
         max_bytes: u32,
     ) -> Result<Self, NTSTATUS> {
         let frame_bytes = format.frame_bytes();
@@ -47,7 +47,7 @@ impl Ring {
         }
         let unit = packets.saturating_mul(frame_bytes);
         let bytes = requested
-            .max(unit.saturating_mul(packet_frames_min(format.rate)))
+            .max(unit.saturating_mul(packet_frames_min))
             .checked_next_multiple_of(unit)
             .filter(|bytes| *bytes <= max_bytes)
             .ok_or(STATUS_UNSUCCESSFUL)?;
@@ -70,7 +70,7 @@ impl Ring {
         }
     }
 
-    /// The byte offset in the ring of the frame with number `frame` since STOP.
+    /// The byte offset in the buffer of the frame with number `frame` since STOP.
     pub fn offset_of(&self, frame: u64) -> u64 {
         let frames = u64::from(self.packet_frames()).saturating_mul(u64::from(self.packets)).max(1);
         (frame % frames).saturating_mul(u64::from(self.frame_bytes))
@@ -100,18 +100,23 @@ const fn wrap(packet: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wave::format::Sample;
+    use crate::hw::format::SampleFormat;
 
     const MAX: u32 = 16 << 20;
-    const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
-    const MONO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 1, rate: 44_100 };
+    const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+    const MONO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 1, rate: 44_100 };
 
     #[test]
     fn whole_requests_are_exact() {
         for (requested, packets, format) in
             [(3840, 2, STEREO), (1764, 2, MONO), (1764, 1, STEREO), (MAX, 2, STEREO)]
         {
-            assert_eq!(Ring::for_request(requested, packets, format, MAX).unwrap().bytes, requested);
+            assert_eq!(
+                BufferGeometry::for_request(requested, packets, format, format.rate / 1000, MAX)
+                    .unwrap()
+                    .bytes,
+                requested
+            );
         }
     }
 
@@ -119,20 +124,23 @@ mod tests {
     fn never_smaller_than_requested_and_whole_frames_in_each_packet() {
         for requested in (4..2000).step_by(2) {
             for (packets, format) in [(1, MONO), (2, MONO), (1, STEREO), (2, STEREO)] {
-                let ring = Ring::for_request(requested, packets, format, MAX).unwrap();
+                let geometry =
+                    BufferGeometry::for_request(requested, packets, format, format.rate / 1000, MAX).unwrap();
                 let unit = packets * format.frame_bytes();
                 let least = unit * format.rate.div_euclid(1000);
-                assert!(ring.bytes >= requested && ring.bytes < requested.max(least + 1) + unit);
-                assert_eq!(ring.bytes % unit, 0);
+                assert!(geometry.bytes >= requested && geometry.bytes < requested.max(least + 1) + unit);
+                assert_eq!(geometry.bytes % unit, 0);
                 // The card refuses packets below a millisecond.
-                assert!(ring.packet_frames() >= format.rate / 1000);
+                assert!(geometry.packet_frames() >= format.rate / 1000);
             }
         }
     }
 
     #[test]
     fn refuses_what_the_contract_refuses() {
-        let refused = |requested, packets| Ring::for_request(requested, packets, STEREO, MAX).unwrap_err();
+        let refused = |requested, packets| {
+            BufferGeometry::for_request(requested, packets, STEREO, 48, MAX).unwrap_err()
+        };
         for packets in [0, 3, u32::MAX] {
             assert_eq!(refused(3840, packets), STATUS_INVALID_PARAMETER);
         }
@@ -144,22 +152,22 @@ mod tests {
 
     #[test]
     fn offsets_and_packets_wrap_with_the_ring() {
-        let ring = Ring::for_request(3840, 2, STEREO, MAX).unwrap();
-        assert_eq!((ring.packet_bytes(), ring.packet_frames()), (1920, 480));
+        let geometry = BufferGeometry::for_request(3840, 2, STEREO, 48, MAX).unwrap();
+        assert_eq!((geometry.packet_bytes(), geometry.packet_frames()), (1920, 480));
         for (frame, offset, packet) in [(0, 0, 0), (479, 1916, 0), (480, 1920, 1), (960, 0, 2), (961, 4, 2)] {
-            assert_eq!((ring.offset_of(frame), ring.packet_of(frame)), (offset, packet));
+            assert_eq!((geometry.offset_of(frame), geometry.packet_of(frame)), (offset, packet));
         }
-        assert_eq!(ring.packet_of(480 << 32), 0);
+        assert_eq!(geometry.packet_of(480 << 32), 0);
     }
 
     #[test]
     fn a_packet_number_is_the_nearest_packet_with_it() {
-        let ring = Ring::for_request(3840, 2, STEREO, MAX).unwrap();
-        assert_eq!(ring.frame_in_packet(3, 10, 0), 3 * 480 + 10);
-        assert_eq!(ring.frame_in_packet(1, 480, 5 * 480), 2 * 480);
+        let geometry = BufferGeometry::for_request(3840, 2, STEREO, 48, MAX).unwrap();
+        assert_eq!(geometry.frame_in_packet(3, 10, 0), 3 * 480 + 10);
+        assert_eq!(geometry.frame_in_packet(1, 480, 5 * 480), 2 * 480);
         let wrapped = (1 << 32) * 480;
-        assert_eq!(ring.frame_in_packet(1, 0, wrapped - 480), wrapped + 480);
-        assert_eq!(ring.frame_in_packet(u32::MAX, 0, wrapped), wrapped - 480);
-        assert_eq!(ring.frame_in_packet(u32::MAX, 7, 0), 0);
+        assert_eq!(geometry.frame_in_packet(1, 0, wrapped - 480), wrapped + 480);
+        assert_eq!(geometry.frame_in_packet(u32::MAX, 0, wrapped), wrapped - 480);
+        assert_eq!(geometry.frame_in_packet(u32::MAX, 7, 0), 0);
     }
 }

@@ -1,27 +1,36 @@
-//! The card as the driver sees it: one trait, one module per card.
+//! The seam between the driver and its cards: neutral types, the trait [`Card`], and [`probe()`] that finds out which
+//! card there is. One module per card.
 //!
-//! Everything above this module (adapter, miniports, streams) knows cards only through [`Card`]; nothing below knows PortCls.
+//! Everything above this module (adapter, miniports, streams) knows a card only through [`Card`]. Nothing in it knows
+//! PortCls or the miniports, and what is one card's own (registers, tables, queues) stays in that card's module.
 
 pub mod endpoint;
 #[cfg(test)]
 pub mod fake;
+pub mod format;
 pub mod geometry;
+mod probe;
 pub mod ringwave;
+pub mod segments;
+pub mod status;
 
 use core::ptr::NonNull;
 
 use nt::NtResult;
 
-pub use ringwave::status_page::Status;
+pub use endpoint::{Direction, Endpoint, Limits};
+use format::AudioFormat;
+use geometry::BufferGeometry;
+pub use probe::{MemoryRange, Resources, probe};
+use segments::PageList;
+pub use status::{Anchor, Status};
 
-use crate::hw::endpoint::Endpoint;
-use crate::hw::geometry::Ring;
-use crate::wave::format::AudioFormat;
-use crate::wave::packets::Mark;
+/// The most streams of a card.
+pub const STREAMS_MAX: u32 = 16;
 
-/// The state of a stream, as KSSTATE and the card count it.
+/// The state of a stream, as KSSTATE counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum StreamState {
     /// Nothing moves, everything counted is 0.
     Stop,
     /// The hardware is claimed.
@@ -32,11 +41,11 @@ pub enum State {
     Run,
 }
 
-impl State {
+impl StreamState {
     /// All states, upwards.
     pub const ALL: [Self; 4] = [Self::Stop, Self::Acquire, Self::Pause, Self::Run];
 
-    /// The state with this number (KSSTATE and the STATE register count alike); `None` for another number.
+    /// The state with this KSSTATE number; `None` for another number.
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
             0 => Some(Self::Stop),
@@ -47,141 +56,153 @@ impl State {
         }
     }
 
-    /// Its number.
+    /// Its KSSTATE number.
     pub const fn number(self) -> u32 {
         self as u32
     }
 }
 
-/// Where the cyclic buffer is, for the card.
+/// What a client has said of its packets: every packet up to and including `number` is valid (render), or was taken
+/// (capture).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dma {
-    /// One physical range.
-    Contiguous {
-        /// Its first byte.
-        address: u64,
-    },
-    /// A table in guest memory.
-    ScatterGather {
-        /// The table's first slot.
-        table: u64,
-        /// Its data entries.
-        entries: u32,
-    },
+pub struct Mark {
+    /// The packet's number.
+    pub number: u32,
+    /// The packet is the last one and this many of its bytes are valid.
+    pub end_of_stream: Option<u32>,
 }
 
-/// What a card has and what it can't do.
-#[allow(clippy::struct_excessive_bools, reason = "each is a feature bit of the card")]
+/// Registers that the card keeps up to date and a client can map, each in a page of its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The highest physical address that it reaches.
-    pub dma_highest: u64,
-    /// The longest cyclic buffer in bytes.
-    pub ring_bytes_max: u32,
-    /// The most entries of a scatter-gather table.
-    pub entries_max: u32,
-    /// Takes contiguous buffers.
-    pub contiguous: bool,
-    /// Takes scatter-gather tables.
-    pub scatter_gather: bool,
-    /// Wants to know which packets are written.
-    pub written: bool,
-    /// Looks for that in a page, so that saying it costs no message.
-    pub mark_page: bool,
-    /// Can start in the middle.
-    pub start_frame: bool,
-    /// Has a position page for each stream.
-    pub position_page: bool,
-    /// Has volume and mute for each channel of each stream.
-    pub volume: bool,
-    /// Knows whether something is plugged into each stream's jack.
-    pub jack: bool,
-    /// Ticks of its clock per second, not 0.
-    pub clock_hz: u32,
+pub struct PositionRegisters {
+    /// 32 bits: where the stream is in its cyclic buffer, in bytes.
+    pub position: NonNull<u8>,
+    /// 64 bits: the card's clock.
+    pub clock: NonNull<u8>,
+    /// How often both are written at least, per second.
+    pub updates_per_second: u32,
 }
 
 /// A sound card with numbered streams. Every method fails softly once the card is gone or without power.
 ///
-/// What is called a message here goes to another process and takes as long as that likes: PASSIVE_LEVEL, no
-/// spin lock held. What costs none may be called at DISPATCH_LEVEL.
+/// # Who may call what, and who waits
+/// A method is one of three kinds:
+///
+/// * **Control** asks the card to do something. PASSIVE_LEVEL, no spin lock held. The card may answer later: then the
+///   method waits, and [`on_interrupt`](Self::on_interrupt) at DISPATCH_LEVEL is where the answer arrives. It never
+///   waits for ever: a card that does not answer within the limit that its module names is gone from then on, and
+///   the method fails.
+/// * **Mark** hands packets over. PASSIVE_LEVEL, no spin lock held; waits for no answer.
+/// * **Look** tells what is known already. At most DISPATCH_LEVEL, waits for nothing.
+///
+/// Nothing waits at DISPATCH_LEVEL.
 pub trait Card: Send + Sync {
-    /// What it has. Fixed since the card was found.
-    fn limits(&self) -> Limits;
-
-    /// What stream `stream` is; `None` beyond the last. Fixed since the card was found.
+    /// Look. What stream `stream` is; `None` beyond the last. Fixed since the card was found.
     fn endpoint(&self, stream: u32) -> Option<Endpoint>;
 
-    /// Brings `stream` to STOP and programs everything that is fixed while it is not stopped. Messages.
-    fn configure(&self, stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult;
+    /// Look. The shortest packet that `stream` takes at a rate in Hz, in frames.
+    fn packet_frames_min(&self, stream: u32, rate: u32) -> u32;
 
-    /// One transition: a message. Upwards only to the neighbour; downwards to any state. When it returns the
-    /// transition is done.
+    /// Look. How far ahead of the position the card fetches what a client stores by position, and how far a recording
+    /// lags behind it, in frames, for packets of so many frames.
+    fn fifo_frames(&self, stream: u32, rate: u32, packet_frames: u32) -> u32;
+
+    /// Where the cyclic buffer of `stream` is: `bytes` from the first byte of the first page on. The card makes of it
+    /// what it needs to reach the pages (a table, a list of descriptors) and keeps that until
+    /// [`detach`](Self::detach). The card itself is asked for nothing: it may be without power. PASSIVE_LEVEL, in
+    /// STOP.
     ///
     /// # Errors
-    /// The card refused it or is not there.
-    fn set_state(&self, stream: u32, state: State) -> NtResult;
+    /// `STATUS_INSUFFICIENT_RESOURCES`: pages that end too early, more pieces than [`Limits::segments_max`], or no
+    /// memory. Nothing is attached then.
+    fn attach(&self, stream: u32, pages: &dyn PageList, bytes: u32) -> NtResult;
 
-    /// The state the card is in; `None` if it is not there. A message.
-    fn state(&self, stream: u32) -> Option<State>;
+    /// The cyclic buffer of `stream`, which is in STOP, is about to be freed. PASSIVE_LEVEL. `false`: the card may
+    /// still write to its pages (it has not given back a request); they must never be freed.
+    #[must_use = "pages that the card may write to must not be freed"]
+    fn detach(&self, stream: u32) -> bool;
 
-    /// The next RUN starts at `frame`, which is in packet `packet`. Messages.
+    /// Control. Brings `stream` to STOP and programs everything that is fixed while it is not stopped.
+    ///
+    /// # Errors
+    /// The card is not there, or nothing is attached.
+    fn configure(&self, stream: u32, format: AudioFormat, geometry: BufferGeometry) -> NtResult;
+
+    /// Control. One transition: upwards only to the neighbour, downwards to any state. When it returns the transition
+    /// is done.
+    ///
+    /// # Errors
+    /// The card refused it, did not answer, or is not there.
+    fn set_state(&self, stream: u32, state: StreamState) -> NtResult;
+
+    /// Control. The state the card is in; `None` if it is not there.
+    fn state(&self, stream: u32) -> Option<StreamState>;
+
+    /// Control. The next RUN starts at `frame`, which is in packet `packet`.
     fn start_at(&self, stream: u32, frame: u64, packet: u32);
 
-    /// Whether the time of `stream` may stand still while it waits for its client, from the next RUN on that
-    /// comes from STOP. The card does it only if who runs it allows it too. A message.
+    /// Control. Whether the time of `stream` may stand still while the card waits for its client, from the next RUN on
+    /// that comes from STOP. The card does it only if who runs it allows it too.
     fn ask_lockstep(&self, stream: u32, ask: bool);
 
-    /// Every packet up to and including the mark's is valid. `clock`: the device clock now, 0 if it is not
-    /// known. `look`: it must not be overtaken by the next mark. PASSIVE_LEVEL. Messages only with `look`,
-    /// for a packet that has begun, for the end of the stream, to a card that waits, and to one without mark
-    /// pages. `false` if the card was not there to hear it.
-    fn mark(&self, stream: u32, mark: Mark, clock: u64, look: bool) -> bool;
+    /// Mark. `clock`: the device clock now, 0 if it is not known. `at_once`: the card must see this mark before the
+    /// next one is made. `false` if the card was not there to take it.
+    fn mark(&self, stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool;
 
-    /// What the status page says; no message. `None` if the card is gone or without power, or the page changed under every try.
+    /// Look. Where the stream stands. `None` if the card is gone or without power, or says nothing consistent.
     fn status(&self, stream: u32) -> Option<Status>;
 
-    /// Lets the position page of `stream` tick, or not. A message.
-    fn tick_position(&self, stream: u32, tick: bool);
+    /// Control. Lets the position registers of `stream` be updated, or not.
+    fn update_position_registers(&self, stream: u32, update: bool);
 
-    /// Kernel address of the position page of `stream`, for [`tick_position`](Self::tick_position) and PortCls, which maps it to a client.
-    /// `None` if the card has none or is gone. Mapped until [`release_position_page`](Self::release_position_page), over
-    /// [`remove`](Self::remove) too; nobody here reads it.
-    fn position_page(&self, stream: u32) -> Option<NonNull<u8>>;
+    /// Look. The position registers of `stream`, for PortCls, which maps them to a client. `None` if the card has none
+    /// or is gone. Mapped until [`release_position_registers`](Self::release_position_registers), over
+    /// [`remove`](Self::remove) too; the driver never reads them.
+    fn position_registers(&self, stream: u32) -> Option<PositionRegisters>;
 
-    /// The client of `stream` has no mapping of the position page, or no more. PASSIVE_LEVEL.
-    fn release_position_page(&self, stream: u32);
+    /// The client of `stream` has no mapping of the position registers, or no more. PASSIVE_LEVEL.
+    fn release_position_registers(&self, stream: u32);
 
-    /// Volume of one channel of `stream`, in 1/65536 dB, -96 dB to 0. A message; kept until a reset. Not heard by a card without power.
+    /// Control. Volume of one channel of `stream`, in 1/65536 dB, [`Limits::volume_min`] to 0. Kept until a reset;
+    /// lost on a card without power.
     fn set_volume(&self, stream: u32, channel: u32, volume: i32);
 
-    /// Which channels of `stream` are silent: bit c is channel c. As [`set_volume`](Self::set_volume).
+    /// Control. Which channels of `stream` are silent: bit c is channel c. As [`set_volume`](Self::set_volume).
     fn set_mute(&self, stream: u32, channels: u32);
 
-    /// From now on a change of the jack of `stream` raises an interrupt, in every state of the stream. A message; kept until a reset.
+    /// Control. From now on a change of the jack of `stream` raises an interrupt, in every state of the stream. Kept
+    /// until a reset.
     fn watch_jack(&self, stream: u32);
 
-    /// Whether nothing is plugged into the jack of `stream`; no message. `None` if the card does not know, is gone or without power.
+    /// Look. Whether nothing is plugged into the jack of `stream`. `None` if the card does not know, is gone or without
+    /// power.
     fn unplugged(&self, stream: u32) -> Option<bool>;
 
-    /// Lets the card raise interrupts, or not. A message.
+    /// Control. Lets the card raise interrupts, or not.
     fn enable_interrupts(&self, enable: bool);
 
-    /// For the service routine of a line interrupt, above DISPATCH_LEVEL: whether the card asserts the line; acknowledges it.
+    /// For the service routine of a line interrupt, above DISPATCH_LEVEL: whether the card asserts the line;
+    /// acknowledges it.
     ///
     /// # Safety
     /// [`remove`](Self::remove) does not run at the same time: the interrupt is disconnected before.
     unsafe fn acknowledge_line(&self) -> bool;
 
-    /// The card is in D0 (`true`), or about to leave it: once this has returned it raises no interrupt, and no register and no page is
-    /// touched until it is back. In D0 it is looked at again: `false` if it is not the card that was found, which is gone then and fails
-    /// softly. PASSIVE_LEVEL.
+    /// From the DPC of each interrupt, at DISPATCH_LEVEL, before any stream is looked at: the card takes what has
+    /// arrived (an answer that a control method waits for, a buffer that comes back). Which streams it may be about:
+    /// bit i is stream i.
+    fn on_interrupt(&self) -> u32;
+
+    /// Control. The card is in D0 (`true`), or about to leave it: once this has returned it raises no interrupt, and
+    /// nothing of it is touched until it is back. In D0 it is looked at again: `false` if it is not the card that was
+    /// found, which is gone then and fails softly.
     fn set_power(&self, on: bool) -> bool;
 
     /// Whether it has no power and may come back as what it was: what it can't be told now it is told then.
     /// PASSIVE_LEVEL.
     fn asleep(&self) -> bool;
 
-    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no
-    /// card. PASSIVE_LEVEL.
+    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no card.
+    /// PASSIVE_LEVEL.
     fn remove(&self);
 }

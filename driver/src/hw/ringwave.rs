@@ -12,6 +12,9 @@
 //! | `ringwave/probe.rs` | how it is found and checked |
 //! | `ringwave/power.rs` | how it sleeps, wakes and goes |
 //! | `ringwave/marks.rs` | the mark page |
+//! | `ringwave/status_page.rs` | reading a status page |
+//! | `ringwave/table.rs` | the scatter-gather table |
+//! | `ringwave/selftest.rs` | does the card see this guest's RAM |
 //! | `ringwave/access.rs` | registers and pages as words |
 
 use core::ptr::{NonNull, null_mut};
@@ -25,32 +28,33 @@ use nt::spinlock::SpinLock;
 use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 use ringwave_regs::{format as sample, global, pages, pci, stream as regs};
 
-use super::{Card, Dma, Limits, State, Status};
-use crate::hw::endpoint::Endpoint;
-use crate::hw::geometry::Ring;
-use crate::wave::format::AudioFormat;
-use crate::wave::packets::Mark;
-use status_page::Words;
+use super::format::{AudioFormat, CHANNELS_MAX};
+use super::geometry::BufferGeometry;
+use super::segments::PageList;
+use super::{Card, Endpoint, Limits, Mark, PositionRegisters, Resources, Status, StreamState};
 
 mod access;
 mod marks;
 mod power;
 mod probe;
 mod selftest;
-pub mod status_page;
-pub mod table;
+mod status_page;
+mod table;
 use access::{NOBODY, Page, high, low, read, write};
 use power::{PageClients, bit};
-use probe::name;
+use probe::{Features, name};
+use status_page::Words;
+use table::Attached;
 
-/// A range of device memory from the resource list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// Translated physical address.
-    pub address: u64,
-    /// Length in bytes.
-    pub bytes: usize,
-}
+/// PCI vendor and device id of the card, unless whoever runs it gave it others.
+pub const PCI_ID: (u16, u16) = (pci::VENDOR, pci::DEVICE);
+
+const _: () = assert!(regs::STREAMS_MAX <= super::STREAMS_MAX && sample::CHANNELS_MAX <= CHANNELS_MAX);
+
+/// Index of the BAR with the registers among the memory BARs.
+const REGISTERS: usize = 0;
+/// Index of the BAR with the pages.
+const PAGES: usize = 1;
 
 /// A Ringwave card whose registers and pages are mapped.
 pub struct Ringwave {
@@ -64,20 +68,23 @@ pub struct Ringwave {
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
     clients: SpinLock<PageClients>,
-    limits: Limits,
+    /// The cyclic buffer of each stream.
+    attached: Mutex<[Option<Attached>; regs::STREAMS_MAX as usize]>,
+    features: Features,
     endpoints: [Option<Endpoint>; regs::STREAMS_MAX as usize],
 }
 
 impl Ringwave {
-    /// Finds the card behind the two BARs: checks that it is one, resets it, and proves that it sees this guest's RAM.
+    /// Finds the card behind its two BARs: checks that it is one, resets it, and proves that it sees this guest's RAM.
     ///
     /// # Errors
-    /// `STATUS_DEVICE_CONFIGURATION_ERROR` for BARs that are too small, another card, or a failed self-test;
+    /// `STATUS_DEVICE_CONFIGURATION_ERROR` for BARs that are missing or too small, another card, or a failed self-test;
     /// `STATUS_REVISION_MISMATCH` for another major version of the interface; what the kernel says when it can't map.
     ///
     /// # Safety
-    /// The ranges are memory resources of this driver's device.
-    pub unsafe fn find(registers: Range, pages: Range) -> NtResult<Self> {
+    /// `resources` are those of a device of this driver that is being started.
+    pub unsafe fn find(resources: &Resources) -> NtResult<Self> {
+        let (registers, pages) = (resources.memory(REGISTERS)?, resources.memory(PAGES)?);
         if registers.bytes < pci::REGISTERS_BYTES as usize || pages.bytes < pci::PAGES_BYTES as usize {
             log::error!(
                 "BARs of {:#x} and {:#x} bytes, {:#x} and {:#x} expected",
@@ -94,10 +101,10 @@ impl Ringwave {
         };
         probe::check_identity(&registers)?;
         write(&registers, global::CONTROL, global::CONTROL_RESET);
-        let limits = probe::read_limits(&registers)?;
-        let memory = ContiguousMemory::try_new(selftest::BYTES as usize, limits.dma_highest)?;
+        let features = probe::read_features(&registers)?;
+        let memory = ContiguousMemory::try_new(selftest::BYTES as usize, features.limits.dma_highest)?;
         probe::run_selftest(&registers, &memory)?;
-        let endpoints = probe::endpoints(&registers);
+        let endpoints = probe::endpoints(&registers, features.limits);
         log::info!(
             "card: features {:#x}, {} stream(s)",
             read(&registers, global::FEATURES),
@@ -112,7 +119,8 @@ impl Ringwave {
             exchanged: AtomicBool::new(false),
             int_status: AtomicPtr::new(int_status),
             clients: SpinLock::new(PageClients::default()),
-            limits,
+            attached: Mutex::try_new([const { None }; _])?,
+            features,
             endpoints,
         })
     }
@@ -126,36 +134,81 @@ impl Ringwave {
         registers.as_ref().map(work)
     }
 
+    /// A word of the status page of `stream`; `None` if the card is gone or without power.
+    fn page_word(&self, stream: u32, field: u32) -> Option<u32> {
+        let base = pages::status_page(stream)?;
+        let pages = self.pages.lock();
+        // The pages are memory of the device like its registers: in D3hot nobody may answer there.
+        if !self.powered.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(Page { io: pages.as_ref()?, base }.word(field))
+    }
+
+    const fn limits(&self) -> &Limits {
+        &self.features.limits
+    }
+
     /// INT_ENABLE of every stream, whatever its state: packets and errors are events of a stream that runs only.
     const fn stream_interrupts(&self) -> u32 {
-        let jack = if self.limits.jack { regs::INT_JACK } else { 0 };
+        let jack = if self.limits().jack { regs::INT_JACK } else { 0 };
         regs::INT_PACKET | regs::INT_ERROR | jack
     }
 }
 
 impl Card for Ringwave {
-    fn limits(&self) -> Limits {
-        self.limits
-    }
-
     fn endpoint(&self, stream: u32) -> Option<Endpoint> {
         *self.endpoints.get(stream as usize)?
     }
 
-    fn configure(&self, stream: u32, format: AudioFormat, ring: Ring, dma: Dma) -> NtResult {
+    fn packet_frames_min(&self, _stream: u32, rate: u32) -> u32 {
+        regs::packet_frames_min(rate)
+    }
+
+    fn fifo_frames(&self, _stream: u32, rate: u32, packet_frames: u32) -> u32 {
+        regs::fifo_frames(rate, packet_frames)
+    }
+
+    fn attach(&self, stream: u32, pages: &dyn PageList, bytes: u32) -> NtResult {
+        let Features { contiguous, entries_max, limits, .. } = self.features;
+        let attached = Attached::try_new(pages, bytes, contiguous, entries_max, limits.dma_highest)?;
+        match &attached {
+            Attached::Contiguous(address) => log::info!("stream {stream}: contiguous at {address:#x}"),
+            Attached::ScatterGather(table) => log::info!(
+                "stream {stream}: scatter-gather, {} entries in {} page(s)",
+                table.entries(),
+                table.page_count()
+            ),
+        }
+        let mut streams = self.attached.lock();
+        *streams.get_mut(stream as usize).ok_or(STATUS_DEVICE_NOT_READY)? = Some(attached);
+        Ok(())
+    }
+
+    fn detach(&self, stream: u32) -> bool {
+        // A card in STOP, or gone, reaches no memory (DATASHEET 5.1).
+        let attached = self.attached.lock().get_mut(stream as usize).and_then(Option::take);
+        drop(attached);
+        true
+    }
+
+    fn configure(&self, stream: u32, format: AudioFormat, geometry: BufferGeometry) -> NtResult {
         let block = regs::block(stream).ok_or(STATUS_DEVICE_NOT_READY)?;
-        let (mode, address, entries) = match dma {
-            Dma::Contiguous { address } => (regs::DMA_MODE_CONTIGUOUS, address, 0),
-            Dma::ScatterGather { table, entries } => (regs::DMA_MODE_SCATTER_GATHER, table, entries),
+        let (mode, address, entries) = match self.attached.lock().get(stream as usize) {
+            Some(Some(Attached::Contiguous(address))) => (regs::DMA_MODE_CONTIGUOUS, *address, 0),
+            Some(Some(Attached::ScatterGather(table))) => {
+                (regs::DMA_MODE_SCATTER_GATHER, table.address(), table.entries())
+            }
+            _ => return Err(STATUS_DEVICE_NOT_READY),
         };
         self.with(|io| {
             // A stream that was closed while the card was without power may still be in PAUSE.
             write(io, block + regs::STATE, regs::STATE_STOP);
             write(io, block + regs::ERROR, 0);
-            write(io, block + regs::FORMAT, sample::pack(format.sample as u32, format.channels));
+            write(io, block + regs::FORMAT, sample::pack(probe::code(format.sample), format.channels));
             write(io, block + regs::RATE, format.rate);
-            write(io, block + regs::RING_BYTES, ring.bytes);
-            write(io, block + regs::PACKETS, ring.packets);
+            write(io, block + regs::RING_BYTES, geometry.bytes);
+            write(io, block + regs::PACKETS, geometry.packets);
             write(io, block + regs::DMA_MODE, mode);
             write(io, block + regs::SG_ENTRIES, entries);
             write(io, block + regs::DMA_ADDR_LO, low(address));
@@ -165,13 +218,13 @@ impl Card for Ringwave {
         .ok_or(STATUS_DEVICE_NOT_READY)
     }
 
-    fn set_state(&self, stream: u32, state: State) -> NtResult {
+    fn set_state(&self, stream: u32, state: StreamState) -> NtResult {
         let block = regs::block(stream).ok_or(STATUS_DEVICE_NOT_READY)?;
         self.with(|io| write(io, block + regs::STATE, state.number())).ok_or(STATUS_DEVICE_NOT_READY)?;
         // The card has written its page before the write returned, so that looking costs no message; the register only if the
-        // page can't be read.
-        let reached = match self.status(stream) {
-            Some(status) => status.state,
+        // page can't be read. One aligned word: it can't be torn (DATASHEET 7).
+        let reached = match self.page_word(stream, pages::status::STATE) {
+            Some(state) => state,
             None => self.with(|io| read(io, block + regs::STATE)).unwrap_or(NOBODY),
         };
         if reached == state.number() {
@@ -186,9 +239,9 @@ impl Card for Ringwave {
         Err(STATUS_DEVICE_HARDWARE_ERROR)
     }
 
-    fn state(&self, stream: u32) -> Option<State> {
+    fn state(&self, stream: u32) -> Option<StreamState> {
         let block = regs::block(stream)?;
-        State::from_number(self.with(|io| read(io, block + regs::STATE))?)
+        StreamState::from_number(self.with(|io| read(io, block + regs::STATE))?)
     }
 
     fn start_at(&self, stream: u32, frame: u64, packet: u32) {
@@ -201,16 +254,16 @@ impl Card for Ringwave {
     }
 
     fn ask_lockstep(&self, stream: u32, ask: bool) {
-        let Some(block) = regs::block(stream).filter(|_| self.limits.written) else { return };
+        let Some(block) = regs::block(stream).filter(|_| self.features.written) else { return };
         self.with(|io| write(io, block + regs::LOCKSTEP, if ask { regs::LOCKSTEP_ASK } else { 0 }));
     }
 
-    fn mark(&self, stream: u32, mark: Mark, clock: u64, look: bool) -> bool {
-        if !self.limits.written {
+    fn mark(&self, stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool {
+        if !self.features.written {
             return true; // a card that does not ask is told all there is
         }
-        if self.limits.mark_page && mark.end_of_stream.is_none() {
-            return self.mark_by_page(stream, mark.number, clock, look);
+        if self.features.mark_page && mark.end_of_stream.is_none() {
+            return self.mark_by_page(stream, mark.number, clock, at_once);
         }
         let Some(block) = regs::block(stream) else { return false };
         self.with(|io| {
@@ -229,54 +282,53 @@ impl Card for Ringwave {
         if !self.powered.load(Ordering::Relaxed) {
             return None;
         }
-        Status::read(&Page { io: pages.as_ref()?, base })
+        status_page::read(&Page { io: pages.as_ref()?, base })
     }
 
-    fn tick_position(&self, stream: u32, tick: bool) {
-        let Some(block) = regs::block(stream).filter(|_| self.limits.position_page) else { return };
-        let value = if tick { regs::POSITION_TICK } else { 0 };
+    fn update_position_registers(&self, stream: u32, update: bool) {
+        let Some(block) = regs::block(stream).filter(|_| self.limits().position_registers) else { return };
+        let value = if update { regs::POSITION_TICK } else { 0 };
         self.with(|io| write(io, block + regs::POSITION_CONTROL, value));
     }
 
-    fn position_page(&self, stream: u32) -> Option<NonNull<u8>> {
-        let offset = pages::position_page(stream).filter(|_| self.limits.position_page)?;
+    /// Both are in a page of the stream's own with nothing else in it, which the card never reads back (DATASHEET 7.3).
+    fn position_registers(&self, stream: u32) -> Option<PositionRegisters> {
+        let offset = pages::position_page(stream).filter(|_| self.limits().position_registers)?;
         let pages = self.pages.lock();
         // The BAR was checked to hold all pages.
-        let page = NonNull::new(pages.as_ref()?.as_ptr().wrapping_add(offset as usize))?;
+        let page = pages.as_ref()?.as_ptr().wrapping_add(offset as usize);
+        let at = |field: u32| NonNull::new(page.wrapping_add(field as usize));
+        let (position, clock) = (at(pages::position::RING_OFFSET)?, at(pages::position::CLOCK)?);
         self.clients.lock().streams |= bit(stream);
-        Some(page)
+        let updates_per_second = 1_000_000 / regs::POSITION_TICK_MICROS;
+        Some(PositionRegisters { position, clock, updates_per_second })
     }
 
-    fn release_position_page(&self, stream: u32) {
+    fn release_position_registers(&self, stream: u32) {
         self.forget_client(stream);
     }
 
     fn set_volume(&self, stream: u32, channel: u32, volume: i32) {
         let (Some(block), Some(register)) = (regs::block(stream), regs::volume(channel)) else { return };
-        if self.limits.volume {
+        if self.limits().volume_min.is_some() {
             let volume = volume.clamp(regs::VOLUME_MIN, 0).cast_unsigned();
             self.with(|io| write(io, block.saturating_add(register), volume));
         }
     }
 
     fn set_mute(&self, stream: u32, channels: u32) {
-        let Some(block) = regs::block(stream).filter(|_| self.limits.volume) else { return };
+        let Some(block) = regs::block(stream).filter(|_| self.limits().volume_min.is_some()) else { return };
         self.with(|io| write(io, block + regs::MUTE, channels & regs::MUTE_CHANNELS));
     }
 
     fn watch_jack(&self, stream: u32) {
-        let Some(block) = regs::block(stream).filter(|_| self.limits.jack) else { return };
+        let Some(block) = regs::block(stream).filter(|_| self.limits().jack) else { return };
         self.with(|io| write(io, block + regs::INT_ENABLE, self.stream_interrupts()));
     }
 
     fn unplugged(&self, stream: u32) -> Option<bool> {
-        let base = pages::status_page(stream).filter(|_| self.limits.jack)?;
-        let pages = self.pages.lock();
-        if !self.powered.load(Ordering::Relaxed) {
-            return None;
-        }
         // One aligned word: it can't be torn (DATASHEET 7).
-        let flags = Page { io: pages.as_ref()?, base }.word(pages::status::FLAGS);
+        let flags = self.page_word(stream, pages::status::FLAGS).filter(|_| self.limits().jack)?;
         (flags != NOBODY).then_some(flags & pages::status::FLAG_UNPLUGGED != 0)
     }
 
@@ -298,6 +350,12 @@ impl Card for Ringwave {
             int_status.write_volatile(pending);
         }
         true
+    }
+
+    /// Nothing arrives with an interrupt: registers answer at once, and the pages hold the rest. Any interrupt may be
+    /// about any stream (DATASHEET 2.1).
+    fn on_interrupt(&self) -> u32 {
+        u32::MAX
     }
 
     fn set_power(&self, on: bool) -> bool {
@@ -333,7 +391,7 @@ impl Card for Ringwave {
 }
 
 #[cfg(test)]
-mod memory_card;
+pub mod memory_card;
 #[cfg(test)]
 mod power_tests;
 #[cfg(test)]

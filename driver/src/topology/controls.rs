@@ -21,7 +21,6 @@ use portcls_sys::ks::{
     KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET, VT_BOOL, VT_I4,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
-use ringwave_regs::stream::{VOLUME_MIN, VOLUME_UNITS};
 
 use super::filter::{NODE_MUTE, NODE_VOLUME};
 use super::{TopologyMiniport, events};
@@ -47,13 +46,8 @@ pub static VOLUME: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&VOLUME_LEVEL, &
 /// Properties and events of the mute node.
 pub static MUTE: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&MUTED, &events::CONTROL_CHANGE);
 
-/// The volumes there are: the card's, in steps of half a decibel.
-const DECIBELS: KSPROPERTY_STEPPING_LONG = KSPROPERTY_STEPPING_LONG {
-    SteppingDelta: (VOLUME_UNITS / 2).cast_unsigned(),
-    Reserved: 0,
-    SignedMinimum: VOLUME_MIN,
-    SignedMaximum: 0,
-};
+/// Half a decibel in 1/65536 dB, the unit of KSPROPERTY_AUDIO_VOLUMELEVEL.
+const HALF_A_DECIBEL: u32 = 65_536 / 2;
 /// A BOOL as a range, as *Exposing Multichannel Nodes* wants it.
 const OFF_OR_ON: KSPROPERTY_STEPPING_LONG =
     KSPROPERTY_STEPPING_LONG { SteppingDelta: 1, Reserved: 0, SignedMinimum: 0, SignedMaximum: 1 };
@@ -93,7 +87,13 @@ unsafe fn control(
 fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
     let (adapter, stream, channels) = place(miniport);
     if verb == Verb::BasicSupport {
-        return Reply::channels_support(value, VT_I4, &DECIBELS, channels);
+        let range = KSPROPERTY_STEPPING_LONG {
+            SteppingDelta: HALF_A_DECIBEL,
+            Reserved: 0,
+            SignedMinimum: volume_min(miniport),
+            SignedMaximum: 0,
+        };
+        return Reply::channels_support(value, VT_I4, &range, channels);
     }
     let (wanted, asked) = match number(instance, value, channels) {
         Ok(both) => both,
@@ -102,7 +102,7 @@ fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut 
     if verb == Verb::Get {
         return Reply::parts(value, &[&adapter.mixer().volume(stream, wanted.0).to_le_bytes()]);
     }
-    let volume = asked.clamp(VOLUME_MIN, 0);
+    let volume = asked.clamp(volume_min(miniport), 0);
     let set = |channel| adapter.mixer().set_volume(adapter.card(), stream, channel, volume);
     // All of them, though the first may be enough to know that something changed.
     if followers(miniport, wanted).fold(false, |changed, channel| set(channel) | changed) {
@@ -136,6 +136,11 @@ fn mute(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u
         miniport.events().control_changed(NODE_MUTE);
     }
     Reply::DONE
+}
+
+/// The card's lowest volume. One without volume has no such node.
+fn volume_min(miniport: &TopologyMiniport) -> i32 {
+    miniport.endpoint().limits.volume_min.unwrap_or(0).min(0)
 }
 
 /// The card's channels that follow these controls.

@@ -5,7 +5,7 @@ use nt::status::{
 };
 
 use super::*;
-use crate::hw::fake::{FakeCard, Told};
+use crate::hw::fake::{FakeCard, RecordedCall};
 use crate::topology::rig::{Heard, Rig};
 
 const GET: u32 = KSPROPERTY_TYPE_GET;
@@ -47,17 +47,17 @@ fn what_is_set_is_got_and_heard_by_the_card_and_told_to_clients() {
         // Not a step of half a decibel.
         assert_eq!(set(&rig, 0, 3, -394_526), STATUS_SUCCESS);
         assert_eq!([2, 3, 4].map(|channel| get(&rig, 0, channel)), [0, -394_526, 0]);
-        assert_eq!(rig.card.take_told(), [Told::Volume(stream, 3, -394_526)]);
+        assert_eq!(rig.card.take_calls(), [RecordedCall::Volume(stream, 3, -394_526)]);
         assert_eq!(rig.heard(), [Heard::Control(0)]);
         assert_eq!(set(&rig, 1, 5, 7), STATUS_SUCCESS);
         assert_eq!([4, 5, 6].map(|channel| get(&rig, 1, channel)), [0, 1, 0], "TRUE is 1");
-        assert_eq!(rig.card.take_told(), [Told::Mute(stream, 1 << 5)]);
+        assert_eq!(rig.card.take_calls(), [RecordedCall::Mute(stream, 1 << 5)]);
         assert_eq!(rig.heard(), [Heard::Control(1)]);
         // The same again is no change.
         assert_eq!((set(&rig, 0, 3, -394_526), set(&rig, 1, 5, 1)), (STATUS_SUCCESS, STATUS_SUCCESS));
-        assert_eq!((rig.card.take_told(), rig.heard()), (vec![], vec![]));
+        assert_eq!((rig.card.take_calls(), rig.heard()), (vec![], vec![]));
         assert_eq!((set(&rig, 1, 5, 0), get(&rig, 1, 5)), (STATUS_SUCCESS, 0));
-        assert_eq!(rig.card.take_told(), [Told::Mute(stream, 0)]);
+        assert_eq!(rig.card.take_calls(), [RecordedCall::Mute(stream, 0)]);
     }
 }
 
@@ -65,14 +65,17 @@ fn what_is_set_is_got_and_heard_by_the_card_and_told_to_clients() {
 fn all_channels_are_the_cards_and_no_more() {
     let rig = eight(0);
     assert_eq!(set(&rig, 0, 6, -100), STATUS_SUCCESS);
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.heard();
     assert_eq!(set(&rig, 0, ALL, -100), STATUS_SUCCESS);
-    let others = [0, 1, 2, 3, 4, 5, 7].map(|channel| Told::Volume(0, channel, -100));
-    assert_eq!(rig.card.take_told(), others);
+    let others = [0, 1, 2, 3, 4, 5, 7].map(|channel| RecordedCall::Volume(0, channel, -100));
+    assert_eq!(rig.card.take_calls(), others);
     assert_eq!((get(&rig, 0, ALL), rig.heard()), (-100, vec![Heard::Control(0)]));
     assert_eq!(set(&rig, 1, ALL, 1), STATUS_SUCCESS);
-    assert_eq!((rig.card.take_told(), rig.heard()), (vec![Told::Mute(0, 0xFF)], vec![Heard::Control(1)]));
+    assert_eq!(
+        (rig.card.take_calls(), rig.heard()),
+        (vec![RecordedCall::Mute(0, 0xFF)], vec![Heard::Control(1)])
+    );
     assert_eq!((get(&rig, 1, ALL), get(&rig, 1, 7)), (1, 1));
 }
 
@@ -84,7 +87,7 @@ fn beyond_the_range_is_its_end() {
     {
         assert_eq!(set(&rig, 0, 0, asked), STATUS_SUCCESS);
         assert_eq!(get(&rig, 0, 0), becomes);
-        assert_eq!(rig.card.take_told(), [Told::Volume(0, 0, becomes)]);
+        assert_eq!(rig.card.take_calls(), [RecordedCall::Volume(0, 0, becomes)]);
     }
 }
 
@@ -104,7 +107,7 @@ fn channels_that_the_card_has_not_are_refused() {
         }
         assert_eq!(on_channel(&rig, node, 0, 0, &[0; 4]).0, STATUS_INVALID_DEVICE_REQUEST);
     }
-    assert_eq!((rig.card.take_told(), rig.heard()), (vec![], vec![]));
+    assert_eq!((rig.card.take_calls(), rig.heard()), (vec![], vec![]));
 }
 
 #[test]
@@ -174,21 +177,21 @@ fn there_is_a_control_for_each_channel_of_the_default_format() {
 fn channels_beyond_the_controls_follow_them() {
     let rig = Rig::new(0);
     assert_eq!((set(&rig, 0, 1, -100), get(&rig, 0, 0), get(&rig, 0, 1)), (STATUS_SUCCESS, 0, -100));
-    assert_eq!(rig.card.take_told(), [1, 3, 5, 7].map(|channel| Told::Volume(0, channel, -100)));
+    assert_eq!(rig.card.take_calls(), [1, 3, 5, 7].map(|channel| RecordedCall::Volume(0, channel, -100)));
     assert_eq!(rig.heard(), [Heard::Control(0)], "once");
     assert_eq!(set(&rig, 1, 0, 1), STATUS_SUCCESS);
-    assert_eq!(rig.card.take_told().last(), Some(&Told::Mute(0, 0b0101_0101)));
+    assert_eq!(rig.card.take_calls().last(), Some(&RecordedCall::Mute(0, 0b0101_0101)));
     assert_eq!((get(&rig, 1, 0), get(&rig, 1, 1)), (1, 0));
     assert_eq!(set(&rig, 1, ALL, 1), STATUS_SUCCESS);
-    assert_eq!(rig.card.take_told(), [Told::Mute(0, 0xFF)], "one register for all");
+    assert_eq!(rig.card.take_calls(), [RecordedCall::Mute(0, 0xFF)], "one register for all");
     let microphone = Rig::new(1);
     assert_eq!(set(&microphone, 0, 0, -7), STATUS_SUCCESS);
     assert_eq!(
-        microphone.card.take_told(),
-        [0, 1, 2, 3, 4, 5, 6, 7].map(|channel| Told::Volume(1, channel, -7))
+        microphone.card.take_calls(),
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|channel| RecordedCall::Volume(1, channel, -7))
     );
     assert_eq!(set(&microphone, 1, 0, 1), STATUS_SUCCESS);
-    assert_eq!(microphone.card.take_told(), [Told::Mute(1, 0xFF)]);
+    assert_eq!(microphone.card.take_calls(), [RecordedCall::Mute(1, 0xFF)]);
 }
 
 #[test]
@@ -211,5 +214,5 @@ fn two_endpoints_of_a_card_do_not_share_their_volumes() {
     let (speaker, microphone) = (Rig::with(card.clone(), 0, true), Rig::with(card.clone(), 1, true));
     assert_eq!(set(&speaker, 0, 0, -100), STATUS_SUCCESS);
     assert_eq!((get(&microphone, 0, 0), microphone.heard()), (0, vec![]));
-    assert!(card.take_told().iter().all(|told| matches!(told, Told::Volume(0, _, -100))));
+    assert!(card.take_calls().iter().all(|told| matches!(told, RecordedCall::Volume(0, _, -100))));
 }

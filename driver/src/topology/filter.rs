@@ -14,8 +14,8 @@ use portcls_sys::pc::{
 };
 
 use super::{controls, jack};
+use crate::hw::Direction;
 use crate::hw::Limits;
-use crate::hw::endpoint::Direction;
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
 use crate::wave::descriptors::BRIDGE_RANGES;
 
@@ -105,7 +105,7 @@ pub fn describe(direction: Direction, number: usize, limits: Limits) -> PCFILTER
     };
     let pins = all.get(number).unwrap_or(further);
     let (nodes, connections): (&'static [_], &'static [_]) =
-        if limits.volume { (nodes, &THROUGH_NODES) } else { (&[], &THROUGH) };
+        if limits.volume_min.is_some() { (nodes, &THROUGH_NODES) } else { (&[], &THROUGH) };
     let jack = if limits.jack { &jack::NOTICING } else { &jack::AUTOMATION };
     PCFILTER_DESCRIPTOR::new(pins, nodes, connections, &CATEGORIES).automated(jack)
 }

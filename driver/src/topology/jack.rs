@@ -12,7 +12,7 @@ use portcls_sys::ks::{
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
 use super::{TopologyMiniport, events, wave_pin};
-use crate::hw::endpoint::Direction;
+use crate::hw::Direction;
 use crate::properties::{Reply, Verb, handle, pin_of};
 use crate::wave::format::speakers;
 
@@ -99,7 +99,7 @@ fn one_item(value: &mut [u8], item: &[u8]) -> Reply {
 
 /// Whether the card notices who plugs.
 fn notices(miniport: &TopologyMiniport) -> bool {
-    miniport.adapter().card().limits().jack
+    miniport.endpoint().limits.jack
 }
 
 /// KSJACK_DESCRIPTION: speakers (those of the default format), color (black), kind, place, surroundings,

@@ -110,7 +110,7 @@ fn what_is_plugged_in_is_told_by_cards_that_notice() {
 fn asking_costs_no_message_and_no_line_in_the_log_and_is_answered_at_any_time() {
     let card = FakeCard::default();
     let rig = Rig::with(card.clone(), 0, true);
-    card.take_told();
+    card.take_calls();
     nt::host::take_debug_output();
     let awake = |card: &FakeCard| card.change(|inside| inside.asleep = false);
     let asleep = |card: &FakeCard| card.change(|inside| inside.asleep = true);
@@ -121,6 +121,6 @@ fn asking_costs_no_message_and_no_line_in_the_log_and_is_answered_at_any_time() 
             let answer = rig.ask(rig.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]);
             assert_eq!(answer.0, STATUS_SUCCESS);
         }
-        assert!(card.take_told().is_empty() && nt::host::take_debug_output().is_empty());
+        assert!(card.take_calls().is_empty() && nt::host::take_debug_output().is_empty());
     }
 }

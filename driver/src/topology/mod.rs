@@ -33,7 +33,7 @@ use portcls_sys::{Com, ComIn, In, Out, com_class};
 pub use filter::wave_pin;
 
 use crate::adapter::Adapter;
-use crate::hw::endpoint::Endpoint;
+use crate::hw::Endpoint;
 use crate::registry::Wishes;
 use events::Events;
 
@@ -62,7 +62,7 @@ impl TopologyMiniport {
     /// The miniport of an endpoint of `adapter`, which is number `number` (from 0) of its direction.
     pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint, number: usize) -> NtResult<Com<Self>> {
         let unplugged = adapter.card().unplugged(endpoint.stream).unwrap_or(false);
-        let filter = filter::describe(endpoint.direction, number, adapter.card().limits());
+        let filter = filter::describe(endpoint.direction, number, endpoint.limits);
         let events = Events::default();
         let wishes = SpinLock::new(Wishes::default());
         Com::try_new(Self {

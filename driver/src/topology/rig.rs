@@ -140,7 +140,7 @@ impl Rig {
         miniport.init(ComIn::none(), ComIn::none(), ComIn::new(&port)).unwrap();
         listening.start();
         nt::host::run_dpcs();
-        card.take_told();
+        card.take_calls();
         Self { miniport, listening: Some(listening), adapter, card, port: Some(port), heard }
     }
 

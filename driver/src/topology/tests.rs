@@ -15,8 +15,8 @@ use portcls_sys::pc::{
 
 use super::rig::{Heard, Rig};
 use super::*;
-use crate::hw::endpoint::Direction;
-use crate::hw::fake::{FakeCard, Told};
+use crate::hw::Direction;
+use crate::hw::fake::{FakeCard, RecordedCall};
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
 
 const OUTER: u32 = PCFILTER_NODE;
@@ -57,7 +57,7 @@ fn sound_goes_through_volume_and_mute_to_the_jack_or_from_it() {
 #[test]
 fn a_card_without_volume_has_no_nodes_and_one_without_jack_no_event() {
     let card = FakeCard::default();
-    card.change(|inside| (inside.limits.volume, inside.limits.jack) = (false, false));
+    card.change(|inside| (inside.limits.volume_min, inside.limits.jack) = (None, false));
     let rig = Rig::with(card, 0, true);
     let filter = rig.filter();
     assert_eq!((filter.NodeCount, filter.Nodes.is_null()), (0, true));
@@ -65,14 +65,13 @@ fn a_card_without_volume_has_no_nodes_and_one_without_jack_no_event() {
     assert_eq!((rig.of_filter().EventCount, rig.of_filter().PropertyCount), (0, 2));
     rig.adapter.power_change_state(4);
     rig.adapter.power_change_state(1);
-    assert_eq!(rig.card.take_told(), [], "registers that it has not");
+    assert_eq!(rig.card.take_calls(), [], "registers that it has not");
 }
 
 #[test]
 fn further_endpoints_of_a_kind_have_names_of_their_own() {
-    let rig = Rig::new(0);
     let name = |direction: Direction, number| {
-        let filter = filter::describe(direction, number, rig.adapter.card().limits());
+        let filter = filter::describe(direction, number, crate::hw::fake::LIMITS);
         // SAFETY: a static pin with a name or without.
         unsafe {
             let pin = &(*filter.Pins.add(filter::jack_pin(direction) as usize)).KsPinDescriptor;
@@ -172,15 +171,15 @@ fn what_changed_while_the_card_slept_is_told_when_it_is_awake() {
     assert_eq!((rig.heard(), rig.miniport.connected()), (vec![], true), "as it was last seen");
     assert_eq!(on_node(KSPROPERTY_TYPE_SET, &(-500_i32).to_le_bytes()).0, STATUS_SUCCESS);
     assert_eq!(on_node(KSPROPERTY_TYPE_GET, &[0; 4]).2, (-500_i32).to_le_bytes());
-    assert_eq!((rig.heard(), rig.card.take_told()), (vec![Heard::Control(0)], vec![]));
+    assert_eq!((rig.heard(), rig.card.take_calls()), (vec![Heard::Control(0)], vec![]));
     rig.adapter.power_change_state(1);
-    let told = rig.card.take_told();
+    let told = rig.card.take_calls();
     for expected in [
-        Told::Volume(0, 1, -500),
-        Told::Volume(0, 0, 0),
-        Told::Mute(1, 0),
-        Told::WatchJack(0),
-        Told::WatchJack(1),
+        RecordedCall::Volume(0, 1, -500),
+        RecordedCall::Volume(0, 0, 0),
+        RecordedCall::Mute(1, 0),
+        RecordedCall::WatchJack(0),
+        RecordedCall::WatchJack(1),
     ] {
         assert!(told.contains(&expected), "{expected:?} is not among {told:?}");
     }

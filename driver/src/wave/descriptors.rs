@@ -27,7 +27,7 @@ use super::modes::ATTRIBUTES;
 use super::proposals::AUTOMATION;
 use super::ranges;
 use crate::default_format::DefaultFormat;
-use crate::hw::endpoint::{Direction, Endpoint};
+use crate::hw::{Direction, Endpoint};
 
 /// The pin that clients open. Sound enters a filter at pin 0 and leaves it at pin 1.
 pub const fn host_pin(direction: Direction) -> u32 {

@@ -124,23 +124,6 @@ impl PortWaveRTStream for FakePort {
     }
 }
 
-impl Account {
-    /// Reads a slot of the table at a physical address, as the card does.
-    pub fn slot(&self, address: u64) -> ringwave_regs::dma::Slot {
-        let (page, offset) = (address & !4095, usize::try_from(address & 4095).unwrap());
-        let (allocation, index) = self
-            .live
-            .values()
-            .find_map(|a| a.pages.iter().position(|p| *p == page).map(|i| (a, i)))
-            .expect("memory that is allocated");
-        let (words, word) = (allocation.memory[index].0, offset / 8);
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&words[word].to_le_bytes());
-        bytes[8..].copy_from_slice(&words[word + 1].to_le_bytes());
-        ringwave_regs::dma::Slot::from_bytes(bytes)
-    }
-}
-
 impl Allocation {
     /// What is in its pages, mapped or not.
     pub fn words(&self) -> impl Iterator<Item = u64> {

@@ -1,10 +1,13 @@
 //! The formats of a host pin: what it takes and what a client asks for.
 //!
-//! What a pin takes is what its card's stream announces ([`Abilities`]): kinds of samples, rates, channels.
-//! The data ranges ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and
-//! [`Abilities::takes`] together accept exactly that, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything
+//! A pin takes what the card announces for its stream ([`Capabilities`]): sample formats, rates, channels. The data
+//! ranges ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and [`Capabilities::takes`]
+//! together accept exactly that, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything
 //! here works on byte slices, so that no length a client invents can lead outside of what it gave. Layouts:
 //! WAVERT.md 5.1.
+//!
+//! [`Capabilities`]: crate::hw::format::Capabilities
+//! [`Capabilities::takes`]: crate::hw::format::Capabilities::takes
 
 use portcls_sys::In;
 use portcls_sys::guid::{
@@ -12,7 +15,8 @@ use portcls_sys::guid::{
     KSDATAFORMAT_TYPE_AUDIO,
 };
 use portcls_sys::ks::{KSDATAFORMAT, KSDATAFORMAT_WAVEFORMATEX_BYTES as PLAIN_BYTES, KSDATARANGE};
-use ringwave_regs::format as regs;
+
+use crate::hw::format::{AudioFormat, SampleFormat};
 
 const WAVE_FORMAT_PCM: u16 = 1;
 const WAVE_FORMAT_IEEE_FLOAT: u16 = 3;
@@ -28,91 +32,19 @@ const TAG_END: usize = HEADER_BYTES + 2;
 /// End of the last field of a data range: `KSDATARANGE_AUDIO` without its padding.
 pub(super) const RANGE_BYTES: usize = 84;
 
-/// What a sample is; the numbers are the card's codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Sample {
-    /// 16-bit PCM.
-    S16 = regs::S16,
-    /// 24-bit PCM in the upper bits of 32.
-    S24In32 = regs::S24_32,
-    /// 32-bit PCM.
-    S32 = regs::S32,
-    /// 32-bit IEEE float.
-    F32 = regs::F32,
-}
-
-impl Sample {
-    /// Bits of its container.
-    pub const fn bits(self) -> u16 {
-        if matches!(self, Self::S16) { 16 } else { 32 }
-    }
-
-    /// Bits of it that count.
-    pub const fn valid_bits(self) -> u16 {
-        if matches!(self, Self::S24In32) { 24 } else { self.bits() }
-    }
-
-    /// Whether it is floating point; it is PCM otherwise.
-    pub const fn is_float(self) -> bool {
-        matches!(self, Self::F32)
-    }
-
+impl SampleFormat {
     /// Its subformat.
     pub fn subformat(self) -> GUID {
         if self.is_float() { KSDATAFORMAT_SUBTYPE_IEEE_FLOAT } else { KSDATAFORMAT_SUBTYPE_PCM }
     }
 
-    /// The sample that a format with these properties has; 0 valid bits is a common way to say "all of them".
+    /// The one that a format with these properties has; 0 valid bits is a common way to say "all of them".
     fn find(float: bool, bits: u16, valid_bits: u16) -> Option<Self> {
         let valid_bits = if valid_bits == 0 { bits } else { valid_bits };
-        let all = [Self::S16, Self::S24In32, Self::S32, Self::F32];
-        all.into_iter().find(|sample| {
+        Self::ALL.into_iter().find(|sample| {
             sample.is_float() == float && sample.bits() == bits && sample.valid_bits() == valid_bits
         })
     }
-}
-
-/// What a stream of the card takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abilities {
-    /// Kinds of samples: bit n = the card's code n.
-    pub samples: u32,
-    /// Rates: bits of the card's list.
-    pub rates: u32,
-    /// Most channels; 1 is the least.
-    pub channels_max: u32,
-}
-
-impl Abilities {
-    /// Whether it takes `format`.
-    pub const fn takes(self, format: AudioFormat) -> bool {
-        self.has(format.sample)
-            && self.rates & regs::rate_bit(format.rate) != 0
-            && format.channels >= 1
-            && format.channels <= self.channels_max
-    }
-
-    /// Whether it takes PCM samples that fill the container which `sample` leaves partly empty.
-    pub const fn fills(self, sample: Sample) -> bool {
-        matches!(sample, Sample::S24In32) && self.has(Sample::S32)
-    }
-
-    /// Whether it takes such samples.
-    pub const fn has(self, sample: Sample) -> bool {
-        self.samples & 1 << sample as u32 != 0
-    }
-}
-
-/// A format of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AudioFormat {
-    /// What a sample is.
-    pub sample: Sample,
-    /// Samples in a frame, at least 1.
-    pub channels: u32,
-    /// Frames per second.
-    pub rate: u32,
 }
 
 /// Why a format is not taken.
@@ -167,12 +99,7 @@ impl Prefix {
 }
 
 impl AudioFormat {
-    /// Bytes of a frame.
-    pub const fn frame_bytes(self) -> u32 {
-        self.channels * (self.sample.bits() as u32 / 8)
-    }
-
-    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its [`Abilities`] know; whether an
+    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its [`Capabilities`] know; whether an
     /// attribute list that follows is good, [`super::modes`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         use FormatError::{Malformed, NoMatch};
@@ -203,7 +130,7 @@ impl AudioFormat {
             WAVE_FORMAT_EXTENSIBLE => Self::check_extensible(wave, float, bits, extra_bytes)?,
             _ => return Err(NoMatch),
         };
-        let sample = Sample::find(float, bits, valid_bits).ok_or(NoMatch)?;
+        let sample = SampleFormat::find(float, bits, valid_bits).ok_or(NoMatch)?;
         let expected = channels.checked_mul(u32::from(bits / 8)).filter(|bytes| *bytes > 0).ok_or(NoMatch)?;
         if u32::from(frame_bytes) != expected || expected.checked_mul(rate) != Some(bytes_per_second) {
             return Err(Malformed);

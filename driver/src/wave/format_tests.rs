@@ -1,21 +1,23 @@
 //! Tests of [`super`]: every field of a format wrong once, every prefix, every meeting of ranges.
 
 use super::*;
+use crate::hw::format::{Capabilities, RATES, rate_bit};
 
-const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
-const SAMPLES: [Sample; 4] = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32];
+const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+const SAMPLES: [SampleFormat; 4] =
+    [SampleFormat::S16, SampleFormat::S24In32, SampleFormat::S32, SampleFormat::F32];
 /// A pin that takes everything.
-const ALL: Abilities = Abilities { samples: regs::FORMATS_ALL, rates: regs::RATES_ALL, channels_max: 8 };
+const ALL: Capabilities = Capabilities::ALL;
 /// A pin that takes little.
-const FEW: Abilities =
-    Abilities { samples: 1, rates: regs::rate_bit(44_100) | regs::rate_bit(48_000), channels_max: 2 };
+const FEW: Capabilities =
+    Capabilities { samples: 1, rates: rate_bit(44_100) | rate_bit(48_000), channels_max: 2 };
 
 /// The format as a short `KSDATAFORMAT_WAVEFORMATEX`, whatever it is.
 fn short(format: AudioFormat) -> Vec<u8> {
     let mut bytes = STEREO.to_short_bytes().unwrap().as_slice().to_vec();
     let frame = format.frame_bytes();
     bytes[32..48].copy_from_slice(&guid_bytes(format.sample.subformat()));
-    bytes[64..66].copy_from_slice(&if format.sample == Sample::F32 { 3_u16 } else { 1 }.to_le_bytes());
+    bytes[64..66].copy_from_slice(&if format.sample == SampleFormat::F32 { 3_u16 } else { 1 }.to_le_bytes());
     bytes[66..68].copy_from_slice(&low16(format.channels));
     bytes[68..72].copy_from_slice(&format.rate.to_le_bytes());
     bytes[72..76].copy_from_slice(&(frame * format.rate).to_le_bytes());
@@ -49,16 +51,16 @@ fn takes_exactly_what_is_announced() {
     for (sample, channels) in SAMPLES.into_iter().flat_map(|sample| (1..=10).map(move |n| (sample, n))) {
         for rate in [8_000, 22_050, 44_100, 44_101, 48_000, 96_000, 384_000] {
             let format = AudioFormat { sample, channels, rate };
-            let there = regs::RATES.contains(&rate) && channels <= 8;
+            let there = RATES.contains(&rate) && channels <= 8;
             assert_eq!(ALL.takes(format), there, "{format:?}");
-            let few = sample == Sample::S16 && channels <= 2 && [44_100, 48_000].contains(&rate);
+            let few = sample == SampleFormat::S16 && channels <= 2 && [44_100, 48_000].contains(&rate);
             assert_eq!(FEW.takes(format), few, "{format:?}");
             assert_eq!(
                 AudioFormat::parse(format.to_bytes().as_slice()),
                 Ok(format),
                 "what is written is read"
             );
-            if sample != Sample::S24In32 {
+            if sample != SampleFormat::S24In32 {
                 // The short form, and the same with bytes behind it.
                 assert_eq!(AudioFormat::parse(&short(format)), Ok(format), "{format:?}");
                 assert_eq!(AudioFormat::parse(&[short(format), vec![0xEE; 6]].concat()), Ok(format));
@@ -81,7 +83,7 @@ fn what_is_written_is_extensible_and_short_where_that_says_all() {
         assert_eq!((whole.as_slice().len(), &whole.as_slice()[..2]), (104, &[104, 0][..]));
         assert_eq!(whole.as_slice()[64..66], [0xFE, 0xFF], "WAVE_FORMAT_EXTENSIBLE");
         let short = format.to_short_bytes();
-        assert_eq!(short.is_some(), channels <= 2 && sample != Sample::S24In32, "{format:?}");
+        assert_eq!(short.is_some(), channels <= 2 && sample != SampleFormat::S24In32, "{format:?}");
         if let Some(short) = short {
             assert_eq!((short.as_slice().len(), short.as_slice()[0]), (82, 82));
             assert_eq!(AudioFormat::parse(short.as_slice()), Ok(format));
@@ -94,7 +96,7 @@ fn refuses_fields_that_contradict_each_other() {
     use FormatError::{Malformed, NoMatch};
     let plain = short(STEREO);
     let extended = extensible(STEREO);
-    let float = short(AudioFormat { sample: Sample::F32, ..STEREO });
+    let float = short(AudioFormat { sample: SampleFormat::F32, ..STEREO });
     for (bytes, expected, what) in [
         (with(&plain, 64, 3_u16.to_le_bytes()), NoMatch, "float tag"),
         (with(&float, 64, 1_u16.to_le_bytes()), NoMatch, "PCM tag with a float subformat"),

@@ -20,12 +20,13 @@ use portcls_sys::pc::PCFILTER_DESCRIPTOR;
 use portcls_sys::{Com, ComIn, ComOut, GUID, In, InOut, Out, com_class};
 
 use super::descriptors::{WaveFilter, bridge_pin, host_pin};
-use super::format::{AudioFormat, FormatError, Prefix};
+use super::format::{FormatError, Prefix};
 use super::modes;
 use super::ranges;
 use super::stream::{Stream, Tracing};
 use crate::adapter::Adapter;
-use crate::hw::endpoint::Endpoint;
+use crate::hw::Endpoint;
+use crate::hw::format::AudioFormat;
 use crate::registry::Wishes;
 
 /// The miniport of the wave filter.
@@ -169,7 +170,7 @@ impl MiniportWaveRT for WaveMiniport {
         device.Master = 1;
         device.ScatterGather = 1;
         device.Dma32BitAddresses = 1;
-        device.Dma64BitAddresses = u8::from(self.adapter.card().limits().dma_highest > u64::from(u32::MAX));
+        device.Dma64BitAddresses = u8::from(self.endpoint.limits.dma_highest > u64::from(u32::MAX));
         device.InterfaceType = PCIBus;
         device.MaximumLength = u32::MAX;
         description.write(device)

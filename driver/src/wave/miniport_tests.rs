@@ -11,12 +11,13 @@ use portcls_sys::pc::{PCCONNECTION_DESCRIPTOR, PCFILTER_NODE};
 
 use super::*;
 use crate::default_format::{DefaultFormat, STANDARD};
-use crate::hw::endpoint::Direction;
+use crate::hw::Direction;
 use crate::hw::fake::FakeCard;
+use crate::hw::format::SampleFormat;
 use crate::page_end::AtPageEnd;
 use crate::wave::descriptors::bridge_pin;
 use crate::wave::fake_port::FakePort;
-use crate::wave::format::{FORMAT_BYTES_MAX, Sample};
+use crate::wave::format::FORMAT_BYTES_MAX;
 
 const PIN_HOST: u32 = host_pin(Direction::Render);
 const PIN_BRIDGE: u32 = bridge_pin(Direction::Render);
@@ -96,10 +97,10 @@ fn what_the_ranges_announce_can_be_opened() {
             assert_eq!(range.DataRange.MajorFormat, KSDATAFORMAT_TYPE_AUDIO);
             assert_eq!(range.MinimumSampleFrequency, range.MaximumSampleFrequency);
             let sample = match (range.MaximumBitsPerSample, range.DataRange.SubFormat) {
-                (16, kind) if kind == Sample::S16.subformat() => Sample::S16,
-                (24, kind) if kind == Sample::S24In32.subformat() => Sample::S24In32,
-                (32, kind) if kind == Sample::S32.subformat() => Sample::S32,
-                _ => Sample::F32,
+                (16, kind) if kind == SampleFormat::S16.subformat() => SampleFormat::S16,
+                (24, kind) if kind == SampleFormat::S24In32.subformat() => SampleFormat::S24In32,
+                (32, kind) if kind == SampleFormat::S32.subformat() => SampleFormat::S32,
+                _ => SampleFormat::F32,
             };
             for channels in [1, range.MaximumChannels] {
                 let format = AudioFormat { sample, channels, rate: range.MinimumSampleFrequency }.to_bytes();
@@ -133,10 +134,11 @@ fn open(
 #[test]
 fn other_pins_directions_and_formats_are_refused() {
     let (miniport, _adapter) = miniport();
-    let good = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 }.to_bytes().as_slice().to_vec();
+    let good =
+        AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 }.to_bytes().as_slice().to_vec();
     assert_eq!(open(&miniport, &good, PIN_BRIDGE, 0).err(), Some(STATUS_INVALID_PARAMETER));
     assert_eq!(open(&miniport, &good, PIN_HOST, 1).err(), Some(STATUS_INVALID_PARAMETER));
-    let other = AudioFormat { sample: Sample::S16, channels: 2, rate: 96_001 }.to_bytes();
+    let other = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 96_001 }.to_bytes();
     assert_eq!(open(&miniport, other.as_slice(), PIN_HOST, 0).err(), Some(STATUS_NO_MATCH));
     let mut short = good.clone();
     short[0] = 70;
@@ -220,7 +222,7 @@ fn what_is_proposed_is_what_a_wildcard_gets() {
 #[test]
 fn nothing_is_read_behind_a_format_at_the_end_of_a_page() {
     let (miniport, _adapter) = miniport();
-    let whole = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+    let whole = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
     let (short, long) = (whole.to_short_bytes().unwrap(), whole.to_bytes());
     let with = |bytes: &[u8], size: u32, extra: u16| {
         let mut bytes = bytes.to_vec();
@@ -292,7 +294,7 @@ fn bridges_have_no_instances_and_the_host_pin_leads_to_one_or_back() {
 #[test]
 fn a_microphone_is_no_speaker() {
     let (miniport, _adapter) = of_stream(1);
-    let good = AudioFormat { sample: Sample::F32, channels: 2, rate: 48_000 }.to_bytes();
+    let good = AudioFormat { sample: SampleFormat::F32, channels: 2, rate: 48_000 }.to_bytes();
     let good = good.as_slice();
     assert_eq!(open(&miniport, good, 1, 0).err(), Some(STATUS_INVALID_PARAMETER));
     assert_eq!(open(&miniport, good, 0, 1).err(), Some(STATUS_INVALID_PARAMETER));
@@ -364,7 +366,7 @@ fn the_port_finds_the_modes_by_their_interface() {
 
 #[test]
 fn a_stream_opens_in_a_mode_that_is_listed_and_in_no_other() {
-    let format = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 }.to_bytes();
+    let format = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 }.to_bytes();
     let with = |modes: &[GUID]| {
         let mut bytes = format.as_slice().to_vec();
         bytes[4] = 2;

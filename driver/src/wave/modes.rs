@@ -19,7 +19,7 @@ use portcls_sys::guid::{
 use portcls_sys::ks::{KSATTRIBUTE, KSATTRIBUTE_LIST, KSDATAFORMAT, KSDATAFORMAT_ATTRIBUTES};
 
 use super::format::{Fields, FormatError};
-use crate::hw::endpoint::Direction;
+use crate::hw::Direction;
 
 static DEFAULT: [GUID; 1] = [AUDIO_SIGNALPROCESSINGMODE_DEFAULT];
 static RAW: [GUID; 1] = [AUDIO_SIGNALPROCESSINGMODE_RAW];
@@ -161,7 +161,7 @@ pub(crate) fn list(modes: &[GUID]) -> Vec<u8> {
 mod tests {
     use super::FormatError::{Attributes, Malformed};
     use super::*;
-    use crate::wave::format::{AudioFormat, Sample};
+    use crate::hw::format::{AudioFormat, SampleFormat};
 
     #[test]
     fn both_modes_are_taken_and_nothing_else() {
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn lists_behind_a_format_are_found_at_the_next_multiple_of_8() {
         for (channels, size) in [(2, 82), (2, 88), (4, 104)] {
-            let format = AudioFormat { sample: Sample::S16, channels, rate: 48_000 }.to_bytes();
+            let format = AudioFormat { sample: SampleFormat::S16, channels, rate: 48_000 }.to_bytes();
             for (modes, flag, expected) in [
                 (&BOTH[..], 2, Ok(())),
                 (&[KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE][..], 2, Err(Attributes)),

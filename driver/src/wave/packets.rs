@@ -21,6 +21,8 @@ use nt::status::{
     STATUS_DATA_LATE_ERROR, STATUS_DATA_OVERRUN, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER,
 };
 
+use crate::hw::Mark;
+
 /// `KSSTREAM_HEADER_OPTIONSF_ENDOFSTREAM`: the packet is the last, and may be partly filled.
 pub const FLAG_END_OF_STREAM: u32 = 0x200;
 
@@ -31,15 +33,6 @@ pub struct Progress {
     pub count: u32,
     /// The card stands still before this packet because it was not written.
     pub stalled_on: Option<u32>,
-}
-
-/// What the card is to be told: every packet up to and including `number` is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The packet's number.
-    pub number: u32,
-    /// The packet is the last one and this many of its bytes are valid.
-    pub end_of_stream: Option<u32>,
 }
 
 /// Why a packet number is refused.

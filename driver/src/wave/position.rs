@@ -10,25 +10,14 @@
 //! stream, what was written), and before the first anchor of a RUN it is the frame where the stream stood. House decision 6,
 //! DATASHEET 7.2. (The DATASHEET suggests a window of 64 reads; a slow decay forgets as surely and keeps no history.)
 
+use crate::hw::Anchor;
+
 /// How fast the estimated offset sinks: one tick in this many. Clocks of one machine differ by less than 100 ppm.
 const DECAY: u64 = 10_000;
 
 /// How far the estimate may lie above what two looks at a page allow before it is taken for wrong, in ticks: 100 ms. A card writes its page
 /// late by milliseconds; a local clock that jumps with a paused machine does so by more.
 const JUMP: i128 = 100_000_000;
-
-/// A point on the line that position is: as it stands in a status page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Anchor {
-    /// Device clock of the point, in ticks.
-    pub clock: u64,
-    /// Frames since STOP at that clock value.
-    pub frame: u64,
-    /// Frames per tick, numerator; 0 = frozen.
-    pub rate_num: u32,
-    /// Frames per tick, denominator.
-    pub rate_den: u32,
-}
 
 /// What has been reported, and how the two clocks lie to each other.
 #[derive(Clone, Copy, Debug, Default)]

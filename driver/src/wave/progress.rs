@@ -4,25 +4,24 @@
 
 use nt::NtResult;
 use nt::status::STATUS_NOT_SUPPORTED;
-use ringwave_regs::pages::status::FLAG_LOCKSTEP;
 
 use super::notifications::Notifications;
-use super::packets::{Mark, Packets, Progress};
+use super::packets::{Packets, Progress};
 use super::position::{Position, scale};
 use super::reads::{Read, Reads};
-use crate::hw::geometry::Ring;
-use crate::hw::{Card, State, Status};
+use crate::hw::geometry::BufferGeometry;
+use crate::hw::{Card, Endpoint, Mark, Status, StreamState};
 
 /// The shared part of a stream.
 pub struct Shared {
     /// The state that the port set last.
-    pub state: State,
+    pub state: StreamState,
     /// The state the card was brought to; behind `state` while there is no buffer.
-    pub card_state: State,
+    pub card_state: StreamState,
     /// The stream records.
     pub captures: bool,
     /// The shape of the cyclic buffer, while there is one.
-    pub ring: Option<Ring>,
+    pub geometry: Option<BufferGeometry>,
     /// Depth of the card's FIFO with this buffer, in frames.
     pub fifo: u32,
     /// The buffer was allocated for notifications.
@@ -47,8 +46,8 @@ pub struct Shared {
     pub position: Position,
     /// Events to signal.
     pub notifications: Notifications,
-    /// The last error code in the status page that was told in the log.
-    pub told_error: u32,
+    /// The card's last error that was logged.
+    pub reported_error: Option<&'static str>,
     /// Of the performance counter, in Hz; fixed at boot.
     counter_hz: u64,
 }
@@ -68,10 +67,10 @@ impl Shared {
     /// As NewStream returns it: stopped, no buffer, position 0.
     pub fn new(captures: bool) -> Self {
         Self {
-            state: State::Stop,
-            card_state: State::Stop,
+            state: StreamState::Stop,
+            card_state: StreamState::Stop,
             captures,
-            ring: None,
+            geometry: None,
             fifo: 0,
             notified: false,
             packets: Packets::default(),
@@ -84,7 +83,7 @@ impl Shared {
             lockstep_told: false,
             position: Position::default(),
             notifications: Notifications::default(),
-            told_error: 0,
+            reported_error: None,
             counter_hz: u64::try_from(nt::clock::frequency()).unwrap_or(1),
         }
     }
@@ -99,19 +98,19 @@ impl Shared {
         self.told = None;
         self.lockstep = None;
         self.position.reset();
-        self.told_error = 0;
+        self.reported_error = None;
     }
 
     /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this stream: it is stopped, has
     /// no buffer, or is gone; then what was known before holds.
-    pub fn look(&mut self, card: &dyn Card, stream: u32) -> Option<(Status, Moment)> {
-        if self.state == State::Stop || self.card_state == State::Stop {
+    pub fn look(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Status, Moment)> {
+        if self.state == StreamState::Stop || self.card_state == StreamState::Stop {
             return None;
         }
-        let status = card.status(stream)?;
+        let status = card.status(endpoint.stream)?;
         // After the page: whatever clock value stands there lies before this moment.
         let moment = Moment::now();
-        let now = scale(moment.0, self.counter_hz, card.limits().clock_hz.into());
+        let now = scale(moment.0, self.counter_hz, endpoint.limits.clock_hz.into());
         self.position.observe(status.anchor.clock.max(status.packet_clock), now);
         self.packets.saw(status.packet_count);
         let limit = self.limit(&status);
@@ -122,32 +121,32 @@ impl Shared {
     /// How far the position may have come since the anchor. DATASHEET 7.2. A client without notifications goes by the position: what it takes
     /// for played it overwrites, so it is told no more than the card is known to have fetched.
     fn limit(&self, status: &Status) -> u64 {
-        let Some(ring) = self.ring else { return 0 };
+        let Some(geometry) = self.geometry else { return 0 };
         let frame = status.anchor.frame;
         if !self.notified {
-            return self.piece_end(ring, frame);
+            return self.piece_end(geometry, frame);
         }
-        let packet_later = frame.saturating_add(ring.packet_frames().into());
-        if self.captures && status.flags & FLAG_LOCKSTEP != 0 {
+        let packet_later = frame.saturating_add(geometry.packet_frames().into());
+        if self.captures && status.lockstep {
             // The card waits before the packet that needs the place of the first one that was not taken: of
             // none yet, behind those that need nothing (DATASHEET 5.4).
-            let first = self.taken.map_or(ring.packet_of(self.started), |taken| taken.wrapping_add(1));
-            let waits = first.wrapping_add(ring.packets);
-            return packet_later.min(ring.frame_in_packet(waits, 0, frame));
+            let first = self.taken.map_or(geometry.packet_of(self.started), |taken| taken.wrapping_add(1));
+            let waits = first.wrapping_add(geometry.packets);
+            return packet_later.min(geometry.frame_in_packet(waits, 0, frame));
         }
         let Some(mark) = self.packets.written() else { return packet_later };
         let valid_frames = match mark.end_of_stream {
-            Some(bytes) => bytes.checked_div(ring.frame_bytes).unwrap_or(0),
-            None if status.flags & FLAG_LOCKSTEP != 0 => ring.packet_frames(),
+            Some(bytes) => bytes.checked_div(geometry.frame_bytes).unwrap_or(0),
+            None if status.lockstep => geometry.packet_frames(),
             None => return packet_later,
         };
-        packet_later.min(ring.frame_in_packet(mark.number, valid_frames, frame))
+        packet_later.min(geometry.frame_in_packet(mark.number, valid_frames, frame))
     }
 
     /// The end of the piece that `frame` is in, or begins with: what the card fetches at once. A piece is a FIFO long, or ends with its packet, which
     /// need not be a multiple of it. DATASHEET 5.2.
-    fn piece_end(&self, ring: Ring, frame: u64) -> u64 {
-        let (packet, fifo) = (u64::from(ring.packet_frames()), u64::from(self.fifo.max(1)));
+    fn piece_end(&self, geometry: BufferGeometry, frame: u64) -> u64 {
+        let (packet, fifo) = (u64::from(geometry.packet_frames()), u64::from(self.fifo.max(1)));
         let in_packet = frame.checked_rem(packet).unwrap_or(0);
         let begin = frame.saturating_sub(in_packet);
         // Pieces count from the packet's start, or from where the stream started in it.
@@ -162,7 +161,7 @@ impl Shared {
         let taken = self.taken.map(|number| Mark { number, end_of_stream: None });
         let mark = self.packets.written().or(taken)?;
         let heard = self.told == Some(mark) && !(again && mark.end_of_stream.is_none());
-        (self.card_state != State::Stop && !heard).then_some(mark)
+        (self.card_state != StreamState::Stop && !heard).then_some(mark)
     }
 
     /// The device clock now, late by no more than the shortest delay of an interrupt; 0 if it is not known.
@@ -178,43 +177,40 @@ impl Shared {
     /// *Doubt*: no page says so, and a client that polls could make use of the count and the presentation
     /// position; but a number that the documents define by NotificationCount would be wrong for it, and a
     /// refusal sends it to the position property, which is right.
-    pub fn packet_ring(&self) -> NtResult<Ring> {
-        self.ring.filter(|_| self.notified).ok_or(STATUS_NOT_SUPPORTED)
+    pub fn packet_geometry(&self) -> NtResult<BufferGeometry> {
+        self.geometry.filter(|_| self.notified).ok_or(STATUS_NOT_SUPPORTED)
     }
 
     /// The card plays or records: the stream is in RUN, and there was a buffer when it went there.
     pub fn runs(&self) -> bool {
-        self.state == State::Run && self.card_state == State::Run
+        self.state == StreamState::Run && self.card_state == StreamState::Run
     }
 
     /// What the card's status says about packets, for the rules of SetWritePacket.
     pub fn packet_progress(&self, status: Option<&Status>) -> Progress {
-        Progress { count: self.packets.count(), stalled_on: status.and_then(Status::stalled_on) }
+        Progress { count: self.packets.count(), stalled_on: status.and_then(|status| status.stalled_on) }
     }
 
     /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the stream runs. Also looks
     /// for an error to tell.
-    pub fn take_completed(&mut self, card: &dyn Card, stream: u32) -> bool {
-        if self.state != State::Run {
+    pub fn take_completed(&mut self, card: &dyn Card, endpoint: &Endpoint) -> bool {
+        if self.state != StreamState::Run {
             return false;
         }
-        let Some((status, _)) = self.look(card, stream) else { return false };
-        if status.error != self.told_error {
-            self.told_error = status.error;
-            if status.error != 0 {
-                log::warn!(
-                    "stream {stream}: error {} while running, {} DMA faults",
-                    status.error,
-                    status.dma_faults
-                );
+        let Some((status, _)) = self.look(card, endpoint) else { return false };
+        if status.error != self.reported_error {
+            self.reported_error = status.error;
+            if let Some(error) = status.error {
+                let (stream, faults) = (endpoint.stream, status.dma_faults);
+                log::warn!("stream {stream}: error {error} while running, {faults} DMA faults");
             }
         }
         self.packets.take_completed()
     }
 
     /// The reported position in the cyclic buffer: a byte offset below its length.
-    pub fn ring_offset(&self) -> u64 {
-        self.ring.map_or(0, |ring| ring.offset_of(self.position.last()))
+    pub fn buffer_offset(&self) -> u64 {
+        self.geometry.map_or(0, |geometry| geometry.offset_of(self.position.last()))
     }
 
     /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a piece, at most a FIFO
@@ -223,7 +219,7 @@ impl Shared {
     /// price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67 ms from its mean (standard
     /// deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md 4.6).
     pub fn stored_offset(&mut self, status: Option<&Status>) -> u64 {
-        let Some(ring) = self.ring else { return 0 };
+        let Some(geometry) = self.geometry else { return 0 };
         if let Some(status) = status {
             let position = self.position.last();
             let moves = status.anchor.rate_num != 0;
@@ -232,21 +228,21 @@ impl Shared {
             } else {
                 position
             };
-            let complete = ring.frame_in_packet(status.packet_count, 0, status.anchor.frame);
+            let complete = geometry.frame_in_packet(status.packet_count, 0, status.anchor.frame);
             self.stored = self.stored.max(behind).max(complete.min(position));
         }
-        ring.offset_of(self.stored)
+        geometry.offset_of(self.stored)
     }
 
     /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is taken; with a card that does not
     /// wait, it too.
     pub fn read_packet(&mut self, status: &Status, clock_hz: u32, rate: u32) -> Option<(Read, u64)> {
-        let ring = self.ring?;
+        let geometry = self.geometry?;
         // A card that stands still before a packet (it waits, or was paused while it did) has recorded over no place yet.
-        let next = ring.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
+        let next = geometry.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
         let stands =
-            status.stalled_on().is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
-        let places = if stands { ring.packets } else { ring.packets.saturating_sub(1) };
+            status.stalled_on.is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
+        let places = if stands { geometry.packets } else { geometry.packets.saturating_sub(1) };
         let Some(read) = self.reads.next(self.packets.count(), places) else {
             // Nothing new, but who asks is done with all that it was given.
             self.taken = self.reads.last().or(self.taken);
@@ -254,12 +250,12 @@ impl Shared {
         };
         let behind = self.packets.count().wrapping_sub(1).wrapping_sub(read.number);
         // The start of the last complete packet is known; those before it began whole packets earlier, but for a wait between.
-        let frames = u64::from(ring.packet_frames()).saturating_mul(behind.into());
+        let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.into());
         let earlier = frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0);
         let clock = status.packet_start_clock.saturating_sub(earlier);
         // A card that waits must not record over what is being read. One that does not wait only counts what nobody has read in time: it would
         // count every packet if it heard of each only with the next, when the place of the first is being recorded over already.
-        let waits = status.flags & FLAG_LOCKSTEP != 0;
+        let waits = status.lockstep;
         self.taken = Some(if waits { read.number.wrapping_sub(1) } else { read.number });
         let local = self.position.local(clock).unwrap_or_default();
         Some((read, scale(local, clock_hz.into(), self.counter_hz)))

@@ -1,10 +1,8 @@
 //! Tests of [`super`]: the position of a capture stream, as a client sees it over time.
 
-use ringwave_regs::stream::fifo_frames;
-
 use super::*;
-use crate::hw::fake::page;
-use crate::wave::position::Anchor;
+use crate::hw::Anchor;
+use crate::hw::fake::{self, fifo_frames};
 
 const RATE: u32 = 48_000;
 const SECOND: u64 = 1_000_000_000;
@@ -13,8 +11,8 @@ const SECOND: u64 = 1_000_000_000;
 /// end of each piece, a buffer of two packets.
 fn lags(packet: u32, late: u64) -> Vec<f64> {
     let fifo = fifo_frames(RATE, packet);
-    let ring = Ring { bytes: packet * 2 * 4, packets: 2, frame_bytes: 4 };
-    let mut shared = Shared { ring: Some(ring), fifo, ..Shared::new(false) };
+    let geometry = BufferGeometry { bytes: packet * 2 * 4, packets: 2, frame_bytes: 4 };
+    let mut shared = Shared { geometry: Some(geometry), fifo, ..Shared::new(false) };
     let clock_of = |frame: u64| frame * SECOND / u64::from(RATE);
     let (mut stored, mut reported, mut before) = (0_u64, 0_u64, 0_u64);
     let mut lags = vec![];
@@ -28,7 +26,7 @@ fn lags(packet: u32, late: u64) -> Vec<f64> {
             }
             stored = end;
         }
-        let mut status = page();
+        let mut status = fake::status();
         status.anchor =
             Anchor { clock: clock_of(stored), frame: stored, rate_num: RATE, rate_den: 1_000_000_000 };
         status.packet_count = u32::try_from(stored / u64::from(packet)).unwrap();
@@ -36,7 +34,7 @@ fn lags(packet: u32, late: u64) -> Vec<f64> {
         shared.position.at(status.anchor, now, stored + u64::from(packet));
         let offset = shared.stored_offset(Some(&status));
         // Unwrapped: it never goes back, so less than before is once around.
-        reported += (offset + u64::from(ring.bytes) - before) % u64::from(ring.bytes) / 4;
+        reported += (offset + u64::from(geometry.bytes) - before) % u64::from(geometry.bytes) / 4;
         before = offset;
         assert!(reported <= stored, "{reported} frames are reported, {stored} are there");
         assert!(
@@ -76,9 +74,9 @@ fn what_is_reported_is_there_and_smooth_enough_for_hlk() {
 /// Of a card that is held up: a client that goes by the position must not be told that more was played than the card has fetched.
 #[test]
 fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_packets_a_packet() {
-    let ring = Ring { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
-    let mut shared = Shared { ring: Some(ring), fifo: 480, ..Shared::new(false) };
-    let mut status = page();
+    let geometry = BufferGeometry { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
+    let mut shared = Shared { geometry: Some(geometry), fifo: 480, ..Shared::new(false) };
+    let mut status = fake::status();
     status.anchor = Anchor { clock: 0, frame: 960, rate_num: RATE, rate_den: 1_000_000_000 };
     assert_eq!(shared.limit(&status), 1440);
     shared.notified = true;
@@ -87,7 +85,7 @@ fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_pac
 
 /// Of a card that is held up at the anchor, the furthest frame that is told to a client that goes by the position.
 fn told_at(shared: &Shared, frame: u64) -> u64 {
-    let mut status = page();
+    let mut status = fake::status();
     status.anchor = Anchor { clock: 0, frame, rate_num: RATE, rate_den: 1_000_000_000 };
     shared.limit(&status)
 }
@@ -95,8 +93,8 @@ fn told_at(shared: &Shared, frame: u64) -> u64 {
 #[test]
 fn what_is_told_ends_with_the_piece_that_the_card_has_fetched() {
     // 9700 frames are twenty pieces of 480 and one of 100: behind it the next time round begins, which is not fetched yet.
-    let ring = Ring { bytes: 9700 * 4, packets: 1, frame_bytes: 4 };
-    let mut shared = Shared { ring: Some(ring), fifo: 480, ..Shared::new(false) };
+    let geometry = BufferGeometry { bytes: 9700 * 4, packets: 1, frame_bytes: 4 };
+    let mut shared = Shared { geometry: Some(geometry), fifo: 480, ..Shared::new(false) };
     for (anchor, fetched) in [(0, 480), (9120, 9600), (9600, 9700), (9700, 10_180), (19_300, 19_400)] {
         assert_eq!(told_at(&shared, anchor), fetched, "{anchor}");
     }
@@ -115,16 +113,16 @@ fn what_is_told_ends_with_the_piece_that_the_card_has_fetched() {
 /// frames times 10^9 do not fit in 64 bits.
 #[test]
 fn neither_a_hundred_days_nor_fifty_years_change_what_is_told() {
-    let ring = Ring { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
+    let geometry = BufferGeometry { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
     for days in [0, 1, 100, 18_000_u64] {
         let seconds = days * 86_400;
         // The stream has run as long as the machine; the card an hour longer.
         let (packets, frame) = (seconds * 100 + 3, (seconds * 100 + 3) * 480);
         let ahead = 3600 * SECOND;
         let local_end = seconds * SECOND + 30_000_000;
-        let mut shared = Shared { ring: Some(ring), fifo: 96, notified: true, ..Shared::new(true) };
+        let mut shared = Shared { geometry: Some(geometry), fifo: 96, notified: true, ..Shared::new(true) };
         shared.counter_hz = 10_000_000;
-        let mut status = page();
+        let mut status = fake::status();
         status.anchor = Anchor { clock: ahead + local_end, frame, rate_num: RATE, rate_den: 1_000_000_000 };
         (status.packet_clock, status.packet_start_clock) =
             (ahead + local_end, ahead + local_end - 10_000_000);
@@ -146,10 +144,10 @@ fn neither_a_hundred_days_nor_fifty_years_change_what_is_told() {
 
 #[test]
 fn a_recording_in_lockstep_is_not_told_beyond_the_packets_that_the_card_waits_for() {
-    let ring = Ring { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
-    let mut shared = Shared { ring: Some(ring), fifo: 96, notified: true, ..Shared::new(true) };
-    let mut status = page();
-    status.flags = FLAG_LOCKSTEP;
+    let geometry = BufferGeometry { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
+    let mut shared = Shared { geometry: Some(geometry), fifo: 96, notified: true, ..Shared::new(true) };
+    let mut status = fake::status();
+    status.lockstep = true;
     status.anchor = Anchor { clock: 0, frame: 900, rate_num: RATE, rate_den: 1_000_000_000 };
     assert_eq!(shared.limit(&status), 960, "of two packets nothing was taken");
     shared.taken = Some(0);

@@ -1,10 +1,10 @@
 //! KSPROPERTY_PIN_PROPOSEDATAFORMAT and PROPOSEDATAFORMAT2 of the wave filter: before it opens the host pin a client asks whether the pin
 //! would take a format, and which one it should begin with. WAVERT.md 5.5, 5.7.
 //!
-//! What is agreed to here is exactly what NewStream takes: both ask [`AudioFormat::parse`], [`modes`] and [`Abilities::takes`]. An engine
+//! What is agreed to here is exactly what NewStream takes: both ask [`AudioFormat::parse`], [`modes`] and [`Capabilities::takes`]. An engine
 //! that is promised a format and then refused it tries for ever.
 //!
-//! [`Abilities::takes`]: super::format::Abilities::takes
+//! [`Capabilities::takes`]: crate::hw::format::Capabilities::takes
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED};
@@ -20,10 +20,11 @@ use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 use portcls_sys::{ComObject, GUID};
 
 use super::descriptors::{bridge_pin, host_pin};
-use super::format::{AudioFormat, Fields, FormatError, HEADER_BYTES, Sample};
+use super::format::{Fields, FormatError, HEADER_BYTES};
 use super::miniport::WaveMiniport;
 use super::modes;
-use crate::hw::endpoint::Endpoint;
+use crate::hw::Endpoint;
+use crate::hw::format::{AudioFormat, SampleFormat};
 use crate::properties::{Reply, Verb, handle, pin_of};
 
 static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
@@ -124,7 +125,7 @@ fn has_kind(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> {
     let field = |at: usize| Fields(value).guid(at).ok_or(FormatError::Malformed);
     let (major, subformat, specifier) = (field(16)?, field(32)?, field(48)?);
     let any_of = |subformat: GUID| {
-        let samples = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32].into_iter();
+        let samples = SampleFormat::ALL.into_iter();
         samples.filter(|sample| can.has(*sample)).any(|sample| sample.subformat() == subformat)
     };
     let is = |guid: GUID, ours: GUID| guid == ours || guid == GUID_NULL;

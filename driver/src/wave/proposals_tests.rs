@@ -6,13 +6,13 @@ use portcls_sys::{Com, GUID};
 use super::*;
 use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
+use crate::hw::format::SampleFormat;
 use crate::registry::Wishes;
-use crate::wave::format::Sample;
 use portcls_sys::guid::{
     AUDIO_SIGNALPROCESSINGMODE_DEFAULT as DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW as RAW,
 };
 
-const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 fn miniport(stream: u32) -> Com<WaveMiniport> {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
@@ -47,7 +47,7 @@ fn what_newstream_would_take_is_agreed_to() {
 
 #[test]
 fn every_short_proposal_is_refused() {
-    for format in [STEREO, AudioFormat { sample: Sample::F32, ..STEREO }] {
+    for format in [STEREO, AudioFormat { sample: SampleFormat::F32, ..STEREO }] {
         let bytes = format.to_bytes().as_slice().to_vec();
         for length in 1..bytes.len() {
             let expected = if length < 82 { STATUS_BUFFER_TOO_SMALL } else { STATUS_NO_MATCH };
@@ -76,7 +76,7 @@ fn a_proposed_mode_is_looked_at() {
 
 #[test]
 fn the_format_to_begin_with_comes_with_its_mode() {
-    let plain = AudioFormat { sample: Sample::S24In32, ..STEREO }.to_bytes();
+    let plain = AudioFormat { sample: SampleFormat::S24In32, ..STEREO }.to_bytes();
     for modes in [&[][..], &[DEFAULT], &[RAW]] {
         let list = if modes.is_empty() { vec![] } else { modes::list(modes) };
         let mut instance = vec![0; 8];
@@ -161,7 +161,7 @@ fn a_head_alone_asks_for_the_kind() {
         bytes
     };
     assert_eq!(proposed(0, &head(&|_| {})), STATUS_SUCCESS);
-    let float = Sample::F32.subformat().to_bytes();
+    let float = SampleFormat::F32.subformat().to_bytes();
     assert_eq!(proposed(0, &head(&|bytes| bytes[32..48].copy_from_slice(&float))), STATUS_SUCCESS);
     for at in [16, 32, 48] {
         assert_eq!(proposed(0, &head(&|bytes| bytes[at..at + 16].fill(0))), STATUS_SUCCESS, "a wildcard");

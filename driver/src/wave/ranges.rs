@@ -12,31 +12,30 @@ use nt::pool::try_push;
 use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use portcls_sys::guid::{GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_TYPE_AUDIO};
 use portcls_sys::ks::{KSDATAFORMAT_ATTRIBUTES, KSDATARANGE, KSDATARANGE_AUDIO};
-use ringwave_regs::format::{RATES, rate_bit};
 
-use super::format::{Abilities, AudioFormat, Fields, FormatError, RANGE_BYTES, Sample, is_float};
+use super::format::{Fields, FormatError, RANGE_BYTES, is_float};
 use crate::default_format::DefaultFormat;
-
-/// All kinds of samples.
-const SAMPLES: [Sample; 4] = [Sample::S16, Sample::S24In32, Sample::S32, Sample::F32];
+use crate::hw::format::{AudioFormat, Capabilities, RATES, SampleFormat};
 
 /// All ranges of a pin: one for each kind of samples and rate (a range has one span of rates, and the card
 /// takes no others within).
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
-pub fn of_pin(can: Abilities, default: &DefaultFormat) -> NtResult<Vec<KSDATARANGE_AUDIO>> {
+pub fn of_pin(can: Capabilities, default: &DefaultFormat) -> NtResult<Vec<KSDATARANGE_AUDIO>> {
     let mut ranges = Vec::new();
-    ranges.try_reserve_exact(SAMPLES.len() * RATES.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+    ranges
+        .try_reserve_exact(SampleFormat::ALL.len() * RATES.len())
+        .map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
     for sample in default.samples().filter(|sample| can.has(*sample)) {
-        for rate in default.rates().filter(|rate| can.rates & rate_bit(*rate) != 0) {
+        for rate in default.rates().filter(|rate| can.has_rate(*rate)) {
             try_push(&mut ranges, range(sample, rate, can.channels_max))?;
         }
     }
     Ok(ranges)
 }
 
-fn range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
+fn range(sample: SampleFormat, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
     KSDATARANGE_AUDIO {
         DataRange: KSDATARANGE {
             FormatSize: 88,
@@ -67,7 +66,7 @@ fn range(sample: Sample, rate: u32, channels: u32) -> KSDATARANGE_AUDIO {
 pub fn intersect(
     client: &[u8],
     ours: &[u8],
-    can: Abilities,
+    can: Capabilities,
     channels: u32,
 ) -> Result<AudioFormat, FormatError> {
     use FormatError::{Malformed, NoMatch};
@@ -99,7 +98,7 @@ pub fn intersect(
 }
 
 /// The best format of a data range of ours; `None` for another one's, or a bridge's.
-fn best_of(range: &[u8], can: Abilities, channels: u32) -> Option<AudioFormat> {
+fn best_of(range: &[u8], can: Capabilities, channels: u32) -> Option<AudioFormat> {
     let range = Fields(range);
     if range.guid(48)? != KSDATAFORMAT_SPECIFIER_WAVEFORMATEX {
         return None;
@@ -107,8 +106,8 @@ fn best_of(range: &[u8], can: Abilities, channels: u32) -> Option<AudioFormat> {
     let float = is_float(range.guid(32)?).ok()?;
     let valid_bits = range.u32(72)?;
     let of_range =
-        |sample: &Sample| sample.is_float() == float && u32::from(sample.valid_bits()) == valid_bits;
-    let sample = SAMPLES.into_iter().find(of_range)?;
+        |sample: &SampleFormat| sample.is_float() == float && u32::from(sample.valid_bits()) == valid_bits;
+    let sample = SampleFormat::ALL.into_iter().find(of_range)?;
     let format = AudioFormat { sample, channels: channels.min(can.channels_max), rate: range.u32(76)? };
     can.takes(format).then_some(format)
 }

@@ -1,18 +1,17 @@
 //! Tests of [`super`]: every meeting of ranges.
 
-use portcls_sys::guid::KSDATAFORMAT_SUBTYPE_IEEE_FLOAT;
-use ringwave_regs::format as regs;
-
 use super::*;
 use crate::default_format::STANDARD;
-use crate::hw::endpoint::Direction;
+use crate::hw::Direction;
+use crate::hw::format::rate_bit;
+use portcls_sys::guid::KSDATAFORMAT_SUBTYPE_IEEE_FLOAT;
 
 /// A pin that takes everything.
-const ALL: Abilities = Abilities { samples: regs::FORMATS_ALL, rates: regs::RATES_ALL, channels_max: 8 };
+const ALL: Capabilities = Capabilities::ALL;
 /// A pin that takes little.
-const FEW: Abilities =
-    Abilities { samples: 1, rates: regs::rate_bit(44_100) | regs::rate_bit(48_000), channels_max: 2 };
-const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+const FEW: Capabilities =
+    Capabilities { samples: 1, rates: rate_bit(44_100) | rate_bit(48_000), channels_max: 2 };
+const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 /// A range's bytes.
 fn bytes(range: &KSDATARANGE_AUDIO) -> Vec<u8> {
@@ -43,7 +42,7 @@ fn client(channels: u32, bits: (u32, u32), rates: (u32, u32)) -> Vec<u8> {
         MaximumBitsPerSample: bits.1,
         MinimumSampleFrequency: rates.0,
         MaximumSampleFrequency: rates.1,
-        ..range(Sample::S16, 48_000, 2)
+        ..range(SampleFormat::S16, 48_000, 2)
     })
 }
 
@@ -57,7 +56,7 @@ fn with<const N: usize>(bytes: &[u8], offset: usize, value: [u8; N]) -> Vec<u8> 
 /// What KS makes of a client's range: the first of the pin's ranges that meets it.
 fn asked(
     client: &[u8],
-    can: Abilities,
+    can: Capabilities,
     default: &DefaultFormat,
     direction: Direction,
 ) -> Option<AudioFormat> {
@@ -102,23 +101,27 @@ fn a_client_gets_the_best_of_its_range() {
             .map(|made| (made.sample, made.channels, made.rate))
     };
     let (any_bits, any_rate) = ((0, 64), (0, u32::MAX));
-    assert_eq!(get(1, any_bits, any_rate), Some((Sample::S24In32, 1, 48_000)));
-    assert_eq!(get(2, (16, 16), any_rate), Some((Sample::S16, 2, 48_000)));
-    assert_eq!(get(2, (24, 24), any_rate), Some((Sample::S24In32, 2, 48_000)), "valid bits");
-    assert_eq!(get(2, (32, 32), any_rate), Some((Sample::S32, 2, 48_000)), "not 24 in 32: there are 32");
-    assert_eq!(get(2, (16, 23), any_rate), Some((Sample::S16, 2, 48_000)));
+    assert_eq!(get(1, any_bits, any_rate), Some((SampleFormat::S24In32, 1, 48_000)));
+    assert_eq!(get(2, (16, 16), any_rate), Some((SampleFormat::S16, 2, 48_000)));
+    assert_eq!(get(2, (24, 24), any_rate), Some((SampleFormat::S24In32, 2, 48_000)), "valid bits");
+    assert_eq!(
+        get(2, (32, 32), any_rate),
+        Some((SampleFormat::S32, 2, 48_000)),
+        "not 24 in 32: there are 32"
+    );
+    assert_eq!(get(2, (16, 23), any_rate), Some((SampleFormat::S16, 2, 48_000)));
     assert_eq!(get(2, (17, 23), any_rate), None);
-    assert_eq!(get(8, any_bits, (8_000, 44_100)), Some((Sample::S24In32, 2, 44_100)));
-    assert_eq!(get(8, any_bits, (8_000, 32_000)), Some((Sample::S24In32, 2, 32_000)), "the highest");
-    assert_eq!(get(8, any_bits, (64_000, 192_000)), Some((Sample::S24In32, 2, 192_000)));
+    assert_eq!(get(8, any_bits, (8_000, 44_100)), Some((SampleFormat::S24In32, 2, 44_100)));
+    assert_eq!(get(8, any_bits, (8_000, 32_000)), Some((SampleFormat::S24In32, 2, 32_000)), "the highest");
+    assert_eq!(get(8, any_bits, (64_000, 192_000)), Some((SampleFormat::S24In32, 2, 192_000)));
     assert_eq!(get(8, any_bits, (44_101, 44_199)), None);
     assert_eq!(get(0, any_bits, any_rate), None);
     // Who names the container gets 24 in 32 where the pin has nothing that fills it.
-    let narrow = Abilities { samples: 1 << regs::S24_32, ..ALL };
+    let narrow = Capabilities { samples: SampleFormat::S24In32.bit(), ..ALL };
     let made = asked(&client(2, (32, 32), any_rate), narrow, &STANDARD, Direction::Render).unwrap();
-    assert_eq!(made.sample, Sample::S24In32);
+    assert_eq!(made.sample, SampleFormat::S24In32);
     let float = with(&client(2, any_bits, any_rate), 32, KSDATAFORMAT_SUBTYPE_IEEE_FLOAT.to_bytes());
-    assert_eq!(asked(&float, ALL, &STANDARD, Direction::Render).unwrap().sample, Sample::F32);
+    assert_eq!(asked(&float, ALL, &STANDARD, Direction::Render).unwrap().sample, SampleFormat::F32);
 }
 
 /// The endpoint builder may take the pin's ranges one by one and ask for each.
@@ -155,7 +158,7 @@ fn the_ranges_announce_what_is_taken_each_once_and_the_default_first() {
 
 #[test]
 fn ranges_that_do_not_meet_are_no_match() {
-    let ours = |rate| bytes(&range(Sample::S16, rate, 2));
+    let ours = |rate| bytes(&range(SampleFormat::S16, rate, 2));
     let wide = client(u32::MAX, (8, 32), (1, 384_000));
     for apart in [
         client(0, (16, 16), (48_000, 48_000)),
@@ -169,7 +172,8 @@ fn ranges_that_do_not_meet_are_no_match() {
     ] {
         assert_eq!(intersect(&apart, &ours(48_000), FEW, 2), Err(FormatError::NoMatch));
     }
-    let foreign = bytes(&KSDATARANGE_AUDIO { MaximumBitsPerSample: 20, ..range(Sample::S16, 48_000, 2) });
+    let foreign =
+        bytes(&KSDATARANGE_AUDIO { MaximumBitsPerSample: 20, ..range(SampleFormat::S16, 48_000, 2) });
     for other in [foreign, ours(96_000), vec![0; 64], vec![]] {
         assert_eq!(intersect(&wide, &other, FEW, 2), Err(FormatError::NoMatch), "no range of ours");
     }
@@ -178,7 +182,7 @@ fn ranges_that_do_not_meet_are_no_match() {
 #[test]
 fn short_ranges_are_refused_where_they_are_no_wildcard() {
     let named = client(2, (16, 16), (48_000, 48_000));
-    let meet = |client: &[u8]| intersect(client, &bytes(&range(Sample::S16, 48_000, 2)), FEW, 2);
+    let meet = |client: &[u8]| intersect(client, &bytes(&range(SampleFormat::S16, 48_000, 2)), FEW, 2);
     for length in 0..84 {
         assert_eq!(meet(&named[..length]), Err(FormatError::Malformed), "{length}");
     }

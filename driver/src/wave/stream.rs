@@ -47,14 +47,13 @@ use portcls_sys::ks::{
 use portcls_sys::{Com, ComRef, In, Out, com_class};
 
 use super::buffer::Buffer;
-use super::format::AudioFormat;
 use super::notifications::Node;
 use super::packets::Refusal;
 use super::progress::{Moment, Shared};
 use crate::adapter::Adapter;
 use crate::adapter::streams::Claim;
-use crate::hw::endpoint::Endpoint;
-use crate::hw::{Card, State};
+use crate::hw::format::AudioFormat;
+use crate::hw::{Card, Endpoint, StreamState};
 use crate::registry::Wishes;
 
 mod allocation;
@@ -143,7 +142,7 @@ impl Stream {
     /// From the DPC at DISPATCH_LEVEL, and wherever a packet may have been completed: signals every event once if one was.
     pub fn on_interrupt(&self) {
         let mut shared = self.shared.lock();
-        if shared.take_completed(self.card(), self.claim.stream()) {
+        if shared.take_completed(self.card(), &self.endpoint) {
             shared.notifications.iter().for_each(ClientEvent::signal);
         }
     }
@@ -154,12 +153,13 @@ impl Drop for Stream {
         // After this neither a DPC nor who gives the card power looks at us.
         self.claim.deactivate();
         if self.ticks.load(Ordering::Acquire) {
-            self.card().tick_position(self.claim.stream(), false);
+            self.card().update_position_registers(self.claim.stream(), false);
         }
         // PortCls took the client's mapping away before it released us.
-        self.card().release_position_page(self.claim.stream());
+        self.card().release_position_registers(self.claim.stream());
         self.halt();
-        // Buffer, events and the claim go with their fields.
+        self.free_pages();
+        // Events and the claim go with their fields.
     }
 }
 
@@ -172,16 +172,16 @@ impl MiniportWaveRTStream for Stream {
     /// Documented are single steps; jumps and repeats are taken too (WAVERT.md 4.3).
     fn set_state(&self, state: KSSTATE) -> NtResult {
         self.report_glitches();
-        let target = State::from_number(state.0).ok_or(STATUS_INVALID_PARAMETER)?;
+        let target = StreamState::from_number(state.0).ok_or(STATUS_INVALID_PARAMETER)?;
         let _transition = self.transitions.lock();
         let present = self.shared.lock().state;
         if target > present {
             self.raise(present, target)?;
         } else if target < present {
             self.lower(present, target);
-        } else if target == State::Run {
+        } else if target == StreamState::Run {
             // Nothing, if it runs. If the card lost power and the port did not pause us before, this is where it goes on.
-            self.raise(State::Pause, State::Run)?;
+            self.raise(StreamState::Pause, StreamState::Run)?;
         }
         Ok(())
     }
@@ -191,11 +191,11 @@ impl MiniportWaveRTStream for Stream {
     fn get_position(&self, position: Out<'_, KSAUDIO_POSITION>) -> NtResult {
         let offset = {
             let mut shared = self.shared.lock();
-            let status = shared.look(self.card(), self.claim.stream()).map(|(status, _)| status);
+            let status = shared.look(self.card(), &self.endpoint).map(|(status, _)| status);
             if self.endpoint.captures() {
                 shared.stored_offset(status.as_ref())
             } else {
-                shared.ring_offset()
+                shared.buffer_offset()
             }
         };
         position.write(KSAUDIO_POSITION { PlayOffset: offset, WriteOffset: offset })
@@ -216,29 +216,29 @@ impl MiniportWaveRTStream for Stream {
         self.free(mdl);
     }
 
-    /// The card's FIFO_FRAMES: how far ahead of the position it fetches what a client stores by position, and
+    /// The card's FIFO: how far ahead of the position it fetches what a client stores by position, and
     /// how far a recording lags. There is no delay behind it. What a client marks it may fetch in longer
     /// pieces, but not before it is marked (DATASHEET 5.2).
     fn get_hw_latency(&self, latency: Out<'_, KSRTAUDIO_HWLATENCY>) {
-        let ring = self.shared.lock().ring;
-        let frames = self.fifo_frames(ring);
+        let geometry = self.shared.lock().geometry;
+        let frames = self.fifo_frames(geometry);
         let fifo = frames.saturating_mul(self.format.frame_bytes());
         // A caller that gives no place gets nothing.
         let _ = latency.write(KSRTAUDIO_HWLATENCY { FifoSize: fifo, ChipsetDelay: 0, CodecDelay: 0 });
     }
 
-    /// RING_OFFSET of the position page: a byte offset in the cyclic buffer. Not of a capture stream: its position is up to a FIFO
+    /// The card's register with a byte offset in the cyclic buffer. Not of a capture stream: its position is up to a FIFO
     /// ahead of what is stored, and who reads the register would read what is not there yet.
     fn get_position_register(&self, register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
         if self.endpoint.captures() {
             return Err(STATUS_NOT_SUPPORTED);
         }
-        self.grant(register, &Register::position(self.format))
+        self.grant(register, |registers| Register::position(registers, self.format))
     }
 
-    /// CLOCK of the position page, in ticks of the card's clock.
+    /// The card's register with its clock, in ticks.
     fn get_clock_register(&self, register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
-        self.grant(register, &Register::clock(self.card().limits().clock_hz))
+        self.grant(register, |registers| Register::clock(registers, self.endpoint.limits.clock_hz))
     }
 }
 
@@ -293,11 +293,11 @@ impl MiniportWaveRTOutputStream for Stream {
         self.report_glitches();
         let answer = {
             let mut shared = self.shared.lock();
-            let ring = shared.packet_ring()?;
-            let status = shared.look(self.card(), self.claim.stream()).map(|(status, _)| status);
+            let geometry = shared.packet_geometry()?;
+            let status = shared.look(self.card(), &self.endpoint).map(|(status, _)| status);
             let progress = shared.packet_progress(status.as_ref());
             let running = shared.runs();
-            let sizes = (ring.packet_bytes(), ring.frame_bytes);
+            let sizes = (geometry.packet_bytes(), geometry.frame_bytes);
             shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))
         };
         // Also after a refusal: the packet that is being played is marked all the same.
@@ -312,8 +312,8 @@ impl MiniportWaveRTOutputStream for Stream {
     ) -> NtResult {
         let (frames, moment) = {
             let mut shared = self.shared.lock();
-            shared.packet_ring()?;
-            let moment = shared.look(self.card(), self.claim.stream()).map(|(_, moment)| moment);
+            shared.packet_geometry()?;
+            let moment = shared.look(self.card(), &self.endpoint).map(|(_, moment)| moment);
             (shared.position.last(), moment.unwrap_or_else(Moment::now))
         };
         position
@@ -324,8 +324,8 @@ impl MiniportWaveRTOutputStream for Stream {
     fn get_packet_count(&self, count: Out<'_, u32>) -> NtResult {
         let packets = {
             let mut shared = self.shared.lock();
-            shared.packet_ring()?;
-            let _ = shared.look(self.card(), self.claim.stream());
+            shared.packet_geometry()?;
+            let _ = shared.look(self.card(), &self.endpoint);
             shared.packets.count()
         };
         count.write(packets)
@@ -346,13 +346,13 @@ impl MiniportWaveRTInputStream for Stream {
         }
         let found = {
             let mut shared = self.shared.lock();
-            shared.packet_ring()?;
-            if shared.state < State::Pause {
+            shared.packet_geometry()?;
+            if shared.state < StreamState::Pause {
                 return Err(STATUS_INVALID_DEVICE_STATE);
             }
             let card = self.card();
-            let (status, _) = shared.look(card, self.claim.stream()).ok_or(STATUS_DEVICE_NOT_READY)?;
-            shared.read_packet(&status, card.limits().clock_hz, self.format.rate)
+            let (status, _) = shared.look(card, &self.endpoint).ok_or(STATUS_DEVICE_NOT_READY)?;
+            shared.read_packet(&status, self.endpoint.limits.clock_hz, self.format.rate)
         };
         // Whether there is one or not: who asks is done with what it was given before.
         self.tell_mark(Telling::New);

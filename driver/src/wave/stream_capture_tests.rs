@@ -1,18 +1,10 @@
 //! Capture: what a client that records is told, and what the card is.
 
-use ringwave_regs::format;
-
 use super::*;
 
 /// A stream that captures, with its buffer.
 fn microphone(lockstep: bool) -> Rig {
-    let card = FakeCard::default();
-    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
-    let (port_stream, port) = FakePort::make();
-    let endpoint = adapter.card().endpoint(1).unwrap();
-    let wishes = Wishes { lockstep, ..Wishes::default() };
-    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
-    Rig { stream, card, adapter, port }
+    rig_of(&FakeCard::default(), 1, Wishes { lockstep, ..Wishes::default() })
 }
 
 /// Number, flags, and whether there is more.
@@ -29,14 +21,18 @@ fn read(rig: &Rig) -> Result<(u32, u32, i32), nt::NTSTATUS> {
 }
 
 fn marks(rig: &Rig) -> Vec<u32> {
-    let told = rig.card.take_told();
-    told.iter().filter_map(|told| if let Told::Mark(number) = told { Some(*number) } else { None }).collect()
+    let told = rig.card.take_calls();
+    told.iter()
+        .filter_map(|told| if let RecordedCall::Mark(number) = told { Some(*number) } else { None })
+        .collect()
 }
 
 /// Whether the card was asked to wait, each time that it was told.
 fn asked(rig: &Rig) -> Vec<bool> {
-    let told = rig.card.take_told();
-    told.iter().filter_map(|told| if let Told::Lockstep(ask) = told { Some(*ask) } else { None }).collect()
+    let told = rig.card.take_calls();
+    told.iter()
+        .filter_map(|told| if let RecordedCall::Lockstep(ask) = told { Some(*ask) } else { None })
+        .collect()
 }
 
 #[test]
@@ -46,7 +42,7 @@ fn packets_are_read_in_order_and_what_came_before_is_taken() {
     rig.allocate();
     assert_eq!(read(&rig), Err(STATUS_INVALID_DEVICE_STATE), "in STOP");
     rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.card.show(|status| status.anchor.rate_num = 1);
+    rig.card.report(|status| status.anchor.rate_num = 1);
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY), "nothing was recorded yet");
     assert!(marks(&rig).is_empty());
     rig.complete(1);
@@ -66,9 +62,8 @@ fn a_card_that_waits_has_both_packets() {
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     assert_eq!(asked(&rig), [true], "the card is to wait");
-    rig.card.show(|status| {
-        status.flags = FLAG_LOCKSTEP | FLAG_STALLED;
-        status.stalled_packet = 2;
+    rig.card.report(|status| {
+        (status.lockstep, status.stalled_on) = (true, Some(2));
     });
     rig.complete(2);
     assert_eq!(read(&rig), Ok((0, 0, 1)));
@@ -85,7 +80,7 @@ fn who_asks_again_has_taken_what_it_was_given() {
     let rig = microphone(true);
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.card.show(|status| status.flags = FLAG_LOCKSTEP);
+    rig.card.report(|status| status.lockstep = true);
     assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
     assert!(marks(&rig).is_empty(), "nothing was given yet");
     rig.complete(1);
@@ -101,14 +96,13 @@ fn a_card_that_was_paused_while_it_waited_still_has_both_packets() {
     let rig = microphone(true);
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.card.show(|status| {
-        status.flags = FLAG_LOCKSTEP | FLAG_STALLED;
-        status.stalled_packet = 2;
+    rig.card.report(|status| {
+        (status.lockstep, status.stalled_on) = (true, Some(2));
     });
     rig.complete(2);
     // PAUSE ends the stall (DATASHEET 5.4), and nothing is recorded over.
     rig.go(&[PAUSE]);
-    rig.card.show(|status| (status.flags, status.stalled_packet) = (FLAG_LOCKSTEP, 0));
+    rig.card.report(|status| status.stalled_on = None);
     assert_eq!([read(&rig), read(&rig)], [Ok((0, 0, 1)), Ok((1, 0, 0))]);
 }
 
@@ -118,14 +112,14 @@ fn a_card_that_was_paused_within_a_packet_has_begun_to_record_over_one() {
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     rig.complete(2);
-    rig.card.show(|status| status.anchor.frame = 961);
+    rig.card.report(|status| status.anchor.frame = 961);
     rig.go(&[PAUSE]);
     assert_eq!(read(&rig), Ok((1, 0, 0)));
     // A card that was reset in its sleep stands at frame 0, and what is in the buffer has not become whole.
     rig.go(&[STOP, RUN]);
     rig.complete(2);
     rig.go(&[PAUSE]);
-    rig.card.show(|status| *status = crate::hw::fake::page());
+    rig.card.report(|status| *status = crate::hw::fake::status());
     assert_eq!(read(&rig), Ok((1, 0, 0)));
 }
 
@@ -149,11 +143,14 @@ fn a_card_that_lost_its_state_is_asked_what_it_was_asked_before_and_told_what_wa
         rig.complete(1);
         assert_eq!(read(&rig), Ok((0, 0, 0)));
         rig.go(&[PAUSE]);
-        rig.card.change(|inside| inside.state = State::Stop);
-        rig.card.take_told();
+        rig.card.change(|inside| inside.state = StreamState::Stop);
+        rig.card.take_calls();
         rig.go(&[RUN]);
-        let told = rig.card.take_told();
-        assert!(told.contains(&Told::Lockstep(wish)) && told.contains(&Told::Mark(0)), "{told:?}");
+        let told = rig.card.take_calls();
+        assert!(
+            told.contains(&RecordedCall::Lockstep(wish)) && told.contains(&RecordedCall::Mark(0)),
+            "{told:?}"
+        );
     }
 }
 
@@ -165,11 +162,11 @@ fn a_second_question_for_each_packet_is_no_message_and_no_line_in_the_log() {
     nt::host::take_debug_output();
     for packet in 0..100 {
         rig.complete(packet + 1);
-        rig.card.take_told();
+        rig.card.take_calls();
         assert_eq!(read(&rig), Ok((packet, 0, 0)));
-        assert_eq!(rig.card.take_told(), [Told::Mark(packet)], "by the mark page");
+        assert_eq!(rig.card.take_calls(), [RecordedCall::Mark(packet)], "by the mark page");
         assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-        assert!(rig.card.take_told().is_empty());
+        assert!(rig.card.take_calls().is_empty());
     }
     assert!(nt::host::take_debug_output().is_empty());
 }
@@ -180,9 +177,8 @@ fn the_position_is_what_can_be_read() {
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     // 1.5 packets of 480 frames have passed; the FIFO is 96 frames, 2 ms.
-    rig.card.show(|status| {
-        status.anchor =
-            crate::wave::position::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
+    rig.card.report(|status| {
+        status.anchor = crate::hw::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
         status.packet_count = 1;
     });
     assert_eq!(rig.position(), 624 * 4, "what is in the FIFO is not stored yet");
@@ -190,7 +186,7 @@ fn the_position_is_what_can_be_read() {
     rig.stream.get_hw_latency(Out::new(&mut latency));
     assert_eq!(latency.FifoSize, 96 * 4);
     // In PAUSE the card has stored everything.
-    rig.card.show(|status| status.anchor.rate_num = 0);
+    rig.card.report(|status| status.anchor.rate_num = 0);
     assert_eq!(rig.position(), 720 * 4);
 }
 
@@ -207,7 +203,7 @@ fn a_format_that_is_not_announced_is_refused() {
     let card = FakeCard::default();
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card)).unwrap();
     let mut endpoint = adapter.card().endpoint(1).unwrap();
-    endpoint.can.rates = format::rate_bit(44_100);
+    endpoint.can.rates = crate::hw::format::rate_bit(44_100);
     let (port_stream, _port) = FakePort::make();
     let made = Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default());
     assert_eq!(made.err(), Some(STATUS_NO_MATCH));

@@ -18,10 +18,10 @@ use portcls_sys::{ComOut, ComRef, IUnknown, In, Out, com_class};
 use super::*;
 use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
+use crate::hw::format::{AudioFormat, SampleFormat};
 use crate::registry::Wishes;
 use crate::wave::descriptors::host_pin;
 use crate::wave::fake_port::FakePort;
-use crate::wave::format::{AudioFormat, Sample};
 
 /// An event and its four parameters.
 type Event = (i32, [u64; 4]);
@@ -74,7 +74,7 @@ impl PortClsEtwHelper for WavePort {
     }
 }
 
-const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 /// A filter, an open stream of it, and what the port heard.
 struct Rig {
@@ -90,7 +90,7 @@ impl Rig {
     /// before.
     fn open(number: u32, traces: bool, before: u32) -> Self {
         let card = FakeCard::default();
-        card.show(|status| status.underruns = before);
+        card.report(|status| status.underruns = before);
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
         let endpoint = adapter.card().endpoint(number).unwrap();
         let miniport = WaveMiniport::try_new(adapter, endpoint, Wishes::default()).unwrap();
@@ -134,7 +134,7 @@ impl Rig {
 
     /// The card has played so many packets, so many of all as silence.
     fn plays(&self, packets: u32, silent: u32) {
-        self.card.show(|status| {
+        self.card.report(|status| {
             status.packet_count = packets;
             status.anchor.frame = u64::from(packets) * 480;
             status.underruns = silent;

@@ -10,8 +10,10 @@ use super::*;
 
 /// Lockstep as the card was asked for it, each time that it was told.
 fn asked(rig: &Rig) -> Vec<bool> {
-    let told = rig.card.take_told();
-    told.iter().filter_map(|told| if let Told::Lockstep(ask) = told { Some(*ask) } else { None }).collect()
+    let told = rig.card.take_calls();
+    told.iter()
+        .filter_map(|told| if let RecordedCall::Lockstep(ask) = told { Some(*ask) } else { None })
+        .collect()
 }
 
 #[test]
@@ -41,7 +43,7 @@ fn lockstep_is_asked_for_by_the_registry_and_a_client_that_writes_before_run() {
 fn a_refused_run_settles_nothing() {
     let rig = rig_with(Wishes { lockstep: true, ..Wishes::default() });
     rig.allocate();
-    rig.card.change(|inside| inside.refuses = Some(State::Run));
+    rig.card.change(|inside| inside.refuses = Some(StreamState::Run));
     assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
     rig.card.change(|inside| inside.refuses = None);
     rig.stream.set_write_packet(0, 0, 0).unwrap();
@@ -86,9 +88,12 @@ fn a_packet_that_is_being_played_is_late_and_marked_and_an_older_one_only_late()
     marks(&rig);
     let late = Err(STATUS_DATA_LATE_ERROR);
     assert_eq!((rig.stream.set_write_packet(4, 0, 0), marks(&rig)), (late, vec![]));
-    assert_eq!((rig.stream.set_write_packet(5, 0, 0), marks(&rig)), (late, vec![Told::Mark(5), Told::Look]));
+    assert_eq!(
+        (rig.stream.set_write_packet(5, 0, 0), marks(&rig)),
+        (late, vec![RecordedCall::Mark(5), RecordedCall::AtOnce])
+    );
     assert_eq!((rig.stream.set_write_packet(5, 0, 0), marks(&rig)), (late, vec![]), "once is enough");
-    assert_eq!((rig.stream.set_write_packet(6, 0, 0), marks(&rig)), (Ok(()), vec![Told::Mark(6)]));
+    assert_eq!((rig.stream.set_write_packet(6, 0, 0), marks(&rig)), (Ok(()), vec![RecordedCall::Mark(6)]));
     assert_eq!(
         (rig.stream.set_write_packet(5, 0, 0), marks(&rig)),
         (late, vec![]),
@@ -105,11 +110,11 @@ fn an_end_that_comes_late_marks_its_packet_and_ends_nothing() {
     rig.complete(5);
     marks(&rig);
     assert_eq!(rig.stream.set_write_packet(5, 0x200, 400), Err(STATUS_DATA_LATE_ERROR));
-    assert_eq!(marks(&rig), [Told::Mark(5), Told::Look]);
+    assert_eq!(marks(&rig), [RecordedCall::Mark(5), RecordedCall::AtOnce]);
     // The client asks where it is and tries again.
     assert_eq!(rig.count(), 5);
     rig.stream.set_write_packet(6, 0x200, 400).unwrap();
-    assert_eq!(marks(&rig), [Told::Written(6, Some(400))]);
+    assert_eq!(marks(&rig), [RecordedCall::End(6, 400)]);
 }
 
 #[test]
@@ -122,11 +127,14 @@ fn an_exclusive_client_prefills_in_every_state_before_run() {
         rig.stream.set_write_packet(0, 0, 0).unwrap();
         assert_eq!(rig.stream.set_write_packet(2, 0, 0), Err(STATUS_DATA_OVERRUN));
         rig.go(&[ACQUIRE, PAUSE, RUN]);
-        let told = rig.card.take_told();
-        let place = |what: Told| told.iter().position(|told| *told == what).unwrap();
-        assert!(place(Told::Mark(0)) < place(Told::State(State::Run)), "in {state}: {told:?}");
+        let told = rig.card.take_calls();
+        let place = |what: RecordedCall| told.iter().position(|told| *told == what).unwrap();
+        assert!(
+            place(RecordedCall::Mark(0)) < place(RecordedCall::State(StreamState::Run)),
+            "in {state}: {told:?}"
+        );
         rig.stream.set_write_packet(1, 0, 0).unwrap();
-        assert_eq!(marks(&rig), [Told::Mark(1)]);
+        assert_eq!(marks(&rig), [RecordedCall::Mark(1)]);
         // What was filled for one start is not valid for the next.
         rig.go(&[STOP, RUN]);
         assert!(marks(&rig).is_empty());
@@ -160,7 +168,7 @@ fn a_mark_carries_the_device_clock_once_it_is_known() {
     rig.go(&[RUN]);
     assert_eq!(rig.card.0.lock().unwrap().mark_clock, 0, "not known before the first interrupt of a RUN");
     // The card's clock is 77 s; the packet ended just now.
-    rig.card.show(|status| (status.packet_clock, status.anchor.clock) = (77_000_000_000, 77_000_000_000));
+    rig.card.report(|status| (status.packet_clock, status.anchor.clock) = (77_000_000_000, 77_000_000_000));
     rig.complete(1);
     rig.stream.set_write_packet(2, 0, 0).unwrap();
     let clock = rig.card.0.lock().unwrap().mark_clock;
@@ -168,14 +176,15 @@ fn a_mark_carries_the_device_clock_once_it_is_known() {
 }
 
 #[test]
-fn without_a_mark_page_marks_are_messages() {
-    let rig = rig();
-    rig.card.change(|inside| inside.limits.mark_page = false);
+fn a_card_that_forgets_nothing_is_told_of_each_mark_once() {
+    let card = FakeCard::default();
+    card.change(|inside| inside.limits.forgets_marks = false);
+    let rig = rig_of(&card, 0, Wishes::default());
     rig.allocate();
     rig.stream.set_write_packet(0, 0, 0).unwrap();
     rig.go(&[RUN, PAUSE, RUN]);
     rig.stream.set_write_packet(1, 0, 0).unwrap();
-    assert_eq!(marks(&rig), [Told::Written(0, None), Told::Written(1, None)], "each once");
+    assert_eq!(marks(&rig), [RecordedCall::Mark(0), RecordedCall::Mark(1)]);
 }
 
 /// A stream for another thread, as clients have more than one.
@@ -196,7 +205,7 @@ fn a_mark_that_is_being_told_does_not_outlive_stop() {
     rig.stream.set_write_packet(0, 0, 0).unwrap();
     rig.go(&[RUN]);
     rig.complete(1);
-    rig.card.take_told();
+    rig.card.take_calls();
     let telling = Arc::new(Barrier::new(2));
     let held_up = Arc::clone(&telling);
     rig.card.change(|inside| {
@@ -212,12 +221,15 @@ fn a_mark_that_is_being_told_does_not_outlive_stop() {
         rig.go(&[PAUSE, ACQUIRE, STOP]);
         client.join().expect("the card has heard it before STOP");
     });
-    let told = rig.card.take_told();
-    let place = |what: Told| told.iter().position(|told| *told == what).unwrap();
-    assert!(place(Told::Mark(2)) < place(Told::State(State::Stop)), "the tag of after STOP on it: {told:?}");
+    let told = rig.card.take_calls();
+    let place = |what: RecordedCall| told.iter().position(|told| *told == what).unwrap();
+    assert!(
+        place(RecordedCall::Mark(2)) < place(RecordedCall::State(StreamState::Stop)),
+        "the tag of after STOP on it: {told:?}"
+    );
     // The next start knows nothing of it.
     rig.card.change(|inside| inside.before_mark = None);
     rig.go(&[PAUSE]);
     rig.stream.set_write_packet(0, 0, 0).unwrap();
-    assert_eq!(marks(&rig), [Told::Mark(0)]);
+    assert_eq!(marks(&rig), [RecordedCall::Mark(0)]);
 }

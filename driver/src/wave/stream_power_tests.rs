@@ -14,33 +14,33 @@ fn a_card_that_lost_its_state_starts_where_the_stream_stood() {
     rig.go(&[RUN]);
     rig.complete(1);
     rig.stream.set_write_packet(2, 0, 0).unwrap();
-    rig.card.show(|status| status.anchor.frame = 700);
+    rig.card.report(|status| status.anchor.frame = 700);
     rig.go(&[PAUSE]);
-    rig.card.take_told();
+    rig.card.take_calls();
     // Hibernation: everything is forgotten.
     rig.card.change(|inside| {
-        inside.state = State::Stop;
-        inside.status = Some(crate::hw::fake::page());
+        inside.state = StreamState::Stop;
+        inside.status = Some(crate::hw::fake::status());
     });
     assert_eq!((rig.position(), rig.count()), (700 * 4, 1), "nothing jumps back meanwhile");
     // A first attempt that fails on the way changes nothing about that.
-    rig.card.change(|inside| inside.refuses = Some(State::Acquire));
+    rig.card.change(|inside| inside.refuses = Some(StreamState::Acquire));
     assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
     rig.card.change(|inside| inside.refuses = None);
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.go(&[RUN]);
-    let told = rig.card.take_told();
-    assert!(matches!(told[0], Told::Configure(..)));
+    let told = rig.card.take_calls();
+    assert!(matches!(told[0], RecordedCall::Configure(..)));
     assert_eq!(
         told[1..],
         [
-            Told::State(State::Acquire),
-            Told::StartAt(700, 1),
-            Told::Mark(2),
-            Told::State(State::Pause),
-            Told::Lockstep(false),
-            Told::Mark(2),
-            Told::State(State::Run)
+            RecordedCall::State(StreamState::Acquire),
+            RecordedCall::StartAt(700, 1),
+            RecordedCall::Mark(2),
+            RecordedCall::State(StreamState::Pause),
+            RecordedCall::Lockstep(false),
+            RecordedCall::Mark(2),
+            RecordedCall::State(StreamState::Run)
         ]
     );
 }
@@ -48,8 +48,8 @@ fn a_card_that_lost_its_state_starts_where_the_stream_stood() {
 /// The card was reset while it had no power.
 fn forget(rig: &Rig) {
     rig.card.change(|inside| {
-        inside.state = State::Stop;
-        inside.status = Some(crate::hw::fake::page());
+        inside.state = StreamState::Stop;
+        inside.status = Some(crate::hw::fake::status());
         inside.ending = false;
     });
 }
@@ -66,13 +66,20 @@ fn a_card_that_lost_its_state_below_run_is_brought_up_again() {
     rig.complete(1);
     rig.go(&[PAUSE, ACQUIRE]);
     forget(&rig);
-    rig.card.take_told();
+    rig.card.take_calls();
     // One step at a time: the frame must not be lost on the way.
     rig.go(&[PAUSE, RUN]);
-    let told = rig.card.take_told();
-    assert!(matches!(told[0], Told::Configure(..)));
-    let run = [Told::State(State::Pause), Told::Lockstep(false), Told::State(State::Run)];
-    assert_eq!(told[1..], [&[Told::State(State::Acquire), Told::StartAt(480, 1)], &run[..]].concat());
+    let told = rig.card.take_calls();
+    assert!(matches!(told[0], RecordedCall::Configure(..)));
+    let run = [
+        RecordedCall::State(StreamState::Pause),
+        RecordedCall::Lockstep(false),
+        RecordedCall::State(StreamState::Run),
+    ];
+    assert_eq!(
+        told[1..],
+        [&[RecordedCall::State(StreamState::Acquire), RecordedCall::StartAt(480, 1)], &run[..]].concat()
+    );
 }
 
 #[test]
@@ -86,11 +93,11 @@ fn the_end_of_the_stream_survives_a_lost_state() {
     rig.complete(1);
     rig.go(&[PAUSE]);
     forget(&rig);
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.go(&[RUN]);
-    let told = rig.card.take_told();
+    let told = rig.card.take_calls();
     // The start before the end: behind it the card refuses it, and would play from the beginning.
-    assert_eq!(told[2..4], [Told::StartAt(480, 1), Told::Written(1, Some(400))]);
+    assert_eq!(told[2..4], [RecordedCall::StartAt(480, 1), RecordedCall::End(1, 400)]);
 }
 
 #[test]
@@ -106,9 +113,9 @@ fn a_packet_written_without_power_is_told_before_the_next_run() {
     rig.card.change(|inside| inside.gone = true);
     rig.stream.set_write_packet(1, 0, 0).unwrap();
     rig.card.change(|inside| inside.gone = false);
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.go(&[RUN, PAUSE, RUN]);
-    assert_eq!(rig.card.take_told()[..2], [Told::Mark(1), Told::State(State::Run)]);
+    assert_eq!(rig.card.take_calls()[..2], [RecordedCall::Mark(1), RecordedCall::State(StreamState::Run)]);
 }
 
 #[test]
@@ -117,10 +124,10 @@ fn a_run_that_is_repeated_after_power_was_lost_goes_on() {
     rig.allocate();
     rig.go(&[RUN]);
     // D3hot takes every running stream to PAUSE, and this port did not do it before.
-    rig.card.change(|inside| inside.state = State::Pause);
-    rig.card.take_told();
+    rig.card.change(|inside| inside.state = StreamState::Pause);
+    rig.card.take_calls();
     rig.go(&[RUN]);
-    assert_eq!(rig.card.take_told(), [Told::State(State::Run)]);
+    assert_eq!(rig.card.take_calls(), [RecordedCall::State(StreamState::Run)]);
 }
 
 #[test]
@@ -129,9 +136,9 @@ fn a_stream_whose_buffer_was_freed_while_it_ran_goes_down_quietly() {
     let mdl = rig.allocate();
     rig.go(&[RUN]);
     rig.stream.free_buffer_with_notification(mdl, 3840);
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.go(&[PAUSE, ACQUIRE, STOP]);
-    assert!(rig.card.take_told().is_empty(), "PAUSE is refused by a card in STOP");
+    assert!(rig.card.take_calls().is_empty(), "PAUSE is refused by a card in STOP");
 }
 
 #[test]
@@ -152,9 +159,11 @@ fn power(rig: &Rig, on: bool) {
 }
 
 /// What the card was told of the stream: not the controls, which it is told each time.
-fn told(rig: &Rig) -> Vec<Told> {
-    let control = |told: &Told| matches!(told, Told::Volume(..) | Told::Mute(..) | Told::WatchJack(_));
-    rig.card.take_told().into_iter().filter(|told| !control(told)).collect()
+fn told(rig: &Rig) -> Vec<RecordedCall> {
+    let control = |told: &RecordedCall| {
+        matches!(told, RecordedCall::Volume(..) | RecordedCall::Mute(..) | RecordedCall::WatchJack(_))
+    };
+    rig.card.take_calls().into_iter().filter(|told| !control(told)).collect()
 }
 
 #[test]
@@ -168,33 +177,36 @@ fn states_that_are_set_without_power_are_made_when_it_is_back() {
     assert_eq!((told(&rig), rig.position(), rig.count()), (vec![], 0, 0), "no register is touched");
     power(&rig, true);
     let heard = told(&rig);
-    assert!(matches!(heard[0], Told::Configure(..)));
-    let states: Vec<_> = heard.iter().filter(|told| matches!(told, Told::State(_))).collect();
+    assert!(matches!(heard[0], RecordedCall::Configure(..)));
+    let states: Vec<_> = heard.iter().filter(|told| matches!(told, RecordedCall::State(_))).collect();
     assert_eq!(
         states,
-        [State::Acquire, State::Pause, State::Run].map(Told::State).iter().collect::<Vec<_>>()
+        [StreamState::Acquire, StreamState::Pause, StreamState::Run]
+            .map(RecordedCall::State)
+            .iter()
+            .collect::<Vec<_>>()
     );
-    assert!(heard.contains(&Told::Mark(0)), "what was written meanwhile");
+    assert!(heard.contains(&RecordedCall::Mark(0)), "what was written meanwhile");
     // A card that D3hot took to PAUSE, under a port that did not pause it: it goes on.
     power(&rig, false);
-    rig.card.change(|inside| inside.state = State::Pause);
+    rig.card.change(|inside| inside.state = StreamState::Pause);
     power(&rig, true);
-    assert!(told(&rig).contains(&Told::State(State::Run)));
+    assert!(told(&rig).contains(&RecordedCall::State(StreamState::Run)));
     // And down again in its sleep: nothing starts when it wakes.
     power(&rig, false);
-    rig.card.change(|inside| inside.state = State::Pause);
+    rig.card.change(|inside| inside.state = StreamState::Pause);
     rig.go(&[PAUSE, ACQUIRE, STOP]);
     power(&rig, true);
-    assert!(!told(&rig).iter().any(|told| matches!(told, Told::State(State::Run))));
+    assert!(!told(&rig).iter().any(|told| matches!(told, RecordedCall::State(StreamState::Run))));
     rig.go(&[RUN]);
-    assert!(matches!(told(&rig)[0], Told::Configure(..)), "from the beginning");
+    assert!(matches!(told(&rig)[0], RecordedCall::Configure(..)), "from the beginning");
 }
 
 #[test]
 fn a_card_that_refuses_is_no_card_without_power() {
     let rig = rig();
     rig.allocate();
-    rig.card.change(|inside| inside.refuses = Some(State::Pause));
+    rig.card.change(|inside| inside.refuses = Some(StreamState::Pause));
     assert!(rig.stream.set_state(KSSTATE::PAUSE).is_err(), "it has power and says no");
     rig.card.change(|inside| (inside.refuses, inside.exchanged) = (None, true));
     rig.adapter.card().set_power(false);
@@ -209,10 +221,10 @@ fn a_stream_outlives_its_device_and_goes_down_quietly() {
     rig.go(&[RUN]);
     // STOP, SURPRISE_REMOVAL or REMOVE, with the client still there.
     rig.adapter.stop();
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.go(&[PAUSE, ACQUIRE, STOP]);
     assert!(rig.stream.set_state(KSSTATE::RUN).is_err(), "there is nothing to run");
-    assert_eq!(rig.port.borrow().live.len(), 2, "buffer and table stay until they are freed");
+    assert_eq!(rig.port.borrow().live.len(), 1, "the buffer stays until it is freed");
     rig.stream.free_buffer_with_notification(mdl, 3840);
     assert!(rig.port.borrow().live.is_empty());
     let port = rig.port.clone();

@@ -3,14 +3,8 @@
 use super::*;
 
 /// A stream whose registry says this.
-fn rig_of(stream: u32, position_register: bool) -> Rig {
-    let card = FakeCard::default();
-    let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
-    let (port_stream, port) = FakePort::make();
-    let endpoint = adapter.card().endpoint(stream).unwrap();
-    let wishes = Wishes { position_register, ..Wishes::default() };
-    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
-    Rig { stream, card, adapter, port }
+fn allowing(number: u32, position_register: bool) -> Rig {
+    rig_of(&FakeCard::default(), number, Wishes { position_register, ..Wishes::default() })
 }
 
 /// Address, width, frequency and accuracy.
@@ -25,8 +19,10 @@ fn register(get: impl FnOnce(Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult) -> Resu
 }
 
 fn ticks(rig: &Rig) -> Vec<bool> {
-    let told = rig.card.take_told();
-    told.iter().filter_map(|told| if let Told::Tick(tick) = told { Some(*tick) } else { None }).collect()
+    let told = rig.card.take_calls();
+    told.iter()
+        .filter_map(|told| if let RecordedCall::UpdateRegisters(tick) = told { Some(*tick) } else { None })
+        .collect()
 }
 
 #[test]
@@ -40,11 +36,12 @@ fn nothing_is_granted_unless_the_registry_and_the_card_allow_it() {
         }
         assert!(ticks(rig).is_empty());
     };
-    refused(&rig_of(0, false));
-    let rig = rig_of(0, true);
-    rig.card.change(|card| card.limits.position_page = false);
-    refused(&rig);
-    rig.card.change(|card| (card.limits.position_page, card.gone) = (true, true));
+    refused(&allowing(0, false));
+    let card = FakeCard::default();
+    card.change(|inside| inside.limits.position_registers = false);
+    refused(&rig_of(&card, 0, Wishes { position_register: true, ..Wishes::default() }));
+    let rig = allowing(0, true);
+    rig.card.change(|inside| inside.gone = true);
     let result = register(|place| rig.stream.get_clock_register(place));
     assert_eq!(result, Err(STATUS_DEVICE_NOT_READY));
     assert_eq!(rig.stream.get_clock_register(Out::none()), Err(STATUS_INVALID_PARAMETER));
@@ -52,7 +49,7 @@ fn nothing_is_granted_unless_the_registry_and_the_card_allow_it() {
 
 #[test]
 fn the_page_ticks_from_the_first_grant_until_the_stream_goes() {
-    let rig = rig_of(0, true);
+    let rig = allowing(0, true);
     let position = register(|place| rig.stream.get_position_register(place));
     // A millisecond of 48 frames of 4 bytes.
     assert_eq!(position, Ok((0x1000, 32, (0, 0), 192)));
@@ -63,15 +60,15 @@ fn the_page_ticks_from_the_first_grant_until_the_stream_goes() {
     rig.go(&[ACQUIRE]);
     assert_eq!(ticks(&rig), [true], "a card that was reset is told again");
     let Rig { stream, card, .. } = rig;
-    assert_eq!(card.sees(|inside| inside.pages_held), 1, "mapped, whatever becomes of the card");
+    assert_eq!(card.sees(|inside| inside.registers_held), 1, "mapped, whatever becomes of the card");
     drop(stream);
-    assert!(card.take_told().contains(&Told::Tick(false)));
-    assert_eq!(card.sees(|inside| inside.pages_held), 0, "the client has let go");
+    assert!(card.take_calls().contains(&RecordedCall::UpdateRegisters(false)));
+    assert_eq!(card.sees(|inside| inside.registers_held), 0, "the client has let go");
 }
 
 #[test]
 fn of_a_microphone_only_the_clock() {
-    let rig = rig_of(1, true);
+    let rig = allowing(1, true);
     let position = register(|place| rig.stream.get_position_register(place));
     assert_eq!(position, Err(STATUS_NOT_SUPPORTED));
     let clock = register(|place| rig.stream.get_clock_register(place));
@@ -80,7 +77,7 @@ fn of_a_microphone_only_the_clock() {
 
 #[test]
 fn a_page_that_was_granted_without_power_ticks_when_it_is_back() {
-    let rig = rig_of(0, true);
+    let rig = allowing(0, true);
     assert!(rig.adapter.card().set_power(false));
     assert!(register(|place| rig.stream.get_clock_register(place)).is_ok());
     assert!(ticks(&rig).is_empty());

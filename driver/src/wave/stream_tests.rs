@@ -3,20 +3,18 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use nt::event::{Event, Kind};
-use nt::status::STATUS_DATA_OVERRUN;
+use nt::status::{STATUS_DATA_OVERRUN, STATUS_INSUFFICIENT_RESOURCES};
 use nt::sys::KEVENT;
 use portcls_sys::interfaces::{IMiniportWaveRTInputStream, IMiniportWaveRTStream};
 use portcls_sys::{GUID, IUnknown};
-use ringwave_regs::dma::SLOT_LINK;
-use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED};
 
 use super::*;
-use crate::hw::Dma;
-use crate::hw::fake::{FakeCard, Told};
+use crate::hw::fake::{FakeCard, RecordedCall};
+use crate::hw::format::SampleFormat;
 use crate::wave::fake_port::{Account, FakePort};
-use crate::wave::format::Sample;
 
 #[path = "stream_capture_tests.rs"]
 mod capture;
@@ -27,7 +25,7 @@ mod power;
 #[path = "stream_register_tests.rs"]
 mod registers;
 
-const STEREO: AudioFormat = AudioFormat { sample: Sample::S16, channels: 2, rate: 48_000 };
+const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 /// A stream with its card and its port.
 struct Rig {
@@ -38,10 +36,15 @@ struct Rig {
 }
 
 fn rig_with(wishes: Wishes) -> Rig {
-    let card = FakeCard::default();
+    rig_of(&FakeCard::default(), 0, wishes)
+}
+
+/// Stream `number` of `card`: 0 renders, 1 captures.
+fn rig_of(card: &FakeCard, number: u32, wishes: Wishes) -> Rig {
+    let card = card.clone();
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
-    let endpoint = adapter.card().endpoint(0).unwrap();
+    let endpoint = adapter.card().endpoint(number).unwrap();
     let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
     Rig { stream, card, adapter, port }
 }
@@ -104,11 +107,11 @@ impl Rig {
 
     /// The card completes packets and raises its interrupt.
     fn complete(&self, count: u32) {
-        self.card.show(|status| {
+        self.card.report(|status| {
             status.packet_count = count;
             status.anchor.frame = u64::from(count) * 480;
         });
-        self.adapter.streams().on_interrupt();
+        self.adapter.dpc_context().on_interrupt();
     }
 }
 
@@ -122,12 +125,19 @@ fn the_card_takes_the_steps_of_the_contract() {
     let rig = rig();
     rig.allocate();
     rig.go(&[ACQUIRE, PAUSE, RUN, PAUSE, RUN, PAUSE, ACQUIRE, STOP]);
-    let told = rig.card.take_told();
-    let Told::Configure(format, shape, dma) = told[0] else { panic!("{told:?}") };
+    let told = rig.card.take_calls();
+    let RecordedCall::Configure(format, shape) = told[0] else { panic!("{told:?}") };
     assert_eq!((format, shape.bytes, shape.packets, shape.frame_bytes), (STEREO, 3840, 2, 4));
-    assert!(matches!(dma, Dma::ScatterGather { entries: 1, .. }), "3840 bytes are in one page");
-    let [stop, acquire, pause, run] = State::ALL.map(Told::State);
-    assert_eq!(told[1..], [acquire, pause, Told::Lockstep(false), run, pause, run, pause, acquire, stop]);
+    assert_eq!(
+        rig.card.sees(|inside| inside.attached.as_ref().map(Vec::len)),
+        Some(1),
+        "3840 bytes are in one page"
+    );
+    let [stop, acquire, pause, run] = StreamState::ALL.map(RecordedCall::State);
+    assert_eq!(
+        told[1..],
+        [acquire, pause, RecordedCall::Lockstep(false), run, pause, run, pause, acquire, stop]
+    );
 }
 
 #[test]
@@ -135,7 +145,10 @@ fn jumps_and_repeats_are_taken() {
     let rig = rig();
     rig.allocate();
     rig.go(&[RUN, RUN]);
-    assert_eq!(rig.card.take_told().iter().filter(|told| **told == Told::State(State::Run)).count(), 1);
+    assert_eq!(
+        rig.card.take_calls().iter().filter(|told| **told == RecordedCall::State(StreamState::Run)).count(),
+        1
+    );
     rig.go(&[STOP, STOP, PAUSE, PAUSE, STOP]);
     assert_eq!(rig.stream.set_state(KSSTATE(4)), Err(STATUS_INVALID_PARAMETER));
 }
@@ -144,12 +157,12 @@ fn jumps_and_repeats_are_taken() {
 fn a_refused_run_leaves_the_stream_in_pause() {
     let rig = rig();
     rig.allocate();
-    rig.card.change(|inside| inside.refuses = Some(State::Run));
+    rig.card.change(|inside| inside.refuses = Some(StreamState::Run));
     assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.card.change(|inside| inside.refuses = None);
     rig.go(&[RUN]);
-    assert_eq!(rig.card.take_told(), [Told::Lockstep(false), Told::State(State::Run)]);
+    assert_eq!(rig.card.take_calls(), [RecordedCall::Lockstep(false), RecordedCall::State(StreamState::Run)]);
 }
 
 #[test]
@@ -158,7 +171,7 @@ fn without_a_buffer_run_succeeds_and_nothing_moves_and_a_late_buffer_starts_at_t
     rig.go(&[ACQUIRE, PAUSE, RUN]);
     rig.complete(3);
     assert_eq!(rig.position(), 0);
-    assert!(rig.card.take_told().is_empty());
+    assert!(rig.card.take_calls().is_empty());
     let event = Event::try_new(Kind::Synchronization).unwrap();
     rig.allocate();
     rig.stream.register_notification_event(event.as_ptr()).unwrap();
@@ -174,60 +187,101 @@ fn without_a_buffer_run_succeeds_and_nothing_moves_and_a_late_buffer_starts_at_t
         "packet 0 is not being played"
     );
     rig.stream.set_write_packet(0, 0, 0).unwrap();
-    assert!(rig.card.take_told().is_empty());
+    assert!(rig.card.take_calls().is_empty());
     rig.go(&[PAUSE, RUN]);
-    let [_, acquire, pause, run] = State::ALL.map(Told::State);
-    let again = Told::Mark(0);
-    assert_eq!(rig.card.take_told()[1..], [acquire, Told::Mark(0), pause, Told::Lockstep(false), again, run]);
+    let [_, acquire, pause, run] = StreamState::ALL.map(RecordedCall::State);
+    let again = RecordedCall::Mark(0);
+    assert_eq!(
+        rig.card.take_calls()[1..],
+        [acquire, RecordedCall::Mark(0), pause, RecordedCall::Lockstep(false), again, run]
+    );
     rig.complete(5);
     assert_eq!((rig.position(), rig.count(), event.wait_100ns(0)), (1920, 5, true));
     rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
     // And down again, without one.
     let rig = self::rig();
     rig.go(&[RUN, PAUSE, RUN, STOP]);
-    assert_eq!((rig.position(), rig.card.take_told()), (0, vec![]));
+    assert_eq!((rig.position(), rig.card.take_calls()), (0, vec![]));
 }
 
 #[test]
-fn the_table_leads_to_every_byte_of_the_buffer() {
-    for refused in [0, 1] {
+fn the_card_is_told_of_every_byte_of_the_buffer() {
+    let rig = rig();
+    // 700 pages of which none are neighbours.
+    let (mdl, bytes) = rig.allocate_bytes(2, 699 * 4096 + 8).unwrap();
+    let attached = rig.card.sees(|inside| inside.attached.clone()).unwrap();
+    assert_eq!(attached.iter().map(|segment| segment.bytes).sum::<u32>(), bytes);
+    let pages: Vec<u64> = attached.iter().map(|segment| segment.address).collect();
+    assert_eq!(pages, rig.port.borrow().live[&mdl.addr()].pages);
+    rig.stream.free_buffer_with_notification(mdl, bytes);
+    assert_eq!(rig.card.sees(|inside| inside.attached.clone()), None);
+}
+
+#[test]
+fn a_buffer_that_the_card_refuses_is_freed() {
+    let card = FakeCard::default();
+    card.change(|inside| inside.limits.segments_max = 3);
+    let rig = rig_of(&card, 0, Wishes::default());
+    assert_eq!(rig.allocate_bytes(2, 4 * 4096), Err(STATUS_INSUFFICIENT_RESOURCES));
+    assert!(rig.port.borrow().live.is_empty());
+    rig.allocate_bytes(2, 3 * 4096).unwrap();
+}
+
+#[test]
+fn pages_that_the_card_may_still_write_to_are_never_freed() {
+    for released in [false, true] {
         let rig = rig();
-        rig.port.borrow_mut().refuse_contiguous = refused;
-        // 700 pages of which none are neighbours: three pages of table.
-        let (mdl, bytes) = rig.allocate_bytes(2, 699 * 4096 + 8).unwrap();
-        rig.go(&[ACQUIRE]);
-        let Told::Configure(_, _, Dma::ScatterGather { table, entries }) = rig.card.take_told()[0] else {
-            panic!("scatter-gather is the default")
-        };
-        let account = rig.port.borrow();
-        let (mut at, mut found) = (table, Vec::new());
-        while found.len() < entries as usize {
-            let slot = account.slot(at);
-            if slot.flags == SLOT_LINK {
-                at = slot.address;
-            } else {
-                found.push(slot);
-                at += 16;
-            }
+        let mdl = rig.allocate();
+        rig.go(&[RUN]);
+        rig.card.change(|inside| inside.keeps_pages = true);
+        if !released {
+            rig.stream.free_buffer_with_notification(mdl, 3840);
         }
-        assert_eq!(found.iter().map(|slot| slot.length).sum::<u32>(), bytes);
-        let pages: Vec<u64> = found.iter().map(|slot| slot.address).collect();
-        assert_eq!(pages, account.live[&mdl.addr()].pages);
+        let port = rig.port.clone();
+        drop(rig);
+        assert_eq!(port.borrow().live.len(), 1);
     }
 }
 
 #[test]
-fn contiguous_memory_is_used_if_asked_for_and_to_be_had() {
-    let dma = |refused| {
-        let rig = rig_with(Wishes { contiguous: true, ..Wishes::default() });
-        rig.port.borrow_mut().refuse_contiguous = refused;
-        rig.allocate_bytes(2, 4 * 4096).unwrap();
-        rig.go(&[ACQUIRE]);
-        let Told::Configure(_, _, dma) = rig.card.take_told()[0] else { panic!() };
-        dma
-    };
-    assert!(matches!(dma(0), Dma::Contiguous { .. }));
-    assert!(matches!(dma(1), Dma::ScatterGather { entries: 4, .. }), "else scatter-gather");
+fn while_the_card_has_not_answered_the_dpc_and_the_position_go_on() {
+    let rig = rig();
+    rig.allocate();
+    let event = Event::try_new(Kind::Synchronization).unwrap();
+    rig.stream.register_notification_event(event.as_ptr()).unwrap();
+    rig.go(&[RUN]);
+    // The answer to PAUSE arrives late; meanwhile a packet ends, and somebody asks for the position.
+    let (card, adapter) = (rig.card.clone(), rig.adapter.clone());
+    let stream = rig.stream.clone();
+    rig.card.change(|inside| {
+        inside.before_answer = Some(Arc::new(move || {
+            card.report(|status| (status.packet_count, status.anchor.frame) = (1, 480));
+            nt::host::at_irql(nt::sys::DISPATCH_LEVEL, || adapter.dpc_context().on_interrupt());
+            let mut position = KSAUDIO_POSITION::default();
+            stream.get_position(Out::new(&mut position)).unwrap();
+            assert_eq!(position.PlayOffset, 1920);
+        }));
+    });
+    rig.go(&[PAUSE]);
+    rig.card.change(|inside| inside.before_answer = None);
+    assert!(event.wait_100ns(0));
+    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
+}
+
+#[test]
+fn an_interrupt_that_is_about_another_stream_is_none_of_this_one() {
+    let rig = rig();
+    let event = Event::try_new(Kind::Synchronization).unwrap();
+    rig.allocate();
+    rig.stream.register_notification_event(event.as_ptr()).unwrap();
+    rig.go(&[RUN]);
+    rig.card.change(|inside| inside.interrupting = !1);
+    rig.complete(1);
+    assert!(!event.wait_100ns(0));
+    rig.card.change(|inside| inside.interrupting = 1);
+    rig.complete(1);
+    assert!(event.wait_100ns(0));
+    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 #[test]
@@ -239,7 +293,7 @@ fn the_buffer_is_as_large_as_asked_and_failures_leave_nothing() {
     assert!(rig.allocate_bytes(2, 3840).is_err(), "a short MDL");
     rig.port.borrow_mut().short_by = 0;
     rig.port.borrow_mut().refuse_map = true;
-    assert!(rig.allocate_bytes(2, 3840).is_err(), "no mapping for the table");
+    assert!(rig.allocate_bytes(2, 3840).is_err(), "pages that can't be cleared");
     rig.port.borrow_mut().refuse_map = false;
     assert!(rig.port.borrow().live.is_empty());
     let (mdl, actual) = rig.allocate_bytes(2, 3842).unwrap();
@@ -253,9 +307,9 @@ fn the_card_lets_go_before_the_buffer_is_freed() {
     let rig = rig();
     let mdl = rig.allocate();
     rig.go(&[RUN]);
-    rig.card.take_told();
+    rig.card.take_calls();
     rig.stream.free_buffer_with_notification(mdl, 3840);
-    assert_eq!(rig.card.take_told(), [Told::State(State::Stop)]);
+    assert_eq!(rig.card.take_calls(), [RecordedCall::State(StreamState::Stop)]);
     assert!(rig.port.borrow().live.is_empty());
     rig.stream.free_buffer_with_notification(mdl, 3840);
 }
@@ -267,11 +321,11 @@ fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
     rig.allocate();
     rig.go(&[RUN]);
     drop(rig);
-    assert_eq!(card.0.lock().unwrap().state, State::Stop);
+    assert_eq!(card.0.lock().unwrap().state, StreamState::Stop);
     assert!(port.borrow().live.is_empty());
     assert_eq!(Rc::strong_count(&port), 1, "the port stream is released");
     // No interrupt reaches the stream any more, and its place is free again.
-    adapter.streams().on_interrupt();
+    adapter.dpc_context().on_interrupt();
     let (port_stream, _port) = FakePort::make();
     let endpoint = adapter.card().endpoint(0).unwrap();
     assert!(Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default()).is_ok());
@@ -306,7 +360,7 @@ fn every_event_comes_once_per_packet_and_only_while_running() {
     assert_eq!(signalled(), [false; 2], "nothing was played");
     rig.complete(1);
     assert_eq!(signalled(), [true; 2]);
-    rig.adapter.streams().on_interrupt();
+    rig.adapter.dpc_context().on_interrupt();
     assert_eq!(signalled(), [false; 2], "an interrupt without a packet");
     rig.complete(3);
     assert_eq!(signalled(), [true; 2], "two packets, one event");
@@ -335,16 +389,17 @@ fn a_packet_that_ends_with_the_pause_is_signalled() {
     rig.allocate();
     rig.stream.register_notification_event(event.as_ptr()).unwrap();
     rig.go(&[RUN]);
-    rig.card.show(|status| status.packet_count = 1);
+    rig.card.report(|status| status.packet_count = 1);
     rig.go(&[PAUSE]);
     assert!(event.wait_100ns(0));
     rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 /// What the card was told of packets.
-fn marks(rig: &Rig) -> Vec<Told> {
-    let told = rig.card.take_told().into_iter();
-    told.filter(|told| matches!(told, Told::Mark(..) | Told::Look | Told::Written(..))).collect()
+fn marks(rig: &Rig) -> Vec<RecordedCall> {
+    let told = rig.card.take_calls().into_iter();
+    told.filter(|told| matches!(told, RecordedCall::Mark(..) | RecordedCall::AtOnce | RecordedCall::End(..)))
+        .collect()
 }
 
 #[test]
@@ -361,7 +416,10 @@ fn written_packets_reach_the_card() {
     assert_eq!(rig.count(), 1);
     rig.stream.set_write_packet(2, 0x200, 400).unwrap();
     // Stored again before RUN, in case the page lost it; the end is said by registers.
-    assert_eq!(marks(&rig), [Told::Mark(0), Told::Mark(0), Told::Mark(1), Told::Written(2, Some(400))]);
+    assert_eq!(
+        marks(&rig),
+        [RecordedCall::Mark(0), RecordedCall::Mark(0), RecordedCall::Mark(1), RecordedCall::End(2, 400)]
+    );
     assert_eq!(rig.stream.set_write_packet(2, 0, 0), Err(STATUS_INVALID_DEVICE_STATE));
 }
 
@@ -370,9 +428,12 @@ fn a_packet_written_in_stop_is_told_when_the_card_listens() {
     let rig = rig();
     rig.allocate();
     rig.stream.set_write_packet(0, 0, 0).unwrap();
-    assert!(rig.card.take_told().is_empty());
+    assert!(rig.card.take_calls().is_empty());
     rig.go(&[ACQUIRE]);
-    assert_eq!(rig.card.take_told()[1..], [Told::State(State::Acquire), Told::Mark(0)]);
+    assert_eq!(
+        rig.card.take_calls()[1..],
+        [RecordedCall::State(StreamState::Acquire), RecordedCall::Mark(0)]
+    );
 }
 
 #[test]
@@ -382,13 +443,12 @@ fn the_packet_a_stalled_card_waits_for_is_taken() {
     rig.go(&[RUN]);
     rig.complete(5);
     assert!(rig.stream.set_write_packet(5, 0, 0).is_err());
-    rig.card.show(|status| {
-        status.flags = FLAG_STALLED | FLAG_LOCKSTEP;
-        status.stalled_packet = 5;
+    rig.card.report(|status| {
+        (status.lockstep, status.stalled_on) = (true, Some(5));
     });
     assert_eq!(rig.count(), 5, "the count is the truth, also while the card waits");
     rig.stream.set_write_packet(5, 0, 0).unwrap();
-    rig.card.show(|status| status.flags = FLAG_LOCKSTEP);
+    rig.card.report(|status| status.stalled_on = None);
     assert_eq!(rig.count(), 5);
     rig.stream.set_write_packet(6, 0, 0).unwrap();
 }
@@ -421,7 +481,7 @@ fn position_stays_in_the_ring_freezes_and_starts_anew() {
     rig.go(&[RUN]);
     rig.complete(3);
     assert_eq!((rig.position(), rig.presented(), rig.count()), (1440 % 960 * 4, 1440, 3));
-    rig.card.show(|status| status.anchor.frame = 1500);
+    rig.card.report(|status| status.anchor.frame = 1500);
     rig.go(&[PAUSE]);
     assert_eq!((rig.position(), rig.presented()), (1500 % 960 * 4, 1500));
     // The page can't be read for a moment: what was known holds.
@@ -439,7 +499,7 @@ fn without_a_card_everything_fails_softly() {
     rig.complete(2);
     rig.adapter.stop();
     assert_eq!((rig.position(), rig.count()), (0, 2), "what was known holds");
-    rig.adapter.streams().on_interrupt();
+    rig.adapter.dpc_context().on_interrupt();
     rig.go(&[PAUSE]);
     assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
     rig.go(&[STOP]);
@@ -486,5 +546,5 @@ fn one_object_whichever_interface_is_asked() {
     // SAFETY: as above.
     unsafe { output.set_write_packet(0, 0, 0) }.unwrap();
     rig.go(&[ACQUIRE]);
-    assert!(rig.card.take_told().contains(&Told::Mark(0)));
+    assert!(rig.card.take_calls().contains(&RecordedCall::Mark(0)));
 }

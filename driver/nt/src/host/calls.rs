@@ -4,13 +4,14 @@
 #![allow(clippy::missing_safety_doc)] // their contracts are the kernel's; this is a fake of it
 #![allow(missing_docs, clippy::missing_panics_doc)]
 use super::{
-    CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, GRANT, Grant, IO_MAPPINGS, IO_SPACE, IRQL,
-    POOL_BLOCKS, POOL_FAILS,
+    BUS, BUS_REFERENCES, CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, GRANT, Grant, IO_MAPPINGS,
+    IO_SPACE, IRQL, POOL_BLOCKS, POOL_FAILS,
 };
-use crate::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
+use crate::status::{STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS, STATUS_TIMEOUT};
 use crate::sys::{
-    BOOLEAN, CONNECT_LINE_BASED, DISPATCH_LEVEL, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS,
-    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK,
+    BOOLEAN, BUS_INTERFACE_STANDARD, CONNECT_LINE_BASED, DEVICE_OBJECT, DISPATCH_LEVEL, EVENT_TYPE,
+    IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO,
+    IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_MN_QUERY_INTERFACE, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK,
     KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
 };
 use core::alloc::Layout;
@@ -308,6 +309,92 @@ pub unsafe fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_P
             assert_eq!((*parameters).ConnectionContext, LINE_OBJECT, "another interrupt object");
         }
     }
+}
+
+pub unsafe fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
+    device
+}
+
+/// An IRP with one stack location above it in memory, as the I/O manager makes them.
+#[repr(C)]
+struct SynchronousIrp {
+    irp: IRP,
+    location: IO_STACK_LOCATION,
+}
+
+pub unsafe fn IoBuildSynchronousFsdRequest(
+    major: u32,
+    _device: *mut DEVICE_OBJECT,
+    _buffer: PVOID,
+    _bytes: u32,
+    _offset: *mut LARGE_INTEGER,
+    event: *mut KEVENT,
+    status: *mut IO_STATUS_BLOCK,
+) -> *mut IRP {
+    if POOL_FAILS.get() {
+        return null_mut();
+    }
+    // SAFETY: numbers and pointers, for which zero is a value.
+    let made: Box<SynchronousIrp> = Box::new(unsafe { core::mem::zeroed() });
+    let made = Box::into_raw(made);
+    // SAFETY: just made; one past the only location is where the pointer of an IRP that nobody has yet stands.
+    unsafe {
+        (*made).irp.UserIosb = status;
+        (*made).irp.UserEvent = event.cast();
+        (*made).irp.Tail.Overlay.CurrentStackLocation = (&raw mut (*made).location).add(1);
+        (*made).location.MajorFunction = u8::try_from(major).expect("a major function");
+    }
+    made.cast()
+}
+
+/// The bus driver is the only one in the stack. It completes the request and frees it.
+pub unsafe fn IofCallDriver(_device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: made above, and sent once.
+    let made = unsafe { Box::from_raw(irp.cast::<SynchronousIrp>()) };
+    assert_eq!(made.location.MinorFunction, IRP_MN_QUERY_INTERFACE);
+    assert_eq!(made.irp.IoStatus.Status, STATUS_NOT_SUPPORTED, "as every PnP request is sent");
+    let bus = BUS.with_borrow(Clone::clone);
+    let [_, size_and_version, place, _] = made.location.Parameters;
+    assert_eq!(size_and_version, 64 | 1 << 16, "size and version of BUS_INTERFACE_STANDARD");
+    let mut status = made.irp.IoStatus.Status;
+    if bus.offered {
+        let place: *mut BUS_INTERFACE_STANDARD = core::ptr::with_exposed_provenance_mut(place);
+        // SAFETY: the caller's room.
+        unsafe {
+            (*place).InterfaceDereference = Some(bus_dereference);
+            (*place).GetBusData = (!bus.without_functions).then_some(bus_read);
+        }
+        BUS_REFERENCES.set(BUS_REFERENCES.get() + 1);
+        status = STATUS_SUCCESS;
+    }
+    let (block, event) = (made.irp.UserIosb.expose_provenance(), made.irp.UserEvent.expose_provenance());
+    let complete = move || {
+        // SAFETY: the caller waits for the event before it goes.
+        unsafe {
+            (*core::ptr::with_exposed_provenance_mut::<IO_STATUS_BLOCK>(block)).Status = status;
+            KeSetEvent(core::ptr::with_exposed_provenance_mut(event), 0, 0);
+        }
+    };
+    if bus.pending {
+        std::thread::spawn(complete);
+        return STATUS_PENDING;
+    }
+    complete();
+    status
+}
+
+unsafe extern "C" fn bus_dereference(_context: PVOID) {
+    BUS_REFERENCES.set(BUS_REFERENCES.get().checked_sub(1).expect("given back more often than taken"));
+}
+
+unsafe extern "C" fn bus_read(_: PVOID, _space: u32, buffer: PVOID, offset: u32, bytes: u32) -> u32 {
+    BUS.with_borrow(|bus| {
+        let rest = bus.config.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(bytes as usize);
+        // SAFETY: the caller's room.
+        unsafe { buffer.cast::<u8>().copy_from_nonoverlapping(rest.as_ptr(), count) };
+        u32::try_from(count).unwrap_or(0)
+    })
 }
 
 /// The fakes make no strings.

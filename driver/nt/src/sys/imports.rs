@@ -6,9 +6,9 @@
 //! `KeQueryPerformanceCounter` is documented in Hal.dll. Since Windows 10 2004 the HAL lives in the kernel and Hal.dll
 //! forwards, so that HAL.dll is right before and after.
 use super::{
-    BOOLEAN, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS, KDPC, KEVENT,
-    KIRQL, KMUTEX, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE,
-    PVOID, UNICODE_STRING,
+    BOOLEAN, DEVICE_OBJECT, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS,
+    IO_STATUS_BLOCK, IRP, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS,
+    PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
 };
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -81,6 +81,21 @@ unsafe extern "C" {
     pub fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS;
     /// Disconnects them. PASSIVE_LEVEL.
     pub fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    /// The device at the top of a device's stack, with a reference that the caller gives back. At most DISPATCH_LEVEL.
+    pub fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT;
+    /// Makes a request of which the I/O manager signals the event, fills the status block and frees the IRP when it is
+    /// complete; NULL without memory. PASSIVE_LEVEL.
+    pub fn IoBuildSynchronousFsdRequest(
+        major: u32,
+        device: *mut DEVICE_OBJECT,
+        buffer: PVOID,
+        bytes: u32,
+        offset: *mut LARGE_INTEGER,
+        event: *mut KEVENT,
+        status: *mut IO_STATUS_BLOCK,
+    ) -> *mut IRP;
+    /// Sends a request to a device's driver (IoCallDriver is a macro for it). PnP requests: PASSIVE_LEVEL.
+    pub fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS;
     /// Takes a reference to an object manager's object.
     pub fn ObfReferenceObject(object: PVOID) -> isize;
     /// Gives it back.

@@ -235,6 +235,9 @@ pub const IRP_MN_START_DEVICE: u32 = 0x00;
 pub const IRP_MN_REMOVE_DEVICE: u32 = 0x02;
 /// IRP_MN_STOP_DEVICE.
 pub const IRP_MN_STOP_DEVICE: u32 = 0x04;
+/// IRP_MN_QUERY_INTERFACE: [`IO_STACK_LOCATION::Parameters`] are the interface's GUID, its size (low 16 bits) and version
+/// (the 16 above), the place for it, and data of its own.
+pub const IRP_MN_QUERY_INTERFACE: u8 = 0x08;
 /// IRP_MN_SURPRISE_REMOVAL.
 pub const IRP_MN_SURPRISE_REMOVAL: u32 = 0x17;
 
@@ -248,6 +251,15 @@ pub unsafe fn IoGetCurrentIrpStackLocation(irp: *const IRP) -> *mut IO_STACK_LOC
     }
     // SAFETY: by contract `irp` is a live IRP; `Overlay` is the only member and plain pointers.
     unsafe { (*irp).Tail.Overlay.CurrentStackLocation }
+}
+
+/// The stack location of the driver that a request is sent to next.
+///
+/// # Safety
+/// `irp` is a live IRP of the caller's that has a location left below the current one.
+pub unsafe fn IoGetNextIrpStackLocation(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
+    // SAFETY: by contract; locations are an array that is used from its end.
+    unsafe { (*irp).Tail.Overlay.CurrentStackLocation.sub(1) }
 }
 
 /// Bytes an MDL describes (`MmGetMdlByteCount`).

@@ -11,8 +11,7 @@ use ringwave_regs::{
 
 use super::Ringwave;
 use super::access::write;
-use crate::hw::Card;
-use crate::hw::endpoint::Endpoint;
+use crate::hw::{Card, Endpoint};
 
 /// What became of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use nt::host;
 use ringwave_regs::global;
 use ringwave_regs::global::{selftest_reply, selftest_step};
 
-use super::{Range, Ringwave};
+use super::Ringwave;
+use crate::hw::{MemoryRange, Resources};
 
 /// The hand of a test on it.
 pub struct MemoryCard {
@@ -46,10 +47,23 @@ impl MemoryCard {
 
     /// Finds it, as a driver does at its start.
     pub fn find(&self) -> Ringwave {
-        let registers = Range { address: self.physical, bytes: 0x4000 };
-        let pages = Range { address: self.physical + 0x10_0000, bytes: 0x4_0000 };
         // SAFETY: fake device memory.
-        unsafe { Ringwave::find(registers, pages) }.unwrap()
+        unsafe { Ringwave::find(&self.resources()) }.unwrap()
+    }
+
+    /// Its BARs.
+    pub fn resources(&self) -> Resources {
+        resources((self.physical, 0x4000), (self.physical + 0x10_0000, 0x4_0000))
+    }
+
+    /// It is something else.
+    pub fn is_no_card(&self) {
+        self.set(global::MAGIC, 0);
+    }
+
+    /// Its register interface has another major version.
+    pub fn is_of_version(&self, major: u32) {
+        self.set(global::VERSION, major << 16);
     }
 
     /// Sets a register.
@@ -72,6 +86,15 @@ impl MemoryCard {
     pub fn sees_a_copy(&self) {
         self.inside.copies.set(true);
     }
+}
+
+/// Two memory BARs: address and length.
+pub fn resources(registers: (u64, usize), pages: (u64, usize)) -> Resources {
+    let mut resources = Resources::default();
+    for (place, (address, bytes)) in resources.0.iter_mut().zip([registers, pages]) {
+        *place = Some(MemoryRange { address, bytes });
+    }
+    resources
 }
 
 /// Fake device memory as registers.

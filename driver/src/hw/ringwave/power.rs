@@ -31,7 +31,7 @@ impl Ringwave {
     /// it before the next D0.
     pub(super) fn wake(&self) -> bool {
         // Without memory there is no self-test; all else is looked at.
-        let memory = ContiguousMemory::try_new(selftest::BYTES as usize, self.limits.dma_highest).ok();
+        let memory = ContiguousMemory::try_new(selftest::BYTES as usize, self.limits().dma_highest).ok();
         let registers = self.registers.lock();
         let Some(io) = registers.as_ref() else { return false };
         let known = self.is_known(io, memory.as_ref());
@@ -49,7 +49,10 @@ impl Ringwave {
 
     fn is_known(&self, io: &MappedIo, memory: Option<&ContiguousMemory>) -> bool {
         let identity = probe::check_identity(io).is_ok();
-        let same = || probe::read_limits(io) == Ok(self.limits) && probe::endpoints(io) == self.endpoints;
+        let same = || {
+            probe::read_features(io) == Ok(self.features)
+                && probe::endpoints(io, self.features.limits) == self.endpoints
+        };
         let sees_memory = |memory| probe::run_selftest(io, memory).is_ok();
         identity && same() && memory.is_none_or(sees_memory)
     }

@@ -65,15 +65,18 @@ fn a_card_that_is_another_one_after_d0_is_gone() {
 fn a_mapped_position_page_stays_until_its_client_lets_go() {
     let memory = MemoryCard::at(0x7000_0000);
     let card = memory.find();
-    let page = card.position_page(0).unwrap();
-    assert_eq!(page.as_ptr(), memory.pages.wrapping_add(pages::position_page(0).unwrap() as usize));
-    assert_eq!(card.position_page(1).map(|_| host::io_mappings()), Some(2));
-    card.release_position_page(1);
+    let registers = card.position_registers(0).unwrap();
+    let page = memory.pages.wrapping_add(pages::position_page(0).unwrap() as usize);
+    let at = |field: u32| page.wrapping_add(field as usize);
+    assert_eq!(registers.position.as_ptr(), at(pages::position::RING_OFFSET));
+    assert_eq!(registers.clock.as_ptr(), at(pages::position::CLOCK));
+    assert_eq!(card.position_registers(1).map(|_| host::io_mappings()), Some(2));
+    card.release_position_registers(1);
     card.remove();
     assert_eq!(host::io_mappings(), 1, "the registers are unmapped, the client's page is not");
-    assert_eq!((card.position_page(0), card.status(0)), (None, None), "nobody else gets at it");
-    card.release_position_page(0);
-    card.release_position_page(0);
+    assert_eq!((card.position_registers(0), card.status(0)), (None, None), "nobody else gets at it");
+    card.release_position_registers(0);
+    card.release_position_registers(0);
     assert_eq!(host::io_mappings(), 0);
     let unused = MemoryCard::at(0x7100_0000).find();
     unused.remove();

@@ -8,9 +8,23 @@ use ringwave_regs::{error::Error, format as sample, global, stream as regs};
 
 use super::access::{NOBODY, high, low, read, write};
 use super::selftest::{self, Verdict};
-use crate::hw::Limits;
-use crate::hw::endpoint::{Direction, Endpoint};
-use crate::wave::format::Abilities;
+use crate::hw::format::{Capabilities, RATES, SampleFormat, rate_bit};
+use crate::hw::{Direction, Endpoint, Limits};
+
+/// What the card has, beside what the driver above is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Features {
+    /// Takes a cyclic buffer in one piece by its address.
+    pub(super) contiguous: bool,
+    /// The most entries of a scatter-gather table; 0: takes none.
+    pub(super) entries_max: u32,
+    /// Wants to know which packets are written.
+    pub(super) written: bool,
+    /// Looks for that in a page, so that saying it costs no message.
+    pub(super) mark_page: bool,
+    /// What is the same for each of its streams.
+    pub(super) limits: Limits,
+}
 
 /// MAGIC and the major version. Nothing else is touched before.
 pub(super) fn check_identity(registers: &MappedIo) -> NtResult {
@@ -32,7 +46,8 @@ pub(super) fn check_identity(registers: &MappedIo) -> NtResult {
     Ok(())
 }
 
-pub(super) fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
+/// What the card has, from its global registers.
+pub(super) fn read_features(registers: &MappedIo) -> NtResult<Features> {
     let features = read(registers, global::FEATURES);
     let dma_bits = read(registers, global::DMA_BITS);
     let clock_hz = read(registers, global::CLOCK_HZ);
@@ -43,20 +58,28 @@ pub(super) fn read_limits(registers: &MappedIo) -> NtResult<Limits> {
         );
         return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
     }
-    Ok(Limits {
-        // Not above i64::MAX: PHYSICAL_ADDRESS is signed, and no processor has that many bits.
-        dma_highest: (u64::MAX >> (64 - dma_bits)) & (u64::MAX >> 1),
-        ring_bytes_max: read(registers, global::RING_BYTES_MAX).min(global::RING_BYTES_MAX_VALUE),
-        entries_max: read(registers, global::SG_ENTRIES_MAX).min(ringwave_regs::dma::ENTRIES_MAX),
-        contiguous: has(global::FEATURE_CONTIGUOUS),
-        scatter_gather: has(global::FEATURE_SCATTER_GATHER),
+    let contiguous = has(global::FEATURE_CONTIGUOUS);
+    let entries_max = read(registers, global::SG_ENTRIES_MAX).min(ringwave_regs::dma::ENTRIES_MAX);
+    let entries_max = if has(global::FEATURE_SCATTER_GATHER) { entries_max } else { 0 };
+    let mark_page = has(global::FEATURE_WRITTEN | global::FEATURE_MARK_PAGE);
+    Ok(Features {
+        contiguous,
         written: has(global::FEATURE_WRITTEN),
-        mark_page: has(global::FEATURE_WRITTEN | global::FEATURE_MARK_PAGE),
-        start_frame: has(global::FEATURE_START_FRAME),
-        position_page: has(global::FEATURE_POSITION_PAGE),
-        volume: has(global::FEATURE_VOLUME),
-        jack: has(global::FEATURE_JACK),
-        clock_hz,
+        mark_page,
+        entries_max,
+        limits: Limits {
+            // Not above i64::MAX: PHYSICAL_ADDRESS is signed, and no processor has that many bits.
+            dma_highest: (u64::MAX >> (64 - dma_bits)) & (u64::MAX >> 1),
+            buffer_bytes_max: read(registers, global::RING_BYTES_MAX).min(global::RING_BYTES_MAX_VALUE),
+            segments_max: entries_max.max(u32::from(contiguous)),
+            start_frame: has(global::FEATURE_START_FRAME),
+            // The mark page (DATASHEET 7.4).
+            forgets_marks: mark_page,
+            position_registers: has(global::FEATURE_POSITION_PAGE),
+            volume_min: has(global::FEATURE_VOLUME).then_some(regs::VOLUME_MIN),
+            jack: has(global::FEATURE_JACK),
+            clock_hz,
+        },
     })
 }
 
@@ -88,29 +111,45 @@ pub(super) fn run_selftest(registers: &MappedIo, memory: &ContiguousMemory) -> N
 }
 
 /// What every stream of the card is.
-pub(super) fn endpoints(registers: &MappedIo) -> [Option<Endpoint>; regs::STREAMS_MAX as usize] {
+pub(super) fn endpoints(
+    registers: &MappedIo,
+    limits: Limits,
+) -> [Option<Endpoint>; regs::STREAMS_MAX as usize] {
     // Blocks behind the last stream are not to be touched (BAD_ACCESS).
     let streams = read(registers, global::STREAMS);
     let present = (streams & 0xFF).saturating_add(streams >> global::STREAMS_CAPTURE_SHIFT & 0xFF);
     let mut streams = 0..present;
-    core::array::from_fn(|_| endpoint(registers, streams.next()?))
+    core::array::from_fn(|_| endpoint(registers, streams.next()?, limits))
 }
 
 /// What stream number `stream` of the card is.
-fn endpoint(io: &MappedIo, stream: u32) -> Option<Endpoint> {
+fn endpoint(io: &MappedIo, stream: u32, limits: Limits) -> Option<Endpoint> {
     let block = regs::block(stream)?;
     let caps = read(io, block + regs::CAPS);
     if caps == NOBODY || caps & regs::CAPS_PRESENT == 0 {
         return None;
     }
-    let can = Abilities {
-        samples: read(io, block + regs::FORMATS) & sample::FORMATS_ALL,
-        rates: read(io, block + regs::RATES) & sample::RATES_ALL,
+    let (formats, rates) = (read(io, block + regs::FORMATS), read(io, block + regs::RATES));
+    let has_format = |format: &SampleFormat| formats & 1 << code(*format) != 0;
+    let has_rate = |rate: &u32| rates & sample::rate_bit(*rate) != 0;
+    let can = Capabilities {
+        samples: SampleFormat::ALL.into_iter().filter(has_format).fold(0, |bits, format| bits | format.bit()),
+        rates: RATES.into_iter().filter(has_rate).fold(0, |bits, rate| bits | rate_bit(rate)),
         channels_max: (caps >> regs::CAPS_CHANNELS_SHIFT & 0xFF).min(sample::CHANNELS_MAX),
     };
     let captures = caps & regs::CAPS_CAPTURE != 0;
     let direction = if captures { Direction::Capture } else { Direction::Render };
-    Some(Endpoint { stream, direction, can })
+    Some(Endpoint { stream, direction, can, limits })
+}
+
+/// The card's code of a sample format.
+pub(super) const fn code(format: SampleFormat) -> u32 {
+    match format {
+        SampleFormat::S16 => sample::S16,
+        SampleFormat::S24In32 => sample::S24_32,
+        SampleFormat::S32 => sample::S32,
+        SampleFormat::F32 => sample::F32,
+    }
 }
 
 /// The name of an error code.

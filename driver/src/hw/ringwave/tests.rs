@@ -3,7 +3,7 @@
 use nt::host;
 use nt::status::STATUS_REVISION_MISMATCH;
 
-use super::memory_card::MemoryCard;
+use super::memory_card::{MemoryCard, resources};
 use super::*;
 
 /// Every feature that there is.
@@ -21,9 +21,9 @@ fn find(physical: u64, magic: u32, version: u32) -> Result<(), nt::NTSTATUS> {
     set(global::VERSION, version);
     set(global::DMA_BITS, 64);
     set(global::CLOCK_HZ, 1_000_000_000);
-    let pages = Range { address: physical + 0x10_0000, bytes: 0x4_0000 };
+    let resources = resources((physical, 0x4000), (physical + 0x10_0000, 0x4_0000));
     // SAFETY: fake device memory.
-    unsafe { Ringwave::find(Range { address: physical, bytes: 0x4000 }, pages) }.map(|_| ())
+    unsafe { Ringwave::find(&resources) }.map(|_| ())
 }
 
 #[test]
@@ -132,8 +132,9 @@ fn what_a_client_may_map_is_no_mark_page() {
     let (memory, card) = with_features(0x7000_0000, FEATURES_ALL);
     let marks: Vec<usize> = (0..16).map(|stream| pages::mark_page(stream).unwrap() as usize / 4096).collect();
     for stream in 0..16 {
-        // PortCls maps the page that the register is in.
-        let page = (card.position_page(stream).unwrap().as_ptr().addr() - memory.pages.addr()) / 4096;
+        // PortCls maps the page that a register is in.
+        let page =
+            (card.position_registers(stream).unwrap().clock.as_ptr().addr() - memory.pages.addr()) / 4096;
         assert!(!marks.contains(&page), "{stream}");
     }
 }
@@ -151,7 +152,7 @@ fn without_power_neither_registers_nor_pages_are_touched() {
     card.set_power(false);
     assert_eq!((card.status(0), card.state(0), card.unplugged(0)), (None, None, None));
     assert!(!mark(8), "who writes must know that it did not arrive");
-    assert!(card.set_state(0, State::Stop).is_err());
+    assert!(card.set_state(0, StreamState::Stop).is_err());
     card.ask_lockstep(0, true);
     card.set_volume(0, 7, -65_536);
     card.set_mute(0, 0xFF);
@@ -175,8 +176,9 @@ fn without_power_neither_registers_nor_pages_are_touched() {
 
 #[test]
 fn bars_that_are_too_small_are_not_mapped() {
-    let (small, large) = (Range { address: 0, bytes: 0x1000 }, Range { address: 0, bytes: 0x4_0000 });
+    let (small, large) = ((0, 0x1000), (0, 0x4_0000));
     // SAFETY: refused before anything is mapped.
-    let found = unsafe { [Ringwave::find(small, large).err(), Ringwave::find(large, small).err()] };
+    let found = [(small, large), (large, small)]
+        .map(|(registers, pages)| unsafe { Ringwave::find(&resources(registers, pages)) }.err());
     assert_eq!(found, [Some(STATUS_DEVICE_CONFIGURATION_ERROR); 2]);
 }

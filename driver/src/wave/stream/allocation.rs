@@ -4,10 +4,9 @@ use nt::NtResult;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};
 use nt::sys::{MDL, MEMORY_CACHING_TYPE};
 use portcls_sys::Out;
-use ringwave_regs::stream::fifo_frames;
 
 use super::Stream;
-use crate::hw::geometry::Ring;
+use crate::hw::geometry::BufferGeometry;
 use crate::wave::buffer::{Buffer, CACHE};
 
 impl Stream {
@@ -18,30 +17,28 @@ impl Stream {
             log::error!("a second cyclic buffer is asked for");
             return Err(STATUS_UNSUCCESSFUL);
         }
-        let limits = self.card().limits();
-        let ring = Ring::for_request(requested, packets, self.format, limits.ring_bytes_max)?;
-        let buffer = Buffer::try_new(&self.port, ring, &limits, self.wishes.contiguous)?;
-        log::info!(
-            "cyclic buffer: {} bytes, {packets} packet(s), {:x?}, {} table page(s)",
-            ring.bytes,
-            buffer.dma,
-            buffer.table_pages()
-        );
+        let (card, limits, stream) = (self.card(), &self.endpoint.limits, self.claim.stream());
+        let least = card.packet_frames_min(stream, self.format.rate);
+        let geometry =
+            BufferGeometry::for_request(requested, packets, self.format, least, limits.buffer_bytes_max)?;
+        let buffer = Buffer::try_new(&self.port, geometry, limits, self.wishes.contiguous)?;
+        card.attach(stream, &buffer, geometry.bytes)?;
+        log::info!("stream {stream}: cyclic buffer of {} bytes, {packets} packet(s)", geometry.bytes);
         let mdl = buffer.mdl();
         {
             let mut shared = self.shared.lock();
-            shared.ring = Some(ring);
-            shared.fifo = self.fifo_frames(Some(ring));
+            shared.geometry = Some(geometry);
+            shared.fifo = self.fifo_frames(Some(geometry));
             shared.notified = notified;
         }
         *self.buffer.lock() = Some(buffer);
-        Ok((mdl, ring.bytes))
+        Ok((mdl, geometry.bytes))
     }
 
     /// Depth of the card's FIFO with such a buffer, in frames; without one the most it can be.
-    pub(super) fn fifo_frames(&self, ring: Option<Ring>) -> u32 {
-        let packet_frames = ring.map_or(u32::MAX, |ring| ring.packet_frames());
-        fifo_frames(self.format.rate, packet_frames)
+    pub(super) fn fifo_frames(&self, geometry: Option<BufferGeometry>) -> u32 {
+        let packet_frames = geometry.map_or(u32::MAX, |geometry| geometry.packet_frames());
+        self.card().fifo_frames(self.claim.stream(), self.format.rate, packet_frames)
     }
 
     /// Frees the buffer. The card lets go of it first, whatever state the stream is in.
@@ -55,12 +52,24 @@ impl Stream {
         self.halt();
         {
             let mut shared = self.shared.lock();
-            shared.ring = None;
+            shared.geometry = None;
             shared.notified = false;
         }
-        let buffer = self.buffer.lock().take();
-        // Here, where no lock is held: freeing is for PASSIVE_LEVEL.
-        drop(buffer);
+        self.free_pages();
+    }
+
+    /// Frees the pages of the buffer, if there is one. The card is in STOP.
+    pub(super) fn free_pages(&self) {
+        let Some(buffer) = self.buffer.lock().take() else { return };
+        if self.card().detach(self.claim.stream()) {
+            // Here, where no lock is held: freeing is for PASSIVE_LEVEL.
+            drop(buffer);
+        } else {
+            log::error!(
+                "the card has not given back the cyclic buffer: its pages are lost until the next boot"
+            );
+            core::mem::forget(buffer);
+        }
     }
 }
 

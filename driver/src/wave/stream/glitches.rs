@@ -106,7 +106,7 @@ impl Stream {
             }
             let (position, written) = {
                 let mut shared = self.shared.lock();
-                let _ = shared.look(self.card(), self.claim.stream());
+                let _ = shared.look(self.card(), &self.endpoint);
                 let frame_bytes = u64::from(self.format.frame_bytes());
                 (shared.position.last().saturating_mul(frame_bytes), write_position(&shared))
             };
@@ -129,10 +129,10 @@ impl Stream {
 
 /// Bytes from the beginning of the cyclic buffer to behind what the last SetWritePacket made valid.
 fn write_position(shared: &Shared) -> u64 {
-    let (Some(ring), Some(mark)) = (shared.ring, shared.packets.written()) else { return 0 };
-    let place = u64::from(mark.number.checked_rem(ring.packets).unwrap_or(0));
-    let valid = mark.end_of_stream.unwrap_or(ring.packet_bytes());
-    place.saturating_mul(ring.packet_bytes().into()).saturating_add(valid.into())
+    let (Some(geometry), Some(mark)) = (shared.geometry, shared.packets.written()) else { return 0 };
+    let place = u64::from(mark.number.checked_rem(geometry.packets).unwrap_or(0));
+    let valid = mark.end_of_stream.unwrap_or(geometry.packet_bytes());
+    place.saturating_mul(geometry.packet_bytes().into()).saturating_add(valid.into())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Stream {
             let shared = self.shared.lock();
             // Another caller may have told a later one meanwhile; the last is always what is told.
             let Some(mark) = shared.untold(telling == Telling::Again) else { return };
-            (mark, shared.device_clock(card.limits().clock_hz))
+            (mark, shared.device_clock(self.endpoint.limits.clock_hz))
         };
         if card.mark(self.claim.stream(), mark, clock, telling == Telling::Late) {
             self.shared.lock().told = Some(mark);

@@ -8,8 +8,8 @@ use nt::mutex::MutexGuard;
 
 use super::Stream;
 use super::marks::Telling;
-use crate::hw::geometry::Ring;
-use crate::hw::{Dma, State};
+use crate::hw::StreamState;
+use crate::hw::geometry::BufferGeometry;
 
 impl Stream {
     /// Up to `target`, one step after the other. A step that fails leaves the stream in the state before it.
@@ -21,20 +21,20 @@ impl Stream {
     ///
     /// A card without power is told later: D0 is promised to NewStream alone (PowerChangeState's page), so the step
     /// succeeds, is remembered, and made when the card is back ([`on_power`](Self::on_power)).
-    pub(super) fn raise(&self, from: State, target: State) -> NtResult {
-        for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
+    pub(super) fn raise(&self, from: StreamState, target: StreamState) -> NtResult {
+        for state in StreamState::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             let card = self.card();
             // Asked before, for then whoever gives it power comes after us; and after, for it may go any time.
             let awake = !card.asleep();
-            if let Some((ring, dma)) = self.setup().filter(|_| awake)
-                && let Err(status) = self.raise_card(state, ring, dma)
+            if let Some(geometry) = self.geometry().filter(|_| awake)
+                && let Err(status) = self.raise_card(state, geometry)
                 && !card.asleep()
             {
                 return Err(status);
             }
             self.shared.lock().state = state;
         }
-        if target == State::Run {
+        if target == StreamState::Run {
             // The first packet may be complete already, or one that was not signalled before PAUSE. DATASHEET
             // 9.
             self.on_interrupt();
@@ -42,9 +42,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Where the buffer is, if there is one.
-    fn setup(&self) -> Option<(Ring, Dma)> {
-        self.buffer.lock().as_ref().map(|buffer| (buffer.ring, buffer.dma))
+    /// The shape of the buffer, if there is one.
+    fn geometry(&self) -> Option<BufferGeometry> {
+        self.buffer.lock().as_ref().map(|buffer| buffer.geometry)
     }
 
     /// The card has power again: it is brought where the port has left the stream, if the port has not paused it
@@ -53,12 +53,12 @@ impl Stream {
         let _transition = self.transitions.lock();
         if self.ticks.load(Ordering::Acquire) {
             // Asked for without power, or forgotten with it.
-            self.card().tick_position(self.claim.stream(), true);
+            self.card().update_position_registers(self.claim.stream(), true);
         }
         let state = self.shared.lock().state;
-        let Some((ring, dma)) = self.setup().filter(|_| state > State::Stop) else { return };
-        match self.raise_card(state, ring, dma) {
-            Ok(()) if state == State::Run => self.on_interrupt(),
+        let Some(geometry) = self.geometry().filter(|_| state > StreamState::Stop) else { return };
+        match self.raise_card(state, geometry) {
+            Ok(()) if state == StreamState::Run => self.on_interrupt(),
             Ok(()) => {}
             Err(status) => log::warn!(
                 "stream {}: after power came back {state:?} is refused: {status:#010x}",
@@ -69,42 +69,42 @@ impl Stream {
 
     /// Brings the card up to `target`: from wherever it is, for the buffer may be younger than the state, and
     /// a card that lost power starts from STOP.
-    fn raise_card(&self, target: State, ring: Ring, dma: Dma) -> NtResult {
+    fn raise_card(&self, target: StreamState, geometry: BufferGeometry) -> NtResult {
         let (card, stream) = (self.card(), self.claim.stream());
         self.notice_lost_state();
         let from = self.shared.lock().card_state;
-        for state in State::ALL.into_iter().filter(|state| *state > from && *state <= target) {
+        for state in StreamState::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             let lockstep = self.lockstep();
             match state {
-                State::Acquire => {
-                    card.configure(stream, self.format, ring, dma)?;
+                StreamState::Acquire => {
+                    card.configure(stream, self.format, geometry)?;
                     if self.ticks.load(Ordering::Acquire) {
                         // A card that was reset has forgotten it.
-                        card.tick_position(stream, true);
+                        card.update_position_registers(stream, true);
                     }
                 }
-                State::Run => self.before_run(lockstep),
-                State::Stop | State::Pause => {}
+                StreamState::Run => self.before_run(lockstep),
+                StreamState::Stop | StreamState::Pause => {}
             }
             // Until the card knows where to start nobody tells it a mark: that may be the end of the stream.
-            let telling = (state == State::Acquire).then(|| self.telling.lock());
+            let telling = (state == StreamState::Acquire).then(|| self.telling.lock());
             card.set_state(stream, state)?;
             {
                 let mut shared = self.shared.lock();
                 shared.card_state = state;
-                if state == State::Run {
+                if state == StreamState::Run {
                     (shared.lockstep, shared.lockstep_told) = (Some(lockstep), true);
                 }
             }
             if let Some(telling) = telling {
-                self.restore(ring, &telling);
+                self.restore(geometry, &telling);
             }
         }
         Ok(())
     }
 
     /// The card has come from STOP: tells it where the stream stands, and what was marked.
-    fn restore(&self, ring: Ring, telling: &MutexGuard<'_, ()>) {
+    fn restore(&self, geometry: BufferGeometry, telling: &MutexGuard<'_, ()>) {
         let (card, stream) = (self.card(), self.claim.stream());
         let frame = {
             let mut shared = self.shared.lock();
@@ -113,8 +113,8 @@ impl Stream {
         };
         // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark,
         // for once the card knows the end of the stream it takes no start any more (DATASHEET 5.5).
-        if frame > 0 && card.limits().start_frame {
-            card.start_at(stream, frame, ring.packet_of(frame));
+        if frame > 0 && self.endpoint.limits.start_frame {
+            card.start_at(stream, frame, geometry.packet_of(frame));
             self.shared.lock().started = frame;
         }
         self.tell_mark_held(telling, Telling::New);
@@ -140,17 +140,16 @@ impl Stream {
         if !told {
             card.ask_lockstep(stream, lockstep);
         }
-        // The mark page may have lost it in D3 (DATASHEET 7.4); by register it would be a message for
-        // nothing.
-        let by_page = card.limits().mark_page;
-        self.tell_mark(if by_page { Telling::Again } else { Telling::New });
+        // The card may have lost it in D3; to one that has not it would be a message for nothing.
+        let forgets = self.endpoint.limits.forgets_marks;
+        self.tell_mark(if forgets { Telling::Again } else { Telling::New });
     }
 
     /// If the card is not where it was brought, it was without power: D3hot leaves a stream that ran in
     /// PAUSE, a reset leaves it in STOP. From here on it is taken as what it is. Costs a message, before each
     /// step up.
     fn notice_lost_state(&self) {
-        if self.shared.lock().card_state == State::Stop {
+        if self.shared.lock().card_state == StreamState::Stop {
             return;
         }
         let Some(found) = self.card().state(self.claim.stream()) else { return };
@@ -166,37 +165,37 @@ impl Stream {
     }
 
     /// Down to `target`. Never fails: a card that is gone is stopped.
-    pub(super) fn lower(&self, from: State, target: State) {
+    pub(super) fn lower(&self, from: StreamState, target: StreamState) {
         let (card, stream) = (self.card(), self.claim.stream());
-        if from == State::Run {
+        if from == StreamState::Run {
             // It is not in RUN if the buffer was freed meanwhile, or allocated after.
-            let runs = self.shared.lock().card_state == State::Run;
+            let runs = self.shared.lock().card_state == StreamState::Run;
             if runs {
-                let _ = card.set_state(stream, State::Pause);
+                let _ = card.set_state(stream, StreamState::Pause);
             }
             // The position is frozen. What was completed before is signalled now; after this nothing is.
             self.on_interrupt();
             let mut shared = self.shared.lock();
-            shared.state = State::Pause;
-            shared.card_state = shared.card_state.min(State::Pause);
+            shared.state = StreamState::Pause;
+            shared.card_state = shared.card_state.min(StreamState::Pause);
         }
         match target {
-            State::Stop => {
+            StreamState::Stop => {
                 {
                     let mut shared = self.shared.lock();
-                    shared.state = State::Stop;
+                    shared.state = StreamState::Stop;
                     shared.reset();
                 }
                 self.halt();
             }
-            State::Acquire => {
+            StreamState::Acquire => {
                 let card_state = self.shared.lock().card_state;
-                if card_state > State::Acquire && card.set_state(stream, State::Acquire).is_ok() {
-                    self.shared.lock().card_state = State::Acquire;
+                if card_state > StreamState::Acquire && card.set_state(stream, StreamState::Acquire).is_ok() {
+                    self.shared.lock().card_state = StreamState::Acquire;
                 }
-                self.shared.lock().state = State::Acquire;
+                self.shared.lock().state = StreamState::Acquire;
             }
-            State::Pause | State::Run => {}
+            StreamState::Pause | StreamState::Run => {}
         }
     }
 
@@ -208,11 +207,11 @@ impl Stream {
         let _telling = self.telling.lock();
         let running = {
             let mut shared = self.shared.lock();
-            core::mem::replace(&mut shared.card_state, State::Stop) != State::Stop
+            core::mem::replace(&mut shared.card_state, StreamState::Stop) != StreamState::Stop
         };
         if running {
             // A card that is gone has stopped too.
-            let _ = self.card().set_state(self.claim.stream(), State::Stop);
+            let _ = self.card().set_state(self.claim.stream(), StreamState::Stop);
         }
     }
 }

@@ -1,0 +1,155 @@
+//! Which card a device is. Its PCI vendor and device id decide, read from configuration space; the card's own module
+//! then checks that what it finds behind the BARs is such a card.
+
+use alloc::boxed::Box;
+
+use nt::NtResult;
+use nt::bus::BusInterface;
+use nt::pool::try_box;
+use nt::status::STATUS_DEVICE_CONFIGURATION_ERROR;
+use nt::sys::DEVICE_OBJECT;
+
+use super::Card;
+use super::ringwave::{self, Ringwave};
+
+/// A range of device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRange {
+    /// Translated physical address.
+    pub address: u64,
+    /// Length in bytes.
+    pub bytes: usize,
+}
+
+/// The memory that a device was given: its memory BARs, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources(pub [Option<MemoryRange>; 6]);
+
+impl Resources {
+    /// Memory BAR number `index`, not counting others.
+    ///
+    /// # Errors
+    /// `STATUS_DEVICE_CONFIGURATION_ERROR` if there is none.
+    pub fn memory(&self, index: usize) -> NtResult<MemoryRange> {
+        self.0.get(index).copied().flatten().ok_or_else(|| {
+            log::error!("memory resource {index} is missing");
+            STATUS_DEVICE_CONFIGURATION_ERROR
+        })
+    }
+}
+
+/// Finds the card. PASSIVE_LEVEL.
+///
+/// *Doubt*: whether every bus driver that a card may be behind offers BUS_INTERFACE_STANDARD. Windows' own (pci.sys) does by
+/// the interface's page. Without it the id is not known, and the card's module is asked: that costs one read of a register
+/// of a device which the INF has named, and refuses what is no such card.
+///
+/// # Errors
+/// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that no module knows; else what the card's module says.
+///
+/// # Safety
+/// `pdo` is the PDO of a device of this driver that is being started, and `resources` are that device's.
+pub unsafe fn probe(pdo: *mut DEVICE_OBJECT, resources: &Resources) -> NtResult<Box<dyn Card>> {
+    // SAFETY: by contract.
+    match unsafe { pci_id(pdo) } {
+        Ok(ringwave::PCI_ID) => {}
+        Ok((vendor, device)) => {
+            log::error!("PCI device {vendor:04x}:{device:04x} is no card that this driver knows");
+            return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
+        }
+        Err(status) => {
+            log::warn!(
+                "the bus driver does not tell the device's PCI id: {status:#010x}; its registers decide"
+            );
+        }
+    }
+    // SAFETY: by contract.
+    let card = unsafe { Ringwave::find(resources)? };
+    Ok(try_box(card)?)
+}
+
+/// Vendor and device id: the first two words of configuration space.
+///
+/// # Safety
+/// As [`probe`].
+unsafe fn pci_id(pdo: *mut DEVICE_OBJECT) -> NtResult<(u16, u16)> {
+    // SAFETY: by contract.
+    let bus = unsafe { BusInterface::query(pdo)? };
+    let mut id = [0; 4];
+    if bus.read_config(0, &mut id) != 4 {
+        return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
+    }
+    let [vendor_low, vendor_high, device_low, device_high] = id;
+    Ok((u16::from_le_bytes([vendor_low, vendor_high]), u16::from_le_bytes([device_low, device_high])))
+}
+
+#[cfg(test)]
+mod tests {
+    use nt::host::{self, Bus};
+    use nt::status::STATUS_REVISION_MISMATCH;
+
+    use super::*;
+    use crate::hw::ringwave::memory_card::MemoryCard;
+
+    /// The probe of a card in memory behind a bus, and what it logs.
+    fn probe_at(physical: u64, bus: Bus, prepare: impl FnOnce(&MemoryCard)) -> (NtResult, String) {
+        let memory = MemoryCard::at(physical);
+        prepare(&memory);
+        host::set_bus(bus);
+        let _ = host::take_debug_output();
+        // SAFETY: fake device memory, and a bus that does not look at the device.
+        let found = unsafe { probe(core::ptr::null_mut(), &memory.resources()) };
+        assert_eq!(host::bus_references(), 0, "the bus driver's interface is given back");
+        let log = host::take_debug_output().into_iter().map(|(_, _, line)| line).collect();
+        (found.map(|card| card.remove()), log)
+    }
+
+    fn bus(vendor: u16, device: u16) -> Bus {
+        let config = [vendor, device].map(u16::to_le_bytes).as_flattened().to_vec();
+        Bus { config, ..Bus::default() }
+    }
+
+    #[test]
+    fn the_pci_id_chooses_the_card() {
+        nt::klog::init(log::LevelFilter::Info);
+        let (found, log) = probe_at(0x1_1000_0000, bus(0x1234, 0x5257), |_| ());
+        assert_eq!(found, Ok(()), "{log}");
+    }
+
+    #[test]
+    fn a_device_that_is_no_card_of_ours_is_refused_in_one_line_and_not_touched() {
+        nt::klog::init(log::LevelFilter::Info);
+        for (vendor, device) in [(0x1AF4, 0x1059), (0x1234, 0x5258), (0xFFFF, 0xFFFF)] {
+            let (found, log) =
+                probe_at(0x1_2000_0000 + u64::from(device) * 0x100_0000, bus(vendor, device), |_| ());
+            assert_eq!(found, Err(STATUS_DEVICE_CONFIGURATION_ERROR));
+            assert_eq!(log.lines().count(), 1, "{log}");
+            assert!(log.contains(&format!("{vendor:04x}:{device:04x}")), "{log}");
+            assert_eq!(host::io_mappings(), 0);
+        }
+    }
+
+    #[test]
+    fn without_the_bus_drivers_word_the_registers_decide() {
+        nt::klog::init(log::LevelFilter::Info);
+        let silent = [Bus { offered: false, ..Bus::default() }, Bus { config: vec![0x34], ..Bus::default() }];
+        for (index, bus) in (0_u64..).zip(silent) {
+            let at = 0x1_4000_0000 + index * 0x1000_0000;
+            let (found, log) = probe_at(at, bus.clone(), |_| ());
+            assert!(found.is_ok() && log.contains("PCI id"), "{log}");
+            let (found, _) = probe_at(at + 0x100_0000, bus.clone(), |card| card.is_of_version(9));
+            assert_eq!(found, Err(STATUS_REVISION_MISMATCH));
+            let (found, _) = probe_at(at + 0x200_0000, bus, MemoryCard::is_no_card);
+            assert_eq!(found, Err(STATUS_DEVICE_CONFIGURATION_ERROR), "MAGIC is another one");
+            assert_eq!(host::io_mappings(), 0);
+        }
+    }
+
+    #[test]
+    fn a_device_without_its_bars_is_refused() {
+        host::set_bus(bus(0x1234, 0x5257));
+        // SAFETY: nothing is there to be touched.
+        let found = unsafe { probe(core::ptr::null_mut(), &Resources::default()) };
+        assert_eq!(found.err(), Some(STATUS_DEVICE_CONFIGURATION_ERROR));
+    }
+}
