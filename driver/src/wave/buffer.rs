@@ -2,7 +2,6 @@
 //!
 //! They come from `IPortWaveRTStream`, so that PortCls can map the buffer into the audio engine. The driver itself
 //! never looks into the buffer; it maps it only to clear it, so that nothing is left to unmap when the stream goes.
-//! House decision 3.
 //!
 //! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one piece
 //! and AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make the card play,

@@ -7,7 +7,7 @@
 //! so that a local clock that runs fast can't leave it too high for long.
 //!
 //! What is reported never goes back, never passes the limit the caller knows (one packet beyond the anchor, the end of the
-//! stream, what was written), and before the first anchor of a RUN it is the frame where the stream stood. House decision 6,
+//! stream, what was written), and before the first anchor of a RUN it is the frame where the stream stood.
 //! DATASHEET 7.2. (The DATASHEET suggests a window of 64 reads; a slow decay forgets as surely and keeps no history.)
 
 use crate::hw::Anchor;
