@@ -1,217 +1,220 @@
-//! From DriverEntry to the running device, and back: what PortCls and PnP call. WAVERT.md 1.
+//! The adapter object: one per started device. It owns the card, the interrupt, the DPC and the subdevices;
+//! PortCls knows it as the power manager.
 //!
-//! | file | what |
-//! |---|---|
-//! | `adapter.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
-//! | `constraints.rs` | how short packets may be |
-//! | [`device`] | the adapter object: card, interrupt, power, subdevices, and how all of it ends |
-//! | [`interrupt`] | the service routine and the DPC |
-//! | [`jacks`] | whose jacks the DPC looks at |
-//! | [`mixer`] | volume and mute of every stream |
-//! | [`power`] | IAdapterPowerManagement 1 to 3 |
-//! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
-//! | [`subdevices`] | the two filters and the connection between them |
+//! Streams and the wave miniport hold references to it and may outlive the device: after [`Adapter::stop`]
+//! there is no card behind it any more, and everything fails softly.
 
-pub mod constraints;
-pub mod device;
 pub mod interrupt;
 pub mod jacks;
 pub mod mixer;
 pub mod power;
 pub mod streams;
-pub mod subdevices;
 
-use core::ffi::c_void;
-use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicBool, Ordering};
 
+use nt::dpc::Dpc;
+use nt::interrupt::{Granted, Interrupt};
 use nt::spinlock::SpinLock;
-use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
-use nt::sys::{
-    DEVICE_OBJECT, DRIVER_OBJECT, IRP, IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, IRP_MN_STOP_DEVICE,
-    IRP_MN_SURPRISE_REMOVAL, IoGetCurrentIrpStackLocation, PDRIVER_UNLOAD, UNICODE_STRING,
-};
-use nt::{NTSTATUS, NtResult, nt_success};
+use nt::sys::DEVICE_OBJECT;
+use nt::{NtResult, nt_success};
 use portcls_sys::imports::{
-    ADAPTER_EXTENSION_WORD, PcAddAdapterDevice, PcDispatchIrp, PcInitializeAdapterDriver,
-    physical_device_object,
+    PcUnregisterAdapterPowerManagement, StreamResource, register_adapter_power_management,
 };
-use portcls_sys::interfaces::IResourceList;
-use portcls_sys::{Com, ComRef, IUnknown};
+use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
+use portcls_sys::{Com, ComRef, com_class};
 
-pub use device::Adapter;
-pub use subdevices::{Installation, Stale, Subdevices};
+use crate::entry::subdevices::{Installation, Stale, Subdevices};
+use crate::hw::{self, Card, MemoryRange, Resources};
+use interrupt::{DpcContext, Isr};
+use jacks::Jacks;
+use mixer::Mixer;
+use streams::Streams;
 
-/// The most subdevices that are registered: wave and topology of each stream.
-const SUBDEVICES: u32 = 2 * crate::hw::STREAMS_MAX;
-
-/// The DriverUnload that PortCls set, and that must run.
-static PORTCLS_UNLOAD: SpinLock<PDRIVER_UNLOAD> = SpinLock::new(None);
-
-/// DriverEntry: makes the driver PortCls', then hooks PnP and unload in front of it.
-///
-/// # Safety
-/// The arguments are those of a driver's entry point.
-pub unsafe fn driver_entry(driver: *mut DRIVER_OBJECT, registry_path: *mut UNICODE_STRING) -> NTSTATUS {
-    nt::klog::init(log::LevelFilter::Info);
-    // SAFETY: handed on as they came.
-    let status = unsafe { PcInitializeAdapterDriver(driver, registry_path, Some(add_device)) };
-    if !nt_success(status) {
-        return status;
-    }
-    // SAFETY: a live driver object that only this routine writes before it returns.
-    unsafe {
-        if let Some(handler) = (*driver).MajorFunction.get_mut(IRP_MJ_PNP as usize) {
-            *handler = Some(on_pnp);
-        }
-        *PORTCLS_UNLOAD.lock() = (*driver).DriverUnload;
-        (*driver).DriverUnload = Some(unload);
-    }
-    log::info!("version {} loaded", env!("CARGO_PKG_VERSION"));
-    status
+/// The interrupt, which PortCls knows as a resource of the streams. Dropped in this order: the page of
+/// PCSTREAMRESOURCE_DESCRIPTOR wants a resource registered after it was made and taken back before it goes.
+struct Connected {
+    _resource: Option<StreamResource>,
+    _interrupt: Interrupt<Isr>,
 }
 
-/// Everything is gone by now: the last device's REMOVE came before.
-unsafe extern "C" fn unload(driver: *mut DRIVER_OBJECT) {
-    log::info!("unloaded");
-    let portcls = PORTCLS_UNLOAD.lock().take();
-    if let Some(portcls) = portcls {
-        // SAFETY: PortCls' own routine, with what it expects.
-        unsafe { portcls(driver) }
-    }
-}
-
-/// A device of ours was found. The hardware is not touched before StartDevice.
-unsafe extern "C" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT) -> NTSTATUS {
-    // SAFETY: handed on as they came; extension size 0 is PortCls' own.
-    unsafe { PcAddAdapterDevice(driver, pdo, Some(start_device), SUBDEVICES, 0) }
-}
-
-/// The device has its resources and power.
-unsafe extern "system" fn start_device(
+/// A started device.
+pub struct Adapter {
     device: *mut DEVICE_OBJECT,
-    irp: *mut IRP,
-    resources: *mut IResourceList,
-) -> NTSTATUS {
-    // SAFETY: PortCls' arguments, alive for the call.
-    let started = unsafe { start(device, irp, resources) };
-    match started {
-        Ok(()) => STATUS_SUCCESS,
-        Err(status) => {
-            log::error!("the device does not start: {status:#010x}");
-            status
-        }
+    /// Owns the card, and the lists of those whom it visits.
+    dpc: Dpc<DpcContext>,
+    mixer: Mixer,
+    interrupt: SpinLock<Option<Connected>>,
+    power_registered: AtomicBool,
+    subdevices: SpinLock<Option<Subdevices>>,
+}
+
+// SAFETY: the device object is handed to PortCls only, which takes it from any thread; all else is Send and
+// Sync itself.
+unsafe impl Send for Adapter {}
+// SAFETY: as above.
+unsafe impl Sync for Adapter {}
+
+com_class! {
+    Adapter {
+        0 => IAdapterPowerManagement3,
     }
 }
 
-/// # Safety
-/// The arguments are those of a StartDevice routine.
-unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IResourceList) -> NtResult {
-    // SAFETY: lent by PortCls for the call.
-    let resources = unsafe { ComRef::from_borrowed(resources) }.ok_or(STATUS_INVALID_PARAMETER)?;
-    // SAFETY: this driver's FDO.
-    let slot = unsafe { adapter_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
-    // A device that was stopped, or that starts again without (not documented, and no reason to leak): what
-    // is still registered of it.
-    // SAFETY: as above.
-    let stopped = unsafe { take_adapter(slot) };
-    let stale = Stale::from(stopped.and_then(|adapter| {
-        adapter.stop();
-        adapter.take_subdevices()
-    }));
-    // SAFETY: this driver's FDO.
-    let pdo = unsafe { physical_device_object(device)? };
-    let installation = Installation { device, pdo, irp, resources: &resources };
-    // SAFETY: this driver's FDO, being started.
-    let adapter = unsafe { Adapter::start(&installation, stale)? };
-    slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
-    Ok(())
-}
+impl Adapter {
+    /// An adapter around a card: no interrupt, no subdevices yet.
+    pub fn try_new(device: *mut DEVICE_OBJECT, card: Box<dyn Card>) -> NtResult<Com<Self>> {
+        Com::try_new(Self {
+            device,
+            dpc: Dpc::try_new(DpcContext::new(card), DpcContext::on_interrupt)?,
+            mixer: Mixer::try_new()?,
+            interrupt: SpinLock::new(None),
+            power_registered: AtomicBool::new(false),
+            subdevices: SpinLock::new(None),
+        })
+    }
 
-/// PnP requests: the hardware stops and our references go before PortCls does its part, then every request is
-/// PortCls'. That is the order of the samples' PnpHandler (simpleaudiosample, sysvad).
-///
-/// QUERY_STOP is not refused here. PcCompleteIrp's page forbids an IRP handler to complete, and PortCls
-/// refuses it itself for a driver without IAdapterPnpManagement (the page on PnP rebalance for PortCls audio
-/// drivers); so STOP comes only from a system that is no Windows we know.
-unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: the I/O manager's request, which this driver owns until it hands it on.
-    let minor = unsafe {
-        let location = IoGetCurrentIrpStackLocation(irp);
-        if location.is_null() { None } else { Some(u32::from((*location).MinorFunction)) }
-    };
-    // SAFETY: this driver's FDO.
-    let slot = unsafe { adapter_slot(device) };
-    match (minor, slot) {
-        (Some(IRP_MN_STOP_DEVICE), Some(slot)) => {
-            // SAFETY: this driver's FDO.
-            if let Some(adapter) = unsafe { take_adapter(slot) } {
-                adapter.stop();
-                // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and
-                // REMOVE.
-                slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
+    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered
+    /// before the device was stopped.
+    ///
+    /// # Safety
+    /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
+    /// [`stop`](Self::stop) is called before the FDO goes.
+    pub unsafe fn start(installation: &Installation<'_>, stale: Stale) -> NtResult<Com<Self>> {
+        // SAFETY: by contract.
+        let card = unsafe { hw::probe(installation.pdo, &memory(installation.resources))? };
+        let adapter = Self::try_new(installation.device, card)?;
+        // SAFETY: by contract.
+        let wired = unsafe { Self::wire(&adapter, installation, stale) };
+        if let Err(status) = wired {
+            adapter.stop();
+            return Err(status);
+        }
+        Ok(adapter)
+    }
+
+    /// Connects the interrupt, then lets the card raise it.
+    ///
+    /// # Safety
+    /// The FDO is being started, and `pdo` is below it.
+    unsafe fn connect(&self, pdo: *mut DEVICE_OBJECT) -> NtResult {
+        // SAFETY: by contract; the DPC is a part of this object, which does not move, and `stop`
+        // disconnects before the card is removed.
+        let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc))? };
+        match interrupt.granted() {
+            Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
+            Granted::Line => log::info!("interrupt: a line, for want of messages"),
+        }
+        let (version, context) = interrupt.context();
+        // SAFETY: connected, and `Connected` disconnects it after the resource was taken back.
+        let resource = unsafe { StreamResource::interrupt(pdo, version, context) };
+        if let Err(status) = resource {
+            // Windows can't keep other work away from it, then; that is no reason for silence.
+            log::warn!("the interrupt is not known as a stream resource: {status:#010x}");
+        }
+        *self.interrupt.lock() = Some(Connected { _resource: resource.ok(), _interrupt: interrupt });
+        self.card().enable_interrupts(true);
+        Ok(())
+    }
+
+    /// Interrupt, power management, subdevices.
+    ///
+    /// # Safety
+    /// As [`start`](Self::start); `stop` undoes whatever was done.
+    unsafe fn wire(adapter: &Com<Self>, installation: &Installation<'_>, stale: Stale) -> NtResult {
+        // SAFETY: by contract.
+        unsafe {
+            adapter.connect(installation.pdo)?;
+            register_adapter_power_management(adapter.device, &adapter.to_unknown())?;
+            adapter.power_registered.store(true, Ordering::Relaxed);
+            let subdevices = Subdevices::install(installation, adapter, stale)?;
+            *adapter.subdevices.lock() = Some(subdevices);
+        }
+        Ok(())
+    }
+
+    /// The card.
+    pub fn card(&self) -> &(dyn Card + 'static) {
+        &*self.dpc.context().card
+    }
+
+    /// What the DPC works on.
+    pub fn dpc_context(&self) -> &DpcContext {
+        self.dpc.context()
+    }
+
+    /// The open streams.
+    pub fn streams(&self) -> &Streams {
+        &self.dpc.context().streams
+    }
+
+    /// Who listens to the jacks.
+    pub fn jacks(&self) -> &Jacks {
+        &self.dpc.context().jacks
+    }
+
+    /// Volume and mute.
+    pub const fn mixer(&self) -> &Mixer {
+        &self.mixer
+    }
+
+    /// Has the DPC look at everything, as after an interrupt. PASSIVE_LEVEL.
+    pub fn queue_dpc(&self) {
+        // KeInsertQueueDpc's page once said any level and now says DISPATCH_LEVEL at least; a spin lock takes
+        // us there, and that it is this one means nothing.
+        let _at_dispatch = self.interrupt.lock();
+        self.dpc.queue();
+    }
+
+    /// Waits until every DPC that is queued or runs is done. PASSIVE_LEVEL.
+    pub fn flush_dpcs(&self) {
+        self.dpc.flush();
+    }
+
+    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more.
+    /// Streams may still be open; they find no card. The subdevices stay registered
+    /// ([`take_subdevices`](Self::take_subdevices)): the samples unregister nothing here, and the page on PnP
+    /// rebalance has it done in IAdapterPnpManagement::PnpStop. May be called again. PASSIVE_LEVEL.
+    pub fn stop(&self) {
+        // Taken out under its lock and put back, for jacks are stopped by waiting for DPCs.
+        let subdevices = self.subdevices.lock().take();
+        if let Some(mut subdevices) = subdevices {
+            subdevices.stop_listening();
+            *self.subdevices.lock() = Some(subdevices);
+        }
+        if self.power_registered.swap(false, Ordering::Relaxed) {
+            // SAFETY: registered on this device, which is still there.
+            let status = unsafe { PcUnregisterAdapterPowerManagement(self.device) };
+            if !nt_success(status) {
+                log::warn!("power management can't be unregistered: {status:#010x}");
             }
         }
-        (Some(IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE), Some(slot)) => {
-            // SAFETY: this driver's FDO.
-            if let Some(adapter) = unsafe { take_adapter(slot) } {
-                adapter.stop();
-                if let Some(subdevices) = adapter.take_subdevices() {
-                    subdevices.leave_registered();
-                }
-            }
-        }
-        _ => {}
+        self.card().enable_interrupts(false);
+        let interrupt = self.interrupt.lock().take();
+        drop(interrupt);
+        self.dpc.flush();
+        self.card().remove();
     }
-    // SAFETY: handed on as they came, once.
-    unsafe { PcDispatchIrp(device, irp) }
+
+    /// What is registered with PortCls, given away. While it is here the adapter never goes, for it holds the
+    /// ports, and these hold the miniports.
+    pub fn take_subdevices(&self) -> Option<Subdevices> {
+        self.subdevices.lock().take()
+    }
 }
 
-/// The adapter that is remembered in `slot`, which is empty after this.
-///
-/// # Safety
-/// `slot` is [`adapter_slot`]'s.
-unsafe fn take_adapter(slot: &AtomicPtr<c_void>) -> Option<Com<Adapter>> {
-    let stashed = slot.swap(null_mut(), Ordering::Acquire).cast::<IUnknown>();
-    // SAFETY: put there with a reference; the primary pointer of an Adapter.
-    unsafe { Com::from_raw_unknown(stashed) }
+impl Drop for Adapter {
+    /// For a start that failed half-way: an adapter that ran was stopped.
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
-/// Where the adapter is remembered: the adapter's word of the device extension that PortCls made.
-///
-/// # Safety
-/// `device` is this driver's FDO, which lives as long as the result is used.
-unsafe fn adapter_slot<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a AtomicPtr<c_void>> {
-    if device.is_null() {
-        return None;
-    }
-    // SAFETY: a live device object.
-    let extension = unsafe { (*device).DeviceExtension }.cast::<*mut c_void>();
-    if extension.is_null() {
-        return None;
-    }
-    // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; this word is the
-    // adapter's alone.
-    Some(unsafe { AtomicPtr::from_ptr(extension.add(ADAPTER_EXTENSION_WORD)) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_adapter_is_kept_in_word_5_of_the_extension_and_nowhere_else() {
-        let mut words = [0_usize; 64];
-        // SAFETY: numbers and pointers, for which zero is a value.
-        let mut device: DEVICE_OBJECT = unsafe { core::mem::zeroed() };
-        device.DeviceExtension = words.as_mut_ptr().cast();
-        // SAFETY: a device object with an extension of 64 words, alive for the test.
-        let slot = unsafe { adapter_slot(&raw mut device) }.unwrap();
-        slot.store(core::ptr::without_provenance_mut(0x5257), Ordering::Relaxed);
-        // SAFETY: written through a pointer to it.
-        let written = unsafe { core::ptr::read_volatile(&raw const words) };
-        let mut expected = [0; 64];
-        expected[5] = 0x5257;
-        assert_eq!(written, expected);
-    }
+/// The memory resources as a card needs them; they come in the order of the BARs.
+fn memory(resources: &ComRef<IResourceList>) -> Resources {
+    let mut indices = 0..;
+    Resources([(); _].map(|()| {
+        let range = resources.memory(indices.next()?)?;
+        Some(MemoryRange { address: range.start, bytes: usize::try_from(range.length).ok()? })
+    }))
 }

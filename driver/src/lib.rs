@@ -22,6 +22,7 @@ extern crate alloc;
 
 pub mod adapter;
 pub mod default_format;
+pub mod entry;
 pub mod hw;
 pub mod names;
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod image {
         registry_path: *mut UNICODE_STRING,
     ) -> NTSTATUS {
         // SAFETY: handed on as they came.
-        unsafe { ringwave_driver::adapter::driver_entry(driver, registry_path) }
+        unsafe { ringwave_driver::entry::driver_entry(driver, registry_path) }
     }
 }
 

@@ -18,7 +18,7 @@ pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 pub static BOTH_MODES: &[u16] = wide!("Modes");
 
 /// `REG_DWORD` under the device's hardware key: the shortest packet that shared clients get, in microseconds, 0: as
-/// [`crate::adapter::constraints`] says.
+/// [`crate::entry::constraints`] says.
 pub static PACKET_MICROSECONDS: &[u16] = wide!("PacketMicroseconds");
 
 /// `REG_DWORD` under the device's hardware key: frames per second of the default format, 0: as

@@ -4,8 +4,8 @@ use portcls_sys::ComRef;
 use portcls_sys::calls::KeyType;
 use portcls_sys::interfaces::IPort;
 
-use crate::adapter::constraints::ModePeriod;
 use crate::default_format::DefaultFormat;
+use crate::entry::constraints::ModePeriod;
 use crate::names::{
     BOTH_MODES, CONTIGUOUS_BUFFER, DEFAULT_BITS, DEFAULT_SAMPLE_RATE, LOCKSTEP, MICROPHONE_CHANNELS,
     PACKET_MICROSECONDS, POSITION_REGISTER, SPEAKER_CHANNELS,

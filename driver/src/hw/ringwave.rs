@@ -393,6 +393,4 @@ impl Card for Ringwave {
 #[cfg(test)]
 pub mod memory_card;
 #[cfg(test)]
-mod power_tests;
-#[cfg(test)]
 mod tests;

@@ -168,5 +168,4 @@ fn number(instance: &[u8], value: &[u8], channels: u32) -> Result<((u32, u32), i
 }
 
 #[cfg(test)]
-#[path = "controls_tests.rs"]
 mod tests;

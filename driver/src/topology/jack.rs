@@ -128,5 +128,4 @@ fn description2(miniport: &TopologyMiniport) -> [[u8; 4]; 2] {
 }
 
 #[cfg(test)]
-#[path = "jack_tests.rs"]
 mod tests;

@@ -72,5 +72,4 @@ impl PageList for Buffer {
 }
 
 #[cfg(test)]
-#[path = "buffer_tests.rs"]
 mod tests;

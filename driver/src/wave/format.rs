@@ -286,5 +286,4 @@ impl Fields<'_> {
 }
 
 #[cfg(test)]
-#[path = "format_tests.rs"]
 mod tests;

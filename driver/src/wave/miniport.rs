@@ -206,5 +206,4 @@ impl MiniportAudioSignalProcessing for WaveMiniport {
 }
 
 #[cfg(test)]
-#[path = "miniport_tests.rs"]
 mod tests;

@@ -263,5 +263,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-#[path = "progress_tests.rs"]
 mod tests;

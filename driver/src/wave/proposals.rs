@@ -182,5 +182,4 @@ fn mode_list<'a>(miniport: &WaveMiniport, instance: &'a [u8]) -> Result<&'a [u8]
 }
 
 #[cfg(test)]
-#[path = "proposals_tests.rs"]
 mod tests;

@@ -113,5 +113,4 @@ fn best_of(range: &[u8], can: Capabilities, channels: u32) -> Option<AudioFormat
 }
 
 #[cfg(test)]
-#[path = "ranges_tests.rs"]
 mod tests;

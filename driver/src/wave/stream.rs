@@ -366,5 +366,4 @@ impl MiniportWaveRTInputStream for Stream {
 }
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
 mod tests;

@@ -90,3 +90,6 @@ pub(super) struct PageClients {
 pub(super) fn bit(stream: u32) -> u32 {
     1_u32.checked_shl(stream).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

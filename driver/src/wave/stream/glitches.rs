@@ -136,5 +136,4 @@ fn write_position(shared: &Shared) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "../stream_glitch_tests.rs"]
 mod tests;

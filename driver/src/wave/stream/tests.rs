@@ -16,14 +16,10 @@ use crate::hw::fake::{FakeCard, RecordedCall};
 use crate::hw::format::SampleFormat;
 use crate::wave::fake_port::{Account, FakePort};
 
-#[path = "stream_capture_tests.rs"]
 mod capture;
-#[path = "stream_mark_tests.rs"]
-mod marked;
-#[path = "stream_power_tests.rs"]
+mod mark;
 mod power;
-#[path = "stream_register_tests.rs"]
-mod registers;
+mod register;
 
 const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 

@@ -21,8 +21,9 @@ use portcls_sys::imports::{new_port, register_physical_connection, register_subd
 use portcls_sys::interfaces::IResourceList;
 use portcls_sys::{Com, ComRef, GUID, IUnknown};
 
-use super::jacks::Listening;
-use super::{Adapter, constraints};
+use super::constraints;
+use crate::adapter::Adapter;
+use crate::adapter::jacks::Listening;
 use crate::hw::{Direction, Endpoint, STREAMS_MAX};
 use crate::names::{self, Names};
 use crate::topology::{TopologyMiniport, wave_pin};

@@ -3,8 +3,8 @@
 use nt::host;
 use ringwave_regs::{global, pages};
 
-use super::memory_card::MemoryCard;
-use super::*;
+use super::super::memory_card::MemoryCard;
+use super::super::*;
 
 #[test]
 fn before_d3_the_line_is_silent_and_stays_so_until_the_driver_is_back() {

@@ -1,0 +1,211 @@
+//! From DriverEntry to the running device, and back: what PortCls and PnP call. WAVERT.md 1.
+//!
+//! | file | what |
+//! |---|---|
+//! | `adapter.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
+//! | `constraints.rs` | how short packets may be |
+//! | [`device`] | the adapter object: card, interrupt, power, subdevices, and how all of it ends |
+//! | [`interrupt`] | the service routine and the DPC |
+//! | [`jacks`] | whose jacks the DPC looks at |
+//! | [`mixer`] | volume and mute of every stream |
+//! | [`power`] | IAdapterPowerManagement 1 to 3 |
+//! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
+//! | [`subdevices`] | the two filters and the connection between them |
+
+pub mod constraints;
+pub mod subdevices;
+
+use core::ffi::c_void;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use nt::spinlock::SpinLock;
+use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
+use nt::sys::{
+    DEVICE_OBJECT, DRIVER_OBJECT, IRP, IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, IRP_MN_STOP_DEVICE,
+    IRP_MN_SURPRISE_REMOVAL, IoGetCurrentIrpStackLocation, PDRIVER_UNLOAD, UNICODE_STRING,
+};
+use nt::{NTSTATUS, NtResult, nt_success};
+use portcls_sys::imports::{
+    ADAPTER_EXTENSION_WORD, PcAddAdapterDevice, PcDispatchIrp, PcInitializeAdapterDriver,
+    physical_device_object,
+};
+use portcls_sys::interfaces::IResourceList;
+use portcls_sys::{Com, ComRef, IUnknown};
+
+use crate::adapter::Adapter;
+pub use subdevices::{Installation, Stale, Subdevices};
+
+/// The most subdevices that are registered: wave and topology of each stream.
+const SUBDEVICES: u32 = 2 * crate::hw::STREAMS_MAX;
+
+/// The DriverUnload that PortCls set, and that must run.
+static PORTCLS_UNLOAD: SpinLock<PDRIVER_UNLOAD> = SpinLock::new(None);
+
+/// DriverEntry: makes the driver PortCls', then hooks PnP and unload in front of it.
+///
+/// # Safety
+/// The arguments are those of a driver's entry point.
+pub unsafe fn driver_entry(driver: *mut DRIVER_OBJECT, registry_path: *mut UNICODE_STRING) -> NTSTATUS {
+    nt::klog::init(log::LevelFilter::Info);
+    // SAFETY: handed on as they came.
+    let status = unsafe { PcInitializeAdapterDriver(driver, registry_path, Some(add_device)) };
+    if !nt_success(status) {
+        return status;
+    }
+    // SAFETY: a live driver object that only this routine writes before it returns.
+    unsafe {
+        if let Some(handler) = (*driver).MajorFunction.get_mut(IRP_MJ_PNP as usize) {
+            *handler = Some(on_pnp);
+        }
+        *PORTCLS_UNLOAD.lock() = (*driver).DriverUnload;
+        (*driver).DriverUnload = Some(unload);
+    }
+    log::info!("version {} loaded", env!("CARGO_PKG_VERSION"));
+    status
+}
+
+/// Everything is gone by now: the last device's REMOVE came before.
+unsafe extern "C" fn unload(driver: *mut DRIVER_OBJECT) {
+    log::info!("unloaded");
+    let portcls = PORTCLS_UNLOAD.lock().take();
+    if let Some(portcls) = portcls {
+        // SAFETY: PortCls' own routine, with what it expects.
+        unsafe { portcls(driver) }
+    }
+}
+
+/// A device of ours was found. The hardware is not touched before StartDevice.
+unsafe extern "C" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT) -> NTSTATUS {
+    // SAFETY: handed on as they came; extension size 0 is PortCls' own.
+    unsafe { PcAddAdapterDevice(driver, pdo, Some(start_device), SUBDEVICES, 0) }
+}
+
+/// The device has its resources and power.
+unsafe extern "system" fn start_device(
+    device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    resources: *mut IResourceList,
+) -> NTSTATUS {
+    // SAFETY: PortCls' arguments, alive for the call.
+    let started = unsafe { start(device, irp, resources) };
+    match started {
+        Ok(()) => STATUS_SUCCESS,
+        Err(status) => {
+            log::error!("the device does not start: {status:#010x}");
+            status
+        }
+    }
+}
+
+/// # Safety
+/// The arguments are those of a StartDevice routine.
+unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IResourceList) -> NtResult {
+    // SAFETY: lent by PortCls for the call.
+    let resources = unsafe { ComRef::from_borrowed(resources) }.ok_or(STATUS_INVALID_PARAMETER)?;
+    // SAFETY: this driver's FDO.
+    let slot = unsafe { adapter_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
+    // A device that was stopped, or that starts again without (not documented, and no reason to leak): what
+    // is still registered of it.
+    // SAFETY: as above.
+    let stopped = unsafe { take_adapter(slot) };
+    let stale = Stale::from(stopped.and_then(|adapter| {
+        adapter.stop();
+        adapter.take_subdevices()
+    }));
+    // SAFETY: this driver's FDO.
+    let pdo = unsafe { physical_device_object(device)? };
+    let installation = Installation { device, pdo, irp, resources: &resources };
+    // SAFETY: this driver's FDO, being started.
+    let adapter = unsafe { Adapter::start(&installation, stale)? };
+    slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
+    Ok(())
+}
+
+/// PnP requests: the hardware stops and our references go before PortCls does its part, then every request is
+/// PortCls'. That is the order of the samples' PnpHandler (simpleaudiosample, sysvad).
+///
+/// QUERY_STOP is not refused here. PcCompleteIrp's page forbids an IRP handler to complete, and PortCls
+/// refuses it itself for a driver without IAdapterPnpManagement (the page on PnP rebalance for PortCls audio
+/// drivers); so STOP comes only from a system that is no Windows we know.
+unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: the I/O manager's request, which this driver owns until it hands it on.
+    let minor = unsafe {
+        let location = IoGetCurrentIrpStackLocation(irp);
+        if location.is_null() { None } else { Some(u32::from((*location).MinorFunction)) }
+    };
+    // SAFETY: this driver's FDO.
+    let slot = unsafe { adapter_slot(device) };
+    match (minor, slot) {
+        (Some(IRP_MN_STOP_DEVICE), Some(slot)) => {
+            // SAFETY: this driver's FDO.
+            if let Some(adapter) = unsafe { take_adapter(slot) } {
+                adapter.stop();
+                // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and
+                // REMOVE.
+                slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
+            }
+        }
+        (Some(IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE), Some(slot)) => {
+            // SAFETY: this driver's FDO.
+            if let Some(adapter) = unsafe { take_adapter(slot) } {
+                adapter.stop();
+                if let Some(subdevices) = adapter.take_subdevices() {
+                    subdevices.leave_registered();
+                }
+            }
+        }
+        _ => {}
+    }
+    // SAFETY: handed on as they came, once.
+    unsafe { PcDispatchIrp(device, irp) }
+}
+
+/// The adapter that is remembered in `slot`, which is empty after this.
+///
+/// # Safety
+/// `slot` is [`adapter_slot`]'s.
+unsafe fn take_adapter(slot: &AtomicPtr<c_void>) -> Option<Com<Adapter>> {
+    let stashed = slot.swap(null_mut(), Ordering::Acquire).cast::<IUnknown>();
+    // SAFETY: put there with a reference; the primary pointer of an Adapter.
+    unsafe { Com::from_raw_unknown(stashed) }
+}
+
+/// Where the adapter is remembered: the adapter's word of the device extension that PortCls made.
+///
+/// # Safety
+/// `device` is this driver's FDO, which lives as long as the result is used.
+unsafe fn adapter_slot<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a AtomicPtr<c_void>> {
+    if device.is_null() {
+        return None;
+    }
+    // SAFETY: a live device object.
+    let extension = unsafe { (*device).DeviceExtension }.cast::<*mut c_void>();
+    if extension.is_null() {
+        return None;
+    }
+    // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; this word is the
+    // adapter's alone.
+    Some(unsafe { AtomicPtr::from_ptr(extension.add(ADAPTER_EXTENSION_WORD)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_adapter_is_kept_in_word_5_of_the_extension_and_nowhere_else() {
+        let mut words = [0_usize; 64];
+        // SAFETY: numbers and pointers, for which zero is a value.
+        let mut device: DEVICE_OBJECT = unsafe { core::mem::zeroed() };
+        device.DeviceExtension = words.as_mut_ptr().cast();
+        // SAFETY: a device object with an extension of 64 words, alive for the test.
+        let slot = unsafe { adapter_slot(&raw mut device) }.unwrap();
+        slot.store(core::ptr::without_provenance_mut(0x5257), Ordering::Relaxed);
+        // SAFETY: written through a pointer to it.
+        let written = unsafe { core::ptr::read_volatile(&raw const words) };
+        let mut expected = [0; 64];
+        expected[5] = 0x5257;
+        assert_eq!(written, expected);
+    }
+}
