@@ -1,8 +1,16 @@
-//! The adapter object: one per started device. It owns the card, the interrupt, the DPC and the subdevices;
-//! PortCls knows it as the power manager.
+//! The adapter object: one per started device. It owns the card, the interrupt and the DPC; PortCls knows it as the
+//! power manager.
 //!
 //! Streams and the wave miniport hold references to it and may outlive the device: after [`Adapter::stop`]
 //! there is no card behind it any more, and everything fails softly.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`interrupt`] | the service routine and the DPC |
+//! | [`jacks`] | whom the DPC tells of jacks |
+//! | [`mixer`] | volume and mute of every stream |
+//! | [`power`] | IAdapterPowerManagement 1 to 3 |
+//! | [`streams`] | which streams of the card are open |
 
 pub mod interrupt;
 pub mod jacks;
@@ -21,11 +29,10 @@ use nt::{NtResult, nt_success};
 use portcls_sys::imports::{
     PcUnregisterAdapterPowerManagement, StreamResource, register_adapter_power_management,
 };
-use portcls_sys::interfaces::{IAdapterPowerManagement3, IResourceList};
-use portcls_sys::{Com, ComRef, com_class};
+use portcls_sys::interfaces::IAdapterPowerManagement3;
+use portcls_sys::{Com, com_class};
 
-use crate::entry::subdevices::{Installation, Stale, Subdevices};
-use crate::hw::{self, Card, MemoryRange, Resources};
+use crate::hw::Card;
 use interrupt::{DpcContext, Isr};
 use jacks::Jacks;
 use mixer::Mixer;
@@ -46,7 +53,6 @@ pub struct Adapter {
     mixer: Mixer,
     interrupt: SpinLock<Option<Connected>>,
     power_registered: AtomicBool,
-    subdevices: SpinLock<Option<Subdevices>>,
 }
 
 // SAFETY: the device object is handed to PortCls only, which takes it from any thread; all else is Send and
@@ -70,34 +76,14 @@ impl Adapter {
             mixer: Mixer::try_new()?,
             interrupt: SpinLock::new(None),
             power_registered: AtomicBool::new(false),
-            subdevices: SpinLock::new(None),
         })
-    }
-
-    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered
-    /// before the device was stopped.
-    ///
-    /// # Safety
-    /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
-    /// [`stop`](Self::stop) is called before the FDO goes.
-    pub unsafe fn start(installation: &Installation<'_>, stale: Stale) -> NtResult<Com<Self>> {
-        // SAFETY: by contract.
-        let card = unsafe { hw::probe(installation.pdo, &memory(installation.resources))? };
-        let adapter = Self::try_new(installation.device, card)?;
-        // SAFETY: by contract.
-        let wired = unsafe { Self::wire(&adapter, installation, stale) };
-        if let Err(status) = wired {
-            adapter.stop();
-            return Err(status);
-        }
-        Ok(adapter)
     }
 
     /// Connects the interrupt, then lets the card raise it.
     ///
     /// # Safety
-    /// The FDO is being started, and `pdo` is below it.
-    unsafe fn connect(&self, pdo: *mut DEVICE_OBJECT) -> NtResult {
+    /// The FDO is being started, and `pdo` is below it. [`stop`](Self::stop) is called before the FDO goes.
+    pub unsafe fn connect(&self, pdo: *mut DEVICE_OBJECT) -> NtResult {
         // SAFETY: by contract; the DPC is a part of this object, which does not move, and `stop`
         // disconnects before the card is removed.
         let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc))? };
@@ -117,19 +103,14 @@ impl Adapter {
         Ok(())
     }
 
-    /// Interrupt, power management, subdevices.
+    /// Registers the adapter as the power manager of its device.
     ///
     /// # Safety
-    /// As [`start`](Self::start); `stop` undoes whatever was done.
-    unsafe fn wire(adapter: &Com<Self>, installation: &Installation<'_>, stale: Stale) -> NtResult {
+    /// The FDO is being started. [`stop`](Self::stop) is called before it goes.
+    pub unsafe fn register_power(adapter: &Com<Self>) -> NtResult {
         // SAFETY: by contract.
-        unsafe {
-            adapter.connect(installation.pdo)?;
-            register_adapter_power_management(adapter.device, &adapter.to_unknown())?;
-            adapter.power_registered.store(true, Ordering::Relaxed);
-            let subdevices = Subdevices::install(installation, adapter, stale)?;
-            *adapter.subdevices.lock() = Some(subdevices);
-        }
+        unsafe { register_adapter_power_management(adapter.device, &adapter.to_unknown())? };
+        adapter.power_registered.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -171,17 +152,9 @@ impl Adapter {
         self.dpc.flush();
     }
 
-    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more.
-    /// Streams may still be open; they find no card. The subdevices stay registered
-    /// ([`take_subdevices`](Self::take_subdevices)): the samples unregister nothing here, and the page on PnP
-    /// rebalance has it done in IAdapterPnpManagement::PnpStop. May be called again. PASSIVE_LEVEL.
+    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more. Streams may
+    /// still be open; they find no card. May be called again. PASSIVE_LEVEL.
     pub fn stop(&self) {
-        // Taken out under its lock and put back, for jacks are stopped by waiting for DPCs.
-        let subdevices = self.subdevices.lock().take();
-        if let Some(mut subdevices) = subdevices {
-            subdevices.stop_listening();
-            *self.subdevices.lock() = Some(subdevices);
-        }
         if self.power_registered.swap(false, Ordering::Relaxed) {
             // SAFETY: registered on this device, which is still there.
             let status = unsafe { PcUnregisterAdapterPowerManagement(self.device) };
@@ -195,12 +168,6 @@ impl Adapter {
         self.dpc.flush();
         self.card().remove();
     }
-
-    /// What is registered with PortCls, given away. While it is here the adapter never goes, for it holds the
-    /// ports, and these hold the miniports.
-    pub fn take_subdevices(&self) -> Option<Subdevices> {
-        self.subdevices.lock().take()
-    }
 }
 
 impl Drop for Adapter {
@@ -208,13 +175,4 @@ impl Drop for Adapter {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The memory resources as a card needs them; they come in the order of the BARs.
-fn memory(resources: &ComRef<IResourceList>) -> Resources {
-    let mut indices = 0..;
-    Resources([(); _].map(|()| {
-        let range = resources.memory(indices.next()?)?;
-        Some(MemoryRange { address: range.start, bytes: usize::try_from(range.length).ok()? })
-    }))
 }

@@ -32,7 +32,7 @@ pub struct DefaultFormat {
     pub microphone_channels: u32,
 }
 
-/// Without a wish: 24 bits (in 32) at 48 kHz; speakers are stereo, a microphone is mono.
+/// Unless the registry says otherwise: 24 bits (in 32) at 48 kHz; speakers are stereo, a microphone is mono.
 pub const STANDARD: DefaultFormat = DefaultFormat {
     sample: SampleFormat::S24In32,
     rate: 48_000,
@@ -48,9 +48,8 @@ impl Default for DefaultFormat {
 
 impl DefaultFormat {
     /// The standard one with the registry's values in their place, where there are some that a card can have.
-    pub fn wished(rate: u32, bits: u32, speaker_channels: u32, microphone_channels: u32) -> Self {
-        let channels =
-            |wished, standard| if (1..=CHANNELS_MAX).contains(&wished) { wished } else { standard };
+    pub fn from_registry(rate: u32, bits: u32, speaker_channels: u32, microphone_channels: u32) -> Self {
+        let channels = |asked, standard| if (1..=CHANNELS_MAX).contains(&asked) { asked } else { standard };
         Self {
             sample: match bits {
                 16 => SampleFormat::S16,
@@ -137,20 +136,22 @@ mod tests {
 
     #[test]
     fn the_registry_changes_it_where_a_card_can_have_that() {
-        assert_eq!(DefaultFormat::wished(0, 0, 0, 0), STANDARD);
-        assert_eq!(DefaultFormat::wished(47_999, 20, 9, u32::MAX), STANDARD);
-        let wished = DefaultFormat::wished(96_000, 16, 6, 2);
+        assert_eq!(DefaultFormat::from_registry(0, 0, 0, 0), STANDARD);
+        assert_eq!(DefaultFormat::from_registry(47_999, 20, 9, u32::MAX), STANDARD);
+        let configured = DefaultFormat::from_registry(96_000, 16, 6, 2);
         let format = AudioFormat { sample: SampleFormat::S16, channels: 6, rate: 96_000 };
-        assert_eq!(wished.of(Direction::Render, ALL), Some(format));
-        assert_eq!(wished.of(Direction::Capture, ALL), Some(AudioFormat { channels: 2, ..format }));
-        assert_eq!(DefaultFormat::wished(0, 32, 0, 0).sample, SampleFormat::S32);
+        assert_eq!(configured.of(Direction::Render, ALL), Some(format));
+        assert_eq!(configured.of(Direction::Capture, ALL), Some(AudioFormat { channels: 2, ..format }));
+        assert_eq!(DefaultFormat::from_registry(0, 32, 0, 0).sample, SampleFormat::S32);
     }
 
     #[test]
     fn every_kind_and_rate_comes_once() {
-        for format in
-            [STANDARD, DefaultFormat::wished(96_000, 16, 0, 0), DefaultFormat::wished(44_100, 32, 0, 0)]
-        {
+        for format in [
+            STANDARD,
+            DefaultFormat::from_registry(96_000, 16, 0, 0),
+            DefaultFormat::from_registry(44_100, 32, 0, 0),
+        ] {
             let samples: Vec<_> = format.samples().collect();
             assert_eq!((samples.len(), samples[0]), (4, format.sample));
             let mut rates: Vec<_> = format.rates().collect();

@@ -2,20 +2,16 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `adapter.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
-//! | `constraints.rs` | how short packets may be |
-//! | [`device`] | the adapter object: card, interrupt, power, subdevices, and how all of it ends |
-//! | [`interrupt`] | the service routine and the DPC |
-//! | [`jacks`] | whose jacks the DPC looks at |
-//! | [`mixer`] | volume and mute of every stream |
-//! | [`power`] | IAdapterPowerManagement 1 to 3 |
-//! | [`streams`] | which streams of the card are open, for NewStream and the DPC |
-//! | [`subdevices`] | the two filters and the connection between them |
+//! | `entry.rs` | the driver's entry points: DriverEntry, AddDevice, StartDevice, the PnP hook, DriverUnload |
+//! | [`device`] | a started device: what StartDevice makes, and how all of it ends |
+//! | [`subdevices`] | the two filters of each endpoint and the connection between them |
+//! | [`constraints`] | how short packets may be |
 
 pub mod constraints;
+pub mod device;
 pub mod subdevices;
 
-use core::ffi::c_void;
+use alloc::boxed::Box;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -26,18 +22,20 @@ use nt::sys::{
     IRP_MN_SURPRISE_REMOVAL, IoGetCurrentIrpStackLocation, PDRIVER_UNLOAD, UNICODE_STRING,
 };
 use nt::{NTSTATUS, NtResult, nt_success};
+use portcls_sys::ComRef;
 use portcls_sys::imports::{
     ADAPTER_EXTENSION_WORD, PcAddAdapterDevice, PcDispatchIrp, PcInitializeAdapterDriver,
     physical_device_object,
 };
 use portcls_sys::interfaces::IResourceList;
-use portcls_sys::{Com, ComRef, IUnknown};
 
-use crate::adapter::Adapter;
-pub use subdevices::{Installation, Stale, Subdevices};
+use device::StartedDevice;
+use subdevices::{Installation, Stale};
+
+use crate::hw::STREAMS_MAX;
 
 /// The most subdevices that are registered: wave and topology of each stream.
-const SUBDEVICES: u32 = 2 * crate::hw::STREAMS_MAX;
+const SUBDEVICES: u32 = 2 * STREAMS_MAX;
 
 /// The DriverUnload that PortCls set, and that must run.
 static PORTCLS_UNLOAD: SpinLock<PDRIVER_UNLOAD> = SpinLock::new(None);
@@ -104,21 +102,19 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     // SAFETY: lent by PortCls for the call.
     let resources = unsafe { ComRef::from_borrowed(resources) }.ok_or(STATUS_INVALID_PARAMETER)?;
     // SAFETY: this driver's FDO.
-    let slot = unsafe { adapter_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
+    let slot = unsafe { device_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
     // A device that was stopped, or that starts again without (not documented, and no reason to leak): what
     // is still registered of it.
-    // SAFETY: as above.
-    let stopped = unsafe { take_adapter(slot) };
-    let stale = Stale::from(stopped.and_then(|adapter| {
-        adapter.stop();
-        adapter.take_subdevices()
+    let stale = Stale::from(take_device(slot).map(|mut stopped| {
+        stopped.stop();
+        stopped.subdevices
     }));
     // SAFETY: this driver's FDO.
     let pdo = unsafe { physical_device_object(device)? };
     let installation = Installation { device, pdo, irp, resources: &resources };
     // SAFETY: this driver's FDO, being started.
-    let adapter = unsafe { Adapter::start(&installation, stale)? };
-    slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
+    let started = unsafe { StartedDevice::start(&installation, stale)? };
+    put_device(slot, started);
     Ok(())
 }
 
@@ -135,24 +131,20 @@ unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTAT
         if location.is_null() { None } else { Some(u32::from((*location).MinorFunction)) }
     };
     // SAFETY: this driver's FDO.
-    let slot = unsafe { adapter_slot(device) };
+    let slot = unsafe { device_slot(device) };
     match (minor, slot) {
         (Some(IRP_MN_STOP_DEVICE), Some(slot)) => {
-            // SAFETY: this driver's FDO.
-            if let Some(adapter) = unsafe { take_adapter(slot) } {
-                adapter.stop();
+            if let Some(mut device) = take_device(slot) {
+                device.stop();
                 // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and
                 // REMOVE.
-                slot.store(adapter.to_unknown().into_raw().cast(), Ordering::Release);
+                put_device(slot, device);
             }
         }
         (Some(IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE), Some(slot)) => {
-            // SAFETY: this driver's FDO.
-            if let Some(adapter) = unsafe { take_adapter(slot) } {
-                adapter.stop();
-                if let Some(subdevices) = adapter.take_subdevices() {
-                    subdevices.leave_registered();
-                }
+            if let Some(mut device) = take_device(slot) {
+                device.stop();
+                device.subdevices.leave_registered();
             }
         }
         _ => {}
@@ -161,32 +153,38 @@ unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTAT
     unsafe { PcDispatchIrp(device, irp) }
 }
 
-/// The adapter that is remembered in `slot`, which is empty after this.
-///
-/// # Safety
-/// `slot` is [`adapter_slot`]'s.
-unsafe fn take_adapter(slot: &AtomicPtr<c_void>) -> Option<Com<Adapter>> {
-    let stashed = slot.swap(null_mut(), Ordering::Acquire).cast::<IUnknown>();
-    // SAFETY: put there with a reference; the primary pointer of an Adapter.
-    unsafe { Com::from_raw_unknown(stashed) }
+/// Where the started device is remembered: a box, or NULL. Only [`device_slot`] makes one.
+#[repr(transparent)]
+struct DeviceSlot(AtomicPtr<StartedDevice>);
+
+/// The device that is remembered in `slot`, which is empty after this.
+fn take_device(slot: &DeviceSlot) -> Option<Box<StartedDevice>> {
+    let stored = slot.0.swap(null_mut(), Ordering::Acquire);
+    // SAFETY: not NULL, so it is a box that `put_device` gave away.
+    (!stored.is_null()).then(|| unsafe { Box::from_raw(stored) })
 }
 
-/// Where the adapter is remembered: the adapter's word of the device extension that PortCls made.
+/// Remembers a device in `slot`, which is empty.
+fn put_device(slot: &DeviceSlot, device: Box<StartedDevice>) {
+    slot.0.store(Box::into_raw(device), Ordering::Release);
+}
+
+/// Where the device is remembered: the adapter's word of the device extension that PortCls made.
 ///
 /// # Safety
 /// `device` is this driver's FDO, which lives as long as the result is used.
-unsafe fn adapter_slot<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a AtomicPtr<c_void>> {
+unsafe fn device_slot<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a DeviceSlot> {
     if device.is_null() {
         return None;
     }
     // SAFETY: a live device object.
-    let extension = unsafe { (*device).DeviceExtension }.cast::<*mut c_void>();
+    let extension = unsafe { (*device).DeviceExtension }.cast::<DeviceSlot>();
     if extension.is_null() {
         return None;
     }
     // SAFETY: PortCls' extension has at least 64 words, zeroed by PcAddAdapterDevice; this word is the
     // adapter's alone.
-    Some(unsafe { AtomicPtr::from_ptr(extension.add(ADAPTER_EXTENSION_WORD)) })
+    Some(unsafe { &*extension.add(ADAPTER_EXTENSION_WORD) })
 }
 
 #[cfg(test)]
@@ -194,14 +192,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_adapter_is_kept_in_word_5_of_the_extension_and_nowhere_else() {
+    fn the_device_is_kept_in_word_5_of_the_extension_and_nowhere_else() {
         let mut words = [0_usize; 64];
         // SAFETY: numbers and pointers, for which zero is a value.
         let mut device: DEVICE_OBJECT = unsafe { core::mem::zeroed() };
         device.DeviceExtension = words.as_mut_ptr().cast();
         // SAFETY: a device object with an extension of 64 words, alive for the test.
-        let slot = unsafe { adapter_slot(&raw mut device) }.unwrap();
-        slot.store(core::ptr::without_provenance_mut(0x5257), Ordering::Relaxed);
+        let slot = unsafe { device_slot(&raw mut device) }.unwrap();
+        slot.0.store(core::ptr::without_provenance_mut(0x5257), Ordering::Relaxed);
         // SAFETY: written through a pointer to it.
         let written = unsafe { core::ptr::read_volatile(&raw const words) };
         let mut expected = [0; 64];

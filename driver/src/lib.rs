@@ -2,10 +2,11 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`adapter`] | from DriverEntry to the running device: PnP, resources, interrupt, power, subdevices |
+//! | [`entry`] | what PortCls and PnP call: DriverEntry, AddDevice, StartDevice, PnP; the filters |
+//! | [`adapter`] | a started device: card, interrupt, DPC, power, open streams |
 //! | [`wave`] | the WaveRT miniport and its stream |
 //! | [`topology`] | the topology miniport |
-//! | [`hw`] | the card as the driver sees it |
+//! | [`hw`] | the cards: neutral types, the trait, one module per card |
 //! | [`registry`], [`names`] | what the driver and its INF agree on |
 //!
 //! The library is all of the driver; `main.rs` makes `ringwave.sys` of it. It is `no_std` on Windows, and compiled for the host

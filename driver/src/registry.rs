@@ -5,16 +5,49 @@ use portcls_sys::calls::KeyType;
 use portcls_sys::interfaces::IPort;
 
 use crate::default_format::DefaultFormat;
-use crate::entry::constraints::ModePeriod;
 use crate::names::{
     BOTH_MODES, CONTIGUOUS_BUFFER, DEFAULT_BITS, DEFAULT_SAMPLE_RATE, LOCKSTEP, MICROPHONE_CHANNELS,
     PACKET_MICROSECONDS, POSITION_REGISTER, SPEAKER_CHANNELS,
 };
 
+/// `MinPacketPeriodInHns`, in 100 ns: 1 ms. The card takes `max(8, rate / 1000)` frames (DATASHEET 5.1),
+/// which is 1 ms at every rate it has.
+pub const MIN_PACKET_PERIOD: u32 = 10_000;
+
+/// `ProcessingPacketDurationInHns` of every mode, in 100 ns: the shortest packet that shared clients get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModePeriod(u32);
+
+impl Default for ModePeriod {
+    /// 10 ms, what the engine uses without constraints. A shorter one is a promise: it has to be the shortest
+    /// that was measured without a loss under load (`driver/README.md`, *Packets*).
+    fn default() -> Self {
+        Self(100_000)
+    }
+}
+
+impl ModePeriod {
+    /// The shortest that can be asked for: an entry that is not above the minimum is ignored.
+    const SHORTEST_MICROS: u32 = MIN_PACKET_PERIOD / 10 + 1;
+
+    /// The registry's value in microseconds: shorter than the default, and above the minimum; anything else is the
+    /// default.
+    pub fn from_micros(micros: u32) -> Self {
+        let Self(default) = Self::default();
+        let period = micros.saturating_mul(10);
+        if micros >= Self::SHORTEST_MICROS && period < default { Self(period) } else { Self(default) }
+    }
+
+    /// In 100 ns.
+    pub const fn hns(self) -> u32 {
+        self.0
+    }
+}
+
 /// What the device's hardware key asks for: `REG_DWORD`s, of 1 where nothing else is said.
 #[allow(clippy::struct_excessive_bools, reason = "one for each value of the key, none depends on another")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct RegistryConfig {
     /// `ContiguousBuffer`: physically contiguous cyclic buffers.
     pub contiguous: bool,
     /// `Lockstep`: a card whose operator allows it waits for its clients: until the next packet was written
@@ -32,7 +65,7 @@ pub struct Wishes {
     pub default_format: DefaultFormat,
 }
 
-impl Wishes {
+impl RegistryConfig {
     /// Reads the key. One that can't be read asks for nothing. PASSIVE_LEVEL.
     pub fn read(port: &ComRef<IPort>) -> Self {
         let key = match port.registry_key(KeyType::Device) {
@@ -55,8 +88,8 @@ impl Wishes {
             lockstep: asks(LOCKSTEP),
             position_register: asks(POSITION_REGISTER),
             both_modes: asks(BOTH_MODES),
-            mode_period: ModePeriod::wished(number(PACKET_MICROSECONDS)),
-            default_format: DefaultFormat::wished(
+            mode_period: ModePeriod::from_micros(number(PACKET_MICROSECONDS)),
+            default_format: DefaultFormat::from_registry(
                 number(DEFAULT_SAMPLE_RATE),
                 number(DEFAULT_BITS),
                 number(SPEAKER_CHANNELS),
@@ -73,19 +106,19 @@ mod tests {
     use crate::registry_fake::Values;
     use crate::topology::rig::Rig;
 
-    fn read(values: Values) -> Wishes {
-        Rig::wished(FakeCard::default(), 0, true, values).miniport.wishes()
+    fn read(values: Values) -> RegistryConfig {
+        Rig::configured(FakeCard::default(), 0, true, values).miniport.config()
     }
 
     #[test]
     fn a_value_of_one_asks_and_nothing_else_does() {
-        assert_eq!(read(&[]), Wishes::default());
-        let wanted = Wishes { both_modes: true, ..Wishes::default() };
+        assert_eq!(read(&[]), RegistryConfig::default());
+        let wanted = RegistryConfig { both_modes: true, ..RegistryConfig::default() };
         assert_eq!(read(&[("Modes", 1)]), wanted);
-        assert_eq!(read(&[("PacketMicroseconds", 3_000)]).mode_period, ModePeriod::wished(3_000));
-        assert_ne!(ModePeriod::wished(3_000), ModePeriod::default());
+        assert_eq!(read(&[("PacketMicroseconds", 3_000)]).mode_period, ModePeriod::from_micros(3_000));
+        assert_ne!(ModePeriod::from_micros(3_000), ModePeriod::default());
         for values in [&[("Modes", 0)], &[("Modes", 2)], &[("modes2", 1)]] {
-            assert_eq!(read(values), Wishes::default());
+            assert_eq!(read(values), RegistryConfig::default());
         }
         let numbers = &[
             ("DefaultSampleRate", 96_000),
@@ -93,9 +126,10 @@ mod tests {
             ("SpeakerChannels", 6),
             ("MicrophoneChannels", 2),
         ];
-        assert_eq!(read(numbers).default_format, DefaultFormat::wished(96_000, 16, 6, 2));
+        assert_eq!(read(numbers).default_format, DefaultFormat::from_registry(96_000, 16, 6, 2));
         assert_ne!(read(numbers).default_format, DefaultFormat::default());
-        let wanted = Wishes { contiguous: true, position_register: true, ..Wishes::default() };
+        let wanted =
+            RegistryConfig { contiguous: true, position_register: true, ..RegistryConfig::default() };
         assert_eq!(read(&[("ContiguousBuffer", 1), ("PositionRegister", 1)]), wanted);
     }
 }

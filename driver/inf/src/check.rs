@@ -54,7 +54,7 @@ pub const RULES: &[Rule] = &[
     ("device-object", device::device_object),
     ("messages", device::messages),
     ("dma-remapping", device::dma_remapping),
-    ("wishes", device::wishes),
+    ("registry-values", device::registry_values),
     ("interfaces", device::interfaces),
     ("endpoint", device::endpoint),
     ("default-format", device::default_format),

@@ -132,7 +132,7 @@ impl Endpoint {
 }
 
 /// Names of the registry values that people may set: what the driver reads and is 0 unless somebody wants it.
-pub fn wishes() -> [String; 9] {
+pub fn registry_values() -> [String; 9] {
     [
         names::CONTIGUOUS_BUFFER,
         names::POSITION_REGISTER,

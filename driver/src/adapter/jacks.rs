@@ -1,74 +1,66 @@
-//! Whose jacks the DPC looks at: the topology miniports that listen, by the number of their stream.
+//! Whom the DPC tells that a jack may have changed, by the number of the jack's stream.
 //!
-//! The DPC calls them without a lock, for from there the port is called, which walks its clients. So who stops listening waits until no DPC
-//! can be at it any more.
+//! The DPC calls them without a lock, for from there the port is called, which walks its clients. So who stops
+//! listening waits until no DPC can be at it any more.
 
-use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::ptr::NonNull;
 
-use portcls_sys::Com;
+use nt::spinlock::SpinLock;
 
-use super::Adapter;
 use crate::hw::STREAMS_MAX;
-use crate::topology::TopologyMiniport;
+
+/// Who wants to know of a jack.
+pub trait JackListener: Sync {
+    /// The jack may have changed. From the DPC, at DISPATCH_LEVEL.
+    fn jack_may_have_changed(&self);
+}
+
+/// One stream's listener.
+type Slot = Option<NonNull<dyn JackListener>>;
 
 /// Who listens to each stream's jack.
-pub struct Jacks([AtomicPtr<TopologyMiniport>; STREAMS_MAX as usize]);
+pub struct Jacks(SpinLock<Slots>);
+
+struct Slots([Slot; STREAMS_MAX as usize]);
+
+// SAFETY: a JackListener may be used from any thread; that it is alive is the contract of `Jacks::listen`.
+unsafe impl Send for Slots {}
 
 impl Default for Jacks {
     fn default() -> Self {
-        Self([const { AtomicPtr::new(null_mut()) }; STREAMS_MAX as usize])
+        Self(SpinLock::new(Slots([None; STREAMS_MAX as usize])))
     }
 }
 
 impl Jacks {
-    /// From the DPC, at DISPATCH_LEVEL: the jacks of `streams` (bit i is stream i) are looked at.
+    /// From the DPC, at DISPATCH_LEVEL: the listeners of `streams` (bit i is stream i) look.
     pub fn on_interrupt(&self, streams: u32) {
-        for (number, slot) in (0..).zip(&self.0) {
-            let miniport = NonNull::new(slot.load(Ordering::Acquire)).filter(|_| streams & 1 << number != 0);
-            if let Some(miniport) = miniport {
-                // SAFETY: put there by `Listening`, which keeps it alive until no DPC that could have seen it runs any more.
-                unsafe { miniport.as_ref() }.look_at_jack();
+        for number in (0..STREAMS_MAX).filter(|number| streams & 1 << number != 0) {
+            let listener = self.0.lock().0.get(number as usize).copied().flatten();
+            if let Some(listener) = listener {
+                // SAFETY: alive until no DPC that could have seen it runs any more (contract of `listen`).
+                unsafe { listener.as_ref() }.jack_may_have_changed();
             }
         }
     }
 
-    fn set(&self, stream: u32, miniport: *mut TopologyMiniport) {
-        if let Some(slot) = self.0.get(stream as usize) {
-            slot.store(miniport, Ordering::Release);
+    /// From now on `listener` hears of the jack of `stream`.
+    ///
+    /// # Safety
+    /// It stays where it is, alive, until after [`forget`](Self::forget) of the stream the DPCs that were queued have
+    /// run ([`Adapter::flush_dpcs`](super::Adapter::flush_dpcs)).
+    pub unsafe fn listen(&self, stream: u32, listener: &(dyn JackListener + 'static)) {
+        self.set(stream, Some(NonNull::from(listener)));
+    }
+
+    /// From now on nobody hears of the jack of `stream` but a DPC that runs already.
+    pub fn forget(&self, stream: u32) {
+        self.set(stream, None);
+    }
+
+    fn set(&self, stream: u32, listener: Slot) {
+        if let Some(slot) = self.0.lock().0.get_mut(stream as usize) {
+            *slot = listener;
         }
-    }
-}
-
-/// A topology miniport whose filter is being registered, or is. When it is dropped (PASSIVE_LEVEL) nothing is told any more, and the miniport has given back
-/// its reference to the port: the port has one to the miniport, and neither would ever go.
-pub struct Listening {
-    adapter: Com<Adapter>,
-    miniport: Com<TopologyMiniport>,
-}
-
-impl Listening {
-    /// Not listening yet.
-    pub const fn new(adapter: Com<Adapter>, miniport: Com<TopologyMiniport>) -> Self {
-        Self { adapter, miniport }
-    }
-
-    /// From now on changes of the jack are told.
-    pub fn start(&self) {
-        let stream = self.miniport.endpoint().stream;
-        let miniport: &TopologyMiniport = &self.miniport;
-        self.adapter.jacks().set(stream, core::ptr::from_ref(miniport).cast_mut());
-        self.adapter.card().watch_jack(stream);
-        // What changed before.
-        self.adapter.queue_dpc();
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.adapter.jacks().set(self.miniport.endpoint().stream, null_mut());
-        // A DPC that found the miniport there has run when this returns.
-        self.adapter.flush_dpcs();
-        self.miniport.forget_port();
     }
 }

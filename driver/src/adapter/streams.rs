@@ -1,4 +1,4 @@
-//! Which streams of the card are open: NewStream claims one, the DPC visits all.
+//! Which streams of the card are open: NewStream leases one, the DPC and the power management visit all.
 
 use core::ptr::NonNull;
 
@@ -8,27 +8,35 @@ use nt::status::STATUS_INSUFFICIENT_RESOURCES;
 use portcls_sys::Com;
 
 use super::Adapter;
-use crate::hw::Card;
-use crate::wave::stream::Stream;
+use crate::hw::{Card, STREAMS_MAX};
 
 /// The most streams of a card.
-const STREAMS: usize = crate::hw::STREAMS_MAX as usize;
+const STREAMS: usize = STREAMS_MAX as usize;
 
 /// How long who waits for a visitor sleeps: 1 ms.
 const VISIT_100NS: u32 = 10_000;
 
+/// An open stream, as the adapter visits it.
+pub trait OpenStream: Sync {
+    /// An interrupt may be about it. From the DPC, at DISPATCH_LEVEL.
+    fn on_interrupt(&self);
+
+    /// The card has power again. PASSIVE_LEVEL.
+    fn on_power(&self);
+}
+
 /// One stream of the card.
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    /// It is somebody's.
-    claimed: bool,
-    /// Whose, to be told of interrupts and of power.
-    stream: Option<NonNull<Stream>>,
+    /// It has a lease.
+    leased: bool,
+    /// Whom to visit.
+    stream: Option<NonNull<dyn OpenStream>>,
     /// Who is at it without the lock, and for whom it stays alive.
     visitors: u32,
 }
 
-// SAFETY: a Stream may be used from any thread; that it is alive is the contract of `Claim::activate`.
+// SAFETY: an OpenStream may be used from any thread; that it is alive is the contract of `StreamLease::activate`.
 unsafe impl Send for Slot {}
 
 /// The open streams of an adapter.
@@ -48,8 +56,8 @@ impl Streams {
         let slots = self.slots.lock();
         for (number, slot) in (0..).zip(slots.iter()) {
             if let Some(stream) = slot.stream.filter(|_| streams & 1 << number != 0) {
-                // SAFETY: alive while it is in the list (contract of `Claim::activate`), and it can't be taken out while the
-                // lock is held.
+                // SAFETY: alive while it is in the list (contract of `StreamLease::activate`), and it can't be taken
+                // out while the lock is held.
                 unsafe { stream.as_ref() }.on_interrupt();
             }
         }
@@ -58,7 +66,7 @@ impl Streams {
     /// The card has power again: each stream brings it where it was left to be. PASSIVE_LEVEL.
     pub fn on_power(&self) {
         for index in 0..STREAMS {
-            // Messages are not sent with a spin lock held; the stream stays for its visitors.
+            // The card is not controlled with a spin lock held; the stream stays for its visitors.
             let stream = self.change(index, |slot| {
                 slot.visitors = slot.visitors.saturating_add(u32::from(slot.stream.is_some()));
                 slot.stream
@@ -74,27 +82,22 @@ impl Streams {
     fn change<R>(&self, stream: usize, change: impl FnOnce(&mut Slot) -> R) -> Option<R> {
         self.slots.lock().get_mut(stream).map(change)
     }
-
-    /// Whether `stream` was free, and is claimed now.
-    fn claim(&self, stream: u32) -> bool {
-        let free = |slot: &mut Slot| !core::mem::replace(&mut slot.claimed, true);
-        self.change(stream as usize, free).unwrap_or(false)
-    }
 }
 
-/// A stream of the card that is somebody's as long as this lives.
-pub struct Claim {
+/// A stream of the card that nobody else gets as long as this lives.
+pub struct StreamLease {
     adapter: Com<Adapter>,
     stream: u32,
 }
 
-impl Claim {
-    /// Claims a stream.
+impl StreamLease {
+    /// Leases a stream.
     ///
     /// # Errors
-    /// `STATUS_INSUFFICIENT_RESOURCES` if it is somebody's.
+    /// `STATUS_INSUFFICIENT_RESOURCES` if it has a lease already, or there is no such stream.
     pub fn try_new(adapter: Com<Adapter>, stream: u32) -> NtResult<Self> {
-        if adapter.streams().claim(stream) {
+        let free = |slot: &mut Slot| !core::mem::replace(&mut slot.leased, true);
+        if adapter.streams().change(stream as usize, free).unwrap_or(false) {
             Ok(Self { adapter, stream })
         } else {
             Err(STATUS_INSUFFICIENT_RESOURCES)
@@ -111,16 +114,16 @@ impl Claim {
         self.stream
     }
 
-    /// From now on `stream` is told of interrupts.
+    /// From now on `stream` is visited.
     ///
     /// # Safety
     /// `stream` stays where it is, alive, until [`deactivate`](Self::deactivate) has returned.
-    pub unsafe fn activate(&self, stream: &Stream) {
+    pub unsafe fn activate(&self, stream: &(dyn OpenStream + 'static)) {
         let stream = Some(NonNull::from(stream));
         self.adapter.streams().change(self.stream as usize, |slot| slot.stream = stream);
     }
 
-    /// From now on nobody is told; whoever was at it has finished. PASSIVE_LEVEL.
+    /// From now on nobody visits; whoever was at it has finished. PASSIVE_LEVEL.
     pub fn deactivate(&self) {
         let leave = |slot: &mut Slot| {
             slot.stream = None;
@@ -134,8 +137,8 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for StreamLease {
     fn drop(&mut self) {
-        self.adapter.streams().change(self.stream as usize, |slot| slot.claimed = false);
+        self.adapter.streams().change(self.stream as usize, |slot| slot.leased = false);
     }
 }

@@ -22,35 +22,8 @@ use portcls_sys::guid::{
 };
 
 use crate::hw::Direction;
+use crate::registry::{MIN_PACKET_PERIOD, ModePeriod};
 use crate::wave::modes;
-
-/// `MinPacketPeriodInHns`, in 100 ns: 1 ms. The card takes `max(8, rate / 1000)` frames (DATASHEET 5.1),
-/// which is 1 ms at every rate it has.
-const MIN_PACKET_PERIOD: u32 = 10_000;
-/// `ProcessingPacketDurationInHns` of every mode, in 100 ns: the shortest packet that shared clients get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModePeriod(u32);
-
-impl Default for ModePeriod {
-    /// 10 ms, what the engine uses without constraints. A shorter one is a promise: it has to be the shortest
-    /// that was measured without a loss under load (`driver/README.md`, *Packets*).
-    fn default() -> Self {
-        Self(100_000)
-    }
-}
-
-impl ModePeriod {
-    /// The shortest that can be asked for: an entry that is not above the minimum is ignored.
-    const SHORTEST_MICROS: u32 = MIN_PACKET_PERIOD / 10 + 1;
-
-    /// What the registry asks for in microseconds: shorter than the default, and above the minimum; anything
-    /// else is the default.
-    pub fn wished(micros: u32) -> Self {
-        let Self(default) = Self::default();
-        let wished = micros.saturating_mul(10);
-        if micros >= Self::SHORTEST_MICROS && wished < default { Self(wished) } else { Self(default) }
-    }
-}
 
 /// Bytes of a KSAUDIO_PACKETSIZE_CONSTRAINTS2 before its array.
 const HEAD: usize = 16;
@@ -67,7 +40,7 @@ struct Constraints {
 
 impl Constraints {
     /// Of a host pin that lists `modes`.
-    fn new(modes: &[GUID], ModePeriod(period): ModePeriod) -> Self {
+    fn new(modes: &[GUID], period: ModePeriod) -> Self {
         let has_entry = |mode: &GUID| *mode == AUDIO_SIGNALPROCESSINGMODE_DEFAULT || modes.contains(mode);
         let entries = MODES.iter().filter(|mode| has_entry(mode));
         let count = entries.clone().count();
@@ -82,7 +55,7 @@ impl Constraints {
             let (name, words) = entry.split_at_mut(16);
             name.copy_from_slice(&mode.to_bytes());
             // SamplesPerProcessingPacket (0: the duration counts), ProcessingPacketDurationInHns.
-            words.copy_from_slice([0, period].map(u32::to_le_bytes).as_flattened());
+            words.copy_from_slice([0, period.hns()].map(u32::to_le_bytes).as_flattened());
         }
         constraints
     }
@@ -147,7 +120,7 @@ mod tests {
     fn the_registry_lowers_the_period_to_what_is_above_the_minimum_and_never_raises_it() {
         let period = |micros| {
             let default = &[AUDIO_SIGNALPROCESSINGMODE_DEFAULT];
-            let constraints = Constraints::new(default, ModePeriod::wished(micros));
+            let constraints = Constraints::new(default, ModePeriod::from_micros(micros));
             u32::from_le_bytes(constraints.as_slice()[36..40].try_into().unwrap())
         };
         assert_eq!([0, 1_001, 2_000, 9_999].map(period), [100_000, 10_010, 20_000, 99_990]);

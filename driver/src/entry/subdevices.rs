@@ -23,13 +23,12 @@ use portcls_sys::{Com, ComRef, GUID, IUnknown};
 
 use super::constraints;
 use crate::adapter::Adapter;
-use crate::adapter::jacks::Listening;
 use crate::hw::{Direction, Endpoint, STREAMS_MAX};
 use crate::names::{self, Names};
-use crate::topology::{TopologyMiniport, wave_pin};
-use crate::wave::WaveMiniport;
+use crate::topology::{self, Listening, TopologyMiniport, wave_pin};
+use crate::wave;
+use crate::wave::Traced;
 use crate::wave::descriptors::bridge_pin;
-use crate::wave::stream::Traced;
 
 /// What every step of an installation needs.
 pub struct Installation<'a> {
@@ -68,7 +67,7 @@ impl Subdevices {
                 Direction::Capture => &mut microphones,
             };
             let names = names::endpoint(endpoint.direction, *number).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-            let topology = TopologyMiniport::try_new(adapter.clone(), endpoint, *number)?;
+            let topology = topology::new_miniport(adapter.clone(), endpoint, *number)?;
             *number = number.saturating_add(1);
             // SAFETY: by contract.
             let filters =
@@ -152,15 +151,15 @@ impl Filters {
                 Subdevice::install(installation, (class, name), miniport, &unknown, stale)
             };
             let topology = install(&CLSID_PortTopology, names.topology, &topology)?;
-            let wishes = miniport.wishes();
+            let config = miniport.config();
             constraints::announce(
                 installation.pdo,
                 names.wave,
                 endpoint.direction,
-                wishes.both_modes,
-                wishes.mode_period,
+                config.both_modes,
+                config.mode_period,
             );
-            let wave = WaveMiniport::try_new(adapter.clone(), endpoint, wishes)?;
+            let wave = wave::new_miniport(adapter.clone(), endpoint, config)?;
             let (traced, wave) = (Traced::new(wave.clone()), wave.to_unknown());
             let wave = install(&CLSID_PortWaveRT, names.wave, &wave)?;
             let connection =

@@ -42,8 +42,8 @@ mod status_page;
 mod table;
 use access::{NOBODY, Page, high, low, read, write};
 use power::{PageClients, bit};
-use probe::{Features, name};
-use status_page::Words;
+use probe::Features;
+use status_page::{Words, error_name};
 use table::Attached;
 
 /// PCI vendor and device id of the card, unless whoever runs it gave it others.
@@ -235,7 +235,7 @@ impl Card for Ringwave {
             return Err(STATUS_DEVICE_NOT_READY);
         }
         let error = self.with(|io| read(io, block + regs::ERROR)).unwrap_or(NOBODY);
-        log::error!("stream {stream}: {state:?} refused: {}", name(error));
+        log::error!("stream {stream}: {state:?} refused: {}", error_name(error));
         Err(STATUS_DEVICE_HARDWARE_ERROR)
     }
 

@@ -22,8 +22,9 @@ use portcls_sys::ks::{
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
-use super::filter::{NODE_MUTE, NODE_VOLUME};
-use super::{TopologyMiniport, events};
+use super::event_requests::CONTROL_CHANGE;
+use super::miniport::TopologyMiniport;
+use super::pins::{NODE_MUTE, NODE_VOLUME};
 use crate::properties::{Reply, Verb, handle, pin_of};
 
 const VERBS: u32 = KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT;
@@ -42,9 +43,9 @@ static MUTED: [PCPROPERTY_ITEM; 1] = [PCPROPERTY_ITEM {
 }];
 
 /// Properties and events of the volume node.
-pub static VOLUME: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&VOLUME_LEVEL, &events::CONTROL_CHANGE);
+pub static VOLUME: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&VOLUME_LEVEL, &CONTROL_CHANGE);
 /// Properties and events of the mute node.
-pub static MUTE: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&MUTED, &events::CONTROL_CHANGE);
+pub static MUTE: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&MUTED, &CONTROL_CHANGE);
 
 /// Half a decibel in 1/65536 dB, the unit of KSPROPERTY_AUDIO_VOLUMELEVEL.
 const HALF_A_DECIBEL: u32 = 65_536 / 2;

@@ -13,29 +13,12 @@ use portcls_sys::pc::{
     PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE, PCNODE_DESCRIPTOR, PCPIN_DESCRIPTOR,
 };
 
+use super::pins::{NODE_MUTE, NODE_VOLUME};
 use super::{controls, jack};
 use crate::hw::Direction;
 use crate::hw::Limits;
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
 use crate::wave::descriptors::BRIDGE_RANGES;
-
-/// The volume's node.
-pub const NODE_VOLUME: u32 = 0;
-/// The mute's node.
-pub const NODE_MUTE: u32 = 1;
-
-/// The pin that is connected to the wave filter. Sound enters a filter at pin 0 and leaves it at pin 1.
-pub const fn wave_pin(direction: Direction) -> u32 {
-    match direction {
-        Direction::Render => 0,
-        Direction::Capture => 1,
-    }
-}
-
-/// The pin that is the jack.
-pub const fn jack_pin(direction: Direction) -> u32 {
-    1 - wave_pin(direction)
-}
 
 const fn bridge(flow: u32, category: &'static GUID) -> KSPIN_DESCRIPTOR {
     KSPIN_DESCRIPTOR::new(flow, KSPIN_COMMUNICATION_NONE, category, &BRIDGE_RANGES)

@@ -11,7 +11,9 @@ use portcls_sys::ks::{
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
-use super::{TopologyMiniport, events, wave_pin};
+use super::event_requests::JACK_CHANGE;
+use super::miniport::TopologyMiniport;
+use super::pins::wave_pin;
 use crate::hw::Direction;
 use crate::properties::{Reply, Verb, handle, pin_of};
 use crate::wave::format::speakers;
@@ -46,7 +48,7 @@ static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
 /// The properties of the topology filter of a card that does not notice who plugs.
 pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &[]);
 /// Properties and event of the topology filter of a card that does.
-pub static NOTICING: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &events::JACK_CHANGE);
+pub static NOTICING: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &JACK_CHANGE);
 
 /// # Safety
 /// As [`handle`]; the major target is NULL or a topology miniport.

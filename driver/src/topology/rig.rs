@@ -13,9 +13,8 @@ use portcls_sys::interfaces::{
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCEVENT_REQUEST, PCFILTER_DESCRIPTOR};
 use portcls_sys::{Com, ComIn, ComOut, ComRef, GUID, Out, com_class};
 
-use super::TopologyMiniport;
+use super::{Listening, TopologyMiniport};
 use crate::adapter::Adapter;
-use crate::adapter::jacks::Listening;
 use crate::hw::fake::FakeCard;
 use crate::properties::asking::ask;
 use crate::registry_fake::{FakeKey, Values};
@@ -124,14 +123,14 @@ pub struct Rig {
 impl Rig {
     /// The miniport of stream `stream` (0 renders, 1 captures) of `card`, started; the port has events, or not.
     pub fn with(card: FakeCard, stream: u32, events: bool) -> Self {
-        Self::wished(card, stream, events, &[])
+        Self::configured(card, stream, events, &[])
     }
 
     /// The same, where the device's hardware key has values.
-    pub fn wished(card: FakeCard, stream: u32, events: bool, values: Values) -> Self {
+    pub fn configured(card: FakeCard, stream: u32, events: bool, values: Values) -> Self {
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
         let endpoint = adapter.card().endpoint(stream).unwrap();
-        let miniport = TopologyMiniport::try_new(adapter.clone(), endpoint, 0).unwrap();
+        let miniport = super::new_miniport(adapter.clone(), endpoint, 0).unwrap();
         let listening = Listening::new(adapter.clone(), miniport.clone());
         let heard = Arc::<Mutex<Vec<Heard>>>::default();
         let key = Com::try_new(FakeKey(values)).unwrap();

@@ -19,12 +19,11 @@ use portcls_sys::guid::{
 use portcls_sys::ks::{KSDATARANGE, KSDATARANGE_AUDIO};
 use portcls_sys::pc::{
     DataRangeEntry, KSPIN_COMMUNICATION_NONE, KSPIN_COMMUNICATION_SINK, KSPIN_DATAFLOW_IN,
-    KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR, PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR, PCFILTER_NODE,
-    PCNODE_DESCRIPTOR, PCPIN_DESCRIPTOR,
+    KSPIN_DATAFLOW_OUT, KSPIN_DESCRIPTOR, PCAUTOMATION_TABLE, PCCONNECTION_DESCRIPTOR, PCFILTER_DESCRIPTOR,
+    PCFILTER_NODE, PCNODE_DESCRIPTOR, PCPIN_DESCRIPTOR,
 };
 
 use super::modes::ATTRIBUTES;
-use super::proposals::AUTOMATION;
 use super::ranges;
 use crate::default_format::DefaultFormat;
 use crate::hw::{Direction, Endpoint};
@@ -84,11 +83,16 @@ pub struct WaveFilter {
 
 impl WaveFilter {
     /// The filter of `endpoint`, whose host pin lists so many signal-processing modes: it has as many
-    /// instances ([`super::modes`]).
+    /// instances ([`super::modes`]); `automation` has its properties.
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn try_new(endpoint: &Endpoint, default: &DefaultFormat, modes: usize) -> NtResult<Self> {
+    pub fn try_new(
+        endpoint: &Endpoint,
+        default: &DefaultFormat,
+        modes: usize,
+        automation: &'static PCAUTOMATION_TABLE,
+    ) -> NtResult<Self> {
         let ranges = ranges::of_pin(endpoint.can, default)?;
         // SAFETY: here and below: what a vector or box points to stays where it is and is freed with this filter, and the descriptors
         // that point there are used no longer than it lives.
@@ -110,7 +114,7 @@ impl WaveFilter {
         // SAFETY: as above.
         let kept: &'static [PCPIN_DESCRIPTOR] = unsafe { extend(&*pins) };
         let descriptor =
-            PCFILTER_DESCRIPTOR::new(kept, nodes, &CONNECTIONS, categories).automated(&AUTOMATION);
+            PCFILTER_DESCRIPTOR::new(kept, nodes, &CONNECTIONS, categories).automated(automation);
         Ok(Self { descriptor, _pins: pins, _entries: entries, _ranges: ranges })
     }
 }

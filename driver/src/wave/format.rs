@@ -99,7 +99,7 @@ impl Prefix {
 }
 
 impl AudioFormat {
-    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its [`Capabilities`] know; whether an
+    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its stream's `Capabilities` know; whether an
     /// attribute list that follows is good, [`super::modes`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         use FormatError::{Malformed, NoMatch};

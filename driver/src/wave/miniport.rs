@@ -27,7 +27,7 @@ use super::stream::{Stream, Tracing};
 use crate::adapter::Adapter;
 use crate::hw::Endpoint;
 use crate::hw::format::AudioFormat;
-use crate::registry::Wishes;
+use crate::registry::RegistryConfig;
 
 /// The miniport of the wave filter.
 pub struct WaveMiniport {
@@ -35,7 +35,7 @@ pub struct WaveMiniport {
     endpoint: Endpoint,
     filter: WaveFilter,
     /// What the registry asks for. It was read before there was a filter to describe.
-    wishes: Wishes,
+    config: RegistryConfig,
     tracing: Tracing,
 }
 
@@ -47,11 +47,14 @@ com_class! {
 }
 
 impl WaveMiniport {
-    /// The miniport of an endpoint of `adapter`.
-    pub fn try_new(adapter: Com<Adapter>, endpoint: Endpoint, wishes: Wishes) -> NtResult<Com<Self>> {
-        let modes = modes::listed(endpoint.direction, wishes.both_modes);
-        let filter = WaveFilter::try_new(&endpoint, &wishes.default_format, modes.len())?;
-        Com::try_new(Self { adapter, endpoint, filter, wishes, tracing: Tracing::default() })
+    /// The miniport of an endpoint of `adapter`, which describes `filter`.
+    pub fn try_new(
+        adapter: Com<Adapter>,
+        endpoint: Endpoint,
+        config: RegistryConfig,
+        filter: WaveFilter,
+    ) -> NtResult<Com<Self>> {
+        Com::try_new(Self { adapter, endpoint, filter, config, tracing: Tracing::default() })
     }
 
     /// Where its port traces events.
@@ -66,12 +69,12 @@ impl WaveMiniport {
 
     /// The format that it proposes.
     pub fn default_format(&self) -> Option<AudioFormat> {
-        self.wishes.default_format.of(self.endpoint.direction, self.endpoint.can)
+        self.config.default_format.of(self.endpoint.direction, self.endpoint.can)
     }
 
     /// The signal-processing modes that its host pin lists.
     pub const fn modes(&self) -> &'static [GUID] {
-        modes::listed(self.endpoint.direction, self.wishes.both_modes)
+        modes::listed(self.endpoint.direction, self.config.both_modes)
     }
 }
 
@@ -104,7 +107,7 @@ impl Miniport for WaveMiniport {
         }
         let (client, ours) = (Prefix::of_range(&client)?, Prefix::of_range(&ours)?);
         let Endpoint { direction, can, .. } = self.endpoint;
-        let channels = self.wishes.default_format.channels(direction, can);
+        let channels = self.config.default_format.channels(direction, can);
         let common = ranges::intersect(client.as_slice(), ours.as_slice(), can, channels)?;
         let common = match usize::try_from(length).unwrap_or(0) {
             // Room for a KSDATAFORMAT_WAVEFORMATEX and no more, as it is packed or as who does not pack it
@@ -159,7 +162,7 @@ impl MiniportWaveRT for WaveMiniport {
         // Every mode is the same here; only one that the pin does not know is refused.
         modes::check_format(&format, self.modes())?;
         let port = port_stream.require()?;
-        let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, parsed, self.wishes)?;
+        let made = Stream::try_new(self.adapter.clone(), self.endpoint, port, parsed, self.config)?;
         made.trace_glitches(&self.tracing);
         stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())
     }
@@ -202,6 +205,23 @@ impl MiniportAudioSignalProcessing for WaveMiniport {
             unsafe { place.add(index).write_unaligned(*mode) };
         }
         Ok(())
+    }
+}
+
+/// A wave miniport whose filter is being registered, or is. When it is dropped (PASSIVE_LEVEL) the miniport
+/// has given back its reference to the port: the port has one to the miniport, and neither would ever go.
+pub struct Traced(Com<WaveMiniport>);
+
+impl Traced {
+    /// Before the port is bound to the miniport.
+    pub const fn new(miniport: Com<WaveMiniport>) -> Self {
+        Self(miniport)
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        self.0.tracing.close();
     }
 }
 

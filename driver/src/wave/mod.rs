@@ -16,4 +16,25 @@ pub mod ranges;
 pub mod reads;
 pub mod stream;
 
-pub use miniport::WaveMiniport;
+use nt::NtResult;
+use portcls_sys::Com;
+
+use crate::adapter::Adapter;
+use crate::hw::Endpoint;
+use crate::registry::RegistryConfig;
+pub use miniport::{Traced, WaveMiniport};
+
+/// The miniport of an endpoint of `adapter`, with the filter that it describes.
+///
+/// # Errors
+/// `STATUS_INSUFFICIENT_RESOURCES`.
+pub fn new_miniport(
+    adapter: Com<Adapter>,
+    endpoint: Endpoint,
+    config: RegistryConfig,
+) -> NtResult<Com<WaveMiniport>> {
+    let modes = modes::listed(endpoint.direction, config.both_modes);
+    let default = &config.default_format;
+    let filter = descriptors::WaveFilter::try_new(&endpoint, default, modes.len(), &proposals::AUTOMATION)?;
+    WaveMiniport::try_new(adapter, endpoint, config, filter)
+}

@@ -4,7 +4,7 @@
 //! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, and the table that leads the card to them.
 //! 3. GetHWLatency, RegisterNotificationEvent, SetWritePacket(0).
 //! 4. SetState ACQUIRE, PAUSE, RUN: the card takes the same steps.
-//! 5. Running: the card's interrupt becomes a DPC ([`Stream::on_interrupt`]), which signals the events; the
+//! 5. Running: the card's interrupt becomes a DPC ([`OpenStream::on_interrupt`]), which signals the events; the
 //!    client writes the next packet and calls SetWritePacket, or calls GetReadPacket and reads it, and the
 //!    packet is marked in the card's mark page. GetPosition, GetPacketCount and the presentation position
 //!    read the status page. None of it is a message to the card.
@@ -51,10 +51,10 @@ use super::notifications::Node;
 use super::packets::Refusal;
 use super::progress::{Moment, Shared};
 use crate::adapter::Adapter;
-use crate::adapter::streams::Claim;
+use crate::adapter::streams::{OpenStream, StreamLease};
 use crate::hw::format::AudioFormat;
 use crate::hw::{Card, Endpoint, StreamState};
-use crate::registry::Wishes;
+use crate::registry::RegistryConfig;
 
 mod allocation;
 mod drm;
@@ -63,7 +63,7 @@ mod marks;
 mod registers;
 mod states;
 use allocation::Allocated;
-pub use glitches::{Traced, Tracing};
+pub use glitches::Tracing;
 use marks::Telling;
 use registers::Register;
 
@@ -71,10 +71,10 @@ use registers::Register;
 pub struct Stream {
     port: ComRef<IPortWaveRTStream>,
     /// The card's stream, which is ours as long as this lives.
-    claim: Claim,
+    lease: StreamLease,
     endpoint: Endpoint,
     format: AudioFormat,
-    wishes: Wishes,
+    config: RegistryConfig,
     buffer: SpinLock<Option<Buffer>>,
     /// Held while the card is told a change of state or the buffer comes and goes: by the port's calls, and by the
     /// thread that gives the card power.
@@ -98,7 +98,7 @@ com_class! {
 }
 
 impl Stream {
-    /// Step 1, NewStream: claims the endpoint's stream for a format that it takes.
+    /// Step 1, NewStream: leases the endpoint's stream for a format that it takes.
     ///
     /// # Errors
     /// `STATUS_NO_MATCH` if the card does not take the format, `STATUS_DEVICE_NOT_READY` if it is not there or without power,
@@ -108,21 +108,21 @@ impl Stream {
         endpoint: Endpoint,
         port: ComRef<IPortWaveRTStream>,
         format: AudioFormat,
-        wishes: Wishes,
+        config: RegistryConfig,
     ) -> NtResult<Com<Self>> {
         if !endpoint.can.takes(format) {
             return Err(STATUS_NO_MATCH);
         }
-        let claim = Claim::try_new(adapter, endpoint.stream)?;
-        if claim.card().state(claim.stream()).is_none() {
+        let lease = StreamLease::try_new(adapter, endpoint.stream)?;
+        if lease.card().state(lease.stream()).is_none() {
             return Err(STATUS_DEVICE_NOT_READY);
         }
         let stream = Com::try_new(Self {
             port,
-            claim,
+            lease,
             endpoint,
             format,
-            wishes,
+            config,
             buffer: SpinLock::new(None),
             transitions: Mutex::try_new(())?,
             ticks: AtomicBool::new(false),
@@ -130,17 +130,19 @@ impl Stream {
             glitches: glitches::Glitches::new(),
             telling: Mutex::try_new(())?,
         })?;
-        // SAFETY: the object does not move, and `drop` withdraws the claim's pointer before anything else.
-        unsafe { stream.claim.activate(&stream) };
+        let visited: &Self = &stream;
+        // SAFETY: the object does not move, and `drop` withdraws the lease's pointer before anything else.
+        unsafe { stream.lease.activate(visited) };
         Ok(stream)
     }
 
     fn card(&self) -> &dyn Card {
-        self.claim.card()
+        self.lease.card()
     }
 
-    /// From the DPC at DISPATCH_LEVEL, and wherever a packet may have been completed: signals every event once if one was.
-    pub fn on_interrupt(&self) {
+    /// From the DPC at DISPATCH_LEVEL, and wherever a packet may have been completed: signals every event once if one
+    /// was.
+    fn signal_completed(&self) {
         let mut shared = self.shared.lock();
         if shared.take_completed(self.card(), &self.endpoint) {
             shared.notifications.iter().for_each(ClientEvent::signal);
@@ -148,18 +150,28 @@ impl Stream {
     }
 }
 
+impl OpenStream for Stream {
+    fn on_interrupt(&self) {
+        self.signal_completed();
+    }
+
+    fn on_power(&self) {
+        self.bring_back();
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         // After this neither a DPC nor who gives the card power looks at us.
-        self.claim.deactivate();
+        self.lease.deactivate();
         if self.ticks.load(Ordering::Acquire) {
-            self.card().update_position_registers(self.claim.stream(), false);
+            self.card().update_position_registers(self.lease.stream(), false);
         }
         // PortCls took the client's mapping away before it released us.
-        self.card().release_position_registers(self.claim.stream());
+        self.card().release_position_registers(self.lease.stream());
         self.halt();
         self.free_pages();
-        // Events and the claim go with their fields.
+        // Events and the lease go with their fields.
     }
 }
 

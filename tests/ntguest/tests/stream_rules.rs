@@ -398,6 +398,19 @@ fn pages_that_do_not_lie_side_by_side_are_not_taken_for_contiguous() {
     assert_eq!(status, OK, "{log}");
 }
 
+/// The driver goes by the PCI id that the bus driver tells it, and by the registers where it tells none.
+#[test]
+#[ignore = "boots QEMU"]
+fn a_device_that_is_no_card_of_the_drivers_is_refused_in_one_line_and_a_bus_that_says_nothing_is_no_reason() {
+    let Outcome { status, log, .. } = run("no-bus-interface", &format!("{START}fault=no-bus-interface"));
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains("does not tell the device's PCI id"), "{log}");
+    let Outcome { status, log, .. } = run("other-device", &format!("{START}fault=other-device"));
+    assert_ne!(status, OK, "{log}");
+    assert_eq!(log.matches("1234:5256 is no card that this driver knows").count(), 1, "{log}");
+    assert!(!log.contains("violation"), "it gives everything back: {log}");
+}
+
 /// No document says whether PortCls keeps over STOP what the driver did not unregister: both must be survived. `QUERY_STOP` is refused for
 /// an adapter without `IAdapterPnpManagement`.
 #[test]

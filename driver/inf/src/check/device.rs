@@ -161,9 +161,9 @@ pub fn dma_remapping(inf: &Inf, findings: &mut Findings) {
 }
 
 /// The values that the driver reads are there for people to find: in the hardware key, 0, and left alone by an update.
-pub fn wishes(inf: &Inf, findings: &mut Findings) {
+pub fn registry_values(inf: &Inf, findings: &mut Findings) {
     let lines = add_reg(inf, device_section(inf, ".HW"));
-    for name in facts::wishes() {
+    for name in facts::registry_values() {
         if value(inf, &lines, "", &name) != Some((DWORD | KEEP, vec!["0".into()])) {
             findings.add(0, format!("the hardware key's {name} is not the DWORD 0, kept when it is there"));
         }

@@ -8,6 +8,7 @@ use ringwave_regs::{error::Error, format as sample, global, stream as regs};
 
 use super::access::{NOBODY, high, low, read, write};
 use super::selftest::{self, Verdict};
+use super::status_page::error_name;
 use crate::hw::format::{Capabilities, RATES, SampleFormat, rate_bit};
 use crate::hw::{Direction, Endpoint, Limits};
 
@@ -105,7 +106,7 @@ pub(super) fn run_selftest(registers: &MappedIo, memory: &ContiguousMemory) -> N
         Verdict::Refused(code) if Error::from_code(code) == Some(Error::BusMasterOff) => log::error!(
             "DMA self-test failed: Bus Master Enable is off in the PCI command register; the bus driver should have set it"
         ),
-        Verdict::Refused(code) => log::error!("DMA self-test failed: {}", name(code)),
+        Verdict::Refused(code) => log::error!("DMA self-test failed: {}", error_name(code)),
     }
     Err(STATUS_DEVICE_CONFIGURATION_ERROR)
 }
@@ -150,9 +151,4 @@ pub(super) const fn code(format: SampleFormat) -> u32 {
         SampleFormat::S32 => sample::S32,
         SampleFormat::F32 => sample::F32,
     }
-}
-
-/// The name of an error code.
-pub(super) fn name(code: u32) -> &'static str {
-    Error::from_code(code).map_or("unknown error", Error::name)
 }

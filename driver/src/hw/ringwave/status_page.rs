@@ -1,8 +1,8 @@
 //! Reading a status page: plain memory that the card changes while the guest reads. DATASHEET 7 and 7.2.
 
+use ringwave_regs::error::Error;
 use ringwave_regs::pages::{READ_TRIES, status};
 
-use super::probe::name;
 use crate::hw::{Anchor, Status};
 
 /// 32-bit words at byte offsets of a page.
@@ -25,7 +25,7 @@ fn read_once(page: &impl Words) -> Status {
     let wide = |offset| u64::from(page.word(offset)) | u64::from(page.word(offset.saturating_add(4))) << 32;
     let (error, flags) = (page.word(status::ERROR), page.word(status::FLAGS));
     Status {
-        error: (error != 0).then(|| name(error)),
+        error: (error != 0).then(|| error_name(error)),
         dma_faults: page.word(status::DMA_FAULTS),
         lockstep: flags & status::FLAG_LOCKSTEP != 0,
         stalled_on: (flags & status::FLAG_STALLED != 0).then(|| page.word(status::STALLED_PACKET)),
@@ -40,6 +40,11 @@ fn read_once(page: &impl Words) -> Status {
         packet_start_clock: wide(status::PACKET_START_CLOCK),
         underruns: page.word(status::UNDERRUNS),
     }
+}
+
+/// The name of an error code.
+pub(super) fn error_name(code: u32) -> &'static str {
+    Error::from_code(code).map_or("unknown error", Error::name)
 }
 
 #[cfg(test)]
@@ -83,7 +88,7 @@ mod tests {
         assert_eq!(status.packet_clock, 0x3C_0000_0038);
         assert_eq!(status.packet_start_clock, 0x5C_0000_0058);
         assert_eq!((status.lockstep, status.stalled_on), (false, None));
-        assert_eq!((status.underruns, status.error), (0x48, Some(name(8))));
+        assert_eq!((status.underruns, status.error), (0x48, Some(error_name(8))));
     }
 
     #[test]

@@ -15,11 +15,11 @@ const NODES: [(usize, u32); 2] = [(0, NODE_VOLUME), (1, NODE_MUTE)];
 
 /// A rig whose endpoint's default format has all eight channels of the card.
 fn eight(stream: u32) -> Rig {
-    wished(stream, &[("SpeakerChannels", 8), ("MicrophoneChannels", 8)])
+    configured(stream, &[("SpeakerChannels", 8), ("MicrophoneChannels", 8)])
 }
 
-fn wished(stream: u32, values: crate::registry_fake::Values) -> Rig {
-    Rig::wished(FakeCard::default(), stream, true, values)
+fn configured(stream: u32, values: crate::registry_fake::Values) -> Rig {
+    Rig::configured(FakeCard::default(), stream, true, values)
 }
 
 /// Asks a node about a channel.
@@ -157,7 +157,7 @@ fn the_range_is_told_for_as_many_channels_as_the_card_has() {
 fn there_is_a_control_for_each_channel_of_the_default_format() {
     let registry: crate::registry_fake::Values = &[("SpeakerChannels", 6), ("MicrophoneChannels", 2)];
     for (stream, values, channels) in [(0, &[][..], 2_u32), (1, &[], 1), (0, registry, 6), (1, registry, 2)] {
-        let rig = wished(stream, values);
+        let rig = configured(stream, values);
         assert_eq!(rig.miniport.channels(), channels);
         for (node, _) in NODES {
             let told = rig.ask(rig.node(node), 0, KSPROPERTY_TYPE_BASICSUPPORT, &[], &[0; 200]);

@@ -80,7 +80,7 @@ fn the_speakers_are_those_of_the_default_format() {
     for (channels, speakers) in [(1_u32, 0x4_u32), (2, 0x3), (6, 0x3F), (8, 0x63F)] {
         let values: &'static [_] = Box::leak(Box::new([("SpeakerChannels", channels)]));
         for (stream, jack, expected) in [(0, 1_u32, speakers), (1, 0, 0)] {
-            let rig = Rig::wished(FakeCard::default(), stream, true, values);
+            let rig = Rig::configured(FakeCard::default(), stream, true, values);
             let asked = (KSPROPERTY_TYPE_GET, jack.to_le_bytes());
             let value = rig.ask(rig.of_filter(), 0, asked.0, &asked.1, &[0; 36]).2;
             assert_eq!(value[8..12], expected.to_le_bytes());

@@ -28,14 +28,14 @@ fn miniport() -> (Com<WaveMiniport>, Com<Adapter>) {
 
 /// The miniport of one of the card's streams: 0 renders, 1 captures.
 fn of_stream(stream: u32) -> (Com<WaveMiniport>, Com<Adapter>) {
-    wished(stream, Wishes::default())
+    configured(stream, RegistryConfig::default())
 }
 
 /// The same as the registry wants it.
-fn wished(stream: u32, wishes: Wishes) -> (Com<WaveMiniport>, Com<Adapter>) {
+fn configured(stream: u32, config: RegistryConfig) -> (Com<WaveMiniport>, Com<Adapter>) {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
     let endpoint = adapter.card().endpoint(stream).unwrap();
-    (WaveMiniport::try_new(adapter.clone(), endpoint, wishes).unwrap(), adapter)
+    (crate::wave::new_miniport(adapter.clone(), endpoint, config).unwrap(), adapter)
 }
 
 fn filter(miniport: &WaveMiniport) -> PCFILTER_DESCRIPTOR {
@@ -192,11 +192,12 @@ fn room_for_a_waveformatex_gets_one_or_no_match() {
 /// changes.
 #[test]
 fn what_is_proposed_is_what_a_wildcard_gets() {
-    for (stream, default_format) in [STANDARD, DefaultFormat::wished(44_100, 16, 1, 2)]
+    for (stream, default_format) in [STANDARD, DefaultFormat::from_registry(44_100, 16, 1, 2)]
         .into_iter()
         .flat_map(|default| [(0, default), (1, default)])
     {
-        let (miniport, _adapter) = wished(stream, Wishes { default_format, ..Wishes::default() });
+        let (miniport, _adapter) =
+            configured(stream, RegistryConfig { default_format, ..RegistryConfig::default() });
         let ours = host_ranges(&miniport)[0];
         let mut wildcard = KSDATARANGE_AUDIO { MaximumChannels: u32::MAX, ..ours };
         (wildcard.MinimumBitsPerSample, wildcard.MaximumBitsPerSample) = (0, u32::MAX);
@@ -314,7 +315,8 @@ fn the_device_description_is_whole() {
 /// Status, count and modes of GetModes with room for `count`; `None`: no place. `both`: as the registry can
 /// ask.
 fn modes_of(stream: u32, both: bool, pin: u32, room: Option<u32>) -> (NtResult, u32, Vec<GUID>) {
-    let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
+    let (miniport, _adapter) =
+        configured(stream, RegistryConfig { both_modes: both, ..RegistryConfig::default() });
     let mut modes = vec![GUID_NULL; room.unwrap_or(0) as usize];
     let place = if room.is_some() { modes.as_mut_ptr() } else { core::ptr::null_mut() };
     let mut count = room.unwrap_or(77);
@@ -348,7 +350,8 @@ fn modes_follow_the_protocol_of_sizes() {
 #[test]
 fn a_host_pin_has_as_many_instances_as_modes() {
     for (stream, both) in [(0, false), (1, false), (0, true), (1, true)] {
-        let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
+        let (miniport, _adapter) =
+            configured(stream, RegistryConfig { both_modes: both, ..RegistryConfig::default() });
         // SAFETY: alive as long as the miniport, as long as it says.
         let host = unsafe { *filter(&miniport).Pins.add(miniport_host(&miniport)) };
         let instances = (host.MaxGlobalInstanceCount, host.MaxFilterInstanceCount);
@@ -381,7 +384,8 @@ fn a_stream_opens_in_a_mode_that_is_listed_and_in_no_other() {
         (0, true, &[default, raw]),
         (1, true, &[default, raw]),
     ] {
-        let (miniport, _adapter) = wished(stream, Wishes { both_modes: both, ..Wishes::default() });
+        let (miniport, _adapter) =
+            configured(stream, RegistryConfig { both_modes: both, ..RegistryConfig::default() });
         let pin = host_pin(miniport.endpoint.direction);
         let status = |mode| open(&miniport, &with(&[mode]), pin, u8::from(stream == 1)).err();
         for mode in [default, raw, GUID_NULL] {

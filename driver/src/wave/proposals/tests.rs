@@ -7,7 +7,7 @@ use super::*;
 use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
 use crate::hw::format::SampleFormat;
-use crate::registry::Wishes;
+use crate::registry::RegistryConfig;
 use portcls_sys::guid::{
     AUDIO_SIGNALPROCESSINGMODE_DEFAULT as DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW as RAW,
 };
@@ -18,7 +18,12 @@ fn miniport(stream: u32) -> Com<WaveMiniport> {
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(FakeCard::default())).unwrap();
     let endpoint = adapter.card().endpoint(stream).unwrap();
     // Both modes are listed.
-    WaveMiniport::try_new(adapter, endpoint, Wishes { both_modes: true, ..Wishes::default() }).unwrap()
+    crate::wave::new_miniport(
+        adapter,
+        endpoint,
+        RegistryConfig { both_modes: true, ..RegistryConfig::default() },
+    )
+    .unwrap()
 }
 
 fn ask(id: usize, verb: u32, instance: &[u8], value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {

@@ -81,8 +81,8 @@ fn wildcards() -> [Vec<u8>; 4] {
 
 #[test]
 fn a_wildcard_gets_the_default_format() {
-    let wished = DefaultFormat::wished(96_000, 16, 6, 2);
-    for (default, direction) in [STANDARD, wished]
+    let configured = DefaultFormat::from_registry(96_000, 16, 6, 2);
+    for (default, direction) in [STANDARD, configured]
         .into_iter()
         .flat_map(|format| [Direction::Render, Direction::Capture].map(|direction| (format, direction)))
     {
@@ -138,7 +138,9 @@ fn a_copy_of_a_range_gets_no_more_channels_than_the_default_format_has() {
 
 #[test]
 fn the_ranges_announce_what_is_taken_each_once_and_the_default_first() {
-    for (can, default) in [(ALL, STANDARD), (FEW, STANDARD), (ALL, DefaultFormat::wished(44_100, 16, 0, 0))] {
+    for (can, default) in
+        [(ALL, STANDARD), (FEW, STANDARD), (ALL, DefaultFormat::from_registry(44_100, 16, 0, 0))]
+    {
         let ranges = of_pin(can, &default).unwrap();
         let first = default.of(Direction::Render, can).unwrap();
         assert_eq!(

@@ -17,11 +17,11 @@ impl Stream {
             log::error!("a second cyclic buffer is asked for");
             return Err(STATUS_UNSUCCESSFUL);
         }
-        let (card, limits, stream) = (self.card(), &self.endpoint.limits, self.claim.stream());
+        let (card, limits, stream) = (self.card(), &self.endpoint.limits, self.lease.stream());
         let least = card.packet_frames_min(stream, self.format.rate);
         let geometry =
             BufferGeometry::for_request(requested, packets, self.format, least, limits.buffer_bytes_max)?;
-        let buffer = Buffer::try_new(&self.port, geometry, limits, self.wishes.contiguous)?;
+        let buffer = Buffer::try_new(&self.port, geometry, limits, self.config.contiguous)?;
         card.attach(stream, &buffer, geometry.bytes)?;
         log::info!("stream {stream}: cyclic buffer of {} bytes, {packets} packet(s)", geometry.bytes);
         let mdl = buffer.mdl();
@@ -38,7 +38,7 @@ impl Stream {
     /// Depth of the card's FIFO with such a buffer, in frames; without one the most it can be.
     pub(super) fn fifo_frames(&self, geometry: Option<BufferGeometry>) -> u32 {
         let packet_frames = geometry.map_or(u32::MAX, |geometry| geometry.packet_frames());
-        self.card().fifo_frames(self.claim.stream(), self.format.rate, packet_frames)
+        self.card().fifo_frames(self.lease.stream(), self.format.rate, packet_frames)
     }
 
     /// Frees the buffer. The card lets go of it first, whatever state the stream is in.
@@ -61,7 +61,7 @@ impl Stream {
     /// Frees the pages of the buffer, if there is one. The card is in STOP.
     pub(super) fn free_pages(&self) {
         let Some(buffer) = self.buffer.lock().take() else { return };
-        if self.card().detach(self.claim.stream()) {
+        if self.card().detach(self.lease.stream()) {
             // Here, where no lock is held: freeing is for PASSIVE_LEVEL.
             drop(buffer);
         } else {

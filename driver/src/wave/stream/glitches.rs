@@ -19,11 +19,10 @@
 use nt::rundown::Rundown;
 use nt::spinlock::SpinLock;
 use portcls_sys::interfaces::{GLITCH_UNDERRUN, IPortClsEtwHelper, IPortWaveRT, eMINIPORT_GLITCH_REPORT};
-use portcls_sys::{Com, ComIn, ComRef};
+use portcls_sys::{ComIn, ComRef};
 
 use super::Stream;
 use crate::hw::Card;
-use crate::wave::WaveMiniport;
 use crate::wave::progress::Shared;
 
 /// Where the port of a filter traces events, from IPort::Init until the filter is taken away.
@@ -41,26 +40,14 @@ impl Tracing {
         }
     }
 
+    /// Traces nothing any more, and gives the reference to the port back. PASSIVE_LEVEL.
+    pub fn close(&self) {
+        drop(self.0.close());
+    }
+
     /// A reference of the caller's own, if there is a port that traces.
     fn helper(&self) -> Option<ComRef<IPortClsEtwHelper>> {
         self.0.with(ComRef::clone)
-    }
-}
-
-/// A wave miniport whose filter is being registered, or is. When it is dropped (PASSIVE_LEVEL) the miniport
-/// has given back its reference to the port: the port has one to the miniport, and neither would ever go.
-pub struct Traced(Com<WaveMiniport>);
-
-impl Traced {
-    /// Before the port is bound to the miniport.
-    pub const fn new(miniport: Com<WaveMiniport>) -> Self {
-        Self(miniport)
-    }
-}
-
-impl Drop for Traced {
-    fn drop(&mut self) {
-        drop(self.0.tracing().0.close());
     }
 }
 
@@ -93,7 +80,7 @@ impl Stream {
     /// From now on its glitches are told, those of the card's clients before it not. PASSIVE_LEVEL.
     pub fn trace_glitches(&self, tracing: &Tracing) {
         let Some(helper) = tracing.helper().filter(|_| !self.endpoint.captures()) else { return };
-        let _ = self.glitches.take(self.card(), self.claim.stream());
+        let _ = self.glitches.take(self.card(), self.lease.stream());
         drop(self.glitches.helper.open(helper));
     }
 
@@ -101,7 +88,7 @@ impl Stream {
     /// the state changes, for the event says where the stream stood.
     pub(super) fn report_glitches(&self) {
         self.glitches.helper.with(|helper| {
-            if !self.glitches.take(self.card(), self.claim.stream()) {
+            if !self.glitches.take(self.card(), self.lease.stream()) {
                 return;
             }
             let (position, written) = {

@@ -33,7 +33,7 @@ impl Stream {
             let Some(mark) = shared.untold(telling == Telling::Again) else { return };
             (mark, shared.device_clock(self.endpoint.limits.clock_hz))
         };
-        if card.mark(self.claim.stream(), mark, clock, telling == Telling::Late) {
+        if card.mark(self.lease.stream(), mark, clock, telling == Telling::Late) {
             self.shared.lock().told = Some(mark);
         }
     }

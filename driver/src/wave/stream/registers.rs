@@ -1,5 +1,5 @@
 //! GetPositionRegister and GetClockRegister: a client maps the stream's position page and reads it without a call. Only where the registry
-//! value `PositionRegister` allows it, for a page of the device in user mode is not everybody's wish. WAVERT.md 4.6, DATASHEET 7.3.
+//! value `PositionRegister` allows it, for not everybody wants a page of the device in user mode. WAVERT.md 4.6, DATASHEET 7.3.
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
@@ -50,8 +50,8 @@ impl Stream {
         place: Out<'_, KSRTAUDIO_HWREGISTER>,
         register: impl FnOnce(PositionRegisters) -> Register,
     ) -> NtResult {
-        let (card, stream) = (self.card(), self.claim.stream());
-        if !self.wishes.position_register || !self.endpoint.limits.position_registers {
+        let (card, stream) = (self.card(), self.lease.stream());
+        if !self.config.position_register || !self.endpoint.limits.position_registers {
             return Err(STATUS_NOT_SUPPORTED);
         }
         if place.is_null() {

@@ -20,7 +20,7 @@ impl Stream {
     /// play what nobody has filled yet.
     ///
     /// A card without power is told later: D0 is promised to NewStream alone (PowerChangeState's page), so the step
-    /// succeeds, is remembered, and made when the card is back ([`on_power`](Self::on_power)).
+    /// succeeds, is remembered, and made when the card is back ([`bring_back`](Self::bring_back)).
     pub(super) fn raise(&self, from: StreamState, target: StreamState) -> NtResult {
         for state in StreamState::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             let card = self.card();
@@ -37,7 +37,7 @@ impl Stream {
         if target == StreamState::Run {
             // The first packet may be complete already, or one that was not signalled before PAUSE. DATASHEET
             // 9.
-            self.on_interrupt();
+            self.signal_completed();
         }
         Ok(())
     }
@@ -49,20 +49,20 @@ impl Stream {
 
     /// The card has power again: it is brought where the port has left the stream, if the port has not paused it
     /// before. PASSIVE_LEVEL.
-    pub fn on_power(&self) {
+    pub(super) fn bring_back(&self) {
         let _transition = self.transitions.lock();
         if self.ticks.load(Ordering::Acquire) {
             // Asked for without power, or forgotten with it.
-            self.card().update_position_registers(self.claim.stream(), true);
+            self.card().update_position_registers(self.lease.stream(), true);
         }
         let state = self.shared.lock().state;
         let Some(geometry) = self.geometry().filter(|_| state > StreamState::Stop) else { return };
         match self.raise_card(state, geometry) {
-            Ok(()) if state == StreamState::Run => self.on_interrupt(),
+            Ok(()) if state == StreamState::Run => self.signal_completed(),
             Ok(()) => {}
             Err(status) => log::warn!(
                 "stream {}: after power came back {state:?} is refused: {status:#010x}",
-                self.claim.stream()
+                self.lease.stream()
             ),
         }
     }
@@ -70,7 +70,7 @@ impl Stream {
     /// Brings the card up to `target`: from wherever it is, for the buffer may be younger than the state, and
     /// a card that lost power starts from STOP.
     fn raise_card(&self, target: StreamState, geometry: BufferGeometry) -> NtResult {
-        let (card, stream) = (self.card(), self.claim.stream());
+        let (card, stream) = (self.card(), self.lease.stream());
         self.notice_lost_state();
         let from = self.shared.lock().card_state;
         for state in StreamState::ALL.into_iter().filter(|state| *state > from && *state <= target) {
@@ -105,7 +105,7 @@ impl Stream {
 
     /// The card has come from STOP: tells it where the stream stands, and what was marked.
     fn restore(&self, geometry: BufferGeometry, telling: &MutexGuard<'_, ()>) {
-        let (card, stream) = (self.card(), self.claim.stream());
+        let (card, stream) = (self.card(), self.lease.stream());
         let frame = {
             let mut shared = self.shared.lock();
             (shared.told, shared.lockstep_told) = (None, false);
@@ -126,12 +126,12 @@ impl Stream {
     fn lockstep(&self) -> bool {
         let shared = self.shared.lock();
         let says = shared.notified && (shared.captures || shared.packets.written().is_some());
-        shared.lockstep.unwrap_or(self.wishes.lockstep && says)
+        shared.lockstep.unwrap_or(self.config.lockstep && says)
     }
 
     /// What the card is told before each RUN.
     fn before_run(&self, lockstep: bool) {
-        let (card, stream) = (self.card(), self.claim.stream());
+        let (card, stream) = (self.card(), self.lease.stream());
         let told = {
             let mut shared = self.shared.lock();
             shared.position.recalibrate();
@@ -152,7 +152,7 @@ impl Stream {
         if self.shared.lock().card_state == StreamState::Stop {
             return;
         }
-        let Some(found) = self.card().state(self.claim.stream()) else { return };
+        let Some(found) = self.card().state(self.lease.stream()) else { return };
         let frame = {
             let mut shared = self.shared.lock();
             if found >= shared.card_state {
@@ -166,7 +166,7 @@ impl Stream {
 
     /// Down to `target`. Never fails: a card that is gone is stopped.
     pub(super) fn lower(&self, from: StreamState, target: StreamState) {
-        let (card, stream) = (self.card(), self.claim.stream());
+        let (card, stream) = (self.card(), self.lease.stream());
         if from == StreamState::Run {
             // It is not in RUN if the buffer was freed meanwhile, or allocated after.
             let runs = self.shared.lock().card_state == StreamState::Run;
@@ -174,7 +174,7 @@ impl Stream {
                 let _ = card.set_state(stream, StreamState::Pause);
             }
             // The position is frozen. What was completed before is signalled now; after this nothing is.
-            self.on_interrupt();
+            self.signal_completed();
             let mut shared = self.shared.lock();
             shared.state = StreamState::Pause;
             shared.card_state = shared.card_state.min(StreamState::Pause);
@@ -211,7 +211,7 @@ impl Stream {
         };
         if running {
             // A card that is gone has stopped too.
-            let _ = self.card().set_state(self.claim.stream(), StreamState::Stop);
+            let _ = self.card().set_state(self.lease.stream(), StreamState::Stop);
         }
     }
 }

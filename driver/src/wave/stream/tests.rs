@@ -31,22 +31,22 @@ struct Rig {
     port: Rc<RefCell<Account>>,
 }
 
-fn rig_with(wishes: Wishes) -> Rig {
-    rig_of(&FakeCard::default(), 0, wishes)
+fn rig_with(config: RegistryConfig) -> Rig {
+    rig_of(&FakeCard::default(), 0, config)
 }
 
 /// Stream `number` of `card`: 0 renders, 1 captures.
-fn rig_of(card: &FakeCard, number: u32, wishes: Wishes) -> Rig {
+fn rig_of(card: &FakeCard, number: u32, config: RegistryConfig) -> Rig {
     let card = card.clone();
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
     let endpoint = adapter.card().endpoint(number).unwrap();
-    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, wishes).unwrap();
+    let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, config).unwrap();
     Rig { stream, card, adapter, port }
 }
 
 fn rig() -> Rig {
-    rig_with(Wishes::default())
+    rig_with(RegistryConfig::default())
 }
 
 impl Rig {
@@ -217,7 +217,7 @@ fn the_card_is_told_of_every_byte_of_the_buffer() {
 fn a_buffer_that_the_card_refuses_is_freed() {
     let card = FakeCard::default();
     card.change(|inside| inside.limits.segments_max = 3);
-    let rig = rig_of(&card, 0, Wishes::default());
+    let rig = rig_of(&card, 0, RegistryConfig::default());
     assert_eq!(rig.allocate_bytes(2, 4 * 4096), Err(STATUS_INSUFFICIENT_RESOURCES));
     assert!(rig.port.borrow().live.is_empty());
     rig.allocate_bytes(2, 3 * 4096).unwrap();
@@ -324,7 +324,7 @@ fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
     adapter.dpc_context().on_interrupt();
     let (port_stream, _port) = FakePort::make();
     let endpoint = adapter.card().endpoint(0).unwrap();
-    assert!(Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default()).is_ok());
+    assert!(Stream::try_new(adapter, endpoint, port_stream, STEREO, RegistryConfig::default()).is_ok());
 }
 
 #[test]
@@ -332,7 +332,8 @@ fn a_second_stream_is_refused() {
     let rig = rig();
     let (port_stream, _port) = FakePort::make();
     let endpoint = rig.adapter.card().endpoint(0).unwrap();
-    let second = Stream::try_new(rig.adapter.clone(), endpoint, port_stream, STEREO, Wishes::default());
+    let second =
+        Stream::try_new(rig.adapter.clone(), endpoint, port_stream, STEREO, RegistryConfig::default());
     assert_eq!(second.err(), Some(nt::status::STATUS_INSUFFICIENT_RESOURCES));
 }
 

@@ -7,6 +7,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::{caller, irp, irql, pci, violation};
+use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::Guid;
 use crate::portcls::layout::{IoStackLocation, Irp};
 use crate::portcls::status::Status;
@@ -20,6 +21,9 @@ const WRITE_CONFIG: u8 = 0x10;
 const CONFIG_SPACE: u32 = 0;
 /// Bytes of configuration space behind ports 0xcf8 and 0xcfc.
 const CONFIG_BYTES: u32 = 256;
+
+/// Offset of the device id there.
+const DEVICE_ID: u32 = 2;
 
 /// BUS_INTERFACE_STANDARD.
 #[repr(C)]
@@ -108,8 +112,10 @@ extern "win64" fn get_bus_data(
 ) -> u32 {
     right("GetBusData", context);
     config("GetBusData", space, offset, length, |at| {
+        let wrong = fault::wanted(Fault::OtherDevice) && offset + at == DEVICE_ID;
+        let byte = pci::read8(pci::card(), (offset + at) as u16) ^ u8::from(wrong);
         // SAFETY: the driver's buffer of that length.
-        unsafe { buffer.add(at as usize).write(pci::read8(pci::card(), (offset + at) as u16)) };
+        unsafe { buffer.add(at as usize).write(byte) };
     })
 }
 
@@ -155,7 +161,7 @@ pub fn dispatch(irp: *mut Irp, location: &IoStackLocation) -> i32 {
 fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option<Status> {
     // SAFETY: the page: InterfaceType points to a GUID.
     let kind = unsafe { kind.cast::<Guid>().read_unaligned() };
-    if kind != GUID_BUS_INTERFACE_STANDARD {
+    if kind != GUID_BUS_INTERFACE_STANDARD || fault::wanted(Fault::NoBusInterface) {
         crate::kprintln!("the bus has no interface {{{kind}}}");
         return None;
     }

@@ -19,6 +19,10 @@ pub enum Fault {
     NoContiguousPage,
     /// `AllocateContiguousPagesForMdl` gives pages that do not lie side by side, as a free system's port does.
     ContiguousGap,
+    /// The bus driver offers no BUS_INTERFACE_STANDARD.
+    NoBusInterface,
+    /// The device's id in configuration space, as the driver reads it, is that of another one.
+    OtherDevice,
     /// A new cyclic buffer holds old data.
     Uncleared,
     /// Pages are given as if the driver had named no highest address.
@@ -167,6 +171,8 @@ const NAMES: &[(&str, Fault)] = &[
     ("no-contiguous", Fault::NoContiguous),
     ("no-contiguous-page", Fault::NoContiguousPage),
     ("contiguous-gap", Fault::ContiguousGap),
+    ("no-bus-interface", Fault::NoBusInterface),
+    ("other-device", Fault::OtherDevice),
     ("uncleared", Fault::Uncleared),
     ("high-pages", Fault::HighPages),
     ("register-stands", Fault::RegisterStands),

@@ -13,15 +13,16 @@ use portcls_sys::interfaces::{
     PortClsEtwHelper, PortWaveRT,
 };
 use portcls_sys::ks::KSSTATE;
-use portcls_sys::{ComOut, ComRef, IUnknown, In, Out, com_class};
+use portcls_sys::{Com, ComOut, ComRef, IUnknown, In, Out, com_class};
 
 use super::*;
 use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
 use crate::hw::format::{AudioFormat, SampleFormat};
-use crate::registry::Wishes;
+use crate::registry::RegistryConfig;
 use crate::wave::descriptors::host_pin;
 use crate::wave::fake_port::FakePort;
+use crate::wave::{Traced, WaveMiniport};
 
 /// An event and its four parameters.
 type Event = (i32, [u64; 4]);
@@ -93,7 +94,7 @@ impl Rig {
         card.report(|status| status.underruns = before);
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
         let endpoint = adapter.card().endpoint(number).unwrap();
-        let miniport = WaveMiniport::try_new(adapter, endpoint, Wishes::default()).unwrap();
+        let miniport = crate::wave::new_miniport(adapter, endpoint, RegistryConfig::default()).unwrap();
         let filter = Some(Traced::new(miniport.clone()));
         let events = Arc::<Mutex<Vec<Event>>>::default();
         let port = Com::try_new(WavePort { traces, events: Arc::clone(&events) }).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 /// A stream that captures, with its buffer.
 fn microphone(lockstep: bool) -> Rig {
-    rig_of(&FakeCard::default(), 1, Wishes { lockstep, ..Wishes::default() })
+    rig_of(&FakeCard::default(), 1, RegistryConfig { lockstep, ..RegistryConfig::default() })
 }
 
 /// Number, flags, and whether there is more.
@@ -136,8 +136,8 @@ fn a_card_does_not_wait_for_a_client_that_can_take_no_packets() {
 
 #[test]
 fn a_card_that_lost_its_state_is_asked_what_it_was_asked_before_and_told_what_was_taken() {
-    for wish in [false, true] {
-        let rig = microphone(wish);
+    for lockstep in [false, true] {
+        let rig = microphone(lockstep);
         rig.allocate();
         rig.go(&[ACQUIRE, PAUSE, RUN]);
         rig.complete(1);
@@ -148,7 +148,7 @@ fn a_card_that_lost_its_state_is_asked_what_it_was_asked_before_and_told_what_wa
         rig.go(&[RUN]);
         let told = rig.card.take_calls();
         assert!(
-            told.contains(&RecordedCall::Lockstep(wish)) && told.contains(&RecordedCall::Mark(0)),
+            told.contains(&RecordedCall::Lockstep(lockstep)) && told.contains(&RecordedCall::Mark(0)),
             "{told:?}"
         );
     }
@@ -205,6 +205,6 @@ fn a_format_that_is_not_announced_is_refused() {
     let mut endpoint = adapter.card().endpoint(1).unwrap();
     endpoint.can.rates = crate::hw::format::rate_bit(44_100);
     let (port_stream, _port) = FakePort::make();
-    let made = Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default());
+    let made = Stream::try_new(adapter, endpoint, port_stream, STEREO, RegistryConfig::default());
     assert_eq!(made.err(), Some(STATUS_NO_MATCH));
 }

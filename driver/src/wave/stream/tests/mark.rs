@@ -21,7 +21,7 @@ fn lockstep_is_asked_for_by_the_registry_and_a_client_that_writes_before_run() {
     for (lockstep, written, expected) in
         [(false, false, false), (false, true, false), (true, false, false), (true, true, true)]
     {
-        let rig = rig_with(Wishes { lockstep, ..Wishes::default() });
+        let rig = rig_with(RegistryConfig { lockstep, ..RegistryConfig::default() });
         rig.allocate();
         rig.go(&[PAUSE]);
         if written {
@@ -41,7 +41,7 @@ fn lockstep_is_asked_for_by_the_registry_and_a_client_that_writes_before_run() {
 
 #[test]
 fn a_refused_run_settles_nothing() {
-    let rig = rig_with(Wishes { lockstep: true, ..Wishes::default() });
+    let rig = rig_with(RegistryConfig { lockstep: true, ..RegistryConfig::default() });
     rig.allocate();
     rig.card.change(|inside| inside.refuses = Some(StreamState::Run));
     assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
@@ -53,7 +53,7 @@ fn a_refused_run_settles_nothing() {
 
 #[test]
 fn a_card_does_not_wait_for_a_client_that_polls() {
-    let rig = rig_with(Wishes { lockstep: true, ..Wishes::default() });
+    let rig = rig_with(RegistryConfig { lockstep: true, ..RegistryConfig::default() });
     let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
     let outs = (Out::new(&mut mdl), Out::new(&mut actual), Out::new(&mut offset), Out::new(&mut cache));
     rig.stream.allocate_audio_buffer(4096 * 4, outs.0, outs.1, outs.2, outs.3).unwrap();
@@ -179,7 +179,7 @@ fn a_mark_carries_the_device_clock_once_it_is_known() {
 fn a_card_that_forgets_nothing_is_told_of_each_mark_once() {
     let card = FakeCard::default();
     card.change(|inside| inside.limits.forgets_marks = false);
-    let rig = rig_of(&card, 0, Wishes::default());
+    let rig = rig_of(&card, 0, RegistryConfig::default());
     rig.allocate();
     rig.stream.set_write_packet(0, 0, 0).unwrap();
     rig.go(&[RUN, PAUSE, RUN]);

@@ -148,7 +148,7 @@ fn a_stream_of_a_card_that_is_gone_is_not_a_matter_of_its_format() {
     adapter.stop();
     let (port_stream, port) = FakePort::make();
     let endpoint = adapter.card().endpoint(0).unwrap();
-    let refused = Stream::try_new(adapter, endpoint, port_stream, STEREO, Wishes::default()).err();
+    let refused = Stream::try_new(adapter, endpoint, port_stream, STEREO, RegistryConfig::default()).err();
     assert_eq!(refused, Some(STATUS_DEVICE_NOT_READY));
     assert_eq!(Rc::strong_count(&port), 1);
 }

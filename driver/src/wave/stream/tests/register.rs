@@ -4,7 +4,7 @@ use super::*;
 
 /// A stream whose registry says this.
 fn allowing(number: u32, position_register: bool) -> Rig {
-    rig_of(&FakeCard::default(), number, Wishes { position_register, ..Wishes::default() })
+    rig_of(&FakeCard::default(), number, RegistryConfig { position_register, ..RegistryConfig::default() })
 }
 
 /// Address, width, frequency and accuracy.
@@ -39,7 +39,7 @@ fn nothing_is_granted_unless_the_registry_and_the_card_allow_it() {
     refused(&allowing(0, false));
     let card = FakeCard::default();
     card.change(|inside| inside.limits.position_registers = false);
-    refused(&rig_of(&card, 0, Wishes { position_register: true, ..Wishes::default() }));
+    refused(&rig_of(&card, 0, RegistryConfig { position_register: true, ..RegistryConfig::default() }));
     let rig = allowing(0, true);
     rig.card.change(|inside| inside.gone = true);
     let result = register(|place| rig.stream.get_clock_register(place));

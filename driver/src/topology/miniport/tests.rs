@@ -13,11 +13,12 @@ use portcls_sys::pc::{
     PCCONNECTION_DESCRIPTOR, PCEVENT_VERB_ADD, PCEVENT_VERB_REMOVE, PCEVENT_VERB_SUPPORT, PCFILTER_NODE,
 };
 
-use super::rig::{Heard, Rig};
 use super::*;
 use crate::hw::Direction;
 use crate::hw::fake::{FakeCard, RecordedCall};
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
+use crate::topology::rig::{Heard, Rig};
+use crate::topology::{filter, wave_pin};
 
 const OUTER: u32 = PCFILTER_NODE;
 
@@ -74,7 +75,7 @@ fn further_endpoints_of_a_kind_have_names_of_their_own() {
         let filter = filter::describe(direction, number, crate::hw::fake::LIMITS);
         // SAFETY: a static pin with a name or without.
         unsafe {
-            let pin = &(*filter.Pins.add(filter::jack_pin(direction) as usize)).KsPinDescriptor;
+            let pin = &(*filter.Pins.add(jack_pin(direction) as usize)).KsPinDescriptor;
             let bridge = &(*filter.Pins.add(wave_pin(direction) as usize)).KsPinDescriptor;
             assert!(bridge.Name.is_null());
             // Windows calls every speaker "Speakers".
@@ -134,7 +135,7 @@ fn the_port_is_let_go_when_the_filter_is_taken_away() {
     rig.card.change(|inside| inside.asleep = true);
     assert!(rig.miniport.connected(), "the DPC has looked at a miniport that may be gone");
     rig.card.change(|inside| inside.asleep = false);
-    rig.miniport.look_at_jack();
+    rig.miniport.jack_may_have_changed();
     assert_eq!(rig.heard(), []);
 }
 

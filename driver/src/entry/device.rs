@@ -1,0 +1,78 @@
+//! A started device: the adapter with its card, and the filters that are registered for it.
+
+use alloc::boxed::Box;
+
+use nt::NtResult;
+use nt::pool::try_box;
+use portcls_sys::interfaces::IResourceList;
+use portcls_sys::{Com, ComRef};
+
+use super::subdevices::{Installation, Stale, Subdevices};
+use crate::adapter::Adapter;
+use crate::hw::{self, MemoryRange, Resources};
+
+/// A device from its START on. It keeps its filters over a STOP.
+pub struct StartedDevice {
+    /// Card, interrupt, DPC, power.
+    adapter: Com<Adapter>,
+    /// What is registered with PortCls. It holds the ports, and these hold the miniports, and these the adapter.
+    pub subdevices: Subdevices,
+}
+
+impl StartedDevice {
+    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered before the
+    /// device was stopped.
+    ///
+    /// # Safety
+    /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
+    /// [`stop`](Self::stop) is called before the FDO goes.
+    pub unsafe fn start(installation: &Installation<'_>, stale: Stale) -> NtResult<Box<Self>> {
+        // SAFETY: by contract.
+        let card = unsafe { hw::probe(installation.pdo, &memory(installation.resources))? };
+        let adapter = Adapter::try_new(installation.device, card)?;
+        // SAFETY: by contract; `stop` undoes whatever was done.
+        let subdevices = unsafe { Self::wire(installation, &adapter, stale) };
+        let started = subdevices.and_then(|subdevices| {
+            let adapter = adapter.clone();
+            try_box(Self { adapter, subdevices })
+        });
+        if started.is_err() {
+            adapter.stop();
+        }
+        started
+    }
+
+    /// Interrupt, power management, filters.
+    ///
+    /// # Safety
+    /// As [`start`](Self::start).
+    unsafe fn wire(
+        installation: &Installation<'_>,
+        adapter: &Com<Adapter>,
+        stale: Stale,
+    ) -> NtResult<Subdevices> {
+        // SAFETY: by contract.
+        unsafe {
+            adapter.connect(installation.pdo)?;
+            Adapter::register_power(adapter)?;
+            Subdevices::install(installation, adapter, stale)
+        }
+    }
+
+    /// The device stops, goes or is gone: nobody reaches the card any more. The filters stay registered: the samples
+    /// unregister nothing here, and the page on PnP rebalance has it done in IAdapterPnpManagement::PnpStop. May be
+    /// called again. PASSIVE_LEVEL.
+    pub fn stop(&mut self) {
+        self.subdevices.stop_listening();
+        self.adapter.stop();
+    }
+}
+
+/// The memory resources as a card needs them; they come in the order of the BARs.
+fn memory(resources: &ComRef<IResourceList>) -> Resources {
+    let mut indices = 0..;
+    Resources([(); _].map(|()| {
+        let range = resources.memory(indices.next()?)?;
+        Some(MemoryRange { address: range.start, bytes: usize::try_from(range.length).ok()? })
+    }))
+}
