@@ -1,14 +1,17 @@
-//! Link arguments that make the binary a driver image, and its version resource. They are for rust-lld in its Microsoft mode; each was tried.
+//! Link arguments that make the binary a driver image, and its version resource. They are for rust-lld in its
+//! Microsoft mode; each was tried.
 //!
-//! `/GUARD:CF` is not among them. It needs a load configuration (`_load_config_used`), which the C runtime brings and rust-lld does not: it warns
-//! and leaves the directory empty, and an image that claims the guard without one is worse than one that does not claim it. *Doubt*: whether a
-//! future Windows asks drivers for it; memory integrity (HVCI) does not.
+//! `/GUARD:CF` is not among them. It needs a load configuration (`_load_config_used`), which the C runtime
+//! brings and rust-lld does not: it warns and leaves the directory empty, and an image that claims the guard
+//! without one is worse than one that does not claim it. *Doubt*: whether a future Windows asks drivers for
+//! it; memory integrity (HVCI) does not.
 
 mod version_resource;
 
 /// What the linker is told for the Windows target.
 const DRIVER: &[&str] = &[
-    // A driver image for the native subsystem of Windows 10, entered at DriverEntry, with no library behind it.
+    // A driver image for the native subsystem of Windows 10, entered at DriverEntry, with no library behind
+    // it.
     "/DRIVER:WDM",
     "/SUBSYSTEM:NATIVE,10.0",
     "/ENTRY:DriverEntry",
@@ -25,8 +28,9 @@ const DRIVER: &[&str] = &[
     "/MANIFEST:NO",
     // DriverEntry's code is thrown away after the start.
     "/SECTION:INIT,ERD",
-    // Nothing is paged, see main.rs, and P says so in the section table, as Microsoft's linker does for drivers. *Doubt*: the kernel keeps
-    // a driver's sections in memory unless their names begin with PAGE, so the flag may change nothing; it is right under both readings.
+    // Nothing is paged, see main.rs, and P says so in the section table, as Microsoft's linker does for
+    // drivers. *Doubt*: the kernel keeps a driver's sections in memory unless their names begin with PAGE, so
+    // the flag may change nothing; it is right under both readings.
     "/SECTION:.text,ERP",
     "/SECTION:.rdata,RP",
     "/SECTION:.data,RWP",

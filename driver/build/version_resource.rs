@@ -1,6 +1,7 @@
-//! The version resource of the image, as a `.res` file that the linker takes: what Explorer, `sigverif`, Device Manager and a crash dump show of a
-//! driver. Formats: `RESOURCEHEADER`, `VS_VERSIONINFO`, `VS_FIXEDFILEINFO`, `StringFileInfo` and `VarFileInfo` of Microsoft's documentation.
-//! Made here because Linux has no resource compiler that every machine with cargo has.
+//! The version resource of the image, as a `.res` file that the linker takes: what Explorer, `sigverif`,
+//! Device Manager and a crash dump show of a driver. Formats: `RESOURCEHEADER`, `VS_VERSIONINFO`,
+//! `VS_FIXEDFILEINFO`, `StringFileInfo` and `VarFileInfo` of Microsoft's documentation. Made here because
+//! Linux has no resource compiler that every machine with cargo has.
 
 /// `VFT_DRV`: a driver.
 const TYPE_DRIVER: u32 = 3;
@@ -42,7 +43,8 @@ fn header(file: &mut Vec<u8>, bytes: usize, [kind, name]: [u16; 2], memory_flags
 pub fn info(version: [u16; 4], texts: &[(&str, &str)]) -> Vec<u8> {
     let [major, minor, build, revision] = version.map(u32::from);
     let (high, low) = (major << 16 | minor, build << 16 | revision);
-    // Signature, structure version, file version, product version, flags' mask and flags, system, type, subtype, date.
+    // Signature, structure version, file version, product version, flags' mask and flags, system, type,
+    // subtype, date.
     let fixed = [
         0xFEEF_04BD,
         0x0001_0000,
@@ -81,7 +83,8 @@ enum Value<'a> {
     Text(&'a str),
 }
 
-/// Length, length of the value (bytes, or characters of a text), type (1 = text), key, value, children; each on a 32-bit boundary.
+/// Length, length of the value (bytes, or characters of a text), type (1 = text), key, value, children; each
+/// on a 32-bit boundary.
 fn block(key: &str, value: Value<'_>, children: &[Vec<u8>]) -> Vec<u8> {
     let wide = |text: &str| text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let (bytes, length, kind) = match value {

@@ -1,5 +1,5 @@
-//! The adapter object: one per started device. It owns the card, the interrupt and the DPC; PortCls knows it as the
-//! power manager.
+//! The adapter object: one per started device. It owns the card, the interrupt and the DPC; PortCls knows it
+//! as the power manager.
 //!
 //! Streams and the wave miniport hold references to it and may outlive the device: after [`Adapter::stop`]
 //! there is no card behind it any more, and everything fails softly.
@@ -152,8 +152,8 @@ impl Adapter {
         self.dpc.flush();
     }
 
-    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more. Streams may
-    /// still be open; they find no card. May be called again. PASSIVE_LEVEL.
+    /// The device stops, goes or is gone: DMA and interrupts end, and nobody reaches the card any more.
+    /// Streams may still be open; they find no card. May be called again. PASSIVE_LEVEL.
     pub fn stop(&self) {
         if self.power_registered.swap(false, Ordering::Relaxed) {
             // SAFETY: registered on this device, which is still there.

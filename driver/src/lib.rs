@@ -9,12 +9,13 @@
 //! | [`hw`] | the cards: neutral types, the trait, one module per card |
 //! | [`registry`], [`names`] | what the driver and its INF agree on |
 //!
-//! The library is all of the driver; `main.rs` makes `ringwave.sys` of it. It is `no_std` on Windows, and compiled for the host
-//! too, where the fakes of `nt::host` let its logic be tested. What a test there can't see (levels, leaks, order of calls) is
-//! judged by `tests/ntguest`, which loads the very image that ships.
+//! The library is all of the driver; `main.rs` makes `ringwave.sys` of it. It is `no_std` on Windows, and
+//! compiled for the host too, where the fakes of `nt::host` let its logic be tested. What a test there can't
+//! see (levels, leaks, order of calls) is judged by `tests/ntguest`, which loads the very image that ships.
 //!
-//! Kernel rules that hold everywhere: no allocation that can't fail, none at DISPATCH_LEVEL; no floating point; no panic that a
-//! client or the card could reach; what runs at DISPATCH_LEVEL is in non-paged memory (all of it is).
+//! Kernel rules that hold everywhere: no allocation that can't fail, none at DISPATCH_LEVEL; no floating
+//! point; no panic that a client or the card could reach; what runs at DISPATCH_LEVEL is in non-paged memory
+//! (all of it is).
 #![cfg_attr(not(test), no_std)]
 // The names of interfaces, calls and levels are the WDK's; as code each would shout.
 #![allow(clippy::doc_markdown)]

@@ -1,8 +1,8 @@
-//! `ringwave.sys`: the driver image. Only the entry point and what an image needs once are here; everything else is the
-//! library, so that the host's tests reach it.
+//! `ringwave.sys`: the driver image. Only the entry point and what an image needs once are here; everything
+//! else is the library, so that the host's tests reach it.
 //!
-//! No code is in a paged section. GetPosition and the DPC run at DISPATCH_LEVEL and share most functions with the rest; a page
-//! fault there stops the machine, and the image is small.
+//! No code is in a paged section. GetPosition and the DPC run at DISPATCH_LEVEL and share most functions with
+//! the rest; a page fault there stops the machine, and the image is small.
 #![cfg_attr(windows, no_std, no_main)]
 #![allow(clippy::doc_markdown, reason = "names of the WDK")]
 

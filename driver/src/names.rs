@@ -5,7 +5,8 @@ use portcls_sys::GUID;
 
 use crate::hw::{Direction, STREAMS_MAX};
 
-/// `REG_DWORD` under the device's hardware key: 1 asks for a physically contiguous cyclic buffer instead of scatter-gather.
+/// `REG_DWORD` under the device's hardware key: 1 asks for a physically contiguous cyclic buffer instead of
+/// scatter-gather.
 pub static CONTIGUOUS_BUFFER: &[u16] = wide!("ContiguousBuffer");
 /// `REG_DWORD` under the device's hardware key: 1 lets a card with a lockstep clock wait for SetWritePacket
 /// and GetReadPacket.
@@ -17,8 +18,8 @@ pub static POSITION_REGISTER: &[u16] = wide!("PositionRegister");
 /// DEFAULT and RAW.
 pub static BOTH_MODES: &[u16] = wide!("Modes");
 
-/// `REG_DWORD` under the device's hardware key: the shortest packet that shared clients get, in microseconds, 0: as
-/// [`crate::entry::constraints`] says.
+/// `REG_DWORD` under the device's hardware key: the shortest packet that shared clients get, in microseconds,
+/// 0: as [`crate::entry::constraints`] says.
 pub static PACKET_MICROSECONDS: &[u16] = wide!("PacketMicroseconds");
 
 /// `REG_DWORD` under the device's hardware key: frames per second of the default format, 0: as
@@ -31,12 +32,13 @@ pub static SPEAKER_CHANNELS: &[u16] = wide!("SpeakerChannels");
 /// The same for those of a microphone.
 pub static MICROPHONE_CHANNELS: &[u16] = wide!("MicrophoneChannels");
 
-/// How many endpoints of each direction the INF lists. Those beyond it work, but the INF gives them no `FriendlyName`, no class for
-/// ksproxy and no word that they can be driven by events.
+/// How many endpoints of each direction the INF lists. Those beyond it work, but the INF gives them no
+/// `FriendlyName`, no class for ksproxy and no word that they can be driven by events.
 pub const IN_THE_INF: usize = 4;
 
-/// Names of the jacks of the second to fourth speakers: GUIDs of our own, for which the INF gives a text in the device's own registry key
-/// (MediaCategories there counts since Windows 10 1809, the oldest that the INF takes: *Friendly Names for Audio Endpoint Devices*).
+/// Names of the jacks of the second to fourth speakers: GUIDs of our own, for which the INF gives a text in
+/// the device's own registry key (MediaCategories there counts since Windows 10 1809, the oldest that the INF
+/// takes: *Friendly Names for Audio Endpoint Devices*).
 pub static SPEAKER_JACKS: [GUID; IN_THE_INF - 1] = [
     GUID::parse("D4038465-41AE-4C02-8212-AAB15FC46AF1"),
     GUID::parse("AF619730-1A91-4DDA-870E-FC586029F946"),
@@ -49,8 +51,8 @@ pub static MICROPHONE_JACKS: [GUID; IN_THE_INF - 1] = [
     GUID::parse("EE5FB635-BCD6-4B95-9189-0EAE5AF7744B"),
 ];
 
-/// Names of one endpoint's subdevices: the third field of `AddInterface` in the INF, and the KS reference strings. PortCls keeps the
-/// pointers, so they are static.
+/// Names of one endpoint's subdevices: the third field of `AddInterface` in the INF, and the KS reference
+/// strings. PortCls keeps the pointers, so they are static.
 #[derive(Clone, Copy)]
 pub struct Names {
     /// The wave filter.

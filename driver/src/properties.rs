@@ -1,5 +1,5 @@
-//! Property requests as PortCls hands them to a filter's handlers, turned into slices, and the rules of sizes that all answers keep.
-//! WAVERT.md 5.7.
+//! Property requests as PortCls hands them to a filter's handlers, turned into slices, and the rules of sizes
+//! that all answers keep. WAVERT.md 5.7.
 //!
 //! A handler is a function on byte slices; the one place that touches the request's pointers is [`handle`].
 
@@ -20,7 +20,8 @@ const SHORT_SUPPORT: usize = 4;
 /// Bytes of the long answer, a `KSPROPERTY_DESCRIPTION`.
 const LONG_SUPPORT: usize = 40;
 
-/// Bytes of a range in the longest answer, a `KSPROPERTY_STEPPING_LONG`, and of the `KSPROPERTY_MEMBERSHEADER` before the first.
+/// Bytes of a range in the longest answer, a `KSPROPERTY_STEPPING_LONG`, and of the
+/// `KSPROPERTY_MEMBERSHEADER` before the first.
 const RANGE: usize = 16;
 /// The most ranges that are answered.
 const RANGES_MAX: usize = crate::hw::format::CHANNELS_MAX as usize;
@@ -110,13 +111,15 @@ impl Reply {
         if value.len() < LONG_SUPPORT {
             return Self::parts(value, &[&verbs]);
         }
-        // KSPROPERTY_DESCRIPTION: verbs, its own size, no type (the value is a structure), no lists of members.
+        // KSPROPERTY_DESCRIPTION: verbs, its own size, no type (the value is a structure), no lists of
+        // members.
         Self::parts(value, &[&verbs, &40_u32.to_le_bytes(), &[0; LONG_SUPPORT - 8]])
     }
 
-    /// Answers basic support for a number of type `value_type` (`VT_...`) that can be read and written for each of `channels` channels, all with
-    /// the same range. With room for it the description is followed by the ranges; its size says how many bytes they need. As Microsoft's
-    /// samples answer (simpleaudiosample, `kshelper.cpp`).
+    /// Answers basic support for a number of type `value_type` (`VT_...`) that can be read and written for
+    /// each of `channels` channels, all with the same range. With room for it the description is followed by
+    /// the ranges; its size says how many bytes they need. As Microsoft's samples answer (simpleaudiosample,
+    /// `kshelper.cpp`).
     pub fn channels_support(
         value: &mut [u8],
         value_type: u32,
@@ -171,8 +174,9 @@ pub fn pin_of(instance: &[u8]) -> Result<u32, NTSTATUS> {
 /// Hands a request to `answer` (verb, instance, value) and writes its reply into the request.
 ///
 /// # Safety
-/// `request` is NULL or a request from PortCls: instance and value are NULL or as long as it says, and nobody else uses the value
-/// meanwhile. Instance and value do not overlap: KS copies the instance (METHOD_NEITHER) in front of where the value is.
+/// `request` is NULL or a request from PortCls: instance and value are NULL or as long as it says, and nobody
+/// else uses the value meanwhile. Instance and value do not overlap: KS copies the instance (METHOD_NEITHER)
+/// in front of where the value is.
 pub unsafe fn handle(
     request: *mut PCPROPERTY_REQUEST,
     answer: impl FnOnce(Verb, &[u8], &mut [u8]) -> Reply,

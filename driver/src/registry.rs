@@ -30,8 +30,8 @@ impl ModePeriod {
     /// The shortest that can be asked for: an entry that is not above the minimum is ignored.
     const SHORTEST_MICROS: u32 = MIN_PACKET_PERIOD / 10 + 1;
 
-    /// The registry's value in microseconds: shorter than the default, and above the minimum; anything else is the
-    /// default.
+    /// The registry's value in microseconds: shorter than the default, and above the minimum; anything else
+    /// is the default.
     pub fn from_micros(micros: u32) -> Self {
         let Self(default) = Self::default();
         let period = micros.saturating_mul(10);

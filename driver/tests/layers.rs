@@ -1,4 +1,5 @@
-//! The driver's modules stand in layers: read from the sources, for the compiler lets any module use any other.
+//! The driver's modules stand in layers: read from the sources, for the compiler lets any module use any
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! The ASN.1 of a catalog: the types Microsoft's list has beyond CMS, and the object identifiers.
 //!
-//! Sources: the certificate trust list is `CTL_INFO` as documented for Windows' `CryptEncodeObject` (`PKCS_CTL`); the Authenticode
-//! types are in Microsoft's "Windows Authenticode Portable Executable Signature Format"; the catalog attributes were read out
-//! of real catalogs (the layout is held against one by `proofs/catalog.py` of the project's notes).
+//! Sources: the certificate trust list is `CTL_INFO` as documented for Windows' `CryptEncodeObject`
+//! (`PKCS_CTL`); the Authenticode types are in Microsoft's "Windows Authenticode Portable Executable
+//! Signature Format"; the catalog attributes were read out of real catalogs (the layout is held against one
+//! by `proofs/catalog.py` of the project's notes).
 use der::asn1::{BitString, BmpString, ContextSpecific, ObjectIdentifier, OctetString, SetOfVec};
 use der::{Any, Sequence, TagMode, TagNumber};
 use x509_cert::attr::Attribute;
@@ -16,7 +17,8 @@ pub const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 pub const CTL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.10.1");
 /// `szOID_CATALOG_LIST`: the list is a catalog.
 pub const CATALOG_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.12.1.1");
-/// `szOID_CATALOG_LIST_MEMBER2`: members are named by their hash itself (catalog version 2, Windows 8 and later).
+/// `szOID_CATALOG_LIST_MEMBER2`: members are named by their hash itself (catalog version 2, Windows 8 and
+/// later).
 pub const CATALOG_LIST_MEMBER2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.12.1.3");
 /// `CAT_NAMEVALUE_OBJID`: an attribute that is a [`NameValue`].
 pub const CAT_NAME_VALUE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.12.2.1");
@@ -31,7 +33,8 @@ pub const SPC_CAB_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1
 /// SHA-256 (RFC 5754).
 pub const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 
-/// Flags of a [`NameValue`]: `CRYPTCAT_ATTR_AUTHENTICATED` (it is under the signature), name and value are text.
+/// Flags of a [`NameValue`]: `CRYPTCAT_ATTR_AUTHENTICATED` (it is under the signature), name and value are
+/// text.
 pub const NAME_VALUE_FLAGS: u32 = 0x1001_0001;
 
 /// Number of the context tag in a [`CAT_MEMBER_INFO2`] attribute for a program.
@@ -41,7 +44,8 @@ pub const MEMBER_INFO_FLAT: TagNumber = TagNumber::N2;
 
 /// The certificate trust list: the signed content of a catalog.
 ///
-/// Version, sequence number and next update, which the type has too, are absent from catalogs; one that has them is refused.
+/// Version, sequence number and next update, which the type has too, are absent from catalogs; one that has
+/// them is refused.
 #[derive(Clone, Debug, Eq, PartialEq, Sequence)]
 pub struct CertificateTrustList {
     /// [`CATALOG_LIST`].
@@ -110,7 +114,8 @@ pub struct DigestInfo {
     pub digest: OctetString,
 }
 
-/// `SpcLink` with the choice `file [2] EXPLICIT SpcString`, of which the choice is `unicode [0] IMPLICIT BMPString`.
+/// `SpcLink` with the choice `file [2] EXPLICIT SpcString`, of which the choice is `unicode [0] IMPLICIT
+/// BMPString`.
 pub type FileLink = ContextSpecific<ContextSpecific<BmpString>>;
 
 /// What an Authenticode digest says of a program (`SpcPeImageData`): nothing beyond its form.
@@ -135,6 +140,7 @@ pub fn empty_link() -> der::Result<FileLink> {
 
 /// The value beside [`SPC_PE_IMAGE_DATA`] as catalogs have it.
 pub fn pe_image_data() -> der::Result<PeImageData> {
-    // includeResources and includeImportAddressTable: the first and third of three bits. Windows ignores them.
+    // includeResources and includeImportAddressTable: the first and third of three bits. Windows ignores
+    // them.
     Ok(PeImageData { flags: BitString::new(5, [0xA0])?, file: empty_link()? })
 }

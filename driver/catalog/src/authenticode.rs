@@ -1,11 +1,13 @@
 //! Which bytes of a program its Authenticode hash covers, and the checksum of its header.
 //!
-//! Source: Microsoft's "Windows Authenticode Portable Executable Signature Format" (version 1.0), "Calculating the PE image hash",
-//! and the PE format specification. All bytes count but three: the checksum, the data directory's entry for the signatures,
-//! and the signatures at the end of the file. So a file can be signed after its hash is in a catalog.
+//! Source: Microsoft's "Windows Authenticode Portable Executable Signature Format" (version 1.0),
+//! "Calculating the PE image hash", and the PE format specification. All bytes count but three: the checksum,
+//! the data directory's entry for the signatures, and the signatures at the end of the file. So a file can be
+//! signed after its hash is in a catalog.
 //!
-//! The format hashes the sections in the order of their place in the file and then what follows; this hashes the file from front to end, which is
-//! the same for any file whose sections lie one after the other ([`crate::pe`] checks that of a driver).
+//! The format hashes the sections in the order of their place in the file and then what follows; this hashes
+//! the file from front to end, which is the same for any file whose sections lie one after the other
+//! ([`crate::pe`] checks that of a driver).
 use std::ops::Range;
 
 /// Why a file has no Authenticode hash.
@@ -94,8 +96,9 @@ pub fn hashed_parts(file: &[u8]) -> Result<[&[u8]; 4], PeError> {
     ])
 }
 
-/// The checksum the header should have: 16-bit words added with end-around carry, the checksum itself as zero, plus the
-/// file's size (what `ImageHlp`'s `CheckSumMappedFile` computes). Windows refuses a driver whose checksum is wrong.
+/// The checksum the header should have: 16-bit words added with end-around carry, the checksum itself as
+/// zero, plus the file's size (what `ImageHlp`'s `CheckSumMappedFile` computes). Windows refuses a driver
+/// whose checksum is wrong.
 ///
 /// # Errors
 /// As [`layout`].

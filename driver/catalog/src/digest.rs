@@ -26,8 +26,8 @@ pub struct Hashes {
 /// Hashes a file as Windows does: by what it is, not by what it is called.
 ///
 /// # Errors
-/// The file begins with `MZ` but is not a program whose hash is defined. It would be hashed in one way or another by different
-/// versions of Windows, so that it has no place in a catalog.
+/// The file begins with `MZ` but is not a program whose hash is defined. It would be hashed in one way or
+/// another by different versions of Windows, so that it has no place in a catalog.
 pub fn hashes(file: &[u8]) -> Result<Hashes, PeError> {
     if !file.starts_with(b"MZ") {
         return Ok(of(Kind::Flat, &[file]));

@@ -1,7 +1,7 @@
 //! `ringwave-catalog`: Windows driver catalogs on any host, from the command line.
 //!
-//! Exit codes: 0 it is so (made, verified, keeps the rules), 1 it is not (a file is not the catalogued one, a rule is broken),
-//! 2 it could not be tried (no such file, not a catalog, a wrong option).
+//! Exit codes: 0 it is so (made, verified, keeps the rules), 1 it is not (a file is not the catalogued one, a
+//! rule is broken), 2 it could not be tried (no such file, not a catalog, a wrong option).
 #![allow(clippy::doc_markdown, reason = "doc comments are help texts here")]
 use clap::{Args, Parser, Subcommand};
 use ringwave_catalog::{make, os, pe, read::Catalog, verify};
@@ -13,8 +13,9 @@ mod show;
 
 /// Windows driver catalogs, made and looked into on any host.
 ///
-/// A catalog (.cat) lists the hashes of every file of a driver package. Windows trusts the package if the catalog is signed by somebody
-/// it trusts. The order of work: sign the .sys, make the catalog, sign the catalog (osslsigncode does both).
+/// A catalog (.cat) lists the hashes of every file of a driver package. Windows trusts the package if the
+/// catalog is signed by somebody it trusts. The order of work: sign the .sys, make the catalog, sign the
+/// catalog (osslsigncode does both).
 #[derive(Parser)]
 #[command(name = "ringwave-catalog", version)]
 struct Cli {
@@ -32,7 +33,8 @@ enum Command {
     },
     /// Check that a catalog is for exactly these files (its signature is for `osslsigncode verify`).
     ///
-    /// Exit 0: every file has both its hashes in the catalog, and the catalog has nothing else. Exit 1: the first difference is named.
+    /// Exit 0: every file has both its hashes in the catalog, and the catalog has nothing else. Exit 1: the
+    /// first difference is named.
     Verify {
         /// The catalog, signed or not.
         catalog: PathBuf,
@@ -47,7 +49,8 @@ enum Command {
 ///
 /// The same files, options and time give the same bytes. Example:
 ///
-///   ringwave-catalog make --out ringwave.cat --hwid 'PCI\VEN_1234&DEV_5257' --os 10_X64 ringwave.sys ringwave.inf
+///   ringwave-catalog make --out ringwave.cat --hwid 'PCI\VEN_1234&DEV_5257' --os 10_X64 ringwave.sys
+///   ringwave.inf
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 struct Make {
@@ -78,10 +81,12 @@ struct Make {
 struct CheckPe {
     /// The driver (.sys), signed or not.
     file: PathBuf,
-    /// The imports that the oldest Windows we name has; else the list this program was built with (driver/imports.allow).
+    /// The imports that the oldest Windows we name has; else the list this program was built with
+    /// (driver/imports.allow).
     #[arg(long, value_name = "FILE")]
     imports: Option<PathBuf>,
-    /// A text that must not be in the file; once for each. Usual places of home and build folders are always searched for.
+    /// A text that must not be in the file; once for each. Usual places of home and build folders are always
+    /// searched for.
     #[arg(long, value_name = "TEXT")]
     forbid: Vec<String>,
 }

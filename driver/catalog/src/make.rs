@@ -1,7 +1,7 @@
 //! Makes an unsigned catalog.
 //!
-//! The same files, names, hardware ids, systems and time give the same bytes: the list identifier, which Microsoft's tool draws at
-//! random, is derived from the contents here.
+//! The same files, names, hardware ids, systems and time give the same bytes: the list identifier, which
+//! Microsoft's tool draws at random, is derived from the contents here.
 use crate::asn1::{
     self, CertificateTrustList, DigestInfo, IndirectData, NameValue, TrustedSubject, TypedValue,
 };
@@ -51,7 +51,8 @@ pub enum Error {
 /// What is said in a catalog.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Hardware ids of the package's devices, as in the INF, most specific first. The catalog has them in lower case.
+    /// Hardware ids of the package's devices, as in the INF, most specific first. The catalog has them in
+    /// lower case.
     pub hardware_ids: Vec<String>,
     /// Operating systems, in the catalog's words ([`crate::os`]).
     pub systems: Vec<String>,
@@ -200,8 +201,8 @@ fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid, parameters: Some(Any::null()) }
 }
 
-/// The list in signed data that nobody has signed yet. PKCS #7's form: the content itself, where CMS would have an octet
-/// string around it.
+/// The list in signed data that nobody has signed yet. PKCS #7's form: the content itself, where CMS would
+/// have an octet string around it.
 fn unsigned(list: &CertificateTrustList) -> der::Result<ContentInfo> {
     let signed_data = SignedData {
         version: CmsVersion::V1,

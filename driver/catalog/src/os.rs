@@ -1,9 +1,11 @@
-//! The operating systems a catalog names: Inf2Cat's `/os` words on one side, the words inside a catalog on the other.
+//! The operating systems a catalog names: Inf2Cat's `/os` words on one side, the words inside a catalog on
+//! the other.
 //!
-//! `10_X64` and `_v100_X64` are proven to belong together (a catalog of a shipping driver). The other words inside were seen in
-//! catalogs made by Microsoft; that each belongs to the Inf2Cat word beside it is our reading of the names, not a documented fact. Windows
-//! installs a test-signed package by the member hashes and does not look at these words; the dashboard that grants
-//! Microsoft's own signature writes new ones. So `10_X64` alone is right under any reading.
+//! `10_X64` and `_v100_X64` are proven to belong together (a catalog of a shipping driver). The other words
+//! inside were seen in catalogs made by Microsoft; that each belongs to the Inf2Cat word beside it is our
+//! reading of the names, not a documented fact. Windows installs a test-signed package by the member hashes
+//! and does not look at these words; the dashboard that grants Microsoft's own signature writes new ones. So
+//! `10_X64` alone is right under any reading.
 
 /// The pairs known here: the word of Inf2Cat, the word in the catalog.
 pub const KNOWN: &[(&str, &str)] = &[
@@ -16,7 +18,8 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("10_GE_X64", "_v100_X64_24H2"),
 ];
 
-/// The word in a catalog for a word of Inf2Cat; a word that begins with `_v` is taken for one in a catalog already.
+/// The word in a catalog for a word of Inf2Cat; a word that begins with `_v` is taken for one in a catalog
+/// already.
 ///
 /// # Errors
 /// The word is neither; the text says which are known.

@@ -1,8 +1,9 @@
 //! What a driver image must be, as rules that are checked on the finished file.
 //!
-//! A driver that breaks one of them is refused by Windows, stops the machine, or gives away where it was built; on Linux nothing else
-//! would notice. Sources: the PE format specification; the rules of Driver Verifier and HVCI ("Implement HVCI compatible code" in the WDK's
-//! documentation) for memory that is writable and executable and for section alignment.
+//! A driver that breaks one of them is refused by Windows, stops the machine, or gives away where it was
+//! built; on Linux nothing else would notice. Sources: the PE format specification; the rules of Driver
+//! Verifier and HVCI ("Implement HVCI compatible code" in the WDK's documentation) for memory that is
+//! writable and executable and for section alignment.
 //!
 //! Each rule is a function from the parsed image to findings, and has a test in which it finds something.
 mod code;
@@ -99,7 +100,8 @@ impl Rule {
 /// Every rule that was tried, with what it found; nothing found is a rule that is kept.
 pub type Report = Vec<(Rule, Vec<String>)>;
 
-/// Tries every rule on a driver image. `forbidden` are texts that must not be in the file, beyond the usual ones.
+/// Tries every rule on a driver image. `forbidden` are texts that must not be in the file, beyond the usual
+/// ones.
 ///
 /// A file that is no image gets a report of one rule, [`Rule::Format`], broken.
 pub fn check(file: &[u8], allowed: &AllowList, forbidden: &[String]) -> Report {

@@ -1,7 +1,7 @@
 //! Reads a catalog, signed or not: ours, or one that Microsoft's tools made.
 //!
-//! A catalog is data from outside. Whatever its bytes are, reading ends in a [`Catalog`] or in an [`Error`]; what it holds beyond
-//! what is known here is kept as a name, never guessed at.
+//! A catalog is data from outside. Whatever its bytes are, reading ends in a [`Catalog`] or in an [`Error`];
+//! what it holds beyond what is known here is kept as a name, never guessed at.
 use crate::asn1::{self, CertificateTrustList, IndirectData, NameValue, TrustedSubject};
 use crate::digest::Kind;
 use cms::content_info::ContentInfo;

@@ -1,7 +1,8 @@
 //! Compares a catalog with the files it is for: what Windows does when it installs a package, and stricter.
 //!
-//! Stricter: Windows looks a file's hash up and is content if one member has it; here every file must have both members, under its
-//! own name, and every member must belong to a file. The signature is not this module's: `osslsigncode verify` checks it.
+//! Stricter: Windows looks a file's hash up and is content if one member has it; here every file must have
+//! both members, under its own name, and every member must belong to a file. The signature is not this
+//! module's: `osslsigncode verify` checks it.
 use crate::asn1;
 use crate::authenticode::PeError;
 use crate::digest::{Kind, hashes, hex};

@@ -1,5 +1,5 @@
-//! Catalogs as a user of the library meets them: what is made can be read and verified, what is changed is noticed and named, and
-//! bytes that are no catalog are refused.
+//! Catalogs as a user of the library meets them: what is made can be read and verified, what is changed is
+//! noticed and named, and bytes that are no catalog are refused.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 use proptest::prelude::*;
 use ringwave_catalog::make::{Error, Recipe, catalog};
@@ -63,7 +63,8 @@ fn the_list_is_known_by_its_contents() {
     assert_ne!(identifier(INF), identifier(b"[Version]\r\n"));
 }
 
-/// The bytes were held against `proofs/catalog.py`, whose output for a shipping driver's files was that of Microsoft's tool.
+/// The bytes were held against `proofs/catalog.py`, whose output for a shipping driver's files was that of
+/// Microsoft's tool.
 #[test]
 fn the_bytes_are_those_of_microsofts_form() {
     let bytes = catalog(&recipe(), &[("a.inf", b"abc"), ("a.sys", &sample::without_resources())]).unwrap();
@@ -187,8 +188,8 @@ proptest! {
         let mut other = sys.clone();
         let index = at.index(sys.len());
         other[index] ^= flip;
-        // The checksum changes when a program is signed, and does not count; nor does the entry for signatures (its size or place
-        // alone is refused, since there are none).
+        // The checksum changes when a program is signed, and does not count; nor does the entry for
+        // signatures (its size or place alone is refused, since there are none).
         let counts = !(0xD8..0xDC).contains(&index);
         prop_assert_eq!(check(&other, &inf).is_err(), counts, "byte {:#x}", index);
     }

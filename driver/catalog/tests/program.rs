@@ -1,4 +1,5 @@
-//! The program as a user runs it: exit codes, what it says, and what a program that is not ours thinks of its catalogs.
+//! The program as a user runs it: exit codes, what it says, and what a program that is not ours thinks of its
+//! catalogs.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 use std::path::Path;
 use std::process::{Command, Output};
@@ -145,7 +146,8 @@ fn the_built_driver_keeps_the_rules() {
     assert_eq!(code(&output), Some(0), "{}", said(&output));
 }
 
-/// Runs a tool that is not ours; none if the machine does not have it, which only a machine that is not CI may.
+/// Runs a tool that is not ours; none if the machine does not have it, which only a machine that is not CI
+/// may.
 fn tool(folder: &Path, name: &str, arguments: &[&str]) -> Option<Output> {
     match Command::new(name).args(arguments).current_dir(folder).output() {
         Ok(output) => Some(output),

@@ -1,5 +1,5 @@
-//! The rules for our INF, each with a name, over a parsed INF. They are WAVERT.md 6.1 and Microsoft's pages on INF sections; what
-//! InfVerif would say beyond them only Windows can tell.
+//! The rules for our INF, each with a name, over a parsed INF. They are WAVERT.md 6.1 and Microsoft's pages
+//! on INF sections; what InfVerif would say beyond them only Windows can tell.
 //!
 //! | module | rules |
 //! |---|---|

@@ -1,7 +1,8 @@
 //! The driver's INF: made from `driver/ringwave.inx`, and judged.
 //!
-//! An INF names things that the driver names too: its subdevices, its registry value, the card's PCI id. A name spelled
-//! differently in the two makes a device that installs and stays mute. So the names come out of the driver's own crates:
+//! An INF names things that the driver names too: its subdevices, its registry value, the card's PCI id. A
+//! name spelled differently in the two makes a device that installs and stays mute. So the names come out of
+//! the driver's own crates:
 //!
 //! | module | what |
 //! |---|---|

@@ -5,7 +5,8 @@ use ringwave_inf::{check, facts, make, parse};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Makes ringwave.inf from its INX, with every name that the driver's sources know filled in, and checks an INF.
+/// Makes ringwave.inf from its INX, with every name that the driver's sources know filled in, and checks an
+/// INF.
 ///
 /// Exit code: 0 done and well, 1 the INF breaks a rule, 2 bad input.
 #[derive(Parser)]

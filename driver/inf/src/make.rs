@@ -1,8 +1,8 @@
 //! Makes the INF: the INX with the facts filled in and the architecture named, in ASCII with CRLF.
 //!
-//! A line of the INX that ends in `; @mark` takes the fact of that name as its last field, that is, what follows the line's last
-//! comma or `=`; DriverVer, whose value has a comma in it, takes its whole value. The mark itself goes. What stands in the INX in
-//! that place is for stampinf, which knows no marks.
+//! A line of the INX that ends in `; @mark` takes the fact of that name as its last field, that is, what
+//! follows the line's last comma or `=`; DriverVer, whose value has a comma in it, takes its whole value. The
+//! mark itself goes. What stands in the INX in that place is for stampinf, which knows no marks.
 
 use crate::facts::Fact;
 

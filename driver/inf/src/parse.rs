@@ -1,5 +1,5 @@
-//! Sections, keys, fields and strings of an INF: this project's, and other drivers' for `qemu-scripts/ntguest`. "General Syntax Rules
-//! for INF Files" of Microsoft's documentation.
+//! Sections, keys, fields and strings of an INF: this project's, and other drivers' for
+//! `qemu-scripts/ntguest`. "General Syntax Rules for INF Files" of Microsoft's documentation.
 
 use std::collections::BTreeMap;
 
@@ -93,7 +93,8 @@ impl Inf {
         self.sections.iter().find(|section| section.name.eq_ignore_ascii_case(name))
     }
 
-    /// The field with its `%tokens%` replaced. A token without a string stays, as in Windows; `%13%` is a folder's number and stays.
+    /// The field with its `%tokens%` replaced. A token without a string stays, as in Windows; `%13%` is a
+    /// folder's number and stays.
     pub fn expand(&self, field: &str) -> String {
         let mut parts = field.split('%');
         let mut expanded = String::from(parts.next().unwrap_or_default());

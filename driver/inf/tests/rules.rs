@@ -25,7 +25,8 @@ fn the_inf_that_ships_keeps_every_rule() {
     );
 }
 
-/// On Windows stampinf takes the INX without us: what stands in it must be what the sources would fill in, but for the date.
+/// On Windows stampinf takes the INX without us: what stands in it must be what the sources would fill in,
+/// but for the date.
 #[test]
 fn the_inx_spells_what_the_sources_spell() {
     let written = INX.lines().skip_while(|line| !line.starts_with('['));

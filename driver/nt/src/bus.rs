@@ -1,7 +1,8 @@
 //! The bus driver below a device, through BUS_INTERFACE_STANDARD: the device's configuration space.
 //!
-//! As the WDK's *Obtaining Device Configuration Information at IRQL = DISPATCH_LEVEL* has it: IRP_MN_QUERY_INTERFACE goes to
-//! the top of the device's stack, with STATUS_NOT_SUPPORTED in it, and the bus driver takes a reference before it answers.
+//! As the WDK's *Obtaining Device Configuration Information at IRQL = DISPATCH_LEVEL* has it:
+//! IRP_MN_QUERY_INTERFACE goes to the top of the device's stack, with STATUS_NOT_SUPPORTED in it, and the bus
+//! driver takes a reference before it answers.
 use core::mem::MaybeUninit;
 
 use crate::event::{Event, Kind};
@@ -28,8 +29,8 @@ impl BusInterface {
     /// Asks the bus driver. PASSIVE_LEVEL.
     ///
     /// # Errors
-    /// `STATUS_NOT_SUPPORTED` from a bus without the interface (or with one that has no functions), whatever else a
-    /// driver of the stack answers, `STATUS_INSUFFICIENT_RESOURCES`.
+    /// `STATUS_NOT_SUPPORTED` from a bus without the interface (or with one that has no functions), whatever
+    /// else a driver of the stack answers, `STATUS_INSUFFICIENT_RESOURCES`.
     ///
     /// # Safety
     /// `device` is a device object in the stack of a device of this driver, which is not removed meanwhile.
@@ -37,8 +38,8 @@ impl BusInterface {
         let done = Event::try_new(Kind::Notification)?;
         let mut status = IO_STATUS_BLOCK { Status: STATUS_NOT_SUPPORTED, Information: 0 };
         let mut interface = MaybeUninit::<BUS_INTERFACE_STANDARD>::zeroed();
-        // SAFETY: a live device object by contract. Event, status block and interface outlive the request, for it is
-        // complete when this returns.
+        // SAFETY: a live device object by contract. Event, status block and interface outlive the request,
+        // for it is complete when this returns.
         let status = unsafe {
             let top = sys::IoGetAttachedDeviceReference(device);
             let irp = sys::IoBuildSynchronousFsdRequest(
@@ -88,7 +89,8 @@ impl BusInterface {
     /// Reads configuration space from `offset` on; how many bytes there were. At most DISPATCH_LEVEL.
     pub fn read_config(&self, offset: u32, bytes: &mut [u8]) -> u32 {
         let (Some(read), Ok(length)) = (self.0.GetBusData, u32::try_from(bytes.len())) else { return 0 };
-        // SAFETY: the bus driver's function with its context, while a reference is held; room for `length` bytes.
+        // SAFETY: the bus driver's function with its context, while a reference is held; room for `length`
+        // bytes.
         unsafe { read(self.0.Context, PCI_WHICHSPACE_CONFIG, bytes.as_mut_ptr().cast(), offset, length) }
     }
 }

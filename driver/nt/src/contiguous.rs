@@ -1,5 +1,5 @@
-//! Physically contiguous memory that a card may read and write: small things that are made once (the DMA self-test's page).
-//! A stream's cyclic buffer never comes from here but from IPortWaveRTStream.
+//! Physically contiguous memory that a card may read and write: small things that are made once (the DMA
+//! self-test's page). A stream's cyclic buffer never comes from here but from IPortWaveRTStream.
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
 use crate::sys::{self, MM_ANY_NODE_OK, PAGE_READWRITE, PHYSICAL_ADDRESS};
 use core::ptr::NonNull;
@@ -11,7 +11,8 @@ pub struct ContiguousMemory {
     bytes: usize,
 }
 
-// SAFETY: plain memory in system space; all access is volatile and by value, as a device may change it at any time.
+// SAFETY: plain memory in system space; all access is volatile and by value, as a device may change it at any
+// time.
 unsafe impl Send for ContiguousMemory {}
 // SAFETY: as above.
 unsafe impl Sync for ContiguousMemory {}
@@ -50,8 +51,8 @@ impl ContiguousMemory {
         (offset < self.bytes).then(|| unsafe { self.base.as_ptr().add(offset).read_volatile() })
     }
 
-    /// Writes as many of the bytes as fit from `offset` on, and answers how many; visible to the device before any later
-    /// register write.
+    /// Writes as many of the bytes as fit from `offset` on, and answers how many; visible to the device
+    /// before any later register write.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> usize {
         let room = self.bytes.saturating_sub(offset);
         let count = bytes.len().min(room);

@@ -8,9 +8,9 @@ use core::mem::MaybeUninit;
 
 /// A DPC with the context its routine gets, both in non-paged memory that does not move.
 ///
-/// Queueing it while it is queued does nothing: the routine must look at *everything* that may have happened, not count its
-/// calls. Dropping it (PASSIVE_LEVEL) takes it out of the queue and waits until no processor runs it; before that, make sure
-/// that nothing queues it any more (disconnect the interrupt first).
+/// Queueing it while it is queued does nothing: the routine must look at *everything* that may have happened,
+/// not count its calls. Dropping it (PASSIVE_LEVEL) takes it out of the queue and waits until no processor
+/// runs it; before that, make sure that nothing queues it any more (disconnect the interrupt first).
 pub struct Dpc<C: Send + Sync + 'static> {
     inner: Box<Inner<C>>,
 }
@@ -21,7 +21,8 @@ struct Inner<C> {
     context: C,
 }
 
-// SAFETY: the KDPC is touched by the kernel's routines only, which allow it from any processor; the context is Sync itself.
+// SAFETY: the KDPC is touched by the kernel's routines only, which allow it from any processor; the context
+// is Sync itself.
 unsafe impl<C: Send + Sync> Sync for Inner<C> {}
 // SAFETY: as above; nothing in it belongs to a thread.
 unsafe impl<C: Send + Sync> Send for Inner<C> {}
@@ -31,7 +32,8 @@ impl<C: Send + Sync + 'static> Dpc<C> {
     pub fn try_new(context: C, routine: fn(&C)) -> NtResult<Self> {
         let inner = try_box(Inner { dpc: UnsafeCell::new(MaybeUninit::uninit()), routine, context })?;
         let address: *const Inner<C> = &raw const *inner;
-        // SAFETY: room for a KDPC that does not move, and a context that outlives it: `drop` flushes before it frees.
+        // SAFETY: room for a KDPC that does not move, and a context that outlives it: `drop` flushes before
+        // it frees.
         unsafe { sys::KeInitializeDpc(inner.dpc.get().cast(), Some(run::<C>), address.cast_mut().cast()) };
         Ok(Self { inner })
     }
@@ -59,7 +61,8 @@ impl<C: Send + Sync + 'static> Dpc<C> {
 
 impl<C: Send + Sync + 'static> Drop for Dpc<C> {
     fn drop(&mut self) {
-        // SAFETY: initialised by `try_new`. After the flush no processor is inside the routine, so the context may go.
+        // SAFETY: initialised by `try_new`. After the flush no processor is inside the routine, so the
+        // context may go.
         unsafe {
             sys::KeRemoveQueueDpc(self.inner.dpc.get().cast());
             sys::KeFlushQueuedDpcs();

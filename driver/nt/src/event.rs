@@ -12,7 +12,8 @@ pub struct Event {
     event: Box<UnsafeCell<MaybeUninit<KEVENT>>>,
 }
 
-// SAFETY: a kernel event is made to be used from several threads at once; all access goes through the kernel's routines.
+// SAFETY: a kernel event is made to be used from several threads at once; all access goes through the
+// kernel's routines.
 unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}
@@ -56,8 +57,8 @@ impl Event {
         unsafe { sys::KeClearEvent(self.as_ptr()) };
     }
 
-    /// Waits at most that long (in 100 ns, up to about 29,000 years); `true` if it was signalled. At most APC_LEVEL; with 0
-    /// it only looks, which is allowed at DISPATCH_LEVEL too.
+    /// Waits at most that long (in 100 ns, up to about 29,000 years); `true` if it was signalled. At most
+    /// APC_LEVEL; with 0 it only looks, which is allowed at DISPATCH_LEVEL too.
     pub fn wait_100ns(&self, timeout: u64) -> bool {
         // Negative is relative to now.
         let mut timeout =
@@ -90,7 +91,8 @@ impl ClientEvent {
     /// `None` for NULL.
     ///
     /// # Safety
-    /// The event stays alive until the last [`signal`](Self::signal) of this value and its copies has returned.
+    /// The event stays alive until the last [`signal`](Self::signal) of this value and its copies has
+    /// returned.
     pub unsafe fn from_raw(event: *mut KEVENT) -> Option<Self> {
         NonNull::new(event).map(Self)
     }

@@ -1,8 +1,8 @@
 //! Fakes of the kernel for unit tests on a host that is not Windows. **Not for verdicts: ntguest judges.**
 //!
-//! They do the least that lets the driver's pure logic run: no checks of levels or order, one processor per thread. IRQL, DPC
-//! queue, device memory, interrupts, pool faults and debug output belong to the calling thread, so that tests running side by
-//! side do not see each other.
+//! They do the least that lets the driver's pure logic run: no checks of levels or order, one processor per
+//! thread. IRQL, DPC queue, device memory, interrupts, pool faults and debug output belong to the calling
+//! thread, so that tests running side by side do not see each other.
 use crate::sys::{KDPC, KIRQL, PVOID};
 use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -106,7 +106,8 @@ pub fn run_dpcs() {
     }
 }
 
-/// Puts zeroed fake device memory at a physical address and answers where it really is. It stays until the process ends.
+/// Puts zeroed fake device memory at a physical address and answers where it really is. It stays until the
+/// process ends.
 pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
     let words = std::boxed::Box::leak(std::vec![0_u64; bytes.div_ceil(8)].into_boxed_slice());
     let base = words.as_mut_ptr().cast();
@@ -147,7 +148,8 @@ pub fn pool_blocks() -> usize {
     POOL_BLOCKS.with_borrow(BTreeMap::len)
 }
 
-/// Lets every pool allocation of this thread fail, or no longer. (On a host the global allocator is not the pool.)
+/// Lets every pool allocation of this thread fail, or no longer. (On a host the global allocator is not the
+/// pool.)
 pub fn fail_pool(fails: bool) {
     POOL_FAILS.set(fails);
 }

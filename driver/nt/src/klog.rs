@@ -1,11 +1,12 @@
 //! `log` to the kernel debugger.
 //!
-//! Nothing is allocated and nothing is locked: a line is formatted into 256 bytes on the stack and sent with `DbgPrintEx` and
-//! the format `%s`, so that a text can never be taken for a format. Safe up to a device's IRQL, as DbgPrintEx is. A line break
-//! in a message starts a new line of output; what is longer than a line goes on in the next.
+//! Nothing is allocated and nothing is locked: a line is formatted into 256 bytes on the stack and sent with
+//! `DbgPrintEx` and the format `%s`, so that a text can never be taken for a format. Safe up to a device's
+//! IRQL, as DbgPrintEx is. A line break in a message starts a new line of output; what is longer than a line
+//! goes on in the next.
 //!
-//! On Windows errors are shown by default; for more set `Kd_IHVDRIVER_Mask` in the debugger (1 error, 2 warning, 4 debug and
-//! trace, 8 info).
+//! On Windows errors are shown by default; for more set `Kd_IHVDRIVER_Mask` in the debugger (1 error, 2
+//! warning, 4 debug and trace, 8 info).
 use crate::sys;
 use core::fmt::{self, Write};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -17,7 +18,8 @@ const COMPONENT: u32 = 77;
 
 struct DebuggerLog;
 
-/// Makes the kernel debugger the place where `log` goes. Call first in DriverEntry; a second call only changes the level.
+/// Makes the kernel debugger the place where `log` goes. Call first in DriverEntry; a second call only
+/// changes the level.
 pub fn init(level: LevelFilter) {
     // Fails if it is installed already, which is all right.
     let _ = log::set_logger(&DebuggerLog);

@@ -1,9 +1,10 @@
 //! The few NT kernel types and calls a WaveRT driver stands on, under the names `wdk-sys` gives them.
 //!
-//! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the public DDI
-//!   pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
-//! * The other modules are the safe face, one idea each: [`bus`], [`pool`], [`spinlock`], [`mutex`], [`event`],
-//!   [`dpc`], [`mmio`], [`fence`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`], [`text`], [`klog`].
+//! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the
+//!   public DDI pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
+//! * The other modules are the safe face, one idea each: [`bus`], [`pool`], [`spinlock`], [`mutex`],
+//!   [`event`], [`dpc`], [`mmio`], [`fence`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`],
+//!   [`text`], [`klog`].
 //!
 //! Three worlds compile this crate:
 //!

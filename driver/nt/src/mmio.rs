@@ -5,14 +5,16 @@ use core::ptr::NonNull;
 
 /// A range of device memory, mapped uncached for as long as this lives.
 ///
-/// Accesses are volatile, naturally aligned and inside the range. An access that is not behaves like one to a PCI address where
-/// nobody answers, in release builds: reads give all ones, writes are lost. Debug builds stop, for it is our own mistake.
+/// Accesses are volatile, naturally aligned and inside the range. An access that is not behaves like one to a
+/// PCI address where nobody answers, in release builds: reads give all ones, writes are lost. Debug builds
+/// stop, for it is our own mistake.
 pub struct MappedIo {
     base: NonNull<u8>,
     bytes: usize,
 }
 
-// SAFETY: the mapping is in system space, valid on every processor; accesses are single volatile loads and stores.
+// SAFETY: the mapping is in system space, valid on every processor; accesses are single volatile loads and
+// stores.
 unsafe impl Send for MappedIo {}
 // SAFETY: as above.
 unsafe impl Sync for MappedIo {}

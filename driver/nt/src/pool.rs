@@ -1,8 +1,8 @@
 //! Memory from the non-paged pool, and allocation that can fail.
 //!
-//! A driver must not die because memory is short: Driver Verifier's low-resources simulation fails allocations on purpose.
-//! So the driver uses [`try_box`] and [`try_vec`] (or `Vec::try_reserve`), never `Box::new`, and every failure becomes
-//! STATUS_INSUFFICIENT_RESOURCES.
+//! A driver must not die because memory is short: Driver Verifier's low-resources simulation fails
+//! allocations on purpose. So the driver uses [`try_box`] and [`try_vec`] (or `Vec::try_reserve`), never
+//! `Box::new`, and every failure becomes STATUS_INSUFFICIENT_RESOURCES.
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES};
 use crate::sys::{self, _POOL_TYPE::NonPagedPoolNx};
 use alloc::{boxed::Box, vec::Vec};
@@ -14,8 +14,8 @@ pub const TAG: u32 = u32::from_le_bytes(*b"Rwav");
 /// What the pool aligns every block to on x64, bytes.
 const POOL_ALIGNMENT: usize = 16;
 
-/// The driver's global allocator: non-paged, not executable, at most DISPATCH_LEVEL. Answers null when the pool does, and
-/// for alignments above 16 bytes, which nothing of ours asks for.
+/// The driver's global allocator: non-paged, not executable, at most DISPATCH_LEVEL. Answers null when the
+/// pool does, and for alignments above 16 bytes, which nothing of ours asks for.
 ///
 /// ```ignore
 /// #[cfg(windows)]
@@ -24,14 +24,16 @@ const POOL_ALIGNMENT: usize = 16;
 /// ```
 pub struct Pool;
 
-// SAFETY: blocks come from ExAllocatePoolWithTag, which gives exclusive memory of at least that size, aligned to 16 bytes; a
-// greater alignment is refused with null; every block is freed with the tag it was allocated with.
+// SAFETY: blocks come from ExAllocatePoolWithTag, which gives exclusive memory of at least that size, aligned
+// to 16 bytes; a greater alignment is refused with null; every block is freed with the tag it was allocated
+// with.
 unsafe impl GlobalAlloc for Pool {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() > POOL_ALIGNMENT {
             return core::ptr::null_mut();
         }
-        // SAFETY: non-paged pool may be allocated at <= DISPATCH_LEVEL; the size is not 0 by GlobalAlloc's contract.
+        // SAFETY: non-paged pool may be allocated at <= DISPATCH_LEVEL; the size is not 0 by GlobalAlloc's
+        // contract.
         unsafe { sys::ExAllocatePoolWithTag(NonPagedPoolNx, layout.size(), TAG).cast() }
     }
 
@@ -52,7 +54,8 @@ pub fn try_box<T>(value: T) -> NtResult<Box<T>> {
     if block.is_null() {
         return Err(STATUS_INSUFFICIENT_RESOURCES);
     }
-    // SAFETY: `block` is fresh memory of T's layout from the global allocator, which is what a Box frees it with.
+    // SAFETY: `block` is fresh memory of T's layout from the global allocator, which is what a Box frees it
+    // with.
     unsafe {
         block.write(value);
         Ok(Box::from_raw(block))
@@ -67,8 +70,8 @@ pub fn try_vec<T: Clone>(value: T, len: usize) -> NtResult<Vec<T>> {
     Ok(vec)
 }
 
-/// Adds to a vector, or says STATUS_INSUFFICIENT_RESOURCES (the value is dropped then). `Vec::push` would panic instead, and bring that
-/// panic's text and path into the image.
+/// Adds to a vector, or says STATUS_INSUFFICIENT_RESOURCES (the value is dropped then). `Vec::push` would
+/// panic instead, and bring that panic's text and path into the image.
 pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> NtResult {
     vec.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
     if let Some(place) = vec.spare_capacity_mut().first_mut() {

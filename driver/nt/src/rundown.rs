@@ -1,7 +1,8 @@
 //! A value that others use while it is there, and that can be taken away from under them.
 //!
-//! Using it takes no lock, so that it may be called out of with ([`Rundown::with`]) at any level; taking it away waits for those who are at it
-//! ([`Rundown::close`]). What ExAcquireRundownProtection is to C, without its imports.
+//! Using it takes no lock, so that it may be called out of with ([`Rundown::with`]) at any level; taking it
+//! away waits for those who are at it ([`Rundown::close`]). What ExAcquireRundownProtection is to C, without
+//! its imports.
 use crate::clock;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -54,7 +55,8 @@ impl<T> Rundown<T> {
         Ok(())
     }
 
-    /// Does something with it, if it is there; it stays until that has returned. Any level that `work` allows; `work` must not close it.
+    /// Does something with it, if it is there; it stays until that has returned. Any level that `work`
+    /// allows; `work` must not close it.
     pub fn with<R>(&self, work: impl FnOnce(&T) -> R) -> Option<R> {
         let enter = |state: u32| (state & OPEN != 0 && state & USERS != USERS).then(|| state.wrapping_add(1));
         self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, enter).ok()?;
@@ -64,7 +66,8 @@ impl<T> Rundown<T> {
         result
     }
 
-    /// Takes it away, when nobody is at it any more. `None` if it is not there, or somebody else takes it. PASSIVE_LEVEL.
+    /// Takes it away, when nobody is at it any more. `None` if it is not there, or somebody else takes it.
+    /// PASSIVE_LEVEL.
     pub fn close(&self) -> Option<T> {
         let leave = |state: u32| (state & OPEN != 0).then_some(state & USERS | CLOSED);
         if self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, leave).is_err() {
@@ -75,7 +78,8 @@ impl<T> Rundown<T> {
         while self.state.load(Ordering::Acquire) & USERS != 0 {
             clock::sleep_100ns(10_000);
         }
-        // SAFETY: this call alone made it CLOSED out of OPEN, nobody was let in since, and the last of those before has left.
+        // SAFETY: this call alone made it CLOSED out of OPEN, nobody was let in since, and the last of those
+        // before has left.
         unsafe { (*self.value.get()).take() }
     }
 }

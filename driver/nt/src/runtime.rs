@@ -1,11 +1,12 @@
-//! What a driver image needs once and no library brings: the panic handler, the floating-point marker, the personality
-//! symbol, and the memory functions that compiled code calls by itself.
+//! What a driver image needs once and no library brings: the panic handler, the floating-point marker, the
+//! personality symbol, and the memory functions that compiled code calls by itself.
 //!
 //! With feature `runtime`, on Windows, never in tests. The driver binary turns it on.
 use crate::{klog, pool, sys};
 use core::panic::PanicInfo;
 
-/// The stop code of a panic: MANUALLY_INITIATED_CRASH1. Windows keeps no range for drivers; the first parameter says who it was.
+/// The stop code of a panic: MANUALLY_INITIATED_CRASH1. Windows keeps no range for drivers; the first
+/// parameter says who it was.
 const BUGCHECK: u32 = 0xE2;
 
 /// A panic is a bug in the driver and the kernel's state is unknown: say where, stop the machine.
@@ -26,8 +27,9 @@ pub static _fltused: i32 = 0;
 #[unsafe(no_mangle)]
 pub extern "C" fn __CxxFrameHandler3() {}
 
-// What compiled code calls by itself. All but `__chkstk` are in mingw-w64's libntoskrnl.a; mingw's compiler has a probe of its
-// own under another name, so its list leaves `__chkstk` out; 64-bit kernels export it (drivers built by MSVC import it from there).
+// What compiled code calls by itself. All but `__chkstk` are in mingw-w64's libntoskrnl.a; mingw's compiler
+// has a probe of its own under another name, so its list leaves `__chkstk` out; 64-bit kernels export it
+// (drivers built by MSVC import it from there).
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 #[allow(dead_code)]
 unsafe extern "C" {

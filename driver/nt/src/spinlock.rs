@@ -1,8 +1,8 @@
 //! A value behind a kernel spin lock.
 //!
-//! Code and data touched while it is held must be non-paged: the holder is at DISPATCH_LEVEL. Taking it twice on one
-//! processor never ends, as with any spin lock. An interrupt service routine must not take it (it is above DISPATCH_LEVEL);
-//! share with atomics there.
+//! Code and data touched while it is held must be non-paged: the holder is at DISPATCH_LEVEL. Taking it twice
+//! on one processor never ends, as with any spin lock. An interrupt service routine must not take it (it is
+//! above DISPATCH_LEVEL); share with atomics there.
 use crate::sys::{self, KIRQL, KSPIN_LOCK};
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
@@ -26,8 +26,8 @@ impl<T> SpinLock<T> {
         Self { lock: UnsafeCell::new(0), value: UnsafeCell::new(value) }
     }
 
-    /// Takes the lock from any level up to DISPATCH_LEVEL; the guard's end goes back to that level. Guards must end in the
-    /// reverse order they were taken.
+    /// Takes the lock from any level up to DISPATCH_LEVEL; the guard's end goes back to that level. Guards
+    /// must end in the reverse order they were taken.
     pub fn lock(&self) -> SpinGuard<'_, T> {
         // SAFETY: the lock word is initialised and lives as long as `self`.
         let irql = unsafe { sys::KeAcquireSpinLockRaiseToDpc(self.lock.get()) };

@@ -1,7 +1,8 @@
 //! UTF-16 text for the kernel: compile-time constants and counted strings.
 use crate::sys::UNICODE_STRING;
 
-/// A NUL-terminated UTF-16 constant from a literal, as `&'static [u16]`: `wide!("Wave")`. ASCII only; anything else does not compile.
+/// A NUL-terminated UTF-16 constant from a literal, as `&'static [u16]`: `wide!("Wave")`. ASCII only;
+/// anything else does not compile.
 #[macro_export]
 macro_rules! wide {
     ($text:literal) => {{
@@ -28,7 +29,8 @@ pub const fn utf16<const N: usize>(text: &str) -> [u16; N] {
     wide
 }
 
-/// A counted string around a NUL-terminated constant; the NUL is not counted. What does not fit 16 bits of length is cut.
+/// A counted string around a NUL-terminated constant; the NUL is not counted. What does not fit 16 bits of
+/// length is cut.
 pub fn unicode_string(text: &'static [u16]) -> UNICODE_STRING {
     let characters = text.iter().position(|&unit| unit == 0).unwrap_or(text.len()).min(0x7FFE);
     let bytes = u16::try_from(characters * 2).unwrap_or(0);

@@ -1,7 +1,8 @@
 //! GUIDs: the type, reading them from text at compile time, and every one a WaveRT driver names.
 //!
-//! Values are WAVERT.md 2.1 and 5.8 (from the genuine `portcls.h`, `ks.h`, `ksmedia.h`). They are data: the driver image carries them,
-//! nothing is imported. Interface ids are with their interfaces ([`crate::Interface::IID`]).
+//! Values are WAVERT.md 2.1 and 5.8 (from the genuine `portcls.h`, `ks.h`, `ksmedia.h`). They are data: the
+//! driver image carries them, nothing is imported. Interface ids are with their interfaces
+//! ([`crate::Interface::IID`]).
 use core::fmt;
 
 /// A globally unique identifier, as Windows lays it out (the first three fields little-endian).
@@ -20,7 +21,8 @@ pub struct GUID {
 const _: () = assert!(size_of::<GUID>() == 16 && align_of::<GUID>() == 4);
 
 impl GUID {
-    /// Reads `6994AD04-93EF-11D0-A3CC-00A0C9223196`, either case, without braces. Anything else does not compile.
+    /// Reads `6994AD04-93EF-11D0-A3CC-00A0C9223196`, either case, without braces. Anything else does not
+    /// compile.
     ///
     /// # Panics
     /// On anything else; at compile time, where it is meant to be called.
@@ -213,7 +215,8 @@ mod tests {
 
     #[test]
     fn families_follow_their_rule() {
-        // Jack types count from 0xDFF219E0 by USB terminal type (WAVERT.md 5.8); formats from the wave format tag.
+        // Jack types count from 0xDFF219E0 by USB terminal type (WAVERT.md 5.8); formats from the wave format
+        // tag.
         assert_eq!(KSNODETYPE_SPEAKER.Data1 - 0xDFF2_19E0, 0x0301);
         assert_eq!(KSNODETYPE_MICROPHONE.Data1 - 0xDFF2_19E0, 0x0201);
         assert_eq!(KSNODETYPE_SPDIF_INTERFACE.Data1 - 0xDFF2_19E0, 0x0605);

@@ -1,15 +1,18 @@
-//! PortCls and kernel streaming for Rust: what `portcls.h`, `ks.h` and `ksmedia.h` are to a WaveRT driver in C++.
+//! PortCls and kernel streaming for Rust: what `portcls.h`, `ks.h` and `ksmedia.h` are to a WaveRT driver in
+//! C++.
 //!
 //! * [`guid`]: GUIDs. [`ks`]: structures and constants of kernel streaming. [`pc`]: those of PortCls.
 //! * [`com`]: interface pointers ([`ComRef`]) and objects ([`Com`], [`com_class!`]).
-//! * [`interfaces`]: every interface a WaveRT driver implements or calls, slot by slot, with a trait to implement and methods to call.
-//! * [`calls`]: safe faces of the interfaces the driver calls (port, resources, registry, pages of the cyclic buffer).
+//! * [`interfaces`]: every interface a WaveRT driver implements or calls, slot by slot, with a trait to
+//!   implement and methods to call.
+//! * [`calls`]: safe faces of the interfaces the driver calls (port, resources, registry, pages of the cyclic
+//!   buffer).
 //! * [`imports`]: the exports of portcls.sys.
 //!
-//! Sources: WAVERT.md 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and offset named there
-//! is asserted at compile time. Two traps are worth knowing before any change: a C++ member function that returns a structure returns
-//! it through a hidden pointer (`GetPhysicalPageAddress`), and IMiniportWaveRTOutputStream's slots are in the header's order, not the
-//! documentation's.
+//! Sources: WAVERT.md 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and
+//! offset named there is asserted at compile time. Two traps are worth knowing before any change: a C++
+//! member function that returns a structure returns it through a hidden pointer (`GetPhysicalPageAddress`),
+//! and IMiniportWaveRTOutputStream's slots are in the header's order, not the documentation's.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 // The names are the headers' own, so that a reader finds them in Microsoft's documentation.

@@ -1,7 +1,7 @@
 //! PortCls' structures: descriptors of filters, automation tables and requests (WAVERT.md 5.1).
 //!
-//! Descriptors are statics: PortCls keeps their addresses for the life of the miniport and reads them from any thread, and possibly at
-//! DISPATCH_LEVEL; a driver image's data is not paged unless its section is.
+//! Descriptors are statics: PortCls keeps their addresses for the life of the miniport and reads them from
+//! any thread, and possibly at DISPATCH_LEVEL; a driver image's data is not paged unless its section is.
 use crate::com::IUnknown;
 use crate::guid::GUID;
 use crate::ks::{KSATTRIBUTE_LIST, KSDATARANGE, KSDATARANGE_AUDIO, KSIDENTIFIER};
@@ -39,7 +39,8 @@ impl DataRangeEntry {
         Self(&raw const range.DataRange)
     }
 
-    /// The attributes of the entry before, whose range has the flag KSDATAFORMAT_ATTRIBUTES. Counts as an entry.
+    /// The attributes of the entry before, whose range has the flag KSDATAFORMAT_ATTRIBUTES. Counts as an
+    /// entry.
     pub const fn attributes(list: &'static KSATTRIBUTE_LIST) -> Self {
         Self(core::ptr::from_ref(list).cast())
     }
@@ -128,7 +129,8 @@ layout!(PCPIN_DESCRIPTOR, 112, MaxFilterInstanceCount @ 4, MinFilterInstanceCoun
 unsafe impl Sync for PCPIN_DESCRIPTOR {}
 
 impl PCPIN_DESCRIPTOR {
-    /// A pin that clients open, `instances` at most; 0 for a bridge pin, whose counts must all be 0 (WAVERT.md 5.4).
+    /// A pin that clients open, `instances` at most; 0 for a bridge pin, whose counts must all be 0
+    /// (WAVERT.md 5.4).
     pub const fn new(instances: u32, pin: KSPIN_DESCRIPTOR) -> Self {
         Self {
             MaxGlobalInstanceCount: instances,
@@ -344,11 +346,13 @@ impl PCAUTOMATION_TABLE {
     }
 }
 
-/// A property request for a miniport. The property's own head is stripped: `Instance` is what follows it (pin or channel number).
+/// A property request for a miniport. The property's own head is stripped: `Instance` is what follows it (pin
+/// or channel number).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PCPROPERTY_REQUEST {
-    /// The miniport, as it was given to the port (see [`ComObject::from_unknown`](crate::ComObject::from_unknown)).
+    /// The miniport, as it was given to the port (see
+    /// [`ComObject::from_unknown`](crate::ComObject::from_unknown)).
     pub MajorTarget: *mut IUnknown,
     /// The stream, or NULL.
     pub MinorTarget: *mut IUnknown,

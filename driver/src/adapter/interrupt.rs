@@ -1,5 +1,5 @@
-//! The service routine: it only finds out whose interrupt it is and queues the DPC. There the card takes what has
-//! arrived, then the open streams and the jacks that the interrupt may be about are looked at.
+//! The service routine: it only finds out whose interrupt it is and queues the DPC. There the card takes what
+//! has arrived, then the open streams and the jacks that the interrupt may be about are looked at.
 
 use alloc::boxed::Box;
 use core::ptr::NonNull;
@@ -57,8 +57,8 @@ impl ServiceRoutine for Isr {
     fn service(&self, message: Option<u32>) -> bool {
         // SAFETY: alive while the interrupt is connected (contract of `new`).
         let dpc = unsafe { self.0.as_ref() };
-        // A message is ours alone and needs no acknowledgement; with fewer messages granted than streams its number says
-        // nothing. A line may be another device's.
+        // A message is ours alone and needs no acknowledgement; with fewer messages granted than streams its
+        // number says nothing. A line may be another device's.
         // SAFETY: the card is not removed while the interrupt is connected (contract of `new`).
         let ours = message.is_some() || unsafe { dpc.context().card.acknowledge_line() };
         if ours {

@@ -1,7 +1,7 @@
 //! Whom the DPC tells that a jack may have changed, by the number of the jack's stream.
 //!
-//! The DPC calls them without a lock, for from there the port is called, which walks its clients. So who stops
-//! listening waits until no DPC can be at it any more.
+//! The DPC calls them without a lock, for from there the port is called, which walks its clients. So who
+//! stops listening waits until no DPC can be at it any more.
 
 use core::ptr::NonNull;
 
@@ -47,8 +47,8 @@ impl Jacks {
     /// From now on `listener` hears of the jack of `stream`.
     ///
     /// # Safety
-    /// It stays where it is, alive, until after [`forget`](Self::forget) of the stream the DPCs that were queued have
-    /// run ([`Adapter::flush_dpcs`](super::Adapter::flush_dpcs)).
+    /// It stays where it is, alive, until after [`forget`](Self::forget) of the stream the DPCs that were
+    /// queued have run ([`Adapter::flush_dpcs`](super::Adapter::flush_dpcs)).
     pub unsafe fn listen(&self, stream: u32, listener: &(dyn JackListener + 'static)) {
         self.set(stream, Some(NonNull::from(listener)));
     }

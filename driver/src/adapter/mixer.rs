@@ -1,5 +1,5 @@
-//! Volume and mute of every stream, as clients set them: what they are told, and what the card is given again when it comes back from sleep,
-//! for a reset makes it forget (DATASHEET 2 and 5.8).
+//! Volume and mute of every stream, as clients set them: what they are told, and what the card is given again
+//! when it comes back from sleep, for a reset makes it forget (DATASHEET 2 and 5.8).
 //!
 //! A value and the register that holds it change under one mutex, so that a SET that comes while the card
 //! wakes up is not undone by an older value. Not under a spin lock, for a register is a message: properties

@@ -36,7 +36,8 @@ struct Slot {
     visitors: u32,
 }
 
-// SAFETY: an OpenStream may be used from any thread; that it is alive is the contract of `StreamLease::activate`.
+// SAFETY: an OpenStream may be used from any thread; that it is alive is the contract of
+// `StreamLease::activate`.
 unsafe impl Send for Slot {}
 
 /// The open streams of an adapter.
@@ -56,8 +57,8 @@ impl Streams {
         let slots = self.slots.lock();
         for (number, slot) in (0..).zip(slots.iter()) {
             if let Some(stream) = slot.stream.filter(|_| streams & 1 << number != 0) {
-                // SAFETY: alive while it is in the list (contract of `StreamLease::activate`), and it can't be taken
-                // out while the lock is held.
+                // SAFETY: alive while it is in the list (contract of `StreamLease::activate`), and it can't
+                // be taken out while the lock is held.
                 unsafe { stream.as_ref() }.on_interrupt();
             }
         }
@@ -72,7 +73,8 @@ impl Streams {
                 slot.stream
             });
             if let Some(stream) = stream.flatten() {
-                // SAFETY: it was in the list when the visit began, and `deactivate` waits for the visit to end.
+                // SAFETY: it was in the list when the visit began, and `deactivate` waits for the visit to
+                // end.
                 unsafe { stream.as_ref() }.on_power();
                 self.change(index, |slot| slot.visitors = slot.visitors.saturating_sub(1));
             }

@@ -1,9 +1,10 @@
 //! Packet-size constraints: how short packets may be. Without them the audio engine uses 10 ms.
 //! WAVERT.md 4.9.
 //!
-//! They are a property of the wave filter's KSCATEGORY_AUDIO interface and must be there before PcRegisterSubdevice enables it.
-//! IoRegisterDeviceInterface with the class and reference string that PortCls will use names that interface; registering it twice is
-//! documented to give the same one, and Microsoft's sample does it in the same order.
+//! They are a property of the wave filter's KSCATEGORY_AUDIO interface and must be there before
+//! PcRegisterSubdevice enables it. IoRegisterDeviceInterface with the class and reference string that PortCls
+//! will use names that interface; registering it twice is documented to give the same one, and Microsoft's
+//! sample does it in the same order.
 //!
 //! Without an entry for the mode they have no effect on Windows 11, and an entry that equals the minimum is
 //! ignored; with one, the mode's period is the shortest that clients get (WAVERT.md 4.9; others

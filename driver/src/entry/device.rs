@@ -15,13 +15,14 @@ use crate::hw::{self, MemoryRange, Resources};
 pub struct StartedDevice {
     /// Card, interrupt, DPC, power.
     adapter: Com<Adapter>,
-    /// What is registered with PortCls. It holds the ports, and these hold the miniports, and these the adapter.
+    /// What is registered with PortCls. It holds the ports, and these hold the miniports, and these the
+    /// adapter.
     pub subdevices: Subdevices,
 }
 
 impl StartedDevice {
-    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered before the
-    /// device was stopped.
+    /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered
+    /// before the device was stopped.
     ///
     /// # Safety
     /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
@@ -59,9 +60,9 @@ impl StartedDevice {
         }
     }
 
-    /// The device stops, goes or is gone: nobody reaches the card any more. The filters stay registered: the samples
-    /// unregister nothing here, and the page on PnP rebalance has it done in IAdapterPnpManagement::PnpStop. May be
-    /// called again. PASSIVE_LEVEL.
+    /// The device stops, goes or is gone: nobody reaches the card any more. The filters stay registered: the
+    /// samples unregister nothing here, and the page on PnP rebalance has it done in
+    /// IAdapterPnpManagement::PnpStop. May be called again. PASSIVE_LEVEL.
     pub fn stop(&mut self) {
         self.subdevices.stop_listening();
         self.adapter.stop();

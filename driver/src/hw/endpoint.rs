@@ -1,5 +1,5 @@
-//! A stream of a card: which way sound goes, what it takes and what its card can do for it. To Windows each is a
-//! pair of speakers or a microphone, with filters of its own.
+//! A stream of a card: which way sound goes, what it takes and what its card can do for it. To Windows each
+//! is a pair of speakers or a microphone, with filters of its own.
 
 use super::format::Capabilities;
 
@@ -44,8 +44,8 @@ pub struct Limits {
     pub segments_max: u32,
     /// The card can start in the middle of a stream ([`Card::start_at`](super::Card::start_at)).
     pub start_frame: bool,
-    /// In D3 the card may forget what was marked valid although the stream keeps its state: the last mark is made
-    /// again before each RUN.
+    /// In D3 the card may forget what was marked valid although the stream keeps its state: the last mark is
+    /// made again before each RUN.
     pub forgets_marks: bool,
     /// The card has registers with the position that a client can map
     /// ([`Card::position_registers`](super::Card::position_registers)).

@@ -1,5 +1,5 @@
-//! A card for the host's unit tests: does what it is asked for, records it, and reports the status that a test sets. It judges nothing;
-//! `tests/ntguest` and the real card do.
+//! A card for the host's unit tests: does what it is asked for, records it, and reports the status that a
+//! test sets. It judges nothing; `tests/ntguest` and the real card do.
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
 use std::ptr::NonNull;

@@ -19,15 +19,15 @@ pub struct BufferGeometry {
 }
 
 impl BufferGeometry {
-    /// The buffer for a request of `requested` bytes with `packets` packets: packets of at least `packet_frames_min`
-    /// frames, at most `max_bytes` in all.
+    /// The buffer for a request of `requested` bytes with `packets` packets: packets of at least
+    /// `packet_frames_min` frames, at most `max_bytes` in all.
     ///
-    /// Never smaller than what was requested (WASAPI refuses that): a request is rounded up to whole frames in each
-    /// packet, and to the card's shortest packet.
+    /// Never smaller than what was requested (WASAPI refuses that): a request is rounded up to whole frames
+    /// in each packet, and to the card's shortest packet.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` for a packet count other than 1 or 2 and a size that the count does not divide;
-    /// `STATUS_UNSUCCESSFUL` for a size below one frame or above `max_bytes`.
+    /// `STATUS_INVALID_PARAMETER` for a packet count other than 1 or 2 and a size that the count does not
+    /// divide; `STATUS_UNSUCCESSFUL` for a size below one frame or above `max_bytes`.
     pub fn for_request(
         requested: u32,
         packets: u32,
@@ -81,8 +81,8 @@ impl BufferGeometry {
         wrap(frame / u64::from(self.packet_frames()))
     }
 
-    /// The frame, counted since STOP, `frames` after the begin of packet `number`; of all packets with that number modulo 2^32
-    /// the one nearest to frame `near` (and 0 for one before STOP).
+    /// The frame, counted since STOP, `frames` after the begin of packet `number`; of all packets with that
+    /// number modulo 2^32 the one nearest to frame `near` (and 0 for one before STOP).
     pub fn frame_in_packet(&self, number: u32, frames: u32, near: u64) -> u64 {
         let packet = near / u64::from(self.packet_frames());
         let ahead = i64::from(number.wrapping_sub(wrap(packet)).cast_signed());

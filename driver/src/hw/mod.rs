@@ -1,8 +1,9 @@
-//! The seam between the driver and its cards: neutral types, the trait [`Card`], and [`probe()`] that finds out which
-//! card there is. One module per card.
+//! The seam between the driver and its cards: neutral types, the trait [`Card`], and [`probe()`] that finds
+//! out which card there is. One module per card.
 //!
-//! Everything above this module (adapter, miniports, streams) knows a card only through [`Card`]. Nothing in it knows
-//! PortCls or the miniports, and what is one card's own (registers, tables, queues) stays in that card's module.
+//! Everything above this module (adapter, miniports, streams) knows a card only through [`Card`]. Nothing in
+//! it knows PortCls or the miniports, and what is one card's own (registers, tables, queues) stays in that
+//! card's module.
 
 pub mod endpoint;
 #[cfg(test)]
@@ -62,8 +63,8 @@ impl StreamState {
     }
 }
 
-/// What a client has said of its packets: every packet up to and including `number` is valid (render), or was taken
-/// (capture).
+/// What a client has said of its packets: every packet up to and including `number` is valid (render), or was
+/// taken (capture).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The packet's number.
@@ -88,10 +89,10 @@ pub struct PositionRegisters {
 /// # Who may call what, and who waits
 /// A method is one of three kinds:
 ///
-/// * **Control** asks the card to do something. PASSIVE_LEVEL, no spin lock held. The card may answer later: then the
-///   method waits, and [`on_interrupt`](Self::on_interrupt) at DISPATCH_LEVEL is where the answer arrives. It never
-///   waits for ever: a card that does not answer within the limit that its module names is gone from then on, and
-///   the method fails.
+/// * **Control** asks the card to do something. PASSIVE_LEVEL, no spin lock held. The card may answer later:
+///   then the method waits, and [`on_interrupt`](Self::on_interrupt) at DISPATCH_LEVEL is where the answer
+///   arrives. It never waits for ever: a card that does not answer within the limit that its module names is
+///   gone from then on, and the method fails.
 /// * **Mark** hands packets over. PASSIVE_LEVEL, no spin lock held; waits for no answer.
 /// * **Look** tells what is known already. At most DISPATCH_LEVEL, waits for nothing.
 ///
@@ -103,22 +104,22 @@ pub trait Card: Send + Sync {
     /// Look. The shortest packet that `stream` takes at a rate in Hz, in frames.
     fn packet_frames_min(&self, stream: u32, rate: u32) -> u32;
 
-    /// Look. How far ahead of the position the card fetches what a client stores by position, and how far a recording
-    /// lags behind it, in frames, for packets of so many frames.
+    /// Look. How far ahead of the position the card fetches what a client stores by position, and how far a
+    /// recording lags behind it, in frames, for packets of so many frames.
     fn fifo_frames(&self, stream: u32, rate: u32, packet_frames: u32) -> u32;
 
-    /// Where the cyclic buffer of `stream` is: `bytes` from the first byte of the first page on. The card makes of it
-    /// what it needs to reach the pages (a table, a list of descriptors) and keeps that until
-    /// [`detach`](Self::detach). The card itself is asked for nothing: it may be without power. PASSIVE_LEVEL, in
-    /// STOP.
+    /// Where the cyclic buffer of `stream` is: `bytes` from the first byte of the first page on. The card
+    /// makes of it what it needs to reach the pages (a table, a list of descriptors) and keeps that until
+    /// [`detach`](Self::detach). The card itself is asked for nothing: it may be without power.
+    /// PASSIVE_LEVEL, in STOP.
     ///
     /// # Errors
-    /// `STATUS_INSUFFICIENT_RESOURCES`: pages that end too early, more pieces than [`Limits::segments_max`], or no
-    /// memory. Nothing is attached then.
+    /// `STATUS_INSUFFICIENT_RESOURCES`: pages that end too early, more pieces than [`Limits::segments_max`],
+    /// or no memory. Nothing is attached then.
     fn attach(&self, stream: u32, pages: &dyn PageList, bytes: u32) -> NtResult;
 
-    /// The cyclic buffer of `stream`, which is in STOP, is about to be freed. PASSIVE_LEVEL. `false`: the card may
-    /// still write to its pages (it has not given back a request); they must never be freed.
+    /// The cyclic buffer of `stream`, which is in STOP, is about to be freed. PASSIVE_LEVEL. `false`: the
+    /// card may still write to its pages (it has not given back a request); they must never be freed.
     #[must_use = "pages that the card may write to must not be freed"]
     fn detach(&self, stream: u32) -> bool;
 
@@ -128,8 +129,8 @@ pub trait Card: Send + Sync {
     /// The card is not there, or nothing is attached.
     fn configure(&self, stream: u32, format: AudioFormat, geometry: BufferGeometry) -> NtResult;
 
-    /// Control. One transition: upwards only to the neighbour, downwards to any state. When it returns the transition
-    /// is done.
+    /// Control. One transition: upwards only to the neighbour, downwards to any state. When it returns the
+    /// transition is done.
     ///
     /// # Errors
     /// The card refused it, did not answer, or is not there.
@@ -141,41 +142,43 @@ pub trait Card: Send + Sync {
     /// Control. The next RUN starts at `frame`, which is in packet `packet`.
     fn start_at(&self, stream: u32, frame: u64, packet: u32);
 
-    /// Control. Whether the time of `stream` may stand still while the card waits for its client, from the next RUN on
-    /// that comes from STOP. The card does it only if who runs it allows it too.
+    /// Control. Whether the time of `stream` may stand still while the card waits for its client, from the
+    /// next RUN on that comes from STOP. The card does it only if who runs it allows it too.
     fn ask_lockstep(&self, stream: u32, ask: bool);
 
-    /// Mark. `clock`: the device clock now, 0 if it is not known. `at_once`: the card must see this mark before the
-    /// next one is made. `false` if the card was not there to take it.
+    /// Mark. `clock`: the device clock now, 0 if it is not known. `at_once`: the card must see this mark
+    /// before the next one is made. `false` if the card was not there to take it.
     fn mark(&self, stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool;
 
-    /// Look. Where the stream stands. `None` if the card is gone or without power, or says nothing consistent.
+    /// Look. Where the stream stands. `None` if the card is gone or without power, or says nothing
+    /// consistent.
     fn status(&self, stream: u32) -> Option<Status>;
 
     /// Control. Lets the position registers of `stream` be updated, or not.
     fn update_position_registers(&self, stream: u32, update: bool);
 
-    /// Look. The position registers of `stream`, for PortCls, which maps them to a client. `None` if the card has none
-    /// or is gone. Mapped until [`release_position_registers`](Self::release_position_registers), over
-    /// [`remove`](Self::remove) too; the driver never reads them.
+    /// Look. The position registers of `stream`, for PortCls, which maps them to a client. `None` if the card
+    /// has none or is gone. Mapped until [`release_position_registers`](Self::release_position_registers),
+    /// over [`remove`](Self::remove) too; the driver never reads them.
     fn position_registers(&self, stream: u32) -> Option<PositionRegisters>;
 
     /// The client of `stream` has no mapping of the position registers, or no more. PASSIVE_LEVEL.
     fn release_position_registers(&self, stream: u32);
 
-    /// Control. Volume of one channel of `stream`, in 1/65536 dB, [`Limits::volume_min`] to 0. Kept until a reset;
-    /// lost on a card without power.
+    /// Control. Volume of one channel of `stream`, in 1/65536 dB, [`Limits::volume_min`] to 0. Kept until a
+    /// reset; lost on a card without power.
     fn set_volume(&self, stream: u32, channel: u32, volume: i32);
 
-    /// Control. Which channels of `stream` are silent: bit c is channel c. As [`set_volume`](Self::set_volume).
+    /// Control. Which channels of `stream` are silent: bit c is channel c. As
+    /// [`set_volume`](Self::set_volume).
     fn set_mute(&self, stream: u32, channels: u32);
 
-    /// Control. From now on a change of the jack of `stream` raises an interrupt, in every state of the stream. Kept
-    /// until a reset.
+    /// Control. From now on a change of the jack of `stream` raises an interrupt, in every state of the
+    /// stream. Kept until a reset.
     fn watch_jack(&self, stream: u32);
 
-    /// Look. Whether nothing is plugged into the jack of `stream`. `None` if the card does not know, is gone or without
-    /// power.
+    /// Look. Whether nothing is plugged into the jack of `stream`. `None` if the card does not know, is gone
+    /// or without power.
     fn unplugged(&self, stream: u32) -> Option<bool>;
 
     /// Control. Lets the card raise interrupts, or not.
@@ -188,21 +191,21 @@ pub trait Card: Send + Sync {
     /// [`remove`](Self::remove) does not run at the same time: the interrupt is disconnected before.
     unsafe fn acknowledge_line(&self) -> bool;
 
-    /// From the DPC of each interrupt, at DISPATCH_LEVEL, before any stream is looked at: the card takes what has
-    /// arrived (an answer that a control method waits for, a buffer that comes back). Which streams it may be about:
-    /// bit i is stream i.
+    /// From the DPC of each interrupt, at DISPATCH_LEVEL, before any stream is looked at: the card takes what
+    /// has arrived (an answer that a control method waits for, a buffer that comes back). Which streams it
+    /// may be about: bit i is stream i.
     fn on_interrupt(&self) -> u32;
 
-    /// Control. The card is in D0 (`true`), or about to leave it: once this has returned it raises no interrupt, and
-    /// nothing of it is touched until it is back. In D0 it is looked at again: `false` if it is not the card that was
-    /// found, which is gone then and fails softly.
+    /// Control. The card is in D0 (`true`), or about to leave it: once this has returned it raises no
+    /// interrupt, and nothing of it is touched until it is back. In D0 it is looked at again: `false` if it
+    /// is not the card that was found, which is gone then and fails softly.
     fn set_power(&self, on: bool) -> bool;
 
     /// Whether it has no power and may come back as what it was: what it can't be told now it is told then.
     /// PASSIVE_LEVEL.
     fn asleep(&self) -> bool;
 
-    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no card.
-    /// PASSIVE_LEVEL.
+    /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no
+    /// card. PASSIVE_LEVEL.
     fn remove(&self);
 }

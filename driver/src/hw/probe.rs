@@ -1,5 +1,5 @@
-//! Which card a device is. Its PCI vendor and device id decide, read from configuration space; the card's own module
-//! then checks that what it finds behind the BARs is such a card.
+//! Which card a device is. Its PCI vendor and device id decide, read from configuration space; the card's own
+//! module then checks that what it finds behind the BARs is such a card.
 
 use alloc::boxed::Box;
 
@@ -40,9 +40,9 @@ impl Resources {
 
 /// Finds the card. PASSIVE_LEVEL.
 ///
-/// *Doubt*: whether every bus driver that a card may be behind offers BUS_INTERFACE_STANDARD. Windows' own (pci.sys) does by
-/// the interface's page. Without it the id is not known, and the card's module is asked: that costs one read of a register
-/// of a device which the INF has named, and refuses what is no such card.
+/// *Doubt*: whether every bus driver that a card may be behind offers BUS_INTERFACE_STANDARD. Windows' own
+/// (pci.sys) does by the interface's page. Without it the id is not known, and the card's module is asked:
+/// that costs one read of a register of a device which the INF has named, and refuses what is no such card.
 ///
 /// # Errors
 /// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that no module knows; else what the card's module says.

@@ -1,5 +1,5 @@
-//! The Ringwave card: its registers and pages behind the [`Card`] trait. The contract is `device/DATASHEET.md`; every offset
-//! comes from `ringwave-regs`.
+//! The Ringwave card: its registers and pages behind the [`Card`] trait. The contract is
+//! `device/DATASHEET.md`; every offset comes from `ringwave-regs`.
 //!
 //! A register access is a message to another process and takes some 20 us, or as long as that process likes;
 //! reading a page, and marking a packet in one, costs nothing. So a stream that runs makes no message, and
@@ -75,11 +75,13 @@ pub struct Ringwave {
 }
 
 impl Ringwave {
-    /// Finds the card behind its two BARs: checks that it is one, resets it, and proves that it sees this guest's RAM.
+    /// Finds the card behind its two BARs: checks that it is one, resets it, and proves that it sees this
+    /// guest's RAM.
     ///
     /// # Errors
-    /// `STATUS_DEVICE_CONFIGURATION_ERROR` for BARs that are missing or too small, another card, or a failed self-test;
-    /// `STATUS_REVISION_MISMATCH` for another major version of the interface; what the kernel says when it can't map.
+    /// `STATUS_DEVICE_CONFIGURATION_ERROR` for BARs that are missing or too small, another card, or a failed
+    /// self-test; `STATUS_REVISION_MISMATCH` for another major version of the interface; what the kernel says
+    /// when it can't map.
     ///
     /// # Safety
     /// `resources` are those of a device of this driver that is being started.
@@ -149,7 +151,8 @@ impl Ringwave {
         &self.features.limits
     }
 
-    /// INT_ENABLE of every stream, whatever its state: packets and errors are events of a stream that runs only.
+    /// INT_ENABLE of every stream, whatever its state: packets and errors are events of a stream that runs
+    /// only.
     const fn stream_interrupts(&self) -> u32 {
         let jack = if self.limits().jack { regs::INT_JACK } else { 0 };
         regs::INT_PACKET | regs::INT_ERROR | jack
@@ -221,8 +224,8 @@ impl Card for Ringwave {
     fn set_state(&self, stream: u32, state: StreamState) -> NtResult {
         let block = regs::block(stream).ok_or(STATUS_DEVICE_NOT_READY)?;
         self.with(|io| write(io, block + regs::STATE, state.number())).ok_or(STATUS_DEVICE_NOT_READY)?;
-        // The card has written its page before the write returned, so that looking costs no message; the register only if the
-        // page can't be read. One aligned word: it can't be torn (DATASHEET 7).
+        // The card has written its page before the write returned, so that looking costs no message; the
+        // register only if the page can't be read. One aligned word: it can't be torn (DATASHEET 7).
         let reached = match self.page_word(stream, pages::status::STATE) {
             Some(state) => state,
             None => self.with(|io| read(io, block + regs::STATE)).unwrap_or(NOBODY),
@@ -291,7 +294,8 @@ impl Card for Ringwave {
         self.with(|io| write(io, block + regs::POSITION_CONTROL, value));
     }
 
-    /// Both are in a page of the stream's own with nothing else in it, which the card never reads back (DATASHEET 7.3).
+    /// Both are in a page of the stream's own with nothing else in it, which the card never reads back
+    /// (DATASHEET 7.3).
     fn position_registers(&self, stream: u32) -> Option<PositionRegisters> {
         let offset = pages::position_page(stream).filter(|_| self.limits().position_registers)?;
         let pages = self.pages.lock();
@@ -341,7 +345,8 @@ impl Card for Ringwave {
         if int_status.is_null() || !self.powered.load(Ordering::Relaxed) {
             return false;
         }
-        // SAFETY: the mapped, aligned register; `remove` does not run at the same time (contract of this function).
+        // SAFETY: the mapped, aligned register; `remove` does not run at the same time (contract of this
+        // function).
         unsafe {
             let pending = int_status.read_volatile();
             if pending == 0 || pending == NOBODY {
@@ -352,8 +357,8 @@ impl Card for Ringwave {
         true
     }
 
-    /// Nothing arrives with an interrupt: registers answer at once, and the pages hold the rest. Any interrupt may be
-    /// about any stream (DATASHEET 2.1).
+    /// Nothing arrives with an interrupt: registers answer at once, and the pages hold the rest. Any
+    /// interrupt may be about any stream (DATASHEET 2.1).
     fn on_interrupt(&self) -> u32 {
         u32::MAX
     }
@@ -377,7 +382,8 @@ impl Card for Ringwave {
         let registers = {
             let mut registers = self.registers.lock();
             // Whatever streams are still open: the card lets go of their memory. (Lost, if the card is gone
-            // already.) Taken away with the same lock held: a SetState that comes now must not start one again.
+            // already.) Taken away with the same lock held: a SetState that comes now must not start one
+            // again.
             if let Some(io) = registers.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) {
                 write(io, global::CONTROL, global::CONTROL_RESET);
             }

@@ -1,5 +1,6 @@
-//! The pages of a cyclic buffer as the pieces of contiguous memory that they make: neighbours are merged, the last
-//! piece is cut to the buffer's length. Pure: no memory is touched here, so the host's tests try every layout of pages.
+//! The pages of a cyclic buffer as the pieces of contiguous memory that they make: neighbours are merged, the
+//! last piece is cut to the buffer's length. Pure: no memory is touched here, so the host's tests try every
+//! layout of pages.
 
 /// Size of a page of guest memory in bytes.
 pub const PAGE_BYTES: u32 = 4096;

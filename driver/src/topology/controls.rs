@@ -6,11 +6,13 @@
 //! channel of a 7.1 stream, and a microphone's its only one and all others. (The volume of a channel that a
 //! format has not has no effect: DATASHEET 5.8.)
 //!
-//! **Values.** What is set is what is got, to 1/65536 dB, although the range counts in steps of half a decibel as the samples' does: the card
-//! takes them all, and an SET between two steps is not an error by the property's page. That page also says that an SET beyond the range
-//! succeeds and a GET tells what became of it: the nearest end of the range.
+//! **Values.** What is set is what is got, to 1/65536 dB, although the range counts in steps of half a
+//! decibel as the samples' does: the card takes them all, and an SET between two steps is not an error by the
+//! property's page. That page also says that an SET beyond the range succeeds and a GET tells what became of
+//! it: the nearest end of the range.
 //!
-//! KSPROPERTY_AUDIO_CPU_RESOURCES is not here: its page names other nodes (echo, noise, peak meters), and the samples have it at those only.
+//! KSPROPERTY_AUDIO_CPU_RESOURCES is not here: its page names other nodes (echo, noise, peak meters), and the
+//! samples have it at those only.
 
 use nt::NTSTATUS;
 use nt::status::STATUS_INVALID_PARAMETER;
@@ -78,7 +80,8 @@ unsafe fn control(
     if request.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it alive.
+    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer,
+    // and keeps it alive.
     let miniport = unsafe { ComObject::<TopologyMiniport>::from_unknown((*request).MajorTarget) };
     let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
     // SAFETY: by contract.
@@ -156,7 +159,8 @@ fn place(miniport: &TopologyMiniport) -> (&crate::adapter::Adapter, u32, u32) {
     (miniport.adapter(), endpoint.stream, miniport.channels())
 }
 
-/// The channels that a request is about, as first and end, and the number in its value. Of all channels a GET tells the first.
+/// The channels that a request is about, as first and end, and the number in its value. Of all channels a GET
+/// tells the first.
 fn number(instance: &[u8], value: &[u8], channels: u32) -> Result<((u32, u32), i32), Reply> {
     let Some(number) = value.first_chunk() else { return Err(Reply::no_room(value.len(), 4)) };
     // The instance is what follows KSNODEPROPERTY: the channel.

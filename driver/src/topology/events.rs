@@ -1,13 +1,14 @@
-//! Events of the topology filter: clients ask to be told, the port keeps the list of them (IPortEvents), and this tells it when there is something to tell.
-//! WAVERT.md 2.2, 5.7.
+//! Events of the topology filter: clients ask to be told, the port keeps the list of them (IPortEvents), and
+//! this tells it when there is something to tell. WAVERT.md 2.2, 5.7.
 //!
 //! | event | at | when |
 //! |---|---|---|
 //! | KSEVENT_CONTROL_CHANGE | node | a client has set another volume or mute |
 //! | KSEVENT_PINCAPS_JACKINFOCHANGE | pin | something was plugged or unplugged, or was while the card slept |
 //!
-//! The reference to the port is a circle (the port has one to the miniport), so it is given back when the filter is taken away, not when the
-//! miniport goes: [`Events::close`]. Until then clients and the DPC reach the port without a lock, because AddEventToEventList wants PASSIVE_LEVEL.
+//! The reference to the port is a circle (the port has one to the miniport), so it is given back when the
+//! filter is taken away, not when the miniport goes: [`Events::close`]. Until then clients and the DPC reach
+//! the port without a lock, because AddEventToEventList wants PASSIVE_LEVEL.
 
 use core::ffi::c_void;
 
@@ -25,7 +26,8 @@ impl Events {
     /// Finds the list. A port without one is no failure: nobody is told, then. PASSIVE_LEVEL.
     pub fn open(&self, port: &ComRef<IPortTopology>) {
         match port.query::<IPortEvents>() {
-            // A second Init of one miniport would change nothing; its reference goes with the value that comes back.
+            // A second Init of one miniport would change nothing; its reference goes with the value that
+            // comes back.
             Ok(events) => drop(self.0.open(events)),
             Err(status) => log::info!("the port has no events: {status:#010x}"),
         }
@@ -60,7 +62,8 @@ impl Events {
         self.tell(&KSEVENTSETID_PinCapsChange, KSEVENT_PINCAPS_JACKINFOCHANGE, Some(pin), None);
     }
 
-    /// Tells those who want to know of an event of this pin, or node. Called up to DISPATCH_LEVEL, where the port tells them at once.
+    /// Tells those who want to know of an event of this pin, or node. Called up to DISPATCH_LEVEL, where the
+    /// port tells them at once.
     fn tell(&self, set: &'static GUID, id: u32, pin: Option<u32>, node: Option<u32>) {
         self.0.with(|port| {
             let of = |it: Option<u32>| (i32::from(it.is_some()), it.unwrap_or(u32::MAX));

@@ -1,6 +1,8 @@
-//! The topology filter as PortCls and the endpoint builder see it: two bridge pins and what is between them. WAVERT.md 5.3, 5.4.
+//! The topology filter as PortCls and the endpoint builder see it: two bridge pins and what is between them.
+//! WAVERT.md 5.3, 5.4.
 //!
-//! PortCls keeps the addresses for the life of the miniport: everything is static but the filter's own descriptor, which is in the miniport.
+//! PortCls keeps the addresses for the life of the miniport: everything is static but the filter's own
+//! descriptor, which is in the miniport.
 
 use portcls_sys::GUID;
 use portcls_sys::guid::{
@@ -28,8 +30,9 @@ const fn pins(into: KSPIN_DESCRIPTOR, out: KSPIN_DESCRIPTOR) -> [PCPIN_DESCRIPTO
     [PCPIN_DESCRIPTOR::new(0, into), PCPIN_DESCRIPTOR::new(0, out)]
 }
 
-// The jack's category makes the endpoint what it is; its name, which the INF puts into the registry, what the endpoint is called. The first of a
-// kind has no name: it is called what Windows calls the category, in the user's language.
+// The jack's category makes the endpoint what it is; its name, which the INF puts into the registry, what the
+// endpoint is called. The first of a kind has no name: it is called what Windows calls the category, in the
+// user's language.
 //
 // Speakers after the first are line connectors. Windows calls whatever has the category of speakers
 // "Speakers" and cannot be told otherwise (IPinName's page; seen on Windows 11 by three drivers' authors,
@@ -70,7 +73,8 @@ const fn connection(from: (u32, u32), to: (u32, u32)) -> PCCONNECTION_DESCRIPTOR
 }
 
 static THROUGH: [PCCONNECTION_DESCRIPTOR; 1] = [connection((PCFILTER_NODE, 0), (PCFILTER_NODE, 1))];
-// Volume before mute for microphones too: so it is in both of Microsoft's samples (micintoptable.h of sysvad, speakertoptable.h of simpleaudiosample).
+// Volume before mute for microphones too: so it is in both of Microsoft's samples (micintoptable.h of sysvad,
+// speakertoptable.h of simpleaudiosample).
 static THROUGH_NODES: [PCCONNECTION_DESCRIPTOR; 3] = [
     connection((PCFILTER_NODE, 0), (NODE_VOLUME, 1)),
     connection((NODE_VOLUME, 0), (NODE_MUTE, 1)),

@@ -1,5 +1,6 @@
-//! KSPROPERTY_JACK_DESCRIPTION and DESCRIPTION2 of the topology filter: what Windows shows about the place where an endpoint ends, and whether something is
-//! plugged in there. Nothing can be seen or touched: the card is a program, and who runs it plugs (DATASHEET 5.9). WAVERT.md 5.7.
+//! KSPROPERTY_JACK_DESCRIPTION and DESCRIPTION2 of the topology filter: what Windows shows about the place
+//! where an endpoint ends, and whether something is plugged in there. Nothing can be seen or touched: the
+//! card is a program, and who runs it plugs (DATASHEET 5.9). WAVERT.md 5.7.
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED};
@@ -76,7 +77,8 @@ unsafe fn describe(
     if request.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it alive.
+    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer,
+    // and keeps it alive.
     let miniport = unsafe { ComObject::<TopologyMiniport>::from_unknown((*request).MajorTarget) };
     let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
     let answer = |verb, instance: &[u8], value: &mut [u8]| match pin_of(instance) {

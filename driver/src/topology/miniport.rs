@@ -85,7 +85,8 @@ impl TopologyMiniport {
         &self.events
     }
 
-    /// Whether something is plugged in, as far as the card knows. Of a card in D3: as it was last seen. Of one that does not notice: always.
+    /// Whether something is plugged in, as far as the card knows. Of a card in D3: as it was last seen. Of
+    /// one that does not notice: always.
     pub fn connected(&self) -> bool {
         let unplugged = self.adapter.card().unplugged(self.endpoint.stream);
         !unplugged.unwrap_or_else(|| self.unplugged.load(Ordering::Acquire))
@@ -100,8 +101,8 @@ impl TopologyMiniport {
 impl JackListener for TopologyMiniport {
     /// Tells the clients if the jack is not as they were told. Perhaps on two processors at the same time.
     fn jack_may_have_changed(&self) {
-        // Once more after each change: it may have changed again, or another processor may have been told an older
-        // state.
+        // Once more after each change: it may have changed again, or another processor may have been told an
+        // older state.
         for _ in 0..LOOKS {
             let Some(unplugged) = self.adapter.card().unplugged(self.endpoint.stream) else { return };
             if self.unplugged.swap(unplugged, Ordering::AcqRel) == unplugged {
@@ -148,9 +149,9 @@ impl MiniportTopology for TopologyMiniport {
     }
 }
 
-/// A topology miniport whose filter is being registered, or is. When it is dropped (PASSIVE_LEVEL) no client is told
-/// any more, and the miniport has given back its reference to the port: the port has one to the miniport, and neither
-/// would ever go.
+/// A topology miniport whose filter is being registered, or is. When it is dropped (PASSIVE_LEVEL) no client
+/// is told any more, and the miniport has given back its reference to the port: the port has one to the
+/// miniport, and neither would ever go.
 pub struct Listening {
     adapter: Com<Adapter>,
     miniport: Com<TopologyMiniport>,

@@ -1,4 +1,5 @@
-//! The topology subdevice: from the wave filter to the jack (or back), through volume and mute. WAVERT.md 5.3.
+//! The topology subdevice: from the wave filter to the jack (or back), through volume and mute. WAVERT.md
+//! 5.3.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,8 +11,8 @@
 //! | [`events`] | the port's list of clients that want to know when one of them changes |
 //! | [`event_requests`] | how clients get into that list |
 //!
-//! A card without volumes (`--no-volume`) gets a filter without nodes: a control that Windows turns and nobody hears is
-//! worse than none (WAVERT.md 5.7). Windows does both in software, then.
+//! A card without volumes (`--no-volume`) gets a filter without nodes: a control that Windows turns and
+//! nobody hears is worse than none (WAVERT.md 5.7). Windows does both in software, then.
 
 pub mod controls;
 pub mod event_requests;
@@ -31,8 +32,8 @@ use crate::hw::Endpoint;
 pub use miniport::{Listening, TopologyMiniport};
 pub use pins::wave_pin;
 
-/// The miniport of an endpoint of `adapter`, which is number `number` (from 0) of its direction, with the filter that it
-/// describes.
+/// The miniport of an endpoint of `adapter`, which is number `number` (from 0) of its direction, with the
+/// filter that it describes.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.

@@ -1,4 +1,5 @@
-//! For the tests of the topology filter: a miniport with its card, bound to a port that keeps account of its list of events.
+//! For the tests of the topology filter: a miniport with its card, bound to a port that keeps account of its
+//! list of events.
 
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
@@ -121,7 +122,8 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// The miniport of stream `stream` (0 renders, 1 captures) of `card`, started; the port has events, or not.
+    /// The miniport of stream `stream` (0 renders, 1 captures) of `card`, started; the port has events, or
+    /// not.
     pub fn with(card: FakeCard, stream: u32, events: bool) -> Self {
         Self::configured(card, stream, events, &[])
     }

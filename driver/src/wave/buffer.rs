@@ -1,12 +1,13 @@
 //! The cyclic buffer of a stream: pages from the port.
 //!
-//! They come from `IPortWaveRTStream`, so that PortCls can map the buffer into the audio engine. The driver itself
-//! never looks into the buffer; it maps it only to clear it, so that nothing is left to unmap when the stream goes.
+//! They come from `IPortWaveRTStream`, so that PortCls can map the buffer into the audio engine. The driver
+//! itself never looks into the buffer; it maps it only to clear it, so that nothing is left to unmap when the
+//! stream goes.
 //!
-//! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one piece
-//! and AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make the card play,
-//! or record over, memory of somebody else ([`Segments`](crate::hw::segments::Segments) finds it); what was in the
-//! pages before would be heard, and seen by the client.
+//! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one
+//! piece and AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make
+//! the card play, or record over, memory of somebody else ([`Segments`](crate::hw::segments::Segments) finds
+//! it); what was in the pages before would be heard, and seen by the client.
 
 use nt::NtResult;
 use nt::sys::MDL;

@@ -1,8 +1,8 @@
-//! The wave filter as PortCls and the endpoint builder see it: one pin that clients open, and the bridge to the topology filter.
-//! WAVERT.md 5.2.
+//! The wave filter as PortCls and the endpoint builder see it: one pin that clients open, and the bridge to
+//! the topology filter. WAVERT.md 5.2.
 //!
-//! PortCls keeps the addresses for the life of the miniport. What depends on the card (the data ranges) is made once, beside the miniport
-//! that owns it; everything else is static.
+//! PortCls keeps the addresses for the life of the miniport. What depends on the card (the data ranges) is
+//! made once, beside the miniport that owns it; everything else is static.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -94,8 +94,8 @@ impl WaveFilter {
         automation: &'static PCAUTOMATION_TABLE,
     ) -> NtResult<Self> {
         let ranges = ranges::of_pin(endpoint.can, default)?;
-        // SAFETY: here and below: what a vector or box points to stays where it is and is freed with this filter, and the descriptors
-        // that point there are used no longer than it lives.
+        // SAFETY: here and below: what a vector or box points to stays where it is and is freed with this
+        // filter, and the descriptors that point there are used no longer than it lives.
         let kept: &'static [KSDATARANGE_AUDIO] = unsafe { extend(&ranges) };
         let mut entries = Vec::new();
         entries.try_reserve_exact(2 * kept.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;

@@ -1,10 +1,10 @@
 //! The formats of a host pin: what it takes and what a client asks for.
 //!
-//! A pin takes what the card announces for its stream ([`Capabilities`]): sample formats, rates, channels. The data
-//! ranges ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and [`Capabilities::takes`]
-//! together accept exactly that, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`. Everything
-//! here works on byte slices, so that no length a client invents can lead outside of what it gave. Layouts:
-//! WAVERT.md 5.1.
+//! A pin takes what the card announces for its stream ([`Capabilities`]): sample formats, rates, channels.
+//! The data ranges ([`super::ranges`]) announce exactly that, and [`AudioFormat::parse`] and
+//! [`Capabilities::takes`] together accept exactly that, as `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`.
+//! Everything here works on byte slices, so that no length a client invents can lead outside of what it gave.
+//! Layouts: WAVERT.md 5.1.
 //!
 //! [`Capabilities`]: crate::hw::format::Capabilities
 //! [`Capabilities::takes`]: crate::hw::format::Capabilities::takes
@@ -58,15 +58,17 @@ pub enum FormatError {
     Attributes,
 }
 
-/// The first bytes of a client's format or data range, copied once: as many as it says it has, at most as many as its kind is
-/// looked at. So a size that is too large leads no further than a structure of that kind reaches.
+/// The first bytes of a client's format or data range, copied once: as many as it says it has, at most as
+/// many as its kind is looked at. So a size that is too large leads no further than a structure of that kind
+/// reaches.
 pub struct Prefix {
     bytes: [u8; FORMAT_BYTES_MAX],
     length: usize,
 }
 
 impl Prefix {
-    /// Copies a data range's first bytes. Nothing beyond its own `FormatSize` is touched, not even of a head that is too short.
+    /// Copies a data range's first bytes. Nothing beyond its own `FormatSize` is touched, not even of a head
+    /// that is too short.
     pub fn of_range(range: &In<'_, KSDATARANGE>) -> Result<Self, FormatError> {
         Self::copy(range.as_ptr().cast(), RANGE_BYTES)
     }
@@ -78,7 +80,8 @@ impl Prefix {
         Self::copy(start, if tag == Some(WAVE_FORMAT_EXTENSIBLE) { FORMAT_BYTES_MAX } else { PLAIN_BYTES })
     }
 
-    /// At most `most` bytes (not above `FORMAT_BYTES_MAX`) from `start`, NULL or a structure that begins with its size.
+    /// At most `most` bytes (not above `FORMAT_BYTES_MAX`) from `start`, NULL or a structure that begins with
+    /// its size.
     fn copy(start: *const u8, most: usize) -> Result<Self, FormatError> {
         if start.is_null() {
             return Err(FormatError::Malformed);
@@ -99,8 +102,9 @@ impl Prefix {
 }
 
 impl AudioFormat {
-    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes it, its stream's `Capabilities` know; whether an
-    /// attribute list that follows is good, [`super::modes`].
+    /// Reads a `KSDATAFORMAT` with what follows it, of which `bytes` are a [`Prefix`]. Whether a pin takes
+    /// it, its stream's `Capabilities` know; whether an attribute list that follows is good,
+    /// [`super::modes`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         use FormatError::{Malformed, NoMatch};
         let reader = Fields(bytes);

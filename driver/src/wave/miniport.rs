@@ -124,7 +124,8 @@ impl Miniport for WaveMiniport {
         let room = usize::try_from(length).unwrap_or(0);
         match NonNull::new(format.cast::<u8>()) {
             Some(place) if room >= common.len() => {
-                // SAFETY: not NULL, so by the interface's contract `length` bytes of room, at least as many as are written.
+                // SAFETY: not NULL, so by the interface's contract `length` bytes of room, at least as many
+                // as are written.
                 unsafe { place.copy_from_nonoverlapping(NonNull::from(common).cast(), common.len()) };
                 Ok(())
             }
@@ -201,7 +202,8 @@ impl MiniportAudioSignalProcessing for WaveMiniport {
             return Err(STATUS_BUFFER_TOO_SMALL);
         }
         for (index, mode) in modes.iter().enumerate() {
-            // SAFETY: not NULL, so by the interface's contract room for `room` GUIDs, at least as many as there are modes.
+            // SAFETY: not NULL, so by the interface's contract room for `room` GUIDs, at least as many as
+            // there are modes.
             unsafe { place.add(index).write_unaligned(*mode) };
         }
         Ok(())

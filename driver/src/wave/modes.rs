@@ -7,8 +7,9 @@
 //! registry value `Modes` = 1 gives both lists, with as many instances; the card has one stream for them, and
 //! who comes second gets STATUS_INSUFFICIENT_RESOURCES.
 //!
-//! Each data range of the pin is followed by [`ATTRIBUTES`], which says that a client may name a mode. It does so in an attribute list
-//! behind its format (NewStream, PROPOSEDATAFORMAT) or behind the pin number (PROPOSEDATAFORMAT2); [`check`] reads such a list.
+//! Each data range of the pin is followed by [`ATTRIBUTES`], which says that a client may name a mode. It
+//! does so in an attribute list behind its format (NewStream, PROPOSEDATAFORMAT) or behind the pin number
+//! (PROPOSEDATAFORMAT2); [`check`] reads such a list.
 
 use portcls_sys::GUID;
 use portcls_sys::In;
@@ -51,8 +52,8 @@ pub static ATTRIBUTES: KSATTRIBUTE_LIST = KSATTRIBUTE_LIST { Count: 1, Attribute
 const LIST_HEAD: usize = 8;
 /// Bytes of a `KSATTRIBUTE`.
 const ATTRIBUTE_HEAD: usize = 24;
-/// The longest list and the longest format before one that NewStream looks at, where no buffer's end is known. A list with both modes named
-/// twice is 168 bytes.
+/// The longest list and the longest format before one that NewStream looks at, where no buffer's end is
+/// known. A list with both modes named twice is 168 bytes.
 const BYTES_MAX: usize = 256;
 
 /// `bytes` rounded up to 8, as attributes and their lists are aligned.
@@ -97,7 +98,8 @@ pub fn check_bounded(list: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// Checks the attribute list behind a format in a buffer that holds both, if the format says that there is one.
+/// Checks the attribute list behind a format in a buffer that holds both, if the format says that there is
+/// one.
 pub fn check_behind(bytes: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
     use FormatError::Malformed;
     let head = Fields(bytes);
@@ -109,15 +111,17 @@ pub fn check_behind(bytes: &[u8], modes: &[GUID]) -> Result<(), FormatError> {
     check(list, modes)
 }
 
-/// The same for a format that NewStream is given, whose buffer's end it does not know. KS has checked before that the format and the list are
-/// as long as they say; what says that it is longer than any that could be taken is not followed.
+/// The same for a format that NewStream is given, whose buffer's end it does not know. KS has checked before
+/// that the format and the list are as long as they say; what says that it is longer than any that could be
+/// taken is not followed.
 pub fn check_format(format: &In<'_, KSDATAFORMAT>, modes: &[GUID]) -> Result<(), FormatError> {
     use FormatError::{Attributes, Malformed};
     let start = format.as_ptr().cast::<u8>();
     if start.is_null() {
         return Err(Malformed);
     }
-    // SAFETY: not NULL, so by the interface's contract there is a format, which begins with its size, and is as long as that.
+    // SAFETY: not NULL, so by the interface's contract there is a format, which begins with its size, and is
+    // as long as that.
     let size = unsafe { start.cast::<u32>().read_unaligned() } as usize;
     if size < size_of::<KSDATAFORMAT>() {
         return Err(Malformed);
@@ -126,7 +130,8 @@ pub fn check_format(format: &In<'_, KSDATAFORMAT>, modes: &[GUID]) -> Result<(),
         return Ok(());
     };
     let at = aligned(head.FormatSize as usize).filter(|at| *at <= BYTES_MAX).ok_or(Attributes)?;
-    // SAFETY: the flag says that a list follows at this place, which begins with its size (contract of NewStream).
+    // SAFETY: the flag says that a list follows at this place, which begins with its size (contract of
+    // NewStream).
     let list = unsafe { start.add(at) };
     // SAFETY: as above.
     let size = unsafe { list.cast::<u32>().read_unaligned() } as usize;

@@ -1,8 +1,9 @@
 //! The events a client waits on, signalled when a packet has left the cyclic buffer. WAVERT.md 4.5.
 //!
-//! A list of nodes in non-paged memory. It lives under the stream's spin lock together with the state that says whether events
-//! may come at all, so that an event is never touched after it was unregistered. Nodes are allocated before the lock is taken
-//! and freed after it was given back. PortCls holds a reference to each event until it unregisters it.
+//! A list of nodes in non-paged memory. It lives under the stream's spin lock together with the state that
+//! says whether events may come at all, so that an event is never touched after it was unregistered. Nodes
+//! are allocated before the lock is taken and freed after it was given back. PortCls holds a reference to
+//! each event until it unregisters it.
 
 use alloc::boxed::Box;
 

@@ -11,10 +11,11 @@
 //! nothing: the client got an error, asks for the packet count and writes again, which it could not after the
 //! end. A mark never lowers the one before; only an end of stream may stand before what was promised.
 //!
-//! The count is the truth (WAVERT.md 4.7: packets fully transferred), also while the card waits. So a client that always writes
-//! `GetPacketCount() + 1` and comes so late that the card already waits for packet `count` skips that one, as it would on a card that
-//! does not wait, and `count + 1` is taken. Counting one less while the card waits would spare it the gap, but let a client that
-//! waits for the last packet's end without ENDOFSTREAM wait for ever.
+//! The count is the truth (WAVERT.md 4.7: packets fully transferred), also while the card waits. So a client
+//! that always writes `GetPacketCount() + 1` and comes so late that the card already waits for packet `count`
+//! skips that one, as it would on a card that does not wait, and `count + 1` is taken. Counting one less
+//! while the card waits would spare it the gap, but let a client that waits for the last packet's end without
+//! ENDOFSTREAM wait for ever.
 
 use nt::NTSTATUS;
 use nt::status::{
@@ -75,8 +76,8 @@ impl Packets {
         *self = Self::default();
     }
 
-    /// The status page says `count`. It is taken if it is ahead of what is known, seen as a signed difference; returns what is
-    /// known now.
+    /// The status page says `count`. It is taken if it is ahead of what is known, seen as a signed
+    /// difference; returns what is known now.
     pub fn saw(&mut self, count: u32) -> u32 {
         if difference(count, self.count) > 0 {
             self.count = count;

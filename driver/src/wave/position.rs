@@ -1,22 +1,26 @@
 //! Position without messages: the card's anchor, carried on with the guest's performance counter.
 //!
-//! The status page says "at device clock C the position was frame F, and it moves by so many frames per tick". What the guest
-//! does not know is what the device clock says *now*. It learns that from the pages too: every clock value that it reads there
-//! lies in the past, so `device clock - local clock` is never above the true offset, and the shortest delay ever seen (the
-//! greatest difference) is the best estimate. The estimate is therefore late, never early, by the shortest delay. It decays slowly,
-//! so that a local clock that runs fast can't leave it too high for long.
+//! The status page says "at device clock C the position was frame F, and it moves by so many frames per
+//! tick". What the guest does not know is what the device clock says *now*. It learns that from the pages
+//! too: every clock value that it reads there lies in the past, so `device clock - local clock` is never
+//! above the true offset, and the shortest delay ever seen (the greatest difference) is the best estimate.
+//! The estimate is therefore late, never early, by the shortest delay. It decays slowly, so that a local
+//! clock that runs fast can't leave it too high for long.
 //!
-//! What is reported never goes back, never passes the limit the caller knows (one packet beyond the anchor, the end of the
-//! stream, what was written), and before the first anchor of a RUN it is the frame where the stream stood.
-//! DATASHEET 7.2. (The DATASHEET suggests a window of 64 reads; a slow decay forgets as surely and keeps no history.)
+//! What is reported never goes back, never passes the limit the caller knows (one packet beyond the anchor,
+//! the end of the stream, what was written), and before the first anchor of a RUN it is the frame where the
+//! stream stood. DATASHEET 7.2. (The DATASHEET suggests a window of 64 reads; a slow decay forgets as surely
+//! and keeps no history.)
 
 use crate::hw::Anchor;
 
-/// How fast the estimated offset sinks: one tick in this many. Clocks of one machine differ by less than 100 ppm.
+/// How fast the estimated offset sinks: one tick in this many. Clocks of one machine differ by less than 100
+/// ppm.
 const DECAY: u64 = 10_000;
 
-/// How far the estimate may lie above what two looks at a page allow before it is taken for wrong, in ticks: 100 ms. A card writes its page
-/// late by milliseconds; a local clock that jumps with a paused machine does so by more.
+/// How far the estimate may lie above what two looks at a page allow before it is taken for wrong, in ticks:
+/// 100 ms. A card writes its page late by milliseconds; a local clock that jumps with a paused machine does
+/// so by more.
 const JUMP: i128 = 100_000_000;
 
 /// What has been reported, and how the two clocks lie to each other.
@@ -50,12 +54,14 @@ impl Position {
         *self = Self::default();
     }
 
-    /// A RUN begins: the card may have another clock than before (after resume, or another process), so calibrate anew.
+    /// A RUN begins: the card may have another clock than before (after resume, or another process), so
+    /// calibrate anew.
     pub fn recalibrate(&mut self) {
         (self.offset, self.seen) = (None, None);
     }
 
-    /// The local clock, as far as is known, at which the device clock stood at `clock`; `None` before the first observation.
+    /// The local clock, as far as is known, at which the device clock stood at `clock`; `None` before the
+    /// first observation.
     pub fn local(&self, clock: u64) -> Option<u64> {
         u64::try_from(i128::from(clock) - self.offset?.ticks).ok()
     }
@@ -71,11 +77,12 @@ impl Position {
         self.last
     }
 
-    /// A device clock value was read from a page at the local clock `now` (both in ticks of the device clock's rate).
+    /// A device clock value was read from a page at the local clock `now` (both in ticks of the device
+    /// clock's rate).
     ///
-    /// A value that the look before did not show was written after that look, so that the offset is at most its difference to it. An
-    /// estimate far above that is of before the local clock jumped forwards, as it can when a virtual machine goes on after a pause, and
-    /// would be wrong for as long as it sinks.
+    /// A value that the look before did not show was written after that look, so that the offset is at most
+    /// its difference to it. An estimate far above that is of before the local clock jumped forwards, as it
+    /// can when a virtual machine goes on after a pause, and would be wrong for as long as it sinks.
     pub fn observe(&mut self, device_clock: u64, now: u64) {
         let seen = i128::from(device_clock) - i128::from(now);
         let news = self.seen.replace(Seen { device_clock, at: now });
@@ -84,7 +91,8 @@ impl Position {
             .map(|before| i128::from(device_clock) - i128::from(before.at) + JUMP);
         let sunk = self.offset.map(|offset| {
             let ticks = now.saturating_sub(offset.since) / DECAY;
-            // The rest of the division stays for the next time: who asks often must not keep the estimate from sinking.
+            // The rest of the division stays for the next time: who asks often must not keep the estimate
+            // from sinking.
             let since = offset.since.saturating_add(ticks.saturating_mul(DECAY));
             Offset { ticks: offset.ticks - i128::from(ticks), since }
         });
@@ -92,8 +100,8 @@ impl Position {
         self.offset = Some(sunk.filter(holds).unwrap_or(Offset { ticks: seen, since: now }));
     }
 
-    /// The frame at the local clock `now`, from `anchor`: not above `limit` (but the anchor itself counts), and not before what was
-    /// reported.
+    /// The frame at the local clock `now`, from `anchor`: not above `limit` (but the anchor itself counts),
+    /// and not before what was reported.
     pub fn at(&mut self, anchor: Anchor, now: u64, limit: u64) -> u64 {
         let moved = self.ticks_since(anchor.clock, now).map_or(0, |ticks| {
             let frames = u128::from(ticks)
@@ -107,15 +115,16 @@ impl Position {
         self.last
     }
 
-    /// Ticks of the device clock between `clock` and now; `None` before the first observation or if the anchor seems to be in
-    /// the future.
+    /// Ticks of the device clock between `clock` and now; `None` before the first observation or if the
+    /// anchor seems to be in the future.
     fn ticks_since(&self, clock: u64, now: u64) -> Option<u64> {
         let device_now = i128::from(now) + self.offset?.ticks;
         u64::try_from(device_now - i128::from(clock)).ok()
     }
 }
 
-/// Ticks of a clock of `to_hz` in `counter` ticks of a clock of `from_hz` (0 is taken as 1). Exact, rounded down.
+/// Ticks of a clock of `to_hz` in `counter` ticks of a clock of `from_hz` (0 is taken as 1). Exact, rounded
+/// down.
 pub fn scale(counter: u64, from_hz: u64, to_hz: u64) -> u64 {
     let ticks = u128::from(counter) * u128::from(to_hz) / u128::from(from_hz.max(1));
     u64::try_from(ticks).unwrap_or(u64::MAX)

@@ -1,6 +1,8 @@
-//! What a stream knows of itself between two calls: everything that the DPC, GetPosition and the packet methods share.
+//! What a stream knows of itself between two calls: everything that the DPC, GetPosition and the packet
+//! methods share.
 //!
-//! It lives under one spin lock of the stream. Nothing here touches a register; what the card says comes out of its status page.
+//! It lives under one spin lock of the stream. Nothing here touches a register; what the card says comes out
+//! of its status page.
 
 use nt::NtResult;
 use nt::status::STATUS_NOT_SUPPORTED;
@@ -30,7 +32,8 @@ pub struct Shared {
     pub packets: Packets,
     /// Packets that a client has read.
     pub reads: Reads,
-    /// Capture: every packet up to and including this one was taken; `None` = the client does not say, or not since the card was in STOP.
+    /// Capture: every packet up to and including this one was taken; `None` = the client does not say, or not
+    /// since the card was in STOP.
     pub taken: Option<u32>,
     /// Capture: frames that stand in the buffer.
     stored: u64,
@@ -101,8 +104,8 @@ impl Shared {
         self.reported_error = None;
     }
 
-    /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this stream: it is stopped, has
-    /// no buffer, or is gone; then what was known before holds.
+    /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this
+    /// stream: it is stopped, has no buffer, or is gone; then what was known before holds.
     pub fn look(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Status, Moment)> {
         if self.state == StreamState::Stop || self.card_state == StreamState::Stop {
             return None;
@@ -118,8 +121,9 @@ impl Shared {
         Some((status, moment))
     }
 
-    /// How far the position may have come since the anchor. DATASHEET 7.2. A client without notifications goes by the position: what it takes
-    /// for played it overwrites, so it is told no more than the card is known to have fetched.
+    /// How far the position may have come since the anchor. DATASHEET 7.2. A client without notifications
+    /// goes by the position: what it takes for played it overwrites, so it is told no more than the card is
+    /// known to have fetched.
     fn limit(&self, status: &Status) -> u64 {
         let Some(geometry) = self.geometry else { return 0 };
         let frame = status.anchor.frame;
@@ -143,8 +147,8 @@ impl Shared {
         packet_later.min(geometry.frame_in_packet(mark.number, valid_frames, frame))
     }
 
-    /// The end of the piece that `frame` is in, or begins with: what the card fetches at once. A piece is a FIFO long, or ends with its packet, which
-    /// need not be a multiple of it. DATASHEET 5.2.
+    /// The end of the piece that `frame` is in, or begins with: what the card fetches at once. A piece is a
+    /// FIFO long, or ends with its packet, which need not be a multiple of it. DATASHEET 5.2.
     fn piece_end(&self, geometry: BufferGeometry, frame: u64) -> u64 {
         let (packet, fifo) = (u64::from(geometry.packet_frames()), u64::from(self.fifo.max(1)));
         let in_packet = frame.checked_rem(packet).unwrap_or(0);
@@ -191,8 +195,8 @@ impl Shared {
         Progress { count: self.packets.count(), stalled_on: status.and_then(|status| status.stalled_on) }
     }
 
-    /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the stream runs. Also looks
-    /// for an error to tell.
+    /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the
+    /// stream runs. Also looks for an error to tell.
     pub fn take_completed(&mut self, card: &dyn Card, endpoint: &Endpoint) -> bool {
         if self.state != StreamState::Run {
             return false;
@@ -213,11 +217,12 @@ impl Shared {
         self.geometry.map_or(0, |geometry| geometry.offset_of(self.position.last()))
     }
 
-    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a piece, at most a FIFO
-    /// (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what is reported lags by the FIFO, which is smooth; a card that
-    /// wakes late has stored no more than up to its anchor. Complete packets are there at once: who is notified finds all of the packet, at the
-    /// price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67 ms from its mean (standard
-    /// deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md 4.6).
+    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a
+    /// piece, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what
+    /// is reported lags by the FIFO, which is smooth; a card that wakes late has stored no more than up to
+    /// its anchor. Complete packets are there at once: who is notified finds all of the packet, at the price
+    /// of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67
+    /// ms from its mean (standard deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md 4.6).
     pub fn stored_offset(&mut self, status: Option<&Status>) -> u64 {
         let Some(geometry) = self.geometry else { return 0 };
         if let Some(status) = status {
@@ -234,11 +239,12 @@ impl Shared {
         geometry.offset_of(self.stored)
     }
 
-    /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is taken; with a card that does not
-    /// wait, it too.
+    /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is
+    /// taken; with a card that does not wait, it too.
     pub fn read_packet(&mut self, status: &Status, clock_hz: u32, rate: u32) -> Option<(Read, u64)> {
         let geometry = self.geometry?;
-        // A card that stands still before a packet (it waits, or was paused while it did) has recorded over no place yet.
+        // A card that stands still before a packet (it waits, or was paused while it did) has recorded over
+        // no place yet.
         let next = geometry.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
         let stands =
             status.stalled_on.is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
@@ -249,12 +255,14 @@ impl Shared {
             return None;
         };
         let behind = self.packets.count().wrapping_sub(1).wrapping_sub(read.number);
-        // The start of the last complete packet is known; those before it began whole packets earlier, but for a wait between.
+        // The start of the last complete packet is known; those before it began whole packets earlier, but
+        // for a wait between.
         let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.into());
         let earlier = frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0);
         let clock = status.packet_start_clock.saturating_sub(earlier);
-        // A card that waits must not record over what is being read. One that does not wait only counts what nobody has read in time: it would
-        // count every packet if it heard of each only with the next, when the place of the first is being recorded over already.
+        // A card that waits must not record over what is being read. One that does not wait only counts what
+        // nobody has read in time: it would count every packet if it heard of each only with the next, when
+        // the place of the first is being recorded over already.
         let waits = status.lockstep;
         self.taken = Some(if waits { read.number.wrapping_sub(1) } else { read.number });
         let local = self.position.local(clock).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! KSPROPERTY_PIN_PROPOSEDATAFORMAT and PROPOSEDATAFORMAT2 of the wave filter: before it opens the host pin a client asks whether the pin
-//! would take a format, and which one it should begin with. WAVERT.md 5.5, 5.7.
+//! KSPROPERTY_PIN_PROPOSEDATAFORMAT and PROPOSEDATAFORMAT2 of the wave filter: before it opens the host pin a
+//! client asks whether the pin would take a format, and which one it should begin with. WAVERT.md 5.5, 5.7.
 //!
-//! What is agreed to here is exactly what NewStream takes: both ask [`AudioFormat::parse`], [`modes`] and [`Capabilities::takes`]. An engine
-//! that is promised a format and then refused it tries for ever.
+//! What is agreed to here is exactly what NewStream takes: both ask [`AudioFormat::parse`], [`modes`] and
+//! [`Capabilities::takes`]. An engine that is promised a format and then refused it tries for ever.
 //!
 //! [`Capabilities::takes`]: crate::hw::format::Capabilities::takes
 
@@ -49,7 +49,8 @@ pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES,
 const HEADER_BYTES_U32: u32 = 64;
 const _: () = assert!(HEADER_BYTES_U32 as usize == HEADER_BYTES);
 
-/// Where the attribute list is in the instance of PROPOSEDATAFORMAT2: behind `PinId` and `Reserved` of KSP_PIN.
+/// Where the attribute list is in the instance of PROPOSEDATAFORMAT2: behind `PinId` and `Reserved` of
+/// KSP_PIN.
 const LIST_AT: usize = 8;
 
 /// # Safety
@@ -75,7 +76,8 @@ unsafe fn with_miniport(
     if request.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it alive.
+    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer,
+    // and keeps it alive.
     let miniport = unsafe { ComObject::<WaveMiniport>::from_unknown((*request).MajorTarget) };
     let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
     // SAFETY: by contract.

@@ -1,8 +1,9 @@
 //! Packets of a capture stream: which one a client may read next. The rules of WAVERT.md 4.7.
 //!
-//! The buffer holds as many packets as it has places, less the one that is being recorded over. Sources disagree about which of them
-//! GetReadPacket names ("the most recent", and "call again while there is more"): here it is the oldest that was not read and is still whole,
-//! so that a client that comes late by one packet loses nothing, and one that is in time gets the most recent.
+//! The buffer holds as many packets as it has places, less the one that is being recorded over. Sources
+//! disagree about which of them GetReadPacket names ("the most recent", and "call again while there is
+//! more"): here it is the oldest that was not read and is still whole, so that a client that comes late by
+//! one packet loses nothing, and one that is in time gets the most recent.
 
 /// What a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,8 @@ impl Reads {
         self.any.then(|| self.next.wrapping_sub(1))
     }
 
-    /// The next packet to read; `None` if there is none. `count`: packets that are complete since STOP; `whole`: how many of the last of
-    /// them still stand in the buffer, at least 1.
+    /// The next packet to read; `None` if there is none. `count`: packets that are complete since STOP;
+    /// `whole`: how many of the last of them still stand in the buffer, at least 1.
     pub fn next(&mut self, count: u32, whole: u32) -> Option<Read> {
         let unread = count.wrapping_sub(self.next);
         // More than half of all numbers away: the count is behind what was read.

@@ -1,12 +1,13 @@
 //! One stream, render or capture: the WaveRT contract, step by step, in the order in which PortCls calls it.
 //!
 //! 1. NewStream makes it: STOP, position 0, no buffer.
-//! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, and the table that leads the card to them.
+//! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, and the table that leads
+//!    the card to them.
 //! 3. GetHWLatency, RegisterNotificationEvent, SetWritePacket(0).
 //! 4. SetState ACQUIRE, PAUSE, RUN: the card takes the same steps.
-//! 5. Running: the card's interrupt becomes a DPC ([`OpenStream::on_interrupt`]), which signals the events; the
-//!    client writes the next packet and calls SetWritePacket, or calls GetReadPacket and reads it, and the
-//!    packet is marked in the card's mark page. GetPosition, GetPacketCount and the presentation position
+//! 5. Running: the card's interrupt becomes a DPC ([`OpenStream::on_interrupt`]), which signals the events;
+//!    the client writes the next packet and calls SetWritePacket, or calls GetReadPacket and reads it, and
+//!    the packet is marked in the card's mark page. GetPosition, GetPacketCount and the presentation position
 //!    read the status page. None of it is a message to the card.
 //! 6. SetState PAUSE, ACQUIRE, STOP; UnregisterNotificationEvent; Free...; the last Release.
 //!
@@ -76,15 +77,15 @@ pub struct Stream {
     format: AudioFormat,
     config: RegistryConfig,
     buffer: SpinLock<Option<Buffer>>,
-    /// Held while the card is told a change of state or the buffer comes and goes: by the port's calls, and by the
-    /// thread that gives the card power.
+    /// Held while the card is told a change of state or the buffer comes and goes: by the port's calls, and
+    /// by the thread that gives the card power.
     transitions: Mutex<()>,
     /// A client has the position page, which ticks until the stream goes.
     ticks: AtomicBool,
     shared: SpinLock<Shared>,
     glitches: glitches::Glitches,
-    /// Held by who tells the card of a packet, or takes it to or out of STOP: what stands in the mark page must
-    /// not go back, nor outlive STOP.
+    /// Held by who tells the card of a packet, or takes it to or out of STOP: what stands in the mark page
+    /// must not go back, nor outlive STOP.
     telling: Mutex<()>,
 }
 
@@ -101,8 +102,8 @@ impl Stream {
     /// Step 1, NewStream: leases the endpoint's stream for a format that it takes.
     ///
     /// # Errors
-    /// `STATUS_NO_MATCH` if the card does not take the format, `STATUS_DEVICE_NOT_READY` if it is not there or without power,
-    /// `STATUS_INSUFFICIENT_RESOURCES` if the stream is taken or memory is short.
+    /// `STATUS_NO_MATCH` if the card does not take the format, `STATUS_DEVICE_NOT_READY` if it is not there
+    /// or without power, `STATUS_INSUFFICIENT_RESOURCES` if the stream is taken or memory is short.
     pub fn try_new(
         adapter: Com<Adapter>,
         endpoint: Endpoint,
@@ -140,8 +141,8 @@ impl Stream {
         self.lease.card()
     }
 
-    /// From the DPC at DISPATCH_LEVEL, and wherever a packet may have been completed: signals every event once if one
-    /// was.
+    /// From the DPC at DISPATCH_LEVEL, and wherever a packet may have been completed: signals every event
+    /// once if one was.
     fn signal_completed(&self) {
         let mut shared = self.shared.lock();
         if shared.take_completed(self.card(), &self.endpoint) {
@@ -192,14 +193,15 @@ impl MiniportWaveRTStream for Stream {
         } else if target < present {
             self.lower(present, target);
         } else if target == StreamState::Run {
-            // Nothing, if it runs. If the card lost power and the port did not pause us before, this is where it goes on.
+            // Nothing, if it runs. If the card lost power and the port did not pause us before, this is where
+            // it goes on.
             self.raise(StreamState::Pause, StreamState::Run)?;
         }
         Ok(())
     }
 
-    /// At most DISPATCH_LEVEL. Both offsets are the same: a client that sees the write offset ahead misjudges the room it has. Of a capture
-    /// stream it is the end of what the client can read.
+    /// At most DISPATCH_LEVEL. Both offsets are the same: a client that sees the write offset ahead misjudges
+    /// the room it has. Of a capture stream it is the end of what the client can read.
     fn get_position(&self, position: Out<'_, KSAUDIO_POSITION>) -> NtResult {
         let offset = {
             let mut shared = self.shared.lock();
@@ -239,8 +241,8 @@ impl MiniportWaveRTStream for Stream {
         let _ = latency.write(KSRTAUDIO_HWLATENCY { FifoSize: fifo, ChipsetDelay: 0, CodecDelay: 0 });
     }
 
-    /// The card's register with a byte offset in the cyclic buffer. Not of a capture stream: its position is up to a FIFO
-    /// ahead of what is stored, and who reads the register would read what is not there yet.
+    /// The card's register with a byte offset in the cyclic buffer. Not of a capture stream: its position is
+    /// up to a FIFO ahead of what is stored, and who reads the register would read what is not there yet.
     fn get_position_register(&self, register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
         if self.endpoint.captures() {
             return Err(STATUS_NOT_SUPPORTED);
@@ -275,10 +277,11 @@ impl MiniportWaveRTStreamNotification for Stream {
         self.free(mdl);
     }
 
-    /// Step 3. Refused without a buffer with notifications, for an event that is registered already, and beyond a bound.
+    /// Step 3. Refused without a buffer with notifications, for an event that is registered already, and
+    /// beyond a bound.
     fn register_notification_event(&self, event: *mut KEVENT) -> NtResult {
-        // SAFETY: PortCls keeps the event alive until it has unregistered it, and `unregister` takes it out under the lock
-        // that is held where it is signalled.
+        // SAFETY: PortCls keeps the event alive until it has unregistered it, and `unregister` takes it out
+        // under the lock that is held where it is signalled.
         let event = unsafe { ClientEvent::from_raw(event) }.ok_or(STATUS_INVALID_PARAMETER)?;
         let node = try_box(Node::new(event))?;
         // The node comes back if it is not taken, and is freed when the lock is not held any more.

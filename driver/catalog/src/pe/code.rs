@@ -1,8 +1,9 @@
 //! Rules of the code: every instruction of every executable section is decoded.
 //!
-//! Functions with a frame are found through the exception directory (`.pdata`); small ones have no entry there. So the whole
-//! section is decoded from front to end, begun anew at each function's bounds; between functions lies padding that decodes as
-//! harmless instructions. Nothing is left out, and data in a code section, which no compiler of ours writes, is a finding.
+//! Functions with a frame are found through the exception directory (`.pdata`); small ones have no entry
+//! there. So the whole section is decoded from front to end, begun anew at each function's bounds; between
+//! functions lies padding that decodes as harmless instructions. Nothing is left out, and data in a code
+//! section, which no compiler of ours writes, is a finding.
 use super::image::{EXECUTE, Image, Section};
 use crate::authenticode::read_u32;
 use iced_x86::{Decoder, DecoderOptions, EncodingKind, Instruction};
@@ -13,8 +14,8 @@ const ENOUGH: usize = 5;
 
 /// No instruction in a form that came with AVX (VEX, EVEX, XOP), and all bytes are instructions.
 ///
-/// A kernel thread's wide registers are saved only between `KeSaveExtendedProcessorState` and its counterpart, which the driver does not
-/// call: an AVX instruction would destroy those of a program.
+/// A kernel thread's wide registers are saved only between `KeSaveExtendedProcessorState` and its
+/// counterpart, which the driver does not call: an AVX instruction would destroy those of a program.
 pub fn check(image: &Image<'_>) -> Vec<String> {
     let (mut findings, mut code) = (Vec::new(), 0);
     if let Err(error) = functions(image) {
@@ -38,7 +39,8 @@ pub fn check(image: &Image<'_>) -> Vec<String> {
     findings
 }
 
-/// Calls `refer` with the address of every instruction that names another address in the image, and that address.
+/// Calls `refer` with the address of every instruction that names another address in the image, and that
+/// address.
 pub fn references(image: &Image<'_>, refer: &mut impl FnMut(u32, u32)) {
     each(image, |address, instruction| {
         let target = match instruction.near_branch_target() {

@@ -38,8 +38,8 @@ fn reaches<'a>(code: impl Iterator<Item = &'a Instruction>, wanted: fn(&Instruct
     code.take(NEAR).take_while(|instruction| !leaves(instruction)).any(wanted)
 }
 
-/// Whether one of the ways from `start` on comes to such an instruction soon, before it calls anything or leaves the
-/// function. Compilers lay the ways of a check out in any order, so branches are followed.
+/// Whether one of the ways from `start` on comes to such an instruction soon, before it calls anything or
+/// leaves the function. Compilers lay the ways of a check out in any order, so branches are followed.
 fn leads_to(code: &[(u32, Instruction)], start: usize, wanted: fn(&Instruction) -> bool) -> bool {
     let mut ways = vec![start];
     let mut seen = Vec::new();

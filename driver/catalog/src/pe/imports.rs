@@ -25,7 +25,8 @@ impl AllowList {
     /// Reads a list: a module and a name a line, `#` begins a comment.
     ///
     /// # Errors
-    /// A line with another form, a module a driver may not import from, or an import twice; the text has the line's number.
+    /// A line with another form, a module a driver may not import from, or an import twice; the text has the
+    /// line's number.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut list = Self::default();
         for (number, line) in (1..).zip(text.lines()) {

@@ -1,10 +1,11 @@
-//! Rule of the paths: nothing in the file says where and by whom it was built; that would also make two builds differ.
+//! Rule of the paths: nothing in the file says where and by whom it was built; that would also make two
+//! builds differ.
 use super::image::Image;
 use crate::authenticode::read_u32;
 use object::pe;
 
-/// Beginnings and parts of paths that only a machine's own folders have. (`/rustc/<commit>/` is not among them: the compiler puts
-/// it in place of its own sources' path, the same everywhere.)
+/// Beginnings and parts of paths that only a machine's own folders have. (`/rustc/<commit>/` is not among
+/// them: the compiler puts it in place of its own sources' path, the same everywhere.)
 const PLACES: [&str; 17] = [
     "/home/",
     "/root/",

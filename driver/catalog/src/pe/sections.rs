@@ -51,8 +51,9 @@ pub fn writable(image: &Image<'_>) -> Vec<String> {
     both.map(|section| format!("{} is writable and executable", section.name)).collect()
 }
 
-/// What stays in memory says so, as Microsoft's linker marks a driver's sections: all but those that are thrown away, resources, and code that is
-/// meant to be paged, whose sections begin with PAGE ("Making Drivers Pageable").
+/// What stays in memory says so, as Microsoft's linker marks a driver's sections: all but those that are
+/// thrown away, resources, and code that is meant to be paged, whose sections begin with PAGE ("Making
+/// Drivers Pageable").
 pub fn not_paged(image: &Image<'_>) -> Vec<String> {
     let pageable = |section: &&Section<'_>| {
         section.is(DISCARDABLE) || section.name == ".rsrc" || section.name.starts_with("PAGE")
@@ -101,8 +102,8 @@ pub fn discarded(image: &Image<'_>) -> Vec<String> {
     findings
 }
 
-/// Compilers write `.retplne` for an optimisation of calls to imports; Microsoft's linker turns it into something else, others leave it in
-/// the image, where Windows does not expect it.
+/// Compilers write `.retplne` for an optimisation of calls to imports; Microsoft's linker turns it into
+/// something else, others leave it in the image, where Windows does not expect it.
 pub fn retplne(image: &Image<'_>) -> Vec<String> {
     let found = image.sections.iter().any(|section| section.name == ".retplne");
     if found { vec!["there is a .retplne section".to_owned()] } else { Vec::new() }

@@ -1,4 +1,5 @@
-//! Each rule, seen to find what it is for in an image that keeps all the others; and images that are not images.
+//! Each rule, seen to find what it is for in an image that keeps all the others; and images that are not
+//! images.
 use super::{AllowList, Rule, check};
 use crate::sample::{self, Driver};
 use proptest::prelude::*;

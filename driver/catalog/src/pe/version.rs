@@ -8,7 +8,8 @@ use object::read::pe::{ResourceDirectory, ResourceDirectoryEntryData};
 const SIGNATURE: u32 = 0xFEEF_04BD;
 /// `VFT_DRV`.
 const DRIVER: u32 = 3;
-/// Offset of the fixed part: three lengths, the key `VS_VERSION_INFO` with its zero, up to a multiple of four.
+/// Offset of the fixed part: three lengths, the key `VS_VERSION_INFO` with its zero, up to a multiple of
+/// four.
 const FIXED: usize = 40;
 
 /// There is one, and it says that the file is a driver and which version it is.

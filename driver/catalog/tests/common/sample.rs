@@ -1,5 +1,6 @@
-//! A small driver image, put together by hand, and changed in one place by each test: what the linker would have to do wrong
-//! for a rule to find it. Shared by the unit tests and the tests of the program; no linker needed.
+//! A small driver image, put together by hand, and changed in one place by each test: what the linker would
+//! have to do wrong for a rule to find it. Shared by the unit tests and the tests of the program; no linker
+//! needed.
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "only tests use it")]
 
@@ -129,7 +130,8 @@ fn exceptions() -> Vec<u8> {
     [TEXT, TEXT + 18, unwind, INIT, INIT + 3, unwind].iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// Offset in `.rsrc` of the version resource, behind a directory of three levels with one entry each, and a data entry.
+/// Offset in `.rsrc` of the version resource, behind a directory of three levels with one entry each, and a
+/// data entry.
 pub const VERSION: u32 = 3 * 24 + 16;
 
 fn resources() -> Vec<u8> {

@@ -72,7 +72,8 @@ pub fn values(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The system's own sections for kernel streaming and for wdmaud. Without them names are wrong and endpoints stay inactive.
+/// The system's own sections for kernel streaming and for wdmaud. Without them names are wrong and endpoints
+/// stay inactive.
 pub fn needs(inf: &Inf, findings: &mut Findings) {
     let Some(install) = device_section(inf, "") else { return };
     for (key, names) in
@@ -105,7 +106,8 @@ pub fn driver_key(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The device object is a sound device that every client may open ("Specifying Security Descriptors in INF files": `Security` as SDDL text).
+/// The device object is a sound device that every client may open ("Specifying Security Descriptors in INF
+/// files": `Security` as SDDL text).
 pub fn device_object(inf: &Inf, findings: &mut Findings) {
     let hardware = device_section(inf, ".HW");
     let lines = add_reg(inf, hardware);
@@ -121,8 +123,8 @@ pub fn device_object(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// Message-signaled interrupts are asked for, as many as the card can have, in the hardware key; elsewhere they would count for
-/// nothing.
+/// Message-signaled interrupts are asked for, as many as the card can have, in the hardware key; elsewhere
+/// they would count for nothing.
 pub fn messages(inf: &Inf, findings: &mut Findings) {
     let hardware = device_section(inf, ".HW");
     let lines = add_reg(inf, hardware);
@@ -142,8 +144,8 @@ pub fn messages(inf: &Inf, findings: &mut Findings) {
 }
 
 /// The card is given raw physical addresses, so the driver opts out of DMA remapping, in both of the places
-/// where Windows looks: without a value the system decides. The page "Enable DMA remapping for device drivers":
-/// the device's value counts from 24H2 on, the service's before.
+/// where Windows looks: without a value the system decides. The page "Enable DMA remapping for device
+/// drivers": the device's value counts from 24H2 on, the service's before.
 pub fn dma_remapping(inf: &Inf, findings: &mut Findings) {
     let service = device_section(inf, ".Services")
         .and_then(|services| services.entry("AddService"))
@@ -160,7 +162,8 @@ pub fn dma_remapping(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The values that the driver reads are there for people to find: in the hardware key, 0, and left alone by an update.
+/// The values that the driver reads are there for people to find: in the hardware key, 0, and left alone by
+/// an update.
 pub fn registry_values(inf: &Inf, findings: &mut Findings) {
     let lines = add_reg(inf, device_section(inf, ".HW"));
     for name in facts::registry_values() {
@@ -170,8 +173,8 @@ pub fn registry_values(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The categories that an endpoint needs, each with the name that the driver registers; and each interface can be opened through
-/// ksproxy, and has a name that no other filter has.
+/// The categories that an endpoint needs, each with the name that the driver registers; and each interface
+/// can be opened through ksproxy, and has a name that no other filter has.
 pub fn interfaces(inf: &Inf, findings: &mut Findings) {
     let Some(section) = device_section(inf, ".Interfaces") else { return };
     let mut wanted: Vec<_> = facts::endpoints().iter().flat_map(facts::Endpoint::interfaces).collect();
@@ -202,7 +205,8 @@ pub fn interfaces(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The jacks after the first of a kind have names of their own in the device's key, or all endpoints of a kind are called the same.
+/// The jacks after the first of a kind have names of their own in the device's key, or all endpoints of a
+/// kind are called the same.
 pub fn jack_names(inf: &Inf, findings: &mut Findings) {
     let Some(install) = device_section(inf, "") else { return };
     let lines = add_reg(inf, Some(install));
@@ -215,8 +219,8 @@ pub fn jack_names(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// The endpoint behind each topology filter's jack is of the jack's kind and can be driven by events; this needs a DWORD under a name
-/// with a comma in it.
+/// The endpoint behind each topology filter's jack is of the jack's kind and can be driven by events; this
+/// needs a DWORD under a name with a comma in it.
 pub fn endpoint(inf: &Inf, findings: &mut Findings) {
     let Some(section) = device_section(inf, ".Interfaces") else { return };
     let endpoints = facts::endpoints();

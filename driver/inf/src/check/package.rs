@@ -83,7 +83,8 @@ pub fn hardware_id(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// Every file that is copied has a source disk and goes to the driver store; every file of the source is copied.
+/// Every file that is copied has a source disk and goes to the driver store; every file of the source is
+/// copied.
 pub fn files(inf: &Inf, findings: &mut Findings) {
     let lines = |name| inf.section(name).map_or(&[][..], |section| &section.entries[..]);
     let lists: Vec<&Section> = inf
@@ -132,8 +133,8 @@ fn copied(lists: &[&Section]) -> Vec<(usize, String)> {
     entries.map(|entry| (entry.line, entry.field(0).to_owned())).collect()
 }
 
-/// One kernel service, started on demand, that is the device's function driver and whose image is a copied file in the driver
-/// store.
+/// One kernel service, started on demand, that is the device's function driver and whose image is a copied
+/// file in the driver store.
 pub fn service(inf: &Inf, findings: &mut Findings) {
     let Some(services) = device_section(inf, ".Services") else { return };
     let Some(add) = services.entry("AddService") else {

@@ -25,7 +25,8 @@ const WELL_KNOWN: &[&str] =
 /// Directives whose fields name sections.
 const NAMING: &[&str] = &["CopyFiles", "AddReg"];
 
-/// Every section that is referenced exists, once; every section is referenced, once known and never by accident.
+/// Every section that is referenced exists, once; every section is referenced, once known and never by
+/// accident.
 pub fn sections(inf: &Inf, findings: &mut Findings) {
     let mut referenced: BTreeSet<String> = WELL_KNOWN.iter().map(|name| name.to_ascii_lowercase()).collect();
     let mut refer = |line: usize, name: &str, findings: &mut Findings| {
@@ -75,8 +76,8 @@ fn named_by(entry: &Entry) -> Vec<&str> {
     }
 }
 
-/// Every token has a string and every string is used by a token. A token without one is text to Windows, and a name with
-/// percent signs in it.
+/// Every token has a string and every string is used by a token. A token without one is text to Windows, and
+/// a name with percent signs in it.
 pub fn strings(inf: &Inf, findings: &mut Findings) {
     let mut used = BTreeSet::new();
     let own = inf.section("Strings").map(|section| section.line);
@@ -103,7 +104,8 @@ pub fn strings(inf: &Inf, findings: &mut Findings) {
     }
 }
 
-/// What reaches outside of the device's own keys and the driver store: none of it is allowed in a universal driver.
+/// What reaches outside of the device's own keys and the driver store: none of it is allowed in a universal
+/// driver.
 const FORBIDDEN: &[&str] = &[
     "BitReg",
     "ClassInstall32",

@@ -90,7 +90,8 @@ pub unsafe fn KeReleaseMutex(mutex: *mut KMUTEX, _wait: BOOLEAN) -> i32 {
     before
 }
 
-/// How long an interval is. Negative is relative; positive is a point in time, which for small numbers (1601) is long past.
+/// How long an interval is. Negative is relative; positive is a point in time, which for small numbers (1601)
+/// is long past.
 fn duration(interval: LARGE_INTEGER) -> Duration {
     let relative = interval.as_i64().min(0).unsigned_abs();
     Duration::from_nanos(relative.saturating_mul(100))
@@ -337,7 +338,8 @@ pub unsafe fn IoBuildSynchronousFsdRequest(
     // SAFETY: numbers and pointers, for which zero is a value.
     let made: Box<SynchronousIrp> = Box::new(unsafe { core::mem::zeroed() });
     let made = Box::into_raw(made);
-    // SAFETY: just made; one past the only location is where the pointer of an IRP that nobody has yet stands.
+    // SAFETY: just made; one past the only location is where the pointer of an IRP that nobody has yet
+    // stands.
     unsafe {
         (*made).irp.UserIosb = status;
         (*made).irp.UserEvent = event.cast();

@@ -1,10 +1,11 @@
 //! The imports of the driver image that are the kernel's.
 //!
-//! Every name exists in the oldest Windows that the INF names, 10.0.17763 (1809): `driver/imports.allow` says where each was looked up. Not
-//! here because they are inline on x64: KeInitializeSpinLock (writes 0) and KeGetCurrentIrql (reads CR8).
+//! Every name exists in the oldest Windows that the INF names, 10.0.17763 (1809): `driver/imports.allow` says
+//! where each was looked up. Not here because they are inline on x64: KeInitializeSpinLock (writes 0) and
+//! KeGetCurrentIrql (reads CR8).
 //!
-//! `KeQueryPerformanceCounter` is documented in Hal.dll. Since Windows 10 2004 the HAL lives in the kernel and Hal.dll
-//! forwards, so that HAL.dll is right before and after.
+//! `KeQueryPerformanceCounter` is documented in Hal.dll. Since Windows 10 2004 the HAL lives in the kernel
+//! and Hal.dll forwards, so that HAL.dll is right before and after.
 use super::{
     BOOLEAN, DEVICE_OBJECT, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS,
     IO_STATUS_BLOCK, IRP, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS,
@@ -13,10 +14,11 @@ use super::{
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
-    /// Formats and sends to the debugger, at most 512 bytes; any IRQL up to a device's, no `%w..`/`%l..` above passive.
+    /// Formats and sends to the debugger, at most 512 bytes; any IRQL up to a device's, no `%w..`/`%l..`
+    /// above passive.
     pub fn DbgPrintEx(component: u32, level: u32, format: *const u8, ...) -> u32;
-    /// Pool memory, not zeroed; NULL on failure. At most DISPATCH_LEVEL for non-paged pool. (ExAllocatePool2 came with
-    /// Windows 10 2004, later than the oldest Windows we name.)
+    /// Pool memory, not zeroed; NULL on failure. At most DISPATCH_LEVEL for non-paged pool. (ExAllocatePool2
+    /// came with Windows 10 2004, later than the oldest Windows we name.)
     pub fn ExAllocatePoolWithTag(pool_type: i32, bytes: usize, tag: u32) -> PVOID;
     /// Frees pool memory of that tag. At most DISPATCH_LEVEL.
     pub fn ExFreePoolWithTag(memory: PVOID, tag: u32);
@@ -62,7 +64,8 @@ unsafe extern "C" {
     pub fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, protect: u32) -> PVOID;
     /// Takes a mapping of exactly that size away.
     pub fn MmUnmapIoSpace(base: PVOID, bytes: usize);
-    /// Contiguous non-paged memory with a `PAGE_...` protection, not zeroed; NULL on failure. `boundary` 0: none. Windows 8.
+    /// Contiguous non-paged memory with a `PAGE_...` protection, not zeroed; NULL on failure. `boundary` 0:
+    /// none. Windows 8.
     pub fn MmAllocateContiguousNodeMemory(
         bytes: usize,
         lowest: PHYSICAL_ADDRESS,
@@ -81,10 +84,11 @@ unsafe extern "C" {
     pub fn IoConnectInterruptEx(parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS;
     /// Disconnects them. PASSIVE_LEVEL.
     pub fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
-    /// The device at the top of a device's stack, with a reference that the caller gives back. At most DISPATCH_LEVEL.
+    /// The device at the top of a device's stack, with a reference that the caller gives back. At most
+    /// DISPATCH_LEVEL.
     pub fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT;
-    /// Makes a request of which the I/O manager signals the event, fills the status block and frees the IRP when it is
-    /// complete; NULL without memory. PASSIVE_LEVEL.
+    /// Makes a request of which the I/O manager signals the event, fills the status block and frees the IRP
+    /// when it is complete; NULL without memory. PASSIVE_LEVEL.
     pub fn IoBuildSynchronousFsdRequest(
         major: u32,
         device: *mut DEVICE_OBJECT,

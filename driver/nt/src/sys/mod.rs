@@ -1,7 +1,8 @@
 //! The raw face: kernel structures, constants and functions under the WDK's names.
 //!
-//! With feature `wdk` this is `wdk_sys` itself (never compiled by us, see the crate's head: expect
-//! to add the WDK's inline routines, which bindings do not have, and to meet pointer types that differ); otherwise it is what we declare.
+//! With feature `wdk` this is `wdk_sys` itself (never compiled by us, see the crate's head: expect to add the
+//! WDK's inline routines, which bindings do not have, and to meet pointer types that differ); otherwise it is
+//! what we declare.
 #[cfg(all(windows, feature = "wdk"))]
 pub use wdk_sys::{ntddk::*, *};
 

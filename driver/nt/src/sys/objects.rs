@@ -235,8 +235,8 @@ pub const IRP_MN_START_DEVICE: u32 = 0x00;
 pub const IRP_MN_REMOVE_DEVICE: u32 = 0x02;
 /// IRP_MN_STOP_DEVICE.
 pub const IRP_MN_STOP_DEVICE: u32 = 0x04;
-/// IRP_MN_QUERY_INTERFACE: [`IO_STACK_LOCATION::Parameters`] are the interface's GUID, its size (low 16 bits) and version
-/// (the 16 above), the place for it, and data of its own.
+/// IRP_MN_QUERY_INTERFACE: [`IO_STACK_LOCATION::Parameters`] are the interface's GUID, its size (low 16 bits)
+/// and version (the 16 above), the place for it, and data of its own.
 pub const IRP_MN_QUERY_INTERFACE: u8 = 0x08;
 /// IRP_MN_SURPRISE_REMOVAL.
 pub const IRP_MN_SURPRISE_REMOVAL: u32 = 0x17;

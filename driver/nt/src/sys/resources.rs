@@ -1,6 +1,7 @@
 //! Hardware resources as PnP lists them, and the description of a DMA device.
 //!
-//! `ntddk.h` packs the resource structures to 4 bytes; windows-sys 0.61 does not and is wrong (0x18 instead of 0x14).
+//! `ntddk.h` packs the resource structures to 4 bytes; windows-sys 0.61 does not and is wrong (0x18 instead
+//! of 0x14).
 use super::{PHYSICAL_ADDRESS, PVOID, layout};
 
 /// Resource types (`CmResourceType...`; the descriptor's field is one byte, function parameters are ints).
@@ -117,7 +118,8 @@ layout!(CM_PARTIAL_RESOURCE_LIST, 0x1C, Count @ 4, PartialDescriptors @ 8);
 
 /// InterfaceType: PCI.
 pub const PCIBus: i32 = 5;
-/// [`DEVICE_DESCRIPTION::Version`]: the first. What the audio samples write; a 64-bit bus master may need a later one.
+/// [`DEVICE_DESCRIPTION::Version`]: the first. What the audio samples write; a 64-bit bus master may need a later
+/// one.
 pub const DEVICE_DESCRIPTION_VERSION: u32 = 0;
 
 /// A DMA device, as `IMiniportWaveRT::GetDeviceDescription` fills it: zero it all first (WAVERT.md 5.9).
@@ -167,8 +169,8 @@ pub struct DEVICE_DESCRIPTION {
 }
 layout!(DEVICE_DESCRIPTION, 0x40, Master @ 4, ScatterGather @ 5, Dma32BitAddresses @ 8, Dma64BitAddresses @ 11, BusNumber @ 12, InterfaceType @ 20, MaximumLength @ 32, DmaPort @ 36, DmaAddressWidth @ 40, DeviceAddress @ 56);
 
-/// `GetBusData` and `SetBusData` of [`BUS_INTERFACE_STANDARD`]: context, 0 for PCI configuration space, buffer, offset, bytes;
-/// answers the bytes transferred.
+/// `GetBusData` and `SetBusData` of [`BUS_INTERFACE_STANDARD`]: context, 0 for PCI configuration space,
+/// buffer, offset, bytes; answers the bytes transferred.
 pub type PGET_SET_DEVICE_DATA = Option<unsafe extern "C" fn(PVOID, u32, PVOID, u32, u32) -> u32>;
 
 /// What the bus driver offers for configuration space (IRP_MN_QUERY_INTERFACE, GUID_BUS_INTERFACE_STANDARD).

@@ -17,8 +17,9 @@ pub type KAFFINITY = usize;
 /// Access rights (`KEY_READ` ...).
 pub type ACCESS_MASK = u32;
 
-/// A 64-bit integer that C spells as a union. A one-word union travels in a register when passed to or returned from a
-/// *function*; a C++ *member function* returns it through a hidden pointer instead (WAVERT.md 2.3).
+/// A 64-bit integer that C spells as a union. A one-word union travels in a register when passed to or
+/// returned from a *function*; a C++ *member function* returns it through a hidden pointer instead (WAVERT.md
+/// 2.3).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union LARGE_INTEGER {

@@ -21,8 +21,8 @@ crate::imports::exports! {
 
 /// DEVPROP_TYPE_BINARY.
 const BINARY: u32 = 0x1003;
-/// PLUGPLAY_PROPERTY_PERSISTENT, as in Microsoft's samples: the property outlives the device's start, so that who looks at the interface before the
-/// driver has started again finds what it will be.
+/// PLUGPLAY_PROPERTY_PERSISTENT, as in Microsoft's samples: the property outlives the device's start, so that
+/// who looks at the interface before the driver has started again finds what it will be.
 const PERSISTENT: u32 = 1;
 
 /// Names a property.
@@ -40,8 +40,9 @@ crate::layout!(DEVPROPKEY, 20, pid @ 16);
 pub static DEVPKEY_KsAudio_PacketSize_Constraints2: DEVPROPKEY =
     DEVPROPKEY { fmtid: GUID::parse("9404F781-7191-409B-8B0B-80BF6EC229AE"), pid: 2 };
 
-/// Sets a binary property of the interface of class `class` that the device has, or will have, under the reference string `name`. The interface is
-/// registered by this if it is not yet (it need not be enabled), and whoever registers it again gets the same one. PASSIVE_LEVEL.
+/// Sets a binary property of the interface of class `class` that the device has, or will have, under the
+/// reference string `name`. The interface is registered by this if it is not yet (it need not be enabled),
+/// and whoever registers it again gets the same one. PASSIVE_LEVEL.
 ///
 /// # Errors
 /// What the kernel says.
@@ -58,7 +59,8 @@ pub unsafe fn set_interface_property(
     let mut name = unicode_string(name);
     let mut link = UNICODE_STRING { Length: 0, MaximumLength: 0, Buffer: null_mut() };
     let bytes = u32::try_from(data.len()).map_err(|_| STATUS_INVALID_PARAMETER)?;
-    // SAFETY: a PDO by contract; the strings, class and key live for the call, and the link's buffer becomes ours to free.
+    // SAFETY: a PDO by contract; the strings, class and key live for the call, and the link's buffer becomes
+    // ours to free.
     check(unsafe { IoRegisterDeviceInterface(pdo, class, &raw mut name, &raw mut link) })?;
     // SAFETY: the link was made just now, the data is as long as it is said and only read; freed once.
     unsafe {

@@ -6,7 +6,8 @@ use nt::status::STATUS_NOT_IMPLEMENTED;
 use nt::sys::{DEVICE_OBJECT, IRP};
 
 impl ComRef<IPort> {
-    /// Binds the port to a miniport of ours (`IPort::Init`). On failure the port is released and nothing is left.
+    /// Binds the port to a miniport of ours (`IPort::Init`). On failure the port is released and nothing is
+    /// left.
     ///
     /// # Safety
     /// `device` is this adapter's FDO and `irp` the START request, or NULL.

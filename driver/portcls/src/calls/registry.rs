@@ -39,7 +39,8 @@ impl ComRef<IPort> {
     }
 }
 
-/// Room for the head of KEY_VALUE_PARTIAL_INFORMATION and 4 bytes of data (its `Data` begins at 12), aligned as it wants.
+/// Room for the head of KEY_VALUE_PARTIAL_INFORMATION and 4 bytes of data (its `Data` begins at 12), aligned
+/// as it wants.
 #[repr(C, align(8))]
 struct DwordValue([u8; Self::BYTES as usize]);
 impl DwordValue {

@@ -30,7 +30,8 @@ pub struct InterruptResource {
 impl ComRef<IResourceList> {
     /// Memory range `index` (0 the first) in the order of the device's memory BARs, as the processor sees it.
     pub fn memory(&self, index: u32) -> Option<MemoryRange> {
-        // Ranges of 4 GiB and more are a type of their own; a device of ours has none, but then they come after the others.
+        // Ranges of 4 GiB and more are a type of their own; a device of ours has none, but then they come
+        // after the others.
         // SAFETY: no pointers go in.
         let plain = unsafe { self.number_of_entries_of_type(CmResourceTypeMemory) };
         if index < plain {
@@ -40,7 +41,8 @@ impl ComRef<IResourceList> {
         }
     }
 
-    /// Interrupt `index` (0 the first), translated. Plain MSI has one entry for all its messages, MSI-X one for each.
+    /// Interrupt `index` (0 the first), translated. Plain MSI has one entry for all its messages, MSI-X one
+    /// for each.
     pub fn interrupt(&self, index: u32) -> Option<InterruptResource> {
         let entry = self.translated(CmResourceTypeInterrupt, index)?;
         // SAFETY: the type says which member it is; any bits make numbers.

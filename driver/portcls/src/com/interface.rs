@@ -14,8 +14,8 @@ pub unsafe trait Interface: Sized + 'static {
     /// Its table of functions.
     type Vtbl: 'static;
 
-    /// Whether a pointer to this interface may be handed out for `iid`: its own id or an ancestor's, as the tables of ancestors are
-    /// beginnings of its own.
+    /// Whether a pointer to this interface may be handed out for `iid`: its own id or an ancestor's, as the
+    /// tables of ancestors are beginnings of its own.
     fn answers(iid: &GUID) -> bool;
 }
 
@@ -28,7 +28,8 @@ pub unsafe trait Derived: Interface {
     type Parent: Interface;
 }
 
-/// The table of an interface for objects of class `T` whose pointer to this table is word number `SLOT` of the object.
+/// The table of an interface for objects of class `T` whose pointer to this table is word number `SLOT` of
+/// the object.
 ///
 /// # Safety
 /// Every function of the table expects a `this` that points to word `SLOT` of a live `ComObject<T>`.
@@ -92,8 +93,9 @@ unsafe impl<T: ComClass, const SLOT: usize> VtableFor<T, SLOT> for IUnknown {
 /// }
 /// ```
 ///
-/// makes the interface type, its table (the parent's as its first field `base`, every slot number checked at compile time), a trait with
-/// one safe method per row for those who implement it, and one `unsafe` method per row on [`ComRef`](crate::ComRef) for those who call it.
+/// makes the interface type, its table (the parent's as its first field `base`, every slot number checked at
+/// compile time), a trait with one safe method per row for those who implement it, and one `unsafe` method
+/// per row on [`ComRef`](crate::ComRef) for those who call it.
 ///
 /// A row's return is `void`, a type, or `status`: NTSTATUS in the table, [`NtResult`](nt::NtResult) in Rust.
 macro_rules! interface {
@@ -129,7 +131,8 @@ macro_rules! interface {
             concat!(stringify!($name), "::", stringify!($c_name), " is not in its slot"),
         );)*
 
-        // SAFETY: the parent's table comes first, then the rows in slot order, which the assertions above check.
+        // SAFETY: the parent's table comes first, then the rows in slot order, which the assertions above
+        // check.
         unsafe impl $crate::Interface for $name {
             const IID: $crate::GUID = $crate::GUID::parse($iid);
             type Vtbl = $table;
@@ -157,7 +160,8 @@ macro_rules! interface {
                     unsafe extern "system" fn $method<T: $crate::ComClass + $trait, const SLOT: usize>(
                         this: *mut core::ffi::c_void, $($arg: $ty),*
                     ) -> $crate::com::interface::abi!($ret) {
-                        // SAFETY: this function is only in tables of word `SLOT` of a `ComObject<T>`, and callers call live objects.
+                        // SAFETY: this function is only in tables of word `SLOT` of a `ComObject<T>`, and
+                        // callers call live objects.
                         let object = unsafe { $crate::ComObject::<T>::from_this::<SLOT>(this) };
                         $crate::com::interface::into_abi!($ret, <T as $trait>::$method(object, $($arg),*))
                     }
@@ -171,7 +175,8 @@ macro_rules! interface {
                 $(#[$method_doc])*
                 ///
                 /// # Safety
-                /// Pointers are valid as the DDI's documentation says, and the caller is at PASSIVE_LEVEL unless it says more.
+                /// Pointers are valid as the DDI's documentation says, and the caller is at PASSIVE_LEVEL
+                /// unless it says more.
                 pub unsafe fn $method(&self, $($arg: $ty),*) -> $crate::com::interface::rust!($ret) {
                     // SAFETY: a live object of this interface; the rest is the caller's contract.
                     $crate::com::interface::from_abi!($ret, unsafe { (self.vtable().$c_name)(self.as_this(), $($arg),*) })

@@ -1,7 +1,9 @@
 //! COM as the kernel has it: a pointer to a pointer to a table of functions, reference counted.
 //!
-//! * [`interface`](mod@interface): what an interface is, and the macro that declares one from its rows (slot, name, signature).
-//! * [`params`]: parameters of methods with their rules built in ([`Out`], [`ComOut`], [`ComIn`], [`In`], [`InOut`]).
+//! * [`interface`](mod@interface): what an interface is, and the macro that declares one from its rows (slot,
+//!   name, signature).
+//! * [`params`]: parameters of methods with their rules built in ([`Out`], [`ComOut`], [`ComIn`], [`In`],
+//!   [`InOut`]).
 //! * [`reference`](mod@reference): [`ComRef`], an owned interface pointer, for objects that are *called*.
 //! * [`object`]: [`Com`] and [`com_class!`](crate::com_class), for objects that are *implemented*.
 pub mod interface;

@@ -1,8 +1,9 @@
 //! Objects that are implemented here: a Rust value with interfaces.
 //!
-//! In memory an object is its table pointers, the primary one first, then the reference count, then the value. The property handlers of
-//! PortCls' miniports get the primary pointer as PUNKNOWN and cast it to the class (WAVERT.md 0); so IUnknown is always answered with
-//! the primary pointer, whichever interface is asked. Secondary interfaces are pointers to the later words; their functions step back.
+//! In memory an object is its table pointers, the primary one first, then the reference count, then the
+//! value. The property handlers of PortCls' miniports get the primary pointer as PUNKNOWN and cast it to the
+//! class (WAVERT.md 0); so IUnknown is always answered with the primary pointer, whichever interface is
+//! asked. Secondary interfaces are pointers to the later words; their functions step back.
 use super::interface::{IUnknown, Interface};
 use super::reference::{ComRef, NO_INTERFACE};
 use crate::guid::GUID;
@@ -19,8 +20,9 @@ use nt::{NTSTATUS, NtResult};
 /// A type whose values can be COM objects. Implemented with [`com_class!`](crate::com_class).
 ///
 /// # Safety
-/// `VTABLES` has, at index n, the table that [`VtableFor<Self, n>`](crate::VtableFor) gives for an interface, at least one; `slot_of` answers only
-/// indexes whose interface [answers](Interface::answers) the id, and 0 for IUnknown.
+/// `VTABLES` has, at index n, the table that [`VtableFor<Self, n>`](crate::VtableFor) gives for an interface,
+/// at least one; `slot_of` answers only indexes whose interface [answers](Interface::answers) the id, and 0
+/// for IUnknown.
 pub unsafe trait ComClass: Sized + Send + Sync + 'static {
     /// Room for the table pointers: an array.
     type Vtables: Copy + 'static;
@@ -53,11 +55,13 @@ impl<T: ComClass> ComObject<T> {
     /// # Safety
     /// `this` points to word `SLOT` of a live object of this class, and the object stays alive for `'a`.
     pub unsafe fn from_this<'a, const SLOT: usize>(this: *mut c_void) -> &'a Self {
-        // SAFETY: by contract; the object was allocated as a whole, and its pointers are made from the whole's.
+        // SAFETY: by contract; the object was allocated as a whole, and its pointers are made from the
+        // whole's.
         unsafe { &*this.byte_sub(SLOT * size_of::<usize>()).cast() }
     }
 
-    /// From the primary pointer, as PortCls hands it to property handlers (`MajorTarget`, `MinorTarget`); `None` for NULL.
+    /// From the primary pointer, as PortCls hands it to property handlers (`MajorTarget`, `MinorTarget`);
+    /// `None` for NULL.
     ///
     /// # Safety
     /// `unknown` is NULL or the primary pointer of a live object of this class, which stays alive for `'a`.
@@ -74,8 +78,9 @@ impl<T: ComClass> Deref for ComObject<T> {
     }
 }
 
-/// One reference to an object of a class of ours, by its class: what `Arc` is elsewhere, with interfaces. Dereferences to the value;
-/// cloning takes a reference, dropping the last one drops the value and frees it (at the level its drop needs: PASSIVE_LEVEL).
+/// One reference to an object of a class of ours, by its class: what `Arc` is elsewhere, with interfaces.
+/// Dereferences to the value; cloning takes a reference, dropping the last one drops the value and frees it
+/// (at the level its drop needs: PASSIVE_LEVEL).
 pub struct Com<T: ComClass>(NonNull<ComObject<T>>, PhantomData<ComObject<T>>);
 
 // SAFETY: classes are Send and Sync, and references are counted atomically.
@@ -84,7 +89,8 @@ unsafe impl<T: ComClass> Send for Com<T> {}
 unsafe impl<T: ComClass> Sync for Com<T> {}
 
 impl<T: ComClass> Com<T> {
-    /// Makes an object with one reference; STATUS_INSUFFICIENT_RESOURCES (and the value dropped) if there is no memory.
+    /// Makes an object with one reference; STATUS_INSUFFICIENT_RESOURCES (and the value dropped) if there is
+    /// no memory.
     pub fn try_new(value: T) -> NtResult<Self> {
         // SAFETY: the layout is not empty: it has at least the count.
         let object = NonNull::new(unsafe { alloc(Layout::new::<ComObject<T>>()) }.cast::<ComObject<T>>())
@@ -115,10 +121,12 @@ impl<T: ComClass> Com<T> {
         self.clone().into_slot(0)
     }
 
-    /// Takes over a reference by the primary pointer, as [`to_unknown`](Self::to_unknown) gives it; `None` for NULL.
+    /// Takes over a reference by the primary pointer, as [`to_unknown`](Self::to_unknown) gives it; `None`
+    /// for NULL.
     ///
     /// # Safety
-    /// `unknown` is NULL or the primary pointer of a live object of this class, with a reference that the caller gives away.
+    /// `unknown` is NULL or the primary pointer of a live object of this class, with a reference that the
+    /// caller gives away.
     pub unsafe fn from_raw_unknown(unknown: *mut IUnknown) -> Option<Self> {
         // The primary pointer is the object's first word.
         NonNull::new(unknown.cast()).map(|object| Self(object, PhantomData))
@@ -127,8 +135,8 @@ impl<T: ComClass> Com<T> {
     fn into_slot<I: Interface>(self, slot: usize) -> ComRef<I> {
         let object = self.0.cast::<usize>();
         core::mem::forget(self);
-        // SAFETY: word `slot` points to a table that begins with I's, by HasInterface (or is 0, and every table begins with
-        // IUnknown's); it is inside the object, and the reference moves over.
+        // SAFETY: word `slot` points to a table that begins with I's, by HasInterface (or is 0, and every
+        // table begins with IUnknown's); it is inside the object, and the reference moves over.
         unsafe { ComRef::from_non_null(object.add(slot).cast()) }
     }
 }
@@ -175,7 +183,8 @@ unsafe fn release_object<T: ComClass>(object: *mut ComObject<T>) -> u32 {
     left
 }
 
-/// IUnknown's slot 0 for word `SLOT` of a class. On failure NULL is written: callers may look at the pointer only.
+/// IUnknown's slot 0 for word `SLOT` of a class. On failure NULL is written: callers may look at the pointer
+/// only.
 pub(super) unsafe extern "system" fn query_interface<T: ComClass, const SLOT: usize>(
     this: *mut c_void,
     iid: *const GUID,
@@ -189,7 +198,8 @@ pub(super) unsafe extern "system" fn query_interface<T: ComClass, const SLOT: us
     if iid.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    // SAFETY: in the table of word `SLOT` of a live object; the id is not NULL, its alignment is not relied on.
+    // SAFETY: in the table of word `SLOT` of a live object; the id is not NULL, its alignment is not relied
+    // on.
     let (object, iid) = unsafe { (ComObject::<T>::from_this::<SLOT>(this), iid.read_unaligned()) };
     let Some(slot) = object.slot_of(&iid) else { return NO_INTERFACE };
     object.references.fetch_add(1, Ordering::Relaxed);
@@ -213,7 +223,8 @@ pub(super) unsafe extern "system" fn release<T: ComClass, const SLOT: usize>(thi
     unsafe { release_object(this.byte_sub(SLOT * size_of::<usize>()).cast::<ComObject<T>>()) }
 }
 
-/// Makes a type a COM class: which interfaces its objects have, slot by slot, the primary one (the longest) first.
+/// Makes a type a COM class: which interfaces its objects have, slot by slot, the primary one (the longest)
+/// first.
 ///
 /// ```ignore
 /// com_class! {
@@ -225,8 +236,9 @@ pub(super) unsafe extern "system" fn release<T: ComClass, const SLOT: usize>(thi
 /// com_class! { impl[H: Hardware] Miniport<H> { 0 => IMiniportWaveRT } }
 /// ```
 ///
-/// Ancestors of an interface need not be named. An interface with `if` is there only for objects of which the condition is true; it must
-/// not change in an object's life, and slot 0 cannot have one. The type implements the interfaces' traits (`MiniportWaveRT` ...).
+/// Ancestors of an interface need not be named. An interface with `if` is there only for objects of which the
+/// condition is true; it must not change in an object's life, and slot 0 cannot have one. The type implements
+/// the interfaces' traits (`MiniportWaveRT` ...).
 #[macro_export]
 macro_rules! com_class {
     (impl $generics:tt $class:ty {
@@ -242,8 +254,8 @@ macro_rules! com_class {
     (@class [$($generics:tt)*] $class:ty {
         0 => $primary:ident $(, $slot:literal => $interface:ident $(if |$object:ident| $condition:expr)?)*
     }) => {
-        // SAFETY: each table stands at its slot's index (checked below), made for that slot; `slot_of` asks the slot's own interface,
-        // and slot 0 first, which answers IUnknown.
+        // SAFETY: each table stands at its slot's index (checked below), made for that slot; `slot_of` asks
+        // the slot's own interface, and slot 0 first, which answers IUnknown.
         unsafe impl<$($generics)*> $crate::ComClass for $class {
             type Vtables = [*const ::core::ffi::c_void; [0_usize $(, $slot)*].len()];
             const VTABLES: Self::Vtables = {

@@ -1,7 +1,7 @@
 //! Parameters of interface methods, with their rules built in.
 //!
-//! Each is one pointer wide and `#[repr(transparent)]`, so it stands in a table's signature in the place of the raw pointer; each
-//! knows that the pointer may be NULL.
+//! Each is one pointer wide and `#[repr(transparent)]`, so it stands in a table's signature in the place of
+//! the raw pointer; each knows that the pointer may be NULL.
 use super::interface::{IUnknown, Interface};
 use super::reference::ComRef;
 use core::marker::PhantomData;
@@ -29,7 +29,8 @@ impl<'a, T> Out<'a, T> {
         self.0.is_null()
     }
 
-    /// Writes the result; STATUS_INVALID_PARAMETER if there is no place. What was there is forgotten, not dropped.
+    /// Writes the result; STATUS_INVALID_PARAMETER if there is no place. What was there is forgotten, not
+    /// dropped.
     pub fn write(self, value: T) -> NtResult {
         if self.0.is_null() {
             return Err(STATUS_INVALID_PARAMETER);
@@ -100,7 +101,8 @@ impl<'a, T: Copy> In<'a, T> {
     }
 }
 
-/// An interface pointer lent for the call, perhaps NULL. Who keeps it takes a reference: [`to_ref`](Self::to_ref).
+/// An interface pointer lent for the call, perhaps NULL. Who keeps it takes a reference:
+/// [`to_ref`](Self::to_ref).
 #[repr(transparent)]
 pub struct ComIn<'a, I: Interface>(*mut I, PhantomData<&'a I>);
 
@@ -132,8 +134,8 @@ impl<'a, I: Interface> ComIn<'a, I> {
     }
 }
 
-/// A place for an interface pointer that the caller will own. Until [`set`](Self::set) it will be NULL: dropping this writes it, so
-/// that no error path can leave something stale there.
+/// A place for an interface pointer that the caller will own. Until [`set`](Self::set) it will be NULL:
+/// dropping this writes it, so that no error path can leave something stale there.
 #[repr(transparent)]
 pub struct ComOut<'a, I: Interface>(*mut *mut I, PhantomData<&'a mut I>);
 

@@ -10,12 +10,13 @@ use nt::{NtResult, check};
 
 /// One reference to an object, by one of its interfaces: cloning takes another, dropping gives it back.
 ///
-/// It can be used as a reference to any ancestor of the interface, as the ancestor's table is the beginning of its own.
+/// It can be used as a reference to any ancestor of the interface, as the ancestor's table is the beginning
+/// of its own.
 #[repr(transparent)]
 pub struct ComRef<I: Interface>(NonNull<I>, PhantomData<I>);
 
-// SAFETY: kernel COM knows no apartments: references are counted atomically and methods may be called from any thread that obeys
-// the DDI's rules of level and order, which are contracts of the methods.
+// SAFETY: kernel COM knows no apartments: references are counted atomically and methods may be called from
+// any thread that obeys the DDI's rules of level and order, which are contracts of the methods.
 unsafe impl<I: Interface> Send for ComRef<I> {}
 // SAFETY: as above.
 unsafe impl<I: Interface> Sync for ComRef<I> {}
@@ -60,14 +61,14 @@ impl<I: Interface> ComRef<I> {
         raw
     }
 
-    /// The object by another interface, or the object's status (STATUS_NOINTERFACE or another failure) if it has none.
-    /// PASSIVE_LEVEL.
+    /// The object by another interface, or the object's status (STATUS_NOINTERFACE or another failure) if it
+    /// has none. PASSIVE_LEVEL.
     pub fn query<J: Interface>(&self) -> NtResult<ComRef<J>> {
         let mut found: *mut c_void = core::ptr::null_mut();
         // SAFETY: a live object; both pointers outlive the call.
         check(unsafe { (self.unknown_vtable().QueryInterface)(self.as_this(), &J::IID, &raw mut found) })?;
-        // SAFETY: after success the object's interface J, with a reference that is ours. (NULL with success would be the object's
-        // mistake; it is refused.)
+        // SAFETY: after success the object's interface J, with a reference that is ours. (NULL with success
+        // would be the object's mistake; it is refused.)
         unsafe { ComRef::from_raw(found.cast()) }.ok_or(STATUS_UNSUCCESSFUL)
     }
 
@@ -76,7 +77,8 @@ impl<I: Interface> ComRef<I> {
         self.query().ok()
     }
 
-    /// The object as IUnknown: the same reference under the root's name (the *identity* is `query::<IUnknown>()`).
+    /// The object as IUnknown: the same reference under the root's name (the *identity* is
+    /// `query::<IUnknown>()`).
     pub fn as_unknown(&self) -> &ComRef<IUnknown> {
         // SAFETY: ComRef is one pointer whatever the interface, and every table begins with IUnknown's.
         unsafe { &*core::ptr::from_ref(self).cast() }
@@ -92,7 +94,8 @@ impl<I: Interface> ComRef<I> {
 
     /// The interface's table.
     pub fn vtable(&self) -> &I::Vtbl {
-        // SAFETY: a COM pointer points to a pointer to its interface's table, both alive while we hold a reference.
+        // SAFETY: a COM pointer points to a pointer to its interface's table, both alive while we hold a
+        // reference.
         unsafe { &**self.0.as_ptr().cast::<*const I::Vtbl>() }
     }
 

@@ -2,8 +2,8 @@
 use crate::com::interface::interface;
 use crate::{ComClass, IUnknown};
 
-/// `EPcMiniportEngineEvent`: something went wrong that can be heard. Parameters (page of the enumeration): linear position, write position, `GLITCH_*`,
-/// and for one of these the offending write position.
+/// `EPcMiniportEngineEvent`: something went wrong that can be heard. Parameters (page of the enumeration):
+/// linear position, write position, `GLITCH_*`, and for one of these the offending write position.
 pub const eMINIPORT_GLITCH_REPORT: i32 = 7;
 /// The WaveRT buffer ran under.
 pub const GLITCH_UNDERRUN: u64 = 1;

@@ -15,8 +15,8 @@ interface! {
     IMiniport: IUnknown, "B4C90A24-5791-11D0-86F9-00A0C911B544", implemented as Miniport: ComClass, table IMiniportVtbl {
         /// The filter's descriptor; it must live and stay the same as long as the miniport.
         3 GetDescription as get_description(description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> status;
-        /// The best format in the intersection of a client's range with one of ours. STATUS_NOT_IMPLEMENTED lets PortCls do it. `length` 0:
-        /// only the size is asked for, answer STATUS_BUFFER_OVERFLOW.
+        /// The best format in the intersection of a client's range with one of ours. STATUS_NOT_IMPLEMENTED
+        /// lets PortCls do it. `length` 0: only the size is asked for, answer STATUS_BUFFER_OVERFLOW.
         4 DataRangeIntersection as data_range_intersection(
             pin: u32, client: In<'_, KSDATARANGE>, ours: In<'_, KSDATARANGE>, length: u32, format: *mut c_void, format_length: Out<'_, u32>,
         ) -> status;
@@ -26,7 +26,8 @@ interface! {
     IMiniportWaveRT: IMiniport, "0F9FC4D6-6061-4F3C-B1FC-075E35F7960A", implemented as MiniportWaveRT: Miniport, table IMiniportWaveRTVtbl {
         /// Called by `IPort::Init`. What is kept is kept by a reference of its own.
         5 Init as init(adapter: UnknownIn<'_>, resources: ComIn<'_, IResourceList>, port: ComIn<'_, IPortWaveRT>) -> status;
-        /// A client opens a pin: makes a stream in STOP. The format's memory is the caller's. Only called in D0.
+        /// A client opens a pin: makes a stream in STOP. The format's memory is the caller's. Only called in
+        /// D0.
         6 NewStream as new_stream(
             stream: ComOut<'_, IMiniportWaveRTStream>, port_stream: ComIn<'_, IPortWaveRTStream>, pin: u32, capture: BOOLEAN, format: In<'_, KSDATAFORMAT>,
         ) -> status;
@@ -51,7 +52,8 @@ interface! {
 
     /// Signal-processing modes of a miniport's pins.
     IMiniportAudioSignalProcessing: IUnknown, "B532678C-BE50-472D-9973-8A6F16594989", implemented as MiniportAudioSignalProcessing: ComClass, table IMiniportAudioSignalProcessingVtbl {
-        /// `modes` NULL: set the count, succeed. Too small: set the count, STATUS_BUFFER_TOO_SMALL. Bridge pin: STATUS_NOT_SUPPORTED.
+        /// `modes` NULL: set the count, succeed. Too small: set the count, STATUS_BUFFER_TOO_SMALL. Bridge
+        /// pin: STATUS_NOT_SUPPORTED.
         3 GetModes as get_modes(pin: u32, modes: *mut GUID, count: InOut<'_, u32>) -> status;
     }
 

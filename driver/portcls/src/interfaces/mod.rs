@@ -1,7 +1,9 @@
-//! Every interface a WaveRT driver implements or calls, slot by slot (WAVERT.md 2.1, 2.2: the genuine header's order).
+//! Every interface a WaveRT driver implements or calls, slot by slot (WAVERT.md 2.1, 2.2: the genuine
+//! header's order).
 //!
-//! Each row makes a slot of the table, a trait method for those who implement it and a method on [`ComRef`](crate::ComRef) for those who
-//! call it. Methods are called at PASSIVE_LEVEL unless a row says otherwise.
+//! Each row makes a slot of the table, a trait method for those who implement it and a method on
+//! [`ComRef`](crate::ComRef) for those who call it. Methods are called at PASSIVE_LEVEL unless a row says
+//! otherwise.
 pub mod adapter;
 pub mod drm;
 pub mod etw;

@@ -16,8 +16,8 @@ pub type PPHYSICAL_ADDRESS = *mut i64;
 interface! {
     /// Any port.
     IPort: IUnknown, "B4C90A25-5791-11D0-86F9-00A0C911B544", implemented as Port: ComClass, table IPortVtbl {
-        /// Binds the port to a miniport: asks it for its port-specific interface, calls its `Init` and `GetDescription`. `irp` is the
-        /// START request, or NULL.
+        /// Binds the port to a miniport: asks it for its port-specific interface, calls its `Init` and
+        /// `GetDescription`. `irp` is the START request, or NULL.
         3 Init as init(
             device: *mut DEVICE_OBJECT, irp: *mut IRP, miniport: UnknownIn<'_>, adapter: UnknownIn<'_>, resources: ComIn<'_, IResourceList>,
         ) -> status;
@@ -36,11 +36,11 @@ interface! {
     /// A topology port.
     IPortTopology: IPort, "B4C90A30-5791-11D0-86F9-00A0C911B544", implemented as PortTopology: Port, table IPortTopologyVtbl {}
 
-    /// The port's side of a stream: pages for the cyclic buffer. Given to NewStream. See [`AudioPages`](crate::calls::AudioPages) for its
-    /// safe face.
+    /// The port's side of a stream: pages for the cyclic buffer. Given to NewStream. See
+    /// [`AudioPages`](crate::calls::AudioPages) for its safe face.
     IPortWaveRTStream: IUnknown, "1809CE5A-64BC-4E62-BD7D-95BCE43DE393", implemented as PortWaveRTStream: ComClass, table IPortWaveRTStreamVtbl {
-        /// Zeroed, locked, unmapped pages up to `highest`, perhaps scattered, perhaps fewer bytes than asked for, perhaps NULL. (The
-        /// address is a 64-bit register as an argument.)
+        /// Zeroed, locked, unmapped pages up to `highest`, perhaps scattered, perhaps fewer bytes than asked
+        /// for, perhaps NULL. (The address is a 64-bit register as an argument.)
         3 AllocatePagesForMdl as allocate_pages_for_mdl(highest: i64, bytes: usize) -> PMDL;
         /// Contiguous pages, all or NULL.
         4 AllocateContiguousPagesForMdl as allocate_contiguous_pages_for_mdl(lowest: i64, highest: i64, bytes: usize) -> PMDL;
@@ -54,9 +54,10 @@ interface! {
         8 GetPhysicalPagesCount as get_physical_pages_count(mdl: *mut MDL) -> u32;
         /// Physical address of page 0 .. count.
         ///
-        /// In C++ `PHYSICAL_ADDRESS GetPhysicalPageAddress(PMDL, ULONG)`. Microsoft's compiler returns a structure from a member function
-        /// through a hidden pointer whatever its size: after `this` comes where to write, and that pointer is the return
-        /// value (WAVERT.md 2.3, proven with clang for the Microsoft ABI).
+        /// In C++ `PHYSICAL_ADDRESS GetPhysicalPageAddress(PMDL, ULONG)`. Microsoft's compiler returns a
+        /// structure from a member function through a hidden pointer whatever its size: after `this` comes
+        /// where to write, and that pointer is the return value (WAVERT.md 2.3, proven with clang for the
+        /// Microsoft ABI).
         9 GetPhysicalPageAddress as get_physical_page_address(result: *mut i64, mdl: *mut MDL, index: u32) -> PPHYSICAL_ADDRESS;
     }
 
@@ -64,8 +65,9 @@ interface! {
     IPortEvents: IUnknown, "A80F29C4-5498-11D2-95D9-00C04FB925D3", implemented as PortEvents: ComClass, table IPortEventsVtbl {
         /// Adds a KSEVENT_ENTRY. PASSIVE_LEVEL (its page in windows-driver-docs-ddi).
         3 AddEventToEventList as add_event_to_event_list(entry: *mut c_void) -> void;
-        /// Signals events of a set and id; pin and node only count where their flag is not 0. Its page allows any level: up to DISPATCH_LEVEL
-        /// the list is walked at once, above it by a DPC that remembers one call only.
+        /// Signals events of a set and id; pin and node only count where their flag is not 0. Its page allows
+        /// any level: up to DISPATCH_LEVEL the list is walked at once, above it by a DPC that remembers one
+        /// call only.
         4 GenerateEventList as generate_event_list(set: *const GUID, id: u32, pin_event: i32, pin: u32, node_event: i32, node: u32) -> void;
     }
 

@@ -17,8 +17,8 @@ pub type PINTERRUPTSYNCROUTINE =
     Option<unsafe extern "system" fn(*mut IInterruptSync, *mut c_void) -> NTSTATUS>;
 
 interface! {
-    /// The resources a device was given, translated and raw side by side. Types are `CmResourceType...`, an int here, a byte in the
-    /// descriptor.
+    /// The resources a device was given, translated and raw side by side. Types are `CmResourceType...`, an
+    /// int here, a byte in the descriptor.
     IResourceList: IUnknown, "22C6AC60-851B-11D0-9A7F-00AA0038ACFE", implemented as ResourceList: ComClass, table IResourceListVtbl {
         /// All.
         3 NumberOfEntries as number_of_entries() -> u32;
@@ -62,7 +62,8 @@ interface! {
         10 DeleteKey as delete_key() -> status;
     }
 
-    /// Interrupts by PortCls. Whether it can do messages is not documented; the driver uses IoConnectInterruptEx.
+    /// Interrupts by PortCls. Whether it can do messages is not documented; the driver uses
+    /// IoConnectInterruptEx.
     IInterruptSync: IUnknown, "22C6AC63-851B-11D0-9A7F-00AA0038ACFE", implemented as InterruptSync: ComClass, table IInterruptSyncVtbl {
         /// Runs a routine with the interrupt kept out. At most the interrupt's level.
         3 CallSynchronizedRoutine as call_synchronized_routine(routine: PINTERRUPTSYNCROUTINE, context: *mut c_void) -> status;

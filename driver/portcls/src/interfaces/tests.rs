@@ -1,4 +1,5 @@
-//! Slots and identities, as a C++ caller sees them: tables walked as arrays of words, by the numbers in WAVERT.md 2.2.
+//! Slots and identities, as a C++ caller sees them: tables walked as arrays of words, by the numbers in
+//! WAVERT.md 2.2.
 use super::*;
 use crate::ks::*;
 use crate::{Com, ComIn, ComOut, ComRef, GUID, IUnknown, In, Interface, Out, com_class};

@@ -3,8 +3,8 @@ use crate::com::In;
 use crate::guid::GUID;
 use crate::layout;
 
-/// A data format; KSDATARANGE is the same structure. What the specifier says follows it. (In C a union with a 64-bit integer, hence the
-/// alignment.)
+/// A data format; KSDATARANGE is the same structure. What the specifier says follows it. (In C a union with a
+/// 64-bit integer, hence the alignment.)
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KSDATAFORMAT {
@@ -163,25 +163,25 @@ pub struct KSATTRIBUTE_AUDIOSIGNALPROCESSING_MODE {
 layout!(KSATTRIBUTE_AUDIOSIGNALPROCESSING_MODE, 40, SignalProcessingMode @ 24);
 
 impl In<'_, KSDATAFORMAT> {
-    /// Copies up to `N` bytes of what follows the head: as many as FormatSize says are there. Answers them with their number, or `None` if
-    /// there is no format or its FormatSize is less than the head.
+    /// Copies up to `N` bytes of what follows the head: as many as FormatSize says are there. Answers them
+    /// with their number, or `None` if there is no format or its FormatSize is less than the head.
     ///
-    /// KS checks that FormatSize bytes are there before PortCls sees the format; still no more is read than the caller can use, so
-    /// that a FormatSize that is too large does no harm beyond `N`.
+    /// KS checks that FormatSize bytes are there before PortCls sees the format; still no more is read than
+    /// the caller can use, so that a FormatSize that is too large does no harm beyond `N`.
     pub fn specifier_bytes<const N: usize>(&self) -> Option<([u8; N], usize)> {
         let head = self.get()?;
         let there = (head.FormatSize as usize).checked_sub(size_of::<KSDATAFORMAT>())?.min(N);
         let mut bytes = [0; N];
-        // SAFETY: by the interface's contract FormatSize bytes are readable from the head on; `there` is at most that less the
-        // head, and at most N.
+        // SAFETY: by the interface's contract FormatSize bytes are readable from the head on; `there` is at
+        // most that less the head, and at most N.
         unsafe {
             core::ptr::copy_nonoverlapping(self.as_ptr().add(1).cast::<u8>(), bytes.as_mut_ptr(), there)
         };
         Some((bytes, there))
     }
 
-    /// The wave format that follows, as the long form: what a short one does not say is 0. `None` if the specifier is another or the
-    /// format too short for what it says it is (cbSize included).
+    /// The wave format that follows, as the long form: what a short one does not say is 0. `None` if the
+    /// specifier is another or the format too short for what it says it is (cbSize included).
     pub fn wave_format(&self) -> Option<WAVEFORMATEXTENSIBLE> {
         const SHORT: usize = size_of::<WAVEFORMATEX>();
         const LONG: usize = size_of::<WAVEFORMATEXTENSIBLE>();

@@ -3,7 +3,8 @@ use crate::guid::GUID;
 use crate::layout;
 use core::ffi::c_void;
 
-/// Names a property, method, event, interface or medium. (In C a union with a 64-bit integer, hence the alignment.)
+/// Names a property, method, event, interface or medium. (In C a union with a 64-bit integer, hence the
+/// alignment.)
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KSIDENTIFIER {
@@ -49,7 +50,8 @@ pub const VT_I4: u32 = 3;
 pub const VT_BOOL: u32 = 11;
 /// Kind of members: [`KSPROPERTY_STEPPING_LONG`].
 pub const KSPROPERTY_MEMBER_STEPPEDRANGES: u32 = 2;
-/// Members are channels, one each. Required of channel properties since Windows Vista (*Exposing Multichannel Nodes*).
+/// Members are channels, one each. Required of channel properties since Windows Vista (*Exposing Multichannel
+/// Nodes*).
 pub const KSPROPERTY_MEMBER_FLAG_BASICSUPPORT_MULTICHANNEL: u32 = 2;
 /// As the channel of a request: all of them. Microsoft's samples call it ALL_CHANNELS_ID; no header does.
 pub const ALL_CHANNELS_ID: u32 = u32::MAX;

@@ -20,8 +20,8 @@ enum Stored {
     Nowhere,
     /// The card finds it when it looks next.
     There,
-    /// The card stands still, maybe for this very packet, and looks only when it is told to; or it has begun to
-    /// play the packet as silence, and is to look before the next mark is stored, which would pass it over
+    /// The card stands still, maybe for this very packet, and looks only when it is told to; or it has begun
+    /// to play the packet as silence, and is to look before the next mark is stored, which would pass it over
     /// (DATASHEET 5.4).
     Awaited,
 }
@@ -46,9 +46,9 @@ impl Ringwave {
     /// still, or WAITING is seen here. Not inlined: `ringwave-catalog check-pe` looks for the three in the
     /// image.
     ///
-    /// Who judged the packet to be in time did so before, and may have been held up since: whether it has begun
-    /// is looked at here, behind the store. STATE and PACKET_COUNT are aligned words and may be read alone
-    /// (DATASHEET 7). A recorded packet that is taken late is passed over by none.
+    /// Who judged the packet to be in time did so before, and may have been held up since: whether it has
+    /// begun is looked at here, behind the store. STATE and PACKET_COUNT are aligned words and may be read
+    /// alone (DATASHEET 7). A recorded packet that is taken late is passed over by none.
     #[inline(never)]
     fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {
         let (Some(from), Some(to)) = (pages::status_page(stream), pages::mark_page(stream)) else {

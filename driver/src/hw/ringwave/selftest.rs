@@ -1,5 +1,5 @@
-//! Does the card see this guest's RAM? A QEMU without `share=on` gives it a copy, and then everything seems to work and nothing
-//! is heard. So the driver proves it at every start. DATASHEET section 3.2.
+//! Does the card see this guest's RAM? A QEMU without `share=on` gives it a copy, and then everything seems
+//! to work and nothing is heard. So the driver proves it at every start. DATASHEET section 3.2.
 
 use nt::contiguous::ContiguousMemory;
 use ringwave_regs::global::{selftest_reply, selftest_step};
@@ -20,7 +20,8 @@ pub enum Verdict {
     OtherMemory,
 }
 
-/// The word that is written at word `index` before the test: different in every word and never its own complement's.
+/// The word that is written at word `index` before the test: different in every word and never its own
+/// complement's.
 pub const fn word(index: u32) -> u32 {
     index.wrapping_mul(0x9E37_79B9) ^ SEED
 }

@@ -11,7 +11,8 @@ pub trait Words {
     fn word(&self, offset: u32) -> u32;
 }
 
-/// Reads a page: at most [`READ_TRIES`] times, `None` if it changed under every try (or is gone: all ones are odd).
+/// Reads a page: at most [`READ_TRIES`] times, `None` if it changed under every try (or is gone: all ones are
+/// odd).
 pub fn read(page: &impl Words) -> Option<Status> {
     (0..READ_TRIES).find_map(|_| {
         let before = page.word(status::SEQ);

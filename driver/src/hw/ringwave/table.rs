@@ -1,5 +1,5 @@
-//! What a Ringwave card is told of a cyclic buffer: its address if it is one piece, else a scatter-gather table in
-//! memory of the driver's own. DATASHEET 6.
+//! What a Ringwave card is told of a cyclic buffer: its address if it is one piece, else a scatter-gather
+//! table in memory of the driver's own. DATASHEET 6.
 
 use alloc::vec::Vec;
 
@@ -25,8 +25,9 @@ pub(super) enum Attached {
 }
 
 impl Attached {
-    /// A buffer of `bytes` bytes on `pages`. `contiguous`: the card takes a buffer in one piece by its address;
-    /// otherwise, and if it is in more, it gets a table of at most `entries_max` entries below `highest`.
+    /// A buffer of `bytes` bytes on `pages`. `contiguous`: the card takes a buffer in one piece by its
+    /// address; otherwise, and if it is in more, it gets a table of at most `entries_max` entries below
+    /// `highest`.
     pub(super) fn try_new(
         pages: &dyn PageList,
         bytes: u32,
@@ -44,8 +45,8 @@ impl Attached {
     }
 }
 
-/// A scatter-gather table. Its pages are allocated one by one, for one page is to be had when many in one piece are
-/// not, and linked.
+/// A scatter-gather table. Its pages are allocated one by one, for one page is to be had when many in one
+/// piece are not, and linked.
 pub(super) struct Table {
     pages: Vec<ContiguousMemory>,
     entries: u32,
@@ -125,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    /// Reads a table as the DATASHEET tells a card to: follows links, stops after as many data entries as it was told
-    /// of. On a host a physical address is the address.
+    /// Reads a table as the DATASHEET tells a card to: follows links, stops after as many data entries as it
+    /// was told of. On a host a physical address is the address.
     fn walk(table: &Table) -> Vec<Slot> {
         let (mut at, mut data, mut after_link) = (table.address(), Vec::new(), false);
         while data.len() < table.entries() as usize {

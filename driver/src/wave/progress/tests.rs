@@ -7,8 +7,8 @@ use crate::hw::fake::{self, fifo_frames};
 const RATE: u32 = 48_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// Lags of the reported position behind the true one in milliseconds, sampled every 100 us of a second: a card that wakes `late` us after the
-/// end of each piece, a buffer of two packets.
+/// Lags of the reported position behind the true one in milliseconds, sampled every 100 us of a second: a
+/// card that wakes `late` us after the end of each piece, a buffer of two packets.
 fn lags(packet: u32, late: u64) -> Vec<f64> {
     let fifo = fifo_frames(RATE, packet);
     let geometry = BufferGeometry { bytes: packet * 2 * 4, packets: 2, frame_bytes: 4 };
@@ -71,7 +71,8 @@ fn what_is_reported_is_there_and_smooth_enough_for_hlk() {
     }
 }
 
-/// Of a card that is held up: a client that goes by the position must not be told that more was played than the card has fetched.
+/// Of a card that is held up: a client that goes by the position must not be told that more was played than
+/// the card has fetched.
 #[test]
 fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_packets_a_packet() {
     let geometry = BufferGeometry { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
@@ -83,7 +84,8 @@ fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_pac
     assert_eq!(shared.limit(&status), 10_560);
 }
 
-/// Of a card that is held up at the anchor, the furthest frame that is told to a client that goes by the position.
+/// Of a card that is held up at the anchor, the furthest frame that is told to a client that goes by the
+/// position.
 fn told_at(shared: &Shared, frame: u64) -> u64 {
     let mut status = fake::status();
     status.anchor = Anchor { clock: 0, frame, rate_num: RATE, rate_den: 1_000_000_000 };
@@ -92,7 +94,8 @@ fn told_at(shared: &Shared, frame: u64) -> u64 {
 
 #[test]
 fn what_is_told_ends_with_the_piece_that_the_card_has_fetched() {
-    // 9700 frames are twenty pieces of 480 and one of 100: behind it the next time round begins, which is not fetched yet.
+    // 9700 frames are twenty pieces of 480 and one of 100: behind it the next time round begins, which is not
+    // fetched yet.
     let geometry = BufferGeometry { bytes: 9700 * 4, packets: 1, frame_bytes: 4 };
     let mut shared = Shared { geometry: Some(geometry), fifo: 480, ..Shared::new(false) };
     for (anchor, fetched) in [(0, 480), (9120, 9600), (9600, 9700), (9700, 10_180), (19_300, 19_400)] {

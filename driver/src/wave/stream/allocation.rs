@@ -86,7 +86,8 @@ pub(super) struct Allocated<'a> {
 }
 
 impl Allocated<'_> {
-    /// Reports what `allocate` does; nothing is allocated if there is no place to report it, and NULL is reported if it fails.
+    /// Reports what `allocate` does; nothing is allocated if there is no place to report it, and NULL is
+    /// reported if it fails.
     pub(super) fn report(self, allocate: impl FnOnce() -> NtResult<(*mut MDL, u32)>) -> NtResult {
         if self.mdl.is_null() || self.actual.is_null() || self.offset.is_null() || self.cache.is_null() {
             return Err(STATUS_INVALID_PARAMETER);

@@ -1,5 +1,6 @@
-//! GetPositionRegister and GetClockRegister: a client maps the stream's position page and reads it without a call. Only where the registry
-//! value `PositionRegister` allows it, for not everybody wants a page of the device in user mode. WAVERT.md 4.6, DATASHEET 7.3.
+//! GetPositionRegister and GetClockRegister: a client maps the stream's position page and reads it without a
+//! call. Only where the registry value `PositionRegister` allows it, for not everybody wants a page of the
+//! device in user mode. WAVERT.md 4.6, DATASHEET 7.3.
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
@@ -42,9 +43,9 @@ impl Register {
 }
 
 impl Stream {
-    /// Grants a register, if the registry allows it and the card has one; from then on the card updates it. PortCls
-    /// maps the register's whole page to the client. A mapping that outlives the card (surprise removal) is PortCls'
-    /// to take away.
+    /// Grants a register, if the registry allows it and the card has one; from then on the card updates it.
+    /// PortCls maps the register's whole page to the client. A mapping that outlives the card (surprise
+    /// removal) is PortCls' to take away.
     pub(super) fn grant(
         &self,
         place: Out<'_, KSRTAUDIO_HWREGISTER>,

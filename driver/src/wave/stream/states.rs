@@ -19,12 +19,13 @@ impl Stream {
     /// that is allocated in RUN; here it is used from the next RUN on, for a card that began by itself would
     /// play what nobody has filled yet.
     ///
-    /// A card without power is told later: D0 is promised to NewStream alone (PowerChangeState's page), so the step
-    /// succeeds, is remembered, and made when the card is back ([`bring_back`](Self::bring_back)).
+    /// A card without power is told later: D0 is promised to NewStream alone (PowerChangeState's page), so
+    /// the step succeeds, is remembered, and made when the card is back ([`bring_back`](Self::bring_back)).
     pub(super) fn raise(&self, from: StreamState, target: StreamState) -> NtResult {
         for state in StreamState::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             let card = self.card();
-            // Asked before, for then whoever gives it power comes after us; and after, for it may go any time.
+            // Asked before, for then whoever gives it power comes after us; and after, for it may go any
+            // time.
             let awake = !card.asleep();
             if let Some(geometry) = self.geometry().filter(|_| awake)
                 && let Err(status) = self.raise_card(state, geometry)
@@ -47,8 +48,8 @@ impl Stream {
         self.buffer.lock().as_ref().map(|buffer| buffer.geometry)
     }
 
-    /// The card has power again: it is brought where the port has left the stream, if the port has not paused it
-    /// before. PASSIVE_LEVEL.
+    /// The card has power again: it is brought where the port has left the stream, if the port has not paused
+    /// it before. PASSIVE_LEVEL.
     pub(super) fn bring_back(&self) {
         let _transition = self.transitions.lock();
         if self.ticks.load(Ordering::Acquire) {
@@ -201,8 +202,8 @@ impl Stream {
 
     /// Brings the card to STOP if it is not. After this it touches neither buffer nor table.
     ///
-    /// Not while a mark is told: SetWritePacket and GetReadPacket come beside SetState, and a mark of before STOP
-    /// that is stored with the tag of after it would count for the next start (DATASHEET 7.4, Tag).
+    /// Not while a mark is told: SetWritePacket and GetReadPacket come beside SetState, and a mark of before
+    /// STOP that is stored with the tag of after it would count for the next start (DATASHEET 7.4, Tag).
     pub(super) fn halt(&self) {
         let _telling = self.telling.lock();
         let running = {

@@ -1,5 +1,5 @@
-//! Tests of [`super`] against a card and a port that only keep account. Each asserts what a client, the port or the card would
-//! notice.
+//! Tests of [`super`] against a card and a port that only keep account. Each asserts what a client, the port
+//! or the card would notice.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -525,7 +525,8 @@ fn one_object_whichever_interface_is_asked() {
     let output = primary.query::<IMiniportWaveRTOutputStream>().unwrap();
     let base = output.query::<IMiniportWaveRTStream>().unwrap();
     let unknown = output.query::<IUnknown>().unwrap();
-    // PortCls casts the object to the class in property handlers: the same pointer for all of the primary chain.
+    // PortCls casts the object to the class in property handlers: the same pointer for all of the primary
+    // chain.
     assert_eq!(unknown.as_raw().addr(), primary.as_raw().addr());
     assert_eq!(base.as_raw().addr(), primary.as_raw().addr());
     assert_ne!(output.as_raw().addr(), primary.as_raw().addr());

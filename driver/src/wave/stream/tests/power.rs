@@ -1,4 +1,5 @@
-//! A card that lost its power or its state while a stream was open, and one that is gone: what the client and the card would notice.
+//! A card that lost its power or its state while a stream was open, and one that is gone: what the client and
+//! the card would notice.
 
 use nt::sys::_DEVICE_POWER_STATE::{PowerDeviceD0, PowerDeviceD3};
 use portcls_sys::interfaces::AdapterPowerManagement2;
