@@ -31,7 +31,5 @@ pub mod names;
 mod page_end;
 pub mod properties;
 pub mod registry;
-#[cfg(test)]
-mod registry_fake;
 pub mod topology;
 pub mod wave;

@@ -14,6 +14,7 @@ use portcls_sys::ks::{
     KSPROPERTY_STEPPING_LONG, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
 };
 use portcls_sys::pc::PCPROPERTY_REQUEST;
+use portcls_sys::{ComClass, ComObject};
 
 /// Bytes of the short answer to basic support: the verbs.
 const SHORT_SUPPORT: usize = 4;
@@ -205,6 +206,25 @@ pub unsafe fn handle(
         unsafe { (*request).ValueSize = u32::try_from(bytes).unwrap_or(0) };
     }
     reply.status
+}
+
+/// The same for the miniport of class `T` that the request is about.
+///
+/// # Safety
+/// As [`handle`]; the major target is NULL or a miniport of that class, alive for the call. PortCls hands the miniport as
+/// it was given to IPort::Init, by its primary pointer.
+pub unsafe fn handle_by<T: ComClass>(
+    request: *mut PCPROPERTY_REQUEST,
+    answer: impl FnOnce(&T, Verb, &[u8], &mut [u8]) -> Reply,
+) -> NTSTATUS {
+    if request.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: by contract, and not NULL.
+    let miniport = unsafe { ComObject::<T>::from_unknown((*request).MajorTarget) };
+    let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
+    // SAFETY: by contract.
+    unsafe { handle(request, |verb, instance, value| answer(miniport, verb, instance, value)) }
 }
 
 /// For tests of properties: a request as PortCls makes it.

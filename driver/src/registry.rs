@@ -101,12 +101,14 @@ impl RegistryConfig {
 
 #[cfg(test)]
 mod tests {
+    use portcls_sys::host::Numbers;
+
     use super::*;
     use crate::hw::fake::FakeCard;
-    use crate::registry_fake::Values;
+
     use crate::topology::rig::Rig;
 
-    fn read(values: Values) -> RegistryConfig {
+    fn read(values: Numbers) -> RegistryConfig {
         Rig::configured(FakeCard::default(), 0, true, values).miniport.config()
     }
 

@@ -25,10 +25,14 @@
 #![allow(clippy::semicolon_if_nothing_returned)]
 
 extern crate alloc;
+#[cfg(not(windows))]
+extern crate std;
 
 pub mod calls;
 pub mod com;
 pub mod guid;
+#[cfg(not(windows))]
+pub mod host;
 pub mod imports;
 pub mod interfaces;
 pub mod ks;

@@ -16,7 +16,6 @@
 
 use nt::NTSTATUS;
 use nt::status::STATUS_INVALID_PARAMETER;
-use portcls_sys::ComObject;
 use portcls_sys::guid::KSPROPSETID_Audio;
 use portcls_sys::ks::{
     ALL_CHANNELS_ID, KSPROPERTY_AUDIO_MUTE, KSPROPERTY_AUDIO_VOLUMELEVEL, KSPROPERTY_STEPPING_LONG,
@@ -27,7 +26,7 @@ use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 use super::event_requests::CONTROL_CHANGE;
 use super::miniport::TopologyMiniport;
 use super::pins::{NODE_MUTE, NODE_VOLUME};
-use crate::properties::{Reply, Verb, handle, pin_of};
+use crate::properties::{Reply, Verb, handle_by, pin_of};
 
 const VERBS: u32 = KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT;
 
@@ -56,36 +55,17 @@ const OFF_OR_ON: KSPROPERTY_STEPPING_LONG =
     KSPROPERTY_STEPPING_LONG { SteppingDelta: 1, Reserved: 0, SignedMinimum: 0, SignedMaximum: 1 };
 
 /// # Safety
-/// As [`handle`]; the major target is NULL or a topology miniport.
+/// As [`handle_by`] a topology miniport.
 unsafe extern "system" fn on_volume(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { control(request, volume) }
+    unsafe { handle_by(request, volume) }
 }
 
 /// # Safety
 /// As [`on_volume`].
 unsafe extern "system" fn on_mute(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { control(request, mute) }
-}
-
-/// Finds the miniport and lets it answer.
-///
-/// # Safety
-/// As [`on_volume`].
-unsafe fn control(
-    request: *mut PCPROPERTY_REQUEST,
-    answer: fn(&TopologyMiniport, Verb, &[u8], &mut [u8]) -> Reply,
-) -> NTSTATUS {
-    if request.is_null() {
-        return STATUS_INVALID_PARAMETER;
-    }
-    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer,
-    // and keeps it alive.
-    let miniport = unsafe { ComObject::<TopologyMiniport>::from_unknown((*request).MajorTarget) };
-    let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
-    // SAFETY: by contract.
-    unsafe { handle(request, |verb, instance, value| answer(miniport, verb, instance, value)) }
+    unsafe { handle_by(request, mute) }
 }
 
 fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {

@@ -4,7 +4,6 @@
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED};
-use portcls_sys::ComObject;
 use portcls_sys::guid::KSPROPSETID_Jack;
 use portcls_sys::ks::{
     JACKDESC2_PRESENCE_DETECT_CAPABILITY, KSPROPERTY_JACK_DESCRIPTION, KSPROPERTY_JACK_DESCRIPTION2,
@@ -16,7 +15,7 @@ use super::event_requests::JACK_CHANGE;
 use super::miniport::TopologyMiniport;
 use super::pins::wave_pin;
 use crate::hw::Direction;
-use crate::properties::{Reply, Verb, handle, pin_of};
+use crate::properties::{Reply, Verb, handle_by, pin_of};
 use crate::wave::format::speakers;
 
 /// `eConnTypeUnknown`, `EPcxConnectionType`.
@@ -52,36 +51,37 @@ pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES,
 pub static NOTICING: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &JACK_CHANGE);
 
 /// # Safety
-/// As [`handle`]; the major target is NULL or a topology miniport.
+/// As [`handle_by`] a topology miniport.
 unsafe extern "system" fn on_description(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { describe(request, |miniport, value| one_item(value, description(miniport).as_flattened())) }
+    unsafe {
+        handle_by(request, |miniport, verb, instance, value| {
+            let get = |miniport: &_, value: &mut _| one_item(value, description(miniport).as_flattened());
+            on_jack_pin(miniport, (verb, instance, value), get)
+        })
+    }
 }
 
 /// # Safety
 /// As [`on_description`].
 unsafe extern "system" fn on_description2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { describe(request, |miniport, value| one_item(value, description2(miniport).as_flattened())) }
+    unsafe {
+        handle_by(request, |miniport, verb, instance, value| {
+            let get = |miniport: &_, value: &mut _| one_item(value, description2(miniport).as_flattened());
+            on_jack_pin(miniport, (verb, instance, value), get)
+        })
+    }
 }
 
-/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so
-/// that not even basic support is there.
-///
-/// # Safety
-/// As [`on_description`].
-unsafe fn describe(
-    request: *mut PCPROPERTY_REQUEST,
+/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so that not even
+/// basic support is there.
+fn on_jack_pin(
+    miniport: &TopologyMiniport,
+    (verb, instance, value): (Verb, &[u8], &mut [u8]),
     get: impl FnOnce(&TopologyMiniport, &mut [u8]) -> Reply,
-) -> NTSTATUS {
-    if request.is_null() {
-        return STATUS_INVALID_PARAMETER;
-    }
-    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer,
-    // and keeps it alive.
-    let miniport = unsafe { ComObject::<TopologyMiniport>::from_unknown((*request).MajorTarget) };
-    let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
-    let answer = |verb, instance: &[u8], value: &mut [u8]| match pin_of(instance) {
+) -> Reply {
+    match pin_of(instance) {
         Err(status) => Reply::refused(status),
         Ok(pin) if pin == wave_pin(miniport.endpoint().direction) => Reply::refused(STATUS_NOT_SUPPORTED),
         Ok(pin) if pin > 1 => Reply::refused(STATUS_INVALID_PARAMETER),
@@ -90,9 +90,7 @@ unsafe fn describe(
             Verb::Set => Reply::NO_VERB,
             Verb::Get => get(miniport, value),
         },
-    };
-    // SAFETY: by contract.
-    unsafe { handle(request, answer) }
+    }
 }
 
 /// A KSMULTIPLE_ITEM with one item.

@@ -4,21 +4,20 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
-use nt::sys::{ACCESS_MASK, DEVICE_OBJECT, DISPATCH_LEVEL, IRP, OBJECT_ATTRIBUTES};
-use nt::{NTSTATUS, NtResult};
+use nt::NTSTATUS;
+use nt::sys::DISPATCH_LEVEL;
 use portcls_sys::guid::{KSEVENTSETID_AudioControlChange, KSEVENTSETID_PinCapsChange};
+use portcls_sys::host::{FakeKey, Numbers};
 use portcls_sys::interfaces::{
-    IPortEvents, IPortTopology, IRegistryKey, IResourceList, Miniport, MiniportTopology, Port, PortEvents,
-    PortTopology,
+    IPortEvents, IPortTopology, Miniport, MiniportTopology, PortEvents, PortTopology,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCEVENT_REQUEST, PCFILTER_DESCRIPTOR};
-use portcls_sys::{Com, ComIn, ComOut, ComRef, GUID, Out, com_class};
+use portcls_sys::{Com, ComIn, ComRef, GUID, Out, com_class, unbound_port};
 
 use super::{Listening, TopologyMiniport};
 use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
 use crate::properties::asking::ask;
-use crate::registry_fake::{FakeKey, Values};
 
 /// What the port was told of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,34 +43,7 @@ com_class! {
     }
 }
 
-impl Port for FakePort {
-    fn init(
-        &self,
-        _: *mut DEVICE_OBJECT,
-        _: *mut IRP,
-        _: ComIn<'_, portcls_sys::IUnknown>,
-        _: ComIn<'_, portcls_sys::IUnknown>,
-        _: ComIn<'_, IResourceList>,
-    ) -> NtResult {
-        unreachable!("nobody binds it")
-    }
-    fn get_device_property(&self, _: i32, _: u32, _: *mut c_void, _: Out<'_, u32>) -> NtResult {
-        unreachable!("nobody asks")
-    }
-    fn new_registry_key(
-        &self,
-        key: ComOut<'_, IRegistryKey>,
-        _: ComIn<'_, portcls_sys::IUnknown>,
-        kind: u32,
-        _: ACCESS_MASK,
-        _: *mut OBJECT_ATTRIBUTES,
-        _: u32,
-        _: Out<'_, u32>,
-    ) -> NtResult {
-        assert_eq!(kind, 1, "the device's hardware key");
-        key.set(self.key.to_interface())
-    }
-}
+unbound_port!(FakePort, |port| Some(&port.key));
 impl PortTopology for FakePort {}
 
 impl PortEvents for FakePort {
@@ -129,13 +101,13 @@ impl Rig {
     }
 
     /// The same, where the device's hardware key has values.
-    pub fn configured(card: FakeCard, stream: u32, events: bool, values: Values) -> Self {
+    pub fn configured(card: FakeCard, stream: u32, events: bool, numbers: Numbers) -> Self {
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
         let endpoint = adapter.card().endpoint(stream).unwrap();
         let miniport = super::new_miniport(adapter.clone(), endpoint, 0).unwrap();
         let listening = Listening::new(adapter.clone(), miniport.clone());
         let heard = Arc::<Mutex<Vec<Heard>>>::default();
-        let key = Com::try_new(FakeKey(values)).unwrap();
+        let key = Com::try_new(FakeKey::of_numbers(numbers)).unwrap();
         let port = FakePort { events, key, heard: Arc::clone(&heard) };
         let port: ComRef<IPortTopology> = Com::try_new(port).unwrap().into_interface();
         miniport.init(ComIn::none(), ComIn::none(), ComIn::new(&port)).unwrap();

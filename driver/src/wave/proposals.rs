@@ -8,6 +8,7 @@
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED};
+use portcls_sys::GUID;
 use portcls_sys::guid::{
     GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_TYPE_AUDIO, KSPROPSETID_Pin,
 };
@@ -17,7 +18,6 @@ use portcls_sys::ks::{
     KSPROPERTY_TYPE_SET,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
-use portcls_sys::{ComObject, GUID};
 
 use super::descriptors::{bridge_pin, host_pin};
 use super::format::{Fields, FormatError, HEADER_BYTES};
@@ -25,7 +25,7 @@ use super::miniport::WaveMiniport;
 use super::modes;
 use crate::hw::Endpoint;
 use crate::hw::format::{AudioFormat, SampleFormat};
-use crate::properties::{Reply, Verb, handle, pin_of};
+use crate::properties::{Reply, Verb, handle_by, pin_of};
 
 static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
     PCPROPERTY_ITEM {
@@ -54,34 +54,17 @@ const _: () = assert!(HEADER_BYTES_U32 as usize == HEADER_BYTES);
 const LIST_AT: usize = 8;
 
 /// # Safety
-/// As [`handle`]; the major target is NULL or a wave miniport.
+/// As [`handle_by`] a wave miniport.
 unsafe extern "system" fn on_propose(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { with_miniport(request, propose) }
+    unsafe { handle_by(request, propose) }
 }
 
 /// # Safety
 /// As [`on_propose`].
 unsafe extern "system" fn on_propose2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { with_miniport(request, propose2) }
-}
-
-/// # Safety
-/// As [`on_propose`].
-unsafe fn with_miniport(
-    request: *mut PCPROPERTY_REQUEST,
-    answer: impl FnOnce(&WaveMiniport, Verb, &[u8], &mut [u8]) -> Reply,
-) -> NTSTATUS {
-    if request.is_null() {
-        return STATUS_INVALID_PARAMETER;
-    }
-    // SAFETY: by contract; PortCls hands the miniport as it was given to IPort::Init, by its primary pointer,
-    // and keeps it alive.
-    let miniport = unsafe { ComObject::<WaveMiniport>::from_unknown((*request).MajorTarget) };
-    let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
-    // SAFETY: by contract.
-    unsafe { handle(request, |verb, instance, value| answer(miniport, verb, instance, value)) }
+    unsafe { handle_by(request, propose2) }
 }
 
 /// The instance names the host pin.

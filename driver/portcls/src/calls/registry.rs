@@ -82,75 +82,15 @@ impl ComRef<IRegistryKey> {
 
 #[cfg(test)]
 mod tests {
-    use crate::interfaces::{IRegistryKey, RegistryKey};
-    use crate::{Com, ComIn, ComOut, IUnknown, Out, com_class};
-    use core::ffi::c_void;
     use nt::NtResult;
-    use nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_NOT_IMPLEMENTED, STATUS_OBJECT_NAME_NOT_FOUND};
-    use nt::sys::UNICODE_STRING;
 
-    /// A key with one value: name, type, data.
-    struct Fake(&'static str, u32, &'static [u8]);
-    com_class! { Fake { 0 => IRegistryKey } }
+    use crate::Com;
+    use crate::host::{FakeKey, Value};
+    use crate::interfaces::IRegistryKey;
 
-    impl RegistryKey for Fake {
-        fn query_value_key(
-            &self,
-            name: *const UNICODE_STRING,
-            class: i32,
-            buffer: *mut c_void,
-            length: u32,
-            result: Out<'_, u32>,
-        ) -> NtResult {
-            assert_eq!(class, 2);
-            // SAFETY: the caller's string.
-            let asked =
-                unsafe { core::slice::from_raw_parts((*name).Buffer, usize::from((*name).Length / 2)) };
-            if String::from_utf16_lossy(asked) != self.0 {
-                return Err(STATUS_OBJECT_NAME_NOT_FOUND);
-            }
-            let Self(_, kind, data) = *self;
-            let all = [&0_u32.to_le_bytes(), &kind.to_le_bytes(), &(data.len() as u32).to_le_bytes(), data]
-                .concat();
-            result.write(all.len() as u32)?;
-            let fits = all.len().min(length as usize);
-            // SAFETY: the caller's room.
-            unsafe { buffer.cast::<u8>().copy_from_nonoverlapping(all.as_ptr(), fits) };
-            if fits < all.len() { Err(STATUS_BUFFER_OVERFLOW) } else { Ok(()) }
-        }
-        fn query_key(&self, _: i32, _: *mut c_void, _: u32, _: Out<'_, u32>) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-        fn enumerate_key(&self, _: u32, _: i32, _: *mut c_void, _: u32, _: Out<'_, u32>) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-        fn enumerate_value_key(&self, _: u32, _: i32, _: *mut c_void, _: u32, _: Out<'_, u32>) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-        fn set_value_key(&self, _: *const UNICODE_STRING, _: u32, _: *mut c_void, _: u32) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-        fn query_registry_values(&self, _: *mut c_void, _: *mut c_void) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-        fn new_sub_key(
-            &self,
-            _: ComOut<'_, IRegistryKey>,
-            _: ComIn<'_, IUnknown>,
-            _: u32,
-            _: *const UNICODE_STRING,
-            _: u32,
-            _: Out<'_, u32>,
-        ) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-        fn delete_key(&self) -> NtResult {
-            Err(STATUS_NOT_IMPLEMENTED)
-        }
-    }
-
-    fn read(kind: u32, data: &'static [u8], name: &'static [u16]) -> NtResult<Option<u32>> {
-        Com::try_new(Fake("Contiguous", kind, data)).unwrap().into_interface::<IRegistryKey>().dword(name)
+    fn read(kind: u32, data: &[u8], name: &'static [u16]) -> NtResult<Option<u32>> {
+        let value = Value { name: "Contiguous", kind, data: data.to_vec() };
+        Com::try_new(FakeKey(vec![value])).unwrap().into_interface::<IRegistryKey>().dword(name)
     }
 
     #[test]

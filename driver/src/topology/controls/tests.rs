@@ -18,7 +18,7 @@ fn eight(stream: u32) -> Rig {
     configured(stream, &[("SpeakerChannels", 8), ("MicrophoneChannels", 8)])
 }
 
-fn configured(stream: u32, values: crate::registry_fake::Values) -> Rig {
+fn configured(stream: u32, values: portcls_sys::host::Numbers) -> Rig {
     Rig::configured(FakeCard::default(), stream, true, values)
 }
 
@@ -155,7 +155,7 @@ fn the_range_is_told_for_as_many_channels_as_the_card_has() {
 /// So that no control panel shows eight sliders.
 #[test]
 fn there_is_a_control_for_each_channel_of_the_default_format() {
-    let registry: crate::registry_fake::Values = &[("SpeakerChannels", 6), ("MicrophoneChannels", 2)];
+    let registry: portcls_sys::host::Numbers = &[("SpeakerChannels", 6), ("MicrophoneChannels", 2)];
     for (stream, values, channels) in [(0, &[][..], 2_u32), (1, &[], 1), (0, registry, 6), (1, registry, 2)] {
         let rig = configured(stream, values);
         assert_eq!(rig.miniport.channels(), channels);

@@ -1,19 +1,17 @@
 //! Tests of [`super`] and of the stream's digital rights, through the miniport, as the port goes: Init,
 //! NewStream, and what a client does.
 
-use core::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
 use nt::NtResult;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOINTERFACE, STATUS_NOT_IMPLEMENTED, STATUS_UNSUCCESSFUL};
-use nt::sys::{ACCESS_MASK, DEVICE_OBJECT, IRP, MDL, OBJECT_ATTRIBUTES};
+use nt::sys::MDL;
 use portcls_sys::interfaces::{
     DRMRIGHTS, IDrmAudioStream, IMiniportWaveRTOutputStream, IMiniportWaveRTStream,
-    IMiniportWaveRTStreamNotification, IPortWaveRTStream, IRegistryKey, IResourceList, MiniportWaveRT, Port,
-    PortClsEtwHelper, PortWaveRT,
+    IMiniportWaveRTStreamNotification, IPortWaveRTStream, MiniportWaveRT, PortClsEtwHelper, PortWaveRT,
 };
 use portcls_sys::ks::KSSTATE;
-use portcls_sys::{Com, ComOut, ComRef, IUnknown, In, Out, com_class};
+use portcls_sys::{Com, ComOut, ComRef, In, Out, com_class, unbound_port};
 
 use super::*;
 use crate::adapter::Adapter;
@@ -38,33 +36,7 @@ com_class! {
         1 => IPortClsEtwHelper if |port| port.traces,
     }
 }
-impl Port for WavePort {
-    fn init(
-        &self,
-        _: *mut DEVICE_OBJECT,
-        _: *mut IRP,
-        _: ComIn<'_, IUnknown>,
-        _: ComIn<'_, IUnknown>,
-        _: ComIn<'_, IResourceList>,
-    ) -> NtResult {
-        unreachable!("nobody binds it")
-    }
-    fn get_device_property(&self, _: i32, _: u32, _: *mut c_void, _: Out<'_, u32>) -> NtResult {
-        unreachable!("nobody asks")
-    }
-    fn new_registry_key(
-        &self,
-        _: ComOut<'_, IRegistryKey>,
-        _: ComIn<'_, IUnknown>,
-        _: u32,
-        _: ACCESS_MASK,
-        _: *mut OBJECT_ATTRIBUTES,
-        _: u32,
-        _: Out<'_, u32>,
-    ) -> NtResult {
-        unreachable!("nobody asks")
-    }
-}
+unbound_port!(WavePort, |_| None);
 impl PortWaveRT for WavePort {}
 impl PortClsEtwHelper for WavePort {
     fn miniport_write_etw_event(&self, event: i32, a: u64, b: u64, c: u64, d: u64) -> NtResult {
