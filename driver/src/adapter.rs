@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`interrupt`] | the service routine and the DPC |
-//! | [`jacks`] | whom the DPC tells of jacks |
+//! | [`jacks`] | which miniports the DPC calls about jacks |
 //! | [`mixer`] | volume and mute of every stream |
 //! | [`power`] | IAdapterPowerManagement 1 to 3 |
 //! | [`streams`] | which streams of the card are open |

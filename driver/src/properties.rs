@@ -211,8 +211,8 @@ pub unsafe fn handle(
 /// The same for the miniport of class `T` that the request is about.
 ///
 /// # Safety
-/// As [`handle`]; the major target is NULL or a miniport of that class, alive for the call. PortCls hands the miniport as
-/// it was given to IPort::Init, by its primary pointer.
+/// As [`handle`]; the major target is NULL or a miniport of that class, alive for the call. PortCls hands the
+/// miniport as it was given to IPort::Init, by its primary pointer.
 pub unsafe fn handle_by<T: ComClass>(
     request: *mut PCPROPERTY_REQUEST,
     answer: impl FnOnce(&T, Verb, &[u8], &mut [u8]) -> Reply,

@@ -106,10 +106,10 @@ mod tests {
     use super::*;
     use crate::hw::fake::FakeCard;
 
-    use crate::topology::rig::Rig;
+    use crate::topology::fixture::Fixture;
 
     fn read(values: Numbers) -> RegistryConfig {
-        Rig::configured(FakeCard::default(), 0, true, values).miniport.config()
+        Fixture::configured(FakeCard::default(), 0, true, values).miniport.config()
     }
 
     #[test]

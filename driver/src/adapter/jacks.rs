@@ -1,4 +1,4 @@
-//! Whom the DPC tells that a jack may have changed, by the number of the jack's stream.
+//! Which miniports the DPC calls when a jack may have changed, by the number of the jack's stream.
 //!
 //! The DPC calls them without a lock, for from there the port is called, which walks its clients. So who
 //! stops listening waits until no DPC can be at it any more.
@@ -44,7 +44,7 @@ impl Jacks {
         }
     }
 
-    /// From now on `listener` hears of the jack of `stream`.
+    /// From now on the DPC calls `listener` for the jack of `stream`.
     ///
     /// # Safety
     /// It stays where it is, alive, until after [`forget`](Self::forget) of the stream the DPCs that were
@@ -53,7 +53,7 @@ impl Jacks {
         self.set(stream, Some(NonNull::from(listener)));
     }
 
-    /// From now on nobody hears of the jack of `stream` but a DPC that runs already.
+    /// From now on only a DPC that runs already calls the listener of the jack of `stream`.
     pub fn forget(&self, stream: u32) {
         self.set(stream, None);
     }

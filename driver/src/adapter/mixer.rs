@@ -1,5 +1,5 @@
-//! Volume and mute of every stream, as clients set them: what they are told, and what the card is given again
-//! when it comes back from sleep, for a reset makes it forget (DATASHEET 2 and 5.8).
+//! Volume and mute of every stream, as clients set them: what they read back, and what the card is given
+//! again when it comes back from sleep, for a reset makes it forget (DATASHEET 2 and 5.8).
 //!
 //! A value and the register that holds it change under one mutex, so that a SET that comes while the card
 //! wakes up is not undone by an older value. Not under a spin lock, for a register is a message: properties
@@ -101,9 +101,9 @@ mod tests {
         assert!(mixer.set_volume(&card, 1, 7, -65_536) && !mixer.set_volume(&card, 1, 7, -65_536));
         assert!(mixer.set_muted(&card, 1, (1, 8), true) && !mixer.set_muted(&card, 1, (3, 4), true));
         assert!(mixer.set_muted(&card, 1, (3, 4), false));
-        let told =
+        let expected =
             [RecordedCall::Volume(1, 7, -65_536), RecordedCall::Mute(1, 0xFE), RecordedCall::Mute(1, 0xF6)];
-        assert_eq!(card.take_calls(), told);
+        assert_eq!(card.take_calls(), expected);
         assert_eq!((mixer.volume(1, 7), mixer.volume(1, 6), mixer.volume(0, 7)), (-65_536, 0, 0));
         assert_eq!([0, 1, 3].map(|channel| mixer.muted(1, channel)), [false, true, false]);
     }
@@ -126,11 +126,12 @@ mod tests {
         assert_eq!((mixer.volume(0, 1), mixer.muted(0, 0)), (-200, true), "told to clients at once");
         card.set_power(true);
         mixer.restore(&card, 0);
-        let told = card.take_calls();
-        assert_eq!(told.len(), 9);
+        let calls = card.take_calls();
+        assert_eq!(calls.len(), 9);
         assert!(
-            told.contains(&RecordedCall::Volume(0, 1, -200)) && told.contains(&RecordedCall::Volume(0, 7, 0))
+            calls.contains(&RecordedCall::Volume(0, 1, -200))
+                && calls.contains(&RecordedCall::Volume(0, 7, 0))
         );
-        assert_eq!(told.last(), Some(&RecordedCall::Mute(0, 1)));
+        assert_eq!(calls.last(), Some(&RecordedCall::Mute(0, 1)));
     }
 }

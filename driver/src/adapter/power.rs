@@ -94,14 +94,15 @@ mod tests {
         let card = FakeCard::default();
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
         adapter.power_change_state2(PowerDeviceD3, 0);
-        assert!(card.sees(|inside| inside.asleep && !inside.interrupts));
+        assert!(card.inspect(|inside| inside.asleep && !inside.interrupts));
         assert!(adapter.mixer().set_volume(adapter.card(), 1, 0, -65_536), "remembered without power");
         assert_eq!(card.take_calls(), []);
         adapter.power_change_state2(PowerDeviceD0, 0);
-        assert!(card.sees(|inside| inside.interrupts));
-        let told = card.take_calls();
+        assert!(card.inspect(|inside| inside.interrupts));
+        let calls = card.take_calls();
         assert!(
-            told.contains(&RecordedCall::Volume(1, 0, -65_536)) && told.contains(&RecordedCall::WatchJack(1))
+            calls.contains(&RecordedCall::Volume(1, 0, -65_536))
+                && calls.contains(&RecordedCall::WatchJack(1))
         );
     }
 
@@ -112,6 +113,6 @@ mod tests {
         adapter.power_change_state2(PowerDeviceD3, 0);
         card.change(|inside| inside.exchanged = true);
         adapter.power_change_state2(PowerDeviceD0, 0);
-        assert_eq!((card.take_calls(), card.sees(|inside| inside.interrupts)), (vec![], false));
+        assert_eq!((card.take_calls(), card.inspect(|inside| inside.interrupts)), (vec![], false));
     }
 }

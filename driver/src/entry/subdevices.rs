@@ -77,7 +77,7 @@ impl Subdevices {
         Ok(Self { endpoints })
     }
 
-    /// Changes of the jacks are told no more, and the miniports let go of their ports. PASSIVE_LEVEL.
+    /// No client is notified of jacks any more, and the miniports let go of their ports. PASSIVE_LEVEL.
     pub fn stop_listening(&mut self) {
         for filters in &mut self.endpoints {
             filters.listening = None;

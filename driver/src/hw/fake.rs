@@ -45,7 +45,7 @@ pub type Hook = Arc<dyn Fn() + Send + Sync>;
 
 /// The card's inside, shared with the test.
 #[allow(clippy::struct_excessive_bools, reason = "each is something a test can do to it")]
-pub struct Inside {
+pub struct FakeState {
     /// Every call since the test last took them.
     pub calls: Vec<RecordedCall>,
     /// The state of its stream.
@@ -88,7 +88,7 @@ pub struct Inside {
 
 /// The test's hand on a card.
 #[derive(Clone)]
-pub struct FakeCard(pub Arc<Mutex<Inside>>);
+pub struct FakeCard(pub Arc<Mutex<FakeState>>);
 
 /// What its streams have: everything.
 pub const LIMITS: Limits = Limits {
@@ -105,7 +105,7 @@ pub const LIMITS: Limits = Limits {
 
 impl Default for FakeCard {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Inside {
+        Self(Arc::new(Mutex::new(FakeState {
             calls: Vec::new(),
             state: StreamState::Stop,
             mark_clock: 0,
@@ -151,7 +151,7 @@ pub fn fifo_frames(rate: u32, packet_frames: u32) -> u32 {
 
 impl FakeCard {
     /// Its inside; also after a failed assertion, so that the stream's end does not hide it.
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    fn inside(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,12 +170,12 @@ impl FakeCard {
     }
 
     /// Looks into it.
-    pub fn sees<R>(&self, look: impl FnOnce(&Inside) -> R) -> R {
+    pub fn inspect<R>(&self, look: impl FnOnce(&FakeState) -> R) -> R {
         look(&self.inside())
     }
 
     /// Changes its inside.
-    pub fn change(&self, change: impl FnOnce(&mut Inside)) {
+    pub fn change(&self, change: impl FnOnce(&mut FakeState)) {
         change(&mut self.inside());
     }
 
@@ -233,7 +233,7 @@ impl Card for FakeCard {
     }
     fn set_state(&self, _stream: u32, state: StreamState) -> NtResult {
         at_passive_level();
-        if let Some(held_up) = self.sees(|inside| inside.before_answer.clone()) {
+        if let Some(held_up) = self.inspect(|inside| inside.before_answer.clone()) {
             held_up();
         }
         let mut inside = self.inside();
@@ -270,7 +270,7 @@ impl Card for FakeCard {
     fn mark(&self, _stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool {
         at_passive_level();
         // Whoever marks may be held up here.
-        if let Some(held_up) = self.sees(|inside| inside.before_mark.clone()) {
+        if let Some(held_up) = self.inspect(|inside| inside.before_mark.clone()) {
             held_up();
         }
         let mut inside = self.inside();
@@ -331,7 +331,7 @@ impl Card for FakeCard {
         std::mem::take(&mut self.inside().line)
     }
     fn on_interrupt(&self) -> u32 {
-        self.sees(|inside| inside.interrupting)
+        self.inspect(|inside| inside.interrupting)
     }
     fn set_power(&self, on: bool) -> bool {
         at_passive_level();
@@ -342,7 +342,7 @@ impl Card for FakeCard {
         !on || !inside.exchanged
     }
     fn asleep(&self) -> bool {
-        self.sees(|inside| inside.asleep && !inside.gone && !inside.exchanged)
+        self.inspect(|inside| inside.asleep && !inside.gone && !inside.exchanged)
     }
     fn remove(&self) {
         at_passive_level();

@@ -197,12 +197,12 @@ pub trait Card: Send + Sync {
     fn on_interrupt(&self) -> u32;
 
     /// Control. The card is in D0 (`true`), or about to leave it: once this has returned it raises no
-    /// interrupt, and nothing of it is touched until it is back. In D0 it is looked at again: `false` if it
+    /// interrupt, and nothing of it is touched until it is back. In D0 it is checked again: `false` if it
     /// is not the card that was found, which is gone then and fails softly.
     fn set_power(&self, on: bool) -> bool;
 
-    /// Whether it has no power and may come back as what it was: what it can't be told now it is told then.
-    /// PASSIVE_LEVEL.
+    /// Whether it has no power and may come back as what it was: what it is not asked for now it is asked for
+    /// then. PASSIVE_LEVEL.
     fn asleep(&self) -> bool;
 
     /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no

@@ -263,7 +263,7 @@ impl Card for Ringwave {
 
     fn mark(&self, stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool {
         if !self.features.written {
-            return true; // a card that does not ask is told all there is
+            return true; // a card without FEATURE_WRITTEN takes every packet for valid
         }
         if self.features.mark_page && mark.end_of_stream.is_none() {
             return self.mark_by_page(stream, mark.number, clock, at_once);

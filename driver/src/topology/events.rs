@@ -1,4 +1,4 @@
-//! Events of the topology filter: clients ask to be told, the port keeps the list of them (IPortEvents), and
+//! Events of the topology filter: clients subscribe, the port keeps the list of them (IPortEvents), and
 //! this tells it when there is something to tell. WAVERT.md 2.2, 5.7.
 //!
 //! | event | at | when |
@@ -18,12 +18,12 @@ use portcls_sys::interfaces::{IPortEvents, IPortTopology};
 use portcls_sys::ks::{KSEVENT_CONTROL_CHANGE, KSEVENT_PINCAPS_JACKINFOCHANGE};
 use portcls_sys::{ComRef, GUID};
 
-/// The port's list of those who want to know.
+/// The port's list of subscribed clients.
 #[derive(Default)]
 pub struct Events(Rundown<ComRef<IPortEvents>>);
 
 impl Events {
-    /// Finds the list. A port without one is no failure: nobody is told, then. PASSIVE_LEVEL.
+    /// Finds the list. A port without one is no failure: no client is notified, then. PASSIVE_LEVEL.
     pub fn open(&self, port: &ComRef<IPortTopology>) {
         match port.query::<IPortEvents>() {
             // A second Init of one miniport would change nothing; its reference goes with the value that
@@ -33,7 +33,7 @@ impl Events {
         }
     }
 
-    /// Tells nobody any more, and gives the reference to the port back. PASSIVE_LEVEL.
+    /// Notifies no client any more, and gives the reference to the port back. PASSIVE_LEVEL.
     pub fn close(&self) {
         drop(self.0.close());
     }
@@ -54,17 +54,17 @@ impl Events {
 
     /// The control of a node has another value. At most DISPATCH_LEVEL.
     pub fn control_changed(&self, node: u32) {
-        self.tell(&KSEVENTSETID_AudioControlChange, KSEVENT_CONTROL_CHANGE, None, Some(node));
+        self.notify(&KSEVENTSETID_AudioControlChange, KSEVENT_CONTROL_CHANGE, None, Some(node));
     }
 
     /// Something was plugged or unplugged at a pin. At most DISPATCH_LEVEL.
     pub fn jack_changed(&self, pin: u32) {
-        self.tell(&KSEVENTSETID_PinCapsChange, KSEVENT_PINCAPS_JACKINFOCHANGE, Some(pin), None);
+        self.notify(&KSEVENTSETID_PinCapsChange, KSEVENT_PINCAPS_JACKINFOCHANGE, Some(pin), None);
     }
 
     /// Tells those who want to know of an event of this pin, or node. Called up to DISPATCH_LEVEL, where the
     /// port tells them at once.
-    fn tell(&self, set: &'static GUID, id: u32, pin: Option<u32>, node: Option<u32>) {
+    fn notify(&self, set: &'static GUID, id: u32, pin: Option<u32>, node: Option<u32>) {
         self.0.with(|port| {
             let of = |it: Option<u32>| (i32::from(it.is_some()), it.unwrap_or(u32::MAX));
             let ((by_pin, pin), (by_node, node)) = (of(pin), of(node));

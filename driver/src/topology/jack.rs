@@ -74,8 +74,8 @@ unsafe extern "system" fn on_description2(request: *mut PCPROPERTY_REQUEST) -> N
     }
 }
 
-/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so that not even
-/// basic support is there.
+/// Answers for the pin that is the jack, with `get` if it is asked for. Other pins have no such property, so
+/// that not even basic support is there.
 fn on_jack_pin(
     miniport: &TopologyMiniport,
     (verb, instance, value): (Verb, &[u8], &mut [u8]),

@@ -1,4 +1,4 @@
-//! The miniport of the topology filter: it describes the filter and knows what its clients are told.
+//! The miniport of the topology filter: it describes the filter and knows what its clients know.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,8 @@ use crate::adapter::jacks::JackListener;
 use crate::hw::Endpoint;
 use crate::registry::RegistryConfig;
 
-/// The most looks at a jack that changes while it is looked at.
-const LOOKS: usize = 4;
+/// How often a jack is read that changes meanwhile.
+const READS: usize = 4;
 
 /// The miniport of the topology filter.
 pub struct TopologyMiniport {
@@ -30,7 +30,7 @@ pub struct TopologyMiniport {
     /// What the registry asks for. Read in Init, which comes before anything that depends on it.
     config: SpinLock<RegistryConfig>,
     events: Events,
-    /// Whether nothing was plugged in when the clients were last told, or asked before that.
+    /// Whether nothing was plugged in when the clients were last notified, or at first.
     unplugged: AtomicBool,
 }
 
@@ -80,7 +80,7 @@ impl TopologyMiniport {
         self.config().default_format.channels(self.endpoint.direction, self.endpoint.can)
     }
 
-    /// Who wants to know.
+    /// The subscribed clients.
     pub const fn events(&self) -> &Events {
         &self.events
     }
@@ -92,18 +92,18 @@ impl TopologyMiniport {
         !unplugged.unwrap_or_else(|| self.unplugged.load(Ordering::Acquire))
     }
 
-    /// Tells no client any more and gives the reference to the port back. PASSIVE_LEVEL.
+    /// Notifies no client any more and gives the reference to the port back. PASSIVE_LEVEL.
     pub fn forget_port(&self) {
         self.events.close();
     }
 }
 
 impl JackListener for TopologyMiniport {
-    /// Tells the clients if the jack is not as they were told. Perhaps on two processors at the same time.
+    /// Notifies the clients if the jack is not as they know it. Perhaps on two processors at the same time.
     fn jack_may_have_changed(&self) {
-        // Once more after each change: it may have changed again, or another processor may have been told an
-        // older state.
-        for _ in 0..LOOKS {
+        // Once more after each change: it may have changed again, or another processor may have read an older
+        // state.
+        for _ in 0..READS {
             let Some(unplugged) = self.adapter.card().unplugged(self.endpoint.stream) else { return };
             if self.unplugged.swap(unplugged, Ordering::AcqRel) == unplugged {
                 return;
@@ -150,7 +150,7 @@ impl MiniportTopology for TopologyMiniport {
 }
 
 /// A topology miniport whose filter is being registered, or is. When it is dropped (PASSIVE_LEVEL) no client
-/// is told any more, and the miniport has given back its reference to the port: the port has one to the
+/// is notified any more, and the miniport has given back its reference to the port: the port has one to the
 /// miniport, and neither would ever go.
 pub struct Listening {
     adapter: Com<Adapter>,
@@ -163,7 +163,7 @@ impl Listening {
         Self { adapter, miniport }
     }
 
-    /// From now on the clients are told of changes of the jack.
+    /// From now on the clients are notified of changes of the jack.
     pub fn start(&self) {
         let stream = self.miniport.endpoint.stream;
         let miniport: &TopologyMiniport = &self.miniport;

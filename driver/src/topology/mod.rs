@@ -8,7 +8,7 @@
 //! | [`miniport`] | the miniport, and what keeps it registered |
 //! | [`controls`] | volume and mute: the properties of the nodes |
 //! | [`jack`] | what is plugged in: properties of the filter |
-//! | [`events`] | the port's list of clients that want to know when one of them changes |
+//! | [`events`] | the port's list of clients that subscribed to changes |
 //! | [`event_requests`] | how clients get into that list |
 //!
 //! A card without volumes (`--no-volume`) gets a filter without nodes: a control that Windows turns and
@@ -18,11 +18,11 @@ pub mod controls;
 pub mod event_requests;
 pub mod events;
 pub mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod jack;
 pub mod miniport;
 pub mod pins;
-#[cfg(test)]
-pub(crate) mod rig;
 
 use nt::NtResult;
 use portcls_sys::Com;

@@ -1,4 +1,4 @@
-//! Packet numbers: which one a client may write next, and what the card is told of it.
+//! Packet numbers: which one a client may write next, and what is marked then.
 //!
 //! The rules of WAVERT.md 4.7. With count = packets that have left the buffer since STOP: while the stream
 //! does not run, the packet to write is `count`; while it runs, packet `count` is being played and the one to
@@ -29,7 +29,7 @@ pub const FLAG_END_OF_STREAM: u32 = 0x200;
 
 /// Where the card stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct PacketProgress {
     /// Packets that have left the buffer since STOP.
     pub count: u32,
     /// The card stands still before this packet because it was not written.
@@ -78,7 +78,7 @@ impl Packets {
 
     /// The status page says `count`. It is taken if it is ahead of what is known, seen as a signed
     /// difference; returns what is known now.
-    pub fn saw(&mut self, count: u32) -> u32 {
+    pub fn update_count(&mut self, count: u32) -> u32 {
         if difference(count, self.count) > 0 {
             self.count = count;
         }
@@ -102,7 +102,7 @@ impl Packets {
         self.written
     }
 
-    /// Judges a `SetWritePacket`. What the card is to be told after it is in [`written`](Self::written).
+    /// Judges a `SetWritePacket`. The mark to pass to the card after it is [`written`](Self::written).
     ///
     /// * `running`: the card is in RUN.
     /// * `progress`: from the status page, read just now.
@@ -111,7 +111,7 @@ impl Packets {
     pub fn write(
         &mut self,
         running: bool,
-        progress: Progress,
+        progress: PacketProgress,
         (packet_bytes, frame_bytes): (u32, u32),
         (number, flags, end_bytes): (u32, u32, u32),
     ) -> Result<(), Refusal> {
@@ -174,7 +174,7 @@ mod tests {
         number: u32,
     ) -> (Result<(), Refusal>, Option<u32>) {
         let mut packets = Packets::default();
-        let answer = packets.write(running, Progress { count, stalled_on }, SIZES, (number, 0, 0));
+        let answer = packets.write(running, PacketProgress { count, stalled_on }, SIZES, (number, 0, 0));
         (answer, packets.written().map(|mark| mark.number))
     }
 
@@ -227,7 +227,7 @@ mod tests {
     fn end_of_stream_has_whole_frames_within_a_packet_and_is_the_last() {
         let end = |flags, bytes| {
             let mut packets = Packets::default();
-            let answer = packets.write(true, Progress::default(), SIZES, (1, flags, bytes));
+            let answer = packets.write(true, PacketProgress::default(), SIZES, (1, flags, bytes));
             answer.map(|()| packets.written().and_then(|mark| mark.end_of_stream))
         };
         assert_eq!(end(0x200, 0), Ok(Some(0)));
@@ -240,17 +240,17 @@ mod tests {
         assert_eq!(end(0, 77), Ok(None));
 
         let mut packets = Packets::default();
-        packets.write(true, Progress::default(), SIZES, (1, 0x200, 4)).unwrap();
-        let next = Progress { count: 1, stalled_on: None };
+        packets.write(true, PacketProgress::default(), SIZES, (1, 0x200, 4)).unwrap();
+        let next = PacketProgress { count: 1, stalled_on: None };
         assert_eq!(packets.write(true, next, SIZES, (2, 0, 0)), Err(Refusal::Ended));
         packets.reset();
-        assert!(packets.write(false, Progress::default(), SIZES, (0, 0, 0)).is_ok());
+        assert!(packets.write(false, PacketProgress::default(), SIZES, (0, 0, 0)).is_ok());
     }
 
     #[test]
     fn an_end_that_comes_late_ends_nothing_and_marks_its_packet() {
         let mut packets = Packets::default();
-        let playing = Progress { count: 5, stalled_on: None };
+        let playing = PacketProgress { count: 5, stalled_on: None };
         assert_eq!(packets.write(true, playing, SIZES, (5, 0x200, 400)), Err(Refusal::Playing));
         assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: None }));
         // So that the client may try again with the next.
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(packets.written(), Some(Mark { number: 6, end_of_stream: Some(400) }));
         // Of a packet that a card waits for it is in time.
         let mut packets = Packets::default();
-        let waiting = Progress { count: 5, stalled_on: Some(5) };
+        let waiting = PacketProgress { count: 5, stalled_on: Some(5) };
         packets.write(true, waiting, SIZES, (5, 0x200, 400)).unwrap();
         assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: Some(400) }));
     }
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_promise_is_not_taken_back_but_by_an_end() {
         let mut packets = Packets::default();
-        let playing = Progress { count: 5, stalled_on: None };
+        let playing = PacketProgress { count: 5, stalled_on: None };
         packets.write(true, playing, SIZES, (6, 0, 0)).unwrap();
         // Late, for the one that is being played: marked long ago.
         assert_eq!(packets.write(true, playing, SIZES, (5, 0, 0)), Err(Refusal::Playing));
@@ -281,25 +281,25 @@ mod tests {
     #[test]
     fn a_refused_packet_is_not_remembered() {
         let mut packets = Packets::default();
-        assert!(packets.write(true, Progress::default(), SIZES, (7, 0x200, 0)).is_err());
+        assert!(packets.write(true, PacketProgress::default(), SIZES, (7, 0x200, 0)).is_err());
         assert_eq!(packets.written(), None);
     }
 
     #[test]
     fn the_count_never_goes_back_and_wraps() {
         let mut packets = Packets::default();
-        assert_eq!(packets.saw(3), 3);
-        assert_eq!(packets.saw(1), 3);
-        assert_eq!(packets.saw(0x8000_0002), 0x8000_0002);
-        assert_eq!(packets.saw(u32::MAX), u32::MAX);
-        assert_eq!(packets.saw(0), 0);
+        assert_eq!(packets.update_count(3), 3);
+        assert_eq!(packets.update_count(1), 3);
+        assert_eq!(packets.update_count(0x8000_0002), 0x8000_0002);
+        assert_eq!(packets.update_count(u32::MAX), u32::MAX);
+        assert_eq!(packets.update_count(0), 0);
     }
 
     #[test]
     fn several_packets_are_one_notification_and_none_is_none() {
         let mut packets = Packets::default();
         assert!(!packets.take_completed());
-        packets.saw(2);
+        packets.update_count(2);
         assert!(packets.take_completed());
         assert!(!packets.take_completed());
     }

@@ -8,14 +8,14 @@ use nt::NtResult;
 use nt::status::STATUS_NOT_SUPPORTED;
 
 use super::notifications::Notifications;
-use super::packets::{Packets, Progress};
+use super::packets::{PacketProgress, Packets};
 use super::position::{Position, scale};
 use super::reads::{Read, Reads};
 use crate::hw::geometry::BufferGeometry;
 use crate::hw::{Card, Endpoint, Mark, Status, StreamState};
 
 /// The shared part of a stream.
-pub struct Shared {
+pub struct StreamProgress {
     /// The state that the port set last.
     pub state: StreamState,
     /// The state the card was brought to; behind `state` while there is no buffer.
@@ -37,14 +37,14 @@ pub struct Shared {
     pub taken: Option<u32>,
     /// Capture: frames that stand in the buffer.
     stored: u64,
-    /// The frame that the card was told to start at since STOP; 0 = from the beginning.
+    /// The frame at which the card was started since STOP; 0 = from the beginning.
     pub started: u64,
-    /// The last mark that the card has heard since it was in STOP.
-    pub told: Option<Mark>,
+    /// The last mark that the card has taken since it was in STOP.
+    pub marked: Option<Mark>,
     /// Whether the card is asked for lockstep: settled at the first RUN since STOP.
     pub lockstep: Option<bool>,
-    /// The card was told so since it was in STOP.
-    pub lockstep_told: bool,
+    /// `lockstep` was passed to the card since it was in STOP.
+    pub lockstep_set: bool,
     /// Reported position.
     pub position: Position,
     /// Events to signal.
@@ -66,7 +66,7 @@ impl Moment {
     }
 }
 
-impl Shared {
+impl StreamProgress {
     /// As NewStream returns it: stopped, no buffer, position 0.
     pub fn new(captures: bool) -> Self {
         Self {
@@ -81,9 +81,9 @@ impl Shared {
             taken: None,
             stored: 0,
             started: 0,
-            told: None,
+            marked: None,
             lockstep: None,
-            lockstep_told: false,
+            lockstep_set: false,
             position: Position::default(),
             notifications: Notifications::default(),
             reported_error: None,
@@ -98,7 +98,7 @@ impl Shared {
         self.taken = None;
         self.stored = 0;
         self.started = 0;
-        self.told = None;
+        self.marked = None;
         self.lockstep = None;
         self.position.reset();
         self.reported_error = None;
@@ -106,7 +106,7 @@ impl Shared {
 
     /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this
     /// stream: it is stopped, has no buffer, or is gone; then what was known before holds.
-    pub fn look(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Status, Moment)> {
+    pub fn refresh(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Status, Moment)> {
         if self.state == StreamState::Stop || self.card_state == StreamState::Stop {
             return None;
         }
@@ -115,20 +115,20 @@ impl Shared {
         let moment = Moment::now();
         let now = scale(moment.0, self.counter_hz, endpoint.limits.clock_hz.into());
         self.position.observe(status.anchor.clock.max(status.packet_clock), now);
-        self.packets.saw(status.packet_count);
+        self.packets.update_count(status.packet_count);
         let limit = self.limit(&status);
         self.position.at(status.anchor, now, limit);
         Some((status, moment))
     }
 
     /// How far the position may have come since the anchor. DATASHEET 7.2. A client without notifications
-    /// goes by the position: what it takes for played it overwrites, so it is told no more than the card is
-    /// known to have fetched.
+    /// goes by the position: what it takes for played it overwrites, so no more is reported to it than the
+    /// card is known to have fetched.
     fn limit(&self, status: &Status) -> u64 {
         let Some(geometry) = self.geometry else { return 0 };
         let frame = status.anchor.frame;
         if !self.notified {
-            return self.piece_end(geometry, frame);
+            return self.burst_end(geometry, frame);
         }
         let packet_later = frame.saturating_add(geometry.packet_frames().into());
         if self.captures && status.lockstep {
@@ -147,25 +147,25 @@ impl Shared {
         packet_later.min(geometry.frame_in_packet(mark.number, valid_frames, frame))
     }
 
-    /// The end of the piece that `frame` is in, or begins with: what the card fetches at once. A piece is a
+    /// The end of the burst that `frame` is in, or begins with: what the card fetches at once. A piece is a
     /// FIFO long, or ends with its packet, which need not be a multiple of it. DATASHEET 5.2.
-    fn piece_end(&self, geometry: BufferGeometry, frame: u64) -> u64 {
+    fn burst_end(&self, geometry: BufferGeometry, frame: u64) -> u64 {
         let (packet, fifo) = (u64::from(geometry.packet_frames()), u64::from(self.fifo.max(1)));
         let in_packet = frame.checked_rem(packet).unwrap_or(0);
         let begin = frame.saturating_sub(in_packet);
-        // Pieces count from the packet's start, or from where the stream started in it.
+        // Bursts count from the packet's start, or from where the stream started in it.
         let first = if self.started <= frame { begin.max(self.started) } else { begin };
-        let in_piece = frame.saturating_sub(first).checked_rem(fifo).unwrap_or(0);
-        frame.saturating_sub(in_piece).saturating_add(fifo).min(begin.saturating_add(packet))
+        let in_burst = frame.saturating_sub(first).checked_rem(fifo).unwrap_or(0);
+        frame.saturating_sub(in_burst).saturating_add(fifo).min(begin.saturating_add(packet))
     }
 
-    /// The last mark, if the card is in a state in which it hears marks and has not heard this one. `again`:
-    /// one that it has heard too, unless it was the end of the stream, which is told once (DATASHEET 5.5).
-    pub fn untold(&self, again: bool) -> Option<Mark> {
+    /// The last mark, if the card is in a state in which it takes marks and has not taken this one. `again`:
+    /// one that it has taken too, unless it was the end of the stream, which is passed once (DATASHEET 5.5).
+    pub fn mark_pending(&self, again: bool) -> Option<Mark> {
         let taken = self.taken.map(|number| Mark { number, end_of_stream: None });
         let mark = self.packets.written().or(taken)?;
-        let heard = self.told == Some(mark) && !(again && mark.end_of_stream.is_none());
-        (self.card_state != StreamState::Stop && !heard).then_some(mark)
+        let taken = self.marked == Some(mark) && !(again && mark.end_of_stream.is_none());
+        (self.card_state != StreamState::Stop && !taken).then_some(mark)
     }
 
     /// The device clock now, late by no more than the shortest delay of an interrupt; 0 if it is not known.
@@ -191,8 +191,11 @@ impl Shared {
     }
 
     /// What the card's status says about packets, for the rules of SetWritePacket.
-    pub fn packet_progress(&self, status: Option<&Status>) -> Progress {
-        Progress { count: self.packets.count(), stalled_on: status.and_then(|status| status.stalled_on) }
+    pub fn packet_progress(&self, status: Option<&Status>) -> PacketProgress {
+        PacketProgress {
+            count: self.packets.count(),
+            stalled_on: status.and_then(|status| status.stalled_on),
+        }
     }
 
     /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the
@@ -201,7 +204,7 @@ impl Shared {
         if self.state != StreamState::Run {
             return false;
         }
-        let Some((status, _)) = self.look(card, endpoint) else { return false };
+        let Some((status, _)) = self.refresh(card, endpoint) else { return false };
         if status.error != self.reported_error {
             self.reported_error = status.error;
             if let Some(error) = status.error {
@@ -261,8 +264,8 @@ impl Shared {
         let earlier = frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0);
         let clock = status.packet_start_clock.saturating_sub(earlier);
         // A card that waits must not record over what is being read. One that does not wait only counts what
-        // nobody has read in time: it would count every packet if it heard of each only with the next, when
-        // the place of the first is being recorded over already.
+        // no client has read in time: it would count every packet if each were marked only with the next,
+        // when the place of the first is being recorded over already.
         let waits = status.lockstep;
         self.taken = Some(if waits { read.number.wrapping_sub(1) } else { read.number });
         let local = self.position.local(clock).unwrap_or_default();

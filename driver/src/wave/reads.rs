@@ -5,7 +5,7 @@
 //! more"): here it is the oldest that was not read and is still whole, so that a client that comes late by
 //! one packet loses nothing, and one that is in time gets the most recent.
 
-/// What a client is told.
+/// What GetReadPacket answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The packet's number.

@@ -1,8 +1,8 @@
 //! One stream, render or capture: the WaveRT contract, step by step, in the order in which PortCls calls it.
 //!
 //! 1. NewStream makes it: STOP, position 0, no buffer.
-//! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, and the table that leads
-//!    the card to them.
+//! 2. AllocateBufferWithNotification (or AllocateAudioBuffer): pages from the port, which
+//!    the card is given.
 //! 3. GetHWLatency, RegisterNotificationEvent, SetWritePacket(0).
 //! 4. SetState ACQUIRE, PAUSE, RUN: the card takes the same steps.
 //! 5. Running: the card's interrupt becomes a DPC ([`OpenStream::on_interrupt`]), which signals the events;
@@ -11,16 +11,16 @@
 //!    read the status page. None of it is a message to the card.
 //! 6. SetState PAUSE, ACQUIRE, STOP; UnregisterNotificationEvent; Free...; the last Release.
 //!
-//! SetState, allocation and release are serialized by PortCls (WAVERT.md 1.5) and come at PASSIVE_LEVEL,
-//! as do the packet methods (each one's page). GetPosition, the packet methods and the DPC may come at any
-//! time beside them, so what they share is behind one spin lock ([`Shared`]). Registers are touched by what
-//! comes at PASSIVE_LEVEL alone, and never while that lock is held.
+//! SetState, allocation and release are serialized by PortCls (WAVERT.md 1.5) and come at PASSIVE_LEVEL, as
+//! do the packet methods (each one's page). GetPosition, the packet methods and the DPC may come at any time
+//! beside them, so what they share is behind one spin lock ([`StreamProgress`]). Registers are touched by
+//! what comes at PASSIVE_LEVEL alone, and never while that lock is held.
 //!
 //! | file | what |
 //! |---|---|
 //! | `stream.rs` | the stream's interfaces |
 //! | `stream/states.rs` | SetState |
-//! | `stream/marks.rs` | what the card is told of packets |
+//! | `stream/marks.rs` | which packets are valid, passed to the card |
 //! | `stream/allocation.rs` | the cyclic buffer |
 //! | `stream/registers.rs` | position and clock register |
 
@@ -50,7 +50,7 @@ use portcls_sys::{Com, ComRef, In, Out, com_class};
 use super::buffer::Buffer;
 use super::notifications::Node;
 use super::packets::Refusal;
-use super::progress::{Moment, Shared};
+use super::progress::{Moment, StreamProgress};
 use crate::adapter::Adapter;
 use crate::adapter::streams::{OpenStream, StreamLease};
 use crate::hw::format::AudioFormat;
@@ -65,7 +65,7 @@ mod registers;
 mod states;
 use allocation::Allocated;
 pub use glitches::Tracing;
-use marks::Telling;
+use marks::MarkReason;
 use registers::Register;
 
 /// A stream.
@@ -77,16 +77,16 @@ pub struct Stream {
     format: AudioFormat,
     config: RegistryConfig,
     buffer: SpinLock<Option<Buffer>>,
-    /// Held while the card is told a change of state or the buffer comes and goes: by the port's calls, and
-    /// by the thread that gives the card power.
+    /// Held while the card changes its state or the buffer comes and goes: by the port's calls, and by the
+    /// thread that gives the card power.
     transitions: Mutex<()>,
     /// A client has the position page, which ticks until the stream goes.
     ticks: AtomicBool,
-    shared: SpinLock<Shared>,
+    shared: SpinLock<StreamProgress>,
     glitches: glitches::Glitches,
     /// Held by who tells the card of a packet, or takes it to or out of STOP: what stands in the mark page
     /// must not go back, nor outlive STOP.
-    telling: Mutex<()>,
+    marking: Mutex<()>,
 }
 
 com_class! {
@@ -127,9 +127,9 @@ impl Stream {
             buffer: SpinLock::new(None),
             transitions: Mutex::try_new(())?,
             ticks: AtomicBool::new(false),
-            shared: SpinLock::new(Shared::new(endpoint.captures())),
+            shared: SpinLock::new(StreamProgress::new(endpoint.captures())),
             glitches: glitches::Glitches::new(),
-            telling: Mutex::try_new(())?,
+            marking: Mutex::try_new(())?,
         })?;
         let visited: &Self = &stream;
         // SAFETY: the object does not move, and `drop` withdraws the lease's pointer before anything else.
@@ -163,7 +163,7 @@ impl OpenStream for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // After this neither a DPC nor who gives the card power looks at us.
+        // After this neither a DPC nor the power management visits this stream.
         self.lease.deactivate();
         if self.ticks.load(Ordering::Acquire) {
             self.card().update_position_registers(self.lease.stream(), false);
@@ -205,7 +205,7 @@ impl MiniportWaveRTStream for Stream {
     fn get_position(&self, position: Out<'_, KSAUDIO_POSITION>) -> NtResult {
         let offset = {
             let mut shared = self.shared.lock();
-            let status = shared.look(self.card(), &self.endpoint).map(|(status, _)| status);
+            let status = shared.refresh(self.card(), &self.endpoint).map(|(status, _)| status);
             if self.endpoint.captures() {
                 shared.stored_offset(status.as_ref())
             } else {
@@ -303,20 +303,20 @@ impl MiniportWaveRTStreamNotification for Stream {
 
 impl MiniportWaveRTOutputStream for Stream {
     /// Steps 3 and 5: a packet is valid in the buffer, in every state from STOP on: what a client fills
-    /// before RUN is remembered, and told when the card hears it.
+    /// before RUN is remembered, and passed to the card when it takes marks.
     fn set_write_packet(&self, number: u32, flags: u32, end_of_stream_bytes: u32) -> NtResult {
         self.report_glitches();
         let answer = {
             let mut shared = self.shared.lock();
             let geometry = shared.packet_geometry()?;
-            let status = shared.look(self.card(), &self.endpoint).map(|(status, _)| status);
+            let status = shared.refresh(self.card(), &self.endpoint).map(|(status, _)| status);
             let progress = shared.packet_progress(status.as_ref());
             let running = shared.runs();
             let sizes = (geometry.packet_bytes(), geometry.frame_bytes);
             shared.packets.write(running, progress, sizes, (number, flags, end_of_stream_bytes))
         };
         // Also after a refusal: the packet that is being played is marked all the same.
-        self.tell_mark(if answer == Err(Refusal::Playing) { Telling::Late } else { Telling::New });
+        self.pass_mark(if answer == Err(Refusal::Playing) { MarkReason::Late } else { MarkReason::New });
         Ok(answer?)
     }
 
@@ -328,7 +328,7 @@ impl MiniportWaveRTOutputStream for Stream {
         let (frames, moment) = {
             let mut shared = self.shared.lock();
             shared.packet_geometry()?;
-            let moment = shared.look(self.card(), &self.endpoint).map(|(_, moment)| moment);
+            let moment = shared.refresh(self.card(), &self.endpoint).map(|(_, moment)| moment);
             (shared.position.last(), moment.unwrap_or_else(Moment::now))
         };
         position
@@ -340,7 +340,7 @@ impl MiniportWaveRTOutputStream for Stream {
         let packets = {
             let mut shared = self.shared.lock();
             shared.packet_geometry()?;
-            let _ = shared.look(self.card(), &self.endpoint);
+            let _ = shared.refresh(self.card(), &self.endpoint);
             shared.packets.count()
         };
         count.write(packets)
@@ -366,11 +366,11 @@ impl MiniportWaveRTInputStream for Stream {
                 return Err(STATUS_INVALID_DEVICE_STATE);
             }
             let card = self.card();
-            let (status, _) = shared.look(card, &self.endpoint).ok_or(STATUS_DEVICE_NOT_READY)?;
+            let (status, _) = shared.refresh(card, &self.endpoint).ok_or(STATUS_DEVICE_NOT_READY)?;
             shared.read_packet(&status, self.endpoint.limits.clock_hz, self.format.rate)
         };
         // Whether there is one or not: who asks is done with what it was given before.
-        self.tell_mark(Telling::New);
+        self.pass_mark(MarkReason::New);
         // That there is none is routine: clients ask once more after each packet (WAVERT.md 4.7).
         let (read, moment) = found.ok_or(STATUS_DEVICE_NOT_READY)?;
         number.write(read.number)?;

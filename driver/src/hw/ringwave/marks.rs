@@ -1,5 +1,5 @@
-//! The mark page: packets are marked by a store, and a card that waits for one is told to look. DATASHEET
-//! 7.4.
+//! The mark page: packets are marked by a store, and a card that waits for one is woken by a write of LOOK.
+//! DATASHEET 7.4.
 
 use core::sync::atomic::Ordering;
 
@@ -20,16 +20,16 @@ enum Stored {
     Nowhere,
     /// The card finds it when it looks next.
     There,
-    /// The card stands still, maybe for this very packet, and looks only when it is told to; or it has begun
-    /// to play the packet as silence, and is to look before the next mark is stored, which would pass it over
-    /// (DATASHEET 5.4).
+    /// The card stands still, maybe for this very packet, and reads the page only after a write of LOOK; or
+    /// it has begun to play the packet as silence, and is to look before the next mark is stored, which would
+    /// pass it over (DATASHEET 5.4).
     Awaited,
 }
 
 impl Ringwave {
     /// Marks every packet up to and including `packet` as valid. `clock`: the device clock now, 0 if it is
     /// not known. No message, but one with `look` and to a card that waits. PASSIVE_LEVEL. `false` if the
-    /// card was not there to hear it.
+    /// card was not there to take it.
     pub(super) fn mark_by_page(&self, stream: u32, packet: u32, clock: u64, look: bool) -> bool {
         match self.store_mark(stream, packet, clock) {
             Stored::Nowhere => false,

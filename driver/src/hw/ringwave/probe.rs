@@ -12,7 +12,7 @@ use super::status_page::error_name;
 use crate::hw::format::{Capabilities, RATES, SampleFormat, rate_bit};
 use crate::hw::{Direction, Endpoint, Limits};
 
-/// What the card has, beside what the driver above is told of it.
+/// What the card has: what concerns this module alone, and the limits that the driver above knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Features {
     /// Takes a cyclic buffer in one piece by its address.

@@ -1,4 +1,4 @@
-//! What a Ringwave card is told of a cyclic buffer: its address if it is one piece, else a scatter-gather
+//! How a Ringwave card reaches a cyclic buffer: by its address if it is one piece, else by a scatter-gather
 //! table in memory of the driver's own. DATASHEET 6.
 
 use alloc::vec::Vec;

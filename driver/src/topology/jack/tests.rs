@@ -7,12 +7,12 @@ use portcls_sys::ks::{KSJACK_DESCRIPTION, KSPROPERTY_TYPE_SET};
 
 use super::*;
 use crate::hw::fake::FakeCard;
-use crate::topology::rig::Rig;
+use crate::topology::fixture::Fixture;
 
 /// Asks for property `id` as PortCls does: status, size and value afterwards.
 fn ask(direction: Direction, id: usize, verb: u32, pin: &[u8], room: usize) -> (NTSTATUS, u32, Vec<u8>) {
-    let rig = Rig::new(u32::from(direction == Direction::Capture));
-    rig.ask(rig.of_filter(), id, verb, pin, &vec![0xEE; room])
+    let fixture = Fixture::new(u32::from(direction == Direction::Capture));
+    fixture.ask(fixture.of_filter(), id, verb, pin, &vec![0xEE; room])
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn the_speakers_are_those_of_the_default_format() {
     for (channels, speakers) in [(1_u32, 0x4_u32), (2, 0x3), (6, 0x3F), (8, 0x63F)] {
         let values: &'static [_] = Box::leak(Box::new([("SpeakerChannels", channels)]));
         for (stream, jack, expected) in [(0, 1_u32, speakers), (1, 0, 0)] {
-            let rig = Rig::configured(FakeCard::default(), stream, true, values);
+            let fixture = Fixture::configured(FakeCard::default(), stream, true, values);
             let asked = (KSPROPERTY_TYPE_GET, jack.to_le_bytes());
-            let value = rig.ask(rig.of_filter(), 0, asked.0, &asked.1, &[0; 36]).2;
+            let value = fixture.ask(fixture.of_filter(), 0, asked.0, &asked.1, &[0; 36]).2;
             assert_eq!(value[8..12], expected.to_le_bytes());
         }
     }
@@ -96,8 +96,8 @@ fn what_is_plugged_in_is_told_by_cards_that_notice() {
     {
         let card = FakeCard::default();
         card.change(|inside| (inside.limits.jack, inside.unplugged) = (notices, unplugged));
-        let rig = Rig::with(card, 0, true);
-        let item = |id| rig.ask(rig.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]).2;
+        let fixture = Fixture::with(card, 0, true);
+        let item = |id| fixture.ask(fixture.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]).2;
         let word = |item: &[u8], at: usize| u32::from_le_bytes(item[at..at + 4].try_into().unwrap());
         let (first, second) = (item(0), item(1));
         assert_eq!((word(&first, 28), word(&first, 32), word(&second, 12)), expected);
@@ -109,7 +109,7 @@ fn what_is_plugged_in_is_told_by_cards_that_notice() {
 #[test]
 fn asking_costs_no_message_and_no_line_in_the_log_and_is_answered_at_any_time() {
     let card = FakeCard::default();
-    let rig = Rig::with(card.clone(), 0, true);
+    let fixture = Fixture::with(card.clone(), 0, true);
     card.take_calls();
     nt::host::take_debug_output();
     let awake = |card: &FakeCard| card.change(|inside| inside.asleep = false);
@@ -118,7 +118,7 @@ fn asking_costs_no_message_and_no_line_in_the_log_and_is_answered_at_any_time() 
     for change in [awake, asleep, awake, gone] {
         change(&card);
         for id in [0, 1, 0, 1] {
-            let answer = rig.ask(rig.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]);
+            let answer = fixture.ask(fixture.of_filter(), id, KSPROPERTY_TYPE_GET, &[1, 0, 0, 0], &[0; 36]);
             assert_eq!(answer.0, STATUS_SUCCESS);
         }
         assert!(card.take_calls().is_empty() && nt::host::take_debug_output().is_empty());

@@ -17,7 +17,7 @@ use super::*;
 use crate::hw::Direction;
 use crate::hw::fake::{FakeCard, RecordedCall};
 use crate::names::{IN_THE_INF, MICROPHONE_JACKS, SPEAKER_JACKS};
-use crate::topology::rig::{Heard, Rig};
+use crate::topology::fixture::{Fixture, PortEvent};
 use crate::topology::{filter, wave_pin};
 
 const OUTER: u32 = PCFILTER_NODE;
@@ -35,7 +35,7 @@ fn sound_goes_through_volume_and_mute_to_the_jack_or_from_it() {
     let speaker = (&KSNODETYPE_SPEAKER, 1, [KSAUDFNAME_MASTER_VOLUME, KSAUDFNAME_MASTER_MUTE]);
     let microphone = (&KSNODETYPE_MICROPHONE, 0, [KSAUDFNAME_MIC_VOLUME, KSAUDFNAME_MIC_MUTE]);
     for (stream, (category, jack, names)) in [(0, speaker), (1, microphone)] {
-        let filter = Rig::new(stream).filter();
+        let filter = Fixture::new(stream).filter();
         assert_eq!((filter.PinCount, filter.NodeCount, filter.NodeSize), (2, 2, 32));
         assert_eq!(connections(&filter), [(OUTER, 0, 0, 1), (0, 0, 1, 1), (1, 0, OUTER, 1)]);
         // SAFETY: static, as many as it says.
@@ -59,14 +59,14 @@ fn sound_goes_through_volume_and_mute_to_the_jack_or_from_it() {
 fn a_card_without_volume_has_no_nodes_and_one_without_jack_no_event() {
     let card = FakeCard::default();
     card.change(|inside| (inside.limits.volume_min, inside.limits.jack) = (None, false));
-    let rig = Rig::with(card, 0, true);
-    let filter = rig.filter();
+    let fixture = Fixture::with(card, 0, true);
+    let filter = fixture.filter();
     assert_eq!((filter.NodeCount, filter.Nodes.is_null()), (0, true));
     assert_eq!(connections(&filter), [(OUTER, 0, OUTER, 1)]);
-    assert_eq!((rig.of_filter().EventCount, rig.of_filter().PropertyCount), (0, 2));
-    rig.adapter.power_change_state(4);
-    rig.adapter.power_change_state(1);
-    assert_eq!(rig.card.take_calls(), [], "registers that it has not");
+    assert_eq!((fixture.of_filter().EventCount, fixture.of_filter().PropertyCount), (0, 2));
+    fixture.adapter.power_change_state(4);
+    fixture.adapter.power_change_state(1);
+    assert_eq!(fixture.card.take_calls(), [], "registers that it has not");
 }
 
 #[test]
@@ -96,85 +96,85 @@ fn further_endpoints_of_a_kind_have_names_of_their_own() {
 
 #[test]
 fn clients_are_added_to_the_ports_list() {
-    let rig = Rig::new(0);
-    for table in [rig.node(0), rig.node(1), rig.of_filter()] {
+    let fixture = Fixture::new(0);
+    for table in [fixture.node(0), fixture.node(1), fixture.of_filter()] {
         // SAFETY: a static item.
         assert_eq!(unsafe { (*table.Events).Flags }, 0x201, "to enable, and to ask whether there is one");
-        assert_eq!(rig.event(table, PCEVENT_VERB_SUPPORT, 0), STATUS_SUCCESS);
-        assert_eq!(rig.event(table, PCEVENT_VERB_ADD, 0x1230), STATUS_SUCCESS);
-        assert_eq!(rig.heard(), [Heard::Entry(0x1230)]);
-        let removed = host::at_irql(2, || rig.event(table, PCEVENT_VERB_REMOVE, 0x1230));
+        assert_eq!(fixture.event(table, PCEVENT_VERB_SUPPORT, 0), STATUS_SUCCESS);
+        assert_eq!(fixture.event(table, PCEVENT_VERB_ADD, 0x1230), STATUS_SUCCESS);
+        assert_eq!(fixture.take_events(), [PortEvent::Entry(0x1230)]);
+        let removed = host::at_irql(2, || fixture.event(table, PCEVENT_VERB_REMOVE, 0x1230));
         assert_eq!(removed, STATUS_SUCCESS);
-        assert_eq!(rig.event(table, PCEVENT_VERB_ADD, 0), STATUS_UNSUCCESSFUL, "no entry");
-        assert_eq!(rig.event(table, 0, 0x1230), STATUS_INVALID_PARAMETER);
-        assert_eq!(rig.heard(), []);
+        assert_eq!(fixture.event(table, PCEVENT_VERB_ADD, 0), STATUS_UNSUCCESSFUL, "no entry");
+        assert_eq!(fixture.event(table, 0, 0x1230), STATUS_INVALID_PARAMETER);
+        assert_eq!(fixture.take_events(), []);
     }
 }
 
 #[test]
 fn without_a_list_there_are_no_events_and_nothing_fails() {
-    let rig = Rig::with(FakeCard::default(), 0, false);
-    assert_eq!(rig.event(rig.node(0), PCEVENT_VERB_SUPPORT, 0), STATUS_NOT_SUPPORTED);
-    assert_eq!(rig.event(rig.node(0), PCEVENT_VERB_ADD, 8), STATUS_NOT_SUPPORTED);
-    let set = rig.ask(rig.node(0), 0, KSPROPERTY_TYPE_SET, &[0; 4], &[0, 0, 0xFF, 0xFF]);
-    assert_eq!((set.0, rig.heard()), (STATUS_SUCCESS, vec![]));
+    let fixture = Fixture::with(FakeCard::default(), 0, false);
+    assert_eq!(fixture.event(fixture.node(0), PCEVENT_VERB_SUPPORT, 0), STATUS_NOT_SUPPORTED);
+    assert_eq!(fixture.event(fixture.node(0), PCEVENT_VERB_ADD, 8), STATUS_NOT_SUPPORTED);
+    let set = fixture.ask(fixture.node(0), 0, KSPROPERTY_TYPE_SET, &[0; 4], &[0, 0, 0xFF, 0xFF]);
+    assert_eq!((set.0, fixture.take_events()), (STATUS_SUCCESS, vec![]));
 }
 
 #[test]
 fn the_port_is_let_go_when_the_filter_is_taken_away() {
-    let mut rig = Rig::new(0);
-    rig.port = None;
-    assert!(rig.port_lives(), "the miniport has its events");
-    rig.listening = None;
-    assert!(!rig.port_lives(), "port and miniport would hold each other for ever");
+    let mut fixture = Fixture::new(0);
+    fixture.port = None;
+    assert!(fixture.port_lives(), "the miniport has its events");
+    fixture.listening = None;
+    assert!(!fixture.port_lives(), "port and miniport would hold each other for ever");
     // Whoever still has the miniport finds it silent.
-    assert_eq!(rig.event(rig.node(0), PCEVENT_VERB_ADD, 8), STATUS_NOT_SUPPORTED);
-    rig.card.change(|inside| inside.unplugged = true);
-    rig.adapter.queue_dpc();
+    assert_eq!(fixture.event(fixture.node(0), PCEVENT_VERB_ADD, 8), STATUS_NOT_SUPPORTED);
+    fixture.card.change(|inside| inside.unplugged = true);
+    fixture.adapter.queue_dpc();
     host::run_dpcs();
-    rig.card.change(|inside| inside.asleep = true);
-    assert!(rig.miniport.connected(), "the DPC has looked at a miniport that may be gone");
-    rig.card.change(|inside| inside.asleep = false);
-    rig.miniport.jack_may_have_changed();
-    assert_eq!(rig.heard(), []);
+    fixture.card.change(|inside| inside.asleep = true);
+    assert!(fixture.miniport.connected(), "the DPC has looked at a miniport that may be gone");
+    fixture.card.change(|inside| inside.asleep = false);
+    fixture.miniport.jack_may_have_changed();
+    assert_eq!(fixture.take_events(), []);
 }
 
 /// Plugs or unplugs, and interrupts.
-fn plug(rig: &Rig, plugged: bool) {
-    rig.card.change(|inside| inside.unplugged = !plugged);
-    rig.adapter.queue_dpc();
+fn plug(fixture: &Fixture, plugged: bool) {
+    fixture.card.change(|inside| inside.unplugged = !plugged);
+    fixture.adapter.queue_dpc();
     host::run_dpcs();
 }
 
 #[test]
 fn each_change_of_the_jack_is_told_once() {
     for (stream, jack) in [(0, 1), (1, 0)] {
-        let rig = Rig::new(stream);
-        assert_eq!(rig.heard(), [], "nothing has changed");
-        plug(&rig, true);
-        assert_eq!(rig.heard(), [], "an interrupt for another reason");
+        let fixture = Fixture::new(stream);
+        assert_eq!(fixture.take_events(), [], "nothing has changed");
+        plug(&fixture, true);
+        assert_eq!(fixture.take_events(), [], "an interrupt for another reason");
         for plugged in [false, true, false] {
-            plug(&rig, plugged);
-            assert_eq!(rig.heard(), [Heard::Jack(jack)]);
-            assert_eq!(rig.miniport.connected(), plugged);
-            plug(&rig, plugged);
-            assert_eq!(rig.heard(), []);
+            plug(&fixture, plugged);
+            assert_eq!(fixture.take_events(), [PortEvent::Jack(jack)]);
+            assert_eq!(fixture.miniport.connected(), plugged);
+            plug(&fixture, plugged);
+            assert_eq!(fixture.take_events(), []);
         }
     }
 }
 
 #[test]
 fn what_changed_while_the_card_slept_is_told_when_it_is_awake() {
-    let rig = Rig::new(0);
-    let on_node = |verb, value: &[u8]| rig.ask(rig.node(0), 0, verb, &1_u32.to_le_bytes(), value);
-    rig.adapter.power_change_state(4);
-    plug(&rig, false);
-    assert_eq!((rig.heard(), rig.miniport.connected()), (vec![], true), "as it was last seen");
+    let fixture = Fixture::new(0);
+    let on_node = |verb, value: &[u8]| fixture.ask(fixture.node(0), 0, verb, &1_u32.to_le_bytes(), value);
+    fixture.adapter.power_change_state(4);
+    plug(&fixture, false);
+    assert_eq!((fixture.take_events(), fixture.miniport.connected()), (vec![], true), "as it was last seen");
     assert_eq!(on_node(KSPROPERTY_TYPE_SET, &(-500_i32).to_le_bytes()).0, STATUS_SUCCESS);
     assert_eq!(on_node(KSPROPERTY_TYPE_GET, &[0; 4]).2, (-500_i32).to_le_bytes());
-    assert_eq!((rig.heard(), rig.card.take_calls()), (vec![Heard::Control(0)], vec![]));
-    rig.adapter.power_change_state(1);
-    let told = rig.card.take_calls();
+    assert_eq!((fixture.take_events(), fixture.card.take_calls()), (vec![PortEvent::Control(0)], vec![]));
+    fixture.adapter.power_change_state(1);
+    let calls = fixture.card.take_calls();
     for expected in [
         RecordedCall::Volume(0, 1, -500),
         RecordedCall::Volume(0, 0, 0),
@@ -182,16 +182,16 @@ fn what_changed_while_the_card_slept_is_told_when_it_is_awake() {
         RecordedCall::WatchJack(0),
         RecordedCall::WatchJack(1),
     ] {
-        assert!(told.contains(&expected), "{expected:?} is not among {told:?}");
+        assert!(calls.contains(&expected), "{expected:?} is not among {calls:?}");
     }
     host::run_dpcs();
-    assert_eq!((rig.heard(), rig.miniport.connected()), (vec![Heard::Jack(1)], false));
+    assert_eq!((fixture.take_events(), fixture.miniport.connected()), (vec![PortEvent::Jack(1)], false));
 }
 
 #[test]
 fn what_is_unplugged_from_the_start_is_no_change() {
     let card = FakeCard::default();
     card.change(|inside| inside.unplugged = true);
-    let rig = Rig::with(card, 0, true);
-    assert_eq!((rig.heard(), rig.miniport.connected()), (vec![], false));
+    let fixture = Fixture::with(card, 0, true);
+    assert_eq!((fixture.take_events(), fixture.miniport.connected()), (vec![], false));
 }

@@ -12,7 +12,7 @@ const SECOND: u64 = 1_000_000_000;
 fn lags(packet: u32, late: u64) -> Vec<f64> {
     let fifo = fifo_frames(RATE, packet);
     let geometry = BufferGeometry { bytes: packet * 2 * 4, packets: 2, frame_bytes: 4 };
-    let mut shared = Shared { geometry: Some(geometry), fifo, ..Shared::new(false) };
+    let mut shared = StreamProgress { geometry: Some(geometry), fifo, ..StreamProgress::new(false) };
     let clock_of = |frame: u64| frame * SECOND / u64::from(RATE);
     let (mut stored, mut reported, mut before) = (0_u64, 0_u64, 0_u64);
     let mut lags = vec![];
@@ -76,7 +76,7 @@ fn what_is_reported_is_there_and_smooth_enough_for_hlk() {
 #[test]
 fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_packets_a_packet() {
     let geometry = BufferGeometry { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
-    let mut shared = Shared { geometry: Some(geometry), fifo: 480, ..Shared::new(false) };
+    let mut shared = StreamProgress { geometry: Some(geometry), fifo: 480, ..StreamProgress::new(false) };
     let mut status = fake::status();
     status.anchor = Anchor { clock: 0, frame: 960, rate_num: RATE, rate_den: 1_000_000_000 };
     assert_eq!(shared.limit(&status), 1440);
@@ -86,7 +86,7 @@ fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_pac
 
 /// Of a card that is held up at the anchor, the furthest frame that is told to a client that goes by the
 /// position.
-fn told_at(shared: &Shared, frame: u64) -> u64 {
+fn told_at(shared: &StreamProgress, frame: u64) -> u64 {
     let mut status = fake::status();
     status.anchor = Anchor { clock: 0, frame, rate_num: RATE, rate_den: 1_000_000_000 };
     shared.limit(&status)
@@ -97,7 +97,7 @@ fn what_is_told_ends_with_the_piece_that_the_card_has_fetched() {
     // 9700 frames are twenty pieces of 480 and one of 100: behind it the next time round begins, which is not
     // fetched yet.
     let geometry = BufferGeometry { bytes: 9700 * 4, packets: 1, frame_bytes: 4 };
-    let mut shared = Shared { geometry: Some(geometry), fifo: 480, ..Shared::new(false) };
+    let mut shared = StreamProgress { geometry: Some(geometry), fifo: 480, ..StreamProgress::new(false) };
     for (anchor, fetched) in [(0, 480), (9120, 9600), (9600, 9700), (9700, 10_180), (19_300, 19_400)] {
         assert_eq!(told_at(&shared, anchor), fetched, "{anchor}");
     }
@@ -123,21 +123,26 @@ fn neither_a_hundred_days_nor_fifty_years_change_what_is_told() {
         let (packets, frame) = (seconds * 100 + 3, (seconds * 100 + 3) * 480);
         let ahead = 3600 * SECOND;
         let local_end = seconds * SECOND + 30_000_000;
-        let mut shared = Shared { geometry: Some(geometry), fifo: 96, notified: true, ..Shared::new(true) };
+        let mut shared = StreamProgress {
+            geometry: Some(geometry),
+            fifo: 96,
+            notified: true,
+            ..StreamProgress::new(true)
+        };
         shared.counter_hz = 10_000_000;
         let mut status = fake::status();
         status.anchor = Anchor { clock: ahead + local_end, frame, rate_num: RATE, rate_den: 1_000_000_000 };
         (status.packet_clock, status.packet_start_clock) =
             (ahead + local_end, ahead + local_end - 10_000_000);
         status.packet_count = u32::try_from(packets & 0xFFFF_FFFF).unwrap();
-        shared.packets.saw(status.packet_count);
+        shared.packets.update_count(status.packet_count);
         // The interrupt comes 1 ms after the packet's end: 48 frames are played, and what began 10 ms before
         // its end began 11 ms ago.
         let counter = (local_end + 1_000_000) / 100;
         let now = scale(counter, 10_000_000, SECOND);
         shared.position.observe(status.anchor.clock, local_end);
-        let told = shared.position.at(status.anchor, now, frame + 480);
-        assert_eq!(told - frame, 48, "{days} days");
+        let reported = shared.position.at(status.anchor, now, frame + 480);
+        assert_eq!(reported - frame, 48, "{days} days");
         assert_eq!(shared.position.device(now), Some(ahead + local_end + 1_000_000));
         let (read, first) = shared.read_packet(&status, 1_000_000_000, RATE).unwrap();
         assert_eq!(read.number, status.packet_count.wrapping_sub(1));
@@ -148,7 +153,8 @@ fn neither_a_hundred_days_nor_fifty_years_change_what_is_told() {
 #[test]
 fn a_recording_in_lockstep_is_not_told_beyond_the_packets_that_the_card_waits_for() {
     let geometry = BufferGeometry { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
-    let mut shared = Shared { geometry: Some(geometry), fifo: 96, notified: true, ..Shared::new(true) };
+    let mut shared =
+        StreamProgress { geometry: Some(geometry), fifo: 96, notified: true, ..StreamProgress::new(true) };
     let mut status = fake::status();
     status.lockstep = true;
     status.anchor = Anchor { clock: 0, frame: 900, rate_num: RATE, rate_den: 1_000_000_000 };

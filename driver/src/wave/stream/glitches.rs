@@ -1,4 +1,4 @@
-//! Glitches: what the card had to play as silence, told to Event Tracing for Windows through the port's
+//! Glitches: what the card had to play as silence, reported to Event Tracing for Windows through the port's
 //! IPortClsEtwHelper.
 //!
 //! The event is eMINIPORT_GLITCH_REPORT; its parameters are those on the page of EPcMiniportEngineEvent: the
@@ -13,8 +13,8 @@
 //!
 //! *Doubt*: the page of MiniportWriteEtwEvent names no IRQL, an older edition of the interface's said
 //! PASSIVE_LEVEL, and the samples call it from a DPC and under a spin lock. Here it is called at
-//! PASSIVE_LEVEL without a lock, right under each reading; so a glitch is told by the next SetWritePacket or
-//! SetState, and the event's own time is that of the call that was late.
+//! PASSIVE_LEVEL without a lock, right under each reading; so a glitch is reported by the next SetWritePacket
+//! or SetState, and the event's own time is that of the call that was late.
 
 use nt::rundown::Rundown;
 use nt::spinlock::SpinLock;
@@ -23,7 +23,7 @@ use portcls_sys::{ComIn, ComRef};
 
 use super::Stream;
 use crate::hw::Card;
-use crate::wave::progress::Shared;
+use crate::wave::progress::StreamProgress;
 
 /// Where the port of a filter traces events, from IPort::Init until the filter is taken away.
 #[derive(Default)]
@@ -51,54 +51,54 @@ impl Tracing {
     }
 }
 
-/// Of a render stream: who is told, and what was.
+/// Of a render stream: where its glitches are reported, and which were.
 pub struct Glitches {
     /// The stream's own reference to its port, which its pin keeps alive as long.
     helper: Rundown<ComRef<IPortClsEtwHelper>>,
-    /// UNDERRUNS as far as it was told.
-    told: SpinLock<u32>,
+    /// The underruns that the card had counted at the last report.
+    reported: SpinLock<u32>,
 }
 
 impl Glitches {
-    /// Nobody is told yet.
+    /// Nothing is reported yet.
     pub const fn new() -> Self {
-        Self { helper: Rundown::new(), told: SpinLock::new(0) }
+        Self { helper: Rundown::new(), reported: SpinLock::new(0) }
     }
 
-    /// Whether the card has counted underruns that were not told; now they count as told.
-    fn take(&self, card: &dyn Card, stream: u32) -> bool {
-        let mut told = self.told.lock();
+    /// Whether the card has counted underruns that were not reported; now they count as reported.
+    fn unreported_loss(&self, card: &dyn Card, stream: u32) -> bool {
+        let mut reported = self.reported.lock();
         // Read under the lock, so that two callers see the counter go forward only.
         let Some(status) = card.status(stream) else { return false };
-        let before = core::mem::replace(&mut *told, status.underruns);
+        let before = core::mem::replace(&mut *reported, status.underruns);
         // Less than before: the card was reset, and has counted from 0 since.
         if status.underruns < before { status.underruns > 0 } else { status.underruns > before }
     }
 }
 
 impl Stream {
-    /// From now on its glitches are told, those of the card's clients before it not. PASSIVE_LEVEL.
+    /// From now on its glitches are reported; those of earlier clients of the card are not. PASSIVE_LEVEL.
     pub fn trace_glitches(&self, tracing: &Tracing) {
         let Some(helper) = tracing.helper().filter(|_| !self.endpoint.captures()) else { return };
-        let _ = self.glitches.take(self.card(), self.lease.stream());
+        let _ = self.glitches.unreported_loss(self.card(), self.lease.stream());
         drop(self.glitches.helper.open(helper));
     }
 
-    /// Tells of glitches since the last time. PASSIVE_LEVEL, no spin lock held. Before a packet is marked or
-    /// the state changes, for the event says where the stream stood.
+    /// Reports glitches since the last time. PASSIVE_LEVEL, no spin lock held. Called before a packet is
+    /// marked or the state changes, because the event says where the stream stood.
     pub(super) fn report_glitches(&self) {
         self.glitches.helper.with(|helper| {
-            if !self.glitches.take(self.card(), self.lease.stream()) {
+            if !self.glitches.unreported_loss(self.card(), self.lease.stream()) {
                 return;
             }
             let (position, written) = {
                 let mut shared = self.shared.lock();
-                let _ = shared.look(self.card(), &self.endpoint);
+                let _ = shared.refresh(self.card(), &self.endpoint);
                 let frame_bytes = u64::from(self.format.frame_bytes());
                 (shared.position.last().saturating_mul(frame_bytes), write_position(&shared))
             };
             // SAFETY: a live object of the port.
-            let told = unsafe {
+            let traced = unsafe {
                 helper.miniport_write_etw_event(
                     eMINIPORT_GLITCH_REPORT,
                     position,
@@ -107,7 +107,7 @@ impl Stream {
                     0,
                 )
             };
-            if let Err(status) = told {
+            if let Err(status) = traced {
                 log::info!("a glitch can't be traced: {status:#010x}");
             }
         });
@@ -115,7 +115,7 @@ impl Stream {
 }
 
 /// Bytes from the beginning of the cyclic buffer to behind what the last SetWritePacket made valid.
-fn write_position(shared: &Shared) -> u64 {
+fn write_position(shared: &StreamProgress) -> u64 {
     let (Some(geometry), Some(mark)) = (shared.geometry, shared.packets.written()) else { return 0 };
     let place = u64::from(mark.number.checked_rem(geometry.packets).unwrap_or(0));
     let valid = mark.end_of_stream.unwrap_or(geometry.packet_bytes());

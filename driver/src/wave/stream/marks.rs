@@ -1,40 +1,40 @@
-//! Telling the card which packets are valid. DATASHEET 5.3, 7.4.
+//! The stream passes to the card which packets are valid. DATASHEET 5.3, 7.4.
 
 use nt::mutex::MutexGuard;
 
 use super::Stream;
 
-/// What a mark is told for.
+/// Why the last mark is passed to the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Telling {
-    /// It is new, if it is: one that the card has heard is not told.
+pub(super) enum MarkReason {
+    /// It may be new: one that the card has taken is not passed again.
     New,
-    /// The mark page may have lost it: also one that the card has heard.
+    /// The card may have lost it: also one that it has taken.
     Again,
-    /// Its packet is being played. The card is to see it now, for the client is likely to write the next one
-    /// at once, and a mark that the card sees first passes the late one over (DATASHEET 5.4): all its rest
-    /// would be silent.
+    /// Its packet is being played. The card must see it now: the client is likely to write the next one at
+    /// once, and a mark that the card sees first passes the late one over (DATASHEET 5.4): all its rest would
+    /// be silent.
     Late,
 }
 
 impl Stream {
-    /// Tells the card the last mark. What it can't hear now (in STOP, without power) it is told before the
-    /// next RUN. PASSIVE_LEVEL, no spin lock held.
-    pub(super) fn tell_mark(&self, telling: Telling) {
-        self.tell_mark_held(&self.telling.lock(), telling);
+    /// Passes the last mark to the card. One that the card can't take now (in STOP, without power) is passed
+    /// before the next RUN. PASSIVE_LEVEL, no spin lock held.
+    pub(super) fn pass_mark(&self, reason: MarkReason) {
+        self.pass_mark_locked(&self.marking.lock(), reason);
     }
 
-    /// The same by who has taken `telling` already, for what must not happen between two marks.
-    pub(super) fn tell_mark_held(&self, _held: &MutexGuard<'_, ()>, telling: Telling) {
+    /// The same for a caller that holds `marking` already, because nothing may come between two marks.
+    pub(super) fn pass_mark_locked(&self, _held: &MutexGuard<'_, ()>, reason: MarkReason) {
         let card = self.card();
         let (mark, clock) = {
             let shared = self.shared.lock();
-            // Another caller may have told a later one meanwhile; the last is always what is told.
-            let Some(mark) = shared.untold(telling == Telling::Again) else { return };
+            // Another caller may have passed a later one meanwhile; it is always the last that is passed.
+            let Some(mark) = shared.mark_pending(reason == MarkReason::Again) else { return };
             (mark, shared.device_clock(self.endpoint.limits.clock_hz))
         };
-        if card.mark(self.lease.stream(), mark, clock, telling == Telling::Late) {
-            self.shared.lock().told = Some(mark);
+        if card.mark(self.lease.stream(), mark, clock, reason == MarkReason::Late) {
+            self.shared.lock().marked = Some(mark);
         }
     }
 }

@@ -14,7 +14,7 @@ use super::Stream;
 use crate::hw::PositionRegisters;
 use crate::hw::format::AudioFormat;
 
-/// One of the card's registers as a client is told of it.
+/// One of the card's registers as KSRTAUDIO_HWREGISTER describes it to a client.
 pub(super) struct Register {
     /// Kernel address.
     address: NonNull<u8>,

@@ -7,24 +7,25 @@ use nt::NtResult;
 use nt::mutex::MutexGuard;
 
 use super::Stream;
-use super::marks::Telling;
+use super::marks::MarkReason;
 use crate::hw::StreamState;
 use crate::hw::geometry::BufferGeometry;
 
 impl Stream {
     /// Up to `target`, one step after the other. A step that fails leaves the stream in the state before it.
     ///
-    /// Without a buffer every step succeeds and the card is told nothing, not even of RUN: nothing moves, no
-    /// event comes, the position is 0 (the samples do so). *Doubt*: no page says what becomes of a buffer
-    /// that is allocated in RUN; here it is used from the next RUN on, for a card that began by itself would
-    /// play what nobody has filled yet.
+    /// Without a buffer every step succeeds and the card is asked for nothing, not even for RUN: nothing
+    /// moves, no event comes, the position is 0 (the samples do so). *Doubt*: no page says what becomes of a
+    /// buffer that is allocated in RUN; here it is used from the next RUN on, for a card that began by itself
+    /// would play what the client has not filled yet.
     ///
-    /// A card without power is told later: D0 is promised to NewStream alone (PowerChangeState's page), so
-    /// the step succeeds, is remembered, and made when the card is back ([`bring_back`](Self::bring_back)).
+    /// For a card without power the step is made later: D0 is promised to NewStream alone (PowerChangeState's
+    /// page), so the step succeeds, is remembered, and made when the card is back
+    /// ([`bring_back`](Self::bring_back)).
     pub(super) fn raise(&self, from: StreamState, target: StreamState) -> NtResult {
         for state in StreamState::ALL.into_iter().filter(|state| *state > from && *state <= target) {
             let card = self.card();
-            // Asked before, for then whoever gives it power comes after us; and after, for it may go any
+            // Asked before: power that comes now brings the stream here again. Asked after: power may go any
             // time.
             let awake = !card.asleep();
             if let Some(geometry) = self.geometry().filter(|_| awake)
@@ -87,29 +88,29 @@ impl Stream {
                 StreamState::Run => self.before_run(lockstep),
                 StreamState::Stop | StreamState::Pause => {}
             }
-            // Until the card knows where to start nobody tells it a mark: that may be the end of the stream.
-            let telling = (state == StreamState::Acquire).then(|| self.telling.lock());
+            // Until the card knows where to start no mark is passed to it: that may be the end of the stream.
+            let marking = (state == StreamState::Acquire).then(|| self.marking.lock());
             card.set_state(stream, state)?;
             {
                 let mut shared = self.shared.lock();
                 shared.card_state = state;
                 if state == StreamState::Run {
-                    (shared.lockstep, shared.lockstep_told) = (Some(lockstep), true);
+                    (shared.lockstep, shared.lockstep_set) = (Some(lockstep), true);
                 }
             }
-            if let Some(telling) = telling {
-                self.restore(geometry, &telling);
+            if let Some(marking) = marking {
+                self.restore(geometry, &marking);
             }
         }
         Ok(())
     }
 
     /// The card has come from STOP: tells it where the stream stands, and what was marked.
-    fn restore(&self, geometry: BufferGeometry, telling: &MutexGuard<'_, ()>) {
+    fn restore(&self, geometry: BufferGeometry, marking: &MutexGuard<'_, ()>) {
         let (card, stream) = (self.card(), self.lease.stream());
         let frame = {
             let mut shared = self.shared.lock();
-            (shared.told, shared.lockstep_told) = (None, false);
+            (shared.marked, shared.lockstep_set) = (None, false);
             shared.position.last()
         };
         // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark,
@@ -118,7 +119,7 @@ impl Stream {
             card.start_at(stream, frame, geometry.packet_of(frame));
             self.shared.lock().started = frame;
         }
-        self.tell_mark_held(telling, Telling::New);
+        self.pass_mark_locked(marking, MarkReason::New);
     }
 
     /// Whether the card is to wait for the client: only if the registry says so, and the client can say which
@@ -130,20 +131,20 @@ impl Stream {
         shared.lockstep.unwrap_or(self.config.lockstep && says)
     }
 
-    /// What the card is told before each RUN.
+    /// What is passed to the card before each RUN.
     fn before_run(&self, lockstep: bool) {
         let (card, stream) = (self.card(), self.lease.stream());
-        let told = {
+        let lockstep_set = {
             let mut shared = self.shared.lock();
             shared.position.recalibrate();
-            shared.lockstep_told
+            shared.lockstep_set
         };
-        if !told {
+        if !lockstep_set {
             card.ask_lockstep(stream, lockstep);
         }
         // The card may have lost it in D3; to one that has not it would be a message for nothing.
         let forgets = self.endpoint.limits.forgets_marks;
-        self.tell_mark(if forgets { Telling::Again } else { Telling::New });
+        self.pass_mark(if forgets { MarkReason::Again } else { MarkReason::New });
     }
 
     /// If the card is not where it was brought, it was without power: D3hot leaves a stream that ran in
@@ -202,10 +203,11 @@ impl Stream {
 
     /// Brings the card to STOP if it is not. After this it touches neither buffer nor table.
     ///
-    /// Not while a mark is told: SetWritePacket and GetReadPacket come beside SetState, and a mark of before
-    /// STOP that is stored with the tag of after it would count for the next start (DATASHEET 7.4, Tag).
+    /// Not while a mark is passed: SetWritePacket and GetReadPacket come beside SetState, and a mark of
+    /// before STOP that is stored with the tag of after it would count for the next start (DATASHEET 7.4,
+    /// Tag).
     pub(super) fn halt(&self) {
-        let _telling = self.telling.lock();
+        let _marking = self.marking.lock();
         let running = {
             let mut shared = self.shared.lock();
             core::mem::replace(&mut shared.card_state, StreamState::Stop) != StreamState::Stop

@@ -24,32 +24,32 @@ mod register;
 const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 /// A stream with its card and its port.
-struct Rig {
+struct Fixture {
     stream: Com<Stream>,
     card: FakeCard,
     adapter: Com<Adapter>,
     port: Rc<RefCell<Account>>,
 }
 
-fn rig_with(config: RegistryConfig) -> Rig {
-    rig_of(&FakeCard::default(), 0, config)
+fn fixture_with(config: RegistryConfig) -> Fixture {
+    fixture_of(&FakeCard::default(), 0, config)
 }
 
 /// Stream `number` of `card`: 0 renders, 1 captures.
-fn rig_of(card: &FakeCard, number: u32, config: RegistryConfig) -> Rig {
+fn fixture_of(card: &FakeCard, number: u32, config: RegistryConfig) -> Fixture {
     let card = card.clone();
     let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
     let (port_stream, port) = FakePort::make();
     let endpoint = adapter.card().endpoint(number).unwrap();
     let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, STEREO, config).unwrap();
-    Rig { stream, card, adapter, port }
+    Fixture { stream, card, adapter, port }
 }
 
-fn rig() -> Rig {
-    rig_with(RegistryConfig::default())
+fn fixture() -> Fixture {
+    fixture_with(RegistryConfig::default())
 }
 
-impl Rig {
+impl Fixture {
     /// 20 ms in two packets, as the audio engine asks for.
     fn allocate(&self) -> *mut MDL {
         self.allocate_bytes(2, 3840).unwrap().0
@@ -118,138 +118,146 @@ const RUN: u32 = 3;
 
 #[test]
 fn the_card_takes_the_steps_of_the_contract() {
-    let rig = rig();
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN, PAUSE, RUN, PAUSE, ACQUIRE, STOP]);
-    let told = rig.card.take_calls();
-    let RecordedCall::Configure(format, shape) = told[0] else { panic!("{told:?}") };
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN, PAUSE, RUN, PAUSE, ACQUIRE, STOP]);
+    let calls = fixture.card.take_calls();
+    let RecordedCall::Configure(format, shape) = calls[0] else { panic!("{calls:?}") };
     assert_eq!((format, shape.bytes, shape.packets, shape.frame_bytes), (STEREO, 3840, 2, 4));
     assert_eq!(
-        rig.card.sees(|inside| inside.attached.as_ref().map(Vec::len)),
+        fixture.card.inspect(|inside| inside.attached.as_ref().map(Vec::len)),
         Some(1),
         "3840 bytes are in one page"
     );
     let [stop, acquire, pause, run] = StreamState::ALL.map(RecordedCall::State);
     assert_eq!(
-        told[1..],
+        calls[1..],
         [acquire, pause, RecordedCall::Lockstep(false), run, pause, run, pause, acquire, stop]
     );
 }
 
 #[test]
 fn jumps_and_repeats_are_taken() {
-    let rig = rig();
-    rig.allocate();
-    rig.go(&[RUN, RUN]);
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.go(&[RUN, RUN]);
     assert_eq!(
-        rig.card.take_calls().iter().filter(|told| **told == RecordedCall::State(StreamState::Run)).count(),
+        fixture
+            .card
+            .take_calls()
+            .iter()
+            .filter(|call| **call == RecordedCall::State(StreamState::Run))
+            .count(),
         1
     );
-    rig.go(&[STOP, STOP, PAUSE, PAUSE, STOP]);
-    assert_eq!(rig.stream.set_state(KSSTATE(4)), Err(STATUS_INVALID_PARAMETER));
+    fixture.go(&[STOP, STOP, PAUSE, PAUSE, STOP]);
+    assert_eq!(fixture.stream.set_state(KSSTATE(4)), Err(STATUS_INVALID_PARAMETER));
 }
 
 #[test]
 fn a_refused_run_leaves_the_stream_in_pause() {
-    let rig = rig();
-    rig.allocate();
-    rig.card.change(|inside| inside.refuses = Some(StreamState::Run));
-    assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
-    rig.card.take_calls();
-    rig.card.change(|inside| inside.refuses = None);
-    rig.go(&[RUN]);
-    assert_eq!(rig.card.take_calls(), [RecordedCall::Lockstep(false), RecordedCall::State(StreamState::Run)]);
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.card.change(|inside| inside.refuses = Some(StreamState::Run));
+    assert!(fixture.stream.set_state(KSSTATE::RUN).is_err());
+    fixture.card.take_calls();
+    fixture.card.change(|inside| inside.refuses = None);
+    fixture.go(&[RUN]);
+    assert_eq!(
+        fixture.card.take_calls(),
+        [RecordedCall::Lockstep(false), RecordedCall::State(StreamState::Run)]
+    );
 }
 
 #[test]
 fn without_a_buffer_run_succeeds_and_nothing_moves_and_a_late_buffer_starts_at_the_next_run() {
-    let rig = rig();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.complete(3);
-    assert_eq!(rig.position(), 0);
-    assert!(rig.card.take_calls().is_empty());
+    let fixture = fixture();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.complete(3);
+    assert_eq!(fixture.position(), 0);
+    assert!(fixture.card.take_calls().is_empty());
     let event = Event::try_new(Kind::Synchronization).unwrap();
-    rig.allocate();
-    rig.stream.register_notification_event(event.as_ptr()).unwrap();
-    rig.complete(4);
+    fixture.allocate();
+    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    fixture.complete(4);
     assert_eq!(
-        (rig.position(), rig.count(), event.wait_100ns(0)),
+        (fixture.position(), fixture.count(), event.wait_100ns(0)),
         (0, 0, false),
         "a buffer in RUN is not played"
     );
     assert_eq!(
-        rig.stream.set_write_packet(1, 0, 0),
+        fixture.stream.set_write_packet(1, 0, 0),
         Err(STATUS_DATA_OVERRUN),
         "packet 0 is not being played"
     );
-    rig.stream.set_write_packet(0, 0, 0).unwrap();
-    assert!(rig.card.take_calls().is_empty());
-    rig.go(&[PAUSE, RUN]);
+    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    assert!(fixture.card.take_calls().is_empty());
+    fixture.go(&[PAUSE, RUN]);
     let [_, acquire, pause, run] = StreamState::ALL.map(RecordedCall::State);
     let again = RecordedCall::Mark(0);
     assert_eq!(
-        rig.card.take_calls()[1..],
+        fixture.card.take_calls()[1..],
         [acquire, RecordedCall::Mark(0), pause, RecordedCall::Lockstep(false), again, run]
     );
-    rig.complete(5);
-    assert_eq!((rig.position(), rig.count(), event.wait_100ns(0)), (1920, 5, true));
-    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    fixture.complete(5);
+    assert_eq!((fixture.position(), fixture.count(), event.wait_100ns(0)), (1920, 5, true));
+    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
     // And down again, without one.
-    let rig = self::rig();
-    rig.go(&[RUN, PAUSE, RUN, STOP]);
-    assert_eq!((rig.position(), rig.card.take_calls()), (0, vec![]));
+    let fixture = self::fixture();
+    fixture.go(&[RUN, PAUSE, RUN, STOP]);
+    assert_eq!((fixture.position(), fixture.card.take_calls()), (0, vec![]));
 }
 
 #[test]
 fn the_card_is_told_of_every_byte_of_the_buffer() {
-    let rig = rig();
+    let fixture = fixture();
     // 700 pages of which none are neighbours.
-    let (mdl, bytes) = rig.allocate_bytes(2, 699 * 4096 + 8).unwrap();
-    let attached = rig.card.sees(|inside| inside.attached.clone()).unwrap();
+    let (mdl, bytes) = fixture.allocate_bytes(2, 699 * 4096 + 8).unwrap();
+    let attached = fixture.card.inspect(|inside| inside.attached.clone()).unwrap();
     assert_eq!(attached.iter().map(|segment| segment.bytes).sum::<u32>(), bytes);
     let pages: Vec<u64> = attached.iter().map(|segment| segment.address).collect();
-    assert_eq!(pages, rig.port.borrow().live[&mdl.addr()].pages);
-    rig.stream.free_buffer_with_notification(mdl, bytes);
-    assert_eq!(rig.card.sees(|inside| inside.attached.clone()), None);
+    assert_eq!(pages, fixture.port.borrow().live[&mdl.addr()].pages);
+    fixture.stream.free_buffer_with_notification(mdl, bytes);
+    assert_eq!(fixture.card.inspect(|inside| inside.attached.clone()), None);
 }
 
 #[test]
 fn a_buffer_that_the_card_refuses_is_freed() {
     let card = FakeCard::default();
     card.change(|inside| inside.limits.segments_max = 3);
-    let rig = rig_of(&card, 0, RegistryConfig::default());
-    assert_eq!(rig.allocate_bytes(2, 4 * 4096), Err(STATUS_INSUFFICIENT_RESOURCES));
-    assert!(rig.port.borrow().live.is_empty());
-    rig.allocate_bytes(2, 3 * 4096).unwrap();
+    let fixture = fixture_of(&card, 0, RegistryConfig::default());
+    assert_eq!(fixture.allocate_bytes(2, 4 * 4096), Err(STATUS_INSUFFICIENT_RESOURCES));
+    assert!(fixture.port.borrow().live.is_empty());
+    fixture.allocate_bytes(2, 3 * 4096).unwrap();
 }
 
 #[test]
 fn pages_that_the_card_may_still_write_to_are_never_freed() {
     for released in [false, true] {
-        let rig = rig();
-        let mdl = rig.allocate();
-        rig.go(&[RUN]);
-        rig.card.change(|inside| inside.keeps_pages = true);
+        let fixture = fixture();
+        let mdl = fixture.allocate();
+        fixture.go(&[RUN]);
+        fixture.card.change(|inside| inside.keeps_pages = true);
         if !released {
-            rig.stream.free_buffer_with_notification(mdl, 3840);
+            fixture.stream.free_buffer_with_notification(mdl, 3840);
         }
-        let port = rig.port.clone();
-        drop(rig);
+        let port = fixture.port.clone();
+        drop(fixture);
         assert_eq!(port.borrow().live.len(), 1);
     }
 }
 
 #[test]
 fn while_the_card_has_not_answered_the_dpc_and_the_position_go_on() {
-    let rig = rig();
-    rig.allocate();
+    let fixture = fixture();
+    fixture.allocate();
     let event = Event::try_new(Kind::Synchronization).unwrap();
-    rig.stream.register_notification_event(event.as_ptr()).unwrap();
-    rig.go(&[RUN]);
+    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    fixture.go(&[RUN]);
     // The answer to PAUSE arrives late; meanwhile a packet ends, and somebody asks for the position.
-    let (card, adapter) = (rig.card.clone(), rig.adapter.clone());
-    let stream = rig.stream.clone();
-    rig.card.change(|inside| {
+    let (card, adapter) = (fixture.card.clone(), fixture.adapter.clone());
+    let stream = fixture.stream.clone();
+    fixture.card.change(|inside| {
         inside.before_answer = Some(Arc::new(move || {
             card.report(|status| (status.packet_count, status.anchor.frame) = (1, 480));
             nt::host::at_irql(nt::sys::DISPATCH_LEVEL, || adapter.dpc_context().on_interrupt());
@@ -258,65 +266,65 @@ fn while_the_card_has_not_answered_the_dpc_and_the_position_go_on() {
             assert_eq!(position.PlayOffset, 1920);
         }));
     });
-    rig.go(&[PAUSE]);
-    rig.card.change(|inside| inside.before_answer = None);
+    fixture.go(&[PAUSE]);
+    fixture.card.change(|inside| inside.before_answer = None);
     assert!(event.wait_100ns(0));
-    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 #[test]
 fn an_interrupt_that_is_about_another_stream_is_none_of_this_one() {
-    let rig = rig();
+    let fixture = fixture();
     let event = Event::try_new(Kind::Synchronization).unwrap();
-    rig.allocate();
-    rig.stream.register_notification_event(event.as_ptr()).unwrap();
-    rig.go(&[RUN]);
-    rig.card.change(|inside| inside.interrupting = !1);
-    rig.complete(1);
+    fixture.allocate();
+    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    fixture.go(&[RUN]);
+    fixture.card.change(|inside| inside.interrupting = !1);
+    fixture.complete(1);
     assert!(!event.wait_100ns(0));
-    rig.card.change(|inside| inside.interrupting = 1);
-    rig.complete(1);
+    fixture.card.change(|inside| inside.interrupting = 1);
+    fixture.complete(1);
     assert!(event.wait_100ns(0));
-    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 #[test]
 fn the_buffer_is_as_large_as_asked_and_failures_leave_nothing() {
-    let rig = rig();
-    assert_eq!(rig.allocate_bytes(3, 3840), Err(STATUS_INVALID_PARAMETER));
-    assert_eq!(rig.allocate_bytes(2, 0), Err(STATUS_UNSUCCESSFUL));
-    rig.port.borrow_mut().short_by = 4;
-    assert!(rig.allocate_bytes(2, 3840).is_err(), "a short MDL");
-    rig.port.borrow_mut().short_by = 0;
-    rig.port.borrow_mut().refuse_map = true;
-    assert!(rig.allocate_bytes(2, 3840).is_err(), "pages that can't be cleared");
-    rig.port.borrow_mut().refuse_map = false;
-    assert!(rig.port.borrow().live.is_empty());
-    let (mdl, actual) = rig.allocate_bytes(2, 3842).unwrap();
+    let fixture = fixture();
+    assert_eq!(fixture.allocate_bytes(3, 3840), Err(STATUS_INVALID_PARAMETER));
+    assert_eq!(fixture.allocate_bytes(2, 0), Err(STATUS_UNSUCCESSFUL));
+    fixture.port.borrow_mut().short_by = 4;
+    assert!(fixture.allocate_bytes(2, 3840).is_err(), "a short MDL");
+    fixture.port.borrow_mut().short_by = 0;
+    fixture.port.borrow_mut().refuse_map = true;
+    assert!(fixture.allocate_bytes(2, 3840).is_err(), "pages that can't be cleared");
+    fixture.port.borrow_mut().refuse_map = false;
+    assert!(fixture.port.borrow().live.is_empty());
+    let (mdl, actual) = fixture.allocate_bytes(2, 3842).unwrap();
     assert_eq!(actual, 3848);
-    assert!(rig.port.borrow().live[&mdl.addr()].bytes() >= actual);
-    assert!(rig.allocate_bytes(2, 3840).is_err(), "one buffer at a time");
+    assert!(fixture.port.borrow().live[&mdl.addr()].bytes() >= actual);
+    assert!(fixture.allocate_bytes(2, 3840).is_err(), "one buffer at a time");
 }
 
 #[test]
 fn the_card_lets_go_before_the_buffer_is_freed() {
-    let rig = rig();
-    let mdl = rig.allocate();
-    rig.go(&[RUN]);
-    rig.card.take_calls();
-    rig.stream.free_buffer_with_notification(mdl, 3840);
-    assert_eq!(rig.card.take_calls(), [RecordedCall::State(StreamState::Stop)]);
-    assert!(rig.port.borrow().live.is_empty());
-    rig.stream.free_buffer_with_notification(mdl, 3840);
+    let fixture = fixture();
+    let mdl = fixture.allocate();
+    fixture.go(&[RUN]);
+    fixture.card.take_calls();
+    fixture.stream.free_buffer_with_notification(mdl, 3840);
+    assert_eq!(fixture.card.take_calls(), [RecordedCall::State(StreamState::Stop)]);
+    assert!(fixture.port.borrow().live.is_empty());
+    fixture.stream.free_buffer_with_notification(mdl, 3840);
 }
 
 #[test]
 fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
-    let Rig { stream, card, adapter, port } = rig();
-    let rig = Rig { stream, card: card.clone(), adapter: adapter.clone(), port: port.clone() };
-    rig.allocate();
-    rig.go(&[RUN]);
-    drop(rig);
+    let Fixture { stream, card, adapter, port } = fixture();
+    let fixture = Fixture { stream, card: card.clone(), adapter: adapter.clone(), port: port.clone() };
+    fixture.allocate();
+    fixture.go(&[RUN]);
+    drop(fixture);
     assert_eq!(card.0.lock().unwrap().state, StreamState::Stop);
     assert!(port.borrow().live.is_empty());
     assert_eq!(Rc::strong_count(&port), 1, "the port stream is released");
@@ -329,199 +337,200 @@ fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
 
 #[test]
 fn a_second_stream_is_refused() {
-    let rig = rig();
+    let fixture = fixture();
     let (port_stream, _port) = FakePort::make();
-    let endpoint = rig.adapter.card().endpoint(0).unwrap();
+    let endpoint = fixture.adapter.card().endpoint(0).unwrap();
     let second =
-        Stream::try_new(rig.adapter.clone(), endpoint, port_stream, STEREO, RegistryConfig::default());
+        Stream::try_new(fixture.adapter.clone(), endpoint, port_stream, STEREO, RegistryConfig::default());
     assert_eq!(second.err(), Some(nt::status::STATUS_INSUFFICIENT_RESOURCES));
 }
 
 #[test]
 fn every_event_comes_once_per_packet_and_only_while_running() {
-    let rig = rig();
+    let fixture = fixture();
     let events = [(); 2].map(|()| Event::try_new(Kind::Synchronization).unwrap());
     let signalled = || events.each_ref().map(|event| event.wait_100ns(0));
-    let register = |event: &Event| rig.stream.register_notification_event(event.as_ptr());
+    let register = |event: &Event| fixture.stream.register_notification_event(event.as_ptr());
     assert_eq!(register(&events[0]), Err(STATUS_UNSUCCESSFUL), "no buffer yet");
-    rig.allocate();
+    fixture.allocate();
     for event in &events {
         register(event).unwrap();
     }
     assert_eq!(register(&events[1]), Err(STATUS_UNSUCCESSFUL), "a duplicate");
 
-    rig.go(&[ACQUIRE, PAUSE]);
-    rig.complete(1);
+    fixture.go(&[ACQUIRE, PAUSE]);
+    fixture.complete(1);
     assert_eq!(signalled(), [false; 2], "not before RUN");
-    rig.go(&[STOP, RUN]);
+    fixture.go(&[STOP, RUN]);
     assert_eq!(signalled(), [false; 2], "nothing was played");
-    rig.complete(1);
+    fixture.complete(1);
     assert_eq!(signalled(), [true; 2]);
-    rig.adapter.dpc_context().on_interrupt();
+    fixture.adapter.dpc_context().on_interrupt();
     assert_eq!(signalled(), [false; 2], "an interrupt without a packet");
-    rig.complete(3);
+    fixture.complete(3);
     assert_eq!(signalled(), [true; 2], "two packets, one event");
 
-    rig.stream.unregister_notification_event(events[0].as_ptr()).unwrap();
-    rig.complete(4);
+    fixture.stream.unregister_notification_event(events[0].as_ptr()).unwrap();
+    fixture.complete(4);
     assert_eq!(signalled(), [false, true], "unregistered");
-    assert_eq!(rig.stream.unregister_notification_event(events[0].as_ptr()), Err(STATUS_NOT_FOUND));
+    assert_eq!(fixture.stream.unregister_notification_event(events[0].as_ptr()), Err(STATUS_NOT_FOUND));
     assert_eq!(
-        rig.stream.unregister_notification_event(core::ptr::null_mut::<KEVENT>()),
+        fixture.stream.unregister_notification_event(core::ptr::null_mut::<KEVENT>()),
         Err(STATUS_NOT_FOUND)
     );
 
-    rig.go(&[PAUSE]);
-    rig.complete(5);
+    fixture.go(&[PAUSE]);
+    fixture.complete(5);
     assert_eq!(signalled(), [false; 2], "paused");
-    rig.go(&[RUN]);
+    fixture.go(&[RUN]);
     assert_eq!(signalled(), [false, true], "what came before PAUSE was over is made up for");
-    rig.stream.unregister_notification_event(events[1].as_ptr()).unwrap();
+    fixture.stream.unregister_notification_event(events[1].as_ptr()).unwrap();
 }
 
 #[test]
 fn a_packet_that_ends_with_the_pause_is_signalled() {
-    let rig = rig();
+    let fixture = fixture();
     let event = Event::try_new(Kind::Synchronization).unwrap();
-    rig.allocate();
-    rig.stream.register_notification_event(event.as_ptr()).unwrap();
-    rig.go(&[RUN]);
-    rig.card.report(|status| status.packet_count = 1);
-    rig.go(&[PAUSE]);
+    fixture.allocate();
+    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    fixture.go(&[RUN]);
+    fixture.card.report(|status| status.packet_count = 1);
+    fixture.go(&[PAUSE]);
     assert!(event.wait_100ns(0));
-    rig.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 /// What the card was told of packets.
-fn marks(rig: &Rig) -> Vec<RecordedCall> {
-    let told = rig.card.take_calls().into_iter();
-    told.filter(|told| matches!(told, RecordedCall::Mark(..) | RecordedCall::AtOnce | RecordedCall::End(..)))
+fn marks(fixture: &Fixture) -> Vec<RecordedCall> {
+    let calls = fixture.card.take_calls().into_iter();
+    calls
+        .filter(|call| matches!(call, RecordedCall::Mark(..) | RecordedCall::AtOnce | RecordedCall::End(..)))
         .collect()
 }
 
 #[test]
 fn written_packets_reach_the_card() {
-    let rig = rig();
-    assert_eq!(rig.stream.set_write_packet(0, 0, 0), Err(STATUS_NOT_SUPPORTED), "no buffer");
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE]);
-    assert!(rig.stream.set_write_packet(2, 0, 0).is_err());
-    rig.stream.set_write_packet(0, 0, 0).unwrap();
-    rig.go(&[RUN]);
-    rig.stream.set_write_packet(1, 0, 0).unwrap();
-    rig.complete(1);
-    assert_eq!(rig.count(), 1);
-    rig.stream.set_write_packet(2, 0x200, 400).unwrap();
+    let fixture = fixture();
+    assert_eq!(fixture.stream.set_write_packet(0, 0, 0), Err(STATUS_NOT_SUPPORTED), "no buffer");
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE]);
+    assert!(fixture.stream.set_write_packet(2, 0, 0).is_err());
+    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.go(&[RUN]);
+    fixture.stream.set_write_packet(1, 0, 0).unwrap();
+    fixture.complete(1);
+    assert_eq!(fixture.count(), 1);
+    fixture.stream.set_write_packet(2, 0x200, 400).unwrap();
     // Stored again before RUN, in case the page lost it; the end is said by registers.
     assert_eq!(
-        marks(&rig),
+        marks(&fixture),
         [RecordedCall::Mark(0), RecordedCall::Mark(0), RecordedCall::Mark(1), RecordedCall::End(2, 400)]
     );
-    assert_eq!(rig.stream.set_write_packet(2, 0, 0), Err(STATUS_INVALID_DEVICE_STATE));
+    assert_eq!(fixture.stream.set_write_packet(2, 0, 0), Err(STATUS_INVALID_DEVICE_STATE));
 }
 
 #[test]
 fn a_packet_written_in_stop_is_told_when_the_card_listens() {
-    let rig = rig();
-    rig.allocate();
-    rig.stream.set_write_packet(0, 0, 0).unwrap();
-    assert!(rig.card.take_calls().is_empty());
-    rig.go(&[ACQUIRE]);
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    assert!(fixture.card.take_calls().is_empty());
+    fixture.go(&[ACQUIRE]);
     assert_eq!(
-        rig.card.take_calls()[1..],
+        fixture.card.take_calls()[1..],
         [RecordedCall::State(StreamState::Acquire), RecordedCall::Mark(0)]
     );
 }
 
 #[test]
 fn the_packet_a_stalled_card_waits_for_is_taken() {
-    let rig = rig();
-    rig.allocate();
-    rig.go(&[RUN]);
-    rig.complete(5);
-    assert!(rig.stream.set_write_packet(5, 0, 0).is_err());
-    rig.card.report(|status| {
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.go(&[RUN]);
+    fixture.complete(5);
+    assert!(fixture.stream.set_write_packet(5, 0, 0).is_err());
+    fixture.card.report(|status| {
         (status.lockstep, status.stalled_on) = (true, Some(5));
     });
-    assert_eq!(rig.count(), 5, "the count is the truth, also while the card waits");
-    rig.stream.set_write_packet(5, 0, 0).unwrap();
-    rig.card.report(|status| status.stalled_on = None);
-    assert_eq!(rig.count(), 5);
-    rig.stream.set_write_packet(6, 0, 0).unwrap();
+    assert_eq!(fixture.count(), 5, "the count is the truth, also while the card waits");
+    fixture.stream.set_write_packet(5, 0, 0).unwrap();
+    fixture.card.report(|status| status.stalled_on = None);
+    assert_eq!(fixture.count(), 5);
+    fixture.stream.set_write_packet(6, 0, 0).unwrap();
 }
 
 #[test]
 fn without_notifications_there_are_no_packets() {
-    let rig = rig();
+    let fixture = fixture();
     let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
     let outs = (Out::new(&mut mdl), Out::new(&mut actual), Out::new(&mut offset), Out::new(&mut cache));
-    rig.stream.allocate_audio_buffer(4096, outs.0, outs.1, outs.2, outs.3).unwrap();
+    fixture.stream.allocate_audio_buffer(4096, outs.0, outs.1, outs.2, outs.3).unwrap();
     assert_eq!(actual, 4096);
-    rig.go(&[RUN]);
-    assert_eq!(rig.stream.set_write_packet(1, 0, 0), Err(STATUS_NOT_SUPPORTED));
+    fixture.go(&[RUN]);
+    assert_eq!(fixture.stream.set_write_packet(1, 0, 0), Err(STATUS_NOT_SUPPORTED));
     let mut count = 7;
-    assert_eq!(rig.stream.get_packet_count(Out::new(&mut count)), Err(STATUS_NOT_SUPPORTED));
+    assert_eq!(fixture.stream.get_packet_count(Out::new(&mut count)), Err(STATUS_NOT_SUPPORTED));
     let mut position = KSAUDIO_PRESENTATION_POSITION::default();
-    let presented = rig.stream.get_output_stream_presentation_position(Out::new(&mut position));
+    let presented = fixture.stream.get_output_stream_presentation_position(Out::new(&mut position));
     assert_eq!((presented, count), (Err(STATUS_NOT_SUPPORTED), 7), "no number that could be wrong");
     let event = Event::try_new(Kind::Synchronization).unwrap();
-    assert!(rig.stream.register_notification_event(event.as_ptr()).is_err());
-    rig.stream.free_audio_buffer(core::ptr::null_mut(), 4096);
-    assert!(rig.port.borrow().live.is_empty());
+    assert!(fixture.stream.register_notification_event(event.as_ptr()).is_err());
+    fixture.stream.free_audio_buffer(core::ptr::null_mut(), 4096);
+    assert!(fixture.port.borrow().live.is_empty());
 }
 
 #[test]
 fn position_stays_in_the_ring_freezes_and_starts_anew() {
-    let rig = rig();
-    rig.allocate();
-    assert_eq!((rig.position(), rig.presented(), rig.count()), (0, 0, 0));
-    rig.go(&[RUN]);
-    rig.complete(3);
-    assert_eq!((rig.position(), rig.presented(), rig.count()), (1440 % 960 * 4, 1440, 3));
-    rig.card.report(|status| status.anchor.frame = 1500);
-    rig.go(&[PAUSE]);
-    assert_eq!((rig.position(), rig.presented()), (1500 % 960 * 4, 1500));
+    let fixture = fixture();
+    fixture.allocate();
+    assert_eq!((fixture.position(), fixture.presented(), fixture.count()), (0, 0, 0));
+    fixture.go(&[RUN]);
+    fixture.complete(3);
+    assert_eq!((fixture.position(), fixture.presented(), fixture.count()), (1440 % 960 * 4, 1440, 3));
+    fixture.card.report(|status| status.anchor.frame = 1500);
+    fixture.go(&[PAUSE]);
+    assert_eq!((fixture.position(), fixture.presented()), (1500 % 960 * 4, 1500));
     // The page can't be read for a moment: what was known holds.
-    rig.card.change(|inside| inside.status = None);
-    assert_eq!((rig.position(), rig.count()), (1500 % 960 * 4, 3));
-    rig.go(&[ACQUIRE, STOP]);
-    assert_eq!((rig.position(), rig.presented(), rig.count()), (0, 0, 0));
+    fixture.card.change(|inside| inside.status = None);
+    assert_eq!((fixture.position(), fixture.count()), (1500 % 960 * 4, 3));
+    fixture.go(&[ACQUIRE, STOP]);
+    assert_eq!((fixture.position(), fixture.presented(), fixture.count()), (0, 0, 0));
 }
 
 #[test]
 fn without_a_card_everything_fails_softly() {
-    let rig = rig();
-    let mdl = rig.allocate();
-    rig.go(&[RUN]);
-    rig.complete(2);
-    rig.adapter.stop();
-    assert_eq!((rig.position(), rig.count()), (0, 2), "what was known holds");
-    rig.adapter.dpc_context().on_interrupt();
-    rig.go(&[PAUSE]);
-    assert!(rig.stream.set_state(KSSTATE::RUN).is_err());
-    rig.go(&[STOP]);
-    rig.stream.free_buffer_with_notification(mdl, 3840);
-    assert!(rig.port.borrow().live.is_empty());
+    let fixture = fixture();
+    let mdl = fixture.allocate();
+    fixture.go(&[RUN]);
+    fixture.complete(2);
+    fixture.adapter.stop();
+    assert_eq!((fixture.position(), fixture.count()), (0, 2), "what was known holds");
+    fixture.adapter.dpc_context().on_interrupt();
+    fixture.go(&[PAUSE]);
+    assert!(fixture.stream.set_state(KSSTATE::RUN).is_err());
+    fixture.go(&[STOP]);
+    fixture.stream.free_buffer_with_notification(mdl, 3840);
+    assert!(fixture.port.borrow().live.is_empty());
 }
 
 #[test]
 fn latency_is_the_fifo() {
-    let rig = rig();
-    rig.allocate();
+    let fixture = fixture();
+    fixture.allocate();
     let mut latency = KSRTAUDIO_HWLATENCY { FifoSize: 9, ChipsetDelay: 9, CodecDelay: 9 };
-    rig.stream.get_hw_latency(Out::new(&mut latency));
+    fixture.stream.get_hw_latency(Out::new(&mut latency));
     assert_eq!(latency, KSRTAUDIO_HWLATENCY { FifoSize: 96 * 4, ChipsetDelay: 0, CodecDelay: 0 });
     let mut register = core::mem::MaybeUninit::<KSRTAUDIO_HWREGISTER>::zeroed();
     // SAFETY: numbers and a pointer, for which zeroes are good values.
     let register = unsafe { register.assume_init_mut() };
-    assert_eq!(rig.stream.get_position_register(Out::new(register)), Err(STATUS_NOT_SUPPORTED));
-    assert_eq!(rig.stream.get_clock_register(Out::new(register)), Err(STATUS_NOT_SUPPORTED));
+    assert_eq!(fixture.stream.get_position_register(Out::new(register)), Err(STATUS_NOT_SUPPORTED));
+    assert_eq!(fixture.stream.get_clock_register(Out::new(register)), Err(STATUS_NOT_SUPPORTED));
 }
 
 #[test]
 fn one_object_whichever_interface_is_asked() {
-    let rig = rig();
-    let primary = rig.stream.to_interface::<IMiniportWaveRTStreamNotification>();
+    let fixture = fixture();
+    let primary = fixture.stream.to_interface::<IMiniportWaveRTStreamNotification>();
     let output = primary.query::<IMiniportWaveRTOutputStream>().unwrap();
     let base = output.query::<IMiniportWaveRTStream>().unwrap();
     let unknown = output.query::<IUnknown>().unwrap();
@@ -540,9 +549,9 @@ fn one_object_whichever_interface_is_asked() {
     };
     assert!(status < 0 && found.is_null());
     // The secondary table reaches the same object.
-    rig.allocate();
+    fixture.allocate();
     // SAFETY: as above.
     unsafe { output.set_write_packet(0, 0, 0) }.unwrap();
-    rig.go(&[ACQUIRE]);
-    assert!(rig.card.take_calls().contains(&RecordedCall::Mark(0)));
+    fixture.go(&[ACQUIRE]);
+    assert!(fixture.card.take_calls().contains(&RecordedCall::Mark(0)));
 }

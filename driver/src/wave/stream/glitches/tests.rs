@@ -50,7 +50,7 @@ impl PortClsEtwHelper for WavePort {
 const STEREO: AudioFormat = AudioFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
 /// A filter, an open stream of it, and what the port heard.
-struct Rig {
+struct Fixture {
     stream: ComRef<IMiniportWaveRTStreamNotification>,
     traced: Option<Traced>,
     miniport: Com<WaveMiniport>,
@@ -58,7 +58,7 @@ struct Rig {
     events: Arc<Mutex<Vec<Event>>>,
 }
 
-impl Rig {
+impl Fixture {
     /// Of the card's stream 0, which renders, or 1, which captures; the card may have counted for others
     /// before.
     fn open(number: u32, traces: bool, before: u32) -> Self {
@@ -114,7 +114,7 @@ impl Rig {
         });
     }
 
-    fn heard(&self) -> Vec<Event> {
+    fn take_events(&self) -> Vec<Event> {
         std::mem::take(&mut self.events.lock().unwrap())
     }
 }
@@ -138,80 +138,80 @@ const DOWN: [u32; 3] = [2, 1, 0];
 #[test]
 fn a_client_in_time_is_no_glitch() {
     // What the card counted for others before is no glitch of this stream.
-    let rig = Rig::open(0, true, 7);
-    rig.allocate();
-    rig.write(0).unwrap();
-    rig.go(&UP);
+    let fixture = Fixture::open(0, true, 7);
+    fixture.allocate();
+    fixture.write(0).unwrap();
+    fixture.go(&UP);
     for packet in 1..10 {
-        rig.plays(packet - 1, 7);
-        rig.write(packet).unwrap();
+        fixture.plays(packet - 1, 7);
+        fixture.write(packet).unwrap();
     }
-    rig.go(&DOWN);
-    assert_eq!(rig.heard(), []);
+    fixture.go(&DOWN);
+    assert_eq!(fixture.take_events(), []);
 }
 
 #[test]
 fn a_late_client_is_told_of_once_where_it_stood() {
-    let rig = Rig::open(0, true, 7);
-    rig.allocate();
-    rig.write(0).unwrap();
-    rig.go(&UP);
-    rig.write(1).unwrap();
+    let fixture = Fixture::open(0, true, 7);
+    fixture.allocate();
+    fixture.write(0).unwrap();
+    fixture.go(&UP);
+    fixture.write(1).unwrap();
     // Packets 2 and 3 were not written; 2 x 1,920 bytes of ring, packet 1 was the last that was valid.
-    rig.plays(3, 9);
-    assert!(rig.write(2).is_err(), "it is late");
-    assert_eq!(rig.heard(), [(7, [3 * 1920, 3840, 1, 0])]);
-    rig.write(4).unwrap();
-    rig.plays(4, 9);
-    rig.write(5).unwrap();
-    assert_eq!(rig.heard(), [], "it is in time again");
+    fixture.plays(3, 9);
+    assert!(fixture.write(2).is_err(), "it is late");
+    assert_eq!(fixture.take_events(), [(7, [3 * 1920, 3840, 1, 0])]);
+    fixture.write(4).unwrap();
+    fixture.plays(4, 9);
+    fixture.write(5).unwrap();
+    assert_eq!(fixture.take_events(), [], "it is in time again");
     // Never again: what is missed then is told when the stream pauses.
-    rig.plays(6, 10);
-    rig.go(&[2]);
-    assert_eq!(rig.heard(), [(7, [6 * 1920, 3840, 1, 0])]);
-    rig.go(&[1, 0]);
-    assert_eq!(rig.heard(), []);
+    fixture.plays(6, 10);
+    fixture.go(&[2]);
+    assert_eq!(fixture.take_events(), [(7, [6 * 1920, 3840, 1, 0])]);
+    fixture.go(&[1, 0]);
+    assert_eq!(fixture.take_events(), []);
 }
 
 #[test]
 fn a_card_that_was_reset_counts_from_nothing() {
-    let rig = Rig::open(0, true, 7);
-    rig.allocate();
-    rig.write(0).unwrap();
-    rig.go(&UP);
-    rig.plays(0, 0);
-    rig.go(&[2]);
-    assert_eq!(rig.heard(), []);
-    rig.go(&[3]);
-    rig.plays(1, 1);
-    rig.go(&[2]);
-    assert_eq!(rig.heard().len(), 1);
+    let fixture = Fixture::open(0, true, 7);
+    fixture.allocate();
+    fixture.write(0).unwrap();
+    fixture.go(&UP);
+    fixture.plays(0, 0);
+    fixture.go(&[2]);
+    assert_eq!(fixture.take_events(), []);
+    fixture.go(&[3]);
+    fixture.plays(1, 1);
+    fixture.go(&[2]);
+    assert_eq!(fixture.take_events().len(), 1);
 }
 
 #[test]
 fn nothing_is_told_of_a_recording_nor_to_a_port_that_does_not_trace() {
     for (number, traces) in [(1, true), (0, false)] {
-        let rig = Rig::open(number, traces, 0);
-        rig.allocate();
-        rig.go(&UP);
-        rig.plays(3, 3);
-        rig.go(&DOWN);
-        assert_eq!(rig.heard(), []);
+        let fixture = Fixture::open(number, traces, 0);
+        fixture.allocate();
+        fixture.go(&UP);
+        fixture.plays(3, 3);
+        fixture.go(&DOWN);
+        assert_eq!(fixture.take_events(), []);
     }
 }
 
 #[test]
 fn the_miniport_lets_go_of_its_port_and_an_open_stream_does_when_it_closes() {
-    let mut rig = Rig::open(0, true, 0);
-    let events = Arc::clone(&rig.events);
-    drop(rig.traced.take());
+    let mut fixture = Fixture::open(0, true, 0);
+    let events = Arc::clone(&fixture.events);
+    drop(fixture.traced.take());
     assert!(Arc::strong_count(&events) > 2, "the stream still has it");
-    rig.allocate();
-    rig.go(&UP);
-    rig.plays(1, 1);
-    rig.go(&DOWN);
-    assert_eq!(rig.heard().len(), 1, "and tells it");
-    let Rig { stream, miniport, events: of_rig, .. } = rig;
+    fixture.allocate();
+    fixture.go(&UP);
+    fixture.plays(1, 1);
+    fixture.go(&DOWN);
+    assert_eq!(fixture.take_events().len(), 1, "and tells it");
+    let Fixture { stream, miniport, events: of_rig, .. } = fixture;
     drop((stream, of_rig));
     assert_eq!(Arc::strong_count(&events), 1, "a port that its miniport holds for ever");
     // A stream that is opened while the filter goes tells nobody.
@@ -220,26 +220,26 @@ fn the_miniport_lets_go_of_its_port_and_an_open_stream_does_when_it_closes() {
 
 #[test]
 fn protected_content_is_refused_and_other_content_is_taken() {
-    let rig = Rig::open(0, true, 0);
-    let drm = rig.stream.query::<IDrmAudioStream>().unwrap();
+    let fixture = Fixture::open(0, true, 0);
+    let drm = fixture.stream.query::<IDrmAudioStream>().unwrap();
     let set = |copy, reserved, output| {
         let rights = DRMRIGHTS { CopyProtect: copy, Reserved: reserved, DigitalOutputDisable: output };
         // SAFETY: a live stream and rights of ours.
         unsafe { drm.set_content_id(5, In::new(&rights)) }
     };
     for state in [0, 1, 2, 3] {
-        rig.go(&[state]);
+        fixture.go(&[state]);
         assert_eq!(set(0, 0, 0), Ok(()));
         for (copy, output) in [(1, 0), (0, 1), (1, 1), (-1, 0)] {
             assert_eq!(set(copy, 0, output), Err(STATUS_NOT_IMPLEMENTED), "{copy} {output} in state {state}");
         }
         assert_eq!(set(0, 0, 0), Ok(()), "after a refusal the stream is as it was");
         if state == 0 {
-            rig.allocate();
+            fixture.allocate();
         }
     }
     // SAFETY: a live stream.
     assert_eq!(unsafe { drm.set_content_id(5, In::none()) }, Err(STATUS_INVALID_PARAMETER));
-    let microphone = Rig::open(1, true, 0);
+    let microphone = Fixture::open(1, true, 0);
     assert_eq!(microphone.stream.query::<IDrmAudioStream>().err(), Some(STATUS_NOINTERFACE));
 }

@@ -3,14 +3,15 @@
 use super::*;
 
 /// A stream that captures, with its buffer.
-fn microphone(lockstep: bool) -> Rig {
-    rig_of(&FakeCard::default(), 1, RegistryConfig { lockstep, ..RegistryConfig::default() })
+fn microphone(lockstep: bool) -> Fixture {
+    fixture_of(&FakeCard::default(), 1, RegistryConfig { lockstep, ..RegistryConfig::default() })
 }
 
 /// Number, flags, and whether there is more.
-fn read(rig: &Rig) -> Result<(u32, u32, i32), nt::NTSTATUS> {
+fn read(fixture: &Fixture) -> Result<(u32, u32, i32), nt::NTSTATUS> {
     let (mut number, mut flags, mut counter, mut more) = (7, 7, 7, 7);
-    rig.stream
+    fixture
+        .stream
         .get_read_packet(
             Out::new(&mut number),
             Out::new(&mut flags),
@@ -20,56 +21,62 @@ fn read(rig: &Rig) -> Result<(u32, u32, i32), nt::NTSTATUS> {
         .map(|()| (number, flags, more))
 }
 
-fn marks(rig: &Rig) -> Vec<u32> {
-    let told = rig.card.take_calls();
-    told.iter()
-        .filter_map(|told| if let RecordedCall::Mark(number) = told { Some(*number) } else { None })
+fn marks(fixture: &Fixture) -> Vec<u32> {
+    let calls = fixture.card.take_calls();
+    calls
+        .iter()
+        .filter_map(|call| if let RecordedCall::Mark(number) = call { Some(*number) } else { None })
         .collect()
 }
 
 /// Whether the card was asked to wait, each time that it was told.
-fn asked(rig: &Rig) -> Vec<bool> {
-    let told = rig.card.take_calls();
-    told.iter()
-        .filter_map(|told| if let RecordedCall::Lockstep(ask) = told { Some(*ask) } else { None })
+fn asked(fixture: &Fixture) -> Vec<bool> {
+    let calls = fixture.card.take_calls();
+    calls
+        .iter()
+        .filter_map(|call| if let RecordedCall::Lockstep(ask) = call { Some(*ask) } else { None })
         .collect()
 }
 
 #[test]
 fn packets_are_read_in_order_and_what_came_before_is_taken() {
-    let rig = microphone(false);
-    assert_eq!(read(&rig), Err(STATUS_NOT_SUPPORTED), "no buffer");
-    rig.allocate();
-    assert_eq!(read(&rig), Err(STATUS_INVALID_DEVICE_STATE), "in STOP");
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.card.report(|status| status.anchor.rate_num = 1);
-    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY), "nothing was recorded yet");
-    assert!(marks(&rig).is_empty());
-    rig.complete(1);
-    assert_eq!(read(&rig), Ok((0, 0, 0)));
-    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-    rig.complete(4);
-    assert_eq!(read(&rig), Ok((3, 0, 0)), "those before were recorded over");
-    assert_eq!(marks(&rig), [0, 3], "what was read in time is not lost: a card that does not wait counts");
-    rig.go(&[PAUSE, ACQUIRE, STOP, ACQUIRE, PAUSE, RUN]);
-    rig.complete(1);
-    assert_eq!(read(&rig), Ok((0, 0, 0)), "numbers begin anew");
+    let fixture = microphone(false);
+    assert_eq!(read(&fixture), Err(STATUS_NOT_SUPPORTED), "no buffer");
+    fixture.allocate();
+    assert_eq!(read(&fixture), Err(STATUS_INVALID_DEVICE_STATE), "in STOP");
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.card.report(|status| status.anchor.rate_num = 1);
+    assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY), "nothing was recorded yet");
+    assert!(marks(&fixture).is_empty());
+    fixture.complete(1);
+    assert_eq!(read(&fixture), Ok((0, 0, 0)));
+    assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY));
+    fixture.complete(4);
+    assert_eq!(read(&fixture), Ok((3, 0, 0)), "those before were recorded over");
+    assert_eq!(
+        marks(&fixture),
+        [0, 3],
+        "what was read in time is not lost: a card that does not wait counts"
+    );
+    fixture.go(&[PAUSE, ACQUIRE, STOP, ACQUIRE, PAUSE, RUN]);
+    fixture.complete(1);
+    assert_eq!(read(&fixture), Ok((0, 0, 0)), "numbers begin anew");
 }
 
 #[test]
 fn a_card_that_waits_has_both_packets() {
-    let rig = microphone(true);
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    assert_eq!(asked(&rig), [true], "the card is to wait");
-    rig.card.report(|status| {
+    let fixture = microphone(true);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    assert_eq!(asked(&fixture), [true], "the card is to wait");
+    fixture.card.report(|status| {
         (status.lockstep, status.stalled_on) = (true, Some(2));
     });
-    rig.complete(2);
-    assert_eq!(read(&rig), Ok((0, 0, 1)));
-    assert_eq!(read(&rig), Ok((1, 0, 0)));
+    fixture.complete(2);
+    assert_eq!(read(&fixture), Ok((0, 0, 1)));
+    assert_eq!(read(&fixture), Ok((1, 0, 0)));
     assert_eq!(
-        marks(&rig),
+        marks(&fixture),
         [u32::MAX, 0],
         "reading the first has taken nothing yet (DATASHEET 5.3), the second has taken it"
     );
@@ -77,123 +84,126 @@ fn a_card_that_waits_has_both_packets() {
 
 #[test]
 fn who_asks_again_has_taken_what_it_was_given() {
-    let rig = microphone(true);
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.card.report(|status| status.lockstep = true);
-    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-    assert!(marks(&rig).is_empty(), "nothing was given yet");
-    rig.complete(1);
-    assert_eq!(read(&rig), Ok((0, 0, 0)));
-    assert_eq!(marks(&rig), [u32::MAX], "it is still being read: nothing is taken");
-    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-    assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-    assert_eq!(marks(&rig), [0], "and told once: a card with one packet per buffer waits for it");
+    let fixture = microphone(true);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.card.report(|status| status.lockstep = true);
+    assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY));
+    assert!(marks(&fixture).is_empty(), "nothing was given yet");
+    fixture.complete(1);
+    assert_eq!(read(&fixture), Ok((0, 0, 0)));
+    assert_eq!(marks(&fixture), [u32::MAX], "it is still being read: nothing is taken");
+    assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!(marks(&fixture), [0], "and told once: a card with one packet per buffer waits for it");
 }
 
 #[test]
 fn a_card_that_was_paused_while_it_waited_still_has_both_packets() {
-    let rig = microphone(true);
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.card.report(|status| {
+    let fixture = microphone(true);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.card.report(|status| {
         (status.lockstep, status.stalled_on) = (true, Some(2));
     });
-    rig.complete(2);
+    fixture.complete(2);
     // PAUSE ends the stall (DATASHEET 5.4), and nothing is recorded over.
-    rig.go(&[PAUSE]);
-    rig.card.report(|status| status.stalled_on = None);
-    assert_eq!([read(&rig), read(&rig)], [Ok((0, 0, 1)), Ok((1, 0, 0))]);
+    fixture.go(&[PAUSE]);
+    fixture.card.report(|status| status.stalled_on = None);
+    assert_eq!([read(&fixture), read(&fixture)], [Ok((0, 0, 1)), Ok((1, 0, 0))]);
 }
 
 #[test]
 fn a_card_that_was_paused_within_a_packet_has_begun_to_record_over_one() {
-    let rig = microphone(false);
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    rig.complete(2);
-    rig.card.report(|status| status.anchor.frame = 961);
-    rig.go(&[PAUSE]);
-    assert_eq!(read(&rig), Ok((1, 0, 0)));
+    let fixture = microphone(false);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.complete(2);
+    fixture.card.report(|status| status.anchor.frame = 961);
+    fixture.go(&[PAUSE]);
+    assert_eq!(read(&fixture), Ok((1, 0, 0)));
     // A card that was reset in its sleep stands at frame 0, and what is in the buffer has not become whole.
-    rig.go(&[STOP, RUN]);
-    rig.complete(2);
-    rig.go(&[PAUSE]);
-    rig.card.report(|status| *status = crate::hw::fake::status());
-    assert_eq!(read(&rig), Ok((1, 0, 0)));
+    fixture.go(&[STOP, RUN]);
+    fixture.complete(2);
+    fixture.go(&[PAUSE]);
+    fixture.card.report(|status| *status = crate::hw::fake::status());
+    assert_eq!(read(&fixture), Ok((1, 0, 0)));
 }
 
 #[test]
 fn a_card_does_not_wait_for_a_client_that_can_take_no_packets() {
-    let rig = microphone(true);
+    let fixture = microphone(true);
     let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
     let (mdl, actual) = (Out::new(&mut mdl), Out::new(&mut actual));
-    rig.stream.allocate_audio_buffer(3840, mdl, actual, Out::new(&mut offset), Out::new(&mut cache)).unwrap();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
-    assert_eq!(asked(&rig), [false], "it would wait for ever: GetReadPacket is not for such a client");
-    assert_eq!(read(&rig), Err(STATUS_NOT_SUPPORTED));
+    fixture
+        .stream
+        .allocate_audio_buffer(3840, mdl, actual, Out::new(&mut offset), Out::new(&mut cache))
+        .unwrap();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    assert_eq!(asked(&fixture), [false], "it would wait for ever: GetReadPacket is not for such a client");
+    assert_eq!(read(&fixture), Err(STATUS_NOT_SUPPORTED));
 }
 
 #[test]
 fn a_card_that_lost_its_state_is_asked_what_it_was_asked_before_and_told_what_was_taken() {
     for lockstep in [false, true] {
-        let rig = microphone(lockstep);
-        rig.allocate();
-        rig.go(&[ACQUIRE, PAUSE, RUN]);
-        rig.complete(1);
-        assert_eq!(read(&rig), Ok((0, 0, 0)));
-        rig.go(&[PAUSE]);
-        rig.card.change(|inside| inside.state = StreamState::Stop);
-        rig.card.take_calls();
-        rig.go(&[RUN]);
-        let told = rig.card.take_calls();
+        let fixture = microphone(lockstep);
+        fixture.allocate();
+        fixture.go(&[ACQUIRE, PAUSE, RUN]);
+        fixture.complete(1);
+        assert_eq!(read(&fixture), Ok((0, 0, 0)));
+        fixture.go(&[PAUSE]);
+        fixture.card.change(|inside| inside.state = StreamState::Stop);
+        fixture.card.take_calls();
+        fixture.go(&[RUN]);
+        let calls = fixture.card.take_calls();
         assert!(
-            told.contains(&RecordedCall::Lockstep(lockstep)) && told.contains(&RecordedCall::Mark(0)),
-            "{told:?}"
+            calls.contains(&RecordedCall::Lockstep(lockstep)) && calls.contains(&RecordedCall::Mark(0)),
+            "{calls:?}"
         );
     }
 }
 
 #[test]
 fn a_second_question_for_each_packet_is_no_message_and_no_line_in_the_log() {
-    let rig = microphone(false);
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    let fixture = microphone(false);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
     nt::host::take_debug_output();
     for packet in 0..100 {
-        rig.complete(packet + 1);
-        rig.card.take_calls();
-        assert_eq!(read(&rig), Ok((packet, 0, 0)));
-        assert_eq!(rig.card.take_calls(), [RecordedCall::Mark(packet)], "by the mark page");
-        assert_eq!(read(&rig), Err(STATUS_DEVICE_NOT_READY));
-        assert!(rig.card.take_calls().is_empty());
+        fixture.complete(packet + 1);
+        fixture.card.take_calls();
+        assert_eq!(read(&fixture), Ok((packet, 0, 0)));
+        assert_eq!(fixture.card.take_calls(), [RecordedCall::Mark(packet)], "by the mark page");
+        assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY));
+        assert!(fixture.card.take_calls().is_empty());
     }
     assert!(nt::host::take_debug_output().is_empty());
 }
 
 #[test]
 fn the_position_is_what_can_be_read() {
-    let rig = microphone(false);
-    rig.allocate();
-    rig.go(&[ACQUIRE, PAUSE, RUN]);
+    let fixture = microphone(false);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
     // 1.5 packets of 480 frames have passed; the FIFO is 96 frames, 2 ms.
-    rig.card.report(|status| {
+    fixture.card.report(|status| {
         status.anchor = crate::hw::Anchor { clock: 0, frame: 720, rate_num: 48_000, rate_den: 1_000_000_000 };
         status.packet_count = 1;
     });
-    assert_eq!(rig.position(), 624 * 4, "what is in the FIFO is not stored yet");
+    assert_eq!(fixture.position(), 624 * 4, "what is in the FIFO is not stored yet");
     let mut latency = KSRTAUDIO_HWLATENCY::default();
-    rig.stream.get_hw_latency(Out::new(&mut latency));
+    fixture.stream.get_hw_latency(Out::new(&mut latency));
     assert_eq!(latency.FifoSize, 96 * 4);
     // In PAUSE the card has stored everything.
-    rig.card.report(|status| status.anchor.rate_num = 0);
-    assert_eq!(rig.position(), 720 * 4);
+    fixture.card.report(|status| status.anchor.rate_num = 0);
+    assert_eq!(fixture.position(), 720 * 4);
 }
 
 #[test]
 fn a_microphone_has_read_packets_and_no_write_packets() {
-    let rig = microphone(false);
-    let primary = rig.stream.to_interface::<IMiniportWaveRTStreamNotification>();
+    let fixture = microphone(false);
+    let primary = fixture.stream.to_interface::<IMiniportWaveRTStreamNotification>();
     assert!(primary.query::<IMiniportWaveRTInputStream>().is_ok());
     assert!(primary.query::<IMiniportWaveRTOutputStream>().is_err());
 }

@@ -19,9 +19,9 @@ use crate::adapter::Adapter;
 use crate::hw::fake::FakeCard;
 use crate::properties::asking::ask;
 
-/// What the port was told of events.
+/// A call of the driver about events that reached the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum PortEvent {
     /// An entry for its list.
     Entry(usize),
     /// The control of a node changed.
@@ -34,7 +34,7 @@ pub enum Heard {
 pub struct FakePort {
     events: bool,
     key: Com<FakeKey>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<PortEvent>>>,
 }
 com_class! {
     FakePort {
@@ -49,7 +49,7 @@ impl PortTopology for FakePort {}
 impl PortEvents for FakePort {
     fn add_event_to_event_list(&self, entry: *mut c_void) {
         assert_eq!(nt::irql::current(), 0, "its page wants PASSIVE_LEVEL");
-        self.heard.lock().unwrap().push(Heard::Entry(entry.addr()));
+        self.heard.lock().unwrap().push(PortEvent::Entry(entry.addr()));
     }
     fn generate_event_list(
         &self,
@@ -66,11 +66,11 @@ impl PortEvents for FakePort {
         let heard = match (set, id) {
             (set, 0) if set == KSEVENTSETID_AudioControlChange => {
                 assert_eq!((pin_event, node_event), (0, 1));
-                Heard::Control(node)
+                PortEvent::Control(node)
             }
             (set, 1) if set == KSEVENTSETID_PinCapsChange => {
                 assert_eq!((pin_event, node_event), (1, 0));
-                Heard::Jack(pin)
+                PortEvent::Jack(pin)
             }
             _ => panic!("{set} {id} is no event of ours"),
         };
@@ -79,7 +79,7 @@ impl PortEvents for FakePort {
 }
 
 /// A miniport and all around it.
-pub struct Rig {
+pub struct Fixture {
     /// The miniport.
     pub miniport: Com<TopologyMiniport>,
     /// Its registration; `None` = taken away.
@@ -90,10 +90,10 @@ pub struct Rig {
     pub card: FakeCard,
     /// The port's, for as long as it is registered.
     pub port: Option<ComRef<IPortTopology>>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<PortEvent>>>,
 }
 
-impl Rig {
+impl Fixture {
     /// The miniport of stream `stream` (0 renders, 1 captures) of `card`, started; the port has events, or
     /// not.
     pub fn with(card: FakeCard, stream: u32, events: bool) -> Self {
@@ -106,7 +106,7 @@ impl Rig {
         let endpoint = adapter.card().endpoint(stream).unwrap();
         let miniport = super::new_miniport(adapter.clone(), endpoint, 0).unwrap();
         let listening = Listening::new(adapter.clone(), miniport.clone());
-        let heard = Arc::<Mutex<Vec<Heard>>>::default();
+        let heard = Arc::<Mutex<Vec<PortEvent>>>::default();
         let key = Com::try_new(FakeKey::of_numbers(numbers)).unwrap();
         let port = FakePort { events, key, heard: Arc::clone(&heard) };
         let port: ComRef<IPortTopology> = Com::try_new(port).unwrap().into_interface();
@@ -122,8 +122,8 @@ impl Rig {
         Self::with(FakeCard::default(), stream, true)
     }
 
-    /// What the port was told since the last time.
-    pub fn heard(&self) -> Vec<Heard> {
+    /// The events that the port got since the last time.
+    pub fn take_events(&self) -> Vec<PortEvent> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
 
@@ -132,7 +132,7 @@ impl Rig {
         Arc::strong_count(&self.heard) > 1
     }
 
-    /// The filter that PortCls is told.
+    /// The filter that PortCls is given.
     pub fn filter(&self) -> PCFILTER_DESCRIPTOR {
         let mut description = core::ptr::null();
         self.miniport.get_description(Out::new(&mut description)).unwrap();
