@@ -112,7 +112,7 @@ extern "win64" fn get_bus_data(
 ) -> u32 {
     right("GetBusData", context);
     config("GetBusData", space, offset, length, |at| {
-        let wrong = fault::wanted(Fault::OtherDevice) && offset + at == DEVICE_ID;
+        let wrong = offset + at == DEVICE_ID && fault::make(Fault::OtherDevice);
         let byte = pci::read8(pci::card(), (offset + at) as u16) ^ u8::from(wrong);
         // SAFETY: the driver's buffer of that length.
         unsafe { buffer.add(at as usize).write(byte) };
@@ -161,7 +161,7 @@ pub fn dispatch(irp: *mut Irp, location: &IoStackLocation) -> i32 {
 fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option<Status> {
     // SAFETY: the page: InterfaceType points to a GUID.
     let kind = unsafe { kind.cast::<Guid>().read_unaligned() };
-    if kind != GUID_BUS_INTERFACE_STANDARD || fault::wanted(Fault::NoBusInterface) {
+    if kind != GUID_BUS_INTERFACE_STANDARD || fault::make(Fault::NoBusInterface) {
         crate::kprintln!("the bus has no interface {{{kind}}}");
         return None;
     }
