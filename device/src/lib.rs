@@ -13,6 +13,7 @@ pub mod dma;
 pub mod engine;
 pub mod host;
 pub mod outbox;
+mod page_bar;
 pub mod pages;
 pub mod pci;
 pub mod ports;

@@ -80,7 +80,7 @@ const WORKS: &[(&str, Attempt)] = &[
     ("signalling a client", |_| {
         // SAFETY: takes numbers, and gives a descriptor that nobody else has.
         let event = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
-        assert!(ringwave::serve::eventfd::never_blocks() && ringwave::serve::eventfd::signal(&event));
+        assert!(ringwave_pci::eventfd::never_blocks() && ringwave_pci::eventfd::signal(&event));
         Ok(())
     }),
     ("much memory", |_| {
@@ -192,7 +192,7 @@ fn confined() {
     };
     let mode = if std::env::var("SANDBOX").unwrap() == "on" { Mode::On } else { Mode::Off };
     // As a card does when it is made.
-    ringwave::serve::eventfd::never_blocks();
+    ringwave_pci::eventfd::never_blocks();
     close_files(mode, &needs).unwrap();
     // Tried by a thread that was there before the second half, as the threads of a card are.
     let (go, gate) = mpsc::channel();

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ringwave_regs::dma::Slot;
-use ringwave_regs::pci::PAGES_BYTES;
+use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR};
 use ringwave_regs::{format, global, pages, stream};
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
@@ -29,6 +29,9 @@ use crate::stats::Report;
 use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_guest_memory::memfd::memfd;
+use ringwave_pci::client::Requests;
+use ringwave_pci::{IrqKind, Region, Request};
+use ringwave_vfio_user::{IrqAction, IrqChange};
 
 /// Frames per second of every measured stream.
 pub const RATE: u32 = 48_000;
@@ -62,8 +65,8 @@ impl Rig {
         let card = Arc::new(Card::new(config)?);
         let outputs = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
         let engine = Engine::start(Arc::clone(&card), outputs)?;
-        // SAFETY: the page BAR is the card's, which lives longer than this borrow.
-        let pages = unsafe { BorrowedFd::borrow_raw(card.pages_fd()) }.try_clone_to_owned()?;
+        let pages = card.bar(PAGES_BAR).and_then(|bar| bar.mapped);
+        let pages = pages.ok_or_else(|| BenchError::Card("no page BAR".to_owned()))?.try_clone_to_owned()?;
         let pages = MmapRegion::from_file(FileOffset::new(pages.into(), 0), PAGES_BYTES as usize)
             .map_err(std::io::Error::other)?;
         let rig = Self {
@@ -89,10 +92,14 @@ impl Rig {
             ram.write_all_at(&slot.to_bytes(), table(index))?;
         }
         let request = MapRequest { address: 0, bytes, readable: true, writable: true, file: Some((ram, 0)) };
-        self.card.map(request).map_err(std::io::Error::other)?;
-        self.card.write_config(COMMAND as u64, &(COMMAND_MEMORY | COMMAND_BUS_MASTER).to_le_bytes());
-        self.card.write_config(MSI_CONTROL as u64, &MSI_ENABLE.to_le_bytes());
-        self.card.set_msi(self.interrupt.connect()?);
+        self.card.request(Request::Map(request)).map_err(std::io::Error::other)?;
+        let command = COMMAND_MEMORY | COMMAND_BUS_MASTER;
+        for (register, value) in [(COMMAND, command), (MSI_CONTROL, MSI_ENABLE)] {
+            let (offset, data) = (register as u64, &value.to_le_bytes()[..]);
+            self.request(Request::Write { region: Region::Config, offset, data });
+        }
+        let change = self.interrupt.connect()?;
+        self.request(Request::SetIrqs { kind: IrqKind::Msi, change });
         self.write(global::CONTROL, global::CONTROL_INT_ENABLE);
         Ok(())
     }
@@ -157,15 +164,22 @@ impl Rig {
         Ok(())
     }
 
+    /// A message of the client. Only a map can fail.
+    fn request(&self, request: Request<'_>) {
+        let _ = self.card.request(request);
+    }
+
     /// A register write, as a message would do it.
     pub fn write(&self, offset: u32, value: u32) {
-        self.card.write_registers(offset.into(), &value.to_le_bytes());
+        let (region, offset) = (Region::Bar(REGISTERS_BAR), offset.into());
+        self.request(Request::Write { region, offset, data: &value.to_le_bytes() });
     }
 
     /// A register read, as a message would do it.
     pub fn read(&self, offset: u32) -> u32 {
         let mut data = [0; 4];
-        self.card.read_registers(offset.into(), &mut data);
+        let (region, offset) = (Region::Bar(REGISTERS_BAR), offset.into());
+        self.request(Request::Read { region, offset, data: &mut data });
         u32::from_le_bytes(data)
     }
 
@@ -280,11 +294,10 @@ impl Interrupt {
         self.event.try_clone()
     }
 
-    fn connect(&self) -> std::io::Result<crate::serve::interrupts::LineRequest> {
+    fn connect(&self) -> std::io::Result<IrqChange<'static>> {
         // SAFETY: the descriptor is open as long as `self.event`, which is borrowed.
         let fd = unsafe { BorrowedFd::borrow_raw(self.event.as_raw_fd()) }.try_clone_to_owned()?;
-        let fds = vec![fd.into()];
-        Ok(crate::serve::interrupts::LineRequest::Connect { start: 0, count: 1, fds })
+        Ok(IrqChange::Assign { action: IrqAction::Trigger, start: 0, fds: vec![fd] })
     }
 
     /// Sleeps until it was raised; an error if it never is.

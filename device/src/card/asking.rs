@@ -11,7 +11,7 @@ use super::reset_watch::ResetWatch;
 use super::{Card, State};
 use crate::outbox::Ask;
 use crate::stats::{self, Client, Messages, Report};
-use ringwave_trace::Event;
+use crate::trace::Event;
 
 /// Longer than any message takes that does not hang.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -86,7 +86,7 @@ impl Card {
         let mut state = self.lock_soon()?;
         let before = state.jack(stream)?;
         if before != plugged {
-            state.trace(self, || Event::Jack { stream, plugged });
+            state.split(self).1.trace(|| Event::Jack { stream, plugged });
             state.with_controller(self, |controller, env| controller.set_jack(stream, plugged, env));
             self.tell_engine(&state);
         }
@@ -148,7 +148,7 @@ impl State {
             seconds: stats::seconds(Duration::from_nanos(time)),
             streams: streams.collect(),
             messages: self.counted,
-            interrupts: self.interrupts.raised(),
+            interrupts: self.function.raised(),
             wakes: self.session.wakes,
             worst_lateness_us: stats::micros(real(worst)),
         }
@@ -164,6 +164,8 @@ mod tests {
     use crate::controller::Config;
     use crate::host::clock::Speed;
     use crate::pci::Identity;
+    use ringwave_pci::Request;
+    use ringwave_pci::client::Requests;
 
     fn card() -> Card {
         let (controller, identity) = (Config::default(), Identity::default());
@@ -201,7 +203,7 @@ mod tests {
         for _ in 0..2 {
             card.set_jack(1, false).unwrap();
         }
-        card.reset();
+        card.request(Request::Reset).unwrap();
         assert_eq!((card.jack(0), card.jack(1)), (Ok(true), Ok(false)), "a reset leaves it");
     }
 }

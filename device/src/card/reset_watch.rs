@@ -6,14 +6,10 @@
 
 use std::time::Duration;
 
+use ringwave_pci::config::ConfigWrite;
+
 /// Longer than firmware takes from a reset to a function's addresses.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Command: bytes, and Memory Space Enable (PCI 3.0, 6.2.2).
-const COMMAND: u64 = 4;
-const COMMAND_MEMORY: u8 = 1 << 1;
-/// Base Address Registers, as bytes of configuration space.
-const BARS: std::ops::Range<u64> = 0x10..0x28;
-
 /// What is known of the present client.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResetWatch {
@@ -34,11 +30,10 @@ impl ResetWatch {
     }
 
     /// Configuration space was written. Zeros in the BARs are QEMU's own, right after the reset.
-    pub fn config_written(&mut self, offset: u64, data: &[u8]) {
-        let enables = offset == COMMAND && data.first().is_some_and(|byte| byte & COMMAND_MEMORY != 0);
-        let addresses = BARS.contains(&offset) && data.iter().any(|byte| *byte != 0);
+    pub fn config_written(&mut self, write: &ConfigWrite) {
+        let enables = write.settings.is_some_and(|settings| settings.memory_space);
         self.used |= enables;
-        if enables || addresses {
+        if enables || write.addressed {
             self.since = None;
         }
     }
@@ -72,12 +67,19 @@ pub fn tell() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringwave_pci::config::Settings;
 
     const SECOND: u64 = 1_000_000_000;
 
+    /// A write that sets Memory Space Enable to this.
+    fn memory_space(on: bool) -> ConfigWrite {
+        let settings = Settings { memory_space: on, ..Settings::default() };
+        ConfigWrite { settings: Some(settings), ..ConfigWrite::default() }
+    }
+
     fn used() -> ResetWatch {
         let mut watch = ResetWatch::default();
-        watch.config_written(COMMAND, &[6, 0]);
+        watch.config_written(&memory_space(true));
         watch
     }
 
@@ -85,13 +87,13 @@ mod tests {
     fn loaded_snapshot_is_told_once() {
         let mut watch = used();
         // As QEMU 11.1 does it (seen with loadvm).
-        watch.config_written(COMMAND, &[0, 0]);
+        watch.config_written(&memory_space(false));
         watch.reset(5 * SECOND);
-        watch.config_written(0x10, &[0; 4]);
+        watch.config_written(&ConfigWrite::default());
         assert_eq!(watch.left(6 * SECOND), Some(Duration::from_secs(9)));
         assert!(!watch.take_overdue(14 * SECOND));
         assert!(watch.take_overdue(15 * SECOND) && !watch.take_overdue(16 * SECOND));
-        watch.config_written(COMMAND, &[6, 0]);
+        watch.config_written(&memory_space(true));
         watch.reset(20 * SECOND);
         assert_eq!(watch.left(21 * SECOND), None, "once for a client");
     }
@@ -101,11 +103,12 @@ mod tests {
         let mut fresh = ResetWatch::default();
         fresh.reset(SECOND);
         assert_eq!(fresh.left(SECOND), None, "nobody used it");
-        for (offset, data) in [(0x10, [0xFF; 4]), (COMMAND, [2, 0, 0, 0])] {
+        let addressed = ConfigWrite { addressed: true, ..ConfigWrite::default() };
+        for write in [addressed, memory_space(true)] {
             let mut watch = used();
             watch.reset(SECOND);
-            watch.config_written(offset, &data);
-            assert!(!watch.take_overdue(100 * SECOND), "{offset:#x}");
+            watch.config_written(&write);
+            assert!(!watch.take_overdue(100 * SECOND), "{write:?}");
         }
     }
 }

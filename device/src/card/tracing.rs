@@ -1,8 +1,13 @@
 //! How the card puts what happens into the trace: with its lock held, so in the order in which it happens, and never waiting for a file.
 
-use super::{Card, State};
-use crate::serve::interrupts::Delivered;
-use ringwave_trace::Event;
+use ringwave_guest_memory::guest_ram::{MapError, MapRequest};
+use ringwave_pci::{Delivered, Request};
+use ringwave_regs::pci::REGISTERS_BAR;
+use ringwave_vfio_user::{IrqAction, IrqChange as Change};
+
+use super::State;
+use super::behind::Behind;
+use crate::trace::{Event, IrqChange, IrqKind, Region};
 
 /// Whether there is a trace, and what it knows.
 #[derive(Debug)]
@@ -26,56 +31,129 @@ impl Tracing {
     }
 }
 
-impl State {
-    /// Puts a message of the client into the trace, if there is one.
-    pub(super) fn trace_message(&mut self, card: &Card, event: impl FnOnce() -> Event) {
-        if self.tracing.wanted && !std::mem::replace(&mut self.tracing.client, true) {
-            self.trace(card, || Event::Connected);
+impl Behind<'_> {
+    /// Puts a request that has come into the trace: all but those whose result is part of the event.
+    pub(super) fn trace_request(&mut self, request: &Request<'_>) {
+        if !self.tracing.wanted {
+            return;
         }
-        self.trace(card, event);
+        match *request {
+            Request::Write { region, offset, data } => {
+                self.trace_message(|| Event::write(traced(region), offset, data));
+            }
+            Request::Unmap { address, bytes } => self.trace_message(|| Event::DmaUnmap { address, bytes }),
+            Request::UnmapAll => self.trace_message(|| Event::DmaUnmapAll),
+            Request::SetIrqs { kind: ringwave_pci::IrqKind::Other, .. } => {
+                self.trace_message(|| Event::SetOtherIrqs);
+            }
+            Request::SetIrqs { kind, ref change } => {
+                let kind = match kind {
+                    ringwave_pci::IrqKind::Msi => IrqKind::Msi,
+                    _ => IrqKind::Intx,
+                };
+                each_change(change, |change| self.trace_message(|| Event::SetIrqs { kind, change }));
+            }
+            Request::Reset => self.trace_message(|| Event::DeviceReset),
+            Request::FunctionLevelReset => self.trace(|| Event::FunctionLevelReset),
+            Request::Map(ref map) => self.with_file = map.file.is_some(),
+            // The card's own event tells of the power state.
+            Request::Read { .. } | Request::Power(_) => {}
+        }
+    }
+
+    /// Puts a request that is done into the trace, if its result is part of the event.
+    pub(super) fn trace_done(&mut self, request: &Request<'_>, result: Result<(), MapError>) {
+        match *request {
+            Request::Read { region, offset, ref data } => {
+                self.trace_message(|| Event::read(traced(region), offset, data));
+            }
+            Request::Map(MapRequest { address, bytes, readable: read, writable: write, .. }) => {
+                let (fd, taken) = (self.with_file, result.is_ok());
+                self.trace_message(|| Event::DmaMap { address, bytes, read, write, fd, taken });
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a message of the client into the trace, if there is one.
+    fn trace_message(&mut self, event: impl FnOnce() -> Event) {
+        if self.tracing.wanted && !std::mem::replace(&mut self.tracing.client, true) {
+            self.trace(|| Event::Connected);
+        }
+        self.trace(event);
     }
 
     /// Puts an event into the trace, if there is one.
-    pub(super) fn trace(&mut self, card: &Card, event: impl FnOnce() -> Event) {
+    pub(super) fn trace(&mut self, event: impl FnOnce() -> Event) {
         if self.tracing.wanted {
             // Whoever put something there before has woken the desk.
             let wake = self.outbox.is_empty() && !self.tracing.desk_looks;
-            self.outbox.record(card.clock.real_now(), event());
+            self.outbox.record(self.card.clock.real_now(), event());
             if wake {
-                card.work.notify_one();
+                self.card.work.notify_one();
             }
         }
     }
 
-    /// Puts a change of INTx's level into the trace.
-    pub(super) fn trace_level(&mut self, card: &Card, level: Option<bool>) {
+    /// Puts a change of INTx's level, and what reached the client, into the trace.
+    pub(super) fn trace_signals(&mut self, level: Option<bool>, delivered: Delivered) {
         if let Some(level) = level {
-            self.trace(card, || Event::IntxLevel(level));
+            self.trace(|| Event::IntxLevel(level));
         }
-    }
-
-    /// Puts what reached the client into the trace.
-    pub(super) fn trace_interrupts(&mut self, card: &Card) {
-        let Delivered { mut msi, intx } = self.interrupts.take_delivered();
+        let Delivered { mut msi, intx } = delivered;
         while msi != 0 {
-            self.trace(card, || Event::Msi(msi.trailing_zeros()));
+            self.trace(|| Event::Msi(msi.trailing_zeros()));
             msi &= msi - 1;
         }
         if intx {
-            self.trace(card, || Event::IntxRaised);
+            self.trace(|| Event::IntxRaised);
         }
     }
 
     /// The time of what the controller has just done.
-    pub(super) fn trace_time(&self, card: &Card) -> u64 {
-        if self.effects.trace.is_empty() { 0 } else { card.clock.real_now() }
+    pub(super) fn trace_time(&self) -> u64 {
+        if self.effects.trace.is_empty() { 0 } else { self.card.clock.real_now() }
     }
 
     /// Whether some of the trace waits for the desk, and the desk does not know.
     pub(super) fn trace_waits(&self) -> bool {
         !self.outbox.trace.is_empty() && !self.tracing.desk_looks
     }
+}
 
+/// The trace's name of a region.
+const fn traced(region: ringwave_pci::Region) -> Region {
+    match region {
+        ringwave_pci::Region::Bar(REGISTERS_BAR) => Region::Registers,
+        ringwave_pci::Region::Bar(_) => Region::Pages,
+        ringwave_pci::Region::Config => Region::Config,
+    }
+}
+
+/// What the trace says of a change: one line for each number that is acted on.
+fn each_change(change: &Change<'_>, mut line: impl FnMut(IrqChange)) {
+    match change {
+        Change::Disable => line(IrqChange::Disconnect),
+        Change::Assign { start, fds, .. } => {
+            let count = u32::try_from(fds.len()).unwrap_or(u32::MAX);
+            line(IrqChange::Connect { start: *start, count, fds: count });
+        }
+        Change::Deassign { vectors, .. } => {
+            line(IrqChange::Connect { start: vectors.start(), count: vectors.count(), fds: 0 });
+        }
+        Change::Act { action, vectors } => {
+            for start in vectors.iter() {
+                line(match action {
+                    IrqAction::Trigger => IrqChange::Trigger { start, count: 1 },
+                    IrqAction::Mask => IrqChange::Mask,
+                    IrqAction::Unmask => IrqChange::Unmask,
+                });
+            }
+        }
+    }
+}
+
+impl State {
     /// Nobody wants the trace any more.
     pub fn end_trace(&mut self) {
         self.tracing.wanted = false;
@@ -85,19 +163,26 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::super::CardConfig;
+    use super::super::{Card, CardConfig};
     use super::*;
     use crate::controller::Config;
     use crate::host::clock::Speed;
     use crate::pci::Identity;
+    use ringwave_pci::client::Requests;
 
     /// A card whose registers were read, and a write of which was refused; nobody empties its outbox.
     fn card(trace: bool) -> Card {
         let (controller, identity) = (Config::default(), Identity::default());
         let card = Card::new(CardConfig { controller, identity, speed: Speed::REAL, trace }).unwrap();
-        card.read_registers(0, &mut [0; 4]);
-        card.write_registers(0xFF0, &[0; 4]);
+        let region = ringwave_pci::Region::Bar(REGISTERS_BAR);
+        card.request(Request::Read { region, offset: 0, data: &mut [0; 4] }).unwrap();
+        refused(&card);
         card
+    }
+
+    fn refused(card: &Card) {
+        let region = ringwave_pci::Region::Bar(REGISTERS_BAR);
+        card.request(Request::Write { region, offset: 0xFF0, data: &[0; 4] }).unwrap();
     }
 
     #[test]
@@ -116,7 +201,7 @@ mod tests {
         assert!(before > 3);
         state.end_trace();
         drop(state);
-        card.write_registers(0xFF0, &[0; 4]);
+        refused(&card);
         assert_eq!(card.lock().outbox.trace.len(), before);
     }
 }

@@ -24,8 +24,9 @@ use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
-use ringwave::serve::{ServeError, eventfd, serve_until};
+use ringwave::serve::{ServeError, serve_until};
 use ringwave::stats::clock_name;
+use ringwave_pci::eventfd;
 use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
@@ -279,7 +280,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Says, or refuses, what a kernel without asynchronous I/O means: `ringwave::serve::eventfd`.
+/// Says, or refuses, what a kernel without asynchronous I/O means: [`ringwave_pci::eventfd`].
 fn signals_may_block(sandbox: Mode) -> Result<(), Failure> {
     const WHAT: &str =
         "no asynchronous I/O (io_setup) here: a client that means harm can hold the card by its eventfd";

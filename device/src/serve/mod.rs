@@ -1,11 +1,9 @@
 //! The card over vfio-user: a socket, one client after the other.
 
-pub mod eventfd;
-pub mod interrupts;
-pub mod page_bar;
 mod transport;
 
-pub use transport::Function;
+/// The card as the server wants it.
+pub type Function = ringwave_pci::client::VfioFunction<Arc<Card>>;
 
 use std::sync::Arc;
 

@@ -14,12 +14,11 @@ use ringwave::card::{Card, CardConfig};
 use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::host::SinkSpec;
-use ringwave::pci::Identity;
+use ringwave::pci::{Identity, layout};
 use ringwave::ports::ClockMode;
 use ringwave::serve::Function;
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_regs::{global, pages, pci, stream};
-use ringwave_vfio_user::pci::{Controls, PowerState};
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
 use ringwave_vfio_user::{
     Device, DmaAccess, DmaMap, Errno, IrqAction, IrqChange, IrqInfo, Listener, MappedRegion, RegionInfo,
@@ -189,8 +188,17 @@ impl Device for Broken {
             return self.write_register(u32::try_from(offset).unwrap(), u32::from_le_bytes(bytes));
         }
         let mut data = data.to_vec();
-        if (region, offset, self.defect) == (CONFIG_REGION, 4, Defect::BusMasterAlways) {
-            data[0] |= 4;
+        let mut change = |place: usize, clear: u8, set: u8| {
+            let at = usize::try_from(offset).ok().and_then(|offset| place.checked_sub(offset));
+            if let (CONFIG_REGION, Some(byte)) = (region, at.and_then(|at| data.get_mut(at))) {
+                *byte = *byte & !clear | set;
+            }
+        };
+        match self.defect {
+            Defect::BusMasterAlways => change(layout::COMMAND, 0, 4),
+            Defect::NoFunctionLevelReset => change(layout::DEVICE_CONTROL + 1, 0x80, 0),
+            Defect::NoSleep => change(layout::PMCSR, layout::PMCSR_STATE, 0),
+            _ => {}
         }
         self.function.region_write(region, offset, &data)
     }
@@ -233,22 +241,6 @@ impl Device for Broken {
 
     fn reset(&mut self) -> Result<(), Errno> {
         if self.defect == Defect::NoDeviceReset { Ok(()) } else { self.function.reset() }
-    }
-
-    fn pci_controls(&self) -> Controls {
-        self.function.pci_controls()
-    }
-
-    fn function_level_reset(&mut self) {
-        if self.defect != Defect::NoFunctionLevelReset {
-            self.function.function_level_reset();
-        }
-    }
-
-    fn power_state(&mut self, state: PowerState) {
-        if self.defect != Defect::NoSleep {
-            self.function.power_state(state);
-        }
     }
 
     fn client_left(&mut self) {

@@ -229,6 +229,11 @@ pub struct Vectors<'a> {
 }
 
 impl<'a> Vectors<'a> {
+    /// All of `count` numbers from `start` on.
+    pub const fn range(start: u32, count: u32) -> Self {
+        Self { start, count, marked: None }
+    }
+
     /// The first number of the range, marked or not.
     pub fn start(&self) -> u32 {
         self.start

@@ -72,8 +72,10 @@ pub struct Controls {
 
 /// What a write asks of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub enum ControlRequest {
+    /// Initiate Function Level Reset.
     FunctionLevelReset,
+    /// A power state that the function has, perhaps the one that it is in.
     Power(PowerState),
 }
 
@@ -112,20 +114,20 @@ impl Controls {
 
     /// What a write of `data` at `offset` asks. A reset outdoes a power state in the same write. A state that the function does not have is
     /// discarded: "the write operation must complete normally; however, the data is discarded and no state change occurs" (PCI PM 1.2, 3.2.4).
-    pub(crate) fn asked(&self, offset: u64, data: &[u8]) -> Option<Asked> {
+    pub fn request(&self, offset: u64, data: &[u8]) -> Option<ControlRequest> {
         let written = |place: Option<u16>| {
             let place = u64::from(place?).checked_sub(offset)?;
             data.get(usize::try_from(place).ok()?).copied()
         };
         let set = |place, bit| written(place).is_some_and(|byte| byte & bit != 0);
         if set(self.express_flr, DEVICE_CONTROL_UPPER_FLR) || set(self.advanced_flr, AF_CONTROL_FLR) {
-            return Some(Asked::FunctionLevelReset);
+            return Some(ControlRequest::FunctionLevelReset);
         }
         match written(self.power)? & PMCSR_STATE {
-            0 => Some(Asked::Power(PowerState::D0)),
-            1 if self.d1 => Some(Asked::Power(PowerState::D1)),
-            2 if self.d2 => Some(Asked::Power(PowerState::D2)),
-            3 => Some(Asked::Power(PowerState::D3hot)),
+            0 => Some(ControlRequest::Power(PowerState::D0)),
+            1 if self.d1 => Some(ControlRequest::Power(PowerState::D1)),
+            2 if self.d2 => Some(ControlRequest::Power(PowerState::D2)),
+            3 => Some(ControlRequest::Power(PowerState::D3hot)),
             _ => None,
         }
     }
@@ -149,28 +151,28 @@ mod tests {
     #[test]
     fn reset_is_found_in_either_capability_and_by_a_write_of_any_width() {
         let controls = Controls::find(&config());
-        let flr = Some(Asked::FunctionLevelReset);
-        assert_eq!(controls.asked(0x58, &[0, 0x80]), flr);
-        assert_eq!(controls.asked(0x59, &[0x80]), flr);
-        assert_eq!(controls.asked(0x50, &[0xFF; 16]), flr);
-        assert_eq!(controls.asked(0x94, &[1]), flr);
-        assert_eq!(controls.asked(0x40, &[0xFF; 0x80]), flr, "whatever else is in the same write");
+        let flr = Some(ControlRequest::FunctionLevelReset);
+        assert_eq!(controls.request(0x58, &[0, 0x80]), flr);
+        assert_eq!(controls.request(0x59, &[0x80]), flr);
+        assert_eq!(controls.request(0x50, &[0xFF; 16]), flr);
+        assert_eq!(controls.request(0x94, &[1]), flr);
+        assert_eq!(controls.request(0x40, &[0xFF; 0x80]), flr, "whatever else is in the same write");
         for (offset, data) in
             [(0x58, &[0xFF, 0x7F][..]), (0x58, &[0xFF]), (0x5A, &[0xFF; 4]), (0x95, &[1]), (0x94, &[0xFE])]
         {
-            assert_eq!(controls.asked(offset, data), None, "{offset:#x}");
+            assert_eq!(controls.request(offset, data), None, "{offset:#x}");
         }
     }
 
     #[test]
     fn power_states_are_those_that_the_function_has() {
         let controls = Controls::find(&config());
-        let power = |state| Some(Asked::Power(state));
-        assert_eq!(controls.asked(0x44, &[0x0B, 0]), power(PowerState::D3hot));
-        assert_eq!(controls.asked(0x40, &[0, 0, 0, 0, 1]), power(PowerState::D1));
-        assert_eq!(controls.asked(0x44, &[2]), None, "no D2");
-        assert_eq!(controls.asked(0x44, &[0xFC]), power(PowerState::D0));
-        assert_eq!(controls.asked(0x45, &[3]), None, "the upper byte says nothing of it");
+        let power = |state| Some(ControlRequest::Power(state));
+        assert_eq!(controls.request(0x44, &[0x0B, 0]), power(PowerState::D3hot));
+        assert_eq!(controls.request(0x40, &[0, 0, 0, 0, 1]), power(PowerState::D1));
+        assert_eq!(controls.request(0x44, &[2]), None, "no D2");
+        assert_eq!(controls.request(0x44, &[0xFC]), power(PowerState::D0));
+        assert_eq!(controls.request(0x45, &[3]), None, "the upper byte says nothing of it");
     }
 
     #[test]
@@ -180,17 +182,17 @@ mod tests {
         config[0x93] = 1;
         config[0x90] = 0x13;
         let controls = Controls::find(&config);
-        assert_eq!(controls.asked(0x58, &[0xFF; 2]), None);
-        assert_eq!(controls.asked(0x94, &[0xFF]), None);
+        assert_eq!(controls.request(0x58, &[0xFF; 2]), None);
+        assert_eq!(controls.request(0x94, &[0xFF]), None);
         config[0x06] = 0;
         assert_eq!(Controls::find(&config), Controls::default(), "no list");
-        assert_eq!(Controls::default().asked(0, &[0xFF; 4096]), None);
+        assert_eq!(Controls::default().request(0, &[0xFF; 4096]), None);
     }
 
     #[test]
     fn lists_of_any_form_end() {
         for config in [vec![], vec![0xFF; 0x30], vec![0xFF; 256], vec![0xFF; 4096]] {
-            let _ = Controls::find(&config).asked(u64::MAX, &[0xFF; 4]);
+            let _ = Controls::find(&config).request(u64::MAX, &[0xFF; 4]);
         }
         let mut circle = config();
         circle[0x91] = 0x40;
@@ -200,8 +202,8 @@ mod tests {
         last[0xFC..].copy_from_slice(&[0x01, 0, 0, 0]);
         let controls = Controls::find(&last);
         assert_eq!(
-            controls.asked(0x100, &[3]),
-            Some(Asked::Power(PowerState::D3hot)),
+            controls.request(0x100, &[3]),
+            Some(ControlRequest::Power(PowerState::D3hot)),
             "beyond, and harmless"
         );
     }

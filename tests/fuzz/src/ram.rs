@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
-use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_guest_memory::guest_ram::{GuestRam, MapError, MapRequest};
+use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use rustix::fs::{MemfdFlags, SealFlags};
 
 /// Bytes of a page.

@@ -5,13 +5,15 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ringwave::controller::{Config, Controller};
-use ringwave::pci::{ConfigSpace, Identity, layout};
+use ringwave::pci::{Identity, layout, spec};
 use ringwave::ports::ClockMode;
 use ringwave_fuzz::bench::Bench;
 use ringwave_fuzz::ram::{MapSpec, Place, Ram};
 use ringwave_fuzz::watch::Watch;
+use ringwave_pci::config::{ConfigSpace, Settings};
 use ringwave_regs::dma::Slot;
 use ringwave_regs::{format, global, pages, pci, stream as regs};
+use ringwave_vfio_user::pci::{ControlRequest, PowerState};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -172,7 +174,7 @@ impl Function {
         let streams = bench.card.streams();
         let fresh = registers(streams).map(|offset| bench.get(offset)).collect();
         let mut function = Self {
-            config: ConfigSpace::new(Identity::default(), bench.card.messages()),
+            config: ConfigSpace::new(&spec(Identity::default(), bench.card.messages())),
             bench,
             watches: (0..streams).map(|stream| Watch::new(stream, stream >= render)).collect(),
             fresh,
@@ -187,10 +189,10 @@ impl Function {
     fn follow_config(&mut self) {
         self.bench.call(Controller::advance);
         self.hear();
-        self.bench.bus_master(self.config.bus_master());
-        let granted = self.config.msi_granted();
-        self.bench.msi(granted.map(|granted| granted.min(self.connected.max(1))));
-        self.bench.d3hot(self.config.d3hot());
+        let Settings { bus_master, msi, power, .. } = self.config.settings();
+        self.bench.bus_master(bus_master);
+        self.bench.msi(msi.map(|granted| granted.min(self.connected.max(1))));
+        self.bench.d3hot(power == PowerState::D3hot);
         self.hear();
     }
 
@@ -205,15 +207,28 @@ impl Function {
         result
     }
 
-    /// What a write asks besides is recognised by `ringwave-vfio-user`; here is a second opinion.
+    /// What a write asks besides configuration space says; here is a second opinion.
     fn write_config(&mut self, offset: usize, data: &[u8]) {
-        self.config.write(offset as u64, data);
+        let before = self.config.settings();
+        let write = self.config.write(offset as u64, data);
+        let after = self.config.settings();
+        assert_eq!(write.settings, (before != after).then_some(after));
         self.follow_config();
         let written = |place: usize| place.checked_sub(offset).and_then(|at| data.get(at).copied());
-        if written(layout::DEVICE_CONTROL + 1).is_some_and(|byte| byte & 0x80 != 0) {
+        let reset = written(layout::DEVICE_CONTROL + 1).is_some_and(|byte| byte & 0x80 != 0);
+        let power = match written(layout::PMCSR).map(|byte| byte & 3) {
+            Some(0) => Some(PowerState::D0),
+            Some(3) => Some(PowerState::D3hot),
+            _ => None,
+        };
+        let power = power.filter(|state| *state != before.power);
+        let asked =
+            if reset { Some(ControlRequest::FunctionLevelReset) } else { power.map(ControlRequest::Power) };
+        assert_eq!(write.request, asked, "{data:02x?} at {offset:#x}");
+        if reset {
             self.reset();
-        } else if let Some(state @ (0 | 3)) = written(layout::PMCSR).map(|byte| byte & 3) {
-            self.config.set_d3hot(state == 3);
+        } else if let Some(state) = power {
+            self.config.set_power(state);
             self.follow_config();
         }
     }
@@ -223,8 +238,8 @@ impl Function {
             | if bus_master { layout::COMMAND_BUS_MASTER } else { 0 }
             | if interrupt_disable { layout::COMMAND_INTERRUPT_DISABLE } else { 0 };
         self.write_config(layout::COMMAND, &bits.to_le_bytes());
-        assert_eq!(self.config.bus_master(), bus_master);
-        assert_eq!(self.config.interrupt_disable(), interrupt_disable);
+        let settings = self.config.settings();
+        assert_eq!((settings.bus_master, settings.interrupt_disable), (bus_master, interrupt_disable));
     }
 
     /// Everything is as it was at first.
@@ -232,7 +247,7 @@ impl Function {
         self.config.reset();
         self.call(Bench::reset);
         self.follow_config();
-        assert!(!self.config.bus_master() && !self.config.d3hot() && self.config.msi_granted().is_none());
+        assert_eq!(self.config.settings(), Settings::default());
         for (offset, fresh) in registers(self.bench.card.streams()).zip(self.fresh.clone()) {
             assert_eq!(self.bench.get(offset), fresh, "register {offset:#x} after reset");
         }
@@ -415,11 +430,12 @@ impl Function {
                 let control = u16::from(enable) * layout::MSI_ENABLE
                     | u16::from(granted & 7) << layout::MSI_GRANTED_SHIFT;
                 self.write_config(layout::MSI_CONTROL, &control.to_le_bytes());
-                assert_eq!(self.config.msi_granted().is_some(), enable);
+                assert_eq!(self.config.settings().msi.is_some(), enable);
             }
             Op::Power(state) => {
                 self.write_config(layout::PMCSR, &[state & 3]);
-                assert!(self.config.d3hot() == (state & 3 == 3) || matches!(state & 3, 1 | 2));
+                let d3hot = self.config.settings().power == PowerState::D3hot;
+                assert!(d3hot == (state & 3 == 3) || matches!(state & 3, 1 | 2));
             }
             Op::FunctionLevelReset => {
                 self.write_config(layout::DEVICE_CONTROL, &layout::DEVICE_CONTROL_FLR.to_le_bytes());
@@ -471,7 +487,9 @@ impl Function {
             }
             Op::Pace { stream, off } => {
                 let stream = u32::from(stream) % 8;
-                self.bench.card.set_rate_den(stream, global::CLOCK_HZ_VALUE.saturating_add_signed(off / 1000));
+                self.bench
+                    .card
+                    .set_rate_den(stream, global::CLOCK_HZ_VALUE.saturating_add_signed(off / 1000));
             }
         }
     }
@@ -514,7 +532,7 @@ impl Function {
         assert_eq!(read(layout::DEVICE_CONTROL) >> 15 & 1, 0, "FLR reads 0");
         assert!(matches!(read(layout::PMCSR) & 3, 0 | 3));
         assert_eq!(read(layout::COMMAND) >> 19 & 1 != 0, self.bench.card.intx(), "Status.Interrupt");
-        assert!(self.config.msi_granted().is_none_or(|granted| granted <= self.config.msi_offered()));
+        assert!(self.config.settings().msi.is_none_or(|granted| granted <= self.config.msi_offered()));
     }
 }
 

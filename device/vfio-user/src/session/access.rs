@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Answer, Session, fixed};
 use crate::device::{Device, RegionInfo};
-use crate::pci::{Asked, PowerState};
+use crate::pci::{ControlRequest, PowerState};
 use crate::refusal::Refusal;
 use crate::wire::{self, DATA_BYTES_MAX, HEADER_BYTES, MULTI_WRITES_MAX, pci};
 
@@ -98,12 +98,12 @@ impl Session {
         if region != pci::CONFIG_REGION || !device.is_pci() {
             return Ok(());
         }
-        match device.pci_controls().asked(offset, data) {
-            Some(Asked::FunctionLevelReset) => {
+        match device.pci_controls().request(offset, data) {
+            Some(ControlRequest::FunctionLevelReset) => {
                 device.function_level_reset();
                 self.power = PowerState::D0;
             }
-            Some(Asked::Power(state)) if state != self.power => {
+            Some(ControlRequest::Power(state)) if state != self.power => {
                 device.power_state(state);
                 self.power = state;
             }

@@ -1,6 +1,6 @@
 //! Signalling a client's eventfd in a way that cannot block, whatever the client does to it.
 //!
-//! The card raises events with its lock held and before the write that caused them is answered (DATASHEET 2.1), so a signal must not wait.
+//! A function raises events with its lock held and before the write that caused them is answered, so a signal must not wait.
 //! `write` to an eventfd may: its counter can be full, and `O_NONBLOCK` belongs to the open file, which the client shares and whose flag
 //! it can clear at any time, also between a look of ours and the write. `RWF_NOWAIT` would be the answer, but an eventfd's `write` takes no
 //! such flag (`fs/eventfd.c` has no `write_iter`: EOPNOTSUPP).
@@ -18,9 +18,8 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use ringwave_guest_memory::memfd::memfd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Completions that wait to be taken off; when there is no room for another one they are.
 const COMPLETIONS: usize = 64;

@@ -1,53 +1,11 @@
-//! The client's ends of the interrupts: eventfds for MSI messages, and the INTx line with its mask. DATASHEET 2.1.
+//! The client's ends of the interrupts: eventfds for MSI messages, and the INTx line with its mask.
 
-use ringwave_trace::IrqChange;
 use std::fs::File;
 
-use ringwave_regs::pci::MSI_MESSAGES_MAX;
+use ringwave_vfio_user::{IrqAction, IrqChange};
 
-use super::eventfd::signal;
-
-/// What a client asks of an interrupt (`SET_IRQS`).
-#[derive(Debug)]
-pub enum LineRequest {
-    /// New eventfds for the numbers from `start` on; `count` numbers, of which the first ones have one.
-    Connect {
-        /// First number.
-        start: u32,
-        /// How many numbers; those without an eventfd are disconnected.
-        count: u32,
-        /// The eventfds.
-        fds: Vec<File>,
-    },
-    /// No eventfds any more.
-    Disconnect,
-    /// Raise these numbers once, as a test of the connection.
-    Trigger {
-        /// First number.
-        start: u32,
-        /// How many.
-        count: u32,
-    },
-    /// INTx only: hold it back.
-    Mask,
-    /// INTx only: let it through, and say at once if it is asserted.
-    Unmask,
-}
-
-impl LineRequest {
-    /// The same for the trace, without the eventfds.
-    pub fn change(&self) -> IrqChange {
-        match *self {
-            Self::Connect { start, count, ref fds } => {
-                IrqChange::Connect { start, count, fds: u32::try_from(fds.len()).unwrap_or(u32::MAX) }
-            }
-            Self::Disconnect => IrqChange::Disconnect,
-            Self::Trigger { start, count } => IrqChange::Trigger { start, count },
-            Self::Mask => IrqChange::Mask,
-            Self::Unmask => IrqChange::Unmask,
-        }
-    }
-}
+use crate::config::MSI_MESSAGES_MAX;
+use crate::eventfd::signal;
 
 /// What reached the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,21 +31,28 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// What the client asks of MSI.
-    pub fn set_msi(&mut self, request: LineRequest) {
-        match request {
-            LineRequest::Connect { start, count, fds } => {
-                let mut fds = fds.into_iter();
-                let lines = self.msi.iter_mut().skip(start as usize).take(count as usize);
-                lines.for_each(|line| *line = fds.next());
-            }
-            LineRequest::Disconnect => self.msi = Default::default(),
-            LineRequest::Trigger { start, count } => {
-                for number in (start..MSI_MESSAGES_MAX).take(count as usize) {
-                    self.send(1 << number);
+    /// What the client asks of MSI. Numbers of messages that no function has are ignored.
+    pub fn set_msi(&mut self, change: IrqChange<'_>) {
+        match change {
+            IrqChange::Disable => self.msi = Default::default(),
+            IrqChange::Assign { action: IrqAction::Trigger, start, fds } => {
+                for (line, fd) in self.msi.iter_mut().skip(start as usize).zip(fds) {
+                    *line = Some(fd.into());
                 }
             }
-            LineRequest::Mask | LineRequest::Unmask => {}
+            IrqChange::Deassign { action: IrqAction::Trigger, vectors } => {
+                for number in vectors.iter() {
+                    if let Some(line) = self.msi.get_mut(number as usize) {
+                        *line = None;
+                    }
+                }
+            }
+            IrqChange::Act { action: IrqAction::Trigger, vectors } => {
+                for number in vectors.iter() {
+                    self.send(1_u32.checked_shl(number).unwrap_or(0));
+                }
+            }
+            IrqChange::Assign { .. } | IrqChange::Deassign { .. } | IrqChange::Act { .. } => {}
         }
     }
 
@@ -98,16 +63,23 @@ impl Interrupts {
     }
 
     /// What the client asks of INTx.
-    pub fn set_intx(&mut self, request: LineRequest) {
-        match request {
-            LineRequest::Connect { fds, .. } => {
-                self.intx = fds.into_iter().next();
+    pub fn set_intx(&mut self, change: IrqChange<'_>) {
+        match change {
+            IrqChange::Disable => self.intx = None,
+            IrqChange::Deassign { action: IrqAction::Trigger, .. } => {
+                self.intx = None;
                 self.masked = false;
             }
-            LineRequest::Disconnect => self.intx = None,
-            LineRequest::Trigger { .. } => self.raise_intx(),
-            LineRequest::Mask => self.masked = true,
-            LineRequest::Unmask => self.masked = false,
+            IrqChange::Assign { action: IrqAction::Trigger, fds, .. } => {
+                self.intx = fds.into_iter().next().map(File::from);
+                self.masked = false;
+            }
+            IrqChange::Act { action, vectors } if vectors.iter().next().is_some() => match action {
+                IrqAction::Trigger => self.raise_intx(),
+                IrqAction::Mask => self.masked = true,
+                IrqAction::Unmask => self.masked = false,
+            },
+            IrqChange::Assign { .. } | IrqChange::Deassign { .. } | IrqChange::Act { .. } => {}
         }
         self.update_intx();
     }
@@ -175,25 +147,30 @@ impl Interrupts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::{FromRawFd, IntoRawFd};
+    use ringwave_vfio_user::Vectors;
+    use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
     use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-    fn line() -> (EventFd, File) {
+    fn line() -> (EventFd, OwnedFd) {
         let event = EventFd::new(EFD_NONBLOCK).unwrap();
         let theirs = event.try_clone().unwrap().into_raw_fd();
         // SAFETY: the descriptor was just given up by its EventFd.
-        (event, unsafe { File::from_raw_fd(theirs) })
+        (event, unsafe { OwnedFd::from_raw_fd(theirs) })
     }
 
-    fn connect(fds: Vec<File>) -> LineRequest {
-        LineRequest::Connect { start: 0, count: u32::try_from(fds.len()).unwrap(), fds }
+    fn connect(start: u32, fds: Vec<OwnedFd>) -> IrqChange<'static> {
+        IrqChange::Assign { action: IrqAction::Trigger, start, fds }
+    }
+
+    fn act(action: IrqAction, start: u32, count: u32) -> IrqChange<'static> {
+        IrqChange::Act { action, vectors: Vectors::range(start, count) }
     }
 
     #[test]
     fn messages_go_to_their_eventfds() {
         let mut lines = Interrupts::default();
         let ((a, a_fd), (b, b_fd)) = (line(), line());
-        lines.set_msi(connect(vec![a_fd, b_fd]));
+        lines.set_msi(connect(0, vec![a_fd, b_fd]));
         lines.send(0b10);
         lines.send(0b110);
         assert_eq!(lines.take_delivered(), Delivered { msi: 0b10, intx: false });
@@ -201,34 +178,35 @@ mod tests {
         assert_eq!(b.read().unwrap(), 2);
         assert_eq!(lines.take_raised(), 2, "message 2 has no listener");
         assert_eq!(lines.msi_connected(), 2);
-        lines.set_msi(LineRequest::Trigger { start: 0, count: u32::MAX });
+        lines.set_msi(act(IrqAction::Trigger, 0, 100));
         assert_eq!((a.read().unwrap(), b.read().unwrap()), (1, 1));
-        lines.set_msi(LineRequest::Connect { start: 1, count: 1, fds: vec![] });
+        let vectors = Vectors::range(1, 1);
+        lines.set_msi(IrqChange::Deassign { action: IrqAction::Trigger, vectors });
         lines.send(0b11);
         assert!(b.read().is_err());
-        lines.set_msi(LineRequest::Disconnect);
+        lines.set_msi(IrqChange::Disable);
         lines.send(0b11);
         assert_eq!(a.read().unwrap(), 1);
-        lines.set_msi(LineRequest::Connect { start: u32::MAX, count: u32::MAX, fds: vec![] });
+        lines.set_msi(connect(u32::MAX, vec![line().1]));
     }
 
     #[test]
     fn intx_masks_itself_and_comes_again_while_the_level_is_high() {
         let mut lines = Interrupts::default();
         let (event, fd) = line();
-        lines.set_intx(connect(vec![fd]));
+        lines.set_intx(connect(0, vec![fd]));
         lines.drive_intx(true);
         lines.drive_intx(true);
         assert_eq!(event.read().unwrap(), 1, "once until it is unmasked");
-        lines.set_intx(LineRequest::Unmask);
+        lines.set_intx(act(IrqAction::Unmask, 0, 1));
         assert_eq!(event.read().unwrap(), 1, "the level is still high");
         lines.drive_intx(false);
-        lines.set_intx(LineRequest::Unmask);
+        lines.set_intx(act(IrqAction::Unmask, 0, 1));
         assert!(event.read().is_err());
-        lines.set_intx(LineRequest::Mask);
+        lines.set_intx(act(IrqAction::Mask, 0, 1));
         lines.drive_intx(true);
         assert!(event.read().is_err());
-        lines.set_intx(LineRequest::Unmask);
+        lines.set_intx(act(IrqAction::Unmask, 0, 1));
         assert_eq!(event.read().unwrap(), 1);
     }
 
@@ -237,7 +215,7 @@ mod tests {
         let mut lines = Interrupts::default();
         lines.drive_intx(true);
         let (event, fd) = line();
-        lines.set_intx(connect(vec![fd]));
+        lines.set_intx(connect(0, vec![fd]));
         assert_eq!(event.read().unwrap(), 1);
     }
 
@@ -248,7 +226,7 @@ mod tests {
         let fd = event.try_clone().unwrap().into_raw_fd();
         let mut lines = Interrupts::default();
         // SAFETY: the descriptor was just given up by its EventFd.
-        lines.set_msi(connect(vec![unsafe { File::from_raw_fd(fd) }]));
+        lines.set_msi(connect(0, vec![unsafe { OwnedFd::from_raw_fd(fd) }]));
         lines.send(1);
     }
 }

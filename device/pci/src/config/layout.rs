@@ -1,12 +1,9 @@
 //! What configuration space looks like after reset, and which of its bits a guest can change.
 //!
 //! Offsets are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management specification 1.2 and
-//! the PCI Express Base Specification (capability structure version 2). Identity, BAR sizes and the class come from
-//! [`ringwave_regs::pci`], so the datasheet and the function cannot disagree.
+//! the PCI Express Base Specification (capability structure version 2). What differs between cards comes from [`FunctionSpec`].
 
-use ringwave_regs::pci;
-
-use super::Identity;
+use super::{FunctionSpec, MSI_MESSAGES_MAX};
 
 /// Size of a PCI Express function's configuration space in bytes.
 pub const CONFIG_BYTES: usize = 4096;
@@ -30,7 +27,10 @@ pub const STATUS_INTERRUPT: u16 = 1 << 3;
 /// Status: there is a list of capabilities.
 const STATUS_CAPABILITIES: u16 = 1 << 4;
 
-const BARS: usize = 0x10;
+/// The first of six Base Address Registers.
+pub const BARS: usize = 0x10;
+/// The byte behind the last of them.
+pub const BARS_END: usize = 0x28;
 const CAPABILITIES_POINTER: usize = 0x34;
 const INTERRUPT_LINE: usize = 0x3C;
 const INTERRUPT_PIN: usize = 0x3D;
@@ -94,37 +94,38 @@ fn put<const N: usize>(bytes: &mut [u8; CONFIG_BYTES], offset: usize, value: [u8
     }
 }
 
-/// Builds the layout of a function with this identity and this many MSI messages (a power of two, 1 to 16).
-pub fn layout(identity: Identity, messages: u32) -> Layout {
+/// Builds the layout of a function.
+pub fn layout(spec: &FunctionSpec) -> Layout {
     let mut reset = Box::new([0; CONFIG_BYTES]);
     let mut writable = Box::new([0; CONFIG_BYTES]);
     let mut write_1_clears = Box::new([0; CONFIG_BYTES]);
-    header(identity, &mut reset, &mut writable, &mut write_1_clears);
-    capabilities(messages, &mut reset, &mut writable, &mut write_1_clears);
+    header(spec, &mut reset, &mut writable, &mut write_1_clears);
+    capabilities(spec.messages, &mut reset, &mut writable, &mut write_1_clears);
     Layout { reset, writable, write_1_clears }
 }
 
 fn header(
-    identity: Identity,
+    spec: &FunctionSpec,
     reset: &mut [u8; CONFIG_BYTES],
     writable: &mut [u8; CONFIG_BYTES],
     write_1_clears: &mut [u8; CONFIG_BYTES],
 ) {
-    put(reset, 0x00, identity.vendor.to_le_bytes());
-    put(reset, 0x02, identity.device.to_le_bytes());
+    put(reset, 0x00, spec.vendor.to_le_bytes());
+    put(reset, 0x02, spec.device.to_le_bytes());
     put(reset, STATUS, STATUS_CAPABILITIES.to_le_bytes());
-    put(reset, 0x08, (pci::CLASS << 8 | u32::from(pci::REVISION)).to_le_bytes());
-    put(reset, 0x2C, pci::SUBSYSTEM_VENDOR.to_le_bytes());
-    put(reset, 0x2E, pci::SUBSYSTEM.to_le_bytes());
+    put(reset, 0x08, (spec.class << 8 | u32::from(spec.revision)).to_le_bytes());
+    put(reset, 0x2C, spec.subsystem_vendor.to_le_bytes());
+    put(reset, 0x2E, spec.subsystem.to_le_bytes());
     put(reset, CAPABILITIES_POINTER, [0x40]);
     put(reset, INTERRUPT_PIN, [INTA]);
 
     put(writable, COMMAND, COMMAND_WRITABLE.to_le_bytes());
     put(writable, 0x0C, [0xFF]); // cache line size: no effect in PCI Express, but read/write
     put(writable, INTERRUPT_LINE, [0xFF]);
-    // Both BARs are 32-bit memory, not prefetchable: type bits 0, and the address bits below the size read 0.
-    for (bar, bytes) in [(pci::REGISTERS_BAR, pci::REGISTERS_BYTES), (pci::PAGES_BAR, pci::PAGES_BYTES)] {
-        put(writable, BARS + 4 * bar as usize, (!(bytes - 1)).to_le_bytes());
+    // Every BAR is 32-bit memory, not prefetchable: type bits 0, and the address bits below the size read 0.
+    for (bar, bytes) in spec.bars.into_iter().enumerate() {
+        let address = bytes.checked_sub(1).map_or(0, |below| !below);
+        put(writable, BARS + 4 * bar, address.to_le_bytes());
     }
     put(write_1_clears, STATUS, 0xF900_u16.to_le_bytes());
 }
@@ -139,7 +140,7 @@ fn capabilities(
     put(reset, PM + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
     put(reset, PMCSR, PMCSR_NO_SOFT_RESET.to_le_bytes());
 
-    let capable = u16::try_from(messages.clamp(1, pci::MSI_MESSAGES_MAX).ilog2()).unwrap_or(0);
+    let capable = u16::try_from(messages.clamp(1, MSI_MESSAGES_MAX).ilog2()).unwrap_or(0);
     put(reset, MSI, [0x05, AFTER_MSI]);
     put(reset, MSI_CONTROL, (capable << MSI_CAPABLE_SHIFT | MSI_64BIT).to_le_bytes());
     put(writable, MSI_CONTROL, (MSI_ENABLE | 0b111 << MSI_GRANTED_SHIFT).to_le_bytes());
