@@ -15,7 +15,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use crate::controller::{Config, Controller};
-use crate::host::clock::{HostClock, Speed};
 use crate::host::source::Inputs;
 use crate::outbox::Outbox;
 use crate::page_bar::PageBar;
@@ -27,6 +26,7 @@ pub use asking::AskError;
 use asking::Session;
 use behind::Behind;
 use ringwave_engine::audio_queue::AudioQueue;
+use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_guest_memory::guest_ram::{Lost, MapError};
 use ringwave_pci::client::{Bar, Requests};
 use ringwave_pci::{Function, Request};

@@ -4,6 +4,7 @@
 //! [`stream::active::ActiveStream`] its turns. Nothing here knows a register, a bus or a file.
 
 pub mod audio_queue;
+pub mod clock;
 pub mod loopback;
 pub mod sources;
 pub mod stream;

@@ -39,7 +39,7 @@ pub enum AskError {
 /// What is counted of the present client beside the controller's totals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Session {
-    /// When it came, in nanoseconds of [`crate::host::clock::HostClock::real_now`].
+    /// When it came, in nanoseconds of [`ringwave_engine::clock::HostClock::real_now`].
     since: u64,
     /// How often the engine woke.
     pub wakes: u64,
@@ -162,8 +162,8 @@ mod tests {
     use super::super::CardConfig;
     use super::*;
     use crate::controller::Config;
-    use crate::host::clock::Speed;
     use crate::pci::Identity;
+    use ringwave_engine::clock::Speed;
     use ringwave_pci::Request;
     use ringwave_pci::client::Requests;
 

@@ -166,8 +166,8 @@ mod tests {
     use super::super::{Card, CardConfig};
     use super::*;
     use crate::controller::Config;
-    use crate::host::clock::Speed;
     use crate::pci::Identity;
+    use ringwave_engine::clock::Speed;
     use ringwave_pci::client::Requests;
 
     /// A card whose registers were read, and a write of which was refused; nobody empties its outbox.

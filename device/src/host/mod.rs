@@ -3,7 +3,6 @@
 //!
 //! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the guest.
 
-pub mod clock;
 pub mod follow;
 pub mod output;
 mod raw;

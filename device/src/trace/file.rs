@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use super::event::Timed;
 use super::line;
 use crate::engine::READER_PATIENCE;
-use crate::host::clock::Speed;
 use crate::host::output;
 use crate::ports::ClockMode;
 use crate::stats::clock_name;
+use ringwave_engine::clock::Speed;
 
 /// How the first line of a trace begins: what it is, and the version of its grammar.
 pub const FIRST_WORDS: &str = "ringwave-trace 1";

@@ -13,7 +13,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ringwave::card::{Card, CardConfig};
 use ringwave::controller::Config;
-use ringwave::host::clock::{HostClock, Speed};
+use ringwave_engine::clock::{HostClock, Speed};
 use ringwave::pci::{Identity, layout};
 use ringwave::ports::ClockMode;
 use ringwave::serve::Function;
