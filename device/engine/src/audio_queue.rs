@@ -2,6 +2,11 @@
 
 use ringwave_audio::StreamFormat;
 
+/// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
+pub const BYTES_MAX: usize = 64 << 20;
+/// Chunks that may wait, whatever their length.
+const CHUNKS_MAX: usize = BYTES_MAX / 64;
+
 /// What a stream's sink has to hear next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudioChunk<'a> {
@@ -19,6 +24,13 @@ enum Entry {
     Frames { start: usize, end: usize },
     Silence(u64),
     Stop,
+}
+
+/// A place in an [`AudioQueue`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueEnd {
+    bytes: usize,
+    chunks: usize,
 }
 
 /// Audio chunks of all streams, in order.
@@ -58,6 +70,49 @@ impl AudioQueue {
         self.entries.is_empty()
     }
 
+    /// Where the queue ends now: for [`Self::limit`].
+    pub fn end(&self) -> QueueEnd {
+        QueueEnd { bytes: self.bytes.len(), chunks: self.entries.len() }
+    }
+
+    /// Drops, of what has come since `before`, whatever finds no room. Gives the streams whose sound was lost, as bits. A stop takes room
+    /// as well, but one that is missing is missed by nobody.
+    pub fn limit(&mut self, before: QueueEnd) -> u32 {
+        if self.bytes.len() <= BYTES_MAX && self.entries.len() <= CHUNKS_MAX {
+            return 0;
+        }
+        let mut lost = 0;
+        let QueueEnd { bytes: mut kept_bytes, chunks: mut kept } = before;
+        for index in before.chunks..self.entries.len() {
+            let Some(&(stream, format, mut entry)) = self.entries.get(index) else { break };
+            let fits = match &mut entry {
+                Entry::Frames { start, end } => {
+                    let bytes = *start..*end;
+                    let kept_end = kept_bytes.saturating_add(bytes.len());
+                    let fits = kept < CHUNKS_MAX && kept_end <= BYTES_MAX;
+                    if fits {
+                        self.bytes.copy_within(bytes, kept_bytes);
+                        (*start, *end) = (kept_bytes, kept_end);
+                        kept_bytes = kept_end;
+                    }
+                    fits
+                }
+                Entry::Silence(_) | Entry::Stop => kept < CHUNKS_MAX,
+            };
+            if fits {
+                if let Some(to) = self.entries.get_mut(kept) {
+                    *to = (stream, format, entry);
+                }
+                kept += 1;
+            } else if !matches!(entry, Entry::Stop) {
+                lost |= 1_u32.checked_shl(stream).unwrap_or(0);
+            }
+        }
+        self.entries.truncate(kept);
+        self.bytes.truncate(kept_bytes);
+        lost
+    }
+
     /// Forgets everything, but keeps the buffers.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -80,5 +135,49 @@ impl AudioQueue {
     /// The stream's sound is over.
     pub fn stop(&mut self, stream: u32, format: StreamFormat) {
         self.entries.push((stream, format, Entry::Stop));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMAT: StreamFormat =
+        StreamFormat { sample: ringwave_audio::SampleFormat::S16, channels: 2, rate: 48_000 };
+
+    #[test]
+    fn silence_that_finds_no_room_is_lost_and_a_stop_is_not() {
+        let mut queue = AudioQueue::default();
+        for _ in 0..CHUNKS_MAX {
+            queue.silence(3, FORMAT, 1);
+        }
+        assert_eq!(queue.limit(QueueEnd::default()), 0);
+        for _ in 0..2 {
+            let before = queue.end();
+            queue.stop(2, FORMAT);
+            queue.silence(3, FORMAT, 1);
+            assert_eq!(queue.limit(before), 1 << 3);
+            assert_eq!(queue.len(), CHUNKS_MAX);
+        }
+        queue.clear();
+        queue.silence(3, FORMAT, 1);
+        assert_eq!(queue.limit(QueueEnd::default()), 0);
+    }
+
+    #[test]
+    fn frames_that_find_no_room_are_lost_and_shorter_ones_behind_them_are_kept() {
+        let mut queue = AudioQueue::default();
+        queue.frames(0, FORMAT, &vec![1; BYTES_MAX - 8]);
+        assert_eq!(queue.limit(QueueEnd::default()), 0);
+        let before = queue.end();
+        queue.frames(4, FORMAT, &[2; 12]);
+        queue.frames(5, FORMAT, &[3; 4]);
+        queue.silence(6, FORMAT, 9);
+        queue.frames(5, FORMAT, &[4; 4]);
+        queue.frames(7, FORMAT, &[5; 4]);
+        assert_eq!(queue.limit(before), 1 << 4 | 1 << 7);
+        let kept: Vec<_> = queue.chunks_from(1).map(|(stream, _, chunk)| (stream, chunk)).collect();
+        let frames = |byte: &'static [u8; 4]| AudioChunk::Frames(byte);
+        assert_eq!(kept, [(5, frames(&[3; 4])), (6, AudioChunk::Silence(9)), (5, frames(&[4; 4]))]);
     }
 }
