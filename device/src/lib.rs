@@ -12,6 +12,7 @@ pub mod desk;
 pub mod dma;
 pub mod engine;
 pub mod host;
+pub mod log_queue;
 pub mod outbox;
 mod page_bar;
 pub mod pages;

@@ -6,12 +6,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use env_logger::Target;
 use log::LevelFilter;
+use ringwave::log_queue::LogLines;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     start_log(arguments.verbose);
-    match cli::commands::run(arguments) {
+    let ended = cli::commands::run(arguments);
+    cli::LOG.flush(cli::LOG_PATIENCE);
+    match ended {
         Ok(code) => code,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "ringwave: {}", failure.line);
@@ -28,6 +32,7 @@ fn start_log(verbose: u8) {
         _ => (LevelFilter::Trace, LevelFilter::Debug),
     };
     env_logger::Builder::new()
+        .target(Target::Pipe(Box::new(LogLines::new(cli::LOG.clone(), std::io::stderr()))))
         .filter_level(others)
         .filter_module("ringwave", ours)
         .format(|out, record| match record.level() {

@@ -12,9 +12,18 @@ pub mod sinks;
 pub mod trace;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ringwave::log_queue::LogQueue;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringwave_audio::SampleFormat;
+
+/// Lines of the log on their way to stderr.
+pub static LOG: LazyLock<LogQueue> = LazyLock::new(LogQueue::default);
+/// A process that ends gives up what is not read of its log for as long.
+pub const LOG_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A PCI sound card that is a process on this host.
 ///

@@ -241,6 +241,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let sink = arguments.sink.to_string();
     let engine = Engine::start_with(Arc::clone(&card), outputs, claims).map_err(bad_input)?;
     priority::give_up();
+    // From here on somebody holds the card's time.
+    super::LOG.start(std::io::stderr()).map_err(failed)?;
     let (go, gate) = mpsc::channel();
     control::start(&card, by_hand.as_ref())?;
     *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&card));
@@ -443,6 +445,7 @@ fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>
             let at_work = watched.at_work.lock().unwrap_or_else(PoisonError::into_inner);
             if at_work.is_none() {
                 log::info!("ended by a signal before it served");
+                super::LOG.flush(super::LOG_PATIENCE);
                 watched.exit(0);
             }
         }
