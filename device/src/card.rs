@@ -20,8 +20,7 @@ use crate::outbox::Outbox;
 use crate::page_bar::PageBar;
 use crate::pci::{Identity, spec};
 use crate::ports::{ClockMode, Effects, Env};
-use crate::stats::{Client, Messages};
-use crate::trace::{Event, Header};
+use crate::stats::{Client, Messages, clock_name};
 pub use asking::AskError;
 use asking::Session;
 use behind::Behind;
@@ -31,6 +30,7 @@ use ringwave_guest_memory::guest_ram::{Lost, MapError};
 use ringwave_pci::client::{Bar, Requests};
 use ringwave_pci::{Function, Request};
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR, REGISTERS_BYTES};
+use ringwave_trace::{Event, Header};
 use tracing::Tracing;
 
 /// What a card is made with.
@@ -165,7 +165,7 @@ impl Card {
         let age = Duration::from_nanos(self.clock.real_now());
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
-        Header { clock: self.clock_mode, speed: self.clock.speed(), started }
+        Header { clock: clock_name(self.clock_mode), speed: self.clock.speed().to_string(), started }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -13,12 +13,13 @@ mod selftest;
 
 use crate::dma::Limits;
 use crate::pages::ClockPage;
-use crate::ports::{CardEvent, ClockMode, Env};
+use crate::ports::{ClockMode, Env};
 use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
 use ringwave_engine::loopback::Loopback;
 use ringwave_engine::stream::stats::{Stall, StreamStats};
 use ringwave_regs::{format, global, pages, pci, stream};
+use ringwave_trace::CardEvent;
 
 /// [`stream::LATE_MILLIS`] in ticks of the device clock.
 const LATE: u64 = stream::LATE_MILLIS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1000);

@@ -15,12 +15,13 @@ use log::Level;
 use crate::card::{Card, State};
 use crate::engine::READER_PATIENCE;
 use crate::host::output;
+use crate::host::output::PatientFile;
 use crate::host::{SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
 use crate::stats::{Client, Report};
-use crate::trace::{Timed, TraceFile};
 use ringwave_engine::audio_queue::AudioChunk;
 use ringwave_engine::stream::stats::Stall;
+use ringwave_trace::{TraceRecord, TraceWriter};
 
 /// A stall that lasts as long is named in the log, once.
 const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ fn tell(count: &mut u32, level: Level, line: impl std::fmt::Display) {
 pub(crate) struct Desk {
     pub card: Arc<Card>,
     pub sinks: Sinks,
-    pub trace: Option<TraceFile>,
+    pub trace: Option<TraceWriter<PatientFile>>,
     /// Where the figures go.
     pub stats: Option<PathBuf>,
     /// What is in the log about the present client.
@@ -245,7 +246,7 @@ impl Desk {
     }
 
     /// Writes to the trace, if there is one. After a failure there is none.
-    fn write_trace(&mut self, events: &[Timed]) {
+    fn write_trace(&mut self, events: &[TraceRecord]) {
         if let Some(Err(error)) = self.trace.as_mut().map(|trace| trace.write(events)) {
             log::error!("the trace ends here: {error}");
             self.trace = None;

@@ -3,11 +3,12 @@
 //! [`Bus`] is the only way from the card to guest memory. [`Ring`] is the snapshot of a cyclic buffer that is taken at every
 //! RUN.
 
-use crate::ports::{CardEvent, Dma, Effects, Env};
+use crate::ports::{Effects, Env};
 use ringwave_guest_memory::GuestMemory;
 use ringwave_guest_memory::list::{self, BusMaster, Entry, ListError};
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, SLOT_LINK, Slot};
 use ringwave_regs::error::Error;
+use ringwave_trace::{CardEvent, Dma};
 
 pub use ringwave_guest_memory::list::ScatterGatherList as Ring;
 

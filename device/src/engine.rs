@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use crate::card::{Card, reset_watch};
 use crate::desk::{self, Desk};
-use crate::host::output::{Claim, Content};
+use crate::host::output::{Claim, Content, PatientFile};
 use crate::host::{SinkError, SinkSpec, Sinks};
 use crate::outbox::Outbox;
-use crate::trace::TraceFile;
+use ringwave_trace::TraceWriter;
 
 /// At the end: a sink that takes nothing for as long is given up, so that a signal ends the process whatever hangs.
 const SINK_PATIENCE: Duration = Duration::from_secs(8);
@@ -118,7 +118,11 @@ impl Engine {
         };
         claims.take_over().map_err(file_error(Path::new("a file of an earlier run")))?;
         let trace = match &config.trace {
-            Some(path) => Some(TraceFile::create(path, &card.trace_header()).map_err(file_error(path))?),
+            Some(path) => {
+                let file = PatientFile::create(path, READER_PATIENCE);
+                let begun = file.and_then(|file| TraceWriter::new(file, &card.trace_header()));
+                Some(begun.map_err(file_error(path))?)
+            }
             None => None,
         };
         let done = Arc::new(AtomicU64::new(0));

@@ -3,11 +3,13 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::ports::{Diagnostic, Effects};
+use crate::ports::Effects;
 use crate::stats::Report;
-use crate::trace::{Event, Timed};
 use ringwave_audio::StreamFormat;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_regs::error::Error;
+use ringwave_trace::Diagnostic;
+use ringwave_trace::{Event, TraceRecord};
 
 /// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
 pub const SOUND_BYTES_MAX: usize = 64 << 20;
@@ -47,9 +49,9 @@ pub struct Outbox {
     audio: Vec<u8>,
     sounds: Vec<(u32, StreamFormat, Sound)>,
     /// The trace. When there was no room its last event is [`Event::Lost`].
-    pub trace: Vec<Timed>,
+    pub trace: Vec<TraceRecord>,
     /// For the log.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic<Error>>,
     /// Streams for whose sound there was no room, as bits.
     pub lost: u32,
     /// Those of [`Outbox::lost`] that the log does not name yet.
@@ -101,9 +103,9 @@ impl Outbox {
     pub fn record(&mut self, time: u64, event: Event) {
         let full = self.trace.len() >= TRACE_MAX;
         match self.trace.last_mut() {
-            Some(Timed { event: Event::Lost(lost), .. }) => *lost = lost.saturating_add(1),
-            _ if full => self.trace.push(Timed { time, event: Event::Lost(1) }),
-            _ => self.trace.push(Timed { time, event }),
+            Some(TraceRecord { event: Event::Lost(lost), .. }) => *lost = lost.saturating_add(1),
+            _ if full => self.trace.push(TraceRecord { time, event: Event::Lost(1) }),
+            _ => self.trace.push(TraceRecord { time, event }),
         }
     }
 
@@ -206,10 +208,10 @@ mod tests {
             outbox.record(time, Event::Msi(0));
         }
         assert_eq!(outbox.trace.len(), TRACE_MAX + 1);
-        let lost = Timed { time: TRACE_MAX as u64, event: Event::Lost(7) };
+        let lost = TraceRecord { time: TRACE_MAX as u64, event: Event::Lost(7) };
         assert_eq!(outbox.trace.last(), Some(&lost));
         outbox.clear();
         outbox.record(1, Event::Msi(0));
-        assert_eq!(outbox.trace, [Timed { time: 1, event: Event::Msi(0) }]);
+        assert_eq!(outbox.trace, [TraceRecord { time: 1, event: Event::Msi(0) }]);
     }
 }

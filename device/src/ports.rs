@@ -1,12 +1,12 @@
 //! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file or clock: guest
 //! memory and the pages are traits, time is a number, and everything that happens comes out as [`Effects`].
 
-use core::fmt;
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::Sources;
 pub use ringwave_engine::timeline::ClockMode;
 use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
+use ringwave_trace::{CardEvent, Diagnostic, ErrorName};
 
 /// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages. Offsets are naturally aligned and
 /// inside the BAR.
@@ -52,184 +52,6 @@ pub struct Env<'a> {
     pub effects: &'a mut Effects,
 }
 
-/// What the trace tells of the inside of the card, in exact order. What comes from the client is in [`crate::trace::Event`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardEvent {
-    /// The guest wrote `TRACE_MARK`.
-    Mark(u32),
-    /// A stream changed its state (`STATE_*`).
-    State {
-        /// Stream number.
-        stream: u32,
-        /// The new state.
-        state: u32,
-    },
-    /// Slots of a scatter-gather table were read.
-    Table {
-        /// Whose table.
-        who: Dma,
-        /// Guest physical address.
-        address: u64,
-        /// Length in bytes.
-        bytes: u64,
-    },
-    /// Data was read from guest RAM.
-    Read {
-        /// Whose data.
-        who: Dma,
-        /// Guest physical address.
-        address: u64,
-        /// Length in bytes.
-        bytes: u64,
-    },
-    /// Data was stored to guest RAM.
-    Write {
-        /// Whose data.
-        who: Dma,
-        /// Guest physical address.
-        address: u64,
-        /// Length in bytes.
-        bytes: u64,
-    },
-    /// A packet was completed.
-    Packet {
-        /// Stream number.
-        stream: u32,
-        /// `PACKET_COUNT`: packets completed since STOP, this one included, modulo 2^32.
-        count: u32,
-    },
-    /// A stream stalls.
-    Stall {
-        /// Stream number.
-        stream: u32,
-        /// The packet it waits for.
-        packet: u32,
-    },
-    /// The card has seen a new mark in a stream's mark page (DATASHEET 7.4).
-    MarkSeen {
-        /// Stream number.
-        stream: u32,
-        /// The packet that it marks.
-        packet: u32,
-    },
-    /// A stream has played its end of stream.
-    Ended {
-        /// Stream number.
-        stream: u32,
-    },
-    /// A stream had an event (DATASHEET 2.1): what an interrupt is raised for.
-    Event {
-        /// Stream number.
-        stream: u32,
-    },
-    /// The power state has changed: `true` = D3hot, `false` = D0.
-    Power {
-        /// The new state.
-        d3hot: bool,
-    },
-    /// Something that also goes to the log.
-    Diagnostic(Diagnostic),
-    /// The function was reset; its power state is D0.
-    Reset,
-}
-
-/// What a DMA transfer was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dma {
-    /// The stream with this number.
-    Stream(u32),
-    /// The DMA self-test.
-    SelfTest,
-}
-
-/// Something a person who looks at the card's log wants to know. At most a few per call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Diagnostic {
-    /// An access was refused. `stream` is `None` for a global register.
-    Refused {
-        /// Stream number.
-        stream: Option<u32>,
-        /// Offset in BAR 0.
-        offset: u64,
-        /// What was written; `None` for a read and for an access of a wrong size.
-        value: Option<u32>,
-        /// Why.
-        error: Error,
-    },
-    /// The card's clock is lockstep, but the stream does not ask for it (LOCKSTEP): it goes by realtime.
-    NotLockstep {
-        /// Stream number.
-        stream: u32,
-    },
-    /// A packet was not WRITTEN in time: it is silent, at least in part (realtime). Told once for each packet.
-    Underrun {
-        /// Stream number.
-        stream: u32,
-        /// Packet number.
-        packet: u32,
-    },
-    /// A captured packet was stored over before the guest took it (realtime).
-    Overrun {
-        /// Stream number.
-        stream: u32,
-        /// Number of the packet that is lost.
-        packet: u32,
-    },
-    /// A transfer of a running stream failed; silence is played instead.
-    DmaFault {
-        /// Stream number.
-        stream: u32,
-        /// Why.
-        error: Error,
-    },
-    /// The self-test failed.
-    SelfTest {
-        /// Why.
-        error: Error,
-    },
-}
-
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Refused { stream, offset, value, error } => {
-                match stream {
-                    Some(stream) => write!(f, "stream {stream}: ")?,
-                    None => write!(f, "card: ")?,
-                }
-                match value {
-                    Some(value) => write!(f, "write of {value:#x} to register {offset:#05x} refused")?,
-                    None => write!(f, "access to register {offset:#05x} refused")?,
-                }
-                write!(f, ": {} ({})", error.name(), error.meaning())
-            }
-            Self::NotLockstep { stream } => {
-                write!(
-                    f,
-                    "stream {stream}: did not ask for lockstep, goes by realtime: what is late is silent"
-                )
-            }
-            Self::Underrun { stream, packet } => {
-                write!(f, "stream {stream}: packet {packet} was not WRITTEN in time, plays silence")
-            }
-            Self::Overrun { stream, packet } => {
-                write!(f, "stream {stream}: packet {packet} was not taken in time and is lost")
-            }
-            Self::DmaFault { stream, error } => {
-                write!(
-                    f,
-                    "stream {stream}: transfer failed, silence instead: {} ({})",
-                    error.name(),
-                    error.meaning()
-                )
-            }
-            Self::SelfTest { error } => {
-                write!(f, "DMA self-test failed: {} ({})", error.name(), error.meaning())
-            }
-        }
-    }
-}
-
 /// Everything that one or more calls into the controller brought about. Whoever made the calls drains it, in this order:
 /// interrupts first (the pages are already written), then sound, trace and notes, then [`Effects::clear`].
 ///
@@ -246,7 +68,7 @@ pub struct Effects {
     /// Nobody wants the trace: nothing is put into it.
     pub untraced: bool,
     /// What to put into the log.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic<Error>>,
 }
 
 impl Effects {
@@ -271,9 +93,9 @@ impl Effects {
         }
     }
 
-    /// Puts a note into the log and into the trace.
-    pub(crate) fn diagnose(&mut self, note: Diagnostic) {
-        self.diagnostics.push(note);
-        self.record(CardEvent::Diagnostic(note));
+    /// Puts a diagnostic into the log and into the trace.
+    pub(crate) fn diagnose(&mut self, diagnostic: Diagnostic<Error>) {
+        self.diagnostics.push(diagnostic);
+        self.record(CardEvent::Diagnostic(diagnostic.map_error(|error| ErrorName::new(error.name()))));
     }
 }

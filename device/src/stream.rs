@@ -13,7 +13,7 @@ mod volume_registers;
 
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::publish_position;
-use crate::ports::{CardEvent, ClockMode, Diagnostic, Dma, Env};
+use crate::ports::{ClockMode, Env};
 use front_end::{Notices, RegisterFrontEnd};
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
@@ -26,6 +26,7 @@ use ringwave_engine::timeline::NOMINAL;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
 use ringwave_regs::{dma, global, stream as regs};
+use ringwave_trace::{CardEvent, Diagnostic, Dma, StreamState};
 pub use setup::Capabilities;
 use setup::Setup;
 
@@ -359,7 +360,7 @@ impl Stream {
         if !has_run && ctx.clock == ClockMode::Lockstep && !asks {
             ctx.env.effects.diagnose(Diagnostic::NotLockstep { stream });
         }
-        ctx.env.effects.record(CardEvent::State { stream, state: regs::STATE_RUN });
+        ctx.env.effects.record(CardEvent::State { stream, state: StreamState::Run });
         let clock = if asks { ctx.clock } else { ClockMode::Realtime };
         self.with_active(ctx, |active, ctx| active.run(start, clock, ctx));
         if !ended {
@@ -437,6 +438,13 @@ impl Stream {
 
     fn enter(&mut self, state: u32, ctx: &mut CardCtx<'_, '_>) {
         self.state = state;
+        let state = match state {
+            regs::STATE_STOP => StreamState::Stop,
+            regs::STATE_ACQUIRE => StreamState::Acquire,
+            regs::STATE_PAUSE => StreamState::Pause,
+            // The register takes no other value.
+            _ => StreamState::Run,
+        };
         ctx.env.effects.record(CardEvent::State { stream: self.notices.index, state });
         self.publish_position(ctx);
     }

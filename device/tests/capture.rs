@@ -9,11 +9,12 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{ClockMode, Diagnostic};
+use ringwave::ports::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{self as regs, EOS, EOS_ARM, STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN};
 use ringwave_regs::{format, global, pages};
+use ringwave_trace::Diagnostic;
 use support::song::{PACKET, RATE, clock_of};
 use support::{RAM, Rig, SECOND, signal};
 

@@ -11,13 +11,14 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{CardEvent, ClockMode, Dma};
+use ringwave::ports::ClockMode;
 use ringwave_regs::dma::Slot;
 use ringwave_regs::error::Error;
 use ringwave_regs::stream::{
     DMA_ADDR_HI, DMA_ADDR_LO, DMA_MODE, DMA_MODE_SCATTER_GATHER, ERROR, SG_ENTRIES, STATE, STATE_ACQUIRE,
     STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN,
 };
+use ringwave_trace::{CardEvent, Dma, StreamState};
 use support::{RAM, Rig, SECOND, signal};
 
 /// Frames of a packet; two of them are 800 bytes.
@@ -256,9 +257,9 @@ fn the_trace_tells_states_and_transfers_in_their_order() {
     let expected = [
         CardEvent::Mark(77),
         CardEvent::Table { who, address: TABLE, bytes: 16 },
-        state(STATE_RUN),
+        state(StreamState::Run),
         CardEvent::Read { who, address: RAM + 4, bytes: 400 },
-        state(STATE_STOP),
+        state(StreamState::Stop),
     ];
     assert_eq!(rig.trace, expected);
 }

@@ -10,13 +10,14 @@
 
 mod support;
 
-use ringwave::ports::{CardEvent, ClockMode};
+use ringwave::ports::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED};
 use ringwave_regs::stream::{
     EOS, EOS_ARM, PACKET_COUNT, START_FRAME_HI, START_FRAME_LO, START_PACKET, STATE, STATE_ACQUIRE,
     STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN,
 };
+use ringwave_trace::CardEvent;
 use support::song::{PACKET, RATE, clock_of, fill_packet, lockstep};
 use support::{RAM, Rig, SECOND, signal};
 

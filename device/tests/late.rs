@@ -11,10 +11,11 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{CardEvent, ClockMode, Diagnostic};
+use ringwave::ports::ClockMode;
 use ringwave_engine::stream::stats::MarkStats;
 use ringwave_regs::pages::{self, mark};
 use ringwave_regs::stream::{EOS, EOS_ARM, FIFO_FRAMES, STATE_PAUSE, STATE_RUN, WRITTEN};
+use ringwave_trace::{CardEvent, Diagnostic};
 use support::song::{PACKET, RATE, clock_of, fill_packet};
 use support::{RAM, Rig, SECOND, signal};
 

@@ -11,11 +11,12 @@
 mod support;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{CardEvent, ClockMode};
+use ringwave::ports::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::pages::{self, mark};
 use ringwave_regs::stream::{EOS, EOS_ARM, LOOK, STATE_ACQUIRE, STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN};
+use ringwave_trace::CardEvent;
 use support::song::{PACKET, RATE, clock_of, fill_packet, lockstep};
 use support::{Rig, SECOND, signal};
 

@@ -12,7 +12,7 @@
 mod support;
 
 use ringwave::controller::Controller;
-use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env};
+use ringwave::ports::{ClockMode, Effects, Env};
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::NoSources;
 use ringwave_regs::error::Error;
@@ -21,6 +21,7 @@ use ringwave_regs::stream::{
     EOS, EOS_ARM, ERROR, FIFO_FRAMES, LOCKSTEP, PACKET_COUNT, STATE, STATE_ACQUIRE, STATE_PAUSE, STATE_RUN,
     STATE_STOP, WRITTEN,
 };
+use ringwave_trace::{CardEvent, Diagnostic, StreamState};
 use support::song::{PACKET, RATE, clock_of, fill_packet, lockstep};
 use support::{NoPages, RAM, Rig, SECOND, signal};
 
@@ -229,7 +230,7 @@ fn stop_drops_what_was_not_played_and_sets_the_counters_to_zero() {
     assert_eq!(rig.card.next_deadline(), None);
     rig.run_for(SECOND);
     assert_eq!((rig.heard.len(), rig.stops, rig.events), (6000, 1, 0));
-    assert_eq!(rig.trace.last(), Some(&CardEvent::State { stream: 0, state: STATE_STOP }));
+    assert_eq!(rig.trace.last(), Some(&CardEvent::State { stream: 0, state: StreamState::Stop }));
 }
 
 #[test]

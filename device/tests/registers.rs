@@ -11,10 +11,11 @@
 mod support;
 
 use ringwave::controller::Config;
-use ringwave::ports::{CardEvent, ClockMode, Diagnostic};
+use ringwave::ports::ClockMode;
 use ringwave_regs::dma::Slot;
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, pages, stream as regs};
+use ringwave_trace::{CardEvent, Diagnostic};
 use support::{RAM, Rig, SECOND};
 
 fn rig() -> Rig {

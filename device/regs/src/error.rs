@@ -86,5 +86,12 @@ codes! {
     BadVolume = 19, "BAD_VOLUME", "volume out of range";
 }
 
+impl core::fmt::Display for Error {
+    /// For a person: the name, and what it means.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} ({})", self.name(), self.meaning())
+    }
+}
+
 /// The number for "no error".
 pub const NONE: u32 = 0;

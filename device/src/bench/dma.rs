@@ -22,9 +22,10 @@ use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, Slot};
 use super::cpu::cpu_time;
 use super::{BenchError, Options, Row, Spread};
 use crate::dma::{Bus, Limits, Ring};
-use crate::ports::{Dma, Effects};
+use crate::ports::Effects;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
+use ringwave_trace::Dma;
 
 /// The cyclic buffer of every case: as long as one of 64-byte entries can be.
 pub const RING_BYTES: u32 = 64 * ENTRIES_MAX;

@@ -11,7 +11,7 @@ use super::reset_watch::ResetWatch;
 use super::{Card, State};
 use crate::outbox::Ask;
 use crate::stats::{self, Client, Messages, Report};
-use crate::trace::Event;
+use ringwave_trace::Event;
 
 /// Longer than any message takes that does not hang.
 const PATIENCE: Duration = Duration::from_millis(500);

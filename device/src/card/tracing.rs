@@ -7,7 +7,7 @@ use ringwave_vfio_user::{IrqAction, IrqChange as Change};
 
 use super::State;
 use super::behind::Behind;
-use crate::trace::{Event, IrqChange, IrqKind, Region};
+use ringwave_trace::{Event, IrqChange, IrqKind, Region};
 
 /// Whether there is a trace, and what it knows.
 #[derive(Debug)]

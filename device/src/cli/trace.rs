@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ringwave::trace::event::{Event, Timed};
-use ringwave::trace::reader::{Reader, Record, TraceError};
 use ringwave::trace::show::{self, About, Group};
 use ringwave::trace::summary::{Nanos, Summarizer};
+use ringwave_trace::{Event, TraceRecord};
+use ringwave_trace::{Item, Reader, TraceError};
 
 use super::commands::{Failure, bad_input, failed};
 
@@ -93,7 +93,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 impl Trace {
     /// Whether the user wants to see it.
-    fn wants(&self, Timed { time, event }: &Timed) -> bool {
+    fn wants(&self, TraceRecord { time, event }: &TraceRecord) -> bool {
         let in_time = self.from.is_none_or(|from| *time >= from) && self.to.is_none_or(|to| *time <= to);
         // A gap is always worth knowing.
         if !in_time || matches!(event, Event::Lost(_)) {
@@ -139,16 +139,16 @@ fn read(
     let mut printer = Printer { json: arguments.json, before: None };
     let mut wrong = None;
     loop {
-        match reader.next_record() {
-            Ok(Some(Record::Event(timed))) => {
-                let wanted = arguments.wants(&timed);
+        match reader.next_item() {
+            Ok(Some(Item::Record(record))) => {
+                let wanted = arguments.wants(&record);
                 if arguments.summary {
-                    figures.add(&timed, wanted);
+                    figures.add(&record, wanted);
                 } else if wanted {
-                    printer.print(&timed, out)?;
+                    printer.print(&record, out)?;
                 }
             }
-            Ok(Some(Record::Cut)) => {
+            Ok(Some(Item::Cut)) => {
                 figures.cut();
                 log::warn!("the last line is cut: the card was killed, or is still writing");
             }
@@ -192,13 +192,13 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&mut self, timed: &Timed, out: &mut impl Write) -> io::Result<()> {
+    fn print(&mut self, record: &TraceRecord, out: &mut impl Write) -> io::Result<()> {
         if self.json {
-            return writeln!(out, "{}", show::json(timed));
+            return writeln!(out, "{}", show::json(record));
         }
-        let since = timed.time.saturating_sub(self.before.replace(timed.time).unwrap_or(timed.time));
-        let (time, since) = (Nanos(timed.time), format!("+{}", Nanos(since)));
-        let group = Group::of(&timed.event).name();
-        writeln!(out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(&timed.event))
+        let since = record.time.saturating_sub(self.before.replace(record.time).unwrap_or(record.time));
+        let (time, since) = (Nanos(record.time), format!("+{}", Nanos(since)));
+        let group = Group::of(&record.event).name();
+        writeln!(out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(&record.event))
     }
 }

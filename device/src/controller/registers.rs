@@ -2,10 +2,11 @@
 
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;
-use crate::ports::{CardEvent, ClockMode, Diagnostic, Dma, Env};
+use crate::ports::{ClockMode, Env};
 use crate::stream::{Stream, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{dma, global, stream};
+use ringwave_trace::{CardEvent, Diagnostic, Dma};
 
 /// FEATURES of this card, whatever it is made with. DATASHEET section 10.
 const FEATURES: u32 = global::FEATURE_CONTIGUOUS

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::trace::file::FIRST_WORDS;
 use ringwave_audio::wav;
+use ringwave_trace::FIRST_WORDS;
 
 /// More than the figures of any client.
 const FIGURES_BYTES_MAX: u64 = 1 << 20;
@@ -339,6 +339,33 @@ pub fn write_within(mut file: &File, mut bytes: &[u8], patience: Duration) -> io
         }
     }
     Ok(())
+}
+
+/// A file, or a FIFO or a device whose reader may take its time, but not for ever.
+#[derive(Debug)]
+pub struct PatientFile {
+    file: File,
+    patience: Duration,
+}
+
+impl PatientFile {
+    /// Begins it. What an earlier run left is removed before: the file at `path` is a new one, or a FIFO or a device. A write gives up when nothing was
+    /// taken for as long as `patience`.
+    pub fn create(path: &Path, patience: Duration) -> io::Result<Self> {
+        let file = if is_special(path) { open_special(path)? } else { create_new(path)? };
+        Ok(Self { file, patience })
+    }
+}
+
+impl Write for PatientFile {
+    /// All of `bytes`. When it returns the system has them: they outlive this process, however it ends.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_within(&self.file, bytes, self.patience).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A file that was made, by its path: somebody may take it away while it is written.

@@ -3,13 +3,14 @@
 use super::marks::MarkPage;
 use crate::dma::{Bus, Limits, Ring};
 use crate::pages::StatusPage;
-use crate::ports::{CardEvent, Diagnostic, Dma, Effects, Pages};
+use crate::ports::{Effects, Pages};
 use ringwave_engine::stream::params::BufferGeometry;
 use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
 use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
 use ringwave_regs::stream as regs;
+use ringwave_trace::{CardEvent, Diagnostic, Dma};
 
 /// What a guest is told of a stream, and what it has asked to be told. It outlives STOP.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{Named, format, global, pages, stream};
 
-use super::event::{Data, Region};
 use crate::pci::layout;
+use ringwave_trace::{Data, ErrorName, Region};
 
 /// An access, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,8 +152,7 @@ fn stream_value(register: u32, value: u32) -> String {
     }
 }
 
-/// The name of a stream's state.
-pub fn state_name(state: u32) -> String {
+fn state_name(state: u32) -> String {
     match state {
         stream::STATE_STOP => "STOP".to_owned(),
         stream::STATE_ACQUIRE => "ACQUIRE".to_owned(),
@@ -171,6 +170,12 @@ fn format_name(code: u32) -> String {
         format::F32 => "F32".to_owned(),
         other => format!("format {other}"),
     }
+}
+
+/// An error for a person: with its meaning, if the DATASHEET has it.
+pub fn error_of(name: ErrorName) -> String {
+    let known = Error::ALL.iter().find(|error| error.name() == name.as_str());
+    known.map_or_else(|| name.to_string(), Error::to_string)
 }
 
 fn error_name(code: u32) -> String {

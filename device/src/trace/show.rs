@@ -4,10 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::decode::{self, Access, state_name};
-use super::event::{Data, Event, IrqChange, Region, Timed};
-use super::line;
-use crate::ports::{CardEvent, Diagnostic, Dma};
+use super::decode::{self, Access};
+use ringwave_trace::line;
+use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, StreamState, TraceRecord};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +198,14 @@ fn card_text(trace: &CardEvent) -> String {
         CardEvent::Event { stream } => format!("event of stream {stream}"),
         CardEvent::Power { d3hot: true } => "power D3hot".to_owned(),
         CardEvent::Power { d3hot: false } => "power D0".to_owned(),
-        CardEvent::Diagnostic(note) => note.to_string(),
+        CardEvent::Diagnostic(diagnostic) => diagnostic.map_error(decode::error_of).to_string(),
         CardEvent::Reset => "reset".to_owned(),
     }
+}
+
+/// The name of a stream's state.
+fn state_name(state: StreamState) -> String {
+    state.word().to_uppercase()
 }
 
 fn who_text(who: Dma) -> String {
@@ -220,14 +224,14 @@ pub fn word(event: &Event) -> String {
 fn raw(event: &Event) -> String {
     let mut bytes = Vec::new();
     // Writing to memory does not fail.
-    let _ = line::write(&mut bytes, &Timed { time: 0, event: *event });
+    let _ = line::write(&mut bytes, &TraceRecord { time: 0, event: *event });
     let line = String::from_utf8(bytes).unwrap_or_default();
     line.trim_end().split_once(' ').map(|(_, event)| event.to_owned()).unwrap_or_default()
 }
 
 /// The event as a JSON object: `time_ns`, `group`, `kind` (the word of its line), `text` (as for a person), and what it has of the others.
-pub fn json(timed: &Timed) -> Value {
-    let Timed { time, event } = timed;
+pub fn json(record: &TraceRecord) -> Value {
+    let TraceRecord { time, event } = record;
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
     put("time_ns", json!(time));
@@ -280,11 +284,38 @@ pub fn json(timed: &Timed) -> Value {
             Diagnostic::Refused { error, .. }
             | Diagnostic::DmaFault { error, .. }
             | Diagnostic::SelfTest { error },
-        )) => put("error", json!(error.name())),
+        )) => put("error", json!(error.as_str())),
         Event::Jack { plugged, .. } => put("plugged", json!(plugged)),
         Event::Msi(message) => put("message", json!(message)),
         Event::Lost(events) => put("events", json!(events)),
         _ => {}
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::summary::Summarizer;
+    use proptest::prelude::*;
+    use ringwave_trace::strategy::event;
+
+    proptest! {
+        #[test]
+        fn any_event_can_be_told(events in proptest::collection::vec(event(), 0..20)) {
+            let mut figures = Summarizer::default();
+            for event in events {
+                let record = TraceRecord { time: 7, event };
+                let told = text(&event);
+                prop_assert!(!told.is_empty() && !told.contains(char::is_control), "{}", told);
+                let object = json(&record);
+                let mut line = Vec::new();
+                line::write(&mut line, &record).unwrap();
+                let line = String::from_utf8(line).unwrap();
+                prop_assert_eq!(object["kind"].as_str(), line.trim_end().split(' ').nth(1));
+                figures.add(&record, true);
+            }
+            prop_assert!(figures.finish().to_string().contains("interrupts"));
+        }
+    }
 }

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ringwave_regs::stream::STATE_RUN;
 use serde::Serialize;
 
-use super::event::{Event, Region, Timed};
 use super::show;
-use crate::ports::{CardEvent, Dma};
 use crate::stats::Messages;
+use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, TraceRecord};
 
 /// Figures of a trace, or of the part of it that was looked at.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -117,12 +115,12 @@ pub struct Summarizer {
 
 impl Summarizer {
     /// Adds an event, or, unless `counts`, only learns from it what runs.
-    pub fn add(&mut self, timed: &Timed, counts: bool) {
-        self.follow(timed, counts);
+    pub fn add(&mut self, record: &TraceRecord, counts: bool) {
+        self.follow(record, counts);
         if !counts {
             return;
         }
-        let Timed { time, event } = timed;
+        let TraceRecord { time, event } = record;
         if !std::mem::replace(&mut self.any, true) {
             self.summary.first_ns = *time;
         }
@@ -153,16 +151,16 @@ impl Summarizer {
     }
 
     /// Messages and interrupts: what they mean depends on whether a stream is running.
-    fn follow(&mut self, timed: &Timed, counts: bool) {
+    fn follow(&mut self, record: &TraceRecord, counts: bool) {
         let running = !self.running.is_empty();
-        match timed.event {
+        match record.event {
             Event::RegionWrite { region: Region::Registers, offset, .. } => {
                 self.settle();
                 self.pending = Some((offset, running, counts));
             }
             Event::RegionWrite { .. } | Event::RegionRead { .. } => {
                 self.settle();
-                let read = matches!(timed.event, Event::RegionRead { .. });
+                let read = matches!(record.event, Event::RegionRead { .. });
                 match (counts, read) {
                     (true, true) => self.summary.messages.read(running),
                     (true, false) => self.summary.messages.write(running),
@@ -170,7 +168,7 @@ impl Summarizer {
                 }
             }
             Event::Left => self.settle(),
-            Event::Card(CardEvent::State { stream, state: STATE_RUN }) => {
+            Event::Card(CardEvent::State { stream, state: StreamState::Run }) => {
                 self.running.insert(stream);
             }
             Event::Card(CardEvent::State { stream, .. }) => {
@@ -179,8 +177,8 @@ impl Summarizer {
             Event::Card(CardEvent::Reset) => self.running.clear(),
             Event::Msi(_) | Event::IntxRaised if counts => {
                 self.summary.interrupts.total += 1;
-                let last = self.last_interrupt.replace(timed.time).filter(|_| running);
-                self.intervals.extend(last.map(|last| timed.time.saturating_sub(last)));
+                let last = self.last_interrupt.replace(record.time).filter(|_| running);
+                self.intervals.extend(last.map(|last| record.time.saturating_sub(last)));
             }
             ref event if show::Group::of(event) == show::Group::Messages => {
                 self.settle();
@@ -203,7 +201,7 @@ impl Summarizer {
     fn card(&mut self, trace: &CardEvent) {
         match *trace {
             CardEvent::State { stream: index, state } => {
-                self.stream(index).runs += u64::from(state == STATE_RUN);
+                self.stream(index).runs += u64::from(state == StreamState::Run);
             }
             CardEvent::Packet { stream: index, .. } => self.stream(index).packets += 1,
             CardEvent::Stall { stream: index, .. } => self.stream(index).stalls += 1,
@@ -297,12 +295,12 @@ impl fmt::Display for Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringwave_regs::stream::{BLOCK_BASE, STATE, STATE_PAUSE, WRITTEN};
+    use ringwave_regs::stream::{BLOCK_BASE, STATE, WRITTEN};
 
     fn summary(events: &[(u64, Event)]) -> Summary {
         let mut figures = Summarizer::default();
         for &(time, event) in events {
-            figures.add(&Timed { time, event }, true);
+            figures.add(&TraceRecord { time, event }, true);
         }
         figures.finish()
     }
@@ -311,7 +309,7 @@ mod tests {
         Event::write(Region::Registers, u64::from(BLOCK_BASE + register), &[0; 4])
     }
 
-    const fn state(state: u32) -> Event {
+    const fn state(state: StreamState) -> Event {
         Event::Card(CardEvent::State { stream: 0, state })
     }
 
@@ -319,14 +317,14 @@ mod tests {
     fn messages_while_running_are_counted_as_the_card_does() {
         let counted = summary(&[
             (1, write(STATE)),
-            (1, state(STATE_RUN)),
+            (1, state(StreamState::Run)),
             (2, write(WRITTEN)),
             (3, Event::read(Region::Config, 0, &[0; 4])),
             (4, write(STATE)),
-            (4, state(STATE_PAUSE)),
+            (4, state(StreamState::Pause)),
             (5, write(WRITTEN)),
             (6, write(STATE)),
-            (6, state(STATE_RUN)),
+            (6, state(StreamState::Run)),
             // RUN is written again, and the client leaves: that is not what ends the run.
             (7, write(STATE)),
             (8, Event::Left),
@@ -340,11 +338,12 @@ mod tests {
     #[test]
     fn intervals_are_between_interrupts_of_one_run() {
         let msi = Event::Msi(0);
-        let run = [(0, state(STATE_RUN)), (10, msi), (12, msi), (17, msi), (30, state(STATE_PAUSE))];
-        let again = [(500, msi), (600, state(STATE_RUN)), (700, msi), (703, msi)];
+        let run =
+            [(0, state(StreamState::Run)), (10, msi), (12, msi), (17, msi), (30, state(StreamState::Pause))];
+        let again = [(500, msi), (600, state(StreamState::Run)), (700, msi), (703, msi)];
         let counted = summary(&[&run[..], &again].concat()).interrupts;
         let Intervals { count, min, median, max } = counted.intervals_ns.unwrap();
         assert_eq!((counted.total, count, min, median, max), (6, 3, 2, 3, 5));
-        assert!(summary(&[(1, state(STATE_RUN)), (2, msi)]).interrupts.intervals_ns.is_none());
+        assert!(summary(&[(1, state(StreamState::Run)), (2, msi)]).interrupts.intervals_ns.is_none());
     }
 }

@@ -5,13 +5,14 @@
 pub mod song;
 
 use ringwave::controller::{Config, Controller};
-use ringwave::ports::{CardEvent, ClockMode, Diagnostic, Effects, Env, MarkWords, Pages};
+use ringwave::ports::{ClockMode, Effects, Env, MarkWords, Pages};
 use ringwave_audio::StreamFormat;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::Sources;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};
+use ringwave_trace::{CardEvent, Diagnostic};
 use std::cell::{Cell, RefCell};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -234,7 +235,7 @@ pub struct Rig {
     /// Frames of silence in `heard`.
     pub silence: u64,
     pub trace: Vec<CardEvent>,
-    pub notes: Vec<Diagnostic>,
+    pub notes: Vec<Diagnostic<ringwave_regs::error::Error>>,
     /// Messages and events of the last call (of `run_to`: of all its wakes).
     pub messages: u32,
     pub events: u32,

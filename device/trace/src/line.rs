@@ -1,21 +1,17 @@
-//! An event as a line, there and back. The grammar is in [`crate::trace`].
+//! An event as a line, there and back. The grammar is in [`crate`].
 
 use std::io::{self, Write};
 
-use ringwave_regs::error::Error;
-use ringwave_regs::stream::{STATE_ACQUIRE, STATE_PAUSE, STATE_RUN, STATE_STOP};
+use crate::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, TraceRecord};
+use crate::{CardEvent, Diagnostic, Dma, ErrorName, StreamState};
 
-use super::event::{Data, Event, HEAD_BYTES, IrqChange, IrqKind, Region, Timed};
-use crate::ports::{CardEvent, Diagnostic, Dma};
-
-/// The states with their words.
-const STATES: [(u32, &str); 4] =
-    [(STATE_STOP, "stop"), (STATE_ACQUIRE, "acquire"), (STATE_PAUSE, "pause"), (STATE_RUN, "run")];
+/// How the first line of a trace begins: what it is, and the version of its grammar.
+pub const FIRST_WORDS: &str = "ringwave-trace 1";
 
 /// Writes the line of an event, with its end.
-pub fn write(out: &mut impl Write, timed: &Timed) -> io::Result<()> {
-    write!(out, "{} ", timed.time)?;
-    match timed.event {
+pub fn write(out: &mut impl Write, record: &TraceRecord) -> io::Result<()> {
+    write!(out, "{} ", record.time)?;
+    match record.event {
         Event::Connected => out.write_all(b"client connected")?,
         Event::Left => out.write_all(b"client left")?,
         Event::RegionRead { region, offset, data } => write_access(out, "region-read", region, offset, data)?,
@@ -36,7 +32,7 @@ pub fn write(out: &mut impl Write, timed: &Timed) -> io::Result<()> {
         Event::Jack { stream, plugged } => {
             write!(out, "jack {stream} {}", if plugged { "in" } else { "out" })?;
         }
-        Event::Card(trace) => write_trace(out, trace)?,
+        Event::Card(event) => write_card_event(out, event)?,
         Event::Msi(message) => write!(out, "msi {message}")?,
         Event::IntxLevel(asserted) => {
             write!(out, "intx {}", if asserted { "assert" } else { "deassert" })?;
@@ -82,13 +78,10 @@ fn write_irqs(out: &mut impl Write, kind: &str, change: IrqChange) -> io::Result
     }
 }
 
-fn write_trace(out: &mut impl Write, trace: CardEvent) -> io::Result<()> {
-    match trace {
+fn write_card_event(out: &mut impl Write, event: CardEvent) -> io::Result<()> {
+    match event {
         CardEvent::Mark(mark) => write!(out, "mark {mark}"),
-        CardEvent::State { stream, state } => {
-            let word = STATES.iter().find(|(code, _)| *code == state).map_or("run", |(_, word)| word);
-            write!(out, "state {stream} {word}")
-        }
+        CardEvent::State { stream, state } => write!(out, "state {stream} {}", state.word()),
         CardEvent::Table { who, address, bytes } => {
             write!(out, "dma-table {} {address:#x} {bytes}", Who(who))
         }
@@ -102,28 +95,28 @@ fn write_trace(out: &mut impl Write, trace: CardEvent) -> io::Result<()> {
         CardEvent::Ended { stream } => write!(out, "ended {stream}"),
         CardEvent::Event { stream } => write!(out, "event {stream}"),
         CardEvent::Power { d3hot } => write!(out, "power {}", if d3hot { "d3hot" } else { "d0" }),
-        CardEvent::Diagnostic(note) => write_note(out, note),
+        CardEvent::Diagnostic(diagnostic) => write_diagnostic(out, diagnostic),
         CardEvent::Reset => out.write_all(b"reset"),
     }
 }
 
-fn write_note(out: &mut impl Write, note: Diagnostic) -> io::Result<()> {
-    match note {
+fn write_diagnostic(out: &mut impl Write, diagnostic: Diagnostic) -> io::Result<()> {
+    match diagnostic {
         Diagnostic::Refused { stream, offset, value, error } => {
             match stream {
                 Some(stream) => write!(out, "note refused {stream} {offset:#x} ")?,
                 None => write!(out, "note refused - {offset:#x} ")?,
             }
             match value {
-                Some(value) => write!(out, "{value:#x} {}", error.name()),
-                None => write!(out, "- {}", error.name()),
+                Some(value) => write!(out, "{value:#x} {error}"),
+                None => write!(out, "- {error}"),
             }
         }
         Diagnostic::NotLockstep { stream } => write!(out, "note not-lockstep {stream}"),
         Diagnostic::Underrun { stream, packet } => write!(out, "note underrun {stream} {packet}"),
         Diagnostic::Overrun { stream, packet } => write!(out, "note overrun {stream} {packet}"),
-        Diagnostic::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {}", error.name()),
-        Diagnostic::SelfTest { error } => write!(out, "note selftest {}", error.name()),
+        Diagnostic::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {error}"),
+        Diagnostic::SelfTest { error } => write!(out, "note selftest {error}"),
     }
 }
 
@@ -139,11 +132,11 @@ impl std::fmt::Display for Who {
 }
 
 /// Reads a line, without its end. `None` for what [`write()`] never writes.
-pub fn parse(line: &str) -> Option<Timed> {
+pub fn parse(line: &str) -> Option<TraceRecord> {
     let mut words = line.split(' ');
     let time = decimal(words.next()?)?;
     let event = parse_event(words.next()?, &mut words)?;
-    words.next().is_none().then_some(Timed { time, event })
+    words.next().is_none().then_some(TraceRecord { time, event })
 }
 
 type Words<'a> = std::str::Split<'a, char>;
@@ -190,7 +183,7 @@ fn parse_event(kind: &str, words: &mut Words<'_>) -> Option<Event> {
             level => Event::IntxLevel(either(level, "assert", "deassert")?),
         },
         "lost" => Event::Lost(decimal(next()?)?),
-        _ => Event::Card(parse_trace(kind, words)?),
+        _ => Event::Card(parse_card_event(kind, words)?),
     })
 }
 
@@ -245,7 +238,7 @@ fn parse_irqs(words: &mut Words<'_>) -> Option<Event> {
     Some(Event::SetIrqs { kind, change })
 }
 
-fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<CardEvent> {
+fn parse_card_event(kind: &str, words: &mut Words<'_>) -> Option<CardEvent> {
     let mut next = || words.next();
     let mut transfer = || {
         let who = match next()? {
@@ -270,7 +263,7 @@ fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<CardEvent> {
         "mark" => CardEvent::Mark(decimal(next()?)?),
         "state" => {
             let (stream, word) = (decimal(next()?)?, next()?);
-            let (state, _) = STATES.into_iter().find(|(_, known)| *known == word)?;
+            let state = StreamState::ALL.into_iter().find(|state| state.word() == word)?;
             CardEvent::State { stream, state }
         }
         "packet" => CardEvent::Packet { stream: decimal(next()?)?, count: decimal(next()?)? },
@@ -279,13 +272,13 @@ fn parse_trace(kind: &str, words: &mut Words<'_>) -> Option<CardEvent> {
         "ended" => CardEvent::Ended { stream: decimal(next()?)? },
         "event" => CardEvent::Event { stream: decimal(next()?)? },
         "power" => CardEvent::Power { d3hot: either(next()?, "d3hot", "d0")? },
-        "note" => CardEvent::Diagnostic(parse_note(words)?),
+        "note" => CardEvent::Diagnostic(parse_diagnostic(words)?),
         "reset" => CardEvent::Reset,
         _ => return None,
     })
 }
 
-fn parse_note(words: &mut Words<'_>) -> Option<Diagnostic> {
+fn parse_diagnostic(words: &mut Words<'_>) -> Option<Diagnostic> {
     let mut next = || words.next();
     Some(match next()? {
         "refused" => Diagnostic::Refused {
@@ -298,19 +291,15 @@ fn parse_note(words: &mut Words<'_>) -> Option<Diagnostic> {
                 "-" => None,
                 value => Some(u32::try_from(hexadecimal(value)?).ok()?),
             },
-            error: error(next()?)?,
+            error: ErrorName::parse(next()?)?,
         },
         "not-lockstep" => Diagnostic::NotLockstep { stream: decimal(next()?)? },
         "underrun" => Diagnostic::Underrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "overrun" => Diagnostic::Overrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
-        "dma-fault" => Diagnostic::DmaFault { stream: decimal(next()?)?, error: error(next()?)? },
-        "selftest" => Diagnostic::SelfTest { error: error(next()?)? },
+        "dma-fault" => Diagnostic::DmaFault { stream: decimal(next()?)?, error: ErrorName::parse(next()?)? },
+        "selftest" => Diagnostic::SelfTest { error: ErrorName::parse(next()?)? },
         _ => return None,
     })
-}
-
-fn error(name: &str) -> Option<Error> {
-    Error::ALL.iter().copied().find(|error| error.name() == name)
 }
 
 /// Whether a word is the one or the other.

@@ -1,10 +1,10 @@
 //! What a trace is made of: one [`Event`] after the other, each with its time.
 
-use crate::ports::CardEvent;
+use crate::{CardEvent, Diagnostic, Dma};
 
 /// An event and when it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timed {
+pub struct TraceRecord {
     /// Nanoseconds since the card was made. Never goes back from one event to the next.
     pub time: u64,
     /// What happened.
@@ -166,7 +166,7 @@ pub enum IrqChange {
 /// How many bytes of an access are kept.
 pub const HEAD_BYTES: usize = 16;
 
-/// The data of an access: its length, and its first [`HEAD_BYTES`] bytes.
+/// The data of an access: its length, and its first 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
     bytes: u32,
@@ -216,9 +216,8 @@ impl Event {
         Self::RegionWrite { region, offset, data: Data::of(data) }
     }
 
-    /// The stream that it is about, if it is about one. Accesses are not looked into: see [`crate::trace::decode`].
+    /// The stream that it is about, if it is about one. Accesses are not looked into.
     pub const fn stream(&self) -> Option<u32> {
-        use crate::ports::{Diagnostic, Dma};
         match *self {
             Self::Jack { stream, .. }
             | Self::Card(

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::event::Timed;
-use super::{file, line};
+use super::event::TraceRecord;
+use super::line;
 
 /// Longer than any line of a trace.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -17,7 +17,7 @@ pub enum TraceError {
     /// Something else.
     #[error(
         "this is no trace: it does not begin with \"{}\"; give a file of serve --trace",
-        file::FIRST_WORDS
+        line::FIRST_WORDS
     )]
     NoTrace,
     /// A line that is none, in the middle.
@@ -28,16 +28,16 @@ pub enum TraceError {
     TimeGoesBack(u64),
 }
 
-/// What [`Reader::next_record`] gives.
+/// What [`Reader::next_item`] gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// An event.
-    Event(Timed),
+pub enum Item {
+    /// A record.
+    Record(TraceRecord),
     /// The last line was cut: the card was killed while it wrote, or is still writing.
     Cut,
 }
 
-/// Reads one event after the other.
+/// Reads one record after the other.
 pub struct Reader<R> {
     from: BufReader<R>,
     line: Vec<u8>,
@@ -54,7 +54,7 @@ impl<R: Read> Reader<R> {
         if !reader.next_line()? {
             return Err(TraceError::NoTrace);
         }
-        let words = reader.text().and_then(|line| line.strip_prefix(file::FIRST_WORDS));
+        let words = reader.text().and_then(|line| line.strip_prefix(line::FIRST_WORDS));
         let rest = words.filter(|rest| rest.is_empty() || rest.starts_with(' '));
         reader.header = rest.map(|rest| rest.trim().to_owned()).ok_or(TraceError::NoTrace)?;
         Ok(reader)
@@ -70,21 +70,21 @@ impl<R: Read> Reader<R> {
         self.number
     }
 
-    /// The next event; `None` at the end. After an error about a line the next call goes on behind it.
-    pub fn next_record(&mut self) -> Result<Option<Record>, TraceError> {
+    /// The next record; `None` at the end. After an error about a line the next call goes on behind it.
+    pub fn next_item(&mut self) -> Result<Option<Item>, TraceError> {
         if !self.next_line()? {
             return Ok(None);
         }
         if self.line.last() != Some(&b'\n') && self.line.len() < usize::try_from(LINE_BYTES_MAX).unwrap_or(0)
         {
-            return Ok(Some(Record::Cut));
+            return Ok(Some(Item::Cut));
         }
-        let timed = self.text().and_then(line::parse).ok_or(TraceError::Line(self.number))?;
-        if timed.time < self.time {
+        let record = self.text().and_then(line::parse).ok_or(TraceError::Line(self.number))?;
+        if record.time < self.time {
             return Err(TraceError::TimeGoesBack(self.number));
         }
-        self.time = timed.time;
-        Ok(Some(Record::Event(timed)))
+        self.time = record.time;
+        Ok(Some(Item::Record(record)))
     }
 
     /// Whether the next line is here already: to read it is no wait for whoever makes the trace.
@@ -115,9 +115,9 @@ mod tests {
         let (mut times, mut others) = (Vec::new(), Vec::new());
         match Reader::new(bytes) {
             Ok(mut reader) => loop {
-                match reader.next_record() {
-                    Ok(Some(Record::Event(event))) => times.push(event.time),
-                    Ok(Some(Record::Cut)) => others.push("cut".to_owned()),
+                match reader.next_item() {
+                    Ok(Some(Item::Record(event))) => times.push(event.time),
+                    Ok(Some(Item::Cut)) => others.push("cut".to_owned()),
                     Ok(None) => break,
                     Err(error) => others.push(error.to_string()),
                 }
@@ -152,7 +152,7 @@ mod tests {
         let mut bytes = b"ringwave-trace 1\n".to_vec();
         bytes.resize(1 << 20, b'x');
         let mut reader = Reader::new(&bytes[..]).unwrap();
-        assert!(reader.next_record().is_err());
+        assert!(reader.next_item().is_err());
         assert!(reader.line.capacity() < 64 << 10);
     }
 
