@@ -18,12 +18,21 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("10_GE_X64", "_v100_X64_24H2"),
 ];
 
+/// A word that is none of Inf2Cat's known here, nor one as catalogs have it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown operating system {0:?}; known are {known}, or a word as catalogs have it, such as _v100_X64", known = known())]
+pub struct UnknownSystem(String);
+
+fn known() -> String {
+    KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
 /// The word in a catalog for a word of Inf2Cat; a word that begins with `_v` is taken for one in a catalog
 /// already.
 ///
 /// # Errors
-/// The word is neither; the text says which are known.
-pub fn in_catalog(word: &str) -> Result<String, String> {
+/// The word is neither.
+pub fn in_catalog(word: &str) -> Result<String, UnknownSystem> {
     if let Some((_, inside)) = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
         return Ok((*inside).to_owned());
     }
@@ -31,11 +40,7 @@ pub fn in_catalog(word: &str) -> Result<String, String> {
     if word.starts_with("_v") && plain {
         return Ok(word.to_owned());
     }
-    let known: Vec<_> = KNOWN.iter().map(|(name, _)| *name).collect();
-    Err(format!(
-        "unknown operating system {word:?}; known are {}, or a word as catalogs have it, such as _v100_X64",
-        known.join(", ")
-    ))
+    Err(UnknownSystem(word.to_owned()))
 }
 
 #[cfg(test)]
@@ -44,9 +49,11 @@ mod tests {
 
     #[test]
     fn words_of_both_kinds_are_understood() {
-        assert_eq!(in_catalog("10_x64").as_deref(), Ok("_v100_X64"));
-        assert_eq!(in_catalog("_v100_ARM64").as_deref(), Ok("_v100_ARM64"));
-        assert!(in_catalog("Vista").unwrap_err().contains("10_X64"));
+        assert_eq!(in_catalog("10_x64").unwrap(), "_v100_X64");
+        assert_eq!(in_catalog("_v100_ARM64").unwrap(), "_v100_ARM64");
+        assert!(
+            in_catalog("Vista").unwrap_err().to_string().contains("\"Vista\"; known are 10_X64, 10_RS5_X64")
+        );
         assert!(in_catalog("_v100,_v63").is_err());
     }
 }

@@ -18,7 +18,7 @@ mod sections;
 mod tests;
 mod version;
 
-pub use imports::AllowList;
+pub use imports::{AllowList, AllowListError};
 
 /// A rule.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -107,7 +107,7 @@ pub type Report = Vec<(Rule, Vec<String>)>;
 pub fn check(file: &[u8], allowed: &AllowList, forbidden: &[String]) -> Report {
     let image = match image::Image::parse(file) {
         Ok(image) => image,
-        Err(error) => return vec![(Rule::Format, vec![error])],
+        Err(error) => return vec![(Rule::Format, vec![error.to_string()])],
     };
     vec![
         (Rule::Format, headers::format(&image)),

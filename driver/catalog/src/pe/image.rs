@@ -53,6 +53,17 @@ impl Section<'_> {
     }
 }
 
+/// A file is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Its headers are not those of a 64-bit PE image.
+    #[error("not a 64-bit PE image: {0}")]
+    Headers(#[from] object::read::Error),
+    /// A section's bytes are not in the file.
+    #[error("the bytes of section {0} are not in the file")]
+    Section(String),
+}
+
 /// An image.
 pub struct Image<'a> {
     /// The whole file.
@@ -69,12 +80,11 @@ pub struct Image<'a> {
 
 impl<'a> Image<'a> {
     /// Parses a file. An error is a finding of [`super::Rule::Format`].
-    pub fn parse(file: &'a [u8]) -> Result<Self, String> {
-        let readable = |error: object::read::Error| format!("not a 64-bit PE image: {error}");
-        let dos = pe::ImageDosHeader::parse(file).map_err(readable)?;
+    pub fn parse(file: &'a [u8]) -> Result<Self, ImageError> {
+        let dos = pe::ImageDosHeader::parse(file)?;
         let mut offset = dos.nt_headers_offset().into();
-        let (headers, directories) = ImageNtHeaders64::parse(file, &mut offset).map_err(readable)?;
-        let table = headers.sections(file, offset).map_err(readable)?;
+        let (headers, directories) = ImageNtHeaders64::parse(file, &mut offset)?;
+        let table = headers.sections(file, offset)?;
         let sections = table.iter().map(|header| section(file, header)).collect::<Result<_, _>>()?;
         Ok(Self { file, headers, directories, table, sections })
     }
@@ -111,11 +121,10 @@ impl<'a> Image<'a> {
     }
 }
 
-fn section<'a>(file: &'a [u8], header: &pe::ImageSectionHeader) -> Result<Section<'a>, String> {
+fn section<'a>(file: &'a [u8], header: &pe::ImageSectionHeader) -> Result<Section<'a>, ImageError> {
     let bytes: Vec<u8> = header.name.iter().copied().take_while(|byte| *byte != 0).collect();
     let name = String::from_utf8_lossy(&bytes).into_owned();
-    let data =
-        header.pe_data(file).map_err(|_| format!("the bytes of section {name} are not in the file"))?;
+    let data = header.pe_data(file).map_err(|_| ImageError::Section(name.clone()))?;
     Ok(Section {
         name,
         address: header.virtual_address.get(LE),

@@ -7,6 +7,37 @@ use object::read::pe::Import;
 /// The modules a WaveRT driver may import from.
 const MODULES: [&str; 4] = ["ntoskrnl.exe", "HAL.dll", "portcls.sys", "ks.sys"];
 
+/// Why a line of a list can't be taken; each names the line's number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllowListError {
+    /// The import stands there already.
+    #[error("imports, line {line}: {module} {name} is there twice")]
+    Twice {
+        /// Number of the line.
+        line: u32,
+        /// The import's module.
+        module: String,
+        /// Its name.
+        name: String,
+    },
+    /// A driver may not import from this module.
+    #[error("imports, line {line}: {module} is none of {known}", known = MODULES.join(", "))]
+    Module {
+        /// Number of the line.
+        line: u32,
+        /// The module.
+        module: String,
+    },
+    /// It is not a module and a name.
+    #[error("imports, line {line}: not a module and a name: {text}")]
+    Form {
+        /// Number of the line.
+        line: u32,
+        /// What it is, without the comment.
+        text: String,
+    },
+}
+
 /// The imports that the oldest Windows we name is known to have.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AllowList {
@@ -18,37 +49,32 @@ impl AllowList {
     ///
     /// # Errors
     /// As [`AllowList::parse`].
-    pub fn built_in() -> Result<Self, String> {
+    pub fn built_in() -> Result<Self, AllowListError> {
         Self::parse(include_str!("../../../imports.allow"))
     }
 
     /// Reads a list: a module and a name a line, `#` begins a comment.
     ///
     /// # Errors
-    /// A line with another form, a module a driver may not import from, or an import twice; the text has the
-    /// line's number.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// A line with another form, a module a driver may not import from, or an import twice.
+    pub fn parse(text: &str) -> Result<Self, AllowListError> {
         let mut list = Self::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            let entry = line.split('#').next().unwrap_or_default();
+        for (line, entry) in (1..).zip(text.lines()) {
+            let entry = entry.split('#').next().unwrap_or_default();
             let words: Vec<_> = entry.split_whitespace().collect();
             match words.as_slice() {
                 [] => {}
                 [module, name] if MODULES.iter().any(|known| known.eq_ignore_ascii_case(module)) => {
-                    if list.has(module, name) {
-                        return Err(format!("imports, line {number}: {module} {name} is there twice"));
+                    let (module, name) = ((*module).to_owned(), (*name).to_owned());
+                    if list.has(&module, &name) {
+                        return Err(AllowListError::Twice { line, module, name });
                     }
-                    list.entries.push(((*module).to_owned(), (*name).to_owned()));
+                    list.entries.push((module, name));
                 }
                 [module, _] => {
-                    return Err(format!(
-                        "imports, line {number}: {module} is none of {}",
-                        MODULES.join(", ")
-                    ));
+                    return Err(AllowListError::Module { line, module: (*module).to_owned() });
                 }
-                _ => {
-                    return Err(format!("imports, line {number}: not a module and a name: {}", entry.trim()));
-                }
+                _ => return Err(AllowListError::Form { line, text: entry.trim().to_owned() }),
             }
         }
         Ok(list)

@@ -22,7 +22,7 @@ pub fn check(image: &Image<'_>) -> Vec<String> {
         }
     });
     if let Err(error) = result {
-        findings.push(error);
+        findings.push(format!("they cannot be read: {error}"));
     } else if count == 0 {
         findings.push("there are none".to_owned());
     }
@@ -45,14 +45,13 @@ fn pointer(image: &Image<'_>, place: u32) -> Option<u32> {
 }
 
 /// Calls `relocation` with the place and the type of every relocation.
-fn each(image: &Image<'_>, mut relocation: impl FnMut(u32, u16)) -> Result<(), String> {
+fn each(image: &Image<'_>, mut relocation: impl FnMut(u32, u16)) -> object::read::Result<()> {
     if image.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC).is_none() {
         return Ok(());
     }
-    let unreadable = |error: object::read::Error| format!("they cannot be read: {error}");
-    let blocks = image.directories.relocation_blocks(image.file, &image.table).map_err(unreadable)?;
+    let blocks = image.directories.relocation_blocks(image.file, &image.table)?;
     for block in blocks.into_iter().flatten() {
-        for entry in block.map_err(unreadable)? {
+        for entry in block? {
             relocation(entry.virtual_address, entry.typ.0);
         }
     }
