@@ -23,7 +23,7 @@ use ringwave_runner::{
 
 /// What is measured, in milliseconds.
 const SIZES: [u32; 5] = [1, 2, 3, 5, 10];
-/// What the driver announces for every mode (`driver/src/adapter/constraints.rs`).
+/// What the driver announces for every mode (`driver/src/registry.rs`).
 const ANNOUNCED: u32 = 10;
 /// An end that is handled within it is in time.
 const IN_TIME_US: u64 = 1_000;

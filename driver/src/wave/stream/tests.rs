@@ -75,6 +75,31 @@ impl Fixture {
         result.map(|()| (mdl, actual))
     }
 
+    /// The client says that packet `number` is written.
+    fn write(&self, number: u32) -> NtResult {
+        self.stream.set_write_packet(number, 0, 0)
+    }
+
+    /// 20 ms in two packets, of which the client has written the first, and RUN.
+    fn start_playing(&self) {
+        self.allocate();
+        self.write(0).unwrap();
+        self.go(&[RUN]);
+    }
+
+    /// An event of the client's, registered until it is dropped.
+    fn register_event(&self) -> Registered<'_> {
+        let event = Event::try_new(Kind::Synchronization).unwrap();
+        self.stream.register_notification_event(event.as_ptr()).unwrap();
+        Registered { event, stream: &self.stream }
+    }
+
+    /// Each lockstep that was passed to the card since the last time.
+    fn asked(&self) -> Vec<bool> {
+        let asked = |call| if let RecordedCall::Lockstep(ask) = call { Some(ask) } else { None };
+        self.card.take_calls().into_iter().filter_map(asked).collect()
+    }
+
     fn go(&self, states: &[u32]) {
         for state in states {
             self.stream.set_state(KSSTATE(*state)).unwrap();
@@ -108,6 +133,25 @@ impl Fixture {
             status.anchor.frame = u64::from(count) * 480;
         });
         self.adapter.dpc_context().on_interrupt();
+    }
+}
+
+/// A registered notification event.
+struct Registered<'a> {
+    event: Event,
+    stream: &'a Stream,
+}
+
+impl Registered<'_> {
+    /// Whether it was signalled since the last time.
+    fn signalled(&self) -> bool {
+        self.event.wait_100ns(0)
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.stream.unregister_notification_event(self.event.as_ptr()).unwrap();
     }
 }
 
@@ -176,21 +220,16 @@ fn without_a_buffer_run_succeeds_and_nothing_moves_and_a_late_buffer_starts_at_t
     fixture.complete(3);
     assert_eq!(fixture.position(), 0);
     assert!(fixture.card.take_calls().is_empty());
-    let event = Event::try_new(Kind::Synchronization).unwrap();
     fixture.allocate();
-    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    let event = fixture.register_event();
     fixture.complete(4);
     assert_eq!(
-        (fixture.position(), fixture.count(), event.wait_100ns(0)),
+        (fixture.position(), fixture.count(), event.signalled()),
         (0, 0, false),
         "a buffer in RUN is not played"
     );
-    assert_eq!(
-        fixture.stream.set_write_packet(1, 0, 0),
-        Err(STATUS_DATA_OVERRUN),
-        "packet 0 is not being played"
-    );
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    assert_eq!(fixture.write(1), Err(STATUS_DATA_OVERRUN), "packet 0 is not being played");
+    fixture.write(0).unwrap();
     assert!(fixture.card.take_calls().is_empty());
     fixture.go(&[PAUSE, RUN]);
     let [_, acquire, pause, run] = StreamState::ALL.map(RecordedCall::State);
@@ -200,8 +239,7 @@ fn without_a_buffer_run_succeeds_and_nothing_moves_and_a_late_buffer_starts_at_t
         [acquire, RecordedCall::Mark(0), pause, RecordedCall::Lockstep(false), again, run]
     );
     fixture.complete(5);
-    assert_eq!((fixture.position(), fixture.count(), event.wait_100ns(0)), (1920, 5, true));
-    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    assert_eq!((fixture.position(), fixture.count(), event.signalled()), (1920, 5, true));
     // And down again, without one.
     let fixture = self::fixture();
     fixture.go(&[RUN, PAUSE, RUN, STOP]);
@@ -251,8 +289,7 @@ fn pages_that_the_card_may_still_write_to_are_never_freed() {
 fn while_the_card_has_not_answered_the_dpc_and_the_position_go_on() {
     let fixture = fixture();
     fixture.allocate();
-    let event = Event::try_new(Kind::Synchronization).unwrap();
-    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    let event = fixture.register_event();
     fixture.go(&[RUN]);
     // The answer to PAUSE arrives late; meanwhile a packet ends, and somebody asks for the position.
     let (card, adapter) = (fixture.card.clone(), fixture.adapter.clone());
@@ -268,24 +305,21 @@ fn while_the_card_has_not_answered_the_dpc_and_the_position_go_on() {
     });
     fixture.go(&[PAUSE]);
     fixture.card.change(|inside| inside.before_answer = None);
-    assert!(event.wait_100ns(0));
-    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    assert!(event.signalled());
 }
 
 #[test]
 fn an_interrupt_that_is_about_another_stream_is_none_of_this_one() {
     let fixture = fixture();
-    let event = Event::try_new(Kind::Synchronization).unwrap();
     fixture.allocate();
-    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    let event = fixture.register_event();
     fixture.go(&[RUN]);
     fixture.card.change(|inside| inside.interrupting = !1);
     fixture.complete(1);
-    assert!(!event.wait_100ns(0));
+    assert!(!event.signalled());
     fixture.card.change(|inside| inside.interrupting = 1);
     fixture.complete(1);
-    assert!(event.wait_100ns(0));
-    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    assert!(event.signalled());
 }
 
 #[test]
@@ -390,14 +424,12 @@ fn every_event_comes_once_per_packet_and_only_while_running() {
 #[test]
 fn a_packet_that_ends_with_the_pause_is_signalled() {
     let fixture = fixture();
-    let event = Event::try_new(Kind::Synchronization).unwrap();
     fixture.allocate();
-    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
+    let event = fixture.register_event();
     fixture.go(&[RUN]);
     fixture.card.report(|status| status.packet_count = 1);
     fixture.go(&[PAUSE]);
-    assert!(event.wait_100ns(0));
-    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
+    assert!(event.signalled());
 }
 
 /// What the card was told of packets.
@@ -411,13 +443,13 @@ fn marks(fixture: &Fixture) -> Vec<RecordedCall> {
 #[test]
 fn written_packets_reach_the_card() {
     let fixture = fixture();
-    assert_eq!(fixture.stream.set_write_packet(0, 0, 0), Err(STATUS_NOT_SUPPORTED), "no buffer");
+    assert_eq!(fixture.write(0), Err(STATUS_NOT_SUPPORTED), "no buffer");
     fixture.allocate();
     fixture.go(&[ACQUIRE, PAUSE]);
-    assert!(fixture.stream.set_write_packet(2, 0, 0).is_err());
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    assert!(fixture.write(2).is_err());
+    fixture.write(0).unwrap();
     fixture.go(&[RUN]);
-    fixture.stream.set_write_packet(1, 0, 0).unwrap();
+    fixture.write(1).unwrap();
     fixture.complete(1);
     assert_eq!(fixture.count(), 1);
     fixture.stream.set_write_packet(2, 0x200, 400).unwrap();
@@ -426,14 +458,14 @@ fn written_packets_reach_the_card() {
         marks(&fixture),
         [RecordedCall::Mark(0), RecordedCall::Mark(0), RecordedCall::Mark(1), RecordedCall::End(2, 400)]
     );
-    assert_eq!(fixture.stream.set_write_packet(2, 0, 0), Err(STATUS_INVALID_DEVICE_STATE));
+    assert_eq!(fixture.write(2), Err(STATUS_INVALID_DEVICE_STATE));
 }
 
 #[test]
 fn a_packet_written_in_stop_is_told_when_the_card_listens() {
     let fixture = fixture();
     fixture.allocate();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     assert!(fixture.card.take_calls().is_empty());
     fixture.go(&[ACQUIRE]);
     assert_eq!(
@@ -448,15 +480,15 @@ fn the_packet_a_stalled_card_waits_for_is_taken() {
     fixture.allocate();
     fixture.go(&[RUN]);
     fixture.complete(5);
-    assert!(fixture.stream.set_write_packet(5, 0, 0).is_err());
+    assert!(fixture.write(5).is_err());
     fixture.card.report(|status| {
         (status.lockstep, status.stalled_on) = (true, Some(5));
     });
     assert_eq!(fixture.count(), 5, "the count is the truth, also while the card waits");
-    fixture.stream.set_write_packet(5, 0, 0).unwrap();
+    fixture.write(5).unwrap();
     fixture.card.report(|status| status.stalled_on = None);
     assert_eq!(fixture.count(), 5);
-    fixture.stream.set_write_packet(6, 0, 0).unwrap();
+    fixture.write(6).unwrap();
 }
 
 #[test]
@@ -467,7 +499,7 @@ fn without_notifications_there_are_no_packets() {
     fixture.stream.allocate_audio_buffer(4096, outs.0, outs.1, outs.2, outs.3).unwrap();
     assert_eq!(actual, 4096);
     fixture.go(&[RUN]);
-    assert_eq!(fixture.stream.set_write_packet(1, 0, 0), Err(STATUS_NOT_SUPPORTED));
+    assert_eq!(fixture.write(1), Err(STATUS_NOT_SUPPORTED));
     let mut count = 7;
     assert_eq!(fixture.stream.get_packet_count(Out::new(&mut count)), Err(STATUS_NOT_SUPPORTED));
     let mut position = KSAUDIO_PRESENTATION_POSITION::default();

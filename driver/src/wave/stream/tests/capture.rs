@@ -29,15 +29,6 @@ fn marks(fixture: &Fixture) -> Vec<u32> {
         .collect()
 }
 
-/// Whether the card was asked to wait, each time that it was told.
-fn asked(fixture: &Fixture) -> Vec<bool> {
-    let calls = fixture.card.take_calls();
-    calls
-        .iter()
-        .filter_map(|call| if let RecordedCall::Lockstep(ask) = call { Some(*ask) } else { None })
-        .collect()
-}
-
 #[test]
 fn packets_are_read_in_order_and_what_came_before_is_taken() {
     let fixture = microphone(false);
@@ -68,7 +59,7 @@ fn a_card_that_waits_has_both_packets() {
     let fixture = microphone(true);
     fixture.allocate();
     fixture.go(&[ACQUIRE, PAUSE, RUN]);
-    assert_eq!(asked(&fixture), [true], "the card is to wait");
+    assert_eq!(fixture.asked(), [true], "the card is to wait");
     fixture.card.report(|status| {
         (status.lockstep, status.stalled_on) = (true, Some(2));
     });
@@ -140,7 +131,7 @@ fn a_card_does_not_wait_for_a_client_that_can_take_no_packets() {
         .allocate_audio_buffer(3840, mdl, actual, Out::new(&mut offset), Out::new(&mut cache))
         .unwrap();
     fixture.go(&[ACQUIRE, PAUSE, RUN]);
-    assert_eq!(asked(&fixture), [false], "it would wait for ever: GetReadPacket is not for such a client");
+    assert_eq!(fixture.asked(), [false], "it would wait for ever: GetReadPacket is not for such a client");
     assert_eq!(read(&fixture), Err(STATUS_NOT_SUPPORTED));
 }
 

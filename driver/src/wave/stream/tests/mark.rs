@@ -8,15 +8,6 @@ use nt::status::STATUS_DATA_LATE_ERROR;
 
 use super::*;
 
-/// Lockstep as the card was asked for it, each time that it was told.
-fn asked(fixture: &Fixture) -> Vec<bool> {
-    let calls = fixture.card.take_calls();
-    calls
-        .iter()
-        .filter_map(|call| if let RecordedCall::Lockstep(ask) = call { Some(*ask) } else { None })
-        .collect()
-}
-
 #[test]
 fn lockstep_is_asked_for_by_the_registry_and_a_client_that_writes_before_run() {
     for (lockstep, written, expected) in
@@ -26,21 +17,21 @@ fn lockstep_is_asked_for_by_the_registry_and_a_client_that_writes_before_run() {
         fixture.allocate();
         fixture.go(&[PAUSE]);
         if written {
-            fixture.stream.set_write_packet(0, 0, 0).unwrap();
+            fixture.write(0).unwrap();
         }
         fixture.go(&[RUN, PAUSE]);
-        fixture.stream.set_write_packet(0, 0, 0).unwrap();
+        fixture.write(0).unwrap();
         fixture.go(&[RUN]);
         assert_eq!(
-            asked(&fixture),
+            fixture.asked(),
             [expected],
             "Lockstep {lockstep}, written {written}: once, at the first RUN"
         );
         // STOP settles nothing for the next time.
         fixture.go(&[STOP, PAUSE]);
-        fixture.stream.set_write_packet(0, 0, 0).unwrap();
+        fixture.write(0).unwrap();
         fixture.go(&[RUN]);
-        assert_eq!(asked(&fixture), [lockstep]);
+        assert_eq!(fixture.asked(), [lockstep]);
     }
 }
 
@@ -51,9 +42,9 @@ fn a_refused_run_settles_nothing() {
     fixture.card.change(|inside| inside.refuses = Some(StreamState::Run));
     assert!(fixture.stream.set_state(KSSTATE::RUN).is_err());
     fixture.card.change(|inside| inside.refuses = None);
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     fixture.go(&[RUN]);
-    assert_eq!(asked(&fixture), [false, true]);
+    assert_eq!(fixture.asked(), [false, true]);
 }
 
 #[test]
@@ -62,59 +53,44 @@ fn a_card_does_not_wait_for_a_client_that_polls() {
     let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
     let outs = (Out::new(&mut mdl), Out::new(&mut actual), Out::new(&mut offset), Out::new(&mut cache));
     fixture.stream.allocate_audio_buffer(4096 * 4, outs.0, outs.1, outs.2, outs.3).unwrap();
-    assert!(fixture.stream.set_write_packet(0, 0, 0).is_err());
+    assert!(fixture.write(0).is_err());
     fixture.go(&[RUN]);
-    assert_eq!(asked(&fixture), [false]);
+    assert_eq!(fixture.asked(), [false]);
 }
 
 #[test]
 fn a_client_that_misses_a_packet_is_signalled_and_counted_on() {
     let fixture = fixture();
-    let event = Event::try_new(Kind::Synchronization).unwrap();
-    fixture.allocate();
-    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
-    fixture.go(&[RUN]);
+    fixture.start_playing();
+    let event = fixture.register_event();
     for packets in 1..50 {
         fixture.complete(packets);
-        assert!(event.wait_100ns(0), "{packets}");
+        assert!(event.signalled(), "{packets}");
         assert_eq!((fixture.count(), fixture.presented()), (packets, u64::from(packets) * 480));
     }
-    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 #[test]
 fn a_packet_that_is_being_played_is_late_and_marked_and_an_older_one_only_late() {
     let fixture = fixture();
-    fixture.allocate();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
-    fixture.go(&[RUN]);
+    fixture.start_playing();
     fixture.complete(5);
     marks(&fixture);
     let late = Err(STATUS_DATA_LATE_ERROR);
-    assert_eq!((fixture.stream.set_write_packet(4, 0, 0), marks(&fixture)), (late, vec![]));
+    assert_eq!((fixture.write(4), marks(&fixture)), (late, vec![]));
     assert_eq!(
-        (fixture.stream.set_write_packet(5, 0, 0), marks(&fixture)),
+        (fixture.write(5), marks(&fixture)),
         (late, vec![RecordedCall::Mark(5), RecordedCall::AtOnce])
     );
-    assert_eq!((fixture.stream.set_write_packet(5, 0, 0), marks(&fixture)), (late, vec![]), "once is enough");
-    assert_eq!(
-        (fixture.stream.set_write_packet(6, 0, 0), marks(&fixture)),
-        (Ok(()), vec![RecordedCall::Mark(6)])
-    );
-    assert_eq!(
-        (fixture.stream.set_write_packet(5, 0, 0), marks(&fixture)),
-        (late, vec![]),
-        "a mark is never lowered"
-    );
+    assert_eq!((fixture.write(5), marks(&fixture)), (late, vec![]), "once is enough");
+    assert_eq!((fixture.write(6), marks(&fixture)), (Ok(()), vec![RecordedCall::Mark(6)]));
+    assert_eq!((fixture.write(5), marks(&fixture)), (late, vec![]), "a mark is never lowered");
 }
 
 #[test]
 fn an_end_that_comes_late_marks_its_packet_and_ends_nothing() {
     let fixture = fixture();
-    fixture.allocate();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
-    fixture.go(&[RUN]);
+    fixture.start_playing();
     fixture.complete(5);
     marks(&fixture);
     assert_eq!(fixture.stream.set_write_packet(5, 0x200, 400), Err(STATUS_DATA_LATE_ERROR));
@@ -132,8 +108,8 @@ fn an_exclusive_client_prefills_in_every_state_before_run() {
         // The packets that Windows asks for: two of 5 ms.
         fixture.allocate_bytes(2, 2 * 240 * 4).unwrap();
         fixture.go(&[state]);
-        fixture.stream.set_write_packet(0, 0, 0).unwrap();
-        assert_eq!(fixture.stream.set_write_packet(2, 0, 0), Err(STATUS_DATA_OVERRUN));
+        fixture.write(0).unwrap();
+        assert_eq!(fixture.write(2), Err(STATUS_DATA_OVERRUN));
         fixture.go(&[ACQUIRE, PAUSE, RUN]);
         let calls = fixture.card.take_calls();
         let place = |what: RecordedCall| calls.iter().position(|call| *call == what).unwrap();
@@ -141,7 +117,7 @@ fn an_exclusive_client_prefills_in_every_state_before_run() {
             place(RecordedCall::Mark(0)) < place(RecordedCall::State(StreamState::Run)),
             "in {state}: {calls:?}"
         );
-        fixture.stream.set_write_packet(1, 0, 0).unwrap();
+        fixture.write(1).unwrap();
         assert_eq!(marks(&fixture), [RecordedCall::Mark(1)]);
         // What was filled for one start is not valid for the next.
         fixture.go(&[STOP, RUN]);
@@ -152,35 +128,29 @@ fn an_exclusive_client_prefills_in_every_state_before_run() {
 #[test]
 fn a_pause_of_the_machine_is_many_packets_and_one_event() {
     let fixture = fixture();
-    let event = Event::try_new(Kind::Synchronization).unwrap();
-    fixture.allocate();
-    fixture.stream.register_notification_event(event.as_ptr()).unwrap();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
-    fixture.go(&[RUN]);
+    fixture.start_playing();
+    let event = fixture.register_event();
     // 163 ms, then a quarter of an hour, then four months of packets of 10 ms.
     for packets in [16, 90_016, 1_000_000_000] {
         fixture.complete(packets);
-        assert!(event.wait_100ns(0) && !event.wait_100ns(0), "{packets}");
+        assert!(event.signalled() && !event.signalled(), "{packets}");
         assert_eq!((fixture.count(), fixture.presented()), (packets, u64::from(packets) * 480));
         assert_eq!(fixture.position(), u64::from(packets) * 480 % 960 * 4);
-        assert_eq!(fixture.stream.set_write_packet(packets + 1, 0, 0), Ok(()));
+        assert_eq!(fixture.write(packets + 1), Ok(()));
     }
-    fixture.stream.unregister_notification_event(event.as_ptr()).unwrap();
 }
 
 #[test]
 fn a_mark_carries_the_device_clock_once_it_is_known() {
     let fixture = fixture();
-    fixture.allocate();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
-    fixture.go(&[RUN]);
+    fixture.start_playing();
     assert_eq!(fixture.card.0.lock().unwrap().mark_clock, 0, "not known before the first interrupt of a RUN");
     // The card's clock is 77 s; the packet ended just now.
     fixture
         .card
         .report(|status| (status.packet_clock, status.anchor.clock) = (77_000_000_000, 77_000_000_000));
     fixture.complete(1);
-    fixture.stream.set_write_packet(2, 0, 0).unwrap();
+    fixture.write(2).unwrap();
     let clock = fixture.card.0.lock().unwrap().mark_clock;
     assert!((77_000_000_000..77_000_000_000 + 10_000_000_000).contains(&clock), "{clock}");
 }
@@ -191,9 +161,9 @@ fn a_card_that_forgets_nothing_is_told_of_each_mark_once() {
     card.change(|inside| inside.limits.forgets_marks = false);
     let fixture = fixture_of(&card, 0, RegistryConfig::default());
     fixture.allocate();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     fixture.go(&[RUN, PAUSE, RUN]);
-    fixture.stream.set_write_packet(1, 0, 0).unwrap();
+    fixture.write(1).unwrap();
     assert_eq!(marks(&fixture), [RecordedCall::Mark(0), RecordedCall::Mark(1)]);
 }
 
@@ -211,9 +181,7 @@ impl Elsewhere<'_> {
 #[test]
 fn a_mark_that_is_being_told_does_not_outlive_stop() {
     let fixture = fixture();
-    fixture.allocate();
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
-    fixture.go(&[RUN]);
+    fixture.start_playing();
     fixture.complete(1);
     fixture.card.take_calls();
     let marking = Arc::new(Barrier::new(2));
@@ -240,6 +208,6 @@ fn a_mark_that_is_being_told_does_not_outlive_stop() {
     // The next start knows nothing of it.
     fixture.card.change(|inside| inside.before_mark = None);
     fixture.go(&[PAUSE]);
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     assert_eq!(marks(&fixture), [RecordedCall::Mark(0)]);
 }

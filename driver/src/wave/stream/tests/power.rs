@@ -11,10 +11,10 @@ fn a_card_that_lost_its_state_starts_where_the_stream_stood() {
     let fixture = fixture();
     fixture.allocate();
     fixture.go(&[PAUSE]);
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     fixture.go(&[RUN]);
     fixture.complete(1);
-    fixture.stream.set_write_packet(2, 0, 0).unwrap();
+    fixture.write(2).unwrap();
     fixture.card.report(|status| status.anchor.frame = 700);
     fixture.go(&[PAUSE]);
     fixture.card.take_calls();
@@ -88,7 +88,7 @@ fn the_end_of_the_stream_survives_a_lost_state() {
     let fixture = fixture();
     fixture.allocate();
     fixture.go(&[PAUSE]);
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     fixture.go(&[RUN]);
     fixture.stream.set_write_packet(1, 0x200, 400).unwrap();
     fixture.complete(1);
@@ -106,13 +106,13 @@ fn a_packet_written_without_power_is_told_before_the_next_run() {
     let fixture = fixture();
     fixture.allocate();
     fixture.go(&[PAUSE]);
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     fixture.go(&[RUN, PAUSE]);
     fixture.complete(1);
     assert_eq!(fixture.count(), 1);
     // D3hot: the card keeps its state, but hears nothing.
     fixture.card.change(|inside| inside.gone = true);
-    fixture.stream.set_write_packet(1, 0, 0).unwrap();
+    fixture.write(1).unwrap();
     fixture.card.change(|inside| inside.gone = false);
     fixture.card.take_calls();
     fixture.go(&[RUN, PAUSE, RUN]);
@@ -176,7 +176,7 @@ fn states_that_are_set_without_power_are_made_when_it_is_back() {
     power(&fixture, false);
     fixture.allocate();
     fixture.go(&[ACQUIRE, PAUSE]);
-    fixture.stream.set_write_packet(0, 0, 0).unwrap();
+    fixture.write(0).unwrap();
     fixture.go(&[RUN]);
     assert_eq!(
         (stream_calls(&fixture), fixture.position(), fixture.count()),
