@@ -73,7 +73,8 @@ pub struct Mark {
     pub end_of_stream: Option<u32>,
 }
 
-/// Registers that the card keeps up to date and a client can map, each in a page of its own kind.
+/// Registers that the card keeps up to date and a client can map. Their pages hold nothing else, for a client
+/// gets whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PositionRegisters {
     /// 32 bits: where the stream is in its cyclic buffer, in bytes.
