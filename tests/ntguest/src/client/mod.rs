@@ -91,8 +91,6 @@ mod still;
 #[cfg(target_os = "uefi")]
 mod stream;
 #[cfg(target_os = "uefi")]
-mod stream_capture;
-#[cfg(target_os = "uefi")]
 mod stress;
 #[cfg(target_os = "uefi")]
 mod sweep;

@@ -1,12 +1,11 @@
 //! A stream of the driver, as the port calls it: every method once, through our vtables or through C++ (`oracle=1`).
-//!
-//! What only capture and timer-driven clients call is in `stream_capture`.
 
+use super::packet_reads::ReadPacket;
 use crate::kernel::call::driver_call;
 use crate::kernel::event::Event;
 use crate::kernel::layout::Mdl;
 use crate::kernel::pool::Guarded;
-use crate::kernel::{self, cfg, irql};
+use crate::kernel::{self, cfg, irql, time};
 use crate::portcls::com::Com;
 use crate::portcls::endpoint::Endpoint;
 use crate::portcls::fault::{self, Fault};
@@ -218,24 +217,16 @@ impl PinStream {
     /// `AllocateBufferWithNotification`.
     pub fn allocate(&self, count: u32, bytes: u32) -> Result<CyclicBuffer, Status> {
         let Some(notification) = &self.notification else { return Err(Status::NOT_SUPPORTED) };
-        let mut mdl = ptr::null_mut();
-        let (mut size, mut offset, mut cache) = (0, 0, u32::MAX);
-        let (mdl_out, size_out, offset_out, cache_out) =
-            (&raw mut mdl, &raw mut size, &raw mut offset, &raw mut cache);
-        let status = Status(method!(
-            self,
-            "AllocateBufferWithNotification",
-            irql::PASSIVE,
-            notification,
-            allocate_buffer,
-            oracle_allocate_buffer(count, bytes, mdl_out, size_out, offset_out, cache_out)
-        ));
-        if status.is_success() {
-            port_stream::check_cleared(mdl.cast(), offset, size);
-            Ok(CyclicBuffer { mdl: mdl.cast(), size, offset, cache })
-        } else {
-            Err(status)
-        }
+        allocated(|mdl_out, size_out, offset_out, cache_out| {
+            Status(method!(
+                self,
+                "AllocateBufferWithNotification",
+                irql::PASSIVE,
+                notification,
+                allocate_buffer,
+                oracle_allocate_buffer(count, bytes, mdl_out, size_out, offset_out, cache_out)
+            ))
+        })
     }
 
     /// `FreeBufferWithNotification`, with what `allocate` gave.
@@ -347,6 +338,59 @@ impl PinStream {
             );
         }
     }
+
+    /// Whether packet mode of capture is offered.
+    pub fn has_read_packets(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// `GetReadPacket`. The results are prefilled with what no driver may leave there ([`ReadPacket::UNWRITTEN`]).
+    pub fn read_packet(&self) -> Result<ReadPacket, Status> {
+        let input = self.input.as_ref().ok_or(Status::NOT_SUPPORTED)?;
+        let mut packet = ReadPacket::UNWRITTEN;
+        let (number, flags) = (&raw mut packet.number, &raw mut packet.flags);
+        let (counter, more) = (&raw mut packet.counter, &raw mut packet.more);
+        let status = Status(method!(
+            self,
+            "GetReadPacket",
+            irql::PASSIVE,
+            input,
+            get_read_packet,
+            oracle_get_read_packet(number, flags, counter, more)
+        ));
+        // The judge thinks in time since boot; what is not a time of the counter's stays what it is.
+        if packet.counter != u64::MAX {
+            packet.counter = time::of_counter(packet.counter);
+        }
+        bent(if status.is_success() { Ok(packet) } else { Err(status) })
+    }
+
+    /// `AllocateAudioBuffer`: a cyclic buffer that signals nothing.
+    pub fn allocate_cyclic(&self, bytes: u32) -> Result<CyclicBuffer, Status> {
+        allocated(|mdl_out, size_out, offset_out, cache_out| {
+            Status(method!(
+                self,
+                "AllocateAudioBuffer",
+                irql::PASSIVE,
+                self.stream,
+                allocate_audio_buffer,
+                oracle_allocate_audio_buffer(bytes, mdl_out, size_out, offset_out, cache_out)
+            ))
+        })
+    }
+
+    /// `FreeAudioBuffer`, with what `allocate_cyclic` gave.
+    pub fn free_cyclic(&self, buffer: &CyclicBuffer) {
+        let (mdl, size) = (buffer.mdl.cast(), buffer.size);
+        method!(
+            self,
+            "FreeAudioBuffer",
+            irql::PASSIVE,
+            self.stream,
+            free_audio_buffer,
+            oracle_free_audio_buffer(mdl, size)
+        );
+    }
 }
 
 /// The packet interface of the other direction must not be there (WAVERT.md 4.2).
@@ -395,4 +439,39 @@ fn new_stream(
     }
     // SAFETY: on success the driver wrote an interface pointer with a reference.
     unsafe { Com::from_raw(out) }.ok_or(Status::UNSUCCESSFUL)
+}
+
+/// What one of the allocating methods gives: pages, size, offset, cache type.
+fn allocated(
+    method: impl FnOnce(*mut This, *mut u32, *mut u32, *mut u32) -> Status,
+) -> Result<CyclicBuffer, Status> {
+    let mut mdl = ptr::null_mut();
+    let (mut size, mut offset, mut cache) = (0, 0, u32::MAX);
+    let status = method(&raw mut mdl, &raw mut size, &raw mut offset, &raw mut cache);
+    if status.is_success() {
+        port_stream::check_cleared(mdl.cast(), offset, size);
+        Ok(CyclicBuffer { mdl: mdl.cast(), size, offset, cache })
+    } else {
+        Err(status)
+    }
+}
+
+/// An answer with the fault that the run asks for.
+fn bent(answer: Result<ReadPacket, Status>) -> Result<ReadPacket, Status> {
+    let mut packet = match answer {
+        Err(Status::DEVICE_NOT_READY) if fault::make(Fault::ReadRefusal) => {
+            return Err(Status::UNSUCCESSFUL);
+        }
+        answer => answer?,
+    };
+    if packet.number >= 5 && fault::make(Fault::ReadGap) {
+        packet.number = packet.number.wrapping_add(1);
+    }
+    if fault::make(Fault::ReadTime) {
+        packet.counter = time::interrupt_time_100ns();
+    }
+    if fault::make(Fault::ReadPromise) {
+        packet.more = 1;
+    }
+    Ok(packet)
 }
