@@ -8,7 +8,7 @@ use crate::kernel::{self, irql};
 use crate::portcls::default_intersection;
 use crate::portcls::descriptor::Range;
 use crate::portcls::endpoint::Endpoint;
-use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX, TYPE_AUDIO};
+use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX};
 use crate::portcls::layout::{KsDataFormat, KsDataRangeAudio};
 use crate::portcls::port::Port;
 use crate::portcls::status::Status;
@@ -41,15 +41,7 @@ pub const fn open_range(sub_format: Option<Guid>) -> KsDataRangeAudio {
         None => WILDCARD,
     };
     KsDataRangeAudio {
-        range: KsDataFormat {
-            format_size: 88,
-            flags: 0,
-            sample_size: 0,
-            reserved: 0,
-            major_format: TYPE_AUDIO,
-            sub_format,
-            specifier: SPECIFIER_WAVEFORMATEX,
-        },
+        range: KsDataFormat::audio(88, sub_format, SPECIFIER_WAVEFORMATEX),
         maximum_channels: u32::MAX,
         minimum_bits_per_sample: 0,
         maximum_bits_per_sample: u32::MAX,

@@ -70,15 +70,7 @@ mod tests {
 
     fn range(channels: u32, bits: (u32, u32), rates: (u32, u32)) -> KsDataRangeAudio {
         KsDataRangeAudio {
-            range: KsDataFormat {
-                format_size: 88,
-                flags: 0,
-                sample_size: 0,
-                reserved: 0,
-                major_format: TYPE_AUDIO,
-                sub_format: SUBTYPE_PCM,
-                specifier: SPECIFIER_WAVEFORMATEX,
-            },
+            range: KsDataFormat::audio(88, SUBTYPE_PCM, SPECIFIER_WAVEFORMATEX),
             maximum_channels: channels,
             minimum_bits_per_sample: bits.0,
             maximum_bits_per_sample: bits.1,

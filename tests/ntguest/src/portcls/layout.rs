@@ -195,6 +195,21 @@ pub struct KsDataFormat {
 }
 layout!(KsDataFormat, 64, flags @ 4, sample_size @ 8, reserved @ 12, major_format @ 16, sub_format @ 32, specifier @ 48);
 
+impl KsDataFormat {
+    /// Of audio, for a structure of so many bytes in all; without a sample size, as ranges have it.
+    pub const fn audio(format_size: u32, sub_format: Guid, specifier: Guid) -> Self {
+        Self {
+            format_size,
+            flags: 0,
+            sample_size: 0,
+            reserved: 0,
+            major_format: super::guid::TYPE_AUDIO,
+            sub_format,
+            specifier,
+        }
+    }
+}
+
 /// `KSDATARANGE_ATTRIBUTES` and `KSDATAFORMAT_ATTRIBUTES`: an attribute list follows.
 pub const FLAG_ATTRIBUTES: u32 = 2;
 

@@ -136,15 +136,7 @@ mod tests {
     use core::ptr;
 
     fn range(sub_format: Guid, specifier: Guid) -> Range {
-        let format = KsDataFormat {
-            format_size: 88,
-            flags: 0,
-            sample_size: 0,
-            reserved: 0,
-            major_format: TYPE_AUDIO,
-            sub_format,
-            specifier,
-        };
+        let format = KsDataFormat::audio(88, sub_format, specifier);
         Range { source: ptr::null(), format, audio: None }
     }
 

@@ -11,15 +11,7 @@ use alloc::vec;
 use core::ptr;
 
 fn range(sub_format: Guid, specifier: Guid, format_size: u32) -> Range {
-    let format = KsDataFormat {
-        format_size,
-        flags: 0,
-        sample_size: 0,
-        reserved: 0,
-        major_format: TYPE_AUDIO,
-        sub_format,
-        specifier,
-    };
+    let format = KsDataFormat::audio(format_size, sub_format, specifier);
     Range { source: ptr::null(), format, audio: None }
 }
 

@@ -5,7 +5,7 @@ use crate::portcls::controls_layout::{PcPropertyRequest, verb};
 use crate::portcls::guid::{
     Guid, IID_ADAPTER_PNP_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT, IID_MINIPORT, IID_MINIPORT_WAVE_RT,
     IID_MINIPORT_WAVE_RT_STREAM, IID_UNKNOWN, KSCATEGORY_AUDIO, KSPROPSETID_PIN, SPECIFIER_NONE,
-    SPECIFIER_WAVEFORMATEX, SUBTYPE_ANALOG, SUBTYPE_PCM, TYPE_AUDIO,
+    SPECIFIER_WAVEFORMATEX, SUBTYPE_ANALOG, SUBTYPE_PCM,
 };
 use crate::portcls::layout::{
     FILTER_NODE, KsDataFormat, KsDataRangeAudio, KsPinDescriptor, PcAutomationTable, PcConnectionDescriptor,
@@ -187,18 +187,6 @@ unsafe extern "win64" fn handler(request: *mut PcPropertyRequest) -> i32 {
     Status::SUCCESS.0
 }
 
-fn format(size: u32, sub_format: Guid, specifier: Guid) -> KsDataFormat {
-    KsDataFormat {
-        format_size: size,
-        flags: 0,
-        sample_size: 0,
-        reserved: 0,
-        major_format: TYPE_AUDIO,
-        sub_format,
-        specifier,
-    }
-}
-
 fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
@@ -253,7 +241,7 @@ unsafe extern "win64" fn get_description(_this: This, out: *mut *const PcFilterD
         reserved: 0,
     });
     let audio = leak(KsDataRangeAudio {
-        range: format(88, SUBTYPE_PCM, SPECIFIER_WAVEFORMATEX),
+        range: KsDataFormat::audio(88, SUBTYPE_PCM, SPECIFIER_WAVEFORMATEX),
         maximum_channels: 2,
         minimum_bits_per_sample: 16,
         maximum_bits_per_sample: 16,
@@ -261,7 +249,7 @@ unsafe extern "win64" fn get_description(_this: This, out: *mut *const PcFilterD
         maximum_sample_frequency: 48_000,
         padding: 0,
     });
-    let analog = leak(format(64, SUBTYPE_ANALOG, SPECIFIER_NONE));
+    let analog = leak(KsDataFormat::audio(64, SUBTYPE_ANALOG, SPECIFIER_NONE));
     let pins = leak([pin(1, 1, 1, ptr::from_ref(audio).cast(), table), pin(0, 2, 0, analog, ptr::null())]);
     let connections = leak([PcConnectionDescriptor {
         from_node: FILTER_NODE,
