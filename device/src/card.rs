@@ -20,7 +20,6 @@ use crate::outbox::Outbox;
 use crate::page_bar::PageBar;
 use crate::pci::{Identity, spec};
 use crate::ports::{ClockMode, Effects, Env};
-use crate::stats::{Client, Messages, clock_name};
 pub use asking::AskError;
 use asking::Session;
 use behind::Behind;
@@ -30,6 +29,7 @@ use ringwave_guest_memory::guest_ram::{Lost, MapError};
 use ringwave_pci::client::{Bar, Requests};
 use ringwave_pci::{Function, Request};
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR, REGISTERS_BYTES};
+use ringwave_report::{Client, Messages};
 use ringwave_trace::{Event, Header};
 use tracing::Tracing;
 
@@ -165,7 +165,7 @@ impl Card {
         let age = Duration::from_nanos(self.clock.real_now());
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
-        Header { clock: clock_name(self.clock_mode), speed: self.clock.speed().to_string(), started }
+        Header { clock: self.clock_mode.name(), speed: self.clock.speed().to_string(), started }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

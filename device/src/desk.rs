@@ -16,11 +16,11 @@ use crate::card::{Card, State};
 use crate::engine::READER_PATIENCE;
 use crate::host::output;
 use crate::host::output::PatientFile;
-use crate::host::{SinkError, Sinks};
+use crate::host::{Figures, SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
-use crate::stats::{Client, Report};
 use ringwave_engine::audio_queue::AudioChunk;
 use ringwave_engine::stream::stats::Stall;
+use ringwave_report::{Client, SessionReport};
 use ringwave_trace::{TraceRecord, TraceWriter};
 
 /// A stall that lasts as long is named in the log, once.
@@ -203,7 +203,7 @@ impl Desk {
         }
     }
 
-    fn end(&mut self, last: Option<Report>) {
+    fn end(&mut self, last: Option<SessionReport>) {
         let failed = self.sinks.finish();
         self.tell_failures(failed, false);
         if let Some(report) = last {
@@ -212,9 +212,9 @@ impl Desk {
     }
 
     /// Gives the figures of the moment to those who asked for them.
-    fn answer(&self, asks: Vec<Ask>, mut live: Report) {
+    fn answer(&self, asks: Vec<Ask>, mut live: SessionReport) {
         live.sinks_failed(self.failed);
-        live.sinks_know(&self.sinks.figures());
+        take_sink_stats(&mut live, &self.sinks.figures());
         for ask in asks {
             match ask {
                 Ask::Log => {
@@ -261,15 +261,15 @@ impl Desk {
     }
 
     /// Tells what a client's session came to, and forgets what failed of it.
-    fn conclude(&mut self, mut report: Report) {
+    fn conclude(&mut self, mut report: SessionReport) {
         report.sinks_failed(std::mem::take(&mut self.failed));
-        report.sinks_know(&self.sinks.take_figures());
+        take_sink_stats(&mut report, &self.sinks.take_figures());
         self.write_stats(&report);
         log::info!("{report}");
     }
 
     /// Writes figures to their file, if there is one.
-    fn write_stats(&self, report: &Report) {
+    fn write_stats(&self, report: &SessionReport) {
         let Some(path) = &self.stats else { return };
         if let Err(error) = replace(path, report) {
             log::error!("cannot write {}: {error}", path.display());
@@ -277,8 +277,17 @@ impl Desk {
     }
 }
 
+/// Takes what the sinks with a clock of their own know, by stream.
+fn take_sink_stats(report: &mut SessionReport, sinks: &[(u32, Figures)]) {
+    for (stream, known) in sinks {
+        if let Some(report) = report.streams.get_mut(*stream as usize) {
+            report.sink_knows(known.drift_ppm, known.underruns, known.dropped_frames);
+        }
+    }
+}
+
 /// Writes the report beside the file and puts it in its place, so that no reader sees half of it.
-fn replace(path: &Path, report: &Report) -> std::io::Result<()> {
+fn replace(path: &Path, report: &SessionReport) -> std::io::Result<()> {
     let mut json = serde_json::to_vec_pretty(report).map_err(std::io::Error::other)?;
     json.push(b'\n');
     if output::is_special(path) {

@@ -4,10 +4,10 @@
 use std::sync::mpsc::Sender;
 
 use crate::ports::Effects;
-use crate::stats::Report;
 use ringwave_audio::StreamFormat;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_regs::error::Error;
+use ringwave_report::SessionReport;
 use ringwave_trace::Diagnostic;
 use ringwave_trace::{Event, TraceRecord};
 
@@ -32,7 +32,7 @@ pub enum Ask {
     /// The log, and the file for figures.
     Log,
     /// Somebody who waits for them.
-    Tell(Sender<Report>),
+    Tell(Sender<SessionReport>),
 }
 
 /// [`AudioChunk`], owned; frames are in [`Outbox::audio`].
@@ -57,7 +57,7 @@ pub struct Outbox {
     /// Those of [`Outbox::lost`] that the log does not name yet.
     pub untold: u32,
     /// A client has left, and this is what it did. Comes after everything else but the questions; answered by dropping the sender.
-    pub left: Option<(Report, Sender<()>)>,
+    pub left: Option<(SessionReport, Sender<()>)>,
     /// Questions of the host.
     pub asks: Vec<Ask>,
 }

@@ -4,6 +4,7 @@
 
 /// How a sample lies in memory. Little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum SampleFormat {
     /// 8-bit unsigned PCM; 128 is silence.
     U8,

@@ -23,6 +23,16 @@ pub enum ClockMode {
     Realtime,
 }
 
+impl ClockMode {
+    /// Its name on the command line and in a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lockstep => "lockstep",
+            Self::Realtime => "realtime",
+        }
+    }
+}
+
 /// The position as a straight line over the device clock; horizontal while it is frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeline {

@@ -24,13 +24,13 @@ use crate::host::SinkSpec;
 use crate::pci::Identity;
 use crate::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use crate::ports::ClockMode;
-use crate::stats::Report;
 use ringwave_engine::clock::Speed;
 use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_pci::client::Requests;
 use ringwave_pci::{IrqKind, Region, Request};
+use ringwave_report::SessionReport;
 use ringwave_vfio_user::{IrqAction, IrqChange};
 
 /// Frames per second of every measured stream.
@@ -234,7 +234,7 @@ impl Rig {
     }
 
     /// What the card has counted since it was made.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> SessionReport {
         self.card.lock().report(&self.card)
     }
 

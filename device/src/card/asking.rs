@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::reset_watch::ResetWatch;
 use super::{Card, State};
 use crate::outbox::Ask;
-use crate::stats::{self, Client, Messages, Report};
+use crate::stats;
+use ringwave_report::{Client, Messages, SessionReport, micros, seconds};
 use ringwave_trace::Event;
 
 /// Longer than any message takes that does not hang.
@@ -68,7 +69,7 @@ impl Card {
     ///
     /// # Errors
     /// [`AskError::Busy`].
-    pub fn ask_figures(&self, answer: Sender<Report>) -> Result<(), AskError> {
+    pub fn ask_figures(&self, answer: Sender<SessionReport>) -> Result<(), AskError> {
         self.ask(Ask::Tell(answer))
     }
 
@@ -134,23 +135,23 @@ impl State {
     }
 
     /// What the present client's session came to so far.
-    pub fn report(&self, card: &Card) -> Report {
+    pub fn report(&self, card: &Card) -> SessionReport {
         let real = |ticks| card.clock.real_time(ticks);
         let worst = self.controller.stats().map(|stats| stats.late_ticks).max().unwrap_or(0);
         let streams = (0_u32..).zip(self.controller.stats()).map(|(stream, stats)| {
             stats::stream_report(stream, &stats, real(stats.late_ticks), self.controller.jack(stream))
         });
         let time = card.clock.real_now().saturating_sub(self.session.since);
-        Report {
-            version: env!("CARGO_PKG_VERSION"),
-            clock: stats::clock_name(card.clock_mode),
+        SessionReport {
+            version: env!("CARGO_PKG_VERSION").into(),
+            clock: card.clock_mode.name().into(),
             client: if self.client_spoke() { Client::There } else { Client::None },
-            seconds: stats::seconds(Duration::from_nanos(time)),
+            seconds: seconds(Duration::from_nanos(time)),
             streams: streams.collect(),
             messages: self.counted,
             interrupts: self.function.raised(),
             wakes: self.session.wakes,
-            worst_lateness_us: stats::micros(real(worst)),
+            worst_lateness_us: micros(real(worst)),
         }
     }
 }

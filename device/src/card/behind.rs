@@ -13,8 +13,9 @@ use crate::controller::Controller;
 use crate::host::source::Inputs;
 use crate::outbox::Outbox;
 use crate::ports::{Effects, Env};
-use crate::stats::Messages;
+use crate::stats::register_write;
 use ringwave_engine::audio_queue::AudioQueue;
+use ringwave_report::Messages;
 
 /// Everything of the card's state but its PCI function.
 pub(crate) struct Behind<'a> {
@@ -103,7 +104,7 @@ impl Backend for Behind<'_> {
         if bar == REGISTERS_BAR {
             self.call(bus, |controller, env| controller.write(offset, data, env));
             let after = self.controller.running();
-            self.counted.write_register(offset, self.running, after);
+            self.counted.write_register(register_write(offset), self.running, after);
         } else {
             self.card.pages.write(offset, data);
             let bytes = data.len() as u64;

@@ -24,7 +24,6 @@ use ringwave::ports::ClockMode;
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, serve_until};
-use ringwave::stats::clock_name;
 use ringwave_engine::clock::Speed;
 use ringwave_pci::eventfd;
 use ringwave_regs::format::CHANNELS_MAX;
@@ -258,7 +257,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let calls = sandbox::close_calls(sandbox).map_err(failed)?;
     log::info!(
         "sink {sink}, clock {}, speed {}",
-        clock_name(arguments.clock.mode),
+        arguments.clock.mode.name(),
         speed(arguments.clock, arguments.speed)
     );
     log::info!("priority: {priority}");

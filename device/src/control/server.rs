@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::{Command, HELP, LINE_BYTES_MAX, jack_line, parse};
 use crate::card::{AskError, Card};
-use crate::stats::Report;
+use ringwave_report::SessionReport;
 
 /// Connections at a time; another waits in the socket's queue until one of these has ended.
 const CONNECTIONS_MAX: usize = 16;
@@ -58,7 +58,7 @@ enum Phase {
     /// The rest of its line.
     Line(Vec<u8>),
     /// The figures.
-    Figures(Receiver<Report>),
+    Figures(Receiver<SessionReport>),
     /// Room for the rest of the answer.
     Answer(Vec<u8>),
 }

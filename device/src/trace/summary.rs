@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::show;
-use crate::stats::Messages;
+use crate::stats::register_write;
+use ringwave_report::Messages;
 use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, TraceRecord};
 
 /// Figures of a trace, or of the part of it that was looked at.
@@ -194,7 +195,7 @@ impl Summarizer {
     /// The pending write has had its effect.
     fn settle(&mut self) {
         if let Some((offset, before, true)) = self.pending.take() {
-            self.summary.messages.write_register(offset, before, !self.running.is_empty());
+            self.summary.messages.write_register(register_write(offset), before, !self.running.is_empty());
         }
     }
 

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use super::{Client, Report, StreamReport};
+use crate::{Client, Direction, SessionReport, StreamReport};
 
-impl fmt::Display for Report {
+impl fmt::Display for SessionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.client {
             Client::None => write!(f, "no client for {:.1} s: ", self.seconds)?,
@@ -30,12 +30,19 @@ impl fmt::Display for Report {
 
 impl fmt::Display for StreamReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stream {} {}", self.index, self.direction)?;
+        let direction = match self.direction {
+            Direction::Render => "render",
+            Direction::Capture => "capture",
+        };
+        write!(f, "stream {} {direction}", self.index)?;
         if let (Some(format), Some(channels), Some(rate)) = (self.format, self.channels, self.rate) {
-            write!(f, " {format} {channels} ch {rate} Hz")?;
+            write!(f, " {} {channels} ch {rate} Hz", format.name())?;
         }
         write!(f, ": {} frames, {} packets, ", self.frames, self.packets_completed)?;
-        let what = if self.direction == "capture" { "overruns" } else { "underruns" };
+        let what = match self.direction {
+            Direction::Render => "underruns",
+            Direction::Capture => "overruns",
+        };
         match self.underruns {
             Some(count) => write!(f, "{count} {what}, ")?,
             None => write!(f, "unknown {what}, ")?,
@@ -69,37 +76,67 @@ impl fmt::Display for StreamReport {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use ringwave_audio::SampleFormat;
 
     use super::*;
-    use crate::stats::{Messages, stream_report};
-    use ringwave_audio::StreamFormat;
-    use ringwave_engine::stream::stats::StreamStats;
+    use crate::{DmaMode, Messages};
 
-    fn used(capture: bool, underruns: Option<u64>) -> StreamStats {
-        StreamStats {
-            format: Some(StreamFormat {
-                sample: ringwave_audio::SampleFormat::S16,
-                channels: 2,
-                rate: 48_000,
-            }),
-            frames: 240_000,
-            packets_completed: 50,
-            underruns,
-            transport_faults: 2,
-            source_silence_frames: if capture { 7 } else { 0 },
-            ..StreamStats::new(capture)
+    /// A stream that was never set up.
+    fn unused(direction: Direction) -> StreamReport {
+        StreamReport {
+            index: 0,
+            direction,
+            format: None,
+            rate: None,
+            channels: None,
+            ring_bytes: 0,
+            packets: 0,
+            dma_mode: DmaMode::Contiguous,
+            sg_entries: 0,
+            frames: 0,
+            packets_completed: 0,
+            underruns: Some(0),
+            silence_frames: 0,
+            source_silence_frames: 0,
+            dma_faults: 0,
+            events: 0,
+            stalls: 0,
+            marks: 0,
+            polled_marks: 0,
+            late_marks: 0,
+            least_margin_us: None,
+            margins: vec![],
+            worst_lateness_us: 780,
+            plugged: Some(true),
+            sink_failed: false,
+            drift_ppm: None,
+            sink_underruns: None,
+            sink_dropped_frames: None,
         }
     }
 
-    fn report(streams: &[StreamStats], client: Client) -> Report {
-        let stream = |(index, stats)| stream_report(index, stats, Duration::from_micros(780), Some(true));
-        Report {
-            version: "0",
-            clock: "lockstep",
+    fn used(direction: Direction, underruns: Option<u64>) -> StreamReport {
+        StreamReport {
+            format: Some(SampleFormat::S16),
+            channels: Some(2),
+            rate: Some(48_000),
+            frames: 240_000,
+            packets_completed: 50,
+            underruns,
+            dma_faults: 2,
+            source_silence_frames: if direction == Direction::Capture { 7 } else { 0 },
+            ..unused(direction)
+        }
+    }
+
+    fn report(streams: Vec<StreamReport>, client: Client) -> SessionReport {
+        let numbered = (0..).zip(streams).map(|(index, stream)| StreamReport { index, ..stream });
+        SessionReport {
+            version: "0".into(),
+            clock: "lockstep".into(),
             client,
             seconds: 12.345,
-            streams: (0..).zip(streams).map(stream).collect(),
+            streams: numbered.collect(),
             messages: Messages { total: 312, ..Messages::default() },
             interrupts: 50,
             wakes: 240,
@@ -109,8 +146,9 @@ mod tests {
 
     #[test]
     fn line_says_it_all_and_leaves_out_what_was_not_used() {
-        let streams = [used(false, Some(0)), StreamStats::new(false), used(true, None)];
-        let mut report = report(&streams, Client::Left);
+        let (render, capture) = (Direction::Render, Direction::Capture);
+        let streams = vec![used(render, Some(0)), unused(render), used(capture, None)];
+        let mut report = report(streams, Client::Left);
         assert_eq!(
             report.to_string(),
             "the client has left after 12.3 s: stream 0 render s16 2 ch 48000 Hz: 240000 frames, 50 packets, 0 underruns, 0 silent, \
@@ -125,23 +163,25 @@ mod tests {
         (report.streams[0].late_marks, report.streams[0].polled_marks) = (2, 1);
         let late = "2 faults, 2 marks late, worst 0.8 ms, 1 marks without LOOK, not all";
         assert!(report.to_string().contains(late), "{report}");
-        let known = crate::host::Figures { drift_ppm: Some(83.04), underruns: 2, dropped_frames: 0 };
-        report.sinks_know(&[(2, known)]);
+        report.streams[2].sink_knows(Some(83.04), 2, 0);
         assert!(report.to_string().contains("2 faults, drift +83.0 ppm, 2 sink underruns; 312"), "{report}");
     }
 
     #[test]
     fn line_is_there_when_nothing_was_used() {
         assert_eq!(
-            report(&[StreamStats::new(false)], Client::There).to_string(),
+            report(vec![unused(Direction::Render)], Client::There).to_string(),
             "the client is still there after 12.3 s: no stream used; 312 messages, 240 wakes, worst 0.8 ms late"
         );
     }
 
     #[test]
     fn json_is_one_line_and_has_everything() {
-        let line = report(&[used(false, None), StreamStats::new(true)], Client::Left).json_line();
+        let line =
+            report(vec![used(Direction::Render, None), unused(Direction::Capture)], Client::Left).json_line();
         assert!(!line.contains('\n'));
+        let read: SessionReport = serde_json::from_str(&line).unwrap();
+        assert_eq!(read.json_line(), line, "who reads it has the same types");
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&json["client"], &json["wakes"]), (&"left".into(), &240.into()));
         assert_eq!(json["streams"][0]["worst_lateness_us"], 780);

@@ -1,0 +1,9 @@
+//! What is told of a card: the stats of a client's session, as JSON for scripts and as a line for people. Whoever reads them back takes the same
+//! types.
+
+mod line;
+mod messages;
+mod session;
+
+pub use messages::{Messages, RegisterWrite, WhileRunning};
+pub use session::{Client, Direction, DmaMode, Margin, SessionReport, StreamReport, micros, seconds};
