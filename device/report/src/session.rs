@@ -31,6 +31,7 @@
 //! others.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use ringwave_audio::SampleFormat;
@@ -152,6 +153,15 @@ pub enum DmaMode {
     Contiguous,
     /// As a table says.
     ScatterGather,
+}
+
+impl fmt::Display for DmaMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Contiguous => "contiguous",
+            Self::ScatterGather => "scatter-gather",
+        })
+    }
 }
 
 /// Packets whose marks came so early, and earlier than the next.

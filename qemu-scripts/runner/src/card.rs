@@ -13,8 +13,8 @@ use std::{
 use crate::{
     error::Error,
     process::{ChildGuard, check_stop},
-    stats::Stats,
 };
+use ringwave_report::SessionReport;
 
 /// How long a line in the log, or the end of the process, is waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -136,7 +136,7 @@ impl Card {
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no statistics.
-    pub fn finish(mut self) -> Result<(Stats, String), Error> {
+    pub fn finish(mut self) -> Result<(SessionReport, String), Error> {
         let ended = match self.process.wait(TIMEOUT / 2, || Ok(()))? {
             Some(status) => status,
             None => self.process.terminate(TIMEOUT / 2)?,

@@ -8,8 +8,8 @@ use ringwave_audio::{
 use crate::{
     guest_log::GuestLog,
     request::{Mode, Request, Scenario},
-    stats::Stats,
 };
+use ringwave_report::{Direction, SessionReport};
 
 /// What arrived at the other end, compared with what was sent.
 ///
@@ -19,10 +19,11 @@ pub fn compare_arrived(
     request: &Request,
     sent: &Sound,
     arrived: &Sound,
-    card: &Stats,
+    card: &SessionReport,
     guest: &GuestLog,
 ) -> Comparison {
-    let stream = card.first(matches!(request.scenario, Scenario::Record(_)));
+    let records = matches!(request.scenario, Scenario::Record(_));
+    let stream = card.first(if records { Direction::Capture } else { Direction::Render });
     let packet = stream.map_or(1, |stream| stream.packet_frames(sent.format.frame_bytes()));
     let allowed = match request.scenario {
         _ if request.clock.waits() => Allowed::Nothing,
@@ -42,22 +43,23 @@ pub fn compare_arrived(
 pub fn unexplained_loss(
     comparison: &Comparison,
     frame_bytes: u32,
-    card: &Stats,
+    card: &SessionReport,
     guest: &GuestLog,
 ) -> Option<String> {
     let Verdict::ExceptSilence(gaps) = comparison.verdict else { return None };
     let unsure = guest.results.get("unsure_packets").map(String::as_str).filter(|list| *list != "none");
     let packets = unsure.map_or(0, |list| list.split(',').count() as u64);
-    let known =
-        card.first(false).map_or(0, |stream| packets.saturating_mul(stream.packet_frames(frame_bytes)));
+    let known = card
+        .first(Direction::Render)
+        .map_or(0, |stream| packets.saturating_mul(stream.packet_frames(frame_bytes)));
     let text =
         format!("rule=lost-frames {} frames are missing, the client knows of {known} at most", gaps.lost);
     (gaps.lost > known).then_some(text)
 }
 
 /// What a loopback recorded, compared with what was played, silence for late packets included.
-pub fn compare_loopback(played: &Sound, recorded: &Sound, card: &Stats) -> Comparison {
+pub fn compare_loopback(played: &Sound, recorded: &Sound, card: &SessionReport) -> Comparison {
     let frame = played.format.frame_bytes();
-    let packet = card.first(false).map_or(1, |stream| stream.packet_frames(frame));
+    let packet = card.first(Direction::Render).map_or(1, |stream| stream.packet_frames(frame));
     compare_sounds(played, recorded, Allowed::Around { packet })
 }

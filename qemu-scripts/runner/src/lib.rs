@@ -24,4 +24,3 @@ pub mod process;
 pub mod report;
 pub mod request;
 pub mod run;
-pub mod stats;

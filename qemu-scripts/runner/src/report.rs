@@ -7,7 +7,8 @@ use ringwave_audio::{
     wav::Sound,
 };
 
-use crate::{guest_log::GuestLog, machine::Outcome, request::Scenario, stats::Stats};
+use crate::{guest_log::GuestLog, machine::Outcome, request::Scenario};
+use ringwave_report::{Direction, DmaMode, SessionReport};
 
 /// How many violations are printed in full.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -26,7 +27,7 @@ pub struct Report {
     /// What a loopback recorded, compared with what the card played.
     pub loopback: Option<Comparison>,
     /// The card's account.
-    pub card: Stats,
+    pub card: SessionReport,
     /// The guest's log.
     pub guest: GuestLog,
     /// Violations named by the guest and by the DMA judge.
@@ -96,10 +97,10 @@ impl Report {
     fn count_rows(&self, row: &mut impl FnMut(&str, String) -> fmt::Result) -> fmt::Result {
         let records = matches!(self.scenario, Scenario::Record(_));
         let result = |key: &str| self.guest.results.get(key).cloned();
-        if let Some(stream) = self.card.first(records) {
-            let entries = match stream.dma_mode.as_str() {
-                "scatter-gather" => format!(", {} entries", stream.sg_entries),
-                _ => String::new(),
+        if let Some(stream) = self.card.first(if records { Direction::Capture } else { Direction::Render }) {
+            let entries = match stream.dma_mode {
+                DmaMode::ScatterGather => format!(", {} entries", stream.sg_entries),
+                DmaMode::Contiguous => String::new(),
             };
             row("DMA mode", format!("{}{entries}", stream.dma_mode))?;
             row("packets", stream.packets_completed.to_string())?;

@@ -13,12 +13,12 @@ use std::{
 };
 
 use ringwave_e2e::noise::wav;
+use ringwave_report::{Direction, StreamReport};
 use ringwave_runner::{
     artefacts::Artefacts,
     report::Report,
     request::{Clock, Request},
     run::run,
-    stats::StreamStats,
 };
 
 /// What is measured, in milliseconds.
@@ -66,7 +66,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(millis: u32, records: bool, report: &Report, stream: &StreamStats) -> Self {
+    fn new(millis: u32, records: bool, report: &Report, stream: &StreamReport) -> Self {
         let in_time: u64 = stream.margins.iter().map(|margin| margin.packets).sum();
         let guest_late = if records {
             report.guest.result("lost-packets").unwrap_or(0)
@@ -117,7 +117,10 @@ fn measure(millis: u32, records: bool, wav: &Path) -> Row {
     request.buffer_ms = 2 * millis;
     let report = run(&artefacts, &request, |_| {}).expect("the run comes to a verdict");
     eprintln!("{report}");
-    let stream = report.card.first(records).expect("the card has the stream");
+    let stream = report
+        .card
+        .first(if records { Direction::Capture } else { Direction::Render })
+        .expect("the card has the stream");
     Row::new(millis, records, &report, stream)
 }
 

@@ -5,6 +5,7 @@ use ringwave_audio::Value;
 use ringwave_audio::compare::{Difference, Verdict};
 use ringwave_e2e::noise::wav;
 use ringwave_e2e::runs::play;
+use ringwave_report::DmaMode;
 use ringwave_runner::{machine::Outcome, report::Report, request::Clock};
 
 fn verdict(report: &Report) -> Verdict {
@@ -20,7 +21,7 @@ fn scatter_gather_is_bit_exact_and_reads_the_position_without_a_message() {
     let comparison = report.comparison.as_ref().expect("something was heard");
     assert_eq!(comparison.frames, [48_000, 48_000]);
     let stream = &report.card.streams[0];
-    assert_eq!(stream.dma_mode, "scatter-gather");
+    assert_eq!(stream.dma_mode, DmaMode::ScatterGather);
     assert!(report.guest.result("position_reads").is_some_and(|reads| reads >= 50), "the position was read");
     let messages = &report.card.messages.while_running;
     assert_eq!((messages.reads, messages.writes), (0, 0), "a running stream costs no message");
@@ -37,7 +38,7 @@ fn contiguous_is_bit_exact() {
     let wav = wav(48_000, 2, 48_000);
     let report = play(&wav.path, |request| request.contiguous = true);
     assert!(report.passed());
-    assert_eq!(report.card.streams[0].dma_mode, "contiguous");
+    assert_eq!(report.card.streams[0].dma_mode, DmaMode::Contiguous);
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn contiguous_memory_that_is_not_to_be_had_falls_back_and_says_so() {
         request.guest_config.push("fault=no-contiguous".into());
     });
     assert!(report.passed());
-    assert_eq!(report.card.streams[0].dma_mode, "scatter-gather");
+    assert_eq!(report.card.streams[0].dma_mode, DmaMode::ScatterGather);
     assert!(report.guest.driver.iter().any(|line| line.contains("contiguous")), "the driver says why");
 }
 

@@ -8,6 +8,7 @@ use ringwave_audio::SampleFormat;
 use ringwave_audio::compare::Verdict;
 use ringwave_e2e::runs::{play, record};
 use ringwave_e2e::tune_file::TuneFile;
+use ringwave_report::Direction;
 use ringwave_runner::{
     artefacts::Artefacts,
     card::Card,
@@ -87,7 +88,7 @@ fn in_real_time_what_was_heard_less_the_counted_silence_is_what_was_sent() {
         request.processors = 2;
     });
     assert!(report.passed());
-    let stream = report.card.first(false).expect("a stream that plays");
+    let stream = report.card.first(Direction::Render).expect("a stream that plays");
     let Some(Verdict::ExceptSilence(gaps)) = report.verdict() else { panic!("packets were late on purpose") };
     assert!(gaps.gaps >= 2, "{gaps:?}");
     assert_eq!(gaps.frames, stream.silence_frames, "to the frame");
@@ -106,7 +107,7 @@ fn in_real_time_what_was_heard_less_the_counted_silence_is_what_was_sent() {
 fn one_packet_in_the_buffer_is_bit_exact_while_the_card_waits() {
     let report = play(&TuneFile::stereo().path(), |request| request.packets = 1);
     assert!(report.passed());
-    let stream = report.card.first(false).expect("a stream that plays");
+    let stream = report.card.first(Direction::Render).expect("a stream that plays");
     assert_eq!((stream.packets, stream.packets_completed), (1, 10), "packets of 100 ms");
 }
 

@@ -62,7 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["device/audio", "device/regs", "device/report", "device/trace", "driver/catalog", "driver/inf"],
     ),
     ("tests/bareguest", &["device/audio", "device/regs", "tests/guest-ports"]),
-    ("tests/e2e", &["device/audio", "device/trace", "qemu-scripts/runner"]),
+    ("tests/e2e", &["device/audio", "device/report", "device/trace", "qemu-scripts/runner"]),
     ("tests/guest-init", &["device/audio", "device/regs"]),
     ("tests/guest-ports", &[]),
     ("tests/inf", &[]),
