@@ -28,6 +28,10 @@ const REMOVAL: &str = "client=removal\nbuffer_ms=100\nreg.PositionRegister=1\n";
 /// Where nobody waits for a client, which is late on purpose, or has half a second for each packet.
 const LATE: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=100\nclock=realtime\nlate_every=5\n";
 const IN_TIME: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=1000\nclock=realtime\n";
+/// A line, with an interrupt pending when the card loses its power. Registers of the datasheet, section 3:
+/// `CONTROL.INT_ENABLE` and `INT_STATUS` are 0 then.
+const LINE_IN_D3: &str = "client=power\nwav=MUSIC.WAV\nbuffer_ms=100\nreg.Lockstep=1\nmsi=0\nd3=1\n\
+    quiet_regs=0x20:1,0x24:0xffffffff\n";
 /// A client, the faults, and the rules that they break. Faults that do not hide each other share a boot: a list of them, and a list of what
 /// violations begin with.
 type Case = (&'static str, &'static str, &'static str);
@@ -112,6 +116,7 @@ const START_AND_STOP: &[Case] = &[
     ),
     (START, "port-class-word,uncleared", "device-extension|buffer-cleared"),
     (START, "few-objects", "max-objects"),
+    (LINE_IN_D3, "deaf-to-d3", "interrupt-in-d3|interrupt-storm"),
 ];
 
 /// A folder that goes away, and processes that are stopped, whatever happens.

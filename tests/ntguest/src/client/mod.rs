@@ -24,6 +24,8 @@
 //! * `jack`: waits for `jacks=` (2) changes of any jack and says after each what is connected; `jack_ready=` says that it listens.
 //! * `starve`: packet 0 and never another: events and counts go on. `half-late`: some packets come when half of their time is over.
 //! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the client lets go.
+//! * `power`: the device goes to D3 and back, without a stream and with one at rest; then as `play`. `d3=N`: N times in the midst of what is
+//!   played or recorded, by whatever client; `d3_context=lost`: the card comes back as from a reset.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
 //! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream plays or records.
@@ -77,6 +79,8 @@ mod player;
 #[cfg(target_os = "uefi")]
 mod poller;
 #[cfg(target_os = "uefi")]
+mod power;
+#[cfg(target_os = "uefi")]
 mod proposals;
 #[cfg(target_os = "uefi")]
 mod realtime;
@@ -103,7 +107,7 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{controls, cycles, duplex, realtime, record, removal, stress, sweep, timer, wav};
+    use super::{controls, cycles, duplex, power, realtime, record, removal, stress, sweep, timer, wav};
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -132,6 +136,7 @@ mod session {
             Some("sweep") => sweep::run(),
             Some("cycles") => cycles::run(),
             Some("removal") => removal::run(),
+            Some("power") => power::rest() && play(&parsed_wav()),
             Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),
         };

@@ -11,6 +11,7 @@ use super::packets::Packets;
 use super::play::Label;
 use super::poller::{self, Poller, Reads};
 use super::position::{PositionJudge, Travel};
+use super::power::{self, Sleeps};
 use super::still;
 use super::stream::{END_OF_STREAM, PinStream, State};
 use super::wav::Wav;
@@ -69,7 +70,7 @@ impl Order {
     pub fn wanted() -> Self {
         match cfg::get("client") {
             _ if slots() == 1 => Self::Lazy,
-            None | Some("ahead" | "duplex" | "play" | "stress") => Self::Ahead,
+            None | Some("ahead" | "duplex" | "play" | "power" | "stress") => Self::Ahead,
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(
@@ -228,7 +229,9 @@ impl Player<'_> {
             );
         }
         match self.write(0)? {
-            Status::SUCCESS => Ok(()),
+            Status::SUCCESS if cfg::get_u64("d3", 0) == 0 => Ok(()),
+            // What was handed over is remembered.
+            Status::SUCCESS => power::still_in_d3(self.stream, self.event, self.packet_100ns(), || Ok(())),
             status => Err(fail("call-failed", format_args!("SetWritePacket(0) in PAUSE: {status}"))),
         }
     }
@@ -256,7 +259,10 @@ impl Player<'_> {
         let poller =
             unsafe { Poller::start(self.stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
         // The end of the stream, a pause and a card that waits stand still by right: only real time is steady.
-        let steady = self.realtime && cfg::get_u64("speed", 1) == 1 && !cfg::get_bool("pause", false);
+        let steady = self.realtime
+            && cfg::get_u64("speed", 1) == 1
+            && !cfg::get_bool("pause", false)
+            && cfg::get_u64("d3", 0) == 0;
         let registers = self.registers;
         let watch = registers.watch(judge, steady);
         let fed = self.feed();
@@ -341,6 +347,7 @@ impl Player<'_> {
             next += u32::from(self.write(1)? == Status::SUCCESS);
         }
         let mut pause = cfg::get_bool("pause", false);
+        let mut sleeps = Sleeps::over(self.packets.count());
         while self.tally.written < self.packets.count() {
             self.wait_for_packet(next)?;
             self.dawdle(next);
@@ -357,8 +364,20 @@ impl Player<'_> {
                 next = due;
             }
             next = self.write_or_catch_up(next)?;
+            if sleeps.are_due(next) {
+                next = self.sleep(next)?;
+            }
         }
         Ok(())
+    }
+
+    /// The device loses its power in RUN. The client does not know of it: if a packet was complete before, `next` is handed over without power.
+    /// A driver that refuses it then is right by the samples, where the packet to write in PAUSE is the count. Which packet comes next.
+    fn sleep(&mut self, next: u32) -> Result<u32, Failed> {
+        let (stream, event, packet) = (self.stream, self.event, self.packet_100ns());
+        power::still_in_d3(stream, event, packet, || {
+            if wait(event, 0) { self.write_or_catch_up(next) } else { Ok(next) }
+        })
     }
 
     /// Comes too late on purpose, for every so many packets (cfg `late_every=`).

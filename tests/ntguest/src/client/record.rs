@@ -8,6 +8,7 @@ use super::play::Label;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail, slots};
 use super::poller::{self, Poller};
 use super::position::PositionJudge;
+use super::power::Sleeps;
 use super::recorder::{Mode, Recorder, Until};
 use super::still::{expect_frozen, set_state};
 use super::stream::{CyclicBuffer, PinStream, State};
@@ -224,6 +225,7 @@ fn running(
         events: EventTimes::new(run, packet),
         tail: 0,
         pause_next: false,
+        sleeps: Sleeps::over(u32::try_from(capacity as u64 / packet_bytes.max(1)).unwrap_or(u32::MAX)),
     };
     set_state(stream, State::Run)?;
     if fault::make(Fault::EarlyEvent) {
@@ -235,7 +237,10 @@ fn running(
     let poller = unsafe { Poller::start(stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
     // A card that waits for GetReadPacket stands still by right.
     let lockstep = cfg::get("reg.Lockstep") == Some("1");
-    let steady = !lockstep && cfg::get_u64("speed", 1) == 1 && !cfg::get_bool("pause", false);
+    let steady = !lockstep
+        && cfg::get_u64("speed", 1) == 1
+        && !cfg::get_bool("pause", false)
+        && cfg::get_u64("d3", 0) == 0;
     let watch = registers.watch(judge, steady);
     let recorded = match order.mode {
         Mode::Packet => recorder.by_packets(event),

@@ -3,6 +3,7 @@
 use super::figures::EventTimes;
 use super::packet_reads::{Finding, PacketReads, ReadPacket};
 use super::player::{Failed, fail};
+use super::power::{self, Sleeps};
 use super::still;
 use super::stream::PinStream;
 use super::turns::Turns;
@@ -81,6 +82,8 @@ pub struct Recorder<'a> {
     pub tail: u32,
     /// The stream is to be paused before the next wait.
     pub pause_next: bool,
+    /// When the device loses its power.
+    pub sleeps: Sleeps,
 }
 
 impl Recorder<'_> {
@@ -122,6 +125,10 @@ impl Recorder<'_> {
         if core::mem::take(&mut self.pause_next) {
             let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
             still::pause_and_go_on(self.stream, event, packet)?;
+        }
+        if self.sleeps.are_due(u32::try_from(event.signals()).unwrap_or(u32::MAX)) {
+            let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
+            power::still_in_d3(self.stream, event, packet, || Ok(()))?;
         }
         self.pause_next = event.signals() == PAUSED_AFTER && cfg::get_bool("pause", false);
         if !wait(event, self.timeout_ms) {

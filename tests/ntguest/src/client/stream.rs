@@ -21,6 +21,7 @@ use crate::portcls::oracle;
 use crate::portcls::pin::Instance;
 use crate::portcls::port::Port;
 use crate::portcls::port_stream;
+use crate::portcls::power;
 use crate::portcls::set_state;
 use crate::portcls::status::Status;
 use crate::portcls::vtable::{InputStream, MiniportWaveRt, OutputStream, Stream, StreamNotification, This};
@@ -128,6 +129,7 @@ impl PinStream {
             input.check_identity("IMiniportWaveRTInputStream");
             stream.check_same_object(input, "the stream");
         }
+        power::pin_is_in(stream.this(), State::Stop as u32);
         Ok(Self { output, input, notification, stream, port_stream, oracle, _instance: instance })
     }
 
@@ -158,9 +160,13 @@ impl PinStream {
 
     /// `SetState` with a number that may be no state at all.
     pub fn set_raw_state(&self, state: u32) -> Status {
-        set_state::timed(|| {
+        let status = set_state::timed(|| {
             Status(method!(self, "SetState", irql::PASSIVE, self.stream, set_state, oracle_set_state(state)))
-        })
+        });
+        if status.is_success() {
+            power::pin_is_in(self.this(), state);
+        }
+        status
     }
 
     /// `GetPosition`, at PASSIVE or at DISPATCH level. The result is prefilled: a driver that leaves it so is out of range.
@@ -319,6 +325,7 @@ impl PinStream {
 
     /// Releases the stream; its count must reach zero (rule `stream-references`) and its port stream must go with it.
     pub fn close(self) {
+        power::pin_is_closed(self.this());
         let Self { output, input, notification, stream, port_stream, .. } = self;
         drop(output);
         drop(input);

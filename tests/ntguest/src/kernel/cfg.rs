@@ -13,6 +13,7 @@ pub const KERNEL_KEYS: &[&str] = &[
     "dma_bits",
     "seed",
     "mark_reg",
+    "quiet_regs",
     "trace",
     "harsh",
     "reenter",

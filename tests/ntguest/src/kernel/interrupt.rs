@@ -159,6 +159,17 @@ pub fn deliver(vector: u8) -> bool {
     true
 }
 
+/// Another device on the card's line interrupts: every service routine on it is asked. Whether one claims it.
+pub fn deliver_of_another() -> bool {
+    let Some(line) = pci::card().line else { return false };
+    let connected = CONNECTED.lock().clone();
+    // SAFETY: in the list = live.
+    let of_line =
+        |object: &usize| u32::from(unsafe { (*(*object as *const Interrupt)).vector }) == line.vector;
+    let objects = connected.iter().map(|(object, _)| *object).filter(of_line);
+    objects.fold(false, |claimed, object| serve(object as *mut Interrupt) | claimed)
+}
+
 fn serve(interrupt: *mut Interrupt) -> bool {
     // SAFETY: connected = live.
     let (routine, context, lock, level) =

@@ -6,7 +6,7 @@
 //! accesses are its own. The rule is harsher than Windows, which has no such check.
 //!
 //! The pages of BAR 0 are not present while a lock is held. An access faults, is noted, and is done with the page present and the trap flag
-//! set for that one instruction.
+//! set for that one instruction. In D3 the pages of all BARs are not present: what touches them then is [`d3`]'s to judge.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering
 use super::idt::{Frame, TRAP};
 use super::page_map::PAGE;
 use super::sync::IrqLock;
-use super::{harsh_violation, image, paging, spin, time};
+use super::{d3, harsh_violation, image, paging, spin, time};
 
 /// Accesses that the service routine of a line has: it asks what is pending, and takes it back.
 const OF_A_LINE: u32 = 2;
@@ -26,12 +26,34 @@ const INTERRUPTS: u64 = 1 << 9;
 struct Page {
     va: u64,
     pa: u64,
+    /// Where it is, whatever stands in for it now.
+    real: u64,
     flags: u64,
+    /// Of BAR 0.
+    registers: bool,
 }
 
-/// Pages of BAR 0 that the driver has mapped.
+impl Page {
+    /// Not present now: a lock is held, or the function is in D3.
+    fn hidden(&self) -> bool {
+        ASLEEP.load(Ordering::Relaxed) || self.registers && LOCKED.load(Ordering::Relaxed)
+    }
+
+    fn update(&self) {
+        if self.hidden() {
+            paging::unmap(self.va);
+        } else {
+            paging::map(self.va, self.pa, self.flags);
+        }
+    }
+}
+
+/// Pages of BARs that the driver has mapped.
 static PAGES: IrqLock<Vec<Page>> = IrqLock::new(Vec::new());
-static HIDDEN: AtomicBool = AtomicBool::new(false);
+/// A spin lock is held.
+static LOCKED: AtomicBool = AtomicBool::new(false);
+/// The function is in D3.
+static ASLEEP: AtomicBool = AtomicBool::new(false);
 /// Accesses left to the service routine of a line that runs now.
 static LEFT: AtomicU32 = AtomicU32::new(0);
 /// The page that is present for one instruction, and whether interrupts were on before it.
@@ -46,9 +68,11 @@ static TAKEN_BY: AtomicUsize = AtomicUsize::new(0);
 static LONGEST: AtomicU64 = AtomicU64::new(0);
 static LONGEST_BY: AtomicUsize = AtomicUsize::new(0);
 
-/// The driver has mapped a page of BAR 0.
-pub fn add(va: u64, pa: u64, flags: u64) {
-    PAGES.lock().push(Page { va, pa, flags });
+/// The driver has mapped a page of a BAR; of BAR 0 they are `registers`.
+pub fn add(va: u64, pa: u64, flags: u64, registers: bool) {
+    let page = Page { va, pa, real: pa, flags, registers };
+    PAGES.lock().push(page);
+    page.update();
 }
 
 /// The page is about to be unmapped.
@@ -61,27 +85,51 @@ pub fn judge_everybody() {
     EVERYBODY.store(true, Ordering::Relaxed);
 }
 
-fn present(present: bool) {
-    for page in PAGES.lock().iter() {
-        if present {
-            paging::map(page.va, page.pa, page.flags);
-        } else {
-            paging::unmap(page.va);
+fn lock(locked: bool) {
+    let pages = PAGES.lock();
+    LOCKED.store(locked, Ordering::Relaxed);
+    pages.iter().filter(|page| page.registers).for_each(Page::update);
+}
+
+/// The function goes to D3, or has come back.
+pub fn set_asleep(asleep: bool) {
+    let pages = PAGES.lock();
+    ASLEEP.store(asleep, Ordering::Relaxed);
+    pages.iter().for_each(Page::update);
+}
+
+/// Whether the function is in D3.
+pub fn is_asleep() -> bool {
+    ASLEEP.load(Ordering::Relaxed)
+}
+
+/// While `f` runs the driver's registers are the memory at `stand_in`: what it writes to them is lost.
+pub fn with_stand_in<R>(stand_in: u64, f: impl FnOnce() -> R) -> R {
+    exchange(|page| page.registers.then_some(stand_in));
+    let result = f();
+    exchange(|page| page.registers.then_some(page.real));
+    result
+}
+
+fn exchange(with: impl Fn(&Page) -> Option<u64>) {
+    for page in PAGES.lock().iter_mut() {
+        if let Some(pa) = with(page) {
+            page.pa = pa;
+            page.update();
         }
     }
-    HIDDEN.store(!present, Ordering::Relaxed);
 }
 
 /// The first spin lock is taken.
 pub fn first_taken() {
     SINCE.store(time::interrupt_time_100ns(), Ordering::Relaxed);
     TAKEN_BY.store(image::last_call().0, Ordering::Relaxed);
-    present(false);
+    lock(true);
 }
 
 /// The last one is given back.
 pub fn last_released() {
-    present(true);
+    lock(false);
     let held = time::interrupt_time_100ns().saturating_sub(SINCE.load(Ordering::Relaxed));
     if LONGEST.fetch_max(held, Ordering::Relaxed) < held {
         LONGEST_BY.store(TAKEN_BY.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -96,12 +144,16 @@ pub fn line_routine<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A page fault at `va`: true when it was an access under a lock, which is done now.
+/// A page fault at `va`: true when it was an access under a lock or in D3, which is done now.
 pub fn fault(frame: &mut Frame, va: u64, write: bool) -> bool {
     let here = va & !(PAGE - 1);
     let page = PAGES.lock().iter().copied().find(|page| page.va == here);
-    let Some(page) = page.filter(|_| HIDDEN.load(Ordering::Relaxed)) else { return false };
-    judge(frame.rip as usize, page, va, write);
+    let Some(page) = page.filter(Page::hidden) else { return false };
+    if is_asleep() {
+        d3::judge(frame.rip as usize, page.pa + va % PAGE, write);
+    } else {
+        judge(frame.rip as usize, page, va, write);
+    }
     paging::map(page.va, page.pa, page.flags);
     // No interrupt in between: its service routine would find the page present.
     *ONE_STEP.lock() = Some((page, frame.rflags & INTERRUPTS != 0));
@@ -144,9 +196,7 @@ fn judge(rip: usize, page: Page, va: u64, write: bool) {
 /// The debug exception: true when it was the one instruction; the page is gone again and the interrupt flag as it was.
 pub fn stepped(frame: &mut Frame) -> bool {
     let Some((page, interrupts)) = ONE_STEP.lock().take() else { return false };
-    if HIDDEN.load(Ordering::Relaxed) {
-        paging::unmap(page.va);
-    }
+    page.update();
     if interrupts {
         frame.rflags |= INTERRUPTS;
     }

@@ -60,9 +60,8 @@ fn map_io(service: &str, pa: u64, bytes: usize, flags: u64) -> *mut u8 {
     for page in 0..pages {
         let at = first + page * PAGE;
         paging::map(va + page * PAGE, at, flags);
-        if registers.is_some_and(|bar| at >= bar.base && at < bar.base + bar.len) {
-            lock_watch::add(va + page * PAGE, at, flags);
-        }
+        let is_register = registers.is_some_and(|bar| at >= bar.base && at < bar.base + bar.len);
+        lock_watch::add(va + page * PAGE, at, flags, is_register);
     }
     let va = va + pa % PAGE;
     maps.push(IoMap { va, pa, bytes: bytes as u64, flags });

@@ -19,6 +19,8 @@ pub mod call;
 #[cfg(target_os = "uefi")]
 pub mod cpu;
 #[cfg(target_os = "uefi")]
+pub mod d3;
+#[cfg(target_os = "uefi")]
 pub mod dma;
 #[cfg(target_os = "uefi")]
 pub mod dpc;

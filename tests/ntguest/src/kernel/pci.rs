@@ -356,11 +356,20 @@ pub fn mask_line(line: &Line) {
     }
 }
 
-/// Holds the line back while `f` runs, as the way to a device in D3 does: what is pending comes right afterwards, before anybody tells the
-/// driver that its device is in D0. Without a line there is nothing to hold.
+/// Holds the line back while `f` runs: what is pending comes right afterwards. Without a line there is nothing to hold.
 pub fn hold_line(f: impl FnOnce()) {
-    set_line_mask(1 << 16);
+    hold_line_back();
     f();
+    let_line_go();
+}
+
+/// Holds the line back until [`let_line_go`], as a device in D3 does.
+pub fn hold_line_back() {
+    set_line_mask(1 << 16);
+}
+
+/// The line as it is; what is pending comes now.
+pub fn let_line_go() {
     set_line_mask(0);
 }
 

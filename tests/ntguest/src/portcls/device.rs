@@ -139,14 +139,34 @@ pub unsafe fn send_pnp(
     minor: u8,
     parameters: [*mut c_void; 4],
 ) -> Status {
+    // SAFETY: as promised.
+    unsafe { send(driver, device, IRP_MJ_PNP, minor, parameters) }
+}
+
+/// Sends a PnP or power IRP.
+///
+/// # Safety
+/// `driver` is the live driver object and `device` its FDO.
+pub unsafe fn send(
+    driver: *mut DriverObject,
+    device: *mut DeviceObject,
+    major: usize,
+    minor: u8,
+    parameters: [*mut c_void; 4],
+) -> Status {
     // SAFETY: live by the contract.
-    let Some(dispatch) = (unsafe { (*driver).major_function[IRP_MJ_PNP] }) else {
-        kernel::violation("no-dispatch", format_args!("the driver has no IRP_MJ_PNP routine"));
+    let Some(dispatch) = (unsafe { (*driver).major_function.get(major).copied().flatten() }) else {
+        kernel::violation(
+            "no-dispatch",
+            format_args!("the driver has no routine for major function {major:#x}"),
+        );
         return Status::INVALID_DEVICE_REQUEST;
     };
-    let irp = new_irp(device, minor, parameters);
+    let irp = new_irp(device, major, minor, parameters);
     *FLIGHT.lock() = Some(Flight { irp, dispatched: 0, completed: 0 });
-    let returned = driver_call("MajorFunction[IRP_MJ_PNP]", irql::PASSIVE, || {
+    let routine =
+        if major == IRP_MJ_PNP { "MajorFunction[IRP_MJ_PNP]" } else { "MajorFunction[IRP_MJ_POWER]" };
+    let returned = driver_call(routine, irql::PASSIVE, || {
         // SAFETY: a dispatch routine, the FDO and an IRP for it.
         Status(unsafe { dispatch(device.cast(), irp.cast()) })
     });
@@ -159,7 +179,7 @@ pub unsafe fn send_pnp(
         kernel::violation(
             "irp-balance",
             format_args!(
-                "the PnP IRP (minor {minor:#x}) reached PcDispatchIrp {} time(s) and was completed {} time(s)",
+                "the IRP ({major:#x}, {minor:#x}) reached PcDispatchIrp {} time(s) and was completed {} time(s)",
                 flight.dispatched, flight.completed
             ),
         );
@@ -168,17 +188,17 @@ pub unsafe fn send_pnp(
         kernel::violation(
             "irp-status",
             format_args!(
-                "the dispatch routine returned {returned} for an IRP (minor {minor:#x}) completed with {status}"
+                "the dispatch routine returned {returned} for an IRP ({major:#x}, {minor:#x}) completed with {status}"
             ),
         );
     }
     status
 }
 
-fn new_irp(device: *mut DeviceObject, minor: u8, parameters: [*mut c_void; 4]) -> *mut Irp {
-    #[expect(clippy::cast_possible_truncation, reason = "0x1b")]
+fn new_irp(device: *mut DeviceObject, major: usize, minor: u8, parameters: [*mut c_void; 4]) -> *mut Irp {
+    #[expect(clippy::cast_possible_truncation, reason = "0x1b at most")]
     let stack = Box::leak(Box::new(IoStackLocation {
-        major_function: IRP_MJ_PNP as u8,
+        major_function: major as u8,
         minor_function: minor,
         flags: 0,
         control: 0,
@@ -196,7 +216,7 @@ fn new_irp(device: *mut DeviceObject, minor: u8, parameters: [*mut c_void; 4]) -
         flags: 0,
         associated_irp: ptr::null_mut(),
         thread_list_entry: [ptr::null_mut(); 2],
-        // What the PnP manager starts every PnP IRP with.
+        // What the PnP manager and the power manager start every IRP with.
         status: Status::NOT_SUPPORTED.0,
         status_padding: 0,
         information: 0,
@@ -216,13 +236,13 @@ fn new_irp(device: *mut DeviceObject, minor: u8, parameters: [*mut c_void; 4]) -
     }))
 }
 
-/// PortCls takes an IRP over (`PcDispatchIrp`): its minor function, or `None` when it is no IRP in flight.
-pub fn take_irp(irp: *mut Irp) -> Option<u8> {
+/// PortCls takes an IRP over (`PcDispatchIrp`): where it is, or `None` when it is no IRP in flight.
+pub fn take_irp(irp: *mut Irp) -> Option<&'static IoStackLocation> {
     let mut flight = FLIGHT.lock();
     let flight = flight.as_mut().filter(|flight| flight.irp == irp)?;
     flight.dispatched += 1;
     // SAFETY: an IRP of ours, never freed; its stack location neither.
-    Some(unsafe { (*(*irp).current_stack_location).minor_function })
+    Some(unsafe { &*(*irp).current_stack_location })
 }
 
 /// Completes an IRP in flight (rule `irp-completed-twice`).

@@ -159,6 +159,8 @@ pub enum Fault {
     KeepResource,
     /// A pin lists more modes than it has instances.
     NoInstances,
+    /// What the driver writes to its registers when it goes to D3 is lost: its interrupts stay as they are.
+    DeafToD3,
 }
 
 /// Every fault and its name.
@@ -241,6 +243,7 @@ const NAMES: &[(&str, Fault)] = &[
     ("any-content", Fault::AnyContent),
     ("keep-resource", Fault::KeepResource),
     ("no-instances", Fault::NoInstances),
+    ("deaf-to-d3", Fault::DeafToD3),
 ];
 
 /// The fault with a name.

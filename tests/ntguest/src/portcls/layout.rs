@@ -458,6 +458,12 @@ pub const DEVICE_DESCRIPTION_BYTES: usize = 64;
 
 /// `IRP_MJ_PNP`.
 pub const IRP_MJ_PNP: usize = 0x1b;
+/// `IRP_MJ_POWER`.
+pub const IRP_MJ_POWER: usize = 0x16;
+/// `IRP_MN_SET_POWER`.
+pub const IRP_MN_SET_POWER: u8 = 2;
+/// `IRP_MN_QUERY_POWER`.
+pub const IRP_MN_QUERY_POWER: u8 = 3;
 /// `IRP_MN_START_DEVICE`.
 pub const IRP_MN_START_DEVICE: u8 = 0;
 /// `IRP_MN_REMOVE_DEVICE`.

@@ -62,6 +62,8 @@ pub mod port_stream;
 #[cfg(target_os = "uefi")]
 mod port_unregister;
 #[cfg(target_os = "uefi")]
+pub mod power;
+#[cfg(target_os = "uefi")]
 pub mod property;
 #[cfg(target_os = "uefi")]
 pub mod registry;
@@ -87,6 +89,8 @@ pub const CFG_KEYS: &[&str] = &[
     "clock",
     "clock_percent",
     "cycles",
+    "d3",
+    "d3_context",
     "endpoint",
     "event_timeout_ms",
     "expect_volume",
@@ -103,6 +107,7 @@ pub const CFG_KEYS: &[&str] = &[
     "pause",
     "pnp",
     "poll_us",
+    "power_interface",
     "speed",
     "volume",
 ];

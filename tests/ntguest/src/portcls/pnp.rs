@@ -9,14 +9,14 @@ use super::com::Com;
 use super::device;
 use super::fault::{self, Fault};
 use super::layout::{
-    DeviceObject, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
+    DeviceObject, IRP_MJ_POWER, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
     IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, Irp,
 };
 use super::port::Port;
 use super::status::Status;
 use super::subdevice;
 use super::vtable::AdapterPnpManagement;
-use super::{device_lock, resources};
+use super::{device_lock, power, resources};
 use crate::kernel::call::driver_call;
 use crate::kernel::layout::DriverObject;
 use crate::kernel::{self, irql};
@@ -46,14 +46,19 @@ pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
     if let Some(status) = kernel::irp::pass_down(irp, pdo()) {
         return status;
     }
-    let Some(minor) = device::take_irp(irp) else {
+    let Some(location) = device::take_irp(irp) else {
         kernel::violation(
             "irp-unknown",
             format_args!("{SERVICE}: {irp:p} is not in flight, {}", kernel::caller()),
         );
         return Status::INVALID_PARAMETER;
     };
-    let status = match minor {
+    if usize::from(location.major_function) == IRP_MJ_POWER {
+        let status = power::dispatch(location.minor_function, location.parameters);
+        device::complete_irp(irp, status);
+        return status;
+    }
+    let status = match location.minor_function {
         IRP_MN_START_DEVICE => start(fdo, irp),
         IRP_MN_REMOVE_DEVICE => {
             remove();

@@ -17,7 +17,7 @@ use super::object::{self, Body, Interface, Object};
 use super::report::Violations;
 use super::status::Status;
 use super::subdevice::End;
-use super::vtable::{MiniportTopology, MiniportWaveRt, PinCount, PnpNotify, This, Unknown};
+use super::vtable::{MiniportTopology, MiniportWaveRt, PinCount, PnpNotify, PowerNotify, This, Unknown};
 use super::{
     adapter, device, device_lock, drm, events, port_etw, port_power, port_unregister, registry,
     stream_resource,
@@ -44,7 +44,7 @@ struct Inner {
     filter: Option<Arc<Filter>>,
     wave: Option<Com<MiniportWaveRt>>,
     topology: Option<Com<MiniportTopology>>,
-    power_notify: Option<Com<Unknown>>,
+    power_notify: Option<Com<PowerNotify>>,
     pnp_notify: Option<Com<PnpNotify>>,
     pin_count: Option<Com<PinCount>>,
     miniport: Option<Com<Unknown>>,
@@ -97,6 +97,13 @@ impl Port {
                 unsafe { (notify.vtable().pnp_stop)(notify.this()) }
             });
         });
+    }
+
+    /// The miniport's IPowerNotify, with a reference of the caller's own.
+    pub fn power_notify(&self) -> Option<Com<PowerNotify>> {
+        let this = self.inner.lock().power_notify.as_ref().map(Com::this)?;
+        // SAFETY: the port holds a reference while it is registered.
+        unsafe { Com::from_lent(this) }
     }
 
     /// How many instances of a pin may exist, when `current` do and its descriptor says `possible`: the miniport's IPinCount may change

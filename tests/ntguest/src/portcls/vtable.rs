@@ -162,6 +162,48 @@ pub struct PnpNotify {
     pub pnp_stop: unsafe extern "win64" fn(This),
 }
 
+/// `IPowerNotify`.
+#[repr(C)]
+pub struct PowerNotify {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: `POWER_STATE`, a union of 32 bits passed by value.
+    pub power_change_notify: unsafe extern "win64" fn(This, u32),
+}
+
+/// `IAdapterPowerManagement`, `2` and `3`: each begins with the one before.
+#[repr(C)]
+pub struct AdapterPowerManagement {
+    /// Slots 0 to 2.
+    pub unknown: Unknown,
+    /// Slot 3: `POWER_STATE`.
+    pub power_change_state: unsafe extern "win64" fn(This, u32),
+    /// Slot 4: `POWER_STATE`.
+    pub query_power_change_state: unsafe extern "win64" fn(This, u32) -> i32,
+    /// Slot 5: `DEVICE_CAPABILITIES`.
+    pub query_device_capabilities: unsafe extern "win64" fn(This, *mut c_void) -> i32,
+}
+
+/// `IAdapterPowerManagement2`.
+#[repr(C)]
+pub struct AdapterPowerManagement2 {
+    /// Slots 0 to 5.
+    pub first: AdapterPowerManagement,
+    /// Slot 6: device state, system state.
+    pub power_change_state2: unsafe extern "win64" fn(This, u32, u32),
+}
+
+/// `IAdapterPowerManagement3`.
+#[repr(C)]
+pub struct AdapterPowerManagement3 {
+    /// Slots 0 to 6.
+    pub second: AdapterPowerManagement2,
+    /// Slot 7: device state, system state, acceptable exit latency.
+    pub power_change_state3: unsafe extern "win64" fn(This, u32, u32, u32),
+    /// Slot 8: exit latency.
+    pub d3_exit_latency_changed: unsafe extern "win64" fn(This, u32) -> i32,
+}
+
 /// `IAdapterPnpManagement`.
 #[repr(C)]
 pub struct AdapterPnpManagement {
@@ -179,6 +221,7 @@ pub struct AdapterPnpManagement {
 
 const _: () = {
     assert!(size_of::<PinCount>() == 4 * 8 && size_of::<PnpNotify>() == 4 * 8);
+    assert!(size_of::<PowerNotify>() == 4 * 8 && size_of::<AdapterPowerManagement3>() == 9 * 8);
     assert!(size_of::<AdapterPnpManagement>() == 7 * 8);
     assert!(size_of::<SignalProcessing>() == 4 * 8);
     assert!(size_of::<InputStream>() == 4 * 8);

@@ -4,7 +4,7 @@
 use super::rules::{Case, buffer};
 use super::{NON_PAGED, PAGED, TAG, allocate, free, map_card, service};
 use crate::kernel::layout::Mdl;
-use crate::kernel::{pages, pci};
+use crate::kernel::{d3, pages, pci};
 
 /// The rules, and how they are broken.
 pub const CASES: &[Case] = &[
@@ -42,6 +42,17 @@ pub const CASES: &[Case] = &[
     }),
     ("mmio-unmap-mismatch", || {
         service!("MmUnmapIoSpace" as fn(*mut u8, usize))(map_card(), 8);
+    }),
+    ("register-in-d3", || {
+        let registers = map_card();
+        // SAFETY: the register page of the card, mapped.
+        let read = || unsafe { registers.cast::<u32>().read_volatile() };
+        let id = read();
+        d3::power_down();
+        read();
+        d3::power_up(d3::Context::Kept);
+        assert!(read() == id, "the configuration is there again");
+        service!("MmUnmapIoSpace" as fn(*mut u8, usize))(registers, 4096);
     }),
     ("mdl-double-free", || {
         let mdl = buffer();

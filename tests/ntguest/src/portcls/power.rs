@@ -1,0 +1,261 @@
+//! PortCls' part of device power: what it does with the power IRPs of its device, and the power manager that
+//! sends them.
+//!
+//! Down: streams in RUN are paused, IPowerNotify of miniports and streams is told, then PowerChangeState of
+//! the adapter, and the IRP goes down to the bus driver ([`d3`]). Up: the bus driver first, then the adapter,
+//! then IPowerNotify, and the streams that were paused go on. Sources: the pages of
+//! IAdapterPowerManagement::PowerChangeState, QueryPowerChangeState ("not guaranteed to occur prior to all
+//! PowerChangeState calls"), IAdapterPowerManagement2::PowerChangeState2,
+//! IAdapterPowerManagement3::PowerChangeState3 and D3ExitLatencyChanged, IPowerNotify::PowerChangeNotify;
+//! "Implementing IPowerNotify"; "Handling Device Power-Down IRPs" and "... Power-Up IRPs" (who comes first).
+//! WAVERT.md 1.4.
+
+use super::adapter::{ADAPTER, fdo};
+use super::com::Com;
+use super::device;
+use super::fault::{self, Fault};
+use super::guid::{
+    IID_ADAPTER_POWER_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT2, IID_ADAPTER_POWER_MANAGEMENT3,
+    IID_POWER_NOTIFY,
+};
+use super::layout::{IRP_MJ_POWER, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER};
+use super::port::Port;
+use super::set_state;
+use super::status::Status;
+use super::subdevice;
+use super::vtable::{
+    AdapterPowerManagement, AdapterPowerManagement2, AdapterPowerManagement3, PowerNotify, Stream, This,
+};
+use crate::kernel::call::driver_call;
+use crate::kernel::d3::{self, Context};
+use crate::kernel::sync::IrqLock;
+use crate::kernel::{self, cfg, irql};
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::ptr;
+
+/// `DEVICE_POWER_STATE`.
+const D0: u32 = 1;
+const D3: u32 = 4;
+/// `SYSTEM_POWER_STATE`: PowerSystemWorking. The device goes to D3 by itself, as an idle one does.
+const WORKING: u32 = 1;
+/// `POWER_STATE_TYPE`: DevicePowerState.
+const DEVICE_POWER_STATE: usize = 1;
+/// `PC_EXIT_LATENCY`: instant, fast, responsive.
+const LATENCIES: [u32; 3] = [0, 1, 2];
+/// `KSSTATE`.
+const PAUSE: u32 = 2;
+const RUN: u32 = 3;
+
+/// An open pin: the stream, its state, and whether it was paused for D3.
+struct Pin {
+    stream: usize,
+    state: u32,
+    paused: bool,
+}
+
+static PINS: IrqLock<Vec<Pin>> = IrqLock::new(Vec::new());
+
+/// A pin was opened, or its state has changed.
+pub fn pin_is_in(stream: This, state: u32) {
+    let mut pins = PINS.lock();
+    match pins.iter_mut().find(|pin| pin.stream == stream.addr()) {
+        Some(pin) => (pin.state, pin.paused) = (state, false),
+        None => pins.push(Pin { stream: stream.expose_provenance(), state, paused: false }),
+    }
+}
+
+/// A pin is about to be closed.
+pub fn pin_is_closed(stream: This) {
+    PINS.lock().retain(|pin| pin.stream != stream.addr());
+}
+
+/// A power IRP of the device has reached PortCls.
+pub fn dispatch(minor: u8, parameters: [*mut c_void; 4]) -> Status {
+    // SystemContext, Type, State, ShutdownType: each as wide as a pointer.
+    let [_, kind, state, _] = parameters.map(<*mut c_void>::addr);
+    match (minor, u32::try_from(state)) {
+        (IRP_MN_QUERY_POWER, Ok(state)) if kind == DEVICE_POWER_STATE => query(state),
+        (IRP_MN_SET_POWER, Ok(D3)) if kind == DEVICE_POWER_STATE => {
+            down();
+            Status::SUCCESS
+        }
+        (IRP_MN_SET_POWER, Ok(D0)) if kind == DEVICE_POWER_STATE => {
+            up();
+            Status::SUCCESS
+        }
+        _ => Status::NOT_SUPPORTED,
+    }
+}
+
+/// The adapter's newest power management, or the newest that a Windows has which knows fewer (cfg
+/// `power_interface=`).
+enum Management {
+    First(Com<AdapterPowerManagement>),
+    Second(Com<AdapterPowerManagement2>),
+    Third(Com<AdapterPowerManagement3>),
+}
+
+fn management() -> Option<Management> {
+    let this = ADAPTER.lock().power.as_ref().map(Com::this)?;
+    // SAFETY: PortCls holds a reference while it is registered; every version begins with the first.
+    let registered = unsafe { Com::<AdapterPowerManagement>::from_lent(this) }?;
+    let newest = cfg::get_u64("power_interface", 3);
+    if newest >= 3
+        && let Ok(third) = registered.query(&IID_ADAPTER_POWER_MANAGEMENT3)
+    {
+        return Some(Management::Third(third));
+    }
+    if newest >= 2
+        && let Ok(second) = registered.query(&IID_ADAPTER_POWER_MANAGEMENT2)
+    {
+        return Some(Management::Second(second));
+    }
+    registered.query(&IID_ADAPTER_POWER_MANAGEMENT).ok().map(Management::First)
+}
+
+fn query(state: u32) -> Status {
+    let Some(management) = management() else { return Status::SUCCESS };
+    let ask = |this: This, first: &AdapterPowerManagement| {
+        driver_call("IAdapterPowerManagement::QueryPowerChangeState", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            Status(unsafe { (first.query_power_change_state)(this, state) })
+        })
+    };
+    match &management {
+        Management::First(first) => ask(first.this(), first.vtable()),
+        Management::Second(second) => ask(second.this(), &second.vtable().first),
+        Management::Third(third) => ask(third.this(), &third.vtable().second.first),
+    }
+}
+
+/// PowerChangeState of the version that the adapter has. `latency` says how soon the device must be able to
+/// come back.
+fn change_state(state: u32, latency: u32) {
+    match management() {
+        Some(Management::First(first)) => {
+            driver_call("IAdapterPowerManagement::PowerChangeState", irql::PASSIVE, || {
+                // SAFETY: a live interface.
+                unsafe { (first.vtable().power_change_state)(first.this(), state) }
+            });
+        }
+        Some(Management::Second(second)) => {
+            driver_call("IAdapterPowerManagement2::PowerChangeState2", irql::PASSIVE, || {
+                // SAFETY: a live interface.
+                unsafe { (second.vtable().power_change_state2)(second.this(), state, WORKING) }
+            });
+        }
+        Some(Management::Third(third)) => {
+            driver_call("IAdapterPowerManagement3::PowerChangeState3", irql::PASSIVE, || {
+                // SAFETY: a live interface.
+                unsafe { (third.vtable().power_change_state3)(third.this(), state, WORKING, latency) }
+            });
+        }
+        None => {}
+    }
+}
+
+/// IPowerNotify of every miniport and every stream that has it.
+fn notify(state: u32) {
+    let ports = subdevice::registered();
+    let miniports = ports.iter().filter_map(|(_, port)| port.body::<Port>()?.power_notify());
+    let streams = streams(|_| true);
+    let streams = streams.iter().filter_map(|stream| stream.query::<PowerNotify>(&IID_POWER_NOTIFY).ok());
+    for notify in miniports.chain(streams) {
+        driver_call("IPowerNotify::PowerChangeNotify", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            unsafe { (notify.vtable().power_change_notify)(notify.this(), state) }
+        });
+    }
+}
+
+/// Streams of open pins, with a reference each.
+fn streams(which: impl Fn(&Pin) -> bool) -> Vec<Com<Stream>> {
+    let pins: Vec<usize> = PINS.lock().iter().filter(|pin| which(pin)).map(|pin| pin.stream).collect();
+    // SAFETY: the pins are open, and whoever closes one is not at it while the power changes.
+    pins.into_iter()
+        .filter_map(|at| unsafe { Com::from_lent(ptr::with_exposed_provenance_mut(at)) })
+        .collect()
+}
+
+/// `SetState` by PortCls itself. A state that a client asks for is its own business.
+fn set_stream(stream: &Com<Stream>, state: u32) {
+    let status = set_state::timed(|| {
+        driver_call("SetState", irql::PASSIVE, || {
+            // SAFETY: a live interface.
+            Status(unsafe { (stream.vtable().set_state)(stream.this(), state) })
+        })
+    });
+    if !status.is_success() {
+        kernel::violation("set-state", format_args!("PortCls' SetState({state}) around D3: {status}"));
+    }
+}
+
+fn down() {
+    for stream in streams(|pin| pin.state == RUN) {
+        set_stream(&stream, PAUSE);
+    }
+    for pin in PINS.lock().iter_mut().filter(|pin| pin.state == RUN) {
+        pin.paused = true;
+    }
+    notify(D3);
+    if fault::make(Fault::DeafToD3) {
+        d3::deaf(|| change_state(D3, LATENCIES[0]));
+    } else {
+        change_state(D3, LATENCIES[0]);
+    }
+    d3::power_down();
+    // The acceptable latency changes while the device is in D3, as often as it likes.
+    if let Some(Management::Third(third)) = management() {
+        for latency in LATENCIES {
+            driver_call("IAdapterPowerManagement3::D3ExitLatencyChanged", irql::PASSIVE, || {
+                // SAFETY: a live interface.
+                unsafe { (third.vtable().d3_exit_latency_changed)(third.this(), latency) }
+            });
+        }
+    }
+}
+
+fn up() {
+    d3::power_up(context());
+    change_state(D0, LATENCIES[2]);
+    notify(D0);
+    for stream in streams(|pin| pin.paused) {
+        set_stream(&stream, RUN);
+    }
+    for pin in PINS.lock().iter_mut() {
+        pin.paused = false;
+    }
+}
+
+fn context() -> Context {
+    match cfg::get("d3_context") {
+        None | Some("kept") => Context::Kept,
+        Some("lost") => Context::Lost,
+        Some(other) => {
+            kernel::bad_input(format_args!("ntguest.cfg: d3_context={other} is neither kept nor lost"))
+        }
+    }
+}
+
+/// The power manager: the device goes to D3, `within` is done, and it comes back. Every other time the driver
+/// is `asked` before. The status of the IRP that failed, if one did; then `within` was not done.
+pub fn in_d3<R>(asked: bool, within: impl FnOnce() -> R) -> Result<R, Status> {
+    if asked {
+        send(IRP_MN_QUERY_POWER, D3)?;
+    }
+    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.state == RUN));
+    send(IRP_MN_SET_POWER, D3)?;
+    let result = within();
+    send(IRP_MN_SET_POWER, D0)?;
+    Ok(result)
+}
+
+fn send(minor: u8, state: u32) -> Result<(), Status> {
+    let driver = ADAPTER.lock().driver;
+    let fdo = fdo().ok_or(Status::INVALID_DEVICE_STATE)?;
+    let parameters = [0, DEVICE_POWER_STATE, state as usize, 0].map(ptr::without_provenance_mut);
+    // SAFETY: the device is started, so the driver object and the FDO are live.
+    let status = unsafe { device::send(driver, fdo, IRP_MJ_POWER, minor, parameters) };
+    if status.is_success() { Ok(()) } else { Err(status) }
+}
