@@ -16,11 +16,16 @@ use crate::desk::{self, Desk};
 use crate::host::output::{Claim, Content, PatientFile};
 use crate::host::{SinkError, SinkSpec, Sinks};
 use crate::outbox::Outbox;
-use ringwave_trace::TraceWriter;
+use ringwave_report::SessionReport;
+use ringwave_trace::{FIRST_WORDS, TraceWriter, is_trace};
 
 /// At the end: a sink that takes nothing for as long is given up, so that a signal ends the process whatever hangs.
 const SINK_PATIENCE: Duration = Duration::from_secs(8);
 
+/// How a file of stats is told: more bytes than those of any client.
+const STATS: Content = Content::Other { bytes: 1 << 20, is_ours: SessionReport::is_one };
+/// How a trace is told.
+const TRACE: Content = Content::Other { bytes: FIRST_WORDS.len() as u64, is_ours: is_trace };
 /// Who reads figures or a trace from a FIFO and takes nothing for as long gets no more of it.
 pub(crate) const READER_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -63,9 +68,9 @@ impl EngineConfig {
             SinkSpec::Wav(path) | SinkSpec::Raw(path) => EngineError::File { path: path.clone(), source },
             _ => EngineError::File { path: "the sink".into(), source },
         })?;
-        let figures = self.stats.as_ref().map(|path| claim(path, Content::Figures)).transpose()?;
-        let trace = self.trace.as_ref().map(|path| claim(path, Content::Trace)).transpose()?;
-        Ok(Claims(Mutex::new([Some(sink), figures, trace].into_iter().flatten().collect())))
+        let stats = self.stats.as_ref().map(|path| claim(path, STATS)).transpose()?;
+        let trace = self.trace.as_ref().map(|path| claim(path, TRACE)).transpose()?;
+        Ok(Claims(Mutex::new([Some(sink), stats, trace].into_iter().flatten().collect())))
     }
 }
 

@@ -174,6 +174,14 @@ pub struct Margin {
 }
 
 impl SessionReport {
+    /// Whether `json` is a report, of this or another version.
+    pub fn is_one(json: &[u8]) -> bool {
+        let value: Result<serde_json::Value, _> = serde_json::from_slice(json);
+        value.is_ok_and(|value| {
+            ["version", "client", "streams", "messages"].iter().all(|key| value.get(key).is_some())
+        })
+    }
+
     /// The figures as JSON on one line.
     pub fn json_line(&self) -> String {
         // Numbers and words: there is nothing in them that JSON cannot say.

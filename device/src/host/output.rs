@@ -15,50 +15,37 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use ringwave_audio::wav;
-use ringwave_trace::FIRST_WORDS;
-
-/// More than the figures of any client.
-const FIGURES_BYTES_MAX: u64 = 1 << 20;
 
 /// What a file holds, and so how it is told that this program wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Content {
     /// WAV, with this program's name in its header.
     Wav,
     /// Samples without a header: nothing tells.
     Raw,
-    /// Figures as JSON.
-    Figures,
-    /// A trace.
-    Trace,
+    /// Anything else that tells by its first bytes.
+    Other {
+        /// How many of them are looked at.
+        bytes: u64,
+        /// Whether a file that begins so is one that this program wrote.
+        is_ours: fn(&[u8]) -> bool,
+    },
 }
 
 impl Content {
     /// Whether what there is to read is such a file of ours. One without a byte holds nothing that could be missed.
-    fn is_ours(self, file: &mut File) -> io::Result<bool> {
+    fn is_ours(self, file: &File) -> io::Result<bool> {
         if file.metadata()?.len() == 0 {
             return Ok(true);
         }
+        let (bytes, is_ours): (u64, fn(&[u8]) -> bool) = match self {
+            Self::Raw => return Ok(false),
+            Self::Wav => (wav::HEADER_BYTES_MAX, wav::is_ours),
+            Self::Other { bytes, is_ours } => (bytes, is_ours),
+        };
         let mut begin = Vec::new();
-        let mut read = |bytes: u64| (&*file).take(bytes).read_to_end(&mut begin);
-        Ok(match self {
-            Self::Raw => false,
-            Self::Wav => {
-                read(wav::HEADER_BYTES_MAX)?;
-                wav::is_ours(&begin)
-            }
-            Self::Trace => {
-                read(FIRST_WORDS.len() as u64)?;
-                begin == FIRST_WORDS.as_bytes()
-            }
-            Self::Figures => {
-                read(FIGURES_BYTES_MAX)?;
-                let figures: Result<serde_json::Value, _> = serde_json::from_slice(&begin);
-                figures.is_ok_and(|figures| {
-                    ["version", "client", "streams", "messages"].iter().all(|key| figures.get(key).is_some())
-                })
-            }
-        })
+        file.take(bytes).read_to_end(&mut begin)?;
+        Ok(is_ours(&begin))
     }
 }
 
@@ -119,8 +106,8 @@ impl Claim {
             if in_use.contains(&id(&found)) {
                 return Err(io::Error::other("it is also a source; take another file"));
             }
-            let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-            if !content.is_ours(&mut file)? {
+            let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+            if !content.is_ours(&file)? {
                 let line =
                     "it exists, and nothing tells that ringwave wrote it; remove it or take another file";
                 return Err(io::Error::other(line));
@@ -142,7 +129,7 @@ impl Claim {
                 continue;
             }
             let open = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&other);
-            let ours = open.and_then(|mut file| Ok((content.is_ours(&mut file)?, id(&file.metadata()?))));
+            let ours = open.and_then(|file| Ok((content.is_ours(&file)?, id(&file.metadata()?))));
             match ours {
                 Ok((_, id)) if in_use.contains(&id) => {
                     let line =

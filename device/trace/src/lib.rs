@@ -74,6 +74,6 @@ pub use card_event::{CardEvent, Dma, StreamState};
 pub use diagnostic::Diagnostic;
 pub use error_name::ErrorName;
 pub use event::{Data, Event, IrqChange, IrqKind, Region, TraceRecord};
-pub use line::FIRST_WORDS;
+pub use line::{FIRST_WORDS, is_trace};
 pub use reader::{Item, Reader, TraceError};
 pub use writer::{Header, TraceWriter};

@@ -8,6 +8,11 @@ use crate::{CardEvent, Diagnostic, Dma, ErrorName, StreamState};
 /// How the first line of a trace begins: what it is, and the version of its grammar.
 pub const FIRST_WORDS: &str = "ringwave-trace 1";
 
+/// Whether what begins so is a trace.
+pub fn is_trace(begin: &[u8]) -> bool {
+    begin.starts_with(FIRST_WORDS.as_bytes())
+}
+
 /// Writes the line of an event, with its end.
 pub fn write(out: &mut impl Write, record: &TraceRecord) -> io::Result<()> {
     write!(out, "{} ", record.time)?;
