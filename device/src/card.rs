@@ -15,7 +15,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use crate::controller::{Config, Controller};
-use crate::host::source::Inputs;
 use crate::outbox::Outbox;
 use crate::page_bar::PageBar;
 use crate::pci::{Identity, spec};
@@ -26,6 +25,7 @@ use behind::Behind;
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_guest_memory::guest_ram::{Lost, MapError};
+use ringwave_host::source::Inputs;
 use ringwave_pci::client::{Bar, Requests};
 use ringwave_pci::{Function, Request};
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR, REGISTERS_BYTES};

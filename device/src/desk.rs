@@ -14,12 +14,12 @@ use log::Level;
 
 use crate::card::{Card, State};
 use crate::engine::READER_PATIENCE;
-use crate::host::output;
-use crate::host::output::PatientFile;
-use crate::host::{Figures, SinkError, Sinks};
 use crate::outbox::{Ask, Outbox};
 use ringwave_engine::audio_queue::AudioChunk;
 use ringwave_engine::stream::stats::Stall;
+use ringwave_host::output;
+use ringwave_host::output::PatientFile;
+use ringwave_host::{Figures, SinkError, Sinks};
 use ringwave_report::{Client, SessionReport};
 use ringwave_trace::{TraceRecord, TraceWriter};
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use crate::card::{Card, reset_watch};
 use crate::desk::{self, Desk};
-use crate::host::output::{Claim, Content, PatientFile};
-use crate::host::{SinkError, SinkSpec, Sinks};
 use crate::outbox::Outbox;
+use ringwave_host::output::{Claim, Content, PatientFile};
+use ringwave_host::{SinkError, SinkSpec, Sinks};
 use ringwave_report::SessionReport;
 use ringwave_trace::{FIRST_WORDS, TraceWriter, is_trace};
 

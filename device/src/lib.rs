@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: [`serve`] takes a client's messages to the [`card`], which is the [`controller`] (registers in, effects out), the
 //! [`pci`] configuration space and the guest's memory behind one lock; the [`engine`] gives the card its time, and the desk behind it
-//! gives the [`host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
+//! gives the [`ringwave_host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
 pub mod bench;
 pub mod card;
 
@@ -11,7 +11,6 @@ pub mod controller;
 pub mod desk;
 pub mod dma;
 pub mod engine;
-pub mod host;
 pub mod log_queue;
 pub mod outbox;
 mod page_bar;

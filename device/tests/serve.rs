@@ -10,9 +10,9 @@ use std::os::fd::AsRawFd;
 
 use guest::{DmaMode, HALF, HIGH, Setup, piece, wav_bytes};
 use ringwave::controller::Config;
-use ringwave::host::SinkSpec;
 use ringwave::ports::ClockMode;
 use ringwave_audio::compare::compare;
+use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
 use served::Served;

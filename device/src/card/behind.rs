@@ -10,11 +10,11 @@ use super::Card;
 use super::asking::Session;
 use super::tracing::Tracing;
 use crate::controller::Controller;
-use crate::host::source::Inputs;
 use crate::outbox::Outbox;
 use crate::ports::{Effects, Env};
 use crate::stats::register_write;
 use ringwave_engine::audio_queue::AudioQueue;
+use ringwave_host::source::Inputs;
 use ringwave_report::Messages;
 
 /// Everything of the card's state but its PCI function.

@@ -3,8 +3,8 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use ringwave::host::SinkSpec;
-use ringwave::host::source::SourceSpec;
+use ringwave_host::SinkSpec;
+use ringwave_host::source::SourceSpec;
 
 use super::commands::{Failure, bad_input};
 use super::serve::Serve;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use ringwave::host::sound::{self, SoundError};
+use ringwave_host::sound::{self, SoundError};
 
 use super::commands::{Failure, failed};
 

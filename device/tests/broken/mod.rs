@@ -13,11 +13,11 @@ use std::time::Duration;
 use ringwave::card::{Card, CardConfig};
 use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
-use ringwave::host::SinkSpec;
 use ringwave::pci::{Identity, layout};
 use ringwave::ports::ClockMode;
 use ringwave::serve::Function;
 use ringwave_guest_memory::memfd::memfd;
+use ringwave_host::SinkSpec;
 use ringwave_regs::{global, pages, pci, stream};
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
 use ringwave_vfio_user::{

@@ -9,10 +9,10 @@ use crate::guest::Guest;
 use ringwave::card::{Card, CardConfig};
 use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
-use ringwave::host::SinkSpec;
 use ringwave::pci::Identity;
 use ringwave::ports::ClockMode;
 use ringwave::serve::serve;
+use ringwave_host::SinkSpec;
 use ringwave_vfio_user::Listener;
 
 /// A card that serves clients in this process.

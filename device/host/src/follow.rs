@@ -12,10 +12,10 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use ringwave_regs::global::CLOCK_HZ_VALUE;
+use ringwave_engine::timeline::CLOCK_HZ;
 
 /// How far a pace may be from nominal (DATASHEET 5.4).
-pub const PACE_LIMIT: u32 = CLOCK_HZ_VALUE / 1000;
+pub const PACE_LIMIT: u32 = CLOCK_HZ / 1000;
 /// Bandwidth of the loop in Hz: at first, and at last.
 const WIDE: f64 = 0.1;
 const NARROW: f64 = 0.01;
@@ -33,7 +33,7 @@ const YOUNG: f64 = 0.5;
 const TOLD_AFTER: f64 = 10.0;
 /// A new pace is a new base of the stream: not more often than this, in nanoseconds, and not for less than a millionth.
 const PACE_EVERY: u64 = 250_000_000;
-const PACE_STEP: u32 = CLOCK_HZ_VALUE / 1_000_000;
+const PACE_STEP: u32 = CLOCK_HZ / 1_000_000;
 
 /// The estimator. Times are nanoseconds of the card's clock, counts are frames since the device was started.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Follow {
             target: target.into(),
             line: None,
             queue: None,
-            pace: CLOCK_HZ_VALUE,
+            pace: CLOCK_HZ,
             paced: 0,
         }
     }
@@ -143,14 +143,14 @@ impl Follow {
     }
 
     fn change_pace(&mut self, now: u64, wanted: f64) {
-        let nominal = f64::from(CLOCK_HZ_VALUE);
+        let nominal = f64::from(CLOCK_HZ);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a thousandth around nominal"
         )]
         let pace = (nominal * self.rate / wanted).round() as u32;
-        let pace = pace.clamp(CLOCK_HZ_VALUE - PACE_LIMIT, CLOCK_HZ_VALUE + PACE_LIMIT);
+        let pace = pace.clamp(CLOCK_HZ - PACE_LIMIT, CLOCK_HZ + PACE_LIMIT);
         if now.saturating_sub(self.paced) >= PACE_EVERY && pace.abs_diff(self.pace) >= PACE_STEP {
             self.pace = pace;
             self.paced = now;
@@ -357,7 +357,7 @@ mod tests {
             let mut worst = 0.0_f64;
             for step in 1..=600 {
                 world.run((180 + step) * SECOND);
-                let pace = f64::from(CLOCK_HZ_VALUE) / f64::from(world.follow.rate_den());
+                let pace = f64::from(CLOCK_HZ) / f64::from(world.follow.rate_den());
                 worst = worst.max(((pace - 1.0) * 1e6 - ppm).abs());
             }
             assert!(world.whole(), "{ppm}");
@@ -397,7 +397,7 @@ mod tests {
                 let time = pause + block * 640 * SECOND / u64::from(RATE) + 13_000_000;
                 follow.taken(time, 1920 + 640 * (block + 1));
                 follow.given(time, 1920 + 640 * (block + 1) + 1760);
-                let off = follow.rate_den().abs_diff(CLOCK_HZ_VALUE);
+                let off = follow.rate_den().abs_diff(CLOCK_HZ);
                 assert!(off < 20_000, "after {block} blocks {off}");
             }
             let drift = follow.drift_ppm().unwrap();
@@ -429,7 +429,7 @@ mod tests {
             for (passed, frames, gives) in calls {
                 now += passed;
                 if gives { follow.given(now, frames.into()) } else { follow.taken(now, frames.into()) }
-                prop_assert!(follow.rate_den().abs_diff(CLOCK_HZ_VALUE) <= PACE_LIMIT);
+                prop_assert!(follow.rate_den().abs_diff(CLOCK_HZ) <= PACE_LIMIT);
                 prop_assert!(follow.drift_ppm().is_none_or(|ppm| ppm.abs() <= 1000.1));
             }
         }

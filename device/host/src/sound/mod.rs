@@ -12,7 +12,7 @@ mod device;
 
 use std::time::{Duration, Instant};
 
-use ringwave_regs::global::CLOCK_HZ_VALUE;
+use ringwave_engine::timeline::CLOCK_HZ;
 
 use self::convert::{Converter, Opening};
 use self::feed::{Feed, Mark, Queue};
@@ -323,7 +323,7 @@ impl Sink for SoundSink {
 
     fn pace(&mut self) -> Option<u32> {
         let pace = self.follow.rate_den();
-        (!self.resting && self.told.replace(pace).unwrap_or(CLOCK_HZ_VALUE) != pace).then_some(pace)
+        (!self.resting && self.told.replace(pace).unwrap_or(CLOCK_HZ) != pace).then_some(pace)
     }
 
     fn figures(&self) -> Option<Figures> {

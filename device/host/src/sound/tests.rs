@@ -6,7 +6,7 @@ use ringwave_audio::SampleFormat;
 
 use super::convert::{Offer, Samples, choose};
 use super::*;
-use crate::host::{SinkSpec, Sinks};
+use crate::{SinkSpec, Sinks};
 
 const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 const BLOCK: usize = 480;
@@ -266,7 +266,7 @@ fn after_a_stop_the_stream_is_told_its_pace_again() {
         sink.follow.given(time, taken + 1440);
     }
     let told = sink.pace().unwrap();
-    assert!(told != CLOCK_HZ_VALUE && sink.pace().is_none(), "told once");
+    assert!(told != CLOCK_HZ && sink.pace().is_none(), "told once");
     // STOP has made it nominal, and the next RUN came before anybody saw the stream rest.
     sink.stopped();
     sink.frames(&frames_from(1, 480)).unwrap();
