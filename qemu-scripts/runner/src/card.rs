@@ -136,7 +136,7 @@ impl Card {
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no statistics.
-    pub fn finish(mut self) -> Result<(SessionReport, String), Error> {
+    pub fn finish(mut self) -> Result<(SessionReport, File), Error> {
         let ended = match self.process.wait(TIMEOUT / 2, || Ok(()))? {
             Some(status) => status,
             None => self.process.terminate(TIMEOUT / 2)?,
@@ -144,12 +144,11 @@ impl Card {
         if !ended.success() {
             return Err(Error::Failed(format!("ringwave serve failed ({ended}): {}", self.log().trim())));
         }
-        let read = |name: &str| {
-            let path = self.folder.join(name);
-            fs::read_to_string(&path).map_err(|e| Error::file("read", &path, &e))
-        };
-        let stats = serde_json::from_str(&read("stats.json")?)
+        let path = |name: &str| self.folder.join(name);
+        let (stats, trace) = (path("stats.json"), path("card.trace"));
+        let stats = fs::read_to_string(&stats).map_err(|e| Error::file("read", &stats, &e))?;
+        let stats = serde_json::from_str(&stats)
             .map_err(|e| Error::Failed(format!("the card's stats.json cannot be read: {e}")))?;
-        Ok((stats, read("card.trace")?))
+        Ok((stats, File::open(&trace).map_err(|e| Error::file("read", &trace, &e))?))
     }
 }

@@ -4,47 +4,17 @@
 //! one order. The checker plays both together.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+
+use ringwave_trace::{CardEvent, Event, Item, Reader, TraceError};
 
 use crate::guest_log::GuestLog;
 
-/// How the trace of `ringwave serve --trace` begins.
-const FIRST_WORDS: &str = "ringwave-trace 1 ";
-
-/// Lines of the trace that are no DMA. What is not here and not checked is a line that nobody knows.
-const NO_DMA: &[&str] = &[
-    "client",
-    "region-read",
-    "region-write",
-    "dma-map",
-    "dma-unmap",
-    "set-irqs",
-    "device-reset",
-    "flr",
-    "state",
-    "packet",
-    "stall",
-    "mark-seen",
-    "ended",
-    "power",
-    "reset",
-    "event",
-    "msi",
-    "intx",
-    "note",
-];
-
 /// Joins the card's trace with the guest's page log; gives a violation line (`rule=... detail`) for each thing that is wrong.
-pub fn check(guest: &GuestLog, trace: &str) -> Vec<String> {
+pub fn check(guest: &GuestLog, trace: impl Read) -> Vec<String> {
     let mut checker = Checker::default();
-    let mut lines = trace.lines();
-    if !lines.next().is_some_and(|first| first.starts_with(FIRST_WORDS)) {
-        checker.wrong.push("rule=dma-trace the card's trace has not the first line that was expected".into());
-    }
-    for line in lines {
-        checker.line(guest, line);
-    }
-    if !trace.ends_with('\n') {
-        checker.wrong.push("rule=dma-trace the last line of the card's trace is cut".into());
+    if let Err(error) = checker.read(guest, trace) {
+        checker.wrong.push(format!("rule=dma-trace {error}"));
     }
     if checker.marks < guest.pages.len() {
         checker.wrong.push(format!(
@@ -61,51 +31,59 @@ struct Checker {
     /// Live ranges: first address to length, never overlapping or touching.
     live: BTreeMap<u64, u64>,
     marks: usize,
-    /// Of the line before.
-    time: u64,
     wrong: Vec<String>,
 }
 
 impl Checker {
-    fn line(&mut self, guest: &GuestLog, line: &str) {
-        let Some((time, event)) =
-            line.split_once(' ').and_then(|(time, event)| Some((time.parse().ok()?, event)))
-        else {
-            self.wrong.push(format!("rule=dma-trace a line that cannot be read: {line}"));
-            return;
-        };
-        if time < self.time {
-            self.wrong.push(format!("rule=dma-trace time goes back: {line}"));
-        }
-        self.time = time;
-        let words: Vec<&str> = event.split(' ').collect();
-        match words.as_slice() {
-            ["mark", mark] => match mark.parse().ok().and_then(|mark: u64| guest.pages.get(&mark)) {
-                Some(range) if range.given => {
-                    self.marks += 1;
-                    self.give(range.base, range.bytes);
+    /// Goes through the trace; an error ends it.
+    fn read(&mut self, guest: &GuestLog, trace: impl Read) -> Result<(), TraceError> {
+        let mut reader = Reader::new(trace)?;
+        loop {
+            match reader.next_item() {
+                Ok(Some(Item::Record(record))) => self.event(guest, &record.event),
+                Ok(Some(Item::Cut)) => {
+                    self.wrong.push("rule=dma-trace the last line of the card's trace is cut".into());
                 }
-                Some(range) => {
-                    self.marks += 1;
-                    self.take(range.base, range.bytes);
+                Ok(None) => return Ok(()),
+                Err(error @ (TraceError::Line(_) | TraceError::TimeGoesBack(_))) => {
+                    self.wrong.push(format!("rule=dma-trace {error}"));
                 }
-                None => self.wrong.push(format!("rule=dma-trace mark {mark} is not in the guest's log")),
-            },
-            [kind @ ("dma-read" | "dma-write" | "dma-table"), _who, address, bytes] => {
-                let parsed = address.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-                match (parsed, bytes.parse::<u64>()) {
-                    (Some(address), Ok(bytes)) if self.is_live(address, bytes) => {}
-                    (Some(_), Ok(_)) => self.wrong.push(format!(
-                        "rule=dma-outside-allocation {kind} of {bytes} bytes at {address}: not the driver's pages"
-                    )),
-                    _ => self.wrong.push(format!("rule=dma-trace a line that cannot be read: {line}")),
-                }
+                Err(error) => return Err(error),
             }
-            [kind, ..] if NO_DMA.contains(kind) => {}
-            ["lost", events] => {
+        }
+    }
+
+    fn event(&mut self, guest: &GuestLog, event: &Event) {
+        let Event::Card(event) = event else {
+            if let Event::Lost(events) = event {
                 self.wrong.push(format!("rule=dma-trace {events} events are missing in the card's trace"));
             }
-            _ => self.wrong.push(format!("rule=dma-trace a line that is not known: {line}")),
+            return;
+        };
+        let (kind, address, bytes) = match *event {
+            CardEvent::Mark(mark) => return self.mark(guest, mark),
+            CardEvent::Table { address, bytes, .. } => ("dma-table", address, bytes),
+            CardEvent::Read { address, bytes, .. } => ("dma-read", address, bytes),
+            CardEvent::Write { address, bytes, .. } => ("dma-write", address, bytes),
+            _ => return,
+        };
+        if !self.is_live(address, bytes) {
+            self.wrong.push(format!(
+                "rule=dma-outside-allocation {kind} of {bytes} bytes at {address:#x}: not the driver's pages"
+            ));
+        }
+    }
+
+    fn mark(&mut self, guest: &GuestLog, mark: u32) {
+        let Some(range) = guest.pages.get(&mark.into()) else {
+            self.wrong.push(format!("rule=dma-trace mark {mark} is not in the guest's log"));
+            return;
+        };
+        self.marks += 1;
+        if range.given {
+            self.give(range.base, range.bytes);
+        } else {
+            self.take(range.base, range.bytes);
         }
     }
 
@@ -163,9 +141,9 @@ mod tests {
     /// The verdict on a trace with these events, one after the other.
     fn verdict(events: &[&str]) -> Vec<String> {
         let lines = events.iter().enumerate().map(|(time, event)| format!("{} {event}\n", time / 2));
-        let first = format!("{FIRST_WORDS}version=0.1.0\n");
+        let first = "ringwave-trace 1 version=0.1.0\n".to_owned();
         let trace: Vec<String> = std::iter::once(first).chain(lines).collect();
-        check(&GuestLog::parse(PAGES), &trace.concat())
+        check(&GuestLog::parse(PAGES), trace.concat().as_bytes())
     }
 
     #[test]
@@ -218,11 +196,11 @@ mod tests {
 
     #[test]
     fn what_is_no_whole_trace_is_named() {
-        let wrong = |trace: &str| check(&GuestLog::parse(""), trace);
+        let wrong = |trace: &str| check(&GuestLog::parse(""), trace.as_bytes());
         assert_eq!(wrong("ringwave-trace 1 x\n1 reset\n"), Vec::<String>::new());
         assert_eq!(wrong("1 reset\n").len(), 1, "no first line");
-        assert_eq!(wrong("").len(), 2, "nothing at all");
-        assert_eq!(wrong("ringwave-trace 1 x\n1 res").len(), 2, "cut");
+        assert_eq!(wrong("").len(), 1, "nothing at all");
+        assert_eq!(wrong("ringwave-trace 1 x\n1 res").len(), 1, "cut");
         assert_eq!(wrong("ringwave-trace 1 x\n2 reset\n1 reset\n").len(), 1, "time goes back");
         assert_eq!(wrong("ringwave-trace 1 x\nreset\n").len(), 1, "no time");
     }

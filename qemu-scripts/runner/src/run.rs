@@ -116,7 +116,7 @@ impl Run<'_> {
             progress(&format!("the guest's last lines:\n{}", last_lines(&guest_text, 12)));
         }
         let mut violations = guest.violations.clone();
-        violations.extend(dma_checker::check(&guest, &trace));
+        violations.extend(dma_checker::check(&guest, trace));
         if outcome.is_none() {
             violations.push("rule=timeout the guest did not end in time".into());
         } else if guest.end.is_none() {
