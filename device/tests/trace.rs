@@ -416,3 +416,63 @@ fn standard_input_is_told_as_it_comes() {
     assert!(line.ends_with("MSI message 4"), "{line}");
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_time_line_for_viewers_goes_to_the_file_that_was_asked_for_and_over_no_other() {
+    let traced = Traced::start(&["--once"]);
+    let mut guest = traced.connect();
+    play(&mut guest);
+    drop(guest);
+    let file = traced.file();
+    let dir = traced.ended();
+    let json = dir.path().join("card.json");
+    let arguments = ["--perfetto", "--output", json.to_str().unwrap()];
+    assert_eq!(told(&file, &arguments), "");
+    let line = std::fs::read(&json).unwrap();
+    let value: Value = serde_json::from_slice(&line).unwrap();
+    let events = value["traceEvents"].as_array().unwrap();
+    for packet in 0..PACKETS {
+        let name = format!("packet {packet}");
+        let slices: Vec<&Value> = events.iter().filter(|event| event["name"] == name.as_str()).collect();
+        assert!(slices.len() == 1 && slices[0]["ph"] == "X", "{name}: {slices:?}");
+    }
+    assert!(events.iter().any(|event| event["name"] == "RUN"));
+    assert_eq!(told(&file, &["--perfetto"]).as_bytes(), line);
+    // An earlier one is replaced.
+    assert_eq!(told(&file, &arguments), "");
+    // Anything else is not, least of all the trace.
+    let before = std::fs::read(&file).unwrap();
+    let output = trace(&file, &["--perfetto", "--output", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("take another name"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn a_long_trace_takes_no_more_memory_than_a_short_one() {
+    const LINES: u64 = 200_000;
+    let mut command = Command::new(RINGWAVE);
+    command.args(["trace", "-", "--perfetto"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let drained = std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()).unwrap());
+    let mut to = child.stdin.take().unwrap();
+    let mut lines = b"ringwave-trace 1 speed=1\n0 state 0 run\n".to_vec();
+    for number in 1..LINES {
+        // Marks of packets that never begin, too.
+        writeln!(lines, "{number} mark-seen 0 {}", number + 1_000_000).unwrap();
+        writeln!(lines, "{number} dma-read 0 0x1000 1920").unwrap();
+    }
+    writeln!(lines, "{LINES} mark 1").unwrap();
+    to.write_all(&lines).unwrap();
+    // What was read is in the pipe at most.
+    std::thread::sleep(Duration::from_millis(200));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+    drop(to);
+    assert!(child.wait().unwrap().success());
+    let written = drained.join().unwrap();
+    assert!(written > LINES * 100, "{written} bytes");
+    assert!(kib < 32 << 10, "{kib} KiB for {written} bytes");
+}

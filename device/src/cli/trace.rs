@@ -1,14 +1,16 @@
 //! `ringwave trace`: reads what `ringwave serve --trace` wrote.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use ringwave::trace::perfetto::{self, Perfetto};
 use ringwave::trace::show::{self, About, Group};
 use ringwave::trace::summary::{Nanos, Summarizer};
+use ringwave_audio::next_step;
 use ringwave_trace::{Event, TraceRecord};
 use ringwave_trace::{Item, Reader, TraceError};
 
@@ -32,7 +34,9 @@ Examples:
   Figures: DMA by stream, the time between interrupts, messages while running:
     ringwave trace card.trace --summary
   Look on while the card runs:
-    tail -n +1 -f card.trace | ringwave trace -")]
+    tail -n +1 -f card.trace | ringwave trace -
+  On a time line, each stream with its packets, waits, silence and marks: open card.json in ui.perfetto.dev or chrome://tracing
+    ringwave trace card.trace --perfetto --output card.json")]
 pub struct Trace {
     /// The file; - reads standard input, as it comes
     #[arg(value_name = "FILE")]
@@ -55,6 +59,12 @@ pub struct Trace {
     /// Print JSON: an object a line, and with --summary one object
     #[arg(long)]
     pub json: bool,
+    /// Print a time line: the Trace Event Format, which ui.perfetto.dev opens
+    #[arg(long, conflicts_with_all = ["summary", "json"])]
+    pub perfetto: bool,
+    /// Write that into this file and not to standard output; what is there is replaced if an earlier --perfetto wrote it
+    #[arg(long, value_name = "FILE", requires = "perfetto")]
+    pub output: Option<PathBuf>,
 }
 
 /// `--only`.
@@ -119,8 +129,7 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
         Box::new(File::open(&arguments.file).map_err(|error| unreadable(error.into()))?)
     };
     let mut reader = Reader::new(from).map_err(unreadable)?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    match read(arguments, &mut reader, &mut out).and_then(|read| out.flush().map(|()| read)) {
+    match read(arguments, &mut reader, open(arguments)?) {
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(error)) => Err(unreadable(error)),
         // A reader that does not want it all (head) is no failure.
@@ -129,27 +138,37 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Reads the trace and prints what is wanted of it. Gives the first thing that was wrong with it; an error is the output's.
+/// Where the output goes: standard output, or the file of `--output`, which takes the place of nothing but an earlier one.
+fn open(arguments: &Trace) -> Result<BufWriter<Box<dyn Write>>, Failure> {
+    let Some(path) = &arguments.output else { return Ok(BufWriter::new(Box::new(io::stdout().lock()))) };
+    let refused = |why: String| bad_input(format!("{}: {why}", path.display()));
+    let there = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0);
+    if there && !begins_like_ours(path) {
+        return Err(refused("is a file of another kind, and is left as it is; take another name".into()));
+    }
+    let file = File::create(path).map_err(|error| refused(next_step::writing(&error)))?;
+    Ok(BufWriter::new(Box::new(file)))
+}
+
+fn begins_like_ours(path: &Path) -> bool {
+    let mut first = vec![0; perfetto::FIRST_BYTES.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
+    read.is_ok() && first == perfetto::FIRST_BYTES.as_bytes()
+}
+
+/// Reads the trace and writes what is wanted of it. Gives the first thing that was wrong with it; an error is the output's.
 fn read(
     arguments: &Trace,
     reader: &mut Reader<Box<dyn Read>>,
-    out: &mut impl Write,
+    out: impl Write,
 ) -> io::Result<Option<TraceError>> {
-    let mut figures = Summarizer::default();
-    let mut printer = Printer { json: arguments.json, before: None };
+    let mut view = View::begin(arguments, reader, out)?;
     let mut wrong = None;
     loop {
         match reader.next_item() {
-            Ok(Some(Item::Record(record))) => {
-                let wanted = arguments.wants(&record);
-                if arguments.summary {
-                    figures.add(&record, wanted);
-                } else if wanted {
-                    printer.print(&record, out)?;
-                }
-            }
+            Ok(Some(Item::Record(record))) => view.add(&record, arguments.wants(&record))?,
             Ok(Some(Item::Cut)) => {
-                figures.cut();
+                view.cut();
                 log::warn!("the last line is cut: the card was killed, or is still writing");
             }
             Ok(None) => break,
@@ -158,47 +177,110 @@ fn read(
                 break;
             }
             Err(error) => {
-                figures.unreadable();
+                view.unreadable();
                 wrong.get_or_insert(error);
             }
         }
         // Whoever looks on sees everything that is there.
         if !reader.has_line() {
-            out.flush()?;
+            view.flush()?;
         }
     }
-    if arguments.summary {
-        let summary = figures.finish();
-        let card: BTreeMap<&str, &str> = reader.header().collect();
-        if arguments.json {
-            let mut value = serde_json::to_value(&summary).map_err(io::Error::other)?;
-            if let Some(object) = value.as_object_mut() {
-                object.insert("card".to_owned(), serde_json::json!(card));
-            }
-            writeln!(out, "{value:#}")?;
-        } else {
-            let card: Vec<String> = card.iter().map(|(name, value)| format!("{name} {value}")).collect();
-            write!(out, "card        {}\n{summary}", card.join(", ").escape_default())?;
-        }
-    }
+    view.finish(reader)?;
     Ok(wrong)
 }
 
+/// What is made of a trace.
+enum View<W: Write> {
+    Lines(Printer<W>),
+    Summary { out: W, summarizer: Box<Summarizer>, json: bool },
+    Perfetto(Perfetto<W>),
+}
+
+impl<W: Write> View<W> {
+    fn begin(arguments: &Trace, reader: &Reader<Box<dyn Read>>, out: W) -> io::Result<Self> {
+        let json = arguments.json;
+        Ok(if arguments.perfetto {
+            Self::Perfetto(Perfetto::begin(out, reader.header())?)
+        } else if arguments.summary {
+            Self::Summary { out, summarizer: Box::default(), json }
+        } else {
+            Self::Lines(Printer { out, json, before: None })
+        })
+    }
+
+    fn add(&mut self, record: &TraceRecord, wanted: bool) -> io::Result<()> {
+        match self {
+            Self::Lines(printer) if wanted => printer.print(record),
+            Self::Lines(_) => Ok(()),
+            Self::Summary { summarizer, .. } => {
+                summarizer.add(record, wanted);
+                Ok(())
+            }
+            Self::Perfetto(perfetto) => perfetto.add(record, wanted),
+        }
+    }
+
+    fn cut(&mut self) {
+        if let Self::Summary { summarizer, .. } = self {
+            summarizer.cut();
+        }
+    }
+
+    fn unreadable(&mut self) {
+        if let Self::Summary { summarizer, .. } = self {
+            summarizer.unreadable();
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Lines(printer) => printer.out.flush(),
+            Self::Summary { out, .. } => out.flush(),
+            Self::Perfetto(perfetto) => perfetto.flush(),
+        }
+    }
+
+    fn finish(self, reader: &Reader<Box<dyn Read>>) -> io::Result<()> {
+        match self {
+            Self::Lines(mut printer) => printer.out.flush(),
+            Self::Perfetto(perfetto) => perfetto.finish(),
+            Self::Summary { mut out, summarizer, json } => {
+                let summary = summarizer.finish();
+                let card: BTreeMap<&str, &str> = reader.header().collect();
+                if json {
+                    let mut value = serde_json::to_value(&summary).map_err(io::Error::other)?;
+                    if let Some(object) = value.as_object_mut() {
+                        object.insert("card".to_owned(), serde_json::json!(card));
+                    }
+                    writeln!(out, "{value:#}")?;
+                } else {
+                    let card: Vec<String> =
+                        card.iter().map(|(name, value)| format!("{name} {value}")).collect();
+                    write!(out, "card        {}\n{summary}", card.join(", ").escape_default())?;
+                }
+                out.flush()
+            }
+        }
+    }
+}
+
 /// Prints events.
-struct Printer {
+struct Printer<W> {
+    out: W,
     json: bool,
     /// Time of the line before.
     before: Option<u64>,
 }
 
-impl Printer {
-    fn print(&mut self, record: &TraceRecord, out: &mut impl Write) -> io::Result<()> {
+impl<W: Write> Printer<W> {
+    fn print(&mut self, record: &TraceRecord) -> io::Result<()> {
         if self.json {
-            return writeln!(out, "{}", show::json(record));
+            return writeln!(self.out, "{}", show::json(record));
         }
         let since = record.time.saturating_sub(self.before.replace(record.time).unwrap_or(record.time));
         let (time, since) = (Nanos(record.time), format!("+{}", Nanos(since)));
         let group = Group::of(&record.event).name();
-        writeln!(out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(&record.event))
+        writeln!(self.out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(&record.event))
     }
 }
