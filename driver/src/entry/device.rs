@@ -24,6 +24,11 @@ impl StartedDevice {
     /// StartDevice, step by step. If one fails those before it are undone. `stale` is what was registered
     /// before the device was stopped.
     ///
+    /// *Doubt*: the probe's IRP_MN_QUERY_INTERFACE goes to the top of the stack, as the WDK's sample sends it
+    /// (*Obtaining Device Configuration Information at IRQL = DISPATCH_LEVEL*), so that PortCls is entered
+    /// again while it serves START. No page says what PortCls does with it; a driver hands on what it does
+    /// not know (page of DispatchPnP routines).
+    ///
     /// # Safety
     /// What `installation` names is this driver's FDO, its PDO, its START request and its resources.
     /// [`stop`](Self::stop) is called before the FDO goes.

@@ -56,7 +56,7 @@ impl Buffer {
         } else {
             port.allocate_pages(highest, bytes)?
         };
-        pages.map(CACHE)?.clear();
+        pages.clear(CACHE)?;
         Ok(Self { pages, geometry })
     }
 
@@ -68,7 +68,7 @@ impl Buffer {
 
 impl PageList for Buffer {
     fn address(&self, index: u32) -> Option<u64> {
-        if index < self.pages.page_count() { self.pages.page_address(index) } else { None }
+        self.pages.page_address(index)
     }
 }
 

@@ -13,6 +13,6 @@ pub mod port;
 pub mod registry;
 pub mod resources;
 
-pub use pages::{AudioPages, Cache, MappedPages};
+pub use pages::{AudioPages, Cache};
 pub use registry::KeyType;
 pub use resources::{InterruptResource, MemoryRange};

@@ -1,7 +1,7 @@
 //! Pages of the cyclic buffer, from the port's side of the stream (WAVERT.md 3). PASSIVE_LEVEL throughout.
 //!
-//! The order that the rules ask for is in the types: a mapping borrows its pages, so it is gone before they
-//! can be freed; pages hold a reference to the port stream, so it outlives them.
+//! The order that the rules ask for is in the types: pages are mapped only while they are cleared, and they
+//! hold a reference to the port stream, so that it outlives them.
 use crate::ComRef;
 use crate::interfaces::IPortWaveRTStream;
 use core::ptr::NonNull;
@@ -45,7 +45,7 @@ unsafe impl Sync for AudioPages {}
 
 impl ComRef<IPortWaveRTStream> {
     /// Pages anywhere up to and including `highest`, not mapped, with whatever content
-    /// ([`MappedPages::clear`]): `bytes` of them or STATUS_INSUFFICIENT_RESOURCES (the port may hand out
+    /// ([`AudioPages::clear`]): `bytes` of them or STATUS_INSUFFICIENT_RESOURCES (the port may hand out
     /// fewer; those are given back).
     pub fn allocate_pages(&self, highest: u64, bytes: usize) -> NtResult<AudioPages> {
         // SAFETY: no pointers. More than 2^63 cannot be said; no machine has it.
@@ -102,84 +102,37 @@ impl AudioPages {
         Some(address.cast_unsigned())
     }
 
-    /// Maps them for the kernel, as long as the mapping lives. The cache type must be what is reported for
+    /// Makes all of them zero, to the end of the last page: pages are given to the device and to clients
+    /// whole, and whatever the port's documentation promises, they may hold what another owner left there.
+    /// Seen by the device before any register write that follows. The cache type must be what is reported for
     /// the buffer.
-    pub fn map(&self, cache: Cache) -> NtResult<MappedPages<'_>> {
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES` if they can't be mapped.
+    pub fn clear(&self, cache: Cache) -> NtResult {
         // SAFETY: a live MDL of this stream.
         let base = unsafe { self.stream.map_allocated_pages(self.mdl.as_ptr(), cache.to_raw()) };
-        let base = NonNull::new(base.cast()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(MappedPages { pages: self, base })
+        let base: NonNull<u8> = NonNull::new(base.cast()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        // A mapping is made of whole pages; one that begins inside of a page is cleared as far as the MDL
+        // describes it.
+        let whole = base.addr().get().is_multiple_of(PAGE_BYTES);
+        let bytes = self.bytes().checked_next_multiple_of(PAGE_BYTES).filter(|_| whole);
+        // SAFETY: inside the mapping, which ends with a page. Plain stores: the device does not read the
+        // pages before it is asked to, by a register write after the fence. Unmapped once, before the pages
+        // are freed.
+        unsafe {
+            base.as_ptr().write_bytes(0, bytes.unwrap_or_else(|| self.bytes()));
+            fence(Ordering::SeqCst);
+            self.stream.unmap_allocated_pages(base.as_ptr().cast(), self.mdl.as_ptr());
+        }
+        Ok(())
     }
 }
 
 impl Drop for AudioPages {
     fn drop(&mut self) {
-        // SAFETY: a live MDL of this stream, freed once; mappings borrow `self`, so there are none.
+        // SAFETY: a live MDL of this stream, freed once; `clear` leaves no mapping.
         unsafe { self.stream.free_pages_from_mdl(self.mdl.as_ptr()) };
-    }
-}
-
-/// Pages as the kernel sees them, one after the other. Unmapped with this.
-pub struct MappedPages<'a> {
-    pages: &'a AudioPages,
-    base: NonNull<u8>,
-}
-
-impl MappedPages<'_> {
-    /// Bytes mapped.
-    pub fn bytes(&self) -> usize {
-        self.pages.bytes()
-    }
-
-    /// Writes all of `data` at `offset`, or nothing and answers STATUS_INVALID_PARAMETER. Seen by the device
-    /// before any register write that follows.
-    pub fn write(&mut self, offset: usize, data: &[u8]) -> NtResult {
-        let end = offset.checked_add(data.len()).ok_or(STATUS_INVALID_PARAMETER)?;
-        if end > self.bytes() {
-            return Err(STATUS_INVALID_PARAMETER);
-        }
-        // SAFETY: inside the mapping; the source is another memory. Plain stores: the device does not look at
-        // the pages before it is told to, by a register write after the fence.
-        unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), self.base.as_ptr().add(offset), data.len()) };
-        fence(Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// Makes all of it zero, to the end of its last page: pages are given to the device and to clients whole,
-    /// and whatever the port's documentation promises, they may hold what somebody else left there. Seen by
-    /// the device before any register write that follows.
-    pub fn clear(&mut self) {
-        // A mapping is made of whole pages; one that begins inside of a page is cleared as far as the MDL
-        // describes it.
-        let whole = self.base.addr().get().is_multiple_of(PAGE_BYTES);
-        let bytes =
-            if whole { self.bytes().checked_next_multiple_of(PAGE_BYTES) } else { Some(self.bytes()) };
-        let bytes = bytes.unwrap_or_else(|| self.bytes());
-        // SAFETY: inside the mapping, which ends with a page. Plain stores, as in `write`.
-        unsafe { self.base.as_ptr().write_bytes(0, bytes) };
-        fence(Ordering::SeqCst);
-    }
-
-    /// Reads into all of `data` from `offset`, or answers STATUS_INVALID_PARAMETER.
-    pub fn read(&self, offset: usize, data: &mut [u8]) -> NtResult {
-        let end = offset.checked_add(data.len()).ok_or(STATUS_INVALID_PARAMETER)?;
-        if end > self.bytes() {
-            return Err(STATUS_INVALID_PARAMETER);
-        }
-        for (index, byte) in data.iter_mut().enumerate() {
-            // SAFETY: inside the mapping. Volatile: a device or a client may write there.
-            *byte = unsafe { self.base.as_ptr().add(offset + index).read_volatile() };
-        }
-        Ok(())
-    }
-}
-
-impl Drop for MappedPages<'_> {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `map`, unmapped once, before the pages are freed.
-        unsafe {
-            self.pages.stream.unmap_allocated_pages(self.base.as_ptr().cast(), self.pages.mdl.as_ptr())
-        };
     }
 }
 
