@@ -42,7 +42,7 @@ use streams::Streams;
 /// PCSTREAMRESOURCE_DESCRIPTOR wants a resource registered after it was made and taken back before it goes.
 struct Connected {
     _resource: Option<StreamResource>,
-    _interrupt: Interrupt<Isr>,
+    interrupt: Interrupt<Isr>,
 }
 
 /// A started device.
@@ -87,7 +87,8 @@ impl Adapter {
         // SAFETY: by contract; the DPC is a part of this object, which does not move, and `stop`
         // disconnects before the card is removed.
         let interrupt = unsafe { Interrupt::connect(pdo, Isr::new(&self.dpc))? };
-        match interrupt.granted() {
+        let granted = interrupt.granted();
+        match granted {
             Granted::Messages(messages) => log::info!("interrupt: {messages} message(s)"),
             Granted::Line => log::info!("interrupt: a line, for want of messages"),
         }
@@ -98,9 +99,14 @@ impl Adapter {
             // Windows can't keep other work away from it, then; that is no reason for silence.
             log::warn!("the interrupt is not known as a stream resource: {status:#010x}");
         }
-        *self.interrupt.lock() = Some(Connected { _resource: resource.ok(), _interrupt: interrupt });
-        self.card().enable_interrupts(true);
+        *self.interrupt.lock() = Some(Connected { _resource: resource.ok(), interrupt });
+        self.card().enable_interrupts(granted);
         Ok(())
+    }
+
+    /// What the system granted, while an interrupt is connected.
+    fn granted(&self) -> Option<Granted> {
+        self.interrupt.lock().as_ref().map(|connected| connected.interrupt.granted())
     }
 
     /// Registers the adapter as the power manager of its device.
@@ -162,7 +168,7 @@ impl Adapter {
                 log::warn!("power management can't be unregistered: {status:#010x}");
             }
         }
-        self.card().enable_interrupts(false);
+        self.card().disable_interrupts();
         let interrupt = self.interrupt.lock().take();
         drop(interrupt);
         self.dpc.flush();

@@ -62,7 +62,9 @@ impl Adapter {
             return;
         }
         // Switched off before D3, and only now is there a service routine that looks at the card.
-        self.card().enable_interrupts(true);
+        if let Some(granted) = self.granted() {
+            self.card().enable_interrupts(granted);
+        }
         self.restore_controls();
         self.streams().on_power();
         // What happened meanwhile raised no interrupt (DATASHEET 2.1): look as if one had come.
@@ -87,18 +89,21 @@ impl Adapter {
 mod tests {
     use super::*;
     use crate::hw::fake::{FakeCard, RecordedCall};
+    use nt::interrupt::Granted;
     use nt::sys::_DEVICE_POWER_STATE::PowerDeviceD3;
 
     #[test]
     fn a_card_that_is_awake_again_may_interrupt_and_knows_its_volumes() {
         let card = FakeCard::default();
         let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+        // SAFETY: the fakes' interrupt, disconnected with the adapter.
+        unsafe { adapter.connect(core::ptr::null_mut()) }.unwrap();
         adapter.power_change_state2(PowerDeviceD3, 0);
-        assert!(card.inspect(|inside| inside.asleep && !inside.interrupts));
+        assert!(card.inspect(|inside| inside.asleep && inside.interrupts.is_none()));
         assert!(adapter.mixer().set_volume(adapter.card(), 1, 0, -65_536), "remembered without power");
         assert_eq!(card.take_calls(), []);
         adapter.power_change_state2(PowerDeviceD0, 0);
-        assert!(card.inspect(|inside| inside.interrupts));
+        assert_eq!(card.inspect(|inside| inside.interrupts), Some(Granted::Messages(1)));
         let calls = card.take_calls();
         assert!(
             calls.contains(&RecordedCall::Volume(1, 0, -65_536))
@@ -113,6 +118,6 @@ mod tests {
         adapter.power_change_state2(PowerDeviceD3, 0);
         card.change(|inside| inside.exchanged = true);
         adapter.power_change_state2(PowerDeviceD0, 0);
-        assert_eq!((card.take_calls(), card.inspect(|inside| inside.interrupts)), (vec![], false));
+        assert_eq!((card.take_calls(), card.inspect(|inside| inside.interrupts)), (vec![], None));
     }
 }

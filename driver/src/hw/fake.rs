@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nt::NtResult;
+use nt::interrupt::Granted;
 use nt::status::{STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES};
 
 use super::format::{AudioFormat, Capabilities};
@@ -68,8 +69,8 @@ pub struct FakeState {
     pub before_mark: Option<Hook>,
     /// Called while a caller waits for it to change its state, as a card does that answers later.
     pub before_answer: Option<Hook>,
-    /// It may raise interrupts.
-    pub interrupts: bool,
+    /// It may raise interrupts by this.
+    pub interrupts: Option<Granted>,
     /// Its interrupts are about these streams: bit i is stream i.
     pub interrupting: u32,
     /// Where its cyclic buffer is.
@@ -117,7 +118,7 @@ impl Default for FakeCard {
             exchanged: false,
             before_mark: None,
             before_answer: None,
-            interrupts: false,
+            interrupts: None,
             interrupting: u32::MAX,
             attached: None,
             keeps_pages: false,
@@ -323,9 +324,13 @@ impl Card for FakeCard {
         let inside = self.inside();
         (inside.limits.jack && !inside.gone && !inside.asleep).then_some(inside.unplugged)
     }
-    fn enable_interrupts(&self, enable: bool) {
+    fn enable_interrupts(&self, granted: Granted) {
         at_passive_level();
-        self.change(|inside| inside.interrupts = enable && !inside.gone && !inside.asleep);
+        self.change(|inside| inside.interrupts = Some(granted).filter(|_| !inside.gone && !inside.asleep));
+    }
+    fn disable_interrupts(&self) {
+        at_passive_level();
+        self.change(|inside| inside.interrupts = None);
     }
     unsafe fn acknowledge_line(&self) -> bool {
         std::mem::take(&mut self.inside().line)
@@ -337,7 +342,7 @@ impl Card for FakeCard {
         at_passive_level();
         let mut inside = self.inside();
         // It leaves D0 with its interrupt off, and comes back so.
-        inside.interrupts = false;
+        inside.interrupts = None;
         inside.asleep = !on || inside.exchanged;
         !on || !inside.exchanged
     }

@@ -18,6 +18,7 @@ pub mod status;
 use core::ptr::NonNull;
 
 use nt::NtResult;
+use nt::interrupt::Granted;
 
 pub use endpoint::{Direction, Endpoint, Limits};
 use format::AudioFormat;
@@ -182,8 +183,12 @@ pub trait Card: Send + Sync {
     /// or without power.
     fn unplugged(&self, stream: u32) -> Option<bool>;
 
-    /// Control. Lets the card raise interrupts, or not.
-    fn enable_interrupts(&self, enable: bool);
+    /// Control. Lets the card raise interrupts by what the system granted: a card with MSI-X has to say which event
+    /// raises which message.
+    fn enable_interrupts(&self, granted: Granted);
+
+    /// Control. Lets the card raise interrupts no more.
+    fn disable_interrupts(&self);
 
     /// For the service routine of a line interrupt, above DISPATCH_LEVEL: whether the card asserts the line;
     /// acknowledges it.

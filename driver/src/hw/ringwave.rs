@@ -22,6 +22,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nt::NtResult;
 use nt::contiguous::ContiguousMemory;
+use nt::interrupt::Granted;
 use nt::mmio::MappedIo;
 use nt::mutex::Mutex;
 use nt::spinlock::SpinLock;
@@ -336,8 +337,13 @@ impl Card for Ringwave {
         (flags != NOBODY).then_some(flags & pages::status::FLAG_UNPLUGGED != 0)
     }
 
-    fn enable_interrupts(&self, enable: bool) {
-        self.with(|io| write(io, global::CONTROL, if enable { global::CONTROL_INT_ENABLE } else { 0 }));
+    /// With messages or a line alike: whatever message an event raises, the DPC looks at all (DATASHEET 2.1).
+    fn enable_interrupts(&self, _granted: Granted) {
+        self.with(|io| write(io, global::CONTROL, global::CONTROL_INT_ENABLE));
+    }
+
+    fn disable_interrupts(&self) {
+        self.with(|io| write(io, global::CONTROL, 0));
     }
 
     unsafe fn acknowledge_line(&self) -> bool {
