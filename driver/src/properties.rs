@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_told_with_their_ranges_where_there_is_room() {
+    fn channels_are_listed_with_their_ranges_where_there_is_room() {
         let range = KSPROPERTY_STEPPING_LONG {
             SteppingDelta: 0x8000,
             Reserved: 7,

@@ -96,7 +96,7 @@ mod tests {
     use crate::hw::fake::{FakeCard, RecordedCall};
 
     #[test]
-    fn the_card_is_told_what_changes_and_nothing_else() {
+    fn what_changes_reaches_the_card_and_nothing_else() {
         let (mixer, card) = (Mixer::try_new().unwrap(), FakeCard::default());
         assert!(mixer.set_volume(&card, 1, 7, -65_536) && !mixer.set_volume(&card, 1, 7, -65_536));
         assert!(mixer.set_muted(&card, 1, (1, 8), true) && !mixer.set_muted(&card, 1, (3, 4), true));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_in_sleep_is_told_when_the_card_is_awake() {
+    fn what_is_set_in_sleep_reaches_the_card_when_it_is_awake() {
         let (mixer, card) = (Mixer::try_new().unwrap(), FakeCard::default());
         mixer.set_volume(&card, 0, 1, -100);
         card.set_power(false);

@@ -41,7 +41,7 @@ mod probe;
 mod selftest;
 mod status_page;
 mod table;
-use access::{NOBODY, Page, high, low, read, write};
+use access::{NO_DEVICE, Page, high, low, read, write};
 use power::{PageClients, bit};
 use probe::Features;
 use status_page::{Words, error_name};
@@ -129,7 +129,7 @@ impl Ringwave {
     }
 
     /// Does something with the registers if the card is there and in D0. PASSIVE_LEVEL, no spin lock held.
-    fn with<R>(&self, work: impl FnOnce(&MappedIo) -> R) -> Option<R> {
+    fn with_registers<R>(&self, work: impl FnOnce(&MappedIo) -> R) -> Option<R> {
         let registers = self.registers.lock();
         if !self.powered.load(Ordering::Relaxed) {
             return None;
@@ -205,7 +205,7 @@ impl Card for Ringwave {
             }
             _ => return Err(STATUS_DEVICE_NOT_READY),
         };
-        self.with(|io| {
+        self.with_registers(|io| {
             // A stream that was closed while the card was without power may still be in PAUSE.
             write(io, block + regs::STATE, regs::STATE_STOP);
             write(io, block + regs::ERROR, 0);
@@ -224,33 +224,34 @@ impl Card for Ringwave {
 
     fn set_state(&self, stream: u32, state: StreamState) -> NtResult {
         let block = regs::block(stream).ok_or(STATUS_DEVICE_NOT_READY)?;
-        self.with(|io| write(io, block + regs::STATE, state.number())).ok_or(STATUS_DEVICE_NOT_READY)?;
+        self.with_registers(|io| write(io, block + regs::STATE, state.number()))
+            .ok_or(STATUS_DEVICE_NOT_READY)?;
         // The card has written its page before the write returned, so that looking costs no message; the
         // register only if the page can't be read. One aligned word: it can't be torn (DATASHEET 7).
         let reached = match self.page_word(stream, pages::status::STATE) {
             Some(state) => state,
-            None => self.with(|io| read(io, block + regs::STATE)).unwrap_or(NOBODY),
+            None => self.with_registers(|io| read(io, block + regs::STATE)).unwrap_or(NO_DEVICE),
         };
         if reached == state.number() {
             return Ok(());
         }
-        if reached == NOBODY {
+        if reached == NO_DEVICE {
             log::error!("the card is gone");
             return Err(STATUS_DEVICE_NOT_READY);
         }
-        let error = self.with(|io| read(io, block + regs::ERROR)).unwrap_or(NOBODY);
+        let error = self.with_registers(|io| read(io, block + regs::ERROR)).unwrap_or(NO_DEVICE);
         log::error!("stream {stream}: {state:?} refused: {}", error_name(error));
         Err(STATUS_DEVICE_HARDWARE_ERROR)
     }
 
     fn state(&self, stream: u32) -> Option<StreamState> {
         let block = regs::block(stream)?;
-        StreamState::from_number(self.with(|io| read(io, block + regs::STATE))?)
+        StreamState::from_number(self.with_registers(|io| read(io, block + regs::STATE))?)
     }
 
     fn start_at(&self, stream: u32, frame: u64, packet: u32) {
         let Some(block) = regs::block(stream) else { return };
-        self.with(|io| {
+        self.with_registers(|io| {
             write(io, block + regs::START_FRAME_LO, low(frame));
             write(io, block + regs::START_FRAME_HI, high(frame));
             write(io, block + regs::START_PACKET, packet);
@@ -259,7 +260,7 @@ impl Card for Ringwave {
 
     fn ask_lockstep(&self, stream: u32, ask: bool) {
         let Some(block) = regs::block(stream).filter(|_| self.features.written) else { return };
-        self.with(|io| write(io, block + regs::LOCKSTEP, if ask { regs::LOCKSTEP_ASK } else { 0 }));
+        self.with_registers(|io| write(io, block + regs::LOCKSTEP, if ask { regs::LOCKSTEP_ASK } else { 0 }));
     }
 
     fn mark(&self, stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool {
@@ -270,7 +271,7 @@ impl Card for Ringwave {
             return self.mark_by_page(stream, mark.number, clock, at_once);
         }
         let Some(block) = regs::block(stream) else { return false };
-        self.with(|io| {
+        self.with_registers(|io| {
             if let Some(bytes) = mark.end_of_stream {
                 write(io, block + regs::EOS, regs::EOS_ARM | (bytes & regs::EOS_BYTES));
             }
@@ -292,7 +293,7 @@ impl Card for Ringwave {
     fn update_position_registers(&self, stream: u32, update: bool) {
         let Some(block) = regs::block(stream).filter(|_| self.limits().position_registers) else { return };
         let value = if update { regs::POSITION_TICK } else { 0 };
-        self.with(|io| write(io, block + regs::POSITION_CONTROL, value));
+        self.with_registers(|io| write(io, block + regs::POSITION_CONTROL, value));
     }
 
     /// Both are in a page of the stream's own with nothing else in it, which the card never reads back
@@ -317,33 +318,33 @@ impl Card for Ringwave {
         let (Some(block), Some(register)) = (regs::block(stream), regs::volume(channel)) else { return };
         if self.limits().volume_min.is_some() {
             let volume = volume.clamp(regs::VOLUME_MIN, 0).cast_unsigned();
-            self.with(|io| write(io, block.saturating_add(register), volume));
+            self.with_registers(|io| write(io, block.saturating_add(register), volume));
         }
     }
 
     fn set_mute(&self, stream: u32, channels: u32) {
         let Some(block) = regs::block(stream).filter(|_| self.limits().volume_min.is_some()) else { return };
-        self.with(|io| write(io, block + regs::MUTE, channels & regs::MUTE_CHANNELS));
+        self.with_registers(|io| write(io, block + regs::MUTE, channels & regs::MUTE_CHANNELS));
     }
 
     fn watch_jack(&self, stream: u32) {
         let Some(block) = regs::block(stream).filter(|_| self.limits().jack) else { return };
-        self.with(|io| write(io, block + regs::INT_ENABLE, self.stream_interrupts()));
+        self.with_registers(|io| write(io, block + regs::INT_ENABLE, self.stream_interrupts()));
     }
 
     fn unplugged(&self, stream: u32) -> Option<bool> {
         // One aligned word: it can't be torn (DATASHEET 7).
         let flags = self.page_word(stream, pages::status::FLAGS).filter(|_| self.limits().jack)?;
-        (flags != NOBODY).then_some(flags & pages::status::FLAG_UNPLUGGED != 0)
+        (flags != NO_DEVICE).then_some(flags & pages::status::FLAG_UNPLUGGED != 0)
     }
 
     /// With messages or a line alike: whatever message an event raises, the DPC looks at all (DATASHEET 2.1).
     fn enable_interrupts(&self, _granted: Granted) {
-        self.with(|io| write(io, global::CONTROL, global::CONTROL_INT_ENABLE));
+        self.with_registers(|io| write(io, global::CONTROL, global::CONTROL_INT_ENABLE));
     }
 
     fn disable_interrupts(&self) {
-        self.with(|io| write(io, global::CONTROL, 0));
+        self.with_registers(|io| write(io, global::CONTROL, 0));
     }
 
     unsafe fn acknowledge_line(&self) -> bool {
@@ -355,7 +356,7 @@ impl Card for Ringwave {
         // function).
         unsafe {
             let pending = int_status.read_volatile();
-            if pending == 0 || pending == NOBODY {
+            if pending == 0 || pending == NO_DEVICE {
                 return false;
             }
             int_status.write_volatile(pending);

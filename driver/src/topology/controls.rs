@@ -69,7 +69,7 @@ unsafe extern "system" fn on_mute(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS 
 }
 
 fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
-    let (adapter, stream, channels) = place(miniport);
+    let (adapter, stream, channels) = stream_of(miniport);
     if verb == Verb::BasicSupport {
         let range = KSPROPERTY_STEPPING_LONG {
             SteppingDelta: HALF_A_DECIBEL,
@@ -79,7 +79,7 @@ fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut 
         };
         return Reply::channels_support(value, VT_I4, &range, channels);
     }
-    let (wanted, asked) = match number(instance, value, channels) {
+    let (wanted, asked) = match channels_and_value(instance, value, channels) {
         Ok(both) => both,
         Err(refused) => return refused,
     };
@@ -89,18 +89,18 @@ fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut 
     let volume = asked.clamp(volume_min(miniport), 0);
     let set = |channel| adapter.mixer().set_volume(adapter.card(), stream, channel, volume);
     // All of them, though the first may be enough to know that something changed.
-    if followers(miniport, wanted).fold(false, |changed, channel| set(channel) | changed) {
+    if channels_of(miniport, wanted).fold(false, |changed, channel| set(channel) | changed) {
         miniport.events().control_changed(NODE_VOLUME);
     }
     Reply::DONE
 }
 
 fn mute(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
-    let (adapter, stream, channels) = place(miniport);
+    let (adapter, stream, channels) = stream_of(miniport);
     if verb == Verb::BasicSupport {
         return Reply::channels_support(value, VT_BOOL, &OFF_OR_ON, channels);
     }
-    let (wanted, asked) = match number(instance, value, channels) {
+    let (wanted, asked) = match channels_and_value(instance, value, channels) {
         Ok(both) => both,
         Err(refused) => return refused,
     };
@@ -113,7 +113,7 @@ fn mute(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u
         // One register for all.
         set((0, miniport.endpoint().can.channels_max))
     } else {
-        let each = followers(miniport, wanted);
+        let each = channels_of(miniport, wanted);
         each.fold(false, |changed, channel| set((channel, channel.saturating_add(1))) | changed)
     };
     if changed {
@@ -128,20 +128,20 @@ fn volume_min(miniport: &TopologyMiniport) -> i32 {
 }
 
 /// The card's channels that follow these controls.
-fn followers(miniport: &TopologyMiniport, (first, end): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
+fn channels_of(miniport: &TopologyMiniport, (first, end): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
     let (controls, channels) = (miniport.channels().max(1), miniport.endpoint().can.channels_max);
     (0..channels).filter(move |channel| (first..end).contains(&(channel % controls)))
 }
 
 /// Whose controls: the adapter, the card's stream, and how many channels there are controls for.
-fn place(miniport: &TopologyMiniport) -> (&crate::adapter::Adapter, u32, u32) {
+fn stream_of(miniport: &TopologyMiniport) -> (&crate::adapter::Adapter, u32, u32) {
     let endpoint = miniport.endpoint();
     (miniport.adapter(), endpoint.stream, miniport.channels())
 }
 
 /// The channels that a request is about, as first and end, and the number in its value. Of all channels a GET
 /// tells the first.
-fn number(instance: &[u8], value: &[u8], channels: u32) -> Result<((u32, u32), i32), Reply> {
+fn channels_and_value(instance: &[u8], value: &[u8], channels: u32) -> Result<((u32, u32), i32), Reply> {
     let Some(number) = value.first_chunk() else { return Err(Reply::no_room(value.len(), 4)) };
     // The instance is what follows KSNODEPROPERTY: the channel.
     let wanted = match pin_of(instance).map_err(Reply::refused)? {

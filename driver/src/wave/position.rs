@@ -29,12 +29,12 @@ pub struct Position {
     /// The last reported frame.
     last: u64,
     offset: Option<Offset>,
-    seen: Option<Seen>,
+    seen: Option<Observation>,
 }
 
 /// The last look at a page.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Observation {
     device_clock: u64,
     /// Local clock of the look.
     at: u64,
@@ -85,8 +85,8 @@ impl Position {
     /// can when a virtual machine goes on after a pause, and would be wrong for as long as it sinks.
     pub fn observe(&mut self, device_clock: u64, now: u64) {
         let seen = i128::from(device_clock) - i128::from(now);
-        let news = self.seen.replace(Seen { device_clock, at: now });
-        let bound = news
+        let previous = self.seen.replace(Observation { device_clock, at: now });
+        let bound = previous
             .filter(|before| before.device_clock != device_clock)
             .map(|before| i128::from(device_clock) - i128::from(before.at) + JUMP);
         let sunk = self.offset.map(|offset| {

@@ -251,8 +251,8 @@ impl StreamProgress {
         let next = geometry.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
         let stands =
             status.stalled_on.is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
-        let places = if stands { geometry.packets } else { geometry.packets.saturating_sub(1) };
-        let Some(read) = self.reads.next(self.packets.count(), places) else {
+        let intact = if stands { geometry.packets } else { geometry.packets.saturating_sub(1) };
+        let Some(read) = self.reads.next(self.packets.count(), intact) else {
             // Nothing new, but who asks is done with all that it was given.
             self.taken = self.reads.last().or(self.taken);
             return None;

@@ -5,7 +5,7 @@ use nt::mmio::MappedIo;
 use super::status_page::Words;
 
 /// What a register reads when nobody answers.
-pub(super) const NOBODY: u32 = u32::MAX;
+pub(super) const NO_DEVICE: u32 = u32::MAX;
 
 /// One status page in the page BAR.
 pub(super) struct Page<'a> {

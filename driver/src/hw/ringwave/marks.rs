@@ -17,9 +17,9 @@ use crate::hw::{Card, Endpoint};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stored {
     /// The card is not there, or without power.
-    Nowhere,
+    Absent,
     /// The card finds it when it looks next.
-    There,
+    Unseen,
     /// The card stands still, maybe for this very packet, and reads the page only after a write of LOOK; or
     /// it has begun to play the packet as silence, and is to look before the next mark is stored, which would
     /// pass it over (DATASHEET 5.4).
@@ -32,12 +32,12 @@ impl Ringwave {
     /// card was not there to take it.
     pub(super) fn mark_by_page(&self, stream: u32, packet: u32, clock: u64, look: bool) -> bool {
         match self.store_mark(stream, packet, clock) {
-            Stored::Nowhere => false,
-            Stored::There if !look => true,
-            Stored::There | Stored::Awaited => {
+            Stored::Absent => false,
+            Stored::Unseen if !look => true,
+            Stored::Unseen | Stored::Awaited => {
                 // Out of the lock again, for this is a register.
                 let look = regs::block(stream).map(|block| block + regs::LOOK);
-                look.and_then(|look| self.with(|io| write(io, look, 0))).is_some()
+                look.and_then(|look| self.with_registers(|io| write(io, look, 0))).is_some()
             }
         }
     }
@@ -52,19 +52,19 @@ impl Ringwave {
     #[inline(never)]
     fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {
         let (Some(from), Some(to)) = (pages::status_page(stream), pages::mark_page(stream)) else {
-            return Stored::Nowhere;
+            return Stored::Absent;
         };
         let at = |page: u32, field: u32| page.saturating_add(field) as usize;
         let captures = self.endpoint(stream).is_some_and(Endpoint::captures);
         let pages = self.pages.lock();
         let Some(io) = pages.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) else {
-            return Stored::Nowhere;
+            return Stored::Absent;
         };
         // One aligned word, which is never torn. It is 0 only where there is no card: a store with it means
         // nothing.
         let tag = io.read32(at(from, status::MARK_TAG));
         if tag == 0 {
-            return Stored::Nowhere;
+            return Stored::Absent;
         }
         io.write64(at(to, fields::MARK_CLOCK), clock);
         io.write64(at(to, fields::MARK), fields::word(packet, tag));
@@ -72,6 +72,6 @@ impl Ringwave {
         let waits = io.read32(at(from, status::WAITING)) == 1;
         let plays = io.read32(at(from, status::STATE)) == regs::STATE_RUN && !captures;
         let begun = || packet.wrapping_sub(io.read32(at(from, status::PACKET_COUNT))).cast_signed() <= 0;
-        if waits || plays && begun() { Stored::Awaited } else { Stored::There }
+        if waits || plays && begun() { Stored::Awaited } else { Stored::Unseen }
     }
 }

@@ -6,7 +6,7 @@ use nt::mmio::MappedIo;
 use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_REVISION_MISMATCH};
 use ringwave_regs::{error::Error, format as sample, global, stream as regs};
 
-use super::access::{NOBODY, high, low, read, write};
+use super::access::{NO_DEVICE, high, low, read, write};
 use super::selftest::{self, Verdict};
 use super::status_page::error_name;
 use crate::hw::format::{Capabilities, RATES, SampleFormat, rate_bit};
@@ -53,7 +53,7 @@ pub(super) fn read_features(registers: &MappedIo) -> NtResult<Features> {
     let dma_bits = read(registers, global::DMA_BITS);
     let clock_hz = read(registers, global::CLOCK_HZ);
     let has = |feature| features & feature == feature;
-    if features == NOBODY || !(32..=64).contains(&dma_bits) || clock_hz == 0 || clock_hz == NOBODY {
+    if features == NO_DEVICE || !(32..=64).contains(&dma_bits) || clock_hz == 0 || clock_hz == NO_DEVICE {
         log::error!(
             "the card answers nonsense: features {features:#x}, {dma_bits} address bits, {clock_hz} Hz"
         );
@@ -94,7 +94,7 @@ pub(super) fn run_selftest(registers: &MappedIo, memory: &ContiguousMemory) -> N
     write(registers, global::SELFTEST_ENTRIES, 0);
     write(registers, global::SELFTEST, selftest::SEED);
     let verdict =
-        selftest::judge(read(registers, global::SELFTEST), read(registers, global::SELFTEST_SUM), memory);
+        selftest::verdict(read(registers, global::SELFTEST), read(registers, global::SELFTEST_SUM), memory);
     match verdict {
         Verdict::Passed => return Ok(()),
         Verdict::OtherMemory => log::error!(
@@ -127,7 +127,7 @@ pub(super) fn endpoints(
 fn endpoint(io: &MappedIo, stream: u32, limits: Limits) -> Option<Endpoint> {
     let block = regs::block(stream)?;
     let caps = read(io, block + regs::CAPS);
-    if caps == NOBODY || caps & regs::CAPS_PRESENT == 0 {
+    if caps == NO_DEVICE || caps & regs::CAPS_PRESENT == 0 {
         return None;
     }
     let (formats, rates) = (read(io, block + regs::FORMATS), read(io, block + regs::RATES));

@@ -39,7 +39,7 @@ pub fn fill(memory: &ContiguousMemory) {
 }
 
 /// Judges the test: the card's error code and sum, and the memory it should have rewritten.
-pub fn judge(error: u32, sum: u32, memory: &ContiguousMemory) -> Verdict {
+pub fn verdict(error: u32, sum: u32, memory: &ContiguousMemory) -> Verdict {
     if error != 0 {
         return Verdict::Refused(error);
     }
@@ -78,18 +78,18 @@ mod tests {
     fn a_card_that_sees_the_memory_passes() {
         let memory = memory();
         rewrite(&memory, BYTES / 4);
-        assert_eq!(judge(0, expected_sum(), &memory), Verdict::Passed);
+        assert_eq!(verdict(0, expected_sum(), &memory), Verdict::Passed);
     }
 
     #[test]
     fn a_card_that_sees_a_copy_fails() {
         let memory = memory();
         // It read the right words (a copy made in time), but its writing did not arrive, or not all of it.
-        assert_eq!(judge(0, expected_sum(), &memory), Verdict::OtherMemory);
+        assert_eq!(verdict(0, expected_sum(), &memory), Verdict::OtherMemory);
         rewrite(&memory, BYTES / 4 - 1);
-        assert_eq!(judge(0, expected_sum(), &memory), Verdict::OtherMemory);
+        assert_eq!(verdict(0, expected_sum(), &memory), Verdict::OtherMemory);
         rewrite(&memory, BYTES / 4);
-        assert_eq!(judge(0, expected_sum() ^ 1, &memory), Verdict::OtherMemory);
-        assert_eq!(judge(13, expected_sum(), &memory), Verdict::Refused(13));
+        assert_eq!(verdict(0, expected_sum() ^ 1, &memory), Verdict::OtherMemory);
+        assert_eq!(verdict(13, expected_sum(), &memory), Verdict::Refused(13));
     }
 }

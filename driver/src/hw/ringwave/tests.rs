@@ -29,7 +29,7 @@ fn find(physical: u64, magic: u32, version: u32) -> Result<(), nt::NTSTATUS> {
 #[test]
 fn strange_cards_are_refused_and_let_go() {
     let good = global::MAGIC_VALUE;
-    assert_eq!(find(0x1000_0000, NOBODY, NOBODY), Err(STATUS_DEVICE_CONFIGURATION_ERROR));
+    assert_eq!(find(0x1000_0000, NO_DEVICE, NO_DEVICE), Err(STATUS_DEVICE_CONFIGURATION_ERROR));
     assert_eq!(find(0x2000_0000, good, 0x0002_0000), Err(STATUS_REVISION_MISMATCH));
     // A later minor version is no reason; that plain memory does not do the self-test is.
     assert_eq!(find(0x3000_0000, good, 0x0001_0007), Err(STATUS_DEVICE_CONFIGURATION_ERROR));
@@ -57,7 +57,7 @@ fn put(pages: *mut u8, at: u32, value: u32) {
 }
 
 #[test]
-fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
+fn a_mark_is_a_store_and_only_for_a_card_that_waits_a_message_too() {
     let (memory, card) = with_features(0x5000_0000, FEATURES_ALL);
     let (status, page) = (pages::status_page(3).unwrap(), pages::mark_page(3).unwrap());
     let look = regs::block(3).unwrap() + regs::LOOK;
@@ -76,7 +76,7 @@ fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
     assert!(mark(6) && stored() == pages::mark::word(6, 0xABCD));
     assert_eq!(memory.get(look), 0, "written");
     memory.set(look, 7);
-    put(memory.pages, status + pages::status::WAITING, NOBODY);
+    put(memory.pages, status + pages::status::WAITING, NO_DEVICE);
     assert!(mark(7) && all() == before, "a page that is gone waits for nothing");
     assert!(card.mark(3, Mark { number: 8, end_of_stream: None }, 0, true) && all() != before, "at once");
     card.set_power(false);
@@ -84,7 +84,7 @@ fn a_mark_is_a_store_and_only_a_card_that_waits_is_told_to_look() {
 }
 
 #[test]
-fn a_mark_of_a_packet_that_has_begun_meanwhile_is_looked_at_before_the_next_one() {
+fn a_mark_of_a_packet_that_has_begun_meanwhile_is_seen_before_the_next_one() {
     let (render, capture) = (regs::block(0).unwrap(), regs::block(1).unwrap());
     let memory = MemoryCard::at(0x5800_0000);
     memory.set(global::FEATURES, FEATURES_ALL);
@@ -111,7 +111,7 @@ fn a_mark_of_a_packet_that_has_begun_meanwhile_is_looked_at_before_the_next_one(
 }
 
 #[test]
-fn the_end_of_a_stream_and_a_card_without_mark_pages_are_told_by_registers() {
+fn the_end_of_a_stream_and_a_card_without_mark_pages_are_marked_by_registers() {
     for (mark_page, end_of_stream) in [(true, Some(400)), (false, None), (false, Some(400))] {
         let physical =
             0x6000_0000 + (u64::from(mark_page) << 24) + (u64::from(end_of_stream.is_some()) << 25);
@@ -170,7 +170,7 @@ fn without_power_neither_registers_nor_pages_are_touched() {
     let flags = |value| put(memory.pages, pages::status_page(0).unwrap() + pages::status::FLAGS, value);
     flags(pages::status::FLAG_UNPLUGGED | pages::status::FLAG_LOCKSTEP);
     assert_eq!((card.unplugged(0), card.unplugged(1)), (Some(true), Some(false)));
-    flags(NOBODY);
+    flags(NO_DEVICE);
     assert_eq!(card.unplugged(0), None, "the card is gone");
 }
 

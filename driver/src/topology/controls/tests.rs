@@ -46,7 +46,7 @@ fn set(fixture: &Fixture, node: usize, channel: u32, value: i32) -> NTSTATUS {
 }
 
 #[test]
-fn what_is_set_is_got_and_heard_by_the_card_and_told_to_clients() {
+fn what_is_set_is_got_and_reaches_the_card_and_clients_are_notified() {
     for stream in [0, 1] {
         let fixture = eight(stream);
         assert_eq!((get(&fixture, 0, 3), get(&fixture, 1, 3)), (0, 0), "0 dB and not muted at first");
@@ -143,7 +143,7 @@ fn every_size_of_a_value_is_answered_by_the_protocol() {
 }
 
 #[test]
-fn the_range_is_told_for_as_many_channels_as_the_card_has() {
+fn the_range_is_reported_for_as_many_channels_as_the_card_has() {
     let fixture = eight(0);
     for (node, kind, range) in [(0, 3, [0x8000, 0, -96 << 16, 0]), (1, 11, [1, 0, 0, 1])] {
         let (status, size, value) =

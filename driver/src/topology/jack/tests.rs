@@ -89,7 +89,7 @@ fn the_speakers_are_those_of_the_default_format() {
 }
 
 #[test]
-fn what_is_plugged_in_is_told_by_cards_that_notice() {
+fn what_is_plugged_in_is_reported_by_cards_that_notice() {
     // Card notices, unplugged; expected: port, connected, capabilities.
     for (notices, unplugged, expected) in
         [(true, false, (0, 1, 1)), (true, true, (0, 0, 1)), (false, true, (1, 1, 0))]

@@ -147,7 +147,7 @@ fn plug(fixture: &Fixture, plugged: bool) {
 }
 
 #[test]
-fn each_change_of_the_jack_is_told_once() {
+fn clients_are_notified_once_of_each_change_of_the_jack() {
     for (stream, jack) in [(0, 1), (1, 0)] {
         let fixture = Fixture::new(stream);
         assert_eq!(fixture.take_events(), [], "nothing has changed");
@@ -164,7 +164,7 @@ fn each_change_of_the_jack_is_told_once() {
 }
 
 #[test]
-fn what_changed_while_the_card_slept_is_told_when_it_is_awake() {
+fn what_changed_while_the_card_slept_is_reported_when_it_is_awake() {
     let fixture = Fixture::new(0);
     let on_node = |verb, value: &[u8]| fixture.ask(fixture.node(0), 0, verb, &1_u32.to_le_bytes(), value);
     fixture.adapter.power_change_state(4);

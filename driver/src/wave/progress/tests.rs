@@ -74,7 +74,7 @@ fn what_is_reported_is_there_and_smooth_enough_for_hlk() {
 /// Of a card that is held up: a client that goes by the position must not be told that more was played than
 /// the card has fetched.
 #[test]
-fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_packets_a_packet() {
+fn the_position_goes_a_fifo_beyond_the_anchor_or_with_packets_a_packet() {
     let geometry = BufferGeometry { bytes: 9600 * 4, packets: 1, frame_bytes: 4 };
     let mut shared = StreamProgress { geometry: Some(geometry), fifo: 480, ..StreamProgress::new(false) };
     let mut status = fake::status();
@@ -86,36 +86,36 @@ fn who_goes_by_the_position_is_told_a_fifo_beyond_the_anchor_and_who_goes_by_pac
 
 /// Of a card that is held up at the anchor, the furthest frame that is told to a client that goes by the
 /// position.
-fn told_at(shared: &StreamProgress, frame: u64) -> u64 {
+fn furthest_at(shared: &StreamProgress, frame: u64) -> u64 {
     let mut status = fake::status();
     status.anchor = Anchor { clock: 0, frame, rate_num: RATE, rate_den: 1_000_000_000 };
     shared.limit(&status)
 }
 
 #[test]
-fn what_is_told_ends_with_the_piece_that_the_card_has_fetched() {
+fn the_position_ends_with_the_burst_that_the_card_has_fetched() {
     // 9700 frames are twenty pieces of 480 and one of 100: behind it the next time round begins, which is not
     // fetched yet.
     let geometry = BufferGeometry { bytes: 9700 * 4, packets: 1, frame_bytes: 4 };
     let mut shared = StreamProgress { geometry: Some(geometry), fifo: 480, ..StreamProgress::new(false) };
     for (anchor, fetched) in [(0, 480), (9120, 9600), (9600, 9700), (9700, 10_180), (19_300, 19_400)] {
-        assert_eq!(told_at(&shared, anchor), fetched, "{anchor}");
+        assert_eq!(furthest_at(&shared, anchor), fetched, "{anchor}");
     }
     // A RUN after a PAUSE within a piece: the piece keeps its end.
-    assert_eq!((told_at(&shared, 100), told_at(&shared, 9650)), (480, 9700));
+    assert_eq!((furthest_at(&shared, 100), furthest_at(&shared, 9650)), (480, 9700));
     // A stream that started within a packet: pieces count from there, up to the packet's end.
     shared.started = 1000;
     for (anchor, fetched) in [(1000, 1480), (1100, 1480), (1480, 1960), (9640, 9700), (9700, 10_180)] {
-        assert_eq!(told_at(&shared, anchor), fetched, "{anchor}");
+        assert_eq!(furthest_at(&shared, anchor), fetched, "{anchor}");
     }
     shared.reset();
-    assert_eq!(told_at(&shared, 1000), 1440, "STOP forgets the start");
+    assert_eq!(furthest_at(&shared, 1000), 1440, "STOP forgets the start");
 }
 
 /// A counter of 10 MHz that has run for a hundred days is above 2^46, in nanoseconds above 2^52, and as many
 /// frames times 10^9 do not fit in 64 bits.
 #[test]
-fn neither_a_hundred_days_nor_fifty_years_change_what_is_told() {
+fn neither_a_hundred_days_nor_fifty_years_change_what_is_reported() {
     let geometry = BufferGeometry { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
     for days in [0, 1, 100, 18_000_u64] {
         let seconds = days * 86_400;
@@ -151,7 +151,7 @@ fn neither_a_hundred_days_nor_fifty_years_change_what_is_told() {
 }
 
 #[test]
-fn a_recording_in_lockstep_is_not_told_beyond_the_packets_that_the_card_waits_for() {
+fn the_position_of_a_recording_in_lockstep_ends_before_the_packet_that_the_card_waits_for() {
     let geometry = BufferGeometry { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
     let mut shared =
         StreamProgress { geometry: Some(geometry), fifo: 96, notified: true, ..StreamProgress::new(true) };

@@ -117,9 +117,9 @@ impl Stream {
 /// Bytes from the beginning of the cyclic buffer to behind what the last SetWritePacket made valid.
 fn write_position(shared: &StreamProgress) -> u64 {
     let (Some(geometry), Some(mark)) = (shared.geometry, shared.packets.written()) else { return 0 };
-    let place = u64::from(mark.number.checked_rem(geometry.packets).unwrap_or(0));
+    let slot = u64::from(mark.number.checked_rem(geometry.packets).unwrap_or(0));
     let valid = mark.end_of_stream.unwrap_or(geometry.packet_bytes());
-    place.saturating_mul(geometry.packet_bytes().into()).saturating_add(valid.into())
+    slot.saturating_mul(geometry.packet_bytes().into()).saturating_add(valid.into())
 }
 
 #[cfg(test)]

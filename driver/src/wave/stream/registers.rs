@@ -48,18 +48,18 @@ impl Stream {
     /// removal) is PortCls' to take away.
     pub(super) fn grant(
         &self,
-        place: Out<'_, KSRTAUDIO_HWREGISTER>,
+        out: Out<'_, KSRTAUDIO_HWREGISTER>,
         register: impl FnOnce(PositionRegisters) -> Register,
     ) -> NtResult {
         let (card, stream) = (self.card(), self.lease.stream());
         if !self.config.position_register || !self.endpoint.limits.position_registers {
             return Err(STATUS_NOT_SUPPORTED);
         }
-        if place.is_null() {
+        if out.is_null() {
             return Err(STATUS_INVALID_PARAMETER);
         }
         let register = register(card.position_registers(stream).ok_or(STATUS_DEVICE_NOT_READY)?);
-        place.write(KSRTAUDIO_HWREGISTER {
+        out.write(KSRTAUDIO_HWREGISTER {
             Register: register.address.as_ptr().cast(),
             Width: register.width,
             Numerator: register.hz.0,

@@ -247,7 +247,7 @@ fn without_a_buffer_run_succeeds_and_nothing_moves_and_a_late_buffer_starts_at_t
 }
 
 #[test]
-fn the_card_is_told_of_every_byte_of_the_buffer() {
+fn every_byte_of_the_buffer_is_attached_to_the_card() {
     let fixture = fixture();
     // 700 pages of which none are neighbours.
     let (mdl, bytes) = fixture.allocate_bytes(2, 699 * 4096 + 8).unwrap();
@@ -462,7 +462,7 @@ fn written_packets_reach_the_card() {
 }
 
 #[test]
-fn a_packet_written_in_stop_is_told_when_the_card_listens() {
+fn a_packet_written_in_stop_is_marked_when_the_card_takes_marks() {
     let fixture = fixture();
     fixture.allocate();
     fixture.write(0).unwrap();

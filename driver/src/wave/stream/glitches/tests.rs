@@ -151,7 +151,7 @@ fn a_client_in_time_is_no_glitch() {
 }
 
 #[test]
-fn a_late_client_is_told_of_once_where_it_stood() {
+fn a_late_client_is_reported_once_where_it_stood() {
     let fixture = Fixture::open(0, true, 7);
     fixture.allocate();
     fixture.write(0).unwrap();
@@ -189,7 +189,7 @@ fn a_card_that_was_reset_counts_from_nothing() {
 }
 
 #[test]
-fn nothing_is_told_of_a_recording_nor_to_a_port_that_does_not_trace() {
+fn nothing_is_reported_of_a_recording_nor_to_a_port_that_does_not_trace() {
     for (number, traces) in [(1, true), (0, false)] {
         let fixture = Fixture::open(number, traces, 0);
         fixture.allocate();

@@ -136,7 +136,7 @@ fn a_card_does_not_wait_for_a_client_that_can_take_no_packets() {
 }
 
 #[test]
-fn a_card_that_lost_its_state_is_asked_what_it_was_asked_before_and_told_what_was_taken() {
+fn a_card_that_lost_its_state_gets_lockstep_and_marks_again() {
     for lockstep in [false, true] {
         let fixture = microphone(lockstep);
         fixture.allocate();

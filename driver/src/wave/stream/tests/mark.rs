@@ -112,9 +112,9 @@ fn an_exclusive_client_prefills_in_every_state_before_run() {
         assert_eq!(fixture.write(2), Err(STATUS_DATA_OVERRUN));
         fixture.go(&[ACQUIRE, PAUSE, RUN]);
         let calls = fixture.card.take_calls();
-        let place = |what: RecordedCall| calls.iter().position(|call| *call == what).unwrap();
+        let position = |what: RecordedCall| calls.iter().position(|call| *call == what).unwrap();
         assert!(
-            place(RecordedCall::Mark(0)) < place(RecordedCall::State(StreamState::Run)),
+            position(RecordedCall::Mark(0)) < position(RecordedCall::State(StreamState::Run)),
             "in {state}: {calls:?}"
         );
         fixture.write(1).unwrap();
@@ -156,7 +156,7 @@ fn a_mark_carries_the_device_clock_once_it_is_known() {
 }
 
 #[test]
-fn a_card_that_forgets_nothing_is_told_of_each_mark_once() {
+fn a_card_that_forgets_nothing_gets_each_mark_once() {
     let card = FakeCard::default();
     card.change(|inside| inside.limits.forgets_marks = false);
     let fixture = fixture_of(&card, 0, RegistryConfig::default());
@@ -179,7 +179,7 @@ impl Elsewhere<'_> {
 }
 
 #[test]
-fn a_mark_that_is_being_told_does_not_outlive_stop() {
+fn a_mark_that_is_being_passed_does_not_outlive_stop() {
     let fixture = fixture();
     fixture.start_playing();
     fixture.complete(1);
@@ -200,9 +200,9 @@ fn a_mark_that_is_being_told_does_not_outlive_stop() {
         client.join().expect("the card has heard it before STOP");
     });
     let calls = fixture.card.take_calls();
-    let place = |what: RecordedCall| calls.iter().position(|call| *call == what).unwrap();
+    let position = |what: RecordedCall| calls.iter().position(|call| *call == what).unwrap();
     assert!(
-        place(RecordedCall::Mark(2)) < place(RecordedCall::State(StreamState::Stop)),
+        position(RecordedCall::Mark(2)) < position(RecordedCall::State(StreamState::Stop)),
         "the tag of after STOP on it: {calls:?}"
     );
     // The next start knows nothing of it.

@@ -102,7 +102,7 @@ fn the_end_of_the_stream_survives_a_lost_state() {
 }
 
 #[test]
-fn a_packet_written_without_power_is_told_before_the_next_run() {
+fn a_packet_written_without_power_is_marked_before_the_next_run() {
     let fixture = fixture();
     fixture.allocate();
     fixture.go(&[PAUSE]);
