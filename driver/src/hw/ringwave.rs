@@ -52,6 +52,14 @@ pub const PCI_ID: (u16, u16) = (pci::VENDOR, pci::DEVICE);
 
 const _: () = assert!(regs::STREAMS_MAX <= super::STREAMS_MAX && sample::CHANNELS_MAX <= CHANNELS_MAX);
 
+/// The STATE register counts as KSSTATE does.
+const _: () = assert!(
+    StreamState::Stop.number() == regs::STATE_STOP
+        && StreamState::Acquire.number() == regs::STATE_ACQUIRE
+        && StreamState::Pause.number() == regs::STATE_PAUSE
+        && StreamState::Run.number() == regs::STATE_RUN
+);
+
 /// Index of the BAR with the registers among the memory BARs.
 const REGISTERS: usize = 0;
 /// Index of the BAR with the pages.
