@@ -1,9 +1,10 @@
 @echo off
-rem Installs the Ringwave driver from this folder, says what it does, and what is wrong when the sound card does not start.
+rem Installs the Ringwave driver from this folder, says what it does, and what is wrong when the sound card
+rem does not start.
 rem   install.cmd              the driver keeps time as any sound card does
 rem   install.cmd /lockstep    it asks the card to wait for programs that are late (registry value Lockstep): for tests and recordings
-rem Exit code: 0 the card works, 1 installed, but the card has a problem, 2 this Windows or this user cannot, 3 this Windows
-rem would not load the driver, 4 no card, 5 a restart is needed, 6 Windows refused the driver.
+rem Exit code: 0 the card works, 1 installed, but the card has a problem, 2 this Windows or this user cannot,
+rem 3 this Windows would not load the driver, 4 no card, 5 a restart is needed, 6 Windows refused the driver.
 setlocal EnableExtensions
 cd /d "%~dp0"
 set "card=@HARDWARE_ID@"
@@ -47,7 +48,8 @@ if not errorlevel 1 (
     echo   Turn Secure Boot off in the firmware's settings, in QEMU by OVMF without it, then run install.cmd again.
     exit /b 3
 )
-rem What the running Windows was started with; what bcdedit says may wait for a restart, and in the user's language.
+rem What the running Windows was started with; what bcdedit says may wait for a restart, and in the user's
+rem language.
 reg query "HKLM\SYSTEM\CurrentControlSet\Control" /v SystemStartOptions 2>nul | find /i "TESTSIGNING" >nul
 if errorlevel 1 (
     echo   Test signing is off. As administrator: bcdedit /set testsigning on
@@ -158,8 +160,8 @@ powershell -NoProfile -Command "Get-Content -Tail 40 -LiteralPath (Join-Path $en
 echo   ----
 exit /b 0
 
-rem A value of pnputil's list. Its labels are in the user's language, its names are not: a published name comes before its
-rem original name.
+rem A value of pnputil's list. Its labels are in the user's language, its names are not: a published name
+rem comes before its original name.
 :driver
 set "value="
 for /f "tokens=*" %%v in ("%~1") do set "value=%%v"

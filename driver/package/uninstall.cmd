@@ -1,6 +1,6 @@
 @echo off
-rem Takes the Ringwave driver out of Windows: from its devices, out of the driver store, and the test certificate from the
-rem machine's certificate stores.
+rem Takes the Ringwave driver out of Windows: from its devices, out of the driver store, and the test
+rem certificate from the machine's certificate stores.
 rem   uninstall.cmd [/keep-certificate]
 rem Exit code: 0 it is gone, 1 something of it stayed, 2 this user cannot, 5 a restart is needed.
 setlocal EnableExtensions
@@ -63,8 +63,8 @@ echo   pnputil ended with %code%: close what plays sound and run uninstall.cmd a
 set "result=1"
 exit /b 0
 
-rem A value of pnputil's list. Its labels are in the user's language, its names are not: a published name comes before its
-rem original name.
+rem A value of pnputil's list. Its labels are in the user's language, its names are not: a published name
+rem comes before its original name.
 :driver
 set "value="
 for /f "tokens=*" %%v in ("%~1") do set "value=%%v"
