@@ -1,5 +1,4 @@
 //! What an interface is, and how one is declared.
-use super::object::ComClass;
 use crate::guid::GUID;
 use core::ffi::c_void;
 use nt::NTSTATUS;
@@ -70,15 +69,6 @@ unsafe impl Interface for IUnknown {
     fn answers(iid: &GUID) -> bool {
         *iid == Self::IID || *iid == IID_IUNKNOWN_OF_COM
     }
-}
-
-// SAFETY: the three functions get `SLOT` and `T` from here.
-unsafe impl<T: ComClass, const SLOT: usize> VtableFor<T, SLOT> for IUnknown {
-    const VTABLE: &'static IUnknownVtbl = &IUnknownVtbl {
-        QueryInterface: super::object::query_interface::<T, SLOT>,
-        AddRef: super::object::add_ref::<T, SLOT>,
-        Release: super::object::release::<T, SLOT>,
-    };
 }
 
 /// Declares an interface from its rows.

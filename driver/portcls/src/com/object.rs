@@ -4,7 +4,7 @@
 //! value. The property handlers of PortCls' miniports get the primary pointer as PUNKNOWN and cast it to the
 //! class (WAVERT.md 0); so IUnknown is always answered with the primary pointer, whichever interface is
 //! asked. Secondary interfaces are pointers to the later words; their functions step back.
-use super::interface::{IUnknown, Interface};
+use super::interface::{IUnknown, IUnknownVtbl, Interface, VtableFor};
 use super::reference::{ComRef, NO_INTERFACE};
 use crate::guid::GUID;
 use alloc::alloc::{alloc, dealloc};
@@ -39,6 +39,15 @@ pub unsafe trait ComClass: Sized + Send + Sync + 'static {
 pub unsafe trait HasInterface<I: Interface>: ComClass {
     /// Which one.
     const SLOT: usize;
+}
+
+// SAFETY: the three functions get `SLOT` and `T` from here.
+unsafe impl<T: ComClass, const SLOT: usize> VtableFor<T, SLOT> for IUnknown {
+    const VTABLE: &'static IUnknownVtbl = &IUnknownVtbl {
+        QueryInterface: query_interface::<T, SLOT>,
+        AddRef: add_ref::<T, SLOT>,
+        Release: release::<T, SLOT>,
+    };
 }
 
 /// A value of a class as it lies in memory. Dereferences to the value.
