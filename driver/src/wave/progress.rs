@@ -1,8 +1,7 @@
-//! What a stream knows of itself between two calls: everything that the DPC, GetPosition and the packet
-//! methods share.
+//! What a stream keeps between two calls: everything that the DPC, GetPosition and the packet methods share.
 //!
-//! It lives under one spin lock of the stream. Nothing here touches a register; what the card says comes out
-//! of its status page.
+//! It stands under one spin lock of the stream. Nothing here controls the card; what is known of it comes from
+//! [`Card::status`], which waits for nothing.
 
 use nt::NtResult;
 use nt::status::STATUS_NOT_SUPPORTED;
@@ -111,7 +110,7 @@ impl StreamProgress {
             return None;
         }
         let status = card.status(endpoint.stream)?;
-        // After the page: whatever clock value stands there lies before this moment.
+        // Read after the status: every clock value in it lies before this moment.
         let moment = Moment::now();
         let now = scale(moment.0, self.counter_hz, endpoint.limits.clock_hz.into());
         self.position.observe(status.anchor.clock.max(status.packet_clock), now);
@@ -147,7 +146,7 @@ impl StreamProgress {
         packet_later.min(geometry.frame_in_packet(mark.number, valid_frames, frame))
     }
 
-    /// The end of the burst that `frame` is in, or begins with: what the card fetches at once. A piece is a
+    /// The end of the burst that `frame` is in, or begins with: what the card fetches at once. A burst is a
     /// FIFO long, or ends with its packet, which need not be a multiple of it. DATASHEET 5.2.
     fn burst_end(&self, geometry: BufferGeometry, frame: u64) -> u64 {
         let (packet, fifo) = (u64::from(geometry.packet_frames()), u64::from(self.fifo.max(1)));
@@ -199,7 +198,7 @@ impl StreamProgress {
     }
 
     /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the
-    /// stream runs. Also looks for an error to tell.
+    /// stream runs. Also logs an error of the card that is new.
     pub fn take_completed(&mut self, card: &dyn Card, endpoint: &Endpoint) -> bool {
         if self.state != StreamState::Run {
             return false;
@@ -221,7 +220,7 @@ impl StreamProgress {
     }
 
     /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a
-    /// piece, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what
+    /// burst, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what
     /// is reported lags by the FIFO, which is smooth; a card that wakes late has stored no more than up to
     /// its anchor. Complete packets are there at once: who is notified finds all of the packet, at the price
     /// of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67
