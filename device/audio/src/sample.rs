@@ -68,6 +68,16 @@ impl SampleFormat {
         }
     }
 
+    /// Bits of a sample.
+    pub const fn container_bits(self) -> u16 {
+        match self {
+            Self::U8 => 8,
+            Self::S16 => 16,
+            Self::S24 => 24,
+            Self::S24In32 | Self::S32 | Self::F32 => 32,
+        }
+    }
+
     /// Bits of a sample that carry its value.
     pub const fn valid_bits(self) -> u16 {
         match self {
@@ -135,6 +145,12 @@ impl SampleFormat {
     /// bits keeps every value.
     pub fn convert(self, bytes: &[u8], to: Self, into: &mut [u8]) {
         with_codec!(self, C => to.encode(levels::<C, _>(bytes), into));
+    }
+}
+
+impl core::fmt::Display for SampleFormat {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -54,13 +54,14 @@ pub fn split(whole: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{PcmFormat, Sample};
+    use super::super::format::PcmFormat;
     use super::*;
     use crate::portcls::guid::MODE_RAW;
+    use ringwave_audio::SampleFormat;
 
     #[test]
     fn a_list_begins_at_a_multiple_of_8_and_says_its_size() {
-        let format = PcmFormat::of(Sample::S16, 48_000, 2, false).bytes();
+        let format = PcmFormat::of(SampleFormat::S16, 48_000, 2, false).bytes();
         let whole = with_mode(&format, MODE_RAW);
         assert_eq!((whole.len(), whole[4], whole[88], whole[92], whole[96]), (88 + 48, 2, 48, 1, 40));
         assert_eq!(whole[120..], MODE_RAW.bytes());
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_was_put_together_comes_apart() {
-        let format = PcmFormat::of(Sample::F32, 48_000, 2, true).bytes();
+        let format = PcmFormat::of(SampleFormat::F32, 48_000, 2, true).bytes();
         let whole = with_mode(&format, MODE_RAW);
         assert_eq!(split(&whole), Some((format.clone(), Some(MODE_RAW.bytes().to_vec()))));
         assert_eq!(split(&format), Some((format.clone(), None)));

@@ -2,7 +2,7 @@
 //! held after the first round (WAVERT.md 4.8: expect hundreds of cycles).
 
 use super::buffer::{self, Kind};
-use super::format::{BufferPlan, PcmFormat, Sample};
+use super::format::{BufferPlan, PcmFormat};
 use super::player::{self, Failed, SLOTS, buffer_ms};
 use super::sweep;
 use super::{negotiate, negotiate_modes};
@@ -11,6 +11,7 @@ use crate::portcls::endpoint::{self, Endpoint};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::object;
 use alloc::vec::Vec;
+use ringwave_audio::SampleFormat;
 
 /// After so many cycles the books are compared.
 const CHECKED: u64 = 100;
@@ -54,7 +55,7 @@ pub fn run() -> bool {
     let mut endpoints = endpoint::all(false);
     endpoints.extend(endpoint::all(true));
     let cycles = cfg::get_u64("cycles", 1000);
-    let formats = [Sample::S16, Sample::F32].map(|sample| PcmFormat::of(sample, 48_000, 2, true));
+    let formats = [SampleFormat::S16, SampleFormat::F32].map(|sample| PcmFormat::of(sample, 48_000, 2, true));
     // A driver that has none of these formats is asked for one of its own.
     let mut round: Vec<(&Endpoint, PcmFormat)> = Vec::new();
     for format in &formats {

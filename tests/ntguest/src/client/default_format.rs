@@ -7,7 +7,7 @@
 //! choice: it goes to the result lines, and the tests of our own driver compare it.
 
 use super::attributes;
-use super::format::Sample;
+use super::format::SAMPLE_FORMATS;
 use super::intersection::{self, Answer, WILDCARD, bytes_of, open_range, resolve};
 use super::made_format::{Finding, MadeFormat};
 use super::proposals;
@@ -130,9 +130,9 @@ fn wishes(endpoint: &Endpoint) {
 
 /// Valid bits that a range of the pin has, asked for alone: 24 are 24 in 32, and 32 is a container of 32.
 fn bits(endpoint: &Endpoint, pcm: &KsDataRangeAudio) {
-    for sample in Sample::ALL {
+    for sample in SAMPLE_FORMATS {
         let valid = u32::from(sample.valid_bits());
-        let sub_format = if sample == Sample::F32 { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM };
+        let sub_format = if sample.is_float() { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM };
         let has = |least: u32, most: u32| (least..=most).contains(&valid);
         let there = endpoint.descriptor.ranges.iter().any(|range| {
             range.format.sub_format == sub_format
@@ -147,7 +147,7 @@ fn bits(endpoint: &Endpoint, pcm: &KsDataRangeAudio) {
             KsDataRangeAudio { minimum_bits_per_sample: valid, maximum_bits_per_sample: valid, ..*pcm };
         client.range.sub_format = sub_format;
         expect(endpoint, &client, format_args!("{sample}"), |made| {
-            made.bits == sample.bits() && (made.valid_bits == sample.valid_bits() || valid == 32)
+            made.bits == sample.container_bits() && (made.valid_bits == sample.valid_bits() || valid == 32)
         });
     }
 }

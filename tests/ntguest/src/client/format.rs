@@ -2,62 +2,22 @@
 
 use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX, SUBTYPE_IEEE_FLOAT, SUBTYPE_PCM, TYPE_AUDIO};
 use alloc::vec::Vec;
-use core::fmt;
+use ringwave_audio::SampleFormat;
 
 /// Bytes of a `KSDATAFORMAT_WAVEFORMATEX`: 64 and 18, for ksmedia.h packs the structures with a WAVEFORMATEX in them.
 pub const PLAIN_BYTES: usize = 82;
 /// Bytes of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`.
 pub const EXTENSIBLE_BYTES: usize = 104;
 
-/// How a sample lies in the cyclic buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sample {
-    /// 16-bit PCM.
-    S16,
-    /// 24 bits of PCM in the upper part of 32.
-    S24In32,
-    /// 32-bit PCM.
-    S32,
-    /// 32-bit IEEE float.
-    F32,
-}
-
-impl Sample {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::S16, Self::S24In32, Self::S32, Self::F32];
-
-    /// Its name in ntguest.cfg.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::S16 => "s16",
-            Self::S24In32 => "s24in32",
-            Self::S32 => "s32",
-            Self::F32 => "f32",
-        }
-    }
-
-    /// Bits of its container.
-    pub const fn bits(self) -> u16 {
-        if matches!(self, Self::S16) { 16 } else { 32 }
-    }
-
-    /// Bits that count; a `KSDATARANGE_AUDIO` is written in them (its page).
-    pub const fn valid_bits(self) -> u16 {
-        if matches!(self, Self::S24In32) { 24 } else { self.bits() }
-    }
-}
-
-impl fmt::Display for Sample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// The sample formats that a client asks for.
+pub const SAMPLE_FORMATS: [SampleFormat; 4] =
+    [SampleFormat::S16, SampleFormat::S24In32, SampleFormat::S32, SampleFormat::F32];
 
 /// A format as ntguest.cfg writes it: `s16x2@48000`.
-pub fn parse(text: &str) -> Option<(Sample, u16, u32)> {
+pub fn parse(text: &str) -> Option<(SampleFormat, u16, u32)> {
     let (sample, rest) = text.split_once('x')?;
     let (channels, rate) = rest.split_once('@')?;
-    let sample = Sample::ALL.into_iter().find(|known| known.name() == sample)?;
+    let sample = SAMPLE_FORMATS.into_iter().find(|known| known.name() == sample)?;
     let (channels, rate) = (channels.parse().ok()?, rate.parse().ok()?);
     ((1..=8).contains(&channels) && (8_000..=384_000).contains(&rate)).then_some((sample, channels, rate))
 }
@@ -85,14 +45,14 @@ pub struct PcmFormat {
 
 impl PcmFormat {
     /// Any kind of sample. 24 bits in 32 can be said only in the extensible form.
-    pub const fn of(sample: Sample, rate: u32, channels: u16, extensible: bool) -> Self {
-        let float = matches!(sample, Sample::F32);
-        let narrow = matches!(sample, Sample::S24In32);
+    pub const fn of(sample: SampleFormat, rate: u32, channels: u16, extensible: bool) -> Self {
+        let float = sample.is_float();
+        let narrow = sample.valid_bits() < sample.container_bits();
         Self {
             tag: if float { 3 } else { 1 },
             channels,
             rate,
-            bits: sample.bits(),
+            bits: sample.container_bits(),
             extensible: extensible || narrow,
             sub_format: if float { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM },
             align_error: 0,
@@ -178,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_plain_form_lies_as_the_header_says() {
-        let bytes = PcmFormat::of(Sample::S16, 48_000, 2, false).bytes();
+        let bytes = PcmFormat::of(SampleFormat::S16, 48_000, 2, false).bytes();
         assert_eq!(bytes.len(), 82);
         assert_eq!(bytes[0..4], 82u32.to_le_bytes());
         assert_eq!(bytes[64..], [1, 0, 2, 0, 0x80, 0xbb, 0, 0, 0, 0xee, 2, 0, 4, 0, 16, 0, 0, 0]);
@@ -186,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_extensible_form_carries_mask_and_subformat() {
-        let bytes = PcmFormat::of(Sample::S16, 44_100, 1, true).bytes();
+        let bytes = PcmFormat::of(SampleFormat::S16, 44_100, 1, true).bytes();
         assert_eq!(bytes.len(), 104);
         assert_eq!(bytes[64..66], [0xfe, 0xff]);
         assert_eq!(bytes[80..88], [22, 0, 16, 0, 4, 0, 0, 0]);
@@ -196,18 +156,18 @@ mod tests {
     #[test]
     fn every_kind_of_sample_has_its_tag_subformat_and_valid_bits() {
         let of = |sample| PcmFormat::of(sample, 48_000, 2, false);
-        assert_eq!((of(Sample::S16).tag, of(Sample::S16).extensible), (1, false));
-        let narrow = of(Sample::S24In32);
+        assert_eq!((of(SampleFormat::S16).tag, of(SampleFormat::S16).extensible), (1, false));
+        let narrow = of(SampleFormat::S24In32);
         assert_eq!((narrow.extensible, narrow.bits, narrow.valid_bits), (true, 32, 24));
-        assert_eq!(of(Sample::F32).bytes()[64..66], [3, 0]);
-        assert_eq!(of(Sample::F32).sub_format, SUBTYPE_IEEE_FLOAT);
-        assert_eq!(of(Sample::S32).block_align(), 8);
+        assert_eq!(of(SampleFormat::F32).bytes()[64..66], [3, 0]);
+        assert_eq!(of(SampleFormat::F32).sub_format, SUBTYPE_IEEE_FLOAT);
+        assert_eq!(of(SampleFormat::S32).block_align(), 8);
     }
 
     #[test]
     fn the_text_form_is_read_whole() {
-        assert_eq!(parse("s16x2@48000"), Some((Sample::S16, 2, 48_000)));
-        assert_eq!(parse("s24in32x8@384000"), Some((Sample::S24In32, 8, 384_000)));
+        assert_eq!(parse("s16x2@48000"), Some((SampleFormat::S16, 2, 48_000)));
+        assert_eq!(parse("s24in32x8@384000"), Some((SampleFormat::S24In32, 8, 384_000)));
         for wrong in ["", "s16", "s16x2", "s8x2@48000", "s16x9@48000", "s16x0@48000", "f32x1@7999"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
@@ -216,11 +176,11 @@ mod tests {
     #[test]
     fn a_buffer_is_whole_frames_in_every_packet() {
         let plan = |rate, channels, ms| {
-            BufferPlan::new(&PcmFormat::of(Sample::S16, rate, channels, false), ms, 2).unwrap().bytes
+            BufferPlan::new(&PcmFormat::of(SampleFormat::S16, rate, channels, false), ms, 2).unwrap().bytes
         };
         assert_eq!(plan(48_000, 2, 20), 3840);
         assert_eq!(plan(44_100, 1, 15), 2 * 330 * 2);
         assert_eq!(plan(44_100, 2, 0), 8);
-        assert_eq!(BufferPlan::new(&PcmFormat::of(Sample::S16, 48_000, 2, false), u64::MAX, 2), None);
+        assert_eq!(BufferPlan::new(&PcmFormat::of(SampleFormat::S16, 48_000, 2, false), u64::MAX, 2), None);
     }
 }

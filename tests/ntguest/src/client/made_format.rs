@@ -122,13 +122,14 @@ impl fmt::Display for MadeFormat {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{PcmFormat, Sample};
+    use super::super::format::PcmFormat;
     use super::*;
     use alloc::string::ToString;
     use alloc::vec::Vec;
+    use ringwave_audio::SampleFormat;
 
     fn good() -> Vec<u8> {
-        PcmFormat::of(Sample::S24In32, 48_000, 2, true).bytes()
+        PcmFormat::of(SampleFormat::S24In32, 48_000, 2, true).bytes()
     }
 
     #[test]
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(bent(72, 1), Err(Finding::Derived));
         assert_eq!(bent(82, 33), Err(Finding::ValidBits(33, 32)));
         assert_eq!(bent(84, 7), Err(Finding::Mask(7, 2)));
-        let plain = PcmFormat::of(Sample::S16, 48_000, 2, false).bytes();
+        let plain = PcmFormat::of(SampleFormat::S16, 48_000, 2, false).bytes();
         assert_eq!(MadeFormat::read(&plain), Err(Finding::NotExtensible(1, 0)));
     }
 }

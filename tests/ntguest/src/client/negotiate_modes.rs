@@ -2,7 +2,7 @@
 //! 5.6; rule `modes`).
 
 use super::attributes;
-use super::format::{PcmFormat, Sample};
+use super::format::{PcmFormat, SAMPLE_FORMATS};
 use super::stream::PinStream;
 use crate::kernel;
 use crate::kernel::call::driver_call;
@@ -22,6 +22,7 @@ use crate::portcls::vtable::{SignalProcessing, This};
 use alloc::vec::Vec;
 use core::fmt;
 use core::ptr;
+use ringwave_audio::SampleFormat;
 
 /// More modes than there are.
 const MOST: u32 = 32;
@@ -143,13 +144,13 @@ pub fn any_format(endpoint: &Endpoint) -> Option<PcmFormat> {
         .clamp(audio.minimum_sample_frequency, 48_000.max(audio.minimum_sample_frequency));
     let channels = u16::try_from(audio.maximum_channels.min(2)).ok()?;
     let sub_format = endpoint.descriptor.ranges.iter().find(|range| range.audio.is_some())?.format.sub_format;
-    let fits = |sample: &Sample| {
+    let fits = |sample: &SampleFormat| {
         let format = PcmFormat::of(*sample, rate, channels, true);
         format.sub_format == sub_format
             && (audio.minimum_bits_per_sample..=audio.maximum_bits_per_sample)
                 .contains(&u32::from(format.valid_bits))
     };
-    Sample::ALL.into_iter().find(fits).map(|sample| PcmFormat::of(sample, rate, channels, true))
+    SAMPLE_FORMATS.into_iter().find(fits).map(|sample| PcmFormat::of(sample, rate, channels, true))
 }
 
 fn open_in_each(endpoint: &Endpoint, modes: &[Guid]) {

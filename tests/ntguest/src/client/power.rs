@@ -10,7 +10,7 @@
 //! client calls in between works, or is remembered and done after D0 (WAVERT.md 1.4).
 
 use super::buffer::{self, Kind};
-use super::format::{BufferPlan, PcmFormat, Sample};
+use super::format::{BufferPlan, PcmFormat};
 use super::negotiate;
 use super::negotiate_modes;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
@@ -22,6 +22,7 @@ use crate::portcls::endpoint::{self, Endpoint};
 use crate::portcls::power;
 use crate::portcls::status::Status;
 use core::sync::atomic::{AtomicU32, Ordering};
+use ringwave_audio::SampleFormat;
 
 /// How long nothing happens in D3, 100-ns units.
 const ASLEEP: i64 = 500_000;
@@ -92,7 +93,7 @@ fn asleep() {
 
 /// A stream in STOP without a buffer and with one, in ACQUIRE and in PAUSE.
 fn at_rest(endpoint: &Endpoint) -> Result<(), Failed> {
-    let format = PcmFormat::of(Sample::S16, 48_000, 2, true);
+    let format = PcmFormat::of(SampleFormat::S16, 48_000, 2, true);
     let covered = endpoint.descriptor.ranges.iter().any(|range| negotiate::covers(range, &format));
     let format =
         Some(format).filter(|_| covered).or_else(|| negotiate_modes::any_format(endpoint)).ok_or(Failed)?;

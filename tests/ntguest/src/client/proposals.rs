@@ -3,7 +3,7 @@
 
 use super::ask::{self, instance};
 use super::attributes;
-use super::format::{PcmFormat, Sample};
+use super::format::{PcmFormat, SAMPLE_FORMATS};
 use super::intersection;
 use super::negotiate;
 use super::negotiate_modes;
@@ -104,7 +104,7 @@ fn propose(endpoint: &Endpoint, format: &[u8]) -> Status {
 /// Well-formed formats, announced or not: the proposal and NewStream are of one mind.
 fn formats(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
     let (mut proposed, mut accepted) = (0, 0);
-    for (sample, rate) in Sample::ALL.into_iter().flat_map(|sample| RATES.map(|rate| (sample, rate))) {
+    for (sample, rate) in SAMPLE_FORMATS.into_iter().flat_map(|sample| RATES.map(|rate| (sample, rate))) {
         for (channels, extensible) in CHANNELS.into_iter().flat_map(|n| [(n, false), (n, true)]) {
             let format = PcmFormat::of(sample, rate, channels, extensible);
             let whole = format.bytes();

@@ -8,7 +8,7 @@
 //! driver.
 
 use super::buffer::{self, Kind};
-use super::format::{BufferPlan, PcmFormat, Sample};
+use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
 use super::play::Label;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
@@ -19,6 +19,7 @@ use crate::kernel::thread;
 use crate::portcls::endpoint;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::pnp;
+use ringwave_audio::SampleFormat;
 
 /// `IRP_MN_SURPRISE_REMOVAL`
 const SURPRISE_REMOVAL: u8 = 0x17;
@@ -31,7 +32,7 @@ const RATE: u32 = 48_000;
 /// Plays until the device goes, and lets go; true when all of that went well.
 pub fn run() -> bool {
     let Some(endpoint) = endpoint::get(false, 0) else { return false };
-    let format = PcmFormat::of(Sample::S16, RATE, 2, true);
+    let format = PcmFormat::of(SampleFormat::S16, RATE, 2, true);
     player::open(&endpoint, &format).is_ok_and(|stream| {
         let plan = BufferPlan::new(&format, buffer_ms(), SLOTS).ok_or(Failed);
         let result = plan.and_then(|plan| {

@@ -3,7 +3,7 @@
 //! For every data range and for 1, 2 and the most channels: intersection, open, allocate, RUN for some packets, STOP, close.
 
 use super::buffer::{self, Kind};
-use super::format::{BufferPlan, PcmFormat, Sample};
+use super::format::{BufferPlan, PcmFormat, SAMPLE_FORMATS};
 use super::negotiate;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
 use super::stream::{PinStream, State};
@@ -16,6 +16,7 @@ use crate::portcls::guid::{SUBTYPE_IEEE_FLOAT, SUBTYPE_PCM};
 use crate::portcls::layout::KsDataRangeAudio;
 use crate::portcls::status::Status;
 use alloc::vec::Vec;
+use ringwave_audio::SampleFormat;
 
 /// Packets that a format runs for.
 const PACKETS: u32 = 3;
@@ -70,7 +71,7 @@ fn announced(endpoint: &Endpoint) -> Vec<PcmFormat> {
     let mut formats = Vec::new();
     for range in &endpoint.descriptor.ranges {
         let Some(audio) = range.audio else { continue };
-        for sample in Sample::ALL.into_iter().filter(|sample| is_of(*sample, range, &audio)) {
+        for sample in SAMPLE_FORMATS.into_iter().filter(|sample| is_of(*sample, range, &audio)) {
             let rates = [audio.minimum_sample_frequency, audio.maximum_sample_frequency];
             for rate in rates.iter().take(if rates[0] == rates[1] { 1 } else { 2 }) {
                 let most = audio.maximum_channels.min(u32::from(u16::MAX)) as u16;
@@ -92,8 +93,8 @@ fn announced(endpoint: &Endpoint) -> Vec<PcmFormat> {
 }
 
 /// Whether a range announces samples like these: bits of a range are valid bits (KSDATARANGE_AUDIO page).
-fn is_of(sample: Sample, range: &Range, audio: &KsDataRangeAudio) -> bool {
-    let sub_format = if sample == Sample::F32 { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM };
+fn is_of(sample: SampleFormat, range: &Range, audio: &KsDataRangeAudio) -> bool {
+    let sub_format = if sample.is_float() { SUBTYPE_IEEE_FLOAT } else { SUBTYPE_PCM };
     range.format.sub_format == sub_format
         && (audio.minimum_bits_per_sample..=audio.maximum_bits_per_sample)
             .contains(&u32::from(sample.valid_bits()))

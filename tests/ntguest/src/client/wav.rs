@@ -3,10 +3,10 @@
 //! The whole file is in memory. Chunks that are not known are skipped with their padding; every length is checked against what
 //! is there. Packed 24-bit samples, which no card takes, are widened to 24 bits in 32.
 
-use super::format::Sample;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
+use ringwave_audio::SampleFormat;
 
 /// A file that can be played.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Wav<'a> {
     /// 1 to 8.
     pub channels: u16,
     /// How a sample lies in `data`.
-    pub sample: Sample,
+    pub sample: SampleFormat,
     /// The frames, interleaved, little-endian; a whole number of them.
     pub data: Cow<'a, [u8]>,
 }
@@ -24,7 +24,7 @@ pub struct Wav<'a> {
 impl Wav<'_> {
     /// Bytes of a frame.
     pub fn block_align(&self) -> usize {
-        usize::from(self.channels) * usize::from(self.sample.bits() / 8)
+        usize::from(self.channels) * usize::from(self.sample.container_bits() / 8)
     }
 
     /// Number of frames.
@@ -38,7 +38,7 @@ impl Wav<'_> {
 struct Format {
     rate: u32,
     channels: u16,
-    sample: Sample,
+    sample: SampleFormat,
     /// Bytes of a sample in the file: 3 when they are packed.
     bytes: usize,
 }
@@ -157,10 +157,10 @@ fn parse_format(chunk: &[u8]) -> Result<Format, WavError> {
         (tag, bits)
     };
     let sample = match (kind, bits, valid) {
-        (TAG_PCM, 16, 16) => Sample::S16,
-        (TAG_PCM, 24 | 32, 24) => Sample::S24In32,
-        (TAG_PCM, 32, 32) => Sample::S32,
-        (TAG_FLOAT, 32, 32) => Sample::F32,
+        (TAG_PCM, 16, 16) => SampleFormat::S16,
+        (TAG_PCM, 24 | 32, 24) => SampleFormat::S24In32,
+        (TAG_PCM, 32, 32) => SampleFormat::S32,
+        (TAG_FLOAT, 32, 32) => SampleFormat::F32,
         _ => return Err(unsupported),
     };
     if !(1..=8).contains(&channels) || !(8_000..=384_000).contains(&rate) {
@@ -216,7 +216,7 @@ mod tests {
             chunk(b"data", &[1, 2, 3, 4]),
         ]);
         let data = Cow::Borrowed(&[1, 2, 3, 4][..]);
-        assert_eq!(parse(&bytes), Ok(Wav { rate: 44_100, channels: 2, sample: Sample::S16, data }));
+        assert_eq!(parse(&bytes), Ok(Wav { rate: 44_100, channels: 2, sample: SampleFormat::S16, data }));
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         let bytes =
             file(&[chunk(b"fmt ", &format(1, 2, 96_000, 24)), chunk(b"data", &[1, 2, 3, 0xfd, 0xfe, 0xff])]);
         let wav = parse(&bytes).unwrap();
-        assert_eq!((wav.sample, wav.block_align(), wav.frames()), (Sample::S24In32, 8, 1));
+        assert_eq!((wav.sample, wav.block_align(), wav.frames()), (SampleFormat::S24In32, 8, 1));
         assert_eq!(*wav.data, [0, 1, 2, 3, 0, 0xfd, 0xfe, 0xff]);
     }
 
@@ -254,13 +254,13 @@ mod tests {
             ext.extend(SUBFORMAT_TAIL);
             parse(&file(&[chunk(b"fmt ", &ext), chunk(b"data", &[0; 96])])).map(|wav| wav.sample)
         };
-        assert_eq!(extensible(1, 32, 24), Ok(Sample::S24In32));
-        assert_eq!(extensible(1, 24, 24), Ok(Sample::S24In32));
-        assert_eq!(extensible(1, 32, 32), Ok(Sample::S32));
-        assert_eq!(extensible(3, 32, 32), Ok(Sample::F32));
+        assert_eq!(extensible(1, 32, 24), Ok(SampleFormat::S24In32));
+        assert_eq!(extensible(1, 24, 24), Ok(SampleFormat::S24In32));
+        assert_eq!(extensible(1, 32, 32), Ok(SampleFormat::S32));
+        assert_eq!(extensible(3, 32, 32), Ok(SampleFormat::F32));
         assert!(extensible(3, 16, 16).is_err() && extensible(1, 16, 12).is_err());
         let float = file(&[chunk(b"fmt ", &format(3, 1, 8_000, 32)), chunk(b"data", &[0; 4])]);
-        assert_eq!(parse(&float).map(|wav| wav.sample), Ok(Sample::F32));
+        assert_eq!(parse(&float).map(|wav| wav.sample), Ok(SampleFormat::F32));
     }
 
     #[test]
