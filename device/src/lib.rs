@@ -22,4 +22,3 @@ pub mod sandbox;
 pub mod serve;
 pub mod stats;
 pub mod stream;
-pub mod trace;

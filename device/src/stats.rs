@@ -51,17 +51,11 @@ pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: O
 
 /// The register that a write at `offset` of BAR 0 goes to, as far as it is counted apart.
 pub fn register_write(offset: u64) -> RegisterWrite {
-    match stream_register(offset) {
+    match stream::in_block(offset).map(|(_, register)| register) {
         Some(stream::STATE) => RegisterWrite::State,
         Some(stream::WRITTEN) => RegisterWrite::Written,
         Some(stream::LOOK) => RegisterWrite::Look,
         Some(stream::EOS) => RegisterWrite::Eos,
         _ => RegisterWrite::Other,
     }
-}
-
-/// The register within its stream's block, if the offset is in one.
-fn stream_register(offset: u64) -> Option<u32> {
-    let offset = u32::try_from(offset).ok()?.checked_sub(stream::BLOCK_BASE)?;
-    (offset < stream::STREAMS_MAX * stream::BLOCK_STRIDE).then_some(offset % stream::BLOCK_STRIDE)
 }

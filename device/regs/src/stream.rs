@@ -13,6 +13,20 @@ pub const fn block(index: u32) -> Option<u32> {
     if index < STREAMS_MAX { Some(BLOCK_BASE + index * BLOCK_STRIDE) } else { None }
 }
 
+/// The stream in whose block `offset` of BAR 0 is, and the offset in that block; `None` outside the blocks.
+pub const fn in_block(offset: u64) -> Option<(u32, u32)> {
+    let base = BLOCK_BASE as u64;
+    let end = base + STREAMS_MAX as u64 * BLOCK_STRIDE as u64;
+    if offset < base || offset >= end {
+        return None;
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "inside BAR 0")]
+    let in_blocks = (offset - base) as u32;
+    Some((in_blocks / BLOCK_STRIDE, in_blocks % BLOCK_STRIDE))
+}
+const _: () = assert!(matches!(in_block(BLOCK_BASE as u64 + BLOCK_STRIDE as u64 + 4), Some((1, 4))));
+const _: () = assert!(in_block(BLOCK_BASE as u64 - 1).is_none());
+
 crate::offsets! {
     /// All registers of a stream, in address order, relative to its block.
     REGISTERS {

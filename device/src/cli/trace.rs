@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ringwave::trace::perfetto::{self, Perfetto};
-use ringwave::trace::show::{self, About, Group};
-use ringwave::trace::summary::{Nanos, Summarizer};
 use ringwave_audio::next_step;
 use ringwave_trace::{Event, TraceRecord};
 use ringwave_trace::{Item, Reader, TraceError};
+use ringwave_trace_tool::perfetto::{self, Perfetto};
+use ringwave_trace_tool::show::{self, About, Group};
+use ringwave_trace_tool::summary::{Nanos, Summarizer};
 
 use super::commands::{Failure, bad_input, failed};
 

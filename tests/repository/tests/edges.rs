@@ -43,7 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("device/cards/virtio-snd", &["device/audio", "device/engine", "device/guest-memory", "device/trace"]),
     // Sees a card only from outside.
     ("device/tools/bringup", &["device/audio", "device/regs", "device/vfio-user"]),
-    ("device/tools/trace", &["device/trace"]),
+    ("device/tools/trace", &["device/pci", "device/regs", "device/report", "device/trace"]),
     // Runs cards in its own process.
     ("device/tools/bench", ALL_OF_DEVICE),
     // The program: the only place that knows all.

@@ -384,20 +384,12 @@ impl<W: Write> Perfetto<W> {
 
     /// What a write says of a stream's packets.
     fn register(&mut self, event: &Event, offset: u64, data: &Data) -> io::Result<()> {
-        let (4, Some(value), Some(in_blocks)) =
-            (data.bytes(), data.value(), offset.checked_sub(stream::BLOCK_BASE.into()))
+        let (4, Some(value), Some((number, register))) =
+            (data.bytes(), data.value(), stream::in_block(offset))
         else {
             return Ok(());
         };
         let value = u32::try_from(value).unwrap_or(u32::MAX);
-        let stride = u64::from(stream::BLOCK_STRIDE);
-        let (number, register) = (in_blocks / stride, in_blocks % stride);
-        let (Ok(number), Ok(register)) = (u32::try_from(number), u32::try_from(register)) else {
-            return Ok(());
-        };
-        if number >= STREAMS_MAX {
-            return Ok(());
-        }
         if register == stream::WRITTEN {
             return self.mark(event, number, value);
         }

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::show;
-use crate::stats::register_write;
-use ringwave_report::Messages;
+use ringwave_regs::stream;
+use ringwave_report::{Messages, RegisterWrite};
 use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, TraceRecord};
 
 /// Figures of a trace, or of the part of it that was looked at.
@@ -195,7 +195,15 @@ impl Summarizer {
     /// The pending write has had its effect.
     fn settle(&mut self) {
         if let Some((offset, before, true)) = self.pending.take() {
-            self.summary.messages.write_register(register_write(offset), before, !self.running.is_empty());
+            // As the card sorts them.
+            let register = match stream::in_block(offset).map(|(_, register)| register) {
+                Some(stream::STATE) => RegisterWrite::State,
+                Some(stream::WRITTEN) => RegisterWrite::Written,
+                Some(stream::LOOK) => RegisterWrite::Look,
+                Some(stream::EOS) => RegisterWrite::Eos,
+                _ => RegisterWrite::Other,
+            };
+            self.summary.messages.write_register(register, before, !self.running.is_empty());
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{Named, format, global, pages, stream};
 
-use crate::pci::layout;
+use ringwave_pci::config::layout;
 use ringwave_trace::{Data, ErrorName, Region};
 
 /// An access, decoded.
@@ -30,26 +30,18 @@ pub fn access(region: Region, offset: u64, data: &Data, written: bool) -> Access
 
 /// The stream and the register at this offset in BAR 0.
 fn register(offset: u64) -> Option<(Option<u32>, &'static Named)> {
-    let offset = u32::try_from(offset).ok()?;
-    let Some(in_blocks) = offset.checked_sub(stream::BLOCK_BASE) else {
-        return Some((None, named(global::REGISTERS, offset)?));
-    };
-    let (index, at) = (in_blocks / stream::BLOCK_STRIDE, in_blocks % stream::BLOCK_STRIDE);
-    (index < stream::STREAMS_MAX).then_some((Some(index), named(stream::REGISTERS, at)?))
+    match stream::in_block(offset) {
+        Some((index, at)) => Some((Some(index), named(stream::REGISTERS, at)?)),
+        None => Some((None, named(global::REGISTERS, u32::try_from(offset).ok()?)?)),
+    }
 }
 
 fn named(table: &'static [Named], offset: u32) -> Option<&'static Named> {
     table.iter().find(|register| register.offset == offset)
 }
 
-/// The stream whose block an offset of BAR 0 is in, whether there is a register or not.
-fn block_of(offset: u64) -> Option<u32> {
-    let in_blocks = u32::try_from(offset).ok()?.checked_sub(stream::BLOCK_BASE)?;
-    Some(in_blocks / stream::BLOCK_STRIDE).filter(|index| *index < stream::STREAMS_MAX)
-}
-
 fn registers(offset: u64, data: &Data, written: bool) -> Access {
-    let unknown = Access { stream: block_of(offset), ..Access::default() };
+    let unknown = Access { stream: stream::in_block(offset).map(|(index, _)| index), ..Access::default() };
     let (Some(value), Some((stream, low))) = (data.value(), register(offset)) else { return unknown };
     let value_of = |register: &Named, value: u64| {
         let value = u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0);

@@ -296,7 +296,7 @@ pub fn json(record: &TraceRecord) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::summary::Summarizer;
+    use crate::summary::Summarizer;
     use proptest::prelude::*;
     use ringwave_trace::strategy::event;
 
