@@ -21,8 +21,9 @@ fn served(talk: impl FnOnce(&std::path::Path, &Stop)) -> Vec<String> {
     let mut board = Board::new();
     std::thread::scope(|scope| {
         let server = scope.spawn(|| serve(listener.socket(), &mut board, &stop));
+        let end = StopOnDrop(&stop);
         talk(&path, &stop);
-        stop.stop();
+        drop(end);
         server.join().unwrap().unwrap();
     });
     board.taken()
@@ -277,8 +278,8 @@ fn socket_can_be_handed_over_and_nothing_else_can() {
     let stop = Stop::new().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| serve(listener.socket(), &mut Board::new(), &stop));
+        let _end = StopOnDrop(&stop);
         assert_eq!(Client::connect(&path).unwrap().device_info().unwrap().regions, 9);
-        stop.stop();
     });
     drop(listener);
     assert!(path.exists(), "whoever made it removes it");

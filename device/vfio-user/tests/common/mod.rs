@@ -30,6 +30,15 @@ pub const REFUSING_OFFSET: u64 = 0xF0;
 /// Region 5 is as long as one access may be, and longer.
 pub const LONG_BYTES: u64 = 3 << 20;
 
+/// Stops a server when a test ends, also by a panic: a scope waits for its threads.
+pub struct StopOnDrop<'a>(pub &'a Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// Region 1 is mapped in one part, region 2 cannot be written, region 3 not read, region 4 is mapped whole, region 5 is long.
 pub struct Board {
     pub log: Arc<Mutex<Vec<String>>>,
