@@ -1,30 +1,32 @@
 //! The whole function behind one lock: controller, configuration space, guest memory, interrupts.
 //!
-//! Three threads come here: the one that handles the client's messages (the methods of [`Card`]), the engine ([`crate::engine`]), which
-//! gives the card its time, and the desk ([`crate::desk`]), which does what the host is to do. What a message brings about for the guest (pages, interrupts) is done before its answer, with the lock held: after
-//! a write of PAUSE has returned no event may come, and one that was raised late, outside of the lock, could. What it brings about for the
-//! host (files, log) goes to the [`Outbox`]; the desk does it without the lock. So neither a message nor the card's time ever waits for a
-//! disk.
+//! Three threads come here: the one that handles the client's messages, the engine thread, which gives the card its time, and the I/O
+//! worker, which does what the host is to do (`device`). What a message brings about for the guest (pages, interrupts) is done before
+//! its answer, with the lock held: after a write of PAUSE has returned no event may come, and one that was raised late, outside of the
+//! lock, could. What it brings about for the host (files, log) goes to an [`IoQueue`]; the worker does it without the lock. So neither
+//! a message nor the card's time ever waits for a disk.
 
 mod asking;
 mod behind;
+mod device;
 pub(crate) mod reset_watch;
 mod tracing;
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use crate::controller::{Config, Controller};
-use crate::outbox::Outbox;
 use crate::page_bar::PageBar;
 use crate::pci::{Identity, spec};
 use crate::ports::{ClockMode, Effects, Env};
+use crate::records::Records;
 pub use asking::AskError;
 use asking::Session;
 use behind::Behind;
-use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::clock::{HostClock, Speed};
-use ringwave_guest_memory::guest_ram::{Lost, MapError};
+use ringwave_engine::io_queue::IoQueue;
+use ringwave_engine::wake::Wakers;
+use ringwave_guest_memory::guest_ram::MapError;
 use ringwave_host::source::Inputs;
 use ringwave_pci::client::{Bar, Requests};
 use ringwave_pci::{Function, Request};
@@ -49,10 +51,7 @@ pub struct CardConfig {
 /// A sound card.
 pub struct Card {
     state: Mutex<State>,
-    /// The engine's deadline may have changed.
-    wake: Condvar,
-    /// There is something for the desk to do.
-    work: Condvar,
+    wakers: Wakers,
     pages: PageBar,
     clock: HostClock,
     clock_mode: ClockMode,
@@ -64,16 +63,12 @@ pub(crate) struct State {
     function: Function,
     pub controller: Controller,
     inputs: Inputs,
-    audio: AudioQueue,
     effects: Effects,
-    pub outbox: Outbox,
+    /// What waits for the I/O worker.
+    queue: IoQueue<Records>,
     counted: Messages,
     pub session: Session,
     pub tracing: Tracing,
-    /// The process ends: the engine handles what is due and stops.
-    pub ending: bool,
-    /// The engine has stopped: the desk does what is left and stops.
-    pub ended: bool,
 }
 
 impl Card {
@@ -99,20 +94,16 @@ impl Card {
             function: Function::new(&spec(config.identity, messages)),
             controller,
             inputs,
-            audio: AudioQueue::default(),
             effects: Effects::default(),
-            outbox: Outbox::default(),
+            queue: IoQueue::default(),
             counted: Messages::default(),
             session: Session::default(),
             tracing: Tracing::new(config.trace),
-            ending: false,
-            ended: false,
         };
         state.effects.untraced = !config.trace;
         let card = Self {
             state: Mutex::new(state),
-            wake: Condvar::new(),
-            work: Condvar::new(),
+            wakers: Wakers::default(),
             pages: PageBar::new()?,
             clock,
             clock_mode: config.controller.clock,
@@ -152,10 +143,10 @@ impl Card {
             self.pages.wipe();
             // Fills in the pages again.
             state.reset(self);
-            state.outbox.left = Some((report, done));
+            state.queue.records.left = Some((report, done));
         }
-        self.work.notify_one();
-        // The desk drops the sender when it is done, or has ended.
+        self.wakers.io.wake();
+        // The I/O worker drops the sender when it is done, or has ended.
         let _ = finished.recv();
         true
     }
@@ -173,57 +164,16 @@ impl Card {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine waits until its deadline may have changed, but no longer than `time`.
-    pub(crate) fn wait_engine<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        time: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
-        wait(&self.wake, state, time)
-    }
-
-    /// The desk waits until there is something to do, but no longer than `time`.
-    pub(crate) fn wait_desk<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        time: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
-        wait(&self.work, state, time)
-    }
-
     /// The clock that the card goes by.
     pub fn clock(&self) -> &HostClock {
         &self.clock
     }
 
-    /// Asks the engine, and then the desk, to do what is left and to stop.
-    pub fn end(&self) {
-        self.lock().ending = true;
-        self.wake.notify_one();
-    }
-
-    /// The engine has stopped.
-    pub(crate) fn engine_ended(&self, mut state: MutexGuard<'_, State>) {
-        state.ended = true;
-        self.work.notify_one();
-    }
-
     /// Wakes the engine if there is something to wait for.
     fn tell_engine(&self, state: &State) {
         if state.controller.next_deadline().is_some() {
-            self.wake.notify_one();
+            self.wakers.engine.wake();
         }
-    }
-}
-
-fn wait<'a>(
-    condition: &Condvar,
-    state: MutexGuard<'a, State>,
-    time: Option<Duration>,
-) -> MutexGuard<'a, State> {
-    match time {
-        None => condition.wait(state).unwrap_or_else(PoisonError::into_inner),
-        Some(time) => condition.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
     }
 }
 
@@ -249,10 +199,10 @@ impl Requests for Card {
         let (function, mut behind) = state.split(self);
         let result = function.handle(request, &mut behind);
         if reset || state.controller.next_deadline() != before {
-            self.wake.notify_one();
+            self.wakers.engine.wake();
         }
         if state.function.has_lost() {
-            self.work.notify_one();
+            self.wakers.io.wake();
         }
         result
     }
@@ -261,16 +211,14 @@ impl Requests for Card {
 impl State {
     /// The function, and what is behind it.
     fn split<'a>(&'a mut self, card: &'a Card) -> (&'a mut Function, Behind<'a>) {
-        let Self { function, controller, inputs, audio, effects, outbox, counted, session, tracing, .. } =
-            self;
+        let Self { function, controller, inputs, effects, queue, counted, session, tracing, .. } = self;
         let (running, with_file) = (false, false);
         let behind = Behind {
             card,
             controller,
             inputs,
-            audio,
             effects,
-            outbox,
+            queue,
             counted,
             session,
             tracing,
@@ -299,15 +247,5 @@ impl State {
     fn reset(&mut self, card: &Card) {
         let (function, mut behind) = self.split(card);
         function.reset(&mut behind);
-    }
-
-    /// What the sources have to say since the last call, for the log.
-    pub fn take_warnings(&mut self) -> Vec<String> {
-        self.inputs.take_warnings()
-    }
-
-    /// Maps that were lost since the last call, for the log.
-    pub fn take_lost(&self) -> Vec<Lost> {
-        self.function.take_lost()
     }
 }

@@ -1,24 +1,20 @@
-//! The desk: the thread that does what the host is to do (sinks, log, trace, figures), without the card's lock.
-//!
-//! It is not the engine's thread, so that a disk that hangs for a second does not hold up the card's time: sound waits in the
-//! [`Outbox`] meanwhile.
+//! The program's side of a card's I/O worker: it gives sound to the sinks, and writes log, trace and figures. Without the card's lock.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::Level;
 
-use crate::card::{Card, State};
 use crate::engine::READER_PATIENCE;
-use crate::outbox::{Ask, Outbox};
-use ringwave_engine::audio_queue::AudioChunk;
+use crate::records::{Records, StatsRequest, loss_to_report, report_loss};
+use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
+use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::stream::stats::Stall;
-use ringwave_host::output;
-use ringwave_host::output::PatientFile;
+use ringwave_engine::threads::Host;
+use ringwave_host::output::{self, PatientFile};
 use ringwave_host::{Figures, SinkError, Sinks};
 use ringwave_report::{Client, SessionReport};
 use ringwave_trace::{TraceRecord, TraceWriter};
@@ -27,22 +23,22 @@ use ringwave_trace::{TraceRecord, TraceWriter};
 const STALL_NAMED_AFTER: Duration = Duration::from_secs(5);
 /// While there is a trace to write it is written as often, whatever else happens.
 const TRACE_GATHERS: Duration = Duration::from_millis(20);
-/// Lines of one kind about one client that are logged. A guest can cause a note with every access.
+/// Lines of one kind about one client that are logged. A guest can cause a diagnostic with every access.
 const LINES_PER_CLIENT: u32 = 200;
 
 /// How many lines there were about the present client, by kind.
 #[derive(Default)]
 pub(crate) struct Lines {
-    notes: u32,
+    diagnostics: u32,
     maps: u32,
     sources: u32,
     stalls: u32,
     sinks: u32,
-    lost: u32,
+    losses: u32,
 }
 
 /// Logs a line of a kind of which there were so many.
-fn tell(count: &mut u32, level: Level, line: impl std::fmt::Display) {
+fn log_line(count: &mut u32, level: Level, line: impl std::fmt::Display) {
     *count = count.saturating_add(1);
     match *count {
         ..LINES_PER_CLIENT => log::log!(level, "{line}"),
@@ -51,119 +47,144 @@ fn tell(count: &mut u32, level: Level, line: impl std::fmt::Display) {
     }
 }
 
-/// The desk of a card.
-pub(crate) struct Desk {
-    pub card: Arc<Card>,
-    pub sinks: Sinks,
-    pub trace: Option<TraceWriter<PatientFile>>,
+/// Writes what a card brings about.
+pub(crate) struct Recorder {
+    sinks: Sinks,
+    trace: Option<TraceWriter<PatientFile>>,
     /// Where the figures go.
-    pub stats: Option<PathBuf>,
+    stats: Option<PathBuf>,
     /// What is in the log about the present client.
-    pub lines: Lines,
+    lines: Lines,
     /// Streams of the present client whose sound is not whole, as bits.
-    pub failed: u32,
+    failed: u32,
     /// Nothing that was heard in the life of the process was lost.
-    pub whole: bool,
-    /// Grows with everything that was done.
-    pub done: Arc<AtomicU64>,
+    lossless: bool,
+    watchdog: Watchdog,
+    /// There was some of the trace in the last queue: there will be more, and the card does not wake anybody for it.
+    traced: bool,
+    /// The figures of the client that is there when the process ends.
+    last: Option<SessionReport>,
 }
 
-/// Works until the engine has stopped and everything is done. Gives whether everything that was heard is in its file.
-pub(crate) fn run(mut desk: Desk) -> bool {
-    let card = Arc::clone(&desk.card);
-    let mut outbox = Outbox::default();
-    let mut watchdog = Watchdog::default();
-    let mut traced = false;
-    loop {
-        let mut state = card.lock();
-        let ended = state.ended;
-        let mut gone = state.take_lost();
-        let mut warnings = state.take_warnings();
-        if !state.outbox.is_urgent() && !ended && gone.is_empty() && warnings.is_empty() {
-            let time = shortest(&card, &state, &desk, &watchdog);
-            // Where there was some of the trace there will be more: the desk comes by itself, and nobody has to wake it.
-            state.tracing.desk_looks = traced || !state.outbox.trace.is_empty();
-            let time = time.into_iter().chain(state.tracing.desk_looks.then_some(TRACE_GATHERS)).min();
-            state = card.wait_desk(state, time);
-            state.tracing.desk_looks = false;
+impl Recorder {
+    pub(crate) fn new(sinks: Sinks, trace: Option<TraceWriter<PatientFile>>, stats: Option<PathBuf>) -> Self {
+        Self {
+            sinks,
+            trace,
+            stats,
+            lines: Lines::default(),
+            failed: 0,
+            lossless: true,
+            watchdog: Watchdog::default(),
+            traced: false,
+            last: None,
         }
-        gone.extend(state.take_lost());
-        warnings.extend(state.take_warnings());
-        let named = watchdog.look(&card, &state);
-        std::mem::swap(&mut state.outbox, &mut outbox);
-        traced = !outbox.trace.is_empty();
-        let asks = std::mem::take(&mut outbox.asks);
-        let last = (ended && state.client_spoke()).then(|| state.report(&card));
-        let moving = state.controller.moving();
-        let live = (!asks.is_empty()).then(|| state.report(&card));
-        drop(state);
-
-        for map in gone {
-            tell(&mut desk.lines.maps, Level::Error, map);
-        }
-        for warning in warnings {
-            tell(&mut desk.lines.sources, Level::Warn, warning);
-        }
-        for Stall { stream, packet, .. } in named {
-            let seconds = STALL_NAMED_AFTER.as_secs();
-            let what = format!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
-            tell(&mut desk.lines.stalls, Level::Warn, what);
-        }
-        desk.deal_with(&mut outbox);
-        desk.sinks.rest_but(moving);
-        desk.pace();
-        if let Some(live) = live {
-            desk.answer(asks, live);
-        }
-        if ended {
-            desk.end(last);
-            return desk.whole;
-        }
-        desk.flush_if_due();
     }
 }
 
-/// How long there is nothing to do; `None` = until somebody comes.
-fn shortest(card: &Card, state: &State, desk: &Desk, watchdog: &Watchdog) -> Option<Duration> {
-    let stalls = state.controller.stalls().filter(|stall| !watchdog.knows(stall));
-    let stalled = stalls.map(|stall| {
-        let lasted = card.clock().real_time(card.clock().now().saturating_sub(stall.since));
-        // A little more, so that it has lasted long enough when we look.
-        STALL_NAMED_AFTER.saturating_sub(lasted) + Duration::from_millis(1)
-    });
-    stalled.chain(desk.sinks.flush_due()).chain(desk.sinks.look_due()).min()
+impl Host<Records> for Recorder {
+    fn handle(&mut self, queue: &mut IoQueue<Records>, feedback: &mut Feedback, done: &AtomicU64) {
+        self.log_records(queue);
+        let records = &mut queue.records;
+        let failed = self.play(&queue.audio, done);
+        report_loss(loss_to_report(queue.unreported_loss, &mut self.lines.losses));
+        self.note_failures(queue.lost);
+        let left = records.left.take();
+        // The guest may have left meanwhile: then the card was reset, and the next client is not told of it.
+        let told = self.report_failures(failed);
+        feedback.failed |= if left.is_some() { 0 } else { told };
+        self.traced = !records.trace.is_empty();
+        feedback.trace_failed |= !self.write_trace(&records.trace);
+        if let Some((report, done)) = left {
+            let failed = self.sinks.finish();
+            self.report_failures(failed);
+            self.conclude(report);
+            self.lines = Lines::default();
+            drop(done);
+        }
+        self.sinks.rest_but(queue.streams.moving);
+        // Streams whose sink has a clock of its own follow it (DATASHEET 5.4).
+        feedback.rates.extend(self.sinks.paces());
+        if let Some(live) = records.live.take() {
+            self.answer(&mut records.requests, live);
+        }
+        self.last = records.last.take();
+        records.clear();
+        if self.sinks.flush_due().is_some_and(|due| due.is_zero()) {
+            let failed = self.sinks.flush();
+            feedback.failed |= self.report_failures(failed);
+        }
+    }
+
+    fn due(&self) -> Option<Duration> {
+        let sinks = self.sinks.flush_due().into_iter().chain(self.sinks.look_due());
+        sinks.chain(self.watchdog.due()).chain(self.traced.then_some(TRACE_GATHERS)).min()
+    }
+
+    fn finish(&mut self) -> bool {
+        let failed = self.sinks.finish();
+        self.report_failures(failed);
+        if let Some(report) = self.last.take() {
+            self.conclude(report);
+        }
+        self.lossless
+    }
 }
 
 /// Knows which stalls were named.
 #[derive(Default)]
-struct Watchdog(Vec<Stall>);
+struct Watchdog {
+    named: Vec<Stall>,
+    /// When the next one has to be.
+    due: Option<Instant>,
+}
 
 impl Watchdog {
-    fn knows(&self, stall: &Stall) -> bool {
-        self.0.contains(stall)
+    /// The stalls that have to be named now.
+    fn look(&mut self, stalls: &[(Stall, Duration)]) -> Vec<Stall> {
+        let (long, short): (Vec<_>, Vec<_>) =
+            stalls.iter().partition(|(_, lasted)| *lasted >= STALL_NAMED_AFTER);
+        let long: Vec<Stall> = long.into_iter().map(|(stall, _)| stall).collect();
+        let new = long.iter().filter(|stall| !self.named.contains(stall)).copied().collect();
+        self.named = long;
+        // A little more, so that it has lasted long enough when we look.
+        let left = short
+            .iter()
+            .map(|(_, lasted)| STALL_NAMED_AFTER.saturating_sub(*lasted) + Duration::from_millis(1));
+        self.due = left.min().and_then(|left| Instant::now().checked_add(left));
+        new
     }
 
-    /// The stalls that have to be named now.
-    fn look(&mut self, card: &Card, state: &State) -> Vec<Stall> {
-        let now = card.clock().now();
-        let long =
-            |stall: &Stall| card.clock().real_time(now.saturating_sub(stall.since)) >= STALL_NAMED_AFTER;
-        let lasting: Vec<Stall> = state.controller.stalls().filter(long).collect();
-        let new = lasting.iter().filter(|stall| !self.knows(stall)).copied().collect();
-        self.0 = lasting;
-        new
+    fn due(&self) -> Option<Duration> {
+        self.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 }
 
-impl Desk {
-    /// Does everything in the outbox, in order, and empties it.
-    fn deal_with(&mut self, outbox: &mut Outbox) {
-        for note in &outbox.diagnostics {
-            tell(&mut self.lines.notes, Level::Warn, note);
+impl Recorder {
+    /// Logs what is for the log.
+    fn log_records(&mut self, queue: &mut IoQueue<Records>) {
+        let records = &mut queue.records;
+        for map in records.lost_maps.drain(..) {
+            log_line(&mut self.lines.maps, Level::Error, map);
         }
+        for warning in records.source_warnings.drain(..) {
+            log_line(&mut self.lines.sources, Level::Warn, warning);
+        }
+        for Stall { stream, packet, .. } in self.watchdog.look(&queue.streams.stalls) {
+            let seconds = STALL_NAMED_AFTER.as_secs();
+            let what = format!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
+            log_line(&mut self.lines.stalls, Level::Warn, what);
+        }
+        for diagnostic in &records.diagnostics {
+            log_line(&mut self.lines.diagnostics, Level::Warn, diagnostic);
+        }
+    }
+
+    /// Gives sound to the sinks. Gives the streams whose sinks failed.
+    fn play(&mut self, audio: &AudioQueue, done: &AtomicU64) -> Vec<(u32, SinkError)> {
         let mut failed = Vec::new();
-        for (stream, format, heard) in outbox.sounds() {
-            let result = match heard {
+        for (stream, format, chunk) in audio.chunks() {
+            let result = match chunk {
                 AudioChunk::Frames(bytes) => self.sinks.frames(stream, format, bytes),
                 AudioChunk::Silence(frames) => self.sinks.silence(stream, format, frames),
                 AudioChunk::Stop => {
@@ -172,52 +193,18 @@ impl Desk {
                 }
             };
             failed.extend(result.err().map(|error| (stream, error)));
-            self.done.fetch_add(1, Ordering::Relaxed);
+            done.fetch_add(1, Ordering::Relaxed);
         }
-        Outbox::tell(outbox.untold, &mut self.lines.lost);
-        self.note_failures(outbox.lost);
-        self.tell_failures(failed, outbox.left.is_some());
-        self.write_trace(&outbox.trace);
-        if let Some((report, done)) = outbox.left.take() {
-            let failed = self.sinks.finish();
-            self.tell_failures(failed, true);
-            self.conclude(report);
-            self.lines = Lines::default();
-            drop(done);
-        }
-        outbox.clear();
-    }
-
-    /// Streams whose sink has a clock of its own follow it (DATASHEET 5.4).
-    fn pace(&mut self) {
-        for (stream, rate_den) in self.sinks.paces() {
-            let mut state = self.card.lock();
-            state.with_controller(&self.card, |controller, _| controller.set_rate_den(stream, rate_den));
-        }
-    }
-
-    fn flush_if_due(&mut self) {
-        if self.sinks.flush_due().is_some_and(|due| due.is_zero()) {
-            let failed = self.sinks.flush();
-            self.tell_failures(failed, false);
-        }
-    }
-
-    fn end(&mut self, last: Option<SessionReport>) {
-        let failed = self.sinks.finish();
-        self.tell_failures(failed, false);
-        if let Some(report) = last {
-            self.conclude(report);
-        }
+        failed
     }
 
     /// Gives the figures of the moment to those who asked for them.
-    fn answer(&self, asks: Vec<Ask>, mut live: SessionReport) {
+    fn answer(&self, requests: &mut Vec<StatsRequest>, mut live: SessionReport) {
         live.sinks_failed(self.failed);
         take_sink_stats(&mut live, &self.sinks.figures());
-        for ask in asks {
-            match ask {
-                Ask::Log => {
+        for request in requests.drain(..) {
+            match request {
+                StatsRequest::Log => {
                     log::info!("{}", live.json_line());
                     // The figures of a client that has left stay until there is another.
                     if live.client != Client::None {
@@ -225,39 +212,35 @@ impl Desk {
                     }
                 }
                 // Who does not wait any more need not be told.
-                Ask::Tell(answer) => drop(answer.send(live.clone())),
+                StatsRequest::Send(answer) => drop(answer.send(live.clone())),
             }
         }
     }
 
-    /// A sink that failed is an error of its stream: the guest is told, the card goes on. The guest may have left meanwhile, `left` or not
-    /// yet taken from the outbox: then the card was reset, and the next client is not told of it.
-    fn tell_failures(&mut self, failed: Vec<(u32, SinkError)>, left: bool) {
+    /// Logs which sinks failed. Gives their streams as bits: a sink that failed is an error of its stream, the card goes on.
+    fn report_failures(&mut self, failed: Vec<(u32, SinkError)>) -> u32 {
+        let mut streams = 0;
         for (stream, error) in failed {
             let line = format!("stream {stream}: {error}; its sound is lost from here on");
-            tell(&mut self.lines.sinks, Level::Error, line);
-            self.note_failures(1_u32.checked_shl(stream).unwrap_or(0));
-            let mut state = self.card.lock();
-            if left || state.outbox.left.is_some() {
-                continue;
-            }
-            state.with_controller(&self.card, |controller, env| controller.host_failed(stream, env));
+            log_line(&mut self.lines.sinks, Level::Error, line);
+            streams |= 1_u32.checked_shl(stream).unwrap_or(0);
         }
+        self.note_failures(streams);
+        streams
     }
 
-    /// Writes to the trace, if there is one. After a failure there is none.
-    fn write_trace(&mut self, events: &[TraceRecord]) {
-        if let Some(Err(error)) = self.trace.as_mut().map(|trace| trace.write(events)) {
-            log::error!("the trace ends here: {error}");
-            self.trace = None;
-            self.card.lock().end_trace();
-        }
+    /// Writes to the trace, if there is one. `false`: it failed, and from now on there is none.
+    fn write_trace(&mut self, events: &[TraceRecord]) -> bool {
+        let Some(Err(error)) = self.trace.as_mut().map(|trace| trace.write(events)) else { return true };
+        log::error!("the trace ends here: {error}");
+        self.trace = None;
+        false
     }
 
     /// The sound of these streams (bits) is not whole.
     fn note_failures(&mut self, streams: u32) {
         self.failed |= streams;
-        self.whole &= streams == 0;
+        self.lossless &= streams == 0;
     }
 
     /// Tells what a client's session came to, and forgets what failed of it.

@@ -231,7 +231,7 @@ fn nobody_holds_up_the_card_or_another() {
     drop((silent, deaf, crowd));
 
     let threads = std::fs::read_dir(format!("/proc/{}/task", serving.child.id())).unwrap().count();
-    assert_eq!(threads, 6, "main, signals, serve, engine, desk, control");
+    assert_eq!(threads, 7, "main, signals, serve, log, engine, io, control");
     let stats: serde_json::Value = serde_json::from_str(&serving.obeys(&["stats"])).unwrap();
     assert!(stats["worst_lateness_us"].as_u64().unwrap() < 500_000, "{stats}");
     guest.stream_write(stream::STATE, stream::STATE_PAUSE);

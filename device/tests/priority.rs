@@ -34,7 +34,8 @@ fn engine_has_real_time_priority_where_it_may_and_the_answering_thread_never() {
     let engine = if allowed() { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
     for (name, policy) in [
         ("engine", engine),
-        ("desk", engine),
+        ("io", engine),
+        ("log", libc::SCHED_OTHER),
         ("serve", libc::SCHED_OTHER),
         ("control", libc::SCHED_OTHER),
         ("ringwave", libc::SCHED_OTHER),

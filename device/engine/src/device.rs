@@ -10,11 +10,9 @@ pub trait Device: Send + Sync + 'static {
     /// What happens on the card besides sound and has to reach the host: log lines, a trace, figures.
     type Records: Default + Send;
 
-    /// Does what has become due. Never waits for a file or a log.
-    fn advance(&self);
-
-    /// How long until there is something due, in real time; `None` while nothing is. Who changes it wakes [`Wakers::engine`].
-    fn next_deadline(&self) -> Option<Duration>;
+    /// Does what has become due, and never waits for a file or a log. Gives how long it is until there is something due again, in
+    /// real time; `None` while nothing will be. Who changes that wakes [`Wakers::engine`]. One call, for one lock.
+    fn advance(&self) -> Option<Duration>;
 
     /// Takes what the host says, and gives what has happened since the last call: `queue` is empty, and is exchanged for the one
     /// that the card has filled.

@@ -114,13 +114,15 @@ fn end_worker<D: Device>(device: &D, shared: &Shared) {
 /// Gives the card its time until it is asked to end.
 fn give_time<D: Device>(device: &D, shared: &Shared) {
     loop {
+        // What the ring was for is looked at now; who rings from here on may be too late for that.
+        device.wakers().engine.reset();
         // What is due when the end is asked for is still done.
         let ending = shared.ending.load(Ordering::Acquire);
-        device.advance();
+        let next = device.advance();
         if ending {
             return;
         }
-        device.wakers().engine.wait(device.next_deadline());
+        device.wakers().engine.wait(next);
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a thread that waits for a time or for somebody is woken.
 
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The bell of one thread. A ring that comes while the thread is busy is kept until it waits.
 #[derive(Debug, Default)]
@@ -27,16 +27,19 @@ impl Waker {
         }
     }
 
-    /// Waits until somebody wakes the thread, but no longer than `time`.
+    /// Forgets a ring: what it was for is looked at from here on.
+    pub fn reset(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).rung = false;
+    }
+
+    /// Waits until somebody wakes the thread, but no longer than `time`. May return early: the caller looks what there is to do.
     pub fn wait(&self, time: Option<Duration>) {
-        let until = time.and_then(|time| Instant::now().checked_add(time));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.rung {
+        if !state.rung && time != Some(Duration::ZERO) {
             state.waits = true;
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            state = match time {
                 None => self.rung.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => break,
-                Some(left) => self.rung.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(time) => self.rung.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
         *state = State::default();
@@ -55,6 +58,7 @@ pub struct Wakers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn ring_before_the_wait_is_not_lost_and_counts_once() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::reset_watch::ResetWatch;
 use super::{Card, State};
-use crate::outbox::Ask;
+use crate::records::StatsRequest;
 use crate::stats;
 use ringwave_report::{Client, Messages, SessionReport, micros, seconds};
 use ringwave_trace::Event;
@@ -44,8 +44,8 @@ pub(crate) struct Session {
     since: u64,
     /// How often the engine woke.
     pub wakes: u64,
-    /// How often the log was told of sound that found no room ([`crate::outbox::Outbox::tell`]).
-    pub told_lost: u32,
+    /// How often the log has named sound that found no room ([`crate::records::loss_to_report`]).
+    pub reported_losses: u32,
     /// Whether it sets the card up again after a reset.
     pub reset_watch: ResetWatch,
 }
@@ -56,26 +56,26 @@ impl Card {
         self.lock().new_session(self);
     }
 
-    /// Asks the desk to put the present client's figures into the log, and into the file for figures if there is one.
+    /// Asks the I/O worker to put the present client's figures into the log, and into the file for figures if there is one.
     ///
     /// # Errors
     /// [`AskError::Busy`].
     pub fn log_figures(&self) -> Result<(), AskError> {
-        self.ask(Ask::Log)
+        self.ask(StatsRequest::Log)
     }
 
-    /// Asks the desk to send the present client's figures. They may come late (the desk does what was heard first) or never, when the card ends
+    /// Asks the I/O worker to send the present client's figures. They may come late (the worker does what was heard first) or never, when the card ends
     /// before: then the sender is dropped.
     ///
     /// # Errors
     /// [`AskError::Busy`].
     pub fn ask_figures(&self, answer: Sender<SessionReport>) -> Result<(), AskError> {
-        self.ask(Ask::Tell(answer))
+        self.ask(StatsRequest::Send(answer))
     }
 
-    fn ask(&self, ask: Ask) -> Result<(), AskError> {
-        let taken = self.lock_soon()?.outbox.ask(ask);
-        self.work.notify_one();
+    fn ask(&self, request: StatsRequest) -> Result<(), AskError> {
+        let taken = self.lock_soon()?.queue.records.request(request);
+        self.wakers.io.wake();
         if taken { Ok(()) } else { Err(AskError::Busy) }
     }
 
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_desk_that_hangs_is_not_asked_without_end() {
+    fn worker_that_hangs_is_not_asked_without_end() {
         let card = card();
         let (answer, _answers) = mpsc::channel();
         let taken = (0..1000).take_while(|_| card.ask_figures(answer.clone()).is_ok()).count();

@@ -10,10 +10,10 @@ use super::Card;
 use super::asking::Session;
 use super::tracing::Tracing;
 use crate::controller::Controller;
-use crate::outbox::Outbox;
 use crate::ports::{Effects, Env};
+use crate::records::{Records, is_urgent};
 use crate::stats::register_write;
-use ringwave_engine::audio_queue::AudioQueue;
+use ringwave_engine::io_queue::IoQueue;
 use ringwave_host::source::Inputs;
 use ringwave_report::Messages;
 
@@ -22,9 +22,8 @@ pub(crate) struct Behind<'a> {
     pub card: &'a Card,
     pub controller: &'a mut Controller,
     pub inputs: &'a mut Inputs,
-    pub audio: &'a mut AudioQueue,
     pub effects: &'a mut Effects,
-    pub outbox: &'a mut Outbox,
+    pub queue: &'a mut IoQueue<Records>,
     pub counted: &'a mut Messages,
     pub session: &'a mut Session,
     pub tracing: &'a mut Tracing,
@@ -43,13 +42,13 @@ impl Behind<'_> {
             full &= full - 1;
             self.call_once(bus, |controller, env| controller.host_failed(stream, env));
         }
-        if self.outbox.is_urgent()
+        if is_urgent(self.queue)
             || self.trace_waits()
             || bus.memory.has_lost()
             || self.inputs.has_warnings()
             || self.controller.stalls().next().is_some()
         {
-            self.card.work.notify_one();
+            self.card.wakers.io.wake();
         }
         result
     }
@@ -60,18 +59,22 @@ impl Behind<'_> {
         bus: &mut Bus<'_>,
         call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
     ) -> (R, u32) {
+        let before = self.queue.audio.end();
         let mut env = Env {
             now: self.card.clock.now(),
             memory: bus.memory,
             pages: &self.card.pages,
             sources: self.inputs,
-            audio: self.audio,
+            audio: &mut self.queue.audio,
             effects: self.effects,
         };
         let result = call(self.controller, &mut env);
         bus.messages |= self.effects.messages;
         let time = self.trace_time();
-        (result, self.outbox.take(self.effects, self.audio, time))
+        self.queue.records.take(self.effects, time);
+        let lost = self.queue.audio.limit(before);
+        self.queue.lose(lost);
+        (result, lost)
     }
 
     /// Counts a request that has come.

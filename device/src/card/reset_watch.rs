@@ -56,7 +56,7 @@ impl ResetWatch {
 }
 
 /// What the log is told.
-pub fn tell() {
+pub fn report() {
     log::warn!(
         "the card was reset while the guest used it, and for {} s nobody has set it up again; if a snapshot was loaded, the guest \
          goes on without a card: unplug it (device_del) and plug it in again (device_add)",

@@ -7,6 +7,7 @@ use ringwave_vfio_user::{IrqAction, IrqChange as Change};
 
 use super::State;
 use super::behind::Behind;
+use crate::records::is_urgent;
 use ringwave_trace::{Event, IrqChange, IrqKind, Region};
 
 /// Whether there is a trace, and what it knows.
@@ -16,13 +17,13 @@ pub struct Tracing {
     wanted: bool,
     /// It knows of the present client.
     client: bool,
-    /// The desk looks at it in a moment, unasked.
-    pub desk_looks: bool,
+    /// The I/O worker looks at it in a moment, unasked.
+    pub worker_looks: bool,
 }
 
 impl Tracing {
     pub(super) const fn new(wanted: bool) -> Self {
-        Self { wanted, client: false, desk_looks: false }
+        Self { wanted, client: false, worker_looks: false }
     }
 
     /// The next message is the next client's first.
@@ -86,11 +87,12 @@ impl Behind<'_> {
     /// Puts an event into the trace, if there is one.
     pub(super) fn trace(&mut self, event: impl FnOnce() -> Event) {
         if self.tracing.wanted {
-            // Whoever put something there before has woken the desk.
-            let wake = self.outbox.is_empty() && !self.tracing.desk_looks;
-            self.outbox.record(self.card.clock.real_now(), event());
+            // Whoever put something there before has woken the worker.
+            let wake =
+                self.queue.records.trace.is_empty() && !is_urgent(self.queue) && !self.tracing.worker_looks;
+            self.queue.records.record(self.card.clock.real_now(), event());
             if wake {
-                self.card.work.notify_one();
+                self.card.wakers.io.wake();
             }
         }
     }
@@ -115,9 +117,9 @@ impl Behind<'_> {
         if self.effects.trace.is_empty() { 0 } else { self.card.clock.real_now() }
     }
 
-    /// Whether some of the trace waits for the desk, and the desk does not know.
+    /// Whether some of the trace waits for the worker, and the worker does not know.
     pub(super) fn trace_waits(&self) -> bool {
-        !self.outbox.trace.is_empty() && !self.tracing.desk_looks
+        !self.queue.records.trace.is_empty() && !self.tracing.worker_looks
     }
 }
 
@@ -170,7 +172,7 @@ mod tests {
     use ringwave_engine::clock::Speed;
     use ringwave_pci::client::Requests;
 
-    /// A card whose registers were read, and a write of which was refused; nobody empties its outbox.
+    /// A card whose registers were read, and a write of which was refused; nobody drains it.
     fn card(trace: bool) -> Card {
         let (controller, identity) = (Config::default(), Identity::default());
         let card = Card::new(CardConfig { controller, identity, speed: Speed::REAL, trace }).unwrap();
@@ -189,7 +191,7 @@ mod tests {
     fn nothing_is_kept_when_nobody_wants_it() {
         let card = card(false);
         let state = card.lock();
-        assert_eq!(state.outbox.trace.capacity(), 0);
+        assert_eq!(state.queue.records.trace.capacity(), 0);
         assert_eq!(state.effects.trace.capacity(), 0, "nor made");
     }
 
@@ -197,11 +199,11 @@ mod tests {
     fn nothing_more_is_kept_when_the_file_has_failed() {
         let card = card(true);
         let mut state = card.lock();
-        let before = state.outbox.trace.len();
+        let before = state.queue.records.trace.len();
         assert!(before > 3);
         state.end_trace();
         drop(state);
         refused(&card);
-        assert_eq!(card.lock().outbox.trace.len(), before);
+        assert_eq!(card.lock().queue.records.trace.len(), before);
     }
 }
