@@ -270,8 +270,9 @@ const ROUNDS_AT_REST: u64 = 2 + 2 * 5 + 1;
 fn what_plays_when_the_card_loses_its_power_goes_on_at_the_right_frame() {
     let tune = TuneFile::stereo();
     let runs: [(bool, &[&str]); 4] = [
-        (false, &[]),
-        (true, &["d3_context=lost", "power_interface=2"]),
+        // The client has mapped the position register, and reads it in D3 too.
+        (false, &["reg.PositionRegister=1"]),
+        (true, &["d3_context=lost", "power_interface=2", "reg.PositionRegister=1"]),
         (true, &["msi=0"]),
         (false, &["msi=0", "d3_context=lost", "power_interface=1"]),
     ];

@@ -11,6 +11,7 @@ use crate::kernel::user_page::UserPage;
 use crate::kernel::{self, cfg, irql, memory, time};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::layout::KsRtAudioHwRegister;
+use crate::portcls::power;
 use crate::portcls::status::Status;
 use alloc::boxed::Box;
 use core::ffi::c_void;
@@ -231,23 +232,29 @@ fn read(argument: *mut c_void) {
         unsafe { ((*shared).registers, &mut (*shared).position, &mut (*shared).clock, &(*shared).stop) };
     let mut first = None;
     while !stop.load(Ordering::Acquire) {
-        if let Some(register) = &registers.position {
-            let begun = time::interrupt_time_100ns();
-            let mut value = register.read();
+        if let Some((mut value, begun, ended)) = registers.position.as_ref().and_then(read_in_d0) {
             if fault::make(Fault::RegisterStands) {
                 value = *first.get_or_insert(value);
             }
-            report(position.saw(value, begun, time::interrupt_time_100ns()));
+            report(position.saw(value, begun, ended));
         }
-        if let Some(register) = &registers.clock {
-            let mut value = register.read();
+        if let Some((mut value, _, ended)) = registers.clock.as_ref().and_then(read_in_d0) {
             if fault::make(Fault::RegisterClock) {
                 value += value / 100 * 3;
             }
-            report(clock.saw(value, time::interrupt_time_100ns()));
+            report(clock.saw(value, ended));
         }
         thread::sleep_100ns(INTERVAL);
     }
+}
+
+/// A value and the times before and after it was read. A client that knows of no D3 reads in D3 too, and gets
+/// what nobody can judge.
+fn read_in_d0(register: &Register) -> Option<(u64, u64, u64)> {
+    let (power, begun) = (power::time_in_d0(), time::interrupt_time_100ns());
+    let value = register.read();
+    let ended = time::interrupt_time_100ns();
+    (power.is_some() && power::time_in_d0() == power).then_some((value, begun, ended))
 }
 
 fn report(found: Result<(), Finding>) {

@@ -33,6 +33,7 @@ use crate::kernel::{self, cfg, irql};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// `DEVICE_POWER_STATE`.
 const D0: u32 = 1;
@@ -55,6 +56,15 @@ struct Pin {
 }
 
 static PINS: IrqLock<Vec<Pin>> = IrqLock::new(Vec::new());
+
+/// How often the device has lost its power and got it back: odd from the moment that its streams are paused
+/// until they go on.
+static CHANGES: AtomicU32 = AtomicU32::new(0);
+
+/// Which time in D0 this is; none where the driver has not heard yet that the device is in D0.
+pub fn time_in_d0() -> Option<u32> {
+    Some(CHANGES.load(Ordering::Acquire)).filter(|changes| changes.is_multiple_of(2))
+}
 
 /// A pin was opened, or its state has changed.
 pub fn pin_is_in(stream: This, state: u32) {
@@ -192,6 +202,7 @@ fn set_stream(stream: &Com<Stream>, state: u32) {
 }
 
 fn down() {
+    CHANGES.fetch_add(1, Ordering::AcqRel);
     for stream in streams(|pin| pin.state == RUN) {
         set_stream(&stream, PAUSE);
     }
@@ -226,6 +237,7 @@ fn up() {
     for pin in PINS.lock().iter_mut() {
         pin.paused = false;
     }
+    CHANGES.fetch_add(1, Ordering::AcqRel);
 }
 
 fn context() -> Context {
