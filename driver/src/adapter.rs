@@ -48,7 +48,7 @@ struct Connected {
 /// A started device.
 pub struct Adapter {
     device: *mut DEVICE_OBJECT,
-    /// Owns the card, and the lists of those whom it visits.
+    /// Owns the card, and the lists of the streams and listeners that it calls.
     dpc: Dpc<DpcContext>,
     mixer: Mixer,
     interrupt: SpinLock<Option<Connected>>,
@@ -135,7 +135,7 @@ impl Adapter {
         &self.dpc.context().streams
     }
 
-    /// Who listens to the jacks.
+    /// The listeners of the jacks.
     pub fn jacks(&self) -> &Jacks {
         &self.dpc.context().jacks
     }

@@ -1,4 +1,4 @@
-//! The format that an endpoint has until somebody wants another: **one** place, from which come
+//! The format that an endpoint has until a user or client asks for another: **one** place, from which come
 //!
 //! * the answer to KSPROPERTY_PIN_PROPOSEDATAFORMAT2. Its page says that the system *always* uses that format
 //!   for the mode, so this is not a proposal but the shared format for good, and a control panel's other

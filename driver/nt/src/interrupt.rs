@@ -129,8 +129,8 @@ impl<R: ServiceRoutine> Interrupt<R> {
         }
     }
 
-    /// The version that was granted (`CONNECT_...`) and the context it gave, for who registers the connection
-    /// elsewhere.
+    /// The version that was granted (`CONNECT_...`) and the context it gave, for a caller that registers the
+    /// connection elsewhere.
     pub fn context(&self) -> (u32, PVOID) {
         (self.connection.version, self.connection.context)
     }
@@ -142,7 +142,7 @@ impl<R: ServiceRoutine> Interrupt<R> {
 }
 
 /// Asks for all messages, with the line as the kernel's fallback. Of either the system knows vector, IRQL and
-/// processors, and in which group these are; only who connects by CONNECT_FULLY_SPECIFIED has to say it, and
+/// processors, and in which group these are; only CONNECT_FULLY_SPECIFIED wants it said, and
 /// on a machine with more than one group by CONNECT_FULLY_SPECIFIED_GROUP (IO_CONNECT_INTERRUPT_PARAMETERS'
 /// page). Nothing here carries an affinity.
 ///

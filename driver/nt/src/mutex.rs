@@ -15,7 +15,7 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::null_mut;
 
-/// A value that is reached only with its mutex held. Whoever holds it may take spin locks; who holds a spin
+/// A value that is reached only with its mutex held. Its holder may take spin locks; a holder of a spin
 /// lock may not take it.
 pub struct Mutex<T> {
     /// In non-paged memory, where it does not move: threads wait in its list.
@@ -45,8 +45,8 @@ impl<T> Mutex<T> {
         self.mutex.get().cast()
     }
 
-    /// Takes it, and waits for it if need be. PASSIVE_LEVEL. Not by who has it already: that would give the
-    /// value twice.
+    /// Takes it, and waits for it if need be. PASSIVE_LEVEL. Not by a thread that has it already: that would
+    /// give the value twice.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         debug_assert!(irql::current() == sys::PASSIVE_LEVEL, "a mutex is taken above PASSIVE_LEVEL");
         // SAFETY: initialised by `try_new`. In kernel mode, not alertable and without a time limit the wait

@@ -9,11 +9,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Nothing is there, and never was.
 const EMPTY: u32 = 0;
-/// Somebody puts it there now.
+/// It is being put there now.
 const OPENING: u32 = 1 << 30;
 /// It was there; it is being taken away, or is gone.
 const CLOSED: u32 = 1 << 31;
-/// It is there. The bits below count who is at it.
+/// It is there. The bits below count its users.
 const OPEN: u32 = 1 << 29;
 /// The bits of the count.
 const USERS: u32 = OPEN - 1;
@@ -66,7 +66,7 @@ impl<T> Rundown<T> {
         result
     }
 
-    /// Takes it away, when nobody is at it any more. `None` if it is not there, or somebody else takes it.
+    /// Takes it away, when it has no user any more. `None` if it is not there, or another thread takes it.
     /// PASSIVE_LEVEL.
     pub fn close(&self) -> Option<T> {
         let leave = |state: u32| (state & OPEN != 0).then_some(state & USERS | CLOSED);

@@ -1,4 +1,5 @@
-//! Fakes of PortCls' objects for unit tests on a host that is not Windows. **Not for verdicts: ntguest judges.**
+//! Fakes of PortCls' objects for unit tests on a host that is not Windows. **Not for verdicts: ntguest
+//! judges.**
 
 use core::ffi::c_void;
 use std::string::String;

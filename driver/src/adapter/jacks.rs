@@ -1,7 +1,7 @@
 //! Which miniports the DPC calls when a jack may have changed, by the number of the jack's stream.
 //!
-//! The DPC calls them without a lock, for from there the port is called, which walks its clients. So who
-//! stops listening waits until no DPC can be at it any more.
+//! The DPC calls them without a lock, for from there the port is called, which walks its clients. So a
+//! listener that stops waits until no DPC can be in it any more.
 
 use core::ptr::NonNull;
 
@@ -9,7 +9,7 @@ use nt::spinlock::SpinLock;
 
 use crate::hw::STREAMS_MAX;
 
-/// Who wants to know of a jack.
+/// A listener of a jack.
 pub trait JackListener: Sync {
     /// The jack may have changed. From the DPC, at DISPATCH_LEVEL.
     fn jack_may_have_changed(&self);
@@ -18,7 +18,7 @@ pub trait JackListener: Sync {
 /// One stream's listener.
 type Slot = Option<NonNull<dyn JackListener>>;
 
-/// Who listens to each stream's jack.
+/// The listener of each stream's jack.
 pub struct Jacks(SpinLock<Slots>);
 
 struct Slots([Slot; STREAMS_MAX as usize]);

@@ -3,7 +3,7 @@
 //!
 //! A value and the register that holds it change under one mutex, so that a SET that comes while the card
 //! wakes up is not undone by an older value. Not under a spin lock, for a register is a message: properties
-//! and power come at PASSIVE_LEVEL, and so must whoever calls this.
+//! and power come at PASSIVE_LEVEL, and so must every caller.
 
 use nt::NtResult;
 use nt::mutex::Mutex;

@@ -13,7 +13,7 @@ use crate::hw::{Card, STREAMS_MAX};
 /// The most streams of a card.
 const STREAMS: usize = STREAMS_MAX as usize;
 
-/// How long who waits for a visitor sleeps: 1 ms.
+/// How long a thread that waits for visitors sleeps at a time: 1 ms.
 const VISIT_100NS: u32 = 10_000;
 
 /// An open stream, as the adapter visits it.
@@ -30,9 +30,9 @@ pub trait OpenStream: Sync {
 struct Slot {
     /// It has a lease.
     leased: bool,
-    /// Whom to visit.
+    /// The open stream, to be visited.
     stream: Option<NonNull<dyn OpenStream>>,
-    /// Who is at it without the lock, and for whom it stays alive.
+    /// How many visit it without the lock; it stays alive for them.
     visitors: u32,
 }
 
@@ -125,7 +125,7 @@ impl StreamLease {
         self.adapter.streams().change(self.stream as usize, |slot| slot.stream = stream);
     }
 
-    /// From now on nobody visits; whoever was at it has finished. PASSIVE_LEVEL.
+    /// From now on the stream is not visited; every visit has ended. PASSIVE_LEVEL.
     pub fn deactivate(&self) {
         let leave = |slot: &mut Slot| {
             slot.stream = None;

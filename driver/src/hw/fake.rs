@@ -270,7 +270,7 @@ impl Card for FakeCard {
     }
     fn mark(&self, _stream: u32, mark: Mark, clock: u64, at_once: bool) -> bool {
         at_passive_level();
-        // Whoever marks may be held up here.
+        // The caller may be held up here.
         if let Some(held_up) = self.inspect(|inside| inside.before_mark.clone()) {
             held_up();
         }

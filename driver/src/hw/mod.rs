@@ -88,7 +88,7 @@ pub struct PositionRegisters {
 
 /// A sound card with numbered streams. Every method fails softly once the card is gone or without power.
 ///
-/// # Who may call what, and who waits
+/// # Levels, and what waits
 /// A method is one of three kinds:
 ///
 /// * **Control** asks the card to do something. PASSIVE_LEVEL, no spin lock held. The card may answer later:
@@ -145,7 +145,7 @@ pub trait Card: Send + Sync {
     fn start_at(&self, stream: u32, frame: u64, packet: u32);
 
     /// Control. Whether the time of `stream` may stand still while the card waits for its client, from the
-    /// next RUN on that comes from STOP. The card does it only if who runs it allows it too.
+    /// next RUN on that comes from STOP. The card does it only if its operator allows it too.
     fn ask_lockstep(&self, stream: u32, ask: bool);
 
     /// Mark. `clock`: the device clock now, 0 if it is not known. `at_once`: the card must see this mark
@@ -183,8 +183,8 @@ pub trait Card: Send + Sync {
     /// or without power.
     fn unplugged(&self, stream: u32) -> Option<bool>;
 
-    /// Control. Lets the card raise interrupts by what the system granted: a card with MSI-X has to say which event
-    /// raises which message.
+    /// Control. Lets the card raise interrupts by what the system granted: a card with MSI-X has to say which
+    /// event raises which message.
     fn enable_interrupts(&self, granted: Granted);
 
     /// Control. Lets the card raise interrupts no more.

@@ -47,7 +47,7 @@ use probe::Features;
 use status_page::{Words, error_name};
 use table::Attached;
 
-/// PCI vendor and device id of the card, unless whoever runs it gave it others.
+/// PCI vendor and device id of the card, unless its operator gave it others.
 pub const PCI_ID: (u16, u16) = (pci::VENDOR, pci::DEVICE);
 
 const _: () = assert!(regs::STREAMS_MAX <= super::STREAMS_MAX && sample::CHANNELS_MAX <= CHANNELS_MAX);
@@ -149,7 +149,7 @@ impl Ringwave {
     fn page_word(&self, stream: u32, field: u32) -> Option<u32> {
         let base = pages::status_page(stream)?;
         let pages = self.pages.lock();
-        // The pages are memory of the device like its registers: in D3hot nobody may answer there.
+        // The pages are memory of the device like its registers: in D3hot no device may answer there.
         if !self.powered.load(Ordering::Relaxed) {
             return None;
         }
@@ -291,7 +291,7 @@ impl Card for Ringwave {
     fn status(&self, stream: u32) -> Option<Status> {
         let base = pages::status_page(stream)?;
         let pages = self.pages.lock();
-        // The pages are memory of the device like its registers: in D3hot nobody may answer there.
+        // The pages are memory of the device like its registers: in D3hot no device may answer there.
         if !self.powered.load(Ordering::Relaxed) {
             return None;
         }
@@ -405,7 +405,7 @@ impl Card for Ringwave {
             self.int_status.store(null_mut(), Ordering::Relaxed);
             registers.take()
         };
-        // Unmapped here, when no lock is held and nobody can reach them any more.
+        // Unmapped here, when no lock is held and no thread can reach them any more.
         drop(registers);
         self.retire_pages();
     }

@@ -62,8 +62,8 @@ impl Events {
         self.notify(&KSEVENTSETID_PinCapsChange, KSEVENT_PINCAPS_JACKINFOCHANGE, Some(pin), None);
     }
 
-    /// Tells those who want to know of an event of this pin, or node. Called up to DISPATCH_LEVEL, where the
-    /// port tells them at once.
+    /// Notifies the clients of an event of this pin, or node. At most DISPATCH_LEVEL; the port notifies them
+    /// at once.
     fn notify(&self, set: &'static GUID, id: u32, pin: Option<u32>, node: Option<u32>) {
         self.0.with(|port| {
             let of = |it: Option<u32>| (i32::from(it.is_some()), it.unwrap_or(u32::MAX));

@@ -1,6 +1,6 @@
 //! KSPROPERTY_JACK_DESCRIPTION and DESCRIPTION2 of the topology filter: what Windows shows about the place
 //! where an endpoint ends, and whether something is plugged in there. Nothing can be seen or touched: the
-//! card is a program, and who runs it plugs (DATASHEET 5.9). WAVERT.md 5.7.
+//! card is a program, and its operator plugs (DATASHEET 5.9). WAVERT.md 5.7.
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED};
@@ -45,7 +45,7 @@ static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
     },
 ];
 
-/// The properties of the topology filter of a card that does not notice who plugs.
+/// The properties of the topology filter of a card that does not detect presence.
 pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &[]);
 /// Properties and event of the topology filter of a card that does.
 pub static NOTICING: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &JACK_CHANGE);
@@ -99,7 +99,7 @@ fn one_item(value: &mut [u8], item: &[u8]) -> Reply {
     Reply::parts(value, &[&size.to_le_bytes(), &1_u32.to_le_bytes(), item])
 }
 
-/// Whether the card notices who plugs.
+/// Whether the card detects presence.
 fn notices(miniport: &TopologyMiniport) -> bool {
     miniport.endpoint().limits.jack
 }

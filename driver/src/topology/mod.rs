@@ -11,8 +11,8 @@
 //! | [`events`] | the port's list of clients that subscribed to changes |
 //! | [`event_requests`] | how clients get into that list |
 //!
-//! A card without volumes (`--no-volume`) gets a filter without nodes: a control that Windows turns and
-//! nobody hears is worse than none (WAVERT.md 5.7). Windows does both in software, then.
+//! A card without volumes (`--no-volume`) gets a filter without nodes: a control without effect is worse than
+//! none (WAVERT.md 5.7). Windows does both in software, then.
 
 pub mod controls;
 pub mod event_requests;

@@ -6,7 +6,7 @@
 //!
 //! Nothing is believed of the pages but what was looked at: AllocateContiguousPagesForMdl's page promises one
 //! piece and AllocatePagesForMdl's promises zeroes, and a port was seen that keeps neither. A gap would make
-//! the card play, or record over, memory of somebody else ([`Segments`](crate::hw::segments::Segments) finds
+//! the card play, or record over, other memory ([`Segments`](crate::hw::segments::Segments) finds
 //! it); what was in the pages before would be heard, and seen by the client.
 
 use nt::NtResult;

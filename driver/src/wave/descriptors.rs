@@ -56,8 +56,8 @@ pub static BRIDGE_RANGES: [DataRangeEntry; 1] = [DataRangeEntry::range(&BRIDGE_R
 
 // Between the pins is what makes sound of numbers, or numbers of sound. *Doubt*: simpleaudiosample has an ADC
 // node in its microphone's wave filter and nothing in its speakers', sysvad both in some filters; the
-// endpoint builder wants neither. Old mixers find wave devices by them alone, and where nobody looks for them
-// they do no harm: they have no properties.
+// endpoint builder wants neither. Old mixers find wave devices by them alone, and elsewhere they do no harm:
+// they have no properties.
 static DAC: [PCNODE_DESCRIPTOR; 1] = [PCNODE_DESCRIPTOR::plain(&KSNODETYPE_DAC)];
 static ADC: [PCNODE_DESCRIPTOR; 1] = [PCNODE_DESCRIPTOR::plain(&KSNODETYPE_ADC)];
 

@@ -110,9 +110,9 @@ impl Miniport for WaveMiniport {
         let channels = self.config.default_format.channels(direction, can);
         let common = ranges::intersect(client.as_slice(), ours.as_slice(), can, channels)?;
         let common = match usize::try_from(length).unwrap_or(0) {
-            // Room for a KSDATAFORMAT_WAVEFORMATEX and no more, as it is packed or as who does not pack it
-            // counts. What it does not say is no match, for KS goes on to the next of our ranges then, as it
-            // does not when room is lacking.
+            // Room for a KSDATAFORMAT_WAVEFORMATEX and no more, as it is packed or as a client counts that
+            // does not pack it. What it does not say is no match, for KS goes on to the next of our ranges
+            // then, as it does not when room is lacking.
             KSDATAFORMAT_WAVEFORMATEX_BYTES | 88 => common.to_short_bytes().ok_or(STATUS_NO_MATCH)?,
             _ => common.to_bytes(),
         };

@@ -5,7 +5,7 @@
 //! for a microphone (the HLK wants RAW of capture pins). *Doubt*: sysvad's pins list more; where they do,
 //! they have as many instances as modes, for the engine opens a stream for each mode that it uses. The
 //! registry value `Modes` = 1 gives both lists, with as many instances; the card has one stream for them, and
-//! who comes second gets STATUS_INSUFFICIENT_RESOURCES.
+//! the second client gets STATUS_INSUFFICIENT_RESOURCES.
 //!
 //! Each data range of the pin is followed by [`ATTRIBUTES`], which says that a client may name a mode. It
 //! does so in an attribute list behind its format (NewStream, PROPOSEDATAFORMAT) or behind the pin number

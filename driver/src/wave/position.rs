@@ -91,8 +91,8 @@ impl Position {
             .map(|before| i128::from(device_clock) - i128::from(before.at) + JUMP);
         let sunk = self.offset.map(|offset| {
             let ticks = now.saturating_sub(offset.since) / DECAY;
-            // The rest of the division stays for the next time: who asks often must not keep the estimate
-            // from sinking.
+            // The rest of the division stays for the next time: a client that asks often must not keep the
+            // estimate from sinking.
             let since = offset.since.saturating_add(ticks.saturating_mul(DECAY));
             Offset { ticks: offset.ticks - i128::from(ticks), since }
         });

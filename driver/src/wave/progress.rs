@@ -1,7 +1,7 @@
 //! What a stream keeps between two calls: everything that the DPC, GetPosition and the packet methods share.
 //!
-//! It stands under one spin lock of the stream. Nothing here controls the card; what is known of it comes from
-//! [`Card::status`], which waits for nothing.
+//! It stands under one spin lock of the stream. Nothing here controls the card; what is known of it comes
+//! from [`Card::status`], which waits for nothing.
 
 use nt::NtResult;
 use nt::status::STATUS_NOT_SUPPORTED;
@@ -222,9 +222,10 @@ impl StreamProgress {
     /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a
     /// burst, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what
     /// is reported lags by the FIFO, which is smooth; a card that wakes late has stored no more than up to
-    /// its anchor. Complete packets are there at once: who is notified finds all of the packet, at the price
-    /// of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at most 0.67
-    /// ms from its mean (standard deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md 4.6).
+    /// its anchor. Complete packets are there at once: a client that is notified finds all of the packet, at
+    /// the price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at
+    /// most 0.67 ms from its mean (standard deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md
+    /// 4.6).
     pub fn stored_offset(&mut self, status: Option<&Status>) -> u64 {
         let Some(geometry) = self.geometry else { return 0 };
         if let Some(status) = status {
@@ -252,7 +253,7 @@ impl StreamProgress {
             status.stalled_on.is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
         let intact = if stands { geometry.packets } else { geometry.packets.saturating_sub(1) };
         let Some(read) = self.reads.next(self.packets.count(), intact) else {
-            // Nothing new, but who asks is done with all that it was given.
+            // Nothing new, but a client that asks is done with all that it was given.
             self.taken = self.reads.last().or(self.taken);
             return None;
         };

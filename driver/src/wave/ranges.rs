@@ -87,8 +87,8 @@ pub fn intersect(
     let field = |offset| range.u32(offset).ok_or(Malformed);
     let (most_channels, bits) = (field(64)?, field(68)?..=field(72)?);
     let rates = field(76)?..=field(80)?;
-    // Clients mean valid bits or those of a container. Who names the container gets samples that fill it, if
-    // the pin has them.
+    // Clients mean valid bits or those of a container. A client that names the container gets samples that
+    // fill it, if the pin has them.
     let by_container = bits.contains(&u32::from(ours.sample.bits())) && !can.fills(ours.sample);
     let fits = bits.contains(&u32::from(ours.sample.valid_bits())) || by_container;
     if most_channels == 0 || !fits || !rates.contains(&ours.rate) {

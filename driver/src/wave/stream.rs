@@ -84,8 +84,8 @@ pub struct Stream {
     ticks: AtomicBool,
     shared: SpinLock<StreamProgress>,
     glitches: glitches::Glitches,
-    /// Held by who tells the card of a packet, or takes it to or out of STOP: what stands in the mark page
-    /// must not go back, nor outlive STOP.
+    /// Held while a mark is passed to the card, and while the card goes to or out of STOP: what stands in the
+    /// mark page must not go back, nor outlive STOP.
     marking: Mutex<()>,
 }
 
@@ -242,7 +242,8 @@ impl MiniportWaveRTStream for Stream {
     }
 
     /// The card's register with a byte offset in the cyclic buffer. Not of a capture stream: its position is
-    /// up to a FIFO ahead of what is stored, and who reads the register would read what is not there yet.
+    /// up to a FIFO ahead of what is stored, and a client that reads the register would read what is not
+    /// there yet.
     fn get_position_register(&self, register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
         if self.endpoint.captures() {
             return Err(STATUS_NOT_SUPPORTED);
@@ -369,7 +370,7 @@ impl MiniportWaveRTInputStream for Stream {
             let (status, _) = shared.refresh(card, &self.endpoint).ok_or(STATUS_DEVICE_NOT_READY)?;
             shared.read_packet(&status, self.endpoint.limits.clock_hz, self.format.rate)
         };
-        // Whether there is one or not: who asks is done with what it was given before.
+        // Whether there is one or not: a client that asks is done with what it was given before.
         self.pass_mark(MarkReason::New);
         // That there is none is routine: clients ask once more after each packet (WAVERT.md 4.7).
         let (read, moment) = found.ok_or(STATUS_DEVICE_NOT_READY)?;

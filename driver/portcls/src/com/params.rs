@@ -101,7 +101,7 @@ impl<'a, T: Copy> In<'a, T> {
     }
 }
 
-/// An interface pointer lent for the call, perhaps NULL. Who keeps it takes a reference:
+/// An interface pointer lent for the call, perhaps NULL. To keep it take a reference:
 /// [`to_ref`](Self::to_ref).
 #[repr(transparent)]
 pub struct ComIn<'a, I: Interface>(*mut I, PhantomData<&'a I>);

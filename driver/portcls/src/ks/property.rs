@@ -180,7 +180,7 @@ pub struct KSJACK_DESCRIPTION {
 }
 layout!(KSJACK_DESCRIPTION, 28, Color @ 4, ConnectionType @ 8, GeoLocation @ 12, GenLocation @ 16, PortConnection @ 20, IsConnected @ 24);
 
-/// [`KSJACK_DESCRIPTION2`]: the jack notices who plugs, so that `IsConnected` is to be taken at its word.
+/// [`KSJACK_DESCRIPTION2`]: the jack detects presence, so that `IsConnected` is to be taken at its word.
 pub const JACKDESC2_PRESENCE_DETECT_CAPABILITY: u32 = 1;
 
 /// What a jack can do.

@@ -4,7 +4,7 @@ use nt::mmio::MappedIo;
 
 use super::status_page::Words;
 
-/// What a register reads when nobody answers.
+/// What a register reads when no device answers.
 pub(super) const NO_DEVICE: u32 = u32::MAX;
 
 /// One status page in the page BAR.

@@ -46,8 +46,8 @@ impl Ringwave {
     /// still, or WAITING is seen here. Not inlined: `ringwave-catalog check-pe` looks for the three in the
     /// image.
     ///
-    /// Who judged the packet to be in time did so before, and may have been held up since: whether it has
-    /// begun is looked at here, behind the store. STATE and PACKET_COUNT are aligned words and may be read
+    /// The caller judged the packet to be in time before, and may have been held up since: whether it has
+    /// begun is read here, behind the store. STATE and PACKET_COUNT are aligned words and may be read
     /// alone (DATASHEET 7). A recorded packet that is taken late is passed over by none.
     #[inline(never)]
     fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {

@@ -12,11 +12,11 @@ use super::{Ringwave, probe};
 
 impl Ringwave {
     /// Before the card leaves D0. Its interrupt is switched off and nothing is pending: in the moment that
-    /// the card is back in D0, before this driver is told, an INTx would be nobody's, and nobody would ever
-    /// silence it. DATASHEET 2.1.
+    /// the card is back in D0, before this driver is called, no driver would claim an INTx, and none would
+    /// ever silence it. DATASHEET 2.1.
     pub(super) fn sleep(&self) {
-        // Both, in this order, for who holds a spin lock may wait for no mutex: whoever is at either has left
-        // it when this returns.
+        // Both, in this order, because no thread may wait for a mutex with a spin lock held. When this
+        // returns no thread is in registers or pages any more.
         let registers = self.registers.lock();
         if let Some(io) = registers.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) {
             write(io, global::CONTROL, 0);
@@ -63,7 +63,7 @@ impl Ringwave {
         let mut clients = self.clients.lock();
         let unused = if clients.streams == 0 { pages } else { core::mem::replace(&mut clients.pages, pages) };
         drop(clients);
-        // Unmapped here, when no lock is held and nobody can reach it any more.
+        // Unmapped here, when no lock is held and no thread can reach it any more.
         drop(unused);
     }
 
