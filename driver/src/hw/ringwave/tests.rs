@@ -5,6 +5,7 @@ use nt::status::STATUS_REVISION_MISMATCH;
 
 use super::memory_card::{MemoryCard, resources};
 use super::*;
+use crate::hw::format::SampleFormat;
 
 /// Every feature that there is.
 const FEATURES_ALL: u32 = 0xFFFF;
@@ -125,6 +126,40 @@ fn the_end_of_a_stream_and_a_card_without_mark_pages_are_marked_by_registers() {
         assert_eq!(memory.get(block + regs::EOS), eos);
         assert_eq!(word::<u64>(memory.pages, pages::mark_page(0).unwrap()), 0);
     }
+}
+
+#[test]
+fn a_stream_is_set_up_with_the_buffer_that_is_attached() {
+    let memory = MemoryCard::at(0x7800_0000);
+    memory.set(global::FEATURES, FEATURES_ALL);
+    memory.set(global::SG_ENTRIES_MAX, 2);
+    let card = memory.find();
+    let format = AudioFormat { sample: SampleFormat::S24In32, channels: 2, rate: 44_100 };
+    let geometry = BufferGeometry { bytes: 8192, packets: 2, frame_bytes: 8 };
+    let register = |at: u32| memory.get(regs::block(2).unwrap() + at);
+    let configure = || card.configure(2, format, geometry);
+    assert_eq!(configure(), Err(STATUS_DEVICE_NOT_READY), "without a buffer");
+    // In one piece, then in two.
+    let pages: [(&[u64], _, _); 2] = [
+        (&[0x1_0000_1000, 0x1_0000_2000], regs::DMA_MODE_CONTIGUOUS, 0),
+        (&[0x1_0000_1000, 0x1_0000_9000], regs::DMA_MODE_SCATTER_GATHER, 2),
+    ];
+    for (pages, mode, entries) in pages {
+        card.attach(2, &pages, geometry.bytes).unwrap();
+        configure().unwrap();
+        assert_eq!((register(regs::DMA_MODE), register(regs::SG_ENTRIES)), (mode, entries));
+        let address = u64::from(register(regs::DMA_ADDR_HI)) << 32 | u64::from(register(regs::DMA_ADDR_LO));
+        let slot: *const u64 = core::ptr::with_exposed_provenance(usize::try_from(address).unwrap());
+        // SAFETY: on a host a physical address is the address; the table is attached.
+        let first = if entries == 0 { address } else { unsafe { slot.read_volatile() } };
+        assert_eq!(first, pages[0]);
+        assert!(card.detach(2));
+    }
+    assert_eq!((register(regs::FORMAT), register(regs::RATE)), (sample::pack(sample::S24_32, 2), 44_100));
+    assert_eq!((register(regs::RING_BYTES), register(regs::PACKETS)), (8192, 2));
+    assert_eq!(configure(), Err(STATUS_DEVICE_NOT_READY), "nor after it has gone");
+    let three: &[u64] = &[0x1000, 0x3000, 0x5000];
+    assert!(card.attach(2, &three, 3 * 4096).is_err(), "more pieces than it takes");
 }
 
 #[test]
