@@ -41,11 +41,11 @@ struct Map {
 pub struct Lost {
     /// First and last address.
     addresses: (u64, u64),
-    why: Why,
+    reason: Reason,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
+enum Reason {
     /// It went away; the file's name, quoted.
     Gone(String),
     /// It never could be used, because of this.
@@ -56,13 +56,13 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = self.addresses;
         write!(f, "guest RAM at {first:#x} to {last:#x} ")?;
-        match &self.why {
-            Why::Gone(file) => write!(
+        match &self.reason {
+            Reason::Gone(file) => write!(
                 f,
                 "is lost: its file {file} was cut short, or has no pages left; the card leaves it alone until the client maps it anew \
                  (restart QEMU; huge pages: reserve enough)"
             ),
-            Why::Unusable(error) => write!(f, "cannot be reached: {error}"),
+            Reason::Unusable(error) => write!(f, "cannot be reached: {error}"),
         }
     }
 }
@@ -82,7 +82,7 @@ pub struct MapRequest {
     pub file: Option<(File, u64)>,
 }
 
-/// Why a map was refused.
+/// Reason a map was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// Length 0, or beyond 2^64.
@@ -101,7 +101,7 @@ pub struct GuestRam {
     maps: Table<Map>,
     /// One mapping of each file, as long as some map uses it.
     files: HashMap<FileId, Weak<SharedFile>>,
-    /// Maps that were lost and not told yet.
+    /// Maps that were lost and not reported yet.
     lost: RefCell<Vec<Lost>>,
     /// How many were.
     named: Cell<u32>,
@@ -135,13 +135,14 @@ impl GuestRam {
         }
         let memory = file.and_then(|(file, offset)| {
             let shared = self.shared(file, offset, bytes);
-            let told =
-                shared.inspect_err(|error| self.tell((address, last), Why::Unusable(error.to_string())));
-            Some((told.ok()?, offset))
+            let shared = shared.inspect_err(|error| {
+                self.report((address, last), Reason::Unusable(error.to_string()));
+            });
+            Some((shared.ok()?, offset))
         });
         let writable = writable && memory.as_ref().is_none_or(|(file, _)| file.writable());
-        let what = Map { readable, writable, memory, lost: Cell::new(false) };
-        self.maps.insert(Span { first: address, last, what });
+        let value = Map { readable, writable, memory, lost: Cell::new(false) };
+        self.maps.insert(Span { first: address, last, value });
         Ok(())
     }
 
@@ -166,13 +167,13 @@ impl GuestRam {
     pub fn unmap(&mut self, address: u64, bytes: u64) {
         let Some(rest) = bytes.checked_sub(1) else { return };
         let last = address.saturating_add(rest);
-        for Span { first, last: end, what } in self.maps.take(address, last) {
+        for Span { first, last: end, value } in self.maps.take(address, last) {
             if end > last {
-                let memory = what.memory.clone().map(|(file, offset)| (file, offset + (last + 1 - first)));
-                self.maps.insert(Span { first: last + 1, last: end, what: Map { memory, ..what.clone() } });
+                let memory = value.memory.clone().map(|(file, offset)| (file, offset + (last + 1 - first)));
+                self.maps.insert(Span { first: last + 1, last: end, value: Map { memory, ..value.clone() } });
             }
             if first < address {
-                self.maps.insert(Span { first, last: address - 1, what });
+                self.maps.insert(Span { first, last: address - 1, value });
             }
         }
     }
@@ -197,19 +198,19 @@ impl GuestRam {
     /// A transfer to this map failed: if its memory is gone, the map is lost.
     #[cold]
     fn failed(&self, span: &Span<Map>, error: &io::Error) -> MemoryFault {
-        let map = &span.what;
+        let map = &span.value;
         if error.kind() == ErrorKind::UnexpectedEof && !map.lost.replace(true) {
             let file = map.memory.as_ref().map(|(file, _)| file.name().to_owned()).unwrap_or_default();
-            self.tell((span.first, span.last), Why::Gone(file));
+            self.report((span.first, span.last), Reason::Gone(file));
         }
         MemoryFault
     }
 
     /// Keeps a line for the log, if there were not too many: who calls holds the card's lock and must not wait for a log.
-    fn tell(&self, addresses: (u64, u64), why: Why) {
+    fn report(&self, addresses: (u64, u64), reason: Reason) {
         self.named.set(self.named.get().saturating_add(1));
         if self.named.get() <= LOST_NAMED_MAX {
-            self.lost.borrow_mut().push(Lost { addresses, why });
+            self.lost.borrow_mut().push(Lost { addresses, reason });
         }
     }
 
@@ -234,13 +235,14 @@ impl GuestRam {
 impl Span<Map> {
     /// The memory at `address`, which is in the map, and where in the file that is.
     fn file(&self, address: u64) -> Result<(&SharedFile, u64), MemoryFault> {
-        let (file, begin) = self.what.memory.as_ref().filter(|_| !self.what.lost.get()).ok_or(MemoryFault)?;
+        let (file, begin) =
+            self.value.memory.as_ref().filter(|_| !self.value.lost.get()).ok_or(MemoryFault)?;
         Ok((file, begin.checked_add(address - self.first).ok_or(MemoryFault)?))
     }
 
     /// Whether the card may reach it at all, and store to it. A map that can only be written is of no use to a card that reads.
     fn permits(&self, write: bool) -> Result<(), MemoryFault> {
-        if self.what.readable && (!write || self.what.writable) { Ok(()) } else { Err(MemoryFault) }
+        if self.value.readable && (!write || self.value.writable) { Ok(()) } else { Err(MemoryFault) }
     }
 }
 
@@ -249,9 +251,9 @@ impl GuestMemory for GuestRam {
         while !into.is_empty() {
             let (map, bytes) = self.at(address, into.len() as u64)?;
             map.permits(false)?;
-            let (file, place) = map.file(address)?;
+            let (file, offset) = map.file(address)?;
             let (now, rest) = into.split_at_mut(usize::try_from(bytes).map_err(|_| MemoryFault)?);
-            file.read(place, now).map_err(|error| self.failed(map, &error))?;
+            file.read(offset, now).map_err(|error| self.failed(map, &error))?;
             into = rest;
             address = address.wrapping_add(bytes);
         }
@@ -268,9 +270,9 @@ impl GuestMemory for GuestRam {
             }
             checked = true;
             map.permits(true)?;
-            let (file, place) = map.file(address)?;
+            let (file, offset) = map.file(address)?;
             let (now, rest) = from.split_at(usize::try_from(bytes).map_err(|_| MemoryFault)?);
-            file.write(place, now).map_err(|error| self.failed(map, &error))?;
+            file.write(offset, now).map_err(|error| self.failed(map, &error))?;
             from = rest;
             address = address.wrapping_add(bytes);
         }

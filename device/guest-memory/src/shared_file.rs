@@ -259,13 +259,13 @@ const REMOTE: [u32; 8] =
 /// By the numbers of statfs(2).
 fn file_system(file: &File) -> io::Result<FileSystem> {
     const TMPFS: u32 = 0x0102_1994;
-    let mut told = std::mem::MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the descriptor is open and `told` has room for what the kernel writes.
-    if unsafe { libc::fstatfs(file.as_raw_fd(), told.as_mut_ptr()) } != 0 {
+    let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open and `stat` has room for what the kernel writes.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: fstatfs filled it in.
-    let kind = unsafe { told.assume_init() }.f_type;
+    let kind = unsafe { stat.assume_init() }.f_type;
     // The field's type differs between machines; the number has 32 bits.
     Ok(match u32::try_from(i128::from(kind) & 0xFFFF_FFFF) {
         Ok(TMPFS) => FileSystem::Tmpfs,

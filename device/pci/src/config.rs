@@ -97,9 +97,9 @@ impl ConfigSpace {
         let Ok(first) = usize::try_from(offset) else { return ConfigWrite::default() };
         let before = self.settings();
         let mut addressed = false;
-        for (place, &byte) in (first..CONFIG_BYTES).zip(data) {
-            self.write_byte(place, byte);
-            addressed |= (BARS..BARS_END).contains(&place) && self.byte(place) != 0;
+        for (at, &byte) in (first..CONFIG_BYTES).zip(data) {
+            self.write_byte(at, byte);
+            addressed |= (BARS..BARS_END).contains(&at) && self.byte(at) != 0;
         }
         let settings = Some(self.settings()).filter(|after| *after != before);
         let request = match self.controls.request(offset, data) {
@@ -109,12 +109,10 @@ impl ConfigSpace {
         ConfigWrite { settings, addressed, request }
     }
 
-    fn write_byte(&mut self, place: usize, byte: u8) {
-        let (Some(old), Some(writable), Some(clears)) = (
-            self.bytes.get_mut(place),
-            self.layout.writable.get(place),
-            self.layout.write_1_clears.get(place),
-        ) else {
+    fn write_byte(&mut self, at: usize, byte: u8) {
+        let (Some(old), Some(writable), Some(clears)) =
+            (self.bytes.get_mut(at), self.layout.writable.get(at), self.layout.write_1_clears.get(at))
+        else {
             return;
         };
         *old = (*old & !writable | byte & writable) & !(byte & clears);

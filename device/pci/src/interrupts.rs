@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn level_that_was_high_before_a_listener_came_is_told() {
+    fn level_that_was_high_before_a_listener_came_is_signalled() {
         let mut lines = Interrupts::default();
         lines.drive_intx(true);
         let (event, fd) = line();

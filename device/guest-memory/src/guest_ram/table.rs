@@ -19,7 +19,7 @@ pub struct Span<T> {
     /// Last address, inclusive, so that a map may end at 2^64.
     pub last: u64,
     /// What is there.
-    pub what: T,
+    pub value: T,
 }
 
 impl<T> Span<T> {
@@ -73,19 +73,19 @@ impl<T> Table<T> {
     /// The span that has `address`.
     #[inline]
     pub fn find(&self, address: u64) -> Option<&Span<T>> {
-        let place = self.recent.get(usize::try_from((address >> 12) % REMEMBERED as u64).ok()?)?;
-        if let Some(span) = self.spans.get(place.get())
+        let slot = self.recent.get(usize::try_from((address >> 12) % REMEMBERED as u64).ok()?)?;
+        if let Some(span) = self.spans.get(slot.get())
             && span.has(address)
         {
             return Some(span);
         }
-        self.search(address, place)
+        self.search(address, slot)
     }
 
     #[cold]
-    fn search(&self, address: u64, place: &Cell<usize>) -> Option<&Span<T>> {
+    fn search(&self, address: u64, slot: &Cell<usize>) -> Option<&Span<T>> {
         let (key, span) = self.before(address).filter(|(_, span)| span.has(address))?;
-        place.set(key);
+        slot.set(key);
         Some(span)
     }
 

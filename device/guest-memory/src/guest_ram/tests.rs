@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 const PAGE: u64 = 4096;
 
 /// What the test memory holds at `place`: every place tells where it is.
-fn pattern(place: u64) -> u8 {
-    u8::try_from((place / 256 + place) % 256).unwrap()
+fn pattern(offset: u64) -> u8 {
+    u8::try_from((offset / 256 + offset) % 256).unwrap()
 }
 
 /// Memory full of [`pattern`].
@@ -61,7 +61,7 @@ fn a_thousand_page_maps_share_one_mapping() {
     for page in 0..1000 {
         map(&mut ram, 0x8000_0000 + page * PAGE, PAGE, &file, (999 - page) * PAGE).unwrap();
     }
-    let Some((first, _)) = &ram.maps.find(0x8000_0000).unwrap().what.memory else { panic!("accessible") };
+    let Some((first, _)) = &ram.maps.find(0x8000_0000).unwrap().value.memory else { panic!("accessible") };
     assert_eq!(Arc::strong_count(first), 1000);
     assert_eq!(byte_at(&ram, 0x8000_0000), Ok(pattern(999 * PAGE)));
 }
@@ -83,10 +83,10 @@ fn map_without_memory_is_remembered_and_refused() {
     assert_eq!(byte_at(&ram, 0), Err(MemoryFault), "only files are memory");
     map(&mut ram, 0x2000, 2 * PAGE, &file, 0).unwrap();
     assert_eq!(byte_at(&ram, 0x2000), Err(MemoryFault), "the file is shorter than the map");
-    let told: Vec<String> = ram.take_lost().iter().map(ToString::to_string).collect();
+    let lost: Vec<String> = ram.take_lost().iter().map(ToString::to_string).collect();
     assert!(
-        matches!(&told[..], [device, short] if device.contains("0x0 to 0xfff cannot be reached") && short.contains("shorter")),
-        "{told:?}"
+        matches!(&lost[..], [device, short] if device.contains("0x0 to 0xfff cannot be reached") && short.contains("shorter")),
+        "{lost:?}"
     );
 }
 
@@ -164,9 +164,9 @@ fn file_cut_short_is_a_fault_and_its_map_is_lost_until_it_is_mapped_anew() {
     assert_eq!(ram.write(2 * PAGE, &[1]), Err(MemoryFault));
     assert_eq!(ram.check(2 * PAGE, 1, false), Err(MemoryFault));
     assert!(byte_at(&ram, PAGE).is_ok(), "the other map is not");
-    let told = ram.take_lost();
-    assert_eq!(told.len(), 1, "once");
-    let line = told[0].to_string();
+    let lost = ram.take_lost();
+    assert_eq!(lost.len(), 1, "once");
+    let line = lost[0].to_string();
     assert!(line.contains("0x2000 to 0x3fff") && line.contains("memfd:guest"), "{line}");
 
     file.set_len(4 * PAGE).unwrap();

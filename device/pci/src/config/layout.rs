@@ -89,8 +89,8 @@ pub struct Layout {
 }
 
 fn put<const N: usize>(bytes: &mut [u8; CONFIG_BYTES], offset: usize, value: [u8; N]) {
-    for (place, byte) in bytes.iter_mut().skip(offset).zip(value) {
-        *place = byte;
+    for (to, byte) in bytes.iter_mut().skip(offset).zip(value) {
+        *to = byte;
     }
 }
 
