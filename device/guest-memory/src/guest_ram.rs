@@ -1,11 +1,12 @@
 //! Guest RAM as the client shares it: the table of `DMA_MAP`s, and the memory behind their file descriptors.
 //!
-//! What QEMU does (tried with 11.1): maps without a descriptor are normal (ROMs, the device's own BAR) and are remembered as not
-//! accessible; with a vIOMMU maps come one page at a time, so one mapping per file is kept and shared by them; an unmap may be
-//! huge, match nothing, reach exactly 2^64, or mean everything.
+//! What QEMU does (tried with 11.1): maps without a descriptor are normal (ROMs, the device's own BAR) and
+//! are remembered as not accessible; with a vIOMMU maps come one page at a time, so one mapping per file is
+//! kept and shared by them; an unmap may be huge, match nothing, reach exactly 2^64, or mean everything.
 //!
-//! A client can take the memory away behind a map's back (it truncates the file). The transfer that finds out fails, and the map is *lost*: it
-//! is said once, and the card does not touch it again, even if the memory comes back, until the range is mapped anew.
+//! A client can take the memory away behind a map's back (it truncates the file). The transfer that finds out
+//! fails, and the map is *lost*: it is said once, and the card does not touch it again, even if the memory
+//! comes back, until the range is mapped anew.
 
 mod table;
 
@@ -22,7 +23,8 @@ use table::{Span, Table};
 
 /// The most maps a client may have: what vfio's own `dma_entry_limit` allows.
 const MAPS_MAX: usize = 65_535;
-/// Lost maps that are named in the log, between two times that everything is unmapped. A client can lose as many as it has.
+/// Lost maps that are named in the log, between two times that everything is unmapped. A client can lose as
+/// many as it has.
 const LOST_NAMED_MAX: u32 = 16;
 
 /// What one `DMA_MAP`, or what unmaps left of it, has at its addresses.
@@ -122,8 +124,8 @@ impl Default for GuestRam {
 }
 
 impl GuestRam {
-    /// Adds a map. Memory that cannot be used (no descriptor, not a file, shorter than said) is remembered as not accessible and said in
-    /// the log: for the client the map is done.
+    /// Adds a map. Memory that cannot be used (no descriptor, not a file, shorter than said) is remembered as
+    /// not accessible and said in the log: for the client the map is done.
     pub fn map(&mut self, request: MapRequest) -> Result<(), MapError> {
         let MapRequest { address, bytes, readable, writable, file } = request;
         let last = bytes.checked_sub(1).and_then(|rest| address.checked_add(rest)).ok_or(MapError::Range)?;
@@ -162,8 +164,8 @@ impl GuestRam {
         Ok(shared)
     }
 
-    /// Takes back every address from `address` on for `bytes` bytes, as much of it as is mapped. When it returns the card does not reach
-    /// them any more. What a map has outside of the range stays.
+    /// Takes back every address from `address` on for `bytes` bytes, as much of it as is mapped. When it
+    /// returns the card does not reach them any more. What a map has outside of the range stays.
     pub fn unmap(&mut self, address: u64, bytes: u64) {
         let Some(rest) = bytes.checked_sub(1) else { return };
         let last = address.saturating_add(rest);
@@ -206,7 +208,8 @@ impl GuestRam {
         MemoryFault
     }
 
-    /// Keeps a line for the log, if there were not too many: who calls holds the card's lock and must not wait for a log.
+    /// Keeps a line for the log, if there were not too many: who calls holds the card's lock and must not
+    /// wait for a log.
     fn report(&self, addresses: (u64, u64), reason: Reason) {
         self.named.set(self.named.get().saturating_add(1));
         if self.named.get() <= LOST_NAMED_MAX {
@@ -240,7 +243,8 @@ impl Span<Map> {
         Ok((file, begin.checked_add(address - self.first).ok_or(MemoryFault)?))
     }
 
-    /// Whether the card may reach it at all, and store to it. A map that can only be written is of no use to a card that reads.
+    /// Whether the card may reach it at all, and store to it. A map that can only be written is of no use to
+    /// a card that reads.
     fn permits(&self, write: bool) -> Result<(), MemoryFault> {
         if self.value.readable && (!write || self.value.writable) { Ok(()) } else { Err(MemoryFault) }
     }

@@ -1,9 +1,10 @@
 //! Lists of addresses: a buffer of the device that lies scattered in guest memory.
 //!
-//! [`ScatterGatherList`] is the snapshot that a device takes when it starts: each entry of the guest's list is read once, in order, and
-//! never looked at again, so that a guest that changes the list meanwhile changes nothing. The format of an entry is the card's: its
-//! [`BusMaster`] reads one as an [`Entry`]. Every format that a sound card has uses 16 bytes (a scatter-gather slot with links, a BDL entry of
-//! HD Audio, which has none, a virtqueue descriptor, whose chain goes by index and is a walk of its own when a card needs it).
+//! [`ScatterGatherList`] is the snapshot that a device takes when it starts: each entry of the guest's list
+//! is read once, in order, and never looked at again, so that a guest that changes the list meanwhile changes
+//! nothing. The format of an entry is the card's: its [`BusMaster`] reads one as an [`Entry`]. Every format
+//! that a sound card has uses 16 bytes (a scatter-gather slot with links, a BDL entry of HD Audio, which has
+//! none, a virtqueue descriptor, whose chain goes by index and is a walk of its own when a card needs it).
 
 /// Bytes of one entry.
 pub const ENTRY_BYTES: u32 = 16;
@@ -43,8 +44,8 @@ pub enum ListError {
     Range,
 }
 
-/// The device's way to guest memory, with everything that may forbid it (Bus Master Enable, the address width) and whoever watches it (a
-/// trace).
+/// The device's way to guest memory, with everything that may forbid it (Bus Master Enable, the address
+/// width) and whoever watches it (a trace).
 pub trait BusMaster {
     /// Why a transfer was refused, in the card's own terms.
     type Error;
@@ -76,7 +77,8 @@ struct Segment {
 }
 
 impl Segment {
-    /// The address of its byte `inside`, and how many bytes there are from it to the segment's end; an error if it does not have that byte.
+    /// The address of its byte `inside`, and how many bytes there are from it to the segment's end; an error
+    /// if it does not have that byte.
     fn from(&self, inside: u32) -> Result<(u64, usize), ListError> {
         if inside >= self.bytes {
             return Err(ListError::Range);
@@ -107,8 +109,9 @@ impl ScatterGatherList {
         Ok(Self { segments: vec![Segment { start: 0, address, bytes }], bytes })
     }
 
-    /// A buffer by a list of `entries` data entries (1 to `entries_max`) whose first entry is at `table`. Reads each entry once, in order,
-    /// and gives the first error of the list; then it checks whether the memory can be reached.
+    /// A buffer by a list of `entries` data entries (1 to `entries_max`) whose first entry is at `table`.
+    /// Reads each entry once, in order, and gives the first error of the list; then it checks whether the
+    /// memory can be reached.
     pub fn scatter_gather<B: BusMaster>(
         bus: &mut B,
         table: u64,
@@ -157,8 +160,8 @@ impl ScatterGatherList {
         u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
     }
 
-    /// Copies the buffer's bytes from `offset` on into `into`. The range must not go beyond the buffer's end (nothing wraps); if it does, that
-    /// is [`ListError::Range`].
+    /// Copies the buffer's bytes from `offset` on into `into`. The range must not go beyond the buffer's end
+    /// (nothing wraps); if it does, that is [`ListError::Range`].
     pub fn read<B: BusMaster>(&self, bus: &mut B, offset: u32, into: &mut [u8]) -> Result<(), B::Error> {
         let mut rest = into;
         let (segments, mut inside) = self.from(offset);
@@ -190,8 +193,8 @@ impl ScatterGatherList {
         if rest.is_empty() { Ok(()) } else { Err(B::refuse(ListError::Range)) }
     }
 
-    /// The segment that has the buffer's byte `offset` and those behind it, and where in the first of them that byte is. Only that one is
-    /// searched for: each is the next one's neighbour.
+    /// The segment that has the buffer's byte `offset` and those behind it, and where in the first of them
+    /// that byte is. Only that one is searched for: each is the next one's neighbour.
     fn from(&self, offset: u32) -> (&[Segment], u32) {
         let index = self.segments.partition_point(|segment| segment.start <= offset).saturating_sub(1);
         let segments = self.segments.get(index..).unwrap_or_default();

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 
-/// Memory of `bytes` bytes, zeroed. With `sealed` nobody, not even its owner, can change its length any more: a client that
-/// was given the descriptor cannot turn our accesses into signals.
+/// Memory of `bytes` bytes, zeroed. With `sealed` nobody, not even its owner, can change its length any more:
+/// a client that was given the descriptor cannot turn our accesses into signals.
 pub fn memfd(name: &CStr, bytes: u64, sealed: bool) -> io::Result<File> {
     // SAFETY: `name` ends with a zero byte; the flags are those of memfd_create(2).
     let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };

@@ -1,22 +1,26 @@
 //! One file that a client shared, mapped once, whole.
 //!
-//! The memory belongs to somebody else, who writes to it at any time, so there is never a Rust reference into it: vm-memory copies
-//! with volatile accesses. The somebody can also see to it that there is no page behind an address any more (cut the file short, punch a
-//! hole where no huge page is free), and a load of ours would be a SIGBUS. So loads and stores are ours only where no page can be missing:
-//! a memfd, sealed against shrinking, of small pages, on a host that overcommits (what QEMU's `memory-backend-memfd` is by default).
-//! A sealed file on a tmpfs that can fill up does not exist: only `memfd_create` makes files that can be sealed, and its own tmpfs
-//! has no limit.
+//! The memory belongs to somebody else, who writes to it at any time, so there is never a Rust reference into
+//! it: vm-memory copies with volatile accesses. The somebody can also see to it that there is no page behind
+//! an address any more (cut the file short, punch a hole where no huge page is free), and a load of ours
+//! would be a SIGBUS. So loads and stores are ours only where no page can be missing: a memfd, sealed against
+//! shrinking, of small pages, on a host that overcommits (what QEMU's `memory-backend-memfd` is by default).
+//! A sealed file on a tmpfs that can fill up does not exist: only `memfd_create` makes files that can be
+//! sealed, and its own tmpfs has no limit.
 //!
-//! Everything else (QEMU 11.1's `memory-backend-memfd,seal=off`, `-file` and `-shm`, huge pages, strict accounting) is copied by the
-//! kernel, which answers where a load of ours would be a signal. It is read as a file: the page cache is what is mapped, and where the
-//! file was cut short it ends. It cannot be written as a file, for that would make it longer again; so writes are `process_vm_writev` on
-//! ourselves, which needs no permission (the kernel's `mm_access` asks only for another's memory) and says "bad address". A read is about
-//! 0.5 us beside 0.08 for a direct copy of 4 KiB, a write 1.2; a stream makes a hundred or two in a second. One call for many entries
-//! would bring a write down to 0.5 us too. It is not made: an audio packet of 10 ms is one entry or two, and what it needs (a transfer of
-//! several ranges, through the trait and the table of maps, all or nothing) is more to get wrong than it saves. The house plan has a
-//! SIGBUS handler for all this; the calls need no handler, no table of addresses and no process-wide state.
+//! Everything else (QEMU 11.1's `memory-backend-memfd,seal=off`, `-file` and `-shm`, huge pages, strict
+//! accounting) is copied by the kernel, which answers where a load of ours would be a signal. It is read as a
+//! file: the page cache is what is mapped, and where the file was cut short it ends. It cannot be written as
+//! a file, for that would make it longer again; so writes are `process_vm_writev` on ourselves, which needs
+//! no permission (the kernel's `mm_access` asks only for another's memory) and says "bad address". A read is
+//! about 0.5 us beside 0.08 for a direct copy of 4 KiB, a write 1.2; a stream makes a hundred or two in a
+//! second. One call for many entries would bring a write down to 0.5 us too. It is not made: an audio packet
+//! of 10 ms is one entry or two, and what it needs (a transfer of several ranges, through the trait and the
+//! table of maps, all or nothing) is more to get wrong than it saves. A handler of SIGBUS would do as well;
+//! the calls need no handler, no table of addresses and no process-wide state.
 //!
-//! A file of a network or of another process (FUSE) is not taken: one of its pages may take for ever, and the card's lock is held.
+//! A file of a network or of another process (FUSE) is not taken: one of its pages may take for ever, and the
+//! card's lock is held.
 
 use std::fs::File;
 use std::io;
@@ -26,7 +30,8 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
-/// Which file a descriptor is open on, whatever its number is. Two ids are equal when the files are, even if one has grown.
+/// Which file a descriptor is open on, whatever its number is. Two ids are equal when the files are, even if
+/// one has grown.
 #[derive(Clone, Copy, Debug)]
 pub struct FileId {
     device: u64,
@@ -96,7 +101,8 @@ pub struct SharedFile {
 }
 
 impl SharedFile {
-    /// Maps the first `length` bytes of `file`, for reading and, if the descriptor allows it, writing. `overcommits`: [`host_overcommits`].
+    /// Maps the first `length` bytes of `file`, for reading and, if the descriptor allows it, writing.
+    /// `overcommits`: [`host_overcommits`].
     pub fn new(file: File, length: u64, overcommits: bool) -> io::Result<Self> {
         let size = usize::try_from(length).map_err(io::Error::other)?;
         let sealed = seals(&file) & libc::F_SEAL_SHRINK != 0;
@@ -147,7 +153,8 @@ impl SharedFile {
         self.region.get_slice(offset, bytes).map_err(io::Error::other)
     }
 
-    /// Copies bytes at `offset` out of the file. [`ErrorKind::UnexpectedEof`]: there is no memory behind some of it any more.
+    /// Copies bytes at `offset` out of the file. [`ErrorKind::UnexpectedEof`]: there is no memory behind some
+    /// of it any more.
     ///
     /// [`ErrorKind::UnexpectedEof`]: io::ErrorKind::UnexpectedEof
     #[inline]
@@ -187,8 +194,8 @@ impl SharedFile {
     fn write_by_kernel(&self, slice: &VolatileSlice<'_>, from: &[u8]) -> io::Result<()> {
         let ours = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
         let theirs = libc::iovec { iov_base: slice.ptr_guard_mut().as_ptr().cast(), iov_len: from.len() };
-        // SAFETY: `ours` is exactly `from` and only read. `theirs` is inside our shared mapping, to which no Rust reference exists,
-        // and is written by the kernel, which checks each page of it.
+        // SAFETY: `ours` is exactly `from` and only read. `theirs` is inside our shared mapping, to which no
+        // Rust reference exists, and is written by the kernel, which checks each page of it.
         let copied =
             unsafe { libc::process_vm_writev(self.own_pid, &raw const ours, 1, &raw const theirs, 1, 0) };
         whole(copied, from.len())
@@ -252,7 +259,8 @@ enum FileSystem {
     Remote,
 }
 
-/// File systems whose pages come from somebody else (statfs(2), linux/magic.h): AFS, Ceph, CIFS, FUSE, NFS, SMB, SMB2, 9P.
+/// File systems whose pages come from somebody else (statfs(2), linux/magic.h): AFS, Ceph, CIFS, FUSE, NFS,
+/// SMB, SMB2, 9P.
 const REMOTE: [u32; 8] =
     [0x5346_414F, 0x00C3_6400, 0xFF53_4D42, 0x6573_5546, 0x6969, 0x517B, 0xFE53_4D42, 0x0102_1997];
 
@@ -274,9 +282,9 @@ fn file_system(file: &File) -> io::Result<FileSystem> {
     })
 }
 
-/// Whether a page of a memfd that is not there yet can always be had. Not so with strict accounting (`vm.overcommit_memory` = 2): when
-/// the limit is reached a first access is a SIGBUS. If it cannot be known it is taken for strict. (Root can change it later; only then
-/// this knows the wrong thing.)
+/// Whether a page of a memfd that is not there yet can always be had. Not so with strict accounting
+/// (`vm.overcommit_memory` = 2): when the limit is reached a first access is a SIGBUS. If it cannot be known
+/// it is taken for strict. (Root can change it later; only then this knows the wrong thing.)
 pub fn host_overcommits() -> bool {
     std::fs::read("/proc/sys/vm/overcommit_memory")
         .is_ok_and(|mode| matches!(mode.first(), Some(b'0' | b'1')))

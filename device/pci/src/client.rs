@@ -80,7 +80,8 @@ impl<R: Requests> Device for VfioFunction<R> {
         let size = u64::from(bar.bytes);
         let mapped =
             bar.mapped.map(|fd| MappedRegion { fd, offset: 0, areas: vec![Area { offset: 0, size }] });
-        // Writable also where only the card stores: QEMU dies of a guest's store to a BAR that it mapped read-only.
+        // Writable also where only the card stores: QEMU dies of a guest's store to a BAR that it mapped
+        // read-only.
         RegionInfo { size, read: true, write: true, mapped }
     }
 
@@ -149,7 +150,8 @@ impl<R: Requests> Device for VfioFunction<R> {
         };
         match change {
             IrqChange::Assign { action: IrqAction::Mask | IrqAction::Unmask, .. } => {
-                // An eventfd that unmasks is what QEMU wants for INTx with KVM; told that there is none, it unmasks with messages.
+                // An eventfd that unmasks is what QEMU wants for INTx with KVM; told that there is none, it
+                // unmasks with messages.
                 return Err(Errno::NOTTY);
             }
             IrqChange::Deassign { action: IrqAction::Mask | IrqAction::Unmask, .. } => {}

@@ -1,7 +1,7 @@
 //! The PCI function's configuration space: identity, BARs, power management, MSI and function-level reset.
 //!
-//! Pure: bytes in, bytes out. QEMU emulates parts of it (BARs, MSI) itself and passes every write on; another client may not.
-//! [`ConfigSpace::write`] returns what the write meant.
+//! Pure: bytes in, bytes out. QEMU emulates parts of it (BARs, MSI) itself and passes every write on; another
+//! client may not. [`ConfigSpace::write`] returns what the write meant.
 
 pub mod layout;
 #[cfg(test)]
@@ -28,7 +28,8 @@ pub struct FunctionSpec {
     pub revision: u8,
     /// Class code: base class, subclass, programming interface, 24 bits.
     pub class: u32,
-    /// The size of each BAR in bytes, a power of two from 16 on; 0 = not there. All are 32-bit memory, not prefetchable.
+    /// The size of each BAR in bytes, a power of two from 16 on; 0 = not there. All are 32-bit memory, not
+    /// prefetchable.
     pub bars: [u32; 6],
     /// MSI messages that it offers, a power of two, 1 to [`MSI_MESSAGES_MAX`].
     pub messages: u32,
@@ -56,7 +57,8 @@ pub struct ConfigWrite {
     pub settings: Option<Settings>,
     /// A BAR was given an address.
     pub addressed: bool,
-    /// What it asks besides: a function-level reset, or another power state than the present one. Nothing of it is done yet.
+    /// What it asks besides: a function-level reset, or another power state than the present one. Nothing of
+    /// it is done yet.
     pub request: Option<ControlRequest>,
 }
 
@@ -91,8 +93,8 @@ impl ConfigSpace {
         }
     }
 
-    /// Writes `data` from `offset` on: any length, any alignment. What is beyond the end, and bits that cannot be written, are
-    /// ignored. Gives what the write meant.
+    /// Writes `data` from `offset` on: any length, any alignment. What is beyond the end, and bits that
+    /// cannot be written, are ignored. Gives what the write meant.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> ConfigWrite {
         let Ok(first) = usize::try_from(offset) else { return ConfigWrite::default() };
         let before = self.settings();

@@ -1,17 +1,20 @@
 //! Signalling a client's eventfd in a way that cannot block, whatever the client does to it.
 //!
-//! A function raises events with its lock held and before the write that caused them is answered, so a signal must not wait.
-//! `write` to an eventfd may: its counter can be full, and `O_NONBLOCK` belongs to the open file, which the client shares and whose flag
-//! it can clear at any time, also between a look of ours and the write. `RWF_NOWAIT` would be the answer, but an eventfd's `write` takes no
-//! such flag (`fs/eventfd.c` has no `write_iter`: EOPNOTSUPP).
+//! A function raises events with its lock held and before the write that caused them is answered, so a signal
+//! must not wait. `write` to an eventfd may: its counter can be full, and `O_NONBLOCK` belongs to the open
+//! file, which the client shares and whose flag it can clear at any time, also between a look of ours and the
+//! write. `RWF_NOWAIT` would be the answer, but an eventfd's `write` takes no such flag (`fs/eventfd.c` has
+//! no `write_iter`: EOPNOTSUPP).
 //!
-//! What never waits is the kernel's own `eventfd_signal`, by which VFIO raises interrupts: where the counter is full it stays full. A process
-//! reaches it through asynchronous I/O: an operation with `IOCB_FLAG_RESFD` signals that eventfd when it is complete, and a read of no bytes from
-//! a memfd of ours is complete before `io_submit` returns. That is 2.4 us beside 0.5 for `write`; a stream has a hundred events in a second.
-//! It also refuses what is no eventfd.
+//! What never waits is the kernel's own `eventfd_signal`, by which VFIO raises interrupts: where the counter
+//! is full it stays full. A process reaches it through asynchronous I/O: an operation with `IOCB_FLAG_RESFD`
+//! signals that eventfd when it is complete, and a read of no bytes from a memfd of ours is complete before
+//! `io_submit` returns. That is 2.4 us beside 0.5 for `write`; a stream has a hundred events in a second. It
+//! also refuses what is no eventfd.
 //!
-//! Where a kernel, or a container, has no asynchronous I/O the flag is set before each write and the counter looked at. A client can win that
-//! race, with intent, and then holds the card until it leaves: the log says so at the start, and `--sandbox=on` does not serve.
+//! Where a kernel, or a container, has no asynchronous I/O the flag is set before each write and the counter
+//! looked at. A client can win that race, with intent, and then holds the card until it leaves: the log says
+//! so at the start, and `--sandbox=on` does not serve.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -59,7 +62,8 @@ struct Signaller {
     empty: File,
 }
 
-/// Whether signals cannot block. Asks the kernel for what that takes, once: call it before system calls are given up.
+/// Whether signals cannot block. Asks the kernel for what that takes, once: call it before system calls are
+/// given up.
 pub fn never_blocks() -> bool {
     signaller().is_some()
 }
@@ -83,7 +87,8 @@ impl Signaller {
     fn new() -> io::Result<Self> {
         let empty = memfd(c"ringwave signals", 0, true)?;
         let mut context: libc::c_ulong = 0;
-        // SAFETY: the kernel writes the context, which is 0 as it has to be, and maps memory that it alone uses.
+        // SAFETY: the kernel writes the context, which is 0 as it has to be, and maps memory that it alone
+        // uses.
         if unsafe { libc::syscall(libc::SYS_io_setup, COMPLETIONS, &raw mut context) } < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -114,7 +119,8 @@ impl Signaller {
             ..Iocb::default()
         };
         let mut requests = [&raw mut request];
-        // SAFETY: one request, which is read (and its key written) before the call returns; it names no buffer, for it reads no byte.
+        // SAFETY: one request, which is read (and its key written) before the call returns; it names no
+        // buffer, for it reads no byte.
         match unsafe { libc::syscall(libc::SYS_io_submit, self.context, 1_usize, requests.as_mut_ptr()) } {
             1 => Ok(()),
             -1 => Err(io::Error::last_os_error()),
@@ -126,7 +132,8 @@ impl Signaller {
     fn take_completions(&self) -> io::Result<()> {
         let mut taken = [Completion::default(); COMPLETIONS];
         let (none, nowhere) = (0_usize, std::ptr::null_mut::<libc::timespec>());
-        // SAFETY: the kernel writes at most as many completions as there is room for; the least number is 0, so that it does not wait.
+        // SAFETY: the kernel writes at most as many completions as there is room for; the least number is 0,
+        // so that it does not wait.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_io_getevents,
@@ -139,15 +146,16 @@ impl Signaller {
         };
         match count {
             -1 => Err(io::Error::last_os_error()),
-            // Another thread was faster, or there is a defect in here: trying again for ever would be worse than a lost interrupt.
+            // Another thread was faster, or there is a defect in here: trying again for ever would be worse
+            // than a lost interrupt.
             0 => Err(io::Error::other("no room for another completion")),
             _ => Ok(()),
         }
     }
 }
 
-/// The second best: a write that blocks only if the client fills the counter and clears the flag between two calls of ours. A counter
-/// that is full is signalled already.
+/// The second best: a write that blocks only if the client fills the counter and clears the flag between two
+/// calls of ours. A counter that is full is signalled already.
 fn write(mut fd: &File) -> bool {
     // SAFETY: F_GETFL and F_SETFL take and give ints, and the descriptor is open.
     unsafe {

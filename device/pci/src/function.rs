@@ -1,4 +1,5 @@
-//! The function itself: configuration space, guest RAM and interrupts, and the requests that act on them and on the card.
+//! The function itself: configuration space, guest RAM and interrupts, and the requests that act on them and
+//! on the card.
 
 use ringwave_guest_memory::guest_ram::{GuestRam, Lost, MapError, MapRequest};
 use ringwave_vfio_user::IrqChange;
@@ -27,8 +28,8 @@ pub enum IrqKind {
     Other,
 }
 
-/// What is asked of the function. A client's message is one of them; [`Request::FunctionLevelReset`] and [`Request::Power`] are what a
-/// write of configuration space asked.
+/// What is asked of the function. A client's message is one of them; [`Request::FunctionLevelReset`] and
+/// [`Request::Power`] are what a write of configuration space asked.
 #[derive(Debug)]
 pub enum Request<'a> {
     /// A read of a region: `data` is filled completely.
@@ -83,7 +84,8 @@ pub struct Bus<'a> {
     pub messages: u32,
 }
 
-/// What is behind a function: the card's own part. Every call is made with the function's lock held, and a client may wait for it.
+/// What is behind a function: the card's own part. Every call is made with the function's lock held, and a
+/// client may wait for it.
 pub trait Backend {
     /// A read of a BAR that came as a message: fills `data`.
     fn read(&mut self, bar: u32, offset: u64, data: &mut [u8], bus: &mut Bus<'_>);
@@ -91,8 +93,8 @@ pub trait Backend {
     fn write(&mut self, bar: u32, offset: u64, data: &[u8], bus: &mut Bus<'_>);
     /// Does what has become due.
     fn advance(&mut self, bus: &mut Bus<'_>);
-    /// Settings of configuration space, some of which may be new, from now on: what is due belongs to the old ones. `msi` is not above what
-    /// the client has connected.
+    /// Settings of configuration space, some of which may be new, from now on: what is due belongs to the old
+    /// ones. `msi` is not above what the client has connected.
     fn configure(&mut self, settings: &Settings, bus: &mut Bus<'_>);
     /// A reset of any kind. [`Backend::configure`] follows.
     fn reset(&mut self, bus: &mut Bus<'_>);
@@ -125,14 +127,16 @@ pub struct Function {
 }
 
 impl Function {
-    /// A function after power-on. The card behind it is told so with [`Request::Reset`] or [`Function::reset`].
+    /// A function after power-on. The card behind it is told so with [`Request::Reset`] or
+    /// [`Function::reset`].
     pub fn new(spec: &FunctionSpec) -> Self {
         // Asked now: in a sandbox it would be too late.
         crate::eventfd::never_blocks();
         Self { config: ConfigSpace::new(spec), ram: GuestRam::default(), interrupts: Interrupts::default() }
     }
 
-    /// Does what is asked, with everything that a guest sees of it (memory, interrupts) before it returns. Only [`Request::Map`] can fail.
+    /// Does what is asked, with everything that a guest sees of it (memory, interrupts) before it returns.
+    /// Only [`Request::Map`] can fail.
     pub fn handle<B: Backend>(&mut self, mut request: Request<'_>, backend: &mut B) -> Result<(), MapError> {
         backend.begin(&request);
         let result = self.act(&mut request, backend);

@@ -1,8 +1,9 @@
 //! A PCI function over vfio-user, whatever card is behind it.
 //!
-//! [`client::VfioFunction`] is what the vfio-user server serves: it makes a [`Request`] of each message of the client. [`Function`] takes
-//! them in one place, does to configuration space, guest RAM and interrupts what they ask, and calls the card, which is a [`Backend`]. It
-//! knows no sound, no thread and no clock; its owner keeps it behind a lock and gives the card its time.
+//! [`client::VfioFunction`] is what the vfio-user server serves: it makes a [`Request`] of each message of
+//! the client. [`Function`] takes them in one place, does to configuration space, guest RAM and interrupts
+//! what they ask, and calls the card, which is a [`Backend`]. It knows no sound, no thread and no clock; its
+//! owner keeps it behind a lock and gives the card its time.
 
 pub mod client;
 pub mod config;

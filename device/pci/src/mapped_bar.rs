@@ -14,10 +14,10 @@ const CHUNK: usize = 4096;
 
 /// The memory of a BAR. The guest can store anything to it at any time.
 ///
-/// A client cannot cut it short, but it can punch holes into it. A store of ours fills them again, which only a host with strict accounting
-/// (`vm.overcommit_memory` = 2) and no memory left can refuse: with a SIGBUS, which ends this process. That is left as it is. A
-/// client that has left may still have it mapped, and see and change what the next one reads: successive clients of one process are taken
-/// to be of one owner.
+/// A client cannot cut it short, but it can punch holes into it. A store of ours fills them again, which only
+/// a host with strict accounting (`vm.overcommit_memory` = 2) and no memory left can refuse: with a SIGBUS,
+/// which ends this process. That is left as it is. A client that has left may still have it mapped, and see
+/// and change what the next one reads: successive clients of one process are taken to be of one owner.
 pub struct MappedBar {
     region: MmapRegion,
     file: File,
@@ -60,7 +60,8 @@ impl MappedBar {
         let _ = self.region.as_volatile_slice().read(data, offset);
     }
 
-    /// A store that came as a message, or one of the card's own that nobody looks at meanwhile. Beyond the end: nothing.
+    /// A store that came as a message, or one of the card's own that nobody looks at meanwhile. Beyond the
+    /// end: nothing.
     pub fn write(&self, offset: u64, data: &[u8]) {
         let Ok(offset) = usize::try_from(offset) else { return };
         let _ = self.region.as_volatile_slice().write(data, offset);

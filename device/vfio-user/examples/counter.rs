@@ -1,7 +1,8 @@
 //! A PCI device in twenty lines: BAR 0 is a number that grows with every read and is what was written last.
 //!
-//! `cargo run --example counter -- /tmp/counter.sock`, and in QEMU `-device '{"driver": "vfio-user-pci", "socket": {"type": "unix", "path":
-//! "/tmp/counter.sock"}}'` with guest RAM that is shared (`-object memory-backend-memfd,share=on`).
+//! `cargo run --example counter -- /tmp/counter.sock`, and in QEMU `-device '{"driver": "vfio-user-pci",
+//! "socket": {"type": "unix", "path": "/tmp/counter.sock"}}'` with guest RAM that is shared (`-object
+//! memory-backend-memfd,share=on`).
 
 use ringwave_vfio_user::wire::pci::CONFIG_REGION;
 use ringwave_vfio_user::{Device, Errno, IrqChange, IrqInfo, Listener, RegionInfo, Stop, serve};

@@ -1,4 +1,5 @@
-//! The other end: a blocking client, for tests and for looking at a server. It trusts the server no more than a server trusts it.
+//! The other end: a blocking client, for tests and for looking at a server. It trusts the server no more than
+//! a server trusts it.
 
 mod raw;
 
@@ -89,7 +90,8 @@ impl RegionReply {
             (bytes.end() - bytes.start()).checked_add(1).and_then(|bytes| usize::try_from(bytes).ok());
         let offset = self.offset.checked_add(*bytes.start());
         let (Some(length), Some(offset)) = (length, offset) else { return Err(outside) };
-        // An access beyond the end of the file is a SIGBUS. A server that cuts it short later can still bring that about, unless it is sealed.
+        // An access beyond the end of the file is a SIGBUS. A server that cuts it short later can still bring
+        // that about, unless it is sealed.
         let file = rustix::fs::fstat(fd).map_err(|errno| ClientError::Io(errno.into()))?;
         let there = u64::try_from(file.st_size).unwrap_or(0);
         if offset.checked_add(length as u64).is_none_or(|end| end > there) {
@@ -165,7 +167,8 @@ impl Client {
         })
     }
 
-    /// `DEVICE_GET_REGION_INFO`, asked a second time when there is more than fits the first reply ("Message sizes").
+    /// `DEVICE_GET_REGION_INFO`, asked a second time when there is more than fits the first reply ("Message
+    /// sizes").
     pub fn region_info(&mut self, index: u32) -> Result<RegionReply, ClientError> {
         let mut argsz = size32::<wire::RegionInfo>();
         for _ in 0..2 {
@@ -279,8 +282,8 @@ impl Client {
         if same { Ok(()) } else { Err(ClientError::Protocol("not the unmap that was asked for")) }
     }
 
-    /// `DEVICE_SET_IRQS`: `fds` are to be signalled when the interrupts from `start` on are raised. In as many messages as the server's limit
-    /// on descriptors asks for.
+    /// `DEVICE_SET_IRQS`: `fds` are to be signalled when the interrupts from `start` on are raised. In as
+    /// many messages as the server's limit on descriptors asks for.
     pub fn connect_irqs(
         &mut self,
         index: u32,
@@ -303,7 +306,8 @@ impl Client {
         self.set_irqs(index, irq_set_flags::DATA_NONE | irq_set_flags::ACTION_TRIGGER, 0, 0, &[], &[])
     }
 
-    /// `DEVICE_SET_IRQS`, as it is on the wire: [`irq_set_flags`], with a byte or an eventfd for each interrupt.
+    /// `DEVICE_SET_IRQS`, as it is on the wire: [`irq_set_flags`], with a byte or an eventfd for each
+    /// interrupt.
     pub fn set_irqs(
         &mut self,
         index: u32,
@@ -385,7 +389,8 @@ impl AsFd for Client {
     }
 }
 
-/// The areas in the sparse mmap capability of a region info. The list of capabilities only goes forward, so that it ends.
+/// The areas in the sparse mmap capability of a region info. The list of capabilities only goes forward, so
+/// that it ends.
 fn areas(reply: &[u8], info: &wire::RegionInfo) -> Result<Vec<Area>, ClientError> {
     let malformed = || ClientError::Protocol("a malformed list of capabilities");
     let mut areas = Vec::new();

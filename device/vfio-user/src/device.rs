@@ -8,10 +8,11 @@ use rustix::io::Errno;
 use crate::pci::{Controls, PowerState};
 use crate::wire::pci;
 
-/// A device. Calls come from one thread, in the order of the client's messages, and a client waits for each: none may block.
+/// A device. Calls come from one thread, in the order of the client's messages, and a client waits for each:
+/// none may block.
 ///
-/// Everything a call gets has been checked against what [`Device::region`] and [`Device::irq`] say. An error becomes the errno of the
-/// reply; an [`Errno`] is never 0, which QEMU would take for success.
+/// Everything a call gets has been checked against what [`Device::region`] and [`Device::irq`] say. An error
+/// becomes the errno of the reply; an [`Errno`] is never 0, which QEMU would take for success.
 pub trait Device {
     /// Whether regions and interrupts have PCI's indexes (`VFIO_DEVICE_FLAGS_PCI`).
     fn is_pci(&self) -> bool {
@@ -34,7 +35,8 @@ pub trait Device {
     /// The kind of interrupt `index`, below [`Device::irqs`]. One that is not there has count 0.
     fn irq(&self, index: u32) -> IrqInfo;
 
-    /// A load ("`VFIO_USER_REGION_READ`"): fills `data` with what is at `offset`. `data` is not empty and within the region.
+    /// A load ("`VFIO_USER_REGION_READ`"): fills `data` with what is at `offset`. `data` is not empty and
+    /// within the region.
     fn region_read(&mut self, region: u32, offset: u64, data: &mut [u8]) -> Result<(), Errno>;
 
     /// A store ("`VFIO_USER_REGION_WRITE`"). `data` is not empty and within the region.
@@ -46,13 +48,14 @@ pub trait Device {
         Ok(())
     }
 
-    /// Takes back every map that lies in `addresses` ("`VFIO_USER_DMA_UNMAP`"); no map lies there in part. When this returns the device does
-    /// not touch them any more.
+    /// Takes back every map that lies in `addresses` ("`VFIO_USER_DMA_UNMAP`"); no map lies there in part.
+    /// When this returns the device does not touch them any more.
     fn dma_unmap(&mut self, addresses: RangeInclusive<u64>) {
         let _ = addresses;
     }
 
-    /// What the client asks of the interrupts of kind `index` ("`VFIO_USER_DEVICE_SET_IRQS`"). Numbers are in range.
+    /// What the client asks of the interrupts of kind `index` ("`VFIO_USER_DEVICE_SET_IRQS`"). Numbers are in
+    /// range.
     fn set_irqs(&mut self, index: u32, change: IrqChange<'_>) -> Result<(), Errno>;
 
     /// Whether there is a reset (`VFIO_DEVICE_FLAGS_RESET`).
@@ -63,29 +66,32 @@ pub trait Device {
     /// "`VFIO_USER_DEVICE_RESET`". Maps and eventfds stay; a PCI function is in D0 afterwards.
     fn reset(&mut self) -> Result<(), Errno>;
 
-    /// Where a PCI function's controls are in region [`pci::CONFIG_REGION`]: [`Controls::find`] finds them. With none, the device hears of
-    /// writes to configuration space only as [`Device::region_write`].
+    /// Where a PCI function's controls are in region [`pci::CONFIG_REGION`]: [`Controls::find`] finds them.
+    /// With none, the device hears of writes to configuration space only as [`Device::region_write`].
     fn pci_controls(&self) -> Controls {
         Controls::default()
     }
 
-    /// A function-level reset: Initiate Function Level Reset was written to configuration space. Called once, after the write, and before it
-    /// is answered. Maps and eventfds stay; the function is in D0 afterwards. A device that does not say otherwise is reset as by
-    /// [`Device::reset`].
+    /// A function-level reset: Initiate Function Level Reset was written to configuration space. Called once,
+    /// after the write, and before it is answered. Maps and eventfds stay; the function is in D0 afterwards.
+    /// A device that does not say otherwise is reset as by [`Device::reset`].
     fn function_level_reset(&mut self) {
         let _ = self.reset();
     }
 
-    /// The function goes to another power state: a state that it has, and is not in, was written to PMCSR. Called once, after the write, and
-    /// before it is answered. What a function without `No_Soft_Reset` loses on the way from D3hot to D0 is its own business.
+    /// The function goes to another power state: a state that it has, and is not in, was written to PMCSR.
+    /// Called once, after the write, and before it is answered. What a function without `No_Soft_Reset` loses
+    /// on the way from D3hot to D0 is its own business.
     fn power_state(&mut self, state: PowerState) {
         let _ = state;
     }
 
-    /// The client has left, in whatever way. Every map and eventfd of it is to be dropped, and the device is to be as after power-on.
+    /// The client has left, in whatever way. Every map and eventfd of it is to be dropped, and the device is
+    /// to be as after power-on.
     ///
-    /// "Client Disconnection" asks for the first and wants the state kept, for a client that comes back. None does: QEMU starts with
-    /// `DEVICE_RESET`, and the next client may be somebody else, whom the last one's state is no business of.
+    /// "Client Disconnection" asks for the first and wants the state kept, for a client that comes back. None
+    /// does: QEMU starts with `DEVICE_RESET`, and the next client may be somebody else, whom the last one's
+    /// state is no business of.
     fn client_left(&mut self);
 }
 
@@ -109,7 +115,8 @@ pub struct MappedRegion<'a> {
     pub fd: BorrowedFd<'a>,
     /// Where the region begins in it, in bytes.
     pub offset: u64,
-    /// The parts that may be mapped ("VFIO sparse mmap cap header"); none = all of it, which is told as one part. At most 1,024 are told.
+    /// The parts that may be mapped ("VFIO sparse mmap cap header"); none = all of it, which is told as one
+    /// part. At most 1,024 are told.
     pub areas: Vec<Area>,
 }
 
@@ -127,7 +134,8 @@ pub struct Area {
 pub struct IrqInfo {
     /// How many there are; 0 = the kind is not there.
     pub count: u32,
-    /// [`crate::wire::irq_flags`]. `MASK` and `UNMASK` are refused without `MASKABLE`, eventfds without `EVENTFD`.
+    /// [`crate::wire::irq_flags`]. `MASK` and `UNMASK` are refused without `MASKABLE`, eventfds without
+    /// `EVENTFD`.
     pub flags: u32,
 }
 
@@ -151,11 +159,13 @@ pub struct DmaMap {
 pub enum DmaAccess {
     /// Not at all: the client shares no memory there (ROMs, a BAR), or has RAM that is not shared.
     Unreachable,
-    /// By mapping the descriptor from `offset` on. The client can be lying about its length, or truncate it later.
+    /// By mapping the descriptor from `offset` on. The client can be lying about its length, or truncate it
+    /// later.
     Map {
         /// The memory.
         fd: OwnedFd,
-        /// Where the map begins in it, in bytes: a multiple of 4,096 (but of no larger page that the file may have).
+        /// Where the map begins in it, in bytes: a multiple of 4,096 (but of no larger page that the file may
+        /// have).
         offset: u64,
     },
     /// By reading and writing the descriptor from `offset` on (libvfio-user's `FILE_IO`).
@@ -183,13 +193,15 @@ pub enum IrqAction {
 pub enum IrqChange<'a> {
     /// None of them any more; all eventfds are dropped.
     Disable,
-    /// From `start` on, one eventfd after the other is to be signalled when `action` happens. In place of those that were there.
+    /// From `start` on, one eventfd after the other is to be signalled when `action` happens. In place of
+    /// those that were there.
     Assign {
         /// When.
         action: IrqAction,
         /// The first number.
         start: u32,
-        /// Eventfds, at least one. They may be blocking: a device that signals with a lock held makes them non-blocking first.
+        /// Eventfds, at least one. They may be blocking: a device that signals with a lock held makes them
+        /// non-blocking first.
         fds: Vec<OwnedFd>,
     },
     /// No eventfd any more for `action` with these numbers.

@@ -1,4 +1,5 @@
-//! The listening socket: made at a path so that nobody else can connect, or handed over by systemd or on the command line.
+//! The listening socket: made at a path so that nobody else can connect, or handed over by systemd or on the
+//! command line.
 
 use std::fs::TryLockError;
 use std::io;
@@ -17,9 +18,11 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
-/// The longest path in bytes: what `sockaddr_un` takes, without what is appended for a moment while the socket is made.
+/// The longest path in bytes: what `sockaddr_un` takes, without what is appended for a moment while the
+/// socket is made.
 const PATH_BYTES_MAX: usize = 107 - ".4194304.15".len();
-/// Names under which a socket is made: with the largest process id that there is, `PATH_BYTES_MAX` leaves room for them.
+/// Names under which a socket is made: with the largest process id that there is, `PATH_BYTES_MAX` leaves
+/// room for them.
 const MAKING_MAX: u32 = 16;
 /// Clients that may wait to be accepted, as the standard library has it.
 const BACKLOG: i32 = 128;
@@ -89,8 +92,8 @@ struct File {
 }
 
 impl Listener {
-    /// Listens at `path`, for this user only (mode 0600). A socket file whose process is dead is replaced; one whose process lives, and a file
-    /// that is not a socket, are left alone.
+    /// Listens at `path`, for this user only (mode 0600). A socket file whose process is dead is replaced;
+    /// one whose process lives, and a file that is not a socket, are left alone.
     pub fn bind(path: &Path) -> Result<Self, ListenerError> {
         let failed = |source| ListenerError::Io { path: path.to_owned(), source };
         if path.as_os_str().as_bytes().len() > PATH_BYTES_MAX {
@@ -143,8 +146,8 @@ impl Listener {
         Ok(Self { listener: fd.into(), file: None })
     }
 
-    /// Takes the socket that systemd hands over (`sd_listen_fds(3)`): `LISTEN_PID` is this process, `LISTEN_FDS` is 1. `None` when nothing was
-    /// handed over to this process, and when it was taken before.
+    /// Takes the socket that systemd hands over (`sd_listen_fds(3)`): `LISTEN_PID` is this process,
+    /// `LISTEN_FDS` is 1. `None` when nothing was handed over to this process, and when it was taken before.
     pub fn from_systemd() -> Result<Option<Self>, ListenerError> {
         let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
         if number("LISTEN_PID") != Some(std::process::id()) {
@@ -157,7 +160,8 @@ impl Listener {
                 if TAKEN.swap(true, Ordering::SeqCst) {
                     return Ok(None);
                 }
-                // SAFETY: the variables say that whoever started this process opened descriptor 3 for it, and TAKEN that it is taken once.
+                // SAFETY: the variables say that whoever started this process opened descriptor 3 for it, and
+                // TAKEN that it is taken once.
                 let fd = unsafe { OwnedFd::from_raw_fd(SYSTEMD_FIRST_FD) };
                 Self::from_fd(fd).map(Some)
             }
@@ -170,7 +174,8 @@ impl Listener {
         &self.listener
     }
 
-    /// Removes the file, if there is one and it is still ours. For a process that ends while another thread still holds the listener.
+    /// Removes the file, if there is one and it is still ours. For a process that ends while another thread
+    /// still holds the listener.
     pub fn remove(&self) {
         let Some(file) = &self.file else { return };
         let there = std::fs::symlink_metadata(&file.path).map(|now| (now.dev(), now.ino()));
@@ -180,8 +185,9 @@ impl Listener {
     }
 }
 
-/// Holds the lock of the socket's folder for as long as it lives. A folder that may not be read is not locked: what remains then is that a
-/// socket that has just been made is replaced by another process that had found a dead one before it.
+/// Holds the lock of the socket's folder for as long as it lives. A folder that may not be read is not
+/// locked: what remains then is that a socket that has just been made is replaced by another process that had
+/// found a dead one before it.
 fn alone(path: &Path) -> Result<Option<std::fs::File>, ListenerError> {
     let failed = |source| ListenerError::Io { path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -202,15 +208,16 @@ fn alone(path: &Path) -> Result<Option<std::fs::File>, ListenerError> {
     }
 }
 
-/// A socket that listens under a name beside `path`, with the mode 0600 from its first moment on. Names that are taken are passed over.
+/// A socket that listens under a name beside `path`, with the mode 0600 from its first moment on. Names that
+/// are taken are passed over.
 fn make_beside(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
     let mut error = io::Error::from(io::ErrorKind::AddrInUse);
     for attempt in 0..MAKING_MAX {
         let mut making = path.as_os_str().to_owned();
         making.push(format!(".{}.{attempt}", std::process::id()));
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // The file that bind makes has the mode of the socket (`unix_bind_bsd` in the kernel), less the umask: nobody else can connect, not even
-        // for a moment.
+        // The file that bind makes has the mode of the socket (`unix_bind_bsd` in the kernel), less the
+        // umask: nobody else can connect, not even for a moment.
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         match bind(&socket, &SocketAddrUnix::new(Path::new(&making))?) {
             Ok(()) => {

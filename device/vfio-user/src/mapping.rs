@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Shared memory of a server, readable and writable. The server may change it at any time, so it is only ever read and written in aligned
-/// words of 32 or 64 bits, as a guest does; there is no reference into it.
+/// Shared memory of a server, readable and writable. The server may change it at any time, so it is only ever
+/// read and written in aligned words of 32 or 64 bits, as a guest does; there is no reference into it.
 ///
 /// A server that truncates its file ends this process with SIGBUS: map regions of servers that seal theirs.
 #[derive(Debug)]
@@ -17,7 +17,8 @@ pub struct Mapping {
     bytes: usize,
 }
 
-// SAFETY: the pages stay mapped for as long as the value lives, belong to no thread, and are only accessed with atomic operations.
+// SAFETY: the pages stay mapped for as long as the value lives, belong to no thread, and are only accessed
+// with atomic operations.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -70,8 +71,9 @@ impl Mapping {
         if !inside || !offset.is_multiple_of(align_of::<AtomicU32>()) {
             return None;
         }
-        // SAFETY: the word is inside of the mapping and aligned (the base is a page's), the mapping lives as long as `self`, and other
-        // processes' accesses to it are like other threads': all of ours are atomic.
+        // SAFETY: the word is inside of the mapping and aligned (the base is a page's), the mapping lives as
+        // long as `self`, and other processes' accesses to it are like other threads': all of ours are
+        // atomic.
         Some(unsafe { self.base.byte_add(offset).as_ref() })
     }
 }

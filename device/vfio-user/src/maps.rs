@@ -1,4 +1,5 @@
-//! Which addresses the client has mapped: enough to refuse what the kernel would refuse. What the memory is, the device knows.
+//! Which addresses the client has mapped: enough to refuse what the kernel would refuse. What the memory is,
+//! the device knows.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,7 +11,8 @@ use crate::wire::{DMA_MAPS_MAX, PAGE_BYTES};
 #[derive(Debug, Default)]
 pub struct Maps(BTreeMap<u64, u64>);
 
-/// The addresses of a range of whole pages that is not empty and does not go beyond 2^64 (`vfio_dma_do_map`, `vfio_dma_do_unmap`).
+/// The addresses of a range of whole pages that is not empty and does not go beyond 2^64 (`vfio_dma_do_map`,
+/// `vfio_dma_do_unmap`).
 pub fn addresses(address: u64, size: u64) -> Result<RangeInclusive<u64>, Refusal> {
     let last = size.checked_sub(1).and_then(|rest| address.checked_add(rest)).ok_or(Refusal::DmaRange)?;
     if !address.is_multiple_of(PAGE_BYTES) || !size.is_multiple_of(PAGE_BYTES) {

@@ -1,9 +1,12 @@
-//! What a write to a PCI function's configuration space asks besides changing a register: a function-level reset, another power state.
+//! What a write to a PCI function's configuration space asks besides changing a register: a function-level
+//! reset, another power state.
 //!
-//! VFIO has no message for either: a guest writes to a capability, and a client passes the write on (QEMU 11.1 does for both). A device says
-//! with [`crate::Device::pci_controls`] where its capabilities are, and hears of them as one call each, after the write itself.
+//! VFIO has no message for either: a guest writes to a capability, and a client passes the write on (QEMU
+//! 11.1 does for both). A device says with [`crate::Device::pci_controls`] where its capabilities are, and
+//! hears of them as one call each, after the write itself.
 
-/// How many capabilities fit the 192 bytes after the header, four bytes each: no list is longer, and one that goes in a circle ends.
+/// How many capabilities fit the 192 bytes after the header, four bytes each: no list is longer, and one that
+/// goes in a circle ends.
 const CAPABILITIES_MAX: usize = 48;
 
 const STATUS: u16 = 0x06;
@@ -26,14 +29,16 @@ const DEVICE_CAPABILITIES_TOP_FLR: u8 = 1 << 4;
 const DEVICE_CONTROL_UPPER: u16 = 9;
 const DEVICE_CONTROL_UPPER_FLR: u8 = 1 << 7;
 
-/// Advanced features: function-level reset of a conventional function (ECN "Advanced Capabilities for Conventional PCI").
+/// Advanced features: function-level reset of a conventional function (ECN "Advanced Capabilities for
+/// Conventional PCI").
 const ADVANCED_FEATURES: u8 = 0x13;
 const AF_CAPABILITIES: u16 = 3;
 const AF_CAPABILITIES_FLR: u8 = 1 << 1;
 const AF_CONTROL: u16 = 4;
 const AF_CONTROL_FLR: u8 = 1 << 0;
 
-/// A function's power state, as software can ask for it (D3cold is the absence of power, which no register shows).
+/// A function's power state, as software can ask for it (D3cold is the absence of power, which no register
+/// shows).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the specification's")]
 pub enum PowerState {
@@ -80,8 +85,9 @@ pub enum ControlRequest {
 }
 
 impl Controls {
-    /// Finds the controls in configuration space (its first 256 bytes; the power management, PCI Express and advanced features
-    /// capabilities). Read-only parts decide, so it does not matter when the bytes were taken.
+    /// Finds the controls in configuration space (its first 256 bytes; the power management, PCI Express and
+    /// advanced features capabilities). Read-only parts decide, so it does not matter when the bytes were
+    /// taken.
     pub fn find(config: &[u8]) -> Self {
         let byte = |place: u16| config.get(usize::from(place)).copied().unwrap_or(0);
         let mut controls = Self::default();
@@ -112,8 +118,9 @@ impl Controls {
         controls
     }
 
-    /// What a write of `data` at `offset` asks. A reset outdoes a power state in the same write. A state that the function does not have is
-    /// discarded: "the write operation must complete normally; however, the data is discarded and no state change occurs" (PCI PM 1.2, 3.2.4).
+    /// What a write of `data` at `offset` asks. A reset outdoes a power state in the same write. A state that
+    /// the function does not have is discarded: "the write operation must complete normally; however, the
+    /// data is discarded and no state change occurs" (PCI PM 1.2, 3.2.4).
     pub fn request(&self, offset: u64, data: &[u8]) -> Option<ControlRequest> {
         let written = |place: Option<u16>| {
             let place = u64::from(place?).checked_sub(offset)?;

@@ -1,8 +1,10 @@
-//! Why a message is refused, in the specification's terms, with the errno that Linux' VFIO gives in that case; and why a client is cut off.
+//! Why a message is refused, in the specification's terms, with the errno that Linux' VFIO gives in that
+//! case; and why a client is cut off.
 //!
-//! Where the kernel's own versions differ, the errno is the one that libvfio-user's server gives, too. Two are known: a range that goes beyond
-//! 2^64 (EINVAL; a patch to `vfio_dma_do_map` and `vfio_dma_do_unmap` makes it EOVERFLOW, and which kernels have it was not looked up), and a region's end
-//! within an access (EINVAL; `vfio_pci_bar_rw` shortens the access, `is_valid_region_access` of libvfio-user refuses it).
+//! Where the kernel's own versions differ, the errno is the one that libvfio-user's server gives, too. Two
+//! are known: a range that goes beyond 2^64 (EINVAL; a patch to `vfio_dma_do_map` and `vfio_dma_do_unmap`
+//! makes it EOVERFLOW, and which kernels have it was not looked up), and a region's end within an access
+//! (EINVAL; `vfio_pci_bar_rw` shortens the access, `is_valid_region_access` of libvfio-user refuses it).
 
 use rustix::io::Errno;
 
@@ -13,7 +15,8 @@ pub enum Refusal {
     /// A number that no command has.
     #[error("no such command")]
     UnknownCommand,
-    /// A command that the specification has and this server does not offer (migration, or one that only a server sends).
+    /// A command that the specification has and this server does not offer (migration, or one that only a
+    /// server sends).
     #[error("the command is not supported")]
     UnsupportedCommand,
     /// The type in the header is neither command nor reply.
@@ -25,7 +28,8 @@ pub enum Refusal {
     /// `argsz` is less than the fixed part.
     #[error("argsz is too small")]
     Argsz,
-    /// More descriptors than [`crate::wire::MESSAGE_FDS_MAX`], or another number of them than the command takes.
+    /// More descriptors than [`crate::wire::MESSAGE_FDS_MAX`], or another number of them than the command
+    /// takes.
     #[error("the wrong number of file descriptors")]
     Descriptors,
     /// A descriptor that is no eventfd.
@@ -67,7 +71,8 @@ pub enum Refusal {
     /// An action that the kind of interrupt does not have, none, or two at once.
     #[error("the interrupt cannot do this action")]
     IrqAction,
-    /// An empty range, one beyond 2^64, or not of whole pages; or memory to be mapped that does not begin at a page of its file.
+    /// An empty range, one beyond 2^64, or not of whole pages; or memory to be mapped that does not begin at
+    /// a page of its file.
     #[error("the range is empty, goes beyond 2^64, or is not of whole pages")]
     DmaRange,
     /// Part of it is mapped.
@@ -94,11 +99,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the client gets. Never 0: "it may be zero even if the Error bit is set" ("Header"), but QEMU takes 0 for success.
+    /// What the client gets. Never 0: "it may be zero even if the Error bit is set" ("Header"), but QEMU
+    /// takes 0 for success.
     #[allow(clippy::match_same_arms, reason = "one arm for each source")]
     pub fn errno(self) -> Errno {
         match self {
-            // vfio_pci_core_ioctl and vfio_iommu_type1_ioctl: what is not among their cases, whether or not somebody else has it.
+            // vfio_pci_core_ioctl and vfio_iommu_type1_ioctl: what is not among their cases, whether or not
+            // somebody else has it.
             Self::UnknownCommand | Self::UnsupportedCommand => Errno::NOTTY,
             // vfio_pci_set_irqs_ioctl: there is no function for the action.
             Self::IrqAction => Errno::NOTTY,
@@ -109,7 +116,8 @@ impl Refusal {
             // vfio_dma_do_map, when dma_avail is 0.
             Self::DmaTooMany => Errno::NOSPC,
             Self::Share(errno) | Self::Device(errno) => errno,
-            // The kernel has no messages, and no opening: EINVAL as from libvfio-user (is_valid_header, recv_version).
+            // The kernel has no messages, and no opening: EINVAL as from libvfio-user (is_valid_header,
+            // recv_version).
             Self::Type
             | Self::PayloadLength
             | Self::Descriptors
@@ -120,7 +128,8 @@ impl Refusal {
             | Self::MultiWrites => Errno::INVAL,
             // argsz below minsz: every ioctl of VFIO.
             Self::Argsz => Errno::INVAL,
-            // vfio_set_irqs_validate_and_prepare, vfio_dma_do_map, vfio_iommu_type1_unmap_dma, vfio_ioctl_device_feature.
+            // vfio_set_irqs_validate_and_prepare, vfio_dma_do_map, vfio_iommu_type1_unmap_dma,
+            // vfio_ioctl_device_feature.
             Self::Flags => Errno::INVAL,
             // vfio_pci_ioctl_get_region_info, vfio_pci_rw (index; a write to the ROM), vfio_pci_bar_rw.
             Self::RegionIndex | Self::RegionBounds | Self::RegionAccess => Errno::INVAL,

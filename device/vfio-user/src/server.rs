@@ -1,7 +1,8 @@
-//! The shell around a [`Session`]: one client after the other on a listening socket, and a way to end it from another thread.
+//! The shell around a [`Session`]: one client after the other on a listening socket, and a way to end it from
+//! another thread.
 //!
-//! One client at a time. A second one that connects waits in the socket's queue, unanswered, until the first has left; then it finds a fresh
-//! device.
+//! One client at a time. A second one that connects waits in the socket's queue, unanswered, until the first
+//! has left; then it finds a fresh device.
 
 use std::io;
 use std::net::Shutdown;
@@ -24,7 +25,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Between two attempts to accept a client for which there is no descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Ends serving, from any thread and from a signal handler's thread: whoever waits for a client wakes at once.
+/// Ends serving, from any thread and from a signal handler's thread: whoever waits for a client wakes at
+/// once.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<Inner>);
 
@@ -116,7 +118,8 @@ pub enum ServeError {
     Accept(#[from] io::Error),
 }
 
-/// Serves clients, one after the other, until it is stopped. After each the device hears [`Device::client_left`].
+/// Serves clients, one after the other, until it is stopped. After each the device hears
+/// [`Device::client_left`].
 pub fn serve(listener: &UnixListener, device: &mut impl Device, stop: &Stop) -> Result<(), ServeError> {
     while let Some(client) = accept(listener, stop)? {
         let end = serve_client(&client, device, stop);
@@ -174,8 +177,9 @@ fn converse(client: &UnixStream, device: &mut impl Device, stop: &Stop) -> io::R
     let mut closing = false;
     loop {
         if stop.is_stopped() && !closing {
-            // No more is taken, and what was sent is answered. A connection that ends with words of the client unread is a reset to the client,
-            // and QEMU 11.1 aborts if that happens while its guest accesses a register.
+            // No more is taken, and what was sent is answered. A connection that ends with words of the
+            // client unread is a reset to the client, and QEMU 11.1 aborts if that happens while its guest
+            // accesses a register.
             closing = true;
             client.shutdown(Shutdown::Read)?;
         }

@@ -1,10 +1,13 @@
-//! One client's conversation: bytes and descriptors in, bytes and descriptors out. No sockets, no threads, no clock.
+//! One client's conversation: bytes and descriptors in, bytes and descriptors out. No sockets, no threads, no
+//! clock.
 //!
-//! Staying in step: a message is taken apart by its size field and by nothing else, and it is always taken whole, whatever is wrong with it.
-//! Only a size that no message can have ends the conversation, for then nobody knows where the next message begins.
+//! Staying in step: a message is taken apart by its size field and by nothing else, and it is always taken
+//! whole, whatever is wrong with it. Only a size that no message can have ends the conversation, for then
+//! nobody knows where the next message begins.
 //!
-//! Bounds: a message is stored as it arrives, so a client that says "1 MiB" and sends nothing costs nothing; at most one message is held, and
-//! at most [`MESSAGE_FDS_MAX`] descriptors; a reply is at most as long as one access may be, and is given out before the next message is read.
+//! Bounds: a message is stored as it arrives, so a client that says "1 MiB" and sends nothing costs nothing;
+//! at most one message is held, and at most [`MESSAGE_FDS_MAX`] descriptors; a reply is at most as long as
+//! one access may be, and is given out before the next message is read.
 
 mod access;
 mod describe;
@@ -25,12 +28,14 @@ use crate::wire::{
     header_flags,
 };
 
-/// After so many lines about what a client does wrong there are no further ones in the log (but at level debug).
+/// After so many lines about what a client does wrong there are no further ones in the log (but at level
+/// debug).
 const LOGGED_COMPLAINTS: u32 = 16;
 /// What the buffer for a message keeps between messages, bytes.
 const BUFFER_KEPT_BYTES: usize = 64 << 10;
 
-/// A reply, to be sent in one go, with its descriptors: QEMU takes a header that comes in two parts for an error.
+/// A reply, to be sent in one go, with its descriptors: QEMU takes a header that comes in two parts for an
+/// error.
 #[derive(Debug, Default)]
 pub struct Reply {
     /// The whole message.
@@ -99,8 +104,8 @@ impl Session {
 
     /// How many bytes are missing to the end of the header or of the message; 0 after [`Step::Close`].
     ///
-    /// Whoever reads from a socket reads no further: descriptors belong to the message with whose bytes they came, and the kernel would hand
-    /// out the bytes before them together with theirs.
+    /// Whoever reads from a socket reads no further: descriptors belong to the message with whose bytes they
+    /// came, and the kernel would hand out the bytes before them together with theirs.
     pub fn wanted(&self) -> usize {
         match self.phase {
             Phase::Closed(_) => 0,
@@ -113,8 +118,9 @@ impl Session {
         !self.message.is_empty()
     }
 
-    /// Takes up to [`Session::wanted`] bytes off the front of `bytes`, and the descriptors that came with them; handles the message if that was
-    /// its end. `fds_lost`: there were more descriptors than could be received.
+    /// Takes up to [`Session::wanted`] bytes off the front of `bytes`, and the descriptors that came with
+    /// them; handles the message if that was its end. `fds_lost`: there were more descriptors than could be
+    /// received.
     pub fn receive(
         &mut self,
         device: &mut impl Device,

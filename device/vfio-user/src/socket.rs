@@ -10,7 +10,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// The most descriptors that one `sendmsg` can carry (the kernel's `SCM_MAX_FD`): none is ever lost for want of room here.
+/// The most descriptors that one `sendmsg` can carry (the kernel's `SCM_MAX_FD`): none is ever lost for want
+/// of room here.
 const FDS_MAX: usize = 253;
 
 /// What was received.
@@ -40,7 +41,8 @@ pub fn receive(socket: impl AsFd, into: &mut [u8]) -> Result<Received, Errno> {
     Ok(Received { bytes: got.bytes, fds, fds_lost: got.flags.contains(ReturnFlags::CTRUNC) })
 }
 
-/// Sends what there is room for, with `fds` on the first byte; gives how many bytes went. [`Errno::AGAIN`] if there is no room.
+/// Sends what there is room for, with `fds` on the first byte; gives how many bytes went. [`Errno::AGAIN`] if
+/// there is no room.
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

@@ -1,4 +1,5 @@
-//! What both sides say of themselves in `VERSION` ("Version"): JSON, at most [`crate::wire::VERSION_BYTES_MAX`] of it.
+//! What both sides say of themselves in `VERSION` ("Version"): JSON, at most
+//! [`crate::wire::VERSION_BYTES_MAX`] of it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,7 +29,8 @@ struct Data {
     capabilities: Option<Capabilities>,
 }
 
-/// Only what matters here; a capability that is not known is not agreed to, which is all the specification asks for.
+/// Only what matters here; a capability that is not known is not agreed to, which is all the specification
+/// asks for.
 #[derive(Deserialize, Serialize, Default)]
 struct Capabilities {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +49,8 @@ pub fn read(data: &[u8]) -> Option<Peer> {
     if nul != 0 {
         return None;
     }
-    // "A JSON string": an object, with an object of capabilities. Said here because serde takes an array for a struct as well.
+    // "A JSON string": an object, with an object of capabilities. Said here because serde takes an array for
+    // a struct as well.
     let object: serde_json::Map<String, Value> = serde_json::from_slice(json).ok()?;
     if !object.get("capabilities").is_none_or(Value::is_object) {
         return None;
@@ -62,11 +65,13 @@ pub fn read(data: &[u8]) -> Option<Peer> {
     })
 }
 
-/// Our version data, with its NUL. `write_multiple` only to a peer that proposed it: "the capability list must be a subset of those proposed".
-/// The two limits are said to everybody, as libvfio-user does: without them the client would have to assume one descriptor a message. The maps
-/// and pages that are taken are the specification's defaults and need no word.
+/// Our version data, with its NUL. `write_multiple` only to a peer that proposed it: "the capability list
+/// must be a subset of those proposed". The two limits are said to everybody, as libvfio-user does: without
+/// them the client would have to assume one descriptor a message. The maps and pages that are taken are the
+/// specification's defaults and need no word.
 ///
-/// QEMU has no more room for the reply than its own message took (`vfio_user_validate_version`): what it says of itself is longer.
+/// QEMU has no more room for the reply than its own message took (`vfio_user_validate_version`): what it says
+/// of itself is longer.
 pub fn write(write_multiple: bool) -> Vec<u8> {
     let capabilities = Capabilities {
         max_msg_fds: Some(MESSAGE_FDS_MAX.into()),

@@ -1,6 +1,8 @@
-//! What is on the wire: the header and the payloads, typed, in the byte order of the host ("Protocol Specification").
+//! What is on the wire: the header and the payloads, typed, in the byte order of the host ("Protocol
+//! Specification").
 //!
-//! All structures can lie at any address and are read in place. Sizes and offsets are those of the specification's tables, held by asserts.
+//! All structures can lie at any address and are read in place. Sizes and offsets are those of the
+//! specification's tables, held by asserts.
 
 use zerocopy::byteorder::native_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -9,16 +11,18 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const HEADER_BYTES: usize = 16;
 /// The most data one access may carry, ours to announce ("Version", `max_data_xfer_size`; its default value).
 pub const DATA_BYTES_MAX: u32 = 1 << 20;
-/// The longest message that is read: a header, the fixed part of an access, and its data. All others are shorter. libvfio-user has the same
-/// limit (`SERVER_MAX_MSG_SIZE`).
+/// The longest message that is read: a header, the fixed part of an access, and its data. All others are
+/// shorter. libvfio-user has the same limit (`SERVER_MAX_MSG_SIZE`).
 pub const MESSAGE_BYTES_MAX: u32 = DATA_BYTES_MAX + 32;
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES && HEADER_BYTES + size_of::<RegionAccess>() == 32);
 const _: () = assert!(MULTI_WRITES_MAX * size_of::<MultiWrite>() as u64 + 24 < DATA_BYTES_MAX as u64);
 /// The longest `VERSION` message that is read.
 pub const VERSION_BYTES_MAX: u32 = 16 << 10;
-/// The most descriptors one message may carry, ours to announce ("Version", `max_msg_fds`). QEMU takes no more than 16, libvfio-user says 8.
+/// The most descriptors one message may carry, ours to announce ("Version", `max_msg_fds`). QEMU takes no
+/// more than 16, libvfio-user says 8.
 pub const MESSAGE_FDS_MAX: u32 = 8;
-/// The most maps at a time ("Version", `max_dma_maps`; its default value, and the kernel's `dma_entry_limit`).
+/// The most maps at a time ("Version", `max_dma_maps`; its default value, and the kernel's
+/// `dma_entry_limit`).
 pub const DMA_MAPS_MAX: usize = 65_535;
 /// The granularity of maps in bytes ("Version", `pgsizes`; its default value).
 pub const PAGE_BYTES: u64 = 4096;
@@ -148,7 +152,8 @@ pub mod map_flags {
     pub const FILE_IO: u32 = 1 << 3;
 }
 
-/// Bits of [`DmaUnmap::flags`] (`VFIO_DMA_UNMAP_FLAG_*`; the specification has them unused, QEMU and libvfio-user send them).
+/// Bits of [`DmaUnmap::flags`] (`VFIO_DMA_UNMAP_FLAG_*`; the specification has them unused, QEMU and
+/// libvfio-user send them).
 pub mod unmap_flags {
     /// Wants the bitmap of dirty pages.
     pub const GET_DIRTY_BITMAP: u32 = 1 << 0;
@@ -266,7 +271,8 @@ wire! {
     IrqInfo, 16 { argsz: U32, flags: U32, index: U32, count: U32, }
 }
 wire! {
-    /// `DEVICE_SET_IRQS` (`struct vfio_irq_set`); one byte for each interrupt follows with [`irq_set_flags::DATA_BOOL`].
+    /// `DEVICE_SET_IRQS` (`struct vfio_irq_set`); one byte for each interrupt follows with
+    /// [`irq_set_flags::DATA_BOOL`].
     IrqSet, 20 { argsz: U32, flags: U32, index: U32, start: U32, count: U32, }
 }
 wire! {
@@ -295,7 +301,8 @@ impl Header {
         Self { id: id.into(), command: command.into(), size: size.into(), ..Self::default() }
     }
 
-    /// The type of the message, one of [`header_flags::COMMAND`], [`header_flags::REPLY`], or something that is neither.
+    /// The type of the message, one of [`header_flags::COMMAND`], [`header_flags::REPLY`], or something that
+    /// is neither.
     pub fn kind(&self) -> u32 {
         self.flags.get() & header_flags::TYPE
     }

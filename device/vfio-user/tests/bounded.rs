@@ -1,4 +1,5 @@
-//! What a client says it will send, wants, or counts is not what is allocated: the most memory that is held at a time, measured.
+//! What a client says it will send, wants, or counts is not what is allocated: the most memory that is held
+//! at a time, measured.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;

@@ -1,4 +1,5 @@
-//! The client against servers that lie, stammer, or say nothing: an error with a name, never a panic, and nothing believed.
+//! The client against servers that lie, stammer, or say nothing: an error with a name, never a panic, and
+//! nothing believed.
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "these are tests")]
 
 mod common;
@@ -22,7 +23,8 @@ fn reply(header: &Header, payload: &[u8]) -> Vec<u8> {
     [ours.as_bytes(), payload].concat()
 }
 
-/// A server that answers `VERSION` as it should, and then each command with what `answer` makes of it; it closes when that is nothing.
+/// A server that answers `VERSION` as it should, and then each command with what `answer` makes of it; it
+/// closes when that is nothing.
 fn lying(mut answer: impl FnMut(&Header, &[u8]) -> Vec<u8> + Send + 'static) -> Client {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     std::thread::spawn(move || {
@@ -132,7 +134,8 @@ fn capabilities_in_a_circle_or_beyond_the_reply_are_refused() {
         })
         .region_info(0)
     };
-    // Sparse mmap with one area; then one whose next is itself, one with a next before it, and one with more areas than there are.
+    // Sparse mmap with one area; then one whose next is itself, one with a next before it, and one with more
+    // areas than there are.
     let good = region(32, &[1 | 1 << 16, 0, 1, 0, 0x1000, 0, 0x2000, 0]).unwrap();
     assert_eq!((good.areas[0].offset, good.areas[0].size), (0x1000, 0x2000));
     protocol(region(32, &[1 | 1 << 16, 32, 0, 0]));

@@ -1,4 +1,5 @@
-//! Every message that is answered, from our client over a socket: what the client hears and what the device is asked.
+//! Every message that is answered, from our client over a socket: what the client hears and what the device
+//! is asked.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
@@ -9,7 +10,8 @@ use common::*;
 use ringwave_vfio_user::wire::{self, command, irq_set_flags as set, map_flags, region_flags};
 use ringwave_vfio_user::{Area, Client, ClientEnd, ClientError, Errno};
 
-/// Talks to a fresh board and checks that the client left cleanly; gives what the board was asked, without the leaving.
+/// Talks to a fresh board and checks that the client left cleanly; gives what the board was asked, without
+/// the leaving.
 fn with_client(talk: impl FnOnce(&mut Client)) -> Vec<String> {
     let (end, mut log) = with_board(|stream, _| talk(&mut Client::over(stream).unwrap()));
     assert!(matches!(end, ClientEnd::Left), "{end:?}");

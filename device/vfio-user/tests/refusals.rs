@@ -1,4 +1,5 @@
-//! Every refusal: its errno, that the device was not asked, that descriptors are closed, and that the conversation goes on in step.
+//! Every refusal: its errno, that the device was not asked, that descriptors are closed, and that the
+//! conversation goes on in step.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;

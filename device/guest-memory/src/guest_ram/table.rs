@@ -1,15 +1,17 @@
 //! The maps by guest physical address, and which of them have been of use lately.
 //!
-//! A transfer looks a map up for every scatter-gather entry, and behind a vIOMMU for every page: in a search tree that is half of what an entry
-//! costs the card. A page remembers the map it was last found in, as in a processor's TLB. What is remembered is a guess: the map it names is
-//! asked for the address before it is believed, so that nothing has to be forgotten when maps come and go.
+//! A transfer looks a map up for every scatter-gather entry, and behind a vIOMMU for every page: in a search
+//! tree that is half of what an entry costs the card. A page remembers the map it was last found in, as in a
+//! processor's TLB. What is remembered is a guess: the map it names is asked for the address before it is
+//! believed, so that nothing has to be forgotten when maps come and go.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use slab::Slab;
 
-/// Pages of 4 KiB that are remembered, each in the one place that its address gives it. A mebibyte is more than a stream has under way.
+/// Pages of 4 KiB that are remembered, each in the one place that its address gives it. A mebibyte is more
+/// than a stream has under way.
 const REMEMBERED: usize = 256;
 
 /// What is mapped, and where. Never empty.

@@ -229,7 +229,8 @@ fn grown_file_is_mapped_anew() {
     assert!(byte_at(&ram, 1).is_ok());
 }
 
-/// Maps come and go, and every address is looked for again and again: what was found there before is not what is there now.
+/// Maps come and go, and every address is looked for again and again: what was found there before is not what
+/// is there now.
 #[test]
 fn map_in_the_place_of_another_is_not_taken_for_it() {
     let file = memory(8, true);
@@ -255,7 +256,8 @@ fn map_in_the_place_of_another_is_not_taken_for_it() {
     }
 }
 
-/// A read of memory that is not sealed goes by the file: it must be what a client sees that only stores to its mapping.
+/// A read of memory that is not sealed goes by the file: it must be what a client sees that only stores to
+/// its mapping.
 #[test]
 fn what_the_guest_stores_to_its_mapping_is_what_the_card_reads() {
     use vm_memory::{Bytes, VolatileMemory};

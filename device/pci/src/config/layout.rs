@@ -1,7 +1,8 @@
 //! What configuration space looks like after reset, and which of its bits a guest can change.
 //!
-//! Offsets are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management specification 1.2 and
-//! the PCI Express Base Specification (capability structure version 2). What differs between cards comes from [`FunctionSpec`].
+//! Offsets are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management
+//! specification 1.2 and the PCI Express Base Specification (capability structure version 2). What differs
+//! between cards comes from [`FunctionSpec`].
 
 use super::{FunctionSpec, MSI_MESSAGES_MAX};
 
@@ -16,7 +17,8 @@ pub const COMMAND_MEMORY: u16 = 1 << 1;
 pub const COMMAND_BUS_MASTER: u16 = 1 << 2;
 /// Command: the function must not assert `INTx`.
 pub const COMMAND_INTERRUPT_DISABLE: u16 = 1 << 10;
-/// Command bits that can be written: Memory Space, Bus Master, Parity Error Response, SERR, Interrupt Disable.
+/// Command bits that can be written: Memory Space, Bus Master, Parity Error Response, SERR, Interrupt
+/// Disable.
 const COMMAND_WRITABLE: u16 =
     COMMAND_MEMORY | COMMAND_BUS_MASTER | 1 << 6 | 1 << 8 | COMMAND_INTERRUPT_DISABLE;
 
@@ -40,7 +42,8 @@ const INTA: u8 = 1;
 pub const PM: usize = 0x40;
 /// Power management control and status.
 pub const PMCSR: usize = PM + 4;
-/// [`PMCSR`]: the power state, 0 = D0, 3 = D3hot. A write does not change it: the function does, when it is told to.
+/// [`PMCSR`]: the power state, 0 = D0, 3 = D3hot. A write does not change it: the function does, when it is
+/// told to.
 pub const PMCSR_STATE: u8 = 0x3;
 /// D3hot in [`PMCSR_STATE`].
 pub const D3HOT: u8 = 3;
@@ -155,6 +158,7 @@ fn capabilities(
     put(writable, DEVICE_CONTROL, (!DEVICE_CONTROL_FLR).to_le_bytes());
     put(write_1_clears, DEVICE_STATUS, 0x000F_u16.to_le_bytes());
     put(reset, LINK_CAPABILITIES, u32::from(LINK_X1_2_5GT).to_le_bytes());
-    put(writable, LINK_CONTROL, 0x0043_u16.to_le_bytes()); // ASPM control and common clock: kept, without effect
+    // ASPM control and common clock: kept, without effect.
+    put(writable, LINK_CONTROL, 0x0043_u16.to_le_bytes());
     put(reset, LINK_STATUS, LINK_X1_2_5GT.to_le_bytes());
 }

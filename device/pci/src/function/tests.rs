@@ -1,4 +1,5 @@
-//! A function with a card of a few lines behind it: what each request does, in which order, and what the client gets.
+//! A function with a card of a few lines behind it: what each request does, in which order, and what the
+//! client gets.
 
 use ringwave_vfio_user::{IrqAction, IrqChange};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};

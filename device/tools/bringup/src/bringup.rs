@@ -1,4 +1,5 @@
-//! What every step has in its hands: the registers, the pages, memory that the card reaches, the interrupts, and the list of its checks.
+//! What every step has in its hands: the registers, the pages, memory that the card reaches, the interrupts,
+//! and the list of its checks.
 
 use std::fmt::Display;
 use std::io;
@@ -16,8 +17,8 @@ use super::report::{Check, Outcome};
 
 /// A page of memory, in bytes.
 pub const PAGE: usize = 4096;
-/// Address of the memory that the card reaches all the time: below 4 GiB, and clear of the first MiB and of `0xFEE0_0000`, where an x86 IOMMU
-/// takes no maps.
+/// Address of the memory that the card reaches all the time: below 4 GiB, and clear of the first MiB and of
+/// `0xFEE0_0000`, where an x86 IOMMU takes no maps.
 pub const LOW: u64 = 0x1000_0000;
 /// Where more of it is, above 4 GiB; within the 39 bits that the smallest intel-iommu has.
 pub const HIGH: u64 = 0x1_0000_0000;
@@ -113,7 +114,8 @@ impl<'a> Bringup<'a> {
         Ok(())
     }
 
-    /// Brings the card to where a step begins: awake, bus mastering on, nothing connected, reset. Touches nothing behind a wrong MAGIC.
+    /// Brings the card to where a step begins: awake, bus mastering on, nothing connected, reset. Touches
+    /// nothing behind a wrong MAGIC.
     pub fn fresh(&mut self) -> StepResult {
         self.rest(Duration::ZERO)?;
         self.wake()?;
@@ -234,8 +236,8 @@ impl<'a> Bringup<'a> {
         Ok(self.card.connect_intx(line)?)
     }
 
-    /// Waits for interrupts until the sum over all lines is `wanted`, but no longer than [`PATIENCE`]; then `after` longer, for those that
-    /// should not come. Gives how often each came.
+    /// Waits for interrupts until the sum over all lines is `wanted`, but no longer than [`PATIENCE`]; then
+    /// `after` longer, for those that should not come. Gives how often each came.
     pub fn interrupts(&self, wanted: u64, after: Duration) -> StepResult<Vec<u64>> {
         let mut seen = self.lines.take();
         let end = Instant::now() + PATIENCE;

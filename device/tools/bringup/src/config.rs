@@ -1,7 +1,9 @@
-//! Configuration space as the bring-up needs it: the capability list, Command, MSI, power, function-level reset.
+//! Configuration space as the bring-up needs it: the capability list, Command, MSI, power, function-level
+//! reset.
 //!
-//! Offsets and bits are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management specification 1.2 and the PCI
-//! Express Base Specification (capability structure version 2). Nothing here is taken from the card's own layout.
+//! Offsets and bits are those of the PCI Local Bus Specification 3.0 (header, MSI), the PCI Power Management
+//! specification 1.2 and the PCI Express Base Specification (capability structure version 2). Nothing here is
+//! taken from the card's own layout.
 
 use super::access::{Access, CardAccess};
 
@@ -88,7 +90,8 @@ pub fn change16(card: &mut (impl CardAccess + ?Sized), offset: u16, set: u16, cl
     card.config_write(offset, &(value & !clear | set).to_le_bytes())
 }
 
-/// The capabilities in the order of the list, (id, offset); an error in words if the list has no end or leads into the header.
+/// The capabilities in the order of the list, (id, offset); an error in words if the list has no end or leads
+/// into the header.
 pub fn capabilities(card: &mut (impl CardAccess + ?Sized)) -> Access<Result<Vec<(u8, u16)>, String>> {
     let mut list = Vec::new();
     let mut at = read8(card, CAPABILITIES_POINTER)?;
@@ -113,8 +116,8 @@ pub fn find(card: &mut (impl CardAccess + ?Sized), id: u8) -> Access<Option<u16>
     Ok(list.iter().find(|(its, _)| *its == id).map(|(_, at)| *at))
 }
 
-/// Enables MSI with 2^`log2` messages, for a card without a kernel in front; the address is one that an x86 processor has, and of no
-/// importance here. Gives how many messages the function now says were granted.
+/// Enables MSI with 2^`log2` messages, for a card without a kernel in front; the address is one that an x86
+/// processor has, and of no importance here. Gives how many messages the function now says were granted.
 pub fn enable_msi(card: &mut (impl CardAccess + ?Sized), log2: u32) -> Access<u32> {
     let Some(msi) = find(card, MSI)? else { return Ok(0) };
     card.config_write(msi + 4, &0xFEE0_0000_u64.to_le_bytes())?;
@@ -148,7 +151,8 @@ pub fn set_power(card: &mut (impl CardAccess + ?Sized), power: Power) -> Access<
         Power::D3hot => 3,
     };
     change16(card, pm + PM_CONTROL, state, PM_STATE)?;
-    // PCI Power Management 1.2, table 5-6: 10 ms from D3hot to D0. Without a virtual machine the card is ready at once.
+    // PCI Power Management 1.2, table 5-6: 10 ms from D3hot to D0. Without a virtual machine the card is
+    // ready at once.
     if power == Power::D0 && !card.own_configuration() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
@@ -168,6 +172,7 @@ pub fn function_level_reset(card: &mut (impl CardAccess + ?Sized)) -> Access<boo
         return Ok(false);
     }
     change16(card, pcie + PCIE_DEVICE_CONTROL, PCIE_INITIATE_FLR, 0)?;
-    // PCI Express Base Specification, "Function Level Reset": 100 ms. A kernel in between has waited already, and the card needs none.
+    // PCI Express Base Specification, "Function Level Reset": 100 ms. A kernel in between has waited already,
+    // and the card needs none.
     Ok(true)
 }

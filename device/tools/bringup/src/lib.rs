@@ -1,9 +1,11 @@
-//! `ringwave bringup`: walks a card from identity to tone, and says at each step what was expected and what was seen.
+//! `ringwave bringup`: walks a card from identity to tone, and says at each step what was expected and what
+//! was seen.
 //!
-//! The bring-up knows the card from `device/DATASHEET.md` and [`ringwave_regs`] alone, never from its source, so that it can judge it. There is
-//! one bring-up and two ways to reach a card behind one trait ([`access::CardAccess`]): [`socket`], without a virtual machine, and [`vfio`], in a Linux
-//! guest or on a host. Every step begins with a reset and stands alone: a failure does not stop the ones that follow, and whatever the card
-//! does every wait has an end.
+//! The bring-up knows the card from `device/DATASHEET.md` and [`ringwave_regs`] alone, never from its source,
+//! so that it can judge it. There is one bring-up and two ways to reach a card behind one trait
+//! ([`access::CardAccess`]): [`socket`], without a virtual machine, and [`vfio`], in a Linux guest or on a
+//! host. Every step begins with a reset and stands alone: a failure does not stop the ones that follow, and
+//! whatever the card does every wait has an end.
 
 pub mod access;
 pub mod bringup;
@@ -43,8 +45,8 @@ pub fn check_identity(place: &str, found: (u16, u16), wanted: (u16, u16)) -> Res
     ))
 }
 
-/// Walks `steps` of the card, in the order of [`STEPS`]. `each` is called after every step. The error is one line: the card is not one that may
-/// be touched, or cannot be reached.
+/// Walks `steps` of the card, in the order of [`STEPS`]. `each` is called after every step. The error is one
+/// line: the card is not one that may be touched, or cannot be reached.
 pub fn run(
     card: &mut dyn CardAccess,
     steps: &[&'static Step],
@@ -94,8 +96,8 @@ pub fn run(
     })
 }
 
-/// MAGIC and the major version, before anything else is touched (DATASHEET 3.1), then the memory that all steps share. `false`: this is not the
-/// interface that the bring-up knows.
+/// MAGIC and the major version, before anything else is touched (DATASHEET 3.1), then the memory that all
+/// steps share. `false`: this is not the interface that the bring-up knows.
 fn guard(bringup: &mut Bringup<'_>) -> StepResult<bool> {
     bringup.wake()?;
     let magic = bringup.get(global::MAGIC)?;
@@ -107,7 +109,8 @@ fn guard(bringup: &mut Bringup<'_>) -> StepResult<bool> {
     Ok(true)
 }
 
-/// One step, from a reset to its report. A card that is lost is put into `hold`, the reason why nothing else can be looked at.
+/// One step, from a reset to its report. A card that is lost is put into `hold`, the reason why nothing else
+/// can be looked at.
 fn take_step(
     bringup: &mut Bringup<'_>,
     step: &Step,

@@ -8,19 +8,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-/// A shared mapping. Somebody else may change it at any time, so it is only accessed in whole words, each atomic; there is no reference into
-/// it but to such words.
+/// A shared mapping. Somebody else may change it at any time, so it is only accessed in whole words, each
+/// atomic; there is no reference into it but to such words.
 #[derive(Debug)]
 pub struct Mapped {
     base: NonNull<AtomicU32>,
     bytes: usize,
 }
 
-// SAFETY: the pages stay mapped as long as the value lives, belong to no thread, and are only accessed with atomic operations.
+// SAFETY: the pages stay mapped as long as the value lives, belong to no thread, and are only accessed with
+// atomic operations.
 unsafe impl Send for Mapped {}
 
 impl Mapped {
-    /// Maps `bytes` bytes of `file` from `offset` on, readable and writable. Both are multiples of the page size.
+    /// Maps `bytes` bytes of `file` from `offset` on, readable and writable. Both are multiples of the page
+    /// size.
     pub fn new(file: BorrowedFd<'_>, offset: u64, bytes: usize) -> io::Result<Self> {
         let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -46,7 +48,8 @@ impl Mapped {
         if end > self.bytes || !offset.is_multiple_of(align_of::<AtomicU32>()) {
             return None;
         }
-        // SAFETY: inside of the mapping and aligned (the base is a page's); the mapping lives as long as `self`; all accesses are atomic.
+        // SAFETY: inside of the mapping and aligned (the base is a page's); the mapping lives as long as
+        // `self`; all accesses are atomic.
         Some(unsafe { self.base.byte_add(offset).as_ref() })
     }
 
@@ -97,7 +100,8 @@ impl Memory {
         inside.then(|| self.mapped.address().wrapping_add(offset))
     }
 
-    /// The word at `offset`. What lies outside, or is not aligned, reads 0: the bring-up chooses its offsets itself.
+    /// The word at `offset`. What lies outside, or is not aligned, reads 0: the bring-up chooses its offsets
+    /// itself.
     pub fn load(&self, offset: usize) -> u32 {
         self.mapped.word(offset).map_or(0, |word| u32::from_le(word.load(Ordering::Acquire)))
     }
@@ -109,7 +113,8 @@ impl Memory {
         }
     }
 
-    /// Fills whole words from `offset` on with these bytes; a last word that is not whole is filled up with zeroes.
+    /// Fills whole words from `offset` on with these bytes; a last word that is not whole is filled up with
+    /// zeroes.
     pub fn fill(&self, offset: usize, bytes: &[u8]) {
         for (number, chunk) in bytes.chunks(4).enumerate() {
             let mut word = [0; 4];

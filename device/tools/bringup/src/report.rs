@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The narrowest a column of the table is, in characters; a step whose texts are longer gets wider ones, up to the second number.
+/// The narrowest a column of the table is, in characters; a step whose texts are longer gets wider ones, up
+/// to the second number.
 const NAME: (usize, usize) = (44, 60);
 const VALUE: (usize, usize) = (34, 44);
 

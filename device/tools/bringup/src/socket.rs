@@ -20,11 +20,13 @@ pub struct Socket {
     path: PathBuf,
     client: Client,
     pages: Mapping,
-    /// Why the conversation ended. A reply that came too late would be taken for the next one, so nothing is asked any more.
+    /// Why the conversation ended. A reply that came too late would be taken for the next one, so nothing is
+    /// asked any more.
     lost: Option<String>,
 }
 
-/// Maps the pages, of a server that cannot cut their file short any more: a load from what is not there would end this process (SIGBUS).
+/// Maps the pages, of a server that cannot cut their file short any more: a load from what is not there would
+/// end this process (SIGBUS).
 fn map_sealed(region: &RegionReply) -> Result<Mapping, ClientError> {
     // SAFETY: F_GET_SEALS only asks, and the descriptor is open.
     let seals = region.fd.as_ref().map_or(0, |fd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) });

@@ -170,8 +170,8 @@ impl Setup {
         Duration::from_nanos(frames.saturating_mul(1_000_000_000) / u64::from(self.rate.max(1)))
     }
 
-    /// Where the page `number` of the buffer lies: its address, and its offset in the bring-up's memory. Scatter-gather goes backwards and, where
-    /// the card reaches that far, has every second page above 4 GiB.
+    /// Where the page `number` of the buffer lies: its address, and its offset in the bring-up's memory.
+    /// Scatter-gather goes backwards and, where the card reaches that far, has every second page above 4 GiB.
     fn page(&self, number: usize, high: bool) -> (u64, usize) {
         let low_pages = (LOW_BYTES - RING) / PAGE;
         let offset = match self.mode {
@@ -237,8 +237,8 @@ impl Bringup<'_> {
         Ok(error)
     }
 
-    /// The stream's status page. A card that was stopped in the middle of a write (its host has other things to do) leaves SEQ odd for a while:
-    /// a driver keeps what it knew and goes on; the bring-up looks again.
+    /// The stream's status page. A card that was stopped in the middle of a write (its host has other things
+    /// to do) leaves SEQ odd for a while: a driver keeps what it knew and goes on; the bring-up looks again.
     pub fn status(&mut self, of: &Stream) -> StepResult<Status> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -288,7 +288,8 @@ impl Bringup<'_> {
         Ok((before == after && before.is_multiple_of(2)).then_some(seen))
     }
 
-    /// Waits until the status page is as wanted, but no longer than `time`. Gives the last one seen, and whether it is.
+    /// Waits until the status page is as wanted, but no longer than `time`. Gives the last one seen, and
+    /// whether it is.
     pub fn wait_status(
         &mut self,
         of: &Stream,
@@ -360,7 +361,8 @@ impl Bringup<'_> {
         }
     }
 
-    /// Writes a table whose first slot is at the end of a page, so that the rest is behind a link. Gives its address.
+    /// Writes a table whose first slot is at the end of a page, so that the rest is behind a link. Gives its
+    /// address.
     pub fn write_table(&mut self, slots: &[Slot]) -> u64 {
         let slot = SLOT_BYTES as usize;
         let first = TABLES + PAGE - 2 * slot;

@@ -1,8 +1,11 @@
-//! The card through the kernel's VFIO: in a Linux guest with a vIOMMU, or on a host. The card's process may be on the other side of a QEMU.
+//! The card through the kernel's VFIO: in a Linux guest with a vIOMMU, or on a host. The card's process may
+//! be on the other side of a QEMU.
 //!
-//! A function that is unplugged while its pages are looked at ends the tool with SIGBUS: the kernel takes the mapping away.
+//! A function that is unplugged while its pages are looked at ends the tool with SIGBUS: the kernel takes the
+//! mapping away.
 //!
-//! Uses the type 1 container (`/dev/vfio/vfio`, `/dev/vfio/GROUP`), which every kernel with VFIO has, or emulates on iommufd.
+//! Uses the type 1 container (`/dev/vfio/vfio`, `/dev/vfio/GROUP`), which every kernel with VFIO has, or
+//! emulates on iommufd.
 
 use std::fs::File;
 use std::io;
@@ -26,15 +29,16 @@ pub struct Vfio {
     sysfs: PathBuf,
     container: Arc<VfioContainer>,
     device: ManuallyDrop<VfioDevice>,
-    /// The device's descriptor again, to read and write regions with: the crate's own calls only log what goes wrong.
+    /// The device's descriptor again, to read and write regions with: the crate's own calls only log what
+    /// goes wrong.
     file: ManuallyDrop<File>,
     pages: ManuallyDrop<Mapped>,
     connected: Option<u32>,
 }
 
 impl Vfio {
-    /// Opens the function at `address` (bus, device, function), whose vendor and device must be `identity`: anything else is not even opened.
-    /// The error is one line with what to do next.
+    /// Opens the function at `address` (bus, device, function), whose vendor and device must be `identity`:
+    /// anything else is not even opened. The error is one line with what to do next.
     pub fn open(address: &str, identity: (u16, u16)) -> Result<Self, String> {
         let address = normalize(address)?;
         let sysfs = Path::new("/sys/bus/pci/devices").join(&address);
@@ -79,7 +83,8 @@ impl Vfio {
         self.file.write_all_at(data, place).map_err(|error| self.failed(error))
     }
 
-    /// What a failed call means: the kernel says EIO for a BAR of a function that sleeps, and also for one that was unplugged.
+    /// What a failed call means: the kernel says EIO for a BAR of a function that sleeps, and also for one
+    /// that was unplugged.
     fn failed(&self, error: impl std::fmt::Display) -> AccessError {
         if self.sysfs.exists() {
             AccessError::Refused(format!("the kernel says: {error}"))
@@ -93,8 +98,8 @@ impl Vfio {
     }
 
     fn map_at(&mut self, address: u64, bytes: usize, memory: *mut u8) -> Access<()> {
-        // SAFETY: `memory` is a shared mapping of `bytes` bytes that is only accessed with atomic words; the kernel holds its pages for as
-        // long as they are mapped, whatever becomes of it here.
+        // SAFETY: `memory` is a shared mapping of `bytes` bytes that is only accessed with atomic words; the
+        // kernel holds its pages for as long as they are mapped, whatever becomes of it here.
         let mapped = unsafe { self.container.vfio_dma_map(address, bytes, memory) };
         self.vfio(mapped)
     }
@@ -102,9 +107,11 @@ impl Vfio {
 
 impl Drop for Vfio {
     fn drop(&mut self) {
-        // VfioDevice panics when its group is not there any more (hot unplug). The kernel cleans up behind a process that ends, too.
+        // VfioDevice panics when its group is not there any more (hot unplug). The kernel cleans up behind a
+        // process that ends, too.
         let present = self.sysfs.exists();
-        // SAFETY: each is dropped once, here, and not used after. The device is last: its group can only be left when nobody has it open.
+        // SAFETY: each is dropped once, here, and not used after. The device is last: its group can only be
+        // left when nobody has it open.
         unsafe {
             ManuallyDrop::drop(&mut self.pages);
             ManuallyDrop::drop(&mut self.file);
@@ -171,7 +178,8 @@ impl CardAccess for Vfio {
         let mut count = lines.len().min(32);
         while count != 0 {
             self.vfio(self.device.enable_msi(lines.iter().copied().take(count).collect()))?;
-            // With fewer vectors than asked for the kernel enables none, and the crate does not tell; a loop-back only works if it did.
+            // With fewer vectors than asked for the kernel enables none, and the crate does not tell; a
+            // loop-back only works if it did.
             if self.device.trigger_irq(MSI_IRQ, 0).is_ok() {
                 self.connected = Some(MSI_IRQ);
                 if let Some(first) = lines.first() {

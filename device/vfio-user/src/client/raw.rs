@@ -37,7 +37,8 @@ impl RawClient {
         Self::over(UnixStream::connect(path)?, patience)
     }
 
-    /// Takes a connection. `patience` is how long a call waits before it fails with [`io::ErrorKind::TimedOut`].
+    /// Takes a connection. `patience` is how long a call waits before it fails with
+    /// [`io::ErrorKind::TimedOut`].
     pub fn over(stream: UnixStream, patience: Duration) -> io::Result<Self> {
         Ok(Self { stream, patience })
     }

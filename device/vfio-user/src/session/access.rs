@@ -11,8 +11,9 @@ use crate::wire::{self, DATA_BYTES_MAX, HEADER_BYTES, MULTI_WRITES_MAX, pci};
 
 /// "`VFIO_USER_REGION_READ`". The bounds are checked before there is a buffer.
 ///
-/// "The count field must not exceed the value of `max_data_xfer_size` of the peer": the peer of whoever asks, so that the bound is ours. What a
-/// client says of itself bounds what we would ask of it (DMA), not its own reads: libvfio-user's says 1,024 and then reads 12,288.
+/// "The count field must not exceed the value of `max_data_xfer_size` of the peer": the peer of whoever asks,
+/// so that the bound is ours. What a client says of itself bounds what we would ask of it (DMA), not its own
+/// reads: libvfio-user's says 1,024 and then reads 12,288.
 pub fn read(device: &mut impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
     let (asked, rest) = fixed::<wire::RegionAccess>(payload)?;
     if !rest.is_empty() {
@@ -49,8 +50,8 @@ impl Session {
         Ok(Answer::of(&[asked.as_bytes()]))
     }
 
-    /// "`VFIO_USER_REGION_WRITE_MULTI`": all are checked, then done in order. When the device refuses one the reply says how many were done
-    /// ("`wr_cnt` is the number of device writes completed").
+    /// "`VFIO_USER_REGION_WRITE_MULTI`": all are checked, then done in order. When the device refuses one the
+    /// reply says how many were done ("`wr_cnt` is the number of device writes completed").
     ///
     /// There may be more room than writes: QEMU has versions that send their whole table.
     pub(super) fn region_write_multi(

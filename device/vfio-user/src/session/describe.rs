@@ -10,7 +10,8 @@ use crate::wire::{self, CAP_SPARSE_MMAP, device_flags, feature_flags, region_fla
 /// The most areas that are told; a reply must stay bounded.
 const AREAS_MAX: usize = 1024;
 
-/// "`VFIO_USER_DEVICE_GET_INFO`". "All other fields must be zero" in the request, but neither the kernel nor libvfio-user looks at them.
+/// "`VFIO_USER_DEVICE_GET_INFO`". "All other fields must be zero" in the request, but neither the kernel nor
+/// libvfio-user looks at them.
 pub fn device(device: &impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
     let (asked, _) = fixed::<wire::DeviceInfo>(payload)?;
     argsz::<wire::DeviceInfo>(asked.argsz.get())?;
@@ -25,16 +26,18 @@ pub fn device(device: &impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
     Ok(Answer::of(&[info.as_bytes()]))
 }
 
-/// "`VFIO_USER_DEVICE_GET_REGION_INFO`". As much of it as `argsz` allows, and in `argsz` how much there is ("Message sizes"); capabilities
-/// come whole or not at all, and the descriptor with them.
+/// "`VFIO_USER_DEVICE_GET_REGION_INFO`". As much of it as `argsz` allows, and in `argsz` how much there is
+/// ("Message sizes"); capabilities come whole or not at all, and the descriptor with them.
 ///
-/// The specification lets the descriptor come with every reply that has the flag. But libvfio-user's client has no room for one before it has
-/// seen that there are capabilities (it ends with EFAULT, tried), as its own server never sends one before. So every region that can be mapped
-/// has the sparse mmap capability, if only with one area, and a reply without it has the flag alone. QEMU and cloud-hypervisor take the
-/// second reply's descriptor either way.
+/// The specification lets the descriptor come with every reply that has the flag. But libvfio-user's client
+/// has no room for one before it has seen that there are capabilities (it ends with EFAULT, tried), as its
+/// own server never sends one before. So every region that can be mapped has the sparse mmap capability, if
+/// only with one area, and a reply without it has the flag alone. QEMU and cloud-hypervisor take the second
+/// reply's descriptor either way.
 ///
-/// When the capabilities do not fit, their flag is not set, as in libvfio-user; the kernel sets it, with a `cap_offset` of 0
-/// (`vfio_pci_ioctl_get_region_info`). QEMU, cloud-hypervisor and libvfio-user's client look at `argsz` only, and ask again.
+/// When the capabilities do not fit, their flag is not set, as in libvfio-user; the kernel sets it, with a
+/// `cap_offset` of 0 (`vfio_pci_ioctl_get_region_info`). QEMU, cloud-hypervisor and libvfio-user's client
+/// look at `argsz` only, and ask again.
 ///
 /// To a client that takes no descriptors (`fds` = 0) no region can be mapped.
 pub fn region(device: &impl Device, payload: &[u8], fds: u64) -> Result<Answer, Refusal> {
@@ -94,9 +97,10 @@ fn sparse_mmap(mapped: &MappedRegion<'_>, size: u64) -> Vec<u8> {
     capability
 }
 
-/// "`VFIO_USER_DEVICE_GET_REGION_IO_FDS`", an optional feature: there are no sub-regions with descriptors, which is what libvfio-user's
-/// server answers for such a device, too (`handle_device_get_region_io_fds`). Without one there is no descriptor to go with the reply either,
-/// although the specification has at least one there.
+/// "`VFIO_USER_DEVICE_GET_REGION_IO_FDS`", an optional feature: there are no sub-regions with descriptors,
+/// which is what libvfio-user's server answers for such a device, too (`handle_device_get_region_io_fds`).
+/// Without one there is no descriptor to go with the reply either, although the specification has at least
+/// one there.
 pub fn region_io_fds(device: &impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
     let (asked, _) = fixed::<wire::RegionIoFds>(payload)?;
     argsz::<wire::RegionIoFds>(asked.argsz.get())?;
@@ -128,8 +132,9 @@ pub fn irq(device: &impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
     Ok(Answer::of(&[info.as_bytes()]))
 }
 
-/// "`VFIO_USER_DEVICE_FEATURE`": the specification's features are all of migration, and there is none. The order of the checks is that of
-/// `vfio_ioctl_device_feature`, which looks for the feature before it misses GET, SET and PROBE. (libvfio-user says EINVAL to all of it.)
+/// "`VFIO_USER_DEVICE_FEATURE`": the specification's features are all of migration, and there is none. The
+/// order of the checks is that of `vfio_ioctl_device_feature`, which looks for the feature before it misses
+/// GET, SET and PROBE. (libvfio-user says EINVAL to all of it.)
 pub fn feature(payload: &[u8]) -> Result<Answer, Refusal> {
     let (asked, _) = fixed::<wire::Feature>(payload)?;
     argsz::<wire::Feature>(asked.argsz.get())?;

@@ -11,10 +11,12 @@ use crate::refusal::Refusal;
 use crate::wire::{self, PAGE_BYTES, map_flags, unmap_flags};
 
 impl Session {
-    /// "`VFIO_USER_DMA_MAP`", with at most one descriptor; with none the map is taken and its memory is [`DmaAccess::Unreachable`].
+    /// "`VFIO_USER_DMA_MAP`", with at most one descriptor; with none the map is taken and its memory is
+    /// [`DmaAccess::Unreachable`].
     ///
-    /// The checks are those of `vfio_dma_do_map`, with the place in the file for the kernel's `vaddr`. A map that is there already, exactly,
-    /// is EEXIST as well; libvfio-user lets it pass, and no client is known to need that.
+    /// The checks are those of `vfio_dma_do_map`, with the place in the file for the kernel's `vaddr`. A map
+    /// that is there already, exactly, is EEXIST as well; libvfio-user lets it pass, and no client is known
+    /// to need that.
     pub(super) fn dma_map(
         &mut self,
         device: &mut impl Device,
@@ -41,12 +43,12 @@ impl Session {
         Ok(Answer::of(&[]))
     }
 
-    /// "`VFIO_USER_DMA_UNMAP`", as lenient as the kernel: a range may hold any number of maps, and none, but not a part of one
-    /// (`vfio_dma_do_unmap`). Dirty pages are not tracked, and asking for them is refused.
+    /// "`VFIO_USER_DMA_UNMAP`", as lenient as the kernel: a range may hold any number of maps, and none, but
+    /// not a part of one (`vfio_dma_do_unmap`). Dirty pages are not tracked, and asking for them is refused.
     ///
-    /// The specification wants "exactly a previous mapping" and has no flags, and libvfio-user's server says ENOENT to anything else; but QEMU
-    /// sends ranges that hold many maps or none. The reply is "the original DMA entry in the request": the kernel would put the number
-    /// of bytes that were unmapped in `size`.
+    /// The specification wants "exactly a previous mapping" and has no flags, and libvfio-user's server says
+    /// ENOENT to anything else; but QEMU sends ranges that hold many maps or none. The reply is "the original
+    /// DMA entry in the request": the kernel would put the number of bytes that were unmapped in `size`.
     pub(super) fn dma_unmap(&mut self, device: &mut impl Device, payload: &[u8]) -> Result<Answer, Refusal> {
         let (asked, _) = fixed::<wire::DmaUnmap>(payload)?;
         argsz::<wire::DmaUnmap>(asked.argsz.get())?;
@@ -63,7 +65,8 @@ impl Session {
     }
 }
 
-/// How the memory is reached, from the flags and the descriptor. Without libvfio-user's flags a descriptor is there to be mapped.
+/// How the memory is reached, from the flags and the descriptor. Without libvfio-user's flags a descriptor is
+/// there to be mapped.
 fn access(flags: u32, fd: Option<OwnedFd>, offset: u64) -> Result<DmaAccess, Refusal> {
     let known = map_flags::READ | map_flags::WRITE | map_flags::MMAP | map_flags::FILE_IO;
     if flags & !known != 0 || flags & (map_flags::READ | map_flags::WRITE) == 0 {

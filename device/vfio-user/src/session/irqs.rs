@@ -1,5 +1,5 @@
-//! What a client asks of interrupts ("`VFIO_USER_DEVICE_SET_IRQS`"), with the checks of `vfio_set_irqs_validate_and_prepare` and then of
-//! `vfio_pci_set_irqs_ioctl`, in their order.
+//! What a client asks of interrupts ("`VFIO_USER_DEVICE_SET_IRQS`"), with the checks of
+//! `vfio_set_irqs_validate_and_prepare` and then of `vfio_pci_set_irqs_ioctl`, in their order.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -34,8 +34,8 @@ pub fn set(device: &mut impl Device, payload: &[u8], fds: Vec<OwnedFd>) -> Resul
         set::DATA_BOOL => count,
         _ => return Err(Refusal::Flags),
     };
-    // "argsz is the size of the VFIO IRQ set request payload, including any data field". The kernel counts eventfds, too, for it has them in
-    // that field; here they come beside the message, and QEMU counts none.
+    // "argsz is the size of the VFIO IRQ set request payload, including any data field". The kernel counts
+    // eventfds, too, for it has them in that field; here they come beside the message, and QEMU counts none.
     if asked.argsz.get().saturating_sub(FIXED_BYTES) < bools {
         return Err(Refusal::Argsz);
     }
@@ -52,7 +52,8 @@ pub fn set(device: &mut impl Device, payload: &[u8], fds: Vec<OwnedFd>) -> Resul
     Ok(Answer::of(&[]))
 }
 
-/// The one action. Masks are not there for every kind, and the kernel then has no function to call, as for no action and for two.
+/// The one action. Masks are not there for every kind, and the kernel then has no function to call, as for no
+/// action and for two.
 fn action(flags: u32, irq: IrqInfo) -> Result<IrqAction, Refusal> {
     let action = match flags & set::ACTION {
         set::ACTION_TRIGGER => return Ok(IrqAction::Trigger),
@@ -63,7 +64,8 @@ fn action(flags: u32, irq: IrqInfo) -> Result<IrqAction, Refusal> {
     if irq.flags & irq_flags::MASKABLE == 0 { Err(Refusal::IrqAction) } else { Ok(action) }
 }
 
-/// "As a special case, a count (and start) of 0, with data flags of `VFIO_IRQ_SET_DATA_NONE` disables all interrupts of the index."
+/// "As a special case, a count (and start) of 0, with data flags of `VFIO_IRQ_SET_DATA_NONE` disables all
+/// interrupts of the index."
 fn disable<'a>(flags: u32, start: u32, fds: &[OwnedFd]) -> Result<IrqChange<'a>, Refusal> {
     super::no_fds(fds)?;
     if flags != set::DATA_NONE | set::ACTION_TRIGGER {
@@ -96,8 +98,8 @@ fn eventfds<'a>(
     Ok(IrqChange::Assign { action, start, fds })
 }
 
-/// Whether it is an eventfd, as `eventfd_ctx_fdget` checks. Anything else could block the device when it signals: a pipe that is full, a file
-/// on a file system that is the client's.
+/// Whether it is an eventfd, as `eventfd_ctx_fdget` checks. Anything else could block the device when it
+/// signals: a pipe that is full, a file on a file system that is the client's.
 ///
 /// Where there is no `/proc` it cannot be known, and the descriptor is believed.
 fn is_eventfd(fd: &OwnedFd) -> bool {

@@ -39,7 +39,8 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Region 1 is mapped in one part, region 2 cannot be written, region 3 not read, region 4 is mapped whole, region 5 is long.
+/// Region 1 is mapped in one part, region 2 cannot be written, region 3 not read, region 4 is mapped whole,
+/// region 5 is long.
 pub struct Board {
     pub log: Arc<Mutex<Vec<String>>>,
     pub bar0: Vec<u8>,
@@ -237,7 +238,8 @@ pub fn all_closed(mut witness: &UnixStream) -> bool {
     matches!(std::io::Read::read(&mut witness, &mut [0]), Ok(0))
 }
 
-/// Serves a board on one end of a socket pair while `talk` has the other. Gives how the client's time ended, and what the board was asked.
+/// Serves a board on one end of a socket pair while `talk` has the other. Gives how the client's time ended,
+/// and what the board was asked.
 pub fn with_board(talk: impl FnOnce(UnixStream, &Mutex<Vec<String>>)) -> (ClientEnd, Vec<String>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut board = Board::new();

@@ -1,4 +1,5 @@
-//! What CAPS, FORMATS and RATES announce is taken; what they do not is refused and changes nothing. DATASHEET sections 4 and 4.2.
+//! What CAPS, FORMATS and RATES announce is taken; what they do not is refused and changes nothing. DATASHEET
+//! sections 4 and 4.2.
 
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{format, stream};

@@ -1,4 +1,5 @@
-//! Who the card is and what it says it has. These steps write nothing but a base address register, which they put back.
+//! Who the card is and what it says it has. These steps write nothing but a base address register, which they
+//! put back.
 
 use ringwave_regs::{global, pci, stream};
 
@@ -88,7 +89,8 @@ fn power_management(bringup: &mut Bringup<'_>, pm: u16) -> StepResult {
     Ok(())
 }
 
-/// Type bits and size of a base address register: which address bits can be written. Memory accesses are off meanwhile.
+/// Type bits and size of a base address register: which address bits can be written. Memory accesses are off
+/// meanwhile.
 fn bar_of(bringup: &mut Bringup<'_>, bar: u32) -> StepResult<(u32, u32)> {
     let register = config::BARS + 4 * u16::try_from(bar).unwrap_or(0);
     config::change16(bringup.card, config::COMMAND, 0, config::COMMAND_MEMORY)?;

@@ -1,4 +1,5 @@
-//! Packets that are marked by a store to the mark page: the tag, words that are nothing, and the handshake of a stall. DATASHEET 5.3, 7.4.
+//! Packets that are marked by a store to the mark page: the tag, words that are nothing, and the handshake of
+//! a stall. DATASHEET 5.3, 7.4.
 
 use std::sync::atomic::{Ordering, fence};
 
@@ -77,7 +78,8 @@ fn words(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     Ok(())
 }
 
-/// Lockstep: the card waits, says so, and goes on when it is told of the mark, or after some 5 ms when it is not.
+/// Lockstep: the card waits, says so, and goes on when it is told of the mark, or after some 5 ms when it is
+/// not.
 fn stalls(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
     for told in [true, false] {
         let (page, _) = bringup.wait_status(its, PATIENCE, |page| page.flags & status::FLAG_STALLED != 0)?;

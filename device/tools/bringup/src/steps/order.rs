@@ -1,5 +1,5 @@
-//! In what order a write is judged: is there such a register, has the card its feature, does the state allow it, and then the value.
-//! DATASHEET 4.1.
+//! In what order a write is judged: is there such a register, has the card its feature, does the state allow
+//! it, and then the value. DATASHEET 4.1.
 
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{global, stream};

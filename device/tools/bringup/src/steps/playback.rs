@@ -1,4 +1,5 @@
-//! Packets from the first to the end of stream, in each DMA mode: counts, events, WRITTEN, EOS. DATASHEET 5.2 to 5.5.
+//! Packets from the first to the end of stream, in each DMA mode: counts, events, WRITTEN, EOS. DATASHEET 5.2
+//! to 5.5.
 
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ fn render(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult 
     let before = bringup.status(its)?;
     bad_ends(bringup, its, setup)?;
 
-    // Without lockstep nothing waits for a tool that comes too late, so everything is promised before RUN: the buffer is all silence.
+    // Without lockstep nothing waits for a tool that comes too late, so everything is promised before RUN:
+    // the buffer is all silence.
     if lockstep {
         bringup.stream_set(its, stream::WRITTEN, 0)?;
         bringup.enter(its, stream::STATE_RUN)?;

@@ -1,4 +1,5 @@
-//! Position is time: by register and by page, against the card's clock and against this host's, through PAUSE and START. DATASHEET 5.2, 5.6, 7.2.
+//! Position is time: by register and by page, against the card's clock and against this host's, through PAUSE
+//! and START. DATASHEET 5.2, 5.6, 7.2.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,14 @@ const RHYTHM: Duration = Duration::from_millis(2);
 const CLOCK_TOLERANCE: f64 = 0.001;
 /// How far `RATE_DEN` of a stream that goes by realtime may be from nominal, as a part of it (section 5.4).
 const PACE_LIMIT: f64 = 0.001;
-/// How often a watch is begun anew because the card's time was begun anew (its host slept for 100 ms, section 5.2).
+/// How often a watch is begun anew because the card's time was begun anew (its host slept for 100 ms, section
+/// 5.2).
 const TRIES: u32 = 3;
 /// A packet that will not be reached: everything before it is promised.
 const FAR: u32 = 1 << 20;
 
-/// One look at the card: this host's clock before and after, and in between the card's clock, its position, its clock again.
+/// One look at the card: this host's clock before and after, and in between the card's clock, its position,
+/// its clock again.
 struct Look {
     host: (Instant, Instant),
     clock: (u64, u64),
@@ -171,7 +174,8 @@ fn monotonic(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
     bringup.equal(its.name("clock, register, page: steps back"), text([0; 3]), text(seen));
 }
 
-/// What the register says lies on the line that the page's anchor gives, for the card's clock before and after.
+/// What the register says lies on the line that the page's anchor gives, for the card's clock before and
+/// after.
 fn on_the_line(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
     let off = |look: &Look| {
         let (from, to) = (look.page.position(look.clock.0), look.page.position(look.clock.1));
@@ -253,8 +257,8 @@ fn start_frame(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepRe
     bringup.enter(its, stream::STATE_RUN)?;
     let (page, position) = (bringup.status(its)?, bringup.position(its)?);
     let text = |count: u32, from: u64| format!("{count} packets, from frame {from}");
-    // A tool that is late sees an anchor that was renewed meanwhile at an end of a piece, but no earlier one, and none of a time that has not
-    // passed yet.
+    // A tool that is late sees an anchor that was renewed meanwhile at an end of a piece, but no earlier one,
+    // and none of a time that has not passed yet.
     let ended = page.anchor_frame.checked_sub(start).map(|frames| frames % u64::from(fifo) == 0);
     let exact = page.packet_count == 3 && ended == Some(true);
     let later = page.packet_count > 3 && (start..start + u64::from(setup.rate)).contains(&page.anchor_frame);

@@ -74,7 +74,8 @@ fn kept(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult<Vec<u32>> {
     KEPT.iter().map(|register| bringup.stream_get(its, *register)).collect()
 }
 
-/// Registers read as all ones, writes are ignored. Nothing else is touched: a kernel in between takes the pages away.
+/// Registers read as all ones, writes are ignored. Nothing else is touched: a kernel in between takes the
+/// pages away.
 fn asleep(bringup: &mut Bringup<'_>, streams: &[Stream]) -> StepResult {
     let state = config::power(bringup.card)?;
     bringup.equal("D3hot: power state", 3, state);

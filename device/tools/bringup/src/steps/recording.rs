@@ -1,5 +1,5 @@
-//! Capture close up: what was captured is in memory at most a FIFO after the position has passed it, and anchors come as often.
-//! DATASHEET 5.2.
+//! Capture close up: what was captured is in memory at most a FIFO after the position has passed it, and
+//! anchors come as often. DATASHEET 5.2.
 
 use std::time::Instant;
 
@@ -29,7 +29,8 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
     Ok(())
 }
 
-/// Looks at position, memory and page until the buffer is full and an end of a piece was seen that is no end of a packet.
+/// Looks at position, memory and page until the buffer is full and an end of a piece was seen that is no end
+/// of a packet.
 fn close_up(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
     let fifo = bringup.stream_get(its, stream::FIFO_FRAMES)?.max(1);
     let packet = u64::from(setup.packet_frames.max(1));

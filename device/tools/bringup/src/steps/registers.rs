@@ -1,4 +1,5 @@
-//! Reset values after everything was dirtied, bits that do not take, and accesses that are none. DATASHEET sections 2.2, 3 and 4.
+//! Reset values after everything was dirtied, bits that do not take, and accesses that are none. DATASHEET
+//! sections 2.2, 3 and 4.
 
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream};
@@ -6,7 +7,8 @@ use ringwave_regs::{global, stream};
 use crate::bringup::{Bringup, StepResult};
 use crate::stream::Stream;
 
-/// Global registers that can be written and what a reset makes of them. CONTROL.RESET is not among what is written.
+/// Global registers that can be written and what a reset makes of them. CONTROL.RESET is not among what is
+/// written.
 const GLOBAL_WRITTEN: [(&str, u32, u32); 6] = [
     ("CONTROL", global::CONTROL, global::CONTROL_INT_ENABLE),
     ("SELFTEST_ADDR_LO", global::SELFTEST_ADDR_LO, 0xFFFF_FFFC),
@@ -129,7 +131,8 @@ fn constants(bringup: &mut Bringup<'_>) -> StepResult<Vec<u32>> {
     GLOBAL_CONSTANT.iter().map(|(_, register)| bringup.get(*register)).collect()
 }
 
-/// What is written to a stream to dirty it: (register, value). Addresses and sizes that are never used, for the stream stays in STOP.
+/// What is written to a stream to dirty it: (register, value). Addresses and sizes that are never used, for
+/// the stream stays in STOP.
 fn dirt(its: &Stream, features: u32) -> Vec<(u32, u32)> {
     let usual = its.usual(crate::stream::Mode::Contiguous);
     let volumes = if features & global::FEATURE_VOLUME == 0 {

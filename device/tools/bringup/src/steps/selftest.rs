@@ -1,5 +1,6 @@
-//! The DMA self-test (DATASHEET 3.2): the card reads words of ours, gives their sum, and puts their complements in their place. It is the one
-//! step that proves that the card sees the very memory that the tool sees, so its failures say most.
+//! The DMA self-test (DATASHEET 3.2): the card reads words of ours, gives their sum, and puts their
+//! complements in their place. It is the one step that proves that the card sees the very memory that the
+//! tool sees, so its failures say most.
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ type Piece = (usize, usize);
 const SEED: u32 = 0x5EED_0001;
 const NOT_SHARED: &str = "the card does not see this memory: guest RAM is a copy; give QEMU shared RAM (memory-backend-memfd,...,share=on)";
 
-/// A test to run: what is written to the registers, and the memory that stands behind it in the order in which the card comes by.
+/// A test to run: what is written to the registers, and the memory that stands behind it in the order in
+/// which the card comes by.
 struct Test<'a> {
     name: &'a str,
     address: u64,

@@ -1,4 +1,5 @@
-//! The state machine of each stream: every transition, allowed and refused, and what ACQUIRE checks. DATASHEET 5.1.
+//! The state machine of each stream: every transition, allowed and refused, and what ACQUIRE checks.
+//! DATASHEET 5.1.
 
 use ringwave_regs::error::{Error, NONE};
 use ringwave_regs::{format, global, stream};

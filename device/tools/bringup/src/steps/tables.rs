@@ -1,4 +1,5 @@
-//! Bad scatter-gather tables, and buffers that are no memory: the RUN fails with an error that says why, and nothing else stops. DATASHEET 6.
+//! Bad scatter-gather tables, and buffers that are no memory: the RUN fails with an error that says why, and
+//! nothing else stops. DATASHEET 6.
 
 use std::time::Duration;
 
@@ -147,7 +148,8 @@ fn own_pages(bringup: &mut Bringup<'_>, its: &Stream, modes: &[Mode]) -> StepRes
     checked
 }
 
-/// RUN is refused for this reason, the stream stays in PAUSE, and the page says the same. Takes the stream from STOP back to STOP.
+/// RUN is refused for this reason, the stream stays in PAUSE, and the page says the same. Takes the stream
+/// from STOP back to STOP.
 fn refused(bringup: &mut Bringup<'_>, its: &Stream, name: &str, error: Error) -> StepResult {
     bringup.take_stream_error(its)?;
     bringup.reach(its, stream::STATE_PAUSE)?;

@@ -1,4 +1,5 @@
-//! A tone: what a person hears, or the sink's file has. It proves nothing about the samples; it makes them judgeable.
+//! A tone: what a person hears, or the sink's file has. It proves nothing about the samples; it makes them
+//! judgeable.
 
 use std::f64::consts::TAU;
 
@@ -9,7 +10,8 @@ use ringwave_regs::{format, global, stream};
 use crate::bringup::{Bringup, LOW_BYTES, PATIENCE, RING, StepEnd, StepResult};
 use crate::stream::{Mode, Setup, Stream};
 
-/// Nominal pitch in Hz; the real one has a whole number of frames to its period, so that the cyclic buffer closes upon itself.
+/// Nominal pitch in Hz; the real one has a whole number of frames to its period, so that the cyclic buffer
+/// closes upon itself.
 const PITCH: u32 = 440;
 /// A quarter of full scale: audible, and kind to ears.
 const LEVEL: f64 = 0.25;

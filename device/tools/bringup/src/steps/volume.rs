@@ -1,4 +1,5 @@
-//! Volume and mute: what the registers take and keep, and that a muted capture stream stores silence. DATASHEET 5.8.
+//! Volume and mute: what the registers take and keep, and that a muted capture stream stores silence.
+//! DATASHEET 5.8.
 
 use ringwave_regs::error::Error;
 use ringwave_regs::{format, global, stream};
