@@ -112,7 +112,7 @@ fn what_the_guest_plays_is_what_the_sound_system_plays() {
     let drift = stream["drift_ppm"].as_f64().expect("known after ten seconds");
     println!("drift {drift} ppm over {SECONDS} s, pace at the end {pace}");
     assert!(drift.abs() < 1000.0);
-    // What the guest saw at the end: the device's pace, and up to 5 ms in 10 s more or less until the queue is at its target (`host/follow.rs`).
+    // What the guest saw at the end: the device's pace, and up to 5 ms in 10 s more or less until the queue is at its target (`host/src/drift.rs`).
     let paced = (1e9 / f64::from(pace) - 1.0) * 1e6;
     assert!(pace != 1_000_000_000 && (paced - drift).abs() < 500.0, "the stream went {paced} ppm faster");
 

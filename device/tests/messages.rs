@@ -200,9 +200,10 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
 fn no_message_is_made_with_debug() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    sources(&here.join("src"), &mut files);
-    sources(&here.join("vfio-user/src"), &mut files);
-    assert!(files.len() > 80, "all of them");
+    sources(here, &mut files);
+    // Those of every crate of the card, and no tests.
+    files.retain(|path| path.components().any(|part| part.as_os_str() == "src"));
+    assert!(files.len() > 150, "all of them");
     // Bytes in hexadecimal may be; and words of a client's or of a user's: quoted and escaped, which is what Debug does to text.
     let quoted = ["write!(f, \"{:?}\", self.0)", "format!(\"{name:?}\")"];
     for path in files {
@@ -210,7 +211,7 @@ fn no_message_is_made_with_debug() {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let program = text.split("\nmod tests {").next().unwrap();
         let lines = program.lines().map(|line| line.trim().replace(":02x?}", ""));
         for line in lines.filter(|line| !line.starts_with("//")) {
             assert!(!line.contains("?}") || quoted.contains(&line.as_str()), "{}: {line}", path.display());

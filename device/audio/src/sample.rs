@@ -334,8 +334,9 @@ fn encode<C: Codec<N>, const N: usize>(levels: impl IntoIterator<Item = f64>, in
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, reason = "exact values are meant")]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "exact values are meant")]
+
     use super::*;
     use proptest::prelude::*;
 

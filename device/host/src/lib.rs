@@ -3,7 +3,7 @@
 //!
 //! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the guest.
 
-pub mod follow;
+mod drift;
 pub mod output;
 mod raw;
 pub mod sound;

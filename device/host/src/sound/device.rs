@@ -6,7 +6,7 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, Error, ErrorKind, SampleFormat, StreamConfig, SupportedStreamConfigRange};
 
 use super::convert::{Offer, Opening, Samples, Unfit, choose};
-use super::feed::{Feed, Shared, since};
+use super::feed::{Feed, FeedState, since};
 use super::{Opened, Output, SoundError};
 use ringwave_audio::StreamFormat;
 
@@ -45,13 +45,14 @@ impl Output for Host {
             }
             other => other,
         };
-        let stream = started.map_err(|error| told(&name, &error))?;
+        let stream = started.map_err(|error| sound_error(&name, &error))?;
         let block = stream.buffer_size().unwrap_or(block);
         Ok(Opened { device: Box::new(stream), block })
     }
 
     fn devices(&self) -> Result<Vec<(String, String)>, SoundError> {
-        let devices = cpal::default_host().output_devices().map_err(|error| told("default", &error))?;
+        let devices =
+            cpal::default_host().output_devices().map_err(|error| sound_error("default", &error))?;
         let named =
             devices.filter_map(|device| Some((device.id().ok()?.id().to_owned(), device.to_string())));
         Ok(named.collect())
@@ -70,7 +71,7 @@ fn find(device: Option<&str>) -> Result<(cpal::Device, String), SoundError> {
 }
 
 fn offers(device: &cpal::Device, name: &str) -> Result<Vec<Offer>, SoundError> {
-    let ranges = device.supported_output_configs().map_err(|error| told(name, &error))?;
+    let ranges = device.supported_output_configs().map_err(|error| sound_error(name, &error))?;
     Ok(ranges.filter_map(|range| offer(&range)).collect())
 }
 
@@ -104,12 +105,12 @@ fn start(
         Samples::S32 => SampleFormat::I32,
         Samples::F32 => SampleFormat::F32,
     };
-    let (shared, epoch) = (feed.shared(), feed.epoch());
+    let (state, epoch) = (feed.shared(), feed.epoch());
     let stream = device.build_output_stream_raw(
         config,
         samples,
         move |data, _| feed.fill(data.bytes_mut()),
-        move |error| hear_of(&shared, since(epoch), &error),
+        move |error| on_error(&state, since(epoch), &error),
         None,
     )?;
     stream.play()?;
@@ -117,21 +118,21 @@ fn start(
 }
 
 /// The device's thread has met an error. Some are no end.
-fn hear_of(shared: &Shared, time: u64, error: &Error) {
+fn on_error(state: &FeedState, time: u64, error: &Error) {
     match error.kind() {
-        ErrorKind::Xrun => shared.was_late(),
+        ErrorKind::Xrun => state.was_late(),
         ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {}
         // Its thread ends with this one.
-        ErrorKind::DeviceNotAvailable => shared.fail(&why(error)),
+        ErrorKind::DeviceNotAvailable => state.fail(&why(error)),
         _ => {
-            shared.ails(time, &why(error));
+            state.transient_error(time, &why(error));
             std::thread::sleep(AFTER_AN_ERROR);
         }
     }
 }
 
 /// An error of the sound system, and what to do about it.
-fn told(device: &str, error: &Error) -> SoundError {
+fn sound_error(device: &str, error: &Error) -> SoundError {
     let next = match error.kind() {
         ErrorKind::DeviceNotAvailable => "`ringwave sinks` lists those there are",
         ErrorKind::DeviceBusy => {

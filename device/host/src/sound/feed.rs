@@ -1,7 +1,7 @@
-//! The queue between a stream and a device: what the device's callback does, and what it tells.
+//! The queue between a stream and a device: what the device's callback does, and what it reports.
 //!
 //! The callback's thread is not ours and must not wait: it takes bytes out of a ring, and puts silence where there are none. It holds sound
-//! back until there is enough of it to stand a late piece, and after running dry again.
+//! back until there is enough of it to stand a late burst, and after running dry again.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +9,14 @@ use std::time::Instant;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-/// Marks that wait for the desk; when it does not come the newer ones are missing, and the next that fits says as much.
-const MARKS: usize = 64;
-/// A device that tells errors for as long, in nanoseconds, and comes for nothing, is gone.
+/// Reports that wait for the I/O worker; when it does not come the newer ones are missing, and the next that fits says as much.
+const PROGRESS_MAX: usize = 64;
+/// A device that reports errors for as long, in nanoseconds, and comes for nothing, is gone.
 const GONE_AFTER: u64 = 1_000_000_000;
 
 /// What the device had done when it had come for a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct Progress {
     /// When, in nanoseconds since the queue was made.
     pub time: u64,
     /// Frames taken since the device was started, silence included.
@@ -29,11 +29,11 @@ pub struct Mark {
 
 /// What both sides see.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub struct FeedState {
     /// Bytes that have to wait before sound begins.
     target: AtomicUsize,
     /// No more sound is expected: what is there is played, and running dry is no fault.
-    rest: AtomicBool,
+    idle: AtomicBool,
     /// Sound begins anew: gather the target again.
     gather: AtomicBool,
     /// How often sound was missing at its time.
@@ -43,12 +43,12 @@ pub struct Shared {
     /// How often the device itself ran dry of sound, because the callback's thread was late.
     late: AtomicU64,
     /// When the first error came since the device last came for a block, in nanoseconds; 0 = none did.
-    ailing: AtomicU64,
+    failing_since: AtomicU64,
     failed: AtomicBool,
     why: Mutex<Option<String>>,
 }
 
-impl Shared {
+impl FeedState {
     /// The device ran dry before the callback came. While it only had silence nothing was missed.
     pub fn was_late(&self) {
         if self.sounding.load(Ordering::Relaxed) {
@@ -56,10 +56,10 @@ impl Shared {
         }
     }
 
-    /// The device told an error at `time` that may pass: a sound server has some while it starts. Told over and over it is the end.
-    pub fn ails(&self, time: u64, why: &str) {
+    /// The device reported an error at `time` that may pass: a sound server has some while it starts. Reported over and over it is the end.
+    pub fn transient_error(&self, time: u64, why: &str) {
         let time = time.max(1);
-        let since = self.ailing.compare_exchange(0, time, Ordering::Relaxed, Ordering::Relaxed);
+        let since = self.failing_since.compare_exchange(0, time, Ordering::Relaxed, Ordering::Relaxed);
         if since.is_err_and(|since| time.saturating_sub(since) >= GONE_AFTER) {
             self.fail(why);
         }
@@ -84,18 +84,18 @@ impl Shared {
 /// The callback's end.
 pub struct Feed {
     ring: Consumer<u8>,
-    marks: Producer<Mark>,
-    shared: Arc<Shared>,
+    progress: Producer<Progress>,
+    shared: Arc<FeedState>,
     epoch: Instant,
     frame: usize,
-    now: Mark,
+    now: Progress,
 }
 
-/// The desk's end.
+/// The I/O worker's end.
 pub struct Queue {
     ring: Producer<u8>,
-    marks: Consumer<Mark>,
-    shared: Arc<Shared>,
+    progress: Consumer<Progress>,
+    shared: Arc<FeedState>,
     epoch: Instant,
     frame: usize,
     bytes: usize,
@@ -103,22 +103,23 @@ pub struct Queue {
 
 /// A queue of at most `frames` frames of `frame` bytes each.
 pub fn queue(frame: usize, frames: usize) -> (Queue, Feed) {
-    let (frame, shared, epoch) = (frame.max(1), Arc::new(Shared::default()), Instant::now());
+    let (frame, shared, epoch) = (frame.max(1), Arc::new(FeedState::default()), Instant::now());
     let bytes = frame.saturating_mul(frames);
     let (put, take) = RingBuffer::new(bytes);
-    let (mark, read) = RingBuffer::new(MARKS);
-    let queue = Queue { ring: put, marks: read, shared: Arc::clone(&shared), epoch, frame, bytes };
-    (queue, Feed { ring: take, marks: mark, shared, epoch, frame, now: Mark::default() })
+    let (put_progress, take_progress) = RingBuffer::new(PROGRESS_MAX);
+    let queue =
+        Queue { ring: put, progress: take_progress, shared: Arc::clone(&shared), epoch, frame, bytes };
+    (queue, Feed { ring: take, progress: put_progress, shared, epoch, frame, now: Progress::default() })
 }
 
 impl Feed {
-    /// The clock of its marks.
+    /// The clock of its reports.
     pub fn epoch(&self) -> Instant {
         self.epoch
     }
 
     /// What both sides see.
-    pub fn shared(&self) -> Arc<Shared> {
+    pub fn shared(&self) -> Arc<FeedState> {
         Arc::clone(&self.shared)
     }
 
@@ -130,15 +131,15 @@ impl Feed {
 
     /// [`Feed::fill`] at a time of the caller's.
     pub fn fill_at(&mut self, time: u64, out: &mut [u8]) {
-        self.shared.ailing.store(0, Ordering::Relaxed);
+        self.shared.failing_since.store(0, Ordering::Relaxed);
         let there = self.ring.slots() / self.frame * self.frame;
-        let rest = self.shared.rest.load(Ordering::Acquire);
+        let idle = self.shared.idle.load(Ordering::Acquire);
         if self.shared.gather.swap(false, Ordering::AcqRel) {
             self.now.playing = false;
         }
         if !self.now.playing {
             let enough = there >= self.shared.target.load(Ordering::Relaxed).max(1);
-            self.now.playing = enough || (rest && there > 0);
+            self.now.playing = enough || (idle && there > 0);
         }
         let bytes = if self.now.playing { there.min(out.len()) } else { 0 };
         let (sound, silence) = out.split_at_mut(bytes);
@@ -152,7 +153,7 @@ impl Feed {
         silence.fill(0);
         if self.now.playing && !silence.is_empty() {
             self.now.playing = false;
-            if !rest {
+            if !idle {
                 self.shared.dry.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -160,8 +161,8 @@ impl Feed {
         self.now.time = time;
         self.now.taken += (sound.len() + silence.len()) as u64 / self.frame as u64;
         self.now.silence += silence.len() as u64 / self.frame as u64;
-        // Full: the desk is late, and gets a later one.
-        let _ = self.marks.push(self.now);
+        // Full: the I/O worker is late, and gets a later one.
+        let _ = self.progress.push(self.now);
     }
 }
 
@@ -184,20 +185,20 @@ impl Queue {
         ((self.bytes - self.ring.slots().min(self.bytes)) / self.frame) as u64
     }
 
-    /// What the device has told since the last call.
-    pub fn marks(&mut self) -> impl Iterator<Item = Mark> {
-        std::iter::from_fn(|| self.marks.pop().ok())
+    /// What the device has reported since the last call.
+    pub fn progress(&mut self) -> impl Iterator<Item = Progress> {
+        std::iter::from_fn(|| self.progress.pop().ok())
     }
 
     /// No more sound is coming for now.
-    pub fn rest(&self) {
-        self.shared.rest.store(true, Ordering::Release);
+    pub fn idle(&self) {
+        self.shared.idle.store(true, Ordering::Release);
     }
 
     /// Sound is coming again.
     pub fn resume(&self) {
         self.shared.gather.store(true, Ordering::Release);
-        self.shared.rest.store(false, Ordering::Release);
+        self.shared.idle.store(false, Ordering::Release);
     }
 
     /// How often sound was missing, at the device or here.
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(taken(&mut feed, 10), (1..11).collect::<Vec<u8>>());
         assert_eq!(taken(&mut feed, 10), (11..21).collect::<Vec<u8>>(), "below the target it goes on");
         assert_eq!((queue.waiting(), queue.underruns()), (10, 0));
-        let last = queue.marks().last().unwrap();
+        let last = queue.progress().last().unwrap();
         assert_eq!((last.taken, last.silence, last.playing), (30, 10, true));
     }
 
@@ -278,7 +279,7 @@ mod tests {
         let (mut queue, mut feed) = pair();
         queue.give(&frames(1, 3));
         assert_eq!(taken(&mut feed, 2), [0, 0]);
-        queue.rest();
+        queue.idle();
         assert_eq!(taken(&mut feed, 2), [1, 2]);
         assert_eq!(taken(&mut feed, 2), [3, 0]);
         assert_eq!(queue.underruns(), 0);
@@ -294,7 +295,7 @@ mod tests {
         let (mut queue, mut feed) = pair();
         queue.give(&frames(1, 25));
         taken(&mut feed, 10);
-        queue.rest();
+        queue.idle();
         queue.resume();
         assert_eq!(taken(&mut feed, 1), [0], "15 of 20 are too few to begin with");
         queue.give(&frames(26, 5));
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_no_room_for_is_told_and_frames_stay_whole() {
+    fn what_there_is_no_room_for_is_reported_and_frames_stay_whole() {
         let (mut queue, mut feed) = pair();
         assert_eq!(queue.give(&frames(0, 90)), 90);
         assert_eq!(queue.give(&frames(90, 90)), 10);
@@ -314,17 +315,17 @@ mod tests {
     fn error_that_passes_is_none_and_one_that_stays_is_the_end() {
         let (queue, mut feed) = pair();
         let shared = feed.shared();
-        shared.ails(0, "not yet");
-        shared.ails(900_000_000, "not yet");
+        shared.transient_error(0, "not yet");
+        shared.transient_error(900_000_000, "not yet");
         taken(&mut feed, 1);
-        shared.ails(1_500_000_000, "not yet");
+        shared.transient_error(1_500_000_000, "not yet");
         assert_eq!(queue.failure(), None);
-        shared.ails(2_500_000_000, "dead");
+        shared.transient_error(2_500_000_000, "dead");
         assert_eq!(queue.failure().as_deref(), Some("dead"));
     }
 
     #[test]
-    fn first_failure_is_told() {
+    fn first_failure_is_reported() {
         let (queue, feed) = pair();
         assert_eq!(queue.failure(), None);
         feed.shared().fail("unplugged");

@@ -1,7 +1,7 @@
 //! The host's sound system as a sink: `--sink sound` and `sound:DEVICE`.
 //!
 //! What a stream played goes through a queue ([`feed`]) to the callback of a device, in the device's format ([`convert`]), and the stream is
-//! told how fast the device is ([`super::follow`]). The device itself is behind [`Output`]: the real one needs the cargo feature `sound`, for the
+//! given the rate of the device ([`crate::drift`]). The device itself is behind [`Output`]: the real one needs the cargo feature `sound`, for the
 //! system library that it takes; all the rest is tested without one.
 
 pub mod convert;
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use ringwave_engine::timeline::CLOCK_HZ;
 
 use self::convert::{Converter, Opening};
-use self::feed::{Feed, Mark, Queue};
-use super::follow::Follow;
+use self::feed::{Feed, Progress, Queue};
 use super::{Figures, Sink, SinkError};
+use crate::drift::ClockFollower;
 use ringwave_audio::StreamFormat;
 
 /// Sound that can wait beyond the target, in thousandths of a second: a device that stands still for longer loses some.
@@ -138,7 +138,7 @@ pub struct SoundSink {
     queue: Queue,
     converter: Converter,
     converted: Vec<u8>,
-    follow: Follow,
+    follow: ClockFollower,
     rate: u32,
     block: u32,
     /// Frames that are to wait.
@@ -148,10 +148,10 @@ pub struct SoundSink {
     /// Frames given to the queue, and frames there was no room for.
     given: u64,
     dropped: u64,
-    last: Mark,
-    resting: bool,
-    /// The pace that the stream was told.
-    told: Option<u32>,
+    last: Progress,
+    idle: bool,
+    /// The `RATE_DEN` that the stream was given.
+    reported_rate: Option<u32>,
     warned: bool,
 }
 
@@ -168,7 +168,7 @@ impl SoundSink {
             feed
         })?;
         let (queue, opening) = made.ok_or_else(|| SoundError::Format { device: name.clone() })?;
-        // The piece is in it because the queue is looked at when one was just given; the two blocks stand late callbacks.
+        // The burst is in it because the queue is looked at when one was just given; the two blocks stand late callbacks.
         let target = opened.block.saturating_mul(2).saturating_add(frames(format.rate, 10));
         queue.set_target(target);
         let Opening { samples, channels, rate } = opening;
@@ -183,16 +183,16 @@ impl SoundSink {
             queue,
             converter: Converter::new(format, opening),
             converted: Vec::new(),
-            follow: Follow::new(format.rate, opened.block, target),
+            follow: ClockFollower::new(format.rate, opened.block, target),
             rate: format.rate,
             block: opened.block,
             target,
             answered: 0,
             given: 0,
             dropped: 0,
-            last: Mark::default(),
-            resting: true,
-            told: None,
+            last: Progress::default(),
+            idle: true,
+            reported_rate: None,
             warned: false,
         })
     }
@@ -203,14 +203,14 @@ impl SoundSink {
         Some(SoundError::Device { device: self.name.clone(), why, next }.into())
     }
 
-    /// Hears what the device has done.
-    fn take_marks(&mut self) {
-        for mark in self.queue.marks() {
-            self.follow.taken(mark.time, mark.taken);
-            if mark.playing && !self.last.playing {
+    /// Takes what the device has reported.
+    fn take_progress(&mut self) {
+        for progress in self.queue.progress() {
+            self.follow.taken(progress.time, progress.taken);
+            if progress.playing && !self.last.playing {
                 self.follow.forget_queue();
             }
-            self.last = mark;
+            self.last = progress;
         }
     }
 
@@ -242,10 +242,10 @@ impl SoundSink {
 
     /// Waits until the device has played everything; `false` if it does not.
     fn play_out(&mut self) -> bool {
-        self.queue.rest();
+        self.queue.idle();
         let (mut end, mut moved, mut since) = (None, self.last.taken, Instant::now());
         loop {
-            self.take_marks();
+            self.take_progress();
             if self.queue.waiting() == 0 {
                 let end = *end.get_or_insert(self.last.taken + OWN_BLOCKS * u64::from(self.block));
                 if self.last.taken >= end {
@@ -268,12 +268,12 @@ impl Sink for SoundSink {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        if std::mem::take(&mut self.resting) {
+        if std::mem::take(&mut self.idle) {
             self.queue.resume();
             self.follow.forget_queue();
-            self.told = None;
+            self.reported_rate = None;
         }
-        self.take_marks();
+        self.take_progress();
         self.converted.clear();
         self.converter.convert(bytes, &mut self.converted);
         let there = self.converter.frames_of(bytes);
@@ -309,21 +309,21 @@ impl Sink for SoundSink {
     }
 
     fn rest(&mut self) {
-        self.resting = true;
-        self.queue.rest();
+        self.idle = true;
+        self.queue.idle();
     }
 
     fn stopped(&mut self) {
-        self.told = None;
+        self.reported_rate = None;
     }
 
     fn rests(&self) -> bool {
-        self.resting
+        self.idle
     }
 
     fn pace(&mut self) -> Option<u32> {
         let pace = self.follow.rate_den();
-        (!self.resting && self.told.replace(pace).unwrap_or(CLOCK_HZ) != pace).then_some(pace)
+        (!self.idle && self.reported_rate.replace(pace).unwrap_or(CLOCK_HZ) != pace).then_some(pace)
     }
 
     fn figures(&self) -> Option<Figures> {

@@ -110,8 +110,8 @@ fn everything_is_heard_bit_for_bit_and_nothing_else() {
     let fake = Fake::default();
     let mut sinks = fake.sinks();
     let song = frames_from(0, 9600);
-    for piece in song.chunks(BLOCK * 4) {
-        sinks.frames(0, STEREO, piece).unwrap();
+    for burst in song.chunks(BLOCK * 4) {
+        sinks.frames(0, STEREO, burst).unwrap();
         fake.pull(1);
     }
     let puller = fake.pull_on();
@@ -148,10 +148,10 @@ fn sound_shorter_than_the_queues_target_is_heard_when_the_stream_ends() {
 fn missing_sound_is_an_underrun_only_while_the_stream_plays() {
     let fake = Fake::default();
     let mut sinks = fake.sinks();
-    let piece = frames_from(1, 480);
+    let burst = frames_from(1, 480);
     let play = |sinks: &mut Sinks| {
         for _ in 0..4 {
-            sinks.frames(0, STEREO, &piece).unwrap();
+            sinks.frames(0, STEREO, &burst).unwrap();
         }
     };
     play(&mut sinks);
@@ -168,21 +168,21 @@ fn after_an_underrun_more_sound_waits_but_not_without_end() {
     let fake = Fake::default();
     let mut sinks = fake.sinks();
     let begins = |sinks: &mut Sinks| {
-        // How many pieces have to be there before the device gets one; then it takes more than there is.
-        for pieces in 1..100 {
+        // How many bursts have to be there before the device gets one; then it takes more than there is.
+        for bursts in 1..100 {
             sinks.frames(0, STEREO, &frames_from(1, 480)).unwrap();
             let before = fake.state().heard.len();
             fake.pull(1);
             if fake.state().heard[before..].iter().any(|byte| *byte != 0) {
-                fake.pull(pieces + 1);
-                // The desk hears of it with the next piece, which is the first of those that have to wait.
-                return pieces;
+                fake.pull(bursts + 1);
+                // The I/O worker learns of it with the next burst, which is the first of those that have to wait.
+                return bursts;
             }
         }
         panic!("nothing is heard")
     };
     let (first, second) = (begins(&mut sinks), begins(&mut sinks));
-    assert_eq!(first, 3, "two blocks and a piece");
+    assert_eq!(first, 3, "two blocks and a burst");
     assert_eq!(second, 4, "and a block for the underrun");
     let last = (0..40).map(|_| begins(&mut sinks)).last().unwrap();
     assert_eq!(last, 20, "200 ms");
@@ -226,16 +226,16 @@ fn device_that_is_unplugged_is_the_streams_error_once_with_what_to_do() {
 fn after_a_stop_a_device_that_failed_is_opened_again_but_not_without_end() {
     let fake = Fake::default();
     let mut sinks = fake.sinks();
-    let piece = frames_from(1, 480);
+    let burst = frames_from(1, 480);
     // What the message says to do: another format.
-    assert!(sinks.frames(0, StreamFormat { rate: 96_000, ..STEREO }, &piece).is_err());
-    assert!(sinks.frames(0, STEREO, &piece).is_ok());
+    assert!(sinks.frames(0, StreamFormat { rate: 96_000, ..STEREO }, &burst).is_err());
+    assert!(sinks.frames(0, STEREO, &burst).is_ok());
     assert_eq!(fake.state().opened, 0, "it is the same sound still");
     sinks.stopped(1);
-    sinks.frames(0, STEREO, &piece).unwrap();
+    sinks.frames(0, STEREO, &burst).unwrap();
     assert_eq!(fake.state().opened, 0, "another stream");
     sinks.stopped(0);
-    sinks.frames(0, STEREO, &piece).unwrap();
+    sinks.frames(0, STEREO, &burst).unwrap();
     assert_eq!(fake.state().opened, 1);
     // Unplugged, again and again.
     let mut errors = 0;
@@ -243,15 +243,15 @@ fn after_a_stop_a_device_that_failed_is_opened_again_but_not_without_end() {
         if let Some(feed) = &fake.state().feed {
             feed.shared().fail("Device disconnected");
         }
-        errors += u32::from(sinks.frames(0, STEREO, &piece).is_err());
+        errors += u32::from(sinks.frames(0, STEREO, &burst).is_err());
         sinks.stopped(0);
-        sinks.frames(0, STEREO, &piece).unwrap();
+        sinks.frames(0, STEREO, &burst).unwrap();
     }
     assert!((50..200).contains(&errors), "each is a line in the log: {errors}");
     // The next client's device is opened as ever.
     sinks.finish();
     let before = fake.state().opened;
-    sinks.frames(0, STEREO, &piece).unwrap();
+    sinks.frames(0, STEREO, &burst).unwrap();
     assert_eq!(fake.state().opened, before + 1);
 }
 
@@ -313,9 +313,9 @@ fn another_format_gets_the_device_anew_and_the_first_is_played_out() {
 fn pace_follows_a_device_that_is_too_fast() {
     let fake = Fake::default();
     let mut sink = SoundSink::open(&fake, None, STEREO).unwrap();
-    // Two minutes of marks of a crystal that is 100 millionths too fast, as the desk would read them.
+    // Two minutes of marks of a crystal that is 100 millionths too fast, as the I/O worker would read them.
     let mut paces = Vec::new();
-    sink.resting = false;
+    sink.idle = false;
     for block in 1..12_000_u64 {
         let taken = block * 480;
         let time = taken * 1_000_000_000 / 48_000 * 1_000_000 / 1_000_100;

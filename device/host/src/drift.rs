@@ -1,21 +1,19 @@
-//! The pace of a stream that follows the clock of a device on the host: which `RATE_DEN` keeps the queue between the two where it should be.
+//! The rate of a stream that follows the clock of a device on the host: which `RATE_DEN` keeps the queue between the two where it should be.
 //!
 //! The card's clock and the crystal of a sound card are some 10 to 200 millionths apart. Without this the queue between them would run dry or
 //! over within minutes. Two things are measured, and neither is what it seems at a single moment:
 //!
 //! * how fast the device is: it takes its frames in blocks, at moments that are milliseconds early or late. A delay-locked loop (F. Adriaensen,
 //!   "Using a DLL to filter time", 2005) lays a smooth line through them; its bandwidth gets narrow with the line's age.
-//! * how much waits: what was given minus what the *line* says was taken, looked at when a piece was just given. So neither blocks nor
-//!   pieces are seen in it.
+//! * how much waits: what was given minus what the *line* says was taken, looked at when a burst was just given. So neither blocks nor
+//!   bursts are seen in it.
 //!
-//! The pace is the device's, and a little more or less until the queue is at its target. Pure: no clock, no device.
+//! The rate is the device's, and a little more or less until the queue is at its target. Pure: no clock, no device.
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use ringwave_engine::timeline::CLOCK_HZ;
+use ringwave_engine::timeline::{CLOCK_HZ, RATE_LIMIT};
 
-/// How far a pace may be from nominal (DATASHEET 5.4).
-pub const PACE_LIMIT: u32 = CLOCK_HZ / 1000;
 /// Bandwidth of the loop in Hz: at first, and at last.
 const WIDE: f64 = 0.1;
 const NARROW: f64 = 0.01;
@@ -29,30 +27,30 @@ const ASTRAY: f64 = 0.1;
 const STRAYS: u32 = 50;
 /// While the line is younger, in seconds, one block is enough: a device that starts fills its own buffer first.
 const YOUNG: f64 = 0.5;
-/// The drift is worth telling when the line is as old, in seconds.
-const TOLD_AFTER: f64 = 10.0;
-/// A new pace is a new base of the stream: not more often than this, in nanoseconds, and not for less than a millionth.
-const PACE_EVERY: u64 = 250_000_000;
-const PACE_STEP: u32 = CLOCK_HZ / 1_000_000;
+/// The drift is known when the line is as old, in seconds.
+const KNOWN_AFTER: f64 = 10.0;
+/// A new rate is a new base of the stream: not more often than this, in nanoseconds, and not for less than a millionth.
+const RATE_EVERY: u64 = 250_000_000;
+const RATE_STEP: u32 = CLOCK_HZ / 1_000_000;
 
 /// The estimator. Times are nanoseconds of the card's clock, counts are frames since the device was started.
 #[derive(Clone, Debug)]
-pub struct Follow {
+pub struct ClockFollower {
     /// Frames per second of the stream, nominally.
     rate: f64,
     /// Frames that the device takes at once.
     block: f64,
     target: f64,
-    line: Option<Line>,
+    line: Option<TakenLine>,
     queue: Option<Queue>,
-    pace: u32,
-    /// When the pace was changed.
-    paced: u64,
+    rate_den: u32,
+    /// When it was changed.
+    changed: u64,
 }
 
 /// What the device has taken, as a line.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct TakenLine {
     since: u64,
     time: u64,
     frames: f64,
@@ -68,9 +66,9 @@ struct Queue {
     frames: f64,
 }
 
-impl Follow {
+impl ClockFollower {
     /// For a stream of `rate` frames per second, a device that takes `block` frames at once, and `target` frames that are to wait when
-    /// a piece was just given.
+    /// a burst was just given.
     pub fn new(rate: u32, block: u32, target: u32) -> Self {
         Self {
             rate: rate.max(1).into(),
@@ -78,8 +76,8 @@ impl Follow {
             target: target.into(),
             line: None,
             queue: None,
-            pace: CLOCK_HZ,
-            paced: 0,
+            rate_den: CLOCK_HZ,
+            changed: 0,
         }
     }
 
@@ -87,7 +85,7 @@ impl Follow {
     pub fn taken(&mut self, now: u64, frames: u64) {
         let frames = as_float(frames);
         let Some(line) = &mut self.line else {
-            self.line = Some(Line { since: now, time: now, frames, rate: self.rate, strays: 0 });
+            self.line = Some(TakenLine { since: now, time: now, frames, rate: self.rate, strays: 0 });
             return;
         };
         let passed = seconds(now.saturating_sub(line.time));
@@ -103,7 +101,7 @@ impl Follow {
         let reach = if age < YOUNG { self.block } else { (ASTRAY * self.rate).max(4.0 * self.block) };
         if beside.abs() > reach || line.strays > STRAYS {
             // It was elsewhere; its crystal is still the same.
-            *line = Line { since: now, time: now, frames, strays: 0, ..*line };
+            *line = TakenLine { since: now, time: now, frames, strays: 0, ..*line };
             self.queue = None;
             return;
         }
@@ -114,7 +112,7 @@ impl Follow {
         line.time = now;
     }
 
-    /// A piece was just given at `now`; `given` frames in all, silence of the device's own included.
+    /// A burst was just given at `now`; `given` frames in all, silence of the device's own included.
     pub fn given(&mut self, now: u64, given: u64) {
         let Some(line) = &self.line else { return };
         let passed = seconds(now.saturating_sub(line.time));
@@ -129,7 +127,7 @@ impl Follow {
         queue.frames += (waiting - queue.frames) * (since / SMOOTH).min(1.0);
         queue.time = now;
         let wanted = limit(line.rate - (queue.frames - self.target) / RETURN, self.rate);
-        self.change_pace(now, wanted);
+        self.change_rate(now, wanted);
     }
 
     /// As many frames are to wait from now on.
@@ -142,34 +140,35 @@ impl Follow {
         self.queue = None;
     }
 
-    fn change_pace(&mut self, now: u64, wanted: f64) {
+    fn change_rate(&mut self, now: u64, wanted: f64) {
         let nominal = f64::from(CLOCK_HZ);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a thousandth around nominal"
         )]
-        let pace = (nominal * self.rate / wanted).round() as u32;
-        let pace = pace.clamp(CLOCK_HZ - PACE_LIMIT, CLOCK_HZ + PACE_LIMIT);
-        if now.saturating_sub(self.paced) >= PACE_EVERY && pace.abs_diff(self.pace) >= PACE_STEP {
-            self.pace = pace;
-            self.paced = now;
+        let rate_den = (nominal * self.rate / wanted).round() as u32;
+        let rate_den = rate_den.clamp(CLOCK_HZ - RATE_LIMIT, CLOCK_HZ + RATE_LIMIT);
+        if now.saturating_sub(self.changed) >= RATE_EVERY && rate_den.abs_diff(self.rate_den) >= RATE_STEP {
+            self.rate_den = rate_den;
+            self.changed = now;
         }
     }
 
     /// The `RATE_DEN` wanted: nominal (`CLOCK_HZ`) at first, at most a thousandth off.
     pub fn rate_den(&self) -> u32 {
-        self.pace
+        self.rate_den
     }
 
     /// How much faster than the card's clock the device's goes, in millionths; `None` before it is known.
     pub fn drift_ppm(&self) -> Option<f64> {
-        let line = self.line.filter(|line| seconds(line.time.saturating_sub(line.since)) >= TOLD_AFTER)?;
+        let line = self.line.filter(|line| seconds(line.time.saturating_sub(line.since)) >= KNOWN_AFTER)?;
         Some((line.rate / self.rate - 1.0) * 1e6)
     }
 
     /// Frames that wait, smoothed; `None` while it is not known.
-    pub fn waiting(&self) -> Option<f64> {
+    #[cfg(test)]
+    fn waiting(&self) -> Option<f64> {
         self.queue.map(|queue| queue.frames)
     }
 }
@@ -202,19 +201,19 @@ mod tests {
 
     /// A card, a queue and a device with a crystal of its own.
     struct World {
-        follow: Follow,
+        follow: ClockFollower,
         block: u64,
-        piece: u64,
+        burst: u64,
         /// The device's crystal, in millionths too fast.
         ppm: f64,
-        /// How late the device and the desk can be, in nanoseconds.
+        /// How late the device and the I/O worker can be, in nanoseconds.
         jitter: u64,
         random: u64,
         target: u64,
         room: u64,
-        /// Ideal times of the next block and the next piece.
+        /// Ideal times of the next block and the next burst.
         next_block: f64,
-        next_piece: f64,
+        next_burst: f64,
         given: u64,
         taken: u64,
         silence: u64,
@@ -228,18 +227,22 @@ mod tests {
 
     impl World {
         fn new(block: u64, ppm: f64, jitter: u64, seed: u64) -> Self {
-            let (piece, target) = (480, 2 * block + 480);
+            let (burst, target) = (480, 2 * block + 480);
             Self {
-                follow: Follow::new(RATE, u32::try_from(block).unwrap(), u32::try_from(target).unwrap()),
+                follow: ClockFollower::new(
+                    RATE,
+                    u32::try_from(block).unwrap(),
+                    u32::try_from(target).unwrap(),
+                ),
                 block,
-                piece,
+                burst,
                 ppm,
                 jitter,
                 random: seed | 1,
                 target,
                 room: target + u64::from(RATE) / 2,
                 next_block: 1e9,
-                next_piece: 1e9,
+                next_burst: 1e9,
                 given: 0,
                 taken: 0,
                 silence: 0,
@@ -282,12 +285,12 @@ mod tests {
             self.follow.taken(now, self.taken);
         }
 
-        /// The card gives a piece.
+        /// The card gives a burst.
         fn give(&mut self, now: u64) {
-            if self.waiting() + self.piece > self.room {
+            if self.waiting() + self.burst > self.room {
                 self.over += 1;
             } else {
-                self.given += self.piece;
+                self.given += self.burst;
             }
             if self.playing {
                 self.highest = self.highest.max(self.waiting());
@@ -298,10 +301,10 @@ mod tests {
         /// Lets time pass to `end`.
         fn run(&mut self, end: u64) {
             // What is late is never later than what comes after it.
-            let (mut block_at, mut piece_at) = (0.0_f64, 0.0_f64);
+            let (mut block_at, mut burst_at) = (0.0_f64, 0.0_f64);
             let rate = f64::from(RATE);
             let mut pull = (self.next_block + self.late(self.jitter), true);
-            let mut give = (self.next_piece + self.late(self.jitter / 4), true);
+            let mut give = (self.next_burst + self.late(self.jitter / 4), true);
             while pull.0.min(give.0) < as_float(end) {
                 if pull.0 <= give.0 {
                     block_at = block_at.max(pull.0);
@@ -309,11 +312,11 @@ mod tests {
                     self.next_block += as_float(self.block) / rate / (1.0 + self.ppm * 1e-6) * 1e9;
                     pull.0 = self.next_block + self.late(self.jitter);
                 } else {
-                    piece_at = piece_at.max(give.0);
-                    self.give(nanos(piece_at));
+                    burst_at = burst_at.max(give.0);
+                    self.give(nanos(burst_at));
                     let den = f64::from(self.follow.rate_den());
-                    self.next_piece += as_float(self.piece) * den / rate;
-                    give.0 = self.next_piece + self.late(self.jitter / 4);
+                    self.next_burst += as_float(self.burst) * den / rate;
+                    give.0 = self.next_burst + self.late(self.jitter / 4);
                 }
             }
             self.now = end;
@@ -343,22 +346,22 @@ mod tests {
     #[test]
     fn without_following_the_same_day_would_not_last_an_hour() {
         let mut world = World::new(1024, 200.0, 8_000_000, 1);
-        // A target that is never left: the pace stays nominal.
-        world.follow = Follow { paced: u64::MAX, ..world.follow };
+        // A target that is never left: the rate stays nominal.
+        world.follow = ClockFollower { changed: u64::MAX, ..world.follow };
         world.run(3600 * SECOND);
         assert!(!world.whole(), "the world is too kind to tell anything");
     }
 
     #[test]
-    fn pace_settles_at_the_devices_and_does_not_swing() {
+    fn rate_settles_at_the_devices_and_does_not_swing() {
         for ppm in [-200.0, -37.0, 0.0, 83.0, 200.0] {
             let mut world = World::new(480, ppm, 4_000_000, 7);
             world.run(180 * SECOND);
             let mut worst = 0.0_f64;
             for step in 1..=600 {
                 world.run((180 + step) * SECOND);
-                let pace = f64::from(CLOCK_HZ) / f64::from(world.follow.rate_den());
-                worst = worst.max(((pace - 1.0) * 1e6 - ppm).abs());
+                let speed = f64::from(CLOCK_HZ) / f64::from(world.follow.rate_den());
+                worst = worst.max(((speed - 1.0) * 1e6 - ppm).abs());
             }
             assert!(world.whole(), "{ppm}");
             assert!(worst < 60.0, "{ppm}: {worst} millionths beside it");
@@ -385,7 +388,7 @@ mod tests {
     #[test]
     fn start_like_that_of_a_sound_server_is_no_drift() {
         // As measured: three blocks at once, nothing for two seconds, then block after block.
-        let mut follow = Follow::new(RATE, 640, 1760);
+        let mut follow = ClockFollower::new(RATE, 640, 1760);
         for (time, taken) in [(2_000_000, 640), (2_100_000, 1280), (2_400_000, 1920)] {
             follow.taken(time, taken);
             follow.given(time, 480);
@@ -421,15 +424,15 @@ mod tests {
         }
 
         #[test]
-        fn pace_is_never_more_than_a_thousandth_off(
+        fn rate_is_never_more_than_a_thousandth_off(
             calls in prop::collection::vec((0..10_000_000_000_u64, any::<u32>(), any::<bool>()), 0..200),
         ) {
-            let mut follow = Follow::new(RATE, 480, 1440);
+            let mut follow = ClockFollower::new(RATE, 480, 1440);
             let mut now = 0;
             for (passed, frames, gives) in calls {
                 now += passed;
                 if gives { follow.given(now, frames.into()) } else { follow.taken(now, frames.into()) }
-                prop_assert!(follow.rate_den().abs_diff(CLOCK_HZ) <= PACE_LIMIT);
+                prop_assert!(follow.rate_den().abs_diff(CLOCK_HZ) <= RATE_LIMIT);
                 prop_assert!(follow.drift_ppm().is_none_or(|ppm| ppm.abs() <= 1000.1));
             }
         }
