@@ -26,11 +26,11 @@ pub struct Report {
     pub comparison: Option<Comparison>,
     /// What a loopback recorded, compared with what the card played.
     pub loopback: Option<Comparison>,
-    /// The card's account.
+    /// The card's statistics.
     pub card: SessionReport,
     /// The guest's log.
     pub guest: GuestLog,
-    /// Violations named by the guest and by the DMA judge.
+    /// Violations named by the guest and by the DMA checker.
     pub violations: Vec<String>,
     /// What a client that records wrote out.
     pub recorded: Vec<u8>,
@@ -114,7 +114,7 @@ impl Report {
             row(if records { "overruns" } else { "underruns" }, underruns + &silence)?;
         }
         let messages = &self.card.messages.while_running;
-        // The end of a stream is told by registers, and a card that waits is told of marks.
+        // The driver announces the end of a stream in registers, and marks to a card that waits.
         let end = messages.eos.saturating_mul(2).min(messages.written + messages.eos);
         let others = messages.reads + messages.writes + (messages.written + messages.eos - end);
         let looks = if self.waits { format!(", {} for LOOK", messages.look) } else { String::new() };

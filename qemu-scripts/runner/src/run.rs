@@ -167,14 +167,14 @@ impl Run<'_> {
     ) -> Result<Option<Outcome>, Error> {
         let duration = self.input.duration();
         let limit = BOOT_TIMEOUT + duration.div_f64(self.request.clock.speed().clamp(0.01, 100.0)) * 3;
-        let (mut shown, mut told) = (Instant::now(), 0);
+        let (mut shown, mut percent_shown) = (Instant::now(), 0);
         machine.wait(limit, || {
-            if shown.elapsed() > Duration::from_secs(1) && told < 100 {
+            if shown.elapsed() > Duration::from_secs(1) && percent_shown < 100 {
                 shown = Instant::now();
                 let bytes = heard.metadata().map_or(0, |meta| meta.len());
                 let percent = (bytes.saturating_mul(100) / self.input.file_bytes.max(1)).min(100);
-                if percent > told {
-                    told = percent;
+                if percent > percent_shown {
+                    percent_shown = percent;
                     progress(&format!("playing, {percent}% of {:.1} s", duration.as_secs_f64()));
                 }
             }
@@ -205,7 +205,7 @@ impl Run<'_> {
             "mark_reg=0x4c".to_owned(),
             // CONTROL.INT_ENABLE and INT_STATUS: 0 when the driver has got the card ready for D3.
             "quiet_regs=0x20:1,0x24:0xffffffff".to_owned(),
-            // The guest's judge of positions must know how fast the card's clock may go.
+            // The guest's checker of positions must know how fast the card's clock may go.
             format!("speed={}", request.clock.speed().ceil()),
         ];
         // A slow clock moves less than the guest's timer says.

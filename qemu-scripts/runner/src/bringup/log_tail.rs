@@ -14,25 +14,26 @@ pub const STEP: &str = "guest: ";
 pub struct LogTail {
     path: PathBuf,
     read: u64,
-    rest: Vec<u8>,
+    /// Bytes of a line that has not come to its end.
+    partial: Vec<u8>,
     all: String,
 }
 
 impl LogTail {
     /// A log at `path`, which need not be there yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, read: 0, rest: Vec::new(), all: String::new() }
+        Self { path, read: 0, partial: Vec::new(), all: String::new() }
     }
 
     /// The lines that came to their end since the last time. Serial ports end them with CR LF; LF is what is given back.
     pub fn more(&mut self) -> String {
         let read = File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.read))?;
-            file.read_to_end(&mut self.rest)
+            file.read_to_end(&mut self.partial)
         });
         self.read += u64::try_from(read.unwrap_or(0)).unwrap_or(0);
-        let end = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1);
-        let lines: Vec<u8> = self.rest.drain(..end).collect();
+        let end = self.partial.iter().rposition(|&byte| byte == b'\n').map_or(0, |index| index + 1);
+        let lines: Vec<u8> = self.partial.drain(..end).collect();
         let text = String::from_utf8_lossy(&lines).replace("\r\n", "\n");
         self.all += &text;
         text

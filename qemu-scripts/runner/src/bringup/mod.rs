@@ -176,18 +176,18 @@ impl<'a> Run<'a> {
 
     /// Goes on until the machine ends.
     fn finish(mut self, say: &mut impl FnMut(Output)) -> Result<Report, Error> {
-        let mut heard = Instant::now();
+        let mut last_output = Instant::now();
         let outcome = loop {
             check_stop()?;
             // Asked first, so that what came before the end is read after it.
             let ended = self.machine.ended()?;
             if self.listen(say) {
-                heard = Instant::now();
+                last_output = Instant::now();
             }
             if let Some(outcome) = ended {
                 break outcome;
             }
-            if heard.elapsed() > SILENCE_MAX {
+            if last_output.elapsed() > SILENCE_MAX {
                 return Err(self.failure(&format!("the guest said nothing for {} s", SILENCE_MAX.as_secs())));
             }
             if let Some(how) = self.request.replug

@@ -115,7 +115,7 @@ impl Qmp {
     pub fn wait_until_deleted(&mut self, id: &str, limit: Duration) -> Result<(), Error> {
         let is = |message: &Value| message["event"] == "DEVICE_DELETED" && message["data"]["device"] == id;
         match self.events.iter().position(is) {
-            Some(place) => drop(self.events.remove(place)),
+            Some(index) => drop(self.events.remove(index)),
             None => drop(self.wait_for(limit, "DEVICE_DELETED", is)?),
         }
         Ok(())

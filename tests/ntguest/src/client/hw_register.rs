@@ -3,8 +3,8 @@
 //! driver has to refuse both (rule `hw-register`).
 
 use super::play::Label;
-use super::position::PositionJudge;
-use super::register_judge::{ClockRegisterJudge, Finding, PositionRegisterJudge};
+use super::position::PositionChecker;
+use super::register_checker::{ClockRegisterChecker, Finding, PositionRegisterChecker};
 use super::stream::PinStream;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::user_page::UserPage;
@@ -175,15 +175,15 @@ impl HwRegisters {
 
     /// Begins to read both on a thread, if there are any; the stream is in RUN. `judge` is for its positions. With `steady` the stream
     /// never stands still, so that the register must tick, and the clock keep its time.
-    pub fn watch(&self, judge: PositionJudge, steady: bool) -> Watch<'_> {
+    pub fn watch(&self, checker: PositionChecker, steady: bool) -> Watch<'_> {
         if self.position.is_none() && self.clock.is_none() {
             return Watch(None);
         }
         let told = self.clock.as_ref().map_or((1, 1), |clock| (clock.told.numerator, clock.told.denominator));
         let shared = Box::into_raw(Box::new(Shared {
             registers: self,
-            position: PositionRegisterJudge::new(judge),
-            clock: ClockRegisterJudge::new(told.0, told.1),
+            position: PositionRegisterChecker::new(checker),
+            clock: ClockRegisterChecker::new(told.0, told.1),
             steady,
             stop: AtomicBool::new(false),
         }));
@@ -193,8 +193,8 @@ impl HwRegisters {
 
 struct Shared<'a> {
     registers: &'a HwRegisters,
-    position: PositionRegisterJudge,
-    clock: ClockRegisterJudge,
+    position: PositionRegisterChecker,
+    clock: ClockRegisterChecker,
     steady: bool,
     stop: AtomicBool,
 }
@@ -236,13 +236,13 @@ fn read(argument: *mut c_void) {
             if fault::make(Fault::RegisterStands) {
                 value = *first.get_or_insert(value);
             }
-            report(position.saw(value, begun, ended));
+            report(position.observe(value, begun, ended));
         }
         if let Some((mut value, _, ended)) = registers.clock.as_ref().and_then(read_in_d0) {
             if fault::make(Fault::RegisterClock) {
                 value += value / 100 * 3;
             }
-            report(clock.saw(value, ended));
+            report(clock.observe(value, ended));
         }
         thread::sleep_100ns(INTERVAL);
     }

@@ -36,16 +36,16 @@
 //! The readers of WAV files and formats, the packets, the figures and the judges are pure and tested on the host.
 
 pub mod attributes;
-pub mod figures;
 pub mod format;
 pub mod found;
 pub mod late;
 pub mod made_format;
+pub mod offset_tracker;
 pub mod packet_reads;
 pub mod packets;
 pub mod position;
-pub mod register_judge;
-pub mod turns;
+pub mod register_checker;
+pub mod timing_stats;
 pub mod wav;
 
 #[cfg(target_os = "uefi")]

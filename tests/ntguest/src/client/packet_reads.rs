@@ -91,7 +91,7 @@ impl PacketReads {
     /// Judges a packet that was had at `now`. It is counted whatever is found.
     ///
     /// Half a packet of error is allowed in the times: the driver's clock is calibrated, not the card's own.
-    pub fn judge(&mut self, packet: ReadPacket, now: u64) -> Result<(), Finding> {
+    pub fn check(&mut self, packet: ReadPacket, now: u64) -> Result<(), Finding> {
         let before = self.last.replace((packet.number, packet.counter));
         self.promised = packet.more == 1;
         self.read += 1;
@@ -158,7 +158,7 @@ mod tests {
     fn one_packet_after_the_other_is_fine_and_nothing_is_lost() {
         let mut reads = reads();
         for number in 0..10 {
-            assert_eq!(reads.judge(packet(number, i32::from(number % 2 == 0)), end_of(number)), Ok(()));
+            assert_eq!(reads.check(packet(number, i32::from(number % 2 == 0)), end_of(number)), Ok(()));
         }
         assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Ok(()));
         assert_eq!((reads.read, reads.lost), (10, 0));
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn what_is_skipped_is_lost_also_before_the_first() {
         let mut reads = reads();
-        assert_eq!(reads.judge(packet(2, 0), end_of(2)), Ok(()));
-        assert_eq!(reads.judge(packet(5, 0), end_of(5)), Ok(()));
+        assert_eq!(reads.check(packet(2, 0), end_of(2)), Ok(()));
+        assert_eq!(reads.check(packet(5, 0), end_of(5)), Ok(()));
         assert_eq!((reads.read, reads.lost), (2, 4));
     }
 
@@ -176,7 +176,7 @@ mod tests {
     fn numbers_wrap() {
         let mut reads = reads();
         reads.last = Some((u32::MAX, RUN));
-        assert_eq!(reads.judge(ReadPacket { counter: RUN + PACKET, ..packet(0, 0) }, end_of(1)), Ok(()));
+        assert_eq!(reads.check(ReadPacket { counter: RUN + PACKET, ..packet(0, 0) }, end_of(1)), Ok(()));
     }
 
     #[test]
@@ -201,23 +201,23 @@ mod tests {
         ];
         for (answer, now, finding) in cases {
             let mut reads = reads();
-            assert_eq!(reads.judge(packet(0, 0), end_of(0)), Ok(()));
-            assert_eq!(reads.judge(packet(1, 0), end_of(1)), Ok(()));
-            assert_eq!(reads.judge(answer, now), Err(finding));
+            assert_eq!(reads.check(packet(0, 0), end_of(0)), Ok(()));
+            assert_eq!(reads.check(packet(1, 0), end_of(1)), Ok(()));
+            assert_eq!(reads.check(answer, now), Err(finding));
         }
     }
 
     #[test]
     fn times_are_not_judged_when_the_clock_is_faster_than_time() {
         let mut reads = reads().without_times();
-        assert_eq!(reads.judge(ReadPacket { counter: 7, ..packet(0, 0) }, end_of(0)), Ok(()));
-        assert_eq!(reads.judge(packet(0, 0), end_of(1)), Err(Finding::NotNewer(0, 0)));
+        assert_eq!(reads.check(ReadPacket { counter: 7, ..packet(0, 0) }, end_of(0)), Ok(()));
+        assert_eq!(reads.check(packet(0, 0), end_of(1)), Err(Finding::NotNewer(0, 0)));
     }
 
     #[test]
     fn a_packet_that_was_promised_must_come() {
         let mut reads = reads();
-        assert_eq!(reads.judge(packet(0, 1), end_of(0)), Ok(()));
+        assert_eq!(reads.check(packet(0, 1), end_of(0)), Ok(()));
         assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Err(Finding::PromiseBroken));
         assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Ok(()));
         assert_eq!(

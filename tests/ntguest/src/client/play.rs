@@ -7,7 +7,7 @@ use super::hw_register::HwRegisters;
 use super::late::LateBook;
 use super::packets::Packets;
 use super::player::{self, Failed, Order, Player, Tally, buffer_ms, expect, fail, realtime, slots};
-use super::position::PositionJudge;
+use super::position::PositionChecker;
 use super::stream::{CyclicBuffer, PinStream};
 use super::timer;
 use super::wav::Wav;
@@ -107,10 +107,10 @@ fn with_event(
     };
     // The card's clock may go faster than time (its option --speed): the judge must know.
     let rate = u64::from(wav.rate).saturating_mul(cfg::get_u64("speed", 1));
-    let judge =
-        PositionJudge::new(u64::from(buffer.size), block, rate).with_packets_of(u64::from(packet_bytes));
+    let checker =
+        PositionChecker::new(u64::from(buffer.size), block, rate).with_packets_of(u64::from(packet_bytes));
     let before = port_etw::glitches();
-    let result = player.session(judge, wav);
+    let result = player.session(checker, wav);
     judge_reports(&player, before);
     let unregistered = expect("UnregisterNotificationEvent", stream.unregister(&event));
     event.poison();

@@ -1,7 +1,6 @@
 //! One session of a stream that has its buffer: from STOP through RUN, packet by packet, and back to STOP.
 
 use super::controls::settings;
-use super::figures::EventTimes;
 use super::format::PcmFormat;
 use super::hw_register::HwRegisters;
 use super::jack_poller::JackPoller;
@@ -10,10 +9,11 @@ use super::negotiate;
 use super::packets::Packets;
 use super::play::Label;
 use super::poller::{self, Poller, Reads};
-use super::position::{PositionJudge, Travel};
+use super::position::{PositionChecker, Travel};
 use super::power::{self, Sleeps};
 use super::still;
 use super::stream::{END_OF_STREAM, PinStream, State};
+use super::timing_stats::EventTimes;
 use super::wav::Wav;
 use crate::kernel::event::{Event, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
@@ -89,7 +89,7 @@ pub fn fail(rule: &'static str, why: fmt::Arguments<'_>) -> Failed {
     Failed
 }
 
-/// Turns a failed call into the violation `call-failed`.
+/// OffsetTracker a failed call into the violation `call-failed`.
 pub fn expect(what: &str, status: Status) -> Result<(), Failed> {
     if status.is_success() { Ok(()) } else { Err(fail("call-failed", format_args!("{what}: {status}"))) }
 }
@@ -168,9 +168,9 @@ pub struct Player<'a> {
 
 impl Player<'_> {
     /// From STOP through RUN and back to STOP. Whatever fails, the stream is brought to STOP.
-    pub fn session(&mut self, judge: PositionJudge, wav: &Wav<'_>) -> Result<(), Failed> {
+    pub fn session(&mut self, checker: PositionChecker, wav: &Wav<'_>) -> Result<(), Failed> {
         self.expect_rest("before RUN")?;
-        let result = self.prepare().and_then(|()| self.run(judge, wav));
+        let result = self.prepare().and_then(|()| self.run(checker, wav));
         if result.is_err() {
             for state in [State::Pause, State::Acquire, State::Stop] {
                 let _ = self.stream.set_state(state);
@@ -249,30 +249,30 @@ impl Player<'_> {
         Err(fail("prefill", format_args!("SetWritePacket(0) in {state:?} before RUN: {status}")))
     }
 
-    fn run(&mut self, judge: PositionJudge, wav: &Wav<'_>) -> Result<(), Failed> {
+    fn run(&mut self, checker: PositionChecker, wav: &Wav<'_>) -> Result<(), Failed> {
         let (run, label) = (time::interrupt_time_100ns(), self.label);
-        let packet = u64::from(self.packet_bytes) * 10_000_000 / judge.bytes_per_second().max(1);
+        let packet = u64::from(self.packet_bytes) * 10_000_000 / checker.bytes_per_second().max(1);
         self.tally.events = Some(EventTimes::new(run, packet));
         still::set_state(self.stream, State::Run)?;
         crate::kprintln!("run");
         // SAFETY: the poller is stopped below, while the stream is alive.
         let poller =
-            unsafe { Poller::start(self.stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
+            unsafe { Poller::start(self.stream, checker.clone().since(run), cfg::get_u64("poll_us", 5000)) };
         // The end of the stream, a pause and a card that waits stand still by right: only real time is steady.
         let steady = self.realtime
             && cfg::get_u64("speed", 1) == 1
             && !cfg::get_bool("pause", false)
             && cfg::get_u64("d3", 0) == 0;
         let registers = self.registers;
-        let watch = registers.watch(judge, steady);
+        let watch = registers.watch(checker, steady);
         let fed = self.feed();
         watch.stop();
         let played = fed.and_then(|()| self.drain()).and_then(|()| self.expect_presented(wav));
         let paused = still::set_state(self.stream, State::Pause);
         crate::kprintln!("pause");
-        let Reads { all, dispatch, travel, figures } = poller.stop();
+        let Reads { all, dispatch, travel, stats } = poller.stop();
         crate::kresult!("{label}position_reads={all} {label}position_reads_dispatch={dispatch}");
-        poller::report(label, self.tally.events.as_ref(), &figures, steady);
+        poller::report(label, self.tally.events.as_ref(), &stats, steady);
         played.and(paused)?;
         self.expect_travel(travel);
         self.registers.expect_frozen(self.stream);
@@ -421,7 +421,7 @@ impl Player<'_> {
 
     fn wait_for_packet(&mut self, next: u32) -> Result<(), Failed> {
         if wait(self.event, self.timeout_ms) {
-            self.tally.events.iter_mut().for_each(|events| events.saw(time::interrupt_time_100ns()));
+            self.tally.events.iter_mut().for_each(|events| events.observe(time::interrupt_time_100ns()));
             return Ok(());
         }
         Err(fail(

@@ -1,10 +1,10 @@
 //! The position poller: a thread that reads `GetPosition` while the stream runs, every other time at DISPATCH level, in parallel with
 //! whatever the client's own thread calls; or, to see that no change of state disturbs it, in whatever state the stream is.
 
-use super::figures::{EventTimes, Miss, PositionFigures};
 use super::play::Label;
-use super::position::{PositionJudge, Travel};
+use super::position::{PositionChecker, Travel};
 use super::stream::PinStream;
+use super::timing_stats::{EventTimes, Miss, PositionStats};
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::{self, irql, time};
 use crate::portcls::fault::{self, Fault};
@@ -15,8 +15,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// What the poller and the client share.
 struct Shared {
     stream: *const PinStream,
-    judge: PositionJudge,
-    figures: PositionFigures,
+    checker: PositionChecker,
+    stats: PositionStats,
     /// The stream runs all the time, so that positions can be followed.
     running: bool,
     interval_100ns: i64,
@@ -40,7 +40,7 @@ pub struct Reads {
     /// How far the position went between them.
     pub travel: Travel,
     /// Times and jitter.
-    pub figures: PositionFigures,
+    pub stats: PositionStats,
 }
 
 impl Poller {
@@ -48,26 +48,31 @@ impl Poller {
     ///
     /// # Safety
     /// `stream` stays alive until [`Poller::stop`] returned.
-    pub unsafe fn start(stream: &PinStream, judge: PositionJudge, interval_us: u64) -> Self {
+    pub unsafe fn start(stream: &PinStream, checker: PositionChecker, interval_us: u64) -> Self {
         // SAFETY: as promised.
-        unsafe { Self::start_in(stream, judge, interval_us, true) }
+        unsafe { Self::start_in(stream, checker, interval_us, true) }
     }
 
     /// The same for a stream whose state changes meanwhile: positions are in range and on a frame, and every call succeeds.
     ///
     /// # Safety
     /// As for [`Poller::start`].
-    pub unsafe fn start_in_any_state(stream: &PinStream, judge: PositionJudge, interval_us: u64) -> Self {
+    pub unsafe fn start_in_any_state(stream: &PinStream, checker: PositionChecker, interval_us: u64) -> Self {
         // SAFETY: as promised.
-        unsafe { Self::start_in(stream, judge, interval_us, false) }
+        unsafe { Self::start_in(stream, checker, interval_us, false) }
     }
 
-    unsafe fn start_in(stream: &PinStream, judge: PositionJudge, interval_us: u64, running: bool) -> Self {
-        let figures = PositionFigures::new(time::interrupt_time_100ns(), judge.bytes_per_second());
+    unsafe fn start_in(
+        stream: &PinStream,
+        checker: PositionChecker,
+        interval_us: u64,
+        running: bool,
+    ) -> Self {
+        let stats = PositionStats::new(time::interrupt_time_100ns(), checker.bytes_per_second());
         let shared = Box::into_raw(Box::new(Shared {
             stream,
-            judge,
-            figures,
+            checker,
+            stats,
             running,
             interval_100ns: i64::try_from(interval_us.saturating_mul(10)).unwrap_or(i64::MAX),
             stop: AtomicBool::new(false),
@@ -87,8 +92,8 @@ impl Poller {
         Reads {
             all: shared.reads.load(Ordering::Relaxed),
             dispatch: shared.dispatch_reads.load(Ordering::Relaxed),
-            travel: shared.judge.travel(),
-            figures: shared.figures,
+            travel: shared.checker.travel(),
+            stats: shared.stats,
         }
     }
 }
@@ -96,12 +101,12 @@ impl Poller {
 fn poll(argument: *mut c_void) {
     let shared = argument.cast::<Shared>();
     // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but this thread the judge.
-    let (stream, stop, judge, figures, running, interval) = unsafe {
+    let (stream, stop, checker, stats, running, interval) = unsafe {
         (
             &*(*shared).stream,
             &(*shared).stop,
-            &mut (*shared).judge,
-            &mut (*shared).figures,
+            &mut (*shared).checker,
+            &mut (*shared).stats,
             (*shared).running,
             (*shared).interval_100ns,
         )
@@ -114,11 +119,11 @@ fn poll(argument: *mut c_void) {
         let done = time::interrupt_time_100ns();
         if running && fault::make(Fault::FastPosition) {
             // Three times as fast.
-            position.play_offset = position.play_offset * 3 % judge.size();
+            position.play_offset = position.play_offset * 3 % checker.size();
         }
         if status.is_success() {
-            let found = if running { judge.judge(position, begun, done) } else { judge.place(position) };
-            figures.saw(begun, done, judge.travel());
+            let found = if running { checker.check(position, begun, done) } else { checker.place(position) };
+            stats.observe(begun, done, checker.travel());
             if let Err(finding) = found {
                 kernel::violation("position", format_args!("{finding}"));
             }
@@ -137,7 +142,7 @@ fn poll(argument: *mut c_void) {
 
 /// The result line of the figures that certification limits, and what is impossible among them. What is beyond a limit is told loudly,
 /// if the stream was `steady`: not in lockstep, where the card waits, nor paused.
-pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionFigures, steady: bool) {
+pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionStats, steady: bool) {
     if let Some(events) = events {
         if events.is_impossible() {
             kernel::violation(

@@ -35,7 +35,7 @@ impl fmt::Display for Finding {
 
 /// Follows the positions of one run.
 #[derive(Clone)]
-pub struct PositionJudge {
+pub struct PositionChecker {
     size: u64,
     block: u64,
     /// What the driver's clock may be ahead of the client's by: a packet.
@@ -55,7 +55,7 @@ pub struct Travel {
     pub complete: bool,
 }
 
-impl PositionJudge {
+impl PositionChecker {
     /// For a cyclic buffer of `size` bytes with frames of `block` bytes at `rate` frames a second.
     pub fn new(size: u64, block: u64, rate: u64) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl PositionJudge {
     /// Positions wrap, so a step back looks like a long step forward. It is called a step back only when it is more than seven
     /// eighths of the buffer and the time since the last read less than an eighth of it: neither a late read nor a clock that catches
     /// up by a packet, half the buffer, is mistaken for one.
-    pub fn judge(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
+    pub fn check(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
         self.place(position)?;
         let play = position.play_offset;
         let Some((last, then)) = self.last.replace((play, begun)) else { return Ok(()) };
@@ -144,64 +144,64 @@ mod tests {
         KsAudioPosition { play_offset: play, write_offset: play }
     }
 
-    fn judge() -> PositionJudge {
+    fn checker() -> PositionChecker {
         // 20 ms of 48 kHz stereo.
-        PositionJudge::new(3840, 4, 48_000)
+        PositionChecker::new(3840, 4, 48_000)
     }
 
     #[test]
     fn a_steady_position_that_wraps_is_fine() {
-        let mut judge = judge();
+        let mut checker = checker();
         // 5 ms between reads.
         for step in 0..20 {
-            assert_eq!(judge.judge(at(step * 960 % 3840), step * 50_000, step * 50_000), Ok(()));
+            assert_eq!(checker.check(at(step * 960 % 3840), step * 50_000, step * 50_000), Ok(()));
         }
-        assert_eq!(judge.travel(), Travel { bytes: 19 * 960, complete: true });
+        assert_eq!(checker.travel(), Travel { bytes: 19 * 960, complete: true });
     }
 
     #[test]
     fn one_frame_back_is_seen() {
-        let mut judge = judge();
-        assert_eq!(judge.judge(at(960), 0, 0), Ok(()));
-        assert_eq!(judge.judge(at(956), 10_000, 10_000), Err(Finding::Backwards(4)));
+        let mut checker = checker();
+        assert_eq!(checker.check(at(960), 0, 0), Ok(()));
+        assert_eq!(checker.check(at(956), 10_000, 10_000), Err(Finding::Backwards(4)));
     }
 
     #[test]
     fn a_late_read_is_no_step_back() {
-        let mut judge = judge();
-        assert_eq!(judge.judge(at(960), 0, 0), Ok(()));
-        assert_eq!(judge.judge(at(956), 10_000, 200_000), Ok(()));
-        assert!(!judge.travel().complete);
+        let mut checker = checker();
+        assert_eq!(checker.check(at(960), 0, 0), Ok(()));
+        assert_eq!(checker.check(at(956), 10_000, 200_000), Ok(()));
+        assert!(!checker.travel().complete);
     }
 
     #[test]
     fn a_clock_that_catches_up_by_a_packet_is_no_step_back() {
-        let mut judge = judge();
-        assert_eq!(judge.judge(at(0), 0, 0), Ok(()));
+        let mut checker = checker();
+        assert_eq!(checker.check(at(0), 0, 0), Ok(()));
         // A packet of 1920 bytes at once, and what passed in 2.4 ms.
-        assert_eq!(judge.judge(at(1920 + 460), 0, 24_000), Ok(()));
+        assert_eq!(checker.check(at(1920 + 460), 0, 24_000), Ok(()));
     }
 
     #[test]
     fn a_position_ahead_of_time_is_seen() {
-        let mut judge = judge().since(1_000_000);
+        let mut checker = checker().since(1_000_000);
         // A packet at once is let pass, a second one is not.
-        assert_eq!(judge.judge(at(1920), 1_000_000, 1_000_000), Ok(()));
-        assert_eq!(judge.judge(at(0), 1_010_000, 1_010_000), Err(Finding::TooFar(3840, 195 + 1920)));
+        assert_eq!(checker.check(at(1920), 1_000_000, 1_000_000), Ok(()));
+        assert_eq!(checker.check(at(0), 1_010_000, 1_010_000), Err(Finding::TooFar(3840, 195 + 1920)));
     }
 
     #[test]
     fn with_one_packet_a_buffer_a_clock_may_catch_up_by_a_turn() {
-        let mut judge = judge().with_packets_of(3840).since(0);
-        assert_eq!(judge.judge(at(3836), 0, 0), Ok(()));
-        assert_eq!(judge.judge(at(3800), 10_000, 10_000), Err(Finding::TooFar(3836 + 3804, 195 + 3840)));
+        let mut checker = checker().with_packets_of(3840).since(0);
+        assert_eq!(checker.check(at(3836), 0, 0), Ok(()));
+        assert_eq!(checker.check(at(3800), 10_000, 10_000), Err(Finding::TooFar(3836 + 3804, 195 + 3840)));
     }
 
     #[test]
     fn range_and_frame_are_checked_for_both_offsets() {
-        assert!(matches!(judge().judge(at(3840), 0, 0), Err(Finding::OutOfRange(_))));
-        assert!(matches!(judge().judge(at(2), 0, 0), Err(Finding::NotOnFrame(_))));
+        assert!(matches!(checker().check(at(3840), 0, 0), Err(Finding::OutOfRange(_))));
+        assert!(matches!(checker().check(at(2), 0, 0), Err(Finding::NotOnFrame(_))));
         let ahead = KsAudioPosition { play_offset: 0, write_offset: 3840 };
-        assert!(matches!(judge().judge(ahead, 0, 0), Err(Finding::OutOfRange(_))));
+        assert!(matches!(checker().check(ahead, 0, 0), Err(Finding::OutOfRange(_))));
     }
 }

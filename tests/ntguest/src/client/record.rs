@@ -1,17 +1,17 @@
 //! Records from a capture endpoint (cfg `client=record`), in the call order of WAVERT.md 4.8, and hands what it recorded to the host.
 
 use super::buffer::{self, Kind};
-use super::figures::EventTimes;
 use super::format::{self, BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
 use super::play::Label;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail, slots};
 use super::poller::{self, Poller};
-use super::position::PositionJudge;
+use super::position::PositionChecker;
 use super::power::Sleeps;
 use super::recorder::{Mode, Recorder, Until};
 use super::still::{expect_frozen, set_state};
 use super::stream::{CyclicBuffer, PinStream, State};
+use super::timing_stats::EventTimes;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, cpu, irql, time};
 use crate::portcls::endpoint::{self, Endpoint};
@@ -200,9 +200,9 @@ fn running(
     let format = &order.format;
     let rate = u64::from(format.rate).saturating_mul(cfg::get_u64("speed", 1));
     let packet_bytes = u64::from(buffer.size / slots());
-    let judge = PositionJudge::new(u64::from(buffer.size), u64::from(format.block_align()), rate)
+    let checker = PositionChecker::new(u64::from(buffer.size), u64::from(format.block_align()), rate)
         .with_packets_of(packet_bytes);
-    let bytes_per_second = judge.bytes_per_second();
+    let bytes_per_second = checker.bytes_per_second();
     let run = time::interrupt_time_100ns();
     let capacity = match order.until {
         Until::Bytes(bytes) => bytes + buffer.size as usize,
@@ -234,14 +234,14 @@ fn running(
     crate::kprintln!("capture runs");
     order.running.store(true, Ordering::Release);
     // SAFETY: the poller is stopped below, while the stream is alive.
-    let poller = unsafe { Poller::start(stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
+    let poller = unsafe { Poller::start(stream, checker.clone().since(run), cfg::get_u64("poll_us", 5000)) };
     // A card that waits for GetReadPacket stands still by right.
     let lockstep = cfg::get("reg.Lockstep") == Some("1");
     let steady = !lockstep
         && cfg::get_u64("speed", 1) == 1
         && !cfg::get_bool("pause", false)
         && cfg::get_u64("d3", 0) == 0;
-    let watch = registers.watch(judge, steady);
+    let watch = registers.watch(checker, steady);
     let recorded = match order.mode {
         Mode::Packet => recorder.by_packets(event),
         Mode::Event => recorder.by_events(event),
@@ -259,7 +259,7 @@ fn running(
     poller::report(
         order.label,
         (order.mode != Mode::Timer).then_some(&recorder.events),
-        &reads.figures,
+        &reads.stats,
         steady,
     );
     recorded.and(paused)?;

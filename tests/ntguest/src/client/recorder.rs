@@ -1,12 +1,12 @@
 //! What a recording client does while its stream runs: by packets, by events and positions, or by a timer and positions alone.
 
-use super::figures::EventTimes;
+use super::offset_tracker::OffsetTracker;
 use super::packet_reads::{Finding, PacketReads, ReadPacket};
 use super::player::{Failed, fail};
 use super::power::{self, Sleeps};
 use super::still;
 use super::stream::PinStream;
-use super::turns::Turns;
+use super::timing_stats::EventTimes;
 use crate::kernel::event::{Event, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
 use crate::portcls::fault::{self, Fault};
@@ -137,7 +137,7 @@ impl Recorder<'_> {
                 format_args!("no event within {} ms, {} bytes recorded", self.timeout_ms, self.taken.len()),
             ));
         }
-        self.events.saw(time::interrupt_time_100ns());
+        self.events.observe(time::interrupt_time_100ns());
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Recorder<'_> {
                     }
                 };
                 let lost = reads.lost;
-                report(reads.judge(packet, now));
+                report(reads.check(packet, now));
                 if lockstep && reads.lost != lost {
                     kernel::violation(
                         "lost-in-lockstep",
@@ -229,12 +229,12 @@ impl Recorder<'_> {
     /// The position, often enough that no turn is missed.
     pub fn by_timer(&mut self) -> Result<(), Failed> {
         let quarter = i64::try_from(self.packet_100ns() * u64::from(self.slots) / 4).unwrap_or(i64::MAX);
-        let mut turns = Turns::new(self.size as u64, self.bytes_per_second, self.run);
+        let mut turns = OffsetTracker::new(self.size as u64, self.bytes_per_second, self.run);
         let mut read = 0;
         while !self.is_enough() {
             thread::sleep_100ns(quarter);
             let now = time::interrupt_time_100ns();
-            let captured = turns.saw(self.position()?, now);
+            let captured = turns.observe(self.position()?, now);
             read = self.take_until(read, captured);
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
 use super::play::Label;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
-use super::position::PositionJudge;
+use super::position::PositionChecker;
 use super::stream::{CyclicBuffer, PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::thread;
@@ -49,7 +49,7 @@ fn with_buffer(stream: &PinStream, buffer: &CyclicBuffer, format: &PcmFormat) ->
     expect("RegisterNotificationEvent", stream.register(&event))?;
     let block = u64::from(format.block_align());
     let registers = HwRegisters::of(stream, buffer.size, block, u64::from(RATE) * block, Label::ONLY);
-    let judge = PositionJudge::new(u64::from(buffer.size), block, u64::from(RATE));
+    let checker = PositionChecker::new(u64::from(buffer.size), block, u64::from(RATE));
     for state in [State::Acquire, State::Pause, State::Run] {
         expect("SetState", stream.set_state(state))?;
     }
@@ -57,7 +57,7 @@ fn with_buffer(stream: &PinStream, buffer: &CyclicBuffer, format: &PcmFormat) ->
         return Err(fail("no-notification", format_args!("no event before the device goes")));
     }
     // A client reads its registers whenever it likes, before, while and after the device goes.
-    let watch = registers.watch(judge, false);
+    let watch = registers.watch(checker, false);
     let status = pnp::send_minor(SURPRISE_REMOVAL);
     crate::kprintln!("SURPRISE_REMOVAL: {status}");
     thread::sleep_100ns(UNAWARE);

@@ -7,13 +7,13 @@
 use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
+use super::offset_tracker::OffsetTracker;
 use super::play::Label;
 use super::player::{self, Failed, buffer_ms, fail};
 use super::poller::{self, Poller};
-use super::position::PositionJudge;
+use super::position::PositionChecker;
 use super::still::{self, set_state};
 use super::stream::{CyclicBuffer, PinStream, State};
-use super::turns::Turns;
 use super::wav::Wav;
 use crate::kernel::event::{Event, EventKind};
 use crate::kernel::{self, cfg, irql, thread, time};
@@ -80,7 +80,7 @@ fn session(
         bytes_per_second: rate * block * cfg::get_u64("clock_percent", 100) / 100,
     };
     expect_rest(stream, &registers, "before RUN");
-    let result = feeder.states(PositionJudge::new(size, block, rate), label);
+    let result = feeder.states(PositionChecker::new(size, block, rate), label);
     if result.is_err() {
         for state in [State::Pause, State::Acquire, State::Stop] {
             let _ = stream.set_state(state);
@@ -135,7 +135,7 @@ struct Feeder<'a> {
 }
 
 impl Feeder<'_> {
-    fn states(&mut self, judge: PositionJudge, label: Label) -> Result<(), Failed> {
+    fn states(&mut self, checker: PositionChecker, label: Label) -> Result<(), Failed> {
         set_state(self.stream, State::Acquire)?;
         set_state(self.stream, State::Pause)?;
         self.write_until(self.size);
@@ -144,8 +144,8 @@ impl Feeder<'_> {
         crate::kprintln!("run");
         // SAFETY: the poller is stopped below, while the stream is alive.
         let poller =
-            unsafe { Poller::start(self.stream, judge.clone().since(run), cfg::get_u64("poll_us", 5000)) };
-        let watch = self.registers.watch(judge, cfg::get_u64("speed", 1) == 1);
+            unsafe { Poller::start(self.stream, checker.clone().since(run), cfg::get_u64("poll_us", 5000)) };
+        let watch = self.registers.watch(checker, cfg::get_u64("speed", 1) == 1);
         let fed = self.feed(run);
         watch.stop();
         let paused = set_state(self.stream, State::Pause);
@@ -155,7 +155,7 @@ impl Feeder<'_> {
             reads.all,
             reads.dispatch
         );
-        poller::report(label, None, &reads.figures, !cfg::get_bool("pause", false));
+        poller::report(label, None, &reads.stats, !cfg::get_bool("pause", false));
         fed.and(paused)?;
         self.expect_frozen();
         set_state(self.stream, State::Acquire)?;
@@ -165,7 +165,7 @@ impl Feeder<'_> {
     /// Until the file and a buffer's length of silence were played.
     fn feed(&mut self, run: u64) -> Result<(), Failed> {
         let end = self.data.len() as u64 + self.size;
-        let mut turns = Turns::new(self.size, self.bytes_per_second, run);
+        let mut tracker = OffsetTracker::new(self.size, self.bytes_per_second, run);
         let mut pause = cfg::get_bool("pause", false);
         let (mut then, mut before, mut moved) = (run, 0, run);
         loop {
@@ -173,7 +173,7 @@ impl Feeder<'_> {
             let now = time::interrupt_time_100ns();
             self.longest = self.longest.max(now.saturating_sub(then));
             then = now;
-            let played = turns.saw(self.look()?, now);
+            let played = tracker.observe(self.look()?, now);
             self.late += u32::from(played + self.fifo > self.written);
             if played >= end {
                 return Ok(());
@@ -194,7 +194,7 @@ impl Feeder<'_> {
                 set_state(self.stream, State::Run)?;
                 crate::kresult!("pauses=1");
                 let now = time::interrupt_time_100ns();
-                turns.stood(now);
+                tracker.stood(now);
                 (then, moved) = (now, now);
             }
         }

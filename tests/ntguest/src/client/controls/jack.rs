@@ -69,13 +69,13 @@ pub fn check(endpoint: &Endpoint) -> Option<u32> {
         }
     }
     for jack in described.iter().flat_map(|bytes| bytes.chunks_exact(DESCRIPTION)) {
-        judge(endpoint, jack, detects.as_deref());
+        check_description(endpoint, jack, detects.as_deref());
     }
     events(endpoint);
     described.map(|bytes| word(&bytes, 0))
 }
 
-fn judge(endpoint: &Endpoint, jack: &[u8], detects: Option<&[u8]>) {
+fn check_description(endpoint: &Endpoint, jack: &[u8], detects: Option<&[u8]>) {
     let mut values = [4, 8, 12, 16, 20, 24].map(|at| word(jack, at));
     if fault::make(Fault::JackLies) {
         values[5] = 7;

@@ -101,7 +101,7 @@ fn unread_packets(stress: &Stress, stream: &PinStream, buffer: &CyclicBuffer, ev
         match stream.read_packet() {
             Ok(packet) => {
                 had += 1;
-                report(reads.judge(packet, time::interrupt_time_100ns()));
+                report(reads.check(packet, time::interrupt_time_100ns()));
                 if packet.number + SLOTS < UNREAD - 1 {
                     finding(format_args!("packet {} was overwritten long ago", packet.number));
                 }

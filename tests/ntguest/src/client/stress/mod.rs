@@ -8,7 +8,7 @@ mod no_buffer;
 use crate::client::format::{BufferPlan, PcmFormat};
 use crate::client::player::{SLOTS, buffer_ms};
 use crate::client::poller::Poller;
-use crate::client::position::PositionJudge;
+use crate::client::position::PositionChecker;
 use crate::client::stream::{CyclicBuffer, END_OF_STREAM, PinStream, State};
 use crate::client::wav::Wav;
 use crate::kernel::event::{Event, EventKind, wait};
@@ -249,9 +249,9 @@ impl Stress {
         use State::{Acquire, Pause, Run, Stop};
         self.with_buffer(|stream, buffer| {
             let (size, block) = (u64::from(buffer.size), u64::from(self.format.block_align()));
-            let judge = PositionJudge::new(size, block, u64::from(self.format.rate));
+            let checker = PositionChecker::new(size, block, u64::from(self.format.rate));
             // SAFETY: the poller is stopped below, while the stream is alive.
-            let poller = unsafe { Poller::start_in_any_state(stream, judge, 300) };
+            let poller = unsafe { Poller::start_in_any_state(stream, checker, 300) };
             for turn in 0..CYCLES {
                 for state in [Acquire, Pause, Run, Pause, Run, Pause, Acquire, Stop] {
                     accepted("SetState", stream.set_state(state));

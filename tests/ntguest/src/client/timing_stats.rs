@@ -20,7 +20,7 @@ impl EventTimes {
     }
 
     /// An event was seen.
-    pub fn saw(&mut self, now: u64) {
+    pub fn observe(&mut self, now: u64) {
         if self.first.is_some() {
             self.worst = self.worst.max(now.saturating_sub(self.last));
         }
@@ -46,7 +46,7 @@ impl EventTimes {
 
 /// How `GetPosition` did.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PositionFigures {
+pub struct PositionStats {
     run: u64,
     bytes_per_second: u64,
     first: Option<u64>,
@@ -61,7 +61,7 @@ pub struct PositionFigures {
     ends: Option<[(u64, u64); 2]>,
 }
 
-impl PositionFigures {
+impl PositionStats {
     /// RUN was called at `run` (100-ns units) for a stream of so many bytes a second on the client's clock.
     pub fn new(run: u64, bytes_per_second: u64) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl PositionFigures {
     }
 
     /// A read that began and ended at these times; the position has gone so far since RUN.
-    pub fn saw(&mut self, begun: u64, done: u64, travel: Travel) {
+    pub fn observe(&mut self, begun: u64, done: u64, travel: Travel) {
         self.reads += 1;
         self.in_calls += done.saturating_sub(begun);
         if travel.bytes == 0 {
@@ -138,11 +138,11 @@ pub struct Miss {
     pub limit: (u64, u64),
 }
 
-impl PositionFigures {
+impl PositionStats {
     /// What is beyond the limits, of the five figures of a stream that was watched.
     pub fn misses(&self) -> impl Iterator<Item = Miss> {
         let (deviation, most) = self.jitter_us();
-        let mut figures = [
+        let mut stats = [
             ("first_position_us", self.first_us(), (0, 15_000)),
             ("jitter_std_us", deviation, (0, 1_000)),
             ("jitter_max_us", most, (0, 4_000)),
@@ -151,12 +151,12 @@ impl PositionFigures {
         ];
         if self.samples == 0 {
             // It never moved: that is said by others.
-            for (_, value, limit) in &mut figures {
+            for (_, value, limit) in &mut stats {
                 *value = limit.0;
             }
         }
         let miss = |(figure, value, limit)| Miss { figure, value, limit };
-        figures.into_iter().map(miss).filter(|miss| !(miss.limit.0..=miss.limit.1).contains(&miss.value))
+        stats.into_iter().map(miss).filter(|miss| !(miss.limit.0..=miss.limit.1).contains(&miss.value))
     }
 }
 
@@ -182,11 +182,11 @@ mod tests {
         let mut times = EventTimes::new(1_000, 100);
         assert!(!times.is_impossible());
         for now in [1_110, 1_200, 1_350] {
-            times.saw(now);
+            times.observe(now);
         }
         assert_eq!((times.first_x100(), times.worst_x100(), times.is_impossible()), (110, 150, false));
         let mut early = EventTimes::new(1_000, 100);
-        early.saw(1_049);
+        early.observe(1_049);
         assert!(early.is_impossible());
     }
 
@@ -197,43 +197,43 @@ mod tests {
     #[test]
     fn a_steady_position_has_no_jitter_whatever_it_lags() {
         // 1 byte per 100 ns, 7 units behind.
-        let mut figures = PositionFigures::new(1_000, 10_000_000);
-        figures.saw(1_000, 1_000, at(0));
+        let mut stats = PositionStats::new(1_000, 10_000_000);
+        stats.observe(1_000, 1_000, at(0));
         for step in 1..10 {
-            figures.saw(1_000 + step * 50, 1_000 + step * 50, at(step * 50 - 7));
+            stats.observe(1_000 + step * 50, 1_000 + step * 50, at(step * 50 - 7));
         }
-        assert_eq!((figures.jitter_us(), figures.first_us(), figures.read_ns()), ((0, 0), 5, 0));
-        assert_eq!(figures.rate_ppm(), 1_000_000);
+        assert_eq!((stats.jitter_us(), stats.first_us(), stats.read_ns()), ((0, 0), 5, 0));
+        assert_eq!(stats.rate_ppm(), 1_000_000);
     }
 
     #[test]
     fn one_late_position_is_the_greatest_deviation() {
-        let mut figures = PositionFigures::new(0, 10_000_000);
+        let mut stats = PositionStats::new(0, 10_000_000);
         for step in 1..=99 {
-            figures.saw(step * 1_000, step * 1_000 + 20, at(step * 1_000 + 10));
+            stats.observe(step * 1_000, step * 1_000 + 20, at(step * 1_000 + 10));
         }
-        figures.saw(100_000, 100_020, at(100_010 - 20_000));
-        let (deviation, most) = figures.jitter_us();
+        stats.observe(100_000, 100_020, at(100_010 - 20_000));
+        let (deviation, most) = stats.jitter_us();
         assert_eq!(most, 1_980);
         assert!((190..210).contains(&deviation), "{deviation}");
-        assert_eq!(figures.read_ns(), 2_000);
+        assert_eq!(stats.read_ns(), 2_000);
     }
 
     #[test]
     fn a_figure_beyond_its_limit_is_told_and_no_other() {
         let travel = |bytes| Travel { bytes, complete: true };
         // 192 bytes a millisecond, read every 5 ms, once 6 ms behind.
-        let mut figures = PositionFigures::new(0, 192_000);
+        let mut stats = PositionStats::new(0, 192_000);
         for step in 1..=40u64 {
             let behind = if step == 20 { 6 * 192 } else { 0 };
-            figures.saw(step * 50_000, step * 50_000, travel(step * 960 - behind));
+            stats.observe(step * 50_000, step * 50_000, travel(step * 960 - behind));
         }
-        let missed: alloc::vec::Vec<_> = figures.misses().map(|miss| miss.figure).collect();
+        let missed: alloc::vec::Vec<_> = stats.misses().map(|miss| miss.figure).collect();
         assert_eq!(missed, ["jitter_max_us"]);
-        assert_eq!(PositionFigures::new(0, 192_000).misses().count(), 0, "a stream that nobody watched");
+        assert_eq!(PositionStats::new(0, 192_000).misses().count(), 0, "a stream that nobody watched");
         let mut events = EventTimes::new(0, 100_000);
-        events.saw(260_000);
-        events.saw(390_000);
+        events.observe(260_000);
+        events.observe(390_000);
         let missed: alloc::vec::Vec<_> = events.misses().map(|miss| miss.figure).collect();
         assert_eq!(missed, ["first_event_packets_x100"]);
     }

@@ -1,7 +1,7 @@
 //! Judges what a position register and a clock register show to user mode (WAVERT.md 4.6, DATASHEET 7.3): in range, on a frame, never
 //! backwards, often enough, and at the frequency that was told.
 
-use super::position::{Finding as PositionFinding, PositionJudge};
+use super::position::{Finding as PositionFinding, PositionChecker};
 use crate::portcls::layout::KsAudioPosition;
 use alloc::vec::Vec;
 use core::fmt;
@@ -46,8 +46,8 @@ impl fmt::Display for Finding {
 }
 
 /// Follows a position register of one run.
-pub struct PositionRegisterJudge {
-    judge: PositionJudge,
+pub struct PositionRegisterChecker {
+    checker: PositionChecker,
     last: Option<(u64, u64)>,
     pairs: u32,
     stood: u32,
@@ -56,14 +56,14 @@ pub struct PositionRegisterJudge {
     worst: u64,
 }
 
-impl PositionRegisterJudge {
+impl PositionRegisterChecker {
     /// With the judge of the stream's positions.
-    pub fn new(judge: PositionJudge) -> Self {
-        Self { judge, last: None, pairs: 0, stood: 0, since: None, worst: 0 }
+    pub fn new(checker: PositionChecker) -> Self {
+        Self { checker, last: None, pairs: 0, stood: 0, since: None, worst: 0 }
     }
 
     /// A value that was read not before `begun` and not after `done` (100-ns units), while the stream ran.
-    pub fn saw(&mut self, value: u64, begun: u64, done: u64) -> Result<(), Finding> {
+    pub fn observe(&mut self, value: u64, begun: u64, done: u64) -> Result<(), Finding> {
         if let Some((before, then)) = self.last.replace((value, done)) {
             let far = begun.saturating_sub(then) >= TICK;
             self.pairs += u32::from(far);
@@ -76,7 +76,7 @@ impl PositionRegisterJudge {
             self.since = Some(done);
         }
         let position = KsAudioPosition { play_offset: value, write_offset: value };
-        self.judge.judge(position, begun, done).map_err(Finding::Position)
+        self.checker.check(position, begun, done).map_err(Finding::Position)
     }
 
     /// After the run: whether it ticked. Not for a stream that may stand still, as in lockstep.
@@ -96,7 +96,7 @@ impl PositionRegisterJudge {
 }
 
 /// Follows a clock register.
-pub struct ClockRegisterJudge {
+pub struct ClockRegisterChecker {
     numerator: u128,
     denominator: u128,
     last: Option<u64>,
@@ -105,7 +105,7 @@ pub struct ClockRegisterJudge {
     windows: Vec<(u64, i64)>,
 }
 
-impl ClockRegisterJudge {
+impl ClockRegisterChecker {
     /// For a frequency of `numerator / denominator` Hz, neither 0.
     pub fn new(numerator: u64, denominator: u64) -> Self {
         let (numerator, denominator) = (u128::from(numerator.max(1)), u128::from(denominator.max(1)));
@@ -113,7 +113,7 @@ impl ClockRegisterJudge {
     }
 
     /// A value that was read at `now` (100-ns units).
-    pub fn saw(&mut self, value: u64, now: u64) -> Result<(), Finding> {
+    pub fn observe(&mut self, value: u64, now: u64) -> Result<(), Finding> {
         if let Some(before) = self.last.replace(value)
             && value < before
         {
@@ -155,60 +155,66 @@ mod tests {
     use super::*;
 
     /// 20 ms of 48 kHz stereo, 192 bytes a millisecond.
-    fn position() -> PositionRegisterJudge {
-        PositionRegisterJudge::new(PositionJudge::new(3840, 4, 48_000))
+    fn position() -> PositionRegisterChecker {
+        PositionRegisterChecker::new(PositionChecker::new(3840, 4, 48_000))
     }
 
     #[test]
     fn a_register_that_ticks_every_millisecond_is_fine() {
-        let mut judge = position();
+        let mut checker = position();
         for ms in 0..100 {
-            assert_eq!(judge.saw(ms * 192 % 3840, ms * 10_000, ms * 10_000), Ok(()));
+            assert_eq!(checker.observe(ms * 192 % 3840, ms * 10_000, ms * 10_000), Ok(()));
         }
-        assert_eq!(judge.expect_ticks(), Ok(()));
-        assert_eq!(judge.worst_us(), 1000);
+        assert_eq!(checker.expect_ticks(), Ok(()));
+        assert_eq!(checker.worst_us(), 1000);
     }
 
     #[test]
     fn a_register_that_ticks_with_the_packets_only_stands_too_long() {
-        let mut judge = position();
+        let mut checker = position();
         for step in 0..50 {
             // Read every 2 ms, moved every 10 ms.
-            assert_eq!(judge.saw(step / 5 * 1920 % 3840, step * 20_000, step * 20_000), Ok(()));
+            assert_eq!(checker.observe(step / 5 * 1920 % 3840, step * 20_000, step * 20_000), Ok(()));
         }
-        assert_eq!(judge.expect_ticks(), Err(Finding::Stands(40, 49)));
-        assert_eq!(judge.worst_us(), 10_000);
+        assert_eq!(checker.expect_ticks(), Err(Finding::Stands(40, 49)));
+        assert_eq!(checker.worst_us(), 10_000);
     }
 
     #[test]
     fn a_late_reader_is_no_late_register() {
-        let mut judge = position();
+        let mut checker = position();
         for step in 0..20 {
-            assert_eq!(judge.saw(step * 960 % 3840, step * 50_000, step * 50_000), Ok(()));
+            assert_eq!(checker.observe(step * 960 % 3840, step * 50_000, step * 50_000), Ok(()));
         }
-        assert_eq!(judge.reads(), (19, 0));
+        assert_eq!(checker.reads(), (19, 0));
     }
 
     #[test]
     fn range_frame_and_direction_are_judged_as_positions() {
-        assert!(matches!(position().saw(3840, 0, 0), Err(Finding::Position(PositionFinding::OutOfRange(_)))));
-        assert!(matches!(position().saw(2, 0, 0), Err(Finding::Position(PositionFinding::NotOnFrame(_)))));
-        let mut judge = position();
-        judge.saw(960, 0, 0).unwrap();
+        assert!(matches!(
+            position().observe(3840, 0, 0),
+            Err(Finding::Position(PositionFinding::OutOfRange(_)))
+        ));
+        assert!(matches!(
+            position().observe(2, 0, 0),
+            Err(Finding::Position(PositionFinding::NotOnFrame(_)))
+        ));
+        let mut checker = position();
+        checker.observe(960, 0, 0).unwrap();
         let back = Finding::Position(PositionFinding::Backwards(192));
-        assert_eq!(judge.saw(768, 10_000, 10_000), Err(back));
+        assert_eq!(checker.observe(768, 10_000, 10_000), Err(back));
     }
 
     /// A clock of 24 MHz that goes `ppm` fast, read every 2 ms for two seconds by a reader that is late now and then.
-    fn clock(ppm: i64) -> ClockRegisterJudge {
-        let mut judge = ClockRegisterJudge::new(48_000_000, 2);
+    fn clock(ppm: i64) -> ClockRegisterChecker {
+        let mut checker = ClockRegisterChecker::new(48_000_000, 2);
         for step in 0..1000u64 {
             let now = step * 20_000;
             let late = if step % 3 == 0 { 90_000 } else { 0 };
             let ticks = i128::from(now) * 24 * (1_000_000 + i128::from(ppm)) / 10_000_000;
-            assert_eq!(judge.saw(ticks as u64 + 77, now + late), Ok(()));
+            assert_eq!(checker.observe(ticks as u64 + 77, now + late), Ok(()));
         }
-        judge
+        checker
     }
 
     #[test]
@@ -224,9 +230,9 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_is_seen_and_a_short_look_says_nothing() {
-        let mut judge = ClockRegisterJudge::new(1_000, 1);
-        judge.saw(5, 0).unwrap();
-        assert_eq!(judge.saw(4, 10_000), Err(Finding::ClockBackwards(5, 4)));
-        assert_eq!(judge.ppm(), None);
+        let mut checker = ClockRegisterChecker::new(1_000, 1);
+        checker.observe(5, 0).unwrap();
+        assert_eq!(checker.observe(4, 10_000), Err(Finding::ClockBackwards(5, 4)));
+        assert_eq!(checker.ppm(), None);
     }
 }
