@@ -79,6 +79,7 @@ struct Segment {
 impl Segment {
     /// The address of its byte `inside`, and how many bytes there are from it to the segment's end; an error
     /// if it does not have that byte.
+    #[inline]
     fn from(&self, inside: u32) -> Result<(u64, usize), ListError> {
         if inside >= self.bytes {
             return Err(ListError::Range);
@@ -195,6 +196,7 @@ impl ScatterGatherList {
 
     /// The segment that has the buffer's byte `offset` and those behind it, and where in the first of them
     /// that byte is. Only that one is searched for: each is the next one's neighbour.
+    #[inline]
     fn from(&self, offset: u32) -> (&[Segment], u32) {
         let index = self.segments.partition_point(|segment| segment.start <= offset).saturating_sub(1);
         let segments = self.segments.get(index..).unwrap_or_default();
