@@ -15,14 +15,14 @@ mod tracing;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
-use crate::controller::{Config, Controller};
-use crate::page_bar::PageBar;
-use crate::pci::{Identity, spec};
-use crate::ports::{ClockMode, Effects, Env};
 use crate::records::Records;
 pub use asking::AskError;
 use asking::Session;
 use behind::Behind;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::{ClockMode, Effects, Env};
+use ringwave_card::page_bar::PageBar;
+use ringwave_card::pci::{Identity, spec};
 use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_engine::io_queue::IoQueue;
 use ringwave_engine::wake::Wakers;

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::ports::Effects;
+use ringwave_card::env::Effects;
 use ringwave_engine::io_queue::IoQueue;
 use ringwave_guest_memory::guest_ram::Lost;
 use ringwave_regs::error::Error;

@@ -18,8 +18,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
-use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env};
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::{ClockMode, Effects, Env};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::NoSources;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};

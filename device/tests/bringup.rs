@@ -13,9 +13,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use broken::{BrokenCard, Defect};
-use ringwave::controller::Config;
-use ringwave::ports::ClockMode;
 use ringwave_bringup::steps::STEPS;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
 use ringwave_regs::global;
 use walking::{failures, names, ringwave, text, walk};
 

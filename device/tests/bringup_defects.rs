@@ -6,7 +6,7 @@ mod broken;
 mod walking;
 
 use broken::{BrokenCard, Defect, LINE, MESSAGES, of_stream};
-use ringwave::controller::Config;
+use ringwave_card::controller::Config;
 use ringwave_regs::{global, stream};
 use walking::{failures, names, ringwave, text, walk};
 

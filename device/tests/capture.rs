@@ -8,8 +8,8 @@
 
 mod support;
 
-use ringwave::controller::Config;
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream::{self as regs, EOS, EOS_ARM, STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN};

@@ -10,8 +10,8 @@
 
 mod support;
 
-use ringwave::controller::Config;
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
 use ringwave_regs::dma::Slot;
 use ringwave_regs::error::Error;
 use ringwave_regs::stream::{

@@ -10,7 +10,7 @@
 
 mod support;
 
-use ringwave::ports::ClockMode;
+use ringwave_card::env::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED};
 use ringwave_regs::stream::{

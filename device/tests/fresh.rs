@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use guest::{DmaMode, Guest, HALF, Setup};
 use ringwave::card::{Card, CardConfig};
-use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
-use ringwave::pci::Identity;
-use ringwave::ports::ClockMode;
 use ringwave::serve::serve_until;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
+use ringwave_card::pci::Identity;
 use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};

@@ -12,8 +12,8 @@
 mod support;
 
 use proptest::prelude::*;
-use ringwave::controller::Controller;
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::Controller;
+use ringwave_card::env::ClockMode;
 use ringwave_regs::dma::Slot;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED, FLAG_UNPLUGGED};
 use ringwave_regs::{format, global, pages, stream as regs};

@@ -10,8 +10,8 @@
 
 mod support;
 
-use ringwave::controller::Config;
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
 use ringwave_engine::stream::stats::MarkStats;
 use ringwave_regs::pages::{self, mark};
 use ringwave_regs::stream::{EOS, EOS_ARM, FIFO_FRAMES, STATE_PAUSE, STATE_RUN, WRITTEN};

@@ -10,8 +10,8 @@
 
 mod support;
 
-use ringwave::controller::{Config, Controller};
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::pages::{self, mark};

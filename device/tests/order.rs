@@ -4,7 +4,7 @@
 
 mod support;
 
-use ringwave::controller::Config;
+use ringwave_card::controller::Config;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream as regs};
 use support::Rig;

@@ -10,8 +10,8 @@
 mod support;
 
 use proptest::prelude::*;
-use ringwave::controller::{Config, Controller};
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::ClockMode;
 use ringwave_regs::stream::{self as regs, STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN};
 use ringwave_regs::{format, global};
 use support::song::{PACKET, RATE};

@@ -11,8 +11,8 @@
 
 mod support;
 
-use ringwave::controller::Controller;
-use ringwave::ports::{ClockMode, Effects, Env};
+use ringwave_card::controller::Controller;
+use ringwave_card::env::{ClockMode, Effects, Env};
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::NoSources;
 use ringwave_regs::error::Error;

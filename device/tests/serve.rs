@@ -9,9 +9,9 @@ mod served;
 use std::os::fd::AsRawFd;
 
 use guest::{DmaMode, HALF, HIGH, Setup, piece, wav_bytes};
-use ringwave::controller::Config;
-use ringwave::ports::ClockMode;
 use ringwave_audio::compare::compare;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
 use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};

@@ -8,8 +8,8 @@
 
 mod support;
 
-use ringwave::controller::{Config, Controller};
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::ClockMode;
 use ringwave_regs::pages::status::FLAG_UNPLUGGED;
 use ringwave_regs::stream::{self as regs, MUTE, STATE_PAUSE, STATE_RUN, STATE_STOP, VOLUME_0, VOLUME_1};
 use ringwave_regs::{format, global};

@@ -21,8 +21,8 @@ use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, Slot};
 
 use super::cpu::cpu_time;
 use super::{BenchError, Options, Row, Spread};
-use crate::dma::{Bus, Limits, Ring};
-use crate::ports::Effects;
+use ringwave_card::dma::{Bus, Limits, Ring};
+use ringwave_card::env::Effects;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_trace::Dma;

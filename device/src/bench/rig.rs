@@ -18,11 +18,11 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::BenchError;
 use crate::card::{Card, CardConfig};
-use crate::controller::Config;
 use crate::engine::{Engine, EngineConfig};
-use crate::pci::Identity;
-use crate::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
-use crate::ports::ClockMode;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
+use ringwave_card::pci::Identity;
+use ringwave_card::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use ringwave_engine::clock::Speed;
 use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;

@@ -162,8 +162,8 @@ mod tests {
 
     use super::super::CardConfig;
     use super::*;
-    use crate::controller::Config;
-    use crate::pci::Identity;
+    use ringwave_card::controller::Config;
+    use ringwave_card::pci::Identity;
     use ringwave_engine::clock::Speed;
     use ringwave_pci::Request;
     use ringwave_pci::client::Requests;

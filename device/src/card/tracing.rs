@@ -167,8 +167,8 @@ impl State {
 mod tests {
     use super::super::{Card, CardConfig};
     use super::*;
-    use crate::controller::Config;
-    use crate::pci::Identity;
+    use ringwave_card::controller::Config;
+    use ringwave_card::pci::Identity;
     use ringwave_engine::clock::Speed;
     use ringwave_pci::client::Requests;
 

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ringwave::card::{Card, CardConfig};
-use ringwave::controller::Config;
 use ringwave::engine::{Claims, Engine, EngineConfig};
-use ringwave::pci::Identity;
-use ringwave::ports::ClockMode;
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, serve_until};
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
+use ringwave_card::pci::Identity;
 use ringwave_engine::clock::Speed;
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ringwave::card::{Card, CardConfig};
-use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
-use ringwave::pci::{Identity, layout};
-use ringwave::ports::ClockMode;
 use ringwave::serve::Function;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
+use ringwave_card::pci::{Identity, layout};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_host::SinkSpec;
 use ringwave_regs::{global, pages, pci, stream};

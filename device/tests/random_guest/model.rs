@@ -1,6 +1,6 @@
 //! The second opinion: DATASHEET 5.1 to 5.7 and the mark page, without a card.
 
-use ringwave::ports::ClockMode;
+use ringwave_card::env::ClockMode;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_WRITTEN};
 use ringwave_regs::stream as regs;
 

@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 
 use crate::guest::Guest;
 use ringwave::card::{Card, CardConfig};
-use ringwave::controller::Config;
 use ringwave::engine::{Engine, EngineConfig};
-use ringwave::pci::Identity;
-use ringwave::ports::ClockMode;
 use ringwave::serve::serve;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
+use ringwave_card::pci::Identity;
 use ringwave_host::SinkSpec;
 use ringwave_vfio_user::Listener;
 

@@ -4,9 +4,9 @@
 
 pub mod song;
 
-use ringwave::controller::{Config, Controller};
-use ringwave::ports::{ClockMode, Effects, Env, MarkWords, Pages};
 use ringwave_audio::StreamFormat;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::{ClockMode, Effects, Env, MarkWords, Pages};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::Sources;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};

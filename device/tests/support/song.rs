@@ -1,7 +1,7 @@
 //! The stream that most tests play.
 
 use super::{RAM, Rig, SECOND};
-use ringwave::ports::ClockMode;
+use ringwave_card::env::ClockMode;
 
 /// A packet of 1000 frames at 44.1 kHz: not a multiple of the FIFO (441), and its end is between two ticks.
 pub const PACKET: u32 = 1000;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use ringwave::ports::{MarkWords, Pages};
+use ringwave_card::env::{MarkWords, Pages};
 use ringwave_regs::pages::{mark, status};
 use ringwave_regs::{pages, pci};
 

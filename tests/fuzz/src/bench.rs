@@ -1,9 +1,9 @@
 //! The card on the bench: every call is made here, and its work is counted. "Every register access does a bounded amount of work"
 //! (DATASHEET 2.2) is an assert with numbers.
 
-use ringwave::controller::{Config, Controller};
+use ringwave_card::controller::{Config, Controller};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
-use ringwave::ports::{Effects, Env};
+use ringwave_card::env::{Effects, Env};
 use ringwave_engine::sources::NoSources;
 use ringwave_regs::{dma, global, stream as regs};
 

@@ -4,9 +4,9 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ringwave::controller::{Config, Controller};
-use ringwave::pci::{Identity, layout, spec};
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::pci::{Identity, layout, spec};
+use ringwave_card::env::ClockMode;
 use ringwave_fuzz::bench::Bench;
 use ringwave_fuzz::ram::{MapSpec, Place, Ram};
 use ringwave_fuzz::watch::Watch;

@@ -5,8 +5,8 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ringwave::controller::{Config, Controller};
-use ringwave::ports::ClockMode;
+use ringwave_card::controller::{Config, Controller};
+use ringwave_card::env::ClockMode;
 use ringwave_fuzz::bench::{Bench, Sound};
 use ringwave_fuzz::ram::{MapSpec, Place, Ram, Touch};
 use ringwave_fuzz::reference::{Described, Verdict, Volumes};

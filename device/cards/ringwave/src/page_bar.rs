@@ -8,7 +8,7 @@ use ringwave_regs::Named;
 use ringwave_regs::pages::{self, mark, mark_page};
 use ringwave_regs::pci::PAGES_BYTES;
 
-use crate::ports::{MarkWords, Pages};
+use crate::env::{MarkWords, Pages};
 
 /// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it, and nothing of it is read but
 /// the two words of a mark page.

@@ -2,8 +2,8 @@
 
 use super::marks::MarkPage;
 use crate::dma::{Bus, Limits, Ring};
+use crate::env::{Effects, Pages};
 use crate::pages::StatusPage;
-use crate::ports::{Effects, Pages};
 use ringwave_engine::stream::params::BufferGeometry;
 use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
 use ringwave_engine::stream::validity::{Mark, Refresh, Validity};

@@ -2,8 +2,8 @@
 //!
 //! The page is the guest's: whatever stands in it is taken as a guest's word, that is, a number that was written to the register WRITTEN.
 
+use crate::env::Pages;
 use crate::pages::publish_waiting;
-use crate::ports::Pages;
 use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_regs::{global, pages::mark, stream as regs};
 

@@ -3,7 +3,7 @@
 //! [`Bus`] is the only way from the card to guest memory. [`Ring`] is the snapshot of a cyclic buffer that is taken at every
 //! RUN.
 
-use crate::ports::{Effects, Env};
+use crate::env::{Effects, Env};
 use ringwave_guest_memory::GuestMemory;
 use ringwave_guest_memory::list::{self, BusMaster, Entry, ListError};
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, SLOT_LINK, Slot};

@@ -2,7 +2,7 @@
 
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;
-use crate::ports::{ClockMode, Env};
+use crate::env::{ClockMode, Env};
 use crate::stream::{Stream, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{dma, global, stream};

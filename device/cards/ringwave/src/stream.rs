@@ -12,8 +12,8 @@ mod setup;
 mod volume_registers;
 
 use crate::dma::{Bus, Limits, Ring};
+use crate::env::{ClockMode, Env};
 use crate::pages::publish_position;
-use crate::ports::{ClockMode, Env};
 use front_end::{Notices, RegisterFrontEnd};
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;

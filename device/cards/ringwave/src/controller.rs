@@ -12,8 +12,8 @@ mod registers;
 mod selftest;
 
 use crate::dma::Limits;
+use crate::env::{ClockMode, Env};
 use crate::pages::ClockPage;
-use crate::ports::{ClockMode, Env};
 use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
 use ringwave_engine::loopback::Loopback;

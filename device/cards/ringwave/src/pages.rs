@@ -3,7 +3,7 @@
 //! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is ever read back, so a guest
 //! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
 
-use crate::ports::Pages;
+use crate::env::Pages;
 use ringwave_engine::stream::counters::Counters;
 use ringwave_regs::{global, pages};
 
