@@ -1,5 +1,6 @@
-//! Whether two WAV files have the same samples, and if not, where they first differ. Where time does not wait, packets may have been lost or played
-//! as silence: then whether all the rest is the same, and as much is missing as was counted.
+//! Whether two WAV files have the same samples, and if not, where they first differ. Where time does not
+//! wait, packets may have been lost or played as silence: then whether all the rest is the same, and as much
+//! is missing as was counted.
 
 mod gaps;
 
@@ -105,9 +106,11 @@ pub struct Comparison {
     pub formats: [Format; 2],
     /// Frames of both.
     pub frames: [u64; 2],
-    /// Highest magnitude of a sample of the second file, relative to full scale in dB; `None` (JSON null) for digital silence.
+    /// Highest magnitude of a sample of the second file, relative to full scale in dB; `None` (JSON null) for
+    /// digital silence.
     pub peak_dbfs: Option<f64>,
-    /// Root mean square of all samples of the second file, relative to full scale in dB; `None` for digital silence.
+    /// Root mean square of all samples of the second file, relative to full scale in dB; `None` for digital
+    /// silence.
     pub rms_dbfs: Option<f64>,
 }
 
@@ -244,7 +247,8 @@ pub fn compare_allowing(a: &Path, b: &Path, allowed: Allowed) -> Result<Comparis
     Ok(comparison)
 }
 
-/// Compares two sounds, `a` the one that was played and `b` the one that was heard, with `allowed` between them.
+/// Compares two sounds, `a` the one that was played and `b` the one that was heard, with `allowed` between
+/// them.
 pub fn compare_sounds(a: &Sound, b: &Sound, allowed: Allowed) -> Comparison {
     compare_samples(&Samples::of(a), &Samples::of(b), allowed)
 }

@@ -1,7 +1,8 @@
 //! Volume and mute: what a sample becomes between the FIFO and the host. DATASHEET 5.8.
 //!
-//! A [`Gain`] is worked out once, when a volume or mute changes; [`Gain::apply`] then changes frames where they lie. Integer samples are
-//! multiplied in 64 bits and rounded as the DATASHEET says, so that any two cards give the same; a channel at 0 dB is not touched at all.
+//! A [`Gain`] is worked out once, when a volume or mute changes; [`Gain::apply`] then changes frames where
+//! they lie. Integer samples are multiplied in 64 bits and rounded as the DATASHEET says, so that any two
+//! cards give the same; a channel at 0 dB is not touched at all.
 
 use crate::sample::{Codec, with_codec};
 use crate::{CHANNELS_MAX, StreamFormat};
@@ -49,7 +50,8 @@ impl Gain {
         self.mute
     }
 
-    /// The same with this volume of a channel, in 1/65536 dB; `None` if there is no such channel, or the volume is out of range.
+    /// The same with this volume of a channel, in 1/65536 dB; `None` if there is no such channel, or the
+    /// volume is out of range.
     #[must_use]
     pub fn with_volume(mut self, channel: usize, volume: i32) -> Option<Self> {
         *self.volumes.get_mut(channel)? = Some(volume).filter(|volume| (VOLUME_MIN..=0).contains(volume))?;
@@ -128,7 +130,8 @@ impl Scale for i32 {
 }
 
 impl Scale for f32 {
-    /// Muted is 0, whatever the sample was: 0 times a negative number would be -0, and times infinity no number.
+    /// Muted is 0, whatever the sample was: 0 times a negative number would be -0, and times infinity no
+    /// number.
     #[inline]
     fn scaled(self, factor: u32) -> Self {
         if factor == 0 {
@@ -153,7 +156,8 @@ mod tests {
         gain.with_mute(mute)
     }
 
-    /// The same by another way: the factor out of a table of powers, the product in 128 bits or in double precision.
+    /// The same by another way: the factor out of a table of powers, the product in 128 bits or in double
+    /// precision.
     fn slow(format: SampleFormat, sample: &[u8], volume: i32, muted: bool) -> Vec<u8> {
         if muted {
             return vec![format.silence(); sample.len()];
@@ -185,7 +189,8 @@ mod tests {
             SampleFormat::S32 => low(scale(i32::from_le_bytes(sample.try_into().unwrap())), 4),
             SampleFormat::F32 => {
                 let sample = f32::from_le_bytes(sample.try_into().unwrap());
-                // The product of two singles is exact in double precision, so rounding it once is single precision.
+                // The product of two singles is exact in double precision, so rounding it once is single
+                // precision.
                 #[allow(clippy::cast_possible_truncation, reason = "that is the point")]
                 let scaled = (f64::from(sample) * f64::from((factor / f64::from(1 << 30)) as f32)) as f32;
                 scaled.to_le_bytes().to_vec()

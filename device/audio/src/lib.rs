@@ -1,4 +1,5 @@
-//! Sound as samples: what a frame is, WAV files, whether two sounds are the same, gain, and tunes to test with. Knows no guest and no bus.
+//! Sound as samples: what a frame is, WAV files, whether two sounds are the same, gain, and tunes to test
+//! with. Knows no guest and no bus.
 //!
 //! Without the feature `std`, as a guest without an operating system uses it: the formats alone.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]

@@ -1,6 +1,8 @@
-//! What a person can do about an error of the system: its kind in plain words, then the next step, in one line.
+//! What a person can do about an error of the system: its kind in plain words, then the next step, in one
+//! line.
 //!
-//! Errors that this program makes itself (`io::Error::other`) have their next step in their text and are told as they are.
+//! Errors that this program makes itself (`io::Error::other`) have their next step in their text and are told
+//! as they are.
 
 use std::io::{Error, ErrorKind};
 

@@ -12,7 +12,8 @@ pub enum SampleFormat {
     S16,
     /// 24-bit signed PCM in 3 bytes.
     S24,
-    /// 24-bit signed PCM in the upper 3 bytes of 4. The lowest byte carries nothing; an encoder stores 0 there.
+    /// 24-bit signed PCM in the upper 3 bytes of 4. The lowest byte carries nothing; an encoder stores 0
+    /// there.
     S24In32,
     /// 32-bit signed PCM.
     S32,
@@ -20,7 +21,8 @@ pub enum SampleFormat {
     F32,
 }
 
-/// Calls a function for one sample format, known at compile time: `$codec` is the [`Codec`] of `$format` inside `$body`.
+/// Calls a function for one sample format, known at compile time: `$codec` is the [`Codec`] of `$format`
+/// inside `$body`.
 macro_rules! with_codec {
     ($format:expr, $codec:ident => $body:expr) => {
         match $format {
@@ -135,14 +137,15 @@ impl SampleFormat {
         with_codec!(self, C => levels::<C, _>(bytes).for_each(each));
     }
 
-    /// Stores `levels` as samples at the start of `into`, as many as both have. Full scale is 1. An integer is rounded to the nearest, away from 0
-    /// if two are as near, and held at full scale; what is no number is silence there. A float is stored as it is.
+    /// Stores `levels` as samples at the start of `into`, as many as both have. Full scale is 1. An integer
+    /// is rounded to the nearest, away from 0 if two are as near, and held at full scale; what is no number
+    /// is silence there. A float is stored as it is.
     pub fn encode(self, levels: impl IntoIterator<Item = f64>, into: &mut [u8]) {
         with_codec!(self, C => encode::<C, _>(levels, into));
     }
 
-    /// Stores the whole samples in `bytes` as samples of another format at the start of `into`, as many as both have. A format with at least as many
-    /// bits keeps every value.
+    /// Stores the whole samples in `bytes` as samples of another format at the start of `into`, as many as
+    /// both have. A format with at least as many bits keeps every value.
     pub fn convert(self, bytes: &[u8], to: Self, into: &mut [u8]) {
         with_codec!(self, C => to.encode(levels::<C, _>(bytes), into));
     }
@@ -310,7 +313,8 @@ const fn full_scale(bits: u32) -> f64 {
     (1_i64 << (bits - 1)) as f64
 }
 
-/// The nearest integer, away from 0 if two are as near; 0 for what is no number. (`f64::round` needs the standard library.)
+/// The nearest integer, away from 0 if two are as near; 0 for what is no number. (`f64::round` needs the
+/// standard library.)
 #[inline]
 #[allow(
     clippy::cast_possible_truncation,

@@ -1,7 +1,8 @@
 //! A test tune: what `play` plays when it is given no file.
 //!
-//! A melody over chords, plucked and left to ring, with a little noise under it. It is made so that faults cannot hide: no two packets
-//! are alike, left and right differ, samples use the full 16-bit range, and no stretch is silent. The same numbers always come out.
+//! A melody over chords, plucked and left to ring, with a little noise under it. It is made so that faults
+//! cannot hide: no two packets are alike, left and right differ, samples use the full 16-bit range, and no
+//! stretch is silent. The same numbers always come out.
 
 use std::io;
 use std::path::Path;
@@ -79,7 +80,8 @@ impl TestTune {
     }
 }
 
-/// Everything that sounds at `time` (seconds) in a channel, full scale at 1, a little above it at the loudest moments.
+/// Everything that sounds at `time` (seconds) in a channel, full scale at 1, a little above it at the loudest
+/// moments.
 fn voice(time: f64, channel: u32) -> f64 {
     let mut sum = 0.0;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an hour of notes fits")]

@@ -1,14 +1,18 @@
-//! The rate of a stream that follows the clock of a device on the host: which `RATE_DEN` keeps the queue between the two where it should be.
+//! The rate of a stream that follows the clock of a device on the host: which `RATE_DEN` keeps the queue
+//! between the two where it should be.
 //!
-//! The card's clock and the crystal of a sound card are some 10 to 200 millionths apart. Without this the queue between them would run dry or
-//! over within minutes. Two things are measured, and neither is what it seems at a single moment:
+//! The card's clock and the crystal of a sound card are some 10 to 200 millionths apart. Without this the
+//! queue between them would run dry or over within minutes. Two things are measured, and neither is what it
+//! seems at a single moment:
 //!
-//! * how fast the device is: it takes its frames in blocks, at moments that are milliseconds early or late. A delay-locked loop (F. Adriaensen,
-//!   "Using a DLL to filter time", 2005) lays a smooth line through them; its bandwidth gets narrow with the line's age.
-//! * how much waits: what was given minus what the *line* says was taken, looked at when a burst was just given. So neither blocks nor
-//!   bursts are seen in it.
+//! * how fast the device is: it takes its frames in blocks, at moments that are milliseconds early or late. A
+//!   delay-locked loop (F. Adriaensen, "Using a DLL to filter time", 2005) lays a smooth line through them;
+//!   its bandwidth gets narrow with the line's age.
+//! * how much waits: what was given minus what the *line* says was taken, looked at when a burst was just
+//!   given. So neither blocks nor bursts are seen in it.
 //!
-//! The rate is the device's, and a little more or less until the queue is at its target. Pure: no clock, no device.
+//! The rate is the device's, and a little more or less until the queue is at its target. Pure: no clock, no
+//! device.
 
 use std::f64::consts::{SQRT_2, TAU};
 
@@ -25,11 +29,13 @@ const SMOOTH: f64 = 2.0;
 const ASTRAY: f64 = 0.1;
 /// ... or further than two blocks so many times in a row.
 const STRAYS: u32 = 50;
-/// While the line is younger, in seconds, one block is enough: a device that starts fills its own buffer first.
+/// While the line is younger, in seconds, one block is enough: a device that starts fills its own buffer
+/// first.
 const YOUNG: f64 = 0.5;
 /// The drift is known when the line is as old, in seconds.
 const KNOWN_AFTER: f64 = 10.0;
-/// A new rate is a new base of the stream: not more often than this, in nanoseconds, and not for less than a millionth.
+/// A new rate is a new base of the stream: not more often than this, in nanoseconds, and not for less than a
+/// millionth.
 const RATE_EVERY: u64 = 250_000_000;
 const RATE_STEP: u32 = CLOCK_HZ / 1_000_000;
 
@@ -67,8 +73,8 @@ struct Queue {
 }
 
 impl ClockFollower {
-    /// For a stream of `rate` frames per second, a device that takes `block` frames at once, and `target` frames that are to wait when
-    /// a burst was just given.
+    /// For a stream of `rate` frames per second, a device that takes `block` frames at once, and `target`
+    /// frames that are to wait when a burst was just given.
     pub fn new(rate: u32, block: u32, target: u32) -> Self {
         Self {
             rate: rate.max(1).into(),
@@ -81,7 +87,8 @@ impl ClockFollower {
         }
     }
 
-    /// The device has taken `frames` frames in all, silence of its own included, when it came for the last block at `now`.
+    /// The device has taken `frames` frames in all, silence of its own included, when it came for the last
+    /// block at `now`.
     pub fn taken(&mut self, now: u64, frames: u64) {
         let frames = as_float(frames);
         let Some(line) = &mut self.line else {
@@ -135,7 +142,8 @@ impl ClockFollower {
         self.target = frames.into();
     }
 
-    /// What the device takes has no meaning for the queue any more (it had nothing to take): what waits is measured anew.
+    /// What the device takes has no meaning for the queue any more (it had nothing to take): what waits is
+    /// measured anew.
     pub fn forget_queue(&mut self) {
         self.queue = None;
     }

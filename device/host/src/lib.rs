@@ -1,7 +1,8 @@
-//! Where sound goes on the host: the [`Sink`] trait, and the sinks of one card, opened when there is something to hear. Where it comes
-//! from is in [`source`].
+//! Where sound goes on the host: the [`Sink`] trait, and the sinks of one card, opened when there is
+//! something to hear. Where it comes from is in [`source`].
 //!
-//! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the guest.
+//! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the
+//! guest.
 
 mod drift;
 pub mod output;
@@ -21,9 +22,11 @@ use self::output::{Claim, Content};
 use self::sound::{Output, SoundError, SoundSink};
 use ringwave_audio::StreamFormat;
 
-/// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than the device runs dry.
+/// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than
+/// the device runs dry.
 const LOOK_AFTER: Duration = Duration::from_millis(15);
-/// So often a sound device that failed is opened again for the same client. A guest can cause it with every STOP, and each is a line in the log.
+/// So often a sound device that failed is opened again for the same client. A guest can cause it with every
+/// STOP, and each is a line in the log.
 const AGAIN_MAX: u32 = 100;
 /// Files of one stream in the life of a process.
 const FILES_MAX: u32 = 1_000_000;
@@ -95,7 +98,8 @@ pub enum SinkSpec {
     Wav(PathBuf),
     /// Samples without a header, likewise; `-` is standard output, for all there is.
     Raw(PathBuf),
-    /// A device of the host's sound system; `None` is its default. It has to be built in (the feature `sound`).
+    /// A device of the host's sound system; `None` is its default. It has to be built in (the feature
+    /// `sound`).
     Sound(Option<String>),
 }
 
@@ -162,7 +166,8 @@ impl Sink for Null {
 struct Open {
     stream: u32,
     format: StreamFormat,
-    /// `None` after a failure: what comes until the client leaves, or the next STOP ([`Sinks::stopped`]), is dropped.
+    /// `None` after a failure: what comes until the client leaves, or the next STOP ([`Sinks::stopped`]), is
+    /// dropped.
     sink: Option<Box<dyn Sink>>,
 }
 
@@ -206,8 +211,8 @@ impl Sinks {
         })
     }
 
-    /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has left, or a sound device is opened
-    /// again after [`Sinks::stopped`].
+    /// Whole frames of a stream. An error comes once; the stream is not kept any more until the client has
+    /// left, or a sound device is opened again after [`Sinks::stopped`].
     pub fn frames(&mut self, stream: u32, format: StreamFormat, bytes: &[u8]) -> Result<(), SinkError> {
         let index = self.select(stream, format, bytes.len() as u64)?;
         let Some(open) = self.open.get_mut(index) else { return Ok(()) };
@@ -285,8 +290,8 @@ impl Sinks {
         })
     }
 
-    /// Makes the next file of the stream. A name that is taken is passed over, whatever stands there. What is no file (a FIFO, a device) is
-    /// always itself.
+    /// Makes the next file of the stream. A name that is taken is passed over, whatever stands there. What is
+    /// no file (a FIFO, a device) is always itself.
     fn make(&mut self, path: &Path, stream: u32) -> Result<(PathBuf, File), SinkError> {
         let failed = |path: &Path, source| SinkError::File { path: path.to_owned(), source };
         if output::is_special(path) {
@@ -315,8 +320,9 @@ impl Sinks {
         }
     }
 
-    /// The stream went to STOP. What comes next is another sound: a sound device that failed (unplugged, or a rate that it does not take) may take
-    /// it, so it is opened again. A file stays closed, for what is missing in it is missing.
+    /// The stream went to STOP. What comes next is another sound: a sound device that failed (unplugged, or a
+    /// rate that it does not take) may take it, so it is opened again. A file stays closed, for what is
+    /// missing in it is missing.
     pub fn stopped(&mut self, stream: u32) {
         let is_sound = matches!(self.spec, SinkSpec::Sound(_));
         let Some(place) = self.open.iter().position(|open| open.stream == stream) else { return };

@@ -1,8 +1,10 @@
-//! Files that the card writes: what may stand at their paths when it starts, who else writes there, and how they are opened.
+//! Files that the card writes: what may stand at their paths when it starts, who else writes there, and how
+//! they are opened.
 //!
-//! Only what an earlier run of this program left is removed, and that is told by what is in it; a symbolic link is never followed to a file,
-//! and a file that this process makes is a new one (`O_EXCL`). So whoever can write to the folder (`/tmp`) cannot turn the card's sound
-//! against another file, and a wrong name on the command line costs nobody a file.
+//! Only what an earlier run of this program left is removed, and that is told by what is in it; a symbolic
+//! link is never followed to a file, and a file that this process makes is a new one (`O_EXCL`). So whoever
+//! can write to the folder (`/tmp`) cannot turn the card's sound against another file, and a wrong name on
+//! the command line costs nobody a file.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
@@ -33,7 +35,8 @@ pub enum Content {
 }
 
 impl Content {
-    /// Whether what there is to read is such a file of ours. One without a byte holds nothing that could be missed.
+    /// Whether what there is to read is such a file of ours. One without a byte holds nothing that could be
+    /// missed.
     fn is_ours(self, file: &File) -> io::Result<bool> {
         if file.metadata()?.len() == 0 {
             return Ok(true);
@@ -54,7 +57,8 @@ impl Content {
 pub struct Claim {
     /// Locked. `None` where there is no regular file to write: a FIFO, a device.
     lock: Option<(PathBuf, File)>,
-    /// To be removed when everything else that could go wrong at the start has gone well: path, device and inode.
+    /// To be removed when everything else that could go wrong at the start has gone well: path, device and
+    /// inode.
     stale: Vec<(PathBuf, Id)>,
 }
 
@@ -89,8 +93,8 @@ fn look(path: &Path) -> io::Result<There> {
 }
 
 impl Claim {
-    /// Finds out whether `path` can be written, and keeps others that ask in the same way from writing there. Removes nothing. `in_use`: files
-    /// that must not be removed, because this process reads them.
+    /// Finds out whether `path` can be written, and keeps others that ask in the same way from writing there.
+    /// Removes nothing. `in_use`: files that must not be removed, because this process reads them.
     ///
     /// # Errors
     /// Somebody else's file is there, or another process writes there, or nothing can be written there.
@@ -120,7 +124,8 @@ impl Claim {
         Ok(claim)
     }
 
-    /// The files that an earlier run named after this one. Those that cannot be told to be its are named in the log.
+    /// The files that an earlier run named after this one. Those that cannot be told to be its are named in
+    /// the log.
     fn find_numbered(&mut self, path: &Path, content: Content, in_use: &[Id]) -> io::Result<()> {
         for entry in std::fs::read_dir(folder(path))?.flatten() {
             let other = path.with_file_name(entry.file_name());
@@ -245,7 +250,8 @@ fn is_numbered(path: &Path, name: &std::ffi::OsStr) -> bool {
     }
 }
 
-/// `heard.wav` for the first file of stream 0, then `heard-2.wav` and so on; `heard-stream1.wav`, `heard-stream1-2.wav` for stream 1.
+/// `heard.wav` for the first file of stream 0, then `heard-2.wav` and so on; `heard-stream1.wav`,
+/// `heard-stream1-2.wav` for stream 1.
 pub fn numbered(path: &Path, stream: u32, number: u32) -> PathBuf {
     if stream == 0 && number <= 1 {
         return path.to_owned();
@@ -274,8 +280,8 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Opens a FIFO or a device. One that nobody reads is an error, not a wait that no signal ends. The writes that follow do not wait
-/// (`O_NONBLOCK`): [`wait`] makes them.
+/// Opens a FIFO or a device. One that nobody reads is an error, not a wait that no signal ends. The writes
+/// that follow do not wait (`O_NONBLOCK`): [`wait`] makes them.
 pub fn open_special(path: &Path) -> io::Result<File> {
     let open = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     let file = open.map_err(|error| match error.raw_os_error() {
@@ -298,8 +304,8 @@ pub fn wait(file: &File) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Writes all of `bytes` to a file, or to a FIFO that does not wait ([`open_special`]); gives up when nothing was taken for as long as
-/// `patience`.
+/// Writes all of `bytes` to a file, or to a FIFO that does not wait ([`open_special`]); gives up when nothing
+/// was taken for as long as `patience`.
 pub fn write_within(mut file: &File, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
     let mut until = Instant::now() + patience;
     while !bytes.is_empty() {
@@ -336,8 +342,8 @@ pub struct PatientFile {
 }
 
 impl PatientFile {
-    /// Begins it. What an earlier run left is removed before: the file at `path` is a new one, or a FIFO or a device. A write gives up when nothing was
-    /// taken for as long as `patience`.
+    /// Begins it. What an earlier run left is removed before: the file at `path` is a new one, or a FIFO or a
+    /// device. A write gives up when nothing was taken for as long as `patience`.
     pub fn create(path: &Path, patience: Duration) -> io::Result<Self> {
         let file = if is_special(path) { open_special(path)? } else { create_new(path)? };
         Ok(Self { file, patience })

@@ -1,7 +1,7 @@
 //! Where captured sound comes from: a WAV file, a tone, silence, or raw samples as they come.
 //!
-//! A source is asked with the card's lock held and at the moment a piece ends, so none waits: a WAV file is in
-//! memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue.
+//! A source is asked with the card's lock held and at the moment a piece ends, so none waits: a WAV file is
+//! in memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -116,13 +116,15 @@ enum Input {
 }
 
 impl Inputs {
-    /// Opens the sources of the capture streams from number `first` on. Loopback is none of them: the card does that itself.
+    /// Opens the sources of the capture streams from number `first` on. Loopback is none of them: the card
+    /// does that itself.
     pub fn open(first: u32, specs: &[SourceSpec]) -> Result<Self, SourceError> {
         let sources = specs.iter().map(Input::open).collect::<Result<_, _>>()?;
         Ok(Self { first, sources, warnings: Vec::new() })
     }
 
-    /// What has to be said in the log since the last call. Not said here, where the card's lock is held: the log may be a pipe that nobody reads.
+    /// What has to be said in the log since the last call. Not said here, where the card's lock is held: the
+    /// log may be a pipe that nobody reads.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -228,7 +230,8 @@ impl Pipe {
         if path != Path::new("-") {
             std::fs::metadata(&path)?;
         }
-        // Opening a FIFO waits for its writer, so that is the thread's affair. The thread ends with the process.
+        // Opening a FIFO waits for its writer, so that is the thread's affair. The thread ends with the
+        // process.
         std::thread::Builder::new().name("source".into()).spawn(move || {
             let file: io::Result<Box<dyn Read>> = if path == Path::new("-") {
                 Ok(Box::new(io::stdin()))

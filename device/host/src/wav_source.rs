@@ -1,7 +1,9 @@
-//! A WAV file as a source of captured sound, of any length: a short one is in memory, of a long one its beginning, and a thread reads ahead.
+//! A WAV file as a source of captured sound, of any length: a short one is in memory, of a long one its
+//! beginning, and a thread reads ahead.
 //!
-//! The card asks with its lock held. In real time seconds are read ahead, and it need not wait for a file. Where the guest's time goes as
-//! fast as it likes (`--clock lockstep`) it may outrun the thread, so it is waited for, but briefly, and once for each time that it stands still.
+//! The card asks with its lock held. In real time seconds are read ahead, and it need not wait for a file.
+//! Where the guest's time goes as fast as it likes (`--clock lockstep`) it may outrun the thread, so it is
+//! waited for, but briefly, and once for each time that it stands still.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -17,8 +19,9 @@ const IN_MEMORY_BYTES: u64 = 64 << 20;
 const AHEAD_BYTES: usize = 4 << 20;
 /// What the thread reads at once, bytes.
 const BLOCK_BYTES: usize = 256 << 10;
-/// How long the thread is waited for. *Doubt*: any wait delays the other streams, none makes a recording in lockstep depend on the
-/// host's scheduler; so it is far below a packet's usual length, and a disk that stands still costs it once.
+/// How long the thread is waited for. *Doubt*: any wait delays the other streams, none makes a recording in
+/// lockstep depend on the host's scheduler; so it is far below a packet's usual length, and a disk that
+/// stands still costs it once.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// The file, and how far it was captured.
@@ -128,7 +131,8 @@ impl Ahead {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads until the source is closed, waiting while enough is read ahead. The lock is not held while it reads.
+    /// Reads until the source is closed, waiting while enough is read ahead. The lock is not held while it
+    /// reads.
     fn read_on(&self, samples: &Samples<'_>, frame: usize) -> std::io::Result<()> {
         let mut block = vec![0; BLOCK_BYTES.next_multiple_of(frame)];
         loop {

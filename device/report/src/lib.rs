@@ -1,5 +1,5 @@
-//! What is told of a card: the stats of a client's session, as JSON for scripts and as a line for people. Whoever reads them back takes the same
-//! types.
+//! What is told of a card: the stats of a client's session, as JSON for scripts and as a line for people.
+//! Whoever reads them back takes the same types.
 
 mod line;
 mod messages;

@@ -1,7 +1,8 @@
 //! What a client's session came to, as one line for people.
 //!
-//! `stream 0 render s16 2 ch 48000 Hz: 240000 frames, 50 packets, 0 underruns, 0 silent, 0 faults; 312 messages, 240 wakes, worst 0.8 ms late`.
-//! A stream that was never set up is left out; what is wrong with one and rare (sound that is not in its file) stands behind the rest of it.
+//! `stream 0 render s16 2 ch 48000 Hz: 240000 frames, 50 packets, 0 underruns, 0 silent, 0 faults; 312
+//! messages, 240 wakes, worst 0.8 ms late`. A stream that was never set up is left out; what is wrong with
+//! one and rare (sound that is not in its file) stands behind the rest of it.
 
 use std::fmt;
 

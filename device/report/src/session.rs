@@ -12,23 +12,28 @@
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 1, "look": 0, "eos": 1 } },
 //!   "interrupts": 50, "wakes": 240, "worst_lateness_us": 780 }
 //! ```
-//! `client`: `left`, `there` (figures of the moment, or the process ends before the client) or `none`; `seconds` since it came, or since the one
-//! before it left. `wakes`: how often the engine's thread woke. `worst_lateness_us`: the end of a piece (DATASHEET 5.2) that was handled the
-//! longest after its time, in microseconds of the host's clock, whatever the card's speed. `plugged`: the stream's jack.
+//! `client`: `left`, `there` (figures of the moment, or the process ends before the client) or `none`;
+//! `seconds` since it came, or since the one before it left. `wakes`: how often the engine's thread woke.
+//! `worst_lateness_us`: the end of a piece (DATASHEET 5.2) that was handled the longest after its time, in
+//! microseconds of the host's clock, whatever the card's speed. `plugged`: the stream's jack.
 //!
-//! `marks`: marks that were seen in the mark page (DATASHEET 7.4), `polled_marks` those that only the look every 5 ms found: a guest that does not write
-//! LOOK. Of streams that go by realtime, by the page or by WRITTEN: `late_marks`, packets that were marked after they had begun, so that part
-//! of them was silent; `least_margin_us`, the shortest time from a mark to the moment in which its packet began, in microseconds of the device clock, negative
-//! for a late one (null: not known); `margins`: how many packets had a margin of as much and less than the next.
+//! `marks`: marks that were seen in the mark page (DATASHEET 7.4), `polled_marks` those that only the look
+//! every 5 ms found: a guest that does not write LOOK. Of streams that go by realtime, by the page or by
+//! WRITTEN: `late_marks`, packets that were marked after they had begun, so that part of them was silent;
+//! `least_margin_us`, the shortest time from a mark to the moment in which its packet began, in microseconds
+//! of the device clock, negative for a late one (null: not known); `margins`: how many packets had a margin
+//! of as much and less than the next.
 //!
-//! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink goes, in millionths, `sink_underruns`: how often that sink had
-//! nothing to play while the stream played, `sink_dropped_frames`: frames it had no room for; null for sinks without a clock of their own (all
-//! but `sound`), and the first before it is known.
+//! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink goes, in millionths,
+//! `sink_underruns`: how often that sink had nothing to play while the stream played, `sink_dropped_frames`:
+//! frames it had no room for; null for sinks without a clock of their own (all but `sound`), and the first
+//! before it is known.
 //!
-//! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was never set up has null for its
-//! format. `sink_failed`: not all of `frames` is in the stream's file (the disk was full, for one). `while_running` counts accesses to registers, configuration space and (when it is not mapped) the page BAR that came while
-//! a stream was in RUN, without the write of STATE that ended the run; `written`, `look` and `eos` are the writes of those registers, `writes` all
-//! others.
+//! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was
+//! never set up has null for its format. `sink_failed`: not all of `frames` is in the stream's file (the disk
+//! was full, for one). `while_running` counts accesses to registers, configuration space and (when it is not
+//! mapped) the page BAR that came while a stream was in RUN, without the write of STATE that ended the run;
+//! `written`, `look` and `eos` are the writes of those registers, `writes` all others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,7 +63,8 @@ pub struct SessionReport {
     pub interrupts: u64,
     /// How often the engine woke.
     pub wakes: u64,
-    /// The longest time from the end of a piece to its handling, over all streams, in microseconds of real time.
+    /// The longest time from the end of a piece to its handling, over all streams, in microseconds of real
+    /// time.
     pub worst_lateness_us: u64,
 }
 
@@ -81,7 +87,8 @@ pub struct StreamReport {
     pub index: u32,
     /// Whether it plays or captures.
     pub direction: Direction,
-    /// The last sample format that was acquired; `None` if the stream was never set up, as for the rate and the channels.
+    /// The last sample format that was acquired; `None` if the stream was never set up, as for the rate and
+    /// the channels.
     pub format: Option<SampleFormat>,
     /// Frames per second.
     pub rate: Option<u32>,
@@ -117,7 +124,8 @@ pub struct StreamReport {
     pub polled_marks: u64,
     /// Packets that were marked after they had begun.
     pub late_marks: u64,
-    /// The shortest time from a mark to the moment in which its packet began, in microseconds; negative for a late one.
+    /// The shortest time from a mark to the moment in which its packet began, in microseconds; negative for a
+    /// late one.
     pub least_margin_us: Option<i64>,
     /// How many packets had which margin.
     pub margins: Vec<Margin>,

@@ -2,7 +2,8 @@
 
 use crate::Diagnostic;
 
-/// What the trace tells of the inside of the card, in exact order. What comes from the client is in [`crate::Event`].
+/// What the trace tells of the inside of the card, in exact order. What comes from the client is in
+/// [`crate::Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardEvent {
     /// The guest wrote `TRACE_MARK`.

@@ -23,7 +23,8 @@ pub enum Diagnostic<E = ErrorName> {
         /// Stream number.
         stream: u32,
     },
-    /// A packet was not WRITTEN in time: it is silent, at least in part (realtime). Told once for each packet.
+    /// A packet was not WRITTEN in time: it is silent, at least in part (realtime). Told once for each
+    /// packet.
     Underrun {
         /// Stream number.
         stream: u32,

@@ -7,8 +7,8 @@ const NAME_BYTES: usize = 16;
 /// In a trace of registers: no error. It is the name of none.
 const NO_ERROR: &str = "NONE";
 
-/// The name of an error as the card's datasheet spells it: capital letters, digits and underscores, at most 16 of them. No heap: it is made with the
-/// card's lock held.
+/// The name of an error as the card's datasheet spells it: capital letters, digits and underscores, at most
+/// 16 of them. No heap: it is made with the card's lock held.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ErrorName([u8; NAME_BYTES]);
 

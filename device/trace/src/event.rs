@@ -139,7 +139,8 @@ impl IrqKind {
 /// What a client asks of an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IrqChange {
-    /// Eventfds for `count` numbers from `start` on; the first `fds` of them have one, the others none any more.
+    /// Eventfds for `count` numbers from `start` on; the first `fds` of them have one, the others none any
+    /// more.
     Connect {
         /// First number.
         start: u32,

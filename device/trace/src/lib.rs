@@ -1,16 +1,18 @@
-//! The trace: everything that happened to the card, in exact order, as text. `ringwave serve --trace FILE` writes it, `ringwave trace FILE`
-//! reads it back, and a test joins it with a guest's log of its allocations.
+//! The trace: everything that happened to the card, in exact order, as text. `ringwave serve --trace FILE`
+//! writes it, `ringwave trace FILE` reads it back, and a test joins it with a guest's log of its allocations.
 //!
-//! The first line says what the file is; then one event a line: nanoseconds since the card was made (the host's monotonic clock, whatever
-//! the card's speed), and what happened. Words are separated by one space; addresses and offsets are hexadecimal, lengths and numbers decimal.
+//! The first line says what the file is; then one event a line: nanoseconds since the card was made (the
+//! host's monotonic clock, whatever the card's speed), and what happened. Words are separated by one space;
+//! addresses and offsets are hexadecimal, lengths and numbers decimal.
 //!
 //! ```text
 //! ringwave-trace 1 version=0.1.0 clock=lockstep speed=1 started=1763700000.000000000
 //! ```
 //!
-//! Messages of the client, as they reach the card. A write stands before what it brings about, a read (with the value that it gave) and a
-//! map behind it. Values of 1, 2, 4 and 8 bytes are numbers; others are bytes in the order of memory, the first 16 of them.
-//! A `SET_IRQS` that raises, masks or unmasks several numbers is a line for each:
+//! Messages of the client, as they reach the card. A write stands before what it brings about, a read (with
+//! the value that it gave) and a map behind it. Values of 1, 2, 4 and 8 bytes are numbers; others are bytes
+//! in the order of memory, the first 16 of them. A `SET_IRQS` that raises, masks or unmasks several numbers
+//! is a line for each:
 //!
 //! ```text
 //! client connected|left                            its first message came; it has gone, and the reset that follows is due to that
@@ -57,9 +59,10 @@
 //!
 //! A reset leaves the streams without a `state` line. What one call into the card brought about has one time.
 //!
-//! The file only grows, by whole lines, with the sound that is heard and at most 20 ms after the event; when the process is killed at most its
-//! last line is cut. Messages never wait for it: what the file is too slow for waits in memory, up to about a million events, and then
-//! is counted and lost. A stream of packets of 1 ms makes about half a gigabyte an hour.
+//! The file only grows, by whole lines, with the sound that is heard and at most 20 ms after the event; when
+//! the process is killed at most its last line is cut. Messages never wait for it: what the file is too slow
+//! for waits in memory, up to about a million events, and then is counted and lost. A stream of packets of 1
+//! ms makes about half a gigabyte an hour.
 mod card_event;
 mod diagnostic;
 mod error_name;

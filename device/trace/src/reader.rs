@@ -92,7 +92,8 @@ impl<R: Read> Reader<R> {
         self.from.buffer().contains(&b'\n')
     }
 
-    /// Reads up to the line's end; `false` at the end. Of a line that is too long the rest is read as lines of their own.
+    /// Reads up to the line's end; `false` at the end. Of a line that is too long the rest is read as lines
+    /// of their own.
     fn next_line(&mut self) -> io::Result<bool> {
         self.line.clear();
         self.number += 1;

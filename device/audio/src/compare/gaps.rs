@@ -1,7 +1,9 @@
-//! What may be between two sounds when time does not wait (DATASHEET 5.4): packets that came too late were silent for as long, packets that were
-//! taken too late were lost. Take that away, and the rest must be the same to the bit.
+//! What may be between two sounds when time does not wait (DATASHEET 5.4): packets that came too late were
+//! silent for as long, packets that were taken too late were lost. Take that away, and the rest must be the
+//! same to the bit.
 //!
-//! Pure: frames in, an account out. Silence begins at the start of a packet, for there the card decides first.
+//! Pure: frames in, an account out. Silence begins at the start of a packet, for there the card decides
+//! first.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +17,8 @@ pub enum Allowed {
     /// Nothing.
     #[default]
     Nothing,
-    /// Silence in the second sound, in place of packets of the first or between them, and in place of the beginning of packets.
+    /// Silence in the second sound, in place of packets of the first or between them, and in place of the
+    /// beginning of packets.
     Silence {
         /// Frames of a packet, at least 1.
         packet: u64,
@@ -29,7 +32,8 @@ pub enum Allowed {
         /// Frames that were counted as lost.
         counted: u64,
     },
-    /// Silence before and after, and of any length between two packets of the first: a loopback, which goes on while a player waits.
+    /// Silence before and after, and of any length between two packets of the first: a loopback, which goes
+    /// on while a player waits.
     Around {
         /// Frames of a packet, at least 1.
         packet: u64,
@@ -58,7 +62,8 @@ impl Gaps {
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The same but for these; so many frames may have been counted. Silence in place of silence can't be seen.
+    /// The same but for these; so many frames may have been counted. Silence in place of silence can't be
+    /// seen.
     Gaps(Gaps, RangeInclusive<u64>),
     /// From this frame of the first and this of the second on they are not the same, whatever is taken away.
     Different(u64, u64),
@@ -117,7 +122,8 @@ impl<'a> Frames<'a> {
         self.len() == other.len() && self.blocks().zip(other.blocks()).all(|(a, b)| a.bytes() == b.bytes())
     }
 
-    /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if nothing else is left.
+    /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if
+    /// nothing else is left.
     fn silent_instead(self, other: Self) -> Option<u64> {
         if self.len() != other.len() {
             return None;
@@ -171,9 +177,10 @@ fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
     }
 }
 
-/// Silence for packets that are late, whole or up to where their mark was seen (DATASHEET 5.4). What a silent packet held may be played later, or
-/// it is lost: a client that does not know that it was late goes on with the next. No more is lost than there is silence for. A packet of
-/// which only the rest was heard may come again, whole.
+/// Silence for packets that are late, whole or up to where their mark was seen (DATASHEET 5.4). What a silent
+/// packet held may be played later, or it is lost: a client that does not know that it was late goes on with
+/// the next. No more is lost than there is silence for. A packet of which only the rest was heard may come
+/// again, whole.
 fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
     let mut late = Late::new(sent, packet);
     let mut at = 0;
@@ -232,7 +239,8 @@ impl<'a> Late<'a> {
         Self { sent, packet, gaps, from: 0, gap: 0, lost: 0, unseen: 0, lost_silence: 0, alike: 0, partial }
     }
 
-    /// Where what is heard at `at` comes from; `None` if from nowhere. Silence is only what would come next anyway.
+    /// Where what is heard at `at` comes from; `None` if from nowhere. Silence is only what would come next
+    /// anyway.
     fn place(&self, heard: Frames<'_>, at: u64) -> Option<Place> {
         let part = heard.part(at, self.packet);
         let exact = |from: u64| {
@@ -301,8 +309,8 @@ impl<'a> Late<'a> {
 
     /// Everything was heard.
     fn end(mut self) -> Found {
-        // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it does not show before the end that one was.
-        // Else what is missing was not late: it was cut off.
+        // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it
+        // does not show before the end that one was. Else what is missing was not late: it was cut off.
         let rest = self.sent.part(self.from, u64::MAX);
         if rest.len() > in_packets(self.gap.saturating_add(self.alike), self.packet) {
             return Found::Short;
@@ -325,8 +333,9 @@ fn silent_packets(of: Frames<'_>, packet: u64) -> u64 {
     parts.filter(|part| part.is_silent()).map(Frames::len).sum()
 }
 
-/// Packets of `sent` are not in `heard`; after the end of `sent` there is silence. The last packets may be lost too, with nothing behind them:
-/// where `heard` ends with a packet, and more frames were counted than are missing before.
+/// Packets of `sent` are not in `heard`; after the end of `sent` there is silence. The last packets may be
+/// lost too, with nothing behind them: where `heard` ends with a packet, and more frames were counted than
+/// are missing before.
 fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64, counted: u64) -> Found {
     let (mut gaps, mut from, mut at) = (Gaps::default(), 0, 0);
     // Where silence was taken for that after the end: if sound follows, that is where the difference is.

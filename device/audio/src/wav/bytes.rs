@@ -1,5 +1,6 @@
-//! The bytes of a WAV file, read at any place: of a file in blocks, so that its length does not matter; of a pipe what came out of it, in
-//! memory as far as it is short, then in a file without a name. Nothing waits for ever: a pipe from which nothing comes is given up.
+//! The bytes of a WAV file, read at any place: of a file in blocks, so that its length does not matter; of a
+//! pipe what came out of it, in memory as far as it is short, then in a file without a name. Nothing waits
+//! for ever: a pipe from which nothing comes is given up.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -74,8 +75,8 @@ impl Bytes<'_> {
     }
 }
 
-/// Takes all that comes out of a pipe or device; gives up when nothing came for as long as `patience`, more than a WAV file holds, or no
-/// RIFF file.
+/// Takes all that comes out of a pipe or device; gives up when nothing came for as long as `patience`, more
+/// than a WAV file holds, or no RIFF file.
 fn drain(mut pipe: File, patience: Duration) -> Result<Bytes<'static>, WavError> {
     let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
     let (mut memory, mut spilled) = (Vec::new(), None::<(File, u64)>);

@@ -26,7 +26,8 @@ const fn speakers(channels: u32) -> u32 {
     }
 }
 
-/// Who made the file, for whoever may find it later: a chunk of text about the file (`LIST`, `INFO`) with the name of its software (`ISFT`).
+/// Who made the file, for whoever may find it later: a chunk of text about the file (`LIST`, `INFO`) with the
+/// name of its software (`ISFT`).
 const MADE_BY_US: &[u8] = b"LIST\x16\x00\x00\x00INFOISFT\x09\x00\x00\x00ringwave\0\0";
 const _: () = assert!(MADE_BY_US.len() == 0x16 + 8, "the length of the chunk");
 /// No header is longer.
@@ -38,8 +39,8 @@ pub fn is_ours(begin: &[u8]) -> bool {
     is_wave && begin.windows(MADE_BY_US.len()).any(|part| part == MADE_BY_US)
 }
 
-/// Everything before the first sample, for a file with no sample yet. The length of the data stands in the last four bytes. `named`: with
-/// the name of this program.
+/// Everything before the first sample, for a file with no sample yet. The length of the data stands in the
+/// last four bytes. `named`: with the name of this program.
 pub fn header(stream: StreamFormat, named: bool) -> Vec<u8> {
     let frame_bytes = stream.frame_bytes();
     let sample = stream.sample;

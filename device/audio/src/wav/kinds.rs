@@ -1,4 +1,5 @@
-//! The names of sound that this program does not take: a person is told what the file is, not only what it is not.
+//! The names of sound that this program does not take: a person is told what the file is, not only what it is
+//! not.
 
 /// Bytes that a file has to have for [`other_file`].
 const MAGIC: [(&[u8], &str); 12] = [

@@ -1,7 +1,8 @@
 //! WAV files in the card's own formats: what was heard is written, what is to be played or recorded is read.
 //!
-//! 16-bit mono and stereo is the plain old header that every program reads; everything else has the extensible one (`KSDATAFORMAT_SUBTYPE_PCM`
-//! and `_IEEE_FLOAT`, valid bits, speakers), because only that can say "24 bits in the upper part of 32".
+//! 16-bit mono and stereo is the plain old header that every program reads; everything else has the
+//! extensible one (`KSDATAFORMAT_SUBTYPE_PCM` and `_IEEE_FLOAT`, valid bits, speakers), because only that can
+//! say "24 bits in the upper part of 32".
 
 mod bytes;
 mod header;

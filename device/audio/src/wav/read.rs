@@ -1,4 +1,5 @@
-//! Finds the samples in a WAV file, and reads it whole. Foreign bytes: every length is checked against what is there.
+//! Finds the samples in a WAV file, and reads it whole. Foreign bytes: every length is checked against what
+//! is there.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -173,7 +174,8 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
             return Err(WavError::Samples { tag: TAG_EXTENSIBLE, bits: container });
         }
     }
-    // What the fields of a compressed format mean is unknown here: that they do not fit those of PCM is no fault of theirs.
+    // What the fields of a compressed format mean is unknown here: that they do not fit those of PCM is no
+    // fault of theirs.
     if !matches!(fmt.tag, TAG_PCM | TAG_FLOAT) {
         return Err(WavError::Samples { tag: fmt.tag, bits: container });
     }

@@ -78,7 +78,8 @@ impl<'a> Samples<'a> {
         self.frames.saturating_mul(self.format.frame_bytes().into())
     }
 
-    /// Fills `into`, whole samples, from this byte on, that of a sample; gives how many bytes there were, fewer only at the end.
+    /// Fills `into`, whole samples, from this byte on, that of a sample; gives how many bytes there were,
+    /// fewer only at the end.
     pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
         let there = self.bytes().saturating_sub(at).min(into.len() as u64);
         let into = into.get_mut(..usize::try_from(there).unwrap_or(0)).unwrap_or_default();
@@ -101,7 +102,8 @@ impl<'a> Samples<'a> {
         Ok(done)
     }
 
-    /// As [`Samples::read_at`]; what is not there, or cannot be read, is zero. [`Samples::take_error`] tells why.
+    /// As [`Samples::read_at`]; what is not there, or cannot be read, is zero. [`Samples::take_error`] tells
+    /// why.
     pub fn read(&self, at: u64, into: &mut [u8]) {
         let read = self.read_at(at, into).unwrap_or_else(|error| {
             self.error.borrow_mut().get_or_insert(error);
@@ -162,7 +164,8 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// In which format the samples of a file are given, and in which they lie there. The one keeps every value of the other.
+/// In which format the samples of a file are given, and in which they lie there. The one keeps every value of
+/// the other.
 fn sample_formats(fmt: &Fmt) -> Result<(SampleFormat, SampleFormat), WavError> {
     use SampleFormat::{F32, S16, S24, S24In32, S32, U8};
     Ok(match (fmt.tag, fmt.container, fmt.valid) {

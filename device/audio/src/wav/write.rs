@@ -1,5 +1,6 @@
-//! A WAV file that grows and is valid at every moment, also after `kill -9`: samples are written first, then the lengths in the header,
-//! and nothing waits in this process but what came since the last [`WavFile::flush`].
+//! A WAV file that grows and is valid at every moment, also after `kill -9`: samples are written first, then
+//! the lengths in the header, and nothing waits in this process but what came since the last
+//! [`WavFile::flush`].
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -83,7 +84,8 @@ impl WavFile {
         let added = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         self.data_bytes = self.data_bytes.saturating_add(added);
         self.waiting.clear();
-        // The data's length first: between the two a reader that believes RIFF more sees a shorter file, never garbage.
+        // The data's length first: between the two a reader that believes RIFF more sees a shorter file,
+        // never garbage.
         self.file.write_all_at(&self.data_bytes.to_le_bytes(), self.header_bytes as u64 - 4)?;
         let riff = riff_bytes(self.header_bytes, self.data_bytes);
         self.file.write_all_at(&riff.to_le_bytes(), RIFF_BYTES_AT.into())

@@ -1,8 +1,9 @@
 //! Which format a device is opened with, and how a stream's frames become the device's.
 //!
-//! The stream's own format is taken if the device does: then bytes are copied, and what arrives is bit for bit what was sent. Else a format that
-//! holds every sample exactly, else the nearest. Channels: the stream's own number if the device takes it; else more, the additional ones silent;
-//! else stereo or mono, each the mean of what belongs there. Rates are never changed.
+//! The stream's own format is taken if the device does: then bytes are copied, and what arrives is bit for
+//! bit what was sent. Else a format that holds every sample exactly, else the nearest. Channels: the stream's
+//! own number if the device takes it; else more, the additional ones silent; else stereo or mono, each the
+//! mean of what belongs there. Rates are never changed.
 
 use ringwave_audio::{SampleFormat, StreamFormat};
 
@@ -30,7 +31,8 @@ impl Samples {
         }
     }
 
-    /// The format of our own that it is, but that [`Samples::S24`] has its bits in the upper three bytes there.
+    /// The format of our own that it is, but that [`Samples::S24`] has its bits in the upper three bytes
+    /// there.
     const fn encoded(self) -> SampleFormat {
         match self {
             Self::S16 => SampleFormat::S16,
@@ -213,7 +215,8 @@ impl Converter {
     }
 }
 
-/// Which of `have` channels, in the order that WAVE files and Windows have, are in `channel` of a device with `want`.
+/// Which of `have` channels, in the order that WAVE files and Windows have, are in `channel` of a device with
+/// `want`.
 fn sources(have: usize, want: u32, channel: usize) -> Vec<usize> {
     match (have, want) {
         (1, 2..) if channel < 2 => vec![0],

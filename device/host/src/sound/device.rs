@@ -1,4 +1,5 @@
-//! The devices of this host, by the crate `cpal` (on Linux: ALSA, and through its plugins `PulseAudio`, `PipeWire` and JACK).
+//! The devices of this host, by the crate `cpal` (on Linux: ALSA, and through its plugins `PulseAudio`,
+//! `PipeWire` and JACK).
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use ringwave_audio::StreamFormat;
 
 /// Blocks of 20 ms are asked for: 1 / 50 s. A device may have its own.
 const BLOCKS_PER_SECOND: u32 = 50;
-/// The callback's thread tries again at once after an error, for ever: it is held up so long that it does no harm, and misses nothing if the
-/// error passes.
+/// The callback's thread tries again at once after an error, for ever: it is held up so long that it does no
+/// harm, and misses nothing if the error passes.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(2);
 
 /// The sound system of this host.

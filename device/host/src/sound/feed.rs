@@ -1,7 +1,8 @@
 //! The queue between a stream and a device: what the device's callback does, and what it reports.
 //!
-//! The callback's thread is not ours and must not wait: it takes bytes out of a ring, and puts silence where there are none. It holds sound
-//! back until there is enough of it to stand a late burst, and after running dry again.
+//! The callback's thread is not ours and must not wait: it takes bytes out of a ring, and puts silence where
+//! there are none. It holds sound back until there is enough of it to stand a late burst, and after running
+//! dry again.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,8 @@ use std::time::Instant;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-/// Reports that wait for the I/O worker; when it does not come the newer ones are missing, and the next that fits says as much.
+/// Reports that wait for the I/O worker; when it does not come the newer ones are missing, and the next that
+/// fits says as much.
 const PROGRESS_MAX: usize = 64;
 /// A device that reports errors for as long, in nanoseconds, and comes for nothing, is gone.
 const GONE_AFTER: u64 = 1_000_000_000;
@@ -56,7 +58,8 @@ impl FeedState {
         }
     }
 
-    /// The device reported an error at `time` that may pass: a sound server has some while it starts. Reported over and over it is the end.
+    /// The device reported an error at `time` that may pass: a sound server has some while it starts.
+    /// Reported over and over it is the end.
     pub fn transient_error(&self, time: u64, why: &str) {
         let time = time.max(1);
         let since = self.failing_since.compare_exchange(0, time, Ordering::Relaxed, Ordering::Relaxed);

@@ -1,8 +1,9 @@
 //! The host's sound system as a sink: `--sink sound` and `sound:DEVICE`.
 //!
-//! What a stream played goes through a queue ([`feed`]) to the callback of a device, in the device's format ([`convert`]), and the stream is
-//! given the rate of the device ([`crate::drift`]). The device itself is behind [`Output`]: the real one needs the cargo feature `sound`, for the
-//! system library that it takes; all the rest is tested without one.
+//! What a stream played goes through a queue ([`feed`]) to the callback of a device, in the device's format
+//! ([`convert`]), and the stream is given the rate of the device ([`crate::drift`]). The device itself is
+//! behind [`Output`]: the real one needs the cargo feature `sound`, for the system library that it takes; all
+//! the rest is tested without one.
 
 pub mod convert;
 pub mod feed;
@@ -20,13 +21,16 @@ use super::{Figures, Sink, SinkError};
 use crate::drift::ClockFollower;
 use ringwave_audio::StreamFormat;
 
-/// Sound that can wait beyond the target, in thousandths of a second: a device that stands still for longer loses some.
+/// Sound that can wait beyond the target, in thousandths of a second: a device that stands still for longer
+/// loses some.
 const ROOM_MILLIS: u32 = 500;
 /// More than this beyond the target, in thousandths of a second: silence is skipped until it is less.
 const SURPLUS_MILLIS: u32 = 30;
-/// Where sound was missing more of it has to wait from then on, but not more than this, in thousandths of a second.
+/// Where sound was missing more of it has to wait from then on, but not more than this, in thousandths of a
+/// second.
 const TARGET_MILLIS: u32 = 200;
-/// The device's own buffer, in blocks, and one to be sure: as long it plays on after it has taken the last of ours.
+/// The device's own buffer, in blocks, and one to be sure: as long it plays on after it has taken the last of
+/// ours.
 const OWN_BLOCKS: u64 = 4;
 /// A device that takes nothing for as long has stopped. A sound server that wakes up needs two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -80,8 +84,8 @@ pub enum SoundError {
 pub trait Output: Send {
     /// Whether there is such a device; `None` is the one that the system calls its default.
     fn check(&self, device: Option<&str>) -> Result<(), SoundError>;
-    /// Starts a device for a stream. It takes its frames from what `feed` gives for the format it is opened with, which is asked again when
-    /// that did not do.
+    /// Starts a device for a stream. It takes its frames from what `feed` gives for the format it is opened
+    /// with, which is asked again when that did not do.
     fn open(
         &self,
         device: Option<&str>,
@@ -168,7 +172,8 @@ impl SoundSink {
             feed
         })?;
         let (queue, opening) = made.ok_or_else(|| SoundError::Format { device: name.clone() })?;
-        // The burst is in it because the queue is looked at when one was just given; the two blocks stand late callbacks.
+        // The burst is in it because the queue is looked at when one was just given; the two blocks stand
+        // late callbacks.
         let target = opened.block.saturating_mul(2).saturating_add(frames(format.rate, 10));
         queue.set_target(target);
         let Opening { samples, channels, rate } = opening;
@@ -277,7 +282,8 @@ impl Sink for SoundSink {
         self.converted.clear();
         self.converter.convert(bytes, &mut self.converted);
         let there = self.converter.frames_of(bytes);
-        // After a device has stood still there is more than enough, and where nothing is to be heard nobody misses it.
+        // After a device has stood still there is more than enough, and where nothing is to be heard nobody
+        // misses it.
         let plenty = u64::from(self.target) + u64::from(frames(self.rate, SURPLUS_MILLIS));
         let skip = self.queue.waiting() > plenty && self.converter.is_silence(bytes);
         let given = if skip { 0 } else { self.queue.give(&self.converted) };

@@ -175,7 +175,8 @@ fn after_an_underrun_more_sound_waits_but_not_without_end() {
             fake.pull(1);
             if fake.state().heard[before..].iter().any(|byte| *byte != 0) {
                 fake.pull(bursts + 1);
-                // The I/O worker learns of it with the next burst, which is the first of those that have to wait.
+                // The I/O worker learns of it with the next burst, which is the first of those that have to
+                // wait.
                 return bursts;
             }
         }

@@ -1,5 +1,5 @@
-//! What a trace says, for `ringwave trace`: the names and values of registers, an event in words and as JSON, the summary, and the time line
-//! that viewers open. The events and the grammar are in [`ringwave_trace`].
+//! What a trace says, for `ringwave trace`: the names and values of registers, an event in words and as JSON,
+//! the summary, and the time line that viewers open. The events and the grammar are in [`ringwave_trace`].
 mod decode;
 pub mod perfetto;
 pub mod show;

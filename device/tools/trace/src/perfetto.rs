@@ -1,12 +1,13 @@
 //! A trace for the viewers that people have: the Trace Event Format (JSON), which ui.perfetto.dev and
 //! <chrome://tracing> open.
 //!
-//! JSON and not Perfetto's own protobuf: it is text, both viewers read it, an event is one object that is written as it comes, and it takes no
-//! library. "Trace Event Format" is the title of its document.
+//! JSON and not Perfetto's own protobuf: it is text, both viewers read it, an event is one object that is
+//! written as it comes, and it takes no library. "Trace Event Format" is the title of its document.
 //!
-//! The card is a process of its tracks, each stream is another: what it did (RUN, PAUSE), its packets from their beginning to their end, what it
-//! waited for (lockstep), its silence (realtime), marks with the time that they left until their packet began, and counters. An event of the
-//! format is written when it is over, which may be after later ones: the format wants no order.
+//! The card is a process of its tracks, each stream is another: what it did (RUN, PAUSE), its packets from
+//! their beginning to their end, what it waited for (lockstep), its silence (realtime), marks with the time
+//! that they left until their packet began, and counters. An event of the format is written when it is over,
+//! which may be after later ones: the format wants no order.
 //!
 //! What is kept is bounded, whatever the trace says: `STREAMS_MAX` streams, and `MARKS_MAX` marks of each.
 
@@ -121,7 +122,8 @@ impl Stream {
         packet.checked_div(frame).map(u64::from).filter(|frames| *frames > 0)
     }
 
-    /// How much later than by the rate the packet before `count` has ended, in nanoseconds; negative: earlier.
+    /// How much later than by the rate the packet before `count` has ended, in nanoseconds; negative:
+    /// earlier.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a figure for a person")]
     fn lateness(&self, time: u64, count: u32, speed: f64) -> Option<i64> {
         let (since, from) = self.anchor?;

@@ -229,7 +229,8 @@ fn raw(event: &Event) -> String {
     line.trim_end().split_once(' ').map(|(_, event)| event.to_owned()).unwrap_or_default()
 }
 
-/// The event as a JSON object: `time_ns`, `group`, `kind` (the word of its line), `text` (as for a person), and what it has of the others.
+/// The event as a JSON object: `time_ns`, `group`, `kind` (the word of its line), `text` (as for a person),
+/// and what it has of the others.
 pub fn json(record: &TraceRecord) -> Value {
     let TraceRecord { time, event } = record;
     let mut object = Map::new();

@@ -1,4 +1,5 @@
-//! What a trace came to: how much of what, DMA by stream, the rhythm of the interrupts, messages while running.
+//! What a trace came to: how much of what, DMA by stream, the rhythm of the interrupts, messages while
+//! running.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,7 +109,8 @@ pub struct Summarizer {
     summary: Summary,
     any: bool,
     running: std::collections::BTreeSet<u32>,
-    /// A write of a register whose effect on the streams has not been seen whole: its offset, whether one was running before, and whether it counts.
+    /// A write of a register whose effect on the streams has not been seen whole: its offset, whether one was
+    /// running before, and whether it counts.
     pending: Option<(u64, bool, bool)>,
     last_interrupt: Option<u64>,
     intervals: Vec<u64>,

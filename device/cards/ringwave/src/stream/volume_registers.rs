@@ -16,8 +16,8 @@ pub fn read(gain: &Gain, offset: u32) -> Option<u32> {
     gain.volume(channel_at(offset)?).map(i32::cast_unsigned)
 }
 
-/// What a write of the register at `offset` makes of `gain`. [`Error::BadVolume`] above 0 dB and below the lowest volume,
-/// [`Error::BadAccess`] if the register is neither MUTE nor a volume.
+/// What a write of the register at `offset` makes of `gain`. [`Error::BadVolume`] above 0 dB and below the
+/// lowest volume, [`Error::BadAccess`] if the register is neither MUTE nor a volume.
 pub fn written(gain: Gain, offset: u32, value: u32) -> Result<Gain, Error> {
     if offset == regs::MUTE {
         return Ok(gain.with_mute(value & regs::MUTE_CHANNELS));
