@@ -15,7 +15,7 @@ use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::stream::stats::Stall;
 use ringwave_engine::threads::Host;
 use ringwave_host::output::{self, PatientFile};
-use ringwave_host::{Figures, SinkError, Sinks};
+use ringwave_host::{SinkError, SinkStats, Sinks};
 use ringwave_report::{Client, SessionReport};
 use ringwave_trace::{TraceRecord, TraceWriter};
 
@@ -102,9 +102,9 @@ impl Host<Records> for Recorder {
             self.lines = Lines::default();
             drop(done);
         }
-        self.sinks.rest_but(queue.streams.moving);
+        self.sinks.idle_but(queue.streams.moving);
         // Streams whose sink has a clock of its own follow it (DATASHEET 5.4).
-        feedback.rates.extend(self.sinks.paces());
+        feedback.rates.extend(self.sinks.rates());
         if let Some(live) = records.live.take() {
             self.answer(&mut records.requests, live);
         }
@@ -117,7 +117,7 @@ impl Host<Records> for Recorder {
     }
 
     fn due(&self) -> Option<Duration> {
-        let sinks = self.sinks.flush_due().into_iter().chain(self.sinks.look_due());
+        let sinks = self.sinks.flush_due().into_iter().chain(self.sinks.idle_due());
         sinks.chain(self.watchdog.due()).chain(self.traced.then_some(TRACE_GATHERS)).min()
     }
 
@@ -201,7 +201,7 @@ impl Recorder {
     /// Gives the figures of the moment to those who asked for them.
     fn answer(&self, requests: &mut Vec<StatsRequest>, mut live: SessionReport) {
         live.sinks_failed(self.failed);
-        take_sink_stats(&mut live, &self.sinks.figures());
+        take_sink_stats(&mut live, &self.sinks.stats());
         for request in requests.drain(..) {
             match request {
                 StatsRequest::Log => {
@@ -246,7 +246,7 @@ impl Recorder {
     /// Tells what a client's session came to, and forgets what failed of it.
     fn conclude(&mut self, mut report: SessionReport) {
         report.sinks_failed(std::mem::take(&mut self.failed));
-        take_sink_stats(&mut report, &self.sinks.take_figures());
+        take_sink_stats(&mut report, &self.sinks.take_stats());
         self.write_stats(&report);
         log::info!("{report}");
     }
@@ -261,7 +261,7 @@ impl Recorder {
 }
 
 /// Takes what the sinks with a clock of their own know, by stream.
-fn take_sink_stats(report: &mut SessionReport, sinks: &[(u32, Figures)]) {
+fn take_sink_stats(report: &mut SessionReport, sinks: &[(u32, SinkStats)]) {
     for (stream, known) in sinks {
         if let Some(report) = report.streams.get_mut(*stream as usize) {
             report.sink_knows(known.drift_ppm, known.underruns, known.dropped_frames);

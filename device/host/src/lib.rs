@@ -51,7 +51,7 @@ pub enum SinkError {
 
 /// What is known of a sink with a clock of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Figures {
+pub struct SinkStats {
     /// How much faster than the card's clock its clock goes, in millionths; `None` before it is known.
     pub drift_ppm: Option<f64>,
     /// How often it had nothing to play while the stream played.
@@ -72,19 +72,19 @@ pub trait Sink: Send {
     fn finish(self: Box<Self>) -> Result<(), SinkError>;
 
     /// The stream does not play for now (a pause, its end, a stall): nothing is missing when no frames come.
-    fn rest(&mut self) {}
-    /// The stream went to STOP: whatever pace it was told is forgotten.
+    fn idle(&mut self) {}
+    /// The stream went to STOP: whatever rate it was given is forgotten.
     fn stopped(&mut self) {}
-    /// Whether it was told so since the last frames. One that does not care always rests.
-    fn rests(&self) -> bool {
+    /// Whether it was told so since the last frames. One that does not care always is.
+    fn is_idle(&self) -> bool {
         true
     }
-    /// The pace that the stream has to go at (`RATE_DEN`), when it is another than before.
-    fn pace(&mut self) -> Option<u32> {
+    /// The `RATE_DEN` that the stream has to go at, when it is another than before.
+    fn rate_den(&mut self) -> Option<u32> {
         None
     }
     /// What a sink with a clock of its own knows.
-    fn figures(&self) -> Option<Figures> {
+    fn stats(&self) -> Option<SinkStats> {
         None
     }
 }
@@ -177,7 +177,7 @@ pub struct Sinks {
     output: Box<dyn Output>,
     open: Vec<Open>,
     /// What is known of sinks that are finished, of the present client.
-    past: Vec<(u32, Figures)>,
+    past: Vec<(u32, SinkStats)>,
     /// When it was last looked whether the streams play, or frames came.
     looked: Instant,
     /// Files begun in the life of the process, by stream.
@@ -221,7 +221,7 @@ impl Sinks {
         self.dirty.get_or_insert(self.looked);
         let result = sink.frames(bytes);
         if result.is_err() {
-            self.past.extend(figures_of(open));
+            self.past.extend(stats_of(open));
             open.sink = None;
         }
         result
@@ -253,7 +253,7 @@ impl Sinks {
                 return Ok(index);
             }
             let old = self.open.swap_remove(index);
-            self.past.extend(figures_of(&old));
+            self.past.extend(stats_of(&old));
             if let Some(Err(error)) = old.sink.map(Sink::finish) {
                 self.open.push(Open { stream, format, sink: None });
                 return Err(error);
@@ -347,7 +347,7 @@ impl Sinks {
         let mut failed = Vec::new();
         for open in &mut self.open {
             if let Some(Err(error)) = open.sink.as_mut().map(|sink| sink.flush()) {
-                self.past.extend(figures_of(open));
+                self.past.extend(stats_of(open));
                 open.sink = None;
                 failed.push((open.stream, error));
             }
@@ -360,10 +360,10 @@ impl Sinks {
         self.dirty = None;
         self.again = 0;
         // All at once, so that they play out together.
-        self.open.iter_mut().filter_map(|open| open.sink.as_mut()).for_each(|sink| sink.rest());
+        self.open.iter_mut().filter_map(|open| open.sink.as_mut()).for_each(|sink| sink.idle());
         let mut failed = Vec::new();
         for open in self.open.drain(..) {
-            self.past.extend(figures_of(&open));
+            self.past.extend(stats_of(&open));
             if let Some(Err(error)) = open.sink.map(Sink::finish) {
                 failed.push((open.stream, error));
             }
@@ -371,32 +371,32 @@ impl Sinks {
         failed
     }
 
-    /// How long until [`Sinks::rest_but`] is due; `None` if no sink has to be told.
-    pub fn look_due(&self) -> Option<Duration> {
-        let expects = self.open.iter().filter_map(|open| open.sink.as_ref()).any(|sink| !sink.rests());
+    /// How long until [`Sinks::idle_but`] is due; `None` if no sink has to be told.
+    pub fn idle_due(&self) -> Option<Duration> {
+        let expects = self.open.iter().filter_map(|open| open.sink.as_ref()).any(|sink| !sink.is_idle());
         expects.then(|| LOOK_AFTER.saturating_sub(self.looked.elapsed()))
     }
 
     /// Only these streams (bits) play now: the sinks of the others expect nothing.
-    pub fn rest_but(&mut self, moving: u32) {
+    pub fn idle_but(&mut self, moving: u32) {
         self.looked = Instant::now();
         for open in &mut self.open {
-            let rests = moving.checked_shr(open.stream).unwrap_or(0) & 1 == 0;
-            if let Some(sink) = open.sink.as_mut().filter(|sink| rests && !sink.rests()) {
-                sink.rest();
+            let idle = moving.checked_shr(open.stream).unwrap_or(0) & 1 == 0;
+            if let Some(sink) = open.sink.as_mut().filter(|sink| idle && !sink.is_idle()) {
+                sink.idle();
             }
         }
     }
 
-    /// The streams that have to go at another pace than before, with their `RATE_DEN`.
-    pub fn paces(&mut self) -> impl Iterator<Item = (u32, u32)> {
-        self.open.iter_mut().filter_map(|open| Some((open.stream, open.sink.as_mut()?.pace()?)))
+    /// The streams that have to go at another rate than before, with their `RATE_DEN`.
+    pub fn rates(&mut self) -> impl Iterator<Item = (u32, u32)> {
+        self.open.iter_mut().filter_map(|open| Some((open.stream, open.sink.as_mut()?.rate_den()?)))
     }
 
     /// What the sinks of the present client know, by stream: of sinks with a clock of their own.
-    pub fn figures(&self) -> Vec<(u32, Figures)> {
-        let mut all: Vec<(u32, Figures)> = Vec::new();
-        for (stream, new) in self.past.iter().copied().chain(self.open.iter().filter_map(figures_of)) {
+    pub fn stats(&self) -> Vec<(u32, SinkStats)> {
+        let mut all: Vec<(u32, SinkStats)> = Vec::new();
+        for (stream, new) in self.past.iter().copied().chain(self.open.iter().filter_map(stats_of)) {
             match all.iter_mut().find(|(of, _)| *of == stream) {
                 Some((_, sum)) => {
                     sum.drift_ppm = new.drift_ppm.or(sum.drift_ppm);
@@ -409,16 +409,16 @@ impl Sinks {
         all
     }
 
-    /// [`Sinks::figures`] of a client that has left, and is forgotten.
-    pub fn take_figures(&mut self) -> Vec<(u32, Figures)> {
-        let all = self.figures();
+    /// [`Sinks::stats`] of a client that has left, and is forgotten.
+    pub fn take_stats(&mut self) -> Vec<(u32, SinkStats)> {
+        let all = self.stats();
         self.past.clear();
         all
     }
 }
 
-fn figures_of(open: &Open) -> Option<(u32, Figures)> {
-    Some((open.stream, open.sink.as_ref()?.figures()?))
+fn stats_of(open: &Open) -> Option<(u32, SinkStats)> {
+    Some((open.stream, open.sink.as_ref()?.stats()?))
 }
 
 fn is_stdout(path: &Path) -> bool {

@@ -17,7 +17,7 @@ use ringwave_engine::timeline::CLOCK_HZ;
 
 use self::convert::{Converter, Opening};
 use self::feed::{Feed, Progress, Queue};
-use super::{Figures, Sink, SinkError};
+use super::{Sink, SinkError, SinkStats};
 use crate::drift::ClockFollower;
 use ringwave_audio::StreamFormat;
 
@@ -314,7 +314,7 @@ impl Sink for SoundSink {
         Err(self.failure().unwrap_or(SoundError::Device { device: self.name.clone(), why, next }.into()))
     }
 
-    fn rest(&mut self) {
+    fn idle(&mut self) {
         self.idle = true;
         self.queue.idle();
     }
@@ -323,17 +323,18 @@ impl Sink for SoundSink {
         self.reported_rate = None;
     }
 
-    fn rests(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.idle
     }
 
-    fn pace(&mut self) -> Option<u32> {
-        let pace = self.follow.rate_den();
-        (!self.idle && self.reported_rate.replace(pace).unwrap_or(CLOCK_HZ) != pace).then_some(pace)
+    fn rate_den(&mut self) -> Option<u32> {
+        let rate_den = self.follow.rate_den();
+        (!self.idle && self.reported_rate.replace(rate_den).unwrap_or(CLOCK_HZ) != rate_den)
+            .then_some(rate_den)
     }
 
-    fn figures(&self) -> Option<Figures> {
-        Some(Figures {
+    fn stats(&self) -> Option<SinkStats> {
+        Some(SinkStats {
             drift_ppm: self.follow.drift_ppm(),
             underruns: self.queue.underruns(),
             dropped_frames: self.dropped,

@@ -120,9 +120,9 @@ fn everything_is_heard_bit_for_bit_and_nothing_else() {
     assert_eq!(fake.sound(), song);
     assert_eq!(fake.state().opened, 1);
     assert_eq!(fake.state().closed, 1);
-    let (_, figures) = sinks.take_figures()[0];
-    assert_eq!((figures.underruns, figures.dropped_frames), (0, 0));
-    assert!(sinks.take_figures().is_empty(), "the next client begins with nothing");
+    let (_, stats) = sinks.take_stats()[0];
+    assert_eq!((stats.underruns, stats.dropped_frames), (0, 0));
+    assert!(sinks.take_stats().is_empty(), "the next client begins with nothing");
 }
 
 #[test]
@@ -133,15 +133,15 @@ fn sound_shorter_than_the_queues_target_is_heard_when_the_stream_ends() {
     sinks.frames(0, STEREO, &beep).unwrap();
     fake.pull(10);
     assert!(fake.sound().is_empty(), "it is held back");
-    assert!(sinks.look_due().is_some_and(|due| due <= Duration::from_millis(15)));
-    sinks.rest_but(1);
+    assert!(sinks.idle_due().is_some_and(|due| due <= Duration::from_millis(15)));
+    sinks.idle_but(1);
     fake.pull(1);
     assert!(fake.sound().is_empty(), "stream 0 still plays");
-    sinks.rest_but(0);
-    assert_eq!(sinks.look_due(), None);
+    sinks.idle_but(0);
+    assert_eq!(sinks.idle_due(), None);
     fake.pull(1);
     assert_eq!(fake.sound(), beep);
-    assert_eq!(sinks.figures()[0].1.underruns, 0);
+    assert_eq!(sinks.stats()[0].1.underruns, 0);
 }
 
 #[test]
@@ -155,12 +155,12 @@ fn missing_sound_is_an_underrun_only_while_the_stream_plays() {
         }
     };
     play(&mut sinks);
-    sinks.rest_but(0);
+    sinks.idle_but(0);
     fake.pull(6);
-    assert_eq!(sinks.figures()[0].1.underruns, 0, "a pause");
+    assert_eq!(sinks.stats()[0].1.underruns, 0, "a pause");
     play(&mut sinks);
     fake.pull(6);
-    assert_eq!(sinks.figures()[0].1.underruns, 1, "it plays, and nothing came");
+    assert_eq!(sinks.stats()[0].1.underruns, 1, "it plays, and nothing came");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn after_an_underrun_more_sound_waits_but_not_without_end() {
     assert_eq!(second, 4, "and a block for the underrun");
     let last = (0..40).map(|_| begins(&mut sinks)).last().unwrap();
     assert_eq!(last, 20, "200 ms");
-    assert_eq!(sinks.figures()[0].1.underruns, 42);
+    assert_eq!(sinks.stats()[0].1.underruns, 42);
 }
 
 #[test]
@@ -197,16 +197,16 @@ fn device_that_stands_still_loses_what_it_has_no_room_for_and_it_is_counted() {
     for _ in 0..200 {
         sinks.frames(0, STEREO, &frames_from(1, 480)).unwrap();
     }
-    let (_, figures) = sinks.figures()[0];
+    let (_, stats) = sinks.stats()[0];
     // 2 s were given; there is room for 0.9 s.
-    assert_eq!(figures.dropped_frames, 96_000 - 43_200);
+    assert_eq!(stats.dropped_frames, 96_000 - 43_200);
     fake.pull(10);
     assert_eq!(fake.sound().len(), 10 * BLOCK * 4, "what it has is played");
     // Silence is skipped while there is more than enough, sound is not.
     sinks.silence(0, STEREO, 480).unwrap();
-    assert_eq!(sinks.figures()[0].1.dropped_frames, 96_000 - 43_200 + 480);
+    assert_eq!(sinks.stats()[0].1.dropped_frames, 96_000 - 43_200 + 480);
     sinks.frames(0, STEREO, &frames_from(7, 480)).unwrap();
-    assert_eq!(sinks.figures()[0].1.dropped_frames, 96_000 - 43_200 + 480);
+    assert_eq!(sinks.stats()[0].1.dropped_frames, 96_000 - 43_200 + 480);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn device_that_is_unplugged_is_the_streams_error_once_with_what_to_do() {
     assert!(error.contains("Device disconnected") && error.contains("plug it in again"), "{error}");
     assert_eq!(fake.state().closed, 1, "its thread is gone");
     assert!(sinks.frames(3, STEREO, &frames_from(1, 480)).is_ok(), "dropped quietly");
-    assert_eq!(sinks.figures().len(), 1, "what was known of it stays");
+    assert_eq!(sinks.stats().len(), 1, "what was known of it stays");
     assert!(sinks.finish().is_empty());
 }
 
@@ -266,12 +266,12 @@ fn after_a_stop_the_stream_is_told_its_pace_again() {
         sink.follow.taken(time, taken);
         sink.follow.given(time, taken + 1440);
     }
-    let told = sink.pace().unwrap();
-    assert!(told != CLOCK_HZ && sink.pace().is_none(), "told once");
+    let told = sink.rate_den().unwrap();
+    assert!(told != CLOCK_HZ && sink.rate_den().is_none(), "told once");
     // STOP has made it nominal, and the next RUN came before anybody saw the stream rest.
     sink.stopped();
     sink.frames(&frames_from(1, 480)).unwrap();
-    assert_eq!(sink.pace(), Some(told));
+    assert_eq!(sink.rate_den(), Some(told));
 }
 
 #[test]
@@ -322,12 +322,12 @@ fn pace_follows_a_device_that_is_too_fast() {
         let time = taken * 1_000_000_000 / 48_000 * 1_000_000 / 1_000_100;
         sink.follow.taken(time, taken);
         sink.follow.given(time, taken + 1440);
-        paces.extend(sink.pace());
+        paces.extend(sink.rate_den());
     }
     let last = f64::from(*paces.last().unwrap());
     assert!((last - 999_900_010.0).abs() < 5_000.0, "{last}");
     assert!(paces.len() < 480, "each is a new base of the stream: {}", paces.len());
-    let drift = sink.figures().unwrap().drift_ppm.unwrap();
+    let drift = sink.stats().unwrap().drift_ppm.unwrap();
     assert!((drift - 100.0).abs() < 2.0, "{drift}");
 }
 
