@@ -58,6 +58,7 @@ impl<'a> Bus<'a> {
     }
 
     /// Bus Master Enable is on and the card has enough address lines for the range.
+    #[inline]
     fn drives(&self, address: u64, bytes: u64) -> Result<(), Error> {
         self.enabled()?;
         let last = address.checked_add(bytes.saturating_sub(1)).ok_or(Error::DmaUnmapped)?;
@@ -82,15 +83,18 @@ impl BusMaster for Bus<'_> {
         }
     }
 
+    #[inline]
     fn enabled(&self) -> Result<(), Error> {
         if self.limits.bus_master { Ok(()) } else { Err(Error::BusMasterOff) }
     }
 
+    #[inline]
     fn check(&self, address: u64, bytes: u64, write: bool) -> Result<(), Error> {
         self.drives(address, bytes)?;
         self.memory.check(address, bytes, write).map_err(|_| Error::DmaUnmapped)
     }
 
+    #[inline]
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Error> {
         let bytes = into.len() as u64;
         self.drives(address, bytes)?;
@@ -99,6 +103,7 @@ impl BusMaster for Bus<'_> {
         Ok(())
     }
 
+    #[inline]
     fn write(&mut self, address: u64, from: &[u8]) -> Result<(), Error> {
         let bytes = from.len() as u64;
         self.drives(address, bytes)?;
