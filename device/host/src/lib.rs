@@ -1,7 +1,7 @@
 //! Where sound goes on the host: the [`Sink`] trait, and the sinks of one card, opened when there is
 //! something to hear. Where it comes from is in [`source`].
 //!
-//! Only the engine thread is in here, and never with the card's lock: a slow disk delays no message of the
+//! Only the I/O worker is in here, and never with the card's lock: a slow disk delays no message of the
 //! guest.
 
 mod drift;
