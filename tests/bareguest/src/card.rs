@@ -26,7 +26,7 @@ pub struct Window {
 }
 
 impl Window {
-    fn place(self, offset: u32, bytes: u32) -> u64 {
+    fn address_of(self, offset: u32, bytes: u32) -> u64 {
         assert!(
             offset.is_multiple_of(bytes) && offset <= self.bytes - bytes,
             "{offset:#x} is not in the BAR"
@@ -41,26 +41,26 @@ impl Window {
 
     /// Loads 32 bits.
     pub fn read32(self, offset: u32) -> u32 {
-        // SAFETY: `place` has checked that it lies in the BAR, which is mapped and no memory of Rust's.
-        unsafe { read_volatile(self.place(offset, 4) as *const u32) }
+        // SAFETY: `address_of` has checked that it lies in the BAR, which is mapped and no memory of Rust's.
+        unsafe { read_volatile(self.address_of(offset, 4) as *const u32) }
     }
 
     /// Loads 64 bits.
     pub fn read64(self, offset: u32) -> u64 {
         // SAFETY: see `read32`.
-        unsafe { read_volatile(self.place(offset, 8) as *const u64) }
+        unsafe { read_volatile(self.address_of(offset, 8) as *const u64) }
     }
 
     /// Stores 32 bits.
     pub fn write32(self, offset: u32, value: u32) {
         // SAFETY: see `read32`.
-        unsafe { write_volatile(self.place(offset, 4) as *mut u32, value) }
+        unsafe { write_volatile(self.address_of(offset, 4) as *mut u32, value) }
     }
 
     /// Stores 64 bits.
     pub fn write64(self, offset: u32, value: u64) {
         // SAFETY: see `read32`.
-        unsafe { write_volatile(self.place(offset, 8) as *mut u64, value) }
+        unsafe { write_volatile(self.address_of(offset, 8) as *mut u64, value) }
     }
 }
 

@@ -29,7 +29,7 @@ mod anchor;
 #[cfg(target_os = "uefi")]
 mod card;
 #[cfg(target_os = "uefi")]
-mod line;
+mod card_stream;
 #[cfg(target_os = "uefi")]
 mod machine;
 #[cfg(target_os = "uefi")]

@@ -1,4 +1,4 @@
-//! A cyclic buffer in guest memory, in one piece or in many, and the scatter-gather table that says where they are.
+//! A cyclic buffer in guest memory, in one segment or in many, and the scatter-gather table that says where they are.
 
 use ringwave_regs::dma::{SLOT_BYTES, Slot};
 
@@ -6,17 +6,17 @@ use crate::machine::uefi::{Firmware, PAGE};
 use crate::verdict::Step;
 use crate::{say, wrong};
 
-/// The most pieces of a buffer.
-const PIECES_MAX: usize = 256;
-/// Length of a piece: not a whole number of frames, so that frames straddle pieces.
-const PIECE_BYTES: u32 = 1022;
+/// The most segments of a buffer.
+const SEGMENTS_MAX: usize = 256;
+/// Length of a segment: not a whole number of frames, so that frames straddle segments.
+const SEGMENT_BYTES: u32 = 1022;
 
 /// How a buffer lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// In one piece.
+    /// In one segment.
     Contiguous,
-    /// In pieces, each on a page of its own, with a table over two pages.
+    /// In segments, each on a page of its own, with a table over two pages.
     ScatterGather,
 }
 
@@ -44,7 +44,7 @@ impl Table {
 
 /// A cyclic buffer.
 pub struct Buffer {
-    pieces: [(u64, u32); PIECES_MAX],
+    segments: [(u64, u32); SEGMENTS_MAX],
     count: usize,
     bytes: u32,
     layout: Layout,
@@ -52,16 +52,16 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Memory for `bytes` bytes. Every second piece is above 4 GiB if there is memory, the others are below; a buffer in one piece is above.
+    /// Memory for `bytes` bytes. Every second segment is above 4 GiB if there is memory, the others are below; a buffer in one segment is above.
     pub fn new(firmware: &Firmware, bytes: u32, layout: Layout) -> Step<Self> {
-        let mut buffer = Self { pieces: [(0, 0); PIECES_MAX], count: 0, bytes, layout, table: None };
+        let mut buffer = Self { segments: [(0, 0); SEGMENTS_MAX], count: 0, bytes, layout, table: None };
         if layout == Layout::Contiguous {
             buffer.add(allocate(firmware, u64::from(bytes), false)?, bytes)?;
             return Ok(buffer);
         }
         let mut rest = bytes;
         while rest > 0 {
-            let length = rest.min(PIECE_BYTES);
+            let length = rest.min(SEGMENT_BYTES);
             let page = allocate(firmware, PAGE, buffer.count.is_multiple_of(2))?;
             // Not at the page's start: data may start anywhere.
             buffer.add(page + 6, length)?;
@@ -74,10 +74,10 @@ impl Buffer {
     }
 
     fn add(&mut self, address: u64, length: u32) -> Step {
-        let Some(piece) = self.pieces.get_mut(self.count) else {
-            return Err(wrong!("a buffer of too many pieces"));
+        let Some(segment) = self.segments.get_mut(self.count) else {
+            return Err(wrong!("a buffer of too many segments"));
         };
-        *piece = (address, length);
+        *segment = (address, length);
         self.count += 1;
         Ok(())
     }
@@ -86,15 +86,15 @@ impl Buffer {
     fn write_table(&self, table: Table) {
         const FIRST: u32 = 2;
         let second_page = PAGE as u32 / SLOT_BYTES;
-        for (index, (address, length)) in (0..).zip(self.pieces()) {
+        for (index, (address, length)) in (0..).zip(self.segments()) {
             let slot = if index < FIRST { index } else { second_page + index - FIRST };
             table.put(slot, Slot::data(address, length));
         }
         table.put(FIRST, Slot::link(table.slot(second_page)));
     }
 
-    fn pieces(&self) -> impl Iterator<Item = (u64, u32)> {
-        self.pieces.iter().take(self.count).copied()
+    fn segments(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.segments.iter().take(self.count).copied()
     }
 
     /// How it lies in memory.
@@ -105,7 +105,7 @@ impl Buffer {
     /// What belongs into `DMA_ADDR`.
     pub fn dma_address(&self) -> u64 {
         self.table
-            .map_or_else(|| self.pieces().next().map_or(0, |(address, _)| address), |table| table.slot(0))
+            .map_or_else(|| self.segments().next().map_or(0, |(address, _)| address), |table| table.slot(0))
     }
 
     /// What belongs into `SG_ENTRIES`.
@@ -129,15 +129,15 @@ impl Buffer {
     }
 
     fn find(&self, offset: u32) -> Option<u64> {
-        // All pieces but the last are of one length.
-        let (_, length) = self.pieces[0];
-        let (address, _) = self.pieces[..self.count].get((offset / length) as usize)?;
+        // All segments but the last are of one length.
+        let (_, length) = self.segments[0];
+        let (address, _) = self.segments[..self.count].get((offset / length) as usize)?;
         Some(address + u64::from(offset % length))
     }
 
     /// Says where it is.
     pub fn describe(&self) {
-        let above = self.pieces().filter(|(address, _)| *address >= 1 << 32).count();
+        let above = self.segments().filter(|(address, _)| *address >= 1 << 32).count();
         say!("buffer layout={:?} bytes={} pieces={} above_4g={above}", self.layout, self.bytes, self.count);
     }
 }

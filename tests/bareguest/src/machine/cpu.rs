@@ -21,16 +21,16 @@ pub fn reset_machine() -> ! {
 
 /// A byte of the battery-backed memory of the clock chip that neither OVMF nor QEMU uses. It survives a reset of the machine, and QEMU
 /// starts with 0 in it.
-const NOTE: u8 = 0x72;
+const CMOS_BYTE: u8 = 0x72;
 
-/// The byte that was noted before the reset.
-pub fn noted() -> u8 {
-    outb(0x70, NOTE);
+/// The byte that was kept over the reset.
+pub fn kept_byte() -> u8 {
+    outb(0x70, CMOS_BYTE);
     inb(0x71)
 }
 
-/// Notes a byte for after the reset.
-pub fn note(value: u8) {
-    outb(0x70, NOTE);
+/// Keeps a byte over the reset.
+pub fn keep_byte(value: u8) {
+    outb(0x70, CMOS_BYTE);
     outb(0x71, value);
 }

@@ -15,7 +15,7 @@ const PAUSE_EVERY: u64 = 7;
 /// One cycle of so many ends by a function-level reset.
 const RESET_EVERY: u64 = 50;
 /// One cycle of so many is told to the host, which looks at the card's process then.
-const TOLD_EVERY: u64 = 100;
+const REPORT_EVERY: u64 = 100;
 /// Time for the host to look at the card's process at the end, in microseconds.
 const FOR_THE_HOST: usize = 2_000_000;
 
@@ -43,7 +43,7 @@ pub fn run(guest: &Guest<'_>) -> Step {
         } else {
             player.stop()?;
         }
-        if cycle.is_multiple_of(TOLD_EVERY) {
+        if cycle.is_multiple_of(REPORT_EVERY) {
             say!("cycle n={cycle}");
         }
     }

@@ -29,16 +29,16 @@ pub fn run(guest: &Guest<'_>) -> Step {
     let card = guest.card;
     let Some(msi) = card.function.capability(pci::MSI) else { return Err(wrong!("no MSI capability")) };
     let page = allocate(&guest.firmware, PAGE, true)?;
-    let place = |index: usize| page + 64 * index as u64;
+    let message_address = |index: usize| page + 64 * index as u64;
     let send_to = |index: usize| {
         // An address may change only while MSI is off.
         card.function.write16(msi + CONTROL, 0);
-        card.function.write32(msi + ADDRESS_LO, place(index) as u32);
-        card.function.write32(msi + ADDRESS_HI, (place(index) >> 32) as u32);
+        card.function.write32(msi + ADDRESS_LO, message_address(index) as u32);
+        card.function.write32(msi + ADDRESS_HI, (message_address(index) >> 32) as u32);
         card.function.write16(msi + DATA, WORDS[index]);
         card.function.write16(msi + CONTROL, ENABLE);
     };
-    let seen = |index: usize| load32(place(index)) == u32::from(WORDS[index]);
+    let seen = |index: usize| load32(message_address(index)) == u32::from(WORDS[index]);
     let song = Song { frames: u64::MAX, ..guest.song() };
     let buffer = guest.buffer(song, guest.layout())?;
     let start = || {
@@ -60,7 +60,7 @@ pub fn run(guest: &Guest<'_>) -> Step {
     // Nothing is enabled now, so nothing may come. (QEMU 11.1 itself still shows MSI Enable: it does not know of the reset.)
     let shown = card.function.read16(msi + CONTROL) & ENABLE;
     card.function.disable_intx();
-    store(place(1), &[0; 4]);
+    store(message_address(1), &[0; 4]);
     let mut player = start()?;
     player.play_packets(3)?;
     let quiet = [0, 1, 2].map(seen);

@@ -9,7 +9,7 @@ use ringwave_regs::pages::status;
 use ringwave_regs::{global, stream};
 
 use super::{Guest, self_test};
-use crate::line::Line;
+use crate::card_stream::CardStream;
 use crate::machine::cpu;
 use crate::memory::{allocate, load8};
 use crate::verdict::{Step, expect};
@@ -33,13 +33,14 @@ pub fn run(guest: &Guest<'_>) -> Step {
     // Scatter-gather, WRITTEN, position page, capture, volume, jack.
     expect("FEATURES", (card.read(global::FEATURES) & 0xF6).into(), 0xF6)?;
     let recorder = card.read(global::STREAMS) & 0xFF;
-    let lines = [Line::new(guest, 0, take::RING_FRAMES)?, Line::new(guest, recorder, take::RING_FRAMES)?];
-    expect("CAPS of the recorder", (lines[1].read(stream::CAPS) & 3).into(), 3)?;
+    let streams =
+        [CardStream::new(guest, 0, take::RING_FRAMES)?, CardStream::new(guest, recorder, take::RING_FRAMES)?];
+    expect("CAPS of the recorder", (streams[1].read(stream::CAPS) & 3).into(), 3)?;
     let into = allocate(&guest.firmware, take::RECORDED_BYTES, true)?;
     let seed = guest.song().seed;
     let take = |seed, late| {
         for _ in 0..TRIES {
-            if Take::new(guest, &lines, seed, into, late).run(seed)? {
+            if Take::new(guest, &streams, seed, into, late).run(seed)? {
                 (0..take::RECORDED_BYTES).for_each(|at| cpu::outb(0x404, load8(into + at)));
                 return Ok(());
             }
@@ -47,14 +48,14 @@ pub fn run(guest: &Guest<'_>) -> Step {
         Err(wrong!("this machine is too slow"))
     };
     take(seed, false)?;
-    lines[0].set(stream::VOLUME_0, guest.config.number("volume", 0) as u32);
-    lines[0].set(stream::MUTE, 1 << 1);
+    streams[0].set(stream::VOLUME_0, guest.config.number("volume", 0) as u32);
+    streams[0].set(stream::MUTE, 1 << 1);
     take(seed + 1, true)?;
-    jack(guest, &lines[1])
+    jack(guest, &streams[1])
 }
 
 /// The flag, and with `jack=1` its event in STOP when the host pulls the plug.
-fn jack(guest: &Guest<'_>, capture: &Line) -> Step {
+fn jack(guest: &Guest<'_>, capture: &CardStream) -> Step {
     let unplugged = || capture.field(status::FLAGS) & status::FLAG_UNPLUGGED != 0;
     expect("UNPLUGGED", unplugged().into(), 0)?;
     let events = capture.field(status::EVENTS);

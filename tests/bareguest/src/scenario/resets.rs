@@ -15,12 +15,12 @@ const BEFORE: u32 = 25;
 /// that the card puts it into a file of its own.
 pub fn reboot(guest: &Guest<'_>) -> Step {
     guest.card.expect_reset()?;
-    if cpu::noted() == REBOOTED {
+    if cpu::kept_byte() == REBOOTED {
         say!("back resets={}", guest.card.resets());
         return guest.play(second(guest.song()), guest.layout());
     }
     play_some(guest)?;
-    cpu::note(REBOOTED);
+    cpu::keep_byte(REBOOTED);
     say!("rebooting resets={}", guest.card.resets());
     cpu::reset_machine()
 }

@@ -6,7 +6,7 @@ use ringwave_regs::pages::status;
 use ringwave_regs::stream;
 
 use super::{PATIENCE, POLL};
-use crate::line::{FRAME, Line};
+use crate::card_stream::{CardStream, FRAME};
 use crate::memory::store;
 use crate::pattern::Pattern;
 use crate::scenario::Guest;
@@ -29,8 +29,8 @@ const BREAK_AFTER: u32 = 3;
 /// One song, played and recorded.
 pub struct Take<'a> {
     guest: &'a Guest<'a>,
-    render: &'a Line,
-    capture: &'a Line,
+    render: &'a CardStream,
+    capture: &'a CardStream,
     song: Pattern,
     /// The packet to write next.
     next: u32,
@@ -44,8 +44,8 @@ pub struct Take<'a> {
 
 impl<'a> Take<'a> {
     /// Before it begins. `into` has [`RECORDED_BYTES`].
-    pub fn new(guest: &'a Guest<'a>, lines: &'a [Line; 2], seed: u32, into: u64, late: bool) -> Self {
-        let [render, capture] = lines;
+    pub fn new(guest: &'a Guest<'a>, streams: &'a [CardStream; 2], seed: u32, into: u64, late: bool) -> Self {
+        let [render, capture] = streams;
         Self { guest, render, capture, song: Pattern::new(seed), next: 0, taken: 0, into, late }
     }
 
@@ -59,15 +59,15 @@ impl<'a> Take<'a> {
         expect("FIFO_FRAMES of the recorder", capture.read(stream::FIFO_FRAMES).into(), 96)?;
         capture.mark(0, 2 * PACKET);
         self.write();
-        let began = |line: &Line| Step::Ok((line.anchor()?.epoch, line.field(status::EVENTS)));
+        let began = |stream: &CardStream| Step::Ok((stream.anchor()?.epoch, stream.field(status::EVENTS)));
         let before = [began(render)?, began(capture)?];
         let order = if self.late { [render, capture] } else { [capture, render] };
-        for line in order {
-            line.go(stream::STATE_RUN)?;
+        for stream in order {
+            stream.go(stream::STATE_RUN)?;
             self.guest.firmware.stall(3_000);
         }
-        for line in order {
-            let lockstep = line.field(status::FLAGS) & status::FLAG_LOCKSTEP != 0;
+        for stream in order {
+            let lockstep = stream.field(status::FLAGS) & status::FLAG_LOCKSTEP != 0;
             expect("LOCKSTEP", lockstep.into(), 1)?;
         }
         self.aligned(0)?;
@@ -79,14 +79,14 @@ impl<'a> Take<'a> {
             expect("PACKET_FRAME at the end", render.field64(status::PACKET_FRAME), PLAYED.into())?;
         }
         // The player: RUN and its end. The recorder: RUN, a break, PAUSE. Each packet is an event, and nothing else was one.
-        for ((line, (epoch, events)), wanted) in [render, capture].into_iter().zip(before).zip([2, 4]) {
-            steady &= line.anchor()?.epoch.wrapping_sub(epoch) == wanted;
-            let events = line.field(status::EVENTS).wrapping_sub(events);
-            expect("EVENTS", events.into(), line.field(status::PACKET_COUNT).into())?;
-            expect("ERROR", line.read(stream::ERROR).into(), 0)?;
-            line.acknowledged()?;
-            line.go(stream::STATE_STOP)?;
-            expect("FLAGS after STOP", line.field(status::FLAGS).into(), 0)?;
+        for ((stream, (epoch, events)), wanted) in [render, capture].into_iter().zip(before).zip([2, 4]) {
+            steady &= stream.anchor()?.epoch.wrapping_sub(epoch) == wanted;
+            let events = stream.field(status::EVENTS).wrapping_sub(events);
+            expect("EVENTS", events.into(), stream.field(status::PACKET_COUNT).into())?;
+            expect("ERROR", stream.read(stream::ERROR).into(), 0)?;
+            stream.acknowledged()?;
+            stream.go(stream::STATE_STOP)?;
+            expect("FLAGS after STOP", stream.field(status::FLAGS).into(), 0)?;
         }
         say!("take seed={seed} steady={steady}");
         Ok(steady)
@@ -109,8 +109,8 @@ impl<'a> Take<'a> {
             } else if self.taken < complete && !(rest && self.taken == BREAK_AFTER) {
                 self.read();
             }
-            self.render.look()?;
-            self.capture.look()?;
+            self.render.check_position()?;
+            self.capture.check_position()?;
             self.capture.stored(self.taken, PACKET)?;
             if self.taken >= RECORDED {
                 return Ok(());
@@ -137,14 +137,14 @@ impl<'a> Take<'a> {
         self.next += 1;
     }
 
-    /// Takes a packet out of the buffer and gives its place back, marked.
+    /// Takes a packet out of the buffer and gives its room back, marked.
     fn read(&mut self) {
-        let place = self.taken % 2 * PACKET;
+        let first_frame = self.taken % 2 * PACKET;
         for at in 0..PACKET {
-            let frame = self.capture.buffer.frame((place + at) * FRAME);
+            let frame = self.capture.buffer.frame((first_frame + at) * FRAME);
             store(self.into + u64::from((self.taken * PACKET + at) * FRAME), &frame);
         }
-        self.capture.mark(place, PACKET);
+        self.capture.mark(first_frame, PACKET);
         fence(Ordering::SeqCst);
         self.capture.mark_packet(self.taken);
         self.taken += 1;

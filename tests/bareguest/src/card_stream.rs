@@ -16,18 +16,18 @@ pub const FRAME: u32 = 4;
 const MARK: [u8; 4] = [0x5A, 0xC3, 0x96, 0x3C];
 
 /// A stream.
-pub struct Line {
+pub struct CardStream {
     card: Card,
     index: u32,
     block: u32,
     page: u32,
-    /// Its cyclic buffer, in many pieces.
+    /// Its cyclic buffer, in many segments.
     pub buffer: Buffer,
     ring_frames: u32,
     reported: core::cell::Cell<u64>,
 }
 
-impl Line {
+impl CardStream {
     /// Stream `index` with a buffer of so many frames.
     pub fn new(guest: &Guest<'_>, index: u32, ring_frames: u32) -> Step<Self> {
         let (Some(block), Some(page)) = (stream::block(index), pages::status_page(index)) else {
@@ -126,7 +126,7 @@ impl Line {
 
     /// Sees that what the status page gives by extrapolation is what POSITION gives, and that POSITION never goes back, nor behind the
     /// position page.
-    pub fn look(&self) -> Step {
+    pub fn check_position(&self) -> Step {
         let clock = || self.card.registers.read64(global::CLOCK_LO);
         let ((_, ticked), early) = (self.ticked(), self.anchor()?);
         let (from, at, to) = (clock(), self.position(), clock());
@@ -146,7 +146,7 @@ impl Line {
         Ok(())
     }
 
-    /// Capture: what stands before `ANCHOR_FRAME` is stored, what stands behind is not, and a piece is at most one FIFO long (5.2).
+    /// Capture: what stands before `ANCHOR_FRAME` is stored, what stands behind is not, and a burst is at most one FIFO long (5.2).
     pub fn stored(&self, taken: u32, packet: u32) -> Step {
         let (fifo, at) = (u64::from(self.read(stream::FIFO_FRAMES)), self.position());
         let anchor = self.anchor()?;
@@ -161,7 +161,7 @@ impl Line {
             // The card stores first and renews the anchor then; an access to BAR 0 sees it done with both.
             self.position();
             if self.anchor()?.frame == anchor.frame {
-                return Err(wrong!("frame {} is stored before its piece's end", anchor.frame));
+                return Err(wrong!("frame {} is stored before its burst's end", anchor.frame));
             }
         }
         Ok(())
