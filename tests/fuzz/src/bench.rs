@@ -10,10 +10,10 @@ use ringwave_regs::{dma, global, stream as regs};
 use crate::bar::Bar;
 use crate::ram::Ram;
 
-/// Bytes of audio that one stream moves in one call, at most: what is 100 ms late, and the pieces at both ends of it, at 384 kHz in 8 channels.
+/// Bytes of audio that one stream moves in one call, at most: what is 100 ms late, and the bursts at both ends of it, at 384 kHz in 8 channels.
 const BYTES: u64 = 120 * 384 * 32;
 /// Pieces that end in one call, for one stream: none is shorter than a packet of 1 ms (44 frames at 44.1 kHz are a little less).
-const PIECES: u64 = 104;
+const BURSTS: u64 = 104;
 /// Accesses and bytes of one register write beyond that: a RUN's table with all of its links and the check of every entry, or a self-test's.
 /// An access can be two writes.
 const TABLE: u64 = 2 * (3 * dma::ENTRIES_MAX as u64 + 2 * global::SELFTEST_BYTES_MAX as u64);
@@ -145,35 +145,35 @@ impl Bench {
             self.sounds.push((stream, sound));
         }
         (self.messages, self.events) = (self.effects.messages, self.effects.events);
-        self.judge_work();
-        self.judge_interrupts();
+        self.check_work();
+        self.check_interrupts();
         self.effects.clear();
         self.audio.clear();
         result
     }
 
-    fn judge_work(&self) {
+    fn check_work(&self) {
         let streams = u64::from(self.card.streams());
         let (accesses, bytes) = (self.ram.accesses.get(), self.ram.bytes.get());
-        // A piece in entries of one byte each is as many accesses as bytes.
+        // A burst in entries of one byte each is as many accesses as bytes.
         assert!(accesses <= streams * BYTES + TABLE, "{accesses} accesses to guest memory in one call");
         assert!(
             bytes <= streams * BYTES + TABLE * u64::from(dma::SLOT_BYTES),
             "{bytes} bytes of guest memory in one call"
         );
-        // Each end of a piece, each state change and each write is one status page of 19 stores, a position page of 3 at most.
+        // Each end of a burst, each state change and each write is one status page of 19 stores, a position page of 3 at most.
         let stores = self.bar.stores.get();
-        assert!(stores <= (streams * PIECES + 2 * streams + 6) * 24, "{stores} stores to pages in one call");
+        assert!(stores <= (streams * BURSTS + 2 * streams + 6) * 24, "{stores} stores to pages in one call");
         let sounds = self.sounds.len() as u64;
-        assert!(sounds <= streams * PIECES + 2 * streams, "{sounds} sounds in one call");
-        let notes = self.effects.diagnostics.len() as u64;
-        assert!(notes <= streams * 2 * PIECES + 4, "{notes} notes in one call");
-        // A line for each access, and a few for each piece and each note.
-        assert!(self.effects.trace.len() as u64 <= accesses + streams * 5 * PIECES + notes + 8);
+        assert!(sounds <= streams * BURSTS + 2 * streams, "{sounds} sounds in one call");
+        let diagnostics = self.effects.diagnostics.len() as u64;
+        assert!(diagnostics <= streams * 2 * BURSTS + 4, "{diagnostics} diagnostics in one call");
+        // A line for each access, and a few for each burst and each diagnostic.
+        assert!(self.effects.trace.len() as u64 <= accesses + streams * 5 * BURSTS + diagnostics + 8);
     }
 
     /// DATASHEET 2.1.
-    fn judge_interrupts(&self) {
+    fn check_interrupts(&self) {
         let granted = self.msi.unwrap_or(0).min(32);
         let allowed = u32::try_from((1_u64 << granted) - 1).unwrap_or(u32::MAX);
         assert_eq!(self.messages & !allowed, 0, "messages {:#x}, granted {granted}", self.messages);

@@ -194,7 +194,7 @@ impl Ram {
     }
 
     /// Whether two addresses are one byte of memory.
-    pub fn same_place(&self, one: u64, other: u64) -> bool {
+    pub fn same_byte(&self, one: u64, other: u64) -> bool {
         let place = |address| self.place(address, |page| page.memory);
         place(one).is_some() && place(one) == place(other)
     }
@@ -217,7 +217,7 @@ impl Ram {
     }
 
     /// Both opinions hold the same bytes, mapped or not.
-    pub fn judge_contents(&self) {
+    pub fn check_contents(&self) {
         let mut there = vec![0; FILE_BYTES];
         self.file.read_exact_at(&mut there, 0).expect("a memfd gives it");
         assert!(there == *self.contents.borrow(), "the card changed memory that it was not to change");

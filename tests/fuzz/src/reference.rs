@@ -115,7 +115,7 @@ impl Described {
     }
 
     /// What the card is to make of it. Bus Master Enable is on.
-    pub fn judge(&self, ram: &Ram) -> Verdict {
+    pub fn verdict(&self, ram: &Ram) -> Verdict {
         let mut verdict = Verdict::default();
         let data = match self.entries {
             None => vec![(self.address, self.bytes)],
@@ -164,8 +164,8 @@ impl Volumes {
     /// What S16 frames of so many channels are after it.
     pub fn heard(&self, frames: &[u8], channels: usize) -> Vec<u8> {
         let samples = frames.chunks_exact(2).enumerate();
-        let each = samples.flat_map(|(place, sample)| {
-            let channel = place % channels;
+        let each = samples.flat_map(|(index, sample)| {
+            let channel = index % channels;
             let sample = i16::from_le_bytes([sample[0], sample[1]]);
             self.sample(sample, channel).to_le_bytes()
         });

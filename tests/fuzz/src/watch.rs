@@ -67,7 +67,7 @@ impl Watch {
     }
 
     /// Looks at everything, without letting time pass.
-    pub fn look(&mut self, bench: &mut Bench) {
+    pub fn check(&mut self, bench: &mut Bench) {
         let base = pages::status_page(self.stream).expect("a stream");
         let page = |bench: &Bench, field| bench.bar.u32(base + field);
         assert_eq!(page(bench, status::SEQ) % 2, 0);
@@ -109,7 +109,7 @@ impl Watch {
     }
 
     /// DATASHEET 5.8: whatever was written, what stands there is a volume.
-    fn judge_volume(bench: &mut Bench, block: u32) {
+    fn check_volume(bench: &mut Bench, block: u32) {
         let volumes =
             [regs::VOLUME_0, regs::VOLUME_3, regs::VOLUME_7].map(|register| bench.get(block + register));
         let in_range = |volume: u32| (-96 * 65_536..=0).contains(&volume.cast_signed());
@@ -133,7 +133,7 @@ impl Watch {
             | u64::from(bench.get(block + regs::POSITION_HI)) << 32;
         // The page's point is a whole tick: at most one frame behind and never ahead.
         assert!(exact == position || exact == position + 1, "register {exact}, page {position}");
-        Self::judge_volume(bench, block);
+        Self::check_volume(bench, block);
         let state = bench.get(block + regs::STATE);
         let format = bench.get(block + regs::FORMAT);
         let sample = format::sample_bytes(format::code(format)).unwrap_or(2);
@@ -146,8 +146,8 @@ impl Watch {
         }
         let (ring, packets) = (bench.get(block + regs::RING_BYTES), bench.get(block + regs::PACKETS));
         let packet_frames = u64::from(ring) / u64::from(packets) / self.frame_bytes;
-        let place = pages::position_page(self.stream).expect("a stream") + pages::position::RING_OFFSET;
-        assert!(bench.bar.u32(place) < ring, "the position page points out of the cyclic buffer");
+        let field = pages::position_page(self.stream).expect("a stream") + pages::position::RING_OFFSET;
+        assert!(bench.bar.u32(field) < ring, "the position page points out of the cyclic buffer");
         let fifo = u64::from(bench.get(block + regs::FIFO_FRAMES));
         let deepest = u64::from(bench.get(block + regs::RATE)) * u64::from(regs::FIFO_MILLIS) / 1000;
         assert_eq!(fifo, packet_frames.min(deepest));

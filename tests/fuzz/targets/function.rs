@@ -503,10 +503,10 @@ impl Function {
     }
 
     /// What always holds.
-    fn judge(&mut self) {
-        self.judge_config();
+    fn check(&mut self) {
+        self.check_config();
         for index in 0..self.watches.len() {
-            self.watches[index].look(&mut self.bench);
+            self.watches[index].check(&mut self.bench);
         }
         let now = self.bench.now;
         if let Some(due) = self.bench.card.next_deadline() {
@@ -515,7 +515,7 @@ impl Function {
     }
 
     /// Who the function is and where its capabilities are cannot be changed.
-    fn judge_config(&self) {
+    fn check_config(&self) {
         let read = |offset: usize| {
             let mut data = [0; 4];
             self.config.read(offset as u64, &mut data);
@@ -540,7 +540,7 @@ fuzz_target!(|input: Input| {
     let mut function = Function::new(&input);
     for op in input.ops.iter().take(64) {
         function.act(op);
-        function.judge();
+        function.check();
     }
-    function.bench.ram.judge_contents();
+    function.bench.ram.check_contents();
 });

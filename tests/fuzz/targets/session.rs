@@ -219,12 +219,12 @@ impl Client {
         assert!(!self.session.mid_message(), "out of step");
         let silent = flags & header_flags::NO_REPLY != 0 || flags & header_flags::TYPE == header_flags::REPLY;
         assert_eq!(answer.is_none(), silent, "flags {flags:#x}");
-        self.judge_memory();
+        self.check_memory();
         answer
     }
 
     /// What the card may not write is as it was; what it may, it has written by the self-test.
-    fn judge_memory(&mut self) {
+    fn check_memory(&mut self) {
         for (number, file) in memory().iter().enumerate() {
             let mut there = vec![0; FILE_BYTES];
             file.read_exact_at(&mut there, 0).expect("a memfd gives it");
@@ -343,11 +343,11 @@ impl Client {
 
     /// The client itself stores a slot: 64 of them in each page of the first file.
     fn slot(&mut self, page: u8, slot: u8, data: u64, length: u32, flags: u32) {
-        let place = u64::from(page) % PAGES * PAGE + u64::from(slot) % 64 * 16;
+        let offset = u64::from(page) % PAGES * PAGE + u64::from(slot) % 64 * 16;
         let bytes = [&data.to_le_bytes()[..], &length.to_le_bytes(), &flags.to_le_bytes()].concat();
-        memory()[0].write_all_at(&bytes, place).expect("a memfd takes it");
-        let place = place as usize;
-        self.contents[0][place..place + 16].copy_from_slice(&bytes);
+        memory()[0].write_all_at(&bytes, offset).expect("a memfd takes it");
+        let offset = offset as usize;
+        self.contents[0][offset..offset + 16].copy_from_slice(&bytes);
     }
 
     fn self_test(&mut self, page: u8, offset: u16, bytes: u16) {

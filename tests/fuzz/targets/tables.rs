@@ -1,5 +1,5 @@
 //! Scatter-gather tables in random maps, against the [`ringwave_fuzz::reference`]: accepted or which error, which slots and bytes are read and
-//! in which order, what is heard of them, what the self-test leaves in memory. Time goes from one end of a piece to the next, so what is
+//! in which order, what is heard of them, what the self-test leaves in memory. Time goes from one end of a burst to the next, so what is
 //! fetched when is known.
 #![no_main]
 
@@ -53,7 +53,7 @@ struct Entry {
 
 #[derive(Arbitrary, Debug)]
 enum Move {
-    /// The next end of a piece.
+    /// The next end of a burst.
     End,
     Ends(u8),
     Run,
@@ -74,31 +74,31 @@ enum Move {
 /// The stream as it should be.
 struct Model {
     bench: Bench,
-    shape: Shape,
+    geometry: BufferGeometry,
     described: Described,
     state: u32,
     /// The snapshot of this RUN.
     buffer: Vec<u64>,
-    /// The frame at which the piece in the FIFO begins, and its bytes (`None` = silence).
+    /// The frame at which the burst in the FIFO begins, and its bytes (`None` = silence).
     position: u64,
-    piece: Option<Option<Vec<u8>>>,
+    burst: Option<Option<Vec<u8>>>,
     volumes: Volumes,
-    /// Pieces that could not be fetched.
+    /// Bursts that could not be fetched.
     faults: u32,
 }
 
 #[derive(Clone, Copy)]
-struct Shape {
+struct BufferGeometry {
     packet: u64,
     packets: u64,
     frame_bytes: u64,
 }
 
-impl Shape {
+impl BufferGeometry {
     fn ring_bytes(self) -> u64 {
         self.packet * self.packets * self.frame_bytes
     }
-    fn piece_end(self, frame: u64) -> u64 {
+    fn burst_end(self, frame: u64) -> u64 {
         (frame + 48 * u64::from(regs::FIFO_MILLIS)).min((frame / self.packet + 1) * self.packet)
     }
 }
@@ -161,14 +161,14 @@ impl Model {
             ram.map(map);
         }
         let config = Config { clock: ClockMode::Realtime, dma_bits, ..Config::default() };
-        let shape = Shape {
+        let geometry = BufferGeometry {
             packet: 48 + 2 * u64::from(input.packet),
             packets: if input.two_packets { 2 } else { 1 },
             frame_bytes: if input.mono { 2 } else { 4 },
         };
         let mut model = Self {
             bench: Bench::new(config, ram),
-            shape,
+            geometry,
             described: Described {
                 address: 0,
                 entries: None,
@@ -180,7 +180,7 @@ impl Model {
             state: regs::STATE_STOP,
             buffer: Vec::new(),
             position: 0,
-            piece: None,
+            burst: None,
             volumes: Volumes::default(),
             faults: 0,
         };
@@ -188,8 +188,8 @@ impl Model {
         write(&mut model.bench, regs::INT_ENABLE, regs::INT_ERROR);
         write(&mut model.bench, regs::FORMAT, format::pack(format::S16, if input.mono { 1 } else { 2 }));
         write(&mut model.bench, regs::RATE, 48_000);
-        write(&mut model.bench, regs::RING_BYTES, shape.ring_bytes() as u32);
-        write(&mut model.bench, regs::PACKETS, shape.packets as u32);
+        write(&mut model.bench, regs::RING_BYTES, geometry.ring_bytes() as u32);
+        write(&mut model.bench, regs::PACKETS, geometry.packets as u32);
         model.again(&input.table);
         model
     }
@@ -197,7 +197,7 @@ impl Model {
     /// STOP, a table, PAUSE.
     fn again(&mut self, table: &Table) {
         self.bench.write(regs::STATE, regs::STATE_STOP);
-        let bytes = self.shape.ring_bytes() as u32;
+        let bytes = self.geometry.ring_bytes() as u32;
         let described = table.lay(&self.bench.ram, bytes, bytes);
         self.described = Described { dma_bits: self.described.dma_bits, ..described };
         let set_up = [
@@ -213,7 +213,7 @@ impl Model {
             assert!(self.bench.ram.touched.borrow().is_empty(), "DMA before RUN");
         }
         assert_eq!(self.bench.read(regs::STATE), regs::STATE_PAUSE);
-        (self.state, self.position, self.piece) = (regs::STATE_PAUSE, 0, None);
+        (self.state, self.position, self.burst) = (regs::STATE_PAUSE, 0, None);
     }
 
     fn run(&mut self) {
@@ -223,7 +223,7 @@ impl Model {
         self.bench.write(regs::ERROR, 0);
         let bus_master = self.bench.ram.bus_master.get();
         let verdict = if bus_master {
-            self.described.judge(&self.bench.ram)
+            self.described.verdict(&self.bench.ram)
         } else {
             Verdict { errors: [Error::BusMasterOff.code()].into(), ..Verdict::default() }
         };
@@ -250,30 +250,30 @@ impl Model {
         self.state = regs::STATE_RUN;
         self.buffer = verdict.buffer;
         self.bench.events = events;
-        if self.piece.is_none() {
+        if self.burst.is_none() {
             self.fetch(data);
         } else {
             assert!(data.is_empty(), "the FIFO is kept");
         }
     }
 
-    /// The piece at the position was fetched, by these accesses.
+    /// The burst at the position was fetched, by these accesses.
     fn fetch(&mut self, touched: &[Touch]) {
-        let Shape { frame_bytes, .. } = self.shape;
-        let (from, to) = (self.position, self.shape.piece_end(self.position));
-        let at = (from * frame_bytes % self.shape.ring_bytes()) as usize;
+        let BufferGeometry { frame_bytes, .. } = self.geometry;
+        let (from, to) = (self.position, self.geometry.burst_end(self.position));
+        let at = (from * frame_bytes % self.geometry.ring_bytes()) as usize;
         let bytes = &self.buffer[at..at + ((to - from) * frame_bytes) as usize];
         let ram = &self.bench.ram;
         let reach = |&byte: &u64| ram.byte(byte, false).filter(|_| ram.bus_master.get());
         let fetched: Option<Vec<u8>> = bytes.iter().map(reach).collect();
         let mut read = bytes;
         for touch in touched {
-            assert!(!touch.write && read.len() as u64 >= touch.bytes, "reads beyond the piece");
+            assert!(!touch.write && read.len() as u64 >= touch.bytes, "reads beyond the burst");
             let (now, later) = read.split_at(touch.bytes as usize);
             assert!(now.iter().enumerate().all(|(index, &byte)| byte == touch.address + index as u64));
             read = later;
         }
-        assert!(fetched.is_none() || read.is_empty(), "the piece was not read whole");
+        assert!(fetched.is_none() || read.is_empty(), "the burst was not read whole");
         // DATASHEET 5.7: a transfer fails, or Bus Master Enable is off.
         let failed = fetched.is_none();
         self.faults += u32::from(failed);
@@ -282,10 +282,10 @@ impl Model {
         assert_eq!(page(pages::status::DMA_FAULTS), self.faults);
         let why = if ram.bus_master.get() { Error::DmaUnmapped } else { Error::BusMasterOff };
         assert!(!failed || page(pages::status::ERROR) == why.code());
-        self.piece = Some(fetched);
+        self.burst = Some(fetched);
     }
 
-    /// Time goes on to the end of the piece.
+    /// Time goes on to the end of the burst.
     fn end(&mut self) {
         let Some(due) = self.bench.card.next_deadline() else {
             assert_ne!(self.state, regs::STATE_RUN);
@@ -294,16 +294,16 @@ impl Model {
         assert_eq!(self.state, regs::STATE_RUN);
         self.bench.now = due;
         self.bench.call(Controller::advance);
-        let end = self.shape.piece_end(self.position);
-        let heard = match self.piece.take().expect("a piece") {
-            Some(bytes) => Sound::Frames(self.volumes.heard(&bytes, self.shape.frame_bytes as usize / 2)),
+        let end = self.geometry.burst_end(self.position);
+        let heard = match self.burst.take().expect("a burst") {
+            Some(bytes) => Sound::Frames(self.volumes.heard(&bytes, self.geometry.frame_bytes as usize / 2)),
             None => Sound::Silence(end - self.position),
         };
         assert!(self.bench.sounds == [(0, heard)], "frame {}: {:?}", self.position, self.bench.sounds);
         self.position = end;
         let touched = self.bench.ram.touched.take();
         self.fetch(&touched);
-        let packets = self.position / self.shape.packet;
+        let packets = self.position / self.geometry.packet;
         assert_eq!(u64::from(self.bench.read(regs::PACKET_COUNT)), packets);
         assert_eq!(u64::from(self.bench.read(regs::POSITION_LO)), self.position);
     }
@@ -331,7 +331,7 @@ impl Model {
         let verdict = match (self.bench.ram.bus_master.get(), right_length) {
             (false, _) => Verdict { errors: [Error::BusMasterOff.code()].into(), ..Verdict::default() },
             (_, false) => Verdict { errors: [Error::BadLength.code()].into(), ..Verdict::default() },
-            _ => described.judge(&self.bench.ram),
+            _ => described.verdict(&self.bench.ram),
         };
         let words: Vec<u8> =
             verdict.buffer.iter().map(|&byte| self.bench.ram.byte(byte, true).expect("reachable")).collect();
@@ -370,7 +370,7 @@ impl Model {
     /// Whether the byte's old value shows somewhere else, so that two places may be one.
     fn aliased(&self, buffer: &[u64], index: usize) -> bool {
         let ram = &self.bench.ram;
-        buffer.iter().enumerate().any(|(other, &byte)| other != index && ram.same_place(byte, buffer[index]))
+        buffer.iter().enumerate().any(|(other, &byte)| other != index && ram.same_byte(byte, buffer[index]))
     }
 
     fn act(&mut self, action: &Move) {
@@ -393,7 +393,7 @@ impl Model {
             Move::Unmap(area, pages) => self.bench.ram.unmap(*area, *pages),
             Move::BusMaster(on) => self.bench.bus_master(*on),
             Move::SelfTest(table, bytes, seed) => self.self_test(table, *bytes, *seed),
-            // Time stands at the start of a piece, so the whole piece is heard so.
+            // Time stands at the start of a burst, so the whole burst is heard so.
             Move::Volume(channel, value) => {
                 let (channel, value) = (usize::from(channel % 8), value >> 8);
                 self.bench.write(regs::VOLUME_0 + 4 * channel as u32, value.cast_unsigned());
@@ -415,5 +415,5 @@ fuzz_target!(|input: Input| {
     for action in input.moves.iter().take(48) {
         model.act(action);
     }
-    model.bench.ram.judge_contents();
+    model.bench.ram.check_contents();
 });

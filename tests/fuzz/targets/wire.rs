@@ -17,24 +17,24 @@ use ringwave_vfio_user::{
 const HELLO: &[u8] =
     b"\x01\x00\x01\x00\x3C\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x01\0{\"capabilities\":{\"write_multiple\":true}}";
 
-/// The lengths of the judge's regions.
+/// The lengths of the device's regions.
 const SIZES: [u64; 9] = [0x1000, 0x4000, 16, 0, 1 << 33, 0, 0, 256, 0];
 
 /// A device that checks what it is promised.
-struct Judge {
+struct CheckedDevice {
     memory: OwnedFd,
     /// Every map, as the device sees them.
     maps: Vec<RangeInclusive<u64>>,
 }
 
-impl Judge {
+impl CheckedDevice {
     fn inside(&self, region: u32, offset: u64, bytes: usize) {
         let size = self.region(region).size;
         assert!(bytes != 0 && offset.checked_add(bytes as u64).is_some_and(|end| end <= size));
     }
 }
 
-impl Device for Judge {
+impl Device for CheckedDevice {
     fn region(&self, index: u32) -> RegionInfo<'_> {
         assert!(index < self.regions());
         let areas = vec![Area { offset: 0x1000, size: 0x1000 }; 3];
@@ -105,7 +105,7 @@ fn descriptors(count: usize) -> Vec<OwnedFd> {
 
 /// Where bounds go wrong: an access at the end of a region, a little before it or beyond. It is taken exactly if it is inside. Whatever was
 /// said before it, the conversation is in step.
-fn probe(session: &mut Session, judge: &mut Judge, mode: u8, piece: u8) {
+fn probe(session: &mut Session, device: &mut CheckedDevice, mode: u8, piece: u8) {
     let region = usize::from(piece % 9);
     let count = u64::from(mode >> 2 & 15) + 1;
     let Some(offset) = (SIZES[region] + u64::from(piece / 9 % 5)).checked_sub(count + 2) else { return };
@@ -121,7 +121,7 @@ fn probe(session: &mut Session, judge: &mut Judge, mode: u8, piece: u8) {
     let mut message = &message[..];
     let mut answer = None;
     while !message.is_empty() {
-        if let Step::Reply(reply) = session.receive(judge, &mut message, Vec::new(), false) {
+        if let Step::Reply(reply) = session.receive(device, &mut message, Vec::new(), false) {
             answer = Some(reply);
         }
     }
@@ -133,7 +133,7 @@ fn probe(session: &mut Session, judge: &mut Judge, mode: u8, piece: u8) {
 fuzz_target!(|input: &[u8]| {
     let [mode, piece, bytes @ ..] = input else { return };
     let memory = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a memfd");
-    let mut judge = Judge { memory, maps: Vec::new() };
+    let mut device = CheckedDevice { memory, maps: Vec::new() };
     let mut session = Session::new();
     if mode & 1 != 0 {
         let mut hello = [HELLO, b"\0"].concat();
@@ -141,7 +141,7 @@ fuzz_target!(|input: &[u8]| {
         hello[4..8].copy_from_slice(&length.to_ne_bytes());
         let mut hello = &hello[..];
         while !hello.is_empty() {
-            assert!(!matches!(session.receive(&mut judge, &mut hello, Vec::new(), false), Step::Close(..)));
+            assert!(!matches!(session.receive(&mut device, &mut hello, Vec::new(), false), Step::Close(..)));
         }
     }
     for mut bytes in bytes.chunks(usize::from(*piece) + 1) {
@@ -150,7 +150,7 @@ fuzz_target!(|input: &[u8]| {
             let fds = if begins && bytes[0] & 1 != 0 { usize::from(bytes[0] >> 1) % 10 } else { 0 };
             assert!(session.wanted() <= MESSAGE_BYTES_MAX as usize);
             let before = bytes.len();
-            let step = session.receive(&mut judge, &mut bytes, descriptors(fds), false);
+            let step = session.receive(&mut device, &mut bytes, descriptors(fds), false);
             match step {
                 Step::Continue => assert!(bytes.len() < before),
                 Step::Reply(reply) => {
@@ -170,6 +170,6 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     if mode & 1 != 0 && !session.mid_message() {
-        probe(&mut session, &mut judge, *mode, *piece);
+        probe(&mut session, &mut device, *mode, *piece);
     }
 });
