@@ -107,13 +107,13 @@ pub fn endpoints() -> Vec<Endpoint> {
 impl Endpoint {
     /// Its interfaces: category, and the filter that offers it. WAVERT.md 5.4 and 6.1.
     pub fn interfaces(&self) -> [(String, String); 5] {
-        let way = match self.direction {
+        let direction = match self.direction {
             Direction::Render => &KSCATEGORY_RENDER,
             Direction::Capture => &KSCATEGORY_CAPTURE,
         };
         [
             (braced(&KSCATEGORY_AUDIO), self.wave.clone()),
-            (braced(way), self.wave.clone()),
+            (braced(direction), self.wave.clone()),
             (braced(&KSCATEGORY_REALTIME), self.wave.clone()),
             (braced(&KSCATEGORY_AUDIO), self.topology.clone()),
             (braced(&KSCATEGORY_TOPOLOGY), self.topology.clone()),

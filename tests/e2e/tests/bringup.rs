@@ -32,13 +32,13 @@ fn steps() -> Vec<String> {
     text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// The whole walk, every step of which is as expected.
-fn walk(iommu: Iommu) {
+/// The whole bring-up, every step of which is as expected.
+fn bringup_is_as_expected(iommu: Iommu) {
     let report = run(iommu, |request| request.arguments = vec!["--json".into()]);
     assert!(report.passed());
-    let walk: serde_json::Value =
+    let report: serde_json::Value =
         serde_json::from_str(&report.tool).expect("the tool says JSON and nothing else");
-    let seen: Vec<(&str, &str)> = walk["steps"]
+    let seen: Vec<(&str, &str)> = report["steps"]
         .as_array()
         .expect("a list of steps")
         .iter()
@@ -52,14 +52,14 @@ fn walk(iommu: Iommu) {
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
-fn the_walk_over_intel_iommu_is_as_expected() {
-    walk(Iommu::Intel);
+fn bringup_behind_intel_iommu_is_as_expected() {
+    bringup_is_as_expected(Iommu::Intel);
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
-fn the_walk_over_virtio_iommu_is_as_expected() {
-    walk(Iommu::Virtio);
+fn bringup_behind_virtio_iommu_is_as_expected() {
+    bringup_is_as_expected(Iommu::Virtio);
 }
 
 #[test]
@@ -74,19 +74,19 @@ fn memory_that_is_not_shared_is_found_by_the_self_test_and_named() {
     assert!(report.tool.contains("share=on"), "and the missing option of QEMU is named");
 }
 
-/// What the guest told of two walks with a card that left between them.
+/// What the guest told of two bring-ups with a card that left between them.
 fn assert_left_and_came_back(report: &Report) {
     let steps = report.steps();
-    let place = |words: &str| {
+    let position_of = |words: &str| {
         steps
             .iter()
             .position(|step| step.contains(words))
             .unwrap_or_else(|| panic!("no \"{words}\": {steps:#?}"))
     };
-    let left = place("the card left");
-    assert!(place("run 1: tool ended") < left);
-    assert!(left < place("run 2: card "), "it was found again");
-    assert!(left < place("run 2: tool ended: exit status: 0"));
+    let left = position_of("the card left");
+    assert!(position_of("run 1: tool ended") < left);
+    assert!(left < position_of("run 2: card "), "it was found again");
+    assert!(left < position_of("run 2: tool ended: exit status: 0"));
 }
 
 #[test]

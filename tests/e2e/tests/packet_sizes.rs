@@ -100,11 +100,11 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { millis, packets, guest_late, lost, silence_frames, worst_us, .. } = self;
         let lost = lost.map_or("unknown".into(), |lost| lost.to_string());
-        let way = if self.records { "record" } else { "play" };
+        let direction = if self.records { "record" } else { "play" };
         let clean = if self.clean() { "clean" } else { "not clean" };
         write!(
             f,
-            "{millis:>2} ms  {way:<6}  {packets:>7} packets  {guest_late:>5} late by the guest  {lost:>7} lost  \
+            "{millis:>2} ms  {direction:<6}  {packets:>7} packets  {guest_late:>5} late by the guest  {lost:>7} lost  \
              {silence_frames:>7} frames  worst {worst_us:>6} us  {clean}"
         )
     }
