@@ -27,12 +27,12 @@ fn area(number: u8) -> u64 {
 
 /// A guest physical address near memory.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub struct Place {
+pub struct GuestAddress {
     area: u8,
     offset: u16,
 }
 
-impl Place {
+impl GuestAddress {
     /// The address.
     pub fn address(self) -> u64 {
         area(self.area).wrapping_add(self.offset.into())
@@ -109,8 +109,8 @@ fn files() -> &'static [File; 2] {
 }
 
 /// What guest RAM holds before anybody writes to it: never 0, and no two bytes that are near each other alike.
-pub fn pattern(place: u64) -> u8 {
-    (place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 | 1
+pub fn pattern(offset: u64) -> u8 {
+    (offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 | 1
 }
 
 impl Ram {
@@ -162,8 +162,8 @@ impl Ram {
     }
 
     /// `DMA_UNMAP` of some pages of an area: as much of them as is mapped.
-    pub fn unmap(&mut self, place: u8, pages: u8) {
-        let first = area(place).wrapping_add(u64::from(pages & 15) * PAGE);
+    pub fn unmap(&mut self, number: u8, pages: u8) {
+        let first = area(number).wrapping_add(u64::from(pages & 15) * PAGE);
         let count = u64::from(pages >> 4) + 1;
         self.real.unmap(first, count * PAGE);
         self.pages.retain(|&number, _| !(first / PAGE..first / PAGE + count).contains(&number));
@@ -178,28 +178,28 @@ impl Ram {
     /// What the guest itself stores; where it has no memory, nothing.
     pub fn poke(&self, address: u64, bytes: &[u8]) {
         for (at, length) in spans(address, bytes.len()) {
-            let Some(place) = self.place(address.wrapping_add(at as u64), |page| page.memory) else {
+            let Some(offset) = self.file_offset(address.wrapping_add(at as u64), |page| page.memory) else {
                 continue;
             };
             let bytes = &bytes[at..at + length];
-            self.contents.borrow_mut()[place..place + length].copy_from_slice(bytes);
-            self.file.write_all_at(bytes, place as u64).expect("a memfd takes it");
+            self.contents.borrow_mut()[offset..offset + length].copy_from_slice(bytes);
+            self.file.write_all_at(bytes, offset as u64).expect("a memfd takes it");
         }
     }
 
     /// The byte at `address`, if the card may load it (with `write`: also store to it).
     pub fn byte(&self, address: u64, write: bool) -> Option<u8> {
-        let place = self.place(address, |page| page.memory && page.read && (page.write || !write))?;
-        Some(self.contents.borrow()[place])
+        let offset = self.file_offset(address, |page| page.memory && page.read && (page.write || !write))?;
+        Some(self.contents.borrow()[offset])
     }
 
     /// Whether two addresses are one byte of memory.
     pub fn same_byte(&self, one: u64, other: u64) -> bool {
-        let place = |address| self.place(address, |page| page.memory);
-        place(one).is_some() && place(one) == place(other)
+        let file_offset = |address| self.file_offset(address, |page| page.memory);
+        file_offset(one).is_some() && file_offset(one) == file_offset(other)
     }
 
-    fn place(&self, address: u64, may: impl Fn(&Page) -> bool) -> Option<usize> {
+    fn file_offset(&self, address: u64, may: impl Fn(&Page) -> bool) -> Option<usize> {
         let page = self.pages.get(&(address / PAGE)).filter(|page| may(page))?;
         Some((page.file * PAGE + address % PAGE) as usize)
     }
@@ -250,8 +250,8 @@ impl GuestMemory for Ram {
         if result.is_ok() {
             self.count(address, into.len(), false);
             for (at, length) in spans(address, into.len()) {
-                let place = self.place(address + at as u64, |_| true).expect("reachable");
-                assert_eq!(into[at..at + length], self.contents.borrow()[place..place + length]);
+                let offset = self.file_offset(address + at as u64, |_| true).expect("reachable");
+                assert_eq!(into[at..at + length], self.contents.borrow()[offset..offset + length]);
             }
         }
         result
@@ -264,8 +264,8 @@ impl GuestMemory for Ram {
         if result.is_ok() {
             self.count(address, from.len(), true);
             for (at, length) in spans(address, from.len()) {
-                let place = self.place(address + at as u64, |_| true).expect("reachable");
-                self.contents.borrow_mut()[place..place + length].copy_from_slice(&from[at..at + length]);
+                let offset = self.file_offset(address + at as u64, |_| true).expect("reachable");
+                self.contents.borrow_mut()[offset..offset + length].copy_from_slice(&from[at..at + length]);
             }
         }
         result

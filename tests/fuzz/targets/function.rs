@@ -8,7 +8,7 @@ use ringwave_card::controller::{Config, Controller};
 use ringwave_card::pci::{Identity, layout, spec};
 use ringwave_card::env::ClockMode;
 use ringwave_fuzz::bench::Bench;
-use ringwave_fuzz::ram::{MapSpec, Place, Ram};
+use ringwave_fuzz::ram::{MapSpec, GuestAddress, Ram};
 use ringwave_fuzz::watch::Watch;
 use ringwave_pci::config::{ConfigSpace, Settings};
 use ringwave_regs::dma::Slot;
@@ -34,7 +34,7 @@ enum Op {
         two: bool,
         mono: bool,
         slow: bool,
-        at: Place,
+        at: GuestAddress,
         table: Option<u8>,
     },
     State {
@@ -110,13 +110,13 @@ enum Op {
     Unmap(u8, u8),
     UnmapAll,
     Slot {
-        at: Place,
-        data: Place,
+        at: GuestAddress,
+        data: GuestAddress,
         length: u16,
         link: bool,
     },
     SelfTest {
-        at: Place,
+        at: GuestAddress,
         bytes: u16,
         entries: u8,
     },
@@ -272,7 +272,7 @@ impl Function {
         self.bench.get(offset)
     }
 
-    fn set_up(&mut self, stream: u8, packet: u32, shape: [bool; 3], at: Place, table: Option<u8>) {
+    fn set_up(&mut self, stream: u8, packet: u32, shape: [bool; 3], at: GuestAddress, table: Option<u8>) {
         let [two, mono, slow] = shape;
         let index = self.stream(stream);
         self.watches[index].may_jump();

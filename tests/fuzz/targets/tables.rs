@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use ringwave_card::controller::{Config, Controller};
 use ringwave_card::env::ClockMode;
 use ringwave_fuzz::bench::{Bench, Sound};
-use ringwave_fuzz::ram::{MapSpec, Place, Ram, Touch};
+use ringwave_fuzz::ram::{MapSpec, GuestAddress, Ram, Touch};
 use ringwave_fuzz::reference::{Described, Verdict, Volumes};
 use ringwave_regs::dma::{ENTRIES_MAX, Slot};
 use ringwave_regs::error::Error;
@@ -30,7 +30,7 @@ struct Input {
 /// A table as a driver lays it out, then perhaps spoilt.
 #[derive(Arbitrary, Clone, Debug)]
 struct Table {
-    at: Place,
+    at: GuestAddress,
     /// Contiguous if empty.
     entries: Vec<Entry>,
     /// Most often the last entry's length is made right, sometimes nearly.
@@ -39,14 +39,14 @@ struct Table {
     more: i8,
     /// Now and then what stands in the slot with this number.
     spoilt: u8,
-    spoil: (Place, u32, u32),
+    spoil: (GuestAddress, u32, u32),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Entry {
     /// The slot comes after a link to here.
-    link: Option<Place>,
-    data: Place,
+    link: Option<GuestAddress>,
+    data: GuestAddress,
     /// Bytes; 0 can come.
     length: u16,
 }
@@ -61,8 +61,8 @@ enum Move {
     /// STOP, and another table.
     Again(Table),
     /// Nothing may come of it before the next RUN.
-    Slot(Place, Place, u16, bool),
-    Poke(Place, u8),
+    Slot(GuestAddress, GuestAddress, u16, bool),
+    Poke(GuestAddress, u8),
     Map(MapSpec),
     Unmap(u8, u8),
     BusMaster(bool),
