@@ -5,7 +5,7 @@
 //! ```text
 //! jack <stream> in|out     plugs or unplugs; answer: jack <stream> in|out
 //! jack <stream>            tells
-//! stats                    the present client's figures: JSON, crate::stats
+//! stats                    the present client's statistics: JSON, by the schema of ringwave_report
 //! help
 //! error: ...               the answer to everything else
 //! ```

@@ -22,7 +22,7 @@ use ringwave_report::SessionReport;
 const CONNECTIONS_MAX: usize = 16;
 /// For the line, and again for taking the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// For the figures, which the desk gives between two things that it does.
+/// For the statistics, which the I/O worker gives between two drained queues.
 const FIGURES_PATIENCE: Duration = Duration::from_millis(700);
 /// How often it is looked whether the figures are there.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
