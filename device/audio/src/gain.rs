@@ -99,46 +99,74 @@ fn factor(volume: i32) -> u32 {
     factor
 }
 
-/// Multiplies the sample of `channel` in every whole frame of `stride` bytes.
+/// Multiplies the sample of `channel` in every whole frame of `stride` bytes. Muted is silence, whatever the
+/// sample was: 0 times a negative float would be -0, and times infinity no number.
 fn scale<C: Codec<N, Value: Scale>, const N: usize>(
     frames: &mut [u8],
     stride: usize,
     channel: usize,
     factor: u32,
 ) {
+    if factor == 0 {
+        let silence = C::store(C::nearest(0.0));
+        each(frames, stride, channel, |_| silence);
+    } else {
+        let factor = C::Value::factor(factor);
+        each(frames, stride, channel, |sample| C::store(C::load(sample).scaled(factor)));
+    }
+}
+
+/// Changes the sample of `channel` in every whole frame of `stride` bytes.
+fn each<const N: usize>(
+    frames: &mut [u8],
+    stride: usize,
+    channel: usize,
+    change: impl Fn([u8; N]) -> [u8; N],
+) {
     // No format has frames of 0 bytes; chunks of 0 would be a panic.
     for frame in frames.chunks_exact_mut(stride.max(1)) {
         if let Some(sample) = frame.as_chunks_mut().0.get_mut(channel) {
-            *sample = C::store(C::load(*sample).scaled(factor));
+            *sample = change(*sample);
         }
     }
 }
 
 /// The value of a sample, which can be multiplied by a factor.
 trait Scale {
-    /// Times `factor` / [`GAIN_ONE`], which is not above 1.
-    fn scaled(self, factor: u32) -> Self;
+    /// The factor as the loop over the frames wants it.
+    type Factor: Copy;
+
+    /// That of `factor` / [`GAIN_ONE`], which is not above 1.
+    fn factor(factor: u32) -> Self::Factor;
+    /// Times the factor.
+    fn scaled(self, factor: Self::Factor) -> Self;
 }
 
 impl Scale for i32 {
+    type Factor = i64;
+
+    fn factor(factor: u32) -> i64 {
+        factor.into()
+    }
+
     /// `(value * factor + 2^29) >> 30`: no larger than the value was.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "no larger than the value was")]
-    fn scaled(self, factor: u32) -> Self {
-        ((i64::from(self) * i64::from(factor) + HALF) >> GAIN_BITS) as Self
+    fn scaled(self, factor: i64) -> Self {
+        ((i64::from(self) * factor + HALF) >> GAIN_BITS) as Self
     }
 }
 
 impl Scale for f32 {
-    /// Muted is 0, whatever the sample was: 0 times a negative number would be -0, and times infinity no
-    /// number.
+    type Factor = Self;
+
+    #[allow(clippy::cast_precision_loss, reason = "single precision is what the DATASHEET asks for")]
+    fn factor(factor: u32) -> Self {
+        factor as Self / GAIN_ONE as Self
+    }
+
     #[inline]
-    fn scaled(self, factor: u32) -> Self {
-        if factor == 0 {
-            return 0.0;
-        }
-        #[allow(clippy::cast_precision_loss, reason = "single precision is what the DATASHEET asks for")]
-        let factor = factor as Self / GAIN_ONE as Self;
+    fn scaled(self, factor: Self) -> Self {
         self * factor
     }
 }
