@@ -1,4 +1,4 @@
-//! CPU time of the card: engine and desk, nothing else in the process does anything.
+//! CPU time of the card: engine thread and I/O worker, nothing else in the process does anything.
 //!
 //! Everything that will be played is marked at the start, or nothing is, so that no client's time is counted. They start one after the other, spread over a packet: the worst case,
 //! for no two of their ends can be handled in one wake.

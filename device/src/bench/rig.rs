@@ -1,4 +1,4 @@
-//! What is measured: a whole card with its engine and desk, in this process, on the realtime clock, into the null sink; and the guest's
+//! What is measured: a whole card with its engine thread and I/O worker, in this process, on the realtime clock, into the null sink; and the guest's
 //! ends of it: RAM, an eventfd for its one MSI message, the page BAR as memory.
 //!
 //! A register access here is a call of [`Card`] and not a message over a socket: what the transport and QEMU cost is not in the figures.
