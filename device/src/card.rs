@@ -7,7 +7,7 @@
 //! a message nor the card's time ever waits for a disk.
 
 mod asking;
-mod behind;
+mod backend;
 mod device;
 pub(crate) mod reset_watch;
 mod tracing;
@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use crate::records::Records;
 pub use asking::AskError;
 use asking::Session;
-use behind::Behind;
+use backend::CardBackend;
 use ringwave_card::controller::{Config, Controller};
 use ringwave_card::env::{ClockMode, Effects, Env};
 use ringwave_card::page_bar::PageBar;
@@ -210,10 +210,10 @@ impl Requests for Card {
 
 impl State {
     /// The function, and what is behind it.
-    fn split<'a>(&'a mut self, card: &'a Card) -> (&'a mut Function, Behind<'a>) {
+    fn split<'a>(&'a mut self, card: &'a Card) -> (&'a mut Function, CardBackend<'a>) {
         let Self { function, controller, inputs, effects, queue, counted, session, tracing, .. } = self;
         let (running, with_file) = (false, false);
-        let behind = Behind {
+        let behind = CardBackend {
             card,
             controller,
             inputs,

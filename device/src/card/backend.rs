@@ -18,7 +18,7 @@ use ringwave_host::source::Inputs;
 use ringwave_report::Messages;
 
 /// Everything of the card's state but its PCI function.
-pub(crate) struct Behind<'a> {
+pub(crate) struct CardBackend<'a> {
     pub card: &'a Card,
     pub controller: &'a mut Controller,
     pub inputs: &'a mut Inputs,
@@ -33,7 +33,7 @@ pub(crate) struct Behind<'a> {
     pub with_file: bool,
 }
 
-impl Behind<'_> {
+impl CardBackend<'_> {
     /// Calls the controller. What of it the guest must see is in the pages and in `bus` when this returns.
     pub fn call<R>(&mut self, bus: &mut Bus<'_>, call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
         let (result, mut full) = self.call_once(bus, call);
@@ -95,7 +95,7 @@ impl Behind<'_> {
     }
 }
 
-impl Backend for Behind<'_> {
+impl Backend for CardBackend<'_> {
     fn read(&mut self, bar: u32, offset: u64, data: &mut [u8], bus: &mut Bus<'_>) {
         match bar {
             REGISTERS_BAR => self.call(bus, |controller, env| controller.read(offset, data, env)),

@@ -6,7 +6,7 @@ use ringwave_regs::pci::REGISTERS_BAR;
 use ringwave_vfio_user::{IrqAction, IrqChange as Change};
 
 use super::State;
-use super::behind::Behind;
+use super::backend::CardBackend;
 use crate::records::is_urgent;
 use ringwave_trace::{Event, IrqChange, IrqKind, Region};
 
@@ -32,7 +32,7 @@ impl Tracing {
     }
 }
 
-impl Behind<'_> {
+impl CardBackend<'_> {
     /// Puts a request that has come into the trace: all but those whose result is part of the event.
     pub(super) fn trace_request(&mut self, request: &Request<'_>) {
         if !self.tracing.wanted {

@@ -142,7 +142,7 @@ fn printable(answer: &str) -> String {
 
 /// Arguments of `serve`: the control socket, and what the card begins with.
 #[derive(Args, Debug)]
-pub struct Hand {
+pub struct ControlArgs {
     /// Take commands on this socket while the card runs (ringwave control): plug, unplug, figures
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
@@ -154,7 +154,7 @@ pub struct Hand {
     pub no_volume: bool,
 }
 
-impl Hand {
+impl ControlArgs {
     /// Listens on the control socket, if there is to be one.
     pub fn listen(&self) -> Result<Option<Arc<Listener>>, Failure> {
         self.control.as_deref().map(|path| super::serve::bind(path).map(Arc::new)).transpose()

@@ -31,9 +31,9 @@ use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
-use super::control::{self, Hand};
+use super::control::{self, ControlArgs};
 use super::output_paths;
-use super::signals::{Asked, Signals, ignore_size_limit};
+use super::signals::{SignalKind, Signals, ignore_size_limit};
 
 /// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means that it hangs (a client's memory
 /// can be made to).
@@ -102,7 +102,7 @@ pub struct Serve {
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     pub priority: priority::Mode,
     #[command(flatten)]
-    pub hand: Hand,
+    pub control: ControlArgs,
 }
 
 const HELP: &str = "\
@@ -207,7 +207,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let signals = Signals::block().map_err(failed)?;
     ignore_size_limit();
     let Place { socket, name } = listen(arguments)?;
-    let by_hand = arguments.hand.listen()?;
+    let by_hand = arguments.control.listen()?;
     let stop = Stop::new().map_err(failed)?;
     let socket = Arc::new(socket);
     let _removed = Removed(Arc::clone(&socket), by_hand.clone());
@@ -235,7 +235,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     watch(signals, stop.clone(), watched, ends.clone())?;
     let card = Arc::new(make_card(arguments)?);
     signals_may_block(sandbox)?;
-    arguments.hand.unplug(&card)?;
+    arguments.control.unplug(&card)?;
 
     let sink = arguments.sink.to_string();
     let engine = Engine::start_with(Arc::clone(&card), outputs, claims).map_err(bad_input)?;
@@ -344,7 +344,7 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         dma_bits,
         channels_max: channels,
         clock: arguments.clock.mode,
-        volume: !arguments.hand.no_volume,
+        volume: !arguments.control.no_volume,
         ..Config::default()
     };
     let config = CardConfig {
@@ -414,7 +414,7 @@ struct Watched {
 impl Watched {
     /// Waits for a signal that ends; does what others ask meanwhile.
     fn wait(&self, signals: &Signals) -> std::io::Result<()> {
-        while signals.wait()? == Asked::Figures {
+        while signals.wait()? == SignalKind::Figures {
             let card = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(card) = card {
                 // A card that hangs has none to give, and the log is not told: it may be what hangs.
@@ -464,7 +464,7 @@ fn needs(arguments: &Serve) -> Needs {
         written: output_paths::written(arguments).map(|(_, path)| path.to_owned()).collect(),
         // The names in a backtrace, should it ever come to that.
         read: std::env::current_exe().into_iter().chain(output_paths::sources(arguments)).collect(),
-        sockets: arguments.socket.iter().chain(&arguments.hand.control).cloned().collect(),
+        sockets: arguments.socket.iter().chain(&arguments.control.control).cloned().collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::ptr;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum SignalKind {
     /// The figures of the moment.
     Figures,
     /// The end.
@@ -44,12 +44,12 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub fn wait(&self) -> io::Result<Asked> {
+    pub fn wait(&self) -> io::Result<SignalKind> {
         let mut signal = 0;
         // SAFETY: the set is initialised, and `signal` is written to.
         match unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } {
-            0 if signal == libc::SIGUSR1 => Ok(Asked::Figures),
-            0 => Ok(Asked::End),
+            0 if signal == libc::SIGUSR1 => Ok(SignalKind::Figures),
+            0 => Ok(SignalKind::End),
             error => Err(io::Error::from_raw_os_error(error)),
         }
     }
