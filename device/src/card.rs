@@ -1,10 +1,11 @@
 //! The whole function behind one lock: controller, configuration space, guest memory, interrupts.
 //!
-//! Three threads come here: the one that handles the client's messages, the engine thread, which gives the card its time, and the I/O
-//! worker, which does what the host is to do (`device`). What a message brings about for the guest (pages, interrupts) is done before
-//! its answer, with the lock held: after a write of PAUSE has returned no event may come, and one that was raised late, outside of the
-//! lock, could. What it brings about for the host (files, log) goes to an [`IoQueue`]; the worker does it without the lock. So neither
-//! a message nor the card's time ever waits for a disk.
+//! Three threads come here: the one that handles the client's messages, the engine thread, which gives the
+//! card its time, and the I/O worker, which does what the host is to do (`device`). What a message brings
+//! about for the guest (pages, interrupts) is done before its answer, with the lock held: after a write of
+//! PAUSE has returned no event may come, and one that was raised late, outside of the lock, could. What it
+//! brings about for the host (files, log) goes to an [`IoQueue`]; the worker does it without the lock. So
+//! neither a message nor the card's time ever waits for a disk.
 
 mod asking;
 mod backend;
@@ -113,8 +114,8 @@ impl Card {
         Ok(card)
     }
 
-    /// The client has left: everything is reset, and when this returns its files are finished. Gives `false` for a client that never said
-    /// anything (somebody who only looked whether the socket is alive).
+    /// The client has left: everything is reset, and when this returns its files are finished. Gives `false`
+    /// for a client that never said anything (somebody who only looked whether the socket is alive).
     pub fn client_left(&self) -> bool {
         let (done, finished) = mpsc::channel();
         {

@@ -1,4 +1,5 @@
-//! The engine of a card as the program runs it: the card's two threads, and the files that the I/O worker writes.
+//! The engine of a card as the program runs it: the card's two threads, and the files that the I/O worker
+//! writes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,8 +48,8 @@ pub enum EngineError {
 }
 
 impl EngineConfig {
-    /// Finds out whether its files can be written, and keeps other processes from them: before the process gives up what that takes.
-    /// `in_use`: files that this process reads.
+    /// Finds out whether its files can be written, and keeps other processes from them: before the process
+    /// gives up what that takes. `in_use`: files that this process reads.
     pub fn claim(&self, in_use: &[PathBuf]) -> Result<Claims, EngineError> {
         let claim = |path: &PathBuf, content| {
             Claim::new(path, content, in_use)
@@ -95,8 +96,8 @@ impl Engine {
         Self::start_with(card, config, claims)
     }
 
-    /// [`Engine::start`] with what [`EngineConfig::claim`] gave. What earlier runs left is removed: no file is there before something
-    /// was heard, and no figures before a client has left.
+    /// [`Engine::start`] with what [`EngineConfig::claim`] gave. What earlier runs left is removed: no file
+    /// is there before something was heard, and no figures before a client has left.
     pub fn start_with(
         card: Arc<Card>,
         config: EngineConfig,
@@ -120,8 +121,9 @@ impl Engine {
         Ok(Self { threads, _claims: claims })
     }
 
-    /// Stops it: everything that was heard is in its file, and every file is whole, when this gives `true`. `false`: a sink failed, now or
-    /// earlier, or it takes nothing any more (a pipe that nobody reads, a server that is gone) and was given up.
+    /// Stops it: everything that was heard is in its file, and every file is whole, when this gives `true`.
+    /// `false`: a sink failed, now or earlier, or it takes nothing any more (a pipe that nobody reads, a
+    /// server that is gone) and was given up.
     pub fn end(self) -> bool {
         self.threads.end()
     }

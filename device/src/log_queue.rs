@@ -1,5 +1,6 @@
-//! The log on its way out. Once [`LogQueue::start`] was called a thread of its own writes it, and whoever logs never waits: a line that
-//! finds no room is dropped and counted, for the log may be a pipe that nobody reads.
+//! The log on its way out. Once [`LogQueue::start`] was called a thread of its own writes it, and whoever
+//! logs never waits: a line that finds no room is dropped and counted, for the log may be a pipe that nobody
+//! reads.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -80,7 +81,8 @@ impl LogQueue {
 
     /// Writes what comes, for ever.
     fn write_all(&self, mut to: impl Write) {
-        // Lines that could not be written: told when there is something to write again, for trying again and again would be in vain.
+        // Lines that could not be written: told when there is something to write again, for trying again and
+        // again would be in vain.
         let mut unwritten = 0_u64;
         let mut state = self.lock();
         loop {

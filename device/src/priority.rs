@@ -1,13 +1,15 @@
 //! The priority of the process: a busy host must not let the card's time wait behind other programs.
 //!
-//! The engine sleeps nearly all the time and has microseconds of work at the end of a packet. With the ordinary policy Linux lets it wait until
-//! a busy program has used up its slice, which is milliseconds, longer than a short packet; neither a nice value nor a short slice helps where
-//! the kernel groups programs by session (`sched_autogroup`). So the process asks for `SCHED_FIFO` with the lowest real-time
-//! priority (`sched(7)`), which takes `CAP_SYS_NICE` or an `RLIMIT_RTPRIO` of 1 or more.
+//! The engine sleeps nearly all the time and has microseconds of work at the end of a packet. With the
+//! ordinary policy Linux lets it wait until a busy program has used up its slice, which is milliseconds,
+//! longer than a short packet; neither a nice value nor a short slice helps where the kernel groups programs
+//! by session (`sched_autogroup`). So the process asks for `SCHED_FIFO` with the lowest real-time priority
+//! (`sched(7)`), which takes `CAP_SYS_NICE` or an `RLIMIT_RTPRIO` of 1 or more.
 //!
-//! Threads inherit it. The engine and the thread that does its input and output share a lock, so both have it: an ordinary thread that is put
-//! aside with the lock held would let the engine wait after all. Then the main thread [gives it up](give_up), so that the thread that
-//! answers the client never has it: how much that works is the client's to say, and a client must not take a processor from the host.
+//! Threads inherit it. The engine and the thread that does its input and output share a lock, so both have
+//! it: an ordinary thread that is put aside with the lock held would let the engine wait after all. Then the
+//! main thread [gives it up](give_up), so that the thread that answers the client never has it: how much that
+//! works is the client's to say, and a client must not take a processor from the host.
 
 use std::fmt;
 use std::io;
@@ -55,7 +57,8 @@ impl fmt::Display for Priority {
 #[error("no real-time priority: {0}; it takes {NEXT_STEP}; or use --priority auto")]
 pub struct PriorityError(io::Error);
 
-/// Gives the calling thread, and those that it starts, their priority. Call it before the capabilities are dropped and before there are threads.
+/// Gives the calling thread, and those that it starts, their priority. Call it before the capabilities are
+/// dropped and before there are threads.
 ///
 /// # Errors
 /// Only in [`Mode::Realtime`], when the process may not have it.

@@ -1,4 +1,5 @@
-//! The program's side of a card's I/O worker: it gives sound to the sinks, and writes log, trace and figures. Without the card's lock.
+//! The program's side of a card's I/O worker: it gives sound to the sinks, and writes log, trace and figures.
+//! Without the card's lock.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -60,7 +61,8 @@ pub(crate) struct Recorder {
     /// Nothing that was heard in the life of the process was lost.
     lossless: bool,
     watchdog: Watchdog,
-    /// There was some of the trace in the last queue: there will be more, and the card does not wake anybody for it.
+    /// There was some of the trace in the last queue: there will be more, and the card does not wake anybody
+    /// for it.
     traced: bool,
     /// The figures of the client that is there when the process ends.
     last: Option<SessionReport>,
@@ -217,7 +219,8 @@ impl Recorder {
         }
     }
 
-    /// Logs which sinks failed. Gives their streams as bits: a sink that failed is an error of its stream, the card goes on.
+    /// Logs which sinks failed. Gives their streams as bits: a sink that failed is an error of its stream,
+    /// the card goes on.
     fn report_failures(&mut self, failed: Vec<(u32, SinkError)>) -> u32 {
         let mut streams = 0;
         for (stream, error) in failed {

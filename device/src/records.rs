@@ -1,5 +1,5 @@
-//! What a card tells its I/O worker besides sound: log lines, the trace, figures. It is filled with the card's lock held and handled
-//! without it, so that a message handler never waits for a file.
+//! What a card tells its I/O worker besides sound: log lines, the trace, figures. It is filled with the
+//! card's lock held and handled without it, so that a message handler never waits for a file.
 
 use std::sync::mpsc::Sender;
 
@@ -41,7 +41,8 @@ pub struct Records {
     pub lost_maps: Vec<Lost>,
     /// What the sources have to say, for the log.
     pub source_warnings: Vec<String>,
-    /// A client has left, and this is what it did. Comes after everything else but the requests; answered by dropping the sender.
+    /// A client has left, and this is what it did. Comes after everything else but the requests; answered by
+    /// dropping the sender.
     pub left: Option<(SessionReport, Sender<()>)>,
     /// Requests for figures.
     pub requests: Vec<StatsRequest>,
@@ -72,7 +73,8 @@ impl Records {
         }
     }
 
-    /// Puts a request in. `false`: too many wait. For the log there is always room, because it has all that it wants when it asks once.
+    /// Puts a request in. `false`: too many wait. For the log there is always room, because it has all that
+    /// it wants when it asks once.
     pub fn request(&mut self, request: StatsRequest) -> bool {
         let takes = match request {
             StatsRequest::Log if self.requests.iter().any(|other| matches!(other, StatsRequest::Log)) => {
@@ -100,7 +102,8 @@ impl Records {
     }
 }
 
-/// Whether something waits that does not wait for more. The trace does: a wake for every event would cost more than all else about it.
+/// Whether something waits that does not wait for more. The trace does: a wake for every event would cost
+/// more than all else about it.
 pub fn is_urgent(queue: &IoQueue<Records>) -> bool {
     let records = &queue.records;
     !queue.audio.is_empty()
@@ -110,8 +113,8 @@ pub fn is_urgent(queue: &IoQueue<Records>) -> bool {
         || records.trace.len() >= TRACE_BATCH
 }
 
-/// Of streams whose sound found no room (bits), those that the log is to name: all of them, once for each time the queue fills, but not
-/// without end for one client. `reported` counts these times.
+/// Of streams whose sound found no room (bits), those that the log is to name: all of them, once for each
+/// time the queue fills, but not without end for one client. `reported` counts these times.
 pub fn loss_to_report(unreported: u32, reported: &mut u32) -> u32 {
     if unreported == 0 || *reported >= LOSSES_MAX {
         return 0;

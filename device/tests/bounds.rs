@@ -1,7 +1,9 @@
-//! Two streams, many maps of one page each over real shared memory, and a guest that does anything: every access of the card is in a map that
-//! is there at that moment, every call does a bounded amount of work, and positions stay in range and never go back.
+//! Two streams, many maps of one page each over real shared memory, and a guest that does anything: every
+//! access of the card is in a map that is there at that moment, every call does a bounded amount of work, and
+//! positions stay in range and never go back.
 //!
-//! `invariants.rs` has one stream and memory that is only imagined; here the card's own [`GuestRam`] is compared with a table of pages.
+//! `invariants.rs` has one stream and memory that is only imagined; here the card's own [`GuestRam`] is
+//! compared with a table of pages.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -35,11 +37,12 @@ const PAGE: u64 = 4096;
 /// First guest page that is ever mapped, and how many there are. The file has as many.
 const FIRST: u64 = 0x100;
 const PAGES: u64 = 24;
-/// Frames of audio of one stream that one call may move: what is 100 ms late, and the pieces at both ends of it. Of pieces as well: none is
-/// shorter than a packet of a millisecond.
+/// Frames of audio of one stream that one call may move: what is 100 ms late, and the pieces at both ends of
+/// it. Of pieces as well: none is shorter than a packet of a millisecond.
 const LATE_FRAMES: u64 = 48 * 120;
 const LATE_PIECES: u64 = 104;
-/// Accesses of one register write beyond that: a RUN's table with all links and the check of every entry. A 64-bit access is two writes.
+/// Accesses of one register write beyond that: a RUN's table with all links and the check of every entry. A
+/// 64-bit access is two writes.
 const TABLE: u64 = 2 * 3 * dma::ENTRIES_MAX as u64;
 
 /// Guest RAM twice.
@@ -398,7 +401,8 @@ fn sixteen_streams_that_are_late_are_bounded_work() {
     assert!(world.card.next_deadline().unwrap() > first);
 }
 
-/// The longest table, every entry behind a link, is read once, slot by slot, and each range is looked at once.
+/// The longest table, every entry behind a link, is read once, slot by slot, and each range is looked at
+/// once.
 #[test]
 fn longest_table_is_bounded_work() {
     let mut world = World::new(Config { clock: ClockMode::Realtime, ..Config::default() }, true);
@@ -419,7 +423,8 @@ fn longest_table_is_bounded_work() {
     assert_eq!(accesses, entries + (entries - 1) + entries + 96 * 4);
 }
 
-/// DATASHEET 5.3: `WRITTEN - n` as a signed number is not negative. Half of all numbers away it is, whichever way it is counted.
+/// DATASHEET 5.3: `WRITTEN - n` as a signed number is not negative. Half of all numbers away it is, whichever
+/// way it is counted.
 #[test]
 fn packet_that_is_half_of_all_numbers_away_is_not_written() {
     let mut world = World::new(Config { clock: ClockMode::Lockstep, ..Config::default() }, true);

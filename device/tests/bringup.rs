@@ -1,5 +1,5 @@
-//! `ringwave bringup` as an engineer runs it: against the card as it is, and against cards that are none, hang, or die. Those that are
-//! broken in one place are in `bringup_defects.rs`.
+//! `ringwave bringup` as an engineer runs it: against the card as it is, and against cards that are none,
+//! hang, or die. Those that are broken in one place are in `bringup_defects.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

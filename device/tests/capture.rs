@@ -1,4 +1,5 @@
-//! Capture streams: what the guest finds in its buffer, what is counted, loopback, and the position page that ticks. DATASHEET 5 and 7.3.
+//! Capture streams: what the guest finds in its buffer, what is counted, loopback, and the position page that
+//! ticks. DATASHEET 5 and 7.3.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
-//! What `ringwave` says to a user who got something wrong: one line that names the thing, and exit code 2 (or 1 where it was not the user).
+//! What `ringwave` says to a user who got something wrong: one line that names the thing, and exit code 2 (or
+//! 1 where it was not the user).
 
 #![allow(
     clippy::unwrap_used,
@@ -93,7 +94,8 @@ fn piece_that_no_wav_file_can_hold_is_refused_before_it_is_made() {
     one_line(&["tone", "/dev/full", "--seconds", "1"], dir.path(), 1, "/dev/full");
 }
 
-/// A WAV file with one chunk of format and one of data: format tag, channels, bits; the sizes that its header tells of RIFF and data.
+/// A WAV file with one chunk of format and one of data: format tag, channels, bits; the sizes that its header
+/// tells of RIFF and data.
 fn wav(tag: u16, channels: u16, bits: u16, sizes: (u32, u32), data: &[u8]) -> Vec<u8> {
     let frame = channels.wrapping_mul(bits / 8);
     let mut file = b"RIFF".to_vec();
@@ -153,7 +155,8 @@ fn files_that_cannot_be_compared() {
         assert_eq!(differs.status.code(), Some(1));
         assert!(String::from_utf8(differs.stdout).unwrap().contains("formats differ"));
     }
-    // As a writer leaves it that is killed before it has put the sizes in: not the same as what was played, and said so.
+    // As a writer leaves it that is killed before it has put the sizes in: not the same as what was played,
+    // and said so.
     put("killed.wav", &wav(1, 2, 16, (0, 0), &data));
     let killed = ringwave(&["compare", "good.wav", "killed.wav"], dir.path());
     assert_eq!(killed.status.code(), Some(1), "{}", String::from_utf8_lossy(&killed.stderr));

@@ -1,4 +1,5 @@
-//! `ringwave compare` and `--source wav:` with files of any length, devices and pipes: bounded memory, and an answer in time.
+//! `ringwave compare` and `--source wav:` with files of any length, devices and pipes: bounded memory, and an
+//! answer in time.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -133,7 +134,8 @@ fn pipe_is_compared_to_its_end_in_little_memory() {
     fifo(dir);
     let child = spawn(&["compare", "a.wav", "fifo"], dir);
     let path = dir.join("fifo");
-    // By a thread of its own: it waits for ever for a reader that has died. The thread ends with the test, if not sooner.
+    // By a thread of its own: it waits for ever for a reader that has died. The thread ends with the test, if
+    // not sooner.
     std::thread::spawn(move || {
         let mut writer = File::options().write(true).open(path).unwrap();
         writer.write_all(&header(u32::MAX)).unwrap();

@@ -1,4 +1,5 @@
-//! The control socket as a user finds it: what it does to the card, what it says to who is wrong, and that nobody can hold it up.
+//! The control socket as a user finds it: what it does to the card, what it says to who is wrong, and that
+//! nobody can hold it up.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Sentences of the DATASHEET about streams (5.1 to 5.7, 2.1) that the other tests do not reach: the edges of numbers, of the end of stream and of
-//! START, and a PCI side that changes in RUN.
+//! Sentences of the DATASHEET about streams (5.1 to 5.7, 2.1) that the other tests do not reach: the edges of
+//! numbers, of the end of stream and of START, and a PCI side that changes in RUN.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,

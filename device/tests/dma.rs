@@ -1,4 +1,5 @@
-//! The cyclic buffer in guest memory: tables, links, straddling frames, and every way a table can be wrong. DATASHEET section 6.
+//! The cyclic buffer in guest memory: tables, links, straddling frames, and every way a table can be wrong.
+//! DATASHEET section 6.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

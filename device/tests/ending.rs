@@ -1,4 +1,5 @@
-//! How `ringwave serve` ends by a signal: whatever a client is in the middle of, with whole files, without its socket, and in time.
+//! How `ringwave serve` ends by a signal: whatever a client is in the middle of, with whole files, without
+//! its socket, and in time.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -28,8 +29,8 @@ impl Serving {
         let script = format!("{before} exec \"$0\" serve --socket card.sock --clock lockstep \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_ringwave")]).args(arguments);
-        // Whoever runs the tests under nohup has SIGHUP ignored, and a child inherits that: the card would rightly go on.
-        // SAFETY: signal is async-signal-safe and touches no memory of ours.
+        // Whoever runs the tests under nohup has SIGHUP ignored, and a child inherits that: the card would
+        // rightly go on. SAFETY: signal is async-signal-safe and touches no memory of ours.
         unsafe {
             command.pre_exec(|| match libc::signal(libc::SIGHUP, libc::SIG_DFL) {
                 libc::SIG_ERR => Err(std::io::Error::last_os_error()),

@@ -1,4 +1,5 @@
-//! How a stream ends and starts: end of stream, START, power, reset, and a host that fails. DATASHEET 5.5, 5.6, 2.
+//! How a stream ends and starts: end of stream, START, power, reset, and a host that fails. DATASHEET 5.5,
+//! 5.6, 2.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
-//! A sink that fails, hangs or is killed: what the guest, the next guest, the figures, the exit code and the file say of it.
+//! A sink that fails, hangs or is killed: what the guest, the next guest, the figures, the exit code and the
+//! file say of it.
 
 #![allow(
     clippy::unwrap_used,
@@ -145,7 +146,8 @@ fn failure_that_shows_when_the_client_has_left_is_not_the_next_clients() {
     let serving = Serving::on_a_full_disk(dir.path(), &options);
     let music = music(40);
     let socket = dir.path().join("card.sock");
-    // The last bytes are still in the process when the client leaves: 34 packets are 258,400 bytes, and another one is too many.
+    // The last bytes are still in the process when the client leaves: 34 packets are 258,400 bytes, and
+    // another one is too many.
     let mut guest = Guest::connect(&socket);
     guest.set_up(SETUP);
     play(&mut guest, &music, 0, 35);

@@ -1,4 +1,5 @@
-//! What `ringwave serve` does to files that are not its own: nothing. And two processes never write to one place.
+//! What `ringwave serve` does to files that are not its own: nothing. And two processes never write to one
+//! place.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

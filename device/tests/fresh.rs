@@ -1,4 +1,5 @@
-//! After a client has left, the next one finds a card that no byte tells from a new one: everything that can be read is compared.
+//! After a client has left, the next one finds a card that no byte tells from a new one: everything that can
+//! be read is compared.
 
 #![allow(
     clippy::unwrap_used,
@@ -130,7 +131,8 @@ fn goes_on(name: &str) -> bool {
         .any(status)
 }
 
-/// Leaves a stream that stalls in the middle of its run, with faults, underruns and an armed end, in lockstep; and memory full of noise.
+/// Leaves a stream that stalls in the middle of its run, with faults, underruns and an armed end, in
+/// lockstep; and memory full of noise.
 fn stalls(guest: &mut Guest) {
     let setup = Setup { mode: DmaMode::Contiguous, ..Setup::USUAL };
     guest.set_up(setup);

@@ -1,4 +1,5 @@
-//! The socket of `ringwave serve` when somebody else has made it: by `--fd`, and by systemd (played by a shell, which sets its variables).
+//! The socket of `ringwave serve` when somebody else has made it: by `--fd`, and by systemd (played by a
+//! shell, which sets its variables).
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -12,7 +13,8 @@ use std::process::{Command, Stdio};
 
 use ringwave_vfio_user::Client;
 
-/// `ringwave serve ARGUMENTS` by a shell that sets `variables` first, with `fd` as descriptor 3; ended after 15 s if it does not end.
+/// `ringwave serve ARGUMENTS` by a shell that sets `variables` first, with `fd` as descriptor 3; ended after
+/// 15 s if it does not end.
 fn serve(fd: Option<OwnedFd>, variables: &str, arguments: &[&str], dir: &Path) -> Command {
     let mut command = Command::new("timeout");
     // The shell's own id is the one that the program has in the end: it becomes the program.

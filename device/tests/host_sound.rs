@@ -1,7 +1,8 @@
-//! A piece through the card to the host's sound system, and back from a recording of what that would play: sample for sample.
+//! A piece through the card to the host's sound system, and back from a recording of what that would play:
+//! sample for sample.
 //!
-//! Needs a build with the feature `sound`, a `PulseAudio` server that ALSA's default device leads to, and nothing else that plays: started
-//! by `tests/host-sound/run`, never by itself.
+//! Needs a build with the feature `sound`, a `PulseAudio` server that ALSA's default device leads to, and
+//! nothing else that plays: started by `tests/host-sound/run`, never by itself.
 #![cfg(feature = "sound")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -15,7 +16,8 @@ use guest::{DmaMode, Guest, PATIENCE, Setup};
 use ringwave_audio::test_tune::TestTune;
 use ringwave_audio::{SampleFormat, StreamFormat};
 
-/// Long enough that the drift is known, and that a stream that did not follow would show it at some 100 millionths.
+/// Long enough that the drift is known, and that a stream that did not follow would show it at some 100
+/// millionths.
 const SECONDS: u32 = 15;
 const RATE: u32 = 48_000;
 const CHANNELS: u32 = 2;
@@ -112,7 +114,8 @@ fn what_the_guest_plays_is_what_the_sound_system_plays() {
     let drift = stream["drift_ppm"].as_f64().expect("known after ten seconds");
     println!("drift {drift} ppm over {SECONDS} s, pace at the end {pace}");
     assert!(drift.abs() < 1000.0);
-    // What the guest saw at the end: the device's pace, and up to 5 ms in 10 s more or less until the queue is at its target (`host/src/drift.rs`).
+    // What the guest saw at the end: the device's pace, and up to 5 ms in 10 s more or less until the queue
+    // is at its target (`host/src/drift.rs`).
     let paced = (1e9 / f64::from(pace) - 1.0) * 1e6;
     assert!(pace != 1_000_000_000 && (paced - drift).abs() < 500.0, "the stream went {paced} ppm faster");
 

@@ -1,5 +1,5 @@
-//! Clients that mean harm: none of them takes the card from the next one, leaves bytes for it, fills the log, or keeps a signal from
-//! ending the process in time.
+//! Clients that mean harm: none of them takes the card from the next one, leaves bytes for it, fills the log,
+//! or keeps a signal from ending the process in time.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -37,7 +37,8 @@ fn ends_promptly(mut serving: Serving) {
     assert_eq!(status.code(), Some(0));
 }
 
-/// Fills the counter of the guest's eventfd and makes writes to it wait: flags belong to the open file, which both sides share.
+/// Fills the counter of the guest's eventfd and makes writes to it wait: flags belong to the open file, which
+/// both sides share.
 fn block(guest: &Guest) {
     guest.msi.write(u64::MAX - 1).unwrap();
     let fd = guest.msi.as_raw_fd();
@@ -54,7 +55,8 @@ fn eventfd_that_would_block_holds_up_neither_the_card_nor_the_next_client_nor_a_
         let mut guest = Guest::connect(&socket(dir.path()));
         block(&guest);
         if triggered {
-            // By a message, in the thread that handles messages: `SET_IRQS` with no data and the action "trigger".
+            // By a message, in the thread that handles messages: `SET_IRQS` with no data and the action
+            // "trigger".
             let flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
             guest.client.set_irqs(VFIO_PCI_MSI_IRQ_INDEX, flags, 0, 1, &[]).unwrap();
         }
@@ -108,7 +110,8 @@ fn reset_of_the_function_takes_back_what_is_not_the_cards_in_the_pages() {
         |client| client.write(pci_wire::CONFIG_REGION, 0x78, &[0, 0x80]).unwrap(),
     ];
     for reset in resets {
-        // Unused ones of the clock page and of a status page, a page of a stream that is not there, and a mark page.
+        // Unused ones of the clock page and of a status page, a page of a stream that is not there, and a
+        // mark page.
         let stored = [0xFF0, 0x1_0FF0, 0x1_8000, 0x3_0000];
         for offset in stored {
             client.write32(pci::PAGES_BAR, offset, 0xDEAD_BEEF).unwrap();

@@ -1,5 +1,5 @@
-//! A guest that does anything at all: random accesses, tables, maps, power, resets. Whatever it does, the card does not panic, touches only
-//! memory that it was told of, and its pages and registers agree.
+//! A guest that does anything at all: random accesses, tables, maps, power, resets. Whatever it does, the
+//! card does not panic, touches only memory that it was told of, and its pages and registers agree.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -102,7 +102,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Places that DMA may be pointed at: buffers and tables. The low half; the high one is 0, or leads into nothing.
+/// Places that DMA may be pointed at: buffers and tables. The low half; the high one is 0, or leads into
+/// nothing.
 fn address() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0x10_1000_u32), Just(0x10_8000), Just(0x11_0000), Just(0x11_0010), Just(3)]
 }
@@ -175,7 +176,8 @@ struct Before {
     resets: u32,
 }
 
-/// `may_go_back`: the operation was STOP, reset, or a RUN that may have taken START. PAUSE, D3hot, stalls and ends are not.
+/// `may_go_back`: the operation was STOP, reset, or a RUN that may have taken START. PAUSE, D3hot, stalls and
+/// ends are not.
 fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u64) {
     for (address, bytes) in rig.memory.touched.take() {
         let allowed = ALLOWED
@@ -262,7 +264,8 @@ proptest! {
         // START was written, and no RUN has taken it.
         let mut start_armed = false;
         for op in &ops {
-            // The length of a packet changes with these, and what memory may be touched; that is the other test's business.
+            // The length of a packet changes with these, and what memory may be touched; that is the other
+            // test's business.
             let reshapes = matches!(op, Op::Write(true, index, _)
                 if [regs::PACKETS, regs::FORMAT, regs::DMA_MODE].contains(&regs::REGISTERS[*index].offset))
                 || matches!(op, Op::Raw(offset, _, _, true) if (0x1010..0x1040).contains(offset))

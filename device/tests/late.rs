@@ -172,7 +172,8 @@ fn pieces_are_as_long_as_what_is_known_of_their_packet() {
     rig.run_to(clock_of(start, 264));
     assert!(reads(&rig)[..3] == [88, 88, 88]);
     assert!(rig.heard[4 * 176..] == signal(176, 88));
-    // The piece in which it is first marked is played to its end; then nothing is known of its packet but that it was not promised.
+    // The piece in which it is first marked is played to its end; then nothing is known of its packet but
+    // that it was not promised.
     rig.mark(u32::MAX);
     rig.run_to(clock_of(start, 352));
     assert_eq!(rig.status().underruns, 1);
@@ -194,7 +195,8 @@ fn a_late_last_packet_ends_at_its_last_valid_frame() {
     assert_eq!((rig.position(), rig.status().silence_frames, rig.status().underruns), (1070, 70, 1));
 }
 
-/// Runs a packet at a time; the mark of packet n is stored `early` frames before it begins, with its clock or without.
+/// Runs a packet at a time; the mark of packet n is stored `early` frames before it begins, with its clock or
+/// without.
 fn early(rig: &mut Rig, early: &[u64], told: bool) {
     rig.mark(0);
     rig.state(STATE_RUN);

@@ -1,4 +1,5 @@
-//! What a card tells of itself while it runs and when a client has gone: SIGUSR1, the line in the log, wakes and lateness.
+//! What a card tells of itself while it runs and when a client has gone: SIGUSR1, the line in the log, wakes
+//! and lateness.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! The mark page: what counts, when the card looks, and the handshake of a stall. DATASHEET 5.3 and 7.4. What a late mark costs is in `late.rs`.
+//! The mark page: what counts, when the card looks, and the handshake of a stall. DATASHEET 5.3 and 7.4. What
+//! a late mark costs is in `late.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -204,7 +204,8 @@ fn no_message_is_made_with_debug() {
     // Those of every crate of the card, and no tests.
     files.retain(|path| path.components().any(|part| part.as_os_str() == "src"));
     assert!(files.len() > 150, "all of them");
-    // Bytes in hexadecimal may be; and words of a client's or of a user's: quoted and escaped, which is what Debug does to text.
+    // Bytes in hexadecimal may be; and words of a client's or of a user's: quoted and escaped, which is what
+    // Debug does to text.
     let quoted = ["write!(f, \"{:?}\", self.0)", "format!(\"{name:?}\")"];
     for path in files {
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs")) {

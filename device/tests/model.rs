@@ -1,7 +1,9 @@
-//! Random guests against a second opinion: a model of DATASHEET 5.1 to 5.7 that knows packets and pieces, but no FIFO and, of the pages, only MARK.
-//! The buffer never changes, so the model can say for each frame what is heard: a place in the buffer, or silence.
+//! Random guests against a second opinion: a model of DATASHEET 5.1 to 5.7 that knows packets and pieces, but
+//! no FIFO and, of the pages, only MARK. The buffer never changes, so the model can say for each frame what
+//! is heard: a place in the buffer, or silence.
 //!
-//! Of the table in 5.7 one row is not here, because it needs the FIFO: a transfer that fails. The fuzz target `tables` has it.
+//! Of the table in 5.7 one row is not here, because it needs the FIFO: a transfer that fails. The fuzz target
+//! `tables` has it.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -9,7 +9,8 @@ use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream as regs};
 use support::Rig;
 
-/// DATASHEET 4.1: register, feature, state, value. Each write is wrong in all the later ways too, where there are such.
+/// DATASHEET 4.1: register, feature, state, value. Each write is wrong in all the later ways too, where there
+/// are such.
 #[test]
 fn writes_are_judged_in_order() {
     let none = Error::BadAccess;

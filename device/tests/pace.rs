@@ -1,5 +1,5 @@
-//! A stream that follows the clock of the host's sound card: the pace changes at ends of pieces, exactly, and only where it may.
-//! DATASHEET 5.2, 5.4 and 5.7.
+//! A stream that follows the clock of the host's sound card: the pace changes at ends of pieces, exactly, and
+//! only where it may. DATASHEET 5.2, 5.4 and 5.7.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
-//! Streams as a driver runs them: what is heard, what is counted, what the status page says, line by line of DATASHEET 5.7.
-//! Ends, starts, power and reset are in `ends.rs`.
+//! Streams as a driver runs them: what is heard, what is counted, what the status page says, line by line of
+//! DATASHEET 5.7. Ends, starts, power and reset are in `ends.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use serving::Serving;
 
-/// The policy and the capabilities of each thread of a process, by the thread's name: proc(5), fields 2 and 41 of `stat`.
+/// The policy and the capabilities of each thread of a process, by the thread's name: proc(5), fields 2 and
+/// 41 of `stat`.
 fn policies(process: u32) -> BTreeMap<String, i32> {
     let tasks = std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("task")).unwrap();
     let policy = |stat: String| {

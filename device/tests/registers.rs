@@ -1,4 +1,5 @@
-//! The registers on their own: access rules, what each accepts, interrupts, self-test. DATASHEET sections 2 to 4.
+//! The registers on their own: access rules, what each accepts, interrupts, self-test. DATASHEET sections 2
+//! to 4.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

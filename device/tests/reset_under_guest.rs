@@ -1,4 +1,5 @@
-//! A card that is reset under a guest that goes on as if nothing was, as QEMU's `loadvm` does it, says so in the log.
+//! A card that is reset under a guest that goes on as if nothing was, as QEMU's `loadvm` does it, says so in
+//! the log.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

@@ -1,5 +1,6 @@
-//! The sandbox: what a process that has closed it can still do, and what it cannot. Each attempt is made by a process of its own, this very
-//! program, because there is no way out of a sandbox; it closes it just as `ringwave serve` does and tries.
+//! The sandbox: what a process that has closed it can still do, and what it cannot. Each attempt is made by a
+//! process of its own, this very program, because there is no way out of a sandbox; it closes it just as
+//! `ringwave serve` does and tries.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +34,8 @@ type Attempt = fn(&Path) -> io::Result<()>;
 /// A system call with these arguments.
 fn call(number: libc::c_long, arguments: [usize; 3]) -> io::Result<()> {
     let [a, b, c] = arguments;
-    // SAFETY: only calls are made here that do nothing to this process' memory, with null pointers where they take some.
+    // SAFETY: only calls are made here that do nothing to this process' memory, with null pointers where they
+    // take some.
     match unsafe { libc::syscall(number, a, b, c, 0, 0, 0) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
@@ -154,7 +156,8 @@ fn folders() -> tempfile::TempDir {
     dir
 }
 
-/// The attempt by a process of its own, behind the sandbox or (to see that the attempt is a fair one) without it.
+/// The attempt by a process of its own, behind the sandbox or (to see that the attempt is a fair one) without
+/// it.
 fn attempt(name: &str, dir: &Path, sandbox: &str) -> Output {
     // The reader that a FIFO needs.
     let _reader = OpenOptions::new().read(true).write(true).open(dir.join("mine/fifo"));
@@ -266,7 +269,8 @@ fn serve(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
     command.args(["serve", "--socket", "card.sock", "--clock", "lockstep"]).args(arguments).current_dir(dir);
     command.stderr(Stdio::piped());
-    // SAFETY: only alarm is called between fork and exec. What serves when it should not ends by a signal that no test expects.
+    // SAFETY: only alarm is called between fork and exec. What serves when it should not ends by a signal
+    // that no test expects.
     unsafe {
         command.pre_exec(|| {
             libc::alarm(30);

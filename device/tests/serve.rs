@@ -1,5 +1,5 @@
-//! The card as a vfio-user client finds it: what it shows and plays. What happens when a client misbehaves or leaves is in
-//! `serve_troubles.rs`.
+//! The card as a vfio-user client finds it: what it shows and plays. What happens when a client misbehaves or
+//! leaves is in `serve_troubles.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

@@ -1,4 +1,5 @@
-//! The card when its host or its client fails: sinks that fail or hang, clients that leave in the middle or talk nonsense.
+//! The card when its host or its client fails: sinks that fail or hang, clients that leave in the middle or
+//! talk nonsense.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

@@ -1,4 +1,5 @@
-//! `--sink sound` on the command line: what is refused, and with what next step. None of it needs a sound device.
+//! `--sink sound` on the command line: what is refused, and with what next step. None of it needs a sound
+//! device.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

@@ -1,5 +1,5 @@
-//! `ringwave serve` starts or says why it does not, and ends, in time, whatever its files are: FIFOs without the other end, readers that
-//! leave, files that may not grow, files that vanish.
+//! `ringwave serve` starts or says why it does not, and ends, in time, whatever its files are: FIFOs without
+//! the other end, readers that leave, files that may not grow, files that vanish.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -107,7 +107,8 @@ fn readers_that_leave_take_nothing_with_them() {
         let code = scheduled::ended_within(&mut serving.child, PROMPT).expect(option[0]).code();
         let named = if option[0] == "--trace" { "the trace ends here" } else { "fifo" };
         assert!(!serving.said(named).is_empty(), "{option:?}: it is told: {:?}", serving.said(""));
-        // What was heard and could not be written is a failure of the process; figures and traces are not what it is for.
+        // What was heard and could not be written is a failure of the process; figures and traces are not
+        // what it is for.
         assert_eq!(code, Some(i32::from(option[0] == "--sink")), "{option:?}");
     }
 }
@@ -140,7 +141,8 @@ fn file_that_may_not_grow_is_an_error_of_the_sink() {
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_ringwave")]).current_dir(dir.path());
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    // The pages of BAR 2 are a file, too, of 256 KiB; this is three times the 512 KiB (or 1 MiB, as the shell counts) that a file may have.
+    // The pages of BAR 2 are a file, too, of 256 KiB; this is three times the 512 KiB (or 1 MiB, as the shell
+    // counts) that a file may have.
     let mut guest = Guest::connect(&dir.path().join("card.sock"));
     guest.set_up(Setup::USUAL);
     guest.stream_write(stream::WRITTEN, 400);

@@ -1,4 +1,5 @@
-//! `ringwave serve --trace` and `ringwave trace`, as a user runs them: what happened is in the file, and the command tells it.
+//! `ringwave serve --trace` and `ringwave trace`, as a user runs them: what happened is in the file, and the
+//! command tells it.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -143,7 +144,8 @@ fn a_session_reads_back_as_it_was() {
         (0..u64::from(PACKETS)).map(|packet| (base + packet % 2 * bytes, bytes)).collect();
     assert_eq!(read, wanted);
 
-    // Each packet is complete, an event, and one interrupt, in this order and before the next packet's data is fetched.
+    // Each packet is complete, an event, and one interrupt, in this order and before the next packet's data
+    // is fetched.
     let sound: Vec<&str> =
         all.iter().map(kind).filter(|kind| ["dma-read", "packet", "event", "msi"].contains(kind)).collect();
     assert_eq!(sound, ["dma-read", "packet", "event", "msi"].repeat(PACKETS as usize));

@@ -1,4 +1,5 @@
-//! Memory that the client maps without sharing it: the map is taken and kept, and DMA to it is refused by name.
+//! Memory that the client maps without sharing it: the map is taken and kept, and DMA to it is refused by
+//! name.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

@@ -1,4 +1,5 @@
-//! Volume, mute and jack: what is heard from which frame on, what stays, and what a guest is told. DATASHEET 5.8 and 5.9.
+//! Volume, mute and jack: what is heard from which frame on, what stays, and what a guest is told. DATASHEET
+//! 5.8 and 5.9.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
-//! The smallest program that proves a target: it needs core, alloc and the linker. Set-up compiles it; the UEFI one is also
-//! booted, and ends QEMU through the debug-exit device at port 0x501 with status `(21 << 1) | 1` = 43.
+//! The smallest program that proves a target: it needs core, alloc and the linker. Set-up compiles it; the
+//! UEFI one is also booted, and ends QEMU through the debug-exit device at port 0x501 with status
+//! `(21 << 1) | 1` = 43.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Compiles the C++ half of the ABI check (tests/abi/oracle.cpp) for the Microsoft ABI and hands the object to the linker of ntguest.efi.
+//! Compiles the C++ half of the ABI check (tests/abi/oracle.cpp) for the Microsoft ABI and hands the object
+//! to the linker of ntguest.efi.
 //!
 //! On the host there is nothing to do: the host tests need no clang.
 

@@ -1,8 +1,10 @@
-//! What the streams of a card play, as it waits for the host: frames, silence and stops of all streams in their order.
+//! What the streams of a card play, as it waits for the host: frames, silence and stops of all streams in
+//! their order.
 
 use ringwave_audio::StreamFormat;
 
-/// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed without saying so.
+/// Sound that may wait for the sinks: five minutes of 48 kHz stereo. More means that the sink has failed
+/// without saying so.
 pub const BYTES_MAX: usize = 64 << 20;
 /// Chunks that may wait, whatever their length.
 const CHUNKS_MAX: usize = BYTES_MAX / 64;
@@ -75,8 +77,8 @@ impl AudioQueue {
         QueueEnd { bytes: self.bytes.len(), chunks: self.entries.len() }
     }
 
-    /// Drops, of what has come since `before`, whatever finds no room. Gives the streams whose sound was lost, as bits. A stop takes room
-    /// as well, but one that is missing is missed by nobody.
+    /// Drops, of what has come since `before`, whatever finds no room. Gives the streams whose sound was
+    /// lost, as bits. A stop takes room as well, but one that is missing is missed by nobody.
     pub fn limit(&mut self, before: QueueEnd) -> u32 {
         if self.bytes.len() <= BYTES_MAX && self.entries.len() <= CHUNKS_MAX {
             return 0;

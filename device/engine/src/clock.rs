@@ -45,7 +45,8 @@ impl HostClock {
         Self { start: Instant::now(), speed, by_hand: None }
     }
 
-    /// A clock that stands at 0 until it is turned with [`HostClock::turn`]: for tests that are to go the same way every time.
+    /// A clock that stands at 0 until it is turned with [`HostClock::turn`]: for tests that are to go the
+    /// same way every time.
     pub fn by_hand() -> Self {
         Self { by_hand: Some(AtomicU64::new(0)), ..Self::start(Speed::REAL) }
     }

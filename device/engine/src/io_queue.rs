@@ -1,7 +1,8 @@
 //! What goes from a card to its I/O worker, and back.
 //!
-//! The card fills its queue with its lock held, the worker exchanges it for an empty one ([`crate::device::Device::drain`]) and
-//! empties it without the lock: so neither a message of the client nor the card's time waits for a file.
+//! The card fills its queue with its lock held, the worker exchanges it for an empty one
+//! ([`crate::device::Device::drain`]) and empties it without the lock: so neither a message of the client nor
+//! the card's time waits for a file.
 
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ pub struct StreamsNow {
 pub struct Feedback {
     /// Streams whose sink has failed, as bits.
     pub failed: u32,
-    /// Streams that have to go at another rate than before, with their `RATE_DEN`: their sink has a clock of its own.
+    /// Streams that have to go at another rate than before, with their `RATE_DEN`: their sink has a clock of
+    /// its own.
     pub rates: Vec<(u32, u32)>,
     /// The trace can be written no more.
     pub trace_failed: bool,

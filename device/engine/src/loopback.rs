@@ -1,8 +1,10 @@
-//! What a render stream plays, as the sound of a capture stream: sample for sample, in order, each frame once.
+//! What a render stream plays, as the sound of a capture stream: sample for sample, in order, each frame
+//! once.
 //!
-//! Both streams move at the same rate, but their pieces do not end together, so that between two ends of the capture stream there may be
-//! one frame more or less than it needs. One frame is therefore held back when sound begins; it is delivered when sound ends. Where the
-//! render stream stands still (a stall, PAUSE, the end) there is silence.
+//! Both streams move at the same rate, but their pieces do not end together, so that between two ends of the
+//! capture stream there may be one frame more or less than it needs. One frame is therefore held back when
+//! sound begins; it is delivered when sound ends. Where the render stream stands still (a stall, PAUSE, the
+//! end) there is silence.
 
 use std::collections::VecDeque;
 

@@ -9,8 +9,9 @@ pub trait Sources {
         let _ = (stream, format);
     }
 
-    /// Fills `into` with the next frames of capture stream `stream` (its number on the card), whole frames in `format`. Must
-    /// not wait: what is not there is silence. Gives how many of the bytes are sound, and not silence for want of it.
+    /// Fills `into` with the next frames of capture stream `stream` (its number on the card), whole frames in
+    /// `format`. Must not wait: what is not there is silence. Gives how many of the bytes are sound, and not
+    /// silence for want of it.
     fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize;
 }
 

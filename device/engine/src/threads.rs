@@ -1,10 +1,12 @@
-//! The two threads of a card: the engine thread, which gives it its time, and the I/O worker, which does what the host is to do.
+//! The two threads of a card: the engine thread, which gives it its time, and the I/O worker, which does what
+//! the host is to do.
 //!
-//! They are two, so that a disk that hangs for a second does not hold up the card's time: sound waits in the [`IoQueue`]
-//! meanwhile.
+//! They are two, so that a disk that hangs for a second does not hold up the card's time: sound waits in the
+//! [`IoQueue`] meanwhile.
 //!
-//! A deadline is a value of the device clock, so being late once makes nothing else late: the card handles every end that has
-//! passed, each with its own clock value. The engine thread waits for a time and for what changes the deadline, whichever comes first.
+//! A deadline is a value of the device clock, so being late once makes nothing else late: the card handles
+//! every end that has passed, each with its own clock value. The engine thread waits for a time and for what
+//! changes the deadline, whichever comes first.
 
 use std::io;
 use std::sync::Arc;
@@ -16,19 +18,21 @@ use std::time::Duration;
 use crate::device::Device;
 use crate::io_queue::{Feedback, IoQueue};
 
-/// At the end: an I/O worker that gets nothing done for as long is given up, so that a signal ends the process whatever hangs.
+/// At the end: an I/O worker that gets nothing done for as long is given up, so that a signal ends the
+/// process whatever hangs.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the I/O worker does with a drained queue. It may wait for files.
 pub trait Host<R>: Send + 'static {
-    /// Does everything in the queue, in order, and empties its records. `done` grows with everything that was done.
+    /// Does everything in the queue, in order, and empties its records. `done` grows with everything that was
+    /// done.
     fn handle(&mut self, queue: &mut IoQueue<R>, feedback: &mut Feedback, done: &AtomicU64);
 
     /// How long it has nothing to do if nothing happens; `None` = until something happens.
     fn due(&self) -> Option<Duration>;
 
-    /// The engine has stopped and everything was handled. Gives whether everything that was heard in the life of the process is
-    /// where it belongs.
+    /// The engine has stopped and everything was handled. Gives whether everything that was heard in the life
+    /// of the process is where it belongs.
     fn finish(&mut self) -> bool;
 }
 
@@ -73,8 +77,9 @@ impl<D: Device> Threads<D> {
         Ok(Self { device, shared, engine, last_word })
     }
 
-    /// Stops them: everything that was heard is where it belongs, and every file is whole, when this gives `true`. `false`: a sink
-    /// failed, now or earlier, or it takes nothing any more (a pipe that nobody reads, a server that is gone) and was given up.
+    /// Stops them: everything that was heard is where it belongs, and every file is whole, when this gives
+    /// `true`. `false`: a sink failed, now or earlier, or it takes nothing any more (a pipe that nobody
+    /// reads, a server that is gone) and was given up.
     pub fn end(self) -> bool {
         self.shared.ending.store(true, Ordering::Release);
         self.device.wakers().engine.wake();

@@ -1,8 +1,9 @@
 //! Frames from time, without drift. DATASHEET 5.2.
 //!
-//! A [`Timeline`] (the *base* of the DATASHEET) is drawn when a stream starts to move, and every position and every deadline is computed from it by an
-//! exact rational in 128 bits. Nothing is added up, so nothing adds up to an error: after a day at 44.1 kHz the position is the frame
-//! that arithmetic says. Where the host side has a clock of its own its *pace* changes the denominator: a new line, from an end of a piece on.
+//! A [`Timeline`] (the *base* of the DATASHEET) is drawn when a stream starts to move, and every position and
+//! every deadline is computed from it by an exact rational in 128 bits. Nothing is added up, so nothing adds
+//! up to an error: after a day at 44.1 kHz the position is the frame that arithmetic says. Where the host
+//! side has a clock of its own its *pace* changes the denominator: a new line, from an end of a piece on.
 
 /// Ticks of the device clock in a second: nanoseconds.
 pub const CLOCK_HZ: u32 = 1_000_000_000;
@@ -53,8 +54,8 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// A position that moves from `frame` on at `clock` with `rate` frames in `den` ticks. `den` is brought to within [`RATE_LIMIT`] of
-    /// [`NOMINAL`], with which `rate` is in frames per second.
+    /// A position that moves from `frame` on at `clock` with `rate` frames in `den` ticks. `den` is brought
+    /// to within [`RATE_LIMIT`] of [`NOMINAL`], with which `rate` is in frames per second.
     pub fn moving(clock: u64, frame: u64, rate: u32, den: u32) -> Self {
         Self { clock, frame, num: rate, den: clamp_rate_den(den) }
     }
@@ -81,7 +82,8 @@ impl Timeline {
         self.den
     }
 
-    /// The position at `now`: the frames whose time has passed completely. Before the line's point: the point.
+    /// The position at `now`: the frames whose time has passed completely. Before the line's point: the
+    /// point.
     pub fn frame_at(self, now: u64) -> u64 {
         let ticks = now.saturating_sub(self.clock);
         let frames =
@@ -89,8 +91,9 @@ impl Timeline {
         self.frame.saturating_add(u64::try_from(frames).unwrap_or(u64::MAX))
     }
 
-    /// The first tick of the device clock at which the position is `frame` or beyond (rounded up, so that `frame_at` of it has reached
-    /// the frame). `None` while frozen short of it, and past the end of the clock.
+    /// The first tick of the device clock at which the position is `frame` or beyond (rounded up, so that
+    /// `frame_at` of it has reached the frame). `None` while frozen short of it, and past the end of the
+    /// clock.
     pub fn clock_at(self, frame: u64) -> Option<u64> {
         let Some(frames) = frame.checked_sub(self.frame) else { return Some(self.clock) };
         if frames == 0 {
@@ -133,7 +136,8 @@ mod tests {
         assert_eq!(line.clock_at(5), Some(10));
     }
 
-    /// A day of a clock that wanders around +83 ppm, with a new line each second: the frame is the one that the sum of the pieces says.
+    /// A day of a clock that wanders around +83 ppm, with a new line each second: the frame is the one that
+    /// the sum of the pieces says.
     #[test]
     fn a_day_of_changing_paces_ends_at_the_frame_that_its_pieces_say() {
         const RATE: u32 = 44_100;

@@ -32,7 +32,8 @@ impl Waker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).rung = false;
     }
 
-    /// Waits until somebody wakes the thread, but no longer than `time`. May return early: the caller looks what there is to do.
+    /// Waits until somebody wakes the thread, but no longer than `time`. May return early: the caller looks
+    /// what there is to do.
     pub fn wait(&self, time: Option<Duration>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.rung && time != Some(Duration::ZERO) {

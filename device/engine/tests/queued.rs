@@ -1,4 +1,5 @@
-//! A client that queues buffers instead of marking packets, as virtio-snd does: the seam between a stream and its transport fits it.
+//! A client that queues buffers instead of marking packets, as virtio-snd does: the seam between a stream and
+//! its transport fits it.
 //!
 //! Its buffers are of any length in bytes, so that their ends split frames.
 

@@ -1,7 +1,8 @@
-//! What the host asks of a card while it runs: figures of the moment, and the jacks, which are the host's to plug.
+//! What the host asks of a card while it runs: figures of the moment, and the jacks, which are the host's to
+//! plug.
 //!
-//! Whoever asks does not wait for the card longer than [`PATIENCE`]: a message that hangs (a client's memory can be made to) holds the lock,
-//! and neither a signal nor the control socket may hang with it.
+//! Whoever asks does not wait for the card longer than [`PATIENCE`]: a message that hangs (a client's memory
+//! can be made to) holds the lock, and neither a signal nor the control socket may hang with it.
 
 use std::sync::mpsc::Sender;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
@@ -56,7 +57,8 @@ impl Card {
         self.lock().new_session(self);
     }
 
-    /// Asks the I/O worker to put the present client's figures into the log, and into the file for figures if there is one.
+    /// Asks the I/O worker to put the present client's figures into the log, and into the file for figures if
+    /// there is one.
     ///
     /// # Errors
     /// [`AskError::Busy`].
@@ -64,8 +66,8 @@ impl Card {
         self.ask(StatsRequest::Log)
     }
 
-    /// Asks the I/O worker to send the present client's figures. They may come late (the worker does what was heard first) or never, when the card ends
-    /// before: then the sender is dropped.
+    /// Asks the I/O worker to send the present client's figures. They may come late (the worker does what was
+    /// heard first) or never, when the card ends before: then the sender is dropped.
     ///
     /// # Errors
     /// [`AskError::Busy`].

@@ -80,7 +80,8 @@ impl CardBackend<'_> {
     /// Counts a request that has come.
     fn count(&mut self, request: &Request<'_>) {
         match request {
-            // A write of a register is counted when it is known whether it ended the run; the others are part of a write.
+            // A write of a register is counted when it is known whether it ended the run; the others are part
+            // of a write.
             Request::Write { region: Region::Bar(REGISTERS_BAR), .. }
             | Request::FunctionLevelReset
             | Request::Power(_) => {}

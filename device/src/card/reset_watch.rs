@@ -1,8 +1,9 @@
 //! Whether a card that was reset under a guest is set up again.
 //!
-//! A machine that restarts resets its functions, and its firmware then gives them addresses. A machine into which a snapshot is loaded
-//! resets them too (QEMU 11.1: `loadvm`, `DEVICE_RESET`), but what is loaded goes on as if nothing was: the card has lost its addresses and
-//! its registers, QEMU does not restore them, and no access of the guest arrives any more. Nothing tells the two apart but what comes after.
+//! A machine that restarts resets its functions, and its firmware then gives them addresses. A machine into
+//! which a snapshot is loaded resets them too (QEMU 11.1: `loadvm`, `DEVICE_RESET`), but what is loaded goes
+//! on as if nothing was: the card has lost its addresses and its registers, QEMU does not restore them, and
+//! no access of the guest arrives any more. Nothing tells the two apart but what comes after.
 
 use std::time::Duration;
 

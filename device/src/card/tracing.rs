@@ -1,4 +1,5 @@
-//! How the card puts what happens into the trace: with its lock held, so in the order in which it happens, and never waiting for a file.
+//! How the card puts what happens into the trace: with its lock held, so in the order in which it happens,
+//! and never waiting for a file.
 
 use ringwave_guest_memory::guest_ram::{MapError, MapRequest};
 use ringwave_pci::{Delivered, Request};

@@ -1,4 +1,5 @@
-//! `ringwave bench`: the arguments, the table as it grows, and JSON. The measurements themselves are [`ringwave::bench`].
+//! `ringwave bench`: the arguments, the table as it grows, and JSON. The measurements themselves are
+//! [`ringwave::bench`].
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,8 +12,9 @@ use super::commands::{Failure, bad_input, failed};
 
 /// Measure what the card costs on this machine, and how punctual it is
 ///
-/// The whole card runs in this process, without QEMU: 48 kHz stereo 16-bit render streams, realtime clock, null sink. Timings are of this machine
-/// and this minute; the ratios are of two things measured side by side. Nothing is judged.
+/// The whole card runs in this process, without QEMU: 48 kHz stereo 16-bit render streams, realtime clock,
+/// null sink. Timings are of this machine and this minute; the ratios are of two things measured side by
+/// side. Nothing is judged.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Each line: the median of several rounds, the least and the greatest of them, and the ratio to what the last column names. The ceiling

@@ -1,4 +1,5 @@
-//! `ringwave bringup`: the arguments, the table as it grows, and the exit code. The walk itself is [`ringwave_bringup`].
+//! `ringwave bringup`: the arguments, the table as it grows, and the exit code. The walk itself is
+//! [`ringwave_bringup`].
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,9 +21,10 @@ use super::commands::{Failure, bad_input, failed};
 
 /// Walk a card and say what was expected and what was seen
 ///
-/// From identity to a tone that can be heard: registers, DMA, interrupts, states, position, resets. Each step begins with a reset of the
-/// function and stands alone. Reaches the card on its socket, without a virtual machine, or through the kernel's VFIO, in a Linux guest or on
-/// a host. Before anything is written vendor, device and MAGIC must be right.
+/// From identity to a tone that can be heard: registers, DMA, interrupts, states, position, resets. Each step
+/// begins with a reset of the function and stands alone. Reaches the card on its socket, without a virtual
+/// machine, or through the kernel's VFIO, in a Linux guest or on a host. Before anything is written vendor,
+/// device and MAGIC must be right.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Exit codes: 0 all as expected, 1 something was not, 2 bad input or the card cannot be reached.

@@ -1,5 +1,5 @@
-//! `ringwave control`: one line to a card that is served with `--control`, and its answer; and the arguments of `serve` for what the host
-//! has in hand while the card runs.
+//! `ringwave control`: one line to a card that is served with `--control`, and its answer; and the arguments
+//! of `serve` for what the host has in hand while the card runs.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -100,7 +100,8 @@ fn ask(path: &Path, line: &str) -> Result<String, Failure> {
     }
 }
 
-/// Connects, also where nobody accepts: then there may be no room in the socket's queue, ever, and [`PATIENCE`] counts.
+/// Connects, also where nobody accepts: then there may be no room in the socket's queue, ever, and
+/// [`PATIENCE`] counts.
 fn connect(path: &Path) -> io::Result<UnixStream> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
@@ -131,7 +132,8 @@ fn read_line(socket: &mut UnixStream, until: Instant) -> (Option<String>, io::Re
     (None, Ok(()))
 }
 
-/// What comes over a socket is printed to a terminal: what could be an order to it (escape codes) is shown as its number.
+/// What comes over a socket is printed to a terminal: what could be an order to it (escape codes) is shown as
+/// its number.
 fn printable(answer: &str) -> String {
     let shown = |character: char| match character {
         _ if character.is_control() => character.escape_default().to_string(),

@@ -29,8 +29,8 @@ pub fn sources(arguments: &Serve) -> Vec<PathBuf> {
     paths.collect()
 }
 
-/// Refuses one file for two options: the one that is written would be read, or written twice. A device (`/dev/null`) may be for all, and what
-/// is written to a FIFO may be mixed by who wants that.
+/// Refuses one file for two options: the one that is written would be read, or written twice. A device
+/// (`/dev/null`) may be for all, and what is written to a FIFO may be mixed by who wants that.
 pub fn no_two_alike(arguments: &Serve) -> Result<(), Failure> {
     let written: Vec<_> = written(arguments).collect();
     let sources = sources(arguments);

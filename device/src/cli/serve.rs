@@ -1,8 +1,9 @@
 //! `ringwave serve`: the card on a socket until a signal, or the end of the first client.
 //!
-//! The order of the start is what counts. Signals are held first: whoever sees the socket may send one. Then the socket, before everything else: a second process on the same socket must not touch the first one's files,
-//! and a descriptor that was handed over must not be mistaken for one that this process opened. Then half of the sandbox, the threads, the
-//! other half, and only then the first client.
+//! The order of the start is what counts. Signals are held first: whoever sees the socket may send one. Then
+//! the socket, before everything else: a second process on the same socket must not touch the first one's
+//! files, and a descriptor that was handed over must not be mistaken for one that this process opened. Then
+//! half of the sandbox, the threads, the other half, and only then the first client.
 
 use std::io::ErrorKind;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -35,15 +36,16 @@ use super::control::{self, ControlArgs};
 use super::output_paths;
 use super::signals::{SignalKind, Signals, ignore_size_limit};
 
-/// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means that it hangs (a client's memory
-/// can be made to).
+/// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means
+/// that it hangs (a client's memory can be made to).
 const SERVING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serve a sound card on a vfio-user socket
 ///
-/// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready. SIGTERM, SIGINT and SIGHUP end it:
-/// files are finished, the socket is removed, exit code 0. A second signal ends it at once, whatever hangs, exit code 1. SIGUSR1 logs the present
-/// client's figures as JSON on one line, and writes the file of --stats.
+/// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready.
+/// SIGTERM, SIGINT and SIGHUP end it: files are finished, the socket is removed, exit code 0. A second signal
+/// ends it at once, whatever hangs, exit code 1. SIGUSR1 logs the present client's figures as JSON on one
+/// line, and writes the file of --stats.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub struct Serve {
@@ -62,16 +64,19 @@ pub struct Serve {
     /// Most channels of a stream, 1 to 8: what the guest is told (CAPS) and held to
     #[arg(long, value_name = "N", default_value_t = CHANNELS_MAX, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub channels: u32,
-    /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output), sound or sound:DEVICE (this host's sound system) or null. Stream 1 gets FILE-stream1.wav, a second format or client
-    /// FILE-2.wav and so on. No file: nothing was heard
+    /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output), sound or sound:DEVICE (this host's
+    /// sound system) or null. Stream 1 gets FILE-stream1.wav, a second format or client FILE-2.wav and so on.
+    /// No file: nothing was heard
     #[arg(long, value_name = "SINK", default_value_t = SinkSpec::Null)]
     pub sink: SinkSpec,
-    /// Where captured sound comes from: wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N (what render stream N plays) or null.
-    /// Once for each capture stream, in their order; the last counts for the rest
+    /// Where captured sound comes from: wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N (what
+    /// render stream N plays) or null. Once for each capture stream, in their order; the last counts for the
+    /// rest
     #[arg(long, value_name = "SOURCE", default_value = "null")]
     pub source: Vec<SourceSpec>,
-    /// What happens when a packet is not there in time: it is silent for as long as it is late (realtime; scaled:X goes X times as fast), or the card
-    /// waits for it (lockstep), in streams whose driver asks for that: for tests and recordings
+    /// What happens when a packet is not there in time: it is silent for as long as it is late (realtime;
+    /// scaled:X goes X times as fast), or the card waits for it (lockstep), in streams whose driver asks for
+    /// that: for tests and recordings
     #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "realtime")]
     pub clock: Clock,
     /// How fast the card's clock goes, for tests: changes when, never what
@@ -92,13 +97,16 @@ pub struct Serve {
     /// Write what happened as JSON, whenever a client leaves, at SIGUSR1 and at the end
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
-    /// Record every message, access to guest memory and interrupt with its time; `ringwave trace` reads it back
+    /// Record every message, access to guest memory and interrupt with its time; `ringwave trace` reads it
+    /// back
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of it or end with an error (on), nothing (off)
+    /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of
+    /// it or end with an error (on), nothing (off)
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "on")]
     pub sandbox: Sandbox,
-    /// Whether the card's time comes before other programs on a busy host (`SCHED_FIFO`, for the engine alone; the client is answered by an ordinary thread)
+    /// Whether the card's time comes before other programs on a busy host (`SCHED_FIFO`, for the engine
+    /// alone; the client is answered by an ordinary thread)
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     pub priority: priority::Mode,
     #[command(flatten)]
@@ -295,7 +303,8 @@ fn signals_may_block(sandbox: Mode) -> Result<(), Failure> {
     }
 }
 
-/// Removes the files of the sockets when serving ends, or does not begin: threads that end with the process hold the listeners.
+/// Removes the files of the sockets when serving ends, or does not begin: threads that end with the process
+/// hold the listeners.
 struct Removed(Arc<Listener>, Option<Arc<Listener>>);
 
 impl Drop for Removed {
@@ -356,7 +365,8 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
     Card::with_inputs(config, inputs).map_err(failed)
 }
 
-/// The sandbox, if the sink leaves one: a sound system starts threads, opens devices and connects to servers whenever a stream is set up.
+/// The sandbox, if the sink leaves one: a sound system starts threads, opens devices and connects to servers
+/// whenever a stream is set up.
 fn sandbox_of(arguments: &Serve) -> Result<Mode, Failure> {
     let asked = Mode::from(arguments.sandbox);
     let SinkSpec::Sound(_) = arguments.sink else { return Ok(asked) };
@@ -433,8 +443,9 @@ impl Watched {
     }
 }
 
-/// Starts the thread that waits for signals. The first one that ends stops serving; the second one ends the process, whatever hangs:
-/// without the log, which may be what hangs. One that comes before there is a card to serve ends the process: nobody was there yet.
+/// Starts the thread that waits for signals. The first one that ends stops serving; the second one ends the
+/// process, whatever hangs: without the log, which may be what hangs. One that comes before there is a card
+/// to serve ends the process: nobody was there yet.
 fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>) -> Result<(), Failure> {
     let watching = move || {
         if watched.wait(&signals).is_err() {
@@ -520,7 +531,8 @@ fn from_fd(fd: RawFd) -> Result<Listener, Failure> {
             "--fd {fd}: not open; whoever starts this process has to leave it open"
         )));
     }
-    // SAFETY: it is open, and nothing in this process has opened a descriptor yet: it was handed over for this, and is taken once.
+    // SAFETY: it is open, and nothing in this process has opened a descriptor yet: it was handed over for
+    // this, and is taken once.
     let fd_owned = unsafe { OwnedFd::from_raw_fd(fd) };
     Listener::from_fd(fd_owned).map_err(|error| bad_input(handed_over(&format!("--fd {fd}"), &error)))
 }

@@ -1,9 +1,10 @@
-//! The signals that a serving process takes, one at a time, by a thread that waits for them: those that end it, and SIGUSR1, which asks for
-//! the figures.
+//! The signals that a serving process takes, one at a time, by a thread that waits for them: those that end
+//! it, and SIGUSR1, which asks for the figures.
 //!
-//! No handler runs anywhere: the signals are blocked before the first other thread is started (which inherits that), and stay pending until
-//! they are asked for. SIGTERM and SIGINT are always taken, also where a shell has set them to be ignored for what it runs in the
-//! background. SIGHUP is taken, too, because a terminal that is closed ends its programs; not under `nohup`, whose word is that it does not.
+//! No handler runs anywhere: the signals are blocked before the first other thread is started (which inherits
+//! that), and stay pending until they are asked for. SIGTERM and SIGINT are always taken, also where a shell
+//! has set them to be ignored for what it runs in the background. SIGHUP is taken, too, because a terminal
+//! that is closed ends its programs; not under `nohup`, whose word is that it does not.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -55,8 +56,8 @@ impl Signals {
     }
 }
 
-/// A file that grows beyond the limit of its size (`RLIMIT_FSIZE`) is an error of that file (EFBIG), as a full disk is, and not the end of the
-/// process.
+/// A file that grows beyond the limit of its size (`RLIMIT_FSIZE`) is an error of that file (EFBIG), as a
+/// full disk is, and not the end of the process.
 pub fn ignore_size_limit() {
     // SAFETY: no handler is installed; the disposition is the process's and nobody else sets it.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };

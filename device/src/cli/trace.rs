@@ -18,8 +18,9 @@ use super::commands::{Failure, bad_input, failed};
 
 /// Read back what `serve --trace` recorded
 ///
-/// One event a line: seconds since the card started, seconds since the line before, what it is about, and what happened, with the
-/// registers' names and values. A last line that was cut (the card was killed, or is still writing) is a warning.
+/// One event a line: seconds since the card started, seconds since the line before, what it is about, and
+/// what happened, with the registers' names and values. A last line that was cut (the card was killed, or is
+/// still writing) is a warning.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The file itself is text, one event a line: grep does as well. What the lines are stands in the crate's documentation of `trace`.
@@ -62,7 +63,8 @@ pub struct Trace {
     /// Print a time line: the Trace Event Format, which ui.perfetto.dev opens
     #[arg(long, conflicts_with_all = ["summary", "json"])]
     pub perfetto: bool,
-    /// Write that into this file and not to standard output; what is there is replaced if an earlier --perfetto wrote it
+    /// Write that into this file and not to standard output; what is there is replaced if an earlier
+    /// --perfetto wrote it
     #[arg(long, value_name = "FILE", requires = "perfetto")]
     pub output: Option<PathBuf>,
 }
@@ -138,7 +140,8 @@ pub fn run(arguments: &Trace) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Where the output goes: standard output, or the file of `--output`, which takes the place of nothing but an earlier one.
+/// Where the output goes: standard output, or the file of `--output`, which takes the place of nothing but an
+/// earlier one.
 fn open(arguments: &Trace) -> Result<BufWriter<Box<dyn Write>>, Failure> {
     let Some(path) = &arguments.output else { return Ok(BufWriter::new(Box::new(io::stdout().lock()))) };
     let refused = |why: String| bad_input(format!("{}: {why}", path.display()));
@@ -156,7 +159,8 @@ fn begins_like_ours(path: &Path) -> bool {
     read.is_ok() && first == perfetto::FIRST_BYTES.as_bytes()
 }
 
-/// Reads the trace and writes what is wanted of it. Gives the first thing that was wrong with it; an error is the output's.
+/// Reads the trace and writes what is wanted of it. Gives the first thing that was wrong with it; an error is
+/// the output's.
 fn read(
     arguments: &Trace,
     reader: &mut Reader<Box<dyn Read>>,

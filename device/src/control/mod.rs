@@ -1,6 +1,8 @@
-//! The control socket: how a person or a script pulls a plug or asks for figures while the card runs (`ringwave serve --control SOCKET`).
+//! The control socket: how a person or a script pulls a plug or asks for figures while the card runs
+//! (`ringwave serve --control SOCKET`).
 //!
-//! One line in, one line out, and the connection is closed. Here is what the lines say; [`server`] is the thread that takes them.
+//! One line in, one line out, and the connection is closed. Here is what the lines say; [`server`] is the
+//! thread that takes them.
 //!
 //! ```text
 //! jack <stream> in|out     plugs or unplugs; answer: jack <stream> in|out

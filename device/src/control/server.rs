@@ -1,7 +1,8 @@
-//! The thread that takes the lines of the control socket: one for all who connect, so that nobody can make it start another.
+//! The thread that takes the lines of the control socket: one for all who connect, so that nobody can make it
+//! start another.
 //!
-//! Nobody waits for anybody else: it never waits for one connection alone, and each has a second to say its line and a second to take the
-//! answer. What asks of the card is bounded ([`crate::card::AskError::Busy`]).
+//! Nobody waits for anybody else: it never waits for one connection alone, and each has a second to say its
+//! line and a second to take the answer. What asks of the card is bounded ([`crate::card::AskError::Busy`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -184,7 +185,8 @@ impl Connection {
     }
 }
 
-/// Reads on in a line, but not behind it. `true`: it is complete, or longer than a line may be. An error: who connected has gone.
+/// Reads on in a line, but not behind it. `true`: it is complete, or longer than a line may be. An error: who
+/// connected has gone.
 fn read_line(stream: &mut impl Read, line: &mut Vec<u8>) -> io::Result<bool> {
     let mut chunk = [0; LINE_BYTES_MAX + 1];
     while line.len() <= LINE_BYTES_MAX {

@@ -1,8 +1,9 @@
 //! Seccomp: which system calls are left.
 //!
-//! Two filters, of which the stricter answer counts. The first lists what serving takes; any other call answers EPERM, so that something that
-//! a later library asks for on the way (a hint, a name for a thread) is a refusal and no crash. The second lists what no serving process
-//! ever does and somebody who has taken it over would begin with: that ends the process at once.
+//! Two filters, of which the stricter answer counts. The first lists what serving takes; any other call
+//! answers EPERM, so that something that a later library asks for on the way (a hint, a name for a thread) is
+//! a refusal and no crash. The second lists what no serving process ever does and somebody who has taken it
+//! over would begin with: that ends the process at once.
 
 use std::collections::BTreeMap;
 use std::convert::TryInto;
@@ -141,7 +142,8 @@ type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 pub fn restrict() -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let programs = programs().map_err(|error| told(&error))?;
-    // SAFETY: takes numbers only. Without it an ordinary user may install no filter; with it no program that is executed gains rights.
+    // SAFETY: takes numbers only. Without it an ordinary user may install no filter; with it no program that
+    // is executed gains rights.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(std::io::Error::last_os_error().to_string());
     }
@@ -151,7 +153,8 @@ pub fn restrict() -> Result<(), String> {
     Ok(())
 }
 
-/// The filter against hostile calls comes first: installing is one of the calls that the other one does not list.
+/// The filter against hostile calls comes first: installing is one of the calls that the other one does not
+/// list.
 fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let arch = std::env::consts::ARCH.try_into()?;
     let hostile: Rules = HOSTILE.iter().map(|call| (*call, Vec::new())).collect();

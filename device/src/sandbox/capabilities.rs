@@ -1,7 +1,9 @@
-//! Capabilities: what an administrator's process may do beyond what files and owners allow. Serving needs none.
+//! Capabilities: what an administrator's process may do beyond what files and owners allow. Serving needs
+//! none.
 //!
-//! They belong to a thread and are inherited by those that it starts, so they are dropped before there is a second one. A process that was
-//! started by root then writes only where root is the owner, or where everybody may.
+//! They belong to a thread and are inherited by those that it starts, so they are dropped before there is a
+//! second one. A process that was started by root then writes only where root is the owner, or where
+//! everybody may.
 
 use std::io;
 
@@ -29,7 +31,8 @@ struct Data {
 pub fn drop_all() -> io::Result<()> {
     let header = Header { version: VERSION_3, pid: 0 };
     let none = [Data::default(); 2];
-    // SAFETY: a header and two sets, as version 3 has them, which are only read (the header is written only when the version is wrong).
+    // SAFETY: a header and two sets, as version 3 has them, which are only read (the header is written only
+    // when the version is wrong).
     match unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

@@ -82,8 +82,8 @@ enum Kind {
     File,
     /// Another thing with a name: a FIFO, a device.
     Special,
-    /// A pipe or socket without a name (`/dev/stdout`, `/dev/fd/N`). Landlock has no rules for these and does not restrict them (its manual:
-    /// "through /proc/PID/fd/*").
+    /// A pipe or socket without a name (`/dev/stdout`, `/dev/fd/N`). Landlock has no rules for these and does
+    /// not restrict them (its manual: "through /proc/PID/fd/*").
     Anonymous,
 }
 

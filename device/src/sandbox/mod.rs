@@ -1,11 +1,14 @@
 //! The sandbox of a serving process: what is left to it once it faces a client.
 //!
-//! A client is another process's virtual machine, and the code that parses what it sends is the part of the card that would be attacked. So
-//! before the first client comes, the process gives up what it does not need any more: every capability that it was started with (`capabilities`), files outside of the folders where it writes and the
-//! network (`files`, Landlock), and every system call but those it serves with (`calls`, seccomp). What is open stays open.
+//! A client is another process's virtual machine, and the code that parses what it sends is the part of the
+//! card that would be attacked. So before the first client comes, the process gives up what it does not need
+//! any more: every capability that it was started with (`capabilities`), files outside of the folders where
+//! it writes and the network (`files`, Landlock), and every system call but those it serves with (`calls`,
+//! seccomp). What is open stays open.
 //!
-//! Both are in force for every thread: Landlock counts for the thread that asks and those it starts, so it comes before the threads; seccomp is
-//! told to every thread, so it comes after them, when none is started any more.
+//! Both are in force for every thread: Landlock counts for the thread that asks and those it starts, so it
+//! comes before the threads; seccomp is told to every thread, so it comes after them, when none is started
+//! any more.
 
 mod calls;
 mod capabilities;
@@ -52,7 +55,8 @@ pub enum SandboxError {
     Capabilities(String),
 }
 
-/// The first half: capabilities, files and network. Call it before any thread is started. Gives what is in force, for the log.
+/// The first half: capabilities, files and network. Call it before any thread is started. Gives what is in
+/// force, for the log.
 ///
 /// # Errors
 /// Only in [`Mode::On`], when not everything could be put in force.
@@ -75,7 +79,8 @@ pub fn close_files(mode: Mode, needs: &Needs) -> Result<String, SandboxError> {
         }
         Err(why) => return Err(SandboxError::Files(why)),
     };
-    // Afterwards: an administrator's process is restricted whether it has said that it gains no rights or not.
+    // Afterwards: an administrator's process is restricted whether it has said that it gains no rights or
+    // not.
     match capabilities::drop_all() {
         Ok(()) => Ok(files),
         Err(why) if mode == Mode::Auto => Ok(format!("{files}, but not without capabilities ({why})")),

@@ -20,14 +20,16 @@ pub enum ServeError {
 
 /// Serves clients, one at a time, until the first one that said anything has left (`once`) or for ever.
 ///
-/// When a client leaves, in whatever way, the card is reset and its files are finished before the next one is accepted.
+/// When a client leaves, in whatever way, the card is reset and its files are finished before the next one is
+/// accepted.
 pub fn serve(card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
     let never = Stop::new().map_err(ServeError::Accept)?;
     serve_until(&never, card, socket, once)
 }
 
-/// Like [`serve`], but returns when `stop` is stopped, too: between two messages, in the middle of one, or while nobody is there. The card is
-/// then left as it is, in the middle of its run: the files are the engine's to finish.
+/// Like [`serve`], but returns when `stop` is stopped, too: between two messages, in the middle of one, or
+/// while nobody is there. The card is then left as it is, in the middle of its run: the files are the
+/// engine's to finish.
 pub fn serve_until(stop: &Stop, card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
     loop {
         transport::one_client(card, socket, stop)?;

@@ -1,4 +1,5 @@
-//! Cards with one defect each: the real card behind a wrapper that gets one thing wrong, served on a socket of its own.
+//! Cards with one defect each: the real card behind a wrapper that gets one thing wrong, served on a socket
+//! of its own.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs::File;

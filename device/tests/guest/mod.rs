@@ -1,5 +1,5 @@
-//! A guest made of a test: a vfio-user client with RAM of its own, which drives the card through its registers as DATASHEET section 9
-//! says, in either DMA mode.
+//! A guest made of a test: a vfio-user client with RAM of its own, which drives the card through its
+//! registers as DATASHEET section 9 says, in either DMA mode.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
@@ -128,7 +128,8 @@ impl Guest {
         assert_eq!(now, state, "STATE was refused with error {error}");
     }
 
-    /// Bytes of stream 0's status page, read as memory (no message), as DATASHEET section 7 says: the same even SEQ before and after.
+    /// Bytes of stream 0's status page, read as memory (no message), as DATASHEET section 7 says: the same
+    /// even SEQ before and after.
     fn status<const N: usize>(&self, field: u32) -> [u8; N] {
         let read = |field: u32, bytes: &mut [u8]| {
             self.pages.read_exact_at(bytes, u64::from(pages::STATUS_BASE + field)).unwrap();
@@ -146,7 +147,8 @@ impl Guest {
         }
     }
 
-    /// Marks packets of stream 0 up to `packet` by the mark page (DATASHEET 7.4), at the device clock `clock`. Gives WAITING.
+    /// Marks packets of stream 0 up to `packet` by the mark page (DATASHEET 7.4), at the device clock
+    /// `clock`. Gives WAITING.
     pub fn mark(&self, packet: u32, clock: u64) -> u32 {
         let tag = self.status32(pages::status::MARK_TAG);
         let at = |field: u32| u64::from(pages::MARK_BASE + field);
@@ -165,8 +167,8 @@ impl Guest {
         u64::from_le_bytes(self.status(field))
     }
 
-    /// Where the byte at `place` of the cyclic buffer is: (guest physical address, offset in RAM). Scatter-gather takes pages of both
-    /// halves in no good order.
+    /// Where the byte at `place` of the cyclic buffer is: (guest physical address, offset in RAM).
+    /// Scatter-gather takes pages of both halves in no good order.
     pub fn place(mode: DmaMode, place: u64) -> (u64, u64) {
         match mode {
             DmaMode::Contiguous => (0x4_0010 + place, 0x4_0010 + place),

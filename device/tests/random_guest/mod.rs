@@ -12,7 +12,8 @@ pub enum Op {
     State(u32),
     /// A number relative to the packet count.
     Written(i8),
-    /// Armed or not, frames that are valid (may be too many), and a WRITTEN relative to the packet count behind it.
+    /// Armed or not, frames that are valid (may be too many), and a WRITTEN relative to the packet count
+    /// behind it.
     EndOfStream(bool, u32, Option<i8>),
     /// A frame, and by how much the packet is wrong.
     Start(u64, u32),

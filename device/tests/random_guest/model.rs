@@ -83,7 +83,8 @@ impl Model {
         }
     }
 
-    /// The end of the present piece. DATASHEET 5.2, and 5.5 for an end that came to be known in the middle of it.
+    /// The end of the present piece. DATASHEET 5.2, and 5.5 for an end that came to be known in the middle of
+    /// it.
     pub fn piece_end(&self) -> u64 {
         let (start, end, _) = self.piece.unwrap();
         end.min(self.next_stop(start))

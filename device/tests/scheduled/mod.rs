@@ -1,5 +1,6 @@
-//! How long another process takes to end, without the time in which this machine gave it, or the test, no processor: where much else runs
-//! a process that needs 6 ms waits seconds for its turns (seen: `ending.rs` failed so), and that is no fault of it.
+//! How long another process takes to end, without the time in which this machine gave it, or the test, no
+//! processor: where much else runs a process that needs 6 ms waits seconds for its turns (seen: `ending.rs`
+//! failed so), and that is no fault of it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
@@ -12,7 +13,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// More than this passes between two looks only when the test itself had no turn.
 const LOOK_MAX: Duration = Duration::from_millis(20);
 
-/// What the threads of the process are at: does any want a processor, and how long have those that there are had one?
+/// What the threads of the process are at: does any want a processor, and how long have those that there are
+/// had one?
 fn threads(pid: u32) -> (bool, Duration) {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return (false, Duration::ZERO) };
     let (mut ready, mut ran) = (false, 0);

@@ -1,4 +1,5 @@
-//! `ringwave serve` as a process of its own, for tests that look at what it logs and tell it things while it runs.
+//! `ringwave serve` as a process of its own, for tests that look at what it logs and tell it things while it
+//! runs.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]

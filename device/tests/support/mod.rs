@@ -1,5 +1,5 @@
-//! A guest and a world for the card's tests: memory that knows what was touched, pages that check how they are written, time that the
-//! test turns by hand.
+//! A guest and a world for the card's tests: memory that knows what was touched, pages that check how they
+//! are written, time that the test turns by hand.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod song;
@@ -62,7 +62,8 @@ impl Memory {
             into[done..end].copy_from_slice(&map.bytes[range]);
         })
     }
-    /// Calls `act` for each stretch of the range that lies in one map: the map, the stretch in it, and the place in the range.
+    /// Calls `act` for each stretch of the range that lies in one map: the map, the stretch in it, and the
+    /// place in the range.
     fn each(
         &self,
         address: u64,
@@ -415,7 +416,8 @@ impl Rig {
         }
     }
 
-    /// Sets stream 0 up, in STOP: contiguous at the start of RAM, S16 stereo (4 bytes a frame), every event wanted, and lockstep.
+    /// Sets stream 0 up, in STOP: contiguous at the start of RAM, S16 stereo (4 bytes a frame), every event
+    /// wanted, and lockstep.
     pub fn set_up(&mut self, rate: u32, packet_frames: u32, packets: u32) {
         self.set(ringwave_regs::global::CONTROL, 1);
         self.write(regs::FORMAT, format::pack(format::S16, 2));

@@ -1,4 +1,5 @@
-//! The programs and files that a run is made of, as `qemu-scripts/lib/build.sh` names them in the environment.
+//! The programs and files that a run is made of, as `qemu-scripts/lib/build.sh` names them in the
+//! environment.
 
 use std::{env, path::PathBuf};
 
@@ -49,7 +50,8 @@ pub fn bareguest() -> Result<PathBuf, Error> {
     existing_file("RINGWAVE_BAREGUEST")
 }
 
-/// The C++ driver of tests/foreign, which shares nothing with the shipped one. `RINGWAVE_FOREIGN_SYS`. Only its own tests need it.
+/// The C++ driver of tests/foreign, which shares nothing with the shipped one. `RINGWAVE_FOREIGN_SYS`. Only
+/// its own tests need it.
 ///
 /// # Errors
 /// [`Error::BadInput`] if the variable is missing or names no file.

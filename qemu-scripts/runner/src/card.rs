@@ -1,5 +1,5 @@
-//! The card of a run: a process `ringwave serve`, what it wrote, and its statistics. It may end with its first client, outlive
-//! its clients, or be killed.
+//! The card of a run: a process `ringwave serve`, what it wrote, and its statistics. It may end with its
+//! first client, outlive its clients, or be killed.
 
 use std::{
     ffi::OsStr,
@@ -32,8 +32,9 @@ pub fn socket(folder: &Path) -> PathBuf {
 }
 
 impl Card {
-    /// Starts `ringwave serve` with these options in `folder` and waits until it listens on [`socket`]. What it hears goes to `NAME.wav` (a
-    /// second format or client: `NAME-2.wav` and so on), what it says to `NAME.log`.
+    /// Starts `ringwave serve` with these options in `folder` and waits until it listens on [`socket`]. What
+    /// it hears goes to `NAME.wav` (a second format or client: `NAME-2.wav` and so on), what it says to
+    /// `NAME.log`.
     ///
     /// # Errors
     /// [`Error::Failed`] with what the card said if it ended or does not listen.
@@ -56,7 +57,8 @@ impl Card {
         Ok(card)
     }
 
-    /// The options of a card that ends with its first client and leaves its statistics and its trace for [`Card::finish`].
+    /// The options of a card that ends with its first client and leaves its statistics and its trace for
+    /// [`Card::finish`].
     pub fn single_session_options(folder: &Path) -> Vec<String> {
         let path = |name: &str| folder.join(name).display().to_string();
         ["--once".into(), "--stats".into(), path("stats.json"), "--trace".into(), path("card.trace")].into()
@@ -131,8 +133,8 @@ impl Card {
         self.process.id()
     }
 
-    /// Waits until a card with [`Card::single_session_options`] has ended, which it does when its client leaves; reads its statistics and its
-    /// trace.
+    /// Waits until a card with [`Card::single_session_options`] has ended, which it does when its client
+    /// leaves; reads its statistics and its trace.
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no statistics.

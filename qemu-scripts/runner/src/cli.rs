@@ -85,7 +85,8 @@ pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
     })
 }
 
-/// Runs what `request` makes of the arguments, prints the report, and gives the exit code. The folder lives until then.
+/// Runs what `request` makes of the arguments, prints the report, and gives the exit code. The folder lives
+/// until then.
 pub fn main(
     name: &str,
     request: impl FnOnce(&Artefacts) -> Result<(Request, Option<TempDir>), Error>,

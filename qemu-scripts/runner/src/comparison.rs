@@ -1,4 +1,5 @@
-//! What is compared with what, and what may stand between: the card's clock, and what card and guest have counted, say so.
+//! What is compared with what, and what may stand between: the card's clock, and what card and guest have
+//! counted, say so.
 
 use ringwave_audio::{
     compare::{Allowed, Comparison, Verdict, compare_sounds},
@@ -13,8 +14,9 @@ use ringwave_report::{Direction, SessionReport};
 
 /// What arrived at the other end, compared with what was sent.
 ///
-/// A card that does not wait plays a packet that is late as silence: whole packets, as many frames as it has counted. A client that comes late for
-/// packets knows how many it has lost; one that goes by the position can't tell where, so it may lose none.
+/// A card that does not wait plays a packet that is late as silence: whole packets, as many frames as it has
+/// counted. A client that comes late for packets knows how many it has lost; one that goes by the position
+/// can't tell where, so it may lose none.
 pub fn compare_arrived(
     request: &Request,
     sent: &Sound,
@@ -39,7 +41,8 @@ pub fn compare_arrived(
     compare_sounds(sent, arrived, allowed)
 }
 
-/// What is missing without its client knowing: it may have been told that a packet was accepted, and not know whether in time (`unsure_packets`).
+/// What is missing without its client knowing: it may have been told that a packet was accepted, and not know
+/// whether in time (`unsure_packets`).
 pub fn unexplained_loss(
     comparison: &Comparison,
     frame_bytes: u32,

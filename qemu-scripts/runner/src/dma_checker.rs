@@ -1,7 +1,8 @@
-//! Checks the card's DMA: every transfer must lie in pages that the guest's kernel had given to the driver at that moment.
+//! Checks the card's DMA: every transfer must lie in pages that the guest's kernel had given to the driver at
+//! that moment.
 //!
-//! The guest logs each page range with a mark and writes the mark to the card, whose trace therefore holds marks and transfers in
-//! one order. The checker plays both together.
+//! The guest logs each page range with a mark and writes the mark to the card, whose trace therefore holds
+//! marks and transfers in one order. The checker plays both together.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,7 +11,8 @@ use ringwave_trace::{CardEvent, Event, Item, Reader, TraceError};
 
 use crate::guest_log::GuestLog;
 
-/// Joins the card's trace with the guest's page log; gives a violation line (`rule=... detail`) for each thing that is wrong.
+/// Joins the card's trace with the guest's page log; gives a violation line (`rule=... detail`) for each
+/// thing that is wrong.
 pub fn check(guest: &GuestLog, trace: impl Read) -> Vec<String> {
     let mut checker = Checker::default();
     if let Err(error) = checker.read(guest, trace) {

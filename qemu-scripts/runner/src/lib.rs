@@ -1,13 +1,15 @@
-//! The program behind `qemu-scripts/play`, `record`, `bringup` and `ntguest`: it boots a guest in QEMU beside a card, waits for its end, and says
-//! what came of it.
+//! The program behind `qemu-scripts/play`, `record`, `bringup` and `ntguest`: it boots a guest in QEMU beside
+//! a card, waits for its end, and says what came of it.
 //!
-//! * [`run::run`]: a WAV file goes through the shipped `ringwave.sys` in ntguest, over vfio-user, into `ringwave serve` and a WAV file, or the
-//!   other way round; the two are compared, and the card's DMA is checked against its trace and the guest's log
+//! * [`run::run`]: a WAV file goes through the shipped `ringwave.sys` in ntguest, over vfio-user, into
+//!   `ringwave serve` and a WAV file, or the other way round; the two are compared, and the card's DMA is
+//!   checked against its trace and the guest's log
 //! * [`bringup::run`]: a Linux guest runs `ringwave bringup --vfio`
 //! * [`foreign::run`]: ntguest loads anybody's driver
 //!
-//! The programs in `src/bin` are these with a command line; `tests/e2e` calls them directly, and [`card::Card`] and [`machine::Machine`] where it kills
-//! and unplugs. Nothing of the card, the driver or the guests is linked in: they are programs that are started, and files and log lines that are read.
+//! The programs in `src/bin` are these with a command line; `tests/e2e` calls them directly, and
+//! [`card::Card`] and [`machine::Machine`] where it kills and unplugs. Nothing of the card, the driver or the
+//! guests is linked in: they are programs that are started, and files and log lines that are read.
 
 pub mod artefacts;
 pub mod bringup;

@@ -68,7 +68,8 @@ impl Default for MachineOptions {
     }
 }
 
-/// Where the guest's low memory ends: half of 512 MiB lies above 4 GiB, so that 64-bit addresses are the rule.
+/// Where the guest's low memory ends: half of 512 MiB lies above 4 GiB, so that 64-bit addresses are the
+/// rule.
 pub const LOW_RAM_END: u64 = 256 << 20;
 
 /// MiB of guest memory with room for a WAV file of `wav_bytes`.

@@ -53,7 +53,8 @@ impl Report {
         self.guest_is_content() && self.violations.is_empty() && right(&self.comparison) && looped
     }
 
-    /// A guest that was late in real time has not done all it wanted, and says so; that is no fault of anybody's.
+    /// A guest that was late in real time has not done all it wanted, and says so; that is no fault of
+    /// anybody's.
     fn guest_is_content(&self) -> bool {
         let end = self.guest.end.as_ref();
         let late = !self.waits && self.guest.result("late").is_some_and(|late| late > 0);

@@ -7,7 +7,8 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub enum Clock {
     /// It waits. The clock goes so many times as fast as real time: that changes when, never what.
     Lockstep(f64),
-    /// It plays silence for as long as a packet is late, or records over what was not read. The clock goes so many times as fast as real time.
+    /// It plays silence for as long as a packet is late, or records over what was not read. The clock goes so
+    /// many times as fast as real time.
     Realtime(f64),
 }
 

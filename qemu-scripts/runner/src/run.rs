@@ -1,5 +1,5 @@
-//! One run from start to verdict: card, machine, guest, comparison. The scenarios differ in the guest's client, the card's
-//! source, and what is compared with what.
+//! One run from start to verdict: card, machine, guest, comparison. The scenarios differ in the guest's
+//! client, the card's source, and what is compared with what.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,11 +28,12 @@ const LOOPBACK_BYTES_MAX: u64 = 10 << 20;
 /// How long the guest may take for all but the sound itself.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Does what `request` says and compares what arrived with what was sent. `progress` hears about the run's steps.
+/// Does what `request` says and compares what arrived with what was sent. `progress` hears about the run's
+/// steps.
 ///
 /// # Errors
-/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if a part can't be started or does not do its work;
-/// [`Error::Interrupted`]. Whatever happens, no process and no socket is left.
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if a part can't be started or does not
+/// do its work; [`Error::Interrupted`]. Whatever happens, no process and no socket is left.
 pub fn run(
     artefacts: &Artefacts,
     request: &Request,
@@ -73,7 +74,8 @@ fn check(request: &Request, input: &Input) -> Result<(), Error> {
         let name = request.wav.display();
         return Err(Error::BadInput(format!("{name}: more than {} MiB of sound; cut it", most >> 20)));
     }
-    // DATASHEET 5.4: in real time the only packet is under way whenever the client could have it. One that goes by position has all but a FIFO.
+    // DATASHEET 5.4: in real time the only packet is under way whenever the client could have it. One that
+    // goes by position has all but a FIFO.
     let by_packets = !matches!(request.scenario, Scenario::Record(Mode::Event | Mode::Timer));
     if request.packets == 1 && by_packets && !request.clock.waits() {
         return Err(Error::BadInput(

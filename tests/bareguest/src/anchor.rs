@@ -21,7 +21,8 @@ impl Anchor {
         self.frame + now.saturating_sub(self.clock) * u64::from(self.num) / u64::from(self.den)
     }
 
-    /// Where this stream stands, in millionths of a frame, when the other one, which runs, stands at `frame`; below 0 before it began.
+    /// Where this stream stands, in millionths of a frame, when the other one, which runs, stands at `frame`;
+    /// below 0 before it began.
     pub fn when(self, other: Self, frame: u64) -> i128 {
         let back = (i128::from(other.frame) - i128::from(frame)) * i128::from(other.den)
             / i128::from(other.num.max(1));

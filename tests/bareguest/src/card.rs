@@ -12,7 +12,8 @@ use crate::machine::uefi::Firmware;
 use crate::verdict::{Step, expect};
 use crate::{say, wrong};
 
-/// How long software waits after it has initiated a function-level reset (PCI Express Base Specification, 6.6.2), in microseconds.
+/// How long software waits after it has initiated a function-level reset (PCI Express Base Specification,
+/// 6.6.2), in microseconds.
 const AFTER_FLR: usize = 100_000;
 /// PCI Express capability: offset of Device Control, and its bit that initiates a function-level reset.
 const DEVICE_CONTROL: u8 = 0x08;
@@ -123,8 +124,8 @@ impl Card {
         self.pages.read64(pages::STATUS_BASE + field)
     }
 
-    /// Says that the packets of stream `index` up to `packet` are valid, as DATASHEET 7.4 has it: the store, the fence, and LOOK if the card
-    /// waits. What the packet holds was stored before.
+    /// Says that the packets of stream `index` up to `packet` are valid, as DATASHEET 7.4 has it: the store,
+    /// the fence, and LOOK if the card waits. What the packet holds was stored before.
     pub fn mark(self, index: u32, packet: u32) {
         let (Some(block), Some(page), Some(at)) =
             (stream::block(index), pages::status_page(index), pages::mark_page(index))
@@ -161,8 +162,8 @@ impl Card {
         Err(wrong!("STATE stays {seen} when {state} is written, ERROR {error}"))
     }
 
-    /// Initiates a function-level reset, waits as long as the specification asks for, sees that configuration space was reset, and restores
-    /// what a reset takes: the BARs and Command.
+    /// Initiates a function-level reset, waits as long as the specification asks for, sees that configuration
+    /// space was reset, and restores what a reset takes: the BARs and Command.
     pub fn function_level_reset(self, firmware: &Firmware) -> Step {
         let Some(capability) = self.function.capability(pci::PCI_EXPRESS) else {
             return Err(wrong!("no PCI Express capability"));
@@ -201,7 +202,8 @@ impl Card {
         expect("SEQ of a quiet page modulo 2", u64::from(self.status(status::SEQ) % 2), 0)
     }
 
-    /// Sees that the stream has forgotten everything that STOP makes it forget (DATASHEET 5.1), in registers and page.
+    /// Sees that the stream has forgotten everything that STOP makes it forget (DATASHEET 5.1), in registers
+    /// and page.
     pub fn expect_stopped(self) -> Step {
         expect("STATE", u64::from(self.stream(stream::STATE)), u64::from(stream::STATE_STOP))?;
         expect("STATE in the page", u64::from(self.status(status::STATE)), u64::from(stream::STATE_STOP))?;

@@ -1,4 +1,5 @@
-//! Any stream of the card, with its buffer and what it says of its position: DATASHEET 5.2, 7.2 and 7.3. (`card` knows stream 0 alone.)
+//! Any stream of the card, with its buffer and what it says of its position: DATASHEET 5.2, 7.2 and 7.3.
+//! (`card` knows stream 0 alone.)
 
 use ringwave_regs::pages::{self, position, status};
 use ringwave_regs::{format, global, stream};
@@ -124,8 +125,8 @@ impl CardStream {
         self.go(stream::STATE_PAUSE)
     }
 
-    /// Sees that what the status page gives by extrapolation is what POSITION gives, and that POSITION never goes back, nor behind the
-    /// position page.
+    /// Sees that what the status page gives by extrapolation is what POSITION gives, and that POSITION never
+    /// goes back, nor behind the position page.
     pub fn check_position(&self) -> Step {
         let clock = || self.card.registers.read64(global::CLOCK_LO);
         let ((_, ticked), early) = (self.ticked(), self.anchor()?);
@@ -146,7 +147,8 @@ impl CardStream {
         Ok(())
     }
 
-    /// Capture: what stands before `ANCHOR_FRAME` is stored, what stands behind is not, and a burst is at most one FIFO long (5.2).
+    /// Capture: what stands before `ANCHOR_FRAME` is stored, what stands behind is not, and a burst is at
+    /// most one FIFO long (5.2).
     pub fn stored(&self, taken: u32, packet: u32) -> Step {
         let (fifo, at) = (u64::from(self.read(stream::FIFO_FRAMES)), self.position());
         let anchor = self.anchor()?;

@@ -1,4 +1,5 @@
-//! A cyclic buffer in guest memory, in one segment or in many, and the scatter-gather table that says where they are.
+//! A cyclic buffer in guest memory, in one segment or in many, and the scatter-gather table that says where
+//! they are.
 
 use ringwave_regs::dma::{SLOT_BYTES, Slot};
 
@@ -52,7 +53,8 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Memory for `bytes` bytes. Every second segment is above 4 GiB if there is memory, the others are below; a buffer in one segment is above.
+    /// Memory for `bytes` bytes. Every second segment is above 4 GiB if there is memory, the others are
+    /// below; a buffer in one segment is above.
     pub fn new(firmware: &Firmware, bytes: u32, layout: Layout) -> Step<Self> {
         let mut buffer = Self { segments: [(0, 0); SEGMENTS_MAX], count: 0, bytes, layout, table: None };
         if layout == Layout::Contiguous {

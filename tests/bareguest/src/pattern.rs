@@ -1,4 +1,5 @@
-//! The sound that is played: a sequence of samples that the host can make too (`tests/e2e/src/bare.rs`), so no file has to travel.
+//! The sound that is played: a sequence of samples that the host can make too (`tests/e2e/src/bare.rs`), so
+//! no file has to travel.
 
 /// A linear congruential sequence; each value is one sample.
 #[derive(Clone, Copy)]

@@ -1,4 +1,5 @@
-//! A stream that plays the pattern: set up, fed packet by packet as the status page asks for it, ended, stopped. DATASHEET section 9.
+//! A stream that plays the pattern: set up, fed packet by packet as the status page asks for it, ended,
+//! stopped. DATASHEET section 9.
 
 use core::sync::atomic::{Ordering, fence};
 

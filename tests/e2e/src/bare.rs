@@ -1,4 +1,5 @@
-//! The guest `bareguest` (tests/bareguest), which drives the card without the driver: its volume, its log, and the sound it plays.
+//! The guest `bareguest` (tests/bareguest), which drives the card without the driver: its volume, its log,
+//! and the sound it plays.
 
 use std::{
     collections::BTreeMap,
@@ -165,7 +166,8 @@ impl BareGuest {
     }
 }
 
-/// The first `frames` stereo frames that the guest plays with this seed (tests/bareguest/src/pattern.rs), interleaved.
+/// The first `frames` stereo frames that the guest plays with this seed (tests/bareguest/src/pattern.rs),
+/// interleaved.
 pub fn pattern(seed: u32, frames: usize) -> Vec<i16> {
     let mut state = seed;
     let sample = || {

@@ -1,5 +1,6 @@
-//! Boots Linux and walks the card there with `ringwave bringup --vfio`. `qemu-scripts/test` runs these (`cargo test -- --ignored`): they
-//! need what `qemu-scripts/setup --kernel` sets up and what `build_linux_guest` of `qemu-scripts/lib/build.sh` builds.
+//! Boots Linux and walks the card there with `ringwave bringup --vfio`. `qemu-scripts/test` runs these
+//! (`cargo test -- --ignored`): they need what `qemu-scripts/setup --kernel` sets up and what
+//! `build_linux_guest` of `qemu-scripts/lib/build.sh` builds.
 
 use std::process::Command;
 

@@ -1,6 +1,7 @@
-//! Further clients of the guest, through the shipped driver in QEMU: driven by a timer, late in real time, with registers in user mode, one
-//! packet per buffer, behind a card of 32 address bits, short of memory while recording, and through C++.
-//! `qemu-scripts/test` builds what they need and runs them; `cargo test` alone has no QEMU and no guest, so they are ignored there.
+//! Further clients of the guest, through the shipped driver in QEMU: driven by a timer, late in real time,
+//! with registers in user mode, one packet per buffer, behind a card of 32 address bits, short of memory
+//! while recording, and through C++. `qemu-scripts/test` builds what they need and runs them; `cargo test`
+//! alone has no QEMU and no guest, so they are ignored there.
 
 use ringwave_audio::wav;
 use ringwave_e2e::{
@@ -59,7 +60,8 @@ fn a_client_driven_by_a_timer_is_heard_once_and_in_full() {
 fn a_shared_client_that_polls_4096_frames_is_heard_once_and_in_full() {
     let tune = TuneFile::stereo();
     let (report, heard) = played(&tune, |request| {
-        // Nothing waits for this client, and its buffer is what Windows asks for: the clock goes slow enough for this machine.
+        // Nothing waits for this client, and its buffer is what Windows asks for: the clock goes slow enough
+        // for this machine.
         request.clock = Clock::Realtime(0.25);
         request.guest_config = config(&["client=shared"]);
     });
@@ -216,7 +218,8 @@ fn a_late_client_in_real_time_is_heard_less_the_silence_that_is_counted() {
     assert!((1..=packets).contains(&reports), "{reports} reports of {packets} packets");
 }
 
-/// What other drivers' authors saw in virtual machines: 163 ms in which nothing runs, many packets complete at once.
+/// What other drivers' authors saw in virtual machines: 163 ms in which nothing runs, many packets complete
+/// at once.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_processor_that_stands_still_costs_the_packets_of_that_time_and_nothing_else() {

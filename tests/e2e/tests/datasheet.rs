@@ -1,5 +1,5 @@
-//! A driver that was written from the DATASHEET alone (tests/bareguest/src/scenario/loopback.rs): what it plays is what it records.
-//! `qemu-scripts/test` runs this (`cargo test -- --ignored`).
+//! A driver that was written from the DATASHEET alone (tests/bareguest/src/scenario/loopback.rs): what it
+//! plays is what it records. `qemu-scripts/test` runs this (`cargo test -- --ignored`).
 
 use std::{fs, process::Command};
 
@@ -30,8 +30,9 @@ fn frames(samples: impl IntoIterator<Item = i16>) -> Vec<[i16; 2]> {
     samples.chunks_exact(2).map(|frame| [frame[0], frame[1]]).collect()
 }
 
-/// What the recorder hears of `played`. Since the frame `recorder`, when the player stood at `player` (millionths of a frame), each frame is the one
-/// that was played in full when it began, and nothing that was played while the recorder stood still.
+/// What the recorder hears of `played`. Since the frame `recorder`, when the player stood at `player`
+/// (millionths of a frame), each frame is the one that was played in full when it began, and nothing that was
+/// played while the recorder stood still.
 fn heard(played: &[[i16; 2]], aligned: &[(usize, i64)]) -> Vec<[i16; 2]> {
     let mut heard = vec![];
     for (number, &(recorder, player)) in aligned.iter().enumerate() {

@@ -1,5 +1,6 @@
-//! What goes wrong in a real machine: each time what the guest saw and what the card's log said. `qemu-scripts/test` runs these
-//! (`cargo test -- --ignored`): they need what `qemu-scripts/setup` sets up and what `qemu-scripts/lib/build.sh` builds.
+//! What goes wrong in a real machine: each time what the guest saw and what the card's log said.
+//! `qemu-scripts/test` runs these (`cargo test -- --ignored`): they need what `qemu-scripts/setup` sets up
+//! and what `qemu-scripts/lib/build.sh` builds.
 //!
 //! The guest is `tests/bareguest`, which drives the card without the driver; one test is the driver's.
 
@@ -20,7 +21,8 @@ use ringwave_runner::{
 const PACKET_FRAMES: usize = 480;
 /// Half a second.
 const LONG_PACKET: usize = 24_000;
-/// A tenth of a second: later than that the card plays nothing of what is due (`LATE_MILLIS` of DATASHEET 5.2).
+/// A tenth of a second: later than that the card plays nothing of what is due (`LATE_MILLIS` of DATASHEET
+/// 5.2).
 const END_FRAMES: usize = 4_800;
 
 /// A folder, and the programs.
@@ -85,7 +87,8 @@ fn assert_heard(path: &Path, rate: u32, wanted: &[i16]) {
     );
 }
 
-/// What was heard is the beginning of this pattern, and at least `frames` of it; then nothing, or at most `silence` frames of silence.
+/// What was heard is the beginning of this pattern, and at least `frames` of it; then nothing, or at most
+/// `silence` frames of silence.
 #[track_caller]
 fn assert_heard_beginning(path: &Path, seed: u32, frames: usize, silence: usize) {
     let (heard, _) = samples(path).expect("a WAV file");
@@ -126,7 +129,8 @@ fn the_bare_card_plays_bit_exact_in_both_layouts() {
 fn a_guest_outlives_the_card() {
     let fixture = Fixture::new();
     let mut server = fixture.server("killed", 1.0);
-    // Packets of half a second, because QEMU 11.1 aborts if an access is under way just then (tests/bareguest/src/scenario/forever.rs).
+    // Packets of half a second, because QEMU 11.1 aborts if an access is under way just then
+    // (tests/bareguest/src/scenario/forever.rs).
     let config = format!("scenario=forever\nseed=7\npacket_frames={LONG_PACKET}\ntold_after=3");
     let mut guest = fixture.boot(&server, &config, MachineOptions::default());
     guest.wait_for("playing", 1).expect("the guest plays");
@@ -165,14 +169,16 @@ fn the_card_outlives_a_machine() {
     server.wait_for("the client has left", 2).expect("the card sees the client leave");
     show(&server, &log);
 
-    // All that had been played when it was killed, and the file is finished. It was told a little after 100 packets.
+    // All that had been played when it was killed, and the file is finished. It was told a little after 100
+    // packets.
     assert_heard_beginning(&server.heard(2), 9, 100 * PACKET_FRAMES, END_FRAMES);
     let after = ProcessUsage::of(server.process_id()).expect("the card runs");
     assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads), "nothing is left");
     // `play` looks first whether every register and page has its reset value.
     fixture.content(&mut server, "scenario=play\nseed=10\nframes=4800", MachineOptions::default());
     assert_heard(&server.heard(3), 48_000, &pattern(10, 4_800));
-    // QEMU may have died with an answer unread; and what is due when the card learns that it is gone is silence now that its memory is.
+    // QEMU may have died with an answer unread; and what is due when the card learns that it is gone is
+    // silence now that its memory is.
     let told = warnings(&server);
     let known = |line: &String| line.contains("the connection broke") || line.contains("DMA_UNMAPPED");
     assert!(told.iter().all(known) && told.len() <= 2, "{told:?}");
@@ -268,7 +274,8 @@ fn memory_that_is_not_shared_is_named_by_the_self_test() {
         assert!(wrong.contains("share=on"), "{sharing:?}: {wrong}");
         assert_ne!(log.one("self-test").get("rewritten"), "1024", "{sharing:?}");
         assert!(!server.heard(1).exists(), "{sharing:?}: nothing was played");
-        // With share=off the card cannot know: it has been given a file, of zeroes. Without a backend it has been given none.
+        // With share=off the card cannot know: it has been given a file, of zeroes. Without a backend it has
+        // been given none.
         let told =
             warnings(&server).iter().any(|line| line.contains("self-test") && line.contains("DMA_UNMAPPED"));
         assert_eq!(told, sharing == Sharing::NoBackend, "{sharing:?}: {:?}", warnings(&server));
@@ -399,8 +406,8 @@ fn messages_arrive_where_they_were_last_sent_to() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_card_that_is_ended_does_not_take_the_machine_along() {
-    // QEMU 11.1 aborts if the card's socket closes with an unread message in it: a card that ends answers what has arrived and takes
-    // nothing more. This guest always has an access under way.
+    // QEMU 11.1 aborts if the card's socket closes with an unread message in it: a card that ends answers
+    // what has arrived and takes nothing more. This guest always has an access under way.
     for attempt in 0..4 {
         let fixture = Fixture::new();
         let server = fixture.server("heard", 1.0);

@@ -1,6 +1,7 @@
-//! The driver of tests/foreign in ntguest: a C++ WaveRT driver that somebody wrote from Microsoft's pages and the datasheet without a look
-//! at ntguest. It loads, starts, plays, records and unloads, and what ntguest finds wrong with it by Windows' rules is nothing.
-//! `qemu-scripts/test` builds what it needs and runs this; `cargo test` alone has no QEMU and no guest, so that it is ignored there.
+//! The driver of tests/foreign in ntguest: a C++ WaveRT driver that somebody wrote from Microsoft's pages and
+//! the datasheet without a look at ntguest. It loads, starts, plays, records and unloads, and what ntguest
+//! finds wrong with it by Windows' rules is nothing. `qemu-scripts/test` builds what it needs and runs this;
+//! `cargo test` alone has no QEMU and no guest, so that it is ignored there.
 
 use ringwave_e2e::{runs::run_with, tune_file::TuneFile};
 use ringwave_runner::{
@@ -26,8 +27,8 @@ const IMPORTS: &[&str] = &[
     "wcscmp",
 ];
 
-/// A run with the foreign driver, by Windows' rules alone. It does not ask for lockstep, so that the card goes on in real time: slow enough
-/// for this machine, and what is lost all the same is accounted for.
+/// A run with the foreign driver, by Windows' rules alone. It does not ask for lockstep, so that the card
+/// goes on in real time: slow enough for this machine, and what is lost all the same is accounted for.
 fn foreign(mut request: Request, lines: &[&str]) -> Report {
     let driver = artefacts::foreign_driver().expect("tests/foreign/build was run");
     let artefacts = Artefacts { driver, ..Artefacts::from_env().expect("everything is built") };

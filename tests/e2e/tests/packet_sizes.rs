@@ -1,9 +1,11 @@
-//! The shortest packet that can be promised: each size in real time, in both directions, with a busy loop on every core, and the card's lateness told
-//! from the guest's. `qemu-scripts/test --long` runs it; `RINGWAVE_PACKET_SECONDS` shortens it.
+//! The shortest packet that can be promised: each size in real time, in both directions, with a busy loop on
+//! every core, and the card's lateness told from the guest's. `qemu-scripts/test --long` runs it;
+//! `RINGWAVE_PACKET_SECONDS` shortens it.
 //!
-//! Under TCG the guest is late far more often than the card, and a packet that the guest marks late, or never, is silent whoever the card is. So a size is
-//! *clean* if the card lost nothing beyond what the guest was late for, and handled every end of a piece within a millisecond. Run it on a machine that does
-//! nothing else: a kernel that is built without preemption lets nobody in while it works for another program.
+//! Under TCG the guest is late far more often than the card, and a packet that the guest marks late, or
+//! never, is silent whoever the card is. So a size is *clean* if the card lost nothing beyond what the guest
+//! was late for, and handled every end of a piece within a millisecond. Run it on a machine that does nothing
+//! else: a kernel that is built without preemption lets nobody in while it works for another program.
 
 use std::{
     fmt,
@@ -59,7 +61,8 @@ struct Row {
     packets: u64,
     /// Packets that the guest marked late or never, or took late.
     guest_late: u64,
-    /// Packets with silence, or that were recorded over; `None` = the card does not know, for none was ever marked.
+    /// Packets with silence, or that were recorded over; `None` = the card does not know, for none was ever
+    /// marked.
     lost: Option<u64>,
     silence_frames: u64,
     worst_us: u64,
@@ -84,8 +87,9 @@ impl Row {
         }
     }
 
-    /// The card lost nothing of its own, and was in time. What a capture stream is recorded over is what the guest did not take, and how much that was is known
-    /// to the guest in jumps of the packet number only: of a guest that was late nothing else can be said.
+    /// The card lost nothing of its own, and was in time. What a capture stream is recorded over is what the
+    /// guest did not take, and how much that was is known to the guest in jumps of the packet number only: of
+    /// a guest that was late nothing else can be said.
     fn clean(&self) -> bool {
         let lost = match (self.records, self.lost) {
             (true, _) if self.guest_late > 0 => 0,

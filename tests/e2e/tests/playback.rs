@@ -1,5 +1,6 @@
-//! Boots QEMU and plays through the shipped driver. `qemu-scripts/test` runs these (`cargo test -- --ignored`): they need what
-//! `qemu-scripts/setup` sets up and what `qemu-scripts/lib/build.sh` builds.
+//! Boots QEMU and plays through the shipped driver. `qemu-scripts/test` runs these
+//! (`cargo test -- --ignored`): they need what `qemu-scripts/setup` sets up and what
+//! `qemu-scripts/lib/build.sh` builds.
 
 use ringwave_audio::Value;
 use ringwave_audio::compare::{Difference, Verdict};
@@ -195,8 +196,8 @@ fn a_fast_clock_changes_when_never_what() {
     assert_eq!(report.comparison.as_ref().expect("something was heard").frames, [480_000, 480_000]);
 }
 
-/// A packet of 200 ms is handed over when half of it has been played: at most a millisecond later the card has seen
-/// it, and what the client measured is within a millisecond too.
+/// A packet of 200 ms is handed over when half of it has been played: at most a millisecond later the card
+/// has seen it, and what the client measured is within a millisecond too.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn half_a_packet_late_costs_half_a_packet_of_silence() {
@@ -223,7 +224,8 @@ fn half_a_packet_late_costs_half_a_packet_of_silence() {
         };
         let after = figure(format!("late{number}_frames_after")).expect("both are told");
         assert_eq!(heard.get(silence..), sent.get(silence..), "packet {number}: the rest is heard");
-        // The card may be held up: then it decides late about pieces that began before the packet was handed over.
+        // The card may be held up: then it decides late about pieces that began before the packet was handed
+        // over.
         let latest = after + 2 * MILLISECOND;
         assert!(
             (before / 2..=latest).contains(&silence),

@@ -1,5 +1,6 @@
-//! Sound in full, through the shipped driver in QEMU: every kind of sample, both directions, both clocks, loopback, several endpoints, cycles.
-//! `qemu-scripts/test` builds what they need and runs them; `cargo test` alone has no QEMU and no guest, so they are ignored there.
+//! Sound in full, through the shipped driver in QEMU: every kind of sample, both directions, both clocks,
+//! loopback, several endpoints, cycles. `qemu-scripts/test` builds what they need and runs them; `cargo test`
+//! alone has no QEMU and no guest, so they are ignored there.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! The page BAR as a strict reader: inside, aligned, only under an odd sequence counter, and never in a mark page.
+//! The page BAR as a strict reader: inside, aligned, only under an odd sequence counter, and never in a mark
+//! page.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,5 +1,5 @@
-//! The card on the bench: every call is made here, and its work is counted. "Every register access does a bounded amount of work"
-//! (DATASHEET 2.2) is an assert with numbers.
+//! The card on the bench: every call is made here, and its work is counted. "Every register access does a
+//! bounded amount of work" (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave_card::controller::{Config, Controller};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
@@ -10,12 +10,14 @@ use ringwave_regs::{dma, global, stream as regs};
 use crate::bar::Bar;
 use crate::ram::Ram;
 
-/// Bytes of audio that one stream moves in one call, at most: what is 100 ms late, and the bursts at both ends of it, at 384 kHz in 8 channels.
+/// Bytes of audio that one stream moves in one call, at most: what is 100 ms late, and the bursts at both
+/// ends of it, at 384 kHz in 8 channels.
 const BYTES: u64 = 120 * 384 * 32;
-/// Pieces that end in one call, for one stream: none is shorter than a packet of 1 ms (44 frames at 44.1 kHz are a little less).
+/// Pieces that end in one call, for one stream: none is shorter than a packet of 1 ms (44 frames at 44.1 kHz
+/// are a little less).
 const BURSTS: u64 = 104;
-/// Accesses and bytes of one register write beyond that: a RUN's table with all of its links and the check of every entry, or a self-test's.
-/// An access can be two writes.
+/// Accesses and bytes of one register write beyond that: a RUN's table with all of its links and the check of
+/// every entry, or a self-test's. An access can be two writes.
 const TABLE: u64 = 2 * (3 * dma::ENTRIES_MAX as u64 + 2 * global::SELFTEST_BYTES_MAX as u64);
 
 /// What a stream's sink was given.
@@ -111,7 +113,8 @@ impl Bench {
         );
     }
 
-    /// Something is plugged into a jack or pulled out. DATASHEET 5.9: an event at most, of that stream, and only if something changed.
+    /// Something is plugged into a jack or pulled out. DATASHEET 5.9: an event at most, of that stream, and
+    /// only if something changed.
     pub fn jack(&mut self, stream: u32, plugged: bool) {
         let before = self.card.jack(stream);
         self.jack = true;
@@ -161,7 +164,8 @@ impl Bench {
             bytes <= streams * BYTES + TABLE * u64::from(dma::SLOT_BYTES),
             "{bytes} bytes of guest memory in one call"
         );
-        // Each end of a burst, each state change and each write is one status page of 19 stores, a position page of 3 at most.
+        // Each end of a burst, each state change and each write is one status page of 19 stores, a position
+        // page of 3 at most.
         let stores = self.bar.stores.get();
         assert!(stores <= (streams * BURSTS + 2 * streams + 6) * 24, "{stores} stores to pages in one call");
         let sounds = self.sounds.len() as u64;

@@ -1,5 +1,5 @@
-//! Guest RAM twice: the card's own [`GuestRam`] over a real memfd, and a table of pages that is too simple to be wrong. Every access of the
-//! card goes to both, and both must agree on the bytes and on the refusal.
+//! Guest RAM twice: the card's own [`GuestRam`] over a real memfd, and a table of pages that is too simple to
+//! be wrong. Every access of the card goes to both, and both must agree on the bytes and on the refusal.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -108,7 +108,8 @@ fn files() -> &'static [File; 2] {
     })
 }
 
-/// What guest RAM holds before anybody writes to it: never 0, and no two bytes that are near each other alike.
+/// What guest RAM holds before anybody writes to it: never 0, and no two bytes that are near each other
+/// alike.
 pub fn pattern(offset: u64) -> u8 {
     (offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 | 1
 }

@@ -1,5 +1,6 @@
-//! DATASHEET sections 5.8 and 6 once more, from its text alone and without a thought for speed: which slots a table makes the card read, which errors
-//! may be told, and where each byte of the cyclic buffer lies; and what a sample is at a volume.
+//! DATASHEET sections 5.8 and 6 once more, from its text alone and without a thought for speed: which slots a
+//! table makes the card read, which errors may be told, and where each byte of the cyclic buffer lies; and
+//! what a sample is at a volume.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +31,8 @@ pub struct Described {
 pub struct Verdict {
     /// Codes of the errors that the card may tell; none = it is good.
     pub errors: BTreeSet<u32>,
-    /// Addresses of the slots, in the order in which they are read. With an error the card may stop at any of them.
+    /// Addresses of the slots, in the order in which they are read. With an error the card may stop at any of
+    /// them.
     pub slots: Vec<u64>,
     /// The address of every byte of the buffer, if it is good.
     pub buffer: Vec<u64>,

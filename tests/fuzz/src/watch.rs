@@ -1,5 +1,6 @@
-//! What a guest sees of one stream, over time: the status page and the registers tell the same, the position is in range and never goes
-//! back, and what was heard is as long as the way that the position went. DATASHEET 5.2 to 5.5 and 7.2.
+//! What a guest sees of one stream, over time: the status page and the registers tell the same, the position
+//! is in range and never goes back, and what was heard is as long as the way that the position went.
+//! DATASHEET 5.2 to 5.5 and 7.2.
 
 use ringwave_regs::pages::status::{self, FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_UNPLUGGED};
 use ringwave_regs::{format, global, pages, stream as regs};
@@ -80,7 +81,8 @@ impl Watch {
         assert!(apart <= if nominal { 0 } else { global::CLOCK_HZ_VALUE / 1000 }, "RATE_DEN {den}");
         assert_eq!(flags & FLAG_UNPLUGGED == 0, bench.card.jack(self.stream) == Some(true));
         assert_ne!(page(bench, status::MARK_TAG), 0);
-        // After a stall that the card's own look ended, it stays 1 until LOOK, the next mark or STOP (DATASHEET 7.4).
+        // After a stall that the card's own look ended, it stays 1 until LOOK, the next mark or STOP
+        // (DATASHEET 7.4).
         let waiting = page(bench, status::WAITING);
         let may_wait = u32::from(flags & FLAG_LOCKSTEP != 0);
         let least = u32::from(flags & FLAG_STALLED != 0);
@@ -158,7 +160,8 @@ impl Watch {
         if flags & FLAG_STALLED != 0 {
             assert_eq!(bench.bar.u32(base + status::STALLED_PACKET), packet);
         }
-        // Lockstep never plays what was not promised. (What it may record over depends on where the stream began.)
+        // Lockstep never plays what was not promised. (What it may record over depends on where the stream
+        // began.)
         if !self.capture && flags & FLAG_LOCKSTEP != 0 && bench.bar.u32(base + status::RATE_NUM) != 0 {
             let ahead = packet.wrapping_sub(bench.get(block + regs::WRITTEN)).cast_signed();
             assert!(ahead <= 0, "packet {packet} moves and is not WRITTEN");

@@ -1,5 +1,6 @@
-//! Everything a guest can do to the function: configuration space, registers of every width, maps, power, resets, time. The card's shell
-//! ([`ringwave::card`]) is left out, with its threads and its clock; what it does between configuration space and controller is done here.
+//! Everything a guest can do to the function: configuration space, registers of every width, maps, power,
+//! resets, time. The card's shell ([`ringwave::card`]) is left out, with its threads and its clock; what it
+//! does between configuration space and controller is done here.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -41,7 +42,8 @@ enum Op {
         stream: u8,
         state: u8,
     },
-    /// A store to the mark page: relative to the packet count, with the tag of the day or one beside it, whole or one half, told or not.
+    /// A store to the mark page: relative to the packet count, with the tag of the day or one beside it,
+    /// whole or one half, told or not.
     Mark {
         stream: u8,
         ahead: i8,

@@ -1,8 +1,9 @@
-//! From bytes to DMA: a client's messages through [`Session`] into the real card with its maps, interrupts and pages. An input is a
-//! conversation of well-formed and of malformed messages; time is turned by hand, and there is no engine and no socket.
+//! From bytes to DMA: a client's messages through [`Session`] into the real card with its maps, interrupts
+//! and pages. An input is a conversation of well-formed and of malformed messages; time is turned by hand,
+//! and there is no engine and no socket.
 //!
-//! Whatever was said: every command is answered, once, by its id; memory that is not mapped for writing stays as it is; and at the end
-//! the card answers a good conversation as a fresh one does.
+//! Whatever was said: every command is answered, once, by its id; memory that is not mapped for writing stays
+//! as it is; and at the end the card answers a good conversation as a fresh one does.
 #![no_main]
 
 use std::os::fd::OwnedFd;

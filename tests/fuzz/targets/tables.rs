@@ -1,6 +1,6 @@
-//! Scatter-gather tables in random maps, against the [`ringwave_fuzz::reference`]: accepted or which error, which slots and bytes are read and
-//! in which order, what is heard of them, what the self-test leaves in memory. Time goes from one end of a burst to the next, so what is
-//! fetched when is known.
+//! Scatter-gather tables in random maps, against the [`ringwave_fuzz::reference`]: accepted or which error,
+//! which slots and bytes are read and in which order, what is heard of them, what the self-test leaves in
+//! memory. Time goes from one end of a burst to the next, so what is fetched when is known.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -360,7 +360,8 @@ impl Model {
             sum.rotate_left(5) ^ u32::from_le_bytes(word.try_into().expect("four bytes"))
         });
         assert_eq!(sum, expected);
-        // Of a place that is there twice the last store counts; which bytes it stored is known from what was read there.
+        // Of a place that is there twice the last store counts; which bytes it stored is known from what was
+        // read there.
         for (index, byte) in verdict.buffer.iter().enumerate().rev().take(64) {
             let aliased = verdict.buffer.len() > 1 && self.aliased(&verdict.buffer, index);
             assert!(aliased || self.bench.ram.byte(*byte, true) == Some(!words[index]));

@@ -1,7 +1,8 @@
 //! Everything a vfio-user client can send, into a [`Session`]: no panic, bounded replies, in step.
 //!
-//! The first byte of an input says whether `VERSION` was agreed on already, the second how many bytes arrive at a time. Where a byte of a
-//! message's id is odd, descriptors come with it. There is no socket and no thread: an input is one deterministic conversation.
+//! The first byte of an input says whether `VERSION` was agreed on already, the second how many bytes arrive
+//! at a time. Where a byte of a message's id is odd, descriptors come with it. There is no socket and no
+//! thread: an input is one deterministic conversation.
 #![no_main]
 
 use std::ops::RangeInclusive;
@@ -103,8 +104,8 @@ fn descriptors(count: usize) -> Vec<OwnedFd> {
     (0..count).map(|_| rustix::event::eventfd(0, flags).expect("an eventfd")).collect()
 }
 
-/// Where bounds go wrong: an access at the end of a region, a little before it or beyond. It is taken exactly if it is inside. Whatever was
-/// said before it, the conversation is in step.
+/// Where bounds go wrong: an access at the end of a region, a little before it or beyond. It is taken exactly
+/// if it is inside. Whatever was said before it, the conversation is in step.
 fn probe(session: &mut Session, device: &mut CheckedDevice, mode: u8, piece: u8) {
     let region = usize::from(piece % 9);
     let count = u64::from(mode >> 2 & 15) + 1;

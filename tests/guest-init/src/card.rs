@@ -52,7 +52,8 @@ pub fn bind(address: &str) -> Result<String, Failure> {
         let target = fs::read_link(device.join(name)).ok()?;
         Some(target.file_name()?.to_string_lossy().into_owned())
     };
-    // A card that was plugged in is in sysfs a moment before the kernel lets drivers look at it: asked too early, it does nothing.
+    // A card that was plugged in is in sysfs a moment before the kernel lets drivers look at it: asked too
+    // early, it does nothing.
     let driver = wait_until(Duration::from_secs(5), || {
         let _ = fs::write("/sys/bus/pci/drivers_probe", address);
         linked("driver")
@@ -68,14 +69,15 @@ pub fn bind(address: &str) -> Result<String, Failure> {
     Ok(group)
 }
 
-/// Watches the card until it has left the bus, and tells what its configuration space reads as meanwhile. That every change is
-/// told shows that the guest runs on.
+/// Watches the card until it has left the bus, and tells what its configuration space reads as meanwhile.
+/// That every change is told shows that the guest runs on.
 pub fn watch_it_leave(address: &str, limit: Duration) -> Result<(), Failure> {
     let device = Path::new(DEVICES).join(address);
     let mut last = String::new();
     say("waits for the card to leave");
-    // Its process may be killed now. Quiet meanwhile: QEMU 11.1 aborts (error_setv) if the connection is reset while an access is on its way, and
-    // on a busy host a killed process takes a while until its sockets are gone.
+    // Its process may be killed now. Quiet meanwhile: QEMU 11.1 aborts (error_setv) if the connection is
+    // reset while an access is on its way, and on a busy host a killed process takes a while until its
+    // sockets are gone.
     thread::sleep(Duration::from_secs(1));
     wait_until(limit, || {
         if !device.exists() {

@@ -57,7 +57,8 @@ fn mount(kind: &CStr, folder: &CStr) -> io::Result<()> {
     }
 }
 
-/// `MODULE_INIT_COMPRESSED_FILE` of linux/module.h: the kernel decompresses (Linux 5.17 and newer, `CONFIG_MODULE_DECOMPRESS`).
+/// `MODULE_INIT_COMPRESSED_FILE` of linux/module.h: the kernel decompresses (Linux 5.17 and newer,
+/// `CONFIG_MODULE_DECOMPRESS`).
 const COMPRESSED: libc::c_int = 4;
 
 /// Loads one module: `line` is its file and its parameters, separated by spaces.

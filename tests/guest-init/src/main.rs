@@ -1,9 +1,10 @@
-//! The first process of the Linux guest that `qemu-scripts/bringup` boots: it makes the card ready for a userspace driver, runs
-//! `ringwave bringup --vfio` on it, and ends the machine with the verdict.
+//! The first process of the Linux guest that `qemu-scripts/bringup` boots: it makes the card ready for a
+//! userspace driver, runs `ringwave bringup --vfio` on it, and ends the machine with the verdict.
 //!
-//! It does what an engineer would type on a fresh machine: mount, load modules, bind the card to vfio-pci, run the tool. What it does
-//! is told on the console, a line `guest: ...` each; what the tool says goes to the second serial port, and nothing else does. It is
-//! linked statically, for there is nothing else in the initramfs but the tool and the kernel's modules.
+//! It does what an engineer would type on a fresh machine: mount, load modules, bind the card to vfio-pci,
+//! run the tool. What it does is told on the console, a line `guest: ...` each; what the tool says goes to
+//! the second serial port, and nothing else does. It is linked statically, for there is nothing else in the
+//! initramfs but the tool and the kernel's modules.
 
 mod card;
 mod config;
@@ -60,7 +61,8 @@ fn run() -> Result<Verdict, Failure> {
     Ok(verdict)
 }
 
-/// The tool's exit codes: 0 all as expected, 1 not, 2 it could not reach the card or its arguments were no good.
+/// The tool's exit codes: 0 all as expected, 1 not, 2 it could not reach the card or its arguments were no
+/// good.
 fn of(status: ExitStatus) -> Verdict {
     match status.code() {
         Some(0) => Verdict::Ok,

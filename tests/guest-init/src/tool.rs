@@ -18,7 +18,8 @@ pub fn run(address: &str, arguments: &[String]) -> Result<ExitStatus, Failure> {
     let mut port =
         OpenOptions::new().write(true).read(true).open(OUTPUT).map_err(|error| said(OUTPUT, &error))?;
     as_it_is(&port).map_err(|error| said(OUTPUT, &error))?;
-    // A pipe, not the port itself: the tool must not take it for a terminal. Both of its outputs, in their order.
+    // A pipe, not the port itself: the tool must not take it for a terminal. Both of its outputs, in their
+    // order.
     let (mut reader, writer) = io::pipe().map_err(|error| said("pipe", &error))?;
     let both = writer.try_clone().map_err(|error| said("pipe", &error))?;
     let mut command = Command::new("/ringwave");

@@ -1,5 +1,5 @@
-//! I/O ports of a PC, and QEMU's isa-debug-exit behind one of them: the ground that the UEFI guests share. They share nothing else, so that no
-//! mistake about the card or the driver is made in both.
+//! I/O ports of a PC, and QEMU's isa-debug-exit behind one of them: the ground that the UEFI guests share.
+//! They share nothing else, so that no mistake about the card or the driver is made in both.
 #![no_std]
 #![cfg(target_arch = "x86_64")]
 
@@ -7,7 +7,8 @@ use core::arch::asm;
 
 /// Writes a byte to an I/O port.
 pub fn outb(port: u16, value: u8) {
-    // SAFETY: a guest owns its machine; a port access touches no memory that Rust knows. So for all in this file but `outsb`.
+    // SAFETY: a guest owns its machine; a port access touches no memory that Rust knows. So for all in this
+    // file but `outsb`.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack, preserves_flags)) }
 }
 

@@ -1,8 +1,9 @@
-//! `inf-probe.exe FILE.inf`: tells what setupapi, a parser of INFs that is not ours, makes of the driver's INF: which model it finds
-//! for the card, which sections it installs, and the registry values that come out of them. `tests/inf/run` runs it in Wine.
+//! `inf-probe.exe FILE.inf`: tells what setupapi, a parser of INFs that is not ours, makes of the driver's
+//! INF: which model it finds for the card, which sections it installs, and the registry values that come out
+//! of them. `tests/inf/run` runs it in Wine.
 //!
-//! It installs nothing: values go to a scratch key below HKEY_CURRENT_USER. It needs no runtime library, so that it links
-//! without a Windows SDK.
+//! It installs nothing: values go to a scratch key below HKEY_CURRENT_USER. It needs no runtime library, so
+//! that it links without a Windows SDK.
 //!
 //! | module | what |
 //! |---|---|

@@ -56,7 +56,8 @@ fn part(variable: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// Boots ntguest with these lines in its configuration and QEMU's `edu` as the card: its exit status and its log.
+/// Boots ntguest with these lines in its configuration and QEMU's `edu` as the card: its exit status and its
+/// log.
 fn boot(name: &str, config: &str) -> (i32, String) {
     boot_with(name, "edu", &format!("pci=1234:11e8\n{config}"))
 }

@@ -1,7 +1,8 @@
-//! Proves that the clients' checks check: with the real driver and card, each rule is broken once by a fault that
-//! ntguest makes on purpose (`fault=`), and must be named; without a fault the same run must end well.
+//! Proves that the clients' checks check: with the real driver and card, each rule is broken once by a fault
+//! that ntguest makes on purpose (`fault=`), and must be named; without a fault the same run must end well.
 //!
-//! Needs what tests/rules.rs needs and `RINGWAVE_BIN` and `RINGWAVE_SYS`: `cargo test -p ntguest --test stream_rules -- --ignored`.
+//! Needs what tests/rules.rs needs and `RINGWAVE_BIN` and `RINGWAVE_SYS`:
+//! `cargo test -p ntguest --test stream_rules -- --ignored`.
 
 use std::{
     env, fs, io,
@@ -32,8 +33,8 @@ const IN_TIME: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=1000\nclock=realtim
 /// `CONTROL.INT_ENABLE` and `INT_STATUS` are 0 then.
 const LINE_IN_D3: &str = "client=power\nwav=MUSIC.WAV\nbuffer_ms=100\nreg.Lockstep=1\nmsi=0\nd3=1\n\
     quiet_regs=0x20:1,0x24:0xffffffff\n";
-/// A client, the faults, and the rules that they break. Faults that do not hide each other share a boot: a list of them, and a list of what
-/// violations begin with.
+/// A client, the faults, and the rules that they break. Faults that do not hide each other share a boot: a
+/// list of them, and a list of what violations begin with.
 type Case = (&'static str, &'static str, &'static str);
 
 /// What breaks the rules of a capture stream.
@@ -387,7 +388,8 @@ fn a_windows_without_device_interfaces_or_port_events_is_good_enough_to_play() {
     }
 }
 
-/// A port that is asked for contiguous pages and gives others, or none for a page: the card must play and record what is the stream's.
+/// A port that is asked for contiguous pages and gives others, or none for a page: the card must play and
+/// record what is the stream's.
 #[test]
 #[ignore = "boots QEMU"]
 fn pages_that_do_not_lie_side_by_side_are_not_taken_for_contiguous() {
@@ -416,8 +418,8 @@ fn a_device_that_is_no_card_of_the_drivers_is_refused_in_one_line_and_a_bus_that
     assert!(log.contains("violations=0"), "it gives everything back: {log}");
 }
 
-/// No document says whether PortCls keeps over STOP what the driver did not unregister: both must be survived. `QUERY_STOP` is refused for
-/// an adapter without `IAdapterPnpManagement`.
+/// No document says whether PortCls keeps over STOP what the driver did not unregister: both must be
+/// survived. `QUERY_STOP` is refused for an adapter without `IAdapterPnpManagement`.
 #[test]
 #[ignore = "boots QEMU"]
 fn a_device_that_is_stopped_starts_again_and_refuses_to_be_rebalanced() {
@@ -474,8 +476,8 @@ fn success_without_a_message_behind_it_is_a_failure_with_the_line_as_the_way_out
     }
 }
 
-/// What a virtual machine does to time: the processor stands still for 163 ms, and the performance counter, which begins at a hundred days,
-/// jumps by minutes.
+/// What a virtual machine does to time: the processor stands still for 163 ms, and the performance counter,
+/// which begins at a hundred days, jumps by minutes.
 #[test]
 #[ignore = "boots QEMU"]
 fn a_processor_that_stands_still_and_a_counter_that_jumps_break_nothing() {
@@ -484,8 +486,8 @@ fn a_processor_that_stands_still_and_a_counter_that_jumps_break_nothing() {
     assert_eq!(status, OK, "{log}");
     assert!(log.contains("ntguest: result recorded-frames=24000 lost-packets=0"), "{log}");
     let play = "wav=MUSIC.WAV\nbuffer_ms=20\nclock=realtime\n";
-    // The time of the one packet that is read between the jump and the next is off by what clocks may differ in three minutes, 18 ms: less
-    // than half a packet.
+    // The time of the one packet that is read between the jump and the next is off by what clocks may differ
+    // in three minutes, 18 ms: less than half a packet.
     let record = "client=record\nframes=48000\nbuffer_ms=100\n";
     let mut logs = vec![log];
     for (name, client) in [("stalls-play", play), ("stalls-lost", record)] {

@@ -1,8 +1,8 @@
 //! Which crate of ours may stand on which: the layers of the house, read from every manifest.
 //!
-//! [`EDGES`] is the whole plan. An edge that it does not draw fails here, whatever its kind: a dependency, one of a platform or of a build
-//! script, and one of tests too, for a test that reaches around a layer is written against what it must not know. A crate without a row
-//! fails as well.
+//! [`EDGES`] is the whole plan. An edge that it does not draw fails here, whatever its kind: a dependency,
+//! one of a platform or of a build script, and one of tests too, for a test that reaches around a layer is
+//! written against what it must not know. A crate without a row fails as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,8 @@ use std::process::Command;
 use ringwave_repository::{root, text_files};
 use serde_json::Value;
 
-/// Folder of a crate, and the folders of the crates that it may depend on. Rows of crates that are planned and not there yet are allowed.
+/// Folder of a crate, and the folders of the crates that it may depend on. Rows of crates that are planned
+/// and not there yet are allowed.
 const EDGES: &[(&str, &[&str])] = &[
     // The card. What knows nothing of ours: any card, any driver, any test can stand on it.
     ("device/audio", &[]),
@@ -55,8 +56,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("driver/catalog", &[]),
     // It writes the INF from what the driver and the datasheet say, so that nothing stands twice.
     ("driver/inf", &["device/regs", "driver", "driver/portcls"]),
-    // Scripts and tests.
-    // regs: which files the card can play is said before anything boots. driver/inf: ntguest is told what the INF of anybody's driver says.
+    // Scripts and tests. regs: which files the card can play is said before anything boots. driver/inf:
+    // ntguest is told what the INF of anybody's driver says.
     (
         "qemu-scripts/runner",
         &["device/audio", "device/regs", "device/report", "device/trace", "driver/catalog", "driver/inf"],
@@ -93,10 +94,12 @@ const ALL_OF_DEVICE: &[&str] = &[
     "device/vfio-user",
 ];
 
-/// Edges that are still there while the code moves to where [`EDGES`] has it. It only shrinks: one that is gone has to go from here.
+/// Edges that are still there while the code moves to where [`EDGES`] has it. It only shrinks: one that is
+/// gone has to go from here.
 const NOT_YET: &[(&str, &str)] = &[];
 
-/// Every crate's folder with the folders of the crates of ours that it depends on, by the manifests as Cargo reads them.
+/// Every crate's folder with the folders of the crates of ours that it depends on, by the manifests as Cargo
+/// reads them.
 fn edges() -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::new();
     for (manifest, _) in text_files() {
@@ -125,7 +128,8 @@ fn read_workspace(manifest: &Path, into: &mut BTreeMap<String, BTreeSet<String>>
     for package in metadata["packages"].as_array().expect("packages") {
         let manifest = package["manifest_path"].as_str().expect("a path");
         let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
-        // A dependency from a registry has no path. A crate whose tests use the crate itself is its own neighbour.
+        // A dependency from a registry has no path. A crate whose tests use the crate itself is its own
+        // neighbour.
         let paths = dependencies.filter_map(|dependency| dependency["path"].as_str());
         let folder = ours(manifest.trim_end_matches("/Cargo.toml"));
         into.insert(folder, paths.map(ours).collect());

@@ -1,12 +1,14 @@
 //! The card: registers and time in, effects out. Pure: the sockets, threads and clocks are elsewhere.
 //!
-//! Read it from the top: what is built in ([`Config`]), the calls (reset, PCI state, register accesses, [`Controller::advance`]), and how the
-//! streams get their turns. The global registers are in `registers`. What a stream does is in [`crate::stream`], in the same manner.
+//! Read it from the top: what is built in ([`Config`]), the calls (reset, PCI state, register accesses,
+//! [`Controller::advance`]), and how the streams get their turns. The global registers are in `registers`.
+//! What a stream does is in [`crate::stream`], in the same manner.
 //!
-//! **Time.** Every call brings the device clock. Before it does anything else the card handles, in the order of their clock values, all
-//! ends of bursts that have passed meanwhile; so whether the engine wakes punctually or a register access comes first,
-//! the same happens at the same clock values. That is bounded: a packet is at least a millisecond long, and a stream whose first unhandled end is
-//! longer ago than [`stream::LATE_MILLIS`] does not catch up, but starts its time again there. DATASHEET 5.2.
+//! **Time.** Every call brings the device clock. Before it does anything else the card handles, in the order
+//! of their clock values, all ends of bursts that have passed meanwhile; so whether the engine wakes
+//! punctually or a register access comes first, the same happens at the same clock values. That is bounded: a
+//! packet is at least a millisecond long, and a stream whose first unhandled end is longer ago than
+//! [`stream::LATE_MILLIS`] does not catch up, but starts its time again there. DATASHEET 5.2.
 
 mod registers;
 mod selftest;
@@ -31,7 +33,8 @@ pub struct Config {
     pub render: u32,
     /// Capture streams, so that there are up to [`stream::STREAMS_MAX`] in all (clamped).
     pub capture: u32,
-    /// For each capture stream, counted from 0: the render stream whose sound it captures, instead of a source's.
+    /// For each capture stream, counted from 0: the render stream whose sound it captures, instead of a
+    /// source's.
     pub loopback: [Option<u8>; stream::STREAMS_MAX as usize],
     /// The card's clock.
     pub clock: ClockMode,
@@ -124,13 +127,15 @@ impl Controller {
         u32::try_from(self.streams.len()).unwrap_or(stream::STREAMS_MAX)
     }
 
-    /// MSI messages that the function offers: the smallest power of two that is not below the number of streams.
+    /// MSI messages that the function offers: the smallest power of two that is not below the number of
+    /// streams.
     pub fn messages(&self) -> u32 {
         pci::messages(self.streams())
     }
 
-    /// Resets the function (FLR, `DEVICE_RESET`, a client that left; and once before the first client, which fills in the pages).
-    /// Configuration space is the caller's: reset it as well and say so with [`Self::set_msi`] and [`Self::set_bus_master`].
+    /// Resets the function (FLR, `DEVICE_RESET`, a client that left; and once before the first client, which
+    /// fills in the pages). Configuration space is the caller's: reset it as well and say so with
+    /// [`Self::set_msi`] and [`Self::set_bus_master`].
     pub fn reset(&mut self, env: &mut Env<'_>) {
         self.catch_up(env);
         for index in 0..self.streams.len() {
@@ -169,8 +174,9 @@ impl Controller {
         self.d3hot = d3hot;
     }
 
-    /// An access to BAR 0 of any offset and length. `data` is filled completely (all ones where the DATASHEET says so). It latches, may
-    /// set ERROR, and handles ends that have passed: drain the effects as after a write.
+    /// An access to BAR 0 of any offset and length. `data` is filled completely (all ones where the DATASHEET
+    /// says so). It latches, may set ERROR, and handles ends that have passed: drain the effects as after a
+    /// write.
     pub fn read(&mut self, offset: u64, data: &mut [u8], env: &mut Env<'_>) {
         self.catch_up(env);
         data.fill(0xFF);
@@ -187,8 +193,8 @@ impl Controller {
         }
     }
 
-    /// An access to BAR 0 of any offset and length. Raise the interrupts in the effects *before* the write is answered: no
-    /// event may come after a write of PAUSE or STOP has returned.
+    /// An access to BAR 0 of any offset and length. Raise the interrupts in the effects *before* the write is
+    /// answered: no event may come after a write of PAUSE or STOP has returned.
     pub fn write(&mut self, offset: u64, data: &[u8], env: &mut Env<'_>) {
         self.catch_up(env);
         if self.d3hot {
@@ -206,8 +212,8 @@ impl Controller {
         }
     }
 
-    /// `bytes` bytes of BAR 2 were stored to from `offset` on by a message, and are there: a mark among them is seen now, as a store to
-    /// memory would be at the next look. In D3hot it waits for that, too.
+    /// `bytes` bytes of BAR 2 were stored to from `offset` on by a message, and are there: a mark among them
+    /// is seen now, as a store to memory would be at the next look. In D3hot it waits for that, too.
     pub fn pages_stored(&mut self, offset: u64, bytes: u64, env: &mut Env<'_>) {
         self.catch_up(env);
         if self.d3hot {
@@ -240,12 +246,14 @@ impl Controller {
         self.streams.get(index).filter(|_| !self.d3hot)?.next_tick()
     }
 
-    /// Level of INTx before Interrupt Disable: false with MSI enabled and in D3hot. Also what Status.Interrupt Status shows.
+    /// Level of INTx before Interrupt Disable: false with MSI enabled and in D3hot. Also what
+    /// Status.Interrupt Status shows.
     pub fn intx(&self) -> bool {
         self.registers.int_enable && self.registers.int_status != 0 && self.msi.is_none() && !self.d3hot
     }
 
-    /// The host side of a stream failed: ERROR becomes HOST, an event if the guest wants errors and the stream runs.
+    /// The host side of a stream failed: ERROR becomes HOST, an event if the guest wants errors and the
+    /// stream runs.
     pub fn host_failed(&mut self, stream: u32, env: &mut Env<'_>) {
         self.catch_up(env);
         let index = stream as usize;
@@ -255,8 +263,8 @@ impl Controller {
         }
     }
 
-    /// Something was plugged into the jack of a stream or pulled out: a change is told in the status page and is an event, also in D3hot.
-    /// DATASHEET 5.9. Nothing happens where there is no such stream.
+    /// Something was plugged into the jack of a stream or pulled out: a change is told in the status page and
+    /// is an event, also in D3hot. DATASHEET 5.9. Nothing happens where there is no such stream.
     pub fn set_jack(&mut self, stream: u32, plugged: bool, env: &mut Env<'_>) {
         self.catch_up(env);
         let index = stream as usize;
@@ -266,14 +274,16 @@ impl Controller {
         }
     }
 
-    /// Whether something is plugged into the jack of a stream; `None` if there is no such stream. A card begins with everything plugged in.
+    /// Whether something is plugged into the jack of a stream; `None` if there is no such stream. A card
+    /// begins with everything plugged in.
     pub fn jack(&self, stream: u32) -> Option<bool> {
         self.streams.get(stream as usize).map(Stream::jack)
     }
 
-    /// The clock of the stream's host side runs at another pace: from the next end of a burst on `RATE_DEN` is `rate_den`, or what is nearest to
-    /// it within a thousandth of nominal. DATASHEET 5.4. Ignored unless the stream is in RUN by realtime, and for a loopback, which
-    /// goes as what it listens to; STOP makes it nominal.
+    /// The clock of the stream's host side runs at another pace: from the next end of a burst on `RATE_DEN`
+    /// is `rate_den`, or what is nearest to it within a thousandth of nominal. DATASHEET 5.4. Ignored unless
+    /// the stream is in RUN by realtime, and for a loopback, which goes as what it listens to; STOP makes it
+    /// nominal.
     pub fn set_rate_den(&mut self, stream: u32, rate_den: u32) {
         if let Some(stream) = self.streams.get_mut(stream as usize) {
             stream.set_rate_den(rate_den);
@@ -383,7 +393,8 @@ impl Controller {
         Some(result)
     }
 
-    /// Lets a stream do something whose source is another stream of the card: that one first tells what it has played up to now.
+    /// Lets a stream do something whose source is another stream of the card: that one first tells what it
+    /// has played up to now.
     fn act_in_loop<R>(
         &mut self,
         time: u64,

@@ -1,7 +1,7 @@
 //! The DMA controller: what of guest memory a stream may touch, and in which order. DATASHEET section 6.
 //!
-//! [`Bus`] is the only way from the card to guest memory. [`Ring`] is the snapshot of a cyclic buffer that is taken at every
-//! RUN.
+//! [`Bus`] is the only way from the card to guest memory. [`Ring`] is the snapshot of a cyclic buffer that is
+//! taken at every RUN.
 
 use crate::env::{Effects, Env};
 use ringwave_guest_memory::GuestMemory;

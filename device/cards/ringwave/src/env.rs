@@ -1,5 +1,6 @@
-//! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file or clock: guest
-//! memory and the pages are traits, time is a number, and everything that happens comes out as [`Effects`].
+//! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file
+//! or clock: guest memory and the pages are traits, time is a number, and everything that happens comes out
+//! as [`Effects`].
 
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::Sources;
@@ -8,16 +9,17 @@ use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
 use ringwave_trace::{CardEvent, Diagnostic, ErrorName};
 
-/// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages. Offsets are naturally aligned and
-/// inside the BAR.
+/// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages.
+/// Offsets are naturally aligned and inside the BAR.
 ///
-/// Each store must be one access of its size and must have *release* ordering: everything stored before is visible to a
-/// reader that sees it. The sequence counters rest on that.
+/// Each store must be one access of its size and must have *release* ordering: everything stored before is
+/// visible to a reader that sees it. The sequence counters rest on that.
 pub trait Pages {
-    /// The words of a stream's mark page. Whatever stands there is the guest's word. MARK is one load with *acquire* ordering, and `MARK_CLOCK`
-    /// is loaded after it.
+    /// The words of a stream's mark page. Whatever stands there is the guest's word. MARK is one load with
+    /// *acquire* ordering, and `MARK_CLOCK` is loaded after it.
     fn load_mark(&self, stream: u32) -> MarkWords;
-    /// Orders every store before this call before every load after it, for a guest that runs at the same time on another processor.
+    /// Orders every store before this call before every load after it, for a guest that runs at the same time
+    /// on another processor.
     fn fence(&self) {
         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
     }
@@ -38,7 +40,8 @@ pub struct MarkWords {
 
 /// What every call into the controller is given.
 pub struct Env<'a> {
-    /// Device clock in ticks of [`ringwave_engine::timeline::CLOCK_HZ`] (nanoseconds). A value that goes back counts as no time passed.
+    /// Device clock in ticks of [`ringwave_engine::timeline::CLOCK_HZ`] (nanoseconds). A value that goes back
+    /// counts as no time passed.
     pub now: u64,
     /// Guest RAM.
     pub memory: &'a dyn GuestMemory,
@@ -52,16 +55,18 @@ pub struct Env<'a> {
     pub effects: &'a mut Effects,
 }
 
-/// Everything that one or more calls into the controller brought about. Whoever made the calls drains it, in this order:
-/// interrupts first (the pages are already written), then sound, trace and notes, then [`Effects::clear`].
+/// Everything that one or more calls into the controller brought about. Whoever made the calls drains it, in
+/// this order: interrupts first (the pages are already written), then sound, trace and notes, then
+/// [`Effects::clear`].
 ///
 /// Its growth per call is bounded (see [`crate::controller`], Time); its buffers are kept for the next use.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// MSI messages to send: bit n = message n. Only set when MSI is enabled and Bus Master Enable is on. The level of INTx is not an
-    /// effect but a state: [`crate::controller::Controller::intx`].
+    /// MSI messages to send: bit n = message n. Only set when MSI is enabled and Bus Master Enable is on. The
+    /// level of INTx is not an effect but a state: [`crate::controller::Controller::intx`].
     pub messages: u32,
-    /// Streams that had an event: bit n = stream n. For logs and tests: whom to interrupt stands in `messages`.
+    /// Streams that had an event: bit n = stream n. For logs and tests: whom to interrupt stands in
+    /// `messages`.
     pub events: u32,
     /// The trace.
     pub trace: Vec<CardEvent>,

@@ -1,7 +1,9 @@
-//! The Ringwave card, as `device/DATASHEET.md` has it: registers in, effects out. It knows no socket, thread, file or clock.
+//! The Ringwave card, as `device/DATASHEET.md` has it: registers in, effects out. It knows no socket, thread,
+//! file or clock.
 //!
-//! [`controller`] takes accesses and time, [`stream`] is the register front end of a stream of the engine, [`dma`] the way to guest
-//! memory, [`pages`] what the guest reads without a message, [`env`](mod@env) what every call is given.
+//! [`controller`] takes accesses and time, [`stream`] is the register front end of a stream of the engine,
+//! [`dma`] the way to guest memory, [`pages`] what the guest reads without a message, [`env`](mod@env) what
+//! every call is given.
 
 pub mod controller;
 pub mod dma;

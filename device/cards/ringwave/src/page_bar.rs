@@ -10,8 +10,8 @@ use ringwave_regs::pci::PAGES_BYTES;
 
 use crate::env::{MarkWords, Pages};
 
-/// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it, and nothing of it is read but
-/// the two words of a mark page.
+/// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it,
+/// and nothing of it is read but the two words of a mark page.
 pub struct PageBar(MappedBar);
 
 impl PageBar {
@@ -20,9 +20,10 @@ impl PageBar {
         MappedBar::new(c"ringwave pages", PAGES_BYTES).map(Self)
     }
 
-    /// Zeroes every byte that the card itself does not store: what a guest left at offsets that have no meaning, in the pages of streams
-    /// that a card with so many `streams` does not have, and in the mark pages. Fields of the card are never 0 in between, so that who reads
-    /// them meanwhile (a driver that does not know of the reset) sees nothing that was not published.
+    /// Zeroes every byte that the card itself does not store: what a guest left at offsets that have no
+    /// meaning, in the pages of streams that a card with so many `streams` does not have, and in the mark
+    /// pages. Fields of the card are never 0 in between, so that who reads them meanwhile (a driver that does
+    /// not know of the reset) sees nothing that was not published.
     pub fn wipe_unused(&self, streams: u32) {
         const BYTES: u32 = pages::PAGE_BYTES;
         /// No field is beyond: a table of them is small.

@@ -1,7 +1,8 @@
 //! What the card writes into the page BAR. DATASHEET section 7.
 //!
-//! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is ever read back, so a guest
-//! that scribbles into a page harms only itself, and the next update heals it. The mark pages are the guest's: `crate::stream::marks` reads them.
+//! The values are kept here and stored whole under the sequence counter: odd, the fields, even. Nothing is
+//! ever read back, so a guest that scribbles into a page harms only itself, and the next update heals it. The
+//! mark pages are the guest's: `crate::stream::marks` reads them.
 
 use crate::env::Pages;
 use ringwave_engine::stream::counters::Counters;
@@ -12,8 +13,9 @@ use ringwave_regs::{global, pages};
 struct Sequence(u32);
 
 impl Sequence {
-    /// Stores the fields of the page at `base` between an odd and the next even counter (which is at offset 0 of every page). Every
-    /// store of [`Pages`] has release ordering: the odd counter is visible before any field, the even one after all.
+    /// Stores the fields of the page at `base` between an odd and the next even counter (which is at offset 0
+    /// of every page). Every store of [`Pages`] has release ordering: the odd counter is visible before any
+    /// field, the even one after all.
     fn update(&mut self, pages: &dyn Pages, base: u32, fields: impl FnOnce()) {
         pages.store_u32(base, self.0.wrapping_add(1));
         fields();
@@ -127,8 +129,8 @@ pub fn publish_waiting(to: &dyn Pages, index: u32, waiting: bool) {
     }
 }
 
-/// Stores the position page of stream `index`: place in the cyclic buffer in bytes, frames since STOP, device clock. At
-/// every change of state, and when the page ticks.
+/// Stores the position page of stream `index`: place in the cyclic buffer in bytes, frames since STOP, device
+/// clock. At every change of state, and when the page ticks.
 pub fn publish_position(to: &dyn Pages, index: u32, ring_offset: u32, frames: u64, clock: u64) {
     let Some(base) = pages::position_page(index) else { return };
     to.store_u32(base + pages::position::RING_OFFSET, ring_offset);

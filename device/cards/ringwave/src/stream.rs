@@ -1,8 +1,8 @@
 //! One stream of the card: its registers and its states. DATASHEET sections 4 and 5.
 //!
-//! `setup` holds what can be written in STOP and makes [`StreamParams`] of it, [`ActiveStream`] is what exists
-//! between ACQUIRE and STOP (so STOP is: forget it), [`Counters`] what outlives STOP, and `front_end` how the guest is
-//! asked and told.
+//! `setup` holds what can be written in STOP and makes [`StreamParams`] of it, [`ActiveStream`] is what
+//! exists between ACQUIRE and STOP (so STOP is: forget it), [`Counters`] what outlives STOP, and `front_end`
+//! how the guest is asked and told.
 
 mod format_register;
 mod front_end;
@@ -168,7 +168,8 @@ impl Stream {
         self.active.as_ref()?.due()
     }
 
-    /// Handles the end that is due. `ctx.time` is its clock, or with `restart` a later one: time starts again there.
+    /// Handles the end that is due. `ctx.time` is its clock, or with `restart` a later one: time starts again
+    /// there.
     pub fn on_burst_end(&mut self, restart: bool, ctx: &mut CardCtx<'_, '_>) {
         if self.with_active(ctx, |active, ctx| active.on_burst_end(restart, ctx)).is_some() {
             self.publish(ctx.env);
@@ -178,13 +179,15 @@ impl Stream {
         }
     }
 
-    /// Device clock at which the position page ticks next; `None` while it does not. It ticks in every state, for its CLOCK is a clock.
+    /// Device clock at which the position page ticks next; `None` while it does not. It ticks in every state,
+    /// for its CLOCK is a clock.
     pub fn next_tick(&self) -> Option<u64> {
         const TICK: u64 = regs::POSITION_TICK_MICROS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1_000_000);
         self.ticks.then(|| self.ticked.saturating_add(TICK))
     }
 
-    /// Device clock at which the mark page is looked at next if nothing happens before; `None` unless the stream is stalled.
+    /// Device clock at which the mark page is looked at next if nothing happens before; `None` unless the
+    /// stream is stalled.
     pub fn next_look(&self) -> Option<u64> {
         self.stall().map(|_| self.notices.marks.next_look())
     }
@@ -236,7 +239,8 @@ impl Stream {
         self.plugged
     }
 
-    /// The host's clock has another pace: `RATE_DEN` from the next end of a burst on, if the stream runs by realtime.
+    /// The host's clock has another pace: `RATE_DEN` from the next end of a burst on, if the stream runs by
+    /// realtime.
     pub fn set_rate_den(&mut self, den: u32) {
         if let Some(active) = &mut self.active {
             active.set_rate_den(den);
@@ -327,7 +331,8 @@ impl Stream {
     fn acquire(&mut self, ctx: &mut CardCtx<'_, '_>) -> Result<(), Error> {
         let params = self.setup.params(self.caps)?;
         let StreamParams { geometry, .. } = params;
-        // A failure after STOP (the end of a file that could not be written) was that sound's: the next one's is told again.
+        // A failure after STOP (the end of a file that could not be written) was that sound's: the next one's
+        // is told again.
         self.host_failed = false;
         self.active = Some(ActiveStream::new(params, self.gain, ctx.time));
         if self.caps.capture {
@@ -371,7 +376,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Where the next RUN starts if START was written since the last: `BadStart` if that is no place to start.
+    /// Where the next RUN starts if START was written since the last: `BadStart` if that is no place to
+    /// start.
     fn checked_start(&self, active: &ActiveStream) -> Result<Option<u64>, Error> {
         let Start { armed, packet, frame: [low, high] } = self.start;
         if !armed {

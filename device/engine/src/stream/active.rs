@@ -1,9 +1,9 @@
 //! A stream that is set up: the FIFO, the packets, the line that the position goes along.
 //!
-//! Everything happens at *ends of bursts*. [`ActiveStream::due`] says when the next is, [`ActiveStream::on_burst_end`] handles
-//! it: the burst was played, perhaps its packet is complete, and then the next burst is fetched, or the stream stalls or has
-//! ended. A card does the same things at other moments, when its client asks for them. Nothing here looks at a clock:
-//! [`StreamCtx::time`] is the moment.
+//! Everything happens at *ends of bursts*. [`ActiveStream::due`] says when the next is,
+//! [`ActiveStream::on_burst_end`] handles it: the burst was played, perhaps its packet is complete, and then
+//! the next burst is fetched, or the stream stalls or has ended. A card does the same things at other
+//! moments, when its client asks for them. Nothing here looks at a clock: [`StreamCtx::time`] is the moment.
 
 mod burst;
 mod marking;
@@ -67,7 +67,8 @@ pub struct ActiveStream {
     packet_count: u32,
     /// What the client has said to be valid.
     validity: Validity,
-    /// The exact line of the position. Drawn anew only when the stream starts or stops moving, or changes its rate.
+    /// The exact line of the position. Drawn anew only when the stream starts or stops moving, or changes its
+    /// rate.
     timeline: Timeline,
     /// The rate that it takes up at the next end of a burst, if it is another then.
     wanted_rate_den: Option<u32>,
@@ -162,16 +163,16 @@ impl ActiveStream {
         if self.timeline.num == 0 { None } else { self.timeline.clock_at(self.burst?.end) }
     }
 
-    /// The host's clock runs at another rate (see [`clamp_rate_den`]): taken up at the next end of a burst. Only a stream that
-    /// moves by realtime follows it.
+    /// The host's clock runs at another rate (see [`clamp_rate_den`]): taken up at the next end of a burst.
+    /// Only a stream that moves by realtime follows it.
     pub fn set_rate_den(&mut self, den: u32) {
         if self.running && self.clock == Some(ClockMode::Realtime) {
             self.wanted_rate_den = Some(clamp_rate_den(den));
         }
     }
 
-    /// The present burst ends now: `ctx.time` is the moment that [`Self::due`] named, or with `restart` a later one, at which
-    /// time starts again because the card slept too long.
+    /// The present burst ends now: `ctx.time` is the moment that [`Self::due`] named, or with `restart` a
+    /// later one, at which time starts again because the card slept too long.
     pub fn on_burst_end(&mut self, restart: bool, ctx: &mut StreamCtx<'_>) {
         let Some(burst) = self.burst else { return };
         self.emit_until(burst.end, ctx);
@@ -193,8 +194,8 @@ impl ActiveStream {
         }
     }
 
-    /// PAUSE -> RUN, with `start` from that frame on. At the first RUN the stream takes `clock` to go by. A stream that has ended
-    /// stays where it is.
+    /// PAUSE -> RUN, with `start` from that frame on. At the first RUN the stream takes `clock` to go by. A
+    /// stream that has ended stays where it is.
     pub fn run(&mut self, start: Option<u64>, clock: ClockMode, ctx: &mut StreamCtx<'_>) {
         self.running = true;
         self.clock.get_or_insert(clock);
@@ -215,8 +216,8 @@ impl ActiveStream {
         ctx.counters.set_anchor(self.timeline);
     }
 
-    /// RUN -> PAUSE: what has passed was played, the rest of the burst stays in the FIFO. Whoever goes no further down publishes the
-    /// anchor with [`Self::publish_anchor`].
+    /// RUN -> PAUSE: what has passed was played, the rest of the burst stays in the FIFO. Whoever goes no
+    /// further down publishes the anchor with [`Self::publish_anchor`].
     pub fn pause(&mut self, ctx: &mut StreamCtx<'_>) {
         let position = self.position(ctx.time);
         self.emit_until(position, ctx);
@@ -239,16 +240,16 @@ impl ActiveStream {
         self.params.direction == Direction::Capture
     }
 
-    /// The stream is about to end in a packet that is complete already: there is no packet to count, but a client that waits
-    /// for one must wake up and see the end.
+    /// The stream is about to end in a packet that is complete already: there is no packet to count, but a
+    /// client that waits for one must wake up and see the end.
     fn wake_if_behind(&self, frame: u64, ctx: &mut StreamCtx<'_>) {
         if self.to_end(frame) == End::Behind {
             ctx.front_end.notify(StreamEvent::EndBehind);
         }
     }
 
-    /// The position is `frame` and the stream is in RUN: what comes next? The end of the stream, the rest of the burst in the FIFO,
-    /// a stall, or another burst. Freezes the timeline where it must.
+    /// The position is `frame` and the stream is in RUN: what comes next? The end of the stream, the rest of
+    /// the burst in the FIFO, a stall, or another burst. Freezes the timeline where it must.
     fn schedule_next(&mut self, frame: u64, ctx: &mut StreamCtx<'_>) {
         self.stalled = None;
         let end = self.to_end(frame);

@@ -1,4 +1,5 @@
-//! What is counted of a stream and outlives STOP: for the client until a reset, for the host until the host clears it.
+//! What is counted of a stream and outlives STOP: for the client until a reset, for the host until the host
+//! clears it.
 
 use super::margins::MarkTimes;
 use super::stats::StreamStats;
@@ -38,8 +39,8 @@ impl Counters {
         self.anchor = timeline;
     }
 
-    /// The same line, a new point on it. A point is a whole tick and a whole frame: it lies up to one tick behind the exact
-    /// line, and since the exact line is kept elsewhere that tick never adds up.
+    /// The same line, a new point on it. A point is a whole tick and a whole frame: it lies up to one tick
+    /// behind the exact line, and since the exact line is kept elsewhere that tick never adds up.
     pub(super) fn renew_anchor(&mut self, clock: u64, frame: u64) {
         self.anchor = self.anchor.through(clock, frame);
     }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::validity::{Mark, Validity, ahead_of};
 use crate::timeline::CLOCK_HZ;
 
-/// Marks whose packets have not begun yet: so many are remembered with their time. A client with 2 packets has 2 of them.
+/// Marks whose packets have not begun yet: so many are remembered with their time. A client with 2 packets
+/// has 2 of them.
 const REMEMBERED: usize = 8;
 
 /// Marks of packets in their order, with their times.
@@ -19,7 +20,8 @@ impl Default for MarkTimes {
 }
 
 impl MarkTimes {
-    /// Remembers the time of a mark. When there are too many, packets in between seem to be marked later than they were.
+    /// Remembers the time of a mark. When there are too many, packets in between seem to be marked later than
+    /// they were.
     pub(super) fn remember(&mut self, mark: Mark) {
         let Validity::Packet(packet) = mark.valid else { return };
         if self.0.len() >= REMEMBERED {
@@ -45,13 +47,14 @@ impl MarkTimes {
 /// Lower bounds of the intervals into which [`MarkStats::margins`] sorts, in microseconds.
 pub const MARGIN_FROM_US: [u32; 8] = [0, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000];
 
-/// How early the marks of a stream came that goes by realtime. A margin is the time from the mark to the moment when the
-/// first frame of the packet began to move that needed it; negative if the mark came after.
+/// How early the marks of a stream came that goes by realtime. A margin is the time from the mark to the
+/// moment when the first frame of the packet began to move that needed it; negative if the mark came after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarkStats {
     /// Marks that were found by looking ([`super::transport::FrontEnd::refresh`]).
     pub seen: u64,
-    /// Those of them that only a look of a stalled stream found: the client did not say that there was something new.
+    /// Those of them that only a look of a stalled stream found: the client did not say that there was
+    /// something new.
     pub polled: u64,
     /// Packets that were marked when they had begun without their mark.
     pub late: u64,

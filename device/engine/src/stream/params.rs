@@ -21,14 +21,16 @@ pub struct StreamParams {
     pub geometry: BufferGeometry,
     /// How many frames are moved at once.
     pub bursts: BurstFrames,
-    /// What is valid before the client says anything: [`Validity::Frame`] of 0 for one that queues its buffers.
+    /// What is valid before the client says anything: [`Validity::Frame`] of 0 for one that queues its
+    /// buffers.
     pub validity: Validity,
 }
 
 /// Lengths of bursts in frames, each from 1 to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BurstFrames {
-    /// Of a capture stream, and of a render stream that is not marked: how far ahead of the position is fetched.
+    /// Of a capture stream, and of a render stream that is not marked: how far ahead of the position is
+    /// fetched.
     pub unmarked: u32,
     /// Of a packet that is valid when the burst begins.
     pub valid: u32,

@@ -3,7 +3,8 @@
 pub use super::margins::{MARGIN_FROM_US, MarkStats};
 use ringwave_audio::StreamFormat;
 
-/// Totals of one stream. What only a card knows (`scatter_gather`, `entries`, `events`, `marks.polled`) is filled in there.
+/// Totals of one stream. What only a card knows (`scatter_gather`, `entries`, `events`, `marks.polled`) is
+/// filled in there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamStats {
     /// It captures.
@@ -22,8 +23,9 @@ pub struct StreamStats {
     pub frames: u64,
     /// Packets that were completed.
     pub packets_completed: u64,
-    /// Packets that were silent, at least in part, because they were not WRITTEN (captured: stored over because they were not taken); `None` =
-    /// unknown, because a packet was played that nobody had promised (the stream was not marked).
+    /// Packets that were silent, at least in part, because they were not WRITTEN (captured: stored over
+    /// because they were not taken); `None` = unknown, because a packet was played that nobody had promised
+    /// (the stream was not marked).
     pub underruns: Option<u64>,
     /// Frames of silence that were played for want of data.
     pub silence_frames: u64,

@@ -1,9 +1,9 @@
 //! The client's side of a stream: where its frames lie, what the client says of them, and what it is told.
 //!
-//! A card implements both traits for each of its streams. Ringwave has a snapshot of a cyclic buffer in guest memory, a
-//! mark page and registers. Planned: virtio, with chains of descriptors that are valid as far as they are queued, and HD
-//! Audio, with a BDL, a list of byte ranges that may split a frame. The stream knows frames only: how they
-//! lie in bytes is the transport's.
+//! A card implements both traits for each of its streams. Ringwave has a snapshot of a cyclic buffer in guest
+//! memory, a mark page and registers. Planned: virtio, with chains of descriptors that are valid as far as
+//! they are queued, and HD Audio, with a BDL, a list of byte ranges that may split a frame. The stream knows
+//! frames only: how they lie in bytes is the transport's.
 
 use super::validity::{Mark, Refresh, Validity};
 
@@ -16,17 +16,21 @@ pub enum TransportError {
     Unreachable,
 }
 
-/// Where the frames of one stream lie. `frame` counts like the position, from STOP on: the transport knows its place.
+/// Where the frames of one stream lie. `frame` counts like the position, from STOP on: the transport knows
+/// its place.
 pub trait FrameTransport {
-    /// Render: copies frames from `frame` on into all of `into`, whole frames. After an error what is in `into` is not
-    /// specified. The stream asks for each frame once, in order, and never beyond the packet that `frame` is in.
+    /// Render: copies frames from `frame` on into all of `into`, whole frames. After an error what is in
+    /// `into` is not specified. The stream asks for each frame once, in order, and never beyond the packet
+    /// that `frame` is in.
     fn read(&mut self, frame: u64, into: &mut [u8]) -> Result<(), TransportError>;
 
-    /// Capture: stores `from`, whole frames, from `frame` on. In order and within a packet, like [`Self::read`].
+    /// Capture: stores `from`, whole frames, from `frame` on. In order and within a packet, like
+    /// [`Self::read`].
     fn write(&mut self, frame: u64, from: &[u8]) -> Result<(), TransportError>;
 
-    /// The frame before which a burst that begins at `frame` has to end, if the client is to be told of it: the end of a
-    /// buffer of virtio, of an entry with IOC of HD Audio (rounded up to the frame that completes it). Greater than `frame`.
+    /// The frame before which a burst that begins at `frame` has to end, if the client is to be told of it:
+    /// the end of a buffer of virtio, of an entry with IOC of HD Audio (rounded up to the frame that
+    /// completes it). Greater than `frame`.
     fn boundary(&self, frame: u64) -> Option<u64> {
         let _ = frame;
         None
@@ -41,7 +45,8 @@ pub enum StreamEvent {
         /// `PACKET_COUNT`.
         count: u32,
     },
-    /// The stream ends, and its last packet was complete already: no packet counts, but a client that waits must wake up.
+    /// The stream ends, and its last packet was complete already: no packet counts, but a client that waits
+    /// must wake up.
     EndBehind,
     /// The end of the stream is reached.
     Ended,
@@ -76,8 +81,8 @@ pub trait FrontEnd: FrameTransport {
     /// Looks what the client has said; gives the last of it, whether it is new or not.
     fn refresh(&mut self, why: Refresh) -> Option<Mark>;
 
-    /// The stream is about to stall and will look once more: a client that says something after that look must be able to see
-    /// that the stream waits.
+    /// The stream is about to stall and will look once more: a client that says something after that look
+    /// must be able to see that the stream waits.
     fn announce_wait(&mut self) {}
 
     /// Something has happened.

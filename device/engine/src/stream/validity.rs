@@ -1,16 +1,19 @@
 //! What says "this much is valid": how far a client has promised its data, and how it says so.
 
-/// How far the data of a render stream is valid, or (capture) how far there is room: what a client has said so far.
+/// How far the data of a render stream is valid, or (capture) how far there is room: what a client has said
+/// so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Validity {
-    /// The client says nothing and keeps ahead of the position by itself. A burst is then fetched no earlier than the
-    /// depth that the client was told. Whether data was there in time is unknown. HD Audio is always so.
+    /// The client says nothing and keeps ahead of the position by itself. A burst is then fetched no earlier
+    /// than the depth that the client was told. Whether data was there in time is unknown. HD Audio is always
+    /// so.
     #[default]
     Unmarked,
-    /// Every packet up to and including this one, modulo 2^32. Capture: every packet up to this one was taken, and its
-    /// place in the buffer is free.
+    /// Every packet up to and including this one, modulo 2^32. Capture: every packet up to this one was
+    /// taken, and its place in the buffer is free.
     Packet(u32),
-    /// Every frame before this one, counted like the position: the client queues buffers, and they end here (virtio).
+    /// Every frame before this one, counted like the position: the client queues buffers, and they end here
+    /// (virtio).
     Frame(u64),
 }
 

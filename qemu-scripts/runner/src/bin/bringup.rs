@@ -87,7 +87,8 @@ fn run(arguments: &Arguments) -> Result<u8, Error> {
         let result = bringup::run(&artefacts, &request, |said| match said {
             Output::Step(line) => eprintln!("{iommu}: {line}"),
             Output::Tool(text) => {
-                // Not print!, which panics when the reader (a pager, head) went away: the verdict is still to come.
+                // Not print!, which panics when the reader (a pager, head) went away: the verdict is still to
+                // come.
                 let mut out = io::stdout();
                 let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             }

@@ -11,7 +11,8 @@ use ringwave_runner::{
     process,
 };
 
-/// Loads a WaveRT driver into ntguest, an imitation of the NT kernel and PortCls as strict as Driver Verifier, and says which rules it breaks.
+/// Loads a WaveRT driver into ntguest, an imitation of the NT kernel and PortCls as strict as Driver
+/// Verifier, and says which rules it breaks.
 ///
 /// Exit code: 0 the client was served and no rule was broken, 1 not, 2 bad input.
 #[derive(Parser)]
@@ -20,7 +21,8 @@ struct Arguments {
     /// The driver's image, x64.
     #[arg(long, value_name = "FILE")]
     sys: PathBuf,
-    /// The INF that installs it: its registry values are set, its hardware ids name the PCI function, its interfaces are compared.
+    /// The INF that installs it: its registry values are set, its hardware ids name the PCI function, its
+    /// interfaces are compared.
     #[arg(long, value_name = "FILE")]
     inf: Option<PathBuf>,
     /// The driver's device: `ringwave`, or what QEMU takes behind -device (audiodev=snd goes to a WAV file).
@@ -29,8 +31,9 @@ struct Arguments {
     /// The driver's PCI function, if the INF names none or several.
     #[arg(long, value_name = "VVVV:DDDD", value_parser = pci)]
     pci: Option<PciId>,
-    /// What to do once it has started: none (load, start, remove, unload), play, timer (play by position), record, duplex, controls (a
-    /// control panel's and an audio engine's questions), sweep (every format), cycles, stress (what must be refused, then play).
+    /// What to do once it has started: none (load, start, remove, unload), play, timer (play by position),
+    /// record, duplex, controls (a control panel's and an audio engine's questions), sweep (every format),
+    /// cycles, stress (what must be refused, then play).
     #[arg(long, default_value = "play", value_parser = CLIENTS)]
     client: String,
     /// What it plays. Without it two seconds are made.

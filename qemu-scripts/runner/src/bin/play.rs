@@ -12,18 +12,21 @@ use ringwave_runner::{
 
 /// Plays a WAV file through the shipped driver in a QEMU guest and says whether every bit arrived.
 ///
-/// Exit code: 0 bit-exact (in real time: but for the silence that the card counted) and without a violation, 1 not, 2 bad input.
+/// Exit code: 0 bit-exact (in real time: but for the silence that the card counted) and without a violation,
+/// 1 not, 2 bad input.
 #[derive(Parser)]
 #[command(name = "play", version, max_term_width = 120, after_help = EXAMPLES)]
 struct Arguments {
-    /// A PCM or float WAV file, 1 to 8 channels, at a rate of the card. Without it a short piece is made and played.
+    /// A PCM or float WAV file, 1 to 8 channels, at a rate of the card. Without it a short piece is made and
+    /// played.
     wav: Option<PathBuf>,
     #[command(flatten)]
     sound: SoundArgs,
     /// The lockstep clock, so many times as fast as real time. It changes when, never what.
     #[arg(long, value_name = "X", value_parser = speed_from)]
     speed: Option<f64>,
-    /// Record what the card plays, too: its microphone hears its speakers, and the guest's client does both at once.
+    /// Record what the card plays, too: its microphone hears its speakers, and the guest's client does both
+    /// at once.
     #[arg(long)]
     loopback: bool,
 }

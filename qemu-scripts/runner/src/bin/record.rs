@@ -8,13 +8,16 @@ use ringwave_runner::{
     request::{Mode, Request, Scenario},
 };
 
-/// Records a WAV file, which the card's microphone hears, through the shipped driver in a QEMU guest, and says whether every bit arrived.
+/// Records a WAV file, which the card's microphone hears, through the shipped driver in a QEMU guest, and
+/// says whether every bit arrived.
 ///
-/// Exit code: 0 bit-exact (in real time: but for packets that the client knows to have lost) and without a violation, 1 not, 2 bad input.
+/// Exit code: 0 bit-exact (in real time: but for packets that the client knows to have lost) and without a
+/// violation, 1 not, 2 bad input.
 #[derive(Parser)]
 #[command(name = "record", version, max_term_width = 120, after_help = EXAMPLES)]
 struct Arguments {
-    /// What the microphone hears: PCM or float, up to 8 channels, at a rate of the card, at most 12 MiB of sound.
+    /// What the microphone hears: PCM or float, up to 8 channels, at a rate of the card, at most 12 MiB of
+    /// sound.
     wav: PathBuf,
     #[command(flatten)]
     sound: SoundArgs,

@@ -1,4 +1,5 @@
-//! The programs and files of a bring-up run, as `qemu-scripts/lib/build.sh` and `env.sh` name them in the environment.
+//! The programs and files of a bring-up run, as `qemu-scripts/lib/build.sh` and `env.sh` name them in the
+//! environment.
 
 use std::{env, fs, path::PathBuf};
 

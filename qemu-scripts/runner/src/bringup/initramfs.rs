@@ -1,5 +1,6 @@
-//! The guest's initramfs: an archive in cpio's `newc` format, as the kernel's buffer-format document describes it. Each entry is a
-//! header of 110 ASCII bytes, the name with a NUL, and the contents, each filled up to a multiple of four bytes.
+//! The guest's initramfs: an archive in cpio's `newc` format, as the kernel's buffer-format document
+//! describes it. Each entry is a header of 110 ASCII bytes, the name with a NUL, and the contents, each
+//! filled up to a multiple of four bytes.
 
 use std::{fs, path::Path};
 

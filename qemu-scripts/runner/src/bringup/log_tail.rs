@@ -25,7 +25,8 @@ impl LogTail {
         Self { path, read: 0, partial: Vec::new(), all: String::new() }
     }
 
-    /// The lines that came to their end since the last time. Serial ports end them with CR LF; LF is what is given back.
+    /// The lines that came to their end since the last time. Serial ports end them with CR LF; LF is what is
+    /// given back.
     pub fn more(&mut self) -> String {
         let read = File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.read))?;

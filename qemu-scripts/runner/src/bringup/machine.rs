@@ -20,8 +20,8 @@ pub struct Machine {
 /// Writes the guest's initramfs into `folder`.
 ///
 /// # Errors
-/// [`Error::Failed`] if a part can't be read or the archive can't be written; [`Error::BadInput`] for an argument the guest's
-/// configuration has no way to say.
+/// [`Error::Failed`] if a part can't be read or the archive can't be written; [`Error::BadInput`] for an
+/// argument the guest's configuration has no way to say.
 pub fn write_initramfs(artefacts: &Artefacts, folder: &Path, request: &Request) -> Result<(), Error> {
     let modules = artefacts.modules()?;
     let mut archive = Initramfs::new();
@@ -85,8 +85,9 @@ impl Machine {
         // The IOMMU first: QEMU wants it there before the devices behind it.
         command.args(match request.iommu {
             Iommu::Intel => ["-device", "intel-iommu,intremap=on,caching-mode=on"],
-            // A card that leaves goes back to bypass, for which QEMU maps all memory; when the card's process is dead it cannot, and
-            // ends the machine ("vfio: DMA mapping failed, unable to continue", QEMU 11.1).
+            // A card that leaves goes back to bypass, for which QEMU maps all memory; when the card's process
+            // is dead it cannot, and ends the machine ("vfio: DMA mapping failed, unable to continue", QEMU
+            // 11.1).
             Iommu::Virtio if request.replug == Some(Replug::AfterACrash) => {
                 ["-device", "virtio-iommu-pci,boot-bypass=off"]
             }
@@ -99,9 +100,9 @@ impl Machine {
             .arg(artefacts.kernel.join("vmlinuz"))
             .arg("-initrd")
             .arg(folder.join("initramfs"));
-        // panic=-1 with -no-reboot: a guest whose kernel gives up ends the run at once.
-        // no_timer_check: the kernel counts timer ticks against the CPU's speed, and on a busy host without KVM it takes a late tick for
-        // a broken interrupt controller ("timer doesn't work through Interrupt-remapped IO-APIC").
+        // panic=-1 with -no-reboot: a guest whose kernel gives up ends the run at once. no_timer_check: the
+        // kernel counts timer ticks against the CPU's speed, and on a busy host without KVM it takes a late
+        // tick for a broken interrupt controller ("timer doesn't work through Interrupt-remapped IO-APIC").
         let line =
             "console=ttyS0 loglevel=4 panic=-1 no_timer_check intel_iommu=on mitigations=off rdinit=/init";
         command.args(["-append", line]);

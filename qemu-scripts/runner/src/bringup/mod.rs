@@ -1,7 +1,8 @@
-//! One bring-up run: a card, a machine with an IOMMU and a Linux kernel in it, and `ringwave bringup --vfio` there.
+//! One bring-up run: a card, a machine with an IOMMU and a Linux kernel in it, and `ringwave bringup --vfio`
+//! there.
 //!
-//! The guest has two serial ports: what its kernel and its first process say arrives in `guest.log`, what the tool says, and nothing
-//! else, in `tool.log`. Its verdict is the machine's exit code.
+//! The guest has two serial ports: what its kernel and its first process say arrives in `guest.log`, what the
+//! tool says, and nothing else, in `tool.log`. Its verdict is the machine's exit code.
 
 pub mod artefacts;
 pub mod initramfs;
@@ -49,7 +50,8 @@ impl fmt::Display for Iommu {
 pub enum Replug {
     /// It is unplugged while its process lives, and that process is its own successor.
     InOrder,
-    /// Its process is killed, and the guest runs on with a dead card; that is unplugged, and the card of a new process is plugged.
+    /// Its process is killed, and the guest runs on with a dead card; that is unplugged, and the card of a
+    /// new process is plugged.
     AfterACrash,
     /// And the machine is saved and loaded while it is out.
     AroundASnapshot,
@@ -91,7 +93,8 @@ pub enum Output<'a> {
 pub struct Report {
     /// The machine's IOMMU.
     pub iommu: Iommu,
-    /// The tool's verdict: [`Outcome::Ok`] (exit code 0), [`Outcome::Failed`] (1) or [`Outcome::BadInput`] (2).
+    /// The tool's verdict: [`Outcome::Ok`] (exit code 0), [`Outcome::Failed`] (1) or [`Outcome::BadInput`]
+    /// (2).
     pub outcome: Outcome,
     /// What the tool said, of all its runs.
     pub tool: String,
@@ -123,8 +126,8 @@ const SILENCE_MAX: Duration = Duration::from_mins(2);
 /// Boots the machine, runs the tool in it, and brings its verdict. `say` hears everything as it happens.
 ///
 /// # Errors
-/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the guest did not come so far that the tool could give a
-/// verdict; [`Error::Interrupted`]. Whatever happens, no process is left.
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the guest did not come so far that
+/// the tool could give a verdict; [`Error::Interrupted`]. Whatever happens, no process is left.
 pub fn run(artefacts: &Artefacts, request: &Request, mut say: impl FnMut(Output)) -> Result<Report, Error> {
     let (result, kept) = with_run_folder(request.keep, |folder| {
         Run::start(artefacts, request, folder).and_then(|run| run.finish(&mut say))

@@ -1,9 +1,11 @@
-//! What ntguest needs from another driver's INF: which PCI functions it is for, the registry values that setup would write, and the reference
-//! strings of its interfaces, which the names of the driver's subdevices have to match.
+//! What ntguest needs from another driver's INF: which PCI functions it is for, the registry values that
+//! setup would write, and the reference strings of its interfaces, which the names of the driver's subdevices
+//! have to match.
 //!
-//! Read are the sections that setup reads on x64 ("INF Models Section", "INF `DDInstall` Section", "INF `AddReg` Directive" of Microsoft's
-//! documentation): the models of every decoration, and of each install section the variants `.ntamd64`, `.nt` and without. `Include` and `Needs`
-//! name INFs of Windows, which are not here.
+//! Read are the sections that setup reads on x64 ("INF Models Section", "INF `DDInstall` Section", "INF
+//! `AddReg` Directive" of Microsoft's documentation): the models of every decoration, and of each install
+//! section the variants `.ntamd64`, `.nt` and without. `Include` and `Needs` name INFs of Windows, which are
+//! not here.
 
 use ringwave_inf::parse::{Entry, Inf, Malformed, Section};
 
@@ -24,7 +26,8 @@ pub struct Facts {
     pub interfaces: Vec<String>,
 }
 
-/// Reads the bytes of an INF: UTF-16 with a byte order mark, UTF-8, or a code page of which only ASCII matters here.
+/// Reads the bytes of an INF: UTF-16 with a byte order mark, UTF-8, or a code page of which only ASCII
+/// matters here.
 ///
 /// # Errors
 /// Where the text is no INF.
@@ -75,7 +78,8 @@ fn add<T: PartialEq>(list: &mut Vec<T>, one: T) {
     }
 }
 
-/// The lines of every models section that `[Manufacturer]` names, whatever its decoration: `description = install section, hardware id, ...`.
+/// The lines of every models section that `[Manufacturer]` names, whatever its decoration:
+/// `description = install section, hardware id, ...`.
 fn models(inf: &Inf) -> impl Iterator<Item = &Entry> {
     let makers = inf.section("Manufacturer").into_iter().flat_map(|section| &section.entries);
     let names: Vec<String> = makers.map(|entry| entry.field(0).to_ascii_lowercase()).collect();

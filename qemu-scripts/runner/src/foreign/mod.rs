@@ -1,5 +1,5 @@
-//! Anybody's WaveRT driver in ntguest: its `.sys`, its INF, a device of QEMU's or the Ringwave card, one client, a report.
-//! `qemu-scripts/ntguest` calls it through the program `ringwave-ntguest`.
+//! Anybody's WaveRT driver in ntguest: its `.sys`, its INF, a device of QEMU's or the Ringwave card, one
+//! client, a report. `qemu-scripts/ntguest` calls it through the program `ringwave-ntguest`.
 
 pub mod inf;
 pub mod report;
@@ -26,7 +26,8 @@ use ringwave_regs::pci;
 pub enum Device {
     /// The Ringwave card of this repository, served for this run; what it hears goes to a WAV file.
     Ringwave,
-    /// A device of QEMU's: what stands behind `-device`. Its sound, if it makes any, goes to the audiodev `snd`.
+    /// A device of QEMU's: what stands behind `-device`. Its sound, if it makes any, goes to the audiodev
+    /// `snd`.
     Qemu(String),
 }
 
@@ -62,8 +63,8 @@ pub struct Request {
 /// Does what `request` says. `progress` hears about the run's steps.
 ///
 /// # Errors
-/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if QEMU or the card can't do its work; [`Error::Interrupted`]. Whatever
-/// happens, no process and no socket is left.
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if QEMU or the card can't do its work;
+/// [`Error::Interrupted`]. Whatever happens, no process and no socket is left.
 pub fn run(
     artefacts: &Artefacts,
     request: &Request,

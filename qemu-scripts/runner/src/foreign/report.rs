@@ -1,5 +1,5 @@
-//! What a driver engineer wants to know of a run: how far the driver came, what it registered, which rules it broke and where they come from,
-//! and what it said itself.
+//! What a driver engineer wants to know of a run: how far the driver came, what it registered, which rules it
+//! broke and where they come from, and what it said itself.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 

@@ -5,8 +5,8 @@ use core::arch::asm;
 pub use guest_ports::{exit, inl, outb, outl, outw};
 use guest_ports::{halt, inb};
 
-/// Orders every store before it before every load after it, as the other side of shared memory sees them. A locked instruction would do on a
-/// processor, but not in QEMU's TCG with one processor (DATASHEET 7.4).
+/// Orders every store before it before every load after it, as the other side of shared memory sees them. A
+/// locked instruction would do on a processor, but not in QEMU's TCG with one processor (DATASHEET 7.4).
 pub fn mfence() {
     // SAFETY: it changes nothing. It is no `nomem`, so that the compiler moves no access over it.
     unsafe { asm!("mfence", options(nostack, preserves_flags)) }
@@ -19,8 +19,8 @@ pub fn reset_machine() -> ! {
     halt()
 }
 
-/// A byte of the battery-backed memory of the clock chip that neither OVMF nor QEMU uses. It survives a reset of the machine, and QEMU
-/// starts with 0 in it.
+/// A byte of the battery-backed memory of the clock chip that neither OVMF nor QEMU uses. It survives a reset
+/// of the machine, and QEMU starts with 0 in it.
 const CMOS_BYTE: u8 = 0x72;
 
 /// The byte that was kept over the reset.

@@ -1,5 +1,5 @@
-//! The PCI bus through the ports 0xCF8 and 0xCFC (PCI Local Bus Specification 3.0, 3.2.2.3.2): 256 bytes of configuration space per function
-//! are all this card needs.
+//! The PCI bus through the ports 0xCF8 and 0xCFC (PCI Local Bus Specification 3.0, 3.2.2.3.2): 256 bytes of
+//! configuration space per function are all this card needs.
 
 use super::cpu::{inl, outl, outw};
 

@@ -1,5 +1,5 @@
-//! The little of UEFI that is needed: memory, time, one file. Layouts: UEFI specification 2.10, sections 4 (tables), 7 (boot services) and
-//! 13 (file protocol).
+//! The little of UEFI that is needed: memory, time, one file. Layouts: UEFI specification 2.10, sections 4
+//! (tables), 7 (boot services) and 13 (file protocol).
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -104,20 +104,22 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// The services behind the arguments of the entry point. Stops the watchdog, which would reset the machine after five minutes.
+    /// The services behind the arguments of the entry point. Stops the watchdog, which would reset the
+    /// machine after five minutes.
     ///
     /// # Safety
     /// The arguments of the entry point, and nobody ends the boot services.
     pub unsafe fn new(image: *mut c_void, table: *const SystemTable) -> Self {
-        // SAFETY: by the contract the table is valid, and so are the services it points to, for the life of this program.
+        // SAFETY: by the contract the table is valid, and so are the services it points to, for the life of
+        // this program.
         let boot = unsafe { &*(*table).boot_services };
         // SAFETY: a timeout of 0 disables the watchdog; there is no data.
         unsafe { (boot.set_watchdog_timer)(0, 0, 0, core::ptr::null()) };
         Self { image, boot }
     }
 
-    /// Pages in a row, zeroed, below or (where there is memory, else anywhere) above 4 GiB. Never given back: the machine goes when this
-    /// program ends.
+    /// Pages in a row, zeroed, below or (where there is memory, else anywhere) above 4 GiB. Never given back:
+    /// the machine goes when this program ends.
     pub fn allocate(&self, bytes: u64, below_4g: bool) -> Option<u64> {
         let pages = bytes.div_ceil(PAGE) as usize;
         let address = if below_4g {
@@ -144,13 +146,14 @@ impl Firmware {
         unsafe { (self.boot.stall)(micros) };
     }
 
-    /// Reads the file `name` (UTF-16 with a 0 at the end) of the volume this program came from into `into`; gives its length, cut to that.
+    /// Reads the file `name` (UTF-16 with a 0 at the end) of the volume this program came from into `into`;
+    /// gives its length, cut to that.
     pub fn read_file(&self, name: &[u16], into: &mut [u8]) -> Option<usize> {
         let ok = |status: Status| (status == 0).then_some(());
         let (mut image, mut system, mut root, mut file) = (null_mut(), null_mut(), null_mut(), null_mut());
         let mut length = into.len();
-        // SAFETY: protocols of the specification on the handles that the firmware gave out, each asked for before it is used; `name` ends
-        // with 0, and `length` bytes of `into` may be written.
+        // SAFETY: protocols of the specification on the handles that the firmware gave out, each asked for
+        // before it is used; `name` ends with 0, and `length` bytes of `into` may be written.
         unsafe {
             ok((self.boot.handle_protocol)(self.image, &LOADED_IMAGE, &raw mut image))?;
             let device = (*image.cast::<LoadedImage>()).device;

@@ -1,5 +1,6 @@
-//! `cycles`: starts and stops the stream again and again (`cycles=N`), in both DMA modes, sometimes with a pause in between, sometimes by a
-//! function-level reset, and sees each time that everything is back at its beginning. The host watches the card's process meanwhile.
+//! `cycles`: starts and stops the stream again and again (`cycles=N`), in both DMA modes, sometimes with a
+//! pause in between, sometimes by a function-level reset, and sees each time that everything is back at its
+//! beginning. The host watches the card's process meanwhile.
 
 use ringwave_regs::pages::status;
 use ringwave_regs::stream;

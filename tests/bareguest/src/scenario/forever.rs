@@ -1,4 +1,5 @@
-//! `forever`: plays without an end until the host kills the machine, or the card. If it was the card: what is left of it, seen from here.
+//! `forever`: plays without an end until the host kills the machine, or the card. If it was the card: what is
+//! left of it, seen from here.
 
 use ringwave_regs::pages::{PAGE_BYTES, STATUS_BASE, clock, status};
 use ringwave_regs::{global, stream};
@@ -11,17 +12,19 @@ use crate::{say, wrong};
 const ALL_ONES: u32 = u32::MAX;
 /// After so many packets nobody will come any more.
 const PACKETS_MAX: u32 = 20_000;
-/// A card whose clock page stands still for so many looks is dead: it is renewed at every end of a piece, at least every 10 ms.
+/// A card whose clock page stands still for so many looks is dead: it is renewed at every end of a piece, at
+/// least every 10 ms.
 const STILL: u32 = 5_000;
 /// Time for a card that ends to be gone, in microseconds.
 const SETTLED: usize = 500_000;
 
-/// The scenario. `told_after`: packets after which the host is told that it plays, right after a packet was written. `poll=1`: reads a
-/// register all the time.
+/// The scenario. `told_after`: packets after which the host is told that it plays, right after a packet was
+/// written. `poll=1`: reads a register all the time.
 ///
-/// QEMU 11.1 aborts (`error_setv: Assertion '*errp == NULL' failed`) when the card's socket closes with a message in it that was not
-/// read: twelve times of seventeen when this guest polled and the card was killed. So it looks at pages unless it is told to poll, and the host
-/// takes long packets and kills right after it was told.
+/// QEMU 11.1 aborts (`error_setv: Assertion '*errp == NULL' failed`) when the card's socket closes with a
+/// message in it that was not read: twelve times of seventeen when this guest polled and the card was killed.
+/// So it looks at pages unless it is told to poll, and the host takes long packets and kills right after it
+/// was told.
 pub fn run(guest: &Guest<'_>) -> Step {
     let song = Song { frames: u64::MAX, ..guest.song() };
     let poll = guest.config.number("poll", 0) != 0;

@@ -1,8 +1,10 @@
-//! `msi`: messages arrive where they are sent to, after they were sent elsewhere while the stream runs, and after a function-level reset.
+//! `msi`: messages arrive where they are sent to, after they were sent elsewhere while the stream runs, and
+//! after a function-level reset.
 //!
-//! An MSI is a store of the data to the address, and memory is an address: this program lets the card signal into two words of RAM and
-//! looks at them, so it needs no interrupt handler. QEMU does that store without KVM only (KVM takes the interrupt controller's addresses
-//! and no other), so the host asks for this scenario under TCG.
+//! An MSI is a store of the data to the address, and memory is an address: this program lets the card signal
+//! into two words of RAM and looks at them, so it needs no interrupt handler. QEMU does that store without
+//! KVM only (KVM takes the interrupt controller's addresses and no other), so the host asks for this scenario
+//! under TCG.
 
 use ringwave_regs::{global, stream};
 
@@ -57,7 +59,8 @@ pub fn run(guest: &Guest<'_>) -> Step {
     player.play_packets(8)?;
     let moved = [0, 1, 2].map(seen);
     card.function_level_reset(&guest.firmware)?;
-    // Nothing is enabled now, so nothing may come. (QEMU 11.1 itself still shows MSI Enable: it does not know of the reset.)
+    // Nothing is enabled now, so nothing may come. (QEMU 11.1 itself still shows MSI Enable: it does not know
+    // of the reset.)
     let shown = card.function.read16(msi + CONTROL) & ENABLE;
     card.function.disable_intx();
     store(message_address(1), &[0; 4]);

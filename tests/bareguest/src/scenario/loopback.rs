@@ -1,7 +1,8 @@
-//! `loopback`: stream 0 plays, the first capture stream hears it, both by lockstep, as DATASHEET 9 says and from nothing but the DATASHEET.
-//! Twice: at 0 dB, the recorder first, with a PAUSE; then with `volume` on channel 0 and channel 1 muted, the player first, with a stall of
-//! the recorder. What was recorded goes to port 0x404, take after take, and the host judges it; positions (5.2, 7.2), events and the jack
-//! (5.9) are judged here. With `jack=1` the host pulls the plug of the capture stream when it is told to.
+//! `loopback`: stream 0 plays, the first capture stream hears it, both by lockstep, as DATASHEET 9 says and
+//! from nothing but the DATASHEET. Twice: at 0 dB, the recorder first, with a PAUSE; then with `volume` on
+//! channel 0 and channel 1 muted, the player first, with a stall of the recorder. What was recorded goes to
+//! port 0x404, take after take, and the host judges it; positions (5.2, 7.2), events and the jack (5.9) are
+//! judged here. With `jack=1` the host pulls the plug of the capture stream when it is told to.
 
 mod take;
 

@@ -1,6 +1,7 @@
 //! What can be asked for (`scenario=NAME` in `\BARE.CFG`), and the way from the entry point there.
 //!
-//! Keys that several know: `seed` (of the pattern), `frames`, `rate`, `packet_frames`, `layout` (`contiguous` or `scatter-gather`).
+//! Keys that several know: `seed` (of the pattern), `frames`, `rate`, `packet_frames`, `layout` (`contiguous`
+//! or `scatter-gather`).
 
 mod cycles;
 mod forever;

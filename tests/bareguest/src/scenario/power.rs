@@ -1,4 +1,5 @@
-//! `d3hot` and `bus-master`: the function loses its power, or its way to memory, while it plays, and gets it back.
+//! `d3hot` and `bus-master`: the function loses its power, or its way to memory, while it plays, and gets it
+//! back.
 
 use ringwave_regs::error::Error;
 use ringwave_regs::pages::status;
@@ -21,8 +22,8 @@ const ASLEEP: usize = 200_000;
 
 /// D3hot while in RUN: after it the stream is in PAUSE where it was, and RUN goes on as if nothing had been.
 ///
-/// What registers read in D3hot is only told: the card answers with all ones, but QEMU 11.1 takes the BARs of a function in D3hot out of the
-/// address space, so that not even pages can be read and everything is 0.
+/// What registers read in D3hot is only told: the card answers with all ones, but QEMU 11.1 takes the BARs of
+/// a function in D3hot out of the address space, so that not even pages can be read and everything is 0.
 pub fn d3hot(guest: &Guest<'_>) -> Step {
     let card = guest.card;
     let Some(power) = card.function.capability(pci::POWER_MANAGEMENT) else {
@@ -56,7 +57,8 @@ pub fn d3hot(guest: &Guest<'_>) -> Step {
     player.finish()
 }
 
-/// Bus Master Enable off while in RUN: time goes on, silence is played and counted, ERROR says why; on again, sound goes on.
+/// Bus Master Enable off while in RUN: time goes on, silence is played and counted, ERROR says why; on again,
+/// sound goes on.
 pub fn bus_master_off(guest: &Guest<'_>) -> Step {
     let card = guest.card;
     let song = guest.song();

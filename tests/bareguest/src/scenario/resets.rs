@@ -1,4 +1,5 @@
-//! `reboot` and `flr`: the function is reset while it plays. After it the card is as after power-on, and plays.
+//! `reboot` and `flr`: the function is reset while it plays. After it the card is as after power-on, and
+//! plays.
 
 use super::Guest;
 use crate::machine::cpu;
@@ -11,8 +12,8 @@ const REBOOTED: u8 = 0xB1;
 /// Packets that are played before the reset.
 const BEFORE: u32 = 25;
 
-/// The machine is reset while the stream is in RUN; this program comes back and plays to the end. The second song has another rate, so
-/// that the card puts it into a file of its own.
+/// The machine is reset while the stream is in RUN; this program comes back and plays to the end. The second
+/// song has another rate, so that the card puts it into a file of its own.
 pub fn reboot(guest: &Guest<'_>) -> Step {
     guest.card.expect_reset()?;
     if cpu::kept_byte() == REBOOTED {

@@ -1,5 +1,5 @@
-//! `tables`: every bad scatter-gather table there is. Each is refused with its error and leaves the stream in PAUSE, and after each a good
-//! one plays. DATASHEET sections 5.1, 6 and 8.
+//! `tables`: every bad scatter-gather table there is. Each is refused with its error and leaves the stream in
+//! PAUSE, and after each a good one plays. DATASHEET sections 5.1, 6 and 8.
 
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, SLOT_LINK, Slot};
 use ringwave_regs::error::Error;

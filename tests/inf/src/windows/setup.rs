@@ -92,7 +92,8 @@ impl Inf {
                 sys::SetupDiEnumDriverInfoW(devices, &raw mut device, kind, 0, &raw mut driver),
                 "the INF has no driver for the card: SetupDiEnumDriverInfo",
             )?;
-            // The size asked for leaves no room for more than the fixed part; that is enough, so its answer is not looked at.
+            // The size asked for leaves no room for more than the fixed part; that is enough, so its answer
+            // is not looked at.
             sys::SetupDiGetDriverInfoDetailW(
                 devices,
                 &raw mut device,

@@ -1,4 +1,5 @@
-//! Questions to one property in every size and with every verb, and what its answers must be by the documented protocol (WAVERT.md 5.7).
+//! Questions to one property in every size and with every verb, and what its answers must be by the
+//! documented protocol (WAVERT.md 5.7).
 
 use crate::kernel::{self, harsh};
 use crate::portcls::controls_layout::verb;
@@ -17,7 +18,8 @@ const DESCRIPTION: usize = 40;
 const BEYOND: usize = 8;
 /// More than any of these values has.
 const MOST: usize = 4096;
-/// The verbs that no audio property has to know: none, SETSUPPORT, RELATIONS, SERIALIZESET, UNSERIALIZESET, DEFAULTVALUES.
+/// The verbs that no audio property has to know: none, SETSUPPORT, RELATIONS, SERIALIZESET, UNSERIALIZESET,
+/// DEFAULTVALUES.
 const OTHER_VERBS: [u32; 6] = [0, 0x100, 0x400, 0x800, 0x1000, verb::DEFAULT_VALUES];
 
 /// What BASICSUPPORT says.
@@ -42,7 +44,8 @@ pub fn instance(number: u32) -> [u8; 8] {
     bytes
 }
 
-/// The size protocol is that of the samples' handlers: the pages demand it only where a size is not known beforehand.
+/// The size protocol is that of the samples' handlers: the pages demand it only where a size is not known
+/// beforehand.
 fn wrong(property: &Property<'_>, what: &str, room: usize, reply: &Reply, due: &str) {
     kernel::harsh_violation(
         "property-size",
@@ -135,7 +138,8 @@ pub fn refuse_verbs(property: &Property<'_>) {
     }
 }
 
-/// BASICSUPPORT with every room: less than four bytes are too few, four get the verbs, forty the description, more the members.
+/// BASICSUPPORT with every room: less than four bytes are too few, four get the verbs, forty the description,
+/// more the members.
 pub fn basic_support(property: &Property<'_>) -> Option<Support> {
     let item = property.item()?;
     let ask = |room: usize| property.call(verb::BASIC_SUPPORT, &vec![UNTOUCHED; room]);
@@ -181,7 +185,8 @@ pub fn basic_support(property: &Property<'_>) -> Option<Support> {
     Some(Support { access, kind, members })
 }
 
-/// Every property of a filter and of its nodes with instances and rooms that make no sense: only what holds for every answer is judged.
+/// Every property of a filter and of its nodes with instances and rooms that make no sense: only what holds
+/// for every answer is judged.
 pub fn pester(port: &'static Object) {
     let Some(filter) = port.body::<Port>().and_then(Port::filter) else { return };
     let count = u32::try_from(filter.nodes.len()).unwrap_or(0);

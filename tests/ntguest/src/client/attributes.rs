@@ -36,7 +36,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// What a driver made of a format with a list: the format alone, and the mode that the list names; `None` when the structure is wrong.
+/// What a driver made of a format with a list: the format alone, and the mode that the list names; `None`
+/// when the structure is wrong.
 pub fn split(whole: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let (size, flags) = (word(whole, 0)? as usize, word(whole, 4)?);
     let mut format = whole.get(..size).filter(|format| format.len() >= 64)?.to_vec();

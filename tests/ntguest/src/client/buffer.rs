@@ -15,7 +15,8 @@ pub enum Kind {
     Plain,
 }
 
-/// Gives `session` a buffer of at least `bytes`, if what comes is sound, and frees it whatever the session came to.
+/// Gives `session` a buffer of at least `bytes`, if what comes is sound, and frees it whatever the session
+/// came to.
 pub fn with<T>(
     stream: &PinStream,
     kind: Kind,
@@ -43,7 +44,8 @@ pub fn with<T>(
     result
 }
 
-/// Whether a buffer is what was asked for; `whole` is what its size must be a multiple of: packets times bytes of a frame.
+/// Whether a buffer is what was asked for; `whole` is what its size must be a multiple of: packets times
+/// bytes of a frame.
 fn is_sound(buffer: &CyclicBuffer, asked: u32, whole: u32) -> bool {
     if !pages::is_live(buffer.mdl) {
         kernel::violation("buffer", format_args!("the MDL is not one of the port stream's"));

@@ -1,5 +1,5 @@
-//! Opens and closes streams many times over all endpoints (cfg `client=cycles`): after every hundred, what the driver holds is what it
-//! held after the first round (WAVERT.md 4.8: expect hundreds of cycles).
+//! Opens and closes streams many times over all endpoints (cfg `client=cycles`): after every hundred, what
+//! the driver holds is what it held after the first round (WAVERT.md 4.8: expect hundreds of cycles).
 
 use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};

@@ -2,8 +2,8 @@
 //! (rule `default-format`).
 //!
 //! The endpoint builder takes it from the data intersection and keeps it (seen on Windows 11); where
-//! PROPOSEDATAFORMAT2 has an answer, Windows uses that and no other for the mode (its page). Two answers, or a
-//! volume node with other channels, would be an endpoint of two minds. What the format is, is the driver's
+//! PROPOSEDATAFORMAT2 has an answer, Windows uses that and no other for the mode (its page). Two answers, or
+//! a volume node with other channels, would be an endpoint of two minds. What the format is, is the driver's
 //! choice: it goes to the result lines, and the tests of our own driver compare it.
 
 use super::attributes;

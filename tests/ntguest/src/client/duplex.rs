@@ -1,4 +1,5 @@
-//! Plays and records at the same time (cfg `client=duplex`): through a loopback, what is recorded contains what is played.
+//! Plays and records at the same time (cfg `client=duplex`): through a loopback, what is recorded contains
+//! what is played.
 
 use super::format::PcmFormat;
 use super::found;
@@ -54,14 +55,16 @@ pub fn run(wav: &Wav<'_>) -> bool {
 
 fn recorder(argument: *mut c_void) {
     let shared = argument.cast::<Shared<'_>>();
-    // SAFETY: `run` keeps it until it has joined this thread, and meanwhile touches only the flags, which are atomic.
+    // SAFETY: `run` keeps it until it has joined this thread, and meanwhile touches only the flags, which are
+    // atomic.
     unsafe {
         (*shared).recording = record::record(&(*shared).order);
         (*shared).ended.store(true, Ordering::Release);
     }
 }
 
-/// Says how much of the file lies in the recording in one piece, and where: a figure, for only the host knows what is connected.
+/// Says how much of the file lies in the recording in one piece, and where: a figure, for only the host knows
+/// what is connected.
 fn tell_match(recorded: &[u8], wav: &Wav<'_>) {
     let block = wav.block_align();
     let (offset, frames) = found::longest(recorded, &wav.data, block);

@@ -1,10 +1,12 @@
-//! The stream format a client asks for: `KSDATAFORMAT` followed by `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE` (WAVERT.md 5.1, 5.5).
+//! The stream format a client asks for: `KSDATAFORMAT` followed by `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`
+//! (WAVERT.md 5.1, 5.5).
 
 use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX, SUBTYPE_IEEE_FLOAT, SUBTYPE_PCM, TYPE_AUDIO};
 use alloc::vec::Vec;
 use ringwave_audio::SampleFormat;
 
-/// Bytes of a `KSDATAFORMAT_WAVEFORMATEX`: 64 and 18, for ksmedia.h packs the structures with a WAVEFORMATEX in them.
+/// Bytes of a `KSDATAFORMAT_WAVEFORMATEX`: 64 and 18, for ksmedia.h packs the structures with a WAVEFORMATEX
+/// in them.
 pub const PLAIN_BYTES: usize = 82;
 /// Bytes of a `KSDATAFORMAT_WAVEFORMATEXTENSIBLE`.
 pub const EXTENSIBLE_BYTES: usize = 104;
@@ -92,8 +94,8 @@ impl PcmFormat {
         out
     }
 
-    /// `KSAUDIO_SPEAKER_MONO` is front centre, `_STEREO` front left and right, then `_QUAD`, `_5POINT1` and `_7POINT1_SURROUND`; for
-    /// other numbers of channels no positions are given.
+    /// `KSAUDIO_SPEAKER_MONO` is front centre, `_STEREO` front left and right, then `_QUAD`, `_5POINT1` and
+    /// `_7POINT1_SURROUND`; for other numbers of channels no positions are given.
     const fn channel_mask(&self) -> u32 {
         match self.channels {
             1 => 0x4,

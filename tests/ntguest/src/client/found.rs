@@ -2,7 +2,8 @@
 
 /// Where the file begins in the recording, and for how many frames both are the same.
 ///
-/// A place is where the first 64 frames of the file, or all of a shorter one, are found again; the one with the longest piece counts.
+/// A place is where the first 64 frames of the file, or all of a shorter one, are found again; the one with
+/// the longest piece counts.
 pub fn longest(recorded: &[u8], sent: &[u8], block: usize) -> (usize, usize) {
     let mark = sent.len().min(64 * block);
     let mut best = (0, 0);

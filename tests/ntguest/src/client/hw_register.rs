@@ -1,6 +1,6 @@
-//! The position register and the clock register of a stream, as a client uses them: mapped to user mode once per pin, then read with
-//! plain loads (WAVERT.md 4.6, DATASHEET 7.3). Without the registry value `PositionRegister` (cfg `reg.PositionRegister=1`) the
-//! driver has to refuse both (rule `hw-register`).
+//! The position register and the clock register of a stream, as a client uses them: mapped to user mode once
+//! per pin, then read with plain loads (WAVERT.md 4.6, DATASHEET 7.3). Without the registry value
+//! `PositionRegister` (cfg `reg.PositionRegister=1`) the driver has to refuse both (rule `hw-register`).
 
 use super::play::Label;
 use super::position::PositionChecker;
@@ -17,8 +17,8 @@ use alloc::boxed::Box;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// The only BAR and its part that may be shown to user mode: the position pages (DATASHEET 7). What lies elsewhere tells more, or can be
-/// written with effect.
+/// The only BAR and its part that may be shown to user mode: the position pages (DATASHEET 7). What lies
+/// elsewhere tells more, or can be written with effect.
 const SHOWN: (u8, core::ops::Range<u64>) = (2, 0x20000..0x30000);
 /// Between two reads, 100-ns units.
 const INTERVAL: i64 = 20_000;
@@ -67,10 +67,11 @@ pub struct HwRegisters {
 }
 
 impl HwRegisters {
-    /// Asks the stream once for both and maps them. `bytes_per_second` is the format's, whatever the speed of the card.
+    /// Asks the stream once for both and maps them. `bytes_per_second` is the format's, whatever the speed of
+    /// the card.
     ///
-    /// A capture stream may refuse its position register though it is allowed: what the register shows is a FIFO ahead of what is in
-    /// memory (DATASHEET 5.2).
+    /// A capture stream may refuse its position register though it is allowed: what the register shows is a
+    /// FIFO ahead of what is in memory (DATASHEET 5.2).
     pub fn of(stream: &PinStream, size: u32, block: u64, bytes_per_second: u64, label: Label) -> Self {
         let (position, clock) = stream.registers();
         let shown = |answer: &Result<KsRtAudioHwRegister, Status>| answer.err().unwrap_or(Status::SUCCESS);
@@ -92,7 +93,8 @@ impl HwRegisters {
         };
         let size = u64::from(size);
         let position = due("GetPositionRegister", stream.has_read_packets(), position).and_then(|told| {
-            // The card ticks every millisecond (DATASHEET 7.3), and the accuracy is how far it goes between two ticks.
+            // The card ticks every millisecond (DATASHEET 7.3), and the accuracy is how far it goes between
+            // two ticks.
             let tick = bytes_per_second / 1000 / block.max(1) * block;
             if !(tick..=size).contains(&u64::from(told.accuracy)) {
                 kernel::violation(
@@ -116,8 +118,8 @@ impl HwRegisters {
         Self { position, clock, size, label }
     }
 
-    /// The driver has kept what it showed: the port holds the address as long as the client's mapping lives (rule `removal`). How many
-    /// registers there are.
+    /// The driver has kept what it showed: the port holds the address as long as the client's mapping lives
+    /// (rule `removal`). How many registers there are.
     pub fn expect_mapped(&self, when: &str) -> u32 {
         let registers = [("position", &self.position), ("clock", &self.clock)];
         let mut count = 0;
@@ -143,8 +145,8 @@ impl HwRegisters {
         }
     }
 
-    /// In PAUSE the position register stands, where `GetPosition` says within its accuracy and what is in the FIFO (rule
-    /// `position-register`).
+    /// In PAUSE the position register stands, where `GetPosition` says within its accuracy and what is in the
+    /// FIFO (rule `position-register`).
     pub fn expect_frozen(&self, stream: &PinStream) {
         let Some(register) = &self.position else { return };
         let before = register.read();
@@ -173,8 +175,9 @@ impl HwRegisters {
         }
     }
 
-    /// Begins to read both on a thread, if there are any; the stream is in RUN. `judge` is for its positions. With `steady` the stream
-    /// never stands still, so that the register must tick, and the clock keep its time.
+    /// Begins to read both on a thread, if there are any; the stream is in RUN. `judge` is for its positions.
+    /// With `steady` the stream never stands still, so that the register must tick, and the clock keep its
+    /// time.
     pub fn watch(&self, checker: PositionChecker, steady: bool) -> Watch<'_> {
         if self.position.is_none() && self.clock.is_none() {
             return Watch(None);
@@ -227,7 +230,8 @@ impl Watch<'_> {
 
 fn read(argument: *mut c_void) {
     let shared = argument.cast::<Shared<'_>>();
-    // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but this thread the judges.
+    // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but
+    // this thread the judges.
     let (registers, position, clock, stop) =
         unsafe { ((*shared).registers, &mut (*shared).position, &mut (*shared).clock, &(*shared).stop) };
     let mut first = None;

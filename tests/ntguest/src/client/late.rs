@@ -1,5 +1,6 @@
-//! The book of a client that plays packets in real time: which packets had no data when their time came. The host, which hears what was
-//! played, needs it to judge: what was heard less the silence that is counted is what was sent.
+//! The book of a client that plays packets in real time: which packets had no data when their time came. The
+//! host, which hears what was played, needs it to judge: what was heard less the silence that is counted is
+//! what was sent.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -34,12 +35,14 @@ pub struct LateBook {
     pub late: Numbers,
     /// Accepted, but perhaps only after they had begun: the card may have begun them with silence.
     pub unsure: Numbers,
-    /// Handed over when they were being played: heard in part, and their piece once more with the next number.
+    /// Handed over when they were being played: heard in part, and their piece once more with the next
+    /// number.
     pub partial: Numbers,
 }
 
 impl LateBook {
-    /// After packet `number` was accepted so many packets were complete: it may have begun before it was accepted.
+    /// After packet `number` was accepted so many packets were complete: it may have begun before it was
+    /// accepted.
     pub fn accepted(&mut self, number: u32, complete: u32) {
         if complete >= number {
             self.unsure.add(number, number.saturating_add(1));

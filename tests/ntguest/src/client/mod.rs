@@ -1,13 +1,16 @@
-//! The client: what an audio application and Windows' audio engine do with an endpoint, on a thread of their own.
+//! The client: what an audio application and Windows' audio engine do with an endpoint, on a thread of their
+//! own.
 //!
 //! ntguest.cfg says which one (`client=`) and how:
 //!
-//! * `play` (or `ahead`, the default), `lazy`, `hlk`: plays the WAV file on render endpoint `endpoint=N` (0), in three orders of writing
-//!   packets. `also=1,2` plays it on those endpoints at the same time; their result lines begin with `endpoint1_`.
-//!   With `packets=1` the buffer is one packet, written after each event. With `clock=realtime` a packet that comes too late is gone and
-//!   its data goes out with the next number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
-//! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a buffer's length follows.
-//!   `shared`: the same with 4,096 frames, as Windows' engine asks for them. `clock_percent=25` says that the card's clock is a slow one.
+//! * `play` (or `ahead`, the default), `lazy`, `hlk`: plays the WAV file on render endpoint `endpoint=N` (0),
+//!   in three orders of writing packets. `also=1,2` plays it on those endpoints at the same time; their
+//!   result lines begin with `endpoint1_`. With `packets=1` the buffer is one packet, written after each
+//!   event. With `clock=realtime` a packet that comes too late is gone and its data goes out with the next
+//!   number; `late_packets=` and `unsure_packets=` say which, and `late_every=N` makes every Nth late.
+//! * `timer`: the same by `AllocateAudioBuffer` and `GetPosition` every 10 ms, without packets; silence for a
+//!   buffer's length follows. `shared`: the same with 4,096 frames, as Windows' engine asks for them.
+//!   `clock_percent=25` says that the card's clock is a slow one.
 //! * `none`: nothing; the device is started, removed and unloaded.
 //! * `stress`: first everything that must be refused, by the capture endpoints too, then as `play`.
 //! * `record`: records `frames=` (one second) from capture endpoint `endpoint=N` in `format=s16x2@48000`
@@ -16,24 +19,29 @@
 //!   recorded goes raw to port 0x404; `recorded-frames=` and `lost-packets=` say how much. With
 //!   `reg.Lockstep=1` and a card that is not in real time it waits for `GetReadPacket`, and a lost packet is
 //!   a violation.
-//! * `duplex`: plays on `endpoint=` and records from `capture_endpoint=` in the file's format until it was played, or `frames=`;
-//!   as `record` for the rest.
+//! * `duplex`: plays on `endpoint=` and records from `capture_endpoint=` in the file's format until it was
+//!   played, or `frames=`; as `record` for the rest.
 //! * `sweep`: opens every format that the endpoints announce, and some that they don't.
-//! * `controls`: asks everything that a control panel and an audio engine ask before they play: nodes, volume, mute, jacks, their events,
-//!   modes, proposals. `expect_volume=0` for a card without volume.
-//! * `jack`: waits for `jacks=` (2) changes of any jack and says after each what is connected; `jack_ready=` says that it listens.
-//! * `starve`: packet 0 and never another: events and counts go on. `half-late`: some packets come when half of their time is over.
-//! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the client lets go.
-//! * `power`: the device goes to D3 and back, without a stream and with one at rest; then as `play`. `d3=N`: N times in the midst of what is
-//!   played or recorded, by whatever client; `d3_context=lost`: the card comes back as from a reset.
+//! * `controls`: asks everything that a control panel and an audio engine ask before they play: nodes,
+//!   volume, mute, jacks, their events, modes, proposals. `expect_volume=0` for a card without volume.
+//! * `jack`: waits for `jacks=` (2) changes of any jack and says after each what is connected; `jack_ready=`
+//!   says that it listens.
+//! * `starve`: packet 0 and never another: events and counts go on. `half-late`: some packets come when half
+//!   of their time is over.
+//! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the
+//!   client lets go.
+//! * `power`: the device goes to D3 and back, without a stream and with one at rest; then as `play`. `d3=N`:
+//!   N times in the midst of what is played or recorded, by whatever client; `d3_context=lost`: the card
+//!   comes back as from a reset.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
-//! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream plays or records.
-//! `pause=1` pauses a stream that plays, or records by packets or events, once in the middle.
-//! `reg.PositionRegister=1` makes a client map the position and clock registers and watch them (`register_reads=`, `clock_register_ppm=`);
-//! `dma_bits=32` says how far the card reaches, and that the driver must know.
-//! For all: `buffer_ms=` (10) of two packets, `speed=` of the card's clock, `extensible=`, `event_timeout_ms=`, `poll_us=`, `oracle=`.
-//! The readers of WAV files and formats, the packets, the figures and the judges are pure and tested on the host.
+//! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream
+//! plays or records. `pause=1` pauses a stream that plays, or records by packets or events, once in the
+//! middle. `reg.PositionRegister=1` makes a client map the position and clock registers and watch them
+//! (`register_reads=`, `clock_register_ppm=`); `dma_bits=32` says how far the card reaches, and that the
+//! driver must know. For all: `buffer_ms=` (10) of two packets, `speed=` of the card's clock, `extensible=`,
+//! `event_timeout_ms=`, `poll_us=`, `oracle=`. The readers of WAV files and formats, the packets, the figures
+//! and the judges are pure and tested on the host.
 
 pub mod attributes;
 pub mod format;
@@ -217,7 +225,8 @@ mod session {
     }
 
     fn work(argument: *mut c_void) {
-        // SAFETY: `Further::join` keeps the job until this thread has ended, and the caller of `start` the file.
+        // SAFETY: `Further::join` keeps the job until this thread has ended, and the caller of `start` the
+        // file.
         unsafe {
             let job = argument.cast::<Job>();
             (*job).played = play_on(&(*job).endpoint, &*(*job).wav, (*job).label);

@@ -1,5 +1,5 @@
-//! Signal-processing modes: `IMiniportAudioSignalProcessing::GetModes`, and that a stream opens in each mode and in no other (WAVERT.md
-//! 5.6; rule `modes`).
+//! Signal-processing modes: `IMiniportAudioSignalProcessing::GetModes`, and that a stream opens in each mode
+//! and in no other (WAVERT.md 5.6; rule `modes`).
 
 use super::attributes;
 use super::format::{PcmFormat, SAMPLE_FORMATS};

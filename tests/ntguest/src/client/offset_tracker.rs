@@ -1,6 +1,8 @@
-//! How far an offset in a cyclic buffer has gone in all, for clients that have nothing but a timer and `GetPosition`.
+//! How far an offset in a cyclic buffer has gone in all, for clients that have nothing but a timer and
+//! `GetPosition`.
 
-/// Follows an offset. A look that comes so late that the buffer went round shows in the time, to the nearest whole turn.
+/// Follows an offset. A look that comes so late that the buffer went round shows in the time, to the nearest
+/// whole turn.
 #[derive(Clone, Copy, Debug)]
 pub struct OffsetTracker {
     size: u64,

@@ -1,4 +1,5 @@
-//! Judges what `GetReadPacket` answers while a capture stream runs (WAVERT.md 4.7): numbers, times, and what `MoreData` promises.
+//! Judges what `GetReadPacket` answers while a capture stream runs (WAVERT.md 4.7): numbers, times, and what
+//! `MoreData` promises.
 
 use crate::portcls::status::Status;
 use core::fmt;
@@ -82,8 +83,9 @@ impl PacketReads {
         Self { packet_100ns, run, last: None, promised: false, times: true, lost: 0, read: 0, refused: 0 }
     }
 
-    /// For a card whose clock is faster than time (its option `--speed`): the driver can't know that, so that the times it works out for
-    /// first samples are not those of the client's clock. Only numbers and promises are judged.
+    /// For a card whose clock is faster than time (its option `--speed`): the driver can't know that, so that
+    /// the times it works out for first samples are not those of the client's clock. Only numbers and
+    /// promises are judged.
     pub fn without_times(self) -> Self {
         Self { times: false, ..self }
     }

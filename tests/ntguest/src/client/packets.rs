@@ -1,7 +1,8 @@
-//! How a file becomes packets: which bytes a piece of it holds, which one is last, and where it lies in the cyclic buffer.
+//! How a file becomes packets: which bytes a piece of it holds, which one is last, and where it lies in the
+//! cyclic buffer.
 //!
-//! A piece has the number of its packet as long as the client is in time. In real time a packet that comes too late is gone, and its
-//! piece goes out with the next number.
+//! A piece has the number of its packet as long as the client is in time. In real time a packet that comes
+//! too late is gone, and its piece goes out with the next number.
 
 /// A file cut into packets.
 #[derive(Clone, Copy)]
@@ -23,7 +24,8 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packets<'a> {
-    /// Cuts `data` into packets of `packet_bytes`, `slots` of which are in the cyclic buffer. `None` for sizes of zero.
+    /// Cuts `data` into packets of `packet_bytes`, `slots` of which are in the cyclic buffer. `None` for
+    /// sizes of zero.
     pub fn new(data: &'a [u8], packet_bytes: usize, slots: u32) -> Option<Self> {
         (packet_bytes > 0 && slots > 0).then_some(Self { data, packet_bytes, slots })
     }

@@ -1,4 +1,5 @@
-//! Plays a file in the call order of WAVERT.md 4.8, from pin create to close, and judges every answer on the way.
+//! Plays a file in the call order of WAVERT.md 4.8, from pin create to close, and judges every answer on the
+//! way.
 
 use super::buffer::{self, Kind};
 use super::drm;
@@ -18,8 +19,8 @@ use crate::portcls::fault::{self, Fault};
 use crate::portcls::{oracle, port_etw};
 use core::fmt;
 
-/// What the keys of a stream's result lines begin with: nothing, or `endpointN_` for the further ones of `also=`, or `capture_` for what
-/// is recorded while something is played.
+/// What the keys of a stream's result lines begin with: nothing, or `endpointN_` for the further ones of
+/// `also=`, or `capture_` for what is recorded while something is played.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Label(pub Option<usize>);
 
@@ -45,7 +46,8 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
     let format = PcmFormat::of(wav.sample, wav.rate, wav.channels, cfg::get_bool("extensible", true));
     let started = time::ms();
     let played = player::with_stream(endpoint, &format, label, |stream| {
-        // As the audio engine: without notifications (KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT) a stream goes by the timer.
+        // As the audio engine: without notifications (KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT) a stream
+        // goes by the timer.
         if !stream.has_notifications() {
             return timer::with_buffer(stream, wav, &format, label);
         }

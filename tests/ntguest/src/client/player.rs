@@ -35,13 +35,14 @@ pub fn slots() -> u32 {
     }
 }
 
-/// Length of the buffer if the run does not say, milliseconds: what an exclusive event client was seen to ask for at 48 kHz, two packets
-/// of 240 frames.
+/// Length of the buffer if the run does not say, milliseconds: what an exclusive event client was seen to ask
+/// for at 48 kHz, two packets of 240 frames.
 pub fn buffer_ms() -> u64 {
     cfg::get_u64("buffer_ms", 10)
 }
 
-/// Whether the card's clock waits for nobody (cfg `clock=realtime`), so that a packet that comes too late is gone.
+/// Whether the card's clock waits for nobody (cfg `clock=realtime`), so that a packet that comes too late is
+/// gone.
 pub fn realtime() -> bool {
     match cfg::get("clock") {
         None | Some("lockstep") => false,
@@ -100,7 +101,8 @@ pub fn open(endpoint: &Endpoint, format: &PcmFormat) -> Result<PinStream, Failed
         .map_err(|status| fail("call-failed", format_args!("NewStream: {status}")))
 }
 
-/// Opens a pin, which must offer the format, for a client that looks at the endpoint's jack meanwhile; closes it whatever `session` came to.
+/// Opens a pin, which must offer the format, for a client that looks at the endpoint's jack meanwhile; closes
+/// it whatever `session` came to.
 pub fn with_stream<T>(
     endpoint: &Endpoint,
     format: &PcmFormat,
@@ -216,7 +218,8 @@ impl Player<'_> {
             .map_err(|status| fail("call-failed", format_args!("GetPacketCount: {status}")))
     }
 
-    /// ACQUIRE, PAUSE, and the first packet, which an exclusive client hands over before RUN, in whichever state that is.
+    /// ACQUIRE, PAUSE, and the first packet, which an exclusive client hands over before RUN, in whichever
+    /// state that is.
     fn prepare(&mut self) -> Result<(), Failed> {
         self.prefill(State::Stop)?;
         still::set_state(self.stream, State::Acquire)?;
@@ -236,7 +239,8 @@ impl Player<'_> {
         }
     }
 
-    /// Packet 0 is the one that comes next as long as the stream has not run: handing it over again is no error (rule `prefill`).
+    /// Packet 0 is the one that comes next as long as the stream has not run: handing it over again is no
+    /// error (rule `prefill`).
     fn prefill(&self, state: State) -> Result<(), Failed> {
         let status = if fault::make(Fault::PrefillRefused) {
             Status::INVALID_DEVICE_STATE
@@ -258,7 +262,8 @@ impl Player<'_> {
         // SAFETY: the poller is stopped below, while the stream is alive.
         let poller =
             unsafe { Poller::start(self.stream, checker.clone().since(run), cfg::get_u64("poll_us", 5000)) };
-        // The end of the stream, a pause and a card that waits stand still by right: only real time is steady.
+        // The end of the stream, a pause and a card that waits stand still by right: only real time is
+        // steady.
         let steady = self.realtime
             && cfg::get_u64("speed", 1) == 1
             && !cfg::get_bool("pause", false)
@@ -289,11 +294,12 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Copies the next piece of the file into the place of packet `n` and hands it over. Only a missing or late place in time is not an
-    /// error here.
+    /// Copies the next piece of the file into the place of packet `n` and hands it over. Only a missing or
+    /// late place in time is not an error here.
     fn write(&mut self, n: u32) -> Result<Status, Failed> {
         let Some(packet) = self.packets.get(self.tally.written, n) else { return Ok(Status::SUCCESS) };
-        // SAFETY: the packet's place is inside the ring: the offset is that of a packet in it and the data at most one packet.
+        // SAFETY: the packet's place is inside the ring: the offset is that of a packet in it and the data at
+        // most one packet.
         unsafe { self.fill(n, packet.offset, packet.data) };
         compiler_fence(Ordering::Release);
         let (flags, length) =
@@ -371,8 +377,9 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The device loses its power in RUN. The client does not know of it: if a packet was complete before, `next` is handed over without power.
-    /// A driver that refuses it then is right by the samples, where the packet to write in PAUSE is the count. Which packet comes next.
+    /// The device loses its power in RUN. The client does not know of it: if a packet was complete before,
+    /// `next` is handed over without power. A driver that refuses it then is right by the samples, where the
+    /// packet to write in PAUSE is the count. Which packet comes next.
     fn sleep(&mut self, next: u32) -> Result<u32, Failed> {
         let (stream, event, packet) = (self.stream, self.event, self.packet_100ns());
         power::still_in_d3(stream, event, packet, || {
@@ -388,8 +395,8 @@ impl Player<'_> {
         }
     }
 
-    /// In real time a packet that has begun would be heard from where it is handed over. This client wants its
-    /// pieces whole, so it passes over what has begun: the packet after it is the next.
+    /// In real time a packet that has begun would be heard from where it is handed over. This client wants
+    /// its pieces whole, so it passes over what has begun: the packet after it is the next.
     fn not_begun(&mut self, next: u32) -> Result<u32, Failed> {
         let playing = if self.realtime { self.packet_count()? } else { 0 };
         self.tally.late += u32::from(playing >= next);
@@ -401,15 +408,16 @@ impl Player<'_> {
         let next = if self.realtime { self.not_begun(next)? } else { next };
         match self.write(next)? {
             Status::SUCCESS => Ok(next + 1),
-            // Too late: the packets up to the one being played are gone. The one after it goes out at once: at the
-            // next event it is being played.
+            // Too late: the packets up to the one being played are gone. The one after it goes out at once:
+            // at the next event it is being played.
             Status::DATA_LATE_ERROR => {
                 self.tally.book.partial.add(next, next.saturating_add(u32::from(self.realtime)));
                 let due = next.max(self.packet_count()?.wrapping_add(1));
                 let written = self.write(due)? == Status::SUCCESS;
                 Ok(due + u32::from(written))
             }
-            // Too early. A card that waits for a packet we have not written gets that one; else the same again after the next event.
+            // Too early. A card that waits for a packet we have not written gets that one; else the same
+            // again after the next event.
             _ => {
                 let waited_for = self.packet_count()?;
                 let missing = self.tally.last.is_none_or(|last| last < waited_for) && waited_for < next;
@@ -450,7 +458,8 @@ impl Player<'_> {
         }
     }
 
-    /// After the last packet every frame of the file must have been presented, within a second for what is still in flight.
+    /// After the last packet every frame of the file must have been presented, within a second for what is
+    /// still in flight.
     fn expect_presented(&self, wav: &Wav<'_>) -> Result<(), Failed> {
         let frames_per_packet = u64::from(self.packet_bytes) / wav.block_align() as u64;
         // Silence for packets that came too late is presented too.
@@ -495,7 +504,8 @@ impl Player<'_> {
         }
     }
 
-    /// The play position went as far as packets were played, give or take two packets at either end (rule `position-travel`).
+    /// The play position went as far as packets were played, give or take two packets at either end (rule
+    /// `position-travel`).
     fn expect_travel(&self, travel: Travel) {
         let packet = u64::from(self.packet_bytes);
         let played = u64::from(self.end()) * packet;
@@ -507,7 +517,8 @@ impl Player<'_> {
         }
     }
 
-    /// After PAUSE nothing moves and nothing is signalled (rules `not-frozen`, `event-outside-run`), for one and a half packets.
+    /// After PAUSE nothing moves and nothing is signalled (rules `not-frozen`, `event-outside-run`), for one
+    /// and a half packets.
     fn expect_frozen(&self) -> Result<(), Failed> {
         still::expect_frozen(self.stream, self.event, self.packet_100ns());
         self.packet_count().map(drop)

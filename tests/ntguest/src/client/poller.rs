@@ -1,5 +1,6 @@
-//! The position poller: a thread that reads `GetPosition` while the stream runs, every other time at DISPATCH level, in parallel with
-//! whatever the client's own thread calls; or, to see that no change of state disturbs it, in whatever state the stream is.
+//! The position poller: a thread that reads `GetPosition` while the stream runs, every other time at DISPATCH
+//! level, in parallel with whatever the client's own thread calls; or, to see that no change of state
+//! disturbs it, in whatever state the stream is.
 
 use super::play::Label;
 use super::position::{PositionChecker, Travel};
@@ -53,7 +54,8 @@ impl Poller {
         unsafe { Self::start_in(stream, checker, interval_us, true) }
     }
 
-    /// The same for a stream whose state changes meanwhile: positions are in range and on a frame, and every call succeeds.
+    /// The same for a stream whose state changes meanwhile: positions are in range and on a frame, and every
+    /// call succeeds.
     ///
     /// # Safety
     /// As for [`Poller::start`].
@@ -100,7 +102,8 @@ impl Poller {
 
 fn poll(argument: *mut c_void) {
     let shared = argument.cast::<Shared>();
-    // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but this thread the judge.
+    // SAFETY: alive until `stop` has joined this thread; `stop` touches only the atomic flag, and nobody but
+    // this thread the judge.
     let (stream, stop, checker, stats, running, interval) = unsafe {
         (
             &*(*shared).stream,
@@ -140,8 +143,9 @@ fn poll(argument: *mut c_void) {
     }
 }
 
-/// The result line of the figures that certification limits, and what is impossible among them. What is beyond a limit is told loudly,
-/// if the stream was `steady`: not in lockstep, where the card waits, nor paused.
+/// The result line of the figures that certification limits, and what is impossible among them. What is
+/// beyond a limit is told loudly, if the stream was `steady`: not in lockstep, where the card waits, nor
+/// paused.
 pub fn report(label: Label, events: Option<&EventTimes>, position: &PositionStats, steady: bool) {
     if let Some(events) = events {
         if events.is_impossible() {

@@ -1,4 +1,5 @@
-//! Judges what `GetPosition` returns while a stream runs: in range, on a frame, never backwards (WAVERT.md 4.6).
+//! Judges what `GetPosition` returns while a stream runs: in range, on a frame, never backwards (WAVERT.md
+//! 4.6).
 
 use crate::portcls::layout::KsAudioPosition;
 use core::fmt;
@@ -74,7 +75,8 @@ impl PositionChecker {
         Self { packet, ..self }
     }
 
-    /// The stream was at 0 when RUN was called at `run` (100-ns units): from there on the position can't be ahead of time.
+    /// The stream was at 0 when RUN was called at `run` (100-ns units): from there on the position can't be
+    /// ahead of time.
     pub fn since(self, run: u64) -> Self {
         Self { run: Some(run), last: Some((0, run)), ..self }
     }
@@ -103,9 +105,9 @@ impl PositionChecker {
 
     /// Judges one position, read not before `begun` and not after `done` (100-ns units).
     ///
-    /// Positions wrap, so a step back looks like a long step forward. It is called a step back only when it is more than seven
-    /// eighths of the buffer and the time since the last read less than an eighth of it: neither a late read nor a clock that catches
-    /// up by a packet, half the buffer, is mistaken for one.
+    /// Positions wrap, so a step back looks like a long step forward. It is called a step back only when it
+    /// is more than seven eighths of the buffer and the time since the last read less than an eighth of it:
+    /// neither a late read nor a clock that catches up by a packet, half the buffer, is mistaken for one.
     pub fn check(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
         self.place(position)?;
         let play = position.play_offset;

@@ -1,5 +1,6 @@
-//! Format proposals: what `KSPROPERTY_PIN_PROPOSEDATAFORMAT` accepts must open and what it refuses must not, and the format that
-//! `PROPOSEDATAFORMAT2` calls the best for a mode opens in that mode (WAVERT.md 5.5; rule `proposal`).
+//! Format proposals: what `KSPROPERTY_PIN_PROPOSEDATAFORMAT` accepts must open and what it refuses must not,
+//! and the format that `PROPOSEDATAFORMAT2` calls the best for a mode opens in that mode (WAVERT.md 5.5; rule
+//! `proposal`).
 
 use super::ask::{self, instance};
 use super::attributes;
@@ -198,8 +199,8 @@ fn ask_wrongly(endpoint: &Endpoint, first: &Property<'_>) {
     let _ = ask::basic_support(first);
 }
 
-/// A KSDATAFORMAT without a WAVEFORMATEX, as the endpoint builder was seen to ask: is there this kind of format at all? The pages know
-/// SUCCESS and NO_MATCH for a proposal.
+/// A KSDATAFORMAT without a WAVEFORMATEX, as the endpoint builder was seen to ask: is there this kind of
+/// format at all? The pages know SUCCESS and NO_MATCH for a proposal.
 fn header_alone(endpoint: &Endpoint, good: &[u8]) {
     let mut header: Vec<u8> = good.iter().take(HEADER).copied().collect();
     header[..4].copy_from_slice(&64u32.to_le_bytes());
@@ -222,7 +223,8 @@ fn header_alone(endpoint: &Endpoint, good: &[u8]) {
     }
 }
 
-/// Pins that are not the one: bridges NOT_SUPPORTED, others INVALID_PARAMETER; BASICSUPPORT is answered for the one alone.
+/// Pins that are not the one: bridges NOT_SUPPORTED, others INVALID_PARAMETER; BASICSUPPORT is answered for
+/// the one alone.
 fn pins(endpoint: &Endpoint, id: u32, verb: u32) {
     let Some(filter) = endpoint.port.body::<Port>().and_then(Port::filter) else { return };
     let value = negotiate_modes::any_format(endpoint).map(|format| format.bytes()).unwrap_or_default();
@@ -265,7 +267,8 @@ fn for_mode(endpoint: &Endpoint, mode: Guid) -> Vec<u8> {
     whole
 }
 
-/// What PROPOSEDATAFORMAT2 answers for a mode; `None` when it has no answer, or when the property is not there.
+/// What PROPOSEDATAFORMAT2 answers for a mode; `None` when it has no answer, or when the property is not
+/// there.
 pub fn best_of(endpoint: &Endpoint, mode: Guid) -> Option<Vec<u8>> {
     let whole = for_mode(endpoint, mode);
     let asked = proposal(endpoint, property::PROPOSE2, &whole);
@@ -299,8 +302,8 @@ fn best(endpoint: &Endpoint, mode: Guid) {
     }
 }
 
-/// A list whose `Size` is not what it is: the instance says how much there is, and the samples look at nothing else. They give the list
-/// back as it came, so that only the format is compared.
+/// A list whose `Size` is not what it is: the instance says how much there is, and the samples look at
+/// nothing else. They give the list back as it came, so that only the format is compared.
 fn lying_sizes(endpoint: &Endpoint, mode: Guid) {
     let whole = for_mode(endpoint, mode);
     let ask = |whole: &[u8]| proposal(endpoint, property::PROPOSE2, whole).call(verb::GET, &[UNTOUCHED; 512]);

@@ -1,11 +1,11 @@
 //! What a client may count on whose packets don't come in time, for the card's clock waits for nobody unless
 //! the driver asks for it.
 //!
-//! * `client=starve`: packet 0, RUN, and never a packet again. Counts and events go on at the nominal rate all
-//!   the same (SetWritePacket page; rule `starved`).
+//! * `client=starve`: packet 0, RUN, and never a packet again. Counts and events go on at the nominal rate
+//!   all the same (SetWritePacket page; rule `starved`).
 //! * `client=half-late`: some packets come when half of their time is over. SetWritePacket says
-//!   DATA_LATE_ERROR, and what is left of the packet is played, which the same page allows (rule `late-mark`).
-//!   What was heard, the host compares.
+//!   DATA_LATE_ERROR, and what is left of the packet is played, which the same page allows (rule
+//!   `late-mark`). What was heard, the host compares.
 
 use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};

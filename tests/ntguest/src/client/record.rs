@@ -1,4 +1,5 @@
-//! Records from a capture endpoint (cfg `client=record`), in the call order of WAVERT.md 4.8, and hands what it recorded to the host.
+//! Records from a capture endpoint (cfg `client=record`), in the call order of WAVERT.md 4.8, and hands what
+//! it recorded to the host.
 
 use super::buffer::{self, Kind};
 use super::format::{self, BufferPlan, PcmFormat};

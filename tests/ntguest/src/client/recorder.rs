@@ -1,4 +1,5 @@
-//! What a recording client does while its stream runs: by packets, by events and positions, or by a timer and positions alone.
+//! What a recording client does while its stream runs: by packets, by events and positions, or by a timer and
+//! positions alone.
 
 use super::offset_tracker::OffsetTracker;
 use super::packet_reads::{Finding, PacketReads, ReadPacket};
@@ -113,8 +114,8 @@ impl Recorder<'_> {
         compiler_fence(Ordering::Acquire);
         let first = bytes.min(self.size - from % self.size);
         for (start, length) in [(from % self.size, first), (0, bytes - first)] {
-            // SAFETY: start and length lie inside the ring, which the view covers. The card may write it meanwhile: bytes are all the
-            // same whatever they are.
+            // SAFETY: start and length lie inside the ring, which the view covers. The card may write it
+            // meanwhile: bytes are all the same whatever they are.
             let part = unsafe { core::slice::from_raw_parts(self.ring.add(start), length) };
             self.taken.extend_from_slice(part);
         }
@@ -141,9 +142,9 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// `GetReadPacket` after each event until there is no more, and once again: Windows' exclusive client was seen to ask twice per packet,
-    /// so that DEVICE_NOT_READY is routine. With one packet a buffer a card that waits goes on only then: the call says that the client is
-    /// done with the packet before.
+    /// `GetReadPacket` after each event until there is no more, and once again: Windows' exclusive client was
+    /// seen to ask twice per packet, so that DEVICE_NOT_READY is routine. With one packet a buffer a card
+    /// that waits goes on only then: the call says that the client is done with the packet before.
     pub fn by_packets(&mut self, event: &Event) -> Result<(), Failed> {
         let lockstep = cfg::get("reg.Lockstep") == Some("1");
         // Through a loopback a card that is held up would be behind what is played.
@@ -184,8 +185,8 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// Copies a packet. One that is `held` must stay as it is until the next call (WAVERT.md 4.7: a call means that the client is
-    /// done with *earlier* packets).
+    /// Copies a packet. One that is `held` must stay as it is until the next call (WAVERT.md 4.7: a call
+    /// means that the client is done with *earlier* packets).
     fn take_packet(&mut self, packet: ReadPacket, held: bool) {
         let (begin, bytes) = (self.taken.len(), self.packet_bytes());
         let from = (packet.number % self.slots.max(1)) as usize * bytes;
@@ -216,8 +217,8 @@ impl Recorder<'_> {
             self.wait_for_event(event)?;
             let signalled = event.signals() * packet;
             let position = self.position()?;
-            // The position is less than half a buffer after the end of the packet that was signalled last, or by what the card has not
-            // put into memory yet before it.
+            // The position is less than half a buffer after the end of the packet that was signalled last, or
+            // by what the card has not put into memory yet before it.
             let size = self.size as u64;
             let ahead = (position + size - signalled % size) % size;
             let captured = if ahead < size / 2 { signalled + ahead } else { signalled + ahead - size };

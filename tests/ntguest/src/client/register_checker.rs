@@ -1,14 +1,16 @@
-//! Judges what a position register and a clock register show to user mode (WAVERT.md 4.6, DATASHEET 7.3): in range, on a frame, never
-//! backwards, often enough, and at the frequency that was told.
+//! Judges what a position register and a clock register show to user mode (WAVERT.md 4.6, DATASHEET 7.3): in
+//! range, on a frame, never backwards, often enough, and at the frequency that was told.
 
 use super::position::{Finding as PositionFinding, PositionChecker};
 use crate::portcls::layout::KsAudioPosition;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Two reads so far apart must differ while the stream runs, 100-ns units: the card ticks every millisecond, and one is for the reader.
+/// Two reads so far apart must differ while the stream runs, 100-ns units: the card ticks every millisecond,
+/// and one is for the reader.
 const TICK: u64 = 20_000;
-/// A clock's lag is taken over so long, 100-ns units: its least is free of a reader or a card that was held up.
+/// A clock's lag is taken over so long, 100-ns units: its least is free of a reader or a card that was held
+/// up.
 const WINDOW: u64 = 2_500_000;
 /// So many windows are remembered.
 const WINDOWS: usize = 1024;
@@ -132,8 +134,8 @@ impl ClockRegisterChecker {
         Ok(())
     }
 
-    /// How fast (positive) or slow it goes, in millionths; none if it was not watched for half a second. The last window, which may be
-    /// short, does not count.
+    /// How fast (positive) or slow it goes, in millionths; none if it was not watched for half a second. The
+    /// last window, which may be short, does not count.
     pub fn ppm(&self) -> Option<i64> {
         let (_, whole) = self.windows.split_last()?;
         let ((began, first), (ended, last)) = (whole.first()?, whole.last()?);
@@ -205,7 +207,8 @@ mod tests {
         assert_eq!(checker.observe(768, 10_000, 10_000), Err(back));
     }
 
-    /// A clock of 24 MHz that goes `ppm` fast, read every 2 ms for two seconds by a reader that is late now and then.
+    /// A clock of 24 MHz that goes `ppm` fast, read every 2 ms for two seconds by a reader that is late now
+    /// and then.
     fn clock(ppm: i64) -> ClockRegisterChecker {
         let mut checker = ClockRegisterChecker::new(48_000_000, 2);
         for step in 0..1000u64 {

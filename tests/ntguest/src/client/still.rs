@@ -18,8 +18,8 @@ pub fn set_state(stream: &PinStream, state: State) -> Result<(), Failed> {
     }
 }
 
-/// In PAUSE nothing moves and nothing is signalled (rules `not-frozen`, `event-outside-run`), for one and a half packets of so many
-/// 100-ns units.
+/// In PAUSE nothing moves and nothing is signalled (rules `not-frozen`, `event-outside-run`), for one and a
+/// half packets of so many 100-ns units.
 pub fn expect_frozen(stream: &PinStream, event: &Event, packet_100ns: i64) {
     let read = || {
         let presented = stream.has_packet_mode().then(|| stream.presentation().map(|p| p.position_in_blocks));

@@ -1,4 +1,5 @@
-//! A stream of the driver, as the port calls it: every method once, through our vtables or through C++ (`oracle=1`).
+//! A stream of the driver, as the port calls it: every method once, through our vtables or through C++
+//! (`oracle=1`).
 
 use super::packet_reads::ReadPacket;
 use crate::kernel::call::driver_call;
@@ -69,7 +70,8 @@ pub struct PinStream {
     _instance: Instance,
 }
 
-// SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs (WAVERT.md 1.5).
+// SAFETY: the driver's stream may be called from any thread; GetPosition even while another call runs
+// (WAVERT.md 1.5).
 unsafe impl Sync for PinStream {}
 
 /// Calls a method of the driver's stream at an IRQL: through C++ in oracle mode, else through our vtable.
@@ -85,7 +87,8 @@ macro_rules! method {
 pub(super) use method;
 
 impl PinStream {
-    /// Opens the endpoint's pin with a format. On failure the driver must have left no stream and no reference behind.
+    /// Opens the endpoint's pin with a format. On failure the driver must have left no stream and no
+    /// reference behind.
     pub fn open(endpoint: &Endpoint, format: &[u8]) -> Result<Self, Status> {
         Self::open_with(endpoint, format, endpoint.pin, endpoint.capture)
     }
@@ -143,7 +146,8 @@ impl PinStream {
         self.port_stream
     }
 
-    /// Whether buffers with notifications are offered: KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT, which PortCls answers by this.
+    /// Whether buffers with notifications are offered: KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT, which
+    /// PortCls answers by this.
     pub fn has_notifications(&self) -> bool {
         self.notification.is_some()
     }
@@ -169,7 +173,8 @@ impl PinStream {
         status
     }
 
-    /// `GetPosition`, at PASSIVE or at DISPATCH level. The result is prefilled: a driver that leaves it so is out of range.
+    /// `GetPosition`, at PASSIVE or at DISPATCH level. The result is prefilled: a driver that leaves it so is
+    /// out of range.
     pub fn position(&self, level: u8) -> (Status, KsAudioPosition) {
         let mut position = KsAudioPosition { play_offset: u64::MAX, write_offset: u64::MAX };
         let out = &raw mut position;
@@ -190,7 +195,8 @@ impl PinStream {
         latency
     }
 
-    /// `GetPositionRegister` and `GetClockRegister`, which may both be refused. Once in a pin's life, as the port does.
+    /// `GetPositionRegister` and `GetClockRegister`, which may both be refused. Once in a pin's life, as the
+    /// port does.
     pub fn registers(&self) -> (Result<KsRtAudioHwRegister, Status>, Result<KsRtAudioHwRegister, Status>) {
         let unwritten = KsRtAudioHwRegister {
             register: usize::MAX,
@@ -323,7 +329,8 @@ impl PinStream {
         if status.is_success() { Ok(position) } else { Err(status) }
     }
 
-    /// Releases the stream; its count must reach zero (rule `stream-references`) and its port stream must go with it.
+    /// Releases the stream; its count must reach zero (rule `stream-references`) and its port stream must go
+    /// with it.
     pub fn close(self) {
         power::pin_is_closed(self.this());
         let Self { output, input, notification, stream, port_stream, .. } = self;
@@ -351,7 +358,8 @@ impl PinStream {
         self.input.is_some()
     }
 
-    /// `GetReadPacket`. The results are prefilled with what no driver may leave there ([`ReadPacket::UNWRITTEN`]).
+    /// `GetReadPacket`. The results are prefilled with what no driver may leave there
+    /// ([`ReadPacket::UNWRITTEN`]).
     pub fn read_packet(&self) -> Result<ReadPacket, Status> {
         let input = self.input.as_ref().ok_or(Status::NOT_SUPPORTED)?;
         let mut packet = ReadPacket::UNWRITTEN;
@@ -412,7 +420,8 @@ fn check_direction(capture: bool, input: bool, output: bool) {
     }
 }
 
-/// `NewStream`. The format ends at an unmapped page and is gone when this returns: the driver must copy what it needs.
+/// `NewStream`. The format ends at an unmapped page and is gone when this returns: the driver must copy what
+/// it needs.
 fn new_stream(
     miniport: &Com<MiniportWaveRt>,
     port_stream: This,

@@ -1,6 +1,8 @@
-//! Opens every format that the endpoints announce (cfg `client=sweep`), and asks for some that none announces (WAVERT.md 5.5).
+//! Opens every format that the endpoints announce (cfg `client=sweep`), and asks for some that none announces
+//! (WAVERT.md 5.5).
 //!
-//! For every data range and for 1, 2 and the most channels: intersection, open, allocate, RUN for some packets, STOP, close.
+//! For every data range and for 1, 2 and the most channels: intersection, open, allocate, RUN for some
+//! packets, STOP, close.
 
 use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat, SAMPLE_FORMATS};
@@ -66,7 +68,8 @@ fn negotiated_works(endpoint: &Endpoint, range: &Range) -> bool {
     }
 }
 
-/// One format of each range and number of channels: its highest rate and its lowest, with as many bits as it takes.
+/// One format of each range and number of channels: its highest rate and its lowest, with as many bits as it
+/// takes.
 fn announced(endpoint: &Endpoint) -> Vec<PcmFormat> {
     let mut formats = Vec::new();
     for range in &endpoint.descriptor.ranges {
@@ -75,8 +78,9 @@ fn announced(endpoint: &Endpoint) -> Vec<PcmFormat> {
             let rates = [audio.minimum_sample_frequency, audio.maximum_sample_frequency];
             for rate in rates.iter().take(if rates[0] == rates[1] { 1 } else { 2 }) {
                 let most = audio.maximum_channels.min(u32::from(u16::MAX)) as u16;
-                // A range says how many channels at most; which fewer there are is the driver's affair, and none may be (page
-                // "Proprietary Data-Intersection Handlers": hardware that knows no mono). Ours has them all.
+                // A range says how many channels at most; which fewer there are is the driver's affair, and
+                // none may be (page "Proprietary Data-Intersection Handlers": hardware that knows no mono).
+                // Ours has them all.
                 let mut channels = if harsh::on() { [1, 2, most].to_vec() } else { [most].to_vec() };
                 channels.retain(|channels| *channels <= most);
                 channels.dedup();
@@ -166,7 +170,8 @@ fn run_through(stream: &PinStream, event: &Event, packets: u32) -> Result<(), Fa
     Ok(())
 }
 
-/// Formats that no range announces are refused with a status that says so, and a good format works as before. How many were refused.
+/// Formats that no range announces are refused with a status that says so, and a good format works as before.
+/// How many were refused.
 fn unannounced(endpoint: &Endpoint, announced: &[PcmFormat]) -> u32 {
     let Some(good) = announced.first().copied() else { return 0 };
     let most = announced.iter().map(|format| format.channels).max().unwrap_or(0);

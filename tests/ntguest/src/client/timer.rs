@@ -1,8 +1,10 @@
-//! The timer-driven render client (cfg `client=timer`), as the audio engine's timer mode: a cyclic buffer without notifications, a look at
-//! `GetPosition` every 10 ms, and writing ahead of the play offset. It calls no packet method, so the card never waits for it: a client
-//! that comes too late is heard (result `timer_late`), and nobody counts it.
+//! The timer-driven render client (cfg `client=timer`), as the audio engine's timer mode: a cyclic buffer
+//! without notifications, a look at `GetPosition` every 10 ms, and writing ahead of the play offset. It calls
+//! no packet method, so the card never waits for it: a client that comes too late is heard (result
+//! `timer_late`), and nobody counts it.
 //!
-//! After the file comes a buffer's length of silence, so that nothing is heard twice: what the card played is the file, then zeroes.
+//! After the file comes a buffer's length of silence, so that nothing is heard twice: what the card played is
+//! the file, then zeroes.
 
 use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};
@@ -178,8 +180,9 @@ impl Feeder<'_> {
             if played >= end {
                 return Ok(());
             }
-            // What was played a quarter of a buffer ago is free. Not what was played just now: the card is a process that may be held up
-            // for 100 ms until it begins time anew (DATASHEET 5.2), and the driver's position goes on meanwhile.
+            // What was played a quarter of a buffer ago is free. Not what was played just now: the card is a
+            // process that may be held up for 100 ms until it begins time anew (DATASHEET 5.2), and the
+            // driver's position goes on meanwhile.
             let ahead = (played + self.size).saturating_sub(self.fifo.max(self.size / 4));
             self.write_until(ahead.max(self.written));
             if played != before {

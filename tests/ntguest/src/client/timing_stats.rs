@@ -1,5 +1,6 @@
-//! Figures that certification tests limit (WAVERT.md 4.5 and 4.6), as `result` lines: they measure, they do not judge, because an
-//! emulated processor is late as it pleases. Only what no lateness explains is a violation (rule `impossible-timing`).
+//! Figures that certification tests limit (WAVERT.md 4.5 and 4.6), as `result` lines: they measure, they do
+//! not judge, because an emulated processor is late as it pleases. Only what no lateness explains is a
+//! violation (rule `impossible-timing`).
 
 use super::position::Travel;
 
@@ -113,8 +114,9 @@ impl PositionStats {
         u64::try_from(ppm).unwrap_or(u64::MAX)
     }
 
-    /// Standard deviation and greatest deviation of position from clock, microseconds, after their mean difference is taken off; the
-    /// limits are 1,000 and 4,000. A stream that stalls, as in lockstep, shows its stalls here.
+    /// Standard deviation and greatest deviation of position from clock, microseconds, after their mean
+    /// difference is taken off; the limits are 1,000 and 4,000. A stream that stalls, as in lockstep, shows
+    /// its stalls here.
     pub fn jitter_us(&self) -> (u64, u64) {
         if self.samples == 0 {
             return (0, 0);

@@ -1,7 +1,7 @@
 //! WAV files: a small strict reader, for PCM of 16, 24 and 32 bits and 32-bit float with 1 to 8 channels.
 //!
-//! The whole file is in memory. Chunks that are not known are skipped with their padding; every length is checked against what
-//! is there. Packed 24-bit samples, which no card takes, are widened to 24 bits in 32.
+//! The whole file is in memory. Chunks that are not known are skipped with their padding; every length is
+//! checked against what is there. Packed 24-bit samples, which no card takes, are widened to 24 bits in 32.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! The bus driver below the device: what the PDO answers to IRPs that a driver sends down, and BUS_INTERFACE_STANDARD.
+//! The bus driver below the device: what the PDO answers to IRPs that a driver sends down, and
+//! BUS_INTERFACE_STANDARD.
 //!
 //! Sources: the pages of IRP_MN_QUERY_INTERFACE, IRP_MN_READ_CONFIG and BUS_INTERFACE_STANDARD.
 

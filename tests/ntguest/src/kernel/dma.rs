@@ -60,8 +60,8 @@ fn ranges(pages: &[u64]) -> Vec<(u64, u64)> {
     out
 }
 
-/// Whatever the driver is given, the card must reach (cfg `dma_bits=`, as the card's option `--dma-bits`; 64): the driver has to name the
-/// highest address that it can use (rule `high-address`, WAVERT.md 3).
+/// Whatever the driver is given, the card must reach (cfg `dma_bits=`, as the card's option `--dma-bits`;
+/// 64): the driver has to name the highest address that it can use (rule `high-address`, WAVERT.md 3).
 fn check_reach(pages: &[u64]) {
     let bits = cfg::get_u64("dma_bits", 64).clamp(32, 64);
     let beyond = |page: &&u64| bits < 64 && **page >> bits != 0;

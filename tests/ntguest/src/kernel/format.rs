@@ -1,6 +1,8 @@
-//! The formats of DbgPrint and of the kernel's printf family, over a Microsoft x64 va_list (one 8-byte slot per argument).
+//! The formats of DbgPrint and of the kernel's printf family, over a Microsoft x64 va_list (one 8-byte slot
+//! per argument).
 //!
-//! In a wide format (`_vsnwprintf`) `%s` and `%c` are wide and `%S` and `%C` narrow; in a narrow one the other way round.
+//! In a wide format (`_vsnwprintf`) `%s` and `%c` are wide and `%S` and `%C` narrow; in a narrow one the
+//! other way round.
 
 use core::fmt::Write;
 
@@ -37,7 +39,8 @@ struct Spec {
     wide_format: bool,
 }
 
-/// Writes the ANSI format `text` with its arguments to `out`. What is no known conversion is printed as it is.
+/// Writes the ANSI format `text` with its arguments to `out`. What is no known conversion is printed as it
+/// is.
 pub fn print(out: &mut impl Write, text: &[u8], args: &mut impl Arguments) {
     print_chars(out, text.iter().map(|c| *c as char), args, false);
 }
@@ -116,7 +119,8 @@ fn size<I: Iterator<Item = char>>(rest: &mut Rest<I>, spec: &mut Spec) {
     }
 }
 
-/// Whether a string or character conversion takes UTF-16: `%s` as the format is, `%S` the other way round, `%hs` and `%ls` as they say.
+/// Whether a string or character conversion takes UTF-16: `%s` as the format is, `%S` the other way round,
+/// `%hs` and `%ls` as they say.
 fn takes_wide(conversion: char, spec: &Spec) -> bool {
     if spec.wide {
         return true;

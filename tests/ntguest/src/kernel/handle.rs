@@ -1,4 +1,5 @@
-//! Handles: of registry keys and threads. What is not closed when the driver is gone is the violation `handle-leak`.
+//! Handles: of registry keys and threads. What is not closed when the driver is gone is the violation
+//! `handle-leak`.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,7 +1,9 @@
-//! Rules that are harsher than Windows: what the documents advise or a Verifier option asks for, but a shipping Windows lets pass.
+//! Rules that are harsher than Windows: what the documents advise or a Verifier option asks for, but a
+//! shipping Windows lets pass.
 //!
-//! `harsh=1` in `ntguest.cfg` (the default, meant for the project's own driver) counts them like any violation. `harsh=0` (for a driver
-//! of somebody else's) only prints them, so that a genuine driver ends with `violations=0`.
+//! `harsh=1` in `ntguest.cfg` (the default, meant for the project's own driver) counts them like any
+//! violation. `harsh=0` (for a driver of somebody else's) only prints them, so that a genuine driver ends
+//! with `violations=0`.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};

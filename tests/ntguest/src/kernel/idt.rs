@@ -148,12 +148,14 @@ struct Diversion {
 /// Below the stack pointer of the interrupted code: no red zone on Windows, and some distance.
 const BELOW: u64 = 256;
 
-/// Lets the interrupted code call `f` before it goes on: on its own stack, at its own level, with its registers kept. Unlike a call from the
-/// handler this leaves the exceptions' stack free, so that `f` may fault.
+/// Lets the interrupted code call `f` before it goes on: on its own stack, at its own level, with its
+/// registers kept. Unlike a call from the handler this leaves the exceptions' stack free, so that `f` may
+/// fault.
 pub fn divert(frame: &mut Frame, f: extern "win64" fn()) {
     let at = (frame.rsp & !15) - BELOW - size_of::<Diversion>() as u64;
     let Frame { rip, cs, rflags, rsp, ss, .. } = *frame;
-    // SAFETY: the stack of the interrupted code, below what it uses, and mapped: stacks have room for interrupts.
+    // SAFETY: the stack of the interrupted code, below what it uses, and mapped: stacks have room for
+    // interrupts.
     unsafe { (at as *mut Diversion).write(Diversion { f, rip, cs, rflags, rsp, ss }) };
     frame.rip = diverted as *const () as u64;
     frame.rsp = at;

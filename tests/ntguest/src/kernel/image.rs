@@ -102,10 +102,11 @@ pub fn load(name: &'static str, file: &[u8]) -> LoadedDriver {
     driver
 }
 
-/// Sections that are neither PAGE* nor thrown away must stay in memory: the linker of the kit marks them IMAGE_SCN_MEM_NOT_PAGED.
+/// Sections that are neither PAGE* nor thrown away must stay in memory: the linker of the kit marks them
+/// IMAGE_SCN_MEM_NOT_PAGED.
 ///
-/// Doubt: a driver's sections are resident by default ("Making drivers pageable": only sections named PAGE* are paged), and no page says
-/// that the loader reads the flag; so the rule is harsher than Windows.
+/// Doubt: a driver's sections are resident by default ("Making drivers pageable": only sections named PAGE*
+/// are paged), and no page says that the loader reads the flag; so the rule is harsher than Windows.
 fn check_not_paged(name: &str, pe: &Pe) {
     for section in pe.unmarked() {
         harsh_violation(

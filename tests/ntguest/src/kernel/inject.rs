@@ -1,5 +1,5 @@
-//! Failures on purpose: `fail_pool=3` in `ntguest.cfg` makes the third call of that kind fail. A driver
-//! must then fail cleanly and leave nothing behind (as Driver Verifier's low-resources simulation, WAVERT.md 8).
+//! Failures on purpose: `fail_pool=3` in `ntguest.cfg` makes the third call of that kind fail. A driver must
+//! then fail cleanly and leave nothing behind (as Driver Verifier's low-resources simulation, WAVERT.md 8).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -190,8 +190,8 @@ fn serve(interrupt: *mut Interrupt) -> bool {
     result != 0
 }
 
-/// Another message whose service routine may run on another processor while that of `interrupt` runs: one with a lock of its own, and of
-/// an IRQL that is not lower.
+/// Another message whose service routine may run on another processor while that of `interrupt` runs: one
+/// with a lock of its own, and of an IRQL that is not lower.
 fn other_message(interrupt: *mut Interrupt) -> Option<usize> {
     // SAFETY: connected = live.
     let (own, level) = unsafe { ((*interrupt).lock == &raw mut (*interrupt).own_lock, (*interrupt).irql) };
@@ -339,8 +339,8 @@ fn connect_messages(p: &mut Parameters) -> i32 {
     let routine = unsafe { core::mem::transmute::<usize, MessageRoutine>(p.routine) };
     // SAFETY: all-zero is a valid table.
     let mut table: Box<MessageTable> = unsafe { Box::new(core::mem::zeroed()) };
-    // UnifiedIrql is the level of all messages where they share one; it says nothing where each has its own, and is 0 then, so that a
-    // driver that raises to it all the same is seen.
+    // UnifiedIrql is the level of all messages where they share one; it says nothing where each has its own,
+    // and is 0 then, so that a driver that raises to it all the same is seen.
     let shared = !p.spin_lock.is_null() || p.synchronize_irql != 0;
     table.irql = if shared {
         card.messages.iter().map(|m| m.irql).max().unwrap_or(0).max(p.synchronize_irql)
@@ -348,7 +348,8 @@ fn connect_messages(p: &mut Parameters) -> i32 {
         0
     };
     match cfg::get("connect_table") {
-        // Faults: success with nothing behind it (issue of the drivers that trusted it). A driver must take its line then.
+        // Faults: success with nothing behind it (issue of the drivers that trusted it). A driver must take
+        // its line then.
         Some("none") => {
             // SAFETY: checked not to be null; the driver's own variable.
             unsafe { *p.context = core::ptr::null_mut() };

@@ -1,7 +1,8 @@
-//! IRPs that the driver builds: allocated, sent down with IofCallDriver, completed through its completion routines.
+//! IRPs that the driver builds: allocated, sent down with IofCallDriver, completed through its completion
+//! routines.
 //!
-//! They lie in the driver's pool, so that one that is never freed is a `pool-leak` (tag "Irp "). Layouts: `wdm.h`; the walk of a completed
-//! IRP is that of the pages of IoCompleteRequest and IoSetCompletionRoutine.
+//! They lie in the driver's pool, so that one that is never freed is a `pool-leak` (tag "Irp "). Layouts:
+//! `wdm.h`; the walk of a completed IRP is that of the pages of IoCompleteRequest and IoSetCompletionRoutine.
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -36,7 +37,8 @@ type Completion = unsafe extern "win64" fn(*mut DeviceObject, *mut Irp, *mut c_v
 #[derive(Clone, Copy)]
 struct Live {
     irp: usize,
-    /// Made by IoBuildSynchronousFsdRequest or IoBuildDeviceIoControlRequest: the I/O manager signals the event and frees it.
+    /// Made by IoBuildSynchronousFsdRequest or IoBuildDeviceIoControlRequest: the I/O manager signals the
+    /// event and frees it.
     synchronous: bool,
     sent: bool,
 }
@@ -263,12 +265,14 @@ fn unsafe_status(irp: *mut Irp) -> i32 {
     unsafe { (*irp).status }
 }
 
-/// What PortCls' dispatch does with an IRP that the driver sent to the top of its own stack and that is not for PortCls: on to the bus.
+/// What PortCls' dispatch does with an IRP that the driver sent to the top of its own stack and that is not
+/// for PortCls: on to the bus.
 pub fn pass_down(irp: *mut Irp, below: *mut DeviceObject) -> Option<Status> {
     if !is_drivers(irp) {
         return None;
     }
-    // SAFETY: a live IRP whose current location is ours; it is copied to the next one, without its completion routine.
+    // SAFETY: a live IRP whose current location is ours; it is copied to the next one, without its completion
+    // routine.
     unsafe {
         if (*irp).current_location <= 1 {
             fatal("irp-no-location", format_args!("no stack location is left for the bus, {}", caller()));
@@ -303,7 +307,8 @@ pub extern "win64" fn complete(irp: *mut Irp, _boost: i8) {
     if unsafe_status(irp) == Status::PENDING.0 {
         violation("irp-status", format_args!("IofCompleteRequest with PENDING, {}", caller()));
     }
-    // SAFETY: a live IRP and its locations; a routine that asks for more processing may free it, and then it is not touched again.
+    // SAFETY: a live IRP and its locations; a routine that asks for more processing may free it, and then it
+    // is not touched again.
     unsafe {
         while (*irp).current_location <= (*irp).stack_count {
             let location = (*irp).current_stack_location;

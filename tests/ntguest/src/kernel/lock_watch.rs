@@ -1,12 +1,15 @@
-//! What happens under a spin lock: how long the longest is held (a figure, never judged), and whether a register is touched meanwhile.
+//! What happens under a spin lock: how long the longest is held (a figure, never judged), and whether a
+//! register is touched meanwhile.
 //!
-//! Rule `register-under-lock`: BAR 0 is not accessed while a spin lock is held, an interrupt's own among them. The documents say that a spin
-//! lock is held 25 microseconds at most; an access to a register that a busy host emulates can take longer than that, and one that a dead
-//! host emulates takes for ever, with every processor behind it that wants the lock. The service routine of a line cannot do without: two
-//! accesses are its own. The rule is harsher than Windows, which has no such check.
+//! Rule `register-under-lock`: BAR 0 is not accessed while a spin lock is held, an interrupt's own among
+//! them. The documents say that a spin lock is held 25 microseconds at most; an access to a register that a
+//! busy host emulates can take longer than that, and one that a dead host emulates takes for ever, with every
+//! processor behind it that wants the lock. The service routine of a line cannot do without: two accesses are
+//! its own. The rule is harsher than Windows, which has no such check.
 //!
-//! The pages of BAR 0 are not present while a lock is held. An access faults, is noted, and is done with the page present and the trap flag
-//! set for that one instruction. In D3 the pages of all BARs are not present: what touches them then is [`d3`]'s to judge.
+//! The pages of BAR 0 are not present while a lock is held. An access faults, is noted, and is done with the
+//! page present and the trap flag set for that one instruction. In D3 the pages of all BARs are not present:
+//! what touches them then is [`d3`]'s to judge.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -193,7 +196,8 @@ fn judge(rip: usize, page: Page, va: u64, write: bool) {
     }
 }
 
-/// The debug exception: true when it was the one instruction; the page is gone again and the interrupt flag as it was.
+/// The debug exception: true when it was the one instruction; the page is gone again and the interrupt flag
+/// as it was.
 pub fn stepped(frame: &mut Frame) -> bool {
     let Some((page, interrupts)) = ONE_STEP.lock().take() else { return false };
     page.update();

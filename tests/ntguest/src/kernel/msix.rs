@@ -1,7 +1,7 @@
 //! MSI-X: the table of messages in one of the card's BARs (PCI Express base specification, 7.7.2).
 //!
-//! Each message has an address and data of its own, so that each gets an IRQL of its own here: a message of a higher one interrupts the
-//! service routine of a lower one, as it does on Windows.
+//! Each message has an address and data of its own, so that each gets an IRQL of its own here: a message of a
+//! higher one interrupts the service routine of a lower one, as it does on Windows.
 
 use alloc::vec::Vec;
 
@@ -24,7 +24,8 @@ const LAST_IRQL: u8 = 11;
 /// Messages that are granted at most: one for each IRQL.
 const MOST: u64 = (LAST_IRQL - FIRST_IRQL + 1) as u64;
 
-/// Programs the table and enables it; empty when the card has no MSI-X. At most `wanted` messages; the rest stays masked.
+/// Programs the table and enables it; empty when the card has no MSI-X. At most `wanted` messages; the rest
+/// stays masked.
 pub fn assign(card: &Card, wanted: u64) -> Vec<Message> {
     let Some(at) = pci::capability(card, CAP_MSIX) else { return Vec::new() };
     let control = pci::read16(card, at + 2);

@@ -356,7 +356,8 @@ pub fn mask_line(line: &Line) {
     }
 }
 
-/// Holds the line back while `f` runs: what is pending comes right afterwards. Without a line there is nothing to hold.
+/// Holds the line back while `f` runs: what is pending comes right afterwards. Without a line there is
+/// nothing to hold.
 pub fn hold_line(f: impl FnOnce()) {
     hold_line_back();
     f();
@@ -373,7 +374,8 @@ pub fn let_line_go() {
     set_line_mask(0);
 }
 
-/// Level triggered, active low, and masked or not: an input that is masked as edge triggered would forget what is pending.
+/// Level triggered, active low, and masked or not: an input that is masked as edge triggered would forget
+/// what is pending.
 fn set_line_mask(mask: u32) {
     let Some(line) = card().line else { return };
     // SAFETY: see `assign_line`, of which this is the second half.

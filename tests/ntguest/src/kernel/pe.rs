@@ -1,8 +1,10 @@
-//! The driver image: what crate `object` reads of a PE32+ file, and what it leaves to a loader: the rules that Windows has for a driver, which
-//! are checked here and no more leniently, the image as it lies in memory, and its relocation.
+//! The driver image: what crate `object` reads of a PE32+ file, and what it leaves to a loader: the rules
+//! that Windows has for a driver, which are checked here and no more leniently, the image as it lies in
+//! memory, and its relocation.
 //!
-//! Rules from WAVERT.md 6.2: x64, native subsystem, checksum, page-aligned sections, none both writable
-//! and executable, relocations of type DIR64 only. Every field is the file's word: an address that leaves the image is an error, no panic.
+//! Rules from WAVERT.md 6.2: x64, native subsystem, checksum, page-aligned sections, none both writable and
+//! executable, relocations of type DIR64 only. Every field is the file's word: an address that leaves the
+//! image is an error, no panic.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -193,8 +195,8 @@ impl Pe {
         self.sections.iter().find(|s| rva.checked_sub(s.rva).is_some_and(|offset| offset < s.size))
     }
 
-    /// Sections that stay in memory (neither PAGE* nor thrown away, and no resources, which the driver does not touch) without the flag
-    /// that says so.
+    /// Sections that stay in memory (neither PAGE* nor thrown away, and no resources, which the driver does
+    /// not touch) without the flag that says so.
     pub fn unmarked(&self) -> impl Iterator<Item = &str> {
         let stays = |s: &&Section| !s.paged() && !s.discardable() && s.name != ".rsrc";
         self.sections
@@ -275,7 +277,8 @@ impl Pe {
         Ok(())
     }
 
-    /// Gives the image the stack cookie `value`, if it has a place for one. Call it on the image as linked, before [`Self::relocate`].
+    /// Gives the image the stack cookie `value`, if it has a place for one. Call it on the image as linked,
+    /// before [`Self::relocate`].
     pub fn set_cookie(&self, image: &mut [u8], value: u64) -> Result<(), String> {
         const FIELD: u32 = offset_of!(pe::ImageLoadConfigDirectory64, security_cookie) as u32;
         let (config, len) = self.directories.load_config;

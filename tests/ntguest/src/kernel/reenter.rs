@@ -1,11 +1,13 @@
-//! Message service routines are re-entrant: with SpinLock null and SynchronizeIrql 0 each message has a lock of its own, so that the
-//! routines of two messages run at the same time on two processors (page of IO_CONNECT_INTERRUPT_PARAMETERS).
+//! Message service routines are re-entrant: with SpinLock null and SynchronizeIrql 0 each message has a lock
+//! of its own, so that the routines of two messages run at the same time on two processors (page of
+//! IO_CONNECT_INTERRUPT_PARAMETERS).
 //!
-//! There is one processor here, and what another one does between two instructions of this one is done between them: while the service
-//! routine of one message runs, that of another runs whole, before the k-th instruction, and k moves on with every interrupt. The routine is
-//! stepped with the trap flag up to there, or up to its first call out of the image. Nothing happens while it holds a lock of the driver's,
-//! for the other processor would wait for it. The extra message is one that was sent just before the DPC took what it told of.
-//! (MSI-X messages have different IRQLs here and interrupt each other by themselves.)
+//! There is one processor here, and what another one does between two instructions of this one is done
+//! between them: while the service routine of one message runs, that of another runs whole, before the k-th
+//! instruction, and k moves on with every interrupt. The routine is stepped with the trap flag up to there,
+//! or up to its first call out of the image. Nothing happens while it holds a lock of the driver's, for the
+//! other processor would wait for it. The extra message is one that was sent just before the DPC took what it
+//! told of. (MSI-X messages have different IRQLs here and interrupt each other by themselves.)
 
 use core::arch::naked_asm;
 use core::ffi::c_void;
@@ -104,7 +106,8 @@ pub fn step(frame: &mut Frame) -> bool {
             stepping.left -= 1;
             return true;
         }
-        // Out of the image: the routine has returned, or calls an import. Its locks and its IRQL say whether the other can run.
+        // Out of the image: the routine has returned, or calls an import. Its locks and its IRQL say whether
+        // the other can run.
         let free = spin::held() == 1 && irql::current() == stepping.level;
         let calls = image::is_thunk(frame.rip);
         if inside && !free {

@@ -1,7 +1,8 @@
-//! The registry: keys by path and their values, in memory, gone with the run. Names are compared without case, as the registry does.
+//! The registry: keys by path and their values, in memory, gone with the run. Names are compared without
+//! case, as the registry does.
 //!
-//! `reg.<name>=<dword>` of `ntguest.cfg` is a value of the device's software key, of its hardware key and of the service's `Parameters`
-//! alike, for a driver may look in any of them.
+//! `reg.<name>=<dword>` of `ntguest.cfg` is a value of the device's software key, of its hardware key and of
+//! the service's `Parameters` alike, for a driver may look in any of them.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -146,8 +147,9 @@ fn bytes(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// `KEY_BASIC_INFORMATION` (0), `KEY_NODE_INFORMATION` (1) or `KEY_FULL_INFORMATION` (2) of a key, and the bytes of its fixed part; `None`
-/// for a class that is not offered. LastWriteTime is 0, and no key has a class.
+/// `KEY_BASIC_INFORMATION` (0), `KEY_NODE_INFORMATION` (1) or `KEY_FULL_INFORMATION` (2) of a key, and the
+/// bytes of its fixed part; `None` for a class that is not offered. LastWriteTime is 0, and no key has a
+/// class.
 pub fn key_information(registry: &Registry, path: &str, class: u32) -> Option<(Vec<u8>, usize)> {
     const NO_CLASS: u32 = u32::MAX;
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);

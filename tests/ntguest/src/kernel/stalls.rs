@@ -1,6 +1,7 @@
 //! Time as a virtual machine sees it when its host is busy, made on purpose (`ntguest.cfg`):
 //!
-//! * `stop_ms=163`, every `stop_every_ms=` (1000): the processor stands still, with interrupts off; what became due meanwhile comes at once
+//! * `stop_ms=163`, every `stop_every_ms=` (1000): the processor stands still, with interrupts off; what
+//!   became due meanwhile comes at once
 //! * `jump_s=` at `jump_at_ms=` (1000): the performance counter jumps forwards by so many seconds, once
 //! * `late_timer_ms=`: every fourth expiry of a driver's timer comes so much later
 //!

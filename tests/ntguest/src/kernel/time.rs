@@ -20,8 +20,8 @@ static TSC_START: AtomicU64 = AtomicU64::new(0);
 static APIC_PER_MS: AtomicU64 = AtomicU64::new(0);
 static LAST_QPC: AtomicI64 = AtomicI64::new(0);
 
-/// The counter does not begin at 0: as after a hundred days of uptime, unless `qpc_start=` of `ntguest.cfg` says otherwise. Arithmetic that
-/// multiplies before it divides then runs over as it would there.
+/// The counter does not begin at 0: as after a hundred days of uptime, unless `qpc_start=` of `ntguest.cfg`
+/// says otherwise. Arithmetic that multiplies before it divides then runs over as it would there.
 const HUNDRED_DAYS: u64 = 100 * 86_400 * QPC_HZ as u64;
 static QPC_START: AtomicI64 = AtomicI64::new(0);
 /// How far the counter jumped, and the count at which it did; `i64::MAX` before.
@@ -97,14 +97,16 @@ pub fn qpc() -> i64 {
     since_boot() + QPC_START.load(Ordering::Relaxed) + JUMP.load(Ordering::Relaxed)
 }
 
-/// Lets the counter jump forwards, as it was seen to do when a virtual machine goes on after a pause. The interrupt time does not.
+/// Lets the counter jump forwards, as it was seen to do when a virtual machine goes on after a pause. The
+/// interrupt time does not.
 pub fn jump(counts: i64) {
     JUMPED_AT.store(qpc(), Ordering::Relaxed);
     JUMP.fetch_add(counts, Ordering::Relaxed);
 }
 
-/// The time since boot, in 100 ns, at which the performance counter had this value. It never had those that it jumped over: what a driver
-/// computes from a reading before or after the jump lies near one end of them, and is taken for that.
+/// The time since boot, in 100 ns, at which the performance counter had this value. It never had those that
+/// it jumped over: what a driver computes from a reading before or after the jump lies near one end of them,
+/// and is taken for that.
 pub fn of_counter(counter: u64) -> u64 {
     let (at, by) = (JUMPED_AT.load(Ordering::Relaxed) as u64, JUMP.load(Ordering::Relaxed) as u64);
     let jumped = if counter >= at.saturating_add(by / 2) { by } else { 0 };

@@ -1,8 +1,10 @@
-//! What inline functions of the kernel's headers read without a call: the processor's control region behind GS (`KeGetCurrentThread`,
-//! `KeGetCurrentProcessorNumber`) and KUSER_SHARED_DATA (`KeQueryInterruptTime`, `KeQuerySystemTime`, `KeQueryTickCount`).
+//! What inline functions of the kernel's headers read without a call: the processor's control region behind
+//! GS (`KeGetCurrentThread`, `KeGetCurrentProcessorNumber`) and KUSER_SHARED_DATA (`KeQueryInterruptTime`,
+//! `KeQuerySystemTime`, `KeQueryTickCount`).
 //!
-//! Offsets: `wdm.h` and `ntddk.h` (SharedInterruptTime, SharedSystemTime, SharedTickCount, KUSER_SHARED_DATA); gs:[0x18] is the region
-//! itself, gs:[0x20] its PRCB at 0x180, of which +8 is the thread and +0x24 the processor's number.
+//! Offsets: `wdm.h` and `ntddk.h` (SharedInterruptTime, SharedSystemTime, SharedTickCount,
+//! KUSER_SHARED_DATA); gs:[0x18] is the region itself, gs:[0x20] its PRCB at 0x180, of which +8 is the thread
+//! and +0x24 the processor's number.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,8 +59,8 @@ pub fn init() {
     let pa = phys::alloc_kernel();
     paging::map(SHARED, pa, bits::PRESENT | bits::NX);
     SHARED_WRITABLE.store(paging::phys_ptr(pa) as u64, Ordering::Relaxed);
-    // SystemRoot, NtMajorVersion, NtMinorVersion, NtBuildNumber, NativeProcessorArchitecture AMD64, product type workstation, valid, and
-    // what turns ticks into milliseconds: 2^24 * 15.625.
+    // SystemRoot, NtMajorVersion, NtMinorVersion, NtBuildNumber, NativeProcessorArchitecture AMD64, product
+    // type workstation, valid, and what turns ticks into milliseconds: 2^24 * 15.625.
     for (i, unit) in "C:\\Windows".encode_utf16().enumerate() {
         write(0x30 + i * 2, unit);
     }
@@ -88,7 +90,8 @@ fn write_time(offset: usize, value: u64) {
     write(offset + 4, (value >> 32) as u32);
 }
 
-/// The clock ticked: these times move in steps of KeQueryTimeIncrement, as with a timer resolution that nobody raised.
+/// The clock ticked: these times move in steps of KeQueryTimeIncrement, as with a timer resolution that
+/// nobody raised.
 pub fn tick() {
     if SHARED_WRITABLE.load(Ordering::Relaxed) == 0 {
         return;

@@ -1,5 +1,6 @@
-//! The page of a device register in the client's own address space, as the port maps it for `KSPROPERTY_RTAUDIO_POSITIONREGISTER`: a
-//! whole page, which is why nothing else may be on it. Read only here: what a client could do by storing is not the driver's affair.
+//! The page of a device register in the client's own address space, as the port maps it for
+//! `KSPROPERTY_RTAUDIO_POSITIONREGISTER`: a whole page, which is why nothing else may be on it. Read only
+//! here: what a client could do by storing is not the driver's affair.
 
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};

@@ -1,4 +1,5 @@
-//! The adapter as PortCls knows it: driver object, device, StartDevice and power management, from DriverEntry to DriverUnload.
+//! The adapter as PortCls knows it: driver object, device, StartDevice and power management, from DriverEntry
+//! to DriverUnload.
 
 use super::com::Com;
 use super::device::{Device, PORT_CLASS_EXTENSION};
@@ -36,8 +37,8 @@ pub(super) struct Adapter {
     pub(super) pnp: Option<Com<AdapterPnpManagement>>,
 }
 
-/// The major functions whose routine `PcInitializeAdapterDriver` sets: CREATE, CLOSE, READ, WRITE, FLUSH_BUFFERS, DEVICE_CONTROL,
-/// QUERY_SECURITY, SET_SECURITY, POWER, SYSTEM_CONTROL and PNP.
+/// The major functions whose routine `PcInitializeAdapterDriver` sets: CREATE, CLOSE, READ, WRITE,
+/// FLUSH_BUFFERS, DEVICE_CONTROL, QUERY_SECURITY, SET_SECURITY, POWER, SYSTEM_CONTROL and PNP.
 const DISPATCHED: [usize; 11] = [0, 2, 3, 4, 9, 0x0e, 0x14, 0x15, 0x16, 0x17, IRP_MJ_PNP];
 
 pub(super) static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
@@ -127,7 +128,8 @@ pub unsafe fn initialise(
         );
         return Status::INVALID_PARAMETER;
     }
-    // What a driver set before is gone: it hooks a routine after this call, when it can hand on what it does not handle.
+    // What a driver set before is gone: it hooks a routine after this call, when it can hand on what it does
+    // not handle.
     let mut early = None;
     // SAFETY: the live driver object, whose extension belongs to it.
     unsafe {
@@ -214,7 +216,8 @@ pub unsafe fn register_power(unknown: This) -> Status {
         let mut adapter = ADAPTER.lock();
         (adapter.power.replace(power), core::mem::take(&mut adapter.stopped))
     };
-    // The samples register in every StartDevice and unregister never. Doubt whether PortCls lets go of the first at STOP.
+    // The samples register in every StartDevice and unregister never. Doubt whether PortCls lets go of the
+    // first at STOP.
     if before.is_some() && !stopped {
         kernel::violation("power-interface", format_args!("{SERVICE} called twice"));
     }

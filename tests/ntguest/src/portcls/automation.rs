@@ -1,7 +1,7 @@
 //! Automation tables and nodes of a filter: read into owned form and checked (WAVERT.md 5.1, 5.3, 5.7).
 //!
-//! Which properties and events a client can reach, and what a control panel makes of a filter, is decided here: real PortCls drops an item
-//! it does not understand without a word.
+//! Which properties and events a client can reach, and what a control panel makes of a filter, is decided
+//! here: real PortCls drops an item it does not understand without a word.
 
 use super::controls_layout::{property, verb};
 use super::descriptor::{FLOW_IN, Filter, MANY, read_all, read_guid};
@@ -14,7 +14,8 @@ use super::report::Report;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// `PCPROPERTY_ITEM_FLAG_*`: GET, SET, BASICSUPPORT, SERIALIZERAW, UNSERIALIZERAW, SERIALIZESIZE, DEFAULTVALUES.
+/// `PCPROPERTY_ITEM_FLAG_*`: GET, SET, BASICSUPPORT, SERIALIZERAW, UNSERIALIZERAW, SERIALIZESIZE,
+/// DEFAULTVALUES.
 const PROPERTY_FLAGS: u32 = verb::ALL | 0x2000 | 0x4000 | 0x8000 | verb::DEFAULT_VALUES;
 /// `PCEVENT_ITEM_FLAG_*`: ENABLE, ONESHOT, BASICSUPPORT.
 const EVENT_FLAGS: u32 = 1 | 2 | verb::BASIC_SUPPORT;
@@ -209,8 +210,8 @@ fn check_node(id: usize, node: &Node, report: &mut dyn Report) {
     }
 }
 
-/// Nodes and connections: a node has input pin 1 and output pin 0 (only a SUM more inputs), one wire goes into each, and each node lies on
-/// a way through the filter.
+/// Nodes and connections: a node has input pin 1 and output pin 0 (only a SUM more inputs), one wire goes
+/// into each, and each node lies on a way through the filter.
 pub fn check_graph(filter: &Filter, report: &mut dyn Report) {
     let connections = &filter.connections;
     for (i, one) in connections.iter().enumerate() {

@@ -55,7 +55,8 @@ pub fn translated_message(irql: u8, vector: u32, affinity: u64) -> CmPartialReso
     }
 }
 
-/// All messages of the MSI capability in one raw descriptor: group in the low half, count in the high half of its first word.
+/// All messages of the MSI capability in one raw descriptor: group in the low half, count in the high half of
+/// its first word.
 pub fn raw_messages(count: u16, vector: u32, affinity: u64) -> CmPartialResourceDescriptor {
     CmPartialResourceDescriptor {
         resource_type: TYPE_INTERRUPT,

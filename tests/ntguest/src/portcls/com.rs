@@ -1,4 +1,5 @@
-//! Interface pointers of the driver's objects: every call goes through `driver_call`, every reference is given back.
+//! Interface pointers of the driver's objects: every call goes through `driver_call`, every reference is
+//! given back.
 
 use super::fault::{self, Fault};
 use super::guid::{Guid, IID_NOBODY, IID_UNKNOWN, Named};
@@ -42,7 +43,8 @@ impl<V> Com<V> {
 
     /// The vtable.
     pub fn vtable(&self) -> &V {
-        // SAFETY: by the contract of `from_raw` the first word of a live interface is a pointer to its vtable.
+        // SAFETY: by the contract of `from_raw` the first word of a live interface is a pointer to its
+        // vtable.
         unsafe { &**self.this.cast::<*const V>() }
     }
 
@@ -91,7 +93,8 @@ impl<V> Com<V> {
         driver_call("Release", irql::PASSIVE, || unsafe { (self.unknown().release)(self.this) })
     }
 
-    /// Identity rules of COM: IUnknown is the same pointer whichever interface is asked, a wrong IID is refused (WAVERT.md 0).
+    /// Identity rules of COM: IUnknown is the same pointer whichever interface is asked, a wrong IID is
+    /// refused (WAVERT.md 0).
     pub fn check_identity(&self, what: &str) {
         let root = if fault::make(Fault::OtherUnknown) { IID_NOBODY } else { IID_UNKNOWN };
         let (Ok(one), Ok(two)) = (self.query::<Unknown>(&root), self.query::<Unknown>(&root)) else {

@@ -1,4 +1,5 @@
-//! Packet-size constraints: the interface property with which a driver asks for packets shorter than 10 ms (WAVERT.md 4.9), judged.
+//! Packet-size constraints: the interface property with which a driver asks for packets shorter than 10 ms
+//! (WAVERT.md 4.9), judged.
 //!
 //! The audio engine takes a wrong one for none and says nothing; here each reason is a finding.
 
@@ -39,8 +40,8 @@ fn word(data: &[u8], at: usize) -> u32 {
     data.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// Reads the property's data and judges every value that can be judged by itself. Found is what makes the engine ignore it all,
-/// harsh what Windows accepts and what brings nothing.
+/// Reads the property's data and judges every value that can be judged by itself. Found is what makes the
+/// engine ignore it all, harsh what Windows accepts and what brings nothing.
 pub fn parse(format: &Guid, kind: u32, data: &[u8], report: &mut dyn Report) -> Option<Constraints> {
     if kind != TYPE_BINARY {
         report.found(format_args!("the type is {kind:#x}, DEVPROP_TYPE_BINARY 0x1003 is due"));
@@ -51,7 +52,8 @@ pub fn parse(format: &Guid, kind: u32, data: &[u8], report: &mut dyn Report) -> 
         report.found(format_args!("{} bytes with {count} mode(s); {due} bytes are due", data.len()));
         return None;
     }
-    // The array is declared with one element, so that sizeof is 40 even where no element counts: drivers pass that.
+    // The array is declared with one element, so that sizeof is 40 even where no element counts: drivers pass
+    // that.
     if data.len() > due {
         report.harsh(format_args!("{} bytes with {count} mode(s); {due} bytes would do", data.len()));
     }
@@ -91,7 +93,8 @@ fn parse_mode(mode: &[u8], min_period: u32, report: &mut dyn Report) -> Option<G
         report.found(format_args!("a constraint for {} that says nothing", Named(guid)));
         return None;
     }
-    // The duration counts only without a number of samples. An entry must lie above the least period: equal to it is ignored too.
+    // The duration counts only without a number of samples. An entry must lie above the least period: equal
+    // to it is ignored too.
     if samples == 0 && period <= min_period {
         report.found(format_args!(
             "{}: a packet of {period} hns is ignored, it is not longer than MinPacketPeriodInHns {min_period}",
@@ -101,7 +104,8 @@ fn parse_mode(mode: &[u8], min_period: u32, report: &mut dyn Report) -> Option<G
     Some(guid)
 }
 
-/// Judges by what the filter's pins are: 10 ms of the largest format must fit, and an element for a mode that no pin lists is for nobody.
+/// Judges by what the filter's pins are: 10 ms of the largest format must fit, and an element for a mode that
+/// no pin lists is for nobody.
 pub fn judge(constraints: &Constraints, bytes_in_10_ms: u32, listed: &[Guid], report: &mut dyn Report) {
     if constraints.max_bytes != 0 && constraints.max_bytes < bytes_in_10_ms {
         report.found(format_args!(
@@ -113,7 +117,8 @@ pub fn judge(constraints: &Constraints, bytes_in_10_ms: u32, listed: &[Guid], re
         return;
     }
     for mode in listed.iter().filter(|mode| !constraints.modes.contains(mode)) {
-        // Only an element for DEFAULT was ever seen to work on Windows 11: whether one for another mode does nobody has said.
+        // Only an element for DEFAULT was ever seen to work on Windows 11: whether one for another mode does
+        // nobody has said.
         report.found(format_args!("{} is listed by a pin and has no constraint of its own", Named(*mode)));
     }
     for mode in constraints.modes.iter().filter(|mode| !listed.contains(mode) && **mode != MODE_DEFAULT) {

@@ -1,5 +1,5 @@
-//! Structures of property and event requests and of what they carry, as the x64 ABI lays them out (WAVERT.md 5.1 and 5.7; `ks.h` and
-//! `ksmedia.h` by their public pages).
+//! Structures of property and event requests and of what they carry, as the x64 ABI lays them out (WAVERT.md
+//! 5.1 and 5.7; `ks.h` and `ksmedia.h` by their public pages).
 
 use super::layout::{Irp, PcItem};
 use core::ffi::c_void;

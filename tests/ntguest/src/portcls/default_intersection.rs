@@ -1,8 +1,9 @@
-//! The port's default data-intersection handler, which a miniport leaves the work to with STATUS_NOT_IMPLEMENTED (page "Default
-//! Data-Intersection Handlers"): PCM, mono or stereo, the highest value of each parameter, and never a WAVEFORMATEXTENSIBLE.
+//! The port's default data-intersection handler, which a miniport leaves the work to with
+//! STATUS_NOT_IMPLEMENTED (page "Default Data-Intersection Handlers"): PCM, mono or stereo, the highest value
+//! of each parameter, and never a WAVEFORMATEXTENSIBLE.
 //!
-//! Doubt: drivers were seen on Windows 11 whose endpoint had no mix format by it at 96 kHz or in mono; nothing says why, so that ntguest
-//! does what the page says.
+//! Doubt: drivers were seen on Windows 11 whose endpoint had no mix format by it at 96 kHz or in mono;
+//! nothing says why, so that ntguest does what the page says.
 
 use super::guid::{Guid, SPECIFIER_WAVEFORMATEX, SUBTYPE_PCM, TYPE_AUDIO};
 use super::layout::KsDataRangeAudio;

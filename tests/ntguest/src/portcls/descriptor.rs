@@ -1,7 +1,7 @@
 //! Filter descriptors: what `IMiniport::GetDescription` returns, checked and copied into owned form.
 //!
-//! Real PortCls trusts a descriptor and fails far away from the mistake, or silently makes no endpoint. Here each rule of WAVERT.md 5.1
-//! to 5.4 is a finding with its own words.
+//! Real PortCls trusts a descriptor and fails far away from the mistake, or silently makes no endpoint. Here
+//! each rule of WAVERT.md 5.1 to 5.4 is a finding with its own words.
 
 use super::automation::{self, Automation, Node};
 use super::guid::{
@@ -169,7 +169,8 @@ pub unsafe fn read_guid(guid: *const Guid) -> Option<Guid> {
 /// Checks a filter descriptor and copies what the port needs.
 ///
 /// # Safety
-/// `filter` is what the driver's `GetDescription` returned: non-null, and pointers in it are null or lead to live static data.
+/// `filter` is what the driver's `GetDescription` returned: non-null, and pointers in it are null or lead to
+/// live static data.
 pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, report: &mut dyn Report) -> Filter {
     // SAFETY: non-null by contract.
     let filter = unsafe { filter.read_unaligned() };
@@ -185,7 +186,8 @@ pub unsafe fn validate(filter: *const PcFilterDescriptor, role: Role, report: &m
             report.found(format_args!("{what} is {count}"));
         }
     }
-    // SAFETY: the tables and arrays are as the descriptor says; sizes and null pointers are checked on the way.
+    // SAFETY: the tables and arrays are as the descriptor says; sizes and null pointers are checked on the
+    // way.
     let (table, pins, nodes) = unsafe {
         let table = automation::read(filter.automation_table, format_args!("filter"), report);
         (table, read_pins(&filter, report), automation::read_nodes(&filter, report))
@@ -336,7 +338,8 @@ unsafe fn read_audio(
     if size < 84 {
         return None;
     }
-    // SAFETY: it says that it is a KSDATARANGE_AUDIO, whose five values end at 84; padding is part of the static object.
+    // SAFETY: it says that it is a KSDATARANGE_AUDIO, whose five values end at 84; padding is part of the
+    // static object.
     let audio = unsafe { source.cast::<KsDataRangeAudio>().read_unaligned() };
     let values_fit = audio.maximum_channels > 0
         && audio.minimum_bits_per_sample <= audio.maximum_bits_per_sample

@@ -1,4 +1,5 @@
-//! The device stack of the card: the PDO that the bus made, the FDO that `PcAddAdapterDevice` makes, and the IRPs of the PnP manager.
+//! The device stack of the card: the PDO that the bus made, the FDO that `PcAddAdapterDevice` makes, and the
+//! IRPs of the PnP manager.
 
 use super::layout::{DeviceObject, IRP_MJ_PNP, IoStackLocation, Irp};
 use super::object;
@@ -17,10 +18,12 @@ use core::ptr;
 
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: the part of the extension that PortCls lays claim to.
 pub const PORT_CLASS_EXTENSION: usize = 512;
-/// Bytes of that part which are the adapter's after all (`ULONG_PTR` elements 4 to 7, by the page of `PcAddAdapterDevice`).
+/// Bytes of that part which are the adapter's after all (`ULONG_PTR` elements 4 to 7, by the page of
+/// `PcAddAdapterDevice`).
 const ADAPTER_SLOTS: core::ops::Range<usize> = 32..64;
-/// Element 4 of them, which the samples' structure of this area marks reserved ("Out Memory"): they keep their pointer in element 5.
-/// Doubt which one holds; element 5 is right under both, so that using element 4 is harsher than Windows' documents.
+/// Element 4 of them, which the samples' structure of this area marks reserved ("Out Memory"): they keep
+/// their pointer in element 5. Doubt which one holds; element 5 is right under both, so that using element 4
+/// is harsher than Windows' documents.
 const RESERVED_SLOT: core::ops::Range<usize> = 32..40;
 /// Stands for PortCls' own data in the extension: a driver that writes there is seen at removal.
 const PORT_CLASS_DATA: u8 = 0xa7;
@@ -75,7 +78,8 @@ impl Device {
         let mut extension = vec![0; extension_bytes.max(PORT_CLASS_EXTENSION)];
         extension[..PORT_CLASS_EXTENSION].fill(PORT_CLASS_DATA);
         extension[ADAPTER_SLOTS].fill(0);
-        // Extensions are 16-byte aligned in Windows; u8 vectors of this size are at least 8-byte aligned in our heap.
+        // Extensions are 16-byte aligned in Windows; u8 vectors of this size are at least 8-byte aligned in
+        // our heap.
         let device = Self::new(driver, FILE_DEVICE_KS, FDO_FLAGS, extension);
         // SAFETY: just made; one location of its own and one of the PDO's below.
         unsafe { (*device.object).stack_size = 2 };
@@ -293,7 +297,8 @@ fn property(number: u32) -> Option<Vec<u8>> {
     }
 }
 
-/// Writes a device property by the protocol of `PcGetDeviceProperty`: too small a buffer gets the size needed.
+/// Writes a device property by the protocol of `PcGetDeviceProperty`: too small a buffer gets the size
+/// needed.
 ///
 /// # Safety
 /// `buffer` has `length` bytes and `result` is the caller's, or either is null.

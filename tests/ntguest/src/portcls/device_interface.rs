@@ -1,7 +1,9 @@
-//! Device interfaces and their properties: what a driver calls to tell the audio engine which packet sizes it can do (WAVERT.md 4.9,
-//! 1.2 step 4), judged when all subdevices are there (rules `device-interface`, `packet-constraints`).
+//! Device interfaces and their properties: what a driver calls to tell the audio engine which packet sizes it
+//! can do (WAVERT.md 4.9, 1.2 step 4), judged when all subdevices are there (rules `device-interface`,
+//! `packet-constraints`).
 //!
-//! The INF registers the interfaces at installation, so that here as on Windows each is there already: `OBJECT_NAME_EXISTS`, a success.
+//! The INF registers the interfaces at installation, so that here as on Windows each is there already:
+//! `OBJECT_NAME_EXISTS`, a success.
 
 use super::constraints::{self, Constraints};
 use super::descriptor::{Filter, Role};

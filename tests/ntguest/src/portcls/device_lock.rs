@@ -1,6 +1,8 @@
-//! The device global lock: property and event requests of one device come one after the other, at PASSIVE_LEVEL (WAVERT.md 1.5).
+//! The device global lock: property and event requests of one device come one after the other, at
+//! PASSIVE_LEVEL (WAVERT.md 1.5).
 //!
-//! A driver that waits inside a handler for another request waits for ever on Windows; here rule `global-lock` says so.
+//! A driver that waits inside a handler for another request waits for ever on Windows; here rule
+//! `global-lock` says so.
 
 use crate::kernel::thread::{self, SCHED};
 use crate::kernel::{self, sync::IrqLock, time};

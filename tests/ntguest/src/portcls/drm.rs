@@ -1,5 +1,6 @@
-//! Digital rights: `IDrmPort2` of the ports and the `Pc*Content*` exports, which do the same. No content is protected here: every content
-//! has all rights, and what is checked is that a driver gives back what it mixed (rule `drm-content`).
+//! Digital rights: `IDrmPort2` of the ports and the `Pc*Content*` exports, which do the same. No content is
+//! protected here: every content has all rights, and what is checked is that a driver gives back what it
+//! mixed (rule `drm-content`).
 
 use super::guid::{IID_DRM_PORT, IID_DRM_PORT2};
 use super::object::{self, Interface};

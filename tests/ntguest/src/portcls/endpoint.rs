@@ -1,7 +1,7 @@
 //! Endpoints: what Windows' endpoint builder makes of the registered filters and connections (WAVERT.md 5.4).
 //!
-//! An endpoint is a pin that clients open with a way to a jack: along the sound for render, against it for capture. Each reason why there
-//! is none is the violation `no-endpoint`.
+//! An endpoint is a pin that clients open with a way to a jack: along the sound for render, against it for
+//! capture. Each reason why there is none is the violation `no-endpoint`.
 
 use super::descriptor::{FLOW_IN, FLOW_OUT, Filter, Pin, Role};
 use super::guid::{KSCATEGORY_AUDIO, KSNODETYPE_ANALOG_CONNECTOR, Named};
@@ -119,7 +119,8 @@ fn filter_of(port: &'static Object, role: Role) -> Option<Arc<Filter>> {
     port.body::<Port>().filter(|body| body.role() == role)?.filter()
 }
 
-/// Pins on the other side of `pin` inside the filter: where its sound goes to, or for capture where it comes from.
+/// Pins on the other side of `pin` inside the filter: where its sound goes to, or for capture where it comes
+/// from.
 fn across(filter: &Filter, pin: u32, capture: bool) -> Vec<u32> {
     if !capture {
         return filter.reachable(pin);

@@ -1,8 +1,9 @@
 //! The ports' event lists: what `IPortEvents` keeps, and how a client gets into one (WAVERT.md 2.2, 5.7).
 //!
-//! A client enables an event; PortCls makes an entry and asks the miniport's handler, which adds the entry to the port's list by
-//! `AddEventToEventList`. `GenerateEventList` then signals every entry that fits. When the client disables it, or closes, the handler is told
-//! and the entry is gone: rules `event-entry`, `event-generate`.
+//! A client enables an event; PortCls makes an entry and asks the miniport's handler, which adds the entry to
+//! the port's list by `AddEventToEventList`. `GenerateEventList` then signals every entry that fits. When the
+//! client disables it, or closes, the handler is told and the entry is gone: rules `event-entry`,
+//! `event-generate`.
 
 use super::automation::Item;
 use super::controls_layout::{EventHandler, PcEventRequest, event};
@@ -211,7 +212,8 @@ unsafe extern "win64" fn add_event(this: This, entry: *mut c_void) {
     }
 }
 
-/// Documentation lets it be called at any level, but above DISPATCH_LEVEL calls may be lost: no driver can want that.
+/// Documentation lets it be called at any level, but above DISPATCH_LEVEL calls may be lost: no driver can
+/// want that.
 unsafe extern "win64" fn generate_event_list(
     this: This,
     set: *const Guid,
@@ -277,7 +279,8 @@ pub fn generate(port: &'static Object, set: Option<Guid>, id: u32, pin: Option<u
     }
 }
 
-/// An event that no table of the filter has, or of a pin or node it has not, reaches nobody on Windows either.
+/// An event that no table of the filter has, or of a pin or node it has not, reaches nobody on Windows
+/// either.
 fn check_declared(port: &Object, set: Option<Guid>, id: u32, pin: Option<u32>, node: Option<u32>) {
     let Some(filter) = port.body::<Port>().and_then(Port::filter) else { return };
     let nodes = filter.nodes.iter().map(|node| &node.automation);

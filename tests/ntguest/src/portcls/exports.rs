@@ -1,4 +1,5 @@
-//! What portcls.sys exports to the driver: each checks its IRQL and its arguments, then hands over to the module that does it.
+//! What portcls.sys exports to the driver: each checks its IRQL and its arguments, then hands over to the
+//! module that does it.
 
 use super::adapter::{self, StartDevice};
 use super::descriptor::Role;
@@ -24,7 +25,8 @@ use crate::kernel::{self, irql, time};
 use core::ffi::c_void;
 use core::ptr;
 
-/// The address of an export; `dll` is lower case. ks.sys offers nothing: a WaveRT driver leaves it to PortCls.
+/// The address of an export; `dll` is lower case. ks.sys offers nothing: a WaveRT driver leaves it to
+/// PortCls.
 pub fn lookup(dll: &str, name: &str) -> Option<usize> {
     let exports = match dll {
         "portcls.sys" => EXPORTS,

@@ -46,7 +46,8 @@ unsafe fn hand_out(
     status.0
 }
 
-/// PcNewMiniport(out miniport, class): of the miniports that live in portcls.sys, which are for synthesizers, none is here.
+/// PcNewMiniport(out miniport, class): of the miniports that live in portcls.sys, which are for synthesizers,
+/// none is here.
 pub unsafe extern "win64" fn new_miniport(out: *mut This, class: *const Guid) -> i32 {
     // SAFETY: the driver's slot and GUID, or null.
     unsafe {

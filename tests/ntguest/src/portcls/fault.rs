@@ -1,4 +1,5 @@
-//! Faults made on purpose (`fault=` in ntguest.cfg): they prove that the checks notice, and that the driver fails softly.
+//! Faults made on purpose (`fault=` in ntguest.cfg): they prove that the checks notice, and that the driver
+//! fails softly.
 
 /// One way to misbehave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,7 +18,8 @@ pub enum Fault {
     NoContiguous,
     /// `AllocateContiguousPagesForMdl` of one page or less fails, as some ports do.
     NoContiguousPage,
-    /// `AllocateContiguousPagesForMdl` gives pages that do not lie side by side, as a free system's port does.
+    /// `AllocateContiguousPagesForMdl` gives pages that do not lie side by side, as a free system's port
+    /// does.
     ContiguousGap,
     /// The bus driver offers no BUS_INTERFACE_STANDARD.
     NoBusInterface,
@@ -141,7 +143,8 @@ pub enum Fault {
     EarlyDispatch,
     /// One subdevice more is registered than was announced.
     FewObjects,
-    /// An object is asked for another root interface than the kernel's: as one that knows only that of user mode would answer.
+    /// An object is asked for another root interface than the kernel's: as one that knows only that of user
+    /// mode would answer.
     OtherUnknown,
     /// The ports have none of the services that newer Windows added: no driver may fail without.
     NoPortServices,
@@ -306,7 +309,8 @@ mod run {
 #[cfg(target_os = "uefi")]
 pub use run::{check_made, made, make, wanted};
 
-/// With two pages exchanged, the page whose address stands in for page `index` of `count`: 0 and 1 change places.
+/// With two pages exchanged, the page whose address stands in for page `index` of `count`: 0 and 1 change
+/// places.
 pub fn swapped(index: u32, count: u32) -> u32 {
     if count >= 2 && index < 2 { 1 - index } else { index }
 }

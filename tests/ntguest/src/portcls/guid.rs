@@ -1,6 +1,7 @@
 //! GUIDs as Windows lays them out, parsed from their text form at compile time.
 //!
-//! The texts are those of WAVERT.md 2.1 and 5.8. ntguest keeps its own list so that a wrong digit in the driver's list is seen here.
+//! The texts are those of WAVERT.md 2.1 and 5.8. ntguest keeps its own list so that a wrong digit in the
+//! driver's list is seen here.
 
 use core::fmt;
 
@@ -108,8 +109,9 @@ macro_rules! guids {
 }
 
 guids! {
-    /// The root interface as the kernel's headers define it (punknown.h: Data4 is 00 00 C0 00 00 00 00 46). COM's in user mode is
-    /// another one, 00000000-0000-0000-C000-000000000046: real PortCls never asks with it, and its objects do not know it.
+    /// The root interface as the kernel's headers define it (punknown.h: Data4 is 00 00 C0 00 00 00 00 46).
+    /// COM's in user mode is another one, 00000000-0000-0000-C000-000000000046: real PortCls never asks with
+    /// it, and its objects do not know it.
     IID_UNKNOWN = "00000000-0000-0000-0000-C00000000046";
     /// What every miniport is.
     IID_MINIPORT = "B4C90A24-5791-11D0-86F9-00A0C911B544";

@@ -1,8 +1,8 @@
-//! `IInterruptSync` of `PcNewInterruptSync`: a list of service routines behind one interrupt of the resource list (pages of the interface,
-//! of `PcNewInterruptSync` and of "Interrupt Sync Objects").
+//! `IInterruptSync` of `PcNewInterruptSync`: a list of service routines behind one interrupt of the resource
+//! list (pages of the interface, of `PcNewInterruptSync` and of "Interrupt Sync Objects").
 //!
-//! No page says what becomes of a message-signaled interrupt here (doubt): the object connects the vector and level of the translated
-//! descriptor, as it does for a line.
+//! No page says what becomes of a message-signaled interrupt here (doubt): the object connects the vector and
+//! level of the translated descriptor, as it does for a line.
 
 use super::adapter;
 use super::cm_list::TYPE_INTERRUPT;
@@ -211,8 +211,8 @@ unsafe extern "win64" fn connect(this: This) -> i32 {
     let word = usize::from(body.level) | usize::from(body.shared) << 16 | (body.vector as usize) << 32;
     let context = ptr::from_ref(body).addr();
     let affinity = usize::try_from(body.affinity).unwrap_or(1);
-    // Version, device, where the KINTERRUPT goes, routine, context, no lock of its own, SynchronizeIrql, FloatingSave, ShareVector and
-    // Vector, Irql and InterruptMode, affinity, group.
+    // Version, device, where the KINTERRUPT goes, routine, context, no lock of its own, SynchronizeIrql,
+    // FloatingSave, ShareVector and Vector, Irql and InterruptMode, affinity, group.
     let mut parameters = [
         FULLY_SPECIFIED,
         adapter::pdo().addr(),

@@ -1,4 +1,5 @@
-//! `KEY_VALUE_*_INFORMATION`: how a registry value is written into the caller's buffer, and the size protocol of `ZwQueryValueKey`.
+//! `KEY_VALUE_*_INFORMATION`: how a registry value is written into the caller's buffer, and the size protocol
+//! of `ZwQueryValueKey`.
 
 use super::status::Status;
 use alloc::vec::Vec;

@@ -1,7 +1,8 @@
 //! Structures that PortCls and a WaveRT driver hand each other, as the x64 ABI lays them out.
 //!
-//! Written from WAVERT.md 4.1, 5.1, 5.9 and 7 and asserted against the sizes and offsets measured there; the driver's own
-//! declarations are never looked at. Pointers into driver memory stay raw pointers: `descriptor` reads them.
+//! Written from WAVERT.md 4.1, 5.1, 5.9 and 7 and asserted against the sizes and offsets measured there; the
+//! driver's own declarations are never looked at. Pointers into driver memory stay raw pointers: `descriptor`
+//! reads them.
 
 use super::guid::Guid;
 use core::ffi::c_void;

@@ -1,7 +1,8 @@
-//! PortCls as a WaveRT driver sees it: its exports, ports, resource lists, registry keys and page allocator, strict where the real one is
-//! lenient, written from driver/WAVERT.md and never from the driver.
+//! PortCls as a WaveRT driver sees it: its exports, ports, resource lists, registry keys and page allocator,
+//! strict where the real one is lenient, written from driver/WAVERT.md and never from the driver.
 //!
-//! What does not touch the kernel half (layouts, descriptor checks, list and registry formats) is compiled and tested on the host too.
+//! What does not touch the kernel half (layouts, descriptor checks, list and registry formats) is compiled
+//! and tested on the host too.
 
 pub mod automation;
 pub mod cm_list;

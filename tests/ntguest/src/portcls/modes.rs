@@ -1,5 +1,6 @@
-//! The signal-processing modes that a wave filter's pins list, as the port asks for them by `IMiniportAudioSignalProcessing::GetModes`
-//! (DDI page nf-portcls-iminiportaudiosignalprocessing-getmodes). The protocol of that call is the client's business.
+//! The signal-processing modes that a wave filter's pins list, as the port asks for them by
+//! `IMiniportAudioSignalProcessing::GetModes` (DDI page nf-portcls-iminiportaudiosignalprocessing-getmodes).
+//! The protocol of that call is the client's business.
 
 use super::com::Com;
 use super::fault::{self, Fault};
@@ -25,7 +26,8 @@ fn of_pin(processing: &Com<SignalProcessing>, pin: u32) -> Vec<Guid> {
     let ask = |buffer: *mut Guid, count: &mut u32| {
         let (this, count) = (processing.this(), ptr::from_mut(count));
         driver_call("IMiniportAudioSignalProcessing::GetModes", irql::PASSIVE, || {
-            // SAFETY: a live interface, no buffer or one with room for as many modes as the counter says, and the counter.
+            // SAFETY: a live interface, no buffer or one with room for as many modes as the counter says, and
+            // the counter.
             Status(unsafe { (processing.vtable().get_modes)(this, pin, buffer, count) })
         })
     };
@@ -41,8 +43,9 @@ fn of_pin(processing: &Com<SignalProcessing>, pin: u32) -> Vec<Guid> {
     modes
 }
 
-/// The modes that the pins of a wave filter list, each once. A pin that lists more modes than it has instances is none of the samples'
-/// (rule `modes`, harsher than Windows: no document says what the audio engine makes of it).
+/// The modes that the pins of a wave filter list, each once. A pin that lists more modes than it has
+/// instances is none of the samples' (rule `modes`, harsher than Windows: no document says what the audio
+/// engine makes of it).
 pub fn listed(port: &Object) -> Vec<Guid> {
     let Some(body) = port.body::<Port>() else { return Vec::new() };
     let (Some(filter), Some(miniport)) = (body.filter(), body.wave_miniport()) else { return Vec::new() };

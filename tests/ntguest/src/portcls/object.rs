@@ -1,8 +1,8 @@
 //! The COM objects PortCls gives to a driver: reference counted, checked, and never really freed.
 //!
-//! An object has one *face* (vtable pointer) per interface it offers. Its memory outlives its last reference, so that a
-//! driver that calls once too often gets the rule's name (`object-use-after-release`) instead of a crash in ntguest. What still
-//! has references at unload is a leak (`object-leak`).
+//! An object has one *face* (vtable pointer) per interface it offers. Its memory outlives its last reference,
+//! so that a driver that calls once too often gets the rule's name (`object-use-after-release`) instead of a
+//! crash in ntguest. What still has references at unload is a leak (`object-leak`).
 
 use super::guid::{Guid, IID_UNKNOWN, Named};
 use super::status::Status;
@@ -111,7 +111,8 @@ impl Object {
     }
 }
 
-/// The object behind an interface pointer; `None` when it is none of ours or has no reference left. The caller names itself.
+/// The object behind an interface pointer; `None` when it is none of ours or has no reference left. The
+/// caller names itself.
 pub fn find(this: This, method: &str) -> Option<&'static Object> {
     let found = OBJECTS.lock().iter().rev().find(|object| object.owns(this)).copied();
     let Some(object) = found else {
@@ -190,7 +191,8 @@ unsafe extern "win64" fn query_interface(this: This, iid: *const Guid, out: *mut
         kernel::violation("null-argument", format_args!("QueryInterface, {}", lately()));
         return Status::INVALID_PARAMETER.0;
     }
-    // SAFETY: both pointers are non-null and the driver's own by the contract of QueryInterface; a bad one faults and is named.
+    // SAFETY: both pointers are non-null and the driver's own by the contract of QueryInterface; a bad one
+    // faults and is named.
     let (iid, out) = unsafe { (iid.read_unaligned(), &mut *out) };
     *out = ptr::null_mut();
     let Some(object) = find(this, "QueryInterface") else { return Status::INVALID_PARAMETER.0 };

@@ -1,7 +1,8 @@
 //! The C++ half of the ABI check (tests/abi/oracle.cpp), as Rust sees it: plain functions.
 //!
-//! With `oracle=1` the driver's port stream is a C++ object and every call of the client goes through a C++ virtual call, so that
-//! slot order, `this` and the hidden result pointer are clang's and not those of our vtables.
+//! With `oracle=1` the driver's port stream is a C++ object and every call of the client goes through a C++
+//! virtual call, so that slot order, `this` and the hidden result pointer are clang's and not those of our
+//! vtables.
 
 use super::layout::{
     DrmRights, KsAudioPosition, KsAudioPresentationPosition, KsDataFormat, KsRtAudioHwLatency,
@@ -101,7 +102,8 @@ unsafe extern "win64" {
     ) -> i32;
 }
 
-/// A C++ port stream that forwards to `port_stream`, whose references it shares. Like every object of ours its memory is never freed.
+/// A C++ port stream that forwards to `port_stream`, whose references it shares. Like every object of ours
+/// its memory is never freed.
 pub fn port_stream(port_stream: &Object) -> This {
     let functions = PageFunctions {
         context: port_stream.this(),
@@ -118,7 +120,8 @@ pub fn port_stream(port_stream: &Object) -> This {
     // SAFETY: a constant of the C++ side.
     let bytes = unsafe { oracle_port_stream_bytes() };
     let memory: &'static mut [u128] = Box::leak(vec![0u128; bytes.div_ceil(16)].into_boxed_slice());
-    // SAFETY: a complete table, which the C++ side copies, and memory of the size and alignment it asked for, ours for good.
+    // SAFETY: a complete table, which the C++ side copies, and memory of the size and alignment it asked for,
+    // ours for good.
     unsafe { oracle_port_stream(&raw const functions, memory.as_mut_ptr()) }
 }
 

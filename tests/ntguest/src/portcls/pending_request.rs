@@ -1,5 +1,6 @@
-//! Property requests whose handler returned PENDING: the driver completes them later with `PcCompletePendingPropertyRequest` (its page), by
-//! the address of the request, and never with PENDING (Driver Verifier's rule PcPropertyRequest, 0xC4 with 0x71008).
+//! Property requests whose handler returned PENDING: the driver completes them later with
+//! `PcCompletePendingPropertyRequest` (its page), by the address of the request, and never with PENDING
+//! (Driver Verifier's rule PcPropertyRequest, 0xC4 with 0x71008).
 
 use super::status::Status;
 use crate::kernel::sync::IrqLock;
@@ -23,8 +24,8 @@ fn end(request: usize) -> Option<Status> {
     open.swap_remove(at).1
 }
 
-/// What became of a request whose handler returned `status`; waits when that is PENDING. `None` when the driver never completed it: its
-/// memory is still the driver's then.
+/// What became of a request whose handler returned `status`; waits when that is PENDING. `None` when the
+/// driver never completed it: its memory is still the driver's then.
 pub fn finish(request: usize, status: Status) -> Option<Status> {
     if status != Status::PENDING {
         if end(request).is_some() {

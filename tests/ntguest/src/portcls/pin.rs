@@ -1,9 +1,10 @@
-//! Opening a pin, as far as KS and PortCls answer before the miniport hears of it: the pin's number, the shape of the format behind the
-//! KSPIN_CONNECT, the data ranges, and how many instances there may be.
+//! Opening a pin, as far as KS and PortCls answer before the miniport hears of it: the pin's number, the
+//! shape of the format behind the KSPIN_CONNECT, the data ranges, and how many instances there may be.
 //!
-//! Sources: the pages of `KsValidateConnectRequest` (pin, major format, subformat and specifier against the pin's ranges), of
-//! KSPIN_CONNECT and KSDATAFORMAT (sizes and attribute lists), and of PCPIN_DESCRIPTOR and IPinCount (instances). With `harsh=1` a client
-//! hands all of it to the driver: no driver may trust what others have looked at for it.
+//! Sources: the pages of `KsValidateConnectRequest` (pin, major format, subformat and specifier against the
+//! pin's ranges), of KSPIN_CONNECT and KSDATAFORMAT (sizes and attribute lists), and of PCPIN_DESCRIPTOR and
+//! IPinCount (instances). With `harsh=1` a client hands all of it to the driver: no driver may trust what
+//! others have looked at for it.
 
 use super::descriptor::{FLOW_OUT, Pin};
 use super::guid::Guid;
@@ -21,7 +22,8 @@ fn word(bytes: &[u8], at: usize) -> usize {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word) as usize)
 }
 
-/// Whether a KSDATAFORMAT (and its attribute list) fills the bytes that came with it: nothing is cut, nothing lies outside.
+/// Whether a KSDATAFORMAT (and its attribute list) fills the bytes that came with it: nothing is cut, nothing
+/// lies outside.
 fn is_whole(format: &[u8]) -> bool {
     let size = word(format, 0);
     if format.len() < FORMAT_BYTES || size < FORMAT_BYTES || size > format.len() {
@@ -33,7 +35,8 @@ fn is_whole(format: &[u8]) -> bool {
     format.get(size.next_multiple_of(8)..).is_some_and(is_whole_list)
 }
 
-/// Whether an attribute list fills its bytes: a KSMULTIPLE_ITEM, then as many KSATTRIBUTEs as it says, each on a multiple of 8.
+/// Whether an attribute list fills its bytes: a KSMULTIPLE_ITEM, then as many KSATTRIBUTEs as it says, each
+/// on a multiple of 8.
 fn is_whole_list(list: &[u8]) -> bool {
     let (bytes, count) = (word(list, 0), word(list, 4));
     let Some(mut rest) = list.get(LIST_BYTES..bytes) else { return false };
@@ -57,8 +60,8 @@ fn is_in_a_range(pin: &Pin, format: &[u8]) -> bool {
     })
 }
 
-/// What KS says to a request for a pin, before any count; `capture` is what the client wants to do with it, which on Windows is no part
-/// of the request: the pin's data flow decides.
+/// What KS says to a request for a pin, before any count; `capture` is what the client wants to do with it,
+/// which on Windows is no part of the request: the pin's data flow decides.
 pub fn validate(pins: &[Pin], number: u32, capture: bool, format: &[u8]) -> Result<(), Status> {
     let pin = pins.get(number as usize).ok_or(Status::INVALID_PARAMETER)?;
     if !pin.is_host() || capture != (pin.flow == FLOW_OUT) {

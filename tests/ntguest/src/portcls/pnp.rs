@@ -1,8 +1,8 @@
 //! The device's life as the PnP manager drives it, and what PortCls does with each IRP (`PcDispatchIrp`).
 //!
-//! A rebalance follows Microsoft's page on PnP rebalance for PortCls: QUERY_STOP is refused unless the adapter registered
-//! IAdapterPnpManagement and says that it removes its subdevices; its query and cancel come with the device global lock held, its
-//! PnpStop without.
+//! A rebalance follows Microsoft's page on PnP rebalance for PortCls: QUERY_STOP is refused unless the
+//! adapter registered IAdapterPnpManagement and says that it removes its subdevices; its query and cancel
+//! come with the device global lock held, its PnpStop without.
 
 use super::adapter::{ADAPTER, fdo, is_fdo, pdo};
 use super::com::Com;
@@ -98,7 +98,8 @@ fn start(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
     status
 }
 
-/// Looked at after StartDevice and at removal: the samples set their word of the extension to null again when they go.
+/// Looked at after StartDevice and at removal: the samples set their word of the extension to null again when
+/// they go.
 fn check_extension() {
     if let Some(device) = &ADAPTER.lock().functional {
         for (fault, at) in [(Fault::ReservedWord, 4 * size_of::<usize>()), (Fault::PortClassWord, 0)] {
@@ -208,8 +209,9 @@ pub unsafe fn bring_up(driver: *mut DriverObject) -> Result<(), Status> {
     if status.is_success() { Ok(()) } else { Err(status) }
 }
 
-/// What `pnp=` in ntguest.cfg asks for after the client: STOP and START again, with the subdevices that the driver did not unregister
-/// still there, or given up by PortCls at STOP. No document says which of the two PortCls does (doubt): a driver must survive both.
+/// What `pnp=` in ntguest.cfg asks for after the client: STOP and START again, with the subdevices that the
+/// driver did not unregister still there, or given up by PortCls at STOP. No document says which of the two
+/// PortCls does (doubt): a driver must survive both.
 ///
 /// # Safety
 /// `driver` is live; no stream is open. True when the device works again.
@@ -249,7 +251,8 @@ unsafe fn send_start(driver: *mut DriverObject, fdo: *mut DeviceObject) -> Statu
     unsafe { device::send_pnp(driver, fdo, IRP_MN_START_DEVICE, parameters) }
 }
 
-/// Queries that are taken back, and a surprise removal: each must reach `PcDispatchIrp` once, whatever the driver's hook does with it.
+/// Queries that are taken back, and a surprise removal: each must reach `PcDispatchIrp` once, whatever the
+/// driver's hook does with it.
 ///
 /// # Safety
 /// `driver` is live; no stream is open.
@@ -258,7 +261,8 @@ pub unsafe fn pester(driver: *mut DriverObject) {
     const MINORS: [u8; 6] = [0x14, 5, 6, 1, 3, 0x17];
     for minor in MINORS {
         if let Some(fdo) = fdo() {
-            // SAFETY: live driver object and FDO. What the status is, PortCls decides; `send_pnp` checks that it comes through.
+            // SAFETY: live driver object and FDO. What the status is, PortCls decides; `send_pnp` checks that
+            // it comes through.
             let status = unsafe { device::send_pnp(driver, fdo, minor, [ptr::null_mut(); 4]) };
             crate::kprintln!("PnP minor {minor:#x}: {status}");
         }

@@ -1,8 +1,8 @@
-//! The WaveRT and topology ports: objects of `PcNewPort` with IPort and, in the modules that `create` names, everything else that a
-//! port offers.
+//! The WaveRT and topology ports: objects of `PcNewPort` with IPort and, in the modules that `create` names,
+//! everything else that a port offers.
 //!
-//! `Init` does what the real one does, in its order: the miniport is asked for its port-specific interface, then initialised, then for its
-//! description (WAVERT.md 1.2 step 4), which is checked at once.
+//! `Init` does what the real one does, in its order: the miniport is asked for its port-specific interface,
+//! then initialised, then for its description (WAVERT.md 1.2 step 4), which is checked at once.
 
 use super::automation;
 use super::com::Com;
@@ -72,8 +72,9 @@ impl Port {
         self.inner.lock().miniport.as_ref().map(Com::this)
     }
 
-    /// Lets go of the miniport and of everything that was asked of it: when its subdevice is unregistered and when the device goes.
-    /// Miniports hold their port (Microsoft's samples do), so that a port that kept its miniport would keep both for ever.
+    /// Lets go of the miniport and of everything that was asked of it: when its subdevice is unregistered and
+    /// when the device goes. Miniports hold their port (Microsoft's samples do), so that a port that kept its
+    /// miniport would keep both for ever.
     pub fn let_go(&self) {
         // Taken out first: releasing calls the driver, which must not happen under the lock.
         let inner = {
@@ -84,10 +85,12 @@ impl Port {
         drop(inner);
     }
 
-    /// `IMiniportPnpNotify::PnpStop`, with the device global lock held (its page): after it the miniport touches no hardware.
+    /// `IMiniportPnpNotify::PnpStop`, with the device global lock held (its page): after it the miniport
+    /// touches no hardware.
     pub fn pnp_stop(&self) {
         let this = self.inner.lock().pnp_notify.as_ref().map(Com::this);
-        // SAFETY: the port holds a reference while it is alive and registered; `from_lent` takes one of its own.
+        // SAFETY: the port holds a reference while it is alive and registered; `from_lent` takes one of its
+        // own.
         let Some(notify) = (unsafe { this.and_then(|this| Com::<PnpNotify>::from_lent(this)) }) else {
             return;
         };
@@ -106,8 +109,8 @@ impl Port {
         unsafe { Com::from_lent(this) }
     }
 
-    /// How many instances of a pin may exist, when `current` do and its descriptor says `possible`: the miniport's IPinCount may change
-    /// that, by the values that it is handed (its page).
+    /// How many instances of a pin may exist, when `current` do and its descriptor says `possible`: the
+    /// miniport's IPinCount may change that, by the values that it is handed (its page).
     pub fn possible_instances(&self, pin: u32, current: u32, possible: u32) -> u32 {
         let this = self.inner.lock().pin_count.as_ref().map(Com::this);
         // SAFETY: the port holds a reference while it is registered; `from_lent` takes one of its own.
@@ -285,7 +288,8 @@ fn init_miniport<V: Initialise>(
 ) -> Result<Com<V>, Status> {
     let own = specific::<V>(miniport, iid)?;
     check(driver_call(V::INIT, irql::PASSIVE, || {
-        // SAFETY: a live miniport; adapter and list are the driver's own arguments, handed through as PortCls does.
+        // SAFETY: a live miniport; adapter and list are the driver's own arguments, handed through as PortCls
+        // does.
         Status(unsafe { (own.vtable().slots().0)(own.this(), adapter, resources, this) })
     }))?;
     let filter = describe(&own, port.role)?;
@@ -325,7 +329,8 @@ fn check_device_description(wave: &Com<MiniportWaveRt>) {
         (bytes.cast::<u32>().read_unaligned(), bytes.add(4).read(), bytes.add(5).read())
     };
     if !status.is_success() || version > 3 || master != 1 || scatter_gather > 1 {
-        // No document says what PortCls makes of the values: WaveRT drivers get their pages from the port, not by an adapter object.
+        // No document says what PortCls makes of the values: WaveRT drivers get their pages from the port,
+        // not by an adapter object.
         let report = if status.is_success() { kernel::harsh_violation } else { kernel::violation };
         report(
             "device-description",

@@ -1,5 +1,6 @@
-//! `IPortClsEtwHelper` and `IPortClsVersion` of the ports: what a miniport tells Event Tracing for Windows, and what it asks about the
-//! system. Events are counted by type; the result line says how many glitches the driver reported.
+//! `IPortClsEtwHelper` and `IPortClsVersion` of the ports: what a miniport tells Event Tracing for Windows,
+//! and what it asks about the system. Events are counted by type; the result line says how many glitches the
+//! driver reported.
 
 use super::fault::{self, Fault};
 use super::guid::{IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_VERSION};

@@ -1,5 +1,6 @@
-//! `IPortClsPower`, `IPortClsRuntimePower` and `IPortClsPnp` of the ports: the ways to register for power and PnP that do not need an
-//! import of portcls.sys (slots as portcls.h has them; the pages of the three interfaces).
+//! `IPortClsPower`, `IPortClsRuntimePower` and `IPortClsPnp` of the ports: the ways to register for power and
+//! PnP that do not need an import of portcls.sys (slots as portcls.h has them; the pages of the three
+//! interfaces).
 
 use super::adapter;
 use super::guid::{Guid, IID_PORT_CLS_PNP, IID_PORT_CLS_POWER, IID_PORT_CLS_RUNTIME_POWER};

@@ -1,8 +1,9 @@
 //! `IPortWaveRTStream`: where a stream gets its pages from (WAVERT.md 3).
 //!
-//! `GetPhysicalPageAddress` has the hidden result pointer of the Microsoft C++ ABI. A caller that knows only the plain form puts
-//! the MDL where the result pointer belongs; that is seen (rule `page-address-abi`) instead of writing over the MDL.
-//! With `oracle=1` the driver gets a C++ object (tests/abi) that forwards to the functions here.
+//! `GetPhysicalPageAddress` has the hidden result pointer of the Microsoft C++ ABI. A caller that knows only
+//! the plain form puts the MDL where the result pointer belongs; that is seen (rule `page-address-abi`)
+//! instead of writing over the MDL. With `oracle=1` the driver gets a C++ object (tests/abi) that forwards to
+//! the functions here.
 
 use super::fault::{self, Fault};
 use super::guid::IID_PORT_WAVE_RT_STREAM;
@@ -21,7 +22,8 @@ const PAGE: usize = 4096;
 const OWNER: &str = "IPortWaveRTStream";
 /// What is in every byte of a new page.
 const OLD_DATA: u8 = 0x2b;
-/// More than this is not to be had: Windows would give less or nothing too, and ntguest needs the rest itself.
+/// More than this is not to be had: Windows would give less or nothing too, and ntguest needs the rest
+/// itself.
 const MOST: usize = 64 << 20;
 
 #[repr(C)]
@@ -89,8 +91,8 @@ fn own(stream: &PortStream, mdl: *mut Mdl, method: &str) -> bool {
     mine
 }
 
-/// Takes new pages into the stream's care. What they hold is somebody's old data: the interface promises no zeroes (its page says so of
-/// neither method), and what a driver does not clear would be heard.
+/// Takes new pages into the stream's care. What they hold is somebody's old data: the interface promises no
+/// zeroes (its page says so of neither method), and what a driver does not clear would be heard.
 fn keep(stream: &PortStream, mdl: *mut Mdl) -> *mut Mdl {
     if !mdl.is_null() {
         for page in 0..pages::page_count(mdl) {
@@ -101,8 +103,8 @@ fn keep(stream: &PortStream, mdl: *mut Mdl) -> *mut Mdl {
     mdl
 }
 
-/// A cyclic buffer as its client sees it first: old data in it is heard until the client wrote all of it (rule `buffer-cleared`, harsher
-/// than Windows: samples leave it to the client).
+/// A cyclic buffer as its client sees it first: old data in it is heard until the client wrote all of it
+/// (rule `buffer-cleared`, harsher than Windows: samples leave it to the client).
 pub fn check_cleared(mdl: *mut Mdl, offset: u32, bytes: u32) {
     let view = pages::user_view(mdl);
     let (offset, bytes) = (offset as usize, bytes as usize);
@@ -112,7 +114,8 @@ pub fn check_cleared(mdl: *mut Mdl, offset: u32, bytes: u32) {
     if fault::make(Fault::Uncleared) {
         phys::fill(pages::page_address(mdl, 0), OLD_DATA);
     }
-    // SAFETY: the client's own mapping of all pages of the MDL, inside its byte count; neither card nor client writes there yet.
+    // SAFETY: the client's own mapping of all pages of the MDL, inside its byte count; neither card nor
+    // client writes there yet.
     let buffer = unsafe { core::slice::from_raw_parts(view.add(offset), bytes) };
     if let Some(at) = buffer.iter().position(|byte| *byte != 0) {
         harsh_violation(
@@ -122,7 +125,8 @@ pub fn check_cleared(mdl: *mut Mdl, offset: u32, bytes: u32) {
     }
 }
 
-/// The highest address that pages may have: what the driver says, unless the run asks for the fault of not listening.
+/// The highest address that pages may have: what the driver says, unless the run asks for the fault of not
+/// listening.
 fn reach(high: u64) -> u64 {
     if fault::make(Fault::HighPages) { u64::MAX } else { high }
 }
@@ -203,7 +207,8 @@ pub unsafe extern "win64" fn unmap(this: This, base: *mut u8, mdl: *mut Mdl) {
     }
 }
 
-/// Slot 7. Order (unmap first) and double frees are reported by the page allocator, which knows more than this stream.
+/// Slot 7. Order (unmap first) and double frees are reported by the page allocator, which knows more than
+/// this stream.
 pub unsafe extern "win64" fn free(this: This, mdl: *mut Mdl) {
     const METHOD: &str = "IPortWaveRTStream::FreePagesFromMdl";
     let Some(stream) = enter(this, METHOD) else { return };

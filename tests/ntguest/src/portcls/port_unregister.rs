@@ -1,4 +1,5 @@
-//! `IUnregisterSubdevice` and `IUnregisterPhysicalConnection` of every port: what takes subdevices and connections back.
+//! `IUnregisterSubdevice` and `IUnregisterPhysicalConnection` of every port: what takes subdevices and
+//! connections back.
 
 use super::layout::DeviceObject;
 use super::object::{self, Interface};

@@ -1,8 +1,10 @@
-//! Property requests as PortCls hands them to a miniport: the item is looked up in the automation table, the client's KSPROPERTY or
-//! KSNODEPROPERTY is stripped, and what is left goes to the handler under the device global lock (WAVERT.md 5.7).
+//! Property requests as PortCls hands them to a miniport: the item is looked up in the automation table, the
+//! client's KSPROPERTY or KSNODEPROPERTY is stripped, and what is left goes to the handler under the device
+//! global lock (WAVERT.md 5.7).
 //!
-//! Request, instance and value end at unmapped pages and are gone when the handler has returned. What holds for every answer is checked
-//! here, whoever asked: rules `property-size`, `property-overrun`, `property-request`.
+//! Request, instance and value end at unmapped pages and are gone when the handler has returned. What holds
+//! for every answer is checked here, whoever asked: rules `property-size`, `property-overrun`,
+//! `property-request`.
 
 use super::automation::{Automation, Item};
 use super::controls_layout::{PcPropertyRequest, PropertyHandler, verb};
@@ -22,7 +24,8 @@ use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// What lies behind a value up to the next multiple of 8, and what a value's memory holds where the client gave nothing.
+/// What lies behind a value up to the next multiple of 8, and what a value's memory holds where the client
+/// gave nothing.
 pub const UNTOUCHED: u8 = 0xa5;
 /// Bytes of an IRP.
 const IRP_BYTES: usize = 0xd0;
@@ -92,7 +95,8 @@ impl Property<'_> {
         self.call_item(self.item(), ptr::null_mut(), verb, value)
     }
 
-    /// A request to an open pin: by the pin's own table, or for a node by the node's, with the stream as minor target.
+    /// A request to an open pin: by the pin's own table, or for a node by the node's, with the stream as
+    /// minor target.
     pub fn call_on_stream(&self, pin: u32, stream: This, verb: u32, value: &[u8]) -> Reply {
         let of_pin = || {
             let filter: Arc<_> = self.port.body::<Port>()?.filter()?;
@@ -106,7 +110,8 @@ impl Property<'_> {
         let Some(item) = item else {
             return Reply { status: Status::NOT_FOUND, size: 0, value: value.to_vec() };
         };
-        // Every verb reaches the handler where our own driver is judged: it may not rest on what KS does for it.
+        // Every verb reaches the handler where our own driver is judged: it may not rest on what KS does for
+        // it.
         if !harsh::on()
             && let Answer::Ks(status, written) = property_request::who_answers(&item, verb, value.len())
         {
@@ -119,7 +124,8 @@ impl Property<'_> {
         reply
     }
 
-    /// Documentation lists KSPROPERTY_TYPE_TOPOLOGY among the bits a handler sees, samples never mask it: every other request has it.
+    /// Documentation lists KSPROPERTY_TYPE_TOPOLOGY among the bits a handler sees, samples never mask it:
+    /// every other request has it.
     fn as_seen(&self, verb: u32) -> u32 {
         static TURN: AtomicU32 = AtomicU32::new(0);
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +142,8 @@ impl Property<'_> {
         let slack = value.len().next_multiple_of(8) - value.len();
         let major = self.port.body::<Port>().and_then(Port::miniport).unwrap_or(ptr::null_mut());
         let at = request.as_mut_ptr().cast::<PcPropertyRequest>();
-        // SAFETY: three pieces of memory just made, each as long as what is written to it; the instance lies inside the input.
+        // SAFETY: three pieces of memory just made, each as long as what is written to it; the instance lies
+        // inside the input.
         unsafe {
             buffer.as_mut_ptr().copy_from(input.as_ptr(), input.len());
             memory.as_mut_ptr().copy_from(value.as_ptr(), value.len());

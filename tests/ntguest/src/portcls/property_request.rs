@@ -1,7 +1,9 @@
-//! What a property request looks like in memory, and which of its verbs KS answers itself: pure, and tested on the host.
+//! What a property request looks like in memory, and which of its verbs KS answers itself: pure, and tested
+//! on the host.
 //!
-//! The client's input buffer begins with a KSPROPERTY, or for a node with a KSNODEPROPERTY. The handler gets what comes behind, as a pointer
-//! into that very buffer (page "Audio Property Handlers"): Microsoft's samples go back from there to the whole KSP_PIN.
+//! The client's input buffer begins with a KSPROPERTY, or for a node with a KSNODEPROPERTY. The handler gets
+//! what comes behind, as a pointer into that very buffer (page "Audio Property Handlers"): Microsoft's
+//! samples go back from there to the whole KSP_PIN.
 
 use super::automation::Item;
 use super::controls_layout::verb;
@@ -40,9 +42,9 @@ pub enum Answer {
     Ks(Status, Vec<u8>),
 }
 
-/// Who answers `verb` of an item for a value of `room` bytes: only verbs that the item's Flags list reach its handler (page of
-/// PCPROPERTY_ITEM). BASICSUPPORT that it does not list KS makes of the other flags; SETSUPPORT it answers for the set (pages of
-/// KSPROPERTY and `KsPropertyHandler`).
+/// Who answers `verb` of an item for a value of `room` bytes: only verbs that the item's Flags list reach its
+/// handler (page of PCPROPERTY_ITEM). BASICSUPPORT that it does not list KS makes of the other flags;
+/// SETSUPPORT it answers for the set (pages of KSPROPERTY and `KsPropertyHandler`).
 pub fn who_answers(item: &Item, verb: u32, room: usize) -> Answer {
     const SET_SUPPORT: u32 = 0x100;
     let verb = verb & !verb::TOPOLOGY;

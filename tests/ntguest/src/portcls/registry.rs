@@ -1,6 +1,8 @@
-//! `IRegistryKey`: the device's and the driver's key, whose values are the `reg.<name>=<dword>` lines of ntguest.cfg.
+//! `IRegistryKey`: the device's and the driver's key, whose values are the `reg.<name>=<dword>` lines of
+//! ntguest.cfg.
 //!
-//! Reading values works; what would change the registry or walk sub keys answers `NOT_IMPLEMENTED` and says so in the log.
+//! Reading values works; what would change the registry or walk sub keys answers `NOT_IMPLEMENTED` and says
+//! so in the log.
 
 use super::guid::IID_REGISTRY_KEY;
 use super::key_value::{self, REG_DWORD, Value};

@@ -1,5 +1,5 @@
-//! What a check has to say, in two degrees: what Windows would not forgive, and what is only harsher than Windows (see
-//! `kernel::harsh`). The checks themselves are pure and tested on the host.
+//! What a check has to say, in two degrees: what Windows would not forgive, and what is only harsher than
+//! Windows (see `kernel::harsh`). The checks themselves are pure and tested on the host.
 
 use core::fmt;
 

@@ -1,4 +1,5 @@
-//! `IResourceList`: the card's memory and interrupts as PortCls hands them to `StartDevice` and to every miniport.
+//! `IResourceList`: the card's memory and interrupts as PortCls hands them to `StartDevice` and to every
+//! miniport.
 
 use super::cm_list::{self, CmList};
 use super::guid::IID_RESOURCE_LIST;
@@ -71,8 +72,8 @@ pub fn of_card() -> &'static Object {
 fn interrupts(card: &pci::Card) -> (Vec<Descriptor>, Vec<Descriptor>) {
     if let Some(first) = card.messages.first() {
         let all = u16::try_from(card.messages.len()).unwrap_or(u16::MAX);
-        // Plain MSI is one descriptor for all its messages, raw and translated; MSI-X is one for each (the page of
-        // CM_PARTIAL_RESOURCE_DESCRIPTOR, and that on using interrupt resource descriptors).
+        // Plain MSI is one descriptor for all its messages, raw and translated; MSI-X is one for each (the
+        // page of CM_PARTIAL_RESOURCE_DESCRIPTOR, and that on using interrupt resource descriptors).
         let (described, count) =
             if card.msix { (&card.messages[..], 1) } else { (core::slice::from_ref(first), all) };
         let raw = described.iter().map(|m| cm_list::raw_messages(count, m.vector, m.affinity)).collect();
@@ -129,8 +130,9 @@ fn with<R>(this: This, method: &'static str, otherwise: R, f: impl FnOnce(&mut L
     }
 }
 
-/// The type as the field of a descriptor holds it, which is a byte; the parameter is an `int` (wdm.h). A caller that declares it as a byte
-/// leaves the rest of the register as it was, and Windows finds nothing (rule `resource-type`).
+/// The type as the field of a descriptor holds it, which is a byte; the parameter is an `int` (wdm.h). A
+/// caller that declares it as a byte leaves the rest of the register as it was, and Windows finds nothing
+/// (rule `resource-type`).
 fn field(resource_type: i32) -> u8 {
     u8::try_from(resource_type).unwrap_or_else(|_| {
         kernel::violation(

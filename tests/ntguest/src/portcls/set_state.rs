@@ -1,8 +1,9 @@
-//! How long SetState takes: Driver Verifier's rule PcTimedWaveRtStreamSetState (0xC4 with 0x72001) ends the system when a state transition is
-//! not made "within the required time".
+//! How long SetState takes: Driver Verifier's rule PcTimedWaveRtStreamSetState (0xC4 with 0x72001) ends the
+//! system when a state transition is not made "within the required time".
 //!
-//! The page does not say how long that is (doubt). PortCls holds the device global lock meanwhile, so that every other client waits; a
-//! second is far more than any card needs and little enough to be seen on a slow machine.
+//! The page does not say how long that is (doubt). PortCls holds the device global lock meanwhile, so that
+//! every other client waits; a second is far more than any card needs and little enough to be seen on a slow
+//! machine.
 
 use crate::kernel::{self, time};
 

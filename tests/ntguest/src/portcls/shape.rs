@@ -1,5 +1,5 @@
-//! The shape of a whole filter: which pins a render or a capture filter has, what they are called, and what goes through them
-//! (WAVERT.md 5.2 to 5.4). The single structures are `descriptor`'s business.
+//! The shape of a whole filter: which pins a render or a capture filter has, what they are called, and what
+//! goes through them (WAVERT.md 5.2 to 5.4). The single structures are `descriptor`'s business.
 
 use super::descriptor::{FLOW_IN, FLOW_OUT, Filter, Pin, Role};
 use super::guid::{
@@ -10,7 +10,8 @@ use super::layout::KsDataFormat;
 use super::report::Report;
 use core::ops::RangeInclusive;
 
-/// First words of the jack categories of devices that take sound in: 0xDFF219E0 and a USB terminal type of 0x200 to 0x2FF.
+/// First words of the jack categories of devices that take sound in: 0xDFF219E0 and a USB terminal type of
+/// 0x200 to 0x2FF.
 const INPUT_JACKS: RangeInclusive<u32> = 0xDFF2_1BE0..=0xDFF2_1CDF;
 /// The same of devices that make sound: terminal types 0x300 to 0x3FF.
 const OUTPUT_JACKS: RangeInclusive<u32> = 0xDFF2_1CE0..=0xDFF2_1DDF;
@@ -96,7 +97,8 @@ fn check_wave(filter: &Filter, report: &mut dyn Report) {
     }
 }
 
-/// A topology filter has bridges only, towards a wave filter and towards jacks, and a jack of the right direction (5.3).
+/// A topology filter has bridges only, towards a wave filter and towards jacks, and a jack of the right
+/// direction (5.3).
 fn check_topology(filter: &Filter, report: &mut dyn Report) {
     for (id, pin) in filter.pins.iter().enumerate() {
         if !pin.is_bridge() {

@@ -1,8 +1,9 @@
-//! Stream resources: the interrupts and threads that a driver needs for its streams and tells PortCls about, so that the system keeps
-//! out of their way (`PcAddStreamResource` and `IPortClsStreamResourceManager`; the pages of both and of PCSTREAMRESOURCE_DESCRIPTOR).
+//! Stream resources: the interrupts and threads that a driver needs for its streams and tells PortCls about,
+//! so that the system keeps out of their way (`PcAddStreamResource` and `IPortClsStreamResourceManager`; the
+//! pages of both and of PCSTREAMRESOURCE_DESCRIPTOR).
 //!
-//! A resource is added after it was made and removed before it goes: what is left at unload, removed twice, or an interrupt that is not connected
-//! (yet, or any more), is rule `stream-resource`.
+//! A resource is added after it was made and removed before it goes: what is left at unload, removed twice,
+//! or an interrupt that is not connected (yet, or any more), is rule `stream-resource`.
 
 use super::adapter;
 use super::fault::{self, Fault};
@@ -30,13 +31,15 @@ pub struct Descriptor {
     flags: u32,
     pdo: *mut DeviceObject,
     kind: u32,
-    /// Of an interrupt its version (as in IoConnectInterruptEx) in the low half and its object after it; of a thread the thread.
+    /// Of an interrupt its version (as in IoConnectInterruptEx) in the low half and its object after it; of a
+    /// thread the thread.
     resource: [usize; 2],
 }
 const _: () = assert!(size_of::<Descriptor>() == 40);
 const _: () = assert!(offset_of!(Descriptor, kind) == 16 && offset_of!(Descriptor, resource) == 24);
 
-/// What was added and not removed: the handle, and of an interrupt its connection. A handle is never given twice.
+/// What was added and not removed: the handle, and of an interrupt its connection. A handle is never given
+/// twice.
 struct Added {
     handles: Vec<(usize, Option<usize>)>,
     last: usize,

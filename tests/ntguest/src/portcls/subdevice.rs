@@ -1,5 +1,6 @@
-//! Subdevices and the physical connections between them: what `PcRegisterSubdevice` and `PcRegisterPhysicalConnection` build,
-//! with what must hold for each (WAVERT.md 1.2). What endpoints they make is `endpoint`'s business.
+//! Subdevices and the physical connections between them: what `PcRegisterSubdevice` and
+//! `PcRegisterPhysicalConnection` build, with what must hold for each (WAVERT.md 1.2). What endpoints they
+//! make is `endpoint`'s business.
 
 use super::descriptor::{FLOW_IN, FLOW_OUT, Pin, Role};
 use super::fault::{self, Fault};
@@ -103,7 +104,8 @@ pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: 
         (tables.subdevices.len(), same.is_some(), same.is_some_and(|same| same.stopped), twice)
     };
     if stale {
-        // A START after STOP with the subdevice still registered. Doubt what PortCls says: KS has an object of that name already.
+        // A START after STOP with the subdevice still registered. Doubt what PortCls says: KS has an object
+        // of that name already.
         return Status::OBJECT_NAME_COLLISION;
     }
     if taken || twice {
@@ -167,7 +169,8 @@ fn give_up(port: &Object) {
 }
 
 fn check_name(subdevice: &Subdevice) {
-    // SAFETY: the name must live as long as the subdevice; that it does is what is checked (a page that is gone faults and is named).
+    // SAFETY: the name must live as long as the subdevice; that it does is what is checked (a page that is
+    // gone faults and is named).
     let now = unsafe { read_name(subdevice.name_at) };
     if now.as_ref() != Some(&subdevice.name) {
         kernel::violation(
@@ -185,7 +188,8 @@ fn pin_of(end: &End) -> Option<Pin> {
     port.body::<Port>()?.filter()?.pins.get(*pin as usize).cloned()
 }
 
-/// `PcRegisterPhysicalConnection` and its two external forms: from a bridge pin that leads out to one that leads in.
+/// `PcRegisterPhysicalConnection` and its two external forms: from a bridge pin that leads out to one that
+/// leads in.
 pub fn connect(from: End, to: End) -> Status {
     for (end, flow, word) in [(&from, FLOW_OUT, "from"), (&to, FLOW_IN, "to")] {
         let End::Port(port, id) = end else { continue };
@@ -289,7 +293,8 @@ pub fn registered() -> Vec<(String, &'static Object)> {
     tables.subdevices.iter().map(|s| (String::from_utf16_lossy(&s.name), s.port)).collect()
 }
 
-/// The pin that a pin is physically connected to: where its sound goes, or with `upstream` where it comes from.
+/// The pin that a pin is physically connected to: where its sound goes, or with `upstream` where it comes
+/// from.
 pub fn neighbour(port: &'static Object, pin: u32, upstream: bool) -> Option<(&'static Object, u32)> {
     let here = End::Port(port, pin);
     let tables = TABLES.lock();

@@ -1,6 +1,7 @@
 //! Vtables of the interfaces the driver implements and ntguest calls, in slot order (WAVERT.md 2.2).
 //!
-//! A derived interface begins with its parent's table. The order is that of the genuine header, not the documentation's alphabetical one.
+//! A derived interface begins with its parent's table. The order is that of the genuine header, not the
+//! documentation's alphabetical one.
 
 use super::guid::Guid;
 use super::layout::{
@@ -122,7 +123,8 @@ pub struct OutputStream {
 pub struct InputStream {
     /// Slots 0 to 2.
     pub unknown: Unknown,
-    /// Slot 3: packet number, flags, raw performance counter of the packet's first sample, whether there is a newer packet (`BOOL`).
+    /// Slot 3: packet number, flags, raw performance counter of the packet's first sample, whether there is a
+    /// newer packet (`BOOL`).
     pub get_read_packet: unsafe extern "win64" fn(This, *mut u32, *mut u32, *mut u64, *mut i32) -> i32,
 }
 
@@ -149,7 +151,8 @@ pub struct SignalProcessing {
 pub struct PinCount {
     /// Slots 0 to 2.
     pub unknown: Unknown,
-    /// Slot 3: pin, filter necessary, filter current, filter possible, global current, global possible; all in and out.
+    /// Slot 3: pin, filter necessary, filter current, filter possible, global current, global possible; all
+    /// in and out.
     pub pin_count: unsafe extern "win64" fn(This, u32, *mut u32, *mut u32, *mut u32, *mut u32, *mut u32),
 }
 

@@ -1,4 +1,5 @@
-//! What an access to BAR 0 comes to: whose register it is, the global ones, and what is refused. DATASHEET 2.2 and 3.
+//! What an access to BAR 0 comes to: whose register it is, the global ones, and what is refused. DATASHEET
+//! 2.2 and 3.
 
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;

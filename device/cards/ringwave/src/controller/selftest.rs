@@ -36,7 +36,8 @@ impl SelfTest {
             return Err(Error::BadLength);
         }
         let address = u64::from(self.addr[0]) | u64::from(self.addr[1]) << 32;
-        // Either way it is checked here that all of it can be read and stored to, so nothing is stored unless everything can be.
+        // Either way it is checked here that all of it can be read and stored to, so nothing is stored unless
+        // everything can be.
         let memory = match self.entries {
             0 => Ring::contiguous(bus, address, self.bytes, true)?,
             entries => {

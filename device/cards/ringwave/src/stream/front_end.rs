@@ -1,4 +1,5 @@
-//! The client's side of a stream as the registers, the mark page and the cyclic buffer make it. DATASHEET 4 to 7.
+//! The client's side of a stream as the registers, the mark page and the cyclic buffer make it. DATASHEET 4
+//! to 7.
 
 use super::marks::MarkPage;
 use crate::dma::{Bus, Limits, Ring};

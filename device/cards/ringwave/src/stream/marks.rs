@@ -1,6 +1,8 @@
-//! The mark page of a stream, as the card sees it: which word counts, and whether the card waits for one. DATASHEET 7.4. *When* the card looks is [`ringwave_engine::stream::active`]'s.
+//! The mark page of a stream, as the card sees it: which word counts, and whether the card waits for one.
+//! DATASHEET 7.4. *When* the card looks is [`ringwave_engine::stream::active`]'s.
 //!
-//! The page is the guest's: whatever stands in it is taken as a guest's word, that is, a number that was written to the register WRITTEN.
+//! The page is the guest's: whatever stands in it is taken as a guest's word, that is, a number that was
+//! written to the register WRITTEN.
 
 use crate::env::Pages;
 use crate::pages::publish_waiting;
@@ -27,7 +29,8 @@ impl MarkPage {
         Self { stream, looked: 0, waiting: false, polled: false }
     }
 
-    /// Reads the page. Gives what its word marks if the word carries `tag`, whether it is new or not. `now` is the device clock.
+    /// Reads the page. Gives what its word marks if the word carries `tag`, whether it is new or not. `now`
+    /// is the device clock.
     pub(super) fn read(&mut self, tag: u32, why: Refresh, pages: &dyn Pages, now: u64) -> Option<Mark> {
         let words = pages.load_mark(self.stream);
         let before = core::mem::replace(&mut self.looked, now).min(now);
@@ -46,8 +49,8 @@ impl MarkPage {
         self.looked.saturating_add(LOOK_AGAIN)
     }
 
-    /// The stream is about to stall: WAITING is 1 before the page is looked at once more. A guest that stores its mark after that look finds
-    /// WAITING set, for both sides store, fence, and load.
+    /// The stream is about to stall: WAITING is 1 before the page is looked at once more. A guest that stores
+    /// its mark after that look finds WAITING set, for both sides store, fence, and load.
     pub(super) fn announce_wait(&mut self, pages: &dyn Pages) {
         self.waiting = true;
         publish_waiting(pages, self.stream, true);
@@ -55,8 +58,8 @@ impl MarkPage {
     }
 
     /// WAITING is what it has to be: 1 while the stream is stalled, and while a LOOK is due for a mark that a
-    /// poll has found. A guest that was held up between its store and its load has to find 1 there, or it would
-    /// keep to the rule and be counted as one that does not.
+    /// poll has found. A guest that was held up between its store and its load has to find 1 there, or it
+    /// would keep to the rule and be counted as one that does not.
     pub(super) fn settle(&mut self, stalled: bool, pages: &dyn Pages) {
         let waiting = stalled || self.polled;
         if core::mem::replace(&mut self.waiting, waiting) != waiting {
@@ -75,8 +78,8 @@ impl MarkPage {
         self.polled = false;
     }
 
-    /// A new mark was found. Gives whether the mark before it was found by a poll alone: a guest that had written LOOK for that one would have
-    /// done so before it stored this one.
+    /// A new mark was found. Gives whether the mark before it was found by a poll alone: a guest that had
+    /// written LOOK for that one would have done so before it stored this one.
     pub(super) fn found(&mut self, why: Refresh) -> bool {
         core::mem::replace(&mut self.polled, why == Refresh::Poll)
     }

@@ -51,8 +51,8 @@ impl Stream {
         Ok(value)
     }
 
-    /// Writes the register at `offset` in the block: DATASHEET 4.1 says in what order it is judged. An error was not noted yet: see
-    /// [`Self::refuse`].
+    /// Writes the register at `offset` in the block: DATASHEET 4.1 says in what order it is judged. An error
+    /// was not noted yet: see [`Self::refuse`].
     pub fn write(&mut self, offset: u32, value: u32, ctx: &mut CardCtx<'_, '_>) -> Result<(), Error> {
         if !is_register(offset) {
             return Err(Error::BadAccess);

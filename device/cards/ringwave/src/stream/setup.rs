@@ -1,4 +1,5 @@
-//! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE. DATASHEET 4 and 5.1.
+//! How a stream is set up: the registers that can be written in STOP, and what they come to at ACQUIRE.
+//! DATASHEET 4 and 5.1.
 
 use super::format_register::sample_format;
 use ringwave_audio::StreamFormat;
@@ -85,8 +86,8 @@ impl Setup {
         })
     }
 
-    /// Writes the register at `offset`, which is one of these ([`Error::BadAccess`] if not). The caller has seen to it that the stream is in
-    /// STOP.
+    /// Writes the register at `offset`, which is one of these ([`Error::BadAccess`] if not). The caller has
+    /// seen to it that the stream is in STOP.
     pub fn write(&mut self, offset: u32, value: u32, caps: Capabilities) -> Result<(), Error> {
         match offset {
             regs::FORMAT => {

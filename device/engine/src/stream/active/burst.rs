@@ -1,7 +1,7 @@
 //! The way of the frames: client's buffer, FIFO, gain, host; the other way round when capturing.
 //!
-//! [`super`] says when. Frames are played (or captured) not later than the position passes them, so whoever changes the gain lets
-//! be played first what has passed.
+//! [`super`] says when. Frames are played (or captured) not later than the position passes them, so whoever
+//! changes the gain lets be played first what has passed.
 
 use super::marking::NextBurst;
 use super::{ActiveStream, End, StreamCtx};

@@ -1,4 +1,5 @@
-//! Which frames are valid: what the client says, the end of the stream, and what comes of a packet that is not there in time.
+//! Which frames are valid: what the client says, the end of the stream, and what comes of a packet that is
+//! not there in time.
 
 use super::{ActiveStream, End, EndOfStream, StreamCtx};
 use crate::stream::transport::StreamEvent;
@@ -21,8 +22,8 @@ enum Late {
     No,
     /// It was counted as an underrun, and its mark has not come since.
     Unmarked,
-    /// A later packet was marked and it was not: the client has given it up, and what stands in its place is older. It is silent
-    /// to its end.
+    /// A later packet was marked and it was not: the client has given it up, and what stands in its place is
+    /// older. It is silent to its end.
     PassedOver,
 }
 
@@ -45,7 +46,8 @@ pub enum MarkError {
 }
 
 impl ActiveStream {
-    /// Looks what the client has said, and in RUN goes on if that ends a stall. Gives whether there was something new.
+    /// Looks what the client has said, and in RUN goes on if that ends a stall. Gives whether there was
+    /// something new.
     pub fn refresh(&mut self, why: Refresh, ctx: &mut StreamCtx<'_>) -> bool {
         let new = self.update_validity(why, ctx);
         if new && self.running {
@@ -55,7 +57,8 @@ impl ActiveStream {
         new
     }
 
-    /// Looks what the client has said. What is no further than before is nothing, and after the end of the stream everything is.
+    /// Looks what the client has said. What is no further than before is nothing, and after the end of the
+    /// stream everything is.
     pub(super) fn update_validity(&mut self, why: Refresh, ctx: &mut StreamCtx<'_>) -> bool {
         if self.end.is_some() {
             return false;
@@ -86,8 +89,9 @@ impl ActiveStream {
         self.begun = Some(begun);
     }
 
-    /// The client says what is valid, and with `last` that so many frames of the packet that it names are the stream's last: may
-    /// end a stall, may end the stream. What it says does not go back, but the last packet may be any from the present one on.
+    /// The client says what is valid, and with `last` that so many frames of the packet that it names are the
+    /// stream's last: may end a stall, may end the stream. What it says does not go back, but the last packet
+    /// may be any from the present one on.
     ///
     /// # Errors
     /// [`MarkError`]: nothing was changed.
@@ -120,7 +124,8 @@ impl ActiveStream {
         Ok(())
     }
 
-    /// After a mark in RUN: a stall may be over, and the end of the stream may be where the position already is.
+    /// After a mark in RUN: a stall may be over, and the end of the stream may be where the position already
+    /// is.
     fn resume(&mut self, position: u64, ctx: &mut StreamCtx<'_>) {
         let before = self.timeline;
         match self.to_end(position) {
@@ -202,8 +207,8 @@ impl ActiveStream {
         ctx.front_end.notify(event);
     }
 
-    /// Whether the client has promised `frame`, or (capture) has room for it: the first packets of a cyclic buffer need no room
-    /// to be made. Of an unmarked stream nothing is known.
+    /// Whether the client has promised `frame`, or (capture) has room for it: the first packets of a cyclic
+    /// buffer need no room to be made. Of an unmarked stream nothing is known.
     fn is_valid(&self, frame: u64) -> bool {
         let packet = self.geometry().packet(frame);
         let queues = matches!(self.validity, Validity::Frame(_));
@@ -212,7 +217,8 @@ impl ActiveStream {
         needs_none || self.ahead(packet, frame) >= 0
     }
 
-    /// How many packets the client's promise is ahead of what `packet` needs, in which `frame` is: negative = not promised.
+    /// How many packets the client's promise is ahead of what `packet` needs, in which `frame` is: negative =
+    /// not promised.
     fn ahead(&self, packet: u32, frame: u64) -> i32 {
         match self.validity {
             Validity::Unmarked => -1,

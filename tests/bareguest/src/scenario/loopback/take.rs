@@ -78,7 +78,8 @@ impl<'a> Take<'a> {
             expect("position at the end", render.position(), PLAYED.into())?;
             expect("PACKET_FRAME at the end", render.field64(status::PACKET_FRAME), PLAYED.into())?;
         }
-        // The player: RUN and its end. The recorder: RUN, a break, PAUSE. Each packet is an event, and nothing else was one.
+        // The player: RUN and its end. The recorder: RUN, a break, PAUSE. Each packet is an event, and
+        // nothing else was one.
         for ((stream, (epoch, events)), wanted) in [render, capture].into_iter().zip(before).zip([2, 4]) {
             steady &= stream.anchor()?.epoch.wrapping_sub(epoch) == wanted;
             let events = stream.field(status::EVENTS).wrapping_sub(events);

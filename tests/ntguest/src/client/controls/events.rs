@@ -1,4 +1,5 @@
-//! KSEVENT_CONTROL_CHANGE of a control: enabled by two clients, signalled by a change, gone when a client closes (rule `control-event`).
+//! KSEVENT_CONTROL_CHANGE of a control: enabled by two clients, signalled by a change, gone when a client
+//! closes (rule `control-event`).
 
 use super::level::{Kind, Level};
 use crate::kernel;

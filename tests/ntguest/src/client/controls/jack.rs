@@ -1,4 +1,5 @@
-//! Jacks: their descriptions (`client=controls`), and waiting for somebody to plug and unplug (`client=jack`); rule `jack`.
+//! Jacks: their descriptions (`client=controls`), and waiting for somebody to plug and unplug
+//! (`client=jack`); rule `jack`.
 
 use super::{jack_property, topology};
 use crate::client::ask::{self, instance, word};
@@ -21,7 +22,8 @@ const DESCRIPTION2: usize = 8;
 /// `JACKDESC2_PRESENCE_DETECT_CAPABILITY` and `JACKDESC2_DYNAMIC_FORMAT_CHANGE_CAPABILITY`
 const PRESENCE_DETECT: u32 = 1;
 const CAPABILITIES: u32 = 3;
-/// Greatest values of color, connection type, geometric and general location, port connection and `IsConnected`.
+/// Greatest values of color, connection type, geometric and general location, port connection and
+/// `IsConnected`.
 const GREATEST: [u32; 6] = [0x00ff_ffff, 11, 16, 3, 3, 1];
 
 fn wrong(endpoint: &Endpoint, what: fmt::Arguments<'_>) {

@@ -1,4 +1,5 @@
-//! A volume or a mute node: its ranges, GET and SET on every channel, and every way to ask wrongly (rules `volume`, `mute`).
+//! A volume or a mute node: its ranges, GET and SET on every channel, and every way to ask wrongly (rules
+//! `volume`, `mute`).
 
 use crate::client::ask::{self, instance, word};
 use crate::kernel;
@@ -164,7 +165,8 @@ impl Level {
         values
     }
 
-    /// Channels that are not there, instances that are too short, verbs that nobody knows: refused, and nothing changes.
+    /// Channels that are not there, instances that are too short, verbs that nobody knows: refused, and
+    /// nothing changes.
     fn wrong_asks(&self, range: &Range, before: &[i32]) {
         let count = range.channels;
         for channel in [count, count + 1, 31, 32, 255, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe] {
@@ -257,7 +259,8 @@ impl Level {
         }
     }
 
-    /// Between two steps a value may be rounded; outside the range it is refused or held at the end of the range.
+    /// Between two steps a value may be rounded; outside the range it is refused or held at the end of the
+    /// range.
     fn strange_values(&self, range: &Range) {
         if self.kind == Kind::Mute {
             // Every BOOL but 0 is TRUE.

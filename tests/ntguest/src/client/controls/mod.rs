@@ -1,7 +1,8 @@
-//! What the endpoint builder and a control panel ask (cfg `client=controls`): nodes, volume, mute, jack, their events, and what the audio
-//! engine negotiates (WAVERT.md 4.8 steps 1 and 2, 5.3 to 5.7).
+//! What the endpoint builder and a control panel ask (cfg `client=controls`): nodes, volume, mute, jack,
+//! their events, and what the audio engine negotiates (WAVERT.md 4.8 steps 1 and 2, 5.3 to 5.7).
 //!
-//! Everything that was changed is put back. `expect_volume=0` is for a card without volume: its filters have no nodes.
+//! Everything that was changed is put back. `expect_volume=0` is for a card without volume: its filters have
+//! no nodes.
 
 mod events;
 pub mod jack;
@@ -81,8 +82,8 @@ pub fn run() -> bool {
     endpoints > 0
 }
 
-/// Windows names every endpoint of the category SPEAKER "Speakers", whatever the driver calls it (seen on Windows 11, and by several): of
-/// more than one, nobody could tell which is which.
+/// Windows names every endpoint of the category SPEAKER "Speakers", whatever the driver calls it (seen on
+/// Windows 11, and by several): of more than one, nobody could tell which is which.
 fn speakers(endpoints: &[Endpoint]) {
     let is_speaker = |endpoint: &&Endpoint| {
         let jack = endpoint.jack().1 as usize;
@@ -97,7 +98,8 @@ fn speakers(endpoints: &[Endpoint]) {
     }
 }
 
-/// Volume, mute and jack have the channels of the default format, so that a panel shows no slider that moves nothing.
+/// Volume, mute and jack have the channels of the default format, so that a panel shows no slider that moves
+/// nothing.
 fn same_channels(endpoint: &Endpoint, default: MadeFormat, channels: Option<u32>, mapping: Option<u32>) {
     let due = u32::from(default.channels) + u32::from(fault::make(Fault::OtherChannels));
     let wrong = |what: &str, count: u32| {

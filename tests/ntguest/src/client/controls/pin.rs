@@ -1,5 +1,6 @@
-//! What an open pin can be asked by the automation tables of its pin and of its filter's nodes: requests whose minor target is the stream
-//! (page of PCPROPERTY_REQUEST). What holds for every answer is judged by `portcls::property`.
+//! What an open pin can be asked by the automation tables of its pin and of its filter's nodes: requests
+//! whose minor target is the stream (page of PCPROPERTY_REQUEST). What holds for every answer is judged by
+//! `portcls::property`.
 
 use crate::client::negotiate_modes;
 use crate::client::stream::PinStream;

@@ -1,7 +1,8 @@
-//! Sets volume and mute before a stream runs (cfg `volume=`, `mute=`), so that the host can judge what it hears.
+//! Sets volume and mute before a stream runs (cfg `volume=`, `mute=`), so that the host can judge what it
+//! hears.
 //!
-//! `volume=-394527` is -6.02 dB on all channels, `volume=0,-655360` one value for each channel, in 1/65536 dB; `mute=1` and `mute=0,1`
-//! likewise. The first try that fails is the violation `volume` or `mute`.
+//! `volume=-394527` is -6.02 dB on all channels, `volume=0,-655360` one value for each channel, in 1/65536
+//! dB; `mute=1` and `mute=0,1` likewise. The first try that fails is the violation `volume` or `mute`.
 
 use super::level::Kind;
 use crate::client::controls;

@@ -1,5 +1,5 @@
-//! What a control keeps, and who may ask at once: values outlive streams, and two clients ask and set at the same time (the card's
-//! datasheet, section 5.8; WAVERT.md 1.5).
+//! What a control keeps, and who may ask at once: values outlive streams, and two clients ask and set at the
+//! same time (the card's datasheet, section 5.8; WAVERT.md 1.5).
 //!
 //! Streams and requests are not mixed here: on Windows the device global lock keeps them apart.
 

@@ -1,4 +1,5 @@
-//! The part of `client=stress` about capture packets and about cyclic buffers without notifications, of either direction.
+//! The part of `client=stress` about capture packets and about cyclic buffers without notifications, of
+//! either direction.
 
 use super::{Stress, accepted, finding, refused};
 use crate::client::packet_reads::{Finding, PacketReads};

@@ -1,5 +1,6 @@
-//! What no well-behaved client does (cfg `client=stress`): every wrong argument must be refused with the right status, and nothing
-//! may be left behind. Run before the file is played, which then must still work (WAVERT.md 4.3 to 4.7).
+//! What no well-behaved client does (cfg `client=stress`): every wrong argument must be refused with the
+//! right status, and nothing may be left behind. Run before the file is played, which then must still work
+//! (WAVERT.md 4.3 to 4.7).
 
 mod capture;
 mod formats;
@@ -244,7 +245,8 @@ impl Stress {
         });
     }
 
-    /// GetPosition at PASSIVE and DISPATCH level on another thread while the state changes: always in range and on a frame.
+    /// GetPosition at PASSIVE and DISPATCH level on another thread while the state changes: always in range
+    /// and on a frame.
     fn position_in_any_state(&self) {
         use State::{Acquire, Pause, Run, Stop};
         self.with_buffer(|stream, buffer| {
@@ -311,7 +313,8 @@ impl Stress {
         });
     }
 
-    /// After UnregisterNotificationEvent returned, the event is nobody's: it is poisoned while packets go on ending.
+    /// After UnregisterNotificationEvent returned, the event is nobody's: it is poisoned while packets go on
+    /// ending.
     fn unregister_while_running(&self) {
         self.with_buffer(|stream, _| {
             let (gone, kept) = (

@@ -1,7 +1,7 @@
 //! The C run-time library as ntoskrnl.exe exports it: the compiler's helpers, memory and strings.
 //!
-//! The strings are the driver's and end with a zero: one without an end, or a bad address, is a named fault. Functions for both widths are
-//! written once: `strcmp` is `compare::<u8>`, `wcscmp` is `compare::<u16>`.
+//! The strings are the driver's and end with a zero: one without an end, or a bad address, is a named fault.
+//! Functions for both widths are written once: `strcmp` is `compare::<u8>`, `wcscmp` is `compare::<u16>`.
 
 use core::arch::{asm, naked_asm};
 use core::ptr::null;

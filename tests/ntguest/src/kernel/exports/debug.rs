@@ -168,7 +168,8 @@ pub extern "win64" fn bug_check_ex(code: u32, p1: usize, p2: usize, p3: usize, p
     )
 }
 
-/// RtlRaiseException(record), ExRaiseStatus(status): nobody catches it here, as nobody would in a driver without __try.
+/// RtlRaiseException(record), ExRaiseStatus(status): nobody catches it here, as nobody would in a driver
+/// without __try.
 pub extern "win64" fn raise_exception(record: *const u32) -> ! {
     // SAFETY: the driver's EXCEPTION_RECORD, which begins with the code.
     let code = unsafe { record.read_unaligned() };

@@ -1,5 +1,6 @@
-//! Event tracing: providers register and write, and nobody listens. A provider that is still registered when the image goes is called by
-//! ETW in memory that is gone: rule `etw-leak` (pages of EtwRegister and EtwUnregister).
+//! Event tracing: providers register and write, and nobody listens. A provider that is still registered when
+//! the image goes is called by ETW in memory that is gone: rule `etw-leak` (pages of EtwRegister and
+//! EtwUnregister).
 
 use alloc::vec::Vec;
 use core::ffi::c_void;

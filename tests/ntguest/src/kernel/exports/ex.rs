@@ -38,7 +38,8 @@ fn allocate(bytes: usize, tag: u32, zeroed: bool, paged: bool) -> *mut u8 {
     pool::allocate(bytes, tag, zeroed, paged).unwrap_or(null_mut())
 }
 
-/// Executable pool stops a driver under Verifier's code integrity checks only (bug check C4, 2000); a plain Windows gives it.
+/// Executable pool stops a driver under Verifier's code integrity checks only (bug check C4, 2000); a plain
+/// Windows gives it.
 fn executable(what: core::fmt::Arguments<'_>) {
     harsh_violation("pool-executable", format_args!("{what}, {}", caller()));
 }

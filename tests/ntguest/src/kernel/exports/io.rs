@@ -33,7 +33,8 @@ pub extern "win64" fn get_device_property(
     unsafe { device::write_property(number, length, buffer, needed).0 }
 }
 
-/// IoGetDevicePropertyData(PDO, key, language, flags, size, data, out needed, out type): no property of this kind is set
+/// IoGetDevicePropertyData(PDO, key, language, flags, size, data, out needed, out type): no property of this
+/// kind is set
 pub extern "win64" fn get_device_property_data(pdo: *mut DeviceObject, _key: *const c_void) -> i32 {
     if is_pdo("IoGetDevicePropertyData", pdo) {
         Status::OBJECT_NAME_NOT_FOUND.0

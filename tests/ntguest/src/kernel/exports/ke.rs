@@ -144,7 +144,8 @@ pub extern "win64" fn wait_for_single_object(
     wait::wait("KeWaitForSingleObject", &[object as usize], false, timeout)
 }
 
-/// KeWaitForMultipleObjects(count, objects, type, reason, mode, alertable, timeout, blocks): WaitAll 0, WaitAny 1
+/// KeWaitForMultipleObjects(count, objects, type, reason, mode, alertable, timeout, blocks): WaitAll 0,
+/// WaitAny 1
 pub extern "win64" fn wait_for_multiple_objects(
     count: u32,
     objects: *const usize,

@@ -1,7 +1,8 @@
 //! Interlocked lists and lookaside lists, and what the inline functions over them import.
 //!
-//! A lookaside list keeps nothing here (its depth is 0, as under Driver Verifier's special pool), so that a block that was freed into it is
-//! caught like any other. Layouts: `wdm.h`, GENERAL_LOOKASIDE is 96 bytes, each list 128.
+//! A lookaside list keeps nothing here (its depth is 0, as under Driver Verifier's special pool), so that a
+//! block that was freed into it is caught like any other. Layouts: `wdm.h`, GENERAL_LOOKASIDE is 96 bytes,
+//! each list 128.
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -13,8 +14,8 @@ use crate::kernel::layout::ListEntry;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::{caller, cpu, violation};
 
-/// Runs `f` as the interlocked functions do: at any IRQL, nobody in between. The lock must be free: the page says that no other function
-/// may hold it.
+/// Runs `f` as the interlocked functions do: at any IRQL, nobody in between. The lock must be free: the page
+/// says that no other function may hold it.
 fn interlocked<R>(service: &str, lock: *mut usize, f: impl FnOnce() -> R) -> R {
     let were_on = cpu::interrupts_off();
     // SAFETY: the driver's spin lock, or null for the functions that take none.
@@ -136,7 +137,8 @@ pub extern "win64" fn add_large_integer(addend: *mut i64, increment: i64, lock: 
     })
 }
 
-/// SLIST_HEADER of x64: depth 16 bits and sequence 48, then 4 reserved bits and the address of the first entry without its low 4 bits.
+/// SLIST_HEADER of x64: depth 16 bits and sequence 48, then 4 reserved bits and the address of the first
+/// entry without its low 4 bits.
 #[repr(C, align(16))]
 pub struct SListHeader {
     depth_and_sequence: u64,
@@ -210,8 +212,8 @@ pub extern "win64" fn slist_depth(head: *const SListHeader) -> u16 {
     unsafe { (*head).depth_and_sequence as u16 }
 }
 
-/// GENERAL_LOOKASIDE. Allocate(type, bytes, tag) and Free(block) of the lists of before Vista; AllocateEx and FreeEx have the list as one
-/// more argument, which our own functions ignore.
+/// GENERAL_LOOKASIDE. Allocate(type, bytes, tag) and Free(block) of the lists of before Vista; AllocateEx and
+/// FreeEx have the list as one more argument, which our own functions ignore.
 #[repr(C, align(64))]
 pub struct Lookaside {
     head: SListHeader,

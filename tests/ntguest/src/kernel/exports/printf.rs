@@ -1,8 +1,9 @@
 //! The kernel's printf family: what `ntstrsafe.h`'s inline functions import, and the plain ones.
 //!
-//! Counts are in characters. `_vsnprintf` and its kind return the number of characters, or -1 when the text did not fit; the buffer is then
-//! full and has no terminator, and neither has one that the text fills exactly (the CRT's pages of `_vsnprintf`). The `_s` functions always
-//! terminate; too small a buffer there is an invalid parameter, which is the end of a kernel.
+//! Counts are in characters. `_vsnprintf` and its kind return the number of characters, or -1 when the text
+//! did not fit; the buffer is then full and has no terminator, and neither has one that the text fills
+//! exactly (the CRT's pages of `_vsnprintf`). The `_s` functions always terminate; too small a buffer there
+//! is an invalid parameter, which is the end of a kernel.
 
 use core::arch::naked_asm;
 use core::fmt::{self, Write};
@@ -44,7 +45,8 @@ impl Unit for u16 {
 impl<T: Unit> Bounded<T> {
     fn push(&mut self, unit: T) {
         if self.written < self.room {
-            // SAFETY: below the room that the driver says its buffer has; a lie is a named fault or a guard pattern that is spoiled.
+            // SAFETY: below the room that the driver says its buffer has; a lie is a named fault or a guard
+            // pattern that is spoiled.
             unsafe { self.at.add(self.written).write_unaligned(unit) };
         }
         self.written = self.written.saturating_add(1);
@@ -83,7 +85,8 @@ fn counted(written: usize, room: usize) -> i32 {
     if written > room { -1 } else { i32::try_from(written).unwrap_or(-1) }
 }
 
-/// What the `_s` functions do: `size` is the buffer's, `count` the most characters of the text (`_TRUNCATE` = as many as fit).
+/// What the `_s` functions do: `size` is the buffer's, `count` the most characters of the text (`_TRUNCATE` =
+/// as many as fit).
 fn secure<T: Unit>(
     buffer: *mut T,
     size: usize,
@@ -152,8 +155,8 @@ pub extern "win64" fn vsnwprintf_s(
     secure(buffer, size, count, |at, room| wide(at, room, text, list))
 }
 
-/// A function with a variable list: the registers go to their home area, and the address of the first variable argument is the last
-/// argument of `$to`, which is register `$register`.
+/// A function with a variable list: the registers go to their home area, and the address of the first
+/// variable argument is the last argument of `$to`, which is register `$register`.
 macro_rules! variadic {
     ($($(#[$doc:meta])* $name:ident => $to:ident, $register:literal, $offset:literal;)*) => {
         $($(#[$doc])*

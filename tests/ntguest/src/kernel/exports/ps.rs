@@ -89,7 +89,8 @@ pub extern "win64" fn current_thread_id() -> usize {
 pub extern "win64" fn current_process_id() -> usize {
     4
 }
-/// KeSetPriorityThread(thread, priority) -> the priority before. Threads have no priorities here; 8 is a system thread's.
+/// KeSetPriorityThread(thread, priority) -> the priority before. Threads have no priorities here; 8 is a
+/// system thread's.
 pub extern "win64" fn set_priority_thread(_thread: *mut c_void, priority: i32) -> i32 {
     if !(1..32).contains(&priority) {
         violation("thread-priority", format_args!("KeSetPriorityThread({priority}), {}", caller()));

@@ -1,6 +1,7 @@
 //! RtlQueryRegistryValues and the other `Rtl*Registry*` functions, which take a path and no handle.
 //!
-//! Source: the public page of RtlQueryRegistryValues. Variables of REG_EXPAND_SZ are not expanded: there is no environment here.
+//! Source: the public page of RtlQueryRegistryValues. Variables of REG_EXPAND_SZ are not expanded: there is
+//! no environment here.
 
 use alloc::format;
 use alloc::string::String;
@@ -129,7 +130,8 @@ impl Query {
     }
 }
 
-/// RTL_QUERY_REGISTRY_DIRECT: strings into a UNICODE_STRING, small data as it is, larger data as the first word of the buffer says.
+/// RTL_QUERY_REGISTRY_DIRECT: strings into a UNICODE_STRING, small data as it is, larger data as the first
+/// word of the buffer says.
 fn direct(entry: &Entry, kind: u32, data: &[u8]) -> Status {
     let wanted = entry.default_type >> 24;
     if entry.flags & flag::TYPECHECK == 0 {

@@ -1,7 +1,7 @@
 //! The run-time library: counted strings, GUIDs as text, memory, versions.
 //!
-//! Sources: the public pages of `wdm.h` and `ntifs.h` for each function. A text that does not fit is never cut but refused, with the one
-//! exception that its page names, RtlCopyUnicodeString.
+//! Sources: the public pages of `wdm.h` and `ntifs.h` for each function. A text that does not fit is never
+//! cut but refused, with the one exception that its page names, RtlCopyUnicodeString.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -45,7 +45,8 @@ fn ansi(string: *const UnicodeString) -> Vec<u8> {
     (0..count).map(|i| unsafe { buffer.add(i).read() }).collect()
 }
 
-/// Writes `units` at unit `start` of the string's buffer and sets its length, with a terminator where there is room for one.
+/// Writes `units` at unit `start` of the string's buffer and sets its length, with a terminator where there
+/// is room for one.
 fn store(string: *mut UnicodeString, start: usize, units: &[u16]) -> Status {
     // SAFETY: the driver's own string.
     let target = unsafe { &mut *string };

@@ -1,7 +1,8 @@
-//! Registry keys by handle: `Zw*Key`, and the I/O manager's functions that open a driver's, a device's or an interface's key.
+//! Registry keys by handle: `Zw*Key`, and the I/O manager's functions that open a driver's, a device's or an
+//! interface's key.
 //!
-//! All at PASSIVE level. Sizes follow the protocol of the pages: BUFFER_TOO_SMALL below the fixed part, BUFFER_OVERFLOW below the whole,
-//! ResultLength always set.
+//! All at PASSIVE level. Sizes follow the protocol of the pages: BUFFER_TOO_SMALL below the fixed part,
+//! BUFFER_OVERFLOW below the whole, ResultLength always set.
 
 use alloc::format;
 use alloc::string::String;
@@ -317,7 +318,8 @@ pub extern "win64" fn enumerate_key(
     key_information(&format!("{path}\\{}", name.to_lowercase()), class, buffer, length, needed)
 }
 
-/// IoOpenDriverRegistryKey(driver object, type, access, flags, out handle): Parameters 0, persistent state 1 and shared state 2
+/// IoOpenDriverRegistryKey(driver object, type, access, flags, out handle): Parameters 0, persistent state 1
+/// and shared state 2
 pub extern "win64" fn open_driver_key(
     driver: *mut DriverObject,
     kind: u32,

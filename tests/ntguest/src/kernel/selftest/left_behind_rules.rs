@@ -1,4 +1,5 @@
-//! What must be gone when the driver is: everything is left behind in one boot (`selftest=left-behind-rules`), and found at its end.
+//! What must be gone when the driver is: everything is left behind in one boot
+//! (`selftest=left-behind-rules`), and found at its end.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;

@@ -1,4 +1,5 @@
-//! A line that is held back and comes all at once, as a pending INTx comes with D0 before the driver has heard of it.
+//! A line that is held back and comes all at once, as a pending INTx comes with D0 before the driver has
+//! heard of it.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;

@@ -1,5 +1,5 @@
-//! Rules of memory after which the kernel can go on: pool, contiguous and device memory, MDLs. All are broken in one boot
-//! (`selftest=memory-rules`), a line before each.
+//! Rules of memory after which the kernel can go on: pool, contiguous and device memory, MDLs. All are broken
+//! in one boot (`selftest=memory-rules`), a line before each.
 
 use super::rules::{Case, buffer};
 use super::{NON_PAGED, PAGED, TAG, allocate, free, map_card, service};

@@ -1,8 +1,8 @@
-//! Several messages, with MSI-X of QEMU's e1000e (8086:10d3): the table is programmed, each message comes at its own IRQL, a higher one
-//! interrupts a lower one, and a service routine runs in the midst of another.
+//! Several messages, with MSI-X of QEMU's e1000e (8086:10d3): the table is programmed, each message comes at
+//! its own IRQL, a higher one interrupts a lower one, and a service routine runs in the midst of another.
 //!
-//! Registers of the 82574 (its data sheet, 10.2): a cause that is set in ICS is sent as the message that IVAR names, if IMS allows it;
-//! causes in EIAC clear themselves.
+//! Registers of the 82574 (its data sheet, 10.2): a cause that is set in ICS is sent as the message that IVAR
+//! names, if IMS allows it; causes in EIAC clear themselves.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -82,7 +82,8 @@ pub fn run() {
     let mut parameters =
         [3, 0x1000, (&raw mut table) as usize, routine as *const () as usize, 0, 0, 0, 0, 0, 0];
     assert!(service!("IoConnectInterruptEx" as fn(*mut usize) -> i32)(parameters.as_mut_ptr()) == 0);
-    // SAFETY: IO_INTERRUPT_MESSAGE_INFO: UnifiedIrql, MessageCount at 4, entries of 48 bytes from 8 with their IRQL at 32.
+    // SAFETY: IO_INTERRUPT_MESSAGE_INFO: UnifiedIrql, MessageCount at 4, entries of 48 bytes from 8 with
+    // their IRQL at 32.
     unsafe {
         assert!(table.cast::<u32>().add(1).read() == 3);
         let level = |n: usize| table.cast::<u8>().add(8 + 48 * n + 32).read();
@@ -102,7 +103,8 @@ pub fn run() {
     wait_for(0, 1);
     assert!(MOST.load(Relaxed) >= 2, "two routines at once");
     assert!(reenter::count() == 0, "the self-test's routine is no driver's, and is not stepped");
-    // A message that the device still holds back would find nobody: it is told to be silent, and has its time.
+    // A message that the device still holds back would find nobody: it is told to be silent, and has its
+    // time.
     write(IMC, ALL);
     thread::sleep_100ns(20_000);
     let mut parameters = [3usize, table as usize];

@@ -1,5 +1,5 @@
-//! Rules of all services but memory's (`memory_rules.rs`) after which the kernel can go on: all are broken in one boot
-//! (`selftest=rules-one-boot`), a line before each.
+//! Rules of all services but memory's (`memory_rules.rs`) after which the kernel can go on: all are broken in
+//! one boot (`selftest=rules-one-boot`), a line before each.
 
 use core::ffi::c_void;
 use core::ptr::{null, null_mut};
@@ -173,7 +173,8 @@ pub const CASES: &[Case] = &[
     }),
     ("irp-not-reclaimed", || {
         let irp = service!("IoAllocateIrp" as fn(i8, u8) -> *mut u8)(1, 0);
-        // SAFETY: an IRP with one location: its status is at 0x30, the major function of a PnP IRP in the first byte of the location.
+        // SAFETY: an IRP with one location: its status is at 0x30, the major function of a PnP IRP in the
+        // first byte of the location.
         unsafe {
             irp.add(0x30).cast::<u32>().write(0xc000_00bb);
             irp.add(0xd0).write(0x1b);

@@ -1,4 +1,5 @@
-//! The rules of what an ordinary driver imports beside events, locks and pool (`services.rs`), and a way to break each.
+//! The rules of what an ordinary driver imports beside events, locks and pool (`services.rs`), and a way to
+//! break each.
 #![expect(clippy::items_after_statements, reason = "the type of a service stands where its thunk is made")]
 
 use core::ffi::c_void;

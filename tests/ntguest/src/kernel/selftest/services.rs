@@ -1,5 +1,5 @@
-//! What an ordinary PCI or WaveRT driver imports, used as its pages say: registry, strings, lists, IRPs to the bus, threads, and what is
-//! read without a call. Nothing may be found wrong.
+//! What an ordinary PCI or WaveRT driver imports, used as its pages say: registry, strings, lists, IRPs to
+//! the bus, threads, and what is read without a call. Nothing may be found wrong.
 #![expect(clippy::items_after_statements, reason = "the type of a service stands where its thunk is made")]
 
 use core::arch::asm;
@@ -232,7 +232,8 @@ fn bus_interface() {
     // GUID_BUS_INTERFACE_STANDARD; its Data4 is BE AF 08 00 2B E2 09 2F.
     let kind: [u32; 4] = [0x496B_8280, 0x11D0_6F25, 0x0008_AFBE, 0x2F09_E22B];
     let mut interface = MaybeUninit::<[usize; 8]>::zeroed();
-    // SAFETY: an IRP with one location: status at 0x30, the current location's pointer at 0xb8, the next one below it.
+    // SAFETY: an IRP with one location: status at 0x30, the current location's pointer at 0xb8, the next one
+    // below it.
     unsafe {
         irp.add(0x30).cast::<i32>().write(0xc000_00bb_u32.cast_signed());
         let next = irp.add(0xb8).cast::<*mut u8>().read().sub(0x48);

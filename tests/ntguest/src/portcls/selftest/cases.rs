@@ -1,7 +1,9 @@
-//! Every rule of PortCls that can be broken without a driver image, and a way to break it: name of the case, name of the rule, how.
+//! Every rule of PortCls that can be broken without a driver image, and a way to break it: name of the case,
+//! name of the rule, how.
 //!
-//! The first group are the rules of `verifier /domain audio` (page "Rules for Audio Drivers"; bug check 0xC4 with the number in the
-//! comment). 0x7100A, PoRequestPowerIrp with IRP_MN_SET_POWER, is the kernel's: PoRequestPowerIrp is not offered.
+//! The first group are the rules of `verifier /domain audio` (page "Rules for Audio Drivers"; bug check 0xC4
+//! with the number in the comment). 0x7100A, PoRequestPowerIrp with IRP_MN_SET_POWER, is the kernel's:
+//! PoRequestPowerIrp is not offered.
 
 use super::driver::Fake;
 use super::good::{descriptor, new_port, query, release};

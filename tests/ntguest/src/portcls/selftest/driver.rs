@@ -1,5 +1,5 @@
-//! A driver in miniature: a WaveRT miniport with one pin to open, whose property handler tells what it was asked, and a stream that does
-//! nothing. The miniport holds its port, as Microsoft's samples do.
+//! A driver in miniature: a WaveRT miniport with one pin to open, whose property handler tells what it was
+//! asked, and a stream that does nothing. The miniport holds its port, as Microsoft's samples do.
 
 use crate::portcls::controls_layout::{PcPropertyRequest, verb};
 use crate::portcls::guid::{
@@ -18,7 +18,8 @@ use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// Number of the property that both the filter and its pin have, in the set of pin properties (PROPOSEDATAFORMAT).
+/// Number of the property that both the filter and its pin have, in the set of pin properties
+/// (PROPOSEDATAFORMAT).
 pub const PROPERTY: u32 = 14;
 
 /// An object of the driver: its vtable, its references, what it holds.
@@ -158,7 +159,8 @@ unsafe extern "win64" fn data_range_intersection(
     Status::NOT_IMPLEMENTED.0
 }
 
-/// What the handler saw last: 1 where the whole KSPROPERTY lay in front of its instance, and the minor target.
+/// What the handler saw last: 1 where the whole KSPROPERTY lay in front of its instance, and the minor
+/// target.
 pub static SAW_PROPERTY: AtomicU32 = AtomicU32::new(0);
 /// See [`SAW_PROPERTY`].
 pub static SAW_TARGET: AtomicUsize = AtomicUsize::new(0);
@@ -220,7 +222,8 @@ fn pin(
     }
 }
 
-/// A render filter with no listed categories: a pin to open, a bridge, one property for the filter and for the pin.
+/// A render filter with no listed categories: a pin to open, a bridge, one property for the filter and for
+/// the pin.
 unsafe extern "win64" fn get_description(_this: This, out: *mut *const PcFilterDescriptor) -> i32 {
     let item = PcItem {
         set: leak(KSPROPSETID_PIN),

@@ -1,4 +1,5 @@
-//! What a good driver does with PortCls, from the port to its end, and that the model does what Windows' pages say.
+//! What a good driver does with PortCls, from the port to its end, and that the model does what Windows'
+//! pages say.
 
 use super::driver::{BE_PENDING, Fake, PENDING_REQUEST, PROPERTY, SAW_PROPERTY, SAW_TARGET};
 use super::{export, slot};

@@ -1,5 +1,6 @@
-//! PortCls judges itself, with a small driver of its own (`driver`): `selftest=portcls` uses what PortCls offers as a good driver does and
-//! must end without a violation; each other case breaks one rule and must name it. `tests/rules.rs` boots them, all in one.
+//! PortCls judges itself, with a small driver of its own (`driver`): `selftest=portcls` uses what PortCls
+//! offers as a good driver does and must end without a violation; each other case breaks one rule and must
+//! name it. `tests/rules.rs` boots them, all in one.
 //!
 //! Exports are called through import thunks, interfaces through their vtables, as a driver calls them.
 
@@ -43,7 +44,8 @@ fn thunk(name: &str) -> usize {
     image::late_thunk(name, found.unwrap_or_else(|| panic!("{name} is not offered")))
 }
 
-/// Runs the case that `ntguest.cfg` names, or with `portcls-rules` all of them, a line before each. False when there is none of this name.
+/// Runs the case that `ntguest.cfg` names, or with `portcls-rules` all of them, a line before each. False
+/// when there is none of this name.
 pub fn run(name: &str) -> bool {
     let wanted = |known: &str| name == "portcls-rules" || name == known;
     let mut cases = cases::CASES.iter().filter(|(known, _, _)| wanted(known)).peekable();
