@@ -1,7 +1,7 @@
 //! The host's sound system as a sink: `--sink sound` and `sound:DEVICE`.
 //!
 //! What a stream played goes through a queue ([`feed`]) to the callback of a device, in the device's format
-//! ([`convert`]), and the stream is given the rate of the device ([`crate::drift`]). The device itself is
+//! ([`convert`]), and the stream is given the rate of the device (`drift`). The device itself is
 //! behind [`Output`]: the real one needs the cargo feature `sound`, for the system library that it takes; all
 //! the rest is tested without one.
 
