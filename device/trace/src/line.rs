@@ -324,5 +324,4 @@ fn hexadecimal(word: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

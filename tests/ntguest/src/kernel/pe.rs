@@ -332,5 +332,4 @@ fn copy(image: &mut [u8], rva: u32, from: &[u8]) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[path = "pe_tests.rs"]
 mod tests;

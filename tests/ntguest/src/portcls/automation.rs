@@ -263,5 +263,4 @@ pub fn check_handlers(filter: &Filter, is_code: impl Fn(usize) -> bool, report: 
 }
 
 #[cfg(test)]
-#[path = "automation_tests.rs"]
 mod tests;

@@ -451,5 +451,4 @@ fn check_connections(
 }
 
 #[cfg(test)]
-#[path = "descriptor_tests.rs"]
 mod tests;

@@ -121,5 +121,4 @@ fn check_topology(filter: &Filter, report: &mut dyn Report) {
 }
 
 #[cfg(test)]
-#[path = "shape_tests.rs"]
 mod tests;

@@ -15,7 +15,7 @@ const RHYTHM: Duration = Duration::from_millis(2);
 /// How far the card's clock may be from this host's: two quartzes differ by less.
 const CLOCK_TOLERANCE: f64 = 0.001;
 /// How far `RATE_DEN` of a stream that goes by realtime may be from nominal, as a part of it (section 5.4).
-const PACE_LIMIT: f64 = 0.001;
+const RATE_LIMIT: f64 = 0.001;
 /// How often a watch is begun anew because the card's time was begun anew (its host slept for 100 ms, section
 /// 5.2).
 const TRIES: u32 = 3;
@@ -46,7 +46,7 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
             let same = |a: &Status, b: &Status| a.epoch == b.epoch || paced && a.rate_den != b.rate_den;
             let whole = looks.windows(2).all(|two| matches!(two, [a, b] if same(&a.page, &b.page)));
             if whole || attempt == TRIES {
-                judge(bringup, &its, &setup, &looks, (whole, if paced { PACE_LIMIT } else { 0.0 }));
+                judge(bringup, &its, &setup, &looks, (whole, if paced { RATE_LIMIT } else { 0.0 }));
                 break;
             }
         }
