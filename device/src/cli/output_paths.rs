@@ -12,8 +12,8 @@ use super::serve::Serve;
 /// What is written, with the option that names it.
 pub fn written(arguments: &Serve) -> impl Iterator<Item = (&'static str, &Path)> {
     let sink = match &arguments.sink {
-        SinkSpec::Wav(path) | SinkSpec::Raw(path) if path != Path::new("-") => Some(path),
-        _ => None,
+        SinkSpec::Wav(path) | SinkSpec::Raw(path) => Some(path).filter(|path| *path != Path::new("-")),
+        SinkSpec::Null | SinkSpec::Sound(_) => None,
     };
     let all =
         [("--sink", sink), ("--stats", arguments.stats.as_ref()), ("--trace", arguments.trace.as_ref())];

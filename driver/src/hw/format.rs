@@ -45,17 +45,26 @@ impl SampleFormat {
 
     /// Bits of its container.
     pub const fn bits(self) -> u16 {
-        if matches!(self, Self::S16) { 16 } else { 32 }
+        match self {
+            Self::S16 => 16,
+            Self::S24In32 | Self::S32 | Self::F32 => 32,
+        }
     }
 
     /// Bits of it that count.
     pub const fn valid_bits(self) -> u16 {
-        if matches!(self, Self::S24In32) { 24 } else { self.bits() }
+        match self {
+            Self::S24In32 => 24,
+            Self::S16 | Self::S32 | Self::F32 => self.bits(),
+        }
     }
 
     /// Whether it is floating point; it is PCM otherwise.
     pub const fn is_float(self) -> bool {
-        matches!(self, Self::F32)
+        match self {
+            Self::F32 => true,
+            Self::S16 | Self::S24In32 | Self::S32 => false,
+        }
     }
 }
 
