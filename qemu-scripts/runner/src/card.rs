@@ -72,7 +72,7 @@ impl Card {
         let start = Instant::now();
         loop {
             // Asked first, so that what it said before its end is read after it.
-            let ended = self.process.ended()?;
+            let ended = self.process.try_wait()?;
             let log = self.log();
             if log.lines().filter(|line| line.contains(text)).count() >= times {
                 return Ok(());
@@ -94,7 +94,7 @@ impl Card {
     }
 
     /// The file number `number` (from 1) that this card began.
-    pub fn heard(&self, number: u32) -> PathBuf {
+    pub fn session_wav(&self, number: u32) -> PathBuf {
         let suffix = if number <= 1 { String::new() } else { format!("-{number}") };
         self.folder.join(format!("{}{suffix}.wav", self.name))
     }
@@ -109,7 +109,7 @@ impl Card {
     /// # Errors
     /// [`Error::Failed`] if the system can't tell.
     pub fn runs(&mut self) -> Result<bool, Error> {
-        Ok(self.process.ended()?.is_none())
+        Ok(self.process.try_wait()?.is_none())
     }
 
     /// Kills it (SIGKILL). Its socket stays behind, as after a crash.

@@ -60,7 +60,7 @@ impl ChildGuard {
     ///
     /// # Errors
     /// [`Error::Failed`] if the system can't tell.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.child.try_wait().map_err(|error| Error::Failed(format!("waiting for {}: {error}", self.name)))
     }
 
@@ -75,7 +75,7 @@ impl ChildGuard {
     ) -> Result<Option<ExitStatus>, Error> {
         let start = Instant::now();
         loop {
-            if let Some(status) = self.ended()? {
+            if let Some(status) = self.try_wait()? {
                 return Ok(Some(status));
             }
             if start.elapsed() > limit {
@@ -92,13 +92,13 @@ impl ChildGuard {
     /// # Errors
     /// [`Error::Failed`] if it had to be killed.
     pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus, Error> {
-        if let Some(status) = self.ended()? {
+        if let Some(status) = self.try_wait()? {
             return Ok(status);
         }
         self.signal(libc::SIGTERM);
         let start = Instant::now();
         while start.elapsed() < limit {
-            if let Some(status) = self.ended()? {
+            if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
             thread::sleep(Duration::from_millis(10));

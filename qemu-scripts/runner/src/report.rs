@@ -34,8 +34,8 @@ pub struct Report {
     pub violations: Vec<String>,
     /// What a client that records wrote out.
     pub recorded: Vec<u8>,
-    /// What the card heard; `None` if nothing.
-    pub heard: Option<Sound>,
+    /// What the card gave to its sink; `None` if nothing.
+    pub played: Option<Sound>,
     /// From the start of the card to the verdict.
     pub wall: Duration,
     /// The run's folder, if it was kept.

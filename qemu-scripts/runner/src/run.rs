@@ -101,11 +101,11 @@ impl Run<'_> {
         input.write(&wav)?;
         make_volume(artefacts, folder, &wav, &self.guest_config())?;
         let card = Card::start(&artefacts.ringwave, folder, "heard", self.card_options(&wav))?;
-        let heard = card.heard(1);
+        let played = card.session_wav(1);
         let mut machine =
             Machine::boot(artefacts, folder, &card.socket(), input.file_bytes, request.processors)?;
         progress("guest boots");
-        let outcome = self.wait(&mut machine, &heard, progress)?;
+        let outcome = self.wait(&mut machine, &played, progress)?;
         let (guest_text, qemu_text, recorded) =
             (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
         drop(machine);
@@ -124,11 +124,11 @@ impl Run<'_> {
         } else if guest.end.is_none() {
             violations.push("rule=no-verdict the guest ended without its last line".into());
         }
-        let heard = heard.exists().then(|| wav::read(&heard)).transpose();
-        let heard = heard.map_err(|e| Error::Failed(format!("what was heard is no WAV file: {e}")))?;
+        let played = played.exists().then(|| wav::read(&played)).transpose();
+        let played = played.map_err(|e| Error::Failed(format!("what was heard is no WAV file: {e}")))?;
         let recorded = Sound { format: input.sound.format, frames: recorded };
         let arrived =
-            if matches!(request.scenario, Scenario::Record(_)) { Some(&recorded) } else { heard.as_ref() };
+            if matches!(request.scenario, Scenario::Record(_)) { Some(&recorded) } else { played.as_ref() };
         if let (Some(out), Some(arrived)) = (&request.out, arrived) {
             write(out, arrived)?;
         }
@@ -138,9 +138,9 @@ impl Run<'_> {
         violations.extend(
             comparison.as_ref().and_then(|it| comparison::unexplained_loss(it, frame_bytes, &stats, &guest)),
         );
-        let loopback = match &heard {
-            Some(heard) if request.scenario == Scenario::Loopback => {
-                Some(comparison::compare_loopback(heard, &recorded, &stats))
+        let loopback = match &played {
+            Some(played) if request.scenario == Scenario::Loopback => {
+                Some(comparison::compare_loopback(played, &recorded, &stats))
             }
             _ => None,
         };
@@ -154,7 +154,7 @@ impl Run<'_> {
             guest,
             violations,
             recorded: recorded.frames,
-            heard,
+            played,
             wall: start.elapsed(),
             folder: None,
         })
@@ -164,7 +164,7 @@ impl Run<'_> {
     fn wait(
         &self,
         machine: &mut Machine,
-        heard: &Path,
+        played: &Path,
         progress: &mut impl FnMut(&str),
     ) -> Result<Option<Outcome>, Error> {
         let duration = self.input.duration();
@@ -173,7 +173,7 @@ impl Run<'_> {
         machine.wait(limit, || {
             if shown.elapsed() > Duration::from_secs(1) && percent_shown < 100 {
                 shown = Instant::now();
-                let bytes = heard.metadata().map_or(0, |meta| meta.len());
+                let bytes = played.metadata().map_or(0, |meta| meta.len());
                 let percent = (bytes.saturating_mul(100) / self.input.file_bytes.max(1)).min(100);
                 if percent > percent_shown {
                     percent_shown = percent;

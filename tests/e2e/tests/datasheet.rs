@@ -110,7 +110,7 @@ fn a_driver_written_from_the_datasheet_hears_what_it_plays() {
     }
     assert!(recorded.next().is_none(), "each take was judged");
     if log.all("take").iter().all(|event| event.get("steady") == "true") {
-        let (sound, _) = samples(&card.heard(1)).expect("a WAV file");
+        let (sound, _) = samples(&card.session_wav(1)).expect("a WAV file");
         assert_eq!(first_difference(&frames(sound), &sunk), None, "the host heard the same");
     }
 }

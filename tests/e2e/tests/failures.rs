@@ -119,7 +119,7 @@ fn the_bare_card_plays_bit_exact_in_both_layouts() {
     for (number, layout) in [(1, "contiguous"), (2, "scatter-gather")] {
         let config = format!("scenario=play\nlayout={layout}\nframes=10007\nseed={number}");
         fixture.content(&mut server, &config, MachineOptions::default());
-        assert_heard(&server.heard(number), 48_000, &pattern(number, 10_007));
+        assert_heard(&server.session_wav(number), 48_000, &pattern(number, 10_007));
     }
     assert_eq!(warnings(&server), Vec::<String>::new());
 }
@@ -144,13 +144,13 @@ fn a_guest_outlives_the_card() {
     assert_eq!(gone.get("page_state"), "3", "the page still says RUN");
     log.one("alive");
     // What was flushed (every half second) is there; the guest had played one and a half.
-    assert_heard_beginning(&server.heard(1), 7, LONG_PACKET, 0);
+    assert_heard_beginning(&server.session_wav(1), 7, LONG_PACKET, 0);
     assert!(!server.log().contains("the client has left"), "it was not the guest that left");
 
     assert!(server.socket().exists(), "a killed process leaves its socket");
     let mut next = fixture.server("next", 1.0);
     fixture.content(&mut next, "scenario=play\nseed=8\nframes=4800", MachineOptions::default());
-    assert_heard(&next.heard(1), 48_000, &pattern(8, 4_800));
+    assert_heard(&next.session_wav(1), 48_000, &pattern(8, 4_800));
     assert_eq!(next.end().expect("the card ends").code(), Some(0));
     assert!(!fixture.folder().join("card.sock").exists(), "a card that ends removes its socket");
 }
@@ -171,12 +171,12 @@ fn the_card_outlives_a_machine() {
 
     // All that had been played when it was killed, and the file is finished. It was told a little after 100
     // packets.
-    assert_heard_beginning(&server.heard(2), 9, 100 * PACKET_FRAMES, END_FRAMES);
+    assert_heard_beginning(&server.session_wav(2), 9, 100 * PACKET_FRAMES, END_FRAMES);
     let after = ProcessUsage::of(server.process_id()).expect("the card runs");
     assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads), "nothing is left");
     // `play` looks first whether every register and page has its reset value.
     fixture.content(&mut server, "scenario=play\nseed=10\nframes=4800", MachineOptions::default());
-    assert_heard(&server.heard(3), 48_000, &pattern(10, 4_800));
+    assert_heard(&server.session_wav(3), 48_000, &pattern(10, 4_800));
     // QEMU may have died with an answer unread; and what is due when the card learns that it is gone is
     // silence now that its memory is.
     let told = warnings(&server);
@@ -194,8 +194,8 @@ fn a_machine_that_is_reset_while_it_plays_finds_a_fresh_card() {
     let (going, back) = (log.one("rebooting"), log.one("back"));
     assert_eq!(log.all("start").len(), 2, "two boots of one machine");
     assert!(back.number("resets") > going.number("resets"), "the card was reset");
-    assert_heard_beginning(&server.heard(1), 20, 25 * PACKET_FRAMES, END_FRAMES);
-    assert_heard(&server.heard(2), 44_100, &pattern(21, 9_000));
+    assert_heard_beginning(&server.session_wav(1), 20, 25 * PACKET_FRAMES, END_FRAMES);
+    assert_heard(&server.session_wav(2), 44_100, &pattern(21, 9_000));
     // QEMU takes bus mastering away before it resets the function: what is due in between is silence.
     let told = warnings(&server);
     assert!(told.iter().all(|line| line.contains("BUS_MASTER_OFF")), "{told:?}");
@@ -211,8 +211,8 @@ fn a_function_level_reset_while_it_plays_makes_a_fresh_card() {
         let log = fixture.content(&mut server, &config, MachineOptions::default());
         let reset = log.one("reset");
         assert_eq!(reset.number("resets"), reset.number("before").map(|before| before + 1), "one reset");
-        assert_heard_beginning(&server.heard(1), 30, 25 * PACKET_FRAMES, 0);
-        assert_heard(&server.heard(2), 44_100, &pattern(31, 9_000));
+        assert_heard_beginning(&server.session_wav(1), 30, 25 * PACKET_FRAMES, 0);
+        assert_heard(&server.session_wav(2), 44_100, &pattern(31, 9_000));
         assert_eq!(warnings(&server), Vec::<String>::new());
     }
 }
@@ -258,7 +258,7 @@ fn every_bad_table_is_refused_by_name_and_the_next_good_one_plays() {
         assert!(line.contains("stream 0") && line.contains(name), "{}: {line}", event.text);
     }
     let played: Vec<i16> = (41..).take(refused.len()).flat_map(|seed| pattern(seed, 1_200)).collect();
-    assert_heard(&server.heard(1), 48_000, &played);
+    assert_heard(&server.session_wav(1), 48_000, &played);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn memory_that_is_not_shared_is_named_by_the_self_test() {
         let [wrong] = log.wrong()[..] else { panic!("{sharing:?}: {:?}", log.wrong()) };
         assert!(wrong.contains("share=on"), "{sharing:?}: {wrong}");
         assert_ne!(log.one("self-test").get("rewritten"), "1024", "{sharing:?}");
-        assert!(!server.heard(1).exists(), "{sharing:?}: nothing was played");
+        assert!(!server.session_wav(1).exists(), "{sharing:?}: nothing was played");
         // With share=off the card cannot know: it has been given a file, of zeroes. Without a backend it has
         // been given none.
         let told =
@@ -312,7 +312,7 @@ fn the_driver_names_the_option_that_is_missing() {
         assert_eq!(outcome, Some(Outcome::Failed), "{sharing:?}: the device did not start");
         let named = guest.driver.iter().filter(|line| line.contains("share=on")).count();
         assert_eq!(named, 1, "{sharing:?}: the driver says once what is missing: {:#?}", guest.driver);
-        assert!(!server.heard(1).exists(), "{sharing:?}: nothing was played");
+        assert!(!server.session_wav(1).exists(), "{sharing:?}: nothing was played");
     }
 }
 
@@ -351,7 +351,7 @@ fn a_thousand_starts_and_stops_leave_nothing_behind() {
     );
     assert!(late.maps <= early.maps + 4, "{} mappings more", late.maps - early.maps);
     assert!(after.maps <= before.maps + 8, "{} mappings more", after.maps - before.maps);
-    let frames = samples(&server.heard(2)).expect("a WAV file").0.len() as u64 / 2;
+    let frames = samples(&server.session_wav(2)).expect("a WAV file").0.len() as u64 / 2;
     assert!(frames >= cycles * 48, "every cycle was heard: {frames} frames");
 }
 
@@ -362,7 +362,7 @@ fn a_card_that_slept_while_it_played_goes_on_where_it_was() {
     let mut server = fixture.server("heard", 1.0);
     let log = fixture.content(&mut server, "scenario=d3hot\nseed=50\nframes=9000", MachineOptions::default());
     assert_eq!(log.one("d3hot").get("state_after"), "2");
-    assert_heard(&server.heard(1), 48_000, &pattern(50, 9_000));
+    assert_heard(&server.session_wav(1), 48_000, &pattern(50, 9_000));
     assert_eq!(warnings(&server), Vec::<String>::new());
 }
 
@@ -376,7 +376,7 @@ fn without_bus_mastering_silence_is_played_and_counted() {
     let silence = log.one("bus-master").number("silence").expect("a number of frames");
     assert!(warnings(&server).iter().all(|line| line.contains("BUS_MASTER_OFF")), "{:?}", warnings(&server));
     assert!(!warnings(&server).is_empty(), "the log says so");
-    let (heard, _) = samples(&server.heard(1)).expect("a WAV file");
+    let (heard, _) = samples(&server.session_wav(1)).expect("a WAV file");
     let wanted = pattern(60, 9_000);
     assert_eq!(heard.len(), wanted.len(), "time went on");
     // Whole frames of the pattern or of silence; as many of silence as were counted.
@@ -400,7 +400,7 @@ fn messages_arrive_where_they_were_last_sent_to() {
     let log = fixture.content(&mut server, "scenario=msi\nseed=70", MachineOptions::default());
     assert_eq!(log.all("msi-arrived").len(), 4, "each was looked at");
     assert_eq!(warnings(&server), Vec::<String>::new());
-    assert!(fs::metadata(server.heard(1)).is_ok(), "it played meanwhile");
+    assert!(fs::metadata(server.session_wav(1)).is_ok(), "it played meanwhile");
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn half_a_packet_late_costs_half_a_packet_of_silence() {
     });
     assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
     let frames = |bytes: &[u8]| bytes.as_chunks::<4>().0.to_vec();
-    let (heard, sent) = (frames(&report.heard.expect("something was heard").frames), frames(&sent));
+    let (heard, sent) = (frames(&report.played.expect("something was heard").frames), frames(&sent));
     assert!(heard.len() >= sent.len(), "{} frames heard", heard.len());
     let figure =
         |key: String| report.guest.result(&key).map(|frames| usize::try_from(frames).expect("is short"));

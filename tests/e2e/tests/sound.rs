@@ -181,7 +181,7 @@ fn volume_and_mute_are_heard_as_the_datasheet_says() {
     ] {
         let report = play(&tune.path(), |request| request.guest_config = vec![setting.clone()]);
         assert_content(&report);
-        let heard = samples(&report.heard.expect("something was heard").frames);
+        let heard = samples(&report.played.expect("something was heard").frames);
         let wanted: Vec<i16> =
             samples(&sent).into_iter().enumerate().map(|(at, sample)| wanted(at % 2, sample)).collect();
         let first = heard.iter().zip(&wanted).position(|(heard, wanted)| heard != wanted);

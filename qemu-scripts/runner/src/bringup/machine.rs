@@ -122,8 +122,8 @@ impl Machine {
     ///
     /// # Errors
     /// [`Error::Failed`] if the system can't tell.
-    pub fn ended(&mut self) -> Result<Option<Outcome>, Error> {
-        Ok(self.process.ended()?.map(Outcome::from))
+    pub fn try_wait(&mut self) -> Result<Option<Outcome>, Error> {
+        Ok(self.process.try_wait()?.map(Outcome::from))
     }
 
     /// What QEMU said.

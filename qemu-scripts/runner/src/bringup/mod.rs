@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         let outcome = loop {
             check_stop()?;
             // Asked first, so that what came before the end is read after it.
-            let ended = self.machine.ended()?;
+            let ended = self.machine.try_wait()?;
             if self.listen(say) {
                 last_output = Instant::now();
             }
@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
         while !self.guest.all().contains(words) {
             check_stop()?;
             self.listen(say);
-            if self.machine.ended()?.is_some() || start.elapsed() > limit {
+            if self.machine.try_wait()?.is_some() || start.elapsed() > limit {
                 return Err(Error::Failed(format!("the guest never said \"{words}\"")));
             }
             thread::sleep(Duration::from_millis(20));

@@ -148,7 +148,7 @@ fn boot(
     make_volume(&volume_parts, folder, &request.wav, &request.guest_config(facts, pci))?;
     let bytes = request.wav.metadata().map_err(|e| Error::file("read", &request.wav, &e))?.len();
     let options = MachineOptions { ram_mib: machine::ram_for(bytes), ..MachineOptions::default() };
-    let heard = folder.join("heard.wav");
+    let played = folder.join("heard.wav");
     let (card, mut machine) = match &request.device {
         Device::Ringwave => {
             let mut arguments = Card::single_session_options(folder);
@@ -158,7 +158,7 @@ fn boot(
             (Some(card), machine)
         }
         Device::Qemu(device) => {
-            let audiodev = format!("wav,id=snd,path={}", heard.display());
+            let audiodev = format!("wav,id=snd,path={}", played.display());
             let arguments = ["-audiodev".into(), audiodev, "-device".into(), device.clone()];
             (None, Machine::boot_device(artefacts, folder, &arguments, options)?)
         }
@@ -171,9 +171,9 @@ fn boot(
         return Err(Error::Failed(format!("QEMU failed (exit code {code:?}): {}", qemu.trim())));
     }
     let stats = card.map(Card::finish).transpose()?.map(|(stats, _)| stats);
-    let heard = heard.exists().then_some(heard);
-    if let (Some(out), Some(heard)) = (&request.out, &heard) {
-        fs::copy(heard, out).map_err(|e| Error::file("write", out, &e))?;
+    let played = played.exists().then_some(played);
+    if let (Some(out), Some(played)) = (&request.out, &played) {
+        fs::copy(played, out).map_err(|e| Error::file("write", out, &e))?;
     }
     Ok(Report::new(
         request,
@@ -182,6 +182,6 @@ fn boot(
         outcome,
         GuestLog::parse(&text),
         &text,
-        stats.is_some() && heard.is_some(),
+        stats.is_some() && played.is_some(),
     ))
 }

@@ -33,14 +33,14 @@ impl Report {
         outcome: Option<Outcome>,
         guest: GuestLog,
         text: &str,
-        heard: bool,
+        output_written: bool,
     ) -> Self {
         let info = GuestInfo {
             lines: text.lines().filter_map(|line| line.strip_prefix("ntguest: info ")).collect(),
         };
         let mut rows = info.rows(request, facts, pci);
-        rows.push(("ended", ended(outcome, &guest)));
-        if heard && let Some(out) = &request.out {
+        rows.push(("ended", describe_outcome(outcome, &guest)));
+        if output_written && let Some(out) = &request.out {
             rows.push(("heard by the card", out.display().to_string()));
         }
         for (key, value) in &guest.results {
@@ -66,7 +66,7 @@ impl Report {
     }
 }
 
-fn ended(outcome: Option<Outcome>, guest: &GuestLog) -> String {
+fn describe_outcome(outcome: Option<Outcome>, guest: &GuestLog) -> String {
     match (outcome, &guest.end) {
         (None, _) => "not in time: the guest was stopped".into(),
         (Some(Outcome::Ok), _) => "well: the client was served, the driver unloaded, nothing is left".into(),

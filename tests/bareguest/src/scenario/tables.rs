@@ -22,7 +22,7 @@ const BAD: u32 = 1024;
 /// The scenario.
 pub fn run(guest: &Guest<'_>) -> Step {
     let song = Song { frames: 1_200, ..guest.song() };
-    let mut bench = Bench {
+    let mut bench = TableCases {
         guest,
         song,
         table: Table::new(&guest.firmware)?,
@@ -40,7 +40,7 @@ pub fn run(guest: &Guest<'_>) -> Step {
 }
 
 /// Where the cases are tried.
-struct Bench<'a> {
+struct TableCases<'a> {
     guest: &'a Guest<'a>,
     song: Song,
     table: Table,
@@ -51,9 +51,9 @@ struct Bench<'a> {
     tried: u32,
 }
 
-impl Bench<'_> {
+impl TableCases<'_> {
     /// A data entry for a whole cyclic buffer.
-    fn whole(&self) -> Slot {
+    fn full_buffer(&self) -> Slot {
         Slot::data(self.good, self.song.ring_bytes())
     }
 
@@ -77,7 +77,7 @@ impl Bench<'_> {
     }
 
     fn slots_that_are_wrong(&mut self) -> Step {
-        let whole = self.whole();
+        let whole = self.full_buffer();
         let short = Slot { length: whole.length - 4, ..whole };
         let long = Slot { length: whole.length + 4, ..whole };
         self.case("zero-length", Error::SgEntry, 2, &[(0, Slot::data(self.good, 0)), (1, whole)])?;
@@ -91,7 +91,7 @@ impl Bench<'_> {
     }
 
     fn links_that_are_wrong(&mut self) -> Step {
-        let (whole, table) = (self.whole(), self.table);
+        let (whole, table) = (self.full_buffer(), self.table);
         let to = |slot| Slot::link(table.slot(slot));
         self.case("link-to-itself", Error::SgLink, 1, &[(0, to(0))])?;
         self.case("links-in-a-loop", Error::SgLink, 1, &[(0, to(1)), (1, to(0))])?;
@@ -108,7 +108,7 @@ impl Bench<'_> {
     }
 
     fn tables_that_are_wrong(&mut self) -> Step {
-        let (whole, card) = (self.whole(), self.guest.card);
+        let (whole, card) = (self.full_buffer(), self.guest.card);
         self.case("too-many-entries", Error::SgCount, ENTRIES_MAX + 1, &[(0, whole)])?;
         self.case("no-entries", Error::SgCount, 0, &[(0, whole)])?;
         let mode = stream::DMA_MODE_SCATTER_GATHER;

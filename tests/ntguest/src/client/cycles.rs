@@ -18,7 +18,7 @@ const CHECKED: u64 = 100;
 
 /// What a driver can hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Books {
+struct HeldResources {
     pool_blocks: usize,
     pool_bytes: usize,
     mdls: usize,
@@ -31,7 +31,7 @@ struct Books {
     interrupts: usize,
 }
 
-impl Books {
+impl HeldResources {
     fn read() -> Self {
         let (pool_blocks, pool_bytes) = pool::held();
         let mdls = pages::live_mdls();
@@ -68,7 +68,7 @@ pub fn run() -> bool {
     }
     // The first round may make what lasts as long as the device.
     let warm = round.iter().all(|(endpoint, format)| cycle(endpoint, format).is_ok());
-    let before = Books::read();
+    let before = HeldResources::read();
     crate::kprintln!("cycles: {} endpoint(s), {before:?}", endpoints.len());
     let mut done = 0;
     while warm && !round.is_empty() && done < cycles {
@@ -81,7 +81,7 @@ pub fn run() -> bool {
             let _ = pool::allocate(100, u32::from_le_bytes(*b"Kept"), false, false);
         }
         if done % CHECKED == 0 || done == cycles {
-            let now = Books::read();
+            let now = HeldResources::read();
             if now != before {
                 kernel::violation(
                     "cycle-leak",

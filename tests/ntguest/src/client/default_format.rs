@@ -77,7 +77,7 @@ pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> Option<MadeFormat> {
             wrong(endpoint, format_args!("PROPOSEDATAFORMAT2 says {proposed}, an intersection {default:?}"));
         }
     }
-    wishes(endpoint);
+    limited_ranges(endpoint);
     default
 }
 
@@ -95,7 +95,7 @@ fn proposed(endpoint: &Endpoint, mode: Guid) -> Option<MadeFormat> {
 
 /// Ranges with one limit each: what is given is the best inside, not what some range of the pin begins or
 /// ends with (IMiniport::DataRangeIntersection page: the best of what both ranges have).
-fn wishes(endpoint: &Endpoint) {
+fn limited_ranges(endpoint: &Endpoint) {
     let offered =
         |rate: u32| {
             endpoint.descriptor.ranges.iter().filter_map(|range| range.audio).any(|audio| {

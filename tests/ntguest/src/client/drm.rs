@@ -29,7 +29,7 @@ const PROTECTED: [DrmRights; 4] = [
 ];
 
 /// Asks for all of it; `when` says where in the stream's life.
-pub fn ask(stream: &PinStream, when: &str) {
+pub fn check_rights(stream: &PinStream, when: &str) {
     let Ok(drm) = stream.stream.query::<DrmAudioStream>(&IID_DRM_AUDIO_STREAM) else {
         harsh_violation(RULE, format_args!("a render stream has no IDrmAudioStream"));
         return;

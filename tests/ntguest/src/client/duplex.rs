@@ -49,7 +49,7 @@ pub fn run(wav: &Wav<'_>) -> bool {
     thread::join(thread);
     let Some(recording) = shared.recording.take() else { return false };
     record::deliver(&recording, &format);
-    tell_match(&recording.data, wav);
+    report_match(&recording.data, wav);
     ok
 }
 
@@ -65,7 +65,7 @@ fn recorder(argument: *mut c_void) {
 
 /// Says how much of the file lies in the recording in one piece, and where: a figure, for only the host knows
 /// what is connected.
-fn tell_match(recorded: &[u8], wav: &Wav<'_>) {
+fn report_match(recorded: &[u8], wav: &Wav<'_>) {
     let block = wav.block_align();
     let (offset, frames) = found::longest(recorded, &wav.data, block);
     crate::kresult!("loopback_offset_frames={offset} loopback_match_frames={frames}");

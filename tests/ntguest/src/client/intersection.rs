@@ -96,7 +96,7 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
         kernel::violation("intersection", format_args!("{what}: {status}, {length} bytes; {due} is due"));
         Answer::Wrong
     };
-    let (status, needed) = ask(endpoint, client, range.source, ptr::null_mut(), 0);
+    let (status, needed) = request_intersection(endpoint, client, range.source, ptr::null_mut(), 0);
     match status {
         Status::NOT_IMPLEMENTED => return by_portcls(client, range),
         Status::NO_MATCH => return Answer::NoMatch,
@@ -104,7 +104,8 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
         _ => return wrong("without a buffer", status, needed, "BUFFER_OVERFLOW and the size"),
     }
     let small = Guarded::new(needed as usize - 1);
-    let (status, length) = ask(endpoint, client, range.source, small.as_mut_ptr().cast(), needed - 1);
+    let (status, length) =
+        request_intersection(endpoint, client, range.source, small.as_mut_ptr().cast(), needed - 1);
     // A miniport may say the size and leave the rest to PortCls, or find no match when it looks closer: KS
     // asks each time anew.
     if status == Status::NOT_IMPLEMENTED {
@@ -117,7 +118,8 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
         return wrong("with a byte too little", status, length, "BUFFER_TOO_SMALL");
     }
     let buffer = Guarded::new(needed.next_multiple_of(8) as usize);
-    let (status, length) = ask(endpoint, client, range.source, buffer.as_mut_ptr().cast(), needed);
+    let (status, length) =
+        request_intersection(endpoint, client, range.source, buffer.as_mut_ptr().cast(), needed);
     // SAFETY: the buffer has at least as many bytes, which nothing else writes any more.
     let mut made = unsafe { core::slice::from_raw_parts(buffer.as_mut_ptr(), needed as usize) }.to_vec();
     let size = made.first_chunk().map_or(0, |size| u32::from_le_bytes(*size));
@@ -169,7 +171,7 @@ pub fn garbage(endpoint: &Endpoint) {
     for (what, client, bytes) in cases {
         let out = Guarded::new(ROOM as usize);
         let client = bytes_of(&client);
-        let (status, _) = ask(
+        let (status, _) = request_intersection(
             endpoint,
             client.get(..bytes).unwrap_or(&client),
             range.source,
@@ -188,7 +190,7 @@ pub fn plain(range: &Range) -> KsDataFormat {
 }
 
 /// One call. The client's range ends at an unmapped page.
-fn ask(
+fn request_intersection(
     endpoint: &Endpoint,
     client: &[u8],
     mine: *const KsDataFormat,

@@ -1,9 +1,9 @@
 //! The jack's description, asked in a loop while a stream is open: Windows' engine was seen to do that. At
 //! any time the answer is there and the same (rule `jack`); how long the longest took is printed.
 
-use super::ask::{self, instance};
 use super::controls::jack_property;
 use super::play::Label;
+use super::property_protocol::{self, instance};
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::{self, time};
 use crate::portcls::controls_layout::property;
@@ -76,7 +76,8 @@ fn poll(argument: *mut c_void) {
     // Once at least, however short the stream's life is.
     loop {
         let begun = time::interrupt_time_100ns();
-        let reply = ask::get(&jack_property(endpoint, property::JACK_DESCRIPTION, &number), BYTES);
+        let reply =
+            property_protocol::get(&jack_property(endpoint, property::JACK_DESCRIPTION, &number), BYTES);
         *longest = (*longest).max(time::interrupt_time_100ns().saturating_sub(begun));
         *reads += 1;
         let answer = reply.bytes().map(<[u8]>::to_vec);

@@ -57,8 +57,6 @@ pub mod timing_stats;
 pub mod wav;
 
 #[cfg(target_os = "uefi")]
-mod ask;
-#[cfg(target_os = "uefi")]
 mod buffer;
 #[cfg(target_os = "uefi")]
 mod controls;
@@ -88,6 +86,8 @@ mod player;
 mod poller;
 #[cfg(target_os = "uefi")]
 mod power;
+#[cfg(target_os = "uefi")]
+mod property_protocol;
 #[cfg(target_os = "uefi")]
 mod proposals;
 #[cfg(target_os = "uefi")]
@@ -144,7 +144,7 @@ mod session {
             Some("sweep") => sweep::run(),
             Some("cycles") => cycles::run(),
             Some("removal") => removal::run(),
-            Some("power") => power::rest() && play(&parsed_wav()),
+            Some("power") => power::idle_transitions() && play(&parsed_wav()),
             Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),
         };

@@ -21,9 +21,9 @@ impl OffsetTracker {
     pub fn observe(&mut self, offset: u64, now: u64) -> u64 {
         let forward = (offset + self.size - self.bytes % self.size) % self.size;
         let elapsed = now.saturating_sub(self.then).saturating_mul(self.bytes_per_second) / 10_000_000;
-        let turns = (elapsed.saturating_sub(forward) + self.size / 2) / self.size;
+        let wraps = (elapsed.saturating_sub(forward) + self.size / 2) / self.size;
         self.then = now;
-        self.bytes += forward + turns * self.size;
+        self.bytes += forward + wraps * self.size;
         self.bytes
     }
 
@@ -38,32 +38,32 @@ mod tests {
     use super::*;
 
     /// 1000 bytes a second in a buffer of 100.
-    fn turns() -> OffsetTracker {
+    fn tracker() -> OffsetTracker {
         OffsetTracker::new(100, 1000, 0)
     }
 
     #[test]
     fn what_wraps_is_added_up() {
-        let mut turns = turns();
+        let mut tracker = tracker();
         for step in 1..50 {
-            assert_eq!(turns.observe(step * 30 % 100, step * 300_000), step * 30);
+            assert_eq!(tracker.observe(step * 30 % 100, step * 300_000), step * 30);
         }
     }
 
     #[test]
     fn turns_that_nobody_saw_show_in_the_time() {
-        let mut turns = turns();
-        assert_eq!(turns.observe(10, 100_000), 10);
+        let mut tracker = tracker();
+        assert_eq!(tracker.observe(10, 100_000), 10);
         // 350 bytes later, give or take what the clocks differ.
-        assert_eq!(turns.observe(60, 3_600_000), 360);
-        assert_eq!(turns.observe(55, 13_590_000), 1355);
+        assert_eq!(tracker.observe(60, 3_600_000), 360);
+        assert_eq!(tracker.observe(55, 13_590_000), 1355);
     }
 
     #[test]
     fn a_pause_is_no_turn() {
-        let mut turns = turns();
-        assert_eq!(turns.observe(40, 400_000), 40);
-        turns.stood(90_000_000);
-        assert_eq!(turns.observe(50, 90_100_000), 50);
+        let mut tracker = tracker();
+        assert_eq!(tracker.observe(40, 400_000), 40);
+        tracker.stood(90_000_000);
+        assert_eq!(tracker.observe(50, 90_100_000), 50);
     }
 }

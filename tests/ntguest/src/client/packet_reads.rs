@@ -128,7 +128,7 @@ impl PacketReads {
     }
 
     /// Judges a call that gave no packet.
-    pub fn judge_refusal(&mut self, status: Status) -> Result<(), Finding> {
+    pub fn check_refusal(&mut self, status: Status) -> Result<(), Finding> {
         self.refused += 1;
         if core::mem::take(&mut self.promised) {
             return Err(Finding::PromiseBroken);
@@ -162,7 +162,7 @@ mod tests {
         for number in 0..10 {
             assert_eq!(reads.check(packet(number, i32::from(number % 2 == 0)), end_of(number)), Ok(()));
         }
-        assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Ok(()));
+        assert_eq!(reads.check_refusal(Status::DEVICE_NOT_READY), Ok(()));
         assert_eq!((reads.read, reads.lost), (10, 0));
     }
 
@@ -220,10 +220,10 @@ mod tests {
     fn a_packet_that_was_promised_must_come() {
         let mut reads = reads();
         assert_eq!(reads.check(packet(0, 1), end_of(0)), Ok(()));
-        assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Err(Finding::PromiseBroken));
-        assert_eq!(reads.judge_refusal(Status::DEVICE_NOT_READY), Ok(()));
+        assert_eq!(reads.check_refusal(Status::DEVICE_NOT_READY), Err(Finding::PromiseBroken));
+        assert_eq!(reads.check_refusal(Status::DEVICE_NOT_READY), Ok(()));
         assert_eq!(
-            reads.judge_refusal(Status::INVALID_DEVICE_STATE),
+            reads.check_refusal(Status::INVALID_DEVICE_STATE),
             Err(Finding::Refusal(Status::INVALID_DEVICE_STATE))
         );
     }

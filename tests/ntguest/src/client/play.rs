@@ -51,9 +51,9 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
         if !stream.has_notifications() {
             return timer::with_buffer(stream, wav, &format, label);
         }
-        drm::ask(stream, "before it was played");
+        drm::check_rights(stream, "before it was played");
         let played = with_buffer(stream, wav, &format, label);
-        drm::ask(stream, "after it was played");
+        drm::check_rights(stream, "after it was played");
         played
     });
     oracle::report_calls();
@@ -113,7 +113,7 @@ fn with_event(
         PositionChecker::new(u64::from(buffer.size), block, rate).with_packets_of(u64::from(packet_bytes));
     let before = port_etw::glitches();
     let result = player.session(checker, wav);
-    judge_reports(&player, before);
+    check_reports(&player, before);
     let unregistered = expect("UnregisterNotificationEvent", stream.unregister(&event));
     event.poison();
     crate::kresult!(
@@ -135,7 +135,7 @@ fn with_event(
 
 /// The driver reports what came too late, and nothing else (rule `glitch-report`): where nobody waits for a
 /// late client, and when it is the only one that plays.
-fn judge_reports(player: &Player<'_>, before: u32) {
+fn check_reports(player: &Player<'_>, before: u32) {
     if !player.realtime || player.label != Label::ONLY || cfg::get("also").is_some() {
         return;
     }

@@ -171,7 +171,7 @@ pub struct Player<'a> {
 impl Player<'_> {
     /// From STOP through RUN and back to STOP. Whatever fails, the stream is brought to STOP.
     pub fn session(&mut self, checker: PositionChecker, wav: &Wav<'_>) -> Result<(), Failed> {
-        self.expect_rest("before RUN")?;
+        self.expect_zero_positions("before RUN")?;
         let result = self.prepare().and_then(|()| self.run(checker, wav));
         if result.is_err() {
             for state in [State::Pause, State::Acquire, State::Stop] {
@@ -181,7 +181,7 @@ impl Player<'_> {
         }
         still::set_state(self.stream, State::Acquire)?;
         still::set_state(self.stream, State::Stop)?;
-        self.expect_rest("after STOP")
+        self.expect_zero_positions("after STOP")
     }
 
     /// The number of the packet after the last one that was accepted.
@@ -190,7 +190,7 @@ impl Player<'_> {
     }
 
     /// In STOP position, packet count and presentation position are zero (rule `not-at-rest`).
-    fn expect_rest(&self, when: &str) -> Result<(), Failed> {
+    fn expect_zero_positions(&self, when: &str) -> Result<(), Failed> {
         let (status, position) = self.stream.position(irql::PASSIVE);
         let count = self.packet_count()?;
         let presented = self.stream.presentation().map(|position| position.position_in_blocks);

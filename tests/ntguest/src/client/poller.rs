@@ -125,7 +125,8 @@ fn poll(argument: *mut c_void) {
             position.play_offset = position.play_offset * 3 % checker.size();
         }
         if status.is_success() {
-            let found = if running { checker.check(position, begun, done) } else { checker.place(position) };
+            let found =
+                if running { checker.check(position, begun, done) } else { checker.check_range(position) };
             stats.observe(begun, done, checker.travel());
             if let Err(finding) = found {
                 kernel::violation("position", format_args!("{finding}"));

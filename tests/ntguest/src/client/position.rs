@@ -92,7 +92,7 @@ impl PositionChecker {
     }
 
     /// What holds in every state: in range and on a frame.
-    pub fn place(&self, position: KsAudioPosition) -> Result<(), Finding> {
+    pub fn check_range(&self, position: KsAudioPosition) -> Result<(), Finding> {
         let KsAudioPosition { play_offset: play, write_offset: write } = position;
         if play >= self.size || write >= self.size {
             return Err(Finding::OutOfRange(position));
@@ -109,7 +109,7 @@ impl PositionChecker {
     /// is more than seven eighths of the buffer and the time since the last read less than an eighth of it:
     /// neither a late read nor a clock that catches up by a packet, half the buffer, is mistaken for one.
     pub fn check(&mut self, position: KsAudioPosition, begun: u64, done: u64) -> Result<(), Finding> {
-        self.place(position)?;
+        self.check_range(position)?;
         let play = position.play_offset;
         let Some((last, then)) = self.last.replace((play, begun)) else { return Ok(()) };
         let forward = (play + self.size - last) % self.size;

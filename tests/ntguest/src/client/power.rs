@@ -77,12 +77,12 @@ pub fn still_in_d3<R>(
 }
 
 /// What `client=power` does before it plays; true when all of it went well.
-pub fn rest() -> bool {
+pub fn idle_transitions() -> bool {
     // Before anybody has opened anything, and again: what is kept over D3 is kept over two.
     let idle = (0..2).all(|_| in_d3(asleep).is_ok());
     let streams = [false, true].into_iter().all(|capture| {
         let Some(endpoint) = endpoint::get(capture, 0) else { return true };
-        at_rest(&endpoint).is_ok()
+        idle_stream(&endpoint).is_ok()
     });
     idle && streams
 }
@@ -92,7 +92,7 @@ fn asleep() {
 }
 
 /// A stream in STOP without a buffer and with one, in ACQUIRE and in PAUSE.
-fn at_rest(endpoint: &Endpoint) -> Result<(), Failed> {
+fn idle_stream(endpoint: &Endpoint) -> Result<(), Failed> {
     let format = PcmFormat::of(SampleFormat::S16, 48_000, 2, true);
     let covered = endpoint.descriptor.ranges.iter().any(|range| negotiate::covers(range, &format));
     let format =

@@ -2,12 +2,12 @@
 //! and the format that `PROPOSEDATAFORMAT2` calls the best for a mode opens in that mode (WAVERT.md 5.5; rule
 //! `proposal`).
 
-use super::ask::{self, instance};
 use super::attributes;
 use super::format::{PcmFormat, SAMPLE_FORMATS};
 use super::intersection;
 use super::negotiate;
 use super::negotiate_modes;
+use super::property_protocol::{self, instance};
 use super::stream::PinStream;
 use crate::kernel;
 use crate::portcls::controls_layout::{property, verb};
@@ -65,8 +65,8 @@ pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
         }
         garbage_lists(endpoint, modes.first().copied().unwrap_or(MODE_RAW));
         pins(endpoint, property::PROPOSE2, verb::GET);
-        ask::refuse_verbs(&proposal(endpoint, property::PROPOSE2, &number));
-        let _ = ask::basic_support(&proposal(endpoint, property::PROPOSE2, &number));
+        property_protocol::refuse_verbs(&proposal(endpoint, property::PROPOSE2, &number));
+        let _ = property_protocol::basic_support(&proposal(endpoint, property::PROPOSE2, &number));
     }
     counts
 }
@@ -75,7 +75,7 @@ pub fn check(endpoint: &Endpoint, modes: &[Guid]) -> (u32, u32) {
 pub fn answer(endpoint: &Endpoint, format: &[u8]) -> Option<Status> {
     let number = instance(endpoint.pin);
     let property = proposal(endpoint, property::PROPOSE, &number);
-    property.item().map(|_| ask::set(&property, format))
+    property.item().map(|_| property_protocol::set(&property, format))
 }
 
 /// Opens a stream with a format and closes it.
@@ -98,7 +98,7 @@ fn expect_open(endpoint: &Endpoint, format: &[u8], what: fmt::Arguments<'_>) {
 
 fn propose(endpoint: &Endpoint, format: &[u8]) -> Status {
     let number = instance(endpoint.pin);
-    let status = ask::set(&proposal(endpoint, property::PROPOSE, &number), format);
+    let status = property_protocol::set(&proposal(endpoint, property::PROPOSE, &number), format);
     if fault::make(Fault::AnyProposal) { Status::SUCCESS } else { status }
 }
 
@@ -195,8 +195,8 @@ fn ask_wrongly(endpoint: &Endpoint, first: &Property<'_>) {
         }
     }
     pins(endpoint, property::PROPOSE, verb::SET);
-    ask::refuse_verbs(first);
-    let _ = ask::basic_support(first);
+    property_protocol::refuse_verbs(first);
+    let _ = property_protocol::basic_support(first);
 }
 
 /// A KSDATAFORMAT without a WAVEFORMATEX, as the endpoint builder was seen to ask: is there this kind of
@@ -273,10 +273,10 @@ pub fn best_of(endpoint: &Endpoint, mode: Guid) -> Option<Vec<u8>> {
     let whole = for_mode(endpoint, mode);
     let asked = proposal(endpoint, property::PROPOSE2, &whole);
     // A pin without a preferred format for the mode says NOT_SUPPORTED (its page).
-    if asked.item().is_none() || ask::get(&asked, 0).status == Status::NOT_SUPPORTED {
+    if asked.item().is_none() || property_protocol::get(&asked, 0).status == Status::NOT_SUPPORTED {
         return None;
     }
-    ask::size(&asked).and_then(|bytes| ask::get_every_size(&asked, bytes))
+    property_protocol::size(&asked).and_then(|bytes| property_protocol::get_every_size(&asked, bytes))
 }
 
 /// The best format of a mode: every size, its attribute list, and that it opens.

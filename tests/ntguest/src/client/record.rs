@@ -135,7 +135,7 @@ fn session(stream: &PinStream, buffer: &CyclicBuffer, order: &Order<'_>) -> Resu
     if !timer {
         expect("RegisterNotificationEvent", stream.register(&event))?;
     }
-    expect_rest(stream, "before RUN");
+    expect_zero_positions(stream, "before RUN");
     registers.expect_zero("capture before RUN");
     let result = states(stream, buffer, order, &registers, &event);
     if result.is_err() {
@@ -143,7 +143,7 @@ fn session(stream: &PinStream, buffer: &CyclicBuffer, order: &Order<'_>) -> Resu
             let _ = stream.set_state(state);
         }
     } else {
-        expect_rest(stream, "after STOP");
+        expect_zero_positions(stream, "after STOP");
         registers.expect_zero("capture after STOP");
         if order.mode == Mode::Packet && matches!(order.until, Until::Bytes(_)) {
             expect_numbers_restart(stream, &event)?;
@@ -289,7 +289,7 @@ fn expect_no_packet(stream: &PinStream, when: &str, due: &[Status]) {
 }
 
 /// In STOP the position is zero (rule `not-at-rest`).
-fn expect_rest(stream: &PinStream, when: &str) {
+fn expect_zero_positions(stream: &PinStream, when: &str) {
     let (status, position) = stream.position(irql::PASSIVE);
     if !status.is_success() || (position.play_offset, position.write_offset) != (0, 0) {
         kernel::violation(

@@ -161,7 +161,7 @@ impl Recorder<'_> {
                 let packet = match answer {
                     Ok(packet) => packet,
                     Err(status) => {
-                        report(reads.judge_refusal(status));
+                        report(reads.check_refusal(status));
                         break;
                     }
                 };
@@ -230,12 +230,12 @@ impl Recorder<'_> {
     /// The position, often enough that no turn is missed.
     pub fn by_timer(&mut self) -> Result<(), Failed> {
         let quarter = i64::try_from(self.packet_100ns() * u64::from(self.slots) / 4).unwrap_or(i64::MAX);
-        let mut turns = OffsetTracker::new(self.size as u64, self.bytes_per_second, self.run);
+        let mut tracker = OffsetTracker::new(self.size as u64, self.bytes_per_second, self.run);
         let mut read = 0;
         while !self.is_enough() {
             thread::sleep_100ns(quarter);
             let now = time::interrupt_time_100ns();
-            let captured = turns.observe(self.position()?, now);
+            let captured = tracker.observe(self.position()?, now);
             read = self.take_until(read, captured);
         }
         Ok(())

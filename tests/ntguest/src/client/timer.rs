@@ -81,14 +81,14 @@ fn session(
         longest: 0,
         bytes_per_second: rate * block * cfg::get_u64("clock_percent", 100) / 100,
     };
-    expect_rest(stream, &registers, "before RUN");
+    expect_zero_positions(stream, &registers, "before RUN");
     let result = feeder.states(PositionChecker::new(size, block, rate), label);
     if result.is_err() {
         for state in [State::Pause, State::Acquire, State::Stop] {
             let _ = stream.set_state(state);
         }
     } else {
-        expect_rest(stream, &registers, "after STOP");
+        expect_zero_positions(stream, &registers, "after STOP");
     }
     let Feeder { late, reads, longest, .. } = feeder;
     crate::kresult!(
@@ -107,7 +107,7 @@ fn session(
 }
 
 /// In STOP positions are zero (rule `not-at-rest`).
-fn expect_rest(stream: &PinStream, registers: &HwRegisters, when: &str) {
+fn expect_zero_positions(stream: &PinStream, registers: &HwRegisters, when: &str) {
     let (status, position) = stream.position(irql::PASSIVE);
     if !status.is_success() || (position.play_offset, position.write_offset) != (0, 0) {
         kernel::violation("not-at-rest", format_args!("{when}: GetPosition {status} {position:?}"));
@@ -175,7 +175,7 @@ impl Feeder<'_> {
             let now = time::interrupt_time_100ns();
             self.longest = self.longest.max(now.saturating_sub(then));
             then = now;
-            let played = tracker.observe(self.look()?, now);
+            let played = tracker.observe(self.read_position()?, now);
             self.late += u32::from(played + self.fifo > self.written);
             if played >= end {
                 return Ok(());
@@ -204,7 +204,7 @@ impl Feeder<'_> {
     }
 
     /// The play offset, at PASSIVE and at DISPATCH level in turn (rule `position`).
-    fn look(&mut self) -> Result<u64, Failed> {
+    fn read_position(&mut self) -> Result<u64, Failed> {
         let dispatch = self.reads[0] % 2 == 1;
         self.reads[0] += 1;
         self.reads[1] += u32::from(dispatch);

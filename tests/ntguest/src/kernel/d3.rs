@@ -56,7 +56,7 @@ const RESET: i64 = 1_000_000;
 /// How long to wait for an interrupt to become pending, milliseconds.
 const PENDING_MS: u64 = 1000;
 /// How long the function is in D0 before the driver is told, 100-ns units: what is pending comes meanwhile.
-const UNTOLD: i64 = 200_000;
+const BEFORE_SET_POWER: i64 = 200_000;
 /// Places in the driver that are named; further ones are only counted.
 const NAMED: usize = 16;
 
@@ -78,17 +78,17 @@ struct Saved {
 
 static SAVED: IrqLock<Option<Saved>> = IrqLock::new(None);
 /// Where in the driver rule `register-in-d3` was broken.
-static PLACES: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
+static REPORTED: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
 /// How often the function went to D3 with an interrupt pending that nobody had served.
 static PENDING: AtomicU32 = AtomicU32::new(0);
 
 /// An access to a BAR of the function in D3 (rule `register-in-d3`).
-pub fn judge(rip: usize, pa: u64, write: bool) {
+pub fn check_access(rip: usize, pa: u64, write: bool) {
     let new = {
-        let mut places = PLACES.lock();
-        let new = !places.contains(&rip) && places.len() < NAMED;
+        let mut reported = REPORTED.lock();
+        let new = !reported.contains(&rip) && reported.len() < NAMED;
         if new {
-            places.push(rip);
+            reported.push(rip);
         }
         new
     };
@@ -176,7 +176,7 @@ pub fn power_up(context: Context) {
     restore(card);
     lock_watch::set_asleep(false);
     pci::let_line_go();
-    thread::sleep_100ns(UNTOLD);
+    thread::sleep_100ns(BEFORE_SET_POWER);
 }
 
 /// How often it went to D3 with an interrupt pending.

@@ -62,7 +62,7 @@ fn ranges(pages: &[u64]) -> Vec<(u64, u64)> {
 
 /// Whatever the driver is given, the card must reach (cfg `dma_bits=`, as the card's option `--dma-bits`;
 /// 64): the driver has to name the highest address that it can use (rule `high-address`, WAVERT.md 3).
-fn check_reach(pages: &[u64]) {
+fn check_addressable(pages: &[u64]) {
     let bits = cfg::get_u64("dma_bits", 64).clamp(32, 64);
     let beyond = |page: &&u64| bits < 64 && **page >> bits != 0;
     if let Some(page) = pages.iter().find(beyond) {
@@ -80,7 +80,7 @@ fn check_reach(pages: &[u64]) {
 
 /// The driver has these pages now.
 pub fn given(pages: &[u64]) {
-    check_reach(pages);
+    check_addressable(pages);
     for (base, bytes) in ranges(pages) {
         let (mark, register) = next_mark();
         log::line("ntguest: dma-alloc ", format_args!("mark={mark} base={base:#x} bytes={bytes}"));

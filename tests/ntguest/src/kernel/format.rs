@@ -56,14 +56,14 @@ fn print_chars(
     args: &mut impl Arguments,
     wide: bool,
 ) {
-    let mut rest = text.peekable();
-    while let Some(c) = rest.next() {
+    let mut chars = text.peekable();
+    while let Some(c) = chars.next() {
         if c != '%' {
             put(out, c);
             continue;
         }
         let mut spec = Spec { size: 4, wide_format: wide, ..Spec::default() };
-        while let Some(flag) = rest.next_if(|c| "-0#+ ".contains(*c)) {
+        while let Some(flag) = chars.next_if(|c| "-0#+ ".contains(*c)) {
             match flag {
                 '-' => spec.left = true,
                 '0' => spec.zero = true,
@@ -72,45 +72,45 @@ fn print_chars(
                 _ => {}
             }
         }
-        spec.width = count(&mut rest, args).unwrap_or(0);
-        if rest.next_if_eq(&'.').is_some() {
-            spec.precision = Some(count(&mut rest, args).unwrap_or(0));
+        spec.width = count(&mut chars, args).unwrap_or(0);
+        if chars.next_if_eq(&'.').is_some() {
+            spec.precision = Some(count(&mut chars, args).unwrap_or(0));
         }
-        size(&mut rest, &mut spec);
-        match rest.next() {
+        size(&mut chars, &mut spec);
+        match chars.next() {
             Some(conversion) => convert(out, conversion, &spec, args),
             None => return,
         }
     }
 }
 
-type Rest<I> = core::iter::Peekable<I>;
+type Chars<I> = core::iter::Peekable<I>;
 
-fn count<I: Iterator<Item = char>>(rest: &mut Rest<I>, args: &mut impl Arguments) -> Option<usize> {
+fn count<I: Iterator<Item = char>>(chars: &mut Chars<I>, args: &mut impl Arguments) -> Option<usize> {
     let longest = args.longest();
-    if rest.next_if_eq(&'*').is_some() {
+    if chars.next_if_eq(&'*').is_some() {
         return Some((args.next() as u32 as usize).min(longest));
     }
     let mut value = None;
-    while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+    while let Some(digit) = chars.next_if(char::is_ascii_digit) {
         value = Some((value.unwrap_or(0) * 10 + (digit as usize - '0' as usize)).min(longest));
     }
     value
 }
 
-fn size<I: Iterator<Item = char>>(rest: &mut Rest<I>, spec: &mut Spec) {
-    while let Some(c) = rest.next_if(|c| "hlwILzjt".contains(*c)) {
+fn size<I: Iterator<Item = char>>(chars: &mut Chars<I>, spec: &mut Spec) {
+    while let Some(c) = chars.next_if(|c| "hlwILzjt".contains(*c)) {
         match c {
             'h' => spec.size = if spec.size == 2 { 1 } else { 2 },
             // A Windows long has 32 bits; "ll" has 64.
-            'l' if rest.next_if_eq(&'l').is_some() => spec.size = 8,
+            'l' if chars.next_if_eq(&'l').is_some() => spec.size = 8,
             'l' | 'w' => spec.wide = true,
             'I' => {
                 spec.size = 8;
-                if rest.next_if_eq(&'6').is_some() {
-                    rest.next_if_eq(&'4');
-                } else if rest.next_if_eq(&'3').is_some() {
-                    rest.next_if_eq(&'2');
+                if chars.next_if_eq(&'6').is_some() {
+                    chars.next_if_eq(&'4');
+                } else if chars.next_if_eq(&'3').is_some() {
+                    chars.next_if_eq(&'2');
                     spec.size = 4;
                 }
             }

@@ -255,7 +255,7 @@ static UNEXPECTED: IrqLock<u32> = IrqLock::new(0);
 extern "win64" fn entered(frame: &mut Frame) {
     let vector = frame.vector as u8;
     if vector == DEBUG {
-        let watched = lock_watch::stepped(frame);
+        let watched = lock_watch::on_single_step(frame);
         if reenter::step(frame) {
             return;
         }
@@ -290,7 +290,7 @@ extern "win64" fn entered(frame: &mut Frame) {
         cpu::sti();
         // SAFETY: the DPC stack is free: only code below DISPATCH comes here, and that is never a DPC.
         unsafe { on_stack((&raw const DPC_STACK) as u64 + STACK as u64, dpc::drain, core::ptr::null_mut()) };
-        thread::reschedule_if_asked();
+        thread::reschedule_if_requested();
         cpu::interrupts_off();
     } else {
         let arg = usize::from(vector) as *mut c_void;

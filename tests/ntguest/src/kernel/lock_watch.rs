@@ -62,9 +62,9 @@ static LEFT: AtomicU32 = AtomicU32::new(0);
 /// The page that is present for one instruction, and whether interrupts were on before it.
 static ONE_STEP: IrqLock<Option<(Page, bool)>> = IrqLock::new(None);
 /// Where in the driver the rule was broken.
-static PLACES: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
-/// Code outside the image is judged too: for the self-test.
-static EVERYBODY: AtomicBool = AtomicBool::new(false);
+static REPORTED: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
+/// Code outside the image is checked too: for the self-test.
+static ALL_CODE: AtomicBool = AtomicBool::new(false);
 
 static SINCE: AtomicU64 = AtomicU64::new(0);
 static TAKEN_BY: AtomicUsize = AtomicUsize::new(0);
@@ -83,9 +83,9 @@ pub fn remove(va: u64) {
     PAGES.lock().retain(|page| page.va != va);
 }
 
-/// Judges the self-test's code as if it were a driver's.
-pub fn judge_everybody() {
-    EVERYBODY.store(true, Ordering::Relaxed);
+/// Checks the self-test's code as if it were a driver's.
+pub fn check_all_code() {
+    ALL_CODE.store(true, Ordering::Relaxed);
 }
 
 fn lock(locked: bool) {
@@ -153,9 +153,9 @@ pub fn fault(frame: &mut Frame, va: u64, write: bool) -> bool {
     let page = PAGES.lock().iter().copied().find(|page| page.va == here);
     let Some(page) = page.filter(Page::hidden) else { return false };
     if is_asleep() {
-        d3::judge(frame.rip as usize, page.pa + va % PAGE, write);
+        d3::check_access(frame.rip as usize, page.pa + va % PAGE, write);
     } else {
-        judge(frame.rip as usize, page, va, write);
+        check_access(frame.rip as usize, page, va, write);
     }
     paging::map(page.va, page.pa, page.flags);
     // No interrupt in between: its service routine would find the page present.
@@ -164,8 +164,8 @@ pub fn fault(frame: &mut Frame, va: u64, write: bool) -> bool {
     true
 }
 
-fn judge(rip: usize, page: Page, va: u64, write: bool) {
-    if !image::image_contains(rip) && !EVERYBODY.load(Ordering::Relaxed) {
+fn check_access(rip: usize, page: Page, va: u64, write: bool) {
+    if !image::image_contains(rip) && !ALL_CODE.load(Ordering::Relaxed) {
         return;
     }
     let allowed = |left: u32| left.checked_sub(1);
@@ -173,10 +173,10 @@ fn judge(rip: usize, page: Page, va: u64, write: bool) {
         return;
     }
     let new = {
-        let mut places = PLACES.lock();
-        let new = !places.contains(&rip) && places.len() < NAMED;
+        let mut reported = REPORTED.lock();
+        let new = !reported.contains(&rip) && reported.len() < NAMED;
         if new {
-            places.push(rip);
+            reported.push(rip);
         }
         new
     };
@@ -198,7 +198,7 @@ fn judge(rip: usize, page: Page, va: u64, write: bool) {
 
 /// The debug exception: true when it was the one instruction; the page is gone again and the interrupt flag
 /// as it was.
-pub fn stepped(frame: &mut Frame) -> bool {
+pub fn on_single_step(frame: &mut Frame) -> bool {
     let Some((page, interrupts)) = ONE_STEP.lock().take() else { return false };
     page.update();
     if interrupts {

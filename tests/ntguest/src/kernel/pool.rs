@@ -47,7 +47,7 @@ impl core::fmt::Display for Tag {
 }
 
 /// Where a block of `bytes` lies: (pages, offset of the block in them).
-fn place(bytes: usize) -> (u64, usize) {
+fn layout_of(bytes: usize) -> (u64, usize) {
     let page = PAGE as usize;
     let pages = bytes.div_ceil(page).max(1);
     if bytes >= page { (pages as u64, 0) } else { (1, page - bytes.max(1).next_multiple_of(16)) }
@@ -55,7 +55,7 @@ fn place(bytes: usize) -> (u64, usize) {
 
 /// Allocates; `None` when memory is out. IRQL and arguments are the caller's business.
 pub fn allocate(bytes: usize, tag: u32, zeroed: bool, paged: bool) -> Option<*mut u8> {
-    let (pages, offset) = place(bytes);
+    let (pages, offset) = layout_of(bytes);
     let base = paging::reserve(Region::Pool, pages);
     for page in 0..pages {
         let Some(pa) = phys::alloc_pool() else {

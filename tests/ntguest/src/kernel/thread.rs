@@ -334,7 +334,7 @@ fn reschedule() {
 }
 
 /// On the way down below DISPATCH: switch if somebody asked for it.
-pub fn reschedule_if_asked() {
+pub fn reschedule_if_requested() {
     if SCHED.lock().resched {
         reschedule();
     }

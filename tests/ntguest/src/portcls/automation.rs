@@ -235,8 +235,9 @@ pub fn check_graph(filter: &Filter, report: &mut dyn Report) {
     }
     let count = u32::try_from(filter.nodes.len()).unwrap_or(MANY);
     for node in 0..count {
-        let reached = pins_of(filter, FLOW_IN).any(|pin| filter.way(pin).0.contains(&node));
-        if !reached || filter.way_from_node(node).is_empty() {
+        let reached =
+            pins_of(filter, FLOW_IN).any(|pin| filter.reachable_nodes_and_pins(pin).0.contains(&node));
+        if !reached || filter.pins_from_node(node).is_empty() {
             report.harsh(format_args!("node {node} lies on no way through the filter"));
         }
     }

@@ -106,7 +106,7 @@ fn parse_mode(mode: &[u8], min_period: u32, report: &mut dyn Report) -> Option<G
 
 /// Judges by what the filter's pins are: 10 ms of the largest format must fit, and an element for a mode that
 /// no pin lists is for nobody.
-pub fn judge(constraints: &Constraints, bytes_in_10_ms: u32, listed: &[Guid], report: &mut dyn Report) {
+pub fn check(constraints: &Constraints, bytes_in_10_ms: u32, listed: &[Guid], report: &mut dyn Report) {
     if constraints.max_bytes != 0 && constraints.max_bytes < bytes_in_10_ms {
         report.found(format_args!(
             "MaxPacketSizeInBytes {} is less than 10 ms of the pin's largest format, {bytes_in_10_ms}",
@@ -151,7 +151,7 @@ mod tests {
         bend(&mut data);
         let mut text = String::new();
         if let Some(constraints) = parse(&DEVPKEY_PACKET_SIZE_CONSTRAINTS2, kind, &data, &mut text) {
-            judge(&constraints, 1920, &[MODE_RAW], &mut text);
+            check(&constraints, 1920, &[MODE_RAW], &mut text);
         }
         text
     }

@@ -116,20 +116,20 @@ unsafe impl Sync for Filter {}
 impl Filter {
     /// Pins that can be reached from `pin` inside the filter, in the direction sound travels.
     pub fn reachable(&self, pin: u32) -> Vec<u32> {
-        self.way(pin).1
+        self.reachable_nodes_and_pins(pin).1
     }
 
     /// Nodes and pins that can be reached from `pin` inside the filter, in the direction sound travels.
-    pub fn way(&self, pin: u32) -> (Vec<u32>, Vec<u32>) {
-        self.travel(|c| c.from_node == FILTER_NODE && c.from_node_pin == pin)
+    pub fn reachable_nodes_and_pins(&self, pin: u32) -> (Vec<u32>, Vec<u32>) {
+        self.follow(|c| c.from_node == FILTER_NODE && c.from_node_pin == pin)
     }
 
     /// Pins that can be reached from a node.
-    pub fn way_from_node(&self, node: u32) -> Vec<u32> {
-        self.travel(|c| c.from_node == node).1
+    pub fn pins_from_node(&self, node: u32) -> Vec<u32> {
+        self.follow(|c| c.from_node == node).1
     }
 
-    fn travel(&self, begins: impl Fn(&&PcConnectionDescriptor) -> bool) -> (Vec<u32>, Vec<u32>) {
+    fn follow(&self, begins: impl Fn(&&PcConnectionDescriptor) -> bool) -> (Vec<u32>, Vec<u32>) {
         let (mut nodes, mut ends) = (Vec::new(), Vec::new());
         let mut fresh: Vec<PcConnectionDescriptor> =
             self.connections.iter().filter(begins).copied().collect();

@@ -237,7 +237,7 @@ pub fn check_all() {
             report.found(format_args!("the engine looks at the AUDIO interface of a wave filter only"));
         }
         let listed = modes::listed(port);
-        constraints::judge(&constraints, bytes_in_10_ms(&filter), &listed, &mut report);
+        constraints::check(&constraints, bytes_in_10_ms(&filter), &listed, &mut report);
         count += 1;
         shortest = constraints.min_period;
     }

@@ -275,22 +275,22 @@ mod run {
     }
 
     /// The place of a fault in the run's list; an unknown name ends the run.
-    fn place(fault: Fault) -> Option<u32> {
+    fn number_of(fault: Fault) -> Option<u32> {
         configured().find(|(_, known)| *known == fault).map(|(number, _)| number)
     }
 
     /// Whether the run asks for this fault.
     pub fn wanted(fault: Fault) -> bool {
-        place(fault).is_some()
+        number_of(fault).is_some()
     }
 
     /// Whether the run asks for this fault; if so it is made now.
     pub fn make(fault: Fault) -> bool {
-        let place = place(fault);
-        if let Some(number) = place {
+        let number = number_of(fault);
+        if let Some(number) = number {
             MADE.fetch_or(1 << (number % 32), Ordering::Relaxed);
         }
-        place.is_some()
+        number.is_some()
     }
 
     /// Notes that the fault was made, of a run that asks for one alone.

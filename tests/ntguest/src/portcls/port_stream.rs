@@ -127,7 +127,7 @@ pub fn check_cleared(mdl: *mut Mdl, offset: u32, bytes: u32) {
 
 /// The highest address that pages may have: what the driver says, unless the run asks for the fault of not
 /// listening.
-fn reach(high: u64) -> u64 {
+fn highest_address(high: u64) -> u64 {
     if fault::make(Fault::HighPages) { u64::MAX } else { high }
 }
 
@@ -147,7 +147,7 @@ pub unsafe extern "win64" fn allocate_pages(this: This, high: u64, bytes: usize)
         crate::kprintln!("fault null-mdl: {bytes} bytes are not to be had");
         return ptr::null_mut();
     }
-    let high = reach(high);
+    let high = highest_address(high);
     let short = fault::wanted(Fault::ShortMdl) && bytes > PAGE;
     let given = if short { bytes.div_ceil(PAGE) / 2 * PAGE } else { bytes };
     if short {
@@ -179,9 +179,9 @@ pub unsafe extern "win64" fn allocate_contiguous(this: This, low: u64, high: u64
     }
     if bytes > PAGE && fault::make(Fault::ContiguousGap) {
         crate::kprintln!("fault contiguous-gap: {bytes} bytes in pages that do not lie side by side");
-        return keep(stream, pages::alloc_pages(low, reach(high), bytes, OWNER));
+        return keep(stream, pages::alloc_pages(low, highest_address(high), bytes, OWNER));
     }
-    keep(stream, pages::alloc_contiguous(low, reach(high), bytes, OWNER))
+    keep(stream, pages::alloc_contiguous(low, highest_address(high), bytes, OWNER))
 }
 
 /// Slot 5.

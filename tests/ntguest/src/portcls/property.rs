@@ -120,16 +120,16 @@ impl Property<'_> {
             return Reply { status, size: u32::try_from(written.len()).unwrap_or(0), value };
         }
         let reply = self.hand_over(&item, stream, self.as_seen(verb), value);
-        self.judge(verb, value, &reply);
+        self.check_reply(verb, value, &reply);
         reply
     }
 
     /// Documentation lists KSPROPERTY_TYPE_TOPOLOGY among the bits a handler sees, samples never mask it:
     /// every other request has it.
     fn as_seen(&self, verb: u32) -> u32 {
-        static TURN: AtomicU32 = AtomicU32::new(0);
-        let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        if self.node.is_some() && turn % 2 == 1 { verb | verb::TOPOLOGY } else { verb }
+        static REQUESTS: AtomicU32 = AtomicU32::new(0);
+        let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+        if self.node.is_some() && number % 2 == 1 { verb | verb::TOPOLOGY } else { verb }
     }
 
     fn hand_over(&self, item: &Item, stream: This, verb: u32, value: &[u8]) -> Reply {
@@ -196,7 +196,7 @@ impl Property<'_> {
         Reply { status, size, value: bytes }
     }
 
-    fn judge(&self, verb: u32, before: &[u8], reply: &Reply) {
+    fn check_reply(&self, verb: u32, before: &[u8], reply: &Reply) {
         let (status, size, offered) = (reply.status, reply.size as usize, before.len());
         if status.is_success() && size > offered {
             kernel::violation(

@@ -2,7 +2,7 @@
 //! (`client=jack`); rule `jack`.
 
 use super::{jack_property, topology};
-use crate::client::ask::{self, instance, word};
+use crate::client::property_protocol::{self, instance, word};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::{event, property, verb};
@@ -39,8 +39,8 @@ fn harsh(endpoint: &Endpoint, what: fmt::Arguments<'_>) {
 fn items(endpoint: &Endpoint, id: u32, bytes: usize) -> Option<Vec<u8>> {
     let number = instance(endpoint.jack().1);
     let property = jack_property(endpoint, id, &number);
-    let size = ask::size(&property)?;
-    let reply = ask::get_every_size(&property, size)?;
+    let size = property_protocol::size(&property)?;
+    let reply = property_protocol::get_every_size(&property, size)?;
     let count = word(&reply, 4) as usize;
     if count == 0 || size != HEADER + count * bytes || word(&reply, 0) as usize != size {
         wrong(endpoint, format_args!("{property}: Size {}, Count {count} in {size} bytes", word(&reply, 0)));
@@ -52,7 +52,10 @@ fn items(endpoint: &Endpoint, id: u32, bytes: usize) -> Option<Vec<u8>> {
 /// Whether the jack says that something is plugged in.
 fn connected(endpoint: &Endpoint) -> Option<bool> {
     let number = instance(endpoint.jack().1);
-    let reply = ask::get(&jack_property(endpoint, property::JACK_DESCRIPTION, &number), HEADER + DESCRIPTION);
+    let reply = property_protocol::get(
+        &jack_property(endpoint, property::JACK_DESCRIPTION, &number),
+        HEADER + DESCRIPTION,
+    );
     reply.bytes().map(|bytes| word(bytes, HEADER + 24) != 0)
 }
 
@@ -65,8 +68,8 @@ pub fn check(endpoint: &Endpoint) -> Option<u32> {
     let detects = second.and_then(|_| items(endpoint, property::JACK_DESCRIPTION2, DESCRIPTION2));
     for id in [property::JACK_DESCRIPTION, property::JACK_DESCRIPTION2] {
         if jack_property(endpoint, id, &number).item().is_some() {
-            let _ = ask::basic_support(&jack_property(endpoint, id, &number));
-            ask::refuse_verbs(&jack_property(endpoint, id, &number));
+            let _ = property_protocol::basic_support(&jack_property(endpoint, id, &number));
+            property_protocol::refuse_verbs(&jack_property(endpoint, id, &number));
             other_pins(endpoint, id);
         }
     }
@@ -103,7 +106,7 @@ fn other_pins(endpoint: &Endpoint, id: u32) {
     let pins = u32::try_from(filter.pins.len()).unwrap_or(0);
     for pin in (0..pins).chain([pins, 99, u32::MAX]).filter(|pin| *pin != endpoint.jack().1) {
         let number = instance(pin);
-        let reply = ask::get(&jack_property(endpoint, id, &number), HEADER + DESCRIPTION);
+        let reply = property_protocol::get(&jack_property(endpoint, id, &number), HEADER + DESCRIPTION);
         if reply.status.is_success() {
             wrong(endpoint, format_args!("pin {pin:#x} is no jack and is described (property {id})"));
         }
@@ -117,7 +120,8 @@ fn other_pins(endpoint: &Endpoint, id: u32) {
     }
     for bytes in 0..4 {
         let number = instance(endpoint.jack().1);
-        let reply = ask::get(&jack_property(endpoint, id, &number[..bytes]), HEADER + DESCRIPTION);
+        let reply =
+            property_protocol::get(&jack_property(endpoint, id, &number[..bytes]), HEADER + DESCRIPTION);
         if reply.status.is_success() {
             wrong(endpoint, format_args!("{bytes} bytes of a pin are enough (property {id})"));
         }

@@ -1,7 +1,7 @@
 //! A volume or a mute node: its ranges, GET and SET on every channel, and every way to ask wrongly (rules
 //! `volume`, `mute`).
 
-use crate::client::ask::{self, instance, word};
+use crate::client::property_protocol::{self, instance, word};
 use crate::kernel;
 use crate::portcls::controls_layout::{ALL_CHANNELS, property, verb};
 use crate::portcls::fault::{self, Fault};
@@ -71,7 +71,7 @@ impl Level {
 
     /// The value of a channel.
     pub fn get(&self, channel: u32) -> Result<i32, Status> {
-        let reply = ask::get(&self.property(&instance(channel)), 4);
+        let reply = property_protocol::get(&self.property(&instance(channel)), 4);
         let value = reply.bytes().map(|bytes| word(bytes, 0).cast_signed()).ok_or(reply.status)?;
         Ok(match self.kind {
             Kind::Volume if fault::make(Fault::VolumeDrift) => value.wrapping_sub(256),
@@ -82,7 +82,7 @@ impl Level {
 
     /// Sets a channel, or all.
     pub fn set(&self, channel: u32, value: i32) -> Status {
-        ask::set(&self.property(&instance(channel)), &value.to_le_bytes())
+        property_protocol::set(&self.property(&instance(channel)), &value.to_le_bytes())
     }
 
     /// Asks everything; `hint` channels when the control itself does not say. How many it has.
@@ -92,7 +92,7 @@ impl Level {
         if before.len() != range.channels as usize {
             return range.channels;
         }
-        self.wrong_asks(&range, &before);
+        self.send_wrong_values(&range, &before);
         self.set_each(&range);
         self.set_all(&range);
         self.strange_values(&range);
@@ -104,8 +104,8 @@ impl Level {
 
     /// BASICSUPPORT, with and without a channel in the instance.
     fn range(&self, hint: u32) -> Option<Range> {
-        let support = ask::basic_support(&self.property(&instance(0)))?;
-        let bare = ask::basic_support(&self.property(&[]))?;
+        let support = property_protocol::basic_support(&self.property(&instance(0)))?;
+        let bare = property_protocol::basic_support(&self.property(&[]))?;
         if bare.members != support.members || bare.access != support.access {
             self.wrong(format_args!("BASICSUPPORT without a channel says something else"));
         }
@@ -154,7 +154,9 @@ impl Level {
     fn values(&self, range: &Range) -> Vec<i32> {
         let mut values = Vec::new();
         for channel in 0..range.channels {
-            let Some(bytes) = ask::get_every_size(&self.property(&instance(channel)), 4) else { break };
+            let Some(bytes) = property_protocol::get_every_size(&self.property(&instance(channel)), 4) else {
+                break;
+            };
             let raw = word(&bytes, 0).cast_signed();
             let value = if self.kind == Kind::Mute { i32::from(raw != 0) } else { raw };
             if self.kind == Kind::Volume && !(range.least..=range.most).contains(&value) {
@@ -167,7 +169,7 @@ impl Level {
 
     /// Channels that are not there, instances that are too short, verbs that nobody knows: refused, and
     /// nothing changes.
-    fn wrong_asks(&self, range: &Range, before: &[i32]) {
+    fn send_wrong_values(&self, range: &Range, before: &[i32]) {
         let count = range.channels;
         for channel in [count, count + 1, 31, 32, 255, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe] {
             let asked = if fault::make(Fault::AnyChannel) { 0 } else { channel };
@@ -196,7 +198,7 @@ impl Level {
                 }
             }
         }
-        ask::refuse_verbs(&self.property(&instance(0)));
+        property_protocol::refuse_verbs(&self.property(&instance(0)));
         self.expect_all(before, "after what must be refused");
     }
 
@@ -228,7 +230,7 @@ impl Level {
     }
 
     fn set_each(&self, range: &Range) {
-        ask::set_every_size(&self.property(&instance(0)), &range.most.to_le_bytes());
+        property_protocol::set_every_size(&self.property(&instance(0)), &range.most.to_le_bytes());
         let proper = Self::proper(range);
         let mut values: Vec<i32> = (0..range.channels).map(|_| range.most).collect();
         self.set(ALL_CHANNELS, range.most);

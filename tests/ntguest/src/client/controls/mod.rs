@@ -13,9 +13,9 @@ mod together;
 
 use self::level::{Kind, Level};
 use super::{negotiate_modes, proposals};
-use crate::client::ask;
 use crate::client::default_format;
 use crate::client::made_format::MadeFormat;
+use crate::client::property_protocol;
 use crate::kernel::{self, cfg};
 use crate::portcls::controls_layout::property;
 use crate::portcls::descriptor::Filter;
@@ -72,7 +72,7 @@ pub fn run() -> bool {
         }
     }
     for (_, port) in subdevice::registered() {
-        ask::pester(port);
+        property_protocol::send_wrong_requests(port);
     }
     let Tally { endpoints, volumes, mutes, channels, events, jacks, proposed, accepted, modes, pins } = tally;
     crate::kresult!(
@@ -179,7 +179,8 @@ fn cpu_resources(endpoint: &Endpoint, filter: &Filter) {
         if property.item().is_none() {
             continue;
         }
-        let value = ask::get_every_size(&property, 4).map(|bytes| ask::word(&bytes, 0));
+        let value =
+            property_protocol::get_every_size(&property, 4).map(|bytes| property_protocol::word(&bytes, 0));
         if value.is_some_and(|value| !CPU_RESOURCES.contains(&value)) {
             kernel::violation("control-nodes", format_args!("{property}: CPU resources {value:x?}"));
         }

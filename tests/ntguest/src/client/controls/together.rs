@@ -15,7 +15,7 @@ use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// How often the first client sets while the second one asks.
-const TURNS: i32 = 50;
+const ROUNDS: i32 = 50;
 
 fn rule(level: &Level) -> &'static str {
     if level.kind == Kind::Volume { "volume" } else { "mute" }
@@ -81,9 +81,10 @@ pub fn two_clients(level: &Level) {
         asked: AtomicU32::new(0),
         failed: AtomicU32::new(0),
     };
-    let id = thread::spawn("second panel", ask, (&raw const panel).cast_mut().cast(), DRIVER_STACK);
-    for turn in 0..TURNS {
-        let value = -65536 * (turn % 2);
+    let id =
+        thread::spawn("second panel", read_while_set, (&raw const panel).cast_mut().cast(), DRIVER_STACK);
+    for round in 0..ROUNDS {
+        let value = -65536 * (round % 2);
         let status = level.set(0, value);
         if !status.is_success() || level.get(0) != Ok(value) {
             kernel::violation("volume", format_args!("beside a second client: {value} {status}"));
@@ -101,7 +102,7 @@ pub fn two_clients(level: &Level) {
     }
 }
 
-fn ask(argument: *mut c_void) {
+fn read_while_set(argument: *mut c_void) {
     // SAFETY: `two_clients` keeps it until it has joined this thread, and shares atomics only.
     let panel = unsafe { &*argument.cast::<Panel>() };
     while !panel.enough.load(Ordering::Acquire) {

@@ -108,7 +108,7 @@ fn unread_packets(stress: &Stress, stream: &PinStream, buffer: &CyclicBuffer, ev
                 }
             }
             Err(status) => {
-                report(reads.judge_refusal(status));
+                report(reads.check_refusal(status));
                 break;
             }
         }

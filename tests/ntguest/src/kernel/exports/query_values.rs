@@ -94,8 +94,8 @@ struct Query {
 }
 
 impl Query {
-    /// Hands one value to the entry: to its routine, or straight into its buffer.
-    fn hand(&self, entry: &Entry, name: &[u16], kind: u32, data: &[u8]) -> Status {
+    /// Delivers one value to the entry: to its routine, or straight into its buffer.
+    fn deliver(&self, entry: &Entry, name: &[u16], kind: u32, data: &[u8]) -> Status {
         if entry.flags & flag::DIRECT != 0 {
             return direct(entry, kind, data);
         }
@@ -207,7 +207,7 @@ fn default_of(query: &Query, entry: &Entry, name: &[u16]) -> Status {
     let mut data = alloc::vec![0; length];
     // SAFETY: the driver's default data of that length.
     unsafe { data.as_mut_ptr().copy_from(entry.default_data, length) };
-    query.hand(entry, name, kind, &data)
+    query.deliver(entry, name, kind, &data)
 }
 
 fn one(query: &Query, path: &str, entry: &Entry) -> Status {
@@ -221,14 +221,14 @@ fn one(query: &Query, path: &str, entry: &Entry) -> Status {
         if all.is_empty() && entry.flags & flag::REQUIRED != 0 {
             return Status::OBJECT_NAME_NOT_FOUND;
         }
-        let mut handed = all.iter().map(|value| query.hand(entry, &value.name, value.kind, &value.data));
+        let mut handed = all.iter().map(|value| query.deliver(entry, &value.name, value.kind, &value.data));
         return handed.find(|status| !status.is_success()).unwrap_or(Status::SUCCESS);
     }
     let name = terminated(entry.name);
     let Ok(value) = zw::with(|registry| registry.value(path, &name).cloned()) else {
         return default_of(query, entry, &name);
     };
-    let status = query.hand(entry, &name, value.kind, &value.data);
+    let status = query.deliver(entry, &name, value.kind, &value.data);
     if status.is_success() && entry.flags & flag::DELETE != 0 {
         let _ = zw::with(|registry| registry.delete_value(path, &name));
     }

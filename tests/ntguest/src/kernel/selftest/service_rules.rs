@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
         copy(out.as_mut_ptr(), 4, image::unicode("five!").buffer);
     }),
     ("register-under-lock", || {
-        crate::kernel::lock_watch::judge_everybody();
+        crate::kernel::lock_watch::check_all_code();
         let registers = super::map_card();
         let mut lock = 0usize;
         let old = super::acquire(&raw mut lock);

@@ -126,7 +126,10 @@ fn graph(bend: impl FnOnce(&mut Filter)) -> String {
 
 #[test]
 fn a_way_leads_through_the_nodes() {
-    assert_eq!(graph(|filter| assert_eq!(filter.way(0), ([0, 1].to_vec(), [1].to_vec()))), "");
+    assert_eq!(
+        graph(|filter| assert_eq!(filter.reachable_nodes_and_pins(0), ([0, 1].to_vec(), [1].to_vec()))),
+        ""
+    );
 }
 
 #[test]

@@ -187,7 +187,7 @@ pub fn basic_support(property: &Property<'_>) -> Option<Support> {
 
 /// Every property of a filter and of its nodes with instances and rooms that make no sense: only what holds
 /// for every answer is judged.
-pub fn pester(port: &'static Object) {
+pub fn send_wrong_requests(port: &'static Object) {
     let Some(filter) = port.body::<Port>().and_then(Port::filter) else { return };
     let count = u32::try_from(filter.nodes.len()).unwrap_or(0);
     for node in core::iter::once(None).chain((0..count).map(Some)) {
