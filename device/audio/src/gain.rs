@@ -246,15 +246,15 @@ mod tests {
             let frame = format.frame_bytes() as usize;
             let whole = bytes.len() / frame * frame;
             prop_assert_eq!(&seen[whole..], &bytes[whole..], "what is no whole frame");
-            for (place, (from, to)) in bytes[..whole].chunks(sample).zip(seen.chunks(sample)).enumerate() {
-                let channel = place % channels as usize;
+            for (index, (from, to)) in bytes[..whole].chunks(sample).zip(seen.chunks(sample)).enumerate() {
+                let channel = index % channels as usize;
                 let expected = slow(sample_format, from, volumes[channel], mute >> channel & 1 == 1);
                 let nan = sample_format.is_float() && f32::from_le_bytes(from.try_into().unwrap()).is_nan();
                 // The bits of what is no number are its own, unless the channel is silent or untouched.
                 if nan && volumes[channel] != 0 && mute >> channel & 1 == 0 {
                     prop_assert!(f32::from_le_bytes(to.try_into().unwrap()).is_nan());
                 } else {
-                    prop_assert_eq!(to, &expected[..], "sample {} of channel {}", place, channel);
+                    prop_assert_eq!(to, &expected[..], "sample {} of channel {}", index, channel);
                 }
             }
         }

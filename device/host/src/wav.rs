@@ -18,7 +18,8 @@ pub struct WavSink {
 impl WavSink {
     /// Begins it in `file`, which was opened for it at `path`.
     pub fn new(path: &Path, file: File, stream: StreamFormat) -> Result<Self, SinkError> {
-        let begun = Made::new(path, &file).and_then(|made| Ok((made, WavFile::heard(file, stream)?)));
+        let begun =
+            Made::new(path, &file).and_then(|made| Ok((made, WavFile::begin_recording(file, stream)?)));
         let (made, file) = begun.map_err(|source| SinkError::File { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file, made })
     }

@@ -186,8 +186,8 @@ fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
     let mut at = 0;
     while at < heard.len() {
         let part = heard.part(at, packet);
-        if let Some(place) = late.place(heard, at) {
-            at += late.take(place, heard, at);
+        if let Some(found) = late.find_match(heard, at) {
+            at += late.take(found, heard, at);
         } else if part.is_silent() {
             late.silent(part.len());
             at += part.len();
@@ -206,7 +206,7 @@ fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
 
 /// Where in the first sound a packet of the second comes from.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct PacketMatch {
     /// First frame.
     from: u64,
     /// So many of its frames are silence instead.
@@ -230,7 +230,7 @@ struct Late<'a> {
     /// Frames that may have been lost although what follows is there, because it is like what follows them.
     alike: u64,
     /// The packet before, if only its rest was heard.
-    partial: Option<Place>,
+    partial: Option<PacketMatch>,
 }
 
 impl<'a> Late<'a> {
@@ -241,14 +241,14 @@ impl<'a> Late<'a> {
 
     /// Where what is heard at `at` comes from; `None` if from nowhere. Silence is only what would come next
     /// anyway.
-    fn place(&self, heard: Frames<'_>, at: u64) -> Option<Place> {
+    fn find_match(&self, heard: Frames<'_>, at: u64) -> Option<PacketMatch> {
         let part = heard.part(at, self.packet);
         let exact = |from: u64| {
             let wanted = self.sent.part(from, self.packet);
             let goes_on = wanted.len() > 0 && heard.part(at, wanted.len()).is(wanted);
             // A short silent packet at the end is like the silence that any late packet begins with.
             let seen = from == self.from || !wanted.is_silent();
-            (goes_on && seen).then_some(Place { from, silent: 0 })
+            (goes_on && seen).then_some(PacketMatch { from, silent: 0 })
         };
         if part.is_silent() {
             return exact(self.from);
@@ -257,45 +257,46 @@ impl<'a> Late<'a> {
         let cut = |from: u64| {
             let wanted = self.sent.part(from, self.packet);
             let silent = heard.part(at, wanted.len()).silent_instead(wanted)?;
-            Some(Place { from, silent })
+            Some(PacketMatch { from, silent })
         };
-        let either =
-            |way: &dyn Fn(u64) -> Option<Place>| self.ways().find_map(way).or_else(|| again().and_then(way));
+        let either = |test: &dyn Fn(u64) -> Option<PacketMatch>| {
+            self.candidates().find_map(test).or_else(|| again().and_then(test))
+        };
         either(&exact).or_else(|| either(&cut))
     }
 
     /// Where it may go on: with the next frame, or behind packets for which there was silence.
-    fn ways(&self) -> impl DoubleEndedIterator<Item = u64> + use<> {
+    fn candidates(&self) -> impl DoubleEndedIterator<Item = u64> + use<> {
         let (from, packet) = (self.from, self.packet);
         (0..=self.gap / packet).map(move |packets| from.saturating_add(packets.saturating_mul(packet)))
     }
 
     /// A packet comes from there. Gives how many frames it has.
-    fn take(&mut self, place: Place, heard: Frames<'_>, at: u64) -> u64 {
-        let played = self.sent.part(place.from, self.packet);
+    fn take(&mut self, found: PacketMatch, heard: Frames<'_>, at: u64) -> u64 {
+        let played = self.sent.part(found.from, self.packet);
         let part = heard.part(at, played.len());
         if let Some(before) =
-            self.partial.filter(|before| before.from == place.from && place.from < self.from)
+            self.partial.filter(|before| before.from == found.from && found.from < self.from)
         {
             // It was heard in part, and comes again.
             self.lost = self.lost.saturating_sub(before.silent);
-            self.from = place.from;
-        } else if place.silent == 0 && !part.is_silent() {
+            self.from = found.from;
+        } else if found.silent == 0 && !part.is_silent() {
             // What else goes on from there.
-            let alike = self.ways().rfind(|from| self.sent.part(*from, self.packet).is(part));
-            self.alike += alike.map_or(0, |most| most.saturating_sub(place.from));
+            let alike = self.candidates().rfind(|from| self.sent.part(*from, self.packet).is(part));
+            self.alike += alike.map_or(0, |most| most.saturating_sub(found.from));
         }
-        let skipped = place.from.saturating_sub(self.from);
-        self.lost += skipped + place.silent;
+        let skipped = found.from.saturating_sub(self.from);
+        self.lost += skipped + found.silent;
         self.lost_silence += silent_packets(self.sent.part(self.from, skipped), self.packet);
-        if place.silent > 0 {
-            self.gaps.add(place.silent, self.gap == 0);
-            self.unseen += played.part(place.silent, self.packet).silent_frames();
+        if found.silent > 0 {
+            self.gaps.add(found.silent, self.gap == 0);
+            self.unseen += played.part(found.silent, self.packet).silent_frames();
         } else if played.is_silent() {
             self.unseen += played.len();
         }
-        self.partial = Some(place).filter(|place| place.silent > 0);
-        self.from = place.from + played.len();
+        self.partial = Some(found).filter(|found| found.silent > 0);
+        self.from = found.from + played.len();
         self.gap = 0;
         played.len()
     }

@@ -78,7 +78,7 @@ fn lateness() -> impl Strategy<Value = Vec<Lateness>> {
     prop::collection::vec(late, 0..60)
 }
 
-fn judge(sent: &[[i16; 2]], heard: &[[i16; 2]], allowed: Allowed) -> Verdict {
+fn verdict_of(sent: &[[i16; 2]], heard: &[[i16; 2]], allowed: Allowed) -> Verdict {
     compare_sounds(&sound(sent), &sound(heard), allowed).verdict
 }
 
@@ -99,7 +99,7 @@ fn a_late_packet_before_a_short_silent_end_is_not_taken_for_the_end() {
     lateness.push(Lateness { packets: 2, cut: 77, ..Lateness::default() });
     let (heard, found) = late(&sent, packet, &lateness);
     let counted = usize::try_from(found.frames).unwrap();
-    let verdict = judge(&sent, &heard, silence(packet, counted));
+    let verdict = verdict_of(&sent, &heard, silence(packet, counted));
     assert!(matches!(verdict, Verdict::ExceptSilence(_)), "{verdict:?}");
 }
 
@@ -113,7 +113,7 @@ proptest! {
         let sent = noise(frames, |frame| hush && frame / packet % 5 == 2);
         let (mut heard, found) = late(&sent, packet, &lateness);
         let counted = usize::try_from(found.frames).unwrap();
-        let verdict = judge(&sent, &heard, silence(packet, counted));
+        let verdict = verdict_of(&sent, &heard, silence(packet, counted));
         if counted == 0 {
             prop_assert_eq!(verdict, Verdict::BitExact);
         } else if !hush {
@@ -122,16 +122,16 @@ proptest! {
             prop_assert!(matches!(verdict, Verdict::ExceptSilence(_) | Verdict::BitExact), "{:?}", verdict);
         }
         // More than was there, or less than is missing.
-        let too_many = judge(&sent, &heard, silence(packet, counted + frames + packet));
+        let too_many = verdict_of(&sent, &heard, silence(packet, counted + frames + packet));
         prop_assert!(matches!(too_many, Verdict::Miscounted { .. }), "{:?}", too_many);
         if counted > 0 && !hush {
-            let too_few = judge(&sent, &heard, silence(packet, counted - 1));
+            let too_few = verdict_of(&sent, &heard, silence(packet, counted - 1));
             prop_assert!(matches!(too_few, Verdict::Miscounted { .. }), "{:?}", too_few);
         }
         // One wrong bit is never explained, and its place is named.
         let at = flip.index(heard.len());
         heard[at][1] ^= 2;
-        let wrong = judge(&sent, &heard, silence(packet, counted));
+        let wrong = verdict_of(&sent, &heard, silence(packet, counted));
         let named = match wrong {
             Verdict::Different(Difference { frame, .. }) => frame <= at as u64,
             // Beyond the end of what was sent.
@@ -152,18 +152,18 @@ proptest! {
         // The last packet is whole: the microphone's silence follows.
         heard.resize(heard.len().next_multiple_of(packet) + 2 * packet, [0; 2]);
         let count = (0..frames.div_ceil(packet)).filter(|number| is_lost(*number)).count();
-        let verdict = judge(&sent, &heard, lost(packet, count * packet));
+        let verdict = verdict_of(&sent, &heard, lost(packet, count * packet));
         if count == 0 {
             prop_assert_eq!(verdict, Verdict::BitExact);
         } else {
             let right = matches!(verdict, Verdict::ExceptLost(found) if found.frames == (count * packet) as u64);
             prop_assert!(right, "{:?}", verdict);
-            let too_few = judge(&sent, &heard, lost(packet, (count - 1) * packet));
+            let too_few = verdict_of(&sent, &heard, lost(packet, (count - 1) * packet));
             prop_assert!(matches!(too_few, Verdict::Miscounted { .. }), "{:?}", too_few);
         }
         let at = flip.index(heard.len());
         heard[at][0] ^= 4;
-        let wrong = judge(&sent, &heard, lost(packet, count * packet));
+        let wrong = verdict_of(&sent, &heard, lost(packet, count * packet));
         prop_assert!(matches!(wrong, Verdict::Different(_) | Verdict::LengthsDiffer), "{:?}", wrong);
     }
 
@@ -186,12 +186,12 @@ proptest! {
         heard.extend(vec![[0; 2]; after]);
         let around = Allowed::Around { packet: packet as u64 };
         let wanted = if gaps.gaps == 0 { Verdict::BitExact } else { Verdict::ExceptSilence(gaps) };
-        prop_assert_eq!(judge(&sent, &heard, around), wanted);
-        let cut = judge(&sent, &whole[..whole.len() - 1], around);
+        prop_assert_eq!(verdict_of(&sent, &heard, around), wanted);
+        let cut = verdict_of(&sent, &whole[..whole.len() - 1], around);
         prop_assert!(!matches!(cut, Verdict::BitExact | Verdict::ExceptSilence(_)), "{:?}", cut);
         let at = flip.index(heard.len());
         heard[at][1] ^= 2;
-        let wrong = judge(&sent, &heard, around);
+        let wrong = verdict_of(&sent, &heard, around);
         prop_assert!(matches!(wrong, Verdict::Different(_) | Verdict::LengthsDiffer), "{:?}", wrong);
     }
 }
@@ -203,29 +203,29 @@ fn silence_that_does_not_begin_with_a_packet_is_a_difference() {
     let mut half = sent.clone();
     half[20..25].fill([0; 2]);
     let late = Gaps { gaps: 1, frames: 5, lost: 5 };
-    assert_eq!(judge(&sent, &half, silence(10, 5)), Verdict::ExceptSilence(late));
-    assert!(matches!(judge(&sent, &half, silence(10, 4)), Verdict::Miscounted { .. }));
+    assert_eq!(verdict_of(&sent, &half, silence(10, 5)), Verdict::ExceptSilence(late));
+    assert!(matches!(verdict_of(&sent, &half, silence(10, 4)), Verdict::Miscounted { .. }));
     // And in its middle.
     let mut middle = sent.clone();
     middle[23..28].fill([0; 2]);
-    let wrong = judge(&sent, &middle, silence(10, 5));
+    let wrong = verdict_of(&sent, &middle, silence(10, 5));
     assert!(matches!(wrong, Verdict::Different(Difference { frame: 23, .. })), "{wrong:?}");
     // A packet's length that does not begin with one.
     let mut beside = sent.clone();
     beside[25..35].fill([0; 2]);
     assert!(matches!(
-        judge(&sent, &beside, silence(10, 10)),
+        verdict_of(&sent, &beside, silence(10, 10)),
         Verdict::Different(Difference { frame: 25, .. })
     ));
     // Without leave even a whole packet is one.
     let mut whole = sent.clone();
     whole[20..30].fill([0; 2]);
     assert!(matches!(
-        judge(&sent, &whole, Allowed::Nothing),
+        verdict_of(&sent, &whole, Allowed::Nothing),
         Verdict::Different(Difference { frame: 20, .. })
     ));
     assert_eq!(
-        judge(&sent, &whole, silence(10, 10)),
+        verdict_of(&sent, &whole, silence(10, 10)),
         Verdict::ExceptSilence(Gaps { gaps: 1, frames: 10, lost: 10 })
     );
 }
@@ -235,7 +235,7 @@ fn what_ends_early_is_short_whatever_is_allowed() {
     let sent = noise(100, |_| false);
     for allowed in [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }] {
         for end in [0, 5, 50, 99] {
-            assert_eq!(judge(&sent, &sent[..end], allowed), Verdict::LengthsDiffer, "{allowed:?} {end}");
+            assert_eq!(verdict_of(&sent, &sent[..end], allowed), Verdict::LengthsDiffer, "{allowed:?} {end}");
         }
     }
 }
@@ -246,22 +246,25 @@ fn the_last_packet_may_be_lost_too_and_the_player_may_stop_within_the_silence() 
     let mut heard = sent[..90].to_vec();
     heard.resize(113, [0; 2]);
     let gaps = Gaps { gaps: 1, frames: 23, lost: 5 };
-    assert_eq!(judge(&sent, &heard, silence(10, 23)), Verdict::ExceptSilence(gaps));
+    assert_eq!(verdict_of(&sent, &heard, silence(10, 23)), Verdict::ExceptSilence(gaps));
 }
 
 #[test]
 fn the_last_packets_may_be_lost_with_nothing_behind_them() {
     let sent = noise(95, |_| false);
     let gaps = |gaps, frames, lost| Verdict::ExceptLost(Gaps { gaps, frames, lost });
-    assert_eq!(judge(&sent, &sent[..90], lost(10, 10)), gaps(1, 10, 5), "the last one is not full");
-    assert_eq!(judge(&sent, &sent[..70], lost(10, 30)), gaps(1, 30, 25));
+    assert_eq!(verdict_of(&sent, &sent[..90], lost(10, 10)), gaps(1, 10, 5), "the last one is not full");
+    assert_eq!(verdict_of(&sent, &sent[..70], lost(10, 30)), gaps(1, 30, 25));
     let two = [&sent[..20], &sent[30..80]].concat();
-    assert_eq!(judge(&sent, &two, lost(10, 30)), gaps(2, 30, 25), "one in the middle, too");
+    assert_eq!(verdict_of(&sent, &two, lost(10, 30)), gaps(2, 30, 25), "one in the middle, too");
     for counted in [20, 40] {
-        assert!(matches!(judge(&sent, &two, lost(10, counted)), Verdict::Miscounted { .. }), "{counted}");
+        assert!(
+            matches!(verdict_of(&sent, &two, lost(10, counted)), Verdict::Miscounted { .. }),
+            "{counted}"
+        );
     }
-    assert_eq!(judge(&sent, &two, lost(10, 10)), Verdict::LengthsDiffer, "the end is cut off");
-    assert_eq!(judge(&sent, &sent[..85], lost(10, 10)), Verdict::LengthsDiffer, "within a packet");
+    assert_eq!(verdict_of(&sent, &two, lost(10, 10)), Verdict::LengthsDiffer, "the end is cut off");
+    assert_eq!(verdict_of(&sent, &sent[..85], lost(10, 10)), Verdict::LengthsDiffer, "within a packet");
 }
 
 #[test]
@@ -272,13 +275,13 @@ fn an_end_that_is_cut_off_is_no_late_packet() {
     heard.resize(60, [0; 2]);
     heard.extend(&sent[40..]);
     let gaps = Gaps { gaps: 1, frames: 20, lost: 0 };
-    assert_eq!(judge(&sent, &heard, silence(10, 20)), Verdict::ExceptSilence(gaps));
+    assert_eq!(verdict_of(&sent, &heard, silence(10, 20)), Verdict::ExceptSilence(gaps));
     for end in [119, 110, 105, 100] {
-        assert_eq!(judge(&sent, &heard[..end], silence(10, 20)), Verdict::LengthsDiffer, "{end}");
+        assert_eq!(verdict_of(&sent, &heard[..end], silence(10, 20)), Verdict::LengthsDiffer, "{end}");
     }
     // Where all packets are alike the first may be the one that was lost.
     let alike = [noise(10, |_| false), noise(10, |_| false)].concat();
     let heard = [vec![[0; 2]; 10], alike[..10].to_vec()].concat();
     let gaps = Gaps { gaps: 1, frames: 10, lost: 10 };
-    assert_eq!(judge(&alike, &heard, silence(10, 10)), Verdict::ExceptSilence(gaps));
+    assert_eq!(verdict_of(&alike, &heard, silence(10, 10)), Verdict::ExceptSilence(gaps));
 }

@@ -1,4 +1,4 @@
-//! The samples of a WAV file, read at any place and as they are asked for: a file may be of any length.
+//! The samples of a WAV file, read at any position and as they are asked for: a file may be of any length.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -140,15 +140,15 @@ impl<'a> Samples<'a> {
         let mut done = 0;
         let (begin, block) = &mut *self.block.borrow_mut();
         while done < into.len() {
-            let place = at.saturating_add(done as u64);
-            let wanted = place - place % BLOCK_BYTES;
+            let position = at.saturating_add(done as u64);
+            let wanted = position - position % BLOCK_BYTES;
             if *begin != wanted || block.is_empty() {
                 *begin = wanted;
                 block.resize(usize::try_from(BLOCK_BYTES).unwrap_or(0), 0);
                 let read = self.bytes.read_at(wanted, block).inspect_err(|_| block.clear())?;
                 block.truncate(read);
             }
-            let from = usize::try_from(place - wanted).unwrap_or(usize::MAX);
+            let from = usize::try_from(position - wanted).unwrap_or(usize::MAX);
             let there = block.get(from..).unwrap_or_default();
             let rest = into.get_mut(done..).unwrap_or_default();
             let count = there.len().min(rest.len());

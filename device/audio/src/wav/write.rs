@@ -32,7 +32,7 @@ impl WavFile {
     }
 
     /// Begins it in an empty file, or a FIFO or device, for what was heard: `super::is_ours` knows it again.
-    pub fn heard(file: File, format: StreamFormat) -> io::Result<Self> {
+    pub fn begin_recording(file: File, format: StreamFormat) -> io::Result<Self> {
         Self::begin(file, header(format, true))
     }
 
