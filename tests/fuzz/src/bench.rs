@@ -2,8 +2,8 @@
 //! bounded amount of work" (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave_card::controller::{Config, Controller};
-use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_card::env::{Effects, Env};
+use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::NoSources;
 use ringwave_regs::{dma, global, stream as regs};
 

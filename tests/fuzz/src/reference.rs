@@ -53,7 +53,7 @@ impl Described {
     }
 
     fn slot(&self, ram: &Ram, at: u64) -> Result<Slot, Error> {
-        if at % 16 != 0 {
+        if !at.is_multiple_of(16) {
             return Err(Error::SgLink);
         }
         let mut bytes = [0; 16];

@@ -50,7 +50,10 @@ impl Watch {
         for (_, sound) in bench.sounds.iter().filter(|(stream, _)| *stream == self.stream) {
             match sound {
                 Sound::Frames(bytes) => {
-                    assert!(!bytes.is_empty() && bytes.len() as u64 % self.frame_bytes == 0, "whole frames");
+                    assert!(
+                        !bytes.is_empty() && (bytes.len() as u64).is_multiple_of(self.frame_bytes),
+                        "whole frames"
+                    );
                     self.heard += bytes.len() as u64 / self.frame_bytes;
                 }
                 Sound::Silence(frames) => {

@@ -6,10 +6,10 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ringwave_card::controller::{Config, Controller};
-use ringwave_card::pci::{Identity, layout, spec};
 use ringwave_card::env::ClockMode;
+use ringwave_card::pci::{Identity, layout, spec};
 use ringwave_fuzz::bench::Bench;
-use ringwave_fuzz::ram::{MapSpec, GuestAddress, Ram};
+use ringwave_fuzz::ram::{GuestAddress, MapSpec, Ram};
 use ringwave_fuzz::watch::Watch;
 use ringwave_pci::config::{ConfigSpace, Settings};
 use ringwave_regs::dma::Slot;
@@ -378,7 +378,7 @@ impl Function {
             }
             Op::EndOfStream { stream, armed, frames } => {
                 let bytes = u32::from(frames) % 0x900;
-                self.set(stream, regs::EOS, u32::from(armed) * regs::EOS_ARM | bytes);
+                self.set(stream, regs::EOS, (u32::from(armed) * regs::EOS_ARM) | bytes);
             }
             Op::Start { stream, frame, wrong } => {
                 let frame = frame >> 14;
@@ -429,8 +429,8 @@ impl Function {
             Op::Command { bus_master, interrupt_disable } => self.command(bus_master, interrupt_disable),
             Op::Msi { enable, granted, connected } => {
                 self.connected = u32::from(connected) % 17;
-                let control = u16::from(enable) * layout::MSI_ENABLE
-                    | u16::from(granted & 7) << layout::MSI_GRANTED_SHIFT;
+                let control = (u16::from(enable) * layout::MSI_ENABLE)
+                    | (u16::from(granted & 7) << layout::MSI_GRANTED_SHIFT);
                 self.write_config(layout::MSI_CONTROL, &control.to_le_bytes());
                 assert_eq!(self.config.settings().msi.is_some(), enable);
             }
@@ -459,7 +459,7 @@ impl Function {
                 for (register, value) in [
                     (global::SELFTEST_ADDR_LO, address as u32),
                     (global::SELFTEST_ADDR_HI, (address >> 32) as u32),
-                    (global::SELFTEST_BYTES, u32::from(bytes) % 4200 & !3),
+                    (global::SELFTEST_BYTES, (u32::from(bytes) % 4200) & !3),
                     (global::SELFTEST_ENTRIES, u32::from(entries) % 18),
                     (global::SELFTEST, 1),
                 ] {

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ringwave::card::{Card, CardConfig};
-use ringwave_card::controller::Config;
-use ringwave_engine::clock::{HostClock, Speed};
-use ringwave_card::pci::{Identity, layout};
-use ringwave_card::env::ClockMode;
 use ringwave::serve::Function;
+use ringwave_card::controller::Config;
+use ringwave_card::env::ClockMode;
+use ringwave_card::pci::{Identity, layout};
+use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_fuzz::client::{Answer, FILE_BYTES, PAGE, PAGES, eventfds, memory, reply_to};
 use ringwave_regs::{format, global, pci, stream as regs};
 use ringwave_vfio_user::wire::{HEADER_BYTES, MESSAGE_BYTES_MAX, command, header_flags, pci as region};
@@ -355,7 +355,7 @@ impl Client {
         let address = self.address(page, offset);
         for (register, value) in [
             (global::SELFTEST_ADDR_LO, address as u32),
-            (global::SELFTEST_BYTES, u32::from(bytes) % 4100 & !3),
+            (global::SELFTEST_BYTES, (u32::from(bytes) % 4100) & !3),
             (global::SELFTEST, 7),
         ] {
             self.register(register, value);

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use ringwave_card::controller::{Config, Controller};
 use ringwave_card::env::ClockMode;
 use ringwave_fuzz::bench::{Bench, Sound};
-use ringwave_fuzz::ram::{MapSpec, GuestAddress, Ram, Touch};
+use ringwave_fuzz::ram::{GuestAddress, MapSpec, Ram, Touch};
 use ringwave_fuzz::reference::{Described, Verdict, Volumes};
 use ringwave_regs::dma::{ENTRIES_MAX, Slot};
 use ringwave_regs::error::Error;
@@ -318,7 +318,7 @@ impl Model {
 
     /// DATASHEET 3.2. The stream does not notice.
     fn self_test(&mut self, table: &Table, bytes: u16, seed: u32) {
-        let bytes = u32::from(bytes) % 4200 & if seed & 7 == 0 { !0 } else { !3 };
+        let bytes = (u32::from(bytes) % 4200) & if seed & 7 == 0 { !0 } else { !3 };
         let described = table.lay(&self.bench.ram, bytes, bytes);
         let described = Described {
             entries: described.entries.filter(|&entries| entries != 0),
