@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::card::Card;
 use crate::recorder::Recorder;
 use ringwave_engine::threads::Threads;
-use ringwave_host::output::{Claim, Content, PatientFile};
+use ringwave_host::output::{Content, PatientFile, ReservedFile};
 use ringwave_host::{SinkError, SinkSpec, Sinks};
 use ringwave_report::SessionReport;
 use ringwave_trace::{FIRST_WORDS, TraceWriter, is_trace};
@@ -50,35 +50,35 @@ pub enum EngineError {
 impl EngineConfig {
     /// Finds out whether its files can be written, and keeps other processes from them: before the process
     /// gives up what that takes. `in_use`: files that this process reads.
-    pub fn claim(&self, in_use: &[PathBuf]) -> Result<Claims, EngineError> {
-        let claim = |path: &PathBuf, content| {
-            Claim::new(path, content, in_use)
+    pub fn reserve(&self, in_use: &[PathBuf]) -> Result<ReservedFiles, EngineError> {
+        let reserve = |path: &PathBuf, content| {
+            ReservedFile::new(path, content, in_use)
                 .map_err(|source| EngineError::File { path: path.clone(), source })
         };
-        let sink = self.sink.claim(in_use).map_err(|source| match &self.sink {
+        let sink = self.sink.reserve(in_use).map_err(|source| match &self.sink {
             SinkSpec::Wav(path) | SinkSpec::Raw(path) => EngineError::File { path: path.clone(), source },
-            _ => EngineError::File { path: "the sink".into(), source },
+            SinkSpec::Null | SinkSpec::Sound(_) => EngineError::File { path: "the sink".into(), source },
         })?;
-        let stats = self.stats.as_ref().map(|path| claim(path, STATS)).transpose()?;
-        let trace = self.trace.as_ref().map(|path| claim(path, TRACE)).transpose()?;
-        Ok(Claims(Mutex::new([Some(sink), stats, trace].into_iter().flatten().collect())))
+        let stats = self.stats.as_ref().map(|path| reserve(path, STATS)).transpose()?;
+        let trace = self.trace.as_ref().map(|path| reserve(path, TRACE)).transpose()?;
+        Ok(ReservedFiles(Mutex::new([Some(sink), stats, trace].into_iter().flatten().collect())))
     }
 }
 
 /// The files of a running engine, kept from other processes.
 #[derive(Debug)]
-pub struct Claims(Mutex<Vec<Claim>>);
+pub struct ReservedFiles(Mutex<Vec<ReservedFile>>);
 
-impl Claims {
+impl ReservedFiles {
     /// Removes what earlier runs left.
     fn take_over(&self) -> std::io::Result<()> {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.iter_mut().try_for_each(Claim::take_over)
+        let mut reserved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reserved.iter_mut().try_for_each(ReservedFile::take_over)
     }
 
     /// For a process that ends while other threads still have this.
     pub fn release(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(Claim::release);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(ReservedFile::release);
     }
 }
 
@@ -86,28 +86,28 @@ impl Claims {
 pub struct Engine {
     threads: Threads<Card>,
     /// Others may write there when this is dropped.
-    _claims: Arc<Claims>,
+    _reserved: Arc<ReservedFiles>,
 }
 
 impl Engine {
     /// Starts the engine of `card`. Finds out now whether its files can be written.
     pub fn start(card: Arc<Card>, config: EngineConfig) -> Result<Self, EngineError> {
-        let claims = Arc::new(config.claim(&[])?);
-        Self::start_with(card, config, claims)
+        let reserved = Arc::new(config.reserve(&[])?);
+        Self::start_with(card, config, reserved)
     }
 
-    /// [`Engine::start`] with what [`EngineConfig::claim`] gave. What earlier runs left is removed: no file
+    /// [`Engine::start`] with what [`EngineConfig::reserve`] gave. What earlier runs left is removed: no file
     /// is there before something was heard, and no figures before a client has left.
     pub fn start_with(
         card: Arc<Card>,
         config: EngineConfig,
-        claims: Arc<Claims>,
+        reserved: Arc<ReservedFiles>,
     ) -> Result<Self, EngineError> {
         let file_error = |path: &Path| {
             let path = path.to_owned();
             move |source| EngineError::File { path, source }
         };
-        claims.take_over().map_err(file_error(Path::new("a file of an earlier run")))?;
+        reserved.take_over().map_err(file_error(Path::new("a file of an earlier run")))?;
         let trace = match &config.trace {
             Some(path) => {
                 let file = PatientFile::create(path, READER_PATIENCE);
@@ -118,7 +118,7 @@ impl Engine {
         };
         let recorder = Recorder::new(Sinks::new(config.sink)?, trace, config.stats);
         let threads = Threads::start(card, recorder).map_err(file_error(Path::new("a new thread")))?;
-        Ok(Self { threads, _claims: claims })
+        Ok(Self { threads, _reserved: reserved })
     }
 
     /// Stops it: everything that was heard is in its file, and every file is whole, when this gives `true`.

@@ -331,7 +331,7 @@ mod tests {
         }
 
         /// What was played has no hole and nothing was thrown away.
-        fn whole(&self) -> bool {
+        fn without_loss(&self) -> bool {
             self.dry == 0 && self.over == 0
         }
     }
@@ -345,7 +345,7 @@ mod tests {
     fn day_at_200_millionths_neither_runs_dry_nor_over() {
         let mut world = World::new(1024, 200.0, 8_000_000, 1);
         world.run(24 * 3600 * SECOND);
-        assert!(world.whole(), "dry {} over {}", world.dry, world.over);
+        assert!(world.without_loss(), "dry {} over {}", world.dry, world.over);
         let drift = world.follow.drift_ppm().unwrap();
         assert!((drift - 200.0).abs() < 15.0, "{drift}");
         assert!(world.highest < 2 * world.target, "what waits stays small: {}", world.highest);
@@ -357,7 +357,7 @@ mod tests {
         // A target that is never left: the rate stays nominal.
         world.follow = ClockFollower { changed: u64::MAX, ..world.follow };
         world.run(3600 * SECOND);
-        assert!(!world.whole(), "the world is too kind to tell anything");
+        assert!(!world.without_loss(), "the world is too kind to tell anything");
     }
 
     #[test]
@@ -371,7 +371,7 @@ mod tests {
                 let speed = f64::from(CLOCK_HZ) / f64::from(world.follow.rate_den());
                 worst = worst.max(((speed - 1.0) * 1e6 - ppm).abs());
             }
-            assert!(world.whole(), "{ppm}");
+            assert!(world.without_loss(), "{ppm}");
             assert!(worst < 60.0, "{ppm}: {worst} millionths beside it");
             let drift = world.follow.drift_ppm().unwrap();
             assert!((drift - ppm).abs() < 15.0, "{ppm}: {drift}");
@@ -382,7 +382,7 @@ mod tests {
     fn device_that_stands_still_for_seconds_is_taken_up_again() {
         let mut world = World::new(1024, 120.0, 4_000_000, 3);
         world.run(60 * SECOND);
-        assert!(world.whole());
+        assert!(world.without_loss());
         world.next_block += 3e9;
         world.run(70 * SECOND);
         assert!(world.over > 0, "three seconds do not fit");
@@ -428,7 +428,7 @@ mod tests {
             let jitter = nanos(as_float(block) / f64::from(RATE) * lateness * 1e9);
             let mut world = World::new(block, ppm, jitter, seed);
             world.run(900 * SECOND);
-            prop_assert!(world.whole(), "dry {} over {}", world.dry, world.over);
+            prop_assert!(world.without_loss(), "dry {} over {}", world.dry, world.over);
         }
 
         #[test]

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use self::output::{Claim, Content};
+use self::output::{Content, ReservedFile};
 use self::sound::{Output, SoundError, SoundSink};
 use ringwave_audio::StreamFormat;
 
@@ -123,11 +123,11 @@ impl FromStr for SinkSpec {
 
 impl SinkSpec {
     /// Finds out whether its place can be written, and keeps other processes from it.
-    pub fn claim(&self, in_use: &[PathBuf]) -> std::io::Result<Claim> {
+    pub fn reserve(&self, in_use: &[PathBuf]) -> std::io::Result<ReservedFile> {
         match self {
-            Self::Wav(path) => Claim::new(path, Content::Wav, in_use),
-            Self::Raw(path) if !is_stdout(path) => Claim::new(path, Content::Raw, in_use),
-            _ => Ok(Claim::default()),
+            Self::Wav(path) => ReservedFile::new(path, Content::Wav, in_use),
+            Self::Raw(path) if !is_stdout(path) => ReservedFile::new(path, Content::Raw, in_use),
+            _ => Ok(ReservedFile::default()),
         }
     }
 }
@@ -189,7 +189,7 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// Sinks as `spec` says. Whether its place can be written [`SinkSpec::claim`] finds out.
+    /// Sinks as `spec` says. Whether its place can be written [`SinkSpec::reserve`] finds out.
     pub fn new(spec: SinkSpec) -> Result<Self, SinkError> {
         Self::with_output(spec, sound::host())
     }
@@ -457,9 +457,9 @@ mod tests {
         let mut sinks = Sinks::new(spec.clone()).unwrap();
         sinks.frames(0, STEREO, &[9, 0, 9, 0]).unwrap();
         assert!(sinks.finish().is_empty());
-        let mut claim = spec.claim(&[]).unwrap();
+        let mut reserved = spec.reserve(&[]).unwrap();
         assert!(path.exists(), "as long as something can still go wrong at the start");
-        claim.take_over().unwrap();
+        reserved.take_over().unwrap();
         let mut sinks = Sinks::new(spec).unwrap();
         assert!(!path.exists(), "nothing was heard yet");
 
@@ -487,7 +487,7 @@ mod tests {
 
     #[test]
     fn place_that_cannot_be_written_is_found_at_once() {
-        let error = SinkSpec::Wav("/nonexistent/heard.wav".into()).claim(&[]).unwrap_err();
+        let error = SinkSpec::Wav("/nonexistent/heard.wav".into()).reserve(&[]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     }
 

@@ -54,7 +54,7 @@ impl Content {
 
 /// A path that this process alone writes to, for as long as this lives, and what an earlier run left there.
 #[derive(Debug, Default)]
-pub struct Claim {
+pub struct ReservedFile {
     /// Locked. `None` where there is no regular file to write: a FIFO, a device.
     lock: Option<(PathBuf, File)>,
     /// To be removed when everything else that could go wrong at the start has gone well: path, device and
@@ -78,7 +78,7 @@ enum There {
     Special,
 }
 
-fn look(path: &Path) -> io::Result<There> {
+fn inspect(path: &Path) -> io::Result<There> {
     let link = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(There::Nothing),
         found => found?,
@@ -92,21 +92,21 @@ fn look(path: &Path) -> io::Result<There> {
     }
 }
 
-impl Claim {
+impl ReservedFile {
     /// Finds out whether `path` can be written, and keeps others that ask in the same way from writing there.
     /// Removes nothing. `in_use`: files that must not be removed, because this process reads them.
     ///
     /// # Errors
     /// Somebody else's file is there, or another process writes there, or nothing can be written there.
     pub fn new(path: &Path, content: Content, in_use: &[PathBuf]) -> io::Result<Self> {
-        if let There::Special = look(path)? {
+        if let There::Special = inspect(path)? {
             return open_special(path).map(|_| Self::default());
         }
         let in_use: Vec<Id> =
             in_use.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|found| id(&found)).collect();
-        let mut claim = Self { lock: Some(lock(path)?), stale: Vec::new() };
+        let mut reserved = Self { lock: Some(lock(path)?), stale: Vec::new() };
         // Once more: there may have been a change while another process held the lock.
-        if let There::File(found) = look(path)? {
+        if let There::File(found) = inspect(path)? {
             if in_use.contains(&id(&found)) {
                 return Err(io::Error::other("it is also a source; take another file"));
             }
@@ -116,12 +116,12 @@ impl Claim {
                     "it exists, and nothing tells that ringwave wrote it; remove it or take another file";
                 return Err(io::Error::other(line));
             }
-            claim.stale.push((path.to_owned(), id(&file.metadata()?)));
+            reserved.stale.push((path.to_owned(), id(&file.metadata()?)));
         }
         if matches!(content, Content::Wav | Content::Raw) {
-            claim.find_numbered(path, content, &in_use)?;
+            reserved.find_numbered(path, content, &in_use)?;
         }
-        Ok(claim)
+        Ok(reserved)
     }
 
     /// The files that an earlier run named after this one. Those that cannot be told to be its are named in
@@ -170,7 +170,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for ReservedFile {
     fn drop(&mut self) {
         self.release();
     }
@@ -185,31 +185,31 @@ fn lock_path(path: &Path) -> PathBuf {
 }
 
 fn lock(path: &Path) -> io::Result<(PathBuf, File)> {
-    let place = lock_path(path);
+    let lock_file = lock_path(path);
     loop {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&place)?;
+        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&lock_file)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let line = format!(
                     "another process writes there (it holds {}); end it, or take another file",
-                    place.display()
+                    lock_file.display()
                 );
                 return Err(io::Error::other(line));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // The one who had it before may have removed it between the two.
-        let there = std::fs::symlink_metadata(&place).map(|found| id(&found));
+        let there = std::fs::symlink_metadata(&lock_file).map(|found| id(&found));
         if there.is_ok_and(|there| file.metadata().is_ok_and(|found| id(&found) == there)) {
-            return Ok((place, file));
+            return Ok((lock_file, file));
         }
     }
 }
 
-/// Whether another process has claimed it.
+/// Whether another process has reserved it.
 fn is_locked(path: &Path) -> bool {
     let open = OpenOptions::new()
         .write(true)
@@ -272,7 +272,7 @@ pub fn numbered(path: &Path, stream: u32, number: u32) -> PathBuf {
 
 /// Whether what stands at the path is written as it is, and not made: a FIFO, a device.
 pub fn is_special(path: &Path) -> bool {
-    matches!(look(path), Ok(There::Special))
+    matches!(inspect(path), Ok(There::Special))
 }
 
 /// Makes the file at `path`, which must not be there, nor a link.
@@ -420,14 +420,16 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_keeps_others_out_until_it_is_dropped_and_leaves_nothing() {
+    fn a_reserved_file_keeps_others_out_until_it_is_dropped_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("heard.wav");
-        let first = Claim::new(&path, Content::Wav, &[]).unwrap();
-        assert!(Claim::new(&path, Content::Wav, &[]).unwrap_err().to_string().contains("another process"));
-        assert!(Claim::new(&dir.path().join("heard-2.wav"), Content::Wav, &[]).is_ok());
+        let first = ReservedFile::new(&path, Content::Wav, &[]).unwrap();
+        assert!(
+            ReservedFile::new(&path, Content::Wav, &[]).unwrap_err().to_string().contains("another process")
+        );
+        assert!(ReservedFile::new(&dir.path().join("heard-2.wav"), Content::Wav, &[]).is_ok());
         drop(first);
-        drop(Claim::new(&path, Content::Wav, &[]).unwrap());
+        drop(ReservedFile::new(&path, Content::Wav, &[]).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

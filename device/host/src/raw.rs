@@ -32,7 +32,7 @@ impl RawSink {
         Self { path, file: BufWriter::with_capacity(1 << 16, file), made }
     }
 
-    fn told(&self, result: io::Result<()>) -> Result<(), SinkError> {
+    fn sink_result(&self, result: io::Result<()>) -> Result<(), SinkError> {
         result.map_err(|source| SinkError::File { path: self.path.clone(), source })
     }
 }
@@ -40,7 +40,7 @@ impl RawSink {
 impl Sink for RawSink {
     fn frames(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         let result = self.file.write_all(bytes);
-        self.told(result)
+        self.sink_result(result)
     }
 
     fn room(&self) -> u64 {
@@ -49,7 +49,7 @@ impl Sink for RawSink {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         let result = self.file.flush().and_then(|()| self.made.as_ref().map_or(Ok(()), Made::is_there));
-        self.told(result)
+        self.sink_result(result)
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {

@@ -24,7 +24,7 @@ impl WavSink {
         Ok(Self { path: path.to_owned(), file, made })
     }
 
-    fn told(&self, result: std::io::Result<()>) -> Result<(), SinkError> {
+    fn sink_result(&self, result: std::io::Result<()>) -> Result<(), SinkError> {
         result.map_err(|source| SinkError::File { path: self.path.clone(), source })
     }
 }
@@ -32,7 +32,7 @@ impl WavSink {
 impl Sink for WavSink {
     fn frames(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         let result = self.file.add(bytes);
-        self.told(result)
+        self.sink_result(result)
     }
 
     fn room(&self) -> u64 {
@@ -41,7 +41,7 @@ impl Sink for WavSink {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         let result = self.file.flush().and_then(|()| self.made.is_there());
-        self.told(result)
+        self.sink_result(result)
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {

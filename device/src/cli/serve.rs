@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ringwave::card::{Card, CardConfig};
-use ringwave::engine::{Claims, Engine, EngineConfig};
+use ringwave::engine::{Engine, EngineConfig, ReservedFiles};
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, serve_until};
@@ -32,7 +32,7 @@ use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
-use super::control::{self, ControlArgs};
+use super::control_socket::{self, ControlArgs};
 use super::output_paths;
 use super::signals::{SignalKind, Signals, ignore_size_limit};
 
@@ -214,7 +214,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     // Before the sockets can be seen, and before any thread is started. Opens no descriptor.
     let signals = Signals::block().map_err(failed)?;
     ignore_size_limit();
-    let Place { socket, name } = listen(arguments)?;
+    let ListeningSocket { socket, name } = listen(arguments)?;
     let by_hand = arguments.control.listen()?;
     let stop = Stop::new().map_err(failed)?;
     let socket = Arc::new(socket);
@@ -225,9 +225,9 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         stats: arguments.stats.clone(),
         trace: arguments.trace.clone(),
     };
-    let claims = outputs.claim(&output_paths::sources(arguments)).map_err(bad_input)?;
-    let claims = Arc::new(claims);
-    let _released = Released(Arc::clone(&claims));
+    let reserved = outputs.reserve(&output_paths::sources(arguments)).map_err(bad_input)?;
+    let reserved = Arc::new(reserved);
+    let _released = Released(Arc::clone(&reserved));
     // Before the capabilities go.
     let priority = priority::take(arguments.priority).map_err(failed)?;
     let files = sandbox::close_files(sandbox, &needs(arguments)).map_err(failed)?;
@@ -238,7 +238,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         at_work: Arc::clone(&at_work),
         socket: Arc::clone(&socket),
         by_hand: by_hand.clone(),
-        claims: Arc::clone(&claims),
+        reserved: Arc::clone(&reserved),
     };
     watch(signals, stop.clone(), watched, ends.clone())?;
     let card = Arc::new(make_card(arguments)?);
@@ -246,12 +246,12 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     arguments.control.unplug(&card)?;
 
     let sink = arguments.sink.to_string();
-    let engine = Engine::start_with(Arc::clone(&card), outputs, claims).map_err(bad_input)?;
+    let engine = Engine::start_with(Arc::clone(&card), outputs, reserved).map_err(bad_input)?;
     priority::give_up();
     // From here on somebody holds the card's time.
     super::LOG.start(std::io::stderr()).map_err(failed)?;
     let (go, gate) = mpsc::channel();
-    control::start(&card, by_hand.as_ref())?;
+    control_socket::start(&card, by_hand.as_ref())?;
     *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&card));
     let (its_socket, once) = (Arc::clone(&socket), arguments.once);
     let serving = move || {
@@ -273,16 +273,18 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     log::info!("listening on {name}");
     let _ = go.send(());
 
-    let ended = wait(&end);
+    let outcome = wait(&end);
     // A thread that hangs may hold what the engine needs to end.
-    let whole = matches!(ended, Ended::Hangs) || engine.end();
-    match ended {
-        Ended::Hangs => Err(failed("a client's message hangs; what was heard last may not be in its file")),
-        Ended::Served(Err(error)) => Err(failed(error)),
-        Ended::Panicked => Err(failed("the serving thread panicked")),
-        _ if !whole => Err(failed("not all that was heard is in its file; the log says why")),
-        Ended::Served(Ok(())) => Ok(ExitCode::SUCCESS),
-        Ended::Signal => {
+    let lossless = matches!(outcome, ServeOutcome::Hangs) || engine.end();
+    match outcome {
+        ServeOutcome::Hangs => {
+            Err(failed("a client's message hangs; what was heard last may not be in its file"))
+        }
+        ServeOutcome::Served(Err(error)) => Err(failed(error)),
+        ServeOutcome::Panicked => Err(failed("the serving thread panicked")),
+        _ if !lossless => Err(failed("not all that was heard is in its file; the log says why")),
+        ServeOutcome::Served(Ok(())) => Ok(ExitCode::SUCCESS),
+        ServeOutcome::Signal => {
             log::info!("ended by a signal");
             Ok(ExitCode::SUCCESS)
         }
@@ -310,12 +312,12 @@ struct Removed(Arc<Listener>, Option<Arc<Listener>>);
 impl Drop for Removed {
     fn drop(&mut self) {
         self.0.remove();
-        control::remove(self.1.as_ref());
+        control_socket::remove(self.1.as_ref());
     }
 }
 
 /// Lets other processes write to its files, likewise.
-struct Released(Arc<Claims>);
+struct Released(Arc<ReservedFiles>);
 
 impl Drop for Released {
     fn drop(&mut self) {
@@ -335,14 +337,14 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
     let sources: Vec<SourceSpec> =
         arguments.source.iter().cloned().chain(std::iter::repeat(last)).take(capture as usize).collect();
     let mut loopback = [None; STREAMS_MAX as usize];
-    for (place, source) in loopback.iter_mut().zip(&sources) {
+    for (slot, source) in loopback.iter_mut().zip(&sources) {
         if let SourceSpec::Loopback(from) = source {
             if u32::from(*from) >= render {
                 return Err(bad_input(format!(
                     "--source loopback:{from}: there are {render} render streams, from 0; take one of them"
                 )));
             }
-            *place = Some(*from);
+            *slot = Some(*from);
         }
     }
     let inputs = Inputs::open(render, &sources).map_err(bad_input)?;
@@ -391,7 +393,7 @@ fn speed(clock: Clock, speed: Speed) -> Speed {
 }
 
 /// How serving ended.
-enum Ended {
+enum ServeOutcome {
     Served(Result<(), ServeError>),
     Panicked,
     /// By a signal, and the serving thread has ended.
@@ -400,14 +402,14 @@ enum Ended {
     Hangs,
 }
 
-fn wait(end: &mpsc::Receiver<End>) -> Ended {
+fn wait(end: &mpsc::Receiver<End>) -> ServeOutcome {
     match end.recv() {
-        Ok(End::Served(Some(served))) => Ended::Served(served),
-        Ok(End::Served(None)) | Err(_) => Ended::Panicked,
+        Ok(End::Served(Some(served))) => ServeOutcome::Served(served),
+        Ok(End::Served(None)) | Err(_) => ServeOutcome::Panicked,
         Ok(End::Signal) => match end.recv_timeout(SERVING_PATIENCE) {
-            Ok(End::Served(None)) => Ended::Panicked,
-            Ok(_) => Ended::Signal,
-            Err(_) => Ended::Hangs,
+            Ok(End::Served(None)) => ServeOutcome::Panicked,
+            Ok(_) => ServeOutcome::Signal,
+            Err(_) => ServeOutcome::Hangs,
         },
     }
 }
@@ -418,17 +420,17 @@ struct Watched {
     at_work: Arc<Mutex<Option<Arc<Card>>>>,
     socket: Arc<Listener>,
     by_hand: Option<Arc<Listener>>,
-    claims: Arc<Claims>,
+    reserved: Arc<ReservedFiles>,
 }
 
 impl Watched {
     /// Waits for a signal that ends; does what others ask meanwhile.
     fn wait(&self, signals: &Signals) -> std::io::Result<()> {
-        while signals.wait()? == SignalKind::Figures {
+        while signals.wait()? == SignalKind::Stats {
             let card = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(card) = card {
                 // A card that hangs has none to give, and the log is not told: it may be what hangs.
-                let _ = card.log_figures();
+                let _ = card.log_stats();
             }
         }
         Ok(())
@@ -437,8 +439,8 @@ impl Watched {
     /// Ends the process with its sockets and locks, whatever other threads do.
     fn exit(&self, code: u8) -> ! {
         self.socket.remove();
-        control::remove(self.by_hand.as_ref());
-        self.claims.release();
+        control_socket::remove(self.by_hand.as_ref());
+        self.reserved.release();
         std::process::exit(code.into())
     }
 }
@@ -480,7 +482,7 @@ fn needs(arguments: &Serve) -> Needs {
 }
 
 /// A listening socket, and what the log calls it.
-struct Place {
+struct ListeningSocket {
     socket: Listener,
     name: String,
 }
@@ -494,18 +496,20 @@ pub(super) fn bind(path: &Path) -> Result<Listener, Failure> {
 }
 
 /// The socket: exactly one of `--socket`, `--fd`, and one that systemd has handed over to this very process.
-fn listen(arguments: &Serve) -> Result<Place, Failure> {
+fn listen(arguments: &Serve) -> Result<ListeningSocket, Failure> {
     let systemd = Listener::from_systemd().map_err(|error| bad_input(handed_over("systemd", &error)))?;
     match (&arguments.socket, arguments.fd, systemd) {
-        (Some(path), None, None) => Ok(Place { socket: bind(path)?, name: path.display().to_string() }),
+        (Some(path), None, None) => {
+            Ok(ListeningSocket { socket: bind(path)?, name: path.display().to_string() })
+        }
         (None, Some(fd), None) => {
             let socket = from_fd(fd)?;
             let name = name(&socket, &format!("descriptor {fd}"));
-            Ok(Place { socket, name })
+            Ok(ListeningSocket { socket, name })
         }
         (None, None, Some(socket)) => {
             let name = name(&socket, "systemd's socket");
-            Ok(Place { socket, name })
+            Ok(ListeningSocket { socket, name })
         }
         (None, None, None) => Err(bad_input(
             "no place to listen: give --socket PATH or --fd N, or start it by a systemd socket unit (ringwave serve --help shows one)",
