@@ -13,9 +13,9 @@ use ringwave::log_queue::LogLines;
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     start_log(arguments.verbose);
-    let ended = cli::commands::run(arguments);
+    let result = cli::commands::run(arguments);
     cli::LOG.flush(cli::LOG_PATIENCE);
-    match ended {
+    match result {
         Ok(code) => code,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "ringwave: {}", failure.line);

@@ -301,7 +301,7 @@ fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
     let server = std::thread::spawn(move || serve(&serving, &socket, true).unwrap());
     let figures = || {
         let (answer, figures) = mpsc::channel();
-        card.ask_figures(answer).unwrap();
+        card.request_stats(answer).unwrap();
         serde_json::to_value(figures.recv_timeout(serving::PATIENCE).unwrap()).unwrap()
     };
 

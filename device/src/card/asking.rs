@@ -62,7 +62,7 @@ impl Card {
     ///
     /// # Errors
     /// [`AskError::Busy`].
-    pub fn log_figures(&self) -> Result<(), AskError> {
+    pub fn log_stats(&self) -> Result<(), AskError> {
         self.ask(StatsRequest::Log)
     }
 
@@ -71,7 +71,7 @@ impl Card {
     ///
     /// # Errors
     /// [`AskError::Busy`].
-    pub fn ask_figures(&self, answer: Sender<SessionReport>) -> Result<(), AskError> {
+    pub fn request_stats(&self, answer: Sender<SessionReport>) -> Result<(), AskError> {
         self.ask(StatsRequest::Send(answer))
     }
 
@@ -180,21 +180,21 @@ mod tests {
         let card = card();
         let hangs = card.lock();
         let begin = Instant::now();
-        assert_eq!(card.log_figures(), Err(AskError::Busy));
+        assert_eq!(card.log_stats(), Err(AskError::Busy));
         assert_eq!(card.set_jack(0, false), Err(AskError::Busy));
         assert!(begin.elapsed() < 4 * PATIENCE, "{:?}", begin.elapsed());
         drop(hangs);
-        assert_eq!((card.jack(0), card.log_figures()), (Ok(true), Ok(())));
+        assert_eq!((card.jack(0), card.log_stats()), (Ok(true), Ok(())));
     }
 
     #[test]
     fn worker_that_hangs_is_not_asked_without_end() {
         let card = card();
         let (answer, _answers) = mpsc::channel();
-        let taken = (0..1000).take_while(|_| card.ask_figures(answer.clone()).is_ok()).count();
+        let taken = (0..1000).take_while(|_| card.request_stats(answer.clone()).is_ok()).count();
         assert!((1..100).contains(&taken), "{taken}");
         for _ in 0..1000 {
-            assert_eq!(card.log_figures(), Ok(()), "once is as good as a thousand times");
+            assert_eq!(card.log_stats(), Ok(()), "once is as good as a thousand times");
         }
     }
 

@@ -1,19 +1,14 @@
-//! `ringwave control`: one line to a card that is served with `--control`, and its answer; and the arguments
-//! of `serve` for what the host has in hand while the card runs.
+//! `ringwave control`: one line to a card that is served with `--control`, and its answer.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ringwave::card::Card;
-use ringwave::control::server;
 use ringwave_audio::next_step;
-use ringwave_vfio_user::Listener;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
@@ -61,7 +56,7 @@ pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
         ));
     }
     let path = &arguments.socket;
-    let answer = ask(path, &line)?;
+    let answer = send_command(path, &line)?;
     if let Some(error) = answer.strip_prefix(ERROR) {
         return Err(failed(error));
     }
@@ -71,14 +66,14 @@ pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
 }
 
 /// The answer to a line.
-fn ask(path: &Path, line: &str) -> Result<String, Failure> {
-    let place = path.display();
+fn send_command(path: &Path, line: &str) -> Result<String, Failure> {
+    let shown = path.display();
     // For all of it together: whoever serves there may take its time for each part, and send a byte a second.
     let until = Instant::now() + PATIENCE;
-    let first = format!("ringwave serve --control {place} --socket CARD");
+    let first = format!("ringwave serve --control {shown} --socket CARD");
     let mut socket = connect(path)
-        .map_err(|error| bad_input(format!("{place}: {}", next_step::connecting(&error, &first))))?;
-    let broken = |error| failed(format!("{place}: {}", next_step::connecting(&error, &first)));
+        .map_err(|error| bad_input(format!("{shown}: {}", next_step::connecting(&error, &first))))?;
+    let broken = |error| failed(format!("{shown}: {}", next_step::connecting(&error, &first)));
     socket.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
     // A line that is too long is answered before all of it was taken.
     let _ = socket.write_all(format!("{line}\n").as_bytes());
@@ -91,11 +86,11 @@ fn ask(path: &Path, line: &str) -> Result<String, Failure> {
             Err(broken(error))
         }
         (None, Err(_)) => Err(failed(format!(
-            "{place}: no answer in {} s; the log of whoever serves there may say why",
+            "{shown}: no answer in {} s; the log of whoever serves there may say why",
             PATIENCE.as_secs()
         ))),
         (None, Ok(())) => {
-            Err(failed(format!("{place}: whoever serves there ended without an answer; its log may say why")))
+            Err(failed(format!("{shown}: whoever serves there ended without an answer; its log may say why")))
         }
     }
 }
@@ -140,46 +135,4 @@ fn printable(answer: &str) -> String {
         _ => character.to_string(),
     };
     answer.chars().map(shown).collect()
-}
-
-/// Arguments of `serve`: the control socket, and what the card begins with.
-#[derive(Args, Debug)]
-pub struct ControlArgs {
-    /// Take commands on this socket while the card runs (ringwave control): plug, unplug, figures
-    #[arg(long, value_name = "SOCKET")]
-    pub control: Option<PathBuf>,
-    /// Streams into whose jack nothing is plugged at the start
-    #[arg(long, value_name = "N[,M]", value_delimiter = ',')]
-    pub unplugged: Vec<u32>,
-    /// Leave out the volume and mute of the streams
-    #[arg(long)]
-    pub no_volume: bool,
-}
-
-impl ControlArgs {
-    /// Listens on the control socket, if there is to be one.
-    pub fn listen(&self) -> Result<Option<Arc<Listener>>, Failure> {
-        self.control.as_deref().map(|path| super::serve::bind(path).map(Arc::new)).transpose()
-    }
-
-    /// Pulls what is not plugged at the start out of its jack.
-    pub fn unplug(&self, card: &Card) -> Result<(), Failure> {
-        for stream in &self.unplugged {
-            card.set_jack(*stream, false)
-                .map_err(|error| bad_input(format!("--unplugged {stream}: {error}")))?;
-        }
-        Ok(())
-    }
-}
-
-/// Starts the thread of the control socket.
-pub fn start(card: &Arc<Card>, socket: Option<&Arc<Listener>>) -> Result<(), Failure> {
-    socket.map_or(Ok(()), |socket| server::start(Arc::clone(card), Arc::clone(socket))).map_err(failed)
-}
-
-/// Removes a socket.
-pub fn remove(socket: Option<&Arc<Listener>>) {
-    if let Some(socket) = socket {
-        socket.remove();
-    }
 }

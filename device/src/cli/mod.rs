@@ -5,6 +5,7 @@ pub mod bringup;
 pub mod commands;
 pub mod compare;
 pub mod control;
+pub mod control_socket;
 mod output_paths;
 pub mod serve;
 mod signals;

@@ -37,11 +37,11 @@ pub fn no_two_alike(arguments: &Serve) -> Result<(), Failure> {
     let refused = |first: &str, second: &str, path: &Path| {
         Err(bad_input(format!("{first} and {second}: both are {}; take another file", path.display())))
     };
-    for (place, (option, path)) in written.iter().enumerate() {
+    for (index, (option, path)) in written.iter().enumerate() {
         if let Some(source) = sources.iter().find(|source| is_one(source, path) && !is_device(source)) {
             return refused("--source", option, source);
         }
-        let others = written.get(place + 1..).unwrap_or_default();
+        let others = written.get(index + 1..).unwrap_or_default();
         if let Some((other, _)) = others.iter().find(|(_, other)| is_one(path, other) && !is_special(path)) {
             return refused(option, other, path);
         }
@@ -53,13 +53,13 @@ pub fn no_two_alike(arguments: &Serve) -> Result<(), Failure> {
 fn is_one(one: &Path, other: &Path) -> bool {
     match (std::fs::metadata(one), std::fs::metadata(other)) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        (Err(_), Err(_)) => place(one).is_some_and(|place_of_one| Some(place_of_one) == place(other)),
+        (Err(_), Err(_)) => canonical_name(one).is_some_and(|name| Some(name) == canonical_name(other)),
         _ => false,
     }
 }
 
 /// The folder, in its one spelling, and the name in it.
-fn place(path: &Path) -> Option<PathBuf> {
+fn canonical_name(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
 }

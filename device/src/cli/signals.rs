@@ -14,7 +14,7 @@ use std::ptr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalKind {
     /// The figures of the moment.
-    Figures,
+    Stats,
     /// The end.
     End,
 }
@@ -49,7 +49,7 @@ impl Signals {
         let mut signal = 0;
         // SAFETY: the set is initialised, and `signal` is written to.
         match unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } {
-            0 if signal == libc::SIGUSR1 => Ok(SignalKind::Figures),
+            0 if signal == libc::SIGUSR1 => Ok(SignalKind::Stats),
             0 => Ok(SignalKind::End),
             error => Err(io::Error::from_raw_os_error(error)),
         }

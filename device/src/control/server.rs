@@ -24,7 +24,7 @@ const CONNECTIONS_MAX: usize = 16;
 /// For the line, and again for taking the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// For the statistics, which the I/O worker gives between two drained queues.
-const FIGURES_PATIENCE: Duration = Duration::from_millis(700);
+const STATS_PATIENCE: Duration = Duration::from_millis(700);
 /// How often it is looked whether the figures are there.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// After the socket gave an error instead of a connection (no descriptor is left, for one).
@@ -59,7 +59,7 @@ enum Phase {
     /// The rest of its line.
     Line(Vec<u8>),
     /// The figures.
-    Figures(Receiver<SessionReport>),
+    Stats(Receiver<SessionReport>),
     /// Room for the rest of the answer.
     Answer(Vec<u8>),
 }
@@ -92,7 +92,7 @@ impl Server {
             let (flags, left) = match connection.phase {
                 Phase::Line(_) => (Some(PollFlags::IN), left),
                 Phase::Answer(_) => (Some(PollFlags::OUT), left),
-                Phase::Figures(_) => (None, left.min(LOOK_AGAIN)),
+                Phase::Stats(_) => (None, left.min(LOOK_AGAIN)),
             };
             fds.extend(flags.map(|flags| PollFd::from_borrowed_fd(connection.stream.as_fd(), flags)));
             time = Some(time.map_or(left, |time| time.min(left)));
@@ -130,8 +130,8 @@ impl Connection {
             }
         }
         let late = Instant::now() >= self.until;
-        if let Phase::Figures(figures) = &self.phase {
-            match figures.try_recv() {
+        if let Phase::Stats(stats) = &self.phase {
+            match stats.try_recv() {
                 Ok(report) => self.say(&report.json_line()),
                 Err(TryRecvError::Empty) if !late => {}
                 Err(_) => self.say_error(&AskError::Busy),
@@ -152,11 +152,11 @@ impl Connection {
         match parse(line) {
             Ok(Command::Help) => self.say(HELP),
             Ok(Command::Stats) => {
-                let (answer, figures) = mpsc::channel();
-                match card.ask_figures(answer) {
+                let (answer, stats) = mpsc::channel();
+                match card.request_stats(answer) {
                     Ok(()) => {
-                        self.until = Instant::now() + FIGURES_PATIENCE;
-                        self.phase = Phase::Figures(figures);
+                        self.until = Instant::now() + STATS_PATIENCE;
+                        self.phase = Phase::Stats(stats);
                     }
                     Err(error) => self.say_error(&error),
                 }
