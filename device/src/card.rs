@@ -21,7 +21,7 @@ pub use asking::AskError;
 use asking::Session;
 use backend::CardBackend;
 use ringwave_card::controller::{Config, Controller};
-use ringwave_card::env::{ClockMode, Effects, Env};
+use ringwave_card::env::{ClockMode, Env};
 use ringwave_card::page_bar::PageBar;
 use ringwave_card::pci::{Identity, spec};
 use ringwave_engine::clock::{HostClock, Speed};
@@ -64,7 +64,6 @@ pub(crate) struct State {
     function: Function,
     pub controller: Controller,
     inputs: Inputs,
-    effects: Effects,
     /// What waits for the I/O worker.
     queue: IoQueue<Records>,
     counted: Messages,
@@ -91,17 +90,15 @@ impl Card {
     fn made_of(config: CardConfig, clock: HostClock, inputs: Inputs) -> std::io::Result<Self> {
         let controller = Controller::new(config.controller);
         let messages = controller.messages();
-        let mut state = State {
+        let state = State {
             function: Function::new(&spec(config.identity, messages)),
             controller,
             inputs,
-            effects: Effects::default(),
             queue: IoQueue::default(),
             counted: Messages::default(),
             session: Session::default(),
             tracing: Tracing::new(config.trace),
         };
-        state.effects.untraced = !config.trace;
         let card = Self {
             state: Mutex::new(state),
             wakers: Wakers::default(),
@@ -212,20 +209,10 @@ impl Requests for Card {
 impl State {
     /// The function, and what is behind it.
     fn split<'a>(&'a mut self, card: &'a Card) -> (&'a mut Function, CardBackend<'a>) {
-        let Self { function, controller, inputs, effects, queue, counted, session, tracing, .. } = self;
+        let Self { function, controller, inputs, queue, counted, session, tracing, .. } = self;
         let (running, with_file) = (false, false);
-        let behind = CardBackend {
-            card,
-            controller,
-            inputs,
-            effects,
-            queue,
-            counted,
-            session,
-            tracing,
-            running,
-            with_file,
-        };
+        let behind =
+            CardBackend { card, controller, inputs, queue, counted, session, tracing, running, with_file };
         (function, behind)
     }
 

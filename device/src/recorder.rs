@@ -95,8 +95,8 @@ impl Host<Records> for Recorder {
         // The guest may have left meanwhile: then the card was reset, and the next client is not told of it.
         let told = self.report_failures(failed);
         feedback.failed |= if left.is_some() { 0 } else { told };
-        self.traced = !records.trace.is_empty();
-        feedback.trace_failed |= !self.write_trace(&records.trace);
+        self.traced = !records.card.trace.is_empty();
+        feedback.trace_failed |= !self.write_trace(&records.card.trace);
         if let Some((report, done)) = left {
             let failed = self.sinks.finish();
             self.report_failures(failed);
@@ -177,7 +177,7 @@ impl Recorder {
             let what = format!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
             log_line(&mut self.lines.stalls, Level::Warn, what);
         }
-        for diagnostic in &records.diagnostics {
+        for diagnostic in &records.card.diagnostics {
             log_line(&mut self.lines.diagnostics, Level::Warn, diagnostic);
         }
     }

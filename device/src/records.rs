@@ -3,19 +3,14 @@
 
 use std::sync::mpsc::Sender;
 
-use ringwave_card::env::Effects;
 use ringwave_engine::io_queue::IoQueue;
 use ringwave_guest_memory::guest_ram::Lost;
 use ringwave_regs::error::Error;
 use ringwave_report::SessionReport;
-use ringwave_trace::{Diagnostic, Event, TraceRecord};
+use ringwave_trace::CardRecords;
 
-/// Events of the trace that may wait: some 60 MB.
-const TRACE_MAX: usize = 1 << 20;
 /// So many events of the trace do not wait for more.
 const TRACE_BATCH: usize = 1 << 14;
-/// Diagnostics that may wait.
-const DIAGNOSTICS_MAX: usize = 256;
 /// How often one client is named in the log for sound that found no room.
 const LOSSES_MAX: u32 = 16;
 /// Requests for figures that may wait.
@@ -33,10 +28,8 @@ pub enum StatsRequest {
 /// What has happened, in order.
 #[derive(Debug, Default)]
 pub struct Records {
-    /// The trace. When there was no room its last event is [`Event::Lost`].
-    pub trace: Vec<TraceRecord>,
-    /// For the log.
-    pub diagnostics: Vec<Diagnostic<Error>>,
+    /// The trace, and what the card has for the log.
+    pub card: CardRecords<Error>,
     /// Maps that were lost, for the log.
     pub lost_maps: Vec<Lost>,
     /// What the sources have to say, for the log.
@@ -53,26 +46,6 @@ pub struct Records {
 }
 
 impl Records {
-    /// Takes what is in `effects` and clears it; `time` is for the trace.
-    pub fn take(&mut self, effects: &mut Effects, time: u64) {
-        for line in &effects.trace {
-            self.record(time, Event::Card(*line));
-        }
-        let room = DIAGNOSTICS_MAX.saturating_sub(self.diagnostics.len());
-        self.diagnostics.extend(effects.diagnostics.iter().take(room));
-        effects.clear();
-    }
-
-    /// Puts an event into the trace, `time` nanoseconds after the card was made.
-    pub fn record(&mut self, time: u64, event: Event) {
-        let full = self.trace.len() >= TRACE_MAX;
-        match self.trace.last_mut() {
-            Some(TraceRecord { event: Event::Lost(lost), .. }) => *lost = lost.saturating_add(1),
-            _ if full => self.trace.push(TraceRecord { time, event: Event::Lost(1) }),
-            _ => self.trace.push(TraceRecord { time, event }),
-        }
-    }
-
     /// Puts a request in. `false`: too many wait. For the log there is always room, because it has all that
     /// it wants when it asks once.
     pub fn request(&mut self, request: StatsRequest) -> bool {
@@ -91,8 +64,7 @@ impl Records {
 
     /// Forgets everything, but keeps the buffers.
     pub fn clear(&mut self) {
-        self.trace.clear();
-        self.diagnostics.clear();
+        self.card.clear();
         self.lost_maps.clear();
         self.source_warnings.clear();
         self.left = None;
@@ -107,10 +79,10 @@ impl Records {
 pub fn is_urgent(queue: &IoQueue<Records>) -> bool {
     let records = &queue.records;
     !queue.audio.is_empty()
-        || !records.diagnostics.is_empty()
+        || !records.card.diagnostics.is_empty()
         || records.left.is_some()
         || !records.requests.is_empty()
-        || records.trace.len() >= TRACE_BATCH
+        || records.card.trace.len() >= TRACE_BATCH
 }
 
 /// Of streams whose sound found no room (bits), those that the log is to name: all of them, once for each
@@ -151,19 +123,5 @@ mod tests {
         assert_eq!(queue.unreported_loss, 1 << 3, "another time");
         let times = (0..100).filter(|_| loss_to_report(1, &mut reported) != 0).count();
         assert_eq!(times, LOSSES_MAX as usize - 1);
-    }
-
-    #[test]
-    fn what_there_was_no_room_for_is_counted_in_its_place() {
-        let mut records = Records::default();
-        for time in 0..TRACE_MAX as u64 + 7 {
-            records.record(time, Event::Msi(0));
-        }
-        assert_eq!(records.trace.len(), TRACE_MAX + 1);
-        let lost = TraceRecord { time: TRACE_MAX as u64, event: Event::Lost(7) };
-        assert_eq!(records.trace.last(), Some(&lost));
-        records.clear();
-        records.record(1, Event::Msi(0));
-        assert_eq!(records.trace, [TraceRecord { time: 1, event: Event::Msi(0) }]);
     }
 }

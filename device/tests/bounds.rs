@@ -21,16 +21,18 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use ringwave_card::controller::{Config, Controller};
-use ringwave_card::env::{ClockMode, Effects, Env};
+use ringwave_card::env::{ClockMode, Env, Interrupts};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::NoSources;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::dma::Slot;
+use ringwave_regs::error::Error;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma, format, global, stream as regs};
+use ringwave_trace::{CardEvent, CardRecords};
 use support::{PageBar, SECOND};
 
 const PAGE: u64 = 4096;
@@ -130,7 +132,7 @@ struct World {
     bar: PageBar,
     now: u64,
     audio: AudioQueue,
-    effects: Effects,
+    records: CardRecords<Error>,
     /// The position that was seen last, and whether START was written since.
     seen: [(u64, bool); 16],
 }
@@ -143,7 +145,7 @@ impl World {
             bar: PageBar::new(),
             now: 77_000_000_001,
             audio: AudioQueue::default(),
-            effects: Effects::default(),
+            records: CardRecords::default(),
             seen: [(0, false); 16],
         };
         world.call(Controller::reset);
@@ -155,13 +157,15 @@ impl World {
     fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
         self.ram.accesses.set(0);
         self.ram.bytes.set(0);
+        let mut interrupts = Interrupts::default();
         let mut env = Env {
             now: self.now,
             memory: &self.ram,
             pages: &self.bar,
             sources: &mut NoSources,
             audio: &mut self.audio,
-            effects: &mut self.effects,
+            interrupts: &mut interrupts,
+            log: self.records.log(Some(0)),
         };
         let result = act(&mut self.card, &mut env);
         let streams = u64::from(self.card.streams());
@@ -171,11 +175,13 @@ impl World {
         assert!(bytes <= streams * LATE_FRAMES * 4 + TABLE * 16, "{bytes} bytes of memory in one call");
         let heard = self.audio.chunks().filter(|(.., heard)| *heard != AudioChunk::Stop).count() as u64;
         assert!(heard <= streams * LATE_PIECES, "{heard} pieces in one call");
-        assert!(self.effects.diagnostics.len() as u64 <= streams * 2 * LATE_PIECES + 2);
+        let diagnosed = |event: &CardEvent| matches!(event, CardEvent::Diagnostic(_));
+        let diagnostics = self.records.card_events().filter(diagnosed).count() as u64;
+        assert!(diagnostics <= streams * 2 * LATE_PIECES + 2);
         if self.ram.pages.is_empty() {
             assert_eq!(bytes, 0, "nothing is mapped");
         }
-        self.effects.clear();
+        self.records.clear();
         self.audio.clear();
         result
     }

@@ -12,7 +12,7 @@
 mod support;
 
 use ringwave_card::controller::Controller;
-use ringwave_card::env::{ClockMode, Effects, Env};
+use ringwave_card::env::{ClockMode, Env, Interrupts};
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::NoSources;
 use ringwave_regs::error::Error;
@@ -21,7 +21,7 @@ use ringwave_regs::stream::{
     EOS, EOS_ARM, ERROR, FIFO_FRAMES, LOCKSTEP, PACKET_COUNT, STATE, STATE_ACQUIRE, STATE_PAUSE, STATE_RUN,
     STATE_STOP, WRITTEN,
 };
-use ringwave_trace::{CardEvent, Diagnostic, StreamState};
+use ringwave_trace::{CardEvent, CardRecords, Diagnostic, StreamState};
 use support::song::{PACKET, RATE, clock_of, fill_packet, lockstep};
 use support::{NoPages, RAM, Rig, SECOND, signal};
 
@@ -162,7 +162,8 @@ fn a_day_at_44100_has_no_drift() {
     let start = rig.now;
     let day = 24 * 3600;
     // The engine wakes when it likes, here every 80 ms.
-    let (mut audio, mut effects) = (AudioQueue::default(), Effects::default());
+    let (mut audio, mut interrupts) = (AudioQueue::default(), Interrupts::default());
+    let mut records = CardRecords::default();
     for wake in 1..=day * 100 / 8 {
         rig.now = start + wake * 8 * SECOND / 100;
         let mut env = Env {
@@ -171,10 +172,11 @@ fn a_day_at_44100_has_no_drift() {
             pages: &NoPages,
             sources: &mut NoSources,
             audio: &mut audio,
-            effects: &mut effects,
+            interrupts: &mut interrupts,
+            log: records.log(None),
         };
         rig.card.advance(&mut env);
-        effects.clear();
+        records.clear();
         audio.clear();
     }
     rig.wake();

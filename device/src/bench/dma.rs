@@ -22,10 +22,10 @@ use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, Slot};
 use super::cpu::cpu_time;
 use super::{BenchError, Options, Row, Spread};
 use ringwave_card::dma::{Bus, Limits, Ring};
-use ringwave_card::env::Effects;
 use ringwave_guest_memory::guest_ram::{GuestRam, MapRequest};
 use ringwave_guest_memory::memfd::memfd;
-use ringwave_trace::Dma;
+use ringwave_regs::error::Error;
+use ringwave_trace::{CardRecords, Dma};
 
 /// The cyclic buffer of every case: as long as one of 64-byte entries can be.
 pub const RING_BYTES: u32 = 64 * ENTRIES_MAX;
@@ -114,7 +114,7 @@ pub struct Walk {
     ram: GuestRam,
     ring: Ring,
     piece: Aligned,
-    effects: Effects,
+    records: CardRecords<Error>,
     #[cfg(test)]
     file: File,
 }
@@ -134,16 +134,17 @@ impl Walk {
         } else {
             map(&mut ram, RAM, RING_BYTES, (file.try_clone()?, 0))?;
         }
-        let mut effects = Effects { untraced: true, ..Effects::default() };
+        let mut records = CardRecords::default();
         let ring = match case.entry {
             None => {
-                let bus = Bus { memory: &ram, effects: &mut effects, who: Dma::SelfTest, limits: LIMITS };
+                let bus = Bus { memory: &ram, log: records.log(None), who: Dma::SelfTest, limits: LIMITS };
                 Ring::contiguous(&bus, RAM, RING_BYTES, true)
             }
             Some(bytes) => {
                 let entries = RING_BYTES / bytes;
                 map_table(&mut ram, entries, bytes)?;
-                let mut bus = Bus { memory: &ram, effects: &mut effects, who: Dma::SelfTest, limits: LIMITS };
+                let mut bus =
+                    Bus { memory: &ram, log: records.log(None), who: Dma::SelfTest, limits: LIMITS };
                 Ring::scatter_gather(&mut bus, TABLE, entries, ENTRIES_MAX, RING_BYTES, true)
             }
         };
@@ -153,7 +154,7 @@ impl Walk {
             ram,
             ring,
             piece,
-            effects,
+            records,
             #[cfg(test)]
             file,
         })
@@ -161,8 +162,8 @@ impl Walk {
 
     /// Moves the whole buffer once. `look` sees each piece: what came out, or what goes in.
     pub fn pass(&mut self, direction: Direction, mut look: impl FnMut(&mut [u8])) -> io::Result<()> {
-        let Self { ram, ring, piece, effects, .. } = self;
-        let mut bus = Bus { memory: ram, effects, who: Dma::SelfTest, limits: LIMITS };
+        let Self { ram, ring, piece, records, .. } = self;
+        let mut bus = Bus { memory: ram, log: records.log(None), who: Dma::SelfTest, limits: LIMITS };
         for offset in (0..RING_BYTES).step_by(PIECE_BYTES as usize) {
             let piece = piece.get();
             let moved = match direction {

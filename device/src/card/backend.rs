@@ -12,7 +12,7 @@ use super::tracing::Tracing;
 use crate::records::{Records, is_urgent};
 use crate::stats::register_write;
 use ringwave_card::controller::Controller;
-use ringwave_card::env::{Effects, Env};
+use ringwave_card::env::{Env, Interrupts};
 use ringwave_engine::io_queue::IoQueue;
 use ringwave_host::source::Inputs;
 use ringwave_report::Messages;
@@ -22,7 +22,6 @@ pub(crate) struct CardBackend<'a> {
     pub card: &'a Card,
     pub controller: &'a mut Controller,
     pub inputs: &'a mut Inputs,
-    pub effects: &'a mut Effects,
     pub queue: &'a mut IoQueue<Records>,
     pub counted: &'a mut Messages,
     pub session: &'a mut Session,
@@ -60,18 +59,18 @@ impl CardBackend<'_> {
         call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
     ) -> (R, u32) {
         let before = self.queue.audio.end();
+        let (mut interrupts, time) = (Interrupts::default(), self.trace_time());
         let mut env = Env {
             now: self.card.clock.now(),
             memory: bus.memory,
             pages: &self.card.pages,
             sources: self.inputs,
             audio: &mut self.queue.audio,
-            effects: self.effects,
+            interrupts: &mut interrupts,
+            log: self.queue.records.card.log(time),
         };
         let result = call(self.controller, &mut env);
-        bus.messages |= self.effects.messages;
-        let time = self.trace_time();
-        self.queue.records.take(self.effects, time);
+        bus.messages |= interrupts.messages;
         let lost = self.queue.audio.limit(before);
         self.queue.lose(lost);
         (result, lost)

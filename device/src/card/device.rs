@@ -46,7 +46,7 @@ impl Device for Card {
         }
         std::mem::swap(&mut state.queue, queue);
         let records = &mut queue.records;
-        state.tracing.worker_looks = !records.trace.is_empty();
+        state.tracing.worker_looks = !records.card.trace.is_empty();
         records.lost_maps.extend(state.function.take_lost());
         records.source_warnings.extend(state.inputs.take_warnings());
         records.live = (!records.requests.is_empty()).then(|| state.report(self));

@@ -89,9 +89,10 @@ impl CardBackend<'_> {
     pub(super) fn trace(&mut self, event: impl FnOnce() -> Event) {
         if self.tracing.wanted {
             // Whoever put something there before has woken the worker.
-            let wake =
-                self.queue.records.trace.is_empty() && !is_urgent(self.queue) && !self.tracing.worker_looks;
-            self.queue.records.record(self.card.clock.real_now(), event());
+            let wake = self.queue.records.card.trace.is_empty()
+                && !is_urgent(self.queue)
+                && !self.tracing.worker_looks;
+            self.queue.records.card.record(self.card.clock.real_now(), event());
             if wake {
                 self.card.wakers.io.wake();
             }
@@ -113,14 +114,14 @@ impl CardBackend<'_> {
         }
     }
 
-    /// The time of what the controller has just done.
-    pub(super) fn trace_time(&self) -> u64 {
-        if self.effects.trace.is_empty() { 0 } else { self.card.clock.real_now() }
+    /// The time of what the card does in the next call; `None` = nobody wants it.
+    pub(super) fn trace_time(&self) -> Option<u64> {
+        self.tracing.wanted.then(|| self.card.clock.real_now())
     }
 
     /// Whether some of the trace waits for the worker, and the worker does not know.
     pub(super) fn trace_waits(&self) -> bool {
-        !self.queue.records.trace.is_empty() && !self.tracing.worker_looks
+        !self.queue.records.card.trace.is_empty() && !self.tracing.worker_looks
     }
 }
 
@@ -160,7 +161,6 @@ impl State {
     /// Nobody wants the trace any more.
     pub fn end_trace(&mut self) {
         self.tracing.wanted = false;
-        self.effects.untraced = true;
     }
 }
 
@@ -192,19 +192,18 @@ mod tests {
     fn nothing_is_kept_when_nobody_wants_it() {
         let card = card(false);
         let state = card.lock();
-        assert_eq!(state.queue.records.trace.capacity(), 0);
-        assert_eq!(state.effects.trace.capacity(), 0, "nor made");
+        assert_eq!(state.queue.records.card.trace.capacity(), 0, "nor made");
     }
 
     #[test]
     fn nothing_more_is_kept_when_the_file_has_failed() {
         let card = card(true);
         let mut state = card.lock();
-        let before = state.queue.records.trace.len();
+        let before = state.queue.records.card.trace.len();
         assert!(before > 3);
         state.end_trace();
         drop(state);
         refused(&card);
-        assert_eq!(card.lock().queue.records.trace.len(), before);
+        assert_eq!(card.lock().queue.records.card.trace.len(), before);
     }
 }

@@ -6,13 +6,13 @@ pub mod song;
 
 use ringwave_audio::StreamFormat;
 use ringwave_card::controller::{Config, Controller};
-use ringwave_card::env::{ClockMode, Effects, Env, MarkWords, Pages};
+use ringwave_card::env::{ClockMode, Env, Interrupts, MarkWords, Pages};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::Sources;
 use ringwave_guest_memory::{GuestMemory, MemoryFault};
 use ringwave_regs::pages::{self, status};
 use ringwave_regs::{dma::Slot, format, pci, stream as regs};
-use ringwave_trace::{CardEvent, Diagnostic};
+use ringwave_trace::{CardEvent, CardRecords, Diagnostic};
 use std::cell::{Cell, RefCell};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -298,16 +298,18 @@ impl Rig {
         rig
     }
 
-    /// Calls the card, and drains the effects as the engine does.
+    /// Calls the card, and takes what comes of it as the engine does.
     pub fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
-        let (mut audio, mut effects) = (AudioQueue::default(), Effects::default());
+        let (mut audio, mut interrupts) = (AudioQueue::default(), Interrupts::default());
+        let mut records = CardRecords::default();
         let mut env = Env {
             now: self.now,
             memory: &self.memory,
             pages: &self.pages,
             sources: &mut self.source,
             audio: &mut audio,
-            effects: &mut effects,
+            interrupts: &mut interrupts,
+            log: records.log(Some(0)),
         };
         let result = act(&mut self.card, &mut env);
         for (_, format, heard) in audio.chunks() {
@@ -321,10 +323,9 @@ impl Rig {
                 AudioChunk::Stop => self.stops += 1,
             }
         }
-        self.trace.append(&mut effects.trace);
-        self.notes.append(&mut effects.diagnostics);
-        self.messages = effects.messages;
-        self.events = effects.events;
+        self.trace.extend(records.card_events());
+        self.notes.append(&mut records.diagnostics);
+        Interrupts { messages: self.messages, events: self.events } = interrupts;
         result
     }
 

@@ -64,6 +64,7 @@
 //! for waits in memory, up to about a million events, and then is counted and lost. A stream of packets of 1
 //! ms makes about half a gigabyte an hour.
 mod card_event;
+mod card_log;
 mod diagnostic;
 mod error_name;
 mod event;
@@ -74,6 +75,7 @@ pub mod strategy;
 mod writer;
 
 pub use card_event::{CardEvent, Dma, StreamState};
+pub use card_log::{CardLog, CardRecords};
 pub use diagnostic::Diagnostic;
 pub use error_name::ErrorName;
 pub use event::{Data, Event, IrqChange, IrqKind, Region, TraceRecord};

@@ -2,10 +2,12 @@
 //! bounded amount of work" (DATASHEET 2.2) is an assert with numbers.
 
 use ringwave_card::controller::{Config, Controller};
-use ringwave_card::env::{Effects, Env};
+use ringwave_card::env::{Env, Interrupts};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::sources::NoSources;
+use ringwave_regs::error::Error;
 use ringwave_regs::{dma, global, stream as regs};
+use ringwave_trace::{CardEvent, CardRecords};
 
 use crate::bar::Bar;
 use crate::ram::Ram;
@@ -53,7 +55,7 @@ pub struct Bench {
     /// The present call is a jack's, which is an event even in D3hot.
     jack: bool,
     audio: AudioQueue,
-    effects: Effects,
+    records: CardRecords<Error>,
 }
 
 impl Bench {
@@ -71,7 +73,7 @@ impl Bench {
             d3hot: false,
             jack: false,
             audio: AudioQueue::default(),
-            effects: Effects::default(),
+            records: CardRecords::default(),
         };
         bench.reset();
         bench.bus_master(true);
@@ -123,19 +125,21 @@ impl Bench {
         assert_eq!(self.card.jack(stream), before.map(|_| plugged));
     }
 
-    /// Calls the card, drains its effects and counts its work.
+    /// Calls the card, takes what comes of it and counts its work.
     pub fn call<R>(&mut self, act: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
         self.ram.touched.borrow_mut().clear();
         self.ram.accesses.set(0);
         self.ram.bytes.set(0);
         self.bar.stores.set(0);
+        let mut interrupts = Interrupts::default();
         let mut env = Env {
             now: self.now,
             memory: &self.ram,
             pages: &self.bar,
             sources: &mut NoSources,
             audio: &mut self.audio,
-            effects: &mut self.effects,
+            interrupts: &mut interrupts,
+            log: self.records.log(Some(0)),
         };
         let result = act(&mut self.card, &mut env);
         self.sounds.clear();
@@ -147,10 +151,10 @@ impl Bench {
             };
             self.sounds.push((stream, sound));
         }
-        (self.messages, self.events) = (self.effects.messages, self.effects.events);
+        (self.messages, self.events) = (interrupts.messages, interrupts.events);
         self.check_work();
         self.check_interrupts();
-        self.effects.clear();
+        self.records.clear();
         self.audio.clear();
         result
     }
@@ -170,10 +174,11 @@ impl Bench {
         assert!(stores <= (streams * BURSTS + 2 * streams + 6) * 24, "{stores} stores to pages in one call");
         let sounds = self.sounds.len() as u64;
         assert!(sounds <= streams * BURSTS + 2 * streams, "{sounds} sounds in one call");
-        let diagnostics = self.effects.diagnostics.len() as u64;
+        let diagnosed = |event: &CardEvent| matches!(event, CardEvent::Diagnostic(_));
+        let diagnostics = self.records.card_events().filter(diagnosed).count() as u64;
         assert!(diagnostics <= streams * 2 * BURSTS + 4, "{diagnostics} diagnostics in one call");
         // A line for each access, and a few for each burst and each diagnostic.
-        assert!(self.effects.trace.len() as u64 <= accesses + streams * 5 * BURSTS + diagnostics + 8);
+        assert!(self.records.trace.len() as u64 <= accesses + streams * 5 * BURSTS + diagnostics + 8);
     }
 
     /// DATASHEET 2.1.

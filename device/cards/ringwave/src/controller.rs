@@ -1,4 +1,4 @@
-//! The card: registers and time in, effects out. Pure: the sockets, threads and clocks are elsewhere.
+//! The card: registers and time in, what comes of it into [`Env`]. Pure: the sockets, threads and clocks are elsewhere.
 //!
 //! Read it from the top: what is built in ([`Config`]), the calls (reset, PCI state, register accesses,
 //! [`Controller::advance`]), and how the streams get their turns. The global registers are in `registers`.
@@ -14,7 +14,7 @@ mod registers;
 mod selftest;
 
 use crate::dma::Limits;
-use crate::env::{ClockMode, Env};
+use crate::env::{ClockMode, Env, Interrupts};
 use crate::pages::ClockPage;
 use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
@@ -145,9 +145,8 @@ impl Controller {
         self.d3hot = false;
         self.clock_page.resets = self.clock_page.resets.wrapping_add(1);
         self.clock_page.publish(env.pages, self.time);
-        env.effects.messages = 0;
-        env.effects.events = 0;
-        env.effects.record(CardEvent::Reset);
+        *env.interrupts = Interrupts::default();
+        env.log.record(CardEvent::Reset);
     }
 
     /// Bus Master Enable was written. Off after `new`.
@@ -164,7 +163,7 @@ impl Controller {
     pub fn set_d3hot(&mut self, d3hot: bool, env: &mut Env<'_>) {
         self.catch_up(env);
         if d3hot != self.d3hot {
-            env.effects.record(CardEvent::Power { d3hot });
+            env.log.record(CardEvent::Power { d3hot });
         }
         if d3hot && !self.d3hot {
             for index in 0..self.streams.len() {
@@ -175,7 +174,7 @@ impl Controller {
     }
 
     /// An access to BAR 0 of any offset and length. `data` is filled completely (all ones where the DATASHEET
-    /// says so). It latches, may set ERROR, and handles ends that have passed: drain the effects as after a
+    /// says so). It latches, may set ERROR, and handles ends that have passed: send the interrupts as after a
     /// write.
     pub fn read(&mut self, offset: u64, data: &mut [u8], env: &mut Env<'_>) {
         self.catch_up(env);
@@ -193,7 +192,7 @@ impl Controller {
         }
     }
 
-    /// An access to BAR 0 of any offset and length. Raise the interrupts in the effects *before* the write is
+    /// An access to BAR 0 of any offset and length. Send the interrupts *before* the write is
     /// answered: no event may come after a write of PAUSE or STOP has returned.
     pub fn write(&mut self, offset: u64, data: &[u8], env: &mut Env<'_>) {
         self.catch_up(env);
@@ -416,7 +415,8 @@ impl Controller {
             pages: env.pages,
             sources: line,
             audio: &mut *env.audio,
-            effects: &mut *env.effects,
+            interrupts: &mut *env.interrupts,
+            log: env.log.reborrow(),
         };
         let mut ctx = CardCtx { env: &mut env, time, limits: self.limits, clock: self.clock };
         let result = act(stream, &mut ctx);
@@ -434,8 +434,8 @@ impl Controller {
         }
         let bit = 1 << index;
         self.registers.int_status |= bit;
-        env.effects.events |= bit;
-        env.effects.record(CardEvent::Event { stream: low(index as u64) });
+        env.interrupts.events |= bit;
+        env.log.record(CardEvent::Event { stream: low(index as u64) });
         // What is held back here is not sent later.
         if self.registers.int_enable
             && let Some(message) = low(index as u64).checked_rem(self.msi.unwrap_or(0))
@@ -447,7 +447,7 @@ impl Controller {
     /// Sends an MSI message, which is a DMA write to the outside.
     fn send(&self, message: u32, env: &mut Env<'_>) {
         if self.limits.bus_master && !self.d3hot {
-            env.effects.messages |= 1_u32.checked_shl(message).unwrap_or(0);
+            env.interrupts.messages |= 1_u32.checked_shl(message).unwrap_or(0);
         }
     }
 }

@@ -3,12 +3,12 @@
 //! [`Bus`] is the only way from the card to guest memory. [`Ring`] is the snapshot of a cyclic buffer that is
 //! taken at every RUN.
 
-use crate::env::{Effects, Env};
+use crate::env::Env;
 use ringwave_guest_memory::GuestMemory;
 use ringwave_guest_memory::list::{self, BusMaster, Entry, ListError};
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, SLOT_LINK, Slot};
 use ringwave_regs::error::Error;
-use ringwave_trace::{CardEvent, Dma};
+use ringwave_trace::{CardEvent, CardLog, Dma};
 
 pub use ringwave_guest_memory::list::ScatterGatherList as Ring;
 
@@ -19,7 +19,7 @@ pub struct Bus<'a> {
     /// Guest RAM.
     pub memory: &'a dyn GuestMemory,
     /// Where the trace goes.
-    pub effects: &'a mut Effects,
+    pub log: CardLog<'a, Error>,
     /// For whom this transfer is.
     pub who: Dma,
     /// What the card's PCI side allows.
@@ -41,20 +41,7 @@ impl<'a> Bus<'a> {
     where
         'b: 'a,
     {
-        Self { memory: env.memory, effects: env.effects, who, limits }
-    }
-
-    /// Neighbouring slots are one line in the trace.
-    fn trace_slot(&mut self, slot: u64) {
-        let who = self.who;
-        match self.effects.trace.last_mut() {
-            Some(CardEvent::Table { who: last, address, bytes })
-                if *last == who && address.checked_add(*bytes) == Some(slot) =>
-            {
-                *bytes += u64::from(SLOT_BYTES);
-            }
-            _ => self.effects.record(CardEvent::Table { who, address: slot, bytes: u64::from(SLOT_BYTES) }),
-        }
+        Self { memory: env.memory, log: env.log.reborrow(), who, limits }
     }
 
     /// Bus Master Enable is on and the card has enough address lines for the range.
@@ -99,7 +86,7 @@ impl BusMaster for Bus<'_> {
         let bytes = into.len() as u64;
         self.drives(address, bytes)?;
         self.memory.read(address, into).map_err(|_| Error::DmaUnmapped)?;
-        self.effects.record(CardEvent::Read { who: self.who, address, bytes });
+        self.log.record(CardEvent::Read { who: self.who, address, bytes });
         Ok(())
     }
 
@@ -108,7 +95,7 @@ impl BusMaster for Bus<'_> {
         let bytes = from.len() as u64;
         self.drives(address, bytes)?;
         self.memory.write(address, from).map_err(|_| Error::DmaUnmapped)?;
-        self.effects.record(CardEvent::Write { who: self.who, address, bytes });
+        self.log.record(CardEvent::Write { who: self.who, address, bytes });
         Ok(())
     }
 
@@ -119,7 +106,7 @@ impl BusMaster for Bus<'_> {
         self.drives(address, u64::from(SLOT_BYTES))?;
         let mut bytes = [0; SLOT_BYTES as usize];
         self.memory.read(address, &mut bytes).map_err(|_| Error::DmaUnmapped)?;
-        self.trace_slot(address);
+        self.log.record_slot(self.who, address, SLOT_BYTES);
         let Slot { address, length, flags } = Slot::from_bytes(bytes);
         Ok(Entry { address, bytes: length, link: flags & SLOT_LINK != 0, reserved: flags & !SLOT_LINK != 0 })
     }

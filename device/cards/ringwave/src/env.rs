@@ -1,13 +1,13 @@
 //! What the card needs from the world, and what it gives back. The controller knows no socket, thread, file
 //! or clock: guest memory and the pages are traits, time is a number, and everything that happens comes out
-//! as [`Effects`].
+//! in what [`Env`] lends it.
 
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::sources::Sources;
 pub use ringwave_engine::timeline::ClockMode;
 use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
-use ringwave_trace::{CardEvent, Diagnostic, ErrorName};
+use ringwave_trace::{CardLog, Diagnostic, ErrorName};
 
 /// The page BAR (BAR 2), as far as the card is concerned: it stores, and reads nothing but the mark pages.
 /// Offsets are naturally aligned and inside the BAR.
@@ -51,56 +51,32 @@ pub struct Env<'a> {
     pub sources: &'a mut dyn Sources,
     /// Where what is played is put, behind what is already in it.
     pub audio: &'a mut AudioQueue,
-    /// Where everything else that happens is put, likewise.
-    pub effects: &'a mut Effects,
+    /// What is raised, added to what is already in it. The caller sends it before it answers the guest: the
+    /// pages are written by then.
+    pub interrupts: &'a mut Interrupts,
+    /// Where the trace and what is for the log are put. Its growth per call is bounded (see
+    /// [`crate::controller`], Time).
+    pub log: CardLog<'a, Error>,
 }
 
-/// Everything that one or more calls into the controller brought about. Whoever made the calls drains it, in
-/// this order: interrupts first (the pages are already written), then sound, trace and notes, then
-/// [`Effects::clear`].
-///
-/// Its growth per call is bounded (see [`crate::controller`], Time); its buffers are kept for the next use.
-#[derive(Debug, Default)]
-pub struct Effects {
+/// Interrupts that calls into the controller raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interrupts {
     /// MSI messages to send: bit n = message n. Only set when MSI is enabled and Bus Master Enable is on. The
-    /// level of INTx is not an effect but a state: [`crate::controller::Controller::intx`].
+    /// level of INTx is not an event but a state: [`crate::controller::Controller::intx`].
     pub messages: u32,
-    /// Streams that had an event: bit n = stream n. For logs and tests: whom to interrupt stands in
-    /// `messages`.
+    /// Streams that had an event: bit n = stream n. For tests: whom to interrupt stands in `messages`.
     pub events: u32,
-    /// The trace.
-    pub trace: Vec<CardEvent>,
-    /// Nobody wants the trace: nothing is put into it.
-    pub untraced: bool,
-    /// What to put into the log.
-    pub diagnostics: Vec<Diagnostic<Error>>,
 }
 
-impl Effects {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.messages == 0 && self.events == 0 && self.trace.is_empty() && self.diagnostics.is_empty()
-    }
-
-    /// Forgets everything, but keeps the buffers.
-    pub fn clear(&mut self) {
-        self.messages = 0;
-        self.events = 0;
-        self.trace.clear();
-        self.diagnostics.clear();
-    }
-
-    /// Puts a line into the trace, if anybody wants it.
-    #[inline]
-    pub(crate) fn record(&mut self, line: CardEvent) {
-        if !self.untraced {
-            self.trace.push(line);
-        }
-    }
-
+/// Puts diagnostics of this card into a log.
+pub(crate) trait Diagnose {
     /// Puts a diagnostic into the log and into the trace.
-    pub(crate) fn diagnose(&mut self, diagnostic: Diagnostic<Error>) {
-        self.diagnostics.push(diagnostic);
-        self.record(CardEvent::Diagnostic(diagnostic.map_error(|error| ErrorName::new(error.name()))));
+    fn diagnose(&mut self, diagnostic: Diagnostic<Error>);
+}
+
+impl Diagnose for CardLog<'_, Error> {
+    fn diagnose(&mut self, diagnostic: Diagnostic<Error>) {
+        self.diagnose_as(diagnostic, |error| ErrorName::new(error.name()));
     }
 }

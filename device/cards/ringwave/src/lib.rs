@@ -1,4 +1,4 @@
-//! The Ringwave card, as `device/DATASHEET.md` has it: registers in, effects out. It knows no socket, thread,
+//! The Ringwave card, as `device/DATASHEET.md` has it: registers and time in, and out comes what [`env::Env`] has. It knows no socket, thread,
 //! file or clock.
 //!
 //! [`controller`] takes accesses and time, [`stream`] is the register front end of a stream of the engine,

@@ -12,7 +12,7 @@ mod setup;
 mod volume_registers;
 
 use crate::dma::{Bus, Limits, Ring};
-use crate::env::{ClockMode, Env};
+use crate::env::{ClockMode, Diagnose, Env};
 use crate::pages::publish_position;
 use front_end::{Notices, RegisterFrontEnd};
 use ringwave_audio::StreamFormat;
@@ -122,7 +122,7 @@ impl Stream {
             memory: env.memory,
             limits: ctx.limits,
             pages: env.pages,
-            effects: env.effects,
+            log: env.log.reborrow(),
             now: env.now.max(ctx.time),
         };
         let mut ctx = StreamCtx {
@@ -363,9 +363,9 @@ impl Stream {
         // Lockstep is for a stream that asks for it, on a card that grants it.
         let asks = self.lockstep & regs::LOCKSTEP_ASK != 0;
         if !has_run && ctx.clock == ClockMode::Lockstep && !asks {
-            ctx.env.effects.diagnose(Diagnostic::NotLockstep { stream });
+            ctx.env.log.diagnose(Diagnostic::NotLockstep { stream });
         }
-        ctx.env.effects.record(CardEvent::State { stream, state: StreamState::Run });
+        ctx.env.log.record(CardEvent::State { stream, state: StreamState::Run });
         let clock = if asks { ctx.clock } else { ClockMode::Realtime };
         self.with_active(ctx, |active, ctx| active.run(start, clock, ctx));
         if !ended {
@@ -451,7 +451,7 @@ impl Stream {
             // The register takes no other value.
             _ => StreamState::Run,
         };
-        ctx.env.effects.record(CardEvent::State { stream: self.notices.index, state });
+        ctx.env.log.record(CardEvent::State { stream: self.notices.index, state });
         self.publish_position(ctx);
     }
 

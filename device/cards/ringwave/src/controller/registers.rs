@@ -3,7 +3,7 @@
 
 use super::{Controller, selftest::SelfTest};
 use crate::dma::Bus;
-use crate::env::{ClockMode, Env};
+use crate::env::{ClockMode, Diagnose, Env};
 use crate::stream::{Stream, low};
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{dma, global, stream};
@@ -99,7 +99,7 @@ impl Controller {
             }
             _ => self.registers.error = error.code(),
         }
-        env.effects.diagnose(note);
+        env.log.diagnose(note);
     }
 
     fn features(&self) -> u32 {
@@ -151,11 +151,11 @@ impl Controller {
             global::SELFTEST => {
                 let mut bus = Bus::new(env, Dma::SelfTest, self.limits);
                 if let Err(error) = registers.selftest.run(value, &mut bus) {
-                    env.effects.diagnose(Diagnostic::SelfTest { error });
+                    env.log.diagnose(Diagnostic::SelfTest { error });
                 }
             }
             global::ERROR => registers.error = error::NONE,
-            global::TRACE_MARK => env.effects.record(CardEvent::Mark(value)),
+            global::TRACE_MARK => env.log.record(CardEvent::Mark(value)),
             // Read only: ignored, unless there is no such register.
             _ => return read_only(offset),
         }

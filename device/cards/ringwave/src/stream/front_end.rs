@@ -3,7 +3,7 @@
 
 use super::marks::MarkPage;
 use crate::dma::{Bus, Limits, Ring};
-use crate::env::{Effects, Pages};
+use crate::env::{Diagnose, Pages};
 use crate::pages::StatusPage;
 use ringwave_engine::stream::params::BufferGeometry;
 use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
@@ -11,7 +11,7 @@ use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_guest_memory::GuestMemory;
 use ringwave_regs::error::Error;
 use ringwave_regs::stream as regs;
-use ringwave_trace::{CardEvent, Diagnostic, Dma};
+use ringwave_trace::{CardEvent, CardLog, Diagnostic, Dma};
 
 /// What a guest is told of a stream, and what it has asked to be told. It outlives STOP.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(super) struct RegisterFrontEnd<'a> {
     pub(super) memory: &'a dyn GuestMemory,
     pub(super) limits: Limits,
     pub(super) pages: &'a dyn Pages,
-    pub(super) effects: &'a mut Effects,
+    pub(super) log: CardLog<'a, Error>,
     /// Device clock: not before the end that is handled, which may be earlier than the look at the mark page.
     pub(super) now: u64,
 }
@@ -76,7 +76,7 @@ impl<'a> RegisterFrontEnd<'a> {
     /// The buffer, and the way there.
     fn buffer(&mut self) -> Result<(&'a Ring, Bus<'_>), TransportError> {
         let who = Dma::Stream(self.notices.index);
-        let bus = Bus { memory: self.memory, effects: self.effects, who, limits: self.limits };
+        let bus = Bus { memory: self.memory, log: self.log.reborrow(), who, limits: self.limits };
         Ok((self.ring.ok_or(TransportError::Unreachable)?, bus))
     }
 }
@@ -109,25 +109,25 @@ impl FrontEnd for RegisterFrontEnd<'_> {
         let stream = self.notices.index;
         match event {
             StreamEvent::PacketEnd { count } => {
-                self.effects.record(CardEvent::Packet { stream, count });
+                self.log.record(CardEvent::Packet { stream, count });
                 self.notices.event(regs::INT_PACKET);
             }
             StreamEvent::EndBehind => self.notices.event(regs::INT_PACKET),
-            StreamEvent::Ended => self.effects.record(CardEvent::Ended { stream }),
-            StreamEvent::Stall { packet } => self.effects.record(CardEvent::Stall { stream, packet }),
+            StreamEvent::Ended => self.log.record(CardEvent::Ended { stream }),
+            StreamEvent::Stall { packet } => self.log.record(CardEvent::Stall { stream, packet }),
             StreamEvent::MarkSeen { valid, why } => {
                 if self.notices.marks.found(why) {
                     self.notices.polled_mark();
                 }
                 if let Validity::Packet(packet) = valid {
-                    self.effects.record(CardEvent::MarkSeen { stream, packet });
+                    self.log.record(CardEvent::MarkSeen { stream, packet });
                 }
             }
             StreamEvent::Underrun { packet } => {
-                self.effects.diagnose(Diagnostic::Underrun { stream, packet });
+                self.log.diagnose(Diagnostic::Underrun { stream, packet });
             }
             StreamEvent::Overrun { packet } => {
-                self.effects.diagnose(Diagnostic::Overrun { stream, packet });
+                self.log.diagnose(Diagnostic::Overrun { stream, packet });
             }
             StreamEvent::Fault(error) => {
                 let error = match error {
@@ -136,7 +136,7 @@ impl FrontEnd for RegisterFrontEnd<'_> {
                 };
                 self.notices.page.error = error.code();
                 self.notices.event(regs::INT_ERROR);
-                self.effects.diagnose(Diagnostic::DmaFault { stream, error });
+                self.log.diagnose(Diagnostic::DmaFault { stream, error });
             }
         }
     }
