@@ -80,11 +80,19 @@ impl fmt::Debug for GUID {
 
 macro_rules! guids {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        $($(#[$doc])* pub static $name: GUID = GUID::parse($text);)*
+        $($(#[$doc])* pub static $name: crate::GUID = crate::GUID::parse($text);)*
         #[cfg(test)]
-        const ALL: &[(&str, &GUID, &str)] = &[$((stringify!($name), &$name, $text)),*];
+        pub(super) const ALL: &[(&str, &crate::GUID, &str)] = &[$((stringify!($name), &$name, $text)),*];
     };
 }
+
+pub mod modes;
+pub mod names;
+pub mod node_types;
+
+pub use modes::*;
+pub use names::*;
+pub use node_types::*;
 
 // Statics, not constants: descriptors hold their addresses for the life of the driver.
 guids! {
@@ -185,11 +193,114 @@ guids! {
     AUDIO_SIGNALPROCESSINGMODE_DEFAULT = "C18E2F7E-933D-4965-B7D1-1EEF228D2AF3";
     /// Mode: no processing.
     AUDIO_SIGNALPROCESSINGMODE_RAW = "9E90EA20-B493-4FD1-A1A8-7E1361A956CF";
+
+    /// Properties of audio engine nodes (offload).
+    KSPROPSETID_AudioEngine = "3A2F82DC-886F-4BAA-9EB4-082B9025C536";
+    /// Properties of audio modules.
+    KSPROPSETID_AudioModule = "C034FDB0-FF75-47C8-AA3C-EE46716B50C6";
+    /// Properties of a device that can be turned.
+    KSPROPSETID_AudioPosture = "A3FB7B0D-474E-4F51-A379-51282DD4FA8F";
+    /// Properties of resource groups.
+    KSPROPSETID_AudioResourceManagement = "D0B305E1-B2CC-484C-8F23-E5D28AD9CF88";
+    /// Properties of signal-processing modes; PortCls handles them with
+    /// [`IMiniportAudioSignalProcessing`](crate::interfaces::IMiniportAudioSignalProcessing).
+    KSPROPSETID_AudioSignalProcessing = "4F67B528-30C9-40DE-B2FB-859DDD1F3470";
+    /// Properties of buffer durations.
+    KSPROPSETID_AudioBufferDuration = "4E73C07F-23CC-4955-A7EA-3DA502496290";
+    /// Properties of streams whose reference lies between their channels.
+    KSPROPSETID_InterleavedAudio = "E9EBE550-D619-4C0A-976B-7062322B3006";
+    /// Properties of keyword detectors.
+    KSPROPSETID_SoundDetector = "113C425E-FD17-4057-B422-ED4074F1AFDF";
+    /// Properties of keyword detectors, Windows 10.
+    KSPROPSETID_SoundDetector2 = "FE07E322-450C-4BD5-84CA-A948500EA6AA";
+    /// Properties of protected content; PortCls handles them with
+    /// [`IDrmAudioStream`](crate::interfaces::IDrmAudioStream).
+    KSPROPSETID_DrmAudioStream = "2F2C8DDD-4198-4FAC-BA29-61BB05B7DE06";
+    /// Properties of any node.
+    KSPROPSETID_TopologyNode = "45FFAAA1-6E1B-11D0-BCF2-444553540000";
+    /// Properties of telephony.
+    KSPROPSETID_TelephonyControl = "B6DF7EB1-D099-489F-A6A0-C0106F0887A7";
+    /// Properties of telephony's endpoints.
+    KSPROPSETID_TelephonyTopology = "ABF25C7E-0E64-4E32-B190-D0F6D7C53E97";
+    /// Event: a keyword was heard.
+    KSEVENTSETID_SoundDetector = "69785C9B-FC2D-49D6-AC32-4799F87DE9F6";
+    /// Event: the volume is limited, or no longer.
+    KSEVENTSETID_VolumeLimit = "DA168465-3A7C-4858-9D4A-3E8E24701AEF";
+    /// Event: a stream must be made anew with another format.
+    KSEVENTSETID_DynamicFormatChange = "162AC456-83D7-4239-96DF-C75FFA138BC6";
+    /// Event: telephony's endpoints changed.
+    KSEVENTSETID_Telephony = "B77F12B4-CEB4-4484-8D5E-52C1E7D8762D";
+    /// Events of a connection.
+    KSEVENTSETID_Connection = "7F4BCBE0-9EA5-11CF-A5D6-28DB04C10000";
+    /// Notification of an audio module.
+    KSNOTIFICATIONID_AudioModule = "9C2220F0-D9A6-4D5C-A036-573857FD50D2";
+    /// Notification of a keyword detector.
+    KSNOTIFICATIONID_SoundDetector = "6389D844-BB32-4C4C-A802-F4B4B77AFEAD";
+    /// Interfaces of pins: standard.
+    KSINTERFACESETID_Standard = "1A8766A0-62CE-11CF-A5D6-28DB04C10000";
+    /// Mediums of pins: standard.
+    KSMEDIUMSETID_Standard = "4747B320-62CE-11CF-A5D6-28DB04C10000";
+
+    /// An echo canceller.
+    KSCATEGORY_ACOUSTIC_ECHO_CANCEL = "BF963D80-C559-11D0-8A2B-00A0C9255AC1";
+    /// A filter that changes data.
+    KSCATEGORY_DATATRANSFORM = "2EB07EA0-7E70-11D0-A5D6-28DB04C10000";
+    /// A filter that makes one signal of several microphones.
+    KSCATEGORY_MICROPHONE_ARRAY_PROCESSOR = "830A44F2-A32D-476B-BE97-42845673B35A";
+    /// A mixer.
+    KSCATEGORY_MIXER = "AD809C00-7B88-11D0-A5D6-28DB04C10000";
+    /// A filter that multiplies a stream.
+    KSCATEGORY_SPLITTER = "0A4252A0-7E70-11D0-A5D6-28DB04C10000";
+    /// A virtual device.
+    KSCATEGORY_VIRTUAL = "3503EAC4-1F26-11D1-8AB0-00A0C9223196";
+    /// Old clients call the device by its pin's name.
+    KSCATEGORY_WDMAUD_USE_PIN_NAME = "47A4FA20-A251-11D1-A050-0000F8004788";
+
+    /// Sub format: Aac in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_AAC = "00000006-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Atrac in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_ATRAC = "00000008-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dolby Digital in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DOLBY_DIGITAL = "00000092-0000-0010-8000-00AA00389B71";
+    /// Sub format: Dolby Digital Plus in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DOLBY_DIGITAL_PLUS = "0000000A-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dolby Digital Plus Atmos in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DOLBY_DIGITAL_PLUS_ATMOS = "0000010A-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dolby Mat20 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DOLBY_MAT20 = "0000010C-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dolby Mat21 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DOLBY_MAT21 = "0000030C-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dolby Mlp in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DOLBY_MLP = "0000000C-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dst in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DST = "0000000D-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dts in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DTS = "00000008-0000-0010-8000-00AA00389B71";
+    /// Sub format: Dtsx E1 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DTSX_E1 = "0000010B-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dtsx E2 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DTSX_E2 = "0000030B-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Dts Hd in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_DTS_HD = "0000000B-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Mpeg1 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_MPEG1 = "00000003-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Mpeg2 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_MPEG2 = "00000004-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Mpeg3 in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_MPEG3 = "00000005-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: One Bit Audio in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_ONE_BIT_AUDIO = "00000009-0CEA-0010-8000-00AA00389B71";
+    /// Sub format: Wma Pro in IEC 61937 frames.
+    KSDATAFORMAT_SUBTYPE_IEC61937_WMA_PRO = "00000164-0000-0010-8000-00AA00389B71";
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all() -> impl Iterator<Item = (&'static str, &'static GUID, &'static str)> {
+        [ALL, modes::ALL, names::ALL, node_types::ALL].into_iter().flatten().copied()
+    }
 
     #[test]
     fn text_and_bytes_agree() {
@@ -201,15 +312,15 @@ mod tests {
             guid.to_bytes(),
             [4, 0xAD, 0x94, 0x69, 0xEF, 0x93, 0xD0, 0x11, 0xA3, 0xCC, 0, 0xA0, 0xC9, 0x22, 0x31, 0x96]
         );
-        for (name, guid, text) in ALL {
-            assert_eq!(guid.to_string(), *text, "{name}");
+        for (name, guid, text) in all() {
+            assert_eq!(guid.to_string(), text, "{name}");
         }
     }
 
     #[test]
     fn no_guid_is_used_twice() {
-        for (at, (name, guid, _)) in ALL.iter().enumerate() {
-            assert!(ALL.iter().skip(at + 1).all(|(_, other, _)| guid != other), "{name} has a twin");
+        for (at, (name, guid, _)) in all().enumerate() {
+            assert!(all().skip(at + 1).all(|(_, other, _)| guid != other), "{name} has a twin");
         }
     }
 

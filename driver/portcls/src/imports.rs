@@ -1,14 +1,24 @@
-//! The exports of portcls.sys that a WaveRT driver calls (WAVERT.md 1.1), and safe faces of them.
+//! The exports of portcls.sys that a WaveRT or topology driver calls (WAVERT.md 1.1; the rest of the genuine
+//! header but for DMA channels, which WaveRT has no use for), and safe faces of them.
+//!
+//! Each export has a page of its name in windows-driver-docs-ddi, from which its level and its statuses are;
+//! of the DRM functions it is that of the DrmXxx function that each stands for.
 //!
 //! All are exports of the oldest Windows that the INF names, 10.0.17763 (1809); Driver Verifier looks at
 //! imports only, not at what is found at run time. Only what a driver uses is imported by its image. All at
 //! PASSIVE_LEVEL unless said. On a host that is not Windows every call answers STATUS_NOT_IMPLEMENTED, so
 //! that the driver compiles for its unit tests there.
-use crate::interfaces::{IPort, IResourceList};
+use crate::interfaces::{
+    DRMFORWARD, DRMRIGHTS, IInterruptSync, IMiniport, IPort, IRegistryKey, IResourceList, IServiceGroup,
+};
+use crate::pc::PCPROPERTY_REQUEST;
 use crate::{ComRef, GUID, IUnknown};
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use nt::sys::{DEVICE_OBJECT, DRIVER_OBJECT, IRP, PDRIVER_ADD_DEVICE, UNICODE_STRING};
+use nt::sys::{
+    ACCESS_MASK, CM_RESOURCE_LIST, DEVICE_OBJECT, DEVICE_POWER_STATE, DRIVER_OBJECT, IRP, OBJECT_ATTRIBUTES,
+    PDRIVER_ADD_DEVICE, UNICODE_STRING,
+};
 use nt::{NTSTATUS, NtResult, check};
 
 /// Called when the device starts: FDO, START request, resources (lent).
@@ -29,11 +39,11 @@ pub const ADAPTER_EXTENSION_WORD: usize = 5;
 
 /// Functions of a module of the kernel. On a host that is not Windows each answers STATUS_NOT_IMPLEMENTED.
 macro_rules! exports {
-    (of $module:literal $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)*) => {
+    (of $module:literal $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> NTSTATUS;)*) => {
         #[cfg(windows)]
         #[link(name = $module, kind = "raw-dylib", modifiers = "+verbatim")]
         unsafe extern "system" {
-            $($(#[$doc])* pub fn $name($($arg: $ty),*) -> $ret;)*
+            $($(#[$doc])* pub fn $name($($arg: $ty),*) -> NTSTATUS;)*
         }
         $(
             $(#[$doc])*
@@ -41,7 +51,7 @@ macro_rules! exports {
             /// # Safety
             /// None: this is the host's stand-in.
             #[cfg(not(windows))]
-            pub unsafe fn $name($($arg: $ty),*) -> $ret {
+            pub unsafe fn $name($($arg: $ty),*) -> NTSTATUS {
                 $(let _ = $arg;)*
                 nt::status::STATUS_NOT_IMPLEMENTED
             }
@@ -86,17 +96,152 @@ exports! {
     ) -> NTSTATUS;
     /// Takes it back, before the resource goes. Windows 10.
     fn PcRemoveStreamResource(handle: PCSTREAMRESOURCE) -> NTSTATUS;
+
+    /// Connects a subdevice to a bridge pin of another device, by that one's symbolic link.
+    fn PcRegisterPhysicalConnectionToExternal(
+        device: *mut DEVICE_OBJECT, from: *mut IUnknown, from_pin: u32, to: *mut UNICODE_STRING, to_pin: u32,
+    ) -> NTSTATUS;
+    /// The reverse.
+    fn PcRegisterPhysicalConnectionFromExternal(
+        device: *mut DEVICE_OBJECT, from: *mut UNICODE_STRING, from_pin: u32, to: *mut IUnknown, to_pin: u32,
+    ) -> NTSTATUS;
+    /// Makes a miniport that PortCls brings along (FM synthesis, UART): none for WaveRT or topology.
+    fn PcNewMiniport(miniport: *mut *mut IMiniport, class: *const GUID) -> NTSTATUS;
+    /// Makes an interrupt object of interrupt `index` of a list. `outer` is NULL, `mode` an
+    /// [`InterruptSyncModeNormal`] ... . Plain line interrupts: of messages no page speaks.
+    fn PcNewInterruptSync(
+        sync: *mut *mut IInterruptSync, outer: *mut IUnknown, resources: *mut IResourceList, index: u32, mode: i32,
+    ) -> NTSTATUS;
+    /// Makes a list of one's own lists, translated and raw.
+    fn PcNewResourceList(
+        list: *mut *mut IResourceList, outer: *mut IUnknown, pool: i32, translated: *mut CM_RESOURCE_LIST, raw: *mut CM_RESOURCE_LIST,
+    ) -> NTSTATUS;
+    /// Makes an empty list with room for `most` entries of `parent`: what one subdevice gets of the adapter's
+    /// resources.
+    fn PcNewResourceSublist(
+        list: *mut *mut IResourceList, outer: *mut IUnknown, pool: i32, parent: *mut IResourceList, most: u32,
+    ) -> NTSTATUS;
+    /// Makes a service group.
+    fn PcNewServiceGroup(group: *mut *mut IServiceGroup, outer: *mut IUnknown) -> NTSTATUS;
+    /// Opens a registry key: [`GeneralRegistryKey`] ... . `device` is the adapter's FDO, `subdevice` the port
+    /// of an interface's key; `attributes` are those of a general key.
+    fn PcNewRegistryKey(
+        key: *mut *mut IRegistryKey, outer: *mut IUnknown, kind: u32, access: ACCESS_MASK, device: *mut c_void, subdevice: *mut c_void,
+        attributes: *mut OBJECT_ATTRIBUTES, create_options: u32, disposition: *mut u32,
+    ) -> NTSTATUS;
+    /// Reads a device property (DEVICE_REGISTRY_PROPERTY). STATUS_BUFFER_TOO_SMALL.
+    fn PcGetDeviceProperty(
+        device: *mut c_void, property: i32, length: u32, buffer: *mut c_void, result_length: *mut u32,
+    ) -> NTSTATUS;
+    /// Completes a property request whose handler answered STATUS_PENDING. At most DISPATCH_LEVEL. The status
+    /// must not be STATUS_PENDING.
+    fn PcCompletePendingPropertyRequest(request: *mut PCPROPERTY_REQUEST, status: NTSTATUS) -> NTSTATUS;
+    /// Asks the power manager for another state of the device, and waits for it.
+    fn PcRequestNewPowerState(device: *mut DEVICE_OBJECT, state: DEVICE_POWER_STATE) -> NTSTATUS;
+    /// A routine of the kernel's one-second timer. Deprecated by the header.
+    fn PcRegisterIoTimeout(device: *mut DEVICE_OBJECT, routine: PIO_TIMER_ROUTINE, context: *mut c_void) -> NTSTATUS;
+    /// Takes it back. STATUS_NOT_FOUND. Deprecated by the header.
+    fn PcUnregisterIoTimeout(device: *mut DEVICE_OBJECT, routine: PIO_TIMER_ROUTINE, context: *mut c_void) -> NTSTATUS;
+    /// Which components of the power framework the device has (systems on a chip). Before the device starts.
+    /// Its page is missing; the header's only.
+    fn PcAssignPowerFrameworkSettings(device: *mut DEVICE_OBJECT, settings: *mut PC_POWER_FRAMEWORK_SETTINGS) -> NTSTATUS;
+
+    /// [`IDrmPort2::AddContentHandlers`](crate::interfaces::IDrmPort2).
+    fn PcAddContentHandlers(content: u32, handlers: *mut *mut c_void, count: u32) -> NTSTATUS;
+    /// [`IDrmPort::CreateContentMixed`](crate::interfaces::IDrmPort).
+    fn PcCreateContentMixed(contents: *mut u32, count: u32, mixed: *mut u32) -> NTSTATUS;
+    /// [`IDrmPort::DestroyContent`](crate::interfaces::IDrmPort).
+    fn PcDestroyContent(content: u32) -> NTSTATUS;
+    /// [`IDrmPort2::ForwardContentToDeviceObject`](crate::interfaces::IDrmPort2).
+    fn PcForwardContentToDeviceObject(content: u32, reserved: *mut c_void, forward: *const DRMFORWARD) -> NTSTATUS;
+    /// [`IDrmPort::ForwardContentToFileObject`](crate::interfaces::IDrmPort). Obsolete.
+    fn PcForwardContentToFileObject(content: u32, file: *mut c_void) -> NTSTATUS;
+    /// [`IDrmPort::ForwardContentToInterface`](crate::interfaces::IDrmPort).
+    fn PcForwardContentToInterface(content: u32, object: *mut IUnknown, methods: u32) -> NTSTATUS;
+    /// [`IDrmPort::GetContentRights`](crate::interfaces::IDrmPort).
+    fn PcGetContentRights(content: u32, rights: *mut DRMRIGHTS) -> NTSTATUS;
 }
+
+#[cfg(windows)]
+#[link(name = "portcls.sys", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "system" {
+    /// The system time less `since`, 100 ns. Any level.
+    pub fn PcGetTimeInterval(since: u64) -> u64;
+}
+
+/// Called every second. DISPATCH_LEVEL.
+pub type PIO_TIMER_ROUTINE = Option<unsafe extern "system" fn(*mut DEVICE_OBJECT, *mut c_void)>;
+
+/// INTERRUPTSYNCMODE: the routines in turn until one claims the interrupt.
+pub const InterruptSyncModeNormal: i32 = 1;
+/// INTERRUPTSYNCMODE: all routines once.
+pub const InterruptSyncModeAll: i32 = 2;
+/// INTERRUPTSYNCMODE: all routines until none claims it.
+pub const InterruptSyncModeRepeat: i32 = 3;
+
+/// [`PcNewRegistryKey`]: any, by its attributes.
+pub const GeneralRegistryKey: u32 = 0;
+/// [`PcNewRegistryKey`]: the device's hardware key.
+pub const DeviceRegistryKey: u32 = 1;
+/// [`PcNewRegistryKey`]: the driver's key of the device.
+pub const DriverRegistryKey: u32 = 2;
+/// [`PcNewRegistryKey`]: of the hardware profile.
+pub const HwProfileRegistryKey: u32 = 3;
+/// [`PcNewRegistryKey`]: of a subdevice's interface.
+pub const DeviceInterfaceRegistryKey: u32 = 4;
+
+/// What PortCls tells the power framework (PoFx) of a device. Called back at PASSIVE_LEVEL around the
+/// registration; the component callbacks are the framework's own (wdm.h).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PC_POWER_FRAMEWORK_SETTINGS {
+    /// Bytes of this structure.
+    pub Size: u32,
+    /// After the device was registered, with its POHANDLE.
+    pub EvtPcPostPoFxRegisterDevice: Option<unsafe extern "system" fn(*mut c_void, *mut c_void) -> NTSTATUS>,
+    /// Before it is taken back.
+    pub EvtPcPrePoFxUnregisterDevice: Option<unsafe extern "system" fn(*mut c_void, *mut c_void)>,
+    /// PO_FX_COMPONENT: the one component.
+    pub Component: *mut c_void,
+    /// It must be active.
+    pub ComponentActiveConditionCallback: Option<unsafe extern "system" fn(*mut c_void, u32)>,
+    /// It may be idle.
+    pub ComponentIdleConditionCallback: Option<unsafe extern "system" fn(*mut c_void, u32)>,
+    /// It goes to an F-state.
+    pub ComponentIdleStateCallback: Option<unsafe extern "system" fn(*mut c_void, u32, u32)>,
+    /// A power control code.
+    pub PowerControlCallback: PPO_FX_POWER_CONTROL_CALLBACK,
+    /// First argument of all.
+    pub PoFxDeviceContext: *mut c_void,
+}
+crate::layout!(PC_POWER_FRAMEWORK_SETTINGS, 72, EvtPcPostPoFxRegisterDevice @ 8, EvtPcPrePoFxUnregisterDevice @ 16, Component @ 24, ComponentActiveConditionCallback @ 32, ComponentIdleConditionCallback @ 40, ComponentIdleStateCallback @ 48, PowerControlCallback @ 56, PoFxDeviceContext @ 64);
+
+/// Context, code, input, output, bytes returned.
+pub type PPO_FX_POWER_CONTROL_CALLBACK = Option<
+    unsafe extern "system" fn(
+        *mut c_void,
+        *const GUID,
+        *mut c_void,
+        usize,
+        *mut c_void,
+        usize,
+        *mut usize,
+    ) -> NTSTATUS,
+>;
 
 /// Handle of a registered stream resource.
 pub type PCSTREAMRESOURCE = *mut c_void;
 
 /// PcStreamResourceType: an interrupt.
 pub const ePcStreamResourceInterrupt: i32 = 0;
+/// PcStreamResourceType: a thread.
+pub const ePcStreamResourceThread: i32 = 1;
+/// PcStreamResourceType: a set.
+pub const ePcStreamResourceSet: i32 = 2;
 
 /// A resource that sound depends on.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct PCSTREAMRESOURCE_DESCRIPTOR {
     /// Bytes of this structure.
     pub Size: u32,
@@ -106,12 +251,24 @@ pub struct PCSTREAMRESOURCE_DESCRIPTOR {
     pub Pdo: *mut DEVICE_OBJECT,
     /// [`ePcStreamResourceInterrupt`] ...
     pub Type: i32,
-    /// By type; of an interrupt this. A union in C.
-    pub Resource: PCSTREAMRESOURCE_INTERRUPT,
+    /// By type.
+    pub Resource: PCSTREAMRESOURCE_UNION,
 }
 /// [`PCSTREAMRESOURCE_DESCRIPTOR::Size`].
 const PCSTREAMRESOURCE_DESCRIPTOR_BYTES: u32 = 40;
 crate::layout!(PCSTREAMRESOURCE_DESCRIPTOR, PCSTREAMRESOURCE_DESCRIPTOR_BYTES as usize, Flags @ 4, Pdo @ 8, Type @ 16, Resource @ 24);
+
+/// `PCSTREAMRESOURCE_DESCRIPTOR::Resource`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union PCSTREAMRESOURCE_UNION {
+    /// An interrupt.
+    pub Interrupt: PCSTREAMRESOURCE_INTERRUPT,
+    /// A PETHREAD: a thread that the driver made.
+    pub Thread: *mut c_void,
+    /// A set, of which no page speaks.
+    pub ResourceSet: *mut c_void,
+}
 
 /// `PCSTREAMRESOURCE_DESCRIPTOR::Resource.Interrupt`.
 ///
@@ -213,7 +370,9 @@ impl StreamResource {
             Flags: 0,
             Pdo: pdo,
             Type: ePcStreamResourceInterrupt,
-            Resource: PCSTREAMRESOURCE_INTERRUPT { Version: version, Generic: context },
+            Resource: PCSTREAMRESOURCE_UNION {
+                Interrupt: PCSTREAMRESOURCE_INTERRUPT { Version: version, Generic: context },
+            },
         };
         let mut handle = null_mut();
         // SAFETY: by contract; the descriptor is only read during the call.

@@ -21,6 +21,12 @@ pub const KSPIN_DATAFLOW_OUT: u32 = 2;
 pub const KSPIN_COMMUNICATION_NONE: u32 = 0;
 /// KSPIN_COMMUNICATION: a pin that a client opens.
 pub const KSPIN_COMMUNICATION_SINK: u32 = 1;
+/// KSPIN_COMMUNICATION: a pin that opens another filter's.
+pub const KSPIN_COMMUNICATION_SOURCE: u32 = 2;
+/// KSPIN_COMMUNICATION: either.
+pub const KSPIN_COMMUNICATION_BOTH: u32 = 3;
+/// KSPIN_COMMUNICATION: a bridge pin to what is outside of kernel streaming.
+pub const KSPIN_COMMUNICATION_BRIDGE: u32 = 4;
 
 /// One entry of a pin's array of data ranges: a range, or the attribute list of the range before it.
 #[repr(transparent)]
@@ -262,6 +268,8 @@ impl PCFILTER_DESCRIPTOR {
 
 /// Handles a property request. PASSIVE_LEVEL, the device's lock held.
 pub type PCPFNPROPERTY_HANDLER = Option<unsafe extern "system" fn(*mut PCPROPERTY_REQUEST) -> NTSTATUS>;
+/// Handles a method request.
+pub type PCPFNMETHOD_HANDLER = Option<unsafe extern "system" fn(*mut PCMETHOD_REQUEST) -> NTSTATUS>;
 /// Handles an event request.
 pub type PCPFNEVENT_HANDLER = Option<unsafe extern "system" fn(*mut PCEVENT_REQUEST) -> NTSTATUS>;
 
@@ -281,6 +289,32 @@ pub struct PCPROPERTY_ITEM {
 layout!(PCPROPERTY_ITEM, 24, Id @ 8, Flags @ 12, Handler @ 16);
 // SAFETY: points to statics that nobody writes.
 unsafe impl Sync for PCPROPERTY_ITEM {}
+
+/// A method's kind: needs nothing.
+pub const PCMETHOD_ITEM_FLAG_NONE: u32 = 0;
+/// A method's kind: reads.
+pub const PCMETHOD_ITEM_FLAG_READ: u32 = 1;
+/// A method's kind: writes.
+pub const PCMETHOD_ITEM_FLAG_WRITE: u32 = 2;
+/// A method's kind: both.
+pub const PCMETHOD_ITEM_FLAG_MODIFY: u32 = 3;
+
+/// A method that a miniport handles. No audio set of methods is documented; PortCls carries them for others.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PCMETHOD_ITEM {
+    /// The set.
+    pub Set: *const GUID,
+    /// Which of the set.
+    pub Id: u32,
+    /// Its kind.
+    pub Flags: u32,
+    /// What handles it.
+    pub Handler: PCPFNMETHOD_HANDLER,
+}
+layout!(PCMETHOD_ITEM, 24, Id @ 8, Flags @ 12, Handler @ 16);
+// SAFETY: points to statics that nobody writes.
+unsafe impl Sync for PCMETHOD_ITEM {}
 
 /// An event that a miniport handles.
 #[repr(C)]
@@ -314,7 +348,7 @@ pub struct PCAUTOMATION_TABLE {
     /// Methods: none.
     pub MethodCount: u32,
     /// Methods.
-    pub Methods: *const c_void,
+    pub Methods: *const PCMETHOD_ITEM,
     /// Bytes of one item; a multiple of 8.
     pub EventItemSize: u32,
     /// Events.
@@ -335,7 +369,7 @@ impl PCAUTOMATION_TABLE {
             PropertyItemSize: size::<PCPROPERTY_ITEM>(),
             PropertyCount: count(properties),
             Properties: array(properties),
-            MethodItemSize: 24,
+            MethodItemSize: size::<PCMETHOD_ITEM>(),
             MethodCount: 0,
             Methods: null(),
             EventItemSize: size::<PCEVENT_ITEM>(),
@@ -375,6 +409,26 @@ pub struct PCPROPERTY_REQUEST {
 }
 layout!(PCPROPERTY_REQUEST, 72, MinorTarget @ 8, Node @ 16, PropertyItem @ 24, Verb @ 32, InstanceSize @ 36, Instance @ 40, ValueSize @ 48, Value @ 56, Irp @ 64);
 
+/// A method request for a miniport. (The header's structure ends with the verb: the method's parameters are
+/// in the IRP, of which it does not speak.)
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PCMETHOD_REQUEST {
+    /// The miniport.
+    pub MajorTarget: *mut IUnknown,
+    /// The stream, or NULL.
+    pub MinorTarget: *mut IUnknown,
+    /// The node, or 0xFFFFFFFF.
+    pub Node: u32,
+    /// The item of the table.
+    pub MethodItem: *const PCMETHOD_ITEM,
+    /// What to do.
+    pub Verb: u32,
+}
+layout!(PCMETHOD_REQUEST, 40, MinorTarget @ 8, Node @ 16, MethodItem @ 24, Verb @ 32);
+
+/// An event request's verb: none.
+pub const PCEVENT_VERB_NONE: u32 = 0;
 /// An event request's verb: adds the entry to the port's list.
 pub const PCEVENT_VERB_ADD: u32 = 1;
 /// An event request's verb: the entry is taken out of the list, by the port.
@@ -396,7 +450,7 @@ pub struct PCEVENT_REQUEST {
     pub EventItem: *const PCEVENT_ITEM,
     /// KS' entry.
     pub EventEntry: *mut c_void,
-    /// [`PCEVENT_VERB_ADD`] ...; 0: none.
+    /// [`PCEVENT_VERB_ADD`] ...
     pub Verb: u32,
     /// The request's IRP.
     pub Irp: *mut IRP,

@@ -71,6 +71,17 @@ unsafe impl Interface for IUnknown {
     }
 }
 
+/// An interface as its rows declare it, for the check against C++.
+#[cfg(test)]
+pub struct InterfaceLayout {
+    /// Its name.
+    pub name: &'static str,
+    /// Its id.
+    pub iid: GUID,
+    /// Slot, name, bytes of the result (0: none), bytes of each argument after `this`.
+    pub methods: &'static [(usize, &'static str, usize, &'static [usize])],
+}
+
 /// Declares an interface from its rows.
 ///
 /// ```ignore
@@ -173,7 +184,19 @@ macro_rules! interface {
                 }
             )*
         }
-    )* };
+    )*
+        /// What is declared here, for the check against C++.
+        #[cfg(test)]
+        pub(super) const DECLARED: &[$crate::com::interface::InterfaceLayout] = &[$(
+            $crate::com::interface::InterfaceLayout {
+                name: stringify!($name),
+                iid: <$name as $crate::Interface>::IID,
+                methods: &[$((
+                    $slot, stringify!($c_name), size_of::<$crate::com::interface::abi!($ret)>(), &[$(size_of::<$ty>()),*],
+                ),)*],
+            },
+        )*];
+    };
 }
 
 /// A row's return in the table.

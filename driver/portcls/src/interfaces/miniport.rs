@@ -4,11 +4,11 @@ use super::stream::IMiniportWaveRTStream;
 use super::support::IResourceList;
 use crate::com::interface::interface;
 use crate::com::params::UnknownIn;
-use crate::ks::{KSDATAFORMAT, KSDATARANGE};
+use crate::ks::{KSDATAFORMAT, KSDATARANGE, KSP_PIN};
 use crate::pc::PCFILTER_DESCRIPTOR;
 use crate::{ComClass, ComIn, ComOut, GUID, IUnknown, In, InOut, Out};
 use core::ffi::c_void;
-use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION};
+use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION, IRP};
 
 interface! {
     /// Any miniport.
@@ -55,6 +55,15 @@ interface! {
         /// `modes` NULL: set the count, succeed. Too small: set the count, STATUS_BUFFER_TOO_SMALL. Bridge
         /// pin: STATUS_NOT_SUPPORTED.
         3 GetModes as get_modes(pin: u32, modes: *mut GUID, count: InOut<'_, u32>) -> status;
+    }
+
+    /// Names of pins that change; else the descriptor's. Windows 7.
+    IPinName: IUnknown, "29CC9AB1-E89D-413C-B6B2-F6D50005D063", implemented as PinName: ComClass, table IPinNameVtbl {
+        /// Answers KSPROPERTY_PIN_NAME with the name and its NUL.
+        ///
+        /// Doubt: the page names neither the room at `data` nor a status for too little; both can only be
+        /// those of the IRP's property request.
+        3 GetPinName as get_pin_name(irp: *mut IRP, pin: In<'_, KSP_PIN>, data: *mut c_void) -> status;
     }
 
     /// Tells a miniport that its device stops for a rebalance.

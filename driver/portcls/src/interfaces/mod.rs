@@ -5,20 +5,28 @@
 //! [`ComRef`](crate::ComRef) for those who call it. Methods are called at PASSIVE_LEVEL unless a row says
 //! otherwise.
 pub mod adapter;
+pub mod audio_engine;
 pub mod drm;
 pub mod etw;
 pub mod miniport;
 pub mod port;
+pub mod port_services;
+pub mod service_group;
 pub mod stream;
 pub mod support;
 
 pub use adapter::*;
+pub use audio_engine::*;
 pub use drm::*;
 pub use etw::*;
 pub use miniport::*;
 pub use port::*;
+pub use port_services::*;
+pub use service_group::*;
 pub use stream::*;
 pub use support::*;
 
+#[cfg(test)]
+mod abi_tests;
 #[cfg(test)]
 mod tests;

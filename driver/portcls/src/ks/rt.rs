@@ -4,6 +4,35 @@ use crate::layout;
 use core::ffi::c_void;
 use nt::sys::BOOLEAN;
 
+/// WaveRT property (KSPROPSETID_RtAudio): not documented.
+pub const KSPROPERTY_RTAUDIO_GETPOSITIONFUNCTION: u32 = 0;
+/// WaveRT property (KSPROPSETID_RtAudio): a cyclic buffer.
+pub const KSPROPERTY_RTAUDIO_BUFFER: u32 = 1;
+/// WaveRT property (KSPROPSETID_RtAudio): latency.
+pub const KSPROPERTY_RTAUDIO_HWLATENCY: u32 = 2;
+/// WaveRT property (KSPROPSETID_RtAudio): the position register.
+pub const KSPROPERTY_RTAUDIO_POSITIONREGISTER: u32 = 3;
+/// WaveRT property (KSPROPSETID_RtAudio): the clock register.
+pub const KSPROPERTY_RTAUDIO_CLOCKREGISTER: u32 = 4;
+/// WaveRT property (KSPROPSETID_RtAudio): a cyclic buffer with notifications.
+pub const KSPROPERTY_RTAUDIO_BUFFER_WITH_NOTIFICATION: u32 = 5;
+/// WaveRT property (KSPROPSETID_RtAudio): an event more.
+pub const KSPROPERTY_RTAUDIO_REGISTER_NOTIFICATION_EVENT: u32 = 6;
+/// WaveRT property (KSPROPSETID_RtAudio): an event less.
+pub const KSPROPERTY_RTAUDIO_UNREGISTER_NOTIFICATION_EVENT: u32 = 7;
+/// WaveRT property (KSPROPSETID_RtAudio): whether there are notifications.
+pub const KSPROPERTY_RTAUDIO_QUERY_NOTIFICATION_SUPPORT: u32 = 8;
+/// WaveRT property (KSPROPSETID_RtAudio): packets transferred.
+pub const KSPROPERTY_RTAUDIO_PACKETCOUNT: u32 = 9;
+/// WaveRT property (KSPROPSETID_RtAudio): frames that left the speaker.
+pub const KSPROPERTY_RTAUDIO_PRESENTATION_POSITION: u32 = 10;
+/// WaveRT property (KSPROPSETID_RtAudio): the newest packet recorded.
+pub const KSPROPERTY_RTAUDIO_GETREADPACKET: u32 = 11;
+/// WaveRT property (KSPROPSETID_RtAudio): a packet is written.
+pub const KSPROPERTY_RTAUDIO_SETWRITEPACKET: u32 = 12;
+/// WaveRT property (KSPROPSETID_RtAudio): packets in memory that a client maps.
+pub const KSPROPERTY_RTAUDIO_PACKETVREGISTER: u32 = 13;
+
 /// State of a pin.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,6 +180,41 @@ pub struct KSRTAUDIO_SETWRITEPACKET_INFO {
     pub EosPacketLength: u32,
 }
 layout!(KSRTAUDIO_SETWRITEPACKET_INFO, 12, Flags @ 4, EosPacketLength @ 8);
+
+/// Asks for a position or clock register.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KSRTAUDIO_HWREGISTER_PROPERTY {
+    /// The request.
+    pub Property: KSPROPERTY,
+    /// NULL: PortCls chooses.
+    pub BaseAddress: *mut c_void,
+}
+layout!(KSRTAUDIO_HWREGISTER_PROPERTY, 32, BaseAddress @ 24);
+
+/// Asks for the packets' counters in memory. No interface of a miniport answers it so far.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KSRTAUDIO_PACKETVREGISTER_PROPERTY {
+    /// The request.
+    pub Property: KSPROPERTY,
+    /// NULL: PortCls chooses.
+    pub BaseAddress: *mut c_void,
+}
+layout!(KSRTAUDIO_PACKETVREGISTER_PROPERTY, 32, BaseAddress @ 24);
+
+/// The packets' counters in memory.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KSRTAUDIO_PACKETVREGISTER {
+    /// How many.
+    pub CompletedPacketCount: *mut u64,
+    /// When the last was.
+    pub CompletedPacketQPC: *mut u64,
+    /// Both together.
+    pub CompletedPacketHash: *mut u64,
+}
+layout!(KSRTAUDIO_PACKETVREGISTER, 24, CompletedPacketQPC @ 8, CompletedPacketHash @ 16);
 
 /// SetWritePacket: this packet is the stream's last.
 pub const KSSTREAM_HEADER_OPTIONSF_ENDOFSTREAM: u32 = 0x200;
