@@ -32,6 +32,9 @@ pub struct SoundArgs {
     /// Packets in the cyclic buffer. With one there is no time to write or read it but while the card waits.
     #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=2))]
     pub packets: u32,
+    /// The guest's processors.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
+    pub cpus: u32,
     /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast).
     #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "lockstep")]
     pub clock: Clock,
@@ -58,6 +61,7 @@ impl SoundArgs {
             buffer_ms: self.buffer_ms,
             packets: self.packets,
             clock: self.clock,
+            processors: self.cpus,
             keep: self.keep,
             ..request
         }

@@ -218,6 +218,9 @@ impl Run<'_> {
         if !request.clock.waits() {
             lines.push("clock=realtime".to_owned());
         }
+        if request.processors > 1 {
+            lines.push(format!("cpus={}", request.processors));
+        }
         if request.packets != 2 {
             lines.push(format!("packets={}", request.packets));
         }

@@ -191,7 +191,7 @@ fn selftests() -> (BTreeSet<String>, BTreeMap<String, String>) {
         let lines = text.lines().filter(|line| line.starts_with("    (\""));
         lines.filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
     };
-    let kernel = ["rules.rs", "service_rules.rs"].into_iter().flat_map(names).collect();
+    let kernel = ["rules.rs", "service_rules.rs", "processors.rs"].into_iter().flat_map(names).collect();
     let one_boot = ["rules_one_boot.rs", "memory_rules.rs", "left_behind_rules.rs"].into_iter();
     let one_boot = one_boot.flat_map(names).map(|rule| (rule.clone(), rule));
     let text = read(&root().join("portcls/selftest/cases.rs"));

@@ -64,11 +64,17 @@ fn boot(name: &str, config: &str) -> (i32, String) {
 
 /// The same with another device of QEMU's.
 fn boot_with(name: &str, device: &str, config: &str) -> (i32, String) {
+    boot_on(1, name, device, config)
+}
+
+/// The same on so many processors.
+fn boot_on(processors: usize, name: &str, device: &str, config: &str) -> (i32, String) {
+    let config = &format!("cpus={processors}\n{config}");
     let folder = env::temp_dir().join(format!("ntguest-rules-{}-{name}", std::process::id()));
     let mut machine = Machine { folder: folder.clone(), qemu: None };
     let volume = prepare(&folder, config).expect("the volume is made");
-    let running =
-        machine.qemu.insert(qemu(&folder, &volume).args(["-device", device]).spawn().expect("QEMU starts"));
+    let running = qemu(&folder, &volume).args(["-device", device, "-smp", &processors.to_string()]).spawn();
+    let running = machine.qemu.insert(running.expect("QEMU starts"));
     let status = wait(running).unwrap_or_else(|| panic!("{name}: no end within {LIMIT:?}"));
     let log = fs::read(folder.join("log")).unwrap_or_default();
     (status.code().unwrap_or(-1), String::from_utf8_lossy(&log).into_owned())
@@ -202,6 +208,36 @@ fn everything_that_is_left_behind_is_named_when_the_driver_is_gone() {
     assert!(cases.len() >= 14, "{cases:?}");
     let unnamed = cases.into_iter().filter(|rule| !end.contains(&format!("violation rule={rule} ")));
     assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&str>::new(), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn processors_run_at_the_same_time_and_wait_for_each_other_where_they_must() {
+    for processors in [1, 2, 4] {
+        for selftest in ["processors", "good"] {
+            let config = format!("pci=1234:11e8\nselftest={selftest}");
+            let (status, log) = boot_on(processors, "processors", "edu", &config);
+            assert_eq!(status, OK, "{processors} {selftest}: {log}");
+            assert!(log.ends_with("ntguest: end violations=0 status=ok\n"), "{log}");
+        }
+    }
+    let fuzzed = "pci=1234:11e8\nselftest=processors\nschedule_seed=7";
+    let (status, log) = boot_on(4, "processors", "edu", fuzzed);
+    assert_eq!(status, OK, "{log}");
+    assert!(log.contains("ntguest: info schedule_seed=7: ") && !log.contains(" 0 delays at "), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn what_two_processors_break_together_is_named() {
+    for (selftest, rule) in
+        [("spinlock-deadlock", "spinlock-deadlock"), ("use-after-free-elsewhere", "use-after-free")]
+    {
+        let config = format!("pci=1234:11e8\nselftest={selftest}");
+        let (status, log) = boot_on(2, selftest, "edu", &config);
+        let first = log.lines().find(|l| l.starts_with("ntguest: violation")).unwrap_or("no violation");
+        assert!(first.starts_with(&format!("ntguest: violation rule={rule} ")), "{status} {log}");
+    }
 }
 
 #[test]

@@ -51,6 +51,9 @@ struct Arguments {
     /// A line for ntguest.cfg (tests/ntguest/README.md lists them), for example `msi=0` or `fail_pool=7`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// The guest's processors: on several of them service routines, DPCs and threads run at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
+    cpus: u32,
     /// How long the guest may take, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     timeout: u64,
@@ -139,6 +142,7 @@ impl Arguments {
             harsh: self.harsh,
             out: self.out,
             config: self.set,
+            processors: self.cpus,
             limit: Duration::from_secs(self.timeout),
             keep: self.keep,
         })

@@ -54,6 +54,8 @@ pub struct Request {
     pub out: Option<PathBuf>,
     /// More lines for ntguest.cfg.
     pub config: Vec<String>,
+    /// The guest's processors.
+    pub processors: u32,
     /// How long the guest may take.
     pub limit: Duration,
     /// Leave the run's folder and say where it is.
@@ -123,6 +125,9 @@ impl Request {
             // A card that nobody asked to wait does not.
             "clock=realtime".to_owned(),
         ];
+        if self.processors > 1 {
+            lines.push(format!("cpus={}", self.processors));
+        }
         let mut values = self.values.clone();
         let new = |(name, _): &&(String, u32)| {
             !self.values.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -147,7 +152,11 @@ fn boot(
     let volume_parts = Artefacts { driver: request.sys.clone(), ..artefacts.clone() };
     make_volume(&volume_parts, folder, &request.wav, &request.guest_config(facts, pci))?;
     let bytes = request.wav.metadata().map_err(|e| Error::file("read", &request.wav, &e))?.len();
-    let options = MachineOptions { ram_mib: machine::ram_for(bytes), ..MachineOptions::default() };
+    let options = MachineOptions {
+        ram_mib: machine::ram_for(bytes),
+        processors: request.processors,
+        ..MachineOptions::default()
+    };
     let played = folder.join("heard.wav");
     let (card, mut machine) = match &request.device {
         Device::Ringwave => {

@@ -220,6 +220,7 @@ mod tests {
             harsh: false,
             out: None,
             config: vec![],
+            processors: 1,
             limit: Duration::ZERO,
             keep: false,
         };

@@ -95,6 +95,7 @@ const BOOT_CODE: u32 = 3;
 const BOOT_DATA: u32 = 4;
 const CONVENTIONAL: u32 = 7;
 const ALLOCATE_ANY: u32 = 0;
+const ALLOCATE_MAX_ADDRESS: u32 = 1;
 /// Bytes per read: small enough for any file system driver, large enough to be quick.
 const READ: usize = 4 << 20;
 const MAP_BYTES: u64 = 64 << 10;
@@ -165,15 +166,18 @@ impl Firmware {
 
     /// Pages of loader data, or nothing.
     pub fn allocate(&self, bytes: u64) -> Option<u64> {
-        let mut at = 0;
+        self.allocate_pages(ALLOCATE_ANY, 0, bytes)
+    }
+
+    /// The same below an address.
+    pub fn allocate_below(&self, end: u64, bytes: u64) -> Option<u64> {
+        self.allocate_pages(ALLOCATE_MAX_ADDRESS, end - 1, bytes)
+    }
+
+    fn allocate_pages(&self, kind: u32, mut at: u64, bytes: u64) -> Option<u64> {
         // SAFETY: boot services are still there.
         let status = unsafe {
-            ((*self.boot).allocate_pages)(
-                ALLOCATE_ANY,
-                LOADER_DATA,
-                bytes.div_ceil(PAGE) as usize,
-                &raw mut at,
-            )
+            ((*self.boot).allocate_pages)(kind, LOADER_DATA, bytes.div_ceil(PAGE) as usize, &raw mut at)
         };
         (status == 0).then_some(at)
     }

@@ -1,6 +1,6 @@
 //! Every call into the driver goes through here: it must come back as it went in.
 
-use super::{irql, spin};
+use super::{irql, schedule, spin};
 
 /// Calls the driver at `irql` (raising to it first) and checks what it leaves behind: the IRQL (rule
 /// `irql-leak`) and spin locks (rule `spinlock-held`).
@@ -15,6 +15,7 @@ pub fn driver_call<R>(name: &'static str, irql: u8, f: impl FnOnce() -> R) -> R 
     let old = if before < irql { irql::raise(irql) } else { before };
     let level = irql::current();
     let held = spin::held();
+    schedule::point(schedule::Point::Call);
     let result = f();
     let after = irql::current();
     if after != level {

@@ -18,6 +18,8 @@ pub const KERNEL_KEYS: &[&str] = &[
     "harsh",
     "reenter",
     "connect_table",
+    "cpus",
+    "irq_cpu",
     "qpc_start",
     "jump_at_ms",
     "jump_s",
@@ -29,6 +31,7 @@ pub const KERNEL_KEYS: &[&str] = &[
     "fail_map_io",
     "fail_contiguous",
     "fail_connect",
+    "schedule_seed",
     "selftest",
 ];
 /// Keys that begin like this are registry values: any name goes.

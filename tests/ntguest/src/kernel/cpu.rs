@@ -60,6 +60,20 @@ pub fn invlpg(va: u64) {
     unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) }
 }
 
+/// Forgets the translations of all pages.
+pub fn flush_translations() {
+    // SAFETY: only the TLB changes: no page is global.
+    unsafe { asm!("mov {t}, cr3", "mov cr3, {t}", t = out(reg) _, options(nostack, preserves_flags)) }
+}
+
+/// Whether interrupts are on.
+pub fn interrupts_on() -> bool {
+    let flags: u64;
+    // SAFETY: pushes and pops one word.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags) }
+    flags & (1 << 9) != 0
+}
+
 /// The time-stamp counter.
 pub fn rdtsc() -> u64 {
     // SAFETY: reads a counter.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
-use super::sync::IrqLock;
+use super::sync::{self, IrqLock};
 use super::{caller, cfg, log, pci, violation};
 
 struct Marker {
@@ -44,6 +44,15 @@ fn write_mark(register: Option<usize>, mark: u32) {
         // SAFETY: the register's page was mapped in `init`; memory decoding is on while a driver runs.
         unsafe { (register as *mut u32).write_volatile(mark) }
     }
+}
+
+/// In one piece: the marks reach the card in their order.
+fn mark(what: &str, base: u64, bytes: u64) {
+    sync::exclusive(|| {
+        let (mark, register) = next_mark();
+        log::line(what, format_args!("mark={mark} base={base:#x} bytes={bytes}"));
+        write_mark(register, mark);
+    });
 }
 
 /// Neighbouring pages as (base, bytes), in ascending order.
@@ -82,17 +91,13 @@ fn check_addressable(pages: &[u64]) {
 pub fn given(pages: &[u64]) {
     check_addressable(pages);
     for (base, bytes) in ranges(pages) {
-        let (mark, register) = next_mark();
-        log::line("ntguest: dma-alloc ", format_args!("mark={mark} base={base:#x} bytes={bytes}"));
-        write_mark(register, mark);
+        mark("ntguest: dma-alloc ", base, bytes);
     }
 }
 
 /// These pages are about to be taken from the driver.
 pub fn taken(pages: &[u64]) {
     for (base, bytes) in ranges(pages) {
-        let (mark, register) = next_mark();
-        log::line("ntguest: dma-free ", format_args!("mark={mark} base={base:#x} bytes={bytes}"));
-        write_mark(register, mark);
+        mark("ntguest: dma-free ", base, bytes);
     }
 }

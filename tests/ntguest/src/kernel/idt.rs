@@ -5,12 +5,14 @@
 //! on the interrupt stack, DPCs on the DPC stack, as on Windows, so that a thread's 24 KiB are its own.
 
 use core::arch::{asm, global_asm, naked_asm};
+use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::processor::{self, MOST, PerProcessor};
 use super::sync::IrqLock;
 use super::{
-    apic, cpu, dpc, fault, image, interrupt, irql, lock_watch, paged, reenter, thread, timer, violation,
+    apic, cpu, dpc, fault, image, interrupt, irql, lock_watch, paged, paging, reenter, thread, timer,
+    violation,
 };
 
 /// What the stubs below leave on the stack.
@@ -76,9 +78,28 @@ unsafe extern "C" fn common() {
 const STACK: usize = 32768;
 #[repr(C, align(4096))]
 struct Stack([u8; STACK]);
-static mut EXCEPTION_STACK: Stack = Stack([0; STACK]);
-static mut INTERRUPT_STACK: Stack = Stack([0; STACK]);
-static mut DPC_STACK: Stack = Stack([0; STACK]);
+/// The stacks of a processor.
+#[repr(C)]
+struct Stacks {
+    exception: Stack,
+    interrupt: Stack,
+    dpc: Stack,
+}
+static mut STACKS: [Stacks; MOST] =
+    [const { Stacks { exception: Stack([0; STACK]), interrupt: Stack([0; STACK]), dpc: Stack([0; STACK]) } };
+        MOST];
+
+/// The stacks of processor `number`.
+fn stacks(number: usize) -> *mut Stacks {
+    // SAFETY: an address is computed; there are at most as many processors.
+    unsafe { (&raw mut STACKS).cast::<Stacks>().add(number) }
+}
+
+/// End of a stack that processor `number` can begin on.
+pub fn start_stack(number: usize) -> u64 {
+    // SAFETY: as above. A call aligns it as a function would find it.
+    unsafe { (&raw const (*stacks(number)).dpc) as u64 + STACK as u64 - 32 }
+}
 
 #[repr(C, packed)]
 struct Tss {
@@ -90,10 +111,12 @@ struct Tss {
     reserved4: u16,
     io_map: u16,
 }
-static mut TSS: Tss =
-    Tss { reserved: 0, rsp: [0; 3], reserved2: 0, ist: [0; 7], reserved3: 0, reserved4: 0, io_map: 104 };
+static mut TSS: [Tss; MOST] = [const {
+    Tss { reserved: 0, rsp: [0; 3], reserved2: 0, ist: [0; 7], reserved3: 0, reserved4: 0, io_map: 104 }
+}; MOST];
 /// Null, code, data, task state (two words).
-static mut GDT: [u64; 5] = [0, 0x00af_9a00_0000_ffff, 0x00cf_9200_0000_ffff, 0, 0];
+static mut GDT: [[u64; 5]; MOST] = [[0, 0x00af_9a00_0000_ffff, 0x00cf_9200_0000_ffff, 0, 0]; MOST];
+/// One for all processors.
 static mut IDT: [[u64; 2]; 256] = [[0; 2]; 256];
 const CODE_SELECTOR: u64 = 8;
 /// The debug exception.
@@ -109,16 +132,17 @@ struct Descriptor {
     base: u64,
 }
 
-/// Loads our descriptor tables. Interrupts stay off.
-pub fn init() {
+/// Loads the descriptor tables of this processor, which is number `number`. Interrupts stay off.
+pub fn init(number: usize) {
     let stubs = (&raw const ntguest_stubs) as u64;
-    // SAFETY: called once, at boot, with interrupts off; the tables are statics that live for ever, and
+    // SAFETY: called once by each processor, with interrupts off; the interrupt table gets the same contents
+    // each time, the others are this processor's; all are statics that live for ever, and
     // the selectors loaded are those of the new table.
     unsafe {
-        let tss = (&raw const TSS) as u64;
-        TSS.ist[0] = (&raw const EXCEPTION_STACK) as u64 + STACK as u64;
-        GDT[3] = 0x0000_8900_0000_0067 | (tss & 0xff_ffff) << 16 | (tss >> 24 & 0xff) << 56;
-        GDT[4] = tss >> 32;
+        let tss = (&raw const TSS[number]) as u64;
+        TSS[number].ist[0] = (&raw const (*stacks(number)).exception) as u64 + STACK as u64;
+        GDT[number][3] = 0x0000_8900_0000_0067 | (tss & 0xff_ffff) << 16 | (tss >> 24 & 0xff) << 56;
+        GDT[number][4] = tss >> 32;
         for vector in 0..256u64 {
             let at = stubs + vector * 16;
             let ist = u64::from(vector < 32);
@@ -126,7 +150,7 @@ pub fn init() {
                 at & 0xffff | CODE_SELECTOR << 16 | ist << 32 | 0x8e00 << 32 | (at >> 16 & 0xffff) << 48;
             IDT[vector as usize] = [low, at >> 32];
         }
-        let gdt = Descriptor { limit: 39, base: (&raw const GDT) as u64 };
+        let gdt = Descriptor { limit: 39, base: (&raw const GDT[number]) as u64 };
         let idt = Descriptor { limit: 4095, base: (&raw const IDT) as u64 };
         asm!("lgdt [{gdt}]", "lidt [{idt}]", "mov ax, 16", "mov ds, ax", "mov es, ax", "mov ss, ax",
              "xor eax, eax", "mov fs, ax", "mov gs, ax",
@@ -230,15 +254,15 @@ fn inside(stack: u64, at: u64) -> bool {
 }
 
 /// Clock ticks in a row that found the processor at DISPATCH or above.
-static BUSY: AtomicU32 = AtomicU32::new(0);
+static BUSY: PerProcessor<Cell<u32>> = PerProcessor::new(0);
 /// So many (about five seconds) are a hang: Windows' DPC watchdog would end it too.
 const BUSY_LIMIT: u32 = 5000;
 
 /// Ends a run that does not come down from DISPATCH any more, and says where it hangs.
 fn watch(level: u8, frame: &Frame) {
     if level < irql::DISPATCH {
-        BUSY.store(0, Ordering::Relaxed);
-    } else if BUSY.fetch_add(1, Ordering::Relaxed) > BUSY_LIMIT {
+        BUSY.set(0);
+    } else if BUSY.replace(BUSY.get() + 1) > BUSY_LIMIT {
         super::fatal(
             "dpc-watchdog",
             format_args!(
@@ -278,6 +302,13 @@ extern "win64" fn entered(frame: &mut Frame) {
     let level = vector >> 4;
     let last_call = image::last_call();
     cpu::write_cr8(level);
+    paging::catch_up();
+    if vector == apic::IPI_VECTOR {
+        // Nothing else is asked for with it.
+        apic::eoi();
+        cpu::write_cr8(old);
+        return;
+    }
     if old < irql::DISPATCH {
         paged::present(false);
     }
@@ -289,12 +320,16 @@ extern "win64" fn entered(frame: &mut Frame) {
         apic::eoi();
         cpu::sti();
         // SAFETY: the DPC stack is free: only code below DISPATCH comes here, and that is never a DPC.
-        unsafe { on_stack((&raw const DPC_STACK) as u64 + STACK as u64, dpc::drain, core::ptr::null_mut()) };
+        unsafe {
+            let stack = (&raw const (*stacks(processor::current())).dpc) as u64;
+            on_stack(stack + STACK as u64, dpc::drain, core::ptr::null_mut());
+        }
         thread::reschedule_if_requested();
         cpu::interrupts_off();
     } else {
         let arg = usize::from(vector) as *mut c_void;
-        let stack = (&raw const INTERRUPT_STACK) as u64;
+        // SAFETY: an address is computed.
+        let stack = unsafe { &raw const (*stacks(processor::current())).interrupt } as u64;
         if inside(stack, (&raw const *frame) as u64) {
             service(arg);
         } else {

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::arch::naked_asm;
+use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,8 +13,9 @@ use super::layout::{DriverExtension, DriverObject, UnicodeString};
 use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
 use super::pe::{Import, Pe, Section};
+use super::processor::PerProcessor;
 use super::sync::IrqLock;
-use super::{cfg, exports, fatal, harsh_violation, irql, log, paged, phys, time, violation};
+use super::{cfg, exports, fatal, harsh_violation, irql, log, paged, phys, schedule, time, violation};
 
 /// DriverEntry.
 pub type DriverEntry = unsafe extern "win64" fn(*mut DriverObject, *mut UnicodeString) -> i32;
@@ -39,16 +41,16 @@ static DRIVER_OBJECT: AtomicUsize = AtomicUsize::new(0);
 static TRACE: AtomicBool = AtomicBool::new(false);
 
 /// (return address, binding) of the driver's last call of an import, in this thread or interrupt.
-static LAST_CALL: IrqLock<(usize, u32)> = IrqLock::new((0, 0));
+static LAST_CALL: PerProcessor<Cell<(usize, u32)>> = PerProcessor::new((0, 0));
 
 /// The driver's last call of an import: return address and number of the import.
 pub fn last_call() -> (usize, u32) {
-    *LAST_CALL.lock()
+    LAST_CALL.get()
 }
 
 /// Gives a context its last call back.
 pub fn set_last_call(call: (usize, u32)) {
-    *LAST_CALL.lock() = call;
+    LAST_CALL.set(call);
 }
 
 /// The driver, loaded and bound.
@@ -241,6 +243,7 @@ unsafe extern "C" fn import_entered() {
 
 extern "win64" fn check_import(index: u32, from: usize) -> usize {
     set_last_call((from, index));
+    paging::catch_up();
     let level = irql::current();
     let (target, max) = {
         let bindings = BINDINGS.lock();
@@ -253,6 +256,7 @@ extern "win64" fn check_import(index: u32, from: usize) -> usize {
     if level > max {
         violation("irql", format_args!("called at IRQL {level}, allowed is {max}: {}", super::caller()));
     }
+    schedule::at(schedule::Point::Import, from);
     target
 }
 
@@ -314,6 +318,8 @@ impl LoadedDriver {
                 }
             }
         }
+        drop(image);
+        paging::shoot_down();
     }
 
     /// Unmaps the image: any later call into it is a named fault.
@@ -328,6 +334,8 @@ impl LoadedDriver {
                 phys::free(pa, Owner::Kernel);
             }
         }
+        drop(image);
+        paging::shoot_down();
     }
 }
 
@@ -350,6 +358,13 @@ pub fn is_thunk(address: u64) -> bool {
 /// Whether an address lies in the driver.
 pub fn image_contains(address: usize) -> bool {
     IMAGE.lock().as_ref().is_some_and(|m| (m.base..m.base + m.size).contains(&(address as u64)))
+}
+
+/// An address in the driver from its first byte on, which is the same in every run; another one as it is.
+pub fn offset(address: usize) -> usize {
+    let image = IMAGE.lock();
+    let inside = image.as_ref().filter(|m| (m.base..m.base + m.size).contains(&(address as u64)));
+    inside.map_or(address, |m| address - m.base as usize)
 }
 
 /// The rule a fault inside the image breaks.

@@ -88,6 +88,8 @@ pub struct Interrupt {
     own_lock: usize,
     irql: u8,
     vector: u8,
+    /// Processors that call its routine.
+    active: AtomicUsize,
 }
 
 /// Connected interrupts: (address of the object, the connection's context pointer).
@@ -134,7 +136,9 @@ pub fn deliver(vector: u8) -> bool {
     let mut count = 0;
     for (object, _) in CONNECTED.lock().iter() {
         // SAFETY: in the list = live.
-        if unsafe { (*(*object as *const Interrupt)).vector } == vector && count < objects.len() {
+        let interrupt = unsafe { &*(*object as *const Interrupt) };
+        if interrupt.vector == vector && count < objects.len() {
+            interrupt.active.fetch_add(1, Ordering::Relaxed);
             objects[count] = *object;
             count += 1;
         }
@@ -147,6 +151,8 @@ pub fn deliver(vector: u8) -> bool {
     let mut claimed = false;
     for object in &objects[..count] {
         claimed |= serve(*object as *mut Interrupt);
+        // SAFETY: never freed.
+        unsafe { (*(*object as *const Interrupt)).active.fetch_sub(1, Ordering::Release) };
     }
     if claimed {
         UNCLAIMED.store(0, Ordering::Relaxed);
@@ -230,6 +236,7 @@ fn object(routine: Routine, p: &Parameters, vector: u32, device_irql: u8) -> *mu
         own_lock: 0,
         irql: level.max(device_irql),
         vector: vector as u8,
+        active: AtomicUsize::new(0),
     }));
     if p.spin_lock.is_null() {
         // SAFETY: just allocated; it does not move any more.
@@ -404,8 +411,10 @@ pub extern "win64" fn disconnect(p: *mut c_void) {
     let mut connected = CONNECTED.lock();
     let before = connected.len();
     let mut message = false;
+    let mut gone = Vec::new();
     connected.retain(|(object, c)| {
         if *c == context {
+            gone.push(*object);
             // SAFETY: in the list = live.
             message = matches!(unsafe { (*(*object as *const Interrupt)).routine }, Routine::Message(..));
         }
@@ -413,6 +422,13 @@ pub extern "win64" fn disconnect(p: *mut c_void) {
     });
     let found = connected.len() != before;
     drop(connected);
+    // The routine runs on no processor any more when this returns (page of IoDisconnectInterruptEx).
+    for object in gone {
+        // SAFETY: never freed.
+        while unsafe { (*(object as *const Interrupt)).active.load(Ordering::Acquire) } > 0 {
+            core::hint::spin_loop();
+        }
+    }
     if !found {
         violation(
             "interrupt-not-connected",

@@ -7,17 +7,19 @@
 //! processor behind it that wants the lock. The service routine of a line cannot do without: two accesses are
 //! its own. The rule is harsher than Windows, which has no such check.
 //!
-//! The pages of BAR 0 are not present while a lock is held. An access faults, is noted, and is done with the
+//! The pages of BAR 0 are not present on a processor that holds a lock. An access faults, is noted, and is done with the
 //! page present and the trap flag set for that one instruction. In D3 the pages of all BARs are not present:
 //! what touches them then is [`d3`]'s to judge.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::idt::{Frame, TRAP};
 use super::page_map::PAGE;
+use super::processor::{self, MOST, PerProcessor};
 use super::sync::IrqLock;
-use super::{d3, harsh_violation, image, paging, spin, time};
+use super::{d3, harsh_violation, image, paging, schedule, spin, time};
 
 /// Accesses that the service routine of a line has: it asks what is pending, and takes it back.
 const OF_A_LINE: u32 = 2;
@@ -37,45 +39,52 @@ struct Page {
 }
 
 impl Page {
-    /// Not present now: a lock is held, or the function is in D3.
-    fn hidden(&self) -> bool {
-        ASLEEP.load(Ordering::Relaxed) || self.registers && LOCKED.load(Ordering::Relaxed)
+    /// Not present on processor `number` now: it holds a lock, the schedule fuzzer wants to see each access, or
+    /// the function is in D3.
+    fn hidden(&self, number: usize) -> bool {
+        let locked = LOCKED[number].load(Ordering::Relaxed) || schedule::on();
+        ASLEEP.load(Ordering::Relaxed) || self.registers && locked
     }
 
-    fn update(&self) {
-        if self.hidden() {
-            paging::unmap(self.va);
+    fn update(&self, number: usize) {
+        if self.hidden(number) {
+            paging::hide(number, self.va);
         } else {
-            paging::map(self.va, self.pa, self.flags);
+            paging::show(number, self.va, self.pa, self.flags);
         }
+    }
+
+    fn update_all(&self) {
+        (0..processor::count()).for_each(|number| self.update(number));
     }
 }
 
 /// Pages of BARs that the driver has mapped.
 static PAGES: IrqLock<Vec<Page>> = IrqLock::new(Vec::new());
-/// A spin lock is held.
-static LOCKED: AtomicBool = AtomicBool::new(false);
+/// The processor holds a spin lock.
+static LOCKED: [AtomicBool; MOST] = [const { AtomicBool::new(false) }; MOST];
 /// The function is in D3.
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 /// Accesses left to the service routine of a line that runs now.
-static LEFT: AtomicU32 = AtomicU32::new(0);
+static LEFT: PerProcessor<Cell<u32>> = PerProcessor::new(0);
 /// The page that is present for one instruction, and whether interrupts were on before it.
-static ONE_STEP: IrqLock<Option<(Page, bool)>> = IrqLock::new(None);
+static ONE_STEP: PerProcessor<Cell<Option<(Page, bool)>>> = PerProcessor::new(None);
 /// Where in the driver the rule was broken.
 static REPORTED: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
 /// Code outside the image is checked too: for the self-test.
 static ALL_CODE: AtomicBool = AtomicBool::new(false);
 
-static SINCE: AtomicU64 = AtomicU64::new(0);
-static TAKEN_BY: AtomicUsize = AtomicUsize::new(0);
+static SINCE: PerProcessor<Cell<u64>> = PerProcessor::new(0);
+static TAKEN_BY: PerProcessor<Cell<usize>> = PerProcessor::new(0);
 static LONGEST: AtomicU64 = AtomicU64::new(0);
 static LONGEST_BY: AtomicUsize = AtomicUsize::new(0);
 
 /// The driver has mapped a page of a BAR; of BAR 0 they are `registers`.
 pub fn add(va: u64, pa: u64, flags: u64, registers: bool) {
     let page = Page { va, pa, real: pa, flags, registers };
-    PAGES.lock().push(page);
-    page.update();
+    let mut pages = PAGES.lock();
+    pages.push(page);
+    page.update_all();
 }
 
 /// The page is about to be unmapped.
@@ -90,15 +99,19 @@ pub fn check_all_code() {
 
 fn lock(locked: bool) {
     let pages = PAGES.lock();
-    LOCKED.store(locked, Ordering::Relaxed);
-    pages.iter().filter(|page| page.registers).for_each(Page::update);
+    let here = processor::current();
+    LOCKED[here].store(locked, Ordering::Relaxed);
+    pages.iter().filter(|page| page.registers).for_each(|page| page.update(here));
 }
 
 /// The function goes to D3, or has come back.
 pub fn set_asleep(asleep: bool) {
-    let pages = PAGES.lock();
-    ASLEEP.store(asleep, Ordering::Relaxed);
-    pages.iter().for_each(Page::update);
+    {
+        let pages = PAGES.lock();
+        ASLEEP.store(asleep, Ordering::Relaxed);
+        pages.iter().for_each(Page::update_all);
+    }
+    paging::shoot_down();
 }
 
 /// Whether the function is in D3.
@@ -118,48 +131,54 @@ fn exchange(with: impl Fn(&Page) -> Option<u64>) {
     for page in PAGES.lock().iter_mut() {
         if let Some(pa) = with(page) {
             page.pa = pa;
-            page.update();
+            page.update_all();
         }
     }
+    paging::shoot_down();
 }
 
-/// The first spin lock is taken.
+/// This processor has taken its first spin lock.
 pub fn first_taken() {
-    SINCE.store(time::interrupt_time_100ns(), Ordering::Relaxed);
-    TAKEN_BY.store(image::last_call().0, Ordering::Relaxed);
+    SINCE.set(time::interrupt_time_100ns());
+    TAKEN_BY.set(image::last_call().0);
     lock(true);
 }
 
-/// The last one is given back.
+/// It has given back its last one.
 pub fn last_released() {
     lock(false);
-    let held = time::interrupt_time_100ns().saturating_sub(SINCE.load(Ordering::Relaxed));
+    let held = time::interrupt_time_100ns().saturating_sub(SINCE.get());
     if LONGEST.fetch_max(held, Ordering::Relaxed) < held {
-        LONGEST_BY.store(TAKEN_BY.load(Ordering::Relaxed), Ordering::Relaxed);
+        LONGEST_BY.store(TAKEN_BY.get(), Ordering::Relaxed);
     }
 }
 
 /// Runs the service routine of a line, which has its accesses.
 pub fn line_routine<R>(f: impl FnOnce() -> R) -> R {
-    let before = LEFT.swap(OF_A_LINE, Ordering::Relaxed);
+    let before = LEFT.replace(OF_A_LINE);
     let result = f();
-    LEFT.store(before, Ordering::Relaxed);
+    LEFT.set(before);
     result
 }
 
 /// A page fault at `va`: true when it was an access under a lock or in D3, which is done now.
 pub fn fault(frame: &mut Frame, va: u64, write: bool) -> bool {
-    let here = va & !(PAGE - 1);
-    let page = PAGES.lock().iter().copied().find(|page| page.va == here);
-    let Some(page) = page.filter(Page::hidden) else { return false };
+    // In an exception: nobody moves.
+    let here = processor::current();
+    let first = va & !(PAGE - 1);
+    let page = PAGES.lock().iter().copied().find(|page| page.va == first);
+    let Some(page) = page.filter(|page| page.hidden(here)) else { return false };
     if is_asleep() {
         d3::check_access(frame.rip as usize, page.pa + va % PAGE, write);
     } else {
-        check_access(frame.rip as usize, page, va, write);
+        if LOCKED[here].load(Ordering::Relaxed) {
+            check_access(frame.rip as usize, page, va, write);
+        }
+        schedule::at(schedule::Point::Register, frame.rip as usize);
     }
-    paging::map(page.va, page.pa, page.flags);
+    paging::show(here, page.va, page.pa, page.flags);
     // No interrupt in between: its service routine would find the page present.
-    *ONE_STEP.lock() = Some((page, frame.rflags & INTERRUPTS != 0));
+    ONE_STEP.set(Some((page, frame.rflags & INTERRUPTS != 0)));
     frame.rflags = (frame.rflags | TRAP) & !INTERRUPTS;
     true
 }
@@ -168,8 +187,8 @@ fn check_access(rip: usize, page: Page, va: u64, write: bool) {
     if !image::image_contains(rip) && !ALL_CODE.load(Ordering::Relaxed) {
         return;
     }
-    let allowed = |left: u32| left.checked_sub(1);
-    if LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allowed).is_ok() {
+    if let Some(left) = LEFT.get().checked_sub(1) {
+        LEFT.set(left);
         return;
     }
     let new = {
@@ -190,7 +209,7 @@ fn check_access(rip: usize, page: Page, va: u64, write: bool) {
                 page.pa - super::pci::card().bars.iter().find(|b| b.index == 0).map_or(0, |b| b.base)
                     + va % PAGE,
                 spin::held(),
-                image::describe(TAKEN_BY.load(Ordering::Relaxed)),
+                image::describe(TAKEN_BY.get()),
             ),
         );
     }
@@ -199,8 +218,8 @@ fn check_access(rip: usize, page: Page, va: u64, write: bool) {
 /// The debug exception: true when it was the one instruction; the page is gone again and the interrupt flag
 /// as it was.
 pub fn on_single_step(frame: &mut Frame) -> bool {
-    let Some((page, interrupts)) = ONE_STEP.lock().take() else { return false };
-    page.update();
+    let Some((page, interrupts)) = ONE_STEP.replace(None) else { return false };
+    page.update(processor::current());
     if interrupts {
         frame.rflags |= INTERRUPTS;
     }

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::cpu;
+use super::{cpu, sync};
 
 const DEBUG_CONSOLE: u16 = 0x402;
 const LINE: usize = 480;
@@ -45,7 +45,5 @@ pub fn line(prefix: &str, text: fmt::Arguments<'_>) {
     let _ = out.write_str(prefix);
     let _ = out.write_fmt(text);
     out.bytes[out.used] = b'\n';
-    let were_on = cpu::interrupts_off();
-    cpu::outsb(DEBUG_CONSOLE, &out.bytes[..=out.used]);
-    cpu::interrupts_restore(were_on);
+    sync::exclusive(|| cpu::outsb(DEBUG_CONSOLE, &out.bytes[..=out.used]));
 }

@@ -117,6 +117,7 @@ pub extern "win64" fn unmap_io_space(va: *mut u8, bytes: usize) {
         lock_watch::remove(first + page * PAGE);
         paging::unmap(first + page * PAGE);
     }
+    paging::shoot_down();
 }
 
 /// Physical address and page table bits of what the driver has mapped at `va`.
@@ -208,6 +209,7 @@ pub extern "win64" fn free_contiguous_cache(va: *mut u8, bytes: usize, _cache: u
     for i in 0..memory.pages.len() as u64 {
         paging::unmap(memory.va + i * PAGE);
     }
+    paging::shoot_down();
     dma::taken(&memory.pages);
     for pa in &memory.pages {
         phys::free(*pa, Owner::Contiguous);

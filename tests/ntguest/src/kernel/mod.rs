@@ -1,6 +1,6 @@
 //! The NT kernel as a WaveRT driver sees it, as strict as Driver Verifier.
 //!
-//! One processor; CR8 is the IRQL; every service states the highest IRQL it may be called at (in the
+//! One to four processors; CR8 is the IRQL; every service states the highest IRQL it may be called at (in the
 //! table of exports), and what it finds wrong is a [`violation`] with the name of a rule.
 
 pub mod cfg;
@@ -49,6 +49,8 @@ pub mod irql;
 #[cfg(target_os = "uefi")]
 pub mod layout;
 #[cfg(target_os = "uefi")]
+mod lock_order;
+#[cfg(target_os = "uefi")]
 mod lock_watch;
 #[cfg(target_os = "uefi")]
 pub mod log;
@@ -69,7 +71,11 @@ pub mod phys;
 #[cfg(target_os = "uefi")]
 pub mod pool;
 #[cfg(target_os = "uefi")]
+pub mod processor;
+#[cfg(target_os = "uefi")]
 mod reenter;
+#[cfg(target_os = "uefi")]
+pub mod schedule;
 #[cfg(target_os = "uefi")]
 mod selftest;
 #[cfg(target_os = "uefi")]

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
 use super::pci::{self, Card, Message};
-use super::{apic, bad_input};
+use super::{bad_input, processor};
 
 /// Capability id.
 const CAP_MSIX: u8 = 0x11;
@@ -60,10 +60,10 @@ pub fn assign(card: &Card, wanted: u64) -> Vec<Message> {
     messages
 }
 
-/// Message `number`: a fixed interrupt of this processor.
+/// Message `number`.
 fn message(number: u64) -> Message {
     let irql = FIRST_IRQL + number as u8;
     let vector = u32::from(irql) << 4;
-    let address = 0xfee0_0000 | u64::from(apic::id()) << 12;
-    Message { vector, irql, affinity: 1, address, data: vector }
+    let address = pci::message_address();
+    Message { vector, irql, affinity: processor::all(), address, data: vector }
 }

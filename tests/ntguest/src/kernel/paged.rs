@@ -1,10 +1,11 @@
 //! Pageable memory: PAGE sections of the driver and its paged pool are taken away while the IRQL is at
-//! DISPATCH or above, and given back below it, as Driver Verifier's forced IRQL checking does.
+//! DISPATCH or above, and given back below it, as Driver Verifier's forced IRQL checking does. Each processor
+//! has its own view of them.
 
 use alloc::vec::Vec;
 
-use super::paging;
 use super::sync::IrqLock;
+use super::{paging, processor};
 
 /// (address, physical page, rights).
 static PAGES: IrqLock<Vec<(u64, u64, u64)>> = IrqLock::new(Vec::new());
@@ -19,13 +20,15 @@ pub fn remove(start: u64, end: u64) {
     PAGES.lock().retain(|(va, _, _)| !(start..end).contains(va));
 }
 
-/// Called whenever the IRQL crosses DISPATCH.
+/// Called whenever the IRQL of this processor crosses DISPATCH, at DISPATCH or above.
 pub fn present(present: bool) {
-    for (va, pa, rights) in PAGES.lock().iter() {
+    let pages = PAGES.lock();
+    let here = processor::current();
+    for (va, pa, rights) in pages.iter() {
         if present {
-            paging::map(*va, *pa, *rights);
+            paging::show(here, *va, *pa, *rights);
         } else {
-            paging::unmap(*va);
+            paging::hide(here, *va);
         }
     }
 }

@@ -142,6 +142,7 @@ fn unmap_range(va: u64, pages: usize) {
     for i in 0..pages as u64 {
         paging::unmap(va + i * PAGE);
     }
+    paging::shoot_down();
 }
 
 /// Maps the pages for the driver; null when it must not be.
@@ -243,6 +244,7 @@ pub fn free(mdl: *mut Mdl) {
             phys::free(pa, Owner::Kernel);
         }
     }
+    paging::shoot_down();
 }
 
 /// Whether this is an MDL that was given out and not yet taken back.

@@ -4,11 +4,18 @@
 //!   takes a physical address for a pointer therefore faults.
 //! * [`DIRECT`]: all RAM and the device window below 4 GiB, for ntguest's own use
 //! * the other regions are handed out page by page and never used twice, with unmapped pages between
+//!
+//! Each processor has tables of its own for the regions in which pages are taken away from one processor and
+//! not from the others ([`hide`]): pageable memory at DISPATCH_LEVEL, registers under a spin lock. All other
+//! tables are shared. What is unmapped is forgotten by the other processors when they next come by
+//! ([`catch_up`]), or at once ([`shoot_down`]).
 
-use super::cpu;
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use super::page_map::PAGE;
-use super::phys;
-use super::sync::IrqLock;
+use super::processor::{self, MOST};
+use super::sync::{self, IrqLock};
+use super::{apic, cpu, phys};
 
 /// Physical address 0 in the direct map.
 pub const DIRECT: u64 = 0xffff_8000_0000_0000;
@@ -67,13 +74,19 @@ const REGIONS: [(Region, u64); 8] = [
     (Region::Images, 0xffff_f800_1230_0000),
 ];
 
+/// Regions whose tables each processor has for itself.
+const OWN: [Region; 3] = [Region::Pool, Region::Io, Region::Images];
+
 struct Space {
-    root: u64,
+    /// The top table of each processor; the first `count` are there.
+    roots: [u64; MOST],
+    count: usize,
     direct: u64,
     next: [u64; REGIONS.len()],
 }
 
-static SPACE: IrqLock<Space> = IrqLock::new(Space { root: 0, direct: 0, next: [0; REGIONS.len()] });
+static SPACE: IrqLock<Space> =
+    IrqLock::new(Space { roots: [0; MOST], count: 1, direct: 0, next: [0; REGIONS.len()] });
 
 /// Where physical address `pa` (RAM, or the device window below 4 GiB) is readable and writable for us.
 pub fn phys_ptr(pa: u64) -> *mut u8 {
@@ -133,15 +146,43 @@ pub fn build(top: u64) {
         pa += 2 << 20;
     }
     let mut space = SPACE.lock();
-    space.root = root;
+    space.roots[0] = root;
     for (slot, (_, base)) in space.next.iter_mut().zip(REGIONS) {
         *slot = base;
     }
 }
 
-/// Address of the top page table, for CR3.
+/// Address of the first processor's top page table, for CR3.
 pub fn root() -> u64 {
-    SPACE.lock().root
+    SPACE.lock().roots[0]
+}
+
+/// Makes the top page table of processor `number`, the next one. Before anything is mapped in the regions
+/// that each has for itself.
+pub fn add_processor(number: usize) -> u64 {
+    let mut space = SPACE.lock();
+    let first = space.roots[0];
+    let own = |(region, _): &&(Region, u64)| OWN.contains(region);
+    // What is shared is shared from the top: its tables must be there before they are copied.
+    for (_, base) in REGIONS.iter().filter(|region| !own(region)) {
+        walk(first, *base, true);
+    }
+    let root = phys::alloc_kernel();
+    for index in 0..512 {
+        let private = REGIONS.iter().filter(own).any(|(_, base)| base >> 39 & 511 == index);
+        // SAFETY: both slots lie in page tables of ours.
+        unsafe {
+            let value = *entry(first, index);
+            assert!(
+                !private || value & bits::PRESENT == 0,
+                "processors are started before a driver is there"
+            );
+            *entry(root, index) = value;
+        }
+    }
+    space.roots[number] = root;
+    space.count = number + 1;
+    root
 }
 
 /// Says that the new tables are in use.
@@ -149,37 +190,125 @@ pub fn root() -> u64 {
 /// # Safety
 /// CR3 holds [`root`].
 pub unsafe fn activated() {
-    // SAFETY: one processor, interrupts off, no other thread yet.
+    // SAFETY: no other processor yet, interrupts off, no other thread.
     unsafe { DIRECT_BASE = DIRECT };
     SPACE.lock().direct = DIRECT;
 }
 
-/// Maps one page. Replaces what was there.
-pub fn map(va: u64, pa: u64, flags: u64) {
-    let space = SPACE.lock();
-    let slot = walk(space.root, va, true).expect("no large page is ever split");
-    // SAFETY: `slot` lies in a page table of ours.
-    unsafe { *slot = pa & ADDRESS | flags };
+/// Pages that were unmapped lately, for the other processors.
+const REMEMBERED: u64 = 256;
+static UNMAPPED: [AtomicU64; REMEMBERED as usize] = [const { AtomicU64::new(0) }; REMEMBERED as usize];
+/// How many there were ever, and how many of them each processor has forgotten.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static SEEN: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
+
+/// Forgets the translation of one page, here and, when they come by, on the other processors. Under the lock.
+fn forget(va: u64) {
     cpu::invlpg(va);
+    let generation = GENERATION.load(Ordering::Relaxed);
+    UNMAPPED[(generation % REMEMBERED) as usize].store(va, Ordering::Relaxed);
+    GENERATION.store(generation + 1, Ordering::Release);
 }
 
-/// Takes one page away; returns what was mapped.
+/// Forgets what other processors have unmapped.
+pub fn catch_up() {
+    if processor::count() == 1 {
+        return;
+    }
+    let were_on = cpu::interrupts_off();
+    let seen = &SEEN[processor::current()];
+    if GENERATION.load(Ordering::Acquire) != seen.load(Ordering::Relaxed) {
+        sync::exclusive(|| {
+            let (from, to) = (seen.load(Ordering::Relaxed), GENERATION.load(Ordering::Relaxed));
+            if to - from > REMEMBERED {
+                cpu::flush_translations();
+            } else {
+                let page = |i: u64| UNMAPPED[(i % REMEMBERED) as usize].load(Ordering::Relaxed);
+                (from..to).for_each(|i| cpu::invlpg(page(i)));
+            }
+            seen.store(to, Ordering::Release);
+        });
+    }
+    cpu::interrupts_restore(were_on);
+}
+
+/// Interrupts the other processors and waits until they have forgotten what is unmapped by now, as Windows
+/// does when memory is freed. Where waiting could be for ever (under ntguest's lock) they are not waited for.
+pub fn shoot_down() {
+    let generation = GENERATION.load(Ordering::Acquire);
+    let old = cpu::read_cr8();
+    // Nobody moves: this processor is not waited for.
+    cpu::write_cr8(old.max(super::irql::DISPATCH));
+    catch_up();
+    let behind = |number: &usize| SEEN[*number].load(Ordering::Acquire) < generation;
+    let me = processor::current();
+    for number in (0..processor::count()).filter(|number| *number != me).filter(behind) {
+        apic::interrupt_processor(number);
+        while behind(&number) && cpu::interrupts_on() && !sync::is_mine() {
+            core::hint::spin_loop();
+        }
+    }
+    cpu::write_cr8(old);
+}
+
+/// Writes the entry of one page for every processor.
+fn set_all(space: &Space, va: u64, value: u64) {
+    for root in &space.roots[..space.count] {
+        let slot = walk(*root, va, true).expect("no large page is ever split");
+        // SAFETY: `slot` lies in a page table of ours.
+        unsafe { *slot = value };
+    }
+    forget(va);
+}
+
+/// Maps one page. Replaces what was there.
+pub fn map(va: u64, pa: u64, flags: u64) {
+    set_all(&SPACE.lock(), va, pa & ADDRESS | flags);
+}
+
+/// Takes one page away from every processor; returns what was mapped on one of them.
 pub fn unmap(va: u64) -> Option<u64> {
     let space = SPACE.lock();
-    let slot = walk(space.root, va, false)?;
-    // SAFETY: `slot` lies in a page table of ours.
-    let old = unsafe { *slot };
-    // SAFETY: see above.
-    unsafe { *slot = 0 };
-    cpu::invlpg(va);
-    (old & bits::PRESENT != 0).then_some(old & ADDRESS)
+    let mut old = None;
+    for root in &space.roots[..space.count] {
+        let Some(slot) = walk(*root, va, false) else { continue };
+        // SAFETY: `slot` lies in a page table of ours.
+        let value = unsafe { slot.replace(0) };
+        old = old.or((value & bits::PRESENT != 0).then_some(value & ADDRESS));
+    }
+    forget(va);
+    old
+}
+
+/// Takes a page of a region that each processor has for itself away from processor `number` alone.
+pub fn hide(number: usize, va: u64) {
+    set_one(number, va, 0);
+}
+
+/// Gives it back.
+pub fn show(number: usize, va: u64, pa: u64, flags: u64) {
+    set_one(number, va, pa & ADDRESS | flags);
+}
+
+fn set_one(number: usize, va: u64, value: u64) {
+    let space = SPACE.lock();
+    debug_assert!(region_of(va).is_some_and(|region| OWN.contains(&region)));
+    if let Some(slot) = walk(space.roots[number], va, true) {
+        // SAFETY: `slot` lies in a page table of ours.
+        unsafe { *slot = value };
+    }
+    if number == processor::current() {
+        cpu::invlpg(va);
+    } else {
+        forget(va);
+    }
 }
 
 /// Physical address behind `va` in the regions that are mapped page by page.
 pub fn physical(va: u64) -> Option<u64> {
     let space = SPACE.lock();
     // SAFETY: the entry lies in a page table of ours.
-    let value = unsafe { *walk(space.root, va, false)? };
+    let value = unsafe { *walk(space.roots[processor::current()], va, false)? };
     (value & bits::PRESENT != 0).then_some((value & ADDRESS) + va % PAGE)
 }
 

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::sync::IrqLock;
-use super::{apic, bad_input, cfg, cpu, msix, paging};
+use super::{bad_input, cfg, cpu, msix, paging, processor};
 
 /// IRQL of the card's interrupts; their vectors are 0x90...
 const DEVICE_IRQL: u8 = 9;
@@ -294,6 +294,18 @@ pub fn capability(card: &Card, id: u8) -> Option<u16> {
     None
 }
 
+/// The processor that the card interrupts (`irq_cpu=`): the last one, so that its service routine and DPC run
+/// while threads run on the first, which keeps the time. Windows may take any that the affinity allows.
+fn interrupt_target() -> usize {
+    let last = processor::count() - 1;
+    usize::try_from(cfg::get_u64("irq_cpu", last as u64)).unwrap_or(last).min(last)
+}
+
+/// Where the card writes its messages: a fixed interrupt of one processor.
+pub fn message_address() -> u64 {
+    0xfee0_0000 | u64::from(processor::apic_id(interrupt_target())) << 12
+}
+
 /// Programs the MSI capability with at most `wanted` messages; false when there is none.
 fn assign_messages(card: &mut Card, wanted: u64) -> bool {
     let Some(at) = capability(card, CAP_MSI) else { return false };
@@ -302,7 +314,7 @@ fn assign_messages(card: &mut Card, wanted: u64) -> bool {
     // All messages of one function share the aligned base vector: 16 fit into one IRQL.
     let granted = wanted.min(offered).min(16).next_power_of_two();
     let granted = if granted > wanted { granted / 2 } else { granted };
-    let address = 0xfee0_0000 | u64::from(apic::id()) << 12;
+    let address = message_address();
     let base = u32::from(DEVICE_IRQL) << 4;
     write32(card, at + 4, address as u32);
     let wide = control & 1 << 7 != 0;
@@ -313,7 +325,13 @@ fn assign_messages(card: &mut Card, wanted: u64) -> bool {
     let enable = granted.trailing_zeros() as u16;
     write16(card, at + 2, control & !(7 << 4) | enable << 4 | 1);
     card.messages = (0..granted as u32)
-        .map(|i| Message { vector: base + i, irql: DEVICE_IRQL, affinity: 1, address, data: base + i })
+        .map(|i| Message {
+            vector: base + i,
+            irql: DEVICE_IRQL,
+            affinity: processor::all(),
+            address,
+            data: base + i,
+        })
         .collect();
     true
 }
@@ -341,10 +359,10 @@ fn assign_line(card: &mut Card) {
             paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(value);
         }
     };
-    // Level triggered (bit 15), active low (bit 13), not masked, to this processor.
-    write(0x11 + input * 2, apic::id() << 24);
+    // Level triggered (bit 15), active low (bit 13), not masked, to one processor.
+    write(0x11 + input * 2, processor::apic_id(interrupt_target()) << 24);
     write(0x10 + input * 2, vector | 1 << 15 | 1 << 13);
-    card.line = Some(Line { vector, irql: DEVICE_IRQL, affinity: 1, raw: input });
+    card.line = Some(Line { vector, irql: DEVICE_IRQL, affinity: processor::all(), raw: input });
 }
 
 /// Stops a line that nobody claims.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
 use super::sync::IrqLock;
-use super::{caller, dpc, image, irql, paged, phys, timer, violation, wait};
+use super::{caller, dpc, image, irql, lock_order, paged, phys, timer, violation, wait};
 
 /// Contents of a block nobody asked to be zeroed.
 const FRESH: u8 = 0xcd;
@@ -140,11 +140,13 @@ pub fn free(start: usize, tag: u32) {
         );
     }
     live_objects(start, end, &block);
+    lock_order::forget(start, end);
     paged::remove(block.base, block.base + block.pages * PAGE);
-    for page in 0..block.pages {
-        if let Some(pa) = paging::unmap(block.base + page * PAGE) {
-            phys::free(pa, Owner::Pool);
-        }
+    let pages: Vec<u64> = (0..block.pages).filter_map(|i| paging::unmap(block.base + i * PAGE)).collect();
+    // No processor reaches a page that somebody else may have next.
+    paging::shoot_down();
+    for pa in pages {
+        phys::free(pa, Owner::Pool);
     }
     let mut pool = POOL.lock();
     if pool.freed.len() == REMEMBERED {

@@ -2,7 +2,7 @@
 //! of its own, so that the routines of two messages run at the same time on two processors (page of
 //! IO_CONNECT_INTERRUPT_PARAMETERS).
 //!
-//! There is one processor here, and what another one does between two instructions of this one is done
+//! With one processor, what another one does between two instructions of this one is done
 //! between them: while the service routine of one message runs, that of another runs whole, before the k-th
 //! instruction, and k moves on with every interrupt. The routine is stepped with the trap flag up to there,
 //! or up to its first call out of the image. Nothing happens while it holds a lock of the driver's, for the
@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::idt::{Frame, TRAP, divert};
 use super::interrupt::{self, Interrupt, MessageRoutine};
 use super::sync::IrqLock;
-use super::{cfg, image, irql, spin};
+use super::{cfg, image, irql, processor, spin};
 
 struct Stepping {
     /// The interrupt whose service routine runs in between; 0 = not stepping.
@@ -51,8 +51,9 @@ pub unsafe fn call(
     let level = irql::current();
     {
         let mut stepping = STEPPING.lock();
-        // A routine that is itself in the midst of another is not stepped: one step at a time.
-        if stepping.other != 0 || !cfg::get_bool("reenter", true) {
+        // A routine that is itself in the midst of another is not stepped: one step at a time. With several
+        // processors the routines run at the same time by themselves.
+        if stepping.other != 0 || processor::count() > 1 || !cfg::get_bool("reenter", true) {
             drop(stepping);
             // SAFETY: by the contract.
             return unsafe { f(interrupt.cast(), context, id) };

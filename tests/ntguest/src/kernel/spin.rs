@@ -1,35 +1,68 @@
 //! Spin locks of the driver: who holds them, and that they are given back as they were taken.
 //!
-//! With one processor a lock that is already taken can never come free: taking it is the end of the run
+//! A lock that another processor holds is spun for, at the caller's level and with interrupts on, as on
+//! Windows. One that this processor holds can never come free: taking it is the end of the run
 //! (`spinlock-recursion`), as it would be a hang on Windows.
 
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::processor::{self, MOST as PROCESSORS};
 use super::sync::IrqLock;
-use super::{caller, irql, lock_watch, violation};
+use super::{caller, image, irql, lock_order, lock_watch, schedule, time, violation};
 
 const MAX: usize = 16;
+/// How long a lock is spun for, in 100 ns, before it is a deadlock.
+const PATIENCE: u64 = 30_000_000;
+/// Turns between two looks at a lock that is held.
+const TURNS: u32 = 64;
 
 #[derive(Clone, Copy)]
 struct Held {
     lock: usize,
     /// IRQL to be restored, 255 for locks taken at the caller's own level.
     old: u8,
+    /// Where in the driver it was taken.
+    by: usize,
 }
 
+#[derive(Clone, Copy)]
 struct Table {
     held: [Held; MAX],
     count: usize,
 }
 
-static TABLE: IrqLock<Table> = IrqLock::new(Table { held: [Held { lock: 0, old: 0 }; MAX], count: 0 });
+impl Table {
+    fn find(&self, lock: usize) -> Option<usize> {
+        self.held[..self.count].iter().rposition(|held| held.lock == lock)
+    }
+}
+
+/// What each processor holds. Nothing is switched at DISPATCH, so it belongs to whoever runs there.
+static TABLES: IrqLock<[Table; PROCESSORS]> =
+    IrqLock::new([Table { held: [Held { lock: 0, old: 0, by: 0 }; MAX], count: 0 }; PROCESSORS]);
+/// How often a lock was held by another processor.
+static CONTENDED: AtomicU64 = AtomicU64::new(0);
 
 /// Taken at the caller's level, with nothing to restore.
 pub const NO_RESTORE: u8 = 255;
 
-/// Number of spin locks held now. Nothing is switched at DISPATCH, so the count belongs to whoever runs.
+/// Number of spin locks that this processor holds now.
 pub fn held() -> usize {
-    TABLE.lock().count
+    let tables = TABLES.lock();
+    tables[processor::current()].count
+}
+
+/// The locks that it holds, and how many.
+pub fn held_here() -> ([usize; MAX], usize) {
+    let tables = TABLES.lock();
+    let table = &tables[processor::current()];
+    (table.held.map(|held| held.lock), table.count)
+}
+
+/// How often a processor had to spin for a lock.
+pub fn contended() -> u64 {
+    CONTENDED.load(Ordering::Relaxed)
 }
 
 /// After a call into the driver: as many locks held as before.
@@ -40,61 +73,126 @@ pub fn check_held(name: &'static str, before: usize) {
             "spinlock-held",
             format_args!("{name} returned with {} spin lock(s) still held", now - before),
         );
-        TABLE.lock().count = before;
+        let mut tables = TABLES.lock();
+        tables[processor::current()].count = before;
+        drop(tables);
         if before == 0 {
             lock_watch::last_released();
         }
     }
 }
 
-/// Notes that a lock is taken. The word itself is set to 1, as on Windows.
-pub fn acquire(lock: *mut usize, old: u8) {
-    let mut table = TABLE.lock();
-    let count = table.count;
-    if table.held[..count].iter().any(|h| h.lock == lock as usize) {
-        drop(table);
+/// What became of one look at a lock.
+enum Look {
+    Taken { first: bool },
+    HeldBy(usize, usize),
+}
+
+fn look(lock: *mut usize, old: u8) -> Look {
+    let mut tables = TABLES.lock();
+    let here = processor::current();
+    let count = tables[here].count;
+    if tables[here].find(lock as usize).is_some() {
+        drop(tables);
         super::fatal("spinlock-recursion", format_args!("lock {lock:p} is already held, {}", caller()));
     }
     if count == MAX {
-        drop(table);
+        drop(tables);
         super::fatal("spinlock-count", format_args!("more than {MAX} spin locks held, {}", caller()));
     }
-    table.held[count] = Held { lock: lock as usize, old };
-    table.count += 1;
-    drop(table);
-    if count == 0 {
-        lock_watch::first_taken();
+    for number in 0..processor::count() {
+        if let Some(at) = tables[number].find(lock as usize) {
+            return Look::HeldBy(number, tables[number].held[at].by);
+        }
     }
-    // SAFETY: the driver hands over its own KSPIN_LOCK; a bad address is a named fault.
+    tables[here].held[count] = Held { lock: lock as usize, old, by: image::last_call().0 };
+    tables[here].count += 1;
+    // SAFETY: the driver hands over its own KSPIN_LOCK; a bad address is a named fault. Nobody else writes a
+    // lock that nobody holds.
     unsafe {
         if lock.read_volatile() != 0 {
+            drop(tables);
             super::fatal(
                 "spinlock-uninitialised",
                 format_args!("lock {lock:p} holds {:#x}, {}", *lock, caller()),
             );
         }
+        // As on Windows.
         lock.write_volatile(1);
+    }
+    Look::Taken { first: count == 0 }
+}
+
+/// Takes a lock, or spins for it.
+pub fn acquire(lock: *mut usize, old: u8) {
+    lock_order::spin_lock(lock as usize, if old == NO_RESTORE { irql::current() } else { old });
+    let mut since = None;
+    loop {
+        match look(lock, old) {
+            Look::Taken { first } => {
+                if first {
+                    lock_watch::first_taken();
+                }
+                return schedule::point(schedule::Point::Lock);
+            }
+            Look::HeldBy(number, by) => {
+                let now = time::interrupt_time_100ns();
+                if since.is_none() {
+                    CONTENDED.fetch_add(1, Ordering::Relaxed);
+                }
+                if now - *since.get_or_insert(now) > PATIENCE {
+                    super::fatal(
+                        "spinlock-deadlock",
+                        format_args!(
+                            "lock {lock:p} is held by processor {number}, taken at {}, and does not come free, {}",
+                            image::describe(by),
+                            caller()
+                        ),
+                    );
+                }
+                (0..TURNS).for_each(|_| core::hint::spin_loop());
+            }
+        }
+    }
+}
+
+/// Takes a lock if it is free.
+fn try_acquire(lock: *mut usize, old: u8) -> bool {
+    // SAFETY: the driver's own lock.
+    if unsafe { lock.read_volatile() } != 0 {
+        return false;
+    }
+    match look(lock, old) {
+        Look::Taken { first } => {
+            if first {
+                lock_watch::first_taken();
+            }
+            true
+        }
+        Look::HeldBy(..) => false,
     }
 }
 
 /// Notes that a lock is given back; `new` is the IRQL the caller asks for.
 pub fn release(lock: *mut usize, new: u8) {
-    let mut table = TABLE.lock();
+    let mut tables = TABLES.lock();
+    let table = &mut tables[processor::current()];
     let count = table.count;
-    let Some(at) = table.held[..count].iter().rposition(|h| h.lock == lock as usize) else {
-        drop(table);
+    let Some(at) = table.find(lock as usize) else {
+        drop(tables);
         violation("spinlock-not-held", format_args!("lock {lock:p} is released but not held, {}", caller()));
         return;
     };
     let was = table.held[at];
     table.held.copy_within(at + 1..count, at);
     table.count -= 1;
-    drop(table);
+    // SAFETY: see `look`.
+    unsafe { lock.write_volatile(0) };
+    drop(tables);
     if count == 1 {
         lock_watch::last_released();
     }
-    // SAFETY: see `acquire`.
-    unsafe { lock.write_volatile(0) };
+    schedule::point(schedule::Point::Lock);
     if was.old != new {
         let (was, now) = (Level(was.old), Level(new));
         violation(
@@ -116,10 +214,11 @@ impl core::fmt::Display for Level {
 
 /// Exports.
 pub mod exports {
-    use super::{NO_RESTORE, acquire, c_void, irql, release};
+    use super::{NO_RESTORE, acquire, c_void, irql, release, try_acquire};
 
     /// KeInitializeSpinLock(lock)
     pub extern "win64" fn initialize(lock: *mut usize) {
+        super::lock_order::forget(lock as usize, lock as usize + 1);
         // SAFETY: the driver's own lock.
         unsafe { lock.write_volatile(0) }
     }
@@ -147,12 +246,7 @@ pub mod exports {
     /// KeTryToAcquireSpinLockAtDpcLevel(lock) -> BOOLEAN
     pub extern "win64" fn try_acquire_at_dpc(lock: *mut usize) -> u8 {
         super::at_least_dispatch("KeTryToAcquireSpinLockAtDpcLevel");
-        // SAFETY: the driver's own lock.
-        if unsafe { lock.read_volatile() } != 0 {
-            return 0;
-        }
-        acquire(lock, NO_RESTORE);
-        1
+        u8::from(try_acquire(lock, NO_RESTORE))
     }
     /// KLOCK_QUEUE_HANDLE: {Next, Lock, OldIrql}; the lock pointer is at 8, the IRQL at 16.
     #[repr(C)]

@@ -1,19 +1,67 @@
-//! The one lock of ntguest itself: with one processor, interrupts off is exclusion.
+//! The one lock of ntguest itself: interrupts off on this processor, and one lock that all processors share.
+//!
+//! There is one lock for all data, so that no order of locks needs to be kept; a processor that has it may
+//! take it again. Code of the driver never runs under it.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::cpu;
+use super::{cpu, processor};
 
-/// Data that interrupt handlers and threads share. Held with interrupts off: sections must be short,
-/// must not call the driver and must not block.
+/// The processor that has the lock, plus one; 0 = nobody.
+static OWNER: AtomicUsize = AtomicUsize::new(0);
+/// How often its owner has taken it.
+static DEPTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes the lock and turns interrupts off; says whether they were on. For every call one of [`leave`].
+pub fn enter() -> bool {
+    let were_on = cpu::interrupts_off();
+    let me = processor::current() + 1;
+    if OWNER.load(Ordering::Relaxed) != me {
+        while OWNER.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            core::hint::spin_loop();
+        }
+    }
+    DEPTH.store(DEPTH.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    were_on
+}
+
+/// Gives the lock back, and the interrupt flag that [`enter`] found.
+pub fn leave(were_on: bool) {
+    let depth = DEPTH.load(Ordering::Relaxed) - 1;
+    DEPTH.store(depth, Ordering::Relaxed);
+    if depth == 0 {
+        OWNER.store(0, Ordering::Release);
+    }
+    cpu::interrupts_restore(were_on);
+}
+
+/// Runs `f` under the lock.
+pub fn exclusive<R>(f: impl FnOnce() -> R) -> R {
+    let were_on = enter();
+    let result = f();
+    leave(were_on);
+    result
+}
+
+/// Whether this processor has the lock.
+pub fn is_mine() -> bool {
+    let were_on = cpu::interrupts_off();
+    let mine = OWNER.load(Ordering::Relaxed) == processor::current() + 1;
+    cpu::interrupts_restore(were_on);
+    mine
+}
+
+/// Data that interrupt handlers, threads and processors share. Held with interrupts off: sections must be
+/// short, must not call the driver and must not block.
 pub struct IrqLock<T> {
     held: UnsafeCell<bool>,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: there is one processor, and `lock` turns interrupts off for the life of the guard, so no two
-// references to the value exist at a time.
+// SAFETY: `lock` has the one lock for the life of the guard, and refuses a second guard of the same value, so
+// no two references to the value exist at a time.
 unsafe impl<T> Sync for IrqLock<T> {}
 
 impl<T> IrqLock<T> {
@@ -22,11 +70,11 @@ impl<T> IrqLock<T> {
         Self { held: UnsafeCell::new(false), value: UnsafeCell::new(value) }
     }
 
-    /// Turns interrupts off and hands out the value. Panics when it is already held: that would be a
+    /// Takes the lock and hands out the value. Panics when this value is already handed out: that would be a
     /// mistake of ntguest itself.
     pub fn lock(&self) -> IrqGuard<'_, T> {
-        let were_on = cpu::interrupts_off();
-        // SAFETY: interrupts are off and there is one processor: nobody else touches the flag.
+        let were_on = enter();
+        // SAFETY: under the one lock: nobody else touches the flag.
         let held = unsafe { &mut *self.held.get() };
         assert!(!*held, "ntguest: a lock of its own is taken twice");
         *held = true;
@@ -43,7 +91,7 @@ impl<T> IrqLock<T> {
     }
 }
 
-/// Access to the value of an [`IrqLock`]; gives the interrupt flag back when dropped.
+/// Access to the value of an [`IrqLock`]; gives the lock and the interrupt flag back when dropped.
 pub struct IrqGuard<'a, T> {
     lock: &'a IrqLock<T>,
     were_on: bool,
@@ -68,6 +116,6 @@ impl<T> Drop for IrqGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: still exclusive, see `lock`.
         unsafe { *self.lock.held.get() = false };
-        cpu::interrupts_restore(self.were_on);
+        leave(self.were_on);
     }
 }

@@ -10,7 +10,8 @@ use core::ffi::c_void;
 use super::layout::{DispatcherHeader, ListEntry};
 use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
-use super::sync::IrqLock;
+use super::processor::{self, MOST};
+use super::sync::{self, IrqLock};
 use super::wait::Wait;
 use super::{apic, cpu, image, irql, phys, time, user_data, wait};
 
@@ -53,6 +54,8 @@ pub struct Thread {
     object: *mut DispatcherHeader,
     /// Made by PsCreateSystemThread.
     drivers: bool,
+    /// The processor that it ran on.
+    processor: usize,
 }
 
 // SAFETY: the object is only touched through the wait services, which hold the scheduler's lock.
@@ -64,25 +67,30 @@ pub struct Scheduler {
     #[expect(clippy::vec_box, reason = "a switch keeps pointers into a thread while the table grows")]
     pub threads: Vec<Box<Thread>>,
     ready: VecDeque<usize>,
-    /// The running thread.
-    pub current: usize,
-    idle: usize,
-    resched: bool,
+    /// The running thread of each processor.
+    current: [usize; MOST],
+    idle: [usize; MOST],
+    resched: [bool; MOST],
 }
 
 /// The scheduler; only its short sections run with interrupts off.
 pub static SCHED: IrqLock<Scheduler> = IrqLock::new(Scheduler {
     threads: Vec::new(),
     ready: VecDeque::new(),
-    current: 0,
-    idle: usize::MAX,
-    resched: false,
+    current: [0; MOST],
+    idle: [usize::MAX; MOST],
+    resched: [false; MOST],
 });
 
 impl Scheduler {
+    /// The number of the running thread.
+    pub fn current(&self) -> usize {
+        self.current[processor::current()]
+    }
+
     /// The running thread.
     pub fn running(&mut self) -> &mut Thread {
-        let current = self.current;
+        let current = self.current();
         &mut self.threads[current]
     }
 
@@ -97,21 +105,49 @@ impl Scheduler {
         thread.state = State::Ready;
         thread.wait = Wait::None;
         thread.status = status;
+        let last = thread.processor;
         self.ready.push_front(index);
-        self.resched = true;
-        apic::request_dispatch();
+        let number = self.idle_processor(last).unwrap_or_else(processor::current);
+        self.ask(number);
     }
 
-    /// Counts a tick; asks for a switch when the running thread had its turn.
+    /// A new thread, or one whose turn is over, may run.
+    fn add_ready(&mut self, index: usize) {
+        self.ready.push_back(index);
+        if let Some(number) = self.idle_processor(self.threads[index].processor) {
+            self.ask(number);
+        }
+    }
+
+    /// A processor that has nothing to do and was not asked yet, `first` before the others.
+    fn idle_processor(&self, first: usize) -> Option<usize> {
+        let count = processor::count();
+        let idle = |number: &usize| self.current[*number] == self.idle[*number] && !self.resched[*number];
+        (0..count).map(|i| (first + i) % count).find(idle)
+    }
+
+    /// Asks processor `number` to choose a thread anew.
+    fn ask(&mut self, number: usize) {
+        self.resched[number] = true;
+        if number == processor::current() {
+            apic::request_dispatch();
+        } else {
+            apic::request_dispatch_on(number);
+        }
+    }
+
+    /// Counts a tick of this processor; asks for a switch when the running thread had its turn, or the processor
+    /// has nothing to do while a thread waits for one that was asked and stays at DISPATCH_LEVEL.
     pub fn tick(&mut self) {
         if self.threads.is_empty() {
             return;
         }
+        let here = processor::current();
+        let idle = self.current[here] == self.idle[here];
         let running = self.running();
         running.quantum = running.quantum.saturating_sub(1);
-        if running.quantum == 0 && !self.ready.is_empty() {
-            self.resched = true;
-            apic::request_dispatch();
+        if (running.quantum == 0 || idle) && !self.ready.is_empty() {
+            self.ask(here);
         }
     }
 }
@@ -170,6 +206,7 @@ fn add(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) ->
         quantum: QUANTUM,
         object: new_object(),
         drivers: false,
+        processor: 0,
     }));
     sched.threads.len() - 1
 }
@@ -177,7 +214,7 @@ fn add(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) ->
 /// Starts a thread at PASSIVE.
 pub fn spawn(name: &'static str, f: ThreadFn, arg: *mut c_void, stack_bytes: usize) -> ThreadId {
     let index = add(name, f, arg, stack_bytes);
-    SCHED.lock().ready.push_back(index);
+    SCHED.lock().add_ready(index);
     ThreadId(index)
 }
 
@@ -186,7 +223,7 @@ pub fn spawn_for_driver(f: ThreadFn, arg: *mut c_void) -> ThreadId {
     let index = add("driver's thread", f, arg, DRIVER_STACK);
     let mut sched = SCHED.lock();
     sched.threads[index].drivers = true;
-    sched.ready.push_back(index);
+    sched.add_ready(index);
     ThreadId(index)
 }
 
@@ -204,7 +241,7 @@ pub fn object(id: ThreadId) -> usize {
 /// Address of the running thread's object; 0 before the first thread.
 pub fn current_object() -> usize {
     let sched = SCHED.lock();
-    sched.threads.get(sched.current).map_or(0, |thread| thread.object as usize)
+    sched.threads.get(sched.current()).map_or(0, |thread| thread.object as usize)
 }
 
 /// Whether the running thread was made by the driver.
@@ -216,11 +253,27 @@ pub fn is_drivers() -> bool {
 pub fn begin(name: &'static str, f: ThreadFn, stack_bytes: usize) -> ! {
     let idle = add("idle", idle, core::ptr::null_mut(), 8192);
     let first = add(name, f, core::ptr::null_mut(), stack_bytes);
+    go_to(idle, first)
+}
+
+/// Makes a further processor's idle thread and goes there for good; it runs `f(arg)` first.
+pub fn begin_idle(f: ThreadFn, arg: *mut c_void) -> ! {
+    let begin = Box::into_raw(Box::new((f, arg)));
+    let idle = add("idle", idle, begin.cast(), 8192);
+    go_to(idle, idle)
+}
+
+/// The first switch of a processor.
+fn go_to(idle: usize, first: usize) -> ! {
+    // What begins to run gives the lock back.
+    sync::enter();
     let rsp = {
         let mut sched = SCHED.lock();
-        sched.idle = idle;
-        sched.current = first;
+        let here = processor::current();
+        sched.idle[here] = idle;
+        sched.current[here] = first;
         sched.threads[first].state = State::Running;
+        sched.threads[first].processor = here;
         user_data::set_current_thread(sched.threads[first].object as u64);
         sched.threads[first].rsp
     };
@@ -231,7 +284,12 @@ pub fn begin(name: &'static str, f: ThreadFn, stack_bytes: usize) -> ! {
     unreachable!()
 }
 
-fn idle(_: *mut c_void) {
+fn idle(begin: *mut c_void) {
+    if !begin.is_null() {
+        // SAFETY: from `begin_idle`, and nobody else's.
+        let (f, arg) = *unsafe { Box::from_raw(begin.cast::<(ThreadFn, *mut c_void)>()) };
+        f(arg);
+    }
     loop {
         cpu::sti_hlt();
     }
@@ -273,10 +331,10 @@ unsafe extern "win64" fn first_steps() -> ! {
     naked_asm!("sub rsp, 32", "call {start}", "int3", start = sym start)
 }
 
-/// Where a new thread begins: at DISPATCH with interrupts off, as every thread comes out of `switch`.
+/// Where a new thread begins: at DISPATCH with ntguest's lock, as every thread comes out of `switch`.
 extern "win64" fn start() -> ! {
     let (f, arg) = SCHED.lock().running().entry;
-    cpu::sti();
+    sync::leave(true);
     irql::lower(irql::PASSIVE);
     f(arg);
     exit()
@@ -286,36 +344,47 @@ extern "win64" fn start() -> ! {
 pub fn exit() -> ! {
     irql::raise(irql::DISPATCH);
     wait::signal(current_object() as *mut DispatcherHeader, 1);
+    // In one piece: who finds it dead takes its stack away.
+    sync::enter();
     SCHED.lock().running().state = State::Dead;
-    reschedule();
+    switch_to_next();
     unreachable!("a dead thread runs")
 }
 
 /// Gives the processor to the next thread, if there is one. IRQL must be DISPATCH; returns when it is
 /// this thread's turn again.
 fn reschedule() {
-    let were_on = cpu::interrupts_off();
+    let were_on = sync::enter();
+    switch_to_next();
+    sync::leave(were_on);
+}
+
+/// The same with ntguest's lock taken once: whoever comes out of the switch has it, on the same processor, so
+/// that nobody takes a thread up before its registers are saved.
+fn switch_to_next() {
     let (save, load) = {
         let mut sched = SCHED.lock();
-        sched.resched = false;
-        let old = sched.current;
+        let here = processor::current();
+        sched.resched[here] = false;
+        let old = sched.current[here];
         let mut new = sched.ready.pop_front();
         if sched.threads[old].state == State::Running {
             sched.threads[old].state = State::Ready;
             // Who was only interrupted by a thread that woke up goes on next, for the rest of his turn.
-            if old != sched.idle && sched.threads[old].quantum > 0 {
+            if old != sched.idle[here] && sched.threads[old].quantum > 0 {
                 sched.ready.push_front(old);
-            } else if old != sched.idle {
+            } else if old != sched.idle[here] {
                 sched.ready.push_back(old);
             }
             new = new.or_else(|| sched.ready.pop_front());
         }
-        let new = new.unwrap_or(sched.idle);
+        let new = new.unwrap_or(sched.idle[here]);
         if sched.threads[old].quantum == 0 || sched.threads[old].state == State::Blocked {
             sched.threads[old].quantum = QUANTUM;
         }
-        sched.current = new;
+        sched.current[here] = new;
         sched.threads[new].state = State::Running;
+        sched.threads[new].processor = here;
         user_data::set_current_thread(sched.threads[new].object as u64);
         sched.threads[old].last_call = image::last_call();
         if new == old {
@@ -328,22 +397,28 @@ fn reschedule() {
         // SAFETY: threads are boxed and never removed, so `save` stays valid; `load` was saved by `switch`
         // or laid out by `add`. Interrupts are off.
         unsafe { switch(save, load) };
-        image::set_last_call(SCHED.lock().running().last_call);
+        let last_call = SCHED.lock().running().last_call;
+        image::set_last_call(last_call);
     }
-    cpu::interrupts_restore(were_on);
 }
 
 /// On the way down below DISPATCH: switch if somebody asked for it.
 pub fn reschedule_if_requested() {
-    if SCHED.lock().resched {
+    let asked = {
+        let sched = SCHED.lock();
+        sched.resched[processor::current()]
+    };
+    if asked {
         reschedule();
     }
 }
 
-/// Blocks the running thread until its wait ends. The caller has set `wait` under the lock, at DISPATCH.
-pub fn block(irql_before: u8) -> i32 {
-    reschedule();
+/// Blocks the running thread until its wait ends. The caller is at DISPATCH, has called [`sync::enter`], which
+/// said `were_on`, and [`mark_blocked`]: nobody can end the wait before the thread is switched from.
+pub fn block(were_on: bool, irql_before: u8) -> i32 {
+    switch_to_next();
     let status = SCHED.lock().running().status;
+    sync::leave(were_on);
     irql::lower(irql_before);
     status
 }
@@ -367,8 +442,9 @@ pub fn yield_now() {
 pub fn sleep_100ns(duration: i64) {
     let until = time::interrupt_time_100ns().saturating_add(duration.max(0) as u64);
     let old = irql::raise(irql::DISPATCH);
+    let were_on = sync::enter();
     mark_blocked(&mut SCHED.lock(), Wait::Sleep { until });
-    block(old);
+    block(were_on, old);
 }
 
 /// Waits for the end of a thread and takes its stack back.
@@ -386,6 +462,7 @@ pub fn join(id: ThreadId) {
             phys::free(pa, Owner::Kernel);
         }
     }
+    paging::shoot_down();
 }
 
 /// For fault reports: name of the running thread and whether `va` is the page below its stack.
@@ -395,7 +472,7 @@ pub fn join(id: ThreadId) {
 pub unsafe fn describe(va: u64) -> (&'static str, bool) {
     // SAFETY: by the contract above.
     let sched = unsafe { SCHED.peek() };
-    match sched.threads.get(sched.current) {
+    match sched.threads.get(sched.current()) {
         Some(t) => (t.name, (t.stack - PAGE..t.stack).contains(&va)),
         None => ("boot", false),
     }

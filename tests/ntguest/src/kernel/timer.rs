@@ -1,14 +1,16 @@
 //! The clock tick and the driver's timers.
 //!
 //! KTIMERs expire on a 15.6 ms tick, as on a Windows that nobody asked for a finer one; timers of
-//! ExAllocateTimer with EX_TIMER_HIGH_RESOLUTION at the next millisecond (WAVERT.md 7).
+//! ExAllocateTimer with EX_TIMER_HIGH_RESOLUTION at the next millisecond (WAVERT.md 7). A timer expires on the
+//! processor that has set it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{DispatcherHeader, KDpc, KTimer, ListEntry};
+use super::processor::{self, PerProcessor};
 use super::sync::IrqLock;
 use super::{call, caller, dpc, irql, stalls, thread, time, user_data, violation, wait};
 
@@ -17,32 +19,41 @@ pub const TIME_INCREMENT: u32 = 156_250;
 /// EX_TIMER_HIGH_RESOLUTION.
 const HIGH_RESOLUTION: u32 = 4;
 
-static TIMERS: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
-static COARSE: AtomicU64 = AtomicU64::new(0);
+/// Timers that are set, and the processor that has set each.
+static TIMERS: IrqLock<Vec<(usize, usize)>> = IrqLock::new(Vec::new());
+static COARSE: PerProcessor<Cell<u64>> = PerProcessor::new(0);
 
-/// The clock interrupt, once a millisecond.
+/// The clock interrupt of a processor, once a millisecond. The first one keeps the time.
 pub fn tick() {
-    stalls::at_tick();
+    let first = processor::current() == 0;
+    if first {
+        stalls::at_tick();
+    }
     let now = time::interrupt_time_100ns();
-    wait::expire(now);
+    if first {
+        wait::expire(now);
+    }
     let coarse = now / u64::from(TIME_INCREMENT);
-    let on_tick = COARSE.swap(coarse, Ordering::Relaxed) != coarse;
+    let on_tick = COARSE.replace(coarse) != coarse;
     expire_ex(now);
     if on_tick {
-        user_data::tick();
+        if first {
+            user_data::tick();
+        }
         expire(now);
     }
+    dpc::tick();
     thread::SCHED.lock().tick();
 }
 
 fn expire(now: u64) {
     loop {
         let mut timers = TIMERS.lock();
+        let here = processor::current();
         // SAFETY: queued timers are live: the pool refuses to free them.
-        let Some(at) = timers.iter().position(|t| unsafe { (*(*t as *const KTimer)).due_time } <= now) else {
-            return;
-        };
-        let timer = timers[at] as *mut KTimer;
+        let due = |timer: usize| unsafe { (*(timer as *const KTimer)).due_time } <= now;
+        let Some(at) = timers.iter().position(|(timer, by)| *by == here && due(*timer)) else { return };
+        let timer = timers[at].0 as *mut KTimer;
         // SAFETY: see above.
         let (dpc_to_queue, period) = unsafe { ((*timer).dpc, (*timer).period) };
         if period == 0 {
@@ -61,7 +72,7 @@ fn expire(now: u64) {
 
 /// A KTIMER that is set inside `start..end`.
 pub fn set_within(start: usize, end: usize) -> Option<usize> {
-    TIMERS.lock().iter().copied().find(|t| (start..end).contains(t))
+    TIMERS.lock().iter().map(|(timer, _)| *timer).find(|t| (start..end).contains(t))
 }
 
 /// Timers that are set, for the report at unload.
@@ -96,10 +107,11 @@ fn set_timer(timer: *mut KTimer, due: i64, period: u32, dpc: *mut KDpc) -> u8 {
         return 0;
     }
     let mut timers = TIMERS.lock();
-    let was = timers.iter().position(|t| *t == timer as usize);
-    if was.is_none() {
-        timers.push(timer as usize);
+    let was = timers.iter().position(|(t, _)| *t == timer as usize);
+    if let Some(at) = was {
+        timers.swap_remove(at);
     }
+    timers.push((timer as usize, processor::current()));
     // SAFETY: checked above.
     unsafe {
         (*timer).header.signal_state = 0;
@@ -131,7 +143,7 @@ pub extern "win64" fn set_coalescable(
 /// KeCancelTimer(timer) -> BOOLEAN: was set
 pub extern "win64" fn cancel(timer: *mut KTimer) -> u8 {
     let mut timers = TIMERS.lock();
-    let at = timers.iter().position(|t| *t == timer as usize);
+    let at = timers.iter().position(|(t, _)| *t == timer as usize);
     if let Some(at) = at {
         timers.swap_remove(at);
     }
@@ -148,6 +160,12 @@ struct ExTimer {
     due: u64,
     period: u64,
     set: bool,
+    /// Has set it.
+    processor: usize,
+    /// Processors that run the callback.
+    running: u32,
+    /// Deleted without waiting: whoever runs the callback frees it.
+    deleted: bool,
     dpc: KDpc,
 }
 
@@ -160,18 +178,31 @@ pub fn ex_live() -> usize {
 
 unsafe extern "win64" fn ex_fire(_: *mut KDpc, timer: *mut c_void, _: *mut c_void, _: *mut c_void) {
     let timer = timer.cast::<ExTimer>();
-    // SAFETY: deleted timers are taken off the DPC queue first.
+    // SAFETY: deleted timers are taken off the DPC queue first, and freed when their callback has returned.
     let (callback, context) = unsafe { ((*timer).callback, (*timer).context) };
     if let Some(callback) = callback {
         // SAFETY: the routine and context the driver gave.
         call::driver_call("ExTimerCallback", irql::DISPATCH, || unsafe { callback(timer.cast(), context) });
     }
+    let _guard = EX_TIMERS.lock();
+    // SAFETY: it lives until nobody runs its callback any more.
+    unsafe {
+        (*timer).running -= 1;
+        if (*timer).deleted && (*timer).running == 0 {
+            drop(Box::from_raw(timer));
+        }
+    }
 }
 
 fn expire_ex(now: u64) {
     let timers = EX_TIMERS.lock();
+    let here = processor::current();
     for timer in timers.iter() {
         let timer = *timer as *mut ExTimer;
+        // SAFETY: in the list = live.
+        if unsafe { (*timer).processor } != here {
+            continue;
+        }
         // SAFETY: in the list = live.
         unsafe {
             let due = if (*timer).fine {
@@ -182,7 +213,9 @@ fn expire_ex(now: u64) {
             if (*timer).set && due <= now {
                 (*timer).set = (*timer).period != 0;
                 (*timer).due = now + (*timer).period + stalls::lateness();
-                dpc::queue(&raw mut (*timer).dpc, core::ptr::null_mut(), core::ptr::null_mut());
+                if dpc::queue(&raw mut (*timer).dpc, core::ptr::null_mut(), core::ptr::null_mut()) {
+                    (*timer).running += 1;
+                }
             }
         }
     }
@@ -212,6 +245,9 @@ pub extern "win64" fn ex_allocate(
         due: 0,
         period: 0,
         set: false,
+        processor: 0,
+        running: 0,
+        deleted: false,
         dpc: dpc_zero,
     }));
     // SAFETY: just allocated.
@@ -233,6 +269,7 @@ pub extern "win64" fn ex_set(timer: *mut c_void, due: i64, period: i64, _paramet
         (*timer).due = wait::deadline(&raw const due).saturating_add(stalls::lateness());
         (*timer).period = period.max(0) as u64;
         (*timer).set = true;
+        (*timer).processor = processor::current();
         u8::from(was)
     }
 }
@@ -248,17 +285,40 @@ pub extern "win64" fn ex_cancel(timer: *mut c_void, _reserved: *mut c_void) -> u
 }
 
 /// ExDeleteTimer(timer, cancel, wait, parameters) -> BOOLEAN: was set
-pub extern "win64" fn ex_delete(timer: *mut c_void, _cancel: u8, _wait: u8, _parameters: *mut c_void) -> u8 {
+pub extern "win64" fn ex_delete(timer: *mut c_void, _cancel: u8, wait: u8, _parameters: *mut c_void) -> u8 {
     if !live("ExDeleteTimer", timer) {
         return 0;
     }
     let timer = timer.cast::<ExTimer>();
-    // SAFETY: live until it is boxed again below; its DPC is taken off the queue first.
-    unsafe {
-        dpc::remove(&raw mut (*timer).dpc);
-        EX_TIMERS.lock().retain(|t| *t != timer as usize);
-        let was = (*timer).set;
-        drop(Box::from_raw(timer));
-        u8::from(was)
+    let was = {
+        let mut timers = EX_TIMERS.lock();
+        timers.retain(|t| *t != timer as usize);
+        // SAFETY: it was live just now, and nobody frees it but here and in its own callback. What is queued
+        // is taken off the queue.
+        unsafe {
+            if dpc::remove(&raw mut (*timer).dpc) != 0 {
+                (*timer).running -= 1;
+            }
+            let was = (*timer).set;
+            (*timer).deleted = wait == 0 && (*timer).running > 0;
+            if (*timer).running == 0 {
+                drop(Box::from_raw(timer));
+                return u8::from(was);
+            }
+            was
+        }
+    };
+    if wait != 0 {
+        let running = || {
+            let _guard = EX_TIMERS.lock();
+            // SAFETY: freed below only.
+            unsafe { (*timer).running > 0 }
+        };
+        while running() {
+            thread::sleep_100ns(1);
+        }
+        // SAFETY: nobody runs its callback, and nobody else knows it.
+        drop(unsafe { Box::from_raw(timer) });
     }
+    u8::from(was)
 }

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::page_map::PAGE;
 use super::paging::{self, bits};
-use super::{cpu, phys, time, timer};
+use super::{cpu, phys, processor, time, timer};
 
 /// Windows 10.
 pub const MAJOR: u32 = 10;
@@ -27,35 +27,54 @@ static SHARED_WRITABLE: AtomicU64 = AtomicU64::new(0);
 /// IA32_GS_BASE.
 const GS_BASE: u32 = 0xc000_0101;
 const PRCB: usize = 0x180;
+/// The PRCB's number of the processor.
+const NUMBER: usize = PRCB + 0x24;
 
 /// KPCR with the beginning of its KPRCB.
 #[repr(C, align(4096))]
 struct Kpcr([u64; 512]);
-static mut KPCR: Kpcr = Kpcr([0; 512]);
+static mut KPCRS: [Kpcr; processor::MOST] = [const { Kpcr([0; 512]) }; processor::MOST];
 
-fn region() -> *mut u8 {
-    (&raw mut KPCR).cast()
-}
-
-/// Sets one field of the region.
+/// Sets one field of the region of processor `number`.
 ///
 /// # Safety
-/// One processor; the offset lies in the region.
-unsafe fn set(offset: usize, value: u64) {
+/// Interrupts off, on that processor; the offset lies in the region.
+unsafe fn set(number: usize, offset: usize, value: u64) {
     // SAFETY: by the contract; the region is ours and page-aligned.
-    unsafe { region().add(offset).cast::<u64>().write_volatile(value) }
+    unsafe {
+        let region = (&raw mut KPCRS).cast::<Kpcr>().add(number).cast::<u8>();
+        region.add(offset).cast::<u64>().write_volatile(value);
+    }
+}
+
+/// Sets the region of this processor up, which is number `number`. After its descriptor tables.
+pub fn init_processor(number: usize) {
+    // SAFETY: an address is computed; there are at most as many processors.
+    let base = unsafe { (&raw const KPCRS).cast::<Kpcr>().add(number) } as u64;
+    // SAFETY: at the processor's start; all of these lie in the region.
+    unsafe {
+        set(number, 0x18, base);
+        set(number, 0x20, base + PRCB as u64);
+        set(number, 0x30, base);
+        set(number, NUMBER & !7, (number as u64) << 32);
+    }
+    cpu::wrmsr(GS_BASE, base);
+}
+
+/// The number of this processor, from its region.
+pub fn processor_number() -> usize {
+    let number: u32;
+    // SAFETY: reads the region that GS points to since `init_processor`.
+    unsafe {
+        core::arch::asm!("mov {:e}, gs:[{at}]", out(reg) number, at = const NUMBER,
+                         options(nostack, readonly, preserves_flags));
+    }
+    number as usize
 }
 
 /// Sets both up. Once, after the descriptor tables.
 pub fn init() {
-    let base = region() as u64;
-    // SAFETY: at boot; all of these lie in the region.
-    unsafe {
-        set(0x18, base);
-        set(0x20, base + PRCB as u64);
-        set(0x30, base);
-    }
-    cpu::wrmsr(GS_BASE, base);
+    init_processor(0);
     let pa = phys::alloc_kernel();
     paging::map(SHARED, pa, bits::PRESENT | bits::NX);
     SHARED_WRITABLE.store(paging::phys_ptr(pa) as u64, Ordering::Relaxed);
@@ -105,6 +124,6 @@ pub fn tick() {
 
 /// The running thread changed. Interrupts off.
 pub fn set_current_thread(object: u64) {
-    // SAFETY: one processor, interrupts off; the field is the PRCB's CurrentThread.
-    unsafe { set(PRCB + 8, object) }
+    // SAFETY: interrupts are off; the field is the PRCB's CurrentThread.
+    unsafe { set(processor::current(), PRCB + 8, object) }
 }

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
     apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt,
-    lock_watch, log, open_regions, pages, pci, pool, reenter, selftest, stalls, thread, time, timer, work,
+    lock_order, lock_watch, log, open_regions, pages, pci, pool, processor, reenter, schedule, selftest,
+    spin, stalls, sync, thread, time, timer, work,
 };
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
@@ -33,14 +34,16 @@ pub fn violations() -> u32 {
 }
 
 fn end(status: &str, code: u32) -> ! {
-    cpu::interrupts_off();
+    // Never given back: nobody prints after the last line.
+    sync::enter();
+    schedule::report();
     log::line("ntguest: end ", format_args!("violations={} status={status}", violations()));
     cpu::exit(code)
 }
 
 /// A rule is broken and nothing can go on.
 pub fn fatal(rule: &'static str, detail: fmt::Arguments<'_>) -> ! {
-    cpu::interrupts_off();
+    sync::enter();
     if !ENDING.swap(true, Ordering::Relaxed) {
         // Always printed, however many came before.
         VIOLATIONS.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +60,7 @@ pub fn bad_input(why: fmt::Arguments<'_>) -> ! {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    cpu::interrupts_off();
+    sync::enter();
     if ENDING.swap(true, Ordering::Relaxed) {
         cpu::exit(EXIT_FATAL);
     }
@@ -107,10 +110,12 @@ pub fn unload_check() {
 
 /// From the end of the firmware's services to the end of the run.
 pub fn run() -> ! {
-    super::idt::init();
+    super::idt::init(0);
     super::user_data::init();
     apic::init();
     time::init();
+    processor::start_others();
+    schedule::init();
     pci::init();
     dma::init();
     thread::begin("main", main, 65536)
@@ -132,10 +137,13 @@ fn main(_: *mut c_void) {
     thread::join(id);
     let ok = passed.take().0;
     crate::kprintln!(
-        "interrupts={} ms={} reentered={}",
+        "interrupts={} ms={} reentered={} processors={} spun_for_locks={} lock_order_pairs={}",
         interrupt::delivered(),
         time::ms(),
-        reenter::count()
+        reenter::count(),
+        processor::count(),
+        spin::contended(),
+        lock_order::pairs()
     );
     finish(ok)
 }

@@ -2,7 +2,7 @@
 
 use super::layout::{DispatcherHeader, KMutant};
 use super::thread::{SCHED, Scheduler, block, mark_blocked};
-use super::{caller, irql, spin, time, violation};
+use super::{caller, irql, lock_order, schedule, spin, sync, time, violation};
 
 /// A notification event: stays signalled.
 pub const NOTIFICATION_EVENT: u8 = 0;
@@ -136,6 +136,8 @@ pub fn signal(header: *mut DispatcherHeader, new_state: i32) -> i32 {
         old
     };
     wake_waiters(&mut sched, header as usize);
+    drop(sched);
+    schedule::point(schedule::Point::Signal);
     old
 }
 
@@ -204,22 +206,34 @@ pub fn wait(service: &'static str, objects: &[usize], all: bool, timeout: *const
     }
     let until = deadline(timeout);
     let old = if irql::current() < irql::DISPATCH { irql::raise(irql::DISPATCH) } else { irql::current() };
+    let were_on = sync::enter();
     {
         let mut sched = SCHED.lock();
-        let who = sched.current;
-        if let Some(status) = satisfy(who, objects, all) {
+        let who = sched.current();
+        let satisfied = satisfy(who, objects, all);
+        if satisfied.is_some() || poll || old >= irql::DISPATCH {
             drop(sched);
+            sync::leave(were_on);
             irql::lower(old);
-            return status;
-        }
-        if poll || old >= irql::DISPATCH {
-            drop(sched);
-            irql::lower(old);
-            return STATUS_TIMEOUT;
+            note_mutexes(objects, all, satisfied);
+            return satisfied.unwrap_or(STATUS_TIMEOUT);
         }
         let mut list = [0; MAX_OBJECTS];
         list[..objects.len()].copy_from_slice(objects);
         mark_blocked(&mut sched, Wait::Objects { objects: list, count: objects.len(), all, until });
     }
-    block(old)
+    let status = block(were_on, old);
+    note_mutexes(objects, all, Some(status));
+    status
+}
+
+/// The mutexes that a wait gave to the thread, for the order of locks.
+fn note_mutexes(objects: &[usize], all: bool, status: Option<i32>) {
+    let taken = |at: usize| all && status == Some(STATUS_SUCCESS) || status == i32::try_from(at).ok();
+    for (at, object) in objects.iter().enumerate() {
+        // SAFETY: checked by `check`, and the thread owns it if it is a mutex that it has taken.
+        if taken(at) && unsafe { (*(*object as *const DispatcherHeader)).kind } == MUTANT {
+            lock_order::mutex_acquired(*object);
+        }
+    }
 }

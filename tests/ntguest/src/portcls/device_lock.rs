@@ -14,7 +14,7 @@ const PATIENCE_MS: u64 = 5_000;
 static OWNER: IrqLock<Option<usize>> = IrqLock::new(None);
 
 fn me() -> usize {
-    SCHED.lock().current
+    SCHED.lock().current()
 }
 
 /// Takes the lock; false when this thread has it already.

@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crate::kernel::layout::KEvent;
 use crate::kernel::pool;
-use crate::kernel::{caller, event, fatal, harsh_violation, inject, irql, thread, violation, wait};
+use crate::kernel::{
+    caller, event, fatal, harsh_violation, inject, irql, lock_order, thread, violation, wait,
+};
 
 /// POOL_FLAGS, from the public page of that name.
 mod flags {
@@ -124,6 +126,7 @@ pub extern "win64" fn acquire_fast_mutex(mutex: *mut FastMutex) {
         (*mutex).old_irql = u32::from(old);
         (*mutex).owner = 1;
     }
+    lock_order::mutex_acquired(mutex as usize);
 }
 
 /// ExTryToAcquireFastMutex(mutex) -> BOOLEAN
@@ -138,6 +141,7 @@ pub extern "win64" fn try_to_acquire_fast_mutex(mutex: *mut FastMutex) -> u8 {
         (*mutex).old_irql = u32::from(old);
         (*mutex).owner = 1;
     }
+    lock_order::mutex_acquired(mutex as usize);
     1
 }
 
@@ -153,6 +157,7 @@ pub extern "win64" fn release_fast_mutex(mutex: *mut FastMutex) {
             return;
         }
         (*mutex).owner = 0;
+        lock_order::mutex_released(mutex as usize);
         let old = (*mutex).old_irql as u8;
         if (*mutex).count.fetch_add(1, Ordering::Release) < 0 {
             let event = &raw mut (*mutex).event;
@@ -184,6 +189,7 @@ pub extern "win64" fn acquire_guarded_mutex(mutex: *mut FastMutex) {
         }
         (*mutex).owner = 1;
     }
+    lock_order::mutex_acquired(mutex as usize);
 }
 
 /// KeReleaseGuardedMutex(mutex), ExReleaseFastMutexUnsafe
@@ -198,6 +204,7 @@ pub extern "win64" fn release_guarded_mutex(mutex: *mut FastMutex) {
             return;
         }
         (*mutex).owner = 0;
+        lock_order::mutex_released(mutex as usize);
         if (*mutex).count.fetch_add(1, Ordering::Release) < 0 {
             wait::signal((&raw mut (*mutex).event).cast(), 1);
         }
@@ -216,11 +223,8 @@ pub extern "win64" fn initialize_rundown(reference: *mut usize) {
 pub extern "win64" fn acquire_rundown(reference: *mut usize) -> u8 {
     // SAFETY: the driver's own reference, eight bytes aligned.
     let count = unsafe { AtomicUsize::from_ptr(reference) };
-    if count.load(Ordering::Acquire) & RUNNING_DOWN != 0 {
-        return 0;
-    }
-    count.fetch_add(2, Ordering::Acquire);
-    1
+    let one_more = |n: usize| (n & RUNNING_DOWN == 0).then_some(n + 2);
+    u8::from(count.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).is_ok())
 }
 /// ExReleaseRundownProtection(reference)
 pub extern "win64" fn release_rundown(reference: *mut usize) {

@@ -4,8 +4,8 @@ use alloc::collections::BTreeMap;
 use core::ffi::c_void;
 
 use crate::kernel::layout::{DispatcherHeader, KDpc, KEvent, KMutant, ListEntry};
-use crate::kernel::sync::IrqLock;
-use crate::kernel::{caller, event, irql, paging, thread, time, timer, violation, wait};
+use crate::kernel::sync::{self, IrqLock};
+use crate::kernel::{caller, dpc, event, irql, lock_order, paging, thread, time, timer, violation, wait};
 
 /// KeInitializeEvent(event, type, state): NotificationEvent 0, SynchronizationEvent 1
 pub extern "win64" fn initialize_event(target: *mut KEvent, kind: u32, state: u8) {
@@ -77,7 +77,7 @@ pub extern "win64" fn initialize_mutex(mutex: *mut KMutant, _level: u32) {
 
 /// KeReleaseMutex(mutex, wait) -> previous state; 0 = it is free now
 pub extern "win64" fn release_mutex(mutex: *mut KMutant, _wait: u8) -> i32 {
-    let me = thread::SCHED.lock().current + 1;
+    let me = thread::SCHED.lock().current() + 1;
     // SAFETY: the driver's own KMUTEX.
     unsafe {
         if (*mutex).owner != me {
@@ -88,6 +88,7 @@ pub extern "win64" fn release_mutex(mutex: *mut KMutant, _wait: u8) -> i32 {
         if next == 1 {
             (*mutex).owner = 0;
         }
+        lock_order::mutex_released(mutex as usize);
         wait::signal(mutex.cast(), next)
     }
 }
@@ -118,7 +119,15 @@ pub extern "win64" fn release_semaphore(
     if !wait::check("KeReleaseSemaphore", semaphore.cast()) {
         return 0;
     }
-    // SAFETY: checked.
+    // One after the other: the count is read and written.
+    let were_on = sync::enter();
+    let old = release_by(semaphore, adjustment);
+    sync::leave(were_on);
+    old
+}
+
+fn release_by(semaphore: *mut Semaphore, adjustment: i32) -> i32 {
+    // SAFETY: checked by the caller.
     let (count, limit) = unsafe { ((*semaphore).header.signal_state, (*semaphore).limit) };
     let Some(next) = count.checked_add(adjustment).filter(|n| *n <= limit && adjustment > 0) else {
         violation("semaphore-limit", format_args!("{count} + {adjustment} exceeds {limit}, {}", caller()));
@@ -173,17 +182,14 @@ pub extern "win64" fn delay_execution_thread(_mode: u8, _alertable: u8, interval
     wait::STATUS_SUCCESS
 }
 
-/// KeFlushQueuedDpcs(): with one processor they have run as soon as the IRQL is low
-pub extern "win64" fn flush_queued_dpcs() {
-    let old = irql::raise(irql::DISPATCH);
-    irql::lower(old);
-}
-
-/// KeSetTargetProcessorDpc(dpc, number)
-pub extern "win64" fn set_target_processor_dpc(_dpc: *mut KDpc, number: u8) {
-    if number != 0 {
-        violation("processor-number", format_args!("processor {number} does not exist, {}", caller()));
-    }
+/// KeSetTargetProcessorDpcEx(dpc, PROCESSOR_NUMBER) -> NTSTATUS
+pub extern "win64" fn set_target_processor_dpc_ex(target: *mut KDpc, number: *const u32) -> i32 {
+    // SAFETY: the driver's PROCESSOR_NUMBER of four bytes.
+    let Some(index) = super::ps::index_of(unsafe { number.read_unaligned() }) else {
+        return crate::portcls::status::Status::INVALID_PARAMETER.0;
+    };
+    dpc::set_target(target, index as u8);
+    0
 }
 
 /// KeGetCurrentIrql()

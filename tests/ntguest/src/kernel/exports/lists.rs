@@ -11,19 +11,19 @@ use core::ptr::null_mut;
 
 use super::ex;
 use crate::kernel::layout::ListEntry;
-use crate::kernel::sync::IrqLock;
-use crate::kernel::{caller, cpu, violation};
+use crate::kernel::sync::{self, IrqLock};
+use crate::kernel::{caller, violation};
 
 /// Runs `f` as the interlocked functions do: at any IRQL, nobody in between. The lock must be free: the page
 /// says that no other function may hold it.
 fn interlocked<R>(service: &str, lock: *mut usize, f: impl FnOnce() -> R) -> R {
-    let were_on = cpu::interrupts_off();
+    let were_on = sync::enter();
     // SAFETY: the driver's spin lock, or null for the functions that take none.
     if !lock.is_null() && unsafe { lock.read_volatile() } != 0 {
         violation("interlocked-lock", format_args!("{service}: its spin lock is held, {}", caller()));
     }
     let result = f();
-    cpu::interrupts_restore(were_on);
+    sync::leave(were_on);
     result
 }
 

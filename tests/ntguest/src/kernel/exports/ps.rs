@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use super::ke;
 use crate::kernel::handle::{self, Object};
-use crate::kernel::{call, caller, irql, thread, violation};
+use crate::kernel::{call, caller, irql, processor, thread, violation};
 
 const OBJECT_TYPE_MISMATCH: i32 = 0xc000_0024_u32.cast_signed();
 const INVALID_HANDLE: i32 = 0xc000_0008_u32.cast_signed();
@@ -83,7 +83,7 @@ pub extern "win64" fn current_thread() -> usize {
 }
 /// PsGetCurrentThreadId
 pub extern "win64" fn current_thread_id() -> usize {
-    (thread::SCHED.lock().current + 1) * 4
+    (thread::SCHED.lock().current() + 1) * 4
 }
 /// PsGetCurrentProcessId: the System process
 pub extern "win64" fn current_process_id() -> usize {
@@ -98,27 +98,51 @@ pub extern "win64" fn set_priority_thread(_thread: *mut c_void, priority: i32) -
     8
 }
 
-/// KeQueryActiveProcessorCountEx(group), KeQueryMaximumProcessorCount(Ex), KeQueryActiveGroupCount: one
+/// KeQueryActiveProcessorCountEx(group), KeQueryMaximumProcessorCount(Ex): there is one group
 pub extern "win64" fn processor_count() -> u32 {
+    processor::count() as u32
+}
+/// KeQueryActiveGroupCount
+pub extern "win64" fn group_count() -> u16 {
     1
 }
 /// KeQueryActiveProcessorCount(out affinity or null)
 pub extern "win64" fn active_processor_count(affinity: *mut usize) -> u32 {
     if !affinity.is_null() {
         // SAFETY: the driver's KAFFINITY.
-        unsafe { affinity.write_unaligned(1) };
+        unsafe { affinity.write_unaligned(processor::all() as usize) };
     }
-    1
+    processor_count()
 }
 /// KeQueryActiveProcessors() -> affinity
 pub extern "win64" fn active_processors() -> usize {
-    1
+    processor::all() as usize
 }
 /// KeGetCurrentProcessorNumberEx(out PROCESSOR_NUMBER or null) -> index
 pub extern "win64" fn current_processor(out: *mut u32) -> u32 {
+    let number = processor::current();
     if !out.is_null() {
         // SAFETY: the driver's PROCESSOR_NUMBER of four bytes.
-        unsafe { out.write_unaligned(0) };
+        unsafe { out.write_unaligned((number as u32) << 16) };
     }
+    number as u32
+}
+/// KeGetProcessorNumberFromIndex(index, out PROCESSOR_NUMBER) -> NTSTATUS
+pub extern "win64" fn number_from_index(index: u32, out: *mut u32) -> i32 {
+    if index as usize >= processor::count() {
+        return crate::portcls::status::Status::INVALID_PARAMETER.0;
+    }
+    // SAFETY: as above.
+    unsafe { out.write_unaligned(index << 16) };
     0
+}
+/// KeGetProcessorIndexFromNumber(PROCESSOR_NUMBER) -> index, or INVALID_PROCESSOR_INDEX
+pub extern "win64" fn index_from_number(number: *const u32) -> u32 {
+    // SAFETY: the driver's PROCESSOR_NUMBER: Group, Number, Reserved.
+    index_of(unsafe { number.read_unaligned() }).map_or(u32::MAX, |index| index as u32)
+}
+/// The processor of a PROCESSOR_NUMBER.
+pub fn index_of(number: u32) -> Option<usize> {
+    let (group, number) = (number & 0xffff, (number >> 16 & 0xff) as usize);
+    (group == 0 && number < processor::count()).then_some(number)
 }

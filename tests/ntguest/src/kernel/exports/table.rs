@@ -108,9 +108,11 @@ table! {
     Nt "KeQueryActiveProcessorCountEx" 15 true ps::processor_count;
     Nt "KeQueryMaximumProcessorCount" 15 true ps::processor_count;
     Nt "KeQueryMaximumProcessorCountEx" 15 true ps::processor_count;
-    Nt "KeQueryActiveGroupCount" 15 true ps::processor_count;
+    Nt "KeQueryActiveGroupCount" 15 true ps::group_count;
     Nt "KeQueryActiveProcessors" 15 true ps::active_processors;
     Nt "KeGetCurrentProcessorNumberEx" 15 true ps::current_processor;
+    Nt "KeGetProcessorNumberFromIndex" 15 true ps::number_from_index;
+    Nt "KeGetProcessorIndexFromNumber" 15 true ps::index_from_number;
 
     // Objects that are waited on.
     Nt "KeInitializeEvent" 15 true ke::initialize_event;
@@ -133,9 +135,10 @@ table! {
     Nt "KeInitializeDpc" 15 true dpc::initialize;
     Nt "KeInsertQueueDpc" 15 true dpc::insert;
     Nt "KeRemoveQueueDpc" 15 true dpc::remove;
-    Nt "KeFlushQueuedDpcs" 0 true ke::flush_queued_dpcs;
+    Nt "KeFlushQueuedDpcs" 0 true dpc::flush;
     Nt "KeSetImportanceDpc" 15 true dpc::set_importance;
-    Nt "KeSetTargetProcessorDpc" 15 true ke::set_target_processor_dpc;
+    Nt "KeSetTargetProcessorDpc" 15 true dpc::set_target;
+    Nt "KeSetTargetProcessorDpcEx" 15 true ke::set_target_processor_dpc_ex;
 
     // Spin locks and IRQL.
     Nt "KeInitializeSpinLock" 15 true spin::initialize;

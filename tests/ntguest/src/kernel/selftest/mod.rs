@@ -8,6 +8,7 @@ mod left_behind_rules;
 mod line;
 mod memory_rules;
 mod messages;
+mod processors;
 mod rules;
 mod rules_one_boot;
 mod service_rules;
@@ -79,6 +80,14 @@ pub fn run(name: &str) -> bool {
         messages::run();
         return true;
     }
+    if name == "processors" {
+        processors::run();
+        return true;
+    }
+    if name == "use-after-free-elsewhere" {
+        processors::use_after_free_elsewhere();
+        return true;
+    }
     // Rules after which the kernel goes on, many in one boot.
     let one_boot: Option<&[rules::Case]> = match name {
         "rules-one-boot" => Some(rules_one_boot::CASES),
@@ -93,8 +102,8 @@ pub fn run(name: &str) -> bool {
         }
         return true;
     }
-    let Some((_, case)) = rules::CASES.iter().chain(service_rules::CASES).find(|(rule, _)| *rule == name)
-    else {
+    let mut cases = rules::CASES.iter().chain(service_rules::CASES).chain(processors::CASES);
+    let Some((_, case)) = cases.find(|(rule, _)| *rule == name) else {
         return crate::portcls::selftest::run(name);
     };
     case();

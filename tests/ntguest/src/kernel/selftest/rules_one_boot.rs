@@ -52,6 +52,16 @@ pub const CASES: &[Case] = &[
         let old = raise(irql::DISPATCH);
         service!("KeReleaseSpinLock" as fn(*mut usize, u8))(&raw mut lock, old);
     }),
+    ("lock-order", || {
+        // Three locks in a circle, each pair at another time: nobody waits.
+        let mut locks = [0usize; 3];
+        for (first, then) in [(0, 1), (1, 2), (2, 0)] {
+            let old = super::acquire(&raw mut locks[first]);
+            service!("KeAcquireSpinLockAtDpcLevel" as fn(*mut usize))(&raw mut locks[then]);
+            service!("KeReleaseSpinLockFromDpcLevel" as fn(*mut usize))(&raw mut locks[then]);
+            service!("KeReleaseSpinLock" as fn(*mut usize, u8))(&raw mut locks[first], old);
+        }
+    }),
     ("wait-count", || {
         type Timeout = *const i64;
         let wait = service!(

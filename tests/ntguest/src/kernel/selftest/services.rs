@@ -290,12 +290,16 @@ fn without_a_call() {
     let counter = service!("KeQueryPerformanceCounter" as fn(*mut i64) -> i64)(null_mut());
     assert!(counter >= 100 * 86_400 * 10_000_000, "the counter begins at a hundred days: {counter}");
     let (current, number): (usize, u32);
+    // On one processor for the while.
+    let old = super::raise(2);
+    let called = service!("KeGetCurrentProcessorNumberEx" as fn(*mut u32) -> u32)(null_mut());
     // SAFETY: reads what KeGetCurrentThread and KeGetCurrentProcessorNumber read.
     unsafe {
         asm!("mov {}, gs:[0x188]", out(reg) current, options(nostack, readonly));
         asm!("mov {:e}, gs:[0x1a4]", out(reg) number, options(nostack, readonly));
     }
-    assert!(current == thread::current_object() && number == 0);
+    super::lower(old);
+    assert!(current == thread::current_object() && number == called);
     let word = |offset: usize| {
         // SAFETY: KUSER_SHARED_DATA is mapped.
         unsafe { ((0xffff_f780_0000_0000_usize + offset) as *const u32).read_volatile() }
