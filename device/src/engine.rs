@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::card::Card;
 use crate::recorder::Recorder;
 use ringwave_engine::threads::Threads;
 use ringwave_host::output::{Content, PatientFile, ReservedFile};
 use ringwave_host::{SinkError, SinkSpec, Sinks};
+use ringwave_pci_card::{PciCard, SoundCard};
 use ringwave_report::SessionReport;
 use ringwave_trace::{FIRST_WORDS, TraceWriter, is_trace};
 
@@ -83,15 +83,15 @@ impl ReservedFiles {
 }
 
 /// The running threads of a card, and their files.
-pub struct Engine {
-    threads: Threads<Card>,
+pub struct Engine<C: SoundCard> {
+    threads: Threads<PciCard<C>>,
     /// Others may write there when this is dropped.
     _reserved: Arc<ReservedFiles>,
 }
 
-impl Engine {
+impl<C: SoundCard> Engine<C> {
     /// Starts the engine of `card`. Finds out now whether its files can be written.
-    pub fn start(card: Arc<Card>, config: EngineConfig) -> Result<Self, EngineError> {
+    pub fn start(card: Arc<PciCard<C>>, config: EngineConfig) -> Result<Self, EngineError> {
         let reserved = Arc::new(config.reserve(&[])?);
         Self::start_with(card, config, reserved)
     }
@@ -99,7 +99,7 @@ impl Engine {
     /// [`Engine::start`] with what [`EngineConfig::reserve`] gave. What earlier runs left is removed: no file
     /// is there before something was heard, and no figures before a client has left.
     pub fn start_with(
-        card: Arc<Card>,
+        card: Arc<PciCard<C>>,
         config: EngineConfig,
         reserved: Arc<ReservedFiles>,
     ) -> Result<Self, EngineError> {

@@ -1,6 +1,7 @@
 //! The program's side of a card's I/O worker: it gives sound to the sinks, and writes log, trace and figures.
 //! Without the card's lock.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,13 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use crate::engine::READER_PATIENCE;
-use crate::records::{Records, StatsRequest, loss_to_report, report_loss};
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::stream::stats::Stall;
 use ringwave_engine::threads::Host;
 use ringwave_host::output::{self, PatientFile};
 use ringwave_host::{SinkError, SinkStats, Sinks};
+use ringwave_pci_card::records::{Records, StatsRequest, loss_to_report, report_loss};
 use ringwave_report::{Client, SessionReport};
 use ringwave_trace::{TraceRecord, TraceWriter};
 
@@ -39,7 +40,7 @@ pub(crate) struct Lines {
 }
 
 /// Logs a line of a kind of which there were so many.
-fn log_line(count: &mut u32, level: Level, line: impl std::fmt::Display) {
+fn log_line(count: &mut u32, level: Level, line: impl Display) {
     *count = count.saturating_add(1);
     match *count {
         ..LINES_PER_CLIENT => log::log!(level, "{line}"),
@@ -84,8 +85,8 @@ impl Recorder {
     }
 }
 
-impl Host<Records> for Recorder {
-    fn handle(&mut self, queue: &mut IoQueue<Records>, feedback: &mut Feedback, done: &AtomicU64) {
+impl<E: Display + Send + 'static> Host<Records<E>> for Recorder {
+    fn handle(&mut self, queue: &mut IoQueue<Records<E>>, feedback: &mut Feedback, done: &AtomicU64) {
         self.log_records(queue);
         let records = &mut queue.records;
         let failed = self.play(&queue.audio, done);
@@ -143,7 +144,7 @@ struct Watchdog {
 
 impl Watchdog {
     /// The stalls that have to be named now.
-    fn look(&mut self, stalls: &[(Stall, Duration)]) -> Vec<Stall> {
+    fn check(&mut self, stalls: &[(Stall, Duration)]) -> Vec<Stall> {
         let (long, short): (Vec<_>, Vec<_>) =
             stalls.iter().partition(|(_, lasted)| *lasted >= STALL_NAMED_AFTER);
         let long: Vec<Stall> = long.into_iter().map(|(stall, _)| stall).collect();
@@ -164,7 +165,7 @@ impl Watchdog {
 
 impl Recorder {
     /// Logs what is for the log.
-    fn log_records(&mut self, queue: &mut IoQueue<Records>) {
+    fn log_records<E: Display>(&mut self, queue: &mut IoQueue<Records<E>>) {
         let records = &mut queue.records;
         for map in records.lost_maps.drain(..) {
             log_line(&mut self.lines.maps, Level::Error, map);
@@ -172,7 +173,7 @@ impl Recorder {
         for warning in records.source_warnings.drain(..) {
             log_line(&mut self.lines.sources, Level::Warn, warning);
         }
-        for Stall { stream, packet, .. } in self.watchdog.look(&queue.streams.stalls) {
+        for Stall { stream, packet, .. } in self.watchdog.check(&queue.streams.stalls) {
             let seconds = STALL_NAMED_AFTER.as_secs();
             let what = format!("stream {stream} waits for packet {packet}, not WRITTEN for {seconds} s");
             log_line(&mut self.lines.stalls, Level::Warn, what);

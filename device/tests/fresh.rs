@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use guest::{DmaMode, Guest, HALF, Setup};
-use ringwave::card::{Card, CardConfig};
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve_until;
+use ringwave_card::CardConfig;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
+use ringwave_card::function::Ringwave;
 use ringwave_card::pci::Identity;
 use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
@@ -33,18 +34,19 @@ struct Served {
     dir: tempfile::TempDir,
     stop: Stop,
     server: Option<std::thread::JoinHandle<()>>,
-    engine: Option<Engine>,
+    engine: Option<Engine<Ringwave>>,
 }
 
 impl Served {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let card = Card::new(CardConfig {
+        let card = CardConfig {
             controller: Config { render: 4, clock: ClockMode::Lockstep, ..Config::default() },
             identity: Identity::default(),
             speed: "20".parse().unwrap(),
             trace: false,
-        });
+        }
+        .power_on();
         let card = Arc::new(card.unwrap());
         let socket = Listener::bind(&dir.path().join("card.sock")).unwrap();
         let files = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };

@@ -15,13 +15,14 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use guest::{Guest, Setup, piece, wav_bytes};
-use ringwave::card::{Card, CardConfig};
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve;
+use ringwave_card::CardConfig;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::Identity;
 use ringwave_engine::clock::{HostClock, Speed};
+use ringwave_engine::sources::NoSources;
 use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
 use ringwave_regs::{pages, stream};
@@ -293,7 +294,7 @@ fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
     let controller = Config { clock: ClockMode::Lockstep, ..Config::default() };
     let identity = Identity::default();
     let config = CardConfig { controller, identity, speed: Speed::REAL, trace: false };
-    let card = Arc::new(Card::with_clock(config, HostClock::by_hand()).unwrap());
+    let card = Arc::new(config.power_on_with(HostClock::by_hand(), Box::new(NoSources)).unwrap());
     let socket = Listener::bind(&dir.path().join("card.sock")).unwrap();
     let files = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
     let engine = Engine::start(Arc::clone(&card), files).unwrap();

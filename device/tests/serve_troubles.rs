@@ -11,9 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use guest::{Guest, Setup, piece, wav_bytes};
-use ringwave::card::{Card, CardConfig};
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve;
+use ringwave_card::CardConfig;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::Identity;
@@ -75,12 +75,13 @@ fn sink_that_hangs_holds_up_neither_messages_nor_time() {
 #[test]
 fn client_that_leaves_in_the_middle_leaves_a_whole_file_and_a_fresh_card() {
     let dir = tempfile::tempdir().unwrap();
-    let card = Card::new(CardConfig {
+    let card = CardConfig {
         controller: Config { clock: ClockMode::Lockstep, ..Config::default() },
         identity: Identity { vendor: 0x1AF4, device: 0xABCD },
         speed: "20".parse().unwrap(),
         trace: false,
-    });
+    }
+    .power_on();
     let card = Arc::new(card.unwrap());
     let path = dir.path().join("card.sock");
     let socket = Listener::bind(&path).unwrap();

@@ -13,6 +13,17 @@ pub trait Sources {
     /// `format`. Must not wait: what is not there is silence. Gives how many of the bytes are sound, and not
     /// silence for want of it.
     fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize;
+
+    /// What has to be said in the log since the last call. Not said here, where the card's lock is held: the
+    /// log may be a pipe that nobody reads.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether [`Sources::take_warnings`] has something.
+    fn has_warnings(&self) -> bool {
+        false
+    }
 }
 
 /// Nothing but silence, on purpose.

@@ -123,23 +123,20 @@ impl Inputs {
         Ok(Self { first, sources, warnings: Vec::new() })
     }
 
-    /// What has to be said in the log since the last call. Not said here, where the card's lock is held: the
-    /// log may be a pipe that nobody reads.
-    pub fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
-    }
-
-    /// Whether [`Inputs::take_warnings`] has something.
-    pub fn has_warnings(&self) -> bool {
-        !self.warnings.is_empty()
-    }
-
     fn of(&mut self, stream: u32) -> Option<&mut Input> {
         self.sources.get_mut(stream.checked_sub(self.first)? as usize)
     }
 }
 
 impl Sources for Inputs {
+    fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn has_warnings(&self) -> bool {
+        !self.warnings.is_empty()
+    }
+
     fn begin(&mut self, stream: u32, format: StreamFormat) {
         let warning = self.of(stream).and_then(|input| input.begin(stream, format));
         self.warnings.extend(warning);

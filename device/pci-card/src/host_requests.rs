@@ -1,4 +1,4 @@
-//! What the host asks of a card while it runs: figures of the moment, and the jacks, which are the host's to
+//! What the host asks of a card while it runs: statistics of the moment, and the jacks, which are the host's to
 //! plug.
 //!
 //! Whoever asks does not wait for the card longer than [`PATIENCE`]: a message that hangs (a client's memory
@@ -8,21 +8,20 @@ use std::sync::mpsc::Sender;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::reset_watch::ResetWatch;
-use super::{Card, State};
 use crate::records::StatsRequest;
-use crate::stats;
+use crate::reset_watch::ResetWatch;
+use crate::{PciCard, SoundCard, State, stats};
 use ringwave_report::{Client, Messages, SessionReport, micros, seconds};
 use ringwave_trace::Event;
 
 /// Longer than any message takes that does not hang.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// How often it is looked whether the lock is free: it is held for microseconds.
-const LOOK_AGAIN: Duration = Duration::from_micros(500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// How often the lock is tried: it is held for microseconds.
+const RETRY_INTERVAL: Duration = Duration::from_micros(500);
 
 /// Why the card does not do what the host asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
+pub enum HostRequestError {
     /// There is no such stream.
     #[error("no stream {stream}; the card has {streams}, counted from 0; take one of them")]
     NoStream {
@@ -51,47 +50,47 @@ pub(crate) struct Session {
     pub reset_watch: ResetWatch,
 }
 
-impl Card {
+impl<C: SoundCard> PciCard<C> {
     /// A client was accepted.
     pub fn client_came(&self) {
         self.lock().new_session(self);
     }
 
-    /// Asks the I/O worker to put the present client's figures into the log, and into the file for figures if
+    /// Asks the I/O worker to put the present client's statistics into the log, and into the file for statistics if
     /// there is one.
     ///
     /// # Errors
-    /// [`AskError::Busy`].
-    pub fn log_stats(&self) -> Result<(), AskError> {
-        self.ask(StatsRequest::Log)
+    /// [`HostRequestError::Busy`].
+    pub fn log_stats(&self) -> Result<(), HostRequestError> {
+        self.send_stats_request(StatsRequest::Log)
     }
 
-    /// Asks the I/O worker to send the present client's figures. They may come late (the worker does what was
+    /// Asks the I/O worker to send the present client's statistics. They may come late (the worker does what was
     /// heard first) or never, when the card ends before: then the sender is dropped.
     ///
     /// # Errors
-    /// [`AskError::Busy`].
-    pub fn request_stats(&self, answer: Sender<SessionReport>) -> Result<(), AskError> {
-        self.ask(StatsRequest::Send(answer))
+    /// [`HostRequestError::Busy`].
+    pub fn request_stats(&self, answer: Sender<SessionReport>) -> Result<(), HostRequestError> {
+        self.send_stats_request(StatsRequest::Send(answer))
     }
 
-    fn ask(&self, request: StatsRequest) -> Result<(), AskError> {
+    fn send_stats_request(&self, request: StatsRequest) -> Result<(), HostRequestError> {
         let taken = self.lock_soon()?.queue.records.request(request);
         self.wakers.io.wake();
-        if taken { Ok(()) } else { Err(AskError::Busy) }
+        if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 
     /// Plugs something into the jack of a stream, or pulls it out. It stays so over resets and clients.
     ///
     /// # Errors
     /// No such stream, or a card that hangs.
-    pub fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), AskError> {
+    pub fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), HostRequestError> {
         let mut state = self.lock_soon()?;
         let before = state.jack(stream)?;
         if before != plugged {
             state.split(self).1.trace(|| Event::Jack { stream, plugged });
-            state.with_controller(self, |controller, env| controller.set_jack(stream, plugged, env));
-            self.tell_engine(&state);
+            state.with_card(self, |card, env| card.set_jack(stream, plugged, env));
+            self.wake_engine(&state);
         }
         Ok(())
     }
@@ -100,35 +99,35 @@ impl Card {
     ///
     /// # Errors
     /// No such stream, or a card that hangs.
-    pub fn jack(&self, stream: u32) -> Result<bool, AskError> {
+    pub fn jack(&self, stream: u32) -> Result<bool, HostRequestError> {
         self.lock_soon()?.jack(stream)
     }
 
     /// The lock, unless it is held for long.
-    fn lock_soon(&self) -> Result<MutexGuard<'_, State>, AskError> {
+    fn lock_soon(&self) -> Result<MutexGuard<'_, State<C>>, HostRequestError> {
         let begin = Instant::now();
         loop {
             match self.state.try_lock() {
                 Ok(state) => return Ok(state),
                 Err(TryLockError::Poisoned(state)) => return Ok(PoisonError::into_inner(state)),
                 Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
-                    std::thread::sleep(LOOK_AGAIN);
+                    std::thread::sleep(RETRY_INTERVAL);
                 }
-                Err(TryLockError::WouldBlock) => return Err(AskError::Busy),
+                Err(TryLockError::WouldBlock) => return Err(HostRequestError::Busy),
             }
         }
     }
 }
 
-impl State {
-    fn jack(&self, stream: u32) -> Result<bool, AskError> {
-        let streams = self.controller.streams();
-        self.controller.jack(stream).ok_or(AskError::NoStream { stream, streams })
+impl<C: SoundCard> State<C> {
+    fn jack(&self, stream: u32) -> Result<bool, HostRequestError> {
+        let streams = self.card.streams();
+        self.card.jack(stream).ok_or(HostRequestError::NoStream { stream, streams })
     }
 
     /// From here on it is counted for the next client.
-    pub(super) fn new_session(&mut self, card: &Card) {
-        self.session = Session { since: card.clock.real_now(), ..Session::default() };
+    pub(crate) fn new_session(&mut self, shared: &PciCard<C>) {
+        self.session = Session { since: shared.clock.real_now(), ..Session::default() };
     }
 
     /// Whether the present client has said anything.
@@ -136,17 +135,17 @@ impl State {
         self.counted != Messages::default()
     }
 
-    /// What the present client's session came to so far.
-    pub fn report(&self, card: &Card) -> SessionReport {
-        let real = |ticks| card.clock.real_time(ticks);
-        let worst = self.controller.stats().map(|stats| stats.late_ticks).max().unwrap_or(0);
-        let streams = (0_u32..).zip(self.controller.stats()).map(|(stream, stats)| {
-            stats::stream_report(stream, &stats, real(stats.late_ticks), self.controller.jack(stream))
+    /// The statistics of the present client's session so far.
+    pub fn report(&self, shared: &PciCard<C>) -> SessionReport {
+        let real = |ticks| shared.clock.real_time(ticks);
+        let worst = self.card.stats().map(|stats| stats.late_ticks).max().unwrap_or(0);
+        let streams = (0_u32..).zip(self.card.stats()).map(|(stream, stats)| {
+            stats::stream_report(stream, &stats, real(stats.late_ticks), self.card.jack(stream))
         });
-        let time = card.clock.real_now().saturating_sub(self.session.since);
+        let time = shared.clock.real_now().saturating_sub(self.session.since);
         SessionReport {
             version: env!("CARGO_PKG_VERSION").into(),
-            clock: card.clock_mode.name().into(),
+            clock: shared.clock_mode.name().into(),
             client: if self.client_spoke() { Client::There } else { Client::None },
             seconds: seconds(Duration::from_nanos(time)),
             streams: streams.collect(),
@@ -155,58 +154,5 @@ impl State {
             wakes: self.session.wakes,
             worst_lateness_us: micros(real(worst)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::super::CardConfig;
-    use super::*;
-    use ringwave_card::controller::Config;
-    use ringwave_card::pci::Identity;
-    use ringwave_engine::clock::Speed;
-    use ringwave_pci::Request;
-    use ringwave_pci::client::Requests;
-
-    fn card() -> Card {
-        let (controller, identity) = (Config::default(), Identity::default());
-        Card::new(CardConfig { controller, identity, speed: Speed::REAL, trace: true }).unwrap()
-    }
-
-    #[test]
-    fn who_asks_a_card_that_hangs_is_told_so_and_does_not_hang() {
-        let card = card();
-        let hangs = card.lock();
-        let begin = Instant::now();
-        assert_eq!(card.log_stats(), Err(AskError::Busy));
-        assert_eq!(card.set_jack(0, false), Err(AskError::Busy));
-        assert!(begin.elapsed() < 4 * PATIENCE, "{:?}", begin.elapsed());
-        drop(hangs);
-        assert_eq!((card.jack(0), card.log_stats()), (Ok(true), Ok(())));
-    }
-
-    #[test]
-    fn worker_that_hangs_is_not_asked_without_end() {
-        let card = card();
-        let (answer, _answers) = mpsc::channel();
-        let taken = (0..1000).take_while(|_| card.request_stats(answer.clone()).is_ok()).count();
-        assert!((1..100).contains(&taken), "{taken}");
-        for _ in 0..1000 {
-            assert_eq!(card.log_stats(), Ok(()), "once is as good as a thousand times");
-        }
-    }
-
-    #[test]
-    fn jacks_are_the_hosts_and_a_change_is_in_the_trace_once() {
-        let card = card();
-        assert_eq!(card.jack(2), Err(AskError::NoStream { stream: 2, streams: 2 }));
-        assert_eq!(card.set_jack(2, false), Err(AskError::NoStream { stream: 2, streams: 2 }));
-        for _ in 0..2 {
-            card.set_jack(1, false).unwrap();
-        }
-        card.request(Request::Reset).unwrap();
-        assert_eq!((card.jack(0), card.jack(1)), (Ok(true), Ok(false)), "a reset leaves it");
     }
 }

@@ -1,4 +1,7 @@
-//! The whole function behind one lock: controller, configuration space, guest memory, interrupts.
+//! A sound card on PCI, whatever card: what every one of ours has around its registers and streams.
+//!
+//! A card implements [`SoundCard`]. [`PciCard`] puts it behind one lock with its PCI function, guest memory
+//! and interrupts, gives it its time, writes its trace, counts what its client does, and answers the host.
 //!
 //! Three threads come here: the one that handles the client's messages, the engine thread, which gives the
 //! card its time, and the I/O worker, which does what the host is to do (`device`). What a message brings
@@ -7,108 +10,104 @@
 //! brings about for the host (files, log) goes to an [`IoQueue`]; the worker does it without the lock. So
 //! neither a message nor the card's time ever waits for a disk.
 
-mod asking;
 mod backend;
 mod device;
-pub(crate) mod reset_watch;
+mod host_requests;
+pub mod records;
+mod reset_watch;
+mod sound_card;
+mod stats;
 mod tracing;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
-use crate::records::Records;
-pub use asking::AskError;
-use asking::Session;
 use backend::CardBackend;
-use ringwave_card::controller::{Config, Controller};
-use ringwave_card::env::{ClockMode, Env};
-use ringwave_card::page_bar::PageBar;
-use ringwave_card::pci::{Identity, spec};
-use ringwave_engine::clock::{HostClock, Speed};
+pub use host_requests::HostRequestError;
+use host_requests::Session;
+use records::Records;
+use ringwave_engine::clock::HostClock;
 use ringwave_engine::io_queue::IoQueue;
+use ringwave_engine::sources::Sources;
+use ringwave_engine::stream::stats::StreamStats;
+use ringwave_engine::timeline::ClockMode;
 use ringwave_engine::wake::Wakers;
 use ringwave_guest_memory::guest_ram::MapError;
-use ringwave_host::source::Inputs;
-use ringwave_pci::client::{Bar, Requests};
-use ringwave_pci::{Function, Request};
-use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR, REGISTERS_BYTES};
-use ringwave_report::{Client, Messages};
+use ringwave_pci::client::{Bar, Requests, VfioFunction};
+use ringwave_pci::config::FunctionSpec;
+use ringwave_pci::{Bus, Function, MappedBar, Request};
+use ringwave_report::{Client, Messages, SessionReport};
 use ringwave_trace::{Event, Header};
+pub use sound_card::{CardEnv, SoundCard};
 use tracing::Tracing;
 
-/// What a card is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct CardConfig {
-    /// What the controller is made with.
-    pub controller: Config,
-    /// Who the function says it is.
-    pub identity: Identity,
-    /// How fast its clock goes.
-    pub speed: Speed,
+/// The card as the vfio-user server wants it.
+pub type ServedFunction<C> = VfioFunction<Arc<PciCard<C>>>;
+
+/// What a card is put behind its function with.
+pub struct CardOptions {
+    /// What the function shows of itself in configuration space.
+    pub spec: FunctionSpec,
+    /// The clock that the card goes by.
+    pub clock: HostClock,
+    /// Whether that clock waits for packets: for the trace and the statistics.
+    pub clock_mode: ClockMode,
+    /// What its capture streams capture.
+    pub sources: Box<dyn Sources + Send>,
     /// Whether somebody wants the trace.
     pub trace: bool,
 }
 
-/// A sound card.
-pub struct Card {
-    state: Mutex<State>,
+/// A sound card behind its PCI function.
+pub struct PciCard<C: SoundCard> {
+    state: Mutex<State<C>>,
     wakers: Wakers,
-    pages: PageBar,
+    /// The BAR that is memory, with its index.
+    mapped: Option<(u32, Arc<MappedBar>)>,
     clock: HostClock,
     clock_mode: ClockMode,
+    /// Bytes of each BAR.
+    bars: [u32; 6],
     messages: u32,
 }
 
 /// What the lock guards.
-pub(crate) struct State {
+struct State<C: SoundCard> {
     function: Function,
-    pub controller: Controller,
-    inputs: Inputs,
+    card: C,
+    sources: Box<dyn Sources + Send>,
     /// What waits for the I/O worker.
-    queue: IoQueue<Records>,
+    queue: IoQueue<Records<C::Error>>,
     counted: Messages,
-    pub session: Session,
-    pub tracing: Tracing,
+    session: Session,
+    tracing: Tracing,
 }
 
-impl Card {
-    /// A card after power-on.
-    pub fn new(config: CardConfig) -> std::io::Result<Self> {
-        Self::with_inputs(config, Inputs::default())
-    }
-
-    /// A card after power-on whose capture streams hear `inputs`.
-    pub fn with_inputs(config: CardConfig, inputs: Inputs) -> std::io::Result<Self> {
-        Self::made_of(config, HostClock::start(config.speed), inputs)
-    }
-
-    /// A card after power-on that goes by `clock`, whatever the speed in `config` is.
-    pub fn with_clock(config: CardConfig, clock: HostClock) -> std::io::Result<Self> {
-        Self::made_of(config, clock, Inputs::default())
-    }
-
-    fn made_of(config: CardConfig, clock: HostClock, inputs: Inputs) -> std::io::Result<Self> {
-        let controller = Controller::new(config.controller);
-        let messages = controller.messages();
+impl<C: SoundCard> PciCard<C> {
+    /// The card after power-on.
+    pub fn new(card: C, options: CardOptions) -> Self {
+        let CardOptions { spec, clock, clock_mode, sources, trace } = options;
+        let mapped = card.mapped_bar();
         let state = State {
-            function: Function::new(&spec(config.identity, messages)),
-            controller,
-            inputs,
+            function: Function::new(&spec),
+            card,
+            sources,
             queue: IoQueue::default(),
             counted: Messages::default(),
             session: Session::default(),
-            tracing: Tracing::new(config.trace),
+            tracing: Tracing::new(trace),
         };
         let card = Self {
             state: Mutex::new(state),
             wakers: Wakers::default(),
-            pages: PageBar::new()?,
+            mapped,
             clock,
-            clock_mode: config.controller.clock,
-            messages,
+            clock_mode,
+            bars: spec.bars,
+            messages: spec.messages,
         };
         card.lock().reset(&card);
-        Ok(card)
+        card
     }
 
     /// The client has left: everything is reset, and when this returns its files are finished. Gives `false`
@@ -117,15 +116,15 @@ impl Card {
         let (done, finished) = mpsc::channel();
         {
             let mut state = self.lock();
+            // A client that said nothing may have mapped the BAR all the same, and stored to it.
+            let shown = self.mapped.as_ref().is_some_and(|(_, bar)| bar.take_shown());
             if state.counted == Messages::default() {
-                // It may have mapped the pages all the same, and stored to them.
-                if self.pages.take_shown() {
-                    self.pages.wipe();
+                if shown {
+                    self.wipe();
                     state.reset(self);
                 }
                 return false;
             }
-            self.pages.take_shown();
             // What is due was played, out of memory that is still there.
             state.advance(self);
             state.split(self).1.trace(|| Event::Left);
@@ -137,8 +136,8 @@ impl Card {
             state.counted = Messages::default();
             state.new_session(self);
             state.function.take_raised();
-            state.controller.clear_stats();
-            self.pages.wipe();
+            state.card.clear_stats();
+            self.wipe();
             // Fills in the pages again.
             state.reset(self);
             state.queue.records.left = Some((report, done));
@@ -149,15 +148,31 @@ impl Card {
         true
     }
 
+    fn wipe(&self) {
+        if let Some((_, bar)) = &self.mapped {
+            bar.wipe();
+        }
+    }
+
     /// The first line of this card's trace.
-    pub(crate) fn trace_header(&self) -> Header {
+    pub fn trace_header(&self) -> Header {
         let age = Duration::from_nanos(self.clock.real_now());
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
         Header { clock: self.clock_mode.name(), speed: self.clock.speed().to_string(), started }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    /// What the card has counted of the present client.
+    pub fn report(&self) -> SessionReport {
+        self.lock().report(self)
+    }
+
+    /// Totals of every stream, in the order of their numbers.
+    pub fn stream_stats(&self) -> Vec<StreamStats> {
+        self.lock().card.stats().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
         // A message that panicked was this client's last, and a reset follows.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,20 +183,18 @@ impl Card {
     }
 
     /// Wakes the engine if there is something to wait for.
-    fn tell_engine(&self, state: &State) {
-        if state.controller.next_deadline().is_some() {
+    fn wake_engine(&self, state: &State<C>) {
+        if state.card.next_deadline().is_some() {
             self.wakers.engine.wake();
         }
     }
 }
 
-impl Requests for Card {
+impl<C: SoundCard> Requests for PciCard<C> {
     fn bar(&self, index: u32) -> Option<Bar<'_>> {
-        match index {
-            REGISTERS_BAR => Some(Bar { bytes: REGISTERS_BYTES, mapped: None }),
-            PAGES_BAR => Some(Bar { bytes: PAGES_BYTES, mapped: Some(self.pages.show()) }),
-            _ => None,
-        }
+        let bytes = self.bars.get(index as usize).copied().filter(|bytes| *bytes != 0)?;
+        let mapped = self.mapped.as_ref().filter(|(mapped, _)| *mapped == index);
+        Some(Bar { bytes, mapped: mapped.map(|(_, bar)| bar.show()) })
     }
 
     fn messages(&self) -> u32 {
@@ -191,12 +204,12 @@ impl Requests for Card {
     /// What the guest sees of it is done when this returns.
     fn request(&self, request: Request<'_>) -> Result<(), MapError> {
         let mut state = self.lock();
-        let before = state.controller.next_deadline();
-        // It has a time to look whether or not a stream has one.
+        let before = state.card.next_deadline();
+        // The reset watch has a deadline whether or not a stream has one.
         let reset = matches!(request, Request::Reset);
         let (function, mut behind) = state.split(self);
         let result = function.handle(request, &mut behind);
-        if reset || state.controller.next_deadline() != before {
+        if reset || state.card.next_deadline() != before {
             self.wakers.engine.wake();
         }
         if state.function.has_lost() {
@@ -206,34 +219,38 @@ impl Requests for Card {
     }
 }
 
-impl State {
+impl<C: SoundCard> State<C> {
     /// The function, and what is behind it.
-    fn split<'a>(&'a mut self, card: &'a Card) -> (&'a mut Function, CardBackend<'a>) {
-        let Self { function, controller, inputs, queue, counted, session, tracing, .. } = self;
+    fn split<'a>(&'a mut self, shared: &'a PciCard<C>) -> (&'a mut Function, CardBackend<'a, C>) {
+        let Self { function, card, sources, queue, counted, session, tracing } = self;
         let (running, with_file) = (false, false);
+        let sources = &mut **sources;
         let behind =
-            CardBackend { card, controller, inputs, queue, counted, session, tracing, running, with_file };
+            CardBackend { shared, card, sources, queue, counted, session, tracing, running, with_file };
         (function, behind)
     }
 
-    /// Calls the controller, and does at once what the guest must see of it.
-    pub fn with_controller<R>(
+    /// Calls the card, and does at once what the guest must see of it.
+    fn with_card<R>(
         &mut self,
-        card: &Card,
-        call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R,
+        shared: &PciCard<C>,
+        call: impl FnOnce(&mut C, &mut CardEnv<'_, C::Error>) -> R,
     ) -> R {
-        let (function, mut behind) = self.split(card);
-        function.call(&mut behind, |behind, bus| behind.call(bus, call))
+        let (function, mut behind) = self.split(shared);
+        function.call(&mut behind, |behind, bus: &mut Bus<'_>| behind.call(bus, call))
     }
 
     /// Handles what has become due.
-    pub fn advance(&mut self, card: &Card) {
-        self.with_controller(card, Controller::advance);
+    fn advance(&mut self, shared: &PciCard<C>) {
+        self.with_card(shared, C::advance);
     }
 
     /// Resets the function.
-    fn reset(&mut self, card: &Card) {
-        let (function, mut behind) = self.split(card);
+    fn reset(&mut self, shared: &PciCard<C>) {
+        let (function, mut behind) = self.split(shared);
         function.reset(&mut behind);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,10 @@
-//! What a card tells its I/O worker besides sound: log lines, the trace, figures. It is filled with the
+//! What a card tells its I/O worker besides sound: log lines, the trace, statistics. It is filled with the
 //! card's lock held and handled without it, so that a message handler never waits for a file.
 
 use std::sync::mpsc::Sender;
 
 use ringwave_engine::io_queue::IoQueue;
 use ringwave_guest_memory::guest_ram::Lost;
-use ringwave_regs::error::Error;
 use ringwave_report::SessionReport;
 use ringwave_trace::CardRecords;
 
@@ -13,23 +12,23 @@ use ringwave_trace::CardRecords;
 const TRACE_BATCH: usize = 1 << 14;
 /// How often one client is named in the log for sound that found no room.
 const LOSSES_MAX: u32 = 16;
-/// Requests for figures that may wait.
+/// Requests for statistics that may wait.
 const REQUESTS_MAX: usize = 32;
 
-/// Who wants the present client's figures.
+/// Who wants the present client's statistics.
 #[derive(Debug)]
 pub enum StatsRequest {
-    /// The log, and the file for figures.
+    /// The log, and the file for statistics.
     Log,
     /// Somebody who waits for them.
     Send(Sender<SessionReport>),
 }
 
-/// What has happened, in order.
-#[derive(Debug, Default)]
-pub struct Records {
+/// What has happened, in order. `E` is the card's type of an error.
+#[derive(Debug)]
+pub struct Records<E> {
     /// The trace, and what the card has for the log.
-    pub card: CardRecords<Error>,
+    pub card: CardRecords<E>,
     /// Maps that were lost, for the log.
     pub lost_maps: Vec<Lost>,
     /// What the sources have to say, for the log.
@@ -37,15 +36,29 @@ pub struct Records {
     /// A client has left, and this is what it did. Comes after everything else but the requests; answered by
     /// dropping the sender.
     pub left: Option<(SessionReport, Sender<()>)>,
-    /// Requests for figures.
+    /// Requests for statistics.
     pub requests: Vec<StatsRequest>,
-    /// The figures of the moment, if anybody requests them.
+    /// The statistics of the moment, if anybody requests them.
     pub live: Option<SessionReport>,
-    /// The figures of a client that is there when the process ends.
+    /// The statistics of a client that is there when the process ends.
     pub last: Option<SessionReport>,
 }
 
-impl Records {
+impl<E> Default for Records<E> {
+    fn default() -> Self {
+        Self {
+            card: CardRecords::default(),
+            lost_maps: Vec::new(),
+            source_warnings: Vec::new(),
+            left: None,
+            requests: Vec::new(),
+            live: None,
+            last: None,
+        }
+    }
+}
+
+impl<E> Records<E> {
     /// Puts a request in. `false`: too many wait. For the log there is always room, because it has all that
     /// it wants when it asks once.
     pub fn request(&mut self, request: StatsRequest) -> bool {
@@ -76,7 +89,7 @@ impl Records {
 
 /// Whether something waits that does not wait for more. The trace does: a wake for every event would cost
 /// more than all else about it.
-pub fn is_urgent(queue: &IoQueue<Records>) -> bool {
+pub(crate) fn is_urgent<E>(queue: &IoQueue<Records<E>>) -> bool {
     let records = &queue.records;
     !queue.audio.is_empty()
         || !records.card.diagnostics.is_empty()
@@ -105,10 +118,11 @@ pub fn report_loss(streams: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringwave_trace::ErrorName;
 
     #[test]
     fn loss_is_reported_once_while_it_lasts_and_not_without_end() {
-        let mut queue = IoQueue::<Records>::default();
+        let mut queue = IoQueue::<Records<ErrorName>>::default();
         let mut reported = 0;
         for streams in [1 << 3, 1 << 3, 1 << 3 | 1 << 5] {
             queue.lose(streams);

@@ -18,14 +18,14 @@ pub struct ResetWatch {
     used: bool,
     /// It was reset in use then, nanoseconds of real time, and was not set up since.
     since: Option<u64>,
-    /// The log was told. Once for each client: one that does it again and again is not to fill the log.
-    told: bool,
+    /// It is in the log. Once for each client: one that does it again and again is not to fill the log.
+    reported: bool,
 }
 
 impl ResetWatch {
     /// `DEVICE_RESET`.
     pub fn reset(&mut self, now: u64) {
-        if std::mem::take(&mut self.used) && !self.told {
+        if std::mem::take(&mut self.used) && !self.reported {
             self.since = Some(now);
         }
     }
@@ -45,18 +45,18 @@ impl ResetWatch {
         Some(PATIENCE.saturating_sub(Duration::from_nanos(now.saturating_sub(since))))
     }
 
-    /// Whether the log has to be told now.
+    /// Whether it has to be in the log now.
     pub fn take_overdue(&mut self, now: u64) -> bool {
         let overdue = self.left(now).is_some_and(|left| left.is_zero());
         if overdue {
             self.since = None;
-            self.told = true;
+            self.reported = true;
         }
         overdue
     }
 }
 
-/// What the log is told.
+/// Puts it into the log.
 pub fn report() {
     log::warn!(
         "the card was reset while the guest used it, and for {} s nobody has set it up again; if a snapshot was loaded, the guest \
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn loaded_snapshot_is_told_once() {
+    fn loaded_snapshot_is_reported_once() {
         let mut watch = used();
         // As QEMU 11.1 does it (seen with loadvm).
         watch.config_written(&memory_space(false));

@@ -1,13 +1,12 @@
-//! What the streams did, and which messages came, as the schema of [`ringwave_report`] has it.
+//! What the streams did, as the schema of [`ringwave_report`] has it.
 
 use std::time::Duration;
 
 use ringwave_engine::stream::stats::{MARGIN_FROM_US, MarkStats, StreamStats};
-use ringwave_regs::stream;
-use ringwave_report::{Direction, DmaMode, Margin, RegisterWrite, StreamReport, micros};
+use ringwave_report::{Direction, DmaMode, Margin, StreamReport, micros};
 
 /// Ticks of the device clock in a microsecond.
-const TICKS_PER_US: i64 = ringwave_regs::global::CLOCK_HZ_VALUE as i64 / 1_000_000;
+const TICKS_PER_US: i64 = ringwave_engine::timeline::CLOCK_HZ as i64 / 1_000_000;
 
 /// The intervals that any packet is in.
 fn margins(marks: &MarkStats) -> Vec<Margin> {
@@ -15,7 +14,7 @@ fn margins(marks: &MarkStats) -> Vec<Margin> {
     all.filter(|margin| margin.packets != 0).collect()
 }
 
-/// One stream's figures: render streams come first. `late`: its worst lateness in real time. `plugged`: its
+/// One stream's statistics: render streams come first. `late`: its worst lateness in real time. `plugged`: its
 /// jack.
 pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: Option<bool>) -> StreamReport {
     StreamReport {
@@ -47,16 +46,5 @@ pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: O
         drift_ppm: None,
         sink_underruns: None,
         sink_dropped_frames: None,
-    }
-}
-
-/// The register that a write at `offset` of BAR 0 goes to, as far as it is counted apart.
-pub fn register_write(offset: u64) -> RegisterWrite {
-    match stream::in_block(offset).map(|(_, register)| register) {
-        Some(stream::STATE) => RegisterWrite::State,
-        Some(stream::WRITTEN) => RegisterWrite::Written,
-        Some(stream::LOOK) => RegisterWrite::Look,
-        Some(stream::EOS) => RegisterWrite::Eos,
-        _ => RegisterWrite::Other,
     }
 }

@@ -15,3 +15,5 @@ mod mapped_bar;
 pub use function::{Backend, Bus, Function, IrqKind, Region, Request};
 pub use interrupts::Delivered;
 pub use mapped_bar::MappedBar;
+pub use ringwave_vfio_user::pci::PowerState;
+pub use ringwave_vfio_user::{IrqAction, IrqChange};

@@ -24,6 +24,12 @@ pub const fn in_block(offset: u64) -> Option<(u32, u32)> {
     let in_blocks = (offset - base) as u32;
     Some((in_blocks / BLOCK_STRIDE, in_blocks % BLOCK_STRIDE))
 }
+/// The stream register at `offset` of BAR 0, by its name here; `None` for what is none.
+pub fn name(offset: u64) -> Option<&'static str> {
+    let (_, register) = in_block(offset)?;
+    REGISTERS.iter().find(|named| named.offset == register).map(|named| named.name)
+}
+
 const _: () = assert!(matches!(in_block(BLOCK_BASE as u64 + BLOCK_STRIDE as u64 + 4), Some((1, 4))));
 const _: () = assert!(in_block(BLOCK_BASE as u64 - 1).is_none());
 

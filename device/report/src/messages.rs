@@ -71,6 +71,19 @@ pub enum RegisterWrite {
     Other,
 }
 
+impl RegisterWrite {
+    /// The register that has this name in its card's datasheet, if it has one.
+    pub fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("STATE") => Self::State,
+            Some("WRITTEN") => Self::Written,
+            Some("LOOK") => Self::Look,
+            Some("EOS") => Self::Eos,
+            _ => Self::Other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

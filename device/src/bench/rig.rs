@@ -17,12 +17,13 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::BenchError;
-use crate::card::{Card, CardConfig};
 use crate::engine::{Engine, EngineConfig};
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
+use ringwave_card::function::Ringwave;
 use ringwave_card::pci::Identity;
 use ringwave_card::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
+use ringwave_card::{Card, CardConfig};
 use ringwave_engine::clock::Speed;
 use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
@@ -47,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A card that plays, and its guest's ends.
 pub struct Rig {
     card: Arc<Card>,
-    engine: Option<Engine>,
+    engine: Option<Engine<Ringwave>>,
     pages: MmapRegion,
     /// The guest's end of the interrupt.
     pub interrupt: Interrupt,
@@ -62,7 +63,7 @@ impl Rig {
             Config { render: streams, capture: 0, clock: ClockMode::Realtime, ..Config::default() };
         let config =
             CardConfig { controller, identity: Identity::default(), speed: Speed::REAL, trace: false };
-        let card = Arc::new(Card::new(config)?);
+        let card = Arc::new(config.power_on()?);
         let outputs = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
         let engine = Engine::start(Arc::clone(&card), outputs)?;
         let pages = card.bar(PAGES_BAR).and_then(|bar| bar.mapped);
@@ -235,15 +236,14 @@ impl Rig {
 
     /// What the card has counted since it was made.
     pub fn report(&self) -> SessionReport {
-        self.card.lock().report(&self.card)
+        self.card.report()
     }
 
     /// Packets that were completed, of all streams. An error if what was played was not what is in the buffers, for then the figures are
     /// of something else.
     pub fn played(&self) -> Result<u64, BenchError> {
-        let state = self.card.lock();
         let mut packets = 0_u64;
-        for (index, stats) in state.controller.stats().enumerate() {
+        for (index, stats) in self.card.stream_stats().iter().enumerate() {
             if stats.transport_faults != 0 || stats.packets_completed == 0 {
                 let (faults, packets) = (stats.transport_faults, stats.packets_completed);
                 let line = format!("stream {index}: {packets} packets, {faults} failed transfers");

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use ringwave::card::Card;
 use ringwave::control::server;
+use ringwave_card::Card;
 use ringwave_vfio_user::Listener;
 
 use super::commands::{Failure, bad_input, failed};

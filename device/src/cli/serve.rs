@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ringwave::card::{Card, CardConfig};
 use ringwave::engine::{Engine, EngineConfig, ReservedFiles};
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
@@ -23,7 +22,8 @@ use ringwave::serve::{ServeError, serve_until};
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::Identity;
-use ringwave_engine::clock::Speed;
+use ringwave_card::{Card, CardConfig};
+use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};
 use ringwave_pci::eventfd;
@@ -364,7 +364,7 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         speed: speed(arguments.clock, arguments.speed),
         trace: arguments.trace.is_some(),
     };
-    Card::with_inputs(config, inputs).map_err(failed)
+    config.power_on_with(HostClock::start(config.speed), Box::new(inputs)).map_err(failed)
 }
 
 /// The sandbox, if the sink leaves one: a sound system starts threads, opens devices and connects to servers

@@ -2,7 +2,7 @@
 //! start another.
 //!
 //! Nobody waits for anybody else: it never waits for one connection alone, and each has a second to say its
-//! line and a second to take the answer. What asks of the card is bounded ([`crate::card::AskError::Busy`]).
+//! line and a second to take the answer. What asks of the card is bounded ([`ringwave_pci_card::HostRequestError::Busy`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::{Command, HELP, LINE_BYTES_MAX, jack_line, parse};
-use crate::card::{AskError, Card};
+use ringwave_pci_card::{HostRequestError, PciCard, SoundCard};
 use ringwave_report::SessionReport;
 
 /// Connections at a time; another waits in the socket's queue until one of these has ended.
@@ -34,14 +34,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// There is no thread to be had, or the socket cannot be used.
-pub fn start(card: Arc<Card>, socket: Arc<Listener>) -> io::Result<()> {
+pub fn start<C: SoundCard>(card: Arc<PciCard<C>>, socket: Arc<Listener>) -> io::Result<()> {
     socket.socket().set_nonblocking(true)?;
     let run = move || Server { card, socket, connections: Vec::new() }.run();
     std::thread::Builder::new().name("control".into()).spawn(run).map(drop)
 }
 
-struct Server {
-    card: Arc<Card>,
+struct Server<C: SoundCard> {
+    card: Arc<PciCard<C>>,
     socket: Arc<Listener>,
     connections: Vec<Connection>,
 }
@@ -64,7 +64,7 @@ enum Phase {
     Answer(Vec<u8>),
 }
 
-impl Server {
+impl<C: SoundCard> Server<C> {
     fn run(mut self) {
         loop {
             if let Err(errno) = self.wait()
@@ -75,7 +75,7 @@ impl Server {
             }
             self.accept();
             let card = &self.card;
-            self.connections.retain_mut(|connection| connection.goes_on(card));
+            self.connections.retain_mut(|connection| connection.advance(card));
         }
     }
 
@@ -121,10 +121,10 @@ impl Connection {
     }
 
     /// Does what can be done without waiting. `false`: it is over.
-    fn goes_on(&mut self, card: &Card) -> bool {
+    fn advance<C: SoundCard>(&mut self, card: &PciCard<C>) -> bool {
         if let Phase::Line(line) = &mut self.phase {
             match read_line(&mut self.stream, line) {
-                Ok(true) => self.obey(card),
+                Ok(true) => self.run_command(card),
                 Ok(false) => {}
                 Err(_) => return false,
             }
@@ -134,7 +134,7 @@ impl Connection {
             match stats.try_recv() {
                 Ok(report) => self.say(&report.json_line()),
                 Err(TryRecvError::Empty) if !late => {}
-                Err(_) => self.say_error(&AskError::Busy),
+                Err(_) => self.say_error(&HostRequestError::Busy),
             }
         }
         if let Phase::Answer(rest) = &mut self.phase {
@@ -147,7 +147,7 @@ impl Connection {
     }
 
     /// Does what the line says.
-    fn obey(&mut self, card: &Card) {
+    fn run_command<C: SoundCard>(&mut self, card: &PciCard<C>) {
         let Phase::Line(line) = &self.phase else { return };
         match parse(line) {
             Ok(Command::Help) => self.say(HELP),

@@ -2,12 +2,9 @@
 
 mod transport;
 
-/// The card as the server wants it.
-pub type Function = ringwave_pci::client::VfioFunction<Arc<Card>>;
-
 use std::sync::Arc;
 
-use crate::card::Card;
+use ringwave_pci_card::{PciCard, SoundCard};
 use ringwave_vfio_user::{Listener, Stop};
 
 /// Why serving ended.
@@ -22,7 +19,7 @@ pub enum ServeError {
 ///
 /// When a client leaves, in whatever way, the card is reset and its files are finished before the next one is
 /// accepted.
-pub fn serve(card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
+pub fn serve<C: SoundCard>(card: &Arc<PciCard<C>>, socket: &Listener, once: bool) -> Result<(), ServeError> {
     let never = Stop::new().map_err(ServeError::Accept)?;
     serve_until(&never, card, socket, once)
 }
@@ -30,7 +27,12 @@ pub fn serve(card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), Serv
 /// Like [`serve`], but returns when `stop` is stopped, too: between two messages, in the middle of one, or
 /// while nobody is there. The card is then left as it is, in the middle of its run: the files are the
 /// engine's to finish.
-pub fn serve_until(stop: &Stop, card: &Arc<Card>, socket: &Listener, once: bool) -> Result<(), ServeError> {
+pub fn serve_until<C: SoundCard>(
+    stop: &Stop,
+    card: &Arc<PciCard<C>>,
+    socket: &Listener,
+    once: bool,
+) -> Result<(), ServeError> {
     loop {
         transport::one_client(card, socket, stop)?;
         if stop.is_stopped() {

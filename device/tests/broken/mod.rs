@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ringwave::card::{Card, CardConfig};
 use ringwave::engine::{Engine, EngineConfig};
-use ringwave::serve::Function;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::{Identity, layout};
+use ringwave_card::{CardConfig, Function};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_host::SinkSpec;
 use ringwave_regs::{global, pages, pci, stream};
@@ -266,12 +265,13 @@ impl BrokenCard {
     pub fn of(defect: Defect, controller: Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let speed = if let Defect::Speed(speed) = defect { speed } else { "1" };
-        let card = Card::new(CardConfig {
+        let card = CardConfig {
             controller,
             identity: Identity::default(),
             speed: speed.parse().unwrap(),
             trace: false,
-        });
+        }
+        .power_on();
         let card = Arc::new(card.unwrap());
         let files = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
         let engine = Engine::start(Arc::clone(&card), files).unwrap();

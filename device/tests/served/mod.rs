@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::guest::Guest;
-use ringwave::card::{Card, CardConfig};
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve;
+use ringwave_card::CardConfig;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
+use ringwave_card::function::Ringwave;
 use ringwave_card::pci::Identity;
 use ringwave_host::SinkSpec;
 use ringwave_vfio_user::Listener;
@@ -18,7 +19,7 @@ use ringwave_vfio_user::Listener;
 /// A card that serves clients in this process.
 pub struct Served {
     dir: tempfile::TempDir,
-    engine: Engine,
+    engine: Engine<Ringwave>,
     server: JoinHandle<()>,
 }
 
@@ -30,12 +31,13 @@ impl Served {
 
     pub fn with_controller(controller: Config, sink: Option<SinkSpec>, speed: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let card = Card::new(CardConfig {
+        let card = CardConfig {
             controller,
             identity: Identity::default(),
             speed: speed.parse().unwrap(),
             trace: true,
-        });
+        }
+        .power_on();
         let card = Arc::new(card.unwrap());
         let socket = Listener::bind(&dir.path().join("card.sock")).unwrap();
         let files = EngineConfig {

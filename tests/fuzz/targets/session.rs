@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ringwave::card::{Card, CardConfig};
-use ringwave::serve::Function;
+use ringwave_card::{Card, CardConfig, Function};
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::{Identity, layout};
 use ringwave_engine::clock::{HostClock, Speed};
+use ringwave_engine::sources::NoSources;
 use ringwave_fuzz::client::{Answer, FILE_BYTES, PAGE, PAGES, eventfds, memory, reply_to};
 use ringwave_regs::{format, global, pci, stream as regs};
 use ringwave_vfio_user::wire::{HEADER_BYTES, MESSAGE_BYTES_MAX, command, header_flags, pci as region};
@@ -161,7 +161,7 @@ impl Client {
             speed: Speed::REAL,
             trace: false,
         };
-        let card = Arc::new(Card::with_clock(config, HostClock::by_hand()).expect("a page BAR"));
+        let card = Arc::new(config.power_on_with(HostClock::by_hand(), Box::new(NoSources)).expect("a page BAR"));
         let contents = [vec![0x11; FILE_BYTES], vec![0x22; FILE_BYTES]];
         for (file, contents) in memory().iter().zip(&contents) {
             file.write_all_at(contents, 0).expect("a memfd takes it");

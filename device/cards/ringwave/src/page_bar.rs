@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use ringwave_pci::MappedBar;
 use ringwave_regs::Named;
@@ -12,12 +13,17 @@ use crate::env::{MarkWords, Pages};
 
 /// The page BAR. The guest can store anything to it at any time; nothing here decides by what stands in it,
 /// and nothing of it is read but the two words of a mark page.
-pub struct PageBar(MappedBar);
+pub struct PageBar(Arc<MappedBar>);
 
 impl PageBar {
     /// A BAR of [`PAGES_BYTES`] zero bytes.
     pub fn new() -> io::Result<Self> {
-        MappedBar::new(c"ringwave pages", PAGES_BYTES).map(Self)
+        MappedBar::new(c"ringwave pages", PAGES_BYTES).map(|bar| Self(Arc::new(bar)))
+    }
+
+    /// The memory, for whom the client gets it from.
+    pub fn shared(&self) -> Arc<MappedBar> {
+        Arc::clone(&self.0)
     }
 
     /// Zeroes every byte that the card itself does not store: what a guest left at offsets that have no

@@ -198,13 +198,7 @@ impl Summarizer {
     fn settle(&mut self) {
         if let Some((offset, before, true)) = self.pending.take() {
             // As the card sorts them.
-            let register = match stream::in_block(offset).map(|(_, register)| register) {
-                Some(stream::STATE) => RegisterWrite::State,
-                Some(stream::WRITTEN) => RegisterWrite::Written,
-                Some(stream::LOOK) => RegisterWrite::Look,
-                Some(stream::EOS) => RegisterWrite::Eos,
-                _ => RegisterWrite::Other,
-            };
+            let register = RegisterWrite::named(stream::name(offset));
             self.summary.messages.write_register(register, before, !self.running.is_empty());
         }
     }
