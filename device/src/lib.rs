@@ -3,7 +3,6 @@
 //! Data flows one way: [`serve`] takes a client's messages to the card, which is [`ringwave_card`] behind the
 //! lock of a [`ringwave_pci_card`]; the [`engine`] gives the card its time, and the I/O worker behind it gives
 //! the [`ringwave_host`] what was heard. `device/DATASHEET.md` says what a guest sees of it.
-pub mod bench;
 
 pub mod control;
 pub mod engine;

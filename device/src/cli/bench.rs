@@ -1,12 +1,12 @@
 //! `ringwave bench`: the arguments, the table as it grows, and JSON. The measurements themselves are
-//! [`ringwave::bench`].
+//! [`ringwave_bench`].
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use ringwave::bench::{FIGURES, Figure, Options, Report, Row, Spread};
+use ringwave_bench::{BENCHMARKS, Benchmark, Options, Report, Row, Spread};
 
 use super::commands::{Failure, bad_input, failed};
 
@@ -29,7 +29,7 @@ Examples:
 pub struct Bench {
     /// Measure this figure only; can be given several times
     #[arg(long, value_name = "NAME", value_parser = parse_figure)]
-    pub only: Vec<&'static Figure>,
+    pub only: Vec<&'static Benchmark>,
     /// List the figures and end
     #[arg(long)]
     pub list: bool,
@@ -41,9 +41,9 @@ pub struct Bench {
     pub seconds: Duration,
 }
 
-fn parse_figure(name: &str) -> Result<&'static Figure, String> {
-    FIGURES.iter().find(|figure| figure.name == name).ok_or_else(|| {
-        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+fn parse_figure(name: &str) -> Result<&'static Benchmark, String> {
+    BENCHMARKS.iter().find(|figure| figure.name == name).ok_or_else(|| {
+        let names: Vec<&str> = BENCHMARKS.iter().map(|figure| figure.name).collect();
         format!("the figures are {}", names.join(", "))
     })
 }
@@ -59,7 +59,7 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 /// Measures and prints.
 pub fn run(arguments: &Bench) -> Result<ExitCode, Failure> {
     if arguments.list {
-        for figure in FIGURES {
+        for figure in BENCHMARKS {
             say(&format!("{:<10} {}", figure.name, figure.what))?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -72,10 +72,10 @@ pub fn run(arguments: &Bench) -> Result<ExitCode, Failure> {
         say(&format!("{}\n", report.machine))?;
         say(&line(["", "median", "least", "greatest", "", "ratio", "least", "greatest", "to"]))?;
     }
-    let wanted = |figure: &&Figure| {
+    let wanted = |figure: &&Benchmark| {
         arguments.only.is_empty() || arguments.only.iter().any(|only| only.name == figure.name)
     };
-    for figure in FIGURES.iter().filter(wanted) {
+    for figure in BENCHMARKS.iter().filter(wanted) {
         let rows = figure.measure(options).map_err(failed)?;
         if !arguments.json {
             say(&format!("\n{}: {}", figure.name, figure.what))?;

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::rig::Rig;
+use super::measured_card::MeasuredCard;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
 /// Streams at the same time.
@@ -17,7 +17,7 @@ const PACKETS: [u32; 2] = [10_000, 1_000];
 /// A packet that will not be reached: everything before it is marked.
 const FAR: u32 = i32::MAX.cast_unsigned();
 
-/// Measures every number of streams with either packet: marked, as a driver's are, and unmarked, in pieces of a FIFO.
+/// Measures every number of streams with either packet: marked, as a driver's are, and unmarked, in bursts of a FIFO.
 pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for packet in PACKETS {
@@ -34,8 +34,8 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
 
 fn rows_of(streams: u32, packet: u32, marked: bool, measured: &[Cost]) -> [Row; 2] {
     let plural = if streams == 1 { "" } else { "s" };
-    let way = if marked { "" } else { ", unmarked" };
-    let case = format!("{streams} stream{plural}, {} ms packets{way}", packet / 1000);
+    let unmarked = if marked { "" } else { ", unmarked" };
+    let case = format!("{streams} stream{plural}, {} ms packets{unmarked}", packet / 1000);
     let packets = f64::from(1_000_000 / packet * streams);
     [
         Row {
@@ -68,23 +68,23 @@ struct Cost {
 }
 
 fn per_stream(streams: u32, packet_micros: u32, marked: bool, sound: Duration) -> Result<Cost, BenchError> {
-    let rig = Rig::new(streams, packet_micros, false)?;
+    let card = MeasuredCard::new(streams, packet_micros, false)?;
     let begin = Instant::now();
     let apart = Duration::from_micros(packet_micros.into()) / streams;
     for index in 0..streams {
         if marked {
-            rig.mark(index, FAR)?;
+            card.mark(index, FAR)?;
         }
         std::thread::sleep((apart * index).saturating_sub(begin.elapsed()));
-        rig.run(index)?;
+        card.run(index)?;
     }
-    let wakes = rig.report().wakes;
+    let wakes = card.report().wakes;
     let (begin, cpu) = (Instant::now(), cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)?);
     std::thread::sleep(sound);
     let cpu = cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)?.saturating_sub(cpu);
     let took = begin.elapsed().as_secs_f64();
-    let wakes = rig.report().wakes.saturating_sub(wakes);
-    rig.played()?;
+    let wakes = card.report().wakes.saturating_sub(wakes);
+    card.packets_played()?;
     Ok(Cost { share: cpu.as_secs_f64() / took / f64::from(streams), wakes: wakes as f64 / took })
 }
 

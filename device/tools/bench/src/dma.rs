@@ -1,8 +1,8 @@
 //! What the DMA walk moves: [`Ring`] over [`GuestRam`] with memory that is really shared, beside memcpy of the same bytes.
 //!
-//! Every case moves the same cyclic buffer in the same pieces. Neighbouring entries lie in no good order in guest memory; maps of one
+//! Every case moves the same cyclic buffer in the same blocks. Neighbouring entries lie in no good order in guest memory; maps of one
 //! page each, as behind a vIOMMU, lie in no good order in the file. So there are two things to compare a walk with: memcpy of the same
-//! bytes piece by piece, and the walk's *ceiling*: memcpy in the same small parts and the same order, what a walk that costs nothing
+//! bytes block by block, and the walk's *ceiling*: memcpy in the same small parts and the same order, what a walk that costs nothing
 //! would reach. Everything begins at a page, because how two buffers lie to each other is worth more to memcpy in parts of 4 KiB (a
 //! tenth of its speed) than the walk is.
 //!
@@ -30,7 +30,7 @@ use ringwave_trace::{CardRecords, Dma};
 /// The cyclic buffer of every case: as long as one of 64-byte entries can be.
 pub const RING_BYTES: u32 = 64 * ENTRIES_MAX;
 /// Bytes that are moved at a time.
-const PIECE_BYTES: u32 = 64 << 10;
+const BLOCK_BYTES: u32 = 64 << 10;
 /// One mapped page.
 const PAGE: u32 = 4096;
 /// Measurements of each case, for a second of [`Options::sound`] or more: they are short, and the machine is noisy.
@@ -77,14 +77,14 @@ impl Case {
         Self { name, entry, page_maps: false, sealed: true }
     }
 
-    /// Bytes that lie in one piece, in guest memory and in the file.
+    /// Bytes that lie in one block, in guest memory and in the file.
     fn part(&self) -> u32 {
-        let in_guest = self.entry.unwrap_or(PIECE_BYTES);
+        let in_guest = self.entry.unwrap_or(BLOCK_BYTES);
         if self.page_maps { in_guest.min(PAGE) } else { in_guest }
     }
 
     /// Where in the file the buffer's parts are, in the buffer's order.
-    fn places(&self) -> Vec<u32> {
+    fn offsets(&self) -> Vec<u32> {
         let (part, count) = (self.part(), RING_BYTES / self.part());
         let in_guest = |number| if self.entry.is_some() { scattered(number, count) } else { number };
         let in_file = |number| if self.page_maps { scattered(number, count) } else { number };
@@ -104,22 +104,22 @@ pub const CASES: &[Case] = &[
     Case { sealed: false, ..Case::new("4 KiB entries, memory not sealed", Some(PAGE)) },
 ];
 
-/// The place of `number` among `count` (a power of two): another one for each, and never beside its neighbour's.
+/// The offset of `number` among `count` (a power of two): another one for each, and never beside its neighbour's.
 fn scattered(number: u32, count: u32) -> u32 {
     number.wrapping_mul(37).wrapping_add(11) % count
 }
 
 /// A cyclic buffer in guest memory.
-pub struct Walk {
+pub struct CyclicBuffer {
     ram: GuestRam,
     ring: Ring,
-    piece: Aligned,
+    block: Aligned,
     records: CardRecords<Error>,
     #[cfg(test)]
     file: File,
 }
 
-impl Walk {
+impl CyclicBuffer {
     /// Makes the memory of `case`, and the snapshot of its buffer.
     pub fn new(case: Case) -> io::Result<Self> {
         let mut ram = GuestRam::default();
@@ -128,8 +128,8 @@ impl Walk {
         if case.page_maps {
             let pages = RING_BYTES / PAGE;
             for page in 0..pages {
-                let place = scattered(page, pages) * PAGE;
-                map(&mut ram, RAM + u64::from(page * PAGE), PAGE, (file.try_clone()?, place.into()))?;
+                let offset = scattered(page, pages) * PAGE;
+                map(&mut ram, RAM + u64::from(page * PAGE), PAGE, (file.try_clone()?, offset.into()))?;
             }
         } else {
             map(&mut ram, RAM, RING_BYTES, (file.try_clone()?, 0))?;
@@ -149,32 +149,32 @@ impl Walk {
             }
         };
         let ring = ring.map_err(|error| io::Error::other(error.meaning()))?;
-        let piece = Aligned::new(PIECE_BYTES);
+        let block = Aligned::new(BLOCK_BYTES);
         Ok(Self {
             ram,
             ring,
-            piece,
+            block,
             records,
             #[cfg(test)]
             file,
         })
     }
 
-    /// Moves the whole buffer once. `look` sees each piece: what came out, or what goes in.
-    pub fn pass(&mut self, direction: Direction, mut look: impl FnMut(&mut [u8])) -> io::Result<()> {
-        let Self { ram, ring, piece, records, .. } = self;
+    /// Moves the whole buffer once. `observe` sees each block: what came out, or what goes in.
+    pub fn pass(&mut self, direction: Direction, mut observe: impl FnMut(&mut [u8])) -> io::Result<()> {
+        let Self { ram, ring, block, records, .. } = self;
         let mut bus = Bus { memory: ram, log: records.log(None), who: Dma::SelfTest, limits: LIMITS };
-        for offset in (0..RING_BYTES).step_by(PIECE_BYTES as usize) {
-            let piece = piece.get();
+        for offset in (0..RING_BYTES).step_by(BLOCK_BYTES as usize) {
+            let block = block.get();
             let moved = match direction {
                 Direction::Read => {
-                    let moved = ring.read(&mut bus, offset, piece);
-                    look(piece);
+                    let moved = ring.read(&mut bus, offset, block);
+                    observe(block);
                     moved
                 }
                 Direction::Write => {
-                    look(piece);
-                    ring.write(&mut bus, offset, piece)
+                    observe(block);
+                    ring.write(&mut bus, offset, block)
                 }
             };
             moved.map_err(|error| io::Error::other(error.meaning()))?;
@@ -183,46 +183,46 @@ impl Walk {
     }
 }
 
-/// The same bytes in the same pieces, in memory of this process.
+/// The same bytes in the same blocks, in memory of this process.
 pub struct Memcpy {
     memory: Aligned,
-    piece: Aligned,
-    /// Bytes of each part of a piece, and where in the memory the parts are.
+    block: Aligned,
+    /// Bytes of each part of a block, and where in the memory the parts are.
     part: u32,
-    places: Vec<u32>,
+    offsets: Vec<u32>,
 }
 
 impl Memcpy {
-    /// A piece at a time, and in order.
+    /// A block at a time, and in order.
     pub fn best() -> Self {
         Self::of(&Case::new("", None))
     }
 
     /// The ceiling of a case: its parts and their order.
     pub fn of(case: &Case) -> Self {
-        let (memory, piece) = (Aligned::new(RING_BYTES), Aligned::new(PIECE_BYTES));
-        Self { memory, piece, part: case.part(), places: case.places() }
+        let (memory, block) = (Aligned::new(RING_BYTES), Aligned::new(BLOCK_BYTES));
+        Self { memory, block, part: case.part(), offsets: case.offsets() }
     }
 
-    /// Moves all of it once; as [`Walk::pass`].
-    pub fn pass(&mut self, direction: Direction, mut look: impl FnMut(&mut [u8])) {
+    /// Moves all of it once; as [`CyclicBuffer::pass`].
+    pub fn pass(&mut self, direction: Direction, mut observe: impl FnMut(&mut [u8])) {
         let part = self.part as usize;
         let memory = self.memory.get();
-        for places in self.places.chunks(PIECE_BYTES as usize / part) {
-            let piece = self.piece.get();
+        for offsets in self.offsets.chunks(BLOCK_BYTES as usize / part) {
+            let block = self.block.get();
             if direction == Direction::Write {
-                look(piece);
+                observe(block);
             }
-            for (ours, &place) in piece.chunks_exact_mut(part).zip(places) {
-                let place = place as usize;
-                let theirs = memory.get_mut(place..place + part).unwrap_or_default();
+            for (ours, &offset) in block.chunks_exact_mut(part).zip(offsets) {
+                let offset = offset as usize;
+                let theirs = memory.get_mut(offset..offset + part).unwrap_or_default();
                 match direction {
                     Direction::Read => ours.copy_from_slice(theirs),
                     Direction::Write => theirs.copy_from_slice(ours),
                 }
             }
             if direction == Direction::Read {
-                look(piece);
+                observe(block);
             }
         }
         black_box(memory);
@@ -285,21 +285,22 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
     let rounds = rounds(options);
     let mut rows = Vec::new();
     for case in CASES {
-        let (mut walk, mut best, mut ceiling) = (Walk::new(*case)?, Memcpy::best(), Memcpy::of(case));
+        let (mut buffer, mut best, mut ceiling) =
+            (CyclicBuffer::new(*case)?, Memcpy::best(), Memcpy::of(case));
         for (direction, name) in Direction::BOTH {
-            let look = |piece: &mut [u8]| {
-                black_box(piece);
+            let observe = |block: &mut [u8]| {
+                black_box(block);
             };
             let best = || {
-                best.pass(direction, look);
+                best.pass(direction, observe);
                 Ok(())
             };
             let ceiling = || {
-                ceiling.pass(direction, look);
+                ceiling.pass(direction, observe);
                 Ok(())
             };
             let name = format!("{name}, {}", case.name);
-            rows.push(compare(name, rounds, || walk.pass(direction, look), best, ceiling)?);
+            rows.push(compare(name, rounds, || buffer.pass(direction, observe), best, ceiling)?);
         }
     }
     Ok(rows)

@@ -11,8 +11,8 @@ fn pattern() -> Vec<u8> {
 fn laid_out(case: &Case, buffer: &[u8]) -> Vec<u8> {
     let mut file = vec![0; RING_BYTES as usize];
     let part = case.part() as usize;
-    for (bytes, place) in buffer.chunks_exact(part).zip(case.places()) {
-        file[place as usize..][..part].copy_from_slice(bytes);
+    for (bytes, offset) in buffer.chunks_exact(part).zip(case.offsets()) {
+        file[offset as usize..][..part].copy_from_slice(bytes);
     }
     file
 }
@@ -23,10 +23,10 @@ fn contents(file: &File) -> Vec<u8> {
     contents
 }
 
-/// Gives a pass piece after piece of `bytes`.
+/// Gives a pass block after block of `bytes`.
 fn feed(bytes: &[u8]) -> impl FnMut(&mut [u8]) {
-    let mut pieces = bytes.chunks_exact(PIECE_BYTES as usize);
-    move |piece| piece.copy_from_slice(pieces.next().unwrap())
+    let mut blocks = bytes.chunks_exact(BLOCK_BYTES as usize);
+    move |block| block.copy_from_slice(blocks.next().unwrap())
 }
 
 #[test]
@@ -34,20 +34,20 @@ fn every_walk_moves_the_whole_buffer_and_from_where_its_ceiling_does() {
     let buffer = pattern();
     for case in CASES {
         let file = laid_out(case, &buffer);
-        let mut walk = Walk::new(*case).unwrap();
-        walk.file.write_all_at(&file, 0).unwrap();
+        let mut cyclic = CyclicBuffer::new(*case).unwrap();
+        cyclic.file.write_all_at(&file, 0).unwrap();
         let mut heard = Vec::new();
-        walk.pass(Direction::Read, |piece| heard.extend_from_slice(piece)).unwrap();
+        cyclic.pass(Direction::Read, |block| heard.extend_from_slice(block)).unwrap();
         assert!(heard == buffer, "read, {}", case.name);
-        walk.file.write_all_at(&vec![0; RING_BYTES as usize], 0).unwrap();
-        walk.pass(Direction::Write, feed(&buffer)).unwrap();
-        assert!(contents(&walk.file) == file, "write, {}", case.name);
+        cyclic.file.write_all_at(&vec![0; RING_BYTES as usize], 0).unwrap();
+        cyclic.pass(Direction::Write, feed(&buffer)).unwrap();
+        assert!(contents(&cyclic.file) == file, "write, {}", case.name);
 
         let mut ceiling = Memcpy::of(case);
         ceiling.pass(Direction::Write, feed(&buffer));
         assert!(ceiling.memory.get() == file, "write, ceiling of {}", case.name);
         heard.clear();
-        ceiling.pass(Direction::Read, |piece| heard.extend_from_slice(piece));
+        ceiling.pass(Direction::Read, |block| heard.extend_from_slice(block));
         assert!(heard == buffer, "read, ceiling of {}", case.name);
     }
 }
@@ -57,12 +57,12 @@ fn memcpy_at_its_best_moves_the_whole_buffer_in_order() {
     let (buffer, mut memcpy) = (pattern(), Memcpy::best());
     memcpy.pass(Direction::Write, feed(&buffer));
     assert!(memcpy.memory.get() == buffer);
-    let mut pieces = 0;
-    memcpy.pass(Direction::Read, |piece| {
-        assert_eq!(piece.len(), PIECE_BYTES as usize);
-        pieces += 1;
+    let mut blocks = 0;
+    memcpy.pass(Direction::Read, |block| {
+        assert_eq!(block.len(), BLOCK_BYTES as usize);
+        blocks += 1;
     });
-    assert_eq!(pieces, RING_BYTES / PIECE_BYTES);
+    assert_eq!(blocks, RING_BYTES / BLOCK_BYTES);
 }
 
 /// A pass that takes `micros` of this thread's time.

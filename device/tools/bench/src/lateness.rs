@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::rig::{Interrupt, Rig};
+use super::measured_card::{Interrupt, MeasuredCard};
 use super::row::quantile;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
 /// Packets, in microseconds.
 const PACKETS: [u32; 2] = [10_000, 1_000];
-/// What of each round is told, in percent of the notifications that are not later.
+/// What of each round is given, in percent of the notifications that are not later.
 const QUANTILES: [(&str, usize); 3] = [("median", 50), ("99 %", 99), ("worst", 100)];
 
 /// Measures either packet.
@@ -33,13 +33,13 @@ fn rows_of(packet_micros: u32, rounds: &[(Vec<f64>, Vec<f64>)]) -> impl Iterator
     QUANTILES.iter().map(move |(name, percent)| {
         let quantiles =
             |(card, bare): &(Vec<f64>, Vec<f64>)| (quantile(card, *percent), quantile(bare, *percent));
-        let told: Vec<(f64, f64)> = rounds.iter().map(quantiles).collect();
+        let quantiles: Vec<(f64, f64)> = rounds.iter().map(quantiles).collect();
         Row {
             figure: "lateness",
             case: format!("{name}, {} ms packets", packet_micros / 1000),
-            value: Spread::of(told.iter().map(|(card, _)| *card)),
+            value: Spread::of(quantiles.iter().map(|(card, _)| *card)),
             unit: "us",
-            ratio: Some(Spread::of(told.iter().map(|(card, bare)| card / bare.max(0.001)))),
+            ratio: Some(Spread::of(quantiles.iter().map(|(card, bare)| card / bare.max(0.001)))),
             of: "a bare thread's wake and eventfd",
             ceiling: None,
         }
@@ -48,32 +48,32 @@ fn rows_of(packet_micros: u32, rounds: &[(Vec<f64>, Vec<f64>)]) -> impl Iterator
 
 /// Microseconds from due to seen, of each packet, sorted.
 fn card(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
-    let rig = Rig::new(1, packet_micros, true)?;
-    rig.run(0)?;
-    let late = listen(&rig, sound)?;
-    rig.played()?;
+    let card = MeasuredCard::new(1, packet_micros, true)?;
+    card.run(0)?;
+    let late = play_for(&card, sound)?;
+    card.packets_played()?;
     Ok(late)
 }
 
 /// Plays for as long as `sound`: sleeps on the interrupt, and marks a packet for every one that is complete, as a driver does. Gives the
 /// microseconds from due to seen of each packet, sorted.
-pub(super) fn listen(rig: &Rig, sound: Duration) -> Result<Vec<f64>, BenchError> {
+pub(super) fn play_for(card: &MeasuredCard, sound: Duration) -> Result<Vec<f64>, BenchError> {
     let begin = Instant::now();
     let mut late = Vec::new();
     let mut seen = 0;
     while begin.elapsed() < sound {
-        rig.interrupt.wait()?;
-        let now = rig.now();
-        let status = rig.status()?;
+        card.interrupt.wait()?;
+        let now = card.now();
+        let status = card.status()?;
         // Each that was missed meanwhile was due a packet earlier.
         let new = status.packets.wrapping_sub(seen);
         for earlier in 0..u64::from(new) {
-            let due = status.packet_clock.saturating_sub(earlier.saturating_mul(rig.packet_nanos()));
+            let due = status.packet_clock.saturating_sub(earlier.saturating_mul(card.packet_nanos()));
             late.push(now.saturating_sub(due) as f64 / 1000.0);
         }
         if new != 0 {
             // The buffer has two packets: the one that is complete is filled again, as the one after the next.
-            rig.mark(0, status.packets.wrapping_add(1))?;
+            card.mark(0, status.packets.wrapping_add(1))?;
         }
         seen = status.packets;
     }
@@ -104,7 +104,7 @@ fn bare(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
         });
         let mut late = Vec::new();
         let mut due = packet;
-        let heard = loop {
+        let waited = loop {
             if begin.elapsed() >= sound {
                 break Ok(());
             }
@@ -121,7 +121,7 @@ fn bare(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
         if let Ok(result) = sleeper.join() {
             result?;
         }
-        heard?;
+        waited?;
         late.sort_by(f64::total_cmp);
         Ok(late)
     })
@@ -136,9 +136,9 @@ mod tests {
         let bare: Vec<f64> = (1..=100_u8).map(f64::from).collect();
         let card = bare.iter().map(|late| late * 4.0).collect();
         let rows: Vec<Row> = rows_of(1_000, &[(card, bare)]).collect();
-        let told: Vec<(f64, f64)> =
+        let quantiles: Vec<(f64, f64)> =
             rows.iter().map(|row| (row.value.median, row.ratio.unwrap().median)).collect();
-        assert_eq!(told, [(200.0, 4.0), (396.0, 4.0), (400.0, 4.0)]);
+        assert_eq!(quantiles, [(200.0, 4.0), (396.0, 4.0), (400.0, 4.0)]);
         assert_eq!(rows[1].case, "99 %, 1 ms packets");
     }
 

@@ -1,5 +1,8 @@
 //! Figures: what the card costs and how punctual it is, measured in one run on this machine. `ringwave bench` prints them.
 //!
+//! The card, its engine thread and its I/O worker run in this process, as the program runs them, with the null sink; a guest is played by
+//! [`measured_card`].
+//!
 //! Timings depend on the machine and on what else it does, so each figure says what it is a ratio of, and both are measured side by
 //! side; each is measured several times, and its median stands with the least and the greatest. Nothing here judges a figure.
 
@@ -12,17 +15,18 @@ pub mod cpu;
 pub mod dma;
 pub mod lateness;
 mod machine;
+mod measured_card;
 pub mod messages;
+mod null_host;
 pub mod position;
-mod rig;
 mod row;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::EngineError;
 pub use machine::Machine;
+use ringwave_host::SinkError;
 pub use row::{Row, Spread};
 
 /// Rounds in which each figure is measured.
@@ -48,9 +52,9 @@ pub enum BenchError {
     /// Memory or descriptors of this process.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// The engine of the measured card.
+    /// The sink of the measured card.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Sink(#[from] SinkError),
     /// The card did not do what is measured, so a figure would be of something else.
     #[error("the measured card did not play: {0}")]
     Card(String),
@@ -58,7 +62,7 @@ pub enum BenchError {
 
 /// One figure: its name for `--only`, what it is, and how it is measured.
 #[derive(Clone, Copy)]
-pub struct Figure {
+pub struct Benchmark {
     /// As `--only` takes it.
     pub name: &'static str,
     /// What it tells.
@@ -66,13 +70,13 @@ pub struct Figure {
     measure: fn(Options) -> Result<Vec<Row>, BenchError>,
 }
 
-impl std::fmt::Debug for Figure {
+impl std::fmt::Debug for Benchmark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
 }
 
-impl Figure {
+impl Benchmark {
     /// Measures it.
     pub fn measure(&self, options: Options) -> Result<Vec<Row>, BenchError> {
         (self.measure)(options)
@@ -80,24 +84,24 @@ impl Figure {
 }
 
 /// All figures, in the order in which they are measured.
-pub const FIGURES: &[Figure] = &[
-    Figure { name: "dma", what: "bytes that the DMA walk moves, beside memcpy", measure: dma::measure },
-    Figure {
+pub const BENCHMARKS: &[Benchmark] = &[
+    Benchmark { name: "dma", what: "bytes that the DMA walk moves, beside memcpy", measure: dma::measure },
+    Benchmark {
         name: "cpu",
         what: "CPU time of the card per stream and second of sound",
         measure: cpu::measure,
     },
-    Figure {
+    Benchmark {
         name: "lateness",
         what: "from a packet's end to the guest's end of the interrupt",
         measure: lateness::measure,
     },
-    Figure {
+    Benchmark {
         name: "messages",
         what: "messages and interrupts per second of sound",
         measure: messages::measure,
     },
-    Figure {
+    Benchmark {
         name: "position",
         what: "position extrapolated from the page, beside the register",
         measure: position::measure,
@@ -122,7 +126,7 @@ impl Report {
     pub fn new(options: Options) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            machine: Machine::look(),
+            machine: Machine::read(),
             sound_ms: u64::try_from(options.sound.as_millis()).unwrap_or(u64::MAX),
             rows: Vec::new(),
         }

@@ -20,8 +20,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks.
-    pub fn look() -> Self {
+    /// Reads it from /proc.
+    pub fn read() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
         let model = processors.lines().find(|line| line.starts_with("model name"));

@@ -1,8 +1,8 @@
 //! What a second of sound costs in messages: accesses that the guest makes and QEMU carries to the card (each stops a virtual CPU), and
 //! interrupts the other way. Counted by the card itself, while a stream runs whose packets are marked by the mark page.
 
-use super::lateness::listen;
-use super::rig::Rig;
+use super::lateness::play_for;
+use super::measured_card::MeasuredCard;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
 /// Packets, in microseconds.
@@ -40,12 +40,12 @@ struct Counted {
 }
 
 fn count(packet_micros: u32, options: Options) -> Result<Counted, BenchError> {
-    let rig = Rig::new(1, packet_micros, true)?;
-    rig.run(0)?;
-    let before = rig.report();
-    listen(&rig, options.sound)?;
-    let after = rig.report();
-    let packets = rig.played()?;
+    let card = MeasuredCard::new(1, packet_micros, true)?;
+    card.run(0)?;
+    let before = card.report();
+    play_for(&card, options.sound)?;
+    let after = card.report();
+    let packets = card.packets_played()?;
     Ok(Counted {
         messages: after.messages.total.saturating_sub(before.messages.total) as f64,
         interrupts: after.interrupts.saturating_sub(before.interrupts) as f64,
@@ -71,11 +71,11 @@ mod tests {
     /// The card's own counters, with a guest that does one thing of a known number.
     #[test]
     fn every_register_access_is_one_message() {
-        let rig = Rig::new(1, 10_000, true).unwrap();
-        let before = rig.report().messages.total;
+        let card = MeasuredCard::new(1, 10_000, true).unwrap();
+        let before = card.report().messages.total;
         for _ in 0..7 {
-            rig.read(super::super::rig::block(0));
+            card.read(super::super::measured_card::block(0));
         }
-        assert_eq!(rig.report().messages.total - before, 7);
+        assert_eq!(card.report().messages.total - before, 7);
     }
 }

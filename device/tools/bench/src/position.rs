@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ringwave_regs::stream;
 
-use super::rig::{Rig, Status, block};
+use super::measured_card::{MeasuredCard, Status, block};
 use super::row::quantile;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
@@ -50,35 +50,35 @@ struct Errors {
 }
 
 fn errors(packet_micros: u32, sound: Duration) -> Result<Errors, BenchError> {
-    let rig = Rig::new(1, packet_micros, false)?;
-    rig.run(0)?;
+    let card = MeasuredCard::new(1, packet_micros, false)?;
+    card.run(0)?;
     let begin = Instant::now();
     let (mut frames, mut micros) = (Vec::new(), Vec::new());
     while begin.elapsed() < sound {
         std::thread::sleep(APART);
-        let status = rig.status()?;
-        let before = rig.now();
+        let status = card.status()?;
+        let before = card.now();
         // The low half is enough: 2^32 frames are a day.
-        let told = u64::from(rig.read(block(0) + stream::POSITION_LO));
-        let after = rig.now();
-        let (least, most) = (extrapolate(&rig, status, before), extrapolate(&rig, status, after));
-        frames.push(outside(told, least, most) as f64);
+        let answer = u64::from(card.read(block(0) + stream::POSITION_LO));
+        let after = card.now();
+        let (least, most) = (extrapolate(&card, status, before), extrapolate(&card, status, after));
+        frames.push(outside(answer, least, most) as f64);
         micros.push(after.saturating_sub(before) as f64 / 1000.0);
     }
-    rig.played()?;
+    card.packets_played()?;
     frames.sort_by(f64::total_cmp);
     micros.sort_by(f64::total_cmp);
     Ok(Errors { frames, micros })
 }
 
-/// How far `told` is from the range that the page says.
-fn outside(told: u64, least: u64, most: u64) -> u64 {
-    least.saturating_sub(told).max(told.saturating_sub(most))
+/// How far `answer` is from the range that the page says.
+fn outside(answer: u64, least: u64, most: u64) -> u64 {
+    least.saturating_sub(answer).max(answer.saturating_sub(most))
 }
 
 /// As a driver does: along the anchor's line, and never further than a packet.
-fn extrapolate(rig: &Rig, status: Status, now: u64) -> u64 {
-    status.line.frame_at(now).min(status.line.frame.saturating_add(rig.packet_frames()))
+fn extrapolate(card: &MeasuredCard, status: Status, now: u64) -> u64 {
+    status.line.frame_at(now).min(status.line.frame.saturating_add(card.packet_frames()))
 }
 
 #[cfg(test)]
@@ -87,19 +87,19 @@ mod tests {
 
     #[test]
     fn error_is_what_lies_outside_of_the_two_moments_on_either_side() {
-        for (told, error) in [(90, 10), (99, 1), (100, 0), (105, 0), (110, 0), (111, 1), (200, 90)] {
-            assert_eq!(outside(told, 100, 110), error, "{told}");
+        for (answer, error) in [(90, 10), (99, 1), (100, 0), (105, 0), (110, 0), (111, 1), (200, 90)] {
+            assert_eq!(outside(answer, 100, 110), error, "{answer}");
         }
     }
 
     #[test]
     fn extrapolation_stops_a_packet_beyond_the_anchor() {
-        let rig = Rig::new(1, 10_000, false).unwrap();
-        rig.run(0).unwrap();
-        let status = rig.status().unwrap();
-        let begin = extrapolate(&rig, status, status.line.clock);
+        let card = MeasuredCard::new(1, 10_000, false).unwrap();
+        card.run(0).unwrap();
+        let status = card.status().unwrap();
+        let begin = extrapolate(&card, status, status.line.clock);
         assert_eq!(begin, status.line.frame);
-        assert_eq!(extrapolate(&rig, status, status.line.clock + 5_000_000), begin + 240);
-        assert_eq!(extrapolate(&rig, status, status.line.clock + 500_000_000), begin + 480);
+        assert_eq!(extrapolate(&card, status, status.line.clock + 5_000_000), begin + 240);
+        assert_eq!(extrapolate(&card, status, status.line.clock + 500_000_000), begin + 480);
     }
 }

@@ -17,22 +17,20 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::BenchError;
-use crate::engine::{Engine, EngineConfig};
+use super::null_host::NullHost;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
-use ringwave_card::function::Ringwave;
 use ringwave_card::pci::Identity;
 use ringwave_card::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use ringwave_card::{Card, CardConfig};
 use ringwave_engine::clock::Speed;
+use ringwave_engine::threads::Threads;
 use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_guest_memory::memfd::memfd;
-use ringwave_host::SinkSpec;
 use ringwave_pci::client::Requests;
-use ringwave_pci::{IrqKind, Region, Request};
+use ringwave_pci::{IrqAction, IrqChange, IrqKind, Region, Request};
 use ringwave_report::SessionReport;
-use ringwave_vfio_user::{IrqAction, IrqChange};
 
 /// Frames per second of every measured stream.
 pub const RATE: u32 = 48_000;
@@ -46,16 +44,16 @@ const STREAM_RAM: u32 = 16 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A card that plays, and its guest's ends.
-pub struct Rig {
+pub struct MeasuredCard {
     card: Arc<Card>,
-    engine: Option<Engine<Ringwave>>,
+    engine: Option<Threads<Card>>,
     pages: MmapRegion,
     /// The guest's end of the interrupt.
     pub interrupt: Interrupt,
     packet_frames: u32,
 }
 
-impl Rig {
+impl MeasuredCard {
     /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With `written` the streams are marked:
     /// somebody has to go on with it.
     pub fn new(streams: u32, packet_micros: u32, written: bool) -> Result<Self, BenchError> {
@@ -64,24 +62,23 @@ impl Rig {
         let config =
             CardConfig { controller, identity: Identity::default(), speed: Speed::REAL, trace: false };
         let card = Arc::new(config.power_on()?);
-        let outputs = EngineConfig { sink: SinkSpec::Null, stats: None, trace: None };
-        let engine = Engine::start(Arc::clone(&card), outputs)?;
+        let engine = Threads::start(Arc::clone(&card), NullHost::new()?)?;
         let pages = card.bar(PAGES_BAR).and_then(|bar| bar.mapped);
         let pages = pages.ok_or_else(|| BenchError::Card("no page BAR".to_owned()))?.try_clone_to_owned()?;
         let pages = MmapRegion::from_file(FileOffset::new(pages.into(), 0), PAGES_BYTES as usize)
             .map_err(std::io::Error::other)?;
-        let rig = Self {
+        let card = Self {
             card,
             engine: Some(engine),
             pages,
             interrupt: Interrupt::new()?,
             packet_frames: packet_micros * (RATE / 1000) / 1000,
         };
-        rig.connect(streams)?;
+        card.connect(streams)?;
         for index in 0..streams {
-            rig.set_up(index, written)?;
+            card.set_up(index, written)?;
         }
-        Ok(rig)
+        Ok(card)
     }
 
     /// RAM, bus mastering, one MSI message.
@@ -124,8 +121,8 @@ impl Rig {
         ] {
             self.write(block(index) + register, value);
         }
-        self.step(index, stream::STATE_ACQUIRE)?;
-        self.step(index, stream::STATE_PAUSE)?;
+        self.enter(index, stream::STATE_ACQUIRE)?;
+        self.enter(index, stream::STATE_PAUSE)?;
         if written {
             self.mark(index, PACKETS - 1)?;
         }
@@ -134,10 +131,10 @@ impl Rig {
 
     /// Starts stream `index`.
     pub fn run(&self, index: u32) -> Result<(), BenchError> {
-        self.step(index, stream::STATE_RUN)
+        self.enter(index, stream::STATE_RUN)
     }
 
-    fn step(&self, index: u32, state: u32) -> Result<(), BenchError> {
+    fn enter(&self, index: u32, state: u32) -> Result<(), BenchError> {
         self.write(block(index) + stream::STATE, state);
         let now = self.read(block(index) + stream::STATE);
         if now == state {
@@ -225,13 +222,13 @@ impl Rig {
     }
 
     fn load_u32(&self, field: u32) -> std::io::Result<u32> {
-        let place = (pages::STATUS_BASE + field) as usize;
-        self.pages.as_volatile_slice().load(place, Ordering::Acquire).map_err(std::io::Error::other)
+        let offset = (pages::STATUS_BASE + field) as usize;
+        self.pages.as_volatile_slice().load(offset, Ordering::Acquire).map_err(std::io::Error::other)
     }
 
     fn load_u64(&self, field: u32) -> std::io::Result<u64> {
-        let place = (pages::STATUS_BASE + field) as usize;
-        self.pages.as_volatile_slice().load(place, Ordering::Acquire).map_err(std::io::Error::other)
+        let offset = (pages::STATUS_BASE + field) as usize;
+        self.pages.as_volatile_slice().load(offset, Ordering::Acquire).map_err(std::io::Error::other)
     }
 
     /// What the card has counted since it was made.
@@ -241,7 +238,7 @@ impl Rig {
 
     /// Packets that were completed, of all streams. An error if what was played was not what is in the buffers, for then the figures are
     /// of something else.
-    pub fn played(&self) -> Result<u64, BenchError> {
+    pub fn packets_played(&self) -> Result<u64, BenchError> {
         let mut packets = 0_u64;
         for (index, stats) in self.card.stream_stats().iter().enumerate() {
             if stats.transport_faults != 0 || stats.packets_completed == 0 {
@@ -255,7 +252,7 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
+impl Drop for MeasuredCard {
     fn drop(&mut self) {
         if let Some(engine) = self.engine.take() {
             engine.end();
