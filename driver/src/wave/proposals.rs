@@ -6,6 +6,8 @@
 //!
 //! [`Capabilities::takes`]: crate::hw::format::Capabilities::takes
 
+mod default_format;
+
 use nt::NTSTATUS;
 use nt::status::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED};
 use portcls_sys::GUID;
@@ -13,9 +15,8 @@ use portcls_sys::guid::{
     GUID_NULL, KSDATAFORMAT_SPECIFIER_WAVEFORMATEX, KSDATAFORMAT_TYPE_AUDIO, KSPROPSETID_Pin,
 };
 use portcls_sys::ks::{
-    KSDATAFORMAT_ATTRIBUTES, KSDATAFORMAT_WAVEFORMATEX_BYTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT,
-    KSPROPERTY_PIN_PROPOSEDATAFORMAT2, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET,
-    KSPROPERTY_TYPE_SET,
+    KSDATAFORMAT_WAVEFORMATEX_BYTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT, KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
+    KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
 };
 use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
 
@@ -49,10 +50,6 @@ pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES,
 const HEADER_BYTES_U32: u32 = 64;
 const _: () = assert!(HEADER_BYTES_U32 as usize == HEADER_BYTES);
 
-/// Where the attribute list is in the instance of PROPOSEDATAFORMAT2: behind `PinId` and `Reserved` of
-/// KSP_PIN.
-const LIST_AT: usize = 8;
-
 /// # Safety
 /// As [`handle_by`] a wave miniport.
 unsafe extern "system" fn on_propose(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
@@ -64,7 +61,7 @@ unsafe extern "system" fn on_propose(request: *mut PCPROPERTY_REQUEST) -> NTSTAT
 /// As [`on_propose`].
 unsafe extern "system" fn on_propose2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     // SAFETY: by contract.
-    unsafe { handle_by(request, propose2) }
+    unsafe { handle_by(request, default_format::propose2) }
 }
 
 /// The instance names the host pin.
@@ -128,42 +125,6 @@ fn would_take(miniport: &WaveMiniport, value: &[u8]) -> Result<(), FormatError> 
     let format = AudioFormat::parse(format)?;
     modes::check_behind(value, miniport.modes())?;
     if miniport.endpoint().can.takes(format) { Ok(()) } else { Err(FormatError::NoMatch) }
-}
-
-/// PROPOSEDATAFORMAT2: the endpoint's default format, which is its shared format for good
-/// ([`crate::default_format`]), in the mode that the instance names, followed by what names it.
-fn propose2(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
-    if let Err(status) = on_host_pin(miniport.endpoint(), instance) {
-        return Reply::refused(status);
-    }
-    match verb {
-        Verb::BasicSupport => return Reply::basic_support(value, KSPROPERTY_TYPE_GET),
-        Verb::Set => return Reply::NO_VERB,
-        Verb::Get => {}
-    }
-    let list = match mode_list(miniport, instance) {
-        Ok(list) => list,
-        Err(status) => return Reply::refused(status),
-    };
-    // The same in every mode: the card has no processing that one could leave out.
-    let Some(format) = miniport.default_format() else { return Reply::refused(STATUS_NO_MATCH) };
-    let mut format = format.to_bytes();
-    if !list.is_empty() {
-        format.set_flags(KSDATAFORMAT_ATTRIBUTES);
-    }
-    // A KSDATAFORMAT_WAVEFORMATEXTENSIBLE is a multiple of 8 long, so that the list may follow at once.
-    Reply::parts(value, &[format.as_slice(), list])
-}
-
-/// The attribute list in the instance, given back as it came; none is good too. It ends where the instance
-/// ends, whatever its `Size` says: the samples (simpleaudiosample, `minwavert.cpp`) go by that alone.
-fn mode_list<'a>(miniport: &WaveMiniport, instance: &'a [u8]) -> Result<&'a [u8], NTSTATUS> {
-    let list = instance.get(LIST_AT..).unwrap_or_default();
-    if list.is_empty() {
-        return Ok(list);
-    }
-    modes::check_bounded(list, miniport.modes())?;
-    Ok(list)
 }
 
 #[cfg(test)]
