@@ -9,12 +9,45 @@ pub const S32: u32 = 2;
 /// 32-bit IEEE float.
 pub const F32: u32 = 3;
 
+/// A sample format that FORMAT and FORMATS have a code for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleCode {
+    /// [`S16`].
+    S16,
+    /// [`S24_32`].
+    S24In32,
+    /// [`S32`].
+    S32,
+    /// [`F32`].
+    F32,
+}
+
+impl SampleCode {
+    /// The format with this code; `None` for a code that is not defined.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            S16 => Some(Self::S16),
+            S24_32 => Some(Self::S24In32),
+            S32 => Some(Self::S32),
+            F32 => Some(Self::F32),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one sample.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Self::S16 => 2,
+            Self::S24In32 | Self::S32 | Self::F32 => 4,
+        }
+    }
+}
+
 /// Bytes of one sample; `None` for a code that is not defined.
 pub const fn sample_bytes(code: u32) -> Option<u32> {
-    match code {
-        S16 => Some(2),
-        S24_32 | S32 | F32 => Some(4),
-        _ => None,
+    match SampleCode::from_code(code) {
+        Some(sample) => Some(sample.bytes()),
+        None => None,
     }
 }
 

@@ -4,8 +4,9 @@
 use std::f64::consts::TAU;
 
 use ringwave_audio::SampleFormat;
+use ringwave_regs::format::SampleCode;
 use ringwave_regs::pages::status;
-use ringwave_regs::{format, global, stream};
+use ringwave_regs::{global, stream};
 
 use crate::bringup::{Bringup, LOW_BYTES, PATIENCE, RING, StepEnd, StepResult};
 use crate::stream::{Mode, Setup, Stream};
@@ -59,7 +60,7 @@ fn play(bringup: &mut Bringup<'_>, its: &Stream, mode: Mode) -> StepResult {
     let frames = wanted.div_ceil(period.into()).max(1) * u64::from(period);
     let last = (frames - 1) / u64::from(packet_frames);
     let rest = u32::try_from(frames - last * u64::from(packet_frames)).unwrap_or(packet_frames);
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     let before = bringup.status(its)?;
     bringup.stream_set(its, stream::EOS, stream::EOS_ARM | (rest * setup.frame_bytes()))?;
     // All at once: each packet is like the one before, so it holds its data already.
@@ -95,18 +96,19 @@ fn sine(setup: &Setup, sample: SampleFormat, period: u32) -> Vec<u8> {
 
 /// The sample format with this code (DATASHEET 4.2); `None` for a code that is not defined.
 const fn sample_format(code: u32) -> Option<SampleFormat> {
-    match code {
-        format::S16 => Some(SampleFormat::S16),
-        format::S24_32 => Some(SampleFormat::S24In32),
-        format::S32 => Some(SampleFormat::S32),
-        format::F32 => Some(SampleFormat::F32),
-        _ => None,
+    match SampleCode::from_code(code) {
+        Some(SampleCode::S16) => Some(SampleFormat::S16),
+        Some(SampleCode::S24In32) => Some(SampleFormat::S24In32),
+        Some(SampleCode::S32) => Some(SampleFormat::S32),
+        Some(SampleCode::F32) => Some(SampleFormat::F32),
+        None => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringwave_regs::format;
 
     #[test]
     fn buffer_closes_upon_itself_in_every_format() {
