@@ -41,14 +41,14 @@ impl Loopback {
     }
 
     /// The render stream played something. Gives the frames that there was no room for.
-    pub fn heard(&mut self, format: StreamFormat, heard: AudioChunk<'_>) -> u64 {
+    pub fn push(&mut self, format: StreamFormat, chunk: AudioChunk<'_>) -> u64 {
         if self.format != Some(format) {
             self.clear();
             self.format = Some(format);
         }
         let frame = u64::from(format.frame_bytes().max(1));
         let room = (BYTES_MAX.saturating_sub(self.queue.len()) as u64) / frame;
-        match heard {
+        match chunk {
             AudioChunk::Frames(bytes) => {
                 let taken = (bytes.len() as u64 / frame).min(room);
                 let end = usize::try_from(taken * frame).unwrap_or(0);
@@ -105,9 +105,9 @@ mod tests {
     const MONO: StreamFormat =
         StreamFormat { sample: ringwave_audio::SampleFormat::S16, channels: 1, rate: 48_000 };
 
-    fn heard(line: &mut Loopback, samples: std::ops::Range<u16>) -> u64 {
+    fn push(line: &mut Loopback, samples: std::ops::Range<u16>) -> u64 {
         let bytes: Vec<u8> = samples.flat_map(u16::to_le_bytes).collect();
-        line.heard(MONO, AudioChunk::Frames(&bytes))
+        line.push(MONO, AudioChunk::Frames(&bytes))
     }
 
     fn captured(line: &mut Loopback, frames: usize) -> Vec<u16> {
@@ -120,11 +120,11 @@ mod tests {
     fn sound_begins_late_and_ends_early() {
         let mut line = Loopback::new(0, 1);
         assert_eq!(captured(&mut line, 2), [0, 0]);
-        heard(&mut line, 1..4);
+        push(&mut line, 1..4);
         assert_eq!(captured(&mut line, 4), [0, 0, 1, 2], "one frame is held back");
-        heard(&mut line, 4..7);
+        push(&mut line, 4..7);
         assert_eq!(captured(&mut line, 4), [3, 4, 5, 6], "one frame fewer came than was wanted");
-        heard(&mut line, 7..9);
+        push(&mut line, 7..9);
         assert_eq!(captured(&mut line, 4), [7, 8, 0, 0], "the end");
         assert_eq!(captured(&mut line, 2), [0, 0]);
     }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn another_format_is_silence() {
         let mut line = Loopback::new(0, 1);
-        heard(&mut line, 1..9);
+        push(&mut line, 1..9);
         let mut bytes = [0xFF; 8];
         assert_eq!(line.capture(1, StreamFormat { rate: 44_100, ..MONO }, &mut bytes), 0);
         assert_eq!(bytes, [0; 8]);
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut line = Loopback::new(0, 1);
-        assert_eq!(line.heard(MONO, AudioChunk::Silence(1 << 40)), (1 << 40) - (BYTES_MAX as u64 / 2));
-        assert_eq!(heard(&mut line, 0..5), 5);
+        assert_eq!(line.push(MONO, AudioChunk::Silence(1 << 40)), (1 << 40) - (BYTES_MAX as u64 / 2));
+        assert_eq!(push(&mut line, 0..5), 5);
     }
 
     proptest! {
@@ -157,7 +157,7 @@ mod tests {
                 let step = if ahead + step < 0 { -ahead } else { step };
                 ahead += step;
                 let frames = u16::try_from(10 + step).unwrap();
-                heard(&mut line, next..next + frames);
+                push(&mut line, next..next + frames);
                 next += frames;
                 all.extend(captured(&mut line, 10));
             }

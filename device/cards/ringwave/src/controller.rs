@@ -236,8 +236,8 @@ impl Controller {
     /// Device clock at which [`Self::advance`] has something to do next; `None` while nothing moves.
     pub fn next_deadline(&self) -> Option<u64> {
         let ticks = (0..self.streams.len()).filter_map(|index| self.next_tick(index));
-        let looks = self.streams.iter().filter_map(Stream::next_look);
-        self.next_end().map(|(due, _)| due).into_iter().chain(ticks).chain(looks).min()
+        let polls = self.streams.iter().filter_map(Stream::next_poll);
+        self.next_end().map(|(due, _)| due).into_iter().chain(ticks).chain(polls).min()
     }
 
     /// Device clock at which a stream's position page ticks next: in D3hot none does.
@@ -331,7 +331,7 @@ impl Controller {
             if self.next_tick(index).is_some_and(|due| due <= self.time) {
                 self.with_stream(index, env, Stream::tick);
             }
-            if self.streams.get(index).and_then(Stream::next_look).is_some_and(|due| due <= self.time) {
+            if self.streams.get(index).and_then(Stream::next_poll).is_some_and(|due| due <= self.time) {
                 self.with_stream(index, env, Stream::poll);
             }
         }
@@ -363,7 +363,7 @@ impl Controller {
     ) -> Option<R> {
         let result = match self.loops.iter().position(|line| line.capture == index) {
             None => self.act_at(time, index, env, act),
-            Some(place) => self.act_in_loop(time, place, env, act),
+            Some(line) => self.act_in_loop(time, line, env, act),
         };
         self.collect_event(index, env);
         result
@@ -385,8 +385,8 @@ impl Controller {
                 line.clear();
                 continue;
             }
-            for (_, format, heard) in env.audio.chunks_from(mark) {
-                line.heard(format, heard);
+            for (_, format, chunk) in env.audio.chunks_from(mark) {
+                line.push(format, chunk);
             }
         }
         Some(result)
@@ -397,18 +397,18 @@ impl Controller {
     fn act_in_loop<R>(
         &mut self,
         time: u64,
-        place: usize,
+        line: usize,
         env: &mut Env<'_>,
         act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
-        let render = self.loops.get(place)?.render;
+        let render = self.loops.get(line)?.render;
         self.act_at(time, render, env, Stream::emit_now);
         self.collect_event(render, env);
-        let heard_at = self.streams.get(render).map(Stream::pace)?;
-        let line = self.loops.get_mut(place)?;
+        let rate_den = self.streams.get(render).map(Stream::rate_den)?;
+        let line = self.loops.get_mut(line)?;
         let stream = self.streams.get_mut(line.capture)?;
         // Whoever listens goes at the pace of what he hears, so that no frame is wanting or left over.
-        stream.set_rate_den(heard_at);
+        stream.set_rate_den(rate_den);
         let mut env = Env {
             now: env.now,
             memory: env.memory,

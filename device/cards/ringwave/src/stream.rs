@@ -188,8 +188,8 @@ impl Stream {
 
     /// Device clock at which the mark page is looked at next if nothing happens before; `None` unless the
     /// stream is stalled.
-    pub fn next_look(&self) -> Option<u64> {
-        self.stall().map(|_| self.notices.marks.next_look())
+    pub fn next_poll(&self) -> Option<u64> {
+        self.stall().map(|_| self.notices.marks.next_poll())
     }
 
     /// The stream has been stalled for long enough to look at its mark page unasked.
@@ -198,7 +198,7 @@ impl Stream {
     }
 
     /// A register of the stream is about to tell what was marked.
-    pub fn look_now(&mut self, ctx: &mut CardCtx<'_, '_>) {
+    pub fn refresh_mark(&mut self, ctx: &mut CardCtx<'_, '_>) {
         self.refresh(Refresh::Passing, ctx);
     }
 
@@ -248,7 +248,7 @@ impl Stream {
     }
 
     /// The pace it goes at: `RATE_DEN`.
-    pub fn pace(&self) -> u32 {
+    pub fn rate_den(&self) -> u32 {
         self.active.as_ref().map_or(NOMINAL, |active| active.timeline().den())
     }
 
@@ -344,7 +344,7 @@ impl Stream {
         stats.packets = geometry.packets;
         self.enter(regs::STATE_ACQUIRE, ctx);
         // What was stored since STOP counts from here on.
-        self.look_now(ctx);
+        self.refresh_mark(ctx);
         Ok(())
     }
 
@@ -354,7 +354,7 @@ impl Stream {
             return Err(Error::BusMasterOff);
         }
         let start = self.checked_start(active)?;
-        let (has_run, ended) = (active.clock().is_some(), active.ended());
+        let (has_run, ended) = (active.clock().is_some(), active.has_ended());
         let ring = self.snapshot(ctx)?;
         self.counters.stats.entries = ring.entries();
         self.counters.stats.scatter_gather = self.setup.dma_mode == regs::DMA_MODE_SCATTER_GATHER;
@@ -484,7 +484,7 @@ fn flags(active: &ActiveStream) -> u32 {
     let flag = |on: bool, flag: u32| if on { flag } else { 0 };
     flag(active.stalled().is_some(), status::FLAG_STALLED)
         | flag(active.clock() == Some(ClockMode::Lockstep), status::FLAG_LOCKSTEP)
-        | flag(active.ended(), status::FLAG_ENDED)
+        | flag(active.has_ended(), status::FLAG_ENDED)
         | flag(active.validity().is_marked(), status::FLAG_WRITTEN)
 }
 

@@ -154,7 +154,7 @@ impl ActiveStream {
     }
 
     /// The end of the stream was reached.
-    pub fn ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.ended
     }
 

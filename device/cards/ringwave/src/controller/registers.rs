@@ -29,7 +29,7 @@ pub(super) struct Registers {
 }
 
 /// Where an offset in BAR 0 leads.
-enum Place {
+enum Target {
     Global(u32),
     /// A register in a stream's block: index of the stream, offset in its block.
     Stream(usize, u32),
@@ -38,43 +38,43 @@ enum Place {
 }
 
 impl Controller {
-    fn place(&self, offset: u64) -> Place {
-        let Ok(offset) = u32::try_from(offset) else { return Place::Nowhere };
-        let Some(in_blocks) = offset.checked_sub(stream::BLOCK_BASE) else { return Place::Global(offset) };
+    fn decode_offset(&self, offset: u64) -> Target {
+        let Ok(offset) = u32::try_from(offset) else { return Target::Nowhere };
+        let Some(in_blocks) = offset.checked_sub(stream::BLOCK_BASE) else { return Target::Global(offset) };
         let index = in_blocks / stream::BLOCK_STRIDE;
         if index >= stream::STREAMS_MAX {
-            Place::Nowhere
+            Target::Nowhere
         } else if index >= self.streams() {
-            Place::AbsentStream
+            Target::AbsentStream
         } else {
-            Place::Stream(index as usize, in_blocks % stream::BLOCK_STRIDE)
+            Target::Stream(index as usize, in_blocks % stream::BLOCK_STRIDE)
         }
     }
 
     pub(super) fn read_register(&mut self, offset: u64, env: &mut Env<'_>) -> u32 {
         let time = self.time;
-        let result = match self.place(offset) {
-            Place::Global(at) => self.read_global(at),
-            Place::Stream(index, at) => {
+        let result = match self.decode_offset(offset) {
+            Target::Global(at) => self.read_global(at),
+            Target::Stream(index, at) => {
                 if at == stream::WRITTEN {
-                    self.with_stream(index, env, Stream::look_now);
+                    self.with_stream(index, env, Stream::refresh_mark);
                 }
                 self.streams.get_mut(index).map_or(Err(Error::BadAccess), |stream| stream.read(at, time))
             }
-            Place::AbsentStream | Place::Nowhere => Err(Error::BadAccess),
+            Target::AbsentStream | Target::Nowhere => Err(Error::BadAccess),
         };
         // The only reason to refuse a read.
         result.unwrap_or_else(|_| u32::from_le_bytes([self.refuse_access(offset, env); 4]))
     }
 
     pub(super) fn write_register(&mut self, offset: u64, value: u32, env: &mut Env<'_>) {
-        let result = match self.place(offset) {
-            Place::Global(at) => self.write_global(at, value, env),
-            Place::Stream(index, at) => {
+        let result = match self.decode_offset(offset) {
+            Target::Global(at) => self.write_global(at, value, env),
+            Target::Stream(index, at) => {
                 let written = self.with_stream(index, env, |stream, ctx| stream.write(at, value, ctx));
                 written.unwrap_or(Err(Error::BadAccess))
             }
-            Place::AbsentStream | Place::Nowhere => Err(Error::BadAccess),
+            Target::AbsentStream | Target::Nowhere => Err(Error::BadAccess),
         };
         if let Err(error) = result {
             self.refuse(offset, Some(value), error, env);
@@ -84,14 +84,14 @@ impl Controller {
     /// There is no such register, or it can't be accessed this way: returns what each byte of a read is.
     pub(super) fn refuse_access(&mut self, offset: u64, env: &mut Env<'_>) -> u8 {
         self.refuse(offset, None, Error::BadAccess, env);
-        if matches!(self.place(offset), Place::AbsentStream) { 0 } else { 0xFF }
+        if matches!(self.decode_offset(offset), Target::AbsentStream) { 0 } else { 0xFF }
     }
 
     /// Notes an error in the ERROR of the present stream whose block was hit, else in the global one.
     fn refuse(&mut self, offset: u64, value: Option<u32>, error: Error, env: &mut Env<'_>) {
         let mut note = Diagnostic::Refused { stream: None, offset, value, error };
-        match self.place(offset) {
-            Place::Stream(index, _) => {
+        match self.decode_offset(offset) {
+            Target::Stream(index, _) => {
                 if let Some(stream) = self.streams.get_mut(index) {
                     stream.refuse(error, env);
                 }

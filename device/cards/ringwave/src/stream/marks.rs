@@ -10,14 +10,14 @@ use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_regs::{global, pages::mark, stream as regs};
 
 /// While a stream is STALLED the card looks again after so many ticks of the device clock.
-const LOOK_AGAIN: u64 = regs::LOOK_MILLIS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1000);
+const POLL_INTERVAL: u64 = regs::LOOK_MILLIS as u64 * (global::CLOCK_HZ_VALUE as u64 / 1000);
 
 /// What the card knows of a stream's mark page.
 #[derive(Debug)]
 pub(super) struct MarkPage {
     stream: u32,
     /// Device clock of the last look.
-    looked: u64,
+    last_look: u64,
     /// WAITING, as it was stored last.
     waiting: bool,
     /// A poll has found a mark, and no LOOK has come for it yet.
@@ -26,27 +26,27 @@ pub(super) struct MarkPage {
 
 impl MarkPage {
     pub(super) fn new(stream: u32) -> Self {
-        Self { stream, looked: 0, waiting: false, polled: false }
+        Self { stream, last_look: 0, waiting: false, polled: false }
     }
 
     /// Reads the page. Gives what its word marks if the word carries `tag`, whether it is new or not. `now`
     /// is the device clock.
     pub(super) fn read(&mut self, tag: u32, why: Refresh, pages: &dyn Pages, now: u64) -> Option<Mark> {
         let words = pages.load_mark(self.stream);
-        let before = core::mem::replace(&mut self.looked, now).min(now);
+        let before = core::mem::replace(&mut self.last_look, now).min(now);
         let packet = mark::packet(words.mark, tag)?;
         let clock = match words.clock {
             0 if why == Refresh::Told => Some(now),
             0 => None,
             // It was not there at the last look, and is there now.
-            told => Some(told.clamp(before, now)),
+            stored => Some(stored.clamp(before, now)),
         };
         Some(Mark { valid: Validity::Packet(packet), clock })
     }
 
     /// Device clock at which a stream that is STALLED has to look next.
-    pub(super) fn next_look(&self) -> u64 {
-        self.looked.saturating_add(LOOK_AGAIN)
+    pub(super) fn next_poll(&self) -> u64 {
+        self.last_look.saturating_add(POLL_INTERVAL)
     }
 
     /// The stream is about to stall: WAITING is 1 before the page is looked at once more. A guest that stores
@@ -74,7 +74,7 @@ impl MarkPage {
     }
 
     /// LOOK was written: the guest keeps to the rule.
-    pub(super) fn look_came(&mut self) {
+    pub(super) fn look_written(&mut self) {
         self.polled = false;
     }
 

@@ -61,7 +61,7 @@ impl Stream {
             return Err(Error::NotSupported);
         }
         if matches!(offset, regs::STATE | regs::WRITTEN | regs::EOS) {
-            self.look_now(ctx);
+            self.refresh_mark(ctx);
         }
         match offset {
             regs::STATE => self.write_state(value, ctx)?,
@@ -76,7 +76,7 @@ impl Stream {
             regs::LOCKSTEP if self.running() => return Err(Error::BadState),
             regs::LOCKSTEP => self.lockstep = value & regs::LOCKSTEP_ASK,
             regs::LOOK => {
-                self.notices.marks.look_came();
+                self.notices.marks.look_written();
                 self.refresh(Refresh::Told, ctx);
             }
             regs::EOS => self.write_eos(value)?,
