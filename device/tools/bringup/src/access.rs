@@ -23,7 +23,7 @@ pub type Access<T> = Result<T, AccessError>;
 /// answer in time.
 pub trait CardAccess {
     /// What the user called it: a socket's path, or bus, device and function.
-    fn place(&self) -> String;
+    fn name(&self) -> String;
 
     /// Whether configuration space is the card's own. If not, a kernel stands in between, which keeps some of
     /// it over a reset, and enables MSI itself.

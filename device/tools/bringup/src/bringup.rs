@@ -117,7 +117,7 @@ impl<'a> Bringup<'a> {
     /// Brings the card to where a step begins: awake, bus mastering on, nothing connected, reset. Touches
     /// nothing behind a wrong MAGIC.
     pub fn fresh(&mut self) -> StepResult {
-        self.rest(Duration::ZERO)?;
+        self.wait(Duration::ZERO)?;
         self.wake()?;
         self.alive()?;
         self.card.disconnect()?;
@@ -202,7 +202,7 @@ impl<'a> Bringup<'a> {
     }
 
     /// Does nothing for a while, unless the user wants an end.
-    pub fn rest(&self, time: Duration) -> StepResult {
+    pub fn wait(&self, time: Duration) -> StepResult {
         let end = Instant::now() + time;
         loop {
             if self.stop.load(Ordering::Relaxed) {
@@ -242,11 +242,11 @@ impl<'a> Bringup<'a> {
         let mut seen = self.lines.take();
         let end = Instant::now() + PATIENCE;
         while seen.iter().sum::<u64>() < wanted && Instant::now() < end {
-            self.rest(Duration::ZERO)?;
+            self.wait(Duration::ZERO)?;
             self.lines.wait(Duration::from_millis(20));
             self.add(&mut seen);
         }
-        self.rest(after)?;
+        self.wait(after)?;
         self.add(&mut seen);
         Ok(seen)
     }
@@ -314,7 +314,7 @@ impl<'a> Bringup<'a> {
         let streams = self.get(global::STREAMS)?;
         let (render, capture) = (streams & 0xFF, streams >> 8 & 0xFF);
         let all = render.saturating_add(capture).min(stream::STREAMS_MAX);
-        (0..all).map(|index| super::stream::Stream::look(self, index)).collect()
+        (0..all).map(|index| super::stream::Stream::read(self, index)).collect()
     }
 }
 

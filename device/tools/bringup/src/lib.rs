@@ -32,13 +32,13 @@ use steps::{STEPS, Step};
 const GUARDS: [&str; 2] = ["identity", "version"];
 
 /// Says whether the vendor and device that were found are the ones that may be touched.
-pub fn check_identity(place: &str, found: (u16, u16), wanted: (u16, u16)) -> Result<(), String> {
+pub fn check_identity(name: &str, found: (u16, u16), wanted: (u16, u16)) -> Result<(), String> {
     if found == wanted {
         return Ok(());
     }
     let id = |(vendor, device): (u16, u16)| format!("{vendor:04x}:{device:04x}");
     Err(format!(
-        "{place}: {}, and a Ringwave card is {}; nothing was touched (for a card that is served with other ids: --force-id {})",
+        "{name}: {}, and a Ringwave card is {}; nothing was touched (for a card that is served with other ids: --force-id {})",
         id(found),
         id(wanted),
         id(found)
@@ -55,15 +55,15 @@ pub fn run(
     mut each: impl FnMut(&StepReport),
 ) -> Result<Report, String> {
     let began = Instant::now();
-    let place = card.place();
+    let name = card.name();
     let (vendor, device) = (config::read16(card, 0), config::read16(card, 2));
     let found =
-        vendor.and_then(|vendor| Ok((vendor, device?))).map_err(|error| format!("{place}: {error}"))?;
-    check_identity(&place, found, choices.identity)?;
-    let mut bringup = Bringup::new(card, choices, stop).map_err(|error| format!("{place}: {error}"))?;
+        vendor.and_then(|vendor| Ok((vendor, device?))).map_err(|error| format!("{name}: {error}"))?;
+    check_identity(&name, found, choices.identity)?;
+    let mut bringup = Bringup::new(card, choices, stop).map_err(|error| format!("{name}: {error}"))?;
 
     let mut done = Vec::new();
-    let touchable = guard(&mut bringup).map_err(|ended| format!("{place}: {}", why(ended)))?;
+    let touchable = guard(&mut bringup).map_err(|ended| format!("{name}: {}", why(ended)))?;
     let mut hold = (!touchable).then(|| "MAGIC or the major version is of another interface".to_owned());
     // A card that is not one is said so, whatever was asked for.
     let asked = |step: &Step| steps.iter().any(|asked| asked.name == step.name);
@@ -89,7 +89,7 @@ pub fn run(
     let failed = done.iter().any(|step| step.outcome == Outcome::Failed) || hold.is_some();
     Ok(Report {
         tool: env!("CARGO_PKG_VERSION"),
-        card: place,
+        card: name,
         outcome: if failed { Outcome::Failed } else { Outcome::Ok },
         milliseconds: millis(began),
         steps: done,

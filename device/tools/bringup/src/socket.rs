@@ -75,7 +75,7 @@ impl Socket {
 }
 
 impl CardAccess for Socket {
-    fn place(&self) -> String {
+    fn name(&self) -> String {
         self.path.display().to_string()
     }
 

@@ -33,7 +33,7 @@ pub struct Stream {
 
 impl Stream {
     /// Reads the constants of stream `index`.
-    pub fn look(bringup: &mut Bringup<'_>, index: u32) -> StepResult<Self> {
+    pub fn read(bringup: &mut Bringup<'_>, index: u32) -> StepResult<Self> {
         let places = stream::block(index).zip(pages::status_page(index)).zip(pages::position_page(index));
         let Some(((block, page), position_page)) = places else { return Err(StepEnd::Failed) };
         Ok(Self {
@@ -250,7 +250,7 @@ impl Bringup<'_> {
             if Instant::now() >= end {
                 break;
             }
-            self.rest(LOOK_EVERY)?;
+            self.wait(LOOK_EVERY)?;
         }
         self.check(of.name("status page SEQ"), false, "even, and twice the same", "not so for 3 s")
             .means("the card leaves SEQ odd, or writes the page all the time");
@@ -311,13 +311,13 @@ impl Bringup<'_> {
                 self.alive()?;
                 alive_until = now + ASK_EVERY;
             }
-            self.rest(LOOK_EVERY)?;
+            self.wait(LOOK_EVERY)?;
         }
     }
 
     /// Writes the registers "W in STOP" and the table, and clears the buffer. The stream is in STOP.
     pub fn configure(&mut self, of: &Stream, setup: &Setup) -> StepResult {
-        let (address, entries) = self.place_ring(setup);
+        let (address, entries) = self.lay_out_ring(setup);
         let values = [
             (stream::FORMAT, format::pack(setup.code, setup.channels)),
             (stream::RATE, setup.rate),
@@ -343,7 +343,7 @@ impl Bringup<'_> {
     }
 
     /// Clears the cyclic buffer and writes its table. Gives `DMA_ADDR` and `SG_ENTRIES`.
-    fn place_ring(&mut self, setup: &Setup) -> (u64, u32) {
+    fn lay_out_ring(&mut self, setup: &Setup) -> (u64, u32) {
         let bytes = setup.ring_bytes() as usize;
         let mut slots = Vec::new();
         for number in 0..bytes.div_ceil(PAGE) {
@@ -407,7 +407,7 @@ impl Bringup<'_> {
     }
 
     /// Takes the stream, step by step, from STOP to a state that it must reach.
-    pub fn reach(&mut self, of: &Stream, state: u32) -> StepResult {
+    pub fn step_to(&mut self, of: &Stream, state: u32) -> StepResult {
         for next in [stream::STATE_ACQUIRE, stream::STATE_PAUSE, stream::STATE_RUN] {
             if next <= state {
                 self.enter(of, next)?;

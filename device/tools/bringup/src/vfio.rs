@@ -65,7 +65,7 @@ impl Vfio {
         })
     }
 
-    fn place_of(&self, region: u32, offset: u32, bytes: usize) -> Access<u64> {
+    fn bar_offset(&self, region: u32, offset: u32, bytes: usize) -> Access<u64> {
         let size = self.device.get_region_size(region);
         if u64::from(offset).saturating_add(bytes as u64) > size {
             return Err(AccessError::Refused(format!("region {region} has {size:#x} bytes")));
@@ -74,13 +74,13 @@ impl Vfio {
     }
 
     fn region_read(&self, region: u32, offset: u32, into: &mut [u8]) -> Access<()> {
-        let place = self.place_of(region, offset, into.len())?;
-        self.file.read_exact_at(into, place).map_err(|error| self.failed(error))
+        let offset_in_file = self.bar_offset(region, offset, into.len())?;
+        self.file.read_exact_at(into, offset_in_file).map_err(|error| self.failed(error))
     }
 
     fn region_write(&self, region: u32, offset: u32, data: &[u8]) -> Access<()> {
-        let place = self.place_of(region, offset, data.len())?;
-        self.file.write_all_at(data, place).map_err(|error| self.failed(error))
+        let offset_in_file = self.bar_offset(region, offset, data.len())?;
+        self.file.write_all_at(data, offset_in_file).map_err(|error| self.failed(error))
     }
 
     /// What a failed call means: the kernel says EIO for a BAR of a function that sleeps, and also for one
@@ -123,7 +123,7 @@ impl Drop for Vfio {
 }
 
 impl CardAccess for Vfio {
-    fn place(&self) -> String {
+    fn name(&self) -> String {
         self.address.clone()
     }
 
@@ -221,7 +221,7 @@ fn normalize(address: &str) -> Result<String, String> {
     let full = if address.matches(':').count() == 1 { format!("0000:{address}") } else { address.to_owned() };
     let full = full.to_ascii_lowercase();
     let well_formed = full.len() == 12
-        && full.chars().enumerate().all(|(place, character)| match place {
+        && full.chars().enumerate().all(|(index, character)| match index {
             4 | 7 => character == ':',
             10 => character == '.',
             11 => ('0'..='7').contains(&character),

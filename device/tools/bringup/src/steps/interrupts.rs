@@ -31,7 +31,7 @@ fn messages(bringup: &mut Bringup<'_>, granted: u32) -> StepResult {
         bringup.set(global::INT_RAISE, message)?;
         let seen = bringup.interrupts(1, QUIET)?;
         // One count for each vector that is connected, granted or not.
-        let expected = place(seen.len() as u64, message.into());
+        let expected = arrivals(seen.len() as u64, message.into());
         let others =
             seen.iter().enumerate().filter(|(vector, count)| **count != 0 && *vector != message as usize);
         let meaning = match others.map(|(vector, _)| vector).next() {
@@ -55,7 +55,7 @@ fn messages(bringup: &mut Bringup<'_>, granted: u32) -> StepResult {
 }
 
 /// `0 1 0 0`: one arrival at vector 1 of 4.
-fn place(vectors: u64, one: u64) -> String {
+fn arrivals(vectors: u64, one: u64) -> String {
     (0..vectors).map(|vector| if vector == one { "1" } else { "0" }).collect::<Vec<_>>().join(" ")
 }
 

@@ -19,7 +19,7 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
         }
         bringup.check(its.name("jack"), true, "either", stopped);
         bringup.configure(&its, &its.usual(mode))?;
-        bringup.reach(&its, stream::STATE_RUN)?;
+        bringup.step_to(&its, stream::STATE_RUN)?;
         let running = jack(bringup, &its)?;
         bringup.equal(its.name("jack in RUN"), stopped, running);
         bringup.set(global::CONTROL, global::CONTROL_RESET)?;

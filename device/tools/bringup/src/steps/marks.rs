@@ -49,7 +49,7 @@ fn store(bringup: &mut Bringup<'_>, its: &Stream, packet: u32, tag: u32) -> Step
 /// What counts and what does not, before RUN: packet 0 is marked in the end.
 fn words(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     let first = tag(bringup, its)?;
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     bringup.state(its, stream::STATE_STOP)?;
     let second = tag(bringup, its)?;
     bringup.check(
@@ -58,7 +58,7 @@ fn words(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
         "never 0, another after STOP",
         format!("{first}, {second} after STOP"),
     );
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     for (name, packet, tag, expected) in [
         ("a mark of before STOP", 5, first, "not marked"),
         ("a tag that never was", 5, second.wrapping_add(1), "not marked"),

@@ -20,8 +20,8 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
         bringup.configure(&its, &its.usual(mode))?;
         for state in [stream::STATE_STOP, stream::STATE_PAUSE, stream::STATE_RUN] {
             bringup.state(&its, stream::STATE_STOP)?;
-            bringup.reach(&its, state)?;
-            judged(bringup, &its, state, features)?;
+            bringup.step_to(&its, state)?;
+            check_order(bringup, &its, state, features)?;
         }
         bringup.state(&its, stream::STATE_STOP)?;
     }
@@ -29,7 +29,7 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
 }
 
 /// Writes what must be refused in this state.
-fn judged(bringup: &mut Bringup<'_>, its: &Stream, state: u32, features: u32) -> StepResult {
+fn check_order(bringup: &mut Bringup<'_>, its: &Stream, state: u32, features: u32) -> StepResult {
     let mut wrong = Vec::new();
     bringup.take_stream_error(its)?;
     for (register, error) in refusals(its.captures(), state, features) {

@@ -54,7 +54,7 @@ fn render(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult 
     let (last, frame) = (PACKETS - 1, setup.frame_bytes());
     // Less than a FIFO, and no whole number of anything.
     let rest = setup.packet_frames / 2 + 1;
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     let before = bringup.status(its)?;
     bad_ends(bringup, its, setup)?;
 
@@ -159,7 +159,7 @@ fn counts(
 
 /// Without WRITTEN: the stream plays what is in the buffer until it is stopped.
 fn unmarked(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     let before = bringup.status(its)?;
     bringup.enter(its, stream::STATE_RUN)?;
     let (page, there) = packets(bringup, its, setup, PACKETS)?;
@@ -171,7 +171,7 @@ fn unmarked(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResul
 
 /// Capture: packets are stored, and taken one after the other. EOS is not for it.
 fn capture(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     bringup.stream_set(its, stream::EOS, stream::EOS_ARM)?;
     let error = bringup.take_stream_error(its)?;
     bringup.error(named(its, setup, "EOS"), Some(Error::NotSupported), error);

@@ -24,7 +24,7 @@ const FAR: u32 = 1 << 20;
 
 /// One look at the card: this host's clock before and after, and in between the card's clock, its position,
 /// its clock again.
-struct Look {
+struct Sample {
     host: (Instant, Instant),
     clock: (u64, u64),
     frame: u64,
@@ -39,14 +39,14 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
         for attempt in 1..=TRIES {
             prepare(bringup, &its, &setup)?;
             bringup.enter(&its, stream::STATE_RUN)?;
-            let looks = watch(bringup, &its)?;
+            let samples = watch(bringup, &its)?;
             bringup.state(&its, stream::STATE_STOP)?;
             let paced = bringup.get(global::CLOCK_MODE)? != global::CLOCK_MODE_LOCKSTEP;
-            // A host's clock that changed its pace is no break.
+            // A host's clock that changed its rate is no break.
             let same = |a: &Status, b: &Status| a.epoch == b.epoch || paced && a.rate_den != b.rate_den;
-            let whole = looks.windows(2).all(|two| matches!(two, [a, b] if same(&a.page, &b.page)));
-            if whole || attempt == TRIES {
-                judge(bringup, &its, &setup, &looks, (whole, if paced { RATE_LIMIT } else { 0.0 }));
+            let unbroken = samples.windows(2).all(|two| matches!(two, [a, b] if same(&a.page, &b.page)));
+            if unbroken || attempt == TRIES {
+                check(bringup, &its, &setup, &samples, (unbroken, if paced { RATE_LIMIT } else { 0.0 }));
                 break;
             }
         }
@@ -57,16 +57,16 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
 /// Takes the stream to PAUSE, with more promised than will be played.
 fn prepare(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
     bringup.configure(its, setup)?;
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     if bringup.get(global::FEATURES)? & global::FEATURE_WRITTEN != 0 {
         bringup.stream_set(its, stream::WRITTEN, FAR)?;
     }
     Ok(())
 }
 
-fn watch(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult<Vec<Look>> {
+fn watch(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult<Vec<Sample>> {
     let end = Instant::now() + WATCH;
-    let mut looks = Vec::new();
+    let mut samples = Vec::new();
     while Instant::now() < end {
         let page = bringup.status(its)?;
         let before = Instant::now();
@@ -74,38 +74,44 @@ fn watch(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult<Vec<Look>> {
         let after = Instant::now();
         let frame = bringup.position(its)?;
         let second = bringup.get64(global::CLOCK_LO)?;
-        looks.push(Look { host: (before, after), clock: (first, second), frame, page });
-        bringup.rest(RHYTHM)?;
+        samples.push(Sample { host: (before, after), clock: (first, second), frame, page });
+        bringup.wait(RHYTHM)?;
     }
-    Ok(looks)
+    Ok(samples)
 }
 
-/// `pace`: how far the stream's clock may be from the card's.
-fn judge(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup, looks: &[Look], (whole, pace): (bool, f64)) {
-    bringup.check(its.name("watched without a break"), whole, "one EPOCH", if whole { "one EPOCH" } else { "several" })
+/// `rate_limit`: how far the stream's clock may be from the card's.
+fn check(
+    bringup: &mut Bringup<'_>,
+    its: &Stream,
+    setup: &Setup,
+    samples: &[Sample],
+    (unbroken, rate_limit): (bool, f64),
+) {
+    bringup.check(its.name("watched without a break"), unbroken, "one EPOCH", if unbroken { "one EPOCH" } else { "several" })
         .means("the card was not let run for more than 100 ms, three times: this machine is too busy to judge a clock");
     let rate = |num: u32, den: u32| format!("{num}/{den}");
-    if let Some(look) = looks.first() {
-        let nominal = f64::from(look.page.rate_den) / f64::from(global::CLOCK_HZ_VALUE);
-        let same = look.page.rate_num == setup.rate && (nominal - 1.0).abs() <= pace;
+    if let Some(sample) = samples.first() {
+        let nominal = f64::from(sample.page.rate_den) / f64::from(global::CLOCK_HZ_VALUE);
+        let same = sample.page.rate_num == setup.rate && (nominal - 1.0).abs() <= rate_limit;
         let expected = rate(setup.rate, global::CLOCK_HZ_VALUE);
         bringup.check(
             its.name("RATE_NUM / RATE_DEN"),
             same,
             expected,
-            rate(look.page.rate_num, look.page.rate_den),
+            rate(sample.page.rate_num, sample.page.rate_den),
         );
     }
-    host_clock(bringup, its, looks);
-    monotonic(bringup, its, looks);
-    on_the_line(bringup, its, looks);
-    against_host(bringup, its, setup, looks, pace);
+    host_clock(bringup, its, samples);
+    monotonic(bringup, its, samples);
+    on_the_line(bringup, its, samples);
+    against_host(bringup, its, setup, samples, rate_limit);
 }
 
-/// The card's clock against this host's, between the two narrowest looks at either end.
-fn host_clock(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
+/// The card's clock against this host's, between the two narrowest samples at either end.
+fn host_clock(bringup: &mut Bringup<'_>, its: &Stream, samples: &[Sample]) {
     let name = its.name("device clock against this host's");
-    let Some((first, last)) = ends(looks) else {
+    let Some((first, last)) = ends(samples) else {
         bringup.check(name, false, "1.000", "nothing was seen");
         return;
     };
@@ -119,9 +125,9 @@ fn host_clock(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
 }
 
 /// Frames that passed against this host's time.
-fn against_host(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup, looks: &[Look], pace: f64) {
+fn against_host(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup, samples: &[Sample], rate_limit: f64) {
     let name = its.name("frames against this host's clock");
-    let Some((first, last)) = ends(looks) else {
+    let Some((first, last)) = ends(samples) else {
         bringup.check(name, false, format!("{} Hz", setup.rate), "nothing was seen");
         return;
     };
@@ -133,26 +139,26 @@ fn against_host(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup, looks: &
     #[allow(clippy::cast_precision_loss, reason = "frames of a fraction of a second")]
     let frames = last.frame.saturating_sub(first.frame) as f64;
     let seen = frames / passed * 1e9;
-    let bound = rate * ((error + slack) / passed + CLOCK_TOLERANCE + pace) + 1e9 / passed;
+    let bound = rate * ((error + slack) / passed + CLOCK_TOLERANCE + rate_limit) + 1e9 / passed;
     let near = (seen - rate).abs() <= bound;
     bringup
         .check(name, near, format!("{} Hz +- {bound:.0}", setup.rate), format!("{seen:.0} Hz"))
         .means("frames do not pass as fast as RATE says");
 }
 
-/// The narrowest looks of the first and of the last third.
-fn ends(looks: &[Look]) -> Option<(&Look, &Look)> {
-    let third = looks.len() / 3;
-    let width = |look: &&Look| {
-        look.host.1 - look.host.0 + Duration::from_nanos(look.clock.1.saturating_sub(look.clock.0))
+/// The narrowest samples of the first and of the last third.
+fn ends(samples: &[Sample]) -> Option<(&Sample, &Sample)> {
+    let third = samples.len() / 3;
+    let width = |sample: &&Sample| {
+        sample.host.1 - sample.host.0 + Duration::from_nanos(sample.clock.1.saturating_sub(sample.clock.0))
     };
-    let first = looks.iter().take(third.max(1)).min_by_key(width)?;
-    let last = looks.iter().rev().take(third.max(1)).min_by_key(width)?;
+    let first = samples.iter().take(third.max(1)).min_by_key(width)?;
+    let last = samples.iter().rev().take(third.max(1)).min_by_key(width)?;
     (last.host.0 > first.host.1).then_some((first, last))
 }
 
 /// Host time from one look's clock to another's in nanoseconds, and by how much that may be wrong.
-fn host_time(first: &Look, last: &Look) -> (f64, f64) {
+fn host_time(first: &Sample, last: &Sample) -> (f64, f64) {
     let duration = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64() * 1e9;
     let (shortest, longest) = (duration(first.host.1, last.host.0), duration(first.host.0, last.host.1));
     (f64::midpoint(shortest, longest).max(1.0), (longest - shortest) / 2.0)
@@ -164,25 +170,28 @@ fn nanos(ticks: u64) -> f64 {
 }
 
 /// Neither clock nor position goes back, by register or by page.
-fn monotonic(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
-    let back = |value: fn(&Look) -> u64| {
-        looks.windows(2).filter(|two| matches!(two, [a, b] if value(b) < value(a))).count()
+fn monotonic(bringup: &mut Bringup<'_>, its: &Stream, samples: &[Sample]) {
+    let back = |value: fn(&Sample) -> u64| {
+        samples.windows(2).filter(|two| matches!(two, [a, b] if value(b) < value(a))).count()
     };
-    let seen =
-        [back(|look| look.clock.0), back(|look| look.frame), back(|look| look.page.position(look.clock.0))];
-    let text = |[clock, frame, page]: [usize; 3]| format!("{clock}, {frame}, {page} of {}", looks.len());
+    let seen = [
+        back(|sample| sample.clock.0),
+        back(|sample| sample.frame),
+        back(|sample| sample.page.position(sample.clock.0)),
+    ];
+    let text = |[clock, frame, page]: [usize; 3]| format!("{clock}, {frame}, {page} of {}", samples.len());
     bringup.equal(its.name("clock, register, page: steps back"), text([0; 3]), text(seen));
 }
 
 /// What the register says lies on the line that the page's anchor gives, for the card's clock before and
 /// after.
-fn on_the_line(bringup: &mut Bringup<'_>, its: &Stream, looks: &[Look]) {
-    let off = |look: &Look| {
-        let (from, to) = (look.page.position(look.clock.0), look.page.position(look.clock.1));
-        from.saturating_sub(look.frame).max(look.frame.saturating_sub(to))
+fn on_the_line(bringup: &mut Bringup<'_>, its: &Stream, samples: &[Sample]) {
+    let off = |sample: &Sample| {
+        let (from, to) = (sample.page.position(sample.clock.0), sample.page.position(sample.clock.1));
+        from.saturating_sub(sample.frame).max(sample.frame.saturating_sub(to))
     };
-    let worst = looks.iter().map(off).max().unwrap_or(0);
-    let seen = format!("{worst} over {} looks", looks.len());
+    let worst = samples.iter().map(off).max().unwrap_or(0);
+    let seen = format!("{worst} over {} looks", samples.len());
     bringup
         .check(its.name("register against the page's anchor"), worst <= 1, "at most 1 frame off", seen)
         .means("the anchor (clock, frame, rate) is not the line that the card itself goes by");

@@ -34,7 +34,7 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
             bringup.stream_set(its, stream::MUTE, 0b10)?;
             bringup.stream_set(its, stream::VOLUME_1, u32::MAX)?;
         }
-        bringup.reach(its, stream::STATE_PAUSE)?;
+        bringup.step_to(its, stream::STATE_PAUSE)?;
         if marks {
             bringup.stream_set(its, stream::WRITTEN, 1000)?;
         }

@@ -21,7 +21,7 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
             let setup = its.usual(mode);
             bringup.configure(&its, &setup)?;
             bringup.mark_ring(&setup, MARK);
-            bringup.reach(&its, stream::STATE_RUN)?;
+            bringup.step_to(&its, stream::STATE_RUN)?;
             close_up(bringup, &its, &setup)?;
             bringup.state(&its, stream::STATE_STOP)?;
         }
@@ -52,7 +52,7 @@ fn close_up(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResul
         if late || frame >= ring && (between || u64::from(fifo) >= packet) {
             break;
         }
-        bringup.rest(LOOK_EVERY)?;
+        bringup.wait(LOOK_EVERY)?;
     }
     let name = |what: &str| its.name(format!("{}: {what}", setup.mode));
     bringup

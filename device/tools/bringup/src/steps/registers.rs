@@ -182,7 +182,7 @@ fn stream_reset(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
         }
     }
     offenders(bringup, its.name("CONTROL.RESET: registers are 0"), "all of them", &wrong);
-    let same = Stream::look(bringup, its.index)?;
+    let same = Stream::read(bringup, its.index)?;
     let constants = |of: &Stream| format!("{:#x} {:#x} {:#x}", of.caps, of.formats, of.rates);
     bringup.equal(its.name("CONTROL.RESET: CAPS FORMATS RATES"), constants(its), constants(&same));
     Ok(())

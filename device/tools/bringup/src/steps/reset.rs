@@ -55,7 +55,7 @@ pub fn run(bringup: &mut Bringup<'_>) -> StepResult {
 fn start(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
     bringup.configure(its, &its.usual(mode))?;
-    bringup.reach(its, stream::STATE_RUN)?;
+    bringup.step_to(its, stream::STATE_RUN)?;
     let (page, there) = bringup.wait_status(its, PATIENCE, |page| page.packet_count >= 1)?;
     if !there {
         bringup.check(its.name("runs before it is reset"), false, "1 packet", page.packet_count);

@@ -31,7 +31,7 @@ fn transitions(bringup: &mut Bringup<'_>, its: &Stream, from: u32) -> StepResult
     let (mut expected, mut seen) = (Vec::new(), Vec::new());
     for to in STATES.into_iter().chain([4]) {
         bringup.state(its, stream::STATE_STOP)?;
-        bringup.reach(its, from)?;
+        bringup.step_to(its, from)?;
         bringup.take_stream_error(its)?;
         let state = bringup.state(its, to)?;
         let error = bringup.take_stream_error(its)?;
@@ -115,7 +115,7 @@ fn only_in_stop(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
         stream::REGISTERS.iter().filter(|its| (stream::FORMAT..=stream::DMA_ADDR_HI).contains(&its.offset));
     for state in [stream::STATE_ACQUIRE, stream::STATE_PAUSE, stream::STATE_RUN] {
         bringup.state(its, stream::STATE_STOP)?;
-        bringup.reach(its, state)?;
+        bringup.step_to(its, state)?;
         let mut wrong = Vec::new();
         for register in registers.clone() {
             bringup.take_stream_error(its)?;
@@ -138,7 +138,7 @@ fn only_in_stop(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
 /// STOP sets to 0 what counts, and leaves what was configured.
 fn stop_clears(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     bringup.state(its, stream::STATE_STOP)?;
-    bringup.reach(its, stream::STATE_RUN)?;
+    bringup.step_to(its, stream::STATE_RUN)?;
     let setup = its.usual(Mode::Contiguous);
     let limit = setup.time(setup.packet_frames.into()) + crate::bringup::PATIENCE;
     let (seen, there) = bringup.wait_status(its, limit, |page| page.packet_count != 0)?;

@@ -152,7 +152,7 @@ fn own_pages(bringup: &mut Bringup<'_>, its: &Stream, modes: &[Mode]) -> StepRes
 /// from STOP back to STOP.
 fn refused(bringup: &mut Bringup<'_>, its: &Stream, name: &str, error: Error) -> StepResult {
     bringup.take_stream_error(its)?;
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     let state = bringup.state(its, stream::STATE_RUN)?;
     let page = bringup.status(its)?;
     let code = bringup.take_stream_error(its)?;
@@ -173,7 +173,7 @@ fn refused(bringup: &mut Bringup<'_>, its: &Stream, name: &str, error: Error) ->
 fn good_after_all(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> StepResult {
     bringup.configure(its, setup)?;
     bringup.take_stream_error(its)?;
-    bringup.reach(its, stream::STATE_PAUSE)?;
+    bringup.step_to(its, stream::STATE_PAUSE)?;
     let before = bringup.status(its)?;
     bringup.enter(its, stream::STATE_RUN)?;
     bringup.write_table(&[Slot::data(NOWHERE, 1), Slot::link(NOWHERE), Slot::default()]);
@@ -192,5 +192,5 @@ fn good_after_all(bringup: &mut Bringup<'_>, its: &Stream, setup: &Setup) -> Ste
     bringup.state(its, stream::STATE_STOP)?;
     let code = bringup.take_stream_error(its)?;
     bringup.error(its.name("and its ERROR"), None, code);
-    bringup.rest(Duration::ZERO)
+    bringup.wait(Duration::ZERO)
 }

@@ -86,7 +86,7 @@ fn range(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
 fn kept(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     let mode = Mode::announced(bringup)?.first().copied().unwrap_or(Mode::Contiguous);
     bringup.configure(its, &its.usual(mode))?;
-    bringup.reach(its, stream::STATE_RUN)?;
+    bringup.step_to(its, stream::STATE_RUN)?;
     let written = |channel: u32| (stream::VOLUME_MIN / 2).wrapping_add_unsigned(channel).cast_unsigned();
     for channel in 0..format::CHANNELS_MAX {
         bringup.stream_set(its, volume(channel), written(channel))?;
@@ -116,7 +116,7 @@ fn muted(bringup: &mut Bringup<'_>, its: &Stream) -> StepResult {
     bringup.configure(its, &setup)?;
     bringup.mark_ring(&setup, MARK);
     silence(bringup, its, stream::MUTE_CHANNELS)?;
-    bringup.reach(its, stream::STATE_RUN)?;
+    bringup.step_to(its, stream::STATE_RUN)?;
     let limit = setup.time(u64::from(setup.packet_frames) * u64::from(setup.packets)) + PATIENCE;
     let (page, whole) = bringup.wait_status(its, limit, |page| page.packet_count >= setup.packets)?;
     bringup.state(its, stream::STATE_STOP)?;
