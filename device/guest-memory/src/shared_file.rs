@@ -198,11 +198,11 @@ impl SharedFile {
         // Rust reference exists, and is written by the kernel, which checks each page of it.
         let copied =
             unsafe { libc::process_vm_writev(self.own_pid, &raw const ours, 1, &raw const theirs, 1, 0) };
-        whole(copied, from.len())
+        check_copied(copied, from.len())
     }
 }
 
-fn whole(copied: isize, wanted: usize) -> io::Result<()> {
+fn check_copied(copied: isize, wanted: usize) -> io::Result<()> {
     match usize::try_from(copied) {
         Ok(copied) if copied == wanted => Ok(()),
         // Less than wanted: the memory ends in the middle of the range.

@@ -559,7 +559,7 @@ mod tests {
     }
 
     /// A trace as text.
-    fn told(text: &str) -> Vec<Value> {
+    fn converted(text: &str) -> Vec<Value> {
         let text = format!("ringwave-trace 1\n{text}");
         let mut reader = Reader::new(text.as_bytes()).unwrap();
         let mut events = Vec::new();
@@ -635,7 +635,7 @@ mod tests {
     #[test]
     fn packets_are_slices_and_marks_have_their_margin() {
         // 480 frames of 16-bit stereo at 48 kHz: 10 ms a packet.
-        let events = told(
+        let events = converted(
             "1000 client connected\n\
              1000 region-write bar0 0x1018 4 0x00000200\n\
              1000 region-write bar0 0x101c 4 0x0000bb80\n\
@@ -677,7 +677,7 @@ mod tests {
 
     #[test]
     fn what_it_waited_for_and_what_was_silent_are_slices() {
-        let events = told(
+        let events = converted(
             "0 state 0 run\n\
              10000 packet 0 1\n\
              10000 stall 0 1\n\
@@ -703,7 +703,7 @@ mod tests {
     #[test]
     fn marks_of_packets_that_never_begin_are_shown_without_a_margin() {
         let lines: Vec<String> = (1..=100).map(|number| format!("{number} mark-seen 0 {number}\n")).collect();
-        let events = told(&format!("0 state 0 run\n{}", lines.concat()));
+        let events = converted(&format!("0 state 0 run\n{}", lines.concat()));
         let margins =
             events.iter().filter(|event| event["args"]["margin_us"].is_null() && event["ph"] == "i");
         assert_eq!(margins.count(), 100);
@@ -711,7 +711,7 @@ mod tests {
 
     #[test]
     fn a_trace_that_was_cut_is_whole_for_a_viewer() {
-        let events = told("0 client connected\n5000 state 3 run\n9000 power d3hot\n20000 msi 1\n");
+        let events = converted("0 client connected\n5000 state 3 run\n9000 power d3hot\n20000 msi 1\n");
         assert_eq!(slice(&events, "RUN"), (5.0, 15.0));
         assert_eq!(slice(&events, "client"), (0.0, 20.0));
         assert_eq!(slice(&events, "D3hot"), (9.0, 11.0));

@@ -307,8 +307,8 @@ mod tests {
             let mut figures = Summarizer::default();
             for event in events {
                 let record = TraceRecord { time: 7, event };
-                let told = text(&event);
-                prop_assert!(!told.is_empty() && !told.contains(char::is_control), "{}", told);
+                let line = text(&event);
+                prop_assert!(!line.is_empty() && !line.contains(char::is_control), "{}", line);
                 let object = json(&record);
                 let mut line = Vec::new();
                 line::write(&mut line, &record).unwrap();
