@@ -43,6 +43,13 @@ build_foreign_driver() {
     export RINGWAVE_FOREIGN_SYS=$target/foreign/plainwave.sys
 }
 
+# The example of portcls-sys: a driver without hardware.
+build_example_driver() {
+    build --profile kernel -p portcls-sys --example sine --target x86_64-pc-windows-msvc
+    install -m 644 -- "$target/x86_64-pc-windows-msvc/kernel/examples/sine.exe" "$target/sine.sys"
+    export RINGWAVE_SINE_SYS=$target/sine.sys
+}
+
 # What qemu-scripts/bringup needs: the card, the program that boots, and what runs in the guest, static, for there are no libraries.
 build_linux_guest() {
     local static=$target/package-static package # the folder and the flags of qemu-scripts/package, so that one build serves both

@@ -169,15 +169,15 @@ impl MiniportWaveRT for WaveMiniport {
     }
 
     fn get_device_description(&self, description: Out<'_, DEVICE_DESCRIPTION>) -> NtResult {
-        // SAFETY: a structure of numbers, for which zeroes are good values.
-        let mut device: DEVICE_DESCRIPTION = unsafe { core::mem::zeroed() };
-        device.Master = 1;
-        device.ScatterGather = 1;
-        device.Dma32BitAddresses = 1;
-        device.Dma64BitAddresses = u8::from(self.endpoint.limits.dma_highest > u64::from(u32::MAX));
-        device.InterfaceType = PCIBus;
-        device.MaximumLength = u32::MAX;
-        description.write(device)
+        description.write(DEVICE_DESCRIPTION {
+            Master: 1,
+            ScatterGather: 1,
+            Dma32BitAddresses: 1,
+            Dma64BitAddresses: u8::from(self.endpoint.limits.dma_highest > u64::from(u32::MAX)),
+            InterfaceType: PCIBus,
+            MaximumLength: u32::MAX,
+            ..DEVICE_DESCRIPTION::default()
+        })
     }
 }
 

@@ -59,6 +59,14 @@ pub fn foreign_driver() -> Result<PathBuf, Error> {
     existing_file("RINGWAVE_FOREIGN_SYS")
 }
 
+/// The example of portcls-sys, a driver without hardware. `RINGWAVE_SINE_SYS`. Only its own test needs it.
+///
+/// # Errors
+/// [`Error::BadInput`] if the variable is missing or names no file.
+pub fn example_driver() -> Result<PathBuf, Error> {
+    existing_file("RINGWAVE_SINE_SYS")
+}
+
 fn existing_file(variable: &str) -> Result<PathBuf, Error> {
     let next_step = "start through qemu-scripts/play or qemu-scripts/test, which set it";
     let path = env::var_os(variable).map(PathBuf::from).ok_or_else(|| {

@@ -249,7 +249,7 @@ impl Run<'_> {
 }
 
 /// Writes what arrived where the user wants it.
-fn write(out: &Path, sound: &Sound) -> Result<(), Error> {
+pub(crate) fn write(out: &Path, sound: &Sound) -> Result<(), Error> {
     let written = WavFile::create(out, sound.format).and_then(|mut file| {
         file.add(&sound.frames)?;
         file.flush()

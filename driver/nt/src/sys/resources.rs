@@ -124,7 +124,7 @@ pub const DEVICE_DESCRIPTION_VERSION: u32 = 0;
 
 /// A DMA device, as `IMiniportWaveRT::GetDeviceDescription` fills it: zero it all first (WAVERT.md 5.9).
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct DEVICE_DESCRIPTION {
     /// [`DEVICE_DESCRIPTION_VERSION`].
     pub Version: u32,

@@ -31,6 +31,12 @@ layout!(LARGE_INTEGER, 8, QuadPart @ 0);
 /// A CPU physical address.
 pub type PHYSICAL_ADDRESS = LARGE_INTEGER;
 
+impl Default for LARGE_INTEGER {
+    fn default() -> Self {
+        Self::from_i64(0)
+    }
+}
+
 impl LARGE_INTEGER {
     /// From a plain number.
     pub const fn from_i64(value: i64) -> Self {

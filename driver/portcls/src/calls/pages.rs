@@ -102,6 +102,18 @@ impl AudioPages {
         Some(address.cast_unsigned())
     }
 
+    /// Maps them for the kernel, for a driver that makes or takes the sound itself. The cache type must be what
+    /// is reported for the buffer.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES` if they can't be mapped; they are freed then.
+    pub fn map(self, cache: Cache) -> NtResult<MappedPages> {
+        // SAFETY: a live MDL of this stream.
+        let base = unsafe { self.stream.map_allocated_pages(self.mdl.as_ptr(), cache.to_raw()) };
+        let base: NonNull<u8> = NonNull::new(base.cast()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(MappedPages { base, pages: self })
+    }
+
     /// Makes all of them zero, to the end of the last page: pages are given to the device and to clients
     /// whole, and whatever the port's documentation promises, they may hold what another owner left there.
     /// Seen by the device before any register write that follows. The cache type must be what is reported for
@@ -133,6 +145,42 @@ impl Drop for AudioPages {
     fn drop(&mut self) {
         // SAFETY: a live MDL of this stream, freed once; `clear` leaves no mapping.
         unsafe { self.stream.free_pages_from_mdl(self.mdl.as_ptr()) };
+    }
+}
+
+/// Pages that the kernel sees too. Dropping this takes the mapping away and frees them. PASSIVE_LEVEL.
+pub struct MappedPages {
+    base: NonNull<u8>,
+    pages: AudioPages,
+}
+
+// SAFETY: the mapping is the kernel's, the same in every thread; it is written by exclusive reference only.
+unsafe impl Send for MappedPages {}
+
+impl MappedPages {
+    /// The pages.
+    pub fn pages(&self) -> &AudioPages {
+        &self.pages
+    }
+
+    /// Copies `bytes` to offset `at`; false, and nothing is copied, if they do not fit. Any level: the pages
+    /// are locked. A client that has mapped them may look on.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let fits = at.checked_add(bytes.len()).is_some_and(|end| end <= self.pages.bytes());
+        if fits {
+            // SAFETY: inside the mapping, which lives as long as this; what is read lies elsewhere.
+            unsafe { self.base.as_ptr().add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        }
+        fits
+    }
+}
+
+impl Drop for MappedPages {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, unmapped once, before the pages are freed.
+        unsafe {
+            self.pages.stream.unmap_allocated_pages(self.base.as_ptr().cast(), self.pages.mdl.as_ptr())
+        };
     }
 }
 

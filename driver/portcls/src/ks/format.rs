@@ -52,6 +52,41 @@ pub struct KSDATARANGE_AUDIO {
 }
 layout!(KSDATARANGE_AUDIO, 88, MaximumChannels @ 64, MinimumBitsPerSample @ 68, MaximumBitsPerSample @ 72, MinimumSampleFrequency @ 76, MaximumSampleFrequency @ 80);
 
+impl KSDATAFORMAT {
+    /// The data range of a bridge pin: nothing that a client could open.
+    pub const fn analog() -> Self {
+        Self {
+            FormatSize: 64,
+            Flags: 0,
+            SampleSize: 0,
+            Reserved: 0,
+            MajorFormat: crate::guid::KSDATAFORMAT_TYPE_AUDIO,
+            SubFormat: crate::guid::KSDATAFORMAT_SUBTYPE_ANALOG,
+            Specifier: crate::guid::KSDATAFORMAT_SPECIFIER_NONE,
+        }
+    }
+}
+
+impl KSDATARANGE_AUDIO {
+    /// PCM with up to so many channels, bits of a sample and Hz from the first to the second.
+    pub const fn pcm(channels: u32, bits: (u32, u32), rate: (u32, u32)) -> Self {
+        Self {
+            DataRange: KSDATAFORMAT {
+                FormatSize: 88,
+                SubFormat: crate::guid::KSDATAFORMAT_SUBTYPE_PCM,
+                Specifier: crate::guid::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX,
+                ..KSDATAFORMAT::analog()
+            },
+            MaximumChannels: channels,
+            MinimumBitsPerSample: bits.0,
+            MaximumBitsPerSample: bits.1,
+            MinimumSampleFrequency: rate.0,
+            MaximumSampleFrequency: rate.1,
+            Padding: 0,
+        }
+    }
+}
+
 /// `wFormatTag`: PCM.
 pub const WAVE_FORMAT_PCM: u16 = 1;
 /// `wFormatTag`: a WAVEFORMATEXTENSIBLE.

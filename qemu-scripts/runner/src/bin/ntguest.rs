@@ -25,7 +25,7 @@ struct Arguments {
     /// interfaces are compared.
     #[arg(long, value_name = "FILE")]
     inf: Option<PathBuf>,
-    /// The driver's device: `ringwave`, or what QEMU takes behind -device (audiodev=snd goes to a WAV file).
+    /// The driver's device: `ringwave`, `none` (a driver without hardware), or what QEMU takes behind -device (audiodev=snd goes to a WAV file).
     #[arg(long, default_value = "ringwave", value_name = "DEVICE")]
     device: String,
     /// The driver's PCI function, if the INF names none or several.
@@ -39,7 +39,7 @@ struct Arguments {
     /// What it plays. Without it two seconds are made.
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
-    /// Where to put what the device played.
+    /// Where to put what the device played, or with `--client record` what was recorded.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// A DWORD of the driver's registry key; instead of the INF's value of that name.
@@ -129,6 +129,7 @@ impl Arguments {
         };
         let device = match self.device.as_str() {
             "ringwave" => Device::Ringwave,
+            "none" => Device::None,
             _ => Device::Qemu(self.device),
         };
         Ok(Request {

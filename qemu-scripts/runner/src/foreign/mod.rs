@@ -19,6 +19,7 @@ use crate::{
 };
 use inf::{Facts, PciId};
 use report::Report;
+use ringwave_audio::{SampleFormat, StreamFormat, wav::Sound};
 use ringwave_regs::pci;
 
 /// The driver's device.
@@ -26,6 +27,8 @@ use ringwave_regs::pci;
 pub enum Device {
     /// The Ringwave card of this repository, served for this run; what it hears goes to a WAV file.
     Ringwave,
+    /// None: a device that the root bus enumerates, without hardware.
+    None,
     /// A device of QEMU's: what stands behind `-device`. Its sound, if it makes any, goes to the audiodev
     /// `snd`.
     Qemu(String),
@@ -50,7 +53,7 @@ pub struct Request {
     pub values: Vec<(String, u32)>,
     /// The rules that are harsher than Windows, too.
     pub harsh: bool,
-    /// Where to put what the card heard.
+    /// Where to put what the card heard, or what the client `record` recorded.
     pub out: Option<PathBuf>,
     /// More lines for ntguest.cfg.
     pub config: Vec<String>,
@@ -73,9 +76,10 @@ pub fn run(
     mut progress: impl FnMut(&str),
 ) -> Result<Report, Error> {
     let facts = request.facts()?;
-    let pci = request.function(&facts)?;
+    let pci = if request.device == Device::None { None } else { Some(request.function(&facts)?) };
+    let format = request.recorded_format()?;
     let (report, folder) = crate::run::with_run_folder(request.keep, |folder| {
-        boot(artefacts, request, &facts, pci, folder, &mut progress)
+        boot(artefacts, request, &facts, (pci, format), folder, &mut progress)
     })?;
     report.map(|report| report.kept(folder))
 }
@@ -99,7 +103,7 @@ impl Request {
     fn function(&self, facts: &Facts) -> Result<PciId, Error> {
         match (self.pci, &facts.pci[..], &self.device) {
             (Some(pci), ..) => Ok(pci),
-            (None, _, Device::Ringwave) => Ok((pci::VENDOR, pci::DEVICE)),
+            (None, _, Device::Ringwave | Device::None) => Ok((pci::VENDOR, pci::DEVICE)),
             (None, [one], Device::Qemu(_)) => Ok(*one),
             (None, [], Device::Qemu(_)) => Err(Error::BadInput(
                 "no INF names a PCI function: say which is the driver's with --pci VVVV:DDDD".into(),
@@ -115,11 +119,19 @@ impl Request {
         }
     }
 
+    /// The format that the client `record` is asked for: `format=` of ntguest.cfg.
+    fn recorded_format(&self) -> Result<StreamFormat, Error> {
+        let asked = self.config.iter().rev().find_map(|line| line.strip_prefix("format="));
+        stream_format(asked.unwrap_or("s16x2@48000")).ok_or_else(|| {
+            Error::BadInput(format!("format={}: write it like s16x2@48000", asked.unwrap_or_default()))
+        })
+    }
+
     /// ntguest.cfg.
-    fn guest_config(&self, facts: &Facts, (vendor, device): PciId) -> String {
+    fn guest_config(&self, facts: &Facts, pci: Option<PciId>) -> String {
         let mut lines = vec![
             "wav=MUSIC.WAV".to_owned(),
-            format!("pci={vendor:04x}:{device:04x}"),
+            pci.map_or("pci=none".to_owned(), |(vendor, device)| format!("pci={vendor:04x}:{device:04x}")),
             format!("client={}", self.client),
             format!("harsh={}", u8::from(self.harsh)),
             // A card that nobody asked to wait does not.
@@ -141,11 +153,19 @@ impl Request {
     }
 }
 
+/// A format as ntguest writes it, `s16x2@48000`.
+fn stream_format(text: &str) -> Option<StreamFormat> {
+    let (sample, rest) = text.split_once('x')?;
+    let (channels, rate) = rest.split_once('@')?;
+    let sample = SampleFormat::ALL.into_iter().find(|known| known.name() == sample)?;
+    Some(StreamFormat { sample, channels: channels.parse().ok()?, rate: rate.parse().ok()? })
+}
+
 fn boot(
     artefacts: &Artefacts,
     request: &Request,
     facts: &Facts,
-    pci: PciId,
+    (pci, format): (Option<PciId>, StreamFormat),
     folder: &Path,
     progress: &mut impl FnMut(&str),
 ) -> Result<Report, Error> {
@@ -166,6 +186,7 @@ fn boot(
             let machine = Machine::boot_with(artefacts, folder, &card.socket(), options)?;
             (Some(card), machine)
         }
+        Device::None => (None, Machine::boot_device(artefacts, folder, &[], options)?),
         Device::Qemu(device) => {
             let audiodev = format!("wav,id=snd,path={}", played.display());
             let arguments = ["-audiodev".into(), audiodev, "-device".into(), device.clone()];
@@ -174,15 +195,20 @@ fn boot(
     };
     progress("guest boots");
     let outcome = machine.wait(request.limit, || Ok(()))?;
-    let (text, qemu) = (machine.guest_log(), machine.qemu_log());
+    let (text, qemu, recorded) = (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
     drop(machine);
     if let Some(machine::Outcome::Qemu(code)) = outcome {
         return Err(Error::Failed(format!("QEMU failed (exit code {code:?}): {}", qemu.trim())));
     }
     let stats = card.map(Card::finish).transpose()?.map(|(stats, _)| stats);
     let played = played.exists().then_some(played);
-    if let (Some(out), Some(played)) = (&request.out, &played) {
-        fs::copy(played, out).map_err(|e| Error::file("write", out, &e))?;
+    let records = request.client == "record";
+    match (&request.out, &played) {
+        (Some(out), _) if records => crate::run::write(out, &Sound { format, frames: recorded })?,
+        (Some(out), Some(played)) => {
+            fs::copy(played, out).map_err(|e| Error::file("write", out, &e))?;
+        }
+        _ => {}
     }
     Ok(Report::new(
         request,
@@ -191,6 +217,6 @@ fn boot(
         outcome,
         GuestLog::parse(&text),
         &text,
-        stats.is_some() && played.is_some(),
+        records || (stats.is_some() && played.is_some()),
     ))
 }

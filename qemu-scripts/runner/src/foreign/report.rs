@@ -29,7 +29,7 @@ impl Report {
     pub(super) fn new(
         request: &Request,
         facts: &Facts,
-        pci: PciId,
+        pci: Option<PciId>,
         outcome: Option<Outcome>,
         guest: GuestLog,
         text: &str,
@@ -41,7 +41,8 @@ impl Report {
         let mut rows = info.rows(request, facts, pci);
         rows.push(("ended", describe_outcome(outcome, &guest)));
         if output_written && let Some(out) = &request.out {
-            rows.push(("heard by the card", out.display().to_string()));
+            let what = if request.client == "record" { "recorded" } else { "heard by the card" };
+            rows.push((what, out.display().to_string()));
         }
         for (key, value) in &guest.results {
             rows.push(("", format!("{key}={value}")));
@@ -92,7 +93,7 @@ impl GuestInfo<'_> {
         self.with("subdevice \"").filter_map(|rest| rest.strip_suffix("\" registered")).collect()
     }
 
-    fn rows(&self, request: &Request, facts: &Facts, (vendor, device): PciId) -> Vec<(&'static str, String)> {
+    fn rows(&self, request: &Request, facts: &Facts, pci: Option<PciId>) -> Vec<(&'static str, String)> {
         let name = request.sys.file_name().unwrap_or_default().display();
         let imports = self.lines.iter().find_map(|line| line.split_once(" imports ")).map(|(_, n)| n);
         let mut rows = vec![("driver", format!("{name}, {} imports", imports.unwrap_or("?")))];
@@ -101,9 +102,11 @@ impl GuestInfo<'_> {
         }
         let kind = match &request.device {
             Device::Ringwave => "the Ringwave card",
+            Device::None => "without hardware",
             Device::Qemu(device) => device.split(',').next().unwrap_or(device),
         };
-        rows.push(("device", format!("{vendor:04x}:{device:04x}, {kind}")));
+        let id = pci.map_or("ROOT".to_owned(), |(vendor, device)| format!("{vendor:04x}:{device:04x}"));
+        rows.push(("device", format!("{id}, {kind}")));
         for line in self.with("card ") {
             rows.push(("", line.to_owned()));
         }
@@ -115,7 +118,7 @@ impl GuestInfo<'_> {
                 if values.is_empty() { "none".into() } else { values.join(" ") },
             ));
             rows.push(("INF: interfaces", facts.interfaces.join(", ")));
-            if !facts.pci.contains(&(vendor, device)) {
+            if pci.is_some_and(|pci| !facts.pci.contains(&pci)) {
                 rows.push((
                     "INF: hardware ids",
                     "the device's is not among them: Windows would not install it".into(),
@@ -229,7 +232,7 @@ mod tests {
         Report::new(
             &request,
             &facts,
-            (0x8086, 0x2668),
+            Some((0x8086, 0x2668)),
             Some(Outcome::Failed),
             GuestLog::parse(LOG),
             LOG,

@@ -1,6 +1,8 @@
 //! The bus driver below the device: what the PDO answers to IRPs that a driver sends down, and
 //! BUS_INTERFACE_STANDARD.
 //!
+//! A device of the root bus (`pci=none`) has none of it: its PDO leaves these IRPs as they are.
+//!
 //! Sources: the pages of IRP_MN_QUERY_INTERFACE, IRP_MN_READ_CONFIG and BUS_INTERFACE_STANDARD.
 
 use core::ffi::c_void;
@@ -138,7 +140,7 @@ pub fn dispatch(irp: *mut Irp, location: &IoStackLocation) -> i32 {
     let parameters = location.parameters;
     let status = match (location.major_function, location.minor_function) {
         (PNP, QUERY_INTERFACE) => query_interface(parameters).unwrap_or(unchanged),
-        (PNP, minor @ (READ_CONFIG | WRITE_CONFIG)) => {
+        (PNP, minor @ (READ_CONFIG | WRITE_CONFIG)) if !pci::card().root => {
             let [space, buffer, offset, length] = parameters;
             let (space, offset, length) =
                 (space as usize as u32, offset as usize as u32, length as usize as u32);
@@ -162,7 +164,7 @@ pub fn dispatch(irp: *mut Irp, location: &IoStackLocation) -> i32 {
 fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option<Status> {
     // SAFETY: the page: InterfaceType points to a GUID.
     let kind = unsafe { kind.cast::<Guid>().read_unaligned() };
-    if kind != GUID_BUS_INTERFACE_STANDARD || fault::make(Fault::NoBusInterface) {
+    if kind != GUID_BUS_INTERFACE_STANDARD || pci::card().root || fault::make(Fault::NoBusInterface) {
         crate::kprintln!("the bus has no interface {{{kind}}}");
         return None;
     }

@@ -89,6 +89,27 @@ pub struct Card {
     pub msix: bool,
     /// Its line, when it has no messages.
     pub line: Option<Line>,
+    /// No PCI function at all (`pci=none`): a device that the root bus enumerates, without resources.
+    pub root: bool,
+}
+
+impl Card {
+    /// A device that the root bus enumerates. Its configuration space is never asked for: [`read32`] of it is
+    /// what an empty slot answers.
+    fn of_root_bus() -> Self {
+        Self {
+            bus: 0,
+            dev: 0,
+            func: 0,
+            vendor: 0,
+            device: 0,
+            bars: Vec::new(),
+            messages: Vec::new(),
+            msix: false,
+            line: None,
+            root: true,
+        }
+    }
 }
 
 static CARD: IrqLock<Option<&'static Card>> = IrqLock::new(None);
@@ -115,6 +136,9 @@ fn config_read(bus: u8, dev: u8, func: u8, offset: u16) -> u32 {
 
 /// Reads 32 bits of the card's configuration space.
 pub fn read32(card: &Card, offset: u16) -> u32 {
+    if card.root {
+        return u32::MAX;
+    }
     config_read(card.bus, card.dev, card.func, offset)
 }
 /// Reads 16 bits.
@@ -127,18 +151,27 @@ pub fn read8(card: &Card, offset: u16) -> u8 {
 }
 /// Writes 32 bits.
 pub fn write32(card: &Card, offset: u16, value: u32) {
+    if card.root {
+        return;
+    }
     let _pair = PORTS.lock();
     select(card.bus, card.dev, card.func, offset);
     cpu::outl(0xcfc, value);
 }
 /// Writes 16 bits.
 pub fn write16(card: &Card, offset: u16, value: u16) {
+    if card.root {
+        return;
+    }
     let _pair = PORTS.lock();
     select(card.bus, card.dev, card.func, offset);
     cpu::outw(0xcfc + (offset & 2), value);
 }
 /// Writes 8 bits.
 pub fn write8(card: &Card, offset: u16, value: u8) {
+    if card.root {
+        return;
+    }
     let _pair = PORTS.lock();
     select(card.bus, card.dev, card.func, offset);
     cpu::outb(0xcfc + (offset & 3), value);
@@ -174,8 +207,18 @@ fn find(vendor: u16, device: u16) -> Option<(u8, u8, u8)> {
 /// Finds the card, assigns its interrupts and enables it.
 pub fn init() {
     let id = cfg::get("pci").unwrap_or("1234:5257");
+    if id == "none" {
+        if cfg::get_u64("d3", 0) != 0 || cfg::get("client") == Some("power") {
+            bad_input(format_args!(
+                "ntguest.cfg: pci=none has no D3: PCI power management is what is modelled"
+            ));
+        }
+        crate::kprintln!("card none: a device of the root bus, without resources");
+        *CARD.lock() = Some(Box::leak(Box::new(Card::of_root_bus())));
+        return;
+    }
     let Some((vendor, device)) = cfg::pci_id(id) else {
-        bad_input(format_args!("ntguest.cfg: pci={id} is not VVVV:DDDD"));
+        bad_input(format_args!("ntguest.cfg: pci={id} is neither VVVV:DDDD nor none"));
     };
     let Some((bus, dev, func)) = find(vendor, device) else {
         bad_input(format_args!("no PCI function {vendor:04x}:{device:04x} in this machine"));
@@ -190,6 +233,7 @@ pub fn init() {
         messages: Vec::new(),
         msix: false,
         line: None,
+        root: false,
     };
     let command = read16(&card, COMMAND);
     write16(&card, COMMAND, command & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER));

@@ -278,10 +278,15 @@ fn property(number: u32) -> Option<Vec<u8>> {
         let units = text.encode_utf16().chain(core::iter::repeat_n(0, terminators));
         Some(units.flat_map(u16::to_le_bytes).collect())
     };
+    if card.root && matches!(number, 13 | 14 | 16) {
+        // Of a bus that the device is not on.
+        return None;
+    }
     match number {
         // DeviceDescription
         0 => text("Ringwave under test", 1),
         // HardwareID, a list of strings
+        1 if card.root => text("ROOT\\MEDIA", 2),
         1 => text(&format!("PCI\\VEN_{:04X}&DEV_{:04X}", card.vendor, card.device), 2),
         // ClassName
         5 => text("MEDIA", 1),
@@ -290,7 +295,7 @@ fn property(number: u32) -> Option<Vec<u8>> {
         // BusNumber
         14 => Some(u32::from(card.bus).to_le_bytes().to_vec()),
         // EnumeratorName
-        15 => text("PCI", 1),
+        15 => text(if card.root { "ROOT" } else { "PCI" }, 1),
         // Address: device and function
         16 => Some((u32::from(card.dev) << 16 | u32::from(card.func)).to_le_bytes().to_vec()),
         _ => None,

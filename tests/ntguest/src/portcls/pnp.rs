@@ -19,7 +19,7 @@ use super::vtable::AdapterPnpManagement;
 use super::{device_lock, power, resources};
 use crate::kernel::call::driver_call;
 use crate::kernel::layout::DriverObject;
-use crate::kernel::{self, irql};
+use crate::kernel::{self, irql, pci};
 use core::ffi::c_void;
 use core::ptr;
 
@@ -245,7 +245,10 @@ pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
 /// `driver` is live and `fdo` its FDO.
 unsafe fn send_start(driver: *mut DriverObject, fdo: *mut DeviceObject) -> Status {
     let list = *ADAPTER.lock().resources.get_or_insert_with(resources::of_card);
-    let (raw, translated) = resources::cm_pointers(list);
+    // The page of IRP_MN_START_DEVICE: the resources, "if any". *Doubt*: it does not say that both are NULL
+    // without; samples look for NULL, so a driver must bear it.
+    let (raw, translated) =
+        if pci::card().root { (ptr::null(), ptr::null()) } else { resources::cm_pointers(list) };
     let parameters = [raw.cast_mut().cast(), translated.cast_mut().cast(), ptr::null_mut(), ptr::null_mut()];
     // SAFETY: as promised.
     unsafe { device::send_pnp(driver, fdo, IRP_MN_START_DEVICE, parameters) }

@@ -113,6 +113,25 @@ fn pages_are_mapped_cleared_unmapped_and_freed_in_order() {
 }
 
 #[test]
+fn a_mapping_is_written_within_its_pages_and_taken_away_before_them() {
+    let port = port(usize::MAX, true);
+    let stream = port.to_interface::<IPortWaveRTStream>();
+    let mut mapped = stream.allocate_pages(u64::MAX, 4096).unwrap().map(Cache::Cached).unwrap();
+    assert!(mapped.write(4094, &[7, 8]) && mapped.write(4096, &[]));
+    assert!(!mapped.write(4095, &[1, 2]) && !mapped.write(usize::MAX, &[1]), "beyond the end");
+    // SAFETY: the fake's memory, as long as its MDL says.
+    let memory =
+        unsafe { core::slice::from_raw_parts((*mapped.pages().as_mdl()).MappedSystemVa.cast::<u8>(), 4096) };
+    assert_eq!(memory[4094..], [7, 8]);
+    drop(mapped);
+    assert_eq!(log_of(&port)[1..], ["map 1", "unmap", "free"]);
+    let unmappable = self::port(usize::MAX, false);
+    let pages = unmappable.to_interface::<IPortWaveRTStream>().allocate_pages(u64::MAX, 4096).unwrap();
+    assert_eq!(pages.map(Cache::Cached).err(), Some(STATUS_INSUFFICIENT_RESOURCES));
+    assert_eq!(log_of(&unmappable)[1..], ["map 1", "free"]);
+}
+
+#[test]
 fn too_few_pages_are_given_back() {
     let port = port(4096, true);
     let stream = port.to_interface::<IPortWaveRTStream>();

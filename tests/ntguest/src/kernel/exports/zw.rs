@@ -44,6 +44,9 @@ fn software_key() -> String {
 }
 fn device_key() -> String {
     let card = pci::card();
+    if card.root {
+        return format!("{CONTROL_SET}\\Enum\\ROOT\\MEDIA\\0000\\Device Parameters");
+    }
     format!("{CONTROL_SET}\\Enum\\PCI\\VEN_{:04X}&DEV_{:04X}\\0\\Device Parameters", card.vendor, card.device)
 }
 
