@@ -6,9 +6,11 @@
 //! | [`device`] | a started device: what StartDevice makes, and how all of it ends |
 //! | [`subdevices`] | the two filters of each endpoint and the connection between them |
 //! | [`constraints`] | how short packets may be |
+//! | [`rebalance`] | resources are taken away and given again while the device lives |
 
 pub mod constraints;
 pub mod device;
+pub mod rebalance;
 pub mod subdevices;
 
 use alloc::boxed::Box;
@@ -29,7 +31,7 @@ use portcls_sys::imports::{
 };
 use portcls_sys::interfaces::IResourceList;
 
-use device::StartedDevice;
+use device::{Before, StartedDevice};
 use subdevices::{Installation, Stale};
 
 use crate::hw::STREAMS_MAX;
@@ -105,15 +107,15 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
     let slot = unsafe { device_slot(device) }.ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
     // A device that was stopped, or that starts again without (not documented, and no reason to leak): what
     // is still registered of it.
-    let stale = Stale::from(take_device(slot).map(|mut stopped| {
+    let before = take_device(slot).map(|mut stopped| {
         stopped.stop();
-        stopped.subdevices
-    }));
+        Before { stale: Stale::from(stopped.subdevices), rebalance: stopped.rebalance }
+    });
     // SAFETY: this driver's FDO.
     let pdo = unsafe { physical_device_object(device)? };
     let installation = Installation { device, pdo, irp, resources: &resources };
     // SAFETY: this driver's FDO, being started.
-    let started = unsafe { StartedDevice::start(&installation, stale)? };
+    let started = unsafe { StartedDevice::start(&installation, before.unwrap_or_default())? };
     put_device(slot, started);
     Ok(())
 }
@@ -121,9 +123,10 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
 /// PnP requests: the hardware stops and our references go before PortCls does its part, then every request is
 /// PortCls'. That is the order of the samples' PnpHandler (simpleaudiosample, sysvad).
 ///
-/// QUERY_STOP is not refused here. PcCompleteIrp's page forbids an IRP handler to complete, and PortCls
-/// refuses it itself for a driver without IAdapterPnpManagement (the page on PnP rebalance for PortCls audio
-/// drivers); so STOP comes only from a system that is no Windows we know.
+/// QUERY_STOP is PortCls' to answer ([`rebalance`]). At STOP the card is stopped here, before PortCls has
+/// brought the streams to STOP and calls PnpStop, and not there alone: that PnpStop comes is PortCls' promise
+/// for a rebalance, while a card that is left running when its BARs are taken away writes to memory that is
+/// not its own any more.
 unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the I/O manager's request, which this driver owns until it hands it on.
     let minor = unsafe {
@@ -134,16 +137,14 @@ unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTAT
     let slot = unsafe { device_slot(device) };
     match (minor, slot) {
         (Some(IRP_MN_STOP_DEVICE), Some(slot)) => {
-            if let Some(mut device) = take_device(slot) {
-                device.stop();
-                // It stays, with what it registered, for the START that follows; or for SURPRISE_REMOVAL and
-                // REMOVE.
-                put_device(slot, device);
-            }
+            // It stays, with what it registered, for PnpStop and the START that follows; or for
+            // SURPRISE_REMOVAL and REMOVE.
+            change_device(slot, StartedDevice::stop);
         }
         (Some(IRP_MN_SURPRISE_REMOVAL | IRP_MN_REMOVE_DEVICE), Some(slot)) => {
             if let Some(mut device) = take_device(slot) {
                 device.stop();
+                device.rebalance = None;
                 device.subdevices.leave_registered();
             }
         }
@@ -167,6 +168,26 @@ fn take_device(slot: &DeviceSlot) -> Option<Box<StartedDevice>> {
 /// Remembers a device in `slot`, which is empty.
 fn put_device(slot: &DeviceSlot, device: Box<StartedDevice>) {
     slot.0.store(Box::into_raw(device), Ordering::Release);
+}
+
+/// Changes the device that is remembered in `slot`, if there is one. PnP requests of a device come one at a
+/// time, and so do START, PnpStop and the hook that use the slot.
+fn change_device(slot: &DeviceSlot, change: impl FnOnce(&mut StartedDevice)) {
+    if let Some(mut device) = take_device(slot) {
+        change(&mut device);
+        put_device(slot, device);
+    }
+}
+
+/// PortCls has brought the streams to STOP and taken back its requests: the hardware's resources go.
+///
+/// # Safety
+/// `device` is this driver's FDO, being stopped.
+unsafe fn pnp_stop(device: *mut DEVICE_OBJECT) {
+    // SAFETY: by contract.
+    if let Some(slot) = unsafe { device_slot(device) } {
+        change_device(slot, StartedDevice::stop_and_unregister);
+    }
 }
 
 /// Where the device is remembered: the adapter's word of the device extension that PortCls made.

@@ -119,6 +119,21 @@ INTERFACE IDrmAudioStream : IUnknown {
     virtual NTSTATUS SetContentId(ULONG content, const DRMRIGHTS* rights) = 0;
 };
 
+enum PC_REBALANCE_TYPE : int { PcRebalanceNotSupported, PcRebalanceRemoveSubdevices };
+
+// What an adapter is asked and told around a rebalance.
+INTERFACE IAdapterPnpManagement : IUnknown {
+    virtual PC_REBALANCE_TYPE GetSupportedRebalanceType() = 0;
+    virtual void PnpQueryStop() = 0;
+    virtual void PnpCancelStop() = 0;
+    virtual void PnpStop() = 0;
+};
+
+// What a miniport is told.
+INTERFACE IMiniportPnpNotify : IUnknown {
+    virtual void PnpStop() = 0;
+};
+
 INTERFACE IMiniport : IUnknown {
     virtual NTSTATUS GetDescription(PCFILTER_DESCRIPTOR** description) = 0;
     virtual NTSTATUS DataRangeIntersection(ULONG pin, KSDATAFORMAT* client, KSDATAFORMAT* mine, ULONG room, void* result, ULONG* length) = 0;
@@ -325,6 +340,26 @@ NTSTATUS oracle_get_packet_count(void* output, ULONG* count) {
 NTSTATUS oracle_set_content_id(void* drm, ULONG content, const DRMRIGHTS* rights) {
     note(client_calls);
     return static_cast<IDrmAudioStream*>(drm)->SetContentId(content, rights);
+}
+ULONG oracle_get_supported_rebalance_type(void* management) {
+    note(client_calls);
+    return static_cast<ULONG>(static_cast<IAdapterPnpManagement*>(management)->GetSupportedRebalanceType());
+}
+void oracle_pnp_query_stop(void* management) {
+    note(client_calls);
+    static_cast<IAdapterPnpManagement*>(management)->PnpQueryStop();
+}
+void oracle_pnp_cancel_stop(void* management) {
+    note(client_calls);
+    static_cast<IAdapterPnpManagement*>(management)->PnpCancelStop();
+}
+void oracle_pnp_stop(void* management) {
+    note(client_calls);
+    static_cast<IAdapterPnpManagement*>(management)->PnpStop();
+}
+void oracle_miniport_pnp_stop(void* notify) {
+    note(client_calls);
+    static_cast<IMiniportPnpNotify*>(notify)->PnpStop();
 }
 NTSTATUS oracle_get_read_packet(void* input, ULONG* number, ULONG* flags, ULONGLONG* counter, BOOL* more) {
     note(client_calls);

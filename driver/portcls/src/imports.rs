@@ -88,6 +88,11 @@ exports! {
     fn PcRegisterAdapterPowerManagement(power: *mut IUnknown, device: *mut c_void) -> NTSTATUS;
     /// Takes it back.
     fn PcUnregisterAdapterPowerManagement(device: *mut DEVICE_OBJECT) -> NTSTATUS;
+    /// Registers the adapter's part of a rebalance (IAdapterPnpManagement). The device is the second
+    /// parameter. Windows 10 1511.
+    fn PcRegisterAdapterPnpManagement(management: *mut IUnknown, device: *mut DEVICE_OBJECT) -> NTSTATUS;
+    /// Takes it back; only what was registered. Windows 10 1511.
+    fn PcUnregisterAdapterPnpManagement(device: *mut DEVICE_OBJECT) -> NTSTATUS;
     /// The physical device object below an adapter's device. Any level. Windows 8.
     fn PcGetPhysicalDeviceObject(device: *mut DEVICE_OBJECT, pdo: *mut *mut DEVICE_OBJECT) -> NTSTATUS;
     /// Registers a resource that sound depends on. `set` is NULL. Windows 10.
@@ -338,6 +343,32 @@ pub unsafe fn register_adapter_power_management(
 ) -> NtResult {
     // SAFETY: by contract; note the order of the export's parameters.
     check(unsafe { PcRegisterAdapterPowerManagement(power.as_raw(), device.cast()) })
+}
+
+/// The registration of an adapter's IAdapterPnpManagement. Taken back when dropped. PASSIVE_LEVEL.
+pub struct PnpManagement(*mut DEVICE_OBJECT);
+
+// SAFETY: the device object is handed to PortCls only, which takes it from any thread.
+unsafe impl Send for PnpManagement {}
+
+impl PnpManagement {
+    /// Registers the object that is asked for IAdapterPnpManagement.
+    ///
+    /// # Safety
+    /// `device` is this adapter's FDO, and is still there when the result is dropped.
+    pub unsafe fn register(device: *mut DEVICE_OBJECT, management: &ComRef<IUnknown>) -> NtResult<Self> {
+        // SAFETY: by contract.
+        check(unsafe { PcRegisterAdapterPnpManagement(management.as_raw(), device) })?;
+        Ok(Self(device))
+    }
+}
+
+impl Drop for PnpManagement {
+    fn drop(&mut self) {
+        // A failure leaves nothing that could be done about it.
+        // SAFETY: registered by `register`, taken back once.
+        let _ = unsafe { PcUnregisterAdapterPnpManagement(self.0) };
+    }
 }
 
 /// The physical device object below `device`.

@@ -5,9 +5,10 @@
 //! registered ([`Subdevices::leave_registered`]) and PortCls takes it away with the device, as under
 //! Microsoft's samples.
 //!
-//! Doubt: what PortCls does with subdevices at STOP, of which no document speaks. So what was registered
-//! before STOP is kept, and the START after it finds out: if PortCls refuses the new filters it still has the
-//! old ones, which are unregistered then; if it takes them it has dropped the old ones itself.
+//! At a rebalance all of it is dropped in IAdapterPnpManagement::PnpStop. Doubt: what PortCls does with
+//! subdevices at a STOP without PnpStop, of which no document speaks. So what was registered before such a
+//! STOP is kept, and the START after it finds out: if PortCls refuses the new filters it still has the old
+//! ones, which are unregistered then; if it takes them it has dropped the old ones itself.
 
 use alloc::vec::Vec;
 
@@ -101,9 +102,9 @@ impl Subdevices {
 #[derive(Default)]
 pub struct Stale(Subdevices);
 
-impl From<Option<Subdevices>> for Stale {
-    fn from(subdevices: Option<Subdevices>) -> Self {
-        Self(subdevices.unwrap_or_default())
+impl From<Subdevices> for Stale {
+    fn from(subdevices: Subdevices) -> Self {
+        Self(subdevices)
     }
 }
 

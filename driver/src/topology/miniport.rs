@@ -7,7 +7,10 @@ use nt::NtResult;
 use nt::spinlock::SpinLock;
 use nt::status::STATUS_NOT_IMPLEMENTED;
 use portcls_sys::com::params::UnknownIn;
-use portcls_sys::interfaces::{IMiniportTopology, IPortTopology, IResourceList, Miniport, MiniportTopology};
+use portcls_sys::interfaces::{
+    IMiniportPnpNotify, IMiniportTopology, IPortTopology, IResourceList, Miniport, MiniportPnpNotify,
+    MiniportTopology,
+};
 use portcls_sys::ks::KSDATARANGE;
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
 use portcls_sys::{Com, ComIn, In, Out, com_class};
@@ -32,11 +35,14 @@ pub struct TopologyMiniport {
     events: Events,
     /// Whether nothing was plugged in when the clients were last notified, or at first.
     unplugged: AtomicBool,
+    /// The device has stopped for a rebalance: the filter that follows is another miniport's.
+    stopped: AtomicBool,
 }
 
 com_class! {
     TopologyMiniport {
         0 => IMiniportTopology,
+        1 => IMiniportPnpNotify,
     }
 }
 
@@ -57,6 +63,7 @@ impl TopologyMiniport {
             config,
             events,
             unplugged: AtomicBool::new(unplugged),
+            stopped: AtomicBool::new(false),
         })
     }
 
@@ -105,11 +112,22 @@ impl JackListener for TopologyMiniport {
         // state.
         for _ in 0..READS {
             let Some(unplugged) = self.adapter.card().unplugged(self.endpoint.stream) else { return };
+            if self.stopped.load(Ordering::Acquire) {
+                return;
+            }
             if self.unplugged.swap(unplugged, Ordering::AcqRel) == unplugged {
                 return;
             }
             self.events.jack_changed(jack_pin(self.endpoint.direction));
         }
+    }
+}
+
+impl MiniportPnpNotify for TopologyMiniport {
+    /// With the device global lock held: nothing is waited for here, not even for the DPC. The port is given
+    /// back when the filter is unregistered.
+    fn pnp_stop(&self) {
+        self.stopped.store(true, Ordering::Release);
     }
 }
 

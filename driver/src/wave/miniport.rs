@@ -2,18 +2,19 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::status::{
-    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
-    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_NOT_READY, STATUS_INVALID_PARAMETER,
+    STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
 };
 use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION, PCIBus};
 use nt::{NTSTATUS, NtResult};
 use portcls_sys::com::params::UnknownIn;
 use portcls_sys::interfaces::{
-    IMiniportAudioSignalProcessing, IMiniportWaveRT, IMiniportWaveRTStream,
+    IMiniportAudioSignalProcessing, IMiniportPnpNotify, IMiniportWaveRT, IMiniportWaveRTStream,
     IMiniportWaveRTStreamNotification, IPortWaveRT, IPortWaveRTStream, IResourceList, Miniport,
-    MiniportAudioSignalProcessing, MiniportWaveRT,
+    MiniportAudioSignalProcessing, MiniportPnpNotify, MiniportWaveRT,
 };
 use portcls_sys::ks::{KSDATAFORMAT, KSDATAFORMAT_WAVEFORMATEX_BYTES, KSDATARANGE};
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
@@ -37,12 +38,15 @@ pub struct WaveMiniport {
     /// What the registry asks for. It was read before there was a filter to describe.
     config: RegistryConfig,
     tracing: Tracing,
+    /// The device has stopped for a rebalance: the filter that follows is another miniport's.
+    stopped: AtomicBool,
 }
 
 com_class! {
     WaveMiniport {
         0 => IMiniportWaveRT,
         1 => IMiniportAudioSignalProcessing,
+        2 => IMiniportPnpNotify,
     }
 }
 
@@ -54,7 +58,8 @@ impl WaveMiniport {
         config: RegistryConfig,
         filter: WaveFilter,
     ) -> NtResult<Com<Self>> {
-        Com::try_new(Self { adapter, endpoint, filter, config, tracing: Tracing::default() })
+        let (tracing, stopped) = (Tracing::default(), AtomicBool::new(false));
+        Com::try_new(Self { adapter, endpoint, filter, config, tracing, stopped })
     }
 
     /// Where its port traces events.
@@ -159,6 +164,9 @@ impl MiniportWaveRT for WaveMiniport {
         if stream.is_null() || pin != host_pin(self.endpoint.direction) || (capture != 0) != captures {
             return Err(STATUS_INVALID_PARAMETER);
         }
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(STATUS_DEVICE_NOT_READY);
+        }
         let parsed = AudioFormat::parse(Prefix::of_format(&format)?.as_slice())?;
         // Every mode is the same here; only one that the pin does not know is refused.
         modes::check_format(&format, self.modes())?;
@@ -178,6 +186,13 @@ impl MiniportWaveRT for WaveMiniport {
             MaximumLength: u32::MAX,
             ..DEVICE_DESCRIPTION::default()
         })
+    }
+}
+
+impl MiniportPnpNotify for WaveMiniport {
+    /// With the device global lock held: nothing is waited for here.
+    fn pnp_stop(&self) {
+        self.stopped.store(true, Ordering::Release);
     }
 }
 

@@ -33,6 +33,8 @@
 //! * `power`: the device goes to D3 and back, without a stream and with one at rest; then as `play`. `d3=N`:
 //!   N times in the midst of what is played or recorded, by whatever client; `d3_context=lost`: the card
 //!   comes back as from a reset.
+//! * `pnp`: `event=` happens to the device `rounds=` times, with a stream in `state=` open, of either direction;
+//!   then as `play`, or with `mode=` as `record`.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
 //! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream
@@ -83,6 +85,8 @@ mod play;
 #[cfg(target_os = "uefi")]
 mod player;
 #[cfg(target_os = "uefi")]
+mod pnp;
+#[cfg(target_os = "uefi")]
 mod poller;
 #[cfg(target_os = "uefi")]
 mod power;
@@ -115,7 +119,7 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{controls, cycles, duplex, power, realtime, record, removal, stress, sweep, timer, wav};
+    use super::{controls, cycles, duplex, pnp, power, realtime, record, removal, stress, sweep, timer, wav};
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -144,6 +148,7 @@ mod session {
             Some("sweep") => sweep::run(),
             Some("cycles") => cycles::run(),
             Some("removal") => removal::run(),
+            Some("pnp") => pnp::run() && if pnp::captures() { record::run() } else { play(&parsed_wav()) },
             Some("power") => power::idle_transitions() && play(&parsed_wav()),
             Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),

@@ -222,6 +222,9 @@ impl PinStream {
             get_clock_register,
             oracle_get_clock_register(clock_out)
         ));
+        if first.is_success() || second.is_success() {
+            power::pin_has_registers(self.this());
+        }
         let answer = |status: Status, told| if status.is_success() { Ok(told) } else { Err(status) };
         (answer(first, at), answer(second, clock))
     }

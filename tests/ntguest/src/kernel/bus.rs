@@ -9,7 +9,7 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::{caller, irp, irql, pci, violation};
+use super::{caller, gone, irp, irql, pci, violation};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::Guid;
 use crate::portcls::layout::{IoStackLocation, Irp};
@@ -102,7 +102,10 @@ extern "win64" fn set_bus_data(
     right("SetBusData", context);
     config("SetBusData", space, offset, length, |at| {
         // SAFETY: the driver's buffer of that length.
-        pci::write8(pci::card(), (offset + at) as u16, unsafe { buffer.add(at as usize).read() });
+        let byte = unsafe { buffer.add(at as usize).read() };
+        if !gone::is_gone() {
+            pci::write8(pci::card(), (offset + at) as u16, byte);
+        }
     })
 }
 /// GetBusData(context, space, buffer, offset, length) -> bytes read
@@ -116,7 +119,8 @@ extern "win64" fn get_bus_data(
     right("GetBusData", context);
     config("GetBusData", space, offset, length, |at| {
         let wrong = offset + at == DEVICE_ID && fault::make(Fault::OtherDevice);
-        let byte = pci::read8(pci::card(), (offset + at) as u16) ^ u8::from(wrong);
+        let there = if gone::is_gone() { u8::MAX } else { pci::read8(pci::card(), (offset + at) as u16) };
+        let byte = there ^ u8::from(wrong);
         // SAFETY: the driver's buffer of that length.
         unsafe { buffer.add(at as usize).write(byte) };
     })

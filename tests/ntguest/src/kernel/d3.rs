@@ -195,6 +195,14 @@ fn reset(card: &Card) {
     thread::sleep_100ns(RESET);
 }
 
+/// A function-level reset that keeps the configuration, as of a card that is put in again.
+pub fn reset_function() {
+    let card = pci::card();
+    save(card);
+    reset(card);
+    restore(card);
+}
+
 fn save(card: &Card) {
     let mut words: Vec<(u16, u32)> = CONFIGURED.map(|at| (at, pci::read32(card, at))).into();
     let mut controls = Vec::new();

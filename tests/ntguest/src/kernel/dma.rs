@@ -10,14 +10,16 @@ use alloc::vec::Vec;
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
 use super::sync::{self, IrqLock};
-use super::{caller, cfg, log, pci, violation};
+use super::{caller, cfg, gone, log, pci, violation};
 
 struct Marker {
     register: Option<usize>,
     next: u32,
+    /// Marks of the time in which the card is pulled out: it does no DMA then, so that they may come late.
+    deferred: Vec<u32>,
 }
 
-static MARKER: IrqLock<Marker> = IrqLock::new(Marker { register: None, next: 1 });
+static MARKER: IrqLock<Marker> = IrqLock::new(Marker { register: None, next: 1, deferred: Vec::new() });
 
 /// Maps the card's mark register, if `mark_reg` (an offset in BAR 0) is given.
 pub fn init() {
@@ -39,8 +41,19 @@ fn next_mark() -> (u32, Option<usize>) {
     (mark, marker.register)
 }
 
+/// The card is there again: it gets the marks of the time when it was not.
+pub fn card_is_back() {
+    let (register, marks) = {
+        let mut marker = MARKER.lock();
+        (marker.register, core::mem::take(&mut marker.deferred))
+    };
+    marks.into_iter().for_each(|mark| write_mark(register, mark));
+}
+
 fn write_mark(register: Option<usize>, mark: u32) {
-    if let Some(register) = register {
+    if gone::is_gone() {
+        MARKER.lock().deferred.push(mark);
+    } else if let Some(register) = register {
         // SAFETY: the register's page was mapped in `init`; memory decoding is on while a driver runs.
         unsafe { (register as *mut u32).write_volatile(mark) }
     }

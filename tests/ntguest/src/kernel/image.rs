@@ -15,7 +15,7 @@ use super::paging::{self, Region, bits};
 use super::pe::{Import, Pe, Section};
 use super::processor::PerProcessor;
 use super::sync::IrqLock;
-use super::{cfg, exports, fatal, harsh_violation, irql, log, paged, phys, schedule, time, violation};
+use super::{cfg, exports, fatal, gone, harsh_violation, irql, log, paged, phys, schedule, time, violation};
 
 /// DriverEntry.
 pub type DriverEntry = unsafe extern "win64" fn(*mut DriverObject, *mut UnicodeString) -> i32;
@@ -244,6 +244,7 @@ unsafe extern "C" fn import_entered() {
 extern "win64" fn check_import(index: u32, from: usize) -> usize {
     set_last_call((from, index));
     paging::catch_up();
+    gone::count_call();
     let level = irql::current();
     let (target, max) = {
         let bindings = BINDINGS.lock();

@@ -120,6 +120,11 @@ pub extern "win64" fn unmap_io_space(va: *mut u8, bytes: usize) {
     paging::shoot_down();
 }
 
+/// How many mappings of device memory the driver has.
+pub fn io_mappings() -> usize {
+    IO_MAPS.lock().len()
+}
+
 /// Physical address and page table bits of what the driver has mapped at `va`.
 pub fn device_page(va: u64) -> Option<(u64, u64)> {
     let maps = IO_MAPS.lock();

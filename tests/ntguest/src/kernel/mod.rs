@@ -29,6 +29,8 @@ pub mod event;
 #[cfg(target_os = "uefi")]
 pub mod fault;
 #[cfg(target_os = "uefi")]
+pub mod gone;
+#[cfg(target_os = "uefi")]
 pub mod handle;
 #[cfg(target_os = "uefi")]
 pub mod harsh;

@@ -11,9 +11,9 @@ use super::pci::{self, Card, Message};
 use super::{bad_input, processor};
 
 /// Capability id.
-const CAP_MSIX: u8 = 0x11;
+pub const CAP_MSIX: u8 = 0x11;
 /// Message Control: enable, function mask, and the size of the table less one.
-const ENABLE: u16 = 1 << 15;
+pub const ENABLE: u16 = 1 << 15;
 const FUNCTION_MASK: u16 = 1 << 14;
 const SIZE: u16 = 0x7ff;
 /// Bytes of a table entry: address, upper address, data, vector control (bit 0 masks).

@@ -7,8 +7,14 @@ use alloc::vec::Vec;
 use super::sync::IrqLock;
 use super::{bad_input, cfg, cpu, msix, paging, processor};
 
-/// IRQL of the card's interrupts; their vectors are 0x90...
+/// IRQL of the card's interrupts at its first start; their vectors are 0x90...
 const DEVICE_IRQL: u8 = 9;
+/// And after a rebalance.
+const OTHER_IRQL: u8 = 7;
+/// Where BARs go at a rebalance: above the memory and below what the firmware hands out (QEMU's q35 decodes
+/// all of it for PCI), another place for each.
+const MOVED_BARS: u64 = 0x6000_0000;
+const MOVED_BY: u64 = 0x0100_0000;
 const COMMAND: u16 = 4;
 const COMMAND_IO: u16 = 1;
 const COMMAND_MEMORY: u16 = 2;
@@ -70,6 +76,7 @@ pub struct Line {
 }
 
 /// The card under test.
+#[derive(Clone)]
 pub struct Card {
     /// Bus.
     pub bus: u8,
@@ -238,14 +245,8 @@ pub fn init() {
     let command = read16(&card, COMMAND);
     write16(&card, COMMAND, command & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER));
     size_bars(&mut card);
-    assign_interrupts(&mut card, cfg::get_u64("msi", 1));
-    let mut enabled = command | COMMAND_MEMORY;
-    if card.bars.iter().any(|b| b.is_io) {
-        enabled |= COMMAND_IO;
-    }
-    enabled = if cfg::get_bool("bme", true) { enabled | COMMAND_MASTER } else { enabled & !COMMAND_MASTER };
-    enabled = if card.messages.is_empty() { enabled & !COMMAND_NO_INTX } else { enabled | COMMAND_NO_INTX };
-    write16(&card, COMMAND, enabled);
+    assign_interrupts(&mut card, cfg::get_u64("msi", 1), DEVICE_IRQL);
+    let enabled = enable(&card, command);
     crate::kprintln!(
         "card {vendor:04x}:{device:04x} at {bus:02x}:{dev:02x}.{func} command {enabled:#06x} messages {} msix={}",
         card.messages.len(),
@@ -262,6 +263,69 @@ pub fn init() {
         );
     }
     *CARD.lock() = Some(Box::leak(Box::new(card)));
+}
+
+/// Lets the card decode its BARs, and (cfg `bme=`) master the bus; what stands in its command register then.
+fn enable(card: &Card, command: u16) -> u16 {
+    let mut enabled = command | COMMAND_MEMORY;
+    if card.bars.iter().any(|b| b.is_io) {
+        enabled |= COMMAND_IO;
+    }
+    enabled = if cfg::get_bool("bme", true) { enabled | COMMAND_MASTER } else { enabled & !COMMAND_MASTER };
+    enabled = if card.messages.is_empty() { enabled & !COMMAND_NO_INTX } else { enabled | COMMAND_NO_INTX };
+    write16(card, COMMAND, enabled);
+    enabled
+}
+
+/// Takes the card's resources away and gives it others, as the PnP manager does between STOP and START: every
+/// BAR elsewhere, and at most so many messages, or the line for 0, at another IRQL and vector.
+pub fn rebalance(messages: u64, round: u32) {
+    let old = card();
+    if old.bus != 0 {
+        bad_input(format_args!("a card behind a bridge is not rebalanced: the bridge's windows stay"));
+    }
+    let command = read16(old, COMMAND);
+    write16(old, COMMAND, command & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER) | COMMAND_NO_INTX);
+    if let Some(line) = &old.line {
+        mask_line(line);
+    }
+    for capability in [CAP_MSI, msix::CAP_MSIX].into_iter().filter_map(|id| capability(old, id)) {
+        let enable = if read8(old, capability) == CAP_MSI { 1 } else { msix::ENABLE };
+        write16(old, capability + 2, read16(old, capability + 2) & !enable);
+    }
+    let mut card = Card { messages: Vec::new(), msix: false, line: None, ..old.clone() };
+    let mut next = MOVED_BARS + u64::from(round) * MOVED_BY;
+    for bar in card.bars.iter_mut().filter(|bar| !bar.is_io) {
+        bar.base = next.next_multiple_of(bar.len);
+        next = bar.base + bar.len;
+    }
+    for bar in card.bars.iter().filter(|bar| !bar.is_io) {
+        let at = BAR0 + u16::from(bar.index) * 4;
+        write32(&card, at, bar.base as u32 | read32(&card, at) & 15);
+        if bar.is_64 {
+            write32(&card, at + 4, (bar.base >> 32) as u32);
+        }
+        crate::kprintln!("bar{} moves to {:#x}", bar.index, bar.base);
+    }
+    assign_interrupts(&mut card, messages, if round.is_multiple_of(2) { OTHER_IRQL } else { DEVICE_IRQL });
+    enable(&card, command);
+    *CARD.lock() = Some(Box::leak(Box::new(card)));
+}
+
+/// The card is pulled out: nobody answers where it was, and what is read is all ones. Its line is held back:
+/// QEMU lets an INTx of a vfio device go when a BAR is accessed next, not when it is disabled.
+pub fn disappear() {
+    let card = card();
+    hold_line_back();
+    let silent = read16(card, COMMAND) & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER) | COMMAND_NO_INTX;
+    write16(card, COMMAND, silent);
+}
+
+/// It is put in again, with the resources that it had.
+pub fn reappear() {
+    let card = card();
+    enable(card, read16(card, COMMAND));
+    let_line_go();
 }
 
 fn size_bars(card: &mut Card) {
@@ -300,15 +364,15 @@ fn size_bars(card: &mut Card) {
 }
 
 /// Messages if the card has any, MSI-X before MSI as Windows does, at most `wanted`; else its line.
-fn assign_interrupts(card: &mut Card, wanted: u64) {
+fn assign_interrupts(card: &mut Card, wanted: u64, irql: u8) {
     if wanted > 0 {
         card.messages = msix::assign(card, wanted);
         card.msix = !card.messages.is_empty();
-        if card.msix || assign_messages(card, wanted) {
+        if card.msix || assign_messages(card, wanted, irql) {
             return;
         }
     }
-    assign_line(card);
+    assign_line(card, irql);
 }
 
 /// Runs `f` while the card decodes memory.
@@ -351,7 +415,7 @@ pub fn message_address() -> u64 {
 }
 
 /// Programs the MSI capability with at most `wanted` messages; false when there is none.
-fn assign_messages(card: &mut Card, wanted: u64) -> bool {
+fn assign_messages(card: &mut Card, wanted: u64, irql: u8) -> bool {
     let Some(at) = capability(card, CAP_MSI) else { return false };
     let control = read16(card, at + 2);
     let offered = 1u64 << (control >> 1 & 7).min(5);
@@ -359,7 +423,7 @@ fn assign_messages(card: &mut Card, wanted: u64) -> bool {
     let granted = wanted.min(offered).min(16).next_power_of_two();
     let granted = if granted > wanted { granted / 2 } else { granted };
     let address = message_address();
-    let base = u32::from(DEVICE_IRQL) << 4;
+    let base = u32::from(irql) << 4;
     write32(card, at + 4, address as u32);
     let wide = control & 1 << 7 != 0;
     if wide {
@@ -369,20 +433,14 @@ fn assign_messages(card: &mut Card, wanted: u64) -> bool {
     let enable = granted.trailing_zeros() as u16;
     write16(card, at + 2, control & !(7 << 4) | enable << 4 | 1);
     card.messages = (0..granted as u32)
-        .map(|i| Message {
-            vector: base + i,
-            irql: DEVICE_IRQL,
-            affinity: processor::all(),
-            address,
-            data: base + i,
-        })
+        .map(|i| Message { vector: base + i, irql, affinity: processor::all(), address, data: base + i })
         .collect();
     true
 }
 
 /// Routes the card's INTx pin through the I/O APIC. q35 sends pin P of device D on bus 0 to input
 /// 20 + (D + P) % 4; a bridge between swizzles the pin by the device number.
-fn assign_line(card: &mut Card) {
+fn assign_line(card: &mut Card, irql: u8) {
     let pin = read8(card, INTERRUPT_PIN);
     if pin == 0 {
         crate::kprintln!("the card has neither messages nor an interrupt pin");
@@ -395,7 +453,7 @@ fn assign_line(card: &mut Card) {
         (bus, dev) = (up_bus, up_dev);
     }
     let input = 20 + u32::from((dev + pin) % 4);
-    let vector = u32::from(DEVICE_IRQL) << 4;
+    let vector = u32::from(irql) << 4;
     let write = |index: u32, value: u32| {
         // SAFETY: the I/O APIC's registers are in the direct map's device window.
         unsafe {
@@ -406,7 +464,7 @@ fn assign_line(card: &mut Card) {
     // Level triggered (bit 15), active low (bit 13), not masked, to one processor.
     write(0x11 + input * 2, processor::apic_id(interrupt_target()) << 24);
     write(0x10 + input * 2, vector | 1 << 15 | 1 << 13);
-    card.line = Some(Line { vector, irql: DEVICE_IRQL, affinity: processor::all(), raw: input });
+    card.line = Some(Line { vector, irql, affinity: processor::all(), raw: input });
 }
 
 /// Stops a line that nobody claims.

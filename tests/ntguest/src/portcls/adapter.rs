@@ -62,6 +62,13 @@ pub fn expect_driver(driver: *mut DriverObject, registry_path: *mut UnicodeStrin
     (adapter.driver, adapter.registry_path) = (driver, registry_path);
 }
 
+/// The driver was unloaded, and another (or the same) is loaded next.
+pub fn forget_driver() {
+    let mut adapter = ADAPTER.lock();
+    (adapter.initialised, adapter.unloaded, adapter.stopped) = (false, false, false);
+    (adapter.start_device, adapter.max_objects) = (None, 0);
+}
+
 /// Whether `fdo` is the live FDO; anything else is reported.
 pub fn is_fdo(fdo: *mut DeviceObject, service: &str) -> bool {
     let live = ADAPTER.lock().functional.as_ref().is_some_and(|device| device.object() == fdo);
@@ -283,8 +290,12 @@ pub unsafe fn register_pnp(unknown: This) -> Status {
 
 /// `PcUnregisterAdapterPnpManagement`.
 pub fn unregister_pnp() -> Status {
-    let management = ADAPTER.lock().pnp.take();
-    if management.is_none() {
+    let (management, stopped) = {
+        let mut adapter = ADAPTER.lock();
+        (adapter.pnp.take(), adapter.stopped)
+    };
+    // Doubt whether PortCls lets go of it at STOP, as of power management.
+    if management.is_none() && !stopped {
         kernel::violation(
             "pnp-interface",
             format_args!("PcUnregisterAdapterPnpManagement without a registration"),

@@ -164,6 +164,10 @@ pub enum Fault {
     NoInstances,
     /// What the driver writes to its registers when it goes to D3 is lost: its interrupts stay as they are.
     DeafToD3,
+    /// `IAdapterPnpManagement::PnpStop` does not reach the driver: its subdevices stay registered.
+    NoPnpStop,
+    /// One interrupt more is seen connected after STOP.
+    ResourcesStay,
 }
 
 /// Every fault and its name.
@@ -247,6 +251,8 @@ const NAMES: &[(&str, Fault)] = &[
     ("keep-resource", Fault::KeepResource),
     ("no-instances", Fault::NoInstances),
     ("deaf-to-d3", Fault::DeafToD3),
+    ("no-pnp-stop", Fault::NoPnpStop),
+    ("resources-stay", Fault::ResourcesStay),
 ];
 
 /// The fault with a name.

@@ -93,14 +93,17 @@ pub const CFG_KEYS: &[&str] = &[
     "d3",
     "d3_context",
     "endpoint",
+    "event",
     "event_timeout_ms",
     "expect_volume",
     "extensible",
     "fault",
     "format",
     "frames",
+    "handles",
     "jacks",
     "late_every",
+    "loads",
     "mode",
     "mute",
     "oracle",
@@ -109,7 +112,10 @@ pub const CFG_KEYS: &[&str] = &[
     "pnp",
     "poll_us",
     "power_interface",
+    "rounds",
     "speed",
+    "state",
+    "surprise",
     "volume",
 ];
 
@@ -122,13 +128,21 @@ mod life {
     use super::{
         adapter, device_interface, drm, endpoint, fault, object, pnp, port_etw, stream_resource, subdevice,
     };
+    use crate::boot::files;
     use crate::kernel::call::driver_call;
-    use crate::kernel::image::LoadedDriver;
+    use crate::kernel::image::{self, LoadedDriver};
     use crate::kernel::{self, cfg, irql};
 
-    /// The life of the driver, from DriverEntry to unload; true when the client was served.
+    /// The life of the driver, from DriverEntry to unload, and with `loads=N` N times; true when the client
+    /// was served each time.
     pub fn run(driver: LoadedDriver) -> bool {
-        let served = load_and_play(driver);
+        let mut served = load_and_play(driver);
+        for time in 1..cfg::get_u64("loads", 1) {
+            check_leaks();
+            adapter::forget_driver();
+            served &= load_and_play(image::load("ringwave.sys", files::driver()));
+            crate::kresult!("loads={}", time + 1);
+        }
         fault::check_made();
         check_leaks();
         port_etw::report();

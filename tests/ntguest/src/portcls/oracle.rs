@@ -92,6 +92,16 @@ unsafe extern "win64" {
     pub fn oracle_get_packet_count(output: This, count: *mut u32) -> i32;
     /// `IDrmAudioStream::SetContentId`.
     pub fn oracle_set_content_id(drm: This, content: u32, rights: *const DrmRights) -> i32;
+    /// `IAdapterPnpManagement::GetSupportedRebalanceType`.
+    pub fn oracle_get_supported_rebalance_type(management: This) -> u32;
+    /// `IAdapterPnpManagement::PnpQueryStop`.
+    pub fn oracle_pnp_query_stop(management: This);
+    /// `IAdapterPnpManagement::PnpCancelStop`.
+    pub fn oracle_pnp_cancel_stop(management: This);
+    /// `IAdapterPnpManagement::PnpStop`.
+    pub fn oracle_pnp_stop(management: This);
+    /// `IMiniportPnpNotify::PnpStop`.
+    pub fn oracle_miniport_pnp_stop(notify: This);
     /// `GetReadPacket`.
     pub fn oracle_get_read_packet(
         input: This,
@@ -100,6 +110,11 @@ unsafe extern "win64" {
         counter: *mut u64,
         more: *mut i32,
     ) -> i32;
+}
+
+/// Whether the driver is called through C++.
+pub fn is_on() -> bool {
+    cfg::get_bool("oracle", false)
 }
 
 /// A C++ port stream that forwards to `port_stream`, whose references it shares. Like every object of ours
@@ -144,7 +159,7 @@ pub fn check_page_address(port_stream: &Object, mdl: *mut Mdl) {
 
 /// With `oracle=1` the result line that proves that C++ was in the middle.
 pub fn report_calls() {
-    if cfg::get_bool("oracle", false) {
+    if is_on() {
         let (port, client) = calls();
         crate::kresult!("oracle_calls={} oracle_port_calls={port}", port.saturating_add(client));
     }

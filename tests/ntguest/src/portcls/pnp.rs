@@ -1,30 +1,40 @@
 //! The device's life as the PnP manager drives it, and what PortCls does with each IRP (`PcDispatchIrp`).
 //!
 //! A rebalance follows Microsoft's page on PnP rebalance for PortCls: QUERY_STOP is refused unless the
-//! adapter registered IAdapterPnpManagement and says that it removes its subdevices; its query and cancel
-//! come with the device global lock held, its PnpStop without.
+//! adapter registered IAdapterPnpManagement and says that it removes its subdevices, and if a stream is open
+//! that has no packets and gave its registers away; its query and cancel come with the device global lock
+//! held. At STOP the streams go to STOP and stay there, IMiniportPnpNotify comes with the lock held, and
+//! PnpStop without: after it no subdevice is registered, and after the IRP no interrupt is connected and no
+//! BAR mapped.
 
 use super::adapter::{ADAPTER, fdo, is_fdo, pdo};
 use super::com::Com;
 use super::device;
 use super::fault::{self, Fault};
 use super::layout::{
-    DeviceObject, IRP_MJ_POWER, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
-    IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, Irp,
+    DeviceObject, IRP_MJ_POWER, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE,
+    IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE,
+    IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, Irp,
 };
 use super::port::Port;
 use super::status::Status;
 use super::subdevice;
 use super::vtable::AdapterPnpManagement;
-use super::{device_lock, power, resources};
+use super::{device_lock, oracle, power, resources};
 use crate::kernel::call::driver_call;
 use crate::kernel::layout::DriverObject;
-use crate::kernel::{self, irql, pci};
+use crate::kernel::{self, cfg, dma, interrupt, irql, memory, pci};
 use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// `PcRebalanceRemoveSubdevices`
 const REMOVE_SUBDEVICES: u32 = 1;
+
+/// STOPs so far.
+static STOPS: AtomicU32 = AtomicU32::new(0);
+/// How often the device got other resources.
+static REBALANCES: AtomicU32 = AtomicU32::new(0);
 
 /// What PortCls puts into every slot of the dispatch table.
 pub unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> i32 {
@@ -73,8 +83,12 @@ pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
             stop();
             Status::SUCCESS
         }
-        // QUERY_REMOVE, CANCEL_REMOVE and SURPRISE_REMOVAL: nothing of PortCls stands in the way.
-        1 | 3 | 0x17 => Status::SUCCESS,
+        IRP_MN_SURPRISE_REMOVAL => {
+            surprise();
+            Status::SUCCESS
+        }
+        // Nothing of PortCls stands in the way.
+        IRP_MN_QUERY_REMOVE_DEVICE | IRP_MN_CANCEL_REMOVE_DEVICE => Status::SUCCESS,
         // Not for us: the status stays what the PnP manager put there.
         _ => Status::NOT_SUPPORTED,
     };
@@ -123,6 +137,8 @@ pub fn remove() {
     if let Some(resources) = resources {
         resources.release();
     }
+    // SAFETY: the PDO stays; nothing is stacked on it any more.
+    unsafe { (*pdo()).attached_device = ptr::null_mut() };
     if let Some(device) = functional {
         device.check_extension();
     }
@@ -135,21 +151,33 @@ fn management() -> Option<Com<AdapterPnpManagement>> {
     unsafe { Com::from_lent(this) }
 }
 
+/// Calls a method of IAdapterPnpManagement, through C++ in oracle mode.
+macro_rules! method {
+    ($management:ident, $name:literal, $slot:ident, $oracle:ident) => {
+        driver_call(concat!("IAdapterPnpManagement::", $name), irql::PASSIVE, || {
+            let this = $management.this();
+            // SAFETY: a live interface.
+            unsafe {
+                if oracle::is_on() { oracle::$oracle(this) } else { ($management.vtable().$slot)(this) }
+            }
+        })
+    };
+}
+
 fn query_stop() -> Status {
     // What the page of IRP_MN_QUERY_STOP_DEVICE says a driver answers that cannot stop.
     let Some(management) = management() else { return Status::UNSUCCESSFUL };
     device_lock::with("IRP_MN_QUERY_STOP_DEVICE", || {
-        let kind = driver_call("IAdapterPnpManagement::GetSupportedRebalanceType", irql::PASSIVE, || {
-            // SAFETY: a live interface.
-            unsafe { (management.vtable().get_supported_rebalance_type)(management.this()) }
-        });
-        if kind != REMOVE_SUBDEVICES {
+        let kind = method!(
+            management,
+            "GetSupportedRebalanceType",
+            get_supported_rebalance_type,
+            oracle_get_supported_rebalance_type
+        );
+        if kind != REMOVE_SUBDEVICES || power::has_pin_that_stays() {
             return Status::UNSUCCESSFUL;
         }
-        driver_call("IAdapterPnpManagement::PnpQueryStop", irql::PASSIVE, || {
-            // SAFETY: a live interface.
-            unsafe { (management.vtable().pnp_query_stop)(management.this()) }
-        });
+        method!(management, "PnpQueryStop", pnp_query_stop, oracle_pnp_query_stop);
         Status::SUCCESS
     })
 }
@@ -158,25 +186,145 @@ fn query_stop() -> Status {
 fn cancel_stop() {
     let Some(management) = management() else { return };
     device_lock::with("IRP_MN_CANCEL_STOP_DEVICE", || {
-        driver_call("IAdapterPnpManagement::PnpCancelStop", irql::PASSIVE, || {
-            // SAFETY: a live interface.
-            unsafe { (management.vtable().pnp_cancel_stop)(management.this()) }
-        });
+        method!(management, "PnpCancelStop", pnp_cancel_stop, oracle_pnp_cancel_stop);
     });
 }
 
+/// Doubt: whether the miniports hear of the stop before their streams go to STOP, or after. In turn.
 fn stop() {
     ADAPTER.lock().stopped = true;
+    if let Some("restart" | "restart-dropped") = cfg::get("pnp") {
+        // A system that stops without a word to the adapter.
+        return;
+    }
+    let streams_first = STOPS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+    if streams_first {
+        power::stop_streams();
+    }
     for (_, port) in subdevice::registered() {
         if let Some(port) = port.body::<Port>() {
             port.pnp_stop();
         }
     }
-    if let Some(management) = management() {
-        driver_call("IAdapterPnpManagement::PnpStop", irql::PASSIVE, || {
-            // SAFETY: a live interface.
-            unsafe { (management.vtable().pnp_stop)(management.this()) }
-        });
+    if !streams_first {
+        power::stop_streams();
+    }
+    let Some(management) = management() else { return };
+    if !fault::make(Fault::NoPnpStop) {
+        method!(management, "PnpStop", pnp_stop, oracle_pnp_stop);
+    }
+    let left = subdevice::registered().len();
+    if left > 0 {
+        kernel::violation("rebalance-subdevices", format_args!("{left} subdevice(s) after PnpStop"));
+    }
+}
+
+/// Whether the driver has given back what STOP takes away (rule `stop-resources`).
+fn check_stopped() {
+    let kept = usize::from(fault::make(Fault::ResourcesStay));
+    for (count, what) in [
+        (interrupt::connected() + kept, "interrupt(s) connected"),
+        (memory::io_mappings(), "mapping(s) of BARs"),
+    ] {
+        if count > 0 {
+            kernel::violation("stop-resources", format_args!("{count} {what} after IRP_MN_STOP_DEVICE"));
+        }
+    }
+}
+
+/// The first half of a rebalance: QUERY_STOP and STOP; what was refused is taken back with CANCEL_STOP.
+pub fn stop_for_rebalance() -> Result<(), Status> {
+    let status = send_minor(IRP_MN_QUERY_STOP_DEVICE);
+    if !status.is_success() {
+        send_minor(IRP_MN_CANCEL_STOP_DEVICE);
+        return Err(status);
+    }
+    let status = send_minor(IRP_MN_STOP_DEVICE);
+    if !status.is_success() {
+        kernel::violation("stop-failed", format_args!("IRP_MN_STOP_DEVICE: {status}; no driver may fail it"));
+        return Err(status);
+    }
+    check_stopped();
+    Ok(())
+}
+
+/// The second half: other BARs, other vectors, at most so many messages or the line for 0, and START.
+pub fn start_with_others(messages: u64) -> Status {
+    pci::rebalance(messages, REBALANCES.fetch_add(1, Ordering::Relaxed));
+    dma::init();
+    let old = ADAPTER.lock().resources.take();
+    if let Some(old) = old {
+        old.release();
+    }
+    let driver = ADAPTER.lock().driver;
+    match fdo() {
+        // SAFETY: the device was started before, so that the driver object and the FDO are live.
+        Some(fdo) => unsafe { send_start(driver, fdo) },
+        None => Status::INVALID_DEVICE_STATE,
+    }
+}
+
+/// QUERY_STOP or QUERY_REMOVE, and what takes it back. Windows sends the first half of a removal to a device
+/// with open handles too: it is the PnP manager that gives up then ("Handling a
+/// GUID_TARGET_DEVICE_QUERY_REMOVE Event": handles that remain open abort the removal). What the driver said.
+pub fn query_and_cancel(removal: bool) -> Status {
+    let (query, cancel) = if removal {
+        (IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE)
+    } else {
+        (IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE)
+    };
+    let status = send_minor(query);
+    let cancelled = send_minor(cancel);
+    if !cancelled.is_success() {
+        kernel::violation(
+            "cancel-failed",
+            format_args!("PnP minor {cancel:#x}: {cancelled}, SUCCESS is due"),
+        );
+    }
+    status
+}
+
+/// SURPRISE_REMOVAL, which no driver may fail.
+pub fn surprise_removal() {
+    let status = send_minor(IRP_MN_SURPRISE_REMOVAL);
+    crate::kprintln!("SURPRISE_REMOVAL: {status}");
+    if !status.is_success() {
+        kernel::violation("remove-failed", format_args!("IRP_MN_SURPRISE_REMOVAL: {status}"));
+    }
+}
+
+/// REMOVE, when the last handle is closed ("Handling an IRP_MN_SURPRISE_REMOVAL Request").
+pub fn remove_device() {
+    let status = send_minor(IRP_MN_REMOVE_DEVICE);
+    if !status.is_success() {
+        kernel::violation("remove-failed", format_args!("IRP_MN_REMOVE_DEVICE: {status}"));
+    }
+}
+
+/// The device is there again, and the driver is still loaded: AddDevice and START.
+pub fn bring_up_again() -> Result<(), Status> {
+    let driver = ADAPTER.lock().driver;
+    // SAFETY: the driver is loaded: a client of it runs.
+    unsafe { bring_up(driver) }
+}
+
+/// Doubt: whether PortCls lets go of subdevices and registrations at SURPRISE_REMOVAL or at REMOVE only (cfg
+/// `surprise=drop`).
+fn surprise() {
+    match cfg::get("surprise") {
+        None | Some("keep") => {}
+        Some("drop") => {
+            subdevice::remove_all();
+            let (power, pnp) = {
+                let mut adapter = ADAPTER.lock();
+                adapter.stopped = true;
+                (adapter.power.take(), adapter.pnp.take())
+            };
+            drop((power, pnp));
+        }
+        Some(other) => {
+            kernel::bad_input(format_args!("ntguest.cfg: surprise={other} is neither keep nor drop"))
+        }
     }
 }
 
@@ -224,12 +372,16 @@ pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
         kernel::violation("stop-failed", format_args!("IRP_MN_STOP_DEVICE: {status}; no driver may fail it"));
         return false;
     }
+    check_stopped();
     match how {
         "restart" => subdevice::keep_over_stop(),
         "restart-dropped" => {
             subdevice::remove_all();
-            let power = ADAPTER.lock().power.take();
-            drop(power);
+            let (power, pnp) = {
+                let mut adapter = ADAPTER.lock();
+                (adapter.power.take(), adapter.pnp.take())
+            };
+            drop((power, pnp));
         }
         _ => kernel::bad_input(format_args!("ntguest.cfg: pnp={how} is neither restart nor restart-dropped")),
     }

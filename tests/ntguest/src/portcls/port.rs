@@ -19,7 +19,7 @@ use super::status::Status;
 use super::subdevice::End;
 use super::vtable::{MiniportTopology, MiniportWaveRt, PinCount, PnpNotify, PowerNotify, This, Unknown};
 use super::{
-    adapter, device, device_lock, drm, events, port_etw, port_power, port_unregister, registry,
+    adapter, device, device_lock, drm, events, oracle, port_etw, port_power, port_unregister, registry,
     stream_resource,
 };
 use crate::kernel::call::driver_call;
@@ -96,8 +96,15 @@ impl Port {
         };
         device_lock::with("IMiniportPnpNotify::PnpStop", || {
             driver_call("IMiniportPnpNotify::PnpStop", irql::PASSIVE, || {
+                let this = notify.this();
                 // SAFETY: a live interface.
-                unsafe { (notify.vtable().pnp_stop)(notify.this()) }
+                unsafe {
+                    if oracle::is_on() {
+                        oracle::oracle_miniport_pnp_stop(this);
+                    } else {
+                        (notify.vtable().pnp_stop)(this);
+                    }
+                }
             });
         });
     }

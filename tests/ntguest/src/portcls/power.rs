@@ -16,7 +16,7 @@ use super::device;
 use super::fault::{self, Fault};
 use super::guid::{
     IID_ADAPTER_POWER_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT2, IID_ADAPTER_POWER_MANAGEMENT3,
-    IID_POWER_NOTIFY,
+    IID_MINIPORT_WAVE_RT_INPUT_STREAM, IID_MINIPORT_WAVE_RT_OUTPUT_STREAM, IID_POWER_NOTIFY,
 };
 use super::layout::{IRP_MJ_POWER, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER};
 use super::port::Port;
@@ -29,7 +29,7 @@ use super::vtable::{
 use crate::kernel::call::driver_call;
 use crate::kernel::d3::{self, Context};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, cfg, irql};
+use crate::kernel::{self, cfg, gone, irql};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
@@ -45,14 +45,18 @@ const DEVICE_POWER_STATE: usize = 1;
 /// `PC_EXIT_LATENCY`: instant, fast, responsive.
 const LATENCIES: [u32; 3] = [0, 1, 2];
 /// `KSSTATE`.
+const STOP: u32 = 0;
+const ACQUIRE: u32 = 1;
 const PAUSE: u32 = 2;
 const RUN: u32 = 3;
 
-/// An open pin: the stream, its state, and whether it was paused for D3.
+/// An open pin: the stream, its state, whether it was paused for D3, and whether its registers may be in user
+/// mode.
 struct Pin {
     stream: usize,
     state: u32,
     paused: bool,
+    registers: bool,
 }
 
 static PINS: IrqLock<Vec<Pin>> = IrqLock::new(Vec::new());
@@ -71,8 +75,58 @@ pub fn pin_is_in(stream: This, state: u32) {
     let mut pins = PINS.lock();
     match pins.iter_mut().find(|pin| pin.stream == stream.addr()) {
         Some(pin) => (pin.state, pin.paused) = (state, false),
-        None => pins.push(Pin { stream: stream.expose_provenance(), state, paused: false }),
+        None => {
+            let stream = stream.expose_provenance();
+            pins.push(Pin { stream, state, paused: false, registers: false });
+        }
     }
+}
+
+/// A pin has given its client the position or clock register.
+pub fn pin_has_registers(stream: This) {
+    for pin in PINS.lock().iter_mut().filter(|pin| pin.stream == stream.addr()) {
+        pin.registers = true;
+    }
+}
+
+/// Whether a pin is open that a rebalance is refused for: one without the packet interfaces whose registers
+/// may be in user mode ("Implement PnP Rebalance for PortCls Audio Drivers", requirements).
+pub fn has_pin_that_stays() -> bool {
+    streams(|pin| pin.registers).iter().any(|stream| {
+        let packets = [IID_MINIPORT_WAVE_RT_OUTPUT_STREAM, IID_MINIPORT_WAVE_RT_INPUT_STREAM];
+        packets.iter().all(|iid| stream.query::<Stream>(iid).is_err())
+    })
+}
+
+/// Before STOP: every stream goes down to STOP, state by state, and stays there.
+pub fn stop_streams() {
+    for state in [PAUSE, ACQUIRE, STOP] {
+        for stream in streams(|pin| pin.state > state) {
+            set_stream(&stream, state);
+        }
+        for pin in PINS.lock().iter_mut().filter(|pin| pin.state > state) {
+            (pin.state, pin.paused) = (state, false);
+        }
+    }
+}
+
+/// The device goes to D3 and is pulled out there: no D0 comes. The status of the IRP.
+pub fn to_d3_for_good() -> Status {
+    d3::hold_interrupts(false);
+    let status = send(IRP_MN_SET_POWER, D3).err().unwrap_or(Status::SUCCESS);
+    gone::pull();
+    status
+}
+
+/// A device that was pulled out in D3 is put in again, and has no streams yet.
+pub fn is_new_after_d3() {
+    gone::put_back_from_d3();
+    CHANGES.fetch_add(1, Ordering::AcqRel);
+}
+
+/// The state that a pin was brought to, by its client or by PortCls.
+pub fn state_of(stream: This) -> u32 {
+    PINS.lock().iter().find(|pin| pin.stream == stream.addr()).map_or(STOP, |pin| pin.state)
 }
 
 /// A pin is about to be closed.
@@ -197,7 +251,10 @@ fn set_stream(stream: &Com<Stream>, state: u32) {
         })
     });
     if !status.is_success() {
-        kernel::violation("set-state", format_args!("PortCls' SetState({state}) around D3: {status}"));
+        kernel::violation(
+            "set-state",
+            format_args!("PortCls' SetState({state}) around D3 or STOP: {status}"),
+        );
     }
 }
 

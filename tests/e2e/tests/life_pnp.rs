@@ -1,0 +1,151 @@
+//! What PnP does to the device while a client has a stream open, in no state and in every one, playing and
+//! recording, in both DMA modes: what is heard and recorded afterwards is bit-exact, no rule is broken, and
+//! nothing is left behind. `qemu-scripts/test` walks a part of the matrix, `--long` all of it.
+
+use ringwave_audio::{SampleFormat, StreamFormat, test_tune::TestTune, wav};
+use ringwave_e2e::runs::{play, record};
+use ringwave_report::DmaMode;
+use ringwave_runner::{
+    machine::Outcome,
+    report::Report,
+    request::{Mode, Scenario},
+};
+
+/// How many states of a stream a boot goes through: none, STOP, ACQUIRE, PAUSE, RUN.
+const STATES: u64 = 5;
+/// What is recorded after the events: a quarter of a second.
+const FRAMES: usize = 12_000;
+
+/// Events of tests/ntguest/src/client/pnp.rs, and what else a boot is told.
+const EVENTS: [(&str, &[&str]); 8] = [
+    ("rebalance", &[]),
+    ("rebalance", &["msi=0", "oracle=1"]),
+    ("cancel", &["reg.PositionRegister=1"]),
+    ("remove", &["rounds=2"]),
+    ("surprise", &["reg.PositionRegister=1"]),
+    ("surprise", &["surprise=drop", "msi=0"]),
+    ("surprise-d3", &[]),
+    ("surprise-set-state", &["rounds=2"]),
+];
+
+/// A cell of the matrix: an event in every state, a direction, a DMA mode.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    event: &'static str,
+    lines: &'static [&'static str],
+    records: bool,
+    contiguous: bool,
+}
+
+fn cells() -> Vec<Cell> {
+    let modes = [(false, false), (true, true), (false, true), (true, false)];
+    let of = |(event, lines): (&'static str, &'static [&'static str])| {
+        modes.map(|(records, contiguous)| Cell { event, lines, records, contiguous })
+    };
+    EVENTS.into_iter().flat_map(of).collect()
+}
+
+/// One event of the matrix (`RINGWAVE_PNP=surprise`), or every one.
+fn wanted(cell: &Cell) -> bool {
+    std::env::var("RINGWAVE_PNP").map_or(true, |name| name == cell.event)
+}
+
+/// Runs one cell: its events, then a file that is played or a recording; what was sent, and what arrived.
+fn run(cell: Cell) -> (Report, Vec<u8>, Vec<u8>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (tune, out) = (folder.path().join("in.wav"), folder.path().join("out.wav"));
+    let format = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+    // A recording is taken from the midst of it.
+    TestTune { seconds: if cell.records { 20 } else { 1 }, format }.write(&tune).expect("a WAV file");
+    let change = |request: &mut ringwave_runner::request::Request| {
+        request.contiguous = cell.contiguous;
+        request.out = Some(out.clone());
+        request.guest_config = vec!["client=pnp".to_owned(), format!("event={}", cell.event)];
+        request.guest_config.extend(cell.lines.iter().copied().map(String::from));
+        if cell.records {
+            request.scenario = Scenario::Record(Mode::Packet);
+            request.guest_config.push(format!("frames={FRAMES}"));
+        }
+    };
+    let report = if cell.records { record(&tune, change) } else { play(&tune, change) };
+    let arrived = wav::read(&out).map(|sound| sound.frames).unwrap_or_default();
+    (report, wav::read(&tune).expect("the file").frames, arrived)
+}
+
+/// The streams before were silent: the file was heard so many times, whole, with silence around it.
+fn is_heard(mut heard: &[u8], sent: &[u8], times: u64) -> bool {
+    let lead = sent.iter().position(|byte| *byte != 0).unwrap_or(0);
+    for _ in 0..times {
+        let start = heard.iter().position(|byte| *byte != 0).unwrap_or(heard.len());
+        let rest = heard.get(start..).unwrap_or_default();
+        let Some((tune, rest)) = rest.split_at_checked(sent.len().saturating_sub(lead)) else { return false };
+        if Some(tune) != sent.get(lead..) {
+            return false;
+        }
+        heard = rest;
+    }
+    heard.iter().all(|byte| *byte == 0)
+}
+
+/// The microphone went on while others recorded: what was recorded is one piece of what it heard.
+fn is_a_piece(recorded: &[u8], sent: &[u8]) -> bool {
+    recorded.len() == FRAMES * 4 && sent.windows(recorded.len()).step_by(4).any(|piece| piece == recorded)
+}
+
+fn check(cell: Cell) -> Report {
+    let (report, sent, arrived) = run(cell);
+    let violations: &[String] = &report.violations;
+    assert_eq!((report.outcome, violations), (Some(Outcome::Ok), &[][..]), "{cell:?}");
+    let times = |key: &str| {
+        let line = cell.lines.iter().find_map(|line| line.strip_prefix(key));
+        line.map_or(1, |number| number.parse::<u64>().expect("a number"))
+    };
+    let states = if cell.lines.contains(&"state=none") { 1 } else { STATES };
+    assert_eq!(report.guest.result("pnp_events"), Some(states * times("rounds=")), "{cell:?}");
+    assert_eq!(report.guest.result("loads").unwrap_or(1), times("loads="), "{cell:?}");
+    let arrived_well = if cell.records {
+        is_a_piece(&report.recorded, &sent)
+    } else {
+        is_heard(&arrived, &sent, times("loads="))
+    };
+    assert!(arrived_well, "{cell:?}: {} bytes arrived", arrived.len());
+    let mode = if cell.contiguous { DmaMode::Contiguous } else { DmaMode::ScatterGather };
+    let streams = &report.card.streams;
+    assert!(
+        streams.iter().filter(|stream| stream.packets_completed > 0).all(|s| s.dma_mode == mode),
+        "{cell:?}"
+    );
+    report
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn what_is_played_and_recorded_after_pnp_is_bit_exact() {
+    for cell in cells().into_iter().filter(|cell| cell.records == cell.contiguous && wanted(cell)) {
+        check(cell);
+    }
+}
+
+/// The card goes at each call that the driver makes while it starts: the start fails or the surprise removal
+/// finds what there is, and the next start works.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_card_that_goes_while_it_starts_leaves_nothing_behind() {
+    for lines in [&["state=none"][..], &["state=none", "msi=0", "surprise=drop"]] {
+        let report = check(Cell { event: "surprise-start", lines, records: false, contiguous: false });
+        let of = |key: &str| report.guest.result(key).expect("it is counted");
+        let (points, failed, started) = (of("start_points"), of("start_failed"), of("start_went_through"));
+        println!("gone at each of {points} calls: {failed} starts failed, {started} went through");
+        assert!(points > 100 && failed > 5 && failed + started == points, "{failed} + {started} of {points}");
+    }
+}
+
+#[test]
+#[ignore = "minutes: run qemu-scripts/test --long"]
+fn the_whole_matrix_of_pnp_is_bit_exact() {
+    let cells: Vec<Cell> = cells().into_iter().filter(wanted).collect();
+    println!("{} boots, {} events", cells.len(), cells.len() as u64 * STATES);
+    for cell in cells {
+        check(cell);
+    }
+}

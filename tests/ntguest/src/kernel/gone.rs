@@ -1,0 +1,57 @@
+//! The card is pulled out: at once, or when the driver makes its n-th call of an import from now on.
+//!
+//! What is read where it was is all ones, in its BARs and in its configuration space, and what is written is
+//! lost (PCI Express base specification, 2.3.2: Unsupported Request; "Handling an IRP_MN_SURPRISE_REMOVAL
+//! Request"). It raises no interrupt and does no DMA.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::d3::{self, Context};
+use super::{dma, pci};
+
+static GONE: AtomicBool = AtomicBool::new(false);
+/// Calls of imports that are left until it goes; 0: it does not go by itself.
+static LEFT: AtomicU32 = AtomicU32::new(0);
+
+/// Whether it is pulled out.
+pub fn is_gone() -> bool {
+    GONE.load(Ordering::Acquire)
+}
+
+/// Pulls it out now.
+pub fn pull() {
+    if !GONE.swap(true, Ordering::AcqRel) {
+        pci::disappear();
+    }
+}
+
+/// Pulls it out when the driver makes its n-th call from now on.
+pub fn pull_at(call: u32) {
+    LEFT.store(call, Ordering::Release);
+}
+
+/// The driver calls an import.
+pub fn count_call() {
+    let one_less = |left: u32| left.checked_sub(1);
+    if LEFT.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less) == Ok(1) {
+        pull();
+    }
+}
+
+/// It is put in again: as after a reset, in D0, with its resources.
+pub fn put_back() {
+    LEFT.store(0, Ordering::Release);
+    if GONE.swap(false, Ordering::AcqRel) {
+        d3::reset_function();
+        pci::reappear();
+        dma::card_is_back();
+    }
+}
+
+/// The device was pulled out in D3: what stands for that is over.
+pub fn put_back_from_d3() {
+    LEFT.store(0, Ordering::Release);
+    GONE.store(false, Ordering::Release);
+    d3::power_up(Context::Lost);
+    dma::card_is_back();
+}
