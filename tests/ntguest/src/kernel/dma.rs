@@ -47,7 +47,9 @@ pub fn card_is_back() {
         let mut marker = MARKER.lock();
         (marker.register, core::mem::take(&mut marker.deferred))
     };
-    marks.into_iter().for_each(|mark| write_mark(register, mark));
+    for mark in marks {
+        write_mark(register, mark);
+    }
 }
 
 fn write_mark(register: Option<usize>, mark: u32) {

@@ -73,12 +73,11 @@ pub fn time_in_d0() -> Option<u32> {
 /// A pin was opened, or its state has changed.
 pub fn pin_is_in(stream: This, state: u32) {
     let mut pins = PINS.lock();
-    match pins.iter_mut().find(|pin| pin.stream == stream.addr()) {
-        Some(pin) => (pin.state, pin.paused) = (state, false),
-        None => {
-            let stream = stream.expose_provenance();
-            pins.push(Pin { stream, state, paused: false, registers: false });
-        }
+    if let Some(pin) = pins.iter_mut().find(|pin| pin.stream == stream.addr()) {
+        (pin.state, pin.paused) = (state, false);
+    } else {
+        let stream = stream.expose_provenance();
+        pins.push(Pin { stream, state, paused: false, registers: false });
     }
 }
 
