@@ -121,7 +121,9 @@ fn check(cell: Cell) -> Report {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn what_is_played_and_recorded_after_pnp_is_bit_exact() {
-    for cell in cells().into_iter().filter(|cell| cell.records == cell.contiguous && wanted(cell)) {
+    // One cell of each event, every direction with every DMA mode.
+    let sample = cells().into_iter().enumerate().filter(|(at, _)| at / 4 % 4 == at % 4);
+    for (_, cell) in sample.filter(|(_, cell)| wanted(cell)) {
         check(cell);
     }
 }
@@ -131,13 +133,15 @@ fn what_is_played_and_recorded_after_pnp_is_bit_exact() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_card_that_goes_while_it_starts_leaves_nothing_behind() {
-    for lines in [&["state=none"][..], &["state=none", "msi=0", "surprise=drop"]] {
-        let report = check(Cell { event: "surprise-start", lines, records: false, contiguous: false });
-        let of = |key: &str| report.guest.result(key).expect("it is counted");
-        let (points, failed, started) = (of("start_points"), of("start_failed"), of("start_went_through"));
-        println!("gone at each of {points} calls: {failed} starts failed, {started} went through");
-        assert!(points > 100 && failed > 5 && failed + started == points, "{failed} + {started} of {points}");
-    }
+    go_while_it_starts(&["state=none"]);
+}
+
+fn go_while_it_starts(lines: &'static [&'static str]) {
+    let report = check(Cell { event: "surprise-start", lines, records: false, contiguous: false });
+    let of = |key: &str| report.guest.result(key).expect("it is counted");
+    let (points, failed, started) = (of("start_points"), of("start_failed"), of("start_went_through"));
+    println!("gone at each of {points} calls: {failed} starts failed, {started} went through");
+    assert!(points > 100 && failed > 5 && failed + started == points, "{failed} + {started} of {points}");
 }
 
 #[test]
@@ -148,4 +152,5 @@ fn the_whole_matrix_of_pnp_is_bit_exact() {
     for cell in cells {
         check(cell);
     }
+    go_while_it_starts(&["state=none", "msi=0", "surprise=drop"]);
 }

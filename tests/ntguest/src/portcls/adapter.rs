@@ -21,6 +21,7 @@ use core::ptr;
 /// `StartDevice` of the adapter: FDO, IRP, resource list.
 pub type StartDevice = unsafe extern "win64" fn(*mut DeviceObject, *mut Irp, This) -> i32;
 
+#[expect(clippy::struct_excessive_bools, reason = "each remembers a call that may come once")]
 pub(super) struct Adapter {
     pub(super) driver: *mut DriverObject,
     pub(super) registry_path: *mut UnicodeString,
@@ -35,6 +36,8 @@ pub(super) struct Adapter {
     pub(super) stopped: bool,
     pub(super) power: Option<Com<Unknown>>,
     pub(super) pnp: Option<Com<AdapterPnpManagement>>,
+    /// PortCls let go of it by itself.
+    pub(super) pnp_dropped: bool,
 }
 
 /// The major functions whose routine `PcInitializeAdapterDriver` sets: CREATE, CLOSE, READ, WRITE,
@@ -54,6 +57,7 @@ pub(super) static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
     stopped: false,
     power: None,
     pnp: None,
+    pnp_dropped: false,
 });
 
 /// Tells PortCls which driver is about to be loaded.
@@ -290,12 +294,13 @@ pub unsafe fn register_pnp(unknown: This) -> Status {
 
 /// `PcUnregisterAdapterPnpManagement`.
 pub fn unregister_pnp() -> Status {
-    let (management, stopped) = {
+    let (management, dropped) = {
         let mut adapter = ADAPTER.lock();
-        (adapter.pnp.take(), adapter.stopped)
+        (adapter.pnp.take(), core::mem::take(&mut adapter.pnp_dropped))
     };
-    // Doubt whether PortCls lets go of it at STOP, as of power management.
-    if management.is_none() && !stopped {
+    // Doubt whether PortCls lets go of it at STOP, as of power management: a driver that gives back what it
+    // registered is right.
+    if management.is_none() && !dropped {
         kernel::violation(
             "pnp-interface",
             format_args!("PcUnregisterAdapterPnpManagement without a registration"),

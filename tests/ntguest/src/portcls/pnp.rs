@@ -130,6 +130,7 @@ pub fn remove() {
     subdevice::remove_all();
     let (power, pnp, resources, functional) = {
         let mut adapter = ADAPTER.lock();
+        adapter.pnp_dropped = false;
         (adapter.power.take(), adapter.pnp.take(), adapter.resources.take(), adapter.functional.take())
     };
     // Releasing calls the driver: outside the lock.
@@ -317,7 +318,7 @@ fn surprise() {
             subdevice::remove_all();
             let (power, pnp) = {
                 let mut adapter = ADAPTER.lock();
-                adapter.stopped = true;
+                (adapter.stopped, adapter.pnp_dropped) = (true, true);
                 (adapter.power.take(), adapter.pnp.take())
             };
             drop((power, pnp));
@@ -379,6 +380,7 @@ pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
             subdevice::remove_all();
             let (power, pnp) = {
                 let mut adapter = ADAPTER.lock();
+                adapter.pnp_dropped = true;
                 (adapter.power.take(), adapter.pnp.take())
             };
             drop((power, pnp));
