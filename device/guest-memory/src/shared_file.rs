@@ -27,6 +27,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 
+use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstatfs};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
@@ -105,11 +106,11 @@ impl SharedFile {
     /// `overcommits`: [`host_overcommits`].
     pub fn new(file: File, length: u64, overcommits: bool) -> io::Result<Self> {
         let size = usize::try_from(length).map_err(io::Error::other)?;
-        let sealed = seals(&file) & libc::F_SEAL_SHRINK != 0;
+        let sealed = seals(&file).contains(SealFlags::SHRINK);
         let whole = sealed && overcommits && file_system(&file)? == FileSystem::Tmpfs;
         let name = name(&file);
         // A read of ours would have to be aligned, and go past what the guest has written to the mapping.
-        if status_flags(&file)? & libc::O_DIRECT != 0 {
+        if fcntl_getfl(&file)?.contains(OFlags::DIRECT) {
             return Err(io::Error::other("the descriptor is open with O_DIRECT"));
         }
         let own_pid = std::process::id().cast_signed();
@@ -228,24 +229,12 @@ fn check_copied(copied: isize, wanted: usize) -> io::Result<()> {
 static FORBIDDEN: std::sync::Once = std::sync::Once::new();
 
 fn open_for_writing(file: &File) -> io::Result<bool> {
-    Ok(status_flags(file)? & libc::O_ACCMODE == libc::O_RDWR)
-}
-
-/// How the descriptor was opened.
-fn status_flags(file: &File) -> io::Result<libc::c_int> {
-    // SAFETY: F_GETFL takes no argument and the descriptor is open.
-    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
-    if flags < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(flags)
+    Ok(fcntl_getfl(file)? & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// The file's seals; none if it is of a kind that has none.
-fn seals(file: &File) -> libc::c_int {
-    // SAFETY: F_GET_SEALS takes no argument and the descriptor is open.
-    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
-    seals.max(0)
+fn seals(file: &File) -> SealFlags {
+    fcntl_get_seals(file).unwrap_or(SealFlags::empty())
 }
 
 /// Where a file is.
@@ -267,13 +256,7 @@ const REMOTE: [u32; 8] =
 /// By the numbers of statfs(2).
 fn file_system(file: &File) -> io::Result<FileSystem> {
     const TMPFS: u32 = 0x0102_1994;
-    let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the descriptor is open and `stat` has room for what the kernel writes.
-    if unsafe { libc::fstatfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: fstatfs filled it in.
-    let kind = unsafe { stat.assume_init() }.f_type;
+    let kind = fstatfs(file)?.f_type;
     // The field's type differs between machines; the number has 32 bits.
     Ok(match u32::try_from(i128::from(kind) & 0xFFFF_FFFF) {
         Ok(TMPFS) => FileSystem::Tmpfs,

@@ -9,12 +9,12 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use ringwave_audio::wav;
 
@@ -296,12 +296,7 @@ pub fn open_special(path: &Path) -> io::Result<File> {
 
 /// Writes to the file wait again until there is room.
 pub fn wait(file: &File) -> io::Result<()> {
-    // SAFETY: F_GETFL and F_SETFL take and give ints, and the descriptor is open.
-    let done = unsafe {
-        let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);
-        libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK)
-    };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    Ok(fcntl_setfl(file, fcntl_getfl(file)?.difference(OFlags::NONBLOCK))?)
 }
 
 /// Writes all of `bytes` to a file, or to a FIFO that does not wait ([`open_special`]); gives up when nothing
@@ -437,8 +432,7 @@ mod tests {
     fn writing_to_somebody_who_does_not_read_ends() {
         let (_reader, writer) = io::pipe().unwrap();
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
-        // SAFETY: F_SETFL takes an int, and the descriptor is open.
-        assert_eq!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+        fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
         let error = write_within(&writer, &vec![0; 1 << 20], Duration::from_millis(20)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
     }

@@ -23,6 +23,7 @@ use std::sync::OnceLock;
 
 use ringwave_guest_memory::memfd::memfd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// Completions that wait to be taken off; when there is no room for another one they are.
 const COMPLETIONS: usize = 64;
@@ -157,10 +158,8 @@ impl Signaller {
 /// The second best: a write that blocks only if the client fills the counter and clears the flag between two
 /// calls of ours. A counter that is full is signalled already.
 fn write(mut fd: &File) -> bool {
-    // SAFETY: F_GETFL and F_SETFL take and give ints, and the descriptor is open.
-    unsafe {
-        let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
-        libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK);
+    if let Ok(flags) = fcntl_getfl(fd) {
+        let _ = fcntl_setfl(fd, flags | OFlags::NONBLOCK);
     }
     let mut fds = [PollFd::new(fd, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

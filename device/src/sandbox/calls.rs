@@ -142,11 +142,8 @@ type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 pub fn restrict() -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let programs = programs().map_err(|error| told(&error))?;
-    // SAFETY: takes numbers only. Without it an ordinary user may install no filter; with it no program that
-    // is executed gains rights.
-    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
-        return Err(std::io::Error::last_os_error().to_string());
-    }
+    // Without it an ordinary user may install no filter; with it no program that is executed gains rights.
+    rustix::thread::set_no_new_privs(true).map_err(|error| told(&std::io::Error::from(error)))?;
     for program in &programs {
         seccompiler::apply_filter_all_threads(program).map_err(|error| told(&error))?;
     }

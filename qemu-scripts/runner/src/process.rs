@@ -1,13 +1,14 @@
 //! Child processes that never outlive a run, and the user's wish to stop.
 
 use std::{
-    io,
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use crate::error::Error;
 
@@ -45,10 +46,7 @@ impl ChildGuard {
         command.process_group(0);
         // SAFETY: prctl is async-signal-safe and touches no memory of ours.
         unsafe {
-            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
-                0 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            });
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
         }
         let child = command.spawn().map_err(|error| {
             Error::Failed(format!("cannot start {name} ({}): {error}", command.get_program().display()))
@@ -95,7 +93,7 @@ impl ChildGuard {
         if let Some(status) = self.try_wait()? {
             return Ok(status);
         }
-        self.signal(libc::SIGTERM);
+        self.signal(Signal::TERM);
         let start = Instant::now();
         while start.elapsed() < limit {
             if let Some(status) = self.try_wait()? {
@@ -120,11 +118,9 @@ impl ChildGuard {
         self.child.id()
     }
 
-    fn signal(&self, signal: i32) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            // SAFETY: kill takes two numbers; the pid is our own child's, which has not been waited for.
-            unsafe { libc::kill(pid, signal) };
-        }
+    fn signal(&self, signal: Signal) {
+        // It has not been waited for, so the number is still its own.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 }
 

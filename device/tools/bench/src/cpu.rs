@@ -6,6 +6,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::measured_card::MeasuredCard;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
@@ -79,23 +81,17 @@ fn per_stream(streams: u32, packet_micros: u32, marked: bool, sound: Duration) -
         card.run(index)?;
     }
     let wakes = card.report().wakes;
-    let (begin, cpu) = (Instant::now(), cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)?);
+    let (begin, cpu) = (Instant::now(), cpu_time(ClockId::ProcessCPUTime)?);
     std::thread::sleep(sound);
-    let cpu = cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)?.saturating_sub(cpu);
+    let cpu = cpu_time(ClockId::ProcessCPUTime)?.saturating_sub(cpu);
     let took = begin.elapsed().as_secs_f64();
     let wakes = card.report().wakes.saturating_sub(wakes);
     card.packets_played()?;
     Ok(Cost { share: cpu.as_secs_f64() / took / f64::from(streams), wakes: wakes as f64 / took })
 }
 
-/// CPU time, user and kernel, by `clock`: of this thread (`CLOCK_THREAD_CPUTIME_ID`), or of all threads of the process
-/// (`CLOCK_PROCESS_CPUTIME_ID`).
-pub(super) fn cpu_time(clock: libc::clockid_t) -> io::Result<Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a timespec for the kernel to fill in.
-    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
-    Ok(Duration::from_nanos(u64::try_from(nanos).map_err(io::Error::other)?))
+/// CPU time, user and kernel, by `clock`: of this thread ([`ClockId::ThreadCPUTime`]), or of all threads of the process
+/// ([`ClockId::ProcessCPUTime`]).
+pub(super) fn cpu_time(clock: ClockId) -> io::Result<Duration> {
+    Duration::try_from(clock_gettime(clock)).map_err(io::Error::other)
 }

@@ -18,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use ringwave_regs::dma::{ENTRIES_MAX, SLOT_BYTES, Slot};
+use rustix::time::ClockId;
 
 use super::cpu::cpu_time;
 use super::{BenchError, Options, Row, Spread};
@@ -266,7 +267,7 @@ fn map_table(ram: &mut GuestRam, entries: u32, bytes: u32) -> io::Result<()> {
 /// Bytes per nanosecond (so GB per second) of passes that move the buffer once each. By this thread's CPU time: what other processes
 /// take from it is not counted.
 fn speed(mut pass: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
-    let (begin, cpu) = (Instant::now(), cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)?);
+    let (begin, cpu) = (Instant::now(), cpu_time(ClockId::ThreadCPUTime)?);
     let mut passes = 0_u32;
     // At least one: a busy machine can take the processor away before it begins.
     loop {
@@ -276,7 +277,7 @@ fn speed(mut pass: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
             break;
         }
     }
-    let cpu = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)?.saturating_sub(cpu).as_nanos().max(1);
+    let cpu = cpu_time(ClockId::ThreadCPUTime)?.saturating_sub(cpu).as_nanos().max(1);
     Ok(f64::from(passes) * f64::from(RING_BYTES) / cpu as f64)
 }
 

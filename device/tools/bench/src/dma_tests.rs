@@ -68,9 +68,9 @@ fn memcpy_at_its_best_moves_the_whole_buffer_in_order() {
 /// A pass that takes `micros` of this thread's time.
 fn busy(micros: u64) -> impl FnMut() -> io::Result<()> {
     move || {
-        let begin = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)?;
+        let begin = cpu_time(ClockId::ThreadCPUTime)?;
         let end = begin + Duration::from_micros(micros);
-        while cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)? < end {}
+        while cpu_time(ClockId::ThreadCPUTime)? < end {}
         Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! The tool's ends of the interrupts: eventfds, and waiting for them with a limit.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 /// One eventfd per interrupt.
@@ -28,18 +30,15 @@ impl Lines {
     /// Waits until any is raised, or `time` has passed.
     pub fn wait(&self, time: Duration) {
         let end = Instant::now() + time;
-        let mut polled: Vec<libc::pollfd> = self
-            .0
-            .iter()
-            .map(|event| libc::pollfd { fd: event.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-            .collect();
+        // SAFETY: the descriptors are open as long as `self.0`, which is borrowed.
+        let fd = |event: &EventFd| unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) };
+        let mut polled: Vec<PollFd<'_>> =
+            self.0.iter().map(|event| PollFd::from_borrowed_fd(fd(event), PollFlags::IN)).collect();
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            // Rounded up, so that a short rest is not spun away.
-            let millis = libc::c_int::try_from(left.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX);
-            // SAFETY: `polled` is a vector of so many pollfds.
-            let raised = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) };
-            let interrupted = raised < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted;
+            // A time that has no end is none.
+            let limit = Timespec::try_from(left).ok();
+            let interrupted = poll(&mut polled, limit.as_ref()) == Err(Errno::INTR);
             if !interrupted || left.is_zero() {
                 return;
             }

@@ -8,6 +8,7 @@ use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR};
 use ringwave_vfio_user::wire::irq_set_flags;
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
 use ringwave_vfio_user::{Client, ClientError, Mapping, RegionReply};
+use rustix::fs::{SealFlags, fcntl_get_seals};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::access::{Access, AccessError, CardAccess};
@@ -28,9 +29,8 @@ pub struct Socket {
 /// Maps the pages, of a server that cannot cut their file short any more: a load from what is not there would
 /// end this process (SIGBUS).
 fn map_sealed(region: &RegionReply) -> Result<Mapping, ClientError> {
-    // SAFETY: F_GET_SEALS only asks, and the descriptor is open.
-    let seals = region.fd.as_ref().map_or(0, |fd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) });
-    if seals < 0 || seals & libc::F_SEAL_SHRINK == 0 {
+    let seals = region.fd.as_ref().and_then(|fd| fcntl_get_seals(fd).ok());
+    if !seals.is_some_and(|seals| seals.contains(SealFlags::SHRINK)) {
         return Err(ClientError::Protocol("the file behind it can be cut short"));
     }
     region.map(0..=u64::from(PAGES_BYTES) - 1)

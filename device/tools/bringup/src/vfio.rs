@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR};
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
+use rustix::io::Errno;
 use vfio_ioctls::{VfioContainer, VfioDevice, VfioError};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -280,16 +281,18 @@ fn explain(address: &str, error: &VfioError) -> String {
         {
             "run as root, or have /dev/vfio given to you (chown)"
         }
-        VfioError::OpenGroup(source, _) if source.raw_os_error() == Some(libc::EBUSY) => {
+        VfioError::OpenGroup(source, _) if source.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
             "another process has it; end that first"
         }
         VfioError::GroupViable => "bind the other functions of its IOMMU group to vfio-pci, too",
         VfioError::VfioExtension | VfioError::VfioType1V2 => "modprobe vfio_iommu_type1",
-        VfioError::ContainerSetIOMMU(errno) if errno.errno() == libc::EPERM => {
+        VfioError::ContainerSetIOMMU(errno) if errno.errno() == Errno::PERM.raw_os_error() => {
             "the IOMMU cannot remap interrupts; if you trust the card: echo 1 > \
              /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
         }
-        VfioError::ContainerSetIOMMU(errno) if errno.errno() == libc::ENODEV => "modprobe vfio_iommu_type1",
+        VfioError::ContainerSetIOMMU(errno) if errno.errno() == Errno::NODEV.raw_os_error() => {
+            "modprobe vfio_iommu_type1"
+        }
         _ => "dmesg may say more",
     };
     format!("{address}: {error}; {next}")
