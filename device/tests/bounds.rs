@@ -219,7 +219,7 @@ impl World {
     }
 
     /// What the guest sees of a stream. `may_go_back`: STOP was written.
-    fn look(&mut self, stream: u32, may_go_back: bool) {
+    fn observe(&mut self, stream: u32, may_go_back: bool) {
         let page = pages::status_page(stream).unwrap();
         let state = self.read(stream, regs::STATE);
         assert_eq!(state, self.bar.u32(page + status::STATE));
@@ -383,7 +383,7 @@ proptest! {
             };
             let may_go_back = [back(&world, 0), back(&world, 1)];
             act(&mut world, op);
-            (0..2).for_each(|stream| world.look(stream, may_go_back[stream as usize]));
+            (0..2).for_each(|stream| world.observe(stream, may_go_back[stream as usize]));
         }
     }
 }

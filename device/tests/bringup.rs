@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod bringup_run;
 mod broken;
-mod walking;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,12 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bringup_run::{failures, names, ringwave, run_bringup, text};
 use broken::{BrokenCard, Defect};
 use ringwave_bringup::steps::STEPS;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_regs::global;
-use walking::{failures, names, ringwave, text, walk};
 
 /// `ringwave serve`, ready.
 struct Serving(Child);
@@ -50,7 +50,7 @@ fn signal(child: &Child, signal: libc::c_int) {
 }
 
 /// The exit code of a child that must end soon.
-fn ended(child: &mut Child) -> i32 {
+fn wait_for_exit(child: &mut Child) -> i32 {
     let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -67,7 +67,7 @@ fn good_card_passes_every_step() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("card.sock");
         let _serving = Serving::start(&socket, &["--clock", clock]);
-        let (code, report) = walk(&socket, &[]);
+        let (code, report) = run_bringup(&socket, &[]);
         assert_eq!(code, 0, "{clock}: {}", failures(&report));
         assert_eq!(report["outcome"], "ok");
         let all: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
@@ -97,7 +97,7 @@ fn cards_of_other_builds_pass_every_step() {
         ("one odd format", Config { formats: 8, rates: 1 << 14, channels_max: 1, ..usual }),
     ] {
         let card = BrokenCard::of(Defect::None, config);
-        let (code, report) = walk(&card.socket(), &["--seconds", "0.05"]);
+        let (code, report) = run_bringup(&card.socket(), &["--seconds", "0.05"]);
         assert_eq!(code, 0, "{name}: {}", failures(&report));
         assert_eq!(names("ok", &report).len(), STEPS.len(), "{name}");
     }
@@ -106,7 +106,7 @@ fn cards_of_other_builds_pass_every_step() {
 #[test]
 fn messages_at_each_others_vectors_are_found() {
     let card = BrokenCard::of(Defect::Swapped, Config { render: 3, ..Config::default() });
-    let (code, report) = walk(&card.socket(), &["--only", "interrupts"]);
+    let (code, report) = run_bringup(&card.socket(), &["--only", "interrupts"]);
     assert_eq!(code, 1, "{}", failures(&report));
     let failed = failures(&report);
     assert!(failed.contains("INT_RAISE 0: arrivals by vector: expected 1 0 0 0, seen 0 1 0 0"), "{failed}");
@@ -116,7 +116,7 @@ fn messages_at_each_others_vectors_are_found() {
 #[test]
 fn card_that_reads_noise_is_no_card_and_breaks_nothing() {
     let card = BrokenCard::serve(Defect::Noise);
-    let (code, report) = walk(&card.socket(), &["--seconds", "0.01"]);
+    let (code, report) = run_bringup(&card.socket(), &["--seconds", "0.01"]);
     assert_eq!(code, 1, "{}", failures(&report));
     assert!(names("failed", &report).len() > 5, "{report:#}");
 }
@@ -153,7 +153,7 @@ fn card_that_is_not_one_is_not_written_to() {
         (global::VERSION, 0x2_0000, "version", "VERSION"),
     ] {
         let card = BrokenCard::serve(Defect::Reads(register, value));
-        let (code, report) = walk(&card.socket(), &[]);
+        let (code, report) = run_bringup(&card.socket(), &[]);
         assert_eq!((code, names("failed", &report)), (1, vec![step.to_owned()]), "{}", failures(&report));
         let place = STEPS.iter().position(|its| its.name == step).unwrap();
         let checks = report["steps"][place]["checks"].as_array().unwrap();
@@ -164,7 +164,7 @@ fn card_that_is_not_one_is_not_written_to() {
             failures(&report)
         );
         assert_eq!(card.writes.load(Ordering::Relaxed), 0, "nothing was written to its registers");
-        let (code, report) = walk(&card.socket(), &["--only", "tone"]);
+        let (code, report) = run_bringup(&card.socket(), &["--only", "tone"]);
         assert_eq!(
             (code, names("failed", &report)),
             (1, vec![step.to_owned()]),
@@ -184,19 +184,19 @@ fn other_ids_are_only_touched_when_told_so() {
     assert_eq!(refused.status.code(), Some(2));
     let said = text(&refused.stderr);
     assert!(said.lines().count() == 1 && said.contains("1234:beef") && said.contains("--force-id"), "{said}");
-    let (code, report) = walk(&socket, &["--force-id", "1234:beef", "--only", "identity"]);
+    let (code, report) = run_bringup(&socket, &["--force-id", "1234:beef", "--only", "identity"]);
     assert_eq!(code, 0, "{}", failures(&report));
 }
 
 #[test]
 fn one_defect_does_not_hide_the_rest() {
     let card = BrokenCard::serve(Defect::BusMasterAlways);
-    let (code, report) = walk(&card.socket(), &[]);
+    let (code, report) = run_bringup(&card.socket(), &[]);
     // Reset behind the wrapper's back shows Command as it is; nothing but Bus Master Enable is wrong.
     assert_eq!((code, names("failed", &report)), (1, vec!["bus-master".to_owned()]), "{}", failures(&report));
     assert_eq!(names("ok", &report).len(), STEPS.len() - 1);
     let card = BrokenCard::serve(Defect::None);
-    let (code, report) = walk(&card.socket(), &["--only", "identity", "--only", "registers"]);
+    let (code, report) = run_bringup(&card.socket(), &["--only", "identity", "--only", "registers"]);
     assert_eq!(code, 0, "the wrapper itself changes nothing: {}", failures(&report));
 }
 
@@ -204,8 +204,10 @@ fn one_defect_does_not_hide_the_rest() {
 fn card_that_hangs_is_named_and_ends_the_walk() {
     let card = BrokenCard::serve(Defect::Hangs(global::SELFTEST));
     let begin = Instant::now();
-    let (code, report) =
-        walk(&card.socket(), &["--only", "self-test-contiguous", "--only", "states", "--only", "tone"]);
+    let (code, report) = run_bringup(
+        &card.socket(),
+        &["--only", "self-test-contiguous", "--only", "states", "--only", "tone"],
+    );
     assert_eq!(
         (code, names("failed", &report)),
         (1, vec!["self-test-contiguous".to_owned()]),
@@ -231,7 +233,7 @@ fn card_that_dies_is_named_and_ends_the_walk() {
     std::thread::sleep(Duration::from_millis(250));
     signal(&serving.0, libc::SIGKILL);
     let begin = Instant::now();
-    assert_eq!(ended(&mut walking), 1);
+    assert_eq!(wait_for_exit(&mut walking), 1);
     assert!(begin.elapsed() < Duration::from_secs(2), "not when the tone would have been over");
     let said = std::io::read_to_string(walking.stdout.take().unwrap()).unwrap();
     assert!(said.contains("the card answers"), "{said}");
@@ -252,12 +254,12 @@ fn interrupt_ends_the_walk_and_leaves_the_card_reset() {
         std::thread::sleep(Duration::from_millis(400));
         let begin = Instant::now();
         signal(&walking, its);
-        assert_eq!(ended(&mut walking), 1);
+        assert_eq!(wait_for_exit(&mut walking), 1);
         assert!(begin.elapsed() < Duration::from_secs(2), "it ends soon");
         let said = std::io::read_to_string(walking.stdout.take().unwrap()).unwrap();
         assert!(said.contains("(interrupted)") && said.contains("reset: skipped (interrupted)"), "{said}");
         assert!(!said.contains("as expected\n"), "a walk that was not finished says no such thing: {said}");
-        let (code, report) = walk(&socket, &["--only", "states"]);
+        let (code, report) = run_bringup(&socket, &["--only", "states"]);
         assert_eq!(code, 0, "the card is free and fresh: {}", failures(&report));
     }
 }
@@ -267,10 +269,10 @@ fn tone_can_be_heard() {
     let dir = tempfile::tempdir().unwrap();
     let (socket, heard) = (dir.path().join("card.sock"), dir.path().join("heard.wav"));
     let serving = Serving::start(&socket, &["--once", "--sink", &format!("wav:{}", heard.display())]);
-    let (code, report) = walk(&socket, &["--only", "tone", "--seconds", "0.5"]);
+    let (code, report) = run_bringup(&socket, &["--only", "tone", "--seconds", "0.5"]);
     assert_eq!(code, 0, "{}", failures(&report));
     let mut serving = serving;
-    assert_eq!(ended(&mut serving.0), 0);
+    assert_eq!(wait_for_exit(&mut serving.0), 0);
     let mut wav = hound::WavReader::open(&heard).unwrap();
     assert_eq!((wav.spec().sample_rate, wav.spec().channels), (48_000, 2));
     let left: Vec<i32> = wav.samples::<i32>().step_by(2).map(Result::unwrap).collect();

@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod bringup_run;
 mod broken;
-mod walking;
 
+use bringup_run::{failures, names, ringwave, run_bringup, text};
 use broken::{BrokenCard, Defect, LINE, MESSAGES, of_stream};
 use ringwave_card::controller::Config;
 use ringwave_regs::{global, stream};
-use walking::{failures, names, ringwave, text, walk};
 
 /// Finds each of these defects, in the step that looks for it, and says it by the check's name.
 fn finds(defects: &[(Defect, &str, &str)]) {
     for (defect, step, check) in defects {
         let card = BrokenCard::serve(*defect);
-        let (code, report) = walk(&card.socket(), &["--only", step, "--seconds", "0.05"]);
+        let (code, report) = run_bringup(&card.socket(), &["--only", step, "--seconds", "0.05"]);
         assert_eq!(
             (code, names("failed", &report)),
             (1, vec![(*step).to_owned()]),
@@ -134,7 +134,7 @@ fn defect_in_volume_capture_and_order_is_found() {
 #[test]
 fn card_without_volume_is_looked_at_for_that_and_no_more() {
     let card = BrokenCard::of(Defect::None, Config { volume: false, ..Config::default() });
-    let (code, report) = walk(&card.socket(), &["--only", "volume"]);
+    let (code, report) = run_bringup(&card.socket(), &["--only", "volume"]);
     assert_eq!(code, 0, "{}", failures(&report));
     let checks = report["steps"][0]["checks"].as_array().unwrap();
     let skipped = checks.iter().filter(|check| check["outcome"] == "skipped").count();

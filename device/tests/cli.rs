@@ -63,7 +63,7 @@ impl Serving {
     }
 
     /// Its exit code.
-    fn ended(mut self) -> i32 {
+    fn wait_for_exit(mut self) -> i32 {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -193,7 +193,7 @@ fn signal_leaves_whole_files_and_no_socket() {
         guest.stream_write(stream::STATE, stream::STATE_RUN);
         guest.wait_packets(2);
         serving.signal(signal);
-        assert_eq!(serving.ended(), 0);
+        assert_eq!(serving.wait_for_exit(), 0);
         assert!(!dir.path().join("card.sock").exists());
         assert_eq!(wav_bytes(&dir.path().join("heard.wav")), music[..2 * setup.packet_bytes()]);
         let stats = std::fs::read(dir.path().join("stats.json")).unwrap();
@@ -220,7 +220,7 @@ fn once_ends_when_the_first_client_has_left() {
     assert_eq!(guest.config_read::<4>(0), [0x34, 0x12, 0xEF, 0xBE]);
     guest.play(Setup::USUAL, &music);
     drop(guest);
-    assert_eq!(serving.ended(), 0);
+    assert_eq!(serving.wait_for_exit(), 0);
     assert!(!dir.path().join("card.sock").exists());
     let compared = ringwave(&["compare", "played.wav", "heard.wav"], dir.path());
     assert_eq!(code(&compared), 0, "{}", text(&compared.stdout));
@@ -240,7 +240,7 @@ fn live_socket_is_refused_and_a_stale_one_replaced() {
     assert!(dir.path().join("card.sock").exists(), "nobody removed it");
     let third = Serving::start(dir.path(), &[]);
     third.signal(libc::SIGTERM);
-    assert_eq!(third.ended(), 0);
+    assert_eq!(third.wait_for_exit(), 0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn spawn(arguments: &[&str], folder: &Path) -> Child {
 }
 
 /// What it said and how it ended, within this time.
-fn ended(mut child: Child, what: &str) -> Output {
+fn wait_for_exit(mut child: Child, what: &str) -> Output {
     let begin = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if begin.elapsed() >= PATIENCE {
@@ -38,7 +38,7 @@ fn ended(mut child: Child, what: &str) -> Output {
 }
 
 fn compare(a: &str, b: &str, folder: &Path) -> (Option<i32>, String) {
-    let output = ended(spawn(&["compare", a, b], folder), a);
+    let output = wait_for_exit(spawn(&["compare", a, b], folder), a);
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())
 }
@@ -116,7 +116,7 @@ fn what_is_no_sound_is_refused_in_time() {
         }
     }
     for (bad, why, child) in children {
-        let output = ended(child, bad);
+        let output = wait_for_exit(child, bad);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{bad}: {said}");
         let line = said.lines().last().unwrap_or_default();
@@ -144,7 +144,7 @@ fn pipe_is_compared_to_its_end_in_little_memory() {
             writer.write_all(&chunk).unwrap();
         }
     });
-    let output = ended(child, "fifo");
+    let output = wait_for_exit(child, "fifo");
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.code() == Some(0) && said.contains("bit-exact"), "{said}");
     let left: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -166,7 +166,7 @@ fn the_socket_is_the_users_own_and_goes_with_the_card() {
         for signal in signals {
             serving.signal(*signal);
         }
-        serving.ended();
+        serving.wait_for_exit();
         assert!(!socket.exists() && !dir.path().join("card.sock").exists());
     }
 
@@ -179,7 +179,7 @@ fn the_socket_is_the_users_own_and_goes_with_the_card() {
     assert!(!dir.path().join("other.sock").exists(), "what it had made is gone");
     assert_eq!(serving.obeys(&["jack", "0"]), "jack 0 in", "and the first one is still there");
     serving.signal(libc::SIGKILL);
-    serving.ended();
+    serving.wait_for_exit();
     assert!(socket.exists(), "nobody removed it");
     refused(&control(dir.path(), &["help"]), 2, "control.sock: nobody serves there");
     let serving = Serving::start(dir.path(), &CONTROL);
@@ -265,7 +265,7 @@ fn it_works_behind_all_of_the_sandbox() {
     let mut guest = Guest::connect(&card.join("card.sock"));
     assert!(unplugged(&guest));
     guest.set_up(Setup::USUAL);
-    assert_eq!(serving.figures()["client"], "there");
+    assert_eq!(serving.stats_by_signal()["client"], "there");
     serving.wait_for("ringwave: sandbox: files and network; system calls", 1);
     let stats: serde_json::Value = serde_json::from_slice(&ask(&["stats"]).stdout).unwrap();
     assert_eq!(stats["streams"][0]["format"], "s16");

@@ -20,7 +20,7 @@ use ringwave_regs::stream::{
     STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN,
 };
 use ringwave_trace::{CardEvent, Dma, StreamState};
-use support::{RAM, Rig, SECOND, signal};
+use support::{RAM, SECOND, TestCard, signal};
 
 /// Frames of a packet; two of them are 800 bytes.
 const PACKET: u32 = 100;
@@ -29,41 +29,41 @@ const RING: u64 = 800;
 const TABLE: u64 = RAM + 0x8_0000;
 
 /// A stream in PAUSE with a table of `entries` data entries at `table`.
-fn rig_with_table(table: u64, entries: u32) -> Rig {
-    let mut rig = Rig::new(ClockMode::Lockstep);
-    rig.set_up(48_000, PACKET, 2);
-    rig.write(DMA_MODE, DMA_MODE_SCATTER_GATHER);
-    rig.write(SG_ENTRIES, entries);
-    rig.write(DMA_ADDR_LO, (table & 0xFFFF_FFFF) as u32);
-    rig.write(DMA_ADDR_HI, (table >> 32) as u32);
-    rig.state(STATE_ACQUIRE);
-    rig.state(STATE_PAUSE);
-    rig.write(WRITTEN, 1);
-    rig
+fn rig_with_table(table: u64, entries: u32) -> TestCard {
+    let mut dut = TestCard::new(ClockMode::Lockstep);
+    dut.set_up(48_000, PACKET, 2);
+    dut.write(DMA_MODE, DMA_MODE_SCATTER_GATHER);
+    dut.write(SG_ENTRIES, entries);
+    dut.write(DMA_ADDR_LO, (table & 0xFFFF_FFFF) as u32);
+    dut.write(DMA_ADDR_HI, (table >> 32) as u32);
+    dut.state(STATE_ACQUIRE);
+    dut.state(STATE_PAUSE);
+    dut.write(WRITTEN, 1);
+    dut
 }
 
 /// The error of a RUN with these slots, and whether anything but the table was touched.
 fn run_error(slots: &[Slot], entries: u32) -> Option<Error> {
-    let mut rig = rig_with_table(TABLE, entries);
-    rig.memory.slots(TABLE, slots);
-    rig.write(STATE, STATE_RUN);
-    let error = Error::from_code(rig.read(ERROR));
-    assert_eq!(rig.read(STATE), if error.is_some() { STATE_PAUSE } else { STATE_RUN });
-    let data = rig.trace.iter().any(|line| matches!(line, CardEvent::Read { .. }));
+    let mut dut = rig_with_table(TABLE, entries);
+    dut.memory.slots(TABLE, slots);
+    dut.write(STATE, STATE_RUN);
+    let error = Error::from_code(dut.read(ERROR));
+    assert_eq!(dut.read(STATE), if error.is_some() { STATE_PAUSE } else { STATE_RUN });
+    let data = dut.trace.iter().any(|line| matches!(line, CardEvent::Read { .. }));
     assert_eq!(data, error.is_none(), "a refused RUN fetches nothing");
     error
 }
 
 /// Plays both packets and returns what was heard.
-fn play(rig: &mut Rig) -> Vec<u8> {
-    rig.state(STATE_RUN);
-    rig.run_for(SECOND);
-    rig.heard.clone()
+fn play(dut: &mut TestCard) -> Vec<u8> {
+    dut.state(STATE_RUN);
+    dut.run_for(SECOND);
+    dut.heard.clone()
 }
 
 #[test]
 fn frames_that_straddle_shuffled_entries_come_out_in_order() {
-    let mut rig = rig_with_table(TABLE, 5);
+    let mut dut = rig_with_table(TABLE, 5);
     let sound = signal(0, 200);
     // Lengths that are no multiples of a frame, at odd addresses, in any order in memory.
     let lengths = [399_usize, 3, 1, 250, 147];
@@ -71,29 +71,29 @@ fn frames_that_straddle_shuffled_entries_come_out_in_order() {
     let mut slots = Vec::new();
     let mut at = 0;
     for (length, place) in lengths.into_iter().zip(places) {
-        rig.memory.poke(place, &sound[at..at + length]);
+        dut.memory.poke(place, &sound[at..at + length]);
         slots.push(Slot::data(place, u32::try_from(length).unwrap()));
         at += length;
     }
-    rig.memory.slots(TABLE, &slots);
-    assert_eq!(play(&mut rig), sound);
-    let entries = rig.card.stats().next().unwrap().entries;
-    assert_eq!((entries, rig.card.stats().next().unwrap().scatter_gather), (5, true));
+    dut.memory.slots(TABLE, &slots);
+    assert_eq!(play(&mut dut), sound);
+    let entries = dut.card.stats().next().unwrap().entries;
+    assert_eq!((entries, dut.card.stats().next().unwrap().scatter_gather), (5, true));
 }
 
 #[test]
 fn a_table_goes_on_by_links_and_each_slot_is_read_once() {
-    let mut rig = rig_with_table(TABLE, 3);
+    let mut dut = rig_with_table(TABLE, 3);
     let sound = signal(0, 200);
-    rig.memory.poke(RAM, &sound);
+    dut.memory.poke(RAM, &sound);
     // The first slot is a link, and there is one behind each entry.
-    rig.memory.slots(TABLE, &[Slot::link(TABLE + 0x1000)]);
-    rig.memory.slots(TABLE + 0x1000, &[Slot::data(RAM, 200), Slot::link(TABLE + 0x40)]);
-    rig.memory.slots(TABLE + 0x40, &[Slot::data(RAM + 200, 300), Slot::link(TABLE + 0x2000)]);
-    rig.memory.slots(TABLE + 0x2000, &[Slot::data(RAM + 500, 300)]);
-    assert_eq!(play(&mut rig), sound);
+    dut.memory.slots(TABLE, &[Slot::link(TABLE + 0x1000)]);
+    dut.memory.slots(TABLE + 0x1000, &[Slot::data(RAM, 200), Slot::link(TABLE + 0x40)]);
+    dut.memory.slots(TABLE + 0x40, &[Slot::data(RAM + 200, 300), Slot::link(TABLE + 0x2000)]);
+    dut.memory.slots(TABLE + 0x2000, &[Slot::data(RAM + 500, 300)]);
+    assert_eq!(play(&mut dut), sound);
     let table: Vec<_> =
-        rig.trace.iter().filter(|line| matches!(line, CardEvent::Table { .. })).copied().collect();
+        dut.trace.iter().filter(|line| matches!(line, CardEvent::Table { .. })).copied().collect();
     let slots = |address, bytes| CardEvent::Table { who: Dma::Stream(0), address, bytes };
     let expected =
         [slots(TABLE, 16), slots(TABLE + 0x1000, 32), slots(TABLE + 0x40, 32), slots(TABLE + 0x2000, 16)];
@@ -102,33 +102,33 @@ fn a_table_goes_on_by_links_and_each_slot_is_read_once() {
 
 #[test]
 fn a_table_that_changes_while_it_runs_changes_nothing_until_the_next_run() {
-    let mut rig = rig_with_table(TABLE, 1);
-    rig.memory.poke(RAM, &signal(0, 200));
-    rig.memory.poke(RAM + 0x1000, &signal(200, 200));
-    rig.memory.slots(TABLE, &[Slot::data(RAM, 800)]);
-    rig.state(STATE_RUN);
-    rig.memory.slots(TABLE, &[Slot::data(RAM + 0x1000, 800)]);
-    rig.run_for(SECOND);
-    assert_eq!(rig.heard, signal(0, 200));
-    rig.write(WRITTEN, 3);
-    rig.run_for(SECOND);
-    assert_eq!(rig.heard[800..], signal(0, 200), "still the old one");
-    rig.state(STATE_PAUSE);
-    rig.state(STATE_RUN);
-    rig.write(WRITTEN, 5);
-    rig.run_for(SECOND);
-    assert_eq!(rig.heard[1600..], signal(200, 200));
+    let mut dut = rig_with_table(TABLE, 1);
+    dut.memory.poke(RAM, &signal(0, 200));
+    dut.memory.poke(RAM + 0x1000, &signal(200, 200));
+    dut.memory.slots(TABLE, &[Slot::data(RAM, 800)]);
+    dut.state(STATE_RUN);
+    dut.memory.slots(TABLE, &[Slot::data(RAM + 0x1000, 800)]);
+    dut.run_for(SECOND);
+    assert_eq!(dut.heard, signal(0, 200));
+    dut.write(WRITTEN, 3);
+    dut.run_for(SECOND);
+    assert_eq!(dut.heard[800..], signal(0, 200), "still the old one");
+    dut.state(STATE_PAUSE);
+    dut.state(STATE_RUN);
+    dut.write(WRITTEN, 5);
+    dut.run_for(SECOND);
+    assert_eq!(dut.heard[1600..], signal(200, 200));
 }
 
 #[test]
 fn a_range_may_cross_maps_and_end_where_they_end() {
-    let mut rig = rig_with_table(TABLE, 2);
+    let mut dut = rig_with_table(TABLE, 2);
     let end = RAM + support::RAM_BYTES as u64;
-    rig.memory.map(end, 200, false);
-    rig.memory.poke(end - 400, &signal(0, 150));
-    rig.memory.poke(RAM, &signal(150, 50));
-    rig.memory.slots(TABLE, &[Slot::data(end - 400, 600), Slot::data(RAM, 200)]);
-    assert_eq!(play(&mut rig), signal(0, 200), "render needs no permission to store");
+    dut.memory.map(end, 200, false);
+    dut.memory.poke(end - 400, &signal(0, 150));
+    dut.memory.poke(RAM, &signal(150, 50));
+    dut.memory.slots(TABLE, &[Slot::data(end - 400, 600), Slot::data(RAM, 200)]);
+    assert_eq!(play(&mut dut), signal(0, 200), "render needs no permission to store");
 }
 
 #[test]
@@ -169,90 +169,90 @@ fn a_misaligned_or_unmapped_table_fails_the_run() {
 #[test]
 fn a_loop_of_data_and_link_is_bounded_by_the_number_of_entries() {
     // Two slots that lead to each other: 400 entries of 2 bytes.
-    let mut rig = rig_with_table(TABLE, 400);
-    rig.memory.poke(RAM, &[0xAB, 0xCD]);
-    rig.memory.slots(TABLE, &[Slot::data(RAM, 2), Slot::link(TABLE)]);
-    assert_eq!(play(&mut rig), [0xAB, 0xCD].repeat(400));
+    let mut dut = rig_with_table(TABLE, 400);
+    dut.memory.poke(RAM, &[0xAB, 0xCD]);
+    dut.memory.slots(TABLE, &[Slot::data(RAM, 2), Slot::link(TABLE)]);
+    assert_eq!(play(&mut dut), [0xAB, 0xCD].repeat(400));
 }
 
 #[test]
 fn a_full_table_of_4096_entries_works() {
-    let mut rig = Rig::new(ClockMode::Lockstep);
-    rig.set_up(48_000, 8192, 2);
-    rig.write(DMA_MODE, DMA_MODE_SCATTER_GATHER);
-    rig.write(SG_ENTRIES, 4096);
-    rig.write(DMA_ADDR_LO, u32::try_from(TABLE).unwrap());
+    let mut dut = TestCard::new(ClockMode::Lockstep);
+    dut.set_up(48_000, 8192, 2);
+    dut.write(DMA_MODE, DMA_MODE_SCATTER_GATHER);
+    dut.write(SG_ENTRIES, 4096);
+    dut.write(DMA_ADDR_LO, u32::try_from(TABLE).unwrap());
     // Backwards through memory, 16 bytes each.
     let slots: Vec<_> = (0..4096).rev().map(|place| Slot::data(RAM + 16 * place, 16)).collect();
-    rig.memory.slots(TABLE, &slots);
+    dut.memory.slots(TABLE, &slots);
     for (index, slot) in slots.iter().enumerate() {
-        rig.fill(slot.address, index as u64 * 4, 4);
+        dut.fill(slot.address, index as u64 * 4, 4);
     }
-    rig.state(STATE_ACQUIRE);
-    rig.state(STATE_PAUSE);
-    rig.write(WRITTEN, 1);
-    assert_eq!(play(&mut rig), signal(0, 16_384));
+    dut.state(STATE_ACQUIRE);
+    dut.state(STATE_PAUSE);
+    dut.write(WRITTEN, 1);
+    assert_eq!(play(&mut dut), signal(0, 16_384));
 }
 
 #[test]
 fn a_contiguous_buffer_may_start_anywhere_but_must_be_reachable() {
-    let mut rig = Rig::new(ClockMode::Lockstep);
+    let mut dut = TestCard::new(ClockMode::Lockstep);
     for (address, error) in [
         (RAM + 0x1003, None),
         (RAM + support::RAM_BYTES as u64 - 799, Some(Error::DmaUnmapped)),
         (u64::MAX - 700, Some(Error::DmaUnmapped)),
         (0x5000_0000_0000, Some(Error::DmaUnmapped)),
     ] {
-        rig.ready(48_000, PACKET, 2);
-        rig.state(STATE_STOP);
-        rig.write(DMA_ADDR_LO, (address & 0xFFFF_FFFF) as u32);
-        rig.write(DMA_ADDR_HI, (address >> 32) as u32);
-        rig.state(STATE_ACQUIRE);
-        rig.state(STATE_PAUSE);
+        dut.ready(48_000, PACKET, 2);
+        dut.state(STATE_STOP);
+        dut.write(DMA_ADDR_LO, (address & 0xFFFF_FFFF) as u32);
+        dut.write(DMA_ADDR_HI, (address >> 32) as u32);
+        dut.state(STATE_ACQUIRE);
+        dut.state(STATE_PAUSE);
         if let Some(error) = error {
-            assert_eq!(rig.state_refused(STATE_RUN), error.code());
+            assert_eq!(dut.state_refused(STATE_RUN), error.code());
         } else {
-            rig.state(STATE_RUN);
+            dut.state(STATE_RUN);
         }
-        rig.state(STATE_STOP);
+        dut.state(STATE_STOP);
     }
 }
 
 #[test]
 fn an_address_above_the_cards_lines_is_out_of_reach_though_it_is_mapped() {
-    let mut rig = Rig::with(Config { dma_bits: 32, ..Config::default() });
+    let mut dut = TestCard::with(Config { dma_bits: 32, ..Config::default() });
     let top = (1_u64 << 32) - RING;
-    rig.memory.map(top, 0x1000, true);
+    dut.memory.map(top, 0x1000, true);
     for (address, reach) in [(top, true), (top + 1, false)] {
-        rig.set_up(48_000, PACKET, 2);
-        rig.write(DMA_ADDR_LO, (address & 0xFFFF_FFFF) as u32);
-        rig.state(STATE_ACQUIRE);
-        rig.state(STATE_PAUSE);
+        dut.set_up(48_000, PACKET, 2);
+        dut.write(DMA_ADDR_LO, (address & 0xFFFF_FFFF) as u32);
+        dut.state(STATE_ACQUIRE);
+        dut.state(STATE_PAUSE);
         if reach {
-            rig.state(STATE_RUN);
+            dut.state(STATE_RUN);
         } else {
-            assert_eq!(rig.state_refused(STATE_RUN), Error::DmaUnmapped.code());
+            assert_eq!(dut.state_refused(STATE_RUN), Error::DmaUnmapped.code());
         }
-        rig.state(STATE_STOP);
+        dut.state(STATE_STOP);
     }
 }
 
 #[test]
 fn run_needs_bus_master_enable_before_anything_else() {
-    let mut rig = rig_with_table(TABLE + 8, 0);
-    rig.card.set_bus_master(false);
-    assert_eq!(rig.state_refused(STATE_RUN), Error::BusMasterOff.code());
-    assert!(!rig.trace.iter().any(|line| matches!(line, CardEvent::Table { .. } | CardEvent::Read { .. })));
+    let mut dut = rig_with_table(TABLE + 8, 0);
+    dut.card.set_bus_master(false);
+    assert_eq!(dut.state_refused(STATE_RUN), Error::BusMasterOff.code());
+    assert!(!dut.trace.iter().any(|line| matches!(line, CardEvent::Table { .. } | CardEvent::Read { .. })));
 }
 
 #[test]
 fn the_trace_tells_states_and_transfers_in_their_order() {
-    let mut rig = rig_with_table(TABLE, 1);
-    rig.memory.slots(TABLE, &[Slot::data(RAM + 4, 800)]);
-    rig.trace.clear();
-    rig.set(ringwave_regs::global::TRACE_MARK, 77);
-    rig.state(STATE_RUN);
-    rig.state(STATE_STOP);
+    let mut dut = rig_with_table(TABLE, 1);
+    dut.memory.slots(TABLE, &[Slot::data(RAM + 4, 800)]);
+    dut.trace.clear();
+    dut.set(ringwave_regs::global::TRACE_MARK, 77);
+    dut.state(STATE_RUN);
+    dut.state(STATE_STOP);
     let who = Dma::Stream(0);
     let state = |state| CardEvent::State { stream: 0, state };
     let expected = [
@@ -262,5 +262,5 @@ fn the_trace_tells_states_and_transfers_in_their_order() {
         CardEvent::Read { who, address: RAM + 4, bytes: 400 },
         state(StreamState::Stop),
     ];
-    assert_eq!(rig.trace, expected);
+    assert_eq!(dut.trace, expected);
 }

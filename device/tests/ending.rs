@@ -53,7 +53,7 @@ impl Serving {
     }
 
     /// How it ended, which must be within this time.
-    fn ended(&mut self, patience: Duration) -> ExitStatus {
+    fn wait_for_exit(&mut self, patience: Duration) -> ExitStatus {
         scheduled::ended_within(&mut self.child, patience).expect("it does not end")
     }
 
@@ -101,7 +101,7 @@ fn in_whatever_a_client_is_in_the_middle_of() {
             let mut serving = Serving::start(dir.path(), "", &[]);
             let client = client(&dir.path().join("card.sock"));
             serving.signal(signal);
-            assert_eq!(serving.ended(PROMPT).code(), Some(0), "{name}, signal {signal}");
+            assert_eq!(serving.wait_for_exit(PROMPT).code(), Some(0), "{name}, signal {signal}");
             assert!(!dir.path().join("card.sock").exists(), "{name}");
             assert!(serving.said().contains("ended by a signal"), "{name}");
             drop(client);
@@ -124,7 +124,7 @@ fn in_the_middle_of_a_stream_with_what_was_heard_so_far() {
     // It moves: real time, in the middle of packet 1.
     std::thread::sleep(Duration::from_millis(15));
     serving.signal(libc::SIGTERM);
-    assert_eq!(serving.ended(PROMPT).code(), Some(0));
+    assert_eq!(serving.wait_for_exit(PROMPT).code(), Some(0));
     let heard = wav_bytes(&dir.path().join("heard.wav"));
     let packet = setup.packet_bytes();
     assert!(heard.len() >= packet && heard.len() <= 2 * packet, "{} bytes", heard.len());
@@ -153,7 +153,7 @@ fn second_signal_ends_it_at_once_whatever_hangs() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(serving.child.try_wait().unwrap().is_none(), "the first one waits for the sink");
     serving.signal(libc::SIGTERM);
-    let status = serving.ended(PROMPT);
+    let status = serving.wait_for_exit(PROMPT);
     assert_eq!((status.code(), status.signal()), (Some(1), None), "not everything is in its file");
     assert!(!dir.path().join("card.sock").exists());
 }
@@ -166,5 +166,5 @@ fn nohup_means_it_and_a_background_shell_does_not() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(serving.child.try_wait().unwrap().is_none());
     serving.signal(libc::SIGINT);
-    assert_eq!(serving.ended(PROMPT).code(), Some(0));
+    assert_eq!(serving.wait_for_exit(PROMPT).code(), Some(0));
 }

@@ -64,7 +64,7 @@ impl Serving {
     }
 
     /// Its exit code (`None`: killed), and what it has logged.
-    fn ended(mut self) -> (Option<i32>, String) {
+    fn wait_for_exit(mut self) -> (Option<i32>, String) {
         let begin = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -107,7 +107,7 @@ fn play(guest: &mut Guest, music: &[u8], from: u32, to: u32) {
     guest.wait_packets(to);
 }
 
-fn figures(dir: &Path) -> serde_json::Value {
+fn stats(dir: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(dir.join("stats.json")).unwrap()).unwrap()
 }
 
@@ -126,14 +126,14 @@ fn sound_that_was_lost_is_said_by_the_guests_error_the_figures_and_the_exit_code
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(guest);
-    let (code, log) = serving.ended();
+    let (code, log) = serving.wait_for_exit();
     assert_eq!(code, Some(1), "{log}");
     assert!(
         log.lines().last().unwrap().starts_with("ringwave: not all that was heard is in its file"),
         "{log}"
     );
     assert_eq!(log.matches("stream 0: cannot write heard.wav").count(), 1, "{log}");
-    assert_eq!(figures(dir.path())["streams"][0]["sink_failed"], true);
+    assert_eq!(stats(dir.path())["streams"][0]["sink_failed"], true);
     // What is in the file is what was played first, and the file is a WAV file.
     let heard = wav_bytes(&dir.path().join("heard.wav"));
     assert!(heard.len() < DISK && music.starts_with(&heard), "{}", heard.len());
@@ -155,19 +155,19 @@ fn failure_that_shows_when_the_client_has_left_is_not_the_next_clients() {
     let mut guest = Guest::connect(&socket);
     assert_eq!(guest.stream_read(stream::ERROR), 0, "a fresh card");
     assert_eq!(guest.status32(pages::status::ERROR), 0);
-    assert_eq!(figures(dir.path())["streams"][0]["sink_failed"], true, "it was the first client's");
+    assert_eq!(stats(dir.path())["streams"][0]["sink_failed"], true, "it was the first client's");
     // This one's is its own.
     guest.set_up(SETUP);
     play(&mut guest, &music, 0, 2);
     assert_eq!(guest.stream_read(stream::ERROR), 0);
     drop(guest);
     let mut guest = Guest::connect(&socket);
-    assert_eq!(figures(dir.path())["streams"][0]["sink_failed"], false);
+    assert_eq!(stats(dir.path())["streams"][0]["sink_failed"], false);
     assert_eq!(wav_bytes(&dir.path().join("heard-2.wav")), music[..2 * SETUP.packet_bytes()]);
     guest.set_up(SETUP);
     play(&mut guest, &music, 0, 40);
     serving.signal(libc::SIGTERM);
-    assert_eq!(serving.ended().0, Some(1));
+    assert_eq!(serving.wait_for_exit().0, Some(1));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn sink_that_hangs_is_given_up_at_the_end() {
     guest.stream_write(stream::STATE, stream::STATE_RUN);
     guest.wait_packets(101);
     serving.signal(libc::SIGTERM);
-    let (code, log) = serving.ended();
+    let (code, log) = serving.wait_for_exit();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the sink has taken nothing for 8 s"), "{log}");
     assert!(!dir.path().join("card.sock").exists());
@@ -207,6 +207,6 @@ fn killed_server_leaves_a_wav_file_from_the_first_frame_on() {
     }
     std::thread::sleep(Duration::from_millis(20));
     serving.signal(libc::SIGKILL);
-    assert_eq!(serving.ended().0, None);
+    assert_eq!(serving.wait_for_exit().0, None);
     assert!(music.starts_with(&wav_bytes(&heard)));
 }

@@ -71,7 +71,7 @@ impl Drop for Served {
 }
 
 /// Everything that a client can read, by its name.
-fn look(socket: &Path) -> BTreeMap<String, u64> {
+fn read_registers(socket: &Path) -> BTreeMap<String, u64> {
     let mut client = Client::connect(socket).unwrap();
     let mut seen = BTreeMap::new();
     let info = client.device_info().unwrap();
@@ -195,7 +195,7 @@ fn configures(guest: &mut Guest) {
 
 #[test]
 fn whatever_a_client_did_the_next_finds_a_card_like_new() {
-    let new = look(&Served::start().path());
+    let new = read_registers(&Served::start().path());
     assert!(new.len() > 4096 + 0x4_0000 / 4 + 0x4000 / 4);
     let served = Served::start();
     let ways: [(&str, &[Dirty]); 5] = [
@@ -211,7 +211,7 @@ fn whatever_a_client_did_the_next_finds_a_card_like_new() {
             dirty(&mut guest);
         }
         drop(guest);
-        let now = look(&served.path());
+        let now = read_registers(&served.path());
         assert_eq!(now.len(), new.len(), "{name}");
         let differs = |(thing, value): &(&String, &u64)| now.get(*thing) != Some(*value) && !goes_on(thing);
         let differing: Vec<_> =

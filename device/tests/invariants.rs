@@ -17,7 +17,7 @@ use ringwave_card::env::ClockMode;
 use ringwave_regs::dma::Slot;
 use ringwave_regs::pages::status::{FLAG_ENDED, FLAG_STALLED, FLAG_UNPLUGGED};
 use ringwave_regs::{format, global, pages, stream as regs};
-use support::{RAM, Rig, SECOND, Status};
+use support::{RAM, SECOND, Status, TestCard};
 
 /// The longest buffer that the guest of this test asks for.
 const RING_MAX: u64 = 4096;
@@ -108,7 +108,7 @@ fn address() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0x10_1000_u32), Just(0x10_8000), Just(0x11_0000), Just(0x11_0010), Just(3)]
 }
 
-fn act(rig: &mut Rig, op: &Op) {
+fn act(dut: &mut TestCard, op: &Op) {
     match *op {
         Op::Write(in_stream, index, value) => {
             let table = if in_stream { regs::REGISTERS } else { global::REGISTERS };
@@ -117,13 +117,13 @@ fn act(rig: &mut Rig, op: &Op) {
             let names_memory = in_stream && (offset == regs::DMA_ADDR_LO || offset == regs::RING_BYTES)
                 || !in_stream && (global::SELFTEST_ADDR_LO..=global::SELFTEST_BYTES).contains(&offset);
             if !names_memory {
-                rig.set(if in_stream { regs::BLOCK_BASE } else { 0 } + offset, value);
+                dut.set(if in_stream { regs::BLOCK_BASE } else { 0 } + offset, value);
             }
         }
         Op::Read(in_stream, index) => {
             let table = if in_stream { regs::REGISTERS } else { global::REGISTERS };
             if let Some(register) = table.get(index) {
-                rig.get(if in_stream { regs::BLOCK_BASE } else { 0 } + register.offset);
+                dut.get(if in_stream { regs::BLOCK_BASE } else { 0 } + register.offset);
             }
         }
         Op::Raw(offset, length, value, write) => {
@@ -131,41 +131,41 @@ fn act(rig: &mut Rig, op: &Op) {
             data.truncate(length);
             // As above: the self-test's address and length.
             let names_memory = (0x2C..0x40).contains(&offset);
-            rig.call(|card, env| match write {
+            dut.call(|card, env| match write {
                 true if names_memory => {}
                 true => card.write(offset, &data, env),
                 false => card.read(offset, &mut data, env),
             });
         }
         Op::Wait(ticks) => {
-            rig.now += ticks;
-            rig.wake();
+            dut.now += ticks;
+            dut.wake();
         }
-        Op::BusMaster(on) => rig.card.set_bus_master(on),
-        Op::Msi(granted) => rig.card.set_msi(granted),
-        Op::D3hot(d3hot) => rig.call(|card, env| card.set_d3hot(d3hot, env)),
+        Op::BusMaster(on) => dut.card.set_bus_master(on),
+        Op::Msi(granted) => dut.card.set_msi(granted),
+        Op::D3hot(d3hot) => dut.call(|card, env| card.set_d3hot(d3hot, env)),
         Op::Map(map) => {
-            rig.memory.unmap(HIGH);
+            dut.memory.unmap(HIGH);
             if map {
-                rig.memory.map(HIGH, 4096, false);
+                dut.memory.map(HIGH, 4096, false);
             }
         }
-        Op::Slot(index, slot) => rig.memory.slots(TABLE + 16 * index, &[slot]),
-        Op::HostFails => rig.call(|card, env| card.host_failed(0, env)),
+        Op::Slot(index, slot) => dut.memory.slots(TABLE + 16 * index, &[slot]),
+        Op::HostFails => dut.call(|card, env| card.host_failed(0, env)),
         Op::Jack(plugged) => {
-            rig.call(|card, env| card.set_jack(0, plugged, env));
-            assert_eq!(rig.card.jack(0), Some(plugged));
+            dut.call(|card, env| card.set_jack(0, plugged, env));
+            assert_eq!(dut.card.jack(0), Some(plugged));
         }
-        Op::Pace(off) => rig.card.set_rate_den(0, 1_000_000_000_u32.saturating_add_signed(off)),
-        Op::Reset => rig.call(Controller::reset),
+        Op::Pace(off) => dut.card.set_rate_den(0, 1_000_000_000_u32.saturating_add_signed(off)),
+        Op::Reset => dut.call(Controller::reset),
         Op::Mark(packet, off, told) => {
-            let tag = rig.status().mark_tag.wrapping_add(off);
-            rig.pages.poke(MARK, pages::mark::word(packet, tag));
+            let tag = dut.status().mark_tag.wrapping_add(off);
+            dut.pages.poke(MARK, pages::mark::word(packet, tag));
             if told {
-                rig.call(|card, env| card.pages_stored(MARK.into(), 8, env));
+                dut.call(|card, env| card.pages_stored(MARK.into(), 8, env));
             }
         }
-        Op::Word(word) => rig.pages.poke(MARK, word),
+        Op::Word(word) => dut.pages.poke(MARK, word),
     }
 }
 
@@ -178,29 +178,29 @@ struct Before {
 
 /// `may_go_back`: the operation was STOP, reset, or a RUN that may have taken START. PAUSE, D3hot, stalls and
 /// ends are not.
-fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u64) {
-    for (address, bytes) in rig.memory.touched.take() {
+fn check(dut: &mut TestCard, before: &mut Before, may_go_back: bool, packet_frames: u64) {
+    for (address, bytes) in dut.memory.touched.take() {
         let allowed = ALLOWED
             .iter()
             .any(|&(base, length)| address.checked_sub(base).is_some_and(|offset| offset + bytes <= length));
         assert!(allowed, "the card touched {bytes} bytes at {address:#x}");
     }
     let clock_page = |field| pages::CLOCK_PAGE + field;
-    assert_eq!(rig.pages.u32(clock_page(pages::clock::SEQ)) % 2, 0);
-    let status = rig.status();
-    let position = page_position(&status, rig.now);
-    if !may_go_back && rig.pages.u32(clock_page(pages::clock::RESETS)) == before.resets {
+    assert_eq!(dut.pages.u32(clock_page(pages::clock::SEQ)) % 2, 0);
+    let status = dut.status();
+    let position = page_position(&status, dut.now);
+    if !may_go_back && dut.pages.u32(clock_page(pages::clock::RESETS)) == before.resets {
         assert!(position >= before.position, "{position} after {}", before.position);
     }
     assert!(status.rate_den.abs_diff(1_000_000_000) <= 1_000_000, "a thousandth: {}", status.rate_den);
-    let unplugged = if rig.card.jack(0) == Some(true) { 0 } else { FLAG_UNPLUGGED };
+    let unplugged = if dut.card.jack(0) == Some(true) { 0 } else { FLAG_UNPLUGGED };
     assert_eq!(status.flags & FLAG_UNPLUGGED, unplugged);
-    let state = rig.read(regs::STATE);
+    let state = dut.read(regs::STATE);
     if state != u32::MAX {
         assert_eq!(state, status.state);
-        assert_eq!(rig.read(regs::ERROR), status.error);
-        assert_eq!(rig.read(regs::PACKET_COUNT), status.packet_count);
-        let exact = rig.position();
+        assert_eq!(dut.read(regs::ERROR), status.error);
+        assert_eq!(dut.read(regs::PACKET_COUNT), status.packet_count);
+        let exact = dut.position();
         // The page's point is a whole tick: at most one frame and never ahead.
         assert!(exact == position || exact == position + 1, "register {exact}, page {position}");
         if state == regs::STATE_STOP {
@@ -213,12 +213,12 @@ fn check(rig: &mut Rig, before: &mut Before, may_go_back: bool, packet_frames: u
     let moves = status.rate != 0;
     let runs = status.state == regs::STATE_RUN && status.flags & (FLAG_STALLED | FLAG_ENDED) == 0;
     assert_eq!(moves, runs, "{status:?}");
-    let ticks = state != u32::MAX && rig.read(regs::POSITION_CONTROL) == regs::POSITION_TICK;
+    let ticks = state != u32::MAX && dut.read(regs::POSITION_CONTROL) == regs::POSITION_TICK;
     let stalled = status.flags & FLAG_STALLED != 0;
     assert_eq!((status.waiting, status.mark_tag == 0), (stalled.into(), false));
-    assert_eq!(rig.card.next_deadline().is_some(), moves || ticks || stalled);
-    assert!(rig.card.next_deadline().is_none_or(|due| due > rig.now && due <= rig.now + SECOND / 99));
-    *before = Before { position, resets: rig.pages.u32(clock_page(pages::clock::RESETS)) };
+    assert_eq!(dut.card.next_deadline().is_some(), moves || ticks || stalled);
+    assert!(dut.card.next_deadline().is_none_or(|due| due > dut.now && due <= dut.now + SECOND / 99));
+    *before = Before { position, resets: dut.pages.u32(clock_page(pages::clock::RESETS)) };
 }
 
 /// The position as a guest computes it from the status page. DATASHEET 7.2.
@@ -241,25 +241,25 @@ proptest! {
         slots in prop::collection::vec(slot(), 16),
         ops in prop::collection::vec(op(), 1..120),
     ) {
-        let mut rig = Rig::new(if lockstep { ClockMode::Lockstep } else { ClockMode::Realtime });
-        rig.memory.map(HIGH, 4096, false);
-        rig.memory.slots(TABLE, &slots);
+        let mut dut = TestCard::new(if lockstep { ClockMode::Lockstep } else { ClockMode::Realtime });
+        dut.memory.map(HIGH, 4096, false);
+        dut.memory.slots(TABLE, &slots);
         // The self-test stores to memory: give it a buffer of its own.
-        rig.set(global::SELFTEST_ADDR_LO, 0x10_8000);
-        rig.set(global::SELFTEST_BYTES, 64);
+        dut.set(global::SELFTEST_ADDR_LO, 0x10_8000);
+        dut.set(global::SELFTEST_BYTES, 64);
         // A sound start, from which the operations lead anywhere; with the table one that can be played.
         if entries == 1 {
-            rig.memory.slots(TABLE, &[Slot::data(HIGH, packet_frames * 8)]);
+            dut.memory.slots(TABLE, &[Slot::data(HIGH, packet_frames * 8)]);
         }
-        rig.set_up(48_000, packet_frames, 2);
-        rig.write(regs::DMA_MODE, scatter_gather);
-        rig.write(regs::SG_ENTRIES, entries);
+        dut.set_up(48_000, packet_frames, 2);
+        dut.write(regs::DMA_MODE, scatter_gather);
+        dut.write(regs::SG_ENTRIES, entries);
         // A contiguous buffer at the table would be as long as the ring: legitimate, but not in ALLOWED.
         let table = address >> 16 == 0x11;
         let address = if scatter_gather == 1 || !table { address } else { 0x10_1000 };
-        rig.write(regs::DMA_ADDR_LO, address);
-        rig.write(regs::DMA_ADDR_HI, high);
-        rig.memory.touched.take();
+        dut.write(regs::DMA_ADDR_LO, address);
+        dut.write(regs::DMA_ADDR_HI, high);
+        dut.memory.touched.take();
         let mut before = Before { position: 0, resets: 0 };
         // START was written, and no RUN has taken it.
         let mut start_armed = false;
@@ -273,26 +273,26 @@ proptest! {
             if reshapes {
                 continue;
             }
-            act(&mut rig, op);
+            act(&mut dut, op);
             let sets_position = match op {
                 Op::Write(true, 4, regs::STATE_STOP) | Op::Reset => true,
                 Op::Write(true, 4, regs::STATE_RUN) => start_armed,
                 Op::Raw(offset, _, _, true) => (0x1010..0x1014).contains(offset),
                 _ => false,
             };
-            check(&mut rig, &mut before, sets_position, u64::from(packet_frames));
+            check(&mut dut, &mut before, sets_position, u64::from(packet_frames));
             let names_start = |offset: u32| (regs::START_PACKET..=regs::START_FRAME_HI).contains(&offset);
             start_armed = match op {
                 Op::Write(true, index, _) if names_start(regs::REGISTERS[*index].offset) => true,
                 Op::Raw(offset, _, _, true) if (0x1040..0x1050).contains(offset) => true,
-                _ => start_armed && rig.status().state != regs::STATE_RUN && rig.status().state != regs::STATE_STOP,
+                _ => start_armed && dut.status().state != regs::STATE_RUN && dut.status().state != regs::STATE_STOP,
             };
             if matches!(op, Op::Reset) {
-                rig.card.set_bus_master(true);
-                rig.set_up(48_000, packet_frames, 2);
-                rig.write(regs::DMA_ADDR_LO, 0x10_1000);
-                rig.set(global::SELFTEST_ADDR_LO, 0x10_8000);
-                rig.set(global::SELFTEST_BYTES, 64);
+                dut.card.set_bus_master(true);
+                dut.set_up(48_000, packet_frames, 2);
+                dut.write(regs::DMA_ADDR_LO, 0x10_1000);
+                dut.set(global::SELFTEST_ADDR_LO, 0x10_8000);
+                dut.set(global::SELFTEST_BYTES, 64);
             }
         }
     }
@@ -303,18 +303,18 @@ proptest! {
         writes in prop::collection::vec((0..0x1200_u64, any::<u64>(), 0..60_000_000_u64), 1..200),
         start in any::<u64>(),
     ) {
-        let mut rig = Rig::new(ClockMode::Realtime);
-        rig.now = start;
-        rig.ready(44_100, 480, 2);
-        rig.state(regs::STATE_RUN);
+        let mut dut = TestCard::new(ClockMode::Realtime);
+        dut.now = start;
+        dut.ready(44_100, 480, 2);
+        dut.state(regs::STATE_RUN);
         for (offset, value, wait) in writes {
-            rig.now = rig.now.saturating_add(wait);
-            rig.call(|card, env| card.write(offset & !3, &(value as u32).to_le_bytes(), env));
-            rig.call(|card, env| card.read(offset & !7, &mut [0; 8], env));
-            rig.wake();
-            if rig.read(regs::STATE) < 3 {
-                let next = rig.read(regs::STATE) + 1;
-                rig.write(regs::STATE, next);
+            dut.now = dut.now.saturating_add(wait);
+            dut.call(|card, env| card.write(offset & !3, &(value as u32).to_le_bytes(), env));
+            dut.call(|card, env| card.read(offset & !7, &mut [0; 8], env));
+            dut.wake();
+            if dut.read(regs::STATE) < 3 {
+                let next = dut.read(regs::STATE) + 1;
+                dut.write(regs::STATE, next);
             }
         }
     }

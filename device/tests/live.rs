@@ -101,7 +101,7 @@ fn marks_cost_no_message_and_how_early_they_came_is_told() {
         final_packet = packet;
     }
     guest.wait_packets(final_packet);
-    let told = serving.figures();
+    let told = serving.stats_by_signal();
     let stream = &told["streams"][0];
     assert_eq!((&stream["marks"], &stream["underruns"]), (&4.into(), &0.into()), "{told}");
     assert_eq!((&stream["late_marks"], &stream["polled_marks"]), (&0.into(), &0.into()), "{told}");
@@ -129,7 +129,7 @@ fn a_lockstep_stream_waits_for_marks_and_hears_of_them_by_look() {
         }
         guest.wait_packets(packet + 1);
     }
-    let live = serving.figures();
+    let live = serving.stats_by_signal();
     let stream = &live["streams"][0];
     assert_eq!((&stream["marks"], &stream["polled_marks"]), (&30.into(), &0.into()), "{live}");
     assert!(
@@ -162,7 +162,7 @@ fn a_client_that_is_still_there_at_the_end_is_one_line_too() {
     let mut guest = Guest::connect(&dir.path().join("card.sock"));
     guest.set_up(Setup::USUAL);
     serving.signal(libc::SIGTERM);
-    assert_eq!(serving.ended().code(), Some(0));
+    assert_eq!(serving.wait_for_exit().code(), Some(0));
     let said = serving.wait_for("the client is still there after ", 1);
     assert!(
         said[0].contains("stream 0 render s16 2 ch 48000 Hz: 0 frames, 0 packets, 0 underruns"),
@@ -177,7 +177,7 @@ fn figures_of_the_moment_come_by_signal_and_disturb_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let options = ["--sink", "wav:heard.wav", "--speed", "20", "--stats", "stats.json"];
     let serving = Serving::start(dir.path(), &options);
-    assert_eq!(serving.figures()["client"], "none");
+    assert_eq!(serving.stats_by_signal()["client"], "none");
     assert!(!dir.path().join("stats.json").exists(), "there is no client to tell of");
 
     let music = piece(&dir.path().join("played.wav"), 48_000, 2);
@@ -189,7 +189,7 @@ fn figures_of_the_moment_come_by_signal_and_disturb_nothing() {
     guest.stream_write(stream::STATE, stream::STATE_RUN);
     // In lockstep it stands there until packet 2 comes.
     guest.wait_packets(2);
-    let live = serving.figures();
+    let live = serving.stats_by_signal();
     assert_eq!((&live["client"], &live["streams"][0]["frames"]), (&"there".into(), &3_800.into()), "{live}");
     assert_eq!(
         (&live["streams"][0]["packets_completed"], &live["streams"][0]["stalls"]),
@@ -223,7 +223,7 @@ fn figures_of_the_moment_come_by_signal_and_disturb_nothing() {
         (&after["client"], &after["streams"][0]["frames"]),
         (&"left".into(), &(music.len() / 4).into())
     );
-    assert_eq!(serving.figures()["client"], "none");
+    assert_eq!(serving.stats_by_signal()["client"], "none");
     assert_eq!(serving.stats(), after, "the last client's figures stay until there is another");
     serving.end();
 }
@@ -285,7 +285,7 @@ fn asking_for_figures_does_not_count_as_the_second_signal() {
         assert!(serving.child.try_wait().unwrap().is_none(), "signal {signal}: it waits for the sink");
     }
     serving.signal(libc::SIGTERM);
-    assert_eq!(serving.ended().code(), Some(1));
+    assert_eq!(serving.wait_for_exit().code(), Some(1));
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
     let engine = Engine::start(Arc::clone(&card), files).unwrap();
     let serving = Arc::clone(&card);
     let server = std::thread::spawn(move || serve(&serving, &socket, true).unwrap());
-    let figures = || {
+    let stats = || {
         let (answer, figures) = mpsc::channel();
         card.request_stats(answer).unwrap();
         serde_json::to_value(figures.recv_timeout(serving::PATIENCE).unwrap()).unwrap()
@@ -310,14 +310,14 @@ fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
     guest.set_up(Setup::USUAL);
     guest.stream_write(stream::WRITTEN, 1);
     guest.stream_write(stream::STATE, stream::STATE_RUN);
-    assert_eq!(figures()["worst_lateness_us"], 0);
+    assert_eq!(stats()["worst_lateness_us"], 0);
     // Pieces end after 10, 20 and 30 ms, and after 39.583 with the packet.
     card.clock().turn(25 * MILLIS);
     assert_eq!(guest.stream_read(stream::POSITION_LO), 1_200);
-    assert_eq!(figures()["worst_lateness_us"], 15_000);
+    assert_eq!(stats()["worst_lateness_us"], 15_000);
     card.clock().turn(12 * MILLIS);
     guest.stream_read(stream::POSITION_LO);
-    let now = figures();
+    let now = stats();
     assert_eq!(now["worst_lateness_us"], 15_000, "the worst one stays: 7 ms are not as late");
     assert_eq!(
         (&now["streams"][0]["worst_lateness_us"], &now["streams"][1]["worst_lateness_us"]),
@@ -325,7 +325,7 @@ fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
     );
     drop(guest);
     server.join().unwrap();
-    let next = figures();
+    let next = stats();
     assert_eq!(
         (&next["worst_lateness_us"], &next["client"]),
         (&0.into(), &"none".into()),
@@ -340,12 +340,12 @@ fn engine_wakes_about_once_for_each_end_of_a_piece() {
     let serving = Serving::start(dir.path(), &[]);
     let mut guest = Guest::connect(&dir.path().join("card.sock"));
     guest.set_up(Setup::USUAL);
-    let before = serving.figures()["wakes"].as_u64().unwrap();
+    let before = serving.stats_by_signal()["wakes"].as_u64().unwrap();
     guest.stream_write(stream::WRITTEN, 4);
     guest.stream_write(stream::STATE, stream::STATE_RUN);
     // Five packets of four pieces each, read off the page: no message wakes it.
     guest.wait_packets(5);
-    let live = serving.figures();
+    let live = serving.stats_by_signal();
     let wakes = live["wakes"].as_u64().unwrap() - before;
     assert!((8..=40).contains(&wakes), "{wakes} wakes for 20 ends");
     let late = live["worst_lateness_us"].as_u64().unwrap();

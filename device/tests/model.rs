@@ -1,4 +1,4 @@
-//! Random guests against a second opinion: a model of DATASHEET 5.1 to 5.7 that knows packets and pieces, but
+//! Random guests against a second opinion: a model of DATASHEET 5.1 to 5.7 that knows packets and bursts, but
 //! no FIFO and, of the pages, only MARK. The buffer never changes, so the model can say for each frame what
 //! is heard: a place in the buffer, or silence.
 //!
@@ -18,70 +18,70 @@ mod support;
 
 use proptest::prelude::*;
 use random_guest::model::Model;
-use random_guest::{Op, Told, Word, op};
+use random_guest::{Notice, Op, Word, op};
 use ringwave_card::controller::Controller;
 use ringwave_card::env::ClockMode;
 use ringwave_regs::error::Error;
 use ringwave_regs::{pages, stream as regs};
-use support::{RAM, Rig, signal};
+use support::{RAM, TestCard, signal};
 
 impl Model {
     /// Does what is no write of a register of the stream.
-    fn step_outside(&mut self, op: &Op, rig: &mut Rig) -> bool {
+    fn step_outside(&mut self, op: &Op, dut: &mut TestCard) -> bool {
         match *op {
             Op::Wait(_) | Op::Late(_) => {}
             Op::Sleep(ticks) => {
-                rig.call(|card, env| card.set_d3hot(true, env));
+                dut.call(|card, env| card.set_d3hot(true, env));
                 if self.state == 3 {
-                    self.write_state(2, rig.now);
+                    self.write_state(2, dut.now);
                 }
-                rig.now += ticks;
-                rig.wake();
-                rig.call(|card, env| card.set_d3hot(false, env));
+                dut.now += ticks;
+                dut.wake();
+                dut.call(|card, env| card.set_d3hot(false, env));
             }
             Op::RunWithoutBusMaster => {
                 // A mark that is there already would be found by that write, and its packet not be read.
-                rig.write(regs::LOOK, 0);
+                dut.write(regs::LOOK, 0);
                 self.owed = false;
-                self.look(rig.now);
-                rig.card.set_bus_master(false);
-                let refused = rig.refused(regs::STATE, regs::STATE_RUN);
+                self.observe(dut.now);
+                dut.card.set_bus_master(false);
+                let refused = dut.refused(regs::STATE, regs::STATE_RUN);
                 // In RUN it changes nothing.
                 let expected = [Error::BadState, Error::BadState, Error::BusMasterOff];
                 let expected = expected.get(self.state as usize).map_or(0, |error| error.code());
                 assert_eq!(refused, expected, "RUN without Bus Master Enable in state {}", self.state);
-                rig.card.set_bus_master(true);
+                dut.card.set_bus_master(true);
             }
             Op::HostFails => {
-                rig.write(regs::ERROR, 0);
-                rig.call(|card, env| card.host_failed(0, env));
+                dut.write(regs::ERROR, 0);
+                dut.call(|card, env| card.host_failed(0, env));
                 let told = if self.host_failed { 0 } else { Error::Host.code() };
-                assert_eq!(rig.status().error, told, "told once until STOP");
+                assert_eq!(dut.status().error, told, "told once until STOP");
                 self.events += u32::from(!self.host_failed && self.state == 3);
                 self.host_failed = true;
             }
             Op::Reset => {
-                rig.call(Controller::reset);
+                dut.call(Controller::reset);
                 let tag = self.tag + 1;
-                self.write_state(0, rig.now);
+                self.write_state(0, dut.now);
                 self.host_failed = false;
                 // In STOP it changes as well.
                 self.tag = tag;
                 (self.events, self.underruns, self.silence) = (0, 0, 0);
-                assert!(rig.card.next_deadline().is_none() && rig.messages == 0 && rig.events == 0);
-                rig.ready(self.rate as u32, self.packet as u32, self.packets as u32);
+                assert!(dut.card.next_deadline().is_none() && dut.messages == 0 && dut.events == 0);
+                dut.ready(self.rate as u32, self.packet as u32, self.packets as u32);
                 self.asks = true;
                 self.state = 2;
-                self.see(rig.now);
+                self.see(dut.now);
             }
-            Op::Mark(word, told) => self.store_mark(word, told, rig),
+            Op::Mark(word, told) => self.store_mark(word, told, dut),
             Op::Look => {
-                rig.write(regs::LOOK, 7);
+                dut.write(regs::LOOK, 7);
                 self.owed = false;
-                self.look(rig.now);
+                self.observe(dut.now);
             }
             Op::Lockstep(asks) => {
-                let refused = rig.refused(regs::LOCKSTEP, u32::from(asks)) != 0;
+                let refused = dut.refused(regs::LOCKSTEP, u32::from(asks)) != 0;
                 assert_eq!(refused, self.state == 3, "LOCKSTEP in RUN");
                 if !refused {
                     self.asks = asks;
@@ -93,7 +93,7 @@ impl Model {
     }
 
     /// A store to the mark page.
-    fn store_mark(&mut self, word: Word, told: Told, rig: &mut Rig) {
+    fn store_mark(&mut self, word: Word, notice: Notice, dut: &mut TestCard) {
         let relative = |ahead: i8| self.count.wrapping_add_signed(ahead.into());
         let low = |word: u64| word & 0xFFFF_FFFF;
         self.word = match word {
@@ -103,37 +103,37 @@ impl Model {
             Word::Half(true, high) => low(self.word) | u64::from(high) << 32,
             Word::Half(false, value) => self.word - low(self.word) + u64::from(value),
         };
-        rig.pages.poke(pages::MARK_BASE + pages::mark::MARK, self.word);
-        match told {
-            Told::No => return,
-            Told::ByLook => {
-                rig.write(regs::LOOK, 0);
+        dut.pages.poke(pages::MARK_BASE + pages::mark::MARK, self.word);
+        match notice {
+            Notice::No => return,
+            Notice::ByLook => {
+                dut.write(regs::LOOK, 0);
                 self.owed = false;
             }
-            Told::ByMessage => {
-                rig.call(|card, env| card.pages_stored(u64::from(pages::MARK_BASE), 8, env));
+            Notice::ByMessage => {
+                dut.call(|card, env| card.pages_stored(u64::from(pages::MARK_BASE), 8, env));
             }
         }
-        self.look(rig.now);
+        self.observe(dut.now);
     }
 
     /// Does `op` with the card and with the model, and compares whether it was refused.
-    fn step(&mut self, op: &Op, rig: &mut Rig) {
+    fn step(&mut self, op: &Op, dut: &mut TestCard) {
         if let Op::Wait(ticks) | Op::Late(ticks) = *op {
-            self.wake_up(rig.now + ticks);
-            rig.now += ticks;
-            rig.wake();
+            self.wake_up(dut.now + ticks);
+            dut.now += ticks;
+            dut.wake();
         }
-        let now = rig.now;
+        let now = dut.now;
         self.tick(now);
-        if self.step_outside(op, rig) {
+        if self.step_outside(op, dut) {
             return;
         }
         if !matches!(op, Op::Start(..)) {
-            self.look(now);
+            self.observe(now);
         }
         let mut write = |register: u32, value: u32, taken: bool| {
-            let refused = rig.refused(register, value) != 0;
+            let refused = dut.refused(register, value) != 0;
             assert_eq!(refused, !taken, "write of {value:#x} to {register:#x}");
         };
         match *op {
@@ -168,20 +168,20 @@ impl Model {
     }
 
     /// Everything a guest and a listener can notice.
-    fn compare(&self, rig: &mut Rig) {
-        let status = rig.status();
+    fn compare(&self, dut: &mut TestCard) {
+        let status = dut.status();
         assert_eq!((status.state, status.flags), (self.state, self.flags()), "state, flags");
-        assert_eq!(rig.position(), self.position(rig.now), "position");
+        assert_eq!(dut.position(), self.position(dut.now), "position");
         assert_eq!(status.packet_count, self.count, "packet count");
         assert_eq!((status.events, status.underruns), (self.events, self.underruns), "events, underruns");
         assert_eq!(status.silence_frames, self.silence, "frames of silence");
         let waits = self.stalled || self.owed;
         assert_eq!((status.mark_tag, status.waiting), (self.tag, waits.into()), "tag, WAITING");
         assert_eq!(status.rate != 0, self.base.2, "moves");
-        let known = rig.heard.len().min(self.heard.len());
-        assert!(rig.heard[..known] == self.heard[..known], "what was heard");
+        let known = dut.heard.len().min(self.heard.len());
+        assert!(dut.heard[..known] == self.heard[..known], "what was heard");
         if !self.base.2 {
-            assert_eq!(rig.heard.len(), self.heard.len(), "frames heard");
+            assert_eq!(dut.heard.len(), self.heard.len(), "frames heard");
         }
     }
 }
@@ -197,22 +197,22 @@ proptest! {
         ops in prop::collection::vec(op(), 1..80),
     ) {
         let card = if lockstep { ClockMode::Lockstep } else { ClockMode::Realtime };
-        let mut rig = Rig::new(card);
-        rig.memory.poke(RAM, &signal(0, u64::from(packet * packets)));
-        rig.set_up(rate, packet, packets);
+        let mut dut = TestCard::new(card);
+        dut.memory.poke(RAM, &signal(0, u64::from(packet * packets)));
+        dut.set_up(rate, packet, packets);
         let mut model = Model {
             card,
             rate: rate.into(),
             packet: packet.into(),
             packets: packets.into(),
-            tag: rig.status().mark_tag,
+            tag: dut.status().mark_tag,
             asks: true,
             ..Model::default()
         };
         // Most guests begin like this.
         for op in [Op::State(1), Op::State(2)].iter().chain(&ops) {
-            model.step(op, &mut rig);
-            model.compare(&mut rig);
+            model.step(op, &mut dut);
+            model.compare(&mut dut);
         }
     }
 }

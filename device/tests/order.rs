@@ -7,7 +7,7 @@ mod support;
 use ringwave_card::controller::Config;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, stream as regs};
-use support::Rig;
+use support::TestCard;
 
 /// DATASHEET 4.1: register, feature, state, value. Each write is wrong in all the later ways too, where there
 /// are such.
@@ -67,31 +67,31 @@ fn writes_are_judged_in_order() {
     ];
     for (capture, volume, state, register, value, refused) in cases {
         let [render, capture] = if capture { [0, 1] } else { [1, 0] };
-        let mut rig = Rig::with(Config { render, capture, volume, ..Config::default() });
-        rig.set_up(48_000, 480, 2);
+        let mut dut = TestCard::with(Config { render, capture, volume, ..Config::default() });
+        dut.set_up(48_000, 480, 2);
         for next in regs::STATE_ACQUIRE..=state {
-            rig.state(next);
+            dut.state(next);
         }
         if state != regs::STATE_STOP {
-            rig.write(regs::WRITTEN, 5);
+            dut.write(regs::WRITTEN, 5);
         }
-        let before = rig.read(register);
-        let error = rig.refused(register, value);
+        let before = dut.read(register);
+        let error = dut.refused(register, value);
         let expected = refused.map_or(0, Error::code);
         assert_eq!(error, expected, "write of {value:#x} to {register:#x} in state {state}");
-        assert_eq!(rig.status().error, expected, "in the status page too");
+        assert_eq!(dut.status().error, expected, "in the status page too");
         if refused.is_some() {
-            assert_eq!(rig.read(register), before, "{register:#x} changed");
+            assert_eq!(dut.read(register), before, "{register:#x} changed");
         }
     }
 }
 
 #[test]
 fn card_without_volume_says_so() {
-    let mut rig = Rig::with(Config { volume: false, ..Config::default() });
-    assert_eq!(rig.get(global::FEATURES), 0b1_1011_1111);
+    let mut dut = TestCard::with(Config { volume: false, ..Config::default() });
+    assert_eq!(dut.get(global::FEATURES), 0b1_1011_1111);
     for register in [regs::MUTE, regs::VOLUME_0, regs::VOLUME_7] {
-        assert_eq!(rig.refused(register, 0), Error::NotSupported.code());
-        assert_eq!((rig.read(register), rig.read(regs::ERROR)), (0, Error::NotSupported.code()));
+        assert_eq!(dut.refused(register, 0), Error::NotSupported.code());
+        assert_eq!((dut.read(register), dut.read(regs::ERROR)), (0, Error::NotSupported.code()));
     }
 }

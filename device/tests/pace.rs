@@ -1,4 +1,4 @@
-//! A stream that follows the clock of the host's sound card: the pace changes at ends of pieces, exactly, and
+//! A stream that follows the clock of the host's sound card: the pace changes at ends of bursts, exactly, and
 //! only where it may. DATASHEET 5.2, 5.4 and 5.7.
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use ringwave_card::env::ClockMode;
 use ringwave_regs::stream::{self as regs, STATE_PAUSE, STATE_RUN, STATE_STOP, WRITTEN};
 use ringwave_regs::{format, global};
 use support::song::{PACKET, RATE};
-use support::{RAM, Rig, SECOND, signal};
+use support::{RAM, SECOND, TestCard, signal};
 
 const NOMINAL: u32 = 1_000_000_000;
 /// 10 ms at 44.1 kHz.
@@ -26,87 +26,87 @@ fn ticks(frames: u64, den: u32) -> u64 {
     (frames * u64::from(den)).div_ceil(u64::from(RATE))
 }
 
-fn realtime() -> Rig {
-    let mut rig = Rig::new(ClockMode::Realtime);
-    rig.ready(RATE, PACKET, 2);
-    // Everything is there already: pieces are as long as they get.
-    rig.write(WRITTEN, i32::MAX.cast_unsigned());
-    rig
+fn realtime() -> TestCard {
+    let mut dut = TestCard::new(ClockMode::Realtime);
+    dut.ready(RATE, PACKET, 2);
+    // Everything is there already: bursts are as long as they get.
+    dut.write(WRITTEN, i32::MAX.cast_unsigned());
+    dut
 }
 
 #[test]
 fn pace_changes_at_the_end_of_a_piece_with_a_new_base() {
-    let mut rig = realtime();
-    rig.state(STATE_RUN);
-    let start = rig.now;
-    let first = rig.status();
-    rig.run_for(1_234_567);
+    let mut dut = realtime();
+    dut.state(STATE_RUN);
+    let start = dut.now;
+    let first = dut.status();
+    dut.run_for(1_234_567);
     let slow = NOMINAL + 83_000;
-    rig.card.set_rate_den(0, slow);
-    rig.wake();
-    assert_eq!(rig.status(), first, "not before the end of the piece");
+    dut.card.set_rate_den(0, slow);
+    dut.wake();
+    assert_eq!(dut.status(), first, "not before the end of the burst");
     let end = start + ticks(FIFO, NOMINAL);
-    assert_eq!(rig.card.next_deadline(), Some(end));
-    rig.run_to(end - 1);
-    assert_eq!((rig.position(), rig.status().rate_den), (FIFO - 1, NOMINAL));
-    rig.run_to(end);
-    let status = rig.status();
+    assert_eq!(dut.card.next_deadline(), Some(end));
+    dut.run_to(end - 1);
+    assert_eq!((dut.position(), dut.status().rate_den), (FIFO - 1, NOMINAL));
+    dut.run_to(end);
+    let status = dut.status();
     assert_eq!((status.anchor, status.rate, status.rate_den), ((end, FIFO), RATE, slow));
-    assert_eq!((status.epoch, rig.position()), (first.epoch + 1, FIFO));
-    // The second piece, then the rest of the packet: on the same line.
-    assert_eq!(rig.card.next_deadline(), Some(end + ticks(FIFO, slow)));
-    rig.run_to(end + ticks(FIFO, slow));
+    assert_eq!((status.epoch, dut.position()), (first.epoch + 1, FIFO));
+    // The second burst, then the rest of the packet: on the same line.
+    assert_eq!(dut.card.next_deadline(), Some(end + ticks(FIFO, slow)));
+    dut.run_to(end + ticks(FIFO, slow));
     let packet = end + ticks(u64::from(PACKET) - FIFO, slow);
-    assert_eq!(rig.card.next_deadline(), Some(packet), "derived from the base, not from the anchor");
-    rig.run_to(packet);
-    let status = rig.status();
+    assert_eq!(dut.card.next_deadline(), Some(packet), "derived from the base, not from the anchor");
+    dut.run_to(packet);
+    let status = dut.status();
     assert_eq!((status.packet_end, status.packet_count), ((packet, u64::from(PACKET)), 1));
     assert_eq!((status.epoch, status.rate_den), (first.epoch + 1, slow), "the same pace is no new base");
-    rig.card.set_rate_den(0, slow);
-    rig.run_for(SECOND / 10);
-    assert_eq!(rig.status().epoch, first.epoch + 1);
+    dut.card.set_rate_den(0, slow);
+    dut.run_for(SECOND / 10);
+    assert_eq!(dut.status().epoch, first.epoch + 1);
 }
 
 #[test]
 fn only_a_stream_in_run_by_realtime_has_a_pace_and_stop_ends_it() {
-    let mut rig = realtime();
-    rig.card.set_rate_den(0, NOMINAL + 500);
-    rig.card.set_rate_den(7, NOMINAL + 500);
-    rig.state(STATE_RUN);
-    rig.run_for(SECOND / 20);
-    assert_eq!(rig.status().rate_den, NOMINAL, "set in PAUSE is not set");
+    let mut dut = realtime();
+    dut.card.set_rate_den(0, NOMINAL + 500);
+    dut.card.set_rate_den(7, NOMINAL + 500);
+    dut.state(STATE_RUN);
+    dut.run_for(SECOND / 20);
+    assert_eq!(dut.status().rate_den, NOMINAL, "set in PAUSE is not set");
     for (wanted, taken) in
         [(0, NOMINAL - 1_000_000), (u32::MAX, NOMINAL + 1_000_000), (NOMINAL - 7, NOMINAL - 7)]
     {
-        rig.card.set_rate_den(0, wanted);
-        rig.run_for(SECOND / 20);
-        assert_eq!(rig.status().rate_den, taken);
+        dut.card.set_rate_den(0, wanted);
+        dut.run_for(SECOND / 20);
+        assert_eq!(dut.status().rate_den, taken);
     }
-    rig.state(STATE_PAUSE);
-    let frozen = rig.status();
+    dut.state(STATE_PAUSE);
+    let frozen = dut.status();
     assert_eq!((frozen.rate, frozen.rate_den), (0, NOMINAL - 7));
-    rig.run_for(SECOND / 20);
-    rig.state(STATE_RUN);
-    assert_eq!(rig.status().rate_den, NOMINAL - 7, "PAUSE keeps it");
-    rig.card.set_rate_den(0, NOMINAL + 9);
-    rig.state(STATE_STOP);
-    assert_eq!(rig.status().rate_den, NOMINAL);
-    rig.state(regs::STATE_ACQUIRE);
-    rig.state(STATE_PAUSE);
-    rig.state(STATE_RUN);
-    rig.run_for(SECOND / 20);
-    assert_eq!(rig.status().rate_den, NOMINAL, "what was wanted before STOP is forgotten");
-    rig.card.set_rate_den(0, NOMINAL + 9);
-    rig.run_for(SECOND / 20);
-    rig.call(Controller::reset);
-    assert_eq!(rig.status().rate_den, NOMINAL);
+    dut.run_for(SECOND / 20);
+    dut.state(STATE_RUN);
+    assert_eq!(dut.status().rate_den, NOMINAL - 7, "PAUSE keeps it");
+    dut.card.set_rate_den(0, NOMINAL + 9);
+    dut.state(STATE_STOP);
+    assert_eq!(dut.status().rate_den, NOMINAL);
+    dut.state(regs::STATE_ACQUIRE);
+    dut.state(STATE_PAUSE);
+    dut.state(STATE_RUN);
+    dut.run_for(SECOND / 20);
+    assert_eq!(dut.status().rate_den, NOMINAL, "what was wanted before STOP is forgotten");
+    dut.card.set_rate_den(0, NOMINAL + 9);
+    dut.run_for(SECOND / 20);
+    dut.call(Controller::reset);
+    assert_eq!(dut.status().rate_den, NOMINAL);
 
-    let mut rig = support::song::lockstep();
-    rig.write(WRITTEN, 9);
-    rig.state(STATE_RUN);
-    rig.card.set_rate_den(0, NOMINAL + 500);
-    rig.run_for(SECOND / 20);
-    assert_eq!(rig.status().rate_den, NOMINAL, "lockstep has the card's own clock");
+    let mut dut = support::song::lockstep();
+    dut.write(WRITTEN, 9);
+    dut.state(STATE_RUN);
+    dut.card.set_rate_den(0, NOMINAL + 500);
+    dut.run_for(SECOND / 20);
+    assert_eq!(dut.status().rate_den, NOMINAL, "lockstep has the card's own clock");
 }
 
 /// A model of the position: a base, and the pace from it on.
@@ -126,26 +126,26 @@ impl Base {
     }
 }
 
-/// The end of the piece that begins at `frame`.
-fn piece_end(frame: u64) -> u64 {
+/// The end of the burst that begins at `frame`.
+fn burst_end(frame: u64) -> u64 {
     let packet_end = (frame / u64::from(PACKET) + 1) * u64::from(PACKET);
     (frame + FIFO).min(packet_end)
 }
 
-/// Runs a card from piece to piece, each with the pace that `paces` gives for it, beside the model.
+/// Runs a card from burst to burst, each with the pace that `paces` gives for it, beside the model.
 fn follow(paces: impl Iterator<Item = u32>) {
-    let mut rig = realtime();
-    rig.state(STATE_RUN);
-    let mut base = Base { frame: 0, clock: rig.now, den: NOMINAL };
-    let (mut piece, mut epoch, mut last) = (0, rig.status().epoch, 0);
+    let mut dut = realtime();
+    dut.state(STATE_RUN);
+    let mut base = Base { frame: 0, clock: dut.now, den: NOMINAL };
+    let (mut burst, mut epoch, mut last) = (0, dut.status().epoch, 0);
     for den in paces {
-        let end = piece_end(piece);
+        let end = burst_end(burst);
         let due = base.clock_at(end);
-        assert_eq!(rig.card.next_deadline(), Some(due), "the piece up to frame {end}");
-        rig.card.set_rate_den(0, den);
-        for moment in [rig.now + (due - rig.now) / 3, due - 1, due] {
-            rig.run_to(moment);
-            let position = rig.position();
+        assert_eq!(dut.card.next_deadline(), Some(due), "the burst up to frame {end}");
+        dut.card.set_rate_den(0, den);
+        for moment in [dut.now + (due - dut.now) / 3, due - 1, due] {
+            dut.run_to(moment);
+            let position = dut.position();
             assert!(position >= last, "back from {last} to {position}");
             assert_eq!(position, base.frame_at(moment));
             last = position;
@@ -155,10 +155,10 @@ fn follow(paces: impl Iterator<Item = u32>) {
             base = Base { frame: end, clock: due, den };
             epoch += 1;
         }
-        let status = rig.status();
+        let status = dut.status();
         assert_eq!((status.anchor, status.rate_den, status.epoch), ((due, end), base.den, epoch));
         assert_eq!(u64::from(status.packet_count), end / u64::from(PACKET));
-        piece = end;
+        burst = end;
     }
 }
 
@@ -175,7 +175,7 @@ proptest! {
 
 #[test]
 fn minute_of_a_clock_that_wanders_ends_at_the_frame_that_the_pieces_say() {
-    // Around +83 ppm, another one after each piece.
+    // Around +83 ppm, another one after each burst.
     follow((0..6_600_u32).map(|n| NOMINAL + 83_000 + n.wrapping_mul(7_919) % 4_000));
 }
 
@@ -186,11 +186,11 @@ const RECORDED: u64 = RAM + 0x8_0000;
 fn loopback_goes_at_the_pace_of_what_it_hears() {
     let mut config = Config { clock: ClockMode::Realtime, ..Config::default() };
     config.loopback[0] = Some(0);
-    let mut rig = Rig::with(config);
+    let mut dut = TestCard::with(config);
     // The whole song in one buffer.
     let frames = 0x8_0000 / 4;
-    rig.ready(RATE, frames as u32 / 2, 2);
-    rig.fill(RAM, 0, frames);
+    dut.ready(RATE, frames as u32 / 2, 2);
+    dut.fill(RAM, 0, frames);
     let block = regs::BLOCK_BASE + regs::BLOCK_STRIDE;
     for (register, value) in [
         (regs::FORMAT, format::pack(format::S16, 2)),
@@ -202,23 +202,23 @@ fn loopback_goes_at_the_pace_of_what_it_hears() {
         (regs::STATE, STATE_PAUSE),
         (regs::STATE, STATE_RUN),
     ] {
-        rig.set(block + register, value);
+        dut.set(block + register, value);
     }
-    rig.run_for(SECOND / 300);
-    rig.state(STATE_RUN);
+    dut.run_for(SECOND / 300);
+    dut.state(STATE_RUN);
     for den in [NOMINAL + 900_000, NOMINAL - 900_000, NOMINAL + 83_000, NOMINAL - 999_999, NOMINAL + 999_999]
     {
-        rig.card.set_rate_den(0, den);
-        rig.run_for(SECOND * 11 / 20);
+        dut.card.set_rate_den(0, den);
+        dut.run_for(SECOND * 11 / 20);
     }
-    rig.set(block + regs::STATE, STATE_PAUSE);
-    rig.state(STATE_PAUSE);
-    let recorded = rig.memory.peek(RECORDED, 0x8_0000);
+    dut.set(block + regs::STATE, STATE_PAUSE);
+    dut.state(STATE_PAUSE);
+    let recorded = dut.memory.peek(RECORDED, 0x8_0000);
     let first = recorded.iter().position(|byte| *byte != 0).unwrap() / 4 * 4;
-    let heard = signal(0, rig.heard.len() as u64 / 4);
-    assert!(rig.heard == heard);
+    let heard = signal(0, dut.heard.len() as u64 / 4);
+    assert!(dut.heard == heard);
     let gap = recorded[first..].chunks(4).zip(heard.chunks(4)).position(|(seen, sent)| seen != sent);
     let all = heard.len() / 4;
     assert!(gap.is_none_or(|gap| all - gap <= 3), "a gap at frame {gap:?} of {all}");
-    assert_eq!(rig.get(global::ERROR), 0);
+    assert_eq!(dut.get(global::ERROR), 0);
 }

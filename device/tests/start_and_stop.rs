@@ -31,7 +31,7 @@ fn serve(dir: &Path, arguments: &[&str]) -> Child {
 }
 
 /// How it ended, within this time; or it is killed, and the test fails.
-fn ended(mut child: Child, patience: Duration, what: &str) -> Output {
+fn wait_for_exit(mut child: Child, patience: Duration, what: &str) -> Output {
     if scheduled::ended_within(&mut child, patience).is_none() {
         child.kill().unwrap();
         panic!("{what}: it hangs: {:?}", child.wait_with_output().unwrap());
@@ -44,7 +44,7 @@ fn fifo_that_nobody_reads_is_an_error_at_the_start() {
     for option in [["--stats", "fifo"], ["--trace", "fifo"], ["--sink", "wav:fifo"], ["--sink", "raw:fifo"]] {
         let dir = tempfile::tempdir().unwrap();
         fifo(dir.path(), "fifo");
-        let output = ended(serve(dir.path(), &option), PROMPT, option[0]);
+        let output = wait_for_exit(serve(dir.path(), &option), PROMPT, option[0]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{option:?}: {said}");
         assert!(said.contains("fifo"), "{said}");
@@ -66,11 +66,12 @@ fn source_that_never_comes_is_an_error_and_a_signal_ends_the_wait() {
     std::thread::sleep(Duration::from_millis(200));
     // SAFETY: the child is ours and was not waited for, so its id is its own.
     assert_eq!(unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) }, 0);
-    let output = ended(child, PROMPT, "SIGTERM while a source is awaited");
+    let output = wait_for_exit(child, PROMPT, "SIGTERM while a source is awaited");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!dir.path().join("card.sock").exists());
 
-    let output = ended(serve(dir.path(), &["--source", "wav:fifo"]), Duration::from_secs(15), "no writer");
+    let output =
+        wait_for_exit(serve(dir.path(), &["--source", "wav:fifo"]), Duration::from_secs(15), "no writer");
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("fifo"), "{said}");
@@ -152,7 +153,7 @@ fn file_that_may_not_grow_is_an_error_of_the_sink() {
     drop(Guest::connect(&dir.path().join("card.sock")));
     // SAFETY: the child is ours and was not waited for, so its id is its own.
     assert_eq!(unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) }, 0);
-    let output = ended(child, PROMPT, "a file that may not grow");
+    let output = wait_for_exit(child, PROMPT, "a file that may not grow");
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{:?}: {said}", output.status);
     assert!(said.contains("cannot write heard.wav"), "{said}");
@@ -176,7 +177,7 @@ fn sink_that_vanishes_is_told() {
     drop(guest);
     serving.wait_for("heard.wav", 1);
     serving.signal(libc::SIGTERM);
-    assert_eq!(serving.ended().code(), Some(1), "not all that was heard is in its file");
+    assert_eq!(serving.wait_for_exit().code(), Some(1), "not all that was heard is in its file");
     let mut said = String::new();
     for line in serving.said("") {
         said.push_str(&line);

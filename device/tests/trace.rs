@@ -50,7 +50,7 @@ impl Traced {
     }
 
     /// Waits for its end and gives the folder.
-    fn ended(mut self) -> tempfile::TempDir {
+    fn wait_for_exit(mut self) -> tempfile::TempDir {
         let begin = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(begin.elapsed() < guest::PATIENCE, "it does not end");
@@ -121,7 +121,7 @@ fn session() -> tempfile::TempDir {
     let mut guest = traced.connect();
     play(&mut guest);
     drop(guest);
-    traced.ended()
+    traced.wait_for_exit()
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn refusals_resets_and_the_line_are_told() {
     guest.config_write(0x78, &0x8000_u16.to_le_bytes());
     guest.client.reset().unwrap();
     drop(guest);
-    let dir = traced.ended();
+    let dir = traced.wait_for_exit();
     let file = dir.path().join("card.trace");
     let notes = events(&file, &["--only", "notes"]);
     assert_eq!(notes.len(), 1);
@@ -426,7 +426,7 @@ fn a_time_line_for_viewers_goes_to_the_file_that_was_asked_for_and_over_no_other
     play(&mut guest);
     drop(guest);
     let file = traced.file();
-    let dir = traced.ended();
+    let dir = traced.wait_for_exit();
     let json = dir.path().join("card.json");
     let arguments = ["--perfetto", "--output", json.to_str().unwrap()];
     assert_eq!(told(&file, &arguments), "");

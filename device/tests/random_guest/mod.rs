@@ -27,7 +27,7 @@ pub enum Op {
     /// And set up again, to PAUSE.
     Reset,
     /// A store to the mark page, and how it is told.
-    Mark(Word, Told),
+    Mark(Word, Notice),
     /// LOOK, whatever it is good for.
     Look,
     /// The register LOCKSTEP.
@@ -49,7 +49,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::RunWithoutBusMaster),
         1 => Just(Op::HostFails),
         1 => Just(Op::Reset),
-        8 => (word(), prop_oneof![Just(Told::No), Just(Told::ByLook), Just(Told::ByMessage)])
+        8 => (word(), prop_oneof![Just(Notice::No), Just(Notice::ByLook), Just(Notice::ByMessage)])
             .prop_map(|(word, told)| Op::Mark(word, told)),
         1 => Just(Op::Look),
         1 => any::<bool>().prop_map(Op::Lockstep),
@@ -81,7 +81,7 @@ fn word() -> impl Strategy<Value = Word> {
 
 /// How the card learns of a mark.
 #[derive(Clone, Copy, Debug)]
-pub enum Told {
+pub enum Notice {
     /// By nothing: it is there when the card looks.
     No,
     /// By LOOK.

@@ -25,8 +25,8 @@ pub struct Model {
     pub clock: Option<ClockMode>,
     /// LOCKSTEP.
     pub asks: bool,
-    /// The piece that the position is in: first frame, end, and whether it is silent.
-    pub piece: Option<(u64, u64, bool)>,
+    /// The burst that the position is in: first frame, end, and whether it is silent.
+    pub burst: Option<(u64, u64, bool)>,
     /// Index of the packet that has begun last, and whether it was late.
     pub begun: Option<(u64, Late)>,
     /// The word in the mark page, its tag of the day, and when it was looked at.
@@ -83,10 +83,10 @@ impl Model {
         }
     }
 
-    /// The end of the present piece. DATASHEET 5.2, and 5.5 for an end that came to be known in the middle of
+    /// The end of the present burst. DATASHEET 5.2, and 5.5 for an end that came to be known in the middle of
     /// it.
-    pub fn piece_end(&self) -> u64 {
-        let (start, end, _) = self.piece.unwrap();
+    pub fn burst_end(&self) -> u64 {
+        let (start, end, _) = self.burst.unwrap();
         end.min(self.next_stop(start))
     }
 
@@ -117,8 +117,8 @@ impl Model {
         }
     }
 
-    /// ... outside of an end of a piece: what is found may end a stall.
-    pub fn look(&mut self, now: u64) {
+    /// ... outside of an end of a burst: what is found may end a stall.
+    pub fn observe(&mut self, now: u64) {
         self.see(now);
         let n = self.number(self.position(now));
         if self.stalled && self.written.is_some_and(|written| ahead(written, n) >= 0) {
@@ -138,11 +138,11 @@ impl Model {
         if !self.base.2 {
             return;
         }
-        let end = self.piece_end();
+        let end = self.burst_end();
         if now.saturating_sub(self.due(end)) <= SECOND / 10 {
             return;
         }
-        self.piece_ends(end);
+        self.burst_ends(end);
         self.see(now);
         self.go(now, end);
     }
@@ -152,9 +152,9 @@ impl Model {
         self.events += 1;
     }
 
-    pub fn piece_ends(&mut self, end: u64) {
+    pub fn burst_ends(&mut self, end: u64) {
         self.hear_to(end);
-        self.piece = None;
+        self.burst = None;
         if end.is_multiple_of(self.packet) {
             self.complete();
         }
@@ -162,7 +162,7 @@ impl Model {
 
     pub fn hear_to(&mut self, to: u64) {
         for frame in self.heard_to..to {
-            let silent = self.piece.unwrap().2;
+            let silent = self.burst.unwrap().2;
             self.silence += u64::from(silent);
             let place = u32::try_from(frame % (self.packet * self.packets)).unwrap() | 0x8000_0000;
             self.heard.extend_from_slice(&if silent { 0 } else { place }.to_le_bytes());
@@ -180,13 +180,13 @@ impl Model {
                 if behind == 0 {
                     self.complete();
                 }
-                self.piece = None;
+                self.burst = None;
                 self.ended = true;
                 self.stalled = false;
                 return;
             }
         }
-        if self.piece.is_none() {
+        if self.burst.is_none() {
             let ready = |model: &Self| model.written.is_some_and(|written| ahead(written, n) >= 0);
             if !ready(self) && self.clock == Some(ClockMode::Lockstep) {
                 // Once more, with WAITING set.
@@ -202,7 +202,7 @@ impl Model {
         self.base.2 = true;
     }
 
-    /// A piece begins at `frame`.
+    /// A burst begins at `frame`.
     pub fn begin(&mut self, frame: u64, ready: bool) {
         let index = frame / self.packet;
         let known = self.begun.filter(|(packet, _)| *packet == index).map_or(Late::No, |(_, late)| late);
@@ -216,19 +216,19 @@ impl Model {
         };
         let frames = (self.rate * millis / 1000).min(self.packet);
         let silent = unmarked || known == Late::PassedOver;
-        self.piece = Some((frame, (frame + frames).min(self.next_stop(frame)), silent));
+        self.burst = Some((frame, (frame + frames).min(self.next_stop(frame)), silent));
     }
 
     /// Time passes: every stop is computed from the base, which stays while the position moves.
     pub fn tick(&mut self, now: u64) {
         while self.base.2 {
             let (clock, frame, _) = self.base;
-            let stop = self.piece_end();
+            let stop = self.burst_end();
             let due = self.due(stop);
             if due > now {
                 break;
             }
-            self.piece_ends(stop);
+            self.burst_ends(stop);
             self.see(now);
             self.go(due, stop);
             if self.base.2 {
@@ -237,7 +237,7 @@ impl Model {
         }
         if self.stalled && now >= self.looked + u64::from(regs::LOOK_MILLIS) * SECOND / 1000 {
             let before = self.written;
-            self.look(now);
+            self.observe(now);
             self.owed |= self.written != before;
         }
     }
@@ -293,7 +293,7 @@ impl Model {
             }
             self.start = None;
             self.count = packet;
-            self.piece = None;
+            self.burst = None;
             self.begun = None;
             self.base.1 = frame;
             self.heard_to = frame;
@@ -330,7 +330,7 @@ impl Model {
         });
         if over {
             self.hear_to(position);
-            self.piece = None;
+            self.burst = None;
             self.wake_if_behind(position);
         }
         if over || self.stalled && ahead(n, number) >= 0 {
@@ -364,7 +364,7 @@ impl Default for Model {
             stalled: false,
             clock: None,
             asks: false,
-            piece: None,
+            burst: None,
             begun: None,
             word: 0,
             tag: 0,

@@ -67,7 +67,7 @@ impl Serving {
     }
 
     /// Asks for figures by SIGUSR1, and gives them as they stand in the log.
-    pub fn figures(&self) -> Value {
+    pub fn stats_by_signal(&self) -> Value {
         let before = self.said("ringwave: {").len();
         self.signal(libc::SIGUSR1);
         let said = self.wait_for("ringwave: {", before + 1);
@@ -92,7 +92,7 @@ impl Serving {
     }
 
     /// How it ended.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -106,7 +106,7 @@ impl Serving {
     /// Ends it as a user does.
     pub fn end(mut self) {
         self.signal(libc::SIGTERM);
-        assert_eq!(self.ended().code(), Some(0));
+        assert_eq!(self.wait_for_exit().code(), Some(0));
     }
 }
 

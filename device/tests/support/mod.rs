@@ -226,12 +226,12 @@ pub struct Status {
 }
 
 /// The card in its world.
-pub struct Rig {
+pub struct TestCard {
     pub card: Controller,
     pub memory: Memory,
     pub pages: PageBar,
     pub now: u64,
-    /// Everything played since the rig was made, silence as zeroes.
+    /// Everything played since the card was made, silence as zeroes.
     pub heard: Vec<u8>,
     /// Frames of silence in `heard`.
     pub silence: u64,
@@ -268,16 +268,16 @@ impl Sources for Source {
     }
 }
 
-/// Where the rig's RAM is.
+/// Where the guest RAM is.
 pub const RAM: u64 = 0x10_0000;
 pub const RAM_BYTES: usize = 0x10_0000;
 
-impl Rig {
+impl TestCard {
     pub fn new(clock: ClockMode) -> Self {
         Self::with(Config { clock, ..Config::default() })
     }
     pub fn with(config: Config) -> Self {
-        let mut rig = Self {
+        let mut dut = Self {
             card: Controller::new(config),
             memory: Memory::default(),
             pages: PageBar::new(),
@@ -291,11 +291,11 @@ impl Rig {
             source: Source::default(),
             stops: 0,
         };
-        rig.memory.map(RAM, RAM_BYTES, true);
-        rig.call(Controller::reset);
-        rig.card.set_bus_master(true);
-        rig.card.set_msi(Some(1));
-        rig
+        dut.memory.map(RAM, RAM_BYTES, true);
+        dut.call(Controller::reset);
+        dut.card.set_bus_master(true);
+        dut.card.set_msi(Some(1));
+        dut
     }
 
     /// Calls the card, and takes what comes of it as the engine does.
@@ -410,7 +410,7 @@ impl Rig {
         self.pages.poke(pages::MARK_BASE + pages::mark::MARK, pages::mark::word(packet, tag));
     }
     /// As DATASHEET 7.4 has it: store, fence, and LOOK if WAITING.
-    pub fn mark_and_look(&mut self, packet: u32) {
+    pub fn mark_and_write_look(&mut self, packet: u32) {
         self.mark(packet);
         if self.status().waiting == 1 {
             self.write(regs::LOOK, 0);

@@ -15,7 +15,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// Walks a card, and gives the exit code and the report.
-pub fn walk(socket: &Path, more: &[&str]) -> (i32, Value) {
+pub fn run_bringup(socket: &Path, more: &[&str]) -> (i32, Value) {
     let output = ringwave(&[&["bringup", "--json", "--socket", socket.to_str().unwrap()], more].concat());
     let report = serde_json::from_slice(&output.stdout);
     (output.status.code().unwrap(), report.unwrap_or_else(|_| Value::String(text(&output.stderr))))
