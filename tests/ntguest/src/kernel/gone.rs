@@ -7,7 +7,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::d3::{self, Context};
-use super::{dma, pci};
+use super::{dma, lock_watch, pci};
 
 static GONE: AtomicBool = AtomicBool::new(false);
 /// Calls of imports that are left until it goes; 0: it does not go by itself.
@@ -22,6 +22,7 @@ pub fn is_gone() -> bool {
 pub fn pull() {
     if !GONE.swap(true, Ordering::AcqRel) {
         pci::disappear();
+        lock_watch::set_gone(pci::nobody());
     }
 }
 
@@ -44,6 +45,7 @@ pub fn put_back() {
     if GONE.swap(false, Ordering::AcqRel) {
         d3::reset_function();
         pci::reappear();
+        lock_watch::set_gone(None);
         dma::card_is_back();
     }
 }
@@ -53,5 +55,6 @@ pub fn put_back_from_d3() {
     LEFT.store(0, Ordering::Release);
     GONE.store(false, Ordering::Release);
     d3::power_up(Context::Lost);
+    lock_watch::set_gone(None);
     dma::card_is_back();
 }

@@ -65,6 +65,8 @@ static PAGES: IrqLock<Vec<Page>> = IrqLock::new(Vec::new());
 static LOCKED: [AtomicBool; MOST] = [const { AtomicBool::new(false) }; MOST];
 /// The function is in D3.
 static ASLEEP: AtomicBool = AtomicBool::new(false);
+/// The page that stands for those of a card that is pulled out; 0: it is there.
+static NOBODY: AtomicU64 = AtomicU64::new(0);
 /// Accesses left to the service routine of a line that runs now.
 static LEFT: PerProcessor<Cell<u32>> = PerProcessor::new(0);
 /// The page that is present for one instruction, and whether interrupts were on before it.
@@ -81,7 +83,8 @@ static LONGEST_BY: AtomicUsize = AtomicUsize::new(0);
 
 /// The driver has mapped a page of a BAR; of BAR 0 they are `registers`.
 pub fn add(va: u64, pa: u64, flags: u64, registers: bool) {
-    let page = Page { va, pa, real: pa, flags, registers };
+    let nobody = NOBODY.load(Ordering::Relaxed);
+    let page = Page { va, pa: if nobody == 0 { pa } else { nobody }, real: pa, flags, registers };
     let mut pages = PAGES.lock();
     pages.push(page);
     page.update_all();
@@ -125,6 +128,13 @@ pub fn with_stand_in<R>(stand_in: u64, f: impl FnOnce() -> R) -> R {
     let result = f();
     exchange(|page| page.registers.then_some(page.real));
     result
+}
+
+/// The card is pulled out: in the place of every page of its BARs stands `nobody`, whatever is mapped from now
+/// on too; or it is put in again.
+pub fn set_gone(nobody: Option<u64>) {
+    NOBODY.store(nobody.unwrap_or(0), Ordering::Relaxed);
+    exchange(|page| Some(nobody.unwrap_or(page.real)));
 }
 
 fn exchange(with: impl Fn(&Page) -> Option<u64>) {

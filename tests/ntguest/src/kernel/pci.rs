@@ -312,6 +312,16 @@ pub fn rebalance(messages: u64, round: u32) {
     *CARD.lock() = Some(Box::leak(Box::new(card)));
 }
 
+/// A page of physical memory where reads are all ones and writes are lost: the configuration space of a
+/// function that is not there, as QEMU's q35 maps it (PCIEXBAR of the host bridge, offset 0x60, bit 0 enables).
+/// A BAR that nobody decodes reads as zeros in QEMU, where a real machine gives ones.
+pub fn nobody() -> Option<u64> {
+    const PCIEXBAR: u16 = 0x60;
+    const LAST_FUNCTION: u64 = 0xff << 20 | 0x1f << 15 | 7 << 12;
+    let base = u64::from(config_read(0, 0, 0, PCIEXBAR));
+    (base & 1 != 0).then_some((base & !0x0fff_ffff) + LAST_FUNCTION)
+}
+
 /// The card is pulled out: nobody answers where it was, and what is read is all ones. Its line is held back:
 /// QEMU lets an INTx of a vfio device go when a BAR is accessed next, not when it is disabled.
 pub fn disappear() {
