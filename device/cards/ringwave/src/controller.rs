@@ -19,6 +19,7 @@ use crate::pages::ClockPage;
 use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
 use ringwave_engine::loopback::Loopback;
+use ringwave_engine::schedule::{self, BurstEnd};
 use ringwave_engine::stream::stats::{Stall, StreamStats};
 use ringwave_regs::{format, global, pages, pci, stream};
 use ringwave_trace::CardEvent;
@@ -237,7 +238,7 @@ impl Controller {
     pub fn next_deadline(&self) -> Option<u64> {
         let ticks = (0..self.streams.len()).filter_map(|index| self.next_tick(index));
         let polls = self.streams.iter().filter_map(Stream::next_poll);
-        self.next_end().map(|(due, _)| due).into_iter().chain(ticks).chain(polls).min()
+        self.streams.iter().filter_map(Stream::due).chain(ticks).chain(polls).min()
     }
 
     /// Device clock at which a stream's position page ticks next: in D3hot none does.
@@ -318,15 +319,8 @@ impl Controller {
     /// Handles the ends that have passed, earliest first, each at its own clock value.
     fn catch_up(&mut self, env: &mut Env<'_>) {
         self.time = self.time.max(env.now);
-        while let Some((due, index)) = self.next_end().filter(|&(due, _)| due <= self.time) {
-            let ticks = self.time.saturating_sub(due);
-            if let Some(stream) = self.streams.get_mut(index) {
-                stream.handled_late(ticks);
-            }
-            let late = ticks > LATE;
-            let at = if late { self.time } else { due };
-            self.with_stream_at(at, index, env, |stream, ctx| stream.on_burst_end(late, ctx));
-        }
+        let now = self.time;
+        schedule::catch_up(&mut StreamsInCall { controller: self, env }, now, LATE);
         for index in 0..self.streams.len() {
             if self.next_tick(index).is_some_and(|due| due <= self.time) {
                 self.with_stream(index, env, Stream::tick);
@@ -335,12 +329,6 @@ impl Controller {
                 self.with_stream(index, env, Stream::poll);
             }
         }
-    }
-
-    /// The earliest end of a burst and whose it is.
-    fn next_end(&self) -> Option<(u64, usize)> {
-        let ends = self.streams.iter().enumerate();
-        ends.filter_map(|(index, stream)| Some((stream.due()?, index))).min()
     }
 
     /// Lets a stream do something now.
@@ -449,5 +437,24 @@ impl Controller {
         if self.limits.bus_master && !self.d3hot {
             env.interrupts.messages |= 1_u32.checked_shl(message).unwrap_or(0);
         }
+    }
+}
+
+/// The streams during one call, for [`schedule`].
+struct StreamsInCall<'a, 'b> {
+    controller: &'a mut Controller,
+    env: &'a mut Env<'b>,
+}
+
+impl schedule::Streams for StreamsInCall<'_, '_> {
+    fn next_ends(&self) -> impl Iterator<Item = Option<u64>> {
+        self.controller.streams.iter().map(Stream::due)
+    }
+
+    fn on_burst_end(&mut self, stream: usize, BurstEnd { at, late, restart }: BurstEnd) {
+        if let Some(stream) = self.controller.streams.get_mut(stream) {
+            stream.handled_late(late);
+        }
+        self.controller.with_stream_at(at, stream, self.env, |stream, ctx| stream.on_burst_end(restart, ctx));
     }
 }
