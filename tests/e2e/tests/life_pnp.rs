@@ -2,13 +2,21 @@
 //! recording, in both DMA modes: what is heard and recorded afterwards is bit-exact, no rule is broken, and
 //! nothing is left behind. `qemu-scripts/test` walks a part of the matrix, `--long` all of it.
 
+use std::time::Duration;
+
 use ringwave_audio::{SampleFormat, StreamFormat, test_tune::TestTune, wav};
-use ringwave_e2e::runs::{play, record};
+use ringwave_e2e::{
+    process_usage::ProcessUsage,
+    runs::{play, record},
+    tune_file::TuneFile,
+};
 use ringwave_report::DmaMode;
 use ringwave_runner::{
-    machine::Outcome,
+    artefacts::Artefacts,
+    card::Card,
+    machine::{Machine, Outcome, make_volume},
     report::Report,
-    request::{Mode, Scenario},
+    request::{Clock, Mode, Scenario},
 };
 
 /// How many states of a stream a boot goes through: none, STOP, ACQUIRE, PAUSE, RUN.
@@ -144,6 +152,41 @@ fn go_while_it_starts(lines: &'static [&'static str]) {
     let (points, failed, started) = (of("start_points"), of("start_failed"), of("start_went_through"));
     println!("gone at each of {points} calls: {failed} starts failed, {started} went through");
     assert!(points > 100 && failed > 5 && failed + started == points, "{failed} + {started} of {points}");
+}
+
+/// The card is pulled out and put in again 200 times, 40 of them in RUN: neither the driver nor the card's
+/// process holds more in the end than after the first round.
+#[test]
+#[ignore = "minutes: run qemu-scripts/test --long"]
+fn the_whole_day_of_pulling_leaves_nothing_behind() {
+    const ROUNDS: u64 = 40;
+    let artefacts = Artefacts::from_env().expect("everything is built");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (folder, wav) = (folder.path(), TuneFile::stereo());
+    let config =
+        format!("wav=MUSIC.WAV\nclient=pnp\nevent=surprise\nrounds={ROUNDS}\nbuffer_ms=20\nreg.Lockstep=1\n");
+    make_volume(&artefacts, folder, &wav.path(), &config).expect("a volume");
+    let options = Clock::LOCKSTEP.arguments();
+    let card = Card::start(&artefacts.ringwave, folder, "heard", options).expect("a card");
+    let mut machine = Machine::boot(&artefacts, folder, &card.socket(), 0, 1).expect("a machine");
+    let usage = || ProcessUsage::of(card.process_id()).expect("the card runs");
+    let (mut early, mut late, seen) = (None, None, folder.join("guest.log"));
+    let outcome = machine.wait(Duration::from_mins(10), || {
+        let log = std::fs::read_to_string(&seen).unwrap_or_default();
+        if early.is_none() && log.contains(&format!("pnp_events={}\n", 2 * STATES)) {
+            early = Some(usage());
+        }
+        if late.is_none() && log.contains(&format!("pnp_events={}\n", ROUNDS * STATES)) {
+            late = Some(usage());
+        }
+        Ok(())
+    });
+    assert_eq!(outcome.expect("QEMU ends"), Some(Outcome::Ok), "{}", machine.guest_log());
+    let (early, late) = (early.expect("two rounds"), late.expect("all rounds"));
+    println!("after {} events {early:?}\nafter {} events {late:?}", 2 * STATES, ROUNDS * STATES);
+    assert_eq!((late.descriptors, late.threads), (early.descriptors, early.threads));
+    assert!(late.anonymous_kib <= early.anonymous_kib + 512, "{early:?} {late:?}");
+    assert!(late.maps <= early.maps + 4, "{early:?} {late:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const CHECKED: u64 = 100;
 
 /// What a driver can hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct HeldResources {
+pub struct HeldResources {
     pool_blocks: usize,
     pool_bytes: usize,
     mdls: usize,
@@ -32,7 +32,8 @@ struct HeldResources {
 }
 
 impl HeldResources {
-    fn read() -> Self {
+    /// Now.
+    pub fn read() -> Self {
         let (pool_blocks, pool_bytes) = pool::held();
         let mdls = pages::live_mdls();
         Self {

@@ -22,6 +22,7 @@
 //! Request"; "Handling a GUID_TARGET_DEVICE_QUERY_REMOVE Event"; WAVERT.md 1.3.
 
 use super::buffer::{self, Kind};
+use super::cycles::HeldResources;
 use super::format::{BufferPlan, PcmFormat};
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
 use super::still::set_state;
@@ -76,7 +77,7 @@ pub fn run() -> bool {
         kernel::bad_input(format_args!("ntguest.cfg: state={wanted} is none of a stream's"));
     }
     let states = STATES.iter().filter(|(name, _)| wanted == "all" || *name == wanted);
-    let mut number = 0;
+    let (mut number, mut after_first) = (0, None);
     for _ in 0..cfg::get_u64("rounds", 1) {
         for (name, before) in states.clone() {
             crate::kprintln!("pnp: round {number}, stream: {name}");
@@ -85,6 +86,13 @@ pub fn run() -> bool {
             }
             number += 1;
             crate::kresult!("pnp_events={number}");
+        }
+        let now = HeldResources::read();
+        let first = *after_first.get_or_insert(now);
+        if now != first {
+            let why = format_args!("after {number} events {now:?}, after the first round {first:?}");
+            kernel::violation("cycle-leak", why);
+            return false;
         }
     }
     true
