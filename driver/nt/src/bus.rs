@@ -36,7 +36,8 @@ impl BusInterface {
     /// `device` is a device object in the stack of a device of this driver, which is not removed meanwhile.
     pub unsafe fn query(device: *mut DEVICE_OBJECT) -> NtResult<Self> {
         let done = Event::try_new(Kind::Notification)?;
-        let mut status = IO_STATUS_BLOCK { Status: STATUS_NOT_SUPPORTED, Information: 0 };
+        // SAFETY: numbers, for which zero is a value.
+        let mut status: IO_STATUS_BLOCK = unsafe { core::mem::zeroed() };
         let mut interface = MaybeUninit::<BUS_INTERFACE_STANDARD>::zeroed();
         // SAFETY: a live device object by contract. Event, status block and interface outlive the request,
         // for it is complete when this returns.
@@ -54,20 +55,21 @@ impl BusInterface {
             let answer = if irp.is_null() {
                 STATUS_INSUFFICIENT_RESOURCES
             } else {
-                (*irp).IoStatus.Status = STATUS_NOT_SUPPORTED;
+                status_in(&raw mut (*irp).IoStatus).write(STATUS_NOT_SUPPORTED);
                 let location = sys::IoGetNextIrpStackLocation(irp);
                 (*location).MinorFunction = IRP_MN_QUERY_INTERFACE;
-                (*location).Parameters = [
+                // A union of structures for each kind of request; this one's has four words.
+                (&raw mut (*location).Parameters).cast::<[usize; 4]>().write([
                     (&raw const GUID_BUS_INTERFACE_STANDARD).expose_provenance(),
                     size_of::<BUS_INTERFACE_STANDARD>() | VERSION << 16,
                     interface.as_mut_ptr().expose_provenance(),
                     0,
-                ];
+                ]);
                 let answer = sys::IofCallDriver(top, irp);
                 if answer == STATUS_PENDING {
                     // What it points to is in this frame: without a limit.
                     done.wait_100ns(FOR_EVER);
-                    (&raw const status.Status).read_volatile()
+                    status_in(&raw mut status).read_volatile()
                 } else {
                     answer
                 }
@@ -102,6 +104,11 @@ impl Drop for BusInterface {
             unsafe { dereference(self.0.Context) };
         }
     }
+}
+
+/// Where the status of a request is: the first member of the block, in C one of a union without a name.
+fn status_in(block: *mut IO_STATUS_BLOCK) -> *mut sys::NTSTATUS {
+    block.cast()
 }
 
 #[cfg(test)]

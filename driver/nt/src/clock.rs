@@ -1,4 +1,5 @@
 //! The performance counter, and sleeping.
+use crate::sys::LargeInteger as _;
 use crate::sys::{self, BOOLEAN, LARGE_INTEGER};
 
 /// Ticks of the performance counter since boot; never goes back. Any IRQL.
@@ -22,7 +23,7 @@ pub fn sleep_100ns(interval: u32) {
     let mut interval = LARGE_INTEGER::from_i64(-i64::from(interval));
     // SAFETY: the interval outlives the call. Not alertable and in kernel mode, so the status is always
     // success.
-    unsafe { sys::KeDelayExecutionThread(sys::KernelMode, BOOLEAN::from(false), &raw mut interval) };
+    let _ = unsafe { sys::KeDelayExecutionThread(sys::KernelMode, BOOLEAN::from(false), &raw mut interval) };
 }
 
 #[cfg(test)]

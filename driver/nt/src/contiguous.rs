@@ -2,6 +2,7 @@
 //! self-test's page, the pages of a scatter-gather table). A stream's cyclic buffer never comes from here but
 //! from IPortWaveRTStream.
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
+use crate::sys::LargeInteger as _;
 use crate::sys::{self, MM_ANY_NODE_OK, PAGE_READWRITE, PHYSICAL_ADDRESS};
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};

@@ -1,6 +1,7 @@
 //! Kernel events: our own to wait on, and the client's to signal.
 use crate::pool::try_box;
 use crate::status::{NtResult, STATUS_TIMEOUT};
+use crate::sys::LargeInteger as _;
 use crate::sys::{self, BOOLEAN, KEVENT, LARGE_INTEGER};
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;

@@ -2,10 +2,8 @@
 use crate::pool::try_box;
 use crate::status::{NtResult, STATUS_UNSUCCESSFUL, check};
 use crate::sys::{
-    self, BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DEVICE_OBJECT,
-    IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
-    IO_CONNECT_INTERRUPT_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS_UNION,
-    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, PKINTERRUPT, PVOID,
+    self, BOOLEAN, CONNECT_MESSAGE_BASED, DEVICE_OBJECT, IO_CONNECT_INTERRUPT_PARAMETERS,
+    IO_INTERRUPT_MESSAGE_INFO, PKINTERRUPT, PVOID,
 };
 use alloc::boxed::Box;
 
@@ -71,8 +69,7 @@ impl Drop for Connection {
         if self.context.is_null() {
             return;
         }
-        let mut parameters =
-            IO_DISCONNECT_INTERRUPT_PARAMETERS { Version: self.version, ConnectionContext: self.context };
+        let mut parameters = sys::disconnect_parameters(self.version, self.context);
         // SAFETY: connected by `make` with that version and context, disconnected once.
         unsafe { sys::IoDisconnectInterruptEx(&raw mut parameters) };
     }
@@ -150,21 +147,12 @@ impl<R: ServiceRoutine> Interrupt<R> {
 /// As [`Interrupt::connect`]; `routine` stays where it is as long as the result lives.
 unsafe fn connect_messages<R: ServiceRoutine>(pdo: *mut DEVICE_OBJECT, routine: &R) -> NtResult<Connection> {
     let mut context: PVOID = core::ptr::null_mut();
-    let mut parameters = IO_CONNECT_INTERRUPT_PARAMETERS {
-        Version: CONNECT_MESSAGE_BASED,
-        u: IO_CONNECT_INTERRUPT_PARAMETERS_UNION {
-            MessageBased: IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
-                PhysicalDeviceObject: pdo,
-                ConnectionContext: &raw mut context,
-                MessageServiceRoutine: Some(on_message::<R>),
-                ServiceContext: core::ptr::from_ref(routine).cast_mut().cast(),
-                SpinLock: core::ptr::null_mut(),
-                SynchronizeIrql: 0,
-                FloatingSave: BOOLEAN::from(false),
-                FallBackServiceRoutine: Some(on_line::<R>),
-            },
-        },
-    };
+    let mut parameters = sys::message_based_parameters(
+        pdo,
+        &raw mut context,
+        (Some(on_message::<R>), Some(on_line::<R>)),
+        core::ptr::from_ref(routine).cast_mut().cast(),
+    );
     // SAFETY: as documented for this version; the rest by contract.
     unsafe { Connection::make(&mut parameters, &raw const context) }
 }
@@ -175,20 +163,12 @@ unsafe fn connect_messages<R: ServiceRoutine>(pdo: *mut DEVICE_OBJECT, routine: 
 /// As [`connect_messages`].
 unsafe fn connect_line<R: ServiceRoutine>(pdo: *mut DEVICE_OBJECT, routine: &R) -> NtResult<Connection> {
     let mut context: PVOID = core::ptr::null_mut();
-    let mut parameters = IO_CONNECT_INTERRUPT_PARAMETERS {
-        Version: CONNECT_LINE_BASED,
-        u: IO_CONNECT_INTERRUPT_PARAMETERS_UNION {
-            LineBased: IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
-                PhysicalDeviceObject: pdo,
-                InterruptObject: &raw mut context,
-                ServiceRoutine: Some(on_line::<R>),
-                ServiceContext: core::ptr::from_ref(routine).cast_mut().cast(),
-                SpinLock: core::ptr::null_mut(),
-                SynchronizeIrql: 0,
-                FloatingSave: BOOLEAN::from(false),
-            },
-        },
-    };
+    let mut parameters = sys::line_based_parameters(
+        pdo,
+        &raw mut context,
+        Some(on_line::<R>),
+        core::ptr::from_ref(routine).cast_mut().cast(),
+    );
     // SAFETY: as documented for this version; the rest by contract.
     unsafe { Connection::make(&mut parameters, &raw const context) }
 }
@@ -244,7 +224,7 @@ mod tests {
             let interrupt =
                 unsafe { Interrupt::connect(core::ptr::null_mut(), Count(AtomicU32::new(0))) }.unwrap();
             assert_eq!(interrupt.granted(), Granted::Line, "{granted:?}");
-            assert_eq!(interrupt.context().0, CONNECT_LINE_BASED);
+            assert_eq!(interrupt.context().0, sys::CONNECT_LINE_BASED);
             assert_eq!(host::interrupt(0), Some(false), "the routine's answer is handed on");
             assert_eq!(interrupt.routine().0.load(Ordering::Relaxed), 100);
             drop(interrupt);

@@ -11,7 +11,7 @@
 //! | world | `sys` is |
 //! |---|---|
 //! | Windows kernel (`cfg(windows)`) | our declarations, imported from `ntoskrnl.exe` and `HAL.dll` without import libraries |
-//! | the same with feature `wdk` | `wdk_sys`; **never compiled so far**: it needs a Windows host with the WDK |
+//! | the same with feature `wdk` | `wdk_sys`, and what it lacks; compiled over ReactOS' headers only (`tests/wdk/run`), never with the WDK |
 //! | any other target | our declarations, backed by the fakes in module `host`, so that pure logic can be tested with `cargo test` |
 #![cfg_attr(not(test), no_std)]
 // The names are the WDK's own, so that a reader finds them in its documentation.

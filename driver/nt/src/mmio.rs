@@ -1,5 +1,6 @@
 //! Device memory: registers and pages of a BAR.
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
+use crate::sys::LargeInteger as _;
 use crate::sys::{self, PAGE_NOCACHE, PAGE_READWRITE, PHYSICAL_ADDRESS};
 use core::ptr::NonNull;
 
@@ -91,7 +92,7 @@ impl MappedIo {
 impl Drop for MappedIo {
     fn drop(&mut self) {
         // SAFETY: mapped by `map` with this size, and unmapped once.
-        unsafe { sys::MmUnmapIoSpace(self.base.as_ptr().cast(), self.bytes) }
+        unsafe { sys::MmUnmapIoSpace(self.base.as_ptr().cast(), self.bytes as sys::SIZE_T) }
     }
 }
 

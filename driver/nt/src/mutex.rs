@@ -52,7 +52,7 @@ impl<T> Mutex<T> {
         // SAFETY: initialised by `try_new`. In kernel mode, not alertable and without a time limit the wait
         // ends when the mutex is ours.
         unsafe {
-            sys::KeWaitForSingleObject(
+            let _ = sys::KeWaitForSingleObject(
                 self.as_ptr().cast(),
                 sys::_KWAIT_REASON::Executive,
                 sys::KernelMode,

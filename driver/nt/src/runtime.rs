@@ -16,7 +16,15 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let (file, line) =
         info.location().map_or((0, 0), |place| (place.file().as_ptr() as usize, place.line() as usize));
     // SAFETY: no requirements. Parameters: our tag, the file's name in the image, the line.
-    unsafe { sys::KeBugCheckEx(BUGCHECK, pool::TAG as usize, file, line, 0) }
+    unsafe {
+        sys::KeBugCheckEx(
+            BUGCHECK,
+            pool::TAG as sys::ULONG_PTR,
+            file as sys::ULONG_PTR,
+            line as sys::ULONG_PTR,
+            0,
+        )
+    }
 }
 
 /// The linker looks for it when floating point is used.

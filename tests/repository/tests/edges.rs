@@ -97,6 +97,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests/ntguest", &["device/audio", "driver/nt", "driver/portcls", "tests/guest-ports"]),
     ("tests/repository", &[]),
     ("tests/winplay", &["device/audio"]),
+    // What it compares with wdk-sys.
+    ("tests/wdk", &["driver/nt"]),
     // What it fuzzes.
     ("tests/fuzz", ALL_OF_DEVICE),
 ];

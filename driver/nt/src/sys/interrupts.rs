@@ -161,3 +161,53 @@ pub struct IO_INTERRUPT_MESSAGE_INFO {
 }
 layout!(IO_INTERRUPT_MESSAGE_INFO, 56, UnifiedIrql @ 0, MessageCount @ 4, MessageInfo @ 8);
 layout!(IO_INTERRUPT_MESSAGE_INFO_ENTRY, 48, TargetProcessorSet @ 8, InterruptObject @ 16, MessageData @ 24, Vector @ 28, Irql @ 32, Mode @ 36, Polarity @ 40);
+
+/// Messages, with the line as a fallback; the handle or table goes to `context`.
+pub fn message_based_parameters(
+    pdo: *mut DEVICE_OBJECT,
+    context: *mut PVOID,
+    (routine, fallback): (PKMESSAGE_SERVICE_ROUTINE, PKSERVICE_ROUTINE),
+    service_context: PVOID,
+) -> IO_CONNECT_INTERRUPT_PARAMETERS {
+    let messages = IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
+        PhysicalDeviceObject: pdo,
+        ConnectionContext: context,
+        MessageServiceRoutine: routine,
+        ServiceContext: service_context,
+        SpinLock: core::ptr::null_mut(),
+        SynchronizeIrql: 0,
+        FloatingSave: 0,
+        FallBackServiceRoutine: fallback,
+    };
+    IO_CONNECT_INTERRUPT_PARAMETERS {
+        Version: CONNECT_MESSAGE_BASED,
+        u: IO_CONNECT_INTERRUPT_PARAMETERS_UNION { MessageBased: messages },
+    }
+}
+
+/// The line; the interrupt object goes to `object`.
+pub fn line_based_parameters(
+    pdo: *mut DEVICE_OBJECT,
+    object: *mut PVOID,
+    routine: PKSERVICE_ROUTINE,
+    service_context: PVOID,
+) -> IO_CONNECT_INTERRUPT_PARAMETERS {
+    let line = IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
+        PhysicalDeviceObject: pdo,
+        InterruptObject: object,
+        ServiceRoutine: routine,
+        ServiceContext: service_context,
+        SpinLock: core::ptr::null_mut(),
+        SynchronizeIrql: 0,
+        FloatingSave: 0,
+    };
+    IO_CONNECT_INTERRUPT_PARAMETERS {
+        Version: CONNECT_LINE_BASED,
+        u: IO_CONNECT_INTERRUPT_PARAMETERS_UNION { LineBased: line },
+    }
+}
+
+/// What IoConnectInterruptEx granted, to be taken back.
+pub fn disconnect_parameters(version: u32, context: PVOID) -> IO_DISCONNECT_INTERRUPT_PARAMETERS {
+    IO_DISCONNECT_INTERRUPT_PARAMETERS { Version: version, ConnectionContext: context }
+}

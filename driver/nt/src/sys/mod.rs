@@ -1,10 +1,15 @@
 //! The raw face: kernel structures, constants and functions under the WDK's names.
 //!
-//! With feature `wdk` this is `wdk_sys` itself (never compiled by us, see the crate's head: expect to add the
-//! WDK's inline routines, which bindings do not have, and to meet pointer types that differ); otherwise it is
-//! what we declare.
+//! With feature `wdk` this is `wdk_sys` with what it lacks (`wdk`); otherwise it is what we declare. `tests/wdk/run`
+//! compares the two.
+
+mod large_integer;
+pub use large_integer::LargeInteger;
+
 #[cfg(all(windows, feature = "wdk"))]
-pub use wdk_sys::{ntddk::*, *};
+mod wdk;
+#[cfg(all(windows, feature = "wdk"))]
+pub use self::wdk::*;
 
 #[cfg(not(all(windows, feature = "wdk")))]
 mod interrupts;
@@ -28,6 +33,7 @@ pub use self::imports::*;
 pub use crate::host::calls::*;
 
 /// Asserts at compile time that a structure has a size and that fields lie at the offsets given (bytes).
+#[cfg(not(all(windows, feature = "wdk")))]
 macro_rules! layout {
     ($ty:ty, $size:expr $(, $field:tt @ $offset:expr)* $(,)?) => {
         const _: () = {

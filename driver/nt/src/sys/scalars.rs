@@ -28,35 +28,17 @@ pub union LARGE_INTEGER {
 }
 layout!(LARGE_INTEGER, 8, QuadPart @ 0);
 
+/// Bytes of memory.
+pub type SIZE_T = usize;
+/// A number as wide as a pointer.
+pub type ULONG_PTR = usize;
+
 /// A CPU physical address.
 pub type PHYSICAL_ADDRESS = LARGE_INTEGER;
 
 impl Default for LARGE_INTEGER {
     fn default() -> Self {
-        Self::from_i64(0)
-    }
-}
-
-impl LARGE_INTEGER {
-    /// From a plain number.
-    pub const fn from_i64(value: i64) -> Self {
-        Self { QuadPart: value }
-    }
-
-    /// From an address.
-    pub const fn from_u64(value: u64) -> Self {
-        Self { QuadPart: value.cast_signed() }
-    }
-
-    /// The plain number.
-    pub const fn as_i64(self) -> i64 {
-        // SAFETY: the union has one field only and every bit pattern is a number.
-        unsafe { self.QuadPart }
-    }
-
-    /// The number as an address.
-    pub const fn as_u64(self) -> u64 {
-        self.as_i64().cast_unsigned()
+        Self { QuadPart: 0 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A device's resources, read from PortCls' list.
 use crate::ComRef;
 use crate::interfaces::IResourceList;
+use nt::sys::LargeInteger as _;
 use nt::sys::{
     CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_MEMORY_LARGE_40,
     CM_RESOURCE_MEMORY_LARGE_48, CM_RESOURCE_MEMORY_LARGE_64, CmResourceTypeInterrupt, CmResourceTypeMemory,
@@ -22,7 +23,7 @@ pub struct InterruptResource {
     /// Vector.
     pub vector: u32,
     /// IRQL.
-    pub level: u16,
+    pub level: u32,
     /// A message (MSI) and not a line.
     pub message: bool,
 }
@@ -49,7 +50,7 @@ impl ComRef<IResourceList> {
         let interrupt = unsafe { entry.u.Interrupt };
         Some(InterruptResource {
             vector: interrupt.Vector,
-            level: interrupt.Level,
+            level: u32::from(interrupt.Level),
             message: entry.Flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0,
         })
     }
@@ -88,6 +89,7 @@ mod tests {
     use core::ptr::null_mut;
     use nt::NtResult;
     use nt::status::STATUS_NOT_IMPLEMENTED;
+    use nt::sys::LargeInteger as _;
     use nt::sys::{
         CM_INTERRUPT_RESOURCE, CM_MEMORY_RESOURCE, CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_UNION,
         PHYSICAL_ADDRESS,
