@@ -24,7 +24,8 @@ fn bench_and_its_time(arguments: &[&str]) -> (Value, f64) {
     child.stdout.take().unwrap().read_to_end(&mut printed).unwrap();
     let (pid, mut status) = (child.id().cast_signed(), 0);
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the child is ours and nobody else waits for it; both results have room for what the kernel writes.
+    // SAFETY: the child is ours and nobody else waits for it; both results have room for what the kernel
+    // writes.
     assert_eq!(unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) }, pid);
     assert_eq!(status, 0);
     // SAFETY: wait4 filled it in; zeroes are a value of it anyway.
@@ -33,7 +34,8 @@ fn bench_and_its_time(arguments: &[&str]) -> (Value, f64) {
     (serde_json::from_slice(&printed).unwrap(), seconds(usage.ru_utime) + seconds(usage.ru_stime))
 }
 
-/// The kernel knows what the process took: the rows together, each as often as it was measured, are that but for what is not measured.
+/// The kernel knows what the process took: the rows together, each as often as it was measured, are that but
+/// for what is not measured.
 #[test]
 fn cpu_rows_add_up_to_the_time_of_the_process() {
     const SECONDS: f64 = 0.2;
@@ -123,7 +125,8 @@ fn json_says_what_was_measured_against_what_and_where() {
         }
     }
     assert!(rows.iter().all(|row| row["figure"] != "cpu" && row["figure"] != "dma"), "--only is obeyed");
-    // A stream whose packets are marked by the mark page costs no message, and the card counts one interrupt for each packet.
+    // A stream whose packets are marked by the mark page costs no message, and the card counts one interrupt
+    // for each packet.
     let messages = rows.iter().filter(|row| row["figure"] == "messages");
     for row in messages {
         let per_packet = row["ratio"]["median"].as_f64().unwrap();

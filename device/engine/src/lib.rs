@@ -2,9 +2,10 @@
 //! client sees.
 //!
 //! A card fills in [`stream::params::StreamParams`], implements [`stream::transport::FrontEnd`] for its
-//! streams, and gives each [`stream::active::ActiveStream`] its turns ([`schedule`]). It is a [`device::Device`] for the two
-//! threads that work for it ([`threads::Threads`]): the engine thread, which gives it its time, and the I/O
-//! worker, which takes what it has played. Nothing here knows a register, a bus or a file.
+//! streams, and gives each [`stream::active::ActiveStream`] its turns ([`schedule`]). It is a
+//! [`device::Device`] for the two threads that work for it ([`threads::Threads`]): the engine thread, which
+//! gives it its time, and the I/O worker, which takes what it has played. Nothing here knows a register, a
+//! bus or a file.
 
 pub mod audio_queue;
 pub mod clock;

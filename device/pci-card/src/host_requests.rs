@@ -1,5 +1,5 @@
-//! What the host asks of a card while it runs: statistics of the moment, and the jacks, which are the host's to
-//! plug.
+//! What the host asks of a card while it runs: statistics of the moment, and the jacks, which are the host's
+//! to plug.
 //!
 //! Whoever asks does not wait for the card longer than [`PATIENCE`]: a message that hangs (a client's memory
 //! can be made to) holds the lock, and neither a signal nor the control socket may hang with it.
@@ -56,8 +56,8 @@ impl<C: SoundCard> PciCard<C> {
         self.lock().new_session(self);
     }
 
-    /// Asks the I/O worker to put the present client's statistics into the log, and into the file for statistics if
-    /// there is one.
+    /// Asks the I/O worker to put the present client's statistics into the log, and into the file for
+    /// statistics if there is one.
     ///
     /// # Errors
     /// [`HostRequestError::Busy`].
@@ -65,8 +65,8 @@ impl<C: SoundCard> PciCard<C> {
         self.send_stats_request(StatsRequest::Log)
     }
 
-    /// Asks the I/O worker to send the present client's statistics. They may come late (the worker does what was
-    /// heard first) or never, when the card ends before: then the sender is dropped.
+    /// Asks the I/O worker to send the present client's statistics. They may come late (the worker does what
+    /// was heard first) or never, when the card ends before: then the sender is dropped.
     ///
     /// # Errors
     /// [`HostRequestError::Busy`].

@@ -14,8 +14,8 @@ fn margins(marks: &MarkStats) -> Vec<Margin> {
     all.filter(|margin| margin.packets != 0).collect()
 }
 
-/// One stream's statistics: render streams come first. `late`: its worst lateness in real time. `plugged`: its
-/// jack.
+/// One stream's statistics: render streams come first. `late`: its worst lateness in real time. `plugged`:
+/// its jack.
 pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: Option<bool>) -> StreamReport {
     StreamReport {
         index,

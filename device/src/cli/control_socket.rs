@@ -1,4 +1,5 @@
-//! The control socket of `ringwave serve` ([`ringwave::control`]), and how the jacks stand when the card starts.
+//! The control socket of `ringwave serve` ([`ringwave::control`]), and how the jacks stand when the card
+//! starts.
 
 use std::path::PathBuf;
 use std::sync::Arc;

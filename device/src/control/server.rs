@@ -2,7 +2,8 @@
 //! start another.
 //!
 //! Nobody waits for anybody else: it never waits for one connection alone, and each has a second to say its
-//! line and a second to take the answer. What asks of the card is bounded ([`ringwave_pci_card::HostRequestError::Busy`]).
+//! line and a second to take the answer. What asks of the card is bounded
+//! ([`ringwave_pci_card::HostRequestError::Busy`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;

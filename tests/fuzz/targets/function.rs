@@ -1,6 +1,6 @@
 //! Everything a guest can do to the function: configuration space, registers of every width, maps, power,
-//! resets, time. The card's shell ([`ringwave_pci_card`]) is left out, with its threads and its clock; what it
-//! does between configuration space and controller is done here.
+//! resets, time. The card's shell ([`ringwave_pci_card`]) is left out, with its threads and its clock; what
+//! it does between configuration space and controller is done here.
 #![no_main]
 
 use arbitrary::Arbitrary;

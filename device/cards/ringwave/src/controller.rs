@@ -1,4 +1,5 @@
-//! The card: registers and time in, what comes of it into [`Env`]. Pure: the sockets, threads and clocks are elsewhere.
+//! The card: registers and time in, what comes of it into [`Env`]. Pure: the sockets, threads and clocks are
+//! elsewhere.
 //!
 //! Read it from the top: what is built in ([`Config`]), the calls (reset, PCI state, register accesses,
 //! [`Controller::advance`]), and how the streams get their turns. The global registers are in `registers`.

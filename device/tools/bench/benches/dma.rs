@@ -1,5 +1,5 @@
-//! `cargo bench`: what the DMA walk moves, beside memcpy of the same bytes, with criterion's statistics. The walk and its cases are
-//! those of `ringwave bench --only dma`.
+//! `cargo bench`: what the DMA walk moves, beside memcpy of the same bytes, with criterion's statistics. The
+//! walk and its cases are those of `ringwave bench --only dma`.
 #![allow(missing_docs, reason = "what criterion's macro makes")]
 
 use std::hint::black_box;

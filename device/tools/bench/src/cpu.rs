@@ -1,7 +1,8 @@
 //! CPU time of the card: engine thread and I/O worker, nothing else in the process does anything.
 //!
-//! Everything that will be played is marked at the start, or nothing is, so that no client's time is counted. They start one after the other, spread over a packet: the worst case,
-//! for no two of their ends can be handled in one wake.
+//! Everything that will be played is marked at the start, or nothing is, so that no client's time is counted.
+//! They start one after the other, spread over a packet: the worst case, for no two of their ends can be
+//! handled in one wake.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ const PACKETS: [u32; 2] = [10_000, 1_000];
 /// A packet that will not be reached: everything before it is marked.
 const FAR: u32 = i32::MAX.cast_unsigned();
 
-/// Measures every number of streams with either packet: marked, as a driver's are, and unmarked, in bursts of a FIFO.
+/// Measures every number of streams with either packet: marked, as a driver's are, and unmarked, in bursts of
+/// a FIFO.
 pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for packet in PACKETS {
@@ -90,8 +92,8 @@ fn per_stream(streams: u32, packet_micros: u32, marked: bool, sound: Duration) -
     Ok(Cost { share: cpu.as_secs_f64() / took / f64::from(streams), wakes: wakes as f64 / took })
 }
 
-/// CPU time, user and kernel, by `clock`: of this thread ([`ClockId::ThreadCPUTime`]), or of all threads of the process
-/// ([`ClockId::ProcessCPUTime`]).
+/// CPU time, user and kernel, by `clock`: of this thread ([`ClockId::ThreadCPUTime`]), or of all threads of
+/// the process ([`ClockId::ProcessCPUTime`]).
 pub(super) fn cpu_time(clock: ClockId) -> io::Result<Duration> {
     Duration::try_from(clock_gettime(clock)).map_err(io::Error::other)
 }

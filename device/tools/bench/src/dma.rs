@@ -1,15 +1,18 @@
-//! What the DMA walk moves: [`Ring`] over [`GuestRam`] with memory that is really shared, beside memcpy of the same bytes.
+//! What the DMA walk moves: [`Ring`] over [`GuestRam`] with memory that is really shared, beside memcpy of
+//! the same bytes.
 //!
-//! Every case moves the same cyclic buffer in the same blocks. Neighbouring entries lie in no good order in guest memory; maps of one
-//! page each, as behind a vIOMMU, lie in no good order in the file. So there are two things to compare a walk with: memcpy of the same
-//! bytes block by block, and the walk's *ceiling*: memcpy in the same small parts and the same order, what a walk that costs nothing
-//! would reach. Everything begins at a page, because how two buffers lie to each other is worth more to memcpy in parts of 4 KiB (a
+//! Every case moves the same cyclic buffer in the same blocks. Neighbouring entries lie in no good order in
+//! guest memory; maps of one page each, as behind a vIOMMU, lie in no good order in the file. So there are
+//! two things to compare a walk with: memcpy of the same bytes block by block, and the walk's *ceiling*:
+//! memcpy in the same small parts and the same order, what a walk that costs nothing would reach. Everything
+//! begins at a page, because how two buffers lie to each other is worth more to memcpy in parts of 4 KiB (a
 //! tenth of its speed) than the walk is.
 //!
-//! Where a walk with 4 KiB entries falls short (0.8 of memcpy where this was written): an entry costs 4 to 5 ns beside the copy when it is
-//! 64 or 512 bytes long, and 16 ns when it is 4 KiB. That is not the walk's instructions: a third fewer of them (190 to 128 an entry) made
-//! the small ones faster and this one not. It is what the processor needs between two long copies that something stands between; which
-//! unit of it waits could not be seen (a virtual machine without counters).
+//! Where a walk with 4 KiB entries falls short (0.8 of memcpy where this was written): an entry costs 4 to 5
+//! ns beside the copy when it is 64 or 512 bytes long, and 16 ns when it is 4 KiB. That is not the walk's
+//! instructions: a third fewer of them (190 to 128 an entry) made the small ones faster and this one not. It
+//! is what the processor needs between two long copies that something stands between; which unit of it waits
+//! could not be seen (a virtual machine without counters).
 
 use std::fs::File;
 use std::hint::black_box;
@@ -34,7 +37,8 @@ pub const RING_BYTES: u32 = 64 * ENTRIES_MAX;
 const BLOCK_BYTES: u32 = 64 << 10;
 /// One mapped page.
 const PAGE: u32 = 4096;
-/// Measurements of each case, for a second of [`Options::sound`] or more: they are short, and the machine is noisy.
+/// Measurements of each case, for a second of [`Options::sound`] or more: they are short, and the machine is
+/// noisy.
 const ROUNDS: f64 = 15.0;
 /// And for the least of it.
 const ROUNDS_MIN: usize = 3;
@@ -105,7 +109,8 @@ pub const CASES: &[Case] = &[
     Case { sealed: false, ..Case::new("4 KiB entries, memory not sealed", Some(PAGE)) },
 ];
 
-/// The offset of `number` among `count` (a power of two): another one for each, and never beside its neighbour's.
+/// The offset of `number` among `count` (a power of two): another one for each, and never beside its
+/// neighbour's.
 fn scattered(number: u32, count: u32) -> u32 {
     number.wrapping_mul(37).wrapping_add(11) % count
 }
@@ -264,8 +269,8 @@ fn map_table(ram: &mut GuestRam, entries: u32, bytes: u32) -> io::Result<()> {
     map(ram, TABLE, ENTRIES_MAX * SLOT_BYTES, (table, 0))
 }
 
-/// Bytes per nanosecond (so GB per second) of passes that move the buffer once each. By this thread's CPU time: what other processes
-/// take from it is not counted.
+/// Bytes per nanosecond (so GB per second) of passes that move the buffer once each. By this thread's CPU
+/// time: what other processes take from it is not counted.
 fn speed(mut pass: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
     let (begin, cpu) = (Instant::now(), cpu_time(ClockId::ThreadCPUTime)?);
     let mut passes = 0_u32;

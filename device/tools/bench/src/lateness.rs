@@ -1,6 +1,7 @@
-//! How late a packet's notification is: from the moment when its last frame has left by the device clock, until a thread that sleeps on the
-//! eventfd runs. Most of it is the host's scheduler, twice; so a bare thread that sleeps to the same deadlines and signals an eventfd is
-//! measured in turn with the card, and what the card adds is what lies between.
+//! How late a packet's notification is: from the moment when its last frame has left by the device clock,
+//! until a thread that sleeps on the eventfd runs. Most of it is the host's scheduler, twice; so a bare
+//! thread that sleeps to the same deadlines and signals an eventfd is measured in turn with the card, and
+//! what the card adds is what lies between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -55,8 +56,8 @@ fn card(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
     Ok(late)
 }
 
-/// Plays for as long as `sound`: sleeps on the interrupt, and marks a packet for every one that is complete, as a driver does. Gives the
-/// microseconds from due to seen of each packet, sorted.
+/// Plays for as long as `sound`: sleeps on the interrupt, and marks a packet for every one that is complete,
+/// as a driver does. Gives the microseconds from due to seen of each packet, sorted.
 pub(super) fn play_for(card: &MeasuredCard, sound: Duration) -> Result<Vec<f64>, BenchError> {
     let begin = Instant::now();
     let mut late = Vec::new();
@@ -72,7 +73,8 @@ pub(super) fn play_for(card: &MeasuredCard, sound: Duration) -> Result<Vec<f64>,
             late.push(now.saturating_sub(due) as f64 / 1000.0);
         }
         if new != 0 {
-            // The buffer has two packets: the one that is complete is filled again, as the one after the next.
+            // The buffer has two packets: the one that is complete is filled again, as the one after the
+            // next.
             card.mark(0, status.packets.wrapping_add(1))?;
         }
         seen = status.packets;
@@ -142,8 +144,8 @@ mod tests {
         assert_eq!(rows[1].case, "99 %, 1 ms packets");
     }
 
-    /// Late is later than due, and (unless the whole machine stands still) less than a packet later: what is due a packet too soon or too
-    /// late is neither.
+    /// Late is later than due, and (unless the whole machine stands still) less than a packet later: what is
+    /// due a packet too soon or too late is neither.
     #[test]
     fn card_and_bare_thread_are_late_by_a_little_and_seen_once_for_each_packet() {
         const PACKET: u32 = 20_000;

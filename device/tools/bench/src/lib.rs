@@ -1,10 +1,12 @@
-//! Figures: what the card costs and how punctual it is, measured in one run on this machine. `ringwave bench` prints them.
+//! Figures: what the card costs and how punctual it is, measured in one run on this machine. `ringwave bench`
+//! prints them.
 //!
-//! The card, its engine thread and its I/O worker run in this process, as the program runs them, with the null sink; a guest is played by
-//! `measured_card`.
+//! The card, its engine thread and its I/O worker run in this process, as the program runs them, with the
+//! null sink; a guest is played by `measured_card`.
 //!
-//! Timings depend on the machine and on what else it does, so each figure says what it is a ratio of, and both are measured side by
-//! side; each is measured several times, and its median stands with the least and the greatest. Nothing here judges a figure.
+//! Timings depend on the machine and on what else it does, so each figure says what it is a ratio of, and
+//! both are measured side by side; each is measured several times, and its median stands with the least and
+//! the greatest. Nothing here judges a figure.
 
 #![allow(
     clippy::cast_precision_loss,

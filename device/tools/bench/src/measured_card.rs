@@ -1,7 +1,9 @@
-//! What is measured: a whole card with its engine thread and I/O worker, in this process, on the realtime clock, into the null sink; and the guest's
-//! ends of it: RAM, an eventfd for its one MSI message, the page BAR as memory.
+//! What is measured: a whole card with its engine thread and I/O worker, in this process, on the realtime
+//! clock, into the null sink; and the guest's ends of it: RAM, an eventfd for its one MSI message, the page
+//! BAR as memory.
 //!
-//! A register access here is a call of [`Card`] and not a message over a socket: what the transport and QEMU cost is not in the figures.
+//! A register access here is a call of [`Card`] and not a message over a socket: what the transport and QEMU
+//! cost is not in the figures.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
@@ -54,8 +56,8 @@ pub struct MeasuredCard {
 }
 
 impl MeasuredCard {
-    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With `written` the streams are marked:
-    /// somebody has to go on with it.
+    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With
+    /// `written` the streams are marked: somebody has to go on with it.
     pub fn new(streams: u32, packet_micros: u32, written: bool) -> Result<Self, BenchError> {
         let controller =
             Config { render: streams, capture: 0, clock: ClockMode::Realtime, ..Config::default() };
@@ -236,8 +238,8 @@ impl MeasuredCard {
         self.card.report()
     }
 
-    /// Packets that were completed, of all streams. An error if what was played was not what is in the buffers, for then the figures are
-    /// of something else.
+    /// Packets that were completed, of all streams. An error if what was played was not what is in the
+    /// buffers, for then the figures are of something else.
     pub fn packets_played(&self) -> Result<u64, BenchError> {
         let mut packets = 0_u64;
         for (index, stats) in self.card.stream_stats().iter().enumerate() {

@@ -1,5 +1,6 @@
-//! What a second of sound costs in messages: accesses that the guest makes and QEMU carries to the card (each stops a virtual CPU), and
-//! interrupts the other way. Counted by the card itself, while a stream runs whose packets are marked by the mark page.
+//! What a second of sound costs in messages: accesses that the guest makes and QEMU carries to the card (each
+//! stops a virtual CPU), and interrupts the other way. Counted by the card itself, while a stream runs whose
+//! packets are marked by the mark page.
 
 use super::lateness::play_for;
 use super::measured_card::MeasuredCard;

@@ -1,9 +1,11 @@
-//! How far the position that a guest computes from the status page is from the one that the card tells when it is asked by a register.
+//! How far the position that a guest computes from the status page is from the one that the card tells when
+//! it is asked by a register.
 //!
-//! The page is read first, as memory, then the register, between two looks at the clock. The error is what the register's answer lies outside
-//! of what the page says for those two moments, so time that passes during the read is no error. The device clock is read directly: a guest
-//! adds the error of its own calibration. What is seen is the rule that nobody extrapolates further than a packet beyond the anchor: at a
-//! packet's end the page stands still until the engine, late by the host's scheduler, renews it.
+//! The page is read first, as memory, then the register, between two looks at the clock. The error is what
+//! the register's answer lies outside of what the page says for those two moments, so time that passes during
+//! the read is no error. The device clock is read directly: a guest adds the error of its own calibration.
+//! What is seen is the rule that nobody extrapolates further than a packet beyond the anchor: at a packet's
+//! end the page stands still until the engine, late by the host's scheduler, renews it.
 
 use std::time::{Duration, Instant};
 

@@ -39,11 +39,13 @@ pub struct Row {
     pub value: Spread,
     /// Unit of the value.
     pub unit: &'static str,
-    /// The value over what [`Row::of`] names, both from the same round; `None` where there is nothing to compare it with.
+    /// The value over what [`Row::of`] names, both from the same round; `None` where there is nothing to
+    /// compare it with.
     pub ratio: Option<Spread>,
     /// What it is a ratio of, or by what it was measured.
     pub of: &'static str,
-    /// The value over what the same could reach at the very best, where that is less than what [`Row::of`] names.
+    /// The value over what the same could reach at the very best, where that is less than what [`Row::of`]
+    /// names.
     pub ceiling: Option<Spread>,
 }
 
