@@ -33,7 +33,7 @@ const EVENTS: [(&str, &[&str]); 8] = [
     ("surprise", &["reg.PositionRegister=1"]),
     ("surprise", &["surprise=drop", "msi=0"]),
     ("surprise-d3", &[]),
-    ("surprise-set-state", &["rounds=2"]),
+    ("surprise-set-state", &["rounds=2", "cpus=2"]),
 ];
 
 /// A cell of the matrix: an event in every state, a direction, a DMA mode.
@@ -67,6 +67,8 @@ fn run(cell: Cell) -> (Report, Vec<u8>, Vec<u8>) {
     TestTune { seconds: if cell.records { 20 } else { 1 }, format }.write(&tune).expect("a WAV file");
     let change = |request: &mut ringwave_runner::request::Request| {
         request.contiguous = cell.contiguous;
+        let cpus = cell.lines.iter().find_map(|line| line.strip_prefix("cpus="));
+        request.processors = cpus.map_or(1, |number| number.parse().expect("a number"));
         request.out = Some(out.clone());
         request.guest_config = vec!["client=pnp".to_owned(), format!("event={}", cell.event)];
         request.guest_config.extend(cell.lines.iter().copied().map(String::from));
