@@ -16,7 +16,8 @@ interface! {
         /// The filter's descriptor; it must live and stay the same as long as the miniport.
         3 GetDescription as get_description(description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> status;
         /// The best format in the intersection of a client's range with one of ours. STATUS_NOT_IMPLEMENTED
-        /// lets PortCls do it. `length` 0: only the size is asked for, answer STATUS_BUFFER_OVERFLOW.
+        /// lets PortCls do it. `length` 0: only the size is asked for, answer STATUS_BUFFER_OVERFLOW; too
+        /// little: STATUS_BUFFER_TOO_SMALL. No format is in both: STATUS_NO_MATCH.
         4 DataRangeIntersection as data_range_intersection(
             pin: u32, client: In<'_, KSDATARANGE>, ours: In<'_, KSDATARANGE>, length: u32, format: *mut c_void, format_length: Out<'_, u32>,
         ) -> status;
@@ -53,7 +54,7 @@ interface! {
     /// Signal-processing modes of a miniport's pins.
     IMiniportAudioSignalProcessing: IUnknown, "B532678C-BE50-472D-9973-8A6F16594989", implemented as MiniportAudioSignalProcessing: ComClass, table IMiniportAudioSignalProcessingVtbl {
         /// `modes` NULL: set the count, succeed. Too small: set the count, STATUS_BUFFER_TOO_SMALL. Bridge
-        /// pin: STATUS_NOT_SUPPORTED.
+        /// pin: STATUS_NOT_SUPPORTED. No such pin: STATUS_INVALID_PARAMETER.
         3 GetModes as get_modes(pin: u32, modes: *mut GUID, count: InOut<'_, u32>) -> status;
     }
 

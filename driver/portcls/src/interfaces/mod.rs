@@ -2,8 +2,15 @@
 //! header's order).
 //!
 //! Each row makes a slot of the table, a trait method for those who implement it and a method on
-//! [`ComRef`](crate::ComRef) for those who call it. Methods are called at PASSIVE_LEVEL unless a row says
-//! otherwise.
+//! [`ComRef`](crate::ComRef) for those who call it.
+//!
+//! **Levels and statuses** are those of the method's page in windows-driver-docs-ddi, `IInterface::Method`:
+//! it is called at PASSIVE_LEVEL unless its row says otherwise; a status that a row does not name is "an
+//! appropriate error" there. *Doubt*: the pages of the power interfaces and of offload name no level.
+//!
+//! **Left out**: what only ports other than WaveRT and topology have a use for (IDmaChannel,
+//! IMusicTechnology, WavePci, WaveCyclic, MIDI, DMus), and the side-band interfaces of Bluetooth and USB,
+//! whose headers are others.
 pub mod adapter;
 pub mod audio_engine;
 pub mod drm;

@@ -21,7 +21,7 @@ interface! {
         3 Init as init(
             device: *mut DEVICE_OBJECT, irp: *mut IRP, miniport: UnknownIn<'_>, adapter: UnknownIn<'_>, resources: ComIn<'_, IResourceList>,
         ) -> status;
-        /// Reads a device property (DEVICE_REGISTRY_PROPERTY).
+        /// Reads a device property (DEVICE_REGISTRY_PROPERTY). STATUS_BUFFER_TOO_SMALL.
         4 GetDeviceProperty as get_device_property(property: i32, length: u32, buffer: *mut c_void, result_length: Out<'_, u32>) -> status;
         /// Opens a registry key; see [`KeyType`](crate::calls::KeyType).
         5 NewRegistryKey as new_registry_key(

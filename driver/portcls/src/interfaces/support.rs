@@ -28,9 +28,9 @@ interface! {
         5 FindTranslatedEntry as find_translated_entry(kind: i32, index: u32) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR;
         /// Number `index` of a type, raw; NULL if there is none.
         6 FindUntranslatedEntry as find_untranslated_entry(kind: i32, index: u32) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR;
-        /// Adds a pair.
+        /// Adds a pair. STATUS_INSUFFICIENT_RESOURCES if the list is full.
         7 AddEntry as add_entry(translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR, raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR) -> status;
-        /// Adds a pair of another list.
+        /// Adds a pair of another list. STATUS_INVALID_PARAMETER if that has none.
         8 AddEntryFromParent as add_entry_from_parent(parent: ComIn<'_, IResourceList>, kind: i32, index: u32) -> status;
         /// The whole, translated.
         9 TranslatedList as translated_list() -> PCM_RESOURCE_LIST;
@@ -38,7 +38,10 @@ interface! {
         10 UntranslatedList as untranslated_list() -> PCM_RESOURCE_LIST;
     }
 
-    /// An open registry key. Information classes and size rules are those of ZwQueryValueKey and its kin.
+    /// An open registry key. Information classes and size rules are those of ZwQueryValueKey and its kin:
+    /// STATUS_BUFFER_TOO_SMALL without room for the head, STATUS_BUFFER_OVERFLOW without room for all,
+    /// STATUS_OBJECT_NAME_NOT_FOUND for a name that is not there, STATUS_NO_MORE_ENTRIES behind the last
+    /// number, STATUS_INVALID_PARAMETER.
     IRegistryKey: IUnknown, "E8DA4302-F304-11D0-958B-00C04FB925D3", implemented as RegistryKey: ComClass, table IRegistryKeyVtbl {
         /// The key itself.
         3 QueryKey as query_key(class: i32, buffer: *mut c_void, length: u32, result_length: Out<'_, u32>) -> status;
