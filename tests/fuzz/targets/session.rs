@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ringwave_card::{Card, CardConfig, Function};
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::{Identity, layout};
+use ringwave_card::{Card, CardConfig, Function};
 use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_engine::sources::NoSources;
 use ringwave_fuzz::client::{Answer, FILE_BYTES, PAGE, PAGES, eventfds, memory, reply_to};
@@ -161,7 +161,8 @@ impl Client {
             speed: Speed::REAL,
             trace: false,
         };
-        let card = Arc::new(config.power_on_with(HostClock::by_hand(), Box::new(NoSources)).expect("a page BAR"));
+        let card =
+            Arc::new(config.power_on_with(HostClock::by_hand(), Box::new(NoSources)).expect("a page BAR"));
         let contents = [vec![0x11; FILE_BYTES], vec![0x22; FILE_BYTES]];
         for (file, contents) in memory().iter().zip(&contents) {
             file.write_all_at(contents, 0).expect("a memfd takes it");
