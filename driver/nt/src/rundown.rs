@@ -3,9 +3,21 @@
 //! Using it takes no lock, so that it may be called out of with ([`Rundown::with`]) at any level; taking it
 //! away waits for those who are at it ([`Rundown::close`]). What ExAcquireRundownProtection is to C, without
 //! its imports.
-use crate::clock;
+//!
+//! Its own tests run it under loom, in every order that the memory model allows.
 use core::cell::UnsafeCell;
+#[cfg(not(test))]
 use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(test)]
+use loom::sync::atomic::{AtomicU32, Ordering};
+#[cfg(test)]
+use loom::thread::yield_now as pause;
+
+/// Lets those who are at it go on.
+#[cfg(not(test))]
+fn pause() {
+    crate::clock::sleep_100ns(10_000);
+}
 
 /// Nothing is there, and never was.
 const EMPTY: u32 = 0;
@@ -37,22 +49,32 @@ impl<T> Default for Rundown<T> {
 
 impl<T> Rundown<T> {
     /// Nothing is there yet.
+    #[cfg(not(test))]
     pub const fn new() -> Self {
+        Self { state: AtomicU32::new(EMPTY), value: UnsafeCell::new(None) }
+    }
+
+    /// The same with loom's atomics, which can't be made in a constant.
+    #[cfg(test)]
+    pub fn new() -> Self {
         Self { state: AtomicU32::new(EMPTY), value: UnsafeCell::new(None) }
     }
 
     /// Puts it there.
     ///
     /// # Errors
-    /// The value, if there is or was one.
+    /// The value, if there is or was one, or somebody has closed it meanwhile.
     pub fn open(&self, value: T) -> Result<(), T> {
         if self.state.compare_exchange(EMPTY, OPENING, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Err(value);
         }
         // SAFETY: EMPTY becomes OPENING once, and in OPENING nobody else looks.
         unsafe { *self.value.get() = Some(value) };
-        self.state.store(OPEN, Ordering::Release);
-        Ok(())
+        match self.state.compare_exchange(OPENING, OPEN, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            // SAFETY: OPENING became CLOSED, where nobody looks either.
+            Err(_) => unsafe { (*self.value.get()).take() }.map_or(Ok(()), Err),
+        }
     }
 
     /// Does something with it, if it is there; it stays until that has returned. Any level that `work`
@@ -71,12 +93,18 @@ impl<T> Rundown<T> {
     pub fn close(&self) -> Option<T> {
         let leave = |state: u32| (state & OPEN != 0).then_some(state & USERS | CLOSED);
         if self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, leave).is_err() {
-            // From now on it does not come either.
-            let _ = self.state.compare_exchange(EMPTY, CLOSED, Ordering::Relaxed, Ordering::Relaxed);
-            return None;
+            // From now on it does not come either, not even from one who is about to put it there.
+            let bar = |state: u32| matches!(state, EMPTY | OPENING).then_some(CLOSED);
+            let barred = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bar).is_ok();
+            // It came in between: taken away as any other.
+            return if barred || self.state.load(Ordering::Relaxed) & OPEN == 0 {
+                None
+            } else {
+                self.close()
+            };
         }
         while self.state.load(Ordering::Acquire) & USERS != 0 {
-            clock::sleep_100ns(10_000);
+            pause();
         }
         // SAFETY: this call alone made it CLOSED out of OPEN, nobody was let in since, and the last of those
         // before has left.
@@ -88,45 +116,62 @@ impl<T> Rundown<T> {
 #[cfg(not(windows))]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use loom::cell::Cell;
+    use loom::model;
+    use loom::sync::Arc;
+    use loom::thread::spawn;
 
     #[test]
     fn comes_once_and_goes_once() {
-        let place = Rundown::new();
-        assert_eq!(place.with(|value: &u32| *value), None, "nothing is there yet");
-        assert_eq!((place.open(7), place.open(8)), (Ok(()), Err(8)));
-        assert_eq!(place.with(|value| *value), Some(7));
-        assert_eq!((place.close(), place.close()), (Some(7), None));
-        assert_eq!((place.with(|value| *value), place.open(9)), (None, Err(9)));
-        let never = Rundown::<u32>::new();
-        assert_eq!((never.close(), never.open(1)), (None, Err(1)), "a late comer is not let in");
+        model(|| {
+            let place = Rundown::new();
+            assert_eq!(place.with(|value: &u32| *value), None, "nothing is there yet");
+            assert_eq!((place.open(7), place.open(8)), (Ok(()), Err(8)));
+            assert_eq!(place.with(|value| *value), Some(7));
+            assert_eq!((place.close(), place.close()), (Some(7), None));
+            assert_eq!((place.with(|value| *value), place.open(9)), (None, Err(9)));
+            let never = Rundown::<u32>::new();
+            assert_eq!((never.close(), never.open(1)), (None, Err(1)), "a late comer is not let in");
+        });
     }
 
+    /// A value of which loom finds it when somebody is at it while another has taken it.
+    struct Watched(Cell<u32>);
+
+    // SAFETY: loom ends the test at the first access that meets another; that is what it is for.
+    unsafe impl Sync for Watched {}
+
+    /// The value is put there, used, and taken away, in all orders: who uses it has it whole, and who
+    /// has taken it has it alone.
     #[test]
-    fn stays_as_long_as_somebody_is_at_it() {
-        let place = Rundown::new();
-        let value = Arc::new(());
-        place.open(Arc::clone(&value)).unwrap();
-        let (at_it, go_on) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
-        std::thread::scope(|scope| {
-            let user = scope.spawn(|| {
-                place.with(|value| {
-                    at_it.wait();
-                    go_on.wait();
-                    std::thread::sleep(std::time::Duration::from_millis(30));
-                    Arc::strong_count(value)
-                })
-            });
-            at_it.wait();
-            let closer = scope.spawn(|| drop(place.close()));
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            let (gone, let_in) = (closer.is_finished(), place.with(|_| ()).is_some());
-            // Judged when nobody waits any more, so that a failure ends the test.
-            go_on.wait();
-            let seen = user.join().unwrap();
-            assert!(!gone && seen == Some(2), "it was taken away from under its user");
-            assert!(!let_in, "nobody is let in any more");
+    fn who_takes_it_away_has_it_alone() {
+        model(|| {
+            let place = Arc::new(Rundown::new());
+            assert!(place.open(Watched(Cell::new(1))).is_ok());
+            let user = {
+                let place = place.clone();
+                spawn(move || place.with(|value| assert_eq!(value.0.get(), 1)))
+            };
+            let taken = place.close().expect("nobody else takes it");
+            taken.0.set(2);
+            user.join().unwrap();
+            assert!(place.with(|_| ()).is_none());
         });
-        assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    /// What comes while it is taken away has come and is taken, or has not come: it never stays.
+    #[test]
+    fn nothing_comes_after_it_was_taken_away() {
+        model(|| {
+            let place = Arc::new(Rundown::new());
+            let thread = {
+                let place = place.clone();
+                spawn(move || place.open(Watched(Cell::new(1))).is_ok())
+            };
+            let taken = place.close().is_some();
+            let opened = thread.join().unwrap();
+            assert_eq!(opened, taken, "what was let in was taken");
+            assert!(place.with(|_| ()).is_none());
+        });
     }
 }
