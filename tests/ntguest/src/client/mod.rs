@@ -35,6 +35,8 @@
 //!   comes back as from a reset.
 //! * `pnp`: `event=` happens to the device `rounds=` times, with a stream in `state=` open, of either direction;
 //!   then as `play`, or with `mode=` as `record`.
+//! * `walk`: `walk_events=500` random events from `walk_seed=1` on all endpoints and controls and the
+//!   device's power, from threads that know nothing of each other; then as `play`.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
 //! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream
@@ -112,6 +114,8 @@ mod stress;
 mod sweep;
 #[cfg(target_os = "uefi")]
 mod timer;
+#[cfg(target_os = "uefi")]
+mod walk;
 
 #[cfg(target_os = "uefi")]
 pub use session::run;
@@ -119,7 +123,9 @@ pub use session::run;
 #[cfg(target_os = "uefi")]
 mod session {
     use super::play::{self, Label};
-    use super::{controls, cycles, duplex, pnp, power, realtime, record, removal, stress, sweep, timer, wav};
+    use super::{
+        controls, cycles, duplex, pnp, power, realtime, record, removal, stress, sweep, timer, walk, wav,
+    };
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
     use crate::kernel::{self, cfg};
@@ -149,6 +155,7 @@ mod session {
             Some("cycles") => cycles::run(),
             Some("removal") => removal::run(),
             Some("pnp") => pnp::run() && if pnp::captures() { record::run() } else { play(&parsed_wav()) },
+            Some("walk") => walk::run() && play(&parsed_wav()),
             Some("power") => power::idle_transitions() && play(&parsed_wav()),
             Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),

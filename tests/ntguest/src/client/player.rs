@@ -71,7 +71,7 @@ impl Order {
     pub fn wanted() -> Self {
         match cfg::get("client") {
             _ if slots() == 1 => Self::Lazy,
-            None | Some("ahead" | "duplex" | "play" | "pnp" | "power" | "stress") => Self::Ahead,
+            None | Some("ahead" | "duplex" | "play" | "pnp" | "power" | "stress" | "walk") => Self::Ahead,
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(

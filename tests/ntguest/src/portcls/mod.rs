@@ -117,6 +117,8 @@ pub const CFG_KEYS: &[&str] = &[
     "state",
     "surprise",
     "volume",
+    "walk_events",
+    "walk_seed",
 ];
 
 #[cfg(target_os = "uefi")]

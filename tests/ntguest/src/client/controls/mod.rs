@@ -6,7 +6,7 @@
 
 mod events;
 pub mod jack;
-mod level;
+pub mod level;
 mod pin;
 pub mod settings;
 mod together;
