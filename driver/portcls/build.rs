@@ -1,6 +1,6 @@
-//! The link arguments of a driver image. Examples get them here; a package that depends on this one finds them in
-//! `DEP_PORTCLS_LINK_ARGUMENTS` of its build script, separated by blanks, and gives them to its binaries. They
-//! are for rust-lld in its Microsoft mode; each was tried.
+//! The link arguments of a driver image. Examples get them here; a package that depends on this one finds
+//! them in `DEP_PORTCLS_LINK_ARGUMENTS` of its build script, separated by blanks, and gives them to its
+//! binaries. They are for rust-lld in its Microsoft mode; each was tried.
 //!
 //! `/GUARD:CF` is not among them. It needs a load configuration (`_load_config_used`), which the C runtime
 //! brings and rust-lld does not: it warns and leaves the directory empty, and an image that claims the guard
@@ -27,9 +27,9 @@ const DRIVER: &[&str] = &[
     "/MANIFEST:NO",
     // DriverEntry's code is thrown away after the start.
     "/SECTION:INIT,ERD",
-    // Nothing is paged, see the driver's main.rs, and P says so in the section table, as Microsoft's linker does for
-    // drivers. *Doubt*: the kernel keeps a driver's sections in memory unless their names begin with PAGE, so
-    // the flag may change nothing; it is right under both readings.
+    // Nothing is paged, see the driver's main.rs, and P says so in the section table, as Microsoft's linker
+    // does for drivers. *Doubt*: the kernel keeps a driver's sections in memory unless their names begin with
+    // PAGE, so the flag may change nothing; it is right under both readings.
     "/SECTION:.text,ERP",
     "/SECTION:.rdata,RP",
     "/SECTION:.data,RWP",

@@ -1,13 +1,15 @@
-//! A sound card without hardware: one microphone that hears a tone of 1 kHz. A whole WaveRT driver, to begin from.
+//! A sound card without hardware: one microphone that hears a tone of 1 kHz. A whole WaveRT driver, to begin
+//! from.
 //!
 //! ```text
 //! cargo build -p portcls-sys --example sine --target x86_64-pc-windows-msvc --profile kernel
 //! qemu-scripts/ntguest --sys sine.sys --device none --client record --set mode=timer
 //! ```
 //!
-//! A WaveRT filter (pin 0 is the client's, pin 1 the bridge) and a topology filter (pin 0 the microphone, pin 1 the
-//! bridge), connected. The stream has no notifications: a client asks for its position now and then, and that
-//! is when the samples up to now are made. A driver with hardware has DMA and an interrupt there instead.
+//! A WaveRT filter (pin 0 is the client's, pin 1 the bridge) and a topology filter (pin 0 the microphone, pin
+//! 1 the bridge), connected. The stream has no notifications: a client asks for its position now and then,
+//! and that is when the samples up to now are made. A driver with hardware has DMA and an interrupt there
+//! instead.
 //!
 //! Not one `unsafe`: what needs it stands in the crates `nt` and `portcls_sys`, once.
 #![cfg_attr(windows, no_std, no_main)]
@@ -51,7 +53,7 @@ fn start(device: &StartingDevice<'_>) -> NtResult {
     device.connect((&topology, BRIDGE), (&wave, BRIDGE))
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------
 // What the filters look like.
 
 /// The bridge of both filters.
@@ -96,7 +98,7 @@ static WAVE_CATEGORIES: [GUID; 3] = [KSCATEGORY_AUDIO, KSCATEGORY_CAPTURE, KSCAT
 static WAVE: PCFILTER_DESCRIPTOR =
     PCFILTER_DESCRIPTOR::new(&WAVE_PINS, &[], &WAVE_CONNECTIONS, &WAVE_CATEGORIES);
 
-// ---------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------
 // The miniports.
 
 struct Topology;
@@ -180,7 +182,7 @@ impl MiniportWaveRT for Wave {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------
 // The stream.
 
 struct Stream {

@@ -1,5 +1,5 @@
-//! Compiles if the declarations of `nt` are those of `wdk-sys`: sizes, offsets, values; and if `wdk-sys` has each
-//! function under its name. Made for x86_64-pc-windows-msvc by `tests/wdk/run`.
+//! Compiles if the declarations of `nt` are those of `wdk-sys`: sizes, offsets, values; and if `wdk-sys` has
+//! each function under its name. Made for x86_64-pc-windows-msvc by `tests/wdk/run`.
 #![no_std]
 
 use core::mem::offset_of;
@@ -64,9 +64,9 @@ layouts! {
     KDPC { DeferredRoutine, DeferredContext, SystemArgument1, SystemArgument2, DpcData }
 }
 
-// Debian's headers are older here. DEVICE_OBJECT's alignment is Microsoft's alone (16 bytes: it ends at 0x150),
-// DEVICE_DESCRIPTION ends before what version 3 added. CM_MEMORY_RESOURCE and CM_INTERRUPT_RESOURCE are names of ours
-// for structures that have none in C; the union that they are in is compared.
+// Debian's headers are older here. DEVICE_OBJECT's alignment is Microsoft's alone (16 bytes: it ends at
+// 0x150), DEVICE_DESCRIPTION ends before what version 3 added. CM_MEMORY_RESOURCE and CM_INTERRUPT_RESOURCE
+// are names of ours for structures that have none in C; the union that they are in is compared.
 offsets! {
     DEVICE_OBJECT { DriverObject, Flags, DeviceExtension, DeviceType, StackSize }
     DEVICE_DESCRIPTION {

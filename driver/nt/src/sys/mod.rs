@@ -1,7 +1,7 @@
 //! The raw face: kernel structures, constants and functions under the WDK's names.
 //!
-//! With feature `wdk` this is `wdk_sys` with what it lacks (`wdk`); otherwise it is what we declare. `tests/wdk/run`
-//! compares the two.
+//! With feature `wdk` this is `wdk_sys` with what it lacks (`wdk`); otherwise it is what we declare.
+//! `tests/wdk/run` compares the two.
 
 mod large_integer;
 pub use large_integer::LargeInteger;

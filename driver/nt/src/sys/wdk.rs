@@ -1,6 +1,6 @@
-//! `wdk_sys`, and by the names of this crate what it lacks or says otherwise: inline functions of the headers, of
-//! which there are no bindings; functions that it blocks; unions whose members have no name in C, which bindgen
-//! numbers.
+//! `wdk_sys`, and by the names of this crate what it lacks or says otherwise: inline functions of the
+//! headers, of which there are no bindings; functions that it blocks; unions whose members have no name in C,
+//! which bindgen numbers.
 pub use wdk_sys::{ntddk::*, *};
 
 /// A processor mode, as functions take it.
@@ -35,8 +35,8 @@ typed! {
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
-    /// Pool memory, not zeroed; NULL on failure. wdk-sys blocks it as deprecated, and what replaces it came with
-    /// Windows 10 2004.
+    /// Pool memory, not zeroed; NULL on failure. wdk-sys blocks it as deprecated, and what replaces it came
+    /// with Windows 10 2004.
     pub fn ExAllocatePoolWithTag(pool_type: POOL_TYPE, bytes: usize, tag: u32) -> PVOID;
     /// Maps device memory; older headers do not have it.
     pub fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, protect: u32) -> PVOID;
