@@ -110,7 +110,7 @@ fn drain(mut pipe: File, patience: Duration) -> Result<Bytes<'static>, WavError>
         }
         memory.extend_from_slice(read);
         // Enough to tell what it is instead.
-        if memory.len() >= 16 && !memory.starts_with(b"RIFF") {
+        if memory.len() >= 16 && ![b"RIFF", b"RF64", b"BW64"].iter().any(|magic| memory.starts_with(*magic)) {
             break;
         }
         if memory.len() > IN_MEMORY_BYTES {

@@ -2,9 +2,7 @@
 //! not.
 
 /// Bytes that a file has to have for [`other_file`].
-const MAGIC: [(&[u8], &str); 12] = [
-    (b"RF64", "RF64, a WAV file for more than 4 GiB"),
-    (b"BW64", "BW64, a WAV file for more than 4 GiB"),
+const MAGIC: [(&[u8], &str); 10] = [
     (b"RIFX", "RIFX, a WAV file with the most significant byte first"),
     (b"riff", "Wave64"),
     (b"FORM", "AIFF"),

@@ -51,7 +51,19 @@ pub enum WavError {
     /// It begins as a file of another kind.
     #[error("{0}; convert it to a plain PCM or 32-bit float WAV file")]
     Other(&'static str),
-    /// A chunk is longer than the file.
+    /// A chunk before the data is longer than the file.
+    #[error(
+        "its chunk {name:?} says {said} bytes, and {there} are left in the file; record or copy it again"
+    )]
+    LongChunk {
+        /// Its name.
+        name: String,
+        /// What it says.
+        said: u64,
+        /// What is there.
+        there: u64,
+    },
+    /// The data is longer than the file.
     #[error("cut short: it says {said} bytes of sound and has {there}; record or copy it again")]
     CutShort {
         /// What the header says.
@@ -68,6 +80,9 @@ pub enum WavError {
     /// The data ends in the middle of a frame.
     #[error("its sound ends in the middle of a frame; record or copy it again")]
     PartialFrame,
+    /// RF64 or BW64 without its lengths.
+    #[error("its ds64 chunk is too short; make it again")]
+    BadLengths,
     /// Samples of a kind that the card does not have.
     #[error("{}; convert it to 8-, 16-, 24- or 32-bit PCM or 32-bit float", kinds::samples(*tag, *bits))]
     Samples {
@@ -83,8 +98,11 @@ pub(super) struct Fmt {
     pub(super) tag: u16,
     pub(super) channels: u16,
     pub(super) rate: u32,
+    /// Bits of a sample's bytes.
     pub(super) container: u16,
     pub(super) valid: u16,
+    /// `KSAUDIO_SPEAKER_*`, of an extensible format.
+    pub(super) speakers: Option<u32>,
 }
 
 impl Fmt {
@@ -92,6 +110,13 @@ impl Fmt {
     pub(super) fn frame_bytes(&self) -> usize {
         (usize::from(self.channels) * usize::from(self.container.div_ceil(8))).max(1)
     }
+}
+
+/// Where the samples are, and what is odd about the file.
+pub(super) struct Found {
+    pub(super) fmt: Fmt,
+    pub(super) data: Range<u64>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Reads the file at `path`.
@@ -104,57 +129,188 @@ pub fn parse(file: &[u8]) -> Result<Sound, WavError> {
     Samples::new(Bytes::Memory(Cow::Borrowed(file)))?.sound()
 }
 
-/// Chunks that may come before the data. Each takes a read, and a file of zeros is nothing but empty chunks.
+/// Chunks of a file that are looked at. Each takes a read, and a file of zeros is nothing but empty chunks.
 const CHUNKS_MAX: u32 = 4096;
 /// No field of a format chunk that matters is further behind.
 const FMT_BYTES_MAX: u64 = 40;
+/// Lengths that stand for "to the end of the file", when they are longer than that: of programs that write to
+/// a pipe (0xFFFFFFFF ffmpeg and this one, 0x7FFFF000 sox), and of such that were ended before they knew.
+const PLACEHOLDERS: [u32; 7] =
+    [0xFFFF_FFFF, 0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_F000, 0x7FFF_FFFE, 0xFFFF_FFFE];
+
+/// A chunk's name and length, and where its content is.
+#[derive(Clone, Copy)]
+struct Chunk {
+    name: [u8; 4],
+    said: u32,
+    body: u64,
+}
+
+impl Chunk {
+    fn at(file: &Bytes<'_>, at: u64) -> std::io::Result<Option<Self>> {
+        let mut head = [0; 8];
+        if file.read_at(at, &mut head)? < head.len() {
+            return Ok(None);
+        }
+        let [a, b, c, d, said @ ..] = head;
+        let body = at.saturating_add(8);
+        Ok(Some(Self { name: [a, b, c, d], said: u32::from_le_bytes(said), body }))
+    }
+
+    /// As it is told.
+    fn name(&self) -> String {
+        String::from_utf8_lossy(&self.name).trim_end().to_owned()
+    }
+
+    /// Whether a file may have a chunk of this name: letters, digits and signs.
+    fn is_likely(&self) -> bool {
+        self.name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') && self.name != *b"    "
+    }
+}
+
+/// Goes through the chunks of a file.
+struct Chunks<'a> {
+    file: &'a Bytes<'a>,
+    /// RF64 and BW64: lengths of 64 bits stand in their chunk `ds64` (EBU Tech 3306, ITU-R BS.2088).
+    long: bool,
+    /// The length of the data there.
+    long_data: Option<u64>,
+    fmt: Option<Fmt>,
+    warnings: Vec<String>,
+}
 
 /// What the samples of a file are, and where.
-pub(super) fn find_data(file: &Bytes<'_>) -> Result<(Fmt, Range<u64>), WavError> {
+pub(super) fn find_data(file: &Bytes<'_>) -> Result<Found, WavError> {
     let mut begin = [0; 16];
     let read = file.read_at(0, &mut begin)?;
     let begin = begin.get(..read).unwrap_or_default();
-    if !begin.starts_with(b"RIFF") {
+    let long = begin.starts_with(b"RF64") || begin.starts_with(b"BW64");
+    if !long && !begin.starts_with(b"RIFF") {
         return Err(kinds::other_file(begin).map_or(WavError::NotWave, WavError::Other));
     }
     if begin.get(8..12) != Some(b"WAVE") {
         return Err(WavError::NotWave);
     }
-    let (mut fmt, mut at) = (None, 12_u64);
+    let mut chunks = Chunks { file, long, long_data: None, fmt: None, warnings: Vec::new() };
+    let mut at = 12_u64;
     for _ in 0..CHUNKS_MAX {
-        let mut head = [0; 8];
-        if file.read_at(at, &mut head)? < head.len() {
-            break;
+        let Some(chunk) = Chunk::at(file, at)? else { break };
+        if &chunk.name == b"data" {
+            let data = chunks.data(chunk)?;
+            chunks.look_behind(data.end)?;
+            let fmt = chunks.fmt.ok_or(WavError::Missing("fmt"))?;
+            return Ok(Found { fmt, data, warnings: chunks.warnings });
         }
-        let [a, b, c, d, length @ ..] = head;
-        let (name, said) = ([a, b, c, d], u32::from_le_bytes(length));
-        let body = at + 8;
-        let (there, bytes) = (file.len().saturating_sub(body), u64::from(said));
-        match &name {
-            // A file that went through a pipe.
-            b"data" if said == u32::MAX => {
-                return Ok((fmt.ok_or(WavError::Missing("fmt"))?, body..body + there));
-            }
-            _ if bytes > there => return Err(WavError::CutShort { said: bytes, there }),
-            b"data" => {
-                let fmt: Fmt = fmt.ok_or(WavError::Missing("fmt"))?;
-                let partial = bytes % fmt.frame_bytes() as u64 != 0;
-                return if partial { Err(WavError::PartialFrame) } else { Ok((fmt, body..body + bytes)) };
-            }
+        let (there, bytes) = (file.len().saturating_sub(chunk.body), u64::from(chunk.said));
+        if bytes > there {
+            return Err(WavError::LongChunk { name: chunk.name(), said: bytes, there });
+        }
+        chunks.take(chunk)?;
+        at = chunks.behind(chunk.body.saturating_add(bytes), &chunk.name())?;
+    }
+    Err(WavError::Missing(if chunks.fmt.is_some() { "data" } else { "fmt" }))
+}
+
+impl Chunks<'_> {
+    /// A chunk before the data, all of which is there.
+    fn take(&mut self, chunk: Chunk) -> Result<(), WavError> {
+        let mut fields = vec![0; usize::try_from(u64::from(chunk.said).min(FMT_BYTES_MAX)).unwrap_or(0)];
+        match &chunk.name {
             b"fmt " => {
-                let mut fields = vec![0; usize::try_from(bytes.min(FMT_BYTES_MAX)).unwrap_or(0)];
-                let read = file.read_at(body, &mut fields)?;
-                fmt = Some(parse_fmt(fields.get(..read).unwrap_or_default())?);
+                let read = self.file.read_at(chunk.body, &mut fields)?;
+                let (fmt, warning) = parse_fmt(fields.get(..read).unwrap_or_default())?;
+                self.warnings.extend(warning);
+                self.fmt = Some(fmt);
+            }
+            b"ds64" if self.long => {
+                let read = self.file.read_at(chunk.body, &mut fields)?;
+                let data = fields.get(..read).and_then(|fields| fields.get(8..16)?.try_into().ok());
+                self.long_data = Some(u64::from_le_bytes(data.ok_or(WavError::BadLengths)?));
             }
             _ => {}
         }
-        // Chunks are padded to an even length.
-        at = body + bytes + bytes % 2;
+        Ok(())
     }
-    Err(WavError::Missing(if fmt.is_some() { "data" } else { "fmt" }))
+
+    /// Where the chunk behind one that ends here begins: chunks are padded to an even length, and some
+    /// programs forget that.
+    fn behind(&mut self, end: u64, name: &str) -> Result<u64, WavError> {
+        let padded = end.saturating_add(end % 2);
+        if padded == end {
+            return Ok(end);
+        }
+        let likely =
+            |at: u64| Ok::<_, WavError>(Chunk::at(self.file, at)?.is_some_and(|chunk| chunk.is_likely()));
+        if !likely(padded)? && likely(end)? {
+            self.warnings.push(format!("its chunk {name:?} has an odd length and no byte of padding"));
+            return Ok(end);
+        }
+        Ok(padded)
+    }
+
+    /// Where the samples are.
+    fn data(&mut self, chunk: Chunk) -> Result<Range<u64>, WavError> {
+        let fmt = self.fmt.as_ref().ok_or(WavError::Missing("fmt"))?;
+        let (frame, there) = (fmt.frame_bytes() as u64, self.file.len().saturating_sub(chunk.body));
+        let whole = |bytes: u64| chunk.body..chunk.body.saturating_add(bytes);
+        let to_the_end = |warnings: &mut Vec<String>, said: &str| {
+            warnings.push(format!("it says {said} of sound; all up to the end of the file is taken"));
+            // Where a stream ended is no matter of frames.
+            whole(there - there % frame)
+        };
+        let said = match self.long_data {
+            // A program that was ended before it knew.
+            Some(0) if chunk.said == u32::MAX && there > 0 => {
+                return Ok(to_the_end(&mut self.warnings, "0 bytes"));
+            }
+            Some(said) if chunk.said == u32::MAX => said,
+            _ => chunk.said.into(),
+        };
+        if said == 0 && there > 0 && !self.has_chunks(chunk.body)? {
+            return Ok(to_the_end(&mut self.warnings, "0 bytes"));
+        }
+        if said > there {
+            if self.long_data.is_none() && PLACEHOLDERS.contains(&chunk.said) {
+                return Ok(to_the_end(&mut self.warnings, &format!("{said:#x} bytes")));
+            }
+            return Err(WavError::CutShort { said, there });
+        }
+        if said % frame == 0 { Ok(whole(said)) } else { Err(WavError::PartialFrame) }
+    }
+
+    /// Whether there is nothing but chunks from here to the end of the file.
+    fn has_chunks(&self, mut at: u64) -> Result<bool, WavError> {
+        for _ in 0..CHUNKS_MAX {
+            let Some(chunk) = Chunk::at(self.file, at)? else { break };
+            if !chunk.is_likely() || &chunk.name == b"data" {
+                return Ok(false);
+            }
+            let end = chunk.body.saturating_add(chunk.said.into());
+            at = end.saturating_add(end % 2);
+            if at >= self.file.len() {
+                return Ok(end <= self.file.len());
+            }
+        }
+        Ok(false)
+    }
+
+    /// What stands behind the data: another piece of sound would be missed.
+    fn look_behind(&mut self, end: u64) -> Result<(), WavError> {
+        let mut at = end.saturating_add(end % 2);
+        for _ in 0..CHUNKS_MAX {
+            let Some(chunk) = Chunk::at(self.file, at)?.filter(Chunk::is_likely) else { break };
+            if &chunk.name == b"data" {
+                self.warnings.push("it has a second data chunk, which is not taken".to_owned());
+                break;
+            }
+            let end = chunk.body.saturating_add(chunk.said.into());
+            at = end.saturating_add(end % 2);
+        }
+        Ok(())
+    }
 }
 
-fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
+fn parse_fmt(body: &[u8]) -> Result<(Fmt, Option<String>), WavError> {
     let short = |at: usize| body.get(at..at + 2).and_then(|b| Some(u16::from_le_bytes(b.try_into().ok()?)));
     let long = |at: usize| body.get(at..at + 4).and_then(|b| Some(u32::from_le_bytes(b.try_into().ok()?)));
     let field = |value: Option<u16>| value.ok_or(WavError::BadFormat("is too short"));
@@ -165,13 +321,22 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
         rate: long(4).ok_or(WavError::BadFormat("is too short"))?,
         container,
         valid: container,
+        speakers: None,
     };
     let align = field(short(12))?;
+    let mut warning = None;
     if fmt.tag == TAG_EXTENSIBLE {
         fmt.valid = field(short(18))?;
+        fmt.speakers = long(20);
         fmt.tag = field(short(24))?;
         if body.get(26..40) != Some(&SUBTYPE_TAIL) {
             return Err(WavError::Samples { tag: TAG_EXTENSIBLE, bits: container });
+        }
+        let speakers = fmt.speakers.unwrap_or(0);
+        if speakers != 0 && speakers.count_ones() != u32::from(fmt.channels) {
+            let channels = fmt.channels;
+            warning =
+                Some(format!("its speakers ({speakers:#x}) are not as many as its channels ({channels})"));
         }
     }
     // What the fields of a compressed format mean is unknown here: that they do not fit those of PCM is no
@@ -179,14 +344,28 @@ fn parse_fmt(body: &[u8]) -> Result<Fmt, WavError> {
     if !matches!(fmt.tag, TAG_PCM | TAG_FLOAT) {
         return Err(WavError::Samples { tag: fmt.tag, bits: container });
     }
-    let frame_bytes = u32::from(fmt.channels) * u32::from(container.div_ceil(8));
+    let bytes = u32::from(align).checked_div(fmt.channels.into()).unwrap_or(0);
+    // Samples of PCM may have more bytes than bits: then they lie in the upper ones, as in an extensible
+    // format.
+    if fmt.tag == TAG_PCM
+        && (1..=32).contains(&container)
+        && (u32::from(container.div_ceil(8))..=4).contains(&bytes)
+        && bytes * u32::from(fmt.channels) == u32::from(align)
+    {
+        fmt.container = u16::try_from(bytes * 8).unwrap_or(container);
+        if fmt.container / 8 != container.div_ceil(8) {
+            warning =
+                Some(format!("its samples have {container} bits in {bytes} bytes; the upper ones are taken"));
+        }
+    }
+    let frame_bytes = u32::from(fmt.channels) * u32::from(fmt.container.div_ceil(8));
     let wrong = match () {
         () if fmt.channels == 0 => "says 0 channels",
         () if container == 0 => "says 0 bits a sample",
         () if fmt.rate == 0 => "says 0 Hz",
         () if u32::from(align) != frame_bytes => "says a frame of other bytes than its channels have",
-        () if fmt.valid > container => "says more valid bits than a sample has",
-        () => return Ok(fmt),
+        () if fmt.valid > fmt.container => "says more valid bits than a sample has",
+        () => return Ok((fmt, warning)),
     };
     Err(WavError::BadFormat(wrong))
 }

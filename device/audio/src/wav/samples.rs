@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::bytes::Bytes;
 use super::header::{TAG_FLOAT, TAG_PCM};
-use super::read::{FILE_BYTES_MAX, Fmt, Sound, WavError, find_data};
+use super::read::{FILE_BYTES_MAX, Fmt, Found, Sound, WavError, find_data};
 use crate::{SampleFormat, StreamFormat};
 
 /// Bytes of a file that are read at once, and kept.
@@ -24,6 +24,8 @@ pub struct Samples<'a> {
     format: StreamFormat,
     /// How a sample lies in the file.
     stored: SampleFormat,
+    speakers: Option<u32>,
+    warnings: Vec<String>,
     /// A block of the file, and where it begins.
     block: RefCell<(u64, Vec<u8>)>,
     /// The first error of [`Samples::read`].
@@ -40,12 +42,13 @@ impl Samples<'static> {
 impl<'a> Samples<'a> {
     /// Those of a WAV file.
     pub(super) fn new(bytes: Bytes<'a>) -> Result<Self, WavError> {
-        let (fmt, data) = find_data(&bytes)?;
+        let Found { fmt, data, warnings } = find_data(&bytes)?;
         let (sample, stored) = sample_formats(&fmt)?;
         let format = StreamFormat { sample, channels: fmt.channels.into(), rate: fmt.rate };
         // Where a pipe ended is no matter of frames.
         let frames = (data.end - data.start) / fmt.frame_bytes() as u64;
-        Ok(Self::with(bytes, data.start, frames, format, stored))
+        let samples = Self::with(bytes, data.start, frames, format, stored);
+        Ok(Self { speakers: fmt.speakers, warnings, ..samples })
     }
 
     /// Those of a sound in memory.
@@ -55,12 +58,23 @@ impl<'a> Samples<'a> {
     }
 
     fn with(bytes: Bytes<'a>, data_at: u64, frames: u64, format: StreamFormat, stored: SampleFormat) -> Self {
-        Self { bytes, data_at, frames, format, stored, block: RefCell::default(), error: RefCell::default() }
+        let (block, error) = (RefCell::default(), RefCell::default());
+        Self { bytes, data_at, frames, format, stored, speakers: None, warnings: Vec::new(), block, error }
     }
 
     /// What they are.
     pub fn format(&self) -> StreamFormat {
         self.format
+    }
+
+    /// The speakers of its channels (`KSAUDIO_SPEAKER_*`), if the file says.
+    pub fn speakers(&self) -> Option<u32> {
+        self.speakers
+    }
+
+    /// What is odd about the file: each a sentence about it.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// How many frames.
