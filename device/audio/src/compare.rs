@@ -3,6 +3,7 @@
 //! is missing as was counted.
 
 mod gaps;
+pub mod judge;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,12 @@ use gaps::{Found, Frames, find};
 pub struct CompareError {
     path: PathBuf,
     source: WavError,
+}
+
+impl CompareError {
+    fn new(path: &Path, source: WavError) -> Self {
+        Self { path: path.to_owned(), source }
+    }
 }
 
 /// What a file's samples are.
@@ -95,6 +102,8 @@ pub enum Verdict {
     Different(Difference),
     /// One file is the beginning of the other.
     LengthsDiffer,
+    /// The first file has no frames, and nothing speaks against the second.
+    NothingToCompare,
 }
 
 /// Everything about two files.
@@ -112,6 +121,8 @@ pub struct Comparison {
     /// Root mean square of all samples of the second file, relative to full scale in dB; `None` for digital
     /// silence.
     pub rms_dbfs: Option<f64>,
+    /// Samples of both that are infinite or no numbers.
+    pub not_finite: [u64; 2],
 }
 
 impl Comparison {
@@ -155,6 +166,7 @@ impl fmt::Display for Verdict {
                 write!(f, "first difference at frame {frame} channel {channel}: a={a} b={b}")
             }
             Self::LengthsDiffer => f.write_str("lengths differ, the same up to the shorter one's end"),
+            Self::NothingToCompare => f.write_str("nothing to compare: no frames were expected"),
         }
     }
 }
@@ -179,8 +191,24 @@ impl fmt::Display for Comparison {
         }
         let level = |level: Option<f64>| level.map_or("-inf dBFS".to_owned(), |db| format!("{db:.1} dBFS"));
         writeln!(f, "peak       {}", level(self.peak_dbfs))?;
-        write!(f, "RMS        {}", level(self.rms_dbfs))
+        write!(f, "RMS        {}", level(self.rms_dbfs))?;
+        let [a, b] = self.not_finite;
+        if a + b > 0 {
+            write!(f, "\nnot finite {a} and {b} samples are infinite or no numbers")?;
+        }
+        Ok(())
     }
+}
+
+/// Samples that are infinite or no numbers.
+fn not_finite(sound: &Samples<'_>) -> u64 {
+    let (mut found, sample) = (0, sound.format().sample);
+    if sample.is_float() {
+        for block in Frames::new(sound).blocks() {
+            sample.decode(&block.bytes(), |level| found += u64::from(!level.is_finite()));
+        }
+    }
+    found
 }
 
 /// Peak and RMS of a sound in dB relative to full scale.
@@ -194,6 +222,7 @@ fn levels(sound: &Samples<'_>) -> (Option<f64>, Option<f64>) {
             continue;
         }
         sample.decode(&bytes, |level| {
+            let level = if level.is_finite() { level } else { 0.0 };
             peak = peak.max(level.abs());
             squares += level * level;
         });
@@ -235,16 +264,29 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
 
 /// As [`compare`], with this between them.
 pub fn compare_allowing(a: &Path, b: &Path, allowed: Allowed) -> Result<Comparison, CompareError> {
-    let named = |path: &Path, source| CompareError { path: path.to_owned(), source };
-    let open = |path: &Path| Samples::open(path).map_err(|source| named(path, source));
-    let (first, second) = (open(a)?, open(b)?);
-    let comparison = compare_samples(&first, &second, allowed);
-    for (path, samples) in [(a, first), (b, second)] {
-        if let Some(error) = samples.take_error() {
-            return Err(named(path, error.into()));
-        }
+    let [first, second] = open([a, b])?;
+    compare_open([a, b], [&first, &second], allowed)
+}
+
+/// Opens two files.
+pub fn open(paths: [&Path; 2]) -> Result<[Samples<'static>; 2], CompareError> {
+    let open = |path: &Path| Samples::open(path).map_err(|source| CompareError::new(path, source));
+    let [a, b] = paths;
+    Ok([open(a)?, open(b)?])
+}
+
+/// As [`compare_allowing`], of files that are open.
+pub fn compare_open(
+    paths: [&Path; 2],
+    samples: [&Samples<'_>; 2],
+    allowed: Allowed,
+) -> Result<Comparison, CompareError> {
+    let [a, b] = samples;
+    let comparison = compare_samples(a, b, allowed);
+    match paths.iter().zip(samples).find_map(|(path, samples)| Some((path, samples.take_error()?))) {
+        Some((path, error)) => Err(CompareError::new(path, error.into())),
+        None => Ok(comparison),
     }
-    Ok(comparison)
 }
 
 /// Compares two sounds, `a` the one that was played and `b` the one that was heard, with `allowed` between
@@ -258,7 +300,8 @@ fn compare_samples(a: &Samples<'_>, b: &Samples<'_>, allowed: Allowed) -> Compar
     let (formats, frames) = ([Format::of(a.format()), Format::of(b.format())], [a.len(), b.len()]);
     let verdict = if a.format() == b.format() { verdict(a, b, allowed) } else { Verdict::FormatsDiffer };
     let (peak_dbfs, rms_dbfs) = levels(b);
-    Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs }
+    let not_finite = [not_finite(a), not_finite(b)];
+    Comparison { verdict, formats, frames, peak_dbfs, rms_dbfs, not_finite }
 }
 
 /// Of two sounds of one format.
@@ -275,6 +318,7 @@ fn verdict(a: &Samples<'_>, b: &Samples<'_>, allowed: Allowed) -> Verdict {
         Allowed::Silence { counted, .. } | Allowed::Lost { counted, .. } if !range.contains(&counted) => {
             Verdict::Miscounted { found, counted }
         }
+        _ if a.is_empty() => Verdict::NothingToCompare,
         _ if found.gaps == 0 => Verdict::BitExact,
         Allowed::Lost { .. } => Verdict::ExceptLost(found),
         _ => Verdict::ExceptSilence(found),

@@ -1,6 +1,7 @@
 //! What is told of a card: the stats of a client's session, as JSON for scripts and as a line for people.
 //! Whoever reads them back takes the same types.
 
+pub mod junit;
 mod line;
 mod messages;
 mod session;

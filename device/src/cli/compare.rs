@@ -1,21 +1,37 @@
 //! `ringwave compare`: the verdict for any two files.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use ringwave_audio::compare::{Allowed, compare_allowing};
+use ringwave_audio::compare::judge::{Conclusion, Judgement, Options, Tolerance, VERSION, judge};
+use ringwave_audio::compare::{Allowed, Comparison, compare_open, open};
+use ringwave_audio::wav::Samples;
+use ringwave_report::junit::{self, TestCase};
+use serde::Serialize;
 
 use super::commands::{FAILED, Failure, bad_input, failed};
 
+/// The files don't hold enough to say either.
+const CANNOT_TELL: u8 = 3;
+
 /// Tell whether two WAV files have the same samples
+///
+/// Without --align the files have to be the same from the first sample to the last. With it the sound of A is
+/// looked for in B, silence around it is no damage, and each kind of damage is named: lost and repeated
+/// frames, dropouts, clicks, level, drift, channels that are swapped, missing or inverted, noise, dither, a
+/// limiter, a filter, a lossy codec. device/COMPARE.md says what each means and how small it may be.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Exit codes: 0 bit-exact (or but for what was counted), 1 not the same, 2 one of them is not a PCM WAV file.
+Exit codes: 0 the same (bit-exact, or but for what was counted; with --align also within the tolerance), 1 not the same,
+  2 one of them is not a WAV file that can be read, 3 cannot tell (--align: silence, or a sound that repeats itself, and fits anyhow).
 
 Examples:
   ringwave compare music.wav heard.wav
+  ringwave compare music.wav captured.wav --align
+  ringwave compare music.wav mixed.wav --align --tolerance 1 --json
 
   A card in real time plays a packet that is late as silence, and counts that (silence_frames of --stats):
     ringwave compare music.wav heard.wav --silence 4800 --packet 2400")]
@@ -26,6 +42,13 @@ pub struct Compare {
     /// What was heard; peak and RMS are this one's
     #[arg(value_name = "B.wav")]
     pub b: PathBuf,
+    /// Find where the sound of A begins in B, and name what is wrong
+    #[arg(long, conflicts_with_all = ["silence", "lost", "packet"])]
+    pub align: bool,
+    /// Samples may differ by so many LSB of the coarser format (2), or by so many dB below full scale (-60dB);
+    /// implies --align
+    #[arg(long, value_name = "N|-XdB", allow_hyphen_values = true, conflicts_with_all = ["silence", "lost", "packet"])]
+    pub tolerance: Option<Tolerance>,
     /// So many frames of silence were counted, in whole packets: B without them must be A
     #[arg(long, value_name = "FRAMES", requires = "packet", conflicts_with = "lost")]
     pub silence: Option<u64>,
@@ -38,6 +61,9 @@ pub struct Compare {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Write a JUnit report of one test case, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 impl Compare {
@@ -50,15 +76,111 @@ impl Compare {
     }
 }
 
+/// The JSON of the strict comparison.
+#[derive(Serialize)]
+struct Strict {
+    version: u32,
+    mode: &'static str,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
 /// Runs the command.
 pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
-    let comparison = compare_allowing(&arguments.a, &arguments.b, arguments.allowed()).map_err(bad_input)?;
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&comparison).map_err(failed)?
+    let begin = Instant::now();
+    let paths = [arguments.a.as_path(), arguments.b.as_path()];
+    let [expected, heard] = open(paths).map_err(bad_input)?;
+    for (path, samples) in paths.iter().zip([&expected, &heard]) {
+        for warning in samples.warnings() {
+            log::warn!("{}: {warning}", path.display());
+        }
+    }
+    let (text, code, verdict) = if arguments.align || arguments.tolerance.is_some() {
+        let judgement = aligned(arguments, &expected, &heard)?;
+        let code = match judgement.conclusion {
+            Conclusion::Same | Conclusion::WithinTolerance => 0,
+            Conclusion::Damaged => FAILED,
+            Conclusion::CannotTell(_) => CANNOT_TELL,
+        };
+        (if arguments.json { json(&judgement)? } else { judgement.to_string() }, code, judgement.to_string())
     } else {
-        comparison.to_string()
+        if let (Some(one), Some(other)) = (expected.speakers(), heard.speakers())
+            && one != other
+        {
+            log::warn!("the speakers differ: {one:#x} and {other:#x}");
+        }
+        let comparison = compare_open(paths, [&expected, &heard], arguments.allowed()).map_err(bad_input)?;
+        let code = if comparison.accounted_for() { 0 } else { FAILED };
+        let strict = Strict { version: VERSION, mode: "strict", comparison };
+        (
+            if arguments.json { json(&strict)? } else { comparison.to_string() },
+            code,
+            format!("{}\n{comparison}", comparison.verdict),
+        )
     };
     // A reader that does not want it all (head) is no failure.
     let _ = writeln!(std::io::stdout(), "{text}");
-    Ok(if comparison.accounted_for() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    if let Some(path) = &arguments.junit {
+        let name = format!("{} is {}", arguments.b.display(), arguments.a.display());
+        let failure = (code != 0).then_some(verdict);
+        let case = TestCase { name, time: begin.elapsed(), failure, output: text };
+        write_junit(path, "ringwave compare", &[case])?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// Writes the report of a command.
+pub(super) fn write_junit(path: &Path, suite: &str, cases: &[TestCase]) -> Result<(), Failure> {
+    junit::write(path, suite, cases).map_err(|error| {
+        let why = ringwave_audio::next_step::writing(&error);
+        failed(format!("cannot write {}: {why}", path.display()))
+    })
+}
+
+fn json(of: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(of).map_err(failed)
+}
+
+fn aligned(arguments: &Compare, expected: &Samples<'_>, heard: &Samples<'_>) -> Result<Judgement, Failure> {
+    let options = Options { tolerance: arguments.tolerance.unwrap_or_default() };
+    let mut bar = ProgressBar::new();
+    let judged = judge(expected, heard, &options, &mut |part| bar.show(part));
+    bar.clear();
+    judged.map_err(|error| bad_input(ringwave_audio::next_step::reading(&error)))
+}
+
+/// How far it is, on a terminal, when it takes long.
+struct ProgressBar {
+    begin: Instant,
+    shown: Option<Instant>,
+    terminal: bool,
+}
+
+impl ProgressBar {
+    /// What takes less needs none.
+    const AFTER: Duration = Duration::from_secs(1);
+    const EVERY: Duration = Duration::from_millis(100);
+    const WIDTH: usize = 40;
+
+    fn new() -> Self {
+        Self { begin: Instant::now(), shown: None, terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, part: f64) {
+        let due = self.shown.map_or(Self::AFTER, |shown| shown.duration_since(self.begin) + Self::EVERY);
+        if !self.terminal || self.begin.elapsed() < due {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
+        let percent = (part.clamp(0.0, 1.0) * 100.0) as usize;
+        let done = "#".repeat(percent * Self::WIDTH / 100);
+        let _ = write!(std::io::stderr(), "\r[{done:<width$}] {percent:3} %", width = Self::WIDTH);
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            let _ = write!(std::io::stderr(), "\r{:width$}\r", "", width = Self::WIDTH + 8);
+        }
+    }
 }

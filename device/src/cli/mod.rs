@@ -68,7 +68,7 @@ Examples:
   Measure what the card costs on this machine:
     ringwave bench
 
-Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad input.";
+Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad input, 3 compare cannot tell.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -285,3 +285,29 @@ fn an_end_that_is_cut_off_is_no_late_packet() {
     let gaps = Gaps { gaps: 1, frames: 10, lost: 10 };
     assert_eq!(verdict_of(&alike, &heard, silence(10, 10)), Verdict::ExceptSilence(gaps));
 }
+
+#[test]
+fn of_no_frames_nothing_is_bit_exact() {
+    let nothing = noise(0, |_| false);
+    let quiet = noise(30, |_| true);
+    for allowed in [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }] {
+        assert_eq!(verdict_of(&nothing, &nothing, allowed), Verdict::NothingToCompare, "{allowed:?}");
+        let verdict = verdict_of(&nothing, &quiet, allowed);
+        assert!(
+            !matches!(verdict, Verdict::BitExact | Verdict::ExceptSilence(_) | Verdict::ExceptLost(_)),
+            "{verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_number_is_counted_and_is_itself() {
+    let format = StreamFormat { sample: SampleFormat::F32, channels: 1, rate: 48_000 };
+    let frames = |levels: &[f32]| levels.iter().flat_map(|level| level.to_le_bytes()).collect();
+    let one = Sound { format, frames: frames(&[0.5, f32::NAN, f32::INFINITY, -0.25]) };
+    let compared = compare_sounds(&one, &one, Allowed::Nothing);
+    assert_eq!((compared.verdict, compared.not_finite), (Verdict::BitExact, [2, 2]));
+    assert!(compared.peak_dbfs.is_some_and(|peak| (peak + 6.02).abs() < 0.01), "{:?}", compared.peak_dbfs);
+    assert!(compared.rms_dbfs.is_some_and(f64::is_finite));
+    assert!(compared.to_string().contains("2 and 2 samples"), "{compared}");
+}

@@ -1,0 +1,125 @@
+//! The expected sound between its frames: a windowed sinc.
+
+use std::sync::LazyLock;
+
+use super::levels::{Levels, Planar};
+
+/// Frames to either side that a level between frames is made of.
+const REACH: usize = 24;
+/// Entries of the table per frame.
+const STEPS: usize = 512;
+/// Shape of the Kaiser window: what is folded back is 100 dB down.
+const KAISER: f64 = 10.0;
+/// Steps that are so near to 1 need no other filter: drift, not conversion.
+const SAME_RATE: f64 = 0.01;
+
+/// Taps of a level.
+const TAPS: usize = 2 * REACH;
+/// The weights of the taps, for each part of a frame.
+static TABLE: LazyLock<Vec<[f64; TAPS]>> = LazyLock::new(|| {
+    let row = |step: usize| {
+        let part = step as f64 / STEPS as f64;
+        std::array::from_fn(|tap| kernel(tap as f64 - (REACH as f64 - 1.0) - part))
+    };
+    (0..=STEPS).map(row).collect()
+});
+
+fn sinc(x: f64) -> f64 {
+    let x = x * std::f64::consts::PI;
+    if x.abs() < 1e-9 { 1.0 } else { x.sin() / x }
+}
+
+/// The modified Bessel function of order 0, by its series.
+fn bessel(x: f64) -> f64 {
+    let (mut sum, mut term) = (1.0, 1.0);
+    for k in 1..60 {
+        term *= (x / 2.0 / f64::from(k)).powi(2);
+        sum += term;
+    }
+    sum
+}
+
+/// The kernel at a distance in frames.
+fn kernel(distance: f64) -> f64 {
+    let edge = 1.0 - (distance / REACH as f64).powi(2);
+    if edge <= 0.0 { 0.0 } else { sinc(distance) * bessel(KAISER * edge.sqrt()) / bessel(KAISER) }
+}
+
+/// The weights at a part of a frame, between two rows of the table.
+fn weights(part: f64) -> [f64; TAPS] {
+    let place = part * STEPS as f64;
+    let row = (place as usize).min(STEPS - 1);
+    let rest = place - row as f64;
+    match TABLE.get(row..row + 2) {
+        Some([one, next]) => std::array::from_fn(|tap| one[tap] + (next[tap] - one[tap]) * rest),
+        _ => [0.0; TAPS],
+    }
+}
+
+/// `count` levels of every channel at the positions `from`, `from + step` and so on, in frames.
+pub(super) fn at_positions(levels: &Levels<'_>, from: f64, step: f64, count: usize) -> Planar {
+    if step.to_bits() == 1.0_f64.to_bits() && from.fract() == 0.0 {
+        return levels.read(from as i64, count);
+    }
+    if (step - 1.0).abs() > SAME_RATE {
+        return converted(levels, from, step, count);
+    }
+    let reach = REACH as i64;
+    let begin = from.floor() as i64 - reach;
+    let source = levels.read(begin, (count as f64 * step).ceil() as usize + TAPS + 2);
+    let mut planar = vec![vec![0.0; count]; levels.channels()];
+    let steady = (step.to_bits() == 1.0_f64.to_bits()).then(|| weights(from - from.floor()));
+    for index in 0..count {
+        let position = from + index as f64 * step;
+        let whole = position.floor();
+        let weights = steady.unwrap_or_else(|| weights(position - whole));
+        let first = (whole as i64 - begin - reach + 1) as usize;
+        for (into, source) in planar.iter_mut().zip(&source) {
+            let taps = source.get(first..first + TAPS).unwrap_or_default();
+            if let Some(into) = into.get_mut(index) {
+                *into = taps.iter().zip(&weights).map(|(level, weight)| level * weight).sum();
+            }
+        }
+    }
+    planar
+}
+
+/// As [`at_positions`], for another rate: toward a lower one the filter is as much wider.
+fn converted(levels: &Levels<'_>, from: f64, step: f64, count: usize) -> Planar {
+    let scale = (1.0 / step).min(1.0) * 0.97;
+    let reach = (REACH as f64 / scale).ceil() as i64;
+    let begin = from.floor() as i64 - reach;
+    let length = ((count as f64 * step).ceil() as i64 + 2 * reach + 2) as usize;
+    let source = levels.read(begin, length);
+    let mut weights = vec![0.0; (2 * reach + 1) as usize];
+    let mut planar = vec![vec![0.0; count]; levels.channels()];
+    for index in 0..count {
+        let position = from + index as f64 * step - begin as f64;
+        let first = position.floor() as i64 - reach + 1;
+        for (tap, weight) in weights.iter_mut().enumerate() {
+            *weight = fast_kernel((position - (first + tap as i64) as f64) * scale) * scale;
+        }
+        let first = usize::try_from(first).unwrap_or(0);
+        for (into, source) in planar.iter_mut().zip(&source) {
+            let taps = source.get(first..).unwrap_or_default();
+            if let Some(into) = into.get_mut(index) {
+                *into = taps.iter().zip(&weights).map(|(level, weight)| level * weight).sum();
+            }
+        }
+    }
+    planar
+}
+
+/// [`kernel`] from the table.
+fn fast_kernel(distance: f64) -> f64 {
+    let distance = distance.abs();
+    let whole = distance.floor();
+    let place = (distance - whole) * STEPS as f64;
+    let row = (place as usize).min(STEPS - 1);
+    // At part `p` the tap REACH - 1 - n is at distance n + p.
+    let tap = (REACH - 1).checked_sub(whole as usize);
+    match (tap, TABLE.get(row..row + 2)) {
+        (Some(tap), Some([one, next])) => one[tap] + (next[tap] - one[tap]) * (place - row as f64),
+        _ => 0.0,
+    }
+}
