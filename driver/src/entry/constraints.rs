@@ -118,15 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn the_registry_lowers_the_period_to_what_is_above_the_minimum_and_never_raises_it() {
+    fn the_registry_sets_the_period_above_the_minimum_and_up_to_what_packets_have_without() {
         let period = |micros| {
             let default = &[AUDIO_SIGNALPROCESSINGMODE_DEFAULT];
             let constraints = Constraints::new(default, ModePeriod::from_micros(micros));
             u32::from_le_bytes(constraints.as_slice()[36..40].try_into().unwrap())
         };
-        assert_eq!([0, 1_001, 2_000, 9_999].map(period), [100_000, 10_010, 20_000, 99_990]);
-        for micros in [1, 999, 1_000, 10_000, 10_001, u32::MAX / 10, u32::MAX] {
-            assert_eq!(period(micros), 100_000, "{micros}");
+        assert_eq!([0, 1_001, 2_000, 9_999, 10_000].map(period), [20_000, 10_010, 20_000, 99_990, 100_000]);
+        for micros in [1, 999, 1_000, 10_001, u32::MAX / 10, u32::MAX] {
+            assert_eq!(period(micros), 20_000, "{micros}");
         }
     }
 
