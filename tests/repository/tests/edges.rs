@@ -96,6 +96,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // Never the driver or a card: it loads them.
     ("tests/ntguest", &["device/audio", "driver/nt", "driver/portcls", "tests/guest-ports"]),
     ("tests/repository", &[]),
+    // Of the judge it knows the interface alone: its cases come from COMPARE.md.
+    ("tests/verdicts", &["device/audio"]),
     ("tests/winplay", &["device/audio"]),
     // What it compares with wdk-sys.
     ("tests/wdk", &["driver/nt"]),
