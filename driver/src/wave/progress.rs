@@ -257,12 +257,11 @@ impl StreamProgress {
             self.taken = self.reads.last().or(self.taken);
             return None;
         };
-        let behind = self.packets.count().wrapping_sub(1).wrapping_sub(read.number);
-        // The start of the last complete packet is known; those before it began whole packets earlier, but
-        // for a wait between.
+        let (known, known_clock) = self.known_packet_start(status, geometry, clock_hz, rate);
+        let behind = known.wrapping_sub(read.number);
+        // Those before it began whole packets earlier, but for a wait between.
         let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.into());
-        let earlier = frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0);
-        let clock = status.packet_start_clock.saturating_sub(earlier);
+        let clock = known_clock.saturating_sub(ticks(frames, clock_hz, rate));
         // A card that waits must not record over what is being read. One that does not wait only counts what
         // no client has read in time: it would count every packet if each were marked only with the next,
         // when the place of the first is being recorded over already.
@@ -271,6 +270,37 @@ impl StreamProgress {
         let local = self.position.local(clock).unwrap_or_default();
         Some((read, scale(local, clock_hz.into(), self.counter_hz)))
     }
+
+    /// Capture: a packet of which the card says when its first frame came, and the device clock then: the last
+    /// complete one.
+    ///
+    /// A card that forgot the stream without power was started within it. What it knows begins there, for the
+    /// packet that it was started in with the frame that it was started at (DATASHEET 7.2): the times before
+    /// are those of a stream that had played up to there.
+    fn known_packet_start(
+        &self,
+        status: &Status,
+        geometry: BufferGeometry,
+        clock_hz: u32,
+        rate: u32,
+    ) -> (u32, u64) {
+        let start_packet = geometry.packet_of(self.started);
+        let frames_before =
+            |frame: u64| frame.saturating_sub(geometry.frame_in_packet(start_packet, 0, frame));
+        let last = self.packets.count().wrapping_sub(1);
+        if self.started > 0 && status.packet_count == start_packet {
+            // None is complete since.
+            let before = ticks(frames_before(status.anchor.frame), clock_hz, rate);
+            return (start_packet, status.anchor.clock.saturating_sub(before));
+        }
+        let before = if self.started > 0 && last == start_packet { frames_before(self.started) } else { 0 };
+        (last, status.packet_start_clock.saturating_sub(ticks(before, clock_hz, rate)))
+    }
+}
+
+/// Ticks of a clock of `clock_hz` in which so many frames of `rate` Hz pass.
+fn ticks(frames: u64, clock_hz: u32, rate: u32) -> u64 {
+    frames.saturating_mul(clock_hz.into()).checked_div(rate.into()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use ringwave_e2e::{
     runs::{play, record},
     tune_file::TuneFile,
 };
-use ringwave_report::DmaMode;
 use ringwave_runner::{
     machine::Outcome,
     report::Report,
@@ -262,49 +261,5 @@ fn a_recording_through_the_microsoft_abi_is_bit_exact() {
             // The client asks twice per packet, as Windows does.
             assert!(count("read_refusals") * 2 >= count("read_packets"), "DEVICE_NOT_READY is routine");
         }
-    }
-}
-
-/// Two rounds without a stream, five with each of two at rest, one in PAUSE before RUN.
-const ROUNDS_AT_REST: u64 = 2 + 2 * 5 + 1;
-
-#[test]
-#[ignore = "boots QEMU: run qemu-scripts/test"]
-fn what_plays_when_the_card_loses_its_power_goes_on_at_the_right_frame() {
-    let tune = TuneFile::stereo();
-    let runs: [(bool, &[&str]); 4] = [
-        // The client has mapped the position register, and reads it in D3 too.
-        (false, &["reg.PositionRegister=1"]),
-        (true, &["d3_context=lost", "power_interface=2", "reg.PositionRegister=1"]),
-        (true, &["msi=0"]),
-        (false, &["msi=0", "d3_context=lost", "power_interface=1"]),
-    ];
-    for (contiguous, lines) in runs {
-        let report = play(&tune.path(), |request| {
-            request.contiguous = contiguous;
-            request.guest_config = config(&["client=power", "d3=3"]);
-            request.guest_config.extend(config(lines));
-        });
-        assert!(report.passed(), "{lines:?}");
-        assert_eq!(report.guest.result("d3_rounds"), Some(ROUNDS_AT_REST + 3), "{lines:?}");
-        // An interrupt of a line that nobody has served: the driver takes it back before D3.
-        let pending = report.guest.result("d3_pending").is_some_and(|times| times > 0);
-        assert_eq!(pending, lines.contains(&"msi=0"), "{lines:?}");
-        let mode = if contiguous { DmaMode::Contiguous } else { DmaMode::ScatterGather };
-        assert_eq!(report.card.streams[0].dma_mode, mode, "{lines:?}");
-    }
-}
-
-#[test]
-#[ignore = "boots QEMU: run qemu-scripts/test"]
-fn what_is_recorded_when_the_card_loses_its_power_goes_on_at_the_right_frame() {
-    let tune = TuneFile::stereo();
-    for (contiguous, lines) in [(false, &["d3=3"][..]), (true, &["d3=3", "msi=0"])] {
-        let report = record(&tune.path(), |request| {
-            request.contiguous = contiguous;
-            request.guest_config = config(lines);
-        });
-        assert!(report.passed(), "{lines:?}");
-        assert_eq!(report.guest.result("d3_rounds"), Some(3), "{lines:?}");
     }
 }

@@ -57,7 +57,12 @@ fn delays_where_processors_meet_change_nothing_that_is_heard() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn power_and_a_control_panel_come_from_several_processors() {
-    for (seed, lines) in [(3, &["client=power", "d3=6"][..]), (4, &["client=controls"])] {
+    let power = [
+        "client=life",
+        "life=d3:run:play,d3-lost:run:play,d3:pause:play,d3-lost:paused:play",
+        "life_frames=9600",
+    ];
+    for (seed, lines) in [(3, &power[..]), (4, &["client=controls"])] {
         let report = play(&TuneFile::stereo().path(), |request| {
             on(request, 4, WAYS[0]);
             request.guest_config.extend(lines.iter().copied().map(String::from));

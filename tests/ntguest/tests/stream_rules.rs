@@ -34,8 +34,8 @@ const LATE: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=100\nclock=realtime\nl
 const IN_TIME: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=1000\nclock=realtime\n";
 /// A line, with an interrupt pending when the card loses its power. Registers of the datasheet, section 3:
 /// `CONTROL.INT_ENABLE` and `INT_STATUS` are 0 then.
-const LINE_IN_D3: &str = "client=power\nwav=MUSIC.WAV\nbuffer_ms=100\nreg.Lockstep=1\nmsi=0\nd3=1\n\
-    quiet_regs=0x20:1,0x24:0xffffffff\n";
+const LINE_IN_D3: &str = "client=life\nlife=d3:run:play\nlife_frames=24000\nwav=MUSIC.WAV\nbuffer_ms=100\nreg.Lockstep=1\n\
+    msi=0\nquiet_regs=0x20:1,0x24:0xffffffff\n";
 /// A client, the faults, and the rules that they break. Faults that do not hide each other share a boot: a
 /// list of them, and a list of what violations begin with.
 type Case = (&'static str, &'static str, &'static str);

@@ -167,3 +167,39 @@ fn the_position_of_a_recording_in_lockstep_ends_before_the_packet_that_the_card_
     (shared.taken, shared.started, status.anchor.frame) = (None, 4800, 5700);
     assert_eq!(shared.limit(&status), 5760);
 }
+
+/// A card that had no power is started again at frame 2,000, in packet 4 (DATASHEET 5.6, 7.2): the times of
+/// the packets around it are those of a stream that had played up to there.
+#[test]
+fn the_first_samples_of_packets_around_a_restart_lie_a_packet_apart() {
+    const SECOND: u64 = 1_000_000_000;
+    let geometry = BufferGeometry { bytes: 960 * 4, packets: 2, frame_bytes: 4 };
+    let mut shared = StreamProgress {
+        geometry: Some(geometry),
+        notified: true,
+        started: 2000,
+        ..StreamProgress::new(true)
+    };
+    let mut status = fake::status();
+    let packet = 480 * SECOND / u64::from(RATE);
+    let in_packet = 80 * SECOND / u64::from(RATE);
+    // RUN at 7 s; packet 3, of before, was not read, and none is complete since.
+    shared.packets.update_count(4);
+    (status.packet_count, status.packet_start_clock) = (4, 0);
+    status.anchor = Anchor { clock: 7 * SECOND, frame: 2000, rate_num: RATE, rate_den: 1_000_000_000 };
+    assert_eq!(
+        shared.known_packet_start(&status, geometry, 1_000_000_000, RATE),
+        (4, 7 * SECOND - in_packet)
+    );
+    // Packet 4 is complete: the card says when its first frame of this RUN came.
+    shared.packets.update_count(5);
+    (status.packet_count, status.packet_start_clock) = (5, 7 * SECOND);
+    assert_eq!(
+        shared.known_packet_start(&status, geometry, 1_000_000_000, RATE),
+        (4, 7 * SECOND - in_packet)
+    );
+    shared.packets.update_count(6);
+    let next = 7 * SECOND - in_packet + packet;
+    (status.packet_count, status.packet_start_clock) = (6, next);
+    assert_eq!(shared.known_packet_start(&status, geometry, 1_000_000_000, RATE), (5, next));
+}

@@ -37,6 +37,7 @@ pub fn run(wav: &Wav<'_>) -> bool {
         until: record::wanted_bytes(&format).map_or(Until::Told(&played), Until::Bytes),
         running: &running,
         label: Label::RECORDER,
+        planned: None,
     };
     let mut shared = Shared { order, recording: None, ended: &ended };
     let thread = thread::spawn("recorder", recorder, (&raw mut shared).cast(), DRIVER_STACK);

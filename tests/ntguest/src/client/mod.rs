@@ -30,13 +30,12 @@
 //!   of their time is over.
 //! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the
 //!   client lets go.
-//! * `power`: the device goes to D3 and back, without a stream and with one at rest; then as `play`. `d3=N`:
-//!   N times in the midst of what is played or recorded, by whatever client; `d3_context=lost`: the card
-//!   comes back as from a reset.
 //! * `pnp`: `event=` happens to the device `rounds=` times, with a stream in `state=` open, of either direction;
 //!   then as `play`, or with `mode=` as `record`.
 //! * `walk`: `walk_events=500` random events from `walk_seed=1` on all endpoints and controls and the
 //!   device's power, from threads that know nothing of each other; then as `play`.
+//! * `life`: events in the life of the device, each with a stream in one state (`life=EVENT:STATE:DIRECTION,
+//!   ...`, `life_frames=` for each): the head of `life/mod.rs` has the words.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
 //!
 //! `volume=` and `mute=` (one value, or one for each channel; 1/65536 dB, 0 or 1) are set before a stream
@@ -79,6 +78,8 @@ mod intersection;
 #[cfg(target_os = "uefi")]
 mod jack_poller;
 #[cfg(target_os = "uefi")]
+mod life;
+#[cfg(target_os = "uefi")]
 mod negotiate;
 #[cfg(target_os = "uefi")]
 mod negotiate_modes;
@@ -90,8 +91,6 @@ mod player;
 mod pnp;
 #[cfg(target_os = "uefi")]
 mod poller;
-#[cfg(target_os = "uefi")]
-mod power;
 #[cfg(target_os = "uefi")]
 mod property_protocol;
 #[cfg(target_os = "uefi")]
@@ -124,7 +123,7 @@ pub use session::run;
 mod session {
     use super::play::{self, Label};
     use super::{
-        controls, cycles, duplex, pnp, power, realtime, record, removal, stress, sweep, timer, walk, wav,
+        controls, cycles, duplex, life, pnp, realtime, record, removal, stress, sweep, timer, walk, wav,
     };
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
@@ -156,7 +155,7 @@ mod session {
             Some("removal") => removal::run(),
             Some("pnp") => pnp::run() && if pnp::captures() { record::run() } else { play(&parsed_wav()) },
             Some("walk") => walk::run() && play(&parsed_wav()),
-            Some("power") => power::idle_transitions() && play(&parsed_wav()),
+            Some("life") => life::run(&parsed_wav()),
             Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),
         };

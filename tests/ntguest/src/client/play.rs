@@ -6,6 +6,7 @@ use super::drm;
 use super::format::{BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
 use super::late::LateBook;
+use super::life::PlannedEvent;
 use super::packets::Packets;
 use super::player::{self, Failed, Order, Player, Tally, buffer_ms, expect, fail, realtime, slots};
 use super::position::PositionChecker;
@@ -43,6 +44,16 @@ impl fmt::Display for Label {
 
 /// Opens the endpoint, plays the file, closes; true when every packet was played.
 pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
+    play_meeting(endpoint, wav, label, None).is_ok()
+}
+
+/// The same for a stream that meets an event.
+pub fn play_meeting(
+    endpoint: &Endpoint,
+    wav: &Wav<'_>,
+    label: Label,
+    planned: Option<&PlannedEvent>,
+) -> Result<(), Failed> {
     let format = PcmFormat::of(wav.sample, wav.rate, wav.channels, cfg::get_bool("extensible", true));
     let started = time::ms();
     let played = player::with_stream(endpoint, &format, label, |stream| {
@@ -52,16 +63,22 @@ pub fn play(endpoint: &Endpoint, wav: &Wav<'_>, label: Label) -> bool {
             return timer::with_buffer(stream, wav, &format, label);
         }
         drm::check_rights(stream, "before it was played");
-        let played = with_buffer(stream, wav, &format, label);
+        let played = with_buffer(stream, wav, &format, label, planned);
         drm::check_rights(stream, "after it was played");
         played
     });
     oracle::report_calls();
     crate::kresult!("{label}wall_ms={}", time::ms() - started);
-    played.is_ok()
+    played
 }
 
-fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Label) -> Result<(), Failed> {
+fn with_buffer(
+    stream: &PinStream,
+    wav: &Wav<'_>,
+    format: &PcmFormat,
+    label: Label,
+    planned: Option<&PlannedEvent>,
+) -> Result<(), Failed> {
     if !stream.has_packet_mode() {
         return Err(fail("no-packet-mode", format_args!("the stream has no IMiniportWaveRTOutputStream")));
     }
@@ -70,7 +87,7 @@ fn with_buffer(stream: &PinStream, wav: &Wav<'_>, format: &PcmFormat, label: Lab
         .unwrap_or_else(|| kernel::bad_input(format_args!("ntguest.cfg: buffer_ms is too large")));
     buffer::with(stream, Kind::Notification(slots), format, plan.bytes, |buffer| {
         oracle::check_page_address(stream.port_stream(), buffer.mdl);
-        with_event(stream, buffer, wav, format, label)
+        with_event(stream, buffer, wav, format, label, planned)
     })
 }
 
@@ -80,6 +97,7 @@ fn with_event(
     wav: &Wav<'_>,
     format: &PcmFormat,
     label: Label,
+    planned: Option<&PlannedEvent>,
 ) -> Result<(), Failed> {
     let latency = stream.hw_latency();
     let event = Event::new(EventKind::Synchronization, false);
@@ -105,6 +123,7 @@ fn with_event(
         order: Order::wanted(),
         label,
         timeout_ms: u32::try_from(cfg::get_u64("event_timeout_ms", 3000)).unwrap_or(u32::MAX),
+        planned,
         tally: Tally::default(),
     };
     // The card's clock may go faster than time (its option --speed): the judge must know.

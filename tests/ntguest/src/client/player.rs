@@ -5,12 +5,13 @@ use super::format::PcmFormat;
 use super::hw_register::HwRegisters;
 use super::jack_poller::JackPoller;
 use super::late::LateBook;
+use super::life::cell::StreamState;
+use super::life::{self, PlannedEvent};
 use super::negotiate;
 use super::packets::Packets;
 use super::play::Label;
 use super::poller::{self, Poller, Reads};
 use super::position::{PositionChecker, Travel};
-use super::power::{self, Sleeps};
 use super::still;
 use super::stream::{END_OF_STREAM, PinStream, State};
 use super::timing_stats::EventTimes;
@@ -71,7 +72,7 @@ impl Order {
     pub fn wanted() -> Self {
         match cfg::get("client") {
             _ if slots() == 1 => Self::Lazy,
-            None | Some("ahead" | "duplex" | "play" | "pnp" | "power" | "stress" | "walk") => Self::Ahead,
+            None | Some("ahead" | "duplex" | "life" | "play" | "pnp" | "stress" | "walk") => Self::Ahead,
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(
@@ -164,6 +165,8 @@ pub struct Player<'a> {
     pub label: Label,
     /// How long to wait for a notification.
     pub timeout_ms: u32,
+    /// An event that it is to meet.
+    pub planned: Option<&'a PlannedEvent>,
     /// What happened.
     pub tally: Tally,
 }
@@ -174,14 +177,34 @@ impl Player<'_> {
         self.expect_zero_positions("before RUN")?;
         let result = self.prepare().and_then(|()| self.run(checker, wav));
         if result.is_err() {
-            for state in [State::Pause, State::Acquire, State::Stop] {
-                let _ = self.stream.set_state(state);
-            }
+            self.let_go();
             return result;
         }
         still::set_state(self.stream, State::Acquire)?;
         still::set_state(self.stream, State::Stop)?;
         self.expect_zero_positions("after STOP")
+    }
+
+    /// Down to STOP, whatever has failed. Where an event took the stream this must succeed all the same (rule
+    /// `set-state`).
+    fn let_go(&self) {
+        let taken = self.planned.is_some_and(PlannedEvent::took_the_stream);
+        for state in [State::Pause, State::Acquire, State::Stop] {
+            if taken {
+                let _ = still::set_state(self.stream, state);
+            } else {
+                let _ = self.stream.set_state(state);
+            }
+        }
+    }
+
+    /// The event, if it comes in this state; `meanwhile` is what the client does in its midst.
+    fn meet(
+        &self,
+        moment: StreamState,
+        meanwhile: &mut dyn FnMut() -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        life::meet(self.planned, moment, self.stream, self.event, self.packet_100ns(), meanwhile)
     }
 
     /// The number of the packet after the last one that was accepted.
@@ -222,8 +245,15 @@ impl Player<'_> {
     /// state that is.
     fn prepare(&mut self) -> Result<(), Failed> {
         self.prefill(State::Stop)?;
+        let through = |states: &[State]| states.iter().try_for_each(|to| still::set_state(self.stream, *to));
+        self.meet(StreamState::Stop, &mut || {
+            through(&[State::Acquire, State::Pause, State::Acquire, State::Stop])
+        })?;
         still::set_state(self.stream, State::Acquire)?;
         self.prefill(State::Acquire)?;
+        self.meet(StreamState::Acquire, &mut || {
+            through(&[State::Stop, State::Acquire, State::Pause, State::Acquire])
+        })?;
         still::set_state(self.stream, State::Pause)?;
         if self.order == Order::Hlk && self.stream.set_write_packet(2, 0, 0).is_success() {
             kernel::violation(
@@ -232,9 +262,8 @@ impl Player<'_> {
             );
         }
         match self.write(0)? {
-            Status::SUCCESS if cfg::get_u64("d3", 0) == 0 => Ok(()),
             // What was handed over is remembered.
-            Status::SUCCESS => power::still_in_d3(self.stream, self.event, self.packet_100ns(), || Ok(())),
+            Status::SUCCESS => self.meet(StreamState::Pause, &mut || Ok(())),
             status => Err(fail("call-failed", format_args!("SetWritePacket(0) in PAUSE: {status}"))),
         }
     }
@@ -267,7 +296,7 @@ impl Player<'_> {
         let steady = self.realtime
             && cfg::get_u64("speed", 1) == 1
             && !cfg::get_bool("pause", false)
-            && cfg::get_u64("d3", 0) == 0;
+            && self.planned.is_none();
         let registers = self.registers;
         let watch = registers.watch(checker, steady);
         let fed = self.feed();
@@ -353,7 +382,6 @@ impl Player<'_> {
             next += u32::from(self.write(1)? == Status::SUCCESS);
         }
         let mut pause = cfg::get_bool("pause", false);
-        let mut sleeps = Sleeps::over(self.packets.count());
         while self.tally.written < self.packets.count() {
             self.wait_for_packet(next)?;
             self.dawdle(next);
@@ -370,21 +398,32 @@ impl Player<'_> {
                 next = due;
             }
             next = self.write_or_catch_up(next)?;
-            if sleeps.are_due(next) {
-                next = self.sleep(next)?;
+            if next >= self.packets.count() / 2 {
+                next = self.meet_in_the_middle(next)?;
             }
         }
         Ok(())
     }
 
-    /// The device loses its power in RUN. The client does not know of it: if a packet was complete before,
-    /// `next` is handed over without power. A driver that refuses it then is right by the samples, where the
-    /// packet to write in PAUSE is the count. Which packet comes next.
-    fn sleep(&mut self, next: u32) -> Result<u32, Failed> {
+    /// The event in RUN, or in a PAUSE for its sake. The client does not know of it: if a packet was complete
+    /// before, `next` is handed over in its midst. A driver that refuses it then is right by the samples, where
+    /// the packet to write in PAUSE is the count. Which packet comes next.
+    fn meet_in_the_middle(&mut self, next: u32) -> Result<u32, Failed> {
+        let Some(planned) = self.planned else { return Ok(next) };
         let (stream, event, packet) = (self.stream, self.event, self.packet_100ns());
-        power::still_in_d3(stream, event, packet, || {
-            if wait(event, 0) { self.write_or_catch_up(next) } else { Ok(next) }
-        })
+        if planned.is_due(StreamState::Paused) {
+            still::set_state(stream, State::Pause)?;
+            planned.at(StreamState::Paused, stream, event, packet, &mut || Ok(()))?;
+            still::set_state(stream, State::Run)?;
+        }
+        let mut due = next;
+        planned.at(StreamState::Run, stream, event, packet, &mut || {
+            if wait(event, 0) {
+                due = self.write_or_catch_up(due)?;
+            }
+            Ok(())
+        })?;
+        Ok(due)
     }
 
     /// Comes too late on purpose, for every so many packets (cfg `late_every=`).

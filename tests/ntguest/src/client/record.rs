@@ -4,11 +4,12 @@
 use super::buffer::{self, Kind};
 use super::format::{self, BufferPlan, PcmFormat};
 use super::hw_register::HwRegisters;
+use super::life::cell::StreamState;
+use super::life::{self, PlannedEvent};
 use super::play::Label;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail, slots};
 use super::poller::{self, Poller};
 use super::position::PositionChecker;
-use super::power::Sleeps;
 use super::recorder::{Mode, Recorder, Until};
 use super::still::{expect_frozen, set_state};
 use super::stream::{CyclicBuffer, PinStream, State};
@@ -49,6 +50,8 @@ pub struct Order<'a> {
     pub running: &'a AtomicBool,
     /// What the lines with its figures begin with.
     pub label: Label,
+    /// An event that it is to meet.
+    pub planned: Option<&'a PlannedEvent>,
 }
 
 /// As ntguest.cfg says, from opening to close; true when the whole of it was recorded.
@@ -68,6 +71,7 @@ pub fn run() -> bool {
         until: Until::Bytes(bytes),
         running: &AtomicBool::new(false),
         label: Label::ONLY,
+        planned: None,
     };
     let recording = record(&order);
     if let Some(recording) = &recording {
@@ -139,8 +143,14 @@ fn session(stream: &PinStream, buffer: &CyclicBuffer, order: &Order<'_>) -> Resu
     registers.expect_zero("capture before RUN");
     let result = states(stream, buffer, order, &registers, &event);
     if result.is_err() {
+        let taken = order.planned.is_some_and(PlannedEvent::took_the_stream);
         for state in [State::Pause, State::Acquire, State::Stop] {
-            let _ = stream.set_state(state);
+            // Where an event took the stream this must succeed all the same (rule `set-state`).
+            if taken {
+                let _ = set_state(stream, state);
+            } else {
+                let _ = stream.set_state(state);
+            }
         }
     } else {
         expect_zero_positions(stream, "after STOP");
@@ -169,17 +179,25 @@ fn states(
     if packets {
         expect_no_packet(stream, "in STOP", &[Status::INVALID_DEVICE_STATE]);
     }
+    let packet = packet_100ns(buffer, order);
+    let through = |states: &[State]| states.iter().try_for_each(|to| set_state(stream, *to));
+    let meet = |moment, states: &[State]| {
+        life::meet(order.planned, moment, stream, event, packet, &mut || through(states))
+    };
+    meet(StreamState::Stop, &[State::Acquire, State::Pause, State::Acquire, State::Stop])?;
     set_state(stream, State::Acquire)?;
     if packets {
         expect_no_packet(stream, "in ACQUIRE", &[Status::INVALID_DEVICE_STATE]);
     }
+    meet(StreamState::Acquire, &[State::Stop, State::Acquire, State::Pause, State::Acquire])?;
     set_state(stream, State::Pause)?;
     // Without notifications there are no packets.
     let due = if order.mode == Mode::Timer { Status::NOT_SUPPORTED } else { Status::DEVICE_NOT_READY };
     expect_no_packet(stream, "in PAUSE before RUN", &[due]);
-    let recording = running(stream, buffer, order, registers, event)?;
-    let rate = i64::from(order.format.rate) * i64::from(order.format.block_align());
-    let packet = i64::from(buffer.size / slots()).saturating_mul(10_000_000) / rate.max(1);
+    // A stream that is told to run in the midst of the event runs after it.
+    let run = time::interrupt_time_100ns();
+    meet(StreamState::Pause, &[State::Run])?;
+    let recording = running(stream, buffer, order, registers, event, run)?;
     registers.expect_frozen(stream);
     expect_frozen(stream, event, packet);
     set_state(stream, State::Acquire)?;
@@ -190,13 +208,19 @@ fn states(
     Ok(recording)
 }
 
-/// From RUN to PAUSE.
+fn packet_100ns(buffer: &CyclicBuffer, order: &Order<'_>) -> i64 {
+    let rate = i64::from(order.format.rate) * i64::from(order.format.block_align());
+    i64::from(buffer.size / slots()).saturating_mul(10_000_000) / rate.max(1)
+}
+
+/// From RUN, not before `run` (100-ns units), to PAUSE.
 fn running(
     stream: &PinStream,
     buffer: &CyclicBuffer,
     order: &Order<'_>,
     registers: &HwRegisters,
     event: &Event,
+    run: u64,
 ) -> Result<Recording, Failed> {
     let format = &order.format;
     let rate = u64::from(format.rate).saturating_mul(cfg::get_u64("speed", 1));
@@ -204,7 +228,6 @@ fn running(
     let checker = PositionChecker::new(u64::from(buffer.size), u64::from(format.block_align()), rate)
         .with_packets_of(packet_bytes);
     let bytes_per_second = checker.bytes_per_second();
-    let run = time::interrupt_time_100ns();
     let capacity = match order.until {
         Until::Bytes(bytes) => bytes + buffer.size as usize,
         Until::Told(_) => MOST_BYTES,
@@ -226,7 +249,7 @@ fn running(
         events: EventTimes::new(run, packet),
         tail: 0,
         pause_next: false,
-        sleeps: Sleeps::over(u32::try_from(capacity as u64 / packet_bytes.max(1)).unwrap_or(u32::MAX)),
+        planned: order.planned,
     };
     set_state(stream, State::Run)?;
     if fault::make(Fault::EarlyEvent) {
@@ -241,7 +264,7 @@ fn running(
     let steady = !lockstep
         && cfg::get_u64("speed", 1) == 1
         && !cfg::get_bool("pause", false)
-        && cfg::get_u64("d3", 0) == 0;
+        && order.planned.is_none();
     let watch = registers.watch(checker, steady);
     let recorded = match order.mode {
         Mode::Packet => recorder.by_packets(event),

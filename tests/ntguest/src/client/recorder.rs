@@ -1,12 +1,13 @@
 //! What a recording client does while its stream runs: by packets, by events and positions, or by a timer and
 //! positions alone.
 
+use super::life::PlannedEvent;
+use super::life::cell::StreamState;
 use super::offset_tracker::OffsetTracker;
 use super::packet_reads::{Finding, PacketReads, ReadPacket};
 use super::player::{Failed, fail};
-use super::power::{self, Sleeps};
 use super::still;
-use super::stream::PinStream;
+use super::stream::{PinStream, State};
 use super::timing_stats::EventTimes;
 use crate::kernel::event::{Event, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
@@ -83,8 +84,8 @@ pub struct Recorder<'a> {
     pub tail: u32,
     /// The stream is to be paused before the next wait.
     pub pause_next: bool,
-    /// When the device loses its power.
-    pub sleeps: Sleeps,
+    /// An event that it is to meet.
+    pub planned: Option<&'a PlannedEvent>,
 }
 
 impl Recorder<'_> {
@@ -127,9 +128,8 @@ impl Recorder<'_> {
             let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
             still::pause_and_go_on(self.stream, event, packet)?;
         }
-        if self.sleeps.are_due(u32::try_from(event.signals()).unwrap_or(u32::MAX)) {
-            let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
-            power::still_in_d3(self.stream, event, packet, || Ok(()))?;
+        if matches!(self.until, Until::Bytes(bytes) if self.taken.len() >= bytes / 2) {
+            self.meet_in_the_middle(event)?;
         }
         self.pause_next = event.signals() == PAUSED_AFTER && cfg::get_bool("pause", false);
         if !wait(event, self.timeout_ms) {
@@ -140,6 +140,18 @@ impl Recorder<'_> {
         }
         self.events.observe(time::interrupt_time_100ns());
         Ok(())
+    }
+
+    /// The event in RUN, or in a PAUSE for its sake.
+    fn meet_in_the_middle(&self, event: &Event) -> Result<(), Failed> {
+        let Some(planned) = self.planned else { return Ok(()) };
+        let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
+        if planned.is_due(StreamState::Paused) {
+            still::set_state(self.stream, State::Pause)?;
+            planned.at(StreamState::Paused, self.stream, event, packet, &mut || Ok(()))?;
+            still::set_state(self.stream, State::Run)?;
+        }
+        planned.at(StreamState::Run, self.stream, event, packet, &mut || Ok(()))
     }
 
     /// `GetReadPacket` after each event until there is no more, and once again: Windows' exclusive client was

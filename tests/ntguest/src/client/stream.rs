@@ -95,6 +95,7 @@ impl PinStream {
 
     /// Opens any pin in any direction, to see wrong ones refused.
     pub fn open_with(endpoint: &Endpoint, format: &[u8], pin: u32, capture: bool) -> Result<Self, Status> {
+        power::access();
         let miniport =
             endpoint.port.body::<Port>().and_then(Port::wave_miniport).ok_or(Status::INVALID_DEVICE_STATE)?;
         let instance = Instance::create(endpoint.port, pin, capture, format)?;
@@ -164,6 +165,7 @@ impl PinStream {
 
     /// `SetState` with a number that may be no state at all.
     pub fn set_raw_state(&self, state: u32) -> Status {
+        power::access();
         let status = set_state::timed(|| {
             Status(method!(self, "SetState", irql::PASSIVE, self.stream, set_state, oracle_set_state(state)))
         });

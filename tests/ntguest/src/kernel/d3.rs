@@ -189,7 +189,7 @@ fn reset(card: &Card) {
     let express = pci::capability(card, CAP_PCIE);
     let express = express.filter(|at| pci::read32(card, at + DEVICE_CAPABILITIES) & HAS_RESET != 0);
     let Some(at) = express else {
-        super::bad_input(format_args!("ntguest.cfg: d3_context=lost: the card has no function-level reset"))
+        super::bad_input(format_args!("a card that is to come back reset has no function-level reset"))
     };
     pci::write16(card, at + DEVICE_CONTROL, pci::read16(card, at + DEVICE_CONTROL) | START_RESET);
     thread::sleep_100ns(RESET);

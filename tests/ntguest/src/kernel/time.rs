@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::sync::IrqLock;
 use super::{apic, cfg, cpu, paging};
 
 /// Physical address of the HPET on q35.
@@ -24,9 +25,12 @@ static LAST_QPC: AtomicI64 = AtomicI64::new(0);
 /// says otherwise. Arithmetic that multiplies before it divides then runs over as it would there.
 const HUNDRED_DAYS: u64 = 100 * 86_400 * QPC_HZ as u64;
 static QPC_START: AtomicI64 = AtomicI64::new(0);
-/// How far the counter jumped, and the count at which it did; `i64::MAX` before.
+/// How far the counter has jumped in all.
 static JUMP: AtomicI64 = AtomicI64::new(0);
-static JUMPED_AT: AtomicI64 = AtomicI64::new(i64::MAX);
+/// The jumps so far: the time since boot at which the counter jumped, and how far it had jumped from then on.
+static JUMPS: IrqLock<([(i64, i64); MOST_JUMPS], usize)> = IrqLock::new(([(0, 0); MOST_JUMPS], 0));
+/// More jumps than a run makes.
+const MOST_JUMPS: usize = 1024;
 
 fn hpet(offset: u64) -> u64 {
     // SAFETY: the HPET's registers are in the direct map's device window.
@@ -97,20 +101,38 @@ pub fn qpc() -> i64 {
     since_boot() + QPC_START.load(Ordering::Relaxed) + JUMP.load(Ordering::Relaxed)
 }
 
-/// Lets the counter jump forwards, as it was seen to do when a virtual machine goes on after a pause. The
-/// interrupt time does not.
+/// Lets the counter jump, forwards or back, as it was seen to do when a virtual machine goes on after a pause.
+/// The interrupt time does not.
 pub fn jump(counts: i64) {
-    JUMPED_AT.store(qpc(), Ordering::Relaxed);
-    JUMP.fetch_add(counts, Ordering::Relaxed);
+    let mut jumps = JUMPS.lock();
+    let (list, count) = &mut *jumps;
+    let by = JUMP.fetch_add(counts, Ordering::Relaxed) + counts;
+    if let Some(place) = list.get_mut(*count) {
+        *place = (since_boot(), by);
+        *count += 1;
+    }
 }
 
-/// The time since boot, in 100 ns, at which the performance counter had this value. It never had those that
-/// it jumped over: what a driver computes from a reading before or after the jump lies near one end of them,
-/// and is taken for that.
+/// The time since boot, in 100 ns, at which the performance counter had this value. What it jumped over it
+/// never had: what a driver computes from a reading before or after the jump lies near one end of it, and is
+/// taken for that. What it had twice is taken for the later time.
 pub fn of_counter(counter: u64) -> u64 {
-    let (at, by) = (JUMPED_AT.load(Ordering::Relaxed) as u64, JUMP.load(Ordering::Relaxed) as u64);
-    let jumped = if counter >= at.saturating_add(by / 2) { by } else { 0 };
-    counter.saturating_sub(jumped).saturating_sub(QPC_START.load(Ordering::Relaxed) as u64)
+    let counter = i64::try_from(counter).unwrap_or(i64::MAX) - QPC_START.load(Ordering::Relaxed);
+    let jumps = JUMPS.lock();
+    let (list, count) = &*jumps;
+    let mut found = 0;
+    for (begin, before, by) in list
+        .iter()
+        .take(*count)
+        .scan(0, |before, (begin, by)| Some((*begin, core::mem::replace(before, *by), *by)))
+    {
+        // Where the counter came from and where it went to; half of the way between is the border.
+        let (from, to) = (begin + before, begin + by);
+        if counter >= i64::midpoint(from, to) {
+            found = by;
+        }
+    }
+    u64::try_from(counter - found).unwrap_or(0)
 }
 
 /// 10,000,000.

@@ -124,14 +124,15 @@ impl Device {
     }
 }
 
-/// The IRP that is on its way through the driver.
+/// An IRP that is on its way through the driver.
 struct Flight {
     irp: *mut Irp,
     dispatched: u32,
     completed: u32,
 }
 
-static FLIGHT: IrqLock<Option<Flight>> = IrqLock::new(None);
+/// Of one that causes another (a system power IRP, the device's) the other comes behind it.
+static FLIGHT: IrqLock<Vec<Flight>> = IrqLock::new(Vec::new());
 
 /// Sends a PnP IRP to the driver's dispatch routine, as the PnP manager does, and returns what became of it.
 ///
@@ -167,14 +168,14 @@ pub unsafe fn send(
         return Status::INVALID_DEVICE_REQUEST;
     };
     let irp = new_irp(device, major, minor, parameters);
-    *FLIGHT.lock() = Some(Flight { irp, dispatched: 0, completed: 0 });
+    FLIGHT.lock().push(Flight { irp, dispatched: 0, completed: 0 });
     let routine =
         if major == IRP_MJ_PNP { "MajorFunction[IRP_MJ_PNP]" } else { "MajorFunction[IRP_MJ_POWER]" };
     let returned = driver_call(routine, irql::PASSIVE, || {
         // SAFETY: a dispatch routine, the FDO and an IRP for it.
         Status(unsafe { dispatch(device.cast(), irp.cast()) })
     });
-    let flight = FLIGHT.lock().take();
+    let flight = FLIGHT.lock().pop();
     // SAFETY: the IRP is never freed.
     let status = Status(unsafe { (*irp).status });
     if let Some(flight) = flight
@@ -243,7 +244,7 @@ fn new_irp(device: *mut DeviceObject, major: usize, minor: u8, parameters: [*mut
 /// PortCls takes an IRP over (`PcDispatchIrp`): where it is, or `None` when it is no IRP in flight.
 pub fn take_irp(irp: *mut Irp) -> Option<&'static IoStackLocation> {
     let mut flight = FLIGHT.lock();
-    let flight = flight.as_mut().filter(|flight| flight.irp == irp)?;
+    let flight = flight.iter_mut().find(|flight| flight.irp == irp)?;
     flight.dispatched += 1;
     // SAFETY: an IRP of ours, never freed; its stack location neither.
     Some(unsafe { &*(*irp).current_stack_location })
@@ -251,7 +252,7 @@ pub fn take_irp(irp: *mut Irp) -> Option<&'static IoStackLocation> {
 
 /// Completes an IRP in flight (rule `irp-completed-twice`).
 pub fn complete_irp(irp: *mut Irp, status: Status) {
-    let completed = FLIGHT.lock().as_mut().filter(|flight| flight.irp == irp).map(|flight| {
+    let completed = FLIGHT.lock().iter_mut().find(|flight| flight.irp == irp).map(|flight| {
         flight.completed += 1;
         flight.completed
     });
@@ -268,7 +269,7 @@ pub fn complete_irp(irp: *mut Irp, status: Status) {
 
 /// Whether this IRP is on its way through the driver.
 pub fn in_flight(irp: *mut Irp) -> bool {
-    FLIGHT.lock().as_ref().is_some_and(|flight| flight.irp == irp)
+    FLIGHT.lock().iter().any(|flight| flight.irp == irp)
 }
 
 /// The bytes of a device property (`IoGetDeviceProperty`), by its number in DEVICE_REGISTRY_PROPERTY.

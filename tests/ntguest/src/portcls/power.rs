@@ -9,6 +9,11 @@
 //! IAdapterPowerManagement3::PowerChangeState3 and D3ExitLatencyChanged, IPowerNotify::PowerChangeNotify;
 //! "Implementing IPowerNotify"; "Handling Device Power-Down IRPs" and "... Power-Up IRPs" (who comes first).
 //! WAVERT.md 1.4.
+//!
+//! The system sleeps: PortCls owns the power policy of its device, so that a system IRP makes it send one of
+//! the device, and is completed after that ("Handling a System Set-Power IRP in a Device Power Policy Owner").
+//! An idle device: it goes to D3 by itself, and has power again before the next access reaches the driver
+//! ("Audio Device Class Inactivity Timer Implementation").
 
 use super::adapter::{ADAPTER, fdo};
 use super::com::Com;
@@ -33,14 +38,15 @@ use crate::kernel::{self, cfg, gone, irql};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// `DEVICE_POWER_STATE`.
 const D0: u32 = 1;
 const D3: u32 = 4;
 /// `SYSTEM_POWER_STATE`: PowerSystemWorking. The device goes to D3 by itself, as an idle one does.
 const WORKING: u32 = 1;
-/// `POWER_STATE_TYPE`: DevicePowerState.
+/// `POWER_STATE_TYPE`: SystemPowerState, DevicePowerState.
+const SYSTEM_POWER_STATE: usize = 0;
 const DEVICE_POWER_STATE: usize = 1;
 /// `PC_EXIT_LATENCY`: instant, fast, responsive.
 const LATENCIES: [u32; 3] = [0, 1, 2];
@@ -49,6 +55,15 @@ const STOP: u32 = 0;
 const ACQUIRE: u32 = 1;
 const PAUSE: u32 = 2;
 const RUN: u32 = 3;
+
+/// Where the system goes to (`SYSTEM_POWER_STATE`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sleep {
+    /// PowerSystemSleeping3: memory keeps its power, and nothing else.
+    S3 = 4,
+    /// PowerSystemHibernate.
+    S4 = 5,
+}
 
 /// An open pin: the stream, its state, whether it was paused for D3, and whether its registers may be in user
 /// mode.
@@ -59,6 +74,8 @@ struct Pin {
     registers: bool,
 }
 
+/// What becomes of the card's registers in D3.
+static CONTEXT: IrqLock<Option<Context>> = IrqLock::new(None);
 static PINS: IrqLock<Vec<Pin>> = IrqLock::new(Vec::new());
 
 /// How often the device has lost its power and got it back: odd from the moment that its streams are paused
@@ -112,7 +129,7 @@ pub fn stop_streams() {
 /// The device goes to D3 and is pulled out there: no D0 comes. The status of the IRP.
 pub fn to_d3_for_good() -> Status {
     d3::hold_interrupts(false);
-    let status = send(IRP_MN_SET_POWER, D3).err().unwrap_or(Status::SUCCESS);
+    let status = send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3).err().unwrap_or(Status::SUCCESS);
     gone::pull();
     status
 }
@@ -133,12 +150,23 @@ pub fn pin_is_closed(stream: This) {
     PINS.lock().retain(|pin| pin.stream != stream.addr());
 }
 
-/// A power IRP of the device has reached PortCls.
+/// The state of the system, as the adapter is told.
+static SYSTEM: AtomicU32 = AtomicU32::new(WORKING);
+/// The device went to D3 for want of work.
+static IDLE: AtomicBool = AtomicBool::new(false);
+
+/// A power IRP has reached PortCls.
 pub fn dispatch(minor: u8, parameters: [*mut c_void; 4]) -> Status {
     // SystemContext, Type, State, ShutdownType: each as wide as a pointer.
     let [_, kind, state, _] = parameters.map(<*mut c_void>::addr);
     match (minor, u32::try_from(state)) {
         (IRP_MN_QUERY_POWER, Ok(state)) if kind == DEVICE_POWER_STATE => query(state),
+        (IRP_MN_QUERY_POWER, Ok(_)) if kind == SYSTEM_POWER_STATE => query(D3),
+        (IRP_MN_SET_POWER, Ok(state)) if kind == SYSTEM_POWER_STATE => {
+            SYSTEM.store(state, Ordering::Release);
+            let device = if state == WORKING { D0 } else { D3 };
+            send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, device).err().unwrap_or(Status::SUCCESS)
+        }
         (IRP_MN_SET_POWER, Ok(D3)) if kind == DEVICE_POWER_STATE => {
             down();
             Status::SUCCESS
@@ -195,6 +223,7 @@ fn query(state: u32) -> Status {
 /// PowerChangeState of the version that the adapter has. `latency` says how soon the device must be able to
 /// come back.
 fn change_state(state: u32, latency: u32) {
+    let system = SYSTEM.load(Ordering::Acquire);
     match management() {
         Some(Management::First(first)) => {
             driver_call("IAdapterPowerManagement::PowerChangeState", irql::PASSIVE, || {
@@ -205,13 +234,13 @@ fn change_state(state: u32, latency: u32) {
         Some(Management::Second(second)) => {
             driver_call("IAdapterPowerManagement2::PowerChangeState2", irql::PASSIVE, || {
                 // SAFETY: a live interface.
-                unsafe { (second.vtable().power_change_state2)(second.this(), state, WORKING) }
+                unsafe { (second.vtable().power_change_state2)(second.this(), state, system) }
             });
         }
         Some(Management::Third(third)) => {
             driver_call("IAdapterPowerManagement3::PowerChangeState3", irql::PASSIVE, || {
                 // SAFETY: a live interface.
-                unsafe { (third.vtable().power_change_state3)(third.this(), state, WORKING, latency) }
+                unsafe { (third.vtable().power_change_state3)(third.this(), state, system, latency) }
             });
         }
         None => {}
@@ -284,7 +313,8 @@ fn down() {
 }
 
 fn up() {
-    d3::power_up(context());
+    let context = CONTEXT.lock().unwrap_or(Context::Kept);
+    d3::power_up(context);
     change_state(D0, LATENCIES[2]);
     notify(D0);
     for stream in streams(|pin| pin.paused) {
@@ -296,33 +326,56 @@ fn up() {
     CHANGES.fetch_add(1, Ordering::AcqRel);
 }
 
-fn context() -> Context {
-    match cfg::get("d3_context") {
-        None | Some("kept") => Context::Kept,
-        Some("lost") => Context::Lost,
-        Some(other) => {
-            kernel::bad_input(format_args!("ntguest.cfg: d3_context={other} is neither kept nor lost"))
-        }
-    }
-}
-
 /// The power manager: the device goes to D3, `within` is done, and it comes back. Every other time the driver
 /// is `asked` before. The status of the IRP that failed, if one did; then `within` was not done.
-pub fn in_d3<R>(asked: bool, within: impl FnOnce() -> R) -> Result<R, Status> {
+pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Result<R, Status> {
+    *CONTEXT.lock() = Some(context);
     if asked {
-        send(IRP_MN_QUERY_POWER, D3)?;
+        send(IRP_MN_QUERY_POWER, DEVICE_POWER_STATE, D3)?;
     }
     d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.state == RUN));
-    send(IRP_MN_SET_POWER, D3)?;
+    send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3)?;
     let result = within();
-    send(IRP_MN_SET_POWER, D0)?;
+    send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D0)?;
     Ok(result)
 }
 
-fn send(minor: u8, state: u32) -> Result<(), Status> {
+/// The system sleeps, and the card comes back as from a reset. `within` is done while it sleeps: no client
+/// runs then.
+pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R) -> Result<R, Status> {
+    *CONTEXT.lock() = Some(Context::Lost);
+    if asked {
+        send(IRP_MN_QUERY_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
+    }
+    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.state == RUN));
+    send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
+    let result = within();
+    send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, WORKING)?;
+    Ok(result)
+}
+
+/// The device goes to D3 for want of work, and stays there until [`access`].
+pub fn idle() -> Result<(), Status> {
+    *CONTEXT.lock() = Some(Context::Kept);
+    d3::hold_interrupts(false);
+    send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3)?;
+    IDLE.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// A client is about to use the device: an idle one gets its power back first.
+pub fn access() {
+    if IDLE.swap(false, Ordering::AcqRel)
+        && let Err(status) = send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D0)
+    {
+        kernel::violation("call-failed", format_args!("the power IRP of an idle device: {status}"));
+    }
+}
+
+fn send(minor: u8, kind: usize, state: u32) -> Result<(), Status> {
     let driver = ADAPTER.lock().driver;
     let fdo = fdo().ok_or(Status::INVALID_DEVICE_STATE)?;
-    let parameters = [0, DEVICE_POWER_STATE, state as usize, 0].map(ptr::without_provenance_mut);
+    let parameters = [0, kind, state as usize, 0].map(ptr::without_provenance_mut);
     // SAFETY: the device is started, so the driver object and the FDO are live.
     let status = unsafe { device::send(driver, fdo, IRP_MJ_POWER, minor, parameters) };
     if status.is_success() { Ok(()) } else { Err(status) }

@@ -11,6 +11,7 @@ mod panel;
 mod pin;
 
 use super::cycles::HeldResources;
+use crate::kernel::d3::Context;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::{self, cfg};
@@ -155,7 +156,7 @@ fn lose_power(random: &mut Random) {
     let (asked, asleep) = (random.once_in(2), 1 + random.below(20));
     enter_gate();
     IN_D3.store(true, Ordering::Relaxed);
-    let result = power::in_d3(asked, || {
+    let result = power::in_d3(asked, Context::Kept, || {
         leave_gate();
         thread::sleep_100ns(i64::from(asleep) * MS);
         enter_gate();

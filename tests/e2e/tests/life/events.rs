@@ -1,0 +1,49 @@
+//! The events: one row each. A new one needs a row here and one in `EVENTS` of
+//! `tests/ntguest/src/client/life/mod.rs`, where it is made.
+
+use crate::matrix::{After, Direction, Event, Skip, State};
+
+/// Why no stream records, when a card comes back from D3 as from a reset.
+const UNREAD: &str = "DATASHEET 5.4: after START the first packets of a recording need nothing, so that what the client \
+                      had not read is recorded over, in lockstep too";
+
+/// An event of which nobody is to notice anything.
+const PLAIN: Event = Event { name: "", settings: &[], card: &[], after: After::GoesOn, skipped: &[] };
+
+/// Every event.
+pub const EVENTS: &[Event] = &[
+    // The rule of the matrix itself: without an event every cell is bit-exact.
+    Event { name: "nothing", ..PLAIN },
+    // D3 and back, the card keeps its registers; then as from a reset.
+    Event { name: "d3", ..PLAIN },
+    Event { name: "d3-lost", skipped: &RESET, ..PLAIN },
+    // Nobody uses the device; it has power again before the next call.
+    Event {
+        name: "idle",
+        skipped: &[
+            (Skip::State(State::Run), "a stream in RUN keeps the device from being idle"),
+            (Skip::OpenDuplex, "the other stream runs, and keeps the device from being idle"),
+        ],
+        ..PLAIN
+    },
+    // The system sleeps, and hibernates: the card comes back as from a reset.
+    Event { name: "s3", skipped: &RESET, ..PLAIN },
+    Event { name: "s4", skipped: &RESET, ..PLAIN },
+    // The performance counter jumps by 500 ms, and by -50 ms.
+    Event { name: "counter-forward", skipped: &COUNTER, ..PLAIN },
+    Event { name: "counter-back", skipped: &COUNTER, ..PLAIN },
+];
+
+/// Why no stream records when the counter jumps.
+const TIMES: &str = "the times of packets around the jump are judged by the counter that jumped: ntguest cannot tell them yet";
+
+/// Cells in which the counter jumps beside a recording.
+const COUNTER: [(Skip, &str); 2] =
+    [(Skip::Direction(Direction::Record), TIMES), (Skip::Direction(Direction::Duplex), TIMES)];
+
+/// Cells in which a recording meets a card that comes back as from a reset.
+const RESET: [(Skip, &str); 3] = [
+    (Skip::Cell(State::Run, Direction::Record), UNREAD),
+    (Skip::Cell(State::Paused, Direction::Record), UNREAD),
+    (Skip::OpenDuplex, UNREAD),
+];

@@ -1,0 +1,196 @@
+//! The matrix of the device's life: which cells there are, which do not apply and why, and how they are put
+//! into boots.
+
+use std::fmt;
+
+/// In which state of a stream an event comes. The words are those of ntguest's `life=`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No stream is open.
+    Closed,
+    /// STOP, with a buffer.
+    Stop,
+    /// ACQUIRE.
+    Acquire,
+    /// PAUSE before the first RUN.
+    Pause,
+    /// RUN, in the middle.
+    Run,
+    /// PAUSE after RUN, in the middle.
+    Paused,
+}
+
+/// Which way the sound goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// A stream plays.
+    Play,
+    /// A stream records.
+    Record,
+    /// One plays and meets the event while another records.
+    Duplex,
+}
+
+pub const STATES: [State; 6] =
+    [State::Closed, State::Stop, State::Acquire, State::Pause, State::Run, State::Paused];
+pub const DIRECTIONS: [Direction; 3] = [Direction::Play, Direction::Record, Direction::Duplex];
+/// The guest's processors.
+pub const PROCESSORS: &[u32] = &[1];
+
+/// The machine that a boot makes: what cannot change while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Machine {
+    /// The cyclic buffer is contiguous; else scatter-gather.
+    pub contiguous: bool,
+    /// The card interrupts by its line; else by MSI.
+    pub line: bool,
+    /// The guest's processors.
+    pub processors: u32,
+}
+
+/// A row of the table: an event in the life of the device.
+pub struct Event {
+    /// Its name, also in ntguest's `life=`.
+    pub name: &'static str,
+    /// Lines of ntguest.cfg that its boots need.
+    pub settings: &'static [&'static str],
+    /// Options of `ringwave serve` that its boots need.
+    pub card: &'static [&'static str],
+    /// What the event leaves.
+    pub after: After,
+    /// Cells to which it does not apply, and why not.
+    pub skipped: &'static [(Skip, &'static str)],
+}
+
+/// What an event leaves of the stream that it meets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// It goes on at the next frame: nothing is missing and nothing is heard twice.
+    GoesOn,
+    /// It is gone. What it had played is a beginning of its piece, and the next stream plays the piece whole.
+    #[expect(dead_code, reason = "for events that take the device away")]
+    Lost,
+}
+
+/// Cells that are skipped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skip {
+    /// In this state.
+    State(State),
+    /// In this direction.
+    Direction(Direction),
+    /// In this state and direction.
+    Cell(State, Direction),
+    /// With one stream that plays and one that records; without a stream it applies.
+    OpenDuplex,
+}
+
+/// One cell.
+#[derive(Clone, Copy)]
+pub struct Cell {
+    pub event: &'static Event,
+    pub state: State,
+    pub direction: Direction,
+    pub machine: Machine,
+}
+
+impl fmt::Display for Cell {
+    /// As ntguest's `life=` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = format!("{:?}", self.state).to_lowercase();
+        let direction = format!("{:?}", self.direction).to_lowercase();
+        write!(f, "{}:{state}:{direction}", self.event.name)
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dma = if self.contiguous { "contiguous" } else { "scatter-gather" };
+        let interrupt = if self.line { "line" } else { "MSI" };
+        write!(f, "{dma}, {interrupt}, {} processor(s)", self.processors)
+    }
+}
+
+impl Cell {
+    /// Why it does not apply, if it does not.
+    pub fn reason_to_skip(&self) -> Option<&'static str> {
+        let is_meant = |skip: Skip| match skip {
+            Skip::State(state) => self.state == state,
+            Skip::Direction(direction) => self.direction == direction,
+            Skip::Cell(state, direction) => (self.state, self.direction) == (state, direction),
+            Skip::OpenDuplex => self.direction == Direction::Duplex && self.state != State::Closed,
+        };
+        self.event.skipped.iter().find(|(skip, _)| is_meant(*skip)).map(|(_, reason)| *reason)
+    }
+}
+
+/// Every cell of the matrix, those that do not apply among them.
+pub fn all(events: &'static [Event]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for &processors in PROCESSORS {
+        for (contiguous, line) in [(false, false), (true, false), (false, true), (true, true)] {
+            let machine = Machine { contiguous, line, processors };
+            for event in events {
+                for state in STATES {
+                    cells.extend(DIRECTIONS.map(|direction| Cell { event, state, direction, machine }));
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// Cells that one machine can walk one after another.
+pub struct Boot {
+    pub machine: Machine,
+    pub cells: Vec<Cell>,
+}
+
+/// The cells in boots of at most `most` cells each.
+pub fn boots(cells: &[Cell], most: usize) -> Vec<Boot> {
+    let mut boots: Vec<Boot> = Vec::new();
+    let alike = |boot: &Boot, cell: &Cell| {
+        let first = boot.cells.first().map(|first| (first.event.settings, first.event.card));
+        boot.machine == cell.machine && first == Some((cell.event.settings, cell.event.card))
+    };
+    for cell in cells {
+        match boots.iter_mut().find(|boot| boot.cells.len() < most && alike(boot, cell)) {
+            Some(boot) => boot.cells.push(*cell),
+            None => boots.push(Boot { machine: cell.machine, cells: vec![*cell] }),
+        }
+    }
+    boots
+}
+
+/// A sample: from `boots` of the whole matrix, chosen by a seed, `most` cells each, in an order of the seed.
+pub fn sample(cells: &[Cell], seed: u64, boots_wanted: usize, most: usize) -> Vec<Boot> {
+    let mut random = SplitMix(seed);
+    let mut whole = boots(cells, usize::MAX);
+    random.shuffle(&mut whole);
+    whole.truncate(boots_wanted);
+    for boot in &mut whole {
+        random.shuffle(&mut boot.cells);
+        boot.cells.truncate(most);
+    }
+    whole
+}
+
+/// `SplitMix64`: a generator whose whole state is its seed.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = self.next() % (last as u64 + 1);
+            items.swap(last, usize::try_from(other).expect("an index"));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Walks the cells of one boot, and judges each of them: bit-exact before and after its event.
+
+use ringwave_e2e::{noise, runs};
+use ringwave_report::DmaMode;
+use ringwave_runner::{machine::Outcome, report::Report};
+
+use crate::matrix::{After, Boot, Cell, Direction};
+
+/// Frames that a cell plays or records: eight packets.
+const PIECE: u32 = 9600;
+/// Two packets of 1,200 frames: three pages, so that a buffer in pieces is more than one piece.
+const BUFFER_MS: u32 = 50;
+/// How much longer the file is than what is played of it, for a recording beside it, frames.
+const RECORDED_BESIDES: u32 = 10 * PIECE;
+/// Of 16-bit stereo.
+const FRAME_BYTES: usize = 4;
+
+/// Walks a boot; what is wrong with it, one line each.
+pub fn walk(boot: &Boot) -> Vec<String> {
+    let cells = u32::try_from(boot.cells.len()).expect("few");
+    let wav = noise::wav(cells * PIECE + RECORDED_BESIDES, 2, 48_000);
+    let list: Vec<String> = boot.cells.iter().map(ToString::to_string).collect();
+    eprintln!("boot ({}): {}", boot.machine, list.join(","));
+    let report = runs::play(&wav.path, |request| {
+        request.contiguous = boot.machine.contiguous;
+        request.processors = boot.machine.processors;
+        request.buffer_ms = BUFFER_MS;
+        let event = boot.cells[0].event;
+        request.card = vec!["--source".into(), format!("wav:{}", wav.path.display())];
+        request.card.extend(event.card.iter().copied().map(String::from));
+        request.guest_config =
+            vec!["client=life".into(), format!("life={}", list.join(",")), format!("life_frames={PIECE}")];
+        request.guest_config.extend(event.settings.iter().copied().map(String::from));
+        // One Windows asks for one version of IAdapterPowerManagement: each of them in turn.
+        let interface = match (boot.machine.line, boot.machine.contiguous) {
+            (false, false) => 3,
+            (false, true) => 2,
+            (true, _) => 1,
+        };
+        request.guest_config.push(format!("power_interface={interface}"));
+        // The line, or messages and a client that has mapped the position register, and reads it in any state.
+        request.guest_config.push(if boot.machine.line { "msi=0" } else { "reg.PositionRegister=1" }.into());
+    });
+    let sent = ringwave_audio::wav::read(&wav.path).expect("the file").frames;
+    judge(boot, &report, &sent)
+}
+
+/// What is wrong with a boot.
+fn judge(boot: &Boot, report: &Report, sent: &[u8]) -> Vec<String> {
+    let mut wrong: Vec<String> = report.violations.clone();
+    if report.outcome != Some(Outcome::Ok) {
+        wrong.push(format!("the guest ended with {:?}", report.outcome));
+    }
+    for (number, cell) in boot.cells.iter().enumerate() {
+        let ended = report.guest.results.get(&format!("cell{number}"));
+        if ended.map(String::as_str) != Some("ok") {
+            wrong.push(format!("cell {number}, {cell}: {ended:?}"));
+        }
+    }
+    let mode = if boot.machine.contiguous { DmaMode::Contiguous } else { DmaMode::ScatterGather };
+    for stream in report.card.streams.iter().filter(|stream| stream.packets_completed > 0) {
+        if stream.dma_mode != mode {
+            wrong.push(format!("the card's buffer was {}", stream.dma_mode));
+        }
+    }
+    wrong.extend(judge_played(boot, report, sent));
+    wrong.extend(judge_recorded(boot, report, sent));
+    wrong
+}
+
+/// What was heard is the pieces of the cells that play, one after another, and nothing else.
+fn judge_played(boot: &Boot, report: &Report, sent: &[u8]) -> Option<String> {
+    let mut heard = report.played.as_ref().map_or(&[][..], |sound| &sound.frames);
+    let pieces = sent.chunks(PIECE as usize * FRAME_BYTES);
+    let playing = boot.cells.iter().enumerate().filter(|(_, cell)| cell.direction != Direction::Record);
+    for ((number, cell), piece) in playing.zip(pieces) {
+        let Some(rest) = after_piece(cell, heard, piece) else {
+            let same = heard.iter().zip(piece).take_while(|(a, b)| a == b).count() / FRAME_BYTES;
+            return Some(format!("cell {number}, {cell}: heard is right for {same} of {PIECE} frames"));
+        };
+        heard = rest;
+    }
+    (!heard.is_empty())
+        .then(|| format!("{} frames are heard after the last piece", heard.len() / FRAME_BYTES))
+}
+
+/// What was heard after the piece of this cell; nothing if the piece was not.
+fn after_piece<'a>(cell: &Cell, heard: &'a [u8], piece: &[u8]) -> Option<&'a [u8]> {
+    match cell.event.after {
+        After::GoesOn => heard.strip_prefix(piece),
+        // The stream that was lost has played a beginning of it.
+        After::Lost => (0..=piece.len()).step_by(FRAME_BYTES).find_map(|begun| {
+            let rest = heard.strip_prefix(&piece[..begun])?;
+            rest.strip_prefix(piece)
+        }),
+    }
+}
+
+/// What each cell recorded is what the card's microphone heard from the first frame on: a WAV file that begins
+/// with each stream.
+fn judge_recorded(boot: &Boot, report: &Report, sent: &[u8]) -> Vec<String> {
+    let (mut wrong, mut recorded) = (Vec::new(), &report.recorded[..]);
+    for (number, cell) in boot.cells.iter().enumerate().filter(|(_, cell)| cell.direction != Direction::Play)
+    {
+        let frames = report.guest.result(&format!("cell{number}_recorded")).unwrap_or(0);
+        let bytes = usize::try_from(frames).expect("few") * FRAME_BYTES;
+        let Some((piece, rest)) = recorded.split_at_checked(bytes).filter(|_| frames >= u64::from(PIECE))
+        else {
+            wrong.push(format!("cell {number}, {cell}: {frames} frames recorded"));
+            return wrong;
+        };
+        if !sent.starts_with(piece) {
+            let same = sent.iter().zip(piece).take_while(|(a, b)| a == b).count() / FRAME_BYTES;
+            let (at, more) = best_match(&piece[same * FRAME_BYTES..], sent);
+            wrong.push(format!(
+                "cell {number}, {cell}: of {frames} frames recorded {same} are right; then {more} are those from \
+                 frame {at} on"
+            ));
+        }
+        recorded = rest;
+    }
+    wrong
+}
+
+/// Where the longest beginning of `piece` lies in `sound`, and how long it is, in frames.
+fn best_match(piece: &[u8], sound: &[u8]) -> (usize, usize) {
+    let same = |at: usize| sound[at..].iter().zip(piece).take_while(|(a, b)| a == b).count() / FRAME_BYTES;
+    let all = (0..sound.len()).step_by(FRAME_BYTES).map(|at| (at / FRAME_BYTES, same(at)));
+    all.max_by_key(|(_, same)| *same).unwrap_or_default()
+}
