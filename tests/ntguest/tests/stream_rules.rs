@@ -116,6 +116,11 @@ const START_AND_STOP: &[Case] = &[
     ),
     ("client=cycles\ncycles=100\nbuffer_ms=4\n", "keep-block", "cycle-leak"),
     (
+        "client=none\nfailing_calls=30\n",
+        "keep-block,other-status,retry-refused",
+        "failing-call-leak|failing-call-status|failing-call-retry",
+    ),
+    (
         START,
         "reserved-word,early-dispatch,other-unknown,no-instances",
         "device-extension|dispatch-overwritten|qi-identity|modes",

@@ -48,6 +48,10 @@ struct Arguments {
     /// The rules that are harsher than Windows, too.
     #[arg(long)]
     harsh: bool,
+    /// Before the client comes, every call of the driver that can fail fails once, with each of its documented
+    /// errors: in the start, in streams, around D3 and in removal. The figures say how many.
+    #[arg(long)]
+    failing_calls: bool,
     /// A line for ntguest.cfg (tests/ntguest/README.md lists them), for example `msi=0` or `fail_pool=7`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -142,7 +146,12 @@ impl Arguments {
             values: self.reg,
             harsh: self.harsh,
             out: self.out,
-            config: self.set,
+            config: self
+                .failing_calls
+                .then(|| "failing_calls=1".to_owned())
+                .into_iter()
+                .chain(self.set)
+                .collect(),
             processors: self.cpus,
             limit: Duration::from_secs(self.timeout),
             keep: self.keep,

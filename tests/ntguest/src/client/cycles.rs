@@ -3,53 +3,18 @@
 
 use super::buffer::{self, Kind};
 use super::format::{BufferPlan, PcmFormat};
+use super::held_resources::HeldResources;
 use super::player::{self, Failed, SLOTS, buffer_ms};
 use super::sweep;
 use super::{negotiate, negotiate_modes};
-use crate::kernel::{self, cfg, dpc, interrupt, pages, pool, timer, work};
+use crate::kernel::{self, cfg, pool};
 use crate::portcls::endpoint::{self, Endpoint};
 use crate::portcls::fault::{self, Fault};
-use crate::portcls::object;
 use alloc::vec::Vec;
 use ringwave_audio::SampleFormat;
 
 /// After so many cycles the books are compared.
 const CHECKED: u64 = 100;
-
-/// What a driver can hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HeldResources {
-    pool_blocks: usize,
-    pool_bytes: usize,
-    mdls: usize,
-    mapped: usize,
-    references: u64,
-    events: usize,
-    timers: usize,
-    dpcs: usize,
-    work_items: usize,
-    interrupts: usize,
-}
-
-impl HeldResources {
-    /// Now.
-    pub fn read() -> Self {
-        let (pool_blocks, pool_bytes) = pool::held();
-        let mdls = pages::live_mdls();
-        Self {
-            pool_blocks,
-            pool_bytes,
-            mdls: mdls.len(),
-            mapped: mdls.iter().filter(|mdl| mdl.mapped).count(),
-            references: object::references(),
-            events: kernel::event_references(),
-            timers: timer::set() + timer::ex_live(),
-            dpcs: dpc::queued(),
-            work_items: work::live(),
-            interrupts: interrupt::connected(),
-        }
-    }
-}
 
 /// All cycles; true when each did its work.
 pub fn run() -> bool {

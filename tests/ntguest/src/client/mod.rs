@@ -43,7 +43,8 @@
 //! middle. `reg.PositionRegister=1` makes a client map the position and clock registers and watch them
 //! (`register_reads=`, `clock_register_ppm=`); `dma_bits=32` says how far the card reaches, and that the
 //! driver must know. For all: `buffer_ms=` (10) of two packets, `speed=` of the card's clock, `extensible=`,
-//! `event_timeout_ms=`, `poll_us=`, `oracle=`. The readers of WAV files and formats, the packets, the figures
+//! `event_timeout_ms=`, `poll_us=`, `oracle=`. `failing_calls=1`: before the client comes, every call that can
+//! fail fails once. The readers of WAV files and formats, the packets, the figures
 //! and the judges are pure and tested on the host.
 
 pub mod attributes;
@@ -71,6 +72,10 @@ mod default_format;
 mod drm;
 #[cfg(target_os = "uefi")]
 mod duplex;
+#[cfg(target_os = "uefi")]
+pub mod failing_calls;
+#[cfg(target_os = "uefi")]
+mod held_resources;
 #[cfg(target_os = "uefi")]
 mod hw_register;
 #[cfg(target_os = "uefi")]

@@ -22,8 +22,8 @@
 //! Request"; "Handling a GUID_TARGET_DEVICE_QUERY_REMOVE Event"; WAVERT.md 1.3.
 
 use super::buffer::{self, Kind};
-use super::cycles::HeldResources;
 use super::format::{BufferPlan, PcmFormat};
+use super::held_resources::HeldResources;
 use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail};
 use super::still::set_state;
 use super::stream::{PinStream, State};

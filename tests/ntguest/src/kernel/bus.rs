@@ -9,7 +9,7 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::{caller, gone, irp, irql, pci, violation};
+use super::{caller, gone, inject, irp, irql, pci, violation};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::Guid;
 use crate::portcls::layout::{IoStackLocation, Irp};
@@ -171,6 +171,9 @@ fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option
     if kind != GUID_BUS_INTERFACE_STANDARD || pci::card().root || fault::make(Fault::NoBusInterface) {
         crate::kprintln!("the bus has no interface {{{kind}}}");
         return None;
+    }
+    if let Some(status) = inject::BUS_INTERFACE.fails() {
+        return Some(status);
     }
     let (size, version) = (size_and_version as usize as u16, (size_and_version as usize >> 16) as u16);
     if usize::from(size) < size_of::<BusInterface>() || version != 1 || out.is_null() {

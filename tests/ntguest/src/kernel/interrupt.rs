@@ -15,7 +15,6 @@ const MESSAGE_BASED: u32 = 3;
 
 const STATUS_SUCCESS: i32 = 0;
 const STATUS_INVALID_PARAMETER: i32 = 0xc000_000d_u32 as i32;
-const STATUS_INSUFFICIENT_RESOURCES: i32 = 0xc000_009a_u32 as i32;
 const STATUS_NOT_FOUND: i32 = 0xc000_0225_u32 as i32;
 
 /// KSERVICE_ROUTINE.
@@ -277,8 +276,8 @@ pub extern "win64" fn connect(p: *mut c_void) -> i32 {
         );
         return STATUS_INVALID_PARAMETER;
     }
-    if inject::CONNECT.fails() {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if let Some(status) = inject::CONNECT.fails() {
+        return status.0;
     }
     match p.version {
         FULLY_SPECIFIED => connect_fully(p),

@@ -11,7 +11,7 @@ use core::ptr::null_mut;
 
 use super::layout::{DispatcherHeader, DriverObject};
 use super::sync::IrqLock;
-use super::{bus, call, caller, exports, fatal, irql, pool, thread, violation, wait};
+use super::{bus, call, caller, exports, fatal, inject, irql, pool, thread, violation, wait};
 use crate::portcls::layout::{DeviceObject, IoStackLocation, Irp};
 use crate::portcls::status::Status;
 
@@ -84,6 +84,9 @@ unsafe fn fill(irp: *mut Irp, bytes: usize, stack: i8) {
 fn new(stack: i8, synchronous: bool) -> *mut Irp {
     if stack < 1 {
         violation("irp-stack", format_args!("an IRP of {stack} stack locations, {}", caller()));
+        return null_mut();
+    }
+    if inject::IRP.fails().is_some() {
         return null_mut();
     }
     let bytes = IRP_BYTES + stack as usize * LOCATION_BYTES;

@@ -41,7 +41,7 @@ fn map_io(service: &str, pa: u64, bytes: usize, flags: u64) -> *mut u8 {
         );
         return null_mut();
     }
-    if inject::MAP_IO.fails() {
+    if inject::MAP_IO.fails().is_some() {
         return null_mut();
     }
     let mut maps = IO_MAPS.lock();
@@ -135,7 +135,7 @@ pub fn device_page(va: u64) -> Option<(u64, u64)> {
 /// Contiguous memory in `low..=high` that does not cross a multiple of `boundary` (0 = any).
 fn allocate(bytes: usize, low: u64, high: u64, boundary: u64) -> *mut u8 {
     let count = bytes.div_ceil(PAGE as usize);
-    if inject::CONTIGUOUS.fails() {
+    if inject::CONTIGUOUS.fails().is_some() {
         return null_mut();
     }
     let mut wrong = Vec::new();
@@ -230,6 +230,11 @@ pub extern "win64" fn physical_address(va: *mut u8) -> u64 {
         );
         0
     })
+}
+
+/// Ranges of device memory that are mapped, and pieces of contiguous memory that are allocated.
+pub fn held() -> (usize, usize) {
+    (IO_MAPS.lock().len(), CONTIGUOUS.lock().len())
 }
 
 /// Reports what the driver left behind.

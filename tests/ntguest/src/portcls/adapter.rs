@@ -63,7 +63,7 @@ pub(super) static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
 /// Tells PortCls which driver is about to be loaded.
 pub fn expect_driver(driver: *mut DriverObject, registry_path: *mut UnicodeString) {
     let mut adapter = ADAPTER.lock();
-    (adapter.driver, adapter.registry_path) = (driver, registry_path);
+    (adapter.driver, adapter.registry_path, adapter.initialised) = (driver, registry_path, false);
 }
 
 /// The driver was unloaded, and another (or the same) is loaded next.
@@ -96,6 +96,12 @@ pub fn add_selftest_device() -> *mut DeviceObject {
     let mut adapter = ADAPTER.lock();
     (adapter.initialised, adapter.max_objects) = (true, 2);
     adapter.functional.get_or_insert_with(|| Device::functional(ptr::null_mut(), 0)).object()
+}
+
+/// How many of power and PnP management are registered.
+pub fn managements() -> usize {
+    let adapter = ADAPTER.lock();
+    usize::from(adapter.power.is_some()) + usize::from(adapter.pnp.is_some())
 }
 
 /// The live FDO.

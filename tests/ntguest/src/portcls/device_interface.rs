@@ -19,7 +19,7 @@ use super::{adapter, modes, subdevice};
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::UnicodeString;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, caller, pool};
+use crate::kernel::{self, caller, inject, pool};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -77,6 +77,9 @@ pub extern "win64" fn register(
     }
     if fault::make(Fault::NoInterface) {
         return Status::INVALID_DEVICE_REQUEST.0;
+    }
+    if let Some(status) = inject::REGISTER_INTERFACE.fails() {
+        return status.0;
     }
     // SAFETY: not null, the driver's GUID.
     let class = unsafe { class.read_unaligned() };
@@ -139,6 +142,9 @@ pub extern "win64" fn set_property(
     };
     if key.is_null() || language != 0 || flags & !PERSISTENT != 0 || size > MOST_BYTES {
         return refuse(format_args!("{SERVICE}: language {language:#x}, flags {flags:#x}, {size} bytes"));
+    }
+    if let Some(status) = inject::INTERFACE_PROPERTY.fails() {
+        return status.0;
     }
     // SAFETY: not null, the driver's key.
     let key = unsafe { key.read_unaligned() };

@@ -21,7 +21,7 @@ use super::status::Status;
 use super::subdevice::{self, End};
 use super::vtable::This;
 use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
-use crate::kernel::{self, irql, time};
+use crate::kernel::{self, inject, irql, time};
 use core::ffi::c_void;
 use core::ptr;
 
@@ -106,6 +106,9 @@ unsafe extern "win64" fn initialize_adapter_driver(
     add_device: Option<AddDevice>,
 ) -> i32 {
     irql::require("PcInitializeAdapterDriver", irql::PASSIVE);
+    if let Some(status) = inject::INITIALIZE_DRIVER.fails() {
+        return status.0;
+    }
     // SAFETY: the driver's arguments, compared with those of DriverEntry before they are used.
     unsafe { adapter::initialise(driver, registry_path, add_device).0 }
 }
@@ -118,6 +121,9 @@ unsafe extern "win64" fn add_adapter_device(
     extension_bytes: u32,
 ) -> i32 {
     irql::require("PcAddAdapterDevice", irql::PASSIVE);
+    if let Some(status) = inject::ADD_DEVICE.fails() {
+        return status.0;
+    }
     adapter::add_device(driver, pdo, start_device, max_objects, extension_bytes).0
 }
 
@@ -151,6 +157,9 @@ unsafe extern "win64" fn new_port(out: *mut This, class: *const Guid) -> i32 {
     // SAFETY: both not null, the driver's slot and GUID.
     let (out, class) = unsafe { (&mut *out, class.read_unaligned()) };
     *out = ptr::null_mut();
+    if let Some(status) = inject::NEW_PORT.fails() {
+        return status.0;
+    }
     let role = match class {
         CLSID_PORT_WAVE_RT => Role::Wave,
         CLSID_PORT_TOPOLOGY => Role::Topology,
@@ -175,6 +184,9 @@ unsafe extern "win64" fn register_subdevice(fdo: *mut DeviceObject, name: *const
     let Some((port, _)) = object::find_body::<Port>(unknown, SERVICE) else {
         return Status::INVALID_PARAMETER.0;
     };
+    if let Some(status) = inject::REGISTER_SUBDEVICE.fails() {
+        return status.0;
+    }
     // SAFETY: a terminated name by the contract of the service, or null.
     unsafe { subdevice::register(name, port, adapter::max_objects()).0 }
 }
@@ -182,7 +194,9 @@ unsafe extern "win64" fn register_subdevice(fdo: *mut DeviceObject, name: *const
 fn connect(fdo: *mut DeviceObject, service: &'static str, from: Option<End>, to: Option<End>) -> i32 {
     irql::require(service, irql::PASSIVE);
     match (adapter::is_fdo(fdo, service), from, to) {
-        (true, Some(from), Some(to)) => subdevice::connect(from, to).0,
+        (true, Some(from), Some(to)) => {
+            inject::REGISTER_CONNECTION.fails().unwrap_or_else(|| subdevice::connect(from, to)).0
+        }
         _ => Status::INVALID_PARAMETER.0,
     }
 }
@@ -233,6 +247,9 @@ unsafe extern "win64" fn register_adapter_power_management(unknown: This, contex
     if !adapter::is_fdo(context, SERVICE) {
         return Status::INVALID_PARAMETER.0;
     }
+    if let Some(status) = inject::REGISTER_POWER.fails() {
+        return status.0;
+    }
     // SAFETY: an object of the driver, or null.
     unsafe { adapter::register_power(unknown).0 }
 }
@@ -243,7 +260,7 @@ unsafe extern "win64" fn unregister_adapter_power_management(fdo: *mut DeviceObj
     if !adapter::is_fdo(fdo, SERVICE) {
         return Status::INVALID_PARAMETER.0;
     }
-    adapter::unregister_power().0
+    inject::UNREGISTER_POWER.fails().unwrap_or_else(adapter::unregister_power).0
 }
 
 unsafe extern "win64" fn get_device_property(
@@ -269,6 +286,9 @@ unsafe extern "win64" fn get_physical_device_object(
     const SERVICE: &str = "PcGetPhysicalDeviceObject";
     if out.is_null() || !adapter::is_fdo(fdo, SERVICE) {
         return null(SERVICE);
+    }
+    if let Some(status) = inject::PHYSICAL_DEVICE.fails() {
+        return status.0;
     }
     // SAFETY: not null, the driver's slot.
     unsafe { out.write(adapter::pdo()) };

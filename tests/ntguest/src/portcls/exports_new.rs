@@ -6,7 +6,7 @@ use super::object::{self, Object};
 use super::status::Status;
 use super::vtable::This;
 use super::{adapter, interrupt_sync, port, resources, stream_resource};
-use crate::kernel::{self, irql};
+use crate::kernel::{self, inject, irql};
 use core::ffi::c_void;
 use core::ptr;
 
@@ -168,6 +168,9 @@ pub unsafe extern "win64" fn register_adapter_pnp_management(unknown: This, fdo:
     if !adapter::is_fdo(fdo, SERVICE) {
         return Status::INVALID_PARAMETER.0;
     }
+    if let Some(status) = inject::REGISTER_PNP.fails() {
+        return status.0;
+    }
     // SAFETY: an object of the driver, or null.
     unsafe { adapter::register_pnp(unknown).0 }
 }
@@ -179,7 +182,7 @@ pub extern "win64" fn unregister_adapter_pnp_management(fdo: *mut DeviceObject) 
     if !adapter::is_fdo(fdo, SERVICE) {
         return Status::INVALID_PARAMETER.0;
     }
-    adapter::unregister_pnp().0
+    inject::UNREGISTER_PNP.fails().unwrap_or_else(adapter::unregister_pnp).0
 }
 
 /// PcAssignPowerFrameworkSettings(FDO, settings): the device never idles here, so that no callback comes.

@@ -131,6 +131,10 @@ pub enum Fault {
     CountStands,
     /// The client sees a packet accepted that is being played.
     LateAccepted,
+    /// The judge of a call that failed sees another status come up.
+    OtherStatus,
+    /// The judge of a call that failed sees the next attempt fail too.
+    RetryRefused,
     /// `IoRegisterDeviceInterface` fails: no driver may fail with it.
     NoInterface,
     /// The ports have no `IPortEvents`: no driver may fail without.
@@ -235,6 +239,8 @@ const NAMES: &[(&str, Fault)] = &[
     ("register-gone", Fault::RegisterGone),
     ("count-stands", Fault::CountStands),
     ("late-accepted", Fault::LateAccepted),
+    ("other-status", Fault::OtherStatus),
+    ("retry-refused", Fault::RetryRefused),
     ("no-interface", Fault::NoInterface),
     ("no-port-events", Fault::NoPortEvents),
     ("reserved-word", Fault::ReservedWord),

@@ -75,7 +75,7 @@ pub mod selftest;
 #[cfg(target_os = "uefi")]
 pub mod set_state;
 #[cfg(target_os = "uefi")]
-mod stream_resource;
+pub mod stream_resource;
 #[cfg(target_os = "uefi")]
 pub mod subdevice;
 #[cfg(target_os = "uefi")]
@@ -93,6 +93,7 @@ pub const CFG_KEYS: &[&str] = &[
     "endpoint",
     "event",
     "event_timeout_ms",
+    "failing_calls",
     "expect_volume",
     "extensible",
     "fault",
@@ -131,6 +132,7 @@ mod life {
         adapter, device_interface, drm, endpoint, fault, object, pnp, port_etw, stream_resource, subdevice,
     };
     use crate::boot::files;
+    use crate::client::failing_calls::FailingCalls;
     use crate::kernel::call::driver_call;
     use crate::kernel::image::{self, LoadedDriver};
     use crate::kernel::{self, cfg, irql};
@@ -159,11 +161,15 @@ mod life {
     }
 
     fn load_and_play(mut driver: LoadedDriver) -> bool {
-        adapter::expect_driver(driver.driver_object, driver.registry_path);
-        let status = driver_call("DriverEntry", irql::PASSIVE, || {
-            // SAFETY: the entry point of the loaded image with the arguments of DriverEntry.
-            Status(unsafe { (driver.entry)(driver.driver_object, driver.registry_path) })
-        });
+        let enter = || {
+            adapter::expect_driver(driver.driver_object, driver.registry_path);
+            driver_call("DriverEntry", irql::PASSIVE, || {
+                // SAFETY: the entry point of the loaded image with the arguments of DriverEntry.
+                Status(unsafe { (driver.entry)(driver.driver_object, driver.registry_path) })
+            })
+        };
+        let mut failing_calls = (cfg::get_u64("failing_calls", 0) > 0).then(FailingCalls::default);
+        let status = failing_calls.as_mut().map_or_else(&enter, |sweep| sweep.entry(&enter));
         if !status.is_success() {
             crate::kprintln!("DriverEntry failed: {status}");
             driver.unload();
@@ -171,11 +177,19 @@ mod life {
             return false;
         }
         driver.discard_init();
+        if let Some(sweep) = &mut failing_calls {
+            // SAFETY: DriverEntry succeeded; there is no device yet, and none afterwards.
+            unsafe { sweep.devices(driver.driver_object) };
+        }
         // SAFETY: DriverEntry succeeded; the driver object is alive until the unload below.
         let served = match unsafe { pnp::bring_up(driver.driver_object) } {
             Ok(()) => {
                 endpoint::check_all();
                 device_interface::check_all();
+                if let Some(sweep) = &mut failing_calls {
+                    sweep.streams();
+                    sweep.report();
+                }
                 let served = crate::client::run();
                 subdevice::check_names();
                 if cfg::get("client") == Some("stress") {

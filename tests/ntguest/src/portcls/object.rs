@@ -8,7 +8,7 @@ use super::guid::{Guid, IID_UNKNOWN, Named};
 use super::status::Status;
 use super::vtable::{This, Unknown};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql};
+use crate::kernel::{self, inject, irql};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -196,6 +196,10 @@ unsafe extern "win64" fn query_interface(this: This, iid: *const Guid, out: *mut
     let (iid, out) = unsafe { (iid.read_unaligned(), &mut *out) };
     *out = ptr::null_mut();
     let Some(object) = find(this, "QueryInterface") else { return Status::INVALID_PARAMETER.0 };
+    let known = iid == IID_UNKNOWN;
+    if let Some(status) = (!known).then(|| inject::QUERY_INTERFACE.fails()).flatten() {
+        return status.0;
+    }
     let Some(face) = object.face(&iid) else {
         crate::kprintln!("{} does not offer {}", object.kind, Named(iid));
         return Status::NOINTERFACE.0;

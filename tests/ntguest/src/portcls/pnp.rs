@@ -23,7 +23,7 @@ use super::vtable::AdapterPnpManagement;
 use super::{device_lock, oracle, power, resources};
 use crate::kernel::call::driver_call;
 use crate::kernel::layout::DriverObject;
-use crate::kernel::{self, cfg, dma, interrupt, irql, memory, pci};
+use crate::kernel::{self, cfg, dma, inject, interrupt, irql, memory, pci};
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -347,6 +347,9 @@ pub unsafe fn bring_up(driver: *mut DriverObject) -> Result<(), Status> {
     let status =
         driver_call("AddDevice", irql::PASSIVE, || Status(unsafe { add_device(driver, pdo.cast()) }));
     let Some(fdo) = fdo().filter(|_| status.is_success()) else {
+        if !status.is_success() && fdo().is_none() && inject::has_failed() {
+            return Err(status);
+        }
         kernel::violation(
             "add-device",
             format_args!("AddDevice returned {status}; FDO made: {}", fdo().is_some()),
@@ -436,11 +439,11 @@ pub fn send_minor(minor: u8) -> Status {
     }
 }
 
-/// REMOVE and DriverUnload.
+/// REMOVE, if there is an FDO: a start that failed is followed by it too.
 ///
 /// # Safety
-/// `driver` is live; its image goes afterwards.
-pub unsafe fn tear_down(driver: *mut DriverObject) {
+/// `driver` is live.
+pub unsafe fn remove_fdo(driver: *mut DriverObject) {
     if let Some(fdo) = fdo() {
         // SAFETY: live driver object and FDO.
         let status = unsafe { device::send_pnp(driver, fdo, IRP_MN_REMOVE_DEVICE, [ptr::null_mut(); 4]) };
@@ -448,6 +451,15 @@ pub unsafe fn tear_down(driver: *mut DriverObject) {
             kernel::violation("remove-failed", format_args!("IRP_MN_REMOVE_DEVICE: {status}"));
         }
     }
+}
+
+/// REMOVE and DriverUnload.
+///
+/// # Safety
+/// `driver` is live; its image goes afterwards.
+pub unsafe fn tear_down(driver: *mut DriverObject) {
+    // SAFETY: live.
+    unsafe { remove_fdo(driver) };
     // SAFETY: live.
     match unsafe { (*driver).driver_unload } {
         // SAFETY: DriverUnload of the driver (or PortCls' own) with its driver object.

@@ -25,7 +25,7 @@ use super::{
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql};
+use crate::kernel::{self, inject, irql};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -210,6 +210,9 @@ unsafe extern "win64" fn init(
         kernel::violation("port-init-twice", format_args!("{METHOD}, {}", object::lately()));
         return Status::INVALID_DEVICE_STATE.0;
     }
+    if let Some(status) = inject::PORT_INIT.fails() {
+        return status.0;
+    }
     // SAFETY: the miniport's IUnknown, lent for the call; null is `None`.
     let Some(miniport) = (unsafe { Com::<Unknown>::from_lent(miniport) }) else {
         kernel::violation("null-argument", format_args!("{METHOD} without a miniport, {}", object::lately()));
@@ -228,6 +231,7 @@ unsafe extern "win64" fn init(
                 .map(|topology| port.inner.lock().topology = Some(topology))
         }
     };
+    let result = result.and_then(|()| inject::PORT_INIT_LATE.fails().map_or(Ok(()), Err));
     if result.is_ok() {
         let (power, pnp, pins) = (
             miniport.query(&IID_POWER_NOTIFY).ok(),
@@ -240,6 +244,7 @@ unsafe extern "win64" fn init(
     }
     if let Err(status) = result {
         crate::kprintln!("{METHOD} ({:?}) failed: {status}", port.role);
+        port.let_go();
     }
     result.err().unwrap_or(Status::SUCCESS).0
 }
@@ -399,7 +404,8 @@ pub unsafe fn open_key(method: &str, out: *mut This, outer: This, key_type: u32)
         );
         return Status::INVALID_PARAMETER;
     }
-    let (key, status) = match registry::open(key_type) {
+    let opened = inject::NEW_KEY.fails().map_or_else(|| registry::open(key_type), Err);
+    let (key, status) = match opened {
         Ok(key) => (key.this(), Status::SUCCESS),
         Err(status) => (ptr::null_mut(), status),
     };

@@ -7,7 +7,7 @@ use super::guid::{IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_VERSION};
 use super::object::{self, Interface};
 use super::status::Status;
 use super::vtable::{This, Unknown};
-use crate::kernel::{self, harsh_violation, irql};
+use crate::kernel::{self, harsh_violation, inject, irql};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// `eMINIPORT_GLITCH_REPORT`
@@ -82,6 +82,9 @@ unsafe extern "win64" fn write_event(
     if kind >= EVENT_TYPES {
         kernel::violation("etw-event", format_args!("{METHOD} of type {kind}, {}", object::lately()));
         return Status::INVALID_PARAMETER.0;
+    }
+    if let Some(status) = inject::WRITE_EVENT.fails() {
+        return status.0;
     }
     EVENTS.fetch_add(1, Ordering::Relaxed);
     if kind == GLITCH_REPORT {

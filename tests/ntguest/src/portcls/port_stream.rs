@@ -12,7 +12,7 @@ use super::vtable::{This, Unknown};
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::Mdl;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql, pages, phys};
+use crate::kernel::{self, inject, irql, pages, phys};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ptr;
@@ -147,12 +147,18 @@ pub unsafe extern "win64" fn allocate_pages(this: This, high: u64, bytes: usize)
         crate::kprintln!("fault null-mdl: {bytes} bytes are not to be had");
         return ptr::null_mut();
     }
+    if inject::ALLOCATE_PAGES.fails().is_some() {
+        return ptr::null_mut();
+    }
     let high = highest_address(high);
-    let short = fault::wanted(Fault::ShortMdl) && bytes > PAGE;
+    let wanted = fault::wanted(Fault::ShortMdl);
+    let short = bytes > PAGE && (wanted || inject::SHORT_PAGES.fails().is_some());
     let given = if short { bytes.div_ceil(PAGE) / 2 * PAGE } else { bytes };
     if short {
-        fault::made();
-        crate::kprintln!("fault short-mdl: {given} of {bytes} bytes are given");
+        if wanted {
+            fault::made();
+        }
+        crate::kprintln!("{given} of {bytes} bytes are given");
     }
     keep(stream, pages::alloc_pages(0, high, given, OWNER))
 }
@@ -166,6 +172,9 @@ pub unsafe extern "win64" fn allocate_contiguous(this: This, low: u64, high: u64
             "zero-bytes",
             format_args!("{METHOD} of {bytes} bytes in {low:#x}..{high:#x}, {}", object::lately()),
         );
+        return ptr::null_mut();
+    }
+    if inject::CONTIGUOUS_PAGES.fails().is_some() {
         return ptr::null_mut();
     }
     let refused = fault::wanted(Fault::NoContiguous);
@@ -189,6 +198,9 @@ pub unsafe extern "win64" fn map(this: This, mdl: *mut Mdl, cache: u32) -> *mut 
     const METHOD: &str = "IPortWaveRTStream::MapAllocatedPages";
     let Some(stream) = enter(this, METHOD) else { return ptr::null_mut() };
     if !own(stream, mdl, METHOD) {
+        return ptr::null_mut();
+    }
+    if inject::MAP_PAGES.fails().is_some() {
         return ptr::null_mut();
     }
     if fault::wanted(Fault::NullMap) {

@@ -10,7 +10,7 @@ use super::object::{self, Body, Interface, Object};
 use super::status::Status;
 use super::vtable::{This, Unknown};
 use crate::kernel::layout::UnicodeString;
-use crate::kernel::{self, cfg, irql};
+use crate::kernel::{self, cfg, inject, irql};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -117,6 +117,9 @@ unsafe extern "win64" fn query_value_key(
         );
         return Status::INVALID_PARAMETER.0;
     };
+    if let Some(status) = inject::QUERY_VALUE.fails() {
+        return status.0;
+    }
     let same = |value: &&Value| {
         value.name.len() == name.len() && value.name.iter().zip(&name).all(|(a, b)| lower(*a) == lower(*b))
     };

@@ -8,7 +8,7 @@ use super::object::{self, Body, Interface, Object};
 use super::status::Status;
 use super::vtable::{This, Unknown};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql, pci};
+use crate::kernel::{self, inject, irql, pci};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ptr;
@@ -153,6 +153,9 @@ unsafe extern "win64" fn number_of_entries(this: This) -> u32 {
 }
 
 unsafe extern "win64" fn number_of_entries_of_type(this: This, resource_type: i32) -> u32 {
+    if inject::COUNT_RESOURCES.fails().is_some() {
+        return 0;
+    }
     with(this, "IResourceList::NumberOfEntriesOfType", 0, |lists| {
         u32::try_from(lists.translated.count_of(field(resource_type))).unwrap_or(0)
     })
@@ -163,6 +166,9 @@ unsafe extern "win64" fn find_translated_entry(
     resource_type: i32,
     index: u32,
 ) -> *const Descriptor {
+    if inject::FIND_RESOURCE.fails().is_some() {
+        return ptr::null();
+    }
     with(this, "IResourceList::FindTranslatedEntry", ptr::null(), |lists| {
         lists.translated.find(field(resource_type), index as usize)
     })

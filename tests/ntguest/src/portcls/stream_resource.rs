@@ -13,7 +13,7 @@ use super::object::{self, Interface};
 use super::status::Status;
 use super::vtable::{This, Unknown};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql};
+use crate::kernel::{self, inject, irql};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -112,6 +112,9 @@ pub unsafe fn add_resource(
     if interrupt.is_some_and(|connection| !kernel::interrupt::is_connected(connection)) {
         return refuse(format_args!("{service}: the interrupt {second:#x} is not connected"));
     }
+    if let Some(status) = inject::ADD_RESOURCE.fails() {
+        return status;
+    }
     let mut added = ADDED.lock();
     added.last += 0x10;
     let handle = added.last;
@@ -142,7 +145,13 @@ pub fn remove_resource(service: &'static str, handle: usize) -> Status {
     if interrupt.is_some_and(|connection| !kernel::interrupt::is_connected(connection)) {
         return refuse(format_args!("{service}: the interrupt of {handle:#x} was disconnected before"));
     }
-    Status::SUCCESS
+    // What PortCls could not take back a driver can't either.
+    inject::REMOVE_RESOURCE.fails().unwrap_or(Status::SUCCESS)
+}
+
+/// Resources that are registered.
+pub fn held() -> usize {
+    ADDED.lock().handles.len()
 }
 
 /// What the driver left: the interrupts and threads behind it are gone.

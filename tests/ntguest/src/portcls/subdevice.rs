@@ -287,6 +287,12 @@ pub fn keep_over_stop() {
     }
 }
 
+/// How many subdevices and physical connections are registered.
+pub fn held() -> (usize, usize) {
+    let tables = TABLES.lock();
+    (tables.subdevices.len(), tables.connections.len())
+}
+
 /// Names and ports of the subdevices, in the order they were registered.
 pub fn registered() -> Vec<(String, &'static Object)> {
     let tables = TABLES.lock();

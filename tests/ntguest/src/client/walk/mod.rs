@@ -10,7 +10,7 @@
 mod panel;
 mod pin;
 
-use super::cycles::HeldResources;
+use super::held_resources::HeldResources;
 use crate::kernel::d3::Context;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};

@@ -34,7 +34,7 @@ fn allocate(bytes: usize, tag: u32, zeroed: bool, paged: bool) -> *mut u8 {
         if paged { "allocating paged pool" } else { "allocating pool" },
         if paged { irql::APC } else { irql::DISPATCH },
     );
-    if inject::POOL.fails() {
+    if inject::POOL.fails().is_some() {
         return null_mut();
     }
     pool::allocate(bytes, tag, zeroed, paged).unwrap_or(null_mut())
