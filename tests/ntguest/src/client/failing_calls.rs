@@ -12,6 +12,7 @@ use super::negotiate;
 use super::negotiate_modes;
 use super::player::SLOTS;
 use super::stream::{PinStream, State};
+use crate::kernel::d3::Context;
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::inject::{self, Call};
 use crate::kernel::layout::DriverObject;
@@ -332,7 +333,7 @@ fn surprised(capture: bool, trigger: &Trigger) -> Attempt {
 /// take the card for gone, for nobody knows when the next D0 comes.
 fn through_d3(stream: &PinStream, event: &Event, trigger: &Trigger) -> Attempt {
     trigger.pull();
-    power::in_d3(true, || ()).map_err(|status| Refusal("a power IRP", status))?;
+    power::in_d3(true, Context::Kept, || ()).map_err(|status| Refusal("a power IRP", status))?;
     packet(stream, event, 2)
 }
 
