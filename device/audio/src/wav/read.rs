@@ -53,7 +53,8 @@ pub enum WavError {
     Other(&'static str),
     /// A chunk before the data is longer than the file.
     #[error(
-        "its chunk {name:?} says {said} bytes, and {there} are left in the file; record or copy it again"
+        "its chunk \"{}\" says {said} bytes, and {there} are left in the file; record or copy it again",
+        name.escape_debug()
     )]
     LongChunk {
         /// Its name.
@@ -134,7 +135,8 @@ const CHUNKS_MAX: u32 = 4096;
 /// No field of a format chunk that matters is further behind.
 const FMT_BYTES_MAX: u64 = 40;
 /// Lengths that stand for "to the end of the file", when they are longer than that: of programs that write to
-/// a pipe (0xFFFFFFFF ffmpeg and this one, 0x7FFFF000 sox), and of such that were ended before they knew.
+/// a pipe (0xFFFFFFFF ffmpeg and this one, 0x7FFFF000 sox), and of such that were ended before they knew. The
+/// first does always: no more fits in 32 bits, and a file may be longer.
 const PLACEHOLDERS: [u32; 7] =
     [0xFFFF_FFFF, 0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_F000, 0x7FFF_FFFE, 0xFFFF_FFFE];
 
@@ -242,7 +244,8 @@ impl Chunks<'_> {
         let likely =
             |at: u64| Ok::<_, WavError>(Chunk::at(self.file, at)?.is_some_and(|chunk| chunk.is_likely()));
         if !likely(padded)? && likely(end)? {
-            self.warnings.push(format!("its chunk {name:?} has an odd length and no byte of padding"));
+            let name = name.escape_debug();
+            self.warnings.push(format!("its chunk \"{name}\" has an odd length and no byte of padding"));
             return Ok(end);
         }
         Ok(padded)
@@ -269,7 +272,8 @@ impl Chunks<'_> {
         if said == 0 && there > 0 && !self.has_chunks(chunk.body)? {
             return Ok(to_the_end(&mut self.warnings, "0 bytes"));
         }
-        if said > there {
+        let all = self.long_data.is_none() && chunk.said == u32::MAX;
+        if all || said > there {
             if self.long_data.is_none() && PLACEHOLDERS.contains(&chunk.said) {
                 return Ok(to_the_end(&mut self.warnings, &format!("{said:#x} bytes")));
             }
