@@ -80,7 +80,7 @@ fn bad_sounds() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("channels.wav", wav(1, 0, 48_000, 16, 0, &[]), "says 0 channels"),
         ("bits.wav", wav(1, 2, 48_000, 0, 0, &[]), "says 0 bits"),
         ("rate.wav", wav(1, 2, 0, 16, 4, &[]), "says 0 Hz"),
-        ("frame.wav", wav(1, 2, 48_000, 16, 6, &[]), "a frame of other bytes"),
+        ("frame.wav", wav(1, 2, 48_000, 16, 5, &[]), "a frame of other bytes"),
         ("fmt.wav", b"RIFF\0\0\0\0WAVEfmt \x04\0\0\0\x01\0\x02\0".to_vec(), "fmt chunk is too short"),
         ("nofmt.wav", b"RIFF\0\0\0\0WAVEdata\0\0\0\0".to_vec(), "no fmt chunk"),
         ("nodata.wav", wav(1, 2, 48_000, 16, 4, &[])[..36].to_vec(), "no data chunk"),
