@@ -203,6 +203,7 @@ fn seconds(nanos: u64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     const SECOND: u64 = 1_000_000_000;
     const RATE: u32 = 48_000;
@@ -416,8 +417,18 @@ mod tests {
         }
     }
 
+    /// Lateness is drawn: by chance a run of it may empty any queue. So the cases are the same in every run, but
+    /// where `RINGWAVE_RANDOM_SEEDS` is in the environment (`qemu-scripts/test --long`).
+    fn statistical_cases() -> ProptestConfig {
+        let usual = ProptestConfig::with_cases(24);
+        match std::env::var_os("RINGWAVE_RANDOM_SEEDS") {
+            Some(_) => usual,
+            None => ProptestConfig { rng_seed: RngSeed::Fixed(14), failure_persistence: None, ..usual },
+        }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(statistical_cases())]
 
         #[test]
         fn any_crystal_block_and_jitter_plays_whole(
@@ -430,6 +441,10 @@ mod tests {
             world.run(900 * SECOND);
             prop_assert!(world.without_loss(), "dry {} over {}", world.dry, world.over);
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
         fn rate_is_never_more_than_a_thousandth_off(
