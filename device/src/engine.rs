@@ -1,16 +1,19 @@
 //! The engine of a card as the program runs it: the card's two threads, and the files that the I/O worker
 //! writes.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::recorder::Recorder;
+use ringwave_engine::device::Device;
 use ringwave_engine::threads::Threads;
 use ringwave_host::output::{Content, PatientFile, ReservedFile};
 use ringwave_host::{SinkError, SinkSpec, Sinks};
-use ringwave_pci_card::{PciCard, SoundCard};
 use ringwave_report::SessionReport;
+use ringwave_served::HostRequests;
+use ringwave_served::records::Records;
 use ringwave_trace::{FIRST_WORDS, TraceWriter, is_trace};
 
 /// How a file of stats is told: more bytes than those of any client.
@@ -83,15 +86,19 @@ impl ReservedFiles {
 }
 
 /// The running threads of a card, and their files.
-pub struct Engine<C: SoundCard> {
-    threads: Threads<PciCard<C>>,
+pub struct Engine<D: Device> {
+    threads: Threads<D>,
     /// Others may write there when this is dropped.
     _reserved: Arc<ReservedFiles>,
 }
 
-impl<C: SoundCard> Engine<C> {
+impl<D, E> Engine<D>
+where
+    D: Device<Records = Records<E>> + HostRequests,
+    E: Display + Send + 'static,
+{
     /// Starts the engine of `card`. Finds out now whether its files can be written.
-    pub fn start(card: Arc<PciCard<C>>, config: EngineConfig) -> Result<Self, EngineError> {
+    pub fn start(card: Arc<D>, config: EngineConfig) -> Result<Self, EngineError> {
         let reserved = Arc::new(config.reserve(&[])?);
         Self::start_with(card, config, reserved)
     }
@@ -99,7 +106,7 @@ impl<C: SoundCard> Engine<C> {
     /// [`Engine::start`] with what [`EngineConfig::reserve`] gave. What earlier runs left is removed: no file
     /// is there before something was heard, and no figures before a client has left.
     pub fn start_with(
-        card: Arc<PciCard<C>>,
+        card: Arc<D>,
         config: EngineConfig,
         reserved: Arc<ReservedFiles>,
     ) -> Result<Self, EngineError> {

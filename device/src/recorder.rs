@@ -17,8 +17,8 @@ use ringwave_engine::stream::stats::Stall;
 use ringwave_engine::threads::Host;
 use ringwave_host::output::{self, PatientFile};
 use ringwave_host::{SinkError, SinkStats, Sinks};
-use ringwave_pci_card::records::{Records, StatsRequest, loss_to_report, report_loss};
 use ringwave_report::{Client, SessionReport};
+use ringwave_served::records::{Records, StatsRequest, loss_to_report, report_loss};
 use ringwave_trace::{TraceRecord, TraceWriter};
 
 /// A stall that lasts as long is named in the log, once.

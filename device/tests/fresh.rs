@@ -17,11 +17,10 @@ use std::sync::Arc;
 use guest::{DmaMode, Guest, HALF, Setup};
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve_until;
-use ringwave_card::CardConfig;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
-use ringwave_card::function::Ringwave;
 use ringwave_card::pci::Identity;
+use ringwave_card::{Card, CardConfig};
 use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
 use ringwave_regs::{global, pages, pci, stream};
@@ -34,7 +33,7 @@ struct Served {
     dir: tempfile::TempDir,
     stop: Stop,
     server: Option<std::thread::JoinHandle<()>>,
-    engine: Option<Engine<Ringwave>>,
+    engine: Option<Engine<Card>>,
 }
 
 impl Served {

@@ -26,6 +26,7 @@ use ringwave_engine::sources::NoSources;
 use ringwave_host::SinkSpec;
 use ringwave_regs::error::Error;
 use ringwave_regs::{pages, stream};
+use ringwave_served::HostRequests;
 use ringwave_vfio_user::Listener;
 use serving::Serving;
 

@@ -8,9 +8,9 @@ use ringwave_pci::{Backend, Bus, Delivered, Region, Request};
 use ringwave_report::{Messages, RegisterWrite};
 
 use crate::host_requests::Session;
-use crate::records::{Records, is_urgent};
 use crate::tracing::Tracing;
 use crate::{CardEnv, PciCard, SoundCard};
+use ringwave_served::records::{Records, is_urgent};
 
 /// Everything of the card's state but its PCI function.
 pub(crate) struct CardBackend<'a, C: SoundCard> {

@@ -6,8 +6,8 @@ use ringwave_engine::device::Device;
 use ringwave_engine::io_queue::{Feedback, IoQueue, StreamsNow};
 use ringwave_engine::wake::Wakers;
 
-use crate::records::{Records, loss_to_report, report_loss};
 use crate::{PciCard, SoundCard, reset_watch};
+use ringwave_served::records::{Records, loss_to_report, report_loss};
 
 impl<C: SoundCard> Device for PciCard<C> {
     type Records = Records<C::Error>;

@@ -13,19 +13,14 @@
 mod backend;
 mod device;
 mod host_requests;
-pub mod records;
 mod reset_watch;
 mod sound_card;
-mod stats;
 mod tracing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::{Duration, SystemTime};
 
 use backend::CardBackend;
-pub use host_requests::HostRequestError;
 use host_requests::Session;
-use records::Records;
 use ringwave_engine::clock::HostClock;
 use ringwave_engine::io_queue::IoQueue;
 use ringwave_engine::sources::Sources;
@@ -37,7 +32,8 @@ use ringwave_pci::client::{Bar, Requests, VfioFunction};
 use ringwave_pci::config::FunctionSpec;
 use ringwave_pci::{Bus, Function, MappedBar, Request};
 use ringwave_report::{Client, Messages, SessionReport};
-use ringwave_trace::{Event, Header};
+use ringwave_served::records::Records;
+use ringwave_trace::Event;
 pub use sound_card::{CardEnv, SoundCard};
 use tracing::Tracing;
 
@@ -152,14 +148,6 @@ impl<C: SoundCard> PciCard<C> {
         if let Some((_, bar)) = &self.mapped {
             bar.wipe();
         }
-    }
-
-    /// The first line of this card's trace.
-    pub fn trace_header(&self) -> Header {
-        let age = Duration::from_nanos(self.clock.real_now());
-        let now = SystemTime::now();
-        let started = now.checked_sub(age).unwrap_or(now);
-        Header { clock: self.clock_mode.name(), speed: self.clock.speed().to_string(), started }
     }
 
     /// What the card has counted of the present client.

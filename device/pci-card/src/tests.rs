@@ -10,7 +10,8 @@ use ringwave_pci::config::Settings;
 use ringwave_trace::{CardEvent, Diagnostic, ErrorName, TraceRecord};
 
 use super::*;
-use crate::host_requests::PATIENCE;
+use ringwave_served::host_requests::PATIENCE;
+use ringwave_served::{HostRequestError, HostRequests};
 
 /// One BAR of four bytes that are stored, and two jacks. A write beyond is refused.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use ringwave_guest_memory::guest_ram::{MapError, MapRequest};
 use ringwave_pci::{Delivered, IrqAction, IrqChange as Change, Request};
 
 use crate::backend::CardBackend;
-use crate::records::is_urgent;
 use crate::{SoundCard, State};
+use ringwave_served::records::is_urgent;
 use ringwave_trace::{Event, IrqChange, IrqKind, Region};
 
 /// Whether there is a trace, and what it knows.

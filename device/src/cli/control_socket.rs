@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use ringwave::control::server;
-use ringwave_card::Card;
+use ringwave_served::HostRequests;
 use ringwave_vfio_user::Listener;
 
 use super::commands::{Failure, bad_input, failed};
@@ -32,7 +32,7 @@ impl ControlArgs {
     }
 
     /// Pulls what is not plugged at the start out of its jack.
-    pub fn unplug(&self, card: &Card) -> Result<(), Failure> {
+    pub fn unplug(&self, card: &dyn HostRequests) -> Result<(), Failure> {
         for stream in &self.unplugged {
             card.set_jack(*stream, false)
                 .map_err(|error| bad_input(format!("--unplugged {stream}: {error}")))?;
@@ -42,8 +42,8 @@ impl ControlArgs {
 }
 
 /// Starts the thread of the control socket.
-pub fn start(card: &Arc<Card>, socket: Option<&Arc<Listener>>) -> Result<(), Failure> {
-    socket.map_or(Ok(()), |socket| server::start(Arc::clone(card), Arc::clone(socket))).map_err(failed)
+pub fn start(card: Arc<dyn HostRequests>, socket: Option<&Arc<Listener>>) -> Result<(), Failure> {
+    socket.map_or(Ok(()), |socket| server::start(card, Arc::clone(socket))).map_err(failed)
 }
 
 /// Removes a socket.

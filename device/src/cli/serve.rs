@@ -29,6 +29,7 @@ use ringwave_host::source::{Inputs, SourceSpec};
 use ringwave_pci::eventfd;
 use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
+use ringwave_served::HostRequests;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
@@ -233,7 +234,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let files = sandbox::close_files(sandbox, &needs(arguments)).map_err(failed)?;
     // From here on a signal is heard: a source may be long in coming.
     let (ends, end) = mpsc::channel();
-    let at_work = Arc::new(Mutex::new(None));
+    let at_work = Arc::new(Mutex::new(None::<Arc<dyn HostRequests>>));
     let watched = Watched {
         at_work: Arc::clone(&at_work),
         socket: Arc::clone(&socket),
@@ -243,7 +244,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     watch(signals, stop.clone(), watched, ends.clone())?;
     let card = Arc::new(make_card(arguments)?);
     signals_may_block(sandbox)?;
-    arguments.control.unplug(&card)?;
+    arguments.control.unplug(&*card)?;
 
     let sink = arguments.sink.to_string();
     let engine = Engine::start_with(Arc::clone(&card), outputs, reserved).map_err(bad_input)?;
@@ -251,8 +252,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     // From here on somebody holds the card's time.
     super::LOG.start(std::io::stderr()).map_err(failed)?;
     let (go, gate) = mpsc::channel();
-    control_socket::start(&card, by_hand.as_ref())?;
-    *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&card));
+    control_socket::start(Arc::<Card>::clone(&card), by_hand.as_ref())?;
+    *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::<Card>::clone(&card));
     let (its_socket, once) = (Arc::clone(&socket), arguments.once);
     let serving = move || {
         // Not before the sandbox is closed; never, if it cannot be.
@@ -417,7 +418,7 @@ fn wait(end: &mpsc::Receiver<End>) -> ServeOutcome {
 /// What a signal has to do with.
 struct Watched {
     /// The card, as soon as it is about to be served.
-    at_work: Arc<Mutex<Option<Arc<Card>>>>,
+    at_work: Arc<Mutex<Option<Arc<dyn HostRequests>>>>,
     socket: Arc<Listener>,
     by_hand: Option<Arc<Listener>>,
     reserved: Arc<ReservedFiles>,

@@ -3,7 +3,7 @@
 //!
 //! Nobody waits for anybody else: it never waits for one connection alone, and each has a second to say its
 //! line and a second to take the answer. What asks of the card is bounded
-//! ([`ringwave_pci_card::HostRequestError::Busy`]).
+//! ([`HostRequestError::Busy`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -17,8 +17,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::{Command, HELP, LINE_BYTES_MAX, jack_line, parse};
-use ringwave_pci_card::{HostRequestError, PciCard, SoundCard};
 use ringwave_report::SessionReport;
+use ringwave_served::{HostRequestError, HostRequests};
 
 /// Connections at a time; another waits in the socket's queue until one of these has ended.
 const CONNECTIONS_MAX: usize = 16;
@@ -35,14 +35,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// There is no thread to be had, or the socket cannot be used.
-pub fn start<C: SoundCard>(card: Arc<PciCard<C>>, socket: Arc<Listener>) -> io::Result<()> {
+pub fn start(card: Arc<dyn HostRequests>, socket: Arc<Listener>) -> io::Result<()> {
     socket.socket().set_nonblocking(true)?;
     let run = move || Server { card, socket, connections: Vec::new() }.run();
     std::thread::Builder::new().name("control".into()).spawn(run).map(drop)
 }
 
-struct Server<C: SoundCard> {
-    card: Arc<PciCard<C>>,
+struct Server {
+    card: Arc<dyn HostRequests>,
     socket: Arc<Listener>,
     connections: Vec<Connection>,
 }
@@ -65,7 +65,7 @@ enum Phase {
     Answer(Vec<u8>),
 }
 
-impl<C: SoundCard> Server<C> {
+impl Server {
     fn run(mut self) {
         loop {
             if let Err(errno) = self.wait()
@@ -75,7 +75,7 @@ impl<C: SoundCard> Server<C> {
                 std::thread::sleep(PAUSE);
             }
             self.accept();
-            let card = &self.card;
+            let card = &*self.card;
             self.connections.retain_mut(|connection| connection.advance(card));
         }
     }
@@ -122,7 +122,7 @@ impl Connection {
     }
 
     /// Does what can be done without waiting. `false`: it is over.
-    fn advance<C: SoundCard>(&mut self, card: &PciCard<C>) -> bool {
+    fn advance(&mut self, card: &dyn HostRequests) -> bool {
         if let Phase::Line(line) = &mut self.phase {
             match read_line(&mut self.stream, line) {
                 Ok(true) => self.run_command(card),
@@ -148,7 +148,7 @@ impl Connection {
     }
 
     /// Does what the line says.
-    fn run_command<C: SoundCard>(&mut self, card: &PciCard<C>) {
+    fn run_command(&mut self, card: &dyn HostRequests) {
         let Phase::Line(line) = &self.phase else { return };
         match parse(line) {
             Ok(Command::Help) => self.say(HELP),

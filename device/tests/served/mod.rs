@@ -8,18 +8,17 @@ use std::thread::JoinHandle;
 use crate::guest::Guest;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve;
-use ringwave_card::CardConfig;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
-use ringwave_card::function::Ringwave;
 use ringwave_card::pci::Identity;
+use ringwave_card::{Card, CardConfig};
 use ringwave_host::SinkSpec;
 use ringwave_vfio_user::Listener;
 
 /// A card that serves clients in this process.
 pub struct Served {
     dir: tempfile::TempDir,
-    engine: Engine<Ringwave>,
+    engine: Engine<Card>,
     server: JoinHandle<()>,
 }
 

@@ -26,10 +26,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ("device/report", &["device/audio", "device/trace"]),
     // Any PCI function. No audio; the card behind it puts requests into the trace.
     ("device/pci", &["device/guest-memory", "device/vfio-user"]),
+    // What every card that is served has, whatever its bus.
+    ("device/served", &["device/engine", "device/guest-memory", "device/report", "device/trace"]),
     // What every sound card on PCI has around its registers and streams.
     (
         "device/pci-card",
-        &["device/engine", "device/guest-memory", "device/pci", "device/report", "device/trace"],
+        &[
+            "device/engine",
+            "device/guest-memory",
+            "device/pci",
+            "device/report",
+            "device/served",
+            "device/trace",
+        ],
     ),
     (
         "device/cards/ringwave",
@@ -70,6 +79,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "device/pci-card",
             "device/regs",
             "device/report",
+            "device/served",
             "device/trace",
         ],
     ),
@@ -118,6 +128,7 @@ const ALL_OF_DEVICE: &[&str] = &[
     "device/pci-card",
     "device/regs",
     "device/report",
+    "device/served",
     "device/tools/bench",
     "device/tools/bringup",
     "device/tools/trace",

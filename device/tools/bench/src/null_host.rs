@@ -7,7 +7,7 @@ use ringwave_engine::audio_queue::AudioChunk;
 use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::threads::Host;
 use ringwave_host::{SinkError, SinkSpec, Sinks};
-use ringwave_pci_card::records::Records;
+use ringwave_served::records::Records;
 
 /// Plays into nothing.
 pub struct NullHost(Sinks);

@@ -89,7 +89,7 @@ impl<E> Records<E> {
 
 /// Whether something waits that does not wait for more. The trace does: a wake for every event would cost
 /// more than all else about it.
-pub(crate) fn is_urgent<E>(queue: &IoQueue<Records<E>>) -> bool {
+pub fn is_urgent<E>(queue: &IoQueue<Records<E>>) -> bool {
     let records = &queue.records;
     !queue.audio.is_empty()
         || !records.card.diagnostics.is_empty()
