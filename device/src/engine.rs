@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::expectations::Expectations;
 use crate::recorder::Recorder;
 use ringwave_engine::device::Device;
 use ringwave_engine::threads::Threads;
@@ -73,6 +74,14 @@ impl EngineConfig {
 pub struct ReservedFiles(Mutex<Vec<ReservedFile>>);
 
 impl ReservedFiles {
+    /// One more file, as [`EngineConfig::reserve`].
+    pub fn add(&self, path: &Path, content: Content, in_use: &[PathBuf]) -> Result<(), EngineError> {
+        let reserved = ReservedFile::new(path, content, in_use)
+            .map_err(|source| EngineError::File { path: path.to_owned(), source })?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reserved);
+        Ok(())
+    }
+
     /// Removes what earlier runs left.
     fn take_over(&self) -> std::io::Result<()> {
         let mut reserved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,15 +109,17 @@ where
     /// Starts the engine of `card`. Finds out now whether its files can be written.
     pub fn start(card: Arc<D>, config: EngineConfig) -> Result<Self, EngineError> {
         let reserved = Arc::new(config.reserve(&[])?);
-        Self::start_with(card, config, reserved)
+        Self::start_with(card, config, reserved, None)
     }
 
     /// [`Engine::start`] with what [`EngineConfig::reserve`] gave. What earlier runs left is removed: no file
-    /// is there before something was heard, and no figures before a client has left.
+    /// is there before something was heard, and no figures before a client has left. `expectations` are told
+    /// what is heard.
     pub fn start_with(
         card: Arc<D>,
         config: EngineConfig,
         reserved: Arc<ReservedFiles>,
+        expectations: Option<Arc<Expectations>>,
     ) -> Result<Self, EngineError> {
         let file_error = |path: &Path| {
             let path = path.to_owned();
@@ -123,7 +134,7 @@ where
             }
             None => None,
         };
-        let recorder = Recorder::new(Sinks::new(config.sink)?, trace, config.stats);
+        let recorder = Recorder::new(Sinks::new(config.sink)?, trace, config.stats, expectations);
         let threads = Threads::start(card, recorder).map_err(file_error(Path::new("a new thread")))?;
         Ok(Self { threads, _reserved: reserved })
     }

@@ -6,6 +6,7 @@
 
 pub mod control;
 pub mod engine;
+pub mod expectations;
 pub mod log_queue;
 pub mod priority;
 mod recorder;

@@ -2,15 +2,15 @@
 //! Without the card's lock.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::Level;
 
 use crate::engine::READER_PATIENCE;
+use crate::expectations::Expectations;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::stream::stats::Stall;
@@ -67,10 +67,17 @@ pub(crate) struct Recorder {
     traced: bool,
     /// The figures of the client that is there when the process ends.
     last: Option<SessionReport>,
+    /// Who wants to know what was heard.
+    expectations: Option<Arc<Expectations>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(sinks: Sinks, trace: Option<TraceWriter<PatientFile>>, stats: Option<PathBuf>) -> Self {
+    pub(crate) fn new(
+        sinks: Sinks,
+        trace: Option<TraceWriter<PatientFile>>,
+        stats: Option<PathBuf>,
+        expectations: Option<Arc<Expectations>>,
+    ) -> Self {
         Self {
             sinks,
             trace,
@@ -81,6 +88,7 @@ impl Recorder {
             watchdog: Watchdog::default(),
             traced: false,
             last: None,
+            expectations,
         }
     }
 }
@@ -187,6 +195,11 @@ impl Recorder {
     fn play(&mut self, audio: &AudioQueue, done: &AtomicU64) -> Vec<(u32, SinkError)> {
         let mut failed = Vec::new();
         for (stream, format, chunk) in audio.chunks() {
+            match (&self.expectations, chunk) {
+                (Some(expectations), AudioChunk::Frames(bytes)) => expectations.frames(format, bytes),
+                (Some(expectations), AudioChunk::Silence(frames)) => expectations.silence(frames),
+                _ => {}
+            }
             let result = match chunk {
                 AudioChunk::Frames(bytes) => self.sinks.frames(stream, format, bytes),
                 AudioChunk::Silence(frames) => self.sinks.silence(stream, format, frames),
@@ -252,13 +265,21 @@ impl Recorder {
         report.sinks_failed(std::mem::take(&mut self.failed));
         take_sink_stats(&mut report, &self.sinks.take_stats());
         self.write_stats(&report);
+        if let Some(expectations) = &self.expectations {
+            expectations.session(&report);
+        }
         log::info!("{report}");
     }
 
     /// Writes figures to their file, if there is one.
     fn write_stats(&self, report: &SessionReport) {
         let Some(path) = &self.stats else { return };
-        if let Err(error) = replace(path, report) {
+        let json = serde_json::to_vec_pretty(report).map_err(std::io::Error::other);
+        let written = json.and_then(|mut json| {
+            json.push(b'\n');
+            output::replace(path, &json, READER_PATIENCE)
+        });
+        if let Err(error) = written {
             log::error!("cannot write {}: {error}", path.display());
         }
     }
@@ -271,30 +292,4 @@ fn take_sink_stats(report: &mut SessionReport, sinks: &[(u32, SinkStats)]) {
             report.sink_knows(known.drift_ppm, known.underruns, known.dropped_frames);
         }
     }
-}
-
-/// Writes the report beside the file and puts it in its place, so that no reader sees half of it.
-fn replace(path: &Path, report: &SessionReport) -> std::io::Result<()> {
-    let mut json = serde_json::to_vec_pretty(report).map_err(std::io::Error::other)?;
-    json.push(b'\n');
-    if output::is_special(path) {
-        return output::write_within(&output::open_special(path)?, &json, READER_PATIENCE);
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut file = output::create_new(&beside).or_else(|error| match error.kind() {
-        // Of a process that ended in the middle: no symbolic link, and nothing that has another name.
-        ErrorKind::AlreadyExists if is_left_over(&beside) => {
-            std::fs::remove_file(&beside)?;
-            output::create_new(&beside)
-        }
-        _ => Err(std::io::Error::new(error.kind(), format!("{}: {error}", beside.display()))),
-    })?;
-    file.write_all(&json)?;
-    std::fs::rename(&beside, path)
-}
-
-fn is_left_over(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.nlink() == 1)
 }

@@ -329,6 +329,31 @@ pub fn write_within(mut file: &File, mut bytes: &[u8], patience: Duration) -> io
     Ok(())
 }
 
+/// Writes all of `bytes` beside the file and puts that in its place, so that no reader sees half of it. A FIFO
+/// or a device gets it as [`write_within`] does.
+pub fn replace(path: &Path, bytes: &[u8], patience: Duration) -> io::Result<()> {
+    if is_special(path) {
+        return write_within(&open_special(path)?, bytes, patience);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut file = create_new(&beside).or_else(|error| match error.kind() {
+        // Of a process that ended in the middle: no symbolic link, and nothing that has another name.
+        ErrorKind::AlreadyExists if is_left_over(&beside) => {
+            std::fs::remove_file(&beside)?;
+            create_new(&beside)
+        }
+        _ => Err(io::Error::new(error.kind(), format!("{}: {error}", beside.display()))),
+    })?;
+    file.write_all(bytes)?;
+    std::fs::rename(&beside, path)
+}
+
+fn is_left_over(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.nlink() == 1)
+}
+
 /// A file, or a FIFO or a device whose reader may take its time, but not for ever.
 #[derive(Debug)]
 pub struct PatientFile {

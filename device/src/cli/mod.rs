@@ -6,6 +6,7 @@ pub mod commands;
 pub mod compare;
 pub mod control;
 pub mod control_socket;
+mod expected;
 mod output_paths;
 pub mod serve;
 mod signals;

@@ -15,8 +15,13 @@ pub fn written(arguments: &Serve) -> impl Iterator<Item = (&'static str, &Path)>
         SinkSpec::Wav(path) | SinkSpec::Raw(path) => Some(path).filter(|path| *path != Path::new("-")),
         SinkSpec::Null | SinkSpec::Sound(_) => None,
     };
-    let all =
-        [("--sink", sink), ("--stats", arguments.stats.as_ref()), ("--trace", arguments.trace.as_ref())];
+    let Serve { stats, trace, .. } = arguments;
+    let all = [
+        ("--sink", sink),
+        ("--stats", stats.as_ref()),
+        ("--trace", trace.as_ref()),
+        ("--junit", arguments.expected.junit.as_ref()),
+    ];
     all.into_iter().filter_map(|(option, path)| Some((option, path?.as_path())))
 }
 

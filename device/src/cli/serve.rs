@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ringwave::engine::{Engine, EngineConfig, ReservedFiles};
+use ringwave::expectations::{self, Expectations};
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, serve_until};
@@ -34,6 +35,7 @@ use ringwave_vfio_user::{Listener, ListenerError, Stop};
 
 use super::commands::{FAILED, Failure, bad_input, failed};
 use super::control_socket::{self, ControlArgs};
+use super::expected::{self, ExpectedArgs};
 use super::output_paths;
 use super::signals::{SignalKind, Signals, ignore_size_limit};
 
@@ -44,8 +46,8 @@ const SERVING_PATIENCE: Duration = Duration::from_secs(5);
 /// Serve a sound card on a vfio-user socket
 ///
 /// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready.
-/// SIGTERM, SIGINT and SIGHUP end it: files are finished, the socket is removed, exit code 0. A second signal
-/// ends it at once, whatever hangs, exit code 1. SIGUSR1 logs the present client's figures as JSON on one
+/// SIGTERM, SIGINT and SIGHUP end it: files are finished, the socket is removed, exit code 0 (1 where it is
+/// not as --expect-sound and --max-underruns want it). A second signal ends it at once, whatever hangs, exit code 1. SIGUSR1 logs the present client's figures as JSON on one
 /// line, and writes the file of --stats.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
@@ -112,6 +114,8 @@ pub struct Serve {
     pub priority: priority::Mode,
     #[command(flatten)]
     pub control: ControlArgs,
+    #[command(flatten)]
+    pub expected: ExpectedArgs,
 }
 
 const HELP: &str = "\
@@ -120,6 +124,8 @@ Examples:
   ringwave serve --socket /tmp/card.sock --control /tmp/control.sock --unplugged 1
     ringwave control /tmp/control.sock jack 1 in     the guest's second endpoint appears
     kill -USR1 PID                                   figures of the moment, into the log
+  A test of a guest's sound: the exit code is 1, and the report red, when it cannot be heard
+  ringwave serve --socket /tmp/card.sock --once --expect-sound=-60dB --max-underruns 0 --junit sound.xml
   When a client leaves the log says on one line what it came to: frames, underruns, messages, the worst lateness.
 
 Started by systemd, when a client connects (neither --socket nor --fd; the socket is systemd's and stays):
@@ -131,11 +137,11 @@ Started by systemd, when a client connects (neither --socket nor --fd; the socke
     WantedBy=sockets.target
   A SystemCallFilter= of your own has to leave it process_vm_writev and asynchronous I/O (@aio).
 
-Files of an earlier run (--sink FILE with those named after it, --stats, --trace) are removed at the start; a file that nothing tells to be such, and a
+Files of an earlier run (--sink FILE with those named after it, --stats, --trace, --junit) are removed at the start; a file that nothing tells to be such, and a
 symbolic link, is refused. --sink raw:FILE, which has no header, takes a new file. A file, while it may be written, has a lock beside it (.FILE.lock).
 
 The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=on asks for, much of it since 5.13) leaves the process:
-  files      writing only below the folders of --sink, --stats and --trace; reading only those of --source; removing in those of --socket and --control
+  files      writing only below the folders of --sink, --stats, --trace and --junit; reading only those of --source; removing in those of --socket and --control
   network    nothing; no new sockets, only clients of the one it listens on
   processes  none started, none looked into; nothing that needs a privilege, and no capability: started by root it writes where root is the owner
 So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. With --sink sound there is no sandbox: the sound system opens
@@ -221,13 +227,17 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let socket = Arc::new(socket);
     let _removed = Removed(Arc::clone(&socket), by_hand.clone());
     output_paths::no_two_alike(arguments)?;
+    let expectations = arguments.expected.expectations(arguments.render)?;
     let outputs = EngineConfig {
         sink: arguments.sink.clone(),
         stats: arguments.stats.clone(),
         trace: arguments.trace.clone(),
     };
-    let reserved = outputs.reserve(&output_paths::sources(arguments)).map_err(bad_input)?;
-    let reserved = Arc::new(reserved);
+    let sources = output_paths::sources(arguments);
+    let reserved = Arc::new(outputs.reserve(&sources).map_err(bad_input)?);
+    if let Some(path) = &arguments.expected.junit {
+        reserved.add(path, expectations::JUNIT, &sources).map_err(bad_input)?;
+    }
     let _released = Released(Arc::clone(&reserved));
     // Before the capabilities go.
     let priority = priority::take(arguments.priority).map_err(failed)?;
@@ -240,6 +250,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         socket: Arc::clone(&socket),
         by_hand: by_hand.clone(),
         reserved: Arc::clone(&reserved),
+        expectations: expectations.clone(),
     };
     watch(signals, stop.clone(), watched, ends.clone())?;
     let card = Arc::new(make_card(arguments)?);
@@ -247,7 +258,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     arguments.control.unplug(&*card)?;
 
     let sink = arguments.sink.to_string();
-    let engine = Engine::start_with(Arc::clone(&card), outputs, reserved).map_err(bad_input)?;
+    let told = expectations.clone();
+    let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, told).map_err(bad_input)?;
     priority::give_up();
     // From here on somebody holds the card's time.
     super::LOG.start(std::io::stderr()).map_err(failed)?;
@@ -277,7 +289,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let outcome = wait(&end);
     // A thread that hangs may hold what the engine needs to end.
     let lossless = matches!(outcome, ServeOutcome::Hangs) || engine.end();
-    match outcome {
+    let served = match outcome {
         ServeOutcome::Hangs => {
             Err(failed("a client's message hangs; what was heard last may not be in its file"))
         }
@@ -289,7 +301,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
             log::info!("ended by a signal");
             Ok(ExitCode::SUCCESS)
         }
-    }
+    };
+    expected::conclude(expectations.as_deref(), served)
 }
 
 /// Says, or refuses, what a kernel without asynchronous I/O means: [`ringwave_pci::eventfd`].
@@ -422,6 +435,7 @@ struct Watched {
     socket: Arc<Listener>,
     by_hand: Option<Arc<Listener>>,
     reserved: Arc<ReservedFiles>,
+    expectations: Option<Arc<Expectations>>,
 }
 
 impl Watched {
@@ -458,8 +472,12 @@ fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>
             let at_work = watched.at_work.lock().unwrap_or_else(PoisonError::into_inner);
             if at_work.is_none() {
                 log::info!("ended by a signal before it served");
+                let ended = expected::conclude(watched.expectations.as_deref(), Ok(ExitCode::SUCCESS));
+                if let Err(failure) = &ended {
+                    log::error!("{}", failure.line);
+                }
                 super::LOG.flush(super::LOG_PATIENCE);
-                watched.exit(0);
+                watched.exit(ended.map_or(FAILED, |_| 0));
             }
         }
         // In this order: or the serving thread's end may be told first.

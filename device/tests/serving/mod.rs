@@ -48,6 +48,18 @@ impl Serving {
         self.log.lock().unwrap().iter().filter(|line| line.contains(part)).cloned().collect()
     }
 
+    /// The last line of the log of a process that has ended.
+    pub fn last_line(&self) -> String {
+        // Its reader may not be as far.
+        let begin = Instant::now();
+        let mut last = String::new();
+        while begin.elapsed() < Duration::from_millis(200) {
+            last = self.log.lock().unwrap().last().cloned().unwrap_or_default();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        last
+    }
+
     /// Waits until so many lines of the log hold `part`, and gives them.
     pub fn wait_for(&self, part: &str, lines: usize) -> Vec<String> {
         let begin = Instant::now();
