@@ -180,7 +180,7 @@ fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
 /// Silence for packets that are late, whole or up to where their mark was seen (DATASHEET 5.4). What a silent
 /// packet held may be played later, or it is lost: a client that does not know that it was late goes on with
 /// the next. No more is lost than there is silence for. A packet of which only the rest was heard may come
-/// again, whole.
+/// again, whole, also behind silence: the client that writes it again may be late again.
 fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
     let mut late = Late::new(sent, packet);
     let mut at = 0;
@@ -229,7 +229,7 @@ struct Late<'a> {
     lost_silence: u64,
     /// Frames that may have been lost although what follows is there, because it is like what follows them.
     alike: u64,
-    /// The packet before, if only its rest was heard.
+    /// The packet that was heard last, if only its rest was heard.
     partial: Option<PacketMatch>,
 }
 
@@ -251,7 +251,9 @@ impl<'a> Late<'a> {
             (goes_on && seen).then_some(PacketMatch { from, silent: 0 })
         };
         if part.is_silent() {
-            return exact(self.from);
+            // A short end is not there yet where a whole packet is silent and one may come again.
+            let end = self.sent.part(self.from, self.packet).len() < part.len();
+            return if end && self.partial.is_some() { None } else { exact(self.from) };
         }
         let again = || self.partial.map(|partial| partial.from);
         let cut = |from: u64| {
@@ -295,7 +297,12 @@ impl<'a> Late<'a> {
         } else if played.is_silent() {
             self.unseen += played.len();
         }
-        self.partial = Some(found).filter(|found| found.silent > 0);
+        if found.silent > 0 {
+            self.partial = Some(found);
+        } else if !played.is_silent() {
+            // What is silent may be the silence before it comes again.
+            self.partial = None;
+        }
         self.from = found.from + played.len();
         self.gap = 0;
         played.len()
@@ -305,7 +312,6 @@ impl<'a> Late<'a> {
     fn silent(&mut self, frames: u64) {
         self.gaps.add(frames, self.gap == 0);
         self.gap += frames;
-        self.partial = None;
     }
 
     /// Everything was heard.

@@ -32,8 +32,8 @@ struct Lateness {
     lost: bool,
     /// So many thousandths of it are silence.
     cut: usize,
-    /// Then it comes again, whole.
-    again: bool,
+    /// Then it comes again, whole, behind so many packets of silence.
+    again: Option<usize>,
 }
 
 /// What is heard then, and what is between.
@@ -59,9 +59,14 @@ fn late(sent: &[[i16; 2]], packet: usize, late: &[Lateness]) -> (Vec<[i16; 2]>, 
             found.gaps += u64::from(!in_gap);
             heard.extend(vec![[0; 2]; cut]);
             heard.extend(&part[cut..]);
-            found.lost += if again { 0 } else { cut as u64 };
+            found.lost += if again.is_some() { 0 } else { cut as u64 };
         }
-        if cut == 0 || again {
+        if let (1.., Some(wait @ 1..)) = (cut, again) {
+            heard.extend(vec![[0; 2]; wait * packet]);
+            found.frames += (wait * packet) as u64;
+            found.gaps += 1;
+        }
+        if cut == 0 || again.is_some() {
             heard.extend(part);
         }
         in_gap = false;
@@ -73,7 +78,7 @@ fn late(sent: &[[i16; 2]], packet: usize, late: &[Lateness]) -> (Vec<[i16; 2]>, 
 fn lateness() -> impl Strategy<Value = Vec<Lateness>> {
     let packets = prop_oneof![8 => Just(0_usize), 1 => 1..3_usize];
     let cut = prop_oneof![8 => Just(0_usize), 1 => 1..1_000_usize];
-    let late = (packets, any::<bool>(), cut, any::<bool>());
+    let late = (packets, any::<bool>(), cut, prop::option::of(0..3_usize));
     let late = late.prop_map(|(packets, lost, cut, again)| Lateness { packets, lost, cut, again });
     prop::collection::vec(late, 0..60)
 }
