@@ -3,9 +3,10 @@
 
 target=${CARGO_TARGET_DIR:-$repo/target}
 
-# One target folder for all builds, one line each; cargo's own progress shows on a terminal.
+# One target folder for all builds, one line each; cargo's own progress shows on a terminal. Never incremental, whatever the
+# environment says: an image that was built so has other bytes.
 build() {
-    cargo build --quiet --locked --manifest-path "$repo/Cargo.toml" "$@"
+    CARGO_INCREMENTAL=0 cargo build --quiet --locked --manifest-path "$repo/Cargo.toml" "$@"
 }
 
 # Flags that keep this machine's folders out of what rustc makes, and $@; in cargo's encoding, for folders with spaces in their names.
