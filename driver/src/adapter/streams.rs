@@ -27,7 +27,7 @@ pub trait OpenStream: Sync {
 
 /// One stream of the card.
 #[derive(Clone, Copy, Default)]
-struct Slot {
+pub struct Slot {
     /// It has a lease.
     leased: bool,
     /// The open stream, to be visited.
@@ -40,9 +40,34 @@ struct Slot {
 // `StreamLease::activate`.
 unsafe impl Send for Slot {}
 
+/// The streams of a card, by their numbers.
+pub type Slots = [Slot; STREAMS];
+
+/// What is behind a lock that one holder at a time has; in a test loom's, which knows every order.
+pub trait Locked {
+    /// What is behind it.
+    type Value;
+    /// Does something with it.
+    fn with<R>(&self, work: impl FnOnce(&mut Self::Value) -> R) -> R;
+    /// Lets others have it for a while.
+    fn pause(&self);
+}
+
+impl<T> Locked for SpinLock<T> {
+    type Value = T;
+
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.lock())
+    }
+
+    fn pause(&self) {
+        nt::clock::sleep_100ns(VISIT_100NS);
+    }
+}
+
 /// The open streams of an adapter.
-pub struct Streams {
-    slots: SpinLock<[Slot; STREAMS]>,
+pub struct Streams<L = SpinLock<Slots>> {
+    slots: L,
 }
 
 impl Default for Streams {
@@ -51,17 +76,18 @@ impl Default for Streams {
     }
 }
 
-impl Streams {
+impl<L: Locked<Value = Slots>> Streams<L> {
     /// From the DPC, at DISPATCH_LEVEL: each of `streams` (bit i is stream i) looks for itself.
     pub fn on_interrupt(&self, streams: u32) {
-        let slots = self.slots.lock();
-        for (number, slot) in (0..).zip(slots.iter()) {
-            if let Some(stream) = slot.stream.filter(|_| streams & 1 << number != 0) {
-                // SAFETY: alive while it is in the list (contract of `StreamLease::activate`), and it can't
-                // be taken out while the lock is held.
-                unsafe { stream.as_ref() }.on_interrupt();
+        self.slots.with(|slots| {
+            for (number, slot) in (0..).zip(slots.iter()) {
+                if let Some(stream) = slot.stream.filter(|_| streams & 1 << number != 0) {
+                    // SAFETY: alive while it is in the list (contract of `StreamLease::activate`), and it
+                    // can't be taken out while the lock is held.
+                    unsafe { stream.as_ref() }.on_interrupt();
+                }
             }
-        }
+        });
     }
 
     /// The card has power again: each stream brings it where it was left to be. PASSIVE_LEVEL.
@@ -82,7 +108,19 @@ impl Streams {
     }
 
     fn change<R>(&self, stream: usize, change: impl FnOnce(&mut Slot) -> R) -> Option<R> {
-        self.slots.lock().get_mut(stream).map(change)
+        self.slots.with(|slots| slots.get_mut(stream).map(change))
+    }
+
+    /// From now on the stream is not visited; every visit has ended. PASSIVE_LEVEL.
+    fn withdraw(&self, stream: usize) {
+        let leave = |slot: &mut Slot| {
+            slot.stream = None;
+            slot.visitors
+        };
+        // Bounded by what a visitor does: a change of state of the card.
+        while self.change(stream, leave).is_some_and(|visitors| visitors > 0) {
+            self.slots.pause();
+        }
     }
 }
 
@@ -127,20 +165,85 @@ impl StreamLease {
 
     /// From now on the stream is not visited; every visit has ended. PASSIVE_LEVEL.
     pub fn deactivate(&self) {
-        let leave = |slot: &mut Slot| {
-            slot.stream = None;
-            slot.visitors
-        };
-        // Bounded by what a visitor does: a change of state of the card.
-        while self.adapter.streams().change(self.stream as usize, leave).is_some_and(|visitors| visitors > 0)
-        {
-            nt::clock::sleep_100ns(VISIT_100NS);
-        }
+        self.adapter.streams().withdraw(self.stream as usize);
     }
 }
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
         self.adapter.streams().change(self.stream as usize, |slot| slot.leased = false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::PoisonError;
+
+    use loom::cell::Cell;
+    use loom::sync::{Arc, Mutex};
+    use loom::thread::spawn;
+
+    use super::*;
+
+    impl<T> Locked for Mutex<T> {
+        type Value = T;
+
+        fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+            work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+
+        fn pause(&self) {
+            loom::thread::yield_now();
+        }
+    }
+
+    /// A stream of which loom finds it when somebody is at it while another frees it.
+    struct Watched(Cell<u32>);
+
+    // SAFETY: loom ends the test at the first access that meets another; that is what it is for.
+    unsafe impl Sync for Watched {}
+    // SAFETY: as above.
+    unsafe impl Send for Watched {}
+
+    impl OpenStream for Watched {
+        fn on_interrupt(&self) {
+            assert_eq!(self.0.get(), 1, "it was freed");
+        }
+        fn on_power(&self) {
+            assert_eq!(self.0.get(), 1, "it was freed");
+        }
+    }
+
+    type Visit = fn(&Streams<Mutex<Slots>>);
+
+    /// A stream is opened and closed while the DPC and the power management visit it, in every order: who
+    /// visits it has it whole, and who has closed it has it alone.
+    #[test]
+    fn who_has_closed_a_stream_has_it_alone() {
+        let visits: [(Visit, Visit); 2] = [
+            (|streams| streams.on_power(), |streams| streams.on_interrupt(1)),
+            (|streams| streams.on_power(), |streams| streams.on_power()),
+        ];
+        for (first, second) in visits {
+            let mut model = loom::model::Builder::new();
+            model.preemption_bound = Some(2);
+            model.check(move || {
+                let stream = Arc::new(Watched(Cell::new(1)));
+                let visited: NonNull<dyn OpenStream> = NonNull::from(&*stream);
+                let slots = Mutex::new([Slot::default(); STREAMS]);
+                let streams = Arc::new(Streams { slots });
+                streams.change(0, |slot| slot.stream = Some(visited));
+                let visitors = [first, second].map(|visit| {
+                    let streams = streams.clone();
+                    spawn(move || visit(&streams))
+                });
+                streams.withdraw(0);
+                stream.0.set(2);
+                for visitor in visitors {
+                    visitor.join().unwrap();
+                }
+                assert_eq!(streams.change(0, |slot| slot.visitors), Some(0));
+            });
+        }
     }
 }

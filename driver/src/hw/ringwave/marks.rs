@@ -4,6 +4,7 @@
 use core::sync::atomic::Ordering;
 
 use nt::fence;
+use nt::mmio::MappedIo;
 use ringwave_regs::{
     pages::{self, mark as fields, status},
     stream as regs,
@@ -42,36 +43,132 @@ impl Ringwave {
         }
     }
 
-    /// The store, the fence and the load, in this order: either the card sees the mark before it stands
-    /// still, or WAITING is seen here. Not inlined: `ringwave-catalog check-pe` looks for the three in the
-    /// image.
-    ///
-    /// The caller judged the packet to be in time before, and may have been held up since: whether it has
-    /// begun is read here, behind the store. STATE and PACKET_COUNT are aligned words and may be read
-    /// alone (DATASHEET 7). A recorded packet that is taken late is passed over by none.
+    /// Stores the mark, if the card is there. Not inlined: `ringwave-catalog check-pe` looks for the store, the
+    /// fence and the load in the image.
     #[inline(never)]
     fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {
         let (Some(from), Some(to)) = (pages::status_page(stream), pages::mark_page(stream)) else {
             return Stored::Absent;
         };
-        let at = |page: u32, field: u32| page.saturating_add(field) as usize;
         let captures = self.endpoint(stream).is_some_and(Endpoint::captures);
         let pages = self.pages.lock();
         let Some(io) = pages.as_ref().filter(|_| self.powered.load(Ordering::Relaxed)) else {
             return Stored::Absent;
         };
-        // One aligned word, which is never torn. It is 0 only where there is no card: a store with it means
-        // nothing.
-        let tag = io.read32(at(from, status::MARK_TAG));
-        if tag == 0 {
-            return Stored::Absent;
-        }
-        io.write64(at(to, fields::MARK_CLOCK), clock);
-        io.write64(at(to, fields::MARK), fields::word(packet, tag));
+        store(&MappedPages { io, from, to }, packet, clock, captures)
+    }
+}
+
+/// The two pages that a mark is about.
+trait MarkPages {
+    /// A word of the status page.
+    fn status(&self, field: u32) -> u32;
+    /// Stores 64 bits to the mark page.
+    fn mark(&self, field: u32, value: u64);
+    /// Orders what was stored before what is loaded after.
+    fn fence(&self);
+}
+
+/// Those of a stream in the page BAR.
+struct MappedPages<'a> {
+    io: &'a MappedIo,
+    from: u32,
+    to: u32,
+}
+
+impl MarkPages for MappedPages<'_> {
+    fn status(&self, field: u32) -> u32 {
+        self.io.read32(self.from.saturating_add(field) as usize)
+    }
+
+    fn mark(&self, field: u32, value: u64) {
+        self.io.write64(self.to.saturating_add(field) as usize, value);
+    }
+
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "a test of the image looks for it between the store and the load"
+    )]
+    fn fence(&self) {
         fence::store_load();
-        let waits = io.read32(at(from, status::WAITING)) == 1;
-        let plays = io.read32(at(from, status::STATE)) == regs::STATE_RUN && !captures;
-        let begun = || packet.wrapping_sub(io.read32(at(from, status::PACKET_COUNT))).cast_signed() <= 0;
-        if waits || plays && begun() { Stored::Awaited } else { Stored::Unseen }
+    }
+}
+
+/// The store, the fence and the load, in this order: either the card sees the mark before it stands still, or
+/// WAITING is seen here.
+///
+/// The caller judged the packet to be in time before, and may have been held up since: whether it has begun is
+/// read here, behind the store. STATE and PACKET_COUNT are aligned words and may be read alone (DATASHEET 7).
+/// A recorded packet that is taken late is passed over by none.
+fn store(pages: &impl MarkPages, packet: u32, clock: u64, captures: bool) -> Stored {
+    // One aligned word, which is never torn. It is 0 only where there is no card: a store with it means
+    // nothing.
+    let tag = pages.status(status::MARK_TAG);
+    if tag == 0 {
+        return Stored::Absent;
+    }
+    pages.mark(fields::MARK_CLOCK, clock);
+    pages.mark(fields::MARK, fields::word(packet, tag));
+    pages.fence();
+    let waits = pages.status(status::WAITING) == 1;
+    let plays = pages.status(status::STATE) == regs::STATE_RUN && !captures;
+    let begun = || packet.wrapping_sub(pages.status(status::PACKET_COUNT)).cast_signed() <= 0;
+    if waits || plays && begun() { Stored::Awaited } else { Stored::Unseen }
+}
+
+#[cfg(test)]
+mod tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    use loom::thread::spawn;
+
+    use super::*;
+
+    /// What changes of the two pages when a card is about to stall, as loom lets the two sides see it. The
+    /// order is what x86 keeps: no store is passed by a store, no load by a load.
+    struct Pages {
+        mark: AtomicU64,
+        waiting: AtomicU32,
+    }
+
+    impl MarkPages for Pages {
+        fn status(&self, field: u32) -> u32 {
+            match field {
+                status::MARK_TAG => 7,
+                status::WAITING => self.waiting.load(Ordering::Acquire),
+                _ => 0,
+            }
+        }
+        fn mark(&self, field: u32, value: u64) {
+            if field == fields::MARK {
+                self.mark.store(value, Ordering::Release);
+            }
+        }
+        fn fence(&self) {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// The card's side of DATASHEET 7.4: WAITING, a full fence, and the word once more. Whether it stalls.
+    fn stalls(pages: &Pages, packet: u32) -> bool {
+        pages.waiting.store(1, Ordering::Release);
+        fence(Ordering::SeqCst);
+        fields::packet(pages.mark.load(Ordering::Acquire), 7) != Some(packet)
+    }
+
+    /// In every order: a card that stalls before the packet that is being marked is told to look.
+    #[test]
+    fn a_card_that_stalls_is_told_to_look() {
+        loom::model(|| {
+            let pages = Arc::new(Pages { mark: AtomicU64::new(0), waiting: AtomicU32::new(0) });
+            let card = {
+                let pages = pages.clone();
+                spawn(move || stalls(&pages, 3))
+            };
+            let stored = store(&*pages, 3, 0, false);
+            let stalled = card.join().unwrap();
+            assert!(!stalled || stored == Stored::Awaited, "the card stands still for ever");
+        });
     }
 }

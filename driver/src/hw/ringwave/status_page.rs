@@ -111,4 +111,51 @@ mod tests {
         assert_eq!((status.lockstep, status.stalled_on), (true, None));
         assert_eq!(read(&[0], status::FLAG_STALLED).0.unwrap().stalled_on, Some(0x14));
     }
+
+    /// A page as loom lets the two sides see it: SEQ and two fields that belong together change, in the order
+    /// that x86 keeps, in which no store passes a store and no load a load.
+    #[derive(Default)]
+    struct Changing {
+        seq: loom::sync::atomic::AtomicU32,
+        count: loom::sync::atomic::AtomicU32,
+        frame: loom::sync::atomic::AtomicU32,
+    }
+
+    impl Words for Changing {
+        fn word(&self, offset: u32) -> u32 {
+            let word = match offset {
+                status::SEQ => &self.seq,
+                status::PACKET_COUNT => &self.count,
+                status::ANCHOR_FRAME => &self.frame,
+                _ => return 0,
+            };
+            word.load(loom::sync::atomic::Ordering::Acquire)
+        }
+    }
+
+    /// In every order of the card's stores and the driver's loads: what is read is of one moment.
+    #[test]
+    fn what_is_read_is_of_one_moment() {
+        use loom::sync::atomic::Ordering::Release;
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let page = loom::sync::Arc::new(Changing::default());
+            let card = {
+                let page = page.clone();
+                loom::thread::spawn(move || {
+                    // DATASHEET 7: odd, the fields, even again.
+                    for (word, value) in
+                        [(&page.seq, 1), (&page.count, 5), (&page.frame, 2400), (&page.seq, 2)]
+                    {
+                        word.store(value, Release);
+                    }
+                })
+            };
+            if let Some(read) = super::read(&*page) {
+                assert_eq!(u64::from(read.packet_count) * 480, read.anchor.frame, "of two moments");
+            }
+            card.join().unwrap();
+        });
+    }
 }
