@@ -16,7 +16,7 @@
 //! Kernel rules that hold everywhere: no allocation that can't fail, none at DISPATCH_LEVEL; no floating
 //! point; no panic that a client or the card could reach; what runs at DISPATCH_LEVEL is in non-paged memory
 //! (all of it is).
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "hostile-card")), no_std)]
 // The names of interfaces, calls and levels are the WDK's; as code each would shout.
 #![allow(clippy::doc_markdown)]
 
@@ -25,6 +25,8 @@ extern crate alloc;
 pub mod adapter;
 pub mod default_format;
 pub mod entry;
+#[cfg(any(test, feature = "hostile-card"))]
+pub mod hostile_card;
 pub mod hw;
 pub mod names;
 #[cfg(test)]

@@ -68,7 +68,8 @@ std::thread_local! {
     pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
     pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
     pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };
-    static REACTIONS: RefCell<Vec<(usize, usize, Reaction)>> = const { RefCell::new(Vec::new()) };
+    static REACTIONS: Ranges<Reaction> = const { RefCell::new(Vec::new()) };
+    static BEFORE_READS: Ranges<BeforeRead> = const { RefCell::new(Vec::new()) };
     pub(crate) static IO_MAPPINGS: Cell<usize> = const { Cell::new(0) };
     pub(crate) static POOL_BLOCKS: RefCell<BTreeMap<usize, core::alloc::Layout>> = const { RefCell::new(BTreeMap::new()) };
     pub(crate) static POOL_FAILS: Cell<bool> = const { Cell::new(false) };
@@ -118,29 +119,57 @@ pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
 /// What fake device memory does when 32 bits of it were written: the offset and the value.
 type Reaction = Rc<dyn Fn(usize, u32)>;
 
+/// What fake device memory does before it is read at an offset.
+type BeforeRead = Rc<dyn Fn(usize)>;
+
+/// Address, length, and what is set for it.
+type Ranges<F> = RefCell<Vec<(usize, usize, F)>>;
+
 /// Lets the fake device memory at a physical address react to what is written there, after it was stored.
+/// Several reactions come in the order in which they were set.
 pub fn on_write(physical: u64, reaction: impl Fn(usize, u32) + 'static) {
     let (base, bytes) = IO_SPACE.with_borrow(|space| space[&physical]);
     REACTIONS.with_borrow_mut(|reactions| reactions.push((base as usize, bytes, Rc::new(reaction))));
 }
 
+/// Lets the fake device memory at a physical address change before each read of it.
+pub fn on_read(physical: u64, reaction: impl Fn(usize) + 'static) {
+    let (base, bytes) = IO_SPACE.with_borrow(|space| space[&physical]);
+    BEFORE_READS.with_borrow_mut(|reactions| reactions.push((base as usize, bytes, Rc::new(reaction))));
+}
+
 /// 32 bits were written to mapped device memory.
 pub(crate) fn wrote(place: *mut u32, value: u32) {
-    let found = REACTIONS.with_borrow(|reactions| {
-        let at = |(base, bytes, reaction): &(usize, usize, Reaction)| {
-            let offset = (place as usize).checked_sub(*base).filter(|offset| offset < bytes)?;
-            Some((offset, reaction.clone()))
-        };
-        reactions.iter().find_map(at)
-    });
-    if let Some((offset, reaction)) = found {
+    for (offset, reaction) in set_for(&REACTIONS, place as usize) {
         reaction(offset, value);
     }
+}
+
+/// Mapped device memory is about to be read.
+pub(crate) fn reading(place: usize) {
+    for (offset, reaction) in set_for(&BEFORE_READS, place) {
+        reaction(offset);
+    }
+}
+
+/// What was set for the range that `place` is in, and its offset there.
+fn set_for<F: Clone>(all: &'static std::thread::LocalKey<Ranges<F>>, place: usize) -> Vec<(usize, F)> {
+    let at = |(base, bytes, reaction): &(usize, usize, F)| {
+        let offset = place.checked_sub(*base).filter(|offset| offset < bytes)?;
+        Some((offset, reaction.clone()))
+    };
+    // A copy: a reaction may set another.
+    all.with_borrow(|all| all.iter().filter_map(at).collect())
 }
 
 /// Mappings of device memory that are not taken away yet.
 pub fn io_mappings() -> usize {
     IO_MAPPINGS.get()
+}
+
+/// Pieces of contiguous memory that are not freed yet.
+pub fn contiguous_blocks() -> usize {
+    CONTIGUOUS.with_borrow(BTreeMap::len)
 }
 
 /// Pool blocks that are not freed yet.

@@ -48,14 +48,22 @@ impl MappedIo {
 
     /// Reads 32 bits at a byte offset that is a multiple of 4.
     pub fn read32(&self, offset: usize) -> u32 {
-        // SAFETY: `at` answers aligned places inside the mapping.
-        self.at::<u32>(offset).map_or(u32::MAX, |place| unsafe { place.read_volatile() })
+        self.at::<u32>(offset).map_or(u32::MAX, |place| {
+            #[cfg(not(windows))]
+            crate::host::reading(place as usize);
+            // SAFETY: `at` answers aligned places inside the mapping.
+            unsafe { place.read_volatile() }
+        })
     }
 
     /// Reads 64 bits at a byte offset that is a multiple of 8, in one access.
     pub fn read64(&self, offset: usize) -> u64 {
-        // SAFETY: `at` answers aligned places inside the mapping.
-        self.at::<u64>(offset).map_or(u64::MAX, |place| unsafe { place.read_volatile() })
+        self.at::<u64>(offset).map_or(u64::MAX, |place| {
+            #[cfg(not(windows))]
+            crate::host::reading(place as usize);
+            // SAFETY: `at` answers aligned places inside the mapping.
+            unsafe { place.read_volatile() }
+        })
     }
 
     /// Writes 32 bits at a byte offset that is a multiple of 4.

@@ -411,7 +411,7 @@ impl Card for Ringwave {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "hostile-card"))]
 pub mod memory_card;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The port's side of a stream for the host's unit tests: pages at addresses that a test chooses, and an
 //! account of what is allocated and mapped.
-#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::not_unsafe_ptr_arg_deref, reason = "the interface's contract is the trait's")]
 
 use std::cell::RefCell;

@@ -2,7 +2,7 @@
 
 pub mod buffer;
 pub mod descriptors;
-#[cfg(test)]
+#[cfg(any(test, feature = "hostile-card"))]
 pub mod fake_port;
 pub mod format;
 pub mod miniport;

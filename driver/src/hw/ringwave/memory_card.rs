@@ -1,5 +1,5 @@
 //! Memory in the place of a card that answers as one does: enough registers to be found, and what they do.
-#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,6 +10,11 @@ use ringwave_regs::global::{selftest_reply, selftest_step};
 
 use super::Ringwave;
 use crate::hw::{MemoryRange, Resources};
+
+/// Bytes of its register BAR.
+const REGISTERS_BYTES: usize = 0x4000;
+/// Bytes of its page BAR.
+const PAGES_BYTES: usize = 0x4_0000;
 
 /// The hand of a test on it.
 pub struct MemoryCard {
@@ -31,18 +36,40 @@ struct Inside {
 impl MemoryCard {
     /// A card at a physical address that no other test of this thread uses.
     pub fn at(physical: u64) -> Self {
-        let registers = host::add_io_space(physical, 0x4000);
-        let pages = host::add_io_space(physical + 0x10_0000, 0x4_0000);
+        let registers = host::add_io_space(physical, REGISTERS_BYTES);
+        let pages = host::add_io_space(physical + 0x10_0000, PAGES_BYTES);
         let card = Self { physical, registers, pages, inside: Rc::default() };
-        card.set(global::MAGIC, global::MAGIC_VALUE);
-        card.set(global::VERSION, u32::from(global::VERSION_MAJOR) << 16);
-        card.set(global::DMA_BITS, 64);
-        card.set(global::CLOCK_HZ, 1_000_000_000);
-        card.set(global::FEATURES, global::FEATURE_SCATTER_GATHER | global::FEATURE_POSITION_PAGE);
+        card.fill();
         let inside = card.inside.clone();
         let registers = Registers(registers);
         host::on_write(physical, move |offset, value| inside.written(&registers, offset, value));
         card
+    }
+
+    /// What makes it a card.
+    fn fill(&self) {
+        self.set(global::MAGIC, global::MAGIC_VALUE);
+        self.set(global::VERSION, u32::from(global::VERSION_MAJOR) << 16);
+        self.set(global::DMA_BITS, 64);
+        self.set(global::CLOCK_HZ, 1_000_000_000);
+        self.set(global::FEATURES, global::FEATURE_SCATTER_GATHER | global::FEATURE_POSITION_PAGE);
+    }
+
+    /// As it was when it was made.
+    pub fn clear(&self) {
+        // SAFETY: the lengths of the two BARs, which stay until the process ends.
+        unsafe {
+            self.registers.write_bytes(0, REGISTERS_BYTES);
+            self.pages.write_bytes(0, PAGES_BYTES);
+        }
+        self.inside.int_status.set(0);
+        self.inside.copies.set(false);
+        self.fill();
+    }
+
+    /// Its register BAR.
+    pub const fn registers(&self) -> *mut u8 {
+        self.registers
     }
 
     /// Finds it, as a driver does at its start.
@@ -53,7 +80,7 @@ impl MemoryCard {
 
     /// Its BARs.
     pub fn resources(&self) -> Resources {
-        resources((self.physical, 0x4000), (self.physical + 0x10_0000, 0x4_0000))
+        resources((self.physical, REGISTERS_BYTES), (self.physical + 0x10_0000, PAGES_BYTES))
     }
 
     /// It is something else.
