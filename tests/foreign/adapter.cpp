@@ -168,7 +168,7 @@ void CAdapter::Detach(ULONG stream) {
 }
 
 // --- power -------------------------------------------------------------------------------------------------------------------------
-void CAdapter::WakeClients() {
+STAYS_OUT_OF_PAGED void CAdapter::WakeClients() {
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&m_ClientLock);
     ServeClients(true);
     KeReleaseSpinLock(&m_ClientLock, irql);

@@ -5,6 +5,8 @@
 
 #define PLAIN_TAG 'vwlP'
 #define PAGED_SEGMENT __attribute__((section("PAGE")))
+// Of what raises IRQL and has a PAGED_SEGMENT caller in its file: inlined there it would be taken away while it runs.
+#define STAYS_OUT_OF_PAGED __attribute__((noinline))
 #define INIT_SEGMENT __attribute__((section("INIT")))
 
 void* operator new(SIZE_T bytes, POOL_FLAGS flags) noexcept;
