@@ -17,13 +17,14 @@
 //! so at the start, and `--sandbox=on` does not serve.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSliceMut, Write};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
 use ringwave_guest_memory::memfd::memfd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 /// Completions that wait to be taken off; when there is no room for another one they are.
 const COMPLETIONS: usize = 64;
@@ -54,6 +55,17 @@ struct Iocb {
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct Completion([u64; 4]);
+
+/// Takes back signals that the client has not seen. Gives whether there was one.
+///
+/// The one read of ours that needs no such care: an eventfd takes `RWF_NOWAIT` there (since Linux 5.8; before,
+/// nothing is taken back).
+pub fn take_back(fd: &File) -> bool {
+    let mut counter = [0; 8];
+    let mut into = [IoSliceMut::new(&mut counter)];
+    // -1: where the file is, for an eventfd has no places.
+    preadv2(fd, &mut into, u64::MAX, ReadWriteFlags::NOWAIT).is_ok_and(|bytes| bytes == 8)
+}
 
 /// How eventfds of this process are signalled: one for all cards, as it lives as long as the process.
 struct Signaller {

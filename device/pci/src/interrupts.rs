@@ -5,7 +5,7 @@ use std::fs::File;
 use ringwave_vfio_user::{IrqAction, IrqChange};
 
 use crate::config::MSI_MESSAGES_MAX;
-use crate::eventfd::signal;
+use crate::eventfd::{signal, take_back};
 
 /// What reached the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,8 +98,17 @@ impl Interrupts {
     }
 
     /// Drives INTx to this level.
+    ///
+    /// A line that falls before its client has seen it rise never rose. QEMU is told of it by another thread
+    /// than that of the guest's access which acknowledges it: told after, it would assert a line that nothing
+    /// asserts until the guest's next access, and the service routine of a guest that has put the function
+    /// into D3 makes none.
     pub fn drive_intx(&mut self, asserted: bool) {
+        let falls = self.asserted && !asserted;
         self.asserted = asserted;
+        if falls && self.masked && self.intx.as_ref().is_some_and(take_back) {
+            self.masked = false;
+        }
         self.update_intx();
     }
 
@@ -148,8 +157,11 @@ impl Interrupts {
 mod tests {
     use super::*;
     use ringwave_vfio_user::Vectors;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
     use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+    const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
     fn line() -> (EventFd, OwnedFd) {
         let event = EventFd::new(EFD_NONBLOCK).unwrap();
@@ -208,6 +220,33 @@ mod tests {
         assert!(event.read().is_err());
         lines.set_intx(act(IrqAction::Unmask, 0, 1));
         assert_eq!(event.read().unwrap(), 1);
+    }
+
+    #[test]
+    fn intx_that_falls_before_the_client_has_seen_it_never_rose() {
+        // A client may share a descriptor that blocks.
+        for flags in [EFD_NONBLOCK, 0] {
+            let event = EventFd::new(flags).unwrap();
+            let fd = event.try_clone().unwrap().into_raw_fd();
+            // SAFETY: the descriptor was just given up by its EventFd.
+            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+            let theirs = fd.try_clone().unwrap();
+            let mut lines = Interrupts::default();
+            lines.set_intx(connect(0, vec![fd]));
+            let pending = || poll(&mut [PollFd::new(&theirs, PollFlags::IN)], Some(&NOW)).unwrap();
+            lines.drive_intx(true);
+            lines.drive_intx(false);
+            assert_eq!(pending(), 0, "the client is told of nothing");
+            lines.drive_intx(true);
+            assert_eq!(event.read().unwrap(), 1, "and of the next without unmasking");
+            lines.drive_intx(false);
+            lines.drive_intx(true);
+            assert_eq!(pending(), 0, "what it has seen it unmasks");
+            lines.set_intx(act(IrqAction::Unmask, 0, 1));
+            lines.set_intx(act(IrqAction::Mask, 0, 1));
+            lines.drive_intx(false);
+            assert_eq!(pending(), 0);
+        }
     }
 
     #[test]
