@@ -58,6 +58,53 @@ fn every_frame_is_recorded_bit_for_bit_in_lockstep() {
     assert!(told.capture && dut.heard.is_empty());
 }
 
+/// Starts where a stream has stopped.
+fn start_at(dut: &mut TestCard, frame: u64) {
+    dut.write(regs::START_FRAME_LO, (frame & 0xFFFF_FFFF) as u32);
+    dut.write(regs::START_FRAME_HI, (frame >> 32) as u32);
+    dut.write(regs::START_PACKET, (frame / u64::from(PACKET)) as u32);
+}
+
+#[test]
+fn what_was_not_taken_is_not_recorded_over_after_a_reset_either() {
+    // Where the stream stood, what was taken, and the packet before which it waits then.
+    for (frame, taken, waits) in [
+        (1500_u64, None, 2_u32),
+        (2000, None, 2),
+        (2000, Some(u32::MAX), 2),
+        (2000, Some(0), 3),
+        (3999, Some(1), 4),
+        (7300, Some(5), 8),
+        (7300, Some(6), 9),
+        (u64::from(u32::MAX) * 1000, Some(u32::MAX - 3), u32::MAX),
+        (u64::from(u32::MAX) * 1000, Some(u32::MAX - 2), 0),
+        (u64::from(u32::MAX) * 1000, Some(u32::MAX - 1), 1),
+    ] {
+        let mut dut = microphone(ClockMode::Lockstep);
+        dut.state(STATE_RUN);
+        dut.run_for(SECOND / 10);
+        dut.set(global::CONTROL, global::CONTROL_RESET);
+        dut.memory.poke(RAM, &[0; 2 * PACKET as usize * 4]);
+        dut.ready(RATE, PACKET, 2);
+        start_at(&mut dut, frame);
+        if let Some(taken) = taken {
+            dut.write(WRITTEN, taken);
+        }
+        dut.state(STATE_RUN);
+        dut.run_for(SECOND);
+        let status = dut.status();
+        let seen = (status.flags & FLAG_STALLED, status.stalled_packet, status.packet_count);
+        assert_eq!(seen, (FLAG_STALLED, waits, waits), "from frame {frame}, {taken:?} taken");
+        // And what it recorded goes on with the frame that it was told.
+        let packet = u64::from(PACKET);
+        let stands = (frame / packet + u64::from(waits.wrapping_sub((frame / packet) as u32))) * packet;
+        let begin = stands.saturating_sub(packet).max(frame);
+        let at = RAM + begin % (2 * packet) * 4;
+        let there = dut.memory.peek(at, (stands - begin) as usize * 4);
+        assert_eq!(there, signal(begin, stands - begin), "from frame {frame}, {taken:?} taken");
+    }
+}
+
 #[test]
 fn realtime_stores_over_what_was_not_taken_and_counts_it() {
     let mut dut = microphone(ClockMode::Realtime);

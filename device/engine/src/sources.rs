@@ -4,9 +4,10 @@ use ringwave_audio::StreamFormat;
 
 /// Where the sound of capture streams comes from, but for what a card takes from its own render streams.
 pub trait Sources {
-    /// Capture stream `stream` is set up for `format`: a source that has a beginning begins.
-    fn begin(&mut self, stream: u32, format: StreamFormat) {
-        let _ = (stream, format);
+    /// Capture stream `stream` is set up for `format`, or starts within the stream: what it captures next is
+    /// frame `frame`, for a source that has a beginning.
+    fn begin(&mut self, stream: u32, format: StreamFormat, frame: u64) {
+        let _ = (stream, format, frame);
     }
 
     /// Fills `into` with the next frames of capture stream `stream` (its number on the card), whole frames in

@@ -137,8 +137,8 @@ impl Sources for Inputs {
         !self.warnings.is_empty()
     }
 
-    fn begin(&mut self, stream: u32, format: StreamFormat) {
-        let warning = self.of(stream).and_then(|input| input.begin(stream, format));
+    fn begin(&mut self, stream: u32, format: StreamFormat, frame: u64) {
+        let warning = self.of(stream).and_then(|input| input.begin(stream, format, frame));
         self.warnings.extend(warning);
     }
 
@@ -165,12 +165,13 @@ impl Input {
         })
     }
 
-    /// A stream is set up: what can begin again does. Gives what a person has to know about it, once.
-    fn begin(&mut self, stream: u32, format: StreamFormat) -> Option<String> {
+    /// A stream is set up, or starts at a later frame: what can begin again does, and goes on at `at`. Gives
+    /// what a person has to know about it, once.
+    fn begin(&mut self, stream: u32, format: StreamFormat, at: u64) -> Option<String> {
         match self {
-            Self::Tone { frame, .. } => *frame = 0,
+            Self::Tone { frame, .. } => *frame = at,
             Self::Wav { path, sound, told } => {
-                sound.begin();
+                sound.begin(at);
                 if sound.format() != format && !std::mem::replace(told, true) {
                     let StreamFormat { sample, channels, rate } = sound.format();
                     return Some(format!(
@@ -309,12 +310,12 @@ mod tests {
         let mut inputs = open(&format!("wav:{}", path.display()));
         let mut into = [0xFF; 12];
         for _ in 0..2 {
-            inputs.begin(3, STEREO);
+            inputs.begin(3, STEREO, 0);
             assert_eq!(inputs.capture(3, STEREO, &mut into), 8);
             assert_eq!(into, [1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0]);
             assert_eq!(inputs.capture(3, STEREO, &mut into), 0);
         }
-        inputs.begin(3, STEREO);
+        inputs.begin(3, STEREO, 0);
         assert_eq!(
             inputs.capture(3, StreamFormat { rate: 44_100, ..STEREO }, &mut into),
             0,
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(into, [0; 12]);
         assert!(!inputs.has_warnings());
         for _ in 0..2 {
-            inputs.begin(3, StreamFormat { rate: 44_100, ..STEREO });
+            inputs.begin(3, StreamFormat { rate: 44_100, ..STEREO }, 0);
         }
         let warnings = inputs.take_warnings();
         assert!(
@@ -343,7 +344,7 @@ mod tests {
             (SampleFormat::F32, 0.25_f32.to_le_bytes().to_vec()),
         ] {
             let format = StreamFormat { sample, channels: 1, rate: 48_000 };
-            inputs.begin(3, format);
+            inputs.begin(3, format, 0);
             let mut into = vec![0; 2 * peak.len()];
             assert_eq!(inputs.capture(3, format, &mut into), into.len());
             assert_eq!(into[peak.len()..], peak[..], "a quarter of a turn");

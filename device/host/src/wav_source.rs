@@ -70,11 +70,13 @@ impl WavSource {
         self.format
     }
 
-    /// From its beginning again.
-    pub(super) fn begin(&mut self) {
-        self.place = 0;
+    /// From frame `frame` on.
+    pub(super) fn begin(&mut self, frame: u64) {
+        let at = frame.saturating_mul(self.format.frame_bytes().into());
+        let head = self.head.len();
+        self.place = usize::try_from(at).unwrap_or(usize::MAX).min(head);
         if let Some(rest) = &self.rest {
-            rest.restart();
+            rest.restart(at.max(head as u64));
         }
     }
 
@@ -101,8 +103,6 @@ impl Drop for WavSource {
 
 /// What is read ahead, between the thread that reads and the card.
 struct Ahead {
-    /// Where the head ends.
-    begin: u64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -124,7 +124,7 @@ struct State {
 
 impl Ahead {
     fn new(begin: u64) -> Self {
-        Self { begin, state: Mutex::new(State { next: begin, ..State::default() }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { next: begin, ..State::default() }), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -161,10 +161,11 @@ impl Ahead {
         }
     }
 
-    fn restart(&self) {
+    /// Reads on from byte `next` of the sound.
+    fn restart(&self, next: u64) {
         let mut state = self.state();
         state.queue.clear();
-        state.next = self.begin;
+        state.next = next;
         state.round += 1;
         state.end = false;
         state.stalled = false;
@@ -214,7 +215,7 @@ mod tests {
         let mut source = WavSource::with(Samples::open(&path).unwrap(), 1 << 20, &path).unwrap();
         assert!(source.head.len() < frames.len() / 2, "it is not in memory");
         for end in [frames.len() / 2, frames.len(), frames.len()] {
-            source.begin();
+            source.begin(0);
             let mut at = 0;
             let mut into = vec![0; 12 * 4801];
             let limit = std::time::Instant::now() + Duration::from_secs(20);
@@ -226,5 +227,20 @@ mod tests {
             assert!(at >= end, "{at} of {end}");
         }
         assert_eq!(source.fill(&mut [0; 12]), 0, "it has ended");
+        // Within the head, across its end, in what follows, and behind the end.
+        let head = source.head.len() / 12;
+        for frame in [7, head - 3, head, 900_001] {
+            source.begin(frame as u64);
+            let (at, mut into) = (frame * 12, [0; 12 * 5]);
+            let mut got = 0;
+            while got < into.len() {
+                got += source.fill(&mut into[got..]);
+            }
+            assert_eq!(into, frames[at..at + 60], "from frame {frame}");
+        }
+        for frame in [1_000_000, u64::MAX] {
+            source.begin(frame);
+            assert_eq!(source.fill(&mut [0; 12]), 0, "from frame {frame}");
+        }
     }
 }

@@ -256,6 +256,10 @@ pub struct Source {
 }
 
 impl Sources for Source {
+    fn begin(&mut self, _stream: u32, _format: StreamFormat, frame: u64) {
+        self.next = frame;
+    }
+
     fn capture(&mut self, _stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
         assert_eq!(format.frame_bytes(), 4);
         into.fill(0);
@@ -456,9 +460,9 @@ impl TestCard {
     }
 }
 
-/// Frames `first..first + frames`: each frame tells its own number.
+/// Frames `first..first + frames`: each frame tells its own number, modulo 2^31.
 pub fn signal(first: u64, frames: u64) -> Vec<u8> {
     (first..first + frames)
-        .flat_map(|frame| (u32::try_from(frame).unwrap() | 0x8000_0000).to_le_bytes())
+        .flat_map(|frame| ((frame & 0x7FFF_FFFF) as u32 | 0x8000_0000).to_le_bytes())
         .collect()
 }

@@ -38,6 +38,9 @@ pub struct StreamProgress {
     stored: u64,
     /// The frame at which the card was started since STOP; 0 = from the beginning.
     pub started: u64,
+    /// The frame at which the card stood when it was paused; `None` in RUN, before the first, and if it did
+    /// not tell. A card that loses its state goes on there.
+    pub paused_at: Option<u64>,
     /// The last mark that the card has taken since it was in STOP.
     pub marked: Option<Mark>,
     /// Whether the card is asked for lockstep: settled at the first RUN since STOP.
@@ -80,6 +83,7 @@ impl StreamProgress {
             taken: None,
             stored: 0,
             started: 0,
+            paused_at: None,
             marked: None,
             lockstep: None,
             lockstep_set: false,
@@ -97,10 +101,17 @@ impl StreamProgress {
         self.taken = None;
         self.stored = 0;
         self.started = 0;
+        self.paused_at = None;
         self.marked = None;
         self.lockstep = None;
         self.position.reset();
         self.reported_error = None;
+    }
+
+    /// The frame from which a card that has lost its state goes on: where it stood, by its own word, for the
+    /// position that is reported is an estimate; that one if the card went without being paused.
+    pub fn goes_on_at(&self) -> u64 {
+        self.paused_at.unwrap_or(self.position.last())
     }
 
     /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this
@@ -131,9 +142,9 @@ impl StreamProgress {
         }
         let packet_later = frame.saturating_add(geometry.packet_frames().into());
         if self.captures && status.lockstep {
-            // The card waits before the packet that needs the place of the first one that was not taken: of
-            // none yet, behind those that need nothing (DATASHEET 5.4).
-            let first = self.taken.map_or(geometry.packet_of(self.started), |taken| taken.wrapping_add(1));
+            // The card waits before the packet that needs the place of the first one that was not taken, from
+            // where it was started too (DATASHEET 5.4).
+            let first = self.taken.map_or(0, |taken| taken.wrapping_add(1));
             let waits = first.wrapping_add(geometry.packets);
             return packet_later.min(geometry.frame_in_packet(waits, 0, frame));
         }
@@ -249,8 +260,8 @@ impl StreamProgress {
         // A card that stands still before a packet (it waits, or was paused while it did) has recorded over
         // no place yet.
         let next = geometry.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
-        let stands =
-            status.stalled_on.is_some() || (status.anchor.rate_num == 0 && status.anchor.frame == next);
+        let frozen_at = self.paused_at.unwrap_or(status.anchor.frame);
+        let stands = status.stalled_on.is_some() || (status.anchor.rate_num == 0 && frozen_at == next);
         let intact = if stands { geometry.packets } else { geometry.packets.saturating_sub(1) };
         let Some(read) = self.reads.next(self.packets.count(), intact) else {
             // Nothing new, but a client that asks is done with all that it was given.

@@ -2,7 +2,9 @@
 //! is in range and never goes back, and what was heard is as long as the way that the position went.
 //! DATASHEET 5.2 to 5.5 and 7.2.
 
-use ringwave_regs::pages::status::{self, FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_UNPLUGGED};
+use ringwave_regs::pages::status::{
+    self, FLAG_ENDED, FLAG_LOCKSTEP, FLAG_STALLED, FLAG_UNPLUGGED, FLAG_WRITTEN,
+};
 use ringwave_regs::{format, global, pages, stream as regs};
 
 use crate::bench::{Bench, Sound};
@@ -163,11 +165,13 @@ impl Watch {
         if flags & FLAG_STALLED != 0 {
             assert_eq!(bench.bar.u32(base + status::STALLED_PACKET), packet);
         }
-        // Lockstep never plays what was not promised. (What it may record over depends on where the stream
-        // began.)
-        if !self.capture && flags & FLAG_LOCKSTEP != 0 && bench.bar.u32(base + status::RATE_NUM) != 0 {
-            let ahead = packet.wrapping_sub(bench.get(block + regs::WRITTEN)).cast_signed();
-            assert!(ahead <= 0, "packet {packet} moves and is not WRITTEN");
+        // Lockstep never plays what was not promised, and never records over what was not taken.
+        if flags & FLAG_LOCKSTEP != 0 && bench.bar.u32(base + status::RATE_NUM) != 0 {
+            let needs_none = self.capture && exact / packet_frames < u64::from(packets);
+            let needed = if self.capture { packet.wrapping_sub(packets) } else { packet };
+            let ahead = needed.wrapping_sub(bench.get(block + regs::WRITTEN)).cast_signed();
+            let promised = flags & FLAG_WRITTEN != 0 && ahead <= 0;
+            assert!(needs_none || promised, "packet {packet} moves and {needed} is not WRITTEN");
         }
     }
 }

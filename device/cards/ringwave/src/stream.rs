@@ -336,7 +336,7 @@ impl Stream {
         self.host_failed = false;
         self.active = Some(ActiveStream::new(params, self.gain, ctx.time));
         if self.caps.capture {
-            ctx.env.sources.begin(self.notices.index, geometry.format);
+            ctx.env.sources.begin(self.notices.index, geometry.format, 0);
         }
         let stats = &mut self.counters.stats;
         stats.format = Some(geometry.format);
@@ -359,7 +359,10 @@ impl Stream {
         self.counters.stats.entries = ring.entries();
         self.counters.stats.scatter_gather = self.setup.dma_mode == regs::DMA_MODE_SCATTER_GATHER;
         self.ring = Some(ring);
-        let stream = self.notices.index;
+        let (stream, format) = (self.notices.index, active.geometry().format);
+        if let Some(frame) = start.filter(|_| self.caps.capture) {
+            ctx.env.sources.begin(stream, format, frame);
+        }
         // Lockstep is for a stream that asks for it, on a card that grants it.
         let asks = self.lockstep & regs::LOCKSTEP_ASK != 0;
         if !has_run && ctx.clock == ClockMode::Lockstep && !asks {

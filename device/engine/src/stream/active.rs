@@ -61,8 +61,6 @@ enum End {
 #[derive(Debug)]
 pub struct ActiveStream {
     params: StreamParams,
-    /// The packet that the stream began with.
-    first: u32,
     /// Packets completed since STOP.
     packet_count: u32,
     /// What the client has said to be valid.
@@ -96,7 +94,6 @@ impl ActiveStream {
         let fifo = vec![0; longest.saturating_mul(params.geometry.frame_bytes) as usize];
         Self {
             params,
-            first: 0,
             packet_count: 0,
             validity: params.validity,
             timeline: Timeline::frozen(time, 0),
@@ -203,8 +200,7 @@ impl ActiveStream {
             return;
         }
         if let Some(frame) = start {
-            self.first = self.geometry().packet(frame);
-            self.packet_count = self.first;
+            self.packet_count = self.geometry().packet(frame);
             self.burst = None;
             self.begun = None;
             self.timeline = self.timeline.stopped(ctx.time, frame);

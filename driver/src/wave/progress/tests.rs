@@ -163,9 +163,11 @@ fn the_position_of_a_recording_in_lockstep_ends_before_the_packet_that_the_card_
     assert_eq!(shared.limit(&status), 1380, "a packet beyond the anchor");
     status.anchor.frame = 1200;
     assert_eq!(shared.limit(&status), 1440);
-    // Started again at frame 4800, in packet 10.
-    (shared.taken, shared.started, status.anchor.frame) = (None, 4800, 5700);
+    // Started again at frame 4800, in packet 10: that changes nothing.
+    (shared.taken, shared.started, status.anchor.frame) = (Some(9), 4800, 5700);
     assert_eq!(shared.limit(&status), 5760);
+    (shared.taken, shared.started, status.anchor.frame) = (None, 500, 900);
+    assert_eq!(shared.limit(&status), 960, "of two packets nothing was taken");
 }
 
 /// A card that had no power is started again at frame 2,000, in packet 4 (DATASHEET 5.6, 7.2): the times of

@@ -96,6 +96,7 @@ impl Stream {
                 shared.card_state = state;
                 if state == StreamState::Run {
                     (shared.lockstep, shared.lockstep_set) = (Some(lockstep), true);
+                    shared.paused_at = None;
                 }
             }
             if let Some(marking) = marking {
@@ -111,7 +112,7 @@ impl Stream {
         let frame = {
             let mut shared = self.shared.lock();
             (shared.marked, shared.lockstep_set) = (None, false);
-            shared.position.last()
+            shared.goes_on_at()
         };
         // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark,
         // for once the card knows the end of the stream it takes no start any more (DATASHEET 5.5).
@@ -161,7 +162,7 @@ impl Stream {
                 return;
             }
             shared.card_state = found;
-            shared.position.last()
+            shared.goes_on_at()
         };
         log::info!("the card lost its state: {found:?}, frame {frame}");
     }
@@ -172,8 +173,9 @@ impl Stream {
         if from == StreamState::Run {
             // It is not in RUN if the buffer was freed meanwhile, or allocated after.
             let runs = self.shared.lock().card_state == StreamState::Run;
-            if runs {
-                let _ = card.set_state(stream, StreamState::Pause);
+            if runs && card.set_state(stream, StreamState::Pause).is_ok() {
+                let stands = card.status(stream).filter(|status| status.anchor.rate_num == 0);
+                self.shared.lock().paused_at = stands.map(|status| status.anchor.frame);
             }
             // The position is frozen. What was completed before is signalled now; after this nothing is.
             self.signal_completed();

@@ -3,10 +3,6 @@
 
 use crate::matrix::{After, Direction, Event, Skip, State};
 
-/// Why no stream records, when a card comes back from D3 as from a reset.
-const UNREAD: &str = "DATASHEET 5.4: after START the first packets of a recording need nothing, so that what the client \
-                      had not read is recorded over, in lockstep too";
-
 /// An event of which nobody is to notice anything.
 const PLAIN: Event = Event { name: "", settings: &[], card: &[], after: After::GoesOn, skipped: &[] };
 
@@ -16,7 +12,7 @@ pub const EVENTS: &[Event] = &[
     Event { name: "nothing", ..PLAIN },
     // D3 and back, the card keeps its registers; then as from a reset.
     Event { name: "d3", ..PLAIN },
-    Event { name: "d3-lost", skipped: &RESET, ..PLAIN },
+    Event { name: "d3-lost", ..PLAIN },
     // Nobody uses the device; it has power again before the next call.
     Event {
         name: "idle",
@@ -27,8 +23,8 @@ pub const EVENTS: &[Event] = &[
         ..PLAIN
     },
     // The system sleeps, and hibernates: the card comes back as from a reset.
-    Event { name: "s3", skipped: &RESET, ..PLAIN },
-    Event { name: "s4", skipped: &RESET, ..PLAIN },
+    Event { name: "s3", ..PLAIN },
+    Event { name: "s4", ..PLAIN },
     // The performance counter jumps by 500 ms, and by -50 ms.
     Event { name: "counter-forward", skipped: &COUNTER, ..PLAIN },
     Event { name: "counter-back", skipped: &COUNTER, ..PLAIN },
@@ -40,10 +36,3 @@ const TIMES: &str = "the times of packets around the jump are judged by the coun
 /// Cells in which the counter jumps beside a recording.
 const COUNTER: [(Skip, &str); 2] =
     [(Skip::Direction(Direction::Record), TIMES), (Skip::Direction(Direction::Duplex), TIMES)];
-
-/// Cells in which a recording meets a card that comes back as from a reset.
-const RESET: [(Skip, &str); 3] = [
-    (Skip::Cell(State::Run, Direction::Record), UNREAD),
-    (Skip::Cell(State::Paused, Direction::Record), UNREAD),
-    (Skip::OpenDuplex, UNREAD),
-];

@@ -79,8 +79,6 @@ pub enum Skip {
     State(State),
     /// In this direction.
     Direction(Direction),
-    /// In this state and direction.
-    Cell(State, Direction),
     /// With one stream that plays and one that records; without a stream it applies.
     OpenDuplex,
 }
@@ -117,7 +115,6 @@ impl Cell {
         let is_meant = |skip: Skip| match skip {
             Skip::State(state) => self.state == state,
             Skip::Direction(direction) => self.direction == direction,
-            Skip::Cell(state, direction) => (self.state, self.direction) == (state, direction),
             Skip::OpenDuplex => self.direction == Direction::Duplex && self.state != State::Closed,
         };
         self.event.skipped.iter().find(|(skip, _)| is_meant(*skip)).map(|(_, reason)| *reason)

@@ -207,14 +207,15 @@ impl ActiveStream {
         ctx.front_end.notify(event);
     }
 
-    /// Whether the client has promised `frame`, or (capture) has room for it: the first packets of a cyclic
-    /// buffer need no room to be made. Of an unmarked stream nothing is known.
+    /// Whether the client has promised `frame`, or (capture) has room for it: the first packets of a stream
+    /// need no room to be made. Those that a start within the stream begins with do: what was recorded
+    /// before stands in their place. Of an unmarked stream nothing is known.
     fn is_valid(&self, frame: u64) -> bool {
-        let packet = self.geometry().packet(frame);
+        let geometry = self.geometry();
         let queues = matches!(self.validity, Validity::Frame(_));
-        let needs_none =
-            self.captures() && !queues && packet.wrapping_sub(self.first) < self.geometry().packets;
-        needs_none || self.ahead(packet, frame) >= 0
+        let buffer_frames = u64::from(geometry.packets) * u64::from(geometry.packet_frames);
+        let needs_none = self.captures() && !queues && frame < buffer_frames;
+        needs_none || self.ahead(geometry.packet(frame), frame) >= 0
     }
 
     /// How many packets the client's promise is ahead of what `packet` needs, in which `frame` is: negative =

@@ -46,6 +46,27 @@ fn a_card_that_lost_its_state_starts_where_the_stream_stood() {
     );
 }
 
+#[test]
+fn a_card_that_lost_its_state_goes_on_where_it_stood_and_not_where_it_was_thought_to_be() {
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.go(&[PAUSE]);
+    fixture.write(0).unwrap();
+    fixture.go(&[RUN]);
+    fixture.complete(1);
+    fixture.write(2).unwrap();
+    // The performance counter has jumped: the position is extrapolated to frame 900, and the card is at 700.
+    fixture.card.report(|status| status.anchor.frame = 900);
+    assert_eq!(fixture.position(), 900 * 4);
+    fixture.card.report(|status| status.anchor.frame = 700);
+    fixture.go(&[PAUSE]);
+    forget(&fixture);
+    fixture.card.take_calls();
+    fixture.go(&[RUN]);
+    assert!(fixture.card.take_calls().contains(&RecordedCall::StartAt(700, 1)));
+    assert_eq!(fixture.position(), 900 * 4, "the position does not go back");
+}
+
 /// The card was reset while it had no power.
 fn forget(fixture: &Fixture) {
     fixture.card.change(|inside| {
