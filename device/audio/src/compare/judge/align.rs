@@ -1,9 +1,11 @@
 //! Where the expected sound begins in the heard one, and which channel carries which.
 
 use super::Case;
-use super::correlate::{Finder, Found, alike, slices};
+use super::correlate::{Finder, Found, alike_there, slices};
 use super::levels::Planar;
 use super::resample::at_positions;
+use super::sums::{Moments, energy};
+use super::timing::left_near;
 
 /// Frames of the stretch that is looked for.
 const PROBE: usize = 4096;
@@ -25,6 +27,8 @@ pub(super) struct Aligned {
     pub(super) offset: f64,
     /// What each heard channel carries.
     pub(super) sources: Vec<Source>,
+    /// Where it would lie if both began together, or ended.
+    pub(super) guesses: [i64; 2],
 }
 
 /// What a heard channel carries.
@@ -44,11 +48,13 @@ pub(super) fn expected(case: &Case<'_>, start: f64, count: usize) -> Planar {
 /// Finds the expected sound; `None`: nowhere.
 pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
     let (first, last) = case.facts[0].sounding()?;
-    let (heard_first, _) = case.facts[1].sounding()?;
+    let (heard_first, heard_last) = case.facts[1].sounding()?;
     let ratio = case.ratio();
     let length = ((last + 1 - first) as f64 * ratio) as i64;
     let begin = (first as f64 * ratio) as i64;
+    // The first frames of both, or their last ones.
     let guess = heard_first as i64 - begin;
+    let guesses = [guess, heard_last as i64 - (last as f64 * ratio) as i64];
     let probe = PROBE.min((length / 2).max(64) as usize);
     let loud_enough = case.facts[0].rms() * 0.05;
     let places = [0, PROBE as i64, 4 * PROBE as i64, length / 8, length / 4, length / 2, length * 3 / 4];
@@ -59,7 +65,12 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
         if sought.iter().all(|levels| rms(levels) < loud_enough) {
             continue;
         }
-        let Some((found, score)) = search(case, finder, &sought, at + guess) else { continue };
+        let right = guesses.iter().map(|guess| (at + guess, guessed(case, &sought, at + guess)));
+        let right = right.reduce(|best, other| if other.1 > best.1 { other } else { best });
+        let right = right.filter(|(_, score)| *score > SURE);
+        let Some((found, score)) = right.or_else(|| search(case, finder, &sought, at + guess)) else {
+            continue;
+        };
         if best.is_none_or(|(.., before)| score > before) {
             best = Some((at, found, score));
         }
@@ -67,12 +78,30 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
             break;
         }
     }
-    let (at, found, _) = best?;
-    Some(Aligned { offset: (found - at) as f64, sources: sources(case, at, found, probe) })
+    let (at, mut found, score) = best?;
+    if score <= SURE {
+        // Where a drift, or a part of a frame, makes it less like itself, something else may be more like it.
+        let left = |found: i64| {
+            let sources = sources(case, at, found, probe);
+            left_near(case, &sources, found, (found - at) as f64)
+        };
+        let others = guesses.iter().map(|guess| at + guess).filter(|other| *other != found);
+        let better = others.map(|other| (left(other), other)).reduce(|a, b| if b.0 < a.0 { b } else { a });
+        if let Some((_, other)) = better.filter(|(other, _)| *other < left(found)) {
+            found = other;
+        }
+    }
+    Some(Aligned { offset: (found - at) as f64, sources: sources(case, at, found, probe), guesses })
 }
 
 fn rms(levels: &[f64]) -> f64 {
-    (levels.iter().map(|level| level * level).sum::<f64>() / levels.len().max(1) as f64).sqrt()
+    (energy(levels) / levels.len().max(1) as f64).sqrt()
+}
+
+/// How like what is sought it is at this heard frame.
+fn guessed(case: &Case<'_>, sought: &Planar, at: i64) -> f64 {
+    let heard = case.heard.read(at, sought.first().map_or(0, Vec::len));
+    if sought.len() == heard.len() { alike_there(sought, &heard) } else { 0.0 }
 }
 
 /// The heard frame at which `sought` lies, and how like it is: near the guess first, then anywhere.
@@ -146,7 +175,7 @@ fn sources(case: &Case<'_>, at: i64, found: i64, probe: usize) -> Vec<Source> {
     products.sources(case)
 }
 
-/// How alike each expected channel is to each heard one.
+/// How alike each expected channel is to each heard one, without what is constant.
 pub(super) struct Products {
     sums: Vec<Vec<f64>>,
     expected: Vec<f64>,
@@ -165,14 +194,13 @@ impl Products {
 
     /// Two stretches that lie upon each other.
     pub(super) fn add(&mut self, expected: &Planar, heard: &Planar) {
-        let energy = |levels: &[f64]| levels.iter().map(|level| level * level).sum::<f64>();
         for (into, levels) in self.expected.iter_mut().zip(expected) {
-            *into += energy(levels);
+            *into += Moments::of(levels, levels).xx;
         }
         for ((sums, energies), heard) in self.sums.iter_mut().zip(&mut self.heard).zip(heard) {
-            *energies += energy(heard);
+            *energies += Moments::of(heard, heard).xx;
             for (sum, expected) in sums.iter_mut().zip(expected) {
-                *sum += expected.iter().zip(heard).map(|(a, b)| a * b).sum::<f64>();
+                *sum += Moments::of(expected, heard).xy;
             }
         }
     }
@@ -217,7 +245,8 @@ pub(super) fn is_periodic(case: &Case<'_>, finder: &mut Finder) -> bool {
     // Not beside itself.
     let skip = 2_usize;
     let region = case.expected.read(first as i64 + skip as i64, probe + reach);
-    let Some(found) = finder.find(&slices(&begin), &slices(&region)).filter(|found| found.score > SAME)
+    let Some(found) =
+        finder.find_near(&slices(&begin), &slices(&region), 0).filter(|found| found.score > SAME)
     else {
         return false;
     };
@@ -225,6 +254,6 @@ pub(super) fn is_periodic(case: &Case<'_>, finder: &mut Finder) -> bool {
     (1..8).all(|eighth| {
         let at = first as i64 + (length as i64 - lag - probe as i64).max(0) * eighth / 8;
         let (one, other) = (case.expected.read(at, probe), case.expected.read(at + lag, probe));
-        one.iter().zip(&other).all(|(one, other)| rms(one) == 0.0 || alike(one, other) > SAME)
+        one.iter().zip(&other).all(|(one, other)| rms(one) == 0.0 || Moments::of(one, other).alike() > SAME)
     })
 }

@@ -1,8 +1,32 @@
 //! Where a stretch of sound is found again in another, by correlation.
 
-use realfft::RealFftPlanner;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::levels::Planar;
+use super::sums::{dot, energy};
+
+thread_local! {
+    /// Keeps what the transforms of each length need.
+    static PLANNER: RefCell<RealFftPlanner<f64>> = RefCell::new(RealFftPlanner::new());
+}
+
+/// The transform of so many levels.
+pub(super) fn forward(size: usize) -> Arc<dyn RealToComplex<f64>> {
+    PLANNER.with_borrow_mut(|planner| planner.plan_fft_forward(size))
+}
+
+fn inverse(size: usize) -> Arc<dyn ComplexToReal<f64>> {
+    PLANNER.with_borrow_mut(|planner| planner.plan_fft_inverse(size))
+}
+
+/// A length of so many frames or more whose transform is quick.
+fn quick(length: usize) -> usize {
+    let power = length.next_power_of_two();
+    [power / 8 * 5, power / 4 * 3].into_iter().find(|size| *size >= length && size % 16 == 0).unwrap_or(power)
+}
 
 /// Where something was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,9 +47,8 @@ impl Found {
     }
 }
 
-/// Correlates; keeps what the transforms need.
+/// Correlates.
 pub(super) struct Finder {
-    planner: RealFftPlanner<f64>,
     /// A stretch of less than this part of the energy of the loudest counts as if it had that: where it is
     /// silent but for its end, few frames would decide.
     floor: f64,
@@ -33,7 +56,7 @@ pub(super) struct Finder {
 
 impl Default for Finder {
     fn default() -> Self {
-        Self { planner: RealFftPlanner::new(), floor: 0.02 }
+        Self { floor: 0.02 }
     }
 }
 
@@ -43,37 +66,47 @@ const BESIDE: usize = 24;
 impl Finder {
     /// For a whole sound, in which silence is as likely as anything.
     pub(super) fn for_any_place() -> Self {
-        Self { floor: 0.1, ..Self::default() }
+        Self { floor: 0.1 }
     }
 
     /// Finds `probe` in `region`, all channels together, each with its own, by what differs from frame to
     /// frame. `None` if one of them is silent, or the region is shorter.
     pub(super) fn find(&mut self, probe: &[&[f64]], region: &[&[f64]]) -> Option<Found> {
-        self.find_as(probe, region, true)
+        self.find_as(probe, region, true, None)
+    }
+
+    /// As [`Finder::find`]; of places that are as good, the one nearest to this lag.
+    pub(super) fn find_near(&mut self, probe: &[&[f64]], region: &[&[f64]], near: usize) -> Option<Found> {
+        self.find_as(probe, region, true, Some(near))
     }
 
     /// As [`Finder::find`], by the levels themselves: less precise, and right under noise.
     pub(super) fn find_plain(&mut self, probe: &[&[f64]], region: &[&[f64]]) -> Option<Found> {
-        self.find_as(probe, region, false)
+        self.find_as(probe, region, false, None)
     }
 
-    fn find_as(&mut self, probe: &[&[f64]], region: &[&[f64]], sharp: bool) -> Option<Found> {
+    fn find_as(
+        &mut self,
+        probe: &[&[f64]],
+        region: &[&[f64]],
+        sharp: bool,
+        near: Option<usize>,
+    ) -> Option<Found> {
         let of = |levels: &[f64]| if sharp { sharpened(levels) } else { levels.to_vec() };
         let count = probe.first()?.len();
         let length = region.first()?.len();
         if count < 2 || length < count {
             return None;
         }
-        let size = length.next_power_of_two();
-        let forward = self.planner.plan_fft_forward(size);
-        let inverse = self.planner.plan_fft_inverse(size);
+        let size = quick(length);
+        let (forward, inverse) = (forward(size), inverse(size));
         let mut sum = forward.make_output_vec();
         let (mut of_probe, mut of_region) = (forward.make_output_vec(), forward.make_output_vec());
         let mut energy = vec![0.0; length + 1];
         let mut probe_energy = 0.0;
         for (probe, region) in probe.iter().zip(region) {
             let (probe, region) = (of(probe), of(region));
-            probe_energy += probe.iter().map(|level| level * level).sum::<f64>();
+            probe_energy += self::energy(&probe);
             let mut total = 0.0;
             for (into, level) in energy.iter_mut().skip(1).zip(&region) {
                 total += level * level;
@@ -106,7 +139,14 @@ impl Finder {
         let score =
             |lag: usize| correlation[lag] / size as f64 / (there(lag).max(least) * probe_energy).sqrt();
         let scores: Vec<f64> = (0..=length - count).map(score).collect();
-        let (lag, score) = best(scores.iter().copied().enumerate())?;
+        let (mut lag, mut score) = best(scores.iter().copied().enumerate())?;
+        if let Some(near) = near {
+            // Rounding decides between places that are the same, also between them and those of the other sign.
+            let as_good = |(_, other): &(usize, f64)| other.abs() >= score.abs() - 1e-7;
+            let all = scores.iter().copied().enumerate().filter(as_good);
+            let nearest = all.min_by_key(|(lag, score)| (*score < 0.0, lag.abs_diff(near)));
+            (lag, score) = nearest.unwrap_or((lag, score));
+        }
         let others = scores.iter().copied().enumerate().filter(|(other, _)| other.abs_diff(lag) > BESIDE);
         let second = best(others).map_or(0.0, |(_, score)| score.abs());
         Some(Found { lag, score, second })
@@ -115,6 +155,19 @@ impl Finder {
 
 fn best(scores: impl Iterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
     scores.reduce(|best, other| if other.1.abs() > best.1.abs() { other } else { best })
+}
+
+/// How alike two stretches are that lie upon each other, all channels together, by what differs from frame to
+/// frame: as [`Finder::find`] would say of that place.
+pub(super) fn alike_there(one: &Planar, other: &Planar) -> f64 {
+    let (mut product, mut energies) = (0.0, (0.0, 0.0));
+    for (one, other) in one.iter().zip(other) {
+        let (one, other) = (sharpened(one), sharpened(other));
+        product += dot(&one, &other);
+        energies = (energies.0 + energy(&one), energies.1 + energy(&other));
+    }
+    let energies = (energies.0 * energies.1).sqrt();
+    if energies > 0.0 { product / energies } else { 0.0 }
 }
 
 /// The difference of neighbours: what is low and smooth is like itself everywhere.
@@ -127,12 +180,4 @@ fn sharpened(levels: &[f64]) -> Vec<f64> {
 /// As [`Finder::find`] takes it.
 pub(super) fn slices(planar: &Planar) -> Vec<&[f64]> {
     planar.iter().map(Vec::as_slice).collect()
-}
-
-/// How alike two stretches are that lie upon each other, from -1 to 1.
-pub(super) fn alike(one: &[f64], other: &[f64]) -> f64 {
-    let product: f64 = one.iter().zip(other).map(|(a, b)| a * b).sum();
-    let energy = |levels: &[f64]| levels.iter().map(|level| level * level).sum::<f64>();
-    let energies = (energy(one) * energy(other)).sqrt();
-    if energies > 0.0 { product / energies } else { 0.0 }
 }

@@ -3,6 +3,7 @@
 use super::Case;
 use super::correlate::{Finder, slices};
 use super::model::Model;
+use super::timing::around;
 use super::verdict::{By, Finding, Judgement, Place};
 use super::walk::{Edit, SHORT, Walk, is_right};
 
@@ -104,8 +105,9 @@ impl Outside<'_> {
             let count = (to - at).min(BLOCK);
             let block = self.case.heard.read(at, count as usize);
             for (channel, model) in block.iter().zip(&self.model.channels) {
-                let silence = model.threshold + model.constant.abs();
-                let loud = |level: &f64| level.abs() > silence;
+                // The constant may be added to silence, too, or not.
+                let (silence, constant) = (model.threshold, model.constant);
+                let loud = |level: &f64| level.abs() > silence && (level - constant).abs() > silence;
                 if let (Some(first), Some(last)) =
                     (channel.iter().position(loud), channel.iter().rposition(loud))
                 {
@@ -193,18 +195,30 @@ fn is_silent(case: &Case<'_>, model: &Model, at: i64, frames: i64) -> bool {
     Outside { case, model }.loud(at, at + frames).is_none()
 }
 
-/// Whether what is heard was expected up to two seconds before.
+/// Whether what is heard was expected up to two seconds before, all of it or a piece that is heard again and again.
 fn is_repeat(case: &Case<'_>, model: &Model, edit: &Edit, finder: &mut Finder) -> bool {
-    const PROBE: i64 = 2048;
     let frames = edit.heard.1 - edit.heard.0;
     if frames < 32 {
         return false;
     }
     let reach = 2 * i64::from(case.heard.format().rate);
-    let probe = frames.min(PROBE);
-    let heard = case.heard.read(edit.heard.0, probe as usize);
-    let region = model.predict(case, edit.offset.0, edit.heard.0 - reach, (reach + probe) as usize);
-    finder.find(&slices(&heard), &slices(&region)).is_some_and(|found| found.score > 0.9)
+    [2048, 448, 160].into_iter().any(|most| {
+        let probe = frames.min(most);
+        // Not right at the end: what is there may be the piece from its beginning.
+        let mut places = [0, (frames - probe) / 3].into_iter();
+        places.any(|place| {
+            let at = edit.heard.0 + place;
+            let heard = case.heard.read(at, probe as usize);
+            let Some((before, count)) = around(case, at, edit.offset.0, probe as usize, reach as usize)
+            else {
+                return false;
+            };
+            let count = count.min((before + probe) as usize);
+            let region = model.predict(case, edit.offset.0, at - before, count);
+            let least = if probe >= 448 { 0.9 } else { 0.98 };
+            finder.find(&slices(&heard), &slices(&region)).is_some_and(|found| found.score > least)
+        })
+    })
 }
 
 /// The channel of the worst sample, and by how much it is wrong.

@@ -15,13 +15,18 @@
 )]
 
 mod align;
+mod channel;
+mod coarse;
 mod correlate;
 mod edits;
 mod facts;
 mod levels;
+mod local;
 mod model;
 mod resample;
 mod spectrum;
+mod sums;
+mod timing;
 mod verdict;
 mod walk;
 
@@ -114,7 +119,12 @@ fn conclude(case: &Case<'_>, judgement: &mut Judgement, progress: &mut dyn FnMut
     }
     let (e_sound, h_sound) = match (expected.sounding(), heard.sounding()) {
         (Some(expected), Some(heard)) => (expected, heard),
-        (Some(_), None) => return judgement.add(Finding::NothingHeard),
+        (Some((first, last)), None) => {
+            if last + 1 - first < SOUND_MIN {
+                judgement.conclusion = Conclusion::CannotTell(Reason::TooShort);
+            }
+            return judgement.add(Finding::NothingHeard);
+        }
         (None, Some((first, last))) => {
             let place = judgement.place(first, 0, last + 1 - first);
             return judgement.add(Finding::ExtraBefore(place));
@@ -162,10 +172,22 @@ fn name_damage(case: &Case<'_>, judgement: &mut Judgement, progress: &mut dyn Fn
         }
     }
     let model = estimate(case, &aligned, &mut finder, &mut |part| progress(0.4 + part * 0.2));
+    let Some(model) = model else {
+        judgement.add(Finding::Unrelated);
+        return;
+    };
     let walked = walk(case, &model, &mut finder, &mut |part| progress(0.6 + part * 0.4));
     report(case, &model, &walked, judgement);
-    let periodic = is_periodic(case, &mut finder);
-    if periodic && edits::only_at_the_edges(&judgement.findings) {
+    if judgement.findings_total == 0 {
+        // What is wrong is too little, or too short, for the names: sample by sample.
+        let strict = model.strictly(case);
+        let walked = walk(case, &strict, &mut finder, &mut |_| ());
+        report(case, &strict, &walked, judgement);
+    }
+    if judgement.findings_total == 0 {
+        judgement.add(Finding::Noise { channel: 0, snr_db: judgement.worst_snr() });
+    }
+    if edits::only_at_the_edges(&judgement.findings) && is_periodic(case, &mut finder) {
         let sounding = |facts: &Facts| facts.sounding().map_or(0, |(first, last)| last + 1 - first);
         if sounding(&case.facts[1]) >= sounding(&case.facts[0]) {
             judgement.conclusion = Conclusion::CannotTell(Reason::Periodic);

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::levels::{Levels, Planar};
+use super::sums::dot;
 
 /// Frames to either side that a level between frames is made of.
 const REACH: usize = 24;
@@ -77,11 +78,53 @@ pub(super) fn at_positions(levels: &Levels<'_>, from: f64, step: f64, count: usi
         for (into, source) in planar.iter_mut().zip(&source) {
             let taps = source.get(first..first + TAPS).unwrap_or_default();
             if let Some(into) = into.get_mut(index) {
-                *into = taps.iter().zip(&weights).map(|(level, weight)| level * weight).sum();
+                *into = dot(taps, &weights);
             }
         }
     }
     planar
+}
+
+/// As [`at_positions`], and by how much each level changes per frame.
+pub(super) fn with_slope(levels: &Levels<'_>, from: f64, step: f64, count: usize) -> (Planar, Planar) {
+    if (step - 1.0).abs() > SAME_RATE {
+        const BY: f64 = 0.25;
+        let [before, after] = [from - BY, from + BY].map(|from| at_positions(levels, from, step, count));
+        let slope = |(before, after): (&Vec<f64>, &Vec<f64>)| {
+            before.iter().zip(after).map(|(before, after)| (after - before) / (2.0 * BY)).collect()
+        };
+        let slopes = before.iter().zip(&after).map(slope).collect();
+        return (at_positions(levels, from, step, count), slopes);
+    }
+    let reach = REACH as i64;
+    let begin = from.floor() as i64 - reach;
+    let source = levels.read(begin, (count as f64 * step).ceil() as usize + TAPS + 2);
+    let (mut planar, mut slopes) =
+        (vec![vec![0.0; count]; levels.channels()], vec![vec![0.0; count]; levels.channels()]);
+    let at = |part: f64| (weights(part), weight_slopes(part));
+    let steady = (step.to_bits() == 1.0_f64.to_bits()).then(|| at(from - from.floor()));
+    for index in 0..count {
+        let position = from + index as f64 * step;
+        let whole = position.floor();
+        let (weights, by) = steady.unwrap_or_else(|| at(position - whole));
+        let first = (whole as i64 - begin - reach + 1) as usize;
+        for ((into, slope), source) in planar.iter_mut().zip(&mut slopes).zip(&source) {
+            let taps = source.get(first..first + TAPS).unwrap_or_default();
+            if let (Some(into), Some(slope)) = (into.get_mut(index), slope.get_mut(index)) {
+                (*into, *slope) = (dot(taps, &weights), dot(taps, &by));
+            }
+        }
+    }
+    (planar, slopes)
+}
+
+/// By how much the weights change per frame.
+fn weight_slopes(part: f64) -> [f64; TAPS] {
+    let row = ((part * STEPS as f64) as usize).min(STEPS - 1);
+    match TABLE.get(row..row + 2) {
+        Some([one, next]) => std::array::from_fn(|tap| (next[tap] - one[tap]) * STEPS as f64),
+        _ => [0.0; TAPS],
+    }
 }
 
 /// As [`at_positions`], for another rate: toward a lower one the filter is as much wider.
@@ -103,7 +146,7 @@ fn converted(levels: &Levels<'_>, from: f64, step: f64, count: usize) -> Planar 
         for (into, source) in planar.iter_mut().zip(&source) {
             let taps = source.get(first..).unwrap_or_default();
             if let Some(into) = into.get_mut(index) {
-                *into = taps.iter().zip(&weights).map(|(level, weight)| level * weight).sum();
+                *into = dot(taps, &weights);
             }
         }
     }

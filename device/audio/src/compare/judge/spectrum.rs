@@ -1,14 +1,14 @@
 //! Whether a filter explains what is wrong: spectra of both sounds and of what they share.
 
-use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
+
+use super::correlate::forward;
 
 /// Frames of one transform.
 pub(super) const SIZE: usize = 1024;
 
 /// Sums over many stretches of one channel.
 pub(super) struct Spectrum {
-    planner: RealFftPlanner<f64>,
     expected: Vec<f64>,
     heard: Vec<f64>,
     shared: Vec<Complex<f64>>,
@@ -19,7 +19,6 @@ impl Spectrum {
     pub(super) fn new() -> Self {
         let bins = SIZE / 2 + 1;
         Self {
-            planner: RealFftPlanner::new(),
             expected: vec![0.0; bins],
             heard: vec![0.0; bins],
             shared: vec![Complex::default(); bins],
@@ -29,7 +28,7 @@ impl Spectrum {
 
     /// A stretch of both that lies upon each other.
     pub(super) fn add(&mut self, expected: &[f64], heard: &[f64]) {
-        let transform = self.planner.plan_fft_forward(SIZE);
+        let transform = forward(SIZE);
         let of = |levels: &[f64]| {
             let mut input = transform.make_input_vec();
             let window = |index: usize| (std::f64::consts::PI * index as f64 / SIZE as f64).sin().powi(2);

@@ -413,10 +413,16 @@ fn what_holds_too_little_can_not_be_told() {
         (from..from + frames).map(|frame| vec![if frame / 50 % 2 == 0 { 9000.0 } else { -9000.0 }]).collect()
     };
     // It was going on already, and goes on behind: the same sound, or another piece of it.
-    assert_eq!(reason(&square(0, 30_000), &square(37, 30_000)), Conclusion::CannotTell(Reason::Periodic));
+    let shifted = judged(&square(0, 30_000), &square(37, 30_000));
+    assert_eq!(shifted.conclusion, Conclusion::CannotTell(Reason::Periodic), "{shifted}");
     let loud = judged(&silence(900), &square(0, 900));
     assert_eq!((loud.conclusion, kinds(&loud)), (Conclusion::Damaged, vec!["extra-before"]));
     let nothing = judged(&square(0, 900), &silence(900));
+    assert_eq!(
+        (nothing.conclusion, kinds(&nothing)),
+        (Conclusion::CannotTell(Reason::TooShort), vec!["nothing-heard"])
+    );
+    let nothing = judged(&square(0, 1100), &silence(900));
     assert_eq!((nothing.conclusion, kinds(&nothing)), (Conclusion::Damaged, vec!["nothing-heard"]));
     let json = serde_json::to_value(judged(&silence(0), &silence(0))).unwrap();
     assert_eq!(

@@ -457,6 +457,11 @@ impl Judgement {
         matches!(self.conclusion, Conclusion::Same | Conclusion::WithinTolerance)
     }
 
+    /// Of the channel that is worst.
+    pub(super) fn worst_snr(&self) -> f64 {
+        self.channels.iter().filter_map(|channel| channel.snr_db).fold(200.0, f64::min)
+    }
+
     pub(super) fn place(&self, at: u64, expected_at: u64, frames: u64) -> Place {
         Place { at, expected_at, seconds: at as f64 / f64::from(self.heard.format.rate.max(1)), frames }
     }

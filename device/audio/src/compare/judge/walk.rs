@@ -1,9 +1,11 @@
 //! Goes through what was heard beside what is expected, and where they part, finds where they meet again.
 
 use super::Case;
+use super::coarse;
 use super::correlate::{Finder, slices};
 use super::levels::Planar;
-use super::model::{Model, refine};
+use super::model::Model;
+use super::timing::{around, refine};
 
 /// Frames that are looked at at once.
 const BLOCK: usize = 8192;
@@ -69,7 +71,7 @@ pub(super) fn is_right(model: &Model, channel: usize, expected: f64, heard: f64)
     }
     // Above the limit it is lower, by as much as a limiter likes.
     model.limit.is_some_and(|limit| {
-        let room = limit * 0.03 + model.threshold;
+        let room = limit * 0.06 + model.threshold;
         expected.abs() > limit - room
             && heard.abs() <= expected.abs() + room
             && heard * expected > 0.0
@@ -103,6 +105,9 @@ pub(super) fn walk(
     finder: &mut Finder,
     progress: &mut dyn FnMut(f64),
 ) -> Walk {
+    if model.follows {
+        return coarse::walk(case, model, finder);
+    }
     let heard_last = case.facts[1].sounding().map_or(0, |(_, last)| last as i64);
     let offset = model.offset;
     let mut walker = Walker { case, model, finder, offset, tries: 0 };
@@ -146,6 +151,14 @@ pub(super) fn walk(
             found.edits.push(walker.edit(at, to, offset));
             walker.offset = offset;
             at = to;
+            if let Some((clicks, from)) = clicks_in_a_row(&found.edits)
+                && let Some((to, offset)) = walker.explained(from, at)
+            {
+                found.edits.truncate(found.edits.len() - clicks);
+                found.edits.push(walker.edit(from, to, offset));
+                walker.offset = offset;
+                at = to;
+            }
         }
         progress(at as f64 / frames.max(1) as f64);
     }
@@ -153,7 +166,13 @@ pub(super) fn walk(
     found
 }
 
-fn count_differences(into: &mut [Differences], expected: &Planar, heard: &Planar, upto: usize, at: i64) {
+pub(super) fn count_differences(
+    into: &mut [Differences],
+    expected: &Planar,
+    heard: &Planar,
+    upto: usize,
+    at: i64,
+) {
     for ((into, expected), heard) in into.iter_mut().zip(expected).zip(heard) {
         for (frame, (expected, heard)) in expected.iter().zip(heard).take(upto).enumerate() {
             let difference = heard - expected;
@@ -166,7 +185,30 @@ fn count_differences(into: &mut [Differences], expected: &Planar, heard: &Planar
     }
 }
 
+/// How many of the last edits are clicks close to one another, now and then, and where they begin.
+fn clicks_in_a_row(edits: &[Edit]) -> Option<(usize, i64)> {
+    let is_click = |edit: &Edit| edit.shift() == 0 && edit.heard.1 - edit.heard.0 <= SHORT;
+    let (mut count, mut next) = (0, None);
+    for edit in edits.iter().rev().take_while(|edit| is_click(edit)) {
+        if next.is_some_and(|next| next - edit.heard.1 > 2 * PROBE as i64) {
+            break;
+        }
+        (count, next) = (count + 1, Some(edit.heard.0));
+    }
+    [3, 12, 48].contains(&count).then_some(count).zip(next)
+}
+
 impl Walker<'_> {
+    /// Where all that is wrong since `from` is nothing but a shift.
+    fn explained(&mut self, from: i64, at: i64) -> Option<(i64, f64)> {
+        let (to, offset) = self.shifted(from, 0, 1024, 4096)?;
+        let count = (2 * (at - from)).max(RUN_STILL as i64).min(self.case.heard.frames() as i64 - to);
+        let expected = self.model.predict(self.case, offset, to, count as usize);
+        let heard = self.case.heard.read(to, count as usize);
+        (to < at && right_frames(self.model, &expected, &heard).iter().all(|right| *right))
+            .then_some((to, offset))
+    }
+
     fn expected_at(&self, heard: i64) -> i64 {
         self.model.position(self.offset, heard).round() as i64
     }
@@ -207,7 +249,7 @@ impl Walker<'_> {
     /// Where in a stretch without a wrong frame another offset fits better, and from where on.
     fn moved_to(&mut self, from: i64, to: i64) -> Option<(i64, f64)> {
         let probe = (to - from).min(2 * PROBE as i64);
-        let (offset, _) = self.seek(to - probe, probe as usize, 256, true)?;
+        let (offset, _) = self.seek(to - probe, probe as usize, 256)?;
         if (offset - self.offset).abs() < 0.5 {
             return None;
         }
@@ -277,12 +319,19 @@ impl Walker<'_> {
         for place in [begin, begin + SHORT, middle] {
             let at = from + place;
             for reach in [near, far] {
-                let Some((offset, clear)) = self.seek(at, PROBE, reach, false) else { continue };
+                let Some((offset, clear)) = self.seek(at, PROBE, reach) else { continue };
                 if (offset - self.offset).abs() < 0.5 {
                     break;
                 }
+                // Frames are lost or too many; parts of them only if it was resampled behind that.
                 if let Some(to) = self.run(offset, from, at + PROBE as i64) {
                     return Some((to, offset));
+                }
+                let refined = self.refined(at, PROBE, offset);
+                if refined.to_bits() != offset.to_bits()
+                    && let Some(to) = self.run(refined, from, at + PROBE as i64)
+                {
+                    return Some((to, refined));
                 }
                 if clear && reach == near {
                     break;
@@ -292,30 +341,35 @@ impl Walker<'_> {
         None
     }
 
-    /// The offset at which what is heard at `at` is like the expected sound, and whether that stands out.
-    fn seek(&mut self, at: i64, probe: usize, reach: i64, fine: bool) -> Option<(f64, bool)> {
+    /// The offset, so many frames from this one, at which what is heard at `at` is like the expected sound, and
+    /// whether that stands out.
+    fn seek(&mut self, at: i64, probe: usize, reach: i64) -> Option<(f64, bool)> {
         let heard = self.case.heard.read(at, probe);
         if heard.iter().flatten().all(|level| level.abs() <= self.case.tolerance) {
             return None;
         }
-        let region = self.model.predict(self.case, self.offset, at - reach, probe + 2 * reach as usize);
-        let found = self.finder.find(&slices(&heard), &slices(&region))?;
-        if found.score < 0.3 {
-            return None;
+        let (before, count) = around(self.case, at, self.offset, probe, reach as usize)?;
+        let region = self.model.predict(self.case, self.offset, at - before, count);
+        let found = self.finder.find_near(&slices(&heard), &slices(&region), before as usize)?;
+        (found.score >= 0.3).then(|| (self.offset - (found.lag as i64 - before) as f64, found.score > 0.9))
+    }
+
+    fn refined(&self, at: i64, probe: usize, offset: f64) -> f64 {
+        if self.model.whole_frames {
+            return offset;
         }
-        let mut offset = self.offset - (found.lag as i64 - reach) as f64;
-        if !self.model.whole_frames {
-            let there = |offset: f64| self.model.predict(self.case, offset, at, probe);
-            offset = refine(&there, &heard, offset, 3);
-        } else if fine {
-            offset = offset.round();
-        }
-        Some((offset, found.score > 0.9))
+        let heard = self.case.heard.read(at, probe);
+        let there = |offset: f64| self.model.predict_with_slope(self.case, offset, at, probe);
+        refine(&there, &heard, offset, 3).0
     }
 
     /// The first frame from which on enough frames are right with this offset.
     fn run(&self, offset: f64, from: i64, to: i64) -> Option<i64> {
         let frames = self.case.heard.frames() as i64;
+        // What is silent in front of the expected sound goes with any silence.
+        let begins = self.case.facts[0].sounding().map_or(0.0, |(first, _)| first as f64);
+        let begins = (offset + begins * self.model.ratio).floor() as i64;
+        let from = if offset.to_bits() == self.offset.to_bits() { from } else { from.max(begins) };
         let (mut begin, mut moves, mut at) = (None, 0, from);
         let mut last: Vec<f64> = Vec::new();
         while at < frames && (at < to || begin.is_some()) {
