@@ -125,6 +125,11 @@ impl ActiveStream {
         self.timeline.frame_at(time)
     }
 
+    /// The frame up to which the stream has fetched, or (capture) will store: the end of the present burst.
+    pub fn fetched(&self, time: u64) -> u64 {
+        self.burst.map_or_else(|| self.position(time), |burst| burst.end)
+    }
+
     /// Packets completed since STOP.
     pub fn packet_count(&self) -> u32 {
         self.packet_count
