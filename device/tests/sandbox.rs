@@ -20,7 +20,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 
 use guest::{Guest, Setup, piece, wav_bytes};
-use ringwave::sandbox::{Mode, Needs, close_calls, close_files};
+use ringwave::sandbox::{Mode, Needs, Threads, close_calls, close_files};
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_regs::stream;
 use seccompiler::{SeccompAction, SeccompFilter};
@@ -204,7 +204,7 @@ fn confined() {
         gate.recv().unwrap();
         attempt(&dir)
     });
-    close_calls(mode).unwrap();
+    close_calls(mode, Threads::Started).unwrap();
     go.send(()).unwrap();
     let result = thread.join().unwrap();
     std::process::exit(match &result {

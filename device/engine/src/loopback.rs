@@ -8,12 +8,51 @@
 
 use std::collections::VecDeque;
 
-use crate::audio_queue::AudioChunk;
+use crate::audio_queue::{AudioChunk, AudioQueue};
 use crate::sources::Sources;
 use ringwave_audio::StreamFormat;
 
 /// Sound that may wait for a capture stream which stands still: 20 s of 48 kHz stereo.
 const BYTES_MAX: usize = 4 << 20;
+
+/// The lines of a card.
+#[derive(Debug, Default)]
+pub struct Loopbacks(Vec<Loopback>);
+
+impl Loopbacks {
+    /// For each capture stream, counted from 0: the render stream that it hears, if any. Render streams have
+    /// the numbers below `render`, capture streams those from there on.
+    pub fn new(hears: impl IntoIterator<Item = Option<u8>>, render: u32) -> Self {
+        let lines = hears.into_iter().enumerate().filter_map(|(capture, from)| {
+            let from = from.filter(|from| u32::from(*from) < render)?;
+            Some(Loopback::new(from.into(), render as usize + capture))
+        });
+        Self(lines.collect())
+    }
+
+    /// The line that ends at this capture stream.
+    pub fn to(&mut self, capture: usize) -> Option<&mut Loopback> {
+        self.0.iter_mut().find(|line| line.capture == capture)
+    }
+
+    /// The render stream that this capture stream hears.
+    pub fn render_of(&self, capture: usize) -> Option<usize> {
+        self.0.iter().find(|line| line.capture == capture).map(|line| line.render)
+    }
+
+    /// A render stream has played what is in `audio` from chunk `mark` on: those hear it that run.
+    pub fn hear(&mut self, render: usize, audio: &AudioQueue, mark: usize, runs: impl Fn(usize) -> bool) {
+        for line in self.0.iter_mut().filter(|line| line.render == render) {
+            if !runs(line.capture) {
+                line.clear();
+                continue;
+            }
+            for (_, format, chunk) in audio.chunks_from(mark) {
+                line.push(format, chunk);
+            }
+        }
+    }
+}
 
 /// The line from a render stream to a capture stream.
 #[derive(Debug)]

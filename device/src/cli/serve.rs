@@ -5,6 +5,7 @@
 //! files, and a descriptor that was handed over must not be mistaken for one that this process opened. Then
 //! half of the sandbox, the threads, the other half, and only then the first client.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,19 +20,22 @@ use ringwave::engine::{Engine, EngineConfig, ReservedFiles};
 use ringwave::expectations::{self, Expectations};
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
-use ringwave::serve::{ServeError, serve_until};
+use ringwave::serve::{ServeError, serve_until, vhost_user};
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::Identity;
 use ringwave_card::{Card, CardConfig};
 use ringwave_engine::clock::{HostClock, Speed};
+use ringwave_engine::device::Device;
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};
 use ringwave_pci::eventfd;
 use ringwave_regs::format::CHANNELS_MAX;
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_served::HostRequests;
+use ringwave_served::records::Records;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
+use ringwave_virtio_snd::card::VirtioCard;
 
 use super::commands::{FAILED, Failure, bad_input, failed};
 use super::control_socket::{self, ControlArgs};
@@ -39,11 +43,15 @@ use super::expected::{self, ExpectedArgs};
 use super::output_paths;
 use super::signals::{SignalKind, Signals, ignore_size_limit};
 
+/// The default of `--vendor`.
+const VENDOR: u16 = 0x1234;
+/// The default of `--device`.
+const DEVICE: u16 = 0x5257;
 /// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means
 /// that it hangs (a client's memory can be made to).
 const SERVING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Serve a sound card on a vfio-user socket
+/// Serve a sound card on a vfio-user or vhost-user socket
 ///
 /// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready.
 /// SIGTERM, SIGINT and SIGHUP end it: files are finished, the socket is removed, exit code 0 (1 where it is
@@ -52,6 +60,9 @@ const SERVING_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub struct Serve {
+    /// Which card: ringwave is served over vfio-user, virtio (device/VIRTIO-SND.md) over vhost-user
+    #[arg(long, value_enum, value_name = "ringwave|virtio", default_value = "ringwave")]
+    pub card: CardKind,
     /// Where to listen; a socket whose process is dead is replaced
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
@@ -128,6 +139,11 @@ Examples:
   ringwave serve --socket /tmp/card.sock --once --expect-sound=-60dB --max-underruns 0 --junit sound.xml
   When a client leaves the log says on one line what it came to: frames, underruns, messages, the worst lateness.
 
+virtio-snd, which a Linux guest drives as it is (QEMU needs shared memory):
+  ringwave serve --card virtio --socket /tmp/card.sock --sink wav:heard.wav
+    qemu-system-x86_64 -object memory-backend-memfd,id=m,size=1G,share=on -machine q35,memory-backend=m -smp 2 \
+      -chardev socket,id=c,path=/tmp/card.sock -device vhost-user-snd-pci,chardev=c ...
+
 Started by systemd, when a client connects (neither --socket nor --fd; the socket is systemd's and stays):
   card.socket                            card.service
     [Socket]                               [Service]
@@ -174,6 +190,17 @@ impl FromStr for Clock {
     }
 }
 
+/// `--card`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CardKind {
+    /// Ringwave's own, for ringwave.sys
+    Ringwave,
+    /// virtio-snd over vhost-user, for Linux as it is
+    Virtio,
+    /// HD Audio: not there yet
+    Hda,
+}
+
 /// `--sandbox`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Sandbox {
@@ -217,6 +244,7 @@ enum End {
 
 /// Runs the command.
 pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
+    fits_the_card(arguments)?;
     let sandbox = sandbox_of(arguments)?;
     // Before the sockets can be seen, and before any thread is started. Opens no descriptor.
     let signals = Signals::block().map_err(failed)?;
@@ -253,43 +281,114 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         expectations: expectations.clone(),
     };
     watch(signals, stop.clone(), watched, ends.clone())?;
-    let card = Arc::new(make_card(arguments)?);
-    signals_may_block(sandbox)?;
-    arguments.control.unplug(&*card)?;
-
-    let sink = arguments.sink.to_string();
-    let told = expectations.clone();
-    let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, told).map_err(bad_input)?;
-    priority::give_up();
-    // From here on somebody holds the card's time.
-    super::LOG.start(std::io::stderr()).map_err(failed)?;
-    let (go, gate) = mpsc::channel();
-    control_socket::start(Arc::<Card>::clone(&card), by_hand.as_ref())?;
-    *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::<Card>::clone(&card));
-    let (its_socket, once) = (Arc::clone(&socket), arguments.once);
-    let serving = move || {
-        // Not before the sandbox is closed; never, if it cannot be.
-        if gate.recv().is_ok() {
-            let served = catch_unwind(AssertUnwindSafe(|| serve_until(&stop, &card, &its_socket, once)));
-            let _ = ends.send(End::Served(served.ok()));
-        }
+    let prepared = Prepared {
+        sandbox,
+        stop,
+        socket,
+        by_hand,
+        outputs,
+        reserved,
+        ends,
+        at_work,
+        expectations,
+        told: Told { priority: priority.to_string(), files, name },
     };
-    std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
-    let calls = sandbox::close_calls(sandbox).map_err(failed)?;
-    log::info!(
-        "sink {sink}, clock {}, speed {}",
-        arguments.clock.mode.name(),
-        speed(arguments.clock, arguments.speed)
-    );
-    log::info!("priority: {priority}");
-    log::info!("sandbox: {files}; {calls}");
-    log::info!("listening on {name}");
-    let _ = go.send(());
+    match arguments.card {
+        CardKind::Virtio => {
+            let card = Arc::new(make_virtio_card(arguments)?);
+            prepared.serve(arguments, card, &end, vhost_user::serve_until)
+        }
+        CardKind::Ringwave | CardKind::Hda => {
+            let card = Arc::new(make_card(arguments)?);
+            signals_may_block(sandbox)?;
+            prepared.serve(arguments, card, &end, serve_until)
+        }
+    }
+}
 
-    let outcome = wait(&end);
+/// For the log, once the card serves.
+struct Told {
+    priority: String,
+    files: String,
+    name: String,
+}
+
+/// Everything that serving takes but the card.
+struct Prepared {
+    sandbox: Mode,
+    stop: Stop,
+    socket: Arc<Listener>,
+    by_hand: Option<Arc<Listener>>,
+    outputs: EngineConfig,
+    reserved: Arc<ReservedFiles>,
+    ends: mpsc::Sender<End>,
+    at_work: Arc<Mutex<Option<Arc<dyn HostRequests>>>>,
+    expectations: Option<Arc<Expectations>>,
+    told: Told,
+}
+
+impl Prepared {
+    /// Serves the card until it ends. `serve_until`: as [`serve_until`].
+    fn serve<D, E>(
+        self,
+        arguments: &Serve,
+        card: Arc<D>,
+        end: &mpsc::Receiver<End>,
+        serve_until: fn(&Stop, &Arc<D>, &Listener, bool) -> Result<(), ServeError>,
+    ) -> Result<ExitCode, Failure>
+    where
+        D: Device<Records = Records<E>> + HostRequests,
+        E: Display + Send + 'static,
+    {
+        let Self { sandbox, stop, socket, by_hand, outputs, reserved, ends, at_work, expectations, told } =
+            self;
+        let heard = expectations.clone();
+        arguments.control.unplug(&*card)?;
+        let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, heard).map_err(bad_input)?;
+        priority::give_up();
+        // From here on somebody holds the card's time.
+        super::LOG.start(std::io::stderr()).map_err(failed)?;
+        let (go, gate) = mpsc::channel();
+        control_socket::start(Arc::<D>::clone(&card), by_hand.as_ref())?;
+        *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::<D>::clone(&card));
+        let once = arguments.once;
+        let serving = move || {
+            // Not before the sandbox is closed; never, if it cannot be.
+            if gate.recv().is_ok() {
+                let served = catch_unwind(AssertUnwindSafe(|| serve_until(&stop, &card, &socket, once)));
+                let _ = ends.send(End::Served(served.ok()));
+            }
+        };
+        std::thread::Builder::new().name("serve".into()).spawn(serving).map_err(failed)?;
+        let threads = match arguments.card {
+            CardKind::Virtio => sandbox::Threads::OfEachClient,
+            CardKind::Ringwave | CardKind::Hda => sandbox::Threads::Started,
+        };
+        let calls = sandbox::close_calls(sandbox, threads).map_err(failed)?;
+        log::info!(
+            "sink {}, clock {}, speed {}",
+            arguments.sink,
+            arguments.clock.mode.name(),
+            speed(arguments.clock, arguments.speed)
+        );
+        log::info!("priority: {}", told.priority);
+        log::info!("sandbox: {}; {calls}", told.files);
+        log::info!("listening on {}", told.name);
+        let _ = go.send(());
+        expected::conclude(expectations.as_deref(), outcome(engine, end))
+    }
+}
+
+/// Waits for the end, and ends the engine. Gives what became of it all.
+fn outcome<D, E>(engine: Engine<D>, end: &mpsc::Receiver<End>) -> Result<ExitCode, Failure>
+where
+    D: Device<Records = Records<E>> + HostRequests,
+    E: Display + Send + 'static,
+{
+    let outcome = wait(end);
     // A thread that hangs may hold what the engine needs to end.
     let lossless = matches!(outcome, ServeOutcome::Hangs) || engine.end();
-    let served = match outcome {
+    match outcome {
         ServeOutcome::Hangs => {
             Err(failed("a client's message hangs; what was heard last may not be in its file"))
         }
@@ -301,8 +400,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
             log::info!("ended by a signal");
             Ok(ExitCode::SUCCESS)
         }
-    };
-    expected::conclude(expectations.as_deref(), served)
+    }
 }
 
 /// Says, or refuses, what a kernel without asynchronous I/O means: [`ringwave_pci::eventfd`].
@@ -339,9 +437,26 @@ impl Drop for Released {
     }
 }
 
-/// The card, with what its capture streams hear.
-fn make_card(arguments: &Serve) -> Result<Card, Failure> {
-    let Serve { render, capture, channels, dma_bits, .. } = *arguments;
+/// Refuses what the card does not have.
+fn fits_the_card(arguments: &Serve) -> Result<(), Failure> {
+    let of_pci = arguments.vendor != VENDOR || arguments.device != DEVICE || arguments.dma_bits != 64;
+    match arguments.card {
+        CardKind::Hda => Err(bad_input("--card hda: there is no HD Audio card yet; take ringwave or virtio")),
+        CardKind::Virtio if of_pci || arguments.control.no_volume => Err(bad_input(
+            "--card virtio: its PCI function is QEMU's and it has no volume; leave out --vendor, --device, --dma-bits and --no-volume",
+        )),
+        CardKind::Virtio | CardKind::Ringwave => Ok(()),
+    }
+}
+
+/// What the capture streams hear.
+struct Heard {
+    inputs: Inputs,
+    loopback: [Option<u8>; STREAMS_MAX as usize],
+}
+
+fn heard(arguments: &Serve) -> Result<Heard, Failure> {
+    let Serve { render, capture, .. } = *arguments;
     if !(1..=STREAMS_MAX).contains(&(render + capture)) {
         return Err(bad_input(format!(
             "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together; take fewer or more"
@@ -361,7 +476,29 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
             *slot = Some(*from);
         }
     }
-    let inputs = Inputs::open(render, &sources).map_err(bad_input)?;
+    Ok(Heard { inputs: Inputs::open(render, &sources).map_err(bad_input)?, loopback })
+}
+
+/// The virtio-snd card.
+fn make_virtio_card(arguments: &Serve) -> Result<VirtioCard, Failure> {
+    let Serve { render, capture, channels, .. } = *arguments;
+    let Heard { inputs, loopback } = heard(arguments)?;
+    let config = ringwave_virtio_snd::card::CardConfig {
+        render,
+        capture,
+        loopback,
+        clock: arguments.clock.mode,
+        channels_max: u8::try_from(channels).unwrap_or(u8::MAX),
+        trace: arguments.trace.is_some(),
+    };
+    let clock = HostClock::start(speed(arguments.clock, arguments.speed));
+    Ok(VirtioCard::new(config, clock, Box::new(inputs)))
+}
+
+/// The Ringwave card.
+fn make_card(arguments: &Serve) -> Result<Card, Failure> {
+    let Serve { render, capture, channels, dma_bits, .. } = *arguments;
+    let Heard { inputs, loopback } = heard(arguments)?;
     let controller = Config {
         render,
         capture,

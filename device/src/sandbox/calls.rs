@@ -1,6 +1,6 @@
 //! Seccomp: which system calls are left.
 //!
-//! Two filters, of which the stricter answer counts. The first lists what serving takes; any other call
+//! Two or three filters, of which the stricter answer counts. The first lists what serving takes; any other call
 //! answers EPERM, so that something that a later library asks for on the way (a hint, a name for a thread) is
 //! a refusal and no crash. The second lists what no serving process ever does and somebody who has taken it
 //! over would begin with: that ends the process at once.
@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::convert::TryInto;
 
+use super::Threads;
 use libc::c_long;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -106,6 +107,14 @@ const SERVING_OLD: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const SERVING_OLD: &[c_long] = &[];
 
+/// What the threads of a vhost-user client take beside: they wait with epoll.
+const SERVING_VHOST_USER: &[c_long] =
+    &[libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_clone3];
+#[cfg(target_arch = "x86_64")]
+const SERVING_VHOST_USER_OLD: &[c_long] = &[libc::SYS_epoll_wait];
+#[cfg(not(target_arch = "x86_64"))]
+const SERVING_VHOST_USER_OLD: &[c_long] = &[];
+
 /// What nobody serves with.
 const HOSTILE: &[c_long] = &[
     libc::SYS_execve,
@@ -140,9 +149,9 @@ const PRCTLS: [u64; 2] = [15, 0x5356_4D41];
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Puts both filters in force for every thread.
-pub fn restrict() -> Result<(), String> {
+pub fn restrict(threads: Threads) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
-    let programs = programs().map_err(|error| told(&error))?;
+    let programs = programs(threads).map_err(|error| told(&error))?;
     // Without it an ordinary user may install no filter; with it no program that is executed gains rights.
     rustix::thread::set_no_new_privs(true).map_err(|error| told(&std::io::Error::from(error)))?;
     for program in &programs {
@@ -151,15 +160,30 @@ pub fn restrict() -> Result<(), String> {
     Ok(())
 }
 
-/// The filter against hostile calls comes first: installing is one of the calls that the other one does not
+/// The filter against hostile calls comes first: installing is one of the calls that the last one does not
 /// list.
-fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+fn programs(threads: Threads) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let arch = std::env::consts::ARCH.try_into()?;
     let hostile: Rules = HOSTILE.iter().map(|call| (*call, Vec::new())).collect();
     let hostile = SeccompFilter::new(hostile, SeccompAction::Allow, SeccompAction::KillProcess, arch)?;
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let serving = SeccompFilter::new(serving()?, refused, SeccompAction::Allow, arch)?;
-    Ok([hostile.try_into()?, serving.try_into()?])
+    let mut rules = serving()?;
+    let mut programs: Vec<BpfProgram> = vec![hostile.try_into()?];
+    if threads == Threads::OfEachClient {
+        let more = SERVING_VHOST_USER.iter().chain(SERVING_VHOST_USER_OLD);
+        rules.extend(more.map(|call| (*call, Vec::new())));
+        let thread = libc::CLONE_THREAD.unsigned_abs().into();
+        let condition =
+            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), thread)?;
+        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![condition])?]);
+        // What clone3 makes stands in memory, where no filter looks. A C library that finds no clone3 takes
+        // clone.
+        let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
+        let none = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+        programs.push(SeccompFilter::new(clone3, SeccompAction::Allow, none, arch)?.try_into()?);
+    }
+    programs.push(SeccompFilter::new(rules, refused, SeccompAction::Allow, arch)?.try_into()?);
+    Ok(programs)
 }
 
 fn serving() -> Result<Rules, seccompiler::BackendError> {

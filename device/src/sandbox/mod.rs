@@ -8,7 +8,7 @@
 //!
 //! Both are in force for every thread: Landlock counts for the thread that asks and those it starts, so it
 //! comes before the threads; seccomp is told to every thread, so it comes after them, when none is started
-//! any more.
+//! any more (or, with [`Threads::OfEachClient`], nothing but threads).
 
 mod calls;
 mod capabilities;
@@ -28,6 +28,15 @@ pub enum Mode {
     On,
     /// None.
     Off,
+}
+
+/// Which threads there are when the sandbox is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// All.
+    Started,
+    /// Each client gets two more, and what these wait with (epoll).
+    OfEachClient,
 }
 
 /// What the process keeps the right to.
@@ -99,15 +108,15 @@ fn left_out(without: &[(PathBuf, String)]) -> String {
     if without.is_empty() { String::new() } else { format!(" (no right left to {})", no_rules(without)) }
 }
 
-/// The second half: system calls. Call it when every thread is running. Gives what is in force, for the log.
+/// The second half: system calls. Call it when every thread is running but those of `threads`. Gives what is in force, for the log.
 ///
 /// # Errors
 /// Only in [`Mode::On`], when the kernel does not take the filters.
-pub fn close_calls(mode: Mode) -> Result<&'static str, SandboxError> {
+pub fn close_calls(mode: Mode, threads: Threads) -> Result<&'static str, SandboxError> {
     if mode == Mode::Off {
         return Ok("off");
     }
-    match calls::restrict() {
+    match calls::restrict(threads) {
         Ok(()) => Ok("system calls"),
         Err(why) if mode == Mode::Auto => {
             log::debug!("no seccomp: {why}");

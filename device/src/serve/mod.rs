@@ -1,6 +1,7 @@
-//! The card over vfio-user: a socket, one client after the other.
+//! A card on its socket, one client after the other: over vfio-user here, over vhost-user in [`vhost_user`].
 
 mod transport;
+pub mod vhost_user;
 
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ pub enum ServeError {
     /// The socket does not accept clients any more.
     #[error("the socket does not accept clients any more: {0}")]
     Accept(std::io::Error),
+    /// A client cannot be served.
+    #[error("a client cannot be served: {0}")]
+    VhostUser(String),
 }
 
 /// Serves clients, one at a time, until the first one that said anything has left (`once`) or for ever.

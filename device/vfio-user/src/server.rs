@@ -68,6 +68,23 @@ impl Stop {
         }
     }
 
+    /// Waits until there is something to read or to accept (`true`), or until this is stopped (`false`).
+    ///
+    /// # Errors
+    /// There is no waiting for it.
+    pub fn wait_readable(&self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        self.wait(socket, PollFlags::IN)
+    }
+
+    /// Waits until this is stopped.
+    ///
+    /// # Errors
+    /// There is no waiting for it.
+    pub fn wait_stopped(&self) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&self.0.event, PollFlags::IN)], None))?;
+        Ok(())
+    }
+
     /// Waits until `socket` has `events` (`true`) or this is stopped (`false`).
     fn wait(&self, socket: BorrowedFd<'_>, events: PollFlags) -> io::Result<bool> {
         loop {

@@ -63,7 +63,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "device/trace",
         ],
     ),
-    ("device/cards/virtio-snd", &["device/audio", "device/engine", "device/guest-memory", "device/trace"]),
+    (
+        "device/cards/virtio-snd",
+        &["device/audio", "device/engine", "device/report", "device/served", "device/trace"],
+    ),
     // Sees a card only from outside.
     ("device/tools/bringup", &["device/audio", "device/regs", "device/vfio-user"]),
     ("device/tools/trace", &["device/pci", "device/regs", "device/report", "device/trace"]),

@@ -19,7 +19,7 @@ use crate::env::{ClockMode, Env, Interrupts};
 use crate::pages::ClockPage;
 use crate::stream::{Capabilities, CardCtx, Stream, low};
 use registers::Registers;
-use ringwave_engine::loopback::Loopback;
+use ringwave_engine::loopback::Loopbacks;
 use ringwave_engine::schedule::{self, BurstEnd};
 use ringwave_engine::stream::stats::{Stall, StreamStats};
 use ringwave_regs::{format, global, pages, pci, stream};
@@ -79,7 +79,7 @@ pub struct Controller {
     streams: Vec<Stream>,
     /// How many of them, the first, render.
     render: u32,
-    loops: Vec<Loopback>,
+    loops: Loopbacks,
     /// The latest device clock that the card was told.
     time: u64,
     clock_page: ClockPage,
@@ -104,18 +104,14 @@ impl Controller {
         let capture = config.capture.min(stream::STREAMS_MAX - render);
         // A stream's number is below the number of messages, so that number is also its message.
         let stream = |index| Stream::new(index, Capabilities { capture: index >= render, ..can }, index);
-        let loops =
-            config.loopback.iter().take(capture as usize).enumerate().filter_map(|(capture, from)| {
-                let from = from.filter(|from| u32::from(*from) < render)?;
-                Some(Loopback::new(from.into(), render as usize + capture))
-            });
+        let loops = config.loopback.into_iter().take(capture as usize);
         Self {
             clock: config.clock,
             limits: Limits { bus_master: false, dma_bits: config.dma_bits.clamp(32, 64) },
             volume: config.volume,
             streams: (0..render + capture).map(stream).collect(),
             render,
-            loops: loops.collect(),
+            loops: Loopbacks::new(loops, render),
             time: 0,
             clock_page: ClockPage::default(),
             msi: None,
@@ -350,9 +346,9 @@ impl Controller {
         env: &mut Env<'_>,
         act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
-        let result = match self.loops.iter().position(|line| line.capture == index) {
+        let result = match self.loops.render_of(index) {
             None => self.act_at(time, index, env, act),
-            Some(line) => self.act_in_loop(time, line, env, act),
+            Some(render) => self.act_in_loop(time, (render, index), env, act),
         };
         self.collect_event(index, env);
         result
@@ -369,15 +365,8 @@ impl Controller {
         let mark = env.audio.len();
         let stream = self.streams.get_mut(index)?;
         let result = act(stream, &mut CardCtx { env, time, limits: self.limits, clock: self.clock });
-        for line in self.loops.iter_mut().filter(|line| line.render == index) {
-            if !self.streams.get(line.capture).is_some_and(Stream::running) {
-                line.clear();
-                continue;
-            }
-            for (_, format, chunk) in env.audio.chunks_from(mark) {
-                line.push(format, chunk);
-            }
-        }
+        let runs = |capture| self.streams.get(capture).is_some_and(Stream::running);
+        self.loops.hear(index, env.audio, mark, runs);
         Some(result)
     }
 
@@ -386,16 +375,15 @@ impl Controller {
     fn act_in_loop<R>(
         &mut self,
         time: u64,
-        line: usize,
+        (render, capture): (usize, usize),
         env: &mut Env<'_>,
         act: impl FnOnce(&mut Stream, &mut CardCtx<'_, '_>) -> R,
     ) -> Option<R> {
-        let render = self.loops.get(line)?.render;
         self.act_at(time, render, env, Stream::emit_now);
         self.collect_event(render, env);
         let rate_den = self.streams.get(render).map(Stream::rate_den)?;
-        let line = self.loops.get_mut(line)?;
-        let stream = self.streams.get_mut(line.capture)?;
+        let line = self.loops.to(capture)?;
+        let stream = self.streams.get_mut(capture)?;
         // Whoever listens goes at the pace of what he hears, so that no frame is wanting or left over.
         stream.set_rate_den(rate_den);
         let mut env = Env {

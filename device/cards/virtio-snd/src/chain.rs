@@ -152,12 +152,14 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{INDIRECT, NEXT, Ring, WRITE};
+    use crate::testing::{INDIRECT, NEXT, Ring, TABLE, WRITE};
     use proptest::prelude::*;
 
     fn segments(list: &[(u64, u32)]) -> Segments {
         let mut segments = Segments::default();
-        list.iter().for_each(|(address, bytes)| segments.push(*address, *bytes));
+        for (address, bytes) in list {
+            segments.push(*address, *bytes);
+        }
         segments
     }
 
@@ -234,7 +236,7 @@ mod tests {
         #[test]
         fn any_table_is_taken(table in proptest::collection::vec(any::<u8>(), 256), head in 0..20_u16) {
             let ring = Ring::new(16);
-            ring.write(ring.table(), &table);
+            ring.write(TABLE, &table);
             let taken = ring.take(head);
             prop_assert!(taken.readable.bytes() <= BYTES_MAX && taken.writable.bytes() <= BYTES_MAX);
         }

@@ -112,7 +112,7 @@ impl Messages {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 
@@ -178,12 +178,7 @@ impl Messages {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn write(
-        &mut self,
-        memory: &GuestMemoryMmap,
-        frame: u64,
-        from: &[u8],
-    ) -> Result<(), TransportError> {
+    pub fn write(&mut self, memory: &GuestMemoryMmap, frame: u64, from: &[u8]) -> Result<(), TransportError> {
         let mut result = Ok(());
         let (mut rest, mut moved) = (from, 0_u64);
         while !rest.is_empty() {
@@ -386,7 +381,7 @@ mod tests {
         ) {
             let ring = Ring::new(16);
             let mut messages = Messages::new(false, 3);
-            let (mut all, mut ends) = (Vec::new(), Vec::new());
+            let (mut all, mut ends) = (Vec::<u8>::new(), Vec::new());
             for (place, length) in (0_u16..).zip(&lengths) {
                 let data: Vec<u8> = (0..*length).map(|_| all.len().to_le_bytes()[0]).collect();
                 all.extend(&data);

@@ -21,26 +21,24 @@ pub enum PcmState {
 
 impl PcmState {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Reset, Self::Parameters, Self::Prepared, Self::Running, Self::Stopped];
+    pub const ALL: [Self; 5] = [Self::Reset, Self::Parameters, Self::Prepared, Self::Running, Self::Stopped];
 
     /// The state after a request; `None`: it is out of order, answered with `BAD_MSG`, and changes nothing.
     pub const fn after(self, request: PcmRequest) -> Option<Self> {
         use PcmRequest as R;
         match (self, request) {
-            (Self::Reset | Self::Parameters | Self::Prepared, R::SetParams) => Some(Self::Parameters),
+            (Self::Reset | Self::Parameters | Self::Prepared, R::SetParams)
+            | (Self::Parameters | Self::Prepared | Self::Stopped, R::Release) => Some(Self::Parameters),
             (Self::Parameters | Self::Prepared, R::Prepare) => Some(Self::Prepared),
             (Self::Prepared | Self::Stopped, R::Start) => Some(Self::Running),
             (Self::Running, R::Stop) => Some(Self::Stopped),
             // A guest that comes back from sleep releases what the reset has forgotten (Linux 6.12).
             (Self::Reset, R::Release) => Some(Self::Reset),
-            (Self::Parameters | Self::Prepared | Self::Stopped, R::Release) => Some(Self::Parameters),
-            (Self::Running | Self::Stopped, R::SetParams | R::Prepare)
-            | (Self::Reset, R::Prepare | R::Start | R::Stop)
+            (Self::Reset, R::Prepare | R::Start | R::Stop)
             | (Self::Parameters, R::Start | R::Stop)
             | (Self::Prepared, R::Stop)
-            | (Self::Running, R::Start | R::Release)
-            | (Self::Stopped, R::Stop) => None,
+            | (Self::Running, R::SetParams | R::Prepare | R::Start | R::Release)
+            | (Self::Stopped, R::SetParams | R::Prepare | R::Stop) => None,
         }
     }
 

@@ -12,7 +12,8 @@ pub const WRITE: u16 = 2;
 /// `VIRTQ_DESC_F_INDIRECT`
 pub const INDIRECT: u16 = 4;
 
-const TABLE: u64 = 0x1000;
+/// Where its descriptor table lies.
+pub const TABLE: u64 = 0x1000;
 const AVAILABLE: u64 = 0x2000;
 const USED: u64 = 0x3000;
 
@@ -30,10 +31,6 @@ impl Ring {
 
     pub fn memory(&self) -> GuestMemoryMmap {
         self.memory.clone()
-    }
-
-    pub fn table(&self) -> u64 {
-        TABLE
     }
 
     pub fn write(&self, address: u64, bytes: &[u8]) {
