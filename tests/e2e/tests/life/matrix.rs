@@ -77,8 +77,6 @@ pub enum After {
 pub enum Skip {
     /// In this state.
     State(State),
-    /// In this direction.
-    Direction(Direction),
     /// With one stream that plays and one that records; without a stream it applies.
     OpenDuplex,
 }
@@ -114,7 +112,6 @@ impl Cell {
     pub fn reason_to_skip(&self) -> Option<&'static str> {
         let is_meant = |skip: Skip| match skip {
             Skip::State(state) => self.state == state,
-            Skip::Direction(direction) => self.direction == direction,
             Skip::OpenDuplex => self.direction == Direction::Duplex && self.state != State::Closed,
         };
         self.event.skipped.iter().find(|(skip, _)| is_meant(*skip)).map(|(_, reason)| *reason)

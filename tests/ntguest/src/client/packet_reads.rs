@@ -11,15 +11,18 @@ pub struct ReadPacket {
     pub number: u32,
     /// Zero.
     pub flags: u32,
-    /// Raw performance counter (ours: 100-ns units) at the packet's first sample.
+    /// Raw performance counter (ours: time since boot, 100-ns units) at the packet's first sample.
     pub counter: u64,
+    /// What else that can mean, if the counter has jumped meanwhile.
+    pub counter_else: Option<u64>,
     /// `BOOL`: a newer complete packet is there already.
     pub more: i32,
 }
 
 impl ReadPacket {
     /// What no driver may leave in the results.
-    pub const UNWRITTEN: Self = Self { number: u32::MAX, flags: u32::MAX, counter: u64::MAX, more: -1 };
+    pub const UNWRITTEN: Self =
+        Self { number: u32::MAX, flags: u32::MAX, counter: u64::MAX, counter_else: None, more: -1 };
 }
 
 /// What is wrong with an answer.
@@ -105,7 +108,6 @@ impl PacketReads {
             return Err(Finding::NotNewer(before.map_or(0, |(n, _)| n), packet.number));
         }
         self.lost += u64::from(steps) - 1;
-        let half = self.packet_100ns / 2;
         let most = (now.saturating_sub(self.run) / 50 * 51 / self.packet_100ns.max(1)).saturating_add(1);
         if self.read + self.lost > most {
             return Err(Finding::TooMany(packet.number, most));
@@ -113,18 +115,33 @@ impl PacketReads {
         if !self.times {
             return Ok(());
         }
-        if packet.counter.saturating_add(half) > now {
-            return Err(Finding::TooLate(packet.counter, now));
-        }
-        if packet.counter.saturating_add(half) < self.run {
-            return Err(Finding::BeforeRun(packet.counter, self.run));
-        }
         let due = u64::from(steps) * self.packet_100ns;
-        let apart = before.map(|(_, then)| packet.counter.saturating_sub(then));
-        if let Some(apart) = apart.filter(|apart| apart.saturating_add(half) < due) {
-            return Err(Finding::TooClose(apart, due));
+        let then = before.map(|(_, then)| then);
+        let found = self.check_time(packet.counter, then, due, now);
+        let other = packet.counter_else.filter(|_| found.is_err());
+        match other.filter(|counter| self.check_time(*counter, then, due, now).is_ok()) {
+            Some(counter) => {
+                self.last = Some((packet.number, counter));
+                Ok(())
+            }
+            None => found,
         }
-        Ok(())
+    }
+
+    /// Judges the time of a first sample; that of the last packet before was `then`, and at least `due` lies
+    /// between.
+    fn check_time(&self, counter: u64, then: Option<u64>, due: u64, now: u64) -> Result<(), Finding> {
+        let half = self.packet_100ns / 2;
+        if counter.saturating_add(half) > now {
+            return Err(Finding::TooLate(counter, now));
+        }
+        if counter.saturating_add(half) < self.run {
+            return Err(Finding::BeforeRun(counter, self.run));
+        }
+        match then.map(|then| counter.saturating_sub(then)) {
+            Some(apart) if apart.saturating_add(half) < due => Err(Finding::TooClose(apart, due)),
+            _ => Ok(()),
+        }
     }
 
     /// Judges a call that gave no packet.
@@ -145,7 +162,7 @@ mod tests {
     const RUN: u64 = 5_000_000;
 
     fn packet(number: u32, more: i32) -> ReadPacket {
-        ReadPacket { number, flags: 0, counter: RUN + u64::from(number) * PACKET, more }
+        ReadPacket { number, flags: 0, counter: RUN + u64::from(number) * PACKET, counter_else: None, more }
     }
 
     fn end_of(number: u32) -> u64 {
@@ -207,6 +224,22 @@ mod tests {
             assert_eq!(reads.check(packet(1, 0), end_of(1)), Ok(()));
             assert_eq!(reads.check(answer, now), Err(finding));
         }
+    }
+
+    #[test]
+    fn around_a_jump_of_the_counter_a_time_is_right_in_one_of_its_two_meanings() {
+        let ambiguous = |number: u32, first: u64, other: u64| ReadPacket {
+            counter: first,
+            counter_else: Some(other),
+            ..packet(number, 0)
+        };
+        let mut reads = reads();
+        assert_eq!(reads.check(packet(0, 0), end_of(0)), Ok(()));
+        assert_eq!(reads.check(ambiguous(1, 7, packet(1, 0).counter), end_of(1)), Ok(()));
+        assert_eq!(reads.check(ambiguous(2, packet(2, 0).counter, 7), end_of(2)), Ok(()));
+        // What is right in neither is wrong, and the next is judged by what was taken.
+        assert_eq!(reads.check(ambiguous(3, 7, 8), end_of(3)), Err(Finding::BeforeRun(7, RUN)));
+        assert_eq!(reads.check(packet(4, 0), end_of(4)), Ok(()));
     }
 
     #[test]

@@ -380,7 +380,7 @@ impl PinStream {
         ));
         // The judge thinks in time since boot; what is not a time of the counter's stays what it is.
         if packet.counter != u64::MAX {
-            packet.counter = time::of_counter(packet.counter);
+            (packet.counter, packet.counter_else) = time::of_counter(packet.counter);
         }
         bent(if status.is_success() { Ok(packet) } else { Err(status) })
     }

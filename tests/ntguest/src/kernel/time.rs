@@ -29,6 +29,8 @@ static QPC_START: AtomicI64 = AtomicI64::new(0);
 static JUMP: AtomicI64 = AtomicI64::new(0);
 /// The jumps so far: the time since boot at which the counter jumped, and how far it had jumped from then on.
 static JUMPS: IrqLock<([(i64, i64); MOST_JUMPS], usize)> = IrqLock::new(([(0, 0); MOST_JUMPS], 0));
+/// How far from a jump, in counts, a driver may take the counter for what it was on the other side of it.
+const NEAR_JUMP: i64 = 3_000_000;
 /// More jumps than a run makes.
 const MOST_JUMPS: usize = 1024;
 
@@ -113,26 +115,27 @@ pub fn jump(counts: i64) {
     }
 }
 
-/// The time since boot, in 100 ns, at which the performance counter had this value. What it jumped over it
-/// never had: what a driver computes from a reading before or after the jump lies near one end of it, and is
-/// taken for that. What it had twice is taken for the later time.
-pub fn of_counter(counter: u64) -> u64 {
+/// The time since boot, in 100 ns, at which the performance counter had this value; around a jump two of them.
+///
+/// What a driver computes from a reading before or after a jump is a value of the counter as it was, or as
+/// it would have been had it always stood as it does now. It can't know which of them it has until it has
+/// looked at the device again, and no page says which a client is to be given.
+pub fn of_counter(counter: u64) -> (u64, Option<u64>) {
     let counter = i64::try_from(counter).unwrap_or(i64::MAX) - QPC_START.load(Ordering::Relaxed);
     let jumps = JUMPS.lock();
     let (list, count) = &*jumps;
-    let mut found = 0;
-    for (begin, before, by) in list
-        .iter()
-        .take(*count)
-        .scan(0, |before, (begin, by)| Some((*begin, core::mem::replace(before, *by), *by)))
-    {
-        // Where the counter came from and where it went to; half of the way between is the border.
-        let (from, to) = (begin + before, begin + by);
-        if counter >= i64::midpoint(from, to) {
-            found = by;
+    let moment = |by: i64| u64::try_from(counter - by).unwrap_or(0);
+    let (mut before, mut found) = (0, (moment(0), None));
+    for (begin, by) in list.iter().take(*count) {
+        let near = |by: i64| (counter - by - begin).abs() <= NEAR_JUMP;
+        if near(before) || near(*by) {
+            found = (moment(*by), Some(moment(before)));
+        } else if counter - by > *begin {
+            found = (moment(*by), None);
         }
+        before = *by;
     }
-    u64::try_from(counter - found).unwrap_or(0)
+    found
 }
 
 /// 10,000,000.
