@@ -5,18 +5,20 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use log::Level;
 
 use crate::engine::READER_PATIENCE;
 use crate::expectations::Expectations;
+use ringwave_audio::gain::Gain;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::stream::stats::Stall;
 use ringwave_engine::threads::Host;
 use ringwave_host::output::{self, PatientFile};
-use ringwave_host::{SinkError, SinkStats, Sinks};
+use ringwave_host::{NewSink, NewSinkError, SinkError, SinkStats, Sinks};
 use ringwave_report::{Client, SessionReport};
 use ringwave_served::records::{Records, StatsRequest, loss_to_report, report_loss};
 use ringwave_trace::{TraceRecord, TraceWriter};
@@ -47,6 +49,24 @@ fn log_line(count: &mut u32, level: Level, line: impl Display) {
         LINES_PER_CLIENT => log::log!(level, "{line}; more like this of this client is not logged"),
         _ => {}
     }
+}
+
+/// What the control socket asks of the I/O worker.
+pub(crate) struct HostOrder {
+    /// A stream that plays.
+    pub stream: u32,
+    /// What is to be.
+    pub change: HostChange,
+    /// Gets what became of it. Who does not wait any more need not be told.
+    pub answer: Sender<Result<(), NewSinkError>>,
+}
+
+/// What is to be changed from a stream's next frame on.
+pub(crate) enum HostChange {
+    /// Where its sound goes.
+    Sink(NewSink),
+    /// The host's volume.
+    Gain(Gain),
 }
 
 /// Writes what a card brings about.
@@ -112,6 +132,9 @@ impl<E: Display + Send + 'static> Host<Records<E>> for Recorder {
             self.conclude(report);
             self.lines = Lines::default();
             drop(done);
+        }
+        for order in records.orders.drain(..).filter_map(|order| order.downcast::<HostOrder>().ok()) {
+            feedback.failed |= self.obey(*order);
         }
         self.sinks.idle_but(queue.streams.moving);
         // Streams whose sink has a clock of its own follow it (DATASHEET 5.4).
@@ -214,6 +237,28 @@ impl Recorder {
         failed
     }
 
+    /// Does what the control socket asks, after the sound that was played before. Gives the streams (bits) of which
+    /// a sink failed.
+    fn obey(&mut self, order: HostOrder) -> u32 {
+        let HostOrder { stream, change, answer } = order;
+        let (result, failed) = match change {
+            HostChange::Gain(gain) => {
+                self.sinks.set_gain(stream, gain);
+                (Ok(()), 0)
+            }
+            HostChange::Sink(sink) => match self.sinks.replace(stream, sink) {
+                // What is lost is lost, also if the new one is in its place.
+                Err(NewSinkError::Before(error)) => {
+                    let told = NewSinkError::Lost(error.to_string());
+                    (Err(told), self.report_failures(vec![(stream, error)]))
+                }
+                result => (result, 0),
+            },
+        };
+        drop(answer.send(result));
+        failed
+    }
+
     /// Gives the figures of the moment to those who asked for them.
     fn answer(&self, requests: &mut Vec<StatsRequest>, mut live: SessionReport) {
         live.sinks_failed(self.failed);
@@ -291,5 +336,35 @@ fn take_sink_stats(report: &mut SessionReport, sinks: &[(u32, SinkStats)]) {
         if let Some(report) = report.streams.get_mut(*stream as usize) {
             report.sink_knows(known.drift_ppm, known.underruns, known.dropped_frames);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc;
+
+    use super::*;
+    use ringwave_audio::{SampleFormat, StreamFormat};
+    use ringwave_host::SinkSpec;
+
+    #[test]
+    fn a_sink_is_changed_behind_the_sound_that_was_played_before() {
+        let format = StreamFormat { sample: SampleFormat::S16, channels: 1, rate: 48_000 };
+        let dir = tempfile::tempdir().unwrap();
+        let [first, second] = ["first.raw", "second.raw"].map(|name| dir.path().join(name));
+        let mut recorder = Recorder::new(Sinks::new(SinkSpec::Raw(first.clone())).unwrap(), None, None, None);
+        let mut queue = IoQueue::<Records<&'static str>>::default();
+        queue.audio.frames(0, format, &[1, 0]);
+        let (answer, done) = mpsc::channel();
+        let change = HostChange::Sink(NewSink::Raw(File::create(&second).unwrap()));
+        assert!(queue.records.order(Box::new(HostOrder { stream: 0, change, answer })));
+        recorder.handle(&mut queue, &mut Feedback::default(), &AtomicU64::new(0));
+        done.recv().unwrap().unwrap();
+        queue.clear();
+        queue.audio.frames(0, format, &[2, 0]);
+        recorder.handle(&mut queue, &mut Feedback::default(), &AtomicU64::new(0));
+        assert!(Host::<Records<&'static str>>::finish(&mut recorder));
+        assert_eq!((std::fs::read(first).unwrap(), std::fs::read(second).unwrap()), (vec![1, 0], vec![2, 0]));
     }
 }

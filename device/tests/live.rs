@@ -236,7 +236,8 @@ fn a_source_in_another_format_is_told_once() {
     let serving = Serving::start(dir.path(), &["--render", "0", "--capture", "1", "--source", "wav:a.wav"]);
     let mut guest = Guest::connect(&dir.path().join("card.sock"));
     guest.set_up(Setup { rate: 44_100, ..Setup::USUAL });
-    serving.wait_for("a.wav is s16 x 2, 48000 Hz, and the stream is not: it captures silence", 1);
+    serving
+        .wait_for("a.wav is s16 x 2, 48000 Hz, and the stream is s16 x 2, 44100 Hz: it captures silence", 1);
     guest.state(stream::STATE_STOP);
     guest.set_up(Setup { rate: 44_100, ..Setup::USUAL });
     drop(guest);

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use self::output::{Content, ReservedFile};
+use self::output::{Content, Id, Made, ReservedFile};
 use self::sound::{Output, SoundError, SoundSink};
 use ringwave_audio::StreamFormat;
+use ringwave_audio::gain::Gain;
 
 /// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than
 /// the device runs dry.
@@ -162,10 +163,42 @@ impl Sink for Null {
     }
 }
 
+/// Where a stream's sound goes from now on, by the control socket.
+#[derive(Debug)]
+pub enum NewSink {
+    /// Where `--sink` says.
+    Spec,
+    /// Nothing is kept.
+    Null,
+    /// To this empty file, as WAV: the sound of one format and client. Then it is as [`NewSink::Spec`].
+    Wav(File),
+    /// Likewise, samples without a header.
+    Raw(File),
+}
+
+/// Why a stream has no other sink.
+#[derive(Debug, thiserror::Error)]
+pub enum NewSinkError {
+    /// Somebody gave it twice.
+    #[error("that file is a sink already; give another")]
+    Taken,
+    /// It cannot be looked at.
+    #[error("that file cannot be used ({0}); give another")]
+    Io(#[from] std::io::Error),
+    /// The sink before it could not be finished.
+    #[error("done, but not all is in the sink before: {0}")]
+    Before(SinkError),
+    /// The same, as it is told.
+    #[error("done, but not all is in the sink before: {0}")]
+    Lost(String),
+}
+
 /// The sink of one stream.
 struct Open {
     stream: u32,
     format: StreamFormat,
+    /// The file, if it is one.
+    id: Option<Id>,
     /// `None` after a failure: what comes until the client leaves, or the next STOP ([`Sinks::stopped`]), is
     /// dropped.
     sink: Option<Box<dyn Sink>>,
@@ -182,6 +215,12 @@ pub struct Sinks {
     looked: Instant,
     /// Files begun in the life of the process, by stream.
     files: Vec<u32>,
+    /// What streams are to have in place of the spec.
+    given: Vec<(u32, NewSink)>,
+    /// The host's volume, by stream.
+    gains: Vec<(u32, Gain)>,
+    /// Sound on which a volume is put.
+    turned_down: Vec<u8>,
     /// When the oldest frame came that was not flushed.
     dirty: Option<Instant>,
     /// How often a device was opened again for the present client.
@@ -206,6 +245,9 @@ impl Sinks {
             past: Vec::new(),
             looked: Instant::now(),
             files: Vec::new(),
+            given: Vec::new(),
+            gains: Vec::new(),
+            turned_down: Vec::new(),
             dirty: None,
             again: 0,
         })
@@ -219,6 +261,15 @@ impl Sinks {
         let Some(sink) = &mut open.sink else { return Ok(()) };
         self.looked = Instant::now();
         self.dirty.get_or_insert(self.looked);
+        let bytes = match self.gains.iter().find(|(of, _)| *of == stream) {
+            Some((_, gain)) => {
+                self.turned_down.clear();
+                self.turned_down.extend_from_slice(bytes);
+                gain.apply(format, &mut self.turned_down);
+                &self.turned_down
+            }
+            None => bytes,
+        };
         let result = sink.frames(bytes);
         if result.is_err() {
             self.past.extend(stats_of(open));
@@ -255,48 +306,98 @@ impl Sinks {
             let old = self.open.swap_remove(index);
             self.past.extend(stats_of(&old));
             if let Some(Err(error)) = old.sink.map(Sink::finish) {
-                self.open.push(Open { stream, format, sink: None });
+                self.open.push(Open { stream, format, id: None, sink: None });
                 return Err(error);
             }
         }
         let sink = self.begin(stream, format);
-        let (sink, result) = match sink {
-            Ok(sink) => (Some(sink), Ok(self.open.len())),
-            Err(error) => (None, Err(error)),
+        let (id, sink, result) = match sink {
+            Ok((sink, id)) => (id, Some(sink), Ok(self.open.len())),
+            Err(error) => (None, None, Err(error)),
         };
-        self.open.push(Open { stream, format, sink });
+        self.open.push(Open { stream, format, id, sink });
         result
     }
 
-    fn begin(&mut self, stream: u32, format: StreamFormat) -> Result<Box<dyn Sink>, SinkError> {
+    /// Begins a sink. Gives also the id of its file.
+    fn begin(&mut self, stream: u32, format: StreamFormat) -> Result<(Box<dyn Sink>, Option<Id>), SinkError> {
+        if let Some(place) = self.given.iter().position(|(of, _)| *of == stream) {
+            // A file is for once.
+            match self.given.swap_remove(place).1 {
+                NewSink::Spec => {}
+                NewSink::Null => {
+                    self.given.push((stream, NewSink::Null));
+                    return Ok((Box::new(Null), None));
+                }
+                given @ (NewSink::Wav(_) | NewSink::Raw(_)) => return begin_given(given, format),
+            }
+        }
         let index = stream as usize;
         if self.files.len() <= index {
             self.files.resize(index + 1, 0);
         }
         Ok(match &self.spec {
-            SinkSpec::Null => Box::new(Null),
-            SinkSpec::Raw(path) if is_stdout(path) => Box::new(raw::RawSink::stdout()),
+            SinkSpec::Null => (Box::new(Null), None),
+            SinkSpec::Raw(path) if is_stdout(path) => (Box::new(raw::RawSink::stdout()), None),
             SinkSpec::Wav(path) => {
-                let (path, file) = self.make(&path.clone(), stream)?;
-                Box::new(wav::WavSink::new(&path, file, format)?)
+                let (made, file) = self.make(&path.clone(), stream)?;
+                let id = made.id();
+                (Box::new(wav::WavSink::new(made, file, format)?), id)
             }
             SinkSpec::Raw(path) => {
-                let (path, file) = self.make(&path.clone(), stream)?;
-                Box::new(raw::RawSink::new(&path, file)?)
+                let (made, file) = self.make(&path.clone(), stream)?;
+                let id = made.id();
+                (Box::new(raw::RawSink::new(made, file)), id)
             }
             SinkSpec::Sound(device) => {
-                Box::new(SoundSink::open(self.output.as_ref(), device.as_deref(), format)?)
+                (Box::new(SoundSink::open(self.output.as_ref(), device.as_deref(), format)?), None)
             }
         })
     }
 
+    /// Where the sound of a stream goes from its next frame on. What it had before is finished.
+    ///
+    /// # Errors
+    /// It stays as it was, but for [`NewSinkError::Before`].
+    pub fn replace(&mut self, stream: u32, new: NewSink) -> Result<(), NewSinkError> {
+        if let NewSink::Wav(file) | NewSink::Raw(file) = &new {
+            let id = output::id(&file.metadata()?);
+            let given =
+                self.given.iter().filter(|(of, _)| *of != stream).filter_map(|(_, sink)| file_of(sink));
+            let given = given.filter_map(|file| Some(output::id(&file.metadata().ok()?)));
+            if self.open.iter().filter_map(|open| open.id).chain(given).any(|other| other == id) {
+                return Err(NewSinkError::Taken);
+            }
+        }
+        self.given.retain(|(of, _)| *of != stream);
+        if !matches!(new, NewSink::Spec) {
+            self.given.push((stream, new));
+        }
+        let Some(place) = self.open.iter().position(|open| open.stream == stream) else { return Ok(()) };
+        let old = self.open.swap_remove(place);
+        self.past.extend(stats_of(&old));
+        old.sink.map_or(Ok(()), Sink::finish).map_err(NewSinkError::Before)
+    }
+
+    /// The host's volume of a stream from its next frame on.
+    pub fn set_gain(&mut self, stream: u32, gain: Gain) {
+        self.gains.retain(|(of, _)| *of != stream);
+        if gain != Gain::default() {
+            self.gains.push((stream, gain));
+        }
+    }
+
     /// Makes the next file of the stream. A name that is taken is passed over, whatever stands there. What is
     /// no file (a FIFO, a device) is always itself.
-    fn make(&mut self, path: &Path, stream: u32) -> Result<(PathBuf, File), SinkError> {
+    fn make(&mut self, path: &Path, stream: u32) -> Result<(Made, File), SinkError> {
         let failed = |path: &Path, source| SinkError::File { path: path.to_owned(), source };
+        let made = |path: &Path, file: File| match Made::new(path, &file) {
+            Ok(made) => Ok((made, file)),
+            Err(source) => Err(failed(path, source)),
+        };
         if output::is_special(path) {
             let file = output::open_special(path).and_then(|file| output::wait(&file).map(|()| file));
-            return file.map(|file| (path.to_owned(), file)).map_err(|source| failed(path, source));
+            return made(path, file.map_err(|source| failed(path, source))?);
         }
         let last = self.files.get_mut(stream as usize);
         // Of a stream that there is.
@@ -310,7 +411,7 @@ impl Sinks {
                     if let Some(passed) = passed {
                         log::warn!("{} is not of this run, so this is {}", passed.display(), next.display());
                     }
-                    return Ok((next, file));
+                    return made(&next, file);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && *last < FILES_MAX => {
                     passed = Some(next);
@@ -415,6 +516,25 @@ impl Sinks {
         self.past.clear();
         all
     }
+}
+
+/// The file of a sink that was given.
+const fn file_of(sink: &NewSink) -> Option<&File> {
+    match sink {
+        NewSink::Wav(file) | NewSink::Raw(file) => Some(file),
+        NewSink::Spec | NewSink::Null => None,
+    }
+}
+
+fn begin_given(sink: NewSink, format: StreamFormat) -> Result<(Box<dyn Sink>, Option<Id>), SinkError> {
+    let (NewSink::Wav(file) | NewSink::Raw(file)) = &sink else { return Ok((Box::new(Null), None)) };
+    let made = Made::given(file).map_err(|source| SinkError::File { path: output::GIVEN.into(), source })?;
+    let id = made.id();
+    Ok(match sink {
+        NewSink::Wav(file) => (Box::new(wav::WavSink::new(made, file, format)?), id),
+        NewSink::Raw(file) => (Box::new(raw::RawSink::new(made, file)), id),
+        NewSink::Spec | NewSink::Null => (Box::new(Null), None),
+    })
 }
 
 fn stats_of(open: &Open) -> Option<(u32, SinkStats)> {

@@ -19,7 +19,8 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use ringwave_audio::wav;
 
 /// What a file holds, and so how it is told that this program wrote it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(unpredictable_function_pointer_comparisons, reason = "only tests compare")]
 pub enum Content {
     /// WAV, with this program's name in its header.
     Wav,
@@ -62,10 +63,13 @@ pub struct ReservedFile {
     stale: Vec<(PathBuf, Id)>,
 }
 
-/// Device and inode.
-type Id = (u64, u64);
+/// What a file is called that was given over the control socket.
+pub(crate) const GIVEN: &str = "the file given by control";
 
-fn id(metadata: &Metadata) -> Id {
+/// Device and inode.
+pub(crate) type Id = (u64, u64);
+
+pub(crate) fn id(metadata: &Metadata) -> Id {
     (metadata.dev(), metadata.ino())
 }
 
@@ -111,12 +115,7 @@ impl ReservedFile {
                 return Err(io::Error::other("it is also a source; take another file"));
             }
             let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-            if !content.is_ours(&file)? {
-                let line =
-                    "it exists, and nothing tells that ringwave wrote it; remove it or take another file";
-                return Err(io::Error::other(line));
-            }
-            reserved.stale.push((path.to_owned(), id(&file.metadata()?)));
+            reserved.stale.push((path.to_owned(), left_over(&file, content)?));
         }
         if matches!(content, Content::Wav | Content::Raw) {
             reserved.find_numbered(path, content, &in_use)?;
@@ -134,7 +133,8 @@ impl ReservedFile {
                 continue;
             }
             let open = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&other);
-            let ours = open.and_then(|file| Ok((content.is_ours(&file)?, id(&file.metadata()?))));
+            let ours = open
+                .and_then(|file| Ok((content.is_ours(&file)? && !is_written(&file)?, id(&file.metadata()?))));
             match ours {
                 Ok((_, id)) if in_use.contains(&id) => {
                     let line =
@@ -173,6 +173,59 @@ impl ReservedFile {
 impl Drop for ReservedFile {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+/// The id of a file that an earlier run of this program has left, and nobody writes.
+fn left_over(file: &File, content: Content) -> io::Result<Id> {
+    if !content.is_ours(file)? {
+        let line = "it exists, and nothing tells that ringwave wrote it; remove it or take another file";
+        return Err(io::Error::other(line));
+    }
+    if is_written(file)? {
+        let line = "another process writes there (it was given to it by ringwave control); end it, or take another file";
+        return Err(io::Error::other(line));
+    }
+    Ok(id(&file.metadata()?))
+}
+
+/// Whether a process writes to it to which it was given ([`make_given`]).
+fn is_written(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Makes the file at `path` for another process, to which it will be given: as long as that has it, nobody else
+/// takes it. What an earlier run left there is removed.
+///
+/// # Errors
+/// As [`ReservedFile::new`], and where no regular file can be made.
+pub fn make_given(path: &Path, content: Content) -> io::Result<File> {
+    let there = |path: &Path| match inspect(path)? {
+        There::Special => Err(io::Error::other(
+            "no regular file, and whoever reads there may be slow; name one, or give this to serve --sink",
+        )),
+        There::Nothing => Ok(false),
+        There::File(_) => Ok(true),
+    };
+    there(path)?;
+    // Until the file has its own lock.
+    let mut reserved = ReservedFile { lock: Some(lock(path)?), stale: Vec::new() };
+    if there(path)? {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+        reserved.stale.push((path.to_owned(), left_over(&file, content)?));
+    }
+    reserved.take_over()?;
+    let file = create_new(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::other("another process has locked it; take another file"))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -386,17 +439,41 @@ impl Write for PatientFile {
 pub struct Made {
     path: PathBuf,
     id: Option<Id>,
+    /// A file that was given by another process: its path is that one's affair.
+    given: Option<File>,
 }
 
 impl Made {
     /// Remembers `file`, made at `path`. Of a FIFO or a device nothing is remembered.
     pub fn new(path: &Path, file: &File) -> io::Result<Self> {
         let found = file.metadata()?;
-        Ok(Self { path: path.to_owned(), id: found.is_file().then(|| id(&found)) })
+        Ok(Self { path: path.to_owned(), id: found.is_file().then(|| id(&found)), given: None })
+    }
+
+    /// Remembers a file that was given.
+    pub fn given(file: &File) -> io::Result<Self> {
+        let id = Some(id(&file.metadata()?));
+        Ok(Self { path: PathBuf::from(GIVEN), id, given: Some(file.try_clone()?) })
+    }
+
+    /// Device and inode of a regular file.
+    pub(crate) fn id(&self) -> Option<Id> {
+        self.id
+    }
+
+    /// What it is called.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// An error if the file is not at its path any more: what is written goes nowhere.
     pub fn is_there(&self) -> io::Result<()> {
+        if let Some(given) = &self.given {
+            return match given.metadata()?.nlink() {
+                0 => Err(io::Error::other("it was removed while it was written; give another")),
+                _ => Ok(()),
+            };
+        }
         let Some(was) = self.id else { return Ok(()) };
         match std::fs::symlink_metadata(&self.path) {
             Ok(found) if id(&found) == was => Ok(()),

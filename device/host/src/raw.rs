@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::output::Made;
 use super::{Sink, SinkError};
@@ -21,11 +21,9 @@ impl RawSink {
         Self::over("-".into(), Box::new(io::stdout()), None)
     }
 
-    /// Begins it in `file`, which was opened for it at `path`.
-    pub fn new(path: &Path, file: File) -> Result<Self, SinkError> {
-        let made =
-            Made::new(path, &file).map_err(|source| SinkError::File { path: path.to_owned(), source })?;
-        Ok(Self::over(path.to_owned(), Box::new(file), Some(made)))
+    /// Begins it in `file`.
+    pub fn new(made: Made, file: File) -> Self {
+        Self::over(made.path().to_owned(), Box::new(file), Some(made))
     }
 
     fn over(path: PathBuf, file: Box<dyn Write + Send>, made: Option<Made>) -> Self {

@@ -9,13 +9,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::wav_source::WavSource;
 use ringwave_audio::StreamFormat;
+use ringwave_audio::gain::Gain;
 use ringwave_audio::next_step;
-use ringwave_audio::wav::WavError;
+use ringwave_audio::wav::{Samples, WavError};
 use ringwave_engine::sources::Sources;
+use rustix::fs::{SealFlags, fcntl_get_seals};
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -102,28 +104,193 @@ pub enum SourceError {
 pub struct Inputs {
     /// Number of the first capture stream.
     first: u32,
-    sources: Vec<Input>,
-    /// For the log, which is not to be waited for here: at most one of each input.
+    sources: Vec<StreamInput>,
+    /// For the log, which is not to be waited for here: at most one of each begin.
     warnings: Vec<String>,
+}
+
+/// What one stream captures.
+struct StreamInput {
+    input: Input,
+    slot: Arc<Slot>,
+    /// The stream's next frame.
+    frame: u64,
+    /// The stream's frame at which this input began: one that was put in its place goes on from there.
+    origin: u64,
 }
 
 /// One stream's source.
 enum Input {
     Silence,
-    Tone { hz: u32, frame: u64 },
-    Wav { path: PathBuf, sound: WavSource, told: bool },
+    Tone {
+        hz: u32,
+        frame: u64,
+    },
+    Wav {
+        path: PathBuf,
+        sound: WavSource,
+        /// The stream's format for which it was told that this is another.
+        told: Option<StreamFormat>,
+    },
+    /// In memory that was given; the next byte.
+    Given {
+        sound: Samples<'static>,
+        place: u64,
+    },
     Raw(Arc<Pipe>),
+}
+
+/// What the control socket puts in place of a stream's source, for the next time that the card asks. Held for
+/// moments only: the card asks with its lock held.
+#[derive(Default)]
+struct Slot(Mutex<SlotState>);
+
+#[derive(Default)]
+struct SlotState {
+    incoming: Option<Input>,
+    /// What was replaced: freed by whoever replaces the next, and not with the card's lock held.
+    retired: Option<Input>,
+    gain: Option<Gain>,
+    /// The stream's, as it was last set up.
+    format: Option<StreamFormat>,
+}
+
+impl Slot {
+    fn state(&self) -> MutexGuard<'_, SlotState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a stream captures from now on, by the control socket.
+#[derive(Debug)]
+pub enum NewSource {
+    /// Silence.
+    Silence,
+    /// A sine of so many Hz, a quarter of full scale.
+    Tone(u32),
+    /// A WAV file in memory, which nobody can change any more ([`NewSourceError::NotMemory`]); from its
+    /// beginning.
+    Wav(File),
+}
+
+/// Why a stream has no other source.
+#[derive(Debug, thiserror::Error)]
+pub enum NewSourceError {
+    /// A file on a disk, or a pipe: whoever reads it may wait for ever.
+    #[error("a WAV file is given in sealed memory (memfd_create); use ringwave control, which does that")]
+    NotMemory,
+    /// It is no sound.
+    #[error("that file cannot be played: {0}")]
+    Wav(#[from] WavError),
+    /// No stream of the card has its format.
+    #[error("no stream can take it: {0}")]
+    NoStream(String),
+}
+
+/// Changes what a card's capture streams capture, while they do.
+#[derive(Clone)]
+pub struct SourceControl {
+    first: u32,
+    slots: Vec<Arc<Slot>>,
+}
+
+impl SourceControl {
+    fn slot(&self, stream: u32) -> Option<&Slot> {
+        self.slots.get(stream.checked_sub(self.first)? as usize).map(|slot| &**slot)
+    }
+
+    /// Whether it is the number of a capture stream.
+    pub fn captures(&self, stream: u32) -> bool {
+        self.slot(stream).is_some()
+    }
+
+    /// The source of a capture stream from its next frame on. Gives what there is to know about it.
+    ///
+    /// # Errors
+    /// It stays as it was.
+    pub fn replace(
+        &self,
+        stream: u32,
+        new: NewSource,
+        why_not: impl Fn(StreamFormat) -> Option<String>,
+    ) -> Result<String, NewSourceError> {
+        let Some(slot) = self.slot(stream) else { return Ok(String::new()) };
+        let (input, format) = match new {
+            NewSource::Silence => (Input::Silence, None),
+            NewSource::Tone(hz) => (Input::Tone { hz, frame: 0 }, None),
+            NewSource::Wav(file) => {
+                if !is_sealed(&file) {
+                    return Err(NewSourceError::NotMemory);
+                }
+                let sound = Samples::of_file(file)?;
+                let format = sound.format();
+                if let Some(why) = why_not(format) {
+                    return Err(NewSourceError::NoStream(why));
+                }
+                (Input::Given { sound, place: 0 }, Some(format))
+            }
+        };
+        let mut state = slot.state();
+        let retired = (state.retired.take(), state.incoming.replace(input));
+        let stream_format = state.format;
+        drop(state);
+        drop(retired);
+        Ok(match (format, stream_format) {
+            (Some(of_file), Some(of_stream)) if of_file != of_stream => format!(
+                "{}, and the stream is {}: silence until it is set up so",
+                described(of_file),
+                described(of_stream)
+            ),
+            (Some(of_file), _) => described(of_file),
+            (None, _) => String::new(),
+        })
+    }
+
+    /// The host's volume of a capture stream from its next frame on.
+    pub fn set_gain(&self, stream: u32, gain: Gain) {
+        if let Some(slot) = self.slot(stream) {
+            slot.state().gain = Some(gain).filter(|gain| *gain != Gain::default());
+        }
+    }
+}
+
+/// Memory that can be neither cut nor changed: reading it never waits, and gives the same each time.
+fn is_sealed(file: &File) -> bool {
+    let wanted = SealFlags::SHRINK | SealFlags::WRITE;
+    fcntl_get_seals(file).is_ok_and(|seals| seals.contains(wanted))
+}
+
+/// `s16 x 2, 48000 Hz`
+fn described(format: StreamFormat) -> String {
+    let StreamFormat { sample, channels, rate } = format;
+    format!("{} x {channels}, {rate} Hz", sample.name())
 }
 
 impl Inputs {
     /// Opens the sources of the capture streams from number `first` on. Loopback is none of them: the card
     /// does that itself.
     pub fn open(first: u32, specs: &[SourceSpec]) -> Result<Self, SourceError> {
-        let sources = specs.iter().map(Input::open).collect::<Result<_, _>>()?;
+        let open =
+            |spec| Ok(StreamInput { input: Input::open(spec)?, slot: Arc::default(), frame: 0, origin: 0 });
+        let sources = specs.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { first, sources, warnings: Vec::new() })
     }
 
-    fn of(&mut self, stream: u32) -> Option<&mut Input> {
+    /// The WAV files among them, and what they are.
+    pub fn wav_files(&self) -> impl Iterator<Item = (&Path, StreamFormat)> {
+        self.sources.iter().filter_map(|source| match &source.input {
+            Input::Wav { path, sound, .. } => Some((path.as_path(), sound.format())),
+            _ => None,
+        })
+    }
+
+    /// To change them while they are captured.
+    pub fn control(&self) -> SourceControl {
+        let slots = self.sources.iter().map(|source| Arc::clone(&source.slot)).collect();
+        SourceControl { first: self.first, slots }
+    }
+
+    fn of(&mut self, stream: u32) -> Option<&mut StreamInput> {
         self.sources.get_mut(stream.checked_sub(self.first)? as usize)
     }
 }
@@ -148,6 +315,44 @@ impl Sources for Inputs {
     }
 }
 
+impl StreamInput {
+    /// Takes what the control socket has put there.
+    fn take_incoming(&mut self, state: &mut SlotState) {
+        if let Some(new) = state.incoming.take() {
+            state.retired = Some(std::mem::replace(&mut self.input, new));
+            self.origin = self.frame;
+        }
+    }
+
+    fn begin(&mut self, stream: u32, format: StreamFormat, at: u64) -> Option<String> {
+        let slot = Arc::clone(&self.slot);
+        let mut state = slot.state();
+        state.format = Some(format);
+        self.take_incoming(&mut state);
+        drop(state);
+        self.frame = at;
+        if at == 0 {
+            self.origin = 0;
+        }
+        self.input.begin(stream, format, at.saturating_sub(self.origin))
+    }
+
+    fn fill(&mut self, format: StreamFormat, into: &mut [u8]) -> usize {
+        let slot = Arc::clone(&self.slot);
+        let mut state = slot.state();
+        self.take_incoming(&mut state);
+        let gain = state.gain;
+        drop(state);
+        let frames = (into.len() as u64).checked_div(format.frame_bytes().into()).unwrap_or(0);
+        self.frame = self.frame.saturating_add(frames);
+        let sound = self.input.fill(format, into);
+        if let Some(gain) = gain {
+            gain.apply(format, into);
+        }
+        sound
+    }
+}
+
 impl Input {
     fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
         Ok(match spec {
@@ -156,7 +361,7 @@ impl Input {
             SourceSpec::Wav(path) => {
                 let sound = WavSource::open(path)
                     .map_err(|source| SourceError::Wav { path: path.clone(), source })?;
-                Self::Wav { path: path.clone(), sound, told: false }
+                Self::Wav { path: path.clone(), sound, told: None }
             }
             SourceSpec::Raw(path) => {
                 let pipe = Pipe::open(path);
@@ -172,13 +377,15 @@ impl Input {
             Self::Tone { frame, .. } => *frame = at,
             Self::Wav { path, sound, told } => {
                 sound.begin(at);
-                if sound.format() != format && !std::mem::replace(told, true) {
-                    let StreamFormat { sample, channels, rate } = sound.format();
-                    return Some(format!(
-                        "stream {stream}: {} is {} x {channels}, {rate} Hz, and the stream is not: it captures silence",
-                        path.display(),
-                        sample.name()
-                    ));
+                if sound.format() != format && told.replace(format) != Some(format) {
+                    let file = path.display();
+                    return Some(other_format(stream, &file, sound.format(), format));
+                }
+            }
+            Self::Given { sound, place } => {
+                *place = at.saturating_mul(sound.format().frame_bytes().into());
+                if sound.format() != format {
+                    return Some(other_format(stream, &"the file given by control", sound.format(), format));
                 }
             }
             Self::Silence | Self::Raw(_) => {}
@@ -199,10 +406,28 @@ impl Input {
                 into.len()
             }
             Self::Wav { sound, .. } if sound.format() != format => 0,
+            Self::Given { sound, .. } if sound.format() != format => 0,
+            Self::Given { sound, place } => {
+                // Memory: there is no error but the end.
+                let read = sound.read_at(*place, into).unwrap_or(0);
+                *place = place.saturating_add(read as u64);
+                read
+            }
             Self::Wav { sound, .. } => sound.fill(into),
             Self::Raw(pipe) => pipe.take(into, format.frame_bytes().max(1) as usize),
         }
     }
+}
+
+/// Why a stream captures silence.
+fn other_format(
+    stream: u32,
+    file: &dyn fmt::Display,
+    of_file: StreamFormat,
+    of_stream: StreamFormat,
+) -> String {
+    let (of_file, of_stream) = (described(of_file), described(of_stream));
+    format!("stream {stream}: {file} is {of_file}, and the stream is {of_stream}: it captures silence")
 }
 
 /// Sample number `frame` of a sine, a quarter of full scale.
@@ -328,10 +553,43 @@ mod tests {
         }
         let warnings = inputs.take_warnings();
         assert!(
-            warnings.len() == 1 && warnings[0].contains("2, 48000 Hz, and the stream is not"),
+            warnings.len() == 1
+                && warnings[0]
+                    .contains("2, 48000 Hz, and the stream is s16 x 2, 44100 Hz: it captures silence"),
             "{warnings:?}"
         );
         assert!(Inputs::open(0, &[SourceSpec::Wav("/nonexistent.wav".into())]).is_err());
+    }
+
+    #[test]
+    fn source_that_came_in_the_middle_goes_on_where_it_was_when_the_stream_starts_again() {
+        use rustix::fs::{MemfdFlags, fcntl_add_seals, memfd_create};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let bytes: Vec<u8> = (1..=100_u32).flat_map(u32::to_le_bytes).collect();
+        let mut file = ringwave_audio::wav::WavFile::create(&path, STEREO).unwrap();
+        file.add(&bytes).unwrap();
+        file.flush().unwrap();
+        let mut memory = File::from(memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap());
+        memory.write_all(&std::fs::read(&path).unwrap()).unwrap();
+        fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::WRITE).unwrap();
+        let mut inputs = open("tone:440");
+        let mut captured = |frames: usize, begin: Option<u64>, control: Option<NewSource>| {
+            if let Some(new) = control {
+                inputs.control().replace(3, new, |_| None).unwrap();
+            }
+            if let Some(frame) = begin {
+                inputs.begin(3, STEREO, frame);
+            }
+            let mut into = vec![0; 4 * frames];
+            inputs.capture(3, STEREO, &mut into);
+            into
+        };
+        captured(50, Some(0), None);
+        assert_eq!(captured(10, None, Some(NewSource::Wav(memory))), bytes[..40]);
+        // From D3 with START_FRAME (DATASHEET 5.6): it was at frame 60, and lost two of them.
+        assert_eq!(captured(10, Some(58), None), bytes[4 * 8..4 * 18]);
+        assert_eq!(captured(10, Some(0), None), bytes[..40], "set up anew: from its beginning");
     }
 
     #[test]

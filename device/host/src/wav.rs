@@ -1,7 +1,7 @@
 //! A sink that is a WAV file, valid whatever happens to the process.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::output::Made;
 use super::{Sink, SinkError};
@@ -16,12 +16,13 @@ pub struct WavSink {
 }
 
 impl WavSink {
-    /// Begins it in `file`, which was opened for it at `path`.
-    pub fn new(path: &Path, file: File, stream: StreamFormat) -> Result<Self, SinkError> {
-        let begun =
-            Made::new(path, &file).and_then(|made| Ok((made, WavFile::begin_recording(file, stream)?)));
-        let (made, file) = begun.map_err(|source| SinkError::File { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, made })
+    /// Begins it in `file`.
+    pub fn new(made: Made, file: File, stream: StreamFormat) -> Result<Self, SinkError> {
+        let path = made.path().to_owned();
+        match WavFile::begin_recording(file, stream) {
+            Ok(file) => Ok(Self { path, file, made }),
+            Err(source) => Err(SinkError::File { path, source }),
+        }
     }
 
     fn sink_result(&self, result: std::io::Result<()>) -> Result<(), SinkError> {

@@ -1,5 +1,6 @@
 //! What the host asks of a card while it runs ([`ringwave_served::host_requests`]).
 
+use std::any::Any;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,12 @@ impl<C: SoundCard> HostRequests for PciCard<C> {
 
     fn request_stats(&self, answer: Sender<SessionReport>) -> Result<(), HostRequestError> {
         self.send_stats_request(StatsRequest::Send(answer))
+    }
+
+    fn request_order(&self, order: Box<dyn Any + Send>) -> Result<(), HostRequestError> {
+        let taken = lock_soon(&self.state)?.queue.records.order(order);
+        self.wakers.io.wake();
+        if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 
     fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), HostRequestError> {

@@ -4,6 +4,7 @@
 //! Whoever asks does not wait for the card longer than [`PATIENCE`]: a message that hangs (a client's memory
 //! can be made to) holds the lock, and neither a signal nor the control socket may hang with it.
 
+use std::any::Any;
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -52,6 +53,13 @@ pub trait HostRequests: Send + Sync + 'static {
     /// # Errors
     /// [`HostRequestError::Busy`].
     fn request_stats(&self, answer: Sender<SessionReport>) -> Result<(), HostRequestError>;
+
+    /// Gives the I/O worker something to do that is between it and whoever calls
+    /// ([`crate::records::Records::orders`]). It is done after all sound that was played before this call.
+    ///
+    /// # Errors
+    /// [`HostRequestError::Busy`].
+    fn request_order(&self, order: Box<dyn Any + Send>) -> Result<(), HostRequestError>;
 
     /// Plugs something into the jack of a stream, or pulls it out. It stays so over resets and clients.
     ///

@@ -1,6 +1,7 @@
 //! What a card tells its I/O worker besides sound: log lines, the trace, statistics. It is filled with the
 //! card's lock held and handled without it, so that a message handler never waits for a file.
 
+use std::any::Any;
 use std::sync::mpsc::Sender;
 
 use ringwave_engine::io_queue::IoQueue;
@@ -12,7 +13,7 @@ use ringwave_trace::CardRecords;
 const TRACE_BATCH: usize = 1 << 14;
 /// How often one client is named in the log for sound that found no room.
 const LOSSES_MAX: u32 = 16;
-/// Requests for statistics that may wait.
+/// Requests for statistics that may wait, and orders.
 const REQUESTS_MAX: usize = 32;
 
 /// Who wants the present client's statistics.
@@ -38,6 +39,9 @@ pub struct Records<E> {
     pub left: Option<(SessionReport, Sender<()>)>,
     /// Requests for statistics.
     pub requests: Vec<StatsRequest>,
+    /// What the program has for its own I/O worker ([`crate::HostRequests::request_order`]): to be done after the sound
+    /// in the same queue.
+    pub orders: Vec<Box<dyn Any + Send>>,
     /// The statistics of the moment, if anybody requests them.
     pub live: Option<SessionReport>,
     /// The statistics of a client that is there when the process ends.
@@ -52,6 +56,7 @@ impl<E> Default for Records<E> {
             source_warnings: Vec::new(),
             left: None,
             requests: Vec::new(),
+            orders: Vec::new(),
             live: None,
             last: None,
         }
@@ -75,6 +80,15 @@ impl<E> Records<E> {
         takes
     }
 
+    /// Puts an order in. `false`: too many wait.
+    pub fn order(&mut self, order: Box<dyn Any + Send>) -> bool {
+        let takes = self.orders.len() < REQUESTS_MAX;
+        if takes {
+            self.orders.push(order);
+        }
+        takes
+    }
+
     /// Forgets everything, but keeps the buffers.
     pub fn clear(&mut self) {
         self.card.clear();
@@ -82,6 +96,7 @@ impl<E> Records<E> {
         self.source_warnings.clear();
         self.left = None;
         self.requests.clear();
+        self.orders.clear();
         self.live = None;
         self.last = None;
     }
@@ -95,6 +110,7 @@ pub fn is_urgent<E>(queue: &IoQueue<Records<E>>) -> bool {
         || !records.card.diagnostics.is_empty()
         || records.left.is_some()
         || !records.requests.is_empty()
+        || !records.orders.is_empty()
         || records.card.trace.len() >= TRACE_BATCH
 }
 

@@ -2,17 +2,20 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use ringwave::control::send_line;
 use ringwave_audio::next_step;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use super::commands::{Failure, bad_input, failed};
+use super::control_files::{self, Order};
 
 /// The server answers in less than two seconds, or says that the card does not.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,52 +24,89 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// What an answer begins with when the command was not done.
 const ERROR: &str = "error: ";
 
-/// Ask something of a card that is being served, or plug and unplug it
+/// Ask something of a card that is being served, or change what is plugged, played and heard
 ///
 /// Sends one line to the socket that `ringwave serve --control SOCKET` made, and prints the answer, one line.
+/// Files are opened here and given to the card, which opens none: its sandbox stays as it is.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Commands:
-  jack STREAM in|out   Plug something into the stream's jack, or pull it out: the guest is told
-  jack STREAM          Tell whether something is plugged
-  stats                The present client's figures as JSON, those of serve --stats
-  help                 What the card understands
+Commands (STREAM counts from 0: first those that play, then those that capture):
+  jack STREAM in|out       Plug something into the stream's jack, or pull it out: the guest is told; plug STREAM and unplug STREAM are the same
+  jack STREAM              Tell whether something is plugged
+  source STREAM SOURCE     What a stream captures from its next frame on: wav:FILE (from its beginning; up to 1 GiB, copied into memory),
+                           tone:HZ, silence. It stays so until it is changed
+  sink STREAM SINK         Where a stream's sound goes from its next frame on, none lost: wav:FILE, raw:FILE (a new regular file, for the sound of one
+                           client in one format; then it goes where serve --sink says), null, default (where serve --sink says)
+  volume STREAM [DB|mute]  The host's volume, behind the guest's own: -96 to 0 dB; what a loopback hears is not changed by it
+  stats                    The present client's figures as JSON, those of serve --stats
+  help                     What the card understands
 
-Exit codes: 0 done, 1 not done (the line on stderr says why), 2 nobody serves there.
+A script has one action a line, in the order of their times (seconds since it began); # begins a comment. It is read whole before the first is done,
+and ends with the first that is not done:
+  at 2.0 plug 1
+  at 3.5 source 1 wav:question.wav
+  at 5   sink 0 wav:answer.wav      # what was heard before stays in the file of serve --sink
+
+Exit codes: 0 done, 1 not done (the line on stderr says why), 2 nobody serves there, or a file or script that cannot be used.
 
 Examples:
   ringwave serve --socket /tmp/card.sock --control /tmp/control.sock
   ringwave control /tmp/control.sock jack 0 out
+  ringwave control /tmp/control.sock source 1 wav:question.wav
+  ringwave control /tmp/control.sock --script hotplug.txt
   ringwave control /tmp/control.sock stats | jq '.streams[0].frames'")]
 pub struct Control {
     /// The socket of serve --control
     #[arg(value_name = "SOCKET")]
     pub socket: PathBuf,
     /// What to ask
-    #[arg(value_name = "COMMAND", required = true, num_args = 1..)]
+    #[arg(
+        value_name = "COMMAND",
+        required_unless_present = "script",
+        num_args = 1..,
+        allow_hyphen_values = true,
+        conflicts_with = "script"
+    )]
     pub command: Vec<String>,
+    /// Do what the lines of this file say, each at its time
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
+    // A reader that does not want it all (head) is no failure.
+    let print = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
+    if let Some(script) = &arguments.script {
+        super::control_script::run(&arguments.socket, script, print)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let line = arguments.command.join(" ");
     if line.contains('\n') {
         return Err(bad_input(
             "the command is more than one line; give one command (ringwave control --help lists them)",
         ));
     }
-    let path = &arguments.socket;
-    let answer = send_command(path, &line)?;
-    if let Some(error) = answer.strip_prefix(ERROR) {
-        return Err(failed(error));
-    }
-    // A reader that does not want it all (head) is no failure.
-    let _ = writeln!(std::io::stdout(), "{answer}");
+    let order = control_files::order(&line)?;
+    print(&send(&arguments.socket, &order)?);
     Ok(ExitCode::SUCCESS)
 }
 
+/// Gives an order to the card at `path`: its answer, or why it is not done. A file that was made for nothing goes
+/// again.
+pub fn send(path: &Path, order: &Order) -> Result<String, Failure> {
+    let answer = send_command(path, order).and_then(|answer| match answer.strip_prefix(ERROR) {
+        Some(error) => Err(failed(error)),
+        None => Ok(answer),
+    });
+    if let (Err(_), Some(made)) = (&answer, &order.made) {
+        let _ = std::fs::remove_file(made);
+    }
+    answer
+}
+
 /// The answer to a line.
-fn send_command(path: &Path, line: &str) -> Result<String, Failure> {
+fn send_command(path: &Path, order: &Order) -> Result<String, Failure> {
     let shown = path.display();
     // For all of it together: whoever serves there may take its time for each part, and send a byte a second.
     let until = Instant::now() + PATIENCE;
@@ -76,7 +116,7 @@ fn send_command(path: &Path, line: &str) -> Result<String, Failure> {
     let broken = |error| failed(format!("{shown}: {}", next_step::connecting(&error, &first)));
     socket.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
     // A line that is too long is answered before all of it was taken.
-    let _ = socket.write_all(format!("{line}\n").as_bytes());
+    let _ = send_line(&socket, &order.line, order.file.as_ref().map(AsFd::as_fd));
     let _ = socket.shutdown(Shutdown::Write);
     let (answer, read) = read_line(&mut socket, until);
     // The answer counts, whatever comes after it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use ringwave::control::server;
+use ringwave::control::server::{self, HostSide};
 use ringwave_served::HostRequests;
 use ringwave_vfio_user::Listener;
 
@@ -14,7 +14,8 @@ use super::commands::{Failure, bad_input, failed};
 /// Arguments of `serve`: the control socket, and what the card begins with.
 #[derive(Args, Debug)]
 pub struct ControlArgs {
-    /// Take commands on this socket while the card runs (ringwave control): plug, unplug, figures
+    /// Take commands on this socket while the card runs (ringwave control): plug and unplug, other sources and
+    /// sinks, volume, figures
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
     /// Streams into whose jack nothing is plugged at the start
@@ -42,8 +43,12 @@ impl ControlArgs {
 }
 
 /// Starts the thread of the control socket.
-pub fn start(card: Arc<dyn HostRequests>, socket: Option<&Arc<Listener>>) -> Result<(), Failure> {
-    socket.map_or(Ok(()), |socket| server::start(card, Arc::clone(socket))).map_err(failed)
+pub fn start(
+    card: Arc<dyn HostRequests>,
+    socket: Option<&Arc<Listener>>,
+    host: HostSide,
+) -> Result<(), Failure> {
+    socket.map_or(Ok(()), |socket| server::start(card, Arc::clone(socket), host)).map_err(failed)
 }
 
 /// Removes a socket.

@@ -5,6 +5,8 @@ pub mod bringup;
 pub mod commands;
 pub mod compare;
 pub mod control;
+mod control_files;
+mod control_script;
 pub mod control_socket;
 mod expected;
 mod output_paths;

@@ -8,6 +8,7 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,11 +17,13 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ringwave::control::server::HostSide;
 use ringwave::engine::{Engine, EngineConfig, ReservedFiles};
 use ringwave::expectations::{self, Expectations};
 use ringwave::priority;
 use ringwave::sandbox::{self, Mode, Needs};
 use ringwave::serve::{ServeError, serve_until, vhost_user};
+use ringwave_audio::StreamFormat;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::Identity;
@@ -30,7 +33,7 @@ use ringwave_engine::device::Device;
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};
 use ringwave_pci::eventfd;
-use ringwave_regs::format::CHANNELS_MAX;
+use ringwave_regs::format::{CHANNELS_MAX, rate_bit};
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_served::HostRequests;
 use ringwave_served::records::Records;
@@ -134,6 +137,7 @@ Examples:
   ringwave serve --socket /tmp/card.sock --sink wav:heard.wav --clock lockstep --once --stats figures.json
   ringwave serve --socket /tmp/card.sock --control /tmp/control.sock --unplugged 1
     ringwave control /tmp/control.sock jack 1 in     the guest's second endpoint appears
+    ringwave control /tmp/control.sock source 1 wav:question.wav     and hears this from now on
     kill -USR1 PID                                   figures of the moment, into the log
   A test of a guest's sound: the exit code is 1, and the report red, when it cannot be heard
   ringwave serve --socket /tmp/card.sock --once --expect-sound=-60dB --max-underruns 0 --junit sound.xml
@@ -295,13 +299,13 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     };
     match arguments.card {
         CardKind::Virtio => {
-            let card = Arc::new(make_virtio_card(arguments)?);
-            prepared.serve(arguments, card, &end, vhost_user::serve_until)
+            let (card, host) = make_virtio_card(arguments)?;
+            prepared.serve(arguments, Arc::new(card), host, &end, vhost_user::serve_until)
         }
         CardKind::Ringwave | CardKind::Hda => {
-            let card = Arc::new(make_card(arguments)?);
+            let (card, host) = make_card(arguments)?;
             signals_may_block(sandbox)?;
-            prepared.serve(arguments, card, &end, serve_until)
+            prepared.serve(arguments, Arc::new(card), host, &end, serve_until)
         }
     }
 }
@@ -333,6 +337,7 @@ impl Prepared {
         self,
         arguments: &Serve,
         card: Arc<D>,
+        host: HostSide,
         end: &mpsc::Receiver<End>,
         serve_until: fn(&Stop, &Arc<D>, &Listener, bool) -> Result<(), ServeError>,
     ) -> Result<ExitCode, Failure>
@@ -349,7 +354,7 @@ impl Prepared {
         // From here on somebody holds the card's time.
         super::LOG.start(std::io::stderr()).map_err(failed)?;
         let (go, gate) = mpsc::channel();
-        control_socket::start(Arc::<D>::clone(&card), by_hand.as_ref())?;
+        control_socket::start(Arc::<D>::clone(&card), by_hand.as_ref(), host)?;
         *at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::<D>::clone(&card));
         let once = arguments.once;
         let serving = move || {
@@ -449,14 +454,15 @@ fn fits_the_card(arguments: &Serve) -> Result<(), Failure> {
     }
 }
 
-/// What the capture streams hear.
+/// What the capture streams hear, and what of the host's side can be changed.
 struct Heard {
     inputs: Inputs,
     loopback: [Option<u8>; STREAMS_MAX as usize],
+    host: HostSide,
 }
 
 fn heard(arguments: &Serve) -> Result<Heard, Failure> {
-    let Serve { render, capture, .. } = *arguments;
+    let Serve { render, capture, channels, card, .. } = *arguments;
     if !(1..=STREAMS_MAX).contains(&(render + capture)) {
         return Err(bad_input(format!(
             "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together; take fewer or more"
@@ -476,13 +482,42 @@ fn heard(arguments: &Serve) -> Result<Heard, Failure> {
             *slot = Some(*from);
         }
     }
-    Ok(Heard { inputs: Inputs::open(render, &sources).map_err(bad_input)?, loopback })
+    let inputs = Inputs::open(render, &sources).map_err(bad_input)?;
+    let why_not = move |format| why_no_stream(format, channels, card);
+    for (path, format) in inputs.wav_files() {
+        if let Some(why) = why_not(format) {
+            log::warn!("--source wav:{}: no stream can take it: {why}", path.display());
+        }
+    }
+    let looped = (render..).zip(&loopback).filter_map(|(stream, from)| from.map(|_| stream));
+    let paths = output_paths::written(arguments).map(|(_, path)| path.to_owned());
+    let in_use = output_paths::sources(arguments).into_iter().chain(paths);
+    let in_use = in_use.filter_map(|path| std::fs::metadata(path).ok());
+    let host = HostSide {
+        sources: inputs.control(),
+        loopback: looped.collect(),
+        why_no_stream: Box::new(why_not),
+        in_use: in_use.map(|about| (about.dev(), about.ino())).collect(),
+    };
+    Ok(Heard { inputs, loopback, host })
+}
+
+/// Why no stream of the card can have a format, and what to do; `None`: one can, or the card has not said.
+fn why_no_stream(format: StreamFormat, channels_max: u32, card: CardKind) -> Option<String> {
+    let StreamFormat { channels, rate, .. } = format;
+    if channels > channels_max {
+        let next =
+            if channels <= CHANNELS_MAX { "serve with --channels, or mix it down" } else { "mix it down" };
+        return Some(format!("it has {channels} channels, and a stream at most {channels_max}; {next}"));
+    }
+    (card == CardKind::Ringwave && rate_bit(rate) == 0)
+        .then(|| format!("{rate} Hz is no rate of the card; convert it to 48 kHz"))
 }
 
 /// The virtio-snd card.
-fn make_virtio_card(arguments: &Serve) -> Result<VirtioCard, Failure> {
+fn make_virtio_card(arguments: &Serve) -> Result<(VirtioCard, HostSide), Failure> {
     let Serve { render, capture, channels, .. } = *arguments;
-    let Heard { inputs, loopback } = heard(arguments)?;
+    let Heard { inputs, loopback, host } = heard(arguments)?;
     let config = ringwave_virtio_snd::card::CardConfig {
         render,
         capture,
@@ -492,13 +527,13 @@ fn make_virtio_card(arguments: &Serve) -> Result<VirtioCard, Failure> {
         trace: arguments.trace.is_some(),
     };
     let clock = HostClock::start(speed(arguments.clock, arguments.speed));
-    Ok(VirtioCard::new(config, clock, Box::new(inputs)))
+    Ok((VirtioCard::new(config, clock, Box::new(inputs)), host))
 }
 
 /// The Ringwave card.
-fn make_card(arguments: &Serve) -> Result<Card, Failure> {
+fn make_card(arguments: &Serve) -> Result<(Card, HostSide), Failure> {
     let Serve { render, capture, channels, dma_bits, .. } = *arguments;
-    let Heard { inputs, loopback } = heard(arguments)?;
+    let Heard { inputs, loopback, host } = heard(arguments)?;
     let controller = Config {
         render,
         capture,
@@ -515,7 +550,8 @@ fn make_card(arguments: &Serve) -> Result<Card, Failure> {
         speed: speed(arguments.clock, arguments.speed),
         trace: arguments.trace.is_some(),
     };
-    config.power_on_with(HostClock::start(config.speed), Box::new(inputs)).map_err(failed)
+    let card = config.power_on_with(HostClock::start(config.speed), Box::new(inputs)).map_err(failed)?;
+    Ok((card, host))
 }
 
 /// The sandbox, if the sink leaves one: a sound system starts threads, opens devices and connects to servers

@@ -7,21 +7,120 @@
 //! ```text
 //! jack <stream> in|out     plugs or unplugs; answer: jack <stream> in|out
 //! jack <stream>            tells
+//! plug <stream>            jack <stream> in
+//! unplug <stream>          jack <stream> out
+//! source <stream> wav|tone:<hz>|silence       what a stream captures from its next frame on; answer: source <stream> ...
+//! sink <stream> wav|raw|null|default          where a stream's sound goes from its next frame on
+//! volume <stream> [<dB>|mute]                 the host's volume of a stream; answer: volume <stream> <dB>dB|mute
 //! stats                    the present client's statistics: JSON, by the schema of ringwave_report
 //! help
 //! error: ...               the answer to everything else
 //! ```
+//!
+//! The server opens no file: with `wav` and `raw` comes a descriptor (`SCM_RIGHTS`, [`file`]). That of a source is
+//! memory that is sealed, that of a sink an empty regular file; so neither is both, and none can be waited for
+//! as a pipe is.
 
+mod descriptor;
+mod file;
 pub mod server;
 
 use std::fmt;
+
+pub use descriptor::send_line;
+use ringwave_audio::gain::{Gain, VOLUME_UNITS};
 
 /// The longest line that is read, in bytes, without its end.
 pub const LINE_BYTES_MAX: usize = 256;
 
 /// What `help` answers.
-pub const HELP: &str =
-    "jack STREAM in|out: plug, unplug; jack STREAM: which; stats: the client's figures as JSON; help";
+pub const HELP: &str = "jack STREAM in|out, plug STREAM, unplug STREAM; jack STREAM: which; source STREAM wav|tone:HZ|silence; \
+    sink STREAM wav|raw|null|default; volume STREAM [DB|mute]; stats: the client's figures as JSON; help";
+
+/// What a stream is to capture, by its first word; a file comes beside the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceWord {
+    /// `wav`: the file that comes with the line.
+    Wav,
+    /// `tone:HZ`
+    Tone(u32),
+    /// `silence`
+    Silence,
+}
+
+/// Where a stream's sound is to go, likewise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkWord {
+    /// `wav`: the file that comes with the line.
+    Wav,
+    /// `raw`: likewise, samples without a header.
+    Raw,
+    /// `null`
+    Null,
+    /// `default`: where `serve --sink` says.
+    Default,
+}
+
+impl SinkWord {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wav => "wav",
+            Self::Raw => "raw",
+            Self::Null => "null",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// The host's volume of a stream: all channels alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// In 1/65536 dB, [`ringwave_audio::gain::VOLUME_MIN`] to 0.
+    Level(i32),
+    /// Silence.
+    Mute,
+}
+
+impl Volume {
+    /// The same as what is put on samples.
+    pub fn gain(self) -> Gain {
+        match self {
+            Self::Mute => Gain::default().with_mute(u32::MAX),
+            Self::Level(level) => {
+                let all = 0..ringwave_audio::CHANNELS_MAX as usize;
+                // In range when it was read; else nothing is changed.
+                all.fold(Gain::default(), |gain, channel| gain.with_volume(channel, level).unwrap_or(gain))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mute => f.write_str("mute"),
+            Self::Level(level) => write!(f, "{}dB", f64::from(*level) / f64::from(VOLUME_UNITS)),
+        }
+    }
+}
+
+impl std::str::FromStr for Volume {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "mute" {
+            return Ok(Self::Mute);
+        }
+        let level: f64 = text.strip_suffix("dB").unwrap_or(text).parse().map_err(|_| ())?;
+        if !(-96.0..=0.0).contains(&level) {
+            return Err(());
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "from -96 times 65536 to 0")]
+        let units = (level * f64::from(VOLUME_UNITS)).round() as i32;
+        Ok(Self::Level(units))
+    }
+}
 
 /// What a line asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +132,42 @@ pub enum Command {
         /// To plug (`true`) or unplug it; `None` asks.
         plugged: Option<bool>,
     },
+    /// `source STREAM ...`
+    Source {
+        /// Stream number.
+        stream: u32,
+        /// What it is to capture.
+        source: SourceWord,
+    },
+    /// `sink STREAM ...`
+    Sink {
+        /// Stream number.
+        stream: u32,
+        /// Where its sound is to go.
+        sink: SinkWord,
+    },
+    /// `volume STREAM [...]`
+    Volume {
+        /// Stream number.
+        stream: u32,
+        /// What it is to be; `None` asks.
+        volume: Option<Volume>,
+    },
     /// `stats`
     Stats,
     /// `help`
     Help,
+}
+
+impl Command {
+    /// Whether a file comes with its line.
+    pub const fn takes_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Source { source: SourceWord::Wav, .. }
+                | Self::Sink { sink: SinkWord::Wav | SinkWord::Raw, .. }
+        )
+    }
 }
 
 /// Why a line is no command. Says what to write instead, on one line.
@@ -57,6 +188,18 @@ pub enum LineError {
     /// Too many words, too few, or another where in or out should be.
     #[error("write jack STREAM, jack STREAM in or jack STREAM out")]
     Jack,
+    /// `plug` and `unplug`.
+    #[error("write plug STREAM or unplug STREAM")]
+    Plug,
+    /// Likewise, of a source.
+    #[error("write source STREAM wav:FILE, source STREAM tone:HZ (1 to 20000) or source STREAM silence")]
+    Source,
+    /// Likewise, of a sink.
+    #[error("write sink STREAM wav:FILE, raw:FILE, null or default (where serve --sink says)")]
+    Sink,
+    /// Likewise, of a volume.
+    #[error("write volume STREAM, volume STREAM -6dB (-96 to 0) or volume STREAM mute")]
+    Volume,
     /// A stream is a number.
     #[error("{0} is no stream; write its number, from 0")]
     Stream(Quoted),
@@ -105,17 +248,69 @@ pub fn parse(line: &[u8]) -> Result<Command, LineError> {
     };
     match command {
         "jack" => parse_jack(words),
+        "plug" | "unplug" => {
+            let stream = parse_stream(&mut words, LineError::Plug)?;
+            no_more(words, LineError::Plug)?;
+            Ok(Command::Jack { stream, plugged: Some(command == "plug") })
+        }
+        "source" => parse_source(words),
+        "sink" => parse_sink(words),
+        "volume" => parse_volume(words),
         "stats" => alone(Command::Stats, "stats", words),
         "help" => alone(Command::Help, "help", words),
         other => Err(LineError::Unknown(Quoted::new(other))),
     }
 }
 
-fn parse_jack<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, LineError> {
-    let word = words.next().ok_or(LineError::Jack)?;
+/// The number of a stream; `missing` if there is no word.
+fn parse_stream<'a>(words: &mut impl Iterator<Item = &'a str>, missing: LineError) -> Result<u32, LineError> {
+    let word = words.next().ok_or(missing)?;
     let digits = word.bytes().all(|byte| byte.is_ascii_digit());
     let stream = word.parse().ok().filter(|_| digits);
-    let stream = stream.ok_or_else(|| LineError::Stream(Quoted::new(word)))?;
+    stream.ok_or_else(|| LineError::Stream(Quoted::new(word)))
+}
+
+fn no_more<'a>(mut words: impl Iterator<Item = &'a str>, error: LineError) -> Result<(), LineError> {
+    words.next().map_or(Ok(()), |_| Err(error))
+}
+
+fn parse_source<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, LineError> {
+    let stream = parse_stream(&mut words, LineError::Source)?;
+    let source = match words.next() {
+        Some("wav") => SourceWord::Wav,
+        Some("silence" | "null") => SourceWord::Silence,
+        Some(word) => {
+            let hz = word.strip_prefix("tone:").and_then(|hz| hz.parse().ok());
+            SourceWord::Tone(hz.filter(|hz| (1..=20_000).contains(hz)).ok_or(LineError::Source)?)
+        }
+        None => return Err(LineError::Source),
+    };
+    no_more(words, LineError::Source)?;
+    Ok(Command::Source { stream, source })
+}
+
+fn parse_sink<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, LineError> {
+    let stream = parse_stream(&mut words, LineError::Sink)?;
+    let sink = match words.next() {
+        Some("wav") => SinkWord::Wav,
+        Some("raw") => SinkWord::Raw,
+        Some("null") => SinkWord::Null,
+        Some("default") => SinkWord::Default,
+        _ => return Err(LineError::Sink),
+    };
+    no_more(words, LineError::Sink)?;
+    Ok(Command::Sink { stream, sink })
+}
+
+fn parse_volume<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, LineError> {
+    let stream = parse_stream(&mut words, LineError::Volume)?;
+    let volume = words.next().map(|word| word.parse().map_err(|()| LineError::Volume)).transpose()?;
+    no_more(words, LineError::Volume)?;
+    Ok(Command::Volume { stream, volume })
+}
+
+fn parse_jack<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Command, LineError> {
+    let stream = parse_stream(&mut words, LineError::Jack)?;
     let plugged = match words.next() {
         None => None,
         Some("in") => Some(true),
@@ -151,6 +346,31 @@ mod tests {
             ("jack 0 in out", Err(LineError::Jack)),
             ("jack +1 in", Err(LineError::Stream(Quoted::new("+1")))),
             ("jack 4294967296", Err(LineError::Stream(Quoted::new("4294967296")))),
+            ("plug 3", jack(3, Some(true))),
+            ("unplug 0", jack(0, Some(false))),
+            ("plug", Err(LineError::Plug)),
+            ("unplug 0 now", Err(LineError::Plug)),
+            ("source 1 wav", Ok(Command::Source { stream: 1, source: SourceWord::Wav })),
+            ("source 1 tone:1000", Ok(Command::Source { stream: 1, source: SourceWord::Tone(1000) })),
+            ("source 1 silence", Ok(Command::Source { stream: 1, source: SourceWord::Silence })),
+            ("source 1 tone:0", Err(LineError::Source)),
+            ("source 1 tone:20001", Err(LineError::Source)),
+            ("source 1 wav:a.wav", Err(LineError::Source)),
+            ("source 1", Err(LineError::Source)),
+            ("source x tone:1", Err(LineError::Stream(Quoted::new("x")))),
+            ("sink 0 wav", Ok(Command::Sink { stream: 0, sink: SinkWord::Wav })),
+            ("sink 0 raw", Ok(Command::Sink { stream: 0, sink: SinkWord::Raw })),
+            ("sink 0 null", Ok(Command::Sink { stream: 0, sink: SinkWord::Null })),
+            ("sink 0 default", Ok(Command::Sink { stream: 0, sink: SinkWord::Default })),
+            ("sink 0 wav b", Err(LineError::Sink)),
+            ("sink 0 mp3", Err(LineError::Sink)),
+            ("volume 0", Ok(Command::Volume { stream: 0, volume: None })),
+            ("volume 0 -6.5dB", Ok(Command::Volume { stream: 0, volume: Some(Volume::Level(-425_984)) })),
+            ("volume 0 0", Ok(Command::Volume { stream: 0, volume: Some(Volume::Level(0)) })),
+            ("volume 0 mute", Ok(Command::Volume { stream: 0, volume: Some(Volume::Mute) })),
+            ("volume 0 1dB", Err(LineError::Volume)),
+            ("volume 0 -97", Err(LineError::Volume)),
+            ("volume 0 NaN", Err(LineError::Volume)),
             ("stats all", Err(LineError::Words("stats"))),
             ("JACK 0", Err(LineError::Unknown(Quoted::new("JACK")))),
         ] {
@@ -167,6 +387,9 @@ mod tests {
             Just("jack".to_owned()),
             Just("stats".to_owned()),
             Just("help".to_owned()),
+            "plug|unplug|source|sink|volume|wav|raw|null|default|silence|mute",
+            "tone:[0-9]{0,6}",
+            "-?[0-9]{0,3}(\\.[0-9]{0,3})?(dB)?",
             Just("in".to_owned()),
             Just("out".to_owned()),
             any::<u64>().prop_map(|number| number.to_string()),
@@ -201,6 +424,14 @@ mod tests {
                     prop_assert!(told.len() < 400 && !told.chars().any(char::is_control), "{}", told);
                 }
             }
+        }
+
+        /// What it says of itself is read as the same, to the last place.
+        #[test]
+        fn every_volume_reads_back(units in ringwave_audio::gain::VOLUME_MIN..=0) {
+            let volume = Volume::Level(units);
+            prop_assert_eq!(volume.to_string().parse(), Ok(volume));
+            prop_assert_eq!(volume.gain().volume(7), Some(units));
         }
 
         #[test]

@@ -2,11 +2,13 @@
 
 use std::{
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
+    time::Instant,
 };
 
 use clap::{Args, Parser, ValueEnum};
+use ringwave_report::junit::{self, TestCase};
 use tempfile::TempDir;
 
 use crate::{
@@ -41,6 +43,9 @@ pub struct SoundArgs {
     /// Keep the run's folder: logs, the card's trace, what was heard.
     #[arg(long)]
     pub keep: bool,
+    /// Write a JUnit report of the verdicts, for CI servers.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// How the card gets at the cyclic buffer.
@@ -93,9 +98,12 @@ pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
 /// until then.
 pub fn main(
     name: &str,
+    junit: Option<PathBuf>,
     request: impl FnOnce(&Artefacts) -> Result<(Request, Option<TempDir>), Error>,
 ) -> ExitCode {
-    let done = process::stop_on_signals().and_then(|()| Artefacts::from_env()).and_then(|artefacts| {
+    let begin = Instant::now();
+    let ready = check_folder(junit.as_deref()).and_then(|()| process::stop_on_signals());
+    let done = ready.and_then(|()| Artefacts::from_env()).and_then(|artefacts| {
         let (request, _lives) = request(&artefacts)?;
         let terminal = std::io::stderr().is_terminal();
         let report = run(&artefacts, &request, |step| print_step(step, terminal))?;
@@ -103,16 +111,46 @@ pub fn main(
             eprint!("\r\x1b[K");
         }
         print!("{report}");
-        Ok(report.passed())
+        Ok(report)
     });
+    // What was asked for wrongly is for who asked.
+    let cases = match &done {
+        Ok(report) => report.cases(),
+        Err(Error::BadInput(_)) => vec![],
+        Err(error) => vec![TestCase {
+            name: "it runs".into(),
+            time: begin.elapsed(),
+            failure: Some(error.to_string()),
+            output: String::new(),
+        }],
+    };
+    if let Some(path) = junit.filter(|_| !cases.is_empty())
+        && let Err(error) = junit::write(&path, &format!("ringwave {name}"), &cases)
+    {
+        eprintln!("{name}: {}", Error::file("write", &path, &error));
+        return ExitCode::from(1);
+    }
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(report) if report.passed() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// A report that cannot be written is said before the run.
+fn check_folder(junit: Option<&Path>) -> Result<(), Error> {
+    let Some(path) = junit else { return Ok(()) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_none_or(Path::is_dir) && !path.is_dir() {
+        return Ok(());
+    }
+    Err(Error::BadInput(format!(
+        "--junit {}: its folder is not there; make it, or take another file",
+        path.display()
+    )))
 }
 
 /// On a terminal the steps take one another's place.

@@ -8,7 +8,7 @@ use ringwave_audio::{
 };
 
 use crate::{guest_log::GuestLog, machine::Outcome, request::Scenario};
-use ringwave_report::{Direction, DmaMode, SessionReport};
+use ringwave_report::{Direction, DmaMode, SessionReport, junit::TestCase};
 
 /// How many violations are printed in full.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -45,12 +45,18 @@ pub struct Report {
 impl Report {
     /// Bit-exact (in real time: but for what was counted), no violation, and the guest is content.
     pub fn passed(&self) -> bool {
-        let right = |comparison: &Option<Comparison>| {
-            comparison.as_ref().is_some_and(|it| if self.waits { it.bit_exact() } else { it.accounted_for() })
-        };
-        let looped = self.scenario != Scenario::Loopback
-            || self.loopback.as_ref().is_some_and(Comparison::accounted_for);
-        self.guest_is_content() && self.violations.is_empty() && right(&self.comparison) && looped
+        self.guest_is_content() && self.violations.is_empty() && self.arrived_whole() && self.looped_whole()
+    }
+
+    /// What arrived is what was sent (in real time: but for what was counted).
+    fn arrived_whole(&self) -> bool {
+        let right = |it: &Comparison| if self.waits { it.bit_exact() } else { it.accounted_for() };
+        self.comparison.as_ref().is_some_and(right)
+    }
+
+    /// What a loopback recorded is what was played; so it is where there is none.
+    fn looped_whole(&self) -> bool {
+        self.scenario != Scenario::Loopback || self.loopback.as_ref().is_some_and(Comparison::accounted_for)
     }
 
     /// A guest that was late in real time has not done all it wanted, and says so; that is no fault of
@@ -68,6 +74,32 @@ impl Report {
     /// The verdict on what arrived.
     pub fn verdict(&self) -> Option<Verdict> {
         self.comparison.as_ref().map(|comparison| comparison.verdict)
+    }
+
+    /// The same as test cases.
+    pub fn cases(&self) -> Vec<TestCase> {
+        let case = |name: &str, failure: Option<String>| TestCase {
+            name: name.into(),
+            time: Duration::ZERO,
+            failure,
+            output: String::new(),
+        };
+        let heard = self.comparison.as_ref().map_or("nothing was heard".into(), |it| it.verdict.to_string());
+        let mut cases = vec![TestCase {
+            time: self.wall,
+            output: self.to_string(),
+            ..case("what arrived is what was sent", (!self.arrived_whole()).then_some(heard))
+        }];
+        if self.scenario == Scenario::Loopback {
+            let verdict =
+                self.loopback.as_ref().map_or("nothing was recorded".into(), |it| it.verdict.to_string());
+            cases.push(case("the loopback is what was played", (!self.looped_whole()).then_some(verdict)));
+        }
+        let broken = (!self.violations.is_empty()).then(|| self.violations.join("\n"));
+        cases.push(case("no rule is broken", broken));
+        let end = format!("the guest ended otherwise: {:?}, {:?}", self.outcome, self.guest.end);
+        cases.push(case("the guest did all it wanted", (!self.guest_is_content()).then_some(end)));
+        cases
     }
 
     /// Whether `rule` is among the violations.

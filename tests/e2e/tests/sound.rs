@@ -74,9 +74,20 @@ fn loopback_records_what_was_played_sample_for_sample() {
     let report = play(&TuneFile::stereo().path(), |request| request.scenario = Scenario::Loopback);
     assert!(report.passed());
     // What the card plays while it waits is silence; this guest is in time.
-    let recorded = report.loopback.expect("something was recorded");
+    let recorded = report.loopback.as_ref().expect("something was recorded");
     assert_eq!(recorded.verdict, Verdict::BitExact, "without a gap");
     assert!(recorded.frames[1] > 48_000, "what was before and after was recorded too");
+    // --junit.
+    let mut report = report;
+    let red = |report: &Report| {
+        let cases = report.cases();
+        assert_eq!(cases.len(), 4);
+        cases.into_iter().filter(|case| case.failure.is_some()).map(|case| case.name).collect::<Vec<_>>()
+    };
+    assert!(red(&report).is_empty());
+    report.loopback = None;
+    report.violations.push("rule=made on purpose".into());
+    assert_eq!(red(&report), ["the loopback is what was played", "no rule is broken"]);
 }
 
 #[test]

@@ -75,6 +75,22 @@ impl Bytes<'_> {
     }
 }
 
+/// Copies the file at `path`, which may be a FIFO, if it is not longer than `most` bytes.
+pub fn copy(path: &Path, into: &mut impl Write, most: u64) -> Result<(), WavError> {
+    let bytes = Bytes::open(path)?;
+    if bytes.len() > most {
+        return Err(WavError::TooLong(most));
+    }
+    let (mut at, mut block) = (0, vec![0; 1 << 20]);
+    while at < bytes.len() {
+        let read = bytes.read_at(at, &mut block)?;
+        let Some(part) = block.get(..read).filter(|part| !part.is_empty()) else { break };
+        into.write_all(part)?;
+        at = at.saturating_add(read as u64);
+    }
+    Ok(())
+}
+
 /// Takes all that comes out of a pipe or device; gives up when nothing came for as long as `patience`, more
 /// than a WAV file holds, or no RIFF file.
 fn drain(mut pipe: File, patience: Duration) -> Result<Bytes<'static>, WavError> {

@@ -11,6 +11,7 @@ mod read;
 mod samples;
 mod write;
 
+pub use bytes::copy;
 pub use header::{HEADER_BYTES_MAX, is_ours};
 pub use read::{Sound, WavError, parse, read};
 pub use samples::Samples;

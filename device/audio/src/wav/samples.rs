@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -36,6 +37,12 @@ impl Samples<'static> {
     /// Those of the file at `path`, which may be a FIFO.
     pub fn open(path: &Path) -> Result<Self, WavError> {
         Self::new(Bytes::open(path)?)
+    }
+
+    /// Those of a regular file that is open.
+    pub fn of_file(file: File) -> Result<Self, WavError> {
+        let bytes = file.metadata()?.len();
+        Self::new(Bytes::File(file, bytes))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Threads that come here: the one that handles kicks, the one that handles the client's messages (memory,
 //! queues that stop), the engine thread and the I/O worker. None waits for a file or a log with the lock held.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -523,6 +524,12 @@ impl HostRequests for VirtioCard {
 
     fn request_stats(&self, answer: Sender<SessionReport>) -> Result<(), HostRequestError> {
         self.send_stats_request(StatsRequest::Send(answer))
+    }
+
+    fn request_order(&self, order: Box<dyn Any + Send>) -> Result<(), HostRequestError> {
+        let taken = lock_soon(&self.state)?.queue.records.order(order);
+        self.wakers.io.wake();
+        if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 
     fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), HostRequestError> {

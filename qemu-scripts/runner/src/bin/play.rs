@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    cli::main("play", |artefacts| arguments.request(artefacts))
+    let junit = arguments.sound.junit.clone();
+    cli::main("play", junit, |artefacts| arguments.request(artefacts))
 }
 
 impl Arguments {

@@ -36,7 +36,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    cli::main("record", |_| {
+    let junit = arguments.sound.junit.clone();
+    cli::main("record", junit, |_| {
         let mut request = arguments.sound.apply(Request::record(&arguments.wav));
         request.scenario = Scenario::Record(arguments.mode);
         Ok((request, None))
