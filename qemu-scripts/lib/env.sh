@@ -6,6 +6,7 @@
 #   RINGWAVE_OVMF_CODE  OVMF's code volume (read only)
 #   RINGWAVE_OVMF_VARS  OVMF's empty variable store: copy it for each run
 #   RINGWAVE_KERNEL     a Linux kernel and its modules, in a folder: there once qemu-scripts/bringup has run
+#   RINGWAVE_LINUX_GUEST  a Linux kernel with sound, and a root with alsa-utils: there once qemu-scripts/linux has run
 #   RINGWAVE_ACCEL      kvm or tcg
 
 # A CI runner may start us without a login: no HOME, and rustup's programs not on the PATH.
@@ -18,10 +19,11 @@ RINGWAVE_QEMU=$RINGWAVE_CACHE/bin/qemu-system-x86_64
 RINGWAVE_OVMF_CODE=$RINGWAVE_CACHE/ovmf/OVMF_CODE.fd
 RINGWAVE_OVMF_VARS=$RINGWAVE_CACHE/ovmf/OVMF_VARS.fd
 RINGWAVE_KERNEL=$RINGWAVE_CACHE/kernel
+RINGWAVE_LINUX_GUEST=$RINGWAVE_CACHE/linux-guest
 
 # /dev/kvm alone proves nothing: some hosts have a paravirtual one that runs only modified kernels.
 if [ -z "${RINGWAVE_ACCEL-}" ]; then
     RINGWAVE_ACCEL=tcg
     if [ -w /dev/kvm ] && grep -qwE '^flags.*(vmx|svm)' /proc/cpuinfo; then RINGWAVE_ACCEL=kvm; fi
 fi
-export PATH RINGWAVE_CACHE RINGWAVE_QEMU RINGWAVE_OVMF_CODE RINGWAVE_OVMF_VARS RINGWAVE_KERNEL RINGWAVE_ACCEL
+export PATH RINGWAVE_CACHE RINGWAVE_QEMU RINGWAVE_OVMF_CODE RINGWAVE_OVMF_VARS RINGWAVE_KERNEL RINGWAVE_LINUX_GUEST RINGWAVE_ACCEL

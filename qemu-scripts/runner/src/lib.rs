@@ -1,10 +1,11 @@
-//! The program behind `qemu-scripts/play`, `record`, `bringup` and `ntguest`: it boots a guest in QEMU beside
+//! The program behind `qemu-scripts/play`, `record`, `bringup`, `linux` and `ntguest`: it boots a guest in QEMU beside
 //! a card, waits for its end, and says what came of it.
 //!
 //! * [`run::run`]: a WAV file goes through the shipped `ringwave.sys` in ntguest, over vfio-user, into
 //!   `ringwave serve` and a WAV file, or the other way round; the two are compared, and the card's DMA is
 //!   checked against its trace and the guest's log
 //! * [`bringup::run`]: a Linux guest runs `ringwave bringup --vfio`
+//! * [`linux::run`]: a Linux guest plays and records with its own driver through the card as virtio-snd
 //! * [`foreign::run`]: ntguest loads anybody's driver
 //!
 //! The programs in `src/bin` are these with a command line; `tests/e2e` calls them directly, and
@@ -21,6 +22,7 @@ pub mod error;
 pub mod foreign;
 pub mod guest_log;
 pub mod input;
+pub mod linux;
 pub mod machine;
 pub mod process;
 pub mod report;

@@ -2,7 +2,7 @@
 //! describes it. Each entry is a header of 110 ASCII bytes, the name with a NUL, and the contents, each
 //! filled up to a multiple of four bytes.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::error::Error;
 
@@ -17,6 +17,8 @@ pub struct Initramfs {
 const FOLDER: u32 = 0o040_755;
 /// `c_mode` of a file that may be run.
 const PROGRAM: u32 = 0o100_755;
+/// `c_mode` of a symbolic link, whose contents are where it leads.
+const SYMBOLIC_LINK: u32 = 0o120_777;
 /// `c_mode` of a character device.
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
@@ -29,6 +31,39 @@ impl Initramfs {
         }
         archive.entry("dev/console", CHARACTER_DEVICE, (5, 1), &[]);
         archive
+    }
+
+    /// Adds an empty folder.
+    pub fn add_folder(&mut self, name: &str) {
+        self.entry(name, FOLDER, (0, 0), &[]);
+    }
+
+    /// Adds what is in the host's folder `from` to the folder `to`, which is there: files, folders, symbolic
+    /// links. In the order of their names, so that equal inputs make equal archives.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if something cannot be read, or its name is not UTF-8.
+    pub fn add_tree(&mut self, to: &str, from: &Path) -> Result<(), Error> {
+        let unreadable = |e: std::io::Error| Error::file("read", from, &e);
+        let mut entries: Vec<_> = fs::read_dir(from).and_then(Iterator::collect).map_err(unreadable)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (path, kind) = (entry.path(), entry.file_type().map_err(unreadable)?);
+            let file_name = entry.file_name();
+            let name = file_name.to_str();
+            let name = name.ok_or_else(|| Error::failed(format!("{}: not UTF-8", path.display())))?;
+            let name = if to.is_empty() { name.to_owned() } else { format!("{to}/{name}") };
+            if kind.is_dir() {
+                self.add_folder(&name);
+                self.add_tree(&name, &path)?;
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&path).map_err(unreadable)?;
+                self.entry(&name, SYMBOLIC_LINK, (0, 0), target.as_os_str().as_bytes());
+            } else if kind.is_file() {
+                self.add_file(&name, &path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a file `name`, a path without the first slash, whose folder is there.

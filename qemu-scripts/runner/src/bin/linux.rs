@@ -1,0 +1,95 @@
+//! `ringwave-linux`: what `qemu-scripts/linux` starts once everything is set up and built.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+use ringwave_runner::{
+    cli,
+    error::Error,
+    linux::{Job, Report, Request, run},
+    process,
+    request::Clock,
+};
+
+/// Plays a WAV file in a Linux guest with the kernel's own driver and aplay, and says whether every bit
+/// arrived.
+///
+/// Exit code: 0 bit-exact (in real time: but for silence around and in the sound), every step done and nothing
+/// in the kernel's log; 1 not; 2 bad input.
+#[derive(Parser)]
+#[command(name = "linux", version, max_term_width = 120)]
+struct Arguments {
+    /// A PCM or float WAV file, 1 to 8 channels, at a rate of the card that Linux knows.
+    wav: PathBuf,
+    /// Where to write what arrived.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The card.
+    #[arg(long, value_enum, default_value_t = CardKind::Virtio)]
+    card: CardKind,
+    /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast).
+    #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "lockstep")]
+    clock: Clock,
+    /// The card's microphone hears the file, and arecord records.
+    #[arg(long, conflicts_with = "loopback")]
+    record: bool,
+    /// The card's microphone hears its speakers: aplay and arecord at once.
+    #[arg(long)]
+    loopback: bool,
+    /// Keep the run's folder: logs, the card's trace, what was heard.
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CardKind {
+    Virtio,
+    Ringwave,
+    Hda,
+}
+
+fn main() -> ExitCode {
+    let arguments: Arguments = match cli::parse("linux") {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    match done(arguments) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::from(u8::from(!report.passed()))
+        }
+        Err(error) => {
+            eprintln!("linux: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn done(arguments: Arguments) -> Result<Report, Error> {
+    process::stop_on_signals()?;
+    match arguments.card {
+        CardKind::Virtio => {}
+        CardKind::Ringwave => {
+            return Err(Error::BadInput(
+                "--card ringwave: Linux has no driver for it; qemu-scripts/play plays through ringwave.sys"
+                    .into(),
+            ));
+        }
+        CardKind::Hda => {
+            return Err(Error::BadInput("--card hda: there is no HD Audio card yet; take virtio".into()));
+        }
+    }
+    let request = Request {
+        wav: arguments.wav,
+        out: arguments.out,
+        clock: arguments.clock,
+        job: match (arguments.record, arguments.loopback) {
+            (true, _) => Job::Record,
+            (_, true) => Job::Both,
+            _ => Job::Play,
+        },
+        more_steps: String::new(),
+        keep: arguments.keep,
+    };
+    run(&request, |step| eprintln!("{step}"))
+}

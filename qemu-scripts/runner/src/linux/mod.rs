@@ -1,0 +1,396 @@
+//! A Linux guest with the driver and the players that Debian ships, and the card as virtio-snd.
+//!
+//! The guest's root is an initramfs: what `qemu-scripts/lib/linux-guest.sh` unpacked, `init.sh` as the first
+//! process, the steps of the run as `/steps`, and the song. What the guest says of its steps comes over a
+//! serial line, what it recorded on a disk.
+
+use std::{
+    env,
+    fmt::{self, Write as _},
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use ringwave_audio::{
+    SampleFormat,
+    compare::{Allowed, Comparison, compare_sounds},
+    wav::{self, Sound},
+};
+use ringwave_report::{Direction, SessionReport};
+
+use crate::{
+    bringup::initramfs::Initramfs,
+    card::{Card, socket},
+    error::Error,
+    input::Input,
+    process::ChildGuard,
+    request::Clock,
+};
+
+/// What the guest runs first.
+const INIT: &str = include_str!("init.sh");
+/// Longest time from the start of the machine to its end, beside the sound's own.
+const BOOT_MAX: Duration = Duration::from_mins(4);
+/// For what the guest records.
+const DISK_BYTES: u64 = 256 << 20;
+/// Recorded beyond the song, so that its end is in it wherever it begins.
+const MORE_SECONDS: u64 = 4;
+
+/// What the guest does with the song.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// `aplay` plays it.
+    Play,
+    /// The card's microphone hears it, and `arecord` records.
+    Record,
+    /// The card's microphone hears its speakers: `aplay` and `arecord` at once.
+    Both,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The song.
+    pub wav: PathBuf,
+    /// Where what arrived is to go.
+    pub out: Option<PathBuf>,
+    /// The card's clock.
+    pub clock: Clock,
+    /// What is done.
+    pub job: Job,
+    /// Steps after it, in the shell of the guest: lines of `init.sh`'s `step NAME COMMAND`.
+    pub more_steps: String,
+    /// Leave the run's folder.
+    pub keep: bool,
+}
+
+/// What a run showed.
+#[derive(Debug)]
+pub struct Report {
+    /// The steps of the guest and their exit codes.
+    pub steps: Vec<(String, i32)>,
+    /// The guest came to its end.
+    pub ended: bool,
+    /// Lines of the kernel's log that speak of sound or of a fault of the kernel.
+    pub dmesg: Vec<String>,
+    /// The guest's kernel.
+    pub kernel: String,
+    /// What the card played first, compared with the song.
+    pub played: Option<Comparison>,
+    /// What the guest recorded, compared with the song.
+    pub recorded: Option<Comparison>,
+    /// All that the card played.
+    pub heard: Option<Sound>,
+    /// The card's statistics.
+    pub card: SessionReport,
+    /// Whether the card waited.
+    pub waits: bool,
+    /// From the start of the card to the verdict.
+    pub wall: Duration,
+    /// The run's folder, if it was kept.
+    pub folder: Option<PathBuf>,
+}
+
+impl Report {
+    /// Every step succeeded, nothing in the kernel's log, and what arrived is right.
+    pub fn passed(&self) -> bool {
+        let right = |it: &Comparison| if self.waits { it.bit_exact() } else { it.accounted_for() };
+        let played = self.played.as_ref().is_none_or(right);
+        // A recording begins before the song or in the midst of silence.
+        let recorded = self.recorded.as_ref().is_none_or(Comparison::accounted_for);
+        self.ended
+            && self.dmesg.is_empty()
+            && self.steps.iter().all(|(_, code)| *code == 0)
+            && (self.played.is_some() || self.recorded.is_some())
+            && played
+            && recorded
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<26} {value}");
+        row("guest", format!("Linux {}", self.kernel))?;
+        for (what, comparison) in [("played", &self.played), ("recorded", &self.recorded)] {
+            if let Some(comparison) = comparison {
+                row(what, format!("{} of {} frames", comparison.frames[1], comparison.frames[0]))?;
+                row("verdict", comparison.verdict.to_string())?;
+            }
+        }
+        for stream in &self.card.streams {
+            let xruns = stream.underruns.map_or("unknown".into(), |xruns| xruns.to_string());
+            let silence = format!("{xruns} xruns, {} silent frames", stream.silence_frames);
+            row(&format!("stream {}", stream.index), silence)?;
+        }
+        let failed: Vec<String> = self
+            .steps
+            .iter()
+            .filter(|(_, code)| *code != 0)
+            .map(|(name, code)| format!("{name}: {code}"))
+            .collect();
+        let steps = if failed.is_empty() { "all done".to_owned() } else { failed.join(", ") };
+        row("steps of the guest", steps)?;
+        row("wall time", format!("{:.1} s", self.wall.as_secs_f64()))?;
+        if !self.ended {
+            row("guest", "did not come to its end".into())?;
+        }
+        for line in &self.dmesg {
+            row("dmesg", line.clone())?;
+        }
+        if let Some(folder) = &self.folder {
+            row("kept", folder.display().to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// The name that alsa-utils has for a format.
+fn alsa_format(sample: SampleFormat) -> Result<&'static str, Error> {
+    match sample {
+        SampleFormat::U8 => Ok("U8"),
+        SampleFormat::S16 => Ok("S16_LE"),
+        SampleFormat::S24 => Ok("S24_3LE"),
+        SampleFormat::S32 => Ok("S32_LE"),
+        SampleFormat::F32 => Ok("FLOAT_LE"),
+        SampleFormat::S24In32 => Err(Error::BadInput(
+            "24 bits in 4 bytes: virtio-snd has them at the other end of the word; convert it to 24 bits in 3 bytes or to 32"
+                .into(),
+        )),
+    }
+}
+
+/// Files and programs of a run.
+struct Artefacts {
+    ringwave: PathBuf,
+    qemu: PathBuf,
+    guest: PathBuf,
+    accel: String,
+}
+
+impl Artefacts {
+    fn from_env() -> Result<Self, Error> {
+        let path = |name: &str| {
+            env::var_os(name).map(PathBuf::from).filter(|path| path.exists()).ok_or_else(|| {
+                let line =
+                    "is not set, or names nothing: start through qemu-scripts/linux or qemu-scripts/test";
+                Error::BadInput(format!("the environment variable {name} {line}"))
+            })
+        };
+        Ok(Self {
+            ringwave: path("RINGWAVE_BIN")?,
+            qemu: path("RINGWAVE_QEMU")?,
+            guest: path("RINGWAVE_LINUX_GUEST")?,
+            accel: env::var("RINGWAVE_ACCEL").unwrap_or_else(|_| "tcg".into()),
+        })
+    }
+}
+
+/// Runs it. `say` hears what is done.
+///
+/// # Errors
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] without a verdict.
+pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
+    let artefacts = Artefacts::from_env()?;
+    let input = Input::open(&request.wav)?;
+    let alsa = alsa_format(input.sound.format.sample)?;
+    if matches!(input.rate, 12_000 | 24_000) {
+        return Err(Error::BadInput(format!(
+            "{} Hz: Linux 6.12 has no such rate for virtio-snd",
+            input.rate
+        )));
+    }
+    let folder = tempfile::Builder::new().prefix("ringwave-linux-").tempdir().map_err(Error::failed)?;
+    let start = Instant::now();
+    input.write(&folder.path().join("song.wav"))?;
+    write_initramfs(&artefacts, folder.path(), &steps(request, &input, alsa))?;
+    let disk = File::create(folder.path().join("disk")).map_err(Error::failed)?;
+    disk.set_len(DISK_BYTES).map_err(Error::failed)?;
+    let card =
+        Card::start(&artefacts.ringwave, folder.path(), "heard", card_options(request, folder.path()))?;
+    say(&format!("Linux boots in QEMU ({}), with the card as virtio-snd", artefacts.accel));
+    let machine = boot(&artefacts, folder.path(), &input)?;
+    let ended = wait(machine, input.duration())?;
+    let first = card.session_wav(1);
+    let (stats, _trace) = card.finish()?;
+    let said = fs::read_to_string(folder.path().join("guest.log")).unwrap_or_default();
+    let mut report = read(&said, stats, request, start);
+    report.ended &= ended;
+    judge(&mut report, &input.sound, &first, folder.path(), &said)?;
+    if let Some(out) = &request.out {
+        let from = if request.job == Job::Record { folder.path().join("recorded.wav") } else { first };
+        fs::copy(&from, out).map_err(|e| Error::file("write", out, &e))?;
+    }
+    if request.keep {
+        report.folder = Some(folder.keep());
+    }
+    report.wall = start.elapsed();
+    Ok(report)
+}
+
+/// The options of `ringwave serve`.
+fn card_options(request: &Request, folder: &Path) -> Vec<String> {
+    let mut options = Card::single_session_options(folder);
+    options.extend(["--card".into(), "virtio".into()]);
+    options.extend(request.clock.arguments());
+    let source = match request.job {
+        Job::Play => "null".to_owned(),
+        Job::Record => format!("wav:{}", folder.join("song.wav").display()),
+        Job::Both => "loopback:0".to_owned(),
+    };
+    options.extend(["--source".into(), source]);
+    options
+}
+
+/// What the guest does, as its shell reads it.
+fn steps(request: &Request, input: &Input, alsa: &str) -> String {
+    let format = input.sound.format;
+    let more = match request.job {
+        Job::Both => u64::from(format.rate) * MORE_SECONDS,
+        Job::Play | Job::Record => 0,
+    };
+    let samples = input.frames + more;
+    let play = "aplay -q -D hw:0,0 /song.wav";
+    let record = format!(
+        "arecord -q -D hw:0,0 -t wav -f {alsa} -c {} -r {} -s {samples} /tmp/recorded.wav",
+        format.channels, format.rate
+    );
+    let mut text = String::new();
+    let _ = match request.job {
+        Job::Play => writeln!(text, "step play {play}"),
+        Job::Record => writeln!(text, "step record {record}\nkeep recorded /tmp/recorded.wav"),
+        Job::Both => writeln!(
+            text,
+            "both() {{ {record} & busybox sleep 0.5; {play} && wait $!; }}\nstep both both\nkeep recorded /tmp/recorded.wav"
+        ),
+    };
+    text + &request.more_steps
+}
+
+fn write_initramfs(artefacts: &Artefacts, folder: &Path, steps: &str) -> Result<(), Error> {
+    let mut archive = Initramfs::new();
+    archive.add_folder("modules");
+    archive.add_tree("", &artefacts.guest.join("root"))?;
+    archive.add_tree("modules", &artefacts.guest.join("modules"))?;
+    archive.add("init", INIT.as_bytes());
+    archive.add("steps", steps.as_bytes());
+    archive.add_file("song.wav", &folder.join("song.wav"))?;
+    let path = folder.join("initramfs");
+    fs::write(&path, archive.finish()).map_err(|e| Error::file("write", &path, &e))
+}
+
+/// Starts QEMU. The guest's memory holds the root, the song and the recording.
+fn boot(artefacts: &Artefacts, folder: &Path, input: &Input) -> Result<ChildGuard, Error> {
+    let megabytes = 512 + (input.file_bytes >> 20) * 6;
+    let mut command = Command::new(&artefacts.qemu);
+    command.args(["-machine", "q35,memory-backend=ram", "-cpu", "max", "-m", &format!("{megabytes}M")]);
+    // Under TCG one processor loses kicks (VIRTIO-SND.md says what the card does about it).
+    command.args(["-smp", "2", "-accel", if artefacts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
+    command.args(["-object", &format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on")]);
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    command.args(["-chardev", &format!("socket,id=card,path={}", socket(folder).display())]);
+    command.args(["-device", "vhost-user-snd-pci,chardev=card"]);
+    let disk = folder.join("disk");
+    command.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
+    command.args(["-device", "virtio-blk-pci,drive=disk"]);
+    command.arg("-kernel").arg(artefacts.guest.join("vmlinuz")).arg("-initrd").arg(folder.join("initramfs"));
+    // As in a bring-up: a kernel that gives up ends the run, and a busy host is no broken interrupt.
+    let line = "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off rdinit=/init";
+    command.args(["-append", line]);
+    for log in ["console.log", "guest.log"] {
+        command.arg("-serial").arg(format!("file:{}", folder.join(log).display()));
+    }
+    let log = folder.join("qemu.log");
+    let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+    ChildGuard::spawn("QEMU", &mut command)
+}
+
+/// Waits for the guest's end. `false`: it did not come in time.
+fn wait(mut machine: ChildGuard, song: Duration) -> Result<bool, Error> {
+    match machine.wait(BOOT_MAX + song * 4, || Ok(()))? {
+        Some(status) => Ok(status.success()),
+        None => machine.kill().map(|()| false),
+    }
+}
+
+/// What the guest said.
+fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> Report {
+    let after = |line: &str, word: &str| line.strip_prefix(word).map(str::to_owned);
+    let lines = || said.lines().map(str::trim_end);
+    let step = |line: String| {
+        let (name, code) = line.split_once(" exit=")?;
+        Some((name.to_owned(), code.parse().unwrap_or(-1)))
+    };
+    // A line of the kernel's measuring of its clock, which a busy host makes.
+    let about_sound = |line: &String| !line.contains("calibrate_delay_direct");
+    Report {
+        steps: lines().filter_map(|line| after(line, "step ")).filter_map(step).collect(),
+        ended: lines().any(|line| line == "end"),
+        dmesg: lines().filter_map(|line| after(line, "dmesg ")).filter(about_sound).collect(),
+        kernel: lines().find_map(|line| after(line, "kernel ")).unwrap_or_default(),
+        played: None,
+        recorded: None,
+        heard: None,
+        card,
+        waits: request.clock.waits(),
+        wall: start.elapsed(),
+        folder: None,
+    }
+}
+
+/// Compares what arrived with the song.
+fn judge(report: &mut Report, song: &Sound, heard: &Path, folder: &Path, said: &str) -> Result<(), Error> {
+    let frame_bytes = song.format.frame_bytes();
+    let period = |direction| {
+        let stream = report.card.first(direction);
+        stream.map_or(1, |stream| stream.packet_frames(frame_bytes)).max(1)
+    };
+    let (render, capture) = (period(Direction::Render), period(Direction::Capture));
+    if heard.exists() {
+        let sound = wav::read(heard).map_err(|e| Error::Failed(format!("{}: {e}", heard.display())))?;
+        let mut first = sound.clone();
+        cut_last_period(&mut first, song, render);
+        let allowed = if report.waits { Allowed::Nothing } else { Allowed::Around { packet: render } };
+        report.played = Some(compare_sounds(song, &first, allowed));
+        report.heard = Some(sound);
+    }
+    if let Some(recorded) = take_file(folder, said, "recorded")? {
+        report.recorded = Some(compare_sounds(song, &recorded, Allowed::Around { packet: capture }));
+    }
+    Ok(())
+}
+
+/// `aplay` fills the last period with silence, and what was played after the song is not judged.
+fn cut_last_period(heard: &mut Sound, song: &Sound, period: u64) {
+    let frame = u64::from(song.format.frame_bytes().max(1));
+    let missing = song.len().next_multiple_of(period).saturating_sub(song.len());
+    let at = |frames: u64| usize::try_from(frames.saturating_mul(frame)).unwrap_or(usize::MAX);
+    let behind = heard.frames.get(at(song.len())..at(song.len().saturating_add(missing)));
+    let silence = song.format.sample.silence();
+    if heard.format == song.format && behind.is_some_and(|behind| behind.iter().all(|byte| *byte == silence))
+    {
+        heard.frames.truncate(at(song.len()));
+    }
+}
+
+/// A file that the guest has put on its disk, kept beside it as a WAV file.
+fn take_file(folder: &Path, said: &str, name: &str) -> Result<Option<Sound>, Error> {
+    let Some(line) = said.lines().find_map(|line| line.strip_prefix("file ")?.strip_prefix(name)) else {
+        return Ok(None);
+    };
+    let number = |key: &str| {
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        word.and_then(|word| word.parse::<usize>().ok()).unwrap_or(0)
+    };
+    let (offset, bytes) = (number("offset"), number("bytes"));
+    let disk = folder.join("disk");
+    let all = fs::read(&disk).map_err(|e| Error::file("read", &disk, &e))?;
+    let end = offset.saturating_add(bytes);
+    let file =
+        all.get(offset..end).ok_or_else(|| Error::failed("the guest's recording is not on its disk"))?;
+    let path = folder.join(format!("{name}.wav"));
+    fs::write(&path, file).map_err(|e| Error::file("write", &path, &e))?;
+    wav::read(&path).map(Some).map_err(|e| Error::Failed(format!("the guest's recording: {e}")))
+}
