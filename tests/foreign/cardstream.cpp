@@ -97,17 +97,23 @@ void CCardStream::Position(KSAUDIO_POSITION* position) {
     position->PlayOffset = position->WriteOffset = 0;
     if (frames == 0 || m_State == KSSTATE_STOP) return;
     ULONGLONG now = Frames();
-    ULONG fifo = Read(SR_FIFO_FRAMES);
-    if (fifo == CARD_GONE) fifo = 0;
+    const ULONG fifo = FifoFrames();
     ULONGLONG play = now, write = now + (m_State == KSSTATE_RUN ? fifo : 0);
     if (m_Capture) play = write = now > fifo ? now - fifo : 0;
     position->PlayOffset = play % frames * FRAME_BYTES;
     position->WriteOffset = write % frames * FRAME_BYTES;
 }
 
-void CCardStream::Latency(KSRTAUDIO_HWLATENCY* latency) {
+// As it was when the card last told it.
+ULONG CCardStream::FifoFrames() {
     ULONG fifo = Read(SR_FIFO_FRAMES);
-    if (fifo == 0 || fifo == CARD_GONE) fifo = m_Capture ? RATE_HZ / 500 : RATE_HZ / 100;
+    if (fifo != CARD_GONE) m_FifoFrames = fifo;
+    return m_FifoFrames;
+}
+
+void CCardStream::Latency(KSRTAUDIO_HWLATENCY* latency) {
+    ULONG fifo = FifoFrames();
+    if (fifo == 0) fifo = m_Capture ? RATE_HZ / 500 : RATE_HZ / 100;
     latency->FifoSize = fifo * FRAME_BYTES;
     latency->ChipsetDelay = latency->CodecDelay = 0;
 }

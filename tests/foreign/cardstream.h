@@ -18,7 +18,8 @@ class CCardStream {
     ULONGLONG Frames();
     void Latency(KSRTAUDIO_HWLATENCY* latency);
 
-    ULONG Read(ULONG reg) const { return m_Card.ReadStream(m_Index, reg); }
+    // Asleep it answers nothing.
+    ULONG Read(ULONG reg) const { return m_Adapter->Awake() ? m_Card.ReadStream(m_Index, reg) : CARD_GONE; }
     void Write(ULONG reg, ULONG value) const { m_Card.WriteStream(m_Index, reg, value); }
     CAdapter* Adapter() const { return m_Adapter; }
     CCard& Card() const { return m_Card; }
@@ -29,13 +30,14 @@ class CCardStream {
     ULONG PacketBytes() const { return m_Packets ? m_Buffer.Bytes() / m_Packets : 0; }
 
   private:
+    ULONG FifoFrames();
     CAdapter* const m_Adapter;
     IPortWaveRTStream* const m_Port;
     CCard& m_Card;
     const ULONG m_Index;
     const bool m_Capture;
     CDmaBuffer m_Buffer;
-    ULONG m_Packets = 0;
+    ULONG m_Packets = 0, m_FifoFrames = 0;
     bool m_Interrupts = false;
     ULONGLONG m_LastFrames = 0;
     volatile KSSTATE m_State = KSSTATE_STOP;

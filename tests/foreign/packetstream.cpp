@@ -148,6 +148,7 @@ NTSTATUS CPacketStream::UnregisterNotificationEvent(PKEVENT event) {
 
 ULONG CPacketStream::PacketCount() const {
     if (m_Stream.State() == KSSTATE_STOP) return 0;
+    if (!m_Stream.Adapter()->Awake()) return m_SeenCount;
     ULONG count = m_Stream.Read(SR_PACKET_COUNT);
     return count == CARD_GONE && !m_Stream.Card().Present() ? m_SeenCount : count;
 }

@@ -111,3 +111,15 @@ fn it_fails_softly_and_leaves_nothing_where_the_kernel_does() {
         assert!(fault != "fail_map_io=1" || !started, "{fault}: it must not start");
     }
 }
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn it_plays_on_after_d3() {
+    let tune = TuneFile::stereo();
+    let mut request = Request::play(tune.path());
+    request.buffer_ms = 100;
+    let cells = "life=d3:run:play,d3:paused:play";
+    let report = foreign(request, &["client=life", cells, "life_frames=24000"]);
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+    assert_eq!(report.guest.result("d3_rounds"), Some(2));
+}
