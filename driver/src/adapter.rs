@@ -69,6 +69,8 @@ com_class! {
 
 impl Adapter {
     /// An adapter around a card: no interrupt, no subdevices yet.
+    // Not inlined: what it has on the stack is gone when the rest of the start goes on.
+    #[inline(never)]
     pub fn try_new(device: *mut DEVICE_OBJECT, card: Box<dyn Card>) -> NtResult<Com<Self>> {
         Com::try_new(Self {
             device,

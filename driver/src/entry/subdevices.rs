@@ -55,6 +55,8 @@ impl Subdevices {
     ///
     /// # Safety
     /// `installation` is of this driver's FDO, being started; the result is dropped before the FDO goes.
+    // Not inlined: what it has on the stack is gone when the rest of the start goes on.
+    #[inline(never)]
     pub unsafe fn install(
         installation: &Installation<'_>,
         adapter: &Com<Adapter>,

@@ -94,6 +94,8 @@ impl Ringwave {
     ///
     /// # Safety
     /// `resources` are those of a device of this driver that is being started.
+    // Not inlined: what it has on the stack is gone when the rest of the start goes on.
+    #[inline(never)]
     pub unsafe fn find(resources: &Resources) -> NtResult<Self> {
         let (registers, pages) = (resources.memory(REGISTERS)?, resources.memory(PAGES)?);
         if registers.bytes < pci::REGISTERS_BYTES as usize || pages.bytes < pci::PAGES_BYTES as usize {
