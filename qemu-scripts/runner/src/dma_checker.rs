@@ -1,13 +1,14 @@
 //! Checks the card's DMA: every transfer must lie in pages that the guest's kernel had given to the driver at
-//! that moment.
+//! that moment, and no page may be taken back that a stream may still reach: one that it has read or written
+//! since it left STOP.
 //!
 //! The guest logs each page range with a mark and writes the mark to the card, whose trace therefore holds
 //! marks and transfers in one order. The checker plays both together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use ringwave_trace::{CardEvent, Event, Item, Reader, TraceError};
+use ringwave_trace::{CardEvent, Dma, Event, Item, Reader, StreamState, TraceError};
 
 use crate::guest_log::GuestLog;
 
@@ -32,9 +33,14 @@ pub fn check(guest: &GuestLog, trace: impl Read) -> Vec<String> {
 struct Checker {
     /// Live ranges: first address to length, never overlapping or touching.
     live: BTreeMap<u64, u64>,
+    /// The pages that each stream which is not in STOP has reached.
+    reached: BTreeMap<u32, BTreeSet<u64>>,
     marks: usize,
     wrong: Vec<String>,
 }
+
+/// Bits of an address within its page.
+const PAGE_BITS: u32 = 12;
 
 impl Checker {
     /// Goes through the trace; an error ends it.
@@ -62,17 +68,30 @@ impl Checker {
             }
             return;
         };
-        let (kind, address, bytes) = match *event {
+        let (kind, who, address, bytes) = match *event {
             CardEvent::Mark(mark) => return self.mark(guest, mark),
-            CardEvent::Table { address, bytes, .. } => ("dma-table", address, bytes),
-            CardEvent::Read { address, bytes, .. } => ("dma-read", address, bytes),
-            CardEvent::Write { address, bytes, .. } => ("dma-write", address, bytes),
+            CardEvent::State { stream, state } => return self.state(stream, state),
+            CardEvent::Reset => return self.reached.clear(),
+            CardEvent::Table { who, address, bytes } => ("dma-table", who, address, bytes),
+            CardEvent::Read { who, address, bytes } => ("dma-read", who, address, bytes),
+            CardEvent::Write { who, address, bytes } => ("dma-write", who, address, bytes),
             _ => return,
         };
+        if let Dma::Stream(stream) = who {
+            let last = address.saturating_add(bytes.saturating_sub(1));
+            self.reached.entry(stream).or_default().extend(address >> PAGE_BITS..=last >> PAGE_BITS);
+        }
         if !self.is_live(address, bytes) {
             self.wrong.push(format!(
                 "rule=dma-outside-allocation {kind} of {bytes} bytes at {address:#x}: not the driver's pages"
             ));
+        }
+    }
+
+    /// In STOP a stream reaches no memory (DATASHEET 5.1).
+    fn state(&mut self, stream: u32, state: StreamState) {
+        if state == StreamState::Stop {
+            self.reached.remove(&stream);
         }
     }
 
@@ -86,6 +105,15 @@ impl Checker {
             self.give(range.base, range.bytes);
         } else {
             self.take(range.base, range.bytes);
+            let pages = range.base >> PAGE_BITS..=range.base.saturating_add(range.bytes - 1) >> PAGE_BITS;
+            let holder =
+                self.reached.iter().find(|(_, reached)| reached.range(pages.clone()).next().is_some());
+            if let Some((stream, _)) = holder {
+                self.wrong.push(format!(
+                    "rule=dma-freed {} bytes at {:#x} are freed while stream {stream}, which reaches them, is not in STOP",
+                    range.bytes, range.base
+                ));
+            }
         }
     }
 
@@ -159,6 +187,7 @@ mod tests {
             "state 0 run",
             "dma-read 0 0x1ff0 32",
             "dma-write selftest 0x1000 4",
+            "state 0 stop",
             "mark 3",
             "dma-read 0 0x2000 4096",
             "client left",
@@ -179,6 +208,27 @@ mod tests {
         ]);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
         assert!(wrong.iter().all(|line| line.starts_with("rule=dma-outside-allocation")));
+    }
+
+    #[test]
+    fn pages_that_a_stream_may_still_reach_are_named_when_they_are_freed() {
+        let freed = |before: &[&str]| {
+            let mut trace = vec!["mark 1", "mark 2", "state 0 acquire", "dma-table 0 0x2000 16"];
+            trace.extend(["state 0 run", "dma-read 0 0x1ff0 32"]);
+            trace.extend(before);
+            trace.push("mark 3");
+            verdict(&trace)
+        };
+        for late in [&[][..], &["state 0 pause"], &["state 1 stop"], &["state 0 acquire"]] {
+            let wrong = freed(late);
+            assert!(wrong.len() == 1 && wrong[0].starts_with("rule=dma-freed 4096 bytes"), "{wrong:?}");
+        }
+        for quiet in [&["state 0 stop"][..], &["reset"], &["state 0 stop", "state 0 acquire"]] {
+            assert_eq!(freed(quiet), Vec::<String>::new());
+        }
+        // What the self-test read is its own affair: it is over.
+        let tested = ["mark 1", "mark 2", "dma-read selftest 0x1000 4", "state 0 run", "mark 3"];
+        assert_eq!(verdict(&tested), Vec::<String>::new());
     }
 
     #[test]

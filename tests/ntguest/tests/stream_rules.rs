@@ -94,6 +94,7 @@ const CONTROL_PANEL: &[Case] = &[
     (CONTROLS, "nested-request", "global-lock"),
     (CONTROLS, "long-reply", "property-size"),
     (CONTROLS, "value-overrun", "property-overrun"),
+    (CONTROLS, "stale-value", "uninitialised"),
     (CONTROLS, "any-proposal", "proposal"),
     (
         CONTROLS,

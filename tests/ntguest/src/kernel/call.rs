@@ -1,9 +1,9 @@
 //! Every call into the driver goes through here: it must come back as it went in.
 
-use super::{irql, schedule, spin};
+use super::{irql, nonvolatile, schedule, spin};
 
 /// Calls the driver at `irql` (raising to it first) and checks what it leaves behind: the IRQL (rule
-/// `irql-leak`) and spin locks (rule `spinlock-held`).
+/// `irql-leak`), spin locks (rule `spinlock-held`) and registers (rule `nonvolatile-registers`).
 pub fn driver_call<R>(name: &'static str, irql: u8, f: impl FnOnce() -> R) -> R {
     let before = irql::current();
     if before > irql {
@@ -16,7 +16,7 @@ pub fn driver_call<R>(name: &'static str, irql: u8, f: impl FnOnce() -> R) -> R 
     let level = irql::current();
     let held = spin::held();
     schedule::point(schedule::Point::Call);
-    let result = f();
+    let result = nonvolatile::around(name, f);
     let after = irql::current();
     if after != level {
         super::violation(

@@ -236,6 +236,7 @@ fn send(device: *mut DeviceObject, irp: *mut Irp) -> i32 {
         (*location).device_object = device;
         (&*location, (*device).driver_object.cast::<DriverObject>())
     };
+    check_copied(irp, location);
     let status = Status(unsafe_status(irp));
     if location.major_function == PNP && status != Status::NOT_SUPPORTED && device_is_top(device) {
         violation(
@@ -255,6 +256,39 @@ fn send(device: *mut DeviceObject, irp: *mut Irp) -> i32 {
             routine(device.cast(), irp.cast())
         }),
         None => complete_with(irp, Status::INVALID_DEVICE_REQUEST),
+    }
+}
+
+/// An IRP that a driver got and sends on: its location must have been copied to the next one, without the
+/// completion routine that is the driver's above, or be skipped (then the next one is the driver's own).
+fn check_copied(irp: *mut Irp, next: &IoStackLocation) {
+    // SAFETY: a live IRP, whose location above `next` is there as long as the count says so.
+    let above = unsafe {
+        if (*irp).current_location >= (*irp).stack_count {
+            return;
+        }
+        &*core::ptr::from_ref(next).add(1)
+    };
+    let empty = |location: &IoStackLocation| {
+        (location.major_function, location.minor_function) == (0, 0)
+            && location.parameters.iter().all(|parameter| parameter.is_null())
+    };
+    if empty(next) && !empty(above) {
+        violation(
+            "irp-not-copied",
+            format_args!(
+                "IRP_MJ {:#x} is forwarded and the next stack location is empty, {}",
+                above.major_function,
+                caller()
+            ),
+        );
+    }
+    let completes = |location: &IoStackLocation| (location.completion_routine, location.context);
+    if !next.completion_routine.is_null() && completes(next) == completes(above) {
+        violation(
+            "irp-not-copied",
+            format_args!("a stack location is copied with its completion routine, {}", caller()),
+        );
     }
 }
 

@@ -9,6 +9,7 @@ pub mod format;
 pub mod page_map;
 pub mod pe;
 pub mod registry;
+pub mod stale;
 
 #[cfg(target_os = "uefi")]
 pub mod apic;
@@ -60,6 +61,8 @@ pub mod log;
 pub mod memory;
 #[cfg(target_os = "uefi")]
 mod msix;
+#[cfg(target_os = "uefi")]
+mod nonvolatile;
 #[cfg(target_os = "uefi")]
 pub mod paged;
 #[cfg(target_os = "uefi")]

@@ -19,6 +19,8 @@ use object::read::pe::{
     RelocationBlockIterator,
 };
 
+mod unwind;
+
 const PAGE: u32 = 4096;
 /// No driver we load comes near; keeps a broken header from taking all memory.
 const MAX_IMAGE: u32 = 32 << 20;
@@ -90,12 +92,17 @@ struct Directories {
     imports: (u32, u32),
     relocations: (u32, u32),
     load_config: (u32, u32),
+    /// `.pdata`: RUNTIME_FUNCTION of every function that has a frame.
+    exceptions: (u32, u32),
 }
 
 /// The `N` bytes at an address of the image.
 fn bytes<const N: usize>(image: &mut [u8], at: u32) -> Result<&mut [u8; N], String> {
     let tail = image.get_mut(at as usize..);
     tail.and_then(|tail| tail.first_chunk_mut()).ok_or_else(|| format!("truncated at {at:#x}"))
+}
+fn word(bytes: &[u8], at: u32) -> Option<u32> {
+    bytes.get(at as usize..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
 }
 fn text(name: &[u8]) -> Result<String, String> {
     require(name.len() < MAX_NAME, "a name without an end")?;
@@ -271,6 +278,16 @@ impl Pe {
         Ok(imports)
     }
 
+    /// The largest frame of a function: where the function begins, and the bytes of stack that it takes.
+    pub fn largest_frame(&self, image: &[u8]) -> Option<(u32, u32)> {
+        let (start, len) = self.directories.exceptions;
+        let functions = image.get(start as usize..).and_then(|tail| tail.get(..len as usize))?;
+        let frames = functions.chunks_exact(12).filter_map(|function| {
+            Some((word(function, 0)?, unwind::frame_bytes(image, word(function, 8)?)?))
+        });
+        frames.max_by_key(|(_, bytes)| *bytes)
+    }
+
     /// Writes an address into an import slot.
     pub fn bind(image: &mut [u8], slot: u32, address: u64) -> Result<(), String> {
         *bytes(image, slot)? = address.to_le_bytes();
@@ -317,6 +334,7 @@ impl Directories {
             imports: directory(all, pe::IMAGE_DIRECTORY_ENTRY_IMPORT),
             relocations: directory(all, pe::IMAGE_DIRECTORY_ENTRY_BASERELOC),
             load_config: directory(all, pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG),
+            exceptions: directory(all, pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::sync::IrqLock;
 use super::{caller, dpc, image, irql, lock_order, paged, phys, timer, violation, wait};
 
 /// Contents of a block nobody asked to be zeroed.
-const FRESH: u8 = 0xcd;
+const FRESH: u8 = super::stale::POOL;
 /// What surrounds a block.
 const GUARD: u8 = 0xf9;
 /// Freed blocks that are remembered for the fault report.

@@ -89,6 +89,8 @@ pub enum Fault {
     LongReply,
     /// A byte behind the value is written.
     ValueOverrun,
+    /// The first word of every value that a handler wrote is what was there before.
+    StaleValue,
     /// A jack that is neither connected nor not.
     JackLies,
     /// Every proposal is accepted.
@@ -218,6 +220,7 @@ const NAMES: &[(&str, Fault)] = &[
     ("nested-request", Fault::NestedRequest),
     ("long-reply", Fault::LongReply),
     ("value-overrun", Fault::ValueOverrun),
+    ("stale-value", Fault::StaleValue),
     ("jack-lies", Fault::JackLies),
     ("any-proposal", Fault::AnyProposal),
     ("bad-default", Fault::BadDefault),

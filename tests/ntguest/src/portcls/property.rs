@@ -18,15 +18,13 @@ use super::vtable::This;
 use super::{device_lock, pending_request};
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
-use crate::kernel::{self, harsh, irql};
+use crate::kernel::{self, harsh, irql, stale};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// What lies behind a value up to the next multiple of 8, and what a value's memory holds where the client
-/// gave nothing.
-pub const UNTOUCHED: u8 = 0xa5;
+pub use crate::kernel::stale::UNTOUCHED;
 /// Bytes of an IRP.
 const IRP_BYTES: usize = 0xd0;
 /// Where an IRP says whose it is: 1, a program's.
@@ -169,6 +167,7 @@ impl Property<'_> {
             if fault::make(Fault::NestedRequest) {
                 device_lock::with("a property", || ());
             }
+            stale::paint_stack();
             driver_call("a property handler", irql::PASSIVE, || {
                 // SAFETY: a handler of the driver and a request for it.
                 Status(unsafe { handler(at) })
@@ -192,6 +191,10 @@ impl Property<'_> {
         if !behind {
             kernel::violation("property-overrun", format_args!("{self}: bytes behind the value are written"));
         }
+        let mut bytes = bytes;
+        if bytes.len() > 3 && value.iter().all(|byte| *byte == UNTOUCHED) && fault::make(Fault::StaleValue) {
+            bytes[..4].copy_from_slice(&value[..4]);
+        }
         let size = if fault::make(Fault::LongReply) { size.saturating_add(1) } else { size };
         Reply { status, size, value: bytes }
     }
@@ -203,6 +206,15 @@ impl Property<'_> {
                 "property-size",
                 format_args!("{self}: {status} with ValueSize {size}, {offered} bytes were offered"),
             );
+        }
+        if status.is_success() && verb & verb::SET == 0 {
+            let written = size.min(offered);
+            if let Some((at, what)) = stale::find(&before[..written], &reply.value[..written]) {
+                kernel::violation(
+                    "uninitialised",
+                    format_args!("{self}: the word at {at} of the value is {what} (verb {verb:#x})"),
+                );
+            }
         }
         let kept = if verb & verb::SET != 0 { 0 } else { size.min(offered) };
         if status.is_success() && reply.value[kept..] != before[kept..] {

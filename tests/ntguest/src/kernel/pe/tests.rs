@@ -118,6 +118,30 @@ fn sections_that_stay_in_memory_say_so() {
 }
 
 #[test]
+fn the_largest_frame_is_found() {
+    let mut file = driver();
+    let largest = |file: &[u8]| {
+        let pe = Pe::parse(file).unwrap();
+        pe.largest_frame(&pe.lay_out(file).unwrap())
+    };
+    assert_eq!(largest(&file), None, "no unwind information");
+    // Two functions in .data: one takes 16 bytes, the other 5,000.
+    put(&mut file, OPTIONAL + 112 + 3 * 8, &0x2180u32.to_le_bytes());
+    put(&mut file, OPTIONAL + 116 + 3 * 8, &24u32.to_le_bytes());
+    for (at, info) in [(0x780, [0x1010u32, 0x1020, 0x21a0]), (0x78c, [0x1020, 0x1030, 0x21b0])] {
+        put(&mut file, at, info.map(u32::to_le_bytes).as_flattened());
+    }
+    put(&mut file, 0x7a0, &[1, 4, 1, 0, 4, 0x12]);
+    put(&mut file, 0x7b0, &[1, 7, 2, 0, 7, 0x01, 0x71, 0x02]);
+    seal(&mut file);
+    assert_eq!(largest(&file), Some((0x1020, 0x271 * 8)));
+    // Unwind information that leaves the image is no frame.
+    put(&mut file, 0x788, &0x9000u32.to_le_bytes());
+    seal(&mut file);
+    assert_eq!(largest(&file), Some((0x1020, 0x271 * 8)));
+}
+
+#[test]
 fn a_wrong_checksum_is_refused() {
     let mut file = driver();
     file[0x7ff] ^= 1;

@@ -1,15 +1,19 @@
 //! Rules of all services but memory's (`memory_rules.rs`) after which the kernel can go on: all are broken in
 //! one boot (`selftest=rules-one-boot`), a line before each.
 
+use alloc::boxed::Box;
+use core::arch::asm;
 use core::ffi::c_void;
+use core::mem::zeroed;
 use core::ptr::{null, null_mut};
 
 use super::rules::Case;
-use super::service_rules::{build, close, open_parameters};
+use super::service_rules::{self, build, close, open_parameters};
 use super::{MS, disconnect, lower, raise, service};
-use crate::kernel::layout::{KDpc, KEvent, ListEntry};
-use crate::kernel::{image, irql, thread};
+use crate::kernel::layout::{DriverObject, KDpc, KEvent, ListEntry};
+use crate::kernel::{call, image, irql, thread};
 use crate::portcls::adapter;
+use crate::portcls::layout::DeviceObject;
 
 /// Room for any object of the kernel's, aligned as pool is.
 #[repr(align(16))]
@@ -23,6 +27,20 @@ impl Room {
     const fn at<T>(&mut self) -> *mut T {
         self.0.as_mut_ptr().cast()
     }
+}
+
+/// A device whose driver sends each PnP IRP on to the bus as it is.
+fn forwarding_device() -> *mut c_void {
+    unsafe extern "win64" fn forward(_: *mut c_void, irp: *mut c_void) -> i32 {
+        service!("IofCallDriver" as fn(*mut c_void, *mut c_void) -> i32)(adapter::pdo().cast(), irp)
+    }
+    // SAFETY: numbers, pointers and optional functions, for which zero is a value.
+    let (mut driver, mut device) =
+        unsafe { (Box::new(zeroed::<DriverObject>()), Box::new(zeroed::<DeviceObject>())) };
+    driver.major_function[0x1b] = Some(forward);
+    device.driver_object = Box::into_raw(driver).cast();
+    device.stack_size = 2;
+    Box::into_raw(device).cast()
 }
 
 /// The rules, and how they are broken.
@@ -191,6 +209,19 @@ pub const CASES: &[Case] = &[
         }
         service!("IofCallDriver" as fn(*mut c_void, *mut u8) -> i32)(adapter::pdo().cast(), irp);
         service!("IoFreeIrp" as fn(*mut u8))(irp);
+    }),
+    ("irp-not-copied", || {
+        let device = forwarding_device();
+        let irp = service_rules::build_for(device);
+        // SAFETY: a new IRP: its status is at 0x30.
+        unsafe { irp.add(0x30).cast::<u32>().write(0xc000_00bb) };
+        service!("IofCallDriver" as fn(*mut c_void, *mut u8) -> i32)(device, irp);
+    }),
+    ("nonvolatile-registers", || {
+        call::driver_call("selftest", irql::DISPATCH, || {
+            // SAFETY: none: it is not given back, which is the case.
+            unsafe { asm!("pxor xmm9, xmm9", options(nostack)) };
+        });
     }),
     ("irp-unknown", || {
         let block = super::allocate(0x118);

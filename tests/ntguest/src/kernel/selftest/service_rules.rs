@@ -74,8 +74,13 @@ pub fn create_thread(routine: usize) -> usize {
 
 /// A PnP IRP for the PDO whose status nobody set.
 pub fn build() -> *mut u8 {
+    build_for(adapter::pdo().cast())
+}
+
+/// The same for another device.
+pub fn build_for(device: *mut c_void) -> *mut u8 {
     type Build = extern "win64" fn(u32, *mut c_void, usize, u32, usize, usize, usize) -> *mut u8;
     // SAFETY: the thunk leads to a function of this type.
     let build = unsafe { core::mem::transmute::<usize, Build>(super::thunk("IoBuildSynchronousFsdRequest")) };
-    build(0x1b, adapter::pdo().cast(), 0, 0, 0, 0, 0)
+    build(0x1b, device, 0, 0, 0, 0, 0)
 }
