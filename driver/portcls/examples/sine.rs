@@ -18,8 +18,6 @@
 
 extern crate alloc;
 
-use core::ffi::c_void;
-
 use nt::NtResult;
 use nt::spinlock::SpinLock;
 use nt::status::{
@@ -119,9 +117,7 @@ macro_rules! describe {
                 _pin: u32,
                 _client: In<'_, KSDATARANGE>,
                 _ours: In<'_, KSDATARANGE>,
-                _length: u32,
-                _format: *mut c_void,
-                _format_length: Out<'_, u32>,
+                _format: OutFormat<'_>,
             ) -> NtResult {
                 Err(STATUS_NOT_IMPLEMENTED)
             }

@@ -1,6 +1,5 @@
 //! The miniport of the topology filter: it describes the filter and knows what its clients know.
 
-use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::NtResult;
@@ -9,7 +8,7 @@ use nt::status::STATUS_NOT_IMPLEMENTED;
 use portcls_sys::com::params::UnknownIn;
 use portcls_sys::interfaces::{
     IMiniportPnpNotify, IMiniportTopology, IPortTopology, IResourceList, Miniport, MiniportPnpNotify,
-    MiniportTopology,
+    MiniportTopology, OutFormat,
 };
 use portcls_sys::ks::KSDATARANGE;
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
@@ -142,9 +141,7 @@ impl Miniport for TopologyMiniport {
         _pin: u32,
         _client: In<'_, KSDATARANGE>,
         _ours: In<'_, KSDATARANGE>,
-        _length: u32,
-        _format: *mut c_void,
-        _format_length: Out<'_, u32>,
+        _format: OutFormat<'_>,
     ) -> NtResult {
         Err(STATUS_NOT_IMPLEMENTED)
     }

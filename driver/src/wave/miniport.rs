@@ -1,12 +1,10 @@
 //! The WaveRT miniport: describes the filter, finds common formats, makes streams.
 
-use core::ffi::c_void;
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::status::{
-    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_NOT_READY, STATUS_INVALID_PARAMETER,
-    STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
+    STATUS_DEVICE_NOT_READY, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED,
+    STATUS_NOT_SUPPORTED,
 };
 use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION, PCIBus};
 use nt::{NTSTATUS, NtResult};
@@ -14,11 +12,11 @@ use portcls_sys::com::params::UnknownIn;
 use portcls_sys::interfaces::{
     IMiniportAudioSignalProcessing, IMiniportPnpNotify, IMiniportWaveRT, IMiniportWaveRTStream,
     IMiniportWaveRTStreamNotification, IPortWaveRT, IPortWaveRTStream, IResourceList, Miniport,
-    MiniportAudioSignalProcessing, MiniportPnpNotify, MiniportWaveRT,
+    MiniportAudioSignalProcessing, MiniportPnpNotify, MiniportWaveRT, OutFormat, OutModes,
 };
 use portcls_sys::ks::{KSDATAFORMAT, KSDATAFORMAT_WAVEFORMATEX_BYTES, KSDATARANGE};
 use portcls_sys::pc::PCFILTER_DESCRIPTOR;
-use portcls_sys::{Com, ComIn, ComOut, GUID, In, InOut, Out, com_class};
+use portcls_sys::{Com, ComIn, ComOut, GUID, In, Out, com_class};
 
 use super::descriptors::{WaveFilter, bridge_pin, host_pin};
 use super::format::{FormatError, Prefix};
@@ -103,9 +101,7 @@ impl Miniport for WaveMiniport {
         pin: u32,
         client: In<'_, KSDATARANGE>,
         ours: In<'_, KSDATARANGE>,
-        length: u32,
-        format: *mut c_void,
-        format_length: Out<'_, u32>,
+        format: OutFormat<'_>,
     ) -> NtResult {
         if pin != host_pin(self.endpoint.direction) {
             return Err(STATUS_NOT_IMPLEMENTED);
@@ -114,28 +110,14 @@ impl Miniport for WaveMiniport {
         let Endpoint { direction, can, .. } = self.endpoint;
         let channels = self.config.default_format.channels(direction, can);
         let common = ranges::intersect(client.as_slice(), ours.as_slice(), can, channels)?;
-        let common = match usize::try_from(length).unwrap_or(0) {
+        let common = match usize::try_from(format.room()).unwrap_or(0) {
             // Room for a KSDATAFORMAT_WAVEFORMATEX and no more, as it is packed or as a client counts that
             // does not pack it. What it does not say is no match, for KS goes on to the next of our ranges
             // then, as it does not when room is lacking.
             KSDATAFORMAT_WAVEFORMATEX_BYTES | 88 => common.to_short_bytes().ok_or(STATUS_NO_MATCH)?,
             _ => common.to_bytes(),
         };
-        let common = common.as_slice();
-        format_length.write(u32::try_from(common.len()).unwrap_or(0))?;
-        if length == 0 {
-            return Err(STATUS_BUFFER_OVERFLOW);
-        }
-        let room = usize::try_from(length).unwrap_or(0);
-        match NonNull::new(format.cast::<u8>()) {
-            Some(place) if room >= common.len() => {
-                // SAFETY: not NULL, so by the interface's contract `length` bytes of room, at least as many
-                // as are written.
-                unsafe { place.copy_from_nonoverlapping(NonNull::from(common).cast(), common.len()) };
-                Ok(())
-            }
-            _ => Err(STATUS_BUFFER_TOO_SMALL),
-        }
+        format.write(common.as_slice())
     }
 }
 
@@ -196,32 +178,15 @@ impl MiniportPnpNotify for WaveMiniport {
     }
 }
 
-#[allow(
-    clippy::not_unsafe_ptr_arg_deref,
-    reason = "the array comes from PortCls, whose contract for it is the trait's"
-)]
 impl MiniportAudioSignalProcessing for WaveMiniport {
-    fn get_modes(&self, pin: u32, place: *mut GUID, mut count: InOut<'_, u32>) -> NtResult {
+    fn get_modes(&self, pin: u32, modes: OutModes<'_>) -> NtResult {
         if pin == bridge_pin(self.endpoint.direction) {
             return Err(STATUS_NOT_SUPPORTED);
         }
-        let room = count.get().ok_or(STATUS_INVALID_PARAMETER)?;
         if pin != host_pin(self.endpoint.direction) {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        let modes = self.modes();
-        let there = u32::try_from(modes.len()).unwrap_or(0);
-        count.set(there);
-        let Some(place) = NonNull::new(place) else { return Ok(()) };
-        if room < there {
-            return Err(STATUS_BUFFER_TOO_SMALL);
-        }
-        for (index, mode) in modes.iter().enumerate() {
-            // SAFETY: not NULL, so by the interface's contract room for `room` GUIDs, at least as many as
-            // there are modes.
-            unsafe { place.add(index).write_unaligned(*mode) };
-        }
-        Ok(())
+        modes.write(self.modes())
     }
 }
 

@@ -98,6 +98,9 @@ pub struct InterfaceLayout {
 /// compile time), a trait with one safe method per row for those who implement it, and one `unsafe` method
 /// per row on [`ComRef`](crate::ComRef) for those who call it.
 ///
+/// Where two arguments are one thing to the implementor (a place and its room), the row says how its method
+/// takes them: `taken (pin: u32 = pin, modes: OutModes<'_> = ...)`. A caller gives them one by one.
+///
 /// A row's return is `void`, a type, or `status`: NTSTATUS in the table, [`NtResult`](nt::NtResult) in Rust.
 macro_rules! interface {
     ($(
@@ -105,7 +108,8 @@ macro_rules! interface {
         $name:ident : $parent:ident, $iid:literal, implemented as $trait:ident : $parent_trait:path, table $table:ident {
             $(
                 $(#[$method_doc:meta])*
-                $slot:literal $c_name:ident as $method:ident ( $($arg:ident : $ty:ty),* $(,)? ) -> $ret:ident;
+                $slot:literal $c_name:ident as $method:ident ( $($arg:ident : $ty:ty),* $(,)? )
+                    $(taken ( $($part:ident : $part_ty:ty = $from:expr),* $(,)? ))? -> $ret:ident;
             )*
         }
     )*) => { $(
@@ -150,7 +154,9 @@ macro_rules! interface {
         #[doc = ""]
         #[doc = "Raw pointers among the parameters are as the caller of the interface promised: valid or NULL, for the call."]
         pub trait $trait: $parent_trait {
-            $( $(#[$method_doc])* fn $method(&self, $($arg: $ty),*) -> $crate::com::interface::rust!($ret); )*
+            $( $crate::com::interface::method!(
+                [$(#[$method_doc])*] $method ($($arg: $ty),*) $(($($part: $part_ty),*))? -> $ret
+            ); )*
         }
 
         // SAFETY: every function recovers the object with `SLOT` and `T` from here.
@@ -164,7 +170,10 @@ macro_rules! interface {
                         // SAFETY: this function is only in tables of word `SLOT` of a `ComObject<T>`, and
                         // callers call live objects.
                         let object = unsafe { $crate::ComObject::<T>::from_this::<SLOT>(this) };
-                        $crate::com::interface::into_abi!($ret, <T as $trait>::$method(object, $($arg),*))
+                        let result = $crate::com::interface::call!(
+                            (<T as $trait>::$method) object ($($arg),*) $(($($from),*))?
+                        );
+                        $crate::com::interface::into_abi!($ret, result)
                     }
                     $method::<T, SLOT>
                 }, )*
@@ -196,6 +205,26 @@ macro_rules! interface {
                 ),)*],
             },
         )*];
+    };
+}
+
+/// A row's method in the trait: with the arguments of the table, or as they are taken.
+macro_rules! method {
+    ([$($doc:tt)*] $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ident) => {
+        $($doc)* fn $method(&self, $($arg: $ty),*) -> $crate::com::interface::rust!($ret);
+    };
+    ([$($doc:tt)*] $method:ident ($($arg:ident : $ty:ty),*) ($($part:ident : $part_ty:ty),*) -> $ret:ident) => {
+        $($doc)* fn $method(&self, $($part: $part_ty),*) -> $crate::com::interface::rust!($ret);
+    };
+}
+
+/// Calls it from the table.
+macro_rules! call {
+    (($method:expr) $object:ident ($($arg:expr),*)) => {
+        $method($object, $($arg),*)
+    };
+    (($method:expr) $object:ident ($($arg:expr),*) ($($part:expr),*)) => {
+        $method($object, $($part),*)
     };
 }
 
@@ -248,4 +277,4 @@ macro_rules! from_abi {
     };
 }
 
-pub(crate) use {abi, from_abi, interface, into_abi, rust};
+pub(crate) use {abi, call, from_abi, interface, into_abi, method, rust};

@@ -1,4 +1,5 @@
 //! What the driver implements for a filter: miniports and what ports ask them for.
+use super::answers::{OutFormat, OutModes};
 use super::port::{IPortTopology, IPortWaveRT, IPortWaveRTStream};
 use super::stream::IMiniportWaveRTStream;
 use super::support::IResourceList;
@@ -17,9 +18,14 @@ interface! {
         3 GetDescription as get_description(description: Out<'_, *const PCFILTER_DESCRIPTOR>) -> status;
         /// The best format in the intersection of a client's range with one of ours. STATUS_NOT_IMPLEMENTED
         /// lets PortCls do it. `length` 0: only the size is asked for, answer STATUS_BUFFER_OVERFLOW; too
-        /// little: STATUS_BUFFER_TOO_SMALL. No format is in both: STATUS_NO_MATCH.
+        /// little: STATUS_BUFFER_TOO_SMALL ([`OutFormat::write`] does both). No format is in both:
+        /// STATUS_NO_MATCH.
         4 DataRangeIntersection as data_range_intersection(
             pin: u32, client: In<'_, KSDATARANGE>, ours: In<'_, KSDATARANGE>, length: u32, format: *mut c_void, format_length: Out<'_, u32>,
+        ) taken (
+            pin: u32 = pin, client: In<'_, KSDATARANGE> = client, ours: In<'_, KSDATARANGE> = ours,
+            // SAFETY: by the interface's contract NULL or `length` bytes of room, for the call.
+            format: OutFormat<'_> = unsafe { OutFormat::from_raw(format, length, format_length) },
         ) -> status;
     }
 
@@ -55,7 +61,12 @@ interface! {
     IMiniportAudioSignalProcessing: IUnknown, "B532678C-BE50-472D-9973-8A6F16594989", implemented as MiniportAudioSignalProcessing: ComClass, table IMiniportAudioSignalProcessingVtbl {
         /// `modes` NULL: set the count, succeed. Too small: set the count, STATUS_BUFFER_TOO_SMALL. Bridge
         /// pin: STATUS_NOT_SUPPORTED. No such pin: STATUS_INVALID_PARAMETER.
-        3 GetModes as get_modes(pin: u32, modes: *mut GUID, count: InOut<'_, u32>) -> status;
+        /// ([`OutModes::write`] does the sizes.)
+        3 GetModes as get_modes(pin: u32, modes: *mut GUID, count: InOut<'_, u32>) taken (
+            pin: u32 = pin,
+            // SAFETY: by the interface's contract NULL or room for as many modes as the count says.
+            modes: OutModes<'_> = unsafe { OutModes::from_raw(modes, count) },
+        ) -> status;
     }
 
     /// Names of pins that change; else the descriptor's. Windows 7.

@@ -12,6 +12,7 @@
 //! IMusicTechnology, WavePci, WaveCyclic, MIDI, DMus), and the side-band interfaces of Bluetooth and USB,
 //! whose headers are others.
 pub mod adapter;
+pub mod answers;
 pub mod audio_engine;
 pub mod drm;
 pub mod etw;
@@ -23,6 +24,7 @@ pub mod stream;
 pub mod support;
 
 pub use adapter::*;
+pub use answers::*;
 pub use audio_engine::*;
 pub use drm::*;
 pub use etw::*;

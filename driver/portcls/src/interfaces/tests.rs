@@ -313,9 +313,7 @@ impl Miniport for Maker {
         _: u32,
         _: In<'_, KSDATARANGE>,
         _: In<'_, KSDATARANGE>,
-        _: u32,
-        _: *mut c_void,
-        _: Out<'_, u32>,
+        _: OutFormat<'_>,
     ) -> NtResult {
         Err(STATUS_NOT_IMPLEMENTED)
     }

@@ -1,6 +1,6 @@
 //! Tests of [`super`]: what the port and the endpoint builder would notice.
 
-use portcls_sys::ComRef;
+use nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL};
 use portcls_sys::guid::{
     AUDIO_SIGNALPROCESSINGMODE_DEFAULT, AUDIO_SIGNALPROCESSINGMODE_RAW, GUID_NULL,
     KSATTRIBUTEID_AUDIOSIGNALPROCESSING_MODE, KSDATAFORMAT_SPECIFIER_NONE, KSDATAFORMAT_TYPE_AUDIO,
@@ -8,6 +8,7 @@ use portcls_sys::guid::{
 };
 use portcls_sys::ks::{KSATTRIBUTE_LIST, KSDATARANGE_AUDIO};
 use portcls_sys::pc::{PCCONNECTION_DESCRIPTOR, PCFILTER_NODE};
+use portcls_sys::{ComRef, InOut};
 
 use super::*;
 use crate::default_format::{DefaultFormat, STANDARD};
@@ -78,9 +79,7 @@ fn intersect(pin: u32, ours: &KSDATARANGE_AUDIO, length: u32) -> (NtResult, u32,
         pin,
         In::new(&client.DataRange),
         In::new(&ours.DataRange),
-        length,
-        format.as_mut_ptr().cast(),
-        Out::new(&mut reported),
+        OutFormat::new(&mut format[..length as usize], &mut reported),
     );
     (result, reported, format)
 }
@@ -206,8 +205,8 @@ fn what_is_proposed_is_what_a_wildcard_gets() {
         let (mut length, mut format) = (0, [0xEE; FORMAT_BYTES_MAX]);
         let pin = host_pin(miniport.endpoint.direction);
         let (client, mine) = (In::new(&wildcard.DataRange), In::new(&ours.DataRange));
-        let place = format.as_mut_ptr().cast();
-        miniport.data_range_intersection(pin, client, mine, 104, place, Out::new(&mut length)).unwrap();
+        let place = OutFormat::new(&mut format[..104], &mut length);
+        miniport.data_range_intersection(pin, client, mine, place).unwrap();
         assert_eq!(AudioFormat::parse(&format).ok(), miniport.default_format());
         let expected = default_format.of(miniport.endpoint.direction, miniport.endpoint.can);
         assert_eq!(miniport.default_format(), expected);
@@ -318,9 +317,9 @@ fn modes_of(stream: u32, both: bool, pin: u32, room: Option<u32>) -> (NtResult, 
     let (miniport, _adapter) =
         configured(stream, RegistryConfig { both_modes: both, ..RegistryConfig::default() });
     let mut modes = vec![GUID_NULL; room.unwrap_or(0) as usize];
-    let place = if room.is_some() { modes.as_mut_ptr() } else { core::ptr::null_mut() };
     let mut count = room.unwrap_or(77);
-    let result = miniport.get_modes(pin, place, InOut::new(&mut count));
+    let place = room.is_some().then_some(modes.as_mut_slice());
+    let result = miniport.get_modes(pin, OutModes::new(place, &mut count));
     (result, count, modes)
 }
 
@@ -342,9 +341,16 @@ fn modes_follow_the_protocol_of_sizes() {
         assert_eq!(both(Some(2)), (Ok(()), 2, vec![default, raw]));
     }
     let (miniport, _adapter) = miniport();
-    // SAFETY: NULL, which the type allows.
-    let nowhere = unsafe { core::mem::zeroed::<InOut<'_, u32>>() };
-    assert_eq!(miniport.get_modes(0, core::ptr::null_mut(), nowhere), Err(STATUS_INVALID_PARAMETER));
+    // As a port calls it: a place and its room, one by one.
+    let by_table: ComRef<IMiniportAudioSignalProcessing> = miniport.to_interface();
+    let (mut count, mut modes) = (2, [GUID_NULL; 2]);
+    // SAFETY: room for two modes; NULL, which both types allow.
+    unsafe {
+        by_table.get_modes(0, modes.as_mut_ptr(), InOut::new(&mut count)).unwrap();
+        let nowhere = core::mem::zeroed::<InOut<'_, u32>>();
+        assert_eq!(by_table.get_modes(0, core::ptr::null_mut(), nowhere), Err(STATUS_INVALID_PARAMETER));
+    }
+    assert_eq!((count, modes), (1, [default, GUID_NULL]));
 }
 
 #[test]
