@@ -25,7 +25,23 @@ pub const EVENTS: &[Event] = &[
     // The system sleeps, and hibernates: the card comes back as from a reset.
     Event { name: "s3", ..PLAIN },
     Event { name: "s4", ..PLAIN },
+    // No card at D0, and another one after hibernation (STREAMS, of DATASHEET 3, says two of each direction):
+    // streams fail, nothing hangs, and the card that is there at the next D0 plays.
+    Event { name: "d3-gone", after: After::Lost, skipped: &BESIDE, ..PLAIN },
+    Event {
+        name: "s4-other",
+        settings: &["other_card=0xc:0x202"],
+        after: After::Lost,
+        skipped: &BESIDE,
+        ..PLAIN
+    },
     // The performance counter jumps by 500 ms, and by -50 ms.
     Event { name: "counter-forward", ..PLAIN },
     Event { name: "counter-back", ..PLAIN },
 ];
+
+/// Cells in which a stream beside the one that is judged would be lost too.
+const BESIDE: [(Skip, &str); 1] = [(
+    Skip::OpenDuplex,
+    "the other stream is lost too, and its client does not know that it is to begin again",
+)];

@@ -68,7 +68,6 @@ pub enum After {
     /// It goes on at the next frame: nothing is missing and nothing is heard twice.
     GoesOn,
     /// It is gone. What it had played is a beginning of its piece, and the next stream plays the piece whole.
-    #[expect(dead_code, reason = "for events that take the device away")]
     Lost,
 }
 

@@ -8,7 +8,7 @@ use super::register_checker::{ClockRegisterChecker, Finding, PositionRegisterChe
 use super::stream::PinStream;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
 use crate::kernel::user_page::UserPage;
-use crate::kernel::{self, cfg, irql, memory, time};
+use crate::kernel::{self, cfg, gone, irql, memory, time};
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::layout::KsRtAudioHwRegister;
 use crate::portcls::power;
@@ -258,7 +258,9 @@ fn read_in_d0(register: &Register) -> Option<(u64, u64, u64)> {
     let (power, begun) = (power::time_in_d0(), time::interrupt_time_100ns());
     let value = register.read();
     let ended = time::interrupt_time_100ns();
-    (power.is_some() && power::time_in_d0() == power).then_some((value, begun, ended))
+    // A card that did not come back has no registers.
+    let there = power.is_some() && power::time_in_d0() == power && !gone::is_gone();
+    there.then_some((value, begun, ended))
 }
 
 fn report(found: Result<(), Finding>) {

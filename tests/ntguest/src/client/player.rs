@@ -189,13 +189,7 @@ impl Player<'_> {
     /// `set-state`).
     fn let_go(&self) {
         let taken = self.planned.is_some_and(PlannedEvent::took_the_stream);
-        for state in [State::Pause, State::Acquire, State::Stop] {
-            if taken {
-                let _ = still::set_state(self.stream, state);
-            } else {
-                let _ = self.stream.set_state(state);
-            }
-        }
+        still::go_down(self.stream, taken);
     }
 
     /// The event, if it comes in this state; `meanwhile` is what the client does in its midst.

@@ -11,7 +11,7 @@ use super::player::{self, Failed, SLOTS, buffer_ms, expect, fail, slots};
 use super::poller::{self, Poller};
 use super::position::PositionChecker;
 use super::recorder::{Mode, Recorder, Until};
-use super::still::{expect_frozen, set_state};
+use super::still::{self, expect_frozen, set_state};
 use super::stream::{CyclicBuffer, PinStream, State};
 use super::timing_stats::EventTimes;
 use crate::kernel::event::{Event, EventKind, wait};
@@ -144,14 +144,8 @@ fn session(stream: &PinStream, buffer: &CyclicBuffer, order: &Order<'_>) -> Resu
     let result = states(stream, buffer, order, &registers, &event);
     if result.is_err() {
         let taken = order.planned.is_some_and(PlannedEvent::took_the_stream);
-        for state in [State::Pause, State::Acquire, State::Stop] {
-            // Where an event took the stream this must succeed all the same (rule `set-state`).
-            if taken {
-                let _ = set_state(stream, state);
-            } else {
-                let _ = stream.set_state(state);
-            }
-        }
+        // Where an event took the stream this must succeed all the same (rule `set-state`).
+        still::go_down(stream, taken);
     } else {
         expect_zero_positions(stream, "after STOP");
         registers.expect_zero("capture after STOP");

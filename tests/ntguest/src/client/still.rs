@@ -4,6 +4,7 @@ use super::player::{Failed, fail};
 use super::stream::{PinStream, State};
 use crate::kernel::event::Event;
 use crate::kernel::{self, irql, thread};
+use crate::portcls::power;
 
 /// How long a stream that is not running is watched at least, and at most, 100-ns units.
 const WATCH: core::ops::RangeInclusive<i64> = 300_000..=5_000_000;
@@ -15,6 +16,21 @@ pub fn set_state(stream: &PinStream, state: State) -> Result<(), Failed> {
         Ok(())
     } else {
         Err(fail("set-state", format_args!("SetState({state:?}): {status}")))
+    }
+}
+
+/// Down to STOP from wherever it is, whatever has failed; all of it must succeed if it is `expected` to (rule
+/// `set-state`).
+pub fn go_down(stream: &PinStream, expected: bool) {
+    for state in [State::Pause, State::Acquire, State::Stop] {
+        if (state as u32) >= power::state_of(stream.this()) {
+            continue;
+        }
+        if expected {
+            let _ = set_state(stream, state);
+        } else {
+            let _ = stream.set_state(state);
+        }
     }
 }
 

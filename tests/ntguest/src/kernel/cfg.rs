@@ -13,6 +13,7 @@ pub const KERNEL_KEYS: &[&str] = &[
     "dma_bits",
     "seed",
     "mark_reg",
+    "other_card",
     "quiet_regs",
     "trace",
     "harsh",

@@ -57,6 +57,8 @@ const RESET: i64 = 1_000_000;
 const PENDING_MS: u64 = 1000;
 /// How long the function is in D0 before the driver is told, 100-ns units: what is pending comes meanwhile.
 const BEFORE_SET_POWER: i64 = 200_000;
+/// Bytes of BAR 0 that another card has too.
+const OTHER_REGISTERS: u64 = 0x60;
 /// Places in the driver that are named; further ones are only counted.
 const NAMED: usize = 16;
 
@@ -79,6 +81,8 @@ struct Saved {
 static SAVED: IrqLock<Option<Saved>> = IrqLock::new(None);
 /// Where in the driver rule `register-in-d3` was broken.
 static REPORTED: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
+/// A page with the registers of another card.
+static OTHER_CARD: IrqLock<Option<u64>> = IrqLock::new(None);
 /// How often the function went to D3 with an interrupt pending that nobody had served.
 static PENDING: AtomicU32 = AtomicU32::new(0);
 
@@ -257,6 +261,30 @@ fn quiet_registers() -> Vec<(u64, u32)> {
         })
     })
     .collect()
+}
+
+/// The registers of another card, in memory: those of this one but for one. Read before it has no power.
+pub fn other_card() -> Option<u64> {
+    *OTHER_CARD.lock()
+}
+
+/// Remembers what another card's registers are (cfg `other_card=OFFSET:VALUE`).
+pub fn prepare_other_card() {
+    let Some(text) = cfg::get("other_card") else { return };
+    let parsed = text.split_once(':').and_then(|(at, value)| Some((cfg::number(at)?, cfg::number(value)?)));
+    let Some((at, value)) = parsed.filter(|(at, _)| at % 4 == 0 && *at < PAGE) else {
+        super::bad_input(format_args!(
+            "ntguest.cfg: other_card={text} is not OFFSET:VALUE in the first page of BAR 0"
+        ))
+    };
+    let mut other = OTHER_CARD.lock();
+    let page = *other.get_or_insert_with(phys::alloc_kernel);
+    // The registers of the card alone: beyond them its first page may hold what a read changes.
+    for offset in (0..OTHER_REGISTERS).step_by(4) {
+        let word = if offset == at { value as u32 } else { read_register(pci::card(), offset) };
+        // SAFETY: an aligned word of a page that is ntguest's alone.
+        unsafe { paging::phys_ptr(page + offset).cast::<u32>().write_volatile(word) }
+    }
 }
 
 /// By a mapping of ntguest's own.

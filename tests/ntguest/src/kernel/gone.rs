@@ -10,6 +10,8 @@ use super::d3::{self, Context};
 use super::{dma, lock_watch, pci};
 
 static GONE: AtomicBool = AtomicBool::new(false);
+/// It was put back in D3.
+static IS_BACK: AtomicBool = AtomicBool::new(false);
 /// Calls of imports that are left until it goes; 0: it does not go by itself.
 static LEFT: AtomicU32 = AtomicU32::new(0);
 
@@ -36,6 +38,28 @@ pub fn count_call() {
     let one_less = |left: u32| left.checked_sub(1);
     if LEFT.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less) == Ok(1) {
         pull();
+    }
+}
+
+/// In D3 another card takes its place: at D0 the driver finds registers of BAR 0 that are those of the card
+/// that it knew but for one (cfg `other_card=OFFSET:VALUE`), and what it writes is lost. Without the key it
+/// finds none: all ones.
+pub fn exchange() {
+    GONE.store(true, Ordering::Release);
+    lock_watch::set_gone(d3::other_card().or_else(pci::nobody));
+}
+
+/// In D3 the card that was there is put back in its place.
+pub fn change_back() {
+    lock_watch::set_gone(None);
+    IS_BACK.store(true, Ordering::Release);
+}
+
+/// The function is in D0, with its configuration; the driver is not told yet.
+pub fn in_d0() {
+    if IS_BACK.swap(false, Ordering::AcqRel) {
+        GONE.store(false, Ordering::Release);
+        dma::card_is_back();
     }
 }
 

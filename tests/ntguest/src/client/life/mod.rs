@@ -24,12 +24,13 @@ use super::player::{Failed, fail};
 use super::record::{self, Order, Recording};
 use super::recorder::{Mode, Until};
 use super::still;
-use super::stream::PinStream;
+use super::stream::{PinStream, State};
 use super::wav::Wav;
 use crate::kernel::event::Event;
 use crate::kernel::thread::{self, DRIVER_STACK};
-use crate::kernel::{self, cfg, time};
+use crate::kernel::{self, cfg, irql, time};
 use crate::portcls::endpoint::{self, Endpoint};
+use crate::portcls::power as device_power;
 use alloc::borrow::Cow;
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -52,6 +53,8 @@ const EVENTS: &[LifeEvent] = &[
     LifeEvent { name: "s4", make: power::s4, restore: nothing_to_restore },
     LifeEvent { name: "counter-forward", make: counter::forward, restore: nothing_to_restore },
     LifeEvent { name: "counter-back", make: counter::back, restore: nothing_to_restore },
+    LifeEvent { name: "d3-gone", make: power::d3_gone, restore: power::known_card_again },
+    LifeEvent { name: "s4-other", make: power::s4_other, restore: power::known_card_again },
     LifeEvent { name: "d3-lost", make: power::d3_lost, restore: nothing_to_restore },
 ];
 
@@ -80,6 +83,34 @@ impl Scene<'_> {
         if let Some((stream, event)) = self.stream {
             still::expect_frozen(stream, event, self.packet_100ns);
         }
+    }
+}
+
+impl Scene<'_> {
+    /// The card is not there: whatever the client asks comes back, nothing is signalled, and the stream does
+    /// not run (rule `removal`).
+    fn expect_dead(&self) -> Result<(), Failed> {
+        let Some((stream, event)) = self.stream else { return Ok(()) };
+        let signals = event.signals();
+        for level in [irql::PASSIVE, irql::DISPATCH] {
+            let _ = stream.position(level);
+        }
+        let _ = (stream.packet_count(), stream.presentation());
+        if stream.has_read_packets() && stream.read_packet().is_ok() {
+            return Err(fail(
+                "removal",
+                format_args!("GetReadPacket has a packet of a card that is not there"),
+            ));
+        }
+        let open = device_power::state_of(stream.this());
+        if open >= State::Acquire as u32 && stream.set_state(State::Run).is_success() {
+            return Err(fail("removal", format_args!("a stream of a card that is not there goes to RUN")));
+        }
+        thread::sleep_100ns(200_000);
+        if event.signals() != signals {
+            return Err(fail("removal", format_args!("a card that is not there has signalled the event")));
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::player::{Failed, fail};
 use super::super::stream::PinStream;
 use super::{After, Scene};
 use crate::kernel::d3::{self, Context};
-use crate::kernel::{irql, thread, time};
+use crate::kernel::{gone, irql, thread, time};
 use crate::portcls::power::{self, Sleep};
 use crate::portcls::status::Status;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -50,6 +50,34 @@ pub fn s3(scene: &mut Scene<'_>) -> Result<After, Failed> {
 /// The system hibernates, and the same card is there when it comes back, reset.
 pub fn s4(scene: &mut Scene<'_>) -> Result<After, Failed> {
     system_sleep(scene, Sleep::S4)
+}
+
+/// D3, and no card at D0: all its registers read as ones.
+pub fn d3_gone(scene: &mut Scene<'_>) -> Result<After, Failed> {
+    let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+    power::in_d3(round.is_multiple_of(2), Context::Lost, gone::exchange)
+        .map_err(|status| fail("call-failed", format_args!("a power IRP of the device: {status}")))?;
+    scene.expect_dead()?;
+    Ok(After::Lost)
+}
+
+/// The system hibernates, and another card is there when it comes back.
+pub fn s4_other(scene: &mut Scene<'_>) -> Result<After, Failed> {
+    d3::prepare_other_card();
+    let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+    power::in_system_sleep(round.is_multiple_of(2), Sleep::S4, || {
+        time::jump(SLEPT);
+        gone::exchange();
+    })
+    .map_err(|status| fail("call-failed", format_args!("a power IRP of the system: {status}")))?;
+    scene.expect_dead()?;
+    Ok(After::Lost)
+}
+
+/// The card that the driver knew is back: with the next D0 it is found.
+pub fn known_card_again() -> Result<(), Failed> {
+    power::in_d3(false, Context::Lost, gone::change_back)
+        .map_err(|status| fail("call-failed", format_args!("a power IRP of the device: {status}")))
 }
 
 /// The performance counter goes on while the system sleeps, the interrupt time does not.
