@@ -234,6 +234,9 @@ fn a_file_is_for_one_client_and_nobody_else_takes_it() {
         let line = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && line.contains(said), "{words:?}: {line}");
     }
+    let output = serving.control(&["jack", "0", "--script", "x.txt"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--script is no part of a command; "));
     assert!(!dir.path().join("new.wav").exists(), "what was made for nothing is gone");
     serving.end();
 }

@@ -36,7 +36,8 @@ Commands (STREAM counts from 0: first those that play, then those that capture):
   source STREAM SOURCE     What a stream captures from its next frame on: wav:FILE (from its beginning; up to 1 GiB, copied into memory),
                            tone:HZ, silence. It stays so until it is changed
   sink STREAM SINK         Where a stream's sound goes from its next frame on, none lost: wav:FILE, raw:FILE (a new regular file, for the sound of one
-                           client in one format; then it goes where serve --sink says), null, default (where serve --sink says)
+                           client in one format; then it goes where serve --sink says. It is empty until something is heard), null, default (where
+                           serve --sink says)
   volume STREAM [DB|mute]  The host's volume, behind the guest's own: -96 to 0 dB; what a loopback hears is not changed by it
   stats                    The present client's figures as JSON, those of serve --stats
   help                     What the card understands
@@ -80,6 +81,12 @@ pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
     if let Some(script) = &arguments.script {
         super::control_script::run(&arguments.socket, script, print)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    // A command is taken as it is, for a volume begins with a minus; so clap does not see an option behind it.
+    if let Some(option) = arguments.command.iter().find(|word| word.starts_with("--")) {
+        return Err(bad_input(format!(
+            "{option} is no part of a command; write it alone: ringwave control SOCKET --script FILE"
+        )));
     }
     let line = arguments.command.join(" ");
     if line.contains('\n') {

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use ringwave_audio::StreamFormat;
-use ringwave_audio::wav::{self, Sound, WavFile};
+use ringwave_audio::wav::{Samples, Sound, WavFile};
 use ringwave_regs::format;
 
 use crate::error::Error;
@@ -20,6 +20,8 @@ pub struct Input {
     pub frames: u64,
     /// Sample rate in Hz.
     pub rate: u32,
+    /// The speakers of its channels, if it says: no card knows them, so what arrives gets them from here.
+    pub speakers: Option<u32>,
     /// Size of the file in bytes.
     pub file_bytes: u64,
 }
@@ -37,7 +39,8 @@ impl Input {
         if file_bytes > BYTES_MAX {
             return Err(bad(format!("longer than {} MiB; cut it", BYTES_MAX >> 20)));
         }
-        let sound = wav::read(path).map_err(|e| bad(e.to_string()))?;
+        let samples = Samples::open(path).map_err(|e| bad(e.to_string()))?;
+        let (speakers, sound) = (samples.speakers(), samples.sound().map_err(|e| bad(e.to_string()))?);
         let StreamFormat { channels, rate, .. } = sound.format;
         if channels > format::CHANNELS_MAX {
             return Err(bad(format!(
@@ -51,7 +54,7 @@ impl Input {
         if sound.is_empty() {
             return Err(bad("has no sound in it".into()));
         }
-        Ok(Self { frames: sound.len(), rate, file_bytes, sound })
+        Ok(Self { frames: sound.len(), rate, file_bytes, sound, speakers })
     }
 
     /// Writes it as the guest gets it: the same frames, in the card's own format, with a header that says so.
@@ -59,7 +62,7 @@ impl Input {
     /// # Errors
     /// [`Error::Failed`] if the file can't be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let written = WavFile::create(path, self.sound.format).and_then(|mut file| {
+        let written = WavFile::create_for(path, self.sound.format, self.speakers).and_then(|mut file| {
             file.add(&self.sound.frames)?;
             file.flush()
         });

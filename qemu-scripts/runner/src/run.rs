@@ -130,7 +130,7 @@ impl Run<'_> {
         let arrived =
             if matches!(request.scenario, Scenario::Record(_)) { Some(&recorded) } else { played.as_ref() };
         if let (Some(out), Some(arrived)) = (&request.out, arrived) {
-            write(out, arrived)?;
+            write(out, arrived, input.speakers)?;
         }
         let comparison = arrived
             .map(|arrived| comparison::compare_arrived(request, &input.sound, arrived, &stats, &guest));
@@ -249,8 +249,8 @@ impl Run<'_> {
 }
 
 /// Writes what arrived where the user wants it.
-pub(crate) fn write(out: &Path, sound: &Sound) -> Result<(), Error> {
-    let written = WavFile::create(out, sound.format).and_then(|mut file| {
+pub(crate) fn write(out: &Path, sound: &Sound, speakers: Option<u32>) -> Result<(), Error> {
+    let written = WavFile::create_for(out, sound.format, speakers).and_then(|mut file| {
         file.add(&sound.frames)?;
         file.flush()
     });

@@ -30,21 +30,38 @@ const fn speakers(channels: u32) -> u32 {
 /// name of its software (`ISFT`).
 const MADE_BY_US: &[u8] = b"LIST\x16\x00\x00\x00INFOISFT\x09\x00\x00\x00ringwave\0\0";
 const _: () = assert!(MADE_BY_US.len() == 0x16 + 8, "the length of the chunk");
+/// Where the chunk stands that becomes `ds64`: behind `RIFF`, its length and `WAVE` (EBU Tech 3306 wants it first).
+pub const DS64_AT: u64 = 12;
+/// Lengths of 64 bits: RIFF, data, frames, and an empty table.
+pub const DS64_BYTES: u32 = 28;
 /// No header is longer.
-pub const HEADER_BYTES_MAX: u64 = 12 + 8 + 40 + MADE_BY_US.len() as u64 + 8;
+pub const HEADER_BYTES_MAX: u64 = 12 + 8 + DS64_BYTES as u64 + 8 + 40 + MADE_BY_US.len() as u64 + 8;
+
+/// What a file is begun with, besides its format.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The name of this program is in it, and room for lengths of 64 bits.
+    pub recording: bool,
+    /// The speakers of its channels (`KSAUDIO_SPEAKER_*`), if they are not those that so many channels usually are.
+    pub speakers: Option<u32>,
+}
 
 /// Whether a file that begins so was heard from a card: the chunk is in it.
 pub fn is_ours(begin: &[u8]) -> bool {
-    let is_wave = begin.starts_with(b"RIFF") && begin.get(8..12) == Some(b"WAVE");
+    let is_wave = [b"RIFF", b"RF64"].iter().any(|magic| begin.starts_with(*magic));
+    let is_wave = is_wave && begin.get(8..12) == Some(b"WAVE");
     is_wave && begin.windows(MADE_BY_US.len()).any(|part| part == MADE_BY_US)
 }
 
 /// Everything before the first sample, for a file with no sample yet. The length of the data stands in the
-/// last four bytes. `named`: with the name of this program.
-pub fn header(stream: StreamFormat, named: bool) -> Vec<u8> {
+/// last four bytes.
+pub fn header(stream: StreamFormat, options: Options) -> Vec<u8> {
+    let usual = speakers(stream.channels);
+    let speakers = options.speakers.unwrap_or(usual);
     let frame_bytes = stream.frame_bytes();
     let sample = stream.sample;
-    let plain = matches!(sample, SampleFormat::U8 | SampleFormat::S16) && stream.channels <= 2;
+    let plain =
+        matches!(sample, SampleFormat::U8 | SampleFormat::S16) && stream.channels <= 2 && speakers == usual;
     let mut fmt = Vec::new();
     let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
     fmt.extend(if plain { TAG_PCM } else { TAG_EXTENSIBLE }.to_le_bytes());
@@ -56,15 +73,24 @@ pub fn header(stream: StreamFormat, named: bool) -> Vec<u8> {
     if !plain {
         fmt.extend(22_u16.to_le_bytes());
         fmt.extend(sample.valid_bits().to_le_bytes());
-        fmt.extend(speakers(stream.channels).to_le_bytes());
+        fmt.extend(speakers.to_le_bytes());
         fmt.extend(if sample.is_float() { TAG_FLOAT } else { TAG_PCM }.to_le_bytes());
         fmt.extend(SUBTYPE_TAIL);
     }
     let mut file = Vec::new();
     file.extend(b"RIFF");
-    let about = if named { MADE_BY_US } else { &[] };
-    file.extend(riff_bytes(fmt.len() + about.len() + 28, 0).to_le_bytes());
-    file.extend(b"WAVEfmt ");
+    let about = if options.recording { MADE_BY_US } else { &[] };
+    // A chunk that readers pass over, until the file needs it.
+    let mut room = Vec::new();
+    if options.recording {
+        room.extend(b"JUNK");
+        room.extend(DS64_BYTES.to_le_bytes());
+        room.resize(8 + DS64_BYTES as usize, 0);
+    }
+    file.extend(riff_bytes(room.len() + fmt.len() + about.len() + 28, 0).to_le_bytes());
+    file.extend(b"WAVE");
+    file.extend(room);
+    file.extend(b"fmt ");
     file.extend(u32::try_from(fmt.len()).unwrap_or(0).to_le_bytes());
     file.extend(fmt);
     file.extend(about);

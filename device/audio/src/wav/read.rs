@@ -379,7 +379,7 @@ mod tests {
     use super::*;
     use crate::SampleFormat::{self, F32, S16, S24, S24In32, S32, U8};
     use crate::wav::WavFile;
-    use crate::wav::header::header;
+    use crate::wav::header::{Options, header};
     use proptest::prelude::*;
 
     #[test]
@@ -467,7 +467,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let good = header(StreamFormat { sample: F32, channels: 2, rate: 8_000 }, false);
+        let good = header(StreamFormat { sample: F32, channels: 2, rate: 8_000 }, Options::default());
         assert!(parse(&good).unwrap().is_empty());
         assert!(matches!(parse(b"RIFX"), Err(WavError::Other(_))));
         assert!(matches!(parse(&good[..12]), Err(WavError::Missing("fmt"))));
@@ -484,7 +484,7 @@ mod tests {
     proptest! {
         #[test]
         fn foreign_bytes_do_no_harm(change in proptest::collection::vec((0..80_usize, any::<u8>()), 0..8), cut in 0..90_usize) {
-            let mut file = header(StreamFormat { sample: S24In32, channels: 3, rate: 8_000 }, false);
+            let mut file = header(StreamFormat { sample: S24In32, channels: 3, rate: 8_000 }, Options::default());
             file.extend([1; 12]);
             for (at, value) in change {
                 if let Some(byte) = file.get_mut(at) {

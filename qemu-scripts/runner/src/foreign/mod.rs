@@ -204,7 +204,7 @@ fn boot(
     let played = played.exists().then_some(played);
     let records = request.client == "record";
     match (&request.out, &played) {
-        (Some(out), _) if records => crate::run::write(out, &Sound { format, frames: recorded })?,
+        (Some(out), _) if records => crate::run::write(out, &Sound { format, frames: recorded }, None)?,
         (Some(out), Some(played)) => {
             fs::copy(played, out).map_err(|e| Error::file("write", out, &e))?;
         }
