@@ -179,8 +179,9 @@ fn same(sent: Frames<'_>, heard: Frames<'_>) -> Found {
 
 /// Silence for packets that are late, whole or up to where their mark was seen (DATASHEET 5.4). What a silent
 /// packet held may be played later, or it is lost: a client that does not know that it was late goes on with
-/// the next. No more is lost than there is silence for. A packet of which only the rest was heard may come
-/// again, whole, also behind silence: the client that writes it again may be late again.
+/// the next. No more is lost than there is silence for. Of a packet of which only the rest was
+/// heard the client may have been told that it came too late: it goes on from there again, or from what was
+/// silent before it, also behind more silence, for it may be late again.
 fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
     let mut late = Late::new(sent, packet);
     let mut at = 0;
@@ -229,8 +230,19 @@ struct Late<'a> {
     lost_silence: u64,
     /// Frames that may have been lost although what follows is there, because it is like what follows them.
     alike: u64,
-    /// The packet that was heard last, if only its rest was heard.
-    partial: Option<PacketMatch>,
+    /// Of the packet that was heard last, if only its rest was heard.
+    partial: Option<Partial>,
+}
+
+/// What goes back to before a packet of which only the rest was heard.
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    /// The first frame of the packet.
+    from: u64,
+    /// [`Late`]'s account before it.
+    next: u64,
+    lost: u64,
+    lost_silence: u64,
 }
 
 impl<'a> Late<'a> {
@@ -255,14 +267,13 @@ impl<'a> Late<'a> {
             let end = self.sent.part(self.from, self.packet).len() < part.len();
             return if end && self.partial.is_some() { None } else { exact(self.from) };
         }
-        let again = || self.partial.map(|partial| partial.from);
         let cut = |from: u64| {
             let wanted = self.sent.part(from, self.packet);
             let silent = heard.part(at, wanted.len()).silent_instead(wanted)?;
             Some(PacketMatch { from, silent })
         };
         let either = |test: &dyn Fn(u64) -> Option<PacketMatch>| {
-            self.candidates().find_map(test).or_else(|| again().and_then(test))
+            self.candidates().find_map(test).or_else(|| self.again().rev().find_map(test))
         };
         either(&exact).or_else(|| either(&cut))
     }
@@ -273,22 +284,28 @@ impl<'a> Late<'a> {
         (0..=self.gap / packet).map(move |packets| from.saturating_add(packets.saturating_mul(packet)))
     }
 
+    /// Where it may go on once more, behind a packet of which only the rest was heard.
+    fn again(&self) -> impl DoubleEndedIterator<Item = u64> + use<> {
+        let (next, packet) = (self.partial.map_or(0, |partial| partial.next), self.packet);
+        let packets = self.partial.map_or(0, |partial| partial.from.saturating_sub(next) / packet + 1);
+        (0..packets).map(move |packets| next.saturating_add(packets.saturating_mul(packet)))
+    }
+
     /// A packet comes from there. Gives how many frames it has.
     fn take(&mut self, found: PacketMatch, heard: Frames<'_>, at: u64) -> u64 {
         let played = self.sent.part(found.from, self.packet);
         let part = heard.part(at, played.len());
-        if let Some(before) =
-            self.partial.filter(|before| before.from == found.from && found.from < self.from)
-        {
-            // It was heard in part, and comes again.
-            self.lost = self.lost.saturating_sub(before.silent);
-            self.from = found.from;
+        if let Some(before) = self.partial.filter(|_| found.from < self.from) {
+            // It comes again.
+            (self.from, self.lost, self.lost_silence) = (before.next, before.lost, before.lost_silence);
         } else if found.silent == 0 && !part.is_silent() {
             // What else goes on from there.
             let alike = self.candidates().rfind(|from| self.sent.part(*from, self.packet).is(part));
             self.alike += alike.map_or(0, |most| most.saturating_sub(found.from));
         }
         let skipped = found.from.saturating_sub(self.from);
+        let before =
+            Partial { from: found.from, next: self.from, lost: self.lost, lost_silence: self.lost_silence };
         self.lost += skipped + found.silent;
         self.lost_silence += silent_packets(self.sent.part(self.from, skipped), self.packet);
         if found.silent > 0 {
@@ -298,7 +315,7 @@ impl<'a> Late<'a> {
             self.unseen += played.len();
         }
         if found.silent > 0 {
-            self.partial = Some(found);
+            self.partial = Some(before);
         } else if !played.is_silent() {
             // What is silent may be the silence before it comes again.
             self.partial = None;
