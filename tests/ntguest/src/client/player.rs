@@ -439,6 +439,10 @@ impl Player<'_> {
     /// Writes packet `next`; which packet comes after it.
     fn write_or_catch_up(&mut self, next: u32) -> Result<u32, Failed> {
         let next = if self.realtime { self.not_begun(next)? } else { next };
+        // After a packet that was late the event of the one before it may still be there: the place is taken.
+        if self.realtime && next >= self.packet_count()?.saturating_add(slots().max(2)) {
+            return Ok(next);
+        }
         match self.write(next)? {
             Status::SUCCESS => Ok(next + 1),
             // Too late: the packets up to the one being played are gone. The one after it goes out at once:

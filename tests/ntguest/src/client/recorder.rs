@@ -165,8 +165,11 @@ impl Recorder<'_> {
         if cfg::get_u64("speed", 1) != 1 {
             reads = reads.without_times();
         }
+        let mut torn = 0;
         while !self.is_enough() {
             self.wait_for_event(event)?;
+            // The packet that was copied just now, and where it begins in the recording.
+            let mut copied = None;
             loop {
                 let answer = self.stream.read_packet();
                 let now = time::interrupt_time_100ns();
@@ -185,6 +188,16 @@ impl Recorder<'_> {
                         format_args!("packet {} follows a gap though the card waits", packet.number),
                     );
                 }
+                // Complete by now, the packet before the one that takes the same place: that one had begun to come
+                // in while the client may still have been copying.
+                let overtaken = |(number, _): &(u32, usize)| {
+                    packet.number.wrapping_sub(*number) >= self.slots.saturating_sub(1).max(1)
+                };
+                if let Some((_, begin)) = copied.filter(|copied| !lockstep && overtaken(copied)) {
+                    self.taken.truncate(begin);
+                    torn += 1;
+                }
+                copied = Some((packet.number, self.taken.len()));
                 self.take_packet(packet, hold && reads.read.is_multiple_of(HELD));
                 let enough = matches!(self.until, Until::Bytes(bytes) if self.taken.len() >= bytes);
                 if enough && packet.more != 1 {
@@ -192,8 +205,8 @@ impl Recorder<'_> {
                 }
             }
         }
-        crate::kresult!("read_packets={} read_refusals={}", reads.read, reads.refused);
-        self.lost_bytes = reads.lost * self.packet_bytes() as u64;
+        crate::kresult!("read_packets={} read_refusals={} torn_packets={torn}", reads.read, reads.refused);
+        self.lost_bytes = (reads.lost + torn) * self.packet_bytes() as u64;
         Ok(())
     }
 
