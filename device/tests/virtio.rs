@@ -113,6 +113,43 @@ fn lockstep_plays_bit_exact_however_late_the_driver_is() {
 }
 
 #[test]
+fn every_format_is_played_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["--card", "virtio", "--sink", "raw:heard.raw", "--once"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    let mut all = Vec::new();
+    // U8, S16, S24 in 3 bytes, S32, float; odd frames, and all ends of the rates.
+    for (format, bytes, channels, rate, hz) in [
+        (4, 1, 1, 1, 8_000),
+        (5, 2, 8, 7, 48_000),
+        (11, 3, 6, 6, 44_100),
+        (17, 4, 2, 13, 384_000),
+        (19, 4, 3, 14, 12_000),
+    ] {
+        let period = hz / 100 * bytes * channels;
+        let sound: Vec<u8> = (0..4 * period).map(|byte| u8::try_from(byte % 63 + 1).unwrap()).collect();
+        let channels = u8::try_from(channels).unwrap();
+        assert_eq!(driver.set_params(0, u32::try_from(period).unwrap(), channels, format, rate), OK);
+        assert_eq!(driver.pcm(PREPARE, 0), OK);
+        for (place, data) in (0..).zip(sound.chunks(period)) {
+            driver.send(0, place, data, 5000);
+        }
+        assert_eq!(driver.pcm(START, 0), OK);
+        for _ in 0..4 {
+            driver.wait_used(TX);
+        }
+        assert_eq!((driver.pcm(STOP, 0), driver.pcm(RELEASE, 0)), (OK, OK));
+        all.push(sound);
+    }
+    drop(driver);
+    serving.wait_for("frames", 1);
+    for (number, sound) in (1..).zip(&all) {
+        let name = if number == 1 { "heard.raw".to_owned() } else { format!("heard-{number}.raw") };
+        assert_eq!(&std::fs::read(dir.path().join(name)).unwrap(), sound, "format {number}");
+    }
+}
+
+#[test]
 fn later_than_the_grace_is_an_xrun_and_the_sound_is_contiguous() {
     let dir = tempfile::tempdir().unwrap();
     let mut serving = serve(dir.path(), &["--once"]);

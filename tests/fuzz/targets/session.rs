@@ -20,6 +20,7 @@ use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_engine::sources::NoSources;
 use ringwave_fuzz::client::{Answer, FILE_BYTES, PAGE, PAGES, eventfds, memory, reply_to};
 use ringwave_regs::{format, global, pci, stream as regs};
+use ringwave_served::HostRequests;
 use ringwave_vfio_user::wire::{HEADER_BYTES, MESSAGE_BYTES_MAX, command, header_flags, pci as region};
 use ringwave_vfio_user::{Session, Step};
 

@@ -198,6 +198,11 @@ impl VirtioCard {
         self.wakers.engine.wake();
     }
 
+    /// The clock that the card goes by.
+    pub fn clock(&self) -> &HostClock {
+        &self.clock
+    }
+
     /// What the card has counted of the present client.
     pub fn report(&self) -> SessionReport {
         self.lock().report(self)

@@ -14,9 +14,9 @@ use std::{
 };
 
 use ringwave_audio::{
-    SampleFormat,
+    SampleFormat, StreamFormat,
     compare::{Allowed, Comparison, compare_sounds},
-    wav::{self, Sound},
+    wav::{self, Sound, WavFile},
 };
 use ringwave_report::{Direction, SessionReport};
 
@@ -147,17 +147,14 @@ impl fmt::Display for Report {
 }
 
 /// The name that alsa-utils has for a format.
-fn alsa_format(sample: SampleFormat) -> Result<&'static str, Error> {
+fn alsa_format(sample: SampleFormat) -> &'static str {
     match sample {
-        SampleFormat::U8 => Ok("U8"),
-        SampleFormat::S16 => Ok("S16_LE"),
-        SampleFormat::S24 => Ok("S24_3LE"),
-        SampleFormat::S32 => Ok("S32_LE"),
-        SampleFormat::F32 => Ok("FLOAT_LE"),
-        SampleFormat::S24In32 => Err(Error::BadInput(
-            "24 bits in 4 bytes: virtio-snd has them at the other end of the word; convert it to 24 bits in 3 bytes or to 32"
-                .into(),
-        )),
+        SampleFormat::U8 => "U8",
+        SampleFormat::S16 => "S16_LE",
+        // 24 bits in 4 bytes have another end of the word there, so they go in 3.
+        SampleFormat::S24 | SampleFormat::S24In32 => "S24_3LE",
+        SampleFormat::S32 => "S32_LE",
+        SampleFormat::F32 => "FLOAT_LE",
     }
 }
 
@@ -194,7 +191,11 @@ impl Artefacts {
 pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     let artefacts = Artefacts::from_env()?;
     let input = Input::open(&request.wav)?;
-    let alsa = alsa_format(input.sound.format.sample)?;
+    let alsa = alsa_format(input.sound.format.sample);
+    if request.job == Job::Record && alsa == "S24_3LE" {
+        let line = "24 bits: the card's source has them in 4 bytes, which no virtio stream takes; play it, or convert it to 32";
+        return Err(Error::BadInput(line.into()));
+    }
     if matches!(input.rate, 12_000 | 24_000) {
         return Err(Error::BadInput(format!(
             "{} Hz: Linux 6.12 has no such rate for virtio-snd",
@@ -203,7 +204,7 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     }
     let folder = tempfile::Builder::new().prefix("ringwave-linux-").tempdir().map_err(Error::failed)?;
     let start = Instant::now();
-    input.write(&folder.path().join("song.wav"))?;
+    write_song(&input, &folder.path().join("song.wav"))?;
     write_initramfs(&artefacts, folder.path(), &steps(request, &input, alsa))?;
     let disk = File::create(folder.path().join("disk")).map_err(Error::failed)?;
     disk.set_len(DISK_BYTES).map_err(Error::failed)?;
@@ -241,6 +242,21 @@ fn card_options(request: &Request, folder: &Path) -> Vec<String> {
     };
     options.extend(["--source".into(), source]);
     options
+}
+
+/// Writes the song as the guest's player takes it.
+fn write_song(input: &Input, path: &Path) -> Result<(), Error> {
+    let format = input.sound.format;
+    if format.sample != SampleFormat::S24In32 {
+        return input.write(path);
+    }
+    // The lowest of four bytes carries nothing.
+    let packed: Vec<u8> =
+        input.sound.frames.as_chunks::<4>().0.iter().flat_map(|[_, rest @ ..]| *rest).collect();
+    let failed = |e| Error::file("write", path, &e);
+    let mut file =
+        WavFile::create(path, StreamFormat { sample: SampleFormat::S24, ..format }).map_err(failed)?;
+    file.add(&packed).and_then(|()| file.flush()).map_err(failed)
 }
 
 /// What the guest does, as its shell reads it.
