@@ -36,10 +36,12 @@ impl Ringwave {
         let Some(io) = registers.as_ref() else { return false };
         let known = self.is_known(io, memory.as_ref());
         self.exchanged.store(!known, Ordering::Relaxed);
-        if known {
+        {
+            // Of one that is not also if it was in D0 before, when D0 is told twice.
             let _pages = self.pages.lock();
-            self.powered.store(true, Ordering::Relaxed);
-        } else {
+            self.powered.store(known, Ordering::Relaxed);
+        }
+        if !known {
             log::error!(
                 "after power came back the card is not the one that was started: it is taken for gone"
             );

@@ -32,6 +32,17 @@ fn before_d3_the_line_is_silent_and_stays_so_until_the_driver_is_back() {
     assert!(unsafe { card.acknowledge_line() }, "and then it is the driver's");
 }
 
+#[test]
+fn d0_that_is_told_twice_finds_another_card_too() {
+    let memory = MemoryCard::at(0x5400_0000);
+    memory.set(regs::block(0).unwrap() + regs::CAPS, regs::CAPS_PRESENT);
+    let card = memory.find();
+    assert!(card.set_power(true) && card.state(0).is_some());
+    memory.is_no_card();
+    assert!(!card.set_power(true) && !card.asleep());
+    assert_eq!((card.state(0), card.status(0)), (None, None), "it is left alone");
+}
+
 /// What another card is, and how it becomes that.
 type Exchange = (&'static str, fn(&MemoryCard));
 
