@@ -23,6 +23,8 @@
 extern crate alloc;
 
 pub mod adapter;
+#[cfg(test)]
+mod asking;
 pub mod default_format;
 pub mod entry;
 #[cfg(any(test, feature = "hostile-card"))]
@@ -31,7 +33,6 @@ pub mod hw;
 pub mod names;
 #[cfg(test)]
 mod page_end;
-pub mod properties;
 pub mod registry;
 pub mod topology;
 pub mod wave;

@@ -7,6 +7,7 @@
 //!   implement and methods to call.
 //! * [`calls`]: safe faces of the interfaces the driver calls (port, resources, registry, pages of the cyclic
 //!   buffer).
+//! * [`property`]: handlers of properties: a function on slices, and the rules of sizes.
 //! * [`imports`]: the exports of portcls.sys.
 //!
 //! Sources: WAVERT.md 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and
@@ -37,6 +38,7 @@ pub mod imports;
 pub mod interfaces;
 pub mod ks;
 pub mod pc;
+pub mod property;
 
 pub use com::{
     Com, ComClass, ComIn, ComObject, ComOut, ComRef, Derived, HasInterface, IUnknown, In, InOut, Interface,

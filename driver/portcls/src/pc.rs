@@ -386,7 +386,7 @@ impl PCAUTOMATION_TABLE {
 #[derive(Clone, Copy)]
 pub struct PCPROPERTY_REQUEST {
     /// The miniport, as it was given to the port (see
-    /// [`ComObject::from_unknown`](crate::ComObject::from_unknown)).
+    /// [`Com::of_class`](crate::Com::of_class)).
     pub MajorTarget: *mut IUnknown,
     /// The stream, or NULL.
     pub MinorTarget: *mut IUnknown,

@@ -1,20 +1,21 @@
 //! Property requests as PortCls hands them to a filter's handlers, turned into slices, and the rules of sizes
 //! that all answers keep. WAVERT.md 5.7.
 //!
-//! A handler is a function on byte slices; the one place that touches the request's pointers is [`handle`].
+//! A handler is a function of its miniport on byte slices ([`PropertyHandler`]), without `unsafe`: the request's
+//! pointers are touched here alone.
 
+use crate::guid::KSPROPTYPESETID_General;
+use crate::ks::{
+    KSPROPERTY_MEMBER_FLAG_BASICSUPPORT_MULTICHANNEL, KSPROPERTY_MEMBER_STEPPEDRANGES,
+    KSPROPERTY_STEPPING_LONG, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
+};
+use crate::pc::{PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+use crate::{Com, ComClass, GUID};
 use nt::NTSTATUS;
 use nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
     STATUS_SUCCESS,
 };
-use portcls_sys::guid::KSPROPTYPESETID_General;
-use portcls_sys::ks::{
-    KSPROPERTY_MEMBER_FLAG_BASICSUPPORT_MULTICHANNEL, KSPROPERTY_MEMBER_STEPPEDRANGES,
-    KSPROPERTY_STEPPING_LONG, KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
-};
-use portcls_sys::pc::PCPROPERTY_REQUEST;
-use portcls_sys::{ComClass, ComObject};
 
 /// Bytes of the short answer to basic support: the verbs.
 const SHORT_SUPPORT: usize = 4;
@@ -25,7 +26,7 @@ const LONG_SUPPORT: usize = 40;
 /// `KSPROPERTY_MEMBERSHEADER` before the first.
 const RANGE: usize = 16;
 /// The most ranges that are answered.
-const RANGES_MAX: usize = crate::hw::format::CHANNELS_MAX as usize;
+pub const RANGES_MAX: usize = 8;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +179,7 @@ pub fn pin_of(instance: &[u8]) -> Result<u32, NTSTATUS> {
 /// `request` is NULL or a request from PortCls: instance and value are NULL or as long as it says, and nobody
 /// else uses the value meanwhile. Instance and value do not overlap: KS copies the instance (METHOD_NEITHER)
 /// in front of where the value is.
-pub unsafe fn handle(
+unsafe fn handle(
     request: *mut PCPROPERTY_REQUEST,
     answer: impl FnOnce(Verb, &[u8], &mut [u8]) -> Reply,
 ) -> NTSTATUS {
@@ -208,56 +209,39 @@ pub unsafe fn handle(
     reply.status
 }
 
-/// The same for the miniport of class `T` that the request is about.
+/// Answers the requests for a property of a filter or of one of its nodes.
+pub trait PropertyHandler {
+    /// Whose filter it is.
+    type Miniport: ComClass;
+
+    /// Answers: into `value`, which has the room that the client offers; with SET it holds what the client
+    /// gives. `instance` is what follows the KSPROPERTY or KSNODEPROPERTY. PASSIVE_LEVEL, under the device
+    /// global lock.
+    fn answer(miniport: &Self::Miniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply;
+}
+
+impl PCPROPERTY_ITEM {
+    /// A property whose requests with the verbs of `flags` (`KSPROPERTY_TYPE_...`) `H` answers. A request
+    /// about a miniport of another class than its own is STATUS_INVALID_PARAMETER.
+    pub const fn answered_by<H: PropertyHandler>(set: &'static GUID, id: u32, flags: u32) -> Self {
+        Self { Set: set, Id: id, Flags: flags, Handler: Some(answer::<H>) }
+    }
+}
+
+/// The handler that PortCls calls.
 ///
 /// # Safety
-/// As [`handle`]; the major target is NULL or a miniport of that class, alive for the call. PortCls hands the
-/// miniport as it was given to IPort::Init, by its primary pointer.
-pub unsafe fn handle_by<T: ComClass>(
-    request: *mut PCPROPERTY_REQUEST,
-    answer: impl FnOnce(&T, Verb, &[u8], &mut [u8]) -> Reply,
-) -> NTSTATUS {
+/// As [`handle`]; the major target is NULL or a live object. PortCls hands the miniport as it was given to
+/// IPort::Init.
+unsafe extern "system" fn answer<H: PropertyHandler>(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
     if request.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: by contract, and not NULL.
-    let miniport = unsafe { ComObject::<T>::from_unknown((*request).MajorTarget) };
+    let miniport = unsafe { Com::<H::Miniport>::of_class((*request).MajorTarget) };
     let Some(miniport) = miniport else { return STATUS_INVALID_PARAMETER };
     // SAFETY: by contract.
-    unsafe { handle(request, |verb, instance, value| answer(miniport, verb, instance, value)) }
-}
-
-/// For tests of properties: a request as PortCls makes it.
-#[cfg(test)]
-pub mod asking {
-    use nt::NTSTATUS;
-    use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_REQUEST};
-    use portcls_sys::{ComRef, IUnknown};
-
-    /// Asks for property `index` of a filter's table: status, size and value afterwards.
-    ///
-    /// # Panics
-    /// The table has no such property.
-    #[allow(clippy::cast_possible_truncation, reason = "a test's sizes")]
-    pub fn ask(
-        target: &ComRef<IUnknown>,
-        table: PCAUTOMATION_TABLE,
-        (index, verb): (usize, u32),
-        instance: &[u8],
-        value: &[u8],
-    ) -> (NTSTATUS, u32, Vec<u8>) {
-        assert!(index < table.PropertyCount as usize);
-        let (mut instance, mut value) = (instance.to_vec(), value.to_vec());
-        // SAFETY: numbers and pointers, for which zero is a value.
-        let mut request: PCPROPERTY_REQUEST = unsafe { core::mem::zeroed() };
-        request.MajorTarget = target.as_raw();
-        request.Verb = verb;
-        (request.Instance, request.InstanceSize) = (instance.as_mut_ptr().cast(), instance.len() as u32);
-        (request.Value, request.ValueSize) = (value.as_mut_ptr().cast(), value.len() as u32);
-        // SAFETY: the table that PortCls is given, and a request as long as it says.
-        let status = unsafe { (*table.Properties.add(index)).Handler.unwrap()(&raw mut request) };
-        (status, request.ValueSize, value)
-    }
+    unsafe { handle(request, |verb, instance, value| H::answer(&miniport, verb, instance, value)) }
 }
 
 #[cfg(test)]

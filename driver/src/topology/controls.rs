@@ -14,34 +14,29 @@
 //! KSPROPERTY_AUDIO_CPU_RESOURCES is not here: its page names other nodes (echo, noise, peak meters), and the
 //! samples have it at those only.
 
-use nt::NTSTATUS;
 use nt::status::STATUS_INVALID_PARAMETER;
 use portcls_sys::guid::KSPROPSETID_Audio;
 use portcls_sys::ks::{
     ALL_CHANNELS_ID, KSPROPERTY_AUDIO_MUTE, KSPROPERTY_AUDIO_VOLUMELEVEL, KSPROPERTY_STEPPING_LONG,
     KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET, VT_BOOL, VT_I4,
 };
-use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM};
+use portcls_sys::property::{PropertyHandler, Reply, Verb, pin_of};
 
 use super::event_requests::CONTROL_CHANGE;
 use super::miniport::TopologyMiniport;
 use super::pins::{NODE_MUTE, NODE_VOLUME};
-use crate::properties::{Reply, Verb, handle_by, pin_of};
+use crate::hw::format::CHANNELS_MAX;
+
+/// A range for each channel that a card can have.
+const _: () = assert!(CHANNELS_MAX as usize <= portcls_sys::property::RANGES_MAX);
 
 const VERBS: u32 = KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT;
 
-static VOLUME_LEVEL: [PCPROPERTY_ITEM; 1] = [PCPROPERTY_ITEM {
-    Set: &raw const KSPROPSETID_Audio,
-    Id: KSPROPERTY_AUDIO_VOLUMELEVEL,
-    Flags: VERBS,
-    Handler: Some(on_volume),
-}];
-static MUTED: [PCPROPERTY_ITEM; 1] = [PCPROPERTY_ITEM {
-    Set: &raw const KSPROPSETID_Audio,
-    Id: KSPROPERTY_AUDIO_MUTE,
-    Flags: VERBS,
-    Handler: Some(on_mute),
-}];
+static VOLUME_LEVEL: [PCPROPERTY_ITEM; 1] =
+    [PCPROPERTY_ITEM::answered_by::<VolumeLevel>(&KSPROPSETID_Audio, KSPROPERTY_AUDIO_VOLUMELEVEL, VERBS)];
+static MUTED: [PCPROPERTY_ITEM; 1] =
+    [PCPROPERTY_ITEM::answered_by::<Mute>(&KSPROPSETID_Audio, KSPROPERTY_AUDIO_MUTE, VERBS)];
 
 /// Properties and events of the volume node.
 pub static VOLUME: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&VOLUME_LEVEL, &CONTROL_CHANGE);
@@ -54,18 +49,26 @@ const HALF_A_DECIBEL: u32 = 65_536 / 2;
 const OFF_OR_ON: KSPROPERTY_STEPPING_LONG =
     KSPROPERTY_STEPPING_LONG { SteppingDelta: 1, Reserved: 0, SignedMinimum: 0, SignedMaximum: 1 };
 
-/// # Safety
-/// As [`handle_by`] a topology miniport.
-unsafe extern "system" fn on_volume(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
-    // SAFETY: by contract.
-    unsafe { handle_by(request, volume) }
+/// KSPROPERTY_AUDIO_VOLUMELEVEL.
+struct VolumeLevel;
+
+impl PropertyHandler for VolumeLevel {
+    type Miniport = TopologyMiniport;
+
+    fn answer(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+        volume(miniport, verb, instance, value)
+    }
 }
 
-/// # Safety
-/// As [`on_volume`].
-unsafe extern "system" fn on_mute(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
-    // SAFETY: by contract.
-    unsafe { handle_by(request, mute) }
+/// KSPROPERTY_AUDIO_MUTE.
+struct Mute;
+
+impl PropertyHandler for Mute {
+    type Miniport = TopologyMiniport;
+
+    fn answer(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+        mute(miniport, verb, instance, value)
+    }
 }
 
 fn volume(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {

@@ -4,7 +4,7 @@
 
 use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL};
-use portcls_sys::ComObject;
+use portcls_sys::Com;
 use portcls_sys::guid::{KSEVENTSETID_AudioControlChange, KSEVENTSETID_PinCapsChange};
 use portcls_sys::ks::{
     KSEVENT_CONTROL_CHANGE, KSEVENT_PINCAPS_JACKINFOCHANGE, KSEVENT_TYPE_BASICSUPPORT, KSEVENT_TYPE_ENABLE,
@@ -51,9 +51,8 @@ unsafe extern "system" fn on_event(request: *mut PCEVENT_REQUEST) -> NTSTATUS {
     if verb == PCEVENT_VERB_REMOVE {
         return STATUS_SUCCESS;
     }
-    // SAFETY: PortCls hands the miniport as it was given to IPort::Init, by its primary pointer, and keeps it
-    // alive.
-    let Some(miniport) = (unsafe { ComObject::<TopologyMiniport>::from_unknown(target) }) else {
+    // SAFETY: PortCls hands the miniport as it was given to IPort::Init, and keeps it alive.
+    let Some(miniport) = (unsafe { Com::<TopologyMiniport>::of_class(target) }) else {
         return STATUS_INVALID_PARAMETER;
     };
     let done = match verb {

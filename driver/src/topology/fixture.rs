@@ -16,8 +16,8 @@ use portcls_sys::{Com, ComIn, ComRef, GUID, Out, com_class, unbound_port};
 
 use super::{Listening, TopologyMiniport};
 use crate::adapter::Adapter;
+use crate::asking::ask;
 use crate::hw::fake::FakeCard;
-use crate::properties::asking::ask;
 
 /// A call of the driver about events that reached the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

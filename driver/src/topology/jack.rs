@@ -2,20 +2,19 @@
 //! where an endpoint ends, and whether something is plugged in there. Nothing can be seen or touched: the
 //! card is a program, and its operator plugs (DATASHEET 5.9). WAVERT.md 5.7.
 
-use nt::NTSTATUS;
 use nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED};
 use portcls_sys::guid::KSPROPSETID_Jack;
 use portcls_sys::ks::{
     JACKDESC2_PRESENCE_DETECT_CAPABILITY, KSPROPERTY_JACK_DESCRIPTION, KSPROPERTY_JACK_DESCRIPTION2,
     KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET,
 };
-use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM};
+use portcls_sys::property::{PropertyHandler, Reply, Verb, pin_of};
 
 use super::event_requests::JACK_CHANGE;
 use super::miniport::TopologyMiniport;
 use super::pins::wave_pin;
 use crate::hw::Direction;
-use crate::properties::{Reply, Verb, handle_by, pin_of};
 use crate::wave::format::speakers;
 
 /// `eConnTypeUnknown`, `EPcxConnectionType`.
@@ -31,18 +30,16 @@ const PORT_JACK: u32 = 0;
 const PORT_INTEGRATED: u32 = 1;
 
 static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
-    PCPROPERTY_ITEM {
-        Set: &raw const KSPROPSETID_Jack,
-        Id: KSPROPERTY_JACK_DESCRIPTION,
-        Flags: KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
-        Handler: Some(on_description),
-    },
-    PCPROPERTY_ITEM {
-        Set: &raw const KSPROPSETID_Jack,
-        Id: KSPROPERTY_JACK_DESCRIPTION2,
-        Flags: KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
-        Handler: Some(on_description2),
-    },
+    PCPROPERTY_ITEM::answered_by::<Description>(
+        &KSPROPSETID_Jack,
+        KSPROPERTY_JACK_DESCRIPTION,
+        KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
+    ),
+    PCPROPERTY_ITEM::answered_by::<Description2>(
+        &KSPROPSETID_Jack,
+        KSPROPERTY_JACK_DESCRIPTION2,
+        KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
+    ),
 ];
 
 /// The properties of the topology filter of a card that does not detect presence.
@@ -50,27 +47,27 @@ pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES,
 /// Properties and event of the topology filter of a card that does.
 pub static NOTICING: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES, &JACK_CHANGE);
 
-/// # Safety
-/// As [`handle_by`] a topology miniport.
-unsafe extern "system" fn on_description(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
-    // SAFETY: by contract.
-    unsafe {
-        handle_by(request, |miniport, verb, instance, value| {
-            let get = |miniport: &_, value: &mut _| one_item(value, description(miniport).as_flattened());
-            on_jack_pin(miniport, (verb, instance, value), get)
-        })
+/// KSPROPERTY_JACK_DESCRIPTION.
+struct Description;
+
+impl PropertyHandler for Description {
+    type Miniport = TopologyMiniport;
+
+    fn answer(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+        let get = |miniport: &_, value: &mut _| one_item(value, description(miniport).as_flattened());
+        on_jack_pin(miniport, (verb, instance, value), get)
     }
 }
 
-/// # Safety
-/// As [`on_description`].
-unsafe extern "system" fn on_description2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
-    // SAFETY: by contract.
-    unsafe {
-        handle_by(request, |miniport, verb, instance, value| {
-            let get = |miniport: &_, value: &mut _| one_item(value, description2(miniport).as_flattened());
-            on_jack_pin(miniport, (verb, instance, value), get)
-        })
+/// KSPROPERTY_JACK_DESCRIPTION2.
+struct Description2;
+
+impl PropertyHandler for Description2 {
+    type Miniport = TopologyMiniport;
+
+    fn answer(miniport: &TopologyMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+        let get = |miniport: &_, value: &mut _| one_item(value, description2(miniport).as_flattened());
+        on_jack_pin(miniport, (verb, instance, value), get)
     }
 }
 

@@ -18,7 +18,8 @@ use portcls_sys::ks::{
     KSDATAFORMAT_WAVEFORMATEX_BYTES, KSPROPERTY_PIN_PROPOSEDATAFORMAT, KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
     KSPROPERTY_TYPE_BASICSUPPORT, KSPROPERTY_TYPE_GET, KSPROPERTY_TYPE_SET,
 };
-use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM, PCPROPERTY_REQUEST};
+use portcls_sys::pc::{PCAUTOMATION_TABLE, PCPROPERTY_ITEM};
+use portcls_sys::property::{PropertyHandler, Reply, Verb, pin_of};
 
 use super::descriptors::{bridge_pin, host_pin};
 use super::format::{Fields, FormatError, HEADER_BYTES};
@@ -26,21 +27,18 @@ use super::miniport::WaveMiniport;
 use super::modes;
 use crate::hw::Endpoint;
 use crate::hw::format::{AudioFormat, SampleFormat};
-use crate::properties::{Reply, Verb, handle_by, pin_of};
 
 static PROPERTIES: [PCPROPERTY_ITEM; 2] = [
-    PCPROPERTY_ITEM {
-        Set: &raw const KSPROPSETID_Pin,
-        Id: KSPROPERTY_PIN_PROPOSEDATAFORMAT,
-        Flags: KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT,
-        Handler: Some(on_propose),
-    },
-    PCPROPERTY_ITEM {
-        Set: &raw const KSPROPSETID_Pin,
-        Id: KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
-        Flags: KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
-        Handler: Some(on_propose2),
-    },
+    PCPROPERTY_ITEM::answered_by::<Proposal>(
+        &KSPROPSETID_Pin,
+        KSPROPERTY_PIN_PROPOSEDATAFORMAT,
+        KSPROPERTY_TYPE_SET | KSPROPERTY_TYPE_BASICSUPPORT,
+    ),
+    PCPROPERTY_ITEM::answered_by::<Proposal2>(
+        &KSPROPSETID_Pin,
+        KSPROPERTY_PIN_PROPOSEDATAFORMAT2,
+        KSPROPERTY_TYPE_GET | KSPROPERTY_TYPE_BASICSUPPORT,
+    ),
 ];
 
 /// The properties of the wave filter.
@@ -50,18 +48,26 @@ pub static AUTOMATION: PCAUTOMATION_TABLE = PCAUTOMATION_TABLE::new(&PROPERTIES,
 const HEADER_BYTES_U32: u32 = 64;
 const _: () = assert!(HEADER_BYTES_U32 as usize == HEADER_BYTES);
 
-/// # Safety
-/// As [`handle_by`] a wave miniport.
-unsafe extern "system" fn on_propose(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
-    // SAFETY: by contract.
-    unsafe { handle_by(request, propose) }
+/// KSPROPERTY_PIN_PROPOSEDATAFORMAT.
+struct Proposal;
+
+impl PropertyHandler for Proposal {
+    type Miniport = WaveMiniport;
+
+    fn answer(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+        propose(miniport, verb, instance, value)
+    }
 }
 
-/// # Safety
-/// As [`on_propose`].
-unsafe extern "system" fn on_propose2(request: *mut PCPROPERTY_REQUEST) -> NTSTATUS {
-    // SAFETY: by contract.
-    unsafe { handle_by(request, default_format::propose2) }
+/// KSPROPERTY_PIN_PROPOSEDATAFORMAT2.
+struct Proposal2;
+
+impl PropertyHandler for Proposal2 {
+    type Miniport = WaveMiniport;
+
+    fn answer(miniport: &WaveMiniport, verb: Verb, instance: &[u8], value: &mut [u8]) -> Reply {
+        default_format::propose2(miniport, verb, instance, value)
+    }
 }
 
 /// The instance names the host pin.

@@ -9,7 +9,9 @@ use super::reference::{ComRef, NO_INTERFACE};
 use crate::guid::GUID;
 use alloc::alloc::{alloc, dealloc};
 use core::alloc::Layout;
+use core::any::TypeId;
 use core::ffi::c_void;
+use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -68,16 +70,6 @@ impl<T: ComClass> ComObject<T> {
         // whole's.
         unsafe { &*this.byte_sub(SLOT * size_of::<usize>()).cast() }
     }
-
-    /// From the primary pointer, as PortCls hands it to property handlers (`MajorTarget`, `MinorTarget`);
-    /// `None` for NULL.
-    ///
-    /// # Safety
-    /// `unknown` is NULL or the primary pointer of a live object of this class, which stays alive for `'a`.
-    pub unsafe fn from_unknown<'a>(unknown: *mut IUnknown) -> Option<&'a Self> {
-        // SAFETY: by contract.
-        (!unknown.is_null()).then(|| unsafe { Self::from_this::<0>(unknown.cast()) })
-    }
 }
 
 impl<T: ComClass> Deref for ComObject<T> {
@@ -107,6 +99,23 @@ impl<T: ComClass> Com<T> {
         // SAFETY: fresh memory of that layout.
         unsafe { object.write(ComObject { vtables: T::VTABLES, references: AtomicU32::new(1), value }) };
         Ok(Self(object, PhantomData))
+    }
+
+    /// A reference to the object behind an interface pointer, as PortCls hands it to handlers (`MajorTarget`,
+    /// `MinorTarget`); `None` for NULL and for an object of another class: only those of this class answer
+    /// its id.
+    ///
+    /// # Safety
+    /// `unknown` is NULL or a live object.
+    pub unsafe fn of_class(unknown: *mut IUnknown) -> Option<Self> {
+        let (id, mut found) = (class_id::<T>(), core::ptr::null_mut());
+        // SAFETY: by contract, and not NULL; room for a pointer.
+        let status = unsafe {
+            let table = unknown.as_ref()?.vtable;
+            ((*table).QueryInterface)(unknown.cast(), &raw const id, &raw mut found)
+        };
+        // SAFETY: the primary pointer of an object of this class, with a reference that is ours.
+        (status == STATUS_SUCCESS).then(|| unsafe { Self::from_raw_unknown(found.cast()) }).flatten()
     }
 
     /// A reference by an interface that the class always has.
@@ -192,6 +201,33 @@ unsafe fn release_object<T: ComClass>(object: *mut ComObject<T>) -> u32 {
     left
 }
 
+/// An id that objects of class `T` alone answer, with their primary pointer. It is made of the 64 bits of the
+/// compiler's number of the type that can be had: two classes of one driver have the same with a probability
+/// of 2^-64.
+fn class_id<T: ComClass>() -> GUID {
+    struct Bits(u64);
+    impl Hasher for Bits {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+            }
+        }
+    }
+    let mut bits = Bits(0);
+    TypeId::of::<T>().hash(&mut bits);
+    let bits = bits.finish();
+    GUID {
+        Data1: (bits & 0xFFFF_FFFF) as u32,
+        Data2: (bits >> 32 & 0xFFFF) as u16,
+        Data3: (bits >> 48) as u16,
+        // A variant that no generator of GUIDs makes.
+        Data4: *b"\xFFclassID",
+    }
+}
+
 /// IUnknown's slot 0 for word `SLOT` of a class. On failure NULL is written: callers may look at the pointer
 /// only.
 pub(super) unsafe extern "system" fn query_interface<T: ComClass, const SLOT: usize>(
@@ -210,7 +246,8 @@ pub(super) unsafe extern "system" fn query_interface<T: ComClass, const SLOT: us
     // SAFETY: in the table of word `SLOT` of a live object; the id is not NULL, its alignment is not relied
     // on.
     let (object, iid) = unsafe { (ComObject::<T>::from_this::<SLOT>(this), iid.read_unaligned()) };
-    let Some(slot) = object.slot_of(&iid) else { return NO_INTERFACE };
+    let own = (iid == class_id::<T>()).then_some(0);
+    let Some(slot) = own.or_else(|| object.slot_of(&iid)) else { return NO_INTERFACE };
     object.references.fetch_add(1, Ordering::Relaxed);
     // SAFETY: from one word of the object to another; room for a pointer as above.
     unsafe { found.write(this.byte_sub(SLOT * size_of::<usize>()).byte_add(slot * size_of::<usize>())) };

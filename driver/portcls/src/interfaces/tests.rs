@@ -363,12 +363,17 @@ fn an_output_is_null_until_it_is_set() {
 fn a_handlers_target_is_the_object() {
     let (object, _) = stream(true);
     let unknown = object.to_unknown();
-    // SAFETY: the primary pointer of a live stream.
-    let found = unsafe { crate::ComObject::<Stream>::from_unknown(unknown.as_raw()) }.unwrap();
+    // SAFETY: a live stream.
+    let found = unsafe { Com::<Stream>::of_class(unknown.as_raw()) }.unwrap();
     found.packet.store(5, Ordering::Relaxed);
     assert_eq!(object.packet.load(Ordering::Relaxed), 5);
-    // SAFETY: NULL.
-    assert!(unsafe { crate::ComObject::<Stream>::from_unknown(null_mut()) }.is_none());
+    let other = Com::try_new(Maker(true)).unwrap().to_unknown();
+    // SAFETY: NULL, and a live object of another class.
+    unsafe {
+        assert!(Com::<Stream>::of_class(null_mut()).is_none());
+        assert!(Com::<Stream>::of_class(other.as_raw()).is_none(), "another class's object");
+        assert!(Com::<Maker>::of_class(other.as_raw()).is_some());
+    }
 }
 
 #[test]

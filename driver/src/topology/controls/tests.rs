@@ -1,8 +1,10 @@
 //! Tests of [`super`]: what clients that turn volume and mute would notice, and the card.
 
+use nt::NTSTATUS;
 use nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
 };
+use portcls_sys::pc::PCPROPERTY_REQUEST;
 
 use super::*;
 use crate::hw::fake::{FakeCard, RecordedCall};

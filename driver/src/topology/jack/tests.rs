@@ -1,5 +1,6 @@
 //! Tests of [`super`]: what a client that asks would notice.
 
+use nt::NTSTATUS;
 use nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
 };

@@ -5,9 +5,9 @@ use nt::status::STATUS_NO_MATCH;
 use portcls_sys::ks::{KSDATAFORMAT_ATTRIBUTES, KSPROPERTY_TYPE_GET};
 
 use super::on_host_pin;
-use crate::properties::{Reply, Verb};
 use crate::wave::miniport::WaveMiniport;
 use crate::wave::modes;
+use portcls_sys::property::{Reply, Verb};
 
 /// Where the attribute list is in the instance of PROPOSEDATAFORMAT2: behind `PinId` and `Reserved` of
 /// KSP_PIN.

@@ -27,7 +27,7 @@ fn miniport(stream: u32) -> Com<WaveMiniport> {
 }
 
 fn ask(id: usize, verb: u32, instance: &[u8], value: &[u8]) -> (NTSTATUS, u32, Vec<u8>) {
-    crate::properties::asking::ask(&miniport(0).to_unknown(), AUTOMATION, (id, verb), instance, value)
+    crate::asking::ask(&miniport(0).to_unknown(), AUTOMATION, (id, verb), instance, value)
 }
 
 fn proposed(pin: u32, value: &[u8]) -> NTSTATUS {
@@ -198,10 +198,13 @@ fn a_format_in_exactly_its_room_is_taken() {
 
 #[test]
 fn a_request_without_a_miniport_is_refused() {
-    // SAFETY: numbers and pointers, for which zero is a value.
-    unsafe {
-        let mut request: PCPROPERTY_REQUEST = core::mem::zeroed();
-        assert_eq!(on_propose(&raw mut request), STATUS_INVALID_PARAMETER);
-        assert_eq!(on_propose2(core::ptr::null_mut()), STATUS_INVALID_PARAMETER);
+    for property in &PROPERTIES {
+        let handler = property.Handler.unwrap();
+        // SAFETY: numbers and pointers, for which zero is a value.
+        unsafe {
+            let mut request: portcls_sys::pc::PCPROPERTY_REQUEST = core::mem::zeroed();
+            assert_eq!(handler(&raw mut request), STATUS_INVALID_PARAMETER);
+            assert_eq!(handler(core::ptr::null_mut()), STATUS_INVALID_PARAMETER);
+        }
     }
 }
