@@ -71,7 +71,7 @@ pub fn apply(kind: Kind, sound: &Channels, mut setting: Setting<'_>) -> Option<D
         text: String::new(),
     };
     if matches!(kind, Kind::Drift | Kind::Shift) {
-        drift(kind, sound, &mut setting, &mut damaged);
+        drift(kind, sound, &mut setting, &mut damaged)?;
     } else {
         // Each channel for itself, but at least one.
         let first = setting.rng.usize(..sound.len());
@@ -183,7 +183,7 @@ fn offset(channel: usize, setting: &mut Setting<'_>, damaged: &mut Damaged) -> O
 }
 
 /// The sound must hold nothing above 0.9 of half the rate.
-fn drift(kind: Kind, sound: &Channels, setting: &mut Setting<'_>, damaged: &mut Damaged) {
+fn drift(kind: Kind, sound: &Channels, setting: &mut Setting<'_>, damaged: &mut Damaged) -> Option<()> {
     let count = wave::frames(sound);
     let per_frame = 1e6 / count as f64;
     let least = if setting.together { 0.53 } else { 0.26 } * per_frame;
@@ -196,6 +196,10 @@ fn drift(kind: Kind, sound: &Channels, setting: &mut Setting<'_>, damaged: &mut 
     let heard = (count as f64 * scale + later).ceil() as usize;
     for channel in &mut damaged.channels {
         *channel = wave::resampled(channel, -later / scale, 1.0 / scale, heard);
+        // Between its frames a loud sound may be louder than the format holds: cut, it is wrong there, too.
+        if wave::peak(channel) > 0.999 {
+            return None;
+        }
         round(setting, channel);
     }
     damaged.scale = scale;
@@ -203,6 +207,7 @@ fn drift(kind: Kind, sound: &Channels, setting: &mut Setting<'_>, damaged: &mut 
     let give = if setting.together { 0.2 } else { 0.05 } * per_frame;
     damaged.required.push(answer::drift(ppm, give));
     damaged.text += &format!("drift of {ppm:.3} ppm, {later:.2} frames later; ");
+    Some(())
 }
 
 fn limiter(channel: usize, setting: &mut Setting<'_>, damaged: &mut Damaged) -> Option<()> {

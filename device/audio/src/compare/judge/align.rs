@@ -5,7 +5,7 @@ use super::correlate::{Finder, Found, alike_there, slices};
 use super::levels::Planar;
 use super::resample::at_positions;
 use super::sums::{Moments, energy};
-use super::timing::left_near;
+use super::timing::best_near;
 
 /// Frames of the stretch that is looked for.
 const PROBE: usize = 4096;
@@ -18,6 +18,10 @@ const CARRIES: f64 = 0.5;
 
 /// What is so alike is not sought any further.
 const SURE: f64 = 0.98;
+/// If no more is left than this where no channel is inverted, it lies there.
+const PLAIN: f64 = 0.02;
+/// What is so alike lies nowhere else.
+const EXACT: f64 = 0.9999;
 /// A channel does not carry what it is less alike.
 const NOTHING: f64 = 0.1;
 
@@ -27,6 +31,8 @@ pub(super) struct Aligned {
     pub(super) offset: f64,
     /// What each heard channel carries.
     pub(super) sources: Vec<Source>,
+    /// A heard frame where that is sure.
+    pub(super) heard_at: i64,
     /// Where it would lie if both began together, or ended.
     pub(super) guesses: [i64; 2],
 }
@@ -59,7 +65,12 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
     let loud_enough = case.facts[0].rms() * 0.05;
     let places = [0, PROBE as i64, 4 * PROBE as i64, length / 8, length / 4, length / 2, length * 3 / 4];
     let mut best = None::<(i64, i64, f64)>;
+    let mut tried = Vec::<i64>::new();
     for place in places.into_iter().filter(|place| place + probe as i64 <= length) {
+        if tried.iter().any(|other| (other - place).abs() < probe as i64 / 2) {
+            continue;
+        }
+        tried.push(place);
         let at = begin + place;
         let sought = expected(case, at as f64, probe);
         if sought.iter().all(|levels| rms(levels) < loud_enough) {
@@ -78,20 +89,28 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
             break;
         }
     }
-    let (at, mut found, score) = best?;
-    if score <= SURE {
+    let (mut at, mut found, score) = best?;
+    if score < EXACT {
         // Where a drift, or a part of a frame, makes it less like itself, something else may be more like it.
-        let left = |found: i64| {
+        let left = |at: i64, found: i64| {
             let sources = sources(case, at, found, probe);
-            left_near(case, &sources, found, (found - at) as f64)
+            let upright = sources.iter().all(|source| source.channel.is_some() && source.sign > 0.0);
+            let (offset, left) = best_near(case, &sources, found, (found - at) as f64);
+            (left, upright, at, at + offset.round() as i64)
         };
-        let others = guesses.iter().map(|guess| at + guess).filter(|other| *other != found);
-        let better = others.map(|other| (left(other), other)).reduce(|a, b| if b.0 < a.0 { b } else { a });
-        if let Some((_, other)) = better.filter(|(other, _)| *other < left(found)) {
-            found = other;
-        }
+        let end = begin + (length - probe as i64).max(0);
+        let [one, other] = [left(begin, begin + guesses[0]), left(end, end + guesses[1])];
+        let now = left(at, found);
+        // Where it drifts, other stretches lie elsewhere; and a sweep is like itself with the other sign, and where
+        // it is high, a period away.
+        let plain = |other: &(f64, bool, i64, i64)| other.1 && other.0 < PLAIN;
+        let best =
+            [now, one, other].into_iter().reduce(|best, next| if next.0 < best.0 { next } else { best });
+        let chosen = [one, now, other].into_iter().find(plain).or(best)?;
+        (at, found) = (chosen.2, chosen.3);
     }
-    Some(Aligned { offset: (found - at) as f64, sources: sources(case, at, found, probe), guesses })
+    let (offset, sources) = ((found - at) as f64, sources(case, at, found, probe));
+    Some(Aligned { offset, sources, heard_at: found, guesses })
 }
 
 fn rms(levels: &[f64]) -> f64 {
@@ -148,7 +167,9 @@ fn search_region(finder: &mut Finder, sought: &Planar, region: &Planar) -> Optio
         let found = pairs.filter_map(|(sought, region)| find(sought, region));
         found.reduce(|best, other| if other.score.abs() > best.score.abs() { other } else { best })
     };
-    let alone = best(true);
+    // Of one channel alone that would be the same again.
+    let single = same_channels && sought.len() == 1;
+    let alone = if single { together } else { best(true) };
     let sharp = match (together, alone) {
         (Some(together), Some(alone)) if beats(alone, together) => Some(alone),
         (together, alone) => together.or(alone),

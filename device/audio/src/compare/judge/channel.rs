@@ -79,7 +79,7 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
     let all_exact = good * 2 > pairs.len();
     let rough = if all_exact { None } else { Some(Fit::of(&pairs, |_| true)) };
     let limit = match &rough {
-        Some(fit) if is_behind(&pairs, fit) => {
+        Some(fit) if is_behind(&pairs, fit) && !wanders(&pairs, fit) => {
             limit(case, &pairs, fit.constant).filter(|limit| stays_high(&pairs, *limit, fit.constant))
         }
         Some(_) => None,
@@ -138,6 +138,11 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
 /// Parts of a decibel that samples are sorted by.
 const BINS_PER_DB: f64 = 4.0;
 const BINS: usize = 320;
+
+/// Whether a level that wanders explains nearly all that is wrong, also that the loudest samples are softer.
+fn wanders(pairs: &[Pair], fit: &Fit) -> bool {
+    Local::of(pairs, fit.gain, fit.constant).is_some_and(|local| local.left < 0.1)
+}
 
 /// Whether the loudest samples are heard softer than the others.
 fn is_behind(pairs: &[Pair], fit: &Fit) -> bool {
@@ -244,7 +249,23 @@ fn ceiling(case: &Case<'_>, pairs: &[Pair]) -> Option<f64> {
         }
     }
     let clear = (not + softer + wrong) * 20 <= lowered;
-    (places >= PLACES && lowered >= 8 && clear).then_some(limit)
+    (lowered >= 8 && clear && (places >= PLACES || is_curve(case, pairs, limit))).then_some(limit)
+}
+
+/// Whether what is above the limit is heard as a limiter makes it: the same level is always heard the same.
+fn is_curve(case: &Case<'_>, pairs: &[Pair], limit: f64) -> bool {
+    let mut loud = Pair { expected: Vec::new(), heard: Vec::new() };
+    for pair in pairs {
+        for (expected, heard) in
+            pair.expected.iter().zip(&pair.heard).filter(|(level, _)| level.abs() > limit)
+        {
+            loud.expected.push(expected.abs());
+            loud.heard.push(heard.abs());
+        }
+    }
+    let Some((slope, constant)) = line(&loud, |_| true) else { return false };
+    let off = |(expected, heard): (&f64, &f64)| (heard - expected * slope - constant).abs() < 2.0 * case.lsb;
+    slope < 0.5 && loud.expected.iter().zip(&loud.heard).all(off)
 }
 
 /// What is known of a channel.

@@ -60,6 +60,8 @@ impl Default for Finder {
     }
 }
 
+/// What is so like with the other sign has it.
+const SURELY_INVERTED: f64 = 0.97;
 /// Frames around the best lag that are not the second best: what is smooth is like itself nearby.
 const BESIDE: usize = 24;
 
@@ -67,6 +69,11 @@ impl Finder {
     /// For a whole sound, in which silence is as likely as anything.
     pub(super) fn for_any_place() -> Self {
         Self { floor: 0.1 }
+    }
+
+    /// For what may be as soft as it likes.
+    pub(super) fn for_any_level() -> Self {
+        Self { floor: 1e-9 }
     }
 
     /// Finds `probe` in `region`, all channels together, each with its own, by what differs from frame to
@@ -93,8 +100,10 @@ impl Finder {
         near: Option<usize>,
     ) -> Option<Found> {
         let of = |levels: &[f64]| if sharp { sharpened(levels) } else { levels.to_vec() };
-        let count = probe.first()?.len();
-        let length = region.first()?.len();
+        // The differences are one fewer than the levels.
+        let less = usize::from(sharp);
+        let count = probe.first()?.len().saturating_sub(less);
+        let length = region.first()?.len().saturating_sub(less);
         if count < 2 || length < count {
             return None;
         }
@@ -140,9 +149,14 @@ impl Finder {
             |lag: usize| correlation[lag] / size as f64 / (there(lag).max(least) * probe_energy).sqrt();
         let scores: Vec<f64> = (0..=length - count).map(score).collect();
         let (mut lag, mut score) = best(scores.iter().copied().enumerate())?;
+        if score < 0.0 && score > -SURELY_INVERTED {
+            // A sweep, or a tone, is nearly as like itself with the other sign half a period away.
+            let upright = best(scores.iter().map(|score| score.max(0.0)).enumerate());
+            (lag, score) = upright.filter(|(_, other)| *other > -0.9 * score).unwrap_or((lag, score));
+        }
         if let Some(near) = near {
             // Rounding decides between places that are the same, also between them and those of the other sign.
-            let as_good = |(_, other): &(usize, f64)| other.abs() >= score.abs() - 1e-7;
+            let as_good = |(_, other): &(usize, f64)| other.abs() >= score.abs() - 1e-10;
             let all = scores.iter().copied().enumerate().filter(as_good);
             let nearest = all.min_by_key(|(lag, score)| (*score < 0.0, lag.abs_diff(near)));
             (lag, score) = nearest.unwrap_or((lag, score));
@@ -172,9 +186,7 @@ pub(super) fn alike_there(one: &Planar, other: &Planar) -> f64 {
 
 /// The difference of neighbours: what is low and smooth is like itself everywhere.
 fn sharpened(levels: &[f64]) -> Vec<f64> {
-    let mut sharp: Vec<f64> = levels.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    sharp.push(0.0);
-    sharp
+    levels.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
 /// As [`Finder::find`] takes it.

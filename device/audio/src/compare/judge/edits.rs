@@ -63,7 +63,6 @@ pub(super) fn report(case: &Case<'_>, model: &Model, walked: &Walk, judgement: &
     while let Some((_, rest)) = edits.split_last().filter(|(last, _)| last.heard.0 > end) {
         edits = rest;
     }
-    let mut finder = Finder::default();
     while let Some((first, rest)) = edits.split_first() {
         if let Some(merged) = repeated_in_place(edits) {
             let last = edits.get(merged - 1).unwrap_or(first);
@@ -72,7 +71,7 @@ pub(super) fn report(case: &Case<'_>, model: &Model, walked: &Walk, judgement: &
             edits = edits.get(merged..).unwrap_or_default();
             continue;
         }
-        describe(case, model, first, &mut finder, judgement);
+        describe(case, model, first, judgement);
         edits = rest;
     }
     let missing = e_last + 1 - walked.end.1.max(e_first);
@@ -159,7 +158,7 @@ fn add_in_place(
     }
 }
 
-fn describe(case: &Case<'_>, model: &Model, edit: &Edit, finder: &mut Finder, judgement: &mut Judgement) {
+fn describe(case: &Case<'_>, model: &Model, edit: &Edit, judgement: &mut Judgement) {
     let (at, expected_at) = (edit.heard.0, edit.expected.0);
     let (heard, expected) = (edit.heard.1 - edit.heard.0, edit.expected.1 - edit.expected.0);
     let shift = edit.shift();
@@ -168,7 +167,7 @@ fn describe(case: &Case<'_>, model: &Model, edit: &Edit, finder: &mut Finder, ju
     if shift == 0 {
         let by = match () {
             () if silent => By::Silence,
-            () if is_repeat(case, model, edit, finder) => By::Repeat,
+            () if is_repeat(case, model, edit) => By::Repeat,
             () => By::Other,
         };
         let whole = found(judgement, heard);
@@ -196,7 +195,8 @@ fn is_silent(case: &Case<'_>, model: &Model, at: i64, frames: i64) -> bool {
 }
 
 /// Whether what is heard was expected up to two seconds before, all of it or a piece that is heard again and again.
-fn is_repeat(case: &Case<'_>, model: &Model, edit: &Edit, finder: &mut Finder) -> bool {
+fn is_repeat(case: &Case<'_>, model: &Model, edit: &Edit) -> bool {
+    let mut finder = Finder::for_any_level();
     let frames = edit.heard.1 - edit.heard.0;
     if frames < 32 {
         return false;

@@ -187,6 +187,11 @@ fn name_damage(case: &Case<'_>, judgement: &mut Judgement, progress: &mut dyn Fn
     if judgement.findings_total == 0 {
         judgement.add(Finding::Noise { channel: 0, snr_db: judgement.worst_snr() });
     }
+    if model.is_a_phase(case) && is_periodic(case, &mut finder) {
+        // A part of a frame, or other frames of the same.
+        judgement.conclusion = Conclusion::CannotTell(Reason::Periodic);
+        return;
+    }
     if edits::only_at_the_edges(&judgement.findings) && is_periodic(case, &mut finder) {
         let sounding = |facts: &Facts| facts.sounding().map_or(0, |(first, last)| last + 1 - first);
         if sounding(&case.facts[1]) >= sounding(&case.facts[0]) {

@@ -7,10 +7,14 @@ use super::channel::{Pair, describe};
 use super::correlate::Finder;
 use super::levels::Planar;
 use super::resample::{at_positions, with_slope};
-use super::timing::{STRETCH, Stretch, Timing, as_most, longest_run, timing, track};
+use super::timing::{
+    STRETCH, Stretch, Timing, as_most, by_exact_channels, longest_run, median, timing, track,
+};
 use super::verdict::{Finding, Judgement, db};
 use super::walk::Walk;
 
+/// If no more is left, an offset is right to a part of a frame.
+const BETWEEN: f64 = 1e-4;
 /// If more is left of nearly all stretches, another sound is heard.
 const UNRELATED: f64 = 0.62;
 /// Frames by which a filter moves the ends of a sound.
@@ -143,21 +147,31 @@ pub(super) fn estimate(
     finder: &mut Finder,
     progress: &mut dyn FnMut(f64),
 ) -> Option<Model> {
-    let mut found = follow(case, aligned.offset, &aligned.sources, finder, progress);
+    let mut found = follow(case, (aligned.offset, aligned.heard_at), &aligned.sources, finder, progress);
     if is_unrelated(case, &found.1) {
         // Near by chance: where it would be if nothing were missing.
         let own = |channel| Source { channel: Some(channel), sign: 1.0 };
         let sources: Vec<Source> = (0..case.heard.channels()).map(own).collect();
         let mut guesses = aligned.guesses.iter();
         found = guesses.find_map(|guess| {
-            let found = follow(case, *guess as f64, &sources, finder, &mut |_| ());
+            let found = follow(case, (*guess as f64, *guess), &sources, finder, &mut |_| ());
             (!is_unrelated(case, &found.1)).then_some(found)
         })?;
     }
     let (sources, mut stretches) = found;
-    let timing = timing(case, aligned.offset, &sources, &mut stretches, finder);
+    let mut timing = timing(case, aligned.offset, &sources, &mut stretches, finder);
     // What a limiter does is in the loudest of them alone.
-    let described = if timing.whole_frames { stretches } else { as_most(&stretches) };
+    let most_left = median(stretches.iter().map(|stretch| stretch.left).collect());
+    if sources.len() > 1 && timing.whole_frames && most_left > BETWEEN {
+        by_exact_channels(case, &sources, &aligned.guesses, &mut timing, &mut stretches);
+    }
+    let mut described = if timing.whole_frames { stretches } else { as_most(&stretches) };
+    // A tone may fit between the frames as well as at another place.
+    let fits =
+        |stretch: &Stretch| stretch.left > BETWEEN || (stretch.offset - stretch.offset.round()).abs() < 0.1;
+    if timing.whole_frames && described.iter().any(fits) {
+        described.retain(fits);
+    }
     let mut model = Model::new(case, &sources, timing);
     let mut pairs: Vec<Vec<Pair>> = model.channels.iter().map(|_| Vec::new()).collect();
     for stretch in &described {
@@ -179,7 +193,7 @@ pub(super) fn estimate(
 /// Aligns the stretches, and tells which channel is which by all of them.
 fn follow(
     case: &Case<'_>,
-    begin: f64,
+    begin: (f64, i64),
     sources: &[Source],
     finder: &mut Finder,
     progress: &mut dyn FnMut(f64),
@@ -206,7 +220,9 @@ fn is_unrelated(case: &Case<'_>, stretches: &[Stretch]) -> bool {
         return false;
     }
     let good: Vec<Stretch> = stretches.iter().filter(|stretch| stretch.left < UNRELATED).copied().collect();
-    longest_run(&good) < 2
+    // What is right nearly to the bit is not there by chance.
+    let exact = stretches.iter().filter(|stretch| stretch.left < BETWEEN).count();
+    longest_run(&good) < 2 && (exact * 2 < stretches.len() || stretches.is_empty())
 }
 
 impl Model {
@@ -236,6 +252,12 @@ impl Model {
             self.follows = true;
             self.slack = SLACK;
         }
+    }
+
+    /// Whether it is shifted by less than a frame all in all, which says little of a tone.
+    pub(super) fn is_a_phase(&self, case: &Case<'_>) -> bool {
+        let drift = (self.ratio / case.ratio() - 1.0) * case.heard.frames() as f64;
+        !self.whole_frames && case.ratio().to_bits() == 1.0_f64.to_bits() && drift.abs() < 1.0
     }
 
     /// The same, in which no sample may differ.

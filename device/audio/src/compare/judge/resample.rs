@@ -14,6 +14,9 @@ const KAISER: f64 = 10.0;
 /// Steps that are so near to 1 need no other filter: drift, not conversion.
 const SAME_RATE: f64 = 0.01;
 
+/// Frames after which the weights of a conversion may be the same again.
+const AGAIN_MAX: usize = 640;
+
 /// Taps of a level.
 const TAPS: usize = 2 * REACH;
 /// The weights of the taps, for each part of a frame.
@@ -134,19 +137,33 @@ fn converted(levels: &Levels<'_>, from: f64, step: f64, count: usize) -> Planar 
     let begin = from.floor() as i64 - reach;
     let length = ((count as f64 * step).ceil() as i64 + 2 * reach + 2) as usize;
     let source = levels.read(begin, length);
-    let mut weights = vec![0.0; (2 * reach + 1) as usize];
-    let mut planar = vec![vec![0.0; count]; levels.channels()];
+    let taps = (2 * reach + 1) as usize;
+    // The rates are in a ratio of whole numbers: after so many frames the weights are the same again.
+    let again =
+        (1..=AGAIN_MAX).find(|frames| ((*frames as f64 * step).round() - *frames as f64 * step).abs() < 1e-9);
+    let (mut weights, mut planar) = (Vec::new(), vec![vec![0.0; count]; levels.channels()]);
     for index in 0..count {
         let position = from + index as f64 * step - begin as f64;
-        let first = position.floor() as i64 - reach + 1;
-        for (tap, weight) in weights.iter_mut().enumerate() {
-            *weight = fast_kernel((position - (first + tap as i64) as f64) * scale) * scale;
+        let number = index % again.unwrap_or(usize::MAX);
+        // A position that is whole but for rounding is not the frame before.
+        let whole =
+            (position - (index - number) as f64 * step).floor() + ((index - number) as f64 * step).round();
+        let whole = if number == index { position.floor() } else { whole };
+        let first = whole as i64 - reach + 1;
+        if again.is_none() {
+            weights.clear();
         }
+        if again.is_none() || number == index {
+            let weight = |tap| fast_kernel((position - (first + tap as i64) as f64) * scale) * scale;
+            weights.extend((0..taps).map(weight));
+        }
+        let row = if again.is_none() { 0 } else { number * taps };
+        let weights = weights.get(row..row + taps).unwrap_or_default();
         let first = usize::try_from(first).unwrap_or(0);
         for (into, source) in planar.iter_mut().zip(&source) {
-            let taps = source.get(first..).unwrap_or_default();
+            let levels = source.get(first..).unwrap_or_default();
             if let Some(into) = into.get_mut(index) {
-                *into = dot(taps, &weights);
+                *into = dot(levels, weights);
             }
         }
     }

@@ -22,8 +22,12 @@ const LEFT_EXACT: f64 = 1e-5;
 const FITS: f64 = 0.25;
 /// As much is left of a stretch that is right but for rounding.
 const EXACT: f64 = 1e-6;
+/// And more than this of one that is not.
+const NOT_EXACT: f64 = 1e-4;
 /// If more is left, it is looked for elsewhere.
 const FAR: f64 = 0.05;
+/// So many frames away it is found by steps.
+const NEAR: f64 = 3.0;
 /// Offsets of neighbouring stretches that differ by more (in frames) have something lost between them.
 const STEP: f64 = 0.3;
 /// Less than this many frames over the whole sound is no drift.
@@ -71,10 +75,11 @@ fn place(case: &Case<'_>, at: i64, offset: f64, slope: f64) -> (f64, f64) {
     ((at as f64 - offset + slope * MIDDLE) / case.ratio(), (1.0 - slope) / case.ratio())
 }
 
-/// Aligns stretch after stretch.
+/// Aligns stretch after stretch, from the heard frame on at which this offset is sure; then those before it, the
+/// nearest first.
 pub(super) fn track(
     case: &Case<'_>,
-    begin: f64,
+    (begin, sure_at): (f64, i64),
     sources: &[Source],
     finder: &mut Finder,
     progress: &mut dyn FnMut(f64),
@@ -85,26 +90,47 @@ pub(super) fn track(
     let length = STRETCH as i64;
     let most = STRETCHES_MAX * 2 / (sources.len() as i64).max(2);
     let stride = ((end - first) / most).max(length);
-    let (mut offset, mut stretches) = (begin, Vec::<Stretch>::new());
-    let mut tracker = Tracker { case, sources, finder, exact: false };
-    let mut at = first;
-    while at < end && (at + length <= end || stride == length) {
-        // The last one begins before the end of the one before.
-        let here = at.min(end - length).max(first);
-        if here + length > end {
-            break;
-        }
-        let drift = drift_so_far(&stretches);
-        let guess = offset + drift * stretches.last().map_or(0, |last| here - last.at) as f64;
-        if let Some(found) = tracker.locate(here, guess, drift) {
-            offset = found.offset;
-            tracker.exact = found.left <= EXACT || tracker.exact && found.left >= FAR;
-            stretches.push(found);
-        }
-        at += stride;
-        progress((at - first) as f64 / (end - first).max(1) as f64);
+    let mut places: Vec<i64> = (first..=end - length).step_by(stride as usize).collect();
+    // The last one begins before the end of the one before.
+    if stride == length && places.last().is_some_and(|last| *last < end - length) {
+        places.push(end - length);
     }
-    stretches
+    let count = places.len().max(1) as f64;
+    let behind = places.split_off(places.partition_point(|place| *place + stride <= sure_at));
+    let mut tracker = Tracker { case, sources, finder, exact: false };
+    let mut done = 0.0;
+    let mut all = Vec::<Stretch>::new();
+    let mut follow = |places: &mut dyn Iterator<Item = i64>, known: &[Stretch]| {
+        let mut stretches = known.to_vec();
+        let mut offset = known.last().map_or(begin, |last| last.offset);
+        let mut last_at = known.last().map_or(sure_at, |last| last.at);
+        let mut others = 0;
+        tracker.exact = false;
+        for at in places {
+            let drift = drift_so_far(&stretches);
+            let guess = offset + drift * (at - last_at) as f64;
+            if let Some(found) = tracker.locate(at, guess, drift) {
+                let usual = median(stretches.iter().map(|stretch| stretch.left).collect());
+                // One in which something is missing may lie anywhere.
+                let most = if tracker.exact { NOT_EXACT } else { FAR.max(2.0 * usual) };
+                if found.left <= most || stretches.is_empty() {
+                    (offset, last_at) = (found.offset, at);
+                }
+                others = if found.left <= NOT_EXACT { 0 } else { others + 1 };
+                tracker.exact = found.left <= EXACT || tracker.exact && others < 4;
+                stretches.push(found);
+            }
+            done += 1.0;
+            progress(done / count);
+        }
+        stretches.split_off(known.len())
+    };
+    all.extend(follow(&mut behind.into_iter(), &[]));
+    let near: Vec<Stretch> = all.iter().take(9).rev().copied().collect();
+    let mut before = follow(&mut places.into_iter().rev(), &near);
+    before.reverse();
+    before.append(&mut all);
+    before
 }
 
 /// The slope of the offsets of the last stretches.
@@ -116,7 +142,7 @@ fn drift_so_far(stretches: &[Stretch]) -> f64 {
 }
 
 fn slope_between(one: &Stretch, next: &Stretch) -> Option<f64> {
-    (next.at > one.at).then(|| (next.offset - one.offset) / (next.at - one.at) as f64)
+    (next.at != one.at).then(|| (next.offset - one.offset) / (next.at - one.at) as f64)
 }
 
 /// The expected sound of the heard channels.
@@ -138,8 +164,9 @@ fn left_of(expected: &Planar, heard: &Planar) -> f64 {
     let (mut left, mut all) = (0.0, 0.0);
     for (expected, heard) in expected.iter().zip(heard) {
         let moments = Moments::of(expected, heard);
-        let score = moments.alike();
-        if score != 0.0 {
+        // What has the other sign is another place.
+        let score = moments.alike().max(0.0);
+        if moments.xx > 0.0 && moments.yy > 0.0 {
             left += moments.yy * (1.0 - score * score);
             all += moments.yy;
         }
@@ -161,7 +188,7 @@ pub(super) fn refine(
         let (mut product, mut energies) = (0.0, 0.0);
         for ((now, slope), heard) in now.iter().zip(&slopes).zip(heard) {
             let moments = Moments::of(now, heard);
-            if moments.xx == 0.0 {
+            if moments.xx == 0.0 || moments.xy <= 0.0 {
                 continue;
             }
             let gain = moments.xy / moments.xx;
@@ -207,11 +234,22 @@ impl Tracker<'_> {
         if left > EXACT {
             (offset, weight) = self.refined(at, &heard, rounded, slope, 1);
             left = self.left(at, offset, slope, &heard);
-            if (offset - rounded).abs() >= 0.5 || left >= FAR || self.exact && left > 1e-4 {
+            let is_here = |offset: f64, left: f64, exact: bool| {
+                (offset - rounded).abs() < NEAR && left < FAR && !(exact && left > NOT_EXACT)
+            };
+            if (offset - rounded).abs() >= 0.5 || left >= FAR {
+                // Less than a few frames away, it is found step by step.
+                let (stepped, weight_there) = self.refined(at, &heard, offset, slope, 8);
+                let left_there = self.left(at, stepped, slope, &heard);
+                if is_here(stepped, left_there, self.exact) {
+                    (offset, weight, left) = (stepped, weight_there, left_there);
+                }
+            }
+            if !is_here(offset, left, self.exact) {
                 if let Some(found) = self.seek(&heard, at, rounded) {
                     let (found, found_weight) = self.refined(at, &heard, found, slope, 3);
                     let found_left = self.left(at, found, slope, &heard);
-                    if found_left < left * 0.98 || (offset - rounded).abs() >= 0.5 {
+                    if found_left < left * 0.98 || (offset - rounded).abs() >= NEAR {
                         (offset, weight, left) = (found, found_weight, found_left);
                     }
                 } else if left >= FAR {
@@ -341,20 +379,20 @@ pub(super) fn timing(
     fit(stretches, Line::through(&as_most(stretches)), begin, case)
 }
 
-/// What is left of a heard stretch if the expected sound lies so, or nearly so.
-pub(super) fn left_near(case: &Case<'_>, sources: &[Source], at: i64, offset: f64) -> f64 {
-    let mut finder = Finder::default();
-    let tracker = Tracker { case, sources, finder: &mut finder, exact: false };
-    let heard = case.heard.read(at, STRETCH);
-    let offset = tracker.refined(at, &heard, offset, 0.0, 3).0;
-    tracker.left(at, offset, 0.0, &heard)
-}
-
 /// Those in which nothing is wrong at a place: little more is left than of most.
 pub(super) fn as_most(stretches: &[Stretch]) -> Vec<Stretch> {
     let typical = median(stretches.iter().map(|stretch| stretch.left).collect());
     let good = |stretch: &&Stretch| stretch.left <= (typical * 4.0).max(LEFT_EXACT);
     stretches.iter().filter(good).copied().collect()
+}
+
+/// The offset near this one at which least is left of a heard stretch, and what that is.
+pub(super) fn best_near(case: &Case<'_>, sources: &[Source], at: i64, offset: f64) -> (f64, f64) {
+    let mut finder = Finder::default();
+    let tracker = Tracker { case, sources, finder: &mut finder, exact: false };
+    let heard = case.heard.read(at, STRETCH);
+    let offset = tracker.refined(at, &heard, offset, 0.0, 16).0;
+    (offset, tracker.left(at, offset, 0.0, &heard))
 }
 
 /// Runs of stretches between which nothing is lost.
@@ -425,6 +463,34 @@ impl Line {
         };
         let moved = (self.slope * span).abs();
         self.count >= 4 && moved > DRIFT_MIN && self.slope.abs() > 5.0 * self.error
+    }
+}
+
+/// Where a filter or a codec is in some channels alone, the others tell the offset: to the bit, at one of these.
+pub(super) fn by_exact_channels(
+    case: &Case<'_>,
+    sources: &[Source],
+    offsets: &[i64],
+    timing: &mut Timing,
+    stretches: &mut [Stretch],
+) {
+    let is_exact = |at: i64, offset: i64| {
+        let expected = carried(case.expected.read(at - offset, STRETCH), sources);
+        let heard = case.heard.read(at, STRETCH);
+        expected.iter().zip(&heard).any(|(expected, heard)| energy(heard) > 0.0 && expected == heard)
+    };
+    let now = timing.offset.round() as i64;
+    let mut counts = vec![0; offsets.len() + 1];
+    for stretch in stretches.iter_mut() {
+        let mut all = std::iter::once(&now).chain(offsets).enumerate();
+        if let Some((number, offset)) = all.find(|(_, offset)| is_exact(stretch.at, **offset)) {
+            stretch.offset = *offset as f64;
+            counts[number] += 1;
+        }
+    }
+    let most = (0..counts.len()).max_by_key(|number| counts[*number]).unwrap_or(0);
+    if most > 0 && counts[most] * 2 > stretches.len() {
+        timing.offset = offsets[most - 1] as f64;
     }
 }
 
