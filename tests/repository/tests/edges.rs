@@ -119,11 +119,13 @@ const EDGES: &[(&str, &[&str])] = &[
         "tests/fuzz",
         &[
             "device/cards/ringwave",
+            "device/cards/virtio-snd",
             "device/engine",
             "device/guest-memory",
             "device/pci",
             "device/pci-card",
             "device/regs",
+            "device/served",
             "device/trace",
             "device/vfio-user",
             "driver",
