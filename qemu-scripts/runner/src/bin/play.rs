@@ -22,7 +22,7 @@ struct Arguments {
     wav: Option<PathBuf>,
     #[command(flatten)]
     sound: SoundArgs,
-    /// The lockstep clock, so many times as fast as real time. It changes when, never what.
+    /// The lockstep clock, so many times as fast as real time (2 unless it is said). It changes when, never what.
     #[arg(long, value_name = "X", value_parser = speed_from)]
     speed: Option<f64>,
     /// Record what the card plays, too: its microphone hears its speakers, and the guest's client does both
@@ -30,6 +30,9 @@ struct Arguments {
     #[arg(long)]
     loopback: bool,
 }
+
+/// How fast the lockstep clock goes unless it is said.
+const LOCKSTEP_SPEED: f64 = 2.0;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,15 +52,16 @@ fn main() -> ExitCode {
 impl Arguments {
     /// The request, and what has to live as long as it.
     fn request(self, artefacts: &Artefacts) -> Result<(Request, Option<tempfile::TempDir>), Error> {
-        let mut clock = self.sound.clock;
-        if let Some(speed) = self.speed {
-            if clock != Clock::LOCKSTEP {
+        let clock = match (self.sound.clock, self.speed) {
+            // Most of the time until the verdict is the sound itself, which waits for the guest anyway.
+            (Clock::LOCKSTEP, speed) => Clock::Lockstep(speed.unwrap_or(LOCKSTEP_SPEED)),
+            (_, Some(speed)) => {
                 return Err(Error::BadInput(format!(
                     "--speed is for --clock lockstep; write --clock scaled:{speed}"
                 )));
             }
-            clock = Clock::Lockstep(speed);
-        }
+            (clock, None) => clock,
+        };
         let (wav, folder) = match &self.wav {
             Some(wav) => (wav.clone(), None),
             None => make_test_tune(artefacts).map(|(wav, folder)| (wav, Some(folder)))?,
