@@ -38,6 +38,23 @@ pub const EVENTS: &[Event] = &[
     // The performance counter jumps by 500 ms, and by -50 ms.
     Event { name: "counter-forward", ..PLAIN },
     Event { name: "counter-back", ..PLAIN },
+    // The process of the stream ends: handles are closed in the state in which it is, and nothing is unregistered.
+    // What another process records beside it goes on.
+    Event { name: "process-ends", after: After::LostAlone, ..PLAIN },
+    // A process ends while its buffer is made.
+    Event { name: "buffer-cancelled", skipped: &OWN_STREAM, ..PLAIN },
+];
+
+/// Why an event meets no stream of the cell.
+const OWN: &str = "its stream is one of its own, which has no buffer yet";
+
+/// Every state with a stream.
+const OWN_STREAM: [(Skip, &str); 5] = [
+    (Skip::State(State::Stop), OWN),
+    (Skip::State(State::Acquire), OWN),
+    (Skip::State(State::Pause), OWN),
+    (Skip::State(State::Run), OWN),
+    (Skip::State(State::Paused), OWN),
 ];
 
 /// Cells in which a stream beside the one that is judged would be lost too.

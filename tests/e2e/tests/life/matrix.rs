@@ -69,6 +69,8 @@ pub enum After {
     GoesOn,
     /// It is gone. What it had played is a beginning of its piece, and the next stream plays the piece whole.
     Lost,
+    /// The same, and what another records at the time goes on.
+    LostAlone,
 }
 
 /// Cells that are skipped.

@@ -4,7 +4,7 @@ use ringwave_e2e::{noise, runs};
 use ringwave_report::DmaMode;
 use ringwave_runner::{machine::Outcome, report::Report};
 
-use crate::matrix::{After, Boot, Cell, Direction};
+use crate::matrix::{After, Boot, Cell, Direction, State};
 
 /// Frames that a cell plays or records: eight packets.
 const PIECE: u32 = 9600;
@@ -89,7 +89,7 @@ fn after_piece<'a>(cell: &Cell, heard: &'a [u8], piece: &[u8]) -> Option<&'a [u8
     match cell.event.after {
         After::GoesOn => heard.strip_prefix(piece),
         // The stream that was lost has played a beginning of it.
-        After::Lost => (0..=piece.len()).step_by(FRAME_BYTES).find_map(|begun| {
+        After::Lost | After::LostAlone => (0..=piece.len()).step_by(FRAME_BYTES).find_map(|begun| {
             let rest = heard.strip_prefix(&piece[..begun])?;
             rest.strip_prefix(piece)
         }),
@@ -102,24 +102,32 @@ fn judge_recorded(boot: &Boot, report: &Report, sent: &[u8]) -> Vec<String> {
     let (mut wrong, mut recorded) = (Vec::new(), &report.recorded[..]);
     for (number, cell) in boot.cells.iter().enumerate().filter(|(_, cell)| cell.direction != Direction::Play)
     {
-        let frames = report.guest.result(&format!("cell{number}_recorded")).unwrap_or(0);
-        let bytes = usize::try_from(frames).expect("few") * FRAME_BYTES;
-        let Some((piece, rest)) = recorded.split_at_checked(bytes).filter(|_| frames >= u64::from(PIECE))
-        else {
-            wrong.push(format!("cell {number}, {cell}: {frames} frames recorded"));
-            return wrong;
-        };
-        if !sent.starts_with(piece) {
-            let same = sent.iter().zip(piece).take_while(|(a, b)| a == b).count() / FRAME_BYTES;
-            let (at, more) = best_match(&piece[same * FRAME_BYTES..], sent);
-            wrong.push(format!(
-                "cell {number}, {cell}: of {frames} frames recorded {same} are right; then {more} are those from \
-                 frame {at} on"
-            ));
+        let beside = cell.event.after == After::LostAlone && cell.direction == Direction::Duplex;
+        let beside = beside && cell.state != State::Closed;
+        for (which, least) in [("beside", 1), ("recorded", PIECE)].into_iter().skip(usize::from(!beside)) {
+            let frames = report.guest.result(&format!("cell{number}_{which}")).unwrap_or(0);
+            let bytes = usize::try_from(frames).expect("few") * FRAME_BYTES;
+            let split = recorded.split_at_checked(bytes).filter(|_| frames >= u64::from(least));
+            let Some((piece, rest)) = split else {
+                wrong.push(format!("cell {number}, {cell}: {frames} frames {which}"));
+                return wrong;
+            };
+            wrong.extend(compare(piece, sent).map(|why| format!("cell {number}, {cell}, {which}: {why}")));
+            recorded = rest;
         }
-        recorded = rest;
     }
     wrong
+}
+
+/// What is wrong with a recording that should be a beginning of `sent`.
+fn compare(piece: &[u8], sent: &[u8]) -> Option<String> {
+    if sent.starts_with(piece) {
+        return None;
+    }
+    let same = sent.iter().zip(piece).take_while(|(a, b)| a == b).count() / FRAME_BYTES;
+    let (at, more) = best_match(&piece[same * FRAME_BYTES..], sent);
+    let frames = piece.len() / FRAME_BYTES;
+    Some(format!("of {frames} frames {same} are right; then {more} are those from frame {at} on"))
 }
 
 /// Where the longest beginning of `piece` lies in `sound`, and how long it is, in frames.

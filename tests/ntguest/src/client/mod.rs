@@ -97,6 +97,8 @@ mod pnp;
 #[cfg(target_os = "uefi")]
 mod poller;
 #[cfg(target_os = "uefi")]
+mod process_end;
+#[cfg(target_os = "uefi")]
 mod property_protocol;
 #[cfg(target_os = "uefi")]
 mod proposals;

@@ -64,7 +64,9 @@ pub fn play_meeting(
         }
         drm::check_rights(stream, "before it was played");
         let played = with_buffer(stream, wav, &format, label, planned);
-        drm::check_rights(stream, "after it was played");
+        if !stream.has_lost_its_process() {
+            drm::check_rights(stream, "after it was played");
+        }
         played
     });
     oracle::report_calls();

@@ -2,10 +2,12 @@
 //! (`oracle=1`).
 
 use super::packet_reads::ReadPacket;
+use super::process_end::{self, Left};
 use crate::kernel::call::driver_call;
 use crate::kernel::event::Event;
 use crate::kernel::layout::Mdl;
 use crate::kernel::pool::Guarded;
+use crate::kernel::sync::IrqLock;
 use crate::kernel::{self, cfg, irql, time};
 use crate::portcls::com::Com;
 use crate::portcls::endpoint::Endpoint;
@@ -26,6 +28,7 @@ use crate::portcls::power;
 use crate::portcls::set_state;
 use crate::portcls::status::Status;
 use crate::portcls::vtable::{InputStream, MiniportWaveRt, OutputStream, Stream, StreamNotification, This};
+use core::ffi::c_void;
 use core::ptr;
 
 /// `KSSTATE`.
@@ -66,6 +69,8 @@ pub struct PinStream {
     pub(super) stream: Com<Stream>,
     port_stream: &'static Object,
     pub(super) oracle: bool,
+    /// What a close would find.
+    pub(super) left: IrqLock<Left>,
     /// Counts as an open pin until everything above is gone.
     _instance: Instance,
 }
@@ -134,7 +139,8 @@ impl PinStream {
             stream.check_same_object(input, "the stream");
         }
         power::pin_is_in(stream.this(), State::Stop as u32);
-        Ok(Self { output, input, notification, stream, port_stream, oracle, _instance: instance })
+        let left = IrqLock::new(Left::default());
+        Ok(Self { output, input, notification, stream, port_stream, oracle, left, _instance: instance })
     }
 
     /// The stream's own interface: the minor target of requests to the pin.
@@ -165,6 +171,10 @@ impl PinStream {
 
     /// `SetState` with a number that may be no state at all.
     pub fn set_raw_state(&self, state: u32) -> Status {
+        if self.has_lost_its_process() { Status::SUCCESS } else { self.change_state(state) }
+    }
+
+    pub(super) fn change_state(&self, state: u32) -> Status {
         power::access();
         let status = set_state::timed(|| {
             Status(method!(self, "SetState", irql::PASSIVE, self.stream, set_state, oracle_set_state(state)))
@@ -234,7 +244,7 @@ impl PinStream {
     /// `AllocateBufferWithNotification`.
     pub fn allocate(&self, count: u32, bytes: u32) -> Result<CyclicBuffer, Status> {
         let Some(notification) = &self.notification else { return Err(Status::NOT_SUPPORTED) };
-        allocated(|mdl_out, size_out, offset_out, cache_out| {
+        let buffer = allocated(|mdl_out, size_out, offset_out, cache_out| {
             Status(method!(
                 self,
                 "AllocateBufferWithNotification",
@@ -243,12 +253,21 @@ impl PinStream {
                 allocate_buffer,
                 oracle_allocate_buffer(count, bytes, mdl_out, size_out, offset_out, cache_out)
             ))
-        })
+        })?;
+        self.left.lock().buffer = Some((buffer, true));
+        Ok(buffer)
     }
 
     /// `FreeBufferWithNotification`, with what `allocate` gave.
     pub fn free(&self, buffer: &CyclicBuffer) {
+        if !self.has_lost_its_process() {
+            self.free_notifying(buffer);
+        }
+    }
+
+    pub(super) fn free_notifying(&self, buffer: &CyclicBuffer) {
         let Some(notification) = &self.notification else { return };
+        self.left.lock().forget(buffer);
         let (mdl, size) = (buffer.mdl.cast(), buffer.size);
         method!(
             self,
@@ -264,28 +283,39 @@ impl PinStream {
     pub fn register(&self, event: &Event) -> Status {
         let Some(notification) = &self.notification else { return Status::NOT_SUPPORTED };
         let event = event.as_ptr();
-        Status(method!(
+        let status = Status(method!(
             self,
             "RegisterNotificationEvent",
             irql::PASSIVE,
             notification,
             register_event,
             oracle_register_event(event)
-        ))
+        ));
+        if status.is_success() {
+            self.left.lock().registered(event);
+        }
+        status
     }
 
     /// `UnregisterNotificationEvent`.
     pub fn unregister(&self, event: &Event) -> Status {
+        if self.has_lost_its_process() { Status::SUCCESS } else { self.unregister_at(event.as_ptr()) }
+    }
+
+    pub(super) fn unregister_at(&self, event: *mut c_void) -> Status {
         let Some(notification) = &self.notification else { return Status::NOT_SUPPORTED };
-        let event = event.as_ptr();
-        Status(method!(
+        let status = Status(method!(
             self,
             "UnregisterNotificationEvent",
             irql::PASSIVE,
             notification,
             unregister_event,
             oracle_unregister_event(event)
-        ))
+        ));
+        if status.is_success() {
+            self.left.lock().unregistered(event);
+        }
+        status
     }
 
     /// `SetWritePacket`.
@@ -335,8 +365,9 @@ impl PinStream {
     }
 
     /// Releases the stream; its count must reach zero (rule `stream-references`) and its port stream must go
-    /// with it.
+    /// with it. Of a pin that has lost its process, the port takes away first what was left.
     pub fn close(self) {
+        let after = process_end::before_release(&self);
         power::pin_is_closed(self.this());
         let Self { output, input, notification, stream, port_stream, .. } = self;
         drop(output);
@@ -356,6 +387,7 @@ impl PinStream {
                 format_args!("the closed stream keeps {left} reference(s) to its port stream"),
             );
         }
+        after.released();
     }
 
     /// Whether packet mode of capture is offered.
@@ -387,7 +419,7 @@ impl PinStream {
 
     /// `AllocateAudioBuffer`: a cyclic buffer that signals nothing.
     pub fn allocate_cyclic(&self, bytes: u32) -> Result<CyclicBuffer, Status> {
-        allocated(|mdl_out, size_out, offset_out, cache_out| {
+        let buffer = allocated(|mdl_out, size_out, offset_out, cache_out| {
             Status(method!(
                 self,
                 "AllocateAudioBuffer",
@@ -396,11 +428,20 @@ impl PinStream {
                 allocate_audio_buffer,
                 oracle_allocate_audio_buffer(bytes, mdl_out, size_out, offset_out, cache_out)
             ))
-        })
+        })?;
+        self.left.lock().buffer = Some((buffer, false));
+        Ok(buffer)
     }
 
     /// `FreeAudioBuffer`, with what `allocate_cyclic` gave.
     pub fn free_cyclic(&self, buffer: &CyclicBuffer) {
+        if !self.has_lost_its_process() {
+            self.free_silent(buffer);
+        }
+    }
+
+    pub(super) fn free_silent(&self, buffer: &CyclicBuffer) {
+        self.left.lock().forget(buffer);
         let (mdl, size) = (buffer.mdl.cast(), buffer.size);
         method!(
             self,

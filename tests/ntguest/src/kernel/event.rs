@@ -20,6 +20,31 @@ pub enum EventKind {
 /// Signals per client event: (address, count).
 static COUNTS: IrqLock<Vec<(usize, u64)>> = IrqLock::new(Vec::new());
 
+/// Events that the port has a reference to, and whether their client has let go of them meanwhile.
+static HELD: IrqLock<Vec<(usize, bool)>> = IrqLock::new(Vec::new());
+
+/// The port takes a reference to a client's event, as it does to register it with a stream.
+pub fn hold(event: usize) {
+    HELD.lock().push((event, false));
+}
+
+/// The port gives it back: what nobody else has is poisoned.
+pub fn let_go(event: usize) {
+    let poisoned = {
+        let mut held = HELD.lock();
+        let at = held.iter().position(|(at, _)| *at == event);
+        at.map(|at| held.swap_remove(at)).is_some_and(|(_, due)| due)
+    };
+    if poisoned {
+        poison(event as *mut KEvent);
+    }
+}
+
+fn poison(event: *mut KEvent) {
+    // SAFETY: our own leaked allocation.
+    unsafe { (&raw mut (*event).header.kind).write_volatile(wait::POISONED) }
+}
+
 /// Fills in a KEVENT, as KeInitializeEvent does.
 ///
 /// # Safety
@@ -75,10 +100,13 @@ impl Event {
         self.0.cast()
     }
 
-    /// From now on the driver must not touch it (rule `event-after-unregister`).
+    /// From now on the driver must not touch it (rule `event-after-unregister`); while the port has a reference,
+    /// from the moment that it gives it back.
     pub fn poison(&self) {
-        // SAFETY: our own leaked allocation.
-        unsafe { (&raw mut (*self.0).header.kind).write_volatile(wait::POISONED) }
+        let held = HELD.lock().iter_mut().find(|(at, _)| *at == self.0 as usize).map(|(_, due)| *due = true);
+        if held.is_none() {
+            poison(self.0);
+        }
     }
 
     /// Makes it not signalled.

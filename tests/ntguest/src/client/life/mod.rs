@@ -3,7 +3,9 @@
 //! `life=EVENT:STATE:DIRECTION,...` are cells of a matrix that the host draws up: in each of them one event
 //! meets a stream in one state. A cell ends with a stream that has played the next piece of the WAV file to
 //! its end, or recorded a piece of as many frames (`life_frames=`); the host compares them bit for bit.
-//! `cellN=` says how cell N ended, `cellN_recorded=` how many frames of it went to the host.
+//! `cellN=` says how cell N ended, `cellN_recorded=` how many frames of it went to the host, and `cellN_beside=`
+//! how many went before them that were recorded beside a stream that was lost. After each cell the driver holds
+//! what it held after the first (rule `cycle-leak`).
 //!
 //! * `STATE`: `closed` (no stream), `stop` (a stream with its buffer), `acquire`, `pause` (before its first
 //!   RUN, with packet 0 handed over), `run`, `paused` (after RUN)
@@ -16,9 +18,11 @@
 pub mod cell;
 mod counter;
 mod power;
+mod process;
 
 use self::cell::{Direction, StreamState};
 use super::format::PcmFormat;
+use super::held_resources::HeldResources;
 use super::play::{self, Label};
 use super::player::{Failed, fail};
 use super::record::{self, Order, Recording};
@@ -43,19 +47,26 @@ struct LifeEvent {
     restore: fn() -> Result<(), Failed>,
 }
 
+/// An event that leaves the device where it was.
+const fn harmless(name: &'static str, make: fn(&mut Scene<'_>) -> Result<After, Failed>) -> LifeEvent {
+    LifeEvent { name, make, restore: nothing_to_restore }
+}
+
 /// Every event that a cell may name. The host's table (`tests/e2e/tests/life/events.rs`) says where each of
 /// them applies.
 const EVENTS: &[LifeEvent] = &[
-    LifeEvent { name: "nothing", make: nothing, restore: nothing_to_restore },
-    LifeEvent { name: "d3", make: power::d3, restore: nothing_to_restore },
-    LifeEvent { name: "idle", make: power::idle, restore: nothing_to_restore },
-    LifeEvent { name: "s3", make: power::s3, restore: nothing_to_restore },
-    LifeEvent { name: "s4", make: power::s4, restore: nothing_to_restore },
-    LifeEvent { name: "counter-forward", make: counter::forward, restore: nothing_to_restore },
-    LifeEvent { name: "counter-back", make: counter::back, restore: nothing_to_restore },
-    LifeEvent { name: "d3-gone", make: power::d3_gone, restore: power::known_card_again },
-    LifeEvent { name: "s4-other", make: power::s4_other, restore: power::known_card_again },
-    LifeEvent { name: "d3-lost", make: power::d3_lost, restore: nothing_to_restore },
+    harmless("nothing", nothing),
+    harmless("d3", power::d3),
+    harmless("idle", power::idle),
+    harmless("s3", power::s3),
+    harmless("s4", power::s4),
+    harmless("counter-forward", counter::forward),
+    harmless("counter-back", counter::back),
+    LifeEvent { restore: power::known_card_again, ..harmless("d3-gone", power::d3_gone) },
+    LifeEvent { restore: power::known_card_again, ..harmless("s4-other", power::s4_other) },
+    harmless("d3-lost", power::d3_lost),
+    LifeEvent { restore: process::after_it, ..harmless("process-ends", process::ends) },
+    harmless("buffer-cancelled", process::cancels_a_buffer),
 ];
 
 /// What an event leaves of the stream that it met.
@@ -65,6 +76,8 @@ pub enum After {
     GoesOn,
     /// It can only be closed.
     Lost,
+    /// The same, and what other clients have goes on.
+    LostAlone,
 }
 
 /// What an event meets.
@@ -145,7 +158,7 @@ impl PlannedEvent {
         }
         match self.make(&mut Scene { stream: Some((stream, event)), packet_100ns, meanwhile })? {
             After::GoesOn => Ok(()),
-            After::Lost => Err(Failed),
+            After::Lost | After::LostAlone => Err(Failed),
         }
     }
 
@@ -157,7 +170,7 @@ impl PlannedEvent {
 
     /// The stream that met it can only be closed.
     pub fn took_the_stream(&self) -> bool {
-        self.after.get() == Some(After::Lost)
+        matches!(self.after.get(), Some(After::Lost | After::LostAlone))
     }
 }
 
@@ -186,7 +199,7 @@ fn nothing_to_restore() -> Result<(), Failed> {
 /// Walks the cells of `life=`; true when every one of them ended well.
 pub fn run(wav: &Wav<'static>) -> bool {
     let mut pieces = Pieces { wav, frames: cfg::get_u64("life_frames", 4800) as usize, next: 0 };
-    let mut all = true;
+    let (mut all, mut after_first) = (true, None);
     for (number, text) in cfg::get("life").unwrap_or_default().split(',').enumerate() {
         let named = cell::parse(text)
             .and_then(|cell| Some((cell, EVENTS.iter().find(|event| event.name == cell.event)?)));
@@ -200,6 +213,13 @@ pub fn run(wav: &Wav<'static>) -> bool {
         let ended = if walked.is_ok() { "ok" } else { "failed" };
         crate::kresult!("cell{number}={ended} cell{number}_ms={}", time::ms() - started);
         all &= walked.is_ok();
+        let now = HeldResources::read();
+        let first = *after_first.get_or_insert(now);
+        if now != first {
+            let why = format_args!("after cell {number}, {text}, {now:?}, after the first {first:?}");
+            kernel::violation("cycle-leak", why);
+            return false;
+        }
     }
     all
 }
@@ -252,21 +272,29 @@ fn walk(
             return Err(fail("event-not-made", format_args!("cell {number}: its event never came")));
         }
         if !planned.took_the_stream() {
-            return ended.and_then(|recording| deliver(recording.as_ref(), &format, number));
+            return ended.and_then(|recording| deliver(recording.as_ref(), &format, number, "recorded"));
+        }
+        if let Ok(recording) = ended {
+            deliver(recording.as_ref(), &format, number, "beside")?;
         }
     }
     if planned.took_the_stream() {
         (planned.life_event.restore)()?;
     }
     sound(None, piece.as_ref(), direction, &format, bytes)
-        .and_then(|recording| deliver(recording.as_ref(), &format, number))
+        .and_then(|recording| deliver(recording.as_ref(), &format, number, "recorded"))
 }
 
-fn deliver(recording: Option<&Recording>, format: &PcmFormat, number: usize) -> Result<(), Failed> {
+fn deliver(
+    recording: Option<&Recording>,
+    format: &PcmFormat,
+    number: usize,
+    which: &str,
+) -> Result<(), Failed> {
     let Some(recording) = recording else { return Ok(()) };
     record::deliver(recording, format);
     let frames = recording.data.len() / usize::from(format.block_align()).max(1);
-    crate::kresult!("cell{number}_recorded={frames}");
+    crate::kresult!("cell{number}_{which}={frames}");
     if recording.lost_packets > 0 {
         return Err(fail("lost-in-lockstep", format_args!("{} packet(s) were lost", recording.lost_packets)));
     }
@@ -333,6 +361,8 @@ fn duplex(
     let result = play::play_meeting(&render, piece, Label::ONLY, planned);
     played.store(true, Ordering::Release);
     thread::join(thread);
+    let alone = planned.is_some_and(|planned| planned.after.get() == Some(After::LostAlone));
+    let result = if alone { Ok(()) } else { result };
     result.and(shared.recording.take().map(Some).ok_or(Failed))
 }
 
