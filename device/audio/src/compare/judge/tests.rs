@@ -202,6 +202,16 @@ impl Damage {
 
 /// What a case found wrong with the judge.
 fn check(random: u64, damages: &[Damage], pad: (usize, usize)) -> Result<(), String> {
+    let judgement = judgement_of(random, damages, pad);
+    let mut wanted: Vec<_> = damages.iter().map(|damage| damage.kind()).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let right = judgement.conclusion == Conclusion::Damaged && kinds(&judgement) == wanted;
+    if right { Ok(()) } else { Err(format!("seed {random} {damages:?} {pad:?}:\n{judgement}\n")) }
+}
+
+/// What the judge says of music that is damaged so, with silence around.
+fn judgement_of(random: u64, damages: &[Damage], pad: (usize, usize)) -> Judgement {
     static MUSIC: LazyLock<Vec<Frames>> =
         LazyLock::new(|| (1..9).map(|seed| Music::frames(seed * 7919, COUNT, 20_000.0)).collect());
     const COUNT: usize = 60_000;
@@ -229,12 +239,7 @@ fn check(random: u64, damages: &[Damage], pad: (usize, usize)) -> Result<(), Str
     let mut all = vec![vec![0.0; 2]; pad.0];
     all.extend(heard);
     all.extend(vec![vec![0.0; 2]; pad.1]);
-    let judgement = judged(&expected, &all);
-    let mut wanted: Vec<_> = damages.iter().map(|damage| damage.kind()).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let right = judgement.conclusion == Conclusion::Damaged && kinds(&judgement) == wanted;
-    if right { Ok(()) } else { Err(format!("seed {seed} {damages:?} {pad:?}:\n{judgement}\n")) }
+    judged(&expected, &all)
 }
 
 fn any_damage() -> impl Strategy<Value = Damage> {
@@ -301,9 +306,14 @@ fn told_together(one: Damage, other: Damage) -> bool {
         }
         _ => {
             let gain = pair.iter().any(|damage| matches!(damage, Gain(db) if db.abs() >= 0.2));
+            // Noise is at least 10 dB below the sound, which the level makes softer.
+            let too_loud = match (one, other) {
+                (Noise(rms), Gain(db)) | (Gain(db), Noise(rms)) => rms > 700.0 * 10.0_f64.powf(db / 20.0),
+                _ => false,
+            };
             let with =
                 pair.iter().any(|damage| matches!(damage, Damage::Dither | Noise(_) | Clip(_) | Drift(_)));
-            gain && with && !pair.iter().any(|damage| matches!(damage, Constant(_)))
+            gain && with && !too_loud && !pair.iter().any(|damage| matches!(damage, Constant(_)))
         }
     }
 }
@@ -323,6 +333,19 @@ fn statistical_cases() -> ProptestConfig {
         Some(_) => usual,
         None => ProptestConfig { rng_seed: RngSeed::Fixed(14), failure_persistence: None, ..usual },
     }
+}
+
+#[test]
+fn few_samples_that_are_cut_are_a_limiter_s() {
+    assert_eq!(check(14_696_817_670_831_546_611, &[Damage::Clip(2.0)], (309, 3515)), Ok(()));
+}
+
+/// Under noise that is 5 dB louder it may have any name, or be `unrelated`.
+#[test]
+fn a_sound_under_louder_noise_is_damaged() {
+    let damages = [Damage::Noise(694.281_588_230_146_1), Damage::Gain(-17.469_206_513_142_503)];
+    let judgement = judgement_of(57_194_930_004_503, &damages, (49, 4762));
+    assert_eq!(judgement.conclusion, Conclusion::Damaged, "{judgement}");
 }
 
 proptest! {
