@@ -57,8 +57,8 @@ const RESET: i64 = 1_000_000;
 const PENDING_MS: u64 = 1000;
 /// How long the function is in D0 before the driver is told, 100-ns units: what is pending comes meanwhile.
 const BEFORE_SET_POWER: i64 = 200_000;
-/// Bytes of BAR 0 that another card has too.
-const OTHER_REGISTERS: u64 = 0x60;
+/// Bytes of BAR 0 that another card has too: what tells which one it is.
+const OTHER_REGISTERS: u64 = 0x20;
 /// Places in the driver that are named; further ones are only counted.
 const NAMED: usize = 16;
 
@@ -263,28 +263,41 @@ fn quiet_registers() -> Vec<(u64, u32)> {
     .collect()
 }
 
-/// The registers of another card, in memory: those of this one but for one. Read before it has no power.
-pub fn other_card() -> Option<u64> {
-    *OTHER_CARD.lock()
-}
-
-/// Remembers what another card's registers are (cfg `other_card=OFFSET:VALUE`).
-pub fn prepare_other_card() {
-    let Some(text) = cfg::get("other_card") else { return };
-    let parsed = text.split_once(':').and_then(|(at, value)| Some((cfg::number(at)?, cfg::number(value)?)));
-    let Some((at, value)) = parsed.filter(|(at, _)| at % 4 == 0 && *at < PAGE) else {
-        super::bad_input(format_args!(
-            "ntguest.cfg: other_card={text} is not OFFSET:VALUE in the first page of BAR 0"
-        ))
-    };
-    let mut other = OTHER_CARD.lock();
-    let page = *other.get_or_insert_with(phys::alloc_kernel);
-    // The registers of the card alone: beyond them its first page may hold what a read changes.
-    for offset in (0..OTHER_REGISTERS).step_by(4) {
-        let word = if offset == at { value as u32 } else { read_register(pci::card(), offset) };
+/// The registers of the card that will be found at D0, in memory: those of this one but for one (cfg
+/// `other_card=OFFSET:VALUE`); without the key all ones, as where there is none. To be had in D0.
+pub fn prepare_other_card() -> u64 {
+    let page = *OTHER_CARD.lock().get_or_insert_with(phys::alloc_kernel);
+    for (offset, word) in (0..).step_by(4).zip(other_words()) {
         // SAFETY: an aligned word of a page that is ntguest's alone.
         unsafe { paging::phys_ptr(page + offset).cast::<u32>().write_volatile(word) }
     }
+    page
+}
+
+/// Whether the driver has written nothing to that card.
+pub fn other_card_is_untouched() -> bool {
+    let Some(page) = *OTHER_CARD.lock() else { return true };
+    // SAFETY: as above.
+    let found = |offset: u64| unsafe { paging::phys_ptr(page + offset).cast::<u32>().read_volatile() };
+    (0..).step_by(4).zip(other_words()).all(|(offset, word)| found(offset) == word)
+}
+
+/// The words of its page. Registers that change by themselves are left out: only what is asked for at once.
+fn other_words() -> Vec<u32> {
+    let all = PAGE as usize / 4;
+    let Some(text) = cfg::get("other_card") else { return alloc::vec![u32::MAX; all] };
+    let parsed = text.split_once(':').and_then(|(at, value)| Some((cfg::number(at)?, cfg::number(value)?)));
+    let Some((at, value)) = parsed.filter(|(at, _)| at % 4 == 0 && *at < OTHER_REGISTERS) else {
+        super::bad_input(format_args!(
+            "ntguest.cfg: other_card={text} is not OFFSET:VALUE of the card's first registers"
+        ))
+    };
+    let known = (0..OTHER_REGISTERS).step_by(4);
+    let mut words: Vec<u32> = known
+        .map(|offset| if offset == at { value as u32 } else { read_register(pci::card(), offset) })
+        .collect();
+    words.resize(all, 0);
+    words
 }
 
 /// By a mapping of ntguest's own.

@@ -41,12 +41,11 @@ pub fn count_call() {
     }
 }
 
-/// In D3 another card takes its place: at D0 the driver finds registers of BAR 0 that are those of the card
-/// that it knew but for one (cfg `other_card=OFFSET:VALUE`), and what it writes is lost. Without the key it
-/// finds none: all ones.
-pub fn exchange() {
+/// In D3 another card takes its place, or none: at D0 the driver finds the registers at `page`
+/// ([`d3::prepare_other_card`]).
+pub fn exchange(page: u64) {
     GONE.store(true, Ordering::Release);
-    lock_watch::set_gone(d3::other_card().or_else(pci::nobody));
+    lock_watch::set_gone(Some(page));
 }
 
 /// In D3 the card that was there is put back in its place.

@@ -54,8 +54,8 @@ pub fn s4(scene: &mut Scene<'_>) -> Result<After, Failed> {
 
 /// D3, and no card at D0: all its registers read as ones.
 pub fn d3_gone(scene: &mut Scene<'_>) -> Result<After, Failed> {
-    let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
-    power::in_d3(round.is_multiple_of(2), Context::Lost, gone::exchange)
+    let (none, round) = (d3::prepare_other_card(), ROUNDS.fetch_add(1, Ordering::Relaxed));
+    power::in_d3(round.is_multiple_of(2), Context::Lost, || gone::exchange(none))
         .map_err(|status| fail("call-failed", format_args!("a power IRP of the device: {status}")))?;
     scene.expect_dead()?;
     Ok(After::Lost)
@@ -63,19 +63,21 @@ pub fn d3_gone(scene: &mut Scene<'_>) -> Result<After, Failed> {
 
 /// The system hibernates, and another card is there when it comes back.
 pub fn s4_other(scene: &mut Scene<'_>) -> Result<After, Failed> {
-    d3::prepare_other_card();
-    let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+    let (other, round) = (d3::prepare_other_card(), ROUNDS.fetch_add(1, Ordering::Relaxed));
     power::in_system_sleep(round.is_multiple_of(2), Sleep::S4, || {
         time::jump(SLEPT);
-        gone::exchange();
+        gone::exchange(other);
     })
     .map_err(|status| fail("call-failed", format_args!("a power IRP of the system: {status}")))?;
     scene.expect_dead()?;
     Ok(After::Lost)
 }
 
-/// The card that the driver knew is back: with the next D0 it is found.
+/// The card that the driver knew is back: with the next D0 it is found. The other one was never written to.
 pub fn known_card_again() -> Result<(), Failed> {
+    if !d3::other_card_is_untouched() {
+        return Err(fail("removal", format_args!("the driver writes to a card that is not the one it knew")));
+    }
     power::in_d3(false, Context::Lost, gone::change_back)
         .map_err(|status| fail("call-failed", format_args!("a power IRP of the device: {status}")))
 }
