@@ -330,11 +330,14 @@ fn paused_machine_goes_on_and_a_driver_that_begins_finds_a_fresh_card() {
     driver.wait_used(TX);
     driver.stop_queues();
     let mut used = 1;
+    let frames = || serving.stats_by_signal()["streams"][0]["frames"].as_u64().unwrap();
+    let before = frames();
     std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(frames(), before, "nothing is played while the machine stands still");
     while driver.take_used(TX).is_some() {
         used += 1;
     }
-    assert!(used < 7, "nothing is played while the machine stands still");
+    assert!(used < 7, "nor completed");
     driver.start_queues();
     for _ in used..8 {
         driver.wait_used(TX);
