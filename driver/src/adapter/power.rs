@@ -87,7 +87,10 @@ impl Adapter {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
+    use crate::adapter::jacks::JackListener;
     use crate::hw::fake::{FakeCard, RecordedCall};
     use nt::interrupt::Granted;
     use nt::sys::_DEVICE_POWER_STATE::PowerDeviceD3;
@@ -109,6 +112,34 @@ mod tests {
             calls.contains(&RecordedCall::Volume(1, 0, -65_536))
                 && calls.contains(&RecordedCall::WatchJack(1))
         );
+    }
+
+    /// A jack's listener that counts how often it looks.
+    #[derive(Default)]
+    struct Looks(AtomicU32);
+
+    impl JackListener for Looks {
+        fn jack_may_have_changed(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_jack_that_was_pulled_without_power_is_seen_after_d0() {
+        static LOOKS: Looks = Looks(AtomicU32::new(0));
+        let card = FakeCard::default();
+        let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+        // SAFETY: a static.
+        unsafe { adapter.jacks().listen(1, &LOOKS) };
+        adapter.power_change_state2(PowerDeviceD3, 0);
+        // The card raises no interrupt for it, now or later (DATASHEET 5.9).
+        card.change(|inside| inside.unplugged = true);
+        nt::host::run_dpcs();
+        assert_eq!(LOOKS.0.load(Ordering::Relaxed), 0);
+        adapter.power_change_state2(PowerDeviceD0, 0);
+        nt::host::run_dpcs();
+        assert_eq!((LOOKS.0.load(Ordering::Relaxed), adapter.card().unplugged(1)), (1, Some(true)));
+        adapter.jacks().forget(1);
     }
 
     #[test]
