@@ -34,6 +34,8 @@
 //!   then as `play`, or with `mode=` as `record`.
 //! * `walk`: `walk_events=500` random events from `walk_seed=1` on all endpoints and controls and the
 //!   device's power, from threads that know nothing of each other; then as `play`.
+//! * `hostile`: plays as `play`, among clients that do what no client should, from `hostile_seed=1`, while power
+//!   and PnP queries come and go and calls of the driver fail at random: the head of `hostile/mod.rs`.
 //! * `life`: events in the life of the device, each with a stream in one state (`life=EVENT:STATE:DIRECTION,
 //!   ...`, `life_frames=` for each): the head of `life/mod.rs` has the words.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
@@ -51,6 +53,7 @@ pub mod attributes;
 pub mod format;
 pub mod found;
 pub mod late;
+pub mod lying_format;
 pub mod made_format;
 pub mod offset_tracker;
 pub mod packet_reads;
@@ -76,6 +79,8 @@ mod duplex;
 pub mod failing_calls;
 #[cfg(target_os = "uefi")]
 mod held_resources;
+#[cfg(target_os = "uefi")]
+mod hostile;
 #[cfg(target_os = "uefi")]
 mod hw_register;
 #[cfg(target_os = "uefi")]
@@ -130,7 +135,8 @@ pub use session::run;
 mod session {
     use super::play::{self, Label};
     use super::{
-        controls, cycles, duplex, life, pnp, realtime, record, removal, stress, sweep, timer, walk, wav,
+        controls, cycles, duplex, hostile, life, pnp, realtime, record, removal, stress, sweep, timer, walk,
+        wav,
     };
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
@@ -162,6 +168,7 @@ mod session {
             Some("removal") => removal::run(),
             Some("pnp") => pnp::run() && if pnp::captures() { record::run() } else { play(&parsed_wav()) },
             Some("walk") => walk::run() && play(&parsed_wav()),
+            Some("hostile") => hostile::run(|| play(&parsed_wav())),
             Some("life") => life::run(&parsed_wav()),
             Some("starve" | "half-late") => realtime::run(&parsed_wav()),
             _ => play(&parsed_wav()),

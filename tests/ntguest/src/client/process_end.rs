@@ -122,7 +122,9 @@ pub fn before_release(stream: &PinStream) -> AfterRelease {
     );
     crate::kresult!("processes_ended={}", closed + 1);
     drop(before);
-    order.iter().for_each(|call| make(*call, stream));
+    for call in order {
+        make(*call, stream);
+    }
     let mut left = core::mem::take(&mut *stream.left.lock());
     left.subscriptions = after;
     AfterRelease { buffer: buffer.map(|(buffer, _)| buffer), left }
@@ -155,9 +157,9 @@ fn make(call: Call, stream: &PinStream) {
             let buffer = stream.left.lock().buffer;
             if let Some((buffer, notifies)) = buffer {
                 if notifies {
-                    stream.free_notifying(&buffer)
+                    stream.free_notifying(&buffer);
                 } else {
-                    stream.free_silent(&buffer)
+                    stream.free_silent(&buffer);
                 }
                 buffer::expect_freed(&buffer, "the port's Free");
             }

@@ -21,7 +21,7 @@ use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
 use super::pci::{self, Card};
 use super::sync::IrqLock;
-use super::{cfg, image, interrupt, lock_watch, msix, phys, thread, time, violation};
+use super::{cfg, dma, image, interrupt, lock_watch, msix, phys, thread, time, violation};
 
 const COMMAND: u16 = 4;
 const STATUS: u16 = 6;
@@ -179,6 +179,7 @@ pub fn power_up(context: Context) {
     }
     restore(card);
     lock_watch::set_asleep(false);
+    dma::card_is_back();
     pci::let_line_go();
     thread::sleep_100ns(BEFORE_SET_POWER);
 }

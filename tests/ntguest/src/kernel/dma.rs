@@ -10,12 +10,13 @@ use alloc::vec::Vec;
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
 use super::sync::{self, IrqLock};
-use super::{caller, cfg, gone, log, pci, violation};
+use super::{caller, cfg, gone, lock_watch, log, pci, violation};
 
 struct Marker {
     register: Option<usize>,
     next: u32,
-    /// Marks of the time in which the card is pulled out: it does no DMA then, so that they may come late.
+    /// Marks of the time in which the card is pulled out or in D3: it does no DMA then, so that they may come
+    /// late.
     deferred: Vec<u32>,
 }
 
@@ -41,19 +42,22 @@ fn next_mark() -> (u32, Option<usize>) {
     (mark, marker.register)
 }
 
-/// The card is there again: it gets the marks of the time when it was not.
+/// The card is there again: it gets the marks of the time when it was not, before any other.
 pub fn card_is_back() {
-    let (register, marks) = {
-        let mut marker = MARKER.lock();
-        (marker.register, core::mem::take(&mut marker.deferred))
-    };
-    for mark in marks {
-        write_mark(register, mark);
-    }
+    sync::exclusive(|| {
+        let (register, marks) = {
+            let mut marker = MARKER.lock();
+            (marker.register, core::mem::take(&mut marker.deferred))
+        };
+        for mark in marks {
+            write_mark(register, mark);
+        }
+    });
 }
 
 fn write_mark(register: Option<usize>, mark: u32) {
-    if gone::is_gone() {
+    let late = gone::is_gone() || lock_watch::is_asleep() || !MARKER.lock().deferred.is_empty();
+    if late {
         MARKER.lock().deferred.push(mark);
     } else if let Some(register) = register {
         // SAFETY: the register's page was mapped in `init`; memory decoding is on while a driver runs.

@@ -9,7 +9,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::sync::IrqLock;
-use super::{caller, cfg};
+use super::{caller, cfg, thread};
 use crate::portcls::status::Status;
 
 /// A call that can be made to fail.
@@ -112,13 +112,28 @@ struct Armed {
     /// Which of its errors; a call that has fewer does not fail.
     error: usize,
     failed: Option<(&'static Call, Option<Status>)>,
+    /// A thread whose calls are not counted and do not fail; 0 is none.
+    spared: usize,
 }
 
-static ARMED: IrqLock<Armed> = IrqLock::new(Armed { in_calls: 0, error: 0, failed: None });
+static ARMED: IrqLock<Armed> = IrqLock::new(Armed { in_calls: 0, error: 0, failed: None, spared: 0 });
 
 /// The `in_calls`th call from now on is to fail with its error number `error`.
 pub fn arm(in_calls: u64, error: usize) {
-    *ARMED.lock() = Armed { in_calls, error, failed: None };
+    *ARMED.lock() = Armed { in_calls, error, failed: None, spared: 0 };
+}
+
+/// Calls that failed by [`fail_soon`].
+static RANDOM_FAILURES: AtomicU64 = AtomicU64::new(0);
+
+/// The same, in whichever thread but `spared`, and nobody asks which one it was.
+pub fn fail_soon(in_calls: u32, error: usize, spared: usize) {
+    *ARMED.lock() = Armed { in_calls: u64::from(in_calls), error, failed: None, spared };
+}
+
+/// How many calls have failed so.
+pub fn random_failures() -> u64 {
+    RANDOM_FAILURES.load(Ordering::Relaxed)
 }
 
 /// Nothing is to fail any more. The call that was reached, and what it failed with; no status if it has not so
@@ -156,7 +171,8 @@ impl Call {
 
     fn is_armed(&'static self) -> Option<Status> {
         let mut armed = ARMED.lock();
-        if armed.in_calls == 0 {
+        let is_spared = armed.spared != 0 && armed.spared == thread::current_object();
+        if armed.in_calls == 0 || is_spared {
             return None;
         }
         armed.in_calls -= 1;
@@ -165,6 +181,9 @@ impl Call {
         }
         let status = self.errors.get(armed.error).copied();
         armed.failed = Some((self, status));
+        if armed.spared != 0 && status.is_some() {
+            RANDOM_FAILURES.fetch_add(1, Ordering::Relaxed);
+        }
         status
     }
 }

@@ -100,6 +100,7 @@ pub const CFG_KEYS: &[&str] = &[
     "format",
     "frames",
     "handles",
+    "hostile_seed",
     "jacks",
     "late_every",
     "life",

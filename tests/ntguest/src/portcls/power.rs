@@ -145,6 +145,11 @@ pub fn state_of(stream: This) -> u32 {
     PINS.lock().iter().find(|pin| pin.stream == stream.addr()).map_or(STOP, |pin| pin.state)
 }
 
+/// Whether a stream is in RUN.
+pub fn any_pin_runs() -> bool {
+    PINS.lock().iter().any(|pin| pin.state == RUN)
+}
+
 /// A pin is about to be closed.
 pub fn pin_is_closed(stream: This) {
     PINS.lock().retain(|pin| pin.stream != stream.addr());

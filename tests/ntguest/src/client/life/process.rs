@@ -83,9 +83,9 @@ fn cancel(endpoint: &Endpoint, format: &PcmFormat, notifies: bool) -> Result<(),
     let poller = unsafe { Poller::start_in_any_state(&stream, checker, POLL_US) };
     let result = allocate(&stream, notifies).and_then(|buffer| {
         if notifies {
-            stream.free(&buffer)
+            stream.free(&buffer);
         } else {
-            stream.free_cyclic(&buffer)
+            stream.free_cyclic(&buffer);
         }
         expect_freed(&buffer, "a free right after it was allocated");
         // Nothing of it stands in the way of the next one, with which the process ends.

@@ -32,6 +32,11 @@ const POWER_PERCENT: u64 = 4;
 pub struct Random(u64);
 
 impl Random {
+    /// From a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -69,7 +74,7 @@ fn leave_gate() {
 }
 
 /// Does `f` while nobody else changes a pin, a state or the power.
-fn gated<R>(f: impl FnOnce() -> R) -> R {
+pub fn gated<R>(f: impl FnOnce() -> R) -> R {
     enter_gate();
     let result = f();
     leave_gate();
@@ -77,7 +82,7 @@ fn gated<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The same in D0 alone; nothing in D3.
-fn gated_in_d0<R>(f: impl FnOnce() -> R) -> Option<R> {
+pub fn gated_in_d0<R>(f: impl FnOnce() -> R) -> Option<R> {
     gated(|| (!IN_D3.load(Ordering::Relaxed)).then(f))
 }
 
@@ -151,7 +156,7 @@ fn walk(argument: *mut c_void) {
 }
 
 /// To D3 and back; meanwhile the others go on.
-fn lose_power(random: &mut Random) {
+pub fn lose_power(random: &mut Random) {
     random.sleep(100);
     let (asked, asleep) = (random.once_in(2), 1 + random.below(20));
     enter_gate();
