@@ -358,7 +358,12 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
 
 /// Compares what arrived with the song.
 fn judge(report: &mut Report, song: &Sound, heard: &Path, folder: &Path, said: &str) -> Result<(), Error> {
-    let frame_bytes = song.format.frame_bytes();
+    // As the guest plays it: 24 bits in 3 bytes.
+    let sample = match song.format.sample {
+        SampleFormat::S24In32 => SampleFormat::S24,
+        other => other,
+    };
+    let frame_bytes = StreamFormat { sample, ..song.format }.frame_bytes();
     let period = |direction| {
         let stream = report.card.first(direction);
         stream.map_or(1, |stream| stream.packet_frames(frame_bytes)).max(1)
