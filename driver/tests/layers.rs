@@ -39,7 +39,9 @@ fn names_after<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = &'a str
 fn only_the_module_of_the_ringwave_card_knows_its_registers() {
     for (path, text) in sources() {
         let inside = path.starts_with("hw/ringwave") || path == Path::new("hw/ringwave.rs");
-        assert!(inside || !text.contains("ringwave_regs"), "{}", path.display());
+        // It answers as a card, for tests.
+        let is_card = path == Path::new("hostile_card.rs");
+        assert!(inside || is_card || !text.contains("ringwave_regs"), "{}", path.display());
     }
 }
 
