@@ -1,6 +1,7 @@
-//! A client plays while others do what no client should, power and PnP queries come and go, and calls of the
-//! driver fail at random: what is played is bit-exact, no rule is broken, every answer is one that a page names.
-//! On one processor: on two, one of some ten runs was heard with a packet too many around D3, which is not explained.
+//! A client plays while others do what no client should, power and PnP queries come and go, and calls of
+//! the driver fail at random: what is played is bit-exact, no rule is broken, every answer is one that a
+//! page names. On one processor: on two, one of five runs was heard with a packet too many, which is not
+//! explained.
 
 use ringwave_audio::wav;
 use ringwave_e2e::{noise, runs::play};
@@ -33,8 +34,8 @@ fn play_among_hostile_clients(seed: u64, seconds: u32, processors: u32, contiguo
     });
     let what =
         format!("hostile_seed={seed}, {processors} processor(s), contiguous {contiguous}, {interrupt}");
-    // Known: a stream that is closed in D3 leaves the card's in PAUSE until the next one is configured, and its pages
-    // are free meanwhile.
+    // Known: a stream that is closed in D3 leaves the card's in PAUSE until the next one is configured, and
+    // its pages are free meanwhile.
     let (known, violations): (Vec<&String>, Vec<&String>) =
         report.violations.iter().partition(|line| line.starts_with("rule=dma-freed "));
     println!("{what}: {} buffer(s) freed in D3", known.len());

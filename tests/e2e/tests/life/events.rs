@@ -38,8 +38,8 @@ pub const EVENTS: &[Event] = &[
     // The performance counter jumps by 500 ms, and by -50 ms.
     Event { name: "counter-forward", ..PLAIN },
     Event { name: "counter-back", ..PLAIN },
-    // The process of the stream ends: handles are closed in the state in which it is, and nothing is unregistered.
-    // What another process records beside it goes on.
+    // The process of the stream ends: handles are closed in the state in which it is, and nothing is
+    // unregistered. What another process records beside it goes on.
     Event { name: "process-ends", after: After::LostAlone, ..PLAIN },
     // A process ends while its buffer is made.
     Event { name: "buffer-cancelled", skipped: &OWN_STREAM, ..PLAIN },
