@@ -18,7 +18,7 @@
 //! | `ringwave/access.rs` | registers and pages as words |
 
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use nt::NtResult;
 use nt::contiguous::ContiguousMemory;
@@ -74,6 +74,8 @@ pub struct Ringwave {
     powered: AtomicBool,
     /// It came back to D0 as another card. Written with `registers` held.
     exchanged: AtomicBool,
+    /// Bit i: stream i has to be stopped when power comes back. Written with `registers` held.
+    stop_at_d0: AtomicU32,
     /// INT_STATUS for the line's service routine, which may take no spin lock; NULL once the card is removed.
     int_status: AtomicPtr<u32>,
     clients: SpinLock<PageClients>,
@@ -130,6 +132,7 @@ impl Ringwave {
             pages: SpinLock::new(Some(pages)),
             powered: AtomicBool::new(true),
             exchanged: AtomicBool::new(false),
+            stop_at_d0: AtomicU32::new(0),
             int_status: AtomicPtr::new(int_status),
             clients: SpinLock::new(PageClients::default()),
             attached: Mutex::try_new([const { None }; _])?,
@@ -200,7 +203,8 @@ impl Card for Ringwave {
     }
 
     fn detach(&self, stream: u32) -> bool {
-        // A card in STOP, or gone, reaches no memory (DATASHEET 5.1).
+        self.note_detached(stream);
+        // A card in STOP, without power or gone reaches no memory (DATASHEET 5.1).
         let attached = self.attached.lock().get_mut(stream as usize).and_then(Option::take);
         drop(attached);
         true

@@ -34,8 +34,8 @@ fn play_among_hostile_clients(seed: u64, seconds: u32, processors: u32, contiguo
     });
     let what =
         format!("hostile_seed={seed}, {processors} processor(s), contiguous {contiguous}, {interrupt}");
-    // Known: a stream that is closed in D3 leaves the card's in PAUSE until the next one is configured, and
-    // its pages are free meanwhile.
+    // A stream that is closed in D3 leaves the card's in PAUSE until D0, and its pages are freed before. In D3
+    // the card reaches no memory, which the rule does not know.
     let (known, violations): (Vec<&String>, Vec<&String>) =
         report.violations.iter().partition(|line| line.starts_with("rule=dma-freed "));
     println!("{what}: {} buffer(s) freed in D3", known.len());

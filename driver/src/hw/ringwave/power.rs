@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use nt::contiguous::ContiguousMemory;
 use nt::mmio::MappedIo;
-use ringwave_regs::global;
+use ringwave_regs::{global, stream as regs};
 
 use super::access::write;
 use super::selftest;
@@ -41,12 +41,33 @@ impl Ringwave {
             let _pages = self.pages.lock();
             self.powered.store(known, Ordering::Relaxed);
         }
-        if !known {
+        if known {
+            self.stop_detached(io);
+        } else {
             log::error!(
                 "after power came back the card is not the one that was started: it is taken for gone"
             );
         }
         known
+    }
+
+    /// A stream whose buffer goes while the card is without power may still be in PAUSE, with the addresses of
+    /// memory that is freed now: it has to be stopped when power comes back.
+    pub(super) fn note_detached(&self, stream: u32) {
+        let _registers = self.registers.lock();
+        if !self.powered.load(Ordering::Relaxed) {
+            self.stop_at_d0.fetch_or(bit(stream), Ordering::Relaxed);
+        }
+    }
+
+    /// Stops those streams. The caller holds `registers`.
+    fn stop_detached(&self, io: &MappedIo) {
+        let streams = self.stop_at_d0.swap(0, Ordering::Relaxed);
+        for stream in (0..regs::STREAMS_MAX).filter(|stream| streams & bit(*stream) != 0) {
+            if let Some(block) = regs::block(stream) {
+                write(io, block + regs::STATE, regs::STATE_STOP);
+            }
+        }
     }
 
     fn is_known(&self, io: &MappedIo, memory: Option<&ContiguousMemory>) -> bool {
