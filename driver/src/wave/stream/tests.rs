@@ -492,6 +492,19 @@ fn the_packet_a_stalled_card_waits_for_is_taken() {
 }
 
 #[test]
+fn a_packet_in_lockstep_is_late_only_if_it_was_written() {
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.go(&[RUN]);
+    fixture.complete(5);
+    // The card has counted, and does not say yet that it waits.
+    fixture.card.report(|status| status.lockstep = true);
+    fixture.write(5).unwrap();
+    assert!(fixture.write(5).is_err(), "it is being played");
+    fixture.write(6).unwrap();
+}
+
+#[test]
 fn without_notifications_there_are_no_packets() {
     let fixture = fixture();
     let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);
