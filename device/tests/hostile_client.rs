@@ -177,30 +177,21 @@ fn replies_to_nothing_do_not_fill_the_log() {
     ends_promptly(serving);
 }
 
-/// Sets the soft limit of open files of the process.
-fn limit_files(serving: &Serving, files: u64) {
-    let limit = libc::rlimit { rlim_cur: files, rlim_max: 4096 };
-    let pid = serving.child.id().cast_signed();
-    // SAFETY: `limit` is only read, and the child is ours and was not waited for.
-    let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
-    assert_eq!(done, 0);
-}
-
 #[test]
 fn want_of_descriptors_at_accept_is_waited_out() {
     let dir = tempfile::tempdir().unwrap();
     let mut serving = Serving::start(dir.path(), &[]);
-    limit_files(&serving, 3);
+    serving.limit_files(3);
     let mut client = UnixStream::connect(socket(dir.path())).unwrap();
     client.write_all(VERSION).unwrap();
     std::thread::sleep(Duration::from_millis(500));
     assert!(serving.child.try_wait().unwrap().is_none(), "{:?}", serving.said(""));
     assert_eq!(serving.said("clients have to wait").len(), 1, "told once: {:?}", serving.said(""));
-    limit_files(&serving, 256);
+    serving.limit_files(256);
     client.set_read_timeout(Some(guest::PATIENCE)).unwrap();
     client.read_exact(&mut [0; 16]).unwrap();
     drop(client);
-    limit_files(&serving, 3);
+    serving.limit_files(3);
     let _waiting = UnixStream::connect(socket(dir.path())).unwrap();
     std::thread::sleep(Duration::from_millis(100));
     ends_promptly(serving);

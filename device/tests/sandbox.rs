@@ -82,7 +82,7 @@ const WORKS: &[(&str, Attempt)] = &[
     ("signalling a client", |_| {
         // SAFETY: takes numbers, and gives a descriptor that nobody else has.
         let event = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
-        assert!(ringwave_pci::eventfd::never_blocks() && ringwave_pci::eventfd::signal(&event));
+        assert!(ringwave_eventfd::never_blocks() && ringwave_eventfd::signal(&event));
         Ok(())
     }),
     ("much memory", |_| {
@@ -195,7 +195,7 @@ fn confined() {
     };
     let mode = if std::env::var("SANDBOX").unwrap() == "on" { Mode::On } else { Mode::Off };
     // As a card does when it is made.
-    ringwave_pci::eventfd::never_blocks();
+    ringwave_eventfd::never_blocks();
     close_files(mode, &needs).unwrap();
     // Tried by a thread that was there before the second half, as the threads of a card are.
     let (go, gate) = mpsc::channel();

@@ -11,52 +11,14 @@ use std::time::{Duration, Instant};
 use ringwave_audio::wav::WavFile;
 use ringwave_audio::{SampleFormat, StreamFormat};
 use serving::Serving;
+use virtio_driver::song::*;
 use virtio_driver::*;
 
-/// 10 ms of S16 stereo at 48 kHz.
-const PERIOD: u32 = 1920;
-const PERIOD_BYTES: usize = PERIOD as usize;
 const FORMAT: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
-const S16: u8 = 5;
-const RATE_48000: u8 = 7;
 
 fn serve(dir: &Path, arguments: &[&str]) -> Serving {
     let all = ["--card", "virtio", "--sink", "wav:heard.wav", "--stats", "stats.json"];
     Serving::start(dir, &[&all[..], arguments].concat())
-}
-
-/// Sound without a silent frame, so that none can be confused with silence.
-fn song(periods: usize) -> Vec<u8> {
-    (0..periods * PERIOD_BYTES).map(|byte| u8::try_from(byte % 251 + 1).unwrap()).collect()
-}
-
-/// The data of a WAV file.
-fn heard(path: &Path) -> Vec<u8> {
-    let reader = hound::WavReader::open(path).unwrap();
-    reader.into_samples::<i16>().flat_map(|sample| sample.unwrap().to_le_bytes()).collect()
-}
-
-fn prepare(driver: &mut Driver, stream: u32) {
-    assert_eq!(driver.set_params(stream, PERIOD, 2, S16, RATE_48000), OK);
-    assert_eq!(driver.pcm(PREPARE, stream), OK);
-}
-
-/// Plays all of it with four periods in flight; `pause` before each is queued again.
-fn play(driver: &mut Driver, sound: &[u8], cut: usize, mut pause: impl FnMut(usize)) {
-    let mut periods = sound.chunks(PERIOD_BYTES).enumerate();
-    let mut heads = std::collections::VecDeque::new();
-    for (place, period) in periods.by_ref().take(4) {
-        heads.push_back((driver.send(0, place as u64, period, cut), place as u64));
-    }
-    assert_eq!(driver.pcm(START, 0), OK);
-    while let Some((head, place)) = heads.pop_front() {
-        assert_eq!(driver.wait_used(TX), (head, 8), "in order");
-        assert_eq!(driver.status(place), (OK, 0), "played, and no latency behind it");
-        if let Some((number, period)) = periods.next() {
-            pause(number);
-            heads.push_back((driver.send(0, place, period, cut), place));
-        }
-    }
 }
 
 #[test]

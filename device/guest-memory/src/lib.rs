@@ -10,6 +10,8 @@ pub mod list;
 pub mod memfd;
 mod shared_file;
 
+pub use shared_file::check_pages_stay;
+
 /// Memory that the device cannot reach: not mapped, without a file descriptor, lost, or not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryFault;

@@ -265,6 +265,28 @@ fn file_system(file: &File) -> io::Result<FileSystem> {
     })
 }
 
+/// Whether memory of a client may be touched as memory, up to `end` bytes into its file: it cannot be cut
+/// short, and is of small pages, so that only a host that does not overcommit can lack one
+/// ([`host_overcommits`]).
+///
+/// # Errors
+/// It may not: what to do.
+pub fn check_pages_stay(file: &File, end: u64) -> io::Result<()> {
+    let why = if !seals(file).contains(SealFlags::SHRINK) {
+        "can be cut short while it is read"
+    } else if file_system(file)? != FileSystem::Tmpfs {
+        "is of huge pages, of which one can be missing"
+    } else if file.metadata()?.len() < end {
+        "is shorter than its client says"
+    } else {
+        return Ok(());
+    };
+    let name = name(file);
+    Err(io::Error::other(format!(
+        "guest memory {name} {why}; start QEMU with -object memory-backend-memfd,share=on, without seal=off and hugetlb=on"
+    )))
+}
+
 /// Whether a page of a memfd that is not there yet can always be had. Not so with strict accounting
 /// (`vm.overcommit_memory` = 2): when the limit is reached a first access is a SIGBUS. If it cannot be known
 /// it is taken for strict. (Root can change it later; only then this knows the wrong thing.)
@@ -278,4 +300,26 @@ fn name(file: &File) -> String {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
     let name: String = path.to_string_lossy().chars().take(80).collect();
     format!("{name:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memfd::memfd;
+
+    #[test]
+    fn only_a_sealed_memfd_of_small_pages_may_be_touched() {
+        let sealed = memfd(c"sealed", 0x2000, true).unwrap();
+        check_pages_stay(&sealed, 0x2000).unwrap();
+        let why = |file: &File, end| check_pages_stay(file, end).unwrap_err().to_string();
+        assert!(why(&sealed, 0x2001).contains("is shorter"));
+        let open = memfd(c"open", 0x2000, false).unwrap();
+        let line = why(&open, 0x1000);
+        assert!(
+            line.contains("memfd:open")
+                && line.contains("cut short")
+                && line.contains("memory-backend-memfd")
+        );
+        assert!(why(&File::open("/proc/self/exe").unwrap(), 1).contains("cut short"), "nothing seals a disk");
+    }
 }

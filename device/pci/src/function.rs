@@ -131,7 +131,7 @@ impl Function {
     /// [`Function::reset`].
     pub fn new(spec: &FunctionSpec) -> Self {
         // Asked now: in a sandbox it would be too late.
-        crate::eventfd::never_blocks();
+        ringwave_eventfd::never_blocks();
         Self { config: ConfigSpace::new(spec), ram: GuestRam::default(), interrupts: Interrupts::default() }
     }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use ringwave_vfio_user::{IrqAction, IrqChange};
 
 use crate::config::MSI_MESSAGES_MAX;
-use crate::eventfd::{signal, take_back};
+use ringwave_eventfd::{signal, take_back};
 
 /// What reached the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

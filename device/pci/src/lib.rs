@@ -7,7 +7,6 @@
 
 pub mod client;
 pub mod config;
-pub mod eventfd;
 mod function;
 mod interrupts;
 mod mapped_bar;

@@ -32,7 +32,6 @@ use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_engine::device::Device;
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};
-use ringwave_pci::eventfd;
 use ringwave_regs::format::{CHANNELS_MAX, rate_bit};
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_served::HostRequests;
@@ -297,6 +296,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         expectations,
         told: Told { priority: priority.to_string(), files, name },
     };
+    signals_may_block(sandbox)?;
     match arguments.card {
         CardKind::Virtio => {
             let (card, host) = make_virtio_card(arguments)?;
@@ -304,7 +304,6 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         }
         CardKind::Ringwave | CardKind::Hda => {
             let (card, host) = make_card(arguments)?;
-            signals_may_block(sandbox)?;
             prepared.serve(arguments, Arc::new(card), host, &end, serve_until)
         }
     }
@@ -408,12 +407,12 @@ where
     }
 }
 
-/// Says, or refuses, what a kernel without asynchronous I/O means: [`ringwave_pci::eventfd`].
+/// Says, or refuses, what a kernel without asynchronous I/O means: [`ringwave_eventfd`].
 fn signals_may_block(sandbox: Mode) -> Result<(), Failure> {
     const WHAT: &str =
         "no asynchronous I/O (io_setup) here: a client that means harm can hold the card by its eventfd";
     match sandbox {
-        _ if eventfd::never_blocks() => Ok(()),
+        _ if ringwave_eventfd::never_blocks() => Ok(()),
         Mode::On => Err(failed(format!("{WHAT}; use --sandbox=auto"))),
         Mode::Auto | Mode::Off => {
             log::warn!("{WHAT}");

@@ -55,7 +55,7 @@ const SERVING: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_ppoll,
     libc::SYS_eventfd2,
-    // Signals to the client (`ringwave_pci::eventfd`).
+    // Signals to the client (`ringwave_eventfd`).
     libc::SYS_io_submit,
     libc::SYS_io_getevents,
     // Memory. Executable mappings are refused below.

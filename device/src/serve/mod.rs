@@ -14,9 +14,6 @@ pub enum ServeError {
     /// The socket does not accept clients any more.
     #[error("the socket does not accept clients any more: {0}")]
     Accept(std::io::Error),
-    /// A client cannot be served.
-    #[error("a client cannot be served: {0}")]
-    VhostUser(String),
 }
 
 /// Serves clients, one at a time, until the first one that said anything has left (`once`) or for ever.

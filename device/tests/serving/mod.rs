@@ -78,6 +78,15 @@ impl Serving {
         assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
     }
 
+    /// Sets the soft limit of open files of the process.
+    pub fn limit_files(&self, files: u64) {
+        let limit = libc::rlimit { rlim_cur: files, rlim_max: 4096 };
+        let pid = self.child.id().cast_signed();
+        // SAFETY: `limit` is only read, and the child is ours and was not waited for.
+        let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
+        assert_eq!(done, 0);
+    }
+
     /// Asks for figures by SIGUSR1, and gives them as they stand in the log.
     pub fn stats_by_signal(&self) -> Value {
         let before = self.said("ringwave: {").len();

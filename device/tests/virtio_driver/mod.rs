@@ -3,8 +3,10 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod song;
+
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-const RAM_BYTES: u64 = 16 << 20;
+pub const RAM_BYTES: u64 = 16 << 20;
 /// Entries of each ring.
 pub const RING: u16 = 64;
 /// Where messages lie: above the rings.
@@ -58,6 +60,34 @@ pub struct Driver {
     base: u64,
     rings: Vec<Ring>,
     event_idx: bool,
+    /// It tells the card of what it offers.
+    pub kicks: bool,
+}
+
+pub struct Ram {
+    file: File,
+    memory: GuestMemoryMmap,
+    base: u64,
+}
+
+impl Ram {
+    fn new(sealed: bool) -> Self {
+        let file = memfd(c"guest", RAM_BYTES, sealed).unwrap();
+        let memory = GuestMemoryMmap::from_ranges_with_files([(
+            GuestAddress(0),
+            usize::try_from(RAM_BYTES).unwrap(),
+            Some(FileOffset::new(file.try_clone().unwrap(), 0)),
+        )])
+        .unwrap();
+        let base = memory.get_slice(GuestAddress(0), 1).unwrap().ptr_guard().as_ptr() as u64;
+        Self { file, memory, base }
+    }
+
+    pub fn ram(&self) -> Vec<u8> {
+        let mut read = vec![0; usize::try_from(RAM_BYTES).unwrap()];
+        self.memory.read_slice(&mut read, GuestAddress(0)).unwrap();
+        read
+    }
 }
 
 fn table(queue: usize) -> u64 {
@@ -77,6 +107,14 @@ impl Driver {
     }
 
     pub fn connect_with(socket: &Path, event_idx: bool) -> Self {
+        let mut driver = Self::negotiate(socket, event_idx, true);
+        driver.share_memory().unwrap();
+        driver.start_queues();
+        driver
+    }
+
+    /// Connects and negotiates. `sealed`: its memory cannot be cut short.
+    pub fn negotiate(socket: &Path, event_idx: bool, sealed: bool) -> Self {
         let mut frontend = Frontend::connect(socket, 4).unwrap();
         frontend.set_owner().unwrap();
         let features = frontend.get_features().unwrap();
@@ -86,14 +124,7 @@ impl Driver {
         let protocol = frontend.get_protocol_features().unwrap();
         assert!(protocol.contains(VhostUserProtocolFeatures::CONFIG));
         frontend.set_protocol_features(protocol & !VhostUserProtocolFeatures::REPLY_ACK).unwrap();
-        let file = memfd(c"guest", RAM_BYTES, false).unwrap();
-        let memory = GuestMemoryMmap::from_ranges_with_files([(
-            GuestAddress(0),
-            usize::try_from(RAM_BYTES).unwrap(),
-            Some(FileOffset::new(file.try_clone().unwrap(), 0)),
-        )])
-        .unwrap();
-        let base = memory.get_slice(GuestAddress(0), 1).unwrap().ptr_guard().as_ptr() as u64;
+        let Ram { file, memory, base } = Ram::new(sealed);
         let rings = (0..4)
             .map(|_| Ring {
                 kick: EventFd::new(EFD_NONBLOCK).unwrap(),
@@ -104,21 +135,50 @@ impl Driver {
                 used: 0,
             })
             .collect();
-        let mut driver = Self { frontend, memory, file, base, rings, event_idx };
-        driver.share_memory();
-        driver.start_queues();
-        driver
+        Self { frontend, memory, file, base, rings, event_idx, kicks: true }
     }
 
-    fn share_memory(&mut self) {
+    pub fn share_memory(&mut self) -> vhost::Result<()> {
+        let file = self.file.try_clone().unwrap();
+        self.share(&file)
+    }
+
+    /// Shares another file in place of its memory.
+    pub fn share(&mut self, file: &File) -> vhost::Result<()> {
         let region = VhostUserMemoryRegionInfo {
             guest_phys_addr: 0,
             memory_size: RAM_BYTES,
             userspace_addr: self.base,
             mmap_offset: 0,
-            mmap_handle: self.file.as_raw_fd(),
+            mmap_handle: file.as_raw_fd(),
         };
-        self.frontend.set_mem_table(&[region]).unwrap();
+        self.frontend.set_mem_table(&[region]).map(drop)
+    }
+
+    /// All of its memory.
+    pub fn ram(&self) -> Vec<u8> {
+        self.read(0, usize::try_from(RAM_BYTES).unwrap())
+    }
+
+    /// Ends the connection. Gives its memory.
+    pub fn leave(self) -> Ram {
+        let Self { memory, file, base, .. } = self;
+        Ram { file, memory, base }
+    }
+
+    /// Takes the end of its memory away.
+    pub fn cut_memory(&self, bytes: u64) {
+        self.file.set_len(bytes).unwrap();
+    }
+
+    /// Gives these instead of a queue's eventfds when the queue is started the next time.
+    pub fn replace_eventfds(&mut self, queue: usize, kick: impl IntoRawFd, call: impl IntoRawFd) {
+        let ring = &mut self.rings[queue];
+        // SAFETY: both descriptors are owned, and given up. EventFd reads and writes them as files.
+        unsafe {
+            ring.kick = EventFd::from_raw_fd(kick.into_raw_fd());
+            ring.call = EventFd::from_raw_fd(call.into_raw_fd());
+        }
     }
 
     /// Starts every queue where it stands.
@@ -165,8 +225,14 @@ impl Driver {
         }
     }
 
+    /// Whether the card still answers what a guest's read of the configuration asks.
+    pub fn try_config(&mut self) -> vhost::Result<Vec<u8>> {
+        let (_, bytes) = self.frontend.get_config(0, 12, VhostUserConfigFlags::WRITABLE, &[0; 12])?;
+        Ok(bytes)
+    }
+
     pub fn config(&mut self) -> [u32; 3] {
-        let (_, bytes) = self.frontend.get_config(0, 12, VhostUserConfigFlags::WRITABLE, &[0; 12]).unwrap();
+        let bytes = self.try_config().unwrap();
         let words = bytes.as_chunks().0;
         [0, 1, 2].map(|word| u32::from_le_bytes(words[word]))
     }
@@ -221,7 +287,9 @@ impl Driver {
         self.memory.write_slice(&head.to_le_bytes(), GuestAddress(place)).unwrap();
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
         self.set_available(queue, self.rings[queue].available);
-        self.kick(queue);
+        if self.kicks {
+            self.kick(queue);
+        }
     }
 
     pub fn set_available(&self, queue: usize, index: u16) {

@@ -43,7 +43,7 @@ pub use listener::{Listener, ListenerError};
 pub use mapping::Mapping;
 pub use refusal::{CloseReason, Refusal};
 pub use rustix::io::Errno;
-pub use server::{ClientEnd, ServeError, Stop, accept, serve, serve_client};
+pub use server::{ClientEnd, ServeError, Stop, accept, passes, serve, serve_client};
 pub use session::{Reply, Session, Step};
 
 /// The README's examples are compiled and run.

@@ -58,7 +58,10 @@ impl Stop {
     }
 
     /// Waits for so long (`true`), or until this is stopped (`false`).
-    fn pause(&self, time: Duration) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// There is no waiting for it.
+    pub fn pause(&self, time: Duration) -> io::Result<bool> {
         let time = Timespec::try_from(time).map_err(io::Error::other)?;
         let mut stop = [PollFd::new(&self.0.event, PollFlags::IN)];
         match poll(&mut stop, Some(&time)) {
@@ -176,7 +179,7 @@ pub fn accept(listener: &UnixListener, stop: &Stop) -> io::Result<Option<UnixStr
 }
 
 /// Whether it is a want of descriptors or memory, of this process or the whole system, which passes.
-fn passes(error: &io::Error) -> bool {
+pub fn passes(error: &io::Error) -> bool {
     let passing = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     passing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

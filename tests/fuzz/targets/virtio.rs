@@ -1,13 +1,14 @@
-//! The virtio-snd card before a driver and a client that do anything: rings, descriptors, requests, memory
-//! that changes and goes away, queues that stop, time.
+//! The virtio-snd card before a driver and a client that do anything: requests, I/O messages, chains cut
+//! anywhere, rings and tables of any bytes, memory that goes away, queues that stop, time.
 //!
-//! Held: nothing panics; every queue gives back at most as many chains as were offered, and never one twice
-//! while each head is offered once; the card is asked to do no more than it was given; what is heard was
-//! queued.
+//! Held, whatever they do: nothing panics, and the card comes to an end. Held while the driver keeps to the
+//! specification (half of the inputs are such as do): a chain is used once and only when it is in flight, with
+//! a status of the specification and no more bytes than it has room for; the card writes nowhere else, and
+//! nothing at all while its queues are stopped; messages of a stream complete in order, all of them before
+//! RELEASE is answered; what is heard is what was sent, in order, each byte once; a query that succeeds is
+//! answered whole. Not held: when a message completes (tests of the card do that).
 
 #![no_main]
-
-use std::collections::HashMap;
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -17,39 +18,42 @@ use ringwave_engine::device::Device;
 use ringwave_engine::io_queue::{Feedback, IoQueue};
 use ringwave_engine::sources::NoSources;
 use ringwave_engine::timeline::ClockMode;
+use ringwave_fuzz::virtio::{Guest, OK, SIZE, descriptor};
 use ringwave_served::HostRequests;
 use ringwave_virtio_snd::card::{CardConfig, VirtioCard};
-use vhost_user_backend::{VringMutex, VringT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryAtomic, GuestMemoryMmap};
+use std::sync::Arc;
+use vm_memory::GuestMemoryMmap;
 
-const RAM: usize = 1 << 20;
-const SIZE: u16 = 16;
-const MILLISECOND: u64 = 1_000_000;
-
-/// Where a ring lies: its table, available and used ring.
-fn place(queue: usize) -> [u64; 3] {
-    [0, 0x400, 0x800].map(|part| 0x1000 * (queue as u64 + 1) + part)
-}
+const MICROSECOND: u64 = 1_000;
+/// Formats with the bytes of a sample, and rates, that the card has.
+const FORMATS: [(u8, u32); 5] = [(4, 1), (5, 2), (11, 3), (17, 4), (19, 4)];
+const RATES: [u8; 4] = [1, 6, 7, 13];
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// Any bytes anywhere in the lower 64 KiB: rings, tables and data.
-    Poke(u16, [u8; 8]),
-    /// A chain as it should be: its parts, and whether they stand in a table of their own.
-    Chain {
-        queue: u8,
-        parts: Vec<(u16, u16, bool)>,
-        indirect: bool,
+    /// SET_PARAMS that is taken in the right state.
+    Set {
+        stream: u8,
+        format: u8,
+        channels: bool,
+        rate: u8,
+        frames: u8,
+        periods: u8,
     },
-    /// A request of a stream that could be right.
+    /// Another request of a stream.
     Pcm {
         code: u8,
         stream: u8,
-        format: u8,
-        rate: u8,
-        channels: u8,
-        period: u16,
-        periods: u8,
+        cut: u8,
+    },
+    /// A request of any words.
+    Request {
+        code: u16,
+        words: [u16; 5],
+        count: u8,
+        room: u8,
+        cut: u8,
+        indirect: bool,
     },
     /// A query.
     Query {
@@ -57,54 +61,73 @@ enum Step {
         start: u8,
         count: u8,
         size: u8,
+        cut: u8,
     },
-    /// An I/O message that could be right.
+    /// An I/O message, and whether the card is told of it.
     Io {
         stream: u8,
         bytes: u16,
         cut: u8,
+        indirect: bool,
+        kick: bool,
+    },
+    /// Several of them, as a driver begins.
+    Burst {
+        stream: u8,
+        bytes: u8,
+        count: u8,
+    },
+    Event {
+        bytes: u8,
+    },
+    Kick,
+    /// Time passes, in microseconds; whether the engine's thread wakes for it.
+    Turn {
+        time: u16,
+        wakes: bool,
+    },
+    Stop,
+    /// The queues start where they stood.
+    Start,
+    Jack(u8, bool),
+    /// From here on of a driver that is not honest. Any bytes anywhere in the lower 128 KiB.
+    Poke(u16, [u8; 8]),
+    /// A descriptor of any bytes.
+    Descriptor {
+        queue: u8,
+        index: u8,
+        address: u16,
+        bytes: u16,
+        flags: u8,
+        next: u8,
     },
     /// A head offered as it stands.
     Offer {
         queue: u8,
-        head: u16,
+        head: u8,
     },
-    /// The index of the available ring.
+    /// The index of an available ring.
     Index {
         queue: u8,
         index: u16,
     },
-    Kick,
-    /// Time passes, in milliseconds.
-    Turn(u8),
-    Stop,
-    /// The queues start, with a driver that begins anew or where they stood.
-    Start {
-        fresh: bool,
-    },
+    /// The queues start with a driver that begins anew.
+    Fresh,
     /// Guest memory is gone, or there again.
     Memory(bool),
-    Jack(u8, bool),
 }
 
-/// The guest, and the card behind its rings.
+/// The guest before its card.
 struct Bench {
     card: VirtioCard,
-    memory: GuestMemoryMmap,
-    shared: GuestMemoryAtomic<GuestMemoryMmap>,
-    rings: Vec<VringMutex>,
-    offered: [u16; 4],
-    next: u16,
-    /// Bytes of tx data that were offered in messages of the steps alone; `None` once bytes were poked.
+    guest: Guest,
+    /// Dishonest steps are left out.
     honest: bool,
-    queued: HashMap<u32, u64>,
-    heard: HashMap<u32, u64>,
+    stopped: bool,
 }
 
 impl Bench {
-    fn new(clock: ClockMode, event_idx: bool) -> Self {
-        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), RAM)]).expect("memory");
-        let shared = GuestMemoryAtomic::new(memory.clone());
+    fn new(clock: ClockMode, event_idx: bool, honest: bool) -> Self {
         let config = CardConfig {
             render: 2,
             capture: 2,
@@ -114,74 +137,14 @@ impl Bench {
             trace: false,
         };
         let card = VirtioCard::new(config, HostClock::by_hand(), Box::new(NoSources));
+        let guest = Guest::new(event_idx);
         card.client_came();
-        card.set_memory(shared.clone());
-        let ring = |queue| {
-            let ring = VringMutex::new(shared.clone(), 256).expect("a ring");
-            let [table, available, used] = place(queue);
-            ring.set_queue_info(table, available, used).expect("aligned");
-            ring.set_queue_size(SIZE);
-            ring.set_queue_event_idx(event_idx);
-            ring.set_queue_ready(true);
-            ring.set_enabled(true);
-            ring
-        };
-        let rings = (0..4).map(ring).collect();
-        let (queued, heard) = (HashMap::new(), HashMap::new());
-        Self { card, memory, shared, rings, offered: [0; 4], next: 0, honest: true, queued, heard }
-    }
-
-    fn write(&self, address: u64, bytes: &[u8]) {
-        let _ = self.memory.write_slice(bytes, GuestAddress(address));
-    }
-
-    fn offer(&mut self, queue: usize, head: u16) {
-        let [_, available, _] = place(queue);
-        let offered = &mut self.offered[queue];
-        let at = available + 4 + u64::from(*offered % SIZE) * 2;
-        *offered = offered.wrapping_add(1);
-        let index = *offered;
-        self.write(at, &head.to_le_bytes());
-        self.write(available + 2, &index.to_le_bytes());
-    }
-
-    fn descriptor(&self, at: u64, (address, bytes, flags, next): (u64, u32, u16, u16)) {
-        self.write(at, &address.to_le_bytes());
-        self.write(at + 8, &bytes.to_le_bytes());
-        self.write(at + 12, &flags.to_le_bytes());
-        self.write(at + 14, &next.to_le_bytes());
-    }
-
-    fn chain(&mut self, queue: usize, parts: &[(u64, u32, bool)], indirect: bool) {
-        let [table, ..] = place(queue);
-        let count = u16::try_from(parts.len()).unwrap_or(0).min(SIZE);
-        let (at, first) =
-            if indirect { (0xC000 + u64::from(self.next % 8) * 0x100, 0) } else { (table, self.next) };
-        let index = |place: u16| if indirect { place } else { (first.wrapping_add(place)) % SIZE };
-        for (place, (address, bytes, writable)) in (0..count).zip(parts) {
-            let more = place + 1 < count;
-            let flags = u16::from(more) | u16::from(*writable) << 1;
-            let next = if more { index(place + 1) } else { 0 };
-            self.descriptor(at + u64::from(index(place)) * 16, (*address, *bytes, flags, next));
-        }
-        let head = self.next % SIZE;
-        if indirect {
-            self.descriptor(table + u64::from(head) * 16, (at, u32::from(count) * 16, 4, 0));
-        }
-        self.next = self.next.wrapping_add(if indirect { 1 } else { count.max(1) });
-        self.offer(queue, head);
-    }
-
-    fn control(&mut self, words: &[u32]) {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.write(0x8000, &bytes);
-        let length = u32::try_from(bytes.len()).unwrap_or(0);
-        self.chain(0, &[(0x8000, length, false), (0x8100, 4, true), (0x8104, 0x800, true)], false);
-        self.kick();
+        card.set_memory(Arc::new(guest.memory.clone()));
+        Self { card, guest, honest, stopped: false }
     }
 
     fn kick(&mut self) {
-        self.card.kicked(&self.rings);
+        self.card.kicked(&self.guest.rings);
         self.look();
     }
 
@@ -189,119 +152,124 @@ impl Bench {
     fn look(&mut self) {
         let mut queue = IoQueue::default();
         self.card.drain(&mut queue, &mut Feedback::default());
+        self.guest.take_used();
         for (stream, _, chunk) in queue.audio.chunks() {
             if let AudioChunk::Frames(bytes) = chunk {
-                *self.heard.entry(stream).or_default() += bytes.len() as u64;
+                self.guest.heard(stream, bytes);
             }
         }
-        if self.honest {
-            for (stream, heard) in &self.heard {
-                let queued = self.queued.get(stream).copied().unwrap_or(0);
-                assert!(*heard <= queued, "stream {stream}: {heard} bytes heard of {queued}");
-            }
-            for queue in 0..4 {
-                let mut used = [0; 2];
-                let [.., at] = place(queue);
-                self.memory.read_slice(&mut used, GuestAddress(at + 2)).expect("memory");
-                let used = u16::from_le_bytes(used);
-                let ahead = self.offered[queue].wrapping_sub(used);
-                assert!(ahead < 1 << 15, "queue {queue}: more used than offered");
+        for answer in self.guest.take_answers().into_iter().filter(|answer| answer.status == OK) {
+            let [code, stream, count, size] = answer.request;
+            match code {
+                0x101..=0x103 => self.guest.released(stream),
+                1 | 0x100 | 0x200 => assert_eq!(answer.length, 4 + (count * size) as usize, "a whole answer"),
+                _ => {}
             }
         }
+        self.guest.look_at_memory();
+    }
+
+    fn request(&mut self, words: &[u32], room: usize, cut: u8, indirect: bool) {
+        self.guest.request(words, room, cut, indirect);
+        self.kick();
     }
 
     fn do_step(&mut self, step: Step) {
         match step {
-            Step::Poke(address, bytes) => {
-                self.honest = false;
-                self.write(address.into(), &bytes);
+            Step::Set { stream, format, channels, rate, frames, periods } => {
+                let (format, bytes) = FORMATS[usize::from(format) % FORMATS.len()];
+                let channels = u32::from(channels) + 1;
+                let period = (u32::from(frames) + 1) * bytes * channels;
+                let rate = RATES[usize::from(rate) % RATES.len()];
+                let last = u32::from_le_bytes([channels as u8, format, rate, 0]);
+                let buffer = period * (u32::from(periods % 8) + 1);
+                self.request(&[0x101, u32::from(stream % 5), buffer, period, 0x10, last], 4, 0, false);
             }
-            Step::Chain { queue, parts, indirect } => {
-                self.honest = false;
-                let parts: Vec<_> = parts
-                    .iter()
-                    .take(20)
-                    .map(|&(address, bytes, writable)| (u64::from(address), bytes.into(), writable))
-                    .collect();
-                self.chain(usize::from(queue % 4), &parts, indirect);
+            Step::Pcm { code, stream, cut } => {
+                let code = 0x102 + u32::from(code % 4);
+                self.request(&[code, u32::from(stream % 5)], 4, cut, cut & 1 != 0);
             }
-            Step::Pcm { code, stream, format, rate, channels, period, periods } => {
-                let code = 0x101 + u32::from(code % 5);
-                let period = u32::from(period);
-                let last = u32::from_le_bytes([channels % 10, format % 32, rate % 20, 0]);
-                let buffer = period.wrapping_mul(periods.into());
-                self.control(&[code, u32::from(stream % 5), buffer, period, 0x10, last]);
+            Step::Request { code, words, count, room, cut, indirect } => {
+                let words = [code, words[0], words[1], words[2], words[3], words[4]].map(u32::from);
+                self.request(&words[..usize::from(count % 7)], room.into(), cut, indirect);
             }
-            Step::Query { code, start, count, size } => {
+            Step::Query { code, start, count, size, cut } => {
                 let code = [1, 0x100, 0x200, 2, 0x300, 7][usize::from(code % 6)];
-                self.control(&[code, start.into(), count.into(), size.into()]);
+                self.request(&[code, start.into(), count.into(), size.into()], 0x170, cut, false);
             }
-            Step::Io { stream, bytes, cut } => {
+            Step::Io { stream, bytes, cut, indirect, kick } => {
                 let stream = u32::from(stream % 5);
-                let (at, capture) = (0xD000 + u64::from(self.next % 4) * 0x800, stream >= 2);
-                self.write(at, &stream.to_le_bytes());
-                let bytes = u32::from(bytes % 0x700);
-                let cut = u32::from(cut).min(bytes);
-                let parts = [
-                    (at, 4, false),
-                    (at + 0x10, cut, capture),
-                    (at + 0x10 + u64::from(cut), bytes - cut, capture),
-                    (at + 8, 8, true),
-                ];
-                if !capture {
-                    *self.queued.entry(stream).or_default() += u64::from(bytes);
+                self.guest.io(stream, stream >= 2, bytes.into(), cut, indirect);
+                if kick {
+                    self.kick();
                 }
-                self.chain(if capture { 3 } else { 2 }, &parts, false);
             }
-            Step::Offer { queue, head } => {
-                self.honest = false;
-                self.offer(usize::from(queue % 4), head);
-            }
-            Step::Index { queue, index } => {
-                self.honest = false;
-                let [_, available, _] = place(usize::from(queue % 4));
-                self.write(available + 2, &index.to_le_bytes());
-            }
-            Step::Kick => self.kick(),
-            Step::Turn(milliseconds) => {
-                self.card.clock().turn(u64::from(milliseconds) * MILLISECOND);
-                // Whatever the card says, it is not asked for ever.
-                let _ = self.card.advance();
-                self.look();
-            }
-            Step::Stop => {
-                self.rings.iter().for_each(|ring| ring.set_queue_ready(false));
-                self.card.halt();
-            }
-            Step::Start { fresh } => {
-                // Chains are offered to a queue from the start again.
-                self.honest &= !fresh;
-                for ring in &self.rings {
-                    if fresh {
-                        ring.set_queue_next_avail(0);
-                    }
-                    ring.set_queue_ready(true);
+            Step::Burst { stream, bytes, count } => {
+                let stream = u32::from(stream % 4);
+                for _ in 0..count % 8 {
+                    self.guest.io(stream, stream >= 2, bytes.into(), 0, true);
                 }
                 self.kick();
             }
-            Step::Memory(there) => {
-                self.honest = false;
-                let memory = if there { self.memory.clone() } else { GuestMemoryMmap::new() };
-                self.shared.lock().expect("the lock").replace(memory);
-                self.card.set_memory(self.shared.clone());
+            Step::Event { bytes } => self.guest.event(bytes.into()),
+            Step::Kick => self.kick(),
+            Step::Turn { time, wakes } => {
+                self.card.clock().turn(u64::from(time) * MICROSECOND);
+                if wakes {
+                    // Whatever the card says, it is not asked for ever.
+                    let _ = self.card.advance();
+                    self.look();
+                }
             }
+            Step::Stop => {
+                self.guest.stop();
+                self.card.halt();
+                if !std::mem::replace(&mut self.stopped, true) && self.guest.honest {
+                    self.guest.know_memory();
+                }
+                self.look();
+            }
+            Step::Start => self.start(false),
             Step::Jack(stream, plugged) => {
                 let _ = self.card.set_jack(stream.into(), plugged);
+                self.look();
+            }
+            _ if self.honest => {}
+            Step::Poke(address, bytes) => self.guest.poke(u64::from(address) * 2, &bytes),
+            Step::Descriptor { queue, index, address, bytes, flags, next } => {
+                let table = 0x1000 * (u64::from(queue % 4) + 1) + u64::from(u16::from(index) % SIZE) * 16;
+                let descriptor = descriptor(u64::from(address) * 2, bytes.into(), flags.into(), next.into());
+                self.guest.poke(table, &descriptor);
+            }
+            Step::Offer { queue, head } => {
+                self.guest.honest = false;
+                self.guest.offer(usize::from(queue % 4), head.into());
+            }
+            Step::Index { queue, index } => {
+                self.guest.honest = false;
+                self.guest.set_index(usize::from(queue % 4), index);
+            }
+            Step::Fresh => self.start(true),
+            Step::Memory(there) => {
+                self.guest.honest = false;
+                let memory = if there { self.guest.memory.clone() } else { GuestMemoryMmap::new() };
+                self.card.set_memory(Arc::new(memory));
             }
         }
+    }
+
+    fn start(&mut self, fresh: bool) {
+        self.stopped = false;
+        self.guest.start(fresh);
+        self.kick();
     }
 }
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Unstructured::new(data);
-    let Ok((lockstep, event_idx)) = input.arbitrary::<(bool, bool)>() else { return };
+    let Ok((lockstep, event_idx, honest)) = input.arbitrary::<(bool, bool, bool)>() else { return };
     let clock = if lockstep { ClockMode::Lockstep } else { ClockMode::Realtime };
-    let mut bench = Bench::new(clock, event_idx);
+    let mut bench = Bench::new(clock, event_idx, honest);
     for _ in 0..200 {
         if input.is_empty() {
             break;

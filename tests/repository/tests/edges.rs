@@ -22,10 +22,12 @@ const EDGES: &[(&str, &[&str])] = &[
     // One engine under any card: no bus, no register, no file.
     ("device/engine", &["device/audio"]),
     ("device/trace", &["device/audio"]),
+    // A client's eventfds, whatever the bus. Its memory is a memfd of no bytes.
+    ("device/eventfd", &["device/guest-memory"]),
     ("device/host", &["device/audio", "device/engine"]),
     ("device/report", &["device/audio", "device/trace"]),
     // Any PCI function. No audio; the card behind it puts requests into the trace.
-    ("device/pci", &["device/guest-memory", "device/vfio-user"]),
+    ("device/pci", &["device/eventfd", "device/guest-memory", "device/vfio-user"]),
     // What every card that is served has, whatever its bus.
     ("device/served", &["device/engine", "device/guest-memory", "device/report", "device/trace"]),
     // What every sound card on PCI has around its registers and streams.
@@ -65,7 +67,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "device/cards/virtio-snd",
-        &["device/audio", "device/engine", "device/report", "device/served", "device/trace"],
+        &[
+            "device/audio",
+            "device/engine",
+            "device/eventfd",
+            "device/guest-memory",
+            "device/report",
+            "device/served",
+            "device/trace",
+        ],
     ),
     // Sees a card only from outside.
     ("device/tools/bringup", &["device/audio", "device/regs", "device/vfio-user"]),
@@ -140,6 +150,7 @@ const ALL_OF_DEVICE: &[&str] = &[
     "device/cards/ringwave",
     "device/cards/virtio-snd",
     "device/engine",
+    "device/eventfd",
     "device/guest-memory",
     "device/host",
     "device/pci",

@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ringwave_engine::clock::HostClock;
@@ -20,14 +20,14 @@ use ringwave_served::records::{Records, StatsRequest, is_urgent, loss_to_report,
 use ringwave_served::stats::stream_report;
 use ringwave_served::{HostRequestError, HostRequests, lock_soon};
 use ringwave_trace::{ErrorName, Event as TraceEvent, Header};
-use vhost_user_backend::VringMutex;
-use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::GuestMemoryMmap;
 
 use crate::chain::Chain;
 use crate::controller::{Config, Controller};
 use crate::messages::Completion;
-use crate::rings::{Memory, QUEUE_SIZE_MAX, QueueIndex, Rings};
+use crate::rings::{QUEUE_SIZE_MAX, QueueIndex, Rings};
 use crate::stream::{Env, Outbox};
+use crate::vring::Vring;
 use crate::wire::{EVENT_BYTES, REQUEST_BYTES_MAX, STATUS_BYTES, Status, status_bytes};
 
 /// For how long the last message of a stream is held in lockstep, in real time (VIRTIO-SND.md, *Completion*).
@@ -67,7 +67,8 @@ struct State {
     controller: Controller,
     /// The queues of the client, once it has started one.
     rings: Option<Rings>,
-    memory: Memory,
+    /// No page of it can be missing: the queues and the messages are read as memory.
+    memory: Arc<GuestMemoryMmap>,
     /// The client has stopped a queue: nothing moves until it starts the control queue.
     halted: bool,
     /// Chains are left that no kick will come for.
@@ -109,7 +110,7 @@ impl VirtioCard {
         let state = State {
             controller,
             rings: None,
-            memory: no_memory(),
+            memory: Arc::default(),
             halted: false,
             more: false,
             event_chains: VecDeque::new(),
@@ -168,23 +169,24 @@ impl VirtioCard {
         true
     }
 
-    /// Guest memory is this from now on.
-    pub fn set_memory(&self, memory: Memory) {
+    /// Guest memory is this from now on. No page of it may be missing, whatever the client does.
+    pub fn set_memory(&self, memory: Arc<GuestMemoryMmap>) {
         let mut state = self.lock();
         state.counted.total += 1;
         state.memory = memory;
     }
 
     /// Something may have come on these queues of the client.
-    pub fn kicked(&self, rings: &[VringMutex]) {
+    pub fn kicked(&self, rings: &[Vring]) {
         let mut state = self.lock();
         if state.rings.is_none() {
-            state.rings = Some(Rings::new(rings, state.memory.clone()));
+            state.rings = Some(Rings::new(rings));
             state.trace(self, TraceEvent::Connected);
         }
-        let before = state.next_deadline();
+        let before = (state.next_deadline(), state.looks());
         state.serve_rings(self);
-        if state.next_deadline() != before || state.more {
+        // A card that begins to wait for a message has no deadline, and is to look at its queues.
+        if (state.next_deadline(), state.looks()) != before || state.more {
             self.wakers.engine.wake();
         }
     }
@@ -209,10 +211,6 @@ impl VirtioCard {
     }
 }
 
-fn no_memory() -> Memory {
-    GuestMemoryAtomic::new(GuestMemoryMmap::new())
-}
-
 /// Ticks of the device clock in so much real time.
 fn ticks(clock: &HostClock, time: Duration) -> u64 {
     const TICKS: u64 = 1_000_000;
@@ -231,7 +229,7 @@ impl State {
 
     fn forget_client(&mut self) {
         self.rings = None;
-        self.memory = no_memory();
+        self.memory = Arc::default();
         self.halted = false;
         self.more = false;
         self.event_chains.clear();
@@ -257,7 +255,7 @@ impl State {
     fn call<R>(&mut self, shared: &VirtioCard, call: impl FnOnce(&mut Controller, &mut Env<'_>) -> R) -> R {
         let before = self.queue.audio.end();
         let time = self.tracing.wanted.then(|| shared.clock.real_now());
-        let memory = self.memory.memory();
+        let memory = Arc::clone(&self.memory);
         let mut env = Env {
             now: shared.clock.now(),
             memory: &memory,
@@ -315,7 +313,7 @@ impl State {
     }
 
     fn signal(&mut self, rings: &Rings, queue: QueueIndex) {
-        self.interrupts = self.interrupts.saturating_add(rings.signal(queue).into());
+        self.interrupts = self.interrupts.saturating_add(rings.signal(queue, &self.memory).into());
     }
 
     fn count_message(&mut self) {
@@ -347,15 +345,15 @@ impl State {
     ) {
         let mut left = QUEUE_SIZE_MAX;
         loop {
-            rings.silence_kicks(queue);
+            rings.silence_kicks(queue, &self.memory);
             let before = left;
             while left > 0
-                && let Some(chain) = rings.take(queue)
+                && let Some(chain) = rings.take(queue, &self.memory)
             {
                 left -= 1;
                 serve(self, rings, chain);
             }
-            let come = rings.want_kicks(queue);
+            let come = rings.want_kicks(queue, &self.memory);
             if left == 0 {
                 self.more = true;
                 return;
@@ -369,7 +367,7 @@ impl State {
 
     /// Carries out one request of the control queue.
     fn control(&mut self, shared: &VirtioCard, rings: &Rings, chain: &Chain) {
-        let memory = self.memory.memory();
+        let memory = Arc::clone(&self.memory);
         let bytes = usize::try_from(chain.readable.bytes()).unwrap_or(usize::MAX).min(REQUEST_BYTES_MAX);
         let mut request = vec![0; bytes];
         let whole = chain.fault.is_none() && chain.readable.read(&memory, 0, &mut request).is_ok();
@@ -382,13 +380,18 @@ impl State {
         // I/O messages that the request completes are in the used rings before it is.
         self.flush_completions(rings);
         let written = chain.writable.write(&memory, 0, &answer);
-        rings.give_back(QueueIndex::Control, chain, if written.is_ok() { answer.len() as u64 } else { 0 });
+        rings.give_back(
+            QueueIndex::Control,
+            &memory,
+            chain,
+            if written.is_ok() { answer.len() as u64 } else { 0 },
+        );
     }
 
     /// Gives back what is complete, and sends events.
     fn flush(&mut self, rings: &Rings) {
         self.flush_completions(rings);
-        let memory = self.memory.memory();
+        let memory = Arc::clone(&self.memory);
         let mut sent = false;
         while rings.started(QueueIndex::Event) && !self.out.events.is_empty() {
             let Some(chain) = self.event_chains.pop_front() else { break };
@@ -396,7 +399,7 @@ impl State {
             let event = if fits { self.out.events.pop_front() } else { None };
             let written = event.map(|event| chain.writable.write(&memory, 0, &event.bytes()));
             let bytes = if written == Some(Ok(())) { EVENT_BYTES as u64 } else { 0 };
-            sent |= rings.give_back(QueueIndex::Event, &chain, bytes);
+            sent |= rings.give_back(QueueIndex::Event, &memory, &chain, bytes);
         }
         if sent {
             self.signal(rings, QueueIndex::Event);
@@ -407,7 +410,7 @@ impl State {
         if self.halted || self.out.completions.is_empty() {
             return;
         }
-        let memory = self.memory.memory();
+        let memory = Arc::clone(&self.memory);
         let mut sent = [false; 2];
         for (capture, completion) in self.out.completions.drain(..) {
             let queue = if capture { QueueIndex::Rx } else { QueueIndex::Tx };
@@ -468,7 +471,7 @@ fn give_back(rings: &Rings, queue: QueueIndex, memory: &GuestMemoryMmap, done: &
     let at = chain.writable.bytes().checked_sub(STATUS_BYTES as u64);
     let written = at.is_some_and(|at| chain.writable.write(memory, at, &status).is_ok());
     let bytes = if written { recorded.saturating_add(STATUS_BYTES as u64) } else { 0 };
-    rings.give_back(queue, chain, bytes)
+    rings.give_back(queue, memory, chain, bytes)
 }
 
 impl Device for VirtioCard {

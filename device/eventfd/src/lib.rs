@@ -1,7 +1,7 @@
-//! Signalling a client's eventfd in a way that cannot block, whatever the client does to it.
+//! A client's eventfds, signalled and read in a way that cannot block, whatever the client does to them.
 //!
-//! A function raises events with its lock held and before the write that caused them is answered, so a signal
-//! must not wait. `write` to an eventfd may: its counter can be full, and `O_NONBLOCK` belongs to the open
+//! A card raises events with its lock held, and a function of PCI before the write that caused them is
+//! answered, so a signal must not wait. `write` to an eventfd may: its counter can be full, and `O_NONBLOCK` belongs to the open
 //! file, which the client shares and whose flag it can clear at any time, also between a look of ours and the
 //! write. `RWF_NOWAIT` would be the answer, but an eventfd's `write` takes no such flag (`fs/eventfd.c` has
 //! no `write_iter`: EOPNOTSUPP).
@@ -18,13 +18,13 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::OnceLock;
 
 use ringwave_guest_memory::memfd::memfd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// Completions that wait to be taken off; when there is no room for another one they are.
 const COMPLETIONS: usize = 64;
@@ -56,15 +56,33 @@ struct Iocb {
 #[derive(Clone, Copy, Default)]
 struct Completion([u64; 4]);
 
-/// Takes back signals that the client has not seen. Gives whether there was one.
+/// Takes the signals off an eventfd that nobody has seen. Gives whether there was one.
 ///
-/// The one read of ours that needs no such care: an eventfd takes `RWF_NOWAIT` there (since Linux 5.8; before,
-/// nothing is taken back).
-pub fn take_back(fd: &File) -> bool {
+/// An eventfd takes `RWF_NOWAIT` here (since Linux 5.8). Before, it is looked at first, and a client that
+/// reads it between the look and our read, with intent, holds us until it signals.
+pub fn take_back(fd: impl AsFd) -> bool {
     let mut counter = [0; 8];
     let mut into = [IoSliceMut::new(&mut counter)];
     // -1: where the file is, for an eventfd has no places.
-    preadv2(fd, &mut into, u64::MAX, ReadWriteFlags::NOWAIT).is_ok_and(|bytes| bytes == 8)
+    match preadv2(&fd, &mut into, u64::MAX, ReadWriteFlags::NOWAIT) {
+        Err(Errno::OPNOTSUPP) => is_ready(&fd, PollFlags::IN) && rustix::io::read(&fd, &mut counter) == Ok(8),
+        read => read == Ok(8),
+    }
+}
+
+/// Whether a descriptor is an eventfd. Where there is no /proc to ask, one that can be signalled is: it then
+/// was, once.
+pub fn is_eventfd(file: &File) -> bool {
+    match std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(kind) => kind.as_os_str() == "anon_inode:[eventfd]",
+        Err(_) => signaller().is_some_and(|signaller| signaller.signal(file).is_ok()),
+    }
+}
+
+/// Whether a descriptor is ready, without waiting.
+fn is_ready(fd: impl AsFd, events: PollFlags) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&fd, events)], Some(&now)).is_ok_and(|ready| ready != 0)
 }
 
 /// How eventfds of this process are signalled: one for all cards, as it lives as long as the process.
@@ -173,15 +191,13 @@ fn write(mut fd: &File) -> bool {
     if let Ok(flags) = fcntl_getfl(fd) {
         let _ = fcntl_setfl(fd, flags | OFlags::NONBLOCK);
     }
-    let mut fds = [PollFd::new(fd, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let room = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready != 0);
-    room && fd.write_all(&1_u64.to_ne_bytes()).is_ok()
+    is_ready(fd, PollFlags::OUT) && fd.write_all(&1_u64.to_ne_bytes()).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::OwnedFd;
     use std::sync::mpsc;
     use std::time::Duration;
     use vmm_sys_util::eventfd::EventFd;
@@ -223,10 +239,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_eventfd_is_not_signalled() {
+    fn what_is_no_eventfd_is_known_and_not_signalled() {
         let (reader, writer) = io::pipe().unwrap();
-        let writer = File::from(std::os::fd::OwnedFd::from(writer));
-        assert!(!signal(&writer));
-        drop((reader, writer));
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let files =
+            [OwnedFd::from(reader), writer.into(), socket.into(), memfd(c"no", 8, true).unwrap().into()];
+        for file in files.map(File::from) {
+            assert!(!is_eventfd(&file) && !signal(&file), "{file:?}");
+        }
+        assert!(is_eventfd(&both(&EventFd::new(0).unwrap())));
+    }
+
+    #[test]
+    fn reading_takes_all_that_was_signalled_and_never_waits() {
+        let event = EventFd::new(0).unwrap();
+        let file = both(&event);
+        assert!(!take_back(&file), "it would block");
+        event.write(3).unwrap();
+        assert!(take_back(&file) && !take_back(&file));
     }
 }

@@ -1,0 +1,154 @@
+//! A queue as vhost-user-backend keeps it, but for the client's descriptors: a client that means harm gives
+//! what is no eventfd, or an eventfd that it empties or fills itself, and a read or write of ours would wait
+//! for it with the card's lock held. An error of a read would end the thread of the queues.
+//!
+//! So only eventfds are taken, and they are read and signalled by [`ringwave_eventfd`], which never waits.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ringwave_eventfd::{is_eventfd, signal, take_back};
+use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
+use virtio_queue::Error;
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+
+type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
+
+/// A queue of the present client.
+#[derive(Clone)]
+pub struct Vring {
+    queue: VringMutex,
+    call: Arc<Mutex<Call>>,
+}
+
+/// How the client wants to be called.
+#[derive(Default)]
+struct Call {
+    eventfd: Option<File>,
+    /// It was said that a descriptor is no eventfd: once for each queue, or a client could fill the log.
+    told: bool,
+}
+
+impl Vring {
+    fn call(&self) -> MutexGuard<'_, Call> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The descriptor, if it is an eventfd.
+    fn eventfd(&self, file: Option<File>, what: &str) -> Option<File> {
+        let file = file?;
+        if is_eventfd(&file) {
+            return Some(file);
+        }
+        if !std::mem::replace(&mut self.call().told, true) {
+            log::warn!("the client's {what} descriptor of a queue is no eventfd, and is not used");
+        }
+        None
+    }
+}
+
+impl<'a> VringStateGuard<'a, Memory> for Vring {
+    type G = MutexGuard<'a, VringState>;
+}
+
+impl<'a> VringStateMutGuard<'a, Memory> for Vring {
+    type G = MutexGuard<'a, VringState>;
+}
+
+impl VringT<Memory> for Vring {
+    fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
+        Ok(Self { queue: VringMutex::new(memory, max_queue_size)?, call: Arc::default() })
+    }
+
+    fn set_kick(&self, file: Option<File>) {
+        self.queue.set_kick(self.eventfd(file, "kick"));
+    }
+
+    /// Whether the queue is enabled; what was kicked is taken.
+    fn read_kick(&self) -> io::Result<bool> {
+        let state = self.queue.get_ref();
+        if let Some(kick) = state.get_kick() {
+            // SAFETY: the descriptor is open as long as `state`, which owns it, is locked.
+            take_back(unsafe { BorrowedFd::borrow_raw(kick.as_raw_fd()) });
+        }
+        Ok(state.is_enabled())
+    }
+
+    fn set_call(&self, file: Option<File>) {
+        let eventfd = self.eventfd(file, "call");
+        self.call().eventfd = eventfd;
+    }
+
+    /// An error if nobody is called.
+    fn signal_used_queue(&self) -> io::Result<()> {
+        match &self.call().eventfd {
+            Some(call) if signal(call) => Ok(()),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Never signalled: errors of a queue are answered in the queue.
+    fn set_err(&self, _file: Option<File>) {}
+
+    fn get_ref(&self) -> MutexGuard<'_, VringState> {
+        self.queue.get_ref()
+    }
+
+    fn get_mut(&self) -> MutexGuard<'_, VringState> {
+        self.queue.get_mut()
+    }
+
+    fn add_used(&self, head: u16, bytes: u32) -> Result<(), Error> {
+        self.queue.add_used(head, bytes)
+    }
+
+    fn enable_notification(&self) -> Result<bool, Error> {
+        self.queue.enable_notification()
+    }
+
+    fn disable_notification(&self) -> Result<(), Error> {
+        self.queue.disable_notification()
+    }
+
+    fn needs_notification(&self) -> Result<bool, Error> {
+        self.queue.needs_notification()
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        self.queue.set_enabled(enabled);
+    }
+
+    fn set_queue_info(&self, descriptors: u64, available: u64, used: u64) -> Result<(), Error> {
+        self.queue.set_queue_info(descriptors, available, used)
+    }
+
+    fn queue_next_avail(&self) -> u16 {
+        self.queue.queue_next_avail()
+    }
+
+    fn set_queue_next_avail(&self, index: u16) {
+        self.queue.set_queue_next_avail(index);
+    }
+
+    fn set_queue_next_used(&self, index: u16) {
+        self.queue.set_queue_next_used(index);
+    }
+
+    fn queue_used_idx(&self) -> Result<u16, Error> {
+        self.queue.queue_used_idx()
+    }
+
+    fn set_queue_size(&self, size: u16) {
+        self.queue.set_queue_size(size);
+    }
+
+    fn set_queue_event_idx(&self, enabled: bool) {
+        self.queue.set_queue_event_idx(enabled);
+    }
+
+    fn set_queue_ready(&self, ready: bool) {
+        self.queue.set_queue_ready(ready);
+    }
+}
