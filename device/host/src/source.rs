@@ -21,6 +21,9 @@ use rustix::fs::{SealFlags, fcntl_get_seals};
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
+/// Warnings that wait for the log. A guest that sets a stream up in one format after the other causes one each
+/// time, as fast as it likes.
+const WARNINGS_MAX: usize = 32;
 /// A tone's default frequency in Hz.
 const TONE_HZ: u32 = 440;
 
@@ -105,7 +108,7 @@ pub struct Inputs {
     /// Number of the first capture stream.
     first: u32,
     sources: Vec<StreamInput>,
-    /// For the log, which is not to be waited for here: at most one of each begin.
+    /// For the log, which is not to be waited for here: at most one of each begin, [`WARNINGS_MAX`] in all.
     warnings: Vec<String>,
 }
 
@@ -306,7 +309,8 @@ impl Sources for Inputs {
 
     fn begin(&mut self, stream: u32, format: StreamFormat, frame: u64) {
         let warning = self.of(stream).and_then(|input| input.begin(stream, format, frame));
-        self.warnings.extend(warning);
+        let room = WARNINGS_MAX.saturating_sub(self.warnings.len());
+        self.warnings.extend(warning.into_iter().take(room));
     }
 
     fn capture(&mut self, stream: u32, format: StreamFormat, into: &mut [u8]) -> usize {
@@ -559,6 +563,10 @@ mod tests {
             "{warnings:?}"
         );
         assert!(Inputs::open(0, &[SourceSpec::Wav("/nonexistent.wav".into())]).is_err());
+        for rate in 0..1000 {
+            inputs.begin(3, StreamFormat { rate, ..STEREO }, 0);
+        }
+        assert_eq!(inputs.take_warnings().len(), WARNINGS_MAX, "whoever writes the log is slower");
     }
 
     #[test]

@@ -195,6 +195,8 @@ impl Controller {
 
     /// An I/O message has come on tx, or on rx (`capture`).
     pub fn io(&mut self, capture: bool, chain: Chain, env: &mut Env<'_>) {
+        // What has passed before it came has passed without it, also where the engine's thread is late.
+        self.advance(env);
         let mut stream = [0; CODE_BYTES];
         let header = chain.readable.read(env.memory, 0, &mut stream);
         let stream = u32::from_le_bytes(stream);
@@ -353,3 +355,6 @@ impl schedule::Streams for StreamsInCall<'_, '_, '_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,11 +162,6 @@ impl Stream {
         }
     }
 
-    /// What it was made with.
-    pub fn config(&self) -> StreamConfig {
-        self.config
-    }
-
     fn captures(&self) -> bool {
         self.config.direction == Direction::Capture
     }

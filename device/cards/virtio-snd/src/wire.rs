@@ -2,8 +2,6 @@
 //!
 //! Nothing here knows a queue or a stream: bytes in, [`Request`] out, and the bytes of an answer.
 
-/// Device ID.
-pub const DEVICE_ID: u32 = 25;
 /// Bytes of the configuration without `VIRTIO_SND_F_CTLS`: jacks, streams, chmaps.
 pub const CONFIG_BYTES: usize = 12;
 /// Bytes of the header that a response, an I/O message and most requests begin with.
