@@ -25,6 +25,7 @@ pub mod input;
 pub mod linux;
 pub mod machine;
 pub mod process;
+pub mod qmp;
 pub mod report;
 pub mod request;
 pub mod run;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{artefacts::Artefacts, error::Error, process::ChildGuard};
+use crate::{artefacts::Artefacts, error::Error, process::ChildGuard, qmp};
 
 /// What QEMU's exit status says of the guest (isa-debug-exit gives `2 * value + 1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,7 @@ impl Machine {
         command.args(["-chardev", &format!("file,id=recorded,path={}", path("recorded.raw"))]);
         command.args(["-device", "isa-debugcon,iobase=0x404,chardev=recorded"]);
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
+        command.args(qmp::option(folder)?);
         command.args(device);
         let log = folder.join("qemu.log");
         let output = fs::File::create(&log).map_err(|e| Error::file("create", &log, &e))?;

@@ -1,35 +1,45 @@
-//! Time stops for one side: QEMU's process, and with it the guest, or the card's, is stopped for a while in the
-//! middle of a sound and goes on. In lockstep nothing is lost, and the driver's positions are those of the time
+//! Time stops for one side: QEMU's process, the card's, or the guest's processors alone are stopped for a while in
+//! the middle of a sound and go on. In lockstep nothing is lost, and the driver's positions are those of the time
 //! that passed (ntguest's rules).
+//!
+//! QEMU's own `stop` is another thing than SIGSTOP: its processors and its clock stand still, while QEMU and the
+//! card run on, and answer each other.
 //!
 //! `RINGWAVE_STOPPED_SECONDS` is for how long; two by default, less than a client waits for an event.
 
 use std::{
     env, fs,
+    path::PathBuf,
     process::{self, Command},
     thread,
     time::{Duration, Instant},
 };
 
 use ringwave_e2e::{noise, runs};
+use ringwave_runner::qmp::Qmp;
+use serde_json::json;
 
 /// How long to wait for a stream to run.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long the sound plays before: a few packets.
 const BEFORE: Duration = Duration::from_millis(400);
 
-/// Which process is stopped.
+/// What is stopped.
 #[derive(Clone, Copy, Debug)]
 enum Stopped {
+    /// QEMU's process.
     Qemu,
+    /// The card's process.
     Card,
+    /// The guest's processors, by QMP's `stop` and `cont`.
+    Processors,
 }
 
 impl Stopped {
     /// Its process, a child of this one.
     fn process(self) -> Option<u32> {
         let word = match self {
-            Self::Qemu => "qemu-system",
+            Self::Qemu | Self::Processors => "qemu-system",
             Self::Card => "serve",
         };
         let mut children = fs::read_dir("/proc").ok()?.filter_map(|entry| {
@@ -59,6 +69,36 @@ fn signal(name: &str, process: u32) {
     assert!(done.expect("a shell").success(), "kill -{name} {process}");
 }
 
+/// Where the QEMU of this process listens for commands.
+fn qmp_socket() -> Option<PathBuf> {
+    let command = fs::read(format!("/proc/{}/cmdline", Stopped::Qemu.process()?)).ok()?;
+    let command = String::from_utf8(command).ok()?;
+    let socket = command.split('\0').find_map(|argument| argument.strip_prefix("unix:"))?;
+    Some(socket.split(',').next()?.into())
+}
+
+/// Stops the process with SIGSTOP; whether it stood still.
+fn stop_process(process: u32, time: Duration) -> bool {
+    signal("STOP", process);
+    thread::sleep(time);
+    // It ends before its sound does only if it is not stopped.
+    let state = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let stood = state.lines().any(|line| line.starts_with("State:") && line.contains('T'));
+    signal("CONT", process);
+    stood
+}
+
+/// Stops the guest's processors by QMP; whether they stood still.
+fn stop_processors(time: Duration) -> bool {
+    let mut qmp = Qmp::connect(&qmp_socket().expect("QEMU has a socket")).expect("QEMU answers");
+    let mut command = |name: &str| qmp.command(name, &json!({})).expect("QEMU does it");
+    command("stop");
+    thread::sleep(time);
+    let stood = command("query-status")["status"] == "paused";
+    command("cont");
+    stood
+}
+
 /// Stops it in the middle of the sound; whether it could.
 fn stop_for(who: Stopped, time: Duration) -> bool {
     let deadline = Instant::now() + PATIENCE;
@@ -69,22 +109,18 @@ fn stop_for(who: Stopped, time: Duration) -> bool {
         thread::sleep(Duration::from_millis(20));
     }
     thread::sleep(BEFORE);
-    let Some(process) = who.process() else { return false };
-    signal("STOP", process);
-    thread::sleep(time);
-    // It ends before its sound does only if it is not stopped.
-    let state = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let stood = state.lines().any(|line| line.starts_with("State:") && line.contains('T'));
-    signal("CONT", process);
-    stood
+    match who {
+        Stopped::Processors => stop_processors(time),
+        Stopped::Qemu | Stopped::Card => who.process().is_some_and(|process| stop_process(process, time)),
+    }
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
-fn a_guest_and_a_card_that_are_stopped_in_the_middle_of_a_sound_go_on_bit_exact() {
+fn what_is_stopped_in_the_middle_of_a_sound_goes_on_bit_exact() {
     let seconds = env::var("RINGWAVE_STOPPED_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let wav = noise::wav(3 * 48_000, 2, 48_000);
-    for who in [Stopped::Qemu, Stopped::Card] {
+    for who in [Stopped::Qemu, Stopped::Card, Stopped::Processors] {
         let (report, stopped) = thread::scope(|scope| {
             let stopper = scope.spawn(|| stop_for(who, Duration::from_secs(seconds)));
             let report = runs::play(&wav.path, |request| {

@@ -9,7 +9,13 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Iommu, Replug, Request, artefacts::Artefacts, initramfs::Initramfs};
-use crate::{card::socket, error::Error, machine::Outcome, process::ChildGuard};
+use crate::{
+    card::socket,
+    error::Error,
+    machine::Outcome,
+    process::ChildGuard,
+    qmp::{self, escaped},
+};
 
 /// A machine that runs.
 pub struct Machine {
@@ -110,7 +116,7 @@ impl Machine {
             command.arg("-serial").arg(file_chardev(&folder.join(log))?);
         }
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
-        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", option(&qmp_socket(folder))?));
+        command.args(qmp::option(folder)?);
         let log = folder.join("qemu.log");
         let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
         let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;
@@ -132,22 +138,6 @@ impl Machine {
     }
 }
 
-/// Where QEMU listens for commands.
-pub fn qmp_socket(folder: &Path) -> PathBuf {
-    folder.join("qmp.sock")
-}
-
 fn file_chardev(path: &Path) -> Result<String, Error> {
-    Ok(format!("file:{}", option(path)?))
-}
-
-/// A path as a part of a QEMU option, where a comma is written twice.
-fn option(path: &Path) -> Result<String, Error> {
-    let text = path.to_str().ok_or_else(|| {
-        Error::BadInput(format!(
-            "{}: QEMU needs a temporary folder whose name is UTF-8: set TMPDIR",
-            path.display()
-        ))
-    })?;
-    Ok(text.replace(',', ",,"))
+    Ok(format!("file:{}", escaped(path)?))
 }

@@ -8,7 +8,6 @@ pub mod artefacts;
 pub mod initramfs;
 pub(crate) mod log_tail;
 pub mod machine;
-pub mod qmp;
 
 use std::{
     fmt::{self, Write as _},
@@ -22,10 +21,16 @@ use serde_json::json;
 use self::{
     artefacts::Artefacts,
     log_tail::LogTail,
-    machine::{Machine, card, qmp_socket, write_initramfs},
-    qmp::Qmp,
+    machine::{Machine, card, write_initramfs},
 };
-use crate::{card::Card, error::Error, machine::Outcome, process::check_stop, run::with_run_folder};
+use crate::{
+    card::Card,
+    error::Error,
+    machine::Outcome,
+    process::check_stop,
+    qmp::{self, Qmp},
+    run::with_run_folder,
+};
 
 /// The IOMMU between the card and the guest's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +247,7 @@ impl<'a> Run<'a> {
             self.wait_for_guest("configuration space reads ffff:ffff", Duration::from_secs(20), say)?;
         }
         say(Output::Step("host: device_del"));
-        let mut qmp = Qmp::connect(&qmp_socket(self.folder))?;
+        let mut qmp = Qmp::connect(&qmp::socket(self.folder))?;
         qmp.command("device_del", &json!({ "id": "card" }))?;
         qmp.wait_until_deleted("card", Duration::from_mins(1))?;
         // Else it might be back before the guest has looked.

@@ -1,15 +1,39 @@
-//! QEMU's machine protocol, as much as unplugging and plugging a device takes: JSON, a message a line.
+//! QEMU's machine protocol, as much as unplugging, plugging, stopping and saving take: JSON, a message a line.
 
 use std::{
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{error::Error, process::check_stop};
+
+/// Where QEMU listens for commands, in a run's folder.
+pub fn socket(folder: &Path) -> PathBuf {
+    folder.join("qmp.sock")
+}
+
+/// QEMU's option that makes it listen there.
+///
+/// # Errors
+/// [`Error::BadInput`] if the folder's name is no UTF-8.
+pub(crate) fn option(folder: &Path) -> Result<[String; 2], Error> {
+    Ok(["-qmp".into(), format!("unix:{},server=on,wait=off", escaped(&socket(folder))?)])
+}
+
+/// A path as a part of a QEMU option, where a comma is written twice.
+pub(crate) fn escaped(path: &Path) -> Result<String, Error> {
+    let text = path.to_str().ok_or_else(|| {
+        Error::BadInput(format!(
+            "{}: QEMU needs a temporary folder whose name is UTF-8: set TMPDIR",
+            path.display()
+        ))
+    })?;
+    Ok(text.replace(',', ",,"))
+}
 
 /// A conversation with QEMU.
 #[derive(Debug)]
