@@ -267,7 +267,7 @@ fn file_system(file: &File) -> io::Result<FileSystem> {
 
 /// Whether memory of a client may be touched as memory, up to `end` bytes into its file: it cannot be cut
 /// short, and is of small pages, so that only a host that does not overcommit can lack one
-/// ([`host_overcommits`]).
+/// (`vm.overcommit_memory` = 2).
 ///
 /// # Errors
 /// It may not: what to do.

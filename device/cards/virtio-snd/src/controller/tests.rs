@@ -158,8 +158,8 @@ fn every_request_in_every_state_is_answered_and_leads_where_the_table_has_it() {
                     assert_eq!(answer, expected as u32, "{what}");
                     probe.map(|probe| bench.request(probe, stream) == Status::Ok as u32)
                 };
-                let takes = |probe| answered(Some(probe)).unwrap_or_default();
-                let taken: Vec<_> = REQUESTS.into_iter().filter(|probe| takes(*probe)).collect();
+                let is_taken = |probe| answered(Some(probe)).unwrap_or_default();
+                let taken: Vec<_> = REQUESTS.into_iter().filter(|probe| is_taken(*probe)).collect();
                 assert_eq!(taken, taken_in(after.unwrap_or(state)), "{what}");
             }
         }
@@ -203,7 +203,7 @@ fn a_request_that_is_refused_changes_nothing_of_what_is_queued() {
     assert_eq!(bench.request(PcmRequest::Release, 1), Status::BadMsg as u32);
     assert_eq!(bench.completed(), []);
     bench.now += 4 * PERIOD_TICKS;
-    bench.call(|card, env| card.advance(env));
+    bench.call(Controller::advance);
     assert_eq!(bench.completed(), [0, 2, 4, 6].map(|head| (head, Status::Ok)));
     assert_eq!(bench.heard()[0], (true, 4 * 480));
 }
@@ -268,7 +268,7 @@ fn message_that_comes_late_is_not_played_in_the_past() {
     bench.io(false, 0, 1);
     assert_eq!(bench.completed(), [(0, Status::Ok)]);
     bench.now += 2 * PERIOD_TICKS;
-    bench.call(|card, env| card.advance(env));
+    bench.call(Controller::advance);
     let heard = bench.heard();
     assert_eq!((heard[0], heard[1].0), ((true, 480), false), "{heard:?}");
     assert!((4 * 480..=4 * 480 + 48).contains(&heard[1].1), "silence for as long as it was late: {heard:?}");
