@@ -225,6 +225,24 @@ fn recording_is_bit_exact_and_release_gives_back_what_is_not_full() {
 }
 
 #[test]
+fn a_source_that_no_stream_can_have_is_named_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bits_per_sample, sample_rate) in [("bits.wav", 24, 48_000), ("rate.wav", 16, 37_800)] {
+        let sample_format = hound::SampleFormat::Int;
+        let spec = hound::WavSpec { channels: 2, sample_rate, bits_per_sample, sample_format };
+        let mut file = hound::WavWriter::create(dir.path().join(name), spec).unwrap();
+        (0..480).for_each(|sample| file.write_sample(sample).unwrap());
+        file.finalize().unwrap();
+    }
+    let serving = serve(dir.path(), &["--source", "wav:bits.wav"]);
+    assert!(serving.wait_for("no stream can take it", 1)[0].contains("convert it to 16 or 32 bits"));
+    serving.end();
+    let serving = serve(dir.path(), &["--source", "wav:rate.wav"]);
+    assert!(serving.wait_for("no stream can take it", 1)[0].contains("37800 Hz is no rate"));
+    serving.end();
+}
+
+#[test]
 fn malformed_messages_get_their_status_and_the_card_goes_on() {
     const NEXT: u16 = 1;
     const WRITE: u16 = 2;

@@ -38,6 +38,7 @@ use ringwave_served::HostRequests;
 use ringwave_served::records::Records;
 use ringwave_vfio_user::{Listener, ListenerError, Stop};
 use ringwave_virtio_snd::card::VirtioCard;
+use ringwave_virtio_snd::params;
 
 use super::commands::{FAILED, Failure, bad_input, failed};
 use super::control_socket::{self, ControlArgs};
@@ -503,14 +504,21 @@ fn heard(arguments: &Serve) -> Result<Heard, Failure> {
 
 /// Why no stream of the card can have a format, and what to do; `None`: one can, or the card has not said.
 fn why_no_stream(format: StreamFormat, channels_max: u32, card: CardKind) -> Option<String> {
-    let StreamFormat { channels, rate, .. } = format;
+    let StreamFormat { channels, rate, sample } = format;
     if channels > channels_max {
         let next =
             if channels <= CHANNELS_MAX { "serve with --channels, or mix it down" } else { "mix it down" };
         return Some(format!("it has {channels} channels, and a stream at most {channels_max}; {next}"));
     }
-    (card == CardKind::Ringwave && rate_bit(rate) == 0)
-        .then(|| format!("{rate} Hz is no rate of the card; convert it to 48 kHz"))
+    let (has_rate, has_sample) = match card {
+        CardKind::Ringwave => (rate_bit(rate) != 0, true),
+        CardKind::Virtio => (params::has_rate(rate), params::has_sample(sample)),
+        CardKind::Hda => (true, true),
+    };
+    if !has_rate {
+        return Some(format!("{rate} Hz is no rate of the card; convert it to 48 kHz"));
+    }
+    (!has_sample).then(|| format!("{} is no format of the card; convert it to 16 or 32 bits", sample.name()))
 }
 
 /// The virtio-snd card.

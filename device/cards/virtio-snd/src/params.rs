@@ -51,6 +51,16 @@ fn bits(codes: impl Iterator<Item = u8>) -> u64 {
     codes.fold(0, |bits, code| bits | 1 << code)
 }
 
+/// Whether a stream can have a rate in Hz.
+pub fn has_rate(rate: u32) -> bool {
+    RATES.iter().any(|(_, hz)| *hz == rate)
+}
+
+/// Whether a stream can have samples of a format.
+pub fn has_sample(sample: SampleFormat) -> bool {
+    FORMATS.iter().any(|(_, format)| *format == sample)
+}
+
 /// `virtio_snd_pcm_info` of a stream.
 pub fn pcm_info(nid: u32, direction: Direction, channels_max: u8) -> [u8; PCM_INFO_BYTES as usize] {
     let mut info = [0; PCM_INFO_BYTES as usize];
