@@ -71,7 +71,14 @@ enum Step {
         indirect: bool,
         kick: bool,
     },
-    /// Several of them, as a driver begins.
+    /// A stream that is set up, gets messages and starts, as a driver does it.
+    Play {
+        stream: u8,
+        format: u8,
+        frames: u8,
+        count: u8,
+    },
+    /// Several messages of a period or another length.
     Burst {
         stream: u8,
         bytes: u8,
@@ -174,16 +181,31 @@ impl Bench {
         self.kick();
     }
 
+    /// `SET_PARAMS`. Gives the bytes of a period.
+    fn set_params(&mut self, stream: u8, format: u8, stereo: bool, rate: u8, frames: u8, periods: u8) -> u32 {
+        let (format, bytes) = FORMATS[usize::from(format) % FORMATS.len()];
+        let channels = u8::from(stereo) + 1;
+        let period = (u32::from(frames) + 1) * bytes * u32::from(channels);
+        let rate = RATES[usize::from(rate) % RATES.len()];
+        let last = u32::from_le_bytes([channels, format, rate, 0]);
+        let buffer = period * (u32::from(periods % 8) + 1);
+        self.request(&[0x101, u32::from(stream % 5), buffer, period, 0x10, last], 4, 0, false);
+        period
+    }
+
     fn do_step(&mut self, step: Step) {
         match step {
             Step::Set { stream, format, channels, rate, frames, periods } => {
-                let (format, bytes) = FORMATS[usize::from(format) % FORMATS.len()];
-                let channels = u32::from(channels) + 1;
-                let period = (u32::from(frames) + 1) * bytes * channels;
-                let rate = RATES[usize::from(rate) % RATES.len()];
-                let last = u32::from_le_bytes([channels as u8, format, rate, 0]);
-                let buffer = period * (u32::from(periods % 8) + 1);
-                self.request(&[0x101, u32::from(stream % 5), buffer, period, 0x10, last], 4, 0, false);
+                self.set_params(stream, format, channels, rate, frames, periods);
+            }
+            Step::Play { stream, format, frames, count } => {
+                let stream = stream % 4;
+                let period = self.set_params(stream, format, true, 2, frames, 3);
+                self.request(&[0x102, stream.into()], 4, 0, false);
+                for _ in 0..count % 6 {
+                    self.guest.io(stream.into(), stream >= 2, period as usize, 0, true);
+                }
+                self.request(&[0x104, stream.into()], 4, 0, false);
             }
             Step::Pcm { code, stream, cut } => {
                 let code = 0x102 + u32::from(code % 4);
