@@ -94,6 +94,8 @@ pub struct Guest {
     queues: [Queue; 4],
     /// What is in the data, as far as the driver knows.
     known: Vec<u8>,
+    /// What is there, looked at again and again.
+    found: Vec<u8>,
     streams: HashMap<u32, Messages>,
     number: u64,
     stopped: bool,
@@ -120,6 +122,7 @@ impl Guest {
             honest: true,
             queues: std::array::from_fn(|_| Queue { free: (0..SIZE).collect(), ..Queue::default() }),
             known: vec![0; DATA_BYTES],
+            found: vec![0; DATA_BYTES],
             streams: HashMap::new(),
             number: 0,
             stopped: false,
@@ -350,11 +353,11 @@ impl Guest {
     }
 
     /// The card has written nothing but where chains in flight may be written.
-    pub fn look_at_memory(&self) {
+    pub fn look_at_memory(&mut self) {
         if !self.honest {
             return;
         }
-        let mut found = vec![0; DATA_BYTES];
+        let mut found = std::mem::take(&mut self.found);
         self.memory.read_slice(&mut found, GuestAddress(DATA)).expect("memory");
         // What is recorded stands in the memory of its message before that is complete.
         for chain in self.queues[RX].in_flight.values().filter(|_| !self.stopped) {
@@ -362,15 +365,14 @@ impl Guest {
             let data = from..from + chain.writable.saturating_sub(8);
             found[data.clone()].copy_from_slice(&self.known[data]);
         }
-        let differs = found.iter().zip(&self.known).position(|(found, known)| found != known);
-        assert_eq!(differs, None, "memory that is not the card's to write was written");
+        // One comparison of the library: a loop of ours would be instrumented, and ten times as slow.
+        assert!(found == self.known, "memory that is not the card's to write was written");
+        self.found = found;
     }
 
     /// While the queues are stopped nothing is recorded either.
     pub fn know_memory(&mut self) {
-        let mut found = vec![0; DATA_BYTES];
-        self.memory.read_slice(&mut found, GuestAddress(DATA)).expect("memory");
-        self.known = found;
+        self.memory.read_slice(&mut self.known, GuestAddress(DATA)).expect("memory");
     }
 
     fn half(&self, address: u64) -> u16 {
