@@ -103,6 +103,8 @@ fn qemu(folder: &Path, volume: &Path) -> Command {
     qemu.args(["-device", "virtio-blk-pci,drive=volume"]);
     qemu.args(["-debugcon", &format!("file:{}", folder.join("log").display())]);
     qemu.args(["-global", "isa-debugcon.iobase=0x402", "-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
+    // For a device that needs one.
+    qemu.args(["-audiodev", "none,id=snd"]);
     qemu.stdin(Stdio::null()).stdout(Stdio::null());
     qemu
 }
@@ -253,6 +255,31 @@ fn messages_of_msi_x_have_a_descriptor_and_a_level_each() {
     let (status, log) = boot_with("messages", "e1000e", "pci=8086:10d3\nmsi=3\nselftest=messages");
     assert_eq!(status, OK, "{log}");
     assert!(log.contains(" messages 3 msix=true\n"), "{log}");
+}
+
+/// QEMU's virtio-snd: its MSI-X table of two messages in BAR 1, its registers in BAR 4, above 4 GiB.
+const VIRTIO: &str = "virtio-sound-pci,audiodev=snd";
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_virtio_device_has_its_bars_its_messages_and_its_line() {
+    for (settings, messages) in
+        [("msi=5", 2), ("msi=1", 1), ("msi=5\nmsi_free=1", 1), ("msi=0", 0), ("msi=2\nmsi_free=0", 0)]
+    {
+        let config = format!("pci=1af4:1059\nselftest=virtio\n{settings}");
+        let (status, log) = boot_with("virtio", VIRTIO, &config);
+        assert_eq!(status, OK, "{settings}: {log}");
+        let msix = messages > 0;
+        assert!(log.contains(&format!(" messages {messages} msix={msix}\n")), "{settings}: {log}");
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn whoever_writes_to_the_table_of_messages_is_named() {
+    let (status, log) = boot_with("msix-table", VIRTIO, "pci=1af4:1059\nselftest=msix-table");
+    assert_eq!(status, FAILED, "{log}");
+    assert!(log.contains("violation rule=msix-table entry 0 is "), "{log}");
 }
 
 #[test]

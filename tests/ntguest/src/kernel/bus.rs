@@ -22,8 +22,10 @@ const READ_CONFIG: u8 = 0x0f;
 const WRITE_CONFIG: u8 = 0x10;
 /// PCI_WHICHSPACE_CONFIG.
 const CONFIG_SPACE: u32 = 0;
-/// Bytes of configuration space behind ports 0xcf8 and 0xcfc.
+/// Bytes of configuration space behind ports 0xcf8 and 0xcfc; what is beyond them of a PCI Express function is read
+/// only.
 const CONFIG_BYTES: u32 = 256;
+const EXPRESS_BYTES: u32 = 4096;
 
 /// Offset of the device id there.
 const DEVICE_ID: u32 = 2;
@@ -100,7 +102,7 @@ extern "win64" fn set_bus_data(
     length: u32,
 ) -> u32 {
     right("SetBusData", context);
-    config("SetBusData", space, offset, length, |at| {
+    config("SetBusData", space, offset, length, CONFIG_BYTES, |at| {
         // SAFETY: the driver's buffer of that length.
         let byte = unsafe { buffer.add(at as usize).read() };
         if !gone::is_gone() {
@@ -117,22 +119,32 @@ extern "win64" fn get_bus_data(
     length: u32,
 ) -> u32 {
     right("GetBusData", context);
-    config("GetBusData", space, offset, length, |at| {
+    let express = pci::extended_read8(pci::card(), CONFIG_BYTES as u16).is_some();
+    let bytes = if express { EXPRESS_BYTES } else { CONFIG_BYTES };
+    config("GetBusData", space, offset, length, bytes, |at| {
         let wrong = offset + at == DEVICE_ID && fault::make(Fault::OtherDevice);
-        let there = if gone::is_gone() { u8::MAX } else { pci::read8(pci::card(), (offset + at) as u16) };
+        let there = if gone::is_gone() { u8::MAX } else { read(offset + at) };
         let byte = there ^ u8::from(wrong);
         // SAFETY: the driver's buffer of that length.
         unsafe { buffer.add(at as usize).write(byte) };
     })
 }
 
-/// Runs `one` for every byte of configuration space asked for; how many there are.
-fn config(service: &'static str, space: u32, offset: u32, length: u32, one: impl Fn(u32)) -> u32 {
+/// A byte of the card's configuration space.
+fn read(at: u32) -> u8 {
+    if at < CONFIG_BYTES {
+        return pci::read8(pci::card(), at as u16);
+    }
+    pci::extended_read8(pci::card(), at as u16).unwrap_or(u8::MAX)
+}
+
+/// Runs `one` for every byte asked for of a configuration space of so many `bytes`; how many there are.
+fn config(service: &'static str, space: u32, offset: u32, length: u32, bytes: u32, one: impl Fn(u32)) -> u32 {
     irql::require(service, irql::DISPATCH);
-    if space != CONFIG_SPACE || offset >= CONFIG_BYTES {
+    if space != CONFIG_SPACE || offset >= bytes {
         return 0;
     }
-    let count = length.min(CONFIG_BYTES - offset);
+    let count = length.min(bytes - offset);
     (0..count).for_each(one);
     count
 }

@@ -9,6 +9,7 @@ pub const KERNEL_KEYS: &[&str] = &[
     "wav",
     "pci",
     "msi",
+    "msi_free",
     "bme",
     "dma_bits",
     "seed",

@@ -146,6 +146,7 @@ pub fn power_down() {
             );
         }
     }
+    msix::check();
     lock_watch::set_asleep(true);
     save(card);
     pci::write16(card, COMMAND, pci::read16(card, COMMAND) & !COMMAND_DECODES | COMMAND_NO_INTX);

@@ -6,6 +6,7 @@
 pub mod cfg;
 pub mod exports;
 pub mod format;
+pub mod message_count;
 pub mod page_map;
 pub mod pe;
 pub mod registry;
@@ -60,7 +61,7 @@ pub mod log;
 #[cfg(target_os = "uefi")]
 pub mod memory;
 #[cfg(target_os = "uefi")]
-mod msix;
+pub mod msix;
 #[cfg(target_os = "uefi")]
 mod nonvolatile;
 #[cfg(target_os = "uefi")]

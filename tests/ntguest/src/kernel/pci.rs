@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::sync::IrqLock;
-use super::{bad_input, cfg, cpu, msix, paging, processor};
+use super::{bad_input, cfg, cpu, message_count, msix, paging, processor};
 
 /// IRQL of the card's interrupts at its first start; their vectors are 0x90...
 const DEVICE_IRQL: u8 = 9;
@@ -28,6 +28,7 @@ const CAPABILITIES: u16 = 0x34;
 const INTERRUPT_PIN: u16 = 0x3d;
 const SECONDARY_BUS: u16 = 0x19;
 const CAP_MSI: u8 = 5;
+const CAP_PCIE: u8 = 0x10;
 const IO_APIC: u64 = 0xfec0_0000;
 
 /// A base address register.
@@ -313,13 +314,27 @@ pub fn rebalance(messages: u64, round: u32) {
 }
 
 /// A page of physical memory where reads are all ones and writes are lost: the configuration space of a
-/// function that is not there, as QEMU's q35 maps it (PCIEXBAR of the host bridge, offset 0x60, bit 0 enables).
+/// function that is not there, as QEMU's q35 maps it.
 /// A BAR that nobody decodes reads as zeros in QEMU, where a real machine gives ones.
 pub fn nobody() -> Option<u64> {
-    const PCIEXBAR: u16 = 0x60;
     const LAST_FUNCTION: u64 = 0xff << 20 | 0x1f << 15 | 7 << 12;
+    Some(express_config()? + LAST_FUNCTION)
+}
+
+/// Where q35 maps the configuration space of every function (PCIEXBAR of the host bridge, offset 0x60, bit 0
+/// enables): 4 KiB each.
+fn express_config() -> Option<u64> {
+    const PCIEXBAR: u16 = 0x60;
     let base = u64::from(config_read(0, 0, 0, PCIEXBAR));
-    (base & 1 != 0).then_some((base & !0x0fff_ffff) + LAST_FUNCTION)
+    (base & 1 != 0).then_some(base & !0x0fff_ffff)
+}
+
+/// A byte of configuration space from 0x100 on, which only a PCI Express function has.
+pub fn extended_read8(card: &Card, offset: u16) -> Option<u8> {
+    let base = express_config().filter(|_| !card.root && capability(card, CAP_PCIE).is_some())?;
+    let at = base + (u64::from(card.bus) << 20 | u64::from(card.dev) << 15 | u64::from(card.func) << 12);
+    // SAFETY: a byte of a window below 4 GiB that the host bridge decodes, in the direct map.
+    Some(unsafe { paging::phys_ptr(at + u64::from(offset & 0xfff)).read_volatile() })
 }
 
 /// The card is pulled out: nobody answers where it was, and what is read is all ones. Its line is held back:
@@ -373,7 +388,8 @@ fn size_bars(card: &mut Card) {
     }
 }
 
-/// Messages if the card has any, MSI-X before MSI as Windows does, at most `wanted`; else its line.
+/// Messages if the card has any, MSI-X before MSI as Windows does; else its line. `wanted` is what the INF would
+/// ask for at most (MessageNumberLimit; 0 is MSISupported 0).
 fn assign_interrupts(card: &mut Card, wanted: u64, irql: u8) {
     if wanted > 0 {
         card.messages = msix::assign(card, wanted);
@@ -424,14 +440,16 @@ pub fn message_address() -> u64 {
     0xfee0_0000 | u64::from(processor::apic_id(interrupt_target())) << 12
 }
 
-/// Programs the MSI capability with at most `wanted` messages; false when there is none.
+/// Programs the MSI capability with at most `wanted` messages; false when there is none, or none is granted.
 fn assign_messages(card: &mut Card, wanted: u64, irql: u8) -> bool {
     let Some(at) = capability(card, CAP_MSI) else { return false };
     let control = read16(card, at + 2);
     let offered = 1u64 << (control >> 1 & 7).min(5);
     // All messages of one function share the aligned base vector: 16 fit into one IRQL.
-    let granted = wanted.min(offered).min(16).next_power_of_two();
-    let granted = if granted > wanted { granted / 2 } else { granted };
+    let granted = message_count::granted_of_msi(wanted, offered, cfg::get_u64("msi_free", 16));
+    if granted == 0 {
+        return false;
+    }
     let address = message_address();
     let base = u32::from(irql) << 4;
     write32(card, at + 4, address as u32);

@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
     apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt,
-    lock_order, lock_watch, log, open_regions, pages, pci, pool, processor, reenter, schedule, selftest,
-    spin, stalls, sync, thread, time, timer, work,
+    lock_order, lock_watch, log, msix, open_regions, pages, pci, pool, processor, reenter, schedule,
+    selftest, spin, stalls, sync, thread, time, timer, work,
 };
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
@@ -88,6 +88,7 @@ pub fn caller() -> impl fmt::Display {
 pub fn unload_check() {
     pool::report_leaks();
     pages::report_leaks();
+    msix::check();
     let left = [
         ("interrupt-leak", interrupt::connected(), "interrupt(s) still connected"),
         ("dpc-leak", dpc::queued(), "DPC(s) still queued"),

@@ -5,16 +5,22 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// `CmResourceTypePort`.
+const TYPE_PORT: u8 = 1;
 /// `CmResourceTypeInterrupt`.
 pub const TYPE_INTERRUPT: u8 = 2;
 /// `CmResourceTypeMemory`.
 pub const TYPE_MEMORY: u8 = 3;
+/// `CmResourceTypeDevicePrivate`.
+const TYPE_DEVICE_PRIVATE: u8 = 0x81;
 
 const SHARE_EXCLUSIVE: u8 = 1;
 const SHARE_SHARED: u8 = 3;
 const INTERRUPT_LATCHED: u16 = 1;
 const INTERRUPT_MESSAGE: u16 = 2;
 const MEMORY_PREFETCHABLE: u16 = 4;
+/// PORT_IO, 16_BIT_DECODE, POSITIVE_DECODE and PORT_BAR: what the page of !devnode shows of a BAR.
+const PORT_OF_BAR: u16 = 0x131;
 
 /// `PCIBus` of `INTERFACE_TYPE`.
 const PCI_BUS: u32 = 5;
@@ -33,6 +39,27 @@ const fn low(value: u64) -> u32 {
 
 const fn high(value: u64) -> u32 {
     (value >> 32) as u32
+}
+
+/// What follows each BAR in the lists of a PCI device, for the bus driver's own use: the number of its register
+/// (example output on the page of !devnode). A driver leaves it alone.
+pub fn bar_number(index: u8) -> CmPartialResourceDescriptor {
+    CmPartialResourceDescriptor {
+        resource_type: TYPE_DEVICE_PRIVATE,
+        share_disposition: SHARE_EXCLUSIVE,
+        flags: 0,
+        u: [1, u32::from(index), 0, 0],
+    }
+}
+
+/// A BAR of ports.
+pub fn port(base: u64, length: u32) -> CmPartialResourceDescriptor {
+    CmPartialResourceDescriptor {
+        resource_type: TYPE_PORT,
+        share_disposition: SHARE_EXCLUSIVE,
+        flags: PORT_OF_BAR,
+        u: [low(base), high(base), length, 0],
+    }
 }
 
 /// A memory BAR. Windows describes one below 4 GiB of length with this type.
@@ -163,15 +190,16 @@ impl CmList {
     }
 }
 
-/// The raw and the translated list of a card.
+/// The raw and the translated list of a card. Buses and processor see the same addresses, so that BARs are alike in
+/// both.
 pub fn lists(
     bus: u32,
-    memory: &[CmPartialResourceDescriptor],
+    bars: &[CmPartialResourceDescriptor],
     raw_interrupts: &[CmPartialResourceDescriptor],
     translated_interrupts: &[CmPartialResourceDescriptor],
 ) -> (CmList, CmList) {
     let join = |interrupts: &[CmPartialResourceDescriptor]| {
-        let all: Vec<_> = memory.iter().chain(interrupts).copied().collect();
+        let all: Vec<_> = bars.iter().chain(interrupts).copied().collect();
         CmList::of(bus, &all)
     };
     (join(raw_interrupts), join(translated_interrupts))
@@ -207,6 +235,25 @@ mod tests {
         assert_eq!(bytes(&raw)[40..48], [2, 1, 3, 0, 0, 0, 2, 0]);
         assert_eq!(bytes(&translated)[40..48], [2, 1, 3, 0, 5, 0, 0, 0]);
         assert!(raw.find(TYPE_INTERRUPT, 1).is_null() && translated.find(TYPE_INTERRUPT, 1).is_null());
+    }
+
+    #[test]
+    fn each_bar_is_followed_by_its_number() {
+        let bars = [
+            memory(0xfebd_1000, 0x1000, false),
+            bar_number(1),
+            memory(0x38_0000_0000, 0x4000, true),
+            bar_number(4),
+        ];
+        let (raw, translated) =
+            lists(0, &bars, &[raw_messages(1, 0x50, 1)], &[translated_message(5, 0x50, 1)]);
+        for list in [&raw, &translated] {
+            assert_eq!((list.len(), list.count_of(TYPE_MEMORY), list.count_of(0x81)), (5, 2, 2));
+            // SAFETY: found in a list of our own.
+            let (second, number) = unsafe { (*list.find(TYPE_MEMORY, 1), *list.find(0x81, 1)) };
+            assert_eq!(({ second.u }, second.flags), ([0, 0x38, 0x4000, 0], 4));
+            assert_eq!({ number.u }, [1, 4, 0, 0]);
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::vtable::AdapterPnpManagement;
 use super::{device_lock, oracle, power, resources};
 use crate::kernel::call::driver_call;
 use crate::kernel::layout::DriverObject;
-use crate::kernel::{self, cfg, dma, inject, interrupt, irql, memory, pci};
+use crate::kernel::{self, cfg, dma, inject, interrupt, irql, memory, msix, pci};
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -222,6 +222,7 @@ fn stop() {
 
 /// Whether the driver has given back what STOP takes away (rule `stop-resources`).
 fn check_stopped() {
+    msix::check();
     let kept = usize::from(fault::make(Fault::ResourcesStay));
     for (count, what) in [
         (interrupt::connected() + kept, "interrupt(s) connected"),

@@ -58,14 +58,18 @@ fn create(kind: &'static str, raw: CmList, translated: CmList) -> &'static Objec
 /// The resources of the card, with one reference.
 pub fn of_card() -> &'static Object {
     let card = pci::card();
-    let memory: Vec<Descriptor> = card
-        .bars
-        .iter()
-        .filter(|bar| !bar.is_io)
-        .map(|bar| cm_list::memory(bar.base, u32::try_from(bar.len).unwrap_or(u32::MAX), bar.prefetchable))
-        .collect();
+    let bar = |bar: &pci::Bar| {
+        let length = u32::try_from(bar.len).unwrap_or(u32::MAX);
+        let resource = if bar.is_io {
+            cm_list::port(bar.base, length)
+        } else {
+            cm_list::memory(bar.base, length, bar.prefetchable)
+        };
+        [resource, cm_list::bar_number(bar.index)]
+    };
+    let bars: Vec<Descriptor> = card.bars.iter().flat_map(bar).collect();
     let (raw, translated) = interrupts(card);
-    let (raw, translated) = cm_list::lists(u32::from(card.bus), &memory, &raw, &translated);
+    let (raw, translated) = cm_list::lists(u32::from(card.bus), &bars, &raw, &translated);
     create("IResourceList of the card", raw, translated)
 }
 

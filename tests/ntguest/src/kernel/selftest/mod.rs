@@ -13,6 +13,7 @@ mod rules;
 mod rules_one_boot;
 mod service_rules;
 mod services;
+mod virtio;
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -78,6 +79,14 @@ pub fn run(name: &str) -> bool {
     }
     if name == "messages" {
         messages::run();
+        return true;
+    }
+    if name == "virtio" {
+        virtio::run();
+        return true;
+    }
+    if name == "msix-table" {
+        virtio::write_to_the_table();
         return true;
     }
     if name == "processors" {

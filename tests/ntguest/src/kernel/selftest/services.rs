@@ -220,6 +220,15 @@ fn lists() {
 }
 
 fn bus_interface() {
+    let mut id = [0u8; 4];
+    assert!(read_configuration(0, &mut id) == 4);
+    let [vendor, device] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_le_bytes);
+    assert!((vendor, device) == (pci::card().vendor, pci::card().device), "{vendor:#x} {device:#x}");
+    assert!(bus::references() == 0);
+}
+
+/// Reads the card's configuration space by GetBusData of BUS_INTERFACE_STANDARD, which is asked for and given back.
+pub fn read_configuration(offset: u32, buffer: &mut [u8]) -> u32 {
     let pdo = adapter::pdo();
     let top = service!("IoGetAttachedDeviceReference" as fn(*mut c_void) -> *mut c_void)(pdo.cast());
     let done = Event::new(EventKind::Notification, false);
@@ -247,7 +256,7 @@ fn bus_interface() {
     assert!(status == 0 && status_block[0] as i32 == 0 && event::wait(&done, 100), "{status:#x}");
     // SAFETY: filled by the bus: context at word 1, dereference 3, GetBusData 7.
     let interface = unsafe { interface.assume_init() };
-    type GetBusData = extern "win64" fn(usize, u32, *mut u32, u32, u32) -> u32;
+    type GetBusData = extern "win64" fn(usize, u32, *mut u8, u32, u32) -> u32;
     // SAFETY: see above.
     let (read, release) = unsafe {
         (
@@ -255,12 +264,10 @@ fn bus_interface() {
             core::mem::transmute::<usize, extern "win64" fn(usize)>(interface[3]),
         )
     };
-    let mut id = 0u32;
-    assert!(read(interface[1], 0, &raw mut id, 0, 4) == 4);
-    assert!(id == u32::from(pci::card().device) << 16 | u32::from(pci::card().vendor), "{id:#x}");
+    let read = read(interface[1], 0, buffer.as_mut_ptr(), offset, buffer.len() as u32);
     release(interface[1]);
-    assert!(bus::references() == 0);
     service!("ObfDereferenceObject" as fn(*mut c_void) -> isize)(top);
+    read
 }
 
 fn threads() {
