@@ -31,6 +31,13 @@ pub fn socket(folder: &Path) -> PathBuf {
     folder.join("card.sock")
 }
 
+/// The file number `number` (from 1) that the card `name` of a run in `folder` began: one more for each client
+/// and each format.
+pub fn session_wav(folder: &Path, name: &str, number: u32) -> PathBuf {
+    let suffix = if number <= 1 { String::new() } else { format!("-{number}") };
+    folder.join(format!("{name}{suffix}.wav"))
+}
+
 impl Card {
     /// Starts `ringwave serve` with these options in `folder` and waits until it listens on [`socket`]. What
     /// it hears goes to `NAME.wav` (a second format or client: `NAME-2.wav` and so on), what it says to
@@ -95,8 +102,7 @@ impl Card {
 
     /// The file number `number` (from 1) that this card began.
     pub fn session_wav(&self, number: u32) -> PathBuf {
-        let suffix = if number <= 1 { String::new() } else { format!("-{number}") };
-        self.folder.join(format!("{}{suffix}.wav", self.name))
+        session_wav(&self.folder, &self.name, number)
     }
 
     /// What the card said.

@@ -88,6 +88,7 @@ fn done(arguments: Arguments) -> Result<Report, Error> {
             (_, true) => Job::Both,
             _ => Job::Play,
         },
+        more_songs: Vec::new(),
         more_steps: String::new(),
         keep: arguments.keep,
     };

@@ -4,33 +4,35 @@
 //! process, the steps of the run as `/steps`, and the song. What the guest says of its steps comes over a
 //! serial line, what it recorded on a disk.
 
+pub mod guest;
+mod report;
+
 use std::{
-    env,
-    fmt::{self, Write as _},
+    fmt::Write as _,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use ringwave_audio::{
     SampleFormat, StreamFormat,
-    compare::{Allowed, Comparison, compare_sounds},
+    compare::{Allowed, compare_sounds},
     wav::{self, Sound, WavFile},
 };
 use ringwave_report::{Direction, SessionReport};
 
 use crate::{
-    bringup::initramfs::Initramfs,
-    card::{Card, socket},
+    card::{Card, session_wav, socket},
     error::Error,
     input::Input,
     process::ChildGuard,
     request::Clock,
 };
+use guest::Artefacts;
+pub use report::Report;
 
-/// What the guest runs first.
-const INIT: &str = include_str!("init.sh");
+/// The name of what the card hears.
+const HEARD: &str = "heard";
 /// Longest time from the start of the machine to its end, beside the sound's own.
 const BOOT_MAX: Duration = Duration::from_mins(4);
 /// For what the guest records.
@@ -60,90 +62,12 @@ pub struct Request {
     pub clock: Clock,
     /// What is done.
     pub job: Job,
+    /// More songs, for the steps: `/song-2.wav` and so on.
+    pub more_songs: Vec<PathBuf>,
     /// Steps after it, in the shell of the guest: lines of `init.sh`'s `step NAME COMMAND`.
     pub more_steps: String,
     /// Leave the run's folder.
     pub keep: bool,
-}
-
-/// What a run showed.
-#[derive(Debug)]
-pub struct Report {
-    /// The steps of the guest and their exit codes.
-    pub steps: Vec<(String, i32)>,
-    /// The guest came to its end.
-    pub ended: bool,
-    /// Lines of the kernel's log that speak of sound or of a fault of the kernel.
-    pub dmesg: Vec<String>,
-    /// The guest's kernel.
-    pub kernel: String,
-    /// What the card played first, compared with the song.
-    pub played: Option<Comparison>,
-    /// What the guest recorded, compared with the song.
-    pub recorded: Option<Comparison>,
-    /// All that the card played.
-    pub heard: Option<Sound>,
-    /// The card's statistics.
-    pub card: SessionReport,
-    /// Whether the card waited.
-    pub waits: bool,
-    /// From the start of the card to the verdict.
-    pub wall: Duration,
-    /// The run's folder, if it was kept.
-    pub folder: Option<PathBuf>,
-}
-
-impl Report {
-    /// Every step succeeded, nothing in the kernel's log, and what arrived is right.
-    pub fn passed(&self) -> bool {
-        let right = |it: &Comparison| if self.waits { it.bit_exact() } else { it.accounted_for() };
-        let played = self.played.as_ref().is_none_or(right);
-        // A recording begins before the song or in the midst of silence.
-        let recorded = self.recorded.as_ref().is_none_or(Comparison::accounted_for);
-        self.ended
-            && self.dmesg.is_empty()
-            && self.steps.iter().all(|(_, code)| *code == 0)
-            && (self.played.is_some() || self.recorded.is_some())
-            && played
-            && recorded
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, value: String| writeln!(f, "  {name:<26} {value}");
-        row("guest", format!("Linux {}", self.kernel))?;
-        for (what, comparison) in [("played", &self.played), ("recorded", &self.recorded)] {
-            if let Some(comparison) = comparison {
-                row(what, format!("{} of {} frames", comparison.frames[1], comparison.frames[0]))?;
-                row("verdict", comparison.verdict.to_string())?;
-            }
-        }
-        for stream in &self.card.streams {
-            let xruns = stream.underruns.map_or("unknown".into(), |xruns| xruns.to_string());
-            let silence = format!("{xruns} xruns, {} silent frames", stream.silence_frames);
-            row(&format!("stream {}", stream.index), silence)?;
-        }
-        let failed: Vec<String> = self
-            .steps
-            .iter()
-            .filter(|(_, code)| *code != 0)
-            .map(|(name, code)| format!("{name}: {code}"))
-            .collect();
-        let steps = if failed.is_empty() { "all done".to_owned() } else { failed.join(", ") };
-        row("steps of the guest", steps)?;
-        row("wall time", format!("{:.1} s", self.wall.as_secs_f64()))?;
-        if !self.ended {
-            row("guest", "did not come to its end".into())?;
-        }
-        for line in &self.dmesg {
-            row("dmesg", line.clone())?;
-        }
-        if let Some(folder) = &self.folder {
-            row("kept", folder.display().to_string())?;
-        }
-        Ok(())
-    }
 }
 
 /// The name that alsa-utils has for a format.
@@ -158,32 +82,6 @@ fn alsa_format(sample: SampleFormat) -> &'static str {
     }
 }
 
-/// Files and programs of a run.
-struct Artefacts {
-    ringwave: PathBuf,
-    qemu: PathBuf,
-    guest: PathBuf,
-    accel: String,
-}
-
-impl Artefacts {
-    fn from_env() -> Result<Self, Error> {
-        let path = |name: &str| {
-            env::var_os(name).map(PathBuf::from).filter(|path| path.exists()).ok_or_else(|| {
-                let line =
-                    "is not set, or names nothing: start through qemu-scripts/linux or qemu-scripts/test";
-                Error::BadInput(format!("the environment variable {name} {line}"))
-            })
-        };
-        Ok(Self {
-            ringwave: path("RINGWAVE_BIN")?,
-            qemu: path("RINGWAVE_QEMU")?,
-            guest: path("RINGWAVE_LINUX_GUEST")?,
-            accel: env::var("RINGWAVE_ACCEL").unwrap_or_else(|_| "tcg".into()),
-        })
-    }
-}
-
 /// Runs it. `say` hears what is done.
 ///
 /// # Errors
@@ -191,6 +89,7 @@ impl Artefacts {
 pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     let artefacts = Artefacts::from_env()?;
     let input = Input::open(&request.wav)?;
+    let more = request.more_songs.iter().map(|song| Input::open(song)).collect::<Result<Vec<_>, _>>()?;
     let alsa = alsa_format(input.sound.format.sample);
     if request.job == Job::Record && alsa == "S24_3LE" {
         let line = "24 bits: the card's source has them in 4 bytes, which no virtio stream takes; play it, or convert it to 32";
@@ -204,21 +103,26 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     }
     let folder = tempfile::Builder::new().prefix("ringwave-linux-").tempdir().map_err(Error::failed)?;
     let start = Instant::now();
-    write_song(&input, &folder.path().join("song.wav"))?;
-    write_initramfs(&artefacts, folder.path(), &steps(request, &input, alsa))?;
+    let songs: Vec<&Input> = [&input].into_iter().chain(&more).collect();
+    for (number, song) in (1..).zip(&songs) {
+        write_song(song, &folder.path().join(song_name(number)))?;
+    }
+    write_initramfs(&artefacts, folder.path(), &steps(request, &input, alsa), songs.len())?;
     let disk = File::create(folder.path().join("disk")).map_err(Error::failed)?;
     disk.set_len(DISK_BYTES).map_err(Error::failed)?;
-    let card =
-        Card::start(&artefacts.ringwave, folder.path(), "heard", card_options(request, folder.path()))?;
+    let options = card_options(request, folder.path());
+    let card = Card::start(&artefacts.ringwave, folder.path(), HEARD, options)?;
     say(&format!("Linux boots in QEMU ({}), with the card as virtio-snd", artefacts.accel));
-    let machine = boot(&artefacts, folder.path(), &input)?;
-    let ended = wait(machine, input.duration())?;
+    let machine = boot(&artefacts, folder.path(), songs.iter().map(|song| song.file_bytes).sum())?;
+    let ended = wait(machine, songs.iter().map(|song| song.duration()).sum())?;
     let first = card.session_wav(1);
     let (stats, _trace) = card.finish()?;
     let said = fs::read_to_string(folder.path().join("guest.log")).unwrap_or_default();
     let mut report = read(&said, stats, request, start);
     report.ended &= ended;
-    judge(&mut report, &input.sound, &first, folder.path(), &said)?;
+    report.heard =
+        (1..).map_while(|number| heard(folder.path(), number).transpose()).collect::<Result<_, _>>()?;
+    judge(&mut report, &input.sound, folder.path(), &said)?;
     if let Some(out) = &request.out {
         let from = if request.job == Job::Record { folder.path().join("recorded.wav") } else { first };
         fs::copy(&from, out).map_err(|e| Error::file("write", out, &e))?;
@@ -284,43 +188,37 @@ fn steps(request: &Request, input: &Input, alsa: &str) -> String {
     text + &request.more_steps
 }
 
-fn write_initramfs(artefacts: &Artefacts, folder: &Path, steps: &str) -> Result<(), Error> {
-    let mut archive = Initramfs::new();
-    archive.add_folder("modules");
+/// The guest's root and the songs.
+fn write_initramfs(artefacts: &Artefacts, folder: &Path, steps: &str, songs: usize) -> Result<(), Error> {
+    let mut archive = guest::archive(artefacts, steps)?;
     archive.add_tree("", &artefacts.guest.join("root"))?;
-    archive.add_tree("modules", &artefacts.guest.join("modules"))?;
-    archive.add("init", INIT.as_bytes());
-    archive.add("steps", steps.as_bytes());
-    archive.add_file("song.wav", &folder.join("song.wav"))?;
-    let path = folder.join("initramfs");
-    fs::write(&path, archive.finish()).map_err(|e| Error::file("write", &path, &e))
+    for number in 1..=songs {
+        let name = song_name(number);
+        archive.add_file(&name, &folder.join(&name))?;
+    }
+    guest::write(archive, folder)
 }
 
-/// Starts QEMU. The guest's memory holds the root, the song and the recording.
-fn boot(artefacts: &Artefacts, folder: &Path, input: &Input) -> Result<ChildGuard, Error> {
-    let megabytes = 512 + (input.file_bytes >> 20) * 6;
-    let mut command = Command::new(&artefacts.qemu);
-    command.args(["-machine", "q35,memory-backend=ram", "-cpu", "max", "-m", &format!("{megabytes}M")]);
-    // Under TCG one processor loses kicks (VIRTIO-SND.md says what the card does about it).
-    command.args(["-smp", "2", "-accel", if artefacts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
-    command.args(["-object", &format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on")]);
-    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-    command.args(["-chardev", &format!("socket,id=card,path={}", socket(folder).display())]);
-    command.args(["-device", "vhost-user-snd-pci,chardev=card"]);
+/// The song and those that [`Request::more_songs`] adds: in the guest's root, and in the run's folder.
+fn song_name(number: usize) -> String {
+    if number == 1 { "song.wav".into() } else { format!("song-{number}.wav") }
+}
+
+/// Starts QEMU. The guest's memory holds the root, the songs and the recording.
+fn boot(artefacts: &Artefacts, folder: &Path, song_bytes: u64) -> Result<ChildGuard, Error> {
     let disk = folder.join("disk");
-    command.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
-    command.args(["-device", "virtio-blk-pci,drive=disk"]);
-    command.arg("-kernel").arg(artefacts.guest.join("vmlinuz")).arg("-initrd").arg(folder.join("initramfs"));
-    // As in a bring-up: a kernel that gives up ends the run, and a busy host is no broken interrupt.
-    let line = "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off rdinit=/init";
-    command.args(["-append", line]);
-    for log in ["console.log", "guest.log"] {
-        command.arg("-serial").arg(format!("file:{}", folder.join(log).display()));
-    }
-    let log = folder.join("qemu.log");
-    let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
-    ChildGuard::spawn("QEMU", &mut command)
+    let devices = [
+        "-chardev".into(),
+        format!("socket,id=card,path={}", socket(folder).display()),
+        "-device".into(),
+        "vhost-user-snd-pci,chardev=card".into(),
+        "-drive".into(),
+        format!("file={},format=raw,if=none,id=disk", disk.display()),
+        "-device".into(),
+        "virtio-blk-pci,drive=disk".into(),
+    ];
+    let speech = format!("file:{}", folder.join("guest.log").display());
+    guest::boot(artefacts, folder, 512 + (song_bytes >> 20) * 6, &speech, &devices)
 }
 
 /// Waits for the guest's end. `false`: it did not come in time.
@@ -348,7 +246,7 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
         kernel: lines().find_map(|line| after(line, "kernel ")).unwrap_or_default(),
         played: None,
         recorded: None,
-        heard: None,
+        heard: Vec::new(),
         card,
         waits: request.clock.waits(),
         wall: start.elapsed(),
@@ -356,8 +254,17 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
     }
 }
 
+/// What is in the card's file of this number, if it began one.
+fn heard(folder: &Path, number: u32) -> Result<Option<Sound>, Error> {
+    let path = session_wav(folder, HEARD, number);
+    if !path.exists() {
+        return Ok(None);
+    }
+    wav::read(&path).map(Some).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))
+}
+
 /// Compares what arrived with the song.
-fn judge(report: &mut Report, song: &Sound, heard: &Path, folder: &Path, said: &str) -> Result<(), Error> {
+fn judge(report: &mut Report, song: &Sound, folder: &Path, said: &str) -> Result<(), Error> {
     // As the guest plays it: 24 bits in 3 bytes.
     let sample = match song.format.sample {
         SampleFormat::S24In32 => SampleFormat::S24,
@@ -369,13 +276,10 @@ fn judge(report: &mut Report, song: &Sound, heard: &Path, folder: &Path, said: &
         stream.map_or(1, |stream| stream.packet_frames(frame_bytes)).max(1)
     };
     let (render, capture) = (period(Direction::Render), period(Direction::Capture));
-    if heard.exists() {
-        let sound = wav::read(heard).map_err(|e| Error::Failed(format!("{}: {e}", heard.display())))?;
-        let mut first = sound.clone();
+    if let Some(mut first) = report.heard.first().cloned() {
         cut_last_period(&mut first, song, render);
         let allowed = if report.waits { Allowed::Nothing } else { Allowed::Around { packet: render } };
         report.played = Some(compare_sounds(song, &first, allowed));
-        report.heard = Some(sound);
     }
     if let Some(recorded) = take_file(folder, said, "recorded")? {
         report.recorded = Some(compare_sounds(song, &recorded, Allowed::Around { packet: capture }));

@@ -1,0 +1,108 @@
+//! The guest: Debian's kernel with its own sound drivers, the root that `qemu-scripts/lib/linux-guest.sh`
+//! unpacked, what it is to do, and QEMU around it.
+
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{bringup::initramfs::Initramfs, error::Error, process::ChildGuard};
+
+/// What the guest runs first.
+const INIT: &str = include_str!("init.sh");
+
+/// Files and programs of a run.
+#[derive(Clone, Debug)]
+pub struct Artefacts {
+    /// The program `ringwave`. `RINGWAVE_BIN`.
+    pub ringwave: PathBuf,
+    /// QEMU. `RINGWAVE_QEMU`.
+    pub qemu: PathBuf,
+    /// The folder with the kernel, its modules and the root. `RINGWAVE_LINUX_GUEST`.
+    pub guest: PathBuf,
+    /// `kvm` or `tcg`. `RINGWAVE_ACCEL`, default `tcg`.
+    pub accel: String,
+}
+
+impl Artefacts {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] names the first variable that is missing or that names nothing.
+    pub fn from_env() -> Result<Self, Error> {
+        Ok(Self {
+            ringwave: existing_path("RINGWAVE_BIN")?,
+            qemu: existing_path("RINGWAVE_QEMU")?,
+            guest: existing_path("RINGWAVE_LINUX_GUEST")?,
+            accel: env::var("RINGWAVE_ACCEL").unwrap_or_else(|_| "tcg".into()),
+        })
+    }
+}
+
+/// What `variable` of the environment names.
+///
+/// # Errors
+/// [`Error::BadInput`] if it is not set or names nothing.
+pub fn existing_path(variable: &str) -> Result<PathBuf, Error> {
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.exists()).ok_or_else(|| {
+        let line = "is not set, or names nothing: start through qemu-scripts/linux, bench-cards or test";
+        Error::BadInput(format!("the environment variable {variable} {line}"))
+    })
+}
+
+/// The start of the guest's archive: its first process, its modules, and its steps in the shell of `init.sh`.
+///
+/// # Errors
+/// [`Error::Failed`] if a module can't be read.
+pub fn archive(artefacts: &Artefacts, steps: &str) -> Result<Initramfs, Error> {
+    let mut archive = Initramfs::new();
+    archive.add_folder("modules");
+    archive.add_tree("modules", &artefacts.guest.join("modules"))?;
+    archive.add("init", INIT.as_bytes());
+    archive.add("steps", steps.as_bytes());
+    Ok(archive)
+}
+
+/// Writes the archive where [`boot`] finds it.
+///
+/// # Errors
+/// [`Error::Failed`] if it can't be written.
+pub fn write(archive: Initramfs, folder: &Path) -> Result<(), Error> {
+    let path = folder.join("initramfs");
+    fs::write(&path, archive.finish()).map_err(|e| Error::file("write", &path, &e))
+}
+
+/// Boots the archive in `folder`, with QEMU's `devices`. The first serial line, the kernel's console, goes to
+/// `console.log`; the second, on which the guest speaks, to `speech` as QEMU's `-serial` takes it.
+///
+/// # Errors
+/// [`Error::Failed`] if QEMU can't be started.
+pub fn boot(
+    artefacts: &Artefacts,
+    folder: &Path,
+    megabytes: u64,
+    speech: &str,
+    devices: &[String],
+) -> Result<ChildGuard, Error> {
+    let mut command = Command::new(&artefacts.qemu);
+    // Threads with names: whoever measures tells the guest's processors from the device's.
+    command.args(["-name", "guest,debug-threads=on"]);
+    command.args(["-machine", "q35,memory-backend=ram", "-cpu", "max", "-m", &format!("{megabytes}M")]);
+    // Under TCG one processor loses kicks (VIRTIO-SND.md says what the card does about it).
+    command.args(["-smp", "2", "-accel", if artefacts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
+    command.args(["-object", &format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on")]);
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    command.args(devices);
+    command.arg("-kernel").arg(artefacts.guest.join("vmlinuz")).arg("-initrd").arg(folder.join("initramfs"));
+    // As in a bring-up: a kernel that gives up ends the run, and a busy host is no broken interrupt.
+    let line = "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off rdinit=/init";
+    command.args(["-append", line]);
+    command.arg("-serial").arg(format!("file:{}", folder.join("console.log").display()));
+    command.args(["-serial", speech]);
+    let log = folder.join("qemu.log");
+    let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+    ChildGuard::spawn("QEMU", &mut command)
+}

@@ -1,0 +1,86 @@
+//! What a run of the Linux guest showed, and what of it is told.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use ringwave_audio::{compare::Comparison, wav::Sound};
+use ringwave_report::SessionReport;
+
+/// What a run showed.
+#[derive(Debug)]
+pub struct Report {
+    /// The steps of the guest and their exit codes.
+    pub steps: Vec<(String, i32)>,
+    /// The guest came to its end.
+    pub ended: bool,
+    /// Lines of the kernel's log that speak of sound or of a fault of the kernel.
+    pub dmesg: Vec<String>,
+    /// The guest's kernel.
+    pub kernel: String,
+    /// What the card played first, compared with the song.
+    pub played: Option<Comparison>,
+    /// What the guest recorded, compared with the song.
+    pub recorded: Option<Comparison>,
+    /// All that the card played: a sound whenever the format changed.
+    pub heard: Vec<Sound>,
+    /// The card's statistics.
+    pub card: SessionReport,
+    /// Whether the card waited.
+    pub waits: bool,
+    /// From the start of the card to the verdict.
+    pub wall: Duration,
+    /// The run's folder, if it was kept.
+    pub folder: Option<PathBuf>,
+}
+
+impl Report {
+    /// Every step succeeded, nothing in the kernel's log, and what arrived is right.
+    pub fn passed(&self) -> bool {
+        let right = |it: &Comparison| if self.waits { it.bit_exact() } else { it.accounted_for() };
+        let played = self.played.as_ref().is_none_or(right);
+        // A recording begins before the song or in the midst of silence.
+        let recorded = self.recorded.as_ref().is_none_or(Comparison::accounted_for);
+        self.ended
+            && self.dmesg.is_empty()
+            && self.steps.iter().all(|(_, code)| *code == 0)
+            && (self.played.is_some() || self.recorded.is_some())
+            && played
+            && recorded
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<26} {value}");
+        row("guest", format!("Linux {}", self.kernel))?;
+        for (what, comparison) in [("played", &self.played), ("recorded", &self.recorded)] {
+            if let Some(comparison) = comparison {
+                row(what, format!("{} of {} frames", comparison.frames[1], comparison.frames[0]))?;
+                row("verdict", comparison.verdict.to_string())?;
+            }
+        }
+        for stream in &self.card.streams {
+            let xruns = stream.underruns.map_or("unknown".into(), |xruns| xruns.to_string());
+            let silence = format!("{xruns} xruns, {} silent frames", stream.silence_frames);
+            row(&format!("stream {}", stream.index), silence)?;
+        }
+        let failed: Vec<String> = self
+            .steps
+            .iter()
+            .filter(|(_, code)| *code != 0)
+            .map(|(name, code)| format!("{name}: {code}"))
+            .collect();
+        let steps = if failed.is_empty() { "all done".to_owned() } else { failed.join(", ") };
+        row("steps of the guest", steps)?;
+        row("wall time", format!("{:.1} s", self.wall.as_secs_f64()))?;
+        if !self.ended {
+            row("guest", "did not come to its end".into())?;
+        }
+        for line in &self.dmesg {
+            row("dmesg", line.clone())?;
+        }
+        if let Some(folder) = &self.folder {
+            row("kept", folder.display().to_string())?;
+        }
+        Ok(())
+    }
+}
