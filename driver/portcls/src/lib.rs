@@ -7,7 +7,8 @@
 //!   implement and methods to call.
 //! * [`calls`]: safe faces of the interfaces the driver calls (port, resources, registry, pages of the cyclic
 //!   buffer).
-//! * [`property`]: handlers of properties: a function on slices, and the rules of sizes.
+//! * [`property`]: handlers of properties: a function on slices, and the rules of sizes. [`event`]: handlers of
+//!   events, and how they are signalled.
 //! * [`imports`]: the exports of portcls.sys.
 //!
 //! Sources: WAVERT.md 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and
@@ -31,6 +32,7 @@ extern crate std;
 
 pub mod calls;
 pub mod com;
+pub mod event;
 pub mod guid;
 #[cfg(not(windows))]
 pub mod host;

@@ -10,9 +10,8 @@
 //! filter is taken away, not when the miniport goes: [`Events::close`]. Until then clients and the DPC reach
 //! the port without a lock, because AddEventToEventList wants PASSIVE_LEVEL.
 
-use core::ffi::c_void;
-
 use nt::rundown::Rundown;
+use portcls_sys::event::{EventEntry, EventSource};
 use portcls_sys::guid::{KSEVENTSETID_AudioControlChange, KSEVENTSETID_PinCapsChange};
 use portcls_sys::interfaces::{IPortEvents, IPortTopology};
 use portcls_sys::ks::{KSEVENT_CONTROL_CHANGE, KSEVENT_PINCAPS_JACKINFOCHANGE};
@@ -44,32 +43,22 @@ impl Events {
     }
 
     /// Puts a client's entry into the list; `false` if there is none. PASSIVE_LEVEL.
-    ///
-    /// # Safety
-    /// `entry` is that of a request of PortCls to add it.
-    pub unsafe fn add(&self, entry: *mut c_void) -> bool {
-        // SAFETY: by contract.
-        self.0.with(|port| unsafe { port.add_event_to_event_list(entry) }).is_some()
+    pub fn add(&self, entry: EventEntry<'_>) -> bool {
+        self.0.with(|port| port.add(entry)).is_some()
     }
 
     /// The control of a node has another value. At most DISPATCH_LEVEL.
     pub fn control_changed(&self, node: u32) {
-        self.notify(&KSEVENTSETID_AudioControlChange, KSEVENT_CONTROL_CHANGE, None, Some(node));
+        self.signal(&KSEVENTSETID_AudioControlChange, KSEVENT_CONTROL_CHANGE, EventSource::Node(node));
     }
 
     /// Something was plugged or unplugged at a pin. At most DISPATCH_LEVEL.
     pub fn jack_changed(&self, pin: u32) {
-        self.notify(&KSEVENTSETID_PinCapsChange, KSEVENT_PINCAPS_JACKINFOCHANGE, Some(pin), None);
+        self.signal(&KSEVENTSETID_PinCapsChange, KSEVENT_PINCAPS_JACKINFOCHANGE, EventSource::Pin(pin));
     }
 
-    /// Notifies the clients of an event of this pin, or node. At most DISPATCH_LEVEL; the port notifies them
-    /// at once.
-    fn notify(&self, set: &'static GUID, id: u32, pin: Option<u32>, node: Option<u32>) {
-        self.0.with(|port| {
-            let of = |it: Option<u32>| (i32::from(it.is_some()), it.unwrap_or(u32::MAX));
-            let ((by_pin, pin), (by_node, node)) = (of(pin), of(node));
-            // SAFETY: a static GUID; GenerateEventList may be called at any level.
-            unsafe { port.generate_event_list(set, id, by_pin, pin, by_node, node) };
-        });
+    /// Signals an event. At most DISPATCH_LEVEL, where the port does it at once.
+    fn signal(&self, set: &'static GUID, id: u32, source: EventSource) {
+        self.0.with(|port| port.signal(set, id, source));
     }
 }

@@ -1,5 +1,5 @@
 //! What the driver implements for a filter: miniports and what ports ask them for.
-use super::answers::{OutFormat, OutModes};
+use super::answers::{OutFormat, OutModes, OutPinName};
 use super::port::{IPortTopology, IPortWaveRT, IPortWaveRTStream};
 use super::stream::IMiniportWaveRTStream;
 use super::support::IResourceList;
@@ -71,11 +71,12 @@ interface! {
 
     /// Names of pins that change; else the descriptor's. Windows 7.
     IPinName: IUnknown, "29CC9AB1-E89D-413C-B6B2-F6D50005D063", implemented as PinName: ComClass, table IPinNameVtbl {
-        /// Answers KSPROPERTY_PIN_NAME with the name and its NUL.
-        ///
-        /// Doubt: the page names neither the room at `data` nor a status for too little; both can only be
-        /// those of the IRP's property request.
-        3 GetPinName as get_pin_name(irp: *mut IRP, pin: In<'_, KSP_PIN>, data: *mut c_void) -> status;
+        /// Answers KSPROPERTY_PIN_NAME with the name and its NUL ([`OutPinName::write`] does the sizes).
+        3 GetPinName as get_pin_name(irp: *mut IRP, pin: In<'_, KSP_PIN>, data: *mut c_void) taken (
+            pin: In<'_, KSP_PIN> = pin,
+            // SAFETY: by the interface's contract a property's request, and the room that it has.
+            name: OutPinName<'_> = unsafe { OutPinName::from_raw(irp, data) },
+        ) -> status;
     }
 
     /// Tells a miniport that its device stops for a rebalance.
