@@ -139,7 +139,8 @@ fn search(case: &Case<'_>, finder: &mut Finder, sought: &Planar, guess: i64) -> 
         if region.iter().flatten().all(|level| *level == 0.0) {
             continue;
         }
-        let Some(found) = search_region(finder, sought, &region) else { continue };
+        let near = usize::try_from(guess - begin).unwrap_or(0);
+        let Some(found) = search_region(finder, sought, &region, near) else { continue };
         if best.is_none_or(|(_, score)| found.score.abs() > score) {
             best = Some((begin + found.lag as i64, found.score.abs()));
         }
@@ -151,18 +152,22 @@ fn search(case: &Case<'_>, finder: &mut Finder, sought: &Planar, guess: i64) -> 
 }
 
 /// All channels together first; then each with each, if one of them has the other sign or another place; then
-/// without what is high, where noise is.
-fn search_region(finder: &mut Finder, sought: &Planar, region: &Planar) -> Option<Found> {
+/// without what is high, where noise is. Of places that are as good, the one nearest to frame `near`.
+fn search_region(finder: &mut Finder, sought: &Planar, region: &Planar, near: usize) -> Option<Found> {
     let probe = sought.first().map_or(0, Vec::len);
     let same_channels = sought.len() == region.len();
-    let together = same_channels.then(|| finder.find(&slices(sought), &slices(region))).flatten();
+    let together = same_channels.then(|| finder.find_near(&slices(sought), &slices(region), near)).flatten();
     if together.is_some_and(|found| found.score > 0.97) {
         return together;
     }
     let mut best = |sharp: bool| {
         let pairs = sought.iter().flat_map(|sought| region.iter().map(move |region| (sought, region)));
         let mut find = |sought: &[f64], region: &[f64]| {
-            if sharp { finder.find(&[sought], &[region]) } else { finder.find_plain(&[sought], &[region]) }
+            if sharp {
+                finder.find_near(&[sought], &[region], near)
+            } else {
+                finder.find_plain(&[sought], &[region])
+            }
         };
         let found = pairs.filter_map(|(sought, region)| find(sought, region));
         found.reduce(|best, other| if other.score.abs() > best.score.abs() { other } else { best })

@@ -190,7 +190,9 @@ fn limit(case: &Case<'_>, pairs: &[Pair], constant: f64) -> Option<(f64, f64)> {
     }
     let below = part_of(&mut soft, 0.5);
     let uneven = part_of(&mut soft, 0.9) - part_of(&mut soft, 0.1);
-    let behind = |bin: &(u64, f64, f64)| gain(bin).is_none_or(|gain| gain < below * 0.985);
+    // Where the softer ones are all alike, a soft limiter shows from its threshold on.
+    let slack = (5.0 * uneven / below).clamp(0.002, 0.015);
+    let behind = |bin: &(u64, f64, f64)| gain(bin).is_none_or(|gain| gain < below * (1.0 - slack));
     let end = bins.get(loudest..)?.iter().position(|bin| !behind(bin))? + loudest;
     let limited: u64 = bins.get(loudest..end)?.iter().map(|bin| bin.0).sum();
     let top = gain(bins.get(loudest)?)?;

@@ -3,11 +3,12 @@
 
 use super::Case;
 use super::correlate::{Finder, slices};
+use super::differences::{Differences, count_differences};
 use super::levels::Planar;
 use super::model::Model;
-use super::sums::{Moments, energy};
+use super::sums::{energy, left_of};
 use super::timing::around;
-use super::walk::{Differences, Edit, Walk, count_differences};
+use super::walk::{EDITS_MAX, Edit, Walk};
 
 /// Frames that are looked at at once.
 const BLOCK: usize = 4096;
@@ -22,7 +23,8 @@ pub(super) fn walk(case: &Case<'_>, model: &Model, finder: &mut Finder) -> Walk 
     let mut walk = Coarse { case, model, finder, offset: model.offset, edits: Vec::new() };
     let mut channels = vec![Differences::default(); case.heard.channels()];
     let mut at = begin;
-    while at < walk.end() {
+    let mut given_up = false;
+    while at < walk.end() && !given_up {
         let count = (walk.end() - at).min(BLOCK as i64) as usize;
         let heard = case.heard.read(at, count);
         let expected = model.predict(case, walk.offset, at, count);
@@ -33,9 +35,14 @@ pub(super) fn walk(case: &Case<'_>, model: &Model, finder: &mut Finder) -> Walk 
         count_differences(&mut channels, &expected, &heard, count, at);
         walk.look_for_silence(at, &expected, &heard);
         at += count as i64;
+        given_up = walk.edits.len() >= EDITS_MAX;
     }
     let (first, last) = case.facts[1].sounding().map_or((0, 0), |(first, last)| (first as i64, last as i64));
-    let heard_end = if walk.end() - last > SILENCE { last + 1 } else { walk.end() };
+    let heard_end = match () {
+        () if given_up => at,
+        () if walk.end() - last > SILENCE => last + 1,
+        () => walk.end(),
+    };
     let heard_begin = if first - begin > SILENCE { first } else { begin };
     walk.edits.retain(|edit| edit.heard.0 >= heard_begin && edit.heard.1 <= heard_end);
     Walk {
@@ -43,18 +50,13 @@ pub(super) fn walk(case: &Case<'_>, model: &Model, finder: &mut Finder) -> Walk 
         begin: (heard_begin, model.position(model.offset, heard_begin).round() as i64),
         end: (heard_end, model.position(walk.offset, heard_end).round() as i64),
         edits: walk.edits,
+        given_up,
     }
 }
 
 /// What is left of the energy of the heard sound.
 fn left(expected: &Planar, heard: &Planar) -> f64 {
-    let (mut left, mut all) = (0.0, 0.0);
-    for (expected, heard) in expected.iter().zip(heard) {
-        let moments = Moments::of(expected, heard);
-        left += moments.yy * (1.0 - moments.alike().max(0.0).powi(2));
-        all += moments.yy;
-    }
-    if all > 0.0 { left / all } else { 0.0 }
+    left_of(expected, heard, |_| true).unwrap_or(0.0)
 }
 
 struct Coarse<'a> {

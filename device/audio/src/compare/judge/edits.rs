@@ -45,7 +45,6 @@ pub(super) fn report(case: &Case<'_>, model: &Model, walked: &Walk, judgement: &
     let mut edits = walked.edits.as_slice();
     if let Some((first, rest)) = edits.split_first()
         && before.is_none()
-        && first.expected.0 <= e_first.max(walked.begin.1)
         && first.shift() == 0
         && outside.loud(0, first.heard.1).is_none()
     {
@@ -73,6 +72,10 @@ pub(super) fn report(case: &Case<'_>, model: &Model, walked: &Walk, judgement: &
         }
         describe(case, model, first, judgement);
         edits = rest;
+    }
+    if walked.given_up {
+        judgement.given_up = Some(walked.end.0.max(0) as u64);
+        return;
     }
     let missing = e_last + 1 - walked.end.1.max(e_first);
     if missing > model.slack {
@@ -181,7 +184,8 @@ fn describe(case: &Case<'_>, model: &Model, edit: &Edit, judgement: &mut Judgeme
     } else if shift < 0 {
         let place = found(judgement, -shift);
         judgement.add(Finding::Lost(place));
-    } else if expected < 0 {
+    } else if -expected > heard {
+        // The other offset is right for more of these frames than not.
         let place = found(judgement, shift);
         judgement.add(Finding::Repeated(place));
     } else {

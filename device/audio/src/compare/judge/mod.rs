@@ -18,6 +18,7 @@ mod align;
 mod channel;
 mod coarse;
 mod correlate;
+mod differences;
 mod edits;
 mod facts;
 mod levels;
@@ -32,6 +33,7 @@ mod walk;
 
 use std::io;
 
+use crate::StreamFormat;
 use crate::wav::{Samples, Sound};
 
 use self::align::{align, is_periodic};
@@ -48,6 +50,10 @@ use self::walk::{Walk, walk};
 const SOUND_MIN: u64 = 1024;
 /// Findings that are listed; the rest is counted.
 const FINDINGS_MAX: usize = 1000;
+/// Channels that are aligned: each is sought in each, and all of a block are in memory.
+const CHANNELS_MAX: u32 = 64;
+/// How many times as high one rate may be as the other: as much wider is the filter between them.
+const RATIO_MAX: f64 = 64.0;
 
 /// Both sounds, and what is asked.
 struct Case<'a> {
@@ -95,6 +101,12 @@ fn judge_levels(
     let lsb = levels::lsb(expected.format().sample).max(levels::lsb(heard.format().sample));
     let tolerance = options.tolerance.level(lsb);
     let (expected, heard) = (Levels::new(expected), Levels::new(heard));
+    if let Some(reason) = beyond_limits([expected.format(), heard.format()]) {
+        let mut judgement = Judgement::new(&expected, &heard, tolerance / lsb);
+        judgement.conclusion = Conclusion::CannotTell(reason);
+        judgement.finish();
+        return judgement;
+    }
     let facts = [
         scan(&expected, tolerance, &mut |part| progress(part * 0.15)),
         scan(&heard, tolerance, &mut |part| progress(0.15 + part * 0.15)),
@@ -108,6 +120,16 @@ fn judge_levels(
     judgement.finish();
     progress(1.0);
     judgement
+}
+
+/// Why such sounds are not looked at.
+fn beyond_limits(formats: [StreamFormat; 2]) -> Option<Reason> {
+    let [one, other] = formats.map(|format| f64::from(format.rate));
+    if formats.iter().any(|format| !(1..=CHANNELS_MAX).contains(&format.channels)) {
+        return Some(Reason::TooManyChannels);
+    }
+    let near = (1.0 / RATIO_MAX..=RATIO_MAX).contains(&(other / one));
+    (!near).then_some(Reason::RatesTooFarApart)
 }
 
 /// Fills in the findings and the conclusion.
@@ -138,7 +160,9 @@ fn conclude(case: &Case<'_>, judgement: &mut Judgement, progress: &mut dyn FnMut
         return;
     }
     if case.tolerance > 0.0 {
-        for offset in [offset, 0, h_sound.1 as i64 - e_sound.1 as i64] {
+        let mut offsets = [offset, 0, h_sound.1 as i64 - e_sound.1 as i64];
+        offsets.sort_unstable_by_key(|offset| offset.abs());
+        for offset in offsets {
             if whole_matches(case, offset, case.tolerance, progress).is_some() {
                 judgement.within_tolerance(case, offset);
                 return;
@@ -239,5 +263,7 @@ fn whole_matches(
     Some(exact)
 }
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod tests;

@@ -133,9 +133,7 @@ impl Model {
             into.carries = model.source.channel.map(|number| number as u32);
             into.inverted = model.source.sign < 0.0;
             into.level_db = db(model.gain).unwrap_or(0.0);
-            (into.worst_lsb, into.worst_at) = (walked.worst / case.lsb, walked.worst_at);
-            let (sound, noise) = (walked.sound, walked.noise);
-            into.snr_db = (noise > 0.0 && sound > 0.0).then(|| 10.0 * (sound / noise).log10());
+            into.set_differences(walked, case.lsb);
         }
     }
 }

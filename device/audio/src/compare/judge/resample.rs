@@ -68,23 +68,7 @@ pub(super) fn at_positions(levels: &Levels<'_>, from: f64, step: f64, count: usi
     if (step - 1.0).abs() > SAME_RATE {
         return converted(levels, from, step, count);
     }
-    let reach = REACH as i64;
-    let begin = from.floor() as i64 - reach;
-    let source = levels.read(begin, (count as f64 * step).ceil() as usize + TAPS + 2);
-    let mut planar = vec![vec![0.0; count]; levels.channels()];
-    let steady = (step.to_bits() == 1.0_f64.to_bits()).then(|| weights(from - from.floor()));
-    for index in 0..count {
-        let position = from + index as f64 * step;
-        let whole = position.floor();
-        let weights = steady.unwrap_or_else(|| weights(position - whole));
-        let first = (whole as i64 - begin - reach + 1) as usize;
-        for (into, source) in planar.iter_mut().zip(&source) {
-            let taps = source.get(first..first + TAPS).unwrap_or_default();
-            if let Some(into) = into.get_mut(index) {
-                *into = dot(taps, &weights);
-            }
-        }
-    }
+    let [planar] = interpolated(levels, from, step, count, [weights]);
     planar
 }
 
@@ -99,26 +83,42 @@ pub(super) fn with_slope(levels: &Levels<'_>, from: f64, step: f64, count: usize
         let slopes = before.iter().zip(&after).map(slope).collect();
         return (at_positions(levels, from, step, count), slopes);
     }
+    let [planar, slopes] = interpolated(levels, from, step, count, [weights, weight_slopes]);
+    (planar, slopes)
+}
+
+/// The weights of the taps at a part of a frame.
+type Weights = fn(f64) -> [f64; TAPS];
+
+/// `count` levels of every channel, once with each of these weights.
+fn interpolated<const N: usize>(
+    levels: &Levels<'_>,
+    from: f64,
+    step: f64,
+    count: usize,
+    kinds: [Weights; N],
+) -> [Planar; N] {
     let reach = REACH as i64;
     let begin = from.floor() as i64 - reach;
     let source = levels.read(begin, (count as f64 * step).ceil() as usize + TAPS + 2);
-    let (mut planar, mut slopes) =
-        (vec![vec![0.0; count]; levels.channels()], vec![vec![0.0; count]; levels.channels()]);
-    let at = |part: f64| (weights(part), weight_slopes(part));
+    let mut planars = kinds.map(|_| vec![vec![0.0; count]; levels.channels()]);
+    let at = |part: f64| kinds.map(|weights| weights(part));
     let steady = (step.to_bits() == 1.0_f64.to_bits()).then(|| at(from - from.floor()));
     for index in 0..count {
         let position = from + index as f64 * step;
         let whole = position.floor();
-        let (weights, by) = steady.unwrap_or_else(|| at(position - whole));
+        let weights = steady.unwrap_or_else(|| at(position - whole));
         let first = (whole as i64 - begin - reach + 1) as usize;
-        for ((into, slope), source) in planar.iter_mut().zip(&mut slopes).zip(&source) {
+        for (channel, source) in source.iter().enumerate() {
             let taps = source.get(first..first + TAPS).unwrap_or_default();
-            if let (Some(into), Some(slope)) = (into.get_mut(index), slope.get_mut(index)) {
-                (*into, *slope) = (dot(taps, &weights), dot(taps, &by));
+            for (planar, weights) in planars.iter_mut().zip(&weights) {
+                if let Some(into) = planar.get_mut(channel).and_then(|levels| levels.get_mut(index)) {
+                    *into = dot(taps, weights);
+                }
             }
         }
     }
-    (planar, slopes)
+    planars
 }
 
 /// By how much the weights change per frame.

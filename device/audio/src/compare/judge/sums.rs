@@ -1,5 +1,7 @@
 //! Sums over samples, in lanes: the compiler keeps the order of a plain sum, and waits for each addition.
 
+use super::levels::Planar;
+
 /// Sums that are made beside one another.
 const LANES: usize = 8;
 
@@ -67,4 +69,17 @@ impl Moments {
         let energies = (self.xx * self.yy).sqrt();
         if energies > 0.0 { (self.xy / energies).clamp(-1.0, 1.0) } else { 0.0 }
     }
+}
+
+/// The part of the heard energy that is left when the expected sound is taken away as well as its level allows,
+/// of the channels that count; `None` if these are silent.
+pub(super) fn left_of(expected: &Planar, heard: &Planar, counts: impl Fn(&Moments) -> bool) -> Option<f64> {
+    let channels = expected.iter().zip(heard).map(|(expected, heard)| Moments::of(expected, heard));
+    let (mut left, mut all) = (0.0, 0.0);
+    for moments in channels.filter(counts) {
+        // What has the other sign is another place.
+        left += moments.yy * (1.0 - moments.alike().max(0.0).powi(2));
+        all += moments.yy;
+    }
+    (all > 0.0).then(|| left / all)
 }

@@ -6,7 +6,7 @@ use super::align::Source;
 use super::correlate::{Finder, slices};
 use super::levels::Planar;
 use super::resample::{at_positions, with_slope};
-use super::sums::{Moments, dot, energy, mean};
+use super::sums::{Moments, dot, energy, left_of, mean};
 
 /// Frames of a stretch.
 pub(super) const STRETCH: usize = 2048;
@@ -159,19 +159,9 @@ fn carried(expected: Planar, sources: &[Source]) -> Planar {
     sources.iter().map(channel).collect()
 }
 
-/// What is left of the heard energy when the expected sound is taken away as well as its level allows.
-fn left_of(expected: &Planar, heard: &Planar) -> f64 {
-    let (mut left, mut all) = (0.0, 0.0);
-    for (expected, heard) in expected.iter().zip(heard) {
-        let moments = Moments::of(expected, heard);
-        // What has the other sign is another place.
-        let score = moments.alike().max(0.0);
-        if moments.xx > 0.0 && moments.yy > 0.0 {
-            left += moments.yy * (1.0 - score * score);
-            all += moments.yy;
-        }
-    }
-    if all > 0.0 { left / all } else { 1.0 }
+/// What is left of the heard energy; all of it if nothing is heard or expected.
+fn left(expected: &Planar, heard: &Planar) -> f64 {
+    left_of(expected, heard, |moments| moments.xx > 0.0 && moments.yy > 0.0).unwrap_or(1.0)
 }
 
 /// Moves the offset by parts of a frame, to where least is left: Gauss and Newton. `there`: the expected sound and
@@ -265,7 +255,7 @@ impl Tracker<'_> {
 
     fn left(&self, at: i64, offset: f64, slope: f64, heard: &Planar) -> f64 {
         let (from, step) = place(self.case, at, offset, slope);
-        left_of(&carried(at_positions(&self.case.expected, from, step, STRETCH), self.sources), heard)
+        left(&carried(at_positions(&self.case.expected, from, step, STRETCH), self.sources), heard)
     }
 
     fn refined(&self, at: i64, heard: &Planar, offset: f64, slope: f64, rounds: usize) -> (f64, f64) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::differences::{Differences, count_differences};
 use super::facts::Facts;
 use super::levels::Levels;
 use super::{Case, FINDINGS_MAX};
@@ -68,6 +69,10 @@ pub enum Reason {
     Periodic,
     /// There is too little sound.
     TooShort,
+    /// More than 64 channels, or none.
+    TooManyChannels,
+    /// One rate is more than 64 times the other.
+    RatesTooFarApart,
 }
 
 impl Reason {
@@ -78,6 +83,8 @@ impl Reason {
             Self::ExpectedSilent => "both sounds are silent",
             Self::Periodic => "the expected sound repeats itself, and this may be it, only shifted",
             Self::TooShort => "the expected sound is too short",
+            Self::TooManyChannels => "it aligns 1 to 64 channels; compare without --align, or mix it down",
+            Self::RatesTooFarApart => "one rate is more than 64 times the other; convert one of them",
         }
     }
 }
@@ -378,6 +385,13 @@ pub struct Channel {
     pub rms_dbfs: Option<f64>,
 }
 
+impl Channel {
+    pub(super) fn set_differences(&mut self, differences: &Differences, lsb: f64) {
+        (self.worst_lsb, self.worst_at) = (differences.worst / lsb, differences.worst_at);
+        self.snr_db = differences.snr_db();
+    }
+}
+
 /// Everything that is told.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judgement {
@@ -406,6 +420,8 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// How many there are, also those that are not listed.
     pub findings_total: u64,
+    /// The heard frame from which on nothing was looked for any more: too much was wrong before.
+    pub given_up: Option<u64>,
     /// What is no damage, and worth knowing.
     pub notes: Vec<String>,
 }
@@ -448,6 +464,7 @@ impl Judgement {
             channels: Vec::new(),
             findings: Vec::new(),
             findings_total: 0,
+            given_up: None,
             notes,
         }
     }
@@ -510,14 +527,15 @@ impl Judgement {
 
     pub(super) fn within_tolerance(&mut self, case: &Case<'_>, offset: i64) {
         self.same(offset, false);
-        for (channel, (worst, at, snr)) in self.channels.iter_mut().zip(differences(case, offset)) {
-            (channel.worst_lsb, channel.worst_at, channel.snr_db) = (worst / case.lsb, at, snr);
+        let differences = differences(case, offset);
+        for (channel, differences) in self.channels.iter_mut().zip(&differences) {
+            channel.set_differences(differences, case.lsb);
         }
     }
 
     /// Puts the findings and the conclusion in order.
     pub(super) fn finish(&mut self) {
-        if self.passed() && self.findings_total > 0 {
+        if self.passed() && (self.findings_total > 0 || self.given_up.is_some()) {
             self.conclusion = Conclusion::Damaged;
         }
         if let Conclusion::CannotTell(reason) = self.conclusion {
@@ -526,29 +544,17 @@ impl Judgement {
     }
 }
 
-/// Of each channel: the worst difference, its frame, and the sound above the differences.
-fn differences(case: &Case<'_>, offset: i64) -> Vec<(f64, Option<u64>, Option<f64>)> {
+/// Of each channel.
+fn differences(case: &Case<'_>, offset: i64) -> Vec<Differences> {
     const BLOCK: usize = 8192;
-    let mut found = vec![(0.0_f64, None, 0.0, 0.0); case.heard.channels()];
+    let mut found = vec![Differences::default(); case.heard.channels()];
     let mut at = 0;
-    while at < case.heard.frames() {
-        let (one, other) = (case.expected.read(at as i64 - offset, BLOCK), case.heard.read(at as i64, BLOCK));
-        for ((found, one), other) in found.iter_mut().zip(&one).zip(&other) {
-            for (frame, (one, other)) in one.iter().zip(other).enumerate() {
-                let difference = other - one;
-                found.2 += one * one;
-                found.3 += difference * difference;
-                if difference.abs() > found.0 {
-                    (found.0, found.1) = (difference.abs(), Some(at + frame as u64));
-                }
-            }
-        }
-        at += BLOCK as u64;
+    while at < case.heard.frames() as i64 {
+        let (expected, heard) = (case.expected.read(at - offset, BLOCK), case.heard.read(at, BLOCK));
+        count_differences(&mut found, &expected, &heard, BLOCK, at);
+        at += BLOCK as i64;
     }
-    let told = |(worst, at, sound, noise): (f64, Option<u64>, f64, f64)| {
-        (worst, at, (noise > 0.0 && sound > 0.0).then(|| 10.0 * (sound / noise).log10()))
-    };
-    found.into_iter().map(told).collect()
+    found
 }
 
 impl fmt::Display for Judgement {
@@ -584,6 +590,9 @@ impl fmt::Display for Judgement {
         }
         if self.findings_total > self.findings.len() as u64 {
             writeln!(f, "damage     and {} more", self.findings_total - self.findings.len() as u64)?;
+        }
+        if let Some(frame) = self.given_up {
+            writeln!(f, "damage     given up at frame {frame}: what follows was not looked at")?;
         }
         match self.conclusion {
             Conclusion::Same => write!(f, "verdict    the same samples"),

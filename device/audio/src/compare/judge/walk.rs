@@ -3,6 +3,7 @@
 use super::Case;
 use super::coarse;
 use super::correlate::{Finder, slices};
+use super::differences::{Differences, count_differences};
 use super::levels::Planar;
 use super::model::Model;
 use super::timing::{around, refine};
@@ -23,8 +24,8 @@ const PROBE: usize = 1024;
 pub(super) const SHORT: i64 = 48;
 /// Stretches that are sought far away before it is given up.
 const TRIES: u32 = 64;
-/// Places that are kept.
-const EDITS_MAX: usize = 20_000;
+/// Places that are kept; with more it is given up.
+pub(super) const EDITS_MAX: usize = 20_000;
 
 /// A place where the two part: heard frames `heard.0` to `heard.1` stand where the expected frames
 /// `expected.0` to `expected.1` should.
@@ -43,15 +44,6 @@ impl Edit {
     }
 }
 
-/// Of a heard channel, where the two lie upon each other.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Differences {
-    pub(super) worst: f64,
-    pub(super) worst_at: Option<u64>,
-    pub(super) sound: f64,
-    pub(super) noise: f64,
-}
-
 /// What was found on the way.
 pub(super) struct Walk {
     pub(super) edits: Vec<Edit>,
@@ -60,6 +52,8 @@ pub(super) struct Walk {
     pub(super) begin: (i64, i64),
     /// Where it ended.
     pub(super) end: (i64, i64),
+    /// It ended there because too much was wrong, and not because the sound did.
+    pub(super) given_up: bool,
 }
 
 /// Whether a heard level is what is expected.
@@ -127,6 +121,7 @@ pub(super) fn walk(
         channels: vec![Differences::default(); case.heard.channels()],
         begin: (begin, walker.expected_at(begin)),
         end: (begin, walker.expected_at(begin)),
+        given_up: false,
     };
     let mut at = begin;
     let frames = case.heard.frames() as i64;
@@ -149,10 +144,15 @@ pub(super) fn walk(
         count_differences(&mut found.channels, &expected, &heard, upto, at);
         at += upto as i64;
         if wrong.is_some() {
-            if at > heard_last || found.edits.len() >= EDITS_MAX {
+            if at > heard_last {
+                break;
+            }
+            if found.edits.len() >= EDITS_MAX {
+                found.given_up = true;
                 break;
             }
             let Some((to, offset)) = walker.meet_again(at) else {
+                found.given_up = walker.tries >= TRIES;
                 let to = walker.end();
                 found.edits.push(walker.edit(at, to, walker.offset));
                 at = to;
@@ -174,25 +174,6 @@ pub(super) fn walk(
     }
     found.end = (at, walker.expected_at(at));
     found
-}
-
-pub(super) fn count_differences(
-    into: &mut [Differences],
-    expected: &Planar,
-    heard: &Planar,
-    upto: usize,
-    at: i64,
-) {
-    for ((into, expected), heard) in into.iter_mut().zip(expected).zip(heard) {
-        for (frame, (expected, heard)) in expected.iter().zip(heard).take(upto).enumerate() {
-            let difference = heard - expected;
-            into.sound += expected * expected;
-            into.noise += difference * difference;
-            if difference.abs() > into.worst {
-                (into.worst, into.worst_at) = (difference.abs(), Some(at as u64 + frame as u64));
-            }
-        }
-    }
 }
 
 /// How many of the last edits are clicks close to one another, now and then, and where they begin.
