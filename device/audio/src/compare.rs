@@ -4,6 +4,7 @@
 
 mod gaps;
 pub mod judge;
+mod looped;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -320,6 +321,9 @@ fn verdict(a: &Samples<'_>, b: &Samples<'_>, allowed: Allowed) -> Verdict {
         }
         _ if a.is_empty() => Verdict::NothingToCompare,
         _ if found.gaps == 0 => Verdict::BitExact,
+        Allowed::Loopback { .. } if found.frames == 0 => {
+            Verdict::ExceptLost(Gaps { frames: found.lost, ..found })
+        }
         Allowed::Lost { .. } => Verdict::ExceptLost(found),
         _ => Verdict::ExceptSilence(found),
     }

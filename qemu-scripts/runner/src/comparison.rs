@@ -60,9 +60,16 @@ pub fn unexplained_loss(
     (gaps.lost > known).then_some(text)
 }
 
-/// What a loopback recorded, compared with what was played, silence for late packets included.
-pub fn compare_loopback(played: &Sound, recorded: &Sound, card: &SessionReport) -> Comparison {
+/// What a loopback recorded, compared with what was played, silence for late packets included. A recorder that
+/// was late knows how many packets it has lost.
+pub fn compare_loopback(
+    played: &Sound,
+    recorded: &Sound,
+    card: &SessionReport,
+    guest: &GuestLog,
+) -> Comparison {
     let frame = played.format.frame_bytes();
-    let packet = card.first(Direction::Render).map_or(1, |stream| stream.packet_frames(frame));
-    compare_sounds(played, recorded, Allowed::Around { packet })
+    let packet = card.first(Direction::Capture).map_or(1, |stream| stream.packet_frames(frame));
+    let lost = guest.result("lost-packets").unwrap_or(0).saturating_mul(packet);
+    compare_sounds(played, recorded, Allowed::Loopback { packet, lost })
 }

@@ -140,7 +140,7 @@ impl Run<'_> {
         );
         let loopback = match &played {
             Some(played) if request.scenario == Scenario::Loopback => {
-                Some(comparison::compare_loopback(played, &recorded, &stats))
+                Some(comparison::compare_loopback(played, &recorded, &stats, &guest))
             }
             _ => None,
         };

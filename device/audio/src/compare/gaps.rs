@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
+use super::looped::looped;
 use crate::wav::Samples;
 
 /// What may stand between the two sounds, and how much of it the card has counted.
@@ -38,6 +39,14 @@ pub enum Allowed {
         /// Frames of a packet, at least 1.
         packet: u64,
     },
+    /// Silence before, after and anywhere between: a loopback, which goes on while a player waits. And whole
+    /// packets of the recorder are not in the second sound.
+    Loopback {
+        /// Frames of a packet of the recorder, at least 1.
+        packet: u64,
+        /// Frames that it has counted as lost, at most.
+        lost: u64,
+    },
 }
 
 /// What stands between two sounds that are the same otherwise.
@@ -53,7 +62,7 @@ pub struct Gaps {
 
 impl Gaps {
     /// One more stretch, at a place of its own or behind the one before.
-    fn add(&mut self, frames: u64, new: bool) {
+    pub(super) fn add(&mut self, frames: u64, new: bool) {
         self.gaps += u64::from(new);
         self.frames += frames;
     }
@@ -114,12 +123,27 @@ impl<'a> Frames<'a> {
         bytes
     }
 
-    fn is_silent(self) -> bool {
+    pub(super) fn is_silent(self) -> bool {
         self.blocks().all(|block| self.samples.format().sample.is_silence(&block.bytes()))
     }
 
-    fn is(self, other: Self) -> bool {
+    pub(super) fn is(self, other: Self) -> bool {
         self.len() == other.len() && self.blocks().zip(other.blocks()).all(|(a, b)| a.bytes() == b.bytes())
+    }
+
+    /// How many frames both begin with alike.
+    pub(super) fn common(self, other: Self) -> u64 {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let mut same = 0;
+        for (a, b) in self.blocks().zip(other.blocks()) {
+            let (one, other) = (a.bytes(), b.bytes());
+            if one != other {
+                let pairs = one.chunks_exact(size).zip(other.chunks_exact(size));
+                return same + pairs.take_while(|(a, b)| a == b).count() as u64;
+            }
+            same += a.len();
+        }
+        same
     }
 
     /// If this is `other` but for silence at its beginning, how many frames of it; `None` if it is not, or if
@@ -142,7 +166,7 @@ impl<'a> Frames<'a> {
     }
 
     /// Silent frames at the beginning.
-    fn silent_frames(self) -> u64 {
+    pub(super) fn silent_frames(self) -> u64 {
         let sample = self.samples.format().sample;
         let mut frames = 0;
         for block in self.blocks() {
@@ -164,6 +188,7 @@ pub(super) fn find(sent: Frames<'_>, heard: Frames<'_>, allowed: Allowed) -> Fou
         Allowed::Silence { packet, .. } => late(sent, heard, packet.max(1)),
         Allowed::Lost { packet, counted } => missing(sent, heard, packet.max(1), counted),
         Allowed::Around { packet } => around(sent, heard, packet.max(1)),
+        Allowed::Loopback { packet, lost } => looped(sent, heard, packet.max(1), lost),
     }
 }
 
@@ -400,7 +425,7 @@ fn missing(sent: Frames<'_>, heard: Frames<'_>, packet: u64, counted: u64) -> Fo
 }
 
 /// Whether `sent`, with silence after its end, goes on with `part` at this frame.
-fn begins(sent: Frames<'_>, at: u64, part: Frames<'_>) -> bool {
+pub(super) fn begins(sent: Frames<'_>, at: u64, part: Frames<'_>) -> bool {
     let wanted = sent.part(at, part.len());
     part.part(0, wanted.len()).is(wanted) && part.part(wanted.len(), part.len()).is_silent()
 }

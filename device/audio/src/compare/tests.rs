@@ -102,6 +102,10 @@ fn lost(packet: usize, counted: usize) -> Allowed {
     Allowed::Lost { packet: packet as u64, counted: counted as u64 }
 }
 
+fn looped(packet: u64, lost: u64) -> Allowed {
+    Allowed::Loopback { packet, lost }
+}
+
 #[test]
 fn a_late_packet_before_a_short_silent_end_is_not_taken_for_the_end() {
     let (packet, frames) = (13, 222);
@@ -208,6 +212,50 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Packets of the recorder that are lost are found at their places, with silence anywhere besides; what else is
+    /// wrong is a difference.
+    #[test]
+    fn a_loopback_is_whole_but_for_the_packets_that_its_recorder_lost(
+        frames in 60_usize..400, packet in 8_usize..30, before in 0_usize..60, after in 0_usize..60,
+        lost_packets in prop::collection::btree_set(0_usize..20, 0..4), flip: prop::sample::Index,
+        wait in 0_usize..9, at: prop::sample::Index,
+    ) {
+        let sent = noise(frames, |_| false);
+        let mut whole = vec![[0; 2]; before];
+        whole.extend(&sent);
+        whole.extend(vec![[0; 2]; after]);
+        let is_lost = |number: usize| lost_packets.contains(&number);
+        let kept = whole.chunks(packet).enumerate().filter(|(number, _)| !is_lost(*number));
+        let heard: Vec<_> = kept.flat_map(|(_, part)| part.to_vec()).collect();
+        // Of what was lost, what was played.
+        let played = (before..before + frames).filter(|frame| is_lost(frame / packet)).count() as u64;
+        let counted = looped(packet as u64, (lost_packets.len() * packet) as u64);
+        let verdict = verdict_of(&sent, &heard, counted);
+        match verdict {
+            Verdict::BitExact => prop_assert_eq!(played, 0),
+            Verdict::ExceptLost(gaps) => prop_assert_eq!(gaps.lost, played),
+            other => prop_assert!(false, "{other:?}"),
+        }
+        if played > 0 {
+            let told = verdict_of(&sent, &heard, looped(packet as u64, played - 1));
+            prop_assert!(matches!(told, Verdict::Different(_) | Verdict::LengthsDiffer), "{:?}", told);
+        }
+        // Nothing is lost, and the player waited somewhere.
+        let at = before + at.index(frames);
+        let mut waited = whole[..at].to_vec();
+        waited.extend(vec![[0; 2]; wait]);
+        waited.extend(&whole[at..]);
+        let gaps = Gaps { gaps: 1, frames: wait as u64, lost: 0 };
+        let silent = if wait == 0 || at == before { Verdict::BitExact } else { Verdict::ExceptSilence(gaps) };
+        prop_assert_eq!(verdict_of(&sent, &waited, looped(packet as u64, 0)), silent);
+        let flipped = flip.index(waited.len());
+        waited[flipped][1] ^= 2;
+        let wrong = verdict_of(&sent, &waited, looped(packet as u64, 0));
+        prop_assert!(matches!(wrong, Verdict::Different(_) | Verdict::LengthsDiffer), "{:?}", wrong);
+    }
+}
+
 #[test]
 fn silence_that_does_not_begin_with_a_packet_is_a_difference() {
     let sent = noise(100, |_| false);
@@ -245,7 +293,9 @@ fn silence_that_does_not_begin_with_a_packet_is_a_difference() {
 #[test]
 fn what_ends_early_is_short_whatever_is_allowed() {
     let sent = noise(100, |_| false);
-    for allowed in [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }] {
+    for allowed in
+        [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }, looped(10, 0)]
+    {
         for end in [0, 5, 50, 99] {
             assert_eq!(verdict_of(&sent, &sent[..end], allowed), Verdict::LengthsDiffer, "{allowed:?} {end}");
         }
@@ -302,7 +352,9 @@ fn an_end_that_is_cut_off_is_no_late_packet() {
 fn of_no_frames_nothing_is_bit_exact() {
     let nothing = noise(0, |_| false);
     let quiet = noise(30, |_| true);
-    for allowed in [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }] {
+    for allowed in
+        [Allowed::Nothing, silence(10, 0), lost(10, 0), Allowed::Around { packet: 10 }, looped(10, 0)]
+    {
         assert_eq!(verdict_of(&nothing, &nothing, allowed), Verdict::NothingToCompare, "{allowed:?}");
         let verdict = verdict_of(&nothing, &quiet, allowed);
         assert!(

@@ -161,6 +161,7 @@ impl Recorder<'_> {
         let lockstep = cfg::get("reg.Lockstep") == Some("1");
         // Through a loopback a card that is held up would be behind what is played.
         let hold = lockstep && cfg::get("client") == Some("record");
+        let late_every = cfg::get_u64("record_late_every", 0);
         let mut reads = PacketReads::new(self.packet_100ns(), self.run);
         if cfg::get_u64("speed", 1) != 1 {
             reads = reads.without_times();
@@ -199,6 +200,9 @@ impl Recorder<'_> {
                 }
                 copied = Some((packet.number, self.taken.len()));
                 self.take_packet(packet, hold && reads.read.is_multiple_of(HELD));
+                if late_every != 0 && reads.read.is_multiple_of(late_every) {
+                    thread::sleep_100ns(i64::try_from(self.packet_100ns() * 4).unwrap_or(0));
+                }
                 let enough = matches!(self.until, Until::Bytes(bytes) if self.taken.len() >= bytes);
                 if enough && packet.more != 1 {
                     break;

@@ -114,6 +114,7 @@ pub const CFG_KEYS: &[&str] = &[
     "pnp",
     "poll_us",
     "power_interface",
+    "record_late_every",
     "rounds",
     "speed",
     "state",
