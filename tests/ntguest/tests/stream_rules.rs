@@ -95,6 +95,7 @@ const CONTROL_PANEL: &[Case] = &[
     (CONTROLS, "long-reply", "property-size"),
     (CONTROLS, "value-overrun", "property-overrun"),
     (CONTROLS, "stale-value", "uninitialised"),
+    (CONTROLS, "stale-format", "uninitialised DataRangeIntersection"),
     (CONTROLS, "any-proposal", "proposal"),
     (
         CONTROLS,

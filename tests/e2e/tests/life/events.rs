@@ -13,15 +13,12 @@ pub const EVENTS: &[Event] = &[
     // D3 and back, the card keeps its registers; then as from a reset.
     Event { name: "d3", ..PLAIN },
     Event { name: "d3-lost", ..PLAIN },
+    // The same under a client that has the position and clock registers mapped and reads them all the time.
+    Event { name: "d3-mapped", settings: &["reg.PositionRegister=1"], ..PLAIN },
     // Nobody uses the device; it has power again before the next call.
-    Event {
-        name: "idle",
-        skipped: &[
-            (Skip::State(State::Run), "a stream in RUN keeps the device from being idle"),
-            (Skip::OpenDuplex, "the other stream runs, and keeps the device from being idle"),
-        ],
-        ..PLAIN
-    },
+    Event { name: "idle", skipped: &BUSY, ..PLAIN },
+    // The same by PortCls' inactivity timer, which the driver's INF sets to never, and this to a second.
+    Event { name: "inactivity", settings: &["performance_idle_time=1"], skipped: &BUSY, ..PLAIN },
     // The system sleeps, and hibernates: the card comes back as from a reset.
     Event { name: "s3", ..PLAIN },
     Event { name: "s4", ..PLAIN },
@@ -43,6 +40,12 @@ pub const EVENTS: &[Event] = &[
     Event { name: "process-ends", after: After::LostAlone, ..PLAIN },
     // A process ends while its buffer is made.
     Event { name: "buffer-cancelled", skipped: &OWN_STREAM, ..PLAIN },
+];
+
+/// Cells in which the device is not idle.
+const BUSY: [(Skip, &str); 2] = [
+    (Skip::State(State::Run), "a stream in RUN keeps the device from being idle"),
+    (Skip::OpenDuplex, "the other stream runs, and keeps the device from being idle"),
 ];
 
 /// Why an event meets no stream of the cell.

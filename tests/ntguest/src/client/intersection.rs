@@ -4,10 +4,11 @@
 
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
-use crate::kernel::{self, irql};
+use crate::kernel::{self, irql, stale};
 use crate::portcls::default_intersection;
 use crate::portcls::descriptor::Range;
 use crate::portcls::endpoint::Endpoint;
+use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::{Guid, SPECIFIER_WAVEFORMATEX};
 use crate::portcls::layout::{KsDataFormat, KsDataRangeAudio};
 use crate::portcls::port::Port;
@@ -118,6 +119,10 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
         return wrong("with a byte too little", status, length, "BUFFER_TOO_SMALL");
     }
     let buffer = Guarded::new(needed.next_multiple_of(8) as usize);
+    let before = alloc::vec![stale::UNTOUCHED; needed as usize];
+    // SAFETY: the buffer has at least as many bytes.
+    unsafe { buffer.as_mut_ptr().copy_from(before.as_ptr(), before.len()) };
+    stale::paint_stack();
     let (status, length) =
         request_intersection(endpoint, client, range.source, buffer.as_mut_ptr().cast(), needed);
     // SAFETY: the buffer has at least as many bytes, which nothing else writes any more.
@@ -125,6 +130,15 @@ pub fn intersection(endpoint: &Endpoint, client: &[u8], range: &Range) -> Answer
     let size = made.first_chunk().map_or(0, |size| u32::from_le_bytes(*size));
     if !status.is_success() || length != needed || size > needed {
         return wrong("with enough room", status, length, "the format, FormatSize included,");
+    }
+    if made.len() >= 72 && fault::make(Fault::StaleFormat) {
+        made[68..72].copy_from_slice(&before[68..72]);
+    }
+    if let Some((at, what)) = stale::find(&before, &made) {
+        kernel::violation(
+            "uninitialised",
+            format_args!("DataRangeIntersection: the word at {at} of the format is {what}"),
+        );
     }
     made.truncate(size as usize);
     Answer::Format(made)

@@ -9,6 +9,7 @@ use crate::kernel::{self, time};
 use crate::portcls::controls_layout::property;
 use crate::portcls::endpoint::Endpoint;
 use crate::portcls::fault::{self, Fault};
+use crate::portcls::idle;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -34,8 +35,12 @@ pub struct JackPoller {
 }
 
 impl JackPoller {
-    /// Begins to ask, if the jack has a description.
+    /// Begins to ask, if the jack has a description. Not where the device is to fall asleep by its inactivity
+    /// timer: each question is a use.
     pub fn start(endpoint: &Endpoint) -> Option<Self> {
+        if idle::limit_s() > 0 {
+            return None;
+        }
         let number = instance(endpoint.jack().1);
         jack_property(endpoint, property::JACK_DESCRIPTION, &number).item()?;
         let shared = Box::into_raw(Box::new(Shared {
@@ -97,5 +102,9 @@ fn poll(argument: *mut c_void) {
             return;
         }
         thread::sleep_100ns(INTERVAL);
+        // A device that sleeps for want of use is left alone.
+        while idle::is_asleep() && !stop.load(Ordering::Acquire) {
+            thread::sleep_100ns(INTERVAL);
+        }
     }
 }

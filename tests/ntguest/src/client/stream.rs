@@ -16,6 +16,7 @@ use crate::portcls::guid::{
     IID_MINIPORT_WAVE_RT_INPUT_STREAM, IID_MINIPORT_WAVE_RT_OUTPUT_STREAM, IID_MINIPORT_WAVE_RT_STREAM,
     IID_MINIPORT_WAVE_RT_STREAM_NOTIFICATION,
 };
+use crate::portcls::idle;
 use crate::portcls::layout::{
     KsAudioPosition, KsAudioPresentationPosition, KsRtAudioHwLatency, KsRtAudioHwRegister,
 };
@@ -100,7 +101,7 @@ impl PinStream {
 
     /// Opens any pin in any direction, to see wrong ones refused.
     pub fn open_with(endpoint: &Endpoint, format: &[u8], pin: u32, capture: bool) -> Result<Self, Status> {
-        power::access();
+        let _used = idle::begin_use();
         let miniport =
             endpoint.port.body::<Port>().and_then(Port::wave_miniport).ok_or(Status::INVALID_DEVICE_STATE)?;
         let instance = Instance::create(endpoint.port, pin, capture, format)?;
@@ -175,7 +176,7 @@ impl PinStream {
     }
 
     pub(super) fn change_state(&self, state: u32) -> Status {
-        power::access();
+        let _used = idle::begin_use();
         let status = set_state::timed(|| {
             Status(method!(self, "SetState", irql::PASSIVE, self.stream, set_state, oracle_set_state(state)))
         });
@@ -509,6 +510,7 @@ fn allocated(
 ) -> Result<CyclicBuffer, Status> {
     let mut mdl = ptr::null_mut();
     let (mut size, mut offset, mut cache) = (0, 0, u32::MAX);
+    let _used = idle::begin_use();
     let status = method(&raw mut mdl, &raw mut size, &raw mut offset, &raw mut cache);
     if status.is_success() {
         port_stream::check_cleared(mdl.cast(), offset, size);

@@ -100,6 +100,12 @@ pub fn load(name: &'static str, file: &[u8]) -> LoadedDriver {
         crate::kprintln!("section {} rva {:#x} bytes {:#x} r{}{}", s.name, s.rva, s.size, rights.0, rights.1);
     }
     check_not_paged(name, &pe);
+    if let Some(section) = pe.executable_import_table(&imports) {
+        harsh_violation(
+            "import-table",
+            format_args!("{name}: the addresses of imports are in section {section}, which is executable"),
+        );
+    }
     check_frames(name, &pe, &image);
     let driver = driver_object(name, base, &pe);
     let size = u64::from(pe.size);

@@ -213,6 +213,12 @@ impl Pe {
             .map(|s| s.name.as_str())
     }
 
+    /// The section with the addresses of imports, if it is executable.
+    pub fn executable_import_table(&self, imports: &[Import]) -> Option<&str> {
+        let sections = imports.iter().filter_map(|import| self.section_of(import.slot));
+        sections.into_iter().find(|section| section.executable()).map(|section| section.name.as_str())
+    }
+
     /// The image as it lies in memory, still at its preferred address.
     pub fn lay_out(&self, file: &[u8]) -> Result<Vec<u8>, String> {
         let mut image = vec![0; self.size as usize];

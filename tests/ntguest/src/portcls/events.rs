@@ -13,7 +13,7 @@ use super::object::{self, Interface, Object};
 use super::port::Port;
 use super::status::Status;
 use super::vtable::{This, Unknown};
-use super::{device_lock, property};
+use super::{device_lock, idle, property};
 use crate::kernel::call::driver_call;
 use crate::kernel::event::Event;
 use crate::kernel::pool::Guarded;
@@ -89,6 +89,7 @@ impl Source {
         }
         // SAFETY: the item's handler is a routine of the driver (`automation::check_handlers`).
         let handler = unsafe { core::mem::transmute::<usize, EventHandler>(item.handler) };
+        let _used = idle::begin_use();
         let status = device_lock::with("an event", || {
             driver_call("an event handler", irql::PASSIVE, || {
                 // SAFETY: a handler of the driver and a request for it.

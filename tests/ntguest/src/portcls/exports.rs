@@ -12,11 +12,13 @@ use super::exports_new::{
     unregister_adapter_pnp_management, unregister_io_timeout,
 };
 use super::guid::{CLSID_PORT_TOPOLOGY, CLSID_PORT_WAVE_RT, Guid, Named};
+use super::idle;
 use super::layout::{DeviceObject, Irp};
 use super::object;
 use super::pending_request;
 use super::pnp;
 use super::port::{self, Port};
+use super::power;
 use super::status::Status;
 use super::subdevice::{self, End};
 use super::vtable::This;
@@ -305,8 +307,12 @@ unsafe extern "win64" fn request_new_power_state(fdo: *mut DeviceObject, state: 
     if !adapter::is_fdo(fdo, "PcRequestNewPowerState") {
         return Status::INVALID_PARAMETER.0;
     }
-    crate::kprintln!("PcRequestNewPowerState D{} is not carried out", state.saturating_sub(1));
-    Status::NOT_IMPLEMENTED.0
+    match state {
+        power::D0 | power::D3 => idle::request(state).0,
+        // PowerDeviceD1, PowerDeviceD2: no PCI function here has them.
+        2 | 3 => Status::NOT_SUPPORTED.0,
+        _ => Status::INVALID_PARAMETER.0,
+    }
 }
 
 extern "win64" fn complete_pending_property_request(request: *mut c_void, status: i32) -> i32 {

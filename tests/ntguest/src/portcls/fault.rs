@@ -91,6 +91,8 @@ pub enum Fault {
     ValueOverrun,
     /// The first word of every value that a handler wrote is what was there before.
     StaleValue,
+    /// A word of the format that DataRangeIntersection made is not written.
+    StaleFormat,
     /// A jack that is neither connected nor not.
     JackLies,
     /// Every proposal is accepted.
@@ -221,6 +223,7 @@ const NAMES: &[(&str, Fault)] = &[
     ("long-reply", Fault::LongReply),
     ("value-overrun", Fault::ValueOverrun),
     ("stale-value", Fault::StaleValue),
+    ("stale-format", Fault::StaleFormat),
     ("jack-lies", Fault::JackLies),
     ("any-proposal", Fault::AnyProposal),
     ("bad-default", Fault::BadDefault),

@@ -41,6 +41,8 @@ pub mod exports;
 #[cfg(target_os = "uefi")]
 mod exports_new;
 #[cfg(target_os = "uefi")]
+pub mod idle;
+#[cfg(target_os = "uefi")]
 mod interrupt_sync;
 #[cfg(target_os = "uefi")]
 mod modes;
@@ -111,6 +113,7 @@ pub const CFG_KEYS: &[&str] = &[
     "oracle",
     "packets",
     "pause",
+    "performance_idle_time",
     "pnp",
     "poll_us",
     "power_interface",
@@ -131,7 +134,8 @@ pub use life::{check_leaks, run};
 mod life {
     use super::status::Status;
     use super::{
-        adapter, device_interface, drm, endpoint, fault, object, pnp, port_etw, stream_resource, subdevice,
+        adapter, device_interface, drm, endpoint, fault, idle, object, pnp, port_etw, stream_resource,
+        subdevice,
     };
     use crate::boot::files;
     use crate::client::failing_calls::FailingCalls;
@@ -192,6 +196,7 @@ mod life {
                     sweep.streams();
                     sweep.report();
                 }
+                idle::start();
                 let served = crate::client::run();
                 subdevice::check_names();
                 if cfg::get("client") == Some("stress") {
@@ -209,6 +214,7 @@ mod life {
                 false
             }
         };
+        idle::stop();
         // SAFETY: as above; nothing of the driver runs afterwards.
         unsafe { pnp::tear_down(driver.driver_object) };
         driver.unload();

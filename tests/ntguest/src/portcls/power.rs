@@ -12,8 +12,7 @@
 //!
 //! The system sleeps: PortCls owns the power policy of its device, so that a system IRP makes it send one of
 //! the device, and is completed after that ("Handling a System Set-Power IRP in a Device Power Policy Owner").
-//! An idle device: it goes to D3 by itself, and has power again before the next access reaches the driver
-//! ("Audio Device Class Inactivity Timer Implementation").
+//! The device that nobody uses: [`idle`].
 
 use super::adapter::{ADAPTER, fdo};
 use super::com::Com;
@@ -23,6 +22,7 @@ use super::guid::{
     IID_ADAPTER_POWER_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT2, IID_ADAPTER_POWER_MANAGEMENT3,
     IID_MINIPORT_WAVE_RT_INPUT_STREAM, IID_MINIPORT_WAVE_RT_OUTPUT_STREAM, IID_POWER_NOTIFY,
 };
+use super::idle;
 use super::layout::{IRP_MJ_POWER, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER};
 use super::port::Port;
 use super::set_state;
@@ -38,11 +38,12 @@ use crate::kernel::{self, cfg, gone, irql};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-/// `DEVICE_POWER_STATE`.
-const D0: u32 = 1;
-const D3: u32 = 4;
+/// `DEVICE_POWER_STATE`: PowerDeviceD0.
+pub const D0: u32 = 1;
+/// PowerDeviceD3.
+pub const D3: u32 = 4;
 /// `SYSTEM_POWER_STATE`: PowerSystemWorking. The device goes to D3 by itself, as an idle one does.
 const WORKING: u32 = 1;
 /// `POWER_STATE_TYPE`: SystemPowerState, DevicePowerState.
@@ -128,8 +129,9 @@ pub fn stop_streams() {
 
 /// The device goes to D3 and is pulled out there: no D0 comes. The status of the IRP.
 pub fn to_d3_for_good() -> Status {
+    let _used = idle::begin_use();
     d3::hold_interrupts(false);
-    let status = send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3).err().unwrap_or(Status::SUCCESS);
+    let status = set_device(D3);
     gone::pull();
     status
 }
@@ -137,6 +139,7 @@ pub fn to_d3_for_good() -> Status {
 /// A device that was pulled out in D3 is put in again, and has no streams yet.
 pub fn is_new_after_d3() {
     gone::put_back_from_d3();
+    DEVICE.store(D0, Ordering::Release);
     CHANGES.fetch_add(1, Ordering::AcqRel);
 }
 
@@ -157,8 +160,8 @@ pub fn pin_is_closed(stream: This) {
 
 /// The state of the system, as the adapter is told.
 static SYSTEM: AtomicU32 = AtomicU32::new(WORKING);
-/// The device went to D3 for want of work.
-static IDLE: AtomicBool = AtomicBool::new(false);
+/// The state of the device, as the adapter was told last.
+static DEVICE: AtomicU32 = AtomicU32::new(D0);
 
 /// A power IRP has reached PortCls.
 pub fn dispatch(minor: u8, parameters: [*mut c_void; 4]) -> Status {
@@ -172,12 +175,13 @@ pub fn dispatch(minor: u8, parameters: [*mut c_void; 4]) -> Status {
             let device = if state == WORKING { D0 } else { D3 };
             send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, device).err().unwrap_or(Status::SUCCESS)
         }
-        (IRP_MN_SET_POWER, Ok(D3)) if kind == DEVICE_POWER_STATE => {
-            down();
-            Status::SUCCESS
-        }
-        (IRP_MN_SET_POWER, Ok(D0)) if kind == DEVICE_POWER_STATE => {
-            up();
+        (IRP_MN_SET_POWER, Ok(state @ (D0 | D3))) if kind == DEVICE_POWER_STATE => {
+            // It may be there already.
+            match (DEVICE.swap(state, Ordering::AcqRel), state) {
+                (D0, D3) => down(),
+                (D3, D0) => up(),
+                _ => {}
+            }
             Status::SUCCESS
         }
         _ => Status::NOT_SUPPORTED,
@@ -337,6 +341,7 @@ fn up() {
 /// The power manager: the device goes to D3, `within` is done, and it comes back. Every other time the driver
 /// is `asked` before. The status of the IRP that failed, if one did; then `within` was not done.
 pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Result<R, Status> {
+    let _used = idle::begin_use();
     *CONTEXT.lock() = Some(context);
     if asked {
         send(IRP_MN_QUERY_POWER, DEVICE_POWER_STATE, D3)?;
@@ -351,6 +356,7 @@ pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Re
 /// The system sleeps, and the card comes back as from a reset. `within` is done while it sleeps: no client
 /// runs then.
 pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R) -> Result<R, Status> {
+    let _used = idle::begin_use();
     *CONTEXT.lock() = Some(Context::Lost);
     if asked {
         send(IRP_MN_QUERY_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
@@ -362,22 +368,16 @@ pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R)
     Ok(result)
 }
 
-/// The device goes to D3 for want of work, and stays there until [`access`].
-pub fn idle() -> Result<(), Status> {
+/// The device goes to D3 and keeps its registers: the status of the IRP.
+pub fn sleep_device() -> Status {
     *CONTEXT.lock() = Some(Context::Kept);
-    d3::hold_interrupts(false);
-    send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3)?;
-    IDLE.store(true, Ordering::Release);
-    Ok(())
+    d3::hold_interrupts(any_pin_runs());
+    set_device(D3)
 }
 
-/// A client is about to use the device: an idle one gets its power back first.
-pub fn access() {
-    if IDLE.swap(false, Ordering::AcqRel)
-        && let Err(status) = send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D0)
-    {
-        kernel::violation("call-failed", format_args!("the power IRP of an idle device: {status}"));
-    }
+/// A power IRP for the device: its status.
+pub fn set_device(state: u32) -> Status {
+    send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, state).err().unwrap_or(Status::SUCCESS)
 }
 
 fn send(minor: u8, kind: usize, state: u32) -> Result<(), Status> {

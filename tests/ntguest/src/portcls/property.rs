@@ -15,7 +15,7 @@ use super::port::Port;
 use super::property_request::{self, Answer};
 use super::status::Status;
 use super::vtable::This;
-use super::{device_lock, pending_request};
+use super::{device_lock, idle, pending_request};
 use crate::kernel::call::driver_call;
 use crate::kernel::pool::Guarded;
 use crate::kernel::{self, harsh, irql, stale};
@@ -162,6 +162,7 @@ impl Property<'_> {
         }
         // SAFETY: the item's handler is a routine of the driver (`automation::check_handlers`).
         let handler = unsafe { core::mem::transmute::<usize, PropertyHandler>(item.handler) };
+        let used = idle::begin_use();
         pending_request::begin(at.addr());
         let status = device_lock::with("a property", || {
             if fault::make(Fault::NestedRequest) {
@@ -178,6 +179,7 @@ impl Property<'_> {
             core::mem::forget((buffer, memory, request, irp));
             return Reply { status: Status::PENDING, size: 0, value: value.to_vec() };
         };
+        drop(used);
         if slack > 0 && fault::make(Fault::ValueOverrun) {
             // SAFETY: the slack is a part of the memory.
             unsafe { memory.as_mut_ptr().add(value.len()).write(0) };

@@ -8,12 +8,16 @@ use super::super::stream::PinStream;
 use super::{After, Scene};
 use crate::kernel::d3::{self, Context};
 use crate::kernel::{gone, irql, thread, time};
+use crate::portcls::idle;
 use crate::portcls::power::{self, Sleep};
 use crate::portcls::status::Status;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// How long nothing happens in D3 without a stream, 100-ns units.
 const ASLEEP: i64 = 500_000;
+
+/// How much later than its limit the inactivity timer may expire, seconds.
+const TIMER_PATIENCE: u64 = 5;
 
 /// How far the performance counter goes on while the system sleeps: ten minutes.
 const SLEPT: i64 = 600 * 10_000_000;
@@ -33,11 +37,25 @@ pub fn d3_lost(scene: &mut Scene<'_>) -> Result<After, Failed> {
 
 /// Nobody uses the device, and it goes to D3 by itself. It has power again before the next call reaches the
 /// driver: a stream that is opened, a change of state.
-pub fn idle(scene: &mut Scene<'_>) -> Result<After, Failed> {
-    power::idle()
+pub fn asleep(scene: &mut Scene<'_>) -> Result<After, Failed> {
+    idle::fall_asleep()
         .map_err(|status| fail("call-failed", format_args!("the power IRP of an idle device: {status}")))?;
     scene.expect_frozen();
     thread::sleep_100ns(ASLEEP);
+    (scene.meanwhile)()?;
+    Ok(After::GoesOn)
+}
+
+/// The same by the inactivity timer (cfg `performance_idle_time=`).
+pub fn inactivity(scene: &mut Scene<'_>) -> Result<After, Failed> {
+    let (before, deadline) = (idle::rounds(), time::ms() + (idle::limit_s() + TIMER_PATIENCE) * 1000);
+    while idle::rounds() == before {
+        if time::ms() > deadline {
+            return Err(fail("event-not-made", format_args!("the inactivity timer never expired")));
+        }
+        thread::sleep_100ns(ASLEEP);
+    }
+    scene.expect_frozen();
     (scene.meanwhile)()?;
     Ok(After::GoesOn)
 }

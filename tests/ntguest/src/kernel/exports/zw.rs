@@ -13,7 +13,7 @@ use crate::kernel::handle::{self, Object};
 use crate::kernel::layout::{DriverObject, UnicodeString};
 use crate::kernel::registry::{self, CONTROL_SET, Registry};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{caller, cfg, harsh_violation, image, pci, violation};
+use crate::kernel::{caller, cfg, harsh_violation, image, pci, stale, violation};
 use crate::portcls::adapter;
 use crate::portcls::key_value::{self, REG_DWORD, Value};
 use crate::portcls::status::Status;
@@ -268,6 +268,11 @@ pub extern "win64" fn set_value_key(
     let mut bytes = alloc::vec![0; size as usize];
     // SAFETY: the driver's data of that size; a bad address is a named fault.
     unsafe { bytes.as_mut_ptr().copy_from(data, bytes.len()) };
+    // The registry keeps it for programs to read; of what was there before nothing is known.
+    let blank = alloc::vec![0; bytes.len()];
+    if let Some((at, what)) = stale::find(&blank, &bytes) {
+        violation("uninitialised", format_args!("ZwSetValueKey: the word at {at} of the value is {what}"));
+    }
     let value = Value { name: units(name), kind, data: bytes };
     result(key_of("ZwSetValueKey", handle).and_then(|path| with(|registry| registry.set_value(&path, value))))
 }

@@ -101,6 +101,20 @@ fn every_rule_is_named_when_it_is_broken() {
 }
 
 #[test]
+fn an_import_table_among_code_is_found() {
+    let table = |slots: u32| {
+        let mut file = driver();
+        put(&mut file, 0x610, &slots.to_le_bytes());
+        seal(&mut file);
+        let pe = Pe::parse(&file).unwrap();
+        let imports = pe.imports(&pe.lay_out(&file).unwrap()).unwrap();
+        pe.executable_import_table(&imports).map(String::from)
+    };
+    assert_eq!(table(0x2050), None);
+    assert_eq!(table(0x1080).as_deref(), Some(".text"));
+}
+
+#[test]
 fn sections_that_stay_in_memory_say_so() {
     let flags = |n: usize| OPTIONAL + 240 + n * 40 + 36;
     let unmarked = |text: u32, data: u32, name: &[u8]| {

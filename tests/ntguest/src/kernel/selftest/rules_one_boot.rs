@@ -9,8 +9,8 @@ use core::ptr::{null, null_mut};
 
 use super::rules::Case;
 use super::service_rules::{self, build, close, open_parameters};
-use super::{MS, disconnect, lower, raise, service};
-use crate::kernel::layout::{DriverObject, KDpc, KEvent, ListEntry};
+use super::{MS, TAG, disconnect, lower, raise, service};
+use crate::kernel::layout::{DriverObject, KDpc, KEvent, ListEntry, UnicodeString};
 use crate::kernel::{call, image, irql, thread};
 use crate::portcls::adapter;
 use crate::portcls::layout::DeviceObject;
@@ -185,6 +185,20 @@ pub const CASES: &[Case] = &[
         let mut handle = 0usize;
         let open = service!("IoOpenDeviceRegistryKey" as fn(usize, u32, u32, *mut usize) -> i32);
         open(0x1000, 2, 0, &raw mut handle);
+    }),
+    ("uninitialised", || {
+        let (handle, name) = (open_parameters(0x200), image::unicode("Secret"));
+        let fresh = service!("ExAllocatePoolWithTag" as fn(u32, usize, u32) -> *mut u8)(0x200, 16, TAG);
+        service!("ZwSetValueKey" as fn(usize, *const UnicodeString, u32, u32, *const u8, u32) -> i32)(
+            handle,
+            &raw const name,
+            0,
+            3,
+            fresh,
+            16,
+        );
+        service!("ExFreePoolWithTag" as fn(*mut u8, u32))(fresh, TAG);
+        close(handle);
     }),
     ("registry-typecheck", || {
         let mut number = 0u32;

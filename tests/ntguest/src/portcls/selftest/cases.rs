@@ -5,8 +5,8 @@
 //! with the number in the comment). 0x7100A, PoRequestPowerIrp with IRP_MN_SET_POWER, is the kernel's:
 //! PoRequestPowerIrp is not offered.
 
-use super::driver::Fake;
-use super::good::{descriptor, new_port, query, release};
+use super::driver::{ASK_FOR_POWER, Fake};
+use super::good::{self, descriptor, new_port, query, release};
 use super::{export, slot};
 use crate::kernel::layout::Mdl;
 use crate::kernel::{irql, thread};
@@ -17,9 +17,10 @@ use crate::portcls::guid::{
 use crate::portcls::layout::DeviceObject;
 use crate::portcls::status::Status;
 use crate::portcls::vtable::This;
-use crate::portcls::{adapter, port_stream, resources, set_state};
+use crate::portcls::{adapter, port_stream, power, resources, set_state};
 use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::Ordering::Relaxed;
 
 type Fdo = *mut DeviceObject;
 
@@ -207,6 +208,13 @@ pub const CASES: &[Case] = &[
         slot!(runtime, 5, fn(Fdo) -> i32, fdo());
         release(runtime);
         release(port);
+    }),
+    ("pc-power-request", "power-request", || {
+        good::register_power();
+        ASK_FOR_POWER.store(1, Relaxed);
+        good::request_power(power::D3);
+        ASK_FOR_POWER.store(0, Relaxed);
+        good::request_power(power::D0);
     }),
     ("pc-pnp-none", "pnp-interface", || {
         export!("PcUnregisterAdapterPnpManagement" as fn(Fdo) -> i32)(fdo());

@@ -1,6 +1,7 @@
 //! A driver in miniature: a WaveRT miniport with one pin to open, whose property handler tells what it was
 //! asked, and a stream that does nothing. The miniport holds its port, as Microsoft's samples do.
 
+use crate::kernel::layout::DriverObject;
 use crate::portcls::controls_layout::{PcPropertyRequest, verb};
 use crate::portcls::guid::{
     Guid, IID_ADAPTER_PNP_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT, IID_MINIPORT, IID_MINIPORT_WAVE_RT,
@@ -11,8 +12,9 @@ use crate::portcls::layout::{
     FILTER_NODE, KsDataFormat, KsDataRangeAudio, KsPinDescriptor, PcAutomationTable, PcConnectionDescriptor,
     PcFilterDescriptor, PcItem, PcPinDescriptor,
 };
+use crate::portcls::power;
 use crate::portcls::status::Status;
-use crate::portcls::vtable::{Miniport, MiniportWaveRt, This, Unknown};
+use crate::portcls::vtable::{AdapterPowerManagement, Miniport, MiniportWaveRt, This, Unknown};
 use alloc::boxed::Box;
 use core::ffi::c_void;
 use core::ptr;
@@ -53,6 +55,11 @@ impl Fake {
         Self::create((&raw const UNKNOWN_TABLE).cast(), IIDS)
     }
 
+    /// An adapter's power management that tells what it heard.
+    pub fn power() -> &'static Self {
+        Self::create((&raw const POWER).cast(), &[IID_UNKNOWN, IID_ADAPTER_POWER_MANAGEMENT])
+    }
+
     /// Its interface pointer.
     pub fn this(&self) -> This {
         ptr::from_ref(self).cast_mut().cast()
@@ -72,6 +79,12 @@ impl Fake {
 
 const UNKNOWN: Unknown = Unknown { query_interface, add_ref, release };
 static UNKNOWN_TABLE: Unknown = UNKNOWN;
+static POWER: AdapterPowerManagement = AdapterPowerManagement {
+    unknown: UNKNOWN,
+    power_change_state,
+    query_power_change_state,
+    query_device_capabilities,
+};
 static MINIPORT: MiniportWaveRt = MiniportWaveRt {
     miniport: Miniport { unknown: UNKNOWN, get_description, data_range_intersection },
     init,
@@ -157,6 +170,41 @@ unsafe extern "win64" fn data_range_intersection(
     _length: *mut u32,
 ) -> i32 {
     Status::NOT_IMPLEMENTED.0
+}
+
+/// The power state that the adapter was told last, and how often it was told one.
+pub static SAW_POWER: AtomicU32 = AtomicU32::new(0);
+/// See [`SAW_POWER`].
+pub static POWER_CHANGES: AtomicU32 = AtomicU32::new(0);
+/// What the adapter does when it is told: 1 to ask for power itself.
+pub static ASK_FOR_POWER: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "win64" fn power_change_state(_this: This, state: u32) {
+    SAW_POWER.store(state, Ordering::Relaxed);
+    POWER_CHANGES.fetch_add(1, Ordering::Relaxed);
+    if ASK_FOR_POWER.load(Ordering::Relaxed) == 1 {
+        super::good::request_power(power::D0);
+    }
+}
+
+unsafe extern "win64" fn query_power_change_state(_this: This, _state: u32) -> i32 {
+    Status::SUCCESS.0
+}
+
+unsafe extern "win64" fn query_device_capabilities(_this: This, _capabilities: *mut c_void) -> i32 {
+    Status::SUCCESS.0
+}
+
+/// A driver object whose IRPs all go to PortCls, as PcInitializeAdapterDriver leaves it.
+pub fn driver_object() -> *mut DriverObject {
+    // SAFETY: numbers, pointers and functions that may be none, for which zero is a value.
+    let mut object: DriverObject = unsafe { core::mem::zeroed() };
+    object.major_function = [Some(dispatch); 28];
+    Box::leak(Box::new(object))
+}
+
+unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> i32 {
+    super::export!("PcDispatchIrp" as fn(*mut c_void, *mut c_void) -> i32)(device, irp)
 }
 
 /// What the handler saw last: 1 where the whole KSPROPERTY lay in front of its instance, and the minor

@@ -1,7 +1,10 @@
 //! What a good driver does with PortCls, from the port to its end, and that the model does what Windows'
 //! pages say.
 
-use super::driver::{BE_PENDING, Fake, PENDING_REQUEST, PROPERTY, SAW_PROPERTY, SAW_TARGET};
+use super::driver::{
+    BE_PENDING, Fake, PENDING_REQUEST, POWER_CHANGES, PROPERTY, SAW_POWER, SAW_PROPERTY, SAW_TARGET,
+    driver_object,
+};
 use super::{export, slot};
 use crate::kernel::thread::{self, DRIVER_STACK};
 use crate::kernel::{self, harsh};
@@ -11,8 +14,10 @@ use crate::portcls::guid::{
     CLSID_PORT_WAVE_RT, Guid, IID_DRM_PORT2, IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_POWER,
     IID_PORT_CLS_STREAM_RESOURCE_MANAGER2, IID_PORT_CLS_VERSION, IID_UNKNOWN, KSPROPSETID_PIN,
 };
+use crate::portcls::idle;
 use crate::portcls::layout::DeviceObject;
 use crate::portcls::object::{self, Object};
+use crate::portcls::power;
 use crate::portcls::property::Property;
 use crate::portcls::resources;
 use crate::portcls::status::Status;
@@ -83,6 +88,7 @@ pub fn run() {
     let (port, miniport) = registered_port();
     properties(port);
     interrupt();
+    power();
     crate::portcls::pnp::remove();
     expect(port.references() == 0, "the port is gone when its device is, though its miniport held it");
     expect(miniport.references() == 0, "the miniport is gone with its port");
@@ -165,6 +171,42 @@ fn services() {
         expect(!this.is_null() && release(this) > 0, "every interface is the port's");
     }
     expect(release(port) == 0, "the port goes with its last reference");
+}
+
+/// `PcRequestNewPowerState`.
+pub fn request_power(state: u32) -> Status {
+    let fdo = adapter::fdo().unwrap_or(ptr::null_mut());
+    Status(export!("PcRequestNewPowerState" as fn(*mut DeviceObject, u32) -> i32)(fdo, state))
+}
+
+/// Registers the power management of an adapter whose IRPs reach PortCls.
+pub fn register_power() -> &'static Fake {
+    let (fdo, adapter_object) = (adapter::add_selftest_device(), Fake::power());
+    adapter::expect_driver(driver_object(), ptr::null_mut());
+    adapter::add_selftest_device();
+    export!("PcRegisterAdapterPowerManagement" as fn(This, *mut DeviceObject) -> i32)(
+        adapter_object.this(),
+        fdo,
+    );
+    adapter_object
+}
+
+/// A driver asks for power itself: its adapter is told by the power IRP that this causes, once for each change.
+fn power() {
+    let adapter_object = register_power();
+    let told =
+        |state: u32, changes: u32| SAW_POWER.load(Relaxed) == state && POWER_CHANGES.load(Relaxed) == changes;
+    expect(request_power(power::D0).is_success() && told(0, 0), "a device in D0 is asked to go there");
+    expect(request_power(power::D3).is_success() && told(power::D3, 1), "D3 is told");
+    expect(request_power(power::D0).is_success() && told(power::D0, 2), "D0 is told");
+    expect(request_power(power::D3).is_success() && told(power::D3, 3), "D3 is told again");
+    drop(idle::begin_use());
+    expect(told(power::D0, 4), "who uses the device gives it its power back");
+    expect(!request_power(2).is_success() && !request_power(9).is_success(), "no such state");
+    export!("PcUnregisterAdapterPowerManagement" as fn(*mut DeviceObject) -> i32)(
+        adapter::fdo().unwrap_or(ptr::null_mut()),
+    );
+    expect(adapter_object.references() == 1, "PortCls lets go of the power management");
 }
 
 /// A `PCSTREAMRESOURCE_DESCRIPTOR` of a thread: Size and Flags, Pdo, Type, the thread.
