@@ -90,6 +90,7 @@ fn done(arguments: Arguments) -> Result<Report, Error> {
         },
         more_songs: Vec::new(),
         more_steps: String::new(),
+        more_time: std::time::Duration::ZERO,
         keep: arguments.keep,
     };
     run(&request, |step| eprintln!("{step}"))

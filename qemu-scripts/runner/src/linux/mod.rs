@@ -66,6 +66,8 @@ pub struct Request {
     pub more_songs: Vec<PathBuf>,
     /// Steps after it, in the shell of the guest: lines of `init.sh`'s `step NAME COMMAND`.
     pub more_steps: String,
+    /// What they may take, beside the songs.
+    pub more_time: Duration,
     /// Leave the run's folder.
     pub keep: bool,
 }
@@ -114,7 +116,8 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     let card = Card::start(&artefacts.ringwave, folder.path(), HEARD, options)?;
     say(&format!("Linux boots in QEMU ({}), with the card as virtio-snd", artefacts.accel));
     let machine = boot(&artefacts, folder.path(), songs.iter().map(|song| song.file_bytes).sum())?;
-    let ended = wait(machine, songs.iter().map(|song| song.duration()).sum())?;
+    let playing: Duration = songs.iter().map(|song| song.duration()).sum();
+    let ended = wait(machine, playing * 4 + request.more_time)?;
     let first = card.session_wav(1);
     let (stats, _trace) = card.finish()?;
     let said = fs::read_to_string(folder.path().join("guest.log")).unwrap_or_default();
@@ -222,8 +225,8 @@ fn boot(artefacts: &Artefacts, folder: &Path, song_bytes: u64) -> Result<ChildGu
 }
 
 /// Waits for the guest's end. `false`: it did not come in time.
-fn wait(mut machine: ChildGuard, song: Duration) -> Result<bool, Error> {
-    match machine.wait(BOOT_MAX + song * 4, || Ok(()))? {
+fn wait(mut machine: ChildGuard, steps: Duration) -> Result<bool, Error> {
+    match machine.wait(BOOT_MAX + steps, || Ok(()))? {
         Some(status) => Ok(status.success()),
         None => machine.kill().map(|()| false),
     }
