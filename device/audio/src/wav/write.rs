@@ -79,15 +79,6 @@ impl WavFile {
         if self.waiting.len() >= WAITING_BYTES_MAX { self.flush() } else { Ok(()) }
     }
 
-    /// How many bytes it can still take.
-    pub fn room(&self) -> u64 {
-        if !self.seekable || self.recording {
-            return u64::MAX;
-        }
-        let used = self.data_bytes + self.waiting.len() as u64;
-        u64::from(DATA_BYTES_MAX).saturating_sub(used)
-    }
-
     /// Makes everything that was added visible to others.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.waiting.is_empty() {
@@ -98,13 +89,21 @@ impl WavFile {
             self.waiting.clear();
             return Ok(());
         }
+        let all = self.data_bytes.saturating_add(self.waiting.len() as u64);
+        let short = u32::try_from(all).ok().filter(|bytes| *bytes <= DATA_BYTES_MAX);
+        if short.is_none() && !self.recording {
+            // What is there stays a valid file.
+            self.waiting.clear();
+            let why = "a WAV file ends at 4 GiB, and this one has no room for longer lengths";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
         // By place, so that a write that failed in the middle (a full disk) can be tried again.
         let end = self.header_bytes as u64 + self.data_bytes;
         self.file.seek(SeekFrom::Start(end))?;
         self.file.write_all(&self.waiting)?;
-        self.data_bytes = self.data_bytes.saturating_add(self.waiting.len() as u64);
+        self.data_bytes = all;
         self.waiting.clear();
-        match u32::try_from(self.data_bytes).ok().filter(|bytes| *bytes <= DATA_BYTES_MAX) {
+        match short {
             Some(data) if !self.long => self.write_lengths(data),
             _ => self.write_long_lengths(),
         }
@@ -178,7 +177,6 @@ mod tests {
             let before = u64::from(DATA_BYTES_MAX) - 4;
             file.file.set_len(header.len() as u64 - 4 + before).unwrap();
             file.data_bytes = before;
-            assert_eq!(file.room(), u64::MAX);
             for (count, magic) in [(1, b"RIFF"), (2, b"RF64"), (3, b"RF64")] {
                 file.add(&[5, 6, 7, count]).unwrap();
                 file.flush().unwrap();
@@ -197,6 +195,30 @@ mod tests {
                 file.file.write_all_at(half, 0).unwrap();
                 assert_eq!(Samples::open(&path).unwrap().bytes(), before + 12);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_recording_ends_at_4_gib_with_an_error_and_stays_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let mut file = WavFile::create(&path, FORMAT).unwrap();
+        file.add(&[1, 2, 3, 4]).unwrap();
+        file.flush().unwrap();
+        let before = u64::from(DATA_BYTES_MAX) / 4 * 4;
+        file.file.set_len(file.header_bytes as u64 + before).unwrap();
+        file.data_bytes = before - 4;
+        file.add(&[5, 6, 7, 8]).unwrap();
+        file.flush().unwrap();
+        for _ in 0..2 {
+            file.add(&[9, 9, 9, 9]).unwrap();
+            assert_eq!(file.flush().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+            assert!(file.flush().is_ok(), "said once for what was added");
+            let samples = Samples::open(&path).unwrap();
+            assert_eq!((samples.bytes(), samples.warnings()), (before, &[][..]));
+            let mut last = [0; 4];
+            samples.read_at(before - 4, &mut last).unwrap();
+            assert_eq!(last, [5, 6, 7, 8]);
         }
     }
 
