@@ -8,6 +8,7 @@ rem 3 this Windows would not load the driver, 4 no card, 5 a restart is needed, 
 setlocal EnableExtensions
 cd /d "%~dp0"
 set "card=@HARDWARE_ID@"
+set "virtio=@VIRTIO_HARDWARE_ID@"
 set "oldest=@OLDEST_BUILD@"
 set "lockstep="
 if /i "%~1"=="/lockstep" set "lockstep=1"
@@ -97,13 +98,13 @@ exit /b 6
 :added
 if defined lockstep (
     echo   Setting Lockstep = 1 for every Ringwave card, and starting it again.
-    powershell -NoProfile -Command "$ErrorActionPreference = 'Stop'; Get-PnpDevice -PresentOnly | Where-Object { $_.InstanceId.StartsWith('%card%') } | ForEach-Object { $i = $_.InstanceId; Set-ItemProperty -LiteralPath ('HKLM:\SYSTEM\CurrentControlSet\Enum\' + $i + '\Device Parameters') -Name Lockstep -Type DWord -Value 1; Disable-PnpDevice -InstanceId $i -Confirm:$false; Enable-PnpDevice -InstanceId $i -Confirm:$false }"
+    powershell -NoProfile -Command "$ErrorActionPreference = 'Stop'; Get-PnpDevice -PresentOnly | Where-Object { $_.InstanceId.StartsWith('%card%') -or $_.InstanceId.StartsWith('%virtio%') } | ForEach-Object { $i = $_.InstanceId; Set-ItemProperty -LiteralPath ('HKLM:\SYSTEM\CurrentControlSet\Enum\' + $i + '\Device Parameters') -Name Lockstep -Type DWord -Value 1; Disable-PnpDevice -InstanceId $i -Confirm:$false; Enable-PnpDevice -InstanceId $i -Confirm:$false }"
     if errorlevel 1 echo   That failed. The value counts after a restart of Windows, if it was set.
 )
 
 echo Ringwave: 5 of 5: the card
 set "status="
-for /f "tokens=1-4" %%a in ('powershell -NoProfile -Command "Get-PnpDevice -PresentOnly | Where-Object { $_.InstanceId.StartsWith('%card%') } | ForEach-Object { $i = $_.InstanceId; $p = { param($k) (Get-PnpDeviceProperty -InstanceId $i -KeyName $k).Data }; 'card {0} {1} {2}' -f [int](& $p DEVPKEY_Device_ProblemCode), (& $p DEVPKEY_Device_DriverVersion), (& $p DEVPKEY_Device_DriverInfPath) }"') do (
+for /f "tokens=1-4" %%a in ('powershell -NoProfile -Command "Get-PnpDevice -PresentOnly | Where-Object { $_.InstanceId.StartsWith('%card%') -or $_.InstanceId.StartsWith('%virtio%') } | ForEach-Object { $i = $_.InstanceId; $p = { param($k) (Get-PnpDeviceProperty -InstanceId $i -KeyName $k).Data }; 'card {0} {1} {2}' -f [int](& $p DEVPKEY_Device_ProblemCode), (& $p DEVPKEY_Device_DriverVersion), (& $p DEVPKEY_Device_DriverInfPath) }"') do (
     if "%%a"=="card" (
         set "status=%%b"
         set "version=%%c"
@@ -111,8 +112,8 @@ for /f "tokens=1-4" %%a in ('powershell -NoProfile -Command "Get-PnpDevice -Pres
     )
 )
 if not defined status (
-    echo   The driver is in the driver store, but this machine has no card "%card%".
-    echo   With QEMU: start "ringwave serve" on the host and give QEMU the device vfio-user-pci.
+    echo   The driver is in the driver store, but this machine has no card "%card%" and no virtio sound device "%virtio%".
+    echo   With QEMU: start "ringwave serve" on the host and give QEMU the device vfio-user-pci; or give it virtio-sound-pci.
     exit /b 4
 )
 if "%result%"=="3010" goto restart

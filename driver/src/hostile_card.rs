@@ -17,26 +17,21 @@ use std::cell::RefCell;
 use std::ptr::null_mut;
 use std::rc::Rc;
 
-use nt::event::{Event, Kind};
 use nt::host;
 use nt::sys::_DEVICE_POWER_STATE::{PowerDeviceD0, PowerDeviceD3};
-use nt::sys::MDL;
-use portcls_sys::interfaces::{
-    AdapterPowerManagement2, Miniport, MiniportWaveRTInputStream, MiniportWaveRTOutputStream,
-    MiniportWaveRTStream, MiniportWaveRTStreamNotification,
-};
-use portcls_sys::ks::{KSAUDIO_POSITION, KSAUDIO_PRESENTATION_POSITION, KSRTAUDIO_HWREGISTER, KSSTATE};
-use portcls_sys::{Com, Out};
+use portcls_sys::Com;
+use portcls_sys::interfaces::{AdapterPowerManagement2, MiniportWaveRTStream};
+use portcls_sys::ks::KSSTATE;
 use ringwave_regs::{format as sample, global, pages, stream as regs};
 
 use crate::adapter::Adapter;
-use crate::adapter::jacks::JackListener;
-use crate::hw::format::{AudioFormat, CHANNELS_MAX, RATES, SampleFormat};
+use crate::hw::format::{CHANNELS_MAX, RATES, SampleFormat};
 use crate::hw::ringwave::{Ringwave, memory_card::MemoryCard};
 use crate::hw::{Card, Endpoint, STREAMS_MAX};
 use crate::registry::RegistryConfig;
-use crate::wave::fake_port::{Account, FakePort};
-use crate::wave::stream::Stream;
+
+pub mod client;
+use client::{Client, Driven, Jacks, describe};
 
 /// Where its registers are, for each thread.
 const PHYSICAL: u64 = 0x7_0000_0000;
@@ -187,17 +182,25 @@ impl HostileCard {
         put(self.memory.pages, offset, value);
     }
 
+    /// The driver is called anew.
+    fn count_anew(&self) {
+        self.liar.borrow_mut().reads = 0;
+    }
+
+    /// A word of a page says something.
+    fn say(&self, stream: u32, field: u8, value: u32) {
+        let page = pages::status_page(stream).unwrap();
+        self.page_set(page + u32::from(field % 36) * 4, value);
+    }
+}
+
+impl Driven for HostileCard {
     fn call(&self) -> Option<u8> {
         self.liar.borrow_mut().script.call()
     }
 
     fn number(&self) -> u32 {
         self.liar.borrow_mut().script.number()
-    }
-
-    /// The driver is called anew.
-    fn count_anew(&self) {
-        self.liar.borrow_mut().reads = 0;
     }
 
     /// It plays or records so many packets of a millisecond.
@@ -210,12 +213,6 @@ impl HostileCard {
         self.page_set(at(pages::status::PACKET_CLOCK), packets.wrapping_mul(1_000_000));
         self.page_set(at(pages::status::RATE_NUM), 48);
         self.page_set(at(pages::status::RATE_DEN), 1_000_000);
-    }
-
-    /// A word of a page says something.
-    fn say(&self, stream: u32, field: u8, value: u32) {
-        let page = pages::status_page(stream).unwrap();
-        self.page_set(page + u32::from(field % 36) * 4, value);
     }
 }
 
@@ -239,53 +236,6 @@ fn put(bar: *mut u8, offset: u32, value: u32) {
 fn get(bar: *mut u8, offset: u32) -> u32 {
     // SAFETY: as above.
     u32::from_ne_bytes(unsafe { bar.wrapping_add(offset as usize).cast::<[u8; 4]>().read_volatile() })
-}
-
-/// What looks at the jack of a stream when an interrupt comes, as the topology miniport does.
-struct Jack(Com<Adapter>, u32);
-
-// SAFETY: each input is run by one thread.
-unsafe impl Sync for Jack {}
-
-impl JackListener for Jack {
-    fn jack_may_have_changed(&self) {
-        let _ = self.0.card().unplugged(self.1);
-    }
-}
-
-/// A listener for the jack of each stream. None is added: they stay where they are.
-struct Jacks(Vec<Jack>);
-
-impl Jacks {
-    fn listen(adapter: &Com<Adapter>) -> Self {
-        let jacks = Self((0..STREAMS_MAX).map(|stream| Jack(adapter.clone(), stream)).collect());
-        // SAFETY: `drop` has the adapter forget each before it goes.
-        let listeners: &'static [Jack] =
-            unsafe { std::slice::from_raw_parts(jacks.0.as_ptr(), jacks.0.len()) };
-        for listener in listeners {
-            // SAFETY: as above.
-            unsafe { adapter.jacks().listen(listener.1, listener) };
-        }
-        jacks
-    }
-}
-
-impl Drop for Jacks {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|jack| jack.0.jacks().forget(jack.1));
-        host::run_dpcs();
-    }
-}
-
-/// An open stream and what its client has of it.
-struct Client {
-    stream: Com<Stream>,
-    number: u32,
-    captures: bool,
-    port: Rc<RefCell<Account>>,
-    buffer: Option<(*mut MDL, u32)>,
-    event: Event,
-    registered: bool,
 }
 
 /// Lets the driver find the card that `input` describes, and use it until the input ends.
@@ -347,24 +297,6 @@ fn use_card(card: &HostileCard, found: Ringwave, mode: u8) {
     clients.drain(..).for_each(Client::close);
 }
 
-/// The filters of every endpoint, as PortCls is given them.
-fn describe(adapter: &Com<Adapter>, config: RegistryConfig) {
-    let (mut speakers, mut microphones) = (0, 0);
-    for endpoint in (0..STREAMS_MAX).map_while(|stream| adapter.card().endpoint(stream)) {
-        let number = if endpoint.captures() { &mut microphones } else { &mut speakers };
-        if crate::names::endpoint(endpoint.direction, *number).is_none() {
-            return; // the start fails: no names
-        }
-        let topology = crate::topology::new_miniport(adapter.clone(), endpoint, *number).unwrap();
-        let wave = crate::wave::new_miniport(adapter.clone(), endpoint, config).unwrap();
-        *number += 1;
-        let mut filter = core::ptr::null();
-        wave.get_description(Out::new(&mut filter)).unwrap();
-        topology.get_description(Out::new(&mut filter)).unwrap();
-        assert!(!filter.is_null());
-    }
-}
-
 /// One thing that is asked of the driver.
 fn step(
     card: &HostileCard,
@@ -423,138 +355,10 @@ fn is_gone(card: &HostileCard, adapter: &Com<Adapter>, clients: &[Client]) {
     }
 }
 
-impl Client {
-    fn open(
-        card: &HostileCard,
-        adapter: &Com<Adapter>,
-        config: RegistryConfig,
-        number: usize,
-    ) -> Option<Self> {
-        let endpoint = adapter.card().endpoint(u32::try_from(number).unwrap())?;
-        let kind = card.call().unwrap_or(0);
-        let format = AudioFormat {
-            sample: SampleFormat::ALL[usize::from(kind & 3)],
-            channels: u32::from((kind >> 2) & 7) + 1,
-            rate: RATES[usize::from(card.call().unwrap_or(8)) % RATES.len()],
-        };
-        let (port_stream, port) = FakePort::make();
-        let stream = Stream::try_new(adapter.clone(), endpoint, port_stream, format, config).ok()?;
-        let event = Event::try_new(Kind::Synchronization).unwrap();
-        let captures = endpoint.captures();
-        Some(Self { stream, number: endpoint.stream, captures, port, buffer: None, event, registered: false })
-    }
-
-    fn step(&mut self, card: &HostileCard, call: u8) {
-        match call {
-            11..=14 => {
-                let _ = self.stream.set_state(KSSTATE(u32::from(call) - 11));
-            }
-            15 => self.allocate(u32::from(card.call().unwrap_or(2)), card.number() % 0x1_0000),
-            16 => self.free(),
-            17 | 18 => self.judge_position(),
-            19 => {
-                let mut position = KSAUDIO_PRESENTATION_POSITION::default();
-                let _ = self.stream.get_output_stream_presentation_position(Out::new(&mut position));
-            }
-            20 => {
-                let _ = self.stream.get_packet_count(Out::new(&mut 0));
-            }
-            21 | 22 if !self.captures => {
-                let (mut number, flags) = (0, card.call().unwrap_or(0));
-                let _ = self.stream.get_packet_count(Out::new(&mut number));
-                number = number.wrapping_add(u32::from(flags >> 4));
-                let bytes = if flags & 8 != 0 { card.number() } else { 0 };
-                let _ = self.stream.set_write_packet(number, u32::from(flags & 8 != 0), bytes);
-            }
-            21 | 22 => {
-                let (mut number, mut flags, mut counter, mut more) = (0, 0, 0, 0);
-                let _ = self.stream.get_read_packet(
-                    Out::new(&mut number),
-                    Out::new(&mut flags),
-                    Out::new(&mut counter),
-                    Out::new(&mut more),
-                );
-            }
-            23 => {
-                // SAFETY: numbers and a pointer, for which zero is a value.
-                let mut register: KSRTAUDIO_HWREGISTER = unsafe { core::mem::zeroed() };
-                let _ = self.stream.get_position_register(Out::new(&mut register));
-                let _ = self.stream.get_clock_register(Out::new(&mut register));
-            }
-            24 if !self.registered => {
-                self.registered = self.stream.register_notification_event(self.event.as_ptr()).is_ok();
-            }
-            25 => self.unregister(),
-            26 => card.play(self.number, 1),
-            _ => {
-                card.play(self.number, 1);
-                host::run_dpcs();
-                let _ = host::interrupt(0);
-                host::run_dpcs();
-                self.judge_position();
-            }
-        }
-    }
-
-    fn allocate(&mut self, packets: u32, bytes: u32) {
-        if self.buffer.is_some() {
-            return;
-        }
-        let (mut mdl, mut actual, mut offset, mut cache) = (null_mut(), 0, 0, 0);
-        let places = (Out::new(&mut mdl), Out::new(&mut actual), Out::new(&mut offset), Out::new(&mut cache));
-        let (mdl_place, actual_place, offset_place, cache_place) = places;
-        let allocated = if packets == 0 {
-            self.stream.allocate_audio_buffer(bytes, mdl_place, actual_place, offset_place, cache_place)
-        } else {
-            let packets = 1 + packets % 2;
-            self.stream.allocate_buffer_with_notification(
-                packets,
-                bytes,
-                mdl_place,
-                actual_place,
-                offset_place,
-                cache_place,
-            )
-        };
-        if allocated.is_ok() {
-            assert!(actual >= bytes && self.port.borrow().live[&mdl.addr()].bytes() >= actual);
-            self.buffer = Some((mdl, actual));
-        }
-    }
-
-    fn free(&mut self) {
-        self.unregister();
-        if let Some((mdl, actual)) = self.buffer.take() {
-            self.stream.free_buffer_with_notification(mdl, actual);
-        }
-    }
-
-    fn unregister(&mut self) {
-        if std::mem::take(&mut self.registered) {
-            self.stream.unregister_notification_event(self.event.as_ptr()).unwrap();
-        }
-    }
-
-    /// What a client would index its buffer with.
-    fn judge_position(&self) {
-        let mut position = KSAUDIO_POSITION::default();
-        if self.stream.get_position(Out::new(&mut position)).is_ok() {
-            let bytes = self.buffer.map_or(1, |(_, actual)| u64::from(actual));
-            assert!(position.PlayOffset < bytes, "{} of {bytes} bytes", position.PlayOffset);
-            assert_eq!(position.WriteOffset, position.PlayOffset);
-        }
-    }
-
-    fn close(mut self) {
-        self.unregister();
-        let Self { stream, port, .. } = self;
-        drop(stream);
-        assert!(port.borrow().live.is_empty(), "pages are left");
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use portcls_sys::Out;
+    use portcls_sys::interfaces::MiniportWaveRTOutputStream;
     use proptest::prelude::*;
     use proptest::test_runner::RngSeed;
 

@@ -29,6 +29,8 @@ pub mod default_format;
 pub mod entry;
 #[cfg(any(test, feature = "hostile-card"))]
 pub mod hostile_card;
+#[cfg(any(test, feature = "hostile-card"))]
+pub mod hostile_virtio;
 pub mod hw;
 pub mod names;
 #[cfg(test)]

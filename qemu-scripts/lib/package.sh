@@ -27,9 +27,9 @@ build_tools() {
 
 # The INF, then the catalog of the folder's image and INF. $1 folder
 make_catalog() {
-    local hwid
-    hwid=$("$tools/ringwave-inf" hardware-ids "$1/ringwave.inf")
-    "$tools/ringwave-catalog" make --out "$1/ringwave.cat" --hwid "$hwid" --os 10_X64 "$1/ringwave.sys" "$1/ringwave.inf" >>"$log"
+    local hwid hwids=()
+    while IFS= read -r hwid; do hwids+=(--hwid "$hwid"); done < <("$tools/ringwave-inf" hardware-ids "$1/ringwave.inf")
+    "$tools/ringwave-catalog" make --out "$1/ringwave.cat" "${hwids[@]}" --os 10_X64 "$1/ringwave.sys" "$1/ringwave.inf" >>"$log"
 }
 
 make_inf() {
@@ -44,15 +44,17 @@ copy_text() {
         text=${text//@$key@/"$(sed -n "s/^$key=//p" "$repo/driver/package/$3.txt")"}
     done
     text=${text//@VERSION@/"$version"}
-    text=${text//@HARDWARE_ID@/"$hardware_id"}
+    text=${text//@HARDWARE_ID@/"${hardware_ids[0]}"}
+    text=${text//@VIRTIO_HARDWARE_ID@/"${hardware_ids[1]}"}
     text=${text//@OLDEST_BUILD@/"$oldest_build"}
     printf '%s\n' "$text" | sed 's/\r*$/\r/' >"$2"
 }
 
 # Everything for people. $1 folder $2 the variant
 add_texts() {
-    local name hardware_id oldest_build
-    hardware_id=$("$tools/ringwave-inf" hardware-ids "$1/ringwave.inf")
+    local name hardware_ids oldest_build
+    mapfile -t hardware_ids < <("$tools/ringwave-inf" hardware-ids "$1/ringwave.inf")
+    [ "${#hardware_ids[@]}" = 2 ] || die "not two hardware ids in $1/ringwave.inf"
     oldest_build=$(sed -nE 's/^%Provider% = .*NTamd64\.10\.0\.\.\.([0-9]+).*/\1/p' "$1/ringwave.inf")
     [ -n "$oldest_build" ] || die "no oldest Windows in the manufacturer's line of $1/ringwave.inf"
     for name in install.cmd uninstall.cmd README.txt; do copy_text "$repo/driver/package/$name" "$1/$name" "$2"; done

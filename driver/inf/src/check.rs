@@ -96,25 +96,25 @@ impl Findings {
 
 /// What the manufacturer's line leads to.
 pub(crate) struct Model<'a> {
-    /// The models section.
+    /// The models section: a line for each kind of card, all with the same install section.
     pub models: &'a Section,
-    /// The model's line: install section, hardware id.
+    /// The first model's line: install section, hardware id.
     pub entry: &'a Entry,
 }
 
-/// The one model of the INF, if its sections lead to it.
+/// The models of the INF, if its sections lead to them and they are installed alike.
 pub(crate) fn model(inf: &Inf) -> Option<Model<'_>> {
     let [manufacturer] = &inf.section("Manufacturer")?.entries[..] else { return None };
     let name = format!("{}.{}", manufacturer.field(0), manufacturer.field(1));
     let models = inf.section(&name)?;
-    let [entry] = &models.entries[..] else { return None };
-    Some(Model { models, entry })
+    let [entry, others @ ..] = &models.entries[..] else { return None };
+    others.iter().all(|other| other.field(0) == entry.field(0)).then_some(Model { models, entry })
 }
 
-/// The hardware ids that the INF's model matches; none when nothing leads to a model.
+/// The hardware ids that the INF's models match; none when nothing leads to a model.
 pub fn hardware_ids(inf: &Inf) -> Vec<String> {
-    let fields = model(inf).map_or(&[][..], |model| &model.entry.fields[..]);
-    fields.iter().skip(1).map(|field| inf.expand(field)).collect()
+    let entries = model(inf).map_or(&[][..], |model| &model.models.entries[..]);
+    entries.iter().flat_map(|entry| entry.fields.iter().skip(1)).map(|field| inf.expand(field)).collect()
 }
 
 /// A section of the device: its install section for NT with a suffix, such as `.HW`.

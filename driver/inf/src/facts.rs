@@ -8,6 +8,7 @@ use portcls_sys::guid::{
 use ringwave_driver::default_format::STANDARD;
 use ringwave_driver::hw::Direction;
 use ringwave_driver::hw::format::{AudioFormat, Capabilities};
+use ringwave_driver::hw::virtio;
 use ringwave_driver::names;
 use ringwave_regs::pci;
 
@@ -65,9 +66,11 @@ impl Date {
 /// One fact: the mark that names it in the INX, and its value as the INF writes it.
 pub type Fact = (&'static str, String);
 
-/// The hardware id that the INF matches: the card's vendor and device.
-pub fn hardware_id() -> String {
-    format!(r"PCI\VEN_{:04X}&DEV_{:04X}", pci::VENDOR, pci::DEVICE)
+/// The hardware ids that the INF matches, one for each model: the Ringwave card's, and that of every virtio
+/// sound device.
+pub fn hardware_ids() -> [String; 2] {
+    [(pci::VENDOR, pci::DEVICE), virtio::PCI_ID]
+        .map(|(vendor, device)| format!(r"PCI\VEN_{vendor:04X}&DEV_{device:04X}"))
 }
 
 /// The workspace's version with the fourth number that Windows wants.
@@ -181,10 +184,12 @@ const JACK_MARKS: [Option<&str>; 2 * names::IN_THE_INF] = [
 /// All facts for an INF of this day.
 pub fn all(date: Date) -> Vec<Fact> {
     let Date { year, month, day } = date;
+    let [ringwave, virtio] = hardware_ids();
     let quoted = |text: String| format!("\"{text}\"");
     let mut facts = vec![
         ("driver-version", format!("{month:02}/{day:02}/{year:04},{}", version())),
-        ("hardware-id", hardware_id()),
+        ("hardware-id", ringwave),
+        ("virtio-hardware-id", virtio),
         ("message-limit", pci::MSI_MESSAGES_MAX.to_string()),
         ("contiguous-buffer", quoted(text(names::CONTIGUOUS_BUFFER))),
         ("position-register", quoted(text(names::POSITION_REGISTER))),
@@ -233,6 +238,7 @@ mod tests {
         let facts = all(date);
         let fact = |mark| facts.iter().find(|fact| fact.0 == mark).map(|fact| fact.1.as_str());
         assert_eq!(fact("hardware-id"), Some(r"PCI\VEN_1234&DEV_5257"));
+        assert_eq!(fact("virtio-hardware-id"), Some(r"PCI\VEN_1AF4&DEV_1059"));
         assert_eq!(fact("wave"), Some("\"Wave\""));
         assert_eq!(fact("topologyin4"), Some("\"TopologyIn4\""));
         assert_eq!(fact("jack-microphone4"), Some("\"{EE5FB635-BCD6-4B95-9189-0EAE5AF7744B}\""));

@@ -79,7 +79,8 @@ fn fill(content: &str, value: &str) -> Option<String> {
 fn without_remarks_on_marks(inf: &str) -> String {
     let body = inf.split_once("\r\n\r\n").map_or(inf, |(_, body)| body);
     format!(
-        "; ringwave.inf: installs the WaveRT driver for the Ringwave sound card on Windows 10 (1809) and later, x64.\r\n\
+        "; ringwave.inf: installs the WaveRT driver for the Ringwave sound card and for virtio sound devices on\r\n\
+         ; Windows 10 (1809) and later, x64.\r\n\
          ; Made from ringwave.inx by ringwave-inf: change it there.\r\n\r\n{body}"
     )
 }

@@ -21,7 +21,7 @@ fn the_inf_that_ships_keeps_every_rule() {
     assert_eq!(check::check(inf().as_bytes()), []);
     assert_eq!(
         check::hardware_ids(&ringwave_inf::parse::Inf::parse(&inf()).expect("an INF")),
-        [r"PCI\VEN_1234&DEV_5257"]
+        [r"PCI\VEN_1234&DEV_5257", r"PCI\VEN_1AF4&DEV_1059"]
     );
 }
 
@@ -67,6 +67,9 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("service", "Ringwave,0x00000002", "Ringwave,0x00000000"),
     ("service", "StartType     = 3", "StartType     = 0"),
     ("hardware-id", "DEV_5257", "DEV_5258"),
+    ("hardware-id", "VEN_1AF4&DEV_1059", "VEN_1AF4&DEV_1059,PCI\\CC_0401"),
+    ("hardware-id", "%Device.Virtio% = Ringwave,PCI\\VEN_1AF4&DEV_1059\r\n", ""),
+    ("decoration", "%Device.Virtio% = Ringwave,", "%Device.Virtio% = Ringwave.HW.AddReg,"),
     ("hkr", "HKR,,Driver,,", "HKLM,,Driver,,"),
     ("values", "IdlePowerState,1,", "IdlePowerState,,"),
     ("values", "MSISupported,0x00010001,1", "MSISupported,0x00010001,yes"),

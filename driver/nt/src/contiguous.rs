@@ -1,11 +1,17 @@
 //! Physically contiguous memory that a card may read and write: small things of the driver's own (the DMA
-//! self-test's page, the pages of a scatter-gather table). A stream's cyclic buffer never comes from here but
+//! self-test's page, the pages of a scatter-gather table, a queue). A stream's cyclic buffer never comes from here but
 //! from IPortWaveRTStream.
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
 use crate::sys::LargeInteger as _;
 use crate::sys::{self, MM_ANY_NODE_OK, PAGE_READWRITE, PHYSICAL_ADDRESS};
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
+
+/// Numbers that are read and written in one access.
+pub trait Number: Copy + Default {}
+impl Number for u16 {}
+impl Number for u32 {}
+impl Number for u64 {}
 
 /// Zeroed, cached, not executable, contiguous memory; page aligned.
 pub struct ContiguousMemory {
@@ -53,6 +59,36 @@ impl ContiguousMemory {
         (offset < self.bytes).then(|| unsafe { self.base.as_ptr().add(offset).read_volatile() })
     }
 
+    /// Reads a number that a device may change at any time, in one access; 0 outside, and at an offset that
+    /// is no multiple of its size (debug builds stop, for it is our own mistake).
+    pub fn load<N: Number>(&self, offset: usize) -> N {
+        // SAFETY: `at` answers aligned places inside the allocation, and any bits make a number.
+        self.at::<N>(offset).map_or_else(N::default, |place| unsafe { place.read_volatile() })
+    }
+
+    /// Writes a number in one access; lost where [`load`](Self::load) reads 0. In order with other accesses
+    /// of this processor only as the processor keeps them: fences are the caller's.
+    pub fn store<N: Number>(&self, offset: usize, value: N) {
+        if let Some(place) = self.at::<N>(offset) {
+            // SAFETY: `at` answers aligned places inside the allocation.
+            unsafe { place.write_volatile(value) }
+        }
+    }
+
+    fn at<N>(&self, offset: usize) -> Option<*mut N> {
+        let fits = offset.checked_add(size_of::<N>()).is_some_and(|end| end <= self.bytes);
+        let good = fits && offset.is_multiple_of(align_of::<N>());
+        debug_assert!(good, "access at {offset:#x} of {:#x}", self.bytes);
+        // SAFETY: the offset is inside the allocation, which begins at a page.
+        good.then(|| unsafe { self.base.as_ptr().add(offset).cast() })
+    }
+
+    /// Zeroes all of it.
+    pub fn clear(&self) {
+        // SAFETY: memory of that size. Not volatile: nobody is told of the memory while it is cleared.
+        unsafe { self.base.as_ptr().write_bytes(0, self.bytes) };
+    }
+
     /// Writes as many of the bytes as fit from `offset` on, and answers how many; visible to the device
     /// before any later register write.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> usize {
@@ -85,6 +121,10 @@ mod tests {
         assert!((0..4096).all(|offset| memory.read(offset) == Some(0)));
         assert_eq!(memory.write(4094, &[1, 2, 3]), 2);
         assert_eq!((memory.read(4095), memory.read(4096)), (Some(2), None));
+        memory.store(8, 0x1122_3344_5566_7788_u64);
+        assert_eq!((memory.load::<u16>(10), memory.load::<u32>(12)), (0x5566, 0x1122_3344));
+        memory.clear();
+        assert_eq!(memory.load::<u64>(8), 0);
         assert_eq!(memory.physical() % 4096, 0);
         assert_eq!(ContiguousMemory::try_new(0, u64::MAX).err(), Some(STATUS_INVALID_PARAMETER));
     }

@@ -116,7 +116,7 @@ pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
     base
 }
 
-/// What fake device memory does when 32 bits of it were written: the offset and the value.
+/// What fake device memory does when at most 32 bits of it were written: the offset and the value.
 type Reaction = Rc<dyn Fn(usize, u32)>;
 
 /// What fake device memory does before it is read at an offset.
@@ -138,9 +138,9 @@ pub fn on_read(physical: u64, reaction: impl Fn(usize) + 'static) {
     BEFORE_READS.with_borrow_mut(|reactions| reactions.push((base as usize, bytes, Rc::new(reaction))));
 }
 
-/// 32 bits were written to mapped device memory.
-pub(crate) fn wrote(place: *mut u32, value: u32) {
-    for (offset, reaction) in set_for(&REACTIONS, place as usize) {
+/// At most 32 bits were written to mapped device memory.
+pub(crate) fn wrote(place: usize, value: u32) {
+    for (offset, reaction) in set_for(&REACTIONS, place) {
         reaction(offset, value);
     }
 }
@@ -160,6 +160,13 @@ fn set_for<F: Clone>(all: &'static std::thread::LocalKey<Ranges<F>>, place: usiz
     };
     // A copy: a reaction may set another.
     all.with_borrow(|all| all.iter().filter_map(at).collect())
+}
+
+/// Takes fake device memory away, with what was set for it.
+pub fn forget_io_space(physical: u64) {
+    let Some((base, _)) = IO_SPACE.with_borrow_mut(|space| space.remove(&physical)) else { return };
+    REACTIONS.with_borrow_mut(|all| all.retain(|(start, ..)| *start != base as usize));
+    BEFORE_READS.with_borrow_mut(|all| all.retain(|(start, ..)| *start != base as usize));
 }
 
 /// Mappings of device memory that are not taken away yet.

@@ -3,7 +3,7 @@
 //! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the
 //!   public DDI pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
 //! * The other modules are the safe face, one idea each: [`bus`], [`pool`], [`spinlock`], [`mutex`],
-//!   [`event`], [`dpc`], [`mmio`], [`fence`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`],
+//!   [`event`], [`dpc`], [`mmio`], [`fence`], [`gate`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`],
 //!   [`text`], [`klog`].
 //!
 //! Three worlds compile this crate:
@@ -29,6 +29,7 @@ pub mod contiguous;
 pub mod dpc;
 pub mod event;
 pub mod fence;
+pub mod gate;
 #[cfg(not(windows))]
 pub mod host;
 pub mod interrupt;

@@ -46,33 +46,58 @@ impl MappedIo {
         self.base.as_ptr()
     }
 
+    /// Reads 8 bits.
+    pub fn read8(&self, offset: usize) -> u8 {
+        self.read(offset).unwrap_or(u8::MAX)
+    }
+
+    /// Reads 16 bits at a byte offset that is a multiple of 2.
+    pub fn read16(&self, offset: usize) -> u16 {
+        self.read(offset).unwrap_or(u16::MAX)
+    }
+
     /// Reads 32 bits at a byte offset that is a multiple of 4.
     pub fn read32(&self, offset: usize) -> u32 {
-        self.at::<u32>(offset).map_or(u32::MAX, |place| {
-            #[cfg(not(windows))]
-            crate::host::reading(place as usize);
-            // SAFETY: `at` answers aligned places inside the mapping.
-            unsafe { place.read_volatile() }
-        })
+        self.read(offset).unwrap_or(u32::MAX)
     }
 
     /// Reads 64 bits at a byte offset that is a multiple of 8, in one access.
     pub fn read64(&self, offset: usize) -> u64 {
-        self.at::<u64>(offset).map_or(u64::MAX, |place| {
-            #[cfg(not(windows))]
-            crate::host::reading(place as usize);
-            // SAFETY: `at` answers aligned places inside the mapping.
-            unsafe { place.read_volatile() }
-        })
+        self.read(offset).unwrap_or(u64::MAX)
+    }
+
+    /// Writes 8 bits.
+    pub fn write8(&self, offset: usize, value: u8) {
+        self.write(offset, value);
+    }
+
+    /// Writes 16 bits at a byte offset that is a multiple of 2.
+    pub fn write16(&self, offset: usize, value: u16) {
+        self.write(offset, value);
     }
 
     /// Writes 32 bits at a byte offset that is a multiple of 4.
     pub fn write32(&self, offset: usize, value: u32) {
-        if let Some(place) = self.at::<u32>(offset) {
+        self.write(offset, value);
+    }
+
+    /// One access; `None` outside.
+    fn read<T>(&self, offset: usize) -> Option<T> {
+        self.at::<T>(offset).map(|place| {
+            #[cfg(not(windows))]
+            crate::host::reading(place as usize);
+            // SAFETY: `at` answers aligned places inside the mapping; the callers read numbers.
+            unsafe { place.read_volatile() }
+        })
+    }
+
+    /// One access of at most 32 bits; lost outside.
+    fn write<T: Copy + Into<u32>>(&self, offset: usize, value: T) {
+        if let Some(place) = self.at::<T>(offset) {
             // SAFETY: `at` answers aligned places inside the mapping.
             unsafe { place.write_volatile(value) }
             #[cfg(not(windows))]
-            crate::host::wrote(place, value);
+            crate::host::wrote(place as usize, value.into());
         }
     }
 
@@ -123,10 +148,15 @@ mod tests {
         assert_eq!(io.read32(0), 0);
         io.write64(8, 0x5566_7788_99AA_BBCC);
         assert_eq!((io.read32(8), io.read32(12)), (0x99AA_BBCC, 0x5566_7788));
+        io.write16(10, 0x1234);
+        io.write8(9, 0x56);
+        assert_eq!((io.read32(8), io.read16(10), io.read8(9)), (0x1234_56CC, 0x1234, 0x56));
         drop(io);
         assert_eq!(host::io_mappings(), 0, "the mapping leaked");
         // SAFETY: refused, nothing is mapped.
         unsafe {
+            assert!(MappedIo::map(0x1_0000_0800, 0x800).is_ok(), "a part of it");
+            assert_eq!(MappedIo::map(0x1_0000_0800, 0x801).err(), Some(STATUS_INSUFFICIENT_RESOURCES));
             assert_eq!(MappedIo::map(0x2_0000_0000, 0x1000).err(), Some(STATUS_INSUFFICIENT_RESOURCES));
             assert_eq!(MappedIo::map(u64::MAX, 0x1000).err(), Some(STATUS_INVALID_PARAMETER));
         }

@@ -97,10 +97,12 @@ impl StartedDevice {
 }
 
 /// The memory resources as a card needs them; they come in the order of the BARs.
+// Not inlined: as the probe.
+#[inline(never)]
 fn memory(resources: &ComRef<IResourceList>) -> Resources {
     let mut indices = 0..;
     Resources([(); _].map(|()| {
         let range = resources.memory(indices.next()?)?;
-        Some(MemoryRange { address: range.start, bytes: usize::try_from(range.length).ok()? })
+        Some(MemoryRange { address: range.start, raw: range.raw, bytes: usize::try_from(range.length).ok()? })
     }))
 }

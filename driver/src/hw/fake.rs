@@ -199,8 +199,8 @@ impl Card for FakeCard {
     fn packet_frames_min(&self, _stream: u32, rate: u32) -> u32 {
         (rate / 1000).max(8)
     }
-    fn fifo_frames(&self, _stream: u32, rate: u32, packet_frames: u32) -> u32 {
-        fifo_frames(rate, packet_frames)
+    fn fifo_frames(&self, _stream: u32, rate: u32, geometry: Option<&BufferGeometry>) -> u32 {
+        fifo_frames(rate, geometry.map_or(u32::MAX, BufferGeometry::packet_frames))
     }
     fn attach(&self, _stream: u32, pages: &dyn PageList, bytes: u32) -> NtResult {
         at_passive_level();

@@ -4,6 +4,12 @@
 //! Everything above this module (adapter, miniports, streams) knows a card only through [`Card`]. Nothing in
 //! it knows PortCls or the miniports, and what is one card's own (registers, tables, queues) stays in that
 //! card's module.
+//!
+//! The cards differ in who moves sound. A Ringwave card is told where the buffer is and fetches it itself; it
+//! says where it stands in pages of its own. A virtio device ([`virtio`]) gets messages, from
+//! [`Card::set_state`], [`Card::mark`] and [`Card::on_interrupt`], and where it stands is what came back: its
+//! clock is the performance counter, and its [`Card::status`] looks at the used ring, which is memory. So
+//! nobody above pumps: the DPC calls `on_interrupt` before it looks at streams, and that is enough for both.
 
 pub mod endpoint;
 #[cfg(test)]
@@ -14,6 +20,7 @@ mod probe;
 pub mod ringwave;
 pub mod segments;
 pub mod status;
+pub mod virtio;
 
 use core::ptr::NonNull;
 
@@ -107,8 +114,8 @@ pub trait Card: Send + Sync {
     fn packet_frames_min(&self, stream: u32, rate: u32) -> u32;
 
     /// Look. How far ahead of the position the card fetches what a client stores by position, and how far a
-    /// recording lags behind it, in frames, for packets of so many frames.
-    fn fifo_frames(&self, stream: u32, rate: u32, packet_frames: u32) -> u32;
+    /// recording lags behind it, in frames, with such a buffer; without one the most that it can be.
+    fn fifo_frames(&self, stream: u32, rate: u32, geometry: Option<&BufferGeometry>) -> u32;
 
     /// Where the cyclic buffer of `stream` is: `bytes` from the first byte of the first page on. The card
     /// makes of it what it needs to reach the pages (a table, a list of descriptors) and keeps that until
@@ -184,10 +191,11 @@ pub trait Card: Send + Sync {
     fn unplugged(&self, stream: u32) -> Option<bool>;
 
     /// Control. Lets the card raise interrupts by what the system granted: a card with MSI-X has to say which
-    /// event raises which message.
+    /// event raises which message. A card may begin to work only here, for it is called at every start and
+    /// every D0 before a stream is used.
     fn enable_interrupts(&self, granted: Granted);
 
-    /// Control. Lets the card raise interrupts no more.
+    /// Control. Lets the card raise interrupts no more. A card may stop all of its streams with that.
     fn disable_interrupts(&self);
 
     /// For the service routine of a line interrupt, above DISPATCH_LEVEL: whether the card asserts the line;

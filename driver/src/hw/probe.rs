@@ -11,12 +11,16 @@ use nt::sys::DEVICE_OBJECT;
 
 use super::Card;
 use super::ringwave::{self, Ringwave};
+use super::virtio::pci::CONFIG_BYTES;
+use super::virtio::{self, VirtioSound};
 
 /// A range of device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRange {
     /// Translated physical address.
     pub address: u64,
+    /// Address on the bus, as the BAR's register holds it.
+    pub raw: u64,
     /// Length in bytes.
     pub bytes: usize,
 }
@@ -49,14 +53,23 @@ impl Resources {
 ///
 /// # Safety
 /// `pdo` is the PDO of a device of this driver that is being started, and `resources` are that device's.
+// Not inlined: what it has on the stack is gone when the rest of the start goes on.
+#[inline(never)]
 pub unsafe fn probe(pdo: *mut DEVICE_OBJECT, resources: &Resources) -> NtResult<Box<dyn Card>> {
     // SAFETY: by contract.
-    match unsafe { pci_id(pdo) } {
-        Ok(ringwave::PCI_ID) => {}
-        Ok((vendor, device)) => {
-            log::error!("PCI device {vendor:04x}:{device:04x} is no card that this driver knows");
-            return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
-        }
+    match unsafe { configuration(pdo) } {
+        Ok(config) => match pci_id(&config) {
+            ringwave::PCI_ID => {}
+            virtio::PCI_ID => {
+                // SAFETY: by contract.
+                let card = unsafe { VirtioSound::find(&config, resources)? };
+                return Ok(card);
+            }
+            (vendor, device) => {
+                log::error!("PCI device {vendor:04x}:{device:04x} is no card that this driver knows");
+                return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
+            }
+        },
         Err(status) => {
             log::warn!(
                 "the bus driver does not tell the device's PCI id: {status:#010x}; its registers decide"
@@ -68,19 +81,24 @@ pub unsafe fn probe(pdo: *mut DEVICE_OBJECT, resources: &Resources) -> NtResult<
     Ok(try_box(card)?)
 }
 
-/// Vendor and device id: the first two words of configuration space.
+/// Configuration space; what the bus driver does not tell of it is 0, but the ids.
 ///
 /// # Safety
 /// As [`probe`].
-unsafe fn pci_id(pdo: *mut DEVICE_OBJECT) -> NtResult<(u16, u16)> {
+unsafe fn configuration(pdo: *mut DEVICE_OBJECT) -> NtResult<[u8; CONFIG_BYTES]> {
     // SAFETY: by contract.
     let bus = unsafe { BusInterface::query(pdo)? };
-    let mut id = [0; 4];
-    if bus.read_config(0, &mut id) != 4 {
+    let mut config = [0; CONFIG_BYTES];
+    if bus.read_config(0, &mut config) < 4 {
         return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
     }
-    let [vendor_low, vendor_high, device_low, device_high] = id;
-    Ok((u16::from_le_bytes([vendor_low, vendor_high]), u16::from_le_bytes([device_low, device_high])))
+    Ok(config)
+}
+
+/// Vendor and device id: the first two words.
+const fn pci_id(config: &[u8; CONFIG_BYTES]) -> (u16, u16) {
+    let [vendor_low, vendor_high, device_low, device_high, ..] = *config;
+    (u16::from_le_bytes([vendor_low, vendor_high]), u16::from_le_bytes([device_low, device_high]))
 }
 
 #[cfg(test)]
@@ -89,6 +107,7 @@ mod tests {
     use nt::status::STATUS_REVISION_MISMATCH;
 
     use super::*;
+    use crate::hw::Endpoint;
     use crate::hw::ringwave::memory_card::MemoryCard;
 
     /// The probe of a card in memory behind a bus, and what it logs.
@@ -117,9 +136,23 @@ mod tests {
     }
 
     #[test]
+    fn a_virtio_sound_device_is_found_by_its_id() {
+        use crate::hw::virtio::simulated::SimulatedDevice;
+        nt::klog::init(log::LevelFilter::Info);
+        let device = SimulatedDevice::new();
+        host::set_bus(Bus { config: device.config().to_vec(), ..Bus::default() });
+        // SAFETY: fake device memory, and a bus that does not look at the device.
+        let found = unsafe { probe(core::ptr::null_mut(), &device.resources()) };
+        let card = found.unwrap();
+        assert!(card.endpoint(1).is_some_and(Endpoint::captures));
+        drop(card);
+        assert_eq!((host::io_mappings(), host::bus_references()), (0, 0));
+    }
+
+    #[test]
     fn a_device_that_is_no_card_of_ours_is_refused_in_one_line_and_not_touched() {
         nt::klog::init(log::LevelFilter::Info);
-        for (vendor, device) in [(0x1AF4, 0x1059), (0x1234, 0x5258), (0xFFFF, 0xFFFF)] {
+        for (vendor, device) in [(0x1AF4, 0x1041), (0x1234, 0x5258), (0xFFFF, 0xFFFF)] {
             let (found, log) =
                 probe_at(0x1_2000_0000 + u64::from(device) * 0x100_0000, bus(vendor, device), |_| ());
             assert_eq!(found, Err(STATUS_DEVICE_CONFIGURATION_ERROR));

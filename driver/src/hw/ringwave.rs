@@ -182,8 +182,8 @@ impl Card for Ringwave {
         regs::packet_frames_min(rate)
     }
 
-    fn fifo_frames(&self, _stream: u32, rate: u32, packet_frames: u32) -> u32 {
-        regs::fifo_frames(rate, packet_frames)
+    fn fifo_frames(&self, _stream: u32, rate: u32, geometry: Option<&BufferGeometry>) -> u32 {
+        regs::fifo_frames(rate, geometry.map_or(u32::MAX, BufferGeometry::packet_frames))
     }
 
     fn attach(&self, stream: u32, pages: &dyn PageList, bytes: u32) -> NtResult {

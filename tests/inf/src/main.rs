@@ -43,6 +43,12 @@ mod probe {
         r"PCI\VEN_1234&DEV_5257&REV_01",
         r"PCI\VEN_1234&DEV_5257",
     ];
+    /// The same of a virtio sound device, as QEMU has it.
+    const VIRTIO: &[&str] = &[
+        r"PCI\VEN_1AF4&DEV_1059&SUBSYS_11001AF4&REV_01",
+        r"PCI\VEN_1AF4&DEV_1059&REV_01",
+        r"PCI\VEN_1AF4&DEV_1059",
+    ];
 
     /// The program's entry.
     #[unsafe(no_mangle)]
@@ -73,6 +79,9 @@ mod probe {
         say(&format!("matches {}", model.hardware_id));
         let section = inf.actual_section(&model.section)?;
         say(&format!("installs [{section}]"));
+        let virtio = inf.model(VIRTIO)?;
+        say(&format!("model {:?}, matches {}", virtio.description, virtio.hardware_id));
+        say(&format!("installs [{}]", inf.actual_section(&virtio.section)?));
 
         for file in inf.lines_of(&section, "CopyFiles")?.into_iter().flatten() {
             for line in inf.lines(&file)? {

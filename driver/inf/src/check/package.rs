@@ -66,19 +66,22 @@ pub fn decoration(inf: &Inf, findings: &mut Findings) {
         );
     }
     if model(inf).is_none() {
-        findings.add(entry.line, "it does not lead to a section with exactly one model");
+        findings.add(entry.line, "it does not lead to a section of models with one install section");
     }
 }
 
-/// The model is the card that the registers crate describes.
+/// The models are the cards that the driver finds by their ids, each with that id alone.
 pub fn hardware_id(inf: &Inf, findings: &mut Findings) {
     if let Some(model) = model(inf) {
-        let id = inf.expand(model.entry.field(1));
-        if id != facts::hardware_id() || model.entry.fields.len() != 2 {
-            findings.add(model.entry.line, format!("the hardware id is not {} alone", facts::hardware_id()));
+        let ids = facts::hardware_ids();
+        let entries = &model.models.entries;
+        for (entry, id) in entries.iter().zip(&ids) {
+            if inf.expand(entry.field(1)) != *id || entry.fields.len() != 2 {
+                findings.add(entry.line, format!("the hardware id is not {id} alone"));
+            }
         }
-        if model.models.entries.len() != 1 {
-            findings.add(model.models.line, "not exactly one model");
+        if entries.len() != ids.len() {
+            findings.add(model.models.line, format!("not exactly {} models", ids.len()));
         }
     }
 }

@@ -202,8 +202,11 @@ pub unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
 }
 
 pub unsafe fn MmMapIoSpaceEx(address: PHYSICAL_ADDRESS, bytes: usize, _protect: u32) -> PVOID {
+    // All of a range, or a part of it.
     let base = IO_SPACE.with_borrow(|space| {
-        space.get(&address.as_u64()).filter(|(_, room)| bytes <= *room).map(|(base, _)| *base)
+        let (start, (base, room)) = space.range(..=address.as_u64()).next_back()?;
+        let offset = usize::try_from(address.as_u64() - start).ok()?;
+        (offset.checked_add(bytes)? <= *room).then(|| base.wrapping_add(offset))
     });
     base.map_or(null_mut(), |base| {
         IO_MAPPINGS.set(IO_MAPPINGS.get() + 1);

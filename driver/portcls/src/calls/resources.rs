@@ -11,8 +11,10 @@ use nt::sys::{
 /// A range of device memory (a BAR).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRange {
-    /// Physical address of the first byte.
+    /// Physical address of the first byte, translated: as the processor sees it.
     pub start: u64,
+    /// The same as the bus sees it: what the BAR's register holds.
+    pub raw: u64,
     /// Bytes.
     pub length: u64,
 }
@@ -29,17 +31,21 @@ pub struct InterruptResource {
 }
 
 impl ComRef<IResourceList> {
-    /// Memory range `index` (0 the first) in the order of the device's memory BARs, as the processor sees it.
+    /// Memory range `index` (0 the first) in the order of the device's memory BARs.
     pub fn memory(&self, index: u32) -> Option<MemoryRange> {
         // Ranges of 4 GiB and more are a type of their own; a device of ours has none, but then they come
         // after the others.
         // SAFETY: no pointers go in.
         let plain = unsafe { self.number_of_entries_of_type(CmResourceTypeMemory) };
-        if index < plain {
-            self.translated(CmResourceTypeMemory, index).and_then(|entry| memory_range(&entry))
+        let (kind, index) = if index < plain {
+            (CmResourceTypeMemory, index)
         } else {
-            self.translated(CmResourceTypeMemoryLarge, index - plain).and_then(|entry| memory_range(&entry))
-        }
+            (CmResourceTypeMemoryLarge, index.checked_sub(plain)?)
+        };
+        let (start, length) = memory_range(&self.translated(kind, index)?)?;
+        // Both lists have the same order.
+        let raw = self.untranslated(kind, index).and_then(|entry| memory_range(&entry));
+        Some(MemoryRange { start, raw: raw.map_or(start, |raw| raw.0), length })
     }
 
     /// Interrupt `index` (0 the first), translated. Plain MSI has one entry for all its messages, MSI-X one
@@ -63,9 +69,19 @@ impl ComRef<IResourceList> {
             (!entry.is_null()).then(|| entry.read_unaligned())
         }
     }
+
+    /// The same entry as the bus sees it.
+    fn untranslated(&self, kind: i32, index: u32) -> Option<CM_PARTIAL_RESOURCE_DESCRIPTOR> {
+        // SAFETY: as above.
+        unsafe {
+            let entry = self.find_untranslated_entry(kind, index);
+            (!entry.is_null()).then(|| entry.read_unaligned())
+        }
+    }
 }
 
-fn memory_range(entry: &CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<MemoryRange> {
+/// First byte and length.
+fn memory_range(entry: &CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<(u64, u64)> {
     // SAFETY: the type says which member it is; any bits make numbers.
     let memory = unsafe { entry.u.Memory };
     let shift = match i32::from(entry.Type) {
@@ -76,7 +92,7 @@ fn memory_range(entry: &CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<MemoryRange> {
         _ => return None,
     };
     let start = { memory.Start }.as_u64();
-    Some(MemoryRange { start, length: u64::from(memory.Length) << shift })
+    Some((start, u64::from(memory.Length) << shift))
 }
 
 #[cfg(test)]
@@ -95,8 +111,8 @@ mod tests {
         PHYSICAL_ADDRESS,
     };
 
-    /// A list whose entries are at odd addresses, as packed ones may be.
-    struct Fake(UnsafeCell<Vec<[u8; 21]>>);
+    /// A list whose entries are at odd addresses, as packed ones may be; on the bus all is 0x1000 higher.
+    struct Fake(UnsafeCell<[Vec<[u8; 21]>; 2]>);
     // SAFETY: one thread.
     unsafe impl Send for Fake {}
     // SAFETY: one thread.
@@ -111,13 +127,10 @@ mod tests {
             (0..99).take_while(|&index| !self.find_translated_entry(kind, index).is_null()).count() as u32
         }
         fn find_translated_entry(&self, kind: i32, index: u32) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR {
-            // SAFETY: one thread.
-            let entries = unsafe { &mut *self.0.get() };
-            let mut of_kind = entries.iter_mut().filter(|entry| i32::from(entry[1]) == kind);
-            of_kind.nth(index as usize).map_or(null_mut(), |entry| entry[1..].as_mut_ptr().cast())
+            self.find(0, kind, index)
         }
-        fn find_untranslated_entry(&self, _: i32, _: u32) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR {
-            null_mut()
+        fn find_untranslated_entry(&self, kind: i32, index: u32) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR {
+            self.find(1, kind, index)
         }
         fn add_entry(
             &self,
@@ -134,6 +147,21 @@ mod tests {
         }
         fn untranslated_list(&self) -> PCM_RESOURCE_LIST {
             null_mut()
+        }
+    }
+
+    impl Fake {
+        fn of(translated: Vec<[u8; 21]>) -> Com<Self> {
+            let mut raw = translated.clone();
+            // The second byte of the start.
+            raw.iter_mut().filter(|entry| matches!(entry[1], 3 | 7)).for_each(|entry| entry[6] += 0x10);
+            Com::try_new(Self(UnsafeCell::new([translated, raw]))).unwrap()
+        }
+        fn find(&self, list: usize, kind: i32, index: u32) -> PCM_PARTIAL_RESOURCE_DESCRIPTOR {
+            // SAFETY: one thread.
+            let entries = unsafe { &mut (&mut *self.0.get())[list] };
+            let mut of_kind = entries.iter_mut().filter(|entry| i32::from(entry[1]) == kind);
+            of_kind.nth(index as usize).map_or(null_mut(), |entry| entry[1..].as_mut_ptr().cast())
         }
     }
 
@@ -155,19 +183,20 @@ mod tests {
     #[test]
     fn bars_and_interrupts_are_found_in_their_order() {
         let line = CM_INTERRUPT_RESOURCE { Level: 9, Group: 0, Vector: 0x91, Affinity: 1 };
-        let list = Com::try_new(Fake(UnsafeCell::new(vec![
+        let list = Fake::of(vec![
             memory(3, 0, 0xFEB0_0000, 0x4000),
             entry(2, 3, CM_RESOURCE_UNION { Interrupt: line }),
             memory(7, 0x0200, 0x80_0000_0000, 0x0100_0000),
             memory(3, 0, 0x38_0000_0000, 0x10_0000),
-        ])))
-        .unwrap()
+        ])
         .into_interface::<IResourceList>();
         let range = |index| list.memory(index).map(|range| (range.start, range.length));
         assert_eq!(range(0), Some((0xFEB0_0000, 0x4000)));
         assert_eq!(range(1), Some((0x38_0000_0000, 0x10_0000)), "an address above 4 GiB was cut");
         assert_eq!(range(2), Some((0x80_0000_0000, 0x1_0000_0000)), "a large range's length is in units");
         assert_eq!(range(3), None);
+        let raw: Vec<_> = (0..3).filter_map(|index| list.memory(index)).map(|range| range.raw).collect();
+        assert_eq!(raw, [0xFEB0_1000, 0x38_0000_1000, 0x80_0000_1000]);
         let interrupt = list.interrupt(0).unwrap();
         assert_eq!((interrupt.vector, interrupt.level, interrupt.message), (0x91, 9, true));
         assert_eq!(list.interrupt(1), None);

@@ -119,7 +119,7 @@ impl MemoryCard {
 pub fn resources(registers: (u64, usize), pages: (u64, usize)) -> Resources {
     let mut resources = Resources::default();
     for (place, (address, bytes)) in resources.0.iter_mut().zip([registers, pages]) {
-        *place = Some(MemoryRange { address, bytes });
+        *place = Some(MemoryRange { address, raw: address, bytes });
     }
     resources
 }

@@ -37,8 +37,7 @@ impl Stream {
 
     /// Depth of the card's FIFO with such a buffer, in frames; without one the most it can be.
     pub(super) fn fifo_frames(&self, geometry: Option<BufferGeometry>) -> u32 {
-        let packet_frames = geometry.map_or(u32::MAX, |geometry| geometry.packet_frames());
-        self.card().fifo_frames(self.lease.stream(), self.format.rate, packet_frames)
+        self.card().fifo_frames(self.lease.stream(), self.format.rate, geometry.as_ref())
     }
 
     /// Frees the buffer. The card lets go of it first, whatever state the stream is in.

@@ -1,0 +1,316 @@
+//! Any virtio-snd device (1AF4:1059) behind the [`Card`](super::Card) trait: ours (`ringwave serve --card
+//! virtio`), QEMU's own, anybody's. The contract is virtio 1.2, sections 2, 4.1 and 5.14.
+//!
+//! | file | what |
+//! |---|---|
+//! | `virtio/mod.rs` | the device, its phases, requests and their time limit |
+//! | `virtio/card.rs` | the device behind the trait |
+//! | `virtio/bring_up.rs` | how it is found, set up (always twice), and compared after D3 |
+//! | `virtio/control_streams.rs` | the life of a stream: parameters, states, release |
+//! | `virtio/pci.rs`, `virtio/transport.rs` | where its registers are, and what they do |
+//! | `virtio/queue.rs` | a split virtqueue |
+//! | `virtio/control.rs`, `virtio/events.rs`, `virtio/lane.rs` | what goes over each of the queues |
+//! | `virtio/wire.rs` | requests and answers as bytes |
+//! | `virtio/stream.rs` | the messages of a stream, and where it stands |
+//! | `virtio/pieces.rs`, `virtio/ring_memory.rs` | how the cyclic buffer is cut into them, and where it is |
+//! | `virtio/line.rs` | the position between two of them |
+//!
+//! # Where sound is submitted
+//! A message goes to the device from three places: RUN and SetWritePacket (PASSIVE_LEVEL), and the DPC, when
+//! messages have come back. There is no timer: the device's completions are the clock of a stream that runs.
+//! Each takes the spin lock of the queue, moves what is due (memory alone), gives the lock back, and then
+//! rings the doorbell. That is a register: an access to another process, which may take as long as it likes,
+//! so no lock may be held for it (rule `register-under-lock` of tests/ntguest; 25 microseconds, says
+//! "Introduction to Spin Locks"). Two processors may ring for one another, which does no harm: a doorbell says
+//! "look", not what.
+//!
+//! What a lock would have done else, that no doorbell is rung in D3 or after the mapping is gone, a
+//! [`Gate`] does: it is shut before, and that waits for whoever is at it. The service routine of a line goes
+//! through it too.
+//!
+//! # A device that is wrong
+//! One that does not answer a request within [`LIMIT_MS`], gives back what it was not given, or answers with
+//! ones, is gone from then on: the log names why, once; every method fails softly, nothing waits again. Its
+//! memory stays its own for ever (it is not freed), for it may still write there; QEMU's does even after a
+//! reset.
+
+use alloc::boxed::Box;
+use core::mem::ManuallyDrop;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use nt::contiguous::ContiguousMemory;
+use nt::event::Event;
+use nt::gate::Gate;
+use nt::mutex::Mutex;
+use nt::spinlock::SpinLock;
+
+use super::format::Capabilities;
+use super::{Direction, STREAMS_MAX, StreamState};
+
+mod bring_up;
+mod card;
+mod control;
+mod control_streams;
+mod events;
+mod lane;
+pub mod line;
+pub mod pci;
+pub mod pieces;
+pub mod queue;
+pub mod ring_memory;
+#[cfg(any(test, feature = "hostile-card"))]
+pub mod simulated;
+pub mod stream;
+pub mod transport;
+pub mod wire;
+
+use control::Control;
+use events::Events;
+use lane::Lane;
+use queue::Lie;
+use transport::{Doorbells, Transport};
+
+/// PCI vendor and device id of a modern sound device: 0x1040 and its virtio number, 25.
+pub const PCI_ID: (u16, u16) = (0x1AF4, 0x1059);
+
+/// How long a device may take to answer a request, or to give back the messages of a stream that was
+/// released, in milliseconds. Linux allows 1000 for the one and for the other.
+pub const LIMIT_MS: u64 = 2000;
+
+/// How long a thread that waits sleeps at most before it looks again: 1 ms. While there is no interrupt (at
+/// start, and after D3) that is how an answer is noticed.
+const SLICE_100NS: u64 = 10_000;
+/// How often it looks before it asks a register whether the device is there at all.
+const SLICES_PER_ASKING: u32 = 64;
+
+/// Numbers of the queues.
+mod number {
+    pub(super) const CONTROL: u16 = 0;
+    pub(super) const EVENT: u16 = 1;
+    pub(super) const TX: u16 = 2;
+    pub(super) const RX: u16 = 3;
+}
+
+/// The highest physical address of memory that a device reaches: none is out of reach. (Not above i64::MAX:
+/// PHYSICAL_ADDRESS is signed.)
+const HIGHEST: u64 = u64::MAX >> 1;
+
+/// What the device is to the driver.
+mod phase {
+    /// It is reset, in D0.
+    pub(super) const DOWN: u32 = 0;
+    /// It works.
+    pub(super) const UP: u32 = 1;
+    /// It has no power.
+    pub(super) const ASLEEP: u32 = 2;
+    /// It is gone, or given up.
+    pub(super) const GONE: u32 = 3;
+}
+
+/// A stream of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    direction: Direction,
+    can: Capabilities,
+    /// The device's number of it.
+    id: u32,
+    /// The device's number of its jack.
+    jack: Option<u32>,
+}
+
+impl Known {
+    const fn captures(&self) -> bool {
+        matches!(self.direction, Direction::Capture)
+    }
+}
+
+/// What the device reads and writes, freed only if it has let go of all of it.
+struct DeviceMemory {
+    control: Mutex<Control>,
+    events: SpinLock<Events>,
+    /// tx and rx.
+    lanes: [SpinLock<Lane>; 2],
+    /// Zeroes.
+    silence: ContiguousMemory,
+}
+
+/// Registers, and the state of each stream; held for a whole transition, so that they come one at a time.
+struct Hardware {
+    transport: Option<Transport>,
+    states: [StreamState; STREAMS_MAX as usize],
+}
+
+/// A virtio-snd device.
+pub struct VirtioSound {
+    phase: AtomicU32,
+    hardware: Mutex<Hardware>,
+    doorbells: Gate<Doorbells>,
+    memory: ManuallyDrop<Box<DeviceMemory>>,
+    /// The device may still write to that memory.
+    keeps_memory: AtomicBool,
+    /// It went without a word: nobody answers where it was.
+    absent: AtomicBool,
+    /// An interrupt came: an answer may be there.
+    answered: Event,
+    streams: [Option<Known>; STREAMS_MAX as usize],
+    /// Bit i: something is plugged into the jack of stream i.
+    connected: AtomicU32,
+    /// Of the performance counter, per second.
+    clock_hz: u32,
+    /// [`LIMIT_MS`], in its ticks.
+    limit: u64,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The device said so.
+    Status(u32),
+    /// The device is gone.
+    Gone,
+}
+
+impl VirtioSound {
+    fn is(&self, phase: u32) -> bool {
+        self.phase.load(Ordering::Acquire) == phase
+    }
+
+    /// Gives the device up. Any level up to DISPATCH_LEVEL.
+    fn give_up(&self, reason: core::fmt::Arguments<'_>) {
+        if self.phase.swap(phase::GONE, Ordering::AcqRel) != phase::GONE {
+            self.keeps_memory.store(true, Ordering::Release);
+            log::error!("the virtio sound device is given up: {reason}");
+        }
+    }
+
+    /// Notifies the device of a queue. No lock is held.
+    fn ring(&self, queue: u16) {
+        // In D3, and when it is gone, nobody is notified.
+        let _ = self.doorbells.with(|doorbells| doorbells.ring(queue));
+    }
+
+    /// Rings if it is to be; a device that lied is given up.
+    fn after(&self, queue: u16, turned: Result<bool, Lie>) {
+        match turned {
+            Ok(true) => self.ring(queue),
+            Ok(false) => {}
+            Err(Lie) => {
+                self.give_up(format_args!("on queue {queue} it gave back what it was not given"));
+            }
+        }
+    }
+
+    /// Asks the device something and waits for the answer's item. PASSIVE_LEVEL, no spin lock held.
+    fn ask(&self, hardware: &Hardware, request: &[u8], item: &mut [u8]) -> Result<(), Refusal> {
+        let mut control = self.memory.control.lock();
+        if self.is(phase::GONE) || !self.is_there(hardware) {
+            return Err(Refusal::Gone);
+        }
+        self.answered.clear();
+        let Some(ring) = control.ask(request, item.len()) else {
+            self.give_up(format_args!("it has a request that it did not answer"));
+            return Err(Refusal::Gone);
+        };
+        if ring {
+            self.ring(number::CONTROL);
+        }
+        let mut answer = Err(Refusal::Gone);
+        let answered = self.wait(hardware, || match control.answer(item) {
+            Ok(None) => false,
+            Ok(Some(status)) => {
+                answer = if status == wire::OK { Ok(()) } else { Err(Refusal::Status(status)) };
+                true
+            }
+            Err(Lie) => {
+                self.after(number::CONTROL, Err(Lie));
+                true
+            }
+        });
+        if !answered {
+            let code = request.first_chunk().map_or(0, |code| u32::from_le_bytes(*code));
+            self.give_up(format_args!("it did not answer request {code:#x} within {LIMIT_MS} ms"));
+        }
+        answer
+    }
+
+    /// Waits until `done`, but no longer than the limit, or until the device is gone. Whether it is done.
+    fn wait(&self, hardware: &Hardware, mut done: impl FnMut() -> bool) -> bool {
+        let begin = stream::now();
+        let mut slices = 0_u32;
+        loop {
+            if done() {
+                return true;
+            }
+            let late = stream::now().saturating_sub(begin) > self.limit;
+            if late || self.is(phase::GONE) {
+                return false;
+            }
+            if !self.answered.wait_100ns(SLICE_100NS) {
+                slices = slices.wrapping_add(1);
+                if slices.is_multiple_of(SLICES_PER_ASKING) && !self.is_there(hardware) {
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Whether the device answers at all; one that does not is gone.
+    fn is_there(&self, hardware: &Hardware) -> bool {
+        let there = hardware.transport.as_ref().is_some_and(Transport::is_there);
+        if !there && self.phase.swap(phase::GONE, Ordering::AcqRel) != phase::GONE {
+            // What is not there writes nowhere.
+            self.absent.store(true, Ordering::Release);
+            log::error!("the virtio sound device is gone");
+        }
+        there
+    }
+
+    fn known(&self, stream: u32) -> Option<&Known> {
+        self.streams.get(usize::try_from(stream).ok()?)?.as_ref()
+    }
+
+    /// The queue of a stream: its lane and its number.
+    fn lane(&self, stream: u32) -> Option<(&SpinLock<Lane>, u16)> {
+        let captures = self.known(stream)?.captures();
+        let queue = if captures { number::RX } else { number::TX };
+        Some((self.memory.lanes.get(usize::from(captures))?, queue))
+    }
+
+    /// Does something with the messages of a stream that has a cyclic buffer.
+    fn with_stream<R>(&self, stream: u32, work: impl FnOnce(&mut stream::PcmStream) -> R) -> Option<R> {
+        self.lane(stream)?.0.lock().stream(stream).map(work)
+    }
+
+    /// The same, and gives the device what it may have then.
+    fn post(&self, stream: u32, work: impl FnOnce(&mut stream::PcmStream)) -> bool {
+        let Some((lane, queue)) = self.lane(stream) else { return false };
+        let ring = {
+            let mut lane = lane.lock();
+            let Some(found) = lane.stream(stream) else { return false };
+            work(found);
+            lane.post(stream::now());
+            lane.queue.announce()
+        };
+        if ring {
+            self.ring(queue);
+        }
+        true
+    }
+}
+
+impl Drop for VirtioSound {
+    fn drop(&mut self) {
+        super::Card::remove(self);
+        if self.keeps_memory.load(Ordering::Acquire) {
+            log::error!(
+                "the device may still write to memory of the driver, which is lost until the next boot"
+            );
+            return;
+        }
+        // SAFETY: dropped once, here, and not used any more.
+        unsafe { ManuallyDrop::drop(&mut self.memory) };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,503 @@
+//! The I/O messages of one stream: which parts of the cyclic buffer the device has, and where the stream
+//! stands by what came back. 5.14.6.8.
+//!
+//! Frames are counted since STOP and cut into pieces of equal length ([`super::pieces`]). From the left:
+//!
+//! ```text
+//!   0 ........ completed ........ position ........ posted ........ may be posted
+//!              came back          by time           the device has
+//! ```
+//!
+//! A message is a header, the cyclic buffer's own memory, and a status; header and status are in memory of
+//! the stream's own, with the indirect table if there is one. Nothing is copied.
+//!
+//! **What may be posted.** A client that marks packets: what it has marked. One that does not: a fixed depth
+//! ahead of what was completed, so never more than that ahead of the position; it is posted when a piece comes
+//! back, never earlier. A recording: the packet that is being recorded, and for the last of its pieces one of
+//! the next; in lockstep as much as was taken.
+//!
+//! **A client that is late.** The device has nothing then, and waits, or counts an xrun of its own; what is
+//! marked later is played later, and nothing is lost. This is a card that always stands still for a client
+//! that marks, and says so ([`Status::stalled_on`]).
+//!
+//! *Doubts*, both for want of a timer. A client that marks one packet and then waits for events without
+//! another mark waits for ever: silence in the place of what is not marked would let events go on. And the
+//! packet count is what came back, which QEMU's card does two packets of 10 ms at a time when it begins: a
+//! client that goes by the count alone skips a packet each time. Bounded by the line of the position the
+//! count would be right, but then an event is due when nothing interrupts.
+//!
+//! *latency_bytes* of the status means four things in the field (what is queued, what was in this message, 0
+//! ...), and is not looked at.
+
+use alloc::vec::Vec;
+
+use nt::NtResult;
+use nt::contiguous::ContiguousMemory;
+use nt::pool::try_vec;
+use nt::status::{STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES};
+
+use super::line::Line;
+use super::pieces;
+use super::queue::{DESCRIPTOR_BYTES, Descriptor, Full, Queue, store_table};
+use super::ring_memory::RingMemory;
+use super::wire::{OK, PCM_STATUS_BYTES, XFER_BYTES};
+use crate::hw::format::AudioFormat;
+use crate::hw::geometry::BufferGeometry;
+use crate::hw::{Anchor, Mark, Status};
+
+/// The most messages of a stream that the device has at once.
+pub const MESSAGES_MAX: u32 = 32;
+/// The most descriptors of a message: of a piece of 20 ms of the widest format, with the silence at its end.
+const DESCRIPTORS_MAX: usize = 72;
+/// Where the parts of a message are in its own memory.
+const STATUS_AT: usize = 8;
+const TABLE_AT: usize = 16;
+/// How the memory of a stream's silence is counted.
+const SILENCE_BYTES: u32 = 4096;
+
+/// A message that the device has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Message {
+    /// The frame behind its last.
+    end: u64,
+    /// It came back, and one before it has not.
+    done: bool,
+}
+
+/// What a stream is while a format is set: made at `configure`.
+struct Cut {
+    geometry: BufferGeometry,
+    rate: u32,
+    /// Frames of a piece, and how many the device gets ahead.
+    piece: u32,
+    ahead: u32,
+    /// Headers, statuses and tables; one after the other.
+    memory: ContiguousMemory,
+    message_bytes: usize,
+    messages: Vec<Message>,
+}
+
+/// A stream with a cyclic buffer.
+#[allow(clippy::struct_excessive_bools, reason = "none depends on another")]
+pub struct PcmStream {
+    /// The device's number of it.
+    id: u32,
+    captures: bool,
+    ring: RingMemory,
+    cut: Option<Cut>,
+    /// Numbers of the oldest message that the device has, and of the next.
+    oldest: u32,
+    next: u32,
+    /// Frames since STOP: see the picture.
+    completed: u64,
+    posted: u64,
+    /// The last position that was told.
+    position: u64,
+    /// What the client has marked: the frame behind it.
+    marked: Option<u64>,
+    /// The frame behind the last valid one, once the end of the stream is known.
+    ends_at: Option<u64>,
+    /// Lockstep is asked for.
+    lockstep: bool,
+    runs: bool,
+    /// It is being released: what comes back was not played.
+    discards: bool,
+    line: Line,
+    /// The moment at which the last packet was complete, by the line.
+    packet_clock: u64,
+    faults: u32,
+    fault: Option<&'static str>,
+    /// How often the device had nothing to play.
+    underruns: u32,
+    /// Physical address of zeroes.
+    silence: u64,
+}
+
+/// The moment of now, in ticks of the performance counter.
+pub fn now() -> u64 {
+    u64::try_from(nt::clock::now()).unwrap_or(0)
+}
+
+impl PcmStream {
+    /// A stream of the device with a cyclic buffer, in STOP. `silence`: physical address of a page of zeroes.
+    pub fn new(id: u32, captures: bool, ring: RingMemory, clock_hz: u32, silence: u64) -> Self {
+        Self {
+            id,
+            captures,
+            ring,
+            cut: None,
+            oldest: 0,
+            next: 0,
+            completed: 0,
+            posted: 0,
+            position: 0,
+            marked: None,
+            ends_at: None,
+            lockstep: false,
+            runs: false,
+            discards: false,
+            line: Line { clock: 0, frame: 0, rate: 0, clock_hz },
+            packet_clock: 0,
+            faults: 0,
+            fault: None,
+            underruns: 0,
+            silence,
+        }
+    }
+
+    /// Messages that the device has.
+    pub const fn outstanding(&self) -> u32 {
+        self.next.wrapping_sub(self.oldest)
+    }
+
+    /// Cuts the buffer for a format: bytes of a piece, and of as many as there are at once. PASSIVE_LEVEL;
+    /// the device has no message of it.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    pub fn cut(memory_highest: u64, format: AudioFormat, geometry: BufferGeometry) -> NtResult<CutBuffer> {
+        let piece = pieces::piece_frames(format.rate, &geometry);
+        let ahead = pieces::frames_ahead(format.rate, Some(&geometry));
+        let piece_bytes = piece.checked_mul(geometry.frame_bytes).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let frames = geometry.packet_frames().saturating_mul(geometry.packets);
+        let count = frames.checked_div(piece).unwrap_or(1).saturating_add(1).clamp(2, MESSAGES_MAX);
+        // Each page of the piece, one that it begins in, one at the wrap, and what the end's silence takes.
+        let pages = piece_bytes.div_ceil(SILENCE_BYTES).saturating_mul(2).saturating_add(4);
+        let descriptors = usize::try_from(pages).unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
+        let message_bytes = descriptors.saturating_mul(DESCRIPTOR_BYTES).saturating_add(TABLE_AT);
+        let all = usize::try_from(count).unwrap_or(0).saturating_mul(message_bytes);
+        let memory = ContiguousMemory::try_new(all, memory_highest)?;
+        let messages = try_vec(Message::default(), usize::try_from(count).unwrap_or(0))?;
+        let rate = format.rate;
+        Ok(CutBuffer(Cut { geometry, rate, piece, ahead, memory, message_bytes, messages }))
+    }
+
+    /// Takes what [`cut`](Self::cut) made; what it had before is the answer, to be freed without a lock.
+    pub fn set_cut(&mut self, cut: CutBuffer) -> Option<CutBuffer> {
+        self.line.rate = cut.0.rate;
+        self.reset();
+        self.cut.replace(cut.0).map(CutBuffer)
+    }
+
+    /// STOP: everything counted is 0. The device has no message of it.
+    pub fn reset(&mut self) {
+        (self.oldest, self.next) = (0, 0);
+        (self.completed, self.posted, self.position) = (0, 0, 0);
+        (self.marked, self.ends_at) = (None, None);
+        (self.runs, self.discards, self.lockstep) = (false, false, false);
+        (self.packet_clock, self.faults, self.underruns, self.fault) = (0, 0, 0, None);
+    }
+
+    /// It goes on at `frame`, from the begin of its piece on: what the device had of it may not have been
+    /// heard.
+    pub fn start_at(&mut self, frame: u64) {
+        let Some(cut) = &self.cut else { return };
+        if self.outstanding() == 0 {
+            let into = frame.checked_rem(cut.piece.into()).unwrap_or(0);
+            self.completed = frame.saturating_sub(into);
+            self.posted = self.completed;
+            self.position = frame;
+        }
+    }
+
+    /// Lockstep is asked for, or not.
+    pub const fn ask_lockstep(&mut self, ask: bool) {
+        self.lockstep = ask;
+    }
+
+    /// RUN: from now on time passes.
+    pub fn run(&mut self, now: u64) {
+        self.line.restart(now, self.position.max(self.completed));
+        self.runs = true;
+    }
+
+    /// No time passes any more.
+    pub fn pause(&mut self, now: u64) {
+        self.position = self.position_at(now);
+        self.runs = false;
+    }
+
+    /// From now on what comes back was not played.
+    pub fn discard(&mut self, now: u64) {
+        self.pause(now);
+        self.discards = true;
+    }
+
+    /// A client has marked a packet, or taken one.
+    pub fn mark(&mut self, mark: Mark) {
+        let Some(cut) = &self.cut else { return };
+        let near = if self.captures { self.completed } else { self.posted };
+        let packet = cut.geometry.packet_frames();
+        // A recording may go on until the place of the first packet that was not taken is needed.
+        let packets = if self.captures { cut.geometry.packets } else { 0 };
+        let begin = cut.geometry.frame_in_packet(mark.number.wrapping_add(packets), 0, near);
+        let end = begin.saturating_add(packet.into());
+        if let Some(bytes) = mark.end_of_stream {
+            let valid = u64::from(bytes.checked_div(cut.geometry.frame_bytes).unwrap_or(0));
+            self.ends_at = Some(begin.saturating_add(valid));
+            self.marked = Some(end);
+        } else {
+            self.marked = Some(self.marked.map_or(end, |before| before.max(end)));
+        }
+    }
+
+    /// Up to where pieces may be posted.
+    fn postable(&self, cut: &Cut) -> u64 {
+        if !self.runs && (self.captures || self.marked.is_none()) {
+            // What a client has not said to be valid is fetched at its time, and no sooner.
+            return 0;
+        }
+        let ahead = self.completed.saturating_add(cut.ahead.into());
+        if !self.captures {
+            return self.marked.unwrap_or(ahead);
+        }
+        let packet = u64::from(cut.geometry.packet_frames());
+        let packets = u64::from(cut.geometry.packets);
+        if self.lockstep {
+            return self.marked.unwrap_or(packet.saturating_mul(packets));
+        }
+        if packets < 2 {
+            return ahead;
+        }
+        let in_packet = self.completed.checked_rem(packet).unwrap_or(0);
+        let packet_end = self.completed.saturating_sub(in_packet).saturating_add(packet);
+        packet_end.max(self.completed.saturating_add(u64::from(cut.piece).saturating_mul(2)))
+    }
+
+    /// Gives the device what it may have. `index`: the number of this stream in its lane.
+    pub fn post(&mut self, queue: &mut Queue, index: u32, indirect: bool, now: u64) {
+        if self.discards {
+            return;
+        }
+        // Bounded by the number of messages.
+        for _ in 0..MESSAGES_MAX {
+            if self.post_one(queue, index, indirect, now).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn post_one(&mut self, queue: &mut Queue, index: u32, indirect: bool, now: u64) -> Option<()> {
+        let cut = self.cut.as_ref()?;
+        let end = self.posted.saturating_add(cut.piece.into());
+        let room = u32::try_from(cut.messages.len()).unwrap_or(0);
+        if end > self.postable(cut) || self.outstanding() >= room {
+            return None;
+        }
+        let slot = self.next.checked_rem(room)?;
+        let added = self.add(cut, queue, (index, slot), indirect);
+        added.ok()?;
+        let dry = self.outstanding() == 0 && self.runs;
+        if dry {
+            // The device had nothing: time goes on from here, not from where it would have come to.
+            let stood = self.line.at(now).min(self.posted);
+            self.line.restart(now, stood);
+            let began = self.posted > 0 && self.marked.is_some() && !self.captures;
+            self.underruns = self.underruns.saturating_add(u32::from(began && !self.lockstep));
+        }
+        let cut = self.cut.as_mut()?;
+        *cut.messages.get_mut(usize::try_from(slot).ok()?)? = Message { end, done: false };
+        self.next = self.next.wrapping_add(1);
+        self.posted = end;
+        Some(())
+    }
+
+    /// Makes the message of the piece at `posted`.
+    // Not inlined: its descriptors are on the stack.
+    #[inline(never)]
+    fn add(
+        &self,
+        cut: &Cut,
+        queue: &mut Queue,
+        (index, slot): (u32, u32),
+        indirect: bool,
+    ) -> Result<(), Full> {
+        let at = usize::try_from(slot).unwrap_or(0).saturating_mul(cut.message_bytes);
+        let physical = |offset: usize| cut.memory.physical().saturating_add(at.saturating_add(offset) as u64);
+        cut.memory.store(at, self.id);
+        // No status: what the device does not write is a fault.
+        cut.memory.store(at.saturating_add(STATUS_AT), 0_u64);
+        let mut chain = Chain::default();
+        let whole = chain.push(Descriptor::readable(physical(0), XFER_BYTES))
+            && self.describe(cut, &mut chain)
+            && chain.push(Descriptor::writable(physical(STATUS_AT), PCM_STATUS_BYTES));
+        if !whole {
+            return Err(Full);
+        }
+        let token = index << 16 | slot;
+        let descriptors = chain.as_slice();
+        let table_bytes = descriptors.len().saturating_mul(DESCRIPTOR_BYTES);
+        let fits = table_bytes.saturating_add(TABLE_AT) <= cut.message_bytes
+            && descriptors.len() <= usize::from(queue.size());
+        if indirect && fits {
+            store_table(&cut.memory, at.saturating_add(TABLE_AT), descriptors);
+            queue.add_table(physical(TABLE_AT), u32::try_from(table_bytes).unwrap_or(0), token)
+        } else {
+            queue.add(descriptors, token)
+        }
+    }
+
+    /// The data of the piece at `posted`: the buffer's own memory, and silence behind the end of the stream.
+    fn describe(&self, cut: &Cut, chain: &mut Chain) -> bool {
+        let frame_bytes = cut.geometry.frame_bytes;
+        let valid = self.ends_at.map_or(cut.piece, |end| {
+            u32::try_from(end.saturating_sub(self.posted)).unwrap_or(u32::MAX).min(cut.piece)
+        });
+        let (bytes, offset) = (valid.saturating_mul(frame_bytes), cut.geometry.offset_of(self.posted));
+        if bytes > 0 && !self.ring.describe((offset, bytes), self.captures, |piece| chain.push(piece)) {
+            return false;
+        }
+        let mut silent = cut.piece.saturating_sub(valid).saturating_mul(frame_bytes);
+        while silent > 0 {
+            let bytes = silent.min(SILENCE_BYTES);
+            if !chain.push(Descriptor::readable(self.silence, bytes)) {
+                return false;
+            }
+            silent = silent.saturating_sub(bytes);
+        }
+        true
+    }
+
+    /// A message came back; `written` is what the device says it wrote. `false`: it can't be.
+    pub fn completed(&mut self, slot: u32, written: u32, now: u64) -> bool {
+        let limit = self.limit();
+        let Some(cut) = self.cut.as_mut() else { return false };
+        let count = u32::try_from(cut.messages.len()).unwrap_or(1).max(1);
+        let at = usize::try_from(slot).unwrap_or(usize::MAX).saturating_mul(cut.message_bytes);
+        let Some(message) = cut.messages.get_mut(usize::try_from(slot).unwrap_or(usize::MAX)) else {
+            return false;
+        };
+        message.done = true;
+        let data = if self.captures { cut.piece.saturating_mul(cut.geometry.frame_bytes) } else { 0 };
+        if !self.discards {
+            let status = cut.memory.load::<u32>(at.saturating_add(STATUS_AT));
+            // Of a recording that is short the status may stand anywhere (QEMU puts it behind the data).
+            let whole = written >= data.saturating_add(PCM_STATUS_BYTES);
+            if status != OK || !whole {
+                self.faults = self.faults.saturating_add(1);
+                self.fault = Some(if whole { super::wire::status_name(status) } else { "a short message" });
+            }
+        }
+        // Within a stream they come back in order; those that do not wait for those before them.
+        let mut completed = self.completed;
+        while self.oldest != self.next {
+            let oldest = usize::try_from(self.oldest % count).unwrap_or(usize::MAX);
+            let Some(message) = cut.messages.get_mut(oldest).filter(|message| message.done) else { break };
+            message.done = false;
+            completed = message.end;
+            self.oldest = self.oldest.wrapping_add(1);
+        }
+        if !self.discards && completed > self.completed {
+            let packet = self.packet_of(self.completed);
+            self.completed = completed;
+            if self.runs {
+                self.line.completed(now, completed, limit);
+            }
+            if self.packet_of(completed) != packet {
+                self.packet_clock = self.line.when(completed).min(now);
+            }
+        }
+        true
+    }
+
+    fn packet_of(&self, frame: u64) -> u32 {
+        self.cut.as_ref().map_or(0, |cut| cut.geometry.packet_of(frame))
+    }
+
+    /// How far the position may be: not past what the device has, and not past the end of the packet that it
+    /// is in, which is complete when its last piece comes back. A recording is there when it comes back.
+    fn limit(&self) -> u64 {
+        let Some(cut) = &self.cut else { return 0 };
+        if self.captures {
+            return self.posted.min(self.completed.saturating_add(cut.piece.into()));
+        }
+        if cut.geometry.packets < 2 {
+            return self.posted;
+        }
+        let packet = u64::from(cut.geometry.packet_frames());
+        let into = self.completed.checked_rem(packet).unwrap_or(0);
+        self.posted.min(self.completed.saturating_sub(into).saturating_add(packet))
+    }
+
+    /// Where it is at a moment: never back.
+    fn position_at(&self, now: u64) -> u64 {
+        let reached = if self.runs { self.line.at(now).min(self.limit()) } else { self.position };
+        self.position.max(reached).max(self.completed)
+    }
+
+    /// Where it stands.
+    pub fn status(&mut self, now: u64) -> Status {
+        self.position = self.position_at(now);
+        let packet = self.cut.as_ref().map_or(0, |cut| cut.geometry.packet_frames());
+        let packet_count = self.packet_of(self.completed);
+        let packet_ticks = self.line.when(self.line.frame.saturating_add(packet.into()));
+        let packet_ticks = packet_ticks.saturating_sub(self.line.clock);
+        let waits = self.runs
+            && self.outstanding() == 0
+            && if self.captures { self.lockstep } else { self.marked.is_some() };
+        Status {
+            error: self.fault,
+            dma_faults: self.faults,
+            lockstep: self.lockstep,
+            stalled_on: waits.then_some(packet_count),
+            packet_count,
+            anchor: Anchor {
+                clock: now,
+                frame: self.position,
+                rate_num: if self.runs { self.line.rate } else { 0 },
+                rate_den: self.line.clock_hz.max(1),
+            },
+            packet_clock: self.packet_clock,
+            packet_start_clock: self.packet_clock.saturating_sub(packet_ticks),
+            underruns: self.underruns,
+        }
+    }
+
+    /// Bytes of a piece, and of what the device is told of its buffer.
+    ///
+    /// # Errors
+    /// `STATUS_DEVICE_NOT_READY` without a format.
+    pub fn period(&self) -> NtResult<(u32, u32)> {
+        let cut = self.cut.as_ref().ok_or(STATUS_DEVICE_NOT_READY)?;
+        let period = cut.piece.saturating_mul(cut.geometry.frame_bytes);
+        let periods = u32::try_from(cut.messages.len()).unwrap_or(2);
+        Ok((period, period.saturating_mul(periods)))
+    }
+
+    /// In how many pieces of contiguous memory its buffer is.
+    pub fn segments(&self) -> usize {
+        self.ring.segments()
+    }
+}
+
+/// What [`PcmStream::cut`] made.
+pub struct CutBuffer(Cut);
+
+/// The descriptors of a message.
+struct Chain {
+    descriptors: [Descriptor; DESCRIPTORS_MAX],
+    count: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { descriptors: [Descriptor::default(); DESCRIPTORS_MAX], count: 0 }
+    }
+}
+
+impl Chain {
+    /// Takes one more; `false` if there is no room.
+    fn push(&mut self, piece: Descriptor) -> bool {
+        let Some(place) = self.descriptors.get_mut(self.count) else { return false };
+        *place = piece;
+        self.count = self.count.saturating_add(1);
+        true
+    }
+
+    fn as_slice(&self) -> &[Descriptor] {
+        self.descriptors.get(..self.count).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

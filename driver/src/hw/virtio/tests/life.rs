@@ -1,0 +1,229 @@
+//! How a device is found, set up, put to sleep, and given up.
+
+use nt::NTSTATUS;
+
+use super::*;
+
+#[test]
+fn a_device_is_set_up_twice_with_its_streams_released_before() {
+    let device = SimulatedDevice::new();
+    let card = device.find().unwrap();
+    let requests = device.with(|inside| std::mem::take(&mut inside.sound.requests));
+    for id in [0, 1] {
+        assert!(requests.contains(&(0x105, id)) && requests.contains(&(0x103, id)), "{requests:?}");
+    }
+    assert_eq!(device.with(|inside| (inside.works(), inside.resets)), (false, 3), "it is left reset");
+    card.enable_interrupts(Granted::Line);
+    assert!(device.with(|inside| inside.works()));
+    let kinds: Vec<_> = (0..3).map(|stream| card.endpoint(stream).map(|found| found.direction)).collect();
+    assert_eq!(kinds, [Some(Direction::Render), Some(Direction::Capture), None]);
+    let limits = card.endpoint(0).unwrap().limits;
+    assert!(!limits.position_registers && limits.volume_min.is_none() && limits.jack);
+    drop(card);
+    assert_eq!((host::io_mappings(), host::contiguous_blocks()), (0, 0));
+    assert!(!device.with(|inside| inside.works()), "it is reset when it goes");
+}
+
+#[test]
+fn only_what_is_known_is_accepted() {
+    let fixture = Fixture::new();
+    fixture.device.with(|inside| assert_eq!(inside.accepted, 1 << 28 | 1 << 29 | 1 << 32));
+}
+
+#[test]
+fn a_device_that_cannot_be_driven_is_refused_with_the_reason() {
+    type Break = fn(&mut super::super::simulated::Inside);
+    let cases: [(Break, &str, NTSTATUS); 5] = [
+        (|inside| inside.offered &= !VERSION_1, "VIRTIO_F_VERSION_1", STATUS_DEVICE_CONFIGURATION_ERROR),
+        (|inside| inside.takes_features = false, "does not take", STATUS_DEVICE_CONFIGURATION_ERROR),
+        (
+            |inside| (inside.takes_features, inside.offered) = (false, inside.offered | ACCESS_PLATFORM),
+            "iommu_platform",
+            STATUS_DEVICE_CONFIGURATION_ERROR,
+        ),
+        (|inside| inside.sound.mute = true, "did not answer request 0x105", STATUS_DEVICE_NOT_READY),
+        (|inside| inside.sound.streams.clear(), "no stream", STATUS_DEVICE_CONFIGURATION_ERROR),
+    ];
+    nt::klog::init(log::LevelFilter::Info);
+    for (break_it, reason, status) in cases {
+        let device = SimulatedDevice::new();
+        device.with(break_it);
+        let _ = host::take_debug_output();
+        assert_eq!(device.find().err(), Some(status), "{reason}");
+        let log = log();
+        assert!(log.contains(reason), "{log}");
+        assert_eq!(host::io_mappings(), 0);
+    }
+}
+
+#[test]
+fn every_number_of_messages_and_the_line_will_do() {
+    for (granted, has, vectors) in [
+        (0, 1, [0xFFFF; 5]),
+        (1, 1, [0; 5]),
+        (2, 2, [0, 1, 1, 1, 1]),
+        (5, 5, [0, 1, 2, 3, 4]),
+        (16, 16, [0, 1, 2, 3, 4]),
+    ] {
+        let device = SimulatedDevice::new();
+        device.with(|inside| inside.messages = has);
+        let fixture = Fixture::of(device, granted);
+        let found = fixture.device.with(|inside| {
+            let queues = inside.queues.map(|queue| queue.vector);
+            [inside.config_vector, queues[0], queues[1], queues[2], queues[3]]
+        });
+        assert_eq!(found, vectors, "{granted} granted");
+        // And whichever it is: what comes back is noticed.
+        fixture.attach(RENDER, GEOMETRY);
+        fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+        fixture.complete(RENDER, 2);
+        assert_eq!(fixture.card.status(RENDER).unwrap().packet_count, 1);
+    }
+}
+
+#[test]
+fn a_message_that_the_device_has_no_room_for_is_noticed() {
+    let device = SimulatedDevice::new();
+    device.with(|inside| inside.messages = 0);
+    let card = device.find().unwrap();
+    card.enable_interrupts(Granted::Messages(1));
+    assert_eq!((card.state(RENDER), card.status(RENDER)), (None, None));
+}
+
+#[test]
+fn jacks_are_those_of_the_streams_and_change() {
+    let device = SimulatedDevice::new();
+    device.with(|inside| inside.sound.jacks[1] = false);
+    let fixture = Fixture::of(device, 1);
+    let unplugged = || [0, 1, 2].map(|stream| fixture.card.unplugged(stream));
+    assert_eq!(unplugged(), [Some(false), Some(true), None]);
+    for (jack, connected, expected) in
+        [(0, false, [Some(true), Some(true), None]), (1, true, [Some(true), Some(false), None])]
+    {
+        fixture.device.with(|inside| inside.plug(jack, connected));
+        fixture.dpc();
+        assert_eq!(unplugged(), expected);
+    }
+    // More than there are buffers: each is given back.
+    for _ in 0..100 {
+        fixture.device.with(|inside| inside.plug(0, true));
+        fixture.dpc();
+    }
+    assert_eq!(fixture.device.with(|inside| inside.sound.event_buffers.len()), 16);
+}
+
+#[test]
+fn a_device_that_counts_jacks_and_does_not_know_them_has_none() {
+    let device = SimulatedDevice::new();
+    device.with(|inside| inside.sound.no_jack_info = true);
+    let fixture = Fixture::of(device, 1);
+    assert!(!fixture.card.endpoint(0).unwrap().limits.jack);
+    assert_eq!(fixture.card.unplugged(0), None);
+}
+
+#[test]
+fn channels_that_stand_in_another_order_are_not_offered() {
+    let device = SimulatedDevice::new();
+    device.with(|inside| {
+        inside.sound.streams[0].channels = (1, 8);
+        inside.sound.maps = vec![(0, vec![3, 4]), (0, vec![3, 4, 5, 6, 7, 8]), (1, vec![4, 3])];
+    });
+    let fixture = Fixture::of(device, 1);
+    let channels = |stream| fixture.card.endpoint(stream).unwrap().can.channels_max;
+    assert_eq!((channels(0), channels(1)), (5, 1));
+}
+
+#[test]
+fn after_d3_everything_is_anew() {
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    assert!(fixture.card.set_power(false) && fixture.card.asleep());
+    let doorbells = fixture.device.with(|inside| (inside.works(), inside.doorbells));
+    assert!(!doorbells.0, "it is reset before");
+    assert_eq!(fixture.card.state(RENDER), None);
+    assert!(!fixture.card.mark(RENDER, mark(0), 0, false));
+    fixture.card.on_interrupt();
+    assert_eq!(fixture.device.with(|inside| inside.doorbells), doorbells.1, "a doorbell in D3");
+    assert!(fixture.card.set_power(true));
+    fixture.card.enable_interrupts(Granted::Messages(1));
+    assert_eq!(fixture.card.state(RENDER), Some(StreamState::Stop));
+    fixture.card.configure(RENDER, FORMAT, GEOMETRY).unwrap();
+    fixture.raise(RENDER, &[StreamState::Acquire]);
+    fixture.card.start_at(RENDER, 700, 1);
+    fixture.raise(RENDER, &[StreamState::Pause, StreamState::Run]);
+    let status = fixture.card.status(RENDER).unwrap();
+    assert!(status.anchor.frame >= 700 && status.packet_count == 1, "{status:?}");
+}
+
+#[test]
+fn another_device_after_d3_is_left_alone() {
+    let fixture = Fixture::new();
+    assert!(fixture.card.set_power(false));
+    fixture.device.with(|inside| inside.sound.streams[0].channels = (1, 6));
+    assert!(!fixture.card.set_power(true) && !fixture.card.asleep());
+    fixture.card.enable_interrupts(Granted::Messages(1));
+    assert_eq!(fixture.card.state(RENDER), None);
+}
+
+/// A device without an answer is given up in its time, by the first request, and nothing waits again.
+#[test]
+fn a_device_that_does_not_answer_is_given_up() {
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    let _ = log();
+    fixture.device.with(|inside| inside.sound.mute = true);
+    let begin = std::time::Instant::now();
+    assert_eq!(fixture.card.set_state(RENDER, StreamState::Pause), Err(STATUS_DEVICE_NOT_READY));
+    assert!(log().contains("did not answer request 0x105"));
+    assert_eq!(fixture.card.set_state(RENDER, StreamState::Stop), Err(STATUS_DEVICE_NOT_READY));
+    assert_eq!((fixture.card.state(RENDER), fixture.card.status(RENDER)), (None, None));
+    assert!(!fixture.card.detach(RENDER), "it may write to the buffer still");
+    assert!(begin.elapsed().as_millis() < 1000);
+}
+
+#[test]
+fn a_device_that_keeps_messages_is_given_up() {
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    fixture.device.with(|inside| inside.sound.keeps = true);
+    let _ = log();
+    assert!(fixture.card.set_state(RENDER, StreamState::Stop).is_err());
+    assert!(log().contains("did not give back the messages of stream 0"));
+    assert!(!fixture.card.detach(RENDER));
+}
+
+#[test]
+fn a_device_that_is_pulled_out_keeps_nothing() {
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    fixture.device.with(|inside| inside.gone = true);
+    assert!(fixture.card.set_state(RENDER, StreamState::Pause).is_err());
+    assert!(log().contains("is gone"));
+    fixture.card.remove();
+    assert!(fixture.card.detach(RENDER));
+    assert!(!fixture.card.keeps_memory.load(Ordering::Relaxed));
+}
+
+/// As after a guest that crashed while it played on QEMU's card: what the device did not forget at the reset
+/// is released in the first set-up, and the second is clean.
+#[test]
+fn what_a_guest_before_has_left_is_released() {
+    let device = SimulatedDevice::new();
+    device.with(|inside| inside.forgets_nothing = true);
+    let before = Fixture::of(device.clone(), 1);
+    before.attach(RENDER, GEOMETRY);
+    before.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    assert_eq!(before.device_state(RENDER), state::RUNNING);
+    // It crashes: nobody stops anything.
+    std::mem::forget(before);
+    let after = Fixture::of(device, 1);
+    assert_eq!((after.held(RENDER), after.device_state(RENDER)), (0, state::PARAMETERS));
+    after.attach(RENDER, GEOMETRY);
+    after.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    after.complete(RENDER, 4);
+    assert_eq!(after.card.status(RENDER).unwrap().packet_count, 2);
+}
