@@ -8,13 +8,26 @@ wrong_option() {
     exit 2
 }
 
+# Which card a script can do without, and what is for the others. $1 script, $2 card
+check_card() {
+    case $1:$2 in
+    play:ringwave | play:virtio | record:ringwave | record:virtio | linux:virtio | bringup:ringwave) ;;
+    linux:ringwave) wrong_option linux "--card ringwave: Linux has no driver for it; qemu-scripts/play plays through ringwave.sys" ;;
+    bringup:virtio) wrong_option bringup "--card virtio: bring-up walks the registers of the Ringwave card; qemu-scripts/linux tests virtio-snd" ;;
+    *:hda) wrong_option "$1" "--card hda: there is no HD Audio card yet" ;;
+    linux:*) wrong_option linux "--card $2: write virtio" ;;
+    bringup:*) wrong_option bringup "--card $2: write ringwave" ;;
+    *) wrong_option "$1" "--card $2: write ringwave or virtio" ;;
+    esac
+}
+
 # $1 script, $2... its arguments
 check_sound_options() {
     local script=$1
     shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --clock=* | --packets=* | --dma=* | --mode=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+        --clock=* | --packets=* | --dma=* | --mode=* | --card=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         esac
         case $1 in
         --clock)
@@ -24,6 +37,7 @@ check_sound_options() {
         --dma)
             [[ ${2-} =~ ^(scatter-gather|contiguous)$ ]] || wrong_option "$script" "--dma ${2-}: write scatter-gather or contiguous"
             ;;
+        --card) check_card "$script" "${2-}" ;;
         --mode) [[ ${2-} =~ ^(packet|event|timer)$ ]] || wrong_option "$script" "--mode ${2-}: write packet, event or timer" ;;
         esac
         shift

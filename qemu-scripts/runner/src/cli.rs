@@ -15,7 +15,7 @@ use crate::{
     artefacts::Artefacts,
     error::Error,
     process,
-    request::{Clock, Request},
+    request::{CardKind, Clock, Request},
     run::run,
 };
 
@@ -25,6 +25,9 @@ pub struct SoundArgs {
     /// Where to write what arrived.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// The card that the driver is started on.
+    #[arg(long, value_enum, default_value_t = CardKind::Ringwave)]
+    pub card: CardKind,
     /// How the card gets at the cyclic buffer.
     #[arg(long, value_enum, default_value_t = Dma::ScatterGather)]
     pub dma: Dma,
@@ -62,6 +65,7 @@ impl SoundArgs {
     pub fn apply(&self, request: Request) -> Request {
         Request {
             out: self.out.clone(),
+            kind: self.card,
             contiguous: self.dma == Dma::Contiguous,
             buffer_ms: self.buffer_ms,
             packets: self.packets,

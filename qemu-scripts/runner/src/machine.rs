@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{artefacts::Artefacts, error::Error, process::ChildGuard, qmp};
+use crate::{artefacts::Artefacts, error::Error, process::ChildGuard, qmp, request::CardKind};
 
 /// What QEMU's exit status says of the guest (isa-debug-exit gives `2 * value + 1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,26 @@ impl Machine {
             "socket": { "type": "unix", "path": socket },
         });
         Self::boot_device(artefacts, folder, &["-device".into(), card.to_string()], options)
+    }
+
+    /// Boots the volume in `folder` with a card of this kind at `socket`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't be started.
+    pub fn boot_card(
+        artefacts: &Artefacts,
+        folder: &Path,
+        (kind, socket): (CardKind, &Path),
+        options: MachineOptions,
+    ) -> Result<Self, Error> {
+        if kind == CardKind::Ringwave {
+            return Self::boot_with(artefacts, folder, socket, options);
+        }
+        let chardev = format!("socket,id=card,path={}", socket.display());
+        let device = ["-chardev", &chardev, "-device", "vhost-user-snd-pci,chardev=card"].map(String::from);
+        // Under TCG with one processor kicks are lost (VIRTIO-SND.md); the guest need not start the second.
+        let options = MachineOptions { processors: options.processors.max(2), ..options };
+        Self::boot_device(artefacts, folder, &device, options)
     }
 
     /// Boots the volume in `folder` with the device that these arguments give to QEMU.

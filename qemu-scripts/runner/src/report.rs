@@ -7,7 +7,11 @@ use ringwave_audio::{
     wav::Sound,
 };
 
-use crate::{guest_log::GuestLog, machine::Outcome, request::Scenario};
+use crate::{
+    guest_log::GuestLog,
+    machine::Outcome,
+    request::{CardKind, Scenario},
+};
 use ringwave_report::{Direction, DmaMode, SessionReport, junit::TestCase};
 
 /// How many violations are printed in full.
@@ -18,6 +22,8 @@ const VIOLATIONS_SHOWN: usize = 20;
 pub struct Report {
     /// Which way the sound went.
     pub scenario: Scenario,
+    /// The card.
+    pub kind: CardKind,
     /// Whether the card waited for packets that were late.
     pub waits: bool,
     /// How the guest ended; `None` = not in time.
@@ -135,8 +141,16 @@ impl Report {
                 DmaMode::ScatterGather => format!(", {} entries", stream.sg_entries),
                 DmaMode::Contiguous => String::new(),
             };
-            row("DMA mode", format!("{}{entries}", stream.dma_mode))?;
-            row("packets", stream.packets_completed.to_string())?;
+            match self.kind {
+                CardKind::Ringwave => {
+                    row("DMA mode", format!("{}{entries}", stream.dma_mode))?;
+                    row("packets", stream.packets_completed.to_string())?;
+                }
+                CardKind::Virtio => {
+                    row("DMA addresses", "not checked: this card's trace has none".into())?;
+                    row("messages played", stream.packets_completed.to_string())?;
+                }
+            }
             let notifications = if records { "capture_notifications" } else { "notifications" };
             row("notifications", result(notifications).unwrap_or("unknown".into()))?;
             let silence = match (self.waits, stream.silence_frames) {
@@ -146,19 +160,26 @@ impl Report {
             let underruns = stream.underruns.map_or("unknown".into(), |n| n.to_string());
             row(if records { "overruns" } else { "underruns" }, underruns + &silence)?;
         }
-        let messages = &self.card.messages.while_running;
-        // The driver announces the end of a stream in registers, and marks to a card that waits.
-        let end = messages.eos.saturating_mul(2).min(messages.written + messages.eos);
-        let others = messages.reads + messages.writes + (messages.written + messages.eos - end);
-        let looks = if self.waits { format!(", {} for LOOK", messages.look) } else { String::new() };
-        let others = if self.waits { others } else { others + messages.look };
-        row("messages while running", format!("{others} (and {end} for the end of the stream{looks})"))?;
+        if self.kind == CardKind::Ringwave {
+            self.message_row(row)?;
+        }
         for key in ["lost-packets", "position_reads", "capture_position_reads"] {
             if let Some(value) = result(key) {
                 row(&key.replace(['_', '-'], " "), value)?;
             }
         }
         Ok(())
+    }
+
+    /// Registers that were touched while a stream ran.
+    fn message_row(&self, row: &mut impl FnMut(&str, String) -> fmt::Result) -> fmt::Result {
+        let messages = &self.card.messages.while_running;
+        // The driver announces the end of a stream in registers, and marks to a card that waits.
+        let end = messages.eos.saturating_mul(2).min(messages.written + messages.eos);
+        let others = messages.reads + messages.writes + (messages.written + messages.eos - end);
+        let looks = if self.waits { format!(", {} for LOOK", messages.look) } else { String::new() };
+        let others = if self.waits { others } else { others + messages.look };
+        row("messages while running", format!("{others} (and {end} for the end of the stream{looks})"))
     }
 }
 

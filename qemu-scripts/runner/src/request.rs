@@ -80,6 +80,35 @@ impl fmt::Display for Mode {
     }
 }
 
+/// The card that the driver is started on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CardKind {
+    /// Ringwave's own, over vfio-user
+    #[default]
+    Ringwave,
+    /// virtio-snd over vhost-user
+    Virtio,
+}
+
+impl CardKind {
+    /// `VVVV:DDDD` of its PCI function.
+    pub fn pci(self) -> &'static str {
+        match self {
+            Self::Ringwave => "1234:5257",
+            Self::Virtio => "1af4:1059",
+        }
+    }
+
+    /// As options of `ringwave serve`.
+    pub fn arguments(self) -> [String; 2] {
+        let name = match self {
+            Self::Ringwave => "ringwave",
+            Self::Virtio => "virtio",
+        };
+        ["--card".into(), name.into()]
+    }
+}
+
 /// Which way the sound goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
@@ -100,6 +129,8 @@ pub struct Request {
     pub scenario: Scenario,
     /// Where to put what arrived; `None` = nowhere.
     pub out: Option<PathBuf>,
+    /// The card.
+    pub kind: CardKind,
     /// Ask the driver for a contiguous cyclic buffer.
     pub contiguous: bool,
     /// Length of the cyclic buffer.
@@ -125,6 +156,7 @@ impl Request {
             wav: wav.into(),
             scenario: Scenario::Play,
             out: None,
+            kind: CardKind::Ringwave,
             contiguous: false,
             buffer_ms: 100,
             packets: 2,

@@ -22,6 +22,7 @@ fn run(client: &str, out: Option<&Path>, config: &[&str]) -> Report {
     let request = Request {
         sys: artefacts::example_driver().expect("the example was built"),
         inf: None,
+        audiodev: "wav".into(),
         device: Device::None,
         pci: None,
         client: client.to_owned(),

@@ -51,6 +51,7 @@ fn a_random_walk_of_ten_thousand_events_on_four_processors_breaks_no_rule_and_le
     let request = foreign::Request {
         sys: artefacts.driver.clone(),
         inf: None,
+        audiodev: "wav".into(),
         device: Device::Ringwave,
         pci: Some((0x1234, 0x5257)),
         client: "walk".into(),

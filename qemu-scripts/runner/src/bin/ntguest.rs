@@ -28,6 +28,9 @@ struct Arguments {
     /// The driver's device: `ringwave`, `none` (a driver without hardware), or what QEMU takes behind -device (audiodev=snd goes to a WAV file).
     #[arg(long, default_value = "ringwave", value_name = "DEVICE")]
     device: String,
+    /// What the audiodev `snd` of a device of QEMU's is: `none`, or `wav` and its properties.
+    #[arg(long, default_value = "wav", value_name = "DRIVER,PROPERTIES", value_parser = audiodev)]
+    audiodev: String,
     /// The driver's PCI function, if the INF names none or several.
     #[arg(long, value_name = "VVVV:DDDD", value_parser = pci)]
     pci: Option<PciId>,
@@ -80,6 +83,13 @@ fn pci(text: &str) -> Result<PciId, String> {
         Some((u16::from_str_radix(vendor, 16).ok()?, u16::from_str_radix(device, 16).ok()?))
     });
     id.ok_or_else(|| "write vendor and device in hexadecimal, like 8086:2668".into())
+}
+
+fn audiodev(text: &str) -> Result<String, String> {
+    match text.split(',').next() {
+        Some("none" | "wav") => Ok(text.to_owned()),
+        _ => Err("write none, or wav and its properties, like wav,out.frequency=48000".into()),
+    }
 }
 
 fn value(text: &str) -> Result<(String, u32), String> {
@@ -140,6 +150,7 @@ impl Arguments {
             sys: self.sys,
             inf: self.inf,
             device,
+            audiodev: self.audiodev,
             pci: self.pci,
             client: self.client,
             wav,

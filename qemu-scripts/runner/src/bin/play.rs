@@ -38,6 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   play music.wav --out heard.wav
   play music.wav --clock realtime --buffer-ms 20
+  play music.wav --card virtio
   play surround.wav --loopback --dma contiguous";
 
 fn main() -> ExitCode {

@@ -29,6 +29,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   record music.wav --out recorded.wav
+  record music.wav --card virtio
   record music.wav --clock realtime --mode event --buffer-ms 1000";
 
 fn main() -> ExitCode {

@@ -9,6 +9,11 @@
 
 use ringwave_inf::parse::{Entry, Inf, Malformed, Section};
 
+/// Where the hardware key says whether the device gets messages, and how many at most ("Enabling
+/// Message-Signaled Interrupts in the Registry").
+const MESSAGES: &str = r"Interrupt Management\MessageSignaledInterruptProperties";
+/// The most that MSI-X has.
+const MOST_MESSAGES: u32 = 2048;
 /// `FLG_ADDREG_TYPE_DWORD`.
 const DWORD: u32 = 0x0001_0001;
 
@@ -22,6 +27,9 @@ pub struct Facts {
     pub pci: Vec<PciId>,
     /// DWORD values of the driver's key and of its service's `Parameters`, the first of each name.
     pub values: Vec<(String, u32)>,
+    /// How many messages the device may get: `MessageNumberLimit` if `MSISupported` is 1, else 0; `None` without an
+    /// INF that has a PCI function.
+    pub messages: Option<u32>,
     /// Reference strings of its interfaces, each once.
     pub interfaces: Vec<String>,
 }
@@ -36,13 +44,16 @@ pub fn read(bytes: &[u8]) -> Result<Facts, Malformed> {
     if inf.section("Version").is_none() {
         return Err(Malformed { line: 1, what: "there is no section [Version]" });
     }
-    let mut facts = Facts::default();
+    let (mut facts, mut interrupts) = (Facts::default(), Vec::new());
     for model in models(&inf) {
         for id in model.fields.iter().skip(1).filter_map(|field| pci_id(&inf.expand(field))) {
             add(&mut facts.pci, id);
         }
         for install in variants(&inf, model.field(0), "") {
             values(&inf, install, &[""], &mut facts.values);
+        }
+        for hardware in variants(&inf, model.field(0), ".HW") {
+            values(&inf, hardware, &[MESSAGES], &mut interrupts);
         }
         for interfaces in variants(&inf, model.field(0), ".Interfaces") {
             for entry in interfaces.entries_of("AddInterface") {
@@ -56,7 +67,14 @@ pub fn read(bytes: &[u8]) -> Result<Facts, Malformed> {
             }
         }
     }
+    facts.messages = (!facts.pci.is_empty()).then(|| messages(&interrupts));
     Ok(facts)
+}
+
+/// What the values of the subkey [`MESSAGES`] come to.
+fn messages(values: &[(String, u32)]) -> u32 {
+    let of = |name: &str| values.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| *v);
+    if of("MSISupported") == Some(1) { of("MessageNumberLimit").unwrap_or(MOST_MESSAGES) } else { 0 }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -176,6 +194,20 @@ Wave="Wave"
         let values = [("Alpha".to_owned(), 42), ("beta".to_owned(), 7), ("Gamma".to_owned(), 3)];
         assert_eq!(facts.values, values);
         assert_eq!(facts.interfaces, ["Wave", "Topo"]);
+        assert_eq!(facts.messages, Some(0), "an INF that does not ask for messages gets the line");
+    }
+
+    #[test]
+    fn messages_are_asked_for_in_the_hardware_key() {
+        let with = |lines: &str| {
+            let key = format!("HKR,{MESSAGES},");
+            let lines: Vec<String> = lines.lines().map(|line| format!("{key}{line}")).collect();
+            let text = format!("{INF}[Card.NT.HW]\nAddReg = Card.Hw\n[Card.Hw]\n{}\n", lines.join("\n"));
+            read(text.as_bytes()).expect("an INF").messages
+        };
+        assert_eq!(with("MSISupported,0x00010001,1"), Some(2048));
+        assert_eq!(with("MSISupported,0x00010001,1\nMessageNumberLimit,0x00010001,5"), Some(5));
+        assert_eq!(with("MSISupported,0x00010001,0\nMessageNumberLimit,0x00010001,5"), Some(0));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod inf;
 pub mod report;
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -43,6 +44,8 @@ pub struct Request {
     pub inf: Option<PathBuf>,
     /// Its device.
     pub device: Device,
+    /// The audiodev `snd` of a device of QEMU's: `none`, or `wav` and properties of it.
+    pub audiodev: String,
     /// Which PCI function is its, if the INF does not tell.
     pub pci: Option<PciId>,
     /// What ntguest's client does once the device has started.
@@ -146,6 +149,7 @@ impl Request {
         };
         values.extend(facts.values.iter().filter(new).cloned());
         lines.extend(values.iter().map(|(name, value)| format!("reg.{name}={value}")));
+        lines.extend(facts.messages.map(|messages| format!("msi={messages}")));
         let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
         lines.retain(|line| !self.config.iter().any(|other| key(other) == key(line)));
         lines.extend(self.config.iter().cloned());
@@ -188,7 +192,10 @@ fn boot(
         }
         Device::None => (None, Machine::boot_device(artefacts, folder, &[], options)?),
         Device::Qemu(device) => {
-            let audiodev = format!("wav,id=snd,path={}", played.display());
+            let mut audiodev = format!("{},id=snd", request.audiodev);
+            if request.audiodev.starts_with("wav") {
+                let _ = write!(audiodev, ",path={}", played.display());
+            }
             let arguments = ["-audiodev".into(), audiodev, "-device".into(), device.clone()];
             (None, Machine::boot_device(artefacts, folder, &arguments, options)?)
         }

@@ -213,6 +213,7 @@ mod tests {
 
     fn report(interfaces: &[&str]) -> Report {
         let request = Request {
+            audiodev: "wav".into(),
             sys: "some/driver.sys".into(),
             inf: Some("driver.inf".into()),
             device: Device::Qemu("intel-hda,id=x".into()),
@@ -228,7 +229,12 @@ mod tests {
             keep: false,
         };
         let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
-        let facts = Facts { pci: vec![(0x8086, 0x2668)], values: vec![("A".into(), 1)], interfaces };
+        let facts = Facts {
+            pci: vec![(0x8086, 0x2668)],
+            values: vec![("A".into(), 1)],
+            messages: Some(0),
+            interfaces,
+        };
         Report::new(
             &request,
             &facts,
