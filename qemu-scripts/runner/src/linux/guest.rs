@@ -106,3 +106,38 @@ pub fn boot(
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
     ChildGuard::spawn("QEMU", &mut command)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// What `init.sh` takes of these lines of the kernel's log.
+    fn taken(log: &str) -> String {
+        let grep = INIT.split_once("busybox dmesg | busybox grep ").expect("its grep").1;
+        let (flags, grep) = grep.split_once(" '").expect("its flags");
+        let (pattern, _) = grep.split_once('\'').expect("its pattern");
+        let mut command = Command::new("grep");
+        command.args([flags, pattern]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut grep = command.spawn().expect("grep");
+        grep.stdin.take().expect("a pipe").write_all(log.as_bytes()).expect("is read");
+        String::from_utf8(grep.wait_with_output().expect("grep ends").stdout).expect("text")
+    }
+
+    #[test]
+    fn of_the_kernels_log_faults_and_sound_are_taken_but_no_debug_line() {
+        let faults = "\
+[    9.1] virtio_snd virtio0: control message timed out
+[    9.2] BUG: kernel NULL pointer dereference, address: 0000000000000008
+[    9.3] WARNING: CPU: 0 PID: 7 at sound/core/pcm_lib.c:186
+[    9.4] Oops: Oops: 0002 [#1] PREEMPT SMP
+[    9.5] snd_hda_intel 0000:00:03.0: no codecs found!
+";
+        let others = "\
+[    3.1] PM: suspend debug: Waiting for 5 second(s).
+[    3.2] Freezing user space processes completed (elapsed 0.001 seconds)
+";
+        assert_eq!(taken(&format!("{others}{faults}")), faults);
+    }
+}
