@@ -156,6 +156,31 @@ impl ScatterGatherList {
         Ok(Self { segments, bytes })
     }
 
+    /// A buffer of `bytes` bytes in ranges that the device has read itself, address and length of each in their
+    /// order. What they have beyond the buffer is left out. Then it checks whether the memory can be reached.
+    pub fn of_ranges<B: BusMaster>(
+        bus: &B,
+        ranges: impl IntoIterator<Item = (u64, u32)>,
+        bytes: u32,
+        write: bool,
+    ) -> Result<Self, B::Error> {
+        let mut segments = Vec::new();
+        let mut start = 0_u32;
+        for (address, length) in ranges.into_iter().take(ENTRIES_MAX as usize) {
+            let length = length.min(bytes.saturating_sub(start));
+            if length == 0 {
+                break;
+            }
+            bus.check(address, u64::from(length), write)?;
+            segments.push(Segment { start, address, bytes: length });
+            start = start.saturating_add(length);
+        }
+        if start == 0 || start != bytes {
+            return Err(B::refuse(ListError::Length));
+        }
+        Ok(Self { segments, bytes })
+    }
+
     /// Data entries in the snapshot.
     pub fn entries(&self) -> u32 {
         u32::try_from(self.segments.len()).unwrap_or(u32::MAX)

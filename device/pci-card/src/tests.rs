@@ -112,6 +112,8 @@ fn card(trace: bool) -> PciCard<MinimalCard> {
         class: 0x04_03_00,
         bars,
         messages: 1,
+        power_management: true,
+        own_bytes: &[],
     };
     let options = CardOptions {
         spec,

@@ -33,6 +33,21 @@ pub struct FunctionSpec {
     pub bars: [u32; 6],
     /// MSI messages that it offers, a power of two, 1 to [`MSI_MESSAGES_MAX`].
     pub messages: u32,
+    /// Whether it has the power management capability. Without it there is D0 alone.
+    pub power_management: bool,
+    /// Bytes of its own, between the header and the capabilities that it has.
+    pub own_bytes: &'static [OwnByte],
+}
+
+/// A byte of configuration space that is the function's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnByte {
+    /// Where.
+    pub offset: u8,
+    /// After reset.
+    pub reset: u8,
+    /// Bits that keep what is written. Nothing comes of it.
+    pub writable: u8,
 }
 
 /// What configuration space says to the function.
@@ -68,6 +83,7 @@ pub struct ConfigSpace {
     bytes: Box<[u8; CONFIG_BYTES]>,
     controls: Controls,
     messages: u32,
+    power_management: bool,
 }
 
 impl ConfigSpace {
@@ -76,7 +92,8 @@ impl ConfigSpace {
         let layout = layout::layout(spec);
         let bytes = layout.reset.clone();
         let controls = Controls::find(&bytes[..]);
-        Self { layout, bytes, controls, messages: spec.messages }
+        let FunctionSpec { messages, power_management, .. } = *spec;
+        Self { layout, bytes, controls, messages, power_management }
     }
 
     /// Function-level reset and everything stronger.
@@ -131,7 +148,9 @@ impl ConfigSpace {
     /// Shows a power state in PMCSR: a write does not, for the function has to go there first.
     pub fn set_power(&mut self, state: PowerState) {
         let d3hot = if state == PowerState::D3hot { layout::D3HOT } else { 0 };
-        if let Some(byte) = self.bytes.get_mut(layout::PMCSR) {
+        if self.power_management
+            && let Some(byte) = self.bytes.get_mut(layout::PMCSR)
+        {
             *byte = *byte & !layout::PMCSR_STATE | d3hot;
         }
     }
@@ -141,7 +160,7 @@ impl ConfigSpace {
         let command = self.word(layout::COMMAND);
         let control = self.word(layout::MSI_CONTROL);
         let granted = 1 << (control >> layout::MSI_GRANTED_SHIFT & 0b111);
-        let d3hot = self.byte(layout::PMCSR) & layout::PMCSR_STATE == layout::D3HOT;
+        let d3hot = self.power_management && self.byte(layout::PMCSR) & layout::PMCSR_STATE == layout::D3HOT;
         Settings {
             memory_space: command & layout::COMMAND_MEMORY != 0,
             bus_master: command & layout::COMMAND_BUS_MASTER != 0,

@@ -36,6 +36,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Sinks(arguments) => super::sinks::run(&arguments),
+        Command::Hda(arguments) => super::hda::run(&arguments),
         Command::Compare(arguments) => super::compare::run(&arguments),
         Command::Tone(arguments) => run_tone(&arguments),
         Command::Bringup(arguments) => super::bringup::run(&arguments),

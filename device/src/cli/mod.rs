@@ -9,6 +9,7 @@ mod control_files;
 mod control_script;
 pub mod control_socket;
 mod expected;
+pub mod hda;
 mod output_paths;
 pub mod serve;
 mod signals;
@@ -77,6 +78,7 @@ Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad
 pub enum Command {
     Serve(serve::Serve),
     Sinks(sinks::Sinks),
+    Hda(hda::Hda),
     Compare(compare::Compare),
     Tone(Tone),
     Trace(trace::Trace),

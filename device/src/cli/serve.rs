@@ -30,6 +30,8 @@ use ringwave_card::pci::Identity;
 use ringwave_card::{Card, CardConfig};
 use ringwave_engine::clock::{HostClock, Speed};
 use ringwave_engine::device::Device;
+use ringwave_hda::function::HdaCard;
+use ringwave_hda::stream;
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};
 use ringwave_regs::format::{CHANNELS_MAX, rate_bit};
@@ -43,6 +45,7 @@ use ringwave_virtio_snd::params;
 use super::commands::{FAILED, Failure, bad_input, failed};
 use super::control_socket::{self, ControlArgs};
 use super::expected::{self, ExpectedArgs};
+use super::hda::{self, HdaArgs};
 use super::output_paths;
 use super::signals::{SignalKind, Signals, ignore_size_limit};
 
@@ -63,8 +66,9 @@ const SERVING_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub struct Serve {
-    /// Which card: ringwave is served over vfio-user, virtio (device/VIRTIO-SND.md) over vhost-user
-    #[arg(long, value_enum, value_name = "ringwave|virtio", default_value = "ringwave")]
+    /// Which card: ringwave and hda (device/HDA.md) are served over vfio-user, virtio (device/VIRTIO-SND.md) over
+    /// vhost-user
+    #[arg(long, value_enum, value_name = "ringwave|virtio|hda", default_value = "ringwave")]
     pub card: CardKind,
     /// Where to listen; a socket whose process is dead is replaced
     #[arg(long, value_name = "PATH")]
@@ -78,9 +82,10 @@ pub struct Serve {
     /// Streams that record; 16 together at most
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub capture: u32,
-    /// Most channels of a stream, 1 to 8: what the guest is told (CAPS) and held to
-    #[arg(long, value_name = "N", default_value_t = CHANNELS_MAX, value_parser = clap::value_parser!(u32).range(1..=8))]
-    pub channels: u32,
+    /// Most channels of a stream, 1 to 8: what the guest is told (CAPS) and held to; 8 unless given. HD Audio:
+    /// channels of the speakers, 2 unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub channels: Option<u32>,
     /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output), sound or sound:DEVICE (this host's
     /// sound system) or null. Stream 1 gets FILE-stream1.wav, a second format or client FILE-2.wav and so on.
     /// No file: nothing was heard
@@ -127,6 +132,8 @@ pub struct Serve {
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     pub priority: priority::Mode,
     #[command(flatten)]
+    pub hda: HdaArgs,
+    #[command(flatten)]
     pub control: ControlArgs,
     #[command(flatten)]
     pub expected: ExpectedArgs,
@@ -147,6 +154,11 @@ virtio-snd, which a Linux guest drives as it is (QEMU needs shared memory):
   ringwave serve --card virtio --socket /tmp/card.sock --sink wav:heard.wav
     qemu-system-x86_64 -object memory-backend-memfd,id=m,size=1G,share=on -machine q35,memory-backend=m -smp 2 \
       -chardev socket,id=c,path=/tmp/card.sock -device vhost-user-snd-pci,chardev=c ...
+
+HD Audio, for which every guest has the driver (no Windows has seen it yet):
+  ringwave serve --card hda --socket /tmp/card.sock --sink wav:heard.wav
+    qemu-system-x86_64 -object memory-backend-memfd,id=m,size=1G,share=on -machine q35,memory-backend=m \\
+      -device '{\"driver\":\"vfio-user-pci\",\"socket\":{\"type\":\"unix\",\"path\":\"/tmp/card.sock\"}}' ...
 
 Started by systemd, when a client connects (neither --socket nor --fd; the socket is systemd's and stays):
   card.socket                            card.service
@@ -201,7 +213,7 @@ pub enum CardKind {
     Ringwave,
     /// virtio-snd over vhost-user, for Linux as it is
     Virtio,
-    /// HD Audio: not there yet
+    /// HD Audio, for which every system has the driver
     Hda,
 }
 
@@ -303,8 +315,13 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
             let (card, host) = make_virtio_card(arguments)?;
             prepared.serve(arguments, Arc::new(card), host, &end, vhost_user::serve_until)
         }
-        CardKind::Ringwave | CardKind::Hda => {
+        CardKind::Ringwave => {
             let (card, host) = make_card(arguments)?;
+            prepared.serve(arguments, Arc::new(card), host, &end, serve_until)
+        }
+        CardKind::Hda => {
+            let (card, host) = make_hda_card(arguments)?;
+            signals_may_block(sandbox)?;
             prepared.serve(arguments, Arc::new(card), host, &end, serve_until)
         }
     }
@@ -446,11 +463,32 @@ impl Drop for Released {
 fn fits_the_card(arguments: &Serve) -> Result<(), Failure> {
     let of_pci = arguments.vendor != VENDOR || arguments.device != DEVICE || arguments.dma_bits != 64;
     match arguments.card {
-        CardKind::Hda => Err(bad_input("--card hda: there is no HD Audio card yet; take ringwave or virtio")),
+        CardKind::Ringwave | CardKind::Virtio if arguments.hda.any() => {
+            Err(bad_input("--bits and --pci-id are of --card hda; leave them out"))
+        }
+        CardKind::Hda if of_pci || arguments.control.no_volume => Err(bad_input(
+            "--card hda: leave out --vendor, --device, --dma-bits and --no-volume; its ids are --pci-id's",
+        )),
+        CardKind::Hda if arguments.clock.mode == ClockMode::Lockstep => Err(bad_input(
+            "--card hda --clock lockstep: HD Audio has no way to say what is written, so its clock cannot wait; take scaled:0.25, or another card",
+        )),
         CardKind::Virtio if of_pci || arguments.control.no_volume => Err(bad_input(
             "--card virtio: its PCI function is QEMU's and it has no volume; leave out --vendor, --device, --dma-bits and --no-volume",
         )),
+        CardKind::Hda => hda::tree(arguments.hda_streams(), arguments.hda).map(|_| ()),
         CardKind::Virtio | CardKind::Ringwave => Ok(()),
+    }
+}
+
+impl Serve {
+    /// The most channels of a stream.
+    fn channels_max(&self) -> u32 {
+        self.channels.unwrap_or(CHANNELS_MAX)
+    }
+
+    fn hda_streams(&self) -> hda::Streams {
+        let Self { render, capture, channels, .. } = *self;
+        hda::Streams { render, capture, channels }
     }
 }
 
@@ -462,7 +500,8 @@ struct Heard {
 }
 
 fn heard(arguments: &Serve) -> Result<Heard, Failure> {
-    let Serve { render, capture, channels, card, .. } = *arguments;
+    let Serve { render, capture, card, .. } = *arguments;
+    let channels = arguments.channels_max();
     if !(1..=STREAMS_MAX).contains(&(render + capture)) {
         return Err(bad_input(format!(
             "--render {render} --capture {capture}: 1 to {STREAMS_MAX} streams together; take fewer or more"
@@ -513,7 +552,7 @@ fn why_no_stream(format: StreamFormat, channels_max: u32, card: CardKind) -> Opt
     let (has_rate, has_sample) = match card {
         CardKind::Ringwave => (rate_bit(rate) != 0, true),
         CardKind::Virtio => (params::has_rate(rate), params::has_sample(sample)),
-        CardKind::Hda => (true, true),
+        CardKind::Hda => (stream::RATES.contains(&rate), stream::has_sample(sample)),
     };
     if !has_rate {
         return Some(format!("{rate} Hz is no rate of the card; convert it to 48 kHz"));
@@ -523,7 +562,8 @@ fn why_no_stream(format: StreamFormat, channels_max: u32, card: CardKind) -> Opt
 
 /// The virtio-snd card.
 fn make_virtio_card(arguments: &Serve) -> Result<(VirtioCard, HostSide), Failure> {
-    let Serve { render, capture, channels, .. } = *arguments;
+    let Serve { render, capture, .. } = *arguments;
+    let channels = arguments.channels_max();
     let Heard { inputs, loopback, host } = heard(arguments)?;
     let config = ringwave_virtio_snd::card::CardConfig {
         render,
@@ -537,16 +577,25 @@ fn make_virtio_card(arguments: &Serve) -> Result<(VirtioCard, HostSide), Failure
     Ok((VirtioCard::new(config, clock, Box::new(inputs)), host))
 }
 
+/// The HD Audio card.
+fn make_hda_card(arguments: &Serve) -> Result<(HdaCard, HostSide), Failure> {
+    let tree = hda::tree(arguments.hda_streams(), arguments.hda)?;
+    let Heard { inputs, loopback, host } = heard(arguments)?;
+    let clock = HostClock::start(speed(arguments.clock, arguments.speed));
+    let card = hda::make_card(tree, arguments.hda, &loopback, clock, (inputs, arguments.trace.is_some()));
+    Ok((card, host))
+}
+
 /// The Ringwave card.
 fn make_card(arguments: &Serve) -> Result<(Card, HostSide), Failure> {
-    let Serve { render, capture, channels, dma_bits, .. } = *arguments;
+    let Serve { render, capture, dma_bits, .. } = *arguments;
     let Heard { inputs, loopback, host } = heard(arguments)?;
     let controller = Config {
         render,
         capture,
         loopback,
         dma_bits,
-        channels_max: channels,
+        channels_max: arguments.channels_max(),
         clock: arguments.clock.mode,
         volume: !arguments.control.no_volume,
         ..Config::default()

@@ -62,6 +62,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "device/guest-memory",
             "device/pci",
             "device/pci-card",
+            // A test is the host that asks.
+            "device/served",
             "device/trace",
         ],
     ),
@@ -128,6 +130,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "tests/fuzz",
         &[
+            "device/cards/hda",
             "device/cards/ringwave",
             "device/cards/virtio-snd",
             "device/engine",

@@ -35,6 +35,8 @@ pub fn spec(identity: Identity, messages: u32) -> FunctionSpec {
         class: pci::CLASS,
         bars,
         messages,
+        power_management: true,
+        own_bytes: &[],
     }
 }
 

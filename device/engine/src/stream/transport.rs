@@ -1,9 +1,9 @@
 //! The client's side of a stream: where its frames lie, what the client says of them, and what it is told.
 //!
 //! A card implements both traits for each of its streams. Ringwave has a snapshot of a cyclic buffer in guest
-//! memory, a mark page and registers. Planned: virtio, with chains of descriptors that are valid as far as
-//! they are queued, and HD Audio, with a BDL, a list of byte ranges that may split a frame. The stream knows
-//! frames only: how they lie in bytes is the transport's.
+//! memory, a mark page and registers; virtio chains of descriptors that are valid as far as they are queued;
+//! HD Audio a BDL, a list of byte ranges that may split a frame. The stream knows frames only: how they lie in
+//! bytes is the transport's.
 
 use super::validity::{Mark, Refresh, Validity};
 

@@ -103,7 +103,16 @@ pub fn layout(spec: &FunctionSpec) -> Layout {
     let mut writable = Box::new([0; CONFIG_BYTES]);
     let mut write_1_clears = Box::new([0; CONFIG_BYTES]);
     header(spec, &mut reset, &mut writable, &mut write_1_clears);
+    if spec.power_management {
+        power_management(&mut reset);
+    } else {
+        put(&mut reset, CAPABILITIES_POINTER, [AFTER_PM]);
+    }
     capabilities(spec.messages, &mut reset, &mut writable, &mut write_1_clears);
+    for own in spec.own_bytes {
+        put(&mut reset, own.offset.into(), [own.reset]);
+        put(&mut writable, own.offset.into(), [own.writable]);
+    }
     Layout { reset, writable, write_1_clears }
 }
 
@@ -133,16 +142,18 @@ fn header(
     put(write_1_clears, STATUS, 0xF900_u16.to_le_bytes());
 }
 
+fn power_management(reset: &mut [u8; CONFIG_BYTES]) {
+    put(reset, PM, [0x01, AFTER_PM]);
+    put(reset, PM + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
+    put(reset, PMCSR, PMCSR_NO_SOFT_RESET.to_le_bytes());
+}
+
 fn capabilities(
     messages: u32,
     reset: &mut [u8; CONFIG_BYTES],
     writable: &mut [u8; CONFIG_BYTES],
     write_1_clears: &mut [u8; CONFIG_BYTES],
 ) {
-    put(reset, PM, [0x01, AFTER_PM]);
-    put(reset, PM + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
-    put(reset, PMCSR, PMCSR_NO_SOFT_RESET.to_le_bytes());
-
     let capable = u16::try_from(messages.clamp(1, MSI_MESSAGES_MAX).ilog2()).unwrap_or(0);
     put(reset, MSI, [0x05, AFTER_MSI]);
     put(reset, MSI_CONTROL, (capable << MSI_CAPABLE_SHIFT | MSI_64BIT).to_le_bytes());

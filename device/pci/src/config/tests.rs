@@ -12,6 +12,8 @@ const SPEC: FunctionSpec = FunctionSpec {
     class: 0x04_01_00,
     bars: [0x4000, 0, 0x4_0000, 0, 0, 0],
     messages: 1,
+    power_management: true,
+    own_bytes: &[],
 };
 
 fn card() -> ConfigSpace {

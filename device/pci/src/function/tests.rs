@@ -83,6 +83,8 @@ fn function() -> (Function, Doorbell) {
         class: 0,
         bars: [16, 0, 0, 0, 0, 0],
         messages: 2,
+        power_management: true,
+        own_bytes: &[],
     };
     (Function::new(&spec), Doorbell::default())
 }

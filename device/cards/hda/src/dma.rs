@@ -1,0 +1,90 @@
+//! The card's way to guest memory.
+
+use ringwave_guest_memory::GuestMemory;
+use ringwave_guest_memory::list::{BusMaster, Entry, ListError};
+use ringwave_trace::{CardEvent, CardLog, Dma};
+
+/// What can go wrong with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// SDFMT is a format that the card does not have.
+    #[error("the format is none of the card's")]
+    Format,
+    /// The buffer descriptor list does not describe the buffer.
+    #[error("the buffer descriptor list and SDCBL do not fit")]
+    List,
+    /// There is no memory.
+    #[error("there is no memory of the guest")]
+    Unreachable,
+    /// Bus Master Enable is off.
+    #[error("Bus Master Enable is off")]
+    BusMasterOff,
+}
+
+impl Error {
+    /// Its name in a trace.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Format => "FORMAT",
+            Self::List => "BDL",
+            Self::Unreachable => "UNREACHABLE",
+            Self::BusMasterOff => "BUS_MASTER_OFF",
+        }
+    }
+}
+
+/// The way to guest memory for one stream, with its trace.
+pub struct Bus<'a> {
+    pub memory: &'a dyn GuestMemory,
+    pub log: CardLog<'a, Error>,
+    pub who: Dma,
+    pub enabled: bool,
+}
+
+impl BusMaster for Bus<'_> {
+    type Error = Error;
+
+    fn refuse(_: ListError) -> Error {
+        Error::List
+    }
+
+    fn enabled(&self) -> Result<(), Error> {
+        if self.enabled { Ok(()) } else { Err(Error::BusMasterOff) }
+    }
+
+    fn check(&self, address: u64, bytes: u64, write: bool) -> Result<(), Error> {
+        self.enabled()?;
+        self.memory.check(address, bytes, write).map_err(|_| Error::Unreachable)
+    }
+
+    fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Error> {
+        self.enabled()?;
+        let bytes = into.len() as u64;
+        self.memory.read(address, into).map_err(|_| Error::Unreachable)?;
+        self.log.record(CardEvent::Read { who: self.who, address, bytes });
+        Ok(())
+    }
+
+    fn write(&mut self, address: u64, from: &[u8]) -> Result<(), Error> {
+        self.enabled()?;
+        let bytes = from.len() as u64;
+        self.memory.write(address, from).map_err(|_| Error::Unreachable)?;
+        self.log.record(CardEvent::Write { who: self.who, address, bytes });
+        Ok(())
+    }
+
+    /// An entry of a buffer descriptor list: its flags (IOC) are in `link`, which this list does not have.
+    fn read_entry(&mut self, address: u64) -> Result<Entry, Error> {
+        self.enabled()?;
+        let mut bytes = [0; 16];
+        self.memory.read(address, &mut bytes).map_err(|_| Error::Unreachable)?;
+        self.log.record_slot(self.who, address, 16);
+        let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, flags, ..] = bytes;
+        Ok(Entry {
+            address: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+            bytes: u32::from_le_bytes([l0, l1, l2, l3]),
+            link: flags & 1 != 0,
+            reserved: false,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! The registers of the controller and the way of the verbs. HDA.md 1, 2.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod guest;
+
+use guest::{CORB, DAC, DAC_PIN, Guest, RIRB, guest};
+use proptest::prelude::*;
+use ringwave_pci::client::Requests;
+use ringwave_pci::{Region, Request};
+use ringwave_served::HostRequests;
+
+#[test]
+fn a_driver_finds_a_controller_and_its_codec() {
+    let guest = guest();
+    assert_eq!((guest.read16(0), guest.read8(2), guest.read8(3)), (0x4401, 0, 1));
+    assert_eq!(guest.read32(0x08), 0, "in reset");
+    assert_eq!(guest.read16(0x0E), 0);
+    guest.write32(0x08, 1);
+    assert_eq!(guest.read32(0x08), 1);
+    assert_eq!(guest.read16(0x0E), 1, "codec 0 is there");
+    guest.write(0x0E, [1, 0]);
+    assert_eq!(guest.read16(0x0E), 0);
+    guest.write32(0x08, 0);
+    assert_eq!(guest.read32(0x08), 0);
+}
+
+#[test]
+fn every_command_has_one_answer_and_the_last_one_interrupts() {
+    let guest = guest();
+    guest.start_up();
+    guest.write32(0x20, 0xC000_0000);
+    // RINTCNT 200: not reached.
+    guest.write(0x5A, [200, 0]);
+    let commands = [0x000F_0000, 0x7F0F_0000, 0x5000_0000, 0x0017_FF00];
+    for (command, at) in commands.into_iter().zip(1_u64..) {
+        guest.store(CORB + 4 * at, &u32::to_le_bytes(command));
+    }
+    guest.write(0x48, [4, 0]);
+    assert_eq!((guest.read16(0x4A), guest.read16(0x58)), (4, 4));
+    assert_eq!(guest.load(RIRB + 8, 32)[..8], [0x48, 0x52, 0x34, 0x12, 0, 0, 0, 0]);
+    assert_eq!(guest.load(RIRB + 16, 24), [0; 24], "absent node, absent codec, reset of the group: 0");
+    assert_eq!(guest.read8(0x5D) & 1, 1, "no more commands: RINTFL");
+    assert_eq!(guest.read32(0x24), 0xC000_0000);
+    guest.write(0x5D, [1]);
+    assert_eq!(guest.read32(0x24), 0);
+}
+
+#[test]
+fn the_rings_go_around() {
+    let guest = guest();
+    guest.start_up();
+    for round in 0..600 {
+        assert_eq!(guest.command(0, 0xF0004), 0x0001_0001, "round {round}");
+    }
+}
+
+#[test]
+fn an_immediate_command_is_answered_at_once() {
+    let guest = guest();
+    guest.write32(0x08, 1);
+    guest.write32(0x60, 0x000F_0000);
+    guest.write(0x68, [1, 0]);
+    assert_eq!(guest.read16(0x68), 2, "valid, not busy");
+    assert_eq!(guest.read32(0x64), 0x1234_5248);
+    guest.write(0x68, [2, 0]);
+    assert_eq!(guest.read16(0x68), 0);
+}
+
+#[test]
+fn registers_are_read_and_written_by_bytes_and_across_their_borders() {
+    let guest = guest();
+    guest.start_up();
+    // CORBCTL, CORBSTS and CORBSIZE in one.
+    assert_eq!(guest.read32(0x4C), 0x0042_0002);
+    guest.write32(0x4C, 0x00FF_0100);
+    assert_eq!(guest.read32(0x4C), 0x0042_0000, "stopped; the size stays");
+    // INTCTL by bytes.
+    guest.write(0x23, [0xC0]);
+    guest.write(0x20, [0xFF]);
+    assert_eq!(guest.read32(0x20), 0xC000_00FF);
+    assert_eq!(guest.read::<8>(0x20), [0xFF, 0, 0, 0xC0, 0, 0, 0, 0]);
+    // Misaligned, beyond, odd.
+    assert_eq!(guest.read::<4>(0x21), [0xFF; 4]);
+    assert_eq!(guest.read::<2>(0x3FFF), [0xFF; 2]);
+    assert_eq!(guest.read::<3>(0), [0xFF; 3]);
+    guest.write(0x21, [0; 4]);
+    assert_eq!(guest.read32(0x20), 0xC000_00FF);
+}
+
+#[test]
+fn reset_of_the_link_leaves_nothing_but_what_woke() {
+    let guest = guest();
+    guest.start_up();
+    guest.connect(DAC);
+    guest.write32(0x20, 0xC000_0001);
+    guest.write32(0x08, 0);
+    guest.write32(0x20, 0xC000_0001);
+    assert_eq!(guest.read32(0x20), 0, "in reset writes are ignored");
+    assert_eq!(guest.read16(0x0E), 1, "STATESTS survives");
+    guest.start_up();
+    assert_eq!(guest.command(DAC, 0xF0600), 0, "the codec was reset too");
+}
+
+#[test]
+fn the_wall_clock_goes_by_the_device_clock_and_can_be_read_by_itself() {
+    let guest = guest();
+    assert_eq!(guest.read32(0x30), 0);
+    guest.pass(5_000_000);
+    guest.write32(0x08, 1);
+    guest.pass(1_000_000_000);
+    assert_eq!(guest.read32(0x30), 24_000_000);
+    assert_eq!(guest.read32(0x2030), 24_000_000);
+    guest.pass(200_000_000_000);
+    assert_eq!(guest.read32(0x30), u32::try_from(201_u64 * 24_000_000 % (1 << 32)).unwrap(), "it wraps");
+}
+
+#[test]
+fn a_jack_is_an_unsolicited_response_if_the_controller_takes_it() {
+    let guest = guest();
+    guest.start_up();
+    guest.command(DAC_PIN, 0x70885);
+    guest.card.set_jack(0, false).unwrap();
+    let before = guest.read16(0x58);
+    assert_eq!(before, 1, "GCTL.UNSOL is off");
+    guest.write32(0x08, 0x101);
+    guest.card.set_jack(0, true).unwrap();
+    assert_eq!(guest.read16(0x58), 2);
+    assert_eq!(guest.load(RIRB + 16, 8), [0, 0, 0, 0x14, 0x10, 0, 0, 0], "tag 5, unsolicited");
+    assert_eq!(guest.command(DAC_PIN, 0xF0900), 1 << 31);
+}
+
+#[test]
+fn nothing_is_fetched_or_stored_without_bus_master() {
+    let guest = guest();
+    guest.start_up();
+    guest.config(4, &[2, 0]);
+    guest.store(CORB + 4, &0x000F_0000_u32.to_le_bytes());
+    guest.write(0x48, [1, 0]);
+    assert_eq!((guest.read16(0x58), guest.load32(RIRB + 8)), (0, 0));
+    assert_eq!(guest.read8(0x4D) & 1, 1, "CMEI");
+}
+
+#[test]
+fn configuration_space_is_an_ich9s() {
+    let guest = guest();
+    let mut header = [0; 64];
+    guest.card.request(Request::Read { region: Region::Config, offset: 0, data: &mut header }).unwrap();
+    assert_eq!(header[..4], [0x86, 0x80, 0x3E, 0x29]);
+    assert_eq!(header[8..12], [3, 0, 3, 4]);
+    let capability = |at: usize| {
+        let mut bytes = [0; 2];
+        guest
+            .card
+            .request(Request::Read { region: Region::Config, offset: at as u64, data: &mut bytes })
+            .unwrap();
+        bytes
+    };
+    let first = capability(header[0x34].into());
+    assert_eq!(first[0], 5, "MSI first: no power management");
+    assert_eq!(capability(first[1].into()), [0x10, 0], "PCI Express, and no more");
+    guest.config(0x44, &[0xFF]);
+    assert_eq!(capability(0x44)[0], 7, "TCSEL keeps its bits");
+    assert_eq!(guest.read16(0), 0x4401, "and is no power state");
+}
+
+proptest! {
+    /// Any accesses: the card stays one.
+    #[test]
+    fn no_access_breaks_the_card(
+        accesses in proptest::collection::vec((0..0x200_u64, any::<u32>(), 0..4_u32, any::<bool>()), 0..200)
+    ) {
+        let guest: Guest = guest();
+        guest.write32(0x08, 1);
+        for (offset, value, size, write) in accesses {
+            let bytes = value.to_le_bytes();
+            match (size, write) {
+                (0, true) => guest.write(offset, [bytes[0]]),
+                (1, true) => guest.write(offset, [bytes[0], bytes[1]]),
+                (2, true) => guest.write(offset, bytes),
+                (_, true) => guest.write(offset, [bytes, bytes].concat().try_into().unwrap_or([0_u8; 8])),
+                (_, false) => { guest.read32(offset & !3); }
+            }
+            guest.pass(u64::from(value % 3_000_000));
+        }
+        guest.write32(0x08, 0);
+        guest.start_up();
+        prop_assert_eq!(guest.command(0, 0xF0000), 0x1234_5248);
+    }
+}

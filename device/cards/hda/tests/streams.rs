@@ -1,0 +1,301 @@
+//! Stream descriptors: what is played and recorded, where the position is, what interrupts. HDA.md 3.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod guest;
+
+use guest::{ADC, BCIS, BUFFERS, DAC, DESE, FIFOE, Guest, IOCE, OUT, POSITIONS, RUN, guest, ramp};
+use proptest::prelude::*;
+use ringwave_audio::{SampleFormat, StreamFormat};
+use ringwave_engine::sources::{NoSources, Sources};
+use ringwave_pci::client::Requests;
+use ringwave_pci::{Region, Request};
+
+/// 48 kHz, 16 bits, stereo.
+const S16: u16 = 0x0011;
+const MS: u64 = 1_000_000;
+
+/// A ring of two halves with IOC: 20 ms of [`S16`].
+fn two_halves(guest: &Guest, index: u64) -> Vec<u8> {
+    let sound = ramp(3840);
+    guest.store(BUFFERS, &sound);
+    guest.set_up(index, &[(BUFFERS, 1920, true), (BUFFERS + 1920, 1920, true)], S16);
+    sound
+}
+
+fn speaker() -> Guest {
+    let guest = guest();
+    guest.start_up();
+    guest.connect(DAC);
+    guest
+}
+
+/// Status.Interrupt Status of configuration space.
+fn line(guest: &Guest) -> bool {
+    let mut status = [0; 2];
+    guest.card.request(Request::Read { region: Region::Config, offset: 6, data: &mut status }).unwrap();
+    status[0] & 8 != 0
+}
+
+#[test]
+fn what_lies_in_the_ring_is_played_and_each_half_is_told() {
+    let guest = speaker();
+    let sound = two_halves(&guest, OUT);
+    guest.write32(0x20, 0x8000_0010);
+    guest.control(OUT, RUN | IOCE);
+    assert_eq!(guest.read8(0x103) & 0x20, 0x20, "FIFORDY");
+    guest.pass_slowly(10 * MS - 1);
+    assert_eq!((guest.status(OUT), line(&guest)), (0, false));
+    assert_eq!(guest.link_position(OUT), 479 * 4);
+    guest.pass(1);
+    assert_eq!((guest.link_position(OUT), guest.status(OUT), line(&guest)), (1920, BCIS, true));
+    assert_eq!(guest.read32(0x24) & 0xBFFF_FFFF, 0x8000_0010);
+    guest.write(0x103, [BCIS]);
+    assert_eq!((guest.status(OUT), line(&guest)), (0, false));
+    guest.pass_slowly(10 * MS);
+    assert_eq!((guest.link_position(OUT), guest.status(OUT)), (0, BCIS), "LPIB never reaches CBL");
+    guest.pass_slowly(10 * MS);
+    guest.control(OUT, 0);
+    assert_eq!(guest.heard_bytes(), [&sound[..], &sound[..1920]].concat());
+}
+
+#[test]
+fn a_pause_loses_and_repeats_nothing() {
+    let guest = speaker();
+    let sound = two_halves(&guest, OUT);
+    for _ in 0..40 {
+        guest.control(OUT, RUN);
+        guest.pass_slowly(3_337_333);
+        guest.control(OUT, 0);
+        let stopped = guest.link_position(OUT);
+        guest.pass(7 * MS);
+        assert_eq!(guest.link_position(OUT), stopped);
+    }
+    let heard = guest.heard_bytes();
+    assert_eq!(heard.len(), 40 * 160 * 4);
+    assert_eq!(heard, sound.iter().copied().cycle().take(heard.len()).collect::<Vec<u8>>());
+}
+
+#[test]
+fn streams_that_ssync_lets_go_together_start_together() {
+    for ssync in [0x34, 0x38] {
+        let guest = speaker();
+        two_halves(&guest, OUT);
+        guest.write32(0x80 + 0x20 * 5, 0);
+        two_halves(&guest, OUT + 1);
+        guest.write32(ssync, 0x30);
+        guest.control(OUT, RUN);
+        guest.pass(2 * MS);
+        guest.control(OUT + 1, RUN);
+        assert_eq!(guest.read8(0x103) & 0x20, 0x20, "FIFORDY while it is held");
+        guest.pass(2 * MS);
+        assert_eq!(guest.link_position(OUT), 0);
+        guest.write32(ssync, 0);
+        guest.pass(3 * MS);
+        assert_eq!(guest.link_position(OUT), 144 * 4);
+        assert_eq!(guest.link_position(OUT + 1), 144 * 4);
+        assert_eq!(guest.read32(0x2084 + 0x20 * OUT), 144 * 4, "its alias");
+    }
+}
+
+#[test]
+fn the_position_buffer_has_the_place_of_the_descriptor() {
+    let guest = speaker();
+    two_halves(&guest, OUT);
+    guest.write32(0x70, u32::try_from(POSITIONS).unwrap() | 1);
+    guest.control(OUT, RUN);
+    guest.pass(10 * MS);
+    assert_eq!(guest.load32(POSITIONS + 8 * OUT), 1920);
+    assert_eq!(guest.load32(POSITIONS + 8 * OUT + 8), 0);
+    guest.pass(MS / 2);
+    assert_eq!(guest.load32(POSITIONS + 8 * OUT), 1920, "at the end of the burst");
+    guest.pass(MS / 2);
+    assert_eq!(guest.load32(POSITIONS + 8 * OUT), 1920 + 48 * 4);
+}
+
+#[test]
+fn what_cannot_be_is_a_descriptor_error_and_run_is_0() {
+    let wrong: [(&str, &[guest::Entry], u16); 5] = [
+        ("8 bits", &[(BUFFERS, 400, true), (BUFFERS, 400, true)], 0x0001),
+        ("9 channels", &[(BUFFERS, 400, true), (BUFFERS, 400, true)], 0x0018),
+        ("384 kHz", &[(BUFFERS, 400, true), (BUFFERS, 400, true)], 0x3811),
+        ("no memory", &[(guest::MEMORY - 4, 400, true), (BUFFERS, 400, true)], S16),
+        ("no length", &[(BUFFERS, 0, true), (BUFFERS, 400, true)], S16),
+    ];
+    for (what, entries, format) in wrong {
+        let guest = speaker();
+        guest.set_up(OUT, entries, format);
+        guest.control(OUT, RUN);
+        assert_eq!((guest.status(OUT), guest.read8(0x100) & 2), (DESE, 0), "{what}");
+        guest.pass(50 * MS);
+        assert_eq!(guest.link_position(OUT), 0);
+    }
+}
+
+#[test]
+fn memory_that_goes_away_is_silence_and_a_fifo_error() {
+    let guest = speaker();
+    let sound = two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    guest.pass(5 * MS);
+    guest.card.request(Request::Unmap { address: 0, bytes: guest::MEMORY }).unwrap();
+    guest.pass(5 * MS);
+    assert_eq!(guest.status(OUT), FIFOE | BCIS);
+    let heard = guest.heard_bytes();
+    // The burst that was under way had been fetched.
+    let fetched = 6 * 48 * 4;
+    assert_eq!(heard[..fetched], sound[..fetched]);
+    assert!(heard[fetched..].iter().all(|byte| *byte == 0));
+    assert_eq!((heard.len(), guest.link_position(OUT)), (1920, 1920), "the position is where time says");
+}
+
+#[test]
+fn after_a_long_sleep_the_position_is_where_time_says() {
+    let guest = speaker();
+    two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    guest.pass(MS);
+    guest.pass(3_000_123_457);
+    let frames = 48 + 3_000_123_457 * 48_000 / 1_000_000_000_u64;
+    assert_eq!(u64::from(guest.link_position(OUT)), frames % 960 * 4);
+    assert_eq!(guest.status(OUT), FIFOE | BCIS);
+    guest.control(OUT, 0);
+    assert_eq!(guest.heard_bytes().len() as u64, frames * 4, "silence of the exact length");
+}
+
+/// Frames that count.
+struct Counting(u32);
+
+impl Sources for Counting {
+    fn capture(&mut self, _stream: u32, _format: StreamFormat, into: &mut [u8]) -> usize {
+        for frame in into.chunks_exact_mut(4) {
+            self.0 += 1;
+            frame.copy_from_slice(&self.0.to_le_bytes());
+        }
+        into.len()
+    }
+}
+
+#[test]
+fn what_is_recorded_is_in_memory_when_the_position_has_passed_it() {
+    let guest = Guest::new(&[None], Box::new(Counting(0)));
+    guest.start_up();
+    guest.connect(ADC);
+    guest.set_up(0, &[(BUFFERS, 1920, true), (BUFFERS + 1920, 1920, true)], S16);
+    guest.control(0, RUN | IOCE);
+    for _ in 0..7 {
+        guest.pass(777_777);
+        let passed = guest.link_position(0) / 4;
+        assert_ne!(passed, 0);
+        let stored = guest.load(BUFFERS, passed as usize * 4);
+        let numbers: Vec<u32> =
+            stored.chunks_exact(4).map(|frame| u32::from_le_bytes(frame.try_into().unwrap())).collect();
+        assert_eq!(numbers, (1..=passed).collect::<Vec<u32>>());
+    }
+    guest.pass(5 * MS);
+    assert_eq!(guest.status(0), BCIS);
+}
+
+#[test]
+fn a_microphone_hears_what_the_speaker_plays() {
+    let guest = Guest::new(&[Some(0)], Box::new(NoSources));
+    guest.start_up();
+    guest.connect(DAC);
+    guest.connect(ADC);
+    let sound = two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    guest.set_up(0, &[(BUFFERS + 0x10000, 38_400, false), (BUFFERS + 0x20000, 38_400, false)], S16);
+    guest.control(0, RUN);
+    guest.pass_slowly(100 * MS);
+    guest.control(0, 0);
+    let recorded = guest.load(BUFFERS + 0x10000, 19_200);
+    let begin = recorded.iter().position(|byte| *byte != 0).unwrap() / 4 * 4;
+    assert!(begin <= 3 * 48 * 4, "{begin}");
+    let expected: Vec<u8> = sound.iter().copied().cycle().take(recorded.len() - begin).collect();
+    let at = sound.chunks(4).position(|frame| frame == &recorded[begin..begin + 4]).unwrap() * 4;
+    let turned: Vec<u8> = expected.iter().copied().cycle().skip(at).take(expected.len()).collect();
+    assert!(at < 96 * 4, "{at}");
+    assert_eq!(recorded[begin..begin + 3000], turned[..3000]);
+}
+
+#[test]
+fn nobody_hears_a_stream_whose_tag_no_converter_has() {
+    let guest = guest();
+    guest.start_up();
+    two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    guest.pass(10 * MS);
+    assert_eq!((guest.link_position(OUT), guest.status(OUT)), (1920, BCIS), "it moves all the same");
+    assert!(guest.heard().is_empty());
+    guest.connect(DAC);
+    guest.pass(10 * MS);
+    assert!(!guest.heard_bytes().is_empty(), "from now on it is heard");
+}
+
+#[test]
+fn formats_are_those_of_the_specification() {
+    use ringwave_hda::stream::stream_format;
+    let format = |sample, channels, rate| Some(StreamFormat { sample, channels, rate });
+    for (register, expected) in [
+        (0x0011, format(SampleFormat::S16, 2, 48_000)),
+        (0x4011, format(SampleFormat::S16, 2, 44_100)),
+        (0x1837, format(SampleFormat::S24In32, 8, 192_000)),
+        (0x0521, format(SampleFormat::S24In32, 2, 8_000)),
+        (0x4340, format(SampleFormat::S32, 1, 11_025)),
+        (0x0011 | 1 << 15, None),
+        (0x0001, None),
+        (0x0051, None),
+        (0x0018, None),
+        (0x0711, None),
+        (0x2011, None),
+    ] {
+        assert_eq!(stream_format(register), expected, "{register:#06x}");
+    }
+}
+
+proptest! {
+    /// A list of any entries, also such as end within a frame, is a ring of bytes: it is played as such, and
+    /// every end with IOC is told within 1/8 ms, at the end of its frame.
+    #[test]
+    fn any_list_is_a_ring_of_bytes(
+        lengths in proptest::collection::vec((1..3000_u32, any::<bool>(), 0..5_u64), 2..40),
+        steps in proptest::collection::vec(1..3_000_000_u64, 1..40),
+        format in prop::sample::select(vec![(S16, 4_u64, 48_000_u64), (0x4023, 16, 44_100), (0x0315, 12, 12_000), (0x1840, 4, 192_000)]),
+    ) {
+        let guest = speaker();
+        let (register, frame_bytes, rate) = format;
+        let mut at = BUFFERS;
+        let mut entries = Vec::new();
+        for (bytes, ioc, gap) in lengths {
+            entries.push((at, bytes, ioc));
+            at += u64::from(bytes) + gap;
+        }
+        let all = ramp(usize::try_from(at - BUFFERS).unwrap());
+        guest.store(BUFFERS, &all);
+        let ring: Vec<u8> = entries.iter().flat_map(|(at, bytes, _)| {
+            let from = usize::try_from(at - BUFFERS).unwrap();
+            all[from..from + *bytes as usize].to_vec()
+        }).collect();
+        guest.set_up(OUT, &entries, register);
+        guest.control(OUT, RUN);
+        if ringwave_hda::stream::stream_format(register).is_none() || (ring.len() as u64) < frame_bytes {
+            prop_assert_eq!(guest.status(OUT), DESE);
+            return Ok(());
+        }
+        let mut passed = 0;
+        for step in steps {
+            guest.pass(step);
+            passed += step;
+            let frames = passed * rate / 1_000_000_000;
+            let position = frames * frame_bytes % ring.len() as u64;
+            prop_assert_eq!(u64::from(guest.link_position(OUT)), position);
+        }
+        guest.control(OUT, 0);
+        let heard = guest.heard_bytes();
+        let frames = passed * rate / 1_000_000_000;
+        prop_assert_eq!(heard.len() as u64, frames * frame_bytes);
+        prop_assert!(heard.iter().eq(ring.iter().cycle().take(heard.len())));
+        let ioc_passed = entries.iter().scan(0_u64, |end, entry| { *end += u64::from(entry.1); Some((*end, entry.2)) })
+            .any(|(end, ioc)| ioc && end <= (frames * frame_bytes).saturating_sub(rate / 8000 * frame_bytes));
+        prop_assert!(!ioc_passed || guest.status(OUT) & BCIS != 0);
+    }
+}
