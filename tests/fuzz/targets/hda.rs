@@ -36,27 +36,51 @@ const DESCRIPTORS: u64 = 8;
 #[derive(Arbitrary, Debug)]
 enum Step {
     /// A write of the registers, of 1, 2, 4 or 8 bytes.
-    Write { offset: u16, value: u64, width: u8 },
+    Write {
+        offset: u16,
+        value: u64,
+        width: u8,
+    },
     /// A read.
-    Read { offset: u16, width: u8 },
+    Read {
+        offset: u16,
+        width: u8,
+    },
     /// A stream as it should be: its list, its format.
-    SetUp { index: u8, entries: Vec<(u16, u16, bool)>, format: u16, run: bool },
+    SetUp {
+        index: u8,
+        entries: Vec<(u16, u16, bool)>,
+        format: u16,
+        run: bool,
+    },
     /// Out of reset, with both rings.
     StartUp,
     /// One command by the CORB.
     Command(u32),
     /// The converter of an endpoint listens.
-    Connect { nid: u8, tag: u8 },
+    Connect {
+        nid: u8,
+        tag: u8,
+    },
     /// Any bytes in memory.
     Poke(u16, [u8; 16]),
     /// Time passes, in tenths of milliseconds.
     Turn(u8),
     /// A long time.
     Sleep(u8),
-    Config { offset: u8, value: u32 },
+    Config {
+        offset: u8,
+        value: u32,
+    },
     Map,
-    Unmap { page: u8, pages: u8 },
-    Jack { endpoint: u8, plugged: bool },
+    Unmap {
+        page: u8,
+        pages: u8,
+    },
+    Jack {
+        endpoint: u8,
+        plugged: bool,
+    },
     Drain,
     Reset,
 }
@@ -159,7 +183,10 @@ impl Bench {
         self.write(base, &[1]);
         self.write(base, &[0]);
         self.write(base + 8, &bytes.to_le_bytes());
-        self.write(base + 12, &u16::try_from(entries.len().saturating_sub(1) & 0xFF).expect("a byte").to_le_bytes());
+        self.write(
+            base + 12,
+            &u16::try_from(entries.len().saturating_sub(1) & 0xFF).expect("a byte").to_le_bytes(),
+        );
         self.write(base + 0x12, &format.to_le_bytes());
         self.write(base + 0x18, &(LIST as u32).to_le_bytes());
         self.write(base + 2, &[0x10]);
@@ -204,7 +231,9 @@ impl Bench {
             }
             Step::StartUp => self.start_up(),
             Step::Command(command) => self.command(command),
-            Step::Connect { nid, tag } => self.command(u32::from(nid) << 20 | 0x70600 | u32::from(tag) << 4 & 0xF0),
+            Step::Connect { nid, tag } => {
+                self.command(u32::from(nid) << 20 | 0x70600 | u32::from(tag) << 4 & 0xF0)
+            }
             Step::Poke(at, bytes) => self.store(u64::from(at), &bytes),
             Step::Turn(tenths) => self.turn(u64::from(tenths) * MILLISECOND / 10),
             Step::Sleep(seconds) => self.turn(u64::from(seconds) * 100 * MILLISECOND),

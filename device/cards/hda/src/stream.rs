@@ -1,7 +1,7 @@
 //! One stream descriptor: its registers, and while it moves the stream of the engine behind it. HDA.md 3;
 //! specification 3.3.36 to 3.3.45.
 //!
-//! [`BufferList`] is there while RUN is 1, [`Moving`] while SSYNC does not hold the stream besides. Each start
+//! [`BufferList`] is there while RUN is 1, `Moving` while SSYNC does not hold the stream besides. Each start
 //! is a new stream of the engine, whose frame 0 lies at the byte where the last one stood.
 
 use ringwave_audio::gain::Gain;
