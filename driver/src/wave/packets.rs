@@ -3,7 +3,9 @@
 //! The rules of WAVERT.md 4.7. With count = packets that have left the buffer since STOP: while the stream
 //! does not run, the packet to write is `count`; while it runs, packet `count` is being played and the one to
 //! write is `count + 1`. While the lockstep card *waits* for packet `count`, that one has not begun and is
-//! taken too. Numbers are 32 bits and wrap.
+//! taken too. So it is before the card says that it waits: in lockstep a packet that was not written has not
+//! begun (DATASHEET 5.4). Taken for late it would be marked, and written again as the next one. Numbers are
+//! 32 bits and wrap.
 //!
 //! **Late.** Of a packet that is being played SetWritePacket's page lets a driver use some of the data
 //! although it answers STATUS_DATA_LATE_ERROR: it is marked, and a card that plays silence for want of it
@@ -34,6 +36,8 @@ pub struct PacketProgress {
     pub count: u32,
     /// The card stands still before this packet because it was not written.
     pub stalled_on: Option<u32>,
+    /// The card waits for packets that are not written.
+    pub lockstep: bool,
 }
 
 /// Why a packet number is refused.
@@ -128,7 +132,7 @@ impl Packets {
             return Err(Refusal::Parameter);
         }
         let expected = if running { progress.count.wrapping_add(1) } else { progress.count };
-        let awaited = running && progress.stalled_on == Some(number);
+        let awaited = running && self.awaits(number, progress);
         let ahead = if awaited { 0 } else { difference(number, expected) };
         match ahead {
             0 => self.mark(Mark { number, end_of_stream }),
@@ -141,6 +145,12 @@ impl Packets {
             _ => return Err(Refusal::Played),
         }
         Ok(())
+    }
+
+    /// Whether the card in RUN has not begun this packet and will not before it is written.
+    fn awaits(&self, number: u32, progress: PacketProgress) -> bool {
+        let written = self.written.is_some_and(|mark| difference(mark.number, progress.count) >= 0);
+        progress.stalled_on == Some(number) || progress.lockstep && number == progress.count && !written
     }
 
     /// After a PAUSE a client may write again what it had promised: the promise stands. Only an end of stream
@@ -174,7 +184,12 @@ mod tests {
         number: u32,
     ) -> (Result<(), Refusal>, Option<u32>) {
         let mut packets = Packets::default();
-        let answer = packets.write(running, PacketProgress { count, stalled_on }, SIZES, (number, 0, 0));
+        let answer = packets.write(
+            running,
+            PacketProgress { count, stalled_on, lockstep: false },
+            SIZES,
+            (number, 0, 0),
+        );
         (answer, packets.written().map(|mark| mark.number))
     }
 
@@ -224,6 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn in_lockstep_a_packet_is_late_only_if_it_was_written() {
+        // The card has counted, and does not say yet that it waits.
+        let progress = PacketProgress { count: 5, stalled_on: None, lockstep: true };
+        let mut packets = Packets::default();
+        assert_eq!(packets.write(true, progress, SIZES, (4, 0, 0)), Err(Refusal::Played));
+        assert_eq!(packets.written(), None);
+        assert_eq!(packets.write(true, progress, SIZES, (5, 0, 0)), Ok(()));
+        assert_eq!(packets.write(true, progress, SIZES, (5, 0, 0)), Err(Refusal::Playing), "it has begun");
+        assert_eq!(packets.write(true, progress, SIZES, (6, 0, 0)), Ok(()));
+        // One that does not wait has begun it.
+        let progress = PacketProgress { lockstep: false, ..progress };
+        assert_eq!(Packets::default().write(true, progress, SIZES, (5, 0, 0)), Err(Refusal::Playing));
+        // Nor does it wait for more than the packet that it stands before.
+        let progress = PacketProgress { count: u32::MAX, lockstep: true, ..progress };
+        assert_eq!(Packets::default().write(true, progress, SIZES, (1, 0, 0)), Err(Refusal::Overrun));
+        assert_eq!(Packets::default().write(true, progress, SIZES, (u32::MAX, 0, 0)), Ok(()));
+    }
+
+    #[test]
     fn end_of_stream_has_whole_frames_within_a_packet_and_is_the_last() {
         let end = |flags, bytes| {
             let mut packets = Packets::default();
@@ -241,7 +275,7 @@ mod tests {
 
         let mut packets = Packets::default();
         packets.write(true, PacketProgress::default(), SIZES, (1, 0x200, 4)).unwrap();
-        let next = PacketProgress { count: 1, stalled_on: None };
+        let next = PacketProgress { count: 1, ..PacketProgress::default() };
         assert_eq!(packets.write(true, next, SIZES, (2, 0, 0)), Err(Refusal::Ended));
         packets.reset();
         assert!(packets.write(false, PacketProgress::default(), SIZES, (0, 0, 0)).is_ok());
@@ -250,7 +284,7 @@ mod tests {
     #[test]
     fn an_end_that_comes_late_ends_nothing_and_marks_its_packet() {
         let mut packets = Packets::default();
-        let playing = PacketProgress { count: 5, stalled_on: None };
+        let playing = PacketProgress { count: 5, ..PacketProgress::default() };
         assert_eq!(packets.write(true, playing, SIZES, (5, 0x200, 400)), Err(Refusal::Playing));
         assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: None }));
         // So that the client may try again with the next.
@@ -258,7 +292,7 @@ mod tests {
         assert_eq!(packets.written(), Some(Mark { number: 6, end_of_stream: Some(400) }));
         // Of a packet that a card waits for it is in time.
         let mut packets = Packets::default();
-        let waiting = PacketProgress { count: 5, stalled_on: Some(5) };
+        let waiting = PacketProgress { count: 5, stalled_on: Some(5), lockstep: true };
         packets.write(true, waiting, SIZES, (5, 0x200, 400)).unwrap();
         assert_eq!(packets.written(), Some(Mark { number: 5, end_of_stream: Some(400) }));
     }
@@ -266,7 +300,7 @@ mod tests {
     #[test]
     fn a_promise_is_not_taken_back_but_by_an_end() {
         let mut packets = Packets::default();
-        let playing = PacketProgress { count: 5, stalled_on: None };
+        let playing = PacketProgress { count: 5, ..PacketProgress::default() };
         packets.write(true, playing, SIZES, (6, 0, 0)).unwrap();
         // Late, for the one that is being played: marked long ago.
         assert_eq!(packets.write(true, playing, SIZES, (5, 0, 0)), Err(Refusal::Playing));

@@ -202,13 +202,11 @@ impl StreamProgress {
 
     /// What the card's status says about packets, for the rules of SetWritePacket.
     pub fn packet_progress(&self, status: Option<&Status>) -> PacketProgress {
-        let count = self.packets.count();
-        // In lockstep a packet that was not written has not begun, whether the card says already that it waits
-        // or is about to (DATASHEET 5.4). Taken for late it would be marked, and written again as the next one.
-        let written =
-            self.packets.written().is_some_and(|mark| mark.number.wrapping_sub(count).cast_signed() >= 0);
-        let unwritten = status.filter(|status| status.lockstep && !written).map(|_| count);
-        PacketProgress { count, stalled_on: status.and_then(|status| status.stalled_on).or(unwritten) }
+        PacketProgress {
+            count: self.packets.count(),
+            stalled_on: status.and_then(|status| status.stalled_on),
+            lockstep: status.is_some_and(|status| status.lockstep),
+        }
     }
 
     /// Whether the clients are to be notified: a packet has left the buffer since the last time, and the
