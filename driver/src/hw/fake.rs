@@ -228,7 +228,7 @@ impl Card for FakeCard {
             return Err(STATUS_DEVICE_NOT_READY);
         }
         assert!(inside.attached.is_some(), "a stream without a buffer");
-        inside.state = StreamState::Stop;
+        assert_eq!(inside.state, StreamState::Stop, "it is configured in STOP");
         inside.calls.push(RecordedCall::Configure(format, geometry));
         Ok(())
     }
@@ -239,6 +239,10 @@ impl Card for FakeCard {
         }
         let mut inside = self.inside();
         if inside.gone || inside.asleep {
+            if state == StreamState::Stop {
+                // Made when power is back: nothing of the stream can be seen before.
+                inside.state = state;
+            }
             return Err(STATUS_DEVICE_NOT_READY);
         }
         if inside.refuses == Some(state) {

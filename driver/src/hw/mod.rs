@@ -132,7 +132,7 @@ pub trait Card: Send + Sync {
     #[must_use = "pages that the card may write to must not be freed"]
     fn detach(&self, stream: u32) -> bool;
 
-    /// Control. Brings `stream` to STOP and programs everything that is fixed while it is not stopped.
+    /// Control. Programs everything that is fixed while `stream`, which is in STOP, is not stopped.
     ///
     /// # Errors
     /// The card is not there, or nothing is attached.
@@ -142,7 +142,8 @@ pub trait Card: Send + Sync {
     /// transition is done.
     ///
     /// # Errors
-    /// The card refused it, did not answer, or is not there.
+    /// The card refused it, did not answer, or is not there. STOP of a card without power is made when power is
+    /// back, before [`set_power`](Self::set_power) returns.
     fn set_state(&self, stream: u32, state: StreamState) -> NtResult;
 
     /// Control. The state the card is in; `None` if it is not there.

@@ -203,7 +203,6 @@ impl Card for Ringwave {
     }
 
     fn detach(&self, stream: u32) -> bool {
-        self.note_detached(stream);
         // A card in STOP, without power or gone reaches no memory (DATASHEET 5.1).
         let attached = self.attached.lock().get_mut(stream as usize).and_then(Option::take);
         drop(attached);
@@ -220,8 +219,6 @@ impl Card for Ringwave {
             _ => return Err(STATUS_DEVICE_NOT_READY),
         };
         self.with_registers(|io| {
-            // A stream that was closed while the card was without power may still be in PAUSE.
-            write(io, block + regs::STATE, regs::STATE_STOP);
             write(io, block + regs::ERROR, 0);
             write(io, block + regs::FORMAT, sample::pack(probe::code(format.sample), format.channels));
             write(io, block + regs::RATE, format.rate);
@@ -238,8 +235,17 @@ impl Card for Ringwave {
 
     fn set_state(&self, stream: u32, state: StreamState) -> NtResult {
         let block = regs::block(stream).ok_or(STATUS_DEVICE_NOT_READY)?;
-        self.with_registers(|io| write(io, block + regs::STATE, state.number()))
-            .ok_or(STATUS_DEVICE_NOT_READY)?;
+        {
+            let registers = self.registers.lock();
+            let io = registers.as_ref().ok_or(STATUS_DEVICE_NOT_READY)?;
+            if !self.powered.load(Ordering::Relaxed) {
+                if state == StreamState::Stop {
+                    self.note_stop(stream);
+                }
+                return Err(STATUS_DEVICE_NOT_READY);
+            }
+            write(io, block + regs::STATE, state.number());
+        }
         // The card has written its page before the write returned, so that looking costs no message; the
         // register only if the page can't be read. One aligned word: it can't be torn (DATASHEET 7).
         let reached = match self.page_word(stream, pages::status::STATE) {

@@ -42,7 +42,7 @@ impl Ringwave {
             self.powered.store(known, Ordering::Relaxed);
         }
         if known {
-            self.stop_detached(io);
+            self.stop_streams(io);
         } else {
             log::error!(
                 "after power came back the card is not the one that was started: it is taken for gone"
@@ -51,17 +51,14 @@ impl Ringwave {
         known
     }
 
-    /// A stream whose buffer goes while the card is without power may still be in PAUSE, with the addresses of
-    /// memory that is freed now: it has to be stopped when power comes back.
-    pub(super) fn note_detached(&self, stream: u32) {
-        let _registers = self.registers.lock();
-        if !self.powered.load(Ordering::Relaxed) {
-            self.stop_at_d0.fetch_or(bit(stream), Ordering::Relaxed);
-        }
+    /// STOP of a stream while the card is without power. It stands in PAUSE, with the addresses of memory that
+    /// may be freed now, and has to be stopped when power comes back. The caller holds `registers`.
+    pub(super) fn note_stop(&self, stream: u32) {
+        self.stop_at_d0.fetch_or(bit(stream), Ordering::Relaxed);
     }
 
     /// Stops those streams. The caller holds `registers`.
-    fn stop_detached(&self, io: &MappedIo) {
+    fn stop_streams(&self, io: &MappedIo) {
         let streams = self.stop_at_d0.swap(0, Ordering::Relaxed);
         for stream in (0..regs::STREAMS_MAX).filter(|stream| streams & bit(*stream) != 0) {
             if let Some(block) = regs::block(stream) {

@@ -44,24 +44,26 @@ fn d0_that_is_told_twice_finds_another_card_too() {
 }
 
 #[test]
-fn a_stream_whose_buffer_went_in_d3_is_in_stop_after_it() {
+fn a_stream_that_is_stopped_in_d3_is_in_stop_after_it() {
     let memory = MemoryCard::at(0x5800_0000);
     let state = |stream| regs::block(stream).unwrap() + regs::STATE;
     for stream in [0, 1] {
         memory.set(regs::block(stream).unwrap() + regs::CAPS, regs::CAPS_PRESENT);
     }
     memory.set(global::STREAMS, 2);
-    memory.set(global::SG_ENTRIES_MAX, 1);
     let card = memory.find();
-    let page: &[u64] = &[0x9000];
     for stream in [0, 1] {
-        assert!(card.attach(stream, &page, 4096).is_ok());
         memory.set(state(stream), regs::STATE_PAUSE);
     }
     card.set_power(false);
-    assert!(card.detach(0));
+    assert!(card.set_state(0, StreamState::Stop).is_err());
+    assert!(card.set_state(1, StreamState::Acquire).is_err());
+    assert_eq!(memory.get(state(0)), regs::STATE_PAUSE, "without power no register is touched");
     assert!(card.set_power(true));
     assert_eq!((memory.get(state(0)), memory.get(state(1))), (regs::STATE_STOP, regs::STATE_PAUSE));
+    memory.set(state(0), regs::STATE_PAUSE);
+    assert!(card.set_power(false) && card.set_power(true));
+    assert_eq!(memory.get(state(0)), regs::STATE_PAUSE, "once");
 }
 
 /// What another card is, and how it becomes that.
