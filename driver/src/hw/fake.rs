@@ -53,8 +53,10 @@ pub struct FakeState {
     pub state: StreamState,
     /// The device clock that came with the last mark.
     pub mark_clock: u64,
-    /// What it reports of its stream; `None` = nothing consistent.
+    /// What it reports of its stream; `None` = nothing.
     pub status: Option<Status>,
+    /// That changes under every reading, but for the count of packets.
+    pub torn: bool,
     /// A state it refuses to go to.
     pub refuses: Option<StreamState>,
     /// It was removed, or lost its power.
@@ -111,6 +113,7 @@ impl Default for FakeCard {
             state: StreamState::Stop,
             mark_clock: 0,
             status: Some(status()),
+            torn: false,
             refuses: None,
             gone: false,
             ending: false,
@@ -296,7 +299,11 @@ impl Card for FakeCard {
     }
     fn status(&self, _stream: u32) -> Option<Status> {
         let inside = self.inside();
-        inside.status.filter(|_| !inside.gone && !inside.asleep)
+        inside.status.filter(|_| !inside.gone && !inside.asleep && !inside.torn)
+    }
+    fn packet_count(&self, _stream: u32) -> Option<u32> {
+        let inside = self.inside();
+        inside.status.filter(|_| !inside.gone && !inside.asleep).map(|status| status.packet_count)
     }
     fn update_position_registers(&self, _stream: u32, update: bool) {
         self.record(RecordedCall::UpdateRegisters(update));

@@ -164,6 +164,12 @@ pub trait Card: Send + Sync {
     /// consistent.
     fn status(&self, stream: u32) -> Option<Status>;
 
+    /// Look. [`Status::packet_count`] alone, of a card too whose status can't be read for changing. `None` if
+    /// the card is gone or without power.
+    fn packet_count(&self, stream: u32) -> Option<u32> {
+        self.status(stream).map(|status| status.packet_count)
+    }
+
     /// Control. Lets the position registers of `stream` be updated, or not.
     fn update_position_registers(&self, stream: u32, update: bool);
 

@@ -310,6 +310,13 @@ impl Card for Ringwave {
         status_page::read(&Page { io: pages.as_ref()?, base })
     }
 
+    /// One aligned word: it can't be torn (DATASHEET 7).
+    fn packet_count(&self, stream: u32) -> Option<u32> {
+        let count = self.page_word(stream, pages::status::PACKET_COUNT)?;
+        // Looked at afterwards: a card that is gone now may have been before.
+        (self.page_word(stream, pages::status::SEQ)? != NO_DEVICE).then_some(count)
+    }
+
     fn update_position_registers(&self, stream: u32, update: bool) {
         let Some(block) = regs::block(stream).filter(|_| self.limits().position_registers) else { return };
         let value = if update { regs::POSITION_TICK } else { 0 };

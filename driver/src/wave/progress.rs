@@ -47,6 +47,8 @@ pub struct StreamProgress {
     pub lockstep: Option<bool>,
     /// `lockstep` was passed to the card since it was in STOP.
     pub lockstep_set: bool,
+    /// What the card said last, since it was in STOP: it holds when its page can't be read for changing.
+    known: Option<Status>,
     /// Reported position.
     pub position: Position,
     /// Events to signal.
@@ -87,6 +89,7 @@ impl StreamProgress {
             marked: None,
             lockstep: None,
             lockstep_set: false,
+            known: None,
             position: Position::default(),
             notifications: Notifications::default(),
             reported_error: None,
@@ -104,6 +107,7 @@ impl StreamProgress {
         self.paused_at = None;
         self.marked = None;
         self.lockstep = None;
+        self.known = None;
         self.position.reset();
         self.reported_error = None;
     }
@@ -114,20 +118,49 @@ impl StreamProgress {
         self.paused_at.unwrap_or(self.position.last())
     }
 
-    /// Looks at what the card says and learns from it. `None` if the card has nothing to say about this
-    /// stream: it is stopped, has no buffer, or is gone; then what was known before holds.
+    /// The card comes from STOP: it says nothing yet, and has no marks.
+    pub fn card_begins_anew(&mut self) {
+        (self.marked, self.lockstep_set, self.known) = (None, false, None);
+    }
+
+    /// Looks at what the card says and learns from it. `None` if nothing is known of this stream: it is
+    /// stopped, has no buffer, or its card is gone; then what was reported before holds.
     pub fn refresh(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Status, Moment)> {
+        let (status, moment) = self.look(card, endpoint)?;
+        Some((status?, moment))
+    }
+
+    /// The same; without a status if only the count of packets is known.
+    ///
+    /// A status that changes under every reading is what it was before (DATASHEET 7), but for that count. It
+    /// must not be missed: its interrupt does not come again, and a card that waits for its client would wait
+    /// for ever. It happens on a busy host where reading a page is messages: QEMU takes the page BAR's mapping
+    /// away for a second after each line interrupt.
+    fn look(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Option<Status>, Moment)> {
         if self.state == StreamState::Stop || self.card_state == StreamState::Stop {
             return None;
         }
-        let status = card.status(endpoint.stream)?;
+        let read = card.status(endpoint.stream);
+        let count = match &read {
+            Some(status) => status.packet_count,
+            None => card.packet_count(endpoint.stream)?,
+        };
         // Read after the status: every clock value in it lies before this moment.
         let moment = Moment::now();
         let now = scale(moment.0, self.counter_hz, endpoint.limits.clock_hz.into());
-        self.position.observe(status.anchor.clock.max(status.packet_clock), now);
-        self.packets.update_count(status.packet_count);
-        let limit = self.limit(&status);
-        self.position.at(status.anchor, now, limit);
+        self.packets.update_count(count);
+        if let Some(status) = read {
+            self.position.observe(status.anchor.clock.max(status.packet_clock), now);
+            self.known = Some(status);
+        }
+        let stalled_on =
+            self.known.and_then(|known| known.stalled_on.filter(|_| known.packet_count == count));
+        let status = self.known.map(|known| Status { stalled_on, ..known });
+        // What is frozen stands still, whatever was known before.
+        if let Some(status) = status.filter(|_| read.is_some() || self.runs()) {
+            let limit = self.limit(&status);
+            self.position.at(status.anchor, now, limit);
+        }
         Some((status, moment))
     }
 
@@ -215,8 +248,8 @@ impl StreamProgress {
         if self.state != StreamState::Run {
             return false;
         }
-        let Some((status, _)) = self.refresh(card, endpoint) else { return false };
-        if status.error != self.reported_error {
+        let Some((status, _)) = self.look(card, endpoint) else { return false };
+        if let Some(status) = status.filter(|status| status.error != self.reported_error) {
             self.reported_error = status.error;
             if let Some(error) = status.error {
                 let (stream, faults) = (endpoint.stream, status.dma_faults);
@@ -259,10 +292,12 @@ impl StreamProgress {
     pub fn read_packet(&mut self, status: &Status, clock_hz: u32, rate: u32) -> Option<(Read, u64)> {
         let geometry = self.geometry?;
         // A card that stands still before a packet (it waits, or was paused while it did) has recorded over
-        // no place yet.
+        // no place yet; one that would wait has not either.
         let next = geometry.frame_in_packet(self.packets.count(), 0, status.anchor.frame);
         let frozen_at = self.paused_at.unwrap_or(status.anchor.frame);
-        let stands = status.stalled_on.is_some() || (status.anchor.rate_num == 0 && frozen_at == next);
+        let stands = status.lockstep
+            || status.stalled_on.is_some()
+            || (status.anchor.rate_num == 0 && frozen_at == next);
         let intact = if stands { geometry.packets } else { geometry.packets.saturating_sub(1) };
         let Some(read) = self.reads.next(self.packets.count(), intact) else {
             // Nothing new, but a client that asks is done with all that it was given.
@@ -270,10 +305,12 @@ impl StreamProgress {
             return None;
         };
         let (known, known_clock) = self.known_packet_start(status, geometry, clock_hz, rate);
-        let behind = known.wrapping_sub(read.number);
-        // Those before it began whole packets earlier, but for a wait between.
-        let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.into());
-        let clock = known_clock.saturating_sub(ticks(frames, clock_hz, rate));
+        // Those before it began whole packets earlier, but for a wait between, and those after it later.
+        let behind = known.wrapping_sub(read.number).cast_signed();
+        let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.unsigned_abs().into());
+        let apart = ticks(frames, clock_hz, rate);
+        let clock =
+            if behind < 0 { known_clock.saturating_add(apart) } else { known_clock.saturating_sub(apart) };
         // A card that waits must not record over what is being read. One that does not wait only counts what
         // no client has read in time: it would count every packet if each were marked only with the next,
         // when the place of the first is being recorded over already.
@@ -299,7 +336,7 @@ impl StreamProgress {
         let start_packet = geometry.packet_of(self.started);
         let frames_before =
             |frame: u64| frame.saturating_sub(geometry.frame_in_packet(start_packet, 0, frame));
-        let last = self.packets.count().wrapping_sub(1);
+        let last = status.packet_count.wrapping_sub(1);
         if self.started > 0 && status.packet_count == start_packet {
             // None is complete since.
             let before = ticks(frames_before(status.anchor.frame), clock_hz, rate);

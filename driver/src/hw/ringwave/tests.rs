@@ -58,6 +58,20 @@ fn put(pages: *mut u8, at: u32, value: u32) {
 }
 
 #[test]
+fn the_count_of_packets_is_read_of_a_page_that_is_being_changed_but_not_of_a_card_that_is_gone() {
+    let (memory, card) = with_features(0x3800_0000, 0);
+    let page = pages::status_page(0).unwrap();
+    put(memory.pages, page + pages::status::PACKET_COUNT, 5);
+    put(memory.pages, page + pages::status::SEQ, 7);
+    assert_eq!((card.status(0), card.packet_count(0)), (None, Some(5)));
+    card.set_power(false);
+    assert_eq!(card.packet_count(0), None, "without power");
+    assert!(card.set_power(true));
+    put(memory.pages, page + pages::status::SEQ, NO_DEVICE);
+    assert_eq!(card.packet_count(0), None, "gone");
+}
+
+#[test]
 fn a_mark_is_a_store_and_only_for_a_card_that_waits_a_message_too() {
     let (memory, card) = with_features(0x5000_0000, FEATURES_ALL);
     let (status, page) = (pages::status_page(3).unwrap(), pages::mark_page(3).unwrap());

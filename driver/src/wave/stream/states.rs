@@ -111,7 +111,7 @@ impl Stream {
         let (card, stream) = (self.card(), self.lease.stream());
         let frame = {
             let mut shared = self.shared.lock();
-            (shared.marked, shared.lockstep_set) = (None, false);
+            shared.card_begins_anew();
             shared.goes_on_at()
         };
         // The card comes from STOP and the stream does not: it goes on where it stood. Said before the mark,

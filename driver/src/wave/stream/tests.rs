@@ -505,6 +505,28 @@ fn a_packet_in_lockstep_is_late_only_if_it_was_written() {
 }
 
 #[test]
+fn a_page_that_is_torn_under_every_reading_makes_no_packet_late_and_lets_the_position_move() {
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.go(&[RUN]);
+    fixture.card.report(|status| status.lockstep = true);
+    fixture.complete(5);
+    fixture.card.change(|inside| inside.torn = true);
+    fixture.write(5).unwrap();
+    assert_eq!(fixture.count(), 5);
+    fixture.complete(6);
+    assert_eq!(fixture.count(), 6);
+    // In PAUSE a position stands, whatever was known of RUN.
+    fixture.card.change(|inside| inside.torn = false);
+    fixture.card.report(|status| (status.anchor.rate_num, status.anchor.rate_den) = (48, 1_000_000));
+    fixture.go(&[PAUSE]);
+    fixture.card.change(|inside| inside.torn = true);
+    let stands = fixture.presented();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    assert_eq!(fixture.presented(), stands);
+}
+
+#[test]
 fn without_notifications_there_are_no_packets() {
     let fixture = fixture();
     let (mut mdl, mut actual, mut offset, mut cache) = (core::ptr::null_mut(), 0, 0, 0);

@@ -73,6 +73,60 @@ fn a_card_that_waits_has_both_packets() {
     );
 }
 
+/// DATASHEET 7: what changes under every reading is what it was before.
+#[test]
+fn a_page_that_is_torn_under_every_reading_takes_neither_a_packet_nor_its_event_away() {
+    let fixture = microphone(true);
+    fixture.allocate();
+    let event = fixture.register_event();
+    let torn = |torn| fixture.card.change(|inside| inside.torn = torn);
+    torn(true);
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.complete(1);
+    assert!(event.signalled(), "the interrupt does not come again");
+    assert_eq!(
+        read(&fixture),
+        Err(STATUS_DEVICE_NOT_READY),
+        "nothing is known of it yet but that it is there"
+    );
+    torn(false);
+    fixture.card.report(|status| status.lockstep = true);
+    assert_eq!(read(&fixture), Ok((0, 0, 0)));
+    torn(true);
+    fixture.card.report(|status| status.stalled_on = Some(3));
+    fixture.complete(3);
+    assert!(event.signalled());
+    assert_eq!(read(&fixture), Ok((1, 0, 1)), "the card waits before it records over it");
+    assert_eq!(read(&fixture), Ok((2, 0, 0)), "it was promised");
+    assert_eq!(read(&fixture), Err(STATUS_DEVICE_NOT_READY));
+    assert!(!event.signalled(), "once for what is complete");
+}
+
+/// Its time, from the packet before.
+#[test]
+fn a_packet_of_a_torn_page_began_a_packet_after_the_one_before() {
+    let fixture = microphone(false);
+    fixture.allocate();
+    fixture.go(&[ACQUIRE, PAUSE, RUN]);
+    fixture.card.report(|status| {
+        status.anchor.clock = 9_000_000_000;
+        status.packet_start_clock = 8_990_000_000;
+    });
+    let counter = || {
+        let (mut number, mut flags, mut counter, mut more) = (7, 7, 7, 7);
+        let (number, flags) = (Out::new(&mut number), Out::new(&mut flags));
+        let more = Out::new(&mut more);
+        fixture.stream.get_read_packet(number, flags, Out::new(&mut counter), more).unwrap();
+        counter
+    };
+    fixture.complete(1);
+    let first = counter();
+    fixture.card.change(|inside| inside.torn = true);
+    fixture.complete(2);
+    let packet = u64::try_from(nt::clock::frequency()).unwrap() / 100;
+    assert!((counter() - first).abs_diff(packet) <= 1, "10 ms");
+}
+
 #[test]
 fn who_asks_again_has_taken_what_it_was_given() {
     let fixture = microphone(true);
