@@ -1,6 +1,8 @@
 //! Checks the card's DMA: every transfer must lie in pages that the guest's kernel had given to the driver at
 //! that moment, and no page may be taken back that a stream may still reach: one that it has read or written
-//! since it left STOP.
+//! since it left STOP. D3 is the exception: it has stopped the stream, the driver can say STOP only after D0,
+//! and the guest's marks come then too. So what is freed before the stream's next state is owed, and paid if
+//! that is STOP.
 //!
 //! The guest logs each page range with a mark and writes the mark to the card, whose trace therefore holds
 //! marks and transfers in one order. The checker plays both together.
@@ -19,6 +21,7 @@ pub fn check(guest: &GuestLog, trace: impl Read) -> Vec<String> {
     if let Err(error) = checker.read(guest, trace) {
         checker.wrong.push(format!("rule=dma-trace {error}"));
     }
+    checker.trace_ends();
     if checker.marks < guest.pages.len() {
         checker.wrong.push(format!(
             "rule=dma-trace the card saw {} of the guest's {} marks",
@@ -35,6 +38,10 @@ struct Checker {
     live: BTreeMap<u64, u64>,
     /// The pages that each stream which is not in STOP has reached.
     reached: BTreeMap<u32, BTreeSet<u64>>,
+    d3hot: bool,
+    /// The streams of `reached` that D3 has stopped and that had no state since D0, with what was freed of
+    /// theirs meanwhile.
+    slept: BTreeMap<u32, Vec<String>>,
     marks: usize,
     wrong: Vec<String>,
 }
@@ -62,16 +69,20 @@ impl Checker {
     }
 
     fn event(&mut self, guest: &GuestLog, event: &Event) {
-        let Event::Card(event) = event else {
-            if let Event::Lost(events) = event {
+        let event = match event {
+            Event::Card(event) => event,
+            Event::Left => return self.trace_ends(),
+            Event::Lost(events) => {
                 self.wrong.push(format!("rule=dma-trace {events} events are missing in the card's trace"));
+                return;
             }
-            return;
+            _ => return,
         };
         let (kind, who, address, bytes) = match *event {
             CardEvent::Mark(mark) => return self.mark(guest, mark),
             CardEvent::State { stream, state } => return self.state(stream, state),
-            CardEvent::Reset => return self.reached.clear(),
+            CardEvent::Power { d3hot } => return self.power(d3hot),
+            CardEvent::Reset => return self.reset(),
             CardEvent::Table { who, address, bytes } => ("dma-table", who, address, bytes),
             CardEvent::Read { who, address, bytes } => ("dma-read", who, address, bytes),
             CardEvent::Write { who, address, bytes } => ("dma-write", who, address, bytes),
@@ -93,6 +104,35 @@ impl Checker {
         if state == StreamState::Stop {
             self.reached.remove(&stream);
         }
+        // D3 itself moves a stream to PAUSE.
+        if !self.d3hot {
+            let owed = self.slept.remove(&stream).unwrap_or_default();
+            if state != StreamState::Stop {
+                self.wrong.extend(owed);
+            }
+        }
+    }
+
+    fn power(&mut self, d3hot: bool) {
+        self.d3hot = d3hot;
+        if d3hot {
+            for stream in self.reached.keys() {
+                self.slept.entry(*stream).or_default();
+            }
+        }
+    }
+
+    /// All streams are in STOP, in D0.
+    fn reset(&mut self) {
+        self.reached.clear();
+        self.slept.clear();
+        self.d3hot = false;
+    }
+
+    /// Nobody says STOP any more.
+    fn trace_ends(&mut self) {
+        let owed = std::mem::take(&mut self.slept);
+        self.wrong.extend(owed.into_values().flatten());
     }
 
     fn mark(&mut self, guest: &GuestLog, mark: u32) {
@@ -109,10 +149,11 @@ impl Checker {
             let holder =
                 self.reached.iter().find(|(_, reached)| reached.range(pages.clone()).next().is_some());
             if let Some((stream, _)) = holder {
-                self.wrong.push(format!(
+                let freed = format!(
                     "rule=dma-freed {} bytes at {:#x} are freed while stream {stream}, which reaches them, is not in STOP",
                     range.bytes, range.base
-                ));
+                );
+                self.slept.get_mut(stream).unwrap_or(&mut self.wrong).push(freed);
             }
         }
     }
@@ -229,6 +270,43 @@ mod tests {
         // What the self-test read is its own affair: it is over.
         let tested = ["mark 1", "mark 2", "dma-read selftest 0x1000 4", "state 0 run", "mark 3"];
         assert_eq!(verdict(&tested), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_freed_in_d3_is_owed_until_the_streams_next_state() {
+        let slept = |after: &[&str]| {
+            let mut trace = vec!["mark 1", "mark 2", "state 0 run", "dma-read 0 0x1ff0 32"];
+            trace.extend(["state 1 run", "dma-read 1 0x2000 32", "power d3hot", "state 0 pause"]);
+            trace.extend(after);
+            verdict(&trace)
+        };
+        for paid in [
+            &["power d0", "mark 3", "state 0 stop", "state 0 acquire", "client left"][..],
+            &["mark 3", "power d0", "state 0 stop"],
+            // Twice in D3 before anybody says STOP.
+            &["power d0", "power d3hot", "power d0", "mark 3", "state 1 run", "state 0 stop"],
+            // It had no power, and is in STOP.
+            &["power d0", "reset", "mark 3"],
+            &["power d0", "mark 3", "reset", "client left"],
+        ] {
+            assert_eq!(slept(paid), Vec::<String>::new(), "{paid:?}");
+        }
+        for owed in [
+            &["power d0", "mark 3"][..],
+            &["power d0", "mark 3", "client left", "reset"],
+            &["power d0", "mark 3", "state 0 run", "state 0 stop"],
+            &["power d0", "mark 3", "state 0 acquire"],
+            &["power d0", "mark 3", "state 1 stop"],
+            &["mark 3"],
+            // It had a state since D0, and was not stopped.
+            &["power d0", "state 0 run", "mark 3", "state 0 stop"],
+        ] {
+            let wrong = slept(owed);
+            assert!(
+                wrong.len() == 1 && wrong[0].starts_with("rule=dma-freed 4096 bytes"),
+                "{owed:?}: {wrong:?}"
+            );
+        }
     }
 
     #[test]
