@@ -32,6 +32,8 @@
 //!   client lets go.
 //! * `pnp`: `event=` happens to the device `rounds=` times, with a stream in `state=` open, of either direction;
 //!   then as `play`, or with `mode=` as `record`.
+//! * `hot-plug`: the card leaves its slot and comes back `rounds=` times, by the button or without a word,
+//!   every other time with a stream in RUN; the host presses and puts in: the head of `hot_plug.rs`.
 //! * `walk`: `walk_events=500` random events from `walk_seed=1` on all endpoints and controls and the
 //!   device's power, from threads that know nothing of each other; then as `play`.
 //! * `hostile`: plays as `play`, among clients that do what no client should, from `hostile_seed=1`, while power
@@ -81,6 +83,8 @@ pub mod failing_calls;
 mod held_resources;
 #[cfg(target_os = "uefi")]
 mod hostile;
+#[cfg(target_os = "uefi")]
+mod hot_plug;
 #[cfg(target_os = "uefi")]
 mod hw_register;
 #[cfg(target_os = "uefi")]
@@ -135,12 +139,12 @@ pub use session::run;
 mod session {
     use super::play::{self, Label};
     use super::{
-        controls, cycles, duplex, hostile, life, pnp, realtime, record, removal, stress, sweep, timer, walk,
-        wav,
+        controls, cycles, duplex, hostile, hot_plug, life, pnp, realtime, record, removal, stress, sweep,
+        timer, walk, wav,
     };
     use crate::boot::files;
     use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
-    use crate::kernel::{self, cfg};
+    use crate::kernel::{self, cards, cfg};
     use crate::portcls::endpoint::{self, Endpoint};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
@@ -166,7 +170,8 @@ mod session {
             Some("sweep") => sweep::run(),
             Some("cycles") => cycles::run(),
             Some("removal") => removal::run(),
-            Some("pnp") => pnp::run() && if pnp::captures() { record::run() } else { play(&parsed_wav()) },
+            Some("pnp") => pnp(),
+            Some("hot-plug") => hot_plug::run() && play(&parsed_wav()),
             Some("walk") => walk::run() && play(&parsed_wav()),
             Some("hostile") => hostile::run(|| play(&parsed_wav())),
             Some("life") => life::run(&parsed_wav()),
@@ -210,6 +215,27 @@ mod session {
         if timer { timer::play(endpoint, wav, label) } else { play::play(endpoint, wav, label) }
     }
 
+    /// PnP of one card, while the file is played on the other one, if there is one; then a sound of its own.
+    fn pnp() -> bool {
+        let wav = parsed_wav();
+        let target = pnp::target();
+        let others = cards::all().map(|card| card.number).filter(|number| *number != target);
+        let beside: Vec<Further> = others
+            .filter_map(|number| {
+                let endpoint = endpoint::of_card(number, false)?;
+                Some(Further::on(endpoint, Label::BESIDE, &wav))
+            })
+            .collect();
+        cards::set_target(target);
+        let served = pnp::run();
+        cards::set_target(0);
+        if !beside.is_empty() {
+            crate::kresult!("outlived={}", beside.iter().filter(|further| further.plays()).count());
+        }
+        let served = served && if pnp::captures() { record::run() } else { play(&wav) };
+        beside.into_iter().map(Further::join).fold(served, |all, one| all & one)
+    }
+
     /// The numbers of `also=`.
     fn also() -> Vec<usize> {
         let numbers = cfg::get("also").into_iter().flat_map(|list| list.split(','));
@@ -232,19 +258,30 @@ mod session {
         wav: *const Wav<'static>,
         label: Label,
         played: bool,
+        ended: AtomicBool,
     }
 
     impl Further {
         fn start(number: usize, wav: &Wav<'static>) -> Option<Self> {
-            let endpoint = endpoint::get(false, number)?;
-            let job =
-                Box::into_raw(Box::new(Job { endpoint, wav, label: Label(Some(number)), played: false }));
-            Some(Self { job, thread: thread::spawn("further client", work, job.cast(), DRIVER_STACK) })
+            Some(Self::on(endpoint::get(false, number)?, Label(Some(number)), wav))
+        }
+
+        fn on(endpoint: Endpoint, label: Label, wav: &Wav<'static>) -> Self {
+            let ended = AtomicBool::new(false);
+            let job = Box::into_raw(Box::new(Job { endpoint, wav, label, played: false, ended }));
+            Self { job, thread: thread::spawn("further client", work, job.cast(), DRIVER_STACK) }
+        }
+
+        /// Whether it has not come to its end.
+        fn plays(&self) -> bool {
+            // SAFETY: from `Box::into_raw` in `on`, not freed before `join`; the field alone is looked at, and
+            // is atomic.
+            !unsafe { &(*self.job).ended }.load(Ordering::Acquire)
         }
 
         fn join(self) -> bool {
             thread::join(self.thread);
-            // SAFETY: from `Box::into_raw` in `start`; the thread, its only other user, has ended.
+            // SAFETY: from `Box::into_raw` in `on`; the thread, its only other user, has ended.
             unsafe { Box::from_raw(self.job) }.played
         }
     }
@@ -255,6 +292,7 @@ mod session {
         unsafe {
             let job = argument.cast::<Job>();
             (*job).played = play_on(&(*job).endpoint, &*(*job).wav, (*job).label);
+            (*job).ended.store(true, Ordering::Release);
         }
     }
 }

@@ -21,7 +21,8 @@ use crate::portcls::{oracle, port_etw};
 use core::fmt;
 
 /// What the keys of a stream's result lines begin with: nothing, or `endpointN_` for the further ones of
-/// `also=`, or `capture_` for what is recorded while something is played.
+/// `also=`, `capture_` for what is recorded while something is played, or `beside_` for what is played on the
+/// card to which nothing happens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Label(pub Option<usize>);
 
@@ -30,6 +31,8 @@ impl Label {
     pub const ONLY: Self = Self(None);
     /// Of the stream that is recorded by a client that plays too.
     pub const RECORDER: Self = Self(Some(usize::MAX));
+    /// Of the stream on a second card.
+    pub const BESIDE: Self = Self(Some(usize::MAX - 1));
 }
 
 impl fmt::Display for Label {
@@ -37,6 +40,7 @@ impl fmt::Display for Label {
         match self.0 {
             None => Ok(()),
             Some(usize::MAX) => f.write_str("capture_"),
+            Some(number) if Label(Some(number)) == Self::BESIDE => f.write_str("beside_"),
             Some(number) => write!(f, "endpoint{number}_"),
         }
     }

@@ -72,9 +72,10 @@ impl Order {
     pub fn wanted() -> Self {
         match cfg::get("client") {
             _ if slots() == 1 => Self::Lazy,
-            None | Some("ahead" | "duplex" | "hostile" | "life" | "play" | "pnp" | "stress" | "walk") => {
-                Self::Ahead
-            }
+            None
+            | Some(
+                "ahead" | "duplex" | "hostile" | "hot-plug" | "life" | "play" | "pnp" | "stress" | "walk",
+            ) => Self::Ahead,
             Some("lazy") => Self::Lazy,
             Some("hlk") => Self::Hlk,
             Some(other) => kernel::bad_input(format_args!(

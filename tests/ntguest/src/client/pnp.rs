@@ -18,6 +18,9 @@
 //! * `surprise-start`: the card is pulled out at each call that the driver makes from AddDevice to the end of
 //!   StartDevice, one after the other, until a start goes through.
 //!
+//! With `cards=2` all of that happens to the card number `target=` (0 or 1, in the order of the bus), and
+//! meanwhile the file is played on the other one, which is none the wiser.
+//!
 //! Sources: "Implement PnP Rebalance for PortCls Audio Drivers"; "Handling an IRP_MN_SURPRISE_REMOVAL
 //! Request"; "Handling a GUID_TARGET_DEVICE_QUERY_REMOVE Event"; WAVERT.md 1.3.
 
@@ -29,7 +32,7 @@ use super::still::set_state;
 use super::stream::{PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::thread::{self, DRIVER_STACK};
-use crate::kernel::{self, cfg, gone, irql, pci, time};
+use crate::kernel::{self, cards, cfg, gone, irql, pci, time};
 use crate::portcls::layout::IRP_MN_QUERY_REMOVE_DEVICE;
 use crate::portcls::status::Status;
 use crate::portcls::{endpoint, pnp, power};
@@ -48,9 +51,20 @@ const MOST_CALLS: u32 = 20_000;
 
 /// With the packet interfaces a stop is granted whatever is open, and of a removal it is the PnP manager that
 /// knows of open handles.
-fn expect_granted(removal: bool) -> Result<(), Failed> {
+pub(super) fn expect_granted(removal: bool) -> Result<(), Failed> {
     let what = if removal { "QUERY_REMOVE" } else { "QUERY_STOP" };
     expect(what, pnp::query_and_cancel(removal))
+}
+
+/// The number of the card that it happens to (cfg `target=`).
+pub fn target() -> usize {
+    let target = usize::try_from(cfg::get_u64("target", 0)).unwrap_or(usize::MAX);
+    if cards::get(target).is_none() {
+        kernel::bad_input(format_args!(
+            "ntguest.cfg: target={target} is no card; cards= says how many there are"
+        ));
+    }
+    target
 }
 
 /// Whether the streams of this run record.
@@ -59,10 +73,10 @@ pub fn captures() -> bool {
 }
 
 /// The stream that is open when something happens: none, or one in a state.
-type Before = Option<State>;
+pub(super) type Before = Option<State>;
 
 /// The values of `state=`.
-const STATES: [(&str, Before); 5] = [
+pub(super) const STATES: [(&str, Before); 5] = [
     ("none", None),
     ("stop", Some(State::Stop)),
     ("acquire", Some(State::Acquire)),
@@ -122,7 +136,7 @@ fn happen(before: Before, number: u64) -> Result<(), Failed> {
 }
 
 /// An open stream with its buffer and event.
-struct Open<'a> {
+pub(super) struct Open<'a> {
     stream: &'a PinStream,
     event: &'a Event,
     capture: bool,
@@ -148,7 +162,7 @@ impl Open<'_> {
     }
 
     /// What runs goes on: packets come and go.
-    fn go_on(&self) -> Result<(), Failed> {
+    pub(super) fn go_on(&self) -> Result<(), Failed> {
         let packets = if self.state == State::Run { GO_ON } else { 0 };
         (0..packets).try_for_each(|_| {
             if !self.capture {
@@ -178,7 +192,7 @@ impl Open<'_> {
 
     /// A device that is stopped or gone: whatever the client calls comes back, nothing is signalled, and the
     /// way down is open (rule `removal`).
-    fn expect_dead(&self, when: &str) -> Result<(), Failed> {
+    pub(super) fn expect_dead(&self, when: &str) -> Result<(), Failed> {
         let signals = self.event.signals();
         for level in [irql::PASSIVE, irql::DISPATCH] {
             let _ = self.stream.position(level);
@@ -220,7 +234,7 @@ fn expect_down(stream: &PinStream, when: &str) -> Result<(), Failed> {
 }
 
 /// With a stream in a state, or none.
-fn in_state(
+pub(super) fn in_state(
     before: Before,
     within: impl FnOnce(Option<&Open<'_>>) -> Result<(), Failed>,
 ) -> Result<(), Failed> {
@@ -233,7 +247,7 @@ fn in_state(
 /// With a stream in a state; it is closed whatever `within` comes to.
 fn with_stream(state: State, within: impl FnOnce(&Open<'_>) -> Result<(), Failed>) -> Result<(), Failed> {
     let capture = captures();
-    let endpoint = endpoint::get(capture, 0).ok_or(Failed)?;
+    let endpoint = endpoint::of_card(cards::target(), capture).ok_or(Failed)?;
     let format = PcmFormat::of(SampleFormat::S16, 48_000, 2, true);
     let plan = BufferPlan::new(&format, buffer_ms(), SLOTS).ok_or(Failed)?;
     let stream = player::open(&endpoint, &format)?;
@@ -303,7 +317,7 @@ fn remove(before: Before) -> Result<(), Failed> {
     bring_up_again()
 }
 
-fn bring_up_again() -> Result<(), Failed> {
+pub(super) fn bring_up_again() -> Result<(), Failed> {
     pnp::bring_up_again().map_err(|status| fail("call-failed", format_args!("AddDevice, START: {status}")))
 }
 

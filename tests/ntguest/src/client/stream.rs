@@ -139,7 +139,7 @@ impl PinStream {
             input.check_identity("IMiniportWaveRTInputStream");
             stream.check_same_object(input, "the stream");
         }
-        power::pin_is_in(stream.this(), State::Stop as u32);
+        power::pin_is_open(endpoint.port.body::<Port>().map_or(0, Port::device), stream.this());
         let left = IrqLock::new(Left::default());
         Ok(Self { output, input, notification, stream, port_stream, oracle, left, _instance: instance })
     }

@@ -9,7 +9,9 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::{caller, gone, inject, irp, irql, pci, violation};
+use super::pci::{self, Card};
+use super::{caller, cards, gone, inject, irp, irql, violation};
+use crate::portcls::adapter;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::Guid;
 use crate::portcls::layout::{IoStackLocation, Irp};
@@ -53,11 +55,19 @@ pub fn references() -> usize {
     usize::try_from(REFERENCES.load(Ordering::Relaxed)).unwrap_or(0)
 }
 
-/// The context of the interface.
-const CONTEXT: *mut c_void = 0x00b0_5000 as *mut c_void;
+/// The context of the first card's interface; that of another is so many bytes further.
+const CONTEXT: usize = 0x00b0_5000;
+
+fn context_of(card: usize) -> *mut c_void {
+    core::ptr::without_provenance_mut(CONTEXT + card)
+}
+
+fn card_of(context: *mut c_void) -> Option<&'static Card> {
+    cards::get(context.addr().checked_sub(CONTEXT)?)
+}
 
 fn right(service: &str, context: *mut c_void) {
-    if context != CONTEXT || REFERENCES.load(Ordering::Relaxed) <= 0 {
+    if card_of(context).is_none() || REFERENCES.load(Ordering::Relaxed) <= 0 {
         violation(
             "bus-interface",
             format_args!("{service} with context {context:p} and {} references, {}", references(), caller()),
@@ -105,8 +115,8 @@ extern "win64" fn set_bus_data(
     config("SetBusData", space, offset, length, CONFIG_BYTES, |at| {
         // SAFETY: the driver's buffer of that length.
         let byte = unsafe { buffer.add(at as usize).read() };
-        if !gone::is_gone() {
-            pci::write8(pci::card(), (offset + at) as u16, byte);
+        if let Some(card) = there(context) {
+            pci::write8(card, (offset + at) as u16, byte);
         }
     })
 }
@@ -119,23 +129,29 @@ extern "win64" fn get_bus_data(
     length: u32,
 ) -> u32 {
     right("GetBusData", context);
-    let express = pci::extended_read8(pci::card(), CONFIG_BYTES as u16).is_some();
+    let extended = |card: &Card| pci::extended_read8(card, CONFIG_BYTES as u16).is_some();
+    let express = card_of(context).is_some_and(extended);
     let bytes = if express { EXPRESS_BYTES } else { CONFIG_BYTES };
     config("GetBusData", space, offset, length, bytes, |at| {
         let wrong = offset + at == DEVICE_ID && fault::make(Fault::OtherDevice);
-        let there = if gone::is_gone() { u8::MAX } else { read(offset + at) };
+        let there = there(context).map_or(u8::MAX, |card| read(card, offset + at));
         let byte = there ^ u8::from(wrong);
         // SAFETY: the driver's buffer of that length.
         unsafe { buffer.add(at as usize).write(byte) };
     })
 }
 
-/// A byte of the card's configuration space.
-fn read(at: u32) -> u8 {
+/// The card of an interface, unless it is pulled out.
+fn there(context: *mut c_void) -> Option<&'static Card> {
+    card_of(context).filter(|card| !gone::is_pulled_out(card.number))
+}
+
+/// A byte of a card's configuration space.
+fn read(card: &Card, at: u32) -> u8 {
     if at < CONFIG_BYTES {
-        return pci::read8(pci::card(), at as u16);
+        return pci::read8(card, at as u16);
     }
-    pci::extended_read8(pci::card(), at as u16).unwrap_or(u8::MAX)
+    pci::extended_read8(card, at as u16).unwrap_or(u8::MAX)
 }
 
 /// Runs `one` for every byte asked for of a configuration space of so many `bytes`; how many there are.
@@ -154,16 +170,18 @@ pub fn dispatch(irp: *mut Irp, location: &IoStackLocation) -> i32 {
     // SAFETY: a live IRP.
     let unchanged = Status(unsafe { (*irp).status });
     let parameters = location.parameters;
+    let card = adapter::device_of_pdo(location.device_object).and_then(cards::get).filter(|card| !card.root);
     let status = match (location.major_function, location.minor_function) {
-        (PNP, QUERY_INTERFACE) => query_interface(parameters).unwrap_or(unchanged),
-        (PNP, minor @ (READ_CONFIG | WRITE_CONFIG)) if !pci::card().root => {
+        (PNP, QUERY_INTERFACE) => query_interface(card, parameters).unwrap_or(unchanged),
+        (PNP, minor @ (READ_CONFIG | WRITE_CONFIG)) if let Some(card) = card => {
+            let context = context_of(card.number);
             let [space, buffer, offset, length] = parameters;
             let (space, offset, length) =
                 (space as usize as u32, offset as usize as u32, length as usize as u32);
-            reference(CONTEXT);
+            reference(context);
             let access = if minor == READ_CONFIG { get_bus_data } else { set_bus_data };
-            let done = access(CONTEXT, space, buffer.cast(), offset, length);
-            dereference(CONTEXT);
+            let done = access(context, space, buffer.cast(), offset, length);
+            dereference(context);
             // SAFETY: a live IRP.
             unsafe { (*irp).information = done as usize };
             if done == length { Status::SUCCESS } else { Status::INVALID_PARAMETER }
@@ -177,13 +195,18 @@ pub fn dispatch(irp: *mut Irp, location: &IoStackLocation) -> i32 {
 }
 
 /// Fills the interface that is asked for; `None` for one that is not offered.
-fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option<Status> {
+fn query_interface(
+    card: Option<&Card>,
+    [kind, size_and_version, out, _]: [*mut c_void; 4],
+) -> Option<Status> {
     // SAFETY: the page: InterfaceType points to a GUID.
     let kind = unsafe { kind.cast::<Guid>().read_unaligned() };
-    if kind != GUID_BUS_INTERFACE_STANDARD || pci::card().root || fault::make(Fault::NoBusInterface) {
+    let offered = kind == GUID_BUS_INTERFACE_STANDARD && !fault::make(Fault::NoBusInterface);
+    let Some(card) = card.filter(|_| offered) else {
         crate::kprintln!("the bus has no interface {{{kind}}}");
         return None;
-    }
+    };
+    let context = context_of(card.number);
     if let Some(status) = inject::BUS_INTERFACE.fails() {
         return Some(status);
     }
@@ -198,7 +221,7 @@ fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option
     let interface = BusInterface {
         size: size_of::<BusInterface>() as u16,
         version: 1,
-        context: CONTEXT,
+        context,
         reference,
         dereference,
         translate,
@@ -208,6 +231,6 @@ fn query_interface([kind, size_and_version, out, _]: [*mut c_void; 4]) -> Option
     };
     // SAFETY: the driver's structure of at least this size.
     unsafe { out.cast::<BusInterface>().write_unaligned(interface) };
-    reference(CONTEXT);
+    reference(context);
     Some(Status::SUCCESS)
 }

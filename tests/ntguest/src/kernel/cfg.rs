@@ -11,6 +11,7 @@ pub const KERNEL_KEYS: &[&str] = &[
     "msi",
     "msi_free",
     "bme",
+    "cards",
     "dma_bits",
     "seed",
     "mark_reg",

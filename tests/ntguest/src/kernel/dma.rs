@@ -9,58 +9,80 @@ use alloc::vec::Vec;
 
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
+use super::pci::Card;
 use super::sync::{self, IrqLock};
-use super::{caller, cfg, gone, lock_watch, log, pci, violation};
+use super::{caller, cards, cfg, lock_watch, log, violation};
 
 struct Marker {
-    register: Option<usize>,
+    /// Of each card.
+    registers: [Option<usize>; cards::MOST],
     next: u32,
-    /// Marks of the time in which the card is pulled out or in D3: it does no DMA then, so that they may come
+    /// Marks of the time in which a card is pulled out or in D3: it does no DMA then, so that they may come
     /// late.
-    deferred: Vec<u32>,
+    deferred: [Vec<u32>; cards::MOST],
+    /// A card is pulled out, or put in and not set up yet, while the other one's streams go on.
+    held: [bool; cards::MOST],
 }
 
-static MARKER: IrqLock<Marker> = IrqLock::new(Marker { register: None, next: 1, deferred: Vec::new() });
+static MARKER: IrqLock<Marker> = IrqLock::new(Marker {
+    registers: [None; cards::MOST],
+    next: 1,
+    deferred: [const { Vec::new() }; cards::MOST],
+    held: [false; cards::MOST],
+});
 
-/// Maps the card's mark register, if `mark_reg` (an offset in BAR 0) is given.
+/// Maps the mark register of each card, if `mark_reg` (an offset in BAR 0) is given.
 pub fn init() {
+    cards::all().for_each(init_card);
+}
+
+/// Maps the mark register of a card where its BAR is now.
+pub fn init_card(card: &Card) {
     let Some(offset) = cfg::get("mark_reg").map(|_| cfg::get_u64("mark_reg", 0)) else { return };
-    let bar = pci::card().bars.iter().find(|b| b.index == 0 && !b.is_io);
+    let bar = card.bars.iter().find(|b| b.index == 0 && !b.is_io);
     let Some(bar) = bar.filter(|b| offset % 4 == 0 && offset + 4 <= b.len) else {
         super::bad_input(format_args!("ntguest.cfg: mark_reg={offset:#x} is not in the card's BAR 0"));
     };
     let pa = bar.base + offset;
     let va = paging::reserve(Region::Io, 1);
     paging::map(va, pa & !(PAGE - 1), bits::DEVICE);
-    MARKER.lock().register = Some((va + pa % PAGE) as usize);
+    MARKER.lock().registers[card.number] = Some((va + pa % PAGE) as usize);
 }
 
-fn next_mark() -> (u32, Option<usize>) {
+fn next_mark() -> u32 {
     let mut marker = MARKER.lock();
     let mark = marker.next;
     marker.next += 1;
-    (mark, marker.register)
+    mark
 }
 
-/// The card is there again: it gets the marks of the time when it was not, before any other.
+/// A card is about to be pulled out: it gets no mark until [`card_is_back`].
+pub fn card_goes(card: usize) {
+    MARKER.lock().held[card] = true;
+}
+
+/// The target is there again: it gets the marks of the time when it was not, before any other.
 pub fn card_is_back() {
     sync::exclusive(|| {
-        let (register, marks) = {
+        let card = cards::target();
+        let marks = {
             let mut marker = MARKER.lock();
-            (marker.register, core::mem::take(&mut marker.deferred))
+            marker.held[card] = false;
+            core::mem::take(&mut marker.deferred[card])
         };
         for mark in marks {
-            write_mark(register, mark);
+            write_mark(card, mark);
         }
     });
 }
 
-fn write_mark(register: Option<usize>, mark: u32) {
-    let late = gone::is_gone() || lock_watch::is_asleep() || !MARKER.lock().deferred.is_empty();
-    if late {
-        MARKER.lock().deferred.push(mark);
-    } else if let Some(register) = register {
-        // SAFETY: the register's page was mapped in `init`; memory decoding is on while a driver runs.
+fn write_mark(card: usize, mark: u32) {
+    let mut marker = MARKER.lock();
+    let Some(register) = marker.registers[card] else { return };
+    if marker.held[card] || lock_watch::is_asleep(card) || !marker.deferred[card].is_empty() {
+        marker.deferred[card].push(mark);
+    } else {
+        // SAFETY: the register's page was mapped in `init_card`; memory decoding is on while a driver runs.
         unsafe { (register as *mut u32).write_volatile(mark) }
     }
 }
@@ -68,9 +90,9 @@ fn write_mark(register: Option<usize>, mark: u32) {
 /// In one piece: the marks reach the card in their order.
 fn mark(what: &str, base: u64, bytes: u64) {
     sync::exclusive(|| {
-        let (mark, register) = next_mark();
+        let mark = next_mark();
         log::line(what, format_args!("mark={mark} base={base:#x} bytes={bytes}"));
-        write_mark(register, mark);
+        (0..cards::MOST).for_each(|card| write_mark(card, mark));
     });
 }
 

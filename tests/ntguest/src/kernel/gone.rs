@@ -1,4 +1,4 @@
-//! The card is pulled out: at once, or when the driver makes its n-th call of an import from now on.
+//! The card that PnP requests are for is pulled out: at once, or when the driver makes its n-th call of an import from now on.
 //!
 //! What is read where it was is all ones, in its BARs and in its configuration space, and what is written is
 //! lost (PCI Express base specification, 2.3.2: Unsupported Request; "Handling an IRP_MN_SURPRISE_REMOVAL
@@ -7,25 +7,48 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::d3::{self, Context};
-use super::{dma, lock_watch, pci};
+use super::{cards, dma, lock_watch, pci};
 
-static GONE: AtomicBool = AtomicBool::new(false);
+static GONE: [AtomicBool; cards::MOST] = [const { AtomicBool::new(false) }; cards::MOST];
 /// It was put back in D3.
 static IS_BACK: AtomicBool = AtomicBool::new(false);
 /// Calls of imports that are left until it goes; 0: it does not go by itself.
 static LEFT: AtomicU32 = AtomicU32::new(0);
 
-/// Whether it is pulled out.
+/// Whether the target is pulled out.
 pub fn is_gone() -> bool {
-    GONE.load(Ordering::Acquire)
+    is_pulled_out(cards::target())
+}
+
+/// Whether this card is.
+pub fn is_pulled_out(card: usize) -> bool {
+    GONE[card].load(Ordering::Acquire)
+}
+
+fn set_gone(gone: bool) -> bool {
+    if gone {
+        dma::card_goes(cards::target());
+    }
+    GONE[cards::target()].swap(gone, Ordering::AcqRel)
 }
 
 /// Pulls it out now.
 pub fn pull() {
-    if !GONE.swap(true, Ordering::AcqRel) {
+    if !set_gone(true) {
         pci::disappear();
         lock_watch::set_gone(pci::nobody());
     }
+}
+
+/// It leaves its slot in truth: there is no function that could be told to be silent.
+pub fn leave() {
+    set_gone(true);
+    lock_watch::set_gone(pci::nobody());
+}
+
+/// Another one is in the slot, with its resources.
+pub fn come() {
+    set_gone(false);
 }
 
 /// Pulls it out when the driver makes its n-th call from now on.
@@ -44,7 +67,7 @@ pub fn count_call() {
 /// In D3 another card takes its place, or none: at D0 the driver finds the registers at `page`
 /// ([`d3::prepare_other_card`]).
 pub fn exchange(page: u64) {
-    GONE.store(true, Ordering::Release);
+    set_gone(true);
     lock_watch::set_gone(Some(page));
 }
 
@@ -57,7 +80,7 @@ pub fn change_back() {
 /// The function is in D0, with its configuration; the driver is not told yet.
 pub fn in_d0() {
     if IS_BACK.swap(false, Ordering::AcqRel) {
-        GONE.store(false, Ordering::Release);
+        set_gone(false);
         dma::card_is_back();
     }
 }
@@ -65,7 +88,7 @@ pub fn in_d0() {
 /// It is put in again: as after a reset, in D0, with its resources.
 pub fn put_back() {
     LEFT.store(0, Ordering::Release);
-    if GONE.swap(false, Ordering::AcqRel) {
+    if set_gone(false) {
         d3::reset_function();
         pci::reappear();
         lock_watch::set_gone(None);
@@ -76,7 +99,7 @@ pub fn put_back() {
 /// The device was pulled out in D3: what stands for that is over.
 pub fn put_back_from_d3() {
     LEFT.store(0, Ordering::Release);
-    GONE.store(false, Ordering::Release);
+    set_gone(false);
     d3::power_up(Context::Lost);
     lock_watch::set_gone(None);
     dma::card_is_back();

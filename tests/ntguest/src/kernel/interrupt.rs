@@ -6,8 +6,9 @@ use core::ffi::c_void;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::pci::Card;
 use super::sync::IrqLock;
-use super::{call, caller, cfg, inject, irql, lock_watch, pci, reenter, spin, time, violation};
+use super::{call, caller, cards, cfg, inject, irql, lock_watch, pci, reenter, spin, time, violation};
 
 const FULLY_SPECIFIED: u32 = 1;
 const LINE_BASED: u32 = 2;
@@ -89,6 +90,8 @@ pub struct Interrupt {
     vector: u8,
     /// Processors that call its routine.
     active: AtomicUsize,
+    /// Whose it is.
+    card: usize,
 }
 
 /// Connected interrupts: (address of the object, the connection's context pointer).
@@ -105,18 +108,35 @@ const IN_FLIGHT: u64 = 2_000_000;
 /// The table without messages of `connect_table=empty`, until it is disconnected; 0 = none.
 static EMPTY_TABLE: AtomicUsize = AtomicUsize::new(0);
 
-/// The device object PnP made for the card; 0 while nobody has said.
-static EXPECTED_PDO: AtomicUsize = AtomicUsize::new(0);
+/// The device objects PnP made for the cards; 0 while nobody has said.
+static EXPECTED_PDOS: [AtomicUsize; cards::MOST] = [const { AtomicUsize::new(0) }; cards::MOST];
 
-/// Says which physical device object is the card's: connecting with another one (the functional device
-/// object, say) is the violation `interrupt-pdo`.
-pub fn expect_pdo(pdo: *mut c_void) {
-    EXPECTED_PDO.store(pdo as usize, Ordering::Relaxed);
+/// Says which physical device object is a card's: connecting with another one (the functional device object,
+/// say) is the violation `interrupt-pdo`.
+pub fn expect_pdo(card: usize, pdo: *mut c_void) {
+    EXPECTED_PDOS[card].store(pdo as usize, Ordering::Relaxed);
+}
+
+/// Whose physical device object it is. While nobody has said there is one card.
+fn card_of(pdo: *mut c_void) -> Option<&'static Card> {
+    let expected = |card: usize| EXPECTED_PDOS[card].load(Ordering::Relaxed);
+    if (0..cards::MOST).all(|card| expected(card) == 0) {
+        return cards::get(0);
+    }
+    cards::get((0..cards::MOST).find(|card| expected(*card) == pdo as usize)?)
 }
 
 /// Connections that still stand.
 pub fn connected() -> usize {
     CONNECTED.lock().len() + usize::from(EMPTY_TABLE.load(Ordering::Relaxed) != 0)
+}
+
+/// Connections of one card.
+pub fn connected_of(card: usize) -> usize {
+    // SAFETY: in the list = live.
+    let of_card = |object: usize| unsafe { (*(object as *const Interrupt)).card } == card;
+    CONNECTED.lock().iter().filter(|(object, _)| of_card(*object)).count()
+        + usize::from(EMPTY_TABLE.load(Ordering::Relaxed) != 0)
 }
 
 /// Whether this is the context of a connection that stands, or an interrupt object of one.
@@ -156,9 +176,10 @@ pub fn deliver(vector: u8) -> bool {
     if claimed {
         UNCLAIMED.store(0, Ordering::Relaxed);
     } else if UNCLAIMED.fetch_add(1, Ordering::Relaxed) + 1 == cfg::get_u64("irq_storm_limit", 1000)
-        && let Some(line) = &pci::card().line
+        && let Some(line) =
+            cards::all().find_map(|card| card.line.filter(|line| line.vector == u32::from(vector)))
     {
-        pci::mask_line(line);
+        pci::mask_line(&line);
         violation("interrupt-storm", format_args!("no service routine claims the line: it is masked now"));
     }
     true
@@ -220,7 +241,7 @@ pub fn serve_other(interrupt: *mut Interrupt) {
     serve(interrupt);
 }
 
-fn object(routine: Routine, p: &Parameters, vector: u32, device_irql: u8) -> *mut Interrupt {
+fn object(card: &Card, routine: Routine, p: &Parameters, vector: u32, device_irql: u8) -> *mut Interrupt {
     let level = if p.synchronize_irql == 0 { device_irql } else { p.synchronize_irql };
     if level < device_irql {
         violation(
@@ -236,6 +257,7 @@ fn object(routine: Routine, p: &Parameters, vector: u32, device_irql: u8) -> *mu
         irql: level.max(device_irql),
         vector: vector as u8,
         active: AtomicUsize::new(0),
+        card: card.number,
     }));
     if p.spin_lock.is_null() {
         // SAFETY: just allocated; it does not move any more.
@@ -264,25 +286,24 @@ pub extern "win64" fn connect(p: *mut c_void) -> i32 {
         );
         return STATUS_INVALID_PARAMETER;
     }
-    let expected = EXPECTED_PDO.load(Ordering::Relaxed);
-    if expected != 0 && expected != p.pdo as usize {
+    let Some(card) = card_of(p.pdo) else {
         violation(
             "interrupt-pdo",
             format_args!(
-                "IoConnectInterruptEx with {:p}, the physical device object is {expected:#x}, {}",
+                "IoConnectInterruptEx with {:p}, which is no physical device object, {}",
                 p.pdo,
                 caller()
             ),
         );
         return STATUS_INVALID_PARAMETER;
-    }
+    };
     if let Some(status) = inject::CONNECT.fails() {
         return status.0;
     }
     match p.version {
-        FULLY_SPECIFIED => connect_fully(p),
-        LINE_BASED => connect_line(p, p.routine),
-        MESSAGE_BASED => connect_messages(p),
+        FULLY_SPECIFIED => connect_fully(card, p),
+        LINE_BASED => connect_line(card, p, p.routine),
+        MESSAGE_BASED => connect_messages(card, p),
         other => {
             violation(
                 "interrupt-parameters",
@@ -304,8 +325,7 @@ fn publish(p: &Parameters, interrupt: *mut Interrupt) {
     unsafe { *p.context = interrupt.cast() };
 }
 
-fn connect_fully(p: &mut Parameters) -> i32 {
-    let card = pci::card();
+fn connect_fully(card: &Card, p: &mut Parameters) -> i32 {
     let known =
         card.messages.iter().map(|m| (m.vector, m.irql)).chain(card.line.iter().map(|l| (l.vector, l.irql)));
     let irql = p.irql_or_fallback as u8;
@@ -316,26 +336,24 @@ fn connect_fully(p: &mut Parameters) -> i32 {
         );
         return STATUS_INVALID_PARAMETER;
     }
-    publish(p, object(line_routine(p.routine), p, p.vector, irql));
+    publish(p, object(card, line_routine(p.routine), p, p.vector, irql));
     STATUS_SUCCESS
 }
 
-fn connect_line(p: &mut Parameters, routine: usize) -> i32 {
-    let card = pci::card();
+fn connect_line(card: &Card, p: &mut Parameters, routine: usize) -> i32 {
     let first =
         card.line.map(|l| (l.vector, l.irql)).or_else(|| card.messages.first().map(|m| (m.vector, m.irql)));
     let Some((vector, irql)) = first else { return STATUS_NOT_FOUND };
-    publish(p, object(line_routine(routine), p, vector, irql));
+    publish(p, object(card, line_routine(routine), p, vector, irql));
     STATUS_SUCCESS
 }
 
-fn connect_messages(p: &mut Parameters) -> i32 {
-    let card = pci::card();
+fn connect_messages(card: &Card, p: &mut Parameters) -> i32 {
     if card.messages.is_empty() {
         if p.irql_or_fallback == 0 {
             return STATUS_NOT_FOUND;
         }
-        let status = connect_line(p, p.irql_or_fallback);
+        let status = connect_line(card, p, p.irql_or_fallback);
         if status == STATUS_SUCCESS {
             p.version = LINE_BASED;
         }
@@ -376,7 +394,7 @@ fn connect_messages(p: &mut Parameters) -> i32 {
     table.count = card.messages.len() as u32;
     let context = Box::into_raw(table);
     for (id, message) in card.messages.iter().enumerate() {
-        let interrupt = object(Routine::Message(routine, id as u32), p, message.vector, message.irql);
+        let interrupt = object(card, Routine::Message(routine, id as u32), p, message.vector, message.irql);
         // SAFETY: just made; there are at most 16 messages. Mode 1 = Latched.
         unsafe {
             (*context).entries[id] = MessageEntry {

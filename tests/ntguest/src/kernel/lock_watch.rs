@@ -19,7 +19,7 @@ use super::idt::{Frame, TRAP};
 use super::page_map::PAGE;
 use super::processor::{self, MOST, PerProcessor};
 use super::sync::IrqLock;
-use super::{d3, harsh_violation, image, paging, schedule, spin, time};
+use super::{cards, d3, harsh_violation, image, paging, schedule, spin, time};
 
 /// Accesses that the service routine of a line has: it asks what is pending, and takes it back.
 const OF_A_LINE: u32 = 2;
@@ -36,6 +36,8 @@ struct Page {
     flags: u64,
     /// Of BAR 0.
     registers: bool,
+    /// Of which card.
+    card: usize,
 }
 
 impl Page {
@@ -43,7 +45,7 @@ impl Page {
     /// the function is in D3.
     fn hidden(&self, number: usize) -> bool {
         let locked = LOCKED[number].load(Ordering::Relaxed) || schedule::on();
-        ASLEEP.load(Ordering::Relaxed) || self.registers && locked
+        is_asleep(self.card) || self.registers && locked
     }
 
     fn update(&self, number: usize) {
@@ -64,9 +66,9 @@ static PAGES: IrqLock<Vec<Page>> = IrqLock::new(Vec::new());
 /// The processor holds a spin lock.
 static LOCKED: [AtomicBool; MOST] = [const { AtomicBool::new(false) }; MOST];
 /// The function is in D3.
-static ASLEEP: AtomicBool = AtomicBool::new(false);
+static ASLEEP: [AtomicBool; cards::MOST] = [const { AtomicBool::new(false) }; cards::MOST];
 /// The page that stands for those of a card that is pulled out; 0: it is there.
-static NOBODY: AtomicU64 = AtomicU64::new(0);
+static NOBODY: [AtomicU64; cards::MOST] = [const { AtomicU64::new(0) }; cards::MOST];
 /// Accesses left to the service routine of a line that runs now.
 static LEFT: PerProcessor<Cell<u32>> = PerProcessor::new(0);
 /// The page that is present for one instruction, and whether interrupts were on before it.
@@ -82,9 +84,9 @@ static LONGEST: AtomicU64 = AtomicU64::new(0);
 static LONGEST_BY: AtomicUsize = AtomicUsize::new(0);
 
 /// The driver has mapped a page of a BAR; of BAR 0 they are `registers`.
-pub fn add(va: u64, pa: u64, flags: u64, registers: bool) {
-    let nobody = NOBODY.load(Ordering::Relaxed);
-    let page = Page { va, pa: if nobody == 0 { pa } else { nobody }, real: pa, flags, registers };
+pub fn add(va: u64, pa: u64, flags: u64, registers: bool, card: usize) {
+    let nobody = NOBODY[card].load(Ordering::Relaxed);
+    let page = Page { va, pa: if nobody == 0 { pa } else { nobody }, real: pa, flags, registers, card };
     let mut pages = PAGES.lock();
     pages.push(page);
     page.update_all();
@@ -107,34 +109,37 @@ fn lock(locked: bool) {
     pages.iter().filter(|page| page.registers).for_each(|page| page.update(here));
 }
 
-/// The function goes to D3, or has come back.
+/// The target goes to D3, or has come back.
 pub fn set_asleep(asleep: bool) {
     {
         let pages = PAGES.lock();
-        ASLEEP.store(asleep, Ordering::Relaxed);
+        ASLEEP[cards::target()].store(asleep, Ordering::Relaxed);
         pages.iter().for_each(Page::update_all);
     }
     paging::shoot_down();
 }
 
-/// Whether the function is in D3.
-pub fn is_asleep() -> bool {
-    ASLEEP.load(Ordering::Relaxed)
+/// Whether a card is in D3.
+pub fn is_asleep(card: usize) -> bool {
+    ASLEEP[card].load(Ordering::Relaxed)
 }
 
 /// While `f` runs the driver's registers are the memory at `stand_in`: what it writes to them is lost.
 pub fn with_stand_in<R>(stand_in: u64, f: impl FnOnce() -> R) -> R {
-    exchange(|page| page.registers.then_some(stand_in));
+    let target = cards::target();
+    let is_its = |page: &Page| page.registers && page.card == target;
+    exchange(|page| is_its(page).then_some(stand_in));
     let result = f();
-    exchange(|page| page.registers.then_some(page.real));
+    exchange(|page| is_its(page).then_some(page.real));
     result
 }
 
-/// The card is pulled out: in the place of every page of its BARs stands `nobody`, whatever is mapped from now
+/// The target is pulled out: in the place of every page of its BARs stands `nobody`, whatever is mapped from now
 /// on too; or it is put in again.
 pub fn set_gone(nobody: Option<u64>) {
-    NOBODY.store(nobody.unwrap_or(0), Ordering::Relaxed);
-    exchange(|page| Some(nobody.unwrap_or(page.real)));
+    let target = cards::target();
+    NOBODY[target].store(nobody.unwrap_or(0), Ordering::Relaxed);
+    exchange(|page| (page.card == target).then(|| nobody.unwrap_or(page.real)));
 }
 
 fn exchange(with: impl Fn(&Page) -> Option<u64>) {
@@ -178,7 +183,7 @@ pub fn fault(frame: &mut Frame, va: u64, write: bool) -> bool {
     let first = va & !(PAGE - 1);
     let page = PAGES.lock().iter().copied().find(|page| page.va == first);
     let Some(page) = page.filter(|page| page.hidden(here)) else { return false };
-    if is_asleep() {
+    if is_asleep(page.card) {
         d3::check_access(frame.rip as usize, page.pa + va % PAGE, write);
     } else {
         if LOCKED[here].load(Ordering::Relaxed) {
@@ -216,13 +221,17 @@ fn check_access(rip: usize, page: Page, va: u64, write: bool) {
             format_args!(
                 "{} {what} {:#x} of BAR 0 with {} spin lock(s) held, the first taken by {}",
                 image::describe(rip),
-                page.pa - super::pci::card().bars.iter().find(|b| b.index == 0).map_or(0, |b| b.base)
-                    + va % PAGE,
+                page.real - bar_0(page.card) + va % PAGE,
                 spin::held(),
                 image::describe(TAKEN_BY.get()),
             ),
         );
     }
+}
+
+fn bar_0(card: usize) -> u64 {
+    let bar = cards::get(card).and_then(|card| card.bars.iter().find(|bar| bar.index == 0));
+    bar.map_or(0, |bar| bar.base)
 }
 
 /// The debug exception: true when it was the one instruction; the page is gone again and the interrupt flag

@@ -6,7 +6,7 @@ use core::ptr::null_mut;
 use super::page_map::{Owner, PAGE};
 use super::paging::{self, Region, bits};
 use super::sync::IrqLock;
-use super::{caller, dma, inject, lock_watch, pci, phys, violation};
+use super::{caller, cards, dma, inject, lock_watch, phys, violation};
 
 /// PAGE_READONLY.
 const PAGE_READONLY: u32 = 0x02;
@@ -22,6 +22,8 @@ struct IoMap {
     pa: u64,
     bytes: u64,
     flags: u64,
+    /// Whose BAR it is.
+    card: usize,
 }
 static IO_MAPS: IrqLock<Vec<IoMap>> = IrqLock::new(Vec::new());
 
@@ -34,13 +36,14 @@ static CONTIGUOUS: IrqLock<Vec<Contiguous>> = IrqLock::new(Vec::new());
 
 /// Maps part of a BAR; null when it is none.
 fn map_io(service: &str, pa: u64, bytes: usize, flags: u64) -> *mut u8 {
-    if bytes == 0 || !pci::in_bar(pa, bytes as u64) {
+    let card = cards::with_memory_at(pa, bytes as u64).filter(|_| bytes > 0);
+    let Some(card) = card else {
         violation(
             "mmio-outside-bar",
             format_args!("{service}({pa:#x}, {bytes:#x}) is not inside a BAR of the card, {}", caller()),
         );
         return null_mut();
-    }
+    };
     if inject::MAP_IO.fails().is_some() {
         return null_mut();
     }
@@ -56,15 +59,15 @@ fn map_io(service: &str, pa: u64, bytes: usize, flags: u64) -> *mut u8 {
     let first = pa & !(PAGE - 1);
     let pages = (pa + bytes as u64 - first).div_ceil(PAGE);
     let va = paging::reserve(Region::Io, pages);
-    let registers = pci::card().bars.iter().find(|b| b.index == 0 && !b.is_io);
+    let registers = card.bars.iter().find(|b| b.index == 0 && !b.is_io);
     for page in 0..pages {
         let at = first + page * PAGE;
         paging::map(va + page * PAGE, at, flags);
         let is_register = registers.is_some_and(|bar| at >= bar.base && at < bar.base + bar.len);
-        lock_watch::add(va + page * PAGE, at, flags, is_register);
+        lock_watch::add(va + page * PAGE, at, flags, is_register, card.number);
     }
     let va = va + pa % PAGE;
-    maps.push(IoMap { va, pa, bytes: bytes as u64, flags });
+    maps.push(IoMap { va, pa, bytes: bytes as u64, flags, card: card.number });
     va as *mut u8
 }
 
@@ -120,9 +123,9 @@ pub extern "win64" fn unmap_io_space(va: *mut u8, bytes: usize) {
     paging::shoot_down();
 }
 
-/// How many mappings of device memory the driver has.
-pub fn io_mappings() -> usize {
-    IO_MAPS.lock().len()
+/// How many mappings of a card's memory the driver has.
+pub fn io_mappings_of(card: usize) -> usize {
+    IO_MAPS.lock().iter().filter(|map| map.card == card).count()
 }
 
 /// Physical address and page table bits of what the driver has mapped at `va`.

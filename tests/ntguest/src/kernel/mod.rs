@@ -19,6 +19,8 @@ pub mod bus;
 #[cfg(target_os = "uefi")]
 pub mod call;
 #[cfg(target_os = "uefi")]
+pub mod cards;
+#[cfg(target_os = "uefi")]
 pub mod cpu;
 #[cfg(target_os = "uefi")]
 pub mod d3;
@@ -38,6 +40,8 @@ pub mod handle;
 pub mod harsh;
 #[cfg(target_os = "uefi")]
 pub mod heap;
+#[cfg(target_os = "uefi")]
+pub mod hot_plug;
 #[cfg(target_os = "uefi")]
 pub mod idt;
 #[cfg(target_os = "uefi")]

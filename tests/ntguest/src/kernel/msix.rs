@@ -92,7 +92,7 @@ fn program(card: &Card, table: &Table) {
 /// or in D3 has none to look at. Each change is named once.
 pub fn check() {
     let card = pci::card();
-    if gone::is_gone() || lock_watch::is_asleep() || !card.msix {
+    if gone::is_gone() || lock_watch::is_asleep(card.number) || !card.msix {
         return;
     }
     let Some(table) = TABLE.lock().clone() else { return };

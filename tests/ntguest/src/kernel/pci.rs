@@ -1,13 +1,12 @@
 //! The card as pci.sys would leave it: found, BARs sized, memory decoding and bus mastering on,
 //! messages (or a line) assigned.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::sync::IrqLock;
-use super::{bad_input, cfg, cpu, message_count, msix, paging, processor};
+use super::{bad_input, cards, cfg, cpu, message_count, msix, paging, processor};
 
-/// IRQL of the card's interrupts at its first start; their vectors are 0x90...
+/// IRQL of the card's interrupts at its first start; their vectors are 0x90... A second card is one above.
 const DEVICE_IRQL: u8 = 9;
 /// And after a rebalance.
 const OTHER_IRQL: u8 = 7;
@@ -79,6 +78,8 @@ pub struct Line {
 /// The card under test.
 #[derive(Clone)]
 pub struct Card {
+    /// Which of the driver's cards ([`cards`]).
+    pub number: usize,
     /// Bus.
     pub bus: u8,
     /// Device on the bus.
@@ -105,26 +106,30 @@ impl Card {
     /// A device that the root bus enumerates. Its configuration space is never asked for: [`read32`] of it is
     /// what an empty slot answers.
     fn of_root_bus() -> Self {
+        Self { root: true, ..Self::function(0, 0, 0) }
+    }
+
+    /// A function of which nothing is known but its place.
+    fn function(bus: u8, dev: u8, func: u8) -> Self {
         Self {
-            bus: 0,
-            dev: 0,
-            func: 0,
+            number: 0,
+            bus,
+            dev,
+            func,
             vendor: 0,
             device: 0,
             bars: Vec::new(),
             messages: Vec::new(),
             msix: false,
             line: None,
-            root: true,
+            root: false,
         }
     }
 }
 
-static CARD: IrqLock<Option<&'static Card>> = IrqLock::new(None);
-
-/// The card. Only after [`init`].
+/// The card that PnP and power requests are for. Only after [`init`].
 pub fn card() -> &'static Card {
-    (*CARD.lock()).expect("the card is found before anybody asks for it")
+    cards::get(cards::target()).expect("the card is found before anybody asks for it")
 }
 
 fn select(bus: u8, dev: u8, func: u8, offset: u16) {
@@ -184,11 +189,11 @@ pub fn write8(card: &Card, offset: u16, value: u8) {
     select(card.bus, card.dev, card.func, offset);
     cpu::outb(0xcfc + (offset & 3), value);
 }
-/// Walks the buses from 0 through every bridge.
-fn find(vendor: u16, device: u16) -> Option<(u8, u8, u8)> {
+/// Walks the buses from 0 through every bridge; the first `count` functions with these ids.
+fn find(vendor: u16, device: u16, count: usize) -> Vec<(u8, u8, u8)> {
     let wanted = u32::from(device) << 16 | u32::from(vendor);
     let mut buses: Vec<u8> = alloc::vec![0];
-    let mut next = 0;
+    let (mut next, mut found) = (0, Vec::new());
     while let Some(bus) = buses.get(next).copied() {
         next += 1;
         for dev in 0..32 {
@@ -199,7 +204,10 @@ fn find(vendor: u16, device: u16) -> Option<(u8, u8, u8)> {
                     continue;
                 }
                 if id == wanted {
-                    return Some((bus, dev, func));
+                    found.push((bus, dev, func));
+                    if found.len() == count {
+                        return found;
+                    }
                 }
                 let header = config_read(bus, dev, func, 0x0c) >> 16 & 0x7f;
                 let below = (config_read(bus, dev, func, SECONDARY_BUS & 0xfc) >> 8) as u8;
@@ -209,10 +217,10 @@ fn find(vendor: u16, device: u16) -> Option<(u8, u8, u8)> {
             }
         }
     }
-    None
+    found
 }
 
-/// Finds the card, assigns its interrupts and enables it.
+/// Finds the cards, assigns their interrupts and enables them.
 pub fn init() {
     let id = cfg::get("pci").unwrap_or("1234:5257");
     if id == "none" {
@@ -222,31 +230,32 @@ pub fn init() {
             ));
         }
         crate::kprintln!("card none: a device of the root bus, without resources");
-        *CARD.lock() = Some(Box::leak(Box::new(Card::of_root_bus())));
+        cards::set(Card::of_root_bus());
         return;
     }
     let Some((vendor, device)) = cfg::pci_id(id) else {
         bad_input(format_args!("ntguest.cfg: pci={id} is neither VVVV:DDDD nor none"));
     };
-    let Some((bus, dev, func)) = find(vendor, device) else {
-        bad_input(format_args!("no PCI function {vendor:04x}:{device:04x} in this machine"));
-    };
-    let mut card = Card {
-        bus,
-        dev,
-        func,
-        vendor,
-        device,
-        bars: Vec::new(),
-        messages: Vec::new(),
-        msix: false,
-        line: None,
-        root: false,
-    };
+    let found = find(vendor, device, cards::wanted());
+    if found.len() < cards::wanted() {
+        bad_input(format_args!(
+            "{} PCI function(s) {vendor:04x}:{device:04x} in this machine, {} wanted",
+            found.len(),
+            cards::wanted()
+        ));
+    }
+    for (number, place) in found.into_iter().enumerate() {
+        set_up(number, (vendor, device), place);
+    }
+}
+
+/// Sizes the BARs of a function that was found, assigns its interrupts and enables it.
+fn set_up(number: usize, (vendor, device): (u16, u16), (bus, dev, func): (u8, u8, u8)) {
+    let mut card = Card { number, vendor, device, ..Card::function(bus, dev, func) };
     let command = read16(&card, COMMAND);
     write16(&card, COMMAND, command & !(COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER));
     size_bars(&mut card);
-    assign_interrupts(&mut card, cfg::get_u64("msi", 1), DEVICE_IRQL);
+    assign_interrupts(&mut card, cfg::get_u64("msi", 1), DEVICE_IRQL + number as u8);
     let enabled = enable(&card, command);
     crate::kprintln!(
         "card {vendor:04x}:{device:04x} at {bus:02x}:{dev:02x}.{func} command {enabled:#06x} messages {} msix={}",
@@ -263,7 +272,7 @@ pub fn init() {
             bar.is_64
         );
     }
-    *CARD.lock() = Some(Box::leak(Box::new(card)));
+    cards::set(card);
 }
 
 /// Lets the card decode its BARs, and (cfg `bme=`) master the bus; what stands in its command register then.
@@ -300,17 +309,39 @@ pub fn rebalance(messages: u64, round: u32) {
         bar.base = next.next_multiple_of(bar.len);
         next = bar.base + bar.len;
     }
+    write_bars(&card);
     for bar in card.bars.iter().filter(|bar| !bar.is_io) {
-        let at = BAR0 + u16::from(bar.index) * 4;
-        write32(&card, at, bar.base as u32 | read32(&card, at) & 15);
-        if bar.is_64 {
-            write32(&card, at + 4, (bar.base >> 32) as u32);
-        }
         crate::kprintln!("bar{} moves to {:#x}", bar.index, bar.base);
     }
-    assign_interrupts(&mut card, messages, if round.is_multiple_of(2) { OTHER_IRQL } else { DEVICE_IRQL });
+    let irql = if round.is_multiple_of(2) { OTHER_IRQL } else { DEVICE_IRQL } + card.number as u8;
+    assign_interrupts(&mut card, messages, irql);
     enable(&card, command);
-    *CARD.lock() = Some(Box::leak(Box::new(card)));
+    cards::set(card);
+}
+
+/// Another card of the target's kind is in its slot: the resources that were there before are given to it.
+pub fn set_up_again() -> Result<(), &'static str> {
+    let old = card();
+    if read32(old, 0) != u32::from(old.device) << 16 | u32::from(old.vendor) {
+        return Err("the card that was put in does not answer, or is another one");
+    }
+    let mut card = Card { messages: Vec::new(), msix: false, line: None, ..old.clone() };
+    write_bars(&card);
+    assign_interrupts(&mut card, old.messages.len() as u64, DEVICE_IRQL + old.number as u8);
+    enable(&card, read16(&card, COMMAND));
+    cards::set(card);
+    Ok(())
+}
+
+/// Puts the places of a card's memory into its BARs.
+fn write_bars(card: &Card) {
+    for bar in card.bars.iter().filter(|bar| !bar.is_io) {
+        let at = BAR0 + u16::from(bar.index) * 4;
+        write32(card, at, bar.base as u32 | read32(card, at) & 15);
+        if bar.is_64 {
+            write32(card, at + 4, (bar.base >> 32) as u32);
+        }
+    }
 }
 
 /// A page of physical memory where reads are all ones and writes are lost: the configuration space of a
@@ -533,6 +564,12 @@ fn set_line_mask(mask: u32) {
     }
 }
 
+/// The bridge that a card is behind.
+pub fn bridge_above(card: &Card) -> Option<Card> {
+    let (bus, dev) = bridge_to(card.bus)?;
+    Some(Card::function(bus, dev, 0))
+}
+
 fn bridge_to(bus: u8) -> Option<(u8, u8)> {
     for up in 0..bus {
         for dev in 0..32 {
@@ -546,10 +583,4 @@ fn bridge_to(bus: u8) -> Option<(u8, u8)> {
         }
     }
     None
-}
-
-/// Whether `start..start+len` lies in one of the card's memory BARs.
-pub fn in_bar(start: u64, len: u64) -> bool {
-    let Some(end) = start.checked_add(len) else { return false };
-    card().bars.iter().any(|b| !b.is_io && start >= b.base && end <= b.base + b.len)
 }

@@ -4,7 +4,7 @@
 
 use super::page_map::PAGE;
 use super::paging::{self, Region, bits};
-use super::{memory, pci};
+use super::{cards, memory};
 
 /// A mapping that goes when it is dropped.
 pub struct UserPage {
@@ -21,7 +21,7 @@ impl UserPage {
         let (pa, flags) = memory::device_page(register as u64)
             .ok_or("is not in device memory that the driver has mapped")?;
         let page = pa & !(PAGE - 1);
-        let bars = &pci::card().bars;
+        let bars = cards::with_memory_at(page, PAGE).map(|card| card.bars.as_slice()).unwrap_or_default();
         let bar = bars.iter().find(|b| !b.is_io && page >= b.base && page + PAGE <= b.base + b.len);
         let bar = bar.ok_or("shares its page with what is not the card's")?;
         let va = paging::reserve(Region::Views, 1);

@@ -5,10 +5,11 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
-    apic, boot_files, bus, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt,
+    apic, boot_files, bus, cards, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt,
     lock_order, lock_watch, log, msix, open_regions, pages, pci, pool, processor, reenter, schedule,
     selftest, spin, stalls, sync, thread, time, timer, work,
 };
+use crate::portcls::adapter;
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
 const EXIT_OK: u32 = 0x10;
@@ -173,7 +174,9 @@ fn client(handover: *mut c_void) {
     let handover = unsafe { &*handover.cast::<Handover>() };
     let (_, driver) = handover.take();
     if let Some(driver) = driver {
-        interrupt::expect_pdo(crate::portcls::adapter::pdo().cast());
+        for card in cards::all() {
+            interrupt::expect_pdo(card.number, adapter::pdo_of(card.number).cast());
+        }
         let ok = crate::portcls::run(driver);
         handover.set((ok, None));
     }

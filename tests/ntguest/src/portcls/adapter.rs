@@ -15,23 +15,34 @@ use super::{object::Object, pnp};
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, cfg, image, irql};
+use crate::kernel::{self, cards, cfg, image, irql};
 use core::ptr;
 
 /// `StartDevice` of the adapter: FDO, IRP, resource list.
 pub type StartDevice = unsafe extern "win64" fn(*mut DeviceObject, *mut Irp, This) -> i32;
 
-#[expect(clippy::struct_excessive_bools, reason = "each remembers a call that may come once")]
+/// The driver.
+struct Driver {
+    object: *mut DriverObject,
+    registry_path: *mut UnicodeString,
+    initialised: bool,
+    unloaded: bool,
+}
+
+static DRIVER: IrqLock<Driver> = IrqLock::new(Driver {
+    object: ptr::null_mut(),
+    registry_path: ptr::null_mut(),
+    initialised: false,
+    unloaded: false,
+});
+
+/// One device of it.
 pub(super) struct Adapter {
-    pub(super) driver: *mut DriverObject,
-    pub(super) registry_path: *mut UnicodeString,
-    pub(super) initialised: bool,
-    pub(super) unloaded: bool,
-    pub(super) physical: Option<Device>,
+    physical: Option<Device>,
     pub(super) functional: Option<Device>,
     pub(super) start_device: Option<StartDevice>,
     pub(super) resources: Option<&'static Object>,
-    pub(super) max_objects: u32,
+    max_objects: u32,
     /// The device was stopped since its power management was registered.
     pub(super) stopped: bool,
     pub(super) power: Option<Com<Unknown>>,
@@ -44,45 +55,86 @@ pub(super) struct Adapter {
 /// FLUSH_BUFFERS, DEVICE_CONTROL, QUERY_SECURITY, SET_SECURITY, POWER, SYSTEM_CONTROL and PNP.
 const DISPATCHED: [usize; 11] = [0, 2, 3, 4, 9, 0x0e, 0x14, 0x15, 0x16, 0x17, IRP_MJ_PNP];
 
-pub(super) static ADAPTER: IrqLock<Adapter> = IrqLock::new(Adapter {
-    driver: ptr::null_mut(),
-    registry_path: ptr::null_mut(),
-    initialised: false,
-    unloaded: false,
-    physical: None,
-    functional: None,
-    start_device: None,
-    resources: None,
-    max_objects: 0,
-    stopped: false,
-    power: None,
-    pnp: None,
-    pnp_dropped: false,
-});
+static ADAPTERS: [IrqLock<Adapter>; cards::MOST] = [const { IrqLock::new(Adapter::NONE) }; cards::MOST];
+
+impl Adapter {
+    const NONE: Self = Self {
+        physical: None,
+        functional: None,
+        start_device: None,
+        resources: None,
+        max_objects: 0,
+        stopped: false,
+        power: None,
+        pnp: None,
+        pnp_dropped: false,
+    };
+}
+
+/// The adapter of a device, by the number of its card.
+pub(super) fn of(number: usize) -> &'static IrqLock<Adapter> {
+    &ADAPTERS[number]
+}
+
+/// The adapter that PnP and power requests are for.
+pub(super) fn target() -> &'static IrqLock<Adapter> {
+    of(cards::target())
+}
+
+/// The driver object.
+pub fn driver() -> *mut DriverObject {
+    DRIVER.lock().object
+}
+
+/// Whether PortCls' DriverUnload was called.
+pub fn is_unloaded() -> bool {
+    DRIVER.lock().unloaded
+}
 
 /// Tells PortCls which driver is about to be loaded.
-pub fn expect_driver(driver: *mut DriverObject, registry_path: *mut UnicodeString) {
-    let mut adapter = ADAPTER.lock();
-    (adapter.driver, adapter.registry_path, adapter.initialised) = (driver, registry_path, false);
+pub fn expect_driver(object: *mut DriverObject, registry_path: *mut UnicodeString) {
+    let mut driver = DRIVER.lock();
+    (driver.object, driver.registry_path, driver.initialised) = (object, registry_path, false);
 }
 
 /// The driver was unloaded, and another (or the same) is loaded next.
 pub fn forget_driver() {
-    let mut adapter = ADAPTER.lock();
-    (adapter.initialised, adapter.unloaded, adapter.stopped) = (false, false, false);
-    (adapter.start_device, adapter.max_objects) = (None, 0);
+    {
+        let mut driver = DRIVER.lock();
+        (driver.initialised, driver.unloaded) = (false, false);
+    }
+    for adapter in &ADAPTERS {
+        let mut adapter = adapter.lock();
+        (adapter.stopped, adapter.start_device, adapter.max_objects) = (false, None, 0);
+    }
 }
 
-/// Whether `fdo` is the live FDO; anything else is reported.
-pub fn is_fdo(fdo: *mut DeviceObject, service: &str) -> bool {
-    let live = ADAPTER.lock().functional.as_ref().is_some_and(|device| device.object() == fdo);
-    if !live {
+/// Whose live FDO `fdo` is; anything else is reported.
+pub fn device_of_fdo(fdo: *mut DeviceObject, service: &str) -> Option<usize> {
+    let is_its = |adapter: &IrqLock<Adapter>| {
+        adapter.lock().functional.as_ref().is_some_and(|device| device.object() == fdo)
+    };
+    let number = ADAPTERS.iter().position(is_its);
+    if number.is_none() {
         kernel::violation(
             "device-object",
             format_args!("{service} with {fdo:p}, which is not the adapter's FDO, {}", kernel::caller()),
         );
     }
-    live
+    number
+}
+
+/// Whose PDO it is.
+pub fn device_of_pdo(pdo: *mut DeviceObject) -> Option<usize> {
+    let is_its = |adapter: &IrqLock<Adapter>| {
+        adapter.lock().physical.as_ref().is_some_and(|device| device.object() == pdo)
+    };
+    ADAPTERS.iter().position(is_its)
+}
+
+/// Whether `fdo` is a live FDO; anything else is reported.
+pub fn is_fdo(fdo: *mut DeviceObject, service: &str) -> bool {
+    device_of_fdo(fdo, service).is_some()
 }
 
 /// Whether an address is where the driver's code is. A self-test is its own driver.
@@ -93,31 +145,45 @@ pub fn is_driver_code(address: usize) -> bool {
 /// A device without a driver, for self-tests.
 pub fn add_selftest_device() -> *mut DeviceObject {
     let _ = pdo();
-    let mut adapter = ADAPTER.lock();
-    (adapter.initialised, adapter.max_objects) = (true, 2);
+    DRIVER.lock().initialised = true;
+    let mut adapter = target().lock();
+    adapter.max_objects = 2;
     adapter.functional.get_or_insert_with(|| Device::functional(ptr::null_mut(), 0)).object()
 }
 
 /// How many of power and PnP management are registered.
 pub fn managements() -> usize {
-    let adapter = ADAPTER.lock();
-    usize::from(adapter.power.is_some()) + usize::from(adapter.pnp.is_some())
+    let of = |adapter: &IrqLock<Adapter>| {
+        let adapter = adapter.lock();
+        usize::from(adapter.power.is_some()) + usize::from(adapter.pnp.is_some())
+    };
+    ADAPTERS.iter().map(of).sum()
 }
 
-/// The live FDO.
+/// The live FDO that PnP and power requests are for.
 pub fn fdo() -> Option<*mut DeviceObject> {
-    ADAPTER.lock().functional.as_ref().map(Device::object)
+    target().lock().functional.as_ref().map(Device::object)
 }
 
-/// The PDO; it is made at the first call.
+/// The PDO below it; it is made at the first call.
 pub fn pdo() -> *mut DeviceObject {
-    let mut adapter = ADAPTER.lock();
+    pdo_of(cards::target())
+}
+
+/// The PDO of a device; it is made at the first call.
+pub fn pdo_of(number: usize) -> *mut DeviceObject {
+    let mut adapter = of(number).lock();
     adapter.physical.get_or_insert_with(|| Device::physical(ptr::null_mut())).object()
 }
 
-/// How many subdevices were announced.
-pub fn max_objects() -> u32 {
-    ADAPTER.lock().max_objects
+/// The bus has found the device anew: the next PDO is another one.
+pub fn forget_pdo(number: usize) {
+    of(number).lock().physical = None;
+}
+
+/// How many subdevices a device has announced.
+pub fn max_objects(number: usize) -> u32 {
+    of(number).lock().max_objects
 }
 
 /// `PcInitializeAdapterDriver`.
@@ -131,9 +197,9 @@ pub unsafe fn initialise(
 ) -> Status {
     const SERVICE: &str = "PcInitializeAdapterDriver";
     let (known, twice) = {
-        let mut adapter = ADAPTER.lock();
-        let known = adapter.driver == driver && adapter.registry_path == registry_path;
-        (known, core::mem::replace(&mut adapter.initialised, true))
+        let mut expected = DRIVER.lock();
+        let known = expected.object == driver && expected.registry_path == registry_path;
+        (known, core::mem::replace(&mut expected.initialised, true))
     };
     let inside = add_device.is_some_and(|add_device| is_driver_code(add_device as usize));
     if !known || twice || !inside {
@@ -188,21 +254,22 @@ pub fn add_device(
         return Status::INVALID_PARAMETER;
     }
     let start_inside = start_device.is_some_and(|start| is_driver_code(start as usize));
-    let mut adapter = ADAPTER.lock();
-    let pdo_known = adapter.physical.as_ref().is_some_and(|device| device.object() == pdo);
-    let good =
-        adapter.driver == driver && adapter.initialised && pdo_known && start_inside && max_objects > 0;
-    if !good || adapter.functional.is_some() {
-        drop(adapter);
+    let known = {
+        let expected = DRIVER.lock();
+        expected.object == driver && expected.initialised
+    };
+    let number = device_of_pdo(pdo).filter(|number| of(*number).lock().functional.is_none());
+    let Some(number) = number.filter(|_| known && start_inside && max_objects > 0) else {
         kernel::violation(
             "pc-add-device",
             format_args!("{SERVICE}: wrong driver, PDO, StartDevice or MaxObjects, or called twice"),
         );
         return Status::INVALID_PARAMETER;
-    }
+    };
     let device = Device::functional(driver, bytes);
     // SAFETY: two device objects of ours, alive until ntguest ends; the FDO is stacked on the PDO.
     unsafe { (*pdo).attached_device = device.object() };
+    let mut adapter = of(number).lock();
     adapter.functional = Some(device);
     adapter.start_device = start_device;
     adapter.max_objects = max_objects;
@@ -213,7 +280,7 @@ pub fn add_device(
 ///
 /// # Safety
 /// `unknown` is null or an object of the driver.
-pub unsafe fn register_power(unknown: This) -> Status {
+pub unsafe fn register_power(number: usize, unknown: This) -> Status {
     const SERVICE: &str = "PcRegisterAdapterPowerManagement";
     // SAFETY: as promised; lent for the call.
     let Some(unknown) = (unsafe { Com::<Unknown>::from_lent(unknown) }) else {
@@ -230,7 +297,7 @@ pub unsafe fn register_power(unknown: This) -> Status {
         return Status::NOINTERFACE;
     };
     let (before, stopped) = {
-        let mut adapter = ADAPTER.lock();
+        let mut adapter = of(number).lock();
         (adapter.power.replace(power), core::mem::take(&mut adapter.stopped))
     };
     // The samples register in every StartDevice and unregister never. Doubt whether PortCls lets go of the
@@ -242,9 +309,9 @@ pub unsafe fn register_power(unknown: This) -> Status {
 }
 
 /// `PcUnregisterAdapterPowerManagement`.
-pub fn unregister_power() -> Status {
+pub fn unregister_power(number: usize) -> Status {
     let (power, stopped) = {
-        let mut adapter = ADAPTER.lock();
+        let mut adapter = of(number).lock();
         (adapter.power.take(), adapter.stopped)
     };
     if power.is_none() && !stopped {
@@ -261,9 +328,9 @@ pub fn unregister_power() -> Status {
 unsafe extern "win64" fn unload(driver: *mut DriverObject) {
     irql::require("PortCls' DriverUnload", irql::PASSIVE);
     let (known, device_left) = {
-        let mut adapter = ADAPTER.lock();
-        adapter.unloaded = true;
-        (adapter.driver == driver, adapter.functional.is_some())
+        let mut expected = DRIVER.lock();
+        expected.unloaded = true;
+        (expected.object == driver, ADAPTERS.iter().any(|adapter| adapter.lock().functional.is_some()))
     };
     if !known || device_left {
         kernel::violation(
@@ -277,7 +344,7 @@ unsafe extern "win64" fn unload(driver: *mut DriverObject) {
 ///
 /// # Safety
 /// `unknown` is null or an object of the driver.
-pub unsafe fn register_pnp(unknown: This) -> Status {
+pub unsafe fn register_pnp(number: usize, unknown: This) -> Status {
     const SERVICE: &str = "PcRegisterAdapterPnpManagement";
     // SAFETY: as promised; lent for the call.
     let Some(unknown) = (unsafe { Com::<Unknown>::from_lent(unknown) }) else {
@@ -291,7 +358,7 @@ pub unsafe fn register_pnp(unknown: This) -> Status {
         );
         return Status::NOINTERFACE;
     };
-    let before = ADAPTER.lock().pnp.replace(management);
+    let before = of(number).lock().pnp.replace(management);
     if before.is_some() {
         kernel::violation("pnp-interface", format_args!("{SERVICE} called twice"));
     }
@@ -299,9 +366,9 @@ pub unsafe fn register_pnp(unknown: This) -> Status {
 }
 
 /// `PcUnregisterAdapterPnpManagement`.
-pub fn unregister_pnp() -> Status {
+pub fn unregister_pnp(number: usize) -> Status {
     let (management, dropped) = {
-        let mut adapter = ADAPTER.lock();
+        let mut adapter = of(number).lock();
         (adapter.pnp.take(), core::mem::take(&mut adapter.pnp_dropped))
     };
     // Doubt whether PortCls lets go of it at STOP, as of power management: a driver that gives back what it

@@ -8,7 +8,7 @@ use crate::kernel::call::driver_call;
 use crate::kernel::harsh::harsh_violation;
 use crate::kernel::layout::DriverObject;
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, irql, pci};
+use crate::kernel::{self, cards, irql};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec;
@@ -272,9 +272,9 @@ pub fn in_flight(irp: *mut Irp) -> bool {
     FLIGHT.lock().iter().any(|flight| flight.irp == irp)
 }
 
-/// The bytes of a device property (`IoGetDeviceProperty`), by its number in DEVICE_REGISTRY_PROPERTY.
-fn property(number: u32) -> Option<Vec<u8>> {
-    let card = pci::card();
+/// The bytes of a property of a device (`IoGetDeviceProperty`), by its number in DEVICE_REGISTRY_PROPERTY.
+fn property(device: usize, number: u32) -> Option<Vec<u8>> {
+    let card = cards::get(device)?;
     let text = |text: &str, terminators: usize| {
         let units = text.encode_utf16().chain(core::iter::repeat_n(0, terminators));
         Some(units.flat_map(u16::to_le_bytes).collect())
@@ -308,8 +308,14 @@ fn property(number: u32) -> Option<Vec<u8>> {
 ///
 /// # Safety
 /// `buffer` has `length` bytes and `result` is the caller's, or either is null.
-pub unsafe fn write_property(number: u32, length: u32, buffer: *mut u8, result: *mut u32) -> Status {
-    let Some(bytes) = property(number) else {
+pub unsafe fn write_property(
+    device: usize,
+    number: u32,
+    length: u32,
+    buffer: *mut u8,
+    result: *mut u32,
+) -> Status {
+    let Some(bytes) = property(device, number) else {
         crate::kprintln!("device property {number} is not offered");
         return Status::OBJECT_NAME_NOT_FOUND;
     };

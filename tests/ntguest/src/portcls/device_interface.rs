@@ -43,6 +43,8 @@ const _: () = assert!(size_of::<DevPropKey>() == 20);
 
 /// An interface that the driver asked for.
 struct Interface {
+    /// Whose it is.
+    device: usize,
     link: String,
     class: Guid,
     reference: String,
@@ -72,9 +74,10 @@ pub extern "win64" fn register(
     out: *mut UnicodeString,
 ) -> i32 {
     const SERVICE: &str = "IoRegisterDeviceInterface";
-    if pdo != adapter::pdo() || class.is_null() || out.is_null() {
+    let device = adapter::device_of_pdo(pdo).filter(|_| !class.is_null() && !out.is_null());
+    let Some(device) = device else {
         return refuse(format_args!("{SERVICE}: not the PDO, no class, or no room for the link"));
-    }
+    };
     if fault::make(Fault::NoInterface) {
         return Status::INVALID_DEVICE_REQUEST.0;
     }
@@ -88,7 +91,7 @@ pub extern "win64" fn register(
         return refuse(format_args!("{SERVICE}: the reference string is none or has a separator"));
     };
     // Drivers must not look into it.
-    let link = format!("\\??\\RINGWAVE#UNDER#TEST#{{{class}}}\\{reference}");
+    let link = format!("\\??\\RINGWAVE#UNDER#TEST&{device}#{{{class}}}\\{reference}");
     let units: Vec<u16> = link.encode_utf16().collect();
     let bytes = units.len() * 2;
     let Some(buffer) = pool::allocate(bytes + 2, TAG, true, true) else {
@@ -103,7 +106,7 @@ pub extern "win64" fn register(
     }
     let mut interfaces = INTERFACES.lock();
     if !interfaces.iter().any(|known| known.link == link) {
-        interfaces.push(Interface { link, class, reference, constraints: None, enabled: false });
+        interfaces.push(Interface { device, link, class, reference, constraints: None, enabled: false });
     }
     Status::OBJECT_NAME_EXISTS.0
 }
@@ -166,10 +169,10 @@ pub extern "win64" fn set_property(
         let found = interfaces.iter_mut().find(|known| known.link == link);
         found.map(|interface| {
             interface.constraints = read.or(interface.constraints.take());
-            interface.reference.clone()
+            (interface.device, interface.reference.clone())
         })
     };
-    let late = reference.is_some_and(|name| subdevice_of(&name).is_some());
+    let late = reference.is_some_and(|(device, name)| subdevice_of(device, &name).is_some());
     if late || fault::make(Fault::LateConstraints) {
         kernel::violation(
             "packet-constraints",
@@ -200,10 +203,10 @@ pub extern "win64" fn set_state(link: *const UnicodeString, enable: u8) -> i32 {
     }
 }
 
-/// The filter of a registered subdevice, by its name.
-fn subdevice_of(name: &str) -> Option<(&'static Object, Role, alloc::sync::Arc<Filter>)> {
+/// The filter of a device's registered subdevice, by its name.
+fn subdevice_of(device: usize, name: &str) -> Option<(&'static Object, Role, alloc::sync::Arc<Filter>)> {
     let named = |other: &str| other.to_lowercase() == name.to_lowercase();
-    let (_, object) = subdevice::registered().into_iter().find(|(other, _)| named(other))?;
+    let (_, object) = subdevice::registered_of(device).into_iter().find(|(other, _)| named(other))?;
     let port = object.body::<Port>()?;
     Some((object, port.role(), port.filter()?))
 }
@@ -220,14 +223,14 @@ fn bytes_in_10_ms(filter: &Filter) -> u32 {
 
 /// When all subdevices are there: each interface belongs to one, and constraints fit its pins.
 pub fn check_all() {
-    let interfaces: Vec<(Guid, String, Option<Constraints>)> = {
+    let interfaces: Vec<(usize, Guid, String, Option<Constraints>)> = {
         let interfaces = INTERFACES.lock();
-        interfaces.iter().map(|i| (i.class, i.reference.clone(), i.constraints.clone())).collect()
+        interfaces.iter().map(|i| (i.device, i.class, i.reference.clone(), i.constraints.clone())).collect()
     };
     let (mut count, mut shortest) = (0, 0);
-    for (class, reference, constraints) in interfaces {
+    for (device, class, reference, constraints) in interfaces {
         // A driver may have interfaces of its own, which no filter stands behind.
-        let Some((port, role, filter)) = subdevice_of(&reference) else {
+        let Some((port, role, filter)) = subdevice_of(device, &reference) else {
             harsh_violation("device-interface", format_args!("\"{reference}\" is the name of no subdevice"));
             continue;
         };

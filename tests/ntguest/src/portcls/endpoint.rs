@@ -80,6 +80,16 @@ pub fn get(capture: bool, number: usize) -> Option<Endpoint> {
     None
 }
 
+/// The first endpoint of a direction that is of this card.
+pub fn of_card(card: usize, capture: bool) -> Option<Endpoint> {
+    let is_its = |endpoint: &Endpoint| endpoint.port.body::<Port>().is_some_and(|port| port.device() == card);
+    let found = all(capture).into_iter().find(is_its);
+    if found.is_none() {
+        refuse(format_args!("card {card} has no endpoint of this direction"));
+    }
+    found
+}
+
 /// Every registered filter belongs to an endpoint, and no two endpoints share a jack.
 pub fn check_all() {
     let mut endpoints = all(false);

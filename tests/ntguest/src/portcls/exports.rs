@@ -180,9 +180,7 @@ unsafe extern "win64" fn new_port(out: *mut This, class: *const Guid) -> i32 {
 unsafe extern "win64" fn register_subdevice(fdo: *mut DeviceObject, name: *const u16, unknown: This) -> i32 {
     const SERVICE: &str = "PcRegisterSubdevice";
     irql::require(SERVICE, irql::PASSIVE);
-    if !adapter::is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some(device) = adapter::device_of_fdo(fdo, SERVICE) else { return Status::INVALID_PARAMETER.0 };
     let Some((port, _)) = object::find_body::<Port>(unknown, SERVICE) else {
         return Status::INVALID_PARAMETER.0;
     };
@@ -190,7 +188,7 @@ unsafe extern "win64" fn register_subdevice(fdo: *mut DeviceObject, name: *const
         return status.0;
     }
     // SAFETY: a terminated name by the contract of the service, or null.
-    unsafe { subdevice::register(name, port, adapter::max_objects()).0 }
+    unsafe { subdevice::register(device, name, port, adapter::max_objects(device)).0 }
 }
 
 fn connect(fdo: *mut DeviceObject, service: &'static str, from: Option<End>, to: Option<End>) -> i32 {
@@ -246,23 +244,19 @@ unsafe extern "win64" fn register_physical_connection_from_external(
 unsafe extern "win64" fn register_adapter_power_management(unknown: This, context: *mut DeviceObject) -> i32 {
     const SERVICE: &str = "PcRegisterAdapterPowerManagement";
     irql::require(SERVICE, irql::PASSIVE);
-    if !adapter::is_fdo(context, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some(device) = adapter::device_of_fdo(context, SERVICE) else { return Status::INVALID_PARAMETER.0 };
     if let Some(status) = inject::REGISTER_POWER.fails() {
         return status.0;
     }
     // SAFETY: an object of the driver, or null.
-    unsafe { adapter::register_power(unknown).0 }
+    unsafe { adapter::register_power(device, unknown).0 }
 }
 
 unsafe extern "win64" fn unregister_adapter_power_management(fdo: *mut DeviceObject) -> i32 {
     const SERVICE: &str = "PcUnregisterAdapterPowerManagement";
     irql::require(SERVICE, irql::PASSIVE);
-    if !adapter::is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
-    inject::UNREGISTER_POWER.fails().unwrap_or_else(adapter::unregister_power).0
+    let Some(device) = adapter::device_of_fdo(fdo, SERVICE) else { return Status::INVALID_PARAMETER.0 };
+    inject::UNREGISTER_POWER.fails().unwrap_or_else(|| adapter::unregister_power(device)).0
 }
 
 unsafe extern "win64" fn get_device_property(
@@ -274,11 +268,9 @@ unsafe extern "win64" fn get_device_property(
 ) -> i32 {
     const SERVICE: &str = "PcGetDeviceProperty";
     irql::require(SERVICE, irql::PASSIVE);
-    if !adapter::is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some(device) = adapter::device_of_fdo(fdo, SERVICE) else { return Status::INVALID_PARAMETER.0 };
     // SAFETY: the driver's buffer and result, as the service wants them.
-    unsafe { device::write_property(number, length, buffer, result).0 }
+    unsafe { device::write_property(device, number, length, buffer, result).0 }
 }
 
 unsafe extern "win64" fn get_physical_device_object(
@@ -286,14 +278,14 @@ unsafe extern "win64" fn get_physical_device_object(
     out: *mut *mut DeviceObject,
 ) -> i32 {
     const SERVICE: &str = "PcGetPhysicalDeviceObject";
-    if out.is_null() || !adapter::is_fdo(fdo, SERVICE) {
+    let Some(device) = adapter::device_of_fdo(fdo, SERVICE).filter(|_| !out.is_null()) else {
         return null(SERVICE);
-    }
+    };
     if let Some(status) = inject::PHYSICAL_DEVICE.fails() {
         return status.0;
     }
     // SAFETY: not null, the driver's slot.
-    unsafe { out.write(adapter::pdo()) };
+    unsafe { out.write(adapter::pdo_of(device)) };
     Status::SUCCESS.0
 }
 

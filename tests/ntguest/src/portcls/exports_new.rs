@@ -165,24 +165,20 @@ pub extern "win64" fn remove_stream_resource(handle: usize) -> i32 {
 pub unsafe extern "win64" fn register_adapter_pnp_management(unknown: This, fdo: *mut DeviceObject) -> i32 {
     const SERVICE: &str = "PcRegisterAdapterPnpManagement";
     irql::require(SERVICE, irql::PASSIVE);
-    if !adapter::is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some(device) = adapter::device_of_fdo(fdo, SERVICE) else { return Status::INVALID_PARAMETER.0 };
     if let Some(status) = inject::REGISTER_PNP.fails() {
         return status.0;
     }
     // SAFETY: an object of the driver, or null.
-    unsafe { adapter::register_pnp(unknown).0 }
+    unsafe { adapter::register_pnp(device, unknown).0 }
 }
 
 /// PcUnregisterAdapterPnpManagement(FDO)
 pub extern "win64" fn unregister_adapter_pnp_management(fdo: *mut DeviceObject) -> i32 {
     const SERVICE: &str = "PcUnregisterAdapterPnpManagement";
     irql::require(SERVICE, irql::PASSIVE);
-    if !adapter::is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER.0;
-    }
-    inject::UNREGISTER_PNP.fails().unwrap_or_else(adapter::unregister_pnp).0
+    let Some(device) = adapter::device_of_fdo(fdo, SERVICE) else { return Status::INVALID_PARAMETER.0 };
+    inject::UNREGISTER_PNP.fails().unwrap_or_else(|| adapter::unregister_pnp(device)).0
 }
 
 /// PcAssignPowerFrameworkSettings(FDO, settings): the device never idles here, so that no callback comes.

@@ -9,12 +9,14 @@
 //! *Doubt*: of what counts as use the page names "I/O and property accesses". A stream in RUN keeps the device
 //! busy here, for its client may have nothing but a mapped position register; an open stream in another state
 //! does not.
+//!
+//! One device: with `cards=2` neither the timer nor PcRequestNewPowerState is modelled.
 
 use super::power;
 use super::status::Status;
 use crate::kernel::sync::IrqLock;
 use crate::kernel::thread::{self, DRIVER_STACK, ThreadId};
-use crate::kernel::{self, cfg, gone, time};
+use crate::kernel::{self, cards, cfg, gone, time};
 use core::ffi::c_void;
 use core::ptr;
 
@@ -114,6 +116,7 @@ pub fn fall_asleep() -> Result<(), Status> {
 /// PcRequestNewPowerState: the driver wants D0 or D3. What it uses itself, or a client does in another thread, is
 /// no reason to wait: whoever asks has to see to that.
 pub fn request(state: u32) -> Status {
+    require_one_card();
     let me = thread::SCHED.lock().current();
     loop {
         if begin_change(|_| true) {
@@ -135,6 +138,15 @@ pub fn request(state: u32) -> Status {
     status
 }
 
+/// There is one state here, and no card in it.
+fn require_one_card() {
+    if cards::wanted() > 1 {
+        kernel::bad_input(format_args!(
+            "cards=2: an idle device (performance_idle_time=, PcRequestNewPowerState) is modelled with one card only"
+        ));
+    }
+}
+
 /// Whether the device sleeps for want of use.
 pub fn is_asleep() -> bool {
     STATE.lock().asleep
@@ -153,6 +165,7 @@ pub fn limit_s() -> u64 {
 /// The device was started: the timer runs, if there is one.
 pub fn start() {
     if limit_s() > 0 {
+        require_one_card();
         {
             let mut state = STATE.lock();
             (state.ends, state.last_use_ms) = (false, time::ms());

@@ -122,6 +122,7 @@ pub const CFG_KEYS: &[&str] = &[
     "speed",
     "state",
     "surprise",
+    "target",
     "volume",
     "walk_events",
     "walk_seed",
@@ -188,7 +189,7 @@ mod life {
             unsafe { sweep.devices(driver.driver_object) };
         }
         // SAFETY: DriverEntry succeeded; the driver object is alive until the unload below.
-        let served = match unsafe { pnp::bring_up(driver.driver_object) } {
+        let served = match unsafe { pnp::bring_up_all(driver.driver_object) } {
             Ok(()) => {
                 endpoint::check_all();
                 device_interface::check_all();

@@ -7,7 +7,7 @@
 //! PnpStop without: after it no subdevice is registered, and after the IRP no interrupt is connected and no
 //! BAR mapped.
 
-use super::adapter::{ADAPTER, fdo, is_fdo, pdo};
+use super::adapter::{self, driver, fdo, pdo, target};
 use super::com::Com;
 use super::device;
 use super::fault::{self, Fault};
@@ -23,7 +23,7 @@ use super::vtable::AdapterPnpManagement;
 use super::{device_lock, oracle, power, resources};
 use crate::kernel::call::driver_call;
 use crate::kernel::layout::DriverObject;
-use crate::kernel::{self, cfg, dma, inject, interrupt, irql, memory, msix, pci};
+use crate::kernel::{self, cards, cfg, dma, inject, interrupt, irql, memory, msix, pci};
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -49,11 +49,9 @@ pub unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> 
 pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
     const SERVICE: &str = "PcDispatchIrp";
     irql::require(SERVICE, irql::PASSIVE);
-    if !is_fdo(fdo, SERVICE) {
-        return Status::INVALID_PARAMETER;
-    }
+    let Some(number) = adapter::device_of_fdo(fdo, SERVICE) else { return Status::INVALID_PARAMETER };
     // One that the driver built and sent to the top of its own stack: PortCls hands it to the bus.
-    if let Some(status) = kernel::irp::pass_down(irp, pdo()) {
+    if let Some(status) = kernel::irp::pass_down(irp, adapter::pdo_of(number)) {
         return status;
     }
     let Some(location) = device::take_irp(irp) else {
@@ -98,7 +96,7 @@ pub unsafe fn dispatch_irp(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
 
 fn start(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
     let (start_device, list) = {
-        let adapter = ADAPTER.lock();
+        let adapter = target().lock();
         (adapter.start_device, adapter.resources)
     };
     let (Some(start_device), Some(list)) = (start_device, list) else { return Status::INVALID_DEVICE_STATE };
@@ -115,7 +113,7 @@ fn start(fdo: *mut DeviceObject, irp: *mut Irp) -> Status {
 /// Looked at after StartDevice and at removal: the samples set their word of the extension to null again when
 /// they go.
 fn check_extension() {
-    if let Some(device) = &ADAPTER.lock().functional {
+    if let Some(device) = &target().lock().functional {
         for (fault, at) in [(Fault::ReservedWord, 4 * size_of::<usize>()), (Fault::PortClassWord, 0)] {
             if fault::make(fault) {
                 device.overwrite_extension(at);
@@ -127,9 +125,9 @@ fn check_extension() {
 
 /// What PortCls gives up when the device goes.
 pub fn remove() {
-    subdevice::remove_all();
+    subdevice::remove_all_of(cards::target());
     let (power, pnp, resources, functional) = {
-        let mut adapter = ADAPTER.lock();
+        let mut adapter = target().lock();
         adapter.pnp_dropped = false;
         (adapter.power.take(), adapter.pnp.take(), adapter.resources.take(), adapter.functional.take())
     };
@@ -147,7 +145,7 @@ pub fn remove() {
 
 /// The adapter's PnP management with a reference of the caller's own.
 fn management() -> Option<Com<AdapterPnpManagement>> {
-    let this = ADAPTER.lock().pnp.as_ref().map(Com::this)?;
+    let this = target().lock().pnp.as_ref().map(Com::this)?;
     // SAFETY: PortCls holds a reference while it is registered.
     unsafe { Com::from_lent(this) }
 }
@@ -193,7 +191,7 @@ fn cancel_stop() {
 
 /// Doubt: whether the miniports hear of the stop before their streams go to STOP, or after. In turn.
 fn stop() {
-    ADAPTER.lock().stopped = true;
+    target().lock().stopped = true;
     if let Some("restart" | "restart-dropped") = cfg::get("pnp") {
         // A system that stops without a word to the adapter.
         return;
@@ -202,7 +200,7 @@ fn stop() {
     if streams_first {
         power::stop_streams();
     }
-    for (_, port) in subdevice::registered() {
+    for (_, port) in subdevice::registered_of(cards::target()) {
         if let Some(port) = port.body::<Port>() {
             port.pnp_stop();
         }
@@ -214,22 +212,24 @@ fn stop() {
     if !fault::make(Fault::NoPnpStop) {
         method!(management, "PnpStop", pnp_stop, oracle_pnp_stop);
     }
-    let left = subdevice::registered().len();
+    let left = subdevice::registered_of(cards::target()).len();
     if left > 0 {
         kernel::violation("rebalance-subdevices", format_args!("{left} subdevice(s) after PnpStop"));
     }
 }
 
-/// Whether the driver has given back what STOP takes away (rule `stop-resources`).
-fn check_stopped() {
+/// Whether the driver has given back what STOP and REMOVE take away (rule `stop-resources`), whatever it has of
+/// another device.
+fn check_stopped(request: &str) {
     msix::check();
     let kept = usize::from(fault::make(Fault::ResourcesStay));
+    let card = cards::target();
     for (count, what) in [
-        (interrupt::connected() + kept, "interrupt(s) connected"),
-        (memory::io_mappings(), "mapping(s) of BARs"),
+        (interrupt::connected_of(card) + kept, "interrupt(s) connected"),
+        (memory::io_mappings_of(card), "mapping(s) of BARs"),
     ] {
         if count > 0 {
-            kernel::violation("stop-resources", format_args!("{count} {what} after IRP_MN_STOP_DEVICE"));
+            kernel::violation("stop-resources", format_args!("{count} {what} after {request}"));
         }
     }
 }
@@ -246,22 +246,21 @@ pub fn stop_for_rebalance() -> Result<(), Status> {
         kernel::violation("stop-failed", format_args!("IRP_MN_STOP_DEVICE: {status}; no driver may fail it"));
         return Err(status);
     }
-    check_stopped();
+    check_stopped("IRP_MN_STOP_DEVICE");
     Ok(())
 }
 
 /// The second half: other BARs, other vectors, at most so many messages or the line for 0, and START.
 pub fn start_with_others(messages: u64) -> Status {
     pci::rebalance(messages, REBALANCES.fetch_add(1, Ordering::Relaxed));
-    dma::init();
-    let old = ADAPTER.lock().resources.take();
+    dma::init_card(pci::card());
+    let old = target().lock().resources.take();
     if let Some(old) = old {
         old.release();
     }
-    let driver = ADAPTER.lock().driver;
     match fdo() {
         // SAFETY: the device was started before, so that the driver object and the FDO are live.
-        Some(fdo) => unsafe { send_start(driver, fdo) },
+        Some(fdo) => unsafe { send_start(driver(), fdo) },
         None => Status::INVALID_DEVICE_STATE,
     }
 }
@@ -297,17 +296,14 @@ pub fn surprise_removal() {
 
 /// REMOVE, when the last handle is closed ("Handling an IRP_MN_SURPRISE_REMOVAL Request").
 pub fn remove_device() {
-    let status = send_minor(IRP_MN_REMOVE_DEVICE);
-    if !status.is_success() {
-        kernel::violation("remove-failed", format_args!("IRP_MN_REMOVE_DEVICE: {status}"));
-    }
+    // SAFETY: the driver is loaded: a client of it runs.
+    unsafe { remove_fdo(driver()) };
 }
 
 /// The device is there again, and the driver is still loaded: AddDevice and START.
 pub fn bring_up_again() -> Result<(), Status> {
-    let driver = ADAPTER.lock().driver;
     // SAFETY: the driver is loaded: a client of it runs.
-    unsafe { bring_up(driver) }
+    unsafe { bring_up(driver()) }
 }
 
 /// Doubt: whether PortCls lets go of subdevices and registrations at SURPRISE_REMOVAL or at REMOVE only (cfg
@@ -316,9 +312,9 @@ fn surprise() {
     match cfg::get("surprise") {
         None | Some("keep") => {}
         Some("drop") => {
-            subdevice::remove_all();
+            subdevice::remove_all_of(cards::target());
             let (power, pnp) = {
-                let mut adapter = ADAPTER.lock();
+                let mut adapter = target().lock();
                 (adapter.stopped, adapter.pnp_dropped) = (true, true);
                 (adapter.power.take(), adapter.pnp.take())
             };
@@ -362,6 +358,20 @@ pub unsafe fn bring_up(driver: *mut DriverObject) -> Result<(), Status> {
     if status.is_success() { Ok(()) } else { Err(status) }
 }
 
+/// AddDevice and START of every card, in the order of the bus; requests are for the first one afterwards.
+///
+/// # Safety
+/// As [`bring_up`].
+pub unsafe fn bring_up_all(driver: *mut DriverObject) -> Result<(), Status> {
+    let started = cards::all().try_for_each(|card| {
+        cards::set_target(card.number);
+        // SAFETY: by contract.
+        unsafe { bring_up(driver) }
+    });
+    cards::set_target(0);
+    started
+}
+
 /// What `pnp=` in ntguest.cfg asks for after the client: STOP and START again, with the subdevices that the
 /// driver did not unregister still there, or given up by PortCls at STOP. No document says which of the two
 /// PortCls does (doubt): a driver must survive both.
@@ -377,13 +387,13 @@ pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
         kernel::violation("stop-failed", format_args!("IRP_MN_STOP_DEVICE: {status}; no driver may fail it"));
         return false;
     }
-    check_stopped();
+    check_stopped("IRP_MN_STOP_DEVICE");
     match how {
-        "restart" => subdevice::keep_over_stop(),
+        "restart" => subdevice::keep_over_stop(cards::target()),
         "restart-dropped" => {
-            subdevice::remove_all();
+            subdevice::remove_all_of(cards::target());
             let (power, pnp) = {
-                let mut adapter = ADAPTER.lock();
+                let mut adapter = target().lock();
                 adapter.pnp_dropped = true;
                 (adapter.power.take(), adapter.pnp.take())
             };
@@ -402,7 +412,7 @@ pub unsafe fn restart(driver: *mut DriverObject, how: &str) -> bool {
 /// # Safety
 /// `driver` is live and `fdo` its FDO.
 unsafe fn send_start(driver: *mut DriverObject, fdo: *mut DeviceObject) -> Status {
-    let list = *ADAPTER.lock().resources.get_or_insert_with(resources::of_card);
+    let list = *target().lock().resources.get_or_insert_with(|| resources::of_card(pci::card()));
     // The page of IRP_MN_START_DEVICE: the resources, "if any". *Doubt*: it does not say that both are NULL
     // without; samples look for NULL, so a driver must bear it.
     let (raw, translated) =
@@ -432,15 +442,14 @@ pub unsafe fn pester(driver: *mut DriverObject) {
 
 /// One PnP IRP without parameters, for a client that has a stream open meanwhile.
 pub fn send_minor(minor: u8) -> Status {
-    let driver = ADAPTER.lock().driver;
     match fdo() {
         // SAFETY: the device is started, so the driver object and the FDO are live.
-        Some(fdo) => unsafe { device::send_pnp(driver, fdo, minor, [ptr::null_mut(); 4]) },
+        Some(fdo) => unsafe { device::send_pnp(driver(), fdo, minor, [ptr::null_mut(); 4]) },
         None => Status::INVALID_DEVICE_STATE,
     }
 }
 
-/// REMOVE, if there is an FDO: a start that failed is followed by it too.
+/// REMOVE of the target, if there is an FDO: a start that failed is followed by it too.
 ///
 /// # Safety
 /// `driver` is live.
@@ -451,23 +460,28 @@ pub unsafe fn remove_fdo(driver: *mut DriverObject) {
         if !status.is_success() {
             kernel::violation("remove-failed", format_args!("IRP_MN_REMOVE_DEVICE: {status}"));
         }
+        check_stopped("IRP_MN_REMOVE_DEVICE");
     }
 }
 
-/// REMOVE and DriverUnload.
+/// REMOVE of every card, and DriverUnload after the last.
 ///
 /// # Safety
 /// `driver` is live; its image goes afterwards.
 pub unsafe fn tear_down(driver: *mut DriverObject) {
-    // SAFETY: live.
-    unsafe { remove_fdo(driver) };
+    for card in cards::all() {
+        cards::set_target(card.number);
+        // SAFETY: live.
+        unsafe { remove_fdo(driver) };
+    }
+    cards::set_target(0);
     // SAFETY: live.
     match unsafe { (*driver).driver_unload } {
         // SAFETY: DriverUnload of the driver (or PortCls' own) with its driver object.
         Some(unload) => driver_call("DriverUnload", irql::PASSIVE, || unsafe { unload(driver) }),
         None => kernel::violation("no-unload", format_args!("the driver has no DriverUnload")),
     }
-    if !ADAPTER.lock().unloaded {
+    if !adapter::is_unloaded() {
         kernel::violation(
             "portcls-unload",
             format_args!("PortCls' DriverUnload was never called: the driver lost it"),

@@ -41,6 +41,8 @@ pub struct Port {
 #[derive(Default)]
 struct Inner {
     init_called: bool,
+    /// Of which device; before `Init` of the first.
+    device: usize,
     filter: Option<Arc<Filter>>,
     wave: Option<Com<MiniportWaveRt>>,
     topology: Option<Com<MiniportTopology>>,
@@ -60,6 +62,11 @@ impl Port {
     /// WaveRT or topology.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Which device it was initialised for.
+    pub fn device(&self) -> usize {
+        self.inner.lock().device
     }
 
     /// The miniport's description, once `Init` succeeded.
@@ -194,9 +201,7 @@ unsafe extern "win64" fn init(
     let Some((object, port)) = object::find_body::<Port>(this, METHOD) else {
         return Status::INVALID_PARAMETER.0;
     };
-    if !adapter::is_fdo(fdo, METHOD) {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some(device) = adapter::device_of_fdo(fdo, METHOD) else { return Status::INVALID_PARAMETER.0 };
     if !irp.is_null() && !device::in_flight(irp) {
         kernel::violation(
             "irp-unknown",
@@ -206,6 +211,7 @@ unsafe extern "win64" fn init(
     if !resources.is_null() && object::find(resources, METHOD).is_none() {
         return Status::INVALID_PARAMETER.0;
     }
+    port.inner.lock().device = device;
     if core::mem::replace(&mut port.inner.lock().init_called, true) {
         kernel::violation("port-init-twice", format_args!("{METHOD}, {}", object::lately()));
         return Status::INVALID_DEVICE_STATE.0;
@@ -362,11 +368,9 @@ unsafe extern "win64" fn get_device_property(
 ) -> i32 {
     const METHOD: &str = "IPort::GetDeviceProperty";
     irql::require(METHOD, irql::PASSIVE);
-    if object::find_body::<Port>(this, METHOD).is_none() {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some((_, port)) = object::find_body::<Port>(this, METHOD) else { return Status::INVALID_PARAMETER.0 };
     // SAFETY: the caller's buffer and result, as the method wants them.
-    unsafe { device::write_property(number, length, buffer, result).0 }
+    unsafe { device::write_property(port.device(), number, length, buffer, result).0 }
 }
 
 unsafe extern "win64" fn new_registry_key(

@@ -84,25 +84,29 @@ pub fn interfaces() -> [Interface; 3] {
     ]
 }
 
-/// What holds for every method: the level, an object of ours, the FDO.
-fn enter(this: This, fdo: Fdo, method: &'static str) -> bool {
+/// What holds for every method: the level, an object of ours, the FDO. Whose FDO it is.
+fn device(this: This, fdo: Fdo, method: &'static str) -> Option<usize> {
     irql::require(method, irql::PASSIVE);
-    object::find(this, method).is_some() && adapter::is_fdo(fdo, method)
+    object::find(this, method).and_then(|_| adapter::device_of_fdo(fdo, method))
+}
+
+fn enter(this: This, fdo: Fdo, method: &'static str) -> bool {
+    device(this, fdo, method).is_some()
 }
 
 unsafe extern "win64" fn register_power(this: This, unknown: This, fdo: Fdo) -> i32 {
-    if !enter(this, fdo, "IPortClsPower::RegisterAdapterPowerManagement") {
+    let Some(device) = device(this, fdo, "IPortClsPower::RegisterAdapterPowerManagement") else {
         return Status::INVALID_PARAMETER.0;
-    }
+    };
     // SAFETY: an object of the driver, or null.
-    unsafe { adapter::register_power(unknown).0 }
+    unsafe { adapter::register_power(device, unknown).0 }
 }
 
 unsafe extern "win64" fn unregister_power(this: This, fdo: Fdo) -> i32 {
-    if !enter(this, fdo, "IPortClsPower::UnregisterAdapterPowerManagement") {
+    let Some(device) = device(this, fdo, "IPortClsPower::UnregisterAdapterPowerManagement") else {
         return Status::INVALID_PARAMETER.0;
-    }
-    adapter::unregister_power().0
+    };
+    adapter::unregister_power(device).0
 }
 
 /// The device never idles here.
@@ -167,16 +171,16 @@ unsafe extern "win64" fn unregister_power_control_callback(this: This, fdo: Fdo)
 }
 
 unsafe extern "win64" fn register_pnp(this: This, unknown: This, fdo: Fdo) -> i32 {
-    if !enter(this, fdo, "IPortClsPnp::RegisterAdapterPnpManagement") {
+    let Some(device) = device(this, fdo, "IPortClsPnp::RegisterAdapterPnpManagement") else {
         return Status::INVALID_PARAMETER.0;
-    }
+    };
     // SAFETY: an object of the driver, or null.
-    unsafe { adapter::register_pnp(unknown).0 }
+    unsafe { adapter::register_pnp(device, unknown).0 }
 }
 
 unsafe extern "win64" fn unregister_pnp(this: This, fdo: Fdo) -> i32 {
-    if !enter(this, fdo, "IPortClsPnp::UnregisterAdapterPnpManagement") {
+    let Some(device) = device(this, fdo, "IPortClsPnp::UnregisterAdapterPnpManagement") else {
         return Status::INVALID_PARAMETER.0;
-    }
-    adapter::unregister_pnp().0
+    };
+    adapter::unregister_pnp(device).0
 }

@@ -14,7 +14,7 @@
 //! the device, and is completed after that ("Handling a System Set-Power IRP in a Device Power Policy Owner").
 //! The device that nobody uses: [`idle`].
 
-use super::adapter::{ADAPTER, fdo};
+use super::adapter::{driver, fdo, target};
 use super::com::Com;
 use super::device;
 use super::fault::{self, Fault};
@@ -34,7 +34,7 @@ use super::vtable::{
 use crate::kernel::call::driver_call;
 use crate::kernel::d3::{self, Context};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{self, cfg, gone, irql};
+use crate::kernel::{self, cards, cfg, gone, irql};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
@@ -66,9 +66,10 @@ pub enum Sleep {
     S4 = 5,
 }
 
-/// An open pin: the stream, its state, whether it was paused for D3, and whether its registers may be in user
-/// mode.
+/// An open pin: of which device, the stream, its state, whether it was paused for D3, and whether its registers
+/// may be in user mode.
 struct Pin {
+    device: usize,
     stream: usize,
     state: u32,
     paused: bool,
@@ -88,14 +89,23 @@ pub fn time_in_d0() -> Option<u32> {
     Some(CHANGES.load(Ordering::Acquire)).filter(|changes| changes.is_multiple_of(2))
 }
 
-/// A pin was opened, or its state has changed.
+impl Pin {
+    /// Of the device that power and PnP requests are for.
+    fn is_targets(&self) -> bool {
+        self.device == cards::target()
+    }
+}
+
+/// A pin of a device was opened.
+pub fn pin_is_open(device: usize, stream: This) {
+    let stream = stream.expose_provenance();
+    PINS.lock().push(Pin { device, stream, state: STOP, paused: false, registers: false });
+}
+
+/// Its state has changed.
 pub fn pin_is_in(stream: This, state: u32) {
-    let mut pins = PINS.lock();
-    if let Some(pin) = pins.iter_mut().find(|pin| pin.stream == stream.addr()) {
+    if let Some(pin) = PINS.lock().iter_mut().find(|pin| pin.stream == stream.addr()) {
         (pin.state, pin.paused) = (state, false);
-    } else {
-        let stream = stream.expose_provenance();
-        pins.push(Pin { stream, state, paused: false, registers: false });
     }
 }
 
@@ -121,7 +131,7 @@ pub fn stop_streams() {
         for stream in streams(|pin| pin.state > state) {
             set_stream(&stream, state);
         }
-        for pin in PINS.lock().iter_mut().filter(|pin| pin.state > state) {
+        for pin in PINS.lock().iter_mut().filter(|pin| pin.is_targets() && pin.state > state) {
             (pin.state, pin.paused) = (state, false);
         }
     }
@@ -197,7 +207,7 @@ enum Management {
 }
 
 fn management() -> Option<Management> {
-    let this = ADAPTER.lock().power.as_ref().map(Com::this)?;
+    let this = target().lock().power.as_ref().map(Com::this)?;
     // SAFETY: PortCls holds a reference while it is registered; every version begins with the first.
     let registered = unsafe { Com::<AdapterPowerManagement>::from_lent(this) }?;
     let newest = cfg::get_u64("power_interface", 3);
@@ -258,7 +268,7 @@ fn change_state(state: u32, latency: u32) {
 
 /// IPowerNotify of every miniport and every stream that has it.
 fn notify(state: u32) {
-    let ports = subdevice::registered();
+    let ports = subdevice::registered_of(cards::target());
     let miniports = ports.iter().filter_map(|(_, port)| port.body::<Port>()?.power_notify());
     let streams = streams(|_| true);
     let streams = streams.iter().filter_map(|stream| stream.query::<PowerNotify>(&IID_POWER_NOTIFY).ok());
@@ -270,9 +280,10 @@ fn notify(state: u32) {
     }
 }
 
-/// Streams of open pins, with a reference each.
+/// Streams of open pins of the device, with a reference each.
 fn streams(which: impl Fn(&Pin) -> bool) -> Vec<Com<Stream>> {
-    let pins: Vec<usize> = PINS.lock().iter().filter(|pin| which(pin)).map(|pin| pin.stream).collect();
+    let pins: Vec<usize> =
+        PINS.lock().iter().filter(|pin| pin.is_targets() && which(pin)).map(|pin| pin.stream).collect();
     // SAFETY: the pins are open, and whoever closes one is not at it while the power changes.
     pins.into_iter()
         .filter_map(|at| unsafe { Com::from_lent(ptr::with_exposed_provenance_mut(at)) })
@@ -302,7 +313,7 @@ fn down() {
     for stream in streams(|pin| pin.state == RUN) {
         set_stream(&stream, PAUSE);
     }
-    for pin in PINS.lock().iter_mut().filter(|pin| pin.state == RUN) {
+    for pin in PINS.lock().iter_mut().filter(|pin| pin.is_targets() && pin.state == RUN) {
         pin.paused = true;
     }
     notify(D3);
@@ -332,7 +343,7 @@ fn up() {
     for stream in streams(|pin| pin.paused) {
         set_stream(&stream, RUN);
     }
-    for pin in PINS.lock().iter_mut() {
+    for pin in PINS.lock().iter_mut().filter(|pin| pin.is_targets()) {
         pin.paused = false;
     }
     CHANGES.fetch_add(1, Ordering::AcqRel);
@@ -346,7 +357,7 @@ pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Re
     if asked {
         send(IRP_MN_QUERY_POWER, DEVICE_POWER_STATE, D3)?;
     }
-    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.state == RUN));
+    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN));
     send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3)?;
     let result = within();
     send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D0)?;
@@ -361,7 +372,7 @@ pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R)
     if asked {
         send(IRP_MN_QUERY_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
     }
-    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.state == RUN));
+    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN));
     send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
     let result = within();
     send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, WORKING)?;
@@ -381,10 +392,9 @@ pub fn set_device(state: u32) -> Status {
 }
 
 fn send(minor: u8, kind: usize, state: u32) -> Result<(), Status> {
-    let driver = ADAPTER.lock().driver;
     let fdo = fdo().ok_or(Status::INVALID_DEVICE_STATE)?;
     let parameters = [0, kind, state as usize, 0].map(ptr::without_provenance_mut);
     // SAFETY: the device is started, so the driver object and the FDO are live.
-    let status = unsafe { device::send(driver, fdo, IRP_MJ_POWER, minor, parameters) };
+    let status = unsafe { device::send(driver(), fdo, IRP_MJ_POWER, minor, parameters) };
     if status.is_success() { Ok(()) } else { Err(status) }
 }

@@ -55,9 +55,8 @@ fn create(kind: &'static str, raw: CmList, translated: CmList) -> &'static Objec
     object::create(kind, Box::new(ResourceList(IrqLock::new(Lists { raw, translated }))), &[interface])
 }
 
-/// The resources of the card, with one reference.
-pub fn of_card() -> &'static Object {
-    let card = pci::card();
+/// The resources of a card, with one reference.
+pub fn of_card(card: &pci::Card) -> &'static Object {
     let bar = |bar: &pci::Bar| {
         let length = u32::try_from(bar.len).unwrap_or(u32::MAX);
         let resource = if bar.is_io {

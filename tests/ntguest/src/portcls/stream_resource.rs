@@ -10,6 +10,7 @@ use super::fault::{self, Fault};
 use super::guid::{IID_PORT_CLS_STREAM_RESOURCE_MANAGER, IID_PORT_CLS_STREAM_RESOURCE_MANAGER2};
 use super::layout::DeviceObject;
 use super::object::{self, Interface};
+use super::port::Port;
 use super::status::Status;
 use super::vtable::{This, Unknown};
 use crate::kernel::sync::IrqLock;
@@ -89,7 +90,7 @@ pub unsafe fn add_resource(
     // SAFETY: both not null, the driver's.
     let (descriptor, out) = unsafe { (descriptor.read_unaligned(), &mut *out) };
     *out = 0;
-    if pdo != adapter::pdo() || !set.is_null() {
+    if adapter::device_of_pdo(pdo).is_none() || !set.is_null() {
         return refuse(format_args!("{service}: the device is not the PDO, or the resource set is not NULL"));
     }
     if descriptor.size as usize != size_of::<Descriptor>() || descriptor.flags != 0 {
@@ -172,11 +173,9 @@ unsafe extern "win64" fn add(
     out: *mut usize,
 ) -> i32 {
     const METHOD: &str = "IPortClsStreamResourceManager::AddStreamResource";
-    if object::find(this, METHOD).is_none() {
-        return Status::INVALID_PARAMETER.0;
-    }
+    let Some((_, port)) = object::find_body::<Port>(this, METHOD) else { return Status::INVALID_PARAMETER.0 };
     // SAFETY: the driver's descriptor and slot, or null.
-    unsafe { add_resource(METHOD, adapter::pdo(), set, descriptor, out).0 }
+    unsafe { add_resource(METHOD, adapter::pdo_of(port.device()), set, descriptor, out).0 }
 }
 
 unsafe extern "win64" fn remove(this: This, handle: usize) -> i32 {

@@ -7,8 +7,8 @@ use super::fault::{self, Fault};
 use super::object::{self, Object};
 use super::port::Port;
 use super::status::Status;
-use crate::kernel;
 use crate::kernel::sync::IrqLock;
+use crate::kernel::{self, cards};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -17,6 +17,8 @@ const NAME_UNITS: usize = 128;
 
 /// A registered subdevice. PortCls keeps the pointer to its name, not a copy: so does this.
 struct Subdevice {
+    /// Of which device.
+    device: usize,
     name_at: *const u16,
     name: Vec<u16>,
     port: &'static Object,
@@ -73,7 +75,12 @@ fn folded(name: &[u16]) -> String {
 ///
 /// # Safety
 /// `name` is null or points to UTF-16 with a terminator.
-pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: u32) -> Status {
+pub unsafe fn register(
+    device: usize,
+    name_at: *const u16,
+    port: &'static Object,
+    max_objects: u32,
+) -> Status {
     const SERVICE: &str = "PcRegisterSubdevice";
     // SAFETY: as promised.
     let Some(name) = (unsafe { read_name(name_at) }) else {
@@ -99,9 +106,12 @@ pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: 
     }
     let (used, taken, stale, twice) = {
         let tables = TABLES.lock();
-        let same = tables.subdevices.iter().find(|subdevice| folded(&subdevice.name) == folded(&name));
+        // Two devices of a driver have subdevices of the same names: KS objects of two FDOs.
+        let own = || tables.subdevices.iter().filter(|subdevice| subdevice.device == device);
+        let same = own().find(|subdevice| folded(&subdevice.name) == folded(&name));
         let twice = tables.subdevices.iter().any(|subdevice| core::ptr::eq(subdevice.port, port));
-        (tables.subdevices.len(), same.is_some(), same.is_some_and(|same| same.stopped), twice)
+        let twice = twice || body.device() != device;
+        (own().count(), same.is_some(), same.is_some_and(|same| same.stopped), twice)
     };
     if stale {
         // A START after STOP with the subdevice still registered. Doubt what PortCls says: KS has an object
@@ -129,7 +139,7 @@ pub unsafe fn register(name_at: *const u16, port: &'static Object, max_objects: 
     }
     crate::kprintln!("subdevice \"{}\" registered", String::from_utf16_lossy(&name));
     port.add_ref();
-    TABLES.lock().subdevices.push(Subdevice { name_at, name, port, stopped: false });
+    TABLES.lock().subdevices.push(Subdevice { device, name_at, name, port, stopped: false });
     Status::SUCCESS
 }
 
@@ -265,11 +275,14 @@ fn each_port(from: &End, to: &End, change: impl Fn(&Object) -> u32) {
     }
 }
 
-/// What is left goes when the device is removed.
-pub fn remove_all() {
-    let (connections, subdevices) = {
+/// What is left of a device goes when it is removed.
+pub fn remove_all_of(device: usize) {
+    let is_its = |end: &End| matches!(end, End::Port(port, _) if port.body::<Port>().is_some_and(|port| port.device() == device));
+    let (connections, subdevices): (Vec<_>, Vec<_>) = {
         let mut tables = TABLES.lock();
-        (core::mem::take(&mut tables.connections), core::mem::take(&mut tables.subdevices))
+        let connections =
+            tables.connections.extract_if(.., |(from, to)| is_its(from) || is_its(to)).collect();
+        (connections, tables.subdevices.extract_if(.., |subdevice| subdevice.device == device).collect())
     };
     for (from, to) in &connections {
         each_port(from, to, Object::release);
@@ -280,9 +293,9 @@ pub fn remove_all() {
     }
 }
 
-/// After STOP what the driver did not unregister stays.
-pub fn keep_over_stop() {
-    for subdevice in &mut TABLES.lock().subdevices {
+/// After a device's STOP what the driver did not unregister stays.
+pub fn keep_over_stop(device: usize) {
+    for subdevice in TABLES.lock().subdevices.iter_mut().filter(|subdevice| subdevice.device == device) {
         subdevice.stopped = true;
     }
 }
@@ -293,10 +306,16 @@ pub fn held() -> (usize, usize) {
     (tables.subdevices.len(), tables.connections.len())
 }
 
-/// Names and ports of the subdevices, in the order they were registered.
+/// Names and ports of the subdevices of all devices, device by device, in the order they were registered.
 pub fn registered() -> Vec<(String, &'static Object)> {
+    (0..cards::MOST).flat_map(registered_of).collect()
+}
+
+/// Those of one device.
+pub fn registered_of(device: usize) -> Vec<(String, &'static Object)> {
     let tables = TABLES.lock();
-    tables.subdevices.iter().map(|s| (String::from_utf16_lossy(&s.name), s.port)).collect()
+    let own = tables.subdevices.iter().filter(|subdevice| subdevice.device == device);
+    own.map(|subdevice| (String::from_utf16_lossy(&subdevice.name), subdevice.port)).collect()
 }
 
 /// The pin that a pin is physically connected to: where its sound goes, or with `upstream` where it comes
@@ -318,6 +337,7 @@ pub fn check_names() {
         .subdevices
         .iter()
         .map(|subdevice| Subdevice {
+            device: subdevice.device,
             name_at: subdevice.name_at,
             name: subdevice.name.clone(),
             port: subdevice.port,

@@ -7,15 +7,15 @@ use crate::portcls::layout::DeviceObject;
 use crate::portcls::status::Status;
 use crate::portcls::{adapter, device};
 
-fn is_pdo(service: &str, pdo: *mut DeviceObject) -> bool {
-    let right = pdo == adapter::pdo();
-    if !right {
+fn device_of(service: &str, pdo: *mut DeviceObject) -> Option<usize> {
+    let device = adapter::device_of_pdo(pdo);
+    if device.is_none() {
         violation(
             "device-object",
             format_args!("{service} with {pdo:p}, which is not the PDO, {}", caller()),
         );
     }
-    right
+    device
 }
 
 /// IoGetDeviceProperty(PDO, property, length, buffer, out needed)
@@ -26,17 +26,17 @@ pub extern "win64" fn get_device_property(
     buffer: *mut u8,
     needed: *mut u32,
 ) -> i32 {
-    if !is_pdo("IoGetDeviceProperty", pdo) {
+    let Some(device) = device_of("IoGetDeviceProperty", pdo) else {
         return Status::INVALID_DEVICE_REQUEST.0;
-    }
+    };
     // SAFETY: the driver's buffer of that length and its variable.
-    unsafe { device::write_property(number, length, buffer, needed).0 }
+    unsafe { device::write_property(device, number, length, buffer, needed).0 }
 }
 
 /// IoGetDevicePropertyData(PDO, key, language, flags, size, data, out needed, out type): no property of this
 /// kind is set
 pub extern "win64" fn get_device_property_data(pdo: *mut DeviceObject, _key: *const c_void) -> i32 {
-    if is_pdo("IoGetDevicePropertyData", pdo) {
+    if device_of("IoGetDevicePropertyData", pdo).is_some() {
         Status::OBJECT_NAME_NOT_FOUND.0
     } else {
         Status::INVALID_DEVICE_REQUEST.0
@@ -45,7 +45,10 @@ pub extern "win64" fn get_device_property_data(pdo: *mut DeviceObject, _key: *co
 
 /// IoSetDevicePropertyData(PDO, key, language, flags, type, size, data): taken, and not kept
 pub extern "win64" fn set_device_property_data(pdo: *mut DeviceObject, _key: *const c_void) -> i32 {
-    if is_pdo("IoSetDevicePropertyData", pdo) { 0 } else { Status::INVALID_DEVICE_REQUEST.0 }
+    match device_of("IoSetDevicePropertyData", pdo) {
+        Some(_) => 0,
+        None => Status::INVALID_DEVICE_REQUEST.0,
+    }
 }
 
 /// IoIsWdmVersionAvailable(major, minor): 6.0 is the last there is

@@ -11,9 +11,10 @@ use core::ffi::c_void;
 use super::rtl::{text, units};
 use crate::kernel::handle::{self, Object};
 use crate::kernel::layout::{DriverObject, UnicodeString};
+use crate::kernel::pci::Card;
 use crate::kernel::registry::{self, CONTROL_SET, Registry};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{caller, cfg, harsh_violation, image, pci, stale, violation};
+use crate::kernel::{caller, cards, cfg, harsh_violation, image, stale, violation};
 use crate::portcls::adapter;
 use crate::portcls::key_value::{self, REG_DWORD, Value};
 use crate::portcls::status::Status;
@@ -39,15 +40,17 @@ pub fn with<R>(f: impl FnOnce(&mut Registry) -> R) -> R {
 pub fn service_key() -> String {
     format!("{CONTROL_SET}\\Services\\{}", image::service_name())
 }
-fn software_key() -> String {
-    format!("{CONTROL_SET}\\Control\\Class\\{MEDIA_CLASS}\\0000")
+fn software_key(device: usize) -> String {
+    format!("{CONTROL_SET}\\Control\\Class\\{MEDIA_CLASS}\\{device:04}")
 }
-fn device_key() -> String {
-    let card = pci::card();
+fn device_key(card: &Card) -> String {
     if card.root {
         return format!("{CONTROL_SET}\\Enum\\ROOT\\MEDIA\\0000\\Device Parameters");
     }
-    format!("{CONTROL_SET}\\Enum\\PCI\\VEN_{:04X}&DEV_{:04X}\\0\\Device Parameters", card.vendor, card.device)
+    format!(
+        "{CONTROL_SET}\\Enum\\PCI\\VEN_{:04X}&DEV_{:04X}\\{}\\Device Parameters",
+        card.vendor, card.device, card.number
+    )
 }
 
 fn dword(name: &str, number: u32) -> Value {
@@ -64,9 +67,10 @@ fn fill() -> Registry {
     for (name, number) in [("Type", 1), ("Start", 3), ("ErrorControl", 1)] {
         let _ = registry.set_value(&service, dword(name, number));
     }
-    let places = [software_key(), device_key(), format!("{}\\Parameters", service_key())];
-    for place in places {
-        configured(&mut registry, &place);
+    configured(&mut registry, &format!("{}\\Parameters", service_key()));
+    for card in cards::all() {
+        configured(&mut registry, &software_key(card.number));
+        configured(&mut registry, &device_key(card));
     }
     registry
 }
@@ -349,16 +353,16 @@ pub extern "win64" fn open_driver_key(
 
 /// IoOpenDeviceRegistryKey(PDO, type, access, out handle): PLUGPLAY_REGKEY_DEVICE 1, _DRIVER 2
 pub extern "win64" fn open_device_key(pdo: *mut c_void, kind: u32, _access: u32, out: *mut usize) -> i32 {
-    if pdo != adapter::pdo().cast() {
+    let Some(card) = adapter::device_of_pdo(pdo.cast()).and_then(cards::get) else {
         violation(
             "registry-key",
             format_args!("IoOpenDeviceRegistryKey: {pdo:p} is not the PDO, {}", caller()),
         );
         return Status::INVALID_DEVICE_REQUEST.0;
-    }
+    };
     let path = match kind {
-        1 => device_key(),
-        2 => software_key(),
+        1 => device_key(card),
+        2 => software_key(card.number),
         _ => return Status::INVALID_PARAMETER.0,
     };
     hand_out(out, with(|registry| registry.open(&path)), handle::KERNEL_HANDLE)

@@ -124,7 +124,7 @@ fn wait_for(message: usize, times: u32) {
 
 /// One interrupt descriptor for each message, raw and translated.
 fn descriptors() {
-    let list = resources::of_card();
+    let list = resources::of_card(pci::card());
     let (raw, translated) = resources::cm_pointers(list);
     for (list, is_raw) in [(raw, true), (translated, false)] {
         // SAFETY: CM_RESOURCE_LIST: the count of descriptors is the fifth word, they follow.

@@ -126,7 +126,8 @@ pub fn run() {
 
 /// Each memory BAR is followed by its number, raw and translated, and there are as many interrupts as messages.
 fn resource_list() {
-    let (card, list) = (pci::card(), resources::of_card());
+    let card = pci::card();
+    let list = resources::of_card(card);
     let (raw, translated) = resources::cm_pointers(list);
     for list in [raw, translated] {
         // SAFETY: CM_RESOURCE_LIST: the count of descriptors is the fifth word, they follow.

@@ -9,7 +9,7 @@ use super::driver::{ASK_FOR_POWER, Fake};
 use super::good::{self, descriptor, new_port, query, release};
 use super::{export, slot};
 use crate::kernel::layout::Mdl;
-use crate::kernel::{irql, thread};
+use crate::kernel::{irql, pci, thread};
 use crate::portcls::guid::{
     Guid, IID_DRM_PORT2, IID_NOBODY, IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_PNP, IID_PORT_CLS_POWER,
     IID_PORT_CLS_RUNTIME_POWER,
@@ -156,7 +156,7 @@ pub const CASES: &[Case] = &[
         export!("PcUnregisterAdapterPowerManagement" as fn(Fdo) -> i32)(adapter::pdo());
     }),
     ("pc-resource-type", "resource-type", || {
-        let list = resources::of_card();
+        let list = resources::of_card(pci::card());
         slot!(list.this(), 4, fn(u32) -> u32, 0x1234_0003);
         list.release();
     }),
@@ -220,7 +220,7 @@ pub const CASES: &[Case] = &[
         export!("PcUnregisterAdapterPnpManagement" as fn(Fdo) -> i32)(fdo());
     }),
     ("pc-interrupt-sync", "interrupt-sync", || {
-        let (list, mut sync): (_, This) = (resources::of_card(), ptr::null_mut());
+        let (list, mut sync): (_, This) = (resources::of_card(pci::card()), ptr::null_mut());
         export!("PcNewInterruptSync" as fn(*mut This, This, This, u32, u32) -> i32)(
             &raw mut sync,
             ptr::null_mut(),

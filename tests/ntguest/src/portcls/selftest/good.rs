@@ -7,7 +7,7 @@ use super::driver::{
 };
 use super::{export, slot};
 use crate::kernel::thread::{self, DRIVER_STACK};
-use crate::kernel::{self, harsh};
+use crate::kernel::{self, harsh, pci};
 use crate::portcls::adapter;
 use crate::portcls::controls_layout::verb;
 use crate::portcls::guid::{
@@ -57,7 +57,7 @@ pub fn release(this: This) -> u32 {
 /// A port that was initialised with a miniport and registered; only PortCls and the two hold each other.
 fn registered_port() -> (&'static Object, &'static Fake) {
     let (port, miniport, fdo) = (new_port(), Fake::miniport(), adapter::add_selftest_device());
-    let list = resources::of_card();
+    let list = resources::of_card(pci::card());
     let status = slot!(
         port,
         3,
@@ -219,7 +219,7 @@ type Routine = unsafe extern "win64" fn(This, *mut c_void) -> i32;
 
 /// `IInterruptSync` on the card's interrupt.
 fn interrupt() {
-    let list = resources::of_card();
+    let list = resources::of_card(pci::card());
     let mut sync: This = ptr::null_mut();
     export!("PcNewInterruptSync" as fn(*mut This, This, This, u32, u32) -> i32)(
         &raw mut sync,
