@@ -51,14 +51,23 @@ build_example_driver() {
     export RINGWAVE_SINE_SYS=$target/sine.sys
 }
 
+# A package's programs without libraries, in the folder and with the flags of qemu-scripts/package, so that one build serves both. $1 package
+build_static() {
+    CARGO_ENCODED_RUSTFLAGS=$(placeless_flags -Ctarget-feature=+crt-static) build --release -p "$1" --bins \
+        --target x86_64-unknown-linux-gnu --target-dir "$target/package-static"
+}
+
+# What plays and measures in the Linux guests of qemu-scripts/bench-cards.
+build_guest_pcm() {
+    build_static ringwave-guest-pcm
+    export RINGWAVE_GUEST_PCM=$target/package-static/x86_64-unknown-linux-gnu/release/guest-pcm
+}
+
 # What qemu-scripts/bringup needs: the card, the program that boots, and what runs in the guest, static, for there are no libraries.
 build_linux_guest() {
-    local static=$target/package-static package # the folder and the flags of qemu-scripts/package, so that one build serves both
+    local static=$target/package-static package
     build --release -p ringwave -p ringwave-runner
-    for package in ringwave ringwave-guest-init; do
-        CARGO_ENCODED_RUSTFLAGS=$(placeless_flags -Ctarget-feature=+crt-static) build --release -p "$package" --bins \
-            --target x86_64-unknown-linux-gnu --target-dir "$static"
-    done
+    for package in ringwave ringwave-guest-init; do build_static "$package"; done
     export RINGWAVE_BIN=$target/release/ringwave
     export RINGWAVE_STATIC=$static/x86_64-unknown-linux-gnu/release/ringwave
     export RINGWAVE_GUEST_INIT=$static/x86_64-unknown-linux-gnu/release/guest-init

@@ -144,7 +144,17 @@ impl Card {
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no statistics.
-    pub fn finish(mut self) -> Result<(SessionReport, File), Error> {
+    pub fn finish(self) -> Result<(SessionReport, File), Error> {
+        let trace = self.folder.join("card.trace");
+        let stats = self.finish_untraced()?;
+        Ok((stats, File::open(&trace).map_err(|e| Error::file("read", &trace, &e))?))
+    }
+
+    /// As [`Card::finish`], of a card that writes no trace.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if it did not end in order or wrote no statistics.
+    pub fn finish_untraced(mut self) -> Result<SessionReport, Error> {
         let ended = match self.process.wait(TIMEOUT / 2, || Ok(()))? {
             Some(status) => status,
             None => self.process.terminate(TIMEOUT / 2)?,
@@ -152,11 +162,9 @@ impl Card {
         if !ended.success() {
             return Err(Error::Failed(format!("ringwave serve failed ({ended}): {}", self.log().trim())));
         }
-        let path = |name: &str| self.folder.join(name);
-        let (stats, trace) = (path("stats.json"), path("card.trace"));
+        let stats = self.folder.join("stats.json");
         let stats = fs::read_to_string(&stats).map_err(|e| Error::file("read", &stats, &e))?;
-        let stats = serde_json::from_str(&stats)
-            .map_err(|e| Error::Failed(format!("the card's stats.json cannot be read: {e}")))?;
-        Ok((stats, File::open(&trace).map_err(|e| Error::file("read", &trace, &e))?))
+        serde_json::from_str(&stats)
+            .map_err(|e| Error::Failed(format!("the card's stats.json cannot be read: {e}")))
     }
 }

@@ -1,5 +1,5 @@
-//! The program behind `qemu-scripts/play`, `record`, `bringup`, `linux` and `ntguest`: it boots a guest in QEMU beside
-//! a card, waits for its end, and says what came of it.
+//! The program behind `qemu-scripts/play`, `record`, `bringup`, `linux`, `ntguest` and `bench-cards`: it boots a
+//! guest in QEMU beside a card, waits for its end, and says what came of it.
 //!
 //! * [`run::run`]: a WAV file goes through the shipped `ringwave.sys` in ntguest, over vfio-user, into
 //!   `ringwave serve` and a WAV file, or the other way round; the two are compared, and the card's DMA is
@@ -7,12 +7,14 @@
 //! * [`bringup::run`]: a Linux guest runs `ringwave bringup --vfio`
 //! * [`linux::run`]: a Linux guest plays and records with its own driver through the card as virtio-snd
 //! * [`foreign::run`]: ntguest loads anybody's driver
+//! * [`bench_cards::run`]: sound cards side by side, measured
 //!
 //! The programs in `src/bin` are these with a command line; `tests/e2e` calls them directly, and
 //! [`card::Card`] and [`machine::Machine`] where it kills and unplugs. Nothing of the card, the driver or the
 //! guests is linked in: they are programs that are started, and files and log lines that are read.
 
 pub mod artefacts;
+pub mod bench_cards;
 pub mod bringup;
 pub mod card;
 pub mod cli;

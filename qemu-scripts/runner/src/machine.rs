@@ -215,6 +215,11 @@ impl Machine {
         Ok(self.process.wait(limit, meanwhile)?.map(Outcome::from))
     }
 
+    /// QEMU's process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Kills QEMU (SIGKILL).
     ///
     /// # Errors

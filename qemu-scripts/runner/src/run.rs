@@ -34,15 +34,35 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 /// # Errors
 /// [`Error::BadInput`] before anything is started; [`Error::Failed`] if a part can't be started or does not
 /// do its work; [`Error::Interrupted`]. Whatever happens, no process and no socket is left.
-pub fn run(
+pub fn run(artefacts: &Artefacts, request: &Request, progress: impl FnMut(&str)) -> Result<Report, Error> {
+    run_watched(artefacts, request, progress, |_| Ok(()))
+}
+
+/// The processes of a run that is on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Processes {
+    /// QEMU's id.
+    pub qemu: u32,
+    /// The card's.
+    pub card: u32,
+    /// Bytes of the file that the card plays into, so far.
+    pub heard: u64,
+}
+
+/// As [`run`]; `watch` is called every 20 ms while the guest runs.
+///
+/// # Errors
+/// As [`run`], and what `watch` says.
+pub fn run_watched(
     artefacts: &Artefacts,
     request: &Request,
     mut progress: impl FnMut(&str),
+    mut watch: impl FnMut(Processes) -> Result<(), Error>,
 ) -> Result<Report, Error> {
     let input = Input::open(&request.wav)?;
     check(request, &input)?;
     let (result, kept) = with_run_folder(request.keep, |folder| {
-        Run { artefacts, request, input: &input, folder }.run(&mut progress)
+        Run { artefacts, request, input: &input, folder }.run(&mut progress, &mut watch)
     })?;
     if let (Some(kept), Err(_)) = (&kept, &result) {
         progress(&format!("the run's files are in {}", kept.display()));
@@ -99,7 +119,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn run(&self, progress: &mut impl FnMut(&str)) -> Result<Report, Error> {
+    fn run(
+        &self,
+        progress: &mut impl FnMut(&str),
+        watch: &mut impl FnMut(Processes) -> Result<(), Error>,
+    ) -> Result<Report, Error> {
         let Self { artefacts, request, input, folder } = *self;
         let start = Instant::now();
         let wav = folder.join("in.wav");
@@ -114,7 +138,10 @@ impl Run<'_> {
         };
         let mut machine = Machine::boot_card(artefacts, folder, (request.kind, &card.socket()), options)?;
         progress("guest boots");
-        let outcome = self.wait(&mut machine, &played, progress)?;
+        let (qemu, process) = (machine.process_id(), card.process_id());
+        let outcome = self.wait(&mut machine, &played, progress, &mut |heard| {
+            watch(Processes { qemu, card: process, heard })
+        })?;
         let (guest_text, qemu_text, recorded) =
             (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
         drop(machine);
@@ -179,14 +206,16 @@ impl Run<'_> {
         machine: &mut Machine,
         played: &Path,
         progress: &mut impl FnMut(&str),
+        watch: &mut impl FnMut(u64) -> Result<(), Error>,
     ) -> Result<Option<Outcome>, Error> {
         let duration = self.input.duration();
         let limit = BOOT_TIMEOUT + duration.div_f64(self.request.clock.speed().clamp(0.01, 100.0)) * 3;
         let (mut shown, mut percent_shown) = (Instant::now(), 0);
         machine.wait(limit, || {
+            let bytes = played.metadata().map_or(0, |meta| meta.len());
+            watch(bytes)?;
             if shown.elapsed() > Duration::from_secs(1) && percent_shown < 100 {
                 shown = Instant::now();
-                let bytes = played.metadata().map_or(0, |meta| meta.len());
                 let percent = (bytes.saturating_mul(100) / self.input.file_bytes.max(1)).min(100);
                 if percent > percent_shown {
                     percent_shown = percent;

@@ -116,6 +116,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests/bareguest", &["device/audio", "device/regs", "tests/guest-ports"]),
     ("tests/e2e", &["device/audio", "device/report", "device/trace", "qemu-scripts/runner"]),
     ("tests/guest-init", &["device/audio", "device/regs"]),
+    ("tests/guest-pcm", &[]),
     ("tests/guest-ports", &[]),
     ("tests/inf", &[]),
     // Never the driver or a card: it loads them.

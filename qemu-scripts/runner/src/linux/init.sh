@@ -13,13 +13,16 @@ busybox --install -s /sbin 2>/dev/null
 say() { echo "$*" >/dev/ttyS1; }
 
 load() {
-    for module in $(cat /modules/load-order); do
-        case " $* " in *" ${module%%.*} "*) ;; *) [ $# = 0 ] || continue ;; esac
-        case $module in
-        *.xz) busybox xzcat "/modules/$module" >/tmp/module.ko ;;
-        *) busybox cp "/modules/$module" /tmp/module.ko ;;
-        esac
-        busybox insmod /tmp/module.ko || say "step load-${module%%.*} exit=1"
+    for folder in /modules /modules-hda; do
+        [ -e $folder/load-order ] || continue
+        for module in $(cat $folder/load-order); do
+            case " $* " in *" ${module%%.*} "*) ;; *) [ $# = 0 ] || continue ;; esac
+            case $module in
+            *.xz) busybox xzcat "$folder/$module" >/tmp/module.ko ;;
+            *) busybox cp "$folder/$module" /tmp/module.ko ;;
+            esac
+            busybox insmod /tmp/module.ko || say "step load-${module%%.*} exit=1"
+        done
     done
 }
 
