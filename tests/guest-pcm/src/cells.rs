@@ -183,7 +183,8 @@ fn position(order: &Order, mut sound_runs: impl FnMut()) -> Result<Figures, Fail
             }
             Err(error) => return Err(format!("sync_ptr: {error}")),
         };
-        if position.state == STATE_RUNNING {
+        // Before its first period the kernel has no stamp of it.
+        if position.state == STATE_RUNNING && position.time > 0.0 {
             let point = Point { time: position.time, frames: position.frames as f64 };
             if let Some(last) = points.last() {
                 steps.extend(Some(point.frames - last.frames).filter(|step| *step > 0.0));
