@@ -1,7 +1,7 @@
 //! Sound cards side by side: a guest for each, all at once, measured in turns, round by round.
 //!
 //! [`cards`] is the list of what is compared, [`results`] what comes out. The Linux guests run
-//! `tests/guest-pcm`, which plays and keeps time; the host looks at the processes ([`usage`]).
+//! `tests/guest-pcm`, which plays and keeps time; the host looks at the processes (`usage`).
 
 #![allow(clippy::cast_precision_loss, reason = "counts and nanoseconds of a run are far below 2^52")]
 
