@@ -11,14 +11,8 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 #[cfg(test)]
 use loom::sync::atomic::{AtomicU32, Ordering};
-#[cfg(test)]
-use loom::thread::yield_now as pause;
 
-/// Lets those who are at it go on.
-#[cfg(not(test))]
-fn pause() {
-    crate::clock::sleep_100ns(10_000);
-}
+use crate::rundown::pause;
 
 /// The value was taken; the gate never opens again.
 const TAKEN: u32 = 1 << 31;

@@ -11,11 +11,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 #[cfg(test)]
 use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(test)]
-use loom::thread::yield_now as pause;
+pub(crate) use loom::thread::yield_now as pause;
 
-/// Lets those who are at it go on.
+/// Lets those who are at it go on. PASSIVE_LEVEL.
 #[cfg(not(test))]
-fn pause() {
+pub(crate) fn pause() {
     crate::clock::sleep_100ns(10_000);
 }
 
