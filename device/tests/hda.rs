@@ -8,10 +8,12 @@
 
 mod serving;
 
+use std::os::fd::AsFd;
 use std::process::Command;
 
 use ringwave_vfio_user::Client;
 use ringwave_vfio_user::wire::pci;
+use rustix::event::{EventfdFlags, eventfd};
 use serving::Serving;
 
 fn ringwave(arguments: &[&str]) -> (Option<i32>, String) {
@@ -68,4 +70,33 @@ fn a_client_finds_the_controller_and_a_fresh_one_after_it() {
         drop(client);
         serving.wait_for("the client has left", 1);
     }
+}
+
+#[test]
+fn the_message_comes_when_a_bit_is_new_and_again_when_one_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let _serving = Serving::start(dir.path(), &["--card", "hda", "--clock", "realtime"]);
+    let mut client = Client::connect(&dir.path().join("card.sock")).unwrap();
+    let message = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    client.connect_irqs(pci::MSI_IRQ, 0, &[message.as_fd()]).unwrap();
+    let came = || {
+        let mut count = [0; 8];
+        rustix::io::read(&message, &mut count).is_ok()
+    };
+    // Bus Master Enable, Memory Space; MSI Enable.
+    client.write(pci::CONFIG_REGION, 4, &[6, 0]).unwrap();
+    client.write(pci::CONFIG_REGION, 0x52, &[1, 0]).unwrap();
+    // WAKEEN, CRST: the codec announces itself.
+    client.write(0, 0x0C, &[1, 0]).unwrap();
+    client.write(0, 0x08, &[1, 0, 0, 0]).unwrap();
+    assert!(!came(), "INTCTL lets nothing through");
+    client.write32(0, 0x20, 0xC000_0000).unwrap();
+    assert!(came());
+    client.write32(0, 0x20, 0xC000_0000).unwrap();
+    assert!(!came(), "nothing is new");
+    // RIRBSTS: STATESTS is left.
+    client.write(0, 0x5D, &[5]).unwrap();
+    assert!(came());
+    client.write(0, 0x0E, &[1, 0]).unwrap();
+    assert!(!came());
 }

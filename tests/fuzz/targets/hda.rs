@@ -90,6 +90,8 @@ struct Bench {
     memory: std::fs::File,
     time: u64,
     heard: u64,
+    /// All of the memory is mapped, and the function may do DMA: nothing has been done about either.
+    whole: bool,
 }
 
 impl Bench {
@@ -99,7 +101,7 @@ impl Bench {
         let card = CardConfig { controller, pci_id: PCI_ID, trace: false }
             .power_on(HostClock::by_hand(), Box::new(NoSources));
         let memory = memfd(c"fuzz", RAM, true).expect("memory");
-        let bench = Self { card, memory, time: 0, heard: 0 };
+        let bench = Self { card, memory, time: 0, heard: 0, whole: true };
         bench.map();
         bench.config(4, 6);
         bench
@@ -163,9 +165,9 @@ impl Bench {
         let before = self.read32(0x58) & 0xFF;
         self.write(0x48, &u16::try_from(at).expect("a byte").to_le_bytes());
         let answers = (self.read32(0x58) & 0xFF).wrapping_sub(before) & 0xFF;
-        // Memory may be gone, or Bus Master Enable off: then none.
         assert!(!ready || answers <= 1, "{answers} answers to {command:#x}");
-        if ready && answers == 1 {
+        if ready && self.whole {
+            assert_eq!(answers, 1, "no answer to {command:#x}");
             assert_eq!(self.read32(0x48) >> 16 & 0xFF, at, "CORBRP follows");
         }
     }
@@ -216,6 +218,7 @@ impl Bench {
     }
 
     fn step(&mut self, step: &Step) {
+        self.whole &= !matches!(step, Step::Config { .. } | Step::Unmap { .. } | Step::Reset);
         match *step {
             Step::Write { offset, value, width } => {
                 let bytes = value.to_le_bytes();

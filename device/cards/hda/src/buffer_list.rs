@@ -1,7 +1,7 @@
 //! The buffer descriptor list: which bytes of guest memory are the cyclic buffer, and at which of its ends the
 //! guest wants to be told. HDA.md 3; specification 3.6.2.
 
-use ringwave_guest_memory::list::{BusMaster, ScatterGatherList};
+use ringwave_guest_memory::list::ScatterGatherList;
 
 use crate::dma::{Bus, Error};
 
@@ -36,14 +36,14 @@ impl BufferList {
         let mut end = 0_u32;
         for index in 0..=u64::from(last) {
             let at = address.checked_add(index * ENTRY_BYTES).ok_or(Error::Unreachable)?;
-            let entry = bus.read_entry(at)?;
+            let entry = bus.list_entry(at)?;
             if entry.bytes == 0 {
                 return Err(Error::List);
             }
             ranges.push((entry.address, entry.bytes));
             let begins = end;
             end = end.saturating_add(entry.bytes).min(bytes);
-            if entry.link && end > begins {
+            if entry.completion && end > begins {
                 completions.push(end);
             }
         }

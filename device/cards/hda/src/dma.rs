@@ -41,6 +41,30 @@ pub struct Bus<'a> {
     pub enabled: bool,
 }
 
+/// An entry of a buffer descriptor list (specification 3.6.2).
+pub struct ListEntry {
+    pub address: u64,
+    pub bytes: u32,
+    /// IOC: the guest wants to be told of its end.
+    pub completion: bool,
+}
+
+impl Bus<'_> {
+    /// Reads the entry at `address`.
+    pub fn list_entry(&mut self, address: u64) -> Result<ListEntry, Error> {
+        self.enabled()?;
+        let mut bytes = [0; 16];
+        self.memory.read(address, &mut bytes).map_err(|_| Error::Unreachable)?;
+        self.log.record_slot(self.who, address, 16);
+        let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, flags, ..] = bytes;
+        Ok(ListEntry {
+            address: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+            bytes: u32::from_le_bytes([l0, l1, l2, l3]),
+            completion: flags & 1 != 0,
+        })
+    }
+}
+
 impl BusMaster for Bus<'_> {
     type Error = Error;
 
@@ -73,18 +97,8 @@ impl BusMaster for Bus<'_> {
         Ok(())
     }
 
-    /// An entry of a buffer descriptor list: its flags (IOC) are in `link`, which this list does not have.
     fn read_entry(&mut self, address: u64) -> Result<Entry, Error> {
-        self.enabled()?;
-        let mut bytes = [0; 16];
-        self.memory.read(address, &mut bytes).map_err(|_| Error::Unreachable)?;
-        self.log.record_slot(self.who, address, 16);
-        let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, flags, ..] = bytes;
-        Ok(Entry {
-            address: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
-            bytes: u32::from_le_bytes([l0, l1, l2, l3]),
-            link: flags & 1 != 0,
-            reserved: false,
-        })
+        let ListEntry { address, bytes, .. } = self.list_entry(address)?;
+        Ok(Entry { address, bytes, link: false, reserved: false })
     }
 }

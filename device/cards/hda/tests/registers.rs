@@ -55,6 +55,22 @@ fn the_rings_go_around() {
 }
 
 #[test]
+fn the_line_is_what_intctl_lets_through_of_intsts() {
+    let guest = guest();
+    guest.write(0x0C, [1, 0]);
+    guest.write32(0x08, 1);
+    assert_eq!(guest.read32(0x24), 0xC000_0000, "the codec is there, and WAKEEN wants to know");
+    for (intctl, line) in
+        [(0x4000_0000, false), (0x8000_0000, false), (0x8000_00FF, false), (0xC000_0000, true)]
+    {
+        guest.write32(0x20, intctl);
+        assert_eq!(guest.line(), line, "{intctl:#x}");
+    }
+    guest.write(0x0E, [1, 0]);
+    assert!(!guest.line());
+}
+
+#[test]
 fn an_immediate_command_is_answered_at_once() {
     let guest = guest();
     guest.write32(0x08, 1);

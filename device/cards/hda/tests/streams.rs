@@ -7,8 +7,8 @@ use guest::{ADC, BCIS, BUFFERS, DAC, DESE, FIFOE, Guest, IOCE, OUT, POSITIONS, R
 use proptest::prelude::*;
 use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_engine::sources::{NoSources, Sources};
+use ringwave_pci::Request;
 use ringwave_pci::client::Requests;
-use ringwave_pci::{Region, Request};
 
 /// 48 kHz, 16 bits, stereo.
 const S16: u16 = 0x0011;
@@ -29,13 +29,6 @@ fn speaker() -> Guest {
     guest
 }
 
-/// Status.Interrupt Status of configuration space.
-fn line(guest: &Guest) -> bool {
-    let mut status = [0; 2];
-    guest.card.request(Request::Read { region: Region::Config, offset: 6, data: &mut status }).unwrap();
-    status[0] & 8 != 0
-}
-
 #[test]
 fn what_lies_in_the_ring_is_played_and_each_half_is_told() {
     let guest = speaker();
@@ -44,18 +37,30 @@ fn what_lies_in_the_ring_is_played_and_each_half_is_told() {
     guest.control(OUT, RUN | IOCE);
     assert_eq!(guest.read8(0x103) & 0x20, 0x20, "FIFORDY");
     guest.pass_slowly(10 * MS - 1);
-    assert_eq!((guest.status(OUT), line(&guest)), (0, false));
+    assert_eq!((guest.status(OUT), guest.line()), (0, false));
     assert_eq!(guest.link_position(OUT), 479 * 4);
     guest.pass(1);
-    assert_eq!((guest.link_position(OUT), guest.status(OUT), line(&guest)), (1920, BCIS, true));
+    assert_eq!((guest.link_position(OUT), guest.status(OUT), guest.line()), (1920, BCIS, true));
     assert_eq!(guest.read32(0x24) & 0xBFFF_FFFF, 0x8000_0010);
     guest.write(0x103, [BCIS]);
-    assert_eq!((guest.status(OUT), line(&guest)), (0, false));
+    assert_eq!((guest.status(OUT), guest.line()), (0, false));
     guest.pass_slowly(10 * MS);
     assert_eq!((guest.link_position(OUT), guest.status(OUT)), (0, BCIS), "LPIB never reaches CBL");
     guest.pass_slowly(10 * MS);
     guest.control(OUT, 0);
     assert_eq!(guest.heard_bytes(), [&sound[..], &sound[..1920]].concat());
+}
+
+#[test]
+fn an_entry_that_ends_within_a_burst_is_told_at_its_end() {
+    let guest = speaker();
+    // 70 frames, and bursts of 48.
+    guest.set_up(OUT, &[(BUFFERS, 280, true), (BUFFERS + 280, 3560, false)], S16);
+    guest.control(OUT, RUN);
+    guest.pass(1_458_333);
+    assert_eq!(guest.status(OUT), 0);
+    guest.pass(1);
+    assert_eq!((guest.status(OUT), guest.link_position(OUT)), (BCIS, 280));
 }
 
 #[test]

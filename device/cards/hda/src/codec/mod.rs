@@ -179,7 +179,7 @@ impl Codec {
         match verb {
             Verb::Short(0xF00, id) => parameters::widget(id, widget, &self.config),
             Verb::Short(0xF02, from) => connection_list(widget, from),
-            Verb::Short(verb, payload) if verb & 0xF00 == 0xF00 => get(widget, state, plugged, verb, payload),
+            Verb::Short(verb, _) if verb & 0xF00 == 0xF00 => get(widget, state, plugged, verb),
             Verb::Short(verb, payload) => {
                 set(widget, state, verb, payload);
                 0
@@ -221,7 +221,7 @@ fn power(state: u8) -> u32 {
     u32::from(state | state << 4)
 }
 
-fn get(widget: &Widget, state: &WidgetState, plugged: bool, verb: u16, _payload: u8) -> u32 {
+fn get(widget: &Widget, state: &WidgetState, plugged: bool, verb: u16) -> u32 {
     match verb {
         0xF05 => power(state.power),
         0xF06 if !widget.kind.is_pin() => u32::from(state.stream),

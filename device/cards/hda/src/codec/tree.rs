@@ -26,7 +26,7 @@ pub const AFG: u8 = 1;
 /// The first widget.
 pub const FIRST_WIDGET: u8 = 2;
 
-/// Sequences of the pins of up to 8 channels: front, centre and LFE, back, side.
+/// Sequences of the pins of up to 8 channels: front, centre and LFE, back, side. *Doubt*: HDA.md 4.
 const SEQUENCES: [u32; 4] = [0, 1, 2, 4];
 
 /// What a widget is.

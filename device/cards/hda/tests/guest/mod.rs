@@ -115,6 +115,13 @@ impl Guest {
         u32::from_le_bytes(self.load(address, 4).try_into().unwrap())
     }
 
+    /// Status.Interrupt Status of configuration space.
+    pub fn line(&self) -> bool {
+        let mut status = [0; 2];
+        self.card.request(Request::Read { region: Region::Config, offset: 6, data: &mut status }).unwrap();
+        status[0] & 8 != 0
+    }
+
     /// Turns the clock on, and gives the card its time.
     pub fn pass(&self, nanoseconds: u64) {
         self.card.clock().turn(nanoseconds);
