@@ -14,7 +14,7 @@ check_card() {
     play:ringwave | play:virtio | record:ringwave | record:virtio | linux:virtio | bringup:ringwave) ;;
     linux:ringwave) wrong_option linux "--card ringwave: Linux has no driver for it; qemu-scripts/play plays through ringwave.sys" ;;
     bringup:virtio) wrong_option bringup "--card virtio: bring-up walks the registers of the Ringwave card; qemu-scripts/linux tests virtio-snd" ;;
-    *:hda) wrong_option "$1" "--card hda: there is no HD Audio card yet" ;;
+    *:hda) wrong_option "$1" "--card hda: no script drives it yet; ringwave serve --card hda, and a QEMU of your own (device/HDA.md)" ;;
     linux:*) wrong_option linux "--card $2: write virtio" ;;
     bringup:*) wrong_option bringup "--card $2: write ringwave" ;;
     *) wrong_option "$1" "--card $2: write ringwave or virtio" ;;

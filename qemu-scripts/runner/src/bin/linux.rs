@@ -76,7 +76,7 @@ fn done(arguments: Arguments) -> Result<Report, Error> {
             ));
         }
         CardKind::Hda => {
-            return Err(Error::BadInput("--card hda: there is no HD Audio card yet; take virtio".into()));
+            return Err(Error::BadInput("--card hda: this script does not drive it yet; take virtio".into()));
         }
     }
     let request = Request {
