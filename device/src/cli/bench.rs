@@ -9,11 +9,12 @@ use clap::Args;
 use ringwave_bench::{BENCHMARKS, Benchmark, Options, Report, Row, Spread};
 
 use super::commands::{Failure, bad_input, failed};
+use super::serve::CardKind;
 
 /// Measure what the card costs on this machine, and how punctual it is
 ///
 /// The whole card runs in this process, without QEMU: 48 kHz stereo 16-bit render streams, realtime clock,
-/// null sink. Timings are of this machine and this minute; the ratios are of two things measured side by
+/// null sink. A packet is a message of virtio-snd, and a period of HD Audio. Timings are of this machine and this minute; the ratios are of two things measured side by
 /// side. Nothing is judged.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -25,8 +26,12 @@ Exit codes: 0 measured (whatever the figures are), 1 could not be measured, 2 ba
 Examples:
   ringwave bench
   ringwave bench --only dma --only lateness --json
-  ringwave bench --only cpu --seconds 5")]
+  ringwave bench --only cpu --seconds 5
+  ringwave bench --card virtio")]
 pub struct Bench {
+    /// The card that is measured
+    #[arg(long, value_enum, default_value_t = CardKind::Ringwave)]
+    pub card: CardKind,
     /// Measure this figure only; can be given several times
     #[arg(long, value_name = "NAME", value_parser = parse_figure)]
     pub only: Vec<&'static Benchmark>,
@@ -58,24 +63,23 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 /// Measures and prints.
 pub fn run(arguments: &Bench) -> Result<ExitCode, Failure> {
+    let card = measured(arguments.card);
+    let figures = figures(card, &arguments.only)?;
     if arguments.list {
-        for figure in BENCHMARKS {
+        for figure in figures {
             say(&format!("{:<10} {}", figure.name, figure.what))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     // Packets that came too late on a busy machine are in the figures.
     log::set_max_level(log::LevelFilter::Error);
-    let options = Options { sound: arguments.seconds };
+    let options = Options { sound: arguments.seconds, card };
     let mut report = Report::new(options);
     if !arguments.json {
         say(&format!("{}\n", report.machine))?;
         say(&line(["", "median", "least", "greatest", "", "ratio", "least", "greatest", "to"]))?;
     }
-    let wanted = |figure: &&Benchmark| {
-        arguments.only.is_empty() || arguments.only.iter().any(|only| only.name == figure.name)
-    };
-    for figure in BENCHMARKS.iter().filter(wanted) {
+    for figure in figures {
         let rows = figure.measure(options).map_err(failed)?;
         if !arguments.json {
             say(&format!("\n{}: {}", figure.name, figure.what))?;
@@ -89,6 +93,29 @@ pub fn run(arguments: &Bench) -> Result<ExitCode, Failure> {
         say(&serde_json::to_string_pretty(&report).map_err(failed)?)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn measured(card: CardKind) -> ringwave_bench::CardKind {
+    match card {
+        CardKind::Ringwave => ringwave_bench::CardKind::Ringwave,
+        CardKind::Virtio => ringwave_bench::CardKind::Virtio,
+        CardKind::Hda => ringwave_bench::CardKind::Hda,
+    }
+}
+
+/// The figures of the card that are wanted: all there are, unless some are named.
+fn figures(
+    card: ringwave_bench::CardKind,
+    only: &[&'static Benchmark],
+) -> Result<Vec<&'static Benchmark>, Failure> {
+    let of_card = |figure: &&Benchmark| figure.cards.contains(&card);
+    if let Some(other) = only.iter().find(|figure| !of_card(figure)) {
+        let names: Vec<&str> = BENCHMARKS.iter().filter(of_card).map(|figure| figure.name).collect();
+        let (name, card, names) = (other.name, card.name(), names.join(", "));
+        return Err(bad_input(format!("--only {name}: --card {card} has no such figure; it has {names}")));
+    }
+    let named = |figure: &&Benchmark| only.is_empty() || only.iter().any(|only| only.name == figure.name);
+    Ok(BENCHMARKS.iter().filter(of_card).filter(named).collect())
 }
 
 /// A reader that does not want it all (head) ends the measurement, without noise.

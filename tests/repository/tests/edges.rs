@@ -86,7 +86,9 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "device/tools/bench",
         &[
+            "device/cards/hda",
             "device/cards/ringwave",
+            "device/cards/virtio-snd",
             "device/engine",
             "device/guest-memory",
             "device/host",

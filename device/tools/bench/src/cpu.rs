@@ -1,7 +1,8 @@
 //! CPU time of the card: engine thread and I/O worker, nothing else in the process does anything.
 //!
-//! Everything that will be played is marked at the start, or nothing is, so that no client's time is counted.
-//! They start one after the other, spread over a packet: the worst case, for no two of their ends can be
+//! A guest of the Ringwave card marks everything that will be played at the start, or nothing, and an HD Audio
+//! guest never does anything; of a virtio guest, which has to go on with messages, only what the card does
+//! when it is kicked is counted. The streams start one after the other, spread over a packet: the worst case, for no two of their ends can be
 //! handled in one wake.
 
 use std::io;
@@ -9,42 +10,35 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::measured_card::MeasuredCard;
+use super::cards::{Marks, playing_card};
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
-/// Streams at the same time.
-const STREAMS: [u32; 3] = [1, 8, 16];
 /// Packets, in microseconds.
 const PACKETS: [u32; 2] = [10_000, 1_000];
 
-/// A packet that will not be reached: everything before it is marked.
-const FAR: u32 = i32::MAX.cast_unsigned();
-
-/// Measures every number of streams with either packet: marked, as a driver's are, and unmarked, in bursts of
-/// a FIFO.
+/// Measures every number of streams with either packet, and with each way of marking that the card has.
 pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for packet in PACKETS {
-        for streams in STREAMS {
-            for marked in [true, false] {
-                let rounds = (0..ROUNDS).map(|_| per_stream(streams, packet, marked, options.sound));
+        for &streams in options.card.streams() {
+            for (marks, name) in options.card.marks() {
+                let rounds = (0..ROUNDS).map(|_| per_stream(options, streams, packet, *marks));
                 let measured = rounds.collect::<Result<Vec<Cost>, _>>()?;
-                rows.extend(rows_of(streams, packet, marked, &measured));
+                let plural = if streams == 1 { "" } else { "s" };
+                let case = format!("{streams} stream{plural}, {} ms packets{name}", packet / 1000);
+                rows.extend(rows_of(&case, f64::from(1_000_000 / packet * streams), &measured));
             }
         }
     }
     Ok(rows)
 }
 
-fn rows_of(streams: u32, packet: u32, marked: bool, measured: &[Cost]) -> [Row; 2] {
-    let plural = if streams == 1 { "" } else { "s" };
-    let unmarked = if marked { "" } else { ", unmarked" };
-    let case = format!("{streams} stream{plural}, {} ms packets{unmarked}", packet / 1000);
-    let packets = f64::from(1_000_000 / packet * streams);
+/// `packets`: of all streams, in a second.
+fn rows_of(case: &str, packets: f64, measured: &[Cost]) -> [Row; 2] {
     [
         Row {
             figure: "cpu",
-            case: case.clone(),
+            case: case.to_owned(),
             value: Spread::of(measured.iter().map(|cost| cost.share * 1000.0)),
             unit: "ms/s per stream",
             ratio: Some(Spread::of(measured.iter().map(|cost| cost.share))),
@@ -71,21 +65,18 @@ struct Cost {
     wakes: f64,
 }
 
-fn per_stream(streams: u32, packet_micros: u32, marked: bool, sound: Duration) -> Result<Cost, BenchError> {
-    let card = MeasuredCard::new(streams, packet_micros, false)?;
+fn per_stream(options: Options, streams: u32, packet: u32, marks: Marks) -> Result<Cost, BenchError> {
+    let mut card = playing_card(options.card, streams, packet, marks)?;
     let begin = Instant::now();
-    let apart = Duration::from_micros(packet_micros.into()) / streams;
+    let apart = Duration::from_micros(packet.into()) / streams;
     for index in 0..streams {
-        if marked {
-            card.mark(index, FAR)?;
-        }
         std::thread::sleep((apart * index).saturating_sub(begin.elapsed()));
         card.run(index)?;
     }
     let wakes = card.report().wakes;
     let (begin, cpu) = (Instant::now(), cpu_time(ClockId::ProcessCPUTime)?);
-    std::thread::sleep(sound);
-    let cpu = cpu_time(ClockId::ProcessCPUTime)?.saturating_sub(cpu);
+    let guest = card.leave_alone(options.sound)?;
+    let cpu = cpu_time(ClockId::ProcessCPUTime)?.saturating_sub(cpu).saturating_sub(guest);
     let took = begin.elapsed().as_secs_f64();
     let wakes = card.report().wakes.saturating_sub(wakes);
     card.packets_played()?;

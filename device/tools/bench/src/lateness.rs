@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::measured_card::{Interrupt, MeasuredCard};
+use super::cards::{Interrupt, Marks, PlayingCard, playing_card};
 use super::row::quantile;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
@@ -22,7 +22,7 @@ pub fn measure(options: Options) -> Result<Vec<Row>, BenchError> {
     for packet in PACKETS {
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            rounds.push((card(packet, options.sound)?, bare(packet, options.sound)?));
+            rounds.push((card(packet, options)?, bare(packet, options.sound)?));
         }
         rows.extend(rows_of(packet, &rounds));
     }
@@ -48,36 +48,21 @@ fn rows_of(packet_micros: u32, rounds: &[(Vec<f64>, Vec<f64>)]) -> impl Iterator
 }
 
 /// Microseconds from due to seen, of each packet, sorted.
-fn card(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
-    let card = MeasuredCard::new(1, packet_micros, true)?;
+fn card(packet_micros: u32, options: Options) -> Result<Vec<f64>, BenchError> {
+    let mut card = playing_card(options.card, 1, packet_micros, Marks::Followed)?;
     card.run(0)?;
-    let late = play_for(&card, sound)?;
+    let late = play_for(&mut *card, options.sound)?;
     card.packets_played()?;
     Ok(late)
 }
 
-/// Plays for as long as `sound`: sleeps on the interrupt, and marks a packet for every one that is complete,
-/// as a driver does. Gives the microseconds from due to seen of each packet, sorted.
-pub(super) fn play_for(card: &MeasuredCard, sound: Duration) -> Result<Vec<f64>, BenchError> {
+/// Plays for as long as `sound`: sleeps on the interrupt, and gives the card a packet for every one that is
+/// complete, as a driver does. Gives the microseconds from due to seen of each packet, sorted.
+pub(super) fn play_for(card: &mut dyn PlayingCard, sound: Duration) -> Result<Vec<f64>, BenchError> {
     let begin = Instant::now();
     let mut late = Vec::new();
-    let mut seen = 0;
     while begin.elapsed() < sound {
-        card.interrupt.wait()?;
-        let now = card.now();
-        let status = card.status()?;
-        // Each that was missed meanwhile was due a packet earlier.
-        let new = status.packets.wrapping_sub(seen);
-        for earlier in 0..u64::from(new) {
-            let due = status.packet_clock.saturating_sub(earlier.saturating_mul(card.packet_nanos()));
-            late.push(now.saturating_sub(due) as f64 / 1000.0);
-        }
-        if new != 0 {
-            // The buffer has two packets: the one that is complete is filled again, as the one after the
-            // next.
-            card.mark(0, status.packets.wrapping_add(1))?;
-        }
-        seen = status.packets;
+        late.extend(card.wait()?.into_iter().map(|late| late as f64 / 1000.0));
     }
     late.sort_by(f64::total_cmp);
     Ok(late)
@@ -132,6 +117,7 @@ fn bare(packet_micros: u32, sound: Duration) -> Result<Vec<f64>, BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CardKind;
 
     #[test]
     fn rows_are_the_cards_quantiles_and_their_ratio_to_the_bare_threads() {
@@ -147,10 +133,12 @@ mod tests {
     /// Late is later than due, and (unless the whole machine stands still) less than a packet later: what is
     /// due a packet too soon or too late is neither.
     #[test]
-    fn card_and_bare_thread_are_late_by_a_little_and_seen_once_for_each_packet() {
+    fn cards_and_bare_thread_are_late_by_a_little_and_seen_once_for_each_packet() {
         const PACKET: u32 = 20_000;
         let sound = Duration::from_millis(300);
-        for (name, late) in [("card", card(PACKET, sound)), ("bare", bare(PACKET, sound))] {
+        let of = |kind: CardKind| (kind.name(), card(PACKET, Options { sound, card: kind }));
+        let measured = [of(CardKind::Ringwave), of(CardKind::Virtio), of(CardKind::Hda)];
+        for (name, late) in measured.into_iter().chain([("bare", bare(PACKET, sound))]) {
             let late = late.unwrap();
             assert!(late[0] > 0.0 && late[0] < 10_000.0, "{name}: {late:?}");
             // The last wait may end a packet after its time, and more on a busy machine.

@@ -2,7 +2,7 @@
 //! prints them.
 //!
 //! The card, its engine thread and its I/O worker run in this process, as the program runs them, with the
-//! null sink; a guest is played by `measured_card`.
+//! null sink; a guest of each card is played by [`cards`].
 //!
 //! Timings depend on the machine and on what else it does, so each figure says what it is a ratio of, and
 //! both are measured side by side; each is measured several times, and its median stands with the least and
@@ -13,13 +13,12 @@
     reason = "figures have three digits; what they are made of is far below 2^53"
 )]
 
+mod cards;
 pub mod cpu;
 pub mod dma;
 pub mod lateness;
 mod machine;
-mod measured_card;
 pub mod messages;
-mod null_host;
 pub mod position;
 mod row;
 
@@ -27,6 +26,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use cards::CardKind;
 pub use machine::Machine;
 use ringwave_host::SinkError;
 pub use row::{Row, Spread};
@@ -39,12 +39,14 @@ const ROUNDS: usize = 3;
 pub struct Options {
     /// The length of sound in each of the rounds of each figure that needs sound; at least a few packets.
     pub sound: Duration,
+    /// The card that is measured.
+    pub card: CardKind,
 }
 
 impl Default for Options {
-    /// All figures in under a minute.
+    /// All figures of Ringwave's own card in under a minute.
     fn default() -> Self {
-        Self { sound: Duration::from_secs(1) }
+        Self { sound: Duration::from_secs(1), card: CardKind::Ringwave }
     }
 }
 
@@ -69,8 +71,13 @@ pub struct Benchmark {
     pub name: &'static str,
     /// What it tells.
     pub what: &'static str,
+    /// Of which cards.
+    pub cards: &'static [CardKind],
     measure: fn(Options) -> Result<Vec<Row>, BenchError>,
 }
+
+const OWN: &[CardKind] = &[CardKind::Ringwave];
+const ALL: &[CardKind] = &[CardKind::Ringwave, CardKind::Virtio, CardKind::Hda];
 
 impl std::fmt::Debug for Benchmark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -87,25 +94,34 @@ impl Benchmark {
 
 /// All figures, in the order in which they are measured.
 pub const BENCHMARKS: &[Benchmark] = &[
-    Benchmark { name: "dma", what: "bytes that the DMA walk moves, beside memcpy", measure: dma::measure },
+    Benchmark {
+        name: "dma",
+        what: "bytes that the DMA walk moves, beside memcpy",
+        cards: OWN,
+        measure: dma::measure,
+    },
     Benchmark {
         name: "cpu",
         what: "CPU time of the card per stream and second of sound",
+        cards: ALL,
         measure: cpu::measure,
     },
     Benchmark {
         name: "lateness",
         what: "from a packet's end to the guest's end of the interrupt",
+        cards: ALL,
         measure: lateness::measure,
     },
     Benchmark {
         name: "messages",
         what: "messages and interrupts per second of sound",
+        cards: ALL,
         measure: messages::measure,
     },
     Benchmark {
         name: "position",
         what: "position extrapolated from the page, beside the register",
+        cards: OWN,
         measure: position::measure,
     },
 ];
@@ -117,6 +133,8 @@ pub struct Report {
     pub version: &'static str,
     /// On what.
     pub machine: Machine,
+    /// Of which card.
+    pub card: &'static str,
     /// Milliseconds of sound in each round.
     pub sound_ms: u64,
     /// The figures.
@@ -129,6 +147,7 @@ impl Report {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             machine: Machine::read(),
+            card: options.card.name(),
             sound_ms: u64::try_from(options.sound.as_millis()).unwrap_or(u64::MAX),
             rows: Vec::new(),
         }

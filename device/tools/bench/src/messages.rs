@@ -1,9 +1,9 @@
 //! What a second of sound costs in messages: accesses that the guest makes and QEMU carries to the card (each
 //! stops a virtual CPU), and interrupts the other way. Counted by the card itself, while a stream runs whose
-//! packets are marked by the mark page.
+//! guest does what a driver has to: marks packets by the mark page, queues messages, or clears the interrupt.
 
+use super::cards::{Marks, playing_card};
 use super::lateness::play_for;
-use super::measured_card::MeasuredCard;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
 /// Packets, in microseconds.
@@ -41,10 +41,10 @@ struct Counted {
 }
 
 fn count(packet_micros: u32, options: Options) -> Result<Counted, BenchError> {
-    let card = MeasuredCard::new(1, packet_micros, true)?;
+    let mut card = playing_card(options.card, 1, packet_micros, Marks::Followed)?;
     card.run(0)?;
     let before = card.report();
-    play_for(&card, options.sound)?;
+    play_for(&mut *card, options.sound)?;
     let after = card.report();
     let packets = card.packets_played()?;
     Ok(Counted {
@@ -58,6 +58,8 @@ fn count(packet_micros: u32, options: Options) -> Result<Counted, BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cards::PlayingCard;
+    use crate::cards::ringwave::{RingwaveCard, block};
 
     #[test]
     fn rows_are_counts_per_second_and_per_packet() {
@@ -72,10 +74,10 @@ mod tests {
     /// The card's own counters, with a guest that does one thing of a known number.
     #[test]
     fn every_register_access_is_one_message() {
-        let card = MeasuredCard::new(1, 10_000, true).unwrap();
+        let card = RingwaveCard::new(1, 10_000, Marks::Followed).unwrap();
         let before = card.report().messages.total;
         for _ in 0..7 {
-            card.read(super::super::measured_card::block(0));
+            card.read(block(0));
         }
         assert_eq!(card.report().messages.total - before, 7);
     }

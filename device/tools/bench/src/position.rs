@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use ringwave_regs::stream;
 
-use super::measured_card::{MeasuredCard, Status, block};
+use super::cards::ringwave::{RingwaveCard, Status, block};
+use super::cards::{Marks, PlayingCard};
 use super::row::quantile;
 use super::{BenchError, Options, ROUNDS, Row, Spread};
 
@@ -52,7 +53,7 @@ struct Errors {
 }
 
 fn errors(packet_micros: u32, sound: Duration) -> Result<Errors, BenchError> {
-    let card = MeasuredCard::new(1, packet_micros, false)?;
+    let mut card = RingwaveCard::new(1, packet_micros, Marks::None)?;
     card.run(0)?;
     let begin = Instant::now();
     let (mut frames, mut micros) = (Vec::new(), Vec::new());
@@ -79,7 +80,7 @@ fn outside(answer: u64, least: u64, most: u64) -> u64 {
 }
 
 /// As a driver does: along the anchor's line, and never further than a packet.
-fn extrapolate(card: &MeasuredCard, status: Status, now: u64) -> u64 {
+fn extrapolate(card: &RingwaveCard, status: Status, now: u64) -> u64 {
     status.line.frame_at(now).min(status.line.frame.saturating_add(card.packet_frames()))
 }
 
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn extrapolation_stops_a_packet_beyond_the_anchor() {
-        let card = MeasuredCard::new(1, 10_000, false).unwrap();
+        let mut card = RingwaveCard::new(1, 10_000, Marks::None).unwrap();
         card.run(0).unwrap();
         let status = card.status().unwrap();
         let begin = extrapolate(&card, status, status.line.clock);

@@ -1,20 +1,41 @@
-//! The I/O worker's side of a measured card: sound goes to the null sink, all else is dropped.
+//! The threads of a measured card. The I/O worker's side: sound goes to the null sink, all else is dropped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ringwave_engine::audio_queue::AudioChunk;
+use ringwave_engine::device::Device;
 use ringwave_engine::io_queue::{Feedback, IoQueue};
-use ringwave_engine::threads::Host;
+use ringwave_engine::threads::{Host, Threads};
 use ringwave_host::{SinkError, SinkSpec, Sinks};
 use ringwave_served::records::Records;
 
+use crate::BenchError;
+
+/// Engine thread and I/O worker of a card; they end with it.
+pub struct CardThreads<D: Device>(Option<Threads<D>>);
+
+impl<E: Send + 'static, D: Device<Records = Records<E>>> CardThreads<D> {
+    /// Starts both.
+    pub fn start(card: &Arc<D>) -> Result<Self, BenchError> {
+        Ok(Self(Some(Threads::start(Arc::clone(card), NullHost::new()?)?)))
+    }
+}
+
+impl<D: Device> Drop for CardThreads<D> {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            threads.end();
+        }
+    }
+}
+
 /// Plays into nothing.
-pub struct NullHost(Sinks);
+struct NullHost(Sinks);
 
 impl NullHost {
-    /// The null sink.
-    pub fn new() -> Result<Self, SinkError> {
+    fn new() -> Result<Self, SinkError> {
         Sinks::new(SinkSpec::Null).map(Self)
     }
 }

@@ -1,84 +1,76 @@
-//! What is measured: a whole card with its engine thread and I/O worker, in this process, on the realtime
-//! clock, into the null sink; and the guest's ends of it: RAM, an eventfd for its one MSI message, the page
-//! BAR as memory.
-//!
-//! A register access here is a call of [`Card`] and not a message over a socket: what the transport and QEMU
-//! cost is not in the figures.
+//! Ringwave's own card: RAM, an eventfd for its one MSI message, the page BAR as memory.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ringwave_regs::dma::Slot;
 use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR};
 use ringwave_regs::{format, global, pages, stream};
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
-use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use super::BenchError;
-use super::null_host::NullHost;
+use super::threads::CardThreads;
+use super::{CHANNELS, FRAME_BYTES, Interrupt, Marks, PlayingCard, RATE, packet_frames, patience};
+use crate::BenchError;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
 use ringwave_card::pci::Identity;
 use ringwave_card::pci::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use ringwave_card::{Card, CardConfig};
 use ringwave_engine::clock::Speed;
-use ringwave_engine::threads::Threads;
 use ringwave_engine::timeline::Timeline;
 use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_pci::client::Requests;
-use ringwave_pci::{IrqAction, IrqChange, IrqKind, Region, Request};
+use ringwave_pci::{IrqKind, Region, Request};
 use ringwave_report::SessionReport;
 
-/// Frames per second of every measured stream.
-pub const RATE: u32 = 48_000;
-const CHANNELS: u32 = 2;
-const FRAME_BYTES: u32 = 4;
 /// Packets of a cyclic buffer.
 const PACKETS: u32 = 2;
 /// Guest memory of each stream: the buffer in the first half, the table's one slot in the second.
 const STREAM_RAM: u32 = 16 << 10;
-/// Nothing takes as long.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A packet that will not be reached: everything before it is marked.
+const FAR: u32 = i32::MAX.cast_unsigned();
 
 /// A card that plays, and its guest's ends.
-pub struct MeasuredCard {
+pub struct RingwaveCard {
     card: Arc<Card>,
-    engine: Option<Threads<Card>>,
+    /// Held for its drop.
+    _threads: CardThreads<Card>,
     pages: MmapRegion,
-    /// The guest's end of the interrupt.
-    pub interrupt: Interrupt,
+    interrupt: Interrupt,
     packet_frames: u32,
+    marks: Marks,
+    /// Packets of stream 0 that were seen to be complete.
+    seen: u32,
 }
 
-impl MeasuredCard {
-    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet. With
-    /// `written` the streams are marked: somebody has to go on with it.
-    pub fn new(streams: u32, packet_micros: u32, written: bool) -> Result<Self, BenchError> {
+impl RingwaveCard {
+    /// A card with `streams` render streams whose packets are `packet_micros` long; nothing runs yet.
+    pub fn new(streams: u32, packet_micros: u32, marks: Marks) -> Result<Self, BenchError> {
         let controller =
             Config { render: streams, capture: 0, clock: ClockMode::Realtime, ..Config::default() };
         let config =
             CardConfig { controller, identity: Identity::default(), speed: Speed::REAL, trace: false };
         let card = Arc::new(config.power_on()?);
-        let engine = Threads::start(Arc::clone(&card), NullHost::new()?)?;
+        let threads = CardThreads::start(&card)?;
         let pages = card.bar(PAGES_BAR).and_then(|bar| bar.mapped);
         let pages = pages.ok_or_else(|| BenchError::Card("no page BAR".to_owned()))?.try_clone_to_owned()?;
         let pages = MmapRegion::from_file(FileOffset::new(pages.into(), 0), PAGES_BYTES as usize)
             .map_err(std::io::Error::other)?;
         let card = Self {
             card,
-            engine: Some(engine),
+            _threads: threads,
             pages,
             interrupt: Interrupt::new()?,
-            packet_frames: packet_micros * (RATE / 1000) / 1000,
+            packet_frames: packet_frames(packet_micros),
+            marks,
+            seen: 0,
         };
         card.connect(streams)?;
         for index in 0..streams {
-            card.set_up(index, written)?;
+            card.set_up(index)?;
         }
         Ok(card)
     }
@@ -108,10 +100,10 @@ impl MeasuredCard {
         PACKETS * self.packet_frames * FRAME_BYTES
     }
 
-    fn set_up(&self, index: u32, written: bool) -> Result<(), BenchError> {
+    fn set_up(&self, index: u32) -> Result<(), BenchError> {
         let address = u32::try_from(table(index)).unwrap_or(0);
         for (register, value) in [
-            (stream::FORMAT, format::pack(format::S16, CHANNELS)),
+            (stream::FORMAT, format::pack(format::S16, CHANNELS.into())),
             (stream::RATE, RATE),
             (stream::RING_BYTES, self.ring_bytes()),
             (stream::PACKETS, PACKETS),
@@ -125,15 +117,11 @@ impl MeasuredCard {
         }
         self.enter(index, stream::STATE_ACQUIRE)?;
         self.enter(index, stream::STATE_PAUSE)?;
-        if written {
-            self.mark(index, PACKETS - 1)?;
+        match self.marks {
+            Marks::Followed => self.mark(index, PACKETS - 1),
+            Marks::Far => self.mark(index, FAR),
+            Marks::None => Ok(()),
         }
-        Ok(())
-    }
-
-    /// Starts stream `index`.
-    pub fn run(&self, index: u32) -> Result<(), BenchError> {
-        self.enter(index, stream::STATE_RUN)
     }
 
     fn enter(&self, index: u32, state: u32) -> Result<(), BenchError> {
@@ -147,7 +135,7 @@ impl MeasuredCard {
     }
 
     /// Marks packets of stream `index` up to `packet` by the mark page, as a guest does: no message.
-    pub fn mark(&self, index: u32, packet: u32) -> Result<(), BenchError> {
+    fn mark(&self, index: u32, packet: u32) -> Result<(), BenchError> {
         let (Some(status), Some(page)) = (pages::status_page(index), pages::mark_page(index)) else {
             return Err(BenchError::Card(format!("no stream {index}")));
         };
@@ -217,9 +205,7 @@ impl MeasuredCard {
             if sequence.is_multiple_of(2) && sequence == self.load_u32(at::SEQ)? {
                 return Ok(status);
             }
-            if begin.elapsed() > PATIENCE {
-                return Err(BenchError::Card("the sequence counter never rests".to_owned()));
-            }
+            patience(begin, "the sequence counter never rests")?;
         }
     }
 
@@ -232,15 +218,35 @@ impl MeasuredCard {
         let offset = (pages::STATUS_BASE + field) as usize;
         self.pages.as_volatile_slice().load(offset, Ordering::Acquire).map_err(std::io::Error::other)
     }
+}
 
-    /// What the card has counted since it was made.
-    pub fn report(&self) -> SessionReport {
+impl PlayingCard for RingwaveCard {
+    fn run(&mut self, index: u32) -> Result<(), BenchError> {
+        self.enter(index, stream::STATE_RUN)
+    }
+
+    fn wait(&mut self) -> Result<Vec<u64>, BenchError> {
+        self.interrupt.wait()?;
+        let now = self.now();
+        let status = self.status()?;
+        let new = status.packets.wrapping_sub(self.seen);
+        self.seen = status.packets;
+        if new != 0 && self.marks == Marks::Followed {
+            // The buffer has two packets: the one that is complete is filled again, as the one after the
+            // next.
+            self.mark(0, status.packets.wrapping_add(1))?;
+        }
+        // Each that was missed meanwhile was due a packet earlier.
+        let due =
+            |earlier: u64| status.packet_clock.saturating_sub(earlier.saturating_mul(self.packet_nanos()));
+        Ok((0..u64::from(new)).map(|earlier| now.saturating_sub(due(earlier))).collect())
+    }
+
+    fn report(&self) -> SessionReport {
         self.card.report()
     }
 
-    /// Packets that were completed, of all streams. An error if what was played was not what is in the
-    /// buffers, for then the figures are of something else.
-    pub fn packets_played(&self) -> Result<u64, BenchError> {
+    fn packets_played(&self) -> Result<u64, BenchError> {
         let mut packets = 0_u64;
         for (index, stats) in self.card.stream_stats().iter().enumerate() {
             if stats.transport_faults != 0 || stats.packets_completed == 0 {
@@ -254,14 +260,6 @@ impl MeasuredCard {
     }
 }
 
-impl Drop for MeasuredCard {
-    fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
-            engine.end();
-        }
-    }
-}
-
 /// Of a status page.
 #[derive(Clone, Copy, Debug)]
 pub struct Status {
@@ -271,48 +269,6 @@ pub struct Status {
     pub packet_clock: u64,
     /// The anchor.
     pub line: Timeline,
-}
-
-/// The guest's end of an interrupt: an eventfd, and a thread that sleeps on it.
-pub struct Interrupt {
-    event: EventFd,
-    epoll: Epoll,
-}
-
-impl Interrupt {
-    /// A new eventfd.
-    pub fn new() -> std::io::Result<Self> {
-        let event = EventFd::new(EFD_NONBLOCK)?;
-        let epoll = Epoll::new()?;
-        epoll.ctl(ControlOperation::Add, event.as_raw_fd(), EpollEvent::new(EventSet::IN, 0))?;
-        Ok(Self { event, epoll })
-    }
-
-    /// Another descriptor of it, for the side that raises it.
-    pub fn raiser(&self) -> std::io::Result<EventFd> {
-        self.event.try_clone()
-    }
-
-    fn connect(&self) -> std::io::Result<IrqChange<'static>> {
-        // SAFETY: the descriptor is open as long as `self.event`, which is borrowed.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.event.as_raw_fd()) }.try_clone_to_owned()?;
-        Ok(IrqChange::Assign { action: IrqAction::Trigger, start: 0, fds: vec![fd] })
-    }
-
-    /// Sleeps until it was raised; an error if it never is.
-    pub fn wait(&self) -> Result<(), BenchError> {
-        let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
-            let mut events = [EpollEvent::default()];
-            match self.epoll.wait(100, &mut events) {
-                Ok(1..) if self.event.read().is_ok() => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(BenchError::Card("no interrupt comes".to_owned()))
-    }
 }
 
 /// Offset of stream `index`'s registers.
