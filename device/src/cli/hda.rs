@@ -26,12 +26,16 @@ pub struct HdaArgs {
     /// HD Audio: PCI vendor and device id, 8086:293e (ICH9) unless given: Linux binds by them
     #[arg(long, value_name = "VENDOR:DEVICE")]
     pub pci_id: Option<PciId>,
+    /// HD Audio: the codec's volume and mute change what is heard and captured. Without it sound is taken as it is
+    /// before them, bit for bit, whatever the guest's mixer says
+    #[arg(long)]
+    pub amplifiers: bool,
 }
 
 impl HdaArgs {
     /// Whether one was given: for a card that has none of them.
     pub fn any(&self) -> bool {
-        self.bits.is_some() || self.pci_id.is_some()
+        self.bits.is_some() || self.pci_id.is_some() || self.amplifiers
     }
 }
 
@@ -86,7 +90,8 @@ pub fn make_card(
 ) -> HdaCard {
     let pci_id = args.pci_id.map_or(PCI_ID, |PciId(vendor, device)| (vendor, device));
     let loopback = loopback.iter().copied().take(tree.capture as usize).collect();
-    let config = CardConfig { controller: Config { tree, loopback }, pci_id, trace };
+    let controller = Config { tree, loopback, amplifiers: args.amplifiers };
+    let config = CardConfig { controller, pci_id, trace };
     config.power_on(clock, Box::new(inputs))
 }
 

@@ -97,7 +97,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let tree = TreeConfig { render: 2, capture: 2, channels: 4, bits_32: true };
-        let controller = Config { tree, loopback: vec![Some(0), None] };
+        let controller = Config { tree, loopback: vec![Some(0), None], amplifiers: true };
         let card = CardConfig { controller, pci_id: PCI_ID, trace: false }
             .power_on(HostClock::by_hand(), Box::new(NoSources));
         let memory = memfd(c"fuzz", RAM, true).expect("memory");

@@ -3,6 +3,7 @@
 //! Registers are dwords here: an access of any length is cut into dwords with masks of the bits that it
 //! touches, so that a byte write of one register and a dword write across three are the same thing.
 
+use ringwave_audio::gain::Gain;
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::loopback::Loopbacks;
 use ringwave_engine::schedule::{self, BurstEnd};
@@ -41,6 +42,8 @@ pub struct Config {
     pub tree: TreeConfig,
     /// For each capture endpoint: the render endpoint that it hears.
     pub loopback: Vec<Option<u8>>,
+    /// The codec's amplifiers change what is heard and captured.
+    pub amplifiers: bool,
 }
 
 /// The controller with its codec.
@@ -55,6 +58,8 @@ pub struct Controller {
     unheard: (Counters, AudioQueue),
     render: u32,
     loops: Loopbacks,
+    /// What the amplifiers do to each endpoint's sound, if anything.
+    gains: Option<Vec<Gain>>,
     /// The latest device clock that the card was told.
     time: u64,
     registers: Registers,
@@ -92,6 +97,7 @@ impl Controller {
             unheard: (Counters::new(false), AudioQueue::default()),
             render,
             loops: Loopbacks::new(config.loopback, render),
+            gains: config.amplifiers.then(|| vec![Gain::default(); endpoints as usize]),
             time: 0,
             registers: Registers::default(),
             bus_master: false,
@@ -204,6 +210,7 @@ impl Controller {
                 self.rings.write(at, value, mask, &mut RingsCtx { memory, codec: &mut self.codec });
                 // A write of 1s that leaves something pending is told again.
                 self.sent &= !INT_CONTROLLER;
+                self.amplify(env);
             }
             _ => {
                 if let Some((index, offset)) = descriptor(at) {
@@ -213,6 +220,17 @@ impl Controller {
                     });
                     self.sent &= !(1 << index);
                 }
+            }
+        }
+    }
+
+    /// A verb may have turned an amplifier.
+    fn amplify(&mut self, env: &mut CardEnv<'_, Error>) {
+        let Some(gains) = &mut self.gains else { return };
+        let now: Vec<Gain> = (0..self.codec.endpoints()).map(|endpoint| self.codec.gain(endpoint)).collect();
+        if std::mem::replace(gains, now.clone()) != now {
+            for index in 0..self.descriptors.len() {
+                self.act(index, env, StreamDescriptor::amplify);
             }
         }
     }
@@ -244,6 +262,7 @@ impl Controller {
         self.registers = Registers { wake: self.registers.wake, ..Registers::default() };
         self.rings = Rings::default();
         self.codec.reset();
+        self.amplify(env);
         self.sent = 0;
     }
 
@@ -438,6 +457,7 @@ impl Controller {
             (Some(counters), None) => (counters, &mut *env.audio, &mut *env.sources),
             (Some(counters), Some(line)) => (counters, &mut *env.audio, line),
         };
+        let gain = endpoint.and_then(|endpoint| self.gains.as_ref()?.get(endpoint as usize).copied());
         let base = self.registers.position_base;
         let slot = (base & !0x7F).checked_add(index as u64 * 8);
         let mut stream_env = StreamEnv {
@@ -448,6 +468,7 @@ impl Controller {
             sources,
             audio,
             counters,
+            gain: gain.unwrap_or_default(),
             log: env.log.reborrow(),
             position_buffer: slot.filter(|_| base & POSITION_ENABLE != 0),
         };

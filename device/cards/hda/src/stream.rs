@@ -42,6 +42,8 @@ pub struct StreamEnv<'a> {
     pub audio: &'a mut AudioQueue,
     /// What is counted of the endpoint.
     pub counters: &'a mut Counters,
+    /// What the endpoint's amplifiers do.
+    pub gain: Gain,
     /// The trace, and what is for the log.
     pub log: CardLog<'a, Error>,
     /// Where the position is stored, if the guest wants that.
@@ -83,6 +85,7 @@ pub struct StreamDescriptor {
 #[derive(Debug)]
 struct Moving {
     active: ActiveStream,
+    gain: Gain,
     frames: Frames,
     /// The end of an entry with IOC that comes next, in bytes counted like [`Frames::byte`].
     completion: Option<u64>,
@@ -321,7 +324,7 @@ impl StreamDescriptor {
         let frame_bytes = format.frame_bytes();
         let apart = u64::from((format.rate / COMPLETIONS_PER_SECOND).max(1));
         let frames = Frames { from: u64::from(self.position), frame_bytes, apart };
-        let active = ActiveStream::new(params(format, list.bytes(), self.capture), Gain::default(), env.time);
+        let active = ActiveStream::new(params(format, list.bytes(), self.capture), env.gain, env.time);
         let completion = list.next_completion(frames.from);
         let stats = &mut env.counters.stats;
         (stats.format, stats.ring_bytes, stats.packets) = (Some(format), list.bytes(), 1);
@@ -330,7 +333,7 @@ impl StreamDescriptor {
             env.sources.begin(env.stream, format, stats.frames);
         }
         env.log.record(CardEvent::State { stream: env.stream, state: StreamState::Run });
-        self.moving = Some(Moving { active, frames, completion });
+        self.moving = Some(Moving { active, gain: env.gain, frames, completion });
         self.with_active(env, |active, ctx| active.run(None, ClockMode::Realtime, ctx));
     }
 
@@ -432,7 +435,7 @@ impl StreamDescriptor {
         act: impl FnOnce(&mut ActiveStream, &mut StreamCtx<'_>) -> R,
     ) -> Option<R> {
         let (moving, list) = (self.moving.as_mut()?, self.list.as_ref()?);
-        let Moving { active, frames, completion } = moving;
+        let Moving { active, frames, completion, .. } = moving;
         let who = Dma::Stream(env.stream);
         let bus = Bus { memory: env.memory, log: env.log.reborrow(), who, enabled: env.bus_master };
         let mut client = Client { list, frames: *frames, completion: *completion, bus, fault: None };
@@ -452,6 +455,14 @@ impl StreamDescriptor {
             self.status |= sd::FIFOE;
         }
         Some(result)
+    }
+
+    /// The endpoint's amplifiers may do something else from now on.
+    pub fn amplify(&mut self, env: &mut StreamEnv<'_>) {
+        let gain = env.gain;
+        if self.moving.as_mut().is_some_and(|moving| std::mem::replace(&mut moving.gain, gain) != gain) {
+            self.with_active(env, |active, ctx| active.set_gain(gain, ctx));
+        }
     }
 
     /// Lets what has passed up to now be played, for somebody who listens to it.

@@ -7,6 +7,8 @@ use guest::{ADC, BCIS, BUFFERS, DAC, DESE, FIFOE, Guest, IOCE, OUT, POSITIONS, R
 use proptest::prelude::*;
 use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_engine::sources::{NoSources, Sources};
+use ringwave_hda::codec::tree::TreeConfig;
+use ringwave_hda::controller::Config;
 use ringwave_pci::Request;
 use ringwave_pci::client::Requests;
 
@@ -255,6 +257,73 @@ fn formats_are_those_of_the_specification() {
     ] {
         assert_eq!(stream_format(register), expected, "{register:#06x}");
     }
+}
+
+/// `--amplifiers`: a verb is heard from its frame on, each channel by its own side; a muted one is silence.
+#[test]
+fn with_amplifiers_what_is_heard_is_what_they_make_of_it() {
+    let tree = TreeConfig { render: 1, capture: 1, channels: 4, bits_32: true };
+    let config = Config { tree, loopback: vec![None], amplifiers: true };
+    let guest = Guest::of(config, Box::new(NoSources));
+    guest.start_up();
+    // Two converters: channels 0 and 1, channels 2 and 3.
+    guest.command(2, 0x70610);
+    guest.command(3, 0x70612);
+    guest.store(BUFFERS, &1000_i16.to_le_bytes().repeat(4 * 480));
+    guest.set_up(OUT, &[(BUFFERS, 3840, false)], 0x0013);
+    // Left of the first at -20 dB before it runs.
+    guest.command(2, 0x3_A000 + 54);
+    guest.control(OUT, RUN);
+    guest.pass_slowly(MS);
+    guest.command(3, 0x3_9080 + 74);
+    guest.pass_slowly(MS);
+    guest.command(2, 0x3_B000 + 74);
+    guest.pass_slowly(MS);
+    guest.control(OUT, 0);
+    let heard = guest.heard_bytes();
+    let frame = |frame: usize| {
+        let samples = heard[frame * 8..][..8].as_chunks().0;
+        [0, 1, 2, 3].map(|channel: usize| i16::from_le_bytes(samples[channel]))
+    };
+    assert_eq!(heard.len(), 3 * 48 * 8);
+    assert!((0..48).all(|at| frame(at) == [100, 1000, 1000, 1000]), "{:?}", frame(0));
+    assert!((48..96).all(|at| frame(at) == [100, 1000, 1000, 0]), "{:?}", frame(48));
+    assert!((96..144).all(|at| frame(at) == [1000, 1000, 1000, 0]), "{:?}", frame(96));
+}
+
+/// Without the option what is heard does not depend on the guest's mixer.
+#[test]
+fn without_amplifiers_what_is_heard_is_what_lies_in_the_ring() {
+    let guest = speaker();
+    let sound = two_halves(&guest, OUT);
+    guest.command(DAC, 0x3_0000 | 0xB000 | 0x80);
+    guest.control(OUT, RUN);
+    guest.pass_slowly(10 * MS);
+    guest.control(OUT, 0);
+    assert_eq!(guest.heard_bytes(), &sound[..1920]);
+}
+
+/// What is captured goes through the amplifier of its converter.
+#[test]
+fn with_amplifiers_a_muted_microphone_captures_silence() {
+    let tree = TreeConfig { render: 1, capture: 1, channels: 2, bits_32: true };
+    let config = Config { tree, loopback: vec![Some(0)], amplifiers: true };
+    let guest = Guest::of(config, Box::new(NoSources));
+    guest.start_up();
+    guest.connect(DAC);
+    guest.command(ADC, 0x70620);
+    two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    guest.set_up(0, &[(BUFFERS + 0x4000, 3840, false)], S16);
+    guest.write32(0x80, 2 << 20);
+    guest.command(ADC, 0x3_6080 + 74);
+    guest.control(0, RUN);
+    guest.pass_slowly(10 * MS);
+    guest.control(0, 0);
+    let captured = guest.load(BUFFERS + 0x4000, 1920);
+    let samples: Vec<i16> = captured.as_chunks().0.iter().map(|two| i16::from_le_bytes(*two)).collect();
+    assert!(samples.iter().step_by(2).all(|left| *left == 0), "the left one is muted");
+    assert!(samples.iter().skip(1).step_by(2).any(|right| *right != 0), "the right one is not");
 }
 
 proptest! {

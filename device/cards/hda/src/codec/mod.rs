@@ -6,6 +6,7 @@
 mod parameters;
 pub mod tree;
 
+use ringwave_audio::gain::{Gain, VOLUME_UNITS};
 use tree::{AFG, FIRST_WIDGET, TreeConfig, Widget, WidgetKind, widgets};
 
 /// Amplifier steps: 0 to -74 dB by 1 dB; the highest is 0 dB.
@@ -108,6 +109,20 @@ impl Codec {
             widget.endpoint == endpoint && widget.primary && !widget.kind.is_pin()
         };
         self.widgets.iter().find(is_it).map(|(_, state)| state.stream >> 4).filter(|tag| *tag != 0)
+    }
+
+    /// What the amplifiers of an endpoint's converters make of its stream: each of the two channels that it takes,
+    /// from the one on that verb 706h has named.
+    pub fn gain(&self, endpoint: u32) -> Gain {
+        let Some(tag) = self.tag_of(endpoint) else { return Gain::default() };
+        let hears = |(widget, state): &&(Widget, WidgetState)| {
+            let converter = matches!(widget.kind, WidgetKind::Output | WidgetKind::Input);
+            widget.endpoint == endpoint && converter && !widget.digital && state.stream >> 4 == tag
+        };
+        // The first converter of a channel is the one that counts, so it comes last.
+        let hear = self.widgets.iter().rev().filter(hears);
+        let sides = hear.flat_map(|(_, state)| (usize::from(state.stream & 0xF)..).zip(state.amp));
+        sides.fold(Gain::default(), |gain, (channel, amp)| amplified(gain, channel, amp))
     }
 
     /// Whether something is plugged into the jack of an endpoint; `None`: no such endpoint.
@@ -285,6 +300,15 @@ fn amp(widget: &Widget, state: &WidgetState, payload: u16) -> u8 {
     };
     let [left, right] = state.amp;
     if meant { if payload & AMP_LEFT != 0 { left } else { right } } else { 0 }
+}
+
+/// `gain` with an amplifier in front of a channel; the same for a channel that no stream has.
+fn amplified(gain: Gain, channel: usize, amp: u8) -> Gain {
+    let below = i32::from(AMP_STEPS) - i32::from(amp & !AMP_MUTE);
+    let volume = Some(-below * VOLUME_UNITS).filter(|volume| gain.volume(channel) != Some(*volume));
+    let gain = volume.and_then(|volume| gain.with_volume(channel, volume)).unwrap_or(gain);
+    let bit = u32::try_from(channel).ok().and_then(|channel| 1_u32.checked_shl(channel)).unwrap_or(0);
+    gain.with_mute(if amp & AMP_MUTE == 0 { gain.mute() & !bit } else { gain.mute() | bit })
 }
 
 /// Byte number `index` (0 to 3) of a register that is written by bytes.

@@ -57,7 +57,10 @@ pub fn guest() -> Guest {
 impl Guest {
     pub fn new(loopback: &[Option<u8>], sources: Box<dyn Sources + Send>) -> Self {
         let tree = TreeConfig { render: 1, capture: 1, channels: 2, bits_32: true };
-        let controller = Config { tree, loopback: loopback.to_vec() };
+        Self::of(Config { tree, loopback: loopback.to_vec(), amplifiers: false }, sources)
+    }
+
+    pub fn of(controller: Config, sources: Box<dyn Sources + Send>) -> Self {
         let config = CardConfig { controller, pci_id: PCI_ID, trace: false };
         let card = config.power_on(HostClock::by_hand(), sources);
         let memory = memfd(c"guest", MEMORY, true).unwrap();
