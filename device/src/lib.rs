@@ -7,6 +7,7 @@
 pub mod control;
 pub mod engine;
 pub mod expectations;
+mod listeners;
 pub mod log_queue;
 pub mod priority;
 mod recorder;

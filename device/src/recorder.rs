@@ -2,6 +2,7 @@
 //! Without the card's lock.
 
 use std::fmt::Display;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use log::Level;
 
 use crate::engine::READER_PATIENCE;
 use crate::expectations::Expectations;
+use crate::listeners::{Listeners, TooMany};
 use ringwave_audio::gain::Gain;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
 use ringwave_engine::io_queue::{Feedback, IoQueue};
@@ -58,7 +60,16 @@ pub(crate) struct HostOrder {
     /// What is to be.
     pub change: HostChange,
     /// Gets what became of it. Who does not wait any more need not be told.
-    pub answer: Sender<Result<(), NewSinkError>>,
+    pub answer: Sender<Result<(), OrderFailed>>,
+}
+
+/// Why the I/O worker does not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrderFailed {
+    #[error(transparent)]
+    Sink(#[from] NewSinkError),
+    #[error(transparent)]
+    Listeners(#[from] TooMany),
 }
 
 /// What is to be changed from a stream's next frame on.
@@ -67,6 +78,8 @@ pub(crate) enum HostChange {
     Sink(NewSink),
     /// The host's volume.
     Gain(Gain),
+    /// Who is at this socket hears it, too.
+    Listen(UnixStream),
 }
 
 /// Writes what a card brings about.
@@ -89,6 +102,8 @@ pub(crate) struct Recorder {
     last: Option<SessionReport>,
     /// Who wants to know what was heard.
     expectations: Option<Arc<Expectations>>,
+    /// Who wants to hear it.
+    listeners: Listeners,
 }
 
 impl Recorder {
@@ -109,6 +124,7 @@ impl Recorder {
             traced: false,
             last: None,
             expectations,
+            listeners: Listeners::default(),
         }
     }
 }
@@ -223,6 +239,7 @@ impl Recorder {
                 (Some(expectations), AudioChunk::Silence(frames)) => expectations.silence(frames),
                 _ => {}
             }
+            self.listeners.hear(stream, format, &chunk);
             let result = match chunk {
                 AudioChunk::Frames(bytes) => self.sinks.frames(stream, format, bytes),
                 AudioChunk::Silence(frames) => self.sinks.silence(stream, format, frames),
@@ -246,13 +263,14 @@ impl Recorder {
                 self.sinks.set_gain(stream, gain);
                 (Ok(()), 0)
             }
+            HostChange::Listen(socket) => (self.listeners.add(stream, socket).map_err(OrderFailed::from), 0),
             HostChange::Sink(sink) => match self.sinks.replace(stream, sink) {
                 // What is lost is lost, also if the new one is in its place.
                 Err(NewSinkError::Before(error)) => {
                     let told = NewSinkError::Lost(error.to_string());
-                    (Err(told), self.report_failures(vec![(stream, error)]))
+                    (Err(told.into()), self.report_failures(vec![(stream, error)]))
                 }
-                result => (result, 0),
+                result => (result.map_err(OrderFailed::from), 0),
             },
         };
         drop(answer.send(result));

@@ -24,7 +24,7 @@ use ringwave_audio::wav::WavFile;
 use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_regs::{pages, stream};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use serving::Serving;
+use serving::{Serving, sandbox};
 
 const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 const CONTROL: [&str; 4] = ["--control", "control.sock", "--speed", "10"];
@@ -73,21 +73,6 @@ fn record(guest: &mut Guest, packets: u32, mut before: impl FnMut(u32)) -> Vec<u
 /// How many frames of `heard` are the beginning of `expected`.
 fn same(heard: &[u8], expected: &[u8]) -> usize {
     heard.chunks(4).zip(expected.chunks(4)).take_while(|(one, other)| one == other).count()
-}
-
-/// `--sandbox=on` where the kernel has one.
-fn sandbox(dir: &Path) -> &'static str {
-    let probe = Command::new("timeout")
-        .args(["--preserve-status", "0.5", env!("CARGO_BIN_EXE_ringwave")])
-        .args(["serve", "--sandbox=on", "--socket", "probe.sock"])
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    if probe.status.code() == Some(1) {
-        eprintln!("this kernel has no such sandbox: {}", String::from_utf8_lossy(&probe.stderr));
-        return "--sandbox=auto";
-    }
-    "--sandbox=on"
 }
 
 #[test]

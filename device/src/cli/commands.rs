@@ -43,6 +43,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(arguments) => super::bench::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Control(arguments) => super::control::run(&arguments),
+        Command::Listen(arguments) => super::listen::run(&arguments),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,11 +18,11 @@ use super::commands::{Failure, bad_input, failed};
 use super::control_files::{self, Order};
 
 /// The server answers in less than two seconds, or says that the card does not.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// More than any answer has.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// What an answer begins with when the command was not done.
-const ERROR: &str = "error: ";
+pub const ERROR: &str = "error: ";
 
 /// Ask something of a card that is being served, or change what is plugged, played and heard
 ///
@@ -39,6 +39,7 @@ Commands (STREAM counts from 0: first those that play, then those that capture):
                            client in one format; then it goes where serve --sink says. It is empty until something is heard), null, default (where
                            serve --sink says)
   volume STREAM [DB|mute]  The host's volume, behind the guest's own: -96 to 0 dB; what a loopback hears is not changed by it
+  listen STREAM            What a stream plays; ringwave listen makes a file or a pipe of it
   stats                    The present client's figures as JSON, those of serve --stats
   help                     What the card understands
 
@@ -114,18 +115,13 @@ pub fn send(path: &Path, order: &Order) -> Result<String, Failure> {
 
 /// The answer to a line.
 fn send_command(path: &Path, order: &Order) -> Result<String, Failure> {
-    let shown = path.display();
     // For all of it together: whoever serves there may take its time for each part, and send a byte a second.
     let until = Instant::now() + PATIENCE;
-    let first = format!("ringwave serve --control {shown} --socket CARD");
-    let mut socket = connect(path)
-        .map_err(|error| bad_input(format!("{shown}: {}", next_step::connecting(&error, &first))))?;
-    let broken = |error| failed(format!("{shown}: {}", next_step::connecting(&error, &first)));
-    socket.set_write_timeout(Some(PATIENCE)).map_err(broken)?;
-    // A line that is too long is answered before all of it was taken.
-    let _ = send_line(&socket, &order.line, order.file.as_ref().map(AsFd::as_fd));
+    let mut socket = begin_with(path, &order.line, order.file.as_ref().map(AsFd::as_fd))?;
     let _ = socket.shutdown(Shutdown::Write);
     let (answer, read) = read_line(&mut socket, until);
+    let shown = path.display();
+    let broken = |error| failed(format!("{shown}: {}", next_step::connecting(&error, &first_step(path))));
     // The answer counts, whatever comes after it.
     match (answer, read) {
         (Some(answer), _) => Ok(printable(&answer)),
@@ -140,6 +136,27 @@ fn send_command(path: &Path, order: &Order) -> Result<String, Failure> {
             Err(failed(format!("{shown}: whoever serves there ended without an answer; its log may say why")))
         }
     }
+}
+
+/// Connects and says a line. What is read of it comes within [`PATIENCE`], or is an error.
+pub fn begin(path: &Path, line: &str) -> Result<UnixStream, Failure> {
+    begin_with(path, line, None)
+}
+
+fn begin_with(path: &Path, line: &str, file: Option<BorrowedFd<'_>>) -> Result<UnixStream, Failure> {
+    let why = |error| format!("{}: {}", path.display(), next_step::connecting(&error, &first_step(path)));
+    let socket = connect(path).map_err(|error| bad_input(why(error)))?;
+    let limited =
+        socket.set_write_timeout(Some(PATIENCE)).and_then(|()| socket.set_read_timeout(Some(PATIENCE)));
+    limited.map_err(|error| failed(why(error)))?;
+    // A line that is too long is answered before all of it was taken.
+    let _ = send_line(&socket, line, file);
+    Ok(socket)
+}
+
+/// What to do where nobody serves.
+fn first_step(path: &Path) -> String {
+    format!("ringwave serve --control {} --socket CARD", path.display())
 }
 
 /// Connects, also where nobody accepts: then there may be no room in the socket's queue, ever, and
@@ -176,7 +193,7 @@ fn read_line(socket: &mut UnixStream, until: Instant) -> (Option<String>, io::Re
 
 /// What comes over a socket is printed to a terminal: what could be an order to it (escape codes) is shown as
 /// its number.
-fn printable(answer: &str) -> String {
+pub fn printable(answer: &str) -> String {
     let shown = |character: char| match character {
         _ if character.is_control() => character.escape_default().to_string(),
         _ => character.to_string(),

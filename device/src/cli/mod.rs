@@ -10,6 +10,7 @@ mod control_script;
 pub mod control_socket;
 mod expected;
 pub mod hda;
+pub mod listen;
 mod output_paths;
 pub mod serve;
 mod signals;
@@ -66,6 +67,9 @@ Examples:
     ringwave control /tmp/control.sock jack 0 out
     ringwave control /tmp/control.sock stats
 
+  Hear what it plays while it runs:
+    ringwave listen /tmp/control.sock | aplay
+
   Look whether a card does what its DATASHEET says, step by step:
     ringwave bringup --socket /tmp/card.sock
 
@@ -85,6 +89,7 @@ pub enum Command {
     Bringup(bringup::Bringup),
     Bench(bench::Bench),
     Control(control::Control),
+    Listen(listen::Listen),
 }
 
 /// Make a short piece of music to test with

@@ -1,7 +1,7 @@
 //! The control socket: how a person or a script pulls a plug or asks for figures while the card runs
 //! (`ringwave serve --control SOCKET`).
 //!
-//! One line in, one line out, and the connection is closed. Here is what the lines say; [`server`] is the
+//! One line in, one line out, and the connection is closed (but for `listen`). Here is what the lines say; [`server`] is the
 //! thread that takes them.
 //!
 //! ```text
@@ -12,6 +12,8 @@
 //! source <stream> wav|tone:<hz>|silence       what a stream captures from its next frame on; answer: source <stream> ...
 //! sink <stream> wav|raw|null|default          where a stream's sound goes from its next frame on
 //! volume <stream> [<dB>|mute]                 the host's volume of a stream; answer: volume <stream> <dB>dB|mute
+//! listen <stream>          what a stream plays, from its next frame on; answer: listen <stream>, and then for as long as
+//!                          the connection lasts: sound <format> <Hz> <channels> <bytes> <lost frames>, and so many bytes
 //! stats                    the present client's statistics: JSON, by the schema of ringwave_report
 //! help
 //! error: ...               the answer to everything else
@@ -29,13 +31,17 @@ use std::fmt;
 
 pub use descriptor::send_line;
 use ringwave_audio::gain::{Gain, VOLUME_UNITS};
+use ringwave_audio::{CHANNELS_MAX, SampleFormat, StreamFormat};
 
 /// The longest line that is read, in bytes, without its end.
 pub const LINE_BYTES_MAX: usize = 256;
 
+/// More sound than a card says at once.
+const HEARD_BYTES_MAX: u32 = 1 << 20;
+
 /// What `help` answers.
 pub const HELP: &str = "jack STREAM in|out, plug STREAM, unplug STREAM; jack STREAM: which; source STREAM wav|tone:HZ|silence; \
-    sink STREAM wav|raw|null|default; volume STREAM [DB|mute]; stats: the client's figures as JSON; help";
+    sink STREAM wav|raw|null|default; volume STREAM [DB|mute]; listen STREAM: its sound; stats: the client's figures as JSON; help";
 
 /// What a stream is to capture, by its first word; a file comes beside the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +159,11 @@ pub enum Command {
         /// What it is to be; `None` asks.
         volume: Option<Volume>,
     },
+    /// `listen STREAM`
+    Listen {
+        /// Stream number.
+        stream: u32,
+    },
     /// `stats`
     Stats,
     /// `help`
@@ -167,6 +178,39 @@ impl Command {
             Self::Source { source: SourceWord::Wav, .. }
                 | Self::Sink { sink: SinkWord::Wav | SinkWord::Raw, .. }
         )
+    }
+}
+
+/// What a line before the sound that somebody listens to says: `sound s16 48000 2 1920 0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Of the frames.
+    pub format: StreamFormat,
+    /// So many bytes follow: whole frames.
+    pub bytes: usize,
+    /// Frames that were not taken in time, before these.
+    pub lost: u64,
+}
+
+impl std::str::FromStr for Heard {
+    type Err = ();
+
+    fn from_str(line: &str) -> Result<Self, ()> {
+        let mut words = line.split(' ');
+        let mut word = || words.next().ok_or(());
+        if word()? != "sound" {
+            return Err(());
+        }
+        let name = word()?;
+        let sample = SampleFormat::ALL.into_iter().find(|sample| sample.name() == name).ok_or(())?;
+        let mut number = || word()?.parse::<u32>().map_err(drop);
+        let (rate, channels, bytes) = (number()?, number()?, number()?);
+        let lost = word()?.parse().map_err(drop)?;
+        let format = StreamFormat { sample, channels, rate };
+        let known = (1..=CHANNELS_MAX).contains(&channels) && bytes <= HEARD_BYTES_MAX;
+        let whole = known && bytes.is_multiple_of(format.frame_bytes()) && words.next().is_none();
+        let bytes = usize::try_from(bytes).ok().filter(|_| whole).ok_or(())?;
+        Ok(Self { format, bytes, lost })
     }
 }
 
@@ -200,6 +244,9 @@ pub enum LineError {
     /// Likewise, of a volume.
     #[error("write volume STREAM, volume STREAM -6dB (-96 to 0) or volume STREAM mute")]
     Volume,
+    /// Likewise, of who listens.
+    #[error("write listen STREAM")]
+    Listen,
     /// A stream is a number.
     #[error("{0} is no stream; write its number, from 0")]
     Stream(Quoted),
@@ -256,6 +303,11 @@ pub fn parse(line: &[u8]) -> Result<Command, LineError> {
         "source" => parse_source(words),
         "sink" => parse_sink(words),
         "volume" => parse_volume(words),
+        "listen" => {
+            let stream = parse_stream(&mut words, LineError::Listen)?;
+            no_more(words, LineError::Listen)?;
+            Ok(Command::Listen { stream })
+        }
         "stats" => alone(Command::Stats, "stats", words),
         "help" => alone(Command::Help, "help", words),
         other => Err(LineError::Unknown(Quoted::new(other))),
@@ -371,6 +423,9 @@ mod tests {
             ("volume 0 1dB", Err(LineError::Volume)),
             ("volume 0 -97", Err(LineError::Volume)),
             ("volume 0 NaN", Err(LineError::Volume)),
+            ("listen 2", Ok(Command::Listen { stream: 2 })),
+            ("listen", Err(LineError::Listen)),
+            ("listen 0 now", Err(LineError::Listen)),
             ("stats all", Err(LineError::Words("stats"))),
             ("JACK 0", Err(LineError::Unknown(Quoted::new("JACK")))),
         ] {
@@ -381,13 +436,34 @@ mod tests {
         assert_eq!(parse(&[b' '; LINE_BYTES_MAX + 1]), Err(LineError::TooLong));
     }
 
+    #[test]
+    fn what_is_heard_says_what_it_is() {
+        let format = StreamFormat { sample: SampleFormat::S24In32, channels: 2, rate: 44_100 };
+        assert_eq!("sound s24in32 44100 2 16 3".parse(), Ok(Heard { format, bytes: 16, lost: 3 }));
+        for wrong in [
+            "",
+            "sound",
+            "noise s16 48000 2 4 0",
+            "sound s17 48000 2 4 0",
+            "sound s16 48000 0 4 0",
+            "sound s16 48000 9 18 0",
+            "sound s16 48000 2 5 0",
+            "sound s16 48000 2 1048580 0",
+            "sound s16 48000 2 4",
+            "sound s16 48000 2 4 0 0",
+            "sound s16 48000 2 -4 0",
+        ] {
+            assert_eq!(wrong.parse::<Heard>(), Err(()), "{wrong}");
+        }
+    }
+
     /// Words that are nearly commands, and bytes that are nothing.
     fn line() -> impl Strategy<Value = Vec<u8>> {
         let word = prop_oneof![
             Just("jack".to_owned()),
             Just("stats".to_owned()),
             Just("help".to_owned()),
-            "plug|unplug|source|sink|volume|wav|raw|null|default|silence|mute",
+            "plug|unplug|source|sink|volume|listen|wav|raw|null|default|silence|mute",
             "tone:[0-9]{0,6}",
             "-?[0-9]{0,3}(\\.[0-9]{0,3})?(dB)?",
             Just("in".to_owned()),

@@ -20,10 +20,10 @@ use rustix::io::Errno;
 use super::descriptor::{Received, receive};
 use super::file::{FileError, check_sink};
 use super::{Command, HELP, LINE_BYTES_MAX, SinkWord, SourceWord, Volume, jack_line, parse};
-use crate::recorder::{HostChange, HostOrder};
+use crate::recorder::{HostChange, HostOrder, OrderFailed};
 use ringwave_audio::StreamFormat;
+use ringwave_host::NewSink;
 use ringwave_host::source::{NewSource, NewSourceError, SourceControl};
-use ringwave_host::{NewSink, NewSinkError};
 use ringwave_report::SessionReport;
 use ringwave_served::{HostRequestError, HostRequests};
 
@@ -50,6 +50,9 @@ pub struct HostSide {
     pub in_use: Vec<(u64, u64)>,
 }
 
+/// What becomes of an order, when the I/O worker has come to it.
+type Ordered = Receiver<Result<(), OrderFailed>>;
+
 /// Why it is not done, but for what the card says.
 #[derive(Debug, thiserror::Error)]
 enum OrderError {
@@ -59,12 +62,14 @@ enum OrderError {
     File(#[from] FileError),
     #[error(transparent)]
     Source(#[from] NewSourceError),
-    #[error(transparent)]
-    Sink(#[from] NewSinkError),
     #[error("stream {0} plays; a source is for a stream that captures")]
     Plays(u32),
     #[error("stream {0} captures; a sink is for a stream that plays")]
     Captures(u32),
+    #[error("stream {0} captures; listen to one that plays")]
+    NotHeard(u32),
+    #[error("there is no descriptor for it ({0}); try again")]
+    NoDescriptor(io::Error),
     #[error("stream {0} captures what another plays (--source loopback); serve it with another source")]
     Loopback(u32),
 }
@@ -112,7 +117,9 @@ enum Phase {
     /// The figures.
     Stats(Receiver<SessionReport>),
     /// What the I/O worker was asked to do, and what is answered then.
-    Order(Receiver<Result<(), NewSinkError>>, String),
+    Order(Ordered, String),
+    /// The I/O worker was asked to take the connection over, and answers itself.
+    HandedOver(Ordered),
     /// Room for the rest of the answer.
     Answer(Vec<u8>),
 }
@@ -145,7 +152,7 @@ impl Server {
             let (flags, left) = match connection.phase {
                 Phase::Line(_) => (Some(PollFlags::IN), left),
                 Phase::Answer(_) => (Some(PollFlags::OUT), left),
-                Phase::Stats(_) | Phase::Order(..) => (None, left.min(LOOK_AGAIN)),
+                Phase::Stats(_) | Phase::Order(..) | Phase::HandedOver(_) => (None, left.min(LOOK_AGAIN)),
             };
             fds.extend(flags.map(|flags| PollFd::from_borrowed_fd(connection.stream.as_fd(), flags)));
             time = Some(time.map_or(left, |time| time.min(left)));
@@ -199,6 +206,14 @@ impl Connection {
                 Err(_) => self.say_error(&HostRequestError::Busy),
             }
         }
+        if let Phase::HandedOver(done) = &self.phase {
+            match done.try_recv() {
+                Ok(Ok(())) => return false,
+                Ok(Err(error)) => self.say_error(&error),
+                Err(TryRecvError::Empty) if !late => {}
+                Err(_) => self.say_error(&HostRequestError::Busy),
+            }
+        }
         if let Phase::Answer(rest) = &mut self.phase {
             return match write_some(&mut self.stream, rest) {
                 Ok(done) => !done && !late,
@@ -246,6 +261,13 @@ impl Connection {
                 let ordered = served.set_sink(stream, sink, files.pop());
                 self.wait_for(ordered, format!("sink {stream} {}", sink.name()));
             }
+            Ok(Command::Listen { stream }) => match served.listen(stream, &self.stream) {
+                Ok(done) => {
+                    self.until = Instant::now() + STATS_PATIENCE;
+                    self.phase = Phase::HandedOver(done);
+                }
+                Err(error) => self.say_error(&error),
+            },
             Ok(Command::Volume { stream, volume: None }) => match card.jack(stream) {
                 Ok(_) => self.say(&format!("volume {stream} {}", served.volume(stream))),
                 Err(error) => self.say_error(&error),
@@ -259,11 +281,7 @@ impl Connection {
     }
 
     /// Waits for the I/O worker, if there is something to wait for.
-    fn wait_for(
-        &mut self,
-        ordered: Result<Option<Receiver<Result<(), NewSinkError>>>, OrderError>,
-        answer: String,
-    ) {
+    fn wait_for(&mut self, ordered: Result<Option<Ordered>, OrderError>, answer: String) {
         match ordered {
             Ok(Some(done)) => {
                 self.until = Instant::now() + STATS_PATIENCE;
@@ -313,7 +331,7 @@ impl Served {
         stream: u32,
         sink: SinkWord,
         file: Option<File>,
-    ) -> Result<Option<Receiver<Result<(), NewSinkError>>>, OrderError> {
+    ) -> Result<Option<Ordered>, OrderError> {
         self.card.jack(stream)?;
         if self.host.sources.captures(stream) {
             return Err(OrderError::Captures(stream));
@@ -331,15 +349,20 @@ impl Served {
         self.order(stream, HostChange::Sink(new)).map(Some)
     }
 
+    fn listen(&self, stream: u32, socket: &UnixStream) -> Result<Ordered, OrderError> {
+        self.card.jack(stream)?;
+        if self.host.sources.captures(stream) {
+            return Err(OrderError::NotHeard(stream));
+        }
+        let socket = socket.try_clone().map_err(OrderError::NoDescriptor)?;
+        self.order(stream, HostChange::Listen(socket))
+    }
+
     fn volume(&self, stream: u32) -> Volume {
         self.volumes.iter().find(|(of, _)| *of == stream).map_or(Volume::Level(0), |(_, volume)| *volume)
     }
 
-    fn set_volume(
-        &mut self,
-        stream: u32,
-        volume: Volume,
-    ) -> Result<Option<Receiver<Result<(), NewSinkError>>>, OrderError> {
+    fn set_volume(&mut self, stream: u32, volume: Volume) -> Result<Option<Ordered>, OrderError> {
         self.card.jack(stream)?;
         if self.host.loopback.contains(&stream) {
             return Err(OrderError::Loopback(stream));
@@ -355,11 +378,7 @@ impl Served {
         Ok(done)
     }
 
-    fn order(
-        &self,
-        stream: u32,
-        change: HostChange,
-    ) -> Result<Receiver<Result<(), NewSinkError>>, OrderError> {
+    fn order(&self, stream: u32, change: HostChange) -> Result<Ordered, OrderError> {
         let (answer, done) = mpsc::channel();
         self.card.request_order(Box::new(HostOrder { stream, change, answer }))?;
         Ok(done)

@@ -142,3 +142,18 @@ pub fn control(dir: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
     command.args(["control", "control.sock"]).args(words).current_dir(dir).output().unwrap()
 }
+
+/// `--sandbox=on` where the kernel has one.
+pub fn sandbox(dir: &Path) -> &'static str {
+    let probe = Command::new("timeout")
+        .args(["--preserve-status", "0.5", env!("CARGO_BIN_EXE_ringwave")])
+        .args(["serve", "--sandbox=on", "--socket", "probe.sock"])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    if probe.status.code() == Some(1) {
+        eprintln!("this kernel has no such sandbox: {}", String::from_utf8_lossy(&probe.stderr));
+        return "--sandbox=auto";
+    }
+    "--sandbox=on"
+}

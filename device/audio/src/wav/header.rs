@@ -99,6 +99,16 @@ pub fn header(stream: StreamFormat, options: Options) -> Vec<u8> {
     file
 }
 
+/// The header of a file whose length nobody knows, for a pipe: its lengths say "to the end".
+pub fn header_of_stream(stream: StreamFormat) -> Vec<u8> {
+    let mut header = header(stream, Options::default());
+    let lengths = [usize::from(RIFF_BYTES_AT), header.len().saturating_sub(4)];
+    for at in lengths {
+        header.iter_mut().skip(at).take(4).for_each(|byte| *byte = 0xFF);
+    }
+    header
+}
+
 /// The length of the RIFF chunk of a file with a header of so many bytes and so much data.
 pub fn riff_bytes(header_bytes: usize, data: u32) -> u32 {
     u32::try_from(header_bytes.saturating_sub(8)).unwrap_or(0).saturating_add(data)
