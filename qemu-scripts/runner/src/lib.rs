@@ -5,7 +5,8 @@
 //!   `ringwave serve` and a WAV file, or the other way round; the two are compared, and the card's DMA is
 //!   checked against its trace and the guest's log
 //! * [`bringup::run`]: a Linux guest runs `ringwave bringup --vfio`
-//! * [`linux::run`]: a Linux guest plays and records with its own driver through the card as virtio-snd
+//! * [`linux::run`]: a Linux guest plays and records with its own driver through the card as virtio-snd or HD
+//!   Audio
 //! * [`foreign::run`]: ntguest loads anybody's driver
 //! * [`bench_cards::run`]: sound cards side by side, measured
 //!

@@ -77,6 +77,11 @@ pub fn ram_for(wav_bytes: u64) -> u64 {
     MachineOptions::default().ram_mib + wav_bytes.div_ceil(64 << 20) * 64
 }
 
+/// A card over vfio-user at `socket`, as QEMU's `-device` wants it.
+pub fn vfio_user_device(socket: &Path) -> serde_json::Value {
+    serde_json::json!({ "driver": "vfio-user-pci", "socket": { "type": "unix", "path": socket } })
+}
+
 /// A machine that runs.
 pub struct Machine {
     process: ChildGuard,
@@ -128,11 +133,8 @@ impl Machine {
         socket: &Path,
         options: MachineOptions,
     ) -> Result<Self, Error> {
-        let card = serde_json::json!({
-            "driver": "vfio-user-pci",
-            "socket": { "type": "unix", "path": socket },
-        });
-        Self::boot_device(artefacts, folder, &["-device".into(), card.to_string()], options)
+        let device = ["-device".into(), vfio_user_device(socket).to_string()];
+        Self::boot_device(artefacts, folder, &device, options)
     }
 
     /// Boots the volume in `folder` with a card of this kind at `socket`.

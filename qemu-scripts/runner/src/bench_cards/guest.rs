@@ -171,16 +171,12 @@ fn read_figures(text: &str) -> Figures {
 }
 
 fn write_initramfs(artefacts: &Artefacts, folder: &Path, hda: bool, songs: &Songs) -> Result<(), Error> {
-    let mut archive = guest::archive(artefacts, "step guest-pcm /guest-pcm\n")?;
+    let mut archive = guest::archive(artefacts, "step guest-pcm /guest-pcm\n", hda)?;
     for name in ["bin", "sbin", "songs"] {
         archive.add_folder(name);
     }
     archive.add_file("bin/busybox", &artefacts.guest.join("root/usr/bin/busybox"))?;
     archive.add_file("guest-pcm", &existing_path("RINGWAVE_GUEST_PCM")?)?;
-    if hda {
-        archive.add_folder("modules-hda");
-        archive.add_tree("modules-hda", &artefacts.guest.join("modules-hda"))?;
-    }
     for (name, frames) in songs {
         archive.add(&format!("songs/{name}"), frames);
     }

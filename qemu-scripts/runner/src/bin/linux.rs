@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use ringwave_runner::{
     cli,
     error::Error,
-    linux::{Job, Report, Request, run},
+    linux::{Firmware, GuestCard, Job, Report, Request, run},
     process,
     request::Clock,
 };
@@ -27,9 +27,16 @@ struct Arguments {
     /// The card.
     #[arg(long, value_enum, default_value_t = CardKind::Virtio)]
     card: CardKind,
-    /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast).
-    #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "lockstep")]
-    clock: Clock,
+    /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast); lockstep
+    /// unless given, with HD Audio scaled:0.25.
+    #[arg(long, value_name = "lockstep|realtime|scaled:X")]
+    clock: Option<Clock>,
+    /// A parameter of the card's driver, as `single_cmd=1`; once for each.
+    #[arg(long, value_name = "NAME=VALUE")]
+    module_option: Vec<String>,
+    /// What QEMU boots the kernel by.
+    #[arg(long, value_enum, default_value_t = Firmware::SeaBios)]
+    firmware: Firmware,
     /// The card's microphone hears the file, and arecord records.
     #[arg(long, conflicts_with = "loopback")]
     record: bool,
@@ -67,31 +74,31 @@ fn main() -> ExitCode {
 
 fn done(arguments: Arguments) -> Result<Report, Error> {
     process::stop_on_signals()?;
-    match arguments.card {
-        CardKind::Virtio => {}
+    let card = match arguments.card {
+        CardKind::Virtio => GuestCard::Virtio,
+        CardKind::Hda => GuestCard::Hda,
         CardKind::Ringwave => {
             return Err(Error::BadInput(
                 "--card ringwave: Linux has no driver for it; qemu-scripts/play plays through ringwave.sys"
                     .into(),
             ));
         }
-        CardKind::Hda => {
-            return Err(Error::BadInput("--card hda: this script does not drive it yet; take virtio".into()));
-        }
-    }
-    let request = Request {
-        wav: arguments.wav,
-        out: arguments.out,
-        clock: arguments.clock,
-        job: match (arguments.record, arguments.loopback) {
-            (true, _) => Job::Record,
-            (_, true) => Job::Both,
-            _ => Job::Play,
-        },
-        more_songs: Vec::new(),
-        more_steps: String::new(),
-        more_time: std::time::Duration::ZERO,
-        keep: arguments.keep,
     };
+    let job = match (arguments.record, arguments.loopback) {
+        (true, _) => Job::Record,
+        (_, true) => Job::Both,
+        _ => Job::Play,
+    };
+    let mut request = Request::new(card, job, arguments.wav);
+    request.out = arguments.out;
+    request.clock = arguments.clock.unwrap_or(request.clock);
+    request.module_options = arguments.module_option;
+    request.firmware = arguments.firmware;
+    request.keep = arguments.keep;
+    if card == GuestCard::Hda && arguments.clock.is_none() {
+        eprintln!(
+            "HD Audio's clock cannot wait for the guest: it goes at a quarter of the speed (--clock scaled:0.25)"
+        );
+    }
     run(&request, |step| eprintln!("{step}"))
 }

@@ -52,14 +52,17 @@ pub fn existing_path(variable: &str) -> Result<PathBuf, Error> {
     })
 }
 
-/// The start of the guest's archive: its first process, its modules, and its steps in the shell of `init.sh`.
+/// The start of the guest's archive: its first process, its modules, those of HD Audio too if `hda`, and its steps
+/// in the shell of `init.sh`.
 ///
 /// # Errors
 /// [`Error::Failed`] if a module can't be read.
-pub fn archive(artefacts: &Artefacts, steps: &str) -> Result<Initramfs, Error> {
+pub fn archive(artefacts: &Artefacts, steps: &str, hda: bool) -> Result<Initramfs, Error> {
     let mut archive = Initramfs::new();
-    archive.add_folder("modules");
-    archive.add_tree("modules", &artefacts.guest.join("modules"))?;
+    for folder in ["modules", "modules-hda"].into_iter().take(if hda { 2 } else { 1 }) {
+        archive.add_folder(folder);
+        archive.add_tree(folder, &artefacts.guest.join(folder))?;
+    }
     archive.add("init", INIT.as_bytes());
     archive.add("steps", steps.as_bytes());
     Ok(archive)
@@ -72,6 +75,20 @@ pub fn archive(artefacts: &Artefacts, steps: &str) -> Result<Initramfs, Error> {
 pub fn write(archive: Initramfs, folder: &Path) -> Result<(), Error> {
     let path = folder.join("initramfs");
     fs::write(&path, archive.finish()).map_err(|e| Error::file("write", &path, &e))
+}
+
+/// QEMU's arguments for UEFI firmware (`RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS`), with a store of variables in
+/// `folder`.
+///
+/// # Errors
+/// [`Error::BadInput`] if it is not set up; [`Error::Failed`] if the store can't be written.
+pub fn ovmf(folder: &Path) -> Result<[String; 4], Error> {
+    let (code, vars) = (existing_path("RINGWAVE_OVMF_CODE")?, folder.join("vars.fd"));
+    fs::copy(existing_path("RINGWAVE_OVMF_VARS")?, &vars).map_err(|e| Error::file("write", &vars, &e))?;
+    let drive = |unit, more: &str, file: &Path| {
+        format!("if=pflash,unit={unit},format=raw{more},file={}", file.display())
+    };
+    Ok(["-drive".into(), drive(0, ",readonly=on", &code), "-drive".into(), drive(1, "", &vars)])
 }
 
 /// Boots the archive in `folder`, with QEMU's `devices`. The first serial line, the kernel's console, goes to

@@ -21,7 +21,9 @@ load() {
             *.xz) busybox xzcat "$folder/$module" >/tmp/module.ko ;;
             *) busybox cp "$folder/$module" /tmp/module.ko ;;
             esac
-            busybox insmod /tmp/module.ko || say "step load-${module%%.*} exit=1"
+            options=$(busybox sed -n "s/^${module%%.*} //p" /driver-options 2>/dev/null)
+            # Several words.
+            busybox insmod /tmp/module.ko $options || say "step load-${module%%.*} exit=1"
         done
     done
 }

@@ -1,10 +1,11 @@
-//! A Linux guest with the driver and the players that Debian ships, and the card as virtio-snd.
+//! A Linux guest with the driver and the players that Debian ships, and the card as virtio-snd or HD Audio.
 //!
 //! The guest's root is an initramfs: what `qemu-scripts/lib/linux-guest.sh` unpacked, `init.sh` as the first
 //! process, the steps of the run as `/steps`, and the song. What the guest says of its steps comes over a
 //! serial line, what it recorded on a disk.
 
 pub mod guest;
+pub mod guest_card;
 mod report;
 
 use std::{
@@ -29,12 +30,15 @@ use crate::{
     request::Clock,
 };
 use guest::Artefacts;
+pub use guest_card::GuestCard;
 pub use report::Report;
 
 /// The name of what the card hears.
 const HEARD: &str = "heard";
 /// Longest time from the start of the machine to its end, beside the sound's own.
 const BOOT_MAX: Duration = Duration::from_mins(4);
+/// The song in the card's format, which the microphone hears.
+const SOURCE: &str = "source.wav";
 /// For what the guest records.
 const DISK_BYTES: u64 = 256 << 20;
 /// Recorded beyond the song, so that its end is in it wherever it begins.
@@ -51,6 +55,17 @@ pub enum Job {
     Both,
 }
 
+/// What QEMU boots the kernel by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Firmware {
+    /// QEMU's own BIOS
+    #[default]
+    #[value(name = "seabios")]
+    SeaBios,
+    /// UEFI
+    Ovmf,
+}
+
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -58,6 +73,14 @@ pub struct Request {
     pub wav: PathBuf,
     /// Where what arrived is to go.
     pub out: Option<PathBuf>,
+    /// The card.
+    pub card: GuestCard,
+    /// More options for `ringwave serve`.
+    pub card_options: Vec<String>,
+    /// Parameters of the card's driver, `name=value` each.
+    pub module_options: Vec<String>,
+    /// What QEMU boots.
+    pub firmware: Firmware,
     /// The card's clock.
     pub clock: Clock,
     /// What is done.
@@ -72,14 +95,34 @@ pub struct Request {
     pub keep: bool,
 }
 
+impl Request {
+    /// `job` with this song, on this card and its default clock, and nothing else.
+    pub fn new(card: GuestCard, job: Job, wav: impl Into<PathBuf>) -> Self {
+        Self {
+            wav: wav.into(),
+            out: None,
+            card,
+            card_options: Vec::new(),
+            module_options: Vec::new(),
+            firmware: Firmware::default(),
+            clock: card.default_clock(),
+            job,
+            more_songs: Vec::new(),
+            more_steps: String::new(),
+            more_time: Duration::ZERO,
+            keep: false,
+        }
+    }
+}
+
 /// The name that alsa-utils has for a format.
 fn alsa_format(sample: SampleFormat) -> &'static str {
     match sample {
         SampleFormat::U8 => "U8",
         SampleFormat::S16 => "S16_LE",
-        // 24 bits in 4 bytes have another end of the word there, so they go in 3.
-        SampleFormat::S24 | SampleFormat::S24In32 => "S24_3LE",
-        SampleFormat::S32 => "S32_LE",
+        SampleFormat::S24 => "S24_3LE",
+        // GuestCard::guest_sample lets no S24In32 come here.
+        SampleFormat::S24In32 | SampleFormat::S32 => "S32_LE",
         SampleFormat::F32 => "FLOAT_LE",
     }
 }
@@ -92,32 +135,28 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     let artefacts = Artefacts::from_env()?;
     let input = Input::open(&request.wav)?;
     let more = request.more_songs.iter().map(|song| Input::open(song)).collect::<Result<Vec<_>, _>>()?;
-    let alsa = alsa_format(input.sound.format.sample);
-    if request.job == Job::Record && alsa == "S24_3LE" {
-        let line = "24 bits: the card's source has them in 4 bytes, which no virtio stream takes; play it, or convert it to 32";
-        return Err(Error::BadInput(line.into()));
+    let songs: Vec<&Input> = [&input].into_iter().chain(&more).collect();
+    for song in &songs {
+        request.card.check(song.sound.format, request.job, request.clock)?;
     }
-    if matches!(input.rate, 12_000 | 24_000) {
-        return Err(Error::BadInput(format!(
-            "{} Hz: Linux 6.12 has no such rate for virtio-snd",
-            input.rate
-        )));
-    }
+    let options = driver_options(request)?;
     let folder = tempfile::Builder::new().prefix("ringwave-linux-").tempdir().map_err(Error::failed)?;
     let start = Instant::now();
-    let songs: Vec<&Input> = [&input].into_iter().chain(&more).collect();
     for (number, song) in (1..).zip(&songs) {
-        write_song(song, &folder.path().join(song_name(number)))?;
+        write_song(song, request.card, &folder.path().join(song_name(number)))?;
     }
-    write_initramfs(&artefacts, folder.path(), &steps(request, &input, alsa), songs.len())?;
+    if request.job == Job::Record {
+        input.write(&folder.path().join(SOURCE))?;
+    }
+    write_initramfs(&artefacts, folder.path(), request, (&steps(request, &input), &options))?;
     let disk = File::create(folder.path().join("disk")).map_err(Error::failed)?;
     disk.set_len(DISK_BYTES).map_err(Error::failed)?;
-    let options = card_options(request, folder.path());
-    let card = Card::start(&artefacts.ringwave, folder.path(), HEARD, options)?;
-    say(&format!("Linux boots in QEMU ({}), with the card as virtio-snd", artefacts.accel));
-    let machine = boot(&artefacts, folder.path(), songs.iter().map(|song| song.file_bytes).sum())?;
+    let card =
+        Card::start(&artefacts.ringwave, folder.path(), HEARD, card_options(request, folder.path(), &songs))?;
+    say(&format!("Linux boots in QEMU ({}), with the card as {}", artefacts.accel, request.card.title()));
+    let machine = boot(&artefacts, folder.path(), request, songs.iter().map(|song| song.file_bytes).sum())?;
     let playing: Duration = songs.iter().map(|song| song.duration()).sum();
-    let ended = wait(machine, playing * 4 + request.more_time)?;
+    let ended = wait(machine, playing.mul_f64(4.0 / request.clock.speed().min(1.0)) + request.more_time)?;
     let first = card.session_wav(1);
     let (stats, _trace) = card.finish()?;
     let said = fs::read_to_string(folder.path().join("guest.log")).unwrap_or_default();
@@ -125,7 +164,8 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     report.ended &= ended;
     report.heard =
         (1..).map_while(|number| heard(folder.path(), number).transpose()).collect::<Result<_, _>>()?;
-    judge(&mut report, &input.sound, folder.path(), &said)?;
+    report.kept = kept_files(folder.path(), &said)?;
+    judge(&mut report, &input.sound, request);
     if let Some(out) = &request.out {
         let from = if request.job == Job::Record { folder.path().join("recorded.wav") } else { first };
         fs::copy(&from, out).map_err(|e| Error::file("write", out, &e))?;
@@ -138,13 +178,18 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
 }
 
 /// The options of `ringwave serve`.
-fn card_options(request: &Request, folder: &Path) -> Vec<String> {
+fn card_options(request: &Request, folder: &Path, songs: &[&Input]) -> Vec<String> {
     let mut options = Card::single_session_options(folder);
-    options.extend(["--card".into(), "virtio".into()]);
+    let formats = || songs.iter().map(|song| song.sound.format);
+    if let Some(first) = formats().next() {
+        let channels = formats().map(|format| format.channels).max();
+        options.extend(request.card.serve_options(first, channels.unwrap_or(first.channels)));
+    }
     options.extend(request.clock.arguments());
+    options.extend(request.card_options.iter().cloned());
     let source = match request.job {
         Job::Play => "null".to_owned(),
-        Job::Record => format!("wav:{}", folder.join("song.wav").display()),
+        Job::Record => format!("wav:{}", folder.join(SOURCE).display()),
         Job::Both => "loopback:0".to_owned(),
     };
     options.extend(["--source".into(), source]);
@@ -152,34 +197,54 @@ fn card_options(request: &Request, folder: &Path) -> Vec<String> {
 }
 
 /// Writes the song as the guest's player takes it.
-fn write_song(input: &Input, path: &Path) -> Result<(), Error> {
+fn write_song(input: &Input, card: GuestCard, path: &Path) -> Result<(), Error> {
     let format = input.sound.format;
-    if format.sample != SampleFormat::S24In32 {
+    let sample = card.guest_sample(format.sample);
+    if format.sample == sample {
         return input.write(path);
     }
-    // The lowest of four bytes carries nothing.
-    let packed: Vec<u8> =
-        input.sound.frames.as_chunks::<4>().0.iter().flat_map(|[_, rest @ ..]| *rest).collect();
+    let frames = if sample == SampleFormat::S24 {
+        // The lowest of four bytes carries nothing.
+        input.sound.frames.as_chunks::<4>().0.iter().flat_map(|[_, rest @ ..]| *rest).collect()
+    } else {
+        input.sound.frames.clone()
+    };
     let failed = |e| Error::file("write", path, &e);
-    let mut file =
-        WavFile::create(path, StreamFormat { sample: SampleFormat::S24, ..format }).map_err(failed)?;
-    file.add(&packed).and_then(|()| file.flush()).map_err(failed)
+    let mut file = WavFile::create(path, StreamFormat { sample, ..format }).map_err(failed)?;
+    file.add(&frames).and_then(|()| file.flush()).map_err(failed)
+}
+
+/// The parameters of the card's driver, as `insmod` takes them.
+fn driver_options(request: &Request) -> Result<String, Error> {
+    let known = |c: char| c.is_ascii_alphanumeric() || "_,.:+-".contains(c);
+    for option in &request.module_options {
+        let right = option.split_once('=').is_some_and(|(name, value)| {
+            !name.is_empty() && !value.is_empty() && option.replacen('=', "", 1).chars().all(known)
+        });
+        if !right {
+            return Err(Error::BadInput(format!(
+                "--module-option {option}: write name=value, as single_cmd=1"
+            )));
+        }
+    }
+    Ok(format!("{} {}\n", request.card.driver(), request.module_options.join(" ")))
 }
 
 /// What the guest does, as its shell reads it.
-fn steps(request: &Request, input: &Input, alsa: &str) -> String {
+fn steps(request: &Request, input: &Input) -> String {
     let format = input.sound.format;
+    let alsa = alsa_format(request.card.guest_sample(format.sample));
     let more = match request.job {
         Job::Both => u64::from(format.rate) * MORE_SECONDS,
         Job::Play | Job::Record => 0,
     };
     let samples = input.frames + more;
-    let play = "aplay -q -D hw:0,0 /song.wav";
+    let play = "aplay $times -q -D hw:0,0 /song.wav";
     let record = format!(
-        "arecord -q -D hw:0,0 -t wav -f {alsa} -c {} -r {} -s {samples} /tmp/recorded.wav",
+        "arecord $times -q -D hw:0,0 -t wav -f {alsa} -c {} -r {} -s {samples} /tmp/recorded.wav",
         format.channels, format.rate
     );
-    let mut text = String::new();
+    let mut text = format!("times='{}'\n", request.card.player_options(request.clock));
     let _ = match request.job {
         Job::Play => writeln!(text, "step play {play}"),
         Job::Record => writeln!(text, "step record {record}\nkeep recorded /tmp/recorded.wav"),
@@ -191,11 +256,17 @@ fn steps(request: &Request, input: &Input, alsa: &str) -> String {
     text + &request.more_steps
 }
 
-/// The guest's root and the songs.
-fn write_initramfs(artefacts: &Artefacts, folder: &Path, steps: &str, songs: usize) -> Result<(), Error> {
-    let mut archive = guest::archive(artefacts, steps)?;
+/// The guest's root, its steps and its driver's options, and the songs.
+fn write_initramfs(
+    artefacts: &Artefacts,
+    folder: &Path,
+    request: &Request,
+    (steps, options): (&str, &str),
+) -> Result<(), Error> {
+    let mut archive = guest::archive(artefacts, steps, request.card.has_modules_of_its_own())?;
+    archive.add("driver-options", options.as_bytes());
     archive.add_tree("", &artefacts.guest.join("root"))?;
-    for number in 1..=songs {
+    for number in 1..=request.more_songs.len() + 1 {
         let name = song_name(number);
         archive.add_file(&name, &folder.join(&name))?;
     }
@@ -208,18 +279,19 @@ fn song_name(number: usize) -> String {
 }
 
 /// Starts QEMU. The guest's memory holds the root, the songs and the recording.
-fn boot(artefacts: &Artefacts, folder: &Path, song_bytes: u64) -> Result<ChildGuard, Error> {
+fn boot(
+    artefacts: &Artefacts,
+    folder: &Path,
+    request: &Request,
+    song_bytes: u64,
+) -> Result<ChildGuard, Error> {
     let disk = folder.join("disk");
-    let devices = [
-        "-chardev".into(),
-        format!("socket,id=card,path={}", socket(folder).display()),
-        "-device".into(),
-        "vhost-user-snd-pci,chardev=card".into(),
-        "-drive".into(),
-        format!("file={},format=raw,if=none,id=disk", disk.display()),
-        "-device".into(),
-        "virtio-blk-pci,drive=disk".into(),
-    ];
+    let mut devices = request.card.qemu_arguments(&socket(folder));
+    devices.extend(["-drive".into(), format!("file={},format=raw,if=none,id=disk", disk.display())]);
+    devices.extend(["-device".into(), "virtio-blk-pci,drive=disk".into()]);
+    if request.firmware == Firmware::Ovmf {
+        devices.extend(guest::ovmf(folder)?);
+    }
     let speech = format!("file:{}", folder.join("guest.log").display());
     guest::boot(artefacts, folder, 512 + (song_bytes >> 20) * 6, &speech, &devices)
 }
@@ -240,21 +312,29 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
         let (name, code) = line.split_once(" exit=")?;
         Some((name.to_owned(), code.parse().unwrap_or(-1)))
     };
-    // A line of the kernel's measuring of its clock, which a busy host makes.
-    let about_sound = |line: &String| !line.contains("calibrate_delay_direct");
     Report {
         steps: lines().filter_map(|line| after(line, "step ")).filter_map(step).collect(),
         ended: lines().any(|line| line == "end"),
-        dmesg: lines().filter_map(|line| after(line, "dmesg ")).filter(about_sound).collect(),
+        dmesg: lines().filter_map(|line| after(line, "dmesg ")).filter(|line| !is_usual(line)).collect(),
         kernel: lines().find_map(|line| after(line, "kernel ")).unwrap_or_default(),
         played: None,
         recorded: None,
         heard: Vec::new(),
+        kept: Vec::new(),
         card,
-        waits: request.clock.waits(),
+        exact: request.card.is_exact(request.clock),
         wall: start.elapsed(),
         folder: None,
     }
+}
+
+/// Whether a line of the kernel's log is in every run: its measuring of its clock, which a busy host makes; what
+/// an HD Audio codec has, and the jacks that become input devices.
+fn is_usual(line: &str) -> bool {
+    let pins = line.split_once("snd_hda_codec_generic hdaudioC0D0: ").map(|(_, text)| text);
+    line.contains("calibrate_delay_direct")
+        || pins.is_some_and(|text| text.starts_with("autoconfig for Generic:") || text.starts_with("   "))
+        || (line.contains("] input: HDA ") && line.contains("/sound/card"))
 }
 
 /// What is in the card's file of this number, if it began one.
@@ -267,27 +347,51 @@ fn heard(folder: &Path, number: u32) -> Result<Option<Sound>, Error> {
 }
 
 /// Compares what arrived with the song.
-fn judge(report: &mut Report, song: &Sound, folder: &Path, said: &str) -> Result<(), Error> {
-    // As the guest plays it: 24 bits in 3 bytes.
-    let sample = match song.format.sample {
-        SampleFormat::S24In32 => SampleFormat::S24,
-        other => other,
-    };
+fn judge(report: &mut Report, song: &Sound, request: &Request) {
+    let sample = request.card.guest_sample(song.format.sample);
     let frame_bytes = StreamFormat { sample, ..song.format }.frame_bytes();
     let period = |direction| {
         let stream = report.card.first(direction);
         stream.map_or(1, |stream| stream.packet_frames(frame_bytes)).max(1)
     };
-    let (render, capture) = (period(Direction::Render), period(Direction::Capture));
+    // An HD Audio card knows no periods: nothing is silent within the song.
+    let (render, capture) = match request.card {
+        GuestCard::Virtio => (period(Direction::Render), period(Direction::Capture)),
+        GuestCard::Hda => (song.len().max(1), song.len().max(1)),
+    };
     if let Some(mut first) = report.heard.first().cloned() {
-        cut_last_period(&mut first, song, render);
-        let allowed = if report.waits { Allowed::Nothing } else { Allowed::Around { packet: render } };
+        match request.card {
+            GuestCard::Virtio => cut_last_period(&mut first, song, render),
+            GuestCard::Hda => cut_silence_behind(&mut first, song, !request.more_steps.is_empty()),
+        }
+        let allowed = if report.exact { Allowed::Nothing } else { Allowed::Around { packet: render } };
         report.played = Some(compare_sounds(song, &first, allowed));
     }
-    if let Some(recorded) = take_file(folder, said, "recorded")? {
+    if let Some((_, recorded)) = report.kept.iter().find(|(name, _)| name == "recorded") {
+        let mut recorded = recorded.clone();
+        if request.card == GuestCard::Hda && song.format.sample == SampleFormat::S24In32 {
+            take_24_of_32(&mut recorded);
+        }
         report.recorded = Some(compare_sounds(song, &recorded, Allowed::Around { packet: capture }));
     }
-    Ok(())
+}
+
+/// An HD Audio card plays on until the driver stops it: the kernel has silenced what lies behind the song.
+/// `more`: other sounds follow, which are not judged.
+fn cut_silence_behind(heard: &mut Sound, song: &Sound, more: bool) {
+    let end = song.frames.len();
+    let silent = heard.frames.get(end..).is_some_and(|rest| song.format.sample.is_silence(rest));
+    if heard.format == song.format && (more || silent) {
+        heard.frames.truncate(end);
+    }
+}
+
+/// What ALSA calls 32 bits, if the lowest byte carries nothing.
+pub fn take_24_of_32(recorded: &mut Sound) {
+    let empty = recorded.frames.as_chunks::<4>().0.iter().all(|[low, ..]| *low == 0);
+    if recorded.format.sample == SampleFormat::S32 && empty {
+        recorded.format.sample = SampleFormat::S24In32;
+    }
 }
 
 /// `aplay` fills the last period with silence, and what was played after the song is not judged.
@@ -303,22 +407,75 @@ fn cut_last_period(heard: &mut Sound, song: &Sound, period: u64) {
     }
 }
 
-/// A file that the guest has put on its disk, kept beside it as a WAV file.
-fn take_file(folder: &Path, said: &str, name: &str) -> Result<Option<Sound>, Error> {
-    let Some(line) = said.lines().find_map(|line| line.strip_prefix("file ")?.strip_prefix(name)) else {
-        return Ok(None);
-    };
+/// The WAV files that the guest has put on its disk, each also beside it.
+fn kept_files(folder: &Path, said: &str) -> Result<Vec<(String, Sound)>, Error> {
+    let disk = folder.join("disk");
+    let all = fs::read(&disk).map_err(|e| Error::file("read", &disk, &e))?;
+    let lines = said.lines().filter_map(|line| line.strip_prefix("file "));
+    lines.map(|line| kept_file(folder, &all, line)).collect()
+}
+
+/// The file of a line: its name, its place and its length.
+fn kept_file(folder: &Path, disk: &[u8], line: &str) -> Result<(String, Sound), Error> {
     let number = |key: &str| {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
         word.and_then(|word| word.parse::<usize>().ok()).unwrap_or(0)
     };
+    let name = line.split_whitespace().next().unwrap_or_default().to_owned();
     let (offset, bytes) = (number("offset"), number("bytes"));
-    let disk = folder.join("disk");
-    let all = fs::read(&disk).map_err(|e| Error::file("read", &disk, &e))?;
-    let end = offset.saturating_add(bytes);
-    let file =
-        all.get(offset..end).ok_or_else(|| Error::failed("the guest's recording is not on its disk"))?;
+    let file = disk.get(offset..offset.saturating_add(bytes));
+    let file = file.ok_or_else(|| Error::failed("the guest's recording is not on its disk"))?;
     let path = folder.join(format!("{name}.wav"));
     fs::write(&path, file).map_err(|e| Error::file("write", &path, &e))?;
-    wav::read(&path).map(Some).map_err(|e| Error::Failed(format!("the guest's recording: {e}")))
+    match wav::read(&path) {
+        Ok(sound) => Ok((name, sound)),
+        Err(e) => Err(Error::Failed(format!("the guest's recording {name}: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_hda_codec_what_it_has_is_usual_and_what_fails_is_not() {
+        let usual = "\
+[    6.456425] snd_hda_codec_generic hdaudioC0D0: autoconfig for Generic: line_outs=1 (0x3/0x0/0x0/0x0/0x0) type:line
+[    6.456712] snd_hda_codec_generic hdaudioC0D0:      Mic=0x5
+[    6.981076] input: HDA Intel Mic as /devices/pci0000:00/0000:00:02.0/sound/card0/input2";
+        let faults = "\
+[    6.9] snd_hda_codec_generic hdaudioC0D0: Unable to sync register 0x2f0d00. -5
+[    7.0] snd_hda_intel 0000:00:02.0: Invalid position buffer, using LPIB read method instead.
+[    7.1] snd_hda_intel 0000:00:02.0: IRQ timing workaround is activated for card #0. Suggest a bigger bdl_pos_adj.
+[    7.2] snd_hda_intel 0000:00:02.0: spurious response 0x0:0x0, rp = 5, wp = 6";
+        assert!(usual.lines().all(is_usual) && !faults.lines().any(is_usual));
+    }
+
+    #[test]
+    fn parameters_of_the_driver_are_words_and_nothing_of_the_shell() {
+        let options = |options: &[&str]| {
+            let mut request = Request::new(GuestCard::Hda, Job::Play, "song.wav");
+            request.module_options = options.iter().map(|option| (*option).to_owned()).collect();
+            driver_options(&request)
+        };
+        let two = options(&["single_cmd=1", "position_fix=1,2"]).expect("two");
+        assert_eq!(two, "snd-hda-intel single_cmd=1 position_fix=1,2\n");
+        for wrong in ["single_cmd", "=1", "a=", "a=b c", "a=$(b)", "a=b=c", "a=1\nb"] {
+            assert!(matches!(options(&[wrong]), Err(Error::BadInput(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn silence_behind_the_song_is_cut_and_nothing_else() {
+        let format = StreamFormat { sample: SampleFormat::S16, channels: 1, rate: 8_000 };
+        let sound = |frames: &[u8]| Sound { format, frames: frames.to_vec() };
+        let cut = |heard: &[u8], more| {
+            let mut heard = sound(heard);
+            cut_silence_behind(&mut heard, &sound(&[1, 2, 3, 4]), more);
+            heard.frames.len()
+        };
+        assert_eq!(cut(&[1, 2, 3, 4, 0, 0], false), 4);
+        assert_eq!((cut(&[1, 2, 3, 4, 0, 5], false), cut(&[1, 2, 3, 4, 0, 5], true)), (6, 4));
+        assert_eq!(cut(&[1, 2], false), 2, "what is missing stays missing");
+    }
 }

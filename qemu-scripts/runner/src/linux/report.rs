@@ -22,10 +22,12 @@ pub struct Report {
     pub recorded: Option<Comparison>,
     /// All that the card played: a sound whenever the format changed.
     pub heard: Vec<Sound>,
+    /// What the guest recorded and kept, by its name.
+    pub kept: Vec<(String, Sound)>,
     /// The card's statistics.
     pub card: SessionReport,
-    /// Whether the card waited.
-    pub waits: bool,
+    /// Whether nothing may be missing or silent: where the card waits, and with HD Audio.
+    pub exact: bool,
     /// From the start of the card to the verdict.
     pub wall: Duration,
     /// The run's folder, if it was kept.
@@ -35,7 +37,7 @@ pub struct Report {
 impl Report {
     /// Every step succeeded, nothing in the kernel's log, and what arrived is right.
     pub fn passed(&self) -> bool {
-        let right = |it: &Comparison| if self.waits { it.bit_exact() } else { it.accounted_for() };
+        let right = |it: &Comparison| if self.exact { it.bit_exact() } else { it.accounted_for() };
         let played = self.played.as_ref().is_none_or(right);
         // A recording begins before the song or in the midst of silence.
         let recorded = self.recorded.as_ref().is_none_or(Comparison::accounted_for);

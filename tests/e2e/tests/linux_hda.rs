@@ -1,0 +1,203 @@
+//! A Linux guest plays and records with `snd_hda_intel`, through the HD Audio card. `qemu-scripts/test` runs these
+//! (`cargo test -- --ignored`): they need what `qemu-scripts/setup --linux-guest` sets up.
+//!
+//! The clock goes at a quarter of the speed: this card cannot wait, and what a guest rewrites too late is played as
+//! it lies.
+
+use ringwave_audio::{
+    SampleFormat, StreamFormat,
+    compare::Comparison,
+    wav::{self, Sound},
+};
+use ringwave_e2e::linux_guest::{Run, SLEEPS, assert_done, plays_each, runs, songs, times};
+use ringwave_runner::linux::{Firmware, GuestCard, Job, Request, guest_card::HDA_RATES, run, take_24_of_32};
+
+const CARD: GuestCard = GuestCard::Hda;
+const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+
+/// Functions for steps.
+const DRIVER: &str = "
+again() { aplay $times -q -D hw:0,0 /song.wav; }
+# Loads the driver anew, with these parameters.
+reload() {
+    busybox rmmod snd_hda_intel && echo \"snd-hda-intel $*\" >/driver-options && load snd-hda-intel && wait_for_card
+}
+# What the driver says of a parameter, and by what it is interrupted.
+parameter() { busybox grep -q \"$2\" /sys/module/snd_hda_intel/parameters/$1; }
+interrupts_by() { busybox grep snd_hda_intel /proc/interrupts | busybox grep -q $1; }
+";
+
+fn and_then(steps: &str) -> impl FnOnce(&mut Request) {
+    move |request| request.more_steps = format!("{SLEEPS}{DRIVER}{steps}")
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn linux_plays_and_records_at_once_and_plays_with_every_way_to_drive_the_card() {
+    let steps = "
+step msi interrupts_by PCI-MSI
+step reload reload
+step after-reload again
+step load-single-cmd reload single_cmd=1
+step single-cmd parameter single_cmd '^[1Y]'
+step after-single-cmd again
+step load-lpib reload position_fix=1
+step lpib parameter position_fix '^1,'
+step after-lpib again
+step load-position-buffer reload position_fix=2 enable_msi=0
+step position-buffer parameter position_fix '^2,'
+step line interrupts_by IO-APIC
+step after-line again
+killed() { aplay $times -q -D hw:0,0 /song.wav & busybox sleep 1; kill -9 $!; wait $!; again; }
+step killed killed
+";
+    let Run { report, song } = runs((CARD, Job::Both), STEREO, 24_000, and_then(steps));
+    assert!(report.passed(), "{report}");
+    assert!(report.recorded.as_ref().is_some_and(Comparison::bit_exact), "{report}");
+    // Both at once, after each of four loads, and after a player that was killed.
+    assert_eq!(times(&report.heard[0].frames, &song), 6, "each whole");
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn under_ovmf_linux_plays_odd_formats_bit_exact_asks_all_of_alsa_info_sleeps_and_plays_again() {
+    let odd = [
+        STEREO,
+        StreamFormat { sample: SampleFormat::S32, channels: 8, rate: 192_000 },
+        StreamFormat { sample: SampleFormat::S16, channels: 6, rate: 44_100 },
+        StreamFormat { sample: SampleFormat::S32, channels: 2, rate: 8_000 },
+        StreamFormat { sample: SampleFormat::S16, channels: 4, rate: 11_025 },
+    ];
+    let steps = "
+step alsa-info info 'Codec: Generic' 8086:293e
+step mem sleeps mem
+step after-mem again
+";
+    let report = plays_each(CARD, &odd, |request| {
+        request.firmware = Firmware::Ovmf;
+        and_then(steps)(request);
+    });
+    assert_eq!(report.heard.last().expect("it was heard").format, STEREO);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn linux_records_24_bits_bit_exact() {
+    let format = StreamFormat { sample: SampleFormat::S24, channels: 2, rate: 96_000 };
+    let Run { report, .. } = runs((CARD, Job::Record), format, 48_000, |_| ());
+    assert!(report.passed(), "{report}");
+    assert!(report.recorded.as_ref().is_some_and(Comparison::bit_exact), "{report}");
+}
+
+/// 32 bits beside 16 in one boot; 24 in another, for they are offered without 32.
+const SAMPLES: [&[SampleFormat]; 2] = [&[SampleFormat::S16, SampleFormat::S32], &[SampleFormat::S24]];
+
+fn every_format(samples: &[SampleFormat], channels: &[u32]) -> Vec<StreamFormat> {
+    let rates = HDA_RATES.into_iter();
+    rates
+        .flat_map(|rate| channels.iter().map(move |channels| (rate, *channels)))
+        .flat_map(|(rate, channels)| {
+            samples.iter().map(move |sample| StreamFormat { sample: *sample, channels, rate })
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_every_format_rate_and_channel_count_of_the_codec_is_played_bit_exact() {
+    for samples in SAMPLES {
+        plays_each(CARD, &every_format(samples, &[2, 4, 6, 8]), |_| ());
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_every_format_and_rate_of_the_codec_is_recorded_bit_exact() {
+    for samples in SAMPLES {
+        records_each(&every_format(samples, &[2]));
+    }
+}
+
+/// One boot in which the guest hears itself in each of these formats.
+fn records_each(formats: &[StreamFormat]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let songs = songs(folder.path(), formats);
+    let mut request = Request::new(CARD, Job::Play, songs[0].clone());
+    request.more_songs = songs[1..].to_vec();
+    // What is played goes to the microphone.
+    request.card_options = ["--source", "loopback:0"].map(String::from).into();
+    request.more_time = std::time::Duration::from_mins(10);
+    request.more_steps = formats.iter().zip(1..).map(recording_step).collect();
+    let report = run(&request, |_| ()).expect("a verdict");
+    print!("{report}");
+    assert_done(&report);
+    assert_eq!(report.kept.len(), songs.len(), "a recording of each");
+    for (song, (name, recorded)) in songs.iter().zip(&report.kept) {
+        let (song, mut recorded) = (wav::read(song).expect("the song"), recorded.clone());
+        if song.format.sample == SampleFormat::S24In32 {
+            take_24_of_32(&mut recorded);
+        }
+        assert_eq!(recorded.format, song.format, "{name}");
+        assert!(is_in(&recorded, &song), "{name}, {:?}: not as it was sent", song.format);
+    }
+}
+
+/// Records three quarters of a second while a quarter is played.
+fn recording_step((format, number): (&StreamFormat, usize)) -> String {
+    let StreamFormat { sample, channels, rate } = format;
+    let alsa = if *sample == SampleFormat::S16 { "S16_LE" } else { "S32_LE" };
+    let song = if number == 1 { "song".into() } else { format!("song-{number}") };
+    format!(
+        "both() {{ arecord $times -q -D hw:0,0 -t wav -f {alsa} -c {channels} -r {rate} -s {} /tmp/r.wav & busybox sleep 0.3; aplay $times -q -D hw:0,0 /{song}.wav && wait $!; }}
+step record-{number} both
+keep recorded-{number} /tmp/r.wav
+",
+        rate / 4 * 3
+    )
+}
+
+/// Whether the song is in the recording, with silence before and after.
+fn is_in(recorded: &Sound, song: &Sound) -> bool {
+    let sample = song.format.sample;
+    let frame = song.format.frame_bytes() as usize;
+    let Some(begin) = recorded.frames.chunks(frame).position(|frame| !sample.is_silence(frame)) else {
+        return false;
+    };
+    let rest = recorded.frames[begin * frame..].strip_prefix(song.frames.as_slice());
+    rest.is_some_and(|rest| sample.is_silence(rest))
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_a_hundred_times_opened_and_ten_times_loaded_sleeps_wakes_pauses_and_plays() {
+    let steps = "
+# A hundredth of a second.
+busybox dd if=/song.wav of=/tmp/short.wav bs=1964 count=1 2>/dev/null
+opened() { for n in $(busybox seq 100); do aplay $times -q -D hw:0,0 /tmp/short.wav 2>/dev/null || return 1; done; }
+step opened opened
+step after-opened again
+loaded() { for n in $(busybox seq 10); do reload || return 1; done; }
+step loaded loaded
+step after-loaded again
+step pause paused
+# Sleeps in the midst of a song: what was queued is lost, as with any card, and the player comes to its end.
+asleep() { aplay $times -q -D hw:0,0 /song.wav & busybox sleep 1; sleeps $1; wait $!; }
+for turn in 1 2; do
+    step alsa-info-$turn info 'Codec: Generic' 8086:293e
+    for state in freeze mem; do
+        step $state-$turn sleeps $state
+        step after-$state-$turn again
+        step playing-$state-$turn asleep $state
+        step after-playing-$state-$turn again
+    done
+done
+for period in 5000 10000 20000; do
+    short() { aplay -q -D hw:0,0 --period-time=$period --buffer-time=$((period * 8)) /song.wav; }
+    step period-$period short
+done
+";
+    let Run { report, song } = runs((CARD, Job::Both), STEREO, 48_000, and_then(steps));
+    assert!(report.passed(), "{report}");
+    // Both at once, after a hundred, after ten loads, with a pause, four after sleep in each of two turns, three periods.
+    assert!(times(&report.heard[0].frames, &song) >= 4 + 2 * 4 + 3, "each whole");
+}
