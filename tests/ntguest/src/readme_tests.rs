@@ -195,9 +195,13 @@ fn selftests() -> (BTreeSet<String>, BTreeMap<String, String>) {
     let one_boot = ["rules_one_boot.rs", "memory_rules.rs", "left_behind_rules.rs"].into_iter();
     let one_boot = one_boot.flat_map(names).map(|rule| (rule.clone(), rule));
     let text = read(&root().join("portcls/selftest/cases.rs"));
-    let quoted: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
-    let cases = quoted.windows(2).filter(|pair| pair[0].starts_with("pc-"));
-    (kernel, cases.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).chain(one_boot).collect())
+    let lines = text.lines().filter(|line| line.starts_with("    (\"pc-"));
+    let cases = lines.map(|line| {
+        let words: Vec<&str> = line.split('"').skip(1).step_by(2).take(2).collect();
+        let [case, rule] = words[..] else { panic!("a case and its rule are one line: {line}") };
+        (case.to_owned(), rule.to_owned())
+    });
+    (kernel, cases.chain(one_boot).collect())
 }
 
 #[test]

@@ -108,7 +108,7 @@ mod poller;
 #[cfg(target_os = "uefi")]
 mod process_end;
 #[cfg(target_os = "uefi")]
-mod property_protocol;
+pub mod property_protocol;
 #[cfg(target_os = "uefi")]
 mod proposals;
 #[cfg(target_os = "uefi")]

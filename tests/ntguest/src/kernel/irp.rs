@@ -12,6 +12,7 @@ use core::ptr::null_mut;
 use super::layout::{DispatcherHeader, DriverObject};
 use super::sync::IrqLock;
 use super::{bus, call, caller, exports, fatal, inject, irql, pool, thread, violation, wait};
+use crate::portcls::device;
 use crate::portcls::layout::{DeviceObject, IoStackLocation, Irp};
 use crate::portcls::status::Status;
 
@@ -333,6 +334,12 @@ pub fn complete_with(irp: *mut Irp, status: Status) -> i32 {
 
 /// IofCompleteRequest(irp, boost)
 pub extern "win64" fn complete(irp: *mut Irp, _boost: i8) {
+    // One of the PnP manager that the driver does not hand to PortCls.
+    if device::in_flight(irp) {
+        check_not_pending(irp);
+        device::complete_irp(irp, Status(unsafe_status(irp)));
+        return;
+    }
     let Some(live) = with("IofCompleteRequest", irp, |live| *live) else { return };
     if !live.sent {
         violation(
@@ -341,9 +348,7 @@ pub extern "win64" fn complete(irp: *mut Irp, _boost: i8) {
         );
         return;
     }
-    if unsafe_status(irp) == Status::PENDING.0 {
-        violation("irp-status", format_args!("IofCompleteRequest with PENDING, {}", caller()));
-    }
+    check_not_pending(irp);
     // SAFETY: a live IRP and its locations; a routine that asks for more processing may free it, and then it
     // is not touched again.
     unsafe {
@@ -375,6 +380,12 @@ pub extern "win64" fn complete(irp: *mut Irp, _boost: i8) {
         }
     }
     finish(irp, live);
+}
+
+fn check_not_pending(irp: *mut Irp) {
+    if unsafe_status(irp) == Status::PENDING.0 {
+        violation("irp-status", format_args!("IofCompleteRequest with PENDING, {}", caller()));
+    }
 }
 
 /// No completion routine has kept the IRP: the I/O manager's turn.

@@ -1,14 +1,15 @@
 //! What must be gone when the driver is: everything is left behind in one boot
-//! (`selftest=left-behind-rules`), and found at its end.
+//! (`selftest=left-behind-rules`, two processors), and found at its end.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::rules::{Case, buffer};
 use super::service_rules::{close, create_thread, open_parameters};
-use super::{MS, allocate, connect, map_card, service};
+use super::{MS, allocate, connect, map_card, raise, service, services};
 use crate::kernel::layout::{KDpc, KTimer};
-use crate::kernel::pages;
+use crate::kernel::{irql, pages, processor};
 
 /// The rules, and how they are broken.
 pub const CASES: &[Case] = &[
@@ -58,8 +59,47 @@ pub const CASES: &[Case] = &[
         }
         close(create_thread(forever as *const () as usize));
     }),
+    ("bus-interface-leak", || {
+        services::query_bus_interface(64, &mut [0; 8]);
+    }),
     ("etw-leak", || {
         let mut handle = 0u64;
         service!("EtwRegister" as fn(usize, usize, usize, *mut u64) -> i32)(0, 0, 0, &raw mut handle);
     }),
+    // Last, for it takes a processor away.
+    ("dpc-leak", || {
+        let busy = keep_a_processor_busy();
+        let dpc = alloc::boxed::Box::leak(alloc::boxed::Box::<KDpc>::new_uninit()).as_mut_ptr();
+        service!("KeInitializeDpc" as fn(*mut KDpc, usize, *mut c_void))(
+            dpc,
+            nothing as *const () as usize,
+            null_mut(),
+        );
+        service!("KeSetTargetProcessorDpc" as fn(*mut KDpc, i8))(dpc, busy as i8);
+        service!("KeInsertQueueDpc" as fn(*mut KDpc, *mut c_void, *mut c_void) -> u8)(
+            dpc,
+            null_mut(),
+            null_mut(),
+        );
+    }),
 ];
+
+unsafe extern "win64" fn nothing(_: *mut KDpc, _: *mut c_void, _: *mut c_void, _: *mut c_void) {}
+
+/// A processor whose thread stays at DISPATCH_LEVEL, so that no DPC of its queue begins, until the run ends.
+/// Needs two.
+fn keep_a_processor_busy() -> usize {
+    static BUSY: AtomicUsize = AtomicUsize::new(usize::MAX);
+    unsafe extern "win64" fn spin(_: *mut c_void) {
+        raise(irql::DISPATCH);
+        BUSY.store(processor::current(), Relaxed);
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+    close(create_thread(spin as *const () as usize));
+    while BUSY.load(Relaxed) == usize::MAX {
+        core::hint::spin_loop();
+    }
+    BUSY.load(Relaxed)
+}

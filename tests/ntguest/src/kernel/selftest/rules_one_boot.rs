@@ -9,9 +9,9 @@ use core::ptr::{null, null_mut};
 
 use super::rules::Case;
 use super::service_rules::{self, build, close, open_parameters};
-use super::{MS, TAG, disconnect, lower, raise, service};
+use super::{MS, TAG, connect, disconnect, lower, raise, service, service_routine, services};
 use crate::kernel::layout::{DriverObject, KDpc, KEvent, ListEntry, UnicodeString};
-use crate::kernel::{call, image, irql, thread};
+use crate::kernel::{call, image, interrupt, irql, thread};
 use crate::portcls::adapter;
 use crate::portcls::layout::DeviceObject;
 
@@ -34,10 +34,15 @@ fn forwarding_device() -> *mut c_void {
     unsafe extern "win64" fn forward(_: *mut c_void, irp: *mut c_void) -> i32 {
         service!("IofCallDriver" as fn(*mut c_void, *mut c_void) -> i32)(adapter::pdo().cast(), irp)
     }
+    device_of(forward)
+}
+
+/// A device of a driver with this routine for PnP.
+fn device_of(dispatch: unsafe extern "win64" fn(*mut c_void, *mut c_void) -> i32) -> *mut c_void {
     // SAFETY: numbers, pointers and optional functions, for which zero is a value.
     let (mut driver, mut device) =
         unsafe { (Box::new(zeroed::<DriverObject>()), Box::new(zeroed::<DeviceObject>())) };
-    driver.major_function[0x1b] = Some(forward);
+    driver.major_function[0x1b] = Some(dispatch);
     device.driver_object = Box::into_raw(driver).cast();
     device.stack_size = 2;
     Box::into_raw(device).cast()
@@ -146,6 +151,37 @@ pub const CASES: &[Case] = &[
     ("irp-stack", || {
         service!("IoAllocateIrp" as fn(i8, u8) -> *mut u8)(0, 0);
     }),
+    ("irp-in-use", || {
+        // The I/O manager frees it when it is completed.
+        let irp = build();
+        service!("IoFreeIrp" as fn(*mut u8))(irp);
+    }),
+    ("irp-status", || {
+        unsafe extern "win64" fn pend(_: *mut c_void, irp: *mut c_void) -> i32 {
+            // SAFETY: the IRP that is sent below.
+            unsafe { irp.byte_add(0x30).cast::<u32>().write(0x103) };
+            service!("IofCompleteRequest" as fn(*mut c_void, i8))(irp, 0);
+            0x103
+        }
+        let device = device_of(pend);
+        let irp = service_rules::build_for(device);
+        // SAFETY: a new IRP: its status is at 0x30.
+        unsafe { irp.add(0x30).cast::<u32>().write(0xc000_00bb) };
+        service!("IofCallDriver" as fn(*mut c_void, *mut u8) -> i32)(device, irp);
+    }),
+    ("bus-interface", || {
+        services::query_bus_interface(8, &mut [0; 8]);
+    }),
+    ("device-interface", || {
+        // A reference string with a separator.
+        let (class, name) = ([0u32; 4], image::unicode("Wave\\Out"));
+        let mut link = UnicodeString { length: 0, maximum_length: 0, buffer: null_mut() };
+        let register = service!(
+            "IoRegisterDeviceInterface"
+                as fn(*mut DeviceObject, *const u32, *const UnicodeString, *mut UnicodeString) -> i32
+        );
+        register(adapter::pdo(), class.as_ptr(), &raw const name, &raw mut link);
+    }),
     ("irp-completed-twice", || {
         let irp = service!("IoAllocateIrp" as fn(i8, u8) -> *mut u8)(1, 0);
         // It was never sent.
@@ -168,6 +204,21 @@ pub const CASES: &[Case] = &[
     ("interrupt-parameters", || {
         let mut parameters = [0usize; 10];
         service!("IoConnectInterruptEx" as fn(*mut usize) -> i32)(parameters.as_mut_ptr());
+    }),
+    ("interrupt-pdo", || {
+        // Another device than the one that the PnP manager has said is the card's.
+        interrupt::expect_pdo(0, adapter::pdo().cast());
+        connect(&mut null_mut());
+        interrupt::expect_pdo(0, null_mut());
+    }),
+    ("interrupt-irql", || {
+        // SynchronizeIrql is the byte behind the spin lock.
+        let mut context = null_mut::<c_void>();
+        let routine = service_routine as *const () as usize;
+        let mut parameters =
+            [3, 0x1000, (&raw mut context) as usize, routine, 0, 0, usize::from(irql::APC), 0, 0, 0];
+        service!("IoConnectInterruptEx" as fn(*mut usize) -> i32)(parameters.as_mut_ptr());
+        disconnect(context);
     }),
     ("interrupt-not-connected", || disconnect(0x1000 as *mut c_void)),
     ("handle-unknown", || {

@@ -4,7 +4,6 @@
 
 use core::arch::asm;
 use core::ffi::c_void;
-use core::mem::MaybeUninit;
 use core::ptr::{null, null_mut};
 
 use super::{MS, TAG, free, service};
@@ -229,6 +228,24 @@ fn bus_interface() {
 
 /// Reads the card's configuration space by GetBusData of BUS_INTERFACE_STANDARD, which is asked for and given back.
 pub fn read_configuration(offset: u32, buffer: &mut [u8]) -> u32 {
+    let mut interface = [0usize; 8];
+    let status = query_bus_interface(64, &mut interface);
+    assert!(status == 0, "{status:#x}");
+    type GetBusData = extern "win64" fn(usize, u32, *mut u8, u32, u32) -> u32;
+    // SAFETY: filled by the bus: context at word 1, dereference 3, GetBusData 7.
+    let (read, release) = unsafe {
+        (
+            core::mem::transmute::<usize, GetBusData>(interface[7]),
+            core::mem::transmute::<usize, extern "win64" fn(usize)>(interface[3]),
+        )
+    };
+    let read = read(interface[1], 0, buffer.as_mut_ptr(), offset, buffer.len() as u32);
+    release(interface[1]);
+    read
+}
+
+/// Asks the top of the card's stack for BUS_INTERFACE_STANDARD of so many bytes; the status.
+pub fn query_bus_interface(bytes: u16, interface: &mut [usize; 8]) -> i32 {
     let pdo = adapter::pdo();
     let top = service!("IoGetAttachedDeviceReference" as fn(*mut c_void) -> *mut c_void)(pdo.cast());
     let done = Event::new(EventKind::Notification, false);
@@ -240,7 +257,6 @@ pub fn read_configuration(offset: u32, buffer: &mut [u8]) -> u32 {
     let irp = build(0x1b, top, null_mut(), 0, null(), done.as_ptr(), status_block.as_mut_ptr());
     // GUID_BUS_INTERFACE_STANDARD; its Data4 is BE AF 08 00 2B E2 09 2F.
     let kind: [u32; 4] = [0x496B_8280, 0x11D0_6F25, 0x0008_AFBE, 0x2F09_E22B];
-    let mut interface = MaybeUninit::<[usize; 8]>::zeroed();
     // SAFETY: an IRP with one location: status at 0x30, the current location's pointer at 0xb8, the next one
     // below it.
     unsafe {
@@ -248,26 +264,14 @@ pub fn read_configuration(offset: u32, buffer: &mut [u8]) -> u32 {
         let next = irp.add(0xb8).cast::<*mut u8>().read().sub(0x48);
         next.add(1).write(8);
         next.add(8).cast::<*const u32>().write(kind.as_ptr());
-        next.add(16).cast::<u16>().write(64);
+        next.add(16).cast::<u16>().write(bytes);
         next.add(18).cast::<u16>().write(1);
-        next.add(24).cast::<*mut c_void>().write(interface.as_mut_ptr().cast());
+        next.add(24).cast::<*mut usize>().write(interface.as_mut_ptr());
     }
     let status = service!("IofCallDriver" as fn(*mut c_void, *mut u8) -> i32)(top, irp);
-    assert!(status == 0 && status_block[0] as i32 == 0 && event::wait(&done, 100), "{status:#x}");
-    // SAFETY: filled by the bus: context at word 1, dereference 3, GetBusData 7.
-    let interface = unsafe { interface.assume_init() };
-    type GetBusData = extern "win64" fn(usize, u32, *mut u8, u32, u32) -> u32;
-    // SAFETY: see above.
-    let (read, release) = unsafe {
-        (
-            core::mem::transmute::<usize, GetBusData>(interface[7]),
-            core::mem::transmute::<usize, extern "win64" fn(usize)>(interface[3]),
-        )
-    };
-    let read = read(interface[1], 0, buffer.as_mut_ptr(), offset, buffer.len() as u32);
-    release(interface[1]);
+    assert!(status_block[0] as i32 == status && event::wait(&done, 100), "{status:#x}");
     service!("ObfDereferenceObject" as fn(*mut c_void) -> isize)(top);
-    read
+    status
 }
 
 fn threads() {

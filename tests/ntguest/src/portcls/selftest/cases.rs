@@ -7,17 +7,19 @@
 
 use super::driver::{ASK_FOR_POWER, Fake};
 use super::good::{self, descriptor, new_port, query, release};
-use super::{export, slot};
-use crate::kernel::layout::Mdl;
-use crate::kernel::{irql, pci, thread};
+use super::{export, pnp_cases, slot};
+use crate::client::property_protocol;
+use crate::kernel::layout::{Mdl, UnicodeString};
+use crate::kernel::{image, irql, pci, thread};
 use crate::portcls::guid::{
     Guid, IID_DRM_PORT2, IID_NOBODY, IID_PORT_CLS_ETW_HELPER, IID_PORT_CLS_PNP, IID_PORT_CLS_POWER,
-    IID_PORT_CLS_RUNTIME_POWER,
+    IID_PORT_CLS_RUNTIME_POWER, IID_UNREGISTER_SUBDEVICE,
 };
 use crate::portcls::layout::DeviceObject;
 use crate::portcls::status::Status;
 use crate::portcls::vtable::This;
 use crate::portcls::{adapter, port_stream, power, resources, set_state};
+use alloc::boxed::Box;
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
@@ -152,6 +154,9 @@ pub const CASES: &[Case] = &[
         let (mut out, class) = (ptr::null_mut(), IID_NOBODY);
         export!("PcNewPort" as fn(*mut This, *const Guid) -> i32)(&raw mut out, &raw const class);
     }),
+    ("pc-null-argument", "null-argument", || {
+        export!("PcNewPort" as fn(*mut This, *const Guid) -> i32)(ptr::null_mut(), ptr::null());
+    }),
     ("pc-device-object", "device-object", || {
         export!("PcUnregisterAdapterPowerManagement" as fn(Fdo) -> i32)(adapter::pdo());
     }),
@@ -232,7 +237,82 @@ pub const CASES: &[Case] = &[
         release(sync);
         list.release();
     }),
+    // Ports and their miniports.
+    ("pc-init-twice", "port-init-twice", || {
+        let (port, _) = good::registered_port();
+        good::init(port.this(), Fake::miniport().this());
+    }),
+    ("pc-register-early", "port-not-initialised", || {
+        let port = new_port();
+        good::register(good::NAME.as_ptr(), port);
+        release(port);
+    }),
+    ("pc-miniport-interface", "miniport-interface", || init_alone(Fake::other().this())),
+    ("pc-device-description", "device-description", || {
+        let (port, miniport) = (new_port(), Fake::undescribed());
+        good::init(port, miniport.this());
+        good::register(good::NAME.as_ptr(), port);
+        miniport.release();
+        release(port);
+    }),
+    ("pc-qi-not-null", "qi-not-null", || {
+        export!("PcRegisterAdapterPowerManagement" as fn(This, Fdo) -> i32)(Fake::rude().this(), fdo());
+    }),
+    ("pc-page-index", "page-index", || page_of(|mdl, result| (result, mdl))),
+    ("pc-page-address-abi", "page-address-abi", || page_of(|mdl, _| (mdl.cast(), mdl))),
+    ("pc-property-verb", "property-verb", || {
+        let (port, _) = good::registered_port();
+        property_protocol::refuse_verbs(&good::property(port));
+    }),
+    // Subdevices.
+    ("pc-name-null", "subdevice-name", || {
+        let port = new_port();
+        good::register(ptr::null(), port);
+        release(port);
+    }),
+    ("pc-name-gone", "subdevice-name", || {
+        let (port, name) = (new_port(), Box::leak(Box::new(good::NAME)));
+        init(port);
+        good::register(name.as_ptr(), port);
+        name[0] = u16::from(b'S');
+        unregister(port);
+        release(port);
+    }),
+    ("pc-subdevice-unknown", "subdevice-unknown", || {
+        let port = new_port();
+        unregister(port);
+        release(port);
+    }),
+    ("pc-subdevice-connected", "subdevice-connected", || {
+        let (port, _) = good::registered_port();
+        let filter = image::unicode("other");
+        export!(
+            "PcRegisterPhysicalConnectionToExternal" as fn(Fdo, This, u32, *const UnicodeString, u32) -> i32
+        )(fdo(), port.this(), 1, &raw const filter, 0);
+        unregister(port.this());
+    }),
+    // What the PnP manager finds wrong.
+    ("pc-initialize-other", "pc-initialize", pnp_cases::initialise_other),
+    ("pc-no-add-device", "no-add-device", pnp_cases::no_add_device),
+    ("pc-add-device-refused", "add-device", pnp_cases::refused_device),
+    ("pc-add-device-twice", "pc-add-device", pnp_cases::add_twice),
+    ("pc-no-dispatch", "no-dispatch", pnp_cases::no_dispatch),
+    ("pc-start-pending", "start-pending", pnp_cases::start_pending),
+    ("pc-stop-refused", "stop-failed", pnp_cases::stop_refused),
+    ("pc-remove-refused", "remove-failed", pnp_cases::remove_refused),
+    ("pc-surprise-refused", "remove-failed", pnp_cases::surprise_refused),
+    ("pc-cancel-refused", "cancel-failed", pnp_cases::cancel_refused),
+    ("pc-irp-forgotten", "irp-balance", pnp_cases::forgotten_irp),
+    ("pc-irp-other-status", "irp-status", pnp_cases::other_status),
+    ("pc-no-unload", "no-unload", pnp_cases::no_unload),
+    ("pc-unload-lost", "portcls-unload", pnp_cases::unload_lost),
     // Last, for what is left is found again after each case that follows.
+    ("pc-name-taken", "subdevice-name", || {
+        good::registered_port();
+        let second = new_port();
+        init(second);
+        good::register(good::NAME.as_ptr(), second);
+    }),
     ("pc-object-leak", "object-leak", || {
         new_port();
     }),
@@ -250,6 +330,36 @@ pub const CASES: &[Case] = &[
 
 fn fdo() -> Fdo {
     adapter::add_selftest_device()
+}
+
+/// Init of a new port, which goes again.
+fn init_alone(miniport: This) {
+    let port = new_port();
+    good::init(port, miniport);
+    release(port);
+}
+
+fn init(port: This) {
+    let miniport = Fake::miniport();
+    good::init(port, miniport.this());
+    miniport.release();
+}
+
+fn unregister(port: This) {
+    let subdevice = query(port, IID_UNREGISTER_SUBDEVICE);
+    slot!(subdevice, 3, fn(Fdo, This) -> i32, fdo(), port);
+    release(subdevice);
+}
+
+/// GetPhysicalPageAddress of a page behind the MDL's last, with the result pointer that `arguments` gives for
+/// an MDL and a right one.
+fn page_of(arguments: fn(*mut Mdl, *mut u64) -> (*mut u64, *mut Mdl)) {
+    let (stream, mut address) = (port_stream::create(), 0);
+    let mdl = allocate(stream.this(), 4096);
+    let (result, of) = arguments(mdl, &raw mut address);
+    slot!(stream.this(), 9, fn(*mut u64, *mut Mdl, u32) -> *mut u64, result, of, 1);
+    free(stream.this(), mdl);
+    stream.release();
 }
 
 fn allocate(stream: This, bytes: usize) -> *mut Mdl {

@@ -1,7 +1,7 @@
 //! A driver in miniature: a WaveRT miniport with one pin to open, whose property handler tells what it was
 //! asked, and a stream that does nothing. The miniport holds its port, as Microsoft's samples do.
 
-use crate::kernel::layout::DriverObject;
+use crate::kernel::layout::{AddDevice, DriverExtension, DriverObject};
 use crate::portcls::controls_layout::{PcPropertyRequest, verb};
 use crate::portcls::guid::{
     Guid, IID_ADAPTER_PNP_MANAGEMENT, IID_ADAPTER_POWER_MANAGEMENT, IID_MINIPORT, IID_MINIPORT_WAVE_RT,
@@ -44,6 +44,16 @@ impl Fake {
         Self::create((&raw const MINIPORT).cast(), &[IID_UNKNOWN, IID_MINIPORT, IID_MINIPORT_WAVE_RT])
     }
 
+    /// A miniport whose GetDeviceDescription fails.
+    pub fn undescribed() -> &'static Self {
+        Self::create((&raw const UNDESCRIBED).cast(), &[IID_UNKNOWN, IID_MINIPORT, IID_MINIPORT_WAVE_RT])
+    }
+
+    /// An adapter's power management, with none of its interfaces, that does not say so with NULL.
+    pub fn rude() -> &'static Self {
+        Self::create((&raw const RUDE).cast(), &[IID_UNKNOWN])
+    }
+
     /// Something with nothing but references, as a stream here and as an adapter's power management.
     pub fn other() -> &'static Self {
         const IIDS: &[Guid] = &[
@@ -79,18 +89,21 @@ impl Fake {
 
 const UNKNOWN: Unknown = Unknown { query_interface, add_ref, release };
 static UNKNOWN_TABLE: Unknown = UNKNOWN;
+static RUDE: Unknown = Unknown { query_interface: query_rudely, add_ref, release };
 static POWER: AdapterPowerManagement = AdapterPowerManagement {
     unknown: UNKNOWN,
     power_change_state,
     query_power_change_state,
     query_device_capabilities,
 };
-static MINIPORT: MiniportWaveRt = MiniportWaveRt {
-    miniport: Miniport { unknown: UNKNOWN, get_description, data_range_intersection },
-    init,
-    new_stream,
-    get_device_description,
-};
+const fn miniport_with(
+    get_device_description: unsafe extern "win64" fn(This, *mut c_void) -> i32,
+) -> MiniportWaveRt {
+    let miniport = Miniport { unknown: UNKNOWN, get_description, data_range_intersection };
+    MiniportWaveRt { miniport, init, new_stream, get_device_description }
+}
+static MINIPORT: MiniportWaveRt = miniport_with(get_device_description);
+static UNDESCRIBED: MiniportWaveRt = miniport_with(no_device_description);
 
 /// # Safety
 /// `this` is an object of this module, none of which is ever freed.
@@ -110,6 +123,17 @@ unsafe extern "win64" fn query_interface(this: This, iid: *const Guid, out: *mut
         add_ref(this);
     }
     Status::SUCCESS.0
+}
+
+/// Leaves the slot as it is where it fails.
+unsafe extern "win64" fn query_rudely(this: This, iid: *const Guid, out: *mut This) -> i32 {
+    // SAFETY: called by PortCls with a GUID and a slot, on an object of ours.
+    unsafe {
+        if fake(this).iids.contains(&iid.read_unaligned()) {
+            return query_interface(this, iid, out);
+        }
+    }
+    Status::NOINTERFACE.0
 }
 
 unsafe extern "win64" fn add_ref(this: This) -> u32 {
@@ -160,6 +184,10 @@ unsafe extern "win64" fn get_device_description(_this: This, out: *mut c_void) -
     Status::SUCCESS.0
 }
 
+unsafe extern "win64" fn no_device_description(_this: This, _out: *mut c_void) -> i32 {
+    Status::UNSUCCESSFUL.0
+}
+
 unsafe extern "win64" fn data_range_intersection(
     _this: This,
     _pin: u32,
@@ -195,15 +223,27 @@ unsafe extern "win64" fn query_device_capabilities(_this: This, _capabilities: *
     Status::SUCCESS.0
 }
 
+/// A dispatch routine: device, IRP.
+pub type Dispatch = unsafe extern "win64" fn(*mut c_void, *mut c_void) -> i32;
+
 /// A driver object whose IRPs all go to PortCls, as PcInitializeAdapterDriver leaves it.
 pub fn driver_object() -> *mut DriverObject {
+    driver_object_with(Some(dispatch), None)
+}
+
+/// One with other routines, or without; no DriverUnload.
+pub fn driver_object_with(dispatch: Option<Dispatch>, add_device: Option<AddDevice>) -> *mut DriverObject {
     // SAFETY: numbers, pointers and functions that may be none, for which zero is a value.
-    let mut object: DriverObject = unsafe { core::mem::zeroed() };
-    object.major_function = [Some(dispatch); 28];
+    let (mut object, mut extension): (DriverObject, DriverExtension) =
+        unsafe { (core::mem::zeroed(), core::mem::zeroed()) };
+    extension.add_device = add_device;
+    object.driver_extension = Box::leak(Box::new(extension));
+    object.major_function = [dispatch; 28];
     Box::leak(Box::new(object))
 }
 
-unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> i32 {
+/// Hands an IRP to PortCls.
+pub unsafe extern "win64" fn dispatch(device: *mut c_void, irp: *mut c_void) -> i32 {
     super::export!("PcDispatchIrp" as fn(*mut c_void, *mut c_void) -> i32)(device, irp)
 }
 

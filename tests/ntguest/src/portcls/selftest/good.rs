@@ -5,7 +5,7 @@ use super::driver::{
     BE_PENDING, Fake, PENDING_REQUEST, POWER_CHANGES, PROPERTY, SAW_POWER, SAW_PROPERTY, SAW_TARGET,
     driver_object,
 };
-use super::{export, slot};
+use super::{export, pnp_cases, slot};
 use crate::kernel::thread::{self, DRIVER_STACK};
 use crate::kernel::{self, harsh, pci};
 use crate::portcls::adapter;
@@ -17,6 +17,7 @@ use crate::portcls::guid::{
 use crate::portcls::idle;
 use crate::portcls::layout::DeviceObject;
 use crate::portcls::object::{self, Object};
+use crate::portcls::pnp;
 use crate::portcls::power;
 use crate::portcls::property::Property;
 use crate::portcls::resources;
@@ -27,7 +28,7 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// The name of the subdevice: PortCls keeps the pointer.
-static NAME: [u16; 5] = [b'W' as u16, b'a' as u16, b'v' as u16, b'e' as u16, 0];
+pub static NAME: [u16; 5] = [b'W' as u16, b'a' as u16, b'v' as u16, b'e' as u16, 0];
 
 fn expect(holds: bool, what: &str) {
     if !holds {
@@ -54,28 +55,34 @@ pub fn release(this: This) -> u32 {
     slot!(this, 2, fn() -> u32,)
 }
 
-/// A port that was initialised with a miniport and registered; only PortCls and the two hold each other.
-fn registered_port() -> (&'static Object, &'static Fake) {
-    let (port, miniport, fdo) = (new_port(), Fake::miniport(), adapter::add_selftest_device());
-    let list = resources::of_card(pci::card());
+/// `IPort::Init` with a miniport.
+pub fn init(port: This, miniport: This) -> Status {
+    let (fdo, list) = (adapter::add_selftest_device(), resources::of_card(pci::card()));
     let status = slot!(
         port,
         3,
         fn(*mut DeviceObject, *mut c_void, This, This, This) -> i32,
         fdo,
         ptr::null_mut(),
-        miniport.this(),
+        miniport,
         ptr::null_mut(),
         list.this()
     );
-    expect(Status(status).is_success(), "IPort::Init with a good miniport");
     list.release();
-    let status = export!("PcRegisterSubdevice" as fn(*mut DeviceObject, *const u16, This) -> i32)(
-        fdo,
-        NAME.as_ptr(),
-        port,
-    );
-    expect(Status(status).is_success(), "PcRegisterSubdevice");
+    Status(status)
+}
+
+/// `PcRegisterSubdevice`; PortCls keeps the pointer to the name.
+pub fn register(name: *const u16, port: This) -> Status {
+    let fdo = adapter::add_selftest_device();
+    Status(export!("PcRegisterSubdevice" as fn(*mut DeviceObject, *const u16, This) -> i32)(fdo, name, port))
+}
+
+/// A port that was initialised with a miniport and registered; only PortCls and the two hold each other.
+pub fn registered_port() -> (&'static Object, &'static Fake) {
+    let (port, miniport) = (new_port(), Fake::miniport());
+    expect(init(port, miniport.this()).is_success(), "IPort::Init with a good miniport");
+    expect(register(NAME.as_ptr(), port).is_success(), "PcRegisterSubdevice");
     let object = object::find(port, "selftest").unwrap_or_else(|| panic!("the port is an object"));
     miniport.release();
     release(port);
@@ -89,14 +96,18 @@ pub fn run() {
     properties(port);
     interrupt();
     power();
-    crate::portcls::pnp::remove();
+    pnp::remove();
+    // A driver may refuse a query without PortCls.
+    pnp_cases::refusing();
+    let status = pnp::send_minor(pnp_cases::QUERY_STOP);
+    expect(status == Status::UNSUCCESSFUL, "QUERY_STOP ends as the driver completed it");
     expect(port.references() == 0, "the port is gone when its device is, though its miniport held it");
     expect(miniport.references() == 0, "the miniport is gone with its port");
     adapter::add_selftest_device();
 }
 
 /// A request with the instance of a KSP_PIN.
-fn property(port: &'static Object) -> Property<'static> {
+pub fn property(port: &'static Object) -> Property<'static> {
     Property { port, node: None, set: KSPROPSETID_PIN, id: PROPERTY, instance: &[0; 8] }
 }
 

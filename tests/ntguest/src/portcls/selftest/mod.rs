@@ -7,6 +7,7 @@
 mod cases;
 mod driver;
 mod good;
+mod pnp_cases;
 
 use super::{adapter, check_leaks, pnp};
 use crate::kernel::{exports, image};
