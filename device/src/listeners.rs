@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 /// At the same time.
-const LISTENERS_MAX: usize = 16;
+const LISTENERS_MAX: usize = 32;
 /// Sound of one message, about: the socket's queue takes several of them.
 const MESSAGE_BYTES: usize = 16 << 10;
 

@@ -107,10 +107,10 @@ fn what_cannot_be_heard_is_one_line_of_error() {
         assert!(said(&refused).lines().count() == 1 && said(&refused).contains(why), "{}", said(&refused));
         assert!(refused.stdout.is_empty());
     }
-    let mut listeners: Vec<_> = (0..16).map(|_| socket(dir.path())).collect();
+    let mut listeners: Vec<_> = (0..32).map(|_| socket(dir.path())).collect();
     let refused = listen(dir.path(), &[]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("16 listen already"), "{}", said(&refused));
+    assert!(said(&refused).contains("32 listen already"), "{}", said(&refused));
     listeners.pop();
     listeners.push(socket(dir.path()));
     serving.end();

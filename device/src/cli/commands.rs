@@ -44,6 +44,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Control(arguments) => super::control::run(&arguments),
         Command::Listen(arguments) => super::listen::run(&arguments),
+        Command::Top(arguments) => super::top::run(&arguments),
     }
 }
 

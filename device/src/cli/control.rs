@@ -41,6 +41,7 @@ Commands (STREAM counts from 0: first those that play, then those that capture):
   volume STREAM [DB|mute]  The host's volume, behind the guest's own: -96 to 0 dB; what a loopback hears is not changed by it
   listen STREAM            What a stream plays; ringwave listen makes a file or a pipe of it
   stats                    The present client's figures as JSON, those of serve --stats
+  metrics                  The same as Prometheus wants them (text format), for a textfile collector
   help                     What the card understands
 
 A script has one action a line, in the order of their times (seconds since it began); # begins a comment. It is read whole before the first is done,
@@ -95,9 +96,20 @@ pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
             "the command is more than one line; give one command (ringwave control --help lists them)",
         ));
     }
+    if line.trim() == "metrics" {
+        let report = serde_json::from_str(&ask(&arguments.socket, "stats")?).map_err(failed)?;
+        // A reader that does not want it all (head) is no failure.
+        let _ = write!(std::io::stdout(), "{}", super::metrics::text(report).map_err(failed)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let order = control_files::order(&line)?;
     print(&send(&arguments.socket, &order)?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the card at `path` answers to a line without a file.
+pub fn ask(path: &Path, line: &str) -> Result<String, Failure> {
+    send(path, &control_files::order(line)?)
 }
 
 /// Gives an order to the card at `path`: its answer, or why it is not done. A file that was made for nothing goes

@@ -11,10 +11,12 @@ pub mod control_socket;
 mod expected;
 pub mod hda;
 pub mod listen;
+mod metrics;
 mod output_paths;
 pub mod serve;
 mod signals;
 pub mod sinks;
+pub mod top;
 pub mod trace;
 
 use std::path::PathBuf;
@@ -70,6 +72,9 @@ Examples:
   Hear what it plays while it runs:
     ringwave listen /tmp/control.sock | aplay
 
+  Watch it:
+    ringwave top /tmp/control.sock
+
   Look whether a card does what its DATASHEET says, step by step:
     ringwave bringup --socket /tmp/card.sock
 
@@ -90,6 +95,7 @@ pub enum Command {
     Bench(bench::Bench),
     Control(control::Control),
     Listen(listen::Listen),
+    Top(top::Top),
 }
 
 /// Make a short piece of music to test with
