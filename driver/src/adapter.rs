@@ -81,7 +81,7 @@ impl Adapter {
         })
     }
 
-    /// Connects the interrupt, then lets the card raise it.
+    /// Connects the interrupt, then lets the card work and raise it.
     ///
     /// # Safety
     /// The FDO is being started, and `pdo` is below it. [`stop`](Self::stop) is called before the FDO goes.
@@ -102,8 +102,7 @@ impl Adapter {
             log::warn!("the interrupt is not known as a stream resource: {status:#010x}");
         }
         *self.interrupt.lock() = Some(Connected { _resource: resource.ok(), interrupt });
-        self.card().enable_interrupts(granted);
-        Ok(())
+        self.card().enable_interrupts(granted)
     }
 
     /// What the system granted, while an interrupt is connected.

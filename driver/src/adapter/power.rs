@@ -62,8 +62,9 @@ impl Adapter {
             return;
         }
         // Switched off before D3, and only now is there a service routine that looks at the card.
-        if let Some(granted) = self.granted() {
-            self.card().enable_interrupts(granted);
+        if let Some(Err(status)) = self.granted().map(|granted| self.card().enable_interrupts(granted)) {
+            log::error!("the card does not work again after D3: {status:#010x}");
+            return;
         }
         self.restore_controls();
         self.streams().on_power();

@@ -335,9 +335,10 @@ impl Card for FakeCard {
         let inside = self.inside();
         (inside.limits.jack && !inside.gone && !inside.asleep).then_some(inside.unplugged)
     }
-    fn enable_interrupts(&self, granted: Granted) {
+    fn enable_interrupts(&self, granted: Granted) -> NtResult {
         at_passive_level();
         self.change(|inside| inside.interrupts = Some(granted).filter(|_| !inside.gone && !inside.asleep));
+        Ok(())
     }
     fn disable_interrupts(&self) {
         at_passive_level();

@@ -107,7 +107,8 @@ pub struct PositionRegisters {
 ///
 /// Nothing waits at DISPATCH_LEVEL.
 pub trait Card: Send + Sync {
-    /// Look. What stream `stream` is; `None` beyond the last. Fixed since the card was found.
+    /// Look. What stream `stream` is; `None` beyond the last. Fixed since the card was started
+    /// ([`enable_interrupts`](Self::enable_interrupts)).
     fn endpoint(&self, stream: u32) -> Option<Endpoint>;
 
     /// Look. The shortest packet that `stream` takes at a rate in Hz, in frames.
@@ -199,8 +200,13 @@ pub trait Card: Send + Sync {
 
     /// Control. Lets the card raise interrupts by what the system granted: a card with MSI-X has to say which
     /// event raises which message. A card may begin to work only here, for it is called at every start and
-    /// every D0 before a stream is used.
-    fn enable_interrupts(&self, granted: Granted);
+    /// every D0 before a stream is used; what it has ([`endpoint`](Self::endpoint)) may be known only after
+    /// the first time. The service routine is connected already: a card that asserts a line before would
+    /// interrupt those who share it for ever.
+    ///
+    /// # Errors
+    /// The card can't be driven, or does not answer.
+    fn enable_interrupts(&self, granted: Granted) -> NtResult;
 
     /// Control. Lets the card raise interrupts no more. A card may stop all of its streams with that.
     fn disable_interrupts(&self);

@@ -104,6 +104,7 @@ const fn pci_id(config: &[u8; CONFIG_BYTES]) -> (u16, u16) {
 #[cfg(test)]
 mod tests {
     use nt::host::{self, Bus};
+    use nt::interrupt::Granted;
     use nt::status::STATUS_REVISION_MISMATCH;
 
     use super::*;
@@ -144,6 +145,7 @@ mod tests {
         // SAFETY: fake device memory, and a bus that does not look at the device.
         let found = unsafe { probe(core::ptr::null_mut(), &device.resources()) };
         let card = found.unwrap();
+        card.enable_interrupts(Granted::Line).unwrap();
         assert!(card.endpoint(1).is_some_and(Endpoint::captures));
         drop(card);
         assert_eq!((host::io_mappings(), host::bus_references()), (0, 0));

@@ -366,8 +366,9 @@ impl Card for Ringwave {
     }
 
     /// With messages or a line alike: whatever message an event raises, the DPC looks at all (DATASHEET 2.1).
-    fn enable_interrupts(&self, _granted: Granted) {
+    fn enable_interrupts(&self, _granted: Granted) -> NtResult {
         self.with_registers(|io| write(io, global::CONTROL, global::CONTROL_INT_ENABLE));
+        Ok(())
     }
 
     fn disable_interrupts(&self) {

@@ -3,7 +3,11 @@
 //! Always twice. A guest that crashed while it played leaves QEMU's card with the old guest's messages: after
 //! a reset it plays on, completes them into the new used ring and writes to the old addresses, and then its
 //! queue is broken. What helps is a first set-up in which every stream is stopped and released, and a reset
-//! after it. So the device is set up once to be asked what it has, without interrupts, and once more to work.
+//! after it. So the device is set up once to be asked what it has, without messages, and once more to work.
+//!
+//! Both when the interrupt is connected. A device without messages asserts its line for whatever comes back,
+//! asked to or not (that the driver wants no interrupt is a hint to it, 2.7.10), and only the service routine
+//! drops it: a line that is asserted before there is one interrupts whoever shares it without an end.
 
 use alloc::boxed::Box;
 use core::mem::ManuallyDrop;
@@ -26,7 +30,7 @@ use super::pci::{CONFIG_BYTES, Structures};
 use super::queue::{Queue, SIZE_MAX};
 use super::transport::{Config, EVENT_IDX, INDIRECT_DESC, QUEUES, Transport};
 use super::wire::{self, ChannelMap, JackInfo, PcmInfo, code};
-use super::{DeviceMemory, HIGHEST, Hardware, Known, LIMIT_MS, Refusal, VirtioSound, number, phase};
+use super::{DeviceMemory, HIGHEST, Hardware, Known, LIMIT_MS, Refusal, Streams, VirtioSound, number, phase};
 use crate::hw::{Limits, Resources, STREAMS_MAX, StreamState};
 
 /// Descriptors of the control and of the event queue.
@@ -39,12 +43,9 @@ pub(super) const SEGMENTS_MAX: u32 = BUFFER_BYTES_MAX / 4096;
 /// Zeroes that a message can point to.
 const SILENCE_BYTES: usize = 4096;
 
-/// The streams of a device, in its order.
-type Streams = [Option<Known>; STREAMS_MAX as usize];
-
 impl VirtioSound {
-    /// Finds the device in its configuration space and behind its BARs, asks it what it has, and leaves it
-    /// reset. It works from [`enable_interrupts`](crate::hw::Card::enable_interrupts) on.
+    /// Finds the device in its configuration space and behind its BARs, and leaves it reset. It works, and is
+    /// asked what it has, from [`enable_interrupts`](crate::hw::Card::enable_interrupts) on.
     ///
     /// # Errors
     /// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that can't be driven, which the log explains;
@@ -76,10 +77,12 @@ impl VirtioSound {
         let structures = Structures::find(config, resources).ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
         // SAFETY: by contract the structures are the device's.
         let (transport, doorbells) = unsafe { Transport::map(&structures, limit_ms)? };
+        // Whoever had it before: from here on it asserts no line.
+        transport.reset()?;
         let clock_hz = u32::try_from(nt::clock::frequency()).unwrap_or(u32::MAX);
         let hardware =
             Hardware { transport: Some(transport), states: [StreamState::Stop; STREAMS_MAX as usize] };
-        let mut card = Self {
+        let card = Self {
             phase: AtomicU32::new(phase::DOWN),
             hardware: Mutex::try_new(hardware)?,
             doorbells: Gate::new(doorbells),
@@ -87,23 +90,28 @@ impl VirtioSound {
             keeps_memory: AtomicBool::new(false),
             absent: AtomicBool::new(false),
             answered: Event::try_new(Kind::Synchronization)?,
-            streams: [None; STREAMS_MAX as usize],
+            streams: SpinLock::new([None; STREAMS_MAX as usize]),
             connected: AtomicU32::new(0),
             clock_hz,
             limit: u64::from(clock_hz).saturating_mul(limit_ms) / 1000,
         };
-        let found = {
-            let hardware = card.hardware.lock();
-            card.look(&hardware)?
-        };
-        card.streams = found;
-        let count = card.streams.iter().flatten().count();
+        Ok(card)
+    }
+
+    /// Asks the device what it has, at its start; not again when D3 is over.
+    pub(super) fn ask_once(&self, hardware: &Hardware) -> NtResult {
+        if self.streams.lock().iter().any(Option::is_some) {
+            return Ok(());
+        }
+        let found = self.look(hardware)?;
+        let count = found.iter().flatten().count();
         if count == 0 {
             log::error!("the virtio sound device has no stream that this driver could use");
             return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
         }
         log::info!("virtio sound device: {count} stream(s)");
-        Ok(card)
+        *self.streams.lock() = found;
+        Ok(())
     }
 
     /// The first set-up: what the device has. Every stream of it is stopped and released, whoever began it,

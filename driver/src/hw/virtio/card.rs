@@ -45,7 +45,9 @@ impl VirtioSound {
     /// A jack changed: of the stream that it belongs to.
     fn on_jack(&self, event: JackEvent) {
         let belongs = |known: Option<Known>| known.is_some_and(|known| known.jack == Some(event.jack));
-        let Some(stream) = (0_u32..).zip(self.streams).find(|(_, known)| belongs(*known)) else { return };
+        let Some(stream) = (0_u32..).zip(*self.streams.lock()).find(|(_, known)| belongs(*known)) else {
+            return;
+        };
         let bit = 1 << stream.0;
         if event.connected {
             self.connected.fetch_or(bit, Ordering::AcqRel);
@@ -57,7 +59,7 @@ impl VirtioSound {
 
 impl Card for VirtioSound {
     fn endpoint(&self, stream: u32) -> Option<Endpoint> {
-        let Known { direction, can, jack, .. } = *self.known(stream)?;
+        let Known { direction, can, jack, .. } = self.known(stream)?;
         Some(Endpoint { stream, direction, can, limits: limits(self.clock_hz, jack.is_some()) })
     }
 
@@ -68,7 +70,7 @@ impl Card for VirtioSound {
     /// Render: as deep as the device is filled for a client that marks nothing. Capture: a piece, which is
     /// there when it is whole.
     fn fifo_frames(&self, stream: u32, rate: u32, geometry: Option<&BufferGeometry>) -> u32 {
-        let captures = self.known(stream).is_some_and(Known::captures);
+        let captures = self.known(stream).is_some_and(|known| known.captures());
         match geometry {
             Some(geometry) if captures => pieces::piece_frames(rate, geometry),
             _ => pieces::frames_ahead(rate, geometry),
@@ -180,17 +182,23 @@ impl Card for VirtioSound {
         self.is(phase::UP).then(|| self.connected.load(Ordering::Acquire) & bit == 0)
     }
 
-    fn enable_interrupts(&self, granted: Granted) {
+    fn enable_interrupts(&self, granted: Granted) -> NtResult {
         let mut hardware = self.hardware.lock();
-        if !self.is(phase::DOWN) {
-            return;
+        match self.phase.load(Ordering::Acquire) {
+            phase::DOWN => {}
+            phase::UP => return Ok(()),
+            _ => return Err(STATUS_DEVICE_NOT_READY),
         }
         hardware.states = [StreamState::Stop; STREAMS_MAX as usize];
-        if self.set_up(&hardware, Some(granted)).is_err() {
-            self.give_up(format_args!("it can't be set up"));
-            return;
+        let begun = self.ask_once(&hardware).and_then(|()| self.set_up(&hardware, Some(granted)));
+        if begun.is_err() {
+            if self.down(&hardware).is_err() {
+                self.give_up(format_args!("it can't be reset"));
+            }
+            return begun;
         }
         let _ = self.phase.compare_exchange(phase::DOWN, phase::UP, Ordering::AcqRel, Ordering::Acquire);
+        Ok(())
     }
 
     /// With the interrupts all of it stops.
@@ -233,7 +241,7 @@ impl Card for VirtioSound {
             return false;
         }
         match self.look(&hardware) {
-            Ok(found) if found == self.streams => {
+            Ok(found) if found == *self.streams.lock() => {
                 self.phase.store(phase::DOWN, Ordering::Release);
                 true
             }

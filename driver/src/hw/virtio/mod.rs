@@ -124,6 +124,9 @@ impl Known {
     }
 }
 
+/// The streams of a device, in its order.
+type Streams = [Option<Known>; STREAMS_MAX as usize];
+
 /// What the device reads and writes, freed only if it has let go of all of it.
 struct DeviceMemory {
     control: Mutex<Control>,
@@ -152,7 +155,8 @@ pub struct VirtioSound {
     absent: AtomicBool,
     /// An interrupt came: an answer may be there.
     answered: Event,
-    streams: [Option<Known>; STREAMS_MAX as usize],
+    /// None is known before the device was asked.
+    streams: SpinLock<Streams>,
     /// Bit i: something is plugged into the jack of stream i.
     connected: AtomicU32,
     /// Of the performance counter, per second.
@@ -265,8 +269,8 @@ impl VirtioSound {
         there
     }
 
-    fn known(&self, stream: u32) -> Option<&Known> {
-        self.streams.get(usize::try_from(stream).ok()?)?.as_ref()
+    fn known(&self, stream: u32) -> Option<Known> {
+        *self.streams.lock().get(usize::try_from(stream).ok()?)?
     }
 
     /// The queue of a stream: its lane and its number.

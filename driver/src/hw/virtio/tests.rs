@@ -100,7 +100,7 @@ impl Fixture {
         host::grant_messages(messages);
         // SAFETY: the fakes don't look at the device.
         let interrupt = unsafe { Interrupt::connect(null_mut(), Routine(card.clone())) }.unwrap();
-        card.enable_interrupts(interrupt.granted());
+        card.enable_interrupts(interrupt.granted()).unwrap();
         assert!(card.is(phase::UP), "{:?}", host::take_debug_output());
         Self { device, card, pages: Pages::new(8), _interrupt: interrupt, mappings }
     }

@@ -10,7 +10,7 @@ use super::super::*;
 fn before_d3_the_line_is_silent_and_stays_so_until_the_driver_is_back() {
     let memory = MemoryCard::at(0x5000_0000);
     let card = memory.find();
-    card.enable_interrupts(Granted::Line);
+    card.enable_interrupts(Granted::Line).unwrap();
     memory.raise();
     // SAFETY: not removed meanwhile.
     assert!(unsafe { card.acknowledge_line() });
@@ -27,7 +27,7 @@ fn before_d3_the_line_is_silent_and_stays_so_until_the_driver_is_back() {
     assert!(!unsafe { card.acknowledge_line() }, "no register is touched");
     assert!(card.set_power(true));
     assert_eq!(memory.get(global::CONTROL), 0, "the adapter switches it on");
-    card.enable_interrupts(Granted::Line);
+    card.enable_interrupts(Granted::Line).unwrap();
     // SAFETY: as above.
     assert!(unsafe { card.acknowledge_line() }, "and then it is the driver's");
 }
@@ -88,7 +88,7 @@ fn a_card_that_is_another_one_after_d0_is_gone() {
         assert!(card.asleep());
         exchange(&memory);
         assert!(!card.set_power(true) && !card.asleep(), "{what}");
-        card.enable_interrupts(Granted::Line);
+        card.enable_interrupts(Granted::Line).unwrap();
         assert_eq!(memory.get(global::CONTROL), 0, "{what}: a register was written");
         assert_eq!((card.state(0), card.status(0)), (None, None), "{what}");
         card.remove();

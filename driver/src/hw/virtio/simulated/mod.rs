@@ -69,6 +69,8 @@ pub struct Inside {
     /// Resets, and doorbells since the test last looked.
     pub resets: u32,
     pub doorbells: u32,
+    /// How often it asserted the line, or raised a message.
+    pub asserted: u32,
     isr: bool,
     interrupts: Vec<u16>,
 }
@@ -101,6 +103,7 @@ impl SimulatedDevice {
             sound: Sound::default(),
             resets: 0,
             doorbells: 0,
+            asserted: 0,
             isr: false,
             interrupts: vec![],
         };
@@ -356,6 +359,7 @@ impl Inside {
     pub fn push(&mut self, queue: usize, head: u32, written: u32) {
         if self.queues[queue].ring.push(head, written) {
             self.isr = true;
+            self.asserted += 1;
             let vector = self.queues[queue].vector;
             self.interrupts.push(if vector == 0xFFFF { 0 } else { vector });
         }

@@ -8,13 +8,19 @@ use super::*;
 fn a_device_is_set_up_twice_with_its_streams_released_before() {
     let device = SimulatedDevice::new();
     let card = device.find().unwrap();
+    assert_eq!(
+        device.with(|inside| (inside.works(), inside.asserted)),
+        (false, 0),
+        "before the line is connected"
+    );
+    assert_eq!(card.endpoint(0), None);
+    card.enable_interrupts(Granted::Line).unwrap();
     let requests = device.with(|inside| std::mem::take(&mut inside.sound.requests));
     for id in [0, 1] {
         assert!(requests.contains(&(0x105, id)) && requests.contains(&(0x103, id)), "{requests:?}");
     }
-    assert_eq!(device.with(|inside| (inside.works(), inside.resets)), (false, 3), "it is left reset");
-    card.enable_interrupts(Granted::Line);
-    assert!(device.with(|inside| inside.works()));
+    let resets = device.with(|inside| inside.resets);
+    assert_eq!((device.with(|inside| inside.works()), resets), (true, 5), "1 of its own, 1 of `find`");
     let kinds: Vec<_> = (0..3).map(|stream| card.endpoint(stream).map(|found| found.direction)).collect();
     assert_eq!(kinds, [Some(Direction::Render), Some(Direction::Capture), None]);
     let limits = card.endpoint(0).unwrap().limits;
@@ -49,7 +55,10 @@ fn a_device_that_cannot_be_driven_is_refused_with_the_reason() {
         let device = SimulatedDevice::new();
         device.with(break_it);
         let _ = host::take_debug_output();
-        assert_eq!(device.find().err(), Some(status), "{reason}");
+        let card = device.find().unwrap();
+        assert_eq!(card.enable_interrupts(Granted::Line), Err(status), "{reason}");
+        assert!(!device.with(|inside| inside.works()), "it is left at work: {reason}");
+        drop(card);
         let log = log();
         assert!(log.contains(reason), "{log}");
         assert_eq!(host::io_mappings(), 0);
@@ -86,7 +95,7 @@ fn a_message_that_the_device_has_no_room_for_is_noticed() {
     let device = SimulatedDevice::new();
     device.with(|inside| inside.messages = 0);
     let card = device.find().unwrap();
-    card.enable_interrupts(Granted::Messages(1));
+    assert!(card.enable_interrupts(Granted::Messages(1)).is_err());
     assert_eq!((card.state(RENDER), card.status(RENDER)), (None, None));
 }
 
@@ -146,7 +155,7 @@ fn after_d3_everything_is_anew() {
     fixture.card.on_interrupt();
     assert_eq!(fixture.device.with(|inside| inside.doorbells), doorbells.1, "a doorbell in D3");
     assert!(fixture.card.set_power(true));
-    fixture.card.enable_interrupts(Granted::Messages(1));
+    fixture.card.enable_interrupts(Granted::Messages(1)).unwrap();
     assert_eq!(fixture.card.state(RENDER), Some(StreamState::Stop));
     fixture.card.configure(RENDER, FORMAT, GEOMETRY).unwrap();
     fixture.raise(RENDER, &[StreamState::Acquire]);
@@ -162,7 +171,7 @@ fn another_device_after_d3_is_left_alone() {
     assert!(fixture.card.set_power(false));
     fixture.device.with(|inside| inside.sound.streams[0].channels = (1, 6));
     assert!(!fixture.card.set_power(true) && !fixture.card.asleep());
-    fixture.card.enable_interrupts(Granted::Messages(1));
+    assert!(fixture.card.enable_interrupts(Granted::Messages(1)).is_err());
     assert_eq!(fixture.card.state(RENDER), None);
 }
 
