@@ -1,8 +1,8 @@
 //! Proves that the test kernel's checks check: each rule is broken once, in a QEMU of its own, and must be
 //! named; and a run that breaks none must end well.
 //!
-//! Needs `RINGWAVE_QEMU`, `RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS` and `RINGWAVE_NTGUEST` (see
-//! qemu-scripts), and about two seconds a rule, so it is run on request only:
+//! Needs `RINGWAVE_QEMU`, `RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS`, `RINGWAVE_NTGUEST` and
+//! `RINGWAVE_FOREIGN_SYS` (see qemu-scripts), and about two seconds a boot, so it is run on request only:
 //! `cargo test -p ntguest --test rules -- --ignored`. QEMU's own device `edu` stands in for the card.
 
 use std::{
@@ -13,16 +13,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The tables of cases.
-const SELFTESTS: [&str; 2] = [
-    include_str!("../src/kernel/selftest/rules.rs"),
-    include_str!("../src/kernel/selftest/service_rules.rs"),
+/// The tables of cases, many in one boot: the self-test and its tables. After those of the last a run of a driver
+/// ends.
+const ONE_BOOT: [(&str, &[&str]); 3] = [
+    ("rules-one-boot", &[include_str!("../src/kernel/selftest/rules_one_boot.rs")]),
+    ("memory-rules", &[include_str!("../src/kernel/selftest/memory_rules.rs")]),
+    (
+        "fatal-rules",
+        &[
+            include_str!("../src/kernel/selftest/rules.rs"),
+            include_str!("../src/kernel/selftest/fault_rules.rs"),
+            include_str!("../src/kernel/selftest/service_rules.rs"),
+        ],
+    ),
 ];
-/// Those after which the kernel goes on, many in one boot: the self-test and its table.
-const ONE_BOOT: [(&str, &str); 2] = [
-    ("rules-one-boot", include_str!("../src/kernel/selftest/rules_one_boot.rs")),
-    ("memory-rules", include_str!("../src/kernel/selftest/memory_rules.rs")),
-];
+/// The one case that cannot be left: it has a boot of its own.
+const ALONE: &str = "dpc-watchdog";
 /// And what is found only when the driver is gone.
 const LEFT_BEHIND: &str = include_str!("../src/kernel/selftest/left_behind_rules.rs");
 const PORTCLS_CASES: &str = include_str!("../src/portcls/selftest/cases.rs");
@@ -85,7 +91,11 @@ fn prepare(folder: &Path, config: &str) -> io::Result<PathBuf> {
     let volume = folder.join("volume");
     fs::create_dir_all(volume.join("EFI/BOOT"))?;
     fs::copy(part("RINGWAVE_NTGUEST"), volume.join("EFI/BOOT/BOOTX64.EFI"))?;
-    fs::write(volume.join("ringwave.sys"), "not looked at by a self-test")?;
+    if config.contains("selftest=fatal-rules") {
+        fs::copy(part("RINGWAVE_FOREIGN_SYS"), volume.join("ringwave.sys"))?;
+    } else {
+        fs::write(volume.join("ringwave.sys"), "not looked at by a self-test")?;
+    }
     fs::write(volume.join("ntguest.cfg"), format!("{config}\n"))?;
     fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd"))?;
     Ok(volume)
@@ -120,25 +130,11 @@ fn wait(qemu: &mut Child) -> Option<ExitStatus> {
     None
 }
 
-/// The names of the rules, from the tables in the self-test.
-fn rules() -> Vec<&'static str> {
-    SELFTESTS.into_iter().flat_map(cases).collect()
-}
-
 /// The names in one table.
 fn cases(text: &'static str) -> impl Iterator<Item = &'static str> {
     let table = text.split("const CASES").nth(1).and_then(|table| table.split("\n];").next());
     let is_case = |line: &&str| line.starts_with("    (\"");
     table.expect("the table of cases").lines().filter(is_case).filter_map(|line| line.split('"').nth(1))
-}
-
-#[test]
-fn the_table_of_cases_is_found() {
-    let rules = rules();
-    assert!(
-        rules.len() >= 30 && rules.contains(&"use-after-free") && rules.contains(&"dpc-watchdog"),
-        "{rules:?}"
-    );
 }
 
 #[test]
@@ -151,51 +147,40 @@ fn a_run_that_breaks_no_rule_ends_well_whatever_the_seed() {
     }
 }
 
-/// Breaks each of these rules in a boot of its own; the first violation must be that rule.
-fn each_is_named(rules: &[&str]) {
-    assert!(rules.len() >= 15, "{rules:?}");
-    let mut wrong = Vec::new();
-    for rule in rules {
-        let (status, log) = boot(rule, &format!("selftest={rule}"));
-        let first = log.lines().find(|l| l.starts_with("ntguest: violation")).unwrap_or("no violation");
-        let named = first.starts_with(&format!("ntguest: violation rule={rule} "));
-        if !named || ![FAILED, FATAL].contains(&status) || !log.contains("status=failed\n") {
-            wrong.push(format!("{rule}: status {status}, {first}"));
-        }
+/// Breaks the rules of these tables in one boot; the first violation of each case must be its rule.
+fn each_is_named(selftest: &str, tables: &[&'static str]) {
+    let (status, log) = boot(selftest, &format!("selftest={selftest}"));
+    assert_eq!(status, FAILED, "{log}");
+    assert!(log.contains(&format!("selftest {selftest} has come to its end\n")), "{log}");
+    let cases: Vec<&str> =
+        tables.iter().flat_map(|table| cases(table)).filter(|case| *case != ALONE).collect();
+    assert!(cases.len() >= 19, "{cases:?}");
+    let unnamed = cases.into_iter().filter(|rule| {
+        let after = log.split(&format!("info case {rule}\n")).nth(1).unwrap_or_default();
+        let case = after.split("ntguest: info case ").next().unwrap_or_default();
+        let first = case.lines().find_map(|line| line.strip_prefix("ntguest: violation rule="));
+        !first.is_some_and(|first| first.starts_with(&format!("{rule} ")))
+    });
+    assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&str>::new(), "{log}");
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn every_broken_rule_is_named() {
+    for (selftest, tables) in ONE_BOOT {
+        each_is_named(selftest, tables);
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-// In two halves, so that they run beside each other.
+/// Each has a boot of its own too; one of them, and the one that needs it.
 #[test]
 #[ignore = "boots QEMU"]
-fn every_broken_rule_is_named_first_half() {
-    let rules = rules();
-    each_is_named(&rules[..rules.len() / 2]);
-}
-
-#[test]
-#[ignore = "boots QEMU"]
-fn every_broken_rule_is_named_second_half() {
-    let rules = rules();
-    each_is_named(&rules[rules.len() / 2..]);
-}
-
-#[test]
-#[ignore = "boots QEMU"]
-fn every_rule_after_which_the_kernel_goes_on_is_named() {
-    for (selftest, table) in ONE_BOOT {
-        let (status, log) = boot(selftest, &format!("selftest={selftest}"));
-        assert_eq!(status, FAILED, "{log}");
-        let cases: Vec<&str> = cases(table).collect();
-        assert!(cases.len() >= 19, "{cases:?}");
-        let unnamed = cases.into_iter().filter(|rule| {
-            let after = log.split(&format!("info case {rule}\n")).nth(1).unwrap_or_default();
-            let case = after.split("ntguest: info case ").next().unwrap_or_default();
-            let first = case.lines().find_map(|line| line.strip_prefix("ntguest: violation rule="));
-            !first.is_some_and(|first| first.starts_with(&format!("{rule} ")))
-        });
-        assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&str>::new(), "{log}");
+fn a_rule_that_ends_a_run_ends_it() {
+    for rule in ["use-after-free", ALONE] {
+        let (status, log) = boot(rule, &format!("selftest={rule}"));
+        let first = log.lines().find(|line| line.starts_with("ntguest: violation")).unwrap_or("no violation");
+        assert!(first.starts_with(&format!("ntguest: violation rule={rule} ")), "{log}");
+        assert!(status == FATAL && log.ends_with("status=failed\n"), "{status} {log}");
     }
 }
 

@@ -1,7 +1,9 @@
-//! A processor exception ends the run: it is named by what was touched, with the driver's own address.
+//! A processor exception ends the run: it is named by what was touched, with the driver's own address. (A
+//! self-test may go on behind it.)
 
 use super::idt::Frame;
 use super::paging::{self, Region};
+use super::selftest::resume;
 use super::{cpu, image, irql, log, pages, pool, thread};
 
 const NAMES: [&str; 32] = [
@@ -73,8 +75,19 @@ fn rule(va: u64, error: u64) -> &'static str {
     }
 }
 
+/// Ends the run, or the attempt of a self-test.
+fn end(frame: &mut Frame, rule: &'static str, detail: core::fmt::Arguments<'_>) {
+    match resume::point() {
+        Some(point) => {
+            super::violation(rule, detail);
+            resume::divert(frame, point);
+        }
+        None => super::fatal(rule, detail),
+    }
+}
+
 /// Reports and ends the run.
-pub fn exception(frame: &Frame) -> ! {
+pub fn exception(frame: &mut Frame) {
     let cr2 = cpu::read_cr2();
     let level = irql::current();
     // SAFETY: the run ends here.
@@ -99,8 +112,10 @@ pub fn exception(frame: &Frame) -> ! {
         } else {
             "reads"
         };
-        super::fatal(
-            rule(cr2, frame.error),
+        let rule = rule(cr2, frame.error);
+        return end(
+            frame,
+            rule,
             format_args!(
                 "{} {what} {cr2:#x} at IRQL {level} in thread {name}, last call {}",
                 image::describe(rip),
@@ -108,12 +123,13 @@ pub fn exception(frame: &Frame) -> ! {
             ),
         );
     }
-    super::fatal(
+    let error = frame.error;
+    end(
+        frame,
         NAMES[number],
         format_args!(
-            "{} at IRQL {level} in thread {name}, error {:#x}, last call {}",
+            "{} at IRQL {level} in thread {name}, error {error:#x}, last call {}",
             image::describe(rip),
-            frame.error,
             super::caller()
         ),
     );

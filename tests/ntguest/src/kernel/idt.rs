@@ -57,6 +57,16 @@ unsafe extern "C" {
     static ntguest_stubs: [u8; 4096];
 }
 
+/// Where a vector comes in.
+pub fn stub(vector: u64) -> u64 {
+    (&raw const ntguest_stubs) as u64 + vector * 16
+}
+
+/// Whether the processor pushes an error code with this exception.
+pub const fn has_error_code(vector: u64) -> bool {
+    matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30)
+}
+
 #[unsafe(naked)]
 unsafe extern "C" fn common() {
     naked_asm!(
@@ -134,7 +144,6 @@ struct Descriptor {
 
 /// Loads the descriptor tables of this processor, which is number `number`. Interrupts stay off.
 pub fn init(number: usize) {
-    let stubs = (&raw const ntguest_stubs) as u64;
     // SAFETY: called once by each processor, with interrupts off; the interrupt table gets the same contents
     // each time, the others are this processor's; all are statics that live for ever, and
     // the selectors loaded are those of the new table.
@@ -144,7 +153,7 @@ pub fn init(number: usize) {
         GDT[number][3] = 0x0000_8900_0000_0067 | (tss & 0xff_ffff) << 16 | (tss >> 24 & 0xff) << 56;
         GDT[number][4] = tss >> 32;
         for vector in 0..256u64 {
-            let at = stubs + vector * 16;
+            let at = stub(vector);
             let ist = u64::from(vector < 32);
             let low =
                 at & 0xffff | CODE_SELECTOR << 16 | ist << 32 | 0x8e00 << 32 | (at >> 16 & 0xffff) << 48;
@@ -294,6 +303,7 @@ extern "win64" fn entered(frame: &mut Frame) {
     }
     if vector < 32 {
         fault::exception(frame);
+        return;
     }
     if vector == apic::SPURIOUS_VECTOR {
         return;

@@ -376,6 +376,12 @@ pub fn is_thunk(address: u64) -> bool {
     paging::region_of(address) == Some(Region::Thunks)
 }
 
+/// Where a section of the driver begins, relative to its image.
+pub fn section(name: &str) -> Option<u32> {
+    let image = IMAGE.lock();
+    image.as_ref()?.sections.iter().find(|section| section.name == name).map(|section| section.rva)
+}
+
 /// Whether an address lies in the driver.
 pub fn image_contains(address: usize) -> bool {
     IMAGE.lock().as_ref().is_some_and(|m| (m.base..m.base + m.size).contains(&(address as u64)))

@@ -447,15 +447,24 @@ pub fn sleep_100ns(duration: i64) {
     block(were_on, old);
 }
 
-/// Waits for the end of a thread and takes its stack back.
+/// Waits for the end of a thread and takes its stack away. The stacks of the driver's threads, which nobody
+/// joins, go meanwhile: `main` is here as long as the driver is.
 pub fn join(id: ThreadId) {
-    while SCHED.lock().threads[id.0].state != State::Dead {
+    while !take_stack(|index, _| index == id.0) {
+        while take_stack(|_, thread| thread.drivers) {}
         sleep_100ns(10_000);
     }
+}
+
+/// Takes away the stack of one dead thread that is `wanted`; false when there is none.
+fn take_stack(wanted: impl Fn(usize, &Thread) -> bool) -> bool {
     let (stack, pages) = {
         let mut sched = SCHED.lock();
-        sched.threads[id.0].state = State::Joined;
-        (sched.threads[id.0].stack, sched.threads[id.0].stack_pages)
+        let mut threads = sched.threads.iter_mut().enumerate();
+        let dead = threads.find(|(index, thread)| thread.state == State::Dead && wanted(*index, thread));
+        let Some((_, thread)) = dead else { return false };
+        thread.state = State::Joined;
+        (thread.stack, thread.stack_pages)
     };
     for page in 0..pages {
         if let Some(pa) = paging::unmap(stack + page * PAGE) {
@@ -463,6 +472,7 @@ pub fn join(id: ThreadId) {
         }
     }
     paging::shoot_down();
+    true
 }
 
 /// For fault reports: name of the running thread and whether `va` is the page below its stack.

@@ -45,6 +45,12 @@ fn end(status: &str, code: u32) -> ! {
 
 /// A rule is broken and nothing can go on.
 pub fn fatal(rule: &'static str, detail: fmt::Arguments<'_>) -> ! {
+    if let Some(point) = selftest::resume::point() {
+        violation(rule, detail);
+        // SAFETY: the point of the attempt that is under way, in this thread. Whoever ends a run holds no lock of
+        // ntguest's.
+        unsafe { selftest::resume::leave(point) }
+    }
     sync::enter();
     if !ENDING.swap(true, Ordering::Relaxed) {
         // Always printed, however many came before.

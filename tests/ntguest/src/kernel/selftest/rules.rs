@@ -163,6 +163,11 @@ fn lock() -> *mut usize {
     &raw mut *SPIN_LOCK.lock()
 }
 
+/// A case that was left may have it still.
+pub fn free_lock() {
+    *SPIN_LOCK.lock() = 0;
+}
+
 /// Three pages of a port stream's.
 pub fn buffer() -> *mut Mdl {
     pages::alloc_pages(0, u64::MAX, 3 * page_map::PAGE as usize, "selftest")
