@@ -108,6 +108,28 @@ fn help_teaches_and_wrong_usage_is_2() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "and nothing was made");
 }
 
+/// What a host lacks depends on the host; that each thing is looked at, and what is missing counts, does not.
+#[test]
+fn doctor_looks_at_everything_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = ringwave(&["doctor", "--qemu", "./no-qemu", "--socket", "no/card.sock"], dir.path());
+    let said = text(&nothing.stdout);
+    assert_eq!(code(&nothing), 1, "{said}");
+    for expected in [
+        "missing QEMU: no program ./no-qemu\n        install qemu-system-x86",
+        "missing socket no/card.sock",
+        "KVM",
+        "machine",
+        "memory files",
+        "priority: ",
+        "sound: ",
+        "sandbox: ",
+        "2 things are missing",
+    ] {
+        assert!(said.contains(expected), "{expected} is not in {said}");
+    }
+}
+
 #[test]
 fn compare_tells_what_differs() {
     let dir = tempfile::tempdir().unwrap();

@@ -35,6 +35,7 @@ pub(super) fn failed(error: impl std::fmt::Display) -> Failure {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Doctor(arguments) => Ok(super::doctor::run(&arguments)),
         Command::Sinks(arguments) => super::sinks::run(&arguments),
         Command::Hda(arguments) => super::hda::run(&arguments),
         Command::Compare(arguments) => super::compare::run(&arguments),

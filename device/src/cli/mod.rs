@@ -8,6 +8,7 @@ pub mod control;
 mod control_files;
 mod control_script;
 pub mod control_socket;
+pub mod doctor;
 mod expected;
 pub mod hda;
 pub mod listen;
@@ -48,6 +49,9 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  Look what this host lacks:
+    ringwave doctor
+
   Serve a card, keep what it hears, end when QEMU has left:
     ringwave serve --socket /tmp/card.sock --sink wav:heard.wav --once
 
@@ -86,6 +90,7 @@ Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Serve(serve::Serve),
+    Doctor(doctor::Doctor),
     Sinks(sinks::Sinks),
     Hda(hda::Hda),
     Compare(compare::Compare),

@@ -1,0 +1,118 @@
+//! The QEMU that is to run machines: its version, and whether it has the devices that cards are plugged in with.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::Finding;
+
+/// The first one with `vfio-user-pci`.
+const FIRST: (u32, u32) = (10, 1);
+/// Devices by which cards come into a machine.
+const DEVICES: [(&str, &str); 2] =
+    [("vfio-user-pci", "the cards ringwave and hda"), ("vhost-user-snd-pci", "the card virtio")];
+
+/// What there is to say of it.
+pub fn look(program: &Path) -> Vec<Finding> {
+    let shown = program.display();
+    let output = match ask(program, &["--version"]) {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return vec![Finding::missing(
+                format!("QEMU: no program {shown}"),
+                "install qemu-system-x86 of version 10.1 or later, or name yours with --qemu",
+            )];
+        }
+        Err(error) => {
+            return vec![Finding::missing(format!("QEMU: {shown}: {error}"), "name another with --qemu")];
+        }
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let Some((major, minor, version)) = version(&said) else {
+        let what = format!("QEMU: {shown} says no version: {}", first_line(&output));
+        return vec![Finding::missing(what, "name another with --qemu")];
+    };
+    if (major, minor) < FIRST {
+        return vec![Finding::missing(
+            format!("QEMU {version} ({shown}): vfio-user-pci came with 10.1"),
+            "take a newer one; the card virtio works with this one, if it has vhost-user-snd-pci",
+        )];
+    }
+    let devices =
+        DEVICES.map(|(device, cards)| match ask(program, &["-device", &format!("{device},help")]) {
+            Ok(output) if output.status.success() => {
+                Finding::ok(format!("QEMU {version} has {device}: {cards}"))
+            }
+            Ok(output) => Finding::missing(
+                format!("QEMU {version} has no {device} ({})", first_line(&output)),
+                format!("build it with that device, or take another; it is for {cards}"),
+            ),
+            Err(error) => Finding::missing(format!("QEMU: {shown}: {error}"), "name another with --qemu"),
+        });
+    devices.into()
+}
+
+fn ask(program: &Path, arguments: &[&str]) -> std::io::Result<Output> {
+    Command::new(program).args(arguments).stdin(Stdio::null()).output()
+}
+
+/// Of `QEMU emulator version 11.1.3 (...)`.
+fn version(said: &str) -> Option<(u32, u32, String)> {
+    let version = said.split_once("version ")?.1.split_whitespace().next()?;
+    let mut numbers = version.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?, version.to_owned()))
+}
+
+/// The first line of what it complains of.
+fn first_line(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    said.lines()
+        .next()
+        .unwrap_or("without a word")
+        .chars()
+        .filter(|character| !character.is_control())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::cli::doctor::Severity;
+
+    #[test]
+    fn versions_are_read() {
+        let read = |said| version(said).map(|(major, minor, _)| (major, minor));
+        assert_eq!(read("QEMU emulator version 11.1.3 (Debian)\nCopyright"), Some((11, 1)));
+        assert_eq!(read("QEMU emulator version 10.0"), Some((10, 0)));
+        assert_eq!(read("QEMU emulator version 10.1.50 (v10.1.0-200-g1)"), Some((10, 1)));
+        assert_eq!(read("busybox"), None);
+    }
+
+    /// A program that says this of its version and has vfio-user-pci alone.
+    fn program(dir: &Path, version: &str) -> PathBuf {
+        let path = dir.join("qemu");
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in\n*version) echo 'QEMU emulator version {version}' ;;\n*vfio-user-pci*) ;;\n*) echo 'not a device' >&2; exit 1 ;;\nesac\n"
+        );
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let severities = |findings: Vec<Finding>| findings.iter().map(|one| one.severity).collect::<Vec<_>>();
+        let new = look(&program(dir.path(), "11.1.3"));
+        assert!(new[1].what.contains("no vhost-user-snd-pci (not a device)"), "{new:?}");
+        assert_eq!(severities(new), [Severity::Ok, Severity::Missing]);
+        let old = look(&program(dir.path(), "9.2.0"));
+        assert!(old[0].what.contains("9.2.0") && old[0].what.contains("10.1"), "{old:?}");
+        assert_eq!(severities(old), [Severity::Missing]);
+        let none = look(&dir.path().join("nothing"));
+        assert!(none[0].what.contains("no program"), "{none:?}");
+    }
+}
