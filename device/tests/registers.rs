@@ -55,6 +55,14 @@ fn the_card_says_what_it_is() {
 }
 
 #[test]
+fn a_card_says_of_another_version_what_it_was_told_and_has_the_bits_of_a_later_one() {
+    for (version, features) in [(0x9, 0x1FF), (0x2_0000, 0x1FF), (0x1_0001, 0x7FFF_FFFF)] {
+        let mut dut = TestCard::with(Config { version, ..Config::default() });
+        assert_eq!((dut.get(global::VERSION), dut.get(global::FEATURES)), (version, features));
+    }
+}
+
+#[test]
 fn every_register_that_is_not_a_constant_resets_to_zero_and_exists() {
     let mut dut = test_card();
     let constant = [global::CLOCK_LO, global::CLOCK_HI];

@@ -35,6 +35,7 @@ use ringwave_hda::stream;
 use ringwave_host::SinkSpec;
 use ringwave_host::source::{Inputs, SourceSpec};
 use ringwave_regs::format::{CHANNELS_MAX, rate_bit};
+use ringwave_regs::global::VERSION_VALUE;
 use ringwave_regs::stream::STREAMS_MAX;
 use ringwave_served::HostRequests;
 use ringwave_served::records::Records;
@@ -113,6 +114,10 @@ pub struct Serve {
     /// Bits of an address that the card's DMA reaches: 32 to 64
     #[arg(long, value_name = "BITS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(32..=64))]
     pub dma_bits: u32,
+    /// What the register VERSION says (DATASHEET 3.1), for tests of a driver: with a higher minor version
+    /// FEATURES has every bit that it may add, and all else stays as it is
+    #[arg(long, value_name = "MAJOR.MINOR", value_parser = parse_version, hide = true)]
+    pub version_register: Option<u32>,
     /// End when the first client has left
     #[arg(long)]
     pub once: bool,
@@ -248,6 +253,15 @@ fn parse_id(text: &str) -> Result<u16, String> {
         Ok(0 | 0xFFFF) | Err(_) => Err("an id is 0x0001 to 0xfffe".to_owned()),
         Ok(id) => Ok(id),
     }
+}
+
+/// A version of the register interface, as VERSION has it.
+fn parse_version(text: &str) -> Result<u32, String> {
+    let half = |text: &str| text.parse::<u16>().ok().map(u32::from);
+    let halves = text.split_once('.').and_then(|(major, minor)| Some((half(major)?, half(minor)?)));
+    halves
+        .map(|(major, minor)| major << 16 | minor)
+        .ok_or_else(|| "a version is two numbers, as 1.0".to_owned())
 }
 
 /// What the main thread waits for.
@@ -462,6 +476,7 @@ impl Drop for Released {
 /// Refuses what the card does not have.
 fn fits_the_card(arguments: &Serve) -> Result<(), Failure> {
     let of_pci = arguments.vendor != VENDOR || arguments.device != DEVICE || arguments.dma_bits != 64;
+    let of_pci = of_pci || arguments.version_register.is_some();
     match arguments.card {
         CardKind::Ringwave | CardKind::Virtio if arguments.hda.any() => {
             Err(bad_input("--bits, --pci-id and --amplifiers are of --card hda; leave them out"))
@@ -598,6 +613,7 @@ fn make_card(arguments: &Serve) -> Result<(Card, HostSide), Failure> {
         channels_max: arguments.channels_max(),
         clock: arguments.clock.mode,
         volume: !arguments.control.no_volume,
+        version: arguments.version_register.unwrap_or(VERSION_VALUE),
         ..Config::default()
     };
     let config = CardConfig {

@@ -50,6 +50,9 @@ pub struct Config {
     pub channels_max: u32,
     /// The streams have MUTE and volumes: [`global::FEATURE_VOLUME`].
     pub volume: bool,
+    /// What [`global::VERSION`] says. Another than this card's, for tests of drivers, changes nothing else but
+    /// the FEATURES bits of a later minor version.
+    pub version: u32,
 }
 
 impl Default for Config {
@@ -65,6 +68,7 @@ impl Default for Config {
             rates: format::RATES_ALL,
             channels_max: format::CHANNELS_MAX,
             volume: true,
+            version: global::VERSION_VALUE,
         }
     }
 }
@@ -76,6 +80,7 @@ pub struct Controller {
     limits: Limits,
     /// It has [`global::FEATURE_VOLUME`].
     volume: bool,
+    version: u32,
     streams: Vec<Stream>,
     /// How many of them, the first, render.
     render: u32,
@@ -109,6 +114,7 @@ impl Controller {
             clock: config.clock,
             limits: Limits { bus_master: false, dma_bits: config.dma_bits.clamp(32, 64) },
             volume: config.volume,
+            version: config.version,
             streams: (0..render + capture).map(stream).collect(),
             render,
             loops: Loopbacks::new(loops, render),

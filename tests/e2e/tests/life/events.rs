@@ -32,6 +32,14 @@ pub const EVENTS: &[Event] = &[
         skipped: &BESIDE,
         ..PLAIN
     },
+    // The same with one of an older version (VERSION, 0.9), which the driver refuses at a start too.
+    Event {
+        name: "s4-older",
+        settings: &["other_card=0x4:0x9"],
+        after: After::Lost,
+        skipped: &BESIDE,
+        ..PLAIN
+    },
     // The performance counter jumps by 500 ms, and by -50 ms.
     Event { name: "counter-forward", ..PLAIN },
     Event { name: "counter-back", ..PLAIN },

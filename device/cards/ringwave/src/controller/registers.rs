@@ -17,6 +17,8 @@ const FEATURES: u32 = global::FEATURE_CONTIGUOUS
     | global::FEATURE_POSITION_PAGE
     | global::FEATURE_JACK
     | global::FEATURE_MARK_PAGE;
+/// Every FEATURES bit that a later minor version may add. DATASHEET 3.1.
+const LATER_FEATURES: u32 = 0x7FFF_FE00;
 
 /// The global registers that hold something.
 #[derive(Debug, Default)]
@@ -105,13 +107,16 @@ impl Controller {
     fn features(&self) -> u32 {
         let capture = if self.streams() > self.render { global::FEATURE_CAPTURE } else { 0 };
         let volume = if self.volume { global::FEATURE_VOLUME } else { 0 };
-        FEATURES | capture | volume
+        let later =
+            self.version > global::VERSION_VALUE && self.version >> 16 == u32::from(global::VERSION_MAJOR);
+        let later = if later { LATER_FEATURES } else { 0 };
+        FEATURES | capture | volume | later
     }
 
     fn read_global(&mut self, offset: u32) -> Result<u32, Error> {
         Ok(match offset {
             global::MAGIC => global::MAGIC_VALUE,
-            global::VERSION => global::VERSION_VALUE,
+            global::VERSION => self.version,
             global::FEATURES => self.features(),
             global::STREAMS => self.render | (self.streams() - self.render) << global::STREAMS_CAPTURE_SHIFT,
             global::DMA_BITS => self.limits.dma_bits,

@@ -66,6 +66,7 @@ const EVENTS: &[LifeEvent] = &[
     harmless("counter-back", counter::back),
     LifeEvent { restore: power::known_card_again, ..harmless("d3-gone", power::d3_gone) },
     LifeEvent { restore: power::known_card_again, ..harmless("s4-other", power::s4_other) },
+    LifeEvent { restore: power::known_card_again, ..harmless("s4-older", power::s4_other) },
     harmless("d3-lost", power::d3_lost),
     LifeEvent { restore: process::after_it, ..harmless("process-ends", process::ends) },
     harmless("buffer-cancelled", process::cancels_a_buffer),
