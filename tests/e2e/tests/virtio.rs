@@ -3,10 +3,11 @@
 //! Our device waits (lockstep), so that what arrives is what was sent, to the bit. QEMU's does not; its WAV file is what
 //! was played if the sound is 16-bit stereo at the file's rate, but for the last milliseconds before STOP, which it
 //! throws away: the files end with a piece of silence.
-//!
-//! Not here yet: a device whose process dies.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use ringwave_audio::{SampleFormat, StreamFormat, wav::Sound};
 use ringwave_e2e::{
@@ -15,9 +16,12 @@ use ringwave_e2e::{
 };
 use ringwave_runner::{
     artefacts::Artefacts,
+    card::Card,
     foreign::{self, Device},
+    guest_log::GuestLog,
+    machine::{Machine, MachineOptions, make_volume},
     report::Report,
-    request::{CardKind, Request, Scenario},
+    request::{CardKind, Clock, Request, Scenario},
 };
 
 /// QEMU's card.
@@ -146,5 +150,55 @@ fn plays_bit_exact_on_the_card_of_qemu() {
             sound.len(),
             heard[start..].iter().zip(&sound).take_while(|(a, b)| a == b).count()
         );
+    }
+}
+
+/// The device's process is killed while the guest plays or records. QEMU answers for its registers; nobody answers a
+/// request. The client is told no more of its packets, which is the one thing that is wrong with it: every call ends in
+/// its time, and all memory is given back.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_device_whose_process_is_killed_is_gone() {
+    for (client, messages) in [("play", "msi=1"), ("record", "msi=0")] {
+        let (artefacts, tune) = (Artefacts::from_env().expect("everything is built"), TuneFile::stereo());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = format!(
+            "wav=MUSIC.WAV\nclient={client}\nmode=packet\npci=1af4:1059\nbuffer_ms=20\nreg.Lockstep=1\nharsh=1\n{messages}\n"
+        );
+        make_volume(&artefacts, folder.path(), &tune.path(), &config).expect("a volume");
+        let source = format!("wav:{}", tune.path().display());
+        let mut options = Vec::from(CardKind::Virtio.arguments());
+        options.extend(Clock::LOCKSTEP.arguments());
+        options.extend(["--source".into(), source]);
+        let mut card = Card::start(&artefacts.ringwave, folder.path(), "heard", options).expect("a card");
+        let socket = card.socket();
+        let options = MachineOptions::default();
+        let mut machine = Machine::boot_card(&artefacts, folder.path(), (CardKind::Virtio, &socket), options)
+            .expect("QEMU starts");
+        let guest_log = folder.path().join("guest.log");
+        let (mut seen, mut killed) = (None, false);
+        let outcome = machine.wait(Duration::from_mins(2), || {
+            let log = std::fs::read(&guest_log).unwrap_or_default();
+            if seen.is_none() && String::from_utf8_lossy(&log).contains(": messages of") {
+                seen = Some(Instant::now());
+            }
+            if !killed && seen.is_some_and(|seen| seen.elapsed() > Duration::from_millis(300)) {
+                killed = true;
+                card.kill()?;
+            }
+            Ok(())
+        });
+        let text = machine.guest_log();
+        eprintln!("{outcome:?}\n{text}{}{}", machine.qemu_log(), card.log());
+        assert!(killed, "{client}: it never ran");
+        let log = GuestLog::parse(&text);
+        assert!(
+            log.end.is_some() && log.driver.last().is_some_and(|line| line.contains("unloaded")),
+            "{client}"
+        );
+        let others: Vec<_> = log.rules().into_iter().filter(|rule| *rule != "no-notification").collect();
+        assert_eq!(others, [""; 0], "{client}");
+        let said = |text: &str| log.driver.iter().any(|line| line.contains(text));
+        assert!(said("is given up: it did not answer request") && said("it was reset"), "{client}");
     }
 }

@@ -30,7 +30,10 @@ use super::pci::{CONFIG_BYTES, Structures};
 use super::queue::{Queue, SIZE_MAX};
 use super::transport::{Config, EVENT_IDX, INDIRECT_DESC, QUEUES, Transport};
 use super::wire::{self, ChannelMap, JackInfo, PcmInfo, code};
-use super::{DeviceMemory, HIGHEST, Hardware, Known, LIMIT_MS, Refusal, Streams, VirtioSound, number, phase};
+use super::{
+    DeviceMemory, HIGHEST, Hardware, Known, LIMIT_MS, Refusal, Streams, VirtioSound, WORKING_LIMIT_MS,
+    number, phase,
+};
 use crate::hw::{Limits, Resources, STREAMS_MAX, StreamState};
 
 /// Descriptors of the control and of the event queue.
@@ -80,6 +83,7 @@ impl VirtioSound {
         // Whoever had it before: from here on it asserts no line.
         transport.reset()?;
         let clock_hz = u32::try_from(nt::clock::frequency()).unwrap_or(u32::MAX);
+        let ticks = |ms: u64| u64::from(clock_hz).saturating_mul(ms) / 1000;
         let hardware =
             Hardware { transport: Some(transport), states: [StreamState::Stop; STREAMS_MAX as usize] };
         let card = Self {
@@ -88,12 +92,13 @@ impl VirtioSound {
             doorbells: Gate::new(doorbells),
             memory: ManuallyDrop::new(device_memory()?),
             keeps_memory: AtomicBool::new(false),
-            absent: AtomicBool::new(false),
+            let_go: AtomicBool::new(false),
             answered: Event::try_new(Kind::Synchronization)?,
             streams: SpinLock::new([None; STREAMS_MAX as usize]),
             connected: AtomicU32::new(0),
             clock_hz,
-            limit: u64::from(clock_hz).saturating_mul(limit_ms) / 1000,
+            limit: ticks(limit_ms),
+            working_limit: ticks(limit_ms.min(WORKING_LIMIT_MS)),
         };
         Ok(card)
     }

@@ -101,7 +101,7 @@ impl Card for VirtioSound {
         let Some((lane, _)) = self.lane(stream) else { return true };
         let taken = lane.lock().exchange(stream, None);
         let Some(taken) = taken else { return true };
-        if taken.outstanding() == 0 || self.absent.load(Ordering::Acquire) {
+        if taken.outstanding() == 0 || self.let_go.load(Ordering::Acquire) {
             return true;
         }
         self.keeps_memory.store(true, Ordering::Release);
@@ -192,7 +192,7 @@ impl Card for VirtioSound {
         hardware.states = [StreamState::Stop; STREAMS_MAX as usize];
         let begun = self.ask_once(&hardware).and_then(|()| self.set_up(&hardware, Some(granted)));
         if begun.is_err() {
-            if self.down(&hardware).is_err() {
+            if !self.is(phase::GONE) && self.down(&hardware).is_err() {
                 self.give_up(format_args!("it can't be reset"));
             }
             return begun;

@@ -192,15 +192,23 @@ impl Transport {
     /// `STATUS_DEVICE_NOT_READY` if it is not there, `STATUS_DEVICE_HARDWARE_ERROR` if it takes too
     /// long.
     pub fn reset(&self) -> NtResult {
+        self.reset_within(self.reset_steps)
+    }
+
+    /// The same with another limit, in milliseconds.
+    ///
+    /// # Errors
+    /// As [`reset`](Self::reset).
+    pub fn reset_within(&self, limit_ms: u64) -> NtResult {
         self.set_status(0);
-        for _ in 0..self.reset_steps {
+        for _ in 0..limit_ms {
             match self.status() {
                 0 => return Ok(()),
                 status::NO_DEVICE => return Err(STATUS_DEVICE_NOT_READY),
                 _ => sleep_100ns(STEP_100NS),
             }
         }
-        log::error!("the device did not come out of reset within {} ms", self.reset_steps);
+        log::error!("the device did not come out of reset within {limit_ms} ms");
         Err(STATUS_DEVICE_HARDWARE_ERROR)
     }
 

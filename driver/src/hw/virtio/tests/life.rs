@@ -175,21 +175,43 @@ fn another_device_after_d3_is_left_alone() {
     assert_eq!(fixture.card.state(RENDER), None);
 }
 
-/// A device without an answer is given up in its time, by the first request, and nothing waits again.
+/// A device without an answer is given up in its time, by the first request, and nothing waits again. What it
+/// was given comes back if a reset says so.
 #[test]
 fn a_device_that_does_not_answer_is_given_up() {
-    let fixture = Fixture::new();
-    fixture.attach(RENDER, GEOMETRY);
-    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
-    let _ = log();
-    fixture.device.with(|inside| inside.sound.mute = true);
-    let begin = std::time::Instant::now();
-    assert_eq!(fixture.card.set_state(RENDER, StreamState::Pause), Err(STATUS_DEVICE_NOT_READY));
-    assert!(log().contains("did not answer request 0x105"));
-    assert_eq!(fixture.card.set_state(RENDER, StreamState::Stop), Err(STATUS_DEVICE_NOT_READY));
-    assert_eq!((fixture.card.state(RENDER), fixture.card.status(RENDER)), (None, None));
-    assert!(!fixture.card.detach(RENDER), "it may write to the buffer still");
-    assert!(begin.elapsed().as_millis() < 1000);
+    type Break = fn(&mut super::super::simulated::Inside);
+    let cases: [(Break, bool); 4] = [
+        // As one whose process was killed: QEMU answers for its registers.
+        (|_| {}, true),
+        // As QEMU's own.
+        (|inside| inside.sound.needs_reset = true, false),
+        (|inside| inside.stuck = true, false),
+        (|inside| inside.gone = true, true),
+    ];
+    for (index, (break_it, freed)) in cases.into_iter().enumerate() {
+        let blocks = host::contiguous_blocks();
+        let fixture = Fixture::new();
+        fixture.attach(RENDER, GEOMETRY);
+        fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+        let _ = log();
+        fixture.device.with(|inside| inside.sound.mute = true);
+        fixture.device.with(break_it);
+        let begin = std::time::Instant::now();
+        assert_eq!(fixture.card.set_state(RENDER, StreamState::Pause), Err(STATUS_DEVICE_NOT_READY));
+        let log = log();
+        let gone = fixture.device.with(|inside| inside.gone);
+        assert!(log.contains("did not answer request 0x105") || gone, "{log}");
+        let (resets, rung) = fixture.device.with(|inside| (inside.resets, inside.doorbells));
+        assert_eq!(fixture.card.set_state(RENDER, StreamState::Stop), Err(STATUS_DEVICE_NOT_READY));
+        assert_eq!((fixture.card.state(RENDER), fixture.card.status(RENDER)), (None, None));
+        assert!(!fixture.card.mark(RENDER, mark(3), 0, false));
+        assert!(fixture.card.enable_interrupts(Granted::Messages(1)).is_err());
+        assert_eq!(fixture.card.detach(RENDER), freed, "case {index}");
+        assert_eq!(fixture.device.with(|inside| (inside.resets, inside.doorbells)), (resets, rung));
+        assert!(begin.elapsed().as_millis() < 1000);
+        drop(fixture);
+        assert_eq!(host::contiguous_blocks() == blocks, freed, "case {index}");
+    }
 }
 
 #[test]
