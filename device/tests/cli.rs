@@ -131,6 +131,24 @@ fn doctor_looks_at_everything_and_says_what_to_do() {
 }
 
 #[test]
+fn what_libvirt_needs_is_printed_and_a_domain_that_lacks_it_is_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let printed = ringwave(&["libvirt", "--card", "hda", "--socket", "/run/a.sock"], dir.path());
+    assert_eq!(code(&printed), 0);
+    assert!(text(&printed.stdout).contains(r#""path":"/run/a.sock""#), "{}", text(&printed.stdout));
+    std::fs::write(dir.path().join("good.xml"), &printed.stdout).unwrap();
+    let good = ringwave(&["libvirt", "good.xml", "--card", "hda"], dir.path());
+    assert_eq!((code(&good), text(&good.stdout).matches("ok ").count()), (0, 2), "{}", text(&good.stdout));
+    std::fs::write(dir.path().join("bad.xml"), text(&printed.stdout).replace("shared", "private")).unwrap();
+    let bad = ringwave(&["libvirt", "bad.xml"], dir.path());
+    assert_eq!(code(&bad), 1);
+    assert!(text(&bad.stdout).contains("missing memory: not shared"), "{}", text(&bad.stdout));
+    let none = ringwave(&["libvirt", "no-such-domain"], dir.path());
+    assert_eq!((code(&none), text(&none.stderr).lines().count()), (2, 1), "{}", text(&none.stderr));
+    assert_eq!(code(&ringwave(&["libvirt", "--socket", "/a'b.sock"], dir.path())), 2);
+}
+
+#[test]
 fn compare_tells_what_differs() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

@@ -36,6 +36,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Doctor(arguments) => Ok(super::doctor::run(&arguments)),
+        Command::Libvirt(arguments) => super::libvirt::run(&arguments),
         Command::Sinks(arguments) => super::sinks::run(&arguments),
         Command::Hda(arguments) => super::hda::run(&arguments),
         Command::Compare(arguments) => super::compare::run(&arguments),

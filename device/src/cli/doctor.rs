@@ -37,30 +37,30 @@ pub struct Doctor {
 
 /// What was found of one thing.
 #[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    severity: Severity,
-    what: String,
+pub struct Finding {
+    pub severity: Severity,
+    pub what: String,
     /// What to do.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
+pub enum Severity {
     Ok,
     Note,
     Missing,
 }
 
 impl Finding {
-    fn ok(what: impl Into<String>) -> Self {
+    pub fn ok(what: impl Into<String>) -> Self {
         Self { severity: Severity::Ok, what: what.into(), next: None }
     }
 
-    fn note(what: impl Into<String>, next: impl Into<String>) -> Self {
+    pub fn note(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { severity: Severity::Note, what: what.into(), next: Some(next.into()) }
     }
 
-    fn missing(what: impl Into<String>, next: impl Into<String>) -> Self {
+    pub fn missing(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { severity: Severity::Missing, what: what.into(), next: Some(next.into()) }
     }
 }

@@ -11,6 +11,7 @@ pub mod control_socket;
 pub mod doctor;
 mod expected;
 pub mod hda;
+pub mod libvirt;
 pub mod listen;
 mod metrics;
 mod output_paths;
@@ -91,6 +92,7 @@ Exit codes: 0 done (compare: bit-exact), 1 failed (compare: not the same), 2 bad
 pub enum Command {
     Serve(serve::Serve),
     Doctor(doctor::Doctor),
+    Libvirt(libvirt::Libvirt),
     Sinks(sinks::Sinks),
     Hda(hda::Hda),
     Compare(compare::Compare),
