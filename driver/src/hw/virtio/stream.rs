@@ -26,6 +26,15 @@
 //! client that goes by the count alone skips a packet each time. Bounded by the line of the position the
 //! count would be right, but then an event is due when nothing interrupts.
 //!
+//! **What D3 cuts.** The device is stopped when the client's stream is paused, in the midst of a message, and
+//! then reset. Of a recording the driver knows how much of it there is: the message comes back with that many
+//! bytes (`used.len`), if the device says so (ours; QEMU's says none, and that part is recorded anew). Of a
+//! message that was being played nothing says how much was heard: not its status, not `used.len`. The
+//! stream goes on at the position that was frozen, which is what the client was told, too. That is exact where a
+//! message ended, and between two of them as exact as the line of the position: what lies between the moment of
+//! the estimate and the one in which the device took STOP is heard twice, and where the estimate was ahead of
+//! the device as much is lost.
+//!
 //! *latency_bytes* of the status means four things in the field (what is queued, what was in this message, 0
 //! ...), and is not looked at.
 
@@ -58,7 +67,8 @@ const SILENCE_BYTES: u32 = 4096;
 /// A message that the device has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Message {
-    /// The frame behind its last.
+    /// Its first frame, and the one behind its last.
+    begin: u64,
     end: u64,
     /// It came back, and one before it has not.
     done: bool,
@@ -102,6 +112,12 @@ pub struct PcmStream {
     runs: bool,
     /// It is being released: what comes back was not played.
     discards: bool,
+    /// Frames that were recorded into the oldest message that was discarded.
+    part: u64,
+    /// Where it stood when it was reset last, as exactly as is known.
+    stood: u64,
+    /// The frame that it was started at.
+    started: u64,
     line: Line,
     /// The moment at which the last packet was complete, by the line.
     packet_clock: u64,
@@ -136,6 +152,9 @@ impl PcmStream {
             lockstep: false,
             runs: false,
             discards: false,
+            part: 0,
+            stood: 0,
+            started: 0,
             line: Line { clock: 0, frame: 0, rate: 0, clock_hz },
             packet_clock: 0,
             faults: 0,
@@ -181,6 +200,11 @@ impl PcmStream {
 
     /// STOP: everything counted is 0. The device has no message of it.
     pub fn reset(&mut self) {
+        let stood = if self.captures { self.completed.saturating_add(self.part) } else { self.position };
+        if stood > 0 {
+            self.stood = stood;
+        }
+        (self.part, self.started) = (0, 0);
         (self.oldest, self.next) = (0, 0);
         (self.completed, self.posted, self.position) = (0, 0, 0);
         (self.marked, self.ends_at) = (None, None);
@@ -188,15 +212,16 @@ impl PcmStream {
         (self.packet_clock, self.faults, self.underruns, self.fault) = (0, 0, 0, None);
     }
 
-    /// It goes on at `frame`, from the begin of its piece on: what the device had of it may not have been
-    /// heard.
+    /// It goes on at `frame`, where its position was frozen. With a message that is shorter than the others,
+    /// unless that is the begin of a piece; 5.14.6.8.1 wants whole ones with a SHOULD. See "What D3 cuts" at
+    /// the head of this file.
     pub fn start_at(&mut self, frame: u64) {
         let Some(cut) = &self.cut else { return };
         if self.outstanding() == 0 {
-            let into = frame.checked_rem(cut.piece.into()).unwrap_or(0);
-            self.completed = frame.saturating_sub(into);
-            self.posted = self.completed;
-            self.position = frame;
+            // Of a recording it is known how far it came, which is not quite what its position said.
+            let knows = self.captures && self.stood.abs_diff(frame) <= cut.piece.into();
+            self.started = if knows { self.stood } else { frame };
+            (self.completed, self.posted, self.position) = (self.started, self.started, frame);
         }
     }
 
@@ -279,7 +304,7 @@ impl PcmStream {
 
     fn post_one(&mut self, queue: &mut Queue, index: u32, indirect: bool, now: u64) -> Option<()> {
         let cut = self.cut.as_ref()?;
-        let end = self.posted.saturating_add(cut.piece.into());
+        let (first, end) = (self.posted, self.piece_end(cut));
         let room = u32::try_from(cut.messages.len()).unwrap_or(0);
         if end > self.postable(cut) || self.outstanding() >= room {
             return None;
@@ -296,10 +321,16 @@ impl PcmStream {
             self.underruns = self.underruns.saturating_add(u32::from(began && !self.lockstep));
         }
         let cut = self.cut.as_mut()?;
-        *cut.messages.get_mut(usize::try_from(slot).ok()?)? = Message { end, done: false };
+        *cut.messages.get_mut(usize::try_from(slot).ok()?)? = Message { begin: first, end, done: false };
         self.next = self.next.wrapping_add(1);
         self.posted = end;
         Some(())
+    }
+
+    /// The end of the piece at `posted`: pieces lie behind each other from frame 0 on.
+    fn piece_end(&self, cut: &Cut) -> u64 {
+        let into = self.posted.checked_rem(cut.piece.into()).unwrap_or(0);
+        self.posted.saturating_sub(into).saturating_add(cut.piece.into())
     }
 
     /// Makes the message of the piece at `posted`.
@@ -340,14 +371,15 @@ impl PcmStream {
     /// The data of the piece at `posted`: the buffer's own memory, and silence behind the end of the stream.
     fn describe(&self, cut: &Cut, chain: &mut Chain) -> bool {
         let frame_bytes = cut.geometry.frame_bytes;
-        let valid = self.ends_at.map_or(cut.piece, |end| {
-            u32::try_from(end.saturating_sub(self.posted)).unwrap_or(u32::MAX).min(cut.piece)
-        });
+        let all = u32::try_from(self.piece_end(cut).saturating_sub(self.posted)).unwrap_or(cut.piece);
+        let valid = self
+            .ends_at
+            .map_or(all, |end| u32::try_from(end.saturating_sub(self.posted)).unwrap_or(u32::MAX).min(all));
         let (bytes, offset) = (valid.saturating_mul(frame_bytes), cut.geometry.offset_of(self.posted));
         if bytes > 0 && !self.ring.describe((offset, bytes), self.captures, |piece| chain.push(piece)) {
             return false;
         }
-        let mut silent = cut.piece.saturating_sub(valid).saturating_mul(frame_bytes);
+        let mut silent = all.saturating_sub(valid).saturating_mul(frame_bytes);
         while silent > 0 {
             let bytes = silent.min(SILENCE_BYTES);
             if !chain.push(Descriptor::readable(self.silence, bytes)) {
@@ -368,7 +400,13 @@ impl PcmStream {
             return false;
         };
         message.done = true;
-        let data = if self.captures { cut.piece.saturating_mul(cut.geometry.frame_bytes) } else { 0 };
+        let frames = u32::try_from(message.end.saturating_sub(message.begin)).unwrap_or(0);
+        let data = if self.captures { frames.saturating_mul(cut.geometry.frame_bytes) } else { 0 };
+        if self.discards && self.captures && message.begin == self.completed {
+            // What was recorded of it stands in the buffer.
+            let recorded = written.saturating_sub(PCM_STATUS_BYTES).checked_div(cut.geometry.frame_bytes);
+            self.part = recorded.unwrap_or(0).min(frames).into();
+        }
         if !self.discards {
             let status = cut.memory.load::<u32>(at.saturating_add(STATUS_AT));
             // Of a recording that is short the status may stand anywhere (QEMU puts it behind the data).
@@ -432,6 +470,11 @@ impl PcmStream {
         let packet_count = self.packet_of(self.completed);
         let packet_ticks = self.line.when(self.line.frame.saturating_add(packet.into()));
         let packet_ticks = packet_ticks.saturating_sub(self.line.clock);
+        // Of the packet that it was started in the first frame is that one (DATASHEET 7.2).
+        let last_end = self.completed.saturating_sub(self.completed.checked_rem(packet.into()).unwrap_or(0));
+        let short = self.started.saturating_sub(last_end.saturating_sub(packet.into())).min(packet.into());
+        let before = self.line.when(self.line.frame.saturating_add(short)).saturating_sub(self.line.clock);
+        let packet_ticks = packet_ticks.saturating_sub(if self.started > 0 { before } else { 0 });
         let waits = self.runs
             && self.outstanding() == 0
             && if self.captures { self.lockstep } else { self.marked.is_some() };

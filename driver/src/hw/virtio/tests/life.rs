@@ -160,9 +160,39 @@ fn after_d3_everything_is_anew() {
     fixture.card.configure(RENDER, FORMAT, GEOMETRY).unwrap();
     fixture.raise(RENDER, &[StreamState::Acquire]);
     fixture.card.start_at(RENDER, 700, 1);
+    fixture.device.with(|inside| inside.sound.streams[0].short = 1);
     fixture.raise(RENDER, &[StreamState::Pause, StreamState::Run]);
     let status = fixture.card.status(RENDER).unwrap();
     assert!(status.anchor.frame >= 700 && status.packet_count == 1, "{status:?}");
+    // To the end of its piece, and from there on whole pieces.
+    for played in [20, 20 + 240, 20 + 480] {
+        fixture.complete(RENDER, 1);
+        assert_eq!(fixture.device.with(|inside| inside.sound.streams[0].played.len()), 4 * played);
+    }
+    assert_eq!(fixture.card.status(RENDER).unwrap().packet_count, 2);
+}
+
+/// What a recording was given when D3 came stays, and it goes on behind it.
+#[test]
+fn after_d3_a_recording_goes_on_where_it_was() {
+    let fixture = Fixture::new();
+    fixture.attach(CAPTURE, GEOMETRY);
+    fixture.raise(CAPTURE, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    fixture.complete(CAPTURE, 1);
+    fixture.raise(CAPTURE, &[StreamState::Pause]);
+    let paused_at = fixture.card.status(CAPTURE).unwrap().anchor.frame;
+    fixture.device.with(|inside| inside.sound.streams[1].part = 4 * 100);
+    assert!(fixture.card.set_power(false) && fixture.card.set_power(true));
+    fixture.card.enable_interrupts(Granted::Messages(1)).unwrap();
+    fixture.card.configure(CAPTURE, FORMAT, GEOMETRY).unwrap();
+    fixture.raise(CAPTURE, &[StreamState::Acquire]);
+    fixture.card.start_at(CAPTURE, paused_at, 0);
+    fixture.device.with(|inside| inside.sound.streams[1].short = 1);
+    fixture.raise(CAPTURE, &[StreamState::Pause, StreamState::Run]);
+    let first = fixture.device.with(|inside| inside.sound.streams[1].held[0].writable[0]);
+    assert_eq!((first.0, first.1), (fixture.pages.addresses()[0] + 4 * 340, 4 * 140));
+    fixture.complete(CAPTURE, 1);
+    assert_eq!(fixture.card.status(CAPTURE).unwrap().packet_count, 1);
 }
 
 #[test]
