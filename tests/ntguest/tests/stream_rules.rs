@@ -25,6 +25,8 @@ const CONTROLS: &str = "client=controls\n";
 /// The shortest run: what breaks a rule of loading and starting needs no client.
 const START: &str = "client=cycles\ncycles=1\nbuffer_ms=4\n";
 const PLAY: &str = "client=play\nwav=MUSIC.WAV\n";
+/// With few packets, eight times as fast.
+const SHORT: &str = "client=play\nwav=MUSIC.WAV\nbuffer_ms=200\nreg.Lockstep=1\nspeed=8\n";
 const REMOVAL: &str = "client=removal\nbuffer_ms=100\nreg.PositionRegister=1\n";
 /// The device gets other resources, with a stream open in RUN.
 const REBALANCE: &str =
@@ -51,8 +53,8 @@ const CAPTURE: &[Case] = &[
     ),
     (
         RECORD,
-        "early-event,read-time,read-refusal",
-        "impossible-timing|read-packet GetReadPacket: its first sample|read-packet GetReadPacket: UNSUCCESSFUL",
+        "early-event,read-time,read-refusal,stream-not-null,port-stream-kept",
+        "new-stream-not-null|port-stream-leak|impossible-timing|read-packet GetReadPacket: its first sample|read-packet GetReadPacket: UNSUCCESSFUL",
     ),
     (RECORD, "fast-position", "position"),
     ("client=sweep\nbuffer_ms=2\n", "any-format", "sweep"),
@@ -61,6 +63,22 @@ const CAPTURE: &[Case] = &[
 /// Of a stream that plays.
 const PLAYBACK: &[Case] = &[
     (PLAY, "prefill-refused,jack-changes", "prefill|jack"),
+    (
+        SHORT,
+        "stream-kept,latency-unwritten,buffer-stays,state-refused,moves-at-rest,moves-in-pause,event-in-pause,\
+         fast-travel,presented-back",
+        "stream-references|hw-latency|buffer-not-freed|set-state|not-at-rest|not-frozen|event-outside-run\
+         |position-travel|presentation-position",
+    ),
+    (SHORT, "no-packets", "no-packet-mode"),
+    (SHORT, "short-buffer", "buffer asked for"),
+    (SHORT, "no-event", "no-notification"),
+    (SHORT, "null-mdl", "call-failed AllocateBufferWithNotification"),
+    (
+        "client=hlk\nwav=MUSIC.WAV\nbuffer_ms=100\nspeed=8\n",
+        "early-packet,count-back",
+        "packet-number|packet-count",
+    ),
     (PLAY, "any-content", "drm-rights"),
     (LATE, "lost-glitch,glitch-at-dispatch", "glitch-report|etw-irql"),
     (LATE, "unknown-event", "etw-event"),
@@ -83,7 +101,7 @@ const REGISTERS: &[Case] = &[
 const CONTROL_PANEL: &[Case] = &[
     (CONTROLS, "volume-drift", "volume"),
     (CONTROLS, "forget-volume", "volume"),
-    (CONTROLS, "mute-turned", "mute"),
+    (CONTROLS, "mute-turned,more-nodes", "mute|control-nodes"),
     (CONTROLS, "any-channel", "volume"),
     (CONTROLS, "stray-event,entry-twice", "event-generate|event-entry"),
     (
@@ -180,6 +198,9 @@ fn run_with(name: &str, config: &str, options: &[&str]) -> Outcome {
     // A card waits only where its operator lets it, and its driver asks for it.
     if config.contains("reg.Lockstep=1") && !options.contains(&"--clock") {
         card.args(["--clock", "lockstep"]);
+    }
+    if let Some(speed) = config.lines().find_map(|line| line.strip_prefix("speed=")) {
+        card.args(["--speed", speed]);
     }
     card.args(options);
     card.env("RUST_LOG", "info").stdin(Stdio::null()).stderr(output);
@@ -512,6 +533,22 @@ fn a_processor_that_stands_still_and_a_counter_that_jumps_break_nothing() {
         assert!(log.contains(" time(s), the performance counter jumped 1 time(s)"), "{log}");
         assert!(!log.contains("stood still 0 time(s)"), "{log}");
     }
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_run_that_proves_nothing_has_failed() {
+    // A fault that needs the client `controls`, more channels than the card has, an event that comes too late.
+    let config = format!("{START}fault=jack-lies");
+    let Outcome { status, log, .. } = run("unmade", &config);
+    assert!(status == FAILED && log.contains("violation rule=fault-not-made "), "{log}");
+    let Outcome { status, log, .. } =
+        run_with("unoffered", "client=record\nformat=s16x8@48000", &["--channels", "2"]);
+    assert!(status == FAILED && log.contains("violation rule=format "), "{log}");
+    // A sound that is over before it is due.
+    let life = "client=life\nwav=MUSIC.WAV\nbuffer_ms=100\nlife=d3:run:play\nlife_frames=100\nreg.Lockstep=1";
+    let Outcome { status, log, .. } = run("unmet", life);
+    assert!(status == FAILED && log.contains("violation rule=event-not-made "), "{log}");
 }
 
 #[test]

@@ -211,8 +211,11 @@ impl Player<'_> {
 
     /// In STOP position, packet count and presentation position are zero (rule `not-at-rest`).
     fn expect_zero_positions(&self, when: &str) -> Result<(), Failed> {
-        let (status, position) = self.stream.position(irql::PASSIVE);
+        let (status, mut position) = self.stream.position(irql::PASSIVE);
         let count = self.packet_count()?;
+        if fault::make(Fault::MovesAtRest) {
+            position.play_offset += 4;
+        }
         let presented = self.stream.presentation().map(|position| position.position_in_blocks);
         if !status.is_success()
             || position.play_offset != 0
@@ -252,7 +255,9 @@ impl Player<'_> {
             through(&[State::Stop, State::Acquire, State::Pause, State::Acquire])
         })?;
         still::set_state(self.stream, State::Pause)?;
-        if self.order == Order::Hlk && self.stream.set_write_packet(2, 0, 0).is_success() {
+        if self.order == Order::Hlk
+            && (self.stream.set_write_packet(2, 0, 0).is_success() || fault::make(Fault::EarlyPacket))
+        {
             kernel::violation(
                 "packet-number",
                 format_args!("packet 2 is accepted before RUN; only packet 0 may be"),
@@ -468,7 +473,7 @@ impl Player<'_> {
     }
 
     fn wait_for_packet(&mut self, next: u32) -> Result<(), Failed> {
-        if wait(self.event, self.timeout_ms) {
+        if wait(self.event, self.timeout_ms) && !fault::make(Fault::NoEvent) {
             self.tally.events.iter_mut().for_each(|events| events.observe(time::interrupt_time_100ns()));
             return Ok(());
         }
@@ -484,7 +489,7 @@ impl Player<'_> {
 
     /// Waits until the last packet was played.
     fn drain(&mut self) -> Result<(), Failed> {
-        let (mut before, end) = (0, self.end());
+        let (mut before, end) = (u32::from(fault::make(Fault::CountBack)) * u32::MAX, self.end());
         loop {
             let count = self.packet_count()?;
             if count < before {
@@ -506,7 +511,7 @@ impl Player<'_> {
         let silent = u64::from(self.end().saturating_sub(self.packets.count())) * frames_per_packet;
         let frames = wav.frames() as u64 + silent;
         let deadline = time::ms() + 1000;
-        let mut before = 0;
+        let mut before = u64::from(fault::make(Fault::PresentedBack)) * u64::MAX;
         loop {
             let presented = self
                 .stream
@@ -549,6 +554,11 @@ impl Player<'_> {
     fn expect_travel(&self, travel: Travel) {
         let packet = u64::from(self.packet_bytes);
         let played = u64::from(self.end()) * packet;
+        let travel = if fault::make(Fault::FastTravel) {
+            Travel { bytes: played + 5 * packet, complete: true }
+        } else {
+            travel
+        };
         if travel.complete && travel.bytes.abs_diff(played) > 2 * packet {
             kernel::violation(
                 "position-travel",

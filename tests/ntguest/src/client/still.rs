@@ -4,6 +4,7 @@ use super::player::{Failed, fail};
 use super::stream::{PinStream, State};
 use crate::kernel::event::Event;
 use crate::kernel::{self, irql, thread};
+use crate::portcls::fault::{self, Fault};
 use crate::portcls::power;
 
 /// How long a stream that is not running is watched at least, and at most, 100-ns units.
@@ -12,7 +13,8 @@ const WATCH: core::ops::RangeInclusive<i64> = 300_000..=5_000_000;
 /// `SetState`, which must succeed (rule `set-state`).
 pub fn set_state(stream: &PinStream, state: State) -> Result<(), Failed> {
     let status = stream.set_state(state);
-    if status.is_success() {
+    let refused = state == State::Stop && fault::make(Fault::StateRefused);
+    if status.is_success() && !refused {
         Ok(())
     } else {
         Err(fail("set-state", format_args!("SetState({state:?}): {status}")))
@@ -43,10 +45,10 @@ pub fn expect_frozen(stream: &PinStream, event: &Event, packet_100ns: i64) {
     };
     let (before, signals) = (read(), event.signals());
     thread::sleep_100ns((packet_100ns.saturating_mul(3) / 2).clamp(*WATCH.start(), *WATCH.end()));
-    if read() != before {
+    if read() != before || fault::make(Fault::MovesInPause) {
         kernel::violation("not-frozen", format_args!("a position moves in PAUSE"));
     }
-    if event.signals() != signals {
+    if event.signals() != signals || fault::make(Fault::EventInPause) {
         kernel::violation("event-outside-run", format_args!("the notification event is signalled in PAUSE"));
     }
 }

@@ -109,7 +109,7 @@ impl PinStream {
         let port_stream = port_stream::create();
         let given = if oracle { oracle::port_stream(port_stream) } else { port_stream.this() };
         let stream = new_stream(&miniport, given, pin, capture, format, oracle).inspect_err(|_| {
-            if port_stream.release() != 0 {
+            if port_stream.release() != 0 || fault::make(Fault::PortStreamKept) {
                 kernel::violation(
                     "port-stream-leak",
                     format_args!("a NewStream that failed kept its port stream"),
@@ -201,6 +201,9 @@ impl PinStream {
             KsRtAudioHwLatency { fifo_size: u32::MAX, chipset_delay: u32::MAX, codec_delay: u32::MAX };
         let out = &raw mut latency;
         method!(self, "GetHWLatency", irql::PASSIVE, self.stream, get_hw_latency, oracle_get_hw_latency(out));
+        if fault::make(Fault::LatencyUnwritten) {
+            latency.chipset_delay = u32::MAX;
+        }
         if [latency.fifo_size, latency.chipset_delay, latency.codec_delay].contains(&u32::MAX) {
             kernel::violation("hw-latency", format_args!("GetHWLatency leaves a value unwritten"));
             return KsRtAudioHwLatency::default();
@@ -374,7 +377,7 @@ impl PinStream {
         drop(output);
         drop(input);
         drop(notification);
-        let left = stream.release();
+        let left = stream.release() + u32::from(fault::make(Fault::StreamKept));
         if left != 0 {
             kernel::violation(
                 "stream-references",
@@ -492,7 +495,7 @@ fn new_stream(
         }
     }));
     if !status.is_success() {
-        if !out.is_null() {
+        if !out.is_null() || fault::make(Fault::StreamNotNull) {
             kernel::violation(
                 "new-stream-not-null",
                 format_args!("NewStream failed ({status}) and did not write NULL"),

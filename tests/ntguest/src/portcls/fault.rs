@@ -176,6 +176,40 @@ pub enum Fault {
     NoPnpStop,
     /// One interrupt more is seen connected after STOP.
     ResourcesStay,
+    /// The client sees something else than NULL after a NewStream that failed.
+    StreamNotNull,
+    /// The client sees the port stream of a NewStream that failed still referenced.
+    PortStreamKept,
+    /// The client sees a closed stream still referenced.
+    StreamKept,
+    /// The client sees a member of the latency unwritten.
+    LatencyUnwritten,
+    /// The client wants a byte more than its MDL has.
+    ShortBuffer,
+    /// The client sees its buffer's pages after they were freed.
+    BufferStays,
+    /// The client sees SetState(STOP) refused, after it was done.
+    StateRefused,
+    /// The client sees a position that is not 0 in STOP.
+    MovesAtRest,
+    /// The client sees another position after a while in PAUSE.
+    MovesInPause,
+    /// The client sees its notification event signalled in PAUSE.
+    EventInPause,
+    /// The client sees no event within its time.
+    NoEvent,
+    /// The client sees that the position has gone five packets further in all.
+    FastTravel,
+    /// The client sees a presentation position that was further before.
+    PresentedBack,
+    /// The client sees a count of packets that was higher before.
+    CountBack,
+    /// The client sees packet 2 accepted before RUN.
+    EarlyPacket,
+    /// The client sees a stream without a packet interface.
+    NoPackets,
+    /// The client sees one volume node more than there is.
+    MoreNodes,
 }
 
 /// Every fault and its name.
@@ -265,6 +299,23 @@ const NAMES: &[(&str, Fault)] = &[
     ("deaf-to-d3", Fault::DeafToD3),
     ("no-pnp-stop", Fault::NoPnpStop),
     ("resources-stay", Fault::ResourcesStay),
+    ("stream-not-null", Fault::StreamNotNull),
+    ("port-stream-kept", Fault::PortStreamKept),
+    ("stream-kept", Fault::StreamKept),
+    ("latency-unwritten", Fault::LatencyUnwritten),
+    ("short-buffer", Fault::ShortBuffer),
+    ("buffer-stays", Fault::BufferStays),
+    ("state-refused", Fault::StateRefused),
+    ("moves-at-rest", Fault::MovesAtRest),
+    ("moves-in-pause", Fault::MovesInPause),
+    ("event-in-pause", Fault::EventInPause),
+    ("no-event", Fault::NoEvent),
+    ("fast-travel", Fault::FastTravel),
+    ("presented-back", Fault::PresentedBack),
+    ("count-back", Fault::CountBack),
+    ("early-packet", Fault::EarlyPacket),
+    ("no-packets", Fault::NoPackets),
+    ("more-nodes", Fault::MoreNodes),
 ];
 
 /// The fault with a name.

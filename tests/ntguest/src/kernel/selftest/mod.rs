@@ -125,11 +125,14 @@ pub fn run(name: &str) -> bool {
     true
 }
 
-/// Breaks the rules that end a run, one after the other. One has to end it: the watchdog.
+/// Rules that have to end a run: nothing goes on after them.
+const ALONE: [&str; 2] = ["dpc-watchdog", "out-of-memory"];
+
+/// Breaks the other rules that end a run, one after the other.
 fn fatal_rules() {
     fault_rules::load_image();
     let all = rules::CASES.iter().chain(fault_rules::CASES).chain(service_rules::CASES);
-    for (name, case) in all.filter(|(name, _)| *name != "dpc-watchdog") {
+    for (name, case) in all.filter(|(name, _)| !ALONE.contains(name)) {
         crate::kprintln!("case {name}");
         resume::attempt(*case);
         rules::free_lock();

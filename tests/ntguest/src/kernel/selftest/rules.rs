@@ -11,7 +11,7 @@ use super::{
 use crate::kernel::event::{Event, EventKind};
 use crate::kernel::layout::{KDpc, KTimer, Mdl};
 use crate::kernel::sync::IrqLock;
-use crate::kernel::{call, irql, page_map, pages, pool, thread};
+use crate::kernel::{call, irql, page_map, pages, phys, pool, thread};
 
 /// One way to break a rule.
 pub type Case = (&'static str, fn());
@@ -142,6 +142,11 @@ pub const CASES: &[Case] = &[
     }),
     ("breakpoint", || service!("DbgBreakPoint" as fn())()),
     ("bugcheck", || service!("KeBugCheck" as fn(u32))(0xe2)),
+    ("out-of-memory", || {
+        loop {
+            phys::alloc_kernel();
+        }
+    }),
     ("dpc-watchdog", || {
         raise(irql::DISPATCH);
         loop {
