@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # A Linux guest with a sound driver of its own, for qemu-scripts/linux: Debian's full kernel (the cloud kernel has no sound), of which
-# the image and the modules of its sound drivers are kept, and a root folder with alsa-utils, what alsa-info wants, and busybox. Source
+# the image and the modules of its sound drivers are kept, and a root folder with alsa-utils, what alsa-info wants, hda-verb, and busybox. Source
 # it after private-apt.sh.
 
 linux_guest_suite=trixie
 linux_guest_kernel=linux-image-amd64
 linux_guest_dir=$RINGWAVE_LINUX_GUEST
-linux_guest_packages=(alsa-utils bash busybox-static pciutils procps)
+linux_guest_packages=(alsa-tools alsa-utils bash busybox-static pciutils procps)
 # What the guest loads, each after what it depends on.
 linux_guest_modules=(virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk soundcore snd snd-timer snd-pcm virtio_snd)
 # What a guest with an HD Audio card loads after them.
@@ -15,7 +15,7 @@ linux_guest_hda_modules=(snd-intel-sdw-acpi snd-intel-dspcfg snd-hwdep snd-hda-c
 linux_guest_ready() {
     local file folder
     [ -s "$linux_guest_dir/version" ] && [ -s "$linux_guest_dir/vmlinuz" ] || return 1
-    for file in aplay bash busybox lspci pgrep; do [ -x "$linux_guest_dir/root/usr/bin/$file" ] || return 1; done
+    for file in aplay bash busybox hda-verb lspci pgrep; do [ -x "$linux_guest_dir/root/usr/bin/$file" ] || return 1; done
     for folder in "$linux_guest_dir"/modules{,-hda}; do
         [ -s "$folder/load-order" ] || return 1
         while read -r file; do [ -s "$folder/$file" ] || return 1; done <"$folder/load-order"

@@ -76,11 +76,10 @@ pub fn plays_each(card: GuestCard, formats: &[StreamFormat], adjust: impl FnOnce
         Duration::from_mins(2) + Duration::from_secs(5) * u32::try_from(songs.len()).unwrap_or(0);
     adjust(&mut request);
     let steps = (2..=formats.len())
-        .map(|number| format!("step song-{number} aplay $times -q -D hw:0,0 /song-{number}.wav\n"));
+        .map(|number| format!("step song-{number} aplay $times_{number} -q -D hw:0,0 /song-{number}.wav\n"));
     request.more_steps = steps.collect::<String>() + &request.more_steps;
     let report = run(&request, |_| ()).expect("a verdict");
     print!("{report}");
-    assert_done(&report);
     // The card begins a file whenever the format changes.
     for (number, (song, heard)) in songs.iter().zip(&report.heard).enumerate() {
         let song = wav::read(song).expect("the song");
@@ -91,6 +90,7 @@ pub fn plays_each(card: GuestCard, formats: &[StreamFormat], adjust: impl FnOnce
         assert!(number + 1 == songs.len() || silent, "{:?}: more than was sent", song.format);
     }
     assert!(report.heard.len() >= songs.len(), "only {} of {} were heard", report.heard.len(), songs.len());
+    assert_done(&report);
     report
 }
 
@@ -100,13 +100,15 @@ pub fn songs(folder: &Path, formats: &[StreamFormat]) -> Vec<PathBuf> {
     numbered.map(|(number, format)| song(folder, number, *format, format.rate / 4)).collect()
 }
 
-/// Not [`Report::passed`], which takes the period of the last format for that of the first.
+/// Not [`Report::passed`], which takes the period of the last format for that of the first. A guest without KVM on a
+/// busy host handles an interrupt late by half a period now and then, and its driver says so: that is no fault here.
 ///
 /// # Panics
-/// If a step failed, or the kernel's log has something to say.
+/// If a step failed, or the kernel's log has something else to say.
 pub fn assert_done(report: &Report) {
     let done = report.steps.iter().all(|(_, code)| *code == 0);
-    assert!(report.ended && done && report.dmesg.is_empty(), "{report}");
+    let quiet = report.dmesg.iter().all(|line| line.contains("IRQ timing workaround is activated"));
+    assert!(report.ended && done && quiet, "{report}");
 }
 
 /// What was heard behind the song, if it begins with the song.
@@ -137,6 +139,6 @@ sleeps() {
     freeze) echo devices >/sys/power/pm_test ;;
     esac && echo $1 >/sys/power/state
 }
-again() { aplay $times -q -D hw:0,0 /song.wav; }
-paused() { (busybox sleep 1; printf ' '; busybox sleep 1; printf ' '; busybox sleep 6) | aplay $times -q -i -D hw:0,0 /song.wav; }
+again() { aplay $times_1 -q -D hw:0,0 /song.wav; }
+paused() { (busybox sleep 1; printf ' '; busybox sleep 1; printf ' '; busybox sleep 6) | aplay $times_1 -q -i -D hw:0,0 /song.wav; }
 ";

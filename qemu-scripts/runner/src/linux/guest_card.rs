@@ -18,8 +18,11 @@ pub enum GuestCard {
     Hda,
 }
 
-/// Longest time on the guest's clock that a period is to take.
-const PERIOD_MS_MAX: f64 = 200.0;
+/// How long a period is on the guest's clock. A driver that is late by half of it takes the interrupt for a wrong one
+/// and says so ("IRQ timing workaround"); without KVM, on a busy host, a guest is late by 100 ms.
+const PERIOD_MS: f64 = 400.0;
+/// Fewest periods of a buffer.
+const PERIODS_MIN: f64 = 8.0;
 
 impl GuestCard {
     /// What people call it.
@@ -70,12 +73,13 @@ impl GuestCard {
         }
     }
 
-    /// QEMU's arguments for the card behind this socket.
-    pub fn qemu_arguments(self, socket: &Path) -> Vec<String> {
+    /// QEMU's arguments for the card behind this socket, one of several: number `number`.
+    pub fn qemu_arguments(self, socket: &Path, number: u32) -> Vec<String> {
         match self {
             Self::Virtio => {
-                let chardev = format!("socket,id=card,path={}", socket.display());
-                ["-chardev", &chardev, "-device", "vhost-user-snd-pci,chardev=card"].map(String::from).into()
+                let chardev = format!("socket,id=card{number},path={}", socket.display());
+                let device = format!("vhost-user-snd-pci,chardev=card{number}");
+                ["-chardev".into(), chardev, "-device".into(), device].into()
             }
             Self::Hda => ["-device".into(), vfio_user_device(socket).to_string()].into(),
         }
@@ -91,16 +95,17 @@ impl GuestCard {
         }
     }
 
-    /// Options of aplay and arecord, each with a space before it. The kernel gives a player up when it waits
-    /// longer than 1.1 of its buffer for a period: with a slow clock periods are short and buffers are not.
-    pub fn player_options(self, clock: Clock) -> String {
-        match self {
-            Self::Virtio => String::new(),
-            Self::Hda => {
-                let period_ms = (PERIOD_MS_MAX * clock.speed()).clamp(20.0, 100.0);
-                format!(" --period-time={:.0} --buffer-time=500000", period_ms * 1000.0)
-            }
+    /// Options of aplay and arecord for a song of this format. The kernel gives a player up when it waits longer than
+    /// 1.1 of its buffer for a period, so with a slow clock a buffer has many.
+    pub fn player_options(self, clock: Clock, format: StreamFormat) -> String {
+        if self == Self::Virtio {
+            return String::new();
         }
+        // The driver's buffer has at most 2 MiB.
+        let bytes = format.rate.saturating_mul(format.frame_bytes());
+        let buffer_ms = (f64::from(2 << 20) * 1000.0 / f64::from(bytes.max(1))).min(1000.0);
+        let period_ms = (PERIOD_MS * clock.speed()).clamp(20.0, 100.0).min(buffer_ms / PERIODS_MIN);
+        format!("--period-time={:.0} --buffer-time={:.0}", period_ms * 1000.0, buffer_ms * 1000.0)
     }
 
     /// Whether the card, and Linux on it, can do this.
@@ -171,10 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_clock_has_short_periods() {
-        let options = |speed| GuestCard::Hda.player_options(Clock::Realtime(speed));
-        assert_eq!(options(0.25), " --period-time=50000 --buffer-time=500000");
-        assert_eq!(options(0.1), " --period-time=20000 --buffer-time=500000");
-        assert_eq!(options(1.0), " --period-time=100000 --buffer-time=500000");
+    fn a_slow_clock_and_a_large_format_have_short_periods() {
+        let options = |speed, format| GuestCard::Hda.player_options(Clock::Realtime(speed), format);
+        assert_eq!(options(0.1, STEREO), "--period-time=40000 --buffer-time=1000000");
+        assert_eq!(options(0.25, STEREO), "--period-time=100000 --buffer-time=1000000");
+        assert_eq!(options(1.0, STEREO), "--period-time=100000 --buffer-time=1000000");
+        let large = StreamFormat { sample: SampleFormat::S32, channels: 8, rate: 192_000 };
+        assert_eq!(options(0.25, large), "--period-time=42667 --buffer-time=341333");
     }
 }

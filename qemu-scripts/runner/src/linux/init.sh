@@ -37,6 +37,16 @@ wait_for_card() {
     done
 }
 
+# Waits until a recorder has begun.
+records() {
+    tries=0
+    until busybox grep -q RUNNING /proc/asound/card0/pcm0c/sub0/status; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || return 1
+        busybox sleep 0.1
+    done
+}
+
 # Does one step: its name, then its command. What it says goes to the console.
 step() {
     name=$1
