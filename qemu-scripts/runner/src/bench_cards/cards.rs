@@ -1,6 +1,6 @@
 //! The cards that are compared. One more is a row here.
 
-use crate::request::CardKind;
+use crate::{linux::GuestCard, request::CardKind};
 
 /// A card that a Linux guest drives with the kernel's own driver.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,15 +20,17 @@ pub struct LinuxCard {
 pub enum Device {
     /// QEMU's own: what stands behind each `-device`. Its sound goes to the audiodev `snd`, a WAV file.
     Qemu(&'static [&'static str]),
-    /// `ringwave serve --card virtio`, with this clock.
+    /// `ringwave serve`, with this card and clock.
     Served {
+        /// `--card`
+        card: GuestCard,
         /// `--clock`
         clock: &'static str,
     },
 }
 
 /// Those of Linux guests; the first one is what ratios are of.
-pub const LINUX_CARDS: [LinuxCard; 4] = [
+pub const LINUX_CARDS: [LinuxCard; 5] = [
     LinuxCard {
         name: "qemu-virtio",
         what: "QEMU's virtio-sound-pci",
@@ -44,14 +46,20 @@ pub const LINUX_CARDS: [LinuxCard; 4] = [
     LinuxCard {
         name: "ringwave",
         what: "ringwave serve --card virtio, vhost-user-snd-pci",
-        device: Device::Served { clock: "realtime" },
+        device: Device::Served { card: GuestCard::Virtio, clock: "realtime" },
         hda: false,
     },
     LinuxCard {
         name: "ringwave-lockstep",
         what: "the same with --clock lockstep",
-        device: Device::Served { clock: "lockstep" },
+        device: Device::Served { card: GuestCard::Virtio, clock: "lockstep" },
         hda: false,
+    },
+    LinuxCard {
+        name: "ringwave-hda",
+        what: "ringwave serve --card hda, vfio-user-pci",
+        device: Device::Served { card: GuestCard::Hda, clock: "realtime" },
+        hda: true,
     },
 ];
 

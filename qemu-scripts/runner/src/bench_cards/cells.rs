@@ -35,6 +35,8 @@ pub struct Rate {
     pub devices_percent: f64,
     /// Wake-ups.
     pub wakes: f64,
+    /// Accesses to registers that came to the card's process.
+    pub traps: Option<f64>,
 }
 
 impl Rate {
@@ -44,6 +46,7 @@ impl Rate {
             percent: percent(usage.cpu_ns),
             devices_percent: percent(usage.cpu_ns.saturating_sub(usage.guest_cpu_ns)),
             wakes: usage.wakes as f64 / seconds,
+            traps: None,
         }
     }
 }
@@ -63,10 +66,12 @@ pub fn watch(guest: &Guest, time: Duration) -> Result<(Rate, Option<Rate>), Erro
         }
         Ok((Usage::of(guest.qemu())?, sum))
     };
+    let traps = guest.traps()?;
     let (begin, first) = (Instant::now(), look()?);
     thread::sleep(time);
     let (seconds, last) = (begin.elapsed().as_secs_f64(), look()?);
-    let device = (!devices.is_empty()).then(|| Rate::of(last.1.since(first.1), seconds));
+    let traps = traps.zip(guest.traps()?).map(|(first, last)| last.saturating_sub(first) as f64 / seconds);
+    let device = (!devices.is_empty()).then(|| Rate { traps, ..Rate::of(last.1.since(first.1), seconds) });
     Ok((Rate::of(last.0.since(first.0), seconds), device))
 }
 
@@ -150,6 +155,7 @@ impl Rounds {
             card_ratio: Spread::of(ratios.map(|(over, first)| over[1] / first[1])),
             qemu_wakes: spread(&|it| Some(it.qemu.wakes)),
             device_wakes: spread(&|it| Some(it.device?.wakes)),
+            traps: spread(&|it| it.device?.traps),
             interrupts: spread(&|it| {
                 Some(number(&it.figures, "interrupts")? / number(&it.figures, "seconds")?)
             }),
@@ -225,7 +231,7 @@ mod tests {
         let device = device.map(|percent| Rate { percent, ..Rate::default() });
         let figures = [("interrupts", "150"), ("seconds", "3.0"), ("xruns", "1"), ("late_us_p99", "80")];
         Measured {
-            qemu: Rate { percent: qemu, devices_percent: devices, wakes: 10.0 },
+            qemu: Rate { percent: qemu, devices_percent: devices, wakes: 10.0, traps: None },
             device,
             figures: figures.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!(ours.card_over_idle_percent.map(|it| it.median), Some(1.0));
         assert_eq!(ours.card_ratio.map(|it| it.median), Some(0.25));
         assert_eq!((ours.xruns, ours.interrupts.map(|it| it.median)), (2, Some(50.0)));
+        assert_eq!((ours.traps, first.traps), (None, None), "of cards without registers in a process");
         assert_eq!(ours.late_us_p50, None, "what was not said is not known");
         assert_eq!(rounds.rows(1, "ours").len(), 2);
         assert_eq!(rounds.row(1, "ours", 0).card_ratio, None, "idle is over nothing");

@@ -4,20 +4,24 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
+use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_report::SessionReport;
 
 use super::cards::{Device, LinuxCard};
 use crate::{
     card::{Card, socket},
     error::Error,
-    linux::guest::{self, Artefacts, existing_path},
+    linux::{
+        GuestCard,
+        guest::{self, Artefacts, existing_path},
+    },
     process::{ChildGuard, check_stop},
 };
 
@@ -26,6 +30,10 @@ const BOOT_MAX: Duration = Duration::from_mins(4);
 /// For an answer, beside the time that was asked for.
 const ANSWER: Duration = Duration::from_secs(40);
 const MEGABYTES: u64 = 384;
+/// What is played to measure.
+const PLAYED: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+/// Most channels of the songs.
+const CHANNELS_MAX: u32 = 6;
 
 /// What a guest said to an order.
 pub type Figures = BTreeMap<String, String>;
@@ -47,6 +55,8 @@ pub struct Guest {
     folder: PathBuf,
     port: BufReader<UnixStream>,
     line: Vec<u8>,
+    /// Whether accesses to registers are messages to the cards' processes.
+    traps: bool,
     /// Its kernel.
     pub kernel: String,
 }
@@ -74,7 +84,8 @@ impl Guest {
         let machine = guest::boot(artefacts, folder, MEGABYTES, &speech, &devices)?;
         let port = BufReader::new(connect(&path)?);
         let folder = folder.to_owned();
-        let mut guest = Self { machine, cards, folder, port, line: Vec::new(), kernel: String::new() };
+        let traps = matches!(card.device, Device::Served { card: GuestCard::Hda, .. });
+        let mut guest = Self { machine, cards, folder, port, line: Vec::new(), traps, kernel: String::new() };
         let said = guest.read_until(BOOT_MAX, |line| line == "ready")?;
         let kernel = said.iter().find_map(|line| line.strip_prefix("kernel "));
         kernel.unwrap_or_default().clone_into(&mut guest.kernel);
@@ -89,6 +100,23 @@ impl Guest {
     /// Those of the cards, if they have processes of their own.
     pub fn devices(&self) -> Vec<u32> {
         self.cards.iter().map(Card::process_id).collect()
+    }
+
+    /// Accesses of the guest to the registers of its cards while a stream ran, so far: each is an exit. `None` for
+    /// cards that have no such registers of their own.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if a card does not tell.
+    pub fn traps(&self) -> Result<Option<u64>, Error> {
+        if !self.traps {
+            return Ok(None);
+        }
+        let mut sum = 0;
+        for number in 0..self.cards.len() {
+            let running = figures_now(&self.folder.join(format!("card-{number}")))?.messages.while_running;
+            sum += running.reads + running.writes;
+        }
+        Ok(Some(sum))
     }
 
     /// Gives an order, does `meanwhile` once the guest has begun, and waits for what it says at the end. `Ok(Err)`:
@@ -199,24 +227,38 @@ fn start_cards(
             devices.extend(["-audiodev".into(), audiodev]);
             devices.extend(names.iter().flat_map(|name| ["-device".to_owned(), (*name).to_owned()]));
         }
-        Device::Served { clock } => {
+        Device::Served { card, clock } => {
             for number in 0..count {
                 let own = folder.join(format!("card-{number}"));
                 fs::create_dir_all(&own).map_err(|e| Error::file("create", &own, &e))?;
                 let mut options = Card::single_session_options(&own);
                 // A trace would be part of what is measured.
                 options.truncate(options.len().saturating_sub(2));
-                options.extend(
-                    ["--card", "virtio", "--source", "loopback:0", "--clock", clock].map(str::to_owned),
-                );
+                options.extend(card.serve_options(PLAYED, CHANNELS_MAX));
+                options.extend(["--source", "loopback:0", "--clock", clock].map(str::to_owned));
+                options.extend(["--control".into(), control_socket(&own).display().to_string()]);
                 cards.push(Card::start(&artefacts.ringwave, &own, "heard", options)?);
-                let chardev = format!("socket,id=card{number},path={}", socket(&own).display());
-                let device = format!("vhost-user-snd-pci,chardev=card{number}");
-                devices.extend(["-chardev".into(), chardev, "-device".into(), device]);
+                devices.extend(card.qemu_arguments(&socket(&own), number));
             }
         }
     }
     Ok((cards, devices))
+}
+
+/// Where a card in `folder` tells its figures.
+fn control_socket(folder: &Path) -> PathBuf {
+    folder.join("control.sock")
+}
+
+/// The figures of a card in `folder`, of the moment.
+fn figures_now(folder: &Path) -> Result<SessionReport, Error> {
+    let path = control_socket(folder);
+    let failed = |error: io::Error| Error::file("ask", &path, &error);
+    let mut stream = UnixStream::connect(&path).map_err(failed)?;
+    stream.write_all(b"stats\n").map_err(failed)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
+    serde_json::from_str(answer.trim_start_matches("ok ")).map_err(Error::failed)
 }
 
 /// What QEMU writes of a card of its own.

@@ -90,6 +90,8 @@ pub struct Cost {
     pub qemu_wakes: Option<Spread>,
     /// Those of the device process.
     pub device_wakes: Option<Spread>,
+    /// Accesses to the card's registers that came to the device process in a second: HD Audio of ours alone.
+    pub traps: Option<Spread>,
     /// The guest's interrupts from the card in a second.
     pub interrupts: Option<Spread>,
     /// In all rounds together.

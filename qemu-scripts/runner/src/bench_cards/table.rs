@@ -84,6 +84,7 @@ fn cost(results: &Results) -> String {
             spread(it.card_ratio),
             middle(it.qemu_wakes),
             middle(it.device_wakes),
+            middle(it.traps),
             middle(it.interrupts),
         ]
     };
@@ -97,6 +98,7 @@ fn cost(results: &Results) -> String {
         "over the first",
         "QEMU wakes/s",
         "device wakes/s",
+        "traps/s",
         "interrupts/s",
     ];
     section(
