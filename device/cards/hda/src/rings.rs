@@ -152,8 +152,10 @@ impl Rings {
                 break;
             }
             self.corb_read = next;
-            let response = ctx.codec.command(u32::from_le_bytes(command));
-            self.respond(response, 0, ctx.memory);
+            let command = u32::from_le_bytes(command);
+            let response = ctx.codec.command(command);
+            // With the address of the codec that was asked, by which a driver knows what it is the answer to.
+            self.respond(response, command >> 28, ctx.memory);
             answered = true;
         }
         if answered {

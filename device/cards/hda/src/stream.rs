@@ -385,13 +385,13 @@ impl StreamDescriptor {
         self.with_active(env, |active, ctx| {
             let (fetched, position) = (active.fetched(ctx.time), active.position(ctx.time));
             let missed = position.saturating_sub(fetched);
-            active.pause(ctx);
+            active.emit_now(ctx);
             if !capture {
                 ctx.audio.silence(ctx.stream, active.geometry().format, missed);
             }
             ctx.counters.stats.frames = ctx.counters.stats.frames.saturating_add(missed);
             ctx.counters.stats.silence_frames = ctx.counters.stats.silence_frames.saturating_add(missed);
-            active.run(Some(position), ClockMode::Realtime, ctx);
+            active.skip_to(position, ctx);
         });
     }
 

@@ -169,6 +169,22 @@ fn after_a_long_sleep_the_position_is_where_time_says() {
     assert_eq!(guest.heard_bytes().len() as u64, frames * 4, "silence of the exact length");
 }
 
+#[test]
+fn a_long_sleep_does_not_bend_the_line_of_the_position() {
+    let guest = speaker();
+    two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    // Each sleep ends just before the end of a frame.
+    let mut passed = 0;
+    for _ in 0..3 {
+        guest.pass(2_000_020_000);
+        passed += 2_000_020_000;
+        guest.pass(MS);
+        passed += MS;
+        assert_eq!(u64::from(guest.link_position(OUT)), passed * 48_000 / 1_000_000_000 % 960 * 4);
+    }
+}
+
 /// Frames that count.
 struct Counting(u32);
 

@@ -217,6 +217,15 @@ impl ActiveStream {
         ctx.counters.set_anchor(self.timeline);
     }
 
+    /// The host was away, and what should have moved until `frame` is lost: on from there, along the same line.
+    /// For a card whose position no lateness bends.
+    pub fn skip_to(&mut self, frame: u64, ctx: &mut StreamCtx<'_>) {
+        self.packet_count = self.geometry().packet(frame);
+        self.burst = None;
+        self.begun = None;
+        self.schedule_next(frame, ctx);
+    }
+
     /// RUN -> PAUSE: what has passed was played, the rest of the burst stays in the FIFO. Whoever goes no
     /// further down publishes the anchor with [`Self::publish_anchor`].
     pub fn pause(&mut self, ctx: &mut StreamCtx<'_>) {
