@@ -15,4 +15,4 @@ pub use function::{Backend, Bus, Function, IrqKind, Region, Request};
 pub use interrupts::Delivered;
 pub use mapped_bar::MappedBar;
 pub use ringwave_vfio_user::pci::PowerState;
-pub use ringwave_vfio_user::{IrqAction, IrqChange};
+pub use ringwave_vfio_user::{IrqAction, IrqChange, Vectors};

@@ -1,7 +1,5 @@
-//! The machine under the scenarios: port instructions, the firmware's services, the PCI bus,
-//! interrupts.
+//! The machine under the scenarios: port instructions, the firmware's services, the PCI bus.
 
 pub mod cpu;
-pub mod interrupts;
 pub mod pci;
 pub mod uefi;

@@ -1,5 +1,4 @@
-//! What ntguest reads from its volume: `\ntguest.cfg`, `\ringwave.sys`, and the WAV file and the update
-//! that the former names.
+//! What ntguest reads from its volume: `\ntguest.cfg`, `\ringwave.sys` and the WAV file the former names.
 
 use alloc::format;
 
@@ -9,11 +8,10 @@ use crate::kernel::{bad_input, cfg};
 
 struct Files {
     driver: &'static [u8],
-    update: &'static [u8],
     wav: &'static [u8],
 }
 
-static FILES: IrqLock<Files> = IrqLock::new(Files { driver: &[], update: &[], wav: &[] });
+static FILES: IrqLock<Files> = IrqLock::new(Files { driver: &[], wav: &[] });
 static MEMORY: IrqLock<Option<(Memory, u64)>> = IrqLock::new(None);
 
 /// Reads everything; what is missing ends the run.
@@ -29,8 +27,7 @@ pub fn read_all(firmware: &Firmware) {
     let driver = must("\\ringwave.sys");
     // Without a WAV file the client gets an empty one: enough to load and unload a driver.
     let wav = cfg::get("wav").map_or(&[][..], |name| must(&format!("\\{name}")));
-    let update = cfg::get("update").map_or(driver, |name| must(&format!("\\{name}")));
-    *FILES.lock() = Files { driver, update, wav };
+    *FILES.lock() = Files { driver, wav };
 }
 
 /// The WAV file.
@@ -41,11 +38,6 @@ pub fn wav() -> &'static [u8] {
 /// The driver's image file.
 pub fn driver() -> &'static [u8] {
     FILES.lock().driver
-}
-
-/// The image file that replaces it (cfg `update=`); without that the same.
-pub fn update() -> &'static [u8] {
-    FILES.lock().update
 }
 
 /// Keeps the memory map across the change of stacks.
