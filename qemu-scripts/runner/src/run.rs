@@ -83,6 +83,15 @@ pub fn with_run_folder<T>(keep: bool, work: impl FnOnce(&Path) -> T) -> Result<(
     Ok((result, keep.then(|| folder.keep())))
 }
 
+/// The rule that a guest breaks which has not come to its end.
+fn unfinished(in_time: bool, guest: &GuestLog) -> Option<String> {
+    match (in_time, &guest.end) {
+        (false, _) => Some("rule=timeout the guest did not end in time".into()),
+        (true, None) => Some("rule=no-verdict the guest ended without its last line".into()),
+        (true, Some(_)) => None,
+    }
+}
+
 /// What can't be done is said before anything is started.
 fn check(request: &Request, input: &Input) -> Result<(), Error> {
     let most = match request.scenario {
@@ -158,11 +167,7 @@ impl Run<'_> {
         if request.kind == CardKind::Ringwave {
             violations.extend(dma_checker::check(&guest, trace));
         }
-        if outcome.is_none() {
-            violations.push("rule=timeout the guest did not end in time".into());
-        } else if guest.end.is_none() {
-            violations.push("rule=no-verdict the guest ended without its last line".into());
-        }
+        violations.extend(unfinished(outcome.is_some(), &guest));
         let played = played.exists().then(|| wav::read(&played)).transpose();
         let played = played.map_err(|e| Error::Failed(format!("what was heard is no WAV file: {e}")))?;
         let recorded = Sound { format: input.sound.format, frames: recorded };
@@ -303,4 +308,19 @@ pub(crate) fn write(out: &Path, sound: &Sound, speakers: Option<u32>) -> Result<
         file.flush()
     });
     written.map_err(|e| Error::file("write", out, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_does_not_come_to_its_end_is_named() {
+        let cut = GuestLog::parse("ntguest: info half of it\n");
+        let whole = GuestLog::parse("ntguest: info all of it\nntguest: end violations=0 status=ok\n");
+        let rule = |in_time, guest| unfinished(in_time, guest).unwrap_or_default();
+        assert!(rule(false, &cut).starts_with("rule=timeout "));
+        assert!(rule(true, &cut).starts_with("rule=no-verdict "));
+        assert_eq!(rule(true, &whole), "");
+    }
 }

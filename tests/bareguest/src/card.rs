@@ -35,6 +35,35 @@ impl Window {
         self.base + u64::from(offset)
     }
 
+    /// The BAR at this address, with so many bytes.
+    pub fn new(base: u64, bytes: u32) -> Self {
+        Self { base, bytes }
+    }
+
+    /// Loads 8 bits.
+    pub fn read8(self, offset: u32) -> u8 {
+        // SAFETY: see `read32`.
+        unsafe { read_volatile(self.address_of(offset, 1) as *const u8) }
+    }
+
+    /// Loads 16 bits.
+    pub fn read16(self, offset: u32) -> u16 {
+        // SAFETY: see `read32`.
+        unsafe { read_volatile(self.address_of(offset, 2) as *const u16) }
+    }
+
+    /// Stores 8 bits.
+    pub fn write8(self, offset: u32, value: u8) {
+        // SAFETY: see `read32`.
+        unsafe { write_volatile(self.address_of(offset, 1) as *mut u8, value) }
+    }
+
+    /// Stores 16 bits.
+    pub fn write16(self, offset: u32, value: u16) {
+        // SAFETY: see `read32`.
+        unsafe { write_volatile(self.address_of(offset, 2) as *mut u16, value) }
+    }
+
     /// Its address on the bus.
     pub fn address(self) -> u64 {
         self.base

@@ -1,7 +1,8 @@
 //! bareguest: drives the bare card without the driver, as a UEFI program, to see what a guest sees when
 //! something goes wrong.
 //!
-//! OVMF starts it inside QEMU. It is written from `device/DATASHEET.md` and `ringwave-regs` only. `\BARE.CFG`
+//! OVMF starts it inside QEMU. It is written from `device/DATASHEET.md` and `ringwave-regs` only; `hda` from
+//! the HD Audio specification only. `\BARE.CFG`
 //! on its volume says what to do (`scenario=NAME` and `key=value`, see `scenario`); it stays in boot
 //! services, where memory is mapped one to one, and looks at the card's pages instead of taking interrupts.
 //! What it sees goes to the debug console, one event a line, and the exit code is the verdict:
@@ -15,6 +16,7 @@
 //! * `config`, `pattern`: pure; the host tests them
 //! * `machine`: ports, the firmware, the PCI bus; `card`: the registers and pages; `memory`, `player`: a
 //!   cyclic buffer and a stream; `line`, `anchor`: any stream, and what it says of its position
+//! * `hda`: a driver for any HD Audio controller, with real interrupts; it knows nothing of the rest
 //! * `scenario`: what can be asked for, one file each
 #![cfg_attr(target_os = "uefi", no_std, no_main)]
 #![cfg_attr(not(target_os = "uefi"), allow(dead_code))]
@@ -32,6 +34,8 @@ mod anchor;
 mod card;
 #[cfg(target_os = "uefi")]
 mod card_stream;
+#[cfg(target_os = "uefi")]
+mod hda;
 #[cfg(target_os = "uefi")]
 mod machine;
 #[cfg(target_os = "uefi")]

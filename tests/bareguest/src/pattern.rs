@@ -13,9 +13,14 @@ impl Pattern {
 
     /// The next sample: the upper half, which repeats latest.
     pub fn sample(&mut self) -> [u8; 2] {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let [_, _, low, high] = self.0.to_le_bytes();
+        let [_, _, low, high] = self.wide(16);
         [low, high]
+    }
+
+    /// The next sample of so many bits, left-justified in 32.
+    pub fn wide(&mut self, bits: u32) -> [u8; 4] {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 & u32::MAX << (32 - bits)).to_le_bytes()
     }
 }
 
@@ -27,6 +32,9 @@ mod tests {
     fn the_sequence_is_the_one_the_host_makes() {
         let mut pattern = Pattern::new(1);
         let samples = [0; 3].map(|_: i16| i16::from_le_bytes(pattern.sample()));
+        assert_eq!(samples, [15_496, 24_200, -32_490]);
+        let mut pattern = Pattern::new(1);
+        let samples = [0; 3].map(|_: i32| i32::from_le_bytes(pattern.wide(24)) >> 16);
         assert_eq!(samples, [15_496, 24_200, -32_490]);
     }
 }

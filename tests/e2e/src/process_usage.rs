@@ -13,6 +13,8 @@ pub struct ProcessUsage {
     pub resident_kib: u64,
     /// Open descriptors.
     pub descriptors: usize,
+    /// WAV files among them: a card has one open for each stream that plays at that moment.
+    pub sounds: usize,
     /// Threads.
     pub threads: usize,
     /// Mappings.
@@ -34,6 +36,11 @@ impl ProcessUsage {
             let path = folder.join(name);
             fs::read_dir(&path).map(Iterator::count).map_err(|e| Error::file("read", &path, &e))
         };
+        let descriptors = folder.join("fd");
+        let listed = fs::read_dir(&descriptors).map_err(|e| Error::file("read", &descriptors, &e))?;
+        // One that is closed meanwhile leads nowhere.
+        let descriptors: Vec<PathBuf> =
+            listed.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
         let status = read("status")?;
         let kib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -42,7 +49,8 @@ impl ProcessUsage {
         Ok(Self {
             anonymous_kib: kib("RssAnon:"),
             resident_kib: kib("VmRSS:"),
-            descriptors: count("fd")?,
+            descriptors: descriptors.len(),
+            sounds: descriptors.iter().filter(|to| to.extension().is_some_and(|it| it == "wav")).count(),
             threads: count("task")?,
             maps: read("maps")?.lines().count(),
         })

@@ -186,7 +186,10 @@ fn the_whole_day_of_pulling_leaves_nothing_behind() {
     assert_eq!(outcome.expect("QEMU ends"), Some(Outcome::Ok), "{}", machine.guest_log());
     let (early, late) = (early.expect("two rounds"), late.expect("all rounds"));
     println!("after {} events {early:?}\nafter {} events {late:?}", 2 * STATES, ROUNDS * STATES);
-    assert_eq!((late.descriptors, late.threads), (early.descriptors, early.threads));
+    // How far the next event is when this process comes to look, nobody knows: its stream may be open.
+    let lasting = |usage: ProcessUsage| (usage.descriptors - usage.sounds, usage.threads);
+    assert_eq!(lasting(late), lasting(early));
+    assert!(late.sounds <= 1, "{late:?}");
     assert!(late.anonymous_kib <= early.anonymous_kib + 512, "{early:?} {late:?}");
     assert!(late.maps <= early.maps + 4, "{early:?} {late:?}");
 }

@@ -1,18 +1,23 @@
 //! A driver and a card of different versions (DATASHEET 3.1): another major version is refused in one line and
 //! nothing but MAGIC and VERSION is touched; a later minor version plays and records, whatever it has besides.
 
-use std::{collections::BTreeSet, fs::File, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    time::Duration,
+};
 
+use ringwave_audio::wav;
 use ringwave_e2e::{
     runs::{play, record},
     tune_file::TuneFile,
 };
 use ringwave_runner::{
-    artefacts::Artefacts,
+    artefacts::{self, Artefacts},
     card::Card,
     guest_log::GuestLog,
     machine::{Machine, MachineOptions, Outcome, make_volume},
-    request::Request,
+    request::{Clock, Request},
 };
 use ringwave_trace::{Event, Item, Reader, Region};
 
@@ -81,4 +86,39 @@ fn a_card_of_a_later_minor_version_plays_and_records() {
         let features = report.guest.driver.iter().any(|line| line.contains("card: features 0x7fffffff"));
         assert!(features, "{:#?}", report.guest.driver);
     }
+}
+
+/// Another driver of this card (that of tests/foreign) is replaced by the shipped one. While its stream runs
+/// the removal that is asked for comes to nothing, and the stream goes on; when the client has let go, the old
+/// image is unloaded, the new one is loaded, goes through the same, and plays bit-exact.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_driver_that_replaces_another_one_with_a_stream_open_plays() {
+    let artefacts = Artefacts::from_env().expect("everything is built");
+    let older = artefacts::foreign_driver().expect("tests/foreign/build was run");
+    let older = Artefacts { driver: older, ..artefacts.clone() };
+    let (folder, tune) = (tempfile::tempdir().expect("a temporary folder"), TuneFile::stereo());
+    let folder = folder.path();
+    let config = "wav=MUSIC.WAV\nclient=pnp\nevent=remove\nstate=run\nloads=2\nupdate=NEWER.SYS\nbuffer_ms=100\n\
+                  reg.Lockstep=1\nharsh=0\nclock=realtime\n";
+    make_volume(&older, folder, &tune.path(), config).expect("a volume");
+    fs::copy(&artefacts.driver, folder.join("volume/NEWER.SYS")).expect("a copy of the driver");
+    let card =
+        Card::start(&artefacts.ringwave, folder, "heard", Clock::LOCKSTEP.arguments()).expect("a card");
+    let mut machine = Machine::boot_with(&artefacts, folder, &card.socket(), MachineOptions::default())
+        .expect("QEMU starts");
+    let outcome = machine.wait(Duration::from_mins(5), || Ok(())).expect("the guest ends");
+    let text = machine.guest_log();
+    drop(machine);
+    let log = GuestLog::parse(&text);
+    assert_eq!((log.result("loads"), &log.violations[..]), (Some(2), &[][..]), "{outcome:?} {text}");
+    let loaded = log.driver.iter().filter(|line| line.starts_with("ringwave: info: version")).count();
+    assert_eq!(loaded, 1, "the other image was loaded, once: {text}");
+    let heard_wav = card.session_wav(1);
+    card.end().expect("the card ends");
+    let heard = wav::read(&heard_wav).expect("what was heard").frames;
+    let end = heard.iter().rposition(|byte| *byte != 0).expect("a sound") + 1;
+    let sent = tune.frames();
+    let length = sent.iter().rposition(|byte| *byte != 0).expect("a sound") + 1;
+    assert!(heard[..end].ends_with(&sent[..length]), "what the newer driver played is the file");
 }

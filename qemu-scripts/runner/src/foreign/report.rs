@@ -149,7 +149,7 @@ impl GuestInfo<'_> {
     }
 }
 
-/// What the documentation says of a rule: the row `| rule | meaning | source | test |` of README.md.
+/// What the documentation says of a rule: second and third cell of its row in README.md.
 fn meaning(rule: &str) -> Option<(&'static str, &'static str)> {
     let (_, rules) = RULES.split_once("\n## Rules\n")?;
     rules.lines().filter(|line| line.starts_with("| `")).find_map(|line| {

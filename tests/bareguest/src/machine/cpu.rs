@@ -2,14 +2,20 @@
 
 use core::arch::asm;
 
-pub use guest_ports::{exit, inl, outb, outl, outw};
-use guest_ports::{halt, inb};
+use guest_ports::halt;
+pub use guest_ports::{exit, inb, inl, outb, outl, outw};
 
 /// Orders every store before it before every load after it, as the other side of shared memory sees them. A
 /// locked instruction would do on a processor, but not in QEMU's TCG with one processor (DATASHEET 7.4).
 pub fn mfence() {
     // SAFETY: it changes nothing. It is no `nomem`, so that the compiler moves no access over it.
     unsafe { asm!("mfence", options(nostack, preserves_flags)) }
+}
+
+/// Sleeps until the next interrupt.
+pub fn pause_until_interrupt() {
+    // SAFETY: it changes nothing; what interrupts may store to memory, so it is no `nomem`.
+    unsafe { asm!("hlt", options(nostack, preserves_flags)) }
 }
 
 /// Resets the whole machine through the chipset's reset control register (ICH9, 0xCF9: a hard reset).

@@ -14,6 +14,8 @@ pub const COMMAND_MEMORY: u16 = 1 << 1;
 pub const COMMAND_BUS_MASTER: u16 = 1 << 2;
 /// Command: Interrupt Disable.
 const COMMAND_INTERRUPT_DISABLE: u16 = 1 << 10;
+/// Offset of the class code, above the revision.
+const CLASS: u8 = 0x08;
 /// Offset of BAR 0; the next are 4 bytes apart.
 const BAR0: u8 = 0x10;
 const CAPABILITIES: u8 = 0x34;
@@ -39,6 +41,12 @@ impl Function {
         let wanted = u32::from(vendor) | u32::from(device) << 16;
         let all = (0..BUSES).flat_map(|bus| (0..32).map(move |device| Self { bus, device }));
         all.into_iter().find(|function| function.read32(0) == wanted)
+    }
+
+    /// The first function with this base class and sub-class.
+    pub fn find_class(class: u16) -> Option<Self> {
+        let all = (0..BUSES).flat_map(|bus| (0..32).map(move |device| Self { bus, device }));
+        all.into_iter().find(|function| (function.read32(CLASS) >> 16) as u16 == class)
     }
 
     fn select(self, offset: u8) {

@@ -5,6 +5,7 @@
 
 mod cycles;
 mod forever;
+mod hda;
 mod interrupts;
 mod loopback;
 mod play;
@@ -95,6 +96,11 @@ extern "efiapi" fn efi_main(image: *mut c_void, table: *const SystemTable) -> us
         bad_input("BARE.CFG is no text")
     };
     let config = Config(text);
+    if config.get("scenario") == Some("hda") {
+        say!("start scenario=hda");
+        let _ = hda::run(firmware, config);
+        end()
+    }
     let Some(card) = Card::find() else { bad_input("no card on the bus") };
     let guest = Guest { card, firmware, config };
     let name = config.get("scenario").unwrap_or("");

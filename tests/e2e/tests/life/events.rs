@@ -4,7 +4,8 @@
 use crate::matrix::{After, Event, Skip, State};
 
 /// An event of which nobody is to notice anything.
-const PLAIN: Event = Event { name: "", settings: &[], card: &[], after: After::GoesOn, skipped: &[] };
+const PLAIN: Event =
+    Event { name: "", settings: &[], card: &[], after: After::GoesOn, says: "", skipped: &[] };
 
 /// Every event.
 pub const EVENTS: &[Event] = &[
@@ -24,11 +25,18 @@ pub const EVENTS: &[Event] = &[
     Event { name: "s4", ..PLAIN },
     // No card at D0, and another one after hibernation (STREAMS, of DATASHEET 3, says two of each direction):
     // streams fail, nothing hangs, and the card that is there at the next D0 plays.
-    Event { name: "d3-gone", after: After::Lost, skipped: &BESIDE, ..PLAIN },
+    Event {
+        name: "d3-gone",
+        after: After::Lost,
+        says: "not a Ringwave card: MAGIC is 0xffffffff",
+        skipped: &BESIDE,
+        ..PLAIN
+    },
     Event {
         name: "s4-other",
         settings: &["other_card=0xc:0x202"],
         after: After::Lost,
+        says: "the card is not the one that was started",
         skipped: &BESIDE,
         ..PLAIN
     },
@@ -37,6 +45,7 @@ pub const EVENTS: &[Event] = &[
         name: "s4-older",
         settings: &["other_card=0x4:0x9"],
         after: After::Lost,
+        says: "the card speaks version 0.9 of the register interface",
         skipped: &BESIDE,
         ..PLAIN
     },

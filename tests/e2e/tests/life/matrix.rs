@@ -58,6 +58,8 @@ pub struct Event {
     pub card: &'static [&'static str],
     /// What the event leaves.
     pub after: After,
+    /// What the driver says of it, in one line of its log each time; nothing is asked for if it is empty.
+    pub says: &'static str,
     /// Cells to which it does not apply, and why not.
     pub skipped: &'static [(Skip, &'static str)],
 }

@@ -4,7 +4,8 @@ use ringwave_e2e::{noise, runs};
 use ringwave_report::DmaMode;
 use ringwave_runner::{machine::Outcome, report::Report};
 
-use crate::matrix::{After, Boot, Cell, Direction, State};
+use crate::events::EVENTS;
+use crate::matrix::{After, Boot, Cell, Direction, Event, State};
 
 /// Frames that a cell plays or records: eight packets.
 const PIECE: u32 = 9600;
@@ -63,9 +64,20 @@ fn judge(boot: &Boot, report: &Report, sent: &[u8]) -> Vec<String> {
             wrong.push(format!("the card's buffer was {}", stream.dma_mode));
         }
     }
+    wrong.extend(judge_said(boot, report));
     wrong.extend(judge_played(boot, report, sent));
     wrong.extend(judge_recorded(boot, report, sent));
     wrong
+}
+
+/// The driver has said of each event what it was to say, once each time.
+fn judge_said(boot: &Boot, report: &Report) -> Vec<String> {
+    let of_note = |event: &&Event| !event.says.is_empty();
+    let times = |event: &Event| boot.cells.iter().filter(|cell| cell.event.name == event.name).count();
+    let said = |event: &Event| report.guest.driver.iter().filter(|line| line.contains(event.says)).count();
+    let present = EVENTS.iter().filter(of_note).filter(|event| times(event) > 0);
+    let wrong = present.filter(|event| said(event) != times(event));
+    wrong.map(|event| format!("{}: {:?} was said {} times", event.name, event.says, said(event))).collect()
 }
 
 /// What was heard is the pieces of the cells that play, one after another, and nothing else.

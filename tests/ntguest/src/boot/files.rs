@@ -1,4 +1,5 @@
-//! What ntguest reads from its volume: `\ntguest.cfg`, `\ringwave.sys` and the WAV file the former names.
+//! What ntguest reads from its volume: `\ntguest.cfg`, `\ringwave.sys`, and the WAV file and the update
+//! that the former names.
 
 use alloc::format;
 
@@ -8,10 +9,11 @@ use crate::kernel::{bad_input, cfg};
 
 struct Files {
     driver: &'static [u8],
+    update: &'static [u8],
     wav: &'static [u8],
 }
 
-static FILES: IrqLock<Files> = IrqLock::new(Files { driver: &[], wav: &[] });
+static FILES: IrqLock<Files> = IrqLock::new(Files { driver: &[], update: &[], wav: &[] });
 static MEMORY: IrqLock<Option<(Memory, u64)>> = IrqLock::new(None);
 
 /// Reads everything; what is missing ends the run.
@@ -27,7 +29,8 @@ pub fn read_all(firmware: &Firmware) {
     let driver = must("\\ringwave.sys");
     // Without a WAV file the client gets an empty one: enough to load and unload a driver.
     let wav = cfg::get("wav").map_or(&[][..], |name| must(&format!("\\{name}")));
-    *FILES.lock() = Files { driver, wav };
+    let update = cfg::get("update").map_or(driver, |name| must(&format!("\\{name}")));
+    *FILES.lock() = Files { driver, update, wav };
 }
 
 /// The WAV file.
@@ -38,6 +41,11 @@ pub fn wav() -> &'static [u8] {
 /// The driver's image file.
 pub fn driver() -> &'static [u8] {
     FILES.lock().driver
+}
+
+/// The image file that replaces it (cfg `update=`); without that the same.
+pub fn update() -> &'static [u8] {
+    FILES.lock().update
 }
 
 /// Keeps the memory map across the change of stacks.

@@ -123,6 +123,7 @@ pub const CFG_KEYS: &[&str] = &[
     "state",
     "surprise",
     "target",
+    "update",
     "volume",
     "walk_events",
     "walk_seed",
@@ -144,14 +145,14 @@ mod life {
     use crate::kernel::image::{self, LoadedDriver};
     use crate::kernel::{self, cfg, irql};
 
-    /// The life of the driver, from DriverEntry to unload, and with `loads=N` N times; true when the client
-    /// was served each time.
+    /// The life of the driver, from DriverEntry to unload, and with `loads=N` N times, each but the first by the
+    /// image of `update=`; true when the client was served each time.
     pub fn run(driver: LoadedDriver) -> bool {
         let mut served = load_and_play(driver);
         for time in 1..cfg::get_u64("loads", 1) {
             check_leaks();
             adapter::forget_driver();
-            served &= load_and_play(image::load("ringwave.sys", files::driver()));
+            served &= load_and_play(image::load("ringwave.sys", files::update()));
             crate::kresult!("loads={}", time + 1);
         }
         fault::check_made();
