@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ringwave_audio::StreamFormat;
 use ringwave_host::output::{self, Content};
-use ringwave_report::SessionReport;
 use ringwave_report::junit::{self, TestCase};
+use ringwave_report::{SessionReport, StreamReport};
 
 use crate::engine::READER_PATIENCE;
 
@@ -111,8 +111,10 @@ impl Expectations {
     pub(crate) fn session(&self, report: &SessionReport) {
         let mut heard = self.heard();
         for stream in report.streams.iter().filter(|stream| stream.format.is_some()) {
-            let missed = stream.underruns.unwrap_or(0).saturating_add(stream.sink_underruns.unwrap_or(0));
-            heard.underruns = heard.underruns.saturating_add(missed);
+            let StreamReport { underruns, sink_underruns, source_underruns, source_overruns, .. } = stream;
+            for missed in [underruns, sink_underruns, source_underruns, source_overruns] {
+                heard.underruns = heard.underruns.saturating_add(missed.unwrap_or(0));
+            }
             if stream.underruns.is_none() {
                 heard.unknown.get_or_insert(stream.index);
             }

@@ -11,8 +11,9 @@
 //! * how much waits: what was given minus what the *line* says was taken, looked at when a burst was just
 //!   given. So neither blocks nor bursts are seen in it.
 //!
-//! The rate is the device's, and a little more or less until the queue is at its target. Pure: no clock, no
-//! device.
+//! The rate is the device's, and a little more or less until the queue is at its target. Of a device that
+//! records all is the other way round: it gives in blocks, and what waits for the stream is what the line says
+//! was given minus what was captured. Pure: no clock, no device.
 
 use std::f64::consts::{SQRT_2, TAU};
 
@@ -47,6 +48,8 @@ pub struct ClockFollower {
     /// Frames that the device takes at once.
     block: f64,
     target: f64,
+    /// 1 for a device that plays, -1 for one that records.
+    sign: f64,
     line: Option<TakenLine>,
     queue: Option<Queue>,
     rate_den: u32,
@@ -80,6 +83,7 @@ impl ClockFollower {
             rate: rate.max(1).into(),
             block: block.max(1).into(),
             target: target.into(),
+            sign: 1.0,
             line: None,
             queue: None,
             rate_den: CLOCK_HZ,
@@ -87,8 +91,14 @@ impl ClockFollower {
         }
     }
 
-    /// The device has taken `frames` frames in all, silence of its own included, when it came for the last
-    /// block at `now`.
+    /// As [`ClockFollower::new`], for a device that records, and `target` frames that are to wait when a burst was
+    /// just captured.
+    pub fn of_recorder(rate: u32, block: u32, target: u32) -> Self {
+        Self { sign: -1.0, ..Self::new(rate, block, target) }
+    }
+
+    /// The device has taken (or given) `frames` frames in all, silence of its own included, when it came for
+    /// the last block at `now`.
     pub fn taken(&mut self, now: u64, frames: u64) {
         let frames = as_float(frames);
         let Some(line) = &mut self.line else {
@@ -119,7 +129,7 @@ impl ClockFollower {
         line.time = now;
     }
 
-    /// A burst was just given at `now`; `given` frames in all, silence of the device's own included.
+    /// A burst was just given (or captured) at `now`; `given` frames in all, silence of the device's own included.
     pub fn given(&mut self, now: u64, given: u64) {
         let Some(line) = &self.line else { return };
         let passed = seconds(now.saturating_sub(line.time));
@@ -128,12 +138,12 @@ impl ClockFollower {
             self.queue = None;
             return;
         }
-        let waiting = as_float(given) - (line.frames + line.rate * passed);
+        let waiting = self.sign * (as_float(given) - (line.frames + line.rate * passed));
         let queue = self.queue.get_or_insert(Queue { time: now, frames: waiting });
         let since = seconds(now.saturating_sub(queue.time));
         queue.frames += (waiting - queue.frames) * (since / SMOOTH).min(1.0);
         queue.time = now;
-        let wanted = limit(line.rate - (queue.frames - self.target) / RETURN, self.rate);
+        let wanted = limit(line.rate - self.sign * (queue.frames - self.target) / RETURN, self.rate);
         self.change_rate(now, wanted);
     }
 

@@ -1,7 +1,9 @@
-//! Where captured sound comes from: a WAV file, a tone, silence, or raw samples as they come.
+//! Where captured sound comes from: a WAV file, a tone, silence, raw samples as they come, or a device of the
+//! host's sound system.
 //!
 //! A source is asked with the card's lock held and at the moment a piece ends, so none waits: a WAV file is
-//! in memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue.
+//! in memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue, and
+//! so are devices.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::sound::microphone::Microphone;
+use super::sound::{self, InputDevices, SoundError};
 use super::wav_source::WavSource;
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
 use ringwave_audio::next_step;
 use ringwave_audio::wav::{Samples, WavError};
-use ringwave_engine::sources::Sources;
+use ringwave_engine::sources::{SourceStats, Sources};
 use rustix::fs::{SealFlags, fcntl_get_seals};
 
 /// Raw samples that are read ahead, bytes.
@@ -41,6 +45,9 @@ pub enum SourceSpec {
     Tone(u32),
     /// What this render stream plays.
     Loopback(u8),
+    /// A device of the host's sound system; `None` is its default. It has to be built in (the feature
+    /// `sound`).
+    Sound(Option<String>),
 }
 
 impl FromStr for SourceSpec {
@@ -61,10 +68,12 @@ impl FromStr for SourceSpec {
                 Ok(stream @ 0..=15) => Ok(Self::Loopback(stream)),
                 _ => Err("loopback:N takes the number of a render stream".to_owned()),
             },
-            _ => {
-                Err("write wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N or null"
-                    .to_owned())
-            }
+            None if text == "sound" => Ok(Self::Sound(None)),
+            Some(("sound", device)) if !device.is_empty() => Ok(Self::Sound(Some(device.to_owned()))),
+            _ => Err(
+                "write wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N, sound, sound:DEVICE (`ringwave sources` lists them) or null"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -77,6 +86,8 @@ impl fmt::Display for SourceSpec {
             Self::Raw(path) => write!(f, "raw:{}", path.display()),
             Self::Tone(hz) => write!(f, "tone:{hz}"),
             Self::Loopback(stream) => write!(f, "loopback:{stream}"),
+            Self::Sound(None) => f.write_str("sound"),
+            Self::Sound(Some(device)) => write!(f, "sound:{device}"),
         }
     }
 }
@@ -100,6 +111,9 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
+    /// The host's sound system.
+    #[error(transparent)]
+    Sound(#[from] SoundError),
 }
 
 /// The sources of a card's capture streams.
@@ -141,6 +155,7 @@ enum Input {
         place: u64,
     },
     Raw(Arc<Pipe>),
+    Sound(Box<Microphone>),
 }
 
 /// What the control socket puts in place of a stream's source, for the next time that the card asks. Held for
@@ -273,9 +288,20 @@ impl Inputs {
     /// Opens the sources of the capture streams from number `first` on. Loopback is none of them: the card
     /// does that itself.
     pub fn open(first: u32, specs: &[SourceSpec]) -> Result<Self, SourceError> {
-        let open =
-            |spec| Ok(StreamInput { input: Input::open(spec)?, slot: Arc::default(), frame: 0, origin: 0 });
-        let sources = specs.iter().map(open).collect::<Result<_, _>>()?;
+        Self::with_devices(first, specs, sound::host_inputs)
+    }
+
+    /// [`Inputs::open`] with another sound system.
+    pub fn with_devices(
+        first: u32,
+        specs: &[SourceSpec],
+        devices: impl Fn() -> Box<dyn InputDevices>,
+    ) -> Result<Self, SourceError> {
+        let open = |spec| {
+            let input = Input::open(spec, &devices)?;
+            Ok(StreamInput { input, slot: Arc::default(), frame: 0, origin: 0 })
+        };
+        let sources = specs.iter().map(open).collect::<Result<_, SourceError>>()?;
         Ok(Self { first, sources, warnings: Vec::new() })
     }
 
@@ -300,11 +326,44 @@ impl Inputs {
 
 impl Sources for Inputs {
     fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+        let of_devices = (self.first..).zip(&mut self.sources).filter_map(|(stream, source)| {
+            Some(format!("stream {stream}: {}", source.input.microphone()?.take_warning()?))
+        });
+        std::mem::take(&mut self.warnings).into_iter().chain(of_devices).collect()
     }
 
     fn has_warnings(&self) -> bool {
-        !self.warnings.is_empty()
+        let has = |source: &StreamInput| match &source.input {
+            Input::Sound(microphone) => microphone.has_warning(),
+            _ => false,
+        };
+        !self.warnings.is_empty() || self.sources.iter().any(has)
+    }
+
+    fn run(&mut self, stream: u32, format: StreamFormat) {
+        if let Some(microphone) = self.of(stream).and_then(|source| source.input.microphone()) {
+            microphone.run(format);
+        }
+    }
+
+    fn take_rates(&mut self) -> Vec<(u32, u32)> {
+        let rates = (self.first..).zip(&mut self.sources);
+        rates.filter_map(|(stream, source)| Some((stream, source.input.microphone()?.rate_den()?))).collect()
+    }
+
+    fn stats(&self, stream: u32) -> Option<SourceStats> {
+        match &self.sources.get(stream.checked_sub(self.first)? as usize)?.input {
+            Input::Sound(microphone) => Some(microphone.stats()),
+            _ => None,
+        }
+    }
+
+    fn clear_stats(&mut self) {
+        for source in &mut self.sources {
+            if let Some(microphone) = source.input.microphone() {
+                microphone.clear_stats();
+            }
+        }
     }
 
     fn begin(&mut self, stream: u32, format: StreamFormat, frame: u64) {
@@ -358,7 +417,14 @@ impl StreamInput {
 }
 
 impl Input {
-    fn open(spec: &SourceSpec) -> Result<Self, SourceError> {
+    fn microphone(&mut self) -> Option<&mut Microphone> {
+        match self {
+            Self::Sound(microphone) => Some(microphone),
+            _ => None,
+        }
+    }
+
+    fn open(spec: &SourceSpec, devices: &impl Fn() -> Box<dyn InputDevices>) -> Result<Self, SourceError> {
         Ok(match spec {
             SourceSpec::Null | SourceSpec::Loopback(_) => Self::Silence,
             SourceSpec::Tone(hz) => Self::Tone { hz: *hz, frame: 0 },
@@ -370,6 +436,9 @@ impl Input {
             SourceSpec::Raw(path) => {
                 let pipe = Pipe::open(path);
                 Self::Raw(pipe.map_err(|source| SourceError::Raw { path: path.clone(), source })?)
+            }
+            SourceSpec::Sound(device) => {
+                Self::Sound(Box::new(Microphone::new(devices(), device.as_deref())?))
             }
         })
     }
@@ -392,6 +461,7 @@ impl Input {
                     return Some(other_format(stream, &"the file given by control", sound.format(), format));
                 }
             }
+            Self::Sound(microphone) => microphone.begin(format),
             Self::Silence | Self::Raw(_) => {}
         }
         None
@@ -419,6 +489,7 @@ impl Input {
             }
             Self::Wav { sound, .. } => sound.fill(into),
             Self::Raw(pipe) => pipe.take(into, format.frame_bytes().max(1) as usize),
+            Self::Sound(microphone) => microphone.fill(format, into),
         }
     }
 }
@@ -519,12 +590,15 @@ mod tests {
 
     #[test]
     fn specs_are_understood_or_refused() {
-        for text in ["null", "wav:a:b.wav", "raw:-", "tone:1000", "loopback:2"] {
+        for text in
+            ["null", "wav:a:b.wav", "raw:-", "tone:1000", "loopback:2", "sound", "sound:hw:CARD=0,DEV=0"]
+        {
             assert_eq!(text.parse::<SourceSpec>().unwrap().to_string(), text);
         }
         assert_eq!("tone".parse(), Ok(SourceSpec::Tone(440)));
         assert_eq!("loopback".parse(), Ok(SourceSpec::Loopback(0)));
-        for bad in ["", "wav:", "raw:", "tone:0", "tone:99999", "loopback:16", "loopback:x", "mic"] {
+        for bad in ["", "wav:", "raw:", "tone:0", "tone:99999", "loopback:16", "loopback:x", "mic", "sound:"]
+        {
             assert!(bad.parse::<SourceSpec>().is_err(), "{bad}");
         }
     }

@@ -16,6 +16,9 @@ impl<C: SoundCard> Device for PciCard<C> {
         let mut state = self.lock();
         state.session.wakes = state.session.wakes.saturating_add(1);
         state.advance(self);
+        for (stream, rate_den) in state.sources.take_rates() {
+            state.card.set_rate_den(stream, rate_den);
+        }
         let unreported = std::mem::take(&mut state.queue.unreported_loss);
         let lost = loss_to_report(unreported, &mut state.session.reported_losses);
         let now = self.clock.real_now();

@@ -96,7 +96,8 @@ impl<C: SoundCard> State<C> {
         let real = |ticks| shared.clock.real_time(ticks);
         let worst = self.card.stats().map(|stats| stats.late_ticks).max().unwrap_or(0);
         let streams = (0_u32..).zip(self.card.stats()).map(|(stream, stats)| {
-            stats::stream_report(stream, &stats, real(stats.late_ticks), self.card.jack(stream))
+            let source = self.sources.stats(stream);
+            stats::stream_report(stream, &stats, real(stats.late_ticks), self.card.jack(stream), source)
         });
         let time = shared.clock.real_now().saturating_sub(self.session.since);
         SessionReport {

@@ -133,6 +133,7 @@ impl<C: SoundCard> PciCard<C> {
             state.new_session(self);
             state.function.take_raised();
             state.card.clear_stats();
+            state.sources.clear_stats();
             self.wipe();
             // Fills in the pages again.
             state.reset(self);

@@ -68,6 +68,9 @@ impl fmt::Display for StreamReport {
         if let Some(underruns) = self.sink_underruns {
             write!(f, ", {underruns} sink underruns")?;
         }
+        if let (Some(underruns), Some(overruns)) = (self.source_underruns, self.source_overruns) {
+            write!(f, ", {underruns} source underruns, {overruns} source overruns")?;
+        }
         if self.sink_failed {
             f.write_str(", not all in its file")?;
         }
@@ -113,6 +116,8 @@ mod tests {
             drift_ppm: None,
             sink_underruns: None,
             sink_dropped_frames: None,
+            source_underruns: None,
+            source_overruns: None,
         }
     }
 

@@ -8,7 +8,8 @@
 //!     "marks": 49, "polled_marks": 0, "late_marks": 0, "least_margin_us": 3120,
 //!     "margins": [ { "from_us": 2000, "packets": 12 }, { "from_us": 5000, "packets": 37 } ],
 //!     "worst_lateness_us": 780, "plugged": true, "sink_failed": false,
-//!     "drift_ppm": null, "sink_underruns": null, "sink_dropped_frames": null } ],
+//!     "drift_ppm": null, "sink_underruns": null, "sink_dropped_frames": null, "source_underruns": null,
+//!     "source_overruns": null } ],
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 1, "look": 0, "eos": 1 } },
 //!   "interrupts": 50, "wakes": 240, "worst_lateness_us": 780 }
 //! ```
@@ -24,10 +25,12 @@
 //! of the device clock, negative for a late one (null: not known); `margins`: how many packets had a margin
 //! of as much and less than the next.
 //!
-//! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink goes, in millionths,
-//! `sink_underruns`: how often that sink had nothing to play while the stream played, `sink_dropped_frames`:
-//! frames it had no room for; null for sinks without a clock of their own (all but `sound`), and the first
-//! before it is known.
+//! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink or source goes, in
+//! millionths, `sink_underruns`: how often that sink had nothing to play while the stream played,
+//! `sink_dropped_frames`: frames it had no room for, `source_underruns`: how often that source had nothing while
+//! the stream captured (`source_silence_frames` has how much, with the silence before it began),
+//! `source_overruns`: how often some of its sound was lost, because the stream or the host was late; null for
+//! sinks and sources without a clock of their own (all but `sound`), and the first before it is known.
 //!
 //! `underruns` is null when they cannot be known (a client that does not use WRITTEN). A stream that was
 //! never set up has null for its format. `sink_failed`: not all of `frames` is in the stream's file (the disk
@@ -135,12 +138,16 @@ pub struct StreamReport {
     pub plugged: Option<bool>,
     /// Not all of `frames` is in the stream's file.
     pub sink_failed: bool,
-    /// How much faster than the card's clock the clock of the sink goes, in millionths.
+    /// How much faster than the card's clock the clock of the sink, or source, goes, in millionths.
     pub drift_ppm: Option<f64>,
     /// How often the sink had nothing to play.
     pub sink_underruns: Option<u64>,
     /// Frames that the sink had no room for.
     pub sink_dropped_frames: Option<u64>,
+    /// How often the source had nothing to capture.
+    pub source_underruns: Option<u64>,
+    /// How often some of the source's sound was lost.
+    pub source_overruns: Option<u64>,
 }
 
 /// Which way a stream's sound goes.
@@ -212,10 +219,16 @@ impl SessionReport {
 impl StreamReport {
     /// Takes what a sink with a clock of its own knows.
     pub fn sink_knows(&mut self, drift_ppm: Option<f64>, underruns: u64, dropped_frames: u64) {
-        // To the tenth: what is finer is not known.
-        self.drift_ppm = drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
+        self.drift_ppm = drift_ppm.map(to_tenths);
         self.sink_underruns = Some(underruns);
         self.sink_dropped_frames = Some(dropped_frames);
+    }
+
+    /// Takes what a source with a clock of its own knows.
+    pub fn source_knows(&mut self, drift_ppm: Option<f64>, underruns: u64, overruns: u64) {
+        self.drift_ppm = drift_ppm.map(to_tenths);
+        self.source_underruns = Some(underruns);
+        self.source_overruns = Some(overruns);
     }
 
     /// Frames of a packet, with so many bytes to a frame; at least 1.
@@ -223,6 +236,11 @@ impl StreamReport {
         let packet = self.ring_bytes.checked_div(self.packets).unwrap_or(0);
         packet.checked_div(frame_bytes).unwrap_or(0).max(1).into()
     }
+}
+
+/// What is finer than a tenth of a millionth is not known.
+fn to_tenths(ppm: f64) -> f64 {
+    (ppm * 10.0).round() / 10.0
 }
 
 /// Seconds to the millisecond.

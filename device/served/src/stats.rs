@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringwave_engine::sources::SourceStats;
 use ringwave_engine::stream::stats::{MARGIN_FROM_US, MarkStats, StreamStats};
 use ringwave_report::{Direction, DmaMode, Margin, StreamReport, micros};
 
@@ -15,9 +16,15 @@ fn margins(marks: &MarkStats) -> Vec<Margin> {
 }
 
 /// One stream's statistics: render streams come first. `late`: its worst lateness in real time. `plugged`:
-/// its jack.
-pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: Option<bool>) -> StreamReport {
-    StreamReport {
+/// its jack. `source`: of a source with a clock of its own.
+pub fn stream_report(
+    index: u32,
+    stats: &StreamStats,
+    late: Duration,
+    plugged: Option<bool>,
+    source: Option<SourceStats>,
+) -> StreamReport {
+    let mut report = StreamReport {
         index,
         direction: if stats.capture { Direction::Capture } else { Direction::Render },
         format: stats.format.map(|format| format.sample),
@@ -46,5 +53,11 @@ pub fn stream_report(index: u32, stats: &StreamStats, late: Duration, plugged: O
         drift_ppm: None,
         sink_underruns: None,
         sink_dropped_frames: None,
+        source_underruns: None,
+        source_overruns: None,
+    };
+    if let Some(SourceStats { drift_ppm, underruns, overruns }) = source {
+        report.source_knows(drift_ppm, underruns, overruns);
     }
+    report
 }

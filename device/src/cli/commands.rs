@@ -38,6 +38,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor(arguments) => Ok(super::doctor::run(&arguments)),
         Command::Libvirt(arguments) => super::libvirt::run(&arguments),
         Command::Sinks(arguments) => super::sinks::run(&arguments),
+        Command::Sources(arguments) => super::sinks::run_sources(&arguments),
         Command::Hda(arguments) => super::hda::run(&arguments),
         Command::Compare(arguments) => super::compare::run(&arguments),
         Command::Tone(arguments) => run_tone(&arguments),

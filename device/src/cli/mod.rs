@@ -94,6 +94,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     Libvirt(libvirt::Libvirt),
     Sinks(sinks::Sinks),
+    Sources(sinks::Sources),
     Hda(hda::Hda),
     Compare(compare::Compare),
     Tone(Tone),

@@ -29,7 +29,7 @@ pub fn written(arguments: &Serve) -> impl Iterator<Item = (&'static str, &Path)>
 pub fn sources(arguments: &Serve) -> Vec<PathBuf> {
     let paths = arguments.source.iter().filter_map(|source| match source {
         SourceSpec::Wav(path) | SourceSpec::Raw(path) => Some(path.clone()),
-        SourceSpec::Null | SourceSpec::Tone(_) | SourceSpec::Loopback(_) => None,
+        SourceSpec::Null | SourceSpec::Tone(_) | SourceSpec::Loopback(_) | SourceSpec::Sound(_) => None,
     });
     paths.collect()
 }

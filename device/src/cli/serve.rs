@@ -93,8 +93,8 @@ pub struct Serve {
     #[arg(long, value_name = "SINK", default_value_t = SinkSpec::Null)]
     pub sink: SinkSpec,
     /// Where captured sound comes from: wav:FILE, raw:FILE, raw:- (standard input), tone:HZ, loopback:N (what
-    /// render stream N plays) or null. Once for each capture stream, in their order; the last counts for the
-    /// rest
+    /// render stream N plays), sound or sound:DEVICE (this host's microphone) or null. Once for each capture
+    /// stream, in their order; the last counts for the rest
     #[arg(long, value_name = "SOURCE", default_value = "null")]
     pub source: Vec<SourceSpec>,
     /// What happens when a packet is not there in time: it is silent for as long as it is late (realtime;
@@ -181,14 +181,16 @@ The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=o
   files      writing only below the folders of --sink, --stats, --trace and --junit; reading only those of --source; removing in those of --socket and --control
   network    nothing; no new sockets, only clients of the one it listens on
   processes  none started, none looked into; nothing that needs a privilege, and no capability: started by root it writes where root is the owner
-So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. With --sink sound there is no sandbox: the sound system opens
-devices, connections and threads while it serves.
+So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. With --sink sound or --source sound there is no sandbox: the sound
+system opens devices, connections and threads while it serves.
 
-The host's sound system (a build with --features sound; `ringwave sinks` tells, and lists the devices):
-  ringwave serve --socket /tmp/card.sock --sink sound
+The host's sound system (a build with --features sound; `ringwave sinks` and `ringwave sources` tell, and list the devices):
+  ringwave serve --socket /tmp/card.sock --sink sound --source sound
   Each stream gets the device for itself, so take one that mixes (default, pulse, pipewire). A stream that goes by realtime follows the device's clock, as a sound
   card's would: --stats has the drift (drift_ppm), and what the device missed (sink_underruns, sink_dropped_frames). A lockstep stream does not follow: what the
-  device has no room for is dropped and counted. Nothing is resampled: a rate that the device does not take is an error of the stream.";
+  device has no room for is dropped and counted. Nothing is resampled: a rate that the device does not take is an error of the stream.
+  A microphone is opened when the guest sets the stream up, and closed when nobody has recorded for 5 s. It is followed likewise (HD Audio has a clock of its own and follows
+  nothing), and heard some 50 ms later; --stats has source_underruns and source_overruns. A rate that it does not have is silence, and the log says so.";
 
 /// `--clock`.
 #[derive(Clone, Copy, Debug)]
@@ -626,17 +628,23 @@ fn make_card(arguments: &Serve) -> Result<(Card, HostSide), Failure> {
     Ok((card, host))
 }
 
-/// The sandbox, if the sink leaves one: a sound system starts threads, opens devices and connects to servers
+/// The sandbox, if sink and sources leave one: a sound system starts threads, opens devices and connects to servers
 /// whenever a stream is set up.
 fn sandbox_of(arguments: &Serve) -> Result<Mode, Failure> {
     let asked = Mode::from(arguments.sandbox);
-    let SinkSpec::Sound(_) = arguments.sink else { return Ok(asked) };
+    let plays = matches!(arguments.sink, SinkSpec::Sound(_));
+    let records = arguments.source.iter().any(|source| matches!(source, SourceSpec::Sound(_)));
+    let option = match (plays, records) {
+        (true, _) => "--sink sound plays",
+        (false, true) => "--source sound records",
+        (false, false) => return Ok(asked),
+    };
     if speed(arguments.clock, arguments.speed) != Speed::REAL {
-        return Err(bad_input("--sink sound plays in real time: leave out --speed and scaled:X"));
+        return Err(bad_input(format!("{option} in real time: leave out --speed and scaled:X")));
     }
     match asked {
         Mode::On => Err(bad_input(
-            "--sandbox=on: the host's sound system needs what it takes away; use another sink, or --sandbox=auto, which is none for this one",
+            "--sandbox=on: the host's sound system needs what it takes away; use another sink or source, or --sandbox=auto, which is none for this one",
         )),
         Mode::Auto => {
             log::info!("no sandbox: the host's sound system needs what it takes away");

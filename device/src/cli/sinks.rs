@@ -1,4 +1,4 @@
-//! `ringwave sinks`: where sound can go, with the sound devices of this host.
+//! `ringwave sinks` and `ringwave sources`: where sound can go and come from, with the sound devices of this host.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -19,16 +19,43 @@ Example:
   ringwave serve --socket /tmp/card.sock --sink sound:pulse --clock realtime")]
 pub struct Sinks {}
 
-const FILES: &str = "\
+/// List where captured sound can come from, with the sound devices of this host
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit codes: 0 listed (also when this build has no sound), 1 the sound system cannot be asked.
+
+Example:
+  ringwave sources
+  ringwave serve --socket /tmp/card.sock --source sound:pulse")]
+pub struct Sources {}
+
+const SINK_FILES: &str = "\
 null                nothing is kept
 wav:FILE            a WAV file for each stream, format and client
 raw:FILE            samples without a header; raw:- is standard output
 ";
 
-/// Runs the command.
+const SOURCE_FILES: &str = "\
+null                silence
+wav:FILE            a WAV file, from its beginning each time a stream is set up; then silence
+raw:FILE            samples without a header, as they come; raw:- is standard input
+tone:HZ             a sine of so many Hz, a quarter of full scale
+loopback:N          what render stream N plays
+";
+
+/// Runs `ringwave sinks`.
 pub fn run(_: &Sinks) -> Result<ExitCode, Failure> {
-    let mut text = FILES.to_owned();
-    match sound::host().devices() {
+    list(SINK_FILES, sound::host().devices())
+}
+
+/// Runs `ringwave sources`.
+pub fn run_sources(_: &Sources) -> Result<ExitCode, Failure> {
+    list(SOURCE_FILES, sound::host_inputs().devices())
+}
+
+fn list(files: &str, devices: Result<Vec<(String, String)>, SoundError>) -> Result<ExitCode, Failure> {
+    let mut text = files.to_owned();
+    match devices {
         Ok(devices) => {
             text.push_str("sound               the default device of the host\n");
             for (name, description) in devices {

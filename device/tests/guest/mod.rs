@@ -197,6 +197,20 @@ impl Guest {
         }
     }
 
+    /// Bytes of the cyclic buffer.
+    pub fn peek(&self, mode: DmaMode, from: u64, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut done = 0;
+        while done < count {
+            let place = from + done as u64;
+            let rest = usize::try_from(PAGE - place % PAGE).unwrap().min(count - done);
+            let (_, offset) = Self::place(mode, place);
+            self.ram.read_exact_at(&mut bytes[done..done + rest], offset).unwrap();
+            done += rest;
+        }
+        bytes
+    }
+
     /// Writes the scatter-gather table, over two pages with a link. Gives its address and entries.
     fn table(&self, ring_bytes: u32) -> (u64, u32) {
         let (first, second) = (0xF_0000_u64, 0xF_8000_u64);

@@ -160,6 +160,7 @@ impl VirtioCard {
                 return false;
             }
             state.controller.clear_stats();
+            state.sources.clear_stats();
             state.begin_session(self);
             state.queue.records.left = Some((report, done));
         }
@@ -446,7 +447,8 @@ impl State {
         let real = |ticks| shared.clock.real_time(ticks);
         let worst = self.controller.stats().map(|stats| stats.late_ticks).max().unwrap_or(0);
         let streams = (0_u32..).zip(self.controller.stats()).map(|(stream, stats)| {
-            stream_report(stream, &stats, real(stats.late_ticks), self.controller.jack(stream))
+            let source = self.sources.stats(stream);
+            stream_report(stream, &stats, real(stats.late_ticks), self.controller.jack(stream), source)
         });
         let time = shared.clock.real_now().saturating_sub(self.since);
         SessionReport {
@@ -481,6 +483,9 @@ impl Device for VirtioCard {
         let mut state = self.lock();
         state.wakes = state.wakes.saturating_add(1);
         state.advance(self);
+        for (stream, rate_den) in state.sources.take_rates() {
+            state.controller.set_rate_den(stream, rate_den);
+        }
         let unreported = std::mem::take(&mut state.queue.unreported_loss);
         let lost = loss_to_report(unreported, &mut state.reported_losses);
         let due = state.next_deadline().map(|deadline| self.clock.until(deadline));

@@ -210,6 +210,9 @@ impl ActiveStream {
             self.begun = None;
             self.timeline = self.timeline.stopped(ctx.time, frame);
         }
+        if self.captures() {
+            ctx.sources.run(ctx.stream, self.geometry().format);
+        }
         let position = self.timeline.frame;
         self.timeline = self.moving(ctx.time, position, self.timeline.den());
         self.wake_if_behind(position, ctx);

@@ -1,4 +1,5 @@
-//! Which format a device is opened with, and how a stream's frames become the device's.
+//! Which format a device is opened with, and how a stream's frames become the device's, or the device's the
+//! stream's.
 //!
 //! The stream's own format is taken if the device does: then bytes are copied, and what arrives is bit for
 //! bit what was sent. Else a format that holds every sample exactly, else the nearest. Channels: the stream's
@@ -143,36 +144,67 @@ fn rates(offers: &[Offer]) -> String {
     names.collect::<Vec<_>>().join(", ") + " Hz"
 }
 
-/// Turns a stream's frames into a device's.
+/// How the samples of a frame lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    sample: SampleFormat,
+    /// The 24 bits of [`SampleFormat::S24In32`] are in the lower three bytes, as in [`Samples::S24`].
+    low: bool,
+    channels: u32,
+}
+
+impl From<StreamFormat> for Layout {
+    fn from(stream: StreamFormat) -> Self {
+        Self { sample: stream.sample, low: false, channels: stream.channels }
+    }
+}
+
+impl From<Opening> for Layout {
+    fn from(device: Opening) -> Self {
+        let low = device.samples == Samples::S24;
+        Self { sample: device.samples.encoded(), low, channels: device.channels }
+    }
+}
+
+/// Turns a stream's frames into a device's, or a device's into a stream's.
 #[derive(Clone, Debug)]
 pub struct Converter {
-    from: StreamFormat,
-    to: Opening,
-    /// Each channel of the device: the stream's channels of which it is the mean.
+    from: Layout,
+    to: Layout,
+    /// Each channel of the result: the channels of which it is the mean.
     mix: Vec<Vec<usize>>,
-    /// Levels of the stream's samples, and of the device's.
+    /// Samples with their bits where ours are.
+    shifted: Vec<u8>,
+    /// Levels of the samples as they come, and as they go.
     levels: Vec<f64>,
     mixed: Vec<f64>,
 }
 
 impl Converter {
     /// From a stream's format to what a device was opened with.
-    pub fn new(from: StreamFormat, to: Opening) -> Self {
+    pub fn to_device(from: StreamFormat, to: Opening) -> Self {
+        Self::new(from.into(), to.into())
+    }
+
+    /// From what a device was opened with to a stream's format.
+    pub fn from_device(from: Opening, to: StreamFormat) -> Self {
+        Self::new(from.into(), to.into())
+    }
+
+    fn new(from: Layout, to: Layout) -> Self {
         let mix =
             (0..to.channels as usize).map(|channel| sources(from.channels as usize, to.channels, channel));
-        Self { from, to, mix: mix.collect(), levels: Vec::new(), mixed: Vec::new() }
+        let (shifted, levels, mixed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { from, to, mix: mix.collect(), shifted, levels, mixed }
     }
 
     /// Whether bytes are copied as they are.
     pub fn is_exact_copy(&self) -> bool {
-        let same = match self.to.samples {
-            Samples::S16 => self.from.sample == SampleFormat::S16,
-            // 24 bits in the upper three bytes, the lowest 0: the same number of 32 bits.
-            Samples::S32 => matches!(self.from.sample, SampleFormat::S32 | SampleFormat::S24In32),
-            Samples::F32 => self.from.sample == SampleFormat::F32,
-            Samples::S24 => false,
-        };
-        same && self.from.channels == self.to.channels
+        let (from, to) = (self.from, self.to);
+        // 24 bits in the upper three bytes, the lowest 0: the same number of 32 bits.
+        let same = from.sample == to.sample
+            || (from.sample, to.sample) == (SampleFormat::S24In32, SampleFormat::S32);
+        same && from.low == to.low && from.channels == to.channels
     }
 
     /// Whether `bytes` of the stream are nothing but silence.
@@ -180,12 +212,17 @@ impl Converter {
         self.from.sample.is_silence(bytes)
     }
 
-    /// How many frames `bytes` of the stream are.
-    pub fn frames_of(&self, bytes: &[u8]) -> u64 {
-        bytes.len() as u64 / u64::from(self.from.frame_bytes().max(1))
+    /// Bytes of a frame as it comes.
+    fn frame_bytes(&self) -> usize {
+        (self.from.sample.bytes() * self.from.channels) as usize
     }
 
-    /// Puts the device's frames for `bytes`, whole frames of the stream, behind what is in `out`.
+    /// How many frames `bytes` are.
+    pub fn frames_of(&self, bytes: &[u8]) -> u64 {
+        (bytes.len() / self.frame_bytes().max(1)) as u64
+    }
+
+    /// Puts the frames for `bytes`, whole frames, behind what is in `out`.
     pub fn convert(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.is_exact_copy() {
             out.extend_from_slice(bytes);
@@ -193,6 +230,14 @@ impl Converter {
         }
         let channels = self.from.channels.max(1) as usize;
         self.levels.clear();
+        let bytes = if self.from.low {
+            self.shifted.clear();
+            let samples = bytes.as_chunks().0.iter().map(|sample| i32::from_le_bytes(*sample) << 8);
+            self.shifted.extend(samples.flat_map(i32::to_le_bytes));
+            &self.shifted
+        } else {
+            bytes
+        };
         self.from.sample.decode(bytes, |level| self.levels.push(level));
         self.mixed.clear();
         for frame in self.levels.chunks_exact(channels) {
@@ -204,10 +249,10 @@ impl Converter {
             }));
         }
         let start = out.len();
-        out.resize(start + self.mixed.len() * self.to.samples.bytes(), 0);
+        out.resize(start + self.mixed.len() * self.to.sample.bytes() as usize, 0);
         let out = out.get_mut(start..).unwrap_or_default();
-        self.to.samples.encoded().encode(self.mixed.iter().copied(), out);
-        if self.to.samples == Samples::S24 {
+        self.to.sample.encode(self.mixed.iter().copied(), out);
+        if self.to.low {
             for sample in out.as_chunks_mut().0 {
                 *sample = (i32::from_le_bytes(*sample) >> 8).to_le_bytes();
             }
@@ -215,7 +260,7 @@ impl Converter {
     }
 }
 
-/// Which of `have` channels, in the order that WAVE files and Windows have, are in `channel` of a device with
+/// Which of `have` channels, in the order that WAVE files and Windows have, are in `channel` of something with
 /// `want`.
 fn sources(have: usize, want: u32, channel: usize) -> Vec<usize> {
     match (have, want) {
@@ -258,7 +303,7 @@ mod tests {
 
     fn convert(from: StreamFormat, to: Opening, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        Converter::new(from, to).convert(bytes, &mut out);
+        Converter::to_device(from, to).convert(bytes, &mut out);
         out
     }
 
@@ -274,7 +319,7 @@ mod tests {
         ] {
             let to = choose(stream(sample, 2), &offers).unwrap();
             assert_eq!(to, Opening { samples, channels: 2, rate: 48_000 });
-            assert!(Converter::new(stream(sample, 2), to).is_exact_copy());
+            assert!(Converter::to_device(stream(sample, 2), to).is_exact_copy());
             let bytes: Vec<u8> = (0..64).map(|n| n * 3 + 1).collect();
             assert_eq!(convert(stream(sample, 2), to, &bytes), bytes);
         }
@@ -347,6 +392,31 @@ mod tests {
             .flat_map(|sample| sample.to_le_bytes())
             .collect();
         assert_eq!(out(Samples::S24), s24);
+    }
+
+    #[test]
+    fn what_a_device_records_comes_in_the_streams_format_and_channels() {
+        let from = |samples, channels, sample, stream_channels, bytes: &[u8]| {
+            let mut out = Vec::new();
+            let opening = Opening { samples, channels, rate: 48_000 };
+            Converter::from_device(opening, stream(sample, stream_channels)).convert(bytes, &mut out);
+            out
+        };
+        let s16 =
+            |samples: &[i16]| samples.iter().flat_map(|sample| sample.to_le_bytes()).collect::<Vec<_>>();
+        let s32 =
+            |samples: &[i32]| samples.iter().flat_map(|sample| sample.to_le_bytes()).collect::<Vec<_>>();
+        let (mono, stereo) = (s16(&[7, -9]), s16(&[10, 20, -30, 50]));
+        assert_eq!(from(Samples::S16, 1, SampleFormat::S16, 2, &mono), s16(&[7, 7, -9, -9]), "mono on both");
+        assert_eq!(from(Samples::S16, 2, SampleFormat::S16, 1, &stereo), s16(&[15, 10]), "the mean");
+        assert_eq!(from(Samples::S16, 2, SampleFormat::S16, 2, &stereo), stereo);
+        // A device's 24 bits are in the lower three bytes, a stream's in the upper ones; what is above them in
+        // a negative sample is its sign.
+        let deep = s32(&[0x12_3456, -2]);
+        assert_eq!(from(Samples::S24, 1, SampleFormat::S24In32, 1, &deep), s32(&[0x1234_5600, -512]));
+        let finer = s32(&[0x1234_56FF, -1]);
+        let rounded = from(Samples::S32, 1, SampleFormat::S24In32, 1, &finer);
+        assert!(rounded.chunks(4).all(|sample| sample[0] == 0), "24 bits: the lowest byte is 0: {rounded:?}");
     }
 
     proptest! {

@@ -8,7 +8,8 @@ use cpal::{BufferSize, Error, ErrorKind, SampleFormat, StreamConfig, SupportedSt
 
 use super::convert::{Offer, Opening, Samples, Unfit, choose};
 use super::feed::{Feed, FeedState, since};
-use super::{Opened, Output, SoundError};
+use super::intake::Intake;
+use super::{InputDevices, Opened, Output, SINKS, SOURCES, SoundError};
 use ringwave_audio::StreamFormat;
 
 /// Blocks of 20 ms are asked for: 1 / 50 s. A device may have its own.
@@ -20,10 +21,26 @@ const AFTER_AN_ERROR: Duration = Duration::from_millis(2);
 /// The sound system of this host.
 pub struct Host;
 
+/// Which way a device goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Plays,
+    Records,
+}
+
+impl Way {
+    /// The command that lists the devices.
+    const fn list(self) -> &'static str {
+        match self {
+            Self::Plays => SINKS,
+            Self::Records => SOURCES,
+        }
+    }
+}
+
 impl Output for Host {
     fn check(&self, device: Option<&str>) -> Result<(), SoundError> {
-        let (found, name) = find(device)?;
-        offers(&found, &name).map(drop)
+        Device::find(device, Way::Plays)?.offers().map(drop)
     }
 
     fn open(
@@ -32,48 +49,97 @@ impl Output for Host {
         stream: StreamFormat,
         feed: &mut dyn FnMut(Opening) -> Feed,
     ) -> Result<Opened, SoundError> {
-        let (found, name) = find(device)?;
-        let opening = choose(stream, &offers(&found, &name)?).map_err(|unfit| match unfit {
-            Unfit::Rate(taken) => SoundError::Rate { device: name.clone(), rate: stream.rate, taken },
-            Unfit::Format => SoundError::Format { device: name.clone() },
-        })?;
-        let block = (stream.rate / BLOCKS_PER_SECOND).max(1);
-        let started = start(&found, opening, BufferSize::Fixed(block), feed(opening));
-        let started = match started {
-            // It has sizes of its own.
-            Err(error) if error.kind() == ErrorKind::UnsupportedConfig => {
-                start(&found, opening, BufferSize::Default, feed(opening))
-            }
-            other => other,
-        };
-        let stream = started.map_err(|error| sound_error(&name, &error))?;
-        let block = stream.buffer_size().unwrap_or(block);
-        Ok(Opened { device: Box::new(stream), block })
+        let found = Device::find(device, Way::Plays)?;
+        found.open(stream, |opening, size| play(&found.handle, opening, size, feed(opening)))
     }
 
     fn devices(&self) -> Result<Vec<(String, String)>, SoundError> {
-        let devices =
-            cpal::default_host().output_devices().map_err(|error| sound_error("default", &error))?;
-        let named =
-            devices.filter_map(|device| Some((device.id().ok()?.id().to_owned(), device.to_string())));
-        Ok(named.collect())
+        named(cpal::default_host().output_devices(), Way::Plays)
     }
 }
 
-/// The device, and what it is called in messages.
-fn find(device: Option<&str>) -> Result<(cpal::Device, String), SoundError> {
-    let host = cpal::default_host();
-    let Some(name) = device else {
-        let found = host.default_output_device().ok_or_else(|| SoundError::NoDevice("default".to_owned()))?;
-        return Ok((found, "default".to_owned()));
-    };
-    let found = host.device_by_id(&cpal::DeviceId::new(host.id(), name));
-    found.map(|found| (found, name.to_owned())).ok_or_else(|| SoundError::NoDevice(name.to_owned()))
+impl InputDevices for Host {
+    fn check(&self, device: Option<&str>) -> Result<(), SoundError> {
+        Device::find(device, Way::Records)?.offers().map(drop)
+    }
+
+    fn record(
+        &self,
+        device: Option<&str>,
+        stream: StreamFormat,
+        intake: &mut dyn FnMut(Opening) -> Intake,
+    ) -> Result<Opened, SoundError> {
+        let found = Device::find(device, Way::Records)?;
+        found.open(stream, |opening, size| record(&found.handle, opening, size, intake(opening)))
+    }
+
+    fn devices(&self) -> Result<Vec<(String, String)>, SoundError> {
+        named(cpal::default_host().input_devices(), Way::Records)
+    }
 }
 
-fn offers(device: &cpal::Device, name: &str) -> Result<Vec<Offer>, SoundError> {
-    let ranges = device.supported_output_configs().map_err(|error| sound_error(name, &error))?;
-    Ok(ranges.filter_map(|range| offer(&range)).collect())
+/// Names and descriptions.
+fn named(
+    devices: Result<impl Iterator<Item = cpal::Device>, Error>,
+    way: Way,
+) -> Result<Vec<(String, String)>, SoundError> {
+    let devices = devices.map_err(|error| sound_error("default", way, &error))?;
+    Ok(devices.filter_map(|device| Some((device.id().ok()?.id().to_owned(), device.to_string()))).collect())
+}
+
+/// A device that was found.
+struct Device {
+    handle: cpal::Device,
+    /// What it is called in messages.
+    name: String,
+    way: Way,
+}
+
+impl Device {
+    fn find(name: Option<&str>, way: Way) -> Result<Self, SoundError> {
+        let host = cpal::default_host();
+        let (found, name) = match (name, way) {
+            (Some(name), _) => (host.device_by_id(&cpal::DeviceId::new(host.id(), name)), name),
+            (None, Way::Plays) => (host.default_output_device(), "default"),
+            (None, Way::Records) => (host.default_input_device(), "default"),
+        };
+        let handle =
+            found.ok_or_else(|| SoundError::NoDevice { device: name.to_owned(), list: way.list() })?;
+        Ok(Self { handle, name: name.to_owned(), way })
+    }
+
+    fn error(&self, error: &Error) -> SoundError {
+        sound_error(&self.name, self.way, error)
+    }
+
+    fn offers(&self) -> Result<Vec<Offer>, SoundError> {
+        let ranges: Result<Vec<_>, _> = match self.way {
+            Way::Plays => self.handle.supported_output_configs().map(Iterator::collect),
+            Way::Records => self.handle.supported_input_configs().map(Iterator::collect),
+        };
+        Ok(ranges.map_err(|error| self.error(&error))?.iter().filter_map(offer).collect())
+    }
+
+    /// Starts it in blocks of 20 ms, or of its own size.
+    fn open(
+        &self,
+        stream: StreamFormat,
+        mut start: impl FnMut(Opening, BufferSize) -> Result<cpal::Stream, Error>,
+    ) -> Result<Opened, SoundError> {
+        let opening = choose(stream, &self.offers()?).map_err(|unfit| match unfit {
+            Unfit::Rate(taken) => SoundError::Rate { device: self.name.clone(), rate: stream.rate, taken },
+            Unfit::Format => SoundError::Format { device: self.name.clone() },
+        })?;
+        let block = (stream.rate / BLOCKS_PER_SECOND).max(1);
+        let started = match start(opening, BufferSize::Fixed(block)) {
+            // It has sizes of its own.
+            Err(error) if error.kind() == ErrorKind::UnsupportedConfig => start(opening, BufferSize::Default),
+            other => other,
+        };
+        let stream = started.map_err(|error| self.error(&error))?;
+        let block = stream.buffer_size().unwrap_or(block);
+        Ok(Opened { device: Box::new(stream), block })
+    }
 }
 
 fn offer(range: &SupportedStreamConfigRange) -> Option<Offer> {
@@ -92,25 +158,49 @@ fn offer(range: &SupportedStreamConfigRange) -> Option<Offer> {
     })
 }
 
-fn start(
-    device: &cpal::Device,
-    opening: Opening,
-    buffer_size: BufferSize,
-    mut feed: Feed,
-) -> Result<cpal::Stream, Error> {
+/// What a device is to be opened with.
+fn config(opening: Opening, buffer_size: BufferSize) -> Result<(StreamConfig, SampleFormat), Error> {
     let channels = u16::try_from(opening.channels).map_err(|_| Error::new(ErrorKind::UnsupportedConfig))?;
-    let config = StreamConfig { channels, sample_rate: opening.rate, buffer_size };
     let samples = match opening.samples {
         Samples::S16 => SampleFormat::I16,
         Samples::S24 => SampleFormat::I24,
         Samples::S32 => SampleFormat::I32,
         Samples::F32 => SampleFormat::F32,
     };
+    Ok((StreamConfig { channels, sample_rate: opening.rate, buffer_size }, samples))
+}
+
+fn play(
+    device: &cpal::Device,
+    opening: Opening,
+    buffer_size: BufferSize,
+    mut feed: Feed,
+) -> Result<cpal::Stream, Error> {
+    let (config, samples) = config(opening, buffer_size)?;
     let (state, epoch) = (feed.shared(), feed.epoch());
     let stream = device.build_output_stream_raw(
         config,
         samples,
         move |data, _| feed.fill(data.bytes_mut()),
+        move |error| on_error(&state, since(epoch), &error),
+        None,
+    )?;
+    stream.play()?;
+    Ok(stream)
+}
+
+fn record(
+    device: &cpal::Device,
+    opening: Opening,
+    buffer_size: BufferSize,
+    mut intake: Intake,
+) -> Result<cpal::Stream, Error> {
+    let (config, samples) = config(opening, buffer_size)?;
+    let (state, epoch) = (intake.shared(), intake.epoch());
+    let stream = device.build_input_stream_raw(
+        config,
+        samples,
+        move |data, _| intake.put(data.bytes()),
         move |error| on_error(&state, since(epoch), &error),
         None,
     )?;
@@ -133,9 +223,10 @@ fn on_error(state: &FeedState, time: u64, error: &Error) {
 }
 
 /// An error of the sound system, and what to do about it.
-fn sound_error(device: &str, error: &Error) -> SoundError {
+fn sound_error(device: &str, way: Way, error: &Error) -> SoundError {
     let next = match error.kind() {
-        ErrorKind::DeviceNotAvailable => "`ringwave sinks` lists those there are",
+        ErrorKind::DeviceNotAvailable if way == Way::Plays => "`ringwave sinks` lists those there are",
+        ErrorKind::DeviceNotAvailable => "`ringwave sources` lists those there are",
         ErrorKind::DeviceBusy => {
             "another program or stream has it: take a device that mixes (sound:default, sound:pulse), or end that program"
         }

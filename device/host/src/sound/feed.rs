@@ -12,7 +12,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 /// Reports that wait for the I/O worker; when it does not come the newer ones are missing, and the next that
 /// fits says as much.
-const PROGRESS_MAX: usize = 64;
+pub(super) const PROGRESS_MAX: usize = 64;
 /// A device that reports errors for as long, in nanoseconds, and comes for nothing, is gone.
 const GONE_AFTER: u64 = 1_000_000_000;
 
@@ -42,7 +42,7 @@ pub struct FeedState {
     dry: AtomicU64,
     /// Sound is playing, and not held back.
     sounding: AtomicBool,
-    /// How often the device itself ran dry of sound, because the callback's thread was late.
+    /// How often the device itself ran dry (or over), because the callback's thread was late.
     late: AtomicU64,
     /// When the first error came since the device last came for a block, in nanoseconds; 0 = none did.
     failing_since: AtomicU64,
@@ -51,11 +51,26 @@ pub struct FeedState {
 }
 
 impl FeedState {
-    /// The device ran dry before the callback came. While it only had silence nothing was missed.
+    /// The device ran dry, or over, before the callback came. While there was only silence nothing was missed.
     pub fn was_late(&self) {
         if self.sounding.load(Ordering::Relaxed) {
             self.late.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether sound goes through, and is not held back.
+    pub fn set_sounding(&self, sounding: bool) {
+        self.sounding.store(sounding, Ordering::Relaxed);
+    }
+
+    /// How often the device ran dry or over.
+    pub fn times_late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// The device came: no error lasts.
+    pub fn came(&self) {
+        self.failing_since.store(0, Ordering::Relaxed);
     }
 
     /// The device reported an error at `time` that may pass: a sound server has some while it starts.
@@ -134,7 +149,7 @@ impl Feed {
 
     /// [`Feed::fill`] at a time of the caller's.
     pub fn fill_at(&mut self, time: u64, out: &mut [u8]) {
-        self.shared.failing_since.store(0, Ordering::Relaxed);
+        self.shared.came();
         let there = self.ring.slots() / self.frame * self.frame;
         let idle = self.shared.idle.load(Ordering::Acquire);
         if self.shared.gather.swap(false, Ordering::AcqRel) {
@@ -160,7 +175,7 @@ impl Feed {
                 self.shared.dry.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.shared.sounding.store(self.now.playing, Ordering::Relaxed);
+        self.shared.set_sounding(self.now.playing);
         self.now.time = time;
         self.now.taken += (sound.len() + silence.len()) as u64 / self.frame as u64;
         self.now.silence += silence.len() as u64 / self.frame as u64;
@@ -206,7 +221,7 @@ impl Queue {
 
     /// How often sound was missing, at the device or here.
     pub fn underruns(&self) -> u64 {
-        self.shared.dry.load(Ordering::Relaxed) + self.shared.late.load(Ordering::Relaxed)
+        self.shared.dry.load(Ordering::Relaxed) + self.shared.times_late()
     }
 
     /// Why the device is gone, if it is.

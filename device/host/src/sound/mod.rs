@@ -1,12 +1,15 @@
-//! The host's sound system as a sink: `--sink sound` and `sound:DEVICE`.
+//! The host's sound system: as a sink (`--sink sound` and `sound:DEVICE`), and as a source ([`microphone`]).
 //!
 //! What a stream played goes through a queue ([`feed`]) to the callback of a device, in the device's format
-//! ([`convert`]), and the stream is given the rate of the device (`drift`). The device itself is
-//! behind [`Output`]: the real one needs the cargo feature `sound`, for the system library that it takes; all
+//! ([`convert`]), and the stream is given the rate of the device (`drift`). What a device records goes the same
+//! way back ([`intake`], [`recording`]). The device itself is behind [`Output`] or [`InputDevices`]: the real one needs the cargo feature `sound`, for the system library that it takes; all
 //! the rest is tested without one.
 
 pub mod convert;
 pub mod feed;
+pub mod intake;
+pub mod microphone;
+pub mod recording;
 
 #[cfg(feature = "sound")]
 mod device;
@@ -17,6 +20,7 @@ use ringwave_engine::timeline::CLOCK_HZ;
 
 use self::convert::{Converter, Opening};
 use self::feed::{Feed, Progress, Queue};
+use self::intake::Intake;
 use super::{Sink, SinkError, SinkStats};
 use crate::drift::ClockFollower;
 use ringwave_audio::StreamFormat;
@@ -37,6 +41,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the end looks whether everything was played.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// The command that lists devices that play.
+pub const SINKS: &str = "ringwave sinks";
+/// The command that lists devices that record.
+pub const SOURCES: &str = "ringwave sources";
+
 /// Why there is no sound.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SoundError {
@@ -46,8 +55,13 @@ pub enum SoundError {
     )]
     NotBuilt,
     /// The device's name is not known.
-    #[error("no sound device {0}; `ringwave sinks` lists those there are")]
-    NoDevice(String),
+    #[error("no sound device {device}; `{list}` lists those there are")]
+    NoDevice {
+        /// Its name.
+        device: String,
+        /// [`SINKS`] or [`SOURCES`].
+        list: &'static str,
+    },
     /// No resampling is done here.
     #[error(
         "sound device {device} does not take {rate} Hz but {taken}; choose such a format in the guest, or a device that converts (sound:default, sound:pulse)"
@@ -96,16 +110,40 @@ pub trait Output: Send {
     fn devices(&self) -> Result<Vec<(String, String)>, SoundError>;
 }
 
+/// A sound system: something that opens devices that record.
+pub trait InputDevices: Send {
+    /// Whether there is such a device; `None` is the one that the system calls its default.
+    fn check(&self, device: Option<&str>) -> Result<(), SoundError>;
+    /// Starts a device for a stream. It gives its frames to what `intake` gives for the format it is opened
+    /// with, which is asked again when that did not do.
+    fn record(
+        &self,
+        device: Option<&str>,
+        stream: StreamFormat,
+        intake: &mut dyn FnMut(Opening) -> Intake,
+    ) -> Result<Opened, SoundError>;
+    /// Name and description of every device that records.
+    fn devices(&self) -> Result<Vec<(String, String)>, SoundError>;
+}
+
 /// A device that was started. It stops when this is dropped.
 pub struct Opened {
     /// What keeps it running.
     pub device: Box<dyn Send>,
-    /// Frames it takes at once.
+    /// Frames it takes, or gives, at once.
     pub block: u32,
 }
 
 /// The host's sound system.
 pub fn host() -> Box<dyn Output> {
+    #[cfg(feature = "sound")]
+    return Box::new(device::Host);
+    #[cfg(not(feature = "sound"))]
+    return Box::new(NotBuilt);
+}
+
+/// The host's sound system, to record.
+pub fn host_inputs() -> Box<dyn InputDevices> {
     #[cfg(feature = "sound")]
     return Box::new(device::Host);
     #[cfg(not(feature = "sound"))]
@@ -126,6 +164,24 @@ impl Output for NotBuilt {
         _: Option<&str>,
         _: StreamFormat,
         _: &mut dyn FnMut(Opening) -> Feed,
+    ) -> Result<Opened, SoundError> {
+        Err(SoundError::NotBuilt)
+    }
+    fn devices(&self) -> Result<Vec<(String, String)>, SoundError> {
+        Err(SoundError::NotBuilt)
+    }
+}
+
+#[cfg(not(feature = "sound"))]
+impl InputDevices for NotBuilt {
+    fn check(&self, _: Option<&str>) -> Result<(), SoundError> {
+        Err(SoundError::NotBuilt)
+    }
+    fn record(
+        &self,
+        _: Option<&str>,
+        _: StreamFormat,
+        _: &mut dyn FnMut(Opening) -> Intake,
     ) -> Result<Opened, SoundError> {
         Err(SoundError::NotBuilt)
     }
@@ -186,7 +242,7 @@ impl SoundSink {
             name,
             _device: opened.device,
             queue,
-            converter: Converter::new(format, opening),
+            converter: Converter::to_device(format, opening),
             converted: Vec::new(),
             follow: ClockFollower::new(format.rate, opened.block, target),
             rate: format.rate,
@@ -347,5 +403,7 @@ fn frames(rate: u32, millis: u32) -> u32 {
     u32::try_from(u64::from(rate) * u64::from(millis) / 1000).unwrap_or(u32::MAX)
 }
 
+#[cfg(test)]
+mod recording_tests;
 #[cfg(test)]
 mod tests;

@@ -74,7 +74,7 @@ impl Fake {
 
 impl Output for Fake {
     fn check(&self, device: Option<&str>) -> Result<(), SoundError> {
-        device.map_or(Ok(()), |name| Err(SoundError::NoDevice(name.to_owned())))
+        device.map_or(Ok(()), |name| Err(SoundError::NoDevice { device: name.to_owned(), list: SINKS }))
     }
     fn open(
         &self,
