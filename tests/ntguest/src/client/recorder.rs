@@ -128,9 +128,7 @@ impl Recorder<'_> {
             let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
             still::pause_and_go_on(self.stream, event, packet)?;
         }
-        if matches!(self.until, Until::Bytes(bytes) if self.taken.len() >= bytes / 2) {
-            self.meet_in_the_middle(event)?;
-        }
+        self.meet_in_the_middle(event)?;
         self.pause_next = event.signals() == PAUSED_AFTER && cfg::get_bool("pause", false);
         if !wait(event, self.timeout_ms) {
             return Err(fail(
@@ -142,8 +140,11 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// The event in RUN, or in a PAUSE for its sake.
+    /// The event in RUN, or in a PAUSE for its sake, once half of the recording is there.
     fn meet_in_the_middle(&self, event: &Event) -> Result<(), Failed> {
+        if !matches!(self.until, Until::Bytes(bytes) if self.taken.len() >= bytes / 2) {
+            return Ok(());
+        }
         let Some(planned) = self.planned else { return Ok(()) };
         let packet = i64::try_from(self.packet_100ns()).unwrap_or(i64::MAX);
         if planned.is_due(StreamState::Paused) {
@@ -200,6 +201,8 @@ impl Recorder<'_> {
                 }
                 copied = Some((packet.number, self.taken.len()));
                 self.take_packet(packet, hold && reads.read.is_multiple_of(HELD));
+                // A client that is slow finds the next packet each time, and takes the rest without a wait.
+                self.meet_in_the_middle(event)?;
                 if late_every != 0 && reads.read.is_multiple_of(late_every) {
                     thread::sleep_100ns(i64::try_from(self.packet_100ns() * 4).unwrap_or(0));
                 }

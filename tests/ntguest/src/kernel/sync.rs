@@ -53,6 +53,12 @@ pub fn is_mine() -> bool {
     mine
 }
 
+/// Whether it is taken once, by the caller, so that a switch to another thread hands it over whole: taken more
+/// often it would be left by nobody, and every other processor would wait for ever.
+pub fn is_taken_once() -> bool {
+    is_mine() && DEPTH.load(Ordering::Relaxed) == 1
+}
+
 /// Data that interrupt handlers, threads and processors share. Held with interrupts off: sections must be
 /// short, must not call the driver and must not block.
 pub struct IrqLock<T> {

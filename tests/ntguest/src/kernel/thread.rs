@@ -362,6 +362,7 @@ fn reschedule() {
 /// The same with ntguest's lock taken once: whoever comes out of the switch has it, on the same processor, so
 /// that nobody takes a thread up before its registers are saved.
 fn switch_to_next() {
+    assert!(sync::is_taken_once(), "ntguest: a thread waits with a lock of its own held");
     let (save, load) = {
         let mut sched = SCHED.lock();
         let here = processor::current();

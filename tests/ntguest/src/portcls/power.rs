@@ -357,7 +357,8 @@ pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Re
     if asked {
         send(IRP_MN_QUERY_POWER, DEVICE_POWER_STATE, D3)?;
     }
-    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN));
+    let runs = PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN);
+    d3::hold_interrupts(runs);
     send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3)?;
     let result = within();
     send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D0)?;
@@ -372,7 +373,8 @@ pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R)
     if asked {
         send(IRP_MN_QUERY_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
     }
-    d3::hold_interrupts(PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN));
+    let runs = PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN);
+    d3::hold_interrupts(runs);
     send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
     let result = within();
     send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, WORKING)?;
