@@ -35,7 +35,7 @@ pub const STATES: [State; 6] =
     [State::Closed, State::Stop, State::Acquire, State::Pause, State::Run, State::Paused];
 pub const DIRECTIONS: [Direction; 3] = [Direction::Play, Direction::Record, Direction::Duplex];
 /// The guest's processors.
-pub const PROCESSORS: &[u32] = &[1];
+pub const PROCESSORS: [u32; 3] = [1, 2, 4];
 
 /// The machine that a boot makes: what cannot change while it runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,7 +124,7 @@ impl Cell {
 /// Every cell of the matrix, those that do not apply among them.
 pub fn all(events: &'static [Event]) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for &processors in PROCESSORS {
+    for processors in PROCESSORS {
         for (contiguous, line) in [(false, false), (true, false), (false, true), (true, true)] {
             let machine = Machine { contiguous, line, processors };
             for event in events {
@@ -159,17 +159,43 @@ pub fn boots(cells: &[Cell], most: usize) -> Vec<Boot> {
     boots
 }
 
-/// A sample: from `boots` of the whole matrix, chosen by a seed, `most` cells each, in an order of the seed.
+/// A part of a long walk, so that it can be cut and continued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    number: usize,
+    of: usize,
+}
+
+impl Part {
+    /// `K/N`: the K-th of N parts, K from 1.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        let (number, of) = (number.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&number).then_some(Self { number, of })
+    }
+
+    /// Its share of `items`: every N-th, so that each part has some of each machine.
+    pub fn of<T>(self, items: Vec<T>) -> Vec<T> {
+        items.into_iter().skip(self.number - 1).step_by(self.of).collect()
+    }
+}
+
+/// A sample: from `boots_wanted` boots of the whole matrix, chosen by a seed, the numbers of processors in turn,
+/// `most` cells each, in an order of the seed.
 pub fn sample(cells: &[Cell], seed: u64, boots_wanted: usize, most: usize) -> Vec<Boot> {
     let mut random = SplitMix(seed);
     let mut whole = boots(cells, usize::MAX);
     random.shuffle(&mut whole);
-    whole.truncate(boots_wanted);
-    for boot in &mut whole {
+    let mut chosen = Vec::new();
+    for processors in PROCESSORS.into_iter().cycle().take(boots_wanted) {
+        let next = whole.iter().position(|boot| boot.machine.processors == processors);
+        chosen.extend(next.map(|at| whole.swap_remove(at)));
+    }
+    for boot in &mut chosen {
         random.shuffle(&mut boot.cells);
         boot.cells.truncate(most);
     }
-    whole
+    chosen
 }
 
 /// `SplitMix64`: a generator whose whole state is its seed.

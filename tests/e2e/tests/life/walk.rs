@@ -40,7 +40,10 @@ pub fn walk(boot: &Boot) -> Vec<String> {
         };
         request.guest_config.push(format!("power_interface={interface}"));
         // The line, or messages and a client that has mapped the position register, and reads it in any state.
-        request.guest_config.push(if boot.machine.line { "msi=0" } else { "reg.PositionRegister=1" }.into());
+        let interrupt = if boot.machine.line { "msi=0" } else { "reg.PositionRegister=1" };
+        if !event.settings.contains(&interrupt) {
+            request.guest_config.push(interrupt.into());
+        }
     });
     let sent = ringwave_audio::wav::read(&wav.path).expect("the file").frames;
     judge(boot, &report, &sent)
