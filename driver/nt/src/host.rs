@@ -68,6 +68,7 @@ std::thread_local! {
     pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
     pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
     pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };
+    static SPARE_IO_SPACE: RefCell<Vec<(*mut u8, usize)>> = const { RefCell::new(Vec::new()) };
     static REACTIONS: Ranges<Reaction> = const { RefCell::new(Vec::new()) };
     static BEFORE_READS: Ranges<BeforeRead> = const { RefCell::new(Vec::new()) };
     pub(crate) static IO_MAPPINGS: Cell<usize> = const { Cell::new(0) };
@@ -107,11 +108,21 @@ pub fn run_dpcs() {
     }
 }
 
-/// Puts zeroed fake device memory at a physical address and answers where it really is. It stays until the
-/// process ends.
+/// Puts zeroed fake device memory at a physical address and answers where it really is. It stays until it is
+/// forgotten.
 pub fn add_io_space(physical: u64, bytes: usize) -> *mut u8 {
-    let words = std::boxed::Box::leak(std::vec![0_u64; bytes.div_ceil(8)].into_boxed_slice());
-    let base = words.as_mut_ptr().cast();
+    let spare = SPARE_IO_SPACE.with_borrow_mut(|spare| {
+        let index = spare.iter().position(|(_, length)| *length == bytes)?;
+        Some(spare.swap_remove(index).0)
+    });
+    let base = if let Some(base) = spare {
+        // SAFETY: leaked below with that length, and forgotten by whoever had it.
+        unsafe { base.write_bytes(0, bytes) };
+        base
+    } else {
+        let words = std::boxed::Box::leak(std::vec![0_u64; bytes.div_ceil(8)].into_boxed_slice());
+        words.as_mut_ptr().cast()
+    };
     IO_SPACE.with_borrow_mut(|space| space.insert(physical, (base, bytes)));
     base
 }
@@ -162,11 +173,21 @@ fn set_for<F: Clone>(all: &'static std::thread::LocalKey<Ranges<F>>, place: usiz
     all.with_borrow(|all| all.iter().filter_map(at).collect())
 }
 
-/// Takes fake device memory away, with what was set for it.
+/// Takes fake device memory away, with what was set for it. Nothing is mapped of it any more.
 pub fn forget_io_space(physical: u64) {
-    let Some((base, _)) = IO_SPACE.with_borrow_mut(|space| space.remove(&physical)) else { return };
+    let Some((base, bytes)) = IO_SPACE.with_borrow_mut(|space| space.remove(&physical)) else { return };
     REACTIONS.with_borrow_mut(|all| all.retain(|(start, ..)| *start != base as usize));
     BEFORE_READS.with_borrow_mut(|all| all.retain(|(start, ..)| *start != base as usize));
+    SPARE_IO_SPACE.with_borrow_mut(|spare| spare.push((base, bytes)));
+}
+
+/// Frees all contiguous memory of this thread, which a driver has left to a device on purpose. Nobody has it
+/// any more.
+pub fn free_contiguous() {
+    for (base, layout) in CONTIGUOUS.take() {
+        // SAFETY: allocated by MmAllocateContiguousNodeMemory with this layout.
+        unsafe { std::alloc::dealloc(core::ptr::with_exposed_provenance_mut(base), layout) };
+    }
 }
 
 /// Mappings of device memory that are not taken away yet.
