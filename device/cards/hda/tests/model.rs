@@ -23,7 +23,7 @@ fn config() -> ProptestConfig {
     if std::env::var_os("PROPTEST_CASES").is_some() {
         config
     } else {
-        ProptestConfig { cases: 160, ..config }
+        ProptestConfig { cases: 320, ..config }
     }
 }
 
