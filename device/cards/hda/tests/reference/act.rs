@@ -291,6 +291,12 @@ impl Model {
             Op::BusMaster(on) => {
                 if on != self.bus_master {
                     self.bus_master_since = self.now;
+                    // What an input has not stored of its burst is lost, or stored late.
+                    for (input, stream) in self.inputs.iter_mut().zip(&self.streams) {
+                        if stream.line.is_some() {
+                            input.lost = Some(self.now);
+                        }
+                    }
                     if on {
                         self.memory.outage_ends(self.now);
                     } else {
