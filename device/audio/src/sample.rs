@@ -137,6 +137,11 @@ impl SampleFormat {
         with_codec!(self, C => levels::<C, _>(bytes).for_each(each));
     }
 
+    /// As [`SampleFormat::decode`], to the start of `into`, as many as both have.
+    pub fn decode_into(self, bytes: &[u8], into: &mut [f64]) {
+        with_codec!(self, C => into.iter_mut().zip(levels::<C, _>(bytes)).for_each(|(into, level)| *into = level));
+    }
+
     /// Stores `levels` as samples at the start of `into`, as many as both have. Full scale is 1. An integer
     /// is rounded to the nearest, away from 0 if two are as near, and held at full scale; what is no number
     /// is silence there. A float is stored as it is.

@@ -115,6 +115,9 @@ struct Cases {
     /// By this program `ringwave`, from files, with its exit code; and not by the library.
     #[arg(long)]
     program: Option<PathBuf>,
+    /// Writes every verdict into this file, a line for each seed: to compare two versions of the judge.
+    #[arg(long)]
+    list: Option<PathBuf>,
     /// Writes both sounds of the first case into this folder, and ends.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -128,6 +131,15 @@ struct Count {
     wrong: Vec<String>,
     making: Duration,
     judging: Duration,
+}
+
+/// What came of all cases.
+#[derive(Default)]
+struct Results {
+    /// By kind.
+    counts: BTreeMap<&'static str, Count>,
+    /// By seed, for `--list`.
+    lines: BTreeMap<u64, String>,
 }
 
 fn main() -> ExitCode {
@@ -168,7 +180,7 @@ fn cases(args: &Cases) -> ExitCode {
         return write(args.seed, &families, folder);
     }
     let next = AtomicU64::new(0);
-    let counts = Mutex::new(BTreeMap::<&str, Count>::new());
+    let results = Mutex::new(Results::default());
     std::thread::scope(|scope| {
         for _ in 0..args.threads.max(1) {
             scope.spawn(|| {
@@ -177,12 +189,20 @@ fn cases(args: &Cases) -> ExitCode {
                     if index >= args.count {
                         break;
                     }
-                    try_one(args, args.seed + index, &families, &counts);
+                    try_one(args, args.seed + index, &families, &results);
                 }
             });
         }
     });
-    report(args, &counts.into_inner().expect("no thread failed"))
+    let Results { counts, lines } = results.into_inner().expect("no thread failed");
+    if let Some(file) = &args.list {
+        let text: String = lines.values().flat_map(|line| [line.as_str(), "\n"]).collect();
+        if let Err(error) = std::fs::write(file, text) {
+            eprintln!("verdicts: {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    report(args, &counts)
 }
 
 fn write(seed: u64, families: &[&'static Family], folder: &Path) -> ExitCode {
@@ -197,12 +217,7 @@ fn write(seed: u64, families: &[&'static Family], folder: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn try_one(
-    args: &Cases,
-    seed: u64,
-    families: &[&'static Family],
-    counts: &Mutex<BTreeMap<&'static str, Count>>,
-) {
+fn try_one(args: &Cases, seed: u64, families: &[&'static Family], results: &Mutex<Results>) {
     let begin = Instant::now();
     let (name, case) = case::from_seed(seed, families);
     let made = Instant::now();
@@ -218,8 +233,11 @@ fn try_one(
         ),
         Err(why) => (vec![why.clone()], "no answer".to_owned()),
     };
-    let mut counts = counts.lock().expect("no thread failed");
-    let count = counts.entry(name).or_default();
+    let mut results = results.lock().expect("no thread failed");
+    if args.list.is_some() {
+        results.lines.insert(seed, format!("{seed} {name} {came}"));
+    }
+    let count = results.counts.entry(name).or_default();
     count.cases += 1;
     count.making += made - begin;
     count.judging += judged - made;

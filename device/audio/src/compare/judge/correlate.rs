@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::levels::Planar;
@@ -111,6 +112,13 @@ impl Finder {
         let (forward, inverse) = (forward(size), inverse(size));
         let mut sum = forward.make_output_vec();
         let (mut of_probe, mut of_region) = (forward.make_output_vec(), forward.make_output_vec());
+        let (mut padded, mut scratch) = (forward.make_input_vec(), forward.make_scratch_vec());
+        let mut transform = |levels: &[f64], into: &mut [Complex<f64>]| {
+            let (there, rest) = padded.split_at_mut(levels.len());
+            there.copy_from_slice(levels);
+            rest.fill(0.0);
+            forward.process_with_scratch(&mut padded, into, &mut scratch).ok()
+        };
         let mut energy = vec![0.0; length + 1];
         let mut probe_energy = 0.0;
         for (probe, region) in probe.iter().zip(region) {
@@ -121,12 +129,8 @@ impl Finder {
                 total += level * level;
                 *into += total;
             }
-            let mut padded = forward.make_input_vec();
-            padded.iter_mut().zip(&probe).for_each(|(into, level)| *into = *level);
-            forward.process(&mut padded, &mut of_probe).ok()?;
-            padded.fill(0.0);
-            padded.iter_mut().zip(&region).for_each(|(into, level)| *into = *level);
-            forward.process(&mut padded, &mut of_region).ok()?;
+            transform(&probe, &mut of_probe)?;
+            transform(&region, &mut of_region)?;
             for ((sum, probe), region) in sum.iter_mut().zip(&of_probe).zip(&of_region) {
                 *sum += probe.conj() * region;
             }

@@ -18,11 +18,13 @@ pub(super) fn lsb(sample: SampleFormat) -> f64 {
 pub(super) struct Levels<'a> {
     samples: &'a Samples<'a>,
     bytes: RefCell<Vec<u8>>,
+    /// Of all channels, as they come.
+    interleaved: RefCell<Vec<f64>>,
 }
 
 impl<'a> Levels<'a> {
     pub(super) fn new(samples: &'a Samples<'a>) -> Self {
-        Self { samples, bytes: RefCell::default() }
+        Self { samples, bytes: RefCell::default(), interleaved: RefCell::default() }
     }
 
     pub(super) fn samples(&self) -> &Samples<'a> {
@@ -45,25 +47,25 @@ impl<'a> Levels<'a> {
     /// where there are none.
     pub(super) fn read_raw(&self, start: i64, count: usize) -> Planar {
         let (channels, sample) = (self.channels(), self.format().sample);
-        let mut planar = vec![vec![0.0; count]; channels];
         let frame_bytes = self.format().frame_bytes() as usize;
         let first = start.clamp(0, self.frames() as i64);
         let end = start.saturating_add(count as i64).clamp(first, self.frames() as i64);
-        let skip = usize::try_from(first - start).unwrap_or(0).min(count);
-        let mut bytes = self.bytes.borrow_mut();
-        bytes.resize((end - first) as usize * frame_bytes, 0);
+        let (there, skip) = ((end - first) as usize, usize::try_from(first - start).unwrap_or(0).min(count));
+        let (mut bytes, mut interleaved) = (self.bytes.borrow_mut(), self.interleaved.borrow_mut());
+        bytes.resize(there * frame_bytes, 0);
+        interleaved.resize(there * channels, 0.0);
         self.samples.read(first as u64 * frame_bytes as u64, &mut bytes);
-        let (mut channel, mut frame) = (0, skip);
-        sample.decode(&bytes, |level| {
-            if let Some(into) = planar.get_mut(channel).and_then(|levels| levels.get_mut(frame)) {
-                *into = level;
+        sample.decode_into(&bytes, &mut interleaved);
+        let of_channel = |channel: usize| {
+            let levels = interleaved.chunks_exact(channels).map(move |frame| frame[channel]);
+            if there == count {
+                return levels.collect();
             }
-            channel += 1;
-            if channel == channels {
-                (channel, frame) = (0, frame + 1);
-            }
-        });
-        planar
+            let mut padded = vec![0.0; count];
+            padded.iter_mut().skip(skip).zip(levels).for_each(|(into, level)| *into = level);
+            padded
+        };
+        (0..channels).map(of_channel).collect()
     }
 
     /// As [`Levels::read_raw`]; what is not finite is silence.

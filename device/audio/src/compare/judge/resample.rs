@@ -50,13 +50,14 @@ fn kernel(distance: f64) -> f64 {
 }
 
 /// The weights at a part of a frame, between two rows of the table.
-fn weights(part: f64) -> [f64; TAPS] {
+fn weights(part: f64, into: &mut [f64; TAPS]) {
     let place = part * STEPS as f64;
     let row = (place as usize).min(STEPS - 1);
     let rest = place - row as f64;
-    match TABLE.get(row..row + 2) {
-        Some([one, next]) => std::array::from_fn(|tap| one[tap] + (next[tap] - one[tap]) * rest),
-        _ => [0.0; TAPS],
+    if let Some([one, next]) = TABLE.get(row..row + 2) {
+        for (into, (one, next)) in into.iter_mut().zip(one.iter().zip(next)) {
+            *into = one + (next - one) * rest;
+        }
     }
 }
 
@@ -87,8 +88,8 @@ pub(super) fn with_slope(levels: &Levels<'_>, from: f64, step: f64, count: usize
     (planar, slopes)
 }
 
-/// The weights of the taps at a part of a frame.
-type Weights = fn(f64) -> [f64; TAPS];
+/// Puts the weights of the taps at a part of a frame in their place.
+type Weights = fn(f64, &mut [f64; TAPS]);
 
 /// `count` levels of every channel, once with each of these weights.
 fn interpolated<const N: usize>(
@@ -102,19 +103,25 @@ fn interpolated<const N: usize>(
     let begin = from.floor() as i64 - reach;
     let source = levels.read(begin, (count as f64 * step).ceil() as usize + TAPS + 2);
     let mut planars = kinds.map(|_| vec![vec![0.0; count]; levels.channels()]);
-    let at = |part: f64| kinds.map(|weights| weights(part));
-    let steady = (step.to_bits() == 1.0_f64.to_bits()).then(|| at(from - from.floor()));
+    let mut weights = [[0.0; TAPS]; N];
+    let weigh = |part: f64, weights: &mut [[f64; TAPS]; N]| {
+        kinds.iter().zip(weights).for_each(|(weigh, into)| weigh(part, into));
+    };
+    let steady = step.to_bits() == 1.0_f64.to_bits();
+    if steady {
+        weigh(from - from.floor(), &mut weights);
+    }
     for index in 0..count {
         let position = from + index as f64 * step;
         let whole = position.floor();
-        let weights = steady.unwrap_or_else(|| at(position - whole));
+        if !steady {
+            weigh(position - whole, &mut weights);
+        }
         let first = (whole as i64 - begin - reach + 1) as usize;
         for (channel, source) in source.iter().enumerate() {
-            let taps = source.get(first..first + TAPS).unwrap_or_default();
+            let Some(taps) = source.get(first..).and_then(<[f64]>::first_chunk::<TAPS>) else { continue };
             for (planar, weights) in planars.iter_mut().zip(&weights) {
-                if let Some(into) = planar.get_mut(channel).and_then(|levels| levels.get_mut(index)) {
-                    *into = dot(taps, weights);
-                }
+                planar[channel][index] = dot(taps, weights);
             }
         }
     }
@@ -122,11 +129,12 @@ fn interpolated<const N: usize>(
 }
 
 /// By how much the weights change per frame.
-fn weight_slopes(part: f64) -> [f64; TAPS] {
+fn weight_slopes(part: f64, into: &mut [f64; TAPS]) {
     let row = ((part * STEPS as f64) as usize).min(STEPS - 1);
-    match TABLE.get(row..row + 2) {
-        Some([one, next]) => std::array::from_fn(|tap| (next[tap] - one[tap]) * STEPS as f64),
-        _ => [0.0; TAPS],
+    if let Some([one, next]) = TABLE.get(row..row + 2) {
+        for (into, (one, next)) in into.iter_mut().zip(one.iter().zip(next)) {
+            *into = (next - one) * STEPS as f64;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::levels::Planar;
 const LANES: usize = 8;
 
 /// The sum of the products, of as many as both have.
+#[inline]
 pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
     let count = one.len().min(other.len());
     let (one, other) = (&one[..count], &other[..count]);
