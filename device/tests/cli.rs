@@ -149,6 +149,24 @@ fn what_libvirt_needs_is_printed_and_a_domain_that_lacks_it_is_1() {
 }
 
 #[test]
+fn completions_and_manual_pages_know_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let made = ringwave(&["completions", shell], dir.path());
+        assert_eq!(code(&made), 0);
+        assert!(
+            text(&made.stdout).contains("serve") && text(&made.stdout).contains("max-underruns"),
+            "{shell}"
+        );
+    }
+    assert_eq!(code(&ringwave(&["man", "."], dir.path())), 0);
+    let page = std::fs::read_to_string(dir.path().join("ringwave-serve.1")).unwrap();
+    assert!(page.contains(".SH OPTIONS") && page.contains("sandbox"), "{page}");
+    assert!(dir.path().join("ringwave.1").exists() && !dir.path().join("ringwave-man.1").exists());
+    assert_eq!(code(&ringwave(&["man", "no/folder"], dir.path())), 2);
+}
+
+#[test]
 fn compare_tells_what_differs() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

@@ -39,6 +39,8 @@ const COUNTERS: &[Count] = &[
     ("late_marks", "Packets that were marked after they had begun", |s| Some(s.late_marks)),
     ("sink_underruns", "How often the sink's own clock found nothing to play", |s| s.sink_underruns),
     ("sink_dropped_frames", "Frames that the sink had no room for", |s| s.sink_dropped_frames),
+    ("source_underruns", "How often the source's own clock had nothing to capture", |s| s.source_underruns),
+    ("source_overruns", "How often some of the source's sound was lost", |s| s.source_overruns),
 ];
 
 /// What is as it is now.
@@ -49,7 +51,7 @@ const GAUGES: &[Level] = &[
         #[allow(clippy::cast_precision_loss, reason = "microseconds of a session are far below 2^53")]
         s.least_margin_us.map(|micros| micros as f64 / 1e6)
     }),
-    ("drift_ppm", "How much faster than the card's clock the sink's goes, in millionths", |s| s.drift_ppm),
+    ("drift_ppm", "How much faster than the card's clock that of the sink or source goes, in millionths", |s| s.drift_ppm),
     ("plugged", "Whether something is plugged into its jack", |s| {
         s.plugged.map(|plugged| if plugged { 1.0 } else { 0.0 })
     }),

@@ -16,6 +16,7 @@ pub mod listen;
 mod metrics;
 mod output_paths;
 pub mod serve;
+pub mod shell;
 mod signals;
 pub mod sinks;
 pub mod top;
@@ -104,6 +105,9 @@ pub enum Command {
     Control(control::Control),
     Listen(listen::Listen),
     Top(top::Top),
+    Completions(shell::Completions),
+    #[command(hide = true)]
+    Man(shell::Man),
 }
 
 /// Make a short piece of music to test with

@@ -2,7 +2,7 @@
 //! prints them.
 //!
 //! The card, its engine thread and its I/O worker run in this process, as the program runs them, with the
-//! null sink; a guest of each card is played by [`cards`].
+//! null sink; a guest of each card is played by a module of `cards`.
 //!
 //! Timings depend on the machine and on what else it does, so each figure says what it is a ratio of, and
 //! both are measured side by side; each is measured several times, and its median stands with the least and
