@@ -51,7 +51,11 @@ const GAUGES: &[Level] = &[
         #[allow(clippy::cast_precision_loss, reason = "microseconds of a session are far below 2^53")]
         s.least_margin_us.map(|micros| micros as f64 / 1e6)
     }),
-    ("drift_ppm", "How much faster than the card's clock that of the sink or source goes, in millionths", |s| s.drift_ppm),
+    (
+        "drift_ppm",
+        "How much faster than the card's clock that of the sink or source goes, in millionths",
+        |s| s.drift_ppm,
+    ),
     ("plugged", "Whether something is plugged into its jack", |s| {
         s.plugged.map(|plugged| if plugged { 1.0 } else { 0.0 })
     }),

@@ -139,7 +139,10 @@ impl VirtioGuest {
         let answered = self.control.used(&self.memory)?.is_some();
         match self.load(ANSWER)? {
             OK if answered => Ok(()),
-            answer => Err(BenchError::Card(format!("request {words:#x?}: answered {answered}, {answer:#x}"))),
+            answer => {
+                let code = words.first().copied().unwrap_or(0);
+                Err(BenchError::Card(format!("request {code:#x}: answered {answered}, {answer:#x}")))
+            }
         }
     }
 
