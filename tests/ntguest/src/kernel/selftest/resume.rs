@@ -5,7 +5,7 @@ use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::kernel::idt::Frame;
-use crate::kernel::{irql, spin};
+use crate::kernel::{irql, spin, sync};
 
 /// Stack pointer of the attempt that is under way; 0 = none.
 static POINT: AtomicU64 = AtomicU64::new(0);
@@ -20,6 +20,8 @@ pub fn attempt(case: fn()) {
     // SAFETY: `call` takes such a function.
     unsafe { begin(call, case as *const (), POINT.as_ptr()) };
     POINT.store(0, Relaxed);
+    // A list is found to be broken under it.
+    sync::abandon();
     if irql::current() > irql::PASSIVE {
         irql::lower(irql::PASSIVE);
     }
