@@ -72,9 +72,13 @@ impl Adapter {
     // Not inlined: what it has on the stack is gone when the rest of the start goes on.
     #[inline(never)]
     pub fn try_new(device: *mut DEVICE_OBJECT, card: Box<dyn Card>) -> NtResult<Com<Self>> {
+        let dpc = Dpc::try_new(DpcContext::new(card), DpcContext::on_interrupt)?;
+        // SAFETY: what the DPC works on does not move, and `stop` closes the timer before it goes; where
+        // there is no adapter the timer, which is a part of it, closes itself.
+        unsafe { dpc.context().timer.open(dpc.context())? };
         Com::try_new(Self {
             device,
-            dpc: Dpc::try_new(DpcContext::new(card), DpcContext::on_interrupt)?,
+            dpc,
             mixer: Mixer::try_new()?,
             interrupt: SpinLock::new(None),
             power_registered: AtomicBool::new(false),
@@ -172,6 +176,8 @@ impl Adapter {
         self.card().disable_interrupts();
         let interrupt = self.interrupt.lock().take();
         drop(interrupt);
+        // Before the card goes, which the timer's routine reaches. What still runs can't set it again.
+        self.dpc_context().timer.close();
         self.dpc.flush();
         self.card().remove();
     }

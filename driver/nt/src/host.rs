@@ -20,6 +20,15 @@ pub(crate) struct Connection {
     pub(crate) context: PVOID,
 }
 
+/// A timer of the fakes.
+#[derive(Clone, Copy)]
+pub(crate) struct FakeTimer {
+    pub(crate) callback: crate::sys::PEXT_CALLBACK,
+    pub(crate) context: PVOID,
+    /// In how many 100 ns it expires, seen from when it was set; `None`: it is not set.
+    pub(crate) due: Option<u64>,
+}
+
 /// How the next connections are answered.
 #[derive(Clone, Copy, Debug)]
 pub enum Grant {
@@ -67,6 +76,8 @@ std::thread_local! {
     pub(crate) static BUS_REFERENCES: Cell<usize> = const { Cell::new(0) };
     pub(crate) static IRQL: Cell<KIRQL> = const { Cell::new(0) };
     pub(crate) static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
+    pub(crate) static CLOCK: Cell<Option<i64>> = const { Cell::new(None) };
+    pub(crate) static TIMERS: RefCell<BTreeMap<usize, FakeTimer>> = const { RefCell::new(BTreeMap::new()) };
     pub(crate) static IO_SPACE: RefCell<BTreeMap<u64, (*mut u8, usize)>> = const { RefCell::new(BTreeMap::new()) };
     static SPARE_IO_SPACE: RefCell<Vec<(*mut u8, usize)>> = const { RefCell::new(Vec::new()) };
     static REACTIONS: Ranges<Reaction> = const { RefCell::new(Vec::new()) };
@@ -105,6 +116,36 @@ pub fn run_dpcs() {
                 at_irql(crate::sys::DISPATCH_LEVEL, || routine(dpc, context, one, two));
             }
         }
+    }
+}
+
+/// From now on this thread's performance counter stands still, but for what this lets pass, in 100 ns.
+pub fn pass_time_100ns(time: u64) {
+    let now = crate::clock::now();
+    CLOCK.set(Some(now.saturating_add_unsigned(time)));
+}
+
+/// In how many 100 ns the first of this thread's timers was to expire when it was set; `None`: none is set.
+pub fn timer_due_100ns() -> Option<u64> {
+    TIMERS.with_borrow(|timers| timers.values().filter_map(|timer| timer.due).min())
+}
+
+/// Timers of this thread that were not deleted.
+pub fn timers() -> usize {
+    TIMERS.with_borrow(BTreeMap::len)
+}
+
+/// Lets every timer expire that this thread has set, whatever the time is.
+pub fn expire_timers() {
+    let expired = |(timer, found): (&usize, &mut FakeTimer)| {
+        found.due.take()?;
+        Some((*timer, found.callback?, found.context))
+    };
+    let all: Vec<_> = TIMERS.with_borrow_mut(|timers| timers.iter_mut().filter_map(expired).collect());
+    for (timer, callback, context) in all {
+        let timer = core::ptr::without_provenance_mut(timer);
+        // SAFETY: not deleted, so that its context is alive.
+        at_irql(crate::sys::DISPATCH_LEVEL, || unsafe { callback(timer, context) });
     }
 }
 

@@ -4,7 +4,7 @@
 //!   public DDI pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
 //! * The other modules are the safe face, one idea each: [`bus`], [`pool`], [`spinlock`], [`mutex`],
 //!   [`event`], [`dpc`], [`mmio`], [`fence`], [`gate`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`],
-//!   [`text`], [`klog`].
+//!   [`text`], [`timer`], [`klog`].
 //!
 //! Three worlds compile this crate:
 //!
@@ -45,6 +45,7 @@ pub mod spinlock;
 pub mod status;
 pub mod sys;
 pub mod text;
+pub mod timer;
 
 pub use status::{NtResult, check, nt_success};
 pub use sys::NTSTATUS;

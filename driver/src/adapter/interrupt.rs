@@ -1,11 +1,13 @@
 //! The service routine: it only finds out whose interrupt it is and queues the DPC. There the card takes what
-//! has arrived, then the open streams and the jacks that the interrupt may be about are looked at.
+//! has arrived, then the open streams and the jacks that the interrupt may be about are looked at. The same is
+//! done when a timer expires that is set by what the card says ([`Card::next_look`]).
 
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use nt::dpc::Dpc;
 use nt::interrupt::ServiceRoutine;
+use nt::timer::{Timer, TimerRoutine};
 
 use super::jacks::Jacks;
 use super::streams::Streams;
@@ -13,6 +15,8 @@ use crate::hw::Card;
 
 /// What the DPC works on.
 pub struct DpcContext {
+    /// Calls for a look when no interrupt does. The first to be dropped: its routine reaches all the rest.
+    pub timer: Timer,
     /// The card.
     pub card: Box<dyn Card>,
     /// The open streams.
@@ -24,7 +28,7 @@ pub struct DpcContext {
 impl DpcContext {
     /// Of a card without open streams.
     pub fn new(card: Box<dyn Card>) -> Self {
-        Self { card, streams: Streams::default(), jacks: Jacks::default() }
+        Self { timer: Timer::new(), card, streams: Streams::default(), jacks: Jacks::default() }
     }
 
     /// The DPC, at DISPATCH_LEVEL.
@@ -32,6 +36,18 @@ impl DpcContext {
         let streams = self.card.on_interrupt();
         self.streams.on_interrupt(streams);
         self.jacks.on_interrupt(streams);
+        self.set_timer();
+    }
+
+    /// Sets the timer for the next look, if there is to be one. At most DISPATCH_LEVEL.
+    pub fn set_timer(&self) {
+        self.timer.set_100ns(|| self.card.next_look());
+    }
+}
+
+impl TimerRoutine for DpcContext {
+    fn on_timer(&self) {
+        self.on_interrupt();
     }
 }
 

@@ -58,7 +58,12 @@ impl Adapter {
     fn set_power(&self, state: DEVICE_POWER_STATE) {
         log::info!("power: D{}", state.saturating_sub(PowerDeviceD0));
         let on = state == PowerDeviceD0;
-        if !self.card().set_power(on) || !on {
+        let same = self.card().set_power(on);
+        if !on {
+            // Without power it says nothing that a look would find.
+            self.dpc_context().timer.cancel();
+        }
+        if !same || !on {
             return;
         }
         // Switched off before D3, and only now is there a service routine that looks at the card.
@@ -141,6 +146,33 @@ mod tests {
         nt::host::run_dpcs();
         assert_eq!((LOOKS.0.load(Ordering::Relaxed), adapter.card().unplugged(1)), (1, Some(true)));
         adapter.jacks().forget(1);
+    }
+
+    /// The timer that a card asks for has the DPC look, again and again; in D3 and after STOP none is set.
+    #[test]
+    fn a_card_that_asks_for_it_is_looked_at_without_an_interrupt() {
+        static LOOKS: Looks = Looks(AtomicU32::new(0));
+        let looks = || LOOKS.0.load(Ordering::Relaxed);
+        let card = FakeCard::default();
+        let adapter = Adapter::try_new(core::ptr::null_mut(), Box::new(card.clone())).unwrap();
+        // SAFETY: a static.
+        unsafe { adapter.jacks().listen(1, &LOOKS) };
+        adapter.queue_dpc();
+        nt::host::run_dpcs();
+        assert_eq!((looks(), nt::host::timer_due_100ns()), (1, None));
+        card.change(|inside| inside.next_look = Some(70_000));
+        adapter.queue_dpc();
+        nt::host::run_dpcs();
+        for expired in 0..3 {
+            assert_eq!((looks(), nt::host::timer_due_100ns()), (2 + expired, Some(70_000)));
+            nt::host::expire_timers();
+        }
+        adapter.power_change_state2(PowerDeviceD3, 0);
+        assert_eq!((nt::host::timer_due_100ns(), nt::host::timers()), (None, 1));
+        adapter.jacks().forget(1);
+        adapter.stop();
+        assert_eq!(nt::host::timers(), 0);
+        adapter.dpc_context().set_timer();
     }
 
     #[test]

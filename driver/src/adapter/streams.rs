@@ -149,6 +149,11 @@ impl StreamLease {
         self.adapter.card()
     }
 
+    /// The stream has begun to run: from now on something may be due that no interrupt tells of.
+    pub fn set_timer(&self) {
+        self.adapter.dpc_context().set_timer();
+    }
+
     /// The number of the card's stream.
     pub const fn stream(&self) -> u32 {
         self.stream

@@ -75,6 +75,8 @@ pub struct FakeState {
     pub interrupts: Option<Granted>,
     /// Its interrupts are about these streams: bit i is stream i.
     pub interrupting: u32,
+    /// When it wants to be looked at without an interrupt.
+    pub next_look: Option<u64>,
     /// Where its cyclic buffer is.
     pub attached: Option<Vec<Segment>>,
     /// It keeps the pages of its cyclic buffer for ever.
@@ -123,6 +125,7 @@ impl Default for FakeCard {
             before_answer: None,
             interrupts: None,
             interrupting: u32::MAX,
+            next_look: None,
             attached: None,
             keeps_pages: false,
             registers_held: 0,
@@ -349,6 +352,9 @@ impl Card for FakeCard {
     }
     fn on_interrupt(&self) -> u32 {
         self.inspect(|inside| inside.interrupting)
+    }
+    fn next_look(&self) -> Option<u64> {
+        self.inspect(|inside| inside.next_look)
     }
     fn set_power(&self, on: bool) -> bool {
         at_passive_level();

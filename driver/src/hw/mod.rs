@@ -10,6 +10,7 @@
 //! [`Card::set_state`], [`Card::mark`] and [`Card::on_interrupt`], and where it stands is what came back: its
 //! clock is the performance counter, and its [`Card::status`] looks at the used ring, which is memory. So
 //! nobody above pumps: the DPC calls `on_interrupt` before it looks at streams, and that is enough for both.
+//! It runs at each interrupt, and when [`Card::next_look`] says that a packet ends without one.
 
 pub mod endpoint;
 #[cfg(test)]
@@ -222,6 +223,13 @@ pub trait Card: Send + Sync {
     /// has arrived (an answer that a control method waits for, a buffer that comes back). Which streams it
     /// may be about: bit i is stream i.
     fn on_interrupt(&self) -> u32;
+
+    /// Look. In how many units of 100 ns the DPC is to run although nothing may interrupt then, because
+    /// [`status`](Self::status) says something else from that moment on. `None`: no earlier than the next
+    /// interrupt. Asked after each DPC and each RUN, under a spin lock.
+    fn next_look(&self) -> Option<u64> {
+        None
+    }
 
     /// Control. The card is in D0 (`true`), or about to leave it: once this has returned it raises no
     /// interrupt, and nothing of it is touched until it is back. In D0 it is checked again: `false` if it

@@ -82,7 +82,7 @@ constants! {
     IRP_MN_REMOVE_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_QUERY_INTERFACE, IRP_MN_SURPRISE_REMOVAL,
     CmResourceTypePort, CmResourceTypeInterrupt, CmResourceTypeMemory, CmResourceTypeMemoryLarge,
     CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_MEMORY_LARGE_40,
-    CM_RESOURCE_MEMORY_LARGE_48, CM_RESOURCE_MEMORY_LARGE_64, DEVICE_DESCRIPTION_VERSION,
+    CM_RESOURCE_MEMORY_LARGE_48, CM_RESOURCE_MEMORY_LARGE_64, DEVICE_DESCRIPTION_VERSION, EX_TIMER_HIGH_RESOLUTION,
 }
 
 functions! {
@@ -92,5 +92,6 @@ functions! {
     KeReleaseSpinLock, KeAcquireSpinLockAtDpcLevel, KeReleaseSpinLockFromDpcLevel, MmUnmapIoSpace,
     MmFreeContiguousMemory, MmGetPhysicalAddress, RtlFreeUnicodeString, IoConnectInterruptEx,
     IoDisconnectInterruptEx, IoGetAttachedDeviceReference, IoBuildSynchronousFsdRequest, IofCallDriver,
-    ObfReferenceObject, ObfDereferenceObject, KeQueryPerformanceCounter,
+    ObfReferenceObject, ObfDereferenceObject, KeQueryPerformanceCounter, ExAllocateTimer, ExSetTimer,
+    ExCancelTimer, ExDeleteTimer,
 }

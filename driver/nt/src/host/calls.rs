@@ -4,8 +4,8 @@
 #![allow(clippy::missing_safety_doc)] // their contracts are the kernel's; this is a fake of it
 #![allow(missing_docs, clippy::missing_panics_doc)]
 use super::{
-    BUS, BUS_REFERENCES, CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, GRANT, Grant, IO_MAPPINGS,
-    IO_SPACE, IRQL, POOL_BLOCKS, POOL_FAILS,
+    BUS, BUS_REFERENCES, CLOCK, CONNECTION, CONTIGUOUS, Connection, DEBUG_OUTPUT, DPCS, FakeTimer, GRANT,
+    Grant, IO_MAPPINGS, IO_SPACE, IRQL, POOL_BLOCKS, POOL_FAILS, TIMERS,
 };
 use crate::status::{STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS, STATUS_TIMEOUT};
 use crate::sys::LargeInteger as _;
@@ -13,7 +13,8 @@ use crate::sys::{
     BOOLEAN, BUS_INTERFACE_STANDARD, CONNECT_LINE_BASED, DEVICE_OBJECT, DISPATCH_LEVEL, EVENT_TYPE,
     IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO,
     IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_MN_QUERY_INTERFACE, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK,
-    KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
+    KWAIT_REASON, LARGE_INTEGER, NTSTATUS, PEX_TIMER, PEXT_CALLBACK, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE,
+    PVOID, UNICODE_STRING,
 };
 use core::alloc::Layout;
 use core::ptr::null_mut;
@@ -168,6 +169,43 @@ pub unsafe fn KeRemoveQueueDpc(dpc: *mut KDPC) -> BOOLEAN {
 
 pub unsafe fn KeFlushQueuedDpcs() {
     super::run_dpcs();
+}
+
+pub unsafe fn ExAllocateTimer(callback: PEXT_CALLBACK, context: PVOID, _attributes: u32) -> PEX_TIMER {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    if POOL_FAILS.get() {
+        return null_mut();
+    }
+    let timer = NEXT.fetch_add(1, Ordering::Relaxed);
+    TIMERS.with_borrow_mut(|timers| timers.insert(timer, FakeTimer { callback, context, due: None }));
+    core::ptr::without_provenance_mut(timer)
+}
+
+/// What a timer of this thread is set to; answers what it was set to before.
+fn set_timer(timer: PEX_TIMER, due: Option<u64>) -> BOOLEAN {
+    TIMERS.with_borrow_mut(|timers| {
+        let found = timers.get_mut(&timer.addr()).expect("not a timer of this thread");
+        BOOLEAN::from(core::mem::replace(&mut found.due, due).is_some())
+    })
+}
+
+pub unsafe fn ExSetTimer(timer: PEX_TIMER, due: i64, _period: i64, _parameters: PVOID) -> BOOLEAN {
+    assert!(due < 0, "a timer of high resolution takes relative times only");
+    set_timer(timer, Some(due.unsigned_abs()))
+}
+
+pub unsafe fn ExCancelTimer(timer: PEX_TIMER, _parameters: PVOID) -> BOOLEAN {
+    set_timer(timer, None)
+}
+
+pub unsafe fn ExDeleteTimer(
+    timer: PEX_TIMER,
+    _cancel: BOOLEAN,
+    _wait: BOOLEAN,
+    _parameters: PVOID,
+) -> BOOLEAN {
+    let deleted = TIMERS.with_borrow_mut(|timers| timers.remove(&timer.addr()));
+    BOOLEAN::from(deleted.expect("not a timer of this thread").due.is_some())
 }
 
 unsafe fn word<'a>(lock: *mut KSPIN_LOCK) -> &'a AtomicUsize {
@@ -414,12 +452,15 @@ pub unsafe fn ObfDereferenceObject(_object: PVOID) -> isize {
     1
 }
 
-/// Ten million a second, as Windows has it.
+/// Ten million a second, as Windows has it. It stands still for a test that says so.
 pub unsafe fn KeQueryPerformanceCounter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     if !frequency.is_null() {
         // SAFETY: the caller's contract.
         unsafe { frequency.write(LARGE_INTEGER::from_i64(10_000_000)) };
+    }
+    if let Some(stands) = CLOCK.get() {
+        return LARGE_INTEGER::from_i64(stands);
     }
     let since = START.get_or_init(Instant::now).elapsed();
     LARGE_INTEGER::from_i64(i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX))

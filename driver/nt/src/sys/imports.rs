@@ -9,7 +9,7 @@
 use super::{
     BOOLEAN, DEVICE_OBJECT, EVENT_TYPE, IO_CONNECT_INTERRUPT_PARAMETERS, IO_DISCONNECT_INTERRUPT_PARAMETERS,
     IO_STATUS_BLOCK, IRP, KDPC, KEVENT, KIRQL, KMUTEX, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS,
-    PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
+    PEX_TIMER, PEXT_CALLBACK, PHYSICAL_ADDRESS, PKDEFERRED_ROUTINE, PVOID, UNICODE_STRING,
 };
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -22,6 +22,14 @@ unsafe extern "C" {
     pub fn ExAllocatePoolWithTag(pool_type: i32, bytes: usize, tag: u32) -> PVOID;
     /// Frees pool memory of that tag. At most DISPATCH_LEVEL.
     pub fn ExFreePoolWithTag(memory: PVOID, tag: u32);
+    /// Makes a timer of `EX_TIMER_...` attributes, not set; NULL on failure. At most DISPATCH_LEVEL. Windows 8.1.
+    pub fn ExAllocateTimer(callback: PEXT_CALLBACK, context: PVOID, attributes: u32) -> PEX_TIMER;
+    /// Sets a timer, in 100 ns; negative is relative. Whether it was set before. At most DISPATCH_LEVEL.
+    pub fn ExSetTimer(timer: PEX_TIMER, due: i64, period: i64, parameters: PVOID) -> BOOLEAN;
+    /// Whether it was set, which it is not any more. At most DISPATCH_LEVEL.
+    pub fn ExCancelTimer(timer: PEX_TIMER, parameters: PVOID) -> BOOLEAN;
+    /// Deletes it. With `wait` when its callback does not run any more: at most APC_LEVEL then.
+    pub fn ExDeleteTimer(timer: PEX_TIMER, cancel: BOOLEAN, wait: BOOLEAN, parameters: PVOID) -> BOOLEAN;
     /// Stops the machine.
     pub fn KeBugCheckEx(code: u32, a: usize, b: usize, c: usize, d: usize) -> !;
     /// Prepares an event.

@@ -1,4 +1,4 @@
-//! Events, mutexes and deferred procedure calls.
+//! Events, mutexes, deferred procedure calls and timers.
 use super::{LIST_ENTRY, PVOID, layout};
 
 /// Head of every object that can be waited on.
@@ -90,3 +90,15 @@ pub struct KDPC {
     pub DpcData: PVOID,
 }
 layout!(KDPC, 0x40, DeferredRoutine @ 24, DeferredContext @ 32, SystemArgument1 @ 40, SystemArgument2 @ 48, DpcData @ 56);
+
+/// A timer of ExAllocateTimer; all of it is the kernel's business.
+#[repr(C)]
+pub struct _EX_TIMER {
+    opaque: [u8; 0],
+}
+/// The handle of a timer.
+pub type PEX_TIMER = *mut _EX_TIMER;
+/// What runs at DISPATCH_LEVEL when a timer has expired: the timer and its context.
+pub type PEXT_CALLBACK = Option<unsafe extern "C" fn(PEX_TIMER, PVOID)>;
+/// A timer that is as exact as the system can be; it takes relative times only.
+pub const EX_TIMER_HIGH_RESOLUTION: u32 = 4;

@@ -260,3 +260,20 @@ fn a_stream_outlives_its_device_and_goes_down_quietly() {
     drop(fixture);
     assert_eq!(Rc::strong_count(&port), 1);
 }
+
+/// A card may have something due that no interrupt tells of: from RUN on, and after D0 (the DPC runs then).
+#[test]
+fn from_run_on_a_card_is_looked_at_when_it_asks_for_it() {
+    let fixture = fixture();
+    fixture.allocate();
+    fixture.card.change(|inside| inside.next_look = Some(70_000));
+    fixture.go(&[PAUSE]);
+    assert_eq!(nt::host::timer_due_100ns(), None);
+    fixture.go(&[RUN]);
+    assert_eq!(nt::host::timer_due_100ns(), Some(70_000));
+    fixture.adapter.power_change_state2(PowerDeviceD3, 0);
+    assert_eq!(nt::host::timer_due_100ns(), None);
+    fixture.adapter.power_change_state2(PowerDeviceD0, 0);
+    nt::host::run_dpcs();
+    assert_eq!(nt::host::timer_due_100ns(), Some(70_000));
+}
