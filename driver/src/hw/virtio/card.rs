@@ -22,6 +22,8 @@ use crate::hw::{Card, Endpoint, Mark, PositionRegisters, STREAMS_MAX, Status, St
 /// The shortest packet: 1 ms, and 8 frames.
 const PACKETS_PER_SECOND_MAX: u32 = 1000;
 const PACKET_FRAMES_MIN: u32 = 8;
+/// Units of 100 ns in a second.
+const UNITS_PER_SECOND: u128 = 10_000_000;
 
 impl VirtioSound {
     /// Everything stops, and the device is reset. PASSIVE_LEVEL.
@@ -223,6 +225,17 @@ impl Card for VirtioSound {
         let turned = self.memory.events.lock().turn(|event| self.on_jack(event));
         self.after(number::EVENT, turned);
         u32::MAX
+    }
+
+    /// Of what is played alone: a recording is there when it comes back.
+    fn next_look(&self) -> Option<u64> {
+        if !self.is(phase::UP) {
+            return None;
+        }
+        let [tx, _] = &self.memory.lanes;
+        let moment = tx.lock().next_look()?;
+        let ticks = u128::from(moment.saturating_sub(now())).saturating_mul(UNITS_PER_SECOND);
+        u64::try_from(ticks.div_ceil(u128::from(self.clock_hz.max(1)))).ok()
     }
 
     fn set_power(&self, on: bool) -> bool {

@@ -59,6 +59,11 @@ impl Lane {
         }
     }
 
+    /// The first moment at which a stream is to be looked at although nothing may come back then.
+    pub fn next_look(&self) -> Option<u64> {
+        self.streams.iter().flatten().filter_map(|stream| stream.next_look()).min()
+    }
+
     /// From the DPC: takes, gives, and asks for the next interrupt. Whether the device is to be notified.
     ///
     /// # Errors

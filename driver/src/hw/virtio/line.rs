@@ -4,7 +4,9 @@
 //! Messages come back late by the guest's own delays, and some devices complete several at once (QEMU's card
 //! on a timer of 10 ms, 20 ms of sound at the first tick). So the line is what the earliest of them say: one
 //! that is ahead of the line moves it forward, and one that is behind pulls it back by a part of the
-//! difference, so that a device that is slower than the counter is followed within a few messages.
+//! difference, so that a device that is slower than the counter is followed within a few messages. Where a
+//! burst must not be seen (a packet that is told as played may be written over, and its client waits for one
+//! event of each) the line stays behind what was completed, by no more than a given reserve.
 
 /// Which part of the difference a late message pulls the line back.
 const PULL: u64 = 4;
@@ -48,11 +50,17 @@ impl Line {
         (self.clock, self.frame) = (now, frame);
     }
 
-    /// Everything before `frame` was complete at a moment. The line was not above `limit`.
-    pub fn completed(&mut self, now: u64, frame: u64, limit: u64) {
+    /// Everything before `frame` was complete at a moment. The line was not above `limit`, and may be behind
+    /// by `reserve`.
+    pub fn completed(&mut self, now: u64, frame: u64, limit: u64, reserve: u64) {
         let line = self.at(now).min(limit);
         let behind = line.saturating_sub(frame);
-        self.restart(now, frame.max(line.saturating_sub(behind / PULL)));
+        let least = frame.saturating_sub(reserve);
+        if behind == 0 && line >= least && self.at(now) <= limit {
+            // Nothing is news. A line that is restarted loses a part of a frame each time.
+            return;
+        }
+        self.restart(now, least.max(line.saturating_sub(behind / PULL)));
     }
 }
 
@@ -80,9 +88,25 @@ mod tests {
         for tick in 1..100_u64 {
             let now = (500 + 10 * tick) * MS;
             let before = line.at(now);
-            line.completed(now, (tick + 1) * 480, u64::MAX);
+            line.completed(now, (tick + 1) * 480, u64::MAX, 0);
             let jump = line.at(now) - before;
             assert!(jump <= if tick == 1 { 480 } else { 1 }, "{jump} at tick {tick}");
+        }
+    }
+
+    /// The same device, with a reserve of what it takes at its first tick more than is due: nothing jumps, and
+    /// one whose clock is faster is followed all the same.
+    #[test]
+    fn with_a_reserve_a_burst_is_not_seen() {
+        for tick in [10 * MS, 9 * MS] {
+            let mut line = line();
+            for n in 1..1000_u64 {
+                let now = 500 * MS + n * tick;
+                let (before, completed) = (line.at(now), (n + 1) * 480);
+                line.completed(now, completed, u64::MAX, 480);
+                assert!(line.at(now) - before <= 48 + 1, "it jumps at tick {n}");
+                assert!((completed - 480..=completed).contains(&line.at(now)), "at tick {n}");
+            }
         }
     }
 
@@ -92,7 +116,7 @@ mod tests {
         let mut line = line();
         for n in 1..1000_u64 {
             let now = 500 * MS + n * 10 * MS * 101 / 100;
-            line.completed(now, n * 480, u64::MAX);
+            line.completed(now, n * 480, u64::MAX, 0);
             assert!(line.at(now) - n * 480 <= 48, "{} frames ahead", line.at(now) - n * 480);
         }
     }
@@ -100,9 +124,9 @@ mod tests {
     #[test]
     fn a_late_message_moves_it_by_a_part() {
         let mut line = line();
-        line.completed(515 * MS, 480, u64::MAX);
+        line.completed(515 * MS, 480, u64::MAX, 0);
         assert_eq!(line.at(515 * MS), 720 - 60);
-        line.completed(515 * MS, 480, 500);
+        line.completed(515 * MS, 480, 500, 0);
         assert_eq!(line.at(515 * MS), 495, "it was held at its limit");
     }
 }

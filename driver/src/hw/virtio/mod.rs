@@ -17,7 +17,8 @@
 //!
 //! # Where sound is submitted
 //! A message goes to the device from three places: RUN and SetWritePacket (PASSIVE_LEVEL), and the DPC, when
-//! messages have come back. There is no timer: the device's completions are the clock of a stream that runs.
+//! messages have come back. The device's completions are the clock of a stream that runs; the adapter's timer
+//! only has the DPC look when a packet ends without one ([`Card::next_look`](super::Card::next_look)).
 //! Each takes the spin lock of the queue, moves what is due (memory alone), gives the lock back, and then
 //! rings the doorbell. That is a register: an access to another process, which may take as long as it likes,
 //! so no lock may be held for it (rule `register-under-lock` of tests/ntguest; 25 microseconds, says

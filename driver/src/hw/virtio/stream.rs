@@ -16,15 +16,17 @@
 //! back, never earlier. A recording: the packet that is being recorded, and for the last of its pieces one of
 //! the next; in lockstep as much as was taken.
 //!
-//! **A client that is late.** The device has nothing then, and waits, or counts an xrun of its own; what is
-//! marked later is played later, and nothing is lost. This is a card that always stands still for a client
-//! that marks, and says so ([`Status::stalled_on`]).
+//! **When a packet is played.** What came back is no more than read: QEMU's card takes two packets of 10 ms at
+//! once when it begins. A client that marks is told of its packets by the line, at most a packet behind what
+//! came back, so that each has its count and its event at its time; where none comes
+//! back then, the adapter's timer has it looked at ([`PcmStream::next_look`]).
 //!
-//! *Doubts*, both for want of a timer. A client that marks one packet and then waits for events without
-//! another mark waits for ever: silence in the place of what is not marked would let events go on. And the
-//! packet count is what came back, which QEMU's card does two packets of 10 ms at a time when it begins: a
-//! client that goes by the count alone skips a packet each time. Bounded by the line of the position the
-//! count would be right, but then an event is due when nothing interrupts.
+//! **A client that is late.** The device has nothing then, and plays silence. Time goes on: packets that were
+//! not marked count as played when theirs is over, and what is marked too late is played from the piece on
+//! that it is the time of. What a client has passed over with a later mark is silence too, in a message.
+//!
+//! **In lockstep** it is another thing: a packet is played when it came back, and a client that is late is
+//! waited for ([`Status::stalled_on`]): what is marked later is played later, and nothing is lost.
 //!
 //! **What D3 cuts.** The device is stopped when the client's stream is paused, in the midst of a message, and
 //! then reset. Of a recording the driver knows how much of it there is: the message comes back with that many
@@ -39,6 +41,7 @@
 //! ...), and is not looked at.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use nt::NtResult;
 use nt::contiguous::ContiguousMemory;
@@ -103,8 +106,14 @@ pub struct PcmStream {
     posted: u64,
     /// The last position that was told.
     position: u64,
+    /// Frames that count as played.
+    told: u64,
     /// What the client has marked: the frame behind it.
     marked: Option<u64>,
+    /// The frames of packets that the client has passed over: they are silent.
+    passed: Range<u64>,
+    /// The device ran dry, and time has gone on.
+    starved: bool,
     /// The frame behind the last valid one, once the end of the stream is known.
     ends_at: Option<u64>,
     /// Lockstep is asked for.
@@ -147,7 +156,10 @@ impl PcmStream {
             completed: 0,
             posted: 0,
             position: 0,
+            told: 0,
             marked: None,
+            passed: 0..0,
+            starved: false,
             ends_at: None,
             lockstep: false,
             runs: false,
@@ -206,8 +218,8 @@ impl PcmStream {
         }
         (self.part, self.started) = (0, 0);
         (self.oldest, self.next) = (0, 0);
-        (self.completed, self.posted, self.position) = (0, 0, 0);
-        (self.marked, self.ends_at) = (None, None);
+        (self.completed, self.posted, self.position, self.told) = (0, 0, 0, 0);
+        (self.marked, self.ends_at, self.passed, self.starved) = (None, None, 0..0, false);
         (self.runs, self.discards, self.lockstep) = (false, false, false);
         (self.packet_clock, self.faults, self.underruns, self.fault) = (0, 0, 0, None);
     }
@@ -222,6 +234,7 @@ impl PcmStream {
             let knows = self.captures && self.stood.abs_diff(frame) <= cut.piece.into();
             self.started = if knows { self.stood } else { frame };
             (self.completed, self.posted, self.position) = (self.started, self.started, frame);
+            self.told = self.started;
         }
     }
 
@@ -232,12 +245,14 @@ impl PcmStream {
 
     /// RUN: from now on time passes.
     pub fn run(&mut self, now: u64) {
-        self.line.restart(now, self.position.max(self.completed));
+        let begins = if self.is_timed() { self.position } else { self.position.max(self.completed) };
+        self.line.restart(now, begins);
         self.runs = true;
     }
 
     /// No time passes any more.
     pub fn pause(&mut self, now: u64) {
+        self.pass_time(now);
         self.position = self.position_at(now);
         self.runs = false;
     }
@@ -257,6 +272,11 @@ impl PcmStream {
         let packets = if self.captures { cut.geometry.packets } else { 0 };
         let begin = cut.geometry.frame_in_packet(mark.number.wrapping_add(packets), 0, near);
         let end = begin.saturating_add(packet.into());
+        if self.is_timed()
+            && let Some(before) = self.marked.filter(|before| *before < begin)
+        {
+            self.passed = before..begin;
+        }
         if let Some(bytes) = mark.end_of_stream {
             let valid = u64::from(bytes.checked_div(cut.geometry.frame_bytes).unwrap_or(0));
             self.ends_at = Some(begin.saturating_add(valid));
@@ -264,6 +284,58 @@ impl PcmStream {
         } else {
             self.marked = Some(self.marked.map_or(end, |before| before.max(end)));
         }
+    }
+
+    /// Whether its packets are played by time: see the head of this file.
+    const fn is_timed(&self) -> bool {
+        !self.captures && !self.lockstep && self.marked.is_some()
+    }
+
+    /// Whether time goes on although the device has nothing: it has played all of it, and there is no end.
+    fn starves(&self, now: u64) -> bool {
+        let dry = self.is_timed() && self.runs && self.outstanding() == 0 && self.ends_at.is_none();
+        dry && self.line.at(now) >= self.posted
+    }
+
+    /// What time alone brings: packets end, and what was not marked in time is over.
+    fn pass_time(&mut self, now: u64) {
+        let Some(cut) = &self.cut else { return };
+        let starves = self.starves(now);
+        if starves {
+            // What is marked now begins with the piece that it is the time of.
+            let line = self.line.at(now);
+            let begun = line.saturating_sub(line.checked_rem(cut.piece.into()).unwrap_or(0));
+            if begun > self.posted {
+                (self.completed, self.posted) = (begun, begun);
+                self.underruns = self.underruns.saturating_add(u32::from(!self.starved));
+                self.starved = true;
+            }
+        }
+        let played = match (self.is_timed(), self.runs) {
+            (true, true) if starves => self.line.at(now),
+            (true, true) => self.completed.min(self.line.at(now)),
+            (true, false) => self.told,
+            (false, _) => self.completed,
+        };
+        if self.packet_of(played) != self.packet_of(self.told) {
+            let end = if self.is_timed() { self.packet_begin(played) } else { played };
+            self.packet_clock = self.line.when(end).min(now);
+        }
+        self.told = self.told.max(played);
+    }
+
+    /// The first frame of the packet that `frame` is in.
+    fn packet_begin(&self, frame: u64) -> u64 {
+        frame.saturating_sub(frame.checked_rem(self.packet_frames()).unwrap_or(0))
+    }
+
+    /// The moment at which a packet counts as played without a message that comes back then, if there is one.
+    pub fn next_look(&self) -> Option<u64> {
+        let end = self.packet_begin(self.told).saturating_add(self.packet_frames());
+        let has_nothing = self.outstanding() == 0 && self.ends_at.is_none();
+        let by_time = self.is_timed() && self.runs && (self.completed >= end || has_nothing);
+        // The line rounds down: one tick later it is there.
+        (by_time && end > self.told).then(|| self.line.when(end).saturating_add(1))
     }
 
     /// Up to where pieces may be posted.
@@ -294,6 +366,7 @@ impl PcmStream {
         if self.discards {
             return;
         }
+        self.pass_time(now);
         // Bounded by the number of messages.
         for _ in 0..MESSAGES_MAX {
             if self.post_one(queue, index, indirect, now).is_none() {
@@ -313,13 +386,14 @@ impl PcmStream {
         let added = self.add(cut, queue, (index, slot), indirect);
         added.ok()?;
         let dry = self.outstanding() == 0 && self.runs;
-        if dry {
+        let line = self.line.at(now);
+        if dry && line > self.posted {
             // The device had nothing: time goes on from here, not from where it would have come to.
-            let stood = self.line.at(now).min(self.posted);
-            self.line.restart(now, stood);
-            let began = self.posted > 0 && self.marked.is_some() && !self.captures;
-            self.underruns = self.underruns.saturating_add(u32::from(began && !self.lockstep));
+            self.line.restart(now, self.posted);
+            let late = self.is_timed() && self.posted > self.started && !self.starved;
+            self.underruns = self.underruns.saturating_add(u32::from(late));
         }
+        self.starved = false;
         let cut = self.cut.as_mut()?;
         *cut.messages.get_mut(usize::try_from(slot).ok()?)? = Message { begin: first, end, done: false };
         self.next = self.next.wrapping_add(1);
@@ -372,8 +446,8 @@ impl PcmStream {
     fn describe(&self, cut: &Cut, chain: &mut Chain) -> bool {
         let frame_bytes = cut.geometry.frame_bytes;
         let all = u32::try_from(self.piece_end(cut).saturating_sub(self.posted)).unwrap_or(cut.piece);
-        let valid = self
-            .ends_at
+        let begin = if self.passed.contains(&self.posted) { Some(self.posted) } else { self.ends_at };
+        let valid = begin
             .map_or(all, |end| u32::try_from(end.saturating_sub(self.posted)).unwrap_or(u32::MAX).min(all));
         let (bytes, offset) = (valid.saturating_mul(frame_bytes), cut.geometry.offset_of(self.posted));
         if bytes > 0 && !self.ring.describe((offset, bytes), self.captures, |piece| chain.push(piece)) {
@@ -426,16 +500,18 @@ impl PcmStream {
             self.oldest = self.oldest.wrapping_add(1);
         }
         if !self.discards && completed > self.completed {
-            let packet = self.packet_of(self.completed);
             self.completed = completed;
             if self.runs {
-                self.line.completed(now, completed, limit);
+                let reserve = if self.is_timed() { self.packet_frames() } else { 0 };
+                self.line.completed(now, completed, limit, reserve);
             }
-            if self.packet_of(completed) != packet {
-                self.packet_clock = self.line.when(completed).min(now);
-            }
+            self.pass_time(now);
         }
         true
+    }
+
+    fn packet_frames(&self) -> u64 {
+        self.cut.as_ref().map_or(0, |cut| cut.geometry.packet_frames().into())
     }
 
     fn packet_of(&self, frame: u64) -> u32 {
@@ -459,25 +535,27 @@ impl PcmStream {
 
     /// Where it is at a moment: never back.
     fn position_at(&self, now: u64) -> u64 {
-        let reached = if self.runs { self.line.at(now).min(self.limit()) } else { self.position };
-        self.position.max(reached).max(self.completed)
+        let limit = if self.starves(now) { u64::MAX } else { self.limit() };
+        let reached = if self.runs { self.line.at(now).min(limit) } else { self.position };
+        let least = if self.is_timed() { self.told } else { self.completed };
+        self.position.max(reached).max(least)
     }
 
     /// Where it stands.
     pub fn status(&mut self, now: u64) -> Status {
+        self.pass_time(now);
         self.position = self.position_at(now);
-        let packet = self.cut.as_ref().map_or(0, |cut| cut.geometry.packet_frames());
-        let packet_count = self.packet_of(self.completed);
-        let packet_ticks = self.line.when(self.line.frame.saturating_add(packet.into()));
+        let packet = self.packet_frames();
+        let packet_count = self.packet_of(self.told);
+        let packet_ticks = self.line.when(self.line.frame.saturating_add(packet));
         let packet_ticks = packet_ticks.saturating_sub(self.line.clock);
         // Of the packet that it was started in the first frame is that one (DATASHEET 7.2).
-        let last_end = self.completed.saturating_sub(self.completed.checked_rem(packet.into()).unwrap_or(0));
-        let short = self.started.saturating_sub(last_end.saturating_sub(packet.into())).min(packet.into());
+        let last_end = self.packet_begin(self.told);
+        let short = self.started.saturating_sub(last_end.saturating_sub(packet)).min(packet);
         let before = self.line.when(self.line.frame.saturating_add(short)).saturating_sub(self.line.clock);
         let packet_ticks = packet_ticks.saturating_sub(if self.started > 0 { before } else { 0 });
-        let waits = self.runs
-            && self.outstanding() == 0
-            && if self.captures { self.lockstep } else { self.marked.is_some() };
+        let asked = self.lockstep && (self.captures || self.marked.is_some());
+        let waits = asked && self.runs && self.outstanding() == 0;
         Status {
             error: self.fault,
             dma_faults: self.faults,

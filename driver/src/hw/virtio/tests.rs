@@ -15,6 +15,7 @@ use crate::hw::{Card, Direction, Mark};
 
 mod capture;
 mod life;
+mod paced;
 mod render;
 
 /// 48 kHz, S16, stereo.

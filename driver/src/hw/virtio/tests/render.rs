@@ -2,12 +2,12 @@
 
 use super::*;
 
-const RUN: [StreamState; 3] = [StreamState::Acquire, StreamState::Pause, StreamState::Run];
+pub(super) const RUN: [StreamState; 3] = [StreamState::Acquire, StreamState::Pause, StreamState::Run];
 
 /// Bytes of a packet.
-const PACKET: usize = 1920;
+pub(super) const PACKET: usize = 1920;
 
-fn packet(number: u8) -> Vec<u8> {
+pub(super) fn packet(number: u8) -> Vec<u8> {
     (0..PACKET).map(|byte| number.wrapping_mul(37) ^ u8::try_from(byte % 253).unwrap()).collect()
 }
 
@@ -27,6 +27,7 @@ fn packets_are_played_whole_and_in_order() {
         let mut fixture = Fixture::of(device, 1);
         fixture.attach(RENDER, GEOMETRY);
         fixture.raise(RENDER, &RUN[..2]);
+        fixture.card.ask_lockstep(RENDER, true);
         let mut expected = vec![];
         let mut write = |fixture: &mut Fixture, number: u8| {
             fixture.pages.set(PACKET * usize::from(number % 2), &packet(number));
@@ -87,6 +88,7 @@ fn the_end_of_a_stream_is_silent_behind_its_last_frame() {
     let mut fixture = Fixture::new();
     fixture.attach(RENDER, GEOMETRY);
     fixture.raise(RENDER, &RUN[..2]);
+    fixture.card.ask_lockstep(RENDER, true);
     fixture.pages.set(0, &packet(1));
     assert!(fixture.card.mark(RENDER, Mark { number: 0, end_of_stream: Some(1000) }, 0, false));
     fixture.raise(RENDER, &RUN[2..]);
@@ -102,6 +104,7 @@ fn pause_keeps_what_the_device_has_and_stop_gives_it_back() {
     let mut fixture = Fixture::new();
     fixture.attach(RENDER, GEOMETRY);
     fixture.raise(RENDER, &RUN[..2]);
+    fixture.card.ask_lockstep(RENDER, true);
     fixture.pages.set(0, &packet(0));
     assert!(fixture.card.mark(RENDER, mark(0), 0, false));
     fixture.raise(RENDER, &RUN[2..]);
@@ -130,6 +133,7 @@ fn the_position_moves_with_time_and_never_past_what_the_device_has() {
     let fixture = Fixture::new();
     fixture.attach(RENDER, GEOMETRY);
     fixture.raise(RENDER, &RUN[..2]);
+    fixture.card.ask_lockstep(RENDER, true);
     assert!(fixture.card.mark(RENDER, mark(0), 0, false));
     fixture.raise(RENDER, &RUN[2..]);
     let position = || fixture.card.status(RENDER).unwrap().anchor.frame;
