@@ -47,9 +47,9 @@
 //! middle. `reg.PositionRegister=1` makes a client map the position and clock registers and watch them
 //! (`register_reads=`, `clock_register_ppm=`); `dma_bits=32` says how far the card reaches, and that the
 //! driver must know. For all: `buffer_ms=` (10) of two packets, `speed=` of the card's clock, `extensible=`,
-//! `event_timeout_ms=`, `poll_us=`, `oracle=`. `failing_calls=1`: before the client comes, every call that can
-//! fail fails once. The readers of WAV files and formats, the packets, the figures
-//! and the judges are pure and tested on the host.
+//! `event_timeout_ms=`, `clock_stops=`, `poll_us=`, `oracle=`. `failing_calls=1`: before the client comes,
+//! every call that can fail fails once. The readers of WAV files and formats, the packets, the figures and
+//! the judges are pure and tested on the host.
 
 pub mod attributes;
 pub mod format;

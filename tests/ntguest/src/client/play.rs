@@ -136,6 +136,8 @@ fn with_event(
     let rate = u64::from(wav.rate).saturating_mul(cfg::get_u64("speed", 1));
     let checker =
         PositionChecker::new(u64::from(buffer.size), block, rate).with_packets_of(u64::from(packet_bytes));
+    let checker =
+        if cfg::get_bool("clock_stops", false) { checker.with_a_clock_that_stops() } else { checker };
     let before = port_etw::glitches();
     let result = player.session(checker, wav);
     check_reports(&player, before);

@@ -39,8 +39,10 @@ impl fmt::Display for Finding {
 pub struct PositionChecker {
     size: u64,
     block: u64,
-    /// What the driver's clock may be ahead of the client's by: a packet.
+    /// A packet, which a clock may catch up by at once.
     packet: u64,
+    /// What the driver's clock may be ahead of the client's by: a packet.
+    ahead: u64,
     bytes_per_second: u64,
     last: Option<(u64, u64)>,
     run: Option<u64>,
@@ -63,6 +65,7 @@ impl PositionChecker {
             size,
             block,
             packet: size / 2,
+            ahead: size / 2,
             bytes_per_second: block * rate,
             last: None,
             run: None,
@@ -72,7 +75,13 @@ impl PositionChecker {
 
     /// Packets are not half of the buffer but so many bytes.
     pub fn with_packets_of(self, packet: u64) -> Self {
-        Self { packet, ..self }
+        Self { packet, ahead: packet, ..self }
+    }
+
+    /// The machine's clock may stand still while the card goes on, as with QEMU's `stop`: the card is ahead by
+    /// then by all that it had been promised, at most the whole buffer.
+    pub fn with_a_clock_that_stops(self) -> Self {
+        Self { ahead: self.size, ..self }
     }
 
     /// The stream was at 0 when RUN was called at `run` (100-ns units): from there on the position can't be
@@ -122,9 +131,9 @@ impl PositionChecker {
         // Twice the time is allowed for: the driver's clock may be ahead of ours by up to a packet.
         self.travel.complete &= elapsed < self.size / 2;
         if let Some(run) = self.run {
-            // A packet for a clock that is ahead of ours, and 2 % for one that is faster.
+            // For a clock that is ahead of ours, and 2 % for one that is faster.
             let time = u128::from(done.saturating_sub(run)) * u128::from(self.bytes_per_second) / 9_800_000;
-            let most = u64::try_from(time).unwrap_or(u64::MAX).saturating_add(self.packet);
+            let most = u64::try_from(time).unwrap_or(u64::MAX).saturating_add(self.ahead);
             if self.travel.bytes > most {
                 return Err(Finding::TooFar(self.travel.bytes, most));
             }
@@ -190,6 +199,14 @@ mod tests {
         // A packet at once is let pass, a second one is not.
         assert_eq!(checker.check(at(1920), 1_000_000, 1_000_000), Ok(()));
         assert_eq!(checker.check(at(0), 1_010_000, 1_010_000), Err(Finding::TooFar(3840, 195 + 1920)));
+    }
+
+    #[test]
+    fn with_a_clock_that_stops_the_buffer_is_let_pass_and_no_more() {
+        let mut checker = checker().with_a_clock_that_stops().since(1_000_000);
+        assert_eq!(checker.check(at(1920), 1_000_000, 1_000_000), Ok(()));
+        assert_eq!(checker.check(at(0), 1_010_000, 1_010_000), Ok(()));
+        assert_eq!(checker.check(at(480), 1_010_000, 1_010_000), Err(Finding::TooFar(4320, 195 + 3840)));
     }
 
     #[test]

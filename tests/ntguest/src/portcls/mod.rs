@@ -91,6 +91,7 @@ pub const CFG_KEYS: &[&str] = &[
     "client",
     "clock",
     "clock_percent",
+    "clock_stops",
     "cycles",
     "endpoint",
     "event",
