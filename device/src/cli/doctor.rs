@@ -4,7 +4,6 @@ mod host;
 mod machines;
 mod qemu;
 
-use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,6 +11,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::commands::FAILED;
+use super::findings::{Finding, Severity};
 
 /// Look what this host lacks for a card, and what to do
 ///
@@ -33,48 +33,6 @@ pub struct Doctor {
     /// Where a card's socket is to be
     #[arg(long, value_name = "SOCKET")]
     pub socket: Option<PathBuf>,
-}
-
-/// What was found of one thing.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub severity: Severity,
-    pub what: String,
-    /// What to do.
-    pub next: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    Ok,
-    Note,
-    Missing,
-}
-
-impl Finding {
-    pub fn ok(what: impl Into<String>) -> Self {
-        Self { severity: Severity::Ok, what: what.into(), next: None }
-    }
-
-    pub fn note(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, what: what.into(), next: Some(next.into()) }
-    }
-
-    pub fn missing(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { severity: Severity::Missing, what: what.into(), next: Some(next.into()) }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Ok => "ok",
-            Severity::Note => "note",
-            Severity::Missing => "missing",
-        };
-        write!(f, "{severity:<8}{}", self.what)?;
-        self.next.as_ref().map_or(Ok(()), |next| write!(f, "\n        {next}"))
-    }
 }
 
 /// Runs the command.

@@ -8,7 +8,7 @@ use clap::Args;
 use roxmltree::{Document, Node};
 
 use super::commands::{FAILED, Failure, bad_input};
-use super::doctor::{Finding, Severity};
+use super::findings::{Finding, Severity};
 use super::serve::CardKind;
 
 /// The namespace of what libvirt passes on to QEMU as it is.
@@ -132,9 +132,7 @@ The socket belongs to whom QEMU runs as (libvirt-qemu, qemu), or to a group of h
 fn look(text: &str, card: CardKind) -> Result<Vec<Finding>, roxmltree::Error> {
     let document = Document::parse(text)?;
     let domain = document.root_element();
-    let mut findings = vec![memory(domain, card)];
-    findings.push(plugged(domain, card));
-    Ok(findings)
+    Ok(vec![memory(domain, card), plugged(domain, card)])
 }
 
 fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {

@@ -1,6 +1,6 @@
 //! `ringwave listen`: what a stream plays, from now on, as WAV or as samples on standard output.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use ringwave_audio::StreamFormat;
 use ringwave_audio::wav;
 
 use super::commands::{Failure, bad_input, failed};
-use super::control::{ERROR, begin, printable};
+use super::heard::HeardSound;
 
 /// Hear what a stream plays, from now on
 ///
@@ -47,27 +47,14 @@ pub fn run(arguments: &Listen) -> Result<ExitCode, Failure> {
     if out.is_terminal() {
         return Err(bad_input("sound is not for a terminal; write | aplay or > FILE.wav behind it"));
     }
-    let mut heard = BufReader::new(begin(socket, &format!("listen {stream}"))?);
-    let shown = socket.display();
-    let broken = |error: io::Error| failed(format!("{shown}: {error}"));
-    match line(&mut heard).map_err(broken)? {
-        Some(answer) if answer.starts_with("listen ") => eprintln!("ringwave: listening to stream {stream}"),
-        Some(answer) => return Err(failed(printable(answer.strip_prefix(ERROR).unwrap_or(&answer)))),
-        None => return Err(failed(format!("{shown}: whoever serves there ended without an answer"))),
-    }
-    // It comes when the guest plays.
-    heard.get_ref().set_read_timeout(None).map_err(broken)?;
+    let mut heard = HeardSound::begin(socket, stream)?;
+    eprintln!("ringwave: listening to stream {stream}");
     let mut written = Written { out, raw, format: None };
-    while let Some(line) = line(&mut heard).map_err(broken)? {
-        let Ok(Heard { format, bytes, lost }) = line.parse() else {
-            return Err(failed(format!("{shown}: {}: no line of a card", printable(&line))));
-        };
+    while let Some((Heard { format, lost, .. }, frames)) = heard.next()? {
         if lost != 0 {
             eprintln!("ringwave: {lost} frames were not taken in time, and are missing here");
         }
-        let mut frames = vec![0; bytes];
-        heard.read_exact(&mut frames).map_err(broken)?;
-        match written.frames(format, &frames) {
+        match written.frames(format, frames) {
             Ok(true) => {}
             Ok(false) => return Err(failed(another_format(format))),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
@@ -80,15 +67,6 @@ pub fn run(arguments: &Listen) -> Result<ExitCode, Failure> {
 fn another_format(format: StreamFormat) -> String {
     let StreamFormat { sample, channels, rate } = format;
     format!("the guest goes on in another format, {sample}, {channels} channels, {rate} Hz; listen again")
-}
-
-/// A line without its end; `None` at the end of everything.
-fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
-    let mut line = Vec::new();
-    // Longer than any line of ours.
-    from.take(1024).read_until(b'\n', &mut line)?;
-    let whole = line.pop() == Some(b'\n');
-    Ok(whole.then(|| String::from_utf8_lossy(&line).into_owned()))
 }
 
 /// Standard output, and what it was begun with.

@@ -10,7 +10,7 @@ use ringwave::sandbox::{self, Mode, Needs, Threads};
 use ringwave_host::sound::{self, SoundError};
 use rustix::fs::{Access, MemfdFlags, SealFlags, access, fcntl_add_seals, memfd_create};
 
-use super::Finding;
+use crate::cli::findings::Finding;
 
 /// Bytes of a socket's path, with its end (`sockaddr_un`).
 const SOCKET_PATH_BYTES_MAX: usize = 108;
@@ -125,7 +125,7 @@ pub fn sandbox() -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::Severity;
+    use crate::cli::findings::Severity;
 
     #[test]
     fn kvm_that_is_not_there_is_a_note_with_a_way_on() {

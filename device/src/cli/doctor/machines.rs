@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Finding;
+use crate::cli::findings::Finding;
 
 /// Devices that are a card of ours, and whether the memory has to be sealed for them.
 const CARDS: [(&str, bool); 2] = [("vfio-user-pci", false), ("vhost-user-snd", true)];
@@ -131,7 +131,7 @@ fn memory(arguments: &[String], sealed: bool) -> Result<(), (String, &'static st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::Severity;
+    use crate::cli::findings::Severity;
 
     const VFIO: &str = r#"{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/tmp/card.sock"}}"#;
 

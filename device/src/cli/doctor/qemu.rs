@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::Finding;
+use crate::cli::findings::Finding;
 
 /// The first one with `vfio-user-pci`.
 const FIRST: (u32, u32) = (10, 1);
@@ -80,7 +80,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cli::doctor::Severity;
+    use crate::cli::findings::Severity;
 
     #[test]
     fn versions_are_read() {

@@ -1,8 +1,6 @@
 //! How loud the streams are that play: a thread for each listens to it, and keeps the loudest sample since
 //! somebody last asked.
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -11,7 +9,7 @@ use ringwave::control::Heard;
 use ringwave_audio::StreamFormat;
 use ringwave_report::{Direction, SessionReport};
 
-use crate::cli::control::begin;
+use crate::cli::heard::HeardSound;
 
 /// Of each stream that plays and can be listened to.
 pub struct Meters(Vec<(u32, Arc<Meter>)>);
@@ -25,7 +23,7 @@ impl Meters {
     pub fn start(socket: &Path, report: &SessionReport) -> Self {
         let playing = report.streams.iter().filter(|stream| stream.direction == Direction::Render);
         let meters = playing.filter_map(|stream| {
-            let heard = begin(socket, &format!("listen {}", stream.index)).ok()?;
+            let heard = HeardSound::begin(socket, stream.index).ok()?;
             let meter = Arc::new(Meter::default());
             let kept = Arc::downgrade(&meter);
             let listener = std::thread::Builder::new().name("meter".into());
@@ -42,33 +40,11 @@ impl Meters {
     }
 }
 
-/// Until the card or the meter ends. An answer that is no sound ends it, too: then there is no level.
-fn listen(heard: UnixStream, meter: &Weak<Meter>) {
-    if heard.set_read_timeout(None).is_err() {
-        return;
-    }
-    let mut heard = BufReader::new(heard);
-    let mut line = String::new();
-    let mut frames = Vec::new();
-    // The answer comes first.
-    let mut answered = false;
-    loop {
-        line.clear();
-        if !matches!((&mut heard).take(1024).read_line(&mut line), Ok(1..)) {
-            return;
-        }
-        let line = line.trim_end();
-        if !answered && line.starts_with("listen ") {
-            answered = true;
-            continue;
-        }
-        let Ok(Heard { format, bytes, .. }) = line.parse() else { return };
-        frames.resize(bytes, 0);
-        if heard.read_exact(&mut frames).is_err() {
-            return;
-        }
+/// Until the card or the meter ends, or says what is no sound.
+fn listen(mut heard: HeardSound, meter: &Weak<Meter>) {
+    while let Ok(Some((Heard { format, .. }, frames))) = heard.next() {
         let Some(meter) = meter.upgrade() else { return };
-        meter.0.fetch_max(loudest(format, &frames).to_bits(), Ordering::Relaxed);
+        meter.0.fetch_max(loudest(format, frames).to_bits(), Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,5 @@
 //! HD Audio: the codec by immediate commands, a buffer descriptor list of two periods for each stream, one MSI
-//! message. Offsets and verbs are those of the *High Definition Audio Specification* 1.0a.
+//! message. Verbs are those of the *High Definition Audio Specification* 1.0a.
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use ringwave_guest_memory::memfd::memfd;
 use ringwave_hda::codec::tree::TreeConfig;
 use ringwave_hda::controller::Config;
 use ringwave_hda::function::{CardConfig, HdaCard, PCI_ID};
+use ringwave_hda::regs::{
+    GCTL, GCTL_CRST, ICII, ICIS, ICOI, INPUTS, INT_GLOBAL, INTCTL, INTSTS, STREAM_BYTES, STREAMS, sd,
+};
 use ringwave_pci::client::Requests;
 use ringwave_pci::config::layout::{COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, MSI_CONTROL, MSI_ENABLE};
 use ringwave_pci::{IrqKind, Region, Request};
@@ -28,17 +31,11 @@ const STREAM_RAM: u32 = 16 << 10;
 /// 48 kHz, 16 bits, 2 channels (3.7.1).
 const FORMAT: u16 = 0x0011;
 
-const GCTL: u64 = 0x08;
-const INTCTL: u64 = 0x20;
-const INTSTS: u64 = 0x24;
-const ICOI: u64 = 0x60;
-const ICII: u64 = 0x64;
-const ICIS: u64 = 0x68;
-/// Of the descriptors that play: the first four are those that record.
+/// Of the descriptors that play: those that record come first.
 const FIRST_OUTPUT: u32 = 4;
-const RUN: u8 = 1 << 1;
-const IOCE: u8 = 1 << 2;
-const BCIS: u8 = 1 << 2;
+const _: () = assert!(FIRST_OUTPUT as usize == INPUTS);
+/// BCIS in the top byte of SDCTL's dword.
+const BCIS: u8 = (sd::BCIS >> 24) as u8;
 
 /// The audio function group, and what it is asked (7.3.3, 7.3.4).
 const FUNCTION: u32 = 1;
@@ -83,7 +80,7 @@ impl HdaGuest {
         }
         let change = self.interrupt.connect()?;
         self.request(Request::SetIrqs { kind: IrqKind::Msi, change });
-        self.write32(GCTL, 1);
+        self.write32(GCTL, GCTL_CRST);
         let outputs = self.output_converters()?;
         for index in 0..streams {
             let node = usize::try_from(index).ok().and_then(|index| outputs.get(index));
@@ -93,7 +90,7 @@ impl HdaGuest {
             self.command(*node, 0x2_0000 | u32::from(FORMAT))?;
             self.set_up(index);
         }
-        self.write32(INTCTL, 1 << 31 | ((1 << streams) - 1) << FIRST_OUTPUT);
+        self.write32(INTCTL, INT_GLOBAL | ((1 << streams) - 1) << FIRST_OUTPUT);
         Ok(())
     }
 
@@ -116,12 +113,12 @@ impl HdaGuest {
     /// Everything but RUN.
     fn set_up(&self, index: u32) {
         let base = descriptor(index);
-        self.write32(base + 0x08, PERIODS * self.period_bytes());
-        self.write(base + 0x0C, &[1, 0]);
-        self.write(base + 0x12, &FORMAT.to_le_bytes());
-        self.write32(base + 0x18, list_address(index));
-        self.write32(base + 0x1C, 0);
-        self.write32(base, tag(index) << 20);
+        self.write32(base + sd::CBL, PERIODS * self.period_bytes());
+        self.write32(base + sd::LVI, PERIODS - 1);
+        self.write(base + sd::FIFOS + 2, &FORMAT.to_le_bytes());
+        self.write32(base + sd::BDPL, list_address(index));
+        self.write32(base + sd::BDPU, 0);
+        self.write32(base + sd::CTL, tag(index) << 20);
     }
 
     /// Nodes of the function group that are output converters.
@@ -178,7 +175,7 @@ impl PlayingCard for HdaGuest {
         if index == 0 {
             self.ends = Some(Ends::new(self.card.clock().now(), self.packet_micros));
         }
-        self.write(descriptor(index), &[RUN | IOCE]);
+        self.write32(descriptor(index) + sd::CTL, tag(index) << 20 | sd::RUN | sd::IOCE);
         Ok(())
     }
 
@@ -216,7 +213,7 @@ impl PlayingCard for HdaGuest {
 
 /// Where the registers of an output descriptor begin.
 fn descriptor(index: u32) -> u64 {
-    u64::from(0x80 + 0x20 * (FIRST_OUTPUT + index))
+    STREAMS + STREAM_BYTES * u64::from(FIRST_OUTPUT + index)
 }
 
 fn tag(index: u32) -> u32 {
