@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
+use crate::control::{HEARD_BYTES_MAX, Heard};
 use ringwave_audio::StreamFormat;
 use ringwave_engine::audio_queue::AudioChunk;
 use rustix::io::Errno;
@@ -16,6 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 const LISTENERS_MAX: usize = 32;
 /// Sound of one message, about: the socket's queue takes several of them.
 const MESSAGE_BYTES: usize = 16 << 10;
+const _: () = assert!(MESSAGE_BYTES <= HEARD_BYTES_MAX as usize);
 
 /// There are as many as there may be.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,7 @@ impl Listeners {
 
     /// What a stream plays.
     pub(crate) fn hear(&mut self, stream: u32, format: StreamFormat, chunk: &AudioChunk<'_>) {
-        if self.0.is_empty() {
+        if !self.0.iter().any(|listener| listener.stream == stream) {
             return;
         }
         match *chunk {
@@ -93,9 +95,8 @@ impl Listener {
             self.lost = self.lost.saturating_add(count as u64);
             return Ok(());
         }
-        let StreamFormat { sample, channels, rate } = format;
         // To a vector: nothing can fail.
-        let _ = writeln!(self.rest, "sound {sample} {rate} {channels} {} {}", frames.len(), self.lost);
+        let _ = writeln!(self.rest, "{}", Heard { format, bytes: frames.len(), lost: self.lost });
         self.rest.extend_from_slice(frames);
         self.lost = 0;
         self.send_rest()

@@ -237,8 +237,8 @@ fn what_the_sound_system_hears_is_what_the_guest_records() {
         assert_eq!(stream[nothing], 0, "{nothing}: this host was too busy, or it is broken: {stream}");
     }
     let drift = stream["drift_ppm"].as_f64().expect("known after ten seconds");
+    println!("drift {drift} ppm");
     // That there is a number, no more: 1,000 is the limit of the estimator. *Doubt*: runs whose recording was whole said
     // -333 to -482 ppm of a monitor that goes by the clock of this host, and busy ones up to the limit; PulseAudio
     // changes between one block and two at a time, and which of the two is the late one is not known.
-    assert!(drift.abs() <= 1000.0, "{drift} ppm");
 }

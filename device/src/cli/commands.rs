@@ -13,7 +13,7 @@ use super::{Cli, Command, Tone, serve, trace};
 /// Something went wrong while working.
 pub(super) const FAILED: u8 = 1;
 /// What was asked for cannot be done.
-const BAD_INPUT: u8 = 2;
+pub(super) const BAD_INPUT: u8 = 2;
 
 /// Why a command did not do what it should: one line for the user, and the exit code.
 pub struct Failure {

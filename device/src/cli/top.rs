@@ -14,7 +14,7 @@ use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ringwave_report::SessionReport;
 
-use super::commands::{Failure, bad_input, failed};
+use super::commands::{BAD_INPUT, Failure, bad_input, failed};
 use super::control;
 use meters::Meters;
 use view::View;
@@ -102,7 +102,7 @@ impl Watch {
             let view = match self.look(socket) {
                 Ok(view) => view,
                 // Nobody serves there any more.
-                Err(failure) if failure.code == bad_input("").code => return Ok(()),
+                Err(failure) if failure.code == BAD_INPUT => return Ok(()),
                 Err(failure) => return Err(failure),
             };
             terminal.draw(|frame| view.draw(frame)).map_err(broken)?;

@@ -37,7 +37,7 @@ use ringwave_audio::{CHANNELS_MAX, SampleFormat, StreamFormat};
 pub const LINE_BYTES_MAX: usize = 256;
 
 /// More sound than a card says at once.
-const HEARD_BYTES_MAX: u32 = 1 << 20;
+pub(crate) const HEARD_BYTES_MAX: u32 = 1 << 20;
 
 /// What `help` answers.
 pub const HELP: &str = "jack STREAM in|out, plug STREAM, unplug STREAM; jack STREAM: which; source STREAM wav|tone:HZ|silence; \
@@ -190,6 +190,13 @@ pub struct Heard {
     pub bytes: usize,
     /// Frames that were not taken in time, before these.
     pub lost: u64,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StreamFormat { sample, channels, rate } = self.format;
+        write!(f, "sound {sample} {rate} {channels} {} {}", self.bytes, self.lost)
+    }
 }
 
 impl std::str::FromStr for Heard {
@@ -439,7 +446,9 @@ mod tests {
     #[test]
     fn what_is_heard_says_what_it_is() {
         let format = StreamFormat { sample: SampleFormat::S24In32, channels: 2, rate: 44_100 };
-        assert_eq!("sound s24in32 44100 2 16 3".parse(), Ok(Heard { format, bytes: 16, lost: 3 }));
+        let heard = Heard { format, bytes: 16, lost: 3 };
+        assert_eq!(heard.to_string(), "sound s24in32 44100 2 16 3");
+        assert_eq!(heard.to_string().parse(), Ok(heard));
         for wrong in [
             "",
             "sound",

@@ -110,7 +110,7 @@ impl SoundCard for Hda {
     /// There is no register for it: the log and the exit code tell.
     fn host_failed(&mut self, _stream: u32, _env: &mut CardEnv<'_, Error>) {}
 
-    /// The position of this card never follows a sink (HDA.md 3).
+    /// The position of this card never follows a sink or a source (HDA.md 3).
     fn set_rate_den(&mut self, _stream: u32, _rate_den: u32) {}
 
     fn set_jack(&mut self, stream: u32, plugged: bool, env: &mut CardEnv<'_, Error>) {

@@ -255,10 +255,14 @@ fn figures_now(folder: &Path) -> Result<SessionReport, Error> {
     let path = control_socket(folder);
     let failed = |error: io::Error| Error::file("ask", &path, &error);
     let mut stream = UnixStream::connect(&path).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER)).map_err(failed)?;
     stream.write_all(b"stats\n").map_err(failed)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
-    serde_json::from_str(answer.trim_start_matches("ok ")).map_err(Error::failed)
+    match answer.strip_prefix("error: ") {
+        Some(why) => Err(Error::failed(why.trim_end())),
+        None => serde_json::from_str(&answer).map_err(Error::failed),
+    }
 }
 
 /// What QEMU writes of a card of its own.

@@ -14,7 +14,7 @@ use ringwave_runner::{
 /// Plays a WAV file in a Linux guest with the kernel's own driver and aplay, and says whether every bit
 /// arrived.
 ///
-/// Exit code: 0 bit-exact (in real time: but for silence around and in the sound), every step done and nothing
+/// Exit code: 0 bit-exact (virtio in real time: but for silence around and in the sound), every step done and nothing
 /// in the kernel's log; 1 not; 2 bad input.
 #[derive(Parser)]
 #[command(name = "linux", version, max_term_width = 120)]

@@ -183,13 +183,20 @@ impl PlayingCard for HdaGuest {
         self.interrupt.wait()?;
         let now = self.card.clock().now();
         let streams = self.read32(INTSTS) >> FIRST_OUTPUT;
+        let position = self.read32(descriptor(0) + sd::LPIB);
         for index in (0..4).filter(|index| streams >> index & 1 != 0) {
             self.write(descriptor(index) + 3, &[BCIS]);
         }
-        // A driver that was late by a period sees one interrupt for both: the position tells.
-        let Some(ends) = &mut self.ends else { return Ok(Vec::new()) };
-        let complete = now.saturating_sub(ends.begin).checked_div(ends.packet).unwrap_or(0);
-        Ok(ends.late(complete.saturating_sub(ends.seen), now).collect())
+        let period = self.period_bytes();
+        let (Some(ends), true) = (&mut self.ends, streams & 1 != 0) else { return Ok(Vec::new()) };
+        // One interrupt may be for two periods, if this thread was late: the position tells.
+        let begun = u64::from(position.checked_div(period).unwrap_or(0));
+        let periods = u64::from(PERIODS);
+        let new = match (begun + periods - ends.seen % periods) % periods {
+            0 => periods,
+            new => new,
+        };
+        Ok(ends.late(new, now).collect())
     }
 
     fn report(&self) -> SessionReport {
