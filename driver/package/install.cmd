@@ -4,7 +4,8 @@ rem does not start.
 rem   install.cmd              the driver keeps time as any sound card does
 rem   install.cmd /lockstep    it asks the card to wait for programs that are late (registry value Lockstep): for tests and recordings
 rem Exit code: 0 the card works, 1 installed, but the card has a problem, 2 this Windows or this user cannot,
-rem 3 this Windows would not load the driver, 4 no card, 5 a restart is needed, 6 Windows refused the driver.
+rem 3 this Windows would not load the driver, 4 no card, 5 a restart is needed, 6 Windows refused the driver,
+rem 7 the card has another driver, which Windows takes for newer, and works with that.
 setlocal EnableExtensions
 cd /d "%~dp0"
 set "card=@HARDWARE_ID@"
@@ -78,8 +79,7 @@ set "published="
 set "packages="
 for /f "tokens=1* delims=:" %%a in ('pnputil /enum-drivers') do call :driver "%%b"
 if defined packages (
-    echo   Ringwave packages in the driver store:%packages%. Windows takes the newest; should this one be older,
-    echo   run uninstall.cmd first.
+    echo   Ringwave packages in the driver store:%packages%. Windows takes the newest.
 ) else (
     echo   No Ringwave package in the driver store.
 )
@@ -104,6 +104,8 @@ if defined lockstep (
 
 echo Ringwave: 5 of 5: the card
 set "status="
+set "version="
+set "inf="
 for /f "tokens=1-4" %%a in ('powershell -NoProfile -Command "Get-PnpDevice -PresentOnly | Where-Object { $_.InstanceId.StartsWith('%card%') -or $_.InstanceId.StartsWith('%virtio%') } | ForEach-Object { $i = $_.InstanceId; $p = { param($k) (Get-PnpDeviceProperty -InstanceId $i -KeyName $k).Data }; 'card {0} {1} {2}' -f [int](& $p DEVPKEY_Device_ProblemCode), (& $p DEVPKEY_Device_DriverVersion), (& $p DEVPKEY_Device_DriverInfPath) }"') do (
     if "%%a"=="card" (
         set "status=%%b"
@@ -118,6 +120,19 @@ if not defined status (
 )
 if "%result%"=="3010" goto restart
 if "%result%"=="1641" goto restart
+rem In Windows' folder of INFs there is a copy of each package's, to the byte. Another one under that name is
+rem another package; none at all is not known to be one.
+set "other="
+if defined inf if exist "%windir%\INF\%inf%" (
+    fc /b "%windir%\INF\%inf%" ringwave.inf >nul 2>&1
+    if errorlevel 1 set "other=1"
+)
+if "%status%"=="0" if defined other (
+    echo   The card works, but not with this package: Windows takes driver version %version% from %inf% for newer.
+    echo   To have this one: uninstall.cmd, then install.cmd again.
+    call :hints
+    exit /b 7
+)
 if "%status%"=="0" (
     echo   The card works, with driver version %version% from %inf%.
     call :hints
@@ -137,6 +152,7 @@ if "%status%"=="43" set "meaning=the driver reported a failure"
 if "%status%"=="48" set "meaning=this Windows blocks the driver"
 if "%status%"=="52" set "meaning=the signature was not accepted; is test signing on, and the certificate trusted"
 echo   That means: %meaning%.
+if defined other echo   Its driver is not from this package: it has version %version% from %inf%. uninstall.cmd takes it out.
 call :log
 exit /b 1
 

@@ -36,6 +36,11 @@ if not exist ringwave-test.cer (
 rem The file is the certificate itself, so its SHA-1 is the certificate's thumbprint.
 set "thumbprint="
 for /f "skip=1 tokens=*" %%h in ('certutil -hashfile ringwave-test.cer SHA1') do if not defined thumbprint set "thumbprint=%%h"
+if not defined thumbprint (
+    echo   certutil could not read ringwave-test.cer: nothing was taken out.
+    set "result=1"
+    goto done
+)
 set "thumbprint=%thumbprint: =%"
 for %%s in (Root TrustedPublisher) do (
     certutil -delstore %%s %thumbprint% >nul 2>&1

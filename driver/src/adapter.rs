@@ -25,6 +25,7 @@ use nt::dpc::Dpc;
 use nt::interrupt::{Granted, Interrupt};
 use nt::spinlock::SpinLock;
 use nt::sys::DEVICE_OBJECT;
+use nt::timer::Timer;
 use nt::{NtResult, nt_success};
 use portcls_sys::imports::{
     PcUnregisterAdapterPowerManagement, StreamResource, register_adapter_power_management,
@@ -49,7 +50,7 @@ struct Connected {
 pub struct Adapter {
     device: *mut DEVICE_OBJECT,
     /// Owns the card, and the lists of the streams and listeners that it calls.
-    dpc: Dpc<DpcContext>,
+    dpc: Dpc<Timer<DpcContext>>,
     mixer: Mixer,
     interrupt: SpinLock<Option<Connected>>,
     power_registered: AtomicBool,
@@ -72,10 +73,7 @@ impl Adapter {
     // Not inlined: what it has on the stack is gone when the rest of the start goes on.
     #[inline(never)]
     pub fn try_new(device: *mut DEVICE_OBJECT, card: Box<dyn Card>) -> NtResult<Com<Self>> {
-        let dpc = Dpc::try_new(DpcContext::new(card), DpcContext::on_interrupt)?;
-        // SAFETY: what the DPC works on does not move, and `stop` closes the timer before it goes; where
-        // there is no adapter the timer, which is a part of it, closes itself.
-        unsafe { dpc.context().timer.open(dpc.context())? };
+        let dpc = Dpc::try_new(Timer::try_new(DpcContext::new(card))?, DpcContext::on_interrupt)?;
         Com::try_new(Self {
             device,
             dpc,
@@ -127,22 +125,28 @@ impl Adapter {
 
     /// The card.
     pub fn card(&self) -> &(dyn Card + 'static) {
-        &*self.dpc.context().card
+        &*self.context().card
     }
 
     /// What the DPC works on.
-    pub fn dpc_context(&self) -> &DpcContext {
-        self.dpc.context()
+    fn context(&self) -> &DpcContext {
+        self.dpc.context().routine()
+    }
+
+    /// The DPC, at once.
+    #[cfg(test)]
+    pub fn on_interrupt(&self) {
+        DpcContext::on_interrupt(self.dpc.context());
     }
 
     /// The open streams.
     pub fn streams(&self) -> &Streams {
-        &self.dpc.context().streams
+        &self.context().streams
     }
 
     /// The listeners of the jacks.
     pub fn jacks(&self) -> &Jacks {
-        &self.dpc.context().jacks
+        &self.context().jacks
     }
 
     /// Volume and mute.
@@ -177,7 +181,7 @@ impl Adapter {
         let interrupt = self.interrupt.lock().take();
         drop(interrupt);
         // Before the card goes, which the timer's routine reaches. What still runs can't set it again.
-        self.dpc_context().timer.close();
+        self.dpc.context().close();
         self.dpc.flush();
         self.card().remove();
     }

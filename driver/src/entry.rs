@@ -127,6 +127,20 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
 /// brought the streams to STOP and calls PnpStop, and not there alone: that PnpStop comes is PortCls' promise
 /// for a rebalance, while a card that is left running when its BARs are taken away writes to memory that is
 /// not its own any more.
+///
+/// **A card that is gone** (it does not answer, or its registers read as ones) is not told to PnP by
+/// IoInvalidateDeviceState and PNP_DEVICE_FAILED in QUERY_PNP_DEVICE_STATE, though the page "Handling an
+/// IRP_MN_SURPRISE_REMOVAL Request" has that for a device whose bus does not notice:
+///
+/// * What follows is SURPRISE_REMOVAL, and the device stays failed until somebody starts it again. Here a
+///   Ringwave card that is gone, and a virtio device that was not there at D0, is looked for again at each D0 and
+///   START, for its process can come back behind the same device; streams that are opened until then are refused with STATUS_DEVICE_NOT_READY. Where a card is
+///   really unplugged, its root port notices.
+/// * The answer is put together on the way through PortCls and the PCI bus driver. What PortCls does with the
+///   request is not documented, and the PnpHandlers of simpleaudiosample and sysvad don't handle it; ntguest
+///   would only repeat what we believe.
+///
+/// *Doubt*: a user would see a problem code in Device Manager, and now sees an endpoint that does not open.
 unsafe extern "C" fn on_pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the I/O manager's request, which this driver owns until it hands it on.
     let minor = unsafe {

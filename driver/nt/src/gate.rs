@@ -32,6 +32,16 @@ unsafe impl<T: Send + Sync> Sync for Gate<T> {}
 // SAFETY: owning this is owning the value.
 unsafe impl<T: Send> Send for Gate<T> {}
 
+/// One who is at the value. Leaves when it is dropped: also in a test that fails there, which would else wait
+/// for itself.
+struct User<'a>(&'a AtomicU32);
+
+impl Drop for User<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
 impl<T> Gate<T> {
     /// Shut, before `value`.
     pub fn new(value: T) -> Self {
@@ -50,10 +60,9 @@ impl<T> Gate<T> {
     pub fn with<R>(&self, work: impl FnOnce(&T) -> R) -> Option<R> {
         let enter = |state: u32| (state & OPEN != 0 && state & USERS != USERS).then(|| state.wrapping_add(1));
         self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, enter).ok()?;
+        let _user = User(&self.state);
         // SAFETY: the gate was open when the count was raised, so the value is not taken before it has sunk.
-        let result = unsafe { &*self.value.get() }.as_ref().map(work);
-        self.state.fetch_sub(1, Ordering::Release);
-        result
+        unsafe { &*self.value.get() }.as_ref().map(work)
     }
 
     /// Lets nobody in any more; when this returns nobody is at the value, unless another thread has opened

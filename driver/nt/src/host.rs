@@ -125,6 +125,12 @@ pub fn pass_time_100ns(time: u64) {
     CLOCK.set(Some(now.saturating_add_unsigned(time)));
 }
 
+/// The same clock goes back.
+pub fn turn_back_100ns(time: u64) {
+    let now = crate::clock::now();
+    CLOCK.set(Some(now.saturating_sub_unsigned(time)));
+}
+
 /// In how many 100 ns the first of this thread's timers was to expire when it was set; `None`: none is set.
 pub fn timer_due_100ns() -> Option<u64> {
     TIMERS.with_borrow(|timers| timers.values().filter_map(|timer| timer.due).min())

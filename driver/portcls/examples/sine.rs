@@ -3,15 +3,15 @@
 //!
 //! ```text
 //! cargo build -p portcls-sys --example sine --target x86_64-pc-windows-msvc --profile kernel
-//! qemu-scripts/ntguest --sys sine.sys --device none --client record --set mode=timer
+//! qemu-scripts/ntguest --sys sine.sys --device none --client record --set mode=event
 //! ```
 //!
 //! A WaveRT filter (pin 0 is the client's, pin 1 the bridge) and a topology filter (pin 0 the microphone, pin
-//! 1 the bridge), connected. The stream has no notifications: a client asks for its position now and then,
-//! and that is when the samples up to now are made. A driver with hardware has DMA and an interrupt there
-//! instead.
+//! 1 the bridge), connected. The samples up to now are made when a client asks for its position, and at the end
+//! of each packet by a timer, which then signals the client's events. A driver with hardware has DMA and an
+//! interrupt there instead.
 //!
-//! Not one `unsafe`: what needs it stands in the crates `nt` and `portcls_sys`, once.
+//! There is no `unsafe` in it: what needs it stands in the crates `nt` and `portcls_sys`, once.
 #![cfg_attr(windows, no_std, no_main)]
 #![allow(clippy::doc_markdown, reason = "names of the WDK")]
 #![allow(clippy::wildcard_imports, reason = "what C++ has by including the headers")]
@@ -21,11 +21,13 @@ extern crate alloc;
 use nt::NtResult;
 use nt::spinlock::SpinLock;
 use nt::status::{
-    STATUS_DEVICE_NOT_READY, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED,
-    STATUS_NOT_SUPPORTED,
+    STATUS_DEVICE_NOT_READY, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_FOUND,
+    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_UNSUCCESSFUL,
 };
 use nt::sys::{BOOLEAN, DEVICE_DESCRIPTION, MDL, MEMORY_CACHING_TYPE};
+use nt::timer::{Timer, TimerRoutine, TimerSwitch};
 use portcls_sys::calls::{Cache, MappedPages, StartingDevice};
+use portcls_sys::client_event::{ClientEvents, StreamWithEvents};
 use portcls_sys::guid::*;
 use portcls_sys::interfaces::*;
 use portcls_sys::ks::*;
@@ -103,7 +105,7 @@ struct Topology;
 com_class! { Topology { 0 => IMiniportTopology } }
 
 struct Wave;
-com_class! { Wave { 0 => IMiniportWaveRT } }
+com_class! { Wave { 0 => IMiniportWaveRT, 1 => IPinName } }
 
 /// Both describe themselves, and leave the choice of a format to PortCls.
 macro_rules! describe {
@@ -168,8 +170,9 @@ impl MiniportWaveRT for Wave {
         if !pcm || (wave.nChannels, wave.nSamplesPerSec, wave.wBitsPerSample) != (2, RATE, 16) {
             return Err(STATUS_NO_MATCH);
         }
-        let made = Com::try_new(Stream { port: port.require()?, tone: SpinLock::new(Tone::STOPPED) })?;
-        stream.set(made.into_interface())
+        let voice = Voice { tone: SpinLock::new(Tone::STOPPED), events: ClientEvents::new() };
+        let made = Com::try_new(Stream { voice: Timer::try_new(voice)?, port: port.require()? })?;
+        stream.set(made.into_interface::<IMiniportWaveRTStreamNotification>().upcast())
     }
 
     fn get_device_description(&self, description: Out<'_, DEVICE_DESCRIPTION>) -> NtResult {
@@ -178,15 +181,31 @@ impl MiniportWaveRT for Wave {
     }
 }
 
+impl PinName for Wave {
+    /// Pins without a name of their own are called by their descriptor's.
+    fn get_pin_name(&self, pin: In<'_, KSP_PIN>, name: OutPinName<'_>) -> NtResult {
+        match (pin.get().map(|pin| pin.PinId), nt::wide!("Tone of 1 kHz").split_last()) {
+            (Some(0), Some((_nul, text))) => name.write(text),
+            _ => Err(STATUS_NOT_FOUND),
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------
 // The stream.
 
 struct Stream {
+    voice: Timer<Voice>,
     port: ComRef<IPortWaveRTStream>,
+}
+com_class! { Stream { 0 => IMiniportWaveRTStreamNotification } }
+
+/// What the timer works on.
+struct Voice {
     /// Behind a spin lock: a position may be asked for at DISPATCH_LEVEL.
     tone: SpinLock<Tone>,
+    events: ClientEvents,
 }
-com_class! { Stream { 0 => IMiniportWaveRTStream } }
 
 /// Frames since the stream left STOP.
 struct Tone {
@@ -199,6 +218,9 @@ struct Tone {
     before: u64,
     /// Frames in the buffer.
     made: u64,
+    /// Frames of a packet, if the buffer has notifications, and how many packets were signalled.
+    packet: Option<u64>,
+    signalled: u64,
 }
 
 /// A quarter of the tone's 48 samples, half of full scale.
@@ -217,7 +239,8 @@ fn sample(frame: u64) -> i16 {
 }
 
 impl Tone {
-    const STOPPED: Self = Self { buffer: None, runs: false, since: 0, before: 0, made: 0 };
+    const STOPPED: Self =
+        Self { buffer: None, runs: false, since: 0, before: 0, made: 0, packet: None, signalled: 0 };
 
     /// Frames up to now.
     fn frames(&self) -> u64 {
@@ -242,6 +265,90 @@ impl Tone {
         self.made = now;
         Some((now % room) * u64::from(FRAME))
     }
+
+    /// Whether the events are to be signalled: a packet has ended since the last time.
+    fn take_completed(&mut self) -> bool {
+        let complete = self.packet.and_then(|packet| self.made.checked_div(packet)).unwrap_or(0);
+        let new = self.runs && complete > self.signalled;
+        if new {
+            self.signalled = complete;
+        }
+        new
+    }
+
+    /// How long it is until the next packet ends, in 100 ns.
+    fn to_packet_end(&self) -> Option<u64> {
+        let packet = self.packet.filter(|_| self.runs)?;
+        let missing = packet - self.frames() % packet;
+        Some(missing.saturating_mul(10_000_000).div_ceil(u64::from(RATE)))
+    }
+}
+
+impl TimerRoutine for Voice {
+    fn on_timer(&self, timer: &TimerSwitch) {
+        {
+            let mut tone = self.tone.lock();
+            tone.advance();
+            // With the lock held, so that no event comes when PAUSE is over.
+            if tone.take_completed() {
+                self.events.signal();
+            }
+        }
+        self.set(timer);
+    }
+}
+
+impl Voice {
+    fn set(&self, timer: &TimerSwitch) {
+        timer.set_100ns(|| self.tone.lock().to_packet_end());
+    }
+}
+
+impl Stream {
+    fn tone(&self) -> &SpinLock<Tone> {
+        &self.voice.routine().tone
+    }
+
+    /// A buffer of as many packets as there are notifications, or of one piece without. At least what is
+    /// requested, for Windows' clients take no less.
+    fn allocate(
+        &self,
+        notifications: Option<u32>,
+        requested: u32,
+        mdl: Out<'_, PMDL>,
+        actual: Out<'_, u32>,
+        offset: Out<'_, u32>,
+        cache: Out<'_, MEMORY_CACHING_TYPE>,
+    ) -> NtResult {
+        let packets = notifications.unwrap_or(1);
+        let bytes = requested.checked_next_multiple_of(FRAME * packets).ok_or(STATUS_INVALID_PARAMETER)?;
+        if bytes == 0 || mdl.is_null() {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let pages = self.port.allocate_pages(u64::MAX, bytes as usize)?;
+        pages.clear(Cache::Cached)?;
+        let buffer = pages.map(Cache::Cached)?;
+        mdl.write(buffer.pages().as_mdl())?;
+        actual.write(bytes)?;
+        offset.write(0)?;
+        cache.write(Cache::Cached.to_raw())?;
+        let frames = u64::from(bytes / FRAME);
+        let mut tone = self.tone().lock();
+        tone.packet = notifications.map(|count| frames / u64::from(count));
+        let before = tone.buffer.replace((buffer, frames));
+        drop(tone);
+        // What was there is freed without the lock: that is for PASSIVE_LEVEL.
+        drop(before);
+        Ok(())
+    }
+
+    fn free(&self) {
+        let mut tone = self.tone().lock();
+        tone.packet = None;
+        let buffer = tone.buffer.take();
+        drop(tone);
+        drop(buffer);
+    }
 }
 
 impl MiniportWaveRTStream for Stream {
@@ -250,17 +357,25 @@ impl MiniportWaveRTStream for Stream {
     }
 
     fn set_state(&self, state: KSSTATE) -> NtResult {
-        let mut tone = self.tone.lock();
-        (tone.before, tone.runs) = (tone.frames(), state == KSSTATE::RUN);
-        tone.since = nt::clock::now();
-        if state == KSSTATE::STOP {
-            (tone.before, tone.made) = (0, 0);
+        let runs = state == KSSTATE::RUN;
+        {
+            let mut tone = self.tone().lock();
+            (tone.before, tone.runs) = (tone.frames(), runs);
+            tone.since = nt::clock::now();
+            if state == KSSTATE::STOP {
+                (tone.before, tone.made, tone.signalled) = (0, 0, 0);
+            }
+        }
+        if runs {
+            self.voice.routine().set(self.voice.switch());
+        } else {
+            self.voice.switch().cancel();
         }
         Ok(())
     }
 
     fn get_position(&self, position: Out<'_, KSAUDIO_POSITION>) -> NtResult {
-        let offset = self.tone.lock().advance().ok_or(STATUS_DEVICE_NOT_READY)?;
+        let offset = self.tone().lock().advance().ok_or(STATUS_DEVICE_NOT_READY)?;
         position.write(KSAUDIO_POSITION { PlayOffset: offset, WriteOffset: offset })
     }
 
@@ -272,26 +387,11 @@ impl MiniportWaveRTStream for Stream {
         offset: Out<'_, u32>,
         cache: Out<'_, MEMORY_CACHING_TYPE>,
     ) -> NtResult {
-        let bytes = requested - requested % FRAME;
-        if bytes == 0 || mdl.is_null() {
-            return Err(STATUS_INVALID_PARAMETER);
-        }
-        let pages = self.port.allocate_pages(u64::MAX, bytes as usize)?;
-        pages.clear(Cache::Cached)?;
-        let buffer = pages.map(Cache::Cached)?;
-        mdl.write(buffer.pages().as_mdl())?;
-        actual.write(bytes)?;
-        offset.write(0)?;
-        cache.write(Cache::Cached.to_raw())?;
-        // What was there is freed without the lock: that is for PASSIVE_LEVEL.
-        let before = self.tone.lock().buffer.replace((buffer, u64::from(bytes / FRAME)));
-        drop(before);
-        Ok(())
+        self.allocate(None, requested, mdl, actual, offset, cache)
     }
 
     fn free_audio_buffer(&self, _mdl: *mut MDL, _size: u32) {
-        let buffer = self.tone.lock().buffer.take();
-        drop(buffer);
+        self.free();
     }
 
     fn get_hw_latency(&self, latency: Out<'_, KSRTAUDIO_HWLATENCY>) {
@@ -304,5 +404,36 @@ impl MiniportWaveRTStream for Stream {
 
     fn get_clock_register(&self, _register: Out<'_, KSRTAUDIO_HWREGISTER>) -> NtResult {
         Err(STATUS_NOT_SUPPORTED)
+    }
+}
+
+impl MiniportWaveRTStreamNotification for Stream {
+    fn allocate_buffer_with_notification(
+        &self,
+        notifications: u32,
+        requested: u32,
+        mdl: Out<'_, PMDL>,
+        actual: Out<'_, u32>,
+        offset: Out<'_, u32>,
+        cache: Out<'_, MEMORY_CACHING_TYPE>,
+    ) -> NtResult {
+        if !(1..=2).contains(&notifications) {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        self.allocate(Some(notifications), requested, mdl, actual, offset, cache)
+    }
+
+    fn free_buffer_with_notification(&self, _mdl: *mut MDL, _size: u32) {
+        self.free();
+    }
+}
+
+impl StreamWithEvents for Stream {
+    fn client_events(&self) -> &ClientEvents {
+        &self.voice.routine().events
+    }
+
+    fn may_register_event(&self) -> NtResult {
+        if self.tone().lock().packet.is_some() { Ok(()) } else { Err(STATUS_UNSUCCESSFUL) }
     }
 }

@@ -31,6 +31,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod calls;
+pub mod client_event;
 pub mod com;
 pub mod event;
 pub mod guid;

@@ -7,16 +7,14 @@ use core::ptr::NonNull;
 
 use nt::dpc::Dpc;
 use nt::interrupt::ServiceRoutine;
-use nt::timer::{Timer, TimerRoutine};
+use nt::timer::{Timer, TimerRoutine, TimerSwitch};
 
 use super::jacks::Jacks;
 use super::streams::Streams;
 use crate::hw::Card;
 
-/// What the DPC works on.
+/// What the DPC works on, behind the timer that calls for a look when no interrupt does.
 pub struct DpcContext {
-    /// Calls for a look when no interrupt does. The first to be dropped: its routine reaches all the rest.
-    pub timer: Timer,
     /// The card.
     pub card: Box<dyn Card>,
     /// The open streams.
@@ -28,31 +26,36 @@ pub struct DpcContext {
 impl DpcContext {
     /// Of a card without open streams.
     pub fn new(card: Box<dyn Card>) -> Self {
-        Self { timer: Timer::new(), card, streams: Streams::default(), jacks: Jacks::default() }
+        Self { card, streams: Streams::default(), jacks: Jacks::default() }
     }
 
-    /// The DPC, at DISPATCH_LEVEL.
-    pub fn on_interrupt(&self) {
+    /// The DPC.
+    pub fn on_interrupt(timer: &Timer<Self>) {
+        timer.routine().look(timer.switch());
+    }
+
+    /// At DISPATCH_LEVEL, in the DPC and when the timer has expired.
+    ///
+    /// The timer is set for the next look before the streams are visited. What the card tells moves when
+    /// anybody asks it: a packet that ends after the timer was set is found by the timer, one that ended
+    /// before by the visit. Set after the visit, a packet that another processor saw in between would be
+    /// signalled with the next one.
+    fn look(&self, timer: &TimerSwitch) {
         let streams = self.card.on_interrupt();
+        timer.set_100ns(|| self.card.next_look());
         self.streams.on_interrupt(streams);
         self.jacks.on_interrupt(streams);
-        self.set_timer();
-    }
-
-    /// Sets the timer for the next look, if there is to be one. At most DISPATCH_LEVEL.
-    pub fn set_timer(&self) {
-        self.timer.set_100ns(|| self.card.next_look());
     }
 }
 
 impl TimerRoutine for DpcContext {
-    fn on_timer(&self) {
-        self.on_interrupt();
+    fn on_timer(&self, timer: &TimerSwitch) {
+        self.look(timer);
     }
 }
 
 /// What the service routine needs, reached without a lock: it runs above DISPATCH_LEVEL.
-pub struct Isr(NonNull<Dpc<DpcContext>>);
+pub struct Isr(NonNull<Dpc<Timer<DpcContext>>>);
 
 // SAFETY: a Dpc may be used from any thread, and outlives the connection (contract of `Isr::new`).
 unsafe impl Send for Isr {}
@@ -64,7 +67,7 @@ impl Isr {
     ///
     /// # Safety
     /// `dpc` stays where it is until the interrupt is disconnected, and its card is not removed before.
-    pub const unsafe fn new(dpc: &Dpc<DpcContext>) -> Self {
+    pub const unsafe fn new(dpc: &Dpc<Timer<DpcContext>>) -> Self {
         Self(NonNull::from_ref(dpc))
     }
 }
@@ -76,7 +79,7 @@ impl ServiceRoutine for Isr {
         // A message is ours alone and needs no acknowledgement; with fewer messages granted than streams its
         // number says nothing. A line may be another device's.
         // SAFETY: the card is not removed while the interrupt is connected (contract of `new`).
-        let ours = message.is_some() || unsafe { dpc.context().card.acknowledge_line() };
+        let ours = message.is_some() || unsafe { dpc.context().routine().card.acknowledge_line() };
         if ours {
             // Queued already is as good: the DPC looks at everything.
             dpc.queue();
@@ -87,11 +90,51 @@ impl ServiceRoutine for Isr {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicU64, Ordering};
+
     use nt::host;
     use nt::interrupt::Interrupt;
 
     use super::*;
+    use crate::adapter::jacks::JackListener;
+    use crate::adapter::streams::OpenStream;
     use crate::hw::fake::FakeCard;
+
+    /// How often it was visited when the timer was set for then.
+    struct Due(AtomicU64);
+
+    impl Due {
+        fn visit(&self) {
+            self.0.fetch_add(u64::from(host::timer_due_100ns() == Some(70_000)), Ordering::Relaxed);
+        }
+    }
+
+    impl JackListener for Due {
+        fn jack_may_have_changed(&self) {
+            self.visit();
+        }
+    }
+
+    impl OpenStream for Due {
+        fn on_interrupt(&self) {
+            self.visit();
+        }
+        fn on_power(&self) {}
+    }
+
+    /// What another processor sees of the card after that is found by the timer.
+    #[test]
+    fn the_timer_is_set_before_anything_is_visited() {
+        static DUE: Due = Due(AtomicU64::new(0));
+        let card = FakeCard::default();
+        card.change(|inside| inside.next_look = Some(70_000));
+        let timer = Timer::try_new(DpcContext::new(Box::new(card))).unwrap();
+        // SAFETY: a static.
+        unsafe { timer.routine().jacks.listen(0, &DUE) };
+        timer.routine().streams.visit_always(0, &DUE);
+        host::at_irql(nt::sys::DISPATCH_LEVEL, || DpcContext::on_interrupt(&timer));
+        assert_eq!(DUE.0.load(Ordering::Relaxed), 2, "the stream, and the jack");
+    }
 
     #[test]
     fn messages_queue_the_dpc_and_a_strange_line_does_not() {
@@ -99,8 +142,8 @@ mod tests {
             host::grant_messages(messages);
             let card = FakeCard::default();
             card.change(|inside| inside.line = line);
-            let dpc =
-                Dpc::try_new(DpcContext::new(Box::new(card.clone())), DpcContext::on_interrupt).unwrap();
+            let timer = Timer::try_new(DpcContext::new(Box::new(card.clone()))).unwrap();
+            let dpc = Dpc::try_new(timer, DpcContext::on_interrupt).unwrap();
             // SAFETY: the connection ends before both.
             let interrupt = unsafe { Interrupt::connect(core::ptr::null_mut(), Isr::new(&dpc)) }.unwrap();
             assert_eq!(host::interrupt(0), Some(ours));

@@ -61,7 +61,7 @@ impl Adapter {
         let same = self.card().set_power(on);
         if !on {
             // Without power it says nothing that a look would find.
-            self.dpc_context().timer.cancel();
+            self.dpc.context().switch().cancel();
         }
         if !same || !on {
             return;
@@ -172,7 +172,8 @@ mod tests {
         adapter.jacks().forget(1);
         adapter.stop();
         assert_eq!(nt::host::timers(), 0);
-        adapter.dpc_context().set_timer();
+        adapter.queue_dpc();
+        nt::host::run_dpcs();
     }
 
     #[test]

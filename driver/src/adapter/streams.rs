@@ -111,6 +111,12 @@ impl<L: Locked<Value = Slots>> Streams<L> {
         self.slots.with(|slots| slots.get_mut(stream).map(change))
     }
 
+    /// Has stream number `stream` visited, without a lease.
+    #[cfg(test)]
+    pub fn visit_always(&self, stream: usize, visited: &'static dyn OpenStream) {
+        self.change(stream, |slot| slot.stream = Some(NonNull::from(visited)));
+    }
+
     /// From now on the stream is not visited; every visit has ended. PASSIVE_LEVEL.
     fn withdraw(&self, stream: usize) {
         let leave = |slot: &mut Slot| {
@@ -149,9 +155,10 @@ impl StreamLease {
         self.adapter.card()
     }
 
-    /// The stream has begun to run: from now on something may be due that no interrupt tells of.
-    pub fn set_timer(&self) {
-        self.adapter.dpc_context().set_timer();
+    /// The stream has begun to run: from now on something may be due that no interrupt tells of. The DPC sets
+    /// the timer, and visits all streams: the timer may have been set for one of them. PASSIVE_LEVEL.
+    pub fn has_begun(&self) {
+        self.adapter.queue_dpc();
     }
 
     /// The number of the card's stream.

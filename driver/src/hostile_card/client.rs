@@ -8,6 +8,7 @@ use std::rc::Rc;
 use nt::event::{Event, Kind};
 use nt::host;
 use nt::sys::MDL;
+use portcls_sys::client_event;
 use portcls_sys::interfaces::{
     Miniport, MiniportWaveRTInputStream, MiniportWaveRTOutputStream, MiniportWaveRTStream,
     MiniportWaveRTStreamNotification,
@@ -157,7 +158,9 @@ impl Client {
                 let _ = self.stream.get_clock_register(Out::new(&mut register));
             }
             24 if !self.registered => {
-                self.registered = self.stream.register_notification_event(self.event.as_ptr()).is_ok();
+                // SAFETY: the event outlives the stream.
+                let registered = unsafe { client_event::register(&**self.stream, self.event.as_ptr()) };
+                self.registered = registered.is_ok();
             }
             25 => self.unregister(),
             26 => card.play(self.number, 1),
@@ -206,7 +209,8 @@ impl Client {
 
     pub fn unregister(&mut self) {
         if std::mem::take(&mut self.registered) {
-            self.stream.unregister_notification_event(self.event.as_ptr()).unwrap();
+            // SAFETY: an event of ours.
+            unsafe { client_event::unregister(&**self.stream, self.event.as_ptr()) }.unwrap();
         }
     }
 

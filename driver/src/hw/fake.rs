@@ -364,6 +364,9 @@ impl Card for FakeCard {
         inside.asleep = !on || inside.exchanged;
         !on || !inside.exchanged
     }
+    fn is_present(&self) -> bool {
+        self.inspect(|inside| !inside.gone && !inside.exchanged)
+    }
     fn asleep(&self) -> bool {
         self.inspect(|inside| inside.asleep && !inside.gone && !inside.exchanged)
     }

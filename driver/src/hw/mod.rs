@@ -240,6 +240,10 @@ pub trait Card: Send + Sync {
     /// then. PASSIVE_LEVEL.
     fn asleep(&self) -> bool;
 
+    /// Look. Whether it is the card that was found, with power or without: not removed, not another one, and no answer
+    /// of ones in D0. Waits for nothing, unlike [`asleep`](Self::asleep).
+    fn is_present(&self) -> bool;
+
     /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no
     /// card. PASSIVE_LEVEL.
     fn remove(&self);

@@ -49,7 +49,8 @@ impl Resources {
 /// that costs one read of a register of a device which the INF has named, and refuses what is no such card.
 ///
 /// # Errors
-/// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that no module knows; else what the card's module says.
+/// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that no module knows; what the bus driver said if it did not
+/// tell the id and the registers are not those of a Ringwave card; else what the card's module says.
 ///
 /// # Safety
 /// `pdo` is the PDO of a device of this driver that is being started, and `resources` are that device's.
@@ -57,9 +58,9 @@ impl Resources {
 #[inline(never)]
 pub unsafe fn probe(pdo: *mut DEVICE_OBJECT, resources: &Resources) -> NtResult<Box<dyn Card>> {
     // SAFETY: by contract.
-    match unsafe { configuration(pdo) } {
+    let unknown = match unsafe { configuration(pdo) } {
         Ok(config) => match pci_id(&config) {
-            ringwave::PCI_ID => {}
+            ringwave::PCI_ID => None,
             virtio::PCI_ID => {
                 // SAFETY: by contract.
                 let card = unsafe { VirtioSound::find(&config, resources)? };
@@ -74,10 +75,16 @@ pub unsafe fn probe(pdo: *mut DEVICE_OBJECT, resources: &Resources) -> NtResult<
             log::warn!(
                 "the bus driver does not tell the device's PCI id: {status:#010x}; its registers decide"
             );
+            Some(status)
         }
-    }
+    };
     // SAFETY: by contract.
-    let card = unsafe { Ringwave::find(resources)? };
+    let found = unsafe { Ringwave::find(resources) };
+    // That it is no such card does not say what it is: that the bus driver has not told.
+    let card = found.map_err(|status| match unknown {
+        Some(unknown) if status == STATUS_DEVICE_CONFIGURATION_ERROR => unknown,
+        _ => status,
+    })?;
     Ok(try_box(card)?)
 }
 
@@ -105,7 +112,7 @@ const fn pci_id(config: &[u8; CONFIG_BYTES]) -> (u16, u16) {
 mod tests {
     use nt::host::{self, Bus};
     use nt::interrupt::Granted;
-    use nt::status::STATUS_REVISION_MISMATCH;
+    use nt::status::{STATUS_NOT_SUPPORTED, STATUS_REVISION_MISMATCH};
 
     use super::*;
     use crate::hw::Endpoint;
@@ -175,7 +182,9 @@ mod tests {
             let (found, _) = probe_at(at + 0x100_0000, bus.clone(), |card| card.is_of_version(9));
             assert_eq!(found, Err(STATUS_REVISION_MISMATCH));
             let (found, _) = probe_at(at + 0x200_0000, bus, MemoryCard::is_no_card);
-            assert_eq!(found, Err(STATUS_DEVICE_CONFIGURATION_ERROR), "MAGIC is another one");
+            // MAGIC is another one: what the bus driver has said is why nobody knows it.
+            let why = [STATUS_NOT_SUPPORTED, STATUS_DEVICE_CONFIGURATION_ERROR];
+            assert_eq!(found, Err(why[usize::try_from(index).unwrap()]));
             assert_eq!(host::io_mappings(), 0);
         }
     }

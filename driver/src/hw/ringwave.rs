@@ -413,6 +413,16 @@ impl Card for Ringwave {
             && !self.exchanged.load(Ordering::Relaxed)
     }
 
+    fn is_present(&self) -> bool {
+        let pages = self.pages.lock();
+        let Some((io, base)) = pages.as_ref().zip(pages::status_page(0)) else { return false };
+        if self.exchanged.load(Ordering::Relaxed) {
+            return false;
+        }
+        // Without power nothing of it is touched.
+        !self.powered.load(Ordering::Relaxed) || Page { io, base }.word(pages::status::SEQ) != NO_DEVICE
+    }
+
     fn remove(&self) {
         let registers = {
             let mut registers = self.registers.lock();

@@ -7,7 +7,6 @@ pub mod fake_port;
 pub mod format;
 pub mod miniport;
 pub mod modes;
-pub mod notifications;
 pub mod packets;
 pub mod position;
 pub mod progress;

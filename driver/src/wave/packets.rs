@@ -89,6 +89,11 @@ impl Packets {
         self.count
     }
 
+    /// Whether a card that says `count` knows less than it said before.
+    pub const fn is_behind(&self, count: u32) -> bool {
+        difference(count, self.count) < 0
+    }
+
     /// Packets that have left the buffer since STOP, as far as is known.
     pub const fn count(&self) -> u32 {
         self.count

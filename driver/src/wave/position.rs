@@ -35,6 +35,8 @@ pub struct Position {
     last: u64,
     /// The estimate: the better one of both windows.
     offset: Option<Offset>,
+    /// The estimate of before the last RUN, perhaps of another clock.
+    before: Option<Offset>,
     /// The best of the present window, and of the one before.
     windows: [Option<Offset>; 2],
     /// Local clock at which the present window has begun.
@@ -78,13 +80,14 @@ impl Position {
     /// A RUN begins: the card may have another clock than before (after resume, or another process), so
     /// calibrate anew.
     pub fn recalibrate(&mut self) {
+        self.before = self.offset.or(self.before);
         (self.offset, self.windows, self.seen) = (None, [None; 2], None);
     }
 
     /// The local clock, as far as is known, at which the device clock stood at `clock`; `None` before the
-    /// first observation.
+    /// first observation. In a RUN in which nothing was seen yet `clock` is of the time before it.
     pub fn local(&self, clock: u64) -> Option<u64> {
-        u64::try_from(i128::from(clock) - self.offset?.ticks).ok()
+        u64::try_from(i128::from(clock) - self.offset.or(self.before)?.ticks).ok()
     }
 
     /// The device clock, as far as is known, at the local clock `now`: late, never early. `None` before the
@@ -214,6 +217,23 @@ mod tests {
             let late = position.local(AHEAD + 750 * packet).unwrap() - jump - 750 * packet;
             assert!(late <= 300_000, "a jump of {jump}: {late}");
         }
+    }
+
+    #[test]
+    fn a_local_clock_that_stood_still_is_followed_at_once() {
+        let packet = SECOND / 100;
+        let mut position = Position::default();
+        position.observe(AHEAD, 0);
+        assert_eq!(position.at(anchor(AHEAD, 0), packet / 2, 480), 240);
+        // The machine was stopped for two seconds, of which its clock knows nothing; the card has played what it
+        // had, and stands.
+        let stands = Anchor { clock: AHEAD + 2 * SECOND, frame: 960, rate_num: 0, rate_den: 1 };
+        position.observe(stands.clock, packet / 2 + 1_000);
+        assert_eq!(position.at(stands, packet / 2 + 1_000, 960), 960);
+        // It goes on, from there and with the time.
+        let goes_on = anchor(AHEAD + 2 * SECOND + 1_000_000, 960);
+        position.observe(goes_on.clock, packet / 2 + 1_001_000);
+        assert_eq!(position.at(goes_on, packet / 2 + 6_001_000, 1440), 960 + 240);
     }
 
     #[test]

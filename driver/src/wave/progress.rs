@@ -6,7 +6,6 @@
 use nt::NtResult;
 use nt::status::STATUS_NOT_SUPPORTED;
 
-use super::notifications::Notifications;
 use super::packets::{PacketProgress, Packets};
 use super::position::{Position, scale};
 use super::reads::{Read, Reads};
@@ -49,10 +48,10 @@ pub struct StreamProgress {
     pub lockstep_set: bool,
     /// What the card said last, since it was in STOP: it holds when its page can't be read for changing.
     known: Option<Status>,
+    /// Capture: what it said before it lost its state.
+    before: Option<Status>,
     /// Reported position.
     pub position: Position,
-    /// Events to signal.
-    pub notifications: Notifications,
     /// The card's last error that was logged.
     pub reported_error: Option<&'static str>,
     /// Of the performance counter, in Hz; fixed at boot.
@@ -90,8 +89,8 @@ impl StreamProgress {
             lockstep: None,
             lockstep_set: false,
             known: None,
+            before: None,
             position: Position::default(),
-            notifications: Notifications::default(),
             reported_error: None,
             counter_hz: u64::try_from(nt::clock::frequency()).unwrap_or(1),
         }
@@ -107,7 +106,7 @@ impl StreamProgress {
         self.paused_at = None;
         self.marked = None;
         self.lockstep = None;
-        self.known = None;
+        (self.known, self.before) = (None, None);
         self.position.reset();
         self.reported_error = None;
     }
@@ -120,7 +119,8 @@ impl StreamProgress {
 
     /// The card comes from STOP: it says nothing yet, and has no marks.
     pub fn card_begins_anew(&mut self) {
-        (self.marked, self.lockstep_set, self.known) = (None, false, None);
+        (self.marked, self.lockstep_set) = (None, false);
+        self.before = self.known.take().or(self.before);
     }
 
     /// Looks at what the card says and learns from it. `None` if nothing is known of this stream: it is
@@ -145,6 +145,10 @@ impl StreamProgress {
             Some(status) => status.packet_count,
             None => card.packet_count(endpoint.stream)?,
         };
+        if self.captures && self.packets.is_behind(count) {
+            // Reset, and not told yet where the stream stands.
+            return None;
+        }
         // Read after the status: every clock value in it lies before this moment.
         let moment = Moment::now();
         let now = scale(moment.0, self.counter_hz, endpoint.limits.clock_hz.into());
@@ -160,6 +164,9 @@ impl StreamProgress {
         if let Some(status) = status.filter(|_| read.is_some() || self.runs()) {
             let limit = self.limit(&status);
             self.position.at(status.anchor, now, limit);
+            if self.captures {
+                self.store(&status);
+            }
         }
         Some((status, moment))
     }
@@ -264,27 +271,35 @@ impl StreamProgress {
         self.geometry.map_or(0, |geometry| geometry.offset_of(self.position.last()))
     }
 
-    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it. The card stores a
-    /// burst, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So what
-    /// is reported lags by the FIFO, which is smooth; a card that wakes late has stored no more than up to
+    /// Capture: up to where the buffer holds what was recorded, as a byte offset in it.
+    pub fn stored_offset(&self) -> u64 {
+        self.geometry.map_or(0, |geometry| geometry.offset_of(self.stored))
+    }
+
+    /// Capture: learns what is stored. With each look, and not when it is asked for: a stream that was paused tells it
+    /// without power too.
+    ///
+    /// The card stores a burst, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So
+    /// what is reported lags by the FIFO, which is smooth; a card that wakes late has stored no more than up to
     /// its anchor. Complete packets are there at once: a client that is notified finds all of the packet, at
     /// the price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at
     /// most 0.67 ms from its mean (standard deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md
     /// 4.6).
-    pub fn stored_offset(&mut self, status: Option<&Status>) -> u64 {
-        let Some(geometry) = self.geometry else { return 0 };
-        if let Some(status) = status {
-            let position = self.position.last();
-            let moves = status.anchor.rate_num != 0;
-            let behind = if moves {
-                position.saturating_sub(self.fifo.into()).min(status.anchor.frame)
-            } else {
-                position
-            };
-            let complete = geometry.frame_in_packet(status.packet_count, 0, status.anchor.frame);
-            self.stored = self.stored.max(behind).max(complete.min(position));
-        }
-        geometry.offset_of(self.stored)
+    fn store(&mut self, status: &Status) {
+        let Some(geometry) = self.geometry else { return };
+        let position = self.position.last();
+        let moves = status.anchor.rate_num != 0;
+        let behind =
+            if moves { position.saturating_sub(self.fifo.into()).min(status.anchor.frame) } else { position };
+        let complete = geometry.frame_in_packet(status.packet_count, 0, status.anchor.frame);
+        self.stored = self.stored.max(behind).max(complete.min(position));
+    }
+
+    /// Capture: what was known of the packets, for a card that has no power, or is on its way back to RUN and its page
+    /// can't be read: what it stored stands in memory, and the event of what a client was promised does not come again.
+    /// A card that is gone has none.
+    pub fn kept_packets(&self, card: &dyn Card) -> Option<Status> {
+        self.known.or(self.before).filter(|_| card.is_present())
     }
 
     /// Capture: the next packet for the client and the raw counter at its first frame. What came before it is

@@ -27,15 +27,14 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nt::NtResult;
-use nt::event::ClientEvent;
 use nt::mutex::Mutex;
-use nt::pool::try_box;
 use nt::spinlock::SpinLock;
 use nt::status::{
     STATUS_DEVICE_NOT_READY, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
-    STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_UNSUCCESSFUL,
+    STATUS_NOT_SUPPORTED, STATUS_UNSUCCESSFUL,
 };
-use nt::sys::{KEVENT, MDL, MEMORY_CACHING_TYPE};
+use nt::sys::{MDL, MEMORY_CACHING_TYPE};
+use portcls_sys::client_event::{ClientEvents, StreamWithEvents};
 use portcls_sys::interfaces::{
     IDrmAudioStream, IMiniportWaveRTInputStream, IMiniportWaveRTOutputStream,
     IMiniportWaveRTStreamNotification, IPortWaveRTStream, MiniportWaveRTInputStream,
@@ -48,7 +47,6 @@ use portcls_sys::ks::{
 use portcls_sys::{Com, ComRef, In, Out, com_class};
 
 use super::buffer::Buffer;
-use super::notifications::Node;
 use super::packets::Refusal;
 use super::progress::{Moment, StreamProgress};
 use crate::adapter::Adapter;
@@ -83,6 +81,8 @@ pub struct Stream {
     /// A client has the position page, which ticks until the stream goes.
     ticks: AtomicBool,
     shared: SpinLock<StreamProgress>,
+    /// Of clients, signalled when a packet has left the cyclic buffer.
+    events: ClientEvents,
     glitches: glitches::Glitches,
     /// Held while a mark is passed to the card, and while the card goes to or out of STOP: what stands in the
     /// mark page must not go back, nor outlive STOP.
@@ -128,6 +128,7 @@ impl Stream {
             transitions: Mutex::try_new(())?,
             ticks: AtomicBool::new(false),
             shared: SpinLock::new(StreamProgress::new(endpoint.captures())),
+            events: ClientEvents::new(),
             glitches: glitches::Glitches::new(),
             marking: Mutex::try_new(())?,
         })?;
@@ -146,7 +147,7 @@ impl Stream {
     fn signal_completed(&self) {
         let mut shared = self.shared.lock();
         if shared.take_completed(self.card(), &self.endpoint) {
-            shared.notifications.iter().for_each(ClientEvent::signal);
+            self.events.signal();
         }
     }
 }
@@ -205,12 +206,8 @@ impl MiniportWaveRTStream for Stream {
     fn get_position(&self, position: Out<'_, KSAUDIO_POSITION>) -> NtResult {
         let offset = {
             let mut shared = self.shared.lock();
-            let status = shared.refresh(self.card(), &self.endpoint).map(|(status, _)| status);
-            if self.endpoint.captures() {
-                shared.stored_offset(status.as_ref())
-            } else {
-                shared.buffer_offset()
-            }
+            let _ = shared.refresh(self.card(), &self.endpoint);
+            if self.endpoint.captures() { shared.stored_offset() } else { shared.buffer_offset() }
         };
         position.write(KSAUDIO_POSITION { PlayOffset: offset, WriteOffset: offset })
     }
@@ -277,28 +274,17 @@ impl MiniportWaveRTStreamNotification for Stream {
     fn free_buffer_with_notification(&self, mdl: *mut MDL, _size: u32) {
         self.free(mdl);
     }
+}
 
-    /// Step 3. Refused without a buffer with notifications, for an event that is registered already, and
-    /// beyond a bound.
-    fn register_notification_event(&self, event: *mut KEVENT) -> NtResult {
-        // SAFETY: PortCls keeps the event alive until it has unregistered it, and `unregister` takes it out
-        // under the lock that is held where it is signalled.
-        let event = unsafe { ClientEvent::from_raw(event) }.ok_or(STATUS_INVALID_PARAMETER)?;
-        let node = try_box(Node::new(event))?;
-        // The node comes back if it is not taken, and is freed when the lock is not held any more.
-        let refused = {
-            let mut shared = self.shared.lock();
-            if shared.notified { shared.notifications.insert(node) } else { Err(node) }
-        };
-        refused.map_err(|_node| STATUS_UNSUCCESSFUL)
+/// Steps 3 and 6.
+impl StreamWithEvents for Stream {
+    fn client_events(&self) -> &ClientEvents {
+        &self.events
     }
 
-    /// Step 6. When this returns the event is not touched any more.
-    fn unregister_notification_event(&self, event: *mut KEVENT) -> NtResult {
-        // SAFETY: only compared.
-        let event = unsafe { ClientEvent::from_raw(event) }.ok_or(STATUS_NOT_FOUND)?;
-        let node = self.shared.lock().notifications.remove(event);
-        node.map(|_node| ()).ok_or(STATUS_NOT_FOUND)
+    /// Not without a buffer with notifications.
+    fn may_register_event(&self) -> NtResult {
+        if self.shared.lock().notified { Ok(()) } else { Err(STATUS_UNSUCCESSFUL) }
     }
 }
 
@@ -367,7 +353,10 @@ impl MiniportWaveRTInputStream for Stream {
                 return Err(STATUS_INVALID_DEVICE_STATE);
             }
             let card = self.card();
-            let (status, _) = shared.refresh(card, &self.endpoint).ok_or(STATUS_DEVICE_NOT_READY)?;
+            let status = match shared.refresh(card, &self.endpoint) {
+                Some((status, _)) => status,
+                None => shared.kept_packets(card).ok_or(STATUS_DEVICE_NOT_READY)?,
+            };
             shared.read_packet(&status, self.endpoint.limits.clock_hz, self.format.rate)
         };
         // Whether there is one or not: a client that asks is done with what it was given before.

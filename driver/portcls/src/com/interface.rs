@@ -101,6 +101,9 @@ pub struct InterfaceLayout {
 /// Where two arguments are one thing to the implementor (a place and its room), the row says how its method
 /// takes them: `taken (pin: u32 = pin, modes: OutModes<'_> = ...)`. A caller gives them one by one.
 ///
+/// What no implementor may do by itself is `served by` a function, which gets the object and the arguments: there is no
+/// method of it in the trait.
+///
 /// A row's return is `void`, a type, or `status`: NTSTATUS in the table, [`NtResult`](nt::NtResult) in Rust.
 macro_rules! interface {
     ($(
@@ -109,7 +112,7 @@ macro_rules! interface {
             $(
                 $(#[$method_doc:meta])*
                 $slot:literal $c_name:ident as $method:ident ( $($arg:ident : $ty:ty),* $(,)? )
-                    $(taken ( $($part:ident : $part_ty:ty = $from:expr),* $(,)? ))? -> $ret:ident;
+                    $(taken ( $($part:ident : $part_ty:ty = $from:expr),* $(,)? ))? $(served by ( $server:path ))? -> $ret:ident;
             )*
         }
     )*) => { $(
@@ -155,7 +158,7 @@ macro_rules! interface {
         #[doc = "Raw pointers among the parameters are as the caller of the interface promised: valid or NULL, for the call."]
         pub trait $trait: $parent_trait {
             $( $crate::com::interface::method!(
-                [$(#[$method_doc])*] $method ($($arg: $ty),*) $(($($part: $part_ty),*))? -> $ret
+                [$(#[$method_doc])*] $method ($($arg: $ty),*) $(($($part: $part_ty),*))? $(served by ($server))? -> $ret
             ); )*
         }
 
@@ -171,7 +174,7 @@ macro_rules! interface {
                         // callers call live objects.
                         let object = unsafe { $crate::ComObject::<T>::from_this::<SLOT>(this) };
                         let result = $crate::com::interface::call!(
-                            (<T as $trait>::$method) object ($($arg),*) $(($($from),*))?
+                            (<T as $trait>::$method) object ($($arg),*) $(($($from),*))? $(served by ($server))?
                         );
                         $crate::com::interface::into_abi!($ret, result)
                     }
@@ -216,6 +219,7 @@ macro_rules! method {
     ([$($doc:tt)*] $method:ident ($($arg:ident : $ty:ty),*) ($($part:ident : $part_ty:ty),*) -> $ret:ident) => {
         $($doc)* fn $method(&self, $($part: $part_ty),*) -> $crate::com::interface::rust!($ret);
     };
+    ([$($doc:tt)*] $method:ident ($($arg:ident : $ty:ty),*) served by ($server:path) -> $ret:ident) => {};
 }
 
 /// Calls it from the table.
@@ -225,6 +229,10 @@ macro_rules! call {
     };
     (($method:expr) $object:ident ($($arg:expr),*) ($($part:expr),*)) => {
         $method($object, $($part),*)
+    };
+    (($method:expr) $object:ident ($($arg:expr),*) served by ($server:path)) => {
+        // SAFETY: arguments of the interface's caller, as its documentation has them.
+        unsafe { $server(&**$object, $($arg),*) }
     };
 }
 

@@ -1,5 +1,6 @@
 //! What the driver implements for a stream.
 use super::port::PMDL;
+use crate::client_event::{self, StreamWithEvents};
 use crate::com::interface::interface;
 use crate::ks::{
     KSAUDIO_POSITION, KSAUDIO_PRESENTATION_POSITION, KSDATAFORMAT, KSRTAUDIO_HWLATENCY, KSRTAUDIO_HWREGISTER,
@@ -35,7 +36,7 @@ interface! {
 
     /// A stream that signals events. Derived from [`IMiniportWaveRTStream`] (the documentation says IUnknown;
     /// the header is right).
-    IMiniportWaveRTStreamNotification: IMiniportWaveRTStream, "23759128-96F1-423B-AB4D-81635BCF8CA1", implemented as MiniportWaveRTStreamNotification: MiniportWaveRTStream, table IMiniportWaveRTStreamNotificationVtbl {
+    IMiniportWaveRTStreamNotification: IMiniportWaveRTStream, "23759128-96F1-423B-AB4D-81635BCF8CA1", implemented as MiniportWaveRTStreamNotification: StreamWithEvents, table IMiniportWaveRTStreamNotificationVtbl {
         /// A cyclic buffer of `notifications` (1 or 2) packets. Statuses as of AllocateAudioBuffer.
         11 AllocateBufferWithNotification as allocate_buffer_with_notification(
             notifications: u32, requested: u32, mdl: Out<'_, PMDL>, actual: Out<'_, u32>, offset: Out<'_, u32>, cache: Out<'_, MEMORY_CACHING_TYPE>,
@@ -43,9 +44,9 @@ interface! {
         /// Frees it.
         12 FreeBufferWithNotification as free_buffer_with_notification(mdl: *mut MDL, size: u32) -> void;
         /// Signals this event too, at every packet's end; alive until it is unregistered.
-        13 RegisterNotificationEvent as register_notification_event(event: *mut KEVENT) -> status;
+        13 RegisterNotificationEvent as register_notification_event(event: *mut KEVENT) served by (client_event::register) -> status;
         /// Never touches it again once this has returned. STATUS_NOT_FOUND if it is unknown.
-        14 UnregisterNotificationEvent as unregister_notification_event(event: *mut KEVENT) -> status;
+        14 UnregisterNotificationEvent as unregister_notification_event(event: *mut KEVENT) served by (client_event::unregister) -> status;
     }
 
     /// Packets of a capture stream.

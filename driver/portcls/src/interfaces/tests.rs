@@ -1,12 +1,14 @@
 //! Slots and identities, as a C++ caller sees them: tables walked as arrays of words, by the numbers in
 //! WAVERT.md 2.2.
 use super::*;
+use crate::client_event::{ClientEvents, EVENTS_MAX, StreamWithEvents};
 use crate::ks::*;
 use crate::{Com, ComIn, ComOut, ComRef, GUID, IUnknown, In, Interface, Out, com_class};
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering};
-use nt::sys::{KEVENT, MDL};
+use nt::event::{Event, Kind};
+use nt::sys::MDL;
 use nt::{NTSTATUS, NtResult, status::*};
 use std::sync::Arc;
 
@@ -49,6 +51,7 @@ struct Stream {
     render: bool,
     state: AtomicU32,
     packet: AtomicU32,
+    events: ClientEvents,
     alive: Arc<()>,
 }
 
@@ -109,11 +112,19 @@ impl MiniportWaveRTStreamNotification for Stream {
         cache.write(1)
     }
     fn free_buffer_with_notification(&self, _: *mut MDL, _: u32) {}
-    fn register_notification_event(&self, _: *mut KEVENT) -> NtResult {
-        Ok(())
+}
+
+impl StreamWithEvents for Stream {
+    fn client_events(&self) -> &ClientEvents {
+        &self.events
     }
-    fn unregister_notification_event(&self, _: *mut KEVENT) -> NtResult {
-        Err(STATUS_NOT_FOUND)
+    /// Not in RUN: as good a reason as any.
+    fn may_register_event(&self) -> NtResult {
+        if self.state.load(Ordering::Relaxed) == KSSTATE::RUN.0 {
+            Err(STATUS_DEVICE_NOT_READY)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -141,8 +152,8 @@ impl PowerNotify for Stream {
 
 fn stream(render: bool) -> (Com<Stream>, Arc<()>) {
     let alive = Arc::new(());
-    let made =
-        Stream { render, state: AtomicU32::new(0), packet: AtomicU32::new(0), alive: Arc::clone(&alive) };
+    let (state, packet, events) = (AtomicU32::new(0), AtomicU32::new(0), ClientEvents::new());
+    let made = Stream { render, state, packet, events, alive: Arc::clone(&alive) };
     let made = Com::try_new(made).unwrap();
     assert_eq!(Arc::strong_count(&made.alive), 2);
     (made, alive)
@@ -211,6 +222,51 @@ fn methods_are_in_their_slots() {
     for secondary in [output, power] {
         call!(secondary, 2, () -> u32,);
     }
+}
+
+#[test]
+fn the_table_keeps_the_events_of_each_object_until_they_are_unregistered() {
+    let streams = [stream(true).0, stream(false).0];
+    let [one, other] = streams.each_ref().map(Com::to_unknown);
+    let events = [(); 2].map(|()| Event::try_new(Kind::Synchronization).unwrap());
+    let signalled = || events.each_ref().map(|event| event.wait_100ns(0));
+    let register = |stream: &ComRef<IUnknown>, event: *mut c_void| call!(stream.as_raw(), 13, (*mut c_void) -> NTSTATUS, event);
+    let unregister = |stream: &ComRef<IUnknown>, event: *mut c_void| call!(stream.as_raw(), 14, (*mut c_void) -> NTSTATUS, event);
+    let [first, second] = events.each_ref().map(|event| event.as_ptr().cast::<c_void>());
+
+    assert_eq!(register(&one, null_mut()), STATUS_INVALID_PARAMETER);
+    assert_eq!(unregister(&one, null_mut()), STATUS_NOT_FOUND);
+    assert_eq!([register(&one, first), register(&one, second)], [STATUS_SUCCESS; 2]);
+    assert_eq!(register(&one, first), STATUS_UNSUCCESSFUL, "it has it already");
+    assert_eq!(register(&other, first), STATUS_SUCCESS, "another object does not");
+    assert_eq!(call!(other.as_raw(), 4, (u32) -> NTSTATUS, KSSTATE::RUN.0), STATUS_SUCCESS);
+    assert_eq!(register(&other, second), STATUS_DEVICE_NOT_READY, "the object's own reason");
+    assert_eq!(streams.each_ref().map(|stream| stream.events.count()), [2, 1]);
+
+    streams[0].events.signal();
+    assert_eq!(signalled(), [true; 2]);
+    streams[1].events.signal();
+    assert_eq!(signalled(), [true, false]);
+    assert_eq!([unregister(&one, first), unregister(&one, first)], [STATUS_SUCCESS, STATUS_NOT_FOUND]);
+    for stream in &streams {
+        stream.events.signal();
+    }
+    assert_eq!(signalled(), [true; 2], "it is the other object's yet");
+
+    // Of an object that goes nothing is left.
+    drop(other);
+    let [one_stream, other_stream] = streams;
+    drop(other_stream);
+    one_stream.events.signal();
+    assert_eq!(signalled(), [false, true]);
+    assert_eq!(unregister(&one, second), STATUS_SUCCESS);
+    assert_eq!(one_stream.events.count(), 0);
+
+    // Addresses that are compared and never followed.
+    let strange = |number: usize| core::ptr::without_provenance_mut(number * 32);
+    assert!((1..=EVENTS_MAX).all(|number| register(&one, strange(number)) == STATUS_SUCCESS));
+    assert_eq!(register(&one, first), STATUS_UNSUCCESSFUL, "too many");
+    assert!((1..=EVENTS_MAX).rev().all(|number| unregister(&one, strange(number)) == STATUS_SUCCESS));
 }
 
 #[test]

@@ -79,27 +79,34 @@ impl VirtioSound {
     ) -> NtResult<Self> {
         let structures = Structures::find(config, resources).ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
         // SAFETY: by contract the structures are the device's.
-        let (transport, doorbells) = unsafe { Transport::map(&structures, limit_ms)? };
+        let (transport, doorbells, isr) = unsafe { Transport::map(&structures, limit_ms)? };
         // Whoever had it before: from here on it asserts no line.
         transport.reset()?;
         let clock_hz = u32::try_from(nt::clock::frequency()).unwrap_or(u32::MAX);
         let ticks = |ms: u64| u64::from(clock_hz).saturating_mul(ms) / 1000;
+        // Last what is not freed by itself: nothing fails after it.
+        let answered = Event::try_new(Kind::Synchronization)?;
         let hardware =
             Hardware { transport: Some(transport), states: [StreamState::Stop; STREAMS_MAX as usize] };
+        let hardware = Mutex::try_new(hardware)?;
         let card = Self {
             phase: AtomicU32::new(phase::DOWN),
-            hardware: Mutex::try_new(hardware)?,
+            hardware,
             doorbells: Gate::new(doorbells),
+            isr: Gate::new(isr),
             memory: ManuallyDrop::new(device_memory()?),
             keeps_memory: AtomicBool::new(false),
             let_go: AtomicBool::new(false),
-            answered: Event::try_new(Kind::Synchronization)?,
+            lied: AtomicBool::new(false),
+            answered,
             streams: SpinLock::new([None; STREAMS_MAX as usize]),
             connected: AtomicU32::new(0),
             clock_hz,
             limit: ticks(limit_ms),
             working_limit: ticks(limit_ms.min(WORKING_LIMIT_MS)),
         };
+        // Before the line is connected: nobody asks it sooner.
+        card.isr.open();
         Ok(card)
     }
 
@@ -143,7 +150,8 @@ impl VirtioSound {
         Ok(streams)
     }
 
-    /// The device is reset; nobody rings for it any more.
+    /// The device is reset; nobody rings for it any more. A line that it asserts before the reset is over is
+    /// acknowledged as ever: a reset may take milliseconds, and another processor meets the line all that time.
     pub(super) fn down(&self, hardware: &Hardware) -> NtResult {
         self.doorbells.shut();
         hardware.transport.as_ref().map_or(Err(STATUS_DEVICE_NOT_READY), Transport::reset)

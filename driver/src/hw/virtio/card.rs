@@ -13,6 +13,7 @@ use super::events::JackEvent;
 use super::pieces;
 use super::ring_memory::RingMemory;
 use super::stream::{PcmStream, now};
+use super::transport::Transport;
 use super::{Hardware, Known, VirtioSound, number, phase};
 use crate::hw::format::AudioFormat;
 use crate::hw::geometry::BufferGeometry;
@@ -36,7 +37,7 @@ impl VirtioSound {
             let _ = self.halt(hardware, stream);
         }
         match self.down(hardware) {
-            Err(_) => self.give_up(format_args!("it can't be reset")),
+            Err(_) => self.give_up_if_there(hardware, format_args!("it can't be reset")),
             Ok(()) => {
                 let _ =
                     self.phase.compare_exchange(phase::UP, phase::DOWN, Ordering::AcqRel, Ordering::Acquire);
@@ -103,7 +104,8 @@ impl Card for VirtioSound {
         let Some((lane, _)) = self.lane(stream) else { return true };
         let taken = lane.lock().exchange(stream, None);
         let Some(taken) = taken else { return true };
-        if taken.outstanding() == 0 || self.let_go.load(Ordering::Acquire) {
+        let lets_go = self.let_go.load(Ordering::Acquire) && !self.lied.load(Ordering::Acquire);
+        if taken.outstanding() == 0 || lets_go {
             return true;
         }
         self.keeps_memory.store(true, Ordering::Release);
@@ -195,7 +197,7 @@ impl Card for VirtioSound {
         let begun = self.ask_once(&hardware).and_then(|()| self.set_up(&hardware, Some(granted)));
         if begun.is_err() {
             if !self.is(phase::GONE) && self.down(&hardware).is_err() {
-                self.give_up(format_args!("it can't be reset"));
+                self.give_up_if_there(&hardware, format_args!("it can't be reset"));
             }
             return begun;
         }
@@ -209,7 +211,7 @@ impl Card for VirtioSound {
     }
 
     unsafe fn acknowledge_line(&self) -> bool {
-        self.doorbells.with(super::Doorbells::acknowledge).unwrap_or(false)
+        self.isr.with(super::IsrByte::acknowledge).unwrap_or(false)
     }
 
     /// Whatever the message: all used rings are looked at.
@@ -243,6 +245,7 @@ impl Card for VirtioSound {
         if !on {
             self.quiesce(&mut hardware);
             self.doorbells.shut();
+            self.isr.shut();
             let sleep = |now: u32| (now != phase::GONE).then_some(phase::ASLEEP);
             let _ = self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, sleep);
             return true;
@@ -250,7 +253,17 @@ impl Card for VirtioSound {
         if self.is(phase::UP) {
             return true;
         }
+        let is_there = hardware.transport.as_ref().is_some_and(Transport::is_there);
+        if is_there {
+            // Of one that was given up too: it may assert the line that it shares with others.
+            self.isr.open();
+        }
         if self.is(phase::GONE) {
+            return false;
+        }
+        if !is_there {
+            log::error!("after power came back no device is there");
+            self.phase.store(phase::ABSENT, Ordering::Release);
             return false;
         }
         match self.look(&hardware) {
@@ -259,7 +272,8 @@ impl Card for VirtioSound {
                 true
             }
             _ => {
-                self.give_up(format_args!("after power came back it is not the one that was started"));
+                let reason = format_args!("after power came back it is not the one that was started");
+                self.give_up_if_there(&hardware, reason);
                 false
             }
         }
@@ -267,6 +281,10 @@ impl Card for VirtioSound {
 
     fn asleep(&self) -> bool {
         self.is(phase::ASLEEP)
+    }
+
+    fn is_present(&self) -> bool {
+        !self.is(phase::GONE) && !self.is(phase::ABSENT)
     }
 
     fn remove(&self) {
@@ -285,5 +303,6 @@ impl Card for VirtioSound {
         // Unmapped here, when no lock is held and no thread can reach them any more.
         drop(transport);
         drop(self.doorbells.take());
+        drop(self.isr.take());
     }
 }

@@ -122,7 +122,8 @@ impl VirtioSound {
         // The specification has them back before the answer; a device may be late with them.
         let empty = self.wait(hardware, || self.has_nothing_of(stream));
         if !empty {
-            self.give_up(format_args!("it did not give back the messages of stream {stream}"));
+            let reason = format_args!("it did not give back the messages of stream {stream}");
+            self.give_up_if_there(hardware, reason);
             return Err(STATUS_DEVICE_NOT_READY);
         }
         self.with_stream(stream, PcmStream::reset);

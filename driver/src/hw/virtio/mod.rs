@@ -27,11 +27,13 @@
 //!
 //! What a lock would have done else, that no doorbell is rung in D3 or after the mapping is gone, a
 //! [`Gate`] does: it is shut before, and that waits for whoever is at it. The service routine of a line goes
-//! through it too.
+//! through one of its own, which is shut in D3 alone: while a device that asserts its line is being reset,
+//! nobody else would claim it.
 //!
 //! # A device that is wrong
 //! One that does not answer a request in its time, gives back what it was not given, or answers with ones, is
-//! gone from then on: the log names why, once; every method fails softly, nothing waits again.
+//! gone from then on: the log names why, once; every method fails softly, nothing waits again. One that is not
+//! there when power comes back (ones) is only absent: it is looked for again at the next D0.
 //!
 //! What becomes of the memory that it has then:
 //!
@@ -42,7 +44,7 @@
 //! | is silent, and says DEVICE_NEEDS_RESET | kept for ever. That is how QEMU's own card ends, and it writes the status of messages that it has even after a reset |
 //! | does not come out of reset, or was caught in breaking the specification: kept messages over RELEASE, gave back what it had not | kept for ever: its word is worth nothing |
 //!
-//! It is never set up again: QEMU aborts at DRIVER_OK, or at a read of the configuration, of a vhost-user
+//! What is gone is never set up again: QEMU aborts at DRIVER_OK, or at a read of the configuration, of a vhost-user
 //! device whose process is dead.
 
 use alloc::boxed::Box;
@@ -80,7 +82,7 @@ use control::Control;
 use events::Events;
 use lane::Lane;
 use queue::Lie;
-use transport::{Doorbells, Transport, status};
+use transport::{Doorbells, IsrByte, Transport, status};
 
 /// PCI vendor and device id of a modern sound device: 0x1040 and its virtio number, 25.
 pub const PCI_ID: (u16, u16) = (0x1AF4, 0x1059);
@@ -88,8 +90,10 @@ pub const PCI_ID: (u16, u16) = (0x1AF4, 0x1059);
 /// How long a device may take for an answer at its start and after D3, in milliseconds.
 pub const LIMIT_MS: u64 = 2000;
 /// How long one that works may take to answer a request, or to give back the messages of a stream that was
-/// released. Linux allows 1000 for the one and for the other; here it ends with a SetState, which has a limit
-/// that Driver Verifier does not name (PcTimedWaveRtStreamSetState): a second, for all that we know.
+/// released. Linux allows 1000 for the one and for the other. It is a limit of each, and a SetState has up to
+/// three (STOP, RELEASE, the messages): one that stays silent ends it with the first, one that is slow could
+/// take 2.1 s. Driver Verifier has a limit for SetState that it does not name (PcTimedWaveRtStreamSetState): a
+/// second, for all that we know.
 const WORKING_LIMIT_MS: u64 = 700;
 /// How long one that was silent may take to come out of reset.
 const SILENT_RESET_MS: u64 = 100;
@@ -124,6 +128,8 @@ mod phase {
     pub(super) const ASLEEP: u32 = 2;
     /// It is gone, or given up.
     pub(super) const GONE: u32 = 3;
+    /// Nobody was there when power came back: as gone, until the next D0.
+    pub(super) const ABSENT: u32 = 4;
 }
 
 /// A stream of the device.
@@ -167,11 +173,15 @@ pub struct VirtioSound {
     phase: AtomicU32,
     hardware: Mutex<Hardware>,
     doorbells: Gate<Doorbells>,
+    /// Open in D0, whatever else becomes of the device: nobody else drops a line that it asserts.
+    isr: Gate<IsrByte>,
     memory: ManuallyDrop<Box<DeviceMemory>>,
     /// The device may still write to that memory.
     keeps_memory: AtomicBool,
     /// It is not there, or was reset for good: nothing that it was given is its own any more.
     let_go: AtomicBool,
+    /// It gave back what it was not given: whatever is known of it else, its memory is kept.
+    lied: AtomicBool,
     /// An interrupt came: an answer may be there.
     answered: Event,
     /// None is known before the device was asked.
@@ -199,35 +209,41 @@ impl VirtioSound {
         self.phase.load(Ordering::Acquire) == phase
     }
 
-    /// Gives the device up. Any level up to DISPATCH_LEVEL.
-    fn give_up(&self, reason: core::fmt::Arguments<'_>) {
-        if self.phase.swap(phase::GONE, Ordering::AcqRel) != phase::GONE {
-            self.keeps_memory.store(true, Ordering::Release);
-            log::error!("the virtio sound device is given up: {reason}");
+    /// Gives the device up; `false` if it was gone before. Any level up to DISPATCH_LEVEL.
+    fn give_up(&self, reason: core::fmt::Arguments<'_>) -> bool {
+        if self.phase.swap(phase::GONE, Ordering::AcqRel) == phase::GONE {
+            return false;
+        }
+        self.keeps_memory.store(true, Ordering::Release);
+        log::error!("the virtio sound device is given up: {reason}");
+        true
+    }
+
+    /// The same; one that is not there any more is gone, and has nothing.
+    fn give_up_if_there(&self, hardware: &Hardware, reason: core::fmt::Arguments<'_>) {
+        if self.is_there(hardware) {
+            self.give_up(reason);
         }
     }
 
     /// Gives up a device that is silent, and takes back what it was given if it can be reset: see the head of
     /// this module. PASSIVE_LEVEL.
     fn give_up_silent(&self, hardware: &Hardware, reason: core::fmt::Arguments<'_>) {
-        if self.is(phase::GONE) {
+        if !self.give_up(reason) {
             return;
         }
-        self.give_up(reason);
         let Some(transport) = hardware.transport.as_ref() else { return };
         let broken = transport.status() & status::NEEDS_RESET != 0;
         match transport.reset_within(SILENT_RESET_MS) {
-            Ok(()) if !broken => {}
-            Err(STATUS_DEVICE_NOT_READY) => {}
-            Ok(()) => {
+            Ok(()) if broken => {
                 log::error!("it says that it is broken: what it was given stays its own after a reset too");
                 return;
             }
+            Ok(()) => log::warn!("it was reset: what it was given is the driver's again"),
+            Err(STATUS_DEVICE_NOT_READY) => log::warn!("it is not there: what it was given is the driver's"),
             Err(_) => return,
         }
-        // Not before: until it is reset only the service routine drops a line that it may assert.
         self.doorbells.shut();
-        log::warn!("it was reset: what it was given is the driver's again");
         self.let_go.store(true, Ordering::Release);
         self.keeps_memory.store(false, Ordering::Release);
     }
@@ -244,6 +260,8 @@ impl VirtioSound {
             Ok(true) => self.ring(queue),
             Ok(false) => {}
             Err(Lie) => {
+                // Also of one that another thread has given up for its silence meanwhile.
+                self.lied.store(true, Ordering::Release);
                 self.give_up(format_args!("on queue {queue} it gave back what it was not given"));
             }
         }
@@ -292,7 +310,9 @@ impl VirtioSound {
                 return true;
             }
             looks = looks.saturating_add(1);
-            let late = looks > LOOKS_MIN && stream::now().saturating_sub(begin) > limit;
+            // A slice is a millisecond at least, whatever the counter does.
+            let late = looks > LOOKS_MIN
+                && (stream::now().saturating_sub(begin) > limit || u64::from(slices) > LIMIT_MS);
             if late || self.is(phase::GONE) {
                 return false;
             }
@@ -352,7 +372,7 @@ impl VirtioSound {
 impl Drop for VirtioSound {
     fn drop(&mut self) {
         super::Card::remove(self);
-        if self.keeps_memory.load(Ordering::Acquire) {
+        if self.keeps_memory.load(Ordering::Acquire) || self.lied.load(Ordering::Acquire) {
             log::error!(
                 "the device may still write to memory of the driver, which is lost until the next boot"
             );

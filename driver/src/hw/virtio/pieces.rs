@@ -1,8 +1,9 @@
 //! How a cyclic buffer is cut into messages, and how many of them a device gets ahead of the position.
 //!
-//! A message is a *piece*: whole frames, always the same number of them (`period_bytes`), so that a packet is
-//! a whole number of pieces. The device reads a piece at once when its turn comes, so that long ones freeze
-//! more of the buffer than short ones, and each costs an interrupt and an exit.
+//! A message is a *piece*: whole frames, the same number of them (`period_bytes`) in each but the first after
+//! D3. A packet is a whole number of pieces if its length can be divided so. The device reads a piece at once
+//! when its turn comes, so that long ones freeze more of the buffer than short ones, and each costs an
+//! interrupt and an exit.
 
 use crate::hw::geometry::BufferGeometry;
 

@@ -16,10 +16,10 @@
 //! back, never earlier. A recording: the packet that is being recorded, and for the last of its pieces one of
 //! the next; in lockstep as much as was taken.
 //!
-//! **When a packet is played.** What came back is no more than read: QEMU's card takes two packets of 10 ms at
-//! once when it begins. A client that marks is told of its packets by the line, at most a packet behind what
-//! came back, so that each has its count and its event at its time; where none comes
-//! back then, the adapter's timer has it looked at ([`PcmStream::next_look`]).
+//! **When a packet is played.** A message that came back was read by the device, not heard: QEMU's card reads
+//! 20 ms at once when it begins. So to a client that marks a packet counts as played at the moment that the
+//! line ([`super::line`]) gives for its end, which is at most a packet behind what came back. Where no message
+//! comes back at that moment, the adapter's timer has the DPC look ([`PcmStream::next_look`]).
 //!
 //! **A client that is late.** The device has nothing then, and plays silence. Time goes on: packets that were
 //! not marked count as played when theirs is over, and what is marked too late is played from the piece on
@@ -48,7 +48,7 @@ use nt::contiguous::ContiguousMemory;
 use nt::pool::try_vec;
 use nt::status::{STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES};
 
-use super::line::Line;
+use super::line::{Line, PULL_PLAYED, PULL_RECORDED};
 use super::pieces;
 use super::queue::{DESCRIPTOR_BYTES, Descriptor, Full, Queue, store_table};
 use super::ring_memory::RingMemory;
@@ -64,6 +64,9 @@ const DESCRIPTORS_MAX: usize = 72;
 /// Where the parts of a message are in its own memory.
 const STATUS_AT: usize = 8;
 const TABLE_AT: usize = 16;
+/// Messages of a recording that come back later than by so many milliseconds say that the device stood still; those
+/// that are less late, that the guest did.
+const STALL_MS: u64 = 100;
 /// How the memory of a stream's silence is counted.
 const SILENCE_BYTES: u32 = 4096;
 
@@ -88,6 +91,13 @@ struct Cut {
     memory: ContiguousMemory,
     message_bytes: usize,
     messages: Vec<Message>,
+}
+
+impl Cut {
+    fn bytes_of(&self, frames: &Range<u64>) -> u32 {
+        let count = u32::try_from(frames.end.saturating_sub(frames.start)).unwrap_or(self.piece);
+        count.saturating_mul(self.geometry.frame_bytes)
+    }
 }
 
 /// A stream with a cyclic buffer.
@@ -123,11 +133,13 @@ pub struct PcmStream {
     discards: bool,
     /// Frames that were recorded into the oldest message that was discarded.
     part: u64,
-    /// Where it stood when it was reset last, as exactly as is known.
+    /// Recording: frames that were there when its messages were discarded last.
     stood: u64,
     /// The frame that it was started at.
     started: u64,
     line: Line,
+    /// The moment at which it was looked at last.
+    seen: u64,
     /// The moment at which the last packet was complete, by the line.
     packet_clock: u64,
     faults: u32,
@@ -167,7 +179,14 @@ impl PcmStream {
             part: 0,
             stood: 0,
             started: 0,
-            line: Line { clock: 0, frame: 0, rate: 0, clock_hz },
+            line: Line {
+                clock: 0,
+                frame: 0,
+                rate: 0,
+                clock_hz,
+                pull: if captures { PULL_RECORDED } else { PULL_PLAYED },
+            },
+            seen: 0,
             packet_clock: 0,
             faults: 0,
             fault: None,
@@ -192,8 +211,9 @@ impl PcmStream {
         let piece_bytes = piece.checked_mul(geometry.frame_bytes).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         let frames = geometry.packet_frames().saturating_mul(geometry.packets);
         let count = frames.checked_div(piece).unwrap_or(1).saturating_add(1).clamp(2, MESSAGES_MAX);
-        // Each page of the piece, one that it begins in, one at the wrap, and what the end's silence takes.
-        let pages = piece_bytes.div_ceil(SILENCE_BYTES).saturating_mul(2).saturating_add(4);
+        // Each page of the piece, those that it and what is behind a passed-over packet begin in, one at the wrap, and
+        // what that packet's silence and the end's take.
+        let pages = piece_bytes.div_ceil(SILENCE_BYTES).saturating_mul(2).saturating_add(6);
         let descriptors = usize::try_from(pages).unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
         let message_bytes = descriptors.saturating_mul(DESCRIPTOR_BYTES).saturating_add(TABLE_AT);
         let all = usize::try_from(count).unwrap_or(0).saturating_mul(message_bytes);
@@ -212,9 +232,8 @@ impl PcmStream {
 
     /// STOP: everything counted is 0. The device has no message of it.
     pub fn reset(&mut self) {
-        let stood = if self.captures { self.completed.saturating_add(self.part) } else { self.position };
-        if stood > 0 {
-            self.stood = stood;
+        if self.captures && self.discards {
+            self.stood = self.completed.saturating_add(self.part);
         }
         (self.part, self.started) = (0, 0);
         (self.oldest, self.next) = (0, 0);
@@ -245,6 +264,7 @@ impl PcmStream {
 
     /// RUN: from now on time passes.
     pub fn run(&mut self, now: u64) {
+        self.see(now);
         let begins = if self.is_timed() { self.position } else { self.position.max(self.completed) };
         self.line.restart(now, begins);
         self.runs = true;
@@ -297,8 +317,18 @@ impl PcmStream {
         dry && self.line.at(now) >= self.posted
     }
 
+    /// The counter has gone back, as it does in virtual machines that are moved: what was noted of it goes back
+    /// with it, so that no time passes, and none passes twice.
+    fn see(&mut self, now: u64) {
+        let back = self.seen.saturating_sub(now);
+        self.line.clock = self.line.clock.saturating_sub(back);
+        self.packet_clock = self.packet_clock.saturating_sub(back);
+        self.seen = now;
+    }
+
     /// What time alone brings: packets end, and what was not marked in time is over.
     fn pass_time(&mut self, now: u64) {
+        self.see(now);
         let Some(cut) = &self.cut else { return };
         let starves = self.starves(now);
         if starves {
@@ -317,7 +347,7 @@ impl PcmStream {
             (true, false) => self.told,
             (false, _) => self.completed,
         };
-        if self.packet_of(played) != self.packet_of(self.told) {
+        if played > self.told && self.packet_of(played) != self.packet_of(self.told) {
             let end = if self.is_timed() { self.packet_begin(played) } else { played };
             self.packet_clock = self.line.when(end).min(now);
         }
@@ -329,9 +359,14 @@ impl PcmStream {
         frame.saturating_sub(frame.checked_rem(self.packet_frames()).unwrap_or(0))
     }
 
+    /// The frame behind the last of the packet that `frame` is in.
+    fn packet_end(&self, frame: u64) -> u64 {
+        self.packet_begin(frame).saturating_add(self.packet_frames())
+    }
+
     /// The moment at which a packet counts as played without a message that comes back then, if there is one.
     pub fn next_look(&self) -> Option<u64> {
-        let end = self.packet_begin(self.told).saturating_add(self.packet_frames());
+        let end = self.packet_end(self.told);
         let has_nothing = self.outstanding() == 0 && self.ends_at.is_none();
         let by_time = self.is_timed() && self.runs && (self.completed >= end || has_nothing);
         // The line rounds down: one tick later it is there.
@@ -348,17 +383,15 @@ impl PcmStream {
         if !self.captures {
             return self.marked.unwrap_or(ahead);
         }
-        let packet = u64::from(cut.geometry.packet_frames());
         let packets = u64::from(cut.geometry.packets);
         if self.lockstep {
-            return self.marked.unwrap_or(packet.saturating_mul(packets));
+            return self.marked.unwrap_or(self.packet_frames().saturating_mul(packets));
         }
         if packets < 2 {
             return ahead;
         }
-        let in_packet = self.completed.checked_rem(packet).unwrap_or(0);
-        let packet_end = self.completed.saturating_sub(in_packet).saturating_add(packet);
-        packet_end.max(self.completed.saturating_add(u64::from(cut.piece).saturating_mul(2)))
+        let two_pieces = u64::from(cut.piece).saturating_mul(2);
+        self.packet_end(self.completed).max(self.completed.saturating_add(two_pieces))
     }
 
     /// Gives the device what it may have. `index`: the number of this stream in its lane.
@@ -388,7 +421,7 @@ impl PcmStream {
         let dry = self.outstanding() == 0 && self.runs;
         let line = self.line.at(now);
         if dry && line > self.posted {
-            // The device had nothing: time goes on from here, not from where it would have come to.
+            // The device had nothing to play until now: the line goes on at the first frame of this message.
             self.line.restart(now, self.posted);
             let late = self.is_timed() && self.posted > self.started && !self.starved;
             self.underruns = self.underruns.saturating_add(u32::from(late));
@@ -442,18 +475,27 @@ impl PcmStream {
         }
     }
 
-    /// The data of the piece at `posted`: the buffer's own memory, and silence behind the end of the stream.
+    /// The data of the piece at `posted`: the buffer's own memory; silence where a packet was passed over, and
+    /// behind the end of the stream.
     fn describe(&self, cut: &Cut, chain: &mut Chain) -> bool {
-        let frame_bytes = cut.geometry.frame_bytes;
-        let all = u32::try_from(self.piece_end(cut).saturating_sub(self.posted)).unwrap_or(cut.piece);
-        let begin = if self.passed.contains(&self.posted) { Some(self.posted) } else { self.ends_at };
-        let valid = begin
-            .map_or(all, |end| u32::try_from(end.saturating_sub(self.posted)).unwrap_or(u32::MAX).min(all));
-        let (bytes, offset) = (valid.saturating_mul(frame_bytes), cut.geometry.offset_of(self.posted));
-        if bytes > 0 && !self.ring.describe((offset, bytes), self.captures, |piece| chain.push(piece)) {
-            return false;
-        }
-        let mut silent = all.saturating_sub(valid).saturating_mul(frame_bytes);
+        let begin = self.posted;
+        let end = self.piece_end(cut);
+        let heard = self.ends_at.unwrap_or(end).clamp(begin, end.max(begin));
+        let silent_from = self.passed.start.clamp(begin, heard);
+        let silent_to = self.passed.end.clamp(silent_from, heard);
+        self.describe_buffer(cut, begin..silent_from, chain)
+            && self.describe_silence(cut, silent_from..silent_to, chain)
+            && self.describe_buffer(cut, silent_to..heard, chain)
+            && self.describe_silence(cut, heard..end, chain)
+    }
+
+    fn describe_buffer(&self, cut: &Cut, frames: Range<u64>, chain: &mut Chain) -> bool {
+        let (bytes, offset) = (cut.bytes_of(&frames), cut.geometry.offset_of(frames.start));
+        bytes == 0 || self.ring.describe((offset, bytes), self.captures, |piece| chain.push(piece))
+    }
+
+    fn describe_silence(&self, cut: &Cut, frames: Range<u64>, chain: &mut Chain) -> bool {
+        let mut silent = cut.bytes_of(&frames);
         while silent > 0 {
             let bytes = silent.min(SILENCE_BYTES);
             if !chain.push(Descriptor::readable(self.silence, bytes)) {
@@ -466,7 +508,8 @@ impl PcmStream {
 
     /// A message came back; `written` is what the device says it wrote. `false`: it can't be.
     pub fn completed(&mut self, slot: u32, written: u32, now: u64) -> bool {
-        let limit = self.limit();
+        self.see(now);
+        let limit = self.line_limit(now);
         let Some(cut) = self.cut.as_mut() else { return false };
         let count = u32::try_from(cut.messages.len()).unwrap_or(1).max(1);
         let at = usize::try_from(slot).unwrap_or(usize::MAX).saturating_mul(cut.message_bytes);
@@ -528,9 +571,18 @@ impl PcmStream {
         if cut.geometry.packets < 2 {
             return self.posted;
         }
-        let packet = u64::from(cut.geometry.packet_frames());
-        let into = self.completed.checked_rem(packet).unwrap_or(0);
-        self.posted.min(self.completed.saturating_sub(into).saturating_add(packet))
+        self.posted.min(self.packet_end(self.completed))
+    }
+
+    /// How far the line may be when a message comes back. Of a recording it may be ahead of what the device had,
+    /// which the position is not: with a message that only the guest was late for, the packet in it would be
+    /// told to have begun as much too late, and the next one too soon after it.
+    fn line_limit(&self, now: u64) -> u64 {
+        let stall = u64::from(self.line.rate).saturating_mul(STALL_MS) / 1000;
+        if self.captures && self.line.at(now) <= self.limit().saturating_add(stall) {
+            return u64::MAX;
+        }
+        self.limit()
     }
 
     /// Where it is at a moment: never back.

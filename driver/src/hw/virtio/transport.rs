@@ -1,5 +1,5 @@
 //! The registers of a virtio device: virtio 1.2, 4.1.4 and 3.1. Reset, features, queues, vectors; and the two
-//! that are touched while sound runs, the doorbells and the ISR byte ([`Doorbells`]).
+//! that are touched while sound runs, the doorbells ([`Doorbells`]) and the ISR byte ([`IsrByte`]).
 //!
 //! A register access is an exit to another process. All but the doorbells and the ISR byte are touched at
 //! PASSIVE_LEVEL, by one thread at a time; every wait has a limit. All ones in the status register is a
@@ -8,10 +8,11 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use nt::NtResult;
-use nt::clock::sleep_100ns;
+use nt::clock::{frequency, now, sleep_100ns};
 use nt::mmio::MappedIo;
 use nt::status::{STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_DEVICE_HARDWARE_ERROR, STATUS_DEVICE_NOT_READY};
 
+use super::LOOKS_MIN;
 use super::pci::Structures;
 use super::queue::Addresses;
 use crate::hw::MemoryRange;
@@ -84,7 +85,7 @@ const ACCEPTED: u64 = INDIRECT_DESC | EVENT_IDX | VERSION_1;
 /// Queues of a sound device, in their order.
 pub const QUEUES: usize = 4;
 
-/// How long a thread sleeps that waits for a reset: 1 ms.
+/// How long a thread that waits for a reset sleeps at least: 1 ms. It may be a tick of the system, 15.6 ms.
 const STEP_100NS: u32 = 10_000;
 /// How often configuration may change while it is read.
 const CONFIG_READS: u32 = 100;
@@ -100,10 +101,20 @@ pub struct Config {
     pub channel_maps: u32,
 }
 
-/// What is touched while sound runs.
+/// Where the device says that it asserts the line.
+pub struct IsrByte(MappedIo);
+
+impl IsrByte {
+    /// Whether the device asserts the line. Reading acknowledges and drops it (4.1.4.5).
+    pub fn acknowledge(&self) -> bool {
+        let isr = self.0.read8(0);
+        isr != 0 && isr != status::NO_DEVICE
+    }
+}
+
+/// How the device is told of messages.
 pub struct Doorbells {
     notify: MappedIo,
-    isr: MappedIo,
     /// Where each queue's doorbell is in `notify`; `usize::MAX`: the queue is not set up.
     offsets: [AtomicUsize; QUEUES],
 }
@@ -116,12 +127,6 @@ impl Doorbells {
         if let Some(offset) = offset.filter(|offset| *offset != usize::MAX) {
             self.notify.write16(offset, queue);
         }
-    }
-
-    /// Whether the device asserts the line. Reading acknowledges and drops it (4.1.4.5).
-    pub fn acknowledge(&self) -> bool {
-        let isr = self.isr.read8(0);
-        isr != 0 && isr != status::NO_DEVICE
     }
 
     /// Where a queue's doorbell is.
@@ -142,8 +147,8 @@ pub struct Transport {
     common: MappedIo,
     device: MappedIo,
     notify_multiplier: u32,
-    /// How long a reset may take, in steps.
-    reset_steps: u64,
+    /// How long a reset may take, in milliseconds.
+    reset_limit_ms: u64,
 }
 
 impl Transport {
@@ -154,21 +159,20 @@ impl Transport {
     ///
     /// # Safety
     /// They are those of a device of this driver that is being started.
-    pub unsafe fn map(structures: &Structures, limit_ms: u64) -> NtResult<(Self, Doorbells)> {
+    pub unsafe fn map(structures: &Structures, limit_ms: u64) -> NtResult<(Self, Doorbells, IsrByte)> {
         // SAFETY: by contract the ranges are the device's.
         let map = |range: MemoryRange| unsafe { MappedIo::map(range.address, range.bytes) };
         let transport = Self {
             common: map(structures.common)?,
             device: map(structures.device)?,
             notify_multiplier: structures.notify_multiplier,
-            reset_steps: limit_ms,
+            reset_limit_ms: limit_ms,
         };
         let doorbells = Doorbells {
             notify: map(structures.notify)?,
-            isr: map(structures.isr)?,
             offsets: [const { AtomicUsize::new(usize::MAX) }; QUEUES],
         };
-        Ok((transport, doorbells))
+        Ok((transport, doorbells, IsrByte(map(structures.isr)?)))
     }
 
     /// Device status.
@@ -192,7 +196,7 @@ impl Transport {
     /// `STATUS_DEVICE_NOT_READY` if it is not there, `STATUS_DEVICE_HARDWARE_ERROR` if it takes too
     /// long.
     pub fn reset(&self) -> NtResult {
-        self.reset_within(self.reset_steps)
+        self.reset_within(self.reset_limit_ms)
     }
 
     /// The same with another limit, in milliseconds.
@@ -201,10 +205,16 @@ impl Transport {
     /// As [`reset`](Self::reset).
     pub fn reset_within(&self, limit_ms: u64) -> NtResult {
         self.set_status(0);
-        for _ in 0..limit_ms {
+        let begin = now();
+        let limit = frequency().unsigned_abs().saturating_mul(limit_ms) / 1000;
+        // As often as sleeps of the shortest length fit into the limit; not fewer looks than LOOKS_MIN, for the
+        // clock may jump forwards while the thread sleeps.
+        for look in 0..limit_ms.max(LOOKS_MIN.into()) {
+            let late = now().saturating_sub(begin).unsigned_abs() > limit;
             match self.status() {
                 0 => return Ok(()),
                 status::NO_DEVICE => return Err(STATUS_DEVICE_NOT_READY),
+                _ if late && look >= LOOKS_MIN.into() => break,
                 _ => sleep_100ns(STEP_100NS),
             }
         }

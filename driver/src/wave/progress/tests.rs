@@ -32,7 +32,8 @@ fn lags(packet: u32, late: u64) -> Vec<f64> {
         status.packet_count = u32::try_from(stored / u64::from(packet)).unwrap();
         shared.position.observe(status.anchor.clock, now);
         shared.position.at(status.anchor, now, stored + u64::from(packet));
-        let offset = shared.stored_offset(Some(&status));
+        shared.store(&status);
+        let offset = shared.stored_offset();
         // Unwrapped: it never goes back, so less than before is once around.
         reported += (offset + u64::from(geometry.bytes) - before) % u64::from(geometry.bytes) / 4;
         before = offset;

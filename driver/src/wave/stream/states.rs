@@ -40,7 +40,7 @@ impl Stream {
             // The first packet may be complete already, or one that was not signalled before PAUSE. DATASHEET
             // 9.
             self.signal_completed();
-            self.lease.set_timer();
+            self.lease.has_begun();
         }
         Ok(())
     }

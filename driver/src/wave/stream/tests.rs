@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nt::event::{Event, Kind};
-use nt::status::{STATUS_DATA_OVERRUN, STATUS_INSUFFICIENT_RESOURCES};
-use nt::sys::KEVENT;
+use nt::status::{STATUS_DATA_OVERRUN, STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_FOUND};
+use portcls_sys::client_event;
 use portcls_sys::interfaces::{IMiniportWaveRTInputStream, IMiniportWaveRTStream};
 use portcls_sys::{GUID, IUnknown};
 
@@ -90,7 +90,7 @@ impl Fixture {
     /// An event of the client's, registered until it is dropped.
     fn register_event(&self) -> Registered<'_> {
         let event = Event::try_new(Kind::Synchronization).unwrap();
-        self.stream.register_notification_event(event.as_ptr()).unwrap();
+        register_event(&self.stream, &event).unwrap();
         Registered { event, stream: &self.stream }
     }
 
@@ -132,7 +132,7 @@ impl Fixture {
             status.packet_count = count;
             status.anchor.frame = u64::from(count) * 480;
         });
-        self.adapter.dpc_context().on_interrupt();
+        self.adapter.on_interrupt();
     }
 }
 
@@ -140,6 +140,17 @@ impl Fixture {
 struct Registered<'a> {
     event: Event,
     stream: &'a Stream,
+}
+
+/// As the table of the interface does it.
+fn register_event(stream: &Stream, event: &Event) -> NtResult {
+    // SAFETY: events of tests outlive their stream's signals, or are unregistered.
+    unsafe { client_event::register(stream, event.as_ptr()) }
+}
+
+fn unregister_event(stream: &Stream, event: &Event) -> NtResult {
+    // SAFETY: an event of a test.
+    unsafe { client_event::unregister(stream, event.as_ptr()) }
 }
 
 impl Registered<'_> {
@@ -151,7 +162,7 @@ impl Registered<'_> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.stream.unregister_notification_event(self.event.as_ptr()).unwrap();
+        unregister_event(self.stream, &self.event).unwrap();
     }
 }
 
@@ -297,7 +308,7 @@ fn while_the_card_has_not_answered_the_dpc_and_the_position_go_on() {
     fixture.card.change(|inside| {
         inside.before_answer = Some(Arc::new(move || {
             card.report(|status| (status.packet_count, status.anchor.frame) = (1, 480));
-            nt::host::at_irql(nt::sys::DISPATCH_LEVEL, || adapter.dpc_context().on_interrupt());
+            nt::host::at_irql(nt::sys::DISPATCH_LEVEL, || adapter.on_interrupt());
             let mut position = KSAUDIO_POSITION::default();
             stream.get_position(Out::new(&mut position)).unwrap();
             assert_eq!(position.PlayOffset, 1920);
@@ -363,7 +374,7 @@ fn a_stream_that_is_released_while_it_runs_leaves_nothing() {
     assert!(port.borrow().live.is_empty());
     assert_eq!(Rc::strong_count(&port), 1, "the port stream is released");
     // No interrupt reaches the stream any more, and its place is free again.
-    adapter.dpc_context().on_interrupt();
+    adapter.on_interrupt();
     let (port_stream, _port) = FakePort::make();
     let endpoint = adapter.card().endpoint(0).unwrap();
     assert!(Stream::try_new(adapter, endpoint, port_stream, STEREO, RegistryConfig::default()).is_ok());
@@ -384,7 +395,7 @@ fn every_event_comes_once_per_packet_and_only_while_running() {
     let fixture = fixture();
     let events = [(); 2].map(|()| Event::try_new(Kind::Synchronization).unwrap());
     let signalled = || events.each_ref().map(|event| event.wait_100ns(0));
-    let register = |event: &Event| fixture.stream.register_notification_event(event.as_ptr());
+    let register = |event: &Event| register_event(&fixture.stream, event);
     assert_eq!(register(&events[0]), Err(STATUS_UNSUCCESSFUL), "no buffer yet");
     fixture.allocate();
     for event in &events {
@@ -399,26 +410,22 @@ fn every_event_comes_once_per_packet_and_only_while_running() {
     assert_eq!(signalled(), [false; 2], "nothing was played");
     fixture.complete(1);
     assert_eq!(signalled(), [true; 2]);
-    fixture.adapter.dpc_context().on_interrupt();
+    fixture.adapter.on_interrupt();
     assert_eq!(signalled(), [false; 2], "an interrupt without a packet");
     fixture.complete(3);
     assert_eq!(signalled(), [true; 2], "two packets, one event");
 
-    fixture.stream.unregister_notification_event(events[0].as_ptr()).unwrap();
+    unregister_event(&fixture.stream, &events[0]).unwrap();
     fixture.complete(4);
     assert_eq!(signalled(), [false, true], "unregistered");
-    assert_eq!(fixture.stream.unregister_notification_event(events[0].as_ptr()), Err(STATUS_NOT_FOUND));
-    assert_eq!(
-        fixture.stream.unregister_notification_event(core::ptr::null_mut::<KEVENT>()),
-        Err(STATUS_NOT_FOUND)
-    );
+    assert_eq!(unregister_event(&fixture.stream, &events[0]), Err(STATUS_NOT_FOUND));
 
     fixture.go(&[PAUSE]);
     fixture.complete(5);
     assert_eq!(signalled(), [false; 2], "paused");
     fixture.go(&[RUN]);
     assert_eq!(signalled(), [false, true], "what came before PAUSE was over is made up for");
-    fixture.stream.unregister_notification_event(events[1].as_ptr()).unwrap();
+    unregister_event(&fixture.stream, &events[1]).unwrap();
 }
 
 #[test]
@@ -541,7 +548,7 @@ fn without_notifications_there_are_no_packets() {
     let presented = fixture.stream.get_output_stream_presentation_position(Out::new(&mut position));
     assert_eq!((presented, count), (Err(STATUS_NOT_SUPPORTED), 7), "no number that could be wrong");
     let event = Event::try_new(Kind::Synchronization).unwrap();
-    assert!(fixture.stream.register_notification_event(event.as_ptr()).is_err());
+    assert!(register_event(&fixture.stream, &event).is_err());
     fixture.stream.free_audio_buffer(core::ptr::null_mut(), 4096);
     assert!(fixture.port.borrow().live.is_empty());
 }
@@ -572,7 +579,7 @@ fn without_a_card_everything_fails_softly() {
     fixture.complete(2);
     fixture.adapter.stop();
     assert_eq!((fixture.position(), fixture.count()), (0, 2), "what was known holds");
-    fixture.adapter.dpc_context().on_interrupt();
+    fixture.adapter.on_interrupt();
     fixture.go(&[PAUSE]);
     assert!(fixture.stream.set_state(KSSTATE::RUN).is_err());
     fixture.go(&[STOP]);

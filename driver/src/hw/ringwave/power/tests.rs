@@ -85,14 +85,31 @@ fn a_card_that_is_another_one_after_d0_is_gone() {
         let card = memory.find();
         assert!(card.set_power(false) && card.set_power(true), "the same card");
         card.set_power(false);
-        assert!(card.asleep());
+        assert!(card.asleep() && card.is_present());
         exchange(&memory);
-        assert!(!card.set_power(true) && !card.asleep(), "{what}");
+        assert!(!card.set_power(true) && !card.asleep() && !card.is_present(), "{what}");
         card.enable_interrupts(Granted::Line).unwrap();
         assert_eq!(memory.get(global::CONTROL), 0, "{what}: a register was written");
         assert_eq!((card.state(0), card.status(0)), (None, None), "{what}");
         card.remove();
     }
+}
+
+/// A device that was pulled answers with ones, its pages too.
+#[test]
+fn a_card_that_answers_with_ones_or_was_removed_is_not_present() {
+    let memory = MemoryCard::at(0x6800_0000);
+    let card = memory.find();
+    assert!(card.is_present());
+    let offset = (pages::status_page(0).unwrap() + pages::status::SEQ) as usize;
+    let seq = memory.pages.wrapping_add(offset).cast::<[u8; 4]>();
+    // SAFETY: a word of the page BAR's memory, which lives as long as `memory`.
+    unsafe { seq.write_volatile([u8::MAX; 4]) };
+    assert!(!card.is_present());
+    // SAFETY: as above.
+    unsafe { seq.write_volatile([0; 4]) };
+    card.remove();
+    assert!(!card.is_present());
 }
 
 #[test]

@@ -62,6 +62,12 @@ pub struct Inside {
     pub gone: bool,
     /// It does not come out of reset.
     pub stuck: bool,
+    /// While it is stuck: how many looks at its status it takes for it to come out, and the time that passes
+    /// with each, in 100 ns of a clock that else stands still.
+    pub looks: Option<(u32, u64)>,
+    /// It asserts its line just before each reset, and what the service routine said to that each time.
+    pub asserts_before_reset: bool,
+    pub claimed: Vec<Option<bool>>,
     /// As QEMU's card: a reset does not make it forget the messages that it has.
     pub forgets_nothing: bool,
     pub queues: [QueueRegisters; 4],
@@ -98,6 +104,9 @@ impl SimulatedDevice {
             config_vector: 0xFFFF,
             gone: false,
             stuck: false,
+            looks: None,
+            asserts_before_reset: false,
+            claimed: vec![],
             forgets_nothing: false,
             queues: [QueueRegisters::default(); 4],
             sound: Sound::default(),
@@ -112,6 +121,9 @@ impl SimulatedDevice {
         let (reading, writing) = (device.clone(), device.clone());
         host::on_read(physical, move |offset| reading.with(|inside| inside.before_read(offset)));
         host::on_write(physical, move |offset, value| {
+            if (offset, value) == (common::STATUS, 0) {
+                writing.assert_before_reset();
+            }
             writing.with(|inside| inside.written(offset, value));
             writing.deliver();
         });
@@ -128,6 +140,15 @@ impl SimulatedDevice {
         let interrupts = self.with(|inside| std::mem::take(&mut inside.interrupts));
         for vector in interrupts {
             let _ = host::interrupt(vector.into());
+        }
+    }
+
+    /// Asserts its line, if a test wants that, as long as nobody claims it.
+    fn assert_before_reset(&self) {
+        if self.with(|inside| inside.asserts_before_reset) {
+            self.with(|inside| inside.isr = true);
+            let claimed = host::interrupt(0);
+            self.with(|inside| inside.claimed.push(claimed));
         }
     }
 
@@ -207,6 +228,12 @@ impl Inside {
         unsafe { self.bar.add(offset).cast::<u64>().write_volatile(value) }
     }
 
+    /// It is there again, reset.
+    pub fn come_back(&mut self) {
+        self.gone = false;
+        self.reset();
+    }
+
     fn reset(&mut self) {
         self.resets += 1;
         self.accepted = 0;
@@ -252,6 +279,15 @@ impl Inside {
             self.put8(ISR, pending.into());
         } else if offset == common::STATUS && self.sound.needs_reset {
             self.put8(common::STATUS, status::NEEDS_RESET | 0xF);
+        } else if offset == common::STATUS
+            && self.stuck
+            && let Some((left, time)) = &mut self.looks
+        {
+            host::pass_time_100ns(*time);
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.put8(common::STATUS, 0);
+            }
         }
     }
 

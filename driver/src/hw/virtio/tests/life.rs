@@ -147,7 +147,7 @@ fn after_d3_everything_is_anew() {
     let fixture = Fixture::new();
     fixture.attach(RENDER, GEOMETRY);
     fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
-    assert!(fixture.card.set_power(false) && fixture.card.asleep());
+    assert!(fixture.card.set_power(false) && fixture.card.asleep() && fixture.card.is_present());
     let doorbells = fixture.device.with(|inside| (inside.works(), inside.doorbells));
     assert!(!doorbells.0, "it is reset before");
     assert_eq!(fixture.card.state(RENDER), None);
@@ -170,6 +170,23 @@ fn after_d3_everything_is_anew() {
         assert_eq!(fixture.device.with(|inside| inside.sound.streams[0].played.len()), 4 * played);
     }
     assert_eq!(fixture.card.status(RENDER).unwrap().packet_count, 2);
+}
+
+/// A reset takes time, in which another processor meets a line that is asserted again and again: an interrupt storm,
+/// if nobody claims it.
+#[test]
+fn a_line_that_is_asserted_while_the_device_is_being_reset_is_claimed() {
+    let fixture = Fixture::of(SimulatedDevice::new(), 0);
+    fixture.device.with(|inside| inside.asserts_before_reset = true);
+    assert!(fixture.card.set_power(false));
+    let (in_d3, before) = (host::interrupt(0), fixture.device.with(|inside| inside.claimed.len()));
+    assert_eq!(in_d3, Some(false), "nobody looks at a device in D3");
+    assert!(fixture.card.set_power(true));
+    fixture.card.enable_interrupts(Granted::Line).unwrap();
+    let claimed = fixture.device.with(|inside| std::mem::take(&mut inside.claimed));
+    assert!(before >= 1 && claimed.len() > before, "it was reset on both ways");
+    assert_eq!(claimed, vec![Some(true); claimed.len()]);
+    QUEUED.set(false);
 }
 
 /// What a recording was given when D3 came stays, and it goes on behind it.
@@ -195,12 +212,63 @@ fn after_d3_a_recording_goes_on_where_it_was() {
     assert_eq!(fixture.card.status(CAPTURE).unwrap().packet_count, 1);
 }
 
+/// Where an earlier recording stood is nothing to one that was cut by D3 before the device had stored any of it.
+#[test]
+fn after_d3_a_recording_does_not_go_on_where_one_before_it_was() {
+    let fixture = Fixture::new();
+    host::pass_time_100ns(0);
+    fixture.attach(CAPTURE, GEOMETRY);
+    let run = [StreamState::Acquire, StreamState::Pause, StreamState::Run];
+    fixture.raise(CAPTURE, &run);
+    fixture.device.with(|inside| inside.sound.streams[1].part = 4 * 100);
+    fixture.raise(CAPTURE, &[StreamState::Stop]);
+    fixture.card.configure(CAPTURE, FORMAT, GEOMETRY).unwrap();
+    fixture.raise(CAPTURE, &run);
+    host::pass_time_100ns(40_000);
+    let paused_at = fixture.card.status(CAPTURE).unwrap().anchor.frame;
+    assert_eq!(paused_at, 192, "4 ms, by time");
+    fixture.device.with(|inside| inside.sound.streams[1].part = 0);
+    assert!(fixture.card.set_power(false) && fixture.card.set_power(true));
+    fixture.card.enable_interrupts(Granted::Messages(1)).unwrap();
+    fixture.card.configure(CAPTURE, FORMAT, GEOMETRY).unwrap();
+    fixture.raise(CAPTURE, &[StreamState::Acquire]);
+    fixture.card.start_at(CAPTURE, paused_at, 0);
+    fixture.raise(CAPTURE, &[StreamState::Pause, StreamState::Run]);
+    let first = fixture.device.with(|inside| inside.sound.streams[1].held[0].writable[0]);
+    assert_eq!(first.0, fixture.pages.addresses()[0], "recorded from frame 0 on");
+}
+
+/// Nobody is there at D0, and the device is at the next one: as with the Ringwave card.
+#[test]
+fn a_device_that_comes_back_late_works_again() {
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    assert!(fixture.card.set_power(false));
+    fixture.device.with(|inside| inside.gone = true);
+    let _ = log();
+    assert!(!fixture.card.set_power(true) && !fixture.card.asleep() && !fixture.card.is_present());
+    assert!(log().contains("no device is there"));
+    assert!(fixture.card.enable_interrupts(Granted::Messages(1)).is_err());
+    assert_eq!((fixture.card.state(RENDER), fixture.card.status(RENDER)), (None, None));
+    assert!(fixture.card.set_state(RENDER, StreamState::Run).is_err());
+    assert!(fixture.card.detach(RENDER), "it has nothing of it");
+    assert!(fixture.card.set_power(false));
+    // As after a reset: ones stood in its registers.
+    fixture.device.with(super::super::simulated::Inside::come_back);
+    assert!(fixture.card.set_power(true));
+    fixture.card.enable_interrupts(Granted::Messages(1)).unwrap();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    fixture.complete(RENDER, 2);
+}
+
 #[test]
 fn another_device_after_d3_is_left_alone() {
     let fixture = Fixture::new();
     assert!(fixture.card.set_power(false));
     fixture.device.with(|inside| inside.sound.streams[0].channels = (1, 6));
-    assert!(!fixture.card.set_power(true) && !fixture.card.asleep());
+    assert!(!fixture.card.set_power(true) && !fixture.card.asleep() && !fixture.card.is_present());
     assert!(fixture.card.enable_interrupts(Granted::Messages(1)).is_err());
     assert_eq!(fixture.card.state(RENDER), None);
 }
@@ -231,6 +299,8 @@ fn a_device_that_does_not_answer_is_given_up() {
         let log = log();
         let gone = fixture.device.with(|inside| inside.gone);
         assert!(log.contains("did not answer request 0x105") || gone, "{log}");
+        // That it was reset is said of one that was, and is let go of.
+        assert_eq!(log.contains("it was reset"), index == 0, "case {index}: {log}");
         let (resets, rung) = fixture.device.with(|inside| (inside.resets, inside.doorbells));
         assert_eq!(fixture.card.set_state(RENDER, StreamState::Stop), Err(STATUS_DEVICE_NOT_READY));
         assert_eq!((fixture.card.state(RENDER), fixture.card.status(RENDER)), (None, None));
@@ -241,6 +311,60 @@ fn a_device_that_does_not_answer_is_given_up() {
         assert!(begin.elapsed().as_millis() < 1000);
         drop(fixture);
         assert_eq!(host::contiguous_blocks() == blocks, freed, "case {index}");
+    }
+}
+
+/// What a device is caught in on another processor counts, whatever its reset said.
+#[test]
+fn a_device_that_lied_too_gets_its_memory_kept() {
+    let blocks = host::contiguous_blocks();
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    fixture.device.with(|inside| inside.sound.mute = true);
+    assert!(fixture.card.set_state(RENDER, StreamState::Pause).is_err());
+    assert!(log().contains("it was reset"));
+    fixture.card.after(number::TX, Err(Lie));
+    assert!(!fixture.card.detach(RENDER));
+    drop(fixture);
+    assert!(host::contiguous_blocks() > blocks);
+}
+
+/// And the other way round: one that was caught is not reset as one that is only silent, by a thread whose
+/// request it does not answer.
+#[test]
+fn a_device_that_lied_is_not_taken_for_a_silent_one() {
+    let fixture = Fixture::new();
+    fixture.card.after(number::TX, Err(Lie));
+    let _ = log();
+    let hardware = fixture.card.hardware.lock();
+    fixture.card.give_up_silent(&hardware, format_args!("it is silent"));
+    drop(hardware);
+    assert_eq!(log(), "");
+    assert!(fixture.card.keeps_memory.load(Ordering::Relaxed));
+}
+
+/// One that went in the meantime is told as what it is.
+#[test]
+fn a_device_that_is_not_there_is_not_said_to_be_reset() {
+    let fixture = Fixture::new();
+    fixture.device.with(|inside| inside.gone = true);
+    let _ = log();
+    fixture.card.give_up_silent(&fixture.card.hardware.lock(), format_args!("it is silent"));
+    let log = log();
+    assert!(log.contains("it is not there") && !log.contains("it was reset"), "{log}");
+    assert!(!fixture.card.keeps_memory.load(Ordering::Relaxed));
+}
+
+/// A sleep of 1 ms takes a tick of the system, 15.6 ms, and a clock may jump: the limit of a reset is time, and
+/// a few looks at least.
+#[test]
+fn a_reset_has_its_time() {
+    for (looks, time, comes_out) in [(45, 10_000, true), (12, 156_000, false), (7, 36_000_000_000, true)] {
+        let device = SimulatedDevice::new();
+        host::pass_time_100ns(0);
+        device.with(|inside| (inside.stuck, inside.looks) = (true, Some((looks, time))));
+        assert_eq!(device.find().is_ok(), comes_out, "{looks} looks of {time}");
     }
 }
 
@@ -267,6 +391,20 @@ fn a_device_that_is_pulled_out_keeps_nothing() {
     fixture.card.remove();
     assert!(fixture.card.detach(RENDER));
     assert!(!fixture.card.keeps_memory.load(Ordering::Relaxed));
+}
+
+/// Nor one that is pulled out between the last request and the reset.
+#[test]
+fn a_device_that_is_not_there_to_be_reset_keeps_nothing() {
+    let blocks = host::contiguous_blocks();
+    let fixture = Fixture::new();
+    fixture.device.with(|inside| inside.gone = true);
+    let _ = log();
+    fixture.card.disable_interrupts();
+    let log = log();
+    assert!(log.contains("is gone") && !log.contains("given up"), "{log}");
+    drop(fixture);
+    assert_eq!(host::contiguous_blocks(), blocks);
 }
 
 /// As after a guest that crashed while it played on QEMU's card: what the device did not forget at the reset

@@ -131,6 +131,34 @@ fn packets_that_are_cut_unevenly_are_told_too() {
     }
 }
 
+/// Of a message that reaches from a packet that was marked into one that was passed over, or out of that into one
+/// that was marked, that one alone is silent.
+#[test]
+fn what_is_passed_over_is_silent_from_its_first_frame_to_its_last() {
+    let mut fixture = Fixture::new();
+    host::pass_time_100ns(0);
+    fixture.attach(RENDER, BufferGeometry { bytes: 2 * 1201 * 4, packets: 2, frame_bytes: 4 });
+    fixture.raise(RENDER, &RUN[..2]);
+    fixture.pages.set(0, &[7; 2 * 1201 * 4]);
+    assert!(fixture.card.mark(RENDER, mark(0), 0, false));
+    fixture.raise(RENDER, &RUN[2..]);
+    assert_eq!(fixture.pass(20 * MS), []);
+    fixture.complete(RENDER, 2);
+    // Amid the third message, of frames 960 to 1440, packet 1 has begun.
+    assert_eq!(fixture.pass(10 * MS).len(), 1);
+    let told = fixture.card.status(RENDER).unwrap();
+    assert!(fixture.card.mark(RENDER, mark(2), 0, false));
+    // The device begins with frame 960; when packet 0 was over stays what it was.
+    let status = fixture.card.status(RENDER).unwrap();
+    assert_eq!((status.packet_count, status.packet_clock), (1, told.packet_clock));
+    fixture.complete(RENDER, 4);
+    // So it is in the message of frames 2400 to 2880, up to where packet 2, which was marked, begins.
+    let played = fixture.played();
+    let heard: Vec<bool> = played.chunks(4).map(|frame| frame == [7; 4]).collect();
+    let right: Vec<bool> = (0..2880).map(|frame| !(1201..2402).contains(&frame)).collect();
+    assert!(heard == right, "{:?}", heard.iter().zip(&right).position(|(heard, right)| heard != right));
+}
+
 /// What is marked when a part of its time is over is played from there on.
 #[test]
 fn of_a_packet_that_is_late_the_rest_is_played() {

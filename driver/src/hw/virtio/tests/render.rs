@@ -190,6 +190,6 @@ fn what_was_not_given_is_a_lie_and_the_device_is_gone() {
         fixture.dpc();
         assert!(log().contains("on queue 2 it gave back what it was not given"));
         assert_eq!((fixture.card.state(RENDER), fixture.card.status(RENDER)), (None, None));
-        assert!(fixture.card.set_state(RENDER, StreamState::Run).is_err());
+        assert!(fixture.card.set_state(RENDER, StreamState::Run).is_err() && !fixture.card.is_present());
     }
 }

@@ -261,7 +261,7 @@ fn a_stream_outlives_its_device_and_goes_down_quietly() {
     assert_eq!(Rc::strong_count(&port), 1);
 }
 
-/// A card may have something due that no interrupt tells of: from RUN on, and after D0 (the DPC runs then).
+/// A card may have something due that no interrupt tells of: from RUN on, and after D0. The DPC runs then.
 #[test]
 fn from_run_on_a_card_is_looked_at_when_it_asks_for_it() {
     let fixture = fixture();
@@ -270,10 +270,29 @@ fn from_run_on_a_card_is_looked_at_when_it_asks_for_it() {
     fixture.go(&[PAUSE]);
     assert_eq!(nt::host::timer_due_100ns(), None);
     fixture.go(&[RUN]);
+    nt::host::run_dpcs();
     assert_eq!(nt::host::timer_due_100ns(), Some(70_000));
     fixture.adapter.power_change_state2(PowerDeviceD3, 0);
     assert_eq!(nt::host::timer_due_100ns(), None);
     fixture.adapter.power_change_state2(PowerDeviceD0, 0);
     nt::host::run_dpcs();
     assert_eq!(nt::host::timer_due_100ns(), Some(70_000));
+}
+
+/// The timer is one for all streams. What it was set for, of another one, is looked at when RUN sets it anew.
+#[test]
+fn the_run_of_a_stream_loses_no_packet_of_another() {
+    let fixture = fixture();
+    fixture.start_playing();
+    nt::host::run_dpcs();
+    let event = fixture.register_event();
+    let endpoint = fixture.adapter.card().endpoint(1).unwrap();
+    let (port, _account) = FakePort::make();
+    let config = RegistryConfig::default();
+    let other = Stream::try_new(fixture.adapter.clone(), endpoint, port, STEREO, config).unwrap();
+    fixture.card.report(|status| status.packet_count = 1);
+    assert_eq!((fixture.count(), event.signalled()), (1, false), "seen by its client, and not signalled yet");
+    other.set_state(KSSTATE(RUN)).unwrap();
+    nt::host::run_dpcs();
+    assert!(event.signalled());
 }
