@@ -46,12 +46,11 @@ PAGED_SEGMENT NTSTATUS CAdapter::Init(IResourceList* resources, const CSettings&
 PAGED_SEGMENT void CAdapter::Cleanup() {
     if (m_CleanedUp) return;
     m_CleanedUp = true;
-    RemoveConnection(&m_Render);
-    RemoveConnection(&m_Capture);
-    RemoveSubdevice(&m_WaveOut);
-    RemoveSubdevice(&m_TopoOut);
-    RemoveSubdevice(&m_WaveIn);
-    RemoveSubdevice(&m_TopoIn);
+    const bool renderApart = RemoveConnection(&m_Render), captureApart = RemoveConnection(&m_Capture);
+    RemoveSubdevice(&m_WaveOut, renderApart);
+    RemoveSubdevice(&m_TopoOut, renderApart);
+    RemoveSubdevice(&m_WaveIn, captureApart);
+    RemoveSubdevice(&m_TopoIn, captureApart);
     if (m_ControlLink.Buffer) {
         IoSetDeviceInterfaceState(&m_ControlLink, FALSE);
         RtlFreeUnicodeString(&m_ControlLink);

@@ -73,8 +73,8 @@ class CAdapter : public IAdapterPowerManagement {
     NTSTATUS InstallSubdevice(IRP* irp, PCWSTR name, PCWSTR friendlyName, REFCLSID portClass, IUnknown* miniport, IResourceList* resources,
                               SUBDEVICE* subdevice);
     NTSTATUS Connect(CONNECTION* connection);
-    void RemoveSubdevice(SUBDEVICE* subdevice);
-    void RemoveConnection(CONNECTION* connection);
+    void RemoveSubdevice(SUBDEVICE* subdevice, bool apart);
+    bool RemoveConnection(CONNECTION* connection);
     void LookForMidi();
     void ServeClients(bool powerUp);
     void WakeClients();

@@ -101,20 +101,23 @@ PAGED_SEGMENT void CAdapter::LookForMidi() {
     uart->Release();
 }
 
-PAGED_SEGMENT void CAdapter::RemoveConnection(CONNECTION* connection) {
-    if (!connection->Made) return;
-    connection->Made = false;
+// Whether the filters are not connected any more.
+PAGED_SEGMENT bool CAdapter::RemoveConnection(CONNECTION* connection) {
+    if (!connection->Made) return true;
     IUnregisterPhysicalConnection* unregister = nullptr;
-    if (!NT_SUCCESS(connection->From->Port->QueryInterface(IID_IUnregisterPhysicalConnection, (PVOID*)&unregister))) return;
+    if (!NT_SUCCESS(connection->From->Port->QueryInterface(IID_IUnregisterPhysicalConnection, (PVOID*)&unregister))) return false;
+    connection->Made = false;
     unregister->UnregisterPhysicalConnection(m_Device, connection->From->Port, connection->FromPin, connection->To->Port,
                                              connection->ToPin);
     unregister->Release();
+    return true;
 }
 
-PAGED_SEGMENT void CAdapter::RemoveSubdevice(SUBDEVICE* subdevice) {
+// A filter that is connected still must not be unregistered: it goes with the device.
+PAGED_SEGMENT void CAdapter::RemoveSubdevice(SUBDEVICE* subdevice, bool apart) {
     if (!subdevice->Port) return;
     IUnregisterSubdevice* unregister = nullptr;
-    if (NT_SUCCESS(subdevice->Port->QueryInterface(IID_IUnregisterSubdevice, (PVOID*)&unregister))) {
+    if (apart && NT_SUCCESS(subdevice->Port->QueryInterface(IID_IUnregisterSubdevice, (PVOID*)&unregister))) {
         unregister->UnregisterSubdevice(m_Device, subdevice->Port);
         unregister->Release();
     }

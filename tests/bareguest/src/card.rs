@@ -7,17 +7,10 @@ use ringwave_regs::pci as ids;
 use ringwave_regs::{global, stream};
 
 use crate::machine::cpu;
-use crate::machine::pci::{self, Function};
+use crate::machine::pci::Function;
 use crate::machine::uefi::Firmware;
 use crate::verdict::{Step, expect};
 use crate::{say, wrong};
-
-/// How long software waits after it has initiated a function-level reset (PCI Express Base Specification,
-/// 6.6.2), in microseconds.
-const AFTER_FLR: usize = 100_000;
-/// PCI Express capability: offset of Device Control, and its bit that initiates a function-level reset.
-const DEVICE_CONTROL: u8 = 0x08;
-const INITIATE_FLR: u16 = 1 << 15;
 
 /// A memory BAR. Firmware maps it one to one.
 #[derive(Clone, Copy)]
@@ -191,17 +184,9 @@ impl Card {
         Err(wrong!("STATE stays {seen} when {state} is written, ERROR {error}"))
     }
 
-    /// Initiates a function-level reset, waits as long as the specification asks for, sees that configuration
-    /// space was reset, and restores what a reset takes: the BARs and Command.
+    /// A function-level reset, after which the BARs and Command are as they were.
     pub fn function_level_reset(self, firmware: &Firmware) -> Step {
-        let Some(capability) = self.function.capability(pci::PCI_EXPRESS) else {
-            return Err(wrong!("no PCI Express capability"));
-        };
-        let control = self.function.read16(capability + DEVICE_CONTROL);
-        self.function.write16(capability + DEVICE_CONTROL, control | INITIATE_FLR);
-        firmware.stall(AFTER_FLR);
-        let command = self.function.read16(pci::COMMAND);
-        expect("Command after a function-level reset", u64::from(command), 0)?;
+        self.function.reset(firmware)?;
         self.function.set_bar(ids::REGISTERS_BAR, self.bars[0]);
         self.function.set_bar(ids::PAGES_BAR, self.bars[1]);
         self.function.enable(true);

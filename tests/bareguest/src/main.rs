@@ -4,7 +4,8 @@
 //! OVMF starts it inside QEMU. It is written from `device/DATASHEET.md` and `ringwave-regs` only; `hda` from
 //! the HD Audio specification only. `\BARE.CFG`
 //! on its volume says what to do (`scenario=NAME` and `key=value`, see `scenario`); it stays in boot
-//! services, where memory is mapped one to one, and looks at the card's pages instead of taking interrupts.
+//! services, where memory is mapped one to one. It looks at the card's pages instead of taking interrupts, but for
+//! `hda`, which takes the processor's from the firmware.
 //! What it sees goes to the debug console, one event a line, and the exit code is the verdict:
 //!
 //! ```text
@@ -14,9 +15,11 @@
 //! ```
 //!
 //! * `config`, `pattern`: pure; the host tests them
-//! * `machine`: ports, the firmware, the PCI bus; `card`: the registers and pages; `memory`, `player`: a
-//!   cyclic buffer and a stream; `line`, `anchor`: any stream, and what it says of its position
-//! * `hda`: a driver for any HD Audio controller, with real interrupts; it knows nothing of the rest
+//! * `machine`: the processor and its interrupts, the firmware, the PCI bus; `verdict`: the lines above
+//! * `memory`: guest memory, and the card's tables of it; `card`: registers (also any BAR) and pages
+//! * `player`: stream 0; `card_stream`, `anchor`: any stream, and what it says of its position
+//! * `hda`: a driver for any HD Audio controller, with real interrupts; of the card's files it uses `card::Window`, a
+//!   mapped BAR, and of `memory` what allocates and touches it
 //! * `scenario`: what can be asked for, one file each
 #![cfg_attr(target_os = "uefi", no_std, no_main)]
 #![cfg_attr(not(target_os = "uefi"), allow(dead_code))]
@@ -51,7 +54,7 @@ mod verdict;
 fn main() {
     eprintln!(
         "bareguest runs under UEFI: build it with `cargo build -p bareguest --profile kernel --target x86_64-unknown-uefi`; \
-         the tests in tests/e2e/tests/failures.rs boot it"
+         the tests in tests/e2e/tests/failures boot it"
     );
     std::process::exit(2);
 }

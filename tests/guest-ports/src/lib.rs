@@ -32,6 +32,14 @@ pub fn inb(port: u16) -> u8 {
     value
 }
 
+/// Reads 16 bits from an I/O port.
+pub fn inw(port: u16) -> u16 {
+    let value;
+    // SAFETY: see `outb`.
+    unsafe { asm!("in ax, dx", in("dx") port, out("ax") value, options(nostack, preserves_flags)) }
+    value
+}
+
 /// Reads 32 bits from an I/O port.
 pub fn inl(port: u16) -> u32 {
     let value;

@@ -1,5 +1,5 @@
-//! Proves that the test kernel's checks check: each rule is broken once, in a QEMU of its own, and must be
-//! named; and a run that breaks none must end well.
+//! Proves that the test kernel's checks check: each rule is broken once, many in one boot, and must be named; and a
+//! run that breaks none must end well.
 //!
 //! Needs `RINGWAVE_QEMU`, `RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS`, `RINGWAVE_NTGUEST` and
 //! `RINGWAVE_FOREIGN_SYS` (see qemu-scripts), and about two seconds a boot, so it is run on request only:
@@ -13,22 +13,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The tables of cases, many in one boot: the self-test and its tables. After those of the last a run of a driver
-/// ends.
-const ONE_BOOT: [(&str, &[&str]); 3] = [
+#[path = "../src/kernel/selftest/alone.rs"]
+mod alone;
+use alone::ALONE;
+
+/// The tables of cases, many in one boot: the self-test and its tables.
+const ONE_BOOT: [(&str, &[&str]); 2] = [
     ("rules-one-boot", &[include_str!("../src/kernel/selftest/rules_one_boot.rs")]),
     ("memory-rules", &[include_str!("../src/kernel/selftest/memory_rules.rs")]),
-    (
-        "fatal-rules",
-        &[
-            include_str!("../src/kernel/selftest/rules.rs"),
-            include_str!("../src/kernel/selftest/fault_rules.rs"),
-            include_str!("../src/kernel/selftest/service_rules.rs"),
-        ],
-    ),
 ];
-/// The cases that cannot be left: they have a boot of their own.
-const ALONE: [&str; 2] = ["dpc-watchdog", "out-of-memory"];
+/// After these a run of a driver ends. Some are of an image's sections.
+const FATAL_RULES: &[&str] = &[
+    include_str!("../src/kernel/selftest/rules.rs"),
+    include_str!("../src/kernel/selftest/fault_rules.rs"),
+    include_str!("../src/kernel/selftest/service_rules.rs"),
+];
 /// And what is found only when the driver is gone.
 const LEFT_BEHIND: &str = include_str!("../src/kernel/selftest/left_behind_rules.rs");
 const PORTCLS_CASES: &str = include_str!("../src/portcls/selftest/cases.rs");
@@ -62,43 +61,64 @@ fn part(variable: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// A boot: the machine, and what is on its volume.
+struct Boot<'a> {
+    /// Of its folder, and of what is said of it.
+    name: &'a str,
+    /// `-device`.
+    device: &'a str,
+    /// Further options of QEMU's.
+    options: &'a [&'a str],
+    processors: usize,
+    /// The driver's image; without one, a file that a self-test does not look at.
+    sys: Option<PathBuf>,
+}
+
 /// Boots ntguest with these lines in its configuration and QEMU's `edu` as the card: its exit status and its
 /// log.
 fn boot(name: &str, config: &str) -> (i32, String) {
-    boot_with(name, "edu", &format!("pci=1234:11e8\n{config}"))
-}
-
-/// The same with another device of QEMU's.
-fn boot_with(name: &str, device: &str, config: &str) -> (i32, String) {
-    boot_on(1, name, device, config)
+    boot_on(1, name, config)
 }
 
 /// The same on so many processors.
-fn boot_on(processors: usize, name: &str, device: &str, config: &str) -> (i32, String) {
-    let config = &format!("cpus={processors}\n{config}");
-    let folder = env::temp_dir().join(format!("ntguest-rules-{}-{name}", std::process::id()));
-    let mut machine = Machine { folder: folder.clone(), qemu: None };
-    let volume = prepare(&folder, config).expect("the volume is made");
-    let mut qemu = qemu(&folder, &volume);
-    if name == "hpet" {
-        qemu.args(["-machine", "hpet=off"]);
+fn boot_on(processors: usize, name: &str, config: &str) -> (i32, String) {
+    Boot { processors, ..Boot::of(name) }.run(&format!("pci=1234:11e8\n{config}"))
+}
+
+/// With another device of QEMU's.
+fn boot_with(name: &str, device: &str, config: &str) -> (i32, String) {
+    Boot { device, ..Boot::of(name) }.run(config)
+}
+
+impl<'a> Boot<'a> {
+    fn of(name: &'a str) -> Self {
+        Self { name, device: "edu", options: &[], processors: 1, sys: None }
     }
-    let running = qemu.args(["-device", device, "-smp", &processors.to_string()]).spawn();
-    let running = machine.qemu.insert(running.expect("QEMU starts"));
-    let status = wait(running).unwrap_or_else(|| panic!("{name}: no end within {LIMIT:?}"));
-    let log = fs::read(folder.join("log")).unwrap_or_default();
-    (status.code().unwrap_or(-1), String::from_utf8_lossy(&log).into_owned())
+
+    fn run(&self, config: &str) -> (i32, String) {
+        let name = self.name;
+        let config = &format!("cpus={}\n{config}", self.processors);
+        let folder = env::temp_dir().join(format!("ntguest-rules-{}-{name}", std::process::id()));
+        let mut machine = Machine { folder: folder.clone(), qemu: None };
+        let volume = prepare(&folder, config, self.sys.as_deref()).expect("the volume is made");
+        let mut qemu = qemu(&folder, &volume);
+        qemu.args(self.options).args(["-device", self.device, "-smp", &self.processors.to_string()]);
+        let running = machine.qemu.insert(qemu.spawn().expect("QEMU starts"));
+        let status = wait(running).unwrap_or_else(|| panic!("{name}: no end within {LIMIT:?}"));
+        let log = fs::read(folder.join("log")).unwrap_or_default();
+        (status.code().unwrap_or(-1), String::from_utf8_lossy(&log).into_owned())
+    }
 }
 
 /// Makes the volume that ntguest is started from.
-fn prepare(folder: &Path, config: &str) -> io::Result<PathBuf> {
+fn prepare(folder: &Path, config: &str, sys: Option<&Path>) -> io::Result<PathBuf> {
     let volume = folder.join("volume");
     fs::create_dir_all(volume.join("EFI/BOOT"))?;
     fs::copy(part("RINGWAVE_NTGUEST"), volume.join("EFI/BOOT/BOOTX64.EFI"))?;
-    if config.contains("selftest=fatal-rules") {
-        fs::copy(part("RINGWAVE_FOREIGN_SYS"), volume.join("ringwave.sys"))?;
-    } else {
-        fs::write(volume.join("ringwave.sys"), "not looked at by a self-test")?;
+    let image = volume.join("ringwave.sys");
+    match sys {
+        Some(sys) => fs::copy(sys, image).map(drop)?,
+        None => fs::write(image, "no image")?,
     }
     fs::write(volume.join("ntguest.cfg"), format!("{config}\n"))?;
     fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd"))?;
@@ -152,8 +172,9 @@ fn a_run_that_breaks_no_rule_ends_well_whatever_the_seed() {
 }
 
 /// Breaks the rules of these tables in one boot; the first violation of each case must be its rule.
-fn each_is_named(selftest: &str, tables: &[&'static str]) {
-    let (status, log) = boot(selftest, &format!("selftest={selftest}"));
+fn each_is_named(selftest: &str, tables: &[&'static str], sys: Option<PathBuf>) {
+    let config = format!("pci=1234:11e8\nselftest={selftest}");
+    let (status, log) = Boot { sys, ..Boot::of(selftest) }.run(&config);
     assert_eq!(status, FAILED, "{log}");
     assert!(log.contains(&format!("selftest {selftest} has come to its end\n")), "{log}");
     let cases: Vec<&str> =
@@ -172,8 +193,9 @@ fn each_is_named(selftest: &str, tables: &[&'static str]) {
 #[ignore = "boots QEMU"]
 fn every_broken_rule_is_named() {
     for (selftest, tables) in ONE_BOOT {
-        each_is_named(selftest, tables);
+        each_is_named(selftest, tables, None);
     }
+    each_is_named("fatal-rules", FATAL_RULES, Some(part("RINGWAVE_FOREIGN_SYS")));
 }
 
 #[test]
@@ -190,8 +212,7 @@ fn a_rule_that_ends_a_run_ends_it() {
 #[test]
 #[ignore = "boots QEMU"]
 fn everything_that_is_left_behind_is_named_when_the_driver_is_gone() {
-    let config = "pci=1234:11e8\nselftest=left-behind-rules";
-    let (status, log) = boot_on(2, "left-behind", "edu", config);
+    let (status, log) = boot_on(2, "left-behind", "selftest=left-behind-rules");
     assert_eq!(status, FAILED, "{log}");
     let (run, end) = log.split_once("selftest left-behind-rules has come to its end\n").expect("it ends");
     assert!(!run.contains("violation rule="), "{log}");
@@ -206,14 +227,12 @@ fn everything_that_is_left_behind_is_named_when_the_driver_is_gone() {
 fn processors_run_at_the_same_time_and_wait_for_each_other_where_they_must() {
     for processors in [1, 2, 4] {
         for selftest in ["processors", "good"] {
-            let config = format!("pci=1234:11e8\nselftest={selftest}");
-            let (status, log) = boot_on(processors, "processors", "edu", &config);
+            let (status, log) = boot_on(processors, "processors", &format!("selftest={selftest}"));
             assert_eq!(status, OK, "{processors} {selftest}: {log}");
             assert!(log.ends_with("ntguest: end violations=0 status=ok\n"), "{log}");
         }
     }
-    let fuzzed = "pci=1234:11e8\nselftest=processors\nschedule_seed=7";
-    let (status, log) = boot_on(4, "processors", "edu", fuzzed);
+    let (status, log) = boot_on(4, "processors", "selftest=processors\nschedule_seed=7");
     assert_eq!(status, OK, "{log}");
     assert!(log.contains("ntguest: info schedule_seed=7: ") && !log.contains(" 0 delays at "), "{log}");
 }
@@ -224,8 +243,7 @@ fn what_two_processors_break_together_is_named() {
     for (selftest, rule) in
         [("spinlock-deadlock", "spinlock-deadlock"), ("use-after-free-elsewhere", "use-after-free")]
     {
-        let config = format!("pci=1234:11e8\nselftest={selftest}");
-        let (status, log) = boot_on(2, selftest, "edu", &config);
+        let (status, log) = boot_on(2, selftest, &format!("selftest={selftest}"));
         let first = log.lines().find(|l| l.starts_with("ntguest: violation")).unwrap_or("no violation");
         assert!(first.starts_with(&format!("ntguest: violation rule={rule} ")), "{status} {log}");
     }
@@ -320,7 +338,8 @@ fn portcls_serves_a_good_driver_and_names_every_rule_of_its_own() {
 #[test]
 #[ignore = "boots QEMU"]
 fn a_machine_that_ntguest_does_not_know_is_named() {
-    let (status, log) = boot("hpet", "selftest=good");
+    let machine = Boot { options: &["-machine", "hpet=off"], ..Boot::of("hpet") };
+    let (status, log) = machine.run("pci=1234:11e8\nselftest=good");
     assert_eq!(status, FATAL, "{log}");
     assert!(log.contains("violation rule=no-hpet "), "{log}");
 }

@@ -62,10 +62,10 @@ const CAPTURE: &[Case] = &[
 ];
 /// Of a stream that plays.
 const PLAYBACK: &[Case] = &[
-    (PLAY, "prefill-refused,jack-changes", "prefill|jack"),
+    (PLAY, "prefill-refused", "prefill"),
     (
         SHORT,
-        "stream-kept,latency-unwritten,buffer-stays,state-refused,moves-at-rest,moves-in-pause,event-in-pause,\
+        "stream-kept,latency-unwritten,swallow-free,state-refused,moves-at-rest,moves-in-pause,event-in-pause,\
          fast-travel,presented-back",
         "stream-references|hw-latency|buffer-not-freed|set-state|not-at-rest|not-frozen|event-outside-run\
          |position-travel|presentation-position",
@@ -79,7 +79,7 @@ const PLAYBACK: &[Case] = &[
         "early-packet,count-back",
         "packet-number|packet-count",
     ),
-    (PLAY, "any-content", "drm-rights"),
+    (PLAY, "any-content,jack-changes", "drm-rights|jack"),
     (LATE, "lost-glitch,glitch-at-dispatch", "glitch-report|etw-irql"),
     (LATE, "unknown-event", "etw-event"),
     (IN_TIME, "stray-glitch", "glitch-report"),

@@ -186,10 +186,8 @@ fn cases(args: &Cases) -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= args.count {
-                        break;
-                    }
-                    try_one(args, args.seed + index, &families, &results);
+                    let Some(seed) = seed(args, index) else { break };
+                    try_one(args, seed, &families, &results);
                 }
             });
         }
@@ -203,6 +201,15 @@ fn cases(args: &Cases) -> ExitCode {
         }
     }
     report(args, &counts)
+}
+
+/// The seeds that are asked for; behind them the samples, if those are from the first on, and of all kinds.
+fn seed(args: &Cases, index: u64) -> Option<u64> {
+    match index.checked_sub(args.count) {
+        None => Some(args.seed + index),
+        Some(_) if args.seed != 1 || args.only.is_some() => None,
+        Some(sample) => case::SAMPLES.get(usize::try_from(sample).ok()?).copied(),
+    }
 }
 
 fn write(seed: u64, families: &[&'static Family], folder: &Path) -> ExitCode {

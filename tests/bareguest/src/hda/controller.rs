@@ -18,7 +18,8 @@ pub const STREAMS_MAX: usize = 30;
 
 const GCAP: u32 = 0x00;
 const VMIN: u32 = 0x02;
-const GCTL: u32 = 0x08;
+/// Global control.
+pub const GCTL: u32 = 0x08;
 const WAKEEN: u32 = 0x0C;
 const STATESTS: u32 = 0x0E;
 /// Interrupt control.
@@ -76,6 +77,8 @@ pub fn descriptor(index: usize) -> u32 {
 pub struct Controller {
     /// BAR 0.
     pub bar: Window,
+    /// Address of BAR 0.
+    pub base: u64,
     /// Its configuration space.
     pub function: Function,
     /// Memory and time.
@@ -106,6 +109,7 @@ impl Controller {
         service::set_registers(base);
         Ok(Self {
             bar: Window::new(base, BAR_BYTES),
+            base,
             function,
             firmware,
             positions: page(false)?,
@@ -149,6 +153,25 @@ impl Controller {
         expect("STATESTS, cleared", bar.read16(STATESTS).into(), 0)?;
         self.read = 0;
         Ok(codecs)
+    }
+
+    /// Sees that it is as after power-on: in reset, with nothing set and nothing that runs.
+    pub fn expect_fresh(&self) -> Step {
+        expect("GCTL after power-on", self.bar.read32(GCTL).into(), 0)?;
+        self.expect_reset_values()?;
+        for index in 0..self.inputs() + self.outputs() {
+            expect("SDCTL, SDSTS after power-on", self.bar.read32(descriptor(index)).into(), 1 << 18)?;
+        }
+        Ok(())
+    }
+
+    /// A function-level reset, after which the BARs and Command are as they were.
+    pub fn function_level_reset(&self) -> Step {
+        let bars = [0, 1].map(|index| self.function.bar(index));
+        self.function.reset(&self.firmware)?;
+        (0..).zip(bars).for_each(|(index, bar)| self.function.set_bar(index, bar));
+        self.function.enable(true);
+        Ok(())
     }
 
     fn expect_reset_values(&self) -> Step {
@@ -222,6 +245,18 @@ impl Controller {
         let mut answer = [0];
         self.batch(&[word], &mut answer)?;
         Ok(answer[0])
+    }
+
+    /// Sends a command without the service routine: waits for its answer by the register, and acknowledges
+    /// it.
+    pub fn post(&mut self, word: u32) -> Step {
+        let (bar, before) = (self.bar, self.bar.read16(RIRBWP));
+        let at = (bar.read16(CORBWP) as u8).wrapping_add(1);
+        store(self.corb + 4 * u64::from(at), &word.to_le_bytes());
+        bar.write16(CORBWP, at.into());
+        self.until("RIRBWP after a command", |bar| bar.read16(RIRBWP) != before)?;
+        bar.write8(RIRBSTS, 1);
+        Ok(())
     }
 
     /// Sends commands at once, and takes an answer to each, in their order.

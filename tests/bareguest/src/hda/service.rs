@@ -1,4 +1,5 @@
-//! The interrupt service routine: acknowledges and counts, as a driver's does; the rest is done outside of it.
+//! The interrupt service routine: acknowledges and counts, as a driver's does; the rest is done outside of
+//! it.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -66,8 +67,8 @@ impl PerStream {
         self.errors.load(RELAXED)
     }
 
-    /// Interrupts on completion that, by WALCLK, were served with a later one; of more than there are periods,
-    /// less than 0.
+    /// Interrupts on completion that, by WALCLK, were served with a later one; of more than there are
+    /// periods, less than 0.
     pub fn missed(&self) -> i32 {
         self.missed.load(RELAXED).cast_signed()
     }
@@ -116,7 +117,8 @@ pub fn service() {
     INTERRUPTS.fetch_add(1, RELAXED);
     for look in 0..LOOKS {
         let status = bar.read32(INTSTS);
-        if status & GLOBAL == 0 {
+        // All ones: the card is gone.
+        if status & GLOBAL == 0 || status == u32::MAX {
             EMPTY.fetch_add(u32::from(look == 0), RELAXED);
             return;
         }

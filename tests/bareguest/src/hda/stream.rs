@@ -21,7 +21,7 @@ const LVI: u32 = 0x0C;
 const FIFOS: u32 = 0x10;
 const FMT: u32 = 0x12;
 const BDPL: u32 = 0x18;
-/// LPIB again, in pages that may be mapped on their own (facts, section 1).
+/// LPIB again, in pages that may be mapped on their own (specification 3.3.45).
 const ALIAS: u32 = 0x2000;
 
 const SRST: u8 = 1;
@@ -296,10 +296,7 @@ impl Stream {
             if stream.before == 0 {
                 stream.counters().restart(first, stream.period_clock());
             } else {
-                // As if its present period had begun when it would have.
-                let part = stream.before % u64::from(stream.period_bytes()) * CLOCK_HZ
-                    / u64::from(stream.format.rate * stream.format.frame_bytes());
-                stream.counters().resume(first.wrapping_sub(part as u32));
+                stream.resume_at(stream.before, first);
             }
         }
         Ok(())
@@ -320,6 +317,78 @@ impl Stream {
 
     fn buffered(&self, controller: &Controller) -> u32 {
         load32(controller.positions + 8 * self.index as u64)
+    }
+
+    /// Periods that are complete since the first start, by the interrupts.
+    pub fn periods_done(&self) -> u32 {
+        let counters = self.counters();
+        counters.buffers().saturating_add_signed(counters.missed())
+    }
+
+    /// FIFO and descriptor errors since the first start.
+    pub fn errors(&self) -> u32 {
+        self.counters().errors()
+    }
+
+    /// The wall clock went on while the stream stood: counts from where its position is now.
+    pub fn resume(&mut self, controller: &Controller) -> Step {
+        let position = controller.bar.read32(self.at(LPIB));
+        let bytes = self.unwrap(position)?;
+        self.resume_at(bytes, controller.clock());
+        Ok(())
+    }
+
+    /// As if the period in which so many bytes were moved had begun when it would have.
+    fn resume_at(&self, bytes: u64, now: u32) {
+        let part = bytes % u64::from(self.period_bytes()) * CLOCK_HZ
+            / u64::from(self.format.rate * self.format.frame_bytes());
+        self.counters().resume(now.wrapping_sub(part as u32));
+    }
+
+    /// Whether it runs, and which of the errors its status has.
+    pub fn state(&self, controller: &Controller) -> (bool, u8) {
+        let bar = controller.bar;
+        (bar.read8(self.at(SDCTL)) & RUN != 0, bar.read8(self.at(SDSTS)) & (FIFOE | DESE))
+    }
+
+    /// Sets RUN, and nothing else: no interrupt, no wait.
+    pub fn run_alone(&self, controller: &Controller) {
+        controller.bar.write8(self.at(SDCTL), RUN);
+    }
+
+    /// Where it is.
+    pub fn position(&self, controller: &Controller) -> u32 {
+        controller.bar.read32(self.at(LPIB))
+    }
+
+    /// Has the list say this instead of what it was made with. `length` is that of the buffer.
+    pub fn list(&self, controller: &Controller, address: u64, entries: &[(u64, u32)], length: u32) {
+        for ((entry, bytes), at) in entries.iter().zip((self.bdl..).step_by(ENTRY_BYTES as usize)) {
+            store(at, &entry.to_le_bytes());
+            store(at + 8, &bytes.to_le_bytes());
+            store(at + 12, &[0; 4]);
+        }
+        let bar = controller.bar;
+        bar.write32(self.at(CBL), length);
+        bar.write16(self.at(LVI), entries.len() as u16 - 1);
+        bar.write32(self.at(BDPL), address as u32);
+        bar.write32(self.at(BDPL + 4), (address >> 32) as u32);
+    }
+
+    /// Where the list is.
+    pub fn list_address(&self) -> u64 {
+        self.bdl
+    }
+
+    /// Writes the entries of its own buffer into the list again.
+    pub fn restore_list(&self) {
+        for ((entry, bytes, flags), at) in
+            self.entries[..self.count].iter().zip((self.bdl..).step_by(ENTRY_BYTES as usize))
+        {
+            store(at, &entry.to_le_bytes());
+            store(at + 8, &bytes.to_le_bytes());
+            store(at + 12, &flags.to_le_bytes());
+        }
     }
 
     fn total(&self, position: u32) -> u64 {
@@ -375,8 +444,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits for the interrupt after which so many periods were completed since the first start, looking at the
-    /// position meanwhile, and at that of another stream.
+    /// Waits for the interrupt after which so many periods were completed since the first start, looking at
+    /// the position meanwhile, and at that of another stream.
     pub fn wait_periods(
         &mut self,
         controller: &Controller,

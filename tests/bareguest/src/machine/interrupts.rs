@@ -239,8 +239,7 @@ fn set_gate(table: u64, vector: u8, to: unsafe extern "C" fn()) {
     // SAFETY: reads a segment register.
     unsafe { asm!("mov {:x}, cs", out(reg) code, options(nomem, nostack, preserves_flags)) };
     let to = to as usize as u64;
-    let low =
-        to & 0xFFFF | u64::from(code) << 16 | u64::from(INTERRUPT_GATE) << 32 | (to >> 16 & 0xFFFF) << 48;
+    let low = to & 0xFFFF | u64::from(code) << 16 | u64::from(INTERRUPT_GATE) << 32 | to >> 16 << 48;
     let at = (table as usize + GATE_BYTES * usize::from(vector)) as *mut u64;
     // SAFETY: gate `vector` of the table's 256, which is this file's page.
     unsafe {

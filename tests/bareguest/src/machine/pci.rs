@@ -2,6 +2,9 @@
 //! configuration space per function are all this card needs.
 
 use super::cpu::{inl, outl, outw};
+use super::uefi::Firmware;
+use crate::verdict::{Step, expect};
+use crate::wrong;
 
 const ADDRESS: u16 = 0xCF8;
 const DATA: u16 = 0xCFC;
@@ -19,6 +22,12 @@ const CLASS: u8 = 0x08;
 /// Offset of BAR 0; the next are 4 bytes apart.
 const BAR0: u8 = 0x10;
 const CAPABILITIES: u8 = 0x34;
+/// How long software waits after it has initiated a function-level reset (PCI Express Base Specification,
+/// 6.6.2), in microseconds.
+const AFTER_FLR: usize = 100_000;
+/// PCI Express capability: offset of Device Control, and its bit that initiates a function-level reset.
+const DEVICE_CONTROL: u8 = 0x08;
+const INITIATE_FLR: u16 = 1 << 15;
 /// Capability: power management.
 pub const POWER_MANAGEMENT: u8 = 0x01;
 /// Capability: MSI.
@@ -111,5 +120,17 @@ impl Function {
             at = (head >> 8 & 0xFC) as u8;
         }
         None
+    }
+
+    /// Initiates a function-level reset, waits as long as the specification asks for, and sees that configuration
+    /// space was reset: the caller restores the BARs and Command.
+    pub fn reset(self, firmware: &Firmware) -> Step {
+        let Some(capability) = self.capability(PCI_EXPRESS) else {
+            return Err(wrong!("no PCI Express capability"));
+        };
+        let control = self.read16(capability + DEVICE_CONTROL);
+        self.write16(capability + DEVICE_CONTROL, control | INITIATE_FLR);
+        firmware.stall(AFTER_FLR);
+        expect("Command after a function-level reset", self.read16(COMMAND).into(), 0)
     }
 }

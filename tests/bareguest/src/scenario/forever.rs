@@ -13,8 +13,8 @@ const ALL_ONES: u32 = u32::MAX;
 /// After so many packets nobody will come any more.
 const PACKETS_MAX: u32 = 20_000;
 /// A card whose clock page stands still for so many looks is dead: it is renewed at every end of a piece, at
-/// least every 10 ms.
-const STILL: u32 = 5_000;
+/// least every 10 ms. `still=` asks for more looks, where somebody stands still and comes back.
+const STILL: u64 = 5_000;
 /// Time for a card that ends to be gone, in microseconds.
 const SETTLED: usize = 500_000;
 
@@ -28,6 +28,7 @@ const SETTLED: usize = 500_000;
 pub fn run(guest: &Guest<'_>) -> Step {
     let song = Song { frames: u64::MAX, ..guest.song() };
     let poll = guest.config.number("poll", 0) != 0;
+    let patience = guest.config.number("still", STILL);
     let told_after = guest.config.number("told_after", 100) as u32;
     let buffer = guest.buffer(song, guest.layout())?;
     let mut player = Player::prepare(guest, &buffer, song)?;
@@ -42,7 +43,7 @@ pub fn run(guest: &Guest<'_>) -> Step {
         let clock = guest.card.pages.read64(clock::CLOCK);
         still = if clock == last_clock { still + 1 } else { 0 };
         last_clock = clock;
-        if still > STILL || poll && guest.card.read(global::MAGIC) == ALL_ONES {
+        if still > patience || poll && guest.card.read(global::MAGIC) == ALL_ONES {
             return without_card(guest);
         }
         if count > PACKETS_MAX {

@@ -6,6 +6,7 @@
 mod cycles;
 mod forever;
 mod hda;
+mod hda_faults;
 mod interrupts;
 mod loopback;
 mod play;
@@ -99,6 +100,12 @@ extern "efiapi" fn efi_main(image: *mut c_void, table: *const SystemTable) -> us
     if config.get("scenario") == Some("hda") {
         say!("start scenario=hda");
         let _ = hda::run(firmware, config);
+        end()
+    }
+    if config.get("card") == Some("hda") {
+        let name = config.get("scenario").unwrap_or("");
+        say!("start scenario={name} card=hda");
+        let _ = hda_faults::run(firmware, config, name);
         end()
     }
     let Some(card) = Card::find() else { bad_input("no card on the bus") };

@@ -14,7 +14,7 @@ mod start {
     use super::{files, uefi};
     use crate::kernel::page_map::{PAGE, PageMap};
     use crate::kernel::paging::bits;
-    use crate::kernel::{self, cfg, cpu, heap, log, paging, phys, processor};
+    use crate::kernel::{self, cfg, cpu, heap, log, paging, phys, processor, sleep};
 
     /// ntguest's own heap.
     const HEAP: u64 = 32 << 20;
@@ -42,10 +42,10 @@ mod start {
         // SAFETY: just allocated, and nobody else knows of it.
         let owners = unsafe { core::slice::from_raw_parts_mut(map as *mut u8, (top / PAGE) as usize) };
         let seed = cfg::get_u64("seed", 1);
-        if processor::wanted() > 1 {
-            let low = firmware.allocate_below(1 << 20, processor::LOW_PAGES * PAGE).unwrap_or(0);
-            processor::keep_low_pages(low);
-        }
+        // For further processors, and for the first one when the machine has slept.
+        let low = firmware.allocate_below(1 << 20, processor::LOW_PAGES * PAGE).unwrap_or(0);
+        processor::keep_low_pages(low);
+        sleep::keep_root(firmware.acpi_root().unwrap_or(0));
         let memory = firmware.leave();
         cpu::interrupts_off();
 

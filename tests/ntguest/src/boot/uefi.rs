@@ -28,6 +28,15 @@ pub struct SystemTable {
     consoles: [Unused; 6],
     runtime: Unused,
     boot: *const BootServices,
+    table_count: usize,
+    tables: *const ConfigurationTable,
+}
+
+/// EFI_CONFIGURATION_TABLE.
+#[repr(C)]
+struct ConfigurationTable {
+    id: [u8; 16],
+    at: u64,
 }
 
 #[repr(C)]
@@ -84,6 +93,9 @@ const LOADED_IMAGE: [u8; 16] =
 const FILE_SYSTEM: [u8; 16] =
     guid(0x964e_5b22, 0x6459, 0x11d2, [0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b]);
 
+/// EFI_ACPI_20_TABLE_GUID.
+const ACPI: [u8; 16] = guid(0x8868_e871, 0xe4f1, 0x11d3, [0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81]);
+
 const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> [u8; 16] {
     let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
     [a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]]
@@ -104,6 +116,7 @@ const MAP_BYTES: u64 = 64 << 10;
 pub struct Firmware {
     image: *mut c_void,
     boot: *const BootServices,
+    tables: &'static [ConfigurationTable],
     volume: *mut File,
 }
 
@@ -144,9 +157,12 @@ impl Firmware {
     /// # Safety
     /// The arguments of the entry point.
     pub unsafe fn new(image: *mut c_void, table: *const SystemTable) -> Self {
-        // SAFETY: by the contract above the table is valid.
-        let boot = unsafe { (*table).boot };
-        let mut firmware = Self { image, boot, volume: null_mut() };
+        // SAFETY: by the contract above the table is valid, and so is the list that it names.
+        let (boot, tables) = unsafe {
+            let SystemTable { boot, table_count, tables, .. } = &*table;
+            (*boot, if tables.is_null() { &[] } else { core::slice::from_raw_parts(*tables, *table_count) })
+        };
+        let mut firmware = Self { image, boot, tables, volume: null_mut() };
         // SAFETY: protocols of the specification on the handles it names; a failure leaves `volume` null.
         unsafe {
             ((*boot).set_watchdog)(0, 0, 0, core::ptr::null());
@@ -162,6 +178,11 @@ impl Firmware {
             }
         }
         firmware
+    }
+
+    /// Where ACPI's tables begin: the RSDP.
+    pub fn acpi_root(&self) -> Option<u64> {
+        self.tables.iter().find(|table| table.id == ACPI).map(|table| table.at)
     }
 
     /// Pages of loader data, or nothing.

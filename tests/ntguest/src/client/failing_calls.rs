@@ -4,6 +4,11 @@
 //! Each scenario is walked: its first call fails, with each of its errors in turn, then its second, until it
 //! passes untouched ([`inject`] has the calls). After each the right status has come up or the driver has done
 //! without, nothing is left of the attempt, and the next attempt works.
+//!
+//! Property handlers are no scenario. Those of `ringwave.sys` call nothing that can fail (they answer from what
+//! a filter or stream holds, into the caller's buffer), so that a walk over them has no point to visit: it
+//! would pass whatever is broken, and say as much of a driver that it says of none. A driver that allocates
+//! there meets `client=controls` with `fail_pool=`.
 
 use super::buffer::Kind;
 use super::format::{BufferPlan, PcmFormat};

@@ -46,8 +46,8 @@ impl Register {
             return None;
         }
         let page = UserPage::map(told.register).inspect_err(|why| wrong(why)).ok()?;
-        let elsewhere = fault::make(Fault::RegisterPage);
-        if elsewhere || page.bar != SHOWN.0 || !SHOWN.1.contains(&page.offset) {
+        let offset = if fault::make(Fault::RegisterPage) { SHOWN.1.end } else { page.offset };
+        if page.bar != SHOWN.0 || !SHOWN.1.contains(&offset) {
             wrong("is on a page that user mode must not see");
         }
         Some(Self { page, at, told })
@@ -125,9 +125,9 @@ impl HwRegisters {
         let mut count = 0;
         for (what, register) in registers.into_iter().filter_map(|(what, at)| Some((what, at.as_ref()?))) {
             count += 1;
-            if memory::device_page(register.told.register as u64).is_none()
-                || fault::make(Fault::RegisterGone)
-            {
+            let gone = fault::make(Fault::RegisterGone);
+            let address = if gone { 0 } else { register.told.register as u64 };
+            if memory::device_page(address).is_none() {
                 kernel::violation(
                     "removal",
                     format_args!("the {what} register is unmapped {when}, and a client still has it"),

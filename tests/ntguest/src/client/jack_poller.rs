@@ -85,9 +85,12 @@ fn poll(argument: *mut c_void) {
             property_protocol::get(&jack_property(endpoint, property::JACK_DESCRIPTION, &number), BYTES);
         *longest = (*longest).max(time::interrupt_time_100ns().saturating_sub(begun));
         *reads += 1;
-        let answer = reply.bytes().map(<[u8]>::to_vec);
+        let mut answer = reply.bytes().map(<[u8]>::to_vec);
+        if first.is_some() && fault::make(Fault::JackChanges) {
+            answer.iter_mut().flatten().for_each(|byte| *byte ^= 1);
+        }
         let changed = first.is_some() && *first != answer;
-        if answer.is_none() || changed || fault::make(Fault::JackChanges) {
+        if answer.is_none() || changed {
             kernel::violation(
                 "jack",
                 format_args!(

@@ -53,14 +53,16 @@ pub fn check(endpoint: &Endpoint) -> Vec<Guid> {
     if !announced {
         wrong(endpoint, format_args!("modes are known and no data range announces the attribute"));
     }
-    let modes = list(endpoint, &processing);
+    let mut modes = list(endpoint, &processing);
+    if fault::make(Fault::ModeTwice) {
+        modes.extend_from_within(..1);
+    }
     let has = |mode: Guid| modes.contains(&mode);
     if !has(MODE_RAW) && (endpoint.capture || !has(MODE_DEFAULT)) {
         wrong(endpoint, format_args!("RAW is due (or DEFAULT for a loudspeaker), there is {modes:?}"));
     }
     for (at, mode) in modes.iter().enumerate() {
-        let twice = modes[..at].contains(mode) || fault::make(Fault::ModeTwice);
-        if twice || ![MODE_RAW, MODE_DEFAULT].contains(mode) {
+        if modes[..at].contains(mode) || ![MODE_RAW, MODE_DEFAULT].contains(mode) {
             wrong(
                 endpoint,
                 format_args!("{} is twice in the list, or a mode nothing is known of", Named(*mode)),

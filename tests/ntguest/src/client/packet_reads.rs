@@ -72,6 +72,10 @@ pub struct PacketReads {
     last: Option<(u32, u64)>,
     promised: bool,
     times: bool,
+    /// Time that packets may still be missing: see [`with_a_clock_that_stops`](Self::with_a_clock_that_stops).
+    stopped_100ns: u64,
+    /// Whole packets that may be there before their time.
+    early: u64,
     /// Packets that were skipped.
     pub lost: u64,
     /// Packets that were read.
@@ -83,7 +87,26 @@ pub struct PacketReads {
 impl PacketReads {
     /// For packets of `packet_100ns` on the client's clock; RUN was called at `run`.
     pub fn new(packet_100ns: u64, run: u64) -> Self {
-        Self { packet_100ns, run, last: None, promised: false, times: true, lost: 0, read: 0, refused: 0 }
+        Self {
+            packet_100ns,
+            run,
+            last: None,
+            promised: false,
+            times: true,
+            stopped_100ns: 0,
+            early: 0,
+            lost: 0,
+            read: 0,
+            refused: 0,
+        }
+    }
+
+    /// The machine's clock may stand still while the card goes on, as with QEMU's `stop`: the card, which waits
+    /// for its client, records up to a buffer of `packets` then. Their first samples are all of the moment at
+    /// which the clock stood, so that in all a buffer's time may be missing between them.
+    pub fn with_a_clock_that_stops(self, packets: u32) -> Self {
+        let early = u64::from(packets);
+        Self { stopped_100ns: early.saturating_mul(self.packet_100ns), early, ..self }
     }
 
     /// For a card whose clock is faster than time (its option `--speed`): the driver can't know that, so that
@@ -108,7 +131,8 @@ impl PacketReads {
             return Err(Finding::NotNewer(before.map_or(0, |(n, _)| n), packet.number));
         }
         self.lost += u64::from(steps) - 1;
-        let most = (now.saturating_sub(self.run) / 50 * 51 / self.packet_100ns.max(1)).saturating_add(1);
+        let passed = now.saturating_sub(self.run) / 50 * 51 / self.packet_100ns.max(1);
+        let most = passed.saturating_add(1).saturating_add(self.early);
         if self.read + self.lost > most {
             return Err(Finding::TooMany(packet.number, most));
         }
@@ -130,18 +154,22 @@ impl PacketReads {
 
     /// Judges the time of a first sample; that of the last packet before was `then`, and at least `due` lies
     /// between.
-    fn check_time(&self, counter: u64, then: Option<u64>, due: u64, now: u64) -> Result<(), Finding> {
+    fn check_time(&mut self, counter: u64, then: Option<u64>, due: u64, now: u64) -> Result<(), Finding> {
         let half = self.packet_100ns / 2;
-        if counter.saturating_add(half) > now {
+        let takes = if self.early == 0 { half } else { 0 };
+        if counter.saturating_add(takes) > now {
             return Err(Finding::TooLate(counter, now));
         }
         if counter.saturating_add(half) < self.run {
             return Err(Finding::BeforeRun(counter, self.run));
         }
-        match then.map(|then| counter.saturating_sub(then)) {
-            Some(apart) if apart.saturating_add(half) < due => Err(Finding::TooClose(apart, due)),
-            _ => Ok(()),
+        let Some(apart) = then.map(|then| counter.saturating_sub(then)) else { return Ok(()) };
+        if apart.saturating_add(half) >= due {
+            return Ok(());
         }
+        let missing = due.saturating_sub(apart);
+        self.stopped_100ns = self.stopped_100ns.checked_sub(missing).ok_or(Finding::TooClose(apart, due))?;
+        Ok(())
     }
 
     /// Judges a call that gave no packet.
@@ -240,6 +268,24 @@ mod tests {
         // What is right in neither is wrong, and the next is judged by what was taken.
         assert_eq!(reads.check(ambiguous(3, 7, 8), end_of(3)), Err(Finding::BeforeRun(7, RUN)));
         assert_eq!(reads.check(packet(4, 0), end_of(4)), Ok(()));
+    }
+
+    #[test]
+    fn while_the_clock_stands_still_a_buffer_of_packets_may_come() {
+        let at = |number, counter| ReadPacket { counter, ..packet(number, 0) };
+        let mut reads = reads().with_a_clock_that_stops(2);
+        assert_eq!(reads.check(packet(0, 0), end_of(0)), Ok(()));
+        let stands = end_of(0);
+        assert_eq!(reads.check(at(1, RUN + PACKET), stands), Ok(()));
+        assert_eq!(reads.check(at(2, RUN + PACKET), stands), Ok(()));
+        assert_eq!(reads.check(at(3, RUN + PACKET), stands), Ok(()));
+        // The third packet in no time is more than the card could record, and so is one before its time.
+        assert_eq!(reads.check(at(4, RUN + PACKET), end_of(2)), Err(Finding::TooClose(0, PACKET)));
+        assert_eq!(
+            reads.check(at(5, end_of(2) + 1), end_of(2)),
+            Err(Finding::TooLate(end_of(2) + 1, end_of(2)))
+        );
+        assert_eq!(reads.check(at(6, end_of(2)), end_of(2)), Err(Finding::TooMany(6, 6)));
     }
 
     #[test]

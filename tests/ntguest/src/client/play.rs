@@ -85,7 +85,7 @@ fn with_buffer(
     label: Label,
     planned: Option<&PlannedEvent>,
 ) -> Result<(), Failed> {
-    if !stream.has_packet_mode() || fault::make(Fault::NoPackets) {
+    if !stream.has_packet_mode() {
         return Err(fail("no-packet-mode", format_args!("the stream has no IMiniportWaveRTOutputStream")));
     }
     let slots = slots();

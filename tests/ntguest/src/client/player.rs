@@ -16,7 +16,7 @@ use super::still;
 use super::stream::{END_OF_STREAM, PinStream, State};
 use super::timing_stats::EventTimes;
 use super::wav::Wav;
-use crate::kernel::event::{Event, wait};
+use crate::kernel::event::{Event, EventKind, wait};
 use crate::kernel::{self, cfg, irql, thread, time};
 use crate::portcls::endpoint::Endpoint;
 use crate::portcls::fault::{self, Fault};
@@ -255,18 +255,27 @@ impl Player<'_> {
             through(&[State::Stop, State::Acquire, State::Pause, State::Acquire])
         })?;
         still::set_state(self.stream, State::Pause)?;
-        if self.order == Order::Hlk
-            && (self.stream.set_write_packet(2, 0, 0).is_success() || fault::make(Fault::EarlyPacket))
-        {
-            kernel::violation(
-                "packet-number",
-                format_args!("packet 2 is accepted before RUN; only packet 0 may be"),
-            );
+        if self.order == Order::Hlk {
+            self.expect_too_early();
         }
         match self.write(0)? {
             // What was handed over is remembered.
             Status::SUCCESS => self.meet(StreamState::Pause, &mut || Ok(())),
             status => Err(fail("call-failed", format_args!("SetWritePacket(0) in PAUSE: {status}"))),
+        }
+    }
+
+    /// Before RUN only packet 0 is accepted (rule `packet-number`).
+    fn expect_too_early(&self) {
+        let mut status = self.stream.set_write_packet(2, 0, 0);
+        if fault::make(Fault::EarlyPacket) {
+            status = Status::SUCCESS;
+        }
+        if status.is_success() {
+            kernel::violation(
+                "packet-number",
+                format_args!("packet 2 is accepted before RUN; only packet 0 may be"),
+            );
         }
     }
 
@@ -473,7 +482,8 @@ impl Player<'_> {
     }
 
     fn wait_for_packet(&mut self, next: u32) -> Result<(), Failed> {
-        if wait(self.event, self.timeout_ms) && !fault::make(Fault::NoEvent) {
+        let silent = fault::make(Fault::NoEvent).then(|| Event::new(EventKind::Synchronization, false));
+        if wait(silent.as_ref().unwrap_or(self.event), self.timeout_ms) {
             self.tally.events.iter_mut().for_each(|events| events.observe(time::interrupt_time_100ns()));
             return Ok(());
         }

@@ -117,16 +117,23 @@ fn poll(argument: *mut c_void) {
     let mut at_dispatch = false;
     while !stop.load(Ordering::Acquire) {
         let level = if at_dispatch { irql::DISPATCH } else { irql::PASSIVE };
+        let before = presented(stream, checker);
         let begun = time::interrupt_time_100ns();
         let (status, mut position) = stream.position(level);
         let done = time::interrupt_time_100ns();
+        let after = presented(stream, checker);
         if running && fault::make(Fault::FastPosition) {
             // Three times as fast.
             position.play_offset = position.play_offset * 3 % checker.size();
         }
         if status.is_success() {
-            let found =
-                if running { checker.check(position, begun, done) } else { checker.check_range(position) };
+            let found = match before.zip(after) {
+                _ if !running => checker.check_range(position),
+                Some(frames) => checker.check_presented(position, frames, time::interrupt_time_100ns()),
+                // A read of these failed, which is told as it is.
+                None if checker.is_by_presented() => checker.check_range(position),
+                None => checker.check(position, begun, done),
+            };
             stats.observe(begun, done, checker.travel());
             if let Err(finding) = found {
                 kernel::violation("position", format_args!("{finding}"));
@@ -141,6 +148,18 @@ fn poll(argument: *mut c_void) {
         }
         at_dispatch = !at_dispatch;
         thread::sleep_100ns(interval);
+    }
+}
+
+/// The frames that were presented, if positions are judged by them.
+fn presented(stream: &PinStream, checker: &PositionChecker) -> Option<u64> {
+    let asked = checker.is_by_presented().then(|| stream.presentation())?;
+    match asked {
+        Ok(presented) => Some(presented.position_in_blocks),
+        Err(status) => {
+            kernel::violation("position", format_args!("a presentation position that is polled: {status}"));
+            None
+        }
     }
 }
 

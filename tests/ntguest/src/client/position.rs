@@ -15,6 +15,8 @@ pub enum Finding {
     Backwards(u64),
     /// Is further than any clock can have gone: (bytes since RUN, most that can be).
     TooFar(u64, u64),
+    /// Is not what was presented before and after it was asked for: (play offset, frames, frames).
+    NotPresented(u64, u64, u64),
 }
 
 impl fmt::Display for Finding {
@@ -28,6 +30,9 @@ impl fmt::Display for Finding {
             }
             Self::TooFar(bytes, most) => {
                 write!(f, "the position went {bytes} bytes since RUN, at most {most} can be")
+            }
+            Self::NotPresented(play, before, after) => {
+                write!(f, "play {play} is none of the frames {before} to {after} that were presented")
             }
             Self::Backwards(bytes) => write!(f, "the play position went back by {bytes} bytes"),
         }
@@ -47,6 +52,8 @@ pub struct PositionChecker {
     last: Option<(u64, u64)>,
     run: Option<u64>,
     travel: Travel,
+    /// Time does not tell how often it went round.
+    by_presented: bool,
 }
 
 /// How far the play position went, over all reads.
@@ -70,6 +77,7 @@ impl PositionChecker {
             last: None,
             run: None,
             travel: Travel { bytes: 0, complete: true },
+            by_presented: false,
         }
     }
 
@@ -79,9 +87,15 @@ impl PositionChecker {
     }
 
     /// The machine's clock may stand still while the card goes on, as with QEMU's `stop`: the card is ahead by
-    /// then by all that it had been promised, at most the whole buffer.
+    /// then by all that it had been promised, at most the whole buffer. An offset in the buffer does not tell
+    /// that from a step back, so positions are judged with [`check_presented`](Self::check_presented).
     pub fn with_a_clock_that_stops(self) -> Self {
-        Self { ahead: self.size, ..self }
+        Self { ahead: self.size, by_presented: true, ..self }
+    }
+
+    /// Positions are to be judged with [`check_presented`](Self::check_presented).
+    pub fn is_by_presented(&self) -> bool {
+        self.by_presented
     }
 
     /// The stream was at 0 when RUN was called at `run` (100-ns units): from there on the position can't be
@@ -130,6 +144,32 @@ impl PositionChecker {
         self.travel.bytes += forward;
         // Twice the time is allowed for: the driver's clock may be ahead of ours by up to a packet.
         self.travel.complete &= elapsed < self.size / 2;
+        self.check_time(done)
+    }
+
+    /// Judges one position of a driver that presents a frame when it has played it, by the frames since STOP
+    /// that were presented before and after it was read, with `done` (100-ns units) after both.
+    pub fn check_presented(
+        &mut self,
+        position: KsAudioPosition,
+        (before, after): (u64, u64),
+        done: u64,
+    ) -> Result<(), Finding> {
+        self.check_range(position)?;
+        let (from, to) = (before.saturating_mul(self.block), after.saturating_mul(self.block));
+        if from < self.travel.bytes || to < from {
+            return Err(Finding::Backwards(self.travel.bytes.max(from).saturating_sub(from.min(to))));
+        }
+        let bytes = from.saturating_add((position.play_offset + self.size - from % self.size) % self.size);
+        if bytes > to {
+            return Err(Finding::NotPresented(position.play_offset, before, after));
+        }
+        self.travel.bytes = bytes;
+        self.check_time(done)
+    }
+
+    /// What was gone until `done` (100-ns units) is not ahead of time.
+    fn check_time(&self, done: u64) -> Result<(), Finding> {
         if let Some(run) = self.run {
             // For a clock that is ahead of ours, and 2 % for one that is faster.
             let time = u128::from(done.saturating_sub(run)) * u128::from(self.bytes_per_second) / 9_800_000;
@@ -202,11 +242,26 @@ mod tests {
     }
 
     #[test]
-    fn with_a_clock_that_stops_the_buffer_is_let_pass_and_no_more() {
-        let mut checker = checker().with_a_clock_that_stops().since(1_000_000);
-        assert_eq!(checker.check(at(1920), 1_000_000, 1_000_000), Ok(()));
-        assert_eq!(checker.check(at(0), 1_010_000, 1_010_000), Ok(()));
-        assert_eq!(checker.check(at(480), 1_010_000, 1_010_000), Err(Finding::TooFar(4320, 195 + 3840)));
+    fn laps_and_steps_back_are_told_by_what_was_presented() {
+        let checker = || checker().with_a_clock_that_stops().since(0);
+        let mut laps = checker();
+        assert_eq!(laps.check_presented(at(960), (240, 240), 50_000), Ok(()));
+        // A buffer but 4 bytes at once, as the card plays on while the clock stands still, is no step back.
+        assert_eq!(laps.check_presented(at(956), (240, 1199), 60_000), Ok(()));
+        assert_eq!(laps.travel(), Travel { bytes: 956 + 3840, complete: true });
+        // One step back by 4 bytes is.
+        let mut back = checker();
+        assert_eq!(back.check_presented(at(960), (240, 240), 50_000), Ok(()));
+        assert_eq!(
+            back.check_presented(at(956), (240, 250), 60_000),
+            Err(Finding::NotPresented(956, 240, 250))
+        );
+        // So is one of what was presented.
+        assert_eq!(back.check_presented(at(956), (239, 250), 60_000), Err(Finding::Backwards(4)));
+        assert_eq!(back.check_presented(at(960), (250, 240), 60_000), Err(Finding::Backwards(40)));
+        // And ahead of time is ahead of time.
+        let far = checker().check_presented(at(480), (1080, 1080), 10_000);
+        assert_eq!(far, Err(Finding::TooFar(4320, 195 + 3840)));
     }
 
     #[test]

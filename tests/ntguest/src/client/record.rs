@@ -251,8 +251,16 @@ fn running(
     }
     crate::kprintln!("capture runs");
     order.running.store(true, Ordering::Release);
-    // SAFETY: the poller is stopped below, while the stream is alive.
-    let poller = unsafe { Poller::start(stream, checker.clone().since(run), cfg::get_u64("poll_us", 5000)) };
+    let (followed, poll_us) = (checker.clone().since(run), cfg::get_u64("poll_us", 5000));
+    let poller = if cfg::get_bool("clock_stops", false) {
+        // The card records up to a buffer in no time: an offset in it does not tell that from a step back, and of a
+        // recording there is no presentation position that would.
+        // SAFETY: the poller is stopped below, while the stream is alive.
+        unsafe { Poller::start_in_any_state(stream, followed, poll_us) }
+    } else {
+        // SAFETY: as above.
+        unsafe { Poller::start(stream, followed, poll_us) }
+    };
     // A card that waits for GetReadPacket stands still by right.
     let lockstep = cfg::get("reg.Lockstep") == Some("1");
     let steady = !lockstep

@@ -167,6 +167,9 @@ impl Recorder<'_> {
         if cfg::get_u64("speed", 1) != 1 {
             reads = reads.without_times();
         }
+        if cfg::get_bool("clock_stops", false) {
+            reads = reads.with_a_clock_that_stops(self.slots);
+        }
         let mut torn = 0;
         while !self.is_enough() {
             self.wait_for_event(event)?;

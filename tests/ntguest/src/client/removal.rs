@@ -19,6 +19,7 @@ use crate::kernel::thread;
 use crate::portcls::endpoint;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::pnp;
+use crate::portcls::status::Status;
 use ringwave_audio::SampleFormat;
 
 /// `IRP_MN_SURPRISE_REMOVAL`
@@ -75,8 +76,11 @@ fn with_buffer(stream: &PinStream, buffer: &CyclicBuffer, format: &PcmFormat) ->
 /// All states down to STOP.
 fn let_go(stream: &PinStream) -> Result<(), Failed> {
     for state in [State::Pause, State::Acquire, State::Stop] {
-        let status = stream.set_state(state);
-        if !status.is_success() || fault::make(Fault::StopRefused) {
+        let mut status = stream.set_state(state);
+        if fault::make(Fault::StopRefused) {
+            status = Status::DEVICE_NOT_READY;
+        }
+        if !status.is_success() {
             return Err(fail(
                 "removal",
                 format_args!("SetState({state:?}) after SURPRISE_REMOVAL: {status}, SUCCESS is due"),

@@ -109,7 +109,8 @@ impl PinStream {
         let port_stream = port_stream::create();
         let given = if oracle { oracle::port_stream(port_stream) } else { port_stream.this() };
         let stream = new_stream(&miniport, given, pin, capture, format, oracle).inspect_err(|_| {
-            if port_stream.release() != 0 || fault::make(Fault::PortStreamKept) {
+            let left = port_stream.release() + u32::from(fault::make(Fault::PortStreamKept));
+            if left != 0 {
                 kernel::violation(
                     "port-stream-leak",
                     format_args!("a NewStream that failed kept its port stream"),
@@ -128,6 +129,7 @@ impl PinStream {
             );
         }
         let output = stream.query::<OutputStream>(&IID_MINIPORT_WAVE_RT_OUTPUT_STREAM).ok();
+        let output = output.filter(|_| !fault::make(Fault::NoPackets));
         let input = stream.query::<InputStream>(&IID_MINIPORT_WAVE_RT_INPUT_STREAM).ok();
         let both = fault::make(Fault::BothDirections);
         check_direction(capture, input.is_some() || both, output.is_some() || both);
@@ -495,7 +497,10 @@ fn new_stream(
         }
     }));
     if !status.is_success() {
-        if !out.is_null() || fault::make(Fault::StreamNotNull) {
+        if fault::make(Fault::StreamNotNull) {
+            out = ptr::dangling_mut::<usize>().cast();
+        }
+        if !out.is_null() {
             kernel::violation(
                 "new-stream-not-null",
                 format_args!("NewStream failed ({status}) and did not write NULL"),

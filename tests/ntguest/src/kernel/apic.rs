@@ -84,6 +84,16 @@ pub fn timer_free_run() {
     write(TIMER_INITIAL, u32::MAX);
 }
 
+/// What the timer's clock is divided by, as the register has it.
+pub fn timer_divider() -> u32 {
+    read(TIMER_DIVIDE)
+}
+
+/// Gives it back after a reset.
+pub fn set_timer_divider(value: u32) {
+    write(TIMER_DIVIDE, value);
+}
+
 /// Ticks since [`timer_free_run`].
 pub fn timer_elapsed() -> u32 {
     u32::MAX - read(TIMER_CURRENT)

@@ -2,7 +2,15 @@
 
 use core::arch::asm;
 
-pub use guest_ports::{exit, inl, outb, outl, outsb, outw};
+pub use guest_ports::{exit, inb, inl, inw, outb, outl, outsb, outw};
+
+/// The stack pointer, about: that of the caller, or of this.
+pub fn stack_pointer() -> u64 {
+    let pointer: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags)) }
+    pointer
+}
 
 /// Turns interrupts off; says whether they were on.
 pub fn interrupts_off() -> bool {

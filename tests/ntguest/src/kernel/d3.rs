@@ -69,6 +69,8 @@ pub enum Context {
     Kept,
     /// It had no power, and comes back as from a reset: D3cold.
     Lost,
+    /// The whole machine had none ([`super::sleep`]): the function is reset already.
+    Slept,
 }
 
 struct Saved {

@@ -11,7 +11,7 @@ use core::ffi::c_void;
 use super::processor::{self, MOST, PerProcessor};
 use super::sync::IrqLock;
 use super::{
-    apic, cpu, dpc, fault, image, interrupt, irql, lock_watch, paged, paging, reenter, thread, timer,
+    apic, cpu, dpc, fault, image, interrupt, irql, lock_watch, paged, paging, reenter, sleep, thread, timer,
     violation,
 };
 
@@ -155,8 +155,7 @@ pub fn init(number: usize) {
         for vector in 0..256u64 {
             let at = stub(vector);
             let ist = u64::from(vector < 32);
-            let low =
-                at & 0xffff | CODE_SELECTOR << 16 | ist << 32 | 0x8e00 << 32 | (at >> 16 & 0xffff) << 48;
+            let low = at & 0xffff | CODE_SELECTOR << 16 | ist << 32 | 0x8e00 << 32 | at >> 16 << 48;
             IDT[vector as usize] = [low, at >> 32];
         }
         let gdt = Descriptor { limit: 39, base: (&raw const GDT[number]) as u64 };
@@ -314,8 +313,9 @@ extern "win64" fn entered(frame: &mut Frame) {
     cpu::write_cr8(level);
     paging::catch_up();
     if vector == apic::IPI_VECTOR {
-        // Nothing else is asked for with it.
+        // Nothing else is asked for with it but to stop before the machine sleeps.
         apic::eoi();
+        sleep::stop_if_asked();
         cpu::write_cr8(old);
         return;
     }

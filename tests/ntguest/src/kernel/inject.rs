@@ -27,6 +27,8 @@ const MEMORY: &[Status] = &[Status::INSUFFICIENT_RESOURCES];
 
 /// ExAllocatePool*: NULL.
 pub static POOL: Call = Call::with_key("ExAllocatePool", "fail_pool", MEMORY);
+/// ExAllocateTimer: NULL.
+pub static TIMER: Call = Call::new("ExAllocateTimer", MEMORY);
 /// MmMapIoSpace*: NULL.
 pub static MAP_IO: Call = Call::with_key("MmMapIoSpace", "fail_map_io", MEMORY);
 /// MmAllocateContiguous*: NULL.

@@ -3,6 +3,7 @@
 //! One to four processors; CR8 is the IRQL; every service states the highest IRQL it may be called at (in the
 //! table of exports), and what it finds wrong is a [`violation`] with the name of a rule.
 
+pub mod acpi;
 pub mod cfg;
 pub mod exports;
 pub mod format;
@@ -87,7 +88,9 @@ mod reenter;
 #[cfg(target_os = "uefi")]
 pub mod schedule;
 #[cfg(target_os = "uefi")]
-mod selftest;
+pub mod selftest;
+#[cfg(target_os = "uefi")]
+pub mod sleep;
 #[cfg(target_os = "uefi")]
 pub mod spin;
 #[cfg(target_os = "uefi")]
@@ -120,4 +123,4 @@ use exports::{open_regions, rtl_text};
 #[cfg(target_os = "uefi")]
 pub use harsh::harsh_violation;
 #[cfg(target_os = "uefi")]
-pub use verdict::{bad_input, caller, fatal, run, unload_check, violation};
+pub use verdict::{MAIN_STACK, bad_input, caller, fatal, run, unload_check, violation};

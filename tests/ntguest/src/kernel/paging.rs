@@ -157,6 +157,11 @@ pub fn root() -> u64 {
     SPACE.lock().roots[0]
 }
 
+/// The same of processor `number`.
+pub fn root_of(number: usize) -> u64 {
+    SPACE.lock().roots[number]
+}
+
 /// Makes the top page table of processor `number`, the next one. Before anything is mapped in the regions
 /// that each has for itself.
 pub fn add_processor(number: usize) -> u64 {

@@ -29,6 +29,8 @@ const SECONDARY_BUS: u16 = 0x19;
 const CAP_MSI: u8 = 5;
 const CAP_PCIE: u8 = 0x10;
 const IO_APIC: u64 = 0xfec0_0000;
+/// Of an input of the I/O APIC.
+const MASKED: u32 = 1 << 16;
 
 /// A base address register.
 #[derive(Clone, Copy, Debug)]
@@ -513,26 +515,44 @@ fn assign_line(card: &mut Card, irql: u8) {
     }
     let input = 20 + u32::from((dev + pin) % 4);
     let vector = u32::from(irql) << 4;
-    let write = |index: u32, value: u32| {
-        // SAFETY: the I/O APIC's registers are in the direct map's device window.
-        unsafe {
-            paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(index);
-            paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(value);
-        }
-    };
-    // Level triggered (bit 15), active low (bit 13), not masked, to one processor.
-    write(0x11 + input * 2, processor::apic_id(interrupt_target()) << 24);
-    write(0x10 + input * 2, vector | 1 << 15 | 1 << 13);
-    card.line = Some(Line { vector, irql, affinity: processor::all(), raw: input });
+    let line = Line { vector, irql, affinity: processor::all(), raw: input };
+    route(&line);
+    line.control(0);
+    card.line = Some(line);
+}
+
+/// To one processor.
+fn route(line: &Line) {
+    write_io_apic(0x11 + line.raw * 2, processor::apic_id(interrupt_target()) << 24);
+}
+
+fn write_io_apic(index: u32, value: u32) {
+    // SAFETY: the I/O APIC's registers are in the direct map's device window.
+    unsafe {
+        paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(index);
+        paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(value);
+    }
+}
+
+impl Line {
+    /// Level triggered (bit 15), active low (bit 13), and masked or not: an input that is masked as edge triggered
+    /// would forget what is pending.
+    fn control(&self, mask: u32) {
+        write_io_apic(0x10 + self.raw * 2, self.vector | 1 << 15 | 1 << 13 | mask);
+    }
+}
+
+/// The I/O APIC was reset: the lines of cards as they were, held back.
+pub fn route_lines_again() {
+    for line in cards::all().filter_map(|card| card.line.as_ref()) {
+        line.control(MASKED);
+        route(line);
+    }
 }
 
 /// Stops a line that nobody claims.
 pub fn mask_line(line: &Line) {
-    // SAFETY: see `assign_line`.
-    unsafe {
-        paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(0x10 + line.raw * 2);
-        paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(1 << 16);
-    }
+    write_io_apic(0x10 + line.raw * 2, MASKED);
 }
 
 /// Holds the line back while `f` runs: what is pending comes right afterwards. Without a line there is
@@ -545,7 +565,7 @@ pub fn hold_line(f: impl FnOnce()) {
 
 /// Holds the line back until [`let_line_go`], as a device in D3 does.
 pub fn hold_line_back() {
-    set_line_mask(1 << 16);
+    set_line_mask(MASKED);
 }
 
 /// The line as it is; what is pending comes now.
@@ -553,14 +573,9 @@ pub fn let_line_go() {
     set_line_mask(0);
 }
 
-/// Level triggered, active low, and masked or not: an input that is masked as edge triggered would forget
-/// what is pending.
 fn set_line_mask(mask: u32) {
-    let Some(line) = card().line else { return };
-    // SAFETY: see `assign_line`, of which this is the second half.
-    unsafe {
-        paging::phys_ptr(IO_APIC).cast::<u32>().write_volatile(0x10 + line.raw * 2);
-        paging::phys_ptr(IO_APIC + 0x10).cast::<u32>().write_volatile(line.vector | 1 << 15 | 1 << 13 | mask);
+    if let Some(line) = &card().line {
+        line.control(mask);
     }
 }
 
@@ -568,6 +583,43 @@ fn set_line_mask(mask: u32) {
 pub fn bridge_above(card: &Card) -> Option<Card> {
     let (bus, dev) = bridge_to(card.bus)?;
     Some(Card::function(bus, dev, 0))
+}
+
+/// What firmware configured of the bridges above a card, from the topmost down: place and words, the command last.
+pub struct SavedBridge {
+    bridge: Card,
+    words: [(u16, u32); 9],
+}
+
+/// Cache line size, bus numbers, windows, interrupt line and bridge control, then the command.
+const BRIDGE_CONFIGURED: [u16; 9] = [0x0c, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x2c, 0x3c, COMMAND];
+
+/// Reads it before the machine sleeps.
+pub fn save_bridges(card: &Card) -> Vec<SavedBridge> {
+    let (mut saved, mut bus) = (Vec::new(), card.bus);
+    while let Some((up, dev)) = bridge_to(bus) {
+        let bridge = Card::function(up, dev, 0);
+        let words = BRIDGE_CONFIGURED.map(|at| (at, read32(&bridge, at)));
+        saved.insert(0, SavedBridge { bridge, words });
+        bus = up;
+    }
+    saved
+}
+
+/// Writes it again.
+pub fn restore_bridges(saved: &[SavedBridge]) {
+    for SavedBridge { bridge, words } in saved {
+        for (at, word) in words {
+            // The upper half of the command's word is status, of which ones that are written clear bits.
+            let word = if *at == COMMAND { word & 0xffff } else { *word };
+            write32(bridge, *at, word);
+        }
+    }
+}
+
+/// Whether a BAR of the card holds an address: after a reset none does.
+pub fn has_addresses(card: &Card) -> bool {
+    card.bars.iter().any(|bar| read32(card, BAR0 + u16::from(bar.index) * 4) & !15 != 0)
 }
 
 fn bridge_to(bus: u8) -> Option<(u8, u8)> {

@@ -17,12 +17,12 @@ use super::{apic, cfg, cpu, idt, thread, time, user_data};
 
 /// Processors that ntguest can have.
 pub const MOST: usize = 4;
-/// Pages that [`start_others`] needs below 1 MiB: the trampoline and three page tables.
+/// Pages that the trampoline needs below 1 MiB: itself and three page tables.
 pub const LOW_PAGES: u64 = 4;
 /// How long a processor may take to come.
 const START_MS: u64 = 2000;
 
-/// Physical address of the low pages; 0 with one processor.
+/// Physical address of the low pages; 0 if there are none.
 static LOW: AtomicU64 = AtomicU64::new(0);
 /// Processors that run.
 static COUNT: AtomicUsize = AtomicUsize::new(1);
@@ -94,6 +94,9 @@ impl<T: Copy> PerProcessor<Cell<T>> {
         result
     }
 }
+
+/// Where a processor comes out of the trampoline, which gets its number: on its own tables, interrupts off.
+type Entry = extern "win64" fn(usize) -> !;
 
 /// Keeps the pages below 1 MiB that the firmware gave.
 pub fn keep_low_pages(base: u64) {
@@ -175,16 +178,38 @@ pub fn start_others() {
     if low == 0 {
         super::bad_input(format_args!("cpus={wanted}: no memory below 1 MiB for the other processors"));
     }
-    prepare(low);
+    prepare(low, entered);
     for (number, id) in APIC_IDS.iter().enumerate().take(wanted).skip(1) {
         // QEMU counts local APICs from 0, as its processors.
         id.store(number as u32, Ordering::Relaxed);
-        put(low, ROOT, paging::add_processor(number));
-        put(low, STACK, idt::start_stack(number));
-        put(low, NUMBER, number as u64);
-        start(number, low);
+        paging::add_processor(number);
+        aim_trampoline(number, idt::start_stack(number));
+        start(number, || count() > number);
     }
     crate::kprintln!("{wanted} processors");
+}
+
+/// The trampoline is for processor `number` next, which begins on this stack.
+pub fn aim_trampoline(number: usize, stack: u64) {
+    let low = LOW.load(Ordering::Relaxed);
+    put(low, ROOT, paging::root_of(number));
+    put(low, STACK, stack);
+    put(low, NUMBER, number as u64);
+}
+
+/// Lays the trampoline out for processors that come back from a reset, through `entry`.
+pub fn prepare_to_wake(entry: Entry) -> Result<(), &'static str> {
+    let low = LOW.load(Ordering::Relaxed);
+    if low == 0 {
+        return Err("no memory below 1 MiB for the waking vector");
+    }
+    prepare(low, entry);
+    Ok(())
+}
+
+/// The physical address of the trampoline: below 1 MiB, and of a page.
+pub fn waking_vector() -> u32 {
+    LOW.load(Ordering::Relaxed) as u32
 }
 
 fn put(page: u64, offset: usize, value: u64) {
@@ -193,7 +218,7 @@ fn put(page: u64, offset: usize, value: u64) {
 }
 
 /// Copies the trampoline into the first page, and lays out tables that map the first 2 MiB as they are.
-fn prepare(low: u64) {
+fn prepare(low: u64, entry: Entry) {
     let begin = &raw const ntguest_trampoline;
     let bytes = (&raw const ntguest_trampoline_end).addr() - begin.addr();
     let long = (&raw const ntguest_trampoline_long).addr() - begin.addr();
@@ -212,24 +237,24 @@ fn prepare(low: u64) {
     // Limit and base of the table; its base is below 4 GiB.
     put(low, GDT_POINTER, 0x17 | (low + GDT as u64) << 16);
     put(low, FAR_POINTER, (low + long as u64) | 8 << 32);
-    put(low, ENTRY, entered as *const () as u64);
+    put(low, ENTRY, entry as *const () as u64);
     for (i, descriptor) in [0, 0x00af_9a00_0000_ffff, 0x00cf_9200_0000_ffff].into_iter().enumerate() {
         put(low, GDT + i * 8, descriptor);
     }
 }
 
 /// INIT and STARTUP, and waits until it is there.
-fn start(number: usize, low: u64) {
-    let target = apic_id(number);
+pub fn start(number: usize, is_there: impl Fn() -> bool) {
+    let (target, low) = (apic_id(number), LOW.load(Ordering::Relaxed));
     apic::init_processor(target);
     pause(10_000);
     for _ in 0..2 {
         apic::start_processor(target, (low / PAGE) as u8);
         let deadline = time::ms() + START_MS / 2;
-        while count() == number && time::ms() < deadline {
+        while !is_there() && time::ms() < deadline {
             core::hint::spin_loop();
         }
-        if count() > number {
+        if is_there() {
             return;
         }
     }
@@ -247,7 +272,7 @@ fn pause(microseconds: u64) {
     }
 }
 
-/// Where a further processor comes out of the trampoline: on its own tables, interrupts off.
+/// Where a further processor comes out of it at boot.
 extern "win64" fn entered(number: usize) -> ! {
     idt::init(number);
     user_data::init_processor(number);

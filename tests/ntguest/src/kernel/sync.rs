@@ -100,7 +100,8 @@ impl<T> IrqLock<T> {
     /// The value without the lock, for fault reports that must not wait for anybody.
     ///
     /// # Safety
-    /// Only when the run is about to end and nobody else will run again.
+    /// Nobody else runs as long as the reference lives: the run is about to end, or this is the only processor and its
+    /// interrupts are off.
     pub unsafe fn peek(&self) -> &T {
         // SAFETY: by the contract above.
         unsafe { &*self.value.get() }

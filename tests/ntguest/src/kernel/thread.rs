@@ -479,7 +479,7 @@ fn take_stack(wanted: impl Fn(usize, &Thread) -> bool) -> bool {
 /// For fault reports: name of the running thread and whether `va` is the page below its stack.
 ///
 /// # Safety
-/// Only when the run ends.
+/// As of [`IrqLock::peek`].
 pub unsafe fn describe(va: u64) -> (&'static str, bool) {
     // SAFETY: by the contract above.
     let sched = unsafe { SCHED.peek() };

@@ -82,6 +82,26 @@ pub fn init() {
     crate::kprintln!("tsc {} kHz, apic timer {} kHz", hz / 1000, apic_ticks_per_ms());
 }
 
+/// TSC counts in a millisecond.
+pub fn tsc_per_ms() -> u64 {
+    TSC_HZ.load(Ordering::Relaxed) / 1000
+}
+
+/// TSC counts since the start, when the machine fell asleep.
+static STANDS_AT: AtomicU64 = AtomicU64::new(0);
+
+/// The machine is about to sleep: from now until [`go_on`] no time passes.
+pub fn stand_still() {
+    let ticks = cpu::rdtsc().wrapping_sub(TSC_START.load(Ordering::Relaxed));
+    STANDS_AT.store(ticks, Ordering::Relaxed);
+}
+
+/// Time goes on where it stood: the TSC may have gone on, or may have begun anew (KVM).
+pub fn go_on() {
+    let start = cpu::rdtsc().wrapping_sub(STANDS_AT.load(Ordering::Relaxed));
+    TSC_START.store(start, Ordering::Relaxed);
+}
+
 /// APIC timer ticks in a millisecond.
 pub fn apic_ticks_per_ms() -> u32 {
     APIC_PER_MS.load(Ordering::Relaxed) as u32
@@ -93,8 +113,9 @@ fn since_boot() -> i64 {
     if hz == 0 {
         return 0;
     }
-    let ticks = cpu::rdtsc().saturating_sub(TSC_START.load(Ordering::Relaxed));
-    let now = (u128::from(ticks) * QPC_HZ as u128 / u128::from(hz)) as i64;
+    // A processor that is behind, or the time before a reset: not negative.
+    let ticks = cpu::rdtsc().wrapping_sub(TSC_START.load(Ordering::Relaxed)).cast_signed().max(0);
+    let now = (ticks as u128 * QPC_HZ as u128 / u128::from(hz)) as i64;
     LAST_QPC.fetch_max(now, Ordering::Relaxed).max(now)
 }
 

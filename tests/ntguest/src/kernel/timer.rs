@@ -12,7 +12,7 @@ use core::ffi::c_void;
 use super::layout::{DispatcherHeader, KDpc, KTimer, ListEntry};
 use super::processor::{self, PerProcessor};
 use super::sync::IrqLock;
-use super::{call, caller, dpc, irql, stalls, thread, time, user_data, violation, wait};
+use super::{call, caller, dpc, inject, irql, stalls, thread, time, user_data, violation, wait};
 
 /// KeQueryTimeIncrement: 100 ns units per coarse tick.
 pub const TIME_INCREMENT: u32 = 156_250;
@@ -229,12 +229,15 @@ fn live(service: &str, timer: *mut c_void) -> bool {
     known
 }
 
-/// ExAllocateTimer(callback, context, attributes) -> PEX_TIMER
+/// ExAllocateTimer(callback, context, attributes) -> PEX_TIMER or NULL
 pub extern "win64" fn ex_allocate(
     callback: Option<ExCallback>,
     context: *mut c_void,
     attributes: u32,
 ) -> *mut c_void {
+    if inject::TIMER.fails().is_some() {
+        return core::ptr::null_mut();
+    }
     let fine = attributes & HIGH_RESOLUTION != 0;
     // SAFETY: all-zero is a valid KDPC.
     let dpc_zero = unsafe { core::mem::zeroed() };

@@ -9,7 +9,7 @@ use super::{
     lock_order, lock_watch, log, msix, open_regions, pages, pci, pool, processor, reenter, schedule,
     selftest, spin, stalls, sync, thread, time, timer, work,
 };
-use crate::portcls::adapter;
+use crate::portcls::{adapter, set_state};
 
 /// Codes for isa-debug-exit; QEMU's exit status is twice that plus one.
 const EXIT_OK: u32 = 0x10;
@@ -45,10 +45,10 @@ fn end(status: &str, code: u32) -> ! {
 
 /// A rule is broken and nothing can go on.
 pub fn fatal(rule: &'static str, detail: fmt::Arguments<'_>) -> ! {
-    if let Some(point) = selftest::resume::point() {
+    if let Some(point) = selftest::resume::point(cpu::stack_pointer()) {
         violation(rule, detail);
-        // SAFETY: the point of the attempt that is under way, in this thread. Whoever ends a run holds no lock of
-        // ntguest's.
+        // SAFETY: `point` looked that this is called by the attempt, on its stack. The frames in between are of code
+        // that nothing returns to; `attempt` gives back the locks and the level that they took.
         unsafe { selftest::resume::leave(point) }
     }
     sync::enter();
@@ -117,6 +117,9 @@ pub fn unload_check() {
     }
 }
 
+/// Stack of the thread that the run begins with.
+pub const MAIN_STACK: usize = 64 << 10;
+
 /// From the end of the firmware's services to the end of the run.
 pub fn run() -> ! {
     super::idt::init(0);
@@ -127,7 +130,7 @@ pub fn run() -> ! {
     schedule::init();
     pci::init();
     dma::init();
-    thread::begin("main", main, 65536)
+    thread::begin("main", main, MAIN_STACK)
 }
 
 fn main(_: *mut c_void) {
@@ -161,6 +164,7 @@ fn finish(ok: bool) -> ! {
     exports::flush_debug_output();
     stalls::report();
     lock_watch::report();
+    set_state::report();
     if violations() == 0 && ok {
         end("ok", EXIT_OK)
     }

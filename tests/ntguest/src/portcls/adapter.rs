@@ -220,7 +220,10 @@ pub unsafe fn initialise(
         (*driver).driver_unload = Some(unload);
         for major in DISPATCHED {
             if let Some(routine) = (*driver).major_function.get_mut(major) {
-                if routine.is_some() || (major == IRP_MJ_PNP && fault::make(Fault::EarlyDispatch)) {
+                if major == IRP_MJ_PNP && fault::make(Fault::EarlyDispatch) {
+                    *routine = Some(pnp::dispatch);
+                }
+                if routine.is_some() {
                     early = Some(major);
                 }
                 *routine = Some(pnp::dispatch);

@@ -172,14 +172,23 @@ pub extern "win64" fn set_property(
             (interface.device, interface.reference.clone())
         })
     };
-    let late = reference.is_some_and(|(device, name)| subdevice_of(device, &name).is_some());
-    if late || fault::make(Fault::LateConstraints) {
-        kernel::violation(
-            "packet-constraints",
-            format_args!("{SERVICE} after PcRegisterSubdevice enabled the interface, {}", caller()),
-        );
+    if let Some((device, name)) = reference {
+        expect_not_enabled(device, &name);
     }
     Status::SUCCESS.0
+}
+
+/// Constraints are there before the interface is enabled, so that nobody finds it without them.
+fn expect_not_enabled(device: usize, name: &str) {
+    if subdevice_of(device, name).is_some() {
+        kernel::violation(
+            "packet-constraints",
+            format_args!(
+                "IoSetDeviceInterfacePropertyData after PcRegisterSubdevice enabled \"{name}\", {}",
+                caller()
+            ),
+        );
+    }
 }
 
 /// IoSetDeviceInterfaceState(link, BOOLEAN enable) -> NTSTATUS
@@ -241,6 +250,9 @@ pub fn check_all() {
             );
         }
         let Some(constraints) = constraints else { continue };
+        if fault::make(Fault::LateConstraints) {
+            expect_not_enabled(device, &reference);
+        }
         let mut report = Violations { rule: "packet-constraints", about: format_args!("\"{reference}\"") };
         if role != Role::Wave || class != KSCATEGORY_AUDIO {
             report.found(format_args!("the engine looks at the AUDIO interface of a wave filter only"));

@@ -129,7 +129,7 @@ pub enum Fault {
     JackChanges,
     /// The client sees SetState refused after the device has gone.
     StopRefused,
-    /// The client sees its registers unmapped.
+    /// The client looks for its registers where nothing is mapped.
     RegisterGone,
     /// The client sees the count of packets stand when nobody writes.
     CountStands,
@@ -186,8 +186,6 @@ pub enum Fault {
     LatencyUnwritten,
     /// The client wants a byte more than its MDL has.
     ShortBuffer,
-    /// The client sees its buffer's pages after they were freed.
-    BufferStays,
     /// The client sees SetState(STOP) refused, after it was done.
     StateRefused,
     /// The client sees a position that is not 0 in STOP.
@@ -196,7 +194,7 @@ pub enum Fault {
     MovesInPause,
     /// The client sees its notification event signalled in PAUSE.
     EventInPause,
-    /// The client sees no event within its time.
+    /// The client waits for an event that nobody signals.
     NoEvent,
     /// The client sees that the position has gone five packets further in all.
     FastTravel,
@@ -208,7 +206,7 @@ pub enum Fault {
     EarlyPacket,
     /// The client sees a stream without a packet interface.
     NoPackets,
-    /// The client sees one volume node more than there is.
+    /// The client sees each volume node twice.
     MoreNodes,
 }
 
@@ -304,7 +302,6 @@ const NAMES: &[(&str, Fault)] = &[
     ("stream-kept", Fault::StreamKept),
     ("latency-unwritten", Fault::LatencyUnwritten),
     ("short-buffer", Fault::ShortBuffer),
-    ("buffer-stays", Fault::BufferStays),
     ("state-refused", Fault::StateRefused),
     ("moves-at-rest", Fault::MovesAtRest),
     ("moves-in-pause", Fault::MovesInPause),

@@ -349,6 +349,12 @@ fn up() {
     CHANGES.fetch_add(1, Ordering::AcqRel);
 }
 
+/// Holds the line back; while a stream of the device runs, one of its interrupts comes yet.
+fn hold_interrupts() {
+    let runs = PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN);
+    d3::hold_interrupts(runs);
+}
+
 /// The power manager: the device goes to D3, `within` is done, and it comes back. Every other time the driver
 /// is `asked` before. The status of the IRP that failed, if one did; then `within` was not done.
 pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Result<R, Status> {
@@ -357,24 +363,27 @@ pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Re
     if asked {
         send(IRP_MN_QUERY_POWER, DEVICE_POWER_STATE, D3)?;
     }
-    let runs = PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN);
-    d3::hold_interrupts(runs);
+    hold_interrupts();
     send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D3)?;
     let result = within();
     send(IRP_MN_SET_POWER, DEVICE_POWER_STATE, D0)?;
     Ok(result)
 }
 
-/// The system sleeps, and the card comes back as from a reset. `within` is done while it sleeps: no client
-/// runs then.
-pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R) -> Result<R, Status> {
+/// The system sleeps, and the card comes back as from a reset: by itself, or with the machine. `within` is done while
+/// it sleeps: no client runs then.
+pub fn in_system_sleep<R>(
+    asked: bool,
+    sleep: Sleep,
+    context: Context,
+    within: impl FnOnce() -> R,
+) -> Result<R, Status> {
     let _used = idle::begin_use();
-    *CONTEXT.lock() = Some(Context::Lost);
+    *CONTEXT.lock() = Some(context);
     if asked {
         send(IRP_MN_QUERY_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
     }
-    let runs = PINS.lock().iter().any(|pin| pin.is_targets() && pin.state == RUN);
-    d3::hold_interrupts(runs);
+    hold_interrupts();
     send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, sleep as u32)?;
     let result = within();
     send(IRP_MN_SET_POWER, SYSTEM_POWER_STATE, WORKING)?;
@@ -384,7 +393,7 @@ pub fn in_system_sleep<R>(asked: bool, sleep: Sleep, within: impl FnOnce() -> R)
 /// The device goes to D3 and keeps its registers: the status of the IRP.
 pub fn sleep_device() -> Status {
     *CONTEXT.lock() = Some(Context::Kept);
-    d3::hold_interrupts(any_pin_runs());
+    hold_interrupts();
     set_device(D3)
 }
 

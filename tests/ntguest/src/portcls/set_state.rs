@@ -6,15 +6,28 @@
 //! machine.
 
 use crate::kernel::{self, time};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The limit, 100-ns units.
 pub const LIMIT_100NS: i64 = 10_000_000;
+
+/// The longest SetState of the run, 100-ns units.
+static LONGEST: AtomicU64 = AtomicU64::new(0);
+
+/// Says how long the longest took (figure `set_state_longest_us`).
+pub fn report() {
+    let longest = LONGEST.load(Ordering::Relaxed);
+    if longest > 0 {
+        crate::kresult!("set_state_longest_us={}", longest / 10);
+    }
+}
 
 /// Does `f`, a SetState, and judges its time (rule `set-state-time`).
 pub fn timed<R>(f: impl FnOnce() -> R) -> R {
     let begin = time::interrupt_time_100ns();
     let result = f();
     let took = time::interrupt_time_100ns().saturating_sub(begin);
+    LONGEST.fetch_max(took, Ordering::Relaxed);
     if took > LIMIT_100NS.unsigned_abs() {
         kernel::violation(
             "set-state-time",

@@ -61,6 +61,7 @@ const EVENTS: &[LifeEvent] = &[
     harmless("idle", power::asleep),
     harmless("inactivity", power::inactivity),
     harmless("s3", power::s3),
+    harmless("suspend", power::suspend),
     harmless("s4", power::s4),
     harmless("counter-forward", counter::forward),
     harmless("counter-back", counter::back),

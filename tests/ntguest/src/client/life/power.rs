@@ -7,7 +7,7 @@ use super::super::player::{Failed, fail};
 use super::super::stream::PinStream;
 use super::{After, Scene};
 use crate::kernel::d3::{self, Context};
-use crate::kernel::{gone, irql, thread, time};
+use crate::kernel::{gone, irql, sleep, thread, time};
 use crate::portcls::idle;
 use crate::portcls::power::{self, Sleep};
 use crate::portcls::status::Status;
@@ -24,6 +24,8 @@ const SLEPT: i64 = 600 * 10_000_000;
 
 /// How often the device went to D3 and came back.
 static ROUNDS: AtomicU32 = AtomicU32::new(0);
+/// How often the machine slept.
+static SUSPENDED: AtomicU32 = AtomicU32::new(0);
 
 /// D3 and back; the card keeps its registers.
 pub fn d3(scene: &mut Scene<'_>) -> Result<After, Failed> {
@@ -60,9 +62,25 @@ pub fn inactivity(scene: &mut Scene<'_>) -> Result<After, Failed> {
     Ok(After::GoesOn)
 }
 
-/// The system sleeps with its memory powered.
+/// The system sleeps with its memory powered: what PortCls makes of that for the device, and its registers
+/// lost. The machine itself does not sleep.
 pub fn s3(scene: &mut Scene<'_>) -> Result<After, Failed> {
     system_sleep(scene, Sleep::S3)
+}
+
+/// The same, and the machine sleeps in truth ([`sleep`]).
+pub fn suspend(scene: &mut Scene<'_>) -> Result<After, Failed> {
+    let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+    let slept = power::in_system_sleep(round.is_multiple_of(2), Sleep::S3, Context::Slept, || {
+        time::jump(SLEPT);
+        sleep::to_s3()
+    });
+    slept
+        .map_err(|status| fail("call-failed", format_args!("a power IRP of the system: {status}")))?
+        .map_err(|why| fail("event-not-made", format_args!("{why}")))?;
+    crate::kresult!("suspended={}", SUSPENDED.fetch_add(1, Ordering::Relaxed) + 1);
+    (scene.meanwhile)()?;
+    Ok(After::GoesOn)
 }
 
 /// The system hibernates, and the same card is there when it comes back, reset.
@@ -82,7 +100,7 @@ pub fn d3_gone(scene: &mut Scene<'_>) -> Result<After, Failed> {
 /// The system hibernates, and another card is there when it comes back.
 pub fn s4_other(scene: &mut Scene<'_>) -> Result<After, Failed> {
     let (other, round) = (d3::prepare_other_card(), ROUNDS.fetch_add(1, Ordering::Relaxed));
-    power::in_system_sleep(round.is_multiple_of(2), Sleep::S4, || {
+    power::in_system_sleep(round.is_multiple_of(2), Sleep::S4, Context::Lost, || {
         time::jump(SLEPT);
         gone::exchange(other);
     })
@@ -103,7 +121,7 @@ pub fn known_card_again() -> Result<(), Failed> {
 /// The performance counter goes on while the system sleeps, the interrupt time does not.
 fn system_sleep(scene: &mut Scene<'_>, sleep: Sleep) -> Result<After, Failed> {
     let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
-    power::in_system_sleep(round.is_multiple_of(2), sleep, || time::jump(SLEPT))
+    power::in_system_sleep(round.is_multiple_of(2), sleep, Context::Lost, || time::jump(SLEPT))
         .map_err(|status| fail("call-failed", format_args!("a power IRP of the system: {status}")))?;
     crate::kresult!("d3_rounds={} d3_pending={}", round + 1, d3::pending());
     (scene.meanwhile)()?;

@@ -1,7 +1,7 @@
 //! The part of `client=stress` about capture packets and about cyclic buffers without notifications, of
 //! either direction.
 
-use super::{Stress, accepted, finding, refused};
+use super::{Stress, accepted, buffer_is_accepted, finding, refused};
 use crate::client::packet_reads::{Finding, PacketReads};
 use crate::client::player::SLOTS;
 use crate::client::stream::{CyclicBuffer, PinStream, State};
@@ -20,7 +20,7 @@ pub fn cyclic_buffers(stress: &Stress) {
     for bytes in [0, block - 1, u32::MAX, u32::MAX - 4095] {
         let Some(stream) = stress.open() else { return };
         if let Ok(buffer) = stream.allocate_cyclic(bytes) {
-            finding(format_args!("a buffer of {bytes} bytes without notifications is accepted"));
+            buffer_is_accepted(bytes, block, format_args!("no notifications"));
             stream.free_cyclic(&buffer);
         }
         stream.close();

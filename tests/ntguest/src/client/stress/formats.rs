@@ -1,12 +1,13 @@
 //! The part of `client=stress` about formats: no range covers them, they contradict themselves, or they are
 //! cut short before an unmapped page; and those that look wrong and are right.
 
-use super::{Stress, finding};
+use super::{Stress, finding, harsh_finding};
 use crate::client::format::PcmFormat;
 use crate::client::proposals;
 use crate::client::stream::PinStream;
 use crate::portcls::fault::{self, Fault};
 use crate::portcls::guid::SUBTYPE_IEEE_FLOAT;
+use crate::portcls::layout::FLAG_ATTRIBUTES;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -139,10 +140,18 @@ fn attribute_lists(stress: &Stress, format: &[u8]) {
         set(&mut with_list, at, &size.to_le_bytes());
         set(&mut with_list, at + 4, &count.to_le_bytes());
         if let Ok(stream) = PinStream::open(&stress.endpoint, &with_list) {
-            if count != 0 {
-                finding(format_args!(
-                    "an attribute list of {size} bytes with {count} attributes is accepted"
-                ));
+            // A driver whose ranges announce no attributes looks for none (*doubt*: what KS refuses before).
+            let announced = stress
+                .endpoint
+                .descriptor
+                .ranges
+                .iter()
+                .any(|range| range.format.flags & FLAG_ATTRIBUTES != 0);
+            let what = format_args!("an attribute list of {size} bytes with {count} attributes is accepted");
+            match (count, announced) {
+                (0, _) => {}
+                (_, true) => finding(what),
+                (_, false) => harsh_finding(what),
             }
             stream.close();
         }

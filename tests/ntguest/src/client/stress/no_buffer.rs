@@ -1,7 +1,7 @@
 //! The part of `client=stress` about streams without a buffer, and without notifications: RUN succeeds as in
 //! the samples and does nothing, and no packet method has an answer.
 
-use super::{Stress, accepted, finding};
+use super::{Stress, accepted, finding, harsh_finding};
 use crate::client::player::SLOTS;
 use crate::client::stream::{CyclicBuffer, PinStream, State};
 use crate::kernel::event::{Event, EventKind, wait};
@@ -55,12 +55,27 @@ fn expect_zero(stream: &PinStream, when: &str) {
     }
 }
 
+/// Whether there are states without a buffer. The samples have them; no page says so.
+fn takes_states(stream: &PinStream) -> bool {
+    let status = stream.set_state(State::Acquire);
+    if !status.is_success() {
+        harsh_finding(format_args!("SetState without a buffer: {status}"));
+        return false;
+    }
+    accepted("SetState(Stop)", stream.set_state(State::Stop));
+    true
+}
+
 /// From STOP to RUN and back with nothing to move.
 fn runs_and_does_nothing(stress: &Stress) {
     let Some(stream) = stress.open() else { return };
     let none = CyclicBuffer { mdl: ptr::null_mut(), size: 0, offset: 0, cache: 0 };
     stream.free_cyclic(&none);
     no_packets(&stream, "without a buffer", State::Stop);
+    if !takes_states(&stream) {
+        stream.close();
+        return;
+    }
     for state in UP.into_iter().chain([State::Pause, State::Run]).chain(DOWN) {
         accepted("SetState without a buffer", stream.set_state(state));
         no_packets(&stream, "without a buffer", state);
@@ -78,6 +93,10 @@ fn runs_and_does_nothing(stress: &Stress) {
 /// waits for the next one).
 fn starts_at_the_next_run(stress: &Stress) {
     let Some(stream) = stress.open() else { return };
+    if !takes_states(&stream) {
+        stream.close();
+        return;
+    }
     for state in UP {
         accepted("SetState without a buffer", stream.set_state(state));
     }

@@ -3,6 +3,7 @@
 //!
 //! The services are called through import thunks, as a driver calls them. `tests/rules.rs` boots each case.
 
+mod alone;
 mod fault_rules;
 mod good;
 mod left_behind_rules;
@@ -22,6 +23,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::{dpc, exports, image, irql, pci};
+use alone::ALONE;
 
 const TAG: u32 = u32::from_le_bytes(*b"Self");
 const MS: i64 = 10_000;
@@ -37,10 +39,10 @@ macro_rules! service {
     }};
 }
 
-use service;
+pub(crate) use service;
 
 /// The thunk of a service.
-fn thunk(name: &str) -> usize {
+pub fn thunk(name: &str) -> usize {
     let found = exports::lookup("ntoskrnl.exe", name);
     image::late_thunk(name, found.unwrap_or_else(|| panic!("{name} is not offered")))
 }
@@ -124,9 +126,6 @@ pub fn run(name: &str) -> bool {
     case();
     true
 }
-
-/// Rules that have to end a run: nothing goes on after them.
-const ALONE: [&str; 2] = ["dpc-watchdog", "out-of-memory"];
 
 /// Breaks the other rules that end a run, one after the other.
 fn fatal_rules() {

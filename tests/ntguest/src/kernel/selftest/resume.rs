@@ -5,23 +5,27 @@ use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::kernel::idt::Frame;
-use crate::kernel::{irql, spin, sync};
+use crate::kernel::page_map::PAGE;
+use crate::kernel::{MAIN_STACK, cpu, irql, processor, spin, sync};
 
-/// Stack pointer of the attempt that is under way; 0 = none.
+/// Stack pointer of the attempt that is under way, of the main thread; 0 = none.
 static POINT: AtomicU64 = AtomicU64::new(0);
 /// Where rcx is in the registers of a frame.
 const RCX: usize = 12;
-/// Interrupts on; the bit that is always set.
-const FLAGS: u64 = 0x202;
+/// Interrupts off; the bit that is always set.
+const FLAGS: u64 = 0x002;
 
 /// Runs a case. Whatever level and locks it leaves are put right afterwards.
 pub fn attempt(case: fn()) {
+    assert!(processor::count() == 1, "a fault report of an attempt needs the processor for itself");
     let held = spin::held();
     // SAFETY: `call` takes such a function.
     unsafe { begin(call, case as *const (), POINT.as_ptr()) };
     POINT.store(0, Relaxed);
-    // A list is found to be broken under it.
+    // A list is found to be broken under it. Who was left there comes back with interrupts off: one before this would
+    // give the processor to another thread with the lock still taken.
     sync::abandon();
+    cpu::sti();
     if irql::current() > irql::PASSIVE {
         irql::lower(irql::PASSIVE);
     }
@@ -33,13 +37,23 @@ unsafe extern "win64" fn call(case: *const ()) {
     unsafe { core::mem::transmute::<*const (), fn()>(case)() }
 }
 
-/// The attempt that is under way, which is over with this: its stack pointer for [`leave`].
-pub fn point() -> Option<u64> {
-    Some(POINT.swap(0, Relaxed)).filter(|point| *point != 0)
+/// Where an attempt goes on: its stack pointer.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Point(u64);
+
+/// The attempt that is under way, if what runs with this stack pointer was called by it: it is further down on the
+/// same stack. The attempt is over with this.
+pub fn point(stack_pointer: u64) -> Option<Point> {
+    let point = POINT.load(Relaxed);
+    // A function whose frame does not fit has its stack pointer in the page below.
+    point.checked_sub(stack_pointer).filter(|depth| *depth <= MAIN_STACK as u64 + PAGE)?;
+    POINT.store(0, Relaxed);
+    Some(Point(point))
 }
 
 /// Lets the code that a fault interrupted go on behind its attempt.
-pub fn divert(frame: &mut Frame, point: u64) {
+pub fn divert(frame: &mut Frame, Point(point): Point) {
     frame.registers[RCX] = point;
     frame.rip = leave as *const () as u64;
     frame.rsp = point;
@@ -63,12 +77,15 @@ unsafe extern "win64" fn begin(call: unsafe extern "win64" fn(*const ()), case: 
     )
 }
 
-/// Goes back to the caller of [`begin`] whose stack pointer is in rcx.
+/// Goes back to the caller of [`begin`] whose stack pointer is in rcx, with interrupts off.
+///
+/// # Safety
+/// It is a [`Point`] of the running thread; nobody needs what the frames below it hold.
 #[unsafe(naked)]
-pub unsafe extern "win64" fn leave(point: u64) -> ! {
+pub unsafe extern "win64" fn leave(point: Point) -> ! {
     naked_asm!(
         "mov rsp, rcx",
-        "sti",
+        "cli",
         "fxrstor64 [rsp]",
         "add rsp, 520",
         "pop r15",

@@ -3,6 +3,7 @@
 use super::driver::{Dispatch, dispatch, driver_object_with};
 use super::export;
 use crate::kernel::layout::{AddDevice, DriverObject, UnicodeString};
+use crate::kernel::selftest::service;
 use crate::portcls::layout::{DeviceObject, Irp};
 use crate::portcls::status::Status;
 use crate::portcls::vtable::This;
@@ -113,10 +114,7 @@ pub fn other_status() {
 unsafe extern "win64" fn refuse(_: *mut c_void, irp: *mut c_void) -> i32 {
     // SAFETY: the PnP manager's IRP.
     unsafe { (*irp.cast::<Irp>()).status = Status::UNSUCCESSFUL.0 };
-    let complete = crate::kernel::exports::lookup("ntoskrnl.exe", "IofCompleteRequest");
-    let complete = crate::kernel::image::late_thunk("IofCompleteRequest", complete.expect("it is offered"));
-    // SAFETY: the thunk leads to IofCompleteRequest.
-    unsafe { core::mem::transmute::<usize, extern "win64" fn(*mut c_void, i8)>(complete)(irp, 0) };
+    service!("IofCompleteRequest" as fn(*mut c_void, i8))(irp, 0);
     Status::UNSUCCESSFUL.0
 }
 
