@@ -9,11 +9,18 @@ use std::time::Duration;
 use crate::audio_queue::AudioQueue;
 use crate::stream::stats::Stall;
 
+/// For so long sound is gathered before the worker is woken for it, in ticks of the device clock: 8 ms. A
+/// card that moves sound by bursts of 1 ms would else wake it a thousand times a second, which costs more
+/// than all the rest. A sound system's sink reckons with lumps of 10 ms.
+const GATHERED: u64 = 8_000_000;
+
 /// What waits for the host.
 #[derive(Debug, Default)]
 pub struct IoQueue<R> {
     /// Sound, in order.
     pub audio: AudioQueue,
+    /// Device clock since when there is some, as far as anybody has asked.
+    since: Option<u64>,
     /// What else has happened.
     pub records: R,
     /// Streams for whose sound there was no room, as bits.
@@ -25,6 +32,16 @@ pub struct IoQueue<R> {
 }
 
 impl<R> IoQueue<R> {
+    /// Whether the worker is to be woken for sound, at `now`. `next`: when the card is called again, if
+    /// nothing comes before; then it is asked again.
+    pub fn audio_is_due(&mut self, now: u64, next: Option<u64>) -> bool {
+        if self.audio.is_empty() {
+            return false;
+        }
+        let until = self.since.get_or_insert(now).saturating_add(GATHERED);
+        next.is_none_or(|next| next > until)
+    }
+
     /// Some sound of these streams (bits) found no room.
     pub fn lose(&mut self, streams: u32) {
         self.unreported_loss |= streams & !self.lost;
@@ -34,6 +51,7 @@ impl<R> IoQueue<R> {
     /// Forgets everything but the records, and keeps the buffers.
     pub fn clear(&mut self) {
         self.audio.clear();
+        self.since = None;
         self.lost = 0;
         self.unreported_loss = 0;
         self.streams = StreamsNow::default();
@@ -67,5 +85,33 @@ impl Feedback {
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.failed == 0 && self.rates.is_empty() && !self.trace_failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringwave_audio::{SampleFormat, StreamFormat};
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn sound_by_bursts_is_gathered_and_that_by_packets_is_not() {
+        let format = StreamFormat { sample: SampleFormat::S16, channels: 1, rate: 48_000 };
+        let mut queue = IoQueue::<()>::default();
+        assert!(!queue.audio_is_due(0, None), "there is none");
+        let mut due_at = Vec::new();
+        for now in (0..20).map(|burst| burst * MS) {
+            queue.audio.silence(0, format, 48);
+            if queue.audio_is_due(now, Some(now + MS)) {
+                due_at.push(now / MS);
+                queue.clear();
+            }
+        }
+        assert_eq!(due_at, [8, 17], "not later than 8 ms, and not each time");
+        queue.clear();
+        queue.audio.silence(0, format, 480);
+        assert!(queue.audio_is_due(0, Some(10 * MS)), "nobody asks in time");
+        assert!(queue.audio_is_due(0, None), "nor ever");
     }
 }

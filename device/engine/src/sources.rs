@@ -1,6 +1,7 @@
 //! Where the sound of capture streams comes from.
 
-use ringwave_audio::StreamFormat;
+/// Whoever implements [`Sources`] names it.
+pub use ringwave_audio::StreamFormat;
 
 /// What is known of a source with a clock of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

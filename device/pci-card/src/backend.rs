@@ -41,6 +41,7 @@ impl<C: SoundCard> CardBackend<'_, C> {
             self.call_once(bus, |card, env| card.host_failed(stream, env));
         }
         if is_urgent(self.queue)
+            || self.audio_is_due()
             || self.trace_waits()
             || bus.memory.has_lost()
             || self.sources.has_warnings()
@@ -49,6 +50,13 @@ impl<C: SoundCard> CardBackend<'_, C> {
             self.shared.wakers.io.wake();
         }
         result
+    }
+
+    /// Whether the worker is to be woken for sound.
+    fn audio_is_due(&mut self) -> bool {
+        // Most calls bring none, and need no clock.
+        let next = self.card.next_deadline();
+        !self.queue.audio.is_empty() && self.queue.audio_is_due(self.shared.clock.now(), next)
     }
 
     /// Gives also the streams for whose sound there was no room, as bits.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::reset_watch::ResetWatch;
 use crate::{PciCard, SoundCard, State};
-use ringwave_report::{Client, Messages, SessionReport, micros, seconds};
+use ringwave_report::{Client, Messages, SCHEMA, SessionReport, micros, seconds};
 use ringwave_served::records::StatsRequest;
 use ringwave_served::{HostRequestError, HostRequests, lock_soon, stats};
 use ringwave_trace::{Event, Header};
@@ -42,7 +42,12 @@ impl<C: SoundCard> HostRequests for PciCard<C> {
         let age = Duration::from_nanos(self.clock.real_now());
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
-        Header { clock: self.clock_mode.name(), speed: self.clock.speed().to_string(), started }
+        Header {
+            card: C::NAME,
+            clock: self.clock_mode.name(),
+            speed: self.clock.speed().to_string(),
+            started,
+        }
     }
 
     fn log_stats(&self) -> Result<(), HostRequestError> {
@@ -101,6 +106,7 @@ impl<C: SoundCard> State<C> {
         });
         let time = shared.clock.real_now().saturating_sub(self.session.since);
         SessionReport {
+            schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),
             clock: shared.clock_mode.name().into(),
             client: if self.client_spoke() { Client::There } else { Client::None },

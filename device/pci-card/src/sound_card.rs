@@ -33,6 +33,9 @@ pub trait SoundCard: Send + 'static {
     /// What a guest did wrong, as the log has it.
     type Error: Copy + Display + Send + 'static;
 
+    /// The word of `serve --card` for it, by which a trace says whose registers it has.
+    const NAME: &'static str;
+
     /// A BAR that is memory, which the client maps: its index and the memory.
     fn mapped_bar(&self) -> Option<(u32, Arc<MappedBar>)>;
     /// The register at an offset of a BAR, as the card's datasheet calls it.

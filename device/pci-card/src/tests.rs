@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ringwave_engine::clock::Speed;
-use ringwave_engine::sources::NoSources;
+use ringwave_engine::device::Device;
+use ringwave_engine::sources::{NoSources, Sources, StreamFormat};
 use ringwave_engine::stream::stats::Stall;
 use ringwave_pci::Region;
 use ringwave_pci::config::Settings;
@@ -18,10 +19,26 @@ use ringwave_served::{HostRequestError, HostRequests};
 struct MinimalCard {
     register: [u8; 4],
     unplugged: [bool; 2],
+    /// What it was told of streams and their `RATE_DEN`.
+    rates: Vec<(u32, u32)>,
+}
+
+/// A source of stream 1 whose clock goes at another rate than the card's.
+struct Drifting;
+
+impl Sources for Drifting {
+    fn capture(&mut self, _: u32, _: StreamFormat, _: &mut [u8]) -> usize {
+        0
+    }
+
+    fn take_rates(&mut self) -> Vec<(u32, u32)> {
+        vec![(1, 1_000_083_000)]
+    }
 }
 
 impl SoundCard for MinimalCard {
     type Error = ErrorName;
+    const NAME: &'static str = "test";
 
     fn mapped_bar(&self) -> Option<(u32, Arc<MappedBar>)> {
         None
@@ -65,7 +82,9 @@ impl SoundCard for MinimalCard {
 
     fn host_failed(&mut self, _stream: u32, _env: &mut CardEnv<'_, ErrorName>) {}
 
-    fn set_rate_den(&mut self, _stream: u32, _rate_den: u32) {}
+    fn set_rate_den(&mut self, stream: u32, rate_den: u32) {
+        self.rates.push((stream, rate_den));
+    }
 
     fn set_jack(&mut self, stream: u32, plugged: bool, _env: &mut CardEnv<'_, ErrorName>) {
         if let Some(unplugged) = self.unplugged.get_mut(stream as usize) {
@@ -101,6 +120,10 @@ impl SoundCard for MinimalCard {
 }
 
 fn card(trace: bool) -> PciCard<MinimalCard> {
+    card_of(Box::new(NoSources), trace)
+}
+
+fn card_of(sources: Box<dyn Sources + Send>, trace: bool) -> PciCard<MinimalCard> {
     let mut bars = [0; 6];
     bars[0] = 4096;
     let spec = FunctionSpec {
@@ -112,14 +135,14 @@ fn card(trace: bool) -> PciCard<MinimalCard> {
         class: 0x04_03_00,
         bars,
         messages: 1,
-        power_management: true,
+        power_management: Some(0x40),
         own_bytes: &[],
     };
     let options = CardOptions {
         spec,
         clock: HostClock::start(Speed::REAL),
         clock_mode: ClockMode::Realtime,
-        sources: Box::new(NoSources),
+        sources,
         trace,
     };
     PciCard::new(MinimalCard::default(), options)
@@ -209,6 +232,13 @@ fn jacks_are_the_hosts_and_a_change_is_in_the_trace_once() {
     assert_eq!((card.jack(0), card.jack(1)), (Ok(true), Ok(false)), "a reset leaves it");
     let jacks = traced(&card).into_iter().filter(|record| matches!(record.event, Event::Jack { .. })).count();
     assert_eq!(jacks, 1);
+}
+
+#[test]
+fn stream_goes_at_the_rate_of_its_source() {
+    let card = card_of(Box::new(Drifting), false);
+    card.advance();
+    assert_eq!(card.lock().card.rates, [(1, 1_000_083_000)]);
 }
 
 #[test]

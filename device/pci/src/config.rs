@@ -33,8 +33,8 @@ pub struct FunctionSpec {
     pub bars: [u32; 6],
     /// MSI messages that it offers, a power of two, 1 to [`MSI_MESSAGES_MAX`].
     pub messages: u32,
-    /// Whether it has the power management capability. Without it there is D0 alone.
-    pub power_management: bool,
+    /// Where it has the power management capability. Without it there is D0 alone.
+    pub power_management: Option<u8>,
     /// Bytes of its own, between the header and the capabilities that it has.
     pub own_bytes: &'static [OwnByte],
 }
@@ -83,7 +83,7 @@ pub struct ConfigSpace {
     bytes: Box<[u8; CONFIG_BYTES]>,
     controls: Controls,
     messages: u32,
-    power_management: bool,
+    power_management: Option<u8>,
 }
 
 impl ConfigSpace {
@@ -148,8 +148,8 @@ impl ConfigSpace {
     /// Shows a power state in PMCSR: a write does not, for the function has to go there first.
     pub fn set_power(&mut self, state: PowerState) {
         let d3hot = if state == PowerState::D3hot { layout::D3HOT } else { 0 };
-        if self.power_management
-            && let Some(byte) = self.bytes.get_mut(layout::PMCSR)
+        if let Some(at) = self.power_management
+            && let Some(byte) = self.bytes.get_mut(usize::from(at) + layout::PMCSR_OFFSET)
         {
             *byte = *byte & !layout::PMCSR_STATE | d3hot;
         }
@@ -160,7 +160,9 @@ impl ConfigSpace {
         let command = self.word(layout::COMMAND);
         let control = self.word(layout::MSI_CONTROL);
         let granted = 1 << (control >> layout::MSI_GRANTED_SHIFT & 0b111);
-        let d3hot = self.power_management && self.byte(layout::PMCSR) & layout::PMCSR_STATE == layout::D3HOT;
+        let d3hot = self.power_management.is_some_and(|at| {
+            self.byte(usize::from(at) + layout::PMCSR_OFFSET) & layout::PMCSR_STATE == layout::D3HOT
+        });
         Settings {
             memory_space: command & layout::COMMAND_MEMORY != 0,
             bus_master: command & layout::COMMAND_BUS_MASTER != 0,

@@ -102,12 +102,11 @@ impl<E> Records<E> {
     }
 }
 
-/// Whether something waits that does not wait for more. The trace does: a wake for every event would cost
-/// more than all else about it.
+/// Whether something waits, beside sound, that does not wait for more. The trace does: a wake for every event would
+/// cost more than all else about it.
 pub fn is_urgent<E>(queue: &IoQueue<Records<E>>) -> bool {
     let records = &queue.records;
-    !queue.audio.is_empty()
-        || !records.card.diagnostics.is_empty()
+    !records.card.diagnostics.is_empty()
         || records.left.is_some()
         || !records.requests.is_empty()
         || !records.orders.is_empty()

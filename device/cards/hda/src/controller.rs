@@ -3,24 +3,24 @@
 //! Registers are dwords here: an access of any length is cut into dwords with masks of the bits that it
 //! touches, so that a byte write of one register and a dword write across three are the same thing.
 
-use ringwave_audio::gain::Gain;
 use ringwave_engine::audio_queue::AudioQueue;
 use ringwave_engine::loopback::Loopbacks;
 use ringwave_engine::schedule::{self, BurstEnd};
 use ringwave_engine::sources::{NoSources, Sources};
 use ringwave_engine::stream::counters::Counters;
 use ringwave_engine::stream::stats::StreamStats;
-use ringwave_guest_memory::GuestMemory;
+use ringwave_pci::PowerState;
+use ringwave_pci::config::Settings;
 use ringwave_pci_card::CardEnv;
-use ringwave_trace::CardEvent;
+use ringwave_trace::{CardEvent, Dma};
 
 use crate::codec::Codec;
 use crate::codec::tree::TreeConfig;
-use crate::dma::Error;
+use crate::dma::{Bus, Error};
 use crate::regs::{
-    ALIAS, BAR_BYTES, CORBLBASE, DESCRIPTORS, DPLBASE, DPUBASE, GCAP_VALUE, GCTL, GCTL_CRST, GCTL_FCNTRL,
-    GCTL_UNSOL, GSTS, GSTS_FSTS, ICIS, INPUTS, INT_CONTROLLER, INT_GLOBAL, INTCTL, INTSTS, PAYLOAD_VALUE,
-    SSYNC, SSYNC_ICH, STREAM_BYTES, STREAMS, WAKEEN, WALCLK, merged, sd,
+    ALIAS, BAR_BYTES, CORBCTL, CORBLBASE, CORBWP, DESCRIPTORS, DPLBASE, DPUBASE, GCAP_VALUE, GCTL, GCTL_CRST,
+    GCTL_FCNTRL, GCTL_UNSOL, GSTS, GSTS_FSTS, ICIS, INPUTS, INT_CONTROLLER, INT_GLOBAL, INTCTL, INTSTS,
+    PAYLOAD_VALUE, SSYNC, SSYNC_ICH, STREAM_BYTES, STREAMS, WAKEEN, WALCLK, merged, sd,
 };
 use crate::rings::{Rings, RingsCtx};
 use crate::stream::{StreamDescriptor, StreamEnv};
@@ -58,13 +58,13 @@ pub struct Controller {
     unheard: (Counters, AudioQueue),
     render: u32,
     loops: Loopbacks,
-    /// What the amplifiers do to each endpoint's sound, if anything.
-    gains: Option<Vec<Gain>>,
+    /// The codec's amplifiers change what is heard and captured.
+    amplifiers: bool,
     /// The latest device clock that the card was told.
     time: u64,
     registers: Registers,
-    bus_master: bool,
-    msi: bool,
+    /// What configuration space says.
+    settings: Settings,
     /// Bits of INTSTS for which a message was sent.
     sent: u32,
 }
@@ -97,11 +97,10 @@ impl Controller {
             unheard: (Counters::new(false), AudioQueue::default()),
             render,
             loops: Loopbacks::new(config.loopback, render),
-            gains: config.amplifiers.then(|| vec![Gain::default(); endpoints as usize]),
+            amplifiers: config.amplifiers,
             time: 0,
             registers: Registers::default(),
-            bus_master: false,
-            msi: false,
+            settings: Settings::default(),
             sent: 0,
             codec,
         }
@@ -111,7 +110,7 @@ impl Controller {
     pub fn read(&mut self, offset: u64, data: &mut [u8], env: &mut CardEnv<'_, Error>) {
         self.catch_up(env);
         data.fill(0xFF);
-        if !is_access(offset, data.len()) {
+        if self.d3hot() || !is_access(offset, data.len()) {
             return;
         }
         for (byte, at) in data.iter_mut().zip(offset..) {
@@ -129,7 +128,7 @@ impl Controller {
     /// A write of any offset and length.
     pub fn write(&mut self, offset: u64, data: &[u8], env: &mut CardEnv<'_, Error>) {
         self.catch_up(env);
-        if !is_access(offset, data.len()) {
+        if self.d3hot() || !is_access(offset, data.len()) {
             return;
         }
         let mut rest = data;
@@ -206,8 +205,12 @@ impl Controller {
                 registers.position_base = registers.position_base & 0xFFFF_FFFF | u64::from(base) << 32;
             }
             CORBLBASE..=ICIS => {
-                let memory = self.bus_master.then_some(env.memory as &dyn GuestMemory);
-                self.rings.write(at, value, mask, &mut RingsCtx { memory, codec: &mut self.codec });
+                // A verb may give a stream another endpoint: what has passed is the old one's. These run verbs.
+                if matches!(at, CORBWP | CORBCTL | ICIS) {
+                    self.each_descriptor(env, StreamDescriptor::emit_now);
+                }
+                let bus = bus_of_rings(self.settings.bus_master, env);
+                self.rings.write(at, value, mask, &mut RingsCtx { bus, codec: &mut self.codec });
                 // A write of 1s that leaves something pending is told again.
                 self.sent &= !INT_CONTROLLER;
                 self.amplify(env);
@@ -215,23 +218,35 @@ impl Controller {
             _ => {
                 if let Some((index, offset)) = descriptor(at) {
                     let held = registers.ssync >> index & 1 != 0;
+                    // Another tag may be another endpoint's: the same.
+                    let tag = offset == sd::CTL && mask & sd::CTL_TAG != 0;
                     self.act(index, env, |descriptor, env| {
+                        if tag {
+                            descriptor.emit_now(env);
+                        }
                         descriptor.write(offset, value, mask, held, env);
                     });
                     self.sent &= !(1 << index);
+                    self.amplify(env);
                 }
             }
         }
     }
 
-    /// A verb may have turned an amplifier.
+    /// A verb may have turned an amplifier, or a stream has another endpoint with amplifiers of its own.
     fn amplify(&mut self, env: &mut CardEnv<'_, Error>) {
-        let Some(gains) = &mut self.gains else { return };
-        let now: Vec<Gain> = (0..self.codec.endpoints()).map(|endpoint| self.codec.gain(endpoint)).collect();
-        if std::mem::replace(gains, now.clone()) != now {
-            for index in 0..self.descriptors.len() {
-                self.act(index, env, StreamDescriptor::amplify);
-            }
+        if self.amplifiers {
+            self.each_descriptor(env, StreamDescriptor::amplify);
+        }
+    }
+
+    fn each_descriptor(
+        &mut self,
+        env: &mut CardEnv<'_, Error>,
+        act: impl Fn(&mut StreamDescriptor, &mut StreamEnv<'_>),
+    ) {
+        for index in 0..self.descriptors.len() {
+            self.act(index, env, &act);
         }
     }
 
@@ -256,13 +271,10 @@ impl Controller {
     }
 
     fn reset_link(&mut self, env: &mut CardEnv<'_, Error>) {
-        for index in 0..self.descriptors.len() {
-            self.act(index, env, StreamDescriptor::reset);
-        }
+        self.each_descriptor(env, StreamDescriptor::reset);
         self.registers = Registers { wake: self.registers.wake, ..Registers::default() };
         self.rings = Rings::default();
         self.codec.reset();
-        self.amplify(env);
         self.sent = 0;
     }
 
@@ -271,26 +283,34 @@ impl Controller {
         self.catch_up(env);
         self.reset_link(env);
         self.registers.wake = 0;
+        self.settings.power = PowerState::D0;
         env.log.record(CardEvent::Reset);
     }
 
-    /// SSYNC was written: all that it lets go start at the same moment.
+    /// SSYNC was written, or D3hot has begun or ended: all that is let go start at the same moment.
     fn synchronize(&mut self, env: &mut CardEnv<'_, Error>) {
         for index in 0..self.descriptors.len() {
-            let held = self.registers.ssync >> index & 1 != 0;
+            let held = self.d3hot() || self.registers.ssync >> index & 1 != 0;
             self.act(index, env, |descriptor, env| descriptor.hold(held, env));
         }
     }
 
-    /// Bus Master Enable and MSI Enable.
-    pub fn configure(&mut self, bus_master: bool, msi: bool, env: &mut CardEnv<'_, Error>) {
+    /// Bus Master Enable, MSI Enable and the power state.
+    pub fn configure(&mut self, settings: &Settings, env: &mut CardEnv<'_, Error>) {
         self.catch_up(env);
-        self.bus_master = bus_master;
-        if msi != self.msi {
-            self.msi = msi;
+        let before = std::mem::replace(&mut self.settings, *settings);
+        if settings.msi.is_some() != before.msi.is_some() {
             self.sent = 0;
         }
+        if settings.power != before.power {
+            env.log.record(CardEvent::Power { d3hot: self.d3hot() });
+            self.synchronize(env);
+        }
         self.interrupt(env);
+    }
+
+    fn d3hot(&self) -> bool {
+        self.settings.power == PowerState::D3hot
     }
 
     /// Does what has become due.
@@ -334,18 +354,22 @@ impl Controller {
     /// Bits of INTSTS that INTCTL lets through.
     fn pending(&self) -> u32 {
         let enabled = self.registers.intctl;
-        if enabled & INT_GLOBAL == 0 { 0 } else { self.interrupt_status() & enabled & !INT_GLOBAL }
+        if self.d3hot() || enabled & INT_GLOBAL == 0 {
+            0
+        } else {
+            self.interrupt_status() & enabled & !INT_GLOBAL
+        }
     }
 
     /// Level of the line.
     pub fn intx(&self) -> bool {
-        !self.msi && self.pending() != 0
+        self.settings.msi.is_none() && self.pending() != 0
     }
 
     /// Sends the message for bits that no message was sent for.
     fn interrupt(&mut self, env: &mut CardEnv<'_, Error>) {
         let pending = self.pending();
-        if pending & !self.sent != 0 && self.msi && self.bus_master {
+        if pending & !self.sent != 0 && self.settings.msi.is_some() && self.settings.bus_master {
             *env.messages |= 1;
         }
         self.sent = pending;
@@ -356,10 +380,10 @@ impl Controller {
         self.catch_up(env);
         let responses = self.codec.set_jack(endpoint, plugged);
         let wanted = GCTL_CRST | GCTL_UNSOL;
-        if self.registers.gctl & wanted == wanted {
-            let memory = self.bus_master.then_some(env.memory as &dyn GuestMemory);
+        if self.registers.gctl & wanted == wanted && !self.d3hot() {
+            let mut bus = bus_of_rings(self.settings.bus_master, env);
             for response in responses {
-                self.rings.unsolicited(response, memory);
+                self.rings.unsolicited(response, &mut bus);
             }
         }
         self.interrupt(env);
@@ -457,13 +481,13 @@ impl Controller {
             (Some(counters), None) => (counters, &mut *env.audio, &mut *env.sources),
             (Some(counters), Some(line)) => (counters, &mut *env.audio, line),
         };
-        let gain = endpoint.and_then(|endpoint| self.gains.as_ref()?.get(endpoint as usize).copied());
+        let gain = endpoint.filter(|_| self.amplifiers).map(|endpoint| self.codec.gain(endpoint));
         let base = self.registers.position_base;
         let slot = (base & !0x7F).checked_add(index as u64 * 8);
         let mut stream_env = StreamEnv {
             time,
             memory: env.memory,
-            bus_master: self.bus_master,
+            bus_master: self.settings.bus_master,
             stream: endpoint.unwrap_or(u32::MAX),
             sources,
             audio,
@@ -496,6 +520,11 @@ fn descriptor(at: u64) -> Option<(usize, u64)> {
     let from = at.checked_sub(STREAMS)?;
     let index = usize::try_from(from / STREAM_BYTES).ok().filter(|index| *index < DESCRIPTORS)?;
     Some((index, from % STREAM_BYTES))
+}
+
+/// The way of CORB and RIRB to guest memory.
+fn bus_of_rings<'a>(enabled: bool, env: &'a mut CardEnv<'_, Error>) -> Bus<'a> {
+    Bus { memory: env.memory, log: env.log.reborrow(), who: Dma::Rings, enabled }
 }
 
 /// The low half.

@@ -33,7 +33,7 @@ impl Error {
     }
 }
 
-/// The way to guest memory for one stream, with its trace.
+/// The way to guest memory for a stream, the rings or the position buffer, with its trace.
 pub struct Bus<'a> {
     pub memory: &'a dyn GuestMemory,
     pub log: CardLog<'a, Error>,

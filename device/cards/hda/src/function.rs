@@ -22,6 +22,9 @@ pub type HdaFunction = ServedFunction<Hda>;
 /// Vendor and device id: Intel's ICH9, by which Linux knows what to do.
 pub const PCI_ID: (u16, u16) = (0x8086, 0x293E);
 
+/// Where the power management capability is: 40h is HDCTL, and MSI is where the ICH9 has this one.
+const POWER_MANAGEMENT: u8 = 0x60;
+
 /// What a card is made with.
 #[derive(Clone, Debug)]
 pub struct CardConfig {
@@ -29,6 +32,8 @@ pub struct CardConfig {
     pub controller: Config,
     /// Vendor and device id.
     pub pci_id: (u16, u16),
+    /// It has D3hot.
+    pub power_management: bool,
     /// Whether somebody wants the trace.
     pub trace: bool,
 }
@@ -36,15 +41,18 @@ pub struct CardConfig {
 impl CardConfig {
     /// The card after power-on: it goes by `clock`, and its capture endpoints capture `sources`.
     pub fn power_on(self, clock: HostClock, sources: Box<dyn Sources + Send>) -> HdaCard {
-        let Self { controller, pci_id, trace } = self;
+        let Self { controller, pci_id, power_management, trace } = self;
         let card = Hda { controller: Controller::new(controller) };
         let clock_mode = ClockMode::Realtime;
-        PciCard::new(card, CardOptions { spec: spec(pci_id), clock, clock_mode, sources, trace })
+        PciCard::new(
+            card,
+            CardOptions { spec: spec(pci_id, power_management), clock, clock_mode, sources, trace },
+        )
     }
 }
 
 /// What the function shows of itself.
-pub fn spec((vendor, device): (u16, u16)) -> FunctionSpec {
+pub fn spec((vendor, device): (u16, u16), power_management: bool) -> FunctionSpec {
     FunctionSpec {
         vendor,
         device,
@@ -54,7 +62,7 @@ pub fn spec((vendor, device): (u16, u16)) -> FunctionSpec {
         class: 0x04_0300,
         bars: [BAR_BYTES, 0, 0, 0, 0, 0],
         messages: 1,
-        power_management: false,
+        power_management: power_management.then_some(POWER_MANAGEMENT),
         own_bytes: &[
             OwnByte { offset: 0x40, reset: 1, writable: 0 },
             OwnByte { offset: 0x44, reset: 0, writable: 7 },
@@ -70,6 +78,7 @@ pub struct Hda {
 
 impl SoundCard for Hda {
     type Error = Error;
+    const NAME: &'static str = "hda";
 
     fn mapped_bar(&self) -> Option<(u32, Arc<MappedBar>)> {
         None
@@ -92,7 +101,7 @@ impl SoundCard for Hda {
     }
 
     fn configure(&mut self, settings: &Settings, env: &mut CardEnv<'_, Error>) {
-        self.controller.configure(settings.bus_master, settings.msi.is_some(), env);
+        self.controller.configure(settings, env);
     }
 
     fn reset(&mut self, env: &mut CardEnv<'_, Error>) {

@@ -105,6 +105,8 @@ pub mod sd {
     pub const CTL_RESET: u32 = 1 << 18;
     /// SDCTL: bits that can be written: tag, stripe, enables, RUN, SRST.
     pub const CTL_WRITABLE: u32 = 0x00F3_001F;
+    /// SDCTL: the stream's tag.
+    pub const CTL_TAG: u32 = 0xF << 20;
     /// SDSTS, in the top byte of the dword: buffer completion.
     pub const BCIS: u32 = 1 << 26;
     /// SDSTS: FIFO error.

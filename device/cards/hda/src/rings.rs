@@ -3,9 +3,11 @@
 //!
 //! Everything is done within the guest's write: a write of CORBWP returns when all its commands are answered.
 
-use ringwave_guest_memory::GuestMemory;
+use ringwave_guest_memory::list::BusMaster;
+use ringwave_trace::{Diagnostic, ErrorName};
 
 use crate::codec::Codec;
+use crate::dma::{Bus, Error};
 use crate::regs::{
     CORBCTL, CORBLBASE, CORBUBASE, CORBWP, ICII, ICIS, ICOI, RIRBCTL, RIRBLBASE, RIRBUBASE, RIRBWP, merged,
 };
@@ -31,8 +33,8 @@ const VALID: u32 = 1 << 1;
 
 /// What the rings are lent during a call.
 pub struct RingsCtx<'a> {
-    /// Guest memory; `None` while Bus Master Enable is off.
-    pub memory: Option<&'a dyn GuestMemory>,
+    /// The way to the rings.
+    pub bus: Bus<'a>,
     /// Who answers.
     pub codec: &'a mut Codec,
 }
@@ -57,6 +59,8 @@ pub struct Rings {
     command: u32,
     response: u32,
     immediate_valid: bool,
+    /// It is in the log that the rings cannot be reached: once until the link is reset.
+    reported: bool,
 }
 
 impl Rings {
@@ -145,17 +149,18 @@ impl Rings {
             let next = (self.corb_read + 1) % ENTRIES;
             let mut command = [0; 4];
             let at = self.corb_base.checked_add(u64::from(next) * 4);
-            let read = at.zip(ctx.memory).map(|(at, memory)| memory.read(at, &mut command));
-            if !matches!(read, Some(Ok(()))) {
+            let read = at.map_or(Err(Error::Unreachable), |at| ctx.bus.read(at, &mut command));
+            if let Err(error) = read {
                 // CMEI: there is no command to be had.
                 self.corb_status |= 1;
+                self.report(error, &mut ctx.bus);
                 break;
             }
             self.corb_read = next;
             let command = u32::from_le_bytes(command);
             let response = ctx.codec.command(command);
             // With the address of the codec that was asked, by which a driver knows what it is the answer to.
-            self.respond(response, command >> 28, ctx.memory);
+            self.respond(response, command >> 28, &mut ctx.bus);
             answered = true;
         }
         if answered {
@@ -164,22 +169,23 @@ impl Rings {
     }
 
     /// A response that nobody asked for.
-    pub fn unsolicited(&mut self, response: u32, memory: Option<&dyn GuestMemory>) {
-        self.respond(response, UNSOLICITED, memory);
+    pub fn unsolicited(&mut self, response: u32, bus: &mut Bus<'_>) {
+        self.respond(response, UNSOLICITED, bus);
         self.interrupt();
     }
 
     /// Puts a response into the ring: the entry is there before RIRBWP says so.
-    fn respond(&mut self, response: u32, about: u32, memory: Option<&dyn GuestMemory>) {
+    fn respond(&mut self, response: u32, about: u32, bus: &mut Bus<'_>) {
         if self.rirb_control & DMA_RUN == 0 {
             return;
         }
         let next = (self.rirb_write + 1) % ENTRIES;
         let entry = u64::from(response) | u64::from(about) << 32;
         let at = self.rirb_base.checked_add(u64::from(next) * 8);
-        let written = at.zip(memory).map(|(at, memory)| memory.write(at, &entry.to_le_bytes()));
-        if !matches!(written, Some(Ok(()))) {
+        let written = at.map_or(Err(Error::Unreachable), |at| bus.write(at, &entry.to_le_bytes()));
+        if let Err(error) = written {
             self.rirb_status |= OVERRUN;
+            self.report(error, bus);
             return;
         }
         self.rirb_write = next;
@@ -187,6 +193,13 @@ impl Rings {
         let count = if self.rirb_count == 0 { ENTRIES } else { self.rirb_count };
         if self.responses >= count {
             self.interrupt();
+        }
+    }
+
+    /// Puts into the log why a guest gets no answer.
+    fn report(&mut self, error: Error, bus: &mut Bus<'_>) {
+        if !std::mem::replace(&mut self.reported, true) {
+            bus.log.diagnose_as(Diagnostic::Rings { error }, |error| ErrorName::new(error.name()));
         }
     }
 

@@ -15,6 +15,7 @@ use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, 
 use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_engine::timeline::ClockMode;
 use ringwave_guest_memory::GuestMemory;
+use ringwave_guest_memory::list::BusMaster;
 use ringwave_trace::{CardEvent, CardLog, Diagnostic, Dma, ErrorName, StreamState};
 
 use crate::buffer_list::BufferList;
@@ -51,8 +52,7 @@ pub struct StreamEnv<'a> {
 }
 
 impl StreamEnv<'_> {
-    fn bus(&mut self) -> Bus<'_> {
-        let who = Dma::Stream(self.stream);
+    fn bus(&mut self, who: Dma) -> Bus<'_> {
         Bus { memory: self.memory, log: self.log.reborrow(), who, enabled: self.bus_master }
     }
 
@@ -85,7 +85,6 @@ pub struct StreamDescriptor {
 #[derive(Debug)]
 struct Moving {
     active: ActiveStream,
-    gain: Gain,
     frames: Frames,
     /// The end of an entry with IOC that comes next, in bytes counted like [`Frames::byte`].
     completion: Option<u64>,
@@ -306,7 +305,13 @@ impl StreamDescriptor {
         if self.cbl < format.frame_bytes() {
             return Err(Error::List);
         }
-        BufferList::read(&mut env.bus(), self.list_address, self.lvi, self.cbl, self.capture)
+        BufferList::read(
+            &mut env.bus(Dma::Stream(env.stream)),
+            self.list_address,
+            self.lvi,
+            self.cbl,
+            self.capture,
+        )
     }
 
     /// SSYNC holds the stream from now on, or lets it go.
@@ -333,7 +338,7 @@ impl StreamDescriptor {
             env.sources.begin(env.stream, format, stats.frames);
         }
         env.log.record(CardEvent::State { stream: env.stream, state: StreamState::Run });
-        self.moving = Some(Moving { active, gain: env.gain, frames, completion });
+        self.moving = Some(Moving { active, frames, completion });
         self.with_active(env, |active, ctx| active.run(None, ClockMode::Realtime, ctx));
     }
 
@@ -416,10 +421,10 @@ impl StreamDescriptor {
 
     /// Stores the position where the guest wants it.
     fn tell_position(&mut self, env: &mut StreamEnv<'_>) {
-        if let Some(address) = env.position_buffer.filter(|_| env.bus_master) {
+        if let Some(address) = env.position_buffer {
             let position = self.link_position(env.time);
             // Where there is no memory nobody reads it.
-            let _ = env.memory.write(address, &position.to_le_bytes());
+            let _ = env.bus(Dma::Positions).write(address, &position.to_le_bytes());
         }
     }
 
@@ -435,7 +440,7 @@ impl StreamDescriptor {
         act: impl FnOnce(&mut ActiveStream, &mut StreamCtx<'_>) -> R,
     ) -> Option<R> {
         let (moving, list) = (self.moving.as_mut()?, self.list.as_ref()?);
-        let Moving { active, frames, completion, .. } = moving;
+        let Moving { active, frames, completion } = moving;
         let who = Dma::Stream(env.stream);
         let bus = Bus { memory: env.memory, log: env.log.reborrow(), who, enabled: env.bus_master };
         let mut client = Client { list, frames: *frames, completion: *completion, bus, fault: None };
@@ -457,15 +462,13 @@ impl StreamDescriptor {
         Some(result)
     }
 
-    /// The endpoint's amplifiers may do something else from now on.
+    /// The amplifiers may do something else from now on, or be those of another endpoint.
     pub fn amplify(&mut self, env: &mut StreamEnv<'_>) {
         let gain = env.gain;
-        if self.moving.as_mut().is_some_and(|moving| std::mem::replace(&mut moving.gain, gain) != gain) {
-            self.with_active(env, |active, ctx| active.set_gain(gain, ctx));
-        }
+        self.with_active(env, |active, ctx| active.set_gain(gain, ctx));
     }
 
-    /// Lets what has passed up to now be played, for somebody who listens to it.
+    /// Lets what has passed up to now be played, or be stored.
     pub fn emit_now(&mut self, env: &mut StreamEnv<'_>) {
         self.with_active(env, ActiveStream::emit_now);
     }

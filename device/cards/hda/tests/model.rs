@@ -30,8 +30,12 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
     #[test]
-    fn the_card_does_what_the_contract_says(ops in prop::collection::vec(op(), 1..90)) {
-        let mut model = Model::start();
+    fn the_card_does_what_the_contract_says(
+        channels in prop::sample::select(&[2_u32, 4, 8][..]),
+        amplifiers in any::<bool>(),
+        ops in prop::collection::vec(op(), 1..90),
+    ) {
+        let mut model = Model::start(channels, amplifiers);
         model.start_up();
         for (op, look) in &ops {
             model.step(op);

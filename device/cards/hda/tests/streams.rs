@@ -9,8 +9,10 @@ use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_engine::sources::{NoSources, Sources};
 use ringwave_hda::codec::tree::TreeConfig;
 use ringwave_hda::controller::Config;
+use ringwave_hda::function::{CardConfig, PCI_ID};
 use ringwave_pci::Request;
 use ringwave_pci::client::Requests;
+use ringwave_trace::{CardEvent, Dma};
 
 /// 48 kHz, 16 bits, stereo.
 const S16: u16 = 0x0011;
@@ -117,6 +119,51 @@ fn the_position_buffer_has_the_place_of_the_descriptor() {
     assert_eq!(guest.load32(POSITIONS + 8 * OUT), 1920, "at the end of the burst");
     guest.pass(MS / 2);
     assert_eq!(guest.load32(POSITIONS + 8 * OUT), 1920 + 48 * 4);
+}
+
+#[test]
+fn in_d3hot_streams_stand_still_nothing_answers_or_interrupts_and_in_d0_all_goes_on() {
+    let tree = TreeConfig { render: 1, capture: 1, channels: 2, bits_32: true };
+    let controller = Config { tree, loopback: vec![None], amplifiers: false };
+    let card = CardConfig { controller, pci_id: PCI_ID, power_management: true, trace: false };
+    let guest = Guest::of_card(card, Box::new(NoSources));
+    guest.start_up();
+    guest.connect(DAC);
+    let sound = two_halves(&guest, OUT);
+    guest.write32(0x20, 0x8000_0010);
+    guest.control(OUT, RUN | IOCE);
+    guest.pass_slowly(15 * MS);
+    assert!(guest.line(), "the first half");
+    guest.config(0x64, &[3, 0]);
+    guest.pass_slowly(50 * MS);
+    guest.write(0x103, [BCIS]);
+    assert_eq!((guest.read32(0x104), guest.line()), (u32::MAX, false));
+    assert_eq!(guest.heard_bytes(), sound[..15 * 48 * 4]);
+    guest.config(0x64, &[0, 0]);
+    assert_eq!((guest.link_position(OUT), guest.status(OUT), guest.line()), (15 * 48 * 4, BCIS, true));
+    guest.pass_slowly(5 * MS);
+    guest.control(OUT, 0);
+    assert_eq!(guest.heard_bytes(), sound[15 * 48 * 4..]);
+}
+
+#[test]
+fn the_trace_has_every_access_to_the_rings_and_the_position_buffer() {
+    let guest = guest();
+    guest.start_up();
+    guest.write32(0x70, u32::try_from(POSITIONS).unwrap() | 1);
+    guest.traced();
+    guest.command(DAC, 0x70610);
+    let (who, command) = (Dma::Rings, guest::CORB + 4);
+    let rings = [
+        CardEvent::Read { who, address: command, bytes: 4 },
+        CardEvent::Write { who, address: guest::RIRB + 8, bytes: 8 },
+    ];
+    assert_eq!(guest.traced(), rings);
+    two_halves(&guest, OUT);
+    guest.control(OUT, RUN);
+    guest.pass(5 * MS);
+    let position = CardEvent::Write { who: Dma::Positions, address: POSITIONS + 8 * OUT, bytes: 4 };
+    assert_eq!(guest.traced().iter().filter(|event| **event == position).count(), 5, "one a millisecond");
 }
 
 #[test]
@@ -305,6 +352,65 @@ fn with_amplifiers_what_is_heard_is_what_they_make_of_it() {
     assert!((0..48).all(|at| frame(at) == [100, 1000, 1000, 1000]), "{:?}", frame(0));
     assert!((48..96).all(|at| frame(at) == [100, 1000, 1000, 0]), "{:?}", frame(48));
     assert!((96..144).all(|at| frame(at) == [1000, 1000, 1000, 0]), "{:?}", frame(96));
+}
+
+/// A stream that another endpoint hears goes through that one's amplifiers, and what has passed by then was heard
+/// where it was.
+#[test]
+fn with_amplifiers_a_stream_that_changes_its_endpoint_changes_its_gain() {
+    let tree = TreeConfig { render: 2, capture: 1, channels: 2, bits_32: true };
+    let guest = Guest::of(Config { tree, loopback: vec![None], amplifiers: true }, Box::new(NoSources));
+    guest.start_up();
+    guest.command(2, 0x70610);
+    guest.command(4, 0x70620);
+    guest.command(4, 0x3_B000 + 54);
+    guest.store(BUFFERS, &1000_i16.to_le_bytes().repeat(2 * 960));
+    guest.set_up(OUT, &[(BUFFERS, 3840, false)], S16);
+    guest.control(OUT, RUN);
+    guest.pass_slowly(10 * MS + MS / 2);
+    // By verbs: the tags change places.
+    guest.command(4, 0x70610);
+    guest.command(2, 0x70620);
+    guest.pass_slowly(10 * MS);
+    // By the descriptor: its tag is the other one.
+    guest.write(0x102, [2 << 4]);
+    guest.pass_slowly(10 * MS);
+    guest.control(OUT, 0);
+    // Endpoint, sample and frames.
+    let heard: Vec<_> = guest
+        .heard()
+        .iter()
+        .map(|(endpoint, _, bytes)| {
+            let samples: Vec<i16> = bytes.as_chunks().0.iter().map(|two| i16::from_le_bytes(*two)).collect();
+            assert!(samples.iter().all(|sample| *sample == samples[0]), "endpoint {endpoint}");
+            (*endpoint, samples[0], samples.len() / 2)
+        })
+        .collect();
+    assert_eq!(heard, [(0, 1000, 504), (1, 100, 480), (0, 1000, 480)]);
+}
+
+#[test]
+fn with_amplifiers_a_channel_that_two_converters_take_goes_through_the_first() {
+    let tree = TreeConfig { render: 1, capture: 1, channels: 4, bits_32: true };
+    let guest = Guest::of(Config { tree, loopback: vec![None], amplifiers: true }, Box::new(NoSources));
+    guest.start_up();
+    // The first takes channels 1 and 2, the second (muted) 0 and 1; nobody takes 3.
+    guest.command(2, 0x70611);
+    guest.command(3, 0x70610);
+    guest.command(2, 0x3_B000 + 54);
+    guest.command(3, 0x3_B000 + 0x80);
+    guest.store(BUFFERS, &1000_i16.to_le_bytes().repeat(4 * 480));
+    guest.set_up(OUT, &[(BUFFERS, 3840, false)], 0x0013);
+    guest.control(OUT, RUN);
+    guest.pass(MS);
+    guest.control(OUT, 0);
+    let heard: Vec<i16> =
+        guest.heard_bytes().as_chunks().0.iter().map(|two| i16::from_le_bytes(*two)).collect();
+    assert!(
+        heard.len() == 4 * 48 && heard.chunks(4).all(|frame| frame == [0, 100, 100, 1000]),
+        "{:?}",
+        &heard[..4]
+    );
 }
 
 /// Without the option what is heard does not depend on the guest's mixer.

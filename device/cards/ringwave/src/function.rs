@@ -89,6 +89,7 @@ impl Ringwave {
 
 impl SoundCard for Ringwave {
     type Error = Error;
+    const NAME: &'static str = "ringwave";
 
     fn mapped_bar(&self) -> Option<(u32, Arc<MappedBar>)> {
         Some((PAGES_BAR, self.pages.shared()))

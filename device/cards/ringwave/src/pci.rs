@@ -35,7 +35,7 @@ pub fn spec(identity: Identity, messages: u32) -> FunctionSpec {
         class: pci::CLASS,
         bars,
         messages,
-        power_management: true,
+        power_management: Some(0x40),
         own_bytes: &[],
     }
 }

@@ -15,7 +15,7 @@ use ringwave_engine::io_queue::{Feedback, IoQueue, StreamsNow};
 use ringwave_engine::sources::Sources;
 use ringwave_engine::timeline::ClockMode;
 use ringwave_engine::wake::Wakers;
-use ringwave_report::{Client, Messages, SessionReport, micros, seconds};
+use ringwave_report::{Client, Messages, SCHEMA, SessionReport, micros, seconds};
 use ringwave_served::records::{Records, StatsRequest, is_urgent, loss_to_report, report_loss};
 use ringwave_served::stats::stream_report;
 use ringwave_served::{HostRequestError, HostRequests, lock_soon};
@@ -270,6 +270,7 @@ impl State {
         self.queue.lose(lost);
         let trace_waits = !self.queue.records.card.trace.is_empty() && !self.tracing.worker_polls;
         if is_urgent(&self.queue)
+            || !self.queue.audio.is_empty()
             || trace_waits
             || self.sources.has_warnings()
             || self.controller.stalls().next().is_some()
@@ -452,6 +453,7 @@ impl State {
         });
         let time = shared.clock.real_now().saturating_sub(self.since);
         SessionReport {
+            schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),
             clock: shared.clock_mode.name().into(),
             client: if self.spoke() { Client::There } else { Client::None },
@@ -528,7 +530,12 @@ impl HostRequests for VirtioCard {
         let age = Duration::from_nanos(self.clock.real_now());
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
-        Header { clock: self.clock_mode.name(), speed: self.clock.speed().to_string(), started }
+        Header {
+            card: "virtio",
+            clock: self.clock_mode.name(),
+            speed: self.clock.speed().to_string(),
+            started,
+        }
     }
 
     fn log_stats(&self) -> Result<(), HostRequestError> {

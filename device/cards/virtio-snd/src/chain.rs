@@ -84,6 +84,16 @@ impl Segments {
         })
     }
 
+    /// The stretches that hold `bytes` bytes from `offset` on, as far as there are any: address and length.
+    pub fn stretches(&self, offset: u64, bytes: u64, mut each: impl FnMut(u64, u64)) {
+        let bytes = bytes.min(self.bytes.saturating_sub(offset));
+        // What is not there was cut off.
+        let _ = self.walk(offset, usize::try_from(bytes).unwrap_or(usize::MAX), |address, bytes| {
+            each(address.0, bytes as u64);
+            Ok(())
+        });
+    }
+
     /// Calls `each` for the stretches that hold `length` bytes from `offset` on.
     fn walk(
         &self,

@@ -59,6 +59,15 @@ impl Message {
         result.map_err(|_| TransportError::Unreachable)
     }
 
+    /// Where the next `bytes` bytes are.
+    fn stretches(&self, bytes: u64, each: impl FnMut(u64, u64)) {
+        if self.capture {
+            self.chain.writable.stretches(self.moved, bytes, each);
+        } else {
+            self.chain.readable.stretches(self.moved + CODE_BYTES as u64, bytes, each);
+        }
+    }
+
     fn complete(self) -> Completion {
         let status = if self.failed { Status::IoErr } else { Status::Ok };
         let recorded = if self.capture { self.moved } else { 0 };
@@ -194,6 +203,20 @@ impl Messages {
         result
     }
 
+    /// Where in guest memory the next `bytes` bytes are that [`Self::read`] or [`Self::write`] will move:
+    /// address and length of each stretch.
+    pub fn stretches(&self, bytes: u64, mut each: impl FnMut(u64, u64)) {
+        let mut rest = bytes;
+        for message in self.list.iter().skip(self.done) {
+            let now = message.left().min(rest);
+            rest -= now;
+            if now == 0 {
+                break;
+            }
+            message.stretches(now, &mut each);
+        }
+    }
+
     fn frames_of(&self, bytes: u64) -> u64 {
         bytes.div_ceil(self.frame_bytes)
     }
@@ -304,8 +327,15 @@ mod tests {
         messages.push(tx(&ring, 0, &[1, 2, 3, 4])).unwrap();
         assert_eq!((messages.valid_to(10), messages.boundary(10, 1)), (12, Some(12)));
         let mut into = [0; 4];
+        let at = messages.list[0].chain.readable.clone();
+        let mut stretches = Vec::new();
+        messages.stretches(6, |address, bytes| stretches.push((address, bytes)));
         messages.read(&ring.memory(), 10, &mut into).unwrap();
         assert_eq!(into, [1, 2, 3, 4]);
+        // Behind the stream's number in the same descriptor, and no more than there is.
+        let mut data = Vec::new();
+        at.stretches(4, 4, |address, bytes| data.push((address, bytes)));
+        assert_eq!((stretches.iter().map(|(_, bytes)| bytes).sum::<u64>(), &stretches), (4, &data));
         assert_eq!(messages.take_complete(11, 5, Completing::AtItsEnd), None, "its last frame is to come");
         assert_eq!(messages.take_complete(12, 5, grace), None);
         assert_eq!(messages.grace_ends(100), Some(105));

@@ -12,7 +12,7 @@ use ringwave_engine::stream::stats::{Stall, StreamStats};
 use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
 use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
 use ringwave_engine::timeline::{ClockMode, NOMINAL};
-use ringwave_trace::{CardEvent, CardLog, Diagnostic, ErrorName, StreamState};
+use ringwave_trace::{CardEvent, CardLog, Diagnostic, Dma, ErrorName, StreamState};
 use vm_memory::GuestMemoryMmap;
 
 use crate::chain::Chain;
@@ -110,15 +110,29 @@ struct Client<'a, 'b> {
 
 impl FrameTransport for Client<'_, '_> {
     fn read(&mut self, frame: u64, into: &mut [u8]) -> Result<(), TransportError> {
+        let who = Dma::Stream(self.stream);
+        self.trace(into.len(), |address, bytes| CardEvent::Read { who, address, bytes });
         self.messages.read(self.memory, frame, into)
     }
 
     fn write(&mut self, frame: u64, from: &[u8]) -> Result<(), TransportError> {
+        let who = Dma::Stream(self.stream);
+        self.trace(from.len(), |address, bytes| CardEvent::Write { who, address, bytes });
         self.messages.write(self.memory, frame, from)
     }
 
     fn boundary(&self, frame: u64) -> Option<u64> {
         self.messages.boundary(frame, self.frames_min)
+    }
+}
+
+impl Client<'_, '_> {
+    /// Puts into the trace where the next bytes are, whether there is memory or not: a fault follows then.
+    fn trace(&mut self, bytes: usize, event: impl Fn(u64, u64) -> CardEvent) {
+        if self.log.is_traced() {
+            let Self { messages, log, .. } = self;
+            messages.stretches(bytes as u64, |address, bytes| log.record(event(address, bytes)));
+        }
     }
 }
 

@@ -38,10 +38,12 @@ const INTERRUPT_LINE: usize = 0x3C;
 const INTERRUPT_PIN: usize = 0x3D;
 const INTA: u8 = 1;
 
-/// Power management capability.
+/// Where the power management capability usually is.
 pub const PM: usize = 0x40;
-/// Power management control and status.
-pub const PMCSR: usize = PM + 4;
+/// Power management control and status, in its capability.
+pub const PMCSR_OFFSET: usize = 4;
+/// The same, of a capability at [`PM`].
+pub const PMCSR: usize = PM + PMCSR_OFFSET;
 /// [`PMCSR`]: the power state, 0 = D0, 3 = D3hot. A write does not change it: the function does, when it is
 /// told to.
 pub const PMCSR_STATE: u8 = 0x3;
@@ -103,8 +105,8 @@ pub fn layout(spec: &FunctionSpec) -> Layout {
     let mut writable = Box::new([0; CONFIG_BYTES]);
     let mut write_1_clears = Box::new([0; CONFIG_BYTES]);
     header(spec, &mut reset, &mut writable, &mut write_1_clears);
-    if spec.power_management {
-        power_management(&mut reset);
+    if let Some(at) = spec.power_management {
+        power_management(at, &mut reset);
     } else {
         put(&mut reset, CAPABILITIES_POINTER, [AFTER_PM]);
     }
@@ -128,7 +130,6 @@ fn header(
     put(reset, 0x08, (spec.class << 8 | u32::from(spec.revision)).to_le_bytes());
     put(reset, 0x2C, spec.subsystem_vendor.to_le_bytes());
     put(reset, 0x2E, spec.subsystem.to_le_bytes());
-    put(reset, CAPABILITIES_POINTER, [0x40]);
     put(reset, INTERRUPT_PIN, [INTA]);
 
     put(writable, COMMAND, COMMAND_WRITABLE.to_le_bytes());
@@ -142,10 +143,12 @@ fn header(
     put(write_1_clears, STATUS, 0xF900_u16.to_le_bytes());
 }
 
-fn power_management(reset: &mut [u8; CONFIG_BYTES]) {
-    put(reset, PM, [0x01, AFTER_PM]);
-    put(reset, PM + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
-    put(reset, PMCSR, PMCSR_NO_SOFT_RESET.to_le_bytes());
+fn power_management(at: u8, reset: &mut [u8; CONFIG_BYTES]) {
+    put(reset, CAPABILITIES_POINTER, [at]);
+    let at = usize::from(at);
+    put(reset, at, [0x01, AFTER_PM]);
+    put(reset, at + 2, 0x0003_u16.to_le_bytes()); // version 3; no D1, D2 or PME
+    put(reset, at + PMCSR_OFFSET, PMCSR_NO_SOFT_RESET.to_le_bytes());
 }
 
 fn capabilities(

@@ -12,7 +12,7 @@ const SPEC: FunctionSpec = FunctionSpec {
     class: 0x04_01_00,
     bars: [0x4000, 0, 0x4_0000, 0, 0, 0],
     messages: 1,
-    power_management: true,
+    power_management: Some(0x40),
     own_bytes: &[],
 };
 

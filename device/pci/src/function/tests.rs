@@ -83,7 +83,7 @@ fn function() -> (Function, Doorbell) {
         class: 0,
         bars: [16, 0, 0, 0, 0, 0],
         messages: 2,
-        power_management: true,
+        power_management: Some(0x40),
         own_bytes: &[],
     };
     (Function::new(&spec), Doorbell::default())

@@ -19,6 +19,7 @@ use ringwave_hda::controller::Config;
 use ringwave_hda::function::{CardConfig, HdaCard, PCI_ID};
 use ringwave_pci::client::Requests;
 use ringwave_pci::{Region, Request};
+use ringwave_trace::CardEvent;
 
 pub const MEMORY: u64 = 4 << 20;
 pub const CORB: u64 = 0x1000;
@@ -61,7 +62,13 @@ impl Guest {
     }
 
     pub fn of(controller: Config, sources: Box<dyn Sources + Send>) -> Self {
-        let config = CardConfig { controller, pci_id: PCI_ID, trace: false };
+        Self::of_card(
+            CardConfig { controller, pci_id: PCI_ID, power_management: false, trace: true },
+            sources,
+        )
+    }
+
+    pub fn of_card(config: CardConfig, sources: Box<dyn Sources + Send>) -> Self {
         let card = config.power_on(HostClock::by_hand(), sources);
         let memory = memfd(c"guest", MEMORY, true).unwrap();
         let file = Some((memory.try_clone().unwrap(), 0));
@@ -225,7 +232,14 @@ impl Guest {
         heard
     }
 
-    /// The same, all of endpoint 0.
+    /// What the card has done by itself since the last call.
+    pub fn traced(&self) -> Vec<CardEvent> {
+        let mut queue = IoQueue::default();
+        self.card.drain(&mut queue, &mut Feedback::default());
+        queue.records.card.card_events().collect()
+    }
+
+    /// What was heard, all of endpoint 0.
     pub fn heard_bytes(&self) -> Vec<u8> {
         let heard = self.heard();
         assert!(heard.iter().all(|(stream, ..)| *stream == 0));

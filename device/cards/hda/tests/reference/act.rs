@@ -48,7 +48,13 @@ pub enum Op {
     Flush,
     Rintcnt(u8),
     Rings(bool, u8),
+    /// CORBRP, CORBWP and RIRBWP, with both stopped.
+    ResetPointers,
     Corb(Vec<(u8, u8, u16)>),
+    /// The amplifier of a converter, by number: left, right, mute, gain.
+    Amplify(u8, u8, bool, u8),
+    /// Tag and channel of a converter.
+    Connect(u8, u8),
     Immediate(u8, u8, u16),
     ClearImmediate,
     Positions(bool),
@@ -59,6 +65,9 @@ pub enum Op {
     Jack(u32, bool),
     Tune,
 }
+
+/// Tags with channels: more often than not of the first endpoint, so that its converters take the same channels.
+const CONNECTIONS: [u32; 10] = [0x10, 0x10, 0x11, 0x11, 0x12, 0x14, 0x30, 0x31, 0x20, 0x00];
 
 const FORMATS: [u16; 20] = [
     0x0011, 0x0011, 0x0011, 0x0011, 0x4011, 0x4011, 0x0010, 0x0015, 0x0021, 0x0031, 0x0041, 0x0812, 0x0510,
@@ -92,7 +101,7 @@ pub fn op() -> impl Strategy<Value = (Op, Look)> {
         1 => (LATE..LATE + 200 * MS).prop_map(Op::Pass),
         12 => (d(), shape()).prop_map(|(d, shape)| Op::SetUp(d, shape)),
         1 => (d(), shape()).prop_map(|(d, shape)| Op::List(d, shape)),
-        1 => (d(), 0..4_u8, any::<u16>(), any::<bool>()).prop_map(|(d, r, v, b)| Op::Poke(d, r, v, b)),
+        2 => (d(), 0..4_u8, any::<u16>(), any::<bool>()).prop_map(|(d, r, v, b)| Op::Poke(d, r, v, b)),
         18 => (d(), prop::bool::weighted(0.7), 0..8_u8).prop_map(|(d, run, bits)| Op::Control(d, run, bits)),
         6 => (d(), prop::bool::weighted(0.7), 0..8_u8, 0..3_u8, 0..8_u8)
             .prop_map(|(d, run, bits, tag, clear)| Op::ControlAll(d, run, bits, tag, clear)),
@@ -110,7 +119,11 @@ pub fn op() -> impl Strategy<Value = (Op, Look)> {
         1 => Just(Op::Flush),
         1 => any::<u8>().prop_map(Op::Rintcnt),
         2 => (prop::bool::weighted(0.8), prop_oneof![4 => 3..4_u8, 1 => 0..8_u8]).prop_map(|(corb, rirb)| Op::Rings(corb, rirb)),
+        1 => Just(Op::ResetPointers),
         8 => prop::collection::vec(any::<(u8, u8, u16)>(), 1..12).prop_map(Op::Corb),
+        8 => (any::<u8>(), 1..4_u8, prop::bool::weighted(0.3), 0..0x4B_u8)
+            .prop_map(|(n, sides, mute, gain)| Op::Amplify(n, sides, mute, gain)),
+        4 => any::<(u8, u8)>().prop_map(|(n, tag)| Op::Connect(n, tag)),
         2 => any::<(u8, u8, u16)>().prop_map(|(n, v, p)| Op::Immediate(n, v, p)),
         1 => Just(Op::ClearImmediate),
         2 => prop::bool::weighted(0.8).prop_map(Op::Positions),
@@ -140,8 +153,16 @@ impl Model {
         self.set_crst();
         self.start_rings();
         for kind in [Kind::Dac, Kind::Adc] {
-            let nids: Vec<u32> = self.codec.converters(kind).map(|(nid, _)| nid).collect();
-            self.corb(&[nids[0] << 20 | 0x70610, nids[1] << 20 | 0x70630]);
+            // All of the first endpoint have tag 1, and two channels each; the second has tag 3.
+            let second = if kind == Kind::Dac { 1 } else { 3 };
+            let mut channel = 0;
+            let mut commands = Vec::new();
+            for (nid, node) in self.codec.converters(kind) {
+                let tag = if node.endpoint == second { 0x30 } else { 0x10 + channel };
+                channel += 2;
+                commands.push(nid << 20 | 0x70600 | tag);
+            }
+            self.corb(&commands);
         }
     }
 
@@ -259,6 +280,7 @@ impl Model {
                 self.write(0x4C, [corb], |model| model.corb_ctl = corb);
                 // With CORB stopped there are no commands to be fetched, so both pointers go on from there.
             }
+            Op::ResetPointers => self.reset_pointers(),
             Op::Corb(numbers) => {
                 if self.corb_ctl & 2 == 0 || !self.bus_master {
                     return;
@@ -266,22 +288,63 @@ impl Model {
                 let commands: Vec<u32> = numbers.iter().map(|&(n, v, p)| self.command(n, v, p)).collect();
                 self.corb(&commands);
             }
+            Op::Amplify(number, sides, mute, gain) => {
+                let (nid, kind) = self.converter(*number);
+                // What an input stores is compared to the bit: it is muted, or not changed.
+                let gain = if kind == Kind::Adc && self.codec.amplifiers { 0x4A } else { u32::from(*gain) };
+                let payload = 0xC000 | u32::from(*sides) << 12 | u32::from(*mute) << 7 | gain;
+                self.immediately(nid << 20 | 0x3_0000 | payload);
+            }
+            Op::Connect(number, tag) => {
+                let (nid, _) = self.converter(*number);
+                let command = nid << 20 | 0x7_0600 | CONNECTIONS[usize::from(*tag) % CONNECTIONS.len()];
+                self.immediately(self.unless_it_moves_inputs(command));
+            }
             Op::Immediate(n, v, p) => {
                 let command = self.command(*n, *v, *p);
-                self.write(0x60, command.to_le_bytes(), |model| model.immediate.0 = command);
-                self.write(0x68, [1, 0], |model| {
-                    model.immediate.1 = model.codec.answer(command);
-                    model.immediate.2 = true;
-                });
+                self.immediately(command);
             }
             Op::ClearImmediate => self.write(0x68, [2, 0], |model| model.immediate.2 = false),
             _ => unreachable!("{op:?}"),
         }
     }
 
+    /// One of the converters.
+    fn converter(&self, number: u8) -> (u32, Kind) {
+        let nodes = self.codec.nodes.iter().filter(|(_, node)| !matches!(node.kind, Kind::Pin(_)));
+        let converters: Vec<(u32, Kind)> = nodes.map(|(nid, node)| (*nid, node.kind)).collect();
+        converters[usize::from(number) % converters.len()]
+    }
+
+    /// An immediate command.
+    fn immediately(&mut self, command: u32) {
+        self.write(0x60, command.to_le_bytes(), |model| model.immediate.0 = command);
+        self.write(0x68, [1, 0], |model| {
+            model.immediate.1 = model.codec.answer(command);
+            model.immediate.2 = true;
+        });
+    }
+
+    fn reset_pointers(&mut self) {
+        let (corb, rirb) = (self.corb_ctl, self.rirb_ctl);
+        self.write(0x4C, [corb & !2], |model| model.corb_ctl = corb & !2);
+        self.write(0x5C, [rirb & !2], |model| model.rirb_ctl = rirb & !2);
+        self.write(0x4A, 0x8000_u16.to_le_bytes(), |_| {});
+        assert_eq!(self.guest.read16(0x4A), 0x8000, "CORBRPRST reads as it was written, and CORBRP is 0");
+        self.write(0x4A, [0, 0], |_| {});
+        self.write(0x48, [0, 0], |model| model.corb_wp = 0);
+        self.write(0x58, 0x8000_u16.to_le_bytes(), |model| model.rirb_wp = 0);
+        self.compare(Look::Memory);
+        self.write(0x5C, [rirb], |model| model.rirb_ctl = rirb);
+        self.write(0x4C, [corb], |model| model.corb_ctl = corb);
+    }
+
     /// A command that does not change what a moving input is connected to.
     fn command(&self, node: u8, verb: u8, payload: u16) -> u32 {
-        let command = command(&self.codec, node, verb, payload);
+        self.unless_it_moves_inputs(command(&self.codec, node, verb, payload))
+    }
+
+    fn unless_it_moves_inputs(&self, command: u32) -> u32 {
         let moving = self.streams[..2].iter().any(|stream| stream.line.is_some());
         if moving && self.codec.moves_inputs(command) { GROUP << 20 | 0xF0500 } else { command }
     }
@@ -329,9 +392,12 @@ impl Model {
     fn jack(&mut self, endpoint: u32, plugged: bool) {
         self.guest.card.set_jack(endpoint, plugged).unwrap();
         let was = std::mem::replace(&mut self.codec.jacks[endpoint as usize], plugged);
-        let pin = self.codec.converters(Kind::Pin(endpoint)).next().unwrap().1.unsolicited;
-        if was != plugged && self.unsol && pin & 0x80 != 0 {
-            self.respond(Some(u32::from(pin & 0x3F) << 26), 0x10);
+        let pins: Vec<u8> =
+            self.codec.converters(Kind::Pin(endpoint)).map(|(_, pin)| pin.unsolicited).collect();
+        for pin in pins {
+            if was != plugged && self.unsol && pin & 0x80 != 0 {
+                self.respond(Some(u32::from(pin & 0x3F) << 26), 0x10);
+            }
         }
         self.settle(0, false);
     }
@@ -457,12 +523,18 @@ impl Model {
         });
     }
 
-    /// A register that is not to be written in RUN, and is not written here then.
+    /// A register that keeps its value in RUN.
     fn poke(&mut self, index: usize, register: u8, value: u16, whole: bool) {
+        let [low, high] = value.to_le_bytes();
         if self.streams[index].run {
+            let offset = base(index) + [0x8, 0xC, 0x12, 0x18][usize::from(register)];
+            if whole {
+                self.write(offset, [low, high], |_| {});
+            } else {
+                self.write(offset, [low], |_| {});
+            }
             return;
         }
-        let [low, high] = value.to_le_bytes();
         match (register, whole) {
             (0, true) => {
                 let bytes = u32::from(value) % 0x3000;

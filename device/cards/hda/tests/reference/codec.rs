@@ -16,6 +16,10 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Node {
     pub kind: Kind,
+    /// The endpoint it is of, render endpoints first.
+    pub endpoint: u32,
+    /// It is the first of its endpoint's nodes of that kind.
+    pub first: bool,
     /// Stream tag and channel.
     pub converter: u8,
     format: u32,
@@ -33,7 +37,14 @@ pub struct Codec {
     power_on: BTreeMap<u32, Node>,
     power: u32,
     pub jacks: [bool; 4],
+    /// The amplifiers change what is heard and captured.
+    pub amplifiers: bool,
 }
+
+/// For each channel of a stream: mute and gain, as the verb has them.
+pub type Gains = [u32; 16];
+/// No channel is changed.
+pub const UNCHANGED: Gains = [FULL; 16];
 
 pub const GROUP: u32 = 1;
 const SET_TAG: u32 = 0x706;
@@ -43,24 +54,22 @@ const FULL: u32 = 0x4A;
 
 impl Codec {
     /// What a driver finds on a card after its reset. What the contract leaves open is what is found.
-    pub fn found(guest: &Guest) -> Self {
+    pub fn found(guest: &Guest, channels: u32, amplifiers: bool) -> Self {
         let count = guest.command(GROUP, 0xF0004);
         let (first, count) = (count >> 16, count & 0xFF);
         let mut nodes = BTreeMap::new();
-        let mut pins = 0;
         for nid in first..first + count {
             let capabilities = guest.command(nid, 0xF0009);
             let kind = match capabilities >> 20 & 0xF {
                 0 => Kind::Dac,
                 1 => Kind::Adc,
-                4 => {
-                    pins += 1;
-                    Kind::Pin(pins - 1)
-                }
+                4 => Kind::Pin(u32::MAX),
                 other => panic!("node {nid}: a widget of type {other}"),
             };
             let node = Node {
                 kind,
+                endpoint: u32::MAX,
+                first: false,
                 converter: 0,
                 format: guest.command(nid, 0xA0000),
                 amplifier: [FULL; 2],
@@ -71,17 +80,46 @@ impl Codec {
             };
             nodes.insert(nid, node);
         }
-        assert_eq!((nodes.len(), pins), (8, 4), "a converter and a pin for each endpoint");
-        Self { power_on: nodes.clone(), nodes, power: 0, jacks: [true; 4] }
+        find_endpoints(guest, &mut nodes);
+        let pairs = |endpoint| nodes.values().filter(|node: &&Node| node.endpoint == endpoint).count() / 2;
+        assert_eq!([0, 1, 2, 3].map(pairs), [channels as usize / 2, 1, 1, 1], "converters with a pin each");
+        Self { power_on: nodes.clone(), nodes, power: 0, jacks: [true; 4], amplifiers }
     }
 
     pub fn converters(&self, kind: Kind) -> impl Iterator<Item = (u32, &Node)> {
         self.nodes.iter().filter(move |(_, node)| node.kind == kind).map(|(nid, node)| (*nid, node))
     }
 
-    /// The first converter of that kind with this tag: its number among them.
+    /// The first converter of each endpoint.
+    pub fn first_converters(&self, kind: Kind) -> impl Iterator<Item = (u32, &Node)> {
+        self.converters(kind).filter(|(_, node)| node.first)
+    }
+
+    /// The first endpoint whose first converter has this tag: its number among those of that kind.
     pub fn endpoint_of(&self, kind: Kind, tag: u8) -> Option<usize> {
-        self.converters(kind).position(|(_, node)| tag != 0 && node.converter >> 4 == tag)
+        self.first_converters(kind).position(|(_, node)| tag != 0 && node.converter >> 4 == tag)
+    }
+
+    /// What the amplifiers of an endpoint make of its stream: each converter with its tag takes two channels, and
+    /// a channel goes through the first converter that takes it.
+    pub fn gains(&self, endpoint: u32) -> Gains {
+        let mut gains = UNCHANGED;
+        let converters: Vec<&Node> = self
+            .nodes
+            .values()
+            .filter(|node| node.endpoint == endpoint && matches!(node.kind, Kind::Dac | Kind::Adc))
+            .collect();
+        let tag = converters.iter().find(|node| node.first).unwrap().converter >> 4;
+        if !self.amplifiers || tag == 0 {
+            return gains;
+        }
+        for node in converters.into_iter().rev().filter(|node| node.converter >> 4 == tag) {
+            let from = usize::from(node.converter & 0xF);
+            for (gain, amplifier) in gains.iter_mut().skip(from).zip(node.amplifier) {
+                *gain = amplifier;
+            }
+        }
+        gains
     }
 
     /// Whether a command changes what inputs are connected to.
@@ -131,6 +169,45 @@ impl Codec {
         let plugged = self.jacks;
         let Some(node) = self.nodes.get_mut(&nid) else { return Some(0) };
         Some(node.answer(command, plugged))
+    }
+}
+
+/// Which node is of which endpoint: pins of one association and their converters, in order of the pins, outputs
+/// first. The first of them has the lowest sequence.
+fn find_endpoints(guest: &Guest, nodes: &mut BTreeMap<u32, Node>) {
+    let connected = |nid: u32| guest.command(nid, 0xF0200) & 0xFF;
+    let pairs = |out: bool| {
+        let mut pairs = Vec::new();
+        for (nid, node) in nodes.iter() {
+            match node.kind {
+                Kind::Pin(_) if out && guest.command(*nid, 0xF000C) >> 4 & 1 != 0 => {
+                    pairs.push((*nid, connected(*nid)));
+                }
+                Kind::Adc if !out => pairs.push((connected(*nid), *nid)),
+                _ => {}
+            }
+        }
+        pairs
+    };
+    let mut endpoint = 0;
+    for pairs in [pairs(true), pairs(false)] {
+        let mut associations: Vec<(u32, u32, u32)> = Vec::new();
+        for (pin, converter) in pairs {
+            let association = nodes[&pin].pin_default >> 4 & 0xF;
+            let known = associations.iter().find(|(known, ..)| *known == association).copied();
+            let (_, number, first) = known.unwrap_or_else(|| {
+                associations.push((association, endpoint, converter));
+                endpoint += 1;
+                (association, endpoint - 1, converter)
+            });
+            for nid in [pin, converter] {
+                let node = nodes.get_mut(&nid).unwrap();
+                (node.endpoint, node.first) = (number, first == converter);
+                if matches!(node.kind, Kind::Pin(_)) {
+                    node.kind = Kind::Pin(number);
+                }
+            }
+        }
     }
 }
 
@@ -189,7 +266,7 @@ impl Node {
 pub fn command(codec: &Codec, node: u8, verb: u8, payload: u16) -> u32 {
     let low = u32::from(payload & 0xFF);
     let word = u32::from(payload);
-    let tag = u32::from(payload % 4) << 4 | u32::from(payload >> 8 & 1);
+    let tag = u32::from(payload % 4) << 4 | u32::from(payload >> 8 & 7);
     let nids: Vec<u32> = codec.nodes.keys().copied().collect();
     let nid = nids[usize::from(node) % nids.len()];
     let kind = codec.nodes[&nid].kind;
@@ -199,6 +276,8 @@ pub fn command(codec: &Codec, node: u8, verb: u8, payload: u16) -> u32 {
         4 => (nid, 0xF0600),
         5 => (nid, 0x20000 | word),
         6 => (nid, 0xA0000),
+        // What an input stores is compared to the bit: it is muted, or not changed.
+        7 if kind == Kind::Adc && codec.amplifiers => (nid, 0x30000 | word & 0xF080 | FULL),
         7 => (nid, 0x30000 | word & 0xF080 | word % 0x4B),
         8 => (nid, 0xB0000 | word & 0xA000),
         9 => (GROUP, 0x70500 | if low & 1 != 0 { 3 } else { 0 }),

@@ -175,8 +175,9 @@ impl Model {
                 let next = self.inputs[index].stored + 1;
                 self.store_input(index, next);
             }
-            // Silence cannot be told from what lay there before.
-            if self.positions_are_written(index) && self.inputs[index].endpoint.is_some() {
+            // Silence cannot be told from what lay there before, so nothing may be muted.
+            let sound = self.inputs[index].endpoint.is_some() && !self.codec.amplifiers;
+            if sound && self.positions_are_written(index) {
                 let written = u64::from(self.guest.load32(POSITIONS + 8 * index as u64));
                 let stored = line.base + self.inputs[index].stored * line.ring.frame();
                 let behind = (line.byte(self.now) + line.ring.bytes - written) % line.ring.bytes;
@@ -210,8 +211,9 @@ impl Model {
     /// What was heard since the last time.
     fn listen(&mut self) {
         for (endpoint, format, bytes) in self.guest.heard() {
+            let gains = &self.gains[endpoint as usize];
             let endpoint = self.endpoints.get_mut(endpoint as usize);
-            endpoint.expect("only outputs are heard").take(&bytes, format, &self.memory);
+            endpoint.expect("only outputs are heard").take(&bytes, format, (&self.memory, gains));
         }
         for endpoint in &mut self.endpoints {
             endpoint.check(self.now);

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use ringwave_audio::StreamFormat;
+
+use super::codec::{Gains, UNCHANGED};
 use super::stream::Line;
 
 /// What lay in the memory of outputs, and when the card could not get at it.
@@ -54,9 +57,9 @@ impl Memory {
         (touched, !whole)
     }
 
-    /// Whether frame `frame` of a line may be these bytes: of any version that was there while it could be
-    /// fetched, at the begin of a burst that it is in.
-    fn fits(&self, line: &Line, frame: u64, bytes: &[u8]) -> bool {
+    /// Whether frame `frame` of a line may be these bytes, behind the amplifiers: of any version that was there
+    /// while it could be fetched, at the begin of a burst that it is in.
+    fn fits(&self, line: &Line, frame: u64, bytes: &[u8], gains: &Gains) -> bool {
         let ring = &line.ring;
         let to = line.time_of(frame);
         let from = to.saturating_sub(ring.burst_time() + 1).max(line.begin);
@@ -70,8 +73,53 @@ impl Memory {
                 let until = self.versions.get(number + 1).map_or(u64::MAX, |(next, _)| *next);
                 let there = *since <= to && from <= until;
                 let byte = |at: u64| pattern(*version, ring.address(at % ring.bytes));
-                there && (begin..).zip(bytes).all(|(at, found)| byte(at) == *found)
+                there && {
+                    let sent: Vec<u8> = (begin..begin + ring.frame()).map(byte).collect();
+                    are_amplified(&sent, bytes, ring.format, gains)
+                }
             })
+    }
+}
+
+/// Mute, in the payload of the amplifier's verb.
+pub const MUTE: u32 = 0x80;
+
+/// Whether the samples of a frame are those that were sent, each behind the amplifier of its channel: to the bit
+/// at 0 dB, silence if it is muted, and else to a thousandth and one and a half of the last place of 16 or 24 bits.
+fn are_amplified(sent: &[u8], heard: &[u8], format: StreamFormat, gains: &Gains) -> bool {
+    let bytes = format.sample.bytes() as usize;
+    let value = |sample: &[u8]| match *sample {
+        [low, high] => f64::from(i16::from_le_bytes([low, high])),
+        [a, b, c, d] => f64::from(i32::from_le_bytes([a, b, c, d])),
+        _ => unreachable!("samples of 2 or 4 bytes"),
+    };
+    let last_place = if bytes == 2 { 1.0 } else { 256.0 };
+    sent.chunks(bytes).zip(heard.chunks(bytes)).zip(gains).all(|((sent, heard), gain)| match gain {
+        0x4A => sent == heard,
+        gain if gain & MUTE != 0 => heard.iter().all(|byte| *byte == 0),
+        gain => {
+            let decibels = f64::from(*gain) - f64::from(0x4A);
+            let expected = value(sent) * 10_f64.powf(decibels / 20.0);
+            (value(heard) - expected).abs() <= 1.5 * last_place + expected.abs() / 1000.0
+        }
+    })
+}
+
+/// What the amplifiers of an endpoint did, and since when.
+#[derive(Debug, Default)]
+pub struct GainHistory(Vec<(u64, Gains)>);
+
+impl GainHistory {
+    pub fn set(&mut self, now: u64, gains: Gains) {
+        if self.0.last().is_none_or(|(_, last)| *last != gains) {
+            self.0.push((now, gains));
+        }
+    }
+
+    /// For a frame of a line: from the frame on at which the verb came.
+    pub fn of(&self, line: &Line, frame: u64) -> Gains {
+        let in_force = |(since, _): &&(u64, Gains)| line.passed((*since).max(line.begin)) <= frame;
+        self.0.iter().rev().find(in_force).map_or(UNCHANGED, |(_, gains)| *gains)
     }
 }
 
@@ -80,11 +128,10 @@ impl Memory {
 pub struct Listening {
     pub descriptor: usize,
     pub line: Line,
-    /// The frame it is heard from: the first, or one of those about the time when it was connected.
-    first: (u64, u64),
-    next: Option<u64>,
+    /// The frame that is heard next.
+    next: u64,
     /// How many frames were heard in the end.
-    closed: Option<(u64, u64)>,
+    closed: Option<u64>,
 }
 
 /// An endpoint's ears.
@@ -98,75 +145,50 @@ impl Endpoint {
         self.listens.back().filter(|listening| listening.closed.is_none())
     }
 
+    /// The line is heard from now on: from the frame on at which the verb came, or what else connected it.
     pub fn open(&mut self, descriptor: usize, line: &Line, now: u64) {
-        let passed = line.passed(now);
-        let first = if line.begin == now {
-            (0, 0)
-        } else {
-            (passed.saturating_sub(line.ring.burst), passed + line.ring.burst + 1)
-        };
-        let next = (first == (0, 0)).then_some(0);
-        self.listens.push_back(Listening { descriptor, line: line.clone(), first, next, closed: None });
+        let next = line.passed(now);
+        self.listens.push_back(Listening { descriptor, line: line.clone(), next, closed: None });
     }
 
-    /// Ends what is heard now: with the line, or because another is listened to.
-    pub fn close(&mut self, with_line: bool, now: u64) {
+    /// Ends what is heard now: the line has ended, or another is listened to.
+    pub fn close(&mut self, now: u64) {
         let Some(listening) = self.listens.back_mut() else { return };
-        let (passed, burst) = (listening.line.passed(now), listening.line.ring.burst);
-        let range = if with_line { (passed, passed) } else { (passed.saturating_sub(burst), passed + burst) };
-        listening.closed = Some(range);
+        listening.closed = Some(listening.line.passed(now));
     }
 
     /// Takes frames that were heard.
-    pub fn take(&mut self, bytes: &[u8], format: ringwave_audio::StreamFormat, memory: &Memory) {
+    pub fn take(&mut self, bytes: &[u8], format: StreamFormat, (memory, gains): (&Memory, &GainHistory)) {
         for frame in bytes.chunks_exact(format.frame_bytes() as usize) {
-            loop {
-                let Some(listening) = self.listens.front_mut() else { panic!("heard without a stream") };
-                if listening.line.ring.format == format && listening.take(frame, memory) {
-                    break;
-                }
-                let next = listening.next.unwrap_or(listening.first.0);
-                assert!(
-                    listening.closed.is_some_and(|(least, _)| next >= least || listening.first.1 > 0),
-                    "what was heard: frame {next} of {listening:?} is not {frame:x?} ({format:?})"
-                );
+            while self.listens.front().is_some_and(|listening| listening.closed == Some(listening.next)) {
                 self.listens.pop_front();
             }
+            let Some(listening) = self.listens.front_mut() else { panic!("heard without a stream") };
+            let Listening { line, next, .. } = &*listening;
+            let now = gains.of(line, *next);
+            assert!(
+                line.ring.format == format && memory.fits(line, *next, frame, &now),
+                "frame {next} of {listening:?}, {now:x?}, is not {frame:x?} ({format:?})"
+            );
+            listening.next += 1;
         }
     }
 
     /// Whether everything has been heard that should have been.
     pub fn check(&mut self, now: u64) {
         while let Some(listening) = self.listens.front() {
-            let loose = listening.first.1 > 0;
-            let slack = if loose { 3 * listening.line.ring.burst } else { 0 };
-            let next = listening.next.unwrap_or(listening.first.0);
-            if let Some((least, most)) = listening.closed {
-                assert!(next + slack >= least, "heard {next} of {least} frames at least: {listening:?}");
-                assert!(next <= most, "heard {next} of {most} frames at most");
-                if self.listens.len() > 1 || least == most {
-                    self.listens.pop_front();
-                    continue;
-                }
-            } else {
+            let next = listening.next;
+            let Some(frames) = listening.closed else {
                 let passed = listening.line.passed(now);
-                assert!(next <= passed.max(listening.first.1), "heard before it was");
-                let behind = listening.line.ring.burst + slack;
-                assert!(next + behind >= passed, "heard {next} of {passed} frames: {listening:?}");
-            }
-            return;
+                assert!(next <= passed, "heard before it was");
+                assert!(
+                    next + listening.line.ring.burst >= passed,
+                    "heard {next} of {passed} frames: {listening:?}"
+                );
+                return;
+            };
+            assert_eq!(next, frames, "heard so many frames: {listening:?}");
+            self.listens.pop_front();
         }
-    }
-}
-
-impl Listening {
-    fn take(&mut self, frame: &[u8], memory: &Memory) -> bool {
-        let (from, to) = self.next.map_or(self.first, |next| (next, next));
-        let most = self.closed.map_or(u64::MAX, |(_, most)| most);
-        let found = (from..=to).find(|next| *next < most && memory.fits(&self.line, *next, frame));
-        if let Some(found) = found {
-            self.next = Some(found + 1);
-        }
-        found.is_some()
     }
 }

@@ -24,7 +24,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::guest;
 use codec::{Codec, Kind};
 use guest::{CORB, Entry, Guest, LIST, MEMORY, RIRB};
-use heard::{Endpoint, Memory};
+use heard::{Endpoint, GainHistory, Memory};
 use stream::{Flag, Ring, Stream};
 
 /// Where outputs have their buffers.
@@ -86,6 +86,8 @@ pub struct Model {
     pub captured: [u64; 2],
     pub memory: Memory,
     pub endpoints: [Endpoint; 2],
+    /// Of each endpoint, render endpoints first.
+    pub gains: [GainHistory; 4],
     // Configuration space.
     pub bus_master: bool,
     /// Since when it is on, or off.
@@ -122,13 +124,13 @@ pub struct Model {
 
 impl Model {
     /// A card as a driver has it after its start: codec found, rings running, everything connected to tag 1.
-    pub fn start() -> Self {
+    pub fn start(channels: u32, amplifiers: bool) -> Self {
         let source = Numbered::default();
-        let tree = TreeConfig { render: 2, capture: 2, channels: 2, bits_32: true };
-        let config = Config { tree, loopback: vec![None, None], amplifiers: false };
+        let tree = TreeConfig { render: 2, capture: 2, channels, bits_32: true };
+        let config = Config { tree, loopback: vec![None, None], amplifiers };
         let fresh = Guest::of(config.clone(), Box::new(source.clone()));
         fresh.start_up();
-        let codec = Codec::found(&fresh);
+        let codec = Codec::found(&fresh, channels, amplifiers);
         let guest = Guest::of(config, Box::new(source.clone()));
         let eventfd = || eventfd(0, EventfdFlags::NONBLOCK).unwrap();
         let (message, line) = (eventfd(), eventfd());
@@ -151,6 +153,7 @@ impl Model {
             captured: [0; 2],
             memory: Memory::default(),
             endpoints: Default::default(),
+            gains: Default::default(),
             bus_master: true,
             bus_master_since: 0,
             msi: false,
@@ -207,6 +210,9 @@ impl Model {
     /// that are told again if they are left; `open`: messages are not in the contract.
     pub fn settle(&mut self, again: u32, open: bool) {
         self.read_status();
+        for (endpoint, history) in (0..).zip(&mut self.gains) {
+            history.set(self.now, self.codec.gains(endpoint));
+        }
         self.connect();
         let status = self.guest.read32(0x24);
         assert_eq!(status, self.interrupt_status(), "INTSTS");
@@ -287,10 +293,8 @@ impl Model {
             if same {
                 continue;
             }
-            if let Some(current) = endpoint.current() {
-                let line = self.streams[current.descriptor].line.as_ref();
-                let with_line = line.is_none_or(|line| line.begin != current.line.begin);
-                endpoint.close(with_line, now);
+            if endpoint.current().is_some() {
+                endpoint.close(now);
             }
             if let Some(descriptor) = wanted {
                 endpoint.open(descriptor, self.streams[descriptor].line.as_ref().unwrap(), now);
@@ -328,10 +332,15 @@ impl Model {
                 (endpoint, self.captured[endpoint] - 1)
             });
             let begin = line.base + input.stored * frame;
+            let history = input.endpoint.map(|endpoint| self.gains[2 + endpoint].of(line, input.stored));
+            let sample = u64::from(line.ring.format.sample.bytes());
             for byte in 0..frame {
                 let at = line.ring.address((begin + byte) % line.ring.bytes) - IN_AREA[index];
-                input.area[at as usize] =
-                    number.map_or(0, |(endpoint, number)| captured(endpoint, number, byte));
+                let muted = history.is_some_and(|gains| gains[(byte / sample) as usize] & heard::MUTE != 0);
+                input.area[at as usize] = match number {
+                    Some((endpoint, number)) if !muted => captured(endpoint, number, byte),
+                    _ => 0,
+                };
             }
             input.stored += 1;
         }

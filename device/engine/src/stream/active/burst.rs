@@ -109,8 +109,10 @@ impl ActiveStream {
 
     /// From this moment on sounds otherwise: what has passed was still played, or captured, as before.
     pub fn set_gain(&mut self, gain: Gain, ctx: &mut StreamCtx<'_>) {
-        self.emit_now(ctx);
-        self.gain = gain;
+        if self.gain != gain {
+            self.emit_now(ctx);
+            self.gain = gain;
+        }
     }
 }
 
