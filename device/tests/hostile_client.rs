@@ -22,19 +22,10 @@ use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_NONE, VFIO_PCI_MSI_IRQ_INDEX,
 };
 
-/// From SIGTERM to the end, when nothing hangs.
-const PROMPT: Duration = Duration::from_secs(1);
-
 const MAGIC: u32 = 0x5641_5752;
 
 fn socket(dir: &Path) -> std::path::PathBuf {
     dir.join("card.sock")
-}
-
-fn ends_promptly(mut serving: Serving) {
-    serving.signal(libc::SIGTERM);
-    let status = scheduled::ended_within(&mut serving.child, PROMPT).expect("it ends");
-    assert_eq!(status.code(), Some(0));
 }
 
 /// Fills the counter of the guest's eventfd and makes writes to it wait: flags belong to the open file, which
@@ -50,7 +41,7 @@ fn block(guest: &Guest) {
 #[test]
 fn eventfd_that_would_block_holds_up_neither_the_card_nor_the_next_client_nor_a_signal() {
     let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &["--speed", "20"]);
+    let mut serving = Serving::start(dir.path(), &["--speed", "20"]);
     for triggered in [true, false] {
         let mut guest = Guest::connect(&socket(dir.path()));
         block(&guest);
@@ -72,14 +63,14 @@ fn eventfd_that_would_block_holds_up_neither_the_card_nor_the_next_client_nor_a_
     }
     let guest = Guest::connect(&socket(dir.path()));
     block(&guest);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
     drop(guest);
 }
 
 #[test]
 fn client_that_only_asked_for_the_pages_leaves_nothing_in_them() {
     let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &[]);
+    let mut serving = Serving::start(dir.path(), &[]);
     let whole = 0..=u64::from(pci::PAGES_BYTES) - 1;
     let mut first = Client::connect(&socket(dir.path())).unwrap();
     let pages = first.region_info(pci::PAGES_BAR).unwrap().map(whole.clone()).unwrap();
@@ -96,13 +87,13 @@ fn client_that_only_asked_for_the_pages_leaves_nothing_in_them() {
         "and the card's own fields are there"
     );
     drop(next);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
 fn reset_of_the_function_takes_back_what_is_not_the_cards_in_the_pages() {
     let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &[]);
+    let mut serving = Serving::start(dir.path(), &[]);
     let mut client = Client::connect(&socket(dir.path())).unwrap();
     let resets: [fn(&mut Client); 2] = [
         |client| client.reset().unwrap(),
@@ -122,13 +113,13 @@ fn reset_of_the_function_takes_back_what_is_not_the_cards_in_the_pages() {
         }
     }
     drop(client);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
 fn reads_as_long_as_was_announced_are_answered() {
     let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &[]);
+    let mut serving = Serving::start(dir.path(), &[]);
     let mut client = Client::connect(&socket(dir.path())).unwrap();
     let mut all = vec![0; pci::PAGES_BYTES as usize];
     client.read(pci::PAGES_BAR, 0, &mut all).unwrap();
@@ -142,7 +133,7 @@ fn reads_as_long_as_was_announced_are_answered() {
     client.read(pci::REGISTERS_BAR, 0, &mut registers).unwrap();
     assert!(registers.iter().all(|byte| *byte == 0xFF));
     drop(client);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 /// A message of only a header, of this type.
@@ -158,7 +149,7 @@ const VERSION: &[u8] = b"\x01\x00\x01\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x0
 #[test]
 fn replies_to_nothing_do_not_fill_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &[]);
+    let mut serving = Serving::start(dir.path(), &[]);
     let mut client = UnixStream::connect(socket(dir.path())).unwrap();
     client.write_all(VERSION).unwrap();
     let replies = header(1).repeat(3000);
@@ -174,7 +165,7 @@ fn replies_to_nothing_do_not_fill_the_log() {
     drop(Guest::connect(&socket(dir.path())));
     let lines = serving.said("").len();
     assert!((1..100).contains(&lines), "{lines} lines");
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
@@ -194,5 +185,5 @@ fn want_of_descriptors_at_accept_is_waited_out() {
     serving.limit_files(3);
     let _waiting = UnixStream::connect(socket(dir.path())).unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }

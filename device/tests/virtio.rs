@@ -55,7 +55,7 @@ fn what_the_card_tells_of_itself() {
 #[test]
 fn lockstep_plays_bit_exact_however_late_the_driver_is() {
     let dir = tempfile::tempdir().unwrap();
-    let mut serving = serve(dir.path(), &["--once"]);
+    let mut serving = serve(dir.path(), &["--once", "--trace", "card.trace"]);
     let mut driver = Driver::connect(&dir.path().join("card.sock"));
     let sound = song(60);
     prepare(&mut driver, 0);
@@ -72,6 +72,24 @@ fn lockstep_plays_bit_exact_however_late_the_driver_is() {
     let stream = &serving.stats()["streams"][0];
     assert_eq!((&stream["underruns"], &stream["silence_frames"]), (&0.into(), &0.into()), "{stream}");
     assert_eq!(stream["frames"], 60 * 480);
+    assert_traced(&dir.path().join("card.trace"), sound.len());
+}
+
+/// The trace names the card, and has each byte that was played with its address: behind the head of a message.
+fn assert_traced(trace: &Path, bytes: usize) {
+    let trace = std::fs::read_to_string(trace).unwrap();
+    assert!(
+        trace.starts_with("ringwave-trace 1 ") && trace.lines().next().unwrap().contains(" card=virtio ")
+    );
+    let mut sum = 0;
+    for line in trace.lines().filter_map(|line| line.split_once(" dma-read 0 0x")) {
+        let (address, length) = line.1.split_once(' ').unwrap();
+        let (address, length) = (u64::from_str_radix(address, 16).unwrap(), length.parse::<u64>().unwrap());
+        let place = address.checked_sub(DATA).unwrap() % 0x1_0000;
+        assert!(place >= 0x100 && place + length <= 0x1_0000, "{line:?}");
+        sum += length;
+    }
+    assert_eq!(sum, bytes as u64, "all of it, and nothing twice");
 }
 
 #[test]

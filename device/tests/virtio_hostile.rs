@@ -21,17 +21,8 @@ use virtio_driver::song::*;
 use virtio_driver::*;
 use vmm_sys_util::eventfd::EventFd;
 
-/// From SIGTERM to the end, when nothing hangs.
-const PROMPT: Duration = Duration::from_secs(1);
-
 fn serve(dir: &Path) -> (Serving, PathBuf) {
     (Serving::start(dir, &["--card", "virtio"]), dir.join("card.sock"))
-}
-
-fn ends_promptly(mut serving: Serving) {
-    serving.signal(libc::SIGTERM);
-    let status = scheduled::ended_within(&mut serving.child, PROMPT).expect("it ends");
-    assert_eq!(status.code(), Some(0), "{:?}", serving.said(""));
 }
 
 /// The next client finds a card that plays.
@@ -68,7 +59,7 @@ fn set_nonblocking(file: &impl AsRawFd, nonblocking: bool) {
 #[test]
 fn call_that_would_block_or_is_no_eventfd_holds_up_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path());
+    let (mut serving, socket) = serve(dir.path());
     let (_reader, full) = full_pipe();
     let file = File::create(dir.path().join("file")).unwrap();
     let full_eventfd = blocking_eventfd(u64::MAX - 1);
@@ -87,7 +78,7 @@ fn call_that_would_block_or_is_no_eventfd_holds_up_nothing() {
     assert_eq!(std::fs::metadata(dir.path().join("file")).unwrap().len(), 0, "nothing was written to it");
     assert_eq!(serving.said("call descriptor of a queue is no eventfd").len(), 6, "{:?}", serving.said(""));
     plays(&socket);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 fn owned(event: &EventFd) -> OwnedFd {
@@ -99,7 +90,7 @@ fn owned(event: &EventFd) -> OwnedFd {
 #[test]
 fn kick_that_is_no_eventfd_holds_up_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path());
+    let (mut serving, socket) = serve(dir.path());
     let (reader, mut writer) = std::io::pipe().unwrap();
     // Less than a read of 8 bytes waits for.
     writer.write_all(&[1]).unwrap();
@@ -118,13 +109,13 @@ fn kick_that_is_no_eventfd_holds_up_nothing() {
     }
     assert_eq!(serving.said("kick descriptor of a queue is no eventfd").len(), 3, "{:?}", serving.said(""));
     plays(&socket);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
 fn kick_that_somebody_else_takes_back_holds_up_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path());
+    let (mut serving, socket) = serve(dir.path());
     let mut driver = Driver::connect(&socket);
     driver.stop_queues();
     // One eventfd for two queues: whoever reads it second finds nothing, and would wait.
@@ -144,7 +135,7 @@ fn kick_that_somebody_else_takes_back_holds_up_nothing() {
     play(&mut driver, &song(2), 5000, |_| {});
     drop(driver);
     plays(&socket);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
@@ -166,7 +157,7 @@ fn memory_that_could_be_taken_away_is_refused_by_name() {
     assert!(serving.child.try_wait().unwrap().is_none());
     drop(driver);
     plays(&socket);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
@@ -187,7 +178,7 @@ fn memory_is_exchanged_only_for_such_as_stays() {
     assert!(serving.child.try_wait().unwrap().is_none());
     drop(driver);
     plays(&socket);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
@@ -215,13 +206,13 @@ fn want_of_descriptors_is_waited_out() {
     serving.limit_files(3);
     let _waits = UnixStream::connect(&socket).unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 #[test]
 fn clients_leave_no_descriptor_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path());
+    let (mut serving, socket) = serve(dir.path());
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", serving.child.id())).unwrap().count();
     plays(&socket);
     serving.wait_for("the client has left", 1);
@@ -231,7 +222,7 @@ fn clients_leave_no_descriptor_behind() {
         serving.wait_for("the client has left", client);
     }
     assert_eq!(descriptors(), before);
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }
 
 /// A message of a front end: `GET_FEATURES`.
@@ -241,7 +232,7 @@ const GET_FEATURES: [u8; 12] = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
 fn client_that_is_slow_or_does_not_read_holds_up_neither_a_signal_nor_the_next() {
     for not_reading in [false, true] {
         let dir = tempfile::tempdir().unwrap();
-        let (serving, socket) = serve(dir.path());
+        let (mut serving, socket) = serve(dir.path());
         let mut client = UnixStream::connect(&socket).unwrap();
         client.write_all(&GET_FEATURES).unwrap();
         client.read_exact(&mut [0; 20]).unwrap();
@@ -256,7 +247,7 @@ fn client_that_is_slow_or_does_not_read_holds_up_neither_a_signal_nor_the_next()
         }
         // Waits in the socket's queue. From another thread it could come when the socket is gone.
         let next = UnixStream::connect(socket).unwrap();
-        ends_promptly(serving);
+        scheduled::ends_promptly(&mut serving.child);
         drop(next);
     }
 }
@@ -264,7 +255,7 @@ fn client_that_is_slow_or_does_not_read_holds_up_neither_a_signal_nor_the_next()
 #[test]
 fn index_that_cannot_be_costs_the_queue_and_not_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path());
+    let (mut serving, socket) = serve(dir.path());
     let driver = Driver::connect(&socket);
     for queue in CONTROL..=RX {
         driver.set_available(queue, 0x8000);
@@ -275,5 +266,5 @@ fn index_that_cannot_be_costs_the_queue_and_not_the_log() {
     drop(driver);
     plays(&socket);
     assert!(serving.said("").len() < 20, "{:?}", serving.said(""));
-    ends_promptly(serving);
+    scheduled::ends_promptly(&mut serving.child);
 }

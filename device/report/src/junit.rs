@@ -52,7 +52,7 @@ pub fn write(path: &Path, suite: &str, cases: &[TestCase]) -> std::io::Result<()
 }
 
 /// Text that XML takes; control characters that it can't have are question marks.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -83,7 +83,7 @@ mod tests {
     use ringwave_audio::SampleFormat;
 
     use super::*;
-    use crate::{DmaMode, Messages};
+    use crate::{DmaMode, Messages, SCHEMA};
 
     /// A stream that was never set up.
     fn unused(direction: Direction) -> StreamReport {
@@ -138,6 +138,7 @@ mod tests {
     fn report(streams: Vec<StreamReport>, client: Client) -> SessionReport {
         let numbered = (0..).zip(streams).map(|(index, stream)| StreamReport { index, ..stream });
         SessionReport {
+            schema: SCHEMA,
             version: "0".into(),
             clock: "lockstep".into(),
             client,
@@ -179,6 +180,36 @@ mod tests {
             report(vec![unused(Direction::Render)], Client::There).to_string(),
             "the client is still there after 12.3 s: no stream used; 312 messages, 240 wakes, worst 0.8 ms late"
         );
+    }
+
+    /// The keys of an object of the schema, and whether each has a text that says what it is.
+    fn keys(schema: &serde_json::Value, at: &str) -> Vec<String> {
+        let properties = schema.pointer(at).and_then(|object| object["properties"].as_object()).expect(at);
+        for (key, value) in properties {
+            let said = value["description"].as_str().or_else(|| value["$ref"].as_str());
+            assert!(said.is_some_and(|said| !said.is_empty()), "{key} of {at}: {value}");
+        }
+        properties.keys().cloned().collect()
+    }
+
+    #[test]
+    fn schema_has_each_key_of_a_report_and_no_other() {
+        let schema: serde_json::Value = serde_json::from_str(&SessionReport::json_schema()).expect("JSON");
+        let mut stream = used(Direction::Render, Some(0));
+        stream.margins = vec![crate::Margin { from_us: 2_000, packets: 12 }];
+        let report = report(vec![stream], Client::Left);
+        let report: serde_json::Value = serde_json::from_str(&report.json_line()).expect("JSON");
+        assert_eq!(report["schema"], 1);
+        for (object, at) in [
+            ("", ""),
+            ("/streams/0", "/$defs/StreamReport"),
+            ("/streams/0/margins/0", "/$defs/Margin"),
+            ("/messages", "/$defs/Messages"),
+            ("/messages/while_running", "/$defs/WhileRunning"),
+        ] {
+            let written = report.pointer(object).and_then(|object| object.as_object()).expect(object);
+            assert_eq!(keys(&schema, at), written.keys().cloned().collect::<Vec<_>>(), "{at}");
+        }
     }
 
     #[test]

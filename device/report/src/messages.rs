@@ -1,9 +1,10 @@
 //! The messages of a client, counted: what a running stream costs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Messages of a client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Messages {
     /// All that reached the card: accesses, maps and unmaps, interrupt set-up, resets.
     pub total: u64,
@@ -12,7 +13,7 @@ pub struct Messages {
 }
 
 /// Accesses while a stream was in RUN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhileRunning {
     /// Reads.
     pub reads: u64,

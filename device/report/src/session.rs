@@ -1,7 +1,7 @@
 //! What a client's session came to, as JSON for scripts (`ringwave serve --stats FILE`).
 //!
 //! ```json
-//! { "version": "0.1.0", "clock": "lockstep", "client": "left", "seconds": 12.345,
+//! { "schema": 1, "version": "0.1.0", "clock": "lockstep", "client": "left", "seconds": 12.345,
 //!   "streams": [ { "index": 0, "direction": "render", "format": "s16", "rate": 48000, "channels": 2, "ring_bytes": 38400,
 //!     "packets": 2, "dma_mode": "scatter-gather", "sg_entries": 10, "frames": 240000, "packets_completed": 50, "underruns": 0,
 //!     "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 50, "stalls": 1,
@@ -13,6 +13,9 @@
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 1, "look": 0, "eos": 1 } },
 //!   "interrupts": 50, "wakes": 240, "worst_lateness_us": 780 }
 //! ```
+//! `ringwave schema` prints the JSON Schema of it, which is made from the types here. `schema` is raised when a key goes away or
+//! changes its meaning; a new key does not raise it, so a reader ignores what it does not know.
+//!
 //! `client`: `left`, `there` (figures of the moment, or the process ends before the client) or `none`;
 //! `seconds` since it came, or since the one before it left. `wakes`: how often the engine's thread woke.
 //! `worst_lateness_us`: the end of a piece (DATASHEET 5.2) that was handled the longest after its time, in
@@ -43,13 +46,21 @@ use std::fmt;
 use std::time::Duration;
 
 use ringwave_audio::SampleFormat;
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::Messages;
 
+/// The version of what [`SessionReport::schema`] describes.
+pub const SCHEMA: u32 = 1;
+
 /// A client's session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "ringwave serve --stats")]
 pub struct SessionReport {
+    /// The version of this schema, [`SCHEMA`]; 0 in a report of a program that had none.
+    #[serde(default)]
+    pub schema: u32,
     /// Version of this program.
     pub version: Cow<'static, str>,
     /// `lockstep` or `realtime`: the clock of the card.
@@ -72,7 +83,7 @@ pub struct SessionReport {
 }
 
 /// Whose figures a [`SessionReport`] has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Client {
     /// Nobody's: no client has said anything since the last one left.
@@ -84,7 +95,7 @@ pub enum Client {
 }
 
 /// One stream's part of a [`SessionReport`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamReport {
     /// Stream number: render streams come first.
     pub index: u32,
@@ -92,6 +103,7 @@ pub struct StreamReport {
     pub direction: Direction,
     /// The last sample format that was acquired; `None` if the stream was never set up, as for the rate and
     /// the channels.
+    #[schemars(with = "Option<String>")]
     pub format: Option<SampleFormat>,
     /// Frames per second.
     pub rate: Option<u32>,
@@ -151,7 +163,7 @@ pub struct StreamReport {
 }
 
 /// Which way a stream's sound goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From the guest to the host.
@@ -161,7 +173,7 @@ pub enum Direction {
 }
 
 /// How a cyclic buffer lay in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DmaMode {
     /// In one stretch.
@@ -180,7 +192,7 @@ impl fmt::Display for DmaMode {
 }
 
 /// Packets whose marks came so early, and earlier than the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Margin {
     /// The margin, in microseconds.
     pub from_us: u32,
@@ -195,6 +207,11 @@ impl SessionReport {
         value.is_ok_and(|value| {
             ["version", "client", "streams", "messages"].iter().all(|key| value.get(key).is_some())
         })
+    }
+
+    /// The JSON Schema (draft 2020-12) of a report, as text.
+    pub fn json_schema() -> String {
+        serde_json::to_string_pretty(&schema_for!(Self)).unwrap_or_default()
     }
 
     /// The figures as JSON on one line.

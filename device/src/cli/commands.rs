@@ -48,6 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Control(arguments) => super::control::run(&arguments),
         Command::Listen(arguments) => super::listen::run(&arguments),
         Command::Top(arguments) => super::top::run(&arguments),
+        Command::Schema(arguments) => Ok(super::schema::run(&arguments)),
         Command::Completions(arguments) => Ok(super::shell::completions(&arguments)),
         Command::Man(arguments) => super::shell::man(&arguments),
     }

@@ -13,9 +13,10 @@ use ringwave_report::junit::{self, TestCase};
 use serde::Serialize;
 
 use super::commands::{FAILED, Failure, bad_input, failed};
+use super::report;
 
 /// The files don't hold enough to say either.
-const CANNOT_TELL: u8 = 3;
+pub(super) const CANNOT_TELL: u8 = 3;
 
 /// Tell whether two WAV files have the same samples
 ///
@@ -32,6 +33,7 @@ Examples:
   ringwave compare music.wav heard.wav
   ringwave compare music.wav captured.wav --align
   ringwave compare music.wav mixed.wav --align --tolerance 1 --json
+  ringwave compare music.wav heard.wav --report report.html     (waveforms, differences marked, to look at and listen to)
 
   A card in real time plays a packet that is late as silence, and counts that (silence_frames of --stats):
     ringwave compare music.wav heard.wav --silence 4800 --packet 2400")]
@@ -64,6 +66,9 @@ pub struct Compare {
     /// Write a JUnit report of one test case, too
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Write a page for a browser, too: both sounds drawn, each difference marked, the first ten to listen to
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
 }
 
 impl Compare {
@@ -88,6 +93,11 @@ struct Strict {
 /// Runs the command.
 pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
     let begin = Instant::now();
+    let page = arguments
+        .report
+        .as_deref()
+        .map(|path| report::create(path, &[&arguments.a, &arguments.b]))
+        .transpose()?;
     let paths = [arguments.a.as_path(), arguments.b.as_path()];
     let [expected, heard] = open(paths).map_err(bad_input)?;
     for (path, samples) in paths.iter().zip([&expected, &heard]) {
@@ -95,6 +105,7 @@ pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
             log::warn!("{}: {warning}", path.display());
         }
     }
+    let (mut judged, mut exact) = (None, false);
     let (text, code, verdict) = if arguments.align || arguments.tolerance.is_some() {
         let judgement = aligned(arguments, &expected, &heard)?;
         let code = match judgement.conclusion {
@@ -102,7 +113,10 @@ pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
             Conclusion::Damaged => FAILED,
             Conclusion::CannotTell(_) => CANNOT_TELL,
         };
-        (if arguments.json { json(&judgement)? } else { judgement.to_string() }, code, judgement.to_string())
+        let (text, verdict) =
+            (if arguments.json { json(&judgement)? } else { judgement.to_string() }, judgement.to_string());
+        judged = Some(judgement);
+        (text, code, verdict)
     } else {
         if let (Some(one), Some(other)) = (expected.speakers(), heard.speakers())
             && one != other
@@ -111,6 +125,7 @@ pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
         }
         let comparison = compare_open(paths, [&expected, &heard], arguments.allowed()).map_err(bad_input)?;
         let code = if comparison.accounted_for() { 0 } else { FAILED };
+        exact = comparison.bit_exact();
         let strict = Strict { version: VERSION, mode: "strict", comparison };
         (
             if arguments.json { json(&strict)? } else { comparison.to_string() },
@@ -120,6 +135,10 @@ pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
     };
     // A reader that does not want it all (head) is no failure.
     let _ = writeln!(std::io::stdout(), "{text}");
+    if let Some(page) = page {
+        let found = report::found(judged.as_ref(), exact, &expected, &heard)?;
+        report::write_comparison(page, paths, [&expected, &heard], (code, &verdict), found)?;
+    }
     if let Some(path) = &arguments.junit {
         let name = format!("{} is {}", arguments.b.display(), arguments.a.display());
         let failure = (code != 0).then_some(verdict);

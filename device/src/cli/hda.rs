@@ -30,12 +30,15 @@ pub struct HdaArgs {
     /// before them, bit for bit, whatever the guest's mixer says
     #[arg(long)]
     pub amplifiers: bool,
+    /// HD Audio: PCI power management (D0 and D3hot). Without it the controller never sleeps
+    #[arg(long)]
+    pub power_management: bool,
 }
 
 impl HdaArgs {
     /// Whether one was given: for a card that has none of them.
     pub fn any(&self) -> bool {
-        self.bits.is_some() || self.pci_id.is_some() || self.amplifiers
+        self.bits.is_some() || self.pci_id.is_some() || self.amplifiers || self.power_management
     }
 }
 
@@ -91,7 +94,7 @@ pub fn make_card(
     let pci_id = args.pci_id.map_or(PCI_ID, |PciId(vendor, device)| (vendor, device));
     let loopback = loopback.iter().copied().take(tree.capture as usize).collect();
     let controller = Config { tree, loopback, amplifiers: args.amplifiers };
-    let config = CardConfig { controller, pci_id, trace };
+    let config = CardConfig { controller, pci_id, power_management: args.power_management, trace };
     config.power_on(clock, Box::new(inputs))
 }
 

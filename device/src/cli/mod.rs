@@ -17,6 +17,8 @@ pub mod libvirt;
 pub mod listen;
 mod metrics;
 mod output_paths;
+mod report;
+pub mod schema;
 pub mod serve;
 pub mod shell;
 mod signals;
@@ -107,6 +109,7 @@ pub enum Command {
     Control(control::Control),
     Listen(listen::Listen),
     Top(top::Top),
+    Schema(schema::Schema),
     Completions(shell::Completions),
     #[command(hide = true)]
     Man(shell::Man),

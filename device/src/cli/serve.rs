@@ -480,9 +480,9 @@ fn fits_the_card(arguments: &Serve) -> Result<(), Failure> {
     let of_pci = arguments.vendor != VENDOR || arguments.device != DEVICE || arguments.dma_bits != 64;
     let of_pci = of_pci || arguments.version_register.is_some();
     match arguments.card {
-        CardKind::Ringwave | CardKind::Virtio if arguments.hda.any() => {
-            Err(bad_input("--bits, --pci-id and --amplifiers are of --card hda; leave them out"))
-        }
+        CardKind::Ringwave | CardKind::Virtio if arguments.hda.any() => Err(bad_input(
+            "--bits, --pci-id, --amplifiers and --power-management are of --card hda; leave them out",
+        )),
         CardKind::Hda if of_pci || arguments.control.no_volume => Err(bad_input(
             "--card hda: leave out --vendor, --device, --dma-bits and --no-volume; its ids are --pci-id's",
         )),

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use ringwave_audio::next_step;
 use ringwave_trace::{Event, TraceRecord};
 use ringwave_trace::{Item, Reader, TraceError};
+use ringwave_trace_tool::Card;
 use ringwave_trace_tool::perfetto::{self, Perfetto};
 use ringwave_trace_tool::show::{self, About, Group};
 use ringwave_trace_tool::summary::{Nanos, Summarizer};
@@ -105,7 +106,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 impl Trace {
     /// Whether the user wants to see it.
-    fn wants(&self, TraceRecord { time, event }: &TraceRecord) -> bool {
+    fn wants(&self, card: Card, TraceRecord { time, event }: &TraceRecord) -> bool {
         let in_time = self.from.is_none_or(|from| *time >= from) && self.to.is_none_or(|to| *time <= to);
         // A gap is always worth knowing.
         if !in_time || matches!(event, Event::Lost(_)) {
@@ -113,7 +114,7 @@ impl Trace {
         }
         let group = Group::of(event);
         let kind = self.only.is_empty() || self.only.iter().any(|only| only.group() == group);
-        kind && self.stream.is_none_or(|stream| match show::about(event) {
+        kind && self.stream.is_none_or(|stream| match show::about(card, event) {
             About::Stream(about) => about == stream,
             About::All => true,
             About::None => false,
@@ -166,11 +167,12 @@ fn read(
     reader: &mut Reader<Box<dyn Read>>,
     out: impl Write,
 ) -> io::Result<Option<TraceError>> {
+    let card = Card::of(reader.header());
     let mut view = View::begin(arguments, reader, out)?;
     let mut wrong = None;
     loop {
         match reader.next_item() {
-            Ok(Some(Item::Record(record))) => view.add(&record, arguments.wants(&record))?,
+            Ok(Some(Item::Record(record))) => view.add(&record, arguments.wants(card, &record))?,
             Ok(Some(Item::Cut)) => {
                 view.cut();
                 log::warn!("the last line is cut: the card was killed, or is still writing");
@@ -203,13 +205,13 @@ enum View<W: Write> {
 
 impl<W: Write> View<W> {
     fn begin(arguments: &Trace, reader: &Reader<Box<dyn Read>>, out: W) -> io::Result<Self> {
-        let json = arguments.json;
+        let (json, card) = (arguments.json, Card::of(reader.header()));
         Ok(if arguments.perfetto {
             Self::Perfetto(Perfetto::begin(out, reader.header())?)
         } else if arguments.summary {
-            Self::Summary { out, summarizer: Box::default(), json }
+            Self::Summary { out, summarizer: Box::new(Summarizer::new(card)), json }
         } else {
-            Self::Lines(Printer { out, json, before: None })
+            Self::Lines(Printer { out, card, json, before: None })
         })
     }
 
@@ -272,6 +274,7 @@ impl<W: Write> View<W> {
 /// Prints events.
 struct Printer<W> {
     out: W,
+    card: Card,
     json: bool,
     /// Time of the line before.
     before: Option<u64>,
@@ -280,11 +283,11 @@ struct Printer<W> {
 impl<W: Write> Printer<W> {
     fn print(&mut self, record: &TraceRecord) -> io::Result<()> {
         if self.json {
-            return writeln!(self.out, "{}", show::json(record));
+            return writeln!(self.out, "{}", show::json(self.card, record));
         }
         let since = record.time.saturating_sub(self.before.replace(record.time).unwrap_or(record.time));
         let (time, since) = (Nanos(record.time), format!("+{}", Nanos(since)));
         let group = Group::of(&record.event).name();
-        writeln!(self.out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(&record.event))
+        writeln!(self.out, "{time:>14} {since:>11}  {group:<9}  {}", show::text(self.card, &record.event))
     }
 }

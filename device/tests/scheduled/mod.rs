@@ -28,6 +28,15 @@ fn threads(pid: u32) -> (bool, Duration) {
     (ready, Duration::from_nanos(ran))
 }
 
+/// Has the card's process end by SIGTERM, at once and well.
+pub fn ends_promptly(child: &mut Child) {
+    /// From SIGTERM to the end, when nothing hangs.
+    const PROMPT: Duration = Duration::from_secs(1);
+    // SAFETY: the child is ours and was not waited for, so its id is its own.
+    assert_eq!(unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) }, 0);
+    assert_eq!(ended_within(child, PROMPT).expect("it ends").code(), Some(0));
+}
+
 /// How it ended; `None` when it has not within `patience` of waiting for something and of running.
 pub fn ended_within(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let (_, ran_before) = threads(child.id());

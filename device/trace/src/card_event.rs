@@ -119,4 +119,8 @@ pub enum Dma {
     Stream(u32),
     /// The DMA self-test.
     SelfTest,
+    /// HD Audio's command ring (CORB: reads) and response ring (RIRB: writes).
+    Rings,
+    /// HD Audio's position buffer.
+    Positions,
 }

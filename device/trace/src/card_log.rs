@@ -69,6 +69,11 @@ impl<E> CardLog<'_, E> {
         CardLog { records: self.records, time: self.time }
     }
 
+    /// Whether anybody wants the trace.
+    pub fn is_traced(&self) -> bool {
+        self.time.is_some()
+    }
+
     /// Puts an event into the trace, if anybody wants it.
     #[inline]
     pub fn record(&mut self, event: CardEvent) {

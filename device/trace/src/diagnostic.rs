@@ -45,6 +45,11 @@ pub enum Diagnostic<E = ErrorName> {
         /// Why.
         error: E,
     },
+    /// The rings for commands and responses (HD Audio) cannot be read or written: the guest gets no answer.
+    Rings {
+        /// Why.
+        error: E,
+    },
     /// The self-test failed.
     SelfTest {
         /// Why.
@@ -63,6 +68,7 @@ impl<E> Diagnostic<E> {
             Self::Underrun { stream, packet } => Diagnostic::Underrun { stream, packet },
             Self::Overrun { stream, packet } => Diagnostic::Overrun { stream, packet },
             Self::DmaFault { stream, error } => Diagnostic::DmaFault { stream, error: map(error) },
+            Self::Rings { error } => Diagnostic::Rings { error: map(error) },
             Self::SelfTest { error } => Diagnostic::SelfTest { error: map(error) },
         }
     }
@@ -96,6 +102,9 @@ impl<E: fmt::Display> fmt::Display for Diagnostic<E> {
             }
             Self::DmaFault { stream, error } => {
                 write!(f, "stream {stream}: transfer failed, silence instead: {error}")
+            }
+            Self::Rings { error } => {
+                write!(f, "CORB or RIRB: {error}; the guest gets no answer (does its memory have share=on?)")
             }
             Self::SelfTest { error } => {
                 write!(f, "DMA self-test failed: {error}")

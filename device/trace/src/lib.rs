@@ -6,8 +6,11 @@
 //! addresses and offsets are hexadecimal, lengths and numbers decimal.
 //!
 //! ```text
-//! ringwave-trace 1 version=0.1.0 clock=lockstep speed=1 started=1763700000.000000000
+//! ringwave-trace 1 version=0.1.0 card=hda clock=lockstep speed=1 started=1763700000.000000000
 //! ```
+//!
+//! `card` is the word of `serve --card`: what the offsets of registers mean, and what is in the file, depends on it. An
+//! older file without it is the Ringwave card's. A reader passes over words of the first line that it does not know.
 //!
 //! Messages of the client, as they reach the card. A write stands before what it brings about, a read (with
 //! the value that it gave) and a map behind it. Values of 1, 2, 4 and 8 bytes are numbers; others are bytes
@@ -37,9 +40,9 @@
 //!
 //! ```text
 //! mark <n>                                         the guest wrote TRACE_MARK
-//! dma-table <stream>|selftest 0x<addr> <bytes>     slots of a scatter-gather table were read
-//! dma-read  <stream>|selftest 0x<addr> <bytes>     data was read from guest memory
-//! dma-write <stream>|selftest 0x<addr> <bytes>     data was stored to guest memory
+//! dma-table <who> 0x<addr> <bytes>                 slots of a scatter-gather table were read
+//! dma-read  <who> 0x<addr> <bytes>                 data was read from guest memory
+//! dma-write <who> 0x<addr> <bytes>                 data was stored to guest memory; <who> is <stream>, selftest, rings, positions
 //! state <stream> stop|acquire|pause|run            a stream changed its state
 //! packet <stream> <count>                          a packet is complete: PACKET_COUNT is now this
 //! stall <stream> <packet>                          it waits for this packet
@@ -53,9 +56,13 @@
 //! intx raise                                       the line's listener was signalled
 //! note refused <stream>|- 0x<offset> 0x<value>|- <ERROR>
 //! note not-lockstep <stream> | note underrun <stream> <packet> | note overrun <stream> <packet>
-//! note dma-fault <stream> <ERROR> | note selftest <ERROR>
+//! note dma-fault <stream> <ERROR> | note selftest <ERROR> | note rings <ERROR>
 //! lost <n>                                         n events are missing here: the trace's file was too slow
 //! ```
+//!
+//! The trace of virtio-snd has no messages and no interrupts: those are virtqueues, which the client and the card share. It has
+//! what the streams did, their DMA by the addresses of the guest's buffers, jacks and notes. Of HD Audio, `dma-` lines of a
+//! stream are of its endpoint, and there are no packets.
 //!
 //! A reset leaves the streams without a `state` line. What one call into the card brought about has one time.
 //!

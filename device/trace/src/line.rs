@@ -121,6 +121,7 @@ fn write_diagnostic(out: &mut impl Write, diagnostic: Diagnostic) -> io::Result<
         Diagnostic::Underrun { stream, packet } => write!(out, "note underrun {stream} {packet}"),
         Diagnostic::Overrun { stream, packet } => write!(out, "note overrun {stream} {packet}"),
         Diagnostic::DmaFault { stream, error } => write!(out, "note dma-fault {stream} {error}"),
+        Diagnostic::Rings { error } => write!(out, "note rings {error}"),
         Diagnostic::SelfTest { error } => write!(out, "note selftest {error}"),
     }
 }
@@ -132,6 +133,8 @@ impl std::fmt::Display for Who {
         match self.0 {
             Dma::Stream(stream) => write!(f, "{stream}"),
             Dma::SelfTest => f.write_str("selftest"),
+            Dma::Rings => f.write_str("rings"),
+            Dma::Positions => f.write_str("positions"),
         }
     }
 }
@@ -248,6 +251,8 @@ fn parse_card_event(kind: &str, words: &mut Words<'_>) -> Option<CardEvent> {
     let mut transfer = || {
         let who = match next()? {
             "selftest" => Dma::SelfTest,
+            "rings" => Dma::Rings,
+            "positions" => Dma::Positions,
             stream => Dma::Stream(decimal(stream)?),
         };
         Some((who, hexadecimal(next()?)?, decimal(next()?)?))
@@ -302,6 +307,7 @@ fn parse_diagnostic(words: &mut Words<'_>) -> Option<Diagnostic> {
         "underrun" => Diagnostic::Underrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "overrun" => Diagnostic::Overrun { stream: decimal(next()?)?, packet: decimal(next()?)? },
         "dma-fault" => Diagnostic::DmaFault { stream: decimal(next()?)?, error: ErrorName::parse(next()?)? },
+        "rings" => Diagnostic::Rings { error: ErrorName::parse(next()?)? },
         "selftest" => Diagnostic::SelfTest { error: ErrorName::parse(next()?)? },
         _ => return None,
     })

@@ -9,7 +9,8 @@ fn error() -> impl Strategy<Value = ErrorName> {
 }
 
 fn who() -> impl Strategy<Value = Dma> {
-    prop_oneof![any::<u32>().prop_map(Dma::Stream), Just(Dma::SelfTest)]
+    let others = proptest::sample::select(&[Dma::SelfTest, Dma::Rings, Dma::Positions][..]);
+    prop_oneof![any::<u32>().prop_map(Dma::Stream), others]
 }
 
 fn diagnostic() -> impl Strategy<Value = Diagnostic> {
@@ -20,6 +21,7 @@ fn diagnostic() -> impl Strategy<Value = Diagnostic> {
         any::<(u32, u32)>().prop_map(|(stream, packet)| Diagnostic::Underrun { stream, packet }),
         any::<(u32, u32)>().prop_map(|(stream, packet)| Diagnostic::Overrun { stream, packet }),
         (any::<u32>(), error()).prop_map(|(stream, error)| Diagnostic::DmaFault { stream, error }),
+        error().prop_map(|error| Diagnostic::Rings { error }),
         error().prop_map(|error| Diagnostic::SelfTest { error }),
     ]
 }

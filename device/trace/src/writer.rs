@@ -13,6 +13,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// What the first line says.
 #[derive(Clone, Debug)]
 pub struct Header {
+    /// Which card: the word of `serve --card`. Registers have other names on each.
+    pub card: &'static str,
     /// The name of the card's clock.
     pub clock: &'static str,
     /// How fast it goes, in real time.
@@ -26,8 +28,9 @@ impl fmt::Display for Header {
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         write!(
             f,
-            "{FIRST_WORDS} version={} clock={} speed={} started={}.{:09}",
+            "{FIRST_WORDS} version={} card={} clock={} speed={} started={}.{:09}",
             env!("CARGO_PKG_VERSION"),
+            self.card,
             self.clock,
             self.speed,
             started.as_secs(),

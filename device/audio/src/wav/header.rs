@@ -109,6 +109,19 @@ pub fn header_of_stream(stream: StreamFormat) -> Vec<u8> {
     header
 }
 
+/// A whole file of frames that are in memory and few.
+pub fn file_of(stream: StreamFormat, frames: &[u8]) -> Vec<u8> {
+    let mut file = header(stream, Options::default());
+    let data = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+    let lengths =
+        [(usize::from(RIFF_BYTES_AT), riff_bytes(file.len(), data)), (file.len().saturating_sub(4), data)];
+    for (at, length) in lengths {
+        file.iter_mut().skip(at).zip(length.to_le_bytes()).for_each(|(to, byte)| *to = byte);
+    }
+    file.extend_from_slice(frames);
+    file
+}
+
 /// The length of the RIFF chunk of a file with a header of so many bytes and so much data.
 pub fn riff_bytes(header_bytes: usize, data: u32) -> u32 {
     u32::try_from(header_bytes.saturating_sub(8)).unwrap_or(0).saturating_add(data)

@@ -12,7 +12,7 @@ mod samples;
 mod write;
 
 pub use bytes::copy;
-pub use header::{HEADER_BYTES_MAX, header_of_stream, is_ours};
+pub use header::{HEADER_BYTES_MAX, file_of, header_of_stream, is_ours};
 pub use read::{Sound, WavError, parse, read};
 pub use samples::Samples;
 pub use write::{DATA_BYTES_MAX, WavFile};

@@ -46,6 +46,8 @@ struct State {
     warning: Option<String>,
     /// When the stream last took something, or was set up.
     used: Option<Instant>,
+    /// The device was closed because nobody heard it: who goes on to capture has it opened again.
+    closed_unheard: bool,
     /// The stream has another source.
     gone: bool,
 }
@@ -59,24 +61,38 @@ impl Shared {
 impl Microphone {
     /// A source on `device`, which is looked for now and opened when a stream is set up.
     pub fn new(devices: Box<dyn InputDevices>, device: Option<&str>) -> Result<Self, SoundError> {
+        Self::closing_after(CLOSE_AFTER, devices, device)
+    }
+
+    /// [`Microphone::new`] with another time than [`CLOSE_AFTER`].
+    pub(super) fn closing_after(
+        unheard: Duration,
+        devices: Box<dyn InputDevices>,
+        device: Option<&str>,
+    ) -> Result<Self, SoundError> {
         devices.check(device)?;
         let shared = Arc::new(Shared::default());
         let (keeper, name) = (Arc::clone(&shared), device.map(str::to_owned));
         let thread = std::thread::Builder::new().name("source".into());
         thread
-            .spawn(move || keep(&keeper, &*devices, name.as_deref()))
+            .spawn(move || keep(&keeper, &*devices, name.as_deref(), unheard))
             .map_err(|error| no_thread(device, &error))?;
         Ok(Self { shared, recording: None, past: SourceStats::default(), before: SourceStats::default() })
     }
 
     /// A stream is set up for this format.
     pub fn begin(&mut self, format: StreamFormat) {
+        self.take_opened();
         let failed = self.recording.as_ref().is_some_and(|recording| recording.failure().is_some());
+        if failed {
+            // Asked for once: the next call finds no recording that failed.
+            self.forget_recording();
+        }
         let mut state = self.shared.state();
-        state.used = Some(Instant::now());
         if failed || state.wanted != Some(format) {
             state.wanted = Some(format);
             state.wishes += 1;
+            state.closed_unheard = false;
             self.shared.changed.notify_all();
         }
     }
@@ -84,12 +100,12 @@ impl Microphone {
     /// The stream goes to RUN: it hears what comes from now on.
     pub fn run(&mut self, format: StreamFormat) {
         self.begin(format);
-        self.take_opened();
         if let Some(recording) = &mut self.recording {
             recording.restart();
         }
     }
 
+    /// Takes the recording of a device that was opened since. The stream uses it now.
     fn take_opened(&mut self) {
         let mut state = self.shared.state();
         state.used = Some(Instant::now());
@@ -110,6 +126,10 @@ impl Microphone {
     /// Fills `into`, which is silence; gives how many of its bytes are sound.
     pub fn fill(&mut self, format: StreamFormat, into: &mut [u8]) -> usize {
         self.take_opened();
+        if self.shared.state().closed_unheard {
+            self.forget_recording();
+            self.begin(format);
+        }
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.format() == format) else {
             return 0;
         };
@@ -179,12 +199,12 @@ fn no_thread(device: Option<&str>, error: &io::Error) -> SoundError {
 }
 
 /// Opens and closes the device as the stream wishes, until the stream has another source.
-fn keep(shared: &Shared, devices: &dyn InputDevices, name: Option<&str>) {
+fn keep(shared: &Shared, devices: &dyn InputDevices, name: Option<&str>, close_after: Duration) {
     let (mut open, mut done) = (None::<Box<dyn Send>>, 0);
     loop {
         let mut state = shared.state();
-        while state.wishes == done && !state.gone && !is_idle(&state, open.is_some()) {
-            let left = CLOSE_AFTER.saturating_sub(unused(&state));
+        while state.wishes == done && !state.gone && (open.is_none() || unused(&state) < close_after) {
+            let left = close_after.saturating_sub(unused(&state));
             state = match open {
                 Some(_) => shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -194,8 +214,10 @@ fn keep(shared: &Shared, devices: &dyn InputDevices, name: Option<&str>) {
             return;
         }
         if state.wishes == done {
-            state.wanted = None;
+            (state.wanted, state.closed_unheard) = (None, true);
         }
+        // What the stream did not take is of the device that is closed now.
+        state.opened = None;
         done = state.wishes;
         let wanted = state.wanted;
         drop(state);
@@ -220,9 +242,5 @@ fn keep(shared: &Shared, devices: &dyn InputDevices, name: Option<&str>) {
 }
 
 fn unused(state: &State) -> Duration {
-    state.used.map_or(CLOSE_AFTER, |used| used.elapsed())
-}
-
-fn is_idle(state: &State, open: bool) -> bool {
-    open && unused(state) >= CLOSE_AFTER
+    state.used.map_or(Duration::MAX, |used| used.elapsed())
 }

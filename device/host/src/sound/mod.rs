@@ -64,7 +64,7 @@ pub enum SoundError {
     },
     /// No resampling is done here.
     #[error(
-        "sound device {device} does not take {rate} Hz but {taken}; choose such a format in the guest, or a device that converts (sound:default, sound:pulse)"
+        "sound device {device} does not go at {rate} Hz but at {taken}; choose such a format in the guest, or a device that converts (sound:default, sound:pulse)"
     )]
     Rate {
         /// Its name.
@@ -76,7 +76,7 @@ pub enum SoundError {
     },
     /// Neither samples nor channels fit.
     #[error(
-        "sound device {device} takes no sample format or number of channels that would do; choose a device that converts (sound:default, sound:pulse)"
+        "sound device {device} has no sample format or number of channels that would do; choose a device that converts (sound:default, sound:pulse)"
     )]
     Format {
         /// Its name.

@@ -9,6 +9,7 @@ use ringwave_engine::timeline::CLOCK_HZ;
 
 use super::convert::{Offer, Opening, Samples, choose};
 use super::intake::Intake;
+use super::microphone::Microphone;
 use super::recording::Recording;
 use super::{InputDevices, Opened, SOURCES, SoundError};
 use crate::source::{Inputs, SourceSpec};
@@ -351,6 +352,48 @@ fn device_that_fails_is_told_once_and_opened_again_for_the_next_start() {
     fake.wait(|state| state.closed == 1);
     inputs.run(3, MONO);
     fake.wait(|state| state.opened == 2);
+}
+
+#[test]
+fn device_that_fails_while_nobody_captures_is_opened_again_once() {
+    let fake = Fake::default();
+    let mut inputs = fake.inputs();
+    inputs.begin(3, MONO, 0);
+    fake.wait(|state| state.intake.is_some());
+    inputs.run(3, MONO);
+    fake.state().intake.as_ref().unwrap().shared().fail("Device disconnected");
+    // The stream is set up, and started while the device, which takes its time, is still being closed.
+    let device = fake.state();
+    inputs.begin(3, MONO, 0);
+    std::thread::sleep(Duration::from_millis(50));
+    inputs.run(3, MONO);
+    inputs.run(3, MONO);
+    drop(device);
+    fake.wait(|state| state.opened == 2 && state.intake.is_some());
+    std::thread::sleep(Duration::from_millis(50));
+    let state = fake.state();
+    assert_eq!((state.opened, state.closed), (2, 1));
+}
+
+#[test]
+fn device_that_nobody_heard_is_closed_and_opened_again_by_who_goes_on() {
+    let fake = Fake::default();
+    let unheard = Duration::from_millis(30);
+    let mut microphone = Microphone::closing_after(unheard, Box::new(fake.clone()), None).unwrap();
+    microphone.run(MONO);
+    fake.wait(|state| state.opened == 1 && state.closed == 1);
+    // As a stream that a lockstep client kept waiting for longer than that: there is no second RUN.
+    let begin = Instant::now();
+    let mut into = vec![0; BLOCK * 2];
+    let mut time = 0;
+    while microphone.fill(MONO, &mut into) == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "it hears nothing any more");
+        time += BLOCK_NANOS;
+        fake.give(time);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(fake.state().opened, 2);
+    fake.wait(|state| state.closed == 2);
 }
 
 #[test]

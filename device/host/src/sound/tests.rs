@@ -289,7 +289,7 @@ fn device_that_fails_while_nothing_plays_is_found_by_the_next_flush() {
 fn rate_and_device_that_do_not_do_are_refused_with_the_next_step() {
     let fake = Fake::default();
     let error = fake.sinks().frames(0, StreamFormat { rate: 96_000, ..STEREO }, &[0; 8]).unwrap_err();
-    assert!(error.to_string().contains("96000 Hz but 48000 Hz"), "{error}");
+    assert!(error.to_string().contains("96000 Hz but at 48000 Hz"), "{error}");
     let none = Sinks::with_output(SinkSpec::Sound(Some("hw:9".into())), Box::new(fake)).err().unwrap();
     assert!(none.to_string().contains("hw:9") && none.to_string().contains("ringwave sinks"), "{none}");
 }

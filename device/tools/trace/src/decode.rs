@@ -1,12 +1,42 @@
-//! What an access was: the names and the values of registers, as the DATASHEET has them.
+//! What an access was: the names and the values of registers, as the card's DATASHEET has them, or a
+//! specification.
 
 use std::fmt::Write;
 
 use ringwave_regs::error::{self, Error};
 use ringwave_regs::{Named, format, global, pages, stream};
 
+use crate::hda;
 use ringwave_pci::config::layout;
 use ringwave_trace::{Data, ErrorName, Region};
+
+/// Whose trace it is: what the registers are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Card {
+    /// DATASHEET.md. Also a trace that does not say: before 0.2 no other card was named.
+    #[default]
+    Ringwave,
+    /// HDA.md and the specification.
+    Hda,
+    /// A card without registers of its own (virtio-snd), or one that is not known.
+    Other,
+}
+
+impl Card {
+    /// By the first line of a trace.
+    pub fn of<'a>(mut header: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        match header.find(|(name, _)| *name == "card") {
+            None | Some((_, "ringwave")) => Self::Ringwave,
+            Some((_, "hda")) => Self::Hda,
+            Some(_) => Self::Other,
+        }
+    }
+
+    /// The register at an offset of BAR 0 by which `--stats` sorts the writes of a driver.
+    pub fn sorted_register(self, offset: u64) -> Option<&'static str> {
+        if self == Self::Ringwave { stream::name(offset) } else { None }
+    }
+}
 
 /// An access, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +50,13 @@ pub struct Access {
 }
 
 /// Decodes an access.
-pub fn access(region: Region, offset: u64, data: &Data, written: bool) -> Access {
-    match region {
-        Region::Registers => registers(offset, data, written),
-        Region::Pages => page_field(offset, data),
-        Region::Config => config(offset, data),
+pub fn access(card: Card, region: Region, offset: u64, data: &Data, written: bool) -> Access {
+    match (region, card) {
+        (Region::Registers, Card::Ringwave) => registers(offset, data, written),
+        (Region::Registers, Card::Hda) => hda::access(offset, data),
+        (Region::Pages, Card::Ringwave) => page_field(offset, data),
+        (Region::Registers | Region::Pages, _) => Access::default(),
+        (Region::Config, _) => config(card, offset, data),
     }
 }
 
@@ -165,8 +197,8 @@ fn format_name(code: u32) -> String {
 }
 
 /// An error for a person: with its meaning, if the DATASHEET has it.
-pub fn error_of(name: ErrorName) -> String {
-    let known = Error::ALL.iter().find(|error| error.name() == name.as_str());
+pub fn error_of(card: Card, name: ErrorName) -> String {
+    let known = Error::ALL.iter().find(|error| card == Card::Ringwave && error.name() == name.as_str());
     known.map_or_else(|| name.to_string(), Error::to_string)
 }
 
@@ -179,7 +211,7 @@ fn error_name(code: u32) -> String {
 }
 
 /// The names of the bits that are set, and what is left over; 0 for none.
-fn bits(value: u32, names: &[(u32, &str)]) -> String {
+pub fn bits(value: u32, names: &[(u32, &str)]) -> String {
     let mut text = String::new();
     let mut rest = value;
     for (bit, name) in names {
@@ -230,6 +262,10 @@ fn page_field(offset: u64, data: &Data) -> Access {
     Access { stream, register: field.map(|field| field.name.to_owned()), meaning }
 }
 
+/// Names in the configuration space of HD Audio where it has others than the Ringwave card (HDA.md 1).
+const HDA_CONFIG: &[(usize, u32, &str)] = &[(0x40, 1, "HDCTL"), (0x44, 1, "TCSEL"), (HDA_PMCSR, 2, "PMCSR")];
+const HDA_PMCSR: usize = 0x64;
+
 /// Names in configuration space: offset, length, name.
 const CONFIG: &[(usize, u32, &str)] = &[
     (0x00, 4, "VENDOR+DEVICE"),
@@ -255,10 +291,14 @@ const CONFIG: &[(usize, u32, &str)] = &[
     (layout::DEVICE_CONTROL, 2, "DEVICE_CONTROL"),
 ];
 
-fn config(offset: u64, data: &Data) -> Access {
-    let entry = CONFIG.iter().find(|(at, bytes, _)| *at as u64 == offset && *bytes == data.bytes());
+fn config(card: Card, offset: u64, data: &Data) -> Access {
+    let is_it = |(at, bytes, _): &&(usize, u32, &str)| *at as u64 == offset && *bytes == data.bytes();
+    let common = CONFIG.iter().filter(|(at, ..)| card == Card::Ringwave || *at != layout::PMCSR);
+    let own = HDA_CONFIG.iter().filter(|_| card == Card::Hda);
+    let entry = own.chain(common).find(is_it);
     let (Some((at, _, name)), Some(value)) = (entry, data.value()) else { return Access::default() };
     let value = u32::try_from(value).unwrap_or(u32::MAX);
+    let pmcsr = if card == Card::Hda { HDA_PMCSR } else { layout::PMCSR };
     let meaning = match *at {
         layout::COMMAND if data.bytes() == 2 => bits(
             value,
@@ -268,10 +308,10 @@ fn config(offset: u64, data: &Data) -> Access {
                 (layout::COMMAND_INTERRUPT_DISABLE.into(), "INTERRUPT_DISABLE"),
             ],
         ),
-        layout::PMCSR if value & u32::from(layout::PMCSR_STATE) == u32::from(layout::D3HOT) => {
+        at if at == pmcsr && value & u32::from(layout::PMCSR_STATE) == u32::from(layout::D3HOT) => {
             "D3hot".to_owned()
         }
-        layout::PMCSR => "D0".to_owned(),
+        at if at == pmcsr => "D0".to_owned(),
         layout::MSI_CONTROL => {
             let granted = 1_u32 << (value >> layout::MSI_GRANTED_SHIFT & 7);
             let enabled = value & u32::from(layout::MSI_ENABLE) != 0;
@@ -288,7 +328,8 @@ mod tests {
     use super::*;
 
     fn written(offset: u32, value: u32) -> String {
-        let access = access(Region::Registers, offset.into(), &Data::of(&value.to_le_bytes()), true);
+        let access =
+            access(Card::Ringwave, Region::Registers, offset.into(), &Data::of(&value.to_le_bytes()), true);
         let stream = access.stream.map_or(String::new(), |stream| format!("{stream} "));
         format!("{stream}{}={}", access.register.unwrap(), access.meaning.unwrap())
     }
@@ -309,7 +350,13 @@ mod tests {
         assert_eq!(written(global::VERSION, 0x1_0000), "VERSION=1.0");
         assert_eq!(written(global::CONTROL, 0), "CONTROL=0");
         assert_eq!(written(global::SELFTEST, 0xD), "SELFTEST=0x0000000d", "a seed");
-        let read = access(Region::Registers, global::SELFTEST.into(), &Data::of(&[13, 0, 0, 0]), false);
+        let read = access(
+            Card::Ringwave,
+            Region::Registers,
+            global::SELFTEST.into(),
+            &Data::of(&[13, 0, 0, 0]),
+            false,
+        );
         assert_eq!(read.meaning.unwrap(), "DMA_UNMAPPED", "a result");
     }
 
@@ -317,10 +364,11 @@ mod tests {
     fn every_register_has_a_name_and_other_places_have_none() {
         for register in stream::REGISTERS {
             let offset = stream::block(15).unwrap() + register.offset;
-            let access = access(Region::Registers, offset.into(), &Data::of(&[0; 4]), false);
+            let access = access(Card::Ringwave, Region::Registers, offset.into(), &Data::of(&[0; 4]), false);
             assert_eq!((access.stream, access.register.as_deref()), (Some(15), Some(register.name)));
         }
-        let place = |offset, bytes| access(Region::Registers, offset, &Data::new(bytes, &[]), false);
+        let place =
+            |offset, bytes| access(Card::Ringwave, Region::Registers, offset, &Data::new(bytes, &[]), false);
         assert_eq!(place(0x1010, 8).register.unwrap(), "STATE+ERROR");
         assert_eq!(place(0x1030, 8).meaning.unwrap(), "0x0");
         assert_eq!(place(0x1010, 2), Access { stream: Some(0), ..Access::default() });
@@ -333,7 +381,7 @@ mod tests {
     #[test]
     fn configuration_space_and_pages_have_names() {
         let config = |offset, data: &[u8]| {
-            let access = access(Region::Config, offset, &Data::of(data), true);
+            let access = access(Card::Ringwave, Region::Config, offset, &Data::of(data), true);
             format!("{}={}", access.register.unwrap(), access.meaning.unwrap())
         };
         assert_eq!(config(4, &[6, 0]), "COMMAND=MEMORY|BUS_MASTER");
@@ -341,13 +389,31 @@ mod tests {
         assert_eq!(config(0x44, &[3, 0]), "PMCSR=D3hot");
         assert_eq!(config(0x78, &[0, 0x80]), "DEVICE_CONTROL=FLR");
         assert_eq!(config(0x10, &[0xFF; 4]), "BAR0=0xffffffff");
-        let page = access(Region::Pages, 0x1_1028, &Data::of(&9_u64.to_le_bytes()), false);
+        let of_hda = |offset, data: &[u8]| {
+            let access = access(Card::Hda, Region::Config, offset, &Data::of(data), true);
+            format!("{}={}", access.register.unwrap(), access.meaning.unwrap())
+        };
+        assert_eq!(of_hda(0x64, &[3, 0]), "PMCSR=D3hot");
+        assert_eq!(of_hda(0x44, &[1]), "TCSEL=0x01");
+        assert_eq!(of_hda(4, &[6, 0]), "COMMAND=MEMORY|BUS_MASTER");
+        let page = access(Card::Ringwave, Region::Pages, 0x1_1028, &Data::of(&9_u64.to_le_bytes()), false);
         assert_eq!((page.stream, page.register.as_deref()), (Some(1), Some("ANCHOR_FRAME")));
         let word = pages::mark::word(7, 3).to_le_bytes();
-        let mark = access(Region::Pages, 0x3_2000, &Data::of(&word), true);
+        let mark = access(Card::Ringwave, Region::Pages, 0x3_2000, &Data::of(&word), true);
         assert_eq!((mark.stream, mark.register.as_deref()), (Some(2), Some("MARK")));
         assert_eq!(mark.meaning.as_deref(), Some("packet 7, tag 3"));
-        let half = access(Region::Pages, 0x3_2000, &Data::of(&word[..4]), true);
+        let half = access(Card::Ringwave, Region::Pages, 0x3_2000, &Data::of(&word[..4]), true);
         assert_eq!((half.stream, half.register), (Some(2), None));
+    }
+
+    #[test]
+    fn a_trace_that_does_not_name_its_card_is_the_ringwave_cards() {
+        assert_eq!(Card::of([("clock", "lockstep")].into_iter()), Card::Ringwave);
+        assert_eq!(Card::of([("speed", "1"), ("card", "hda")].into_iter()), Card::Hda);
+        for other in ["virtio", "of-tomorrow"] {
+            assert_eq!(Card::of([("card", other)].into_iter()), Card::Other);
+            let access = access(Card::Other, Region::Registers, 0x1010, &Data::of(&[3, 0, 0, 0]), true);
+            assert_eq!(access, Access::default(), "no register gets a wrong name");
+        }
     }
 }

@@ -19,6 +19,7 @@ use ringwave_regs::{format, stream};
 use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, Region, StreamState, TraceRecord};
 use serde_json::{Value, json};
 
+use super::decode::Card;
 use super::show;
 
 /// How a file begins that was written here.
@@ -79,6 +80,7 @@ const STREAM_TRACKS: [&str; 6] = ["state", "packets", "waits for a packet", "sil
 /// Writes events in the format.
 pub struct Perfetto<W: Write> {
     out: W,
+    card: Card,
     streams: BTreeMap<u32, Stream>,
     client: Option<u64>,
     d3hot: Option<u64>,
@@ -140,12 +142,21 @@ impl<W: Write> Perfetto<W> {
     /// Those of the output, as of all that is here.
     pub fn begin<'a>(mut out: W, header: impl Iterator<Item = (&'a str, &'a str)>) -> io::Result<Self> {
         let header: BTreeMap<&str, &str> = header.collect();
+        let card = Card::of(header.iter().map(|(name, value)| (*name, *value)));
         let speed = header.get("speed").and_then(|speed| speed.parse().ok());
         let speed = speed.filter(|speed: &f64| speed.is_finite() && *speed > 0.0).unwrap_or(1.0);
         let header = json!(header).to_string();
         write!(out, "{FIRST_BYTES}{},\"traceEvents\":[", header.strip_prefix('{').unwrap_or("}"))?;
-        let mut perfetto =
-            Self { out, streams: BTreeMap::new(), client: None, d3hot: None, speed, time: 0, wanted: true };
+        let mut perfetto = Self {
+            out,
+            card,
+            streams: BTreeMap::new(),
+            client: None,
+            d3hot: None,
+            speed,
+            time: 0,
+            wanted: true,
+        };
         // The first of all, so that every other one can begin with a comma.
         write!(
             perfetto.out,
@@ -171,7 +182,8 @@ impl<W: Write> Perfetto<W> {
             },
             Event::RegionWrite { region: Region::Registers, offset, data } => {
                 self.message(event)?;
-                self.register(event, *offset, data)
+                // Formats, rates and buffers are learnt from the Ringwave card's registers alone.
+                if self.card == Card::Ringwave { self.register(event, *offset, data) } else { Ok(()) }
             }
             Event::Card(card) => self.card(event, card),
             Event::Msi(_) | Event::IntxLevel(_) | Event::IntxRaised => {
@@ -239,7 +251,9 @@ impl<W: Write> Perfetto<W> {
             | CardEvent::Read { .. }
             | CardEvent::Write { .. }
             | CardEvent::Mark(_)
-            | CardEvent::Diagnostic(Diagnostic::SelfTest { .. }) => self.note(None, event),
+            | CardEvent::Diagnostic(Diagnostic::SelfTest { .. } | Diagnostic::Rings { .. }) => {
+                self.note(None, event)
+            }
         }
     }
 }
@@ -458,7 +472,7 @@ impl<W: Write> Perfetto<W> {
     }
 
     fn instant(&mut self, track: Track, event: &Event) -> io::Result<()> {
-        self.instant_at(self.time, track, &show::text(event), &json!({}))
+        self.instant_at(self.time, track, &show::text(self.card, event), &json!({}))
     }
 
     fn instant_at(&mut self, at: u64, Track(pid, tid): Track, name: &str, args: &Value) -> io::Result<()> {

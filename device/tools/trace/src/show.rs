@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::decode::{self, Access};
+use super::decode::{self, Access, Card};
 use ringwave_trace::line;
 use ringwave_trace::{CardEvent, Data, Diagnostic, Dma, Event, IrqChange, Region, StreamState, TraceRecord};
 
@@ -79,10 +79,14 @@ pub enum About {
 }
 
 /// Which stream an event is about.
-pub fn about(event: &Event) -> About {
+pub fn about(card: Card, event: &Event) -> About {
     let stream = match event {
-        Event::RegionRead { region, offset, data } => decode::access(*region, *offset, data, false).stream,
-        Event::RegionWrite { region, offset, data } => decode::access(*region, *offset, data, true).stream,
+        Event::RegionRead { region, offset, data } => {
+            decode::access(card, *region, *offset, data, false).stream
+        }
+        Event::RegionWrite { region, offset, data } => {
+            decode::access(card, *region, *offset, data, true).stream
+        }
         other => other.stream(),
     };
     match (stream, Group::of(event)) {
@@ -94,12 +98,12 @@ pub fn about(event: &Event) -> About {
 }
 
 /// The event in words.
-pub fn text(event: &Event) -> String {
+pub fn text(card: Card, event: &Event) -> String {
     match event {
         Event::Connected => "a client has connected".to_owned(),
         Event::Left => "the client has left".to_owned(),
-        Event::RegionRead { region, offset, data } => access("read", *region, *offset, data, false),
-        Event::RegionWrite { region, offset, data } => access("write", *region, *offset, data, true),
+        Event::RegionRead { region, offset, data } => access(card, *region, *offset, data, false),
+        Event::RegionWrite { region, offset, data } => access(card, *region, *offset, data, true),
         Event::DmaMap { address, bytes, read, write, fd, taken } => {
             let rights = match (read, write) {
                 (true, true) => "readable and writable",
@@ -119,7 +123,7 @@ pub fn text(event: &Event) -> String {
         Event::FunctionLevelReset => "function-level reset".to_owned(),
         Event::Jack { stream, plugged: true } => format!("jack of stream {stream} in"),
         Event::Jack { stream, plugged: false } => format!("jack of stream {stream} out"),
-        Event::Card(trace) => card_text(trace),
+        Event::Card(trace) => card_text(card, trace),
         Event::Msi(message) => format!("MSI message {message}"),
         Event::IntxLevel(true) => "INTx asserted".to_owned(),
         Event::IntxLevel(false) => "INTx deasserted".to_owned(),
@@ -143,8 +147,9 @@ fn change_text(change: IrqChange) -> String {
     }
 }
 
-fn access(verb: &str, region: Region, offset: u64, data: &Data, written: bool) -> String {
-    let Access { stream, register, meaning } = decode::access(region, offset, data, written);
+fn access(card: Card, region: Region, offset: u64, data: &Data, written: bool) -> String {
+    let verb = if written { "write" } else { "read" };
+    let Access { stream, register, meaning } = decode::access(card, region, offset, data, written);
     let whose = match (region, stream) {
         (Region::Config, _) => "config ".to_owned(),
         (Region::Registers, Some(stream)) => format!("stream {stream} "),
@@ -176,7 +181,7 @@ fn value_text(data: &Data) -> String {
     text
 }
 
-fn card_text(trace: &CardEvent) -> String {
+fn card_text(card: Card, trace: &CardEvent) -> String {
     match *trace {
         CardEvent::Mark(mark) => format!("mark {mark}"),
         CardEvent::State { stream, state } => format!("stream {stream} is in {}", state_name(state)),
@@ -198,7 +203,9 @@ fn card_text(trace: &CardEvent) -> String {
         CardEvent::Event { stream } => format!("event of stream {stream}"),
         CardEvent::Power { d3hot: true } => "power D3hot".to_owned(),
         CardEvent::Power { d3hot: false } => "power D0".to_owned(),
-        CardEvent::Diagnostic(diagnostic) => diagnostic.map_error(decode::error_of).to_string(),
+        CardEvent::Diagnostic(diagnostic) => {
+            diagnostic.map_error(|error| decode::error_of(card, error)).to_string()
+        }
         CardEvent::Reset => "reset".to_owned(),
     }
 }
@@ -212,6 +219,8 @@ fn who_text(who: Dma) -> String {
     match who {
         Dma::Stream(stream) => format!("stream {stream}"),
         Dma::SelfTest => "self-test".to_owned(),
+        Dma::Rings => "CORB and RIRB".to_owned(),
+        Dma::Positions => "position buffer".to_owned(),
     }
 }
 
@@ -231,21 +240,21 @@ fn raw(event: &Event) -> String {
 
 /// The event as a JSON object: `time_ns`, `group`, `kind` (the word of its line), `text` (as for a person),
 /// and what it has of the others.
-pub fn json(record: &TraceRecord) -> Value {
+pub fn json(card: Card, record: &TraceRecord) -> Value {
     let TraceRecord { time, event } = record;
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
     put("time_ns", json!(time));
     put("group", json!(Group::of(event).name()));
     put("kind", json!(word(event)));
-    put("text", json!(text(event)));
-    if let About::Stream(stream) = about(event) {
+    put("text", json!(text(card, event)));
+    if let About::Stream(stream) = about(card, event) {
         put("stream", json!(stream));
     }
     match *event {
         Event::RegionRead { region, offset, data } | Event::RegionWrite { region, offset, data } => {
             let written = matches!(event, Event::RegionWrite { .. });
-            let access = decode::access(region, offset, &data, written);
+            let access = decode::access(card, region, offset, &data, written);
             put("region", json!(region.word()));
             put("offset", json!(offset));
             put("bytes", json!(data.bytes()));
@@ -284,7 +293,8 @@ pub fn json(record: &TraceRecord) -> Value {
         Event::Card(CardEvent::Diagnostic(
             Diagnostic::Refused { error, .. }
             | Diagnostic::DmaFault { error, .. }
-            | Diagnostic::SelfTest { error },
+            | Diagnostic::SelfTest { error }
+            | Diagnostic::Rings { error },
         )) => put("error", json!(error.as_str())),
         Event::Jack { plugged, .. } => put("plugged", json!(plugged)),
         Event::Msi(message) => put("message", json!(message)),
@@ -303,13 +313,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_event_can_be_told(events in proptest::collection::vec(event(), 0..20)) {
-            let mut figures = Summarizer::default();
+        fn any_event_can_be_told(events in proptest::collection::vec(event(), 0..20), which in 0_usize..3) {
+            let card = [Card::Ringwave, Card::Hda, Card::Other][which];
+            let mut figures = Summarizer::new(card);
             for event in events {
                 let record = TraceRecord { time: 7, event };
-                let line = text(&event);
+                let line = text(card, &event);
                 prop_assert!(!line.is_empty() && !line.contains(char::is_control), "{}", line);
-                let object = json(&record);
+                let object = json(card, &record);
                 let mut line = Vec::new();
                 line::write(&mut line, &record).unwrap();
                 let line = String::from_utf8(line).unwrap();

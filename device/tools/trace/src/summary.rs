@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::decode::Card;
 use super::show;
-use ringwave_regs::stream;
 use ringwave_report::{Messages, RegisterWrite};
 use ringwave_trace::{CardEvent, Dma, Event, Region, StreamState, TraceRecord};
 
@@ -24,6 +24,10 @@ pub struct Summary {
     pub streams: BTreeMap<u32, StreamSummary>,
     /// DMA of the self-test.
     pub selftest: DmaBytes,
+    /// DMA of HD Audio's CORB and RIRB.
+    pub rings: DmaBytes,
+    /// DMA of HD Audio's position buffer.
+    pub positions: DmaBytes,
     /// Interrupts that reached the client.
     pub interrupts: InterruptSummary,
     /// Messages, counted as `ringwave serve --stats` does, but over all clients.
@@ -106,6 +110,7 @@ impl Intervals {
 /// Adds events up. All events of the trace have to pass, in order: what is counted depends on what ran.
 #[derive(Default)]
 pub struct Summarizer {
+    card: Card,
     summary: Summary,
     any: bool,
     running: std::collections::BTreeSet<u32>,
@@ -117,6 +122,11 @@ pub struct Summarizer {
 }
 
 impl Summarizer {
+    /// Of this card's trace.
+    pub fn new(card: Card) -> Self {
+        Self { card, ..Self::default() }
+    }
+
     /// Adds an event, or, unless `counts`, only learns from it what runs.
     pub fn add(&mut self, record: &TraceRecord, counts: bool) {
         self.follow(record, counts);
@@ -198,7 +208,7 @@ impl Summarizer {
     fn settle(&mut self) {
         if let Some((offset, before, true)) = self.pending.take() {
             // As the card sorts them.
-            let register = RegisterWrite::named(stream::name(offset));
+            let register = RegisterWrite::named(self.card.sorted_register(offset));
             self.summary.messages.write_register(register, before, !self.running.is_empty());
         }
     }
@@ -223,6 +233,8 @@ impl Summarizer {
                 let dma = match who {
                     Dma::Stream(index) => &mut self.stream(index).dma,
                     Dma::SelfTest => &mut self.summary.selftest,
+                    Dma::Rings => &mut self.summary.rings,
+                    Dma::Positions => &mut self.summary.positions,
                 };
                 let sum = match trace {
                     CardEvent::Table { .. } => &mut dma.table,
@@ -251,8 +263,12 @@ impl fmt::Display for Summary {
             write!(f, "stream {index:<4} runs {runs}, packets {packets}, marks {marks}, stalls {stalls}, ")?;
             writeln!(f, "events {events}, notes {notes}; DMA {dma}")?;
         }
-        if self.selftest.transfers != 0 {
-            writeln!(f, "self-test   DMA {}", self.selftest)?;
+        for (name, dma) in
+            [("self-test", &self.selftest), ("CORB, RIRB", &self.rings), ("positions", &self.positions)]
+        {
+            if dma.transfers != 0 {
+                writeln!(f, "{name:<11} DMA {dma}")?;
+            }
         }
         write!(f, "interrupts  {}", self.interrupts.total)?;
         if let Some(Intervals { min, median, max, .. }) = self.interrupts.intervals_ns {

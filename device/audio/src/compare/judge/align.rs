@@ -54,7 +54,7 @@ pub(super) fn expected(case: &Case<'_>, start: f64, count: usize) -> Planar {
 /// Finds the expected sound; `None`: nowhere.
 pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
     let (first, last) = case.facts[0].sounding()?;
-    let (heard_first, heard_last) = case.facts[1].sounding()?;
+    let (heard_first, heard_last) = moving(case)?;
     let ratio = case.ratio();
     let length = ((last + 1 - first) as f64 * ratio) as i64;
     let begin = (first as f64 * ratio) as i64;
@@ -111,6 +111,46 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
     }
     let (offset, sources) = ((found - at) as f64, sources(case, at, found, probe));
     Some(Aligned { offset, sources, heard_at: found, guesses })
+}
+
+/// First and last heard frame that is no silence: where there is a constant in it, those within what stands still.
+fn moving(case: &Case<'_>) -> Option<(u64, u64)> {
+    let (first, last) = case.facts[1].sounding()?;
+    let frames = case.heard.frames();
+    let begin = if first == 0 { standing(case, false) } else { 0 };
+    let end = if last + 1 == frames { standing(case, true) } else { 0 };
+    // Of nothing but constants all is a sound.
+    let moves = begin.saturating_add(end) < frames;
+    Some(if moves { (first.max(begin), last.min(frames - 1 - end)) } else { (first, last) })
+}
+
+/// For how many frames the heard sound stays as it is in its first frame, or in its last one; 0 if no longer than
+/// a sound stands still by chance.
+fn standing(case: &Case<'_>, at_end: bool) -> u64 {
+    const CHANCE: u64 = 16;
+    const BLOCK: u64 = 8192;
+    let frames = case.heard.frames();
+    let still = case.heard.read(if at_end { frames as i64 - 1 } else { 0 }, 1);
+    let differs = |levels: &Planar, at: usize| {
+        let far = |(levels, still): (&Vec<f64>, &Vec<f64>)| (levels[at] - still[0]).abs() > case.tolerance;
+        levels.iter().zip(&still).any(far)
+    };
+    let mut stands = 0;
+    while stands < frames {
+        let count = (frames - stands).min(BLOCK);
+        let start = if at_end { frames - stands - count } else { stands };
+        let levels = case.heard.read(start as i64, count as usize);
+        let count = count as usize;
+        let order = |nth: usize| if at_end { count - 1 - nth } else { nth };
+        match (0..count).find(|nth| differs(&levels, order(*nth))) {
+            Some(nth) => {
+                stands += nth as u64;
+                break;
+            }
+            None => stands += count as u64,
+        }
+    }
+    if stands > CHANCE { stands } else { 0 }
 }
 
 fn rms(levels: &[f64]) -> f64 {

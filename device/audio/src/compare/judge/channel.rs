@@ -1,18 +1,25 @@
 //! What is wrong with one channel all along, from stretches of it that lie upon each other.
 
 use super::Case;
-use super::local::{Local, follows};
+use super::filter;
+use super::local::{Local, follows, grows_with_levels};
 use super::model::Model;
 use super::spectrum::Spectrum;
 use super::sums::Moments;
 use super::timing::{CONVERTED_DB, median, part_of};
 use super::verdict::{Finding, db};
 
-/// A level within this is none (dB), and in a sound that is converted.
+/// A level within this is none (dB), and in a sound that is converted, or has loud noise.
 const LEVEL_DB: f64 = 0.03;
 const LEVEL_CONVERTED_DB: f64 = 0.09;
+/// Noise is loud if the sound is no further above it.
+const NOISY_DB: f64 = 45.0;
 /// The part of a limit below which nothing is limited: a limiter may be soft.
 const FAR_BELOW: f64 = 0.9;
+/// What a filter leaves is not further below the sound than this.
+const FILTERED_DB: f64 = 50.0;
+/// A delay by a part of a frame leaves less than this.
+const DELAY_DB: f64 = 45.0;
 /// Noise that is softer is told only if nothing else is.
 const NOISE_DB: f64 = 81.0;
 
@@ -20,6 +27,9 @@ const NOISE_DB: f64 = 81.0;
 pub(super) struct Pair {
     pub(super) expected: Vec<f64>,
     pub(super) heard: Vec<f64>,
+    /// As it is expected at the offset of the whole sound, where this stretch lies a few frames beside that: a filter
+    /// delays what is low otherwise than what is high.
+    pub(super) steady: Option<Vec<f64>>,
 }
 
 /// Level and constant that fit a stretch best, of the samples for which `counts`.
@@ -79,9 +89,8 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
     let all_exact = good * 2 > pairs.len();
     let rough = if all_exact { None } else { Some(Fit::of(&pairs, |_| true)) };
     let limit = match &rough {
-        Some(fit) if is_behind(&pairs, fit) && !wanders(&pairs, fit) => {
-            limit(case, &pairs, fit.constant).filter(|limit| stays_high(&pairs, *limit, fit.constant))
-        }
+        Some(fit) if is_behind(&pairs, fit) && !wanders(&pairs, fit) => limit(case, &pairs, fit.constant)
+            .filter(|limit| stays_high(&pairs, *limit, fit.constant) && !is_filtered(&pairs, fit)),
         Some(_) => None,
         None => ceiling(case, &pairs).map(|limit| (limit, 1.0)),
     };
@@ -90,9 +99,15 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
     }
     let far_below = |level: f64| limit.is_none_or(|(limit, _)| level.abs() < limit * FAR_BELOW);
     let Fit { mut gain, gain_error, mut constant, constant_error } = Fit::of(&pairs, far_below);
+    let (mut least_db, mut sure) = (if model.whole_frames { LEVEL_DB } else { LEVEL_CONVERTED_DB }, 5.0);
+    let left = Rest::of(&pairs, gain, constant, &far_below);
+    if limit.is_none() && left.snr_db < NOISY_DB {
+        // Loud noise happens to follow a stretch, or another, but not all of them.
+        (least_db, sure) = (LEVEL_CONVERTED_DB, 2.0);
+        gain = total_gain(&pairs, gain, constant, 3.0 * left.typical).unwrap_or(gain);
+    }
     let gain_db = db(gain.abs()).unwrap_or(-200.0);
-    let least_db = if model.whole_frames { LEVEL_DB } else { LEVEL_CONVERTED_DB };
-    let differs = gain_db.abs() > least_db && (gain.abs() - 1.0).abs() > 5.0 * gain_error;
+    let differs = gain_db.abs() > least_db && (gain.abs() - 1.0).abs() > sure * gain_error;
     if !differs {
         gain = 1.0;
     }
@@ -113,9 +128,16 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
         let threshold_dbfs = db(limit * gain).unwrap_or(0.0);
         found.push(Finding::Limiter { channel: number, threshold_dbfs });
     }
-    let known =
-        Known { source, gain, constant, changed: differs || constant != 0.0, limited: limit.is_some() };
     let converted = !model.whole_frames;
+    let delayed = converted && model.ratio.to_bits() == 1.0_f64.to_bits();
+    let known = Known {
+        source,
+        gain,
+        constant,
+        changed: differs || constant != 0.0,
+        limited: limit.is_some(),
+        delayed,
+    };
     let name = rest.name(case, number, &pairs, &known, converted);
     let follows = rest.follows(name.as_ref(), converted);
     let level_is_told =
@@ -131,8 +153,29 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
         channel.gain = gain;
         channel.constant = constant;
         channel.limit = limit.map(|(limit, gain)| limit * gain);
-        channel.threshold = if rest.differs == 0.0 { case.tolerance } else { usual.max(case.tolerance) };
+        // A sum of floats is rounded now and then, where a constant was added.
+        let rounding =
+            if known.changed && case.heard.format().sample.is_float() { 0.75 * case.lsb } else { 0.0 };
+        let usual = if rest.differs == 0.0 { rounding } else { usual };
+        channel.threshold = usual.max(case.tolerance);
     }
+}
+
+/// The level of all stretches together of which no more is left than `most` (RMS).
+fn total_gain(pairs: &[Pair], gain: f64, constant: f64, most: f64) -> Option<f64> {
+    let usual = pairs.iter().filter(|pair| Left::of(pair, gain, constant, &|_| true).rms <= most);
+    let (mut squares, mut products) = (0.0, 0.0);
+    for pair in usual {
+        let moments = Moments::of(&pair.expected, &pair.heard);
+        squares += moments.xx;
+        products += moments.xy;
+    }
+    (squares > 0.0).then(|| products / squares)
+}
+
+/// Whether a filter explains nearly all that is wrong, also that the loudest samples are softer.
+fn is_filtered(pairs: &[Pair], fit: &Fit) -> bool {
+    filter::unexplained(pairs, fit.gain, fit.constant, f64::INFINITY) < 0.1
 }
 
 /// Parts of a decibel that samples are sorted by.
@@ -256,7 +299,7 @@ fn ceiling(case: &Case<'_>, pairs: &[Pair]) -> Option<f64> {
 
 /// Whether what is above the limit is heard as a limiter makes it: the same level is always heard the same.
 fn is_curve(case: &Case<'_>, pairs: &[Pair], limit: f64) -> bool {
-    let mut loud = Pair { expected: Vec::new(), heard: Vec::new() };
+    let mut loud = Pair { expected: Vec::new(), heard: Vec::new(), steady: None };
     for pair in pairs {
         for (expected, heard) in
             pair.expected.iter().zip(&pair.heard).filter(|(level, _)| level.abs() > limit)
@@ -280,6 +323,8 @@ struct Known {
     changed: bool,
     /// There is a limiter.
     limited: bool,
+    /// It comes a part of a frame later all along, and is not converted otherwise.
+    delayed: bool,
 }
 
 /// What is left when all that is known is taken away.
@@ -358,6 +403,9 @@ impl Rest {
     ) -> Option<Finding> {
         // Rounding, after what was changed.
         let rounding = if known.changed || converted { 0.75 * case.lsb } else { 0.0 };
+        if known.delayed && is_delay_filter(pairs, known) {
+            return Some(Finding::Filtered { channel, snr_db: self.snr_db });
+        }
         if converted || self.differs < 0.05 || self.worst <= rounding.max(case.tolerance) {
             return None;
         }
@@ -374,6 +422,12 @@ impl Rest {
         }
         let left_part = 1.0 / (1.0 + 10.0_f64.powf(snr_db / 10.0));
         let unexplained = spectrum.unexplained() / left_part;
+        // A soft hum, or a chord, is fitted as well as a filter.
+        let unexplained = if snr_db < FILTERED_DB {
+            unexplained.min(filter::unexplained(pairs, gain, constant, 3.0 * self.typical))
+        } else {
+            unexplained
+        };
         let local = Local::of(pairs, gain, constant).filter(|_| !known.limited);
         if let Some(Local { left, range: (least, most) }) = local
             && left < 0.2_f64.min(unexplained)
@@ -385,7 +439,7 @@ impl Rest {
         if unexplained < 0.3 {
             return Some(Finding::Filtered { channel, snr_db });
         }
-        if follows(pairs, gain, constant) && !known.limited {
+        if !known.limited && (follows(pairs, gain, constant) || grows_with_levels(pairs, gain, constant)) {
             return Some(Finding::Coded { channel, snr_db });
         }
         let snr_db = self.noise_below(case, known).unwrap_or(snr_db);
@@ -409,4 +463,13 @@ impl Rest {
         );
         names || converted && self.snr_db < CONVERTED_DB
     }
+}
+
+/// Whether a shift by a part of a frame is only most of what a filter does.
+fn is_delay_filter(pairs: &[Pair], known: &Known) -> bool {
+    let stretches = pairs.iter().map(|pair| Left::of(pair, known.gain, known.constant, &|_| true));
+    let (noise, sound) = stretches
+        .fold((0.0, 0.0), |(noise, sound), left| (noise + left.rms.powi(2), sound + left.sound.powi(2)));
+    noise * 10.0_f64.powf(DELAY_DB / 10.0) > sound
+        && filter::unexplained(pairs, known.gain, known.constant, f64::INFINITY) < 0.3
 }

@@ -14,6 +14,11 @@ pub(super) struct Differences {
 }
 
 impl Differences {
+    /// RMS of what differs, if it does so within so many frames.
+    pub(super) fn rms_of(&self, frames: f64) -> f64 {
+        (self.noise / frames.max(1.0)).sqrt()
+    }
+
     /// The sound above what differs; `None` for no difference, or no sound.
     pub(super) fn snr_db(&self) -> Option<f64> {
         let both = self.noise > 0.0 && self.sound > 0.0;

@@ -51,15 +51,32 @@ pub(super) fn report(case: &Case<'_>, model: &Model, walked: &Walk, judgement: &
         missing_start = first.expected.1 - e_first;
         edits = rest;
     }
+    // Frames that are missing, and heard again at once: the offset was that of a filter's delay, or of noise.
+    if let Some((first, rest)) = edits.split_first()
+        && before.is_none()
+        && (first.heard.0, first.shift()) == (walked.begin.0, missing_start)
+        && missing_start > 0
+    {
+        (missing_start, edits) = (0, rest);
+        judgement.offset_frames = judgement.offset_frames.map(|offset| offset + first.shift() as f64);
+    }
     if missing_start > model.slack {
         judgement.add(Finding::StartMissing { frames: missing_start as u64 });
     }
     // A filter rings where the sound begins and ends.
     let (begin, end) = (walked.begin.0 + model.slack, walked.end.0 - model.slack);
-    while let Some((_, rest)) = edits.split_first().filter(|(first, _)| first.heard.1 < begin) {
+    let rings = |edit: &Edit| {
+        let (first, last) = edit.heard;
+        edit.shift() == 0
+            && (edit.expected.1 < e_first + model.slack && outside.loud(first, last - model.slack).is_none()
+                || edit.expected.0 > e_last - model.slack
+                    && outside.loud(first + model.slack, last).is_none())
+    };
+    while let Some((_, rest)) = edits.split_first().filter(|(first, _)| first.heard.1 < begin || rings(first))
+    {
         edits = rest;
     }
-    while let Some((_, rest)) = edits.split_last().filter(|(last, _)| last.heard.0 > end) {
+    while let Some((_, rest)) = edits.split_last().filter(|(last, _)| last.heard.0 > end || rings(last)) {
         edits = rest;
     }
     while let Some((first, rest)) = edits.split_first() {

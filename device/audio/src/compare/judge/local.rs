@@ -2,7 +2,7 @@
 
 use super::channel::Pair;
 use super::sums::{Moments, dot, energy};
-use super::timing::part_of;
+use super::timing::{median, part_of};
 
 /// Frames of a block: shorter than the blocks of codecs.
 const BLOCK: usize = 64;
@@ -35,7 +35,11 @@ impl Local {
             let rest = |(index, (expected, heard)): (usize, (&f64, &f64))| heard - expected * at(index);
             let left_now: Vec<f64> = pair.expected.iter().zip(&heard).enumerate().map(rest).collect();
             counted.push((energy(&left_now), energy(&left)));
-            gains.extend((LEVEL_BLOCK / 2..length).step_by(LEVEL_BLOCK).map(at));
+            // Where hardly anything sounds, the parabola says nothing.
+            let least = energy(&pair.expected) / length as f64 * 1e-2;
+            let blocks = pair.expected.chunks_exact(LEVEL_BLOCK).enumerate();
+            let sounding = blocks.filter(|(_, block)| energy(block) > least * block.len() as f64);
+            gains.extend(sounding.map(|(number, _)| at(number * LEVEL_BLOCK + LEVEL_BLOCK / 2)));
         }
         // A stretch in which something is missing is no level.
         let mut parts: Vec<f64> = counted.iter().map(|(now, before)| now / before.max(1e-30)).collect();
@@ -123,4 +127,20 @@ pub(super) fn follows(pairs: &[Pair], gain: f64, constant: f64) -> bool {
     let (sound, error) = ((loud.0 / soft.0).ln(), (loud.1 / soft.1).ln());
     // The steps of a codec are the same for all that is softer than some of them, so that a part does not follow.
     error > 0.4 && error > 0.25 * sound
+}
+
+/// Whether the errors of loud samples are much louder than those of soft ones, from one quarter of the samples to the
+/// next: steps that grow with the level (A-law, mu-law). The usual errors, for at a place all are wrong.
+pub(super) fn grows_with_levels(pairs: &[Pair], gain: f64, constant: f64) -> bool {
+    const STEP: f64 = 1.25;
+    const ALL: f64 = 3.0;
+    let both = pairs.iter().flat_map(|pair| pair.expected.iter().zip(&pair.heard));
+    let mut samples: Vec<(f64, f64)> =
+        both.map(|(expected, heard)| (expected.abs(), (heard - expected * gain - constant).abs())).collect();
+    samples.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let quarters = samples.chunks((samples.len() / 4).max(1)).take(4);
+    let errors: Vec<f64> =
+        quarters.map(|quarter| median(quarter.iter().map(|(_, error)| *error).collect())).collect();
+    let &[soft, .., loud] = errors.as_slice() else { return false };
+    errors.windows(2).all(|pair| pair[1] > pair[0] * STEP) && loud > soft * ALL
 }

@@ -21,6 +21,7 @@ mod correlate;
 mod differences;
 mod edits;
 mod facts;
+mod filter;
 mod levels;
 mod local;
 mod model;
@@ -225,9 +226,9 @@ fn name_damage(case: &Case<'_>, judgement: &mut Judgement, progress: &mut dyn Fn
 }
 
 fn report(case: &Case<'_>, model: &Model, walked: &Walk, judgement: &mut Judgement) {
+    judgement.offset_frames = Some(model.offset);
     model.report(case, walked, judgement);
     edits::report(case, model, walked, judgement);
-    judgement.offset_frames = Some(model.offset);
 }
 
 /// Whether every expected sample is heard at this offset, none differing by more than `tolerance`, and all

@@ -8,7 +8,8 @@ use super::correlate::Finder;
 use super::levels::Planar;
 use super::resample::{at_positions, with_slope};
 use super::timing::{
-    STRETCH, Stretch, Timing, as_most, by_exact_channels, longest_run, median, timing, track,
+    EXACT, STRETCH, Stretch, Timing, as_most, by_exact_channels, longest_run, timing, track, track_drifting,
+    usually_left, wander,
 };
 use super::verdict::{Finding, Judgement, db};
 use super::walk::Walk;
@@ -17,6 +18,8 @@ use super::walk::Walk;
 const BETWEEN: f64 = 1e-4;
 /// If more is left of nearly all stretches, another sound is heard.
 const UNRELATED: f64 = 0.62;
+/// Frames by which a filter may delay a stretch otherwise than the others.
+const DELAY: f64 = 16.5;
 /// Frames by which a filter moves the ends of a sound.
 const SLACK: i64 = 64;
 
@@ -127,7 +130,10 @@ impl Model {
                 judgement.add(Finding::ChannelInverted { channel: channel as u32 });
             }
         }
-        self.findings.iter().cloned().for_each(|finding| judgement.add(finding));
+        self.findings
+            .iter()
+            .map(|finding| with_all_frames(case, walked, finding))
+            .for_each(|one| judgement.add(one));
         for ((into, model), walked) in judgement.channels.iter_mut().zip(&self.channels).zip(&walked.channels)
         {
             into.carries = model.source.channel.map(|number| number as u32);
@@ -136,6 +142,20 @@ impl Model {
             into.set_differences(walked, case.lsb);
         }
     }
+}
+
+/// A finding; the RMS of dither is that of all frames that were compared, and not of the stretches alone.
+fn with_all_frames(case: &Case<'_>, walked: &Walk, finding: &Finding) -> Finding {
+    let mut finding = finding.clone();
+    if let Finding::Dither { channel, rms_lsb, .. } = &mut finding
+        && let Some(differences) = walked.channels.get(*channel as usize)
+        && let Some((first, last)) = case.facts[0].sounding()
+    {
+        let elsewhere: i64 = walked.edits.iter().map(|edit| edit.expected.1 - edit.expected.0).sum();
+        let frames = (last + 1 - first) as f64 - elsewhere as f64;
+        *rms_lsb = differences.rms_of(frames) / case.lsb;
+    }
+    finding
 }
 
 /// Looks at the whole sound. `None`: nothing of the expected sound is in it.
@@ -156,17 +176,26 @@ pub(super) fn estimate(
             (!is_unrelated(case, &found.1)).then_some(found)
         })?;
     }
-    let (sources, mut stretches) = found;
-    let mut timing = timing(case, aligned.offset, &sources, &mut stretches, finder);
+    let (mut sources, mut stretches) = found;
+    let mut begin = aligned.offset;
+    if case.ratio().to_bits() == 1.0_f64.to_bits()
+        && wander(&stretches)
+        && let Some(drifting) = drifting(case, aligned, &stretches, finder)
+    {
+        (begin, sources, stretches) = drifting;
+    }
+    let mut timing = timing(case, begin, &sources, &mut stretches, finder);
     // What a limiter does is in the loudest of them alone.
-    let most_left = median(stretches.iter().map(|stretch| stretch.left).collect());
+    let most_left = usually_left(&stretches);
     if sources.len() > 1 && timing.whole_frames && most_left > BETWEEN {
         by_exact_channels(case, &sources, &aligned.guesses, &mut timing, &mut stretches);
     }
     let mut described = if timing.whole_frames { stretches } else { as_most(&stretches) };
     // A tone may fit between the frames as well as at another place.
-    let fits =
-        |stretch: &Stretch| stretch.left > BETWEEN || (stretch.offset - stretch.offset.round()).abs() < 0.1;
+    let fits = |stretch: &Stretch| {
+        let most = if stretch.left < EXACT { 1e-3 } else { 0.1 };
+        stretch.left > BETWEEN || (stretch.offset - stretch.offset.round()).abs() < most
+    };
     if timing.whole_frames && described.iter().any(fits) {
         described.retain(fits);
     }
@@ -175,8 +204,12 @@ pub(super) fn estimate(
     for stretch in &described {
         let expected = model.predict(case, timing.offset_at(stretch), stretch.at, STRETCH);
         let heard = case.heard.read(stretch.at, STRETCH);
+        let beside = (timing.offset_at(stretch) - timing.offset).abs();
+        let steady = (timing.whole_frames && beside > 0.5 && beside < DELAY && stretch.left > BETWEEN)
+            .then(|| model.predict(case, timing.offset, stretch.at, STRETCH));
+        let mut steady = steady.map(Vec::into_iter);
         for ((into, expected), heard) in pairs.iter_mut().zip(expected).zip(heard) {
-            into.push(Pair { expected, heard });
+            into.push(Pair { expected, heard, steady: steady.as_mut().and_then(Iterator::next) });
         }
     }
     for (channel, pairs) in pairs.into_iter().enumerate() {
@@ -188,6 +221,30 @@ pub(super) fn estimate(
     Some(model)
 }
 
+/// The offset at the beginning, and the stretches of channels in their places, if far less is left with a drift from the
+/// first of them on.
+fn drifting(
+    case: &Case<'_>,
+    aligned: &Aligned,
+    before: &[Stretch],
+    finder: &mut Finder,
+) -> Option<(f64, Vec<Source>, Vec<Stretch>)> {
+    let own = |channel| Source { channel: Some(channel), sign: 1.0 };
+    let sources: Vec<Source> = (0..case.heard.channels()).map(own).collect();
+    // A channel that is silent is in no place, and what is left of it would be all of it.
+    let [expected, heard] = &case.facts;
+    let sound_alike = expected
+        .channels
+        .iter()
+        .map(|channel| channel.sounds)
+        .eq(heard.channels.iter().map(|channel| channel.sounds));
+    if !sound_alike {
+        return None;
+    }
+    let (begin, stretches) = track_drifting(case, aligned.guesses[0], &sources, finder)?;
+    (usually_left(&stretches) < 0.1 * usually_left(before)).then_some((begin, sources, stretches))
+}
+
 /// Aligns the stretches, and tells which channel is which by all of them.
 fn follow(
     case: &Case<'_>,
@@ -196,7 +253,7 @@ fn follow(
     finder: &mut Finder,
     progress: &mut dyn FnMut(f64),
 ) -> (Vec<Source>, Vec<Stretch>) {
-    let stretches = track(case, begin, sources, finder, progress);
+    let stretches = track(case, begin, 0.0, sources, finder, progress);
     let mut products = Products::new(case);
     for stretch in &stretches {
         let start = stretch.at as f64 - stretch.offset;
@@ -206,7 +263,7 @@ fn follow(
     if stretches.is_empty() || again == sources {
         return (sources.to_vec(), stretches);
     }
-    let stretches = track(case, begin, &again, finder, progress);
+    let stretches = track(case, begin, 0.0, &again, finder, progress);
     (again, stretches)
 }
 

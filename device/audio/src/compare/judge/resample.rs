@@ -149,22 +149,26 @@ fn converted(levels: &Levels<'_>, from: f64, step: f64, count: usize) -> Planar 
     // The rates are in a ratio of whole numbers: after so many frames the weights are the same again.
     let again =
         (1..=AGAIN_MAX).find(|frames| ((*frames as f64 * step).round() - *frames as f64 * step).abs() < 1e-9);
-    let (mut weights, mut planar) = (Vec::new(), vec![vec![0.0; count]; levels.channels()]);
+    let mut planar = vec![vec![0.0; count]; levels.channels()];
+    // The weights of the frames up to that, and the first level that each is about.
+    let (mut weights, mut firsts) = (Vec::new(), Vec::new());
     for index in 0..count {
-        let position = from + index as f64 * step - begin as f64;
         let number = index % again.unwrap_or(usize::MAX);
-        // A position that is whole but for rounding is not the frame before.
-        let whole =
-            (position - (index - number) as f64 * step).floor() + ((index - number) as f64 * step).round();
-        let whole = if number == index { position.floor() } else { whole };
-        let first = whole as i64 - reach + 1;
-        if again.is_none() {
-            weights.clear();
-        }
-        if again.is_none() || number == index {
+        let first = if let Some(first) = firsts.get(number) {
+            // The same weights, so many whole frames later: a position that is whole but for rounding has one place.
+            first + ((index - number) as f64 * step).round() as i64
+        } else {
+            let position = from + index as f64 * step - begin as f64;
+            let first = position.floor() as i64 - reach + 1;
+            if again.is_some() {
+                firsts.push(first);
+            } else {
+                weights.clear();
+            }
             let weight = |tap| fast_kernel((position - (first + tap as i64) as f64) * scale) * scale;
             weights.extend((0..taps).map(weight));
-        }
+            first
+        };
         let row = if again.is_none() { 0 } else { number * taps };
         let weights = weights.get(row..row + taps).unwrap_or_default();
         let first = usize::try_from(first).unwrap_or(0);

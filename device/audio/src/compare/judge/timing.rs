@@ -21,7 +21,7 @@ const LEFT_EXACT: f64 = 1e-5;
 /// Stretches that fit less well than this have something wrong in them.
 const FITS: f64 = 0.25;
 /// As much is left of a stretch that is right but for rounding.
-const EXACT: f64 = 1e-6;
+pub(super) const EXACT: f64 = 1e-6;
 /// And more than this of one that is not.
 const NOT_EXACT: f64 = 1e-4;
 /// If more is left, it is looked for elsewhere.
@@ -30,6 +30,8 @@ const FAR: f64 = 0.05;
 const NEAR: f64 = 3.0;
 /// Offsets of neighbouring stretches that differ by more (in frames) have something lost between them.
 const STEP: f64 = 0.3;
+/// No clocks are further apart.
+const SLOPE_MAX: f64 = 2e-3;
 /// Less than this many frames over the whole sound is no drift.
 const DRIFT_MIN: f64 = 0.15;
 /// Drift and conversion leave as much, relative to the sound.
@@ -63,6 +65,22 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     part_of(&mut values, 0.5)
 }
 
+/// What is left of most stretches.
+pub(super) fn usually_left(stretches: &[Stretch]) -> f64 {
+    median(stretches.iter().map(|stretch| stretch.left).collect())
+}
+
+/// The mean of what is no outlier: pairs of a value and its weight.
+fn mean_without_outliers(values: Vec<(f64, f64)>) -> f64 {
+    let typical = median(values.iter().map(|(value, _)| *value).collect());
+    let away = |value: f64| (value - typical).abs();
+    let most = 6.0 * median(values.iter().map(|(value, _)| away(*value)).collect());
+    let near = values.into_iter().filter(|(value, _)| away(*value) <= most.max(0.01));
+    let (sum, weights) =
+        near.fold((0.0, 0.0), |(sum, all), (value, weight)| (sum + weight * (value - typical), all + weight));
+    if weights > 0.0 { typical + sum / weights } else { typical }
+}
+
 /// The value that this part of all is below.
 pub(super) fn part_of(values: &mut [f64], part: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
@@ -80,6 +98,7 @@ fn place(case: &Case<'_>, at: i64, offset: f64, slope: f64) -> (f64, f64) {
 pub(super) fn track(
     case: &Case<'_>,
     (begin, sure_at): (f64, i64),
+    likely_slope: f64,
     sources: &[Source],
     finder: &mut Finder,
     progress: &mut dyn FnMut(f64),
@@ -107,10 +126,10 @@ pub(super) fn track(
         let mut others = 0;
         tracker.exact = false;
         for at in places {
-            let drift = drift_so_far(&stretches);
+            let drift = drift_so_far(&stretches).unwrap_or(likely_slope);
             let guess = offset + drift * (at - last_at) as f64;
             if let Some(found) = tracker.locate(at, guess, drift) {
-                let usual = median(stretches.iter().map(|stretch| stretch.left).collect());
+                let usual = usually_left(&stretches);
                 // One in which something is missing may lie anywhere.
                 let most = if tracker.exact { NOT_EXACT } else { FAR.max(2.0 * usual) };
                 if found.left <= most || stretches.is_empty() {
@@ -133,12 +152,17 @@ pub(super) fn track(
     before
 }
 
-/// The slope of the offsets of the last stretches.
-fn drift_so_far(stretches: &[Stretch]) -> f64 {
+/// The slope of the offsets of the last stretches, if there are enough of them.
+fn drift_so_far(stretches: &[Stretch]) -> Option<f64> {
     let last = stretches.len().saturating_sub(9);
     let pairs = stretches.get(last..).unwrap_or_default().windows(2);
     let slopes: Vec<f64> = pairs.filter_map(|pair| slope_between(&pair[0], &pair[1])).collect();
-    if slopes.len() < 3 { 0.0 } else { median(slopes).clamp(-2e-3, 2e-3) }
+    (slopes.len() >= 3).then(|| likely(median(slopes)))
+}
+
+/// A slope that a drift may have: two stretches one frame apart, and a jump between them, have any.
+fn likely(slope: f64) -> f64 {
+    if slope.is_finite() { slope.clamp(-SLOPE_MAX, SLOPE_MAX) } else { 0.0 }
 }
 
 fn slope_between(one: &Stretch, next: &Stretch) -> Option<f64> {
@@ -221,7 +245,8 @@ impl Tracker<'_> {
         let rounded = if whole { guess.round() } else { guess };
         let (mut offset, mut weight) = (rounded, 1.0);
         let mut left = self.left(at, offset, slope, &heard);
-        if left > EXACT {
+        // Between the frames what is right but for rounding is not right to the last part of one.
+        if left > EXACT || rounded.fract() != 0.0 {
             (offset, weight) = self.refined(at, &heard, rounded, slope, 1);
             left = self.left(at, offset, slope, &heard);
             let is_here = |offset: f64, left: f64, exact: bool| {
@@ -236,7 +261,7 @@ impl Tracker<'_> {
                 }
             }
             if !is_here(offset, left, self.exact) {
-                if let Some(found) = self.seek(&heard, at, rounded) {
+                if let Some(found) = self.seek(&heard, at, rounded, slope) {
                     let (found, found_weight) = self.refined(at, &heard, found, slope, 3);
                     let found_left = self.left(at, found, slope, &heard);
                     if found_left < left * 0.98 || (offset - rounded).abs() >= NEAR {
@@ -270,13 +295,13 @@ impl Tracker<'_> {
     }
 
     /// Looks further and further away.
-    fn seek(&mut self, heard: &Planar, at: i64, offset: f64) -> Option<f64> {
+    fn seek(&mut self, heard: &Planar, at: i64, offset: f64, slope: f64) -> Option<f64> {
         let case = self.case;
         let second = case.heard.format().rate as usize;
         for reach in [STRETCH, 2 * second + STRETCH] {
             let (before, count) = around(case, at, offset, STRETCH, reach)?;
-            let start = at as f64 - offset - before as f64;
-            let region = at_positions(&case.expected, start / case.ratio(), 1.0 / case.ratio(), count);
+            let (from, step) = place(case, at, offset, slope);
+            let region = at_positions(&case.expected, from - before as f64 * step, step, count);
             let region = carried(region, self.sources);
             let near = before as usize;
             let sharp = self.finder.find_near(&slices(heard), &slices(&region), near);
@@ -359,19 +384,18 @@ pub(super) fn timing(
             Tracker { case, sources, finder, exact: false }.again(&mut again, line.slope);
             line = Line::through(&as_most(&again));
         }
-        let left = |stretches: &[Stretch]| median(stretches.iter().map(|stretch| stretch.left).collect());
-        if left(&again) <= left(stretches) {
+        if usually_left(&again) <= usually_left(stretches) {
             stretches.copy_from_slice(&again);
         }
     }
-    let typical = median(stretches.iter().map(|stretch| stretch.left).collect());
+    let typical = usually_left(stretches);
     stretches.retain(|stretch| stretch.left <= (typical * 4.0).max(typical + LEFT));
     fit(stretches, Line::through(&as_most(stretches)), begin, case)
 }
 
 /// Those in which nothing is wrong at a place: little more is left than of most.
 pub(super) fn as_most(stretches: &[Stretch]) -> Vec<Stretch> {
-    let typical = median(stretches.iter().map(|stretch| stretch.left).collect());
+    let typical = usually_left(stretches);
     let good = |stretch: &&Stretch| stretch.left <= (typical * 4.0).max(LEFT_EXACT);
     stretches.iter().filter(good).copied().collect()
 }
@@ -383,6 +407,53 @@ pub(super) fn best_near(case: &Case<'_>, sources: &[Source], at: i64, offset: f6
     let heard = case.heard.read(at, STRETCH);
     let offset = tracker.refined(at, &heard, offset, 0.0, 16).0;
     (offset, tracker.left(at, offset, 0.0, &heard))
+}
+
+/// Whether the stretches lie each elsewhere, and none of them well: where a sweep drifts, other places look as good.
+pub(super) fn wander(stretches: &[Stretch]) -> bool {
+    let usual = usually_left(stretches);
+    let mut offsets: Vec<f64> = stretches.iter().map(|stretch| stretch.offset).collect();
+    usual > NOT_EXACT * 10.0 && part_of(&mut offsets, 0.8) - part_of(&mut offsets, 0.2) > 0.5
+}
+
+/// The stretches again, from about this offset at the beginning on, for the drift with which the beginning is most like
+/// the expected sound: of the most likely ones that with which least is left of all of them.
+pub(super) fn track_drifting(
+    case: &Case<'_>,
+    begin: i64,
+    sources: &[Source],
+    finder: &mut Finder,
+) -> Option<(f64, Vec<Stretch>)> {
+    /// Frames by which the beginning may be off.
+    const NEAR: i64 = 12;
+    const PROBE: usize = 2 * STRETCH;
+    const STEPS: i32 = 15;
+    const PPM_PER_STEP: f64 = 40.0;
+    const TRIED: usize = 4;
+    let at = begin.max(0) + NEAR;
+    let heard = case.heard.read(at, PROBE);
+    let mut likely = Vec::new();
+    for step in -STEPS..=STEPS {
+        let slope = f64::from(step) * PPM_PER_STEP * 1e-6;
+        // The offset at the middle of the probe is that at the beginning, and what it has drifted.
+        let (from, by) = place(case, at, begin as f64 + slope * (NEAR as f64 + MIDDLE), slope);
+        let region = at_positions(&case.expected, from - NEAR as f64 * by, by, PROBE + 2 * NEAR as usize);
+        let region = carried(region, sources);
+        let there = (0..=2 * NEAR).map(|lag| {
+            let window = |levels: &Vec<f64>| levels[lag as usize..lag as usize + PROBE].to_vec();
+            // What is found later in the expected sound has a smaller offset.
+            (left(&region.iter().map(window).collect(), &heard), slope, begin + NEAR - lag)
+        });
+        likely.extend(there.reduce(|best, next| if next.0 < best.0 { next } else { best }));
+    }
+    likely.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let tracks = likely.into_iter().take(TRIED).map(|(_, slope, begin)| {
+        let stretches = track(case, (begin as f64, begin), slope, sources, finder, &mut |_| ());
+        (begin as f64, stretches)
+    });
+    tracks
+        .filter(|(_, stretches)| stretches.len() > 4)
+        .min_by(|one, other| usually_left(&one.1).total_cmp(&usually_left(&other.1)))
 }
 
 /// Runs of stretches between which nothing is lost.
@@ -397,7 +468,7 @@ fn runs(stretches: &[Stretch], slope: f64) -> Vec<&[Stretch]> {
 
 /// The longest of the runs, in stretches.
 pub(super) fn longest_run(stretches: &[Stretch]) -> usize {
-    runs(stretches, drift_so_far(stretches)).iter().map(|run| run.len()).max().unwrap_or(0)
+    runs(stretches, drift_so_far(stretches).unwrap_or(0.0)).iter().map(|run| run.len()).max().unwrap_or(0)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -411,7 +482,8 @@ impl Line {
     /// By least squares, within the runs; what is far beside it does not count.
     fn through(stretches: &[Stretch]) -> Self {
         let pairs = stretches.windows(2);
-        let mut slope = median(pairs.filter_map(|pair| slope_between(&pair[0], &pair[1])).collect());
+        let slopes = pairs.filter_map(|pair| slope_between(&pair[0], &pair[1])).collect();
+        let mut slope = likely(median(slopes));
         let (mut error, mut count) = (0.0, 0_usize);
         let typical = median(stretches.iter().map(|stretch| stretch.weight).collect());
         let weight = |stretch: &Stretch| stretch.weight / (stretch.weight * 0.2 + typical).max(1e-30);
@@ -437,7 +509,7 @@ impl Line {
             if squares <= 0.0 {
                 break;
             }
-            slope = product / squares;
+            slope = likely(product / squares);
             count = errors.len();
             let usual = median(errors) * 1.48;
             near = (4.0 * usual).max(0.002);
@@ -488,14 +560,16 @@ fn fit(all: &[Stretch], line: Line, begin: f64, case: &Case<'_>) -> Timing {
     let stretches = &as_most(all);
     let nominal = case.ratio();
     let converted = nominal.to_bits() != 1.0_f64.to_bits();
-    let left = median(stretches.iter().map(|stretch| stretch.left).collect());
+    let left = usually_left(stretches);
     let span = stretches.last().map_or(0.0, Stretch::middle) - stretches.first().map_or(0.0, Stretch::middle);
     let plain = left < DRIFT_LEFT || (line.slope * span).abs() > PLAIN;
     let drifts = line.drifts(stretches) && plain;
     let slope = if drifts { line.slope } else { 0.0 };
     let first = runs(all, slope).into_iter().find(|run| run.len() > 1);
     let at_begin = |run: &[Stretch]| {
-        median(run.iter().map(|stretch| stretch.offset - slope * stretch.middle()).collect())
+        mean_without_outliers(
+            run.iter().map(|stretch| (stretch.offset - slope * stretch.middle(), stretch.weight)).collect(),
+        )
     };
     let offset = first.map_or(begin, at_begin);
     let parts: Vec<f64> = stretches.iter().map(|stretch| stretch.offset - stretch.offset.round()).collect();

@@ -6,6 +6,7 @@ use super::correlate::{Finder, slices};
 use super::differences::{Differences, count_differences};
 use super::levels::Planar;
 use super::model::Model;
+use super::sums::energy;
 use super::timing::{around, refine};
 
 /// Frames that are looked at at once.
@@ -317,6 +318,14 @@ impl Walker<'_> {
         None
     }
 
+    /// Where it is loudest between these frames, but for the first ones.
+    fn loudest(&self, from: i64, to: i64) -> Option<i64> {
+        let end = to.min(self.case.heard.frames() as i64 - PROBE as i64);
+        let places = (from + PROBE as i64..end).step_by(PROBE);
+        let loud = |at: i64| self.case.heard.read(at, PROBE).iter().map(|levels| energy(levels)).sum::<f64>();
+        places.map(|at| (at, loud(at))).max_by(|one, other| one.1.total_cmp(&other.1)).map(|(at, _)| at)
+    }
+
     /// Another offset at which what is heard goes on, in this stretch.
     fn shifted(&mut self, from: i64, begin: i64, end: i64, far: i64) -> Option<(i64, f64)> {
         let near = 2048;
@@ -324,7 +333,11 @@ impl Walker<'_> {
         let (begin, middle) = (begin.min(most).max(0), i64::midpoint(begin, end).min(most).max(0));
         // Behind silence, right where the sound goes on.
         let sounds = self.sounds_from(from + begin, from + end).map(|at| at - from);
-        for place in [Some(begin), Some(begin + SHORT), sounds, Some(middle)].into_iter().flatten() {
+        // There may be a pause.
+        let loudest = self.loudest(from + middle, from + end).map(|at| (at - from).min(most));
+        let close = [Some((begin, true)), Some((begin + SHORT, true))];
+        let further = [sounds, Some(middle), loudest].map(|place| Some((place?, false)));
+        for (place, is_close) in close.into_iter().chain(further).flatten() {
             let at = from + place;
             for reach in [near, far] {
                 let Some((offset, clear)) = self.seek(at, PROBE, reach) else { continue };
@@ -341,7 +354,8 @@ impl Walker<'_> {
                 {
                     return Some((to, refined));
                 }
-                if clear && reach == near {
+                // Right behind what is wrong. Further away it may be as like the sound of a period before.
+                if clear && reach == near && is_close {
                     break;
                 }
             }

@@ -59,7 +59,7 @@ impl HdaGuest {
     pub fn new(streams: u32, packet_micros: u32) -> Result<Self, BenchError> {
         let tree = TreeConfig { render: streams, capture: 0, channels: CHANNELS.into(), bits_32: true };
         let controller = Config { tree, loopback: Vec::new(), amplifiers: false };
-        let config = CardConfig { controller, pci_id: PCI_ID, trace: false };
+        let config = CardConfig { controller, pci_id: PCI_ID, power_management: false, trace: false };
         let card = Arc::new(config.power_on(HostClock::start(Speed::REAL), Box::new(NoSources)));
         let threads = CardThreads::start(&card)?;
         let guest = Self { card, _threads: threads, interrupt: Interrupt::new()?, packet_micros, ends: None };

@@ -1,0 +1,39 @@
+//! What the sound was made on: what a person asks first who is told of a crackling guest.
+
+use std::fs;
+
+use jiff::Timestamp;
+
+/// Names and values: system, processor, memory, load, program, time.
+pub fn machine() -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            rows.push((name.to_owned(), value));
+        }
+    };
+    row("time", Some(Timestamp::now().strftime("%F %T UTC").to_string()));
+    row("ringwave", Some(env!("CARGO_PKG_VERSION").to_owned()));
+    row("kernel", line_of("/proc/version"));
+    let processor = key_of("/proc/cpuinfo", "model name");
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    row(
+        "processor",
+        Some(format!("{count} x {}", processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))),
+    );
+    row("memory", key_of("/proc/meminfo", "MemTotal"));
+    row("load", line_of("/proc/loadavg"));
+    let kvm = if fs::metadata("/dev/kvm").is_ok() { "there" } else { "not there: guests are slow" };
+    row("KVM", Some(kvm.to_owned()));
+    rows
+}
+
+fn line_of(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.lines().next()?.trim().to_owned())
+}
+
+fn key_of(path: &str, key: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}

@@ -1,0 +1,31 @@
+//! The report for people: one HTML page that needs nothing but itself. device/REPORT.md says what is on it.
+//!
+//! All text goes through maud, which escapes it; what does not are pictures (plotters escapes its own text, and is given
+//! numbers and our own words alone) and the style sheet. The page has no script, and its Content-Security-Policy allows
+//! none, and no network.
+
+mod axis;
+mod clips;
+mod differences;
+mod headline;
+mod machine;
+mod output;
+mod page;
+mod plot;
+mod run;
+mod sound;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod words;
+
+pub use clips::{BYTES_MAX, CLIPS, Clip, SECONDS};
+pub use differences::{Difference, Differences};
+pub use headline::{Outcome, headline};
+pub use machine::machine;
+pub use output::ReportFile;
+pub use page::Page;
+pub use sound::{Sound, differences};
+pub use timeline::Timeline;
+pub use words::{count, grouped, shell_line};

@@ -1,0 +1,286 @@
+//! The parts of the page that are about a run of a card: its time, from the trace, and its statistics.
+
+use maud::{Markup, html};
+
+use super::page::picture;
+use super::plot::{self, Line, Row};
+use super::sound::Picture;
+use super::survey::f64_of;
+use super::timeline::{LATE_FROM_US, MARGIN_FROM_US, StreamTimeline, Timeline};
+use super::words::{count, grouped, length, moment};
+use crate::{Direction, SessionReport, StreamReport};
+
+const NS: f64 = 1e9;
+
+fn seconds(ns: u64) -> f64 {
+    f64_of(ns) / NS
+}
+
+/// What happened when; histograms; of statistics alone what they hold.
+pub fn run_part(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Markup {
+    if timeline.is_none() && stats.is_none() {
+        return html! {};
+    }
+    html! {
+        section {
+            h2 { "The run" }
+            div.card {
+                @match timeline {
+                    Some(timeline) => (timeline_part(timeline, stats)),
+                    None => p.note { "There is no trace: nothing is known of when. With a trace, packets, stalls, silence and the position are drawn here." },
+                }
+                (histograms(timeline, stats))
+            }
+        }
+    }
+}
+
+fn timeline_part(timeline: &Timeline, stats: Option<&SessionReport>) -> Markup {
+    let (bin, end) = (seconds(timeline.bin), seconds(timeline.end));
+    let names: Vec<[String; 5]> =
+        timeline.streams.keys().map(|number| row_names(*number, timeline)).collect();
+    let mut rows = Vec::new();
+    for ([running, packets, stalled, silent, faults], stream) in names.iter().zip(timeline.streams.values()) {
+        rows.push(Row { name: running, bins: &stream.running, bad: false });
+        let all = [
+            (packets, &stream.packets, false),
+            (stalled, &stream.stalled, true),
+            (silent, &stream.silent, true),
+        ];
+        rows.extend(all.map(|(name, bins, bad)| Row { name, bins, bad }));
+        if stream.faults.iter().any(|count| *count > 0) {
+            rows.push(Row { name: faults, bins: &stream.faults, bad: true });
+        }
+    }
+    let timeline_picture = Picture {
+        title: "Packets, stalls and silence",
+        caption: format!(
+            "Seconds since the card was made. A mark is at least {} wide. Silence: packets that were silent in part, or lost.",
+            length(bin)
+        ),
+        svg: plot::timeline(&rows, bin, end).map_err(|error| error.to_string()),
+    };
+    let lines = position_lines(timeline, stats);
+    let positions = Picture {
+        title: "Position against time",
+        caption: "Seconds of sound that have gone by, over seconds of the host. A stream that keeps up is a straight line; a step to the right is a wait.".to_owned(),
+        svg: plot::positions(&lines, end).map_err(|error| error.to_string()),
+    };
+    html! {
+        @if timeline.streams.is_empty() {
+            p.note { "No stream ran." }
+        } @else {
+            (picture(&timeline_picture, "wide"))
+            (stream_table(timeline))
+            @if lines.iter().any(|line| line.points.len() > 1) { (picture(&positions, "wide")) }
+        }
+        @if timeline.lost > 0 { p.note { (count(timeline.lost, "event")) " are missing in the trace: its file was too slow." } }
+        @if timeline.bad_lines > 0 { p.note { (count(timeline.bad_lines, "line")) " of the trace are none and were passed over." } }
+        @if timeline.more_streams { p.note { "More streams did something than are drawn." } }
+    }
+}
+
+fn row_names(number: u32, timeline: &Timeline) -> [String; 5] {
+    let what = ["running", "packets", "stalls", "silence", "faults"];
+    let prefix = if timeline.streams.len() > 1 { format!("{number} ") } else { String::new() };
+    what.map(|what| format!("{prefix}{what}"))
+}
+
+fn stream_table(timeline: &Timeline) -> Markup {
+    let first = |at: Option<u64>| at.map_or("-".to_owned(), |at| moment(seconds(at)));
+    html! {
+        table.streams {
+            tr { th scope="col" { "stream" } th scope="col" { "packets" } th scope="col" { "stalls" } th scope="col" { "waited" } th scope="col" { "at most" } th scope="col" { "first stall" } th scope="col" { "silent packets" } th scope="col" { "first silence" } }
+            @for (number, stream) in &timeline.streams {
+                tr {
+                    td { (number) }
+                    td { (grouped(stream.packet_count)) }
+                    td { (grouped(stream.stalls)) }
+                    td { (length(seconds(stream.stalled_ns))) }
+                    td { (length(seconds(stream.worst_stall_ns))) }
+                    td { (first(stream.first_stall)) }
+                    td { (grouped(stream.silent.iter().map(|count| u64::from(*count)).sum())) }
+                    td { (first(stream.first_silent)) }
+                }
+            }
+        }
+    }
+}
+
+/// Packets, or bytes where there are none, as seconds of sound.
+fn position_lines(timeline: &Timeline, stats: Option<&SessionReport>) -> Vec<Line<'static>> {
+    const NAMES: [&str; 8] =
+        ["stream 0", "stream 1", "stream 2", "stream 3", "stream 4", "stream 5", "stream 6", "stream 7"];
+    let line = |(number, stream): (&u32, &StreamTimeline)| {
+        let of = stats?.streams.iter().find(|report| report.index == *number)?;
+        let each = seconds_of_each(stream, of)?;
+        let bin = seconds(timeline.bin);
+        let known = stream.position.iter().enumerate();
+        let points: Vec<(f64, f64)> = known
+            .filter_map(|(index, position)| {
+                Some((f64_of(index as u64 + 1) * bin, f64_of((*position)?) * each))
+            })
+            .collect();
+        let name =
+            usize::try_from(*number).ok().and_then(|number| NAMES.get(number)).copied().unwrap_or("stream");
+        Some(Line { name, points })
+    };
+    timeline.streams.iter().filter_map(line).collect()
+}
+
+/// Seconds of sound of a packet, or of a byte where the trace has no packets.
+fn seconds_of_each(stream: &StreamTimeline, report: &StreamReport) -> Option<f64> {
+    let rate = f64::from(report.rate?.max(1));
+    if stream.packet_count == 0 {
+        let frame = report.format?.bytes().checked_mul(report.channels?)?;
+        return Some(1.0 / rate / f64::from(frame.max(1)));
+    }
+    Some(f64_of(report.frames) / f64_of(report.packets_completed.max(1)) / rate)
+}
+
+/// An interval of microseconds in words: `<0`, `0-0.2`, `50+`, in milliseconds.
+fn intervals<const N: usize>(
+    from: &[i64; N],
+    counts: &[u64; N],
+    is_bad: impl Fn(i64) -> bool,
+) -> Vec<(String, u64, bool)> {
+    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+    let ms = |us: i64| us as f64 / 1000.0;
+    let name = |index: usize| match (from.get(index).copied().unwrap_or(0), from.get(index + 1)) {
+        (i64::MIN, Some(to)) => format!("<{}", ms(*to)),
+        (at, Some(to)) => format!("{}-{}", ms(at), ms(*to)),
+        (at, None) => format!("{}+", ms(at)),
+    };
+    let all = counts.iter().enumerate();
+    all.map(|(index, count)| (name(index), *count, from.get(index).is_some_and(|at| is_bad(*at)))).collect()
+}
+
+fn histograms(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Markup {
+    let (mut margins, mut lateness) = ([0; MARGIN_FROM_US.len()], [0; LATE_FROM_US.len()]);
+    // A recorder marks what it has taken: that has no time by which it should come.
+    let records = |number: u32| {
+        let streams = stats.iter().flat_map(|stats| &stats.streams);
+        streams.into_iter().any(|it| it.index == number && it.direction == Direction::Capture)
+    };
+    for (number, stream) in timeline.iter().flat_map(|timeline| &timeline.streams) {
+        if !records(*number) {
+            margins.iter_mut().zip(stream.margins).for_each(|(sum, count)| *sum += count);
+        }
+        lateness.iter_mut().zip(stream.lateness).for_each(|(sum, count)| *sum += count);
+    }
+    // What the card counted is exact; in a trace a mark stands where the card looked, often at the boundary.
+    let counted = stats.map_or_else(Vec::new, counted_margins);
+    let margins = if counted.iter().any(|(_, count, _)| *count > 0) {
+        counted
+    } else {
+        intervals(&MARGIN_FROM_US, &margins, |from| from < 0)
+    };
+    let lateness = intervals(&LATE_FROM_US, &lateness, |from| from >= 10_000);
+    let part = |title, what: &str, none: &str, intervals: &[(String, u64, bool)]| {
+        let any = intervals.iter().any(|(_, count, _)| *count > 0);
+        let drawn = Picture {
+            title,
+            caption: what.to_owned(),
+            svg: plot::histogram(intervals).map_err(|error| error.to_string()),
+        };
+        html! {
+            div {
+                @if any {
+                    (picture(&drawn, "half"))
+                    details {
+                        summary { "as numbers" }
+                        table { tr { th scope="col" { "ms" } th scope="col" { "packets" } }
+                            @for (name, count, _) in intervals { tr { td { (name) } td { (grouped(*count)) } } }
+                        }
+                    }
+                } @else { h3 { (title) } p.note { (none) } }
+            }
+        }
+    };
+    html! {
+        div.pair {
+            (part(
+                "Margin of each mark",
+                "Milliseconds from the mark of a packet to its beginning, and how many packets had it. Below 0 it came too late.",
+                "No mark is known: of this card or this run there is none.",
+                &margins,
+            ))
+            (part(
+                "Lateness",
+                "Milliseconds by which packets ended later than their length after the one before, and how many did.",
+                "Nothing is known of it without a trace and packets.",
+                &lateness,
+            ))
+        }
+        @if let Some(stats) = stats {
+            p.note { "The card handled the end of a piece " (length(f64_of(stats.worst_lateness_us) / 1e6)) " late at most." }
+        }
+    }
+}
+
+/// The margins that the card counted, of all streams.
+fn counted_margins(stats: &SessionReport) -> Vec<(String, u64, bool)> {
+    let mut late = 0;
+    let mut all = std::collections::BTreeMap::new();
+    for stream in &stats.streams {
+        late += stream.late_marks;
+        for margin in &stream.margins {
+            *all.entry(margin.from_us).or_insert(0) += margin.packets;
+        }
+    }
+    // Late ones are in the first interval as well.
+    let counted =
+        all.into_iter().map(|(from, packets)| (format!("{}+", f64::from(from) / 1000.0), packets, false));
+    let mut all: Vec<_> = counted.collect();
+    if late > 0 {
+        all.insert(0, ("late".to_owned(), late, true));
+    }
+    all
+}
+
+/// All that the card counted.
+pub fn stats_part(stats: &SessionReport) -> Markup {
+    let used: Vec<&StreamReport> = stats.streams.iter().filter(|stream| stream.format.is_some()).collect();
+    let columns: Vec<serde_json::Value> =
+        used.iter().map(|stream| serde_json::to_value(stream).unwrap_or_default()).collect();
+    let keys: Vec<String> = columns
+        .first()
+        .and_then(|column| column.as_object())
+        .map(|column| column.keys().filter(|key| *key != "margins").cloned().collect())
+        .unwrap_or_default();
+    html! {
+        section {
+            h2 { "What the card counted" }
+            div.card {
+                p { (stats) }
+                @if !used.is_empty() {
+                    table #stats {
+                        tr { th scope="col" { "stream" } @for stream in &used { th scope="col" { (stream.index) " " (direction(stream.direction)) } } }
+                        @for key in &keys {
+                            tr { th scope="row" { (key.replace('_', " ")) } @for column in &columns { td { (value(column.get(key))) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Render => "plays",
+        Direction::Capture => "captures",
+    }
+}
+
+fn value(value: Option<&serde_json::Value>) -> String {
+    match value {
+        None | Some(serde_json::Value::Null) => "-".to_owned(),
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Bool(yes)) => (if *yes { "yes" } else { "no" }).to_owned(),
+        Some(serde_json::Value::Number(number)) => {
+            number.as_u64().map_or_else(|| number.to_string(), grouped)
+        }
+        Some(other) => other.to_string(),
+    }
+}

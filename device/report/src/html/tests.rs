@@ -1,0 +1,350 @@
+//! The page, read back by an HTML parser as a browser reads it.
+#![allow(clippy::format_push_string, reason = "short traces of a test")]
+
+use std::f64::consts::TAU;
+
+use ringwave_audio::wav::{Samples, Sound as Frames, parse};
+use ringwave_audio::{SampleFormat, StreamFormat};
+use scraper::{ElementRef, Html, Selector};
+
+use super::*;
+use crate::SessionReport;
+use crate::html::timeline::Timeline;
+
+const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+
+/// Music that does not repeat itself: a sweep under noise, of this format.
+fn music(format: StreamFormat, frames: u64) -> Frames {
+    let mut noise = 0x2545_F491_u32;
+    let mut levels = Vec::new();
+    for frame in 0..frames {
+        let time = survey::f64_of(frame) / f64::from(format.rate);
+        for channel in 0..format.channels {
+            noise ^= noise << 13;
+            noise ^= noise >> 17;
+            noise ^= noise << 5;
+            let tone = (TAU * (200.0 + 40.0 * time) * time + f64::from(channel)).sin() * 0.4;
+            levels.push(tone + (f64::from(noise) / f64::from(u32::MAX) - 0.5) * 0.2);
+        }
+    }
+    let mut bytes = vec![0; levels.len() * format.sample.bytes() as usize];
+    format.sample.encode(levels, &mut bytes);
+    Frames { format, frames: bytes }
+}
+
+/// A page of two sounds, and its differences as they were found.
+fn page_of(sent: &Frames, heard: &Frames) -> (Page, String) {
+    let [one, other] = [Samples::of(sent), Samples::of(heard)];
+    let found =
+        if sent.frames == heard.frames { Differences::none() } else { differences(&one, &other).unwrap() };
+    let outcome = if sent.frames == heard.frames { Outcome::Passed } else { Outcome::Failed };
+    let headline = headline(outcome, &found, (other.len(), other.format().rate), "bit-exact");
+    let mut budget = BYTES_MAX;
+    let sound =
+        Sound::of_pair("Sent and heard", ["sent.wav", "heard.wav"], [&one, &other], found, &mut budget);
+    let page = Page {
+        title: "a test".into(),
+        outcome,
+        headline,
+        details: vec![],
+        facts: vec![("frames".into(), "1".into())],
+        sounds: vec![sound],
+        timeline: None,
+        stats: None,
+        texts: vec![],
+        machine: machine(),
+        command: "true".into(),
+    };
+    let text = page.render();
+    (page, text)
+}
+
+/// The page as a browser reads it, which finds nothing wrong with it, nothing that runs and nothing that is elsewhere.
+fn parsed(text: &str) -> Html {
+    let html = Html::parse_document(text);
+    assert!(html.errors.is_empty(), "{:?}", html.errors);
+    for element in html.root_element().descendent_elements() {
+        let name = element.value().name();
+        assert!(!["script", "iframe", "link", "object", "embed", "base"].contains(&name), "<{name}>");
+        for (attribute, value) in element.value().attrs() {
+            assert!(!attribute.starts_with("on"), "{attribute}");
+            assert!(value.starts_with("data:") || !value.contains("NaN"), "{attribute}={value}");
+            let address = ["src", "href", "srcset", "action", "poster", "background"].contains(&attribute);
+            assert!(!address || value.starts_with("data:") || value.starts_with('#'), "{attribute}={value}");
+        }
+    }
+    html
+}
+
+fn all<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    html.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn text_of(element: ElementRef<'_>) -> String {
+    element.text().collect::<Vec<_>>().join("")
+}
+
+/// The sound of a player.
+fn played(audio: ElementRef<'_>) -> Frames {
+    use base64ct::{Base64, Encoding};
+    let uri = audio.value().attr("src").unwrap();
+    let bytes = Base64::decode_vec(uri.strip_prefix("data:audio/wav;base64,").unwrap()).unwrap();
+    parse(&bytes).unwrap()
+}
+
+/// The vertical red marks of a picture: from which to which pixel.
+fn marks(html: &Html) -> Vec<(f64, f64)> {
+    let number =
+        |element: &ElementRef<'_>, name: &str| element.value().attr(name).unwrap().parse::<f64>().unwrap();
+    let rects = all(html, "figure svg rect[fill='#DC2626'][opacity='0.25']");
+    rects.iter().map(|rect| (number(rect, "x"), number(rect, "x") + number(rect, "width"))).collect()
+}
+
+#[test]
+fn a_difference_at_3_2_seconds_is_told_marked_and_heard_at_3_2_seconds() {
+    let sent = music(STEREO, 5 * 48_000);
+    let mut heard = sent.clone();
+    let (at, frames) = (153_600_usize, 2400_usize);
+    heard.frames[at * 4..(at + frames) * 4].fill(0);
+    let (page, text) = page_of(&sent, &heard);
+    assert_eq!(page.headline, "Wrong since 3.200 s: 2,400 frames (50.0 ms) are silence instead.");
+    let html = parsed(&text);
+    assert_eq!(text_of(all(&html, ".headline")[0]), page.headline);
+    let rows = all(&html, "table.differences tr[data-frame]");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].value().attr("data-frame"), Some("153600"));
+    assert!(text_of(rows[0]).contains("3.200 s"), "{}", text_of(rows[0]));
+    // From 84 to 1104 are 5 seconds; three lanes have the mark.
+    let marks = marks(&html);
+    assert_eq!(marks.len(), 3, "{marks:?}");
+    for (from, to) in marks {
+        let seconds = |x: f64| (x - 84.0) / 1020.0 * 5.0;
+        assert!((seconds(from) - 3.2).abs() < 0.01 && (seconds(to) - 3.25).abs() < 0.01, "{from} to {to}");
+    }
+    let players = all(&html, "audio");
+    let roles: Vec<_> = players.iter().map(|player| player.value().attr("data-role").unwrap()).collect();
+    assert_eq!(roles, ["heard", "sent"]);
+    for (player, whole) in players.iter().zip([&heard, &sent]) {
+        let from: usize = player.value().attr("data-frame").unwrap().parse().unwrap();
+        assert!(
+            from + 48_000 > at && from + 96_000 > at + frames && from < at,
+            "around the difference: {from}"
+        );
+        let clip = played(*player);
+        assert_eq!((clip.format, clip.len()), (STEREO, 96_000));
+        assert_eq!(clip.frames, whole.frames[from * 4..(from + 96_000) * 4]);
+    }
+}
+
+#[test]
+fn what_is_after_a_loss_is_as_it_was_sent() {
+    let sent = music(STEREO, 4 * 48_000);
+    let mut heard = sent.clone();
+    heard.frames.drain(96_000 * 4..96_480 * 4);
+    let [one, other] = [Samples::of(&sent), Samples::of(&heard)];
+    let found = differences(&one, &other).unwrap();
+    assert_eq!(found.places[0].what, "480 frames (10.0 ms) are missing");
+    assert!((found.places[0].seconds - 2.0).abs() < 0.002);
+    let axis = axis::Axis::new(0.0, 4.0);
+    let levels = found.by_column(&one, &other, axis).unwrap();
+    let wrong = levels.iter().filter(|level| **level > differences::DIFFERENCE_FLOOR_DB).count();
+    assert!(wrong <= 1, "{wrong} columns are wrong, and the loss is a moment");
+    let (_, text) = page_of(&sent, &heard);
+    let html = parsed(&text);
+    let players = all(&html, "audio");
+    let [heard, sent] = [played(players[0]), played(players[1])];
+    let before = 40_000 * 4;
+    assert_eq!(heard.frames[..before], sent.frames[..before], "the same until it is lost");
+    assert_ne!(heard.frames, sent.frames);
+}
+
+#[test]
+fn sounds_that_are_the_same_have_no_mark_and_say_so() {
+    let sent = music(STEREO, 48_000);
+    let (page, text) = page_of(&sent, &sent);
+    assert_eq!(page.headline, "Nothing is wrong: 48,000 frames (1.000 s), bit-exact.");
+    let html = parsed(&text);
+    assert!(marks(&html).is_empty() && all(&html, "audio").is_empty());
+    assert_eq!(all(&html, "figure svg image").len(), 2, "two spectrograms");
+    assert!(all(&html, "figure svg polygon").len() >= 2, "two waveforms");
+}
+
+#[test]
+fn a_hostile_name_is_text() {
+    let evil = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>\u{0}\u{202e}]]>-->.wav";
+    let frames = music(STEREO, 9_000);
+    let samples = Samples::of(&frames);
+    let mut page = page_of(&frames, &frames).0;
+    page.sounds = vec![Sound::alone(evil, "heard", evil, &samples)];
+    page.title = evil.into();
+    page.headline = evil.into();
+    page.details = vec![evil.into()];
+    page.facts = vec![(evil.into(), evil.into())];
+    page.texts = vec![(evil.into(), evil.into())];
+    page.machine = vec![(evil.into(), evil.into())];
+    page.command = evil.into();
+    let trace =
+        "ringwave-trace 1 card=<script> speed=NaN\n1 state 0 run\n2 nonsense <script>\n3 packet 0 1\n";
+    page.timeline = Some(Timeline::read(trace.as_bytes(), None).unwrap());
+    let html = parsed(&page.render());
+    assert!(text_of(all(&html, ".headline")[0]).contains("<script>alert(1)</script>"));
+    assert!(text_of(all(&html, "#command")[0]).contains("onerror"));
+}
+
+#[test]
+fn odd_sounds_have_a_page() {
+    let float = StreamFormat { sample: SampleFormat::F32, channels: 1, rate: 44_100 };
+    let mut numbers = music(float, 20_000);
+    for (index, bad) in [(500, f32::NAN), (600, f32::INFINITY), (700, f32::NEG_INFINITY)] {
+        numbers.frames[index * 4..index * 4 + 4].copy_from_slice(&bad.to_le_bytes());
+    }
+    let wide = StreamFormat { sample: SampleFormat::S32, channels: 8, rate: 192_000 };
+    let (empty, one) = (music(STEREO, 0), music(STEREO, 1));
+    let silence = Frames { format: STEREO, frames: vec![0; 40_000] };
+    let eight = music(StreamFormat { sample: SampleFormat::U8, channels: 1, rate: 8_000 }, 16_000);
+    let mut broken = music(wide, 192_000);
+    let long = broken.clone();
+    broken.frames[96_000 * 32..96_100 * 32].fill(0);
+    let many = music(StreamFormat { channels: 70, rate: 8_000, ..STEREO }, 100);
+    for (sent, heard) in [
+        (&numbers, &music(float, 20_000)),
+        (&empty, &empty),
+        (&empty, &one),
+        (&one, &empty),
+        (&one, &one),
+        (&silence, &silence),
+        (&silence, &one),
+        (&long, &broken),
+        (&long, &one),
+        (&eight, &one),
+        (&many, &many),
+        (&many, &one),
+    ] {
+        let (page, text) = page_of(sent, heard);
+        let html = parsed(&text);
+        assert!(!page.headline.is_empty() && page.headline.ends_with('.'), "{}", page.headline);
+        for picture in &page.sounds[0].pictures {
+            assert!(picture.svg.is_ok(), "{:?}", picture.svg);
+        }
+        assert_eq!(all(&html, "table.sides tr").len(), 3);
+        assert!(text.len() < 5_000_000, "{}", text.len());
+    }
+    let (page, _) = page_of(&numbers, &music(float, 20_000));
+    assert_eq!(page.sounds[0].sides[0].not_finite, 3);
+}
+
+#[test]
+fn ten_minutes_with_many_differences_stay_under_5_mb() {
+    let mut sent = music(STEREO, 48_000);
+    for _ in 0..9 {
+        sent.frames.extend_from_within(..);
+    }
+    // Noise that no picture can shorten, so that it does not repeat itself either.
+    let mut noise = 0x1234_5678_u32;
+    for sample in sent.frames.as_chunks_mut::<4>().0 {
+        noise ^= noise << 13;
+        noise ^= noise >> 17;
+        noise ^= noise << 5;
+        *sample = noise.to_le_bytes();
+    }
+    let mut heard = sent.clone();
+    for second in [3, 50, 51, 52, 100, 200, 250, 300, 350, 400, 450, 480, 500] {
+        heard.frames[second * 192_000..second * 192_000 + 9_600].fill(0);
+    }
+    let (page, text) = page_of(&sent, &heard);
+    assert!(page.headline.starts_with("Wrong since 3.000 s: 2,400 frames"), "{}", page.headline);
+    assert!(page.headline.ends_with("; 13 places in all, the last at 8:20.000 min."), "{}", page.headline);
+    assert!(text.len() < 5_000_000, "{} bytes", text.len());
+    let html = parsed(&text);
+    assert_eq!(all(&html, "audio[data-role=heard]").len(), 10);
+    let clip = played(all(&html, "audio[data-role=heard]")[0]);
+    assert_eq!((clip.format.channels, clip.len()), (1, 96_000), "two seconds of the worst channel");
+}
+
+#[test]
+fn a_trace_is_drawn_and_told_in_numbers() {
+    let mut trace = String::from("ringwave-trace 1 card=ringwave speed=1\n0 state 0 run\n");
+    trace += "0 dma-read 0 0x1000 9600\n";
+    for packet in 1..=200_u64 {
+        let at = packet * 50_000_000;
+        if packet == 100 {
+            let late = at + 7_000_000;
+            trace +=
+                &format!("{} stall 0 100\n{late} mark-seen 0 100\n{late} packet 0 100\n", at - 5_000_000);
+            continue;
+        }
+        trace += &format!("{} mark-seen 0 {packet}\n", at - 6_000_000);
+        if packet == 64 {
+            trace += &format!("{at} packet 0 64\n{at} note underrun 0 64\n");
+        } else {
+            trace +=
+                &format!("{} packet 0 {packet}\n", at.max(if packet == 101 { 5_057_000_000 } else { 0 }));
+        }
+    }
+    let timeline = Timeline::read(trace.as_bytes(), None).unwrap();
+    let stream = &timeline.streams[&0];
+    assert_eq!((stream.packet_count, stream.stalls, stream.stalled_ns), (200, 1, 12_000_000));
+    assert_eq!(stream.first_silent, Some(3_200_000_000));
+    let positions: Vec<u64> = stream.position.iter().flatten().copied().collect();
+    assert!(positions.is_sorted() && positions.first() == Some(&1), "bytes among packets: {positions:?}");
+    assert_eq!(stream.margins.iter().sum::<u64>(), 200);
+    assert_eq!(stream.margins[6], 198, "6 ms early: from 5 to 10 ms");
+    assert_eq!((stream.margins[7], stream.margins[0]), (1, 1), "13 ms early, and 12 ms late");
+    let mut page = page_of(&music(STEREO, 10), &music(STEREO, 10)).0;
+    page.timeline = Some(timeline);
+    let text = page.render();
+    let html = parsed(&text);
+    let row = text_of(all(&html, "table.streams tr")[1]);
+    for number in ["200", "12.0 ms", "4.995 s", "3.200 s"] {
+        assert!(row.contains(number), "{number} in {row}");
+    }
+    // What a recorder marks has no time by which it should come.
+    for (direction, has_margins) in [("render", true), ("capture", false)] {
+        page.stats = Some(session_of(direction));
+        assert_eq!(!page.render().contains("No mark is known"), has_margins, "{direction}");
+    }
+}
+
+/// One stream, whose margins the card has not counted.
+fn session_of(direction: &str) -> SessionReport {
+    let stream = serde_json::json!({
+        "index": 0, "direction": direction, "format": "s16", "rate": 48_000, "channels": 2, "ring_bytes": 9_600,
+        "packets": 2, "dma_mode": "contiguous", "sg_entries": 0, "frames": 480_000, "packets_completed": 200,
+        "underruns": 0, "silence_frames": 0, "source_silence_frames": 0, "dma_faults": 0, "events": 200,
+        "stalls": 1, "marks": 200, "polled_marks": 0, "late_marks": 0, "least_margin_us": null, "margins": [],
+        "worst_lateness_us": 0, "plugged": true, "sink_failed": false, "drift_ppm": null,
+        "sink_underruns": null, "sink_dropped_frames": null, "source_underruns": null, "source_overruns": null,
+    });
+    let running = serde_json::json!({ "reads": 0, "writes": 0, "written": 0, "look": 0, "eos": 0 });
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "version": "0", "clock": "lockstep", "client": "left", "seconds": 10.0, "streams": [stream],
+        "messages": { "total": 0, "while_running": running },
+        "interrupts": 200, "wakes": 400, "worst_lateness_us": 0,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_trace_that_is_none_is_an_error() {
+    assert!(Timeline::read(&b"<script>"[..], None).is_err());
+    let noise = "ringwave-trace 1\n".to_owned() + &"x\n".repeat(2000);
+    assert!(Timeline::read(noise.as_bytes(), None).is_err());
+}
+
+#[test]
+fn a_page_replaces_the_one_before_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    std::fs::write(&path, "before").unwrap();
+    let file = ReportFile::create(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+    file.write("after").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "after");
+    drop(ReportFile::create(&path).unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "after", "given up");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    for bad in [folder.path().to_owned(), folder.path().join("nowhere/report.html"), "/dev/null".into()] {
+        let error = ringwave_audio::next_step::writing(&ReportFile::create(&bad).unwrap_err());
+        assert!(error.contains("; ") && !error.contains(".part"), "{bad:?}: {error}");
+    }
+}
