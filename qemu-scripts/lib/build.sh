@@ -4,9 +4,12 @@
 target=${CARGO_TARGET_DIR:-$repo/target}
 
 # One target folder for all builds, one line each; cargo's own progress shows on a terminal. Never incremental, whatever the
-# environment says: an image that was built so has other bytes.
+# environment says: an image that was built so has other bytes. The linker for Windows is that of .cargo/config.toml, which cargo
+# looks for from the folder that it is started in; named by the environment, because build_image names another one there, and
+# `--config` would come before both.
 build() {
-    CARGO_INCREMENTAL=0 cargo build --quiet --locked --manifest-path "$repo/Cargo.toml" "$@"
+    CARGO_INCREMENTAL=0 CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_LINKER=${CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_LINKER:-rust-lld} \
+        cargo build --quiet --locked --manifest-path "$repo/Cargo.toml" "$@"
 }
 
 # Flags that keep this machine's folders out of what rustc makes, and $@; in cargo's encoding, for folders with spaces in their names.
@@ -55,6 +58,21 @@ build_example_driver() {
 build_static() {
     CARGO_ENCODED_RUSTFLAGS=$(placeless_flags -Ctarget-feature=+crt-static) build --release -p "$1" --bins \
         --target x86_64-unknown-linux-gnu --target-dir "$target/package-static"
+}
+
+# The program that plays inside Windows.
+build_winplay() {
+    build --profile kernel -p ringwave-winplay --target x86_64-pc-windows-msvc
+    export RINGWAVE_WINPLAY=$target/x86_64-pc-windows-msvc/kernel/winplay.exe
+}
+
+# The signed package that qemu-scripts/package has made; the newest version, if there are several.
+find_package() {
+    local folder found=''
+    for folder in "$target"/package/ringwave-driver-*; do
+        case $folder in *-unsigned) ;; *) [ ! -s "$folder/install.cmd" ] || found=$folder ;; esac
+    done
+    printf '%s' "$found"
 }
 
 # What plays and measures in the Linux guests of qemu-scripts/bench-cards.

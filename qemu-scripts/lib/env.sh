@@ -5,6 +5,7 @@
 #   RINGWAVE_QEMU       a QEMU with the device vfio-user-pci
 #   RINGWAVE_OVMF_CODE  OVMF's code volume (read only)
 #   RINGWAVE_OVMF_VARS  OVMF's empty variable store: copy it for each run
+#   RINGWAVE_OVMF_SECURE_CODE, RINGWAVE_OVMF_SECURE_VARS  OVMF with Secure Boot, Microsoft's keys enrolled: with setup --secure-boot
 #   RINGWAVE_KERNEL     a Linux kernel and its modules, in a folder: there once qemu-scripts/bringup has run
 #   RINGWAVE_LINUX_GUEST  a Linux kernel with sound, and a root with alsa-utils: there once qemu-scripts/linux has run
 #   RINGWAVE_ACCEL      kvm or tcg
@@ -18,6 +19,8 @@ RINGWAVE_CACHE=$(realpath -m -- "${RINGWAVE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cach
 RINGWAVE_QEMU=$RINGWAVE_CACHE/bin/qemu-system-x86_64
 RINGWAVE_OVMF_CODE=$RINGWAVE_CACHE/ovmf/OVMF_CODE.fd
 RINGWAVE_OVMF_VARS=$RINGWAVE_CACHE/ovmf/OVMF_VARS.fd
+RINGWAVE_OVMF_SECURE_CODE=$RINGWAVE_CACHE/ovmf/OVMF_CODE.secure.fd
+RINGWAVE_OVMF_SECURE_VARS=$RINGWAVE_CACHE/ovmf/OVMF_VARS.secure.fd
 RINGWAVE_KERNEL=$RINGWAVE_CACHE/kernel
 RINGWAVE_LINUX_GUEST=$RINGWAVE_CACHE/linux-guest
 
@@ -26,4 +29,4 @@ if [ -z "${RINGWAVE_ACCEL-}" ]; then
     RINGWAVE_ACCEL=tcg
     if [ -w /dev/kvm ] && grep -qwE '^flags.*(vmx|svm)' /proc/cpuinfo; then RINGWAVE_ACCEL=kvm; fi
 fi
-export PATH RINGWAVE_CACHE RINGWAVE_QEMU RINGWAVE_OVMF_CODE RINGWAVE_OVMF_VARS RINGWAVE_KERNEL RINGWAVE_LINUX_GUEST RINGWAVE_ACCEL
+export PATH RINGWAVE_CACHE RINGWAVE_QEMU RINGWAVE_OVMF_CODE RINGWAVE_OVMF_VARS RINGWAVE_OVMF_SECURE_CODE RINGWAVE_OVMF_SECURE_VARS RINGWAVE_KERNEL RINGWAVE_LINUX_GUEST RINGWAVE_ACCEL

@@ -92,3 +92,27 @@ make_qemu() {
     has_vfio_user "$RINGWAVE_QEMU" || die_with_log "$RINGWAVE_QEMU does not run, or lacks vfio-user-pci"
     printf '%s %s\n' "${host:-private}" "$(qemu_version)" >"$qemu_stamp"
 }
+
+secure_boot_ready() {
+    [ -s "$RINGWAVE_OVMF_SECURE_CODE" ] && [ -s "$RINGWAVE_OVMF_SECURE_VARS" ]
+}
+
+# Debian's names alone: others ship no variables with Microsoft's keys in them. From the root that QEMU's firmware came from, the host,
+# or the package, in this order.
+make_secure_boot() {
+    local folder tmp=$RINGWAVE_CACHE/ovmf/unpacked
+    for folder in "$RINGWAVE_CACHE/qemu/root/usr/share/OVMF" /usr/share/OVMF; do
+        [ -r "$folder/OVMF_CODE_4M.ms.fd" ] && [ -r "$folder/OVMF_VARS_4M.ms.fd" ] && break
+        folder=''
+    done
+    if [ -z "$folder" ]; then
+        step "OVMF with Secure Boot: fetching Debian's package"
+        open_papt "$ovmf_suite" || die_with_log "no mirror in this machine's apt sources has Debian $ovmf_suite: add one, or install ovmf by hand"
+        fresh_dir "$tmp"
+        unpack_packages "$ovmf_suite" "$tmp" ovmf || die_with_log "the package ovmf could not be fetched: try again, or install it by hand"
+        folder=$tmp/usr/share/OVMF
+    fi
+    install_volume "$folder/OVMF_CODE_4M.ms.fd" "$RINGWAVE_OVMF_SECURE_CODE"
+    install_volume "$folder/OVMF_VARS_4M.ms.fd" "$RINGWAVE_OVMF_SECURE_VARS"
+    rm -rf -- "$tmp"
+}

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     artefacts::Artefacts,
     error::Error,
-    process,
+    html, process,
     request::{CardKind, Clock, Request},
     run::run,
 };
@@ -49,6 +49,18 @@ pub struct SoundArgs {
     /// Write a JUnit report of the verdicts, for CI servers.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen to, and what happened when
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+}
+
+/// Where a run is told, besides the terminal.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    /// `--junit`.
+    pub junit: Option<PathBuf>,
+    /// `--report`.
+    pub report: Option<PathBuf>,
 }
 
 /// How the card gets at the cyclic buffer.
@@ -72,8 +84,14 @@ impl SoundArgs {
             clock: self.clock,
             processors: self.cpus,
             keep: self.keep,
+            timeline: self.report.is_some(),
             ..request
         }
+    }
+
+    /// Where the run is told.
+    pub fn outputs(&self) -> Outputs {
+        Outputs { junit: self.junit.clone(), report: self.report.clone() }
     }
 }
 
@@ -102,11 +120,21 @@ pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
 /// until then.
 pub fn main(
     name: &str,
-    junit: Option<PathBuf>,
+    Outputs { junit, report: page }: Outputs,
     request: impl FnOnce(&Artefacts) -> Result<(Request, Option<TempDir>), Error>,
 ) -> ExitCode {
     let begin = Instant::now();
-    let ready = check_folder(junit.as_deref()).and_then(|()| process::stop_on_signals());
+    let mut page = match page.as_deref().map(html::create).transpose() {
+        Ok(page) => page,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let ready = junit
+        .as_deref()
+        .map_or(Ok(()), |path| check_folder("--junit", path))
+        .and_then(|()| process::stop_on_signals());
     let done = ready.and_then(|()| Artefacts::from_env()).and_then(|artefacts| {
         let (request, _lives) = request(&artefacts)?;
         let terminal = std::io::stderr().is_terminal();
@@ -115,8 +143,20 @@ pub fn main(
             eprint!("\r\x1b[K");
         }
         print!("{report}");
+        if let Some(file) = page.take() {
+            let page = html::page(name, &request.wav, &report, html::machine(&artefacts))?;
+            file.write(&page.render())
+                .map_err(|error| Error::failed(format!("cannot write the page: {error}")))?;
+        }
         Ok(report)
     });
+    // A run that broke off has a page that says so.
+    if let (Some(file), Err(error @ Error::Failed(_))) = (page, &done) {
+        let page = html::page_of_error(name, error, ringwave_report::html::machine());
+        if let Err(error) = file.write(&page.render()) {
+            eprintln!("{name}: cannot write the page: {error}");
+        }
+    }
     // What was asked for wrongly is for who asked.
     let cases = match &done {
         Ok(report) => report.cases(),
@@ -144,15 +184,17 @@ pub fn main(
     }
 }
 
-/// A report that cannot be written is said before the run.
-fn check_folder(junit: Option<&Path>) -> Result<(), Error> {
-    let Some(path) = junit else { return Ok(()) };
+/// A file that cannot be written, for its folder is not there, is said before the run.
+///
+/// # Errors
+/// [`Error::BadInput`] with the option that named it.
+pub fn check_folder(option: &str, path: &Path) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if folder.is_none_or(Path::is_dir) && !path.is_dir() {
         return Ok(());
     }
     Err(Error::BadInput(format!(
-        "--junit {}: its folder is not there; make it, or take another file",
+        "{option} {}: its folder is not there; make it, or take another file",
         path.display()
     )))
 }

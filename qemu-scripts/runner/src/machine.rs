@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
@@ -59,12 +59,15 @@ pub struct MachineOptions {
     pub reboots: bool,
     /// The guest's processors. With one of them TCG makes plain accesses of locked instructions.
     pub processors: u32,
+    /// A virtio card is behind a root port, as libvirt puts it. Only there QEMU gives it what PCI Express has:
+    /// power states, and a reset of the function.
+    pub root_port: bool,
 }
 
 impl Default for MachineOptions {
     /// What a run of ntguest has, without room for music.
     fn default() -> Self {
-        Self { ram_mib: 512, sharing: Sharing::On, reboots: false, processors: 1 }
+        Self { ram_mib: 512, sharing: Sharing::On, reboots: false, processors: 1, root_port: false }
     }
 }
 
@@ -151,7 +154,16 @@ impl Machine {
             return Self::boot_with(artefacts, folder, socket, options);
         }
         let chardev = format!("socket,id=card,path={}", socket.display());
-        let device = ["-chardev", &chardev, "-device", "vhost-user-snd-pci,chardev=card"].map(String::from);
+        let mut device = vec!["-chardev", &chardev, "-device"];
+        if options.root_port {
+            device.extend(["pcie-root-port,id=root-port,chassis=1", "-device"]);
+        }
+        device.push(if options.root_port {
+            "vhost-user-snd-pci,chardev=card,bus=root-port"
+        } else {
+            "vhost-user-snd-pci,chardev=card"
+        });
+        let device: Vec<String> = device.into_iter().map(String::from).collect();
         // Under TCG with one processor kicks are lost (VIRTIO-SND.md); the guest need not start the second.
         let options = MachineOptions { processors: options.processors.max(2), ..options };
         Self::boot_device(artefacts, folder, &device, options)
@@ -198,11 +210,8 @@ impl Machine {
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
         command.args(qmp::option(folder)?);
         command.args(device);
-        let log = folder.join("qemu.log");
-        let output = fs::File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
-        let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;
-        command.stdin(Stdio::null()).stdout(both).stderr(output);
-        Ok(Self { process: ChildGuard::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
+        let process = ChildGuard::spawn_logged("QEMU", &mut command, &folder.join("qemu.log"))?;
+        Ok(Self { process, folder: folder.to_owned() })
     }
 
     /// Waits for the guest's end; `None` after `limit`.

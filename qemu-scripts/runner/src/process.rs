@@ -1,8 +1,11 @@
 //! Child processes that never outlive a run, and the user's wish to stop.
 
 use std::{
+    env,
+    fs::File,
     os::unix::process::CommandExt,
-    process::{Child, Command, ExitStatus},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -30,6 +33,12 @@ pub fn check_stop() -> Result<(), Error> {
     if STOP.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
+/// Whether this host has a program.
+pub fn is_installed(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// A child that is ended when this value goes, and by the kernel when this process is killed.
 #[derive(Debug)]
 pub struct ChildGuard {
@@ -52,6 +61,16 @@ impl ChildGuard {
             Error::Failed(format!("cannot start {name} ({}): {error}", command.get_program().display()))
         })?;
         Ok(Self { child, name })
+    }
+
+    /// Starts `command`, which reads nothing; all that it says goes to `log`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the program's or the file's name.
+    pub fn spawn_logged(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, Error> {
+        let output = File::create(log).map_err(|error| Error::file("create", log, &error))?;
+        let both = output.try_clone().map_err(|error| Error::file("create", log, &error))?;
+        Self::spawn(name, command.stdin(Stdio::null()).stdout(both).stderr(output))
     }
 
     /// Whether it has ended by itself.

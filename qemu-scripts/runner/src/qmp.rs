@@ -105,14 +105,43 @@ impl Qmp {
     /// # Errors
     /// [`Error::Failed`] if QEMU can't.
     pub fn make_snapshot_disk(&mut self, path: &Path) -> Result<(), Error> {
-        self.create(&json!({ "driver": "file", "filename": path, "size": 0 }))?;
-        self.command("blockdev-add", &json!({ "driver": "file", "node-name": "file", "filename": path }))?;
-        self.create(&json!({ "driver": "qcow2", "file": "file", "size": 1_u64 << 30 }))?;
+        self.create_disk(path, 1 << 30)?;
         self.command(
             "blockdev-add",
             &json!({ "driver": "qcow2", "node-name": "snapshots", "file": "file" }),
         )?;
         Ok(())
+    }
+
+    /// Makes an empty qcow2 file at `path`; its file stays open as the node `file`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't.
+    pub fn create_disk(&mut self, path: &Path, bytes: u64) -> Result<(), Error> {
+        self.create(&json!({ "driver": "file", "filename": path, "size": 0 }))?;
+        self.command("blockdev-add", &json!({ "driver": "file", "node-name": "file", "filename": path }))?;
+        self.create(&json!({ "driver": "qcow2", "file": "file", "size": bytes }))
+    }
+
+    /// Makes a qcow2 file at `path` over the qcow2 file `backing`, which is only read and has so many bytes for a
+    /// guest.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU can't.
+    pub fn create_overlay(&mut self, path: &Path, backing: &Path, bytes: u64) -> Result<(), Error> {
+        self.create(&json!({ "driver": "file", "filename": path, "size": 0 }))?;
+        self.command("blockdev-add", &json!({ "driver": "file", "node-name": "file", "filename": path }))?;
+        self.create(&json!({
+            "driver": "qcow2", "file": "file", "size": bytes, "backing-file": backing, "backing-fmt": "qcow2"
+        }))
+    }
+
+    /// The next event, or `None` if none came within 50 ms.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if QEMU closed the conversation.
+    pub fn next_event(&mut self) -> Result<Option<Value>, Error> {
+        if self.events.is_empty() { self.read() } else { Ok(Some(self.events.remove(0))) }
     }
 
     /// `blockdev-create`, a job, to its end.

@@ -12,7 +12,7 @@ use crate::{
     machine::Outcome,
     request::{CardKind, Scenario},
 };
-use ringwave_report::{Direction, DmaMode, SessionReport, junit::TestCase};
+use ringwave_report::{Direction, DmaMode, SessionReport, html::Timeline, junit::TestCase};
 
 /// How many violations are printed in full.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -42,6 +42,8 @@ pub struct Report {
     pub recorded: Vec<u8>,
     /// What the card gave to its sink; `None` if nothing.
     pub played: Option<Sound>,
+    /// What happened when, if it was asked for.
+    pub timeline: Option<Timeline>,
     /// From the start of the card to the verdict.
     pub wall: Duration,
     /// The run's folder, if it was kept.
@@ -55,13 +57,13 @@ impl Report {
     }
 
     /// What arrived is what was sent (in real time: but for what was counted).
-    fn arrived_whole(&self) -> bool {
+    pub(crate) fn arrived_whole(&self) -> bool {
         let right = |it: &Comparison| if self.waits { it.bit_exact() } else { it.accounted_for() };
         self.comparison.as_ref().is_some_and(right)
     }
 
     /// What a loopback recorded is what was played; so it is where there is none.
-    fn looped_whole(&self) -> bool {
+    pub(crate) fn looped_whole(&self) -> bool {
         self.scenario != Scenario::Loopback || self.loopback.as_ref().is_some_and(Comparison::accounted_for)
     }
 

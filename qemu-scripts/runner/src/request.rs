@@ -122,6 +122,7 @@ pub enum Scenario {
 
 /// What to play or record, and how.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "options of a command line, each for itself")]
 pub struct Request {
     /// The WAV file.
     pub wav: PathBuf,
@@ -131,6 +132,8 @@ pub struct Request {
     pub out: Option<PathBuf>,
     /// The card.
     pub kind: CardKind,
+    /// A virtio card is behind a root port ([`crate::machine::MachineOptions::root_port`]).
+    pub root_port: bool,
     /// Ask the driver for a contiguous cyclic buffer.
     pub contiguous: bool,
     /// Length of the cyclic buffer.
@@ -147,6 +150,8 @@ pub struct Request {
     pub card: Vec<String>,
     /// Leave the run's folder and say where it is.
     pub keep: bool,
+    /// Read the trace for a page ([`crate::html`]).
+    pub timeline: bool,
 }
 
 impl Request {
@@ -157,6 +162,7 @@ impl Request {
             scenario: Scenario::Play,
             out: None,
             kind: CardKind::Ringwave,
+            root_port: false,
             contiguous: false,
             buffer_ms: 100,
             packets: 2,
@@ -165,6 +171,7 @@ impl Request {
             guest_config: Vec::new(),
             card: Vec::new(),
             keep: false,
+            timeline: false,
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use ringwave_audio::wav::{self, Sound, WavFile};
+use ringwave_report::Direction;
 
 use crate::{
     artefacts::Artefacts,
@@ -15,6 +16,7 @@ use crate::{
     comparison, dma_checker,
     error::Error,
     guest_log::GuestLog,
+    html,
     input::Input,
     machine::{Machine, MachineOptions, Outcome, make_volume, ram_for},
     report::Report,
@@ -143,6 +145,7 @@ impl Run<'_> {
         let options = MachineOptions {
             ram_mib: ram_for(input.file_bytes),
             processors: request.processors,
+            root_port: request.root_port,
             ..MachineOptions::default()
         };
         let mut machine = Machine::boot_card(artefacts, folder, (request.kind, &card.socket()), options)?;
@@ -155,6 +158,8 @@ impl Run<'_> {
             (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
         drop(machine);
         let (stats, trace) = card.finish()?;
+        let timeline =
+            request.timeline.then(|| html::timeline(&folder.join("card.trace"), &stats)).transpose()?;
         if let Some(Outcome::Qemu(code)) = outcome {
             return Err(Error::Failed(format!("QEMU failed (exit code {code:?}): {}", qemu_text.trim())));
         }
@@ -179,9 +184,9 @@ impl Run<'_> {
         let comparison = arrived
             .map(|arrived| comparison::compare_arrived(request, &input.sound, arrived, &stats, &guest));
         let frame_bytes = input.sound.format.frame_bytes();
-        violations.extend(
-            comparison.as_ref().and_then(|it| comparison::unexplained_loss(it, frame_bytes, &stats, &guest)),
-        );
+        let packet = stats.first(Direction::Render).map_or(0, |stream| stream.packet_frames(frame_bytes));
+        violations
+            .extend(comparison.as_ref().and_then(|it| comparison::unexplained_loss(it, packet, &guest)));
         let loopback = match &played {
             Some(played) if request.scenario == Scenario::Loopback => {
                 Some(comparison::compare_loopback(played, &recorded, &stats, &guest))
@@ -200,6 +205,7 @@ impl Run<'_> {
             violations,
             recorded: recorded.frames,
             played,
+            timeline,
             wall: start.elapsed(),
             folder: None,
         })

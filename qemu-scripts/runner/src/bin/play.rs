@@ -46,8 +46,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let junit = arguments.sound.junit.clone();
-    cli::main("play", junit, |artefacts| arguments.request(artefacts))
+    let outputs = arguments.sound.outputs();
+    cli::main("play", outputs, |artefacts| arguments.request(artefacts))
 }
 
 impl Arguments {

@@ -37,8 +37,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let junit = arguments.sound.junit.clone();
-    cli::main("record", junit, |_| {
+    let outputs = arguments.sound.outputs();
+    cli::main("record", outputs, |_| {
         let mut request = arguments.sound.apply(Request::record(&arguments.wav));
         request.scenario = Scenario::Record(arguments.mode);
         Ok((request, None))

@@ -1,9 +1,9 @@
 //! The machine of a bring-up run: QEMU with a Linux kernel, an IOMMU, and the card behind its socket.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use serde_json::{Value, json};
@@ -117,11 +117,8 @@ impl Machine {
         }
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
         command.args(qmp::option(folder)?);
-        let log = folder.join("qemu.log");
-        let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
-        let both = output.try_clone().map_err(|e| Error::file("create", &log, &e))?;
-        command.stdin(Stdio::null()).stdout(both).stderr(output);
-        Ok(Self { process: ChildGuard::spawn("QEMU", &mut command)?, folder: folder.to_owned() })
+        let process = ChildGuard::spawn_logged("QEMU", &mut command, &folder.join("qemu.log"))?;
+        Ok(Self { process, folder: folder.to_owned() })
     }
 
     /// How the machine ended, if it did.

@@ -2,10 +2,9 @@
 //! unpacked, what it is to do, and QEMU around it.
 
 use std::{
-    env,
-    fs::{self, File},
+    env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::{bringup::initramfs::Initramfs, error::Error, process::ChildGuard};
@@ -47,7 +46,7 @@ impl Artefacts {
 /// [`Error::BadInput`] if it is not set or names nothing.
 pub fn existing_path(variable: &str) -> Result<PathBuf, Error> {
     env::var_os(variable).map(PathBuf::from).filter(|path| path.exists()).ok_or_else(|| {
-        let line = "is not set, or names nothing: start through qemu-scripts/linux, bench-cards or test";
+        let line = "is not set, or names nothing: start through a script of qemu-scripts";
         Error::BadInput(format!("the environment variable {variable} {line}"))
     })
 }
@@ -118,15 +117,13 @@ pub fn boot(
     command.args(["-append", line]);
     command.arg("-serial").arg(format!("file:{}", folder.join("console.log").display()));
     command.args(["-serial", speech]);
-    let log = folder.join("qemu.log");
-    let output = File::create(&log).map_err(|e| Error::file("create", &log, &e))?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
-    ChildGuard::spawn("QEMU", &mut command)
+    ChildGuard::spawn_logged("QEMU", &mut command, &folder.join("qemu.log"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::process::Stdio;
 
     use super::*;
 
