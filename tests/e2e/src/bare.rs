@@ -5,9 +5,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
+use ringwave_audio::SampleFormat;
 use ringwave_runner::{
     artefacts::{self, Artefacts},
     error::Error,
@@ -15,8 +17,8 @@ use ringwave_runner::{
     process::check_stop,
 };
 
-/// A guest that says nothing for so long hangs.
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// A guest that says nothing for so long hangs. On a busy host without KVM its firmware alone takes a minute.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A guest that runs.
 pub struct BareGuest {
@@ -147,13 +149,38 @@ impl BareGuest {
         Ok(())
     }
 
+    /// Waits until the guest says so, then pulls the plug out of jack 1 of the card with this control socket.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the guest ends before, or `ringwave control` fails.
+    pub fn pull_plug_when_told(&mut self, ringwave: &Path, control: &Path) -> Result<(), Error> {
+        self.wait_for("pull-the-plug", 1)?;
+        let pull = Command::new(ringwave).arg("control").arg(control).args(["jack", "1", "out"]).status();
+        let pulled = pull.map_err(|error| Error::file("run", ringwave, &error))?;
+        if pulled.success() { Ok(()) } else { Err(Error::failed(format!("ringwave control: {pulled}"))) }
+    }
+
     /// Waits for its end; gives how it ended (`None`: not in time) and what it said.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the user wants to stop.
     pub fn finish(mut self) -> Result<(Option<Outcome>, BareLog), Error> {
-        let outcome = self.machine.wait(TIMEOUT, || Ok(()))?;
-        Ok((outcome, self.log()))
+        let (mut lines, mut since) = (0, Instant::now());
+        loop {
+            let outcome = self.machine.wait(Duration::from_secs(1), || Ok(()))?;
+            let log = self.log();
+            if log.events.len() != lines {
+                (lines, since) = (log.events.len(), Instant::now());
+            }
+            if outcome.is_some() || since.elapsed() > TIMEOUT {
+                return Ok((outcome, log));
+            }
+        }
+    }
+
+    /// QEMU's process id.
+    pub fn process_id(&self) -> u32 {
+        self.machine.process_id()
     }
 
     /// Kills QEMU (SIGKILL); gives what the guest had said.
@@ -166,16 +193,23 @@ impl BareGuest {
     }
 }
 
-/// The first `frames` stereo frames that the guest plays with this seed (tests/bareguest/src/pattern.rs),
-/// interleaved.
-pub fn pattern(seed: u32, frames: usize) -> Vec<i16> {
+/// The first `count` samples that the guest plays with this seed (tests/bareguest/src/pattern.rs), as they lie in
+/// its buffer: those of more than 16 bits left-justified in 32.
+pub fn pattern_bytes(seed: u32, sample: SampleFormat, count: usize) -> Vec<u8> {
     let mut state = seed;
-    let sample = || {
+    let keep = if sample == SampleFormat::S16 { 2..4 } else { 0..4 };
+    let mask = if sample == SampleFormat::S24In32 { !0xFF } else { !0 };
+    let bytes = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let [_, _, low, high] = state.to_le_bytes();
-        i16::from_le_bytes([low, high])
+        (state & mask).to_le_bytes()
     };
-    std::iter::repeat_with(sample).take(frames.saturating_mul(2)).collect()
+    std::iter::repeat_with(bytes).take(count).flat_map(|bytes| bytes[keep.clone()].to_vec()).collect()
+}
+
+/// The first `frames` stereo frames of 16 bits, interleaved.
+pub fn pattern(seed: u32, frames: usize) -> Vec<i16> {
+    let bytes = pattern_bytes(seed, SampleFormat::S16, frames.saturating_mul(2));
+    bytes.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]])).collect()
 }
 
 /// The samples of a WAV file, and its rate.

@@ -2,7 +2,13 @@
 
 use std::path::Path;
 
-use ringwave_runner::{artefacts::Artefacts, report::Report, request::Request, run};
+use ringwave_runner::{
+    artefacts::Artefacts,
+    error::Error,
+    report::Report,
+    request::Request,
+    run::{self, Processes},
+};
 
 /// Plays `wav` as `change` asks.
 ///
@@ -29,13 +35,35 @@ pub fn run_request(mut request: Request, change: impl FnOnce(&mut Request)) -> R
     run_with(&Artefacts::from_env().expect("everything is built"), &request)
 }
 
+/// Plays as [`play`] does; `watch` is called all the time while the guest runs.
+///
+/// # Panics
+/// See [`play`].
+pub fn play_watched(
+    wav: &Path,
+    change: impl FnOnce(&mut Request),
+    watch: impl FnMut(Processes) -> Result<(), Error>,
+) -> Report {
+    let mut request = Request::play(wav);
+    change(&mut request);
+    run_watched(&Artefacts::from_env().expect("everything is built"), &request, watch)
+}
+
 /// Does what `request` asks, with these artefacts.
 ///
 /// # Panics
 /// See [`play`].
 pub fn run_with(artefacts: &Artefacts, request: &Request) -> Report {
-    let report =
-        run::run(artefacts, request, |step| eprintln!("{step}")).expect("the run comes to a verdict");
+    run_watched(artefacts, request, |_| Ok(()))
+}
+
+fn run_watched(
+    artefacts: &Artefacts,
+    request: &Request,
+    watch: impl FnMut(Processes) -> Result<(), Error>,
+) -> Report {
+    let report = run::run_watched(artefacts, request, |step| eprintln!("{step}"), watch)
+        .expect("the run comes to a verdict");
     eprintln!("{report}");
     eprintln!("results: {:?}", report.guest.results);
     for line in &report.guest.driver {

@@ -1,7 +1,7 @@
 //! A driver that was written from the DATASHEET alone (tests/bareguest/src/scenario/loopback.rs): what it
 //! plays is what it records. `qemu-scripts/test` runs this (`cargo test -- --ignored`).
 
-use std::{fs, process::Command};
+use std::fs;
 
 use ringwave_e2e::bare::{BareGuest, pattern, samples};
 use ringwave_runner::{
@@ -66,15 +66,7 @@ fn a_driver_written_from_the_datasheet_hears_what_it_plays() {
     let machine = MachineOptions { processors: 2, ..MachineOptions::default() };
     let mut guest =
         BareGuest::boot(&artefacts, folder.path(), &card.socket(), &config, machine).expect("QEMU starts");
-    let told = guest.wait_for("pull-the-plug", 1);
-    if told.is_ok() {
-        let pull = Command::new(&artefacts.ringwave)
-            .arg("control")
-            .arg(&control)
-            .args(["jack", "1", "out"])
-            .status();
-        assert!(pull.expect("ringwave control runs").success());
-    }
+    let told = guest.pull_plug_when_told(&artefacts.ringwave, &control);
     let (outcome, log) = guest.finish().expect("the guest ends");
     log.events.iter().for_each(|event| eprintln!("guest: {} {}", event.name, event.text));
     eprintln!("{}", card.log());

@@ -123,3 +123,14 @@ fn it_plays_on_after_d3() {
     assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
     assert_eq!(report.guest.result("d3_rounds"), Some(2));
 }
+
+/// What is heard is not judged: clients before it played too.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn it_refuses_what_no_client_may_ask() {
+    let tune = TuneFile::stereo();
+    let mut request = Request::play(tune.path());
+    request.buffer_ms = 100;
+    let report = foreign(request, &["client=stress"]);
+    assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()));
+}

@@ -2,10 +2,10 @@
 //! (tests/bareguest/src/hda): what it plays is heard, and what is there to record it records, by INTx and by
 //! MSI. `qemu-scripts/test` runs this (`cargo test -- --ignored`).
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use ringwave_audio::{SampleFormat, StreamFormat, wav};
-use ringwave_e2e::bare::{BareGuest, BareLog};
+use ringwave_e2e::bare::{BareGuest, BareLog, pattern_bytes};
 use ringwave_runner::{
     artefacts::Artefacts,
     card::Card,
@@ -32,22 +32,9 @@ struct Run {
     layout: &'static str,
 }
 
-/// Samples that the guest makes too (tests/bareguest/src/pattern.rs), as they lie in its buffer: those of more
-/// than 16 bits left-justified in 32.
-fn pattern(seed: u32, sample: SampleFormat, count: usize) -> Vec<u8> {
-    let mut state = seed;
-    let keep = if sample == SampleFormat::S16 { 2..4 } else { 0..4 };
-    let mask = if sample == SampleFormat::S24In32 { !0xFF } else { !0 };
-    let bytes = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state & mask).to_le_bytes()
-    };
-    std::iter::repeat_with(bytes).take(count).flat_map(|bytes| bytes[keep.clone()].to_vec()).collect()
-}
-
 fn write_source(path: &Path, run: &Run) -> Vec<u8> {
     let format = StreamFormat { sample: run.sample, channels: 2, rate: run.rate };
-    let frames = pattern(SOURCE_SEED, run.sample, 8 * RECORDED);
+    let frames = pattern_bytes(SOURCE_SEED, run.sample, 8 * RECORDED);
     let mut file = wav::WavFile::create(path, format).expect("a WAV file");
     file.add(&frames).and_then(|()| file.flush()).expect("it is written");
     frames
@@ -76,17 +63,10 @@ fn boot(folder: &Path, run: &Run) -> (BareLog, Option<Outcome>, Card) {
     let machine = MachineOptions::default();
     let mut guest =
         BareGuest::boot(&artefacts, folder, &card.socket(), &config, machine).expect("QEMU starts");
-    let told = guest.wait_for("pull-the-plug", 1);
-    if told.is_ok() {
-        let pull = Command::new(&artefacts.ringwave)
-            .arg("control")
-            .arg(&control)
-            .args(["jack", "1", "out"])
-            .status();
-        assert!(pull.expect("ringwave control runs").success());
-    }
+    let told = guest.pull_plug_when_told(&artefacts.ringwave, &control);
     let (outcome, log) = guest.finish().expect("the guest ends");
     log.events.iter().for_each(|event| eprintln!("guest: {} {}", event.name, event.text));
+    eprintln!("{told:?}");
     eprintln!("{}", card.log());
     card.wait_for("the client has left", 1).expect("the card sees the client leave");
     (log, outcome, card)
@@ -107,7 +87,7 @@ fn check(run: &Run) {
     let heard = wav::read(&heard).expect("a WAV file");
     let format = StreamFormat { sample: run.sample, channels: run.channels, rate: run.rate };
     assert_eq!(heard.format, format);
-    let played = pattern(SEED, run.sample, FRAMES * run.channels as usize);
+    let played = pattern_bytes(SEED, run.sample, FRAMES * run.channels as usize);
     assert_eq!(alike(&heard.frames, &played), played.len(), "the host heard what was played");
     assert!(heard.frames[played.len()..].iter().all(|byte| *byte == 0), "and silence behind it");
 

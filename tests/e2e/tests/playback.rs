@@ -7,7 +7,7 @@ use ringwave_audio::compare::{Difference, Verdict};
 use ringwave_e2e::noise::wav;
 use ringwave_e2e::runs::play;
 use ringwave_report::DmaMode;
-use ringwave_runner::{machine::Outcome, report::Report, request::Clock};
+use ringwave_runner::{html, machine::Outcome, report::Report, request::Clock};
 
 fn verdict(report: &Report) -> Verdict {
     report.verdict().expect("something was heard")
@@ -124,15 +124,25 @@ fn a_flipped_bit_is_heard() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_missing_packet_is_heard() {
     let wav = wav(12_000, 2, 48_000);
-    let report = play(&wav.path, |request| request.guest_config.push("fault=skip-packet".into()));
+    let report = play(&wav.path, |request| {
+        request.guest_config.push("fault=skip-packet".into());
+        request.timeline = true;
+    });
     assert!(!report.passed());
     // The first frame of some packet: nothing before it is wrong.
     let packet_frames = 48_000 / 20;
-    assert!(
-        matches!(verdict(&report), Verdict::Different(Difference { frame, .. }) if frame % packet_frames == 0),
-        "{}",
-        verdict(&report)
-    );
+    let Verdict::Different(Difference { frame, .. }) = verdict(&report) else {
+        panic!("{}", verdict(&report))
+    };
+    assert_eq!(frame % packet_frames, 0);
+    // And so says its page, which has each packet of the trace.
+    let page = html::page("play", &wav.path, &report, vec![]).expect("a page");
+    let differences = page.sounds[0].differences.as_ref().expect("two sounds");
+    assert!(differences.places[0].at.abs_diff(frame) <= 64, "{differences:?}");
+    assert!(page.headline.starts_with("Wrong since 0."), "{}", page.headline);
+    let timeline = page.timeline.as_ref().expect("it was asked for");
+    assert_eq!(timeline.streams[&0].packet_count, report.card.streams[0].packets_completed);
+    assert!(page.render().contains("Position against time"));
 }
 
 #[test]

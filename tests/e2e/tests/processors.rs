@@ -6,7 +6,11 @@ use ringwave_e2e::{
     runs::{play, record},
     tune_file::TuneFile,
 };
-use ringwave_runner::{machine::Outcome, report::Report, request::Request};
+use ringwave_runner::{
+    machine::Outcome,
+    report::Report,
+    request::{CardKind, Request},
+};
 
 fn is_right(report: &Report, what: &str) {
     assert_eq!((report.outcome, &report.violations), (Some(Outcome::Ok), &Vec::new()), "{what}");
@@ -52,6 +56,22 @@ fn delays_where_processors_meet_change_nothing_that_is_heard() {
     let tune = TuneFile::stereo();
     is_right(&play(&tune.path(), |request| seeded(request, 1)), "played, schedule_seed=1");
     is_right(&record(&tune.path(), |request| seeded(request, 2)), "recorded, schedule_seed=2");
+}
+
+/// With a virtio device the DPC gives messages beside the threads that mark packets.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn on_virtio_delays_where_processors_meet_change_nothing_that_is_heard() {
+    let tune = TuneFile::stereo();
+    let seeded = |request: &mut Request, processors, way, seed: u32| {
+        on(request, processors, way);
+        request.kind = CardKind::Virtio;
+        request.guest_config.push(format!("schedule_seed={seed}"));
+    };
+    let played = play(&tune.path(), |request| seeded(request, 4, WAYS[0], 1));
+    is_right(&played, "played on 4, schedule_seed=1");
+    let recorded = record(&tune.path(), |request| seeded(request, 2, WAYS[1], 2));
+    is_right(&recorded, "recorded on 2, schedule_seed=2");
 }
 
 #[test]

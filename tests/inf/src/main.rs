@@ -26,6 +26,7 @@ mod runtime;
 #[path = "windows/setup.rs"]
 mod setup;
 #[cfg(windows)]
+#[allow(dead_code, reason = "the stand-in's part")]
 #[path = "windows/sys.rs"]
 mod sys;
 

@@ -127,6 +127,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // Of the judge it knows the interface alone: its cases come from COMPARE.md.
     ("tests/verdicts", &["device/audio"]),
     ("tests/winplay", &["device/audio"]),
+    // Of the host's side it knows WINDOWS.md alone, and of the card its datasheet.
+    ("tests/winstandin", &["device/regs", "tests/guest-ports"]),
     // What it compares with wdk-sys.
     ("tests/wdk", &["driver/nt"]),
     // What it fuzzes: the card, and the driver before a card that lies.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use ringwave_runner::request::CardKind;
+
 /// In which state of a stream an event comes. The words are those of ntguest's `life=`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -40,6 +42,8 @@ pub const PROCESSORS: [u32; 3] = [1, 2, 4];
 /// The machine that a boot makes: what cannot change while it runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Machine {
+    /// The card.
+    pub card: CardKind,
     /// The cyclic buffer is contiguous; else scatter-gather.
     pub contiguous: bool,
     /// The card interrupts by its line; else by MSI.
@@ -58,8 +62,13 @@ pub struct Event {
     pub card: &'static [&'static str],
     /// What the event leaves.
     pub after: After,
-    /// What the driver says of it, in one line of its log each time; nothing is asked for if it is empty.
-    pub says: &'static str,
+    /// What the driver says of it with a Ringwave card and with a virtio device, in one line of its log each
+    /// time; nothing is asked for if it is empty.
+    pub says: [&'static str; 2],
+    /// The driver resets a virtio device for it.
+    pub resets: bool,
+    /// The machine sleeps, and wakes by itself.
+    pub sleeps: bool,
     /// Cells to which it does not apply, and why not.
     pub skipped: &'static [(Skip, &'static str)],
 }
@@ -82,6 +91,8 @@ pub enum Skip {
     State(State),
     /// With one stream that plays and one that records; without a stream it applies.
     OpenDuplex,
+    /// With a virtio device.
+    Virtio,
 }
 
 /// One cell.
@@ -106,6 +117,9 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dma = if self.contiguous { "contiguous" } else { "scatter-gather" };
         let interrupt = if self.line { "line" } else { "MSI" };
+        if self.card == CardKind::Virtio {
+            f.write_str("virtio, ")?;
+        }
         write!(f, "{dma}, {interrupt}, {} processor(s)", self.processors)
     }
 }
@@ -116,17 +130,39 @@ impl Cell {
         let is_meant = |skip: Skip| match skip {
             Skip::State(state) => self.state == state,
             Skip::OpenDuplex => self.direction == Direction::Duplex && self.state != State::Closed,
+            Skip::Virtio => self.machine.card == CardKind::Virtio,
         };
         self.event.skipped.iter().find(|(skip, _)| is_meant(*skip)).map(|(_, reason)| *reason)
     }
+
+    /// What the driver says of the event.
+    pub fn says(&self) -> &'static str {
+        let [ringwave, virtio] = self.event.says;
+        if self.machine.card == CardKind::Virtio { virtio } else { ringwave }
+    }
+
+    /// A message of what is played is cut by the event: of a virtio device nothing says how much of it was heard.
+    pub fn cuts(&self) -> bool {
+        self.is_reset() && matches!(self.state, State::Run | State::Paused)
+    }
+
+    /// What is recorded begins anew in the midst: the source of a virtio device does when it is reset.
+    pub fn begins_anew(&self) -> bool {
+        let beside = self.direction == Direction::Duplex && self.state != State::Closed;
+        self.cuts() || (self.is_reset() && beside)
+    }
+
+    fn is_reset(&self) -> bool {
+        self.machine.card == CardKind::Virtio && self.event.resets
+    }
 }
 
-/// Every cell of the matrix, those that do not apply among them.
-pub fn all(events: &'static [Event]) -> Vec<Cell> {
+/// Every cell of the matrix with this card, those that do not apply among them.
+pub fn all(card: CardKind, events: &'static [Event]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for processors in PROCESSORS {
         for (contiguous, line) in [(false, false), (true, false), (false, true), (true, true)] {
-            let machine = Machine { contiguous, line, processors };
+            let machine = Machine { card, contiguous, line, processors };
             for event in events {
                 for state in STATES {
                     cells.extend(DIRECTIONS.map(|direction| Cell { event, state, direction, machine }));

@@ -73,6 +73,15 @@ pub fn arguments() -> Vec<String> {
     found
 }
 
+/// A variable of the environment; `None` if it is not set, or longer than 8,191 characters.
+#[allow(dead_code, reason = "the stand-in's part")]
+pub fn variable(name: &str) -> Option<String> {
+    let (name, mut value) = (wide(name), [0_u16; 8192]);
+    // SAFETY: a name that ends in NUL; the size is the buffer's.
+    let length = unsafe { sys::GetEnvironmentVariableW(name.as_ptr(), value.as_mut_ptr(), 8192) };
+    (length > 0 && length < 8192).then(|| text(&value))
+}
+
 /// Text for Windows: UTF-16 with a NUL.
 pub fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()

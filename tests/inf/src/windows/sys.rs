@@ -7,6 +7,11 @@ use core::ffi::c_void;
 pub type HANDLE = *mut c_void;
 pub const INVALID_HANDLE_VALUE: HANDLE = usize::MAX as HANDLE;
 pub const HKEY_CURRENT_USER: HANDLE = 0xFFFF_FFFF_8000_0001_usize as HANDLE;
+pub const GENERIC_READ: u32 = 0x8000_0000;
+pub const FILE_APPEND_DATA: u32 = 4;
+pub const FILE_SHARE_READ_WRITE: u32 = 3;
+pub const OPEN_EXISTING: u32 = 3;
+pub const OPEN_ALWAYS: u32 = 4;
 pub const KEY_ALL_ACCESS: u32 = 0xF003F;
 pub const INF_STYLE_WIN4: u32 = 2;
 pub const SPINST_REGISTRY: u32 = 4;
@@ -213,6 +218,18 @@ unsafe extern "system" {
     pub fn HeapFree(heap: HANDLE, flags: u32, block: *mut u8) -> i32;
     pub fn GetStdHandle(which: u32) -> HANDLE;
     pub fn WriteFile(file: HANDLE, data: *const u8, size: u32, written: *mut u32, overlapped: usize) -> i32;
+    pub fn ReadFile(file: HANDLE, data: *mut u8, size: u32, got: *mut u32, overlapped: usize) -> i32;
+    pub fn CreateFileW(
+        name: *const u16,
+        access: u32,
+        share: u32,
+        security: usize,
+        how: u32,
+        flags: u32,
+        template: HANDLE,
+    ) -> HANDLE;
+    pub fn CloseHandle(handle: HANDLE) -> i32;
+    pub fn GetEnvironmentVariableW(name: *const u16, value: *mut u16, size: u32) -> u32;
     pub fn ExitProcess(code: u32) -> !;
 }
 
