@@ -40,6 +40,8 @@ pub struct StreamProgress {
     /// The frame at which the card stood when it was paused; `None` in RUN, before the first, and if it did
     /// not tell. A card that loses its state goes on there.
     pub paused_at: Option<u64>,
+    /// The last RUN since STOP.
+    run: Option<Run>,
     /// The last mark that the card has taken since it was in STOP.
     pub marked: Option<Mark>,
     /// Whether the card is asked for lockstep: settled at the first RUN since STOP.
@@ -56,6 +58,17 @@ pub struct StreamProgress {
     pub reported_error: Option<&'static str>,
     /// Of the performance counter, in Hz; fixed at boot.
     counter_hz: u64,
+}
+
+/// A RUN.
+#[derive(Clone, Copy)]
+struct Run {
+    /// Just before the card was told.
+    moment: Moment,
+    /// Where it began.
+    frame: u64,
+    /// The card has told something of it.
+    told: bool,
 }
 
 /// A moment, as the raw value of the guest's performance counter.
@@ -85,6 +98,7 @@ impl StreamProgress {
             stored: 0,
             started: 0,
             paused_at: None,
+            run: None,
             marked: None,
             lockstep: None,
             lockstep_set: false,
@@ -103,7 +117,7 @@ impl StreamProgress {
         self.taken = None;
         self.stored = 0;
         self.started = 0;
-        self.paused_at = None;
+        (self.paused_at, self.run) = (None, None);
         self.marked = None;
         self.lockstep = None;
         (self.known, self.before) = (None, None);
@@ -115,6 +129,12 @@ impl StreamProgress {
     /// position that is reported is an estimate; that one if the card went without being paused.
     pub fn goes_on_at(&self) -> u64 {
         self.paused_at.unwrap_or(self.position.last())
+    }
+
+    /// The card is told to RUN next, with another clock than before, perhaps.
+    pub fn begin_run(&mut self) {
+        self.position.recalibrate();
+        self.run = Some(Run { moment: Moment::now(), frame: self.goes_on_at(), told: false });
     }
 
     /// The card comes from STOP: it says nothing yet, and has no marks.
@@ -156,6 +176,7 @@ impl StreamProgress {
         if let Some(status) = read {
             self.position.observe(status.anchor.clock.max(status.packet_clock), now);
             self.known = Some(status);
+            self.learn_of_run(&status);
         }
         let stalled_on =
             self.known.and_then(|known| known.stalled_on.filter(|_| known.packet_count == count));
@@ -169,6 +190,13 @@ impl StreamProgress {
             }
         }
         Some((status, moment))
+    }
+
+    /// A page of before the RUN says nothing of it, and does not tell that: its anchor stands still.
+    fn learn_of_run(&mut self, status: &Status) {
+        let Some((run, geometry)) = self.run.as_mut().zip(self.geometry) else { return };
+        let moves = status.anchor.rate_num != 0 || status.stalled_on.is_some();
+        run.told |= moves || status.packet_count != geometry.packet_of(run.frame);
     }
 
     /// How far the position may have come since the anchor. DATASHEET 7.2. A client without notifications
@@ -319,45 +347,79 @@ impl StreamProgress {
             self.taken = self.reads.last().or(self.taken);
             return None;
         };
-        let (known, known_clock) = self.known_packet_start(status, geometry, clock_hz, rate);
-        // Those before it began whole packets earlier, but for a wait between, and those after it later.
-        let behind = known.wrapping_sub(read.number).cast_signed();
-        let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.unsigned_abs().into());
-        let apart = ticks(frames, clock_hz, rate);
-        let clock =
-            if behind < 0 { known_clock.saturating_add(apart) } else { known_clock.saturating_sub(apart) };
         // A card that waits must not record over what is being read. One that does not wait only counts what
         // no client has read in time: it would count every packet if each were marked only with the next,
         // when the place of the first is being recorded over already.
         let waits = status.lockstep;
         self.taken = Some(if waits { read.number.wrapping_sub(1) } else { read.number });
-        let local = self.position.local(clock).unwrap_or_default();
-        Some((read, scale(local, clock_hz.into(), self.counter_hz)))
+        Some((read, self.packet_start(read.number, status, geometry, clock_hz, rate)))
+    }
+
+    /// Capture: the raw counter at the first frame of packet `number`.
+    fn packet_start(
+        &self,
+        number: u32,
+        status: &Status,
+        geometry: BufferGeometry,
+        clock_hz: u32,
+        rate: u32,
+    ) -> u64 {
+        let of_run =
+            |run: &Run| !number.wrapping_sub(geometry.packet_of(run.frame)).cast_signed().is_negative();
+        let run = self.run.filter(of_run);
+        if let Some(run) = run.filter(|run| !run.told) {
+            return self.packet_start_in(run, number, geometry, rate);
+        }
+        let (known, known_clock) = self.known_packet_start(status, geometry, run, clock_hz, rate);
+        // Those before it began whole packets earlier, but for a wait between, and those after it later.
+        let behind = known.wrapping_sub(number).cast_signed();
+        let frames = u64::from(geometry.packet_frames()).saturating_mul(behind.unsigned_abs().into());
+        let apart = ticks(frames, clock_hz, rate);
+        let clock =
+            if behind < 0 { known_clock.saturating_add(apart) } else { known_clock.saturating_sub(apart) };
+        scale(self.position.local(clock).unwrap_or_default(), clock_hz.into(), self.counter_hz)
+    }
+
+    /// The same in a RUN of which the card has told nothing but a count: its page changes under every reading.
+    fn packet_start_in(&self, run: Run, number: u32, geometry: BufferGeometry, rate: u32) -> u64 {
+        let begin = geometry.frame_in_packet(number, 0, run.frame);
+        let apart = |frames: u64| scale(frames, rate.into(), self.counter_hz);
+        let later = run.moment.0.saturating_add(apart(begin.saturating_sub(run.frame)));
+        later.saturating_sub(apart(run.frame.min(self.started).saturating_sub(begin)))
+    }
+
+    /// The frame whose time is that of the packet in which a RUN at `frame` began: that one, or one before, by
+    /// what a card that was started anew counts as played (see [`known_packet_start`](Self::known_packet_start)).
+    fn timed_from(&self, frame: u64, geometry: BufferGeometry) -> u64 {
+        let begin = geometry.frame_in_packet(geometry.packet_of(frame), 0, frame);
+        frame.saturating_sub(frame.min(self.started).saturating_sub(begin))
     }
 
     /// Capture: a packet of which the card says when its first frame came, and the device clock then: the last
-    /// complete one.
+    /// complete one, or in a `run` in which none is complete yet the one that it began in.
     ///
-    /// A card that forgot the stream without power was started within it. What it knows begins there, for the
-    /// packet that it was started in with the frame that it was started at (DATASHEET 7.2): the times before
+    /// A card that forgot the stream without power was started within a packet. What it knows begins there, for
+    /// the packet that it was started in with the frame that it was started at (DATASHEET 7.2): the times before
     /// are those of a stream that had played up to there.
     fn known_packet_start(
         &self,
         status: &Status,
         geometry: BufferGeometry,
+        run: Option<Run>,
         clock_hz: u32,
         rate: u32,
     ) -> (u32, u64) {
-        let start_packet = geometry.packet_of(self.started);
-        let frames_before =
-            |frame: u64| frame.saturating_sub(geometry.frame_in_packet(start_packet, 0, frame));
-        let last = status.packet_count.wrapping_sub(1);
-        if self.started > 0 && status.packet_count == start_packet {
+        let run_frame = run.map_or(self.started, |run| run.frame);
+        let first = geometry.packet_of(run_frame);
+        if status.packet_count == first && (self.started > 0 || run.is_some()) {
             // None is complete since.
-            let before = ticks(frames_before(status.anchor.frame), clock_hz, rate);
-            return (start_packet, status.anchor.clock.saturating_sub(before));
+            let frames = status.anchor.frame.saturating_sub(self.timed_from(run_frame, geometry));
+            return (first, status.anchor.clock.saturating_sub(ticks(frames, clock_hz, rate)));
         }
-        let before = if self.started > 0 && last == start_packet { frames_before(self.started) } else { 0 };
+        let last = status.packet_count.wrapping_sub(1);
+        let in_start = self.started > 0 && last == geometry.packet_of(self.started);
+        let before =
+            if in_start { self.started.saturating_sub(self.timed_from(self.started, geometry)) } else { 0 };
         (last, status.packet_start_clock.saturating_sub(ticks(before, clock_hz, rate)))
     }
 }

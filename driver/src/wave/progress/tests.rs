@@ -191,18 +191,18 @@ fn the_first_samples_of_packets_around_a_restart_lie_a_packet_apart() {
     (status.packet_count, status.packet_start_clock) = (4, 0);
     status.anchor = Anchor { clock: 7 * SECOND, frame: 2000, rate_num: RATE, rate_den: 1_000_000_000 };
     assert_eq!(
-        shared.known_packet_start(&status, geometry, 1_000_000_000, RATE),
+        shared.known_packet_start(&status, geometry, None, 1_000_000_000, RATE),
         (4, 7 * SECOND - in_packet)
     );
     // Packet 4 is complete: the card says when its first frame of this RUN came.
     shared.packets.update_count(5);
     (status.packet_count, status.packet_start_clock) = (5, 7 * SECOND);
     assert_eq!(
-        shared.known_packet_start(&status, geometry, 1_000_000_000, RATE),
+        shared.known_packet_start(&status, geometry, None, 1_000_000_000, RATE),
         (4, 7 * SECOND - in_packet)
     );
     shared.packets.update_count(6);
     let next = 7 * SECOND - in_packet + packet;
     (status.packet_count, status.packet_start_clock) = (6, next);
-    assert_eq!(shared.known_packet_start(&status, geometry, 1_000_000_000, RATE), (5, next));
+    assert_eq!(shared.known_packet_start(&status, geometry, None, 1_000_000_000, RATE), (5, next));
 }

@@ -138,7 +138,7 @@ impl Stream {
         let (card, stream) = (self.card(), self.lease.stream());
         let lockstep_set = {
             let mut shared = self.shared.lock();
-            shared.position.recalibrate();
+            shared.begin_run();
             shared.lockstep_set
         };
         if !lockstep_set {

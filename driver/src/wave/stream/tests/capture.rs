@@ -1,6 +1,7 @@
 //! Capture: what a client that records is told, and what the card is.
 
 use super::*;
+use crate::hw::Anchor;
 
 /// A stream that captures, with its buffer.
 fn microphone(lockstep: bool) -> Fixture {
@@ -174,6 +175,61 @@ fn a_packet_of_a_torn_page_began_a_packet_after_the_one_before() {
         fixture.card.change(|inside| inside.torn = true);
         fixture.complete(2);
     }));
+}
+
+/// Whether the next packet, which is there, began when RUN was called or later. `before` is what was read of the page
+/// when it was: then it can't be read for changing, which a line interrupt brings about on a busy host.
+fn begins_with_the_run(fixture: &Fixture, complete: u32, before: impl FnOnce()) -> bool {
+    let packet = std::time::Duration::from_millis(10);
+    std::thread::sleep(packet * 3);
+    let run = Moment::now().0;
+    before();
+    fixture.card.change(|inside| inside.torn = true);
+    fixture.go(&[RUN]);
+    fixture.complete(complete);
+    let due = run..=Moment::now().0 + u64::try_from(nt::clock::frequency()).unwrap() / 100;
+    due.contains(&time(fixture))
+}
+
+#[test]
+fn a_packet_of_a_page_that_is_torn_since_the_run_began_with_it() {
+    const CLOCK: u64 = 1 << 60;
+    let refused = |fixture: &Fixture| assert_eq!(read(fixture), Err(STATUS_DEVICE_NOT_READY));
+    let moving = |fixture: &Fixture, frame: u64| {
+        fixture.card.report(|status| {
+            status.anchor = Anchor { clock: CLOCK, frame, rate_num: 48_000, rate_den: 1_000_000_000 };
+        });
+        refused(fixture);
+    };
+    let paused = || {
+        let fixture = microphone(false);
+        fixture.allocate();
+        fixture.go(&[ACQUIRE, PAUSE]);
+        fixture.card.report(|status| status.anchor.clock = CLOCK);
+        refused(&fixture);
+        fixture
+    };
+    let fixture = paused();
+    assert!(begins_with_the_run(&fixture, 1, || {}), "read in PAUSE alone");
+    let fixture = paused();
+    let run = || (fixture.go(&[RUN]), moving(&fixture, 0)).1;
+    assert!(begins_with_the_run(&fixture, 1, run), "none was complete when it was read");
+    for is_read in [false, true] {
+        let fixture = paused();
+        fixture.go(&[RUN]);
+        fixture.card.report(|status| status.packet_start_clock = CLOCK);
+        fixture.complete(1);
+        assert_eq!(read(&fixture), Ok((0, 0, 0)));
+        fixture.card.report(|status| status.anchor.frame = 700);
+        fixture.go(&[PAUSE]);
+        let run = || {
+            if is_read {
+                fixture.go(&[RUN]);
+                moving(&fixture, 700);
+            }
+        };
+        assert!(begins_with_the_run(&fixture, 2, run), "paused within the packet, read after: {is_read}");
+    }
 }
 
 /// Of a card that was reset and says so, or was brought back to RUN, with another clock, and its page is torn yet.
