@@ -74,6 +74,25 @@ fn half_a_packet_late_is_half_a_packet_of_silence_within_a_millisecond() {
     }
 }
 
+/// A guest that stores its mark and then reads a count that does not say that the packet has begun is in time, however
+/// long the card was held up between its look and its page.
+#[test]
+fn a_packet_is_late_only_for_a_guest_that_could_see_that_it_had_begun() {
+    for look in 1..=3 {
+        let mut dut = realtime();
+        dut.mark(0);
+        dut.state(STATE_RUN);
+        let start = dut.now;
+        dut.run_to(clock_of(start, 1000) - 1);
+        let looks = dut.pages.looks.get();
+        dut.pages.mark_at.set(Some((looks + look, mark::word(1, dut.status().mark_tag))));
+        dut.run_to(clock_of(start, 1500));
+        let begun = dut.pages.count_at_mark.get() == 1;
+        let silence = dut.status().silence_frames;
+        assert_eq!((begun, silence), [(false, 0), (true, 0), (true, MS)][look as usize - 1], "look {look}");
+    }
+}
+
 #[test]
 fn a_packet_that_never_comes_is_silent_to_its_end_and_the_next_is_whole() {
     let mut dut = realtime();

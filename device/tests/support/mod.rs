@@ -129,6 +129,8 @@ pub struct PageBar {
     pub looks: Cell<u64>,
     /// A guest on another processor: it stores this mark just before that look.
     pub mark_at: Cell<Option<(u64, u64)>>,
+    /// PACKET_COUNT of stream 0 as that guest reads it behind its store.
+    pub count_at_mark: Cell<u32>,
     /// Full fences so far.
     pub fences: Cell<u64>,
 }
@@ -139,6 +141,7 @@ impl PageBar {
             bytes: RefCell::new(vec![0; pci::PAGES_BYTES as usize]),
             looks: Cell::new(0),
             mark_at: Cell::new(None),
+            count_at_mark: Cell::new(0),
             fences: Cell::new(0),
         }
     }
@@ -181,6 +184,7 @@ impl Pages for PageBar {
         if let Some((_, mark)) = self.mark_at.get().filter(|(look, _)| *look <= self.looks.get()) {
             self.mark_at.set(None);
             self.poke(page + pages::mark::MARK, mark);
+            self.count_at_mark.set(self.u32(pages::STATUS_BASE + status::PACKET_COUNT));
         }
         MarkWords {
             mark: self.u64(page + pages::mark::MARK),

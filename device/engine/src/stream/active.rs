@@ -184,13 +184,27 @@ impl ActiveStream {
         if restart || rate_den != before.den() {
             self.timeline = self.moving(ctx.time, burst.end, rate_den);
         }
-        if self.geometry().in_packet(burst.end) == 0 {
+        let ends_packet = self.geometry().in_packet(burst.end) == 0;
+        if ends_packet {
             self.complete(burst.end, ctx);
         }
         self.update_validity(Refresh::Passing, ctx);
+        let mut told = before;
+        if ends_packet && self.would_be_late(burst.end) {
+            // The client may be saying at this moment what is valid: one of the two sees the other.
+            self.renew_anchor(before, burst.end, ctx);
+            told = self.timeline;
+            ctx.front_end.announce_packet(self.packet_count, ctx.counters);
+            self.update_validity(Refresh::Passing, ctx);
+        }
         self.schedule_next(burst.end, ctx);
+        self.renew_anchor(told, burst.end, ctx);
+    }
+
+    /// The client is told where the position is, and if its line is another than `before`, that too.
+    fn renew_anchor(&self, before: Timeline, frame: u64, ctx: &mut StreamCtx<'_>) {
         if self.timeline == before {
-            ctx.counters.renew_anchor(ctx.time, burst.end);
+            ctx.counters.renew_anchor(ctx.time, frame);
         } else {
             ctx.counters.set_anchor(self.timeline);
         }

@@ -5,6 +5,7 @@
 //! HD Audio a BDL, a list of byte ranges that may split a frame. The stream knows frames only: how they lie in
 //! bytes is the transport's.
 
+use super::counters::Counters;
 use super::validity::{Mark, Refresh, Validity};
 
 /// Why frames could not be moved.
@@ -84,6 +85,10 @@ pub trait FrontEnd: FrameTransport {
     /// The stream is about to stall and will look once more: a client that says something after that look
     /// must be able to see that the stream waits.
     fn announce_wait(&mut self) {}
+
+    /// A packet begins, and the client has not said that it is there. The stream looks once more before it takes
+    /// it for late: a client that says so after that look must be able to see that `count` packets are complete.
+    fn announce_packet(&mut self, _count: u32, _counters: &Counters) {}
 
     /// Something has happened.
     fn notify(&mut self, event: StreamEvent);

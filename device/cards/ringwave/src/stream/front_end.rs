@@ -5,6 +5,7 @@ use super::marks::MarkPage;
 use crate::dma::{Bus, Limits, Ring};
 use crate::env::{Diagnose, Pages};
 use crate::pages::StatusPage;
+use ringwave_engine::stream::counters::Counters;
 use ringwave_engine::stream::params::BufferGeometry;
 use ringwave_engine::stream::transport::{FrameTransport, FrontEnd, StreamEvent, TransportError};
 use ringwave_engine::stream::validity::{Mark, Refresh, Validity};
@@ -103,6 +104,12 @@ impl FrontEnd for RegisterFrontEnd<'_> {
 
     fn announce_wait(&mut self) {
         self.notices.marks.announce_wait(self.pages);
+    }
+
+    fn announce_packet(&mut self, count: u32, counters: &Counters) {
+        self.notices.page.packet_count = count;
+        self.notices.page.publish(self.pages, self.notices.index, counters);
+        self.pages.fence();
     }
 
     fn notify(&mut self, event: StreamEvent) {

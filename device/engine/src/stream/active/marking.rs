@@ -182,6 +182,13 @@ impl ActiveStream {
         Some(NextBurst { frames, silent: late && !self.captures() })
     }
 
+    /// The packet that begins at `frame` would be late as things stand: time does not wait for the client, which
+    /// marks its packets and has not marked what this one needs.
+    pub(super) fn would_be_late(&self, frame: u64) -> bool {
+        let waits = self.clock == Some(ClockMode::Lockstep);
+        !waits && self.end.is_none() && self.validity.is_marked() && !self.is_valid(frame)
+    }
+
     /// The packet whose mark `packet` needs: when capturing, the one that lies in its place.
     fn needs(&self, packet: u32) -> u32 {
         if self.captures() { packet.wrapping_sub(self.geometry().packets) } else { packet }
