@@ -7,7 +7,8 @@
 //! | `stand_in_calls` | the file that each command line is appended to |
 //! | `pnputil_delete_driver_oem3_inf`, `pnputil_delete_driver` | the answer to `pnputil /delete-driver oem3.inf ...`: the longest name that is set counts. Its first line is the exit code, the rest is printed |
 //! | `powershell_Get_Content` | the same for a command by the first cmdlet in it that has one |
-//! | `powershell_sound_ps1` | the same for `powershell -File ...\sound.ps1` |
+//! | `powershell_sound_ps1_0`, `powershell_sound_ps1` | the same for `powershell -File ...\sound.ps1 ... 0`, and whatever its last argument is |
+//! | `powershell_sound_ps1__2` | the answer when this very command line is called for the second time |
 //!
 //! `fc /b A B` compares the files, and `find [/i] TEXT` prints the lines that have it (Wine's has no /i). What has no answer ends with 99.
 #![cfg_attr(windows, no_std, no_main)]
@@ -45,8 +46,15 @@ mod stand_in {
             arguments.split_first().map_or(("", &[][..]), |(path, rest)| (path.as_str(), rest));
         let file = path.rsplit(['\\', '/']).next().unwrap_or_default();
         let program = file.split('.').next().unwrap_or_default();
+        let line = format!("{program} {}\r\n", rest.join(" "));
+        let mut times = 1;
         if let Some(calls) = variable("stand_in_calls") {
-            append(&calls, &format!("{program} {}\r\n", rest.join(" ")));
+            let before = read(&calls).unwrap_or_default();
+            times += String::from_utf8_lossy(&before)
+                .lines()
+                .filter(|call| *call == line.trim_end_matches(['\r', '\n']))
+                .count();
+            append(&calls, &line);
         }
         if let ("fc", [_, first, second]) = (program, rest) {
             exit(match (read(first), read(second)) {
@@ -58,7 +66,8 @@ mod stand_in {
             exit(find(rest));
         }
         let names = if program == "powershell" { cmdlets(program, rest) } else { prefixes(program, rest) };
-        let Some(answer) = names.iter().find_map(|name| variable(name)) else {
+        let answer = |name: &String| variable(&format!("{name}__{times}")).or_else(|| variable(name));
+        let Some(answer) = names.iter().find_map(answer) else {
             say(&format!("{program} has no answer"));
             exit(NO_ANSWER)
         };
@@ -96,7 +105,9 @@ mod stand_in {
     fn cmdlets(program: &str, arguments: &[String]) -> Vec<String> {
         let file = arguments.iter().skip_while(|word| !word.eq_ignore_ascii_case("-File")).nth(1);
         if let Some(name) = file.and_then(|path| path.rsplit(['\\', '/']).next()) {
-            return alloc::vec![format!("{program}_{}", plain(name))];
+            let name = format!("{program}_{}", plain(name));
+            let last = arguments.last().map_or("", String::as_str);
+            return alloc::vec![format!("{name}_{}", plain(last)), name];
         }
         let all = arguments.iter().flat_map(|text| text.split([' ', '(', ';']));
         let cmdlets = all.filter(|word| word.find('-').is_some_and(|at| at > 0));

@@ -58,6 +58,20 @@ pub const RUN: Plan = Plan {
     after_problem: 5,
     is_run: true,
 };
+/// `windows run` of which something is asked of the device: its stage has a limit of its own.
+pub const RUN_WITH_DEVICE: Plan = Plan {
+    stages: &[
+        ("power-on", 15),
+        ("agent", 5),
+        ("sound", 5),
+        (DEVICE, 5),
+        (PROGRAM, 30),
+        (EXIT, 5),
+        (COLLECT, 15),
+        ("done", 5),
+    ],
+    ..RUN
+};
 /// The boot after a crash.
 pub const DUMP: Plan = Plan {
     stages: &[("power-on", 15), ("agent", 5), (COLLECT, 15), ("done", 5)],
@@ -65,6 +79,8 @@ pub const DUMP: Plan = Plan {
     is_run: true,
 };
 
+/// The stage in which the device is disabled, enabled and so on.
+const DEVICE: &str = "device";
 /// The stage in which the program runs.
 const PROGRAM: &str = "program";
 /// The line that ends it, as if it were a stage.
@@ -136,6 +152,8 @@ pub struct Progress {
     minute: Duration,
     /// How long the program of a run may take.
     program: Duration,
+    /// How long the stage [`DEVICE`] may take.
+    device: Duration,
     resets: u32,
     /// The name of the file whose lines come.
     log: Option<String>,
@@ -154,6 +172,7 @@ impl Progress {
             since: now,
             minute,
             program: minute * 30,
+            device: minute * 5,
             resets: 0,
             log: None,
             problem: None,
@@ -162,10 +181,10 @@ impl Progress {
         }
     }
 
-    /// With another limit for the program of a run.
+    /// With other limits for the program of a run, and for what is asked of the device.
     #[must_use]
-    pub fn with_program_limit(self, program: Duration) -> Self {
-        Self { program, ..self }
+    pub fn with_limits(self, program: Duration, device: Duration) -> Self {
+        Self { program, device, ..self }
     }
 
     /// The name of the stage that was reached.
@@ -310,6 +329,7 @@ impl Progress {
     fn limit(&self) -> Duration {
         match self.plan.stages.get(self.stage) {
             Some((PROGRAM, _)) => self.program,
+            Some((DEVICE, _)) => self.device,
             Some((_, minutes)) => self.minute * *minutes,
             None => Duration::ZERO,
         }

@@ -69,6 +69,7 @@ fn each_stage_has_its_limit_and_without_kvm_six_times_as_much() {
         (&RUN, "sound", 5, "program"),
         (&RUN, "exit", 5, "collect"),
         (&RUN, "collect", 15, "done"),
+        (&RUN_WITH_DEVICE, "sound", 5, "device"),
         (&DUMP, "power-on", 15, "agent"),
         (&DUMP, "agent", 5, "collect"),
         (&DUMP, "collect", 15, "done"),
@@ -85,10 +86,20 @@ fn each_stage_has_its_limit_and_without_kvm_six_times_as_much() {
 
 #[test]
 fn program_has_the_time_that_the_user_says_on_any_host() {
-    let progress = at(&RUN, "program").with_program_limit(minutes(2));
+    let progress = at(&RUN, "program").with_limits(minutes(2), minutes(9));
     let progress = Progress { minute: minute_with(false), ..progress };
     assert_eq!(progress.late(minutes(2)), None);
     assert_eq!(progress.late(minutes(3)), Some(Late::Program(minutes(2))));
+}
+
+#[test]
+fn device_has_the_time_that_was_asked_for_it_and_is_not_left_out() {
+    let progress = at(&RUN_WITH_DEVICE, "device").with_limits(minutes(2), minutes(50));
+    assert_eq!(progress.late(minutes(50)), None);
+    assert!(late(&progress, minutes(51)).is_some_and(|why| why.contains("stage program did not begin")));
+    let why = fails(&mut at(&RUN_WITH_DEVICE, "sound"), stage("program"));
+    assert!(why.contains("device was left out"), "{why}");
+    assert!(fails(&mut at(&RUN, "sound"), stage("device")).contains("no line of the protocol"));
 }
 
 #[test]

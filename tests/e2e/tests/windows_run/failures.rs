@@ -38,6 +38,16 @@ const PROBLEMS: &[Way] = &[
     ("out-full", 125, &["in stage program", "not enough space", "write less to RINGWAVE_OUT"]),
     ("no-out-disk", 125, &["in stage agent", "no drive has ringwave-out.txt", "diskpart"]),
     ("no-card", 125, &["no device of the card", "another --card"]),
+    (
+        "cycle-fails",
+        125,
+        &[
+            "cycle 1 of 2",
+            "pnputil /restart-device ended with 3010, in cycle 2 of 2",
+            "still holds the device",
+        ],
+    ),
+    ("cycle-fails:1168", 125, &["ended with 1168", "net helpmsg", "logs/device.log"]),
     ("no-room", 125, &["copying the files", "room on C:"]),
     ("wrong-done", 125, &["in stage collect: the agent gave up (exit code 7)"]),
     ("wrong-done:12", 125, &["the agent gave up (exit code 12)", "is its jack plugged"]),
@@ -52,6 +62,7 @@ const LINES: &[Way] = &[
     ("no-done", 125, &["turned itself off in stage program", "an evaluation that has expired"]),
     ("skip-stage:agent", 125, &["agent was left out", OLD_AGENT]),
     ("skip-stage", 125, &["sound was left out", OLD_AGENT]),
+    ("skip-stage:device", 125, &["device was left out", OLD_AGENT]),
     ("skip-stage:program", 125, &["exit 0 in stage sound", NO_LINE, OLD_AGENT]),
     ("skip-stage:collect", 125, &["says that it is done in stage exit", OLD_AGENT]),
     ("open-log", 125, &["turned itself off in stage program", "within the log open.log", OLD_AGENT]),
@@ -128,7 +139,10 @@ fn way(table: &'static [Way], behaviour: &str) -> Way {
 
 /// By the command, as a user starts it.
 fn is_named((behaviour, code, said): Way) -> Ended {
-    let options = ["--card", "hda", "--qemu=-device", "--qemu=pvpanic"];
+    let mut options = vec!["--card", "hda", "--qemu=-device", "--qemu=pvpanic"];
+    if ["cycle-fails", "skip-stage:device"].iter().any(|name| behaviour.starts_with(name)) {
+        options.extend(["--cycles", "2"]);
+    }
     let ended = Run::new(behaviour).end(&options, &["echo", "before"]);
     ended.expect(code, said);
     assert!(ended.out.join("run.json").exists() && ended.out.join("serial.log").exists(), "{behaviour}");

@@ -9,6 +9,7 @@ use ringwave_e2e::stand_in;
 use ringwave_runner::linux::guest::existing_path;
 use ringwave_runner::request::Clock;
 use ringwave_runner::windows::machine::GuestCard;
+use ringwave_runner::windows::run::device::DeviceSteps;
 use ringwave_runner::windows::run::media::Files;
 use ringwave_runner::windows::run::{Request, run};
 
@@ -95,6 +96,7 @@ impl Run {
             card: GuestCard::Hda,
             clock: Clock::Realtime(1.0),
             card_options: Vec::new(),
+            device: DeviceSteps::default(),
             files: Files { command: program.iter().map(ToString::to_string).collect(), ..Files::default() },
             time_limit,
             reboot_code: Some(3010),

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use guest_ports::halt;
 
 use super::behaviour::{
-    self, Action, Behaviour, NO_CARD, NO_OUT_DISK, NO_ROOM, NOT_AS_WRITTEN, OUT_FULL, after_program,
-    exit_code,
+    self, Action, Behaviour, DEVICE_STEP, NO_CARD, NO_OUT_DISK, NO_ROOM, NOT_AS_WRITTEN, OUT_FULL,
+    after_program, exit_code,
 };
 use super::cd::{self, Settings};
 use super::hda::Hda;
@@ -194,6 +194,7 @@ impl<'a> Boot<'a> {
             },
             Action::FindOut => self.find_out()?,
             Action::Sound(code) => self.look_at_sound(code)?,
+            Action::CycleDevice => self.cycle_device()?,
             Action::CopyFiles => self.copy_files()?,
             Action::Program => return self.run_program().map(Some),
             Action::Fill(mib) => fill(self.out()?, mib).map_err(full)?,
@@ -256,6 +257,16 @@ impl<'a> Boot<'a> {
             self.sound.push_str("endpoint {0.0.0.00000000}.{5b4a5f3c-0000-4000-8000-7374616e6469}\r\n");
         }
         Ok(())
+    }
+
+    /// As the bus driver does it: to D3hot, and back to D0.
+    fn cycle_device(&self) -> Result<(), Problem> {
+        let mut functions = self.cd.settings.card_ids.iter().filter_map(|id| function(&self.firmware, id));
+        let function = functions.next().ok_or_else(|| (NO_CARD, "the card's device has gone".to_string()))?;
+        let wrong = |state| (DEVICE_STEP, format!("the device does not go to the power state D{state}"));
+        [3, 0].into_iter().try_for_each(|state| {
+            if function.set_power(&self.firmware, state) { Ok(()) } else { Err(wrong(state)) }
+        })
     }
 
     fn copy_files(&self) -> Result<(), Problem> {
@@ -322,18 +333,25 @@ impl<'a> Boot<'a> {
 
 /// Whether a device is there whose instance id begins so.
 fn is_there(firmware: &Firmware, id: &str) -> bool {
-    let upper = id.to_ascii_uppercase();
-    let number =
-        |key: &str| u32::from_str_radix(upper.get(upper.find(key)? + key.len()..)?.get(..4)?, 16).ok();
-    let (Some(vendor), Some(device)) = (number("VEN_"), number("DEV_")) else { return false };
-    match upper.split('\\').next() {
-        Some("PCI") => Function::find(firmware, 0, u32::MAX, device << 16 | vendor).is_some(),
-        Some("HDAUDIO") => {
-            let codec = Hda::open(firmware).and_then(|hda| hda.vendor());
-            codec == Ok(vendor << 16 | device)
-        }
-        _ => false,
+    if let Some((vendor, device)) = numbers(id, "HDAUDIO") {
+        let codec = Hda::open(firmware).and_then(|hda| hda.vendor());
+        return codec == Ok(vendor << 16 | device);
     }
+    function(firmware, id).is_some()
+}
+
+/// The PCI function whose instance id begins so.
+fn function(firmware: &Firmware, id: &str) -> Option<Function> {
+    let (vendor, device) = numbers(id, "PCI")?;
+    Function::find(firmware, 0, u32::MAX, device << 16 | vendor)
+}
+
+/// Vendor and device of an instance id on this bus.
+fn numbers(id: &str, bus: &str) -> Option<(u32, u32)> {
+    let upper = id.to_ascii_uppercase();
+    let (found, rest) = upper.split_once('\\')?;
+    let number = |key: &str| u32::from_str_radix(rest.get(rest.find(key)? + key.len()..)?.get(..4)?, 16).ok();
+    (found == bus).then_some((number("VEN_")?, number("DEV_")?))
 }
 
 /// Files and folders whose names a host should look at twice, and too many of them.

@@ -10,7 +10,7 @@ use super::fat::Damage;
 use crate::behaviour::garbage;
 
 /// Stages of `WINDOWS.md`, section 9, in their order.
-pub const STAGES: [&str; 4] = ["agent", "sound", "program", "collect"];
+pub const STAGES: [&str; 5] = ["agent", "sound", "device", "program", "collect"];
 /// Codes of section 7.
 pub const NO_SESSION: u32 = 10;
 pub const NO_SERVICE: u32 = 11;
@@ -21,6 +21,7 @@ pub const OUT_FULL: u32 = 15;
 pub const NO_OUT_DISK: u32 = 16;
 pub const NO_CARD: u32 = 17;
 pub const NO_ROOM: u32 = 18;
+pub const DEVICE_STEP: u32 = 19;
 pub const NOT_AS_WRITTEN: u32 = 99;
 /// The device's problem code for a signature that was not accepted.
 const SIGNATURE: u32 = 52;
@@ -41,6 +42,8 @@ pub enum Behaviour {
     /// Code and text; whether `done` follows.
     Problem(u32, String),
     ProblemAlone(String),
+    /// What pnputil ends with in the second cycle, or in the only one.
+    CycleFails(u32),
     ProblemCode(u32),
     OutFull(u64),
     ExitCode(i64),
@@ -98,6 +101,9 @@ impl Behaviour {
             "no-out-disk" => problem(NO_OUT_DISK, "no drive has ringwave-out.txt"),
             "no-card" => problem(NO_CARD, "no device of the card"),
             "no-room" => problem(NO_ROOM, "copying the files: there is not enough space on the disk"),
+            "cycle-fails" => {
+                argument.unwrap_or("3010").parse().ok().filter(|n| *n != 0).map(Self::CycleFails)
+            }
             "problem-alone" => stage("sound").map(Self::ProblemAlone),
             "problem-code" => {
                 argument.unwrap_or("10").parse().ok().filter(|n| *n != 0).map(Self::ProblemCode)
@@ -149,6 +155,8 @@ pub enum Action {
     FindOut,
     /// Sees that the card is on the bus, and writes `\logs\sound.txt` with this problem code of its device.
     Sound(u32),
+    /// Disables the card's device and enables it.
+    CycleDevice,
     /// Copies the files of the CD to the work folder.
     CopyFiles,
     /// Runs the program; the plan goes on with [`after_program`].
@@ -180,19 +188,29 @@ pub fn boot(behaviour: &Behaviour, settings: &Settings) -> Vec<Action> {
         dump_boot(behaviour)
     } else {
         let sound = if let Behaviour::ProblemCode(code) = behaviour { *code } else { 0 };
-        vec![
-            stage("agent"),
-            Action::FindOut,
-            stage("sound"),
-            Action::Sound(sound),
-            stage("program"),
-            Action::CopyFiles,
-            Action::Program,
-        ]
+        let mut plan = vec![stage("agent"), Action::FindOut, stage("sound"), Action::Sound(sound)];
+        if settings.cycles > 0 {
+            plan.push(stage("device"));
+            plan.extend((1..=settings.cycles).flat_map(|number| cycle(behaviour, number, settings.cycles)));
+        }
+        plan.extend([stage("program"), Action::CopyFiles, Action::Program]);
+        plan
     };
     // A boot for the dump is plain but for what the crash itself says.
     if !settings.dump {
         change(&mut plan, behaviour);
+    }
+    plan
+}
+
+/// One time of `--cycles`.
+fn cycle(behaviour: &Behaviour, number: u32, cycles: u32) -> Vec<Action> {
+    let mut plan = vec![say(&format!("note cycle {number} of {cycles}")), Action::CycleDevice];
+    if let Behaviour::CycleFails(code) = behaviour
+        && number == cycles.min(2)
+    {
+        let text = format!("pnputil /restart-device ended with {code}, in cycle {number} of {cycles}");
+        plan.push(Action::Fail(DEVICE_STEP, text));
     }
     plan
 }
@@ -301,7 +319,7 @@ fn change(plan: &mut Vec<Action>, behaviour: &Behaviour) {
         Behaviour::OddNames => insert_before(plan, &Action::Program, Action::OddNames),
         Behaviour::Dirty(what) => insert_before(plan, &Action::PowerOff, Action::Damage(*what)),
         Behaviour::RestartHang => replace(plan, &Action::Reset, vec![Action::Halt]),
-        Behaviour::Plain | Behaviour::ExitCode(_) | Behaviour::Reboots(_) => {}
+        Behaviour::Plain | Behaviour::ExitCode(_) | Behaviour::Reboots(_) | Behaviour::CycleFails(_) => {}
     }
 }
 
@@ -383,7 +401,7 @@ mod tests {
 
     fn settings(boot: u32, dump: bool) -> Settings {
         let card_ids = vec!["PCI\\VEN_1234&DEV_5257".to_string()];
-        Settings { dump, boot, card: Card::Ringwave, card_ids, reboot_code: Some(3010) }
+        Settings { dump, boot, card: Card::Ringwave, card_ids, reboot_code: Some(3010), cycles: 0 }
     }
 
     /// The lines of a whole run whose program ends with 5, as the host would have it boot, and how it ended. At most
@@ -425,7 +443,11 @@ mod tests {
                     Action::WaitForButton => lines.push("button".into()),
                     Action::Fill(_) => lines.push("fill".into()),
                     Action::OddNames => lines.push("names".into()),
-                    Action::FindOut | Action::Sound(_) | Action::CopyFiles | Action::CopyLogs => {}
+                    Action::FindOut
+                    | Action::Sound(_)
+                    | Action::CopyFiles
+                    | Action::CopyLogs
+                    | Action::CycleDevice => {}
                 }
             }
             lines.push("reset".into());
@@ -512,6 +534,24 @@ mod tests {
             let (said, ended) = run(name);
             assert_eq!((said.join("|").as_str(), ended.as_str()), (lines.as_str(), end), "{name}");
         }
+    }
+
+    #[test]
+    fn device_has_its_cycles_before_the_program_and_the_one_that_fails_is_the_last() {
+        let settings = Settings { cycles: 3, ..settings(1, false) };
+        let lines = |name| {
+            let plan = boot(&Behaviour::parse(name).expect("a behaviour"), &settings);
+            let said = plan.into_iter().filter_map(|action| match action {
+                Action::Say(line) => Some(line),
+                Action::Fail(code, text) => Some(format!("problem {code} {text}")),
+                _ => None,
+            });
+            said.collect::<Vec<_>>().join("|")
+        };
+        let two = "stage agent|stage sound|stage device|note cycle 1 of 3|note cycle 2 of 3";
+        assert_eq!(lines("plain"), format!("{two}|note cycle 3 of 3|stage program"));
+        let fails = format!("{two}|problem 19 pnputil /restart-device ended with 259, in cycle 2 of 3|");
+        assert!(lines("cycle-fails:259").starts_with(&fails), "{}", lines("cycle-fails:259"));
     }
 
     #[test]

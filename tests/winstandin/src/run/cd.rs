@@ -5,12 +5,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// Files that are on every run CD.
-pub const FILES: [&str; 5] = [
+pub const FILES: [&str; 7] = [
     "\\ringwave\\run.cmd",
     "\\ringwave\\stage.cmd",
     "\\ringwave\\sound.ps1",
     "\\ringwave\\settings.cmd",
     "\\ringwave\\command.cmd",
+    "\\ringwave\\sound.cmd",
+    "\\ringwave\\device.cmd",
 ];
 /// Exit codes that a line can carry.
 pub const CODES: core::ops::RangeInclusive<i64> = -0x8000_0000..=0xFFFF_FFFF;
@@ -37,6 +39,8 @@ pub struct Settings {
     pub card_ids: Vec<String>,
     /// None: no exit code asks for a restart.
     pub reboot_code: Option<i64>,
+    /// So many times the device is disabled, enabled, restarted and reinstalled before the program runs.
+    pub cycles: u32,
 }
 
 /// Reads `settings.cmd`; else what is wrong with it.
@@ -71,7 +75,12 @@ pub fn settings(bytes: &[u8]) -> Result<Settings, String> {
         "" => None,
         text => Some(code(text).ok_or_else(|| format!("REBOOT_CODE is {text}"))?),
     };
-    Ok(Settings { dump, boot: boot.ok_or("BOOT is no number from 1")?, card, card_ids, reboot_code })
+    let cycles = match value(5, "CYCLES")? {
+        "" => 0,
+        text => text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("CYCLES is {text}"))?,
+    };
+    let boot = boot.ok_or("BOOT is no number from 1")?;
+    Ok(Settings { dump, boot, card, card_ids, reboot_code, cycles })
 }
 
 /// An exit code, in decimal.
@@ -167,7 +176,8 @@ mod tests {
 
     const SETTINGS: &str = concat!(
         "set \"STEP=run\"\r\nset \"BOOT=2\"\r\nset \"CARD=hda\"\r\n",
-        "set \"CARD_IDS=HDAUDIO\\FUNC_01&VEN_1234 PCI\\VEN_1\"\r\nset \"REBOOT_CODE=3010\"\r\n"
+        "set \"CARD_IDS=HDAUDIO\\FUNC_01&VEN_1234 PCI\\VEN_1\"\r\nset \"REBOOT_CODE=3010\"\r\n",
+        "set \"CYCLES=\"\r\n"
     );
 
     #[test]
@@ -177,7 +187,9 @@ mod tests {
         assert_eq!(read.card_ids, ["HDAUDIO\\FUNC_01&VEN_1234", "PCI\\VEN_1"]);
         let none = SETTINGS.replace("3010", "").replace("=run", "=dump");
         let read = settings(none.as_bytes()).expect("sound");
-        assert_eq!((read.dump, read.reboot_code), (true, None));
+        assert_eq!((read.dump, read.reboot_code, read.cycles), (true, None, 0));
+        let cycles = SETTINGS.replace("CYCLES=", "CYCLES=12");
+        assert_eq!(settings(cycles.as_bytes()).map(|read| read.cycles), Ok(12));
     }
 
     #[test]
@@ -191,7 +203,8 @@ mod tests {
             ("\"STEP=run\"", "STEP=run", "is not set"),
             ("3010", "9999999999", "REBOOT_CODE"),
             ("2\"\r\n", "2\"\n", "without CR"),
-            ("3010\"\r\n", "3010\"", "does not end"),
+            ("CYCLES=\"\r\n", "CYCLES=\"", "does not end"),
+            ("CYCLES=", "CYCLES=0", "CYCLES is 0"),
             ("PCI", "PÇI", "ASCII"),
         ] {
             let error = settings(SETTINGS.replacen(from, to, 1).as_bytes()).expect_err(from);

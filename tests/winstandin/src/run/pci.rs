@@ -14,6 +14,10 @@ const WIDTH_32: u32 = 2;
 const ENABLE: u32 = 2;
 const MEMORY_AND_BUS_MASTER: u64 = 0x0200 | 0x0400;
 const BAR_0: u32 = 0x10;
+const CAPABILITIES: u32 = 0x34;
+const POWER_MANAGEMENT: u32 = 1;
+/// A function may take 10 ms to leave D3hot, and to enter it.
+const POWER_MICROS: usize = 10_000;
 
 type Access = unsafe extern "efiapi" fn(*mut PciIo, u32, u32, usize, *mut c_void) -> Status;
 
@@ -47,6 +51,37 @@ impl Function {
         // SAFETY: the firmware's protocol, with a place for 32 bits.
         unsafe { ((*self.0).read_configuration)(self.0, WIDTH_32, offset, 1, (&raw mut value).cast()) };
         value
+    }
+
+    fn write(self, offset: u32, mut value: u32) {
+        // SAFETY: the firmware's protocol, with 32 bits.
+        unsafe { ((*self.0).write_configuration)(self.0, WIDTH_32, offset, 1, (&raw mut value).cast()) };
+    }
+
+    /// The capability with this id; none where the function has none.
+    fn capability(self, id: u32) -> Option<u32> {
+        let mut at = self.read(CAPABILITIES) & 0xFC;
+        // There are 48 places at most.
+        for _ in 0..48 {
+            if at < 0x40 {
+                return None;
+            }
+            let head = self.read(at);
+            if head & 0xFF == id {
+                return Some(at);
+            }
+            at = head >> 8 & 0xFC;
+        }
+        None
+    }
+
+    /// Takes it to the power state D0 or D3hot (PCI Power Management specification 1.2, 3.2.4); whether it says that it is there.
+    pub fn set_power(self, firmware: &Firmware, state: u32) -> bool {
+        let Some(at) = self.capability(POWER_MANAGEMENT) else { return false };
+        let control = at + 4;
+        self.write(control, self.read(control) & !3 | state);
+        firmware.stall(POWER_MICROS);
+        self.read(control) & 3 == state
     }
 
     /// Has it answer accesses to its memory, and read that of the machine.

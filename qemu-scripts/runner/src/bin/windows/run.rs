@@ -13,6 +13,7 @@ use ringwave_runner::request::Clock;
 use ringwave_runner::windows::guest::end_of;
 use ringwave_runner::windows::machine::{GuestCard, Machine};
 use ringwave_runner::windows::progress::minute_with;
+use ringwave_runner::windows::run::device::DeviceSteps;
 use ringwave_runner::windows::run::media::Files;
 use ringwave_runner::windows::run::{Finished, Request, run};
 
@@ -33,6 +34,9 @@ pub struct OnImage {
     /// The card's clock; unless given realtime with KVM, and without what the card can do best.
     #[arg(long, value_name = "realtime|lockstep|scaled:X")]
     clock: Option<Clock>,
+    /// Before the program runs, so many times: disable the card's device, enable, restart, reinstall it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    cycles: Option<u32>,
     /// Where to leave what came of it; a new or an empty folder.
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
@@ -78,6 +82,7 @@ impl OnImage {
             card: self.card,
             clock: self.clock.unwrap_or_else(|| default_clock(self.card, kvm)),
             card_options: Vec::new(),
+            device: DeviceSteps { cycles: self.cycles },
             files,
             time_limit: Duration::from_mins(self.time_limit),
             reboot_code: None,

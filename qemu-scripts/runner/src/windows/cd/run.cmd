@@ -42,39 +42,14 @@ goto problem
 :session_done
 
 call "%here%stage.cmd" sound
-powershell -NoProfile -ExecutionPolicy Bypass -File "%here%sound.ps1" "%CARD_IDS%" >"%out%\logs\sound.txt" 2>&1
-set "services="
-set "stopped="
-set "instance="
-set "code=0"
-set "endpoint="
-for /f "usebackq tokens=1-3" %%a in ("%out%\logs\sound.txt") do call :found "%%a" "%%b" "%%c"
-if not "%services%"=="2" (
-    set "result=11"
-    set "text=sound.ps1 says nothing of the audio services; logs\sound.txt has what it said"
-    goto problem
-)
-if defined stopped (
-    set "result=11"
-    set "text=the service %stopped% does not run"
-    goto problem
-)
-if not defined instance (
-    set "result=17"
-    set "text=the card %CARD% is not there"
-    goto problem
-)
-if "%code%"=="0" goto card_done
-set "result=13"
-if "%code%"=="52" set "result=14"
-set "text=problem code %code% of %instance%"
-goto problem
-:card_done
-if not defined endpoint (
-    set "result=12"
-    set "text=the card works, and no endpoint is active"
-    goto problem
-)
+call "%here%sound.cmd"
+if not "%result%"=="0" goto problem
+
+if not defined CYCLES goto device_done
+call "%here%stage.cmd" device
+call "%here%device.cmd"
+if not "%result%"=="0" goto problem
+:device_done
 
 call "%here%stage.cmd" program
 if not "%BOOT%"=="1" goto copied
@@ -139,20 +114,6 @@ exit /b
 :find_out
 for %%d in (D E F G H I J K L M N O P Q R S T U V W X Y Z) do if exist %%d:\ringwave-out.txt set "out=%%d:"
 if not defined out ping -n 2 127.0.0.1 >nul 2>&1
-exit /b
-
-rem A line of sound.ps1. $1 what $2 name, code or id $3 state or id
-:found
-if "%~1"=="service" (
-    set /a services+=1
-    if not "%~3"=="Running" set "stopped=%~2"
-)
-if "%~1"=="endpoint" set "endpoint=1"
-if not "%~1"=="card" exit /b
-if not defined instance set "instance=%~3"
-if "%~2"=="0" exit /b
-set "code=%~2"
-set "instance=%~3"
 exit /b
 
 :take_dump

@@ -50,6 +50,8 @@ pub struct Limits {
     pub minute: Duration,
     /// How long the program may take.
     pub program: Duration,
+    /// How many minutes what is asked of the device may take.
+    pub device_minutes: u32,
 }
 
 /// A boot on its way.
@@ -84,7 +86,7 @@ impl<'a> Boot<'a> {
             guest: Guest::start(command, folder)?,
             card,
             serial,
-            progress: progress.with_program_limit(limits.program),
+            progress: progress.with_limits(limits.program, limits.minute * limits.device_minutes),
             minute: limits.minute,
             crash: None,
             start,

@@ -5,15 +5,18 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::command;
+use super::device::DeviceSteps;
 use crate::error::Error;
 use crate::windows::machine::GuestCard;
 use crate::windows::media::{crlf, write_iso};
 
 /// What runs in Windows, by its name in `\ringwave`.
-pub const SCRIPTS: [(&str, &str); 3] = [
+pub const SCRIPTS: [(&str, &str); 5] = [
     ("stage.cmd", include_str!("../cd/stage.cmd")),
     ("run.cmd", include_str!("../cd/run.cmd")),
     ("sound.ps1", include_str!("../cd/sound.ps1")),
+    ("sound.cmd", include_str!("../cd/sound.cmd")),
+    ("device.cmd", include_str!("../cd/device.cmd")),
 ];
 /// Characters of a name that Joliet, and Windows, have not.
 const NOT_IN_A_NAME: &str = "*/:;?\\\"<>|";
@@ -40,6 +43,8 @@ pub struct Settings {
     pub boot: u32,
     /// The card in the machine.
     pub card: GuestCard,
+    /// What is asked of its device.
+    pub device: DeviceSteps,
     /// The exit code by which the program asks for a restart.
     pub reboot_code: Option<u32>,
 }
@@ -54,7 +59,8 @@ impl Settings {
             ("CARD_IDS", card_ids(self.card).to_owned()),
             ("REBOOT_CODE", reboot_code),
         ]
-        .iter()
+        .into_iter()
+        .chain(self.device.settings())
         .fold(String::new(), |text, (name, value)| text + &format!("set \"{name}={value}\"\n"))
     }
 }

@@ -8,8 +8,9 @@ fn files(copy: Option<&Path>) -> Files {
     Files { copy: copy.map(Path::to_owned), more: Vec::new(), command: vec!["test.exe".into(), "a b".into()] }
 }
 
+const DEVICE: DeviceSteps = DeviceSteps { cycles: Some(3) };
 const SETTINGS: Settings =
-    Settings { dump: false, boot: 2, card: GuestCard::Virtio, reboot_code: Some(3010) };
+    Settings { dump: false, boot: 2, card: GuestCard::Virtio, device: DEVICE, reboot_code: Some(3010) };
 
 #[test]
 fn cd_has_what_the_document_says() {
@@ -25,25 +26,33 @@ fn cd_has_what_the_document_says() {
         assert!(out.path().join(path.replace('\\', "/")).exists(), "{path}");
         there += 1;
     }
-    assert_eq!(there, 6);
+    assert_eq!(there, 8);
     assert!(out.path().join("ringwave/files/data/x.bin").exists());
     let read = |name: &str| fs::read_to_string(out.path().join("ringwave").join(name)).unwrap();
     assert_eq!(read("command.cmd"), "@echo off\r\ntest.exe ^\"a b^\"\r\nexit /b %errorlevel%\r\n");
     let settings = read("settings.cmd");
     assert!(settings.contains("set \"STEP=run\"\r\nset \"BOOT=2\"\r\nset \"CARD=virtio\"\r\n"), "{settings}");
     // Each variable that is set is read, and named in the document.
-    for name in ["STEP", "BOOT", "CARD_IDS", "REBOOT_CODE"] {
-        assert!(read("run.cmd").contains(&format!("%{name}%")), "{name}");
+    let scripts = SCRIPTS.map(|(_, text)| text).concat();
+    for name in ["STEP", "BOOT", "CARD", "CARD_IDS", "REBOOT_CODE", "CYCLES"] {
+        assert!(scripts.contains(&format!("%{name}%")), "{name}");
         assert!(settings.contains(&format!("set \"{name}=")) && document.contains(&format!("`{name}`")));
     }
 }
 
 #[test]
 fn agent_says_nothing_but_the_protocol() {
-    let (_, agent) = SCRIPTS[1];
     let mut said = 0;
-    for words in agent.lines().filter_map(|line| line.split("echo RINGWAVE ").nth(1)) {
-        let words = words.replace("%result%", "12").replace("!result!", "12").replace("%code%", "-7");
+    for words in SCRIPTS
+        .iter()
+        .flat_map(|(_, text)| text.lines())
+        .filter_map(|line| line.split("echo RINGWAVE ").nth(1))
+    {
+        let words = words
+            .replace("%~1", "sound")
+            .replace("%result%", "12")
+            .replace("!result!", "12")
+            .replace("%code%", "-7");
         let heard = line(&format!("RINGWAVE {words}"));
         assert!(!matches!(heard, Line::Bad(_) | Line::Other), "{words}");
         said += 1;

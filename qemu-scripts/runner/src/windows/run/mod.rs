@@ -1,10 +1,11 @@
 //! A run on an image: one program in Windows, with a sound card. WINDOWS.md, 6 to 11.
 //!
-//! * [`command`], [`media`]: what the guest gets; [`out_disk`], [`fat32`]: what is taken from it
+//! * [`command`], [`media`]: what the guest gets; [`device`]: what is asked of the card's device; [`out_disk`], [`fat32`]: what is taken from it
 //! * [`boot`]: one boot of the machine; [`outcome`]: what became of all of them; [`dump`]: what a crash left
 
 pub mod boot;
 pub mod command;
+pub mod device;
 pub mod dump;
 pub mod fat32;
 pub mod media;
@@ -20,11 +21,12 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use self::boot::{Boot, End, Limits};
+use self::device::DeviceSteps;
 use self::media::{Files, Settings, disk_bytes, write_cd};
 pub use self::outcome::Outcome;
 use super::guest::{QEMU_LOG, SCREEN, Serial, timed, with_qemu};
 use super::machine::{DISK, GuestCard, Machine, Media, SERIAL};
-use super::progress::{DUMP, RUN, loops};
+use super::progress::{DUMP, RUN, RUN_WITH_DEVICE, loops};
 use crate::card::Card;
 use crate::error::Error;
 use crate::linux::guest::ovmf;
@@ -50,6 +52,8 @@ pub struct Request {
     pub clock: Clock,
     /// More options of `ringwave serve`.
     pub card_options: Vec<String>,
+    /// What is asked of the card's device before the program runs.
+    pub device: DeviceSteps,
     /// The program and its files.
     pub files: Files,
     /// How long the program may take.
@@ -213,16 +217,21 @@ impl<'a> Run<'a> {
 
     fn boot(&mut self, dump: bool, tell: &mut dyn FnMut(&str)) -> Result<End, Error> {
         self.boots += 1;
-        let Request { card, reboot_code, .. } = *self.request;
-        let settings = Settings { dump, boot: self.boots, card, reboot_code };
+        let Request { card, device, reboot_code, .. } = *self.request;
+        let settings = Settings { dump, boot: self.boots, card, device, reboot_code };
         let iso = self.work.join("run.iso");
         write_cd(&self.cd, &settings, &iso)?;
         let mut serving = self.start_card()?;
         let machine = Machine { card: Some((card, serving.socket())), ..self.request.machine.clone() };
         let media = Media::Run { cd: &iso, out: &self.out_disk };
         let mut command = machine.command(self.work, &self.firmware, media)?;
-        let plan = if dump { &DUMP } else { &RUN };
-        let limits = Limits { plan, minute: machine.minute, program: self.request.time_limit };
+        let plan = match (dump, device.is_any()) {
+            (true, _) => &DUMP,
+            (false, true) => &RUN_WITH_DEVICE,
+            (false, false) => &RUN,
+        };
+        let (minute, program) = (machine.minute, self.request.time_limit);
+        let limits = Limits { plan, minute, program, device_minutes: device.minutes() };
         let boot =
             Boot::start(&mut command, self.work, (&mut serving, &mut self.serial), limits, self.start)?;
         let (end, off) = boot.follow(tell)?;
@@ -310,10 +319,10 @@ impl<'a> Run<'a> {
     }
 
     fn write_summary(&self, outcome: &Outcome, folder: &Path) -> Result<(), Error> {
-        let Request { image, card, clock, files, .. } = self.request;
+        let Request { image, card, clock, device, files, .. } = self.request;
         let summary = json!({
             "version": env!("CARGO_PKG_VERSION"), "image": image, "card": card.name(), "clock": clock.arguments()[1],
-            "speed": clock.speed(), "kvm": self.request.machine.kvm, "command": files.command, "boots": self.boots,
+            "speed": clock.speed(), "kvm": self.request.machine.kvm, "cycles": device.cycles, "command": files.command, "boots": self.boots,
             "outcome": outcome.explain(), "exit_code": outcome.exit_code(), "seconds": self.start.elapsed().as_secs(),
         });
         let path = folder.join("run.json");

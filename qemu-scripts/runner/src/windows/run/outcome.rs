@@ -110,11 +110,33 @@ fn next_step(problem: &Problem) -> String {
         16 => "does Windows keep new disks offline (diskpart: san), or has no letter free?".into(),
         17 => "was the image built for another --card?".into(),
         18 => "is there room on C:, and the run CD still in its drive?".into(),
+        19 => device_step(&problem.text),
         NOT_AS_WRITTEN => {
             "guest and host are not of one version, or --qemu changed the machine: try without it, else please report this".into()
         }
         _ => "the lines above are the agent's own".into(),
     }
+}
+
+/// What a step of the stage `device` ended with. Source: Microsoft's page "`PnPUtil` Return Values", and Win32's error codes.
+fn device_step(text: &str) -> String {
+    let number =
+        text.split_once("ended with ").and_then(|(_, rest)| rest.split(',').next()).unwrap_or_default();
+    let meaning = match number {
+        "3010" | "1641" => {
+            "it wants a restart of Windows: something still holds the device (a program that plays?), or the driver refused to stop"
+        }
+        "259" => "Windows knows no such device, or has no driver for it that is better than the one in use",
+        "5" => {
+            "access is denied: is the image's account an administrator, and EnableLUA off in it (build does both)?"
+        }
+        _ if text.contains("problem code") => {
+            "Microsoft's list of Device Manager's codes says what it means; 0: it was not disabled at all"
+        }
+        "1" => "the cmdlet's own words are in that log",
+        _ => "an error code of Win32 (net helpmsg says which)",
+    };
+    format!("{meaning}; logs/device.log has what was said, setupapi.dev.log what Windows did")
 }
 
 /// Microsoft's codes of Device Manager, as install.cmd has them.
@@ -220,11 +242,13 @@ mod tests {
             .flat_map(str::lines)
             .filter_map(|line| line.split('|').nth(1)?.trim().parse().ok())
             .collect();
-        assert_eq!(codes, (10..=18).chain([NOT_AS_WRITTEN]).collect::<Vec<u32>>());
+        assert_eq!(codes, (10..=19).chain([NOT_AS_WRITTEN]).collect::<Vec<u32>>());
         for code in codes {
             let text = problem(code, "what").explain();
             assert!(!text.contains("the agent's own"), "{code}: {text}");
         }
+        let restart = problem(19, "pnputil /disable-device ended with 3010, in cycle 2 of 3").explain();
+        assert!(restart.contains("something still holds the device"), "{restart}");
         let text = problem(13, "problem code 10 of PCI").explain();
         assert!(text.contains("start failed") && text.contains("setupapi.dev.log"), "{text}");
         assert!(problem(98, "what").explain().contains("the agent's own"));

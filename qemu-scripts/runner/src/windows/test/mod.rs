@@ -70,6 +70,7 @@ pub fn judge_run(request: &Request, finished: &Finished, song: &Path, mode: Mode
         exit,
         mode,
         card: request.card,
+        device: request.device,
         clock: request.clock,
         stream: stream(finished),
         heard,

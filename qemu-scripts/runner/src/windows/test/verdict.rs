@@ -11,6 +11,7 @@ use ringwave_report::junit::TestCase;
 use super::winplay::{Mode, Step, Transcript};
 use crate::request::Clock;
 use crate::windows::machine::GuestCard;
+use crate::windows::run::device::DeviceSteps;
 
 /// Findings in a line.
 const FINDINGS_SHOWN: usize = 4;
@@ -39,6 +40,8 @@ pub struct Played {
     pub mode: Mode,
     /// The card.
     pub card: GuestCard,
+    /// What was done with its device before.
+    pub device: DeviceSteps,
     /// Its clock.
     pub clock: Clock,
     /// The card's figures of the stream.
@@ -182,6 +185,9 @@ impl Played {
             ("card", self.card.name().into()),
             ("clock", self.clock_name()),
         ];
+        if self.device.is_any() {
+            rows.push(("device before it", self.device.to_string()));
+        }
         if let Some(said) = said {
             rows.push(("Windows", said.windows.clone().unwrap_or_else(|| "unknown".into())));
             if let Some(wine) = &said.wine {

@@ -65,6 +65,7 @@ fn well() -> Played {
         exit: 0,
         mode: Mode::ExclusiveEvent,
         card: GuestCard::Ringwave,
+        device: DeviceSteps::default(),
         clock: Clock::Realtime(1.0),
         stream: Some(stream(Some(0), 0)),
         heard: Some(Heard { conclusion: Conclusion::Same, findings: Vec::new(), rate: 48_000 }),
@@ -92,6 +93,8 @@ fn sound_that_was_compared_is_bit_exact_and_the_clock_is_named() {
         text(&well(), true),
         "bit-exact, each sample compared (exclusive-event, ringwave card, clock realtime)"
     );
+    let cycled = Played { device: DeviceSteps { cycles: Some(3) }, ..well() }.verdict();
+    assert!(cycled.passed && cycled.to_string().contains("reinstalled, 3 times"), "{cycled}");
     let lockstep = Played { clock: Clock::LOCKSTEP, ..well() };
     assert!(text(&lockstep, true).contains("clock lockstep"));
     let hda = Played {
