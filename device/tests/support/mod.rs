@@ -129,7 +129,7 @@ pub struct PageBar {
     pub looks: Cell<u64>,
     /// A guest on another processor: it stores this mark just before that look.
     pub mark_at: Cell<Option<(u64, u64)>>,
-    /// PACKET_COUNT of stream 0 as that guest reads it behind its store.
+    /// `PACKET_COUNT` of stream 0 as that guest reads it behind its store.
     pub count_at_mark: Cell<u32>,
     /// Full fences so far.
     pub fences: Cell<u64>,
