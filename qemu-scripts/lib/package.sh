@@ -92,6 +92,22 @@ make_tarball() {
         gzip -9n >"$2"
 }
 
+# The names of all that this version is made of, in the folder of packages.
+package_names() {
+    local driver=ringwave-driver-$version
+    printf '%s\n' "$driver" "$driver.iso" "$driver-unsigned" "$driver-unsigned.iso" "ringwave-$version-linux-x86_64.tar.gz" "ringwave_${version}_amd64.deb"
+}
+
+# The sums of every file of these that is there, and of nothing else. $1 folder $2 where the sums go
+write_sums() {
+    (
+        cd -- "$1"
+        package_names | while IFS= read -r name; do [ ! -e "$name" ] || find "$name" -type f -print0; done | sort -z | xargs -0r sha256sum --
+    ) >"$2"
+    [ -s "$2" ] || die "nothing to make sums of in $1"
+    (cd -- "$1" && sha256sum --quiet --check -- "$2") >>"$log" 2>&1 || die_with_log "the sums in $2 are not those of the files in $1"
+}
+
 # Checks a driver package: image, INF, catalog; each by a program that says what is wrong. $1 folder
 check_package() {
     "$tools/ringwave-catalog" check-pe --forbid "$repo" --forbid "$HOME" "$1/ringwave.sys" >>"$log" 2>&1 || die_with_log "$1/ringwave.sys breaks a rule"
