@@ -140,28 +140,28 @@ impl Comparison {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places = |gaps: &Gaps| if gaps.gaps == 1 { "gap" } else { "gaps" };
+        let counted = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let frames_and_gaps = |found: &Gaps, what: &str| {
+            format!("{} {what} in {}", counted(found.frames, "frame"), counted(found.gaps, "gap"))
+        };
         match self {
             Self::BitExact => f.write_str("bit-exact"),
             Self::ExceptSilence(found) => {
-                let Gaps { gaps, frames, lost } = found;
-                write!(f, "bit-exact apart from {frames} frames of silence in {gaps} {}", places(found))?;
-                if *lost == 0 { Ok(()) } else { write!(f, ", for {lost} frames that are lost") }
+                write!(f, "bit-exact apart from {}", frames_and_gaps(found, "of silence"))?;
+                match found.lost {
+                    0 => Ok(()),
+                    1 => f.write_str(", for 1 frame that is lost"),
+                    lost => write!(f, ", for {lost} frames that are lost"),
+                }
             }
-            Self::ExceptLost(found) => write!(
-                f,
-                "bit-exact apart from {} frames lost in {} {}",
-                found.frames,
-                found.gaps,
-                places(found)
-            ),
-            Self::Miscounted { found, counted } => write!(
-                f,
-                "{} frames are missing in {} {}, {counted} were counted",
-                found.frames,
-                found.gaps,
-                places(found)
-            ),
+            Self::ExceptLost(found) => {
+                write!(f, "bit-exact apart from {}", frames_and_gaps(found, "lost"))
+            }
+            Self::Miscounted { found, counted } => {
+                let verb = if found.frames == 1 { "is missing" } else { "are missing" };
+                let was = if *counted == 1 { "was" } else { "were" };
+                write!(f, "{}, {counted} {was} counted", frames_and_gaps(found, verb))
+            }
             Self::FormatsDiffer => f.write_str("formats differ"),
             Self::Different(Difference { frame, channel, a, b }) => {
                 write!(f, "first difference at frame {frame} channel {channel}: a={a} b={b}")

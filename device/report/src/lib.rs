@@ -7,6 +7,7 @@ pub mod junit;
 mod line;
 mod messages;
 mod session;
+mod words;
 
 pub use messages::{Messages, RegisterWrite, WhileRunning};
 pub use session::{Client, Direction, DmaMode, Margin, SCHEMA, SessionReport, StreamReport, micros, seconds};

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::words::counted;
 use crate::{Client, Direction, SessionReport, StreamReport};
 
 impl fmt::Display for SessionReport {
@@ -22,10 +23,10 @@ impl fmt::Display for SessionReport {
         for stream in used {
             write!(f, "{stream}; ")?;
         }
-        let (messages, wakes) = (self.messages.total, self.wakes);
+        let (messages, wakes) = (counted(self.messages.total, "message"), counted(self.wakes, "wake"));
         #[allow(clippy::cast_precision_loss, reason = "to a tenth of a millisecond, for people")]
         let late = self.worst_lateness_us as f64 / 1000.0;
-        write!(f, "{messages} messages, {wakes} wakes, worst {late:.1} ms late")
+        write!(f, "{messages}, {wakes}, worst {late:.1} ms late")
     }
 }
 
@@ -39,37 +40,38 @@ impl fmt::Display for StreamReport {
         if let (Some(format), Some(channels), Some(rate)) = (self.format, self.channels, self.rate) {
             write!(f, " {} {channels} ch {rate} Hz", format.name())?;
         }
-        write!(f, ": {} frames, {} packets, ", self.frames, self.packets_completed)?;
+        write!(f, ": {}, {}, ", counted(self.frames, "frame"), counted(self.packets_completed, "packet"))?;
         let what = match self.direction {
-            Direction::Render => "underruns",
-            Direction::Capture => "overruns",
+            Direction::Render => "underrun",
+            Direction::Capture => "overrun",
         };
         match self.underruns {
-            Some(count) => write!(f, "{count} {what}, ")?,
-            None => write!(f, "unknown {what}, ")?,
+            Some(count) => write!(f, "{}, ", counted(count, what))?,
+            None => write!(f, "unknown {what}s, ")?,
         }
         // One of them is always 0: want of data is the guest's in render, the source's in capture.
         let silent = self.silence_frames.saturating_add(self.source_silence_frames);
-        write!(f, "{silent} silent, {} faults", self.dma_faults)?;
+        write!(f, "{silent} silent, {}", counted(self.dma_faults, "fault"))?;
         if let Some(least) = self.least_margin_us {
             #[allow(clippy::cast_precision_loss, reason = "to a tenth of a millisecond, for people")]
             let millis = least as f64 / 1000.0;
             match self.late_marks {
                 0 => write!(f, ", marks at least {millis:.1} ms early")?,
-                late => write!(f, ", {late} marks late, worst {:.1} ms", -millis)?,
+                late => write!(f, ", {} late, worst {:.1} ms", counted(late, "mark"), -millis)?,
             }
         }
         if self.polled_marks != 0 {
-            write!(f, ", {} marks without LOOK", self.polled_marks)?;
+            write!(f, ", {} without LOOK", counted(self.polled_marks, "mark"))?;
         }
         if let Some(ppm) = self.drift_ppm {
             write!(f, ", drift {ppm:+.1} ppm")?;
         }
         if let Some(underruns) = self.sink_underruns {
-            write!(f, ", {underruns} sink underruns")?;
+            write!(f, ", {}", counted(underruns, "sink underrun"))?;
         }
         if let (Some(underruns), Some(overruns)) = (self.source_underruns, self.source_overruns) {
-            write!(f, ", {underruns} source underruns, {overruns} source overruns")?;
+            write!(f, ", {}", counted(underruns, "source underrun"))?;
+            write!(f, ", {}", counted(overruns, "source overrun"))?;
         }
         if self.sink_failed {
             f.write_str(", not all in its file")?;
@@ -168,7 +170,7 @@ mod tests {
         assert!(report.to_string().contains("2 faults, marks at least 3.1 ms early, not all"), "{report}");
         report.streams[0].least_margin_us = Some(-800);
         (report.streams[0].late_marks, report.streams[0].polled_marks) = (2, 1);
-        let late = "2 faults, 2 marks late, worst 0.8 ms, 1 marks without LOOK, not all";
+        let late = "2 faults, 2 marks late, worst 0.8 ms, 1 mark without LOOK, not all";
         assert!(report.to_string().contains(late), "{report}");
         report.streams[2].sink_knows(Some(83.04), 2, 0);
         assert!(report.to_string().contains("2 faults, drift +83.0 ppm, 2 sink underruns; 312"), "{report}");

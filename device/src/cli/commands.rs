@@ -16,11 +16,24 @@ pub(super) const FAILED: u8 = 1;
 pub(super) const BAD_INPUT: u8 = 2;
 
 /// Why a command did not do what it should: one line for the user, and the exit code.
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// What to print.
     pub line: String,
     /// What to exit with.
     pub code: u8,
+}
+
+impl Failure {
+    /// Of two things that were both tried: what failed of them, in one line.
+    pub(super) fn both(one: Result<(), Self>, other: Result<(), Self>) -> Result<(), Self> {
+        match (one, other) {
+            (Err(one), Err(other)) => {
+                Err(Self { line: format!("{}; and {}", one.line, other.line), code: one.code })
+            }
+            (one, other) => one.and(other),
+        }
+    }
 }
 
 pub(super) fn bad_input(error: impl std::fmt::Display) -> Failure {

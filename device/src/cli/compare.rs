@@ -135,17 +135,20 @@ pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
     };
     // A reader that does not want it all (head) is no failure.
     let _ = writeln!(std::io::stdout(), "{text}");
+    // One that cannot be written does not keep the other from being written.
+    let mut written = Ok(());
     if let Some(page) = page {
-        let found = report::found(judged.as_ref(), exact, &expected, &heard)?;
-        report::write_comparison(page, paths, [&expected, &heard], (code, &verdict), found)?;
+        written = report::found(judged.as_ref(), exact, &expected, &heard).and_then(|found| {
+            report::write_comparison(page, paths, [&expected, &heard], (code, &verdict), found)
+        });
     }
     if let Some(path) = &arguments.junit {
         let name = format!("{} is {}", arguments.b.display(), arguments.a.display());
         let failure = (code != 0).then_some(verdict);
         let case = TestCase { name, time: begin.elapsed(), failure, output: text };
-        write_junit(path, "ringwave compare", &[case])?;
+        written = Failure::both(written, write_junit(path, "ringwave compare", &[case]));
     }
-    Ok(ExitCode::from(code))
+    written.map(|()| ExitCode::from(code))
 }
 
 /// Writes the report of a command.

@@ -124,7 +124,7 @@ pub fn main(
     request: impl FnOnce(&Artefacts) -> Result<(Request, Option<TempDir>), Error>,
 ) -> ExitCode {
     let begin = Instant::now();
-    let mut page = match page.as_deref().map(html::create).transpose() {
+    let page = match page.as_deref().map(html::create).transpose() {
         Ok(page) => page,
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -143,18 +143,27 @@ pub fn main(
             eprint!("\r\x1b[K");
         }
         print!("{report}");
-        if let Some(file) = page.take() {
-            let page = html::page(name, &request.wav, &report, html::machine(&artefacts))?;
-            file.write(&page.render())
-                .map_err(|error| Error::failed(format!("cannot write the page: {error}")))?;
-        }
-        Ok(report)
+        let page = page.is_some().then(|| html::page(name, &request.wav, &report, html::machine(&artefacts)));
+        Ok((report, page))
     });
+    let (done, made) = match done {
+        Ok((report, page)) => (Ok(report), page),
+        Err(error) => (Err(error), None),
+    };
     // A run that broke off has a page that says so.
-    if let (Some(file), Err(error @ Error::Failed(_))) = (page, &done) {
-        let page = html::page_of_error(name, error, ringwave_report::html::machine());
-        if let Err(error) = file.write(&page.render()) {
-            eprintln!("{name}: cannot write the page: {error}");
+    let made = match &done {
+        Err(error @ Error::Failed(_)) => {
+            Some(Ok(html::page_of_error(name, error, ringwave_report::html::machine())))
+        }
+        _ => made,
+    };
+    // What cannot be written keeps nothing else from being written.
+    let mut written = true;
+    if let (Some(file), Some(made)) = (page, made) {
+        let why = |error| Error::failed(format!("cannot write the page: {error}"));
+        if let Err(error) = made.and_then(|page| file.write(&page.render()).map_err(why)) {
+            eprintln!("{name}: {error}");
+            written = false;
         }
     }
     // What was asked for wrongly is for who asked.
@@ -172,10 +181,10 @@ pub fn main(
         && let Err(error) = junit::write(&path, &format!("ringwave {name}"), &cases)
     {
         eprintln!("{name}: {}", Error::file("write", &path, &error));
-        return ExitCode::from(1);
+        written = false;
     }
     match done {
-        Ok(report) if report.passed() => ExitCode::SUCCESS,
+        Ok(report) if report.passed() && written => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => {
             eprintln!("{name}: {error}");

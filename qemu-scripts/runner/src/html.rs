@@ -5,10 +5,10 @@ use std::process::Command;
 
 use ringwave_audio::compare::Comparison;
 use ringwave_audio::wav::{Samples, Sound as Frames};
-use ringwave_report::Direction;
 use ringwave_report::html::{
     self, BYTES_MAX, Differences, Outcome, Page, ReportFile, Sound, Timeline, count, grouped, headline,
 };
+use ringwave_report::{Direction, StreamReport};
 
 use crate::{artefacts::Artefacts, error::Error, input::Input, report::Report, request::Scenario};
 
@@ -179,11 +179,9 @@ fn details(report: &Report) -> Vec<String> {
                 ms(-least as f64)
             ));
         }
-        if let Some(missed @ 1..) = stream.underruns {
-            let (missed, frames) = (count(missed, "packet"), count(stream.silence_frames, "frame"));
-            let what = if stream.direction == Direction::Render { "silent" } else { "recorded over" };
-            all.push(format!("Stream {}, {name}: {missed} not in time, {frames} {what}.", stream.index));
-        }
+        all.extend(
+            missed(stream, report.waits).map(|what| format!("Stream {}, {name}: {what}.", stream.index)),
+        );
         if stream.dma_faults > 0 {
             let faults = count(stream.dma_faults, "transfer");
             all.push(format!("Stream {}, {name}: {faults} from or to guest memory failed.", stream.index));
@@ -200,6 +198,17 @@ fn details(report: &Report) -> Vec<String> {
         }
     }
     all
+}
+
+/// What was not in time, and what became of it: a card that waits leaves nothing silent.
+fn missed(stream: &StreamReport, waits: bool) -> Option<String> {
+    let late = count(stream.underruns.filter(|missed| *missed > 0)?, "packet");
+    let frames = count(stream.silence_frames, "frame");
+    Some(match (stream.direction, stream.silence_frames) {
+        (_, 0) if waits => format!("{late} not in time; the card waited, and nothing is lost by it"),
+        (Direction::Render, _) => format!("{late} not in time, {frames} silent"),
+        (Direction::Capture, _) => format!("{late} not in time, {frames} recorded over"),
+    })
 }
 
 fn facts(report: &Report) -> Vec<(String, String)> {
@@ -226,4 +235,33 @@ fn facts(report: &Report) -> Vec<(String, String)> {
 pub fn timeline(path: &Path, stats: &ringwave_report::SessionReport) -> Result<Timeline, Error> {
     let trace = std::fs::File::open(path).map_err(|error| Error::file("read", path, &error))?;
     Timeline::read(trace, Some(stats)).map_err(|error| Error::failed(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_that_a_card_waited_for_are_not_said_to_be_silent() {
+        for (waits, direction, underruns, silence, said) in [
+            (true, "render", 3, 0, Some("3 packets not in time; the card waited, and nothing is lost by it")),
+            (true, "render", 1, 960, Some("1 packet not in time, 960 frames silent")),
+            (false, "render", 1, 1, Some("1 packet not in time, 1 frame silent")),
+            (false, "capture", 2, 960, Some("2 packets not in time, 960 frames recorded over")),
+            (true, "render", 0, 0, None),
+        ] {
+            let stream = serde_json::json!({
+                "index": 0, "direction": direction, "format": "s16", "rate": 48_000, "channels": 2,
+                "ring_bytes": 9_600, "packets": 2, "dma_mode": "contiguous", "sg_entries": 0, "frames": 480_000,
+                "packets_completed": 200, "underruns": underruns, "silence_frames": silence,
+                "source_silence_frames": 0, "dma_faults": 0, "events": 200, "stalls": 0, "marks": 200,
+                "polled_marks": 0, "late_marks": 0, "least_margin_us": null, "margins": [],
+                "worst_lateness_us": 0, "plugged": true, "sink_failed": false, "drift_ppm": null,
+                "sink_underruns": null, "sink_dropped_frames": null, "source_underruns": null,
+                "source_overruns": null,
+            });
+            let stream = serde_json::from_value(stream).expect("the statistics of a stream");
+            assert_eq!(missed(&stream, waits).as_deref(), said);
+        }
+    }
 }

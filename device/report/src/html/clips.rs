@@ -9,7 +9,8 @@ use ringwave_audio::wav::{Samples, file_of};
 use ringwave_audio::{SampleFormat, StreamFormat};
 
 use super::differences::Difference;
-use super::survey::{f64_of, read};
+use super::numbers::f64_of;
+use super::survey::read;
 
 /// Differences that can be listened to.
 pub const CLIPS: usize = 10;

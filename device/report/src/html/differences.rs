@@ -5,7 +5,8 @@ use ringwave_audio::compare::judge::{By, Conclusion, Finding, Judgement, Place};
 use ringwave_audio::wav::Samples;
 
 use super::axis::{Axis, COLUMNS};
-use super::survey::{f64_of, read};
+use super::numbers::f64_of;
+use super::survey::read;
 use super::words::{count, span};
 
 /// Places that are kept; all are counted.
@@ -14,6 +15,10 @@ pub const PLACES_MAX: usize = 1000;
 const BLOCK_BYTES: u64 = 128 << 10;
 /// Places nearer to each other than so many seconds are one.
 const APART: f64 = 0.01;
+/// More gaps are not looked for by the judge.
+const MANY_GAPS: u64 = 200;
+/// One frame in so many has to be as it was sent, or nothing of it is.
+const SAME_MIN: u64 = 100;
 /// The level below which a difference is not drawn, in dB of full scale.
 pub const DIFFERENCE_FLOOR_DB: f32 = -100.0;
 
@@ -45,6 +50,8 @@ pub struct Differences {
     pub places: Vec<Difference>,
     /// How many there are.
     pub total: u64,
+    /// When the last one is, kept or not, in seconds of the heard sound.
+    pub last: f64,
     /// What is wrong all along.
     pub whole: Vec<String>,
     /// Where the first sent frame lies in the heard sound. `None`: frames do not lie upon each other (other rates,
@@ -60,8 +67,13 @@ impl Differences {
 
     /// What the judge found, in these two sounds.
     pub fn of(judgement: &Judgement, sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
-        if matches!(judgement.conclusion, Conclusion::CannotTell(_)) && same_frames(sent, heard) {
-            return Self::frame_by_frame(sent, heard);
+        if same_frames(sent, heard) {
+            if matches!(judgement.conclusion, Conclusion::CannotTell(_)) {
+                return Self::frame_by_frame(sent, heard, 0).differences;
+            }
+            if judgement.findings.contains(&Finding::Unrelated) {
+                return Self::of_unrelated(sent, heard);
+            }
         }
         let mut all = Self { total: 0, ..Self::default() };
         for finding in &judgement.findings {
@@ -76,6 +88,7 @@ impl Differences {
         all.places.sort_by_key(|place| place.at);
         let unlisted = judgement.findings_total.saturating_sub(judgement.findings.len() as u64);
         all.total = unlisted + all.places.len() as u64;
+        all.last = all.places.last().map_or(0.0, |place| place.seconds);
         all.places.truncate(PLACES_MAX);
         let drifts = judgement.findings.iter().any(|finding| {
             matches!(
@@ -92,71 +105,133 @@ impl Differences {
         all
     }
 
-    /// Frame 0 with frame 0, and so on, value by value.
-    pub fn frame_by_frame(sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
-        let mut all = Self::none();
+    /// Of sounds in which the judge finds nothing of each other, for so much is damaged: frame by frame, from where both
+    /// begin, or begin to sound.
+    fn of_unrelated(sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
+        let sounding = match (first_sound(sent), first_sound(heard)) {
+            (Some(one), Some(other)) => i64::try_from(other).unwrap_or(i64::MAX).saturating_sub_unsigned(one),
+            _ => 0,
+        };
+        let mut best = Self::frame_by_frame(sent, heard, 0);
+        if sounding != 0 {
+            let other = Self::frame_by_frame(sent, heard, sounding);
+            if other.same > best.same {
+                best = other;
+            }
+        }
+        if best.same.saturating_mul(SAME_MIN) < sent.len().min(heard.len()) {
+            return Self { whole: vec!["nothing of what was sent is in it".to_owned()], ..Self::default() };
+        }
+        best.differences.whole.push("so much is damaged that it was compared frame by frame".to_owned());
+        best.differences
+    }
+
+    /// Of sounds that lie upon each other and have so many gaps of silence that the judge would look for them for
+    /// minutes; it has no better name for these. `None`: these are others.
+    pub fn of_many_gaps(sent: &Samples<'_>, heard: &Samples<'_>) -> Option<Self> {
+        let found = same_frames(sent, heard).then(|| Self::frame_by_frame(sent, heard, 0))?;
+        let gaps = found.silent > MANY_GAPS && found.silent * 2 > found.differences.total;
+        gaps.then_some(found.differences)
+    }
+
+    /// Heard frame `offset` with frame 0 of what was sent, and so on, value by value.
+    pub fn frame_by_frame(sent: &Samples<'_>, heard: &Samples<'_>, offset: i64) -> ByFrame {
+        let mut silent_places = 0;
+        let mut all = Self { offset: Some(offset), ..Self::default() };
         let rate = f64::from(heard.format().rate.max(1));
-        let common = sent.len().min(heard.len());
+        // The first frame of each that has one beside it.
+        let from = u64::try_from(offset).unwrap_or(0);
+        let sent_from = u64::try_from(offset.saturating_neg()).unwrap_or(0);
+        let common = sent.len().saturating_sub(sent_from).min(heard.len().saturating_sub(from));
         let channels = heard.format().channels.max(1) as usize;
-        let mut open: Option<Run> = None;
+        let (mut open, mut same): (Option<Run>, u64) = (None, 0);
         for_blocks(common, block_frames(sent, heard), |at, frames| {
-            let [one, other] = [levels(sent, at, frames), levels(heard, at, frames)];
+            let [one, other] = [levels(sent, sent_from + at, frames), levels(heard, from + at, frames)];
             let pairs = one.chunks(channels).zip(other.chunks(channels));
-            for (frame, (one, other)) in (at..).zip(pairs) {
-                let Some((channel, by)) = worst(one, other) else { continue };
+            for (frame, (one, other)) in (from + at..).zip(pairs) {
+                let silent = other.iter().all(|level| *level == 0.0);
+                let Some((channel, by)) = worst(one, other) else {
+                    same += u64::from(!silent);
+                    if let Some(run) = open.as_mut().filter(|_| !silent) {
+                        run.sound_since = true;
+                    }
+                    continue;
+                };
                 match &mut open {
-                    Some(run) if f64_of(frame - run.last) <= APART * rate => run.add(frame, channel, by),
+                    Some(run) if f64_of(frame - run.last) <= APART * rate => {
+                        run.add(frame, channel, by, silent);
+                    }
                     _ => {
-                        all.end(open.take(), rate);
-                        open = Some(Run { first: frame, last: frame, count: 1, channel, by });
+                        silent_places += all.end(open.take(), rate);
+                        let sound_since = false;
+                        open = Some(Run {
+                            first: frame,
+                            last: frame,
+                            count: 1,
+                            channel,
+                            by,
+                            silent,
+                            sound_since,
+                        });
                     }
                 }
             }
         });
-        all.end(open, rate);
-        let [sent, heard] = [sent.len(), heard.len()];
-        if sent != heard {
-            let frames = sent.abs_diff(heard);
-            let which = if heard < sent { "are missing at the end" } else { "more at the end were not sent" };
+        silent_places += all.end(open, rate);
+        let (at, expected_at) = (from + common, sent_from + common);
+        let [missing, more] = [sent.len().saturating_sub(expected_at), heard.len().saturating_sub(at)];
+        if missing + more > 0 {
+            let frames = missing + more;
+            let which =
+                if missing > 0 { "are missing at the end" } else { "come at the end that were not sent" };
             all.push(Difference {
-                at: common,
-                expected_at: common,
+                at,
+                expected_at,
                 frames,
-                seconds: f64_of(common) / rate,
+                seconds: f64_of(at) / rate,
                 length: f64_of(frames) / rate,
                 channel: None,
-                what: format!("{} {which}", span(frames, rate)),
+                what: said_of(frames, rate, which),
                 later: 0,
             });
         }
-        all
+        ByFrame { differences: all, same, silent: silent_places }
     }
 
     fn push(&mut self, place: Difference) {
         self.total += 1;
+        self.last = place.seconds;
         if self.places.len() < PLACES_MAX {
             self.places.push(place);
         }
     }
 
-    fn end(&mut self, run: Option<Run>, rate: f64) {
-        let Some(run) = run else { return };
+    /// Gives 1 of a run that was heard as silence.
+    fn end(&mut self, run: Option<Run>, rate: f64) -> u64 {
+        let Some(run) = run else { return 0 };
         let frames = run.last - run.first + 1;
+        let offset = self.offset.unwrap_or(0);
         let level = if run.by.is_finite() { 20.0 * run.by.max(1e-12).log10() } else { f64::INFINITY };
         self.push(Difference {
             at: run.first,
-            expected_at: run.first,
+            expected_at: run.first.saturating_add_signed(offset.saturating_neg()),
             frames,
             seconds: f64_of(run.first) / rate,
             length: f64_of(frames) / rate,
             channel: u32::try_from(run.channel).ok(),
-            what: format!(
-                "{} of {} differ, by {level:.1} dBFS at most",
-                count(run.count, "frame"),
-                span(frames, rate)
-            ),
+            what: if run.silent {
+                said_of(frames, rate, "are silence instead")
+            } else {
+                let differ = if run.count == 1 { "differs" } else { "differ" };
+                format!(
+                    "{} of {} {differ}, by {level:.1} dBFS at most",
+                    count(run.count, "frame"),
+                    span(frames, rate)
+                )
+            },
             later: 0,
         });
+        u64::from(run.silent)
     }
 
     /// The heard frames from which on what was sent is as much earlier.
@@ -200,6 +275,17 @@ impl Differences {
     }
 }
 
+/// What a comparison of each frame with the one that lies upon it gives.
+#[derive(Clone, Debug)]
+pub struct ByFrame {
+    /// What is different.
+    pub differences: Differences,
+    /// Frames that are the same, and not silent.
+    same: u64,
+    /// Differences that are silence.
+    silent: u64,
+}
+
 /// Frames that are not the same, near to each other.
 struct Run {
     first: u64,
@@ -207,10 +293,15 @@ struct Run {
     count: u64,
     channel: usize,
     by: f64,
+    /// All of it was heard as silence.
+    silent: bool,
+    /// After its last frame comes sound that is right.
+    sound_since: bool,
 }
 
 impl Run {
-    fn add(&mut self, frame: u64, channel: usize, by: f64) {
+    fn add(&mut self, frame: u64, channel: usize, by: f64, silent: bool) {
+        self.silent &= silent && !std::mem::take(&mut self.sound_since);
         self.last = frame;
         self.count += 1;
         if by > self.by {
@@ -243,6 +334,31 @@ fn levels(samples: &Samples<'_>, at: u64, frames: u64) -> Vec<f64> {
     let mut levels = Vec::new();
     samples.format().sample.decode(&read(samples, at, frames), |level| levels.push(level));
     levels
+}
+
+/// The first frame that is not silent.
+fn first_sound(samples: &Samples<'_>) -> Option<u64> {
+    let channels = samples.format().channels.max(1) as usize;
+    let mut first = None;
+    for_blocks(samples.len(), block_frames(samples, samples), |at, frames| {
+        if first.is_none() {
+            let levels = levels(samples, at, frames);
+            let sounds = |frame: &[f64]| frame.iter().any(|level| *level != 0.0);
+            first = levels.chunks(channels).position(sounds).map(|frame| at + frame as u64);
+        }
+    });
+    first
+}
+
+/// So many frames, and what they are: `what` is as of more than one, and changed if it is one.
+fn said_of(frames: u64, rate: f64, what: &str) -> String {
+    let mut what = what.to_owned();
+    if frames == 1 {
+        for (more, one) in [("that were ", "that was "), ("are ", "is "), ("come ", "comes ")] {
+            what = what.replacen(more, one, 1);
+        }
+    }
+    format!("{} {what}", span(frames, rate))
 }
 
 /// The channel of a frame that differs most, and by how much; two that are no numbers are alike.
@@ -288,7 +404,7 @@ fn of_finding(finding: &Finding, judgement: &Judgement) -> Option<Difference> {
         seconds: place.seconds,
         length: f64_of(place.frames) / rate,
         channel: None,
-        what: format!("{} {what}", span(place.frames, rate)),
+        what: said_of(place.frames, rate, what),
         later,
     };
     let by = |frames: u64| i64::try_from(frames).unwrap_or(i64::MAX);

@@ -1,6 +1,7 @@
 //! The first sentence of the page: what is wrong, where, and since when.
 
 use super::differences::Differences;
+use super::numbers::f64_of;
 use super::words::{count, length, moment, span};
 
 /// What became of it: the colour, and the word beside it.
@@ -47,8 +48,7 @@ pub fn headline(
         whole => whole.join("; "),
     };
     let Some(first) = differences.places.first() else {
-        #[allow(clippy::cast_precision_loss, reason = "for people")]
-        let seconds = frames as f64 / rate;
+        let seconds = f64_of(frames) / rate;
         return match (outcome, all_along.is_empty(), differences.offset.unwrap_or(0)) {
             (Outcome::Unknown, true, _) => format!("Nothing can be told: {verdict}."),
             (Outcome::Unknown, false, _) => format!("Nothing can be told: {all_along}."),
@@ -71,9 +71,9 @@ pub fn headline(
         Outcome::Passed => format!("As it was counted: at {since} {}", first.what),
         Outcome::Failed | Outcome::Unknown => format!("Wrong since {since}: {}", first.what),
     };
-    if let Some(last) = differences.places.last().filter(|_| differences.total > 1) {
+    if differences.total > 1 {
         let places = count(differences.total, "place");
-        said.extend(["; ", &places, " in all, the last at ", &moment(last.seconds)]);
+        said.extend(["; ", &places, " in all, the last at ", &moment(differences.last)]);
     }
     said.push('.');
     if !all_along.is_empty() {

@@ -7,13 +7,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::clips::{self, CLIPS, Clip};
 use super::differences::{Difference, Differences};
 use super::headline::Outcome;
+use super::numbers::f64_of;
 use super::run;
 use super::sound::{Picture, Side, Sound};
 use super::timeline::Timeline;
-use super::words::{grouped, length, moment};
+use super::words::{count, grouped, length, moment};
 use crate::SessionReport;
 
 const STYLE: &str = include_str!("style.css");
+/// How a page of ours is told, in its first bytes.
+const GENERATOR: &str = "ringwave ";
 /// Nothing from anywhere, and nothing that runs.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:";
 /// Differences in the table.
@@ -48,6 +51,12 @@ pub struct Page {
     pub command: String,
 }
 
+/// Whether a file that begins so is a page that this program has made.
+pub fn is_page(begin: &[u8]) -> bool {
+    let told = format!("<meta name=\"generator\" content=\"{GENERATOR}");
+    begin.windows(told.len()).any(|part| part == told.as_bytes())
+}
+
 impl Page {
     /// As HTML.
     pub fn render(&self) -> String {
@@ -61,6 +70,7 @@ impl Page {
             html lang="en" {
                 head {
                     meta charset="utf-8";
+                    meta name="generator" content={ (GENERATOR) (env!("CARGO_PKG_VERSION")) };
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
@@ -168,7 +178,7 @@ fn sides(sides: &[Side]) -> Markup {
                     td { (length(side.seconds)) }
                     td {
                         (side.peak)
-                        @if side.not_finite > 0 { ", " (grouped(side.not_finite)) " samples are no numbers" }
+                        @if side.not_finite > 0 { ", " (count(side.not_finite, "sample")) @if side.not_finite == 1 { " is no number" } @else { " are no numbers" } }
                     }
                 }
             }
@@ -192,16 +202,27 @@ fn differences_part(differences: &Differences, sound: &Sound) -> Markup {
                 (difference_table(shown, 0..ROWS_OPEN, sound))
                 @if shown.len() > ROWS_OPEN {
                     details {
-                        summary { "numbers " (ROWS_OPEN + 1) " to " (shown.len()) }
+                        summary { (rest_of(shown.len())) }
                         (difference_table(shown, ROWS_OPEN..shown.len(), sound))
                     }
                 }
                 @if differences.total > shown.len() as u64 {
                     p.note { "and " (grouped(differences.total - shown.len() as u64)) " more" }
                 }
+                @if differences.total > differences.places.len() as u64 {
+                    p.note { "Red in the pictures: the first " (grouped(differences.places.len() as u64)) "." }
+                }
             }
             (clips_note(&sound.clips, sound.rate))
         }
+    }
+}
+
+/// Which rows are seen after a click.
+fn rest_of(shown: usize) -> String {
+    match ROWS_OPEN + 1 {
+        last if last == shown => format!("number {last}"),
+        first => format!("numbers {first} to {shown}"),
     }
 }
 
@@ -239,7 +260,7 @@ fn difference_row(number: usize, place: &Difference, clip: Option<&Clip>, rate: 
 }
 
 fn player(role: &str, uri: &str, clip: &Clip, rate: u32) -> Markup {
-    let begin = super::survey::f64_of(clip.at) / f64::from(rate.max(1));
+    let begin = f64_of(clip.at) / f64::from(rate.max(1));
     let label = format!("{role} from {} on, {}", moment(begin), length(clips::seconds(clip, rate)));
     html! {
         span class={ "role " (role) } { (role) }
@@ -250,10 +271,13 @@ fn player(role: &str, uri: &str, clip: &Clip, rate: u32) -> Markup {
 /// What of the sound can be listened to.
 fn clips_note(clips: &[Clip], rate: u32) -> Markup {
     let Some(clip) = clips.first() else { return html! {} };
+    let which = match clips.len() {
+        1 => "the first difference".to_owned(),
+        more => format!("each of the first {more}"),
+    };
     html! {
         p.note {
-            "To listen to: " (length(clips::seconds(clip, rate))) " around each of the first " (clips.len())
-            ", as " @if clip.channel.is_some() { "the one channel that is worst" } @else { "all channels" }
+            "To listen to: " (length(clips::seconds(clip, rate))) " around " (which) ", as " @if clip.channel.is_some() { "the one channel that is worst" } @else { "all channels" }
             @if clip.rounded { " in fewer bits than the sound has" }
             ". The rest is drawn, not carried."
         }

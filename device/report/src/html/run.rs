@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::numbers::f64_of;
 use super::page::picture;
 use super::plot::{self, Line, Row};
 use super::sound::Picture;
-use super::survey::f64_of;
 use super::timeline::{LATE_FROM_US, MARGIN_FROM_US, StreamTimeline, Timeline};
 use super::words::{count, grouped, length, moment};
 use crate::{Direction, SessionReport, StreamReport};
@@ -37,10 +37,11 @@ pub fn run_part(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> M
 
 fn timeline_part(timeline: &Timeline, stats: Option<&SessionReport>) -> Markup {
     let (bin, end) = (seconds(timeline.bin), seconds(timeline.end));
-    let names: Vec<[String; 5]> =
-        timeline.streams.keys().map(|number| row_names(*number, timeline)).collect();
+    let (ran, idle): (Streams<'_>, Streams<'_>) =
+        timeline.streams.iter().partition(|(_, stream)| stream.did_anything());
+    let names: Vec<[String; 5]> = ran.iter().map(|(number, _)| row_names(**number, ran.len() > 1)).collect();
     let mut rows = Vec::new();
-    for ([running, packets, stalled, silent, faults], stream) in names.iter().zip(timeline.streams.values()) {
+    for ([running, packets, stalled, silent, faults], (_, stream)) in names.iter().zip(&ran) {
         rows.push(Row { name: running, bins: &stream.running, bad: false });
         let all = [
             (packets, &stream.packets, false),
@@ -60,38 +61,42 @@ fn timeline_part(timeline: &Timeline, stats: Option<&SessionReport>) -> Markup {
         ),
         svg: plot::timeline(&rows, bin, end).map_err(|error| error.to_string()),
     };
-    let lines = position_lines(timeline, stats);
+    let lines = position_lines(&ran, timeline.bin, stats);
     let positions = Picture {
         title: "Position against time",
         caption: "Seconds of sound that have gone by, over seconds of the host. A stream that keeps up is a straight line; a step to the right is a wait.".to_owned(),
         svg: plot::positions(&lines, end).map_err(|error| error.to_string()),
     };
     html! {
-        @if timeline.streams.is_empty() {
+        @if ran.is_empty() {
             p.note { "No stream ran." }
         } @else {
+            @for (number, _) in &idle { p.note { "Stream " (number) " never ran." } }
             (picture(&timeline_picture, "wide"))
-            (stream_table(timeline))
+            (stream_table(&ran))
             @if lines.iter().any(|line| line.points.len() > 1) { (picture(&positions, "wide")) }
         }
-        @if timeline.lost > 0 { p.note { (count(timeline.lost, "event")) " are missing in the trace: its file was too slow." } }
-        @if timeline.bad_lines > 0 { p.note { (count(timeline.bad_lines, "line")) " of the trace are none and were passed over." } }
+        @if timeline.lost > 0 { p.note { "Missing in the trace, for its file was too slow: " (count(timeline.lost, "event")) "." } }
+        @if timeline.bad_lines > 0 { p.note { "Passed over, for they are no lines of a trace: " (grouped(timeline.bad_lines)) "." } }
         @if timeline.more_streams { p.note { "More streams did something than are drawn." } }
     }
 }
 
-fn row_names(number: u32, timeline: &Timeline) -> [String; 5] {
+/// Streams of a timeline, with their numbers.
+type Streams<'a> = Vec<(&'a u32, &'a StreamTimeline)>;
+
+fn row_names(number: u32, numbered: bool) -> [String; 5] {
     let what = ["running", "packets", "stalls", "silence", "faults"];
-    let prefix = if timeline.streams.len() > 1 { format!("{number} ") } else { String::new() };
+    let prefix = if numbered { format!("{number} ") } else { String::new() };
     what.map(|what| format!("{prefix}{what}"))
 }
 
-fn stream_table(timeline: &Timeline) -> Markup {
+fn stream_table(streams: &Streams<'_>) -> Markup {
     let first = |at: Option<u64>| at.map_or("-".to_owned(), |at| moment(seconds(at)));
     html! {
         table.streams {
             tr { th scope="col" { "stream" } th scope="col" { "packets" } th scope="col" { "stalls" } th scope="col" { "waited" } th scope="col" { "at most" } th scope="col" { "first stall" } th scope="col" { "silent packets" } th scope="col" { "first silence" } }
-            @for (number, stream) in &timeline.streams {
+            @for (number, stream) in streams {
                 tr {
                     td { (number) }
                     td { (grouped(stream.packet_count)) }
@@ -108,13 +113,13 @@ fn stream_table(timeline: &Timeline) -> Markup {
 }
 
 /// Packets, or bytes where there are none, as seconds of sound.
-fn position_lines(timeline: &Timeline, stats: Option<&SessionReport>) -> Vec<Line<'static>> {
+fn position_lines(streams: &Streams<'_>, bin: u64, stats: Option<&SessionReport>) -> Vec<Line<'static>> {
     const NAMES: [&str; 8] =
         ["stream 0", "stream 1", "stream 2", "stream 3", "stream 4", "stream 5", "stream 6", "stream 7"];
-    let line = |(number, stream): (&u32, &StreamTimeline)| {
-        let of = stats?.streams.iter().find(|report| report.index == *number)?;
+    let line = |(number, stream): &(&u32, &StreamTimeline)| {
+        let of = stats?.streams.iter().find(|report| report.index == **number)?;
         let each = seconds_of_each(stream, of)?;
-        let bin = seconds(timeline.bin);
+        let bin = seconds(bin);
         let known = stream.position.iter().enumerate();
         let points: Vec<(f64, f64)> = known
             .filter_map(|(index, position)| {
@@ -122,10 +127,10 @@ fn position_lines(timeline: &Timeline, stats: Option<&SessionReport>) -> Vec<Lin
             })
             .collect();
         let name =
-            usize::try_from(*number).ok().and_then(|number| NAMES.get(number)).copied().unwrap_or("stream");
+            usize::try_from(**number).ok().and_then(|number| NAMES.get(number)).copied().unwrap_or("stream");
         Some(Line { name, points })
     };
-    timeline.streams.iter().filter_map(line).collect()
+    streams.iter().filter_map(line).collect()
 }
 
 /// Seconds of sound of a packet, or of a byte where the trace has no packets.

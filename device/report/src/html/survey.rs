@@ -8,6 +8,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 use ringwave_audio::wav::Samples;
 
 use super::axis::{Axis, COLUMNS};
+use super::numbers::f64_of;
 
 /// Bytes that are read at once.
 const BLOCK_BYTES: u64 = 256 << 10;
@@ -108,11 +109,6 @@ pub fn read(samples: &Samples<'_>, at: u64, count: u64) -> Vec<u8> {
         rest.fill(silence);
     }
     bytes
-}
-
-#[allow(clippy::cast_precision_loss, reason = "frames of a file fit 52 bits")]
-pub fn f64_of(count: u64) -> f64 {
-    count as f64
 }
 
 /// Spectra of short stretches.

@@ -18,7 +18,7 @@ fn music(format: StreamFormat, frames: u64) -> Frames {
     let mut noise = 0x2545_F491_u32;
     let mut levels = Vec::new();
     for frame in 0..frames {
-        let time = survey::f64_of(frame) / f64::from(format.rate);
+        let time = numbers::f64_of(frame) / f64::from(format.rate);
         for channel in 0..format.channels {
             noise ^= noise << 13;
             noise ^= noise >> 17;
@@ -347,4 +347,79 @@ fn a_page_replaces_the_one_before_as_a_whole_or_not_at_all() {
         let error = ringwave_audio::next_step::writing(&ReportFile::create(&bad).unwrap_err());
         assert!(error.contains("; ") && !error.contains(".part"), "{bad:?}: {error}");
     }
+}
+
+/// Packets of 50 ms, of which one in twenty arrived: the judge finds nothing of the sound again.
+#[test]
+fn what_is_damaged_beyond_recognition_is_told_since_when() {
+    let sent = music(STEREO, 10 * 48_000);
+    let mut heard = sent.clone();
+    // The noise of a card that reads a buffer that nobody writes: no silence that the judge would name.
+    let noise = music(StreamFormat { channels: 1, ..STEREO }, 2 * 48_000 * 10).frames;
+    for packet in (10..200).filter(|packet| packet % 20 != 0) {
+        let bytes = packet * 9_600..(packet + 1) * 9_600;
+        heard.frames[bytes.clone()].copy_from_slice(&noise[bytes]);
+    }
+    let (page, text) = page_of(&sent, &heard);
+    assert!(page.headline.starts_with("Wrong since 0.500 s: "), "{}", page.headline);
+    let html = parsed(&text);
+    assert_eq!(text_of(all(&html, "table.differences td")[1]), "0.500 s");
+    assert!(!marks(&html).is_empty(), "it is drawn");
+    // Another sound altogether has no such moment.
+    let mut other = music(STEREO, 20 * 48_000);
+    other.frames.drain(..10 * 48_000 * 4);
+    let (page, _) = page_of(&sent, &other);
+    assert_eq!(page.headline, "Wrong all along: nothing of what was sent is in it.");
+}
+
+#[test]
+fn one_of_a_kind_is_told_as_one() {
+    let sent = music(STEREO, 2 * 48_000);
+    let mut heard = sent.clone();
+    heard.frames.truncate(95_999 * 4);
+    let (page, text) = page_of(&sent, &heard);
+    assert!(page.headline.ends_with("1 frame (21 µs) is missing at the end."), "{}", page.headline);
+    let html = parsed(&text);
+    let notes: Vec<_> = all(&html, ".note").into_iter().map(text_of).collect();
+    assert!(notes.iter().any(|note| note.contains(" s around the first difference, as ")), "{notes:?}");
+}
+
+#[test]
+fn a_stream_that_never_ran_has_no_rows() {
+    let trace =
+        "ringwave-trace 1\n0 state 0 run\n0 state 1 acquire\n50000000 packet 0 1\n60000000 state 1 stop\n";
+    let mut page = page_of(&music(STEREO, 10), &music(STEREO, 10)).0;
+    page.timeline = Some(Timeline::read(trace.as_bytes(), None).unwrap());
+    let html = parsed(&page.render());
+    assert_eq!(all(&html, "table.streams tr").len(), 2, "the head, and stream 0");
+    let names: Vec<_> =
+        all(&html, "figure svg text").into_iter().map(|text| text_of(text).trim().to_owned()).collect();
+    assert!(
+        names.contains(&"running".to_owned()) && !names.iter().any(|name| name == "1 running"),
+        "{names:?}"
+    );
+    assert!(all(&html, ".note").into_iter().any(|note| text_of(note) == "Stream 1 never ran."));
+}
+
+/// The judge would look for these gaps for a minute, and an hour of such sound for as many.
+#[test]
+fn thousands_of_gaps_are_told_at_once_and_what_is_left_out_is_said() {
+    let sent = music(STEREO, 35 * 48_000);
+    let mut heard = sent.clone();
+    for packet in (0..2_300).filter(|packet| packet % 2 == 1) {
+        heard.frames[packet * 2_880..(packet + 1) * 2_880].fill(0);
+    }
+    let begin = std::time::Instant::now();
+    let (page, text) = page_of(&sent, &heard);
+    assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
+    assert_eq!(
+        page.headline,
+        "Wrong since 0.015 s: 720 frames (15.0 ms) are silence instead; 1,150 places in all, the last at 34.485 s."
+    );
+    let html = parsed(&text);
+    let notes: Vec<_> = all(&html, ".note").into_iter().map(text_of).collect();
+    for said in ["and 1,050 more", "Red in the pictures: the first 1,000."] {
+        assert!(notes.iter().any(|note| note == said), "{said} in {notes:?}");
+    }
+    assert!(all(&html, "figure svg *").len() < 8_000, "{}", all(&html, "figure svg *").len());
 }

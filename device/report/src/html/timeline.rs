@@ -89,6 +89,13 @@ pub struct StreamTimeline {
 }
 
 impl StreamTimeline {
+    /// It ran, or something of it went by: one that was only set up has nothing to draw.
+    pub fn did_anything(&self) -> bool {
+        let any = |bins: &Bins| bins.iter().any(|count| *count > 0);
+        let counted = self.packet_count + self.stalls + self.bytes;
+        counted > 0 || self.first_silent.is_some() || any(&self.running) || any(&self.faults)
+    }
+
     fn new(packet_ns: Option<f64>) -> Self {
         let bins = || vec![0; BINS];
         Self {

@@ -1,5 +1,8 @@
 //! Numbers as a person reads them.
 
+use super::numbers::f64_of;
+use crate::words::plural;
+
 /// `2400` as `2,400`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -16,15 +19,12 @@ pub fn grouped(number: u64) -> String {
 
 /// `1 frame`, `2,400 frames`.
 pub fn count(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(number))
+    format!("{} {}", grouped(number), plural(number, what))
 }
 
 /// `2,400 frames (50.0 ms)`.
 pub fn span(frames: u64, rate: f64) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "for people")]
-    let seconds = frames as f64 / rate.max(1.0);
-    format!("{} ({})", count(frames, "frame"), length(seconds))
+    format!("{} ({})", count(frames, "frame"), length(f64_of(frames) / rate.max(1.0)))
 }
 
 /// A length of time: `21 µs`, `50.0 ms`, `3.200 s`, `12:03.500 min`.

@@ -292,7 +292,7 @@ impl fmt::Display for Finding {
                 write!(f, "{kind}: {place}, {worst_lsb:.1} LSB in channel {channel}")
             }
             Self::StartMissing { frames } | Self::EndMissing { frames } => {
-                write!(f, "{kind}: {frames} frames")
+                write!(f, "{kind}: {frames} frame{}", if *frames == 1 { "" } else { "s" })
             }
             Self::NothingHeard | Self::Unrelated => f.write_str(kind),
             Self::ChannelsSwapped { map } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ringwave_audio::compare::judge::{Conclusion, Finding};
 use ringwave_report::StreamReport;
+use ringwave_report::html::count;
 use ringwave_report::junit::TestCase;
 
 use super::winplay::{Mode, Step, Transcript};
@@ -163,8 +164,8 @@ impl Played {
             (true, GuestCard::Ringwave) => "; does the image's driver ask for lockstep (build --lockstep)?",
             _ => "",
         };
-        let count = stream.underruns.map_or("unknown".into(), |count| count.to_string());
-        Some(format!("{ms} ms of silence{at}, {count} underruns{lockstep}"))
+        let underruns = stream.underruns.map_or("unknown underruns".into(), |n| count(n, "underrun"));
+        Some(format!("{ms} ms of silence{at}, {underruns}{lockstep}"))
     }
 
     fn underruns_unknown(&self) -> bool {
