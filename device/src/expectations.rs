@@ -65,6 +65,25 @@ struct Heard {
     unknown: Option<u32>,
     /// A line for each client.
     clients: Vec<String>,
+    /// The statistics of the last one.
+    last: Option<SessionReport>,
+    /// The files that it was written to, with their streams.
+    files: Vec<(u32, PathBuf)>,
+}
+
+/// What there is to tell at the end, for the page of `serve --report`.
+#[derive(Clone, Debug, Default)]
+pub struct Served {
+    /// Frames that were played, of all streams and clients.
+    pub frames: u64,
+    /// The highest magnitude of a sample; full scale is 1.
+    pub peak: f64,
+    /// A line for each client, of the first ones.
+    pub clients: Vec<String>,
+    /// The statistics of the last client.
+    pub last: Option<SessionReport>,
+    /// The first files that were written, with their streams.
+    pub files: Vec<(u32, PathBuf)>,
 }
 
 /// What is expected, and what there was of it.
@@ -121,6 +140,29 @@ impl Expectations {
         }
         if heard.clients.len() < CLIENTS_MAX {
             heard.clients.push(report.to_string());
+        }
+        heard.last = Some(report.clone());
+    }
+
+    /// The files of the sinks, at the end.
+    pub(crate) fn files(&self, files: &[(u32, PathBuf)]) {
+        self.heard().files = files.to_vec();
+    }
+
+    /// Whether anything is expected of what is heard.
+    pub fn judges(&self) -> bool {
+        self.sound.is_some() || self.max_underruns.is_some()
+    }
+
+    /// What there is to tell.
+    pub fn served(&self) -> Served {
+        let heard = self.heard();
+        Served {
+            frames: heard.frames,
+            peak: heard.peak,
+            clients: heard.clients.clone(),
+            last: heard.last.clone(),
+            files: heard.files.clone(),
         }
     }
 

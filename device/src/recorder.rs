@@ -177,6 +177,9 @@ impl<E: Display + Send + 'static> Host<Records<E>> for Recorder {
         if let Some(report) = self.last.take() {
             self.conclude(report);
         }
+        if let Some(expectations) = &self.expectations {
+            expectations.files(self.sinks.files());
+        }
         self.lossless
     }
 }

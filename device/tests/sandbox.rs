@@ -57,6 +57,7 @@ const WORKS: &[(&str, Attempt)] = &[
         std::fs::rename(dir.join("mine/stats.json.new"), dir.join("mine/stats.json"))
     }),
     ("a FIFO as sink", |dir| OpenOptions::new().write(true).open(dir.join("mine/fifo")).map(drop)),
+    ("reading back for a report", |dir| File::open(dir.join("back/heard.wav")).map(drop)),
     ("removing the socket", |dir| std::fs::remove_file(dir.join("sockets/card.sock"))),
     ("client memory", |_| {
         let file = memfd(c"never", 0, false);
@@ -96,6 +97,10 @@ const WORKS: &[(&str, Attempt)] = &[
 const REFUSED: &[(&str, Attempt)] = &[
     ("reading a file elsewhere", |_| File::open("/etc/passwd").map(drop)),
     ("reading a file beside the folders", |dir| File::open(dir.join("other/secret")).map(drop)),
+    ("reading what is only written", |dir| File::open(dir.join("mine/kept")).map(drop)),
+    ("writing what is only read back", |dir| {
+        OpenOptions::new().append(true).open(dir.join("back/heard.wav")).map(drop)
+    }),
     ("writing a file elsewhere", |dir| {
         OpenOptions::new().append(true).open(dir.join("other/secret")).map(drop)
     }),
@@ -146,10 +151,10 @@ const DEADLY: &[(&str, Attempt)] = &[
 /// A folder with one part that is ours, one for the socket, and one that is not ours.
 fn folders() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for part in ["mine", "sockets", "other"] {
+    for part in ["mine", "back", "sockets", "other"] {
         std::fs::create_dir(dir.path().join(part)).unwrap();
     }
-    for file in ["mine/kept", "other/secret", "sockets/card.sock"] {
+    for file in ["mine/kept", "back/heard.wav", "other/secret", "sockets/card.sock"] {
         std::fs::write(dir.path().join(file), "kept").unwrap();
     }
     assert!(Command::new("mkfifo").arg(dir.path().join("mine/fifo")).status().unwrap().success());
@@ -191,6 +196,7 @@ fn confined() {
             "/dev/full".into(),
         ],
         read: vec![],
+        read_back: vec![dir.join("back/heard.wav")],
         sockets: vec![dir.join("sockets/card.sock")],
     };
     let mode = if std::env::var("SANDBOX").unwrap() == "on" { Mode::On } else { Mode::Off };

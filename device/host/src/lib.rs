@@ -31,6 +31,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(15);
 const AGAIN_MAX: u32 = 100;
 /// Files of one stream in the life of a process.
 const FILES_MAX: u32 = 1_000_000;
+/// Files whose names are kept ([`Sinks::files`]).
+const NAMES_MAX: usize = 64;
 /// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -215,6 +217,8 @@ pub struct Sinks {
     looked: Instant,
     /// Files begun in the life of the process, by stream.
     files: Vec<u32>,
+    /// The first of them, in the order in which they were begun.
+    names: Vec<(u32, PathBuf)>,
     /// What streams are to have in place of the spec.
     given: Vec<(u32, NewSink)>,
     /// The host's volume, by stream.
@@ -245,6 +249,7 @@ impl Sinks {
             past: Vec::new(),
             looked: Instant::now(),
             files: Vec::new(),
+            names: Vec::new(),
             given: Vec::new(),
             gains: Vec::new(),
             turned_down: Vec::new(),
@@ -411,6 +416,9 @@ impl Sinks {
                     if let Some(passed) = passed {
                         log::warn!("{} is not of this run, so this is {}", passed.display(), next.display());
                     }
+                    if self.names.len() < NAMES_MAX {
+                        self.names.push((stream, next.clone()));
+                    }
                     return made(&next, file);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && *last < FILES_MAX => {
@@ -470,6 +478,11 @@ impl Sinks {
             }
         }
         failed
+    }
+
+    /// The first files that were made, with their streams.
+    pub fn files(&self) -> &[(u32, PathBuf)] {
+        &self.names
     }
 
     /// How long until [`Sinks::idle_but`] is due; `None` if no sink has to be told.

@@ -33,13 +33,13 @@ pub struct ExpectedArgs {
 }
 
 impl ExpectedArgs {
-    /// What they say, if they say anything.
-    pub fn expectations(&self, render: u32) -> Result<Option<Arc<Expectations>>, Failure> {
+    /// What they say, if they say anything. `report`: what is heard is wanted for a page, too.
+    pub fn expectations(&self, render: u32, report: bool) -> Result<Option<Arc<Expectations>>, Failure> {
         if self.expect_sound.is_some() && render == 0 {
             return Err(bad_input("--expect-sound: no stream plays with --render 0; take 1 or more"));
         }
         let Self { expect_sound, max_underruns, junit } = self;
-        let any = expect_sound.is_some() || max_underruns.is_some() || junit.is_some();
+        let any = report || expect_sound.is_some() || max_underruns.is_some() || junit.is_some();
         Ok(any.then(|| Arc::new(Expectations::new(*expect_sound, *max_underruns, junit.clone()))))
     }
 }

@@ -20,6 +20,7 @@ mod output_paths;
 mod report;
 pub mod schema;
 pub mod serve;
+mod serve_report;
 pub mod shell;
 mod signals;
 pub mod sinks;

@@ -15,14 +15,25 @@ pub fn written(arguments: &Serve) -> impl Iterator<Item = (&'static str, &Path)>
         SinkSpec::Wav(path) | SinkSpec::Raw(path) => Some(path).filter(|path| *path != Path::new("-")),
         SinkSpec::Null | SinkSpec::Sound(_) => None,
     };
-    let Serve { stats, trace, .. } = arguments;
+    let Serve { stats, trace, report, .. } = arguments;
     let all = [
         ("--sink", sink),
         ("--stats", stats.as_ref()),
         ("--trace", trace.as_ref()),
+        ("--report", report.as_ref()),
         ("--junit", arguments.expected.junit.as_ref()),
     ];
     all.into_iter().filter_map(|(option, path)| Some((option, path?.as_path())))
+}
+
+/// What is written and read back for `--report`: sound and trace, where they are files.
+pub fn read_back(arguments: &Serve) -> Vec<PathBuf> {
+    let sink = match &arguments.sink {
+        SinkSpec::Wav(path) => Some(path),
+        SinkSpec::Raw(_) | SinkSpec::Null | SinkSpec::Sound(_) => None,
+    };
+    let all = sink.into_iter().chain(&arguments.trace).filter(|_| arguments.report.is_some());
+    all.filter(|path| !is_special(path)).cloned().collect()
 }
 
 /// What is read.

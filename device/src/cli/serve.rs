@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use ringwave::control::server::HostSide;
@@ -48,6 +48,7 @@ use super::control_socket::{self, ControlArgs};
 use super::expected::{self, ExpectedArgs};
 use super::hda::{self, HdaArgs};
 use super::output_paths;
+use super::serve_report::{self, ServingPage};
 use super::signals::{SignalKind, Signals, ignore_size_limit};
 
 /// The default of `--vendor`.
@@ -57,6 +58,9 @@ const DEVICE: u16 = 0x5257;
 /// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means
 /// that it hangs (a client's memory can be made to).
 const SERVING_PATIENCE: Duration = Duration::from_secs(5);
+/// A signal that follows the first one as closely is no second one: coreutils' timeout sends its signal to the process
+/// and then to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Serve a sound card on a vfio-user or vhost-user socket
 ///
@@ -128,6 +132,10 @@ pub struct Serve {
     /// back
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Write a page for a browser when serving ends: what --sink wav:FILE holds as waveform and spectrogram, what --trace
+    /// holds on a time line, the statistics of the last client; device/REPORT.md says what is on it
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of
     /// it or end with an error (on), nothing (off)
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "on")]
@@ -153,6 +161,8 @@ Examples:
     kill -USR1 PID                                   figures of the moment, into the log
   A test of a guest's sound: the exit code is 1, and the report red, when it cannot be heard
   ringwave serve --socket /tmp/card.sock --once --expect-sound=-60dB --max-underruns 0 --junit sound.xml
+  A page of what a card did, to look at when something crackled
+  ringwave serve --socket /tmp/card.sock --sink wav:heard.wav --trace card.trace --report report.html
   When a client leaves the log says on one line what it came to: frames, underruns, messages, the worst lateness.
 
 virtio-snd, which a Linux guest drives as it is (QEMU needs shared memory):
@@ -174,11 +184,12 @@ Started by systemd, when a client connects (neither --socket nor --fd; the socke
     WantedBy=sockets.target
   A SystemCallFilter= of your own has to leave it process_vm_writev and asynchronous I/O (@aio).
 
-Files of an earlier run (--sink FILE with those named after it, --stats, --trace, --junit) are removed at the start; a file that nothing tells to be such, and a
+Files of an earlier run (--sink FILE with those named after it, --stats, --trace, --report, --junit) are removed at the start; a file that nothing tells to be such, and a
 symbolic link, is refused. --sink raw:FILE, which has no header, takes a new file. A file, while it may be written, has a lock beside it (.FILE.lock).
 
 The sandbox (Landlock and seccomp; all of it since Linux 6.12, which --sandbox=on asks for, much of it since 5.13) leaves the process:
-  files      writing only below the folders of --sink, --stats, --trace and --junit; reading only those of --source; removing in those of --socket and --control
+  files      writing only below the folders of --sink, --stats, --trace, --report and --junit; reading only those of --source, and
+             with --report below the folders of --sink wav:FILE and --trace, which are drawn at the end; removing in those of --socket and --control
   network    nothing; no new sockets, only clients of the one it listens on
   processes  none started, none looked into; nothing that needs a privilege, and no capability: started by root it writes where root is the owner
 So give --sink wav:FILE a folder of its own: all of it could be written by who takes the process over. With --sink sound or --source sound there is no sandbox: the sound
@@ -287,7 +298,8 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let socket = Arc::new(socket);
     let _removed = Removed(Arc::clone(&socket), by_hand.clone());
     output_paths::no_two_alike(arguments)?;
-    let expectations = arguments.expected.expectations(arguments.render)?;
+    let expectations = arguments.expected.expectations(arguments.render, arguments.report.is_some())?;
+    let page = arguments.report.as_deref().map(ServingPage::begin).transpose()?;
     let outputs = EngineConfig {
         sink: arguments.sink.clone(),
         stats: arguments.stats.clone(),
@@ -297,6 +309,9 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
     let reserved = Arc::new(outputs.reserve(&sources).map_err(bad_input)?);
     if let Some(path) = &arguments.expected.junit {
         reserved.add(path, expectations::JUNIT, &sources).map_err(bad_input)?;
+    }
+    if let Some(path) = &arguments.report {
+        reserved.add(path, serve_report::PAGE, &sources).map_err(bad_input)?;
     }
     let _released = Released(Arc::clone(&reserved));
     // Before the capabilities go.
@@ -323,6 +338,7 @@ pub fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         ends,
         at_work,
         expectations,
+        page,
         told: Told { priority: priority.to_string(), files, name },
     };
     signals_may_block(sandbox)?;
@@ -361,6 +377,7 @@ struct Prepared {
     ends: mpsc::Sender<End>,
     at_work: Arc<Mutex<Option<Arc<dyn HostRequests>>>>,
     expectations: Option<Arc<Expectations>>,
+    page: Option<ServingPage>,
     told: Told,
 }
 
@@ -378,8 +395,8 @@ impl Prepared {
         D: Device<Records = Records<E>> + HostRequests,
         E: Display + Send + 'static,
     {
-        let Self { sandbox, stop, socket, by_hand, outputs, reserved, ends, at_work, expectations, told } =
-            self;
+        let Self { sandbox, stop, socket, by_hand, outputs, reserved, ends, at_work, .. } = self;
+        let Self { expectations, page, told, .. } = self;
         let heard = expectations.clone();
         arguments.control.unplug(&*card)?;
         let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, heard).map_err(bad_input)?;
@@ -413,7 +430,14 @@ impl Prepared {
         log::info!("sandbox: {}; {calls}", told.files);
         log::info!("listening on {}", told.name);
         let _ = go.send(());
-        expected::conclude(expectations.as_deref(), outcome(engine, end))
+        let ended = expected::conclude(expectations.as_deref(), outcome(engine, end));
+        match (page, &expectations) {
+            (Some(page), Some(heard)) => {
+                let written = page.write(arguments, heard, &ended);
+                Failure::both(ended.as_ref().map(|_| ()).map_err(Failure::clone), written).and(ended)
+            }
+            _ => ended,
+        }
     }
 }
 
@@ -736,8 +760,11 @@ fn watch(signals: Signals, stop: Stop, watched: Watched, ends: mpsc::Sender<End>
         // In this order: or the serving thread's end may be told first.
         let _ = ends.send(End::Signal);
         stop.stop();
-        if watched.wait(&signals).is_ok() {
-            watched.exit(FAILED);
+        let first = Instant::now();
+        while watched.wait(&signals).is_ok() {
+            if first.elapsed() >= SAME_SIGNAL {
+                watched.exit(FAILED);
+            }
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(watching).map(drop).map_err(failed)
@@ -749,6 +776,7 @@ fn needs(arguments: &Serve) -> Needs {
         written: output_paths::written(arguments).map(|(_, path)| path.to_owned()).collect(),
         // The names in a backtrace, should it ever come to that.
         read: std::env::current_exe().into_iter().chain(output_paths::sources(arguments)).collect(),
+        read_back: output_paths::read_back(arguments),
         sockets: arguments.socket.iter().chain(&arguments.control.control).cloned().collect(),
     }
 }

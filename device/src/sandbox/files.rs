@@ -71,6 +71,7 @@ fn rules(needs: &Needs) -> Vec<Rule<'_>> {
     }
     let read = needs.read.iter().filter(|path| kind(path) != Kind::Anonymous);
     rules.extend(read.map(|path| (path.as_path(), AccessFs::ReadFile.into())));
+    rules.extend(needs.read_back.iter().map(|path| (folder(path), AccessFs::ReadFile.into())));
     rules.extend(needs.sockets.iter().map(|path| (folder(path), AccessFs::RemoveFile.into())));
     rules
 }

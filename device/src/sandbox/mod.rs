@@ -46,6 +46,8 @@ pub struct Needs {
     pub written: Vec<PathBuf>,
     /// Files that are read, and no others in their folders.
     pub read: Vec<PathBuf>,
+    /// Files among those written that are read back: the right is to their folders, for they are not there yet.
+    pub read_back: Vec<PathBuf>,
     /// The files of sockets, which are removed at the end.
     pub sockets: Vec<PathBuf>,
 }
