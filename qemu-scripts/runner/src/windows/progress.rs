@@ -13,9 +13,14 @@ const WITHOUT_KVM: u32 = 6;
 /// Minutes from the announcement of a restart to the reset, in a run.
 const RESTART: u32 = 5;
 
+/// How many times as long everything takes on a host.
+pub fn slower_with(kvm: bool) -> u32 {
+    if kvm { 1 } else { WITHOUT_KVM }
+}
+
 /// How long a minute of the limits is on a host.
 pub fn minute_with(kvm: bool) -> Duration {
-    Duration::from_mins(1) * if kvm { 1 } else { WITHOUT_KVM }
+    Duration::from_mins(1) * slower_with(kvm)
 }
 
 /// The stages that a guest goes through, in their order.

@@ -48,6 +48,16 @@ const PROBLEMS: &[Way] = &[
         ],
     ),
     ("cycle-fails:1168", 125, &["ended with 1168", "net helpmsg", "logs/device.log"]),
+    (
+        "verifier-refused",
+        125,
+        &["in stage device: verifier /standard ended with 1", "logs/verifier-settings.txt"],
+    ),
+    (
+        "verifier-off",
+        125,
+        &["Windows restarts: for Driver Verifier", "does not list ringwave.sys", "logs/verifier.txt"],
+    ),
     ("no-room", 125, &["copying the files", "room on C:"]),
     ("wrong-done", 125, &["in stage collect: the agent gave up (exit code 7)"]),
     ("wrong-done:12", 125, &["the agent gave up (exit code 12)", "is its jack plugged"]),
@@ -139,9 +149,13 @@ fn way(table: &'static [Way], behaviour: &str) -> Way {
 
 /// By the command, as a user starts it.
 fn is_named((behaviour, code, said): Way) -> Ended {
-    let mut options = vec!["--card", "hda", "--qemu=-device", "--qemu=pvpanic"];
+    let card = if behaviour.starts_with("verifier") { "ringwave" } else { "hda" };
+    let mut options = vec!["--card", card, "--qemu=-device", "--qemu=pvpanic"];
     if ["cycle-fails", "skip-stage:device"].iter().any(|name| behaviour.starts_with(name)) {
         options.extend(["--cycles", "2"]);
+    }
+    if behaviour.starts_with("verifier") {
+        options.extend(["--verifier=standard"]);
     }
     let ended = Run::new(behaviour).end(&options, &["echo", "before"]);
     ended.expect(code, said);

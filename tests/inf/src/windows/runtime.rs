@@ -58,16 +58,20 @@ pub fn say(line: &str) {
 pub fn arguments() -> Vec<String> {
     // SAFETY: Windows' own command line, ended by NUL.
     let line = unsafe { text_at(sys::GetCommandLineW()) };
-    let (mut found, mut argument, mut quoted) = (Vec::new(), String::new(), false);
+    let (mut found, mut argument, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
     for character in line.chars().chain([' ']) {
         match character {
-            '"' => quoted = !quoted,
             ' ' if !quoted => {
-                if !argument.is_empty() {
+                if core::mem::take(&mut begun) {
                     found.push(core::mem::take(&mut argument));
                 }
             }
-            other => argument.push(other),
+            // Two quotes are an argument, too.
+            '"' => (quoted, begun) = (!quoted, true),
+            other => {
+                begun = true;
+                argument.push(other);
+            }
         }
     }
     found

@@ -270,7 +270,8 @@ impl<'a> Boot<'a> {
     }
 
     fn copy_files(&self) -> Result<(), Problem> {
-        if self.cd.settings.boot != 1 {
+        // From a boot before.
+        if self.system.open(WORK).is_some() {
             return Ok(());
         }
         let failed =

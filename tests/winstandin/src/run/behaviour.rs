@@ -22,6 +22,8 @@ pub const NO_OUT_DISK: u32 = 16;
 pub const NO_CARD: u32 = 17;
 pub const NO_ROOM: u32 = 18;
 pub const DEVICE_STEP: u32 = 19;
+pub const VERIFIER_REFUSED: u32 = 20;
+pub const VERIFIER_OFF: u32 = 21;
 pub const NOT_AS_WRITTEN: u32 = 99;
 /// The device's problem code for a signature that was not accepted.
 const SIGNATURE: u32 = 52;
@@ -104,6 +106,8 @@ impl Behaviour {
             "cycle-fails" => {
                 argument.unwrap_or("3010").parse().ok().filter(|n| *n != 0).map(Self::CycleFails)
             }
+            "verifier-refused" => problem(VERIFIER_REFUSED, "verifier /standard ended with 1"),
+            "verifier-off" => problem(VERIFIER_OFF, "verifier /query does not list ringwave.sys"),
             "problem-alone" => stage("sound").map(Self::ProblemAlone),
             "problem-code" => {
                 argument.unwrap_or("10").parse().ok().filter(|n| *n != 0).map(Self::ProblemCode)
@@ -189,8 +193,16 @@ pub fn boot(behaviour: &Behaviour, settings: &Settings) -> Vec<Action> {
     } else {
         let sound = if let Behaviour::ProblemCode(code) = behaviour { *code } else { 0 };
         let mut plan = vec![stage("agent"), Action::FindOut, stage("sound"), Action::Sound(sound)];
-        if settings.cycles > 0 {
+        if settings.cycles > 0 || settings.verifier.is_some() {
             plan.push(stage("device"));
+            if let Some(what) = &settings.verifier {
+                if settings.boot == 1 {
+                    plan.extend([say("reboot for Driver Verifier"), Action::Reset]);
+                    change(&mut plan, behaviour, settings);
+                    return plan;
+                }
+                plan.push(say(&format!("note Driver Verifier is active: {what}")));
+            }
             plan.extend((1..=settings.cycles).flat_map(|number| cycle(behaviour, number, settings.cycles)));
         }
         plan.extend([stage("program"), Action::CopyFiles, Action::Program]);
@@ -198,7 +210,7 @@ pub fn boot(behaviour: &Behaviour, settings: &Settings) -> Vec<Action> {
     };
     // A boot for the dump is plain but for what the crash itself says.
     if !settings.dump {
-        change(&mut plan, behaviour);
+        change(&mut plan, behaviour, settings);
     }
     plan
 }
@@ -250,7 +262,7 @@ pub fn after_program(behaviour: &Behaviour, settings: &Settings, code: i64) -> V
     } else {
         plan.extend(collected());
     }
-    change(&mut plan, behaviour);
+    change(&mut plan, behaviour, settings);
     plan
 }
 
@@ -266,7 +278,7 @@ pub fn device_problem(code: u32) -> u32 {
 }
 
 /// Changes in the plan what the behaviour changes.
-fn change(plan: &mut Vec<Action>, behaviour: &Behaviour) {
+fn change(plan: &mut Vec<Action>, behaviour: &Behaviour, settings: &Settings) {
     match behaviour {
         Behaviour::Silent => *plan = vec![Action::Halt],
         Behaviour::Hang(name) => replace_after(plan, name, vec![Action::Halt]),
@@ -280,6 +292,11 @@ fn change(plan: &mut Vec<Action>, behaviour: &Behaviour) {
         }
         Behaviour::Problem(NO_ROOM, text) => {
             replace(plan, &Action::CopyFiles, vec![Action::Fail(NO_ROOM, text.clone())]);
+        }
+        // Settings that are taken and not active are seen in the boot behind.
+        Behaviour::Problem(VERIFIER_OFF, _) if settings.boot == 1 => {}
+        Behaviour::Problem(code @ (VERIFIER_REFUSED | VERIFIER_OFF), text) => {
+            replace_after(plan, "device", vec![Action::Fail(*code, text.clone())]);
         }
         Behaviour::Problem(code, text) => {
             replace_after(plan, "sound", vec![Action::Fail(*code, text.clone())]);
@@ -401,7 +418,15 @@ mod tests {
 
     fn settings(boot: u32, dump: bool) -> Settings {
         let card_ids = vec!["PCI\\VEN_1234&DEV_5257".to_string()];
-        Settings { dump, boot, card: Card::Ringwave, card_ids, reboot_code: Some(3010), cycles: 0 }
+        Settings {
+            dump,
+            boot,
+            card: Card::Ringwave,
+            card_ids,
+            reboot_code: Some(3010),
+            cycles: 0,
+            verifier: None,
+        }
     }
 
     /// The lines of a whole run whose program ends with 5, as the host would have it boot, and how it ended. At most
@@ -552,6 +577,32 @@ mod tests {
         assert_eq!(lines("plain"), format!("{two}|note cycle 3 of 3|stage program"));
         let fails = format!("{two}|problem 19 pnputil /restart-device ended with 259, in cycle 2 of 3|");
         assert!(lines("cycle-fails:259").starts_with(&fails), "{}", lines("cycle-fails:259"));
+    }
+
+    #[test]
+    fn driver_verifier_is_set_and_after_a_restart_active() {
+        let lines = |name, number| {
+            let verifier = Some("standard".to_string());
+            let settings = Settings { verifier, ..settings(number, false) };
+            let plan = boot(&Behaviour::parse(name).expect("a behaviour"), &settings);
+            let said = plan.into_iter().filter_map(|action| match action {
+                Action::Say(line) => Some(line),
+                Action::Fail(code, _) => Some(format!("problem {code}")),
+                Action::Reset => Some("reset".to_string()),
+                _ => None,
+            });
+            said.collect::<Vec<_>>().join("|")
+        };
+        let start = "stage agent|stage sound|stage device|";
+        let set = format!("{start}reboot for Driver Verifier|reset");
+        let active = format!("{start}note Driver Verifier is active: standard|stage program");
+        for (name, first, second) in [
+            ("plain", &set, &active),
+            ("verifier-refused", &format!("{start}problem 20"), &format!("{start}problem 20")),
+            ("verifier-off", &set, &format!("{start}problem 21")),
+        ] {
+            assert_eq!((&lines(name, 1), &lines(name, 2)), (first, second), "{name}");
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Settings {
     pub reboot_code: Option<i64>,
     /// So many times the device is disabled, enabled, restarted and reinstalled before the program runs.
     pub cycles: u32,
+    /// What Driver Verifier is to do.
+    pub verifier: Option<String>,
 }
 
 /// Reads `settings.cmd`; else what is wrong with it.
@@ -79,8 +81,16 @@ pub fn settings(bytes: &[u8]) -> Result<Settings, String> {
         "" => 0,
         text => text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("CYCLES is {text}"))?,
     };
+    let verifier = match (value(6, "VERIFIER")?, value(7, "VERIFIER_DELAY")?) {
+        ("", "") => None,
+        ("standard", "") => Some("standard".to_string()),
+        ("low-resources", delay) if delay.parse().is_ok_and(|minutes: u32| minutes > 0) => {
+            Some("low-resources".to_string())
+        }
+        (what, delay) => return Err(format!("VERIFIER is {what}, and VERIFIER_DELAY {delay}")),
+    };
     let boot = boot.ok_or("BOOT is no number from 1")?;
-    Ok(Settings { dump, boot, card, card_ids, reboot_code, cycles })
+    Ok(Settings { dump, boot, card, card_ids, reboot_code, cycles, verifier })
 }
 
 /// An exit code, in decimal.
@@ -177,7 +187,7 @@ mod tests {
     const SETTINGS: &str = concat!(
         "set \"STEP=run\"\r\nset \"BOOT=2\"\r\nset \"CARD=hda\"\r\n",
         "set \"CARD_IDS=HDAUDIO\\FUNC_01&VEN_1234 PCI\\VEN_1\"\r\nset \"REBOOT_CODE=3010\"\r\n",
-        "set \"CYCLES=\"\r\n"
+        "set \"CYCLES=\"\r\nset \"VERIFIER=\"\r\nset \"VERIFIER_DELAY=\"\r\n"
     );
 
     #[test]
@@ -203,7 +213,9 @@ mod tests {
             ("\"STEP=run\"", "STEP=run", "is not set"),
             ("3010", "9999999999", "REBOOT_CODE"),
             ("2\"\r\n", "2\"\n", "without CR"),
-            ("CYCLES=\"\r\n", "CYCLES=\"", "does not end"),
+            ("DELAY=\"\r\n", "DELAY=\"", "does not end"),
+            ("VERIFIER=", "VERIFIER=low-resources", "VERIFIER is low-resources"),
+            ("VERIFIER_DELAY=", "VERIFIER_DELAY=7", "VERIFIER_DELAY 7"),
             ("CYCLES=", "CYCLES=0", "CYCLES is 0"),
             ("PCI", "PÇI", "ASCII"),
         ] {

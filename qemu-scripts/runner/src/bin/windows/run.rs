@@ -13,7 +13,7 @@ use ringwave_runner::request::Clock;
 use ringwave_runner::windows::guest::end_of;
 use ringwave_runner::windows::machine::{GuestCard, Machine};
 use ringwave_runner::windows::progress::minute_with;
-use ringwave_runner::windows::run::device::DeviceSteps;
+use ringwave_runner::windows::run::device::{DeviceSteps, Verifier};
 use ringwave_runner::windows::run::media::Files;
 use ringwave_runner::windows::run::{Finished, Request, run};
 
@@ -63,8 +63,13 @@ impl OnImage {
         self.time_limit.saturating_mul(60)
     }
 
+    /// What is asked of the device.
+    pub fn device(&self) -> DeviceSteps {
+        DeviceSteps { cycles: self.cycles, ..DeviceSteps::default() }
+    }
+
     /// The run of this program.
-    pub fn request(&self, files: Files) -> Result<Request, Error> {
+    pub fn request(&self, files: Files, device: DeviceSteps) -> Result<Request, Error> {
         let kvm = env::var("RINGWAVE_ACCEL").is_ok_and(|accel| accel == "kvm");
         let machine = Machine {
             qemu: existing_path("RINGWAVE_QEMU")?,
@@ -82,7 +87,7 @@ impl OnImage {
             card: self.card,
             clock: self.clock.unwrap_or_else(|| default_clock(self.card, kvm)),
             card_options: Vec::new(),
-            device: DeviceSteps { cycles: self.cycles },
+            device,
             files,
             time_limit: Duration::from_mins(self.time_limit),
             reboot_code: None,
@@ -115,6 +120,9 @@ pub struct Run {
     /// A folder whose files the program finds beside itself.
     #[arg(long, value_name = "DIR")]
     copy: Option<PathBuf>,
+    /// Driver Verifier is active for our driver.
+    #[arg(long, value_enum, value_name = "WHAT", require_equals = true)]
+    verifier: Option<Verifier>,
     /// When the program ends with this exit code, Windows is restarted and runs it again.
     #[arg(long, value_name = "CODE")]
     reboot_code: Option<u32>,
@@ -126,7 +134,8 @@ pub struct Run {
 /// Runs it; the exit code.
 pub fn main(wanted: &Run) -> Result<u8, Error> {
     let files = Files { copy: wanted.copy.clone(), more: Vec::new(), command: wanted.command.clone() };
-    let request = Request { reboot_code: wanted.reboot_code, ..wanted.on.request(files)? };
+    let device = DeviceSteps { verifier: wanted.verifier, ..wanted.on.device() };
+    let request = Request { reboot_code: wanted.reboot_code, ..wanted.on.request(files, device)? };
     let finished = run(&request, |line| eprintln!("{line}"))?;
     print_output(&finished.folder.join("program.log"));
     tell_end(&finished);

@@ -1,6 +1,6 @@
 @echo off
 rem What is asked of the card's device before the program runs: WINDOWS.md, 7. run.cmd calls it after sound.cmd, whose device it takes.
-rem Sets result and text, as that does. Not run on Windows.
+rem Sets result and text, as that does, and restart, if Windows is to be restarted: why. Not run on Windows.
 set "log=%out%\logs\device.log"
 set "build=0"
 for /f "tokens=3" %%b in ('reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber 2^>nul') do set "build=%%b"
@@ -8,7 +8,12 @@ rem pnputil has had verbs for devices since Windows 10 2004: Microsoft's page "P
 set "verbs=1"
 if %build% LSS 19041 set "verbs="
 
+if defined VERIFIER call :verifier
+if not "%result%"=="0" exit /b
+if defined restart exit /b
+
 set "cycle=0"
+if not defined CYCLES exit /b
 :next_cycle
 if "%cycle%"=="%CYCLES%" exit /b
 set /a cycle+=1
@@ -101,4 +106,68 @@ set "kept=%device%"
 call "%here%sound.cmd"
 set "device=%kept%"
 if not "%result%"=="0" set "text=%text%, after %step% %when%"
+exit /b
+
+rem Microsoft's pages "Driver Verifier Command Syntax" and "Low Resources Simulation". Of our own driver alone: faults in another one could
+rem spoil the dump.
+:verifier
+set "settings=%out%\logs\verifier-settings.txt"
+if not "%BOOT%"=="1" goto is_active
+rem After a crash the next start, which is for the dump, is without it. From Windows 10 1709 on.
+verifier /bootmode resetonunusualshutdown >"%settings%" 2>&1
+if "%VERIFIER%"=="low-resources" goto low_resources
+rem Doubt: that both may stand on one line is nowhere said. The second way: one after the other.
+verifier /standard /domain audio rules.default /driver ringwave.sys >>"%settings%" 2>&1
+if "%errorlevel%"=="0" goto is_set
+if "%errorlevel%"=="2" goto is_set
+call :verifier_takes /standard /driver ringwave.sys
+if not "%result%"=="0" exit /b
+call :verifier_takes /domain audio rules.default /driver ringwave.sys
+if not "%result%"=="0" exit /b
+goto is_set
+:low_resources
+call :verifier_takes /faults 600 "" "" %VERIFIER_DELAY% /driver ringwave.sys
+if not "%result%"=="0" exit /b
+:is_set
+verifier /querysettings >>"%settings%" 2>&1
+call :lists "%settings%"
+set "restart=for Driver Verifier"
+if defined listed exit /b
+set "restart="
+set "result=20"
+set "text=verifier /querysettings does not list ringwave.sys"
+exit /b
+
+rem $1... arguments. 2: a restart is needed.
+:verifier_takes
+verifier %* >>"%settings%" 2>&1
+set "code=%errorlevel%"
+if "%code%"=="0" exit /b
+if "%code%"=="2" exit /b
+set "result=20"
+set "text=verifier %~1 ended with %code%"
+exit /b
+
+rem What is active, and not what was asked for.
+:is_active
+verifier /query >"%out%\logs\verifier.txt" 2>&1
+call :lists "%out%\logs\verifier.txt"
+if not defined listed (
+    set "result=21"
+    set "text=verifier /query does not list ringwave.sys: Driver Verifier is not active"
+    exit /b
+)
+>COM1 echo RINGWAVE note Driver Verifier is active: %VERIFIER%
+if not "%VERIFIER%"=="low-resources" exit /b
+rem This start is older than its agent, so the minutes are over then.
+set /a minutes=VERIFIER_DELAY + 1
+>COM1 echo RINGWAVE note allocations fail from %VERIFIER_DELAY% min after the start on; waits %minutes% min
+for /l %%n in (1,1,%minutes%) do ping -n 61 127.0.0.1 >nul 2>&1
+exit /b
+
+rem Its labels are in the user's language, the driver's name is not. $1 file
+:lists
+set "listed="
+find /i "ringwave.sys" <"%~1" >nul 2>&1
+if not errorlevel 1 set "listed=1"
 exit /b

@@ -45,14 +45,19 @@ call "%here%stage.cmd" sound
 call "%here%sound.cmd"
 if not "%result%"=="0" goto problem
 
-if not defined CYCLES goto device_done
+if not defined CYCLES if not defined VERIFIER goto device_done
 call "%here%stage.cmd" device
+set "restart="
 call "%here%device.cmd"
 if not "%result%"=="0" goto problem
+if not defined restart goto device_done
+>COM1 echo RINGWAVE reboot %restart%
+shutdown /r /f /t 0
+exit /b
 :device_done
 
 call "%here%stage.cmd" program
-if not "%BOOT%"=="1" goto copied
+if exist "%work%\" goto copied
 md "%work%" >nul 2>&1
 if not exist "%here%files\" goto copied
 xcopy "%here%files\*" "%work%\" /e /i /q /r /y >nul
@@ -127,6 +132,7 @@ copy /y "%SystemRoot%\inf\setupapi.dev.log" "%out%\logs\" >nul 2>&1
 copy /y "%home%\install.log" "%out%\logs\" >nul 2>&1
 ver >"%out%\logs\windows.txt" 2>&1
 pnputil /enum-drivers >"%out%\logs\drivers.txt" 2>&1
+if defined VERIFIER verifier /query >"%out%\logs\verifier-after.txt" 2>&1
 for %%c in (System Application) do wevtutil epl %%c "%out%\logs\%%c.evtx" /ow:true >nul 2>&1
 for %%c in (Audio/Operational Audio/GlitchDetection CodeIntegrity/Operational Kernel-PnP/Configuration) do call :events %%c
 exit /b

@@ -41,6 +41,8 @@ pub struct Settings {
     pub dump: bool,
     /// Its number in the run, from 1.
     pub boot: u32,
+    /// Without KVM: how many times as long Windows takes for anything.
+    pub slower: u32,
     /// The card in the machine.
     pub card: GuestCard,
     /// What is asked of its device.
@@ -60,7 +62,7 @@ impl Settings {
             ("REBOOT_CODE", reboot_code),
         ]
         .into_iter()
-        .chain(self.device.settings())
+        .chain(self.device.settings(self.slower))
         .fold(String::new(), |text, (name, value)| text + &format!("set \"{name}={value}\"\n"))
     }
 }

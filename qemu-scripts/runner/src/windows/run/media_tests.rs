@@ -1,6 +1,7 @@
 //! The run CD has what WINDOWS.md says, and what the scripts read.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use super::super::device::Verifier;
 use super::*;
 use crate::windows::protocol::{Line, line};
 
@@ -8,9 +9,15 @@ fn files(copy: Option<&Path>) -> Files {
     Files { copy: copy.map(Path::to_owned), more: Vec::new(), command: vec!["test.exe".into(), "a b".into()] }
 }
 
-const DEVICE: DeviceSteps = DeviceSteps { cycles: Some(3) };
-const SETTINGS: Settings =
-    Settings { dump: false, boot: 2, card: GuestCard::Virtio, device: DEVICE, reboot_code: Some(3010) };
+const DEVICE: DeviceSteps = DeviceSteps { cycles: Some(3), verifier: None };
+const SETTINGS: Settings = Settings {
+    dump: false,
+    boot: 2,
+    slower: 6,
+    card: GuestCard::Virtio,
+    device: DEVICE,
+    reboot_code: Some(3010),
+};
 
 #[test]
 fn cd_has_what_the_document_says() {
@@ -34,10 +41,27 @@ fn cd_has_what_the_document_says() {
     assert!(settings.contains("set \"STEP=run\"\r\nset \"BOOT=2\"\r\nset \"CARD=virtio\"\r\n"), "{settings}");
     // Each variable that is set is read, and named in the document.
     let scripts = SCRIPTS.map(|(_, text)| text).concat();
-    for name in ["STEP", "BOOT", "CARD", "CARD_IDS", "REBOOT_CODE", "CYCLES"] {
+    for name in ["STEP", "BOOT", "CARD", "CARD_IDS", "REBOOT_CODE", "CYCLES", "VERIFIER", "VERIFIER_DELAY"] {
         assert!(scripts.contains(&format!("%{name}%")), "{name}");
         assert!(settings.contains(&format!("set \"{name}=")) && document.contains(&format!("`{name}`")));
     }
+}
+
+#[test]
+fn delay_of_low_resources_is_named_and_longer_without_kvm() {
+    let device = DeviceSteps { verifier: Some(Verifier::LowResources), cycles: None };
+    for (slower, wanted) in [(1, "7"), (6, "42")] {
+        let lines = Settings { slower, device, ..SETTINGS }.lines();
+        let wanted = format!("set \"VERIFIER=low-resources\"\nset \"VERIFIER_DELAY={wanted}\"\n");
+        assert!(lines.ends_with(&wanted), "{lines}");
+        // The agent waits for a minute more, and there is time for it.
+        assert!(device.minutes() > 7 + 1);
+    }
+    assert!(device.check(GuestCard::Virtio).is_ok());
+    let why = device.check(GuestCard::Hda).unwrap_err();
+    assert!(why.exit_code() == 2 && why.to_string().contains("Windows' own"), "{why}");
+    let cycled = DeviceSteps { cycles: Some(1), ..device };
+    assert!(cycled.check(GuestCard::Virtio).unwrap_err().to_string().contains("--verifier=standard"));
 }
 
 #[test]
@@ -52,7 +76,8 @@ fn agent_says_nothing_but_the_protocol() {
             .replace("%~1", "sound")
             .replace("%result%", "12")
             .replace("!result!", "12")
-            .replace("%code%", "-7");
+            .replace("%code%", "-7")
+            .replace("%restart%", "for it");
         let heard = line(&format!("RINGWAVE {words}"));
         assert!(!matches!(heard, Line::Bad(_) | Line::Other), "{words}");
         said += 1;

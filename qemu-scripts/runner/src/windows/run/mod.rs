@@ -21,12 +21,12 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use self::boot::{Boot, End, Limits};
-use self::device::DeviceSteps;
+use self::device::{DeviceSteps, Verifier};
 use self::media::{Files, Settings, disk_bytes, write_cd};
 pub use self::outcome::Outcome;
 use super::guest::{QEMU_LOG, SCREEN, Serial, timed, with_qemu};
 use super::machine::{DISK, GuestCard, Machine, Media, SERIAL};
-use super::progress::{DUMP, RUN, RUN_WITH_DEVICE, loops};
+use super::progress::{DUMP, RUN, RUN_WITH_DEVICE, loops, slower_with};
 use crate::card::Card;
 use crate::error::Error;
 use crate::linux::guest::ovmf;
@@ -100,6 +100,7 @@ impl Request {
     pub fn check(&self) -> Result<(), Error> {
         disk_bytes(&self.image)?;
         command::file(&self.files.command)?;
+        self.device.check(self.card)?;
         if self.card == GuestCard::Hda && self.clock.waits() {
             return Err(Error::BadInput(
                 "--card hda --clock lockstep: HD Audio has no way to say what is written, so its clock cannot wait; take realtime, \
@@ -218,7 +219,8 @@ impl<'a> Run<'a> {
     fn boot(&mut self, dump: bool, tell: &mut dyn FnMut(&str)) -> Result<End, Error> {
         self.boots += 1;
         let Request { card, device, reboot_code, .. } = *self.request;
-        let settings = Settings { dump, boot: self.boots, card, device, reboot_code };
+        let slower = slower_with(self.request.machine.kvm);
+        let settings = Settings { dump, boot: self.boots, slower, card, device, reboot_code };
         let iso = self.work.join("run.iso");
         write_cd(&self.cd, &settings, &iso)?;
         let mut serving = self.start_card()?;
@@ -322,7 +324,8 @@ impl<'a> Run<'a> {
         let Request { image, card, clock, device, files, .. } = self.request;
         let summary = json!({
             "version": env!("CARGO_PKG_VERSION"), "image": image, "card": card.name(), "clock": clock.arguments()[1],
-            "speed": clock.speed(), "kvm": self.request.machine.kvm, "cycles": device.cycles, "command": files.command, "boots": self.boots,
+            "speed": clock.speed(), "kvm": self.request.machine.kvm, "cycles": device.cycles,
+            "verifier": device.verifier.map(Verifier::name), "command": files.command, "boots": self.boots,
             "outcome": outcome.explain(), "exit_code": outcome.exit_code(), "seconds": self.start.elapsed().as_secs(),
         });
         let path = folder.join("run.json");

@@ -58,7 +58,7 @@ impl Outcome {
                 in_words(*limit)
             ),
             Self::Problem(problem) => format!("{problem}; {}", next_step(problem)),
-            Self::Crashed(why) => format!("{why}{}", crash_hint(why)),
+            Self::Crashed(why) => format!("{why}{}{}", violation_hint(why), crash_hint(why)),
             Self::Failed(why) => format!("{why}{}", hint(why)),
         }
     }
@@ -111,6 +111,10 @@ fn next_step(problem: &Problem) -> String {
         17 => "was the image built for another --card?".into(),
         18 => "is there room on C:, and the run CD still in its drive?".into(),
         19 => device_step(&problem.text),
+        20 => "it needs an administrator, and a driver of this name: logs/verifier-settings.txt has its own words".into(),
+        21 => {
+            "a start that failed, or one that was no usual restart, resets it: logs/verifier.txt has what is active, serial.log the restarts".into()
+        }
         NOT_AS_WRITTEN => {
             "guest and host are not of one version, or --qemu changed the machine: try without it, else please report this".into()
         }
@@ -187,6 +191,15 @@ fn hint(why: &str) -> &'static str {
     }
 }
 
+/// Driver Verifier crashes Windows on purpose.
+fn violation_hint(why: &str) -> &'static str {
+    if why.contains("stop code 0xc4 ") {
+        "; Driver Verifier found a violation: the first parameter names the rule (Microsoft's page on bug check 0xC4; 0x71001 to 0x72001: audio's)"
+    } else {
+        ""
+    }
+}
+
 /// What a crash without a stop code may be.
 fn crash_hint(why: &str) -> &'static str {
     if why.contains("no dump came out") && !why.contains("stop code") {
@@ -242,13 +255,16 @@ mod tests {
             .flat_map(str::lines)
             .filter_map(|line| line.split('|').nth(1)?.trim().parse().ok())
             .collect();
-        assert_eq!(codes, (10..=19).chain([NOT_AS_WRITTEN]).collect::<Vec<u32>>());
+        assert_eq!(codes, (10..=21).chain([NOT_AS_WRITTEN]).collect::<Vec<u32>>());
         for code in codes {
             let text = problem(code, "what").explain();
             assert!(!text.contains("the agent's own"), "{code}: {text}");
         }
         let restart = problem(19, "pnputil /disable-device ended with 3010, in cycle 2 of 3").explain();
         assert!(restart.contains("something still holds the device"), "{restart}");
+        let violation =
+            Outcome::Crashed("Windows crashed in stage program: stop code 0xc4 (0x71006, 0x0)".into());
+        assert!(violation.explain().contains("names the rule"), "{}", violation.explain());
         let text = problem(13, "problem code 10 of PCI").explain();
         assert!(text.contains("start failed") && text.contains("setupapi.dev.log"), "{text}");
         assert!(problem(98, "what").explain().contains("the agent's own"));

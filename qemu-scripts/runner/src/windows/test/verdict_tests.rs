@@ -5,6 +5,7 @@ use ringwave_audio::compare::judge::{By, Place, Reason};
 use ringwave_report::DmaMode;
 
 use super::*;
+use crate::windows::run::device::Verifier;
 
 /// What winplay says of one step that played on this card.
 fn lines(step: &str, outcome: &str, more: &str, verdict_on: &str, exit: i64) -> String {
@@ -93,8 +94,23 @@ fn sound_that_was_compared_is_bit_exact_and_the_clock_is_named() {
         text(&well(), true),
         "bit-exact, each sample compared (exclusive-event, ringwave card, clock realtime)"
     );
-    let cycled = Played { device: DeviceSteps { cycles: Some(3) }, ..well() }.verdict();
+    let cycled = Played { device: DeviceSteps { cycles: Some(3), verifier: None }, ..well() }.verdict();
     assert!(cycled.passed && cycled.to_string().contains("reinstalled, 3 times"), "{cycled}");
+    // Where allocations fail on purpose a stream may be refused for that, and for nothing else.
+    let low = DeviceSteps { verifier: Some(Verifier::LowResources), cycles: None };
+    let standard = DeviceSteps { verifier: Some(Verifier::Standard), cycles: None };
+    for (device, code, passed) in
+        [(low, "0x800705AA", true), (low, "0x88890008", false), (standard, "0x800705AA", false)]
+    {
+        let more = format!(r#","hresult":"{code}""#);
+        let said = Transcript::read(&lines("exclusive-event", "failed", &more, "ringwave", 1));
+        let refused = Played { said, exit: 1, device, heard: None, ..well() };
+        let text = text(&refused, passed);
+        assert!(
+            text.starts_with(if passed { "refused for want of memory" } else { "failed in Windows" }),
+            "{text}"
+        );
+    }
     let lockstep = Played { clock: Clock::LOCKSTEP, ..well() };
     assert!(text(&lockstep, true).contains("clock lockstep"));
     let hda = Played {
