@@ -41,7 +41,7 @@ fn request(folder: &Path, song: &Path) -> Request {
         card: GuestCard::Ringwave,
         clock: Clock::LOCKSTEP,
         card_options: Vec::new(),
-        device: DeviceSteps { cycles: Some(2), verifier: Some(Verifier::Standard) },
+        device: DeviceSteps { cycles: Some(2), suspend: true, verifier: Some(Verifier::Standard) },
         files,
         time_limit: Duration::from_mins(5),
         reboot_code: None,
@@ -67,12 +67,14 @@ fn song_that_the_card_heard_is_bit_exact_and_nothing_less_is() {
     let verdict = judged(&request, &finished, song);
     assert!(verdict.passed && verdict.text.starts_with("bit-exact"), "{verdict}");
     assert!(verdict.text.contains("clock lockstep"), "{verdict}");
-    // Driver Verifier was active, after a restart, and the device was in D3 before, twice.
+    // Driver Verifier was active, after a restart, and the device was in D3 before, three times.
     assert!(verdict.to_string().contains("Driver Verifier active: standard"), "{verdict}");
     assert!(verdict.to_string().contains("reinstalled, 2 times"), "{verdict}");
     let said = fs::read_to_string(finished.folder.join("serial.log")).expect("COM1");
     assert!(
-        said.contains("RINGWAVE reboot for Driver Verifier") && said.contains("note cycle 2 of 2"),
+        said.contains("RINGWAVE reboot for Driver Verifier")
+            && said.contains("note no S3 here")
+            && said.contains("note cycle 2 of 2"),
         "{said}"
     );
     // One bit of the song was another.

@@ -193,7 +193,7 @@ pub fn boot(behaviour: &Behaviour, settings: &Settings) -> Vec<Action> {
     } else {
         let sound = if let Behaviour::ProblemCode(code) = behaviour { *code } else { 0 };
         let mut plan = vec![stage("agent"), Action::FindOut, stage("sound"), Action::Sound(sound)];
-        if settings.cycles > 0 || settings.verifier.is_some() {
+        if settings.cycles > 0 || settings.suspend || settings.verifier.is_some() {
             plan.push(stage("device"));
             if let Some(what) = &settings.verifier {
                 if settings.boot == 1 {
@@ -202,6 +202,9 @@ pub fn boot(behaviour: &Behaviour, settings: &Settings) -> Vec<Action> {
                     return plan;
                 }
                 plan.push(say(&format!("note Driver Verifier is active: {what}")));
+            }
+            if settings.suspend {
+                plan.extend([say("note no S3 here: it is a stand-in"), Action::CycleDevice]);
             }
             plan.extend((1..=settings.cycles).flat_map(|number| cycle(behaviour, number, settings.cycles)));
         }
@@ -425,6 +428,7 @@ mod tests {
             card_ids,
             reboot_code: Some(3010),
             cycles: 0,
+            suspend: false,
             verifier: None,
         }
     }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub reboot_code: Option<i64>,
     /// So many times the device is disabled, enabled, restarted and reinstalled before the program runs.
     pub cycles: u32,
+    /// The device goes to D3 and back.
+    pub suspend: bool,
     /// What Driver Verifier is to do.
     pub verifier: Option<String>,
 }
@@ -89,8 +91,13 @@ pub fn settings(bytes: &[u8]) -> Result<Settings, String> {
         }
         (what, delay) => return Err(format!("VERIFIER is {what}, and VERIFIER_DELAY {delay}")),
     };
+    let suspend = match value(8, "SUSPEND")? {
+        "" => false,
+        "yes" => true,
+        other => return Err(format!("SUSPEND is {other}")),
+    };
     let boot = boot.ok_or("BOOT is no number from 1")?;
-    Ok(Settings { dump, boot, card, card_ids, reboot_code, cycles, verifier })
+    Ok(Settings { dump, boot, card, card_ids, reboot_code, cycles, suspend, verifier })
 }
 
 /// An exit code, in decimal.
@@ -187,7 +194,7 @@ mod tests {
     const SETTINGS: &str = concat!(
         "set \"STEP=run\"\r\nset \"BOOT=2\"\r\nset \"CARD=hda\"\r\n",
         "set \"CARD_IDS=HDAUDIO\\FUNC_01&VEN_1234 PCI\\VEN_1\"\r\nset \"REBOOT_CODE=3010\"\r\n",
-        "set \"CYCLES=\"\r\nset \"VERIFIER=\"\r\nset \"VERIFIER_DELAY=\"\r\n"
+        "set \"CYCLES=\"\r\nset \"VERIFIER=\"\r\nset \"VERIFIER_DELAY=\"\r\nset \"SUSPEND=\"\r\n"
     );
 
     #[test]
@@ -213,7 +220,8 @@ mod tests {
             ("\"STEP=run\"", "STEP=run", "is not set"),
             ("3010", "9999999999", "REBOOT_CODE"),
             ("2\"\r\n", "2\"\n", "without CR"),
-            ("DELAY=\"\r\n", "DELAY=\"", "does not end"),
+            ("SUSPEND=\"\r\n", "SUSPEND=\"", "does not end"),
+            ("SUSPEND=", "SUSPEND=no", "SUSPEND is no"),
             ("VERIFIER=", "VERIFIER=low-resources", "VERIFIER is low-resources"),
             ("VERIFIER_DELAY=", "VERIFIER_DELAY=7", "VERIFIER_DELAY 7"),
             ("CYCLES=", "CYCLES=0", "CYCLES is 0"),

@@ -12,6 +12,9 @@ if defined VERIFIER call :verifier
 if not "%result%"=="0" exit /b
 if defined restart exit /b
 
+if defined SUSPEND call :suspend
+if not "%result%"=="0" exit /b
+
 set "cycle=0"
 if not defined CYCLES exit /b
 :next_cycle
@@ -170,4 +173,41 @@ rem Its labels are in the user's language, the driver's name is not. $1 file
 set "listed="
 find /i "ringwave.sys" <"%~1" >nul 2>&1
 if not errorlevel 1 set "listed=1"
+exit /b
+
+rem What powercfg says, and the device to D3 and back. Doubt: the form of its answer, see WINDOWS.md. The name (S3) is in no language.
+:suspend
+powercfg /a >"%out%\logs\powercfg.txt" 2>&1
+set "state="
+set "reason="
+for /f "usebackq delims=" %%l in ("%out%\logs\powercfg.txt") do call :sleep_state "%%l"
+set "found=powercfg /a names no S3"
+if defined state set "found=Windows has S3; it is not entered, the device alone sleeps"
+if defined reason set "found=no S3 here: %reason%"
+rem Delayed, for what Windows' words may have in them.
+setlocal EnableDelayedExpansion
+>COM1 echo RINGWAVE note !found!
+endlocal
+set "when=for --suspend"
+call :step disable
+if not "%result%"=="0" exit /b
+ping -n 6 127.0.0.1 >nul 2>&1
+call :step enable
+exit /b
+
+rem A line of its answer. Behind a state that is missing stands why, further to the right.
+:sleep_state
+set "line=%~1"
+set "bare="
+for /f "tokens=*" %%w in ("%~1") do set "bare=%%w"
+if not defined bare exit /b
+if not "%state%"=="S3" goto next_state
+set "state=S3 and more"
+if "%bare%"=="%line%" exit /b
+rem The next state, four spaces from the left.
+if "    %bare%"=="%line%" exit /b
+set "reason=%bare%"
+exit /b
+:next_state
+if not "%line:(S3)=%"=="%line%" set "state=S3"
 exit /b

@@ -45,7 +45,7 @@ call "%here%stage.cmd" sound
 call "%here%sound.cmd"
 if not "%result%"=="0" goto problem
 
-if not defined CYCLES if not defined VERIFIER goto device_done
+if not defined CYCLES if not defined VERIFIER if not defined SUSPEND goto device_done
 call "%here%stage.cmd" device
 set "restart="
 call "%here%device.cmd"

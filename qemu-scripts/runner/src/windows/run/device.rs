@@ -9,6 +9,8 @@ use crate::windows::machine::GuestCard;
 const MINUTES: u32 = 5;
 /// Minutes of a cycle: behind each of three steps sound is waited for, 2 minutes at most.
 const CYCLE_MINUTES: u32 = 10;
+/// Minutes of the device's sleep.
+const SUSPEND_MINUTES: u32 = 5;
 /// Minutes in which low-resources simulation fails nothing yet. Two pages of Microsoft's have two defaults, 7 and 8.
 const DELAY_MINUTES: u32 = 7;
 
@@ -36,6 +38,8 @@ impl Verifier {
 pub struct DeviceSteps {
     /// So many times: disable, enable, restart, reinstall.
     pub cycles: Option<u32>,
+    /// The device goes to D3 and back.
+    pub suspend: bool,
     /// Driver Verifier is active.
     pub verifier: Option<Verifier>,
 }
@@ -62,9 +66,9 @@ impl DeviceSteps {
                 "--verifier --card hda: its driver is Windows' own, and Driver Verifier is for ringwave.sys; take another card",
             );
         }
-        if self.has_low_resources() && self.cycles.is_some() {
+        if self.has_low_resources() && (self.cycles.is_some() || self.suspend) {
             return bad(
-                "--verifier=low-resources --cycles: allocations fail on purpose, and so would a start; take --verifier=standard",
+                "--verifier=low-resources with --cycles or --suspend: allocations fail on purpose, and so would a start; take --verifier=standard",
             );
         }
         Ok(())
@@ -73,17 +77,19 @@ impl DeviceSteps {
     /// How many minutes it may take.
     pub fn minutes(self) -> u32 {
         let delay = if self.has_low_resources() { DELAY_MINUTES + 3 } else { 0 };
-        self.cycles.unwrap_or(0).saturating_mul(CYCLE_MINUTES).saturating_add(delay).saturating_add(MINUTES)
+        let suspend = if self.suspend { SUSPEND_MINUTES } else { 0 };
+        self.cycles.unwrap_or(0).saturating_mul(CYCLE_MINUTES).saturating_add(delay + suspend + MINUTES)
     }
 
     /// The lines of `settings.cmd`, name and value. Without KVM Windows takes longer until it is there.
-    pub(super) fn settings(self, slower: u32) -> [(&'static str, String); 3] {
+    pub(super) fn settings(self, slower: u32) -> [(&'static str, String); 4] {
         let delay =
             if self.has_low_resources() { (DELAY_MINUTES * slower).to_string() } else { String::new() };
         [
             ("CYCLES", self.cycles.map_or(String::new(), |count| count.to_string())),
             ("VERIFIER", self.verifier.map_or("", Verifier::name).to_owned()),
             ("VERIFIER_DELAY", delay),
+            ("SUSPEND", if self.suspend { "yes" } else { "" }.to_owned()),
         ]
     }
 }
@@ -91,17 +97,16 @@ impl DeviceSteps {
 /// As it was done, for a person.
 impl fmt::Display for DeviceSteps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.verifier {
-            Some(Verifier::Standard) => {
-                f.write_str("Driver Verifier active: standard, with audio's rules")?;
+        let verifier = self.verifier.map(|verifier| match verifier {
+            Verifier::Standard => "Driver Verifier active: standard, with audio's rules".to_owned(),
+            Verifier::LowResources => {
+                "Driver Verifier active: low resources (logs/verifier-after.txt has how many allocations failed)".into()
             }
-            Some(Verifier::LowResources) => {
-                f.write_str("Driver Verifier active: low resources (logs/verifier-after.txt has how many allocations failed)")?;
-            }
-            None => {}
-        }
-        let Some(count) = self.cycles else { return Ok(()) };
-        let comma = if self.verifier.is_some() { "; " } else { "" };
-        write!(f, "{comma}disabled, enabled, restarted and reinstalled, {count} times")
+        });
+        let suspend = self.suspend.then(|| "asleep (D3) and woken".to_owned());
+        let cycles =
+            self.cycles.map(|count| format!("disabled, enabled, restarted and reinstalled, {count} times"));
+        let all: Vec<String> = [verifier, suspend, cycles].into_iter().flatten().collect();
+        f.write_str(&all.join("; "))
     }
 }

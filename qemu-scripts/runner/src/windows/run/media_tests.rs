@@ -9,7 +9,7 @@ fn files(copy: Option<&Path>) -> Files {
     Files { copy: copy.map(Path::to_owned), more: Vec::new(), command: vec!["test.exe".into(), "a b".into()] }
 }
 
-const DEVICE: DeviceSteps = DeviceSteps { cycles: Some(3), verifier: None };
+const DEVICE: DeviceSteps = DeviceSteps { cycles: Some(3), suspend: false, verifier: None };
 const SETTINGS: Settings = Settings {
     dump: false,
     boot: 2,
@@ -41,19 +41,24 @@ fn cd_has_what_the_document_says() {
     assert!(settings.contains("set \"STEP=run\"\r\nset \"BOOT=2\"\r\nset \"CARD=virtio\"\r\n"), "{settings}");
     // Each variable that is set is read, and named in the document.
     let scripts = SCRIPTS.map(|(_, text)| text).concat();
-    for name in ["STEP", "BOOT", "CARD", "CARD_IDS", "REBOOT_CODE", "CYCLES", "VERIFIER", "VERIFIER_DELAY"] {
-        assert!(scripts.contains(&format!("%{name}%")), "{name}");
+    for name in
+        ["STEP", "BOOT", "CARD", "CARD_IDS", "REBOOT_CODE", "CYCLES", "VERIFIER", "VERIFIER_DELAY", "SUSPEND"]
+    {
+        assert!(
+            [format!("%{name}%"), format!("defined {name} ")].iter().any(|read| scripts.contains(read)),
+            "{name}"
+        );
         assert!(settings.contains(&format!("set \"{name}=")) && document.contains(&format!("`{name}`")));
     }
 }
 
 #[test]
 fn delay_of_low_resources_is_named_and_longer_without_kvm() {
-    let device = DeviceSteps { verifier: Some(Verifier::LowResources), cycles: None };
+    let device = DeviceSteps { verifier: Some(Verifier::LowResources), ..DeviceSteps::default() };
     for (slower, wanted) in [(1, "7"), (6, "42")] {
         let lines = Settings { slower, device, ..SETTINGS }.lines();
         let wanted = format!("set \"VERIFIER=low-resources\"\nset \"VERIFIER_DELAY={wanted}\"\n");
-        assert!(lines.ends_with(&wanted), "{lines}");
+        assert!(lines.contains(&wanted), "{lines}");
         // The agent waits for a minute more, and there is time for it.
         assert!(device.minutes() > 7 + 1);
     }
@@ -77,7 +82,8 @@ fn agent_says_nothing_but_the_protocol() {
             .replace("%result%", "12")
             .replace("!result!", "12")
             .replace("%code%", "-7")
-            .replace("%restart%", "for it");
+            .replace("%restart%", "for it")
+            .replace("!found!", "no S3");
         let heard = line(&format!("RINGWAVE {words}"));
         assert!(!matches!(heard, Line::Bad(_) | Line::Other), "{words}");
         said += 1;

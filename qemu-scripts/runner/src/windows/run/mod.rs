@@ -324,7 +324,7 @@ impl<'a> Run<'a> {
         let Request { image, card, clock, device, files, .. } = self.request;
         let summary = json!({
             "version": env!("CARGO_PKG_VERSION"), "image": image, "card": card.name(), "clock": clock.arguments()[1],
-            "speed": clock.speed(), "kvm": self.request.machine.kvm, "cycles": device.cycles,
+            "speed": clock.speed(), "kvm": self.request.machine.kvm, "cycles": device.cycles, "suspend": device.suspend,
             "verifier": device.verifier.map(Verifier::name), "command": files.command, "boots": self.boots,
             "outcome": outcome.explain(), "exit_code": outcome.exit_code(), "seconds": self.start.elapsed().as_secs(),
         });

@@ -94,11 +94,12 @@ fn sound_that_was_compared_is_bit_exact_and_the_clock_is_named() {
         text(&well(), true),
         "bit-exact, each sample compared (exclusive-event, ringwave card, clock realtime)"
     );
-    let cycled = Played { device: DeviceSteps { cycles: Some(3), verifier: None }, ..well() }.verdict();
+    let cycled = Played { device: DeviceSteps { cycles: Some(3), suspend: false, verifier: None }, ..well() }
+        .verdict();
     assert!(cycled.passed && cycled.to_string().contains("reinstalled, 3 times"), "{cycled}");
     // Where allocations fail on purpose a stream may be refused for that, and for nothing else.
-    let low = DeviceSteps { verifier: Some(Verifier::LowResources), cycles: None };
-    let standard = DeviceSteps { verifier: Some(Verifier::Standard), cycles: None };
+    let low = DeviceSteps { verifier: Some(Verifier::LowResources), ..DeviceSteps::default() };
+    let standard = DeviceSteps { verifier: Some(Verifier::Standard), ..DeviceSteps::default() };
     for (device, code, passed) in
         [(low, "0x800705AA", true), (low, "0x88890008", false), (standard, "0x800705AA", false)]
     {
