@@ -15,7 +15,7 @@ use super::hda::Hda;
 use super::out::{MARKER, NotWritten, OutDisk};
 use super::pci::Function;
 use super::program::{End, Program, WORK, fill};
-use super::{button, dump};
+use super::{button, dump, nmi};
 use crate::firmware::{Disk, File, Firmware};
 use crate::joliet::{Sectors, Volume};
 use crate::paths;
@@ -201,9 +201,13 @@ impl<'a> Boot<'a> {
             Action::OddNames => odd_names(self.out()?).map_err(full)?,
             Action::CopyLogs => self.copy_logs()?,
             Action::WriteDump => {
+                let code = match self.behaviour {
+                    Behaviour::HangUntilNmi(_) => dump::STOP_CODE_OF_NMI,
+                    _ => dump::STOP_CODE,
+                };
                 let out = self.out()?;
-                out.append("\\dump\\MEMORY.DMP", &dump::dump(dump::KERNEL)).map_err(full)?;
-                out.append("\\dump\\113026-8921-01.dmp", &dump::dump(dump::SMALL)).map_err(full)?;
+                out.append("\\dump\\MEMORY.DMP", &dump::dump(dump::KERNEL, code)).map_err(full)?;
+                out.append("\\dump\\113026-8921-01.dmp", &dump::dump(dump::SMALL, code)).map_err(full)?;
             }
             Action::Fail(code, text) => return Err((code, text)),
             Action::FailDevice(code) => {
@@ -225,6 +229,7 @@ impl<'a> Boot<'a> {
             Action::WaitForButton => button::wait(&self.firmware),
             Action::PowerOff => self.firmware.power_off(),
             Action::Halt => halt(),
+            Action::HaltUntilNmi => nmi::wait(&self.firmware),
         }
         Ok(None)
     }

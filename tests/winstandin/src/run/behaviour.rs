@@ -36,6 +36,8 @@ pub enum Behaviour {
     Plain,
     Silent,
     Hang(String),
+    /// An NMI ends it with a crash.
+    HangUntilNmi(String),
     HangAfterDone,
     Button(String),
     Panic(String),
@@ -89,6 +91,7 @@ impl Behaviour {
             "plain" => plain(Self::Plain),
             "silent" => plain(Self::Silent),
             "hang" => stage("program").map(Self::Hang),
+            "hang-nmi" => stage("program").map(Self::HangUntilNmi),
             "hang-after-done" => plain(Self::HangAfterDone),
             "button" => stage("program").map(Self::Button),
             "panic" => stage("program").map(Self::Panic),
@@ -184,6 +187,8 @@ pub enum Action {
     WaitForButton,
     PowerOff,
     Halt,
+    /// Stands still until an NMI comes, and starts again then.
+    HaltUntilNmi,
 }
 
 /// The plan of a boot, up to the program's end.
@@ -286,6 +291,7 @@ fn change(plan: &mut Vec<Action>, behaviour: &Behaviour, settings: &Settings) {
         Behaviour::Silent => *plan = vec![Action::Halt],
         Behaviour::Hang(name) => replace_after(plan, name, vec![Action::Halt]),
         Behaviour::Button(name) => replace_after(plan, name, vec![Action::WaitForButton, Action::PowerOff]),
+        Behaviour::HangUntilNmi(name) => replace_after(plan, name, vec![Action::HaltUntilNmi]),
         Behaviour::HangAfterDone => replace(plan, &Action::PowerOff, vec![Action::Halt]),
         Behaviour::Panic(name) => replace_after(plan, name, vec![Action::Panic, Action::Reset]),
         Behaviour::PanicAlone(name) => replace_after(plan, name, vec![Action::Panic, Action::Halt]),
@@ -462,7 +468,7 @@ mod tests {
                         plan = problem(device_problem(code), &format!("problem code {code} of X"));
                         plan.reverse();
                     }
-                    Action::Reset => break,
+                    Action::Reset | Action::HaltUntilNmi => break,
                     Action::PowerOff => return (lines, "off".into()),
                     Action::Halt => return (lines, "halt".into()),
                     Action::RawForever(_) => return (lines, "endless".into()),
@@ -500,6 +506,7 @@ mod tests {
             ("silent", String::new(), "halt"),
             ("hang", START.into(), "halt"),
             ("hang:agent", "stage agent".into(), "halt"),
+            ("hang-nmi", format!("{START}|{after_a_crash}"), "off"),
             ("hang:collect", format!("{START}|exit 5|stage collect"), "halt"),
             ("hang-after-done", whole.clone(), "halt"),
             ("button", format!("{START}|button"), "off"),

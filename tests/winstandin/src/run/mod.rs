@@ -18,6 +18,8 @@ mod button;
 #[cfg(target_os = "uefi")]
 mod hda;
 #[cfg(target_os = "uefi")]
+mod nmi;
+#[cfg(target_os = "uefi")]
 mod out;
 #[cfg(target_os = "uefi")]
 mod pci;

@@ -14,7 +14,8 @@ rem After a crash Windows starts again, and not its repair.
 bcdedit /set bootstatuspolicy ignoreallfailures >nul
 bcdedit /set recoveryenabled no >nul
 
-rem A kernel dump, then a restart: the restart is what the host sees. An NMI makes one of a machine that hangs.
+rem A kernel dump, then a restart: the restart is what the host sees. An NMI makes one of a machine that hangs:
+rem since Windows 8 without NMICrashDump, too (Microsoft's page "NMI_HARDWARE_FAILURE error when an NMI is triggered").
 set "crash=HKLM\SYSTEM\CurrentControlSet\Control\CrashControl"
 reg add "%crash%" /v CrashDumpEnabled /t REG_DWORD /d 2 /f >nul
 reg add "%crash%" /v AutoReboot /t REG_DWORD /d 1 /f >nul

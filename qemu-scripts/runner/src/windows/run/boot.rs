@@ -14,6 +14,8 @@ use crate::windows::progress::{Late, Plan, Problem, Progress, Step};
 
 /// From the news of a crash to the reset: the dump is written meanwhile.
 const DUMP_MINUTES: u32 = 15;
+/// From an NMI to the reset, or to the news of a crash.
+const NMI_MINUTES: u32 = 5;
 /// From the power button to power-off.
 const POWER_BUTTON_MINUTES: u32 = 2;
 
@@ -41,6 +43,17 @@ pub enum End {
     Failed(String),
 }
 
+/// A boot that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub end: End,
+    /// The guest turned itself off.
+    pub off: bool,
+    /// It hung, and crashed by an NMI, so it may have written a dump.
+    pub dumped: bool,
+}
+
 /// How a boot is followed.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -50,6 +63,8 @@ pub struct Limits {
     pub minute: Duration,
     /// How long the program may take.
     pub program: Duration,
+    /// The boot after a crash.
+    pub is_dump: bool,
     /// How many minutes what is asked of the device may take.
     pub device_minutes: u32,
 }
@@ -67,6 +82,10 @@ pub struct Boot<'a> {
     start: Instant,
     /// The guest turned itself off, so what it wrote is on its disks.
     off: bool,
+    /// An NMI may tell what a hang is about: not in the boot for a dump.
+    nmi: bool,
+    /// A stage is late, and the agent had begun.
+    hangs: bool,
 }
 
 impl<'a> Boot<'a> {
@@ -91,14 +110,16 @@ impl<'a> Boot<'a> {
             crash: None,
             start,
             off: false,
+            nmi: !limits.is_dump,
+            hangs: false,
         })
     }
 
-    /// Follows it to its end, and whether the guest turned itself off; QEMU has ended then, too.
+    /// Follows it to its end; QEMU has ended then, too.
     ///
     /// # Errors
     /// [`Error::Interrupted`]; [`Error::Failed`] if QEMU does not do what it should.
-    pub fn follow(mut self, tell: &mut dyn FnMut(&str)) -> Result<(End, bool), Error> {
+    pub fn follow(mut self, tell: &mut dyn FnMut(&str)) -> Result<Ended, Error> {
         let end = loop {
             check_stop()?;
             if let Some(end) = self.listen(tell) {
@@ -112,7 +133,9 @@ impl<'a> Boot<'a> {
                         break end;
                     }
                 }
-                Err(Error::Failed(why)) => return Ok((End::Failed(why), false)),
+                Err(Error::Failed(why)) => {
+                    return Ok(Ended { end: End::Failed(why), off: false, dumped: false });
+                }
                 Err(error) => return Err(error),
             }
             if let Some(end) = self.late() {
@@ -128,11 +151,13 @@ impl<'a> Boot<'a> {
             End::TimeOver(_) => {
                 self.guest.keep_screen();
                 self.press_power_button(tell)?;
+                self.hangs = !self.off;
             }
             End::Problem(_) | End::Crash { .. } | End::Failed(_) => self.guest.keep_screen(),
         }
+        let dumped = self.nmi && self.hangs && self.inject_nmi(tell)?;
         self.guest.quit()?;
-        Ok((end, self.off))
+        Ok(Ended { end, off: self.off, dumped })
     }
 
     fn listen(&mut self, tell: &mut dyn FnMut(&str)) -> Option<End> {
@@ -195,11 +220,36 @@ impl<'a> Boot<'a> {
         }
         match self.progress.late(now)? {
             Late::Program(limit) => Some(End::TimeOver(limit)),
-            Late::Guest(why) => Some(match self.progress.problem() {
-                Some(problem) => End::Problem(problem.clone()),
-                None => End::Failed(why),
-            }),
+            Late::Guest(why) => {
+                if let Some(problem) = self.progress.problem() {
+                    return Some(End::Problem(problem.clone()));
+                }
+                self.hangs = !self.progress.is_before_first();
+                Some(End::Failed(why))
+            }
         }
+    }
+
+    /// Has a Windows that hangs crash, and waits until it has written a dump of that; whether it may have.
+    fn inject_nmi(&mut self, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+        tell(&timed(self.start.elapsed(), "Windows hangs; an NMI has it crash and write a dump"));
+        self.guest.qmp().command("inject-nmi", &json!({}))?;
+        let (mut begin, mut minutes) = (self.guest.running(), NMI_MINUTES);
+        while self.guest.running().saturating_sub(begin) < self.minute * minutes {
+            check_stop()?;
+            let Some(event) = self.guest.next_event()? else { continue };
+            match event["event"].as_str().unwrap_or_default() {
+                "GUEST_PANICKED" | "GUEST_CRASHLOADED" => {
+                    let known = stop_code(&event).unwrap_or_else(|| "no stop code is known yet".into());
+                    tell(&timed(self.start.elapsed(), &format!("Windows crashed: {known}")));
+                    (begin, minutes) = (self.guest.running(), DUMP_MINUTES);
+                }
+                "SHUTDOWN" => return Ok(event["data"]["reason"] == "guest-reset"),
+                _ => {}
+            }
+        }
+        tell(&timed(self.start.elapsed(), "the NMI did nothing"));
+        Ok(false)
     }
 
     /// So that what the program wrote gets onto the disk, if the guest still hears.

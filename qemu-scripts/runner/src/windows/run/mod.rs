@@ -20,7 +20,7 @@ use ringwave_report::SessionReport;
 use serde_json::json;
 use tempfile::TempDir;
 
-use self::boot::{Boot, End, Limits};
+use self::boot::{Boot, End, Ended, Limits};
 use self::device::{DeviceSteps, Verifier};
 use self::media::{Files, Settings, disk_bytes, write_cd};
 pub use self::outcome::Outcome;
@@ -186,12 +186,16 @@ impl<'a> Run<'a> {
     /// Boots until the program has ended, or something is wrong.
     fn boots(&mut self, tell: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
         loop {
-            return Ok(match self.boot(false, tell)? {
+            let Ended { end, dumped, .. } = self.boot(false, tell)?;
+            if dumped {
+                self.dump(tell)?;
+            }
+            return Ok(match end {
                 End::Off(Some(code)) => Outcome::Exited(code),
                 End::Off(None) => Outcome::Failed("the guest said no exit code".into()),
                 End::Restart if self.boots > RESTARTS_MAX => Outcome::Failed(loops("program", self.boots)),
                 End::Restart => continue,
-                End::TimeOver(limit) => Outcome::TimeOver(limit),
+                End::TimeOver(limit) => Outcome::TimeOver { limit, dump: None },
                 End::Problem(problem) => Outcome::Problem(problem),
                 End::Failed(why) => Outcome::Failed(why),
                 End::Crash { stage, code, reset } => {
@@ -209,14 +213,14 @@ impl<'a> Run<'a> {
     /// Boots once more, for the dump that Windows makes of its page file then.
     fn dump(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), Error> {
         tell(&timed(self.start.elapsed(), "Windows is started once more, for the dump"));
-        match self.boot(true, tell)? {
+        match self.boot(true, tell)?.end {
             End::Off(_) => {}
             end => tell(&timed(self.start.elapsed(), &format!("that failed: {end:?}"))),
         }
         Ok(())
     }
 
-    fn boot(&mut self, dump: bool, tell: &mut dyn FnMut(&str)) -> Result<End, Error> {
+    fn boot(&mut self, dump: bool, tell: &mut dyn FnMut(&str)) -> Result<Ended, Error> {
         self.boots += 1;
         let Request { card, device, reboot_code, .. } = *self.request;
         let slower = slower_with(self.request.machine.kvm);
@@ -233,17 +237,17 @@ impl<'a> Run<'a> {
             (false, false) => &RUN,
         };
         let (minute, program) = (machine.minute, self.request.time_limit);
-        let limits = Limits { plan, minute, program, device_minutes: device.minutes() };
+        let limits = Limits { plan, minute, program, is_dump: dump, device_minutes: device.minutes() };
         let boot =
             Boot::start(&mut command, self.work, (&mut serving, &mut self.serial), limits, self.start)?;
-        let (end, off) = boot.follow(tell)?;
-        self.off = off;
+        let ended = boot.follow(tell)?;
+        self.off = ended.off;
         match serving.finish_untraced() {
             Ok(stats) => self.stats.push(stats),
             Err(Error::Failed(why)) => tell(&timed(self.start.elapsed(), &why)),
             Err(error) => return Err(error),
         }
-        Ok(end)
+        Ok(ended)
     }
 
     fn card_folder(&self, boot: u32) -> PathBuf {
@@ -338,13 +342,28 @@ fn numbered(number: usize) -> String {
     if number < 2 { String::new() } else { format!("-{number}") }
 }
 
-/// What the dumps tell of a crash: the stop code, if QEMU did not, and which one to open.
+/// What the dumps tell of a crash: the stop code, if QEMU did not, and which one to open. Of a hang: which one an NMI
+/// has made.
 fn with_dump(outcome: Outcome, folder: &Path) -> Outcome {
-    let Outcome::Crashed(why) = outcome else { return outcome };
-    let Some((name, path)) = dump::largest(&folder.join("dump")) else {
-        return Outcome::Crashed(format!("{why}, and no dump came out"));
+    let found = dump::largest(&folder.join("dump"));
+    let found = found.map(|(name, path)| (format!("dump/{name}"), dump::stop_code(&path)));
+    let with_code = |(name, code): (String, Option<String>)| match code {
+        Some(code) => format!("{name} ({code})"),
+        None => name,
     };
-    let known = dump::stop_code(&path).filter(|_| !why.contains("stop code"));
-    let code = known.map_or(String::new(), |code| format!(": {code}"));
-    Outcome::Crashed(format!("{why}{code}; with the driver's .pdb a debugger tells more of dump/{name}"))
+    match (outcome, found) {
+        (Outcome::Crashed(why), None) => Outcome::Crashed(format!("{why}, and no dump came out")),
+        (Outcome::Crashed(why), Some((name, code))) => {
+            let known = code.filter(|_| !why.contains("stop code"));
+            let code = known.map_or(String::new(), |code| format!(": {code}"));
+            Outcome::Crashed(format!("{why}{code}; with the driver's .pdb a debugger tells more of {name}"))
+        }
+        (Outcome::TimeOver { limit, .. }, Some(found)) => {
+            Outcome::TimeOver { limit, dump: Some(with_code(found)) }
+        }
+        (Outcome::Failed(why), Some(found)) => {
+            Outcome::Failed(format!("{why}{}", outcome::hung(&with_code(found))))
+        }
+        (outcome, _) => outcome,
+    }
 }

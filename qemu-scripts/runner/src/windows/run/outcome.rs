@@ -20,8 +20,13 @@ const CMD_NOT_FOUND: i64 = 9009;
 pub enum Outcome {
     /// The program ended with this exit code.
     Exited(i64),
-    /// It did not within this time.
-    TimeOver(Duration),
+    /// It did not.
+    TimeOver {
+        /// Within this time.
+        limit: Duration,
+        /// Windows hung, and an NMI made this dump.
+        dump: Option<String>,
+    },
     /// The agent gave up.
     Problem(Problem),
     /// Windows crashed: where, and what is known of it.
@@ -36,7 +41,7 @@ impl Outcome {
         match self {
             Self::Exited(CMD_NOT_FOUND) => NOT_FOUND,
             Self::Exited(code) => u8::try_from(*code).unwrap_or(u8::MAX),
-            Self::TimeOver(_) => TIME_OVER,
+            Self::TimeOver { .. } => TIME_OVER,
             Self::Problem(_) | Self::Crashed(_) | Self::Failed(_) => RUN_FAILED,
         }
     }
@@ -53,15 +58,23 @@ impl Outcome {
                 "cmd.exe did not find the program (9009); what --copy names is in C:\\ringwave\\work, where it was looked for".into()
             }
             Self::Exited(code) => exited(*code),
-            Self::TimeOver(limit) => format!(
-                "the program did not end within {}; screen.png shows what it waits for, and --time-limit gives it longer",
-                in_words(*limit)
+            Self::TimeOver { limit, dump } => format!(
+                "the program did not end within {}; screen.png shows what it waits for, and --time-limit gives it longer{}",
+                in_words(*limit),
+                dump.as_deref().map_or(String::new(), hung)
             ),
             Self::Problem(problem) => format!("{problem}; {}", next_step(problem)),
             Self::Crashed(why) => format!("{why}{}{}", violation_hint(why), crash_hint(why)),
             Self::Failed(why) => format!("{why}{}", hint(why)),
         }
     }
+}
+
+/// The dump of a hang, with its stop code.
+pub(super) fn hung(dump: &str) -> String {
+    format!(
+        "; Windows hung: of {dump}, which an NMI made, a debugger tells what each processor and thread waits for"
+    )
 }
 
 fn exited(code: i64) -> String {
@@ -226,7 +239,7 @@ mod tests {
             (Outcome::Exited(256), 255),
             (Outcome::Exited(-1), 255),
             (Outcome::Exited(9009), 127),
-            (Outcome::TimeOver(Duration::from_secs(1)), 124),
+            (Outcome::TimeOver { limit: Duration::from_secs(1), dump: None }, 124),
             (problem(12, "none"), 125),
             (Outcome::Crashed("x".into()), 125),
             (Outcome::Failed("x".into()), 125),
@@ -268,6 +281,18 @@ mod tests {
         let text = problem(13, "problem code 10 of PCI").explain();
         assert!(text.contains("start failed") && text.contains("setupapi.dev.log"), "{text}");
         assert!(problem(98, "what").explain().contains("the agent's own"));
+    }
+
+    #[test]
+    fn hang_that_an_nmi_ended_names_its_dump() {
+        let dump = Some("dump/MEMORY.DMP".to_owned());
+        let text = Outcome::TimeOver { limit: Duration::from_secs(1), dump }.explain();
+        assert!(
+            text.contains("--time-limit") && text.contains("dump/MEMORY.DMP, which an NMI made"),
+            "{text}"
+        );
+        let text = Outcome::TimeOver { limit: Duration::from_secs(1), dump: None }.explain();
+        assert!(!text.contains("NMI"), "{text}");
     }
 
     #[test]
