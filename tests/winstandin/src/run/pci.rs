@@ -75,9 +75,10 @@ impl Function {
         None
     }
 
-    /// Takes it to the power state D0 or D3hot (PCI Power Management specification 1.2, 3.2.4); whether it says that it is there.
+    /// Takes it to the power state D0 or D3hot (PCI Power Management specification 1.2, 3.2.4); whether it says that it is there. One
+    /// without the capability is always in D0.
     pub fn set_power(self, firmware: &Firmware, state: u32) -> bool {
-        let Some(at) = self.capability(POWER_MANAGEMENT) else { return false };
+        let Some(at) = self.capability(POWER_MANAGEMENT) else { return true };
         let control = at + 4;
         self.write(control, self.read(control) & !3 | state);
         firmware.stall(POWER_MICROS);
