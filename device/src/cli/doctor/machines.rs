@@ -37,7 +37,10 @@ pub fn look(proc: &Path) -> Vec<Finding> {
 }
 
 fn is_qemu(arguments: &[String]) -> bool {
-    let name = |argument: &String| argument.rsplit('/').next().is_some_and(|name| name.starts_with("qemu-"));
+    // Proxmox VE and older Debians start it as kvm.
+    let name = |argument: &String| {
+        argument.rsplit('/').next().is_some_and(|name| name.starts_with("qemu-") || name == "kvm")
+    };
     // Behind a loader it is not the first word.
     arguments.iter().take(6).any(name)
 }
@@ -90,6 +93,11 @@ fn machine(pid: u32, arguments: &[String]) -> Option<Finding> {
         return None;
     }
     let who = format!("machine {pid} with {}", names.join(" and "));
+    if values(arguments, "readconfig").next().is_some() {
+        // Incus: what it has for memory is not on the command line.
+        let next = "look there for the memory's object: it wants share = \"on\", as Incus writes it";
+        return Some(Finding::note(format!("{who}: a file of -readconfig has its memory"), next));
+    }
     Some(match memory(arguments, sealed) {
         Ok(()) => Finding::ok(format!("{who}: its memory is shared")),
         Err((why, next)) => Finding::missing(format!("{who}: {why}"), next),
@@ -173,6 +181,8 @@ mod tests {
             }
         }
         assert_eq!(found("qemu -device ich9-intel-hda"), None, "no card of ours");
+        let (severity, what) = found(&format!("qemu -readconfig /run/qemu.conf -device {VFIO}")).unwrap();
+        assert!(severity == Severity::Note && what.contains("-readconfig"), "{what}");
     }
 
     #[test]
@@ -187,9 +197,11 @@ mod tests {
             "/lib/ld.so --argv0 x /usr/bin/qemu-system-x86_64 -device vfio-user-pci,socket.path=/a",
         );
         process("13", "grep vfio-user-pci");
+        process("14", "/usr/bin/kvm -id 100 -m 4096 -device vfio-user-pci,socket.path=/b");
         process("self", "qemu-system-x86_64 -device vfio-user-pci");
         let findings = look(proc.path());
-        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(findings[1].what.starts_with("machine 14 with vfio-user-pci"), "{findings:?}");
         assert!(findings[0].what.starts_with("machine 12 with vfio-user-pci"), "{findings:?}");
         let none = look(&proc.path().join("nothing"));
         assert!(none[0].next.as_deref().unwrap().contains("share=on"));
