@@ -12,7 +12,9 @@ use ringwave_audio::next_step;
 use ringwave_audio::wav::Samples;
 use ringwave_host::SinkSpec;
 use ringwave_host::output::{self, Content};
-use ringwave_report::html::{Outcome, Page, Sound, Timeline, count, grouped, is_page, machine, moment};
+use ringwave_report::html::{
+    Outcome, Page, Sound, Timeline, count, grouped, is_page, level, machine, moment,
+};
 use ringwave_report::{Direction, SessionReport};
 
 use super::commands::{Failure, bad_input, failed};
@@ -123,9 +125,7 @@ fn facts(served: &Served) -> Vec<(String, String)> {
         ("clients".to_owned(), grouped(served.clients.len() as u64)),
         ("frames played".to_owned(), grouped(served.frames)),
     ];
-    let peak =
-        if served.peak > 0.0 { format!("{:.1} dBFS", 20.0 * served.peak.log10()) } else { "silence".into() };
-    facts.push(("peak".to_owned(), peak));
+    facts.push(("peak".to_owned(), level(served.peak)));
     for (direction, what) in [(Direction::Render, "underruns"), (Direction::Capture, "overruns")] {
         let streams = served.last.iter().flat_map(|report| &report.streams);
         let used: Vec<_> = streams.filter(|it| it.direction == direction && it.format.is_some()).collect();

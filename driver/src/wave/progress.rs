@@ -192,7 +192,8 @@ impl StreamProgress {
         Some((status, moment))
     }
 
-    /// A page of before the RUN says nothing of it, and does not tell that: its anchor stands still.
+    /// Notes if the page is of this RUN. One that was stored before it has an anchor that stands still, and the count
+    /// of then.
     fn learn_of_run(&mut self, status: &Status) {
         let Some((run, geometry)) = self.run.as_mut().zip(self.geometry) else { return };
         let moves = status.anchor.rate_num != 0 || status.stalled_on.is_some();
@@ -383,13 +384,14 @@ impl StreamProgress {
     /// The same in a RUN of which the card has told nothing but a count: its page changes under every reading.
     fn packet_start_in(&self, run: Run, number: u32, geometry: BufferGeometry, rate: u32) -> u64 {
         let begin = geometry.frame_in_packet(number, 0, run.frame);
-        let apart = |frames: u64| scale(frames, rate.into(), self.counter_hz);
-        let later = run.moment.0.saturating_add(apart(begin.saturating_sub(run.frame)));
-        later.saturating_sub(apart(run.frame.min(self.started).saturating_sub(begin)))
+        let frame = begin.max(self.timed_from(run.frame, geometry));
+        let apart =
+            |later: u64, earlier: u64| scale(later.saturating_sub(earlier), rate.into(), self.counter_hz);
+        run.moment.0.saturating_add(apart(frame, run.frame)).saturating_sub(apart(run.frame, frame))
     }
 
-    /// The frame whose time is that of the packet in which a RUN at `frame` began: that one, or one before, by
-    /// what a card that was started anew counts as played (see [`known_packet_start`](Self::known_packet_start)).
+    /// The frame at which the packet is timed in which a RUN at `frame` began: its first one of that RUN; after a start
+    /// within the packet the packet's own first one (see [`known_packet_start`](Self::known_packet_start)).
     fn timed_from(&self, frame: u64, geometry: BufferGeometry) -> u64 {
         let begin = geometry.frame_in_packet(geometry.packet_of(frame), 0, frame);
         frame.saturating_sub(frame.min(self.started).saturating_sub(begin))

@@ -87,7 +87,8 @@ pub trait FrontEnd: FrameTransport {
     fn announce_wait(&mut self) {}
 
     /// A packet begins, and the client has not said that it is there. The stream looks once more before it takes
-    /// it for late: a client that says so after that look must be able to see that `count` packets are complete.
+    /// it for late: a client that says so after that look must be able to see that `count` packets are complete. By default nothing: a client that is told of no packets
+    /// sees none begin.
     fn announce_packet(&mut self, _count: u32, _counters: &Counters) {}
 
     /// Something has happened.

@@ -29,4 +29,4 @@ pub use output::ReportFile;
 pub use page::{Page, is_page};
 pub use sound::{Sound, differences};
 pub use timeline::Timeline;
-pub use words::{count, grouped, moment, shell_line};
+pub use words::{count, grouped, level, moment, shell_line};

@@ -37,12 +37,10 @@ pub fn look(proc: &Path) -> Vec<Finding> {
 }
 
 fn is_qemu(arguments: &[String]) -> bool {
-    // Proxmox VE and older Debians start it as kvm.
-    let name = |argument: &String| {
-        argument.rsplit('/').next().is_some_and(|name| name.starts_with("qemu-") || name == "kvm")
-    };
-    // Behind a loader it is not the first word.
-    arguments.iter().take(6).any(name)
+    let name = |argument: &String| argument.rsplit('/').next().unwrap_or_default().to_owned();
+    // Proxmox VE and older Debians start it as kvm. Behind a loader it is not the first word.
+    arguments.first().is_some_and(|first| name(first) == "kvm")
+        || arguments.iter().take(6).any(|argument| name(argument).starts_with("qemu-"))
 }
 
 /// The values of an option of QEMU, wherever it stands.
@@ -93,13 +91,13 @@ fn machine(pid: u32, arguments: &[String]) -> Option<Finding> {
         return None;
     }
     let who = format!("machine {pid} with {}", names.join(" and "));
-    if values(arguments, "readconfig").next().is_some() {
-        // Incus: what it has for memory is not on the command line.
-        let next = "look there for the memory's object: it wants share = \"on\", as Incus writes it";
-        return Some(Finding::note(format!("{who}: a file of -readconfig has its memory"), next));
-    }
     Some(match memory(arguments, sealed) {
         Ok(()) => Finding::ok(format!("{who}: its memory is shared")),
+        // As Incus has it: what is not on the command line may stand in the file.
+        Err(_) if values(arguments, "readconfig").next().is_some() => Finding::note(
+            format!("{who}: a file of -readconfig has its memory"),
+            "look there for the memory's object: it wants share = \"on\", as Incus writes it",
+        ),
         Err((why, next)) => Finding::missing(format!("{who}: {why}"), next),
     })
 }
@@ -183,6 +181,8 @@ mod tests {
         assert_eq!(found("qemu -device ich9-intel-hda"), None, "no card of ours");
         let (severity, what) = found(&format!("qemu -readconfig /run/qemu.conf -device {VFIO}")).unwrap();
         assert!(severity == Severity::Note && what.contains("-readconfig"), "{what}");
+        let shared = format!("qemu -readconfig /c -M q35,memory-backend=ram {memfd} -device {VFIO}");
+        assert_eq!(found(&shared).unwrap().0, Severity::Ok, "the command line says it");
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
             "12",
             "/lib/ld.so --argv0 x /usr/bin/qemu-system-x86_64 -device vfio-user-pci,socket.path=/a",
         );
-        process("13", "grep vfio-user-pci");
+        process("13", "grep kvm -device vfio-user-pci");
         process("14", "/usr/bin/kvm -id 100 -m 4096 -device vfio-user-pci,socket.path=/b");
         process("self", "qemu-system-x86_64 -device vfio-user-pci");
         let findings = look(proc.path());

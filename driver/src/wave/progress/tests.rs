@@ -206,3 +206,19 @@ fn the_first_samples_of_packets_around_a_restart_lie_a_packet_apart() {
     (status.packet_count, status.packet_start_clock) = (6, next);
     assert_eq!(shared.known_packet_start(&status, geometry, None, 1_000_000_000, RATE), (5, next));
 }
+
+/// The same card while its page can't be read: what is known is when it was told to run, within packet 4.
+#[test]
+fn a_packet_of_a_run_that_is_not_told_of_begins_with_the_frame_it_is_timed_at() {
+    let geometry = BufferGeometry { bytes: 480 * 2 * 4, packets: 2, frame_bytes: 4 };
+    let run = Run { moment: Moment(70_000_000), frame: 2000, told: false };
+    // A card that was started there, and one that went on there after a PAUSE.
+    for (started, first) in [(2000, 70_000_000 - 80 * 10_000 / 48), (0, 70_000_000)] {
+        let mut shared =
+            StreamProgress { geometry: Some(geometry), started, run: Some(run), ..StreamProgress::new(true) };
+        shared.counter_hz = 10_000_000;
+        let starts = [4, 5].map(|number| shared.packet_start_in(run, number, geometry, RATE));
+        let due: [u64; 2] = [first, 70_000_000 + 400 * 10_000 / 48];
+        assert!(starts.iter().zip(due).all(|(is, due)| is.abs_diff(due) <= 1), "{starts:?}, {due:?} is due");
+    }
+}

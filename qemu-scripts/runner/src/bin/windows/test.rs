@@ -60,7 +60,7 @@ impl Test {
             Some(Which::Both) => &[Some(Verifier::Standard), Some(Verifier::LowResources)],
         };
         let request = |&verifier: &Option<Verifier>| {
-            // What would fail on purpose is asked of the other one only.
+            // With allocations that fail on purpose the device might not start again: cycles and sleep are the standard run's.
             let second = which.len() > 1 && verifier == Some(Verifier::LowResources);
             let device = if second { DeviceSteps::default() } else { self.on.device() };
             let mut request = self.on.request(files.clone(), DeviceSteps { verifier, ..device })?;

@@ -143,10 +143,12 @@ fn silence_of_the_card_is_never_bit_exact() {
     let findings = [Finding::Replaced { place: GAP, by: By::Silence }];
     let late = Played { stream: Some(stream(Some(1), 480)), heard: Some(damaged(&findings)), ..well() };
     let said = text(&late, false);
-    assert!(said.starts_with("not exact: 10 ms of silence at 1.000 s, 1 underrun"), "{said}");
+    let one = |said: &str| said.contains(", 1 underrun") && !said.contains("underruns");
+    assert!(said.starts_with("not exact: 10 ms of silence at 1.000 s, ") && one(&said), "{said}");
     // Whole, but the card had to wait at its end.
     let whole = Played { stream: Some(stream(Some(1), 48)), ..well() };
-    assert!(text(&whole, false).starts_with("not exact: 1 ms of silence, 1 underrun"));
+    let said = text(&whole, false);
+    assert!(said.starts_with("not exact: 1 ms of silence, ") && one(&said), "{said}");
     let lockstep = Played { clock: Clock::LOCKSTEP, ..whole };
     assert!(text(&lockstep, false).contains("--lockstep"));
 }
