@@ -62,12 +62,32 @@ pub struct MachineOptions {
     /// A virtio card is behind a root port, as libvirt puts it. Only there QEMU gives it what PCI Express has:
     /// power states, and a reset of the function.
     pub root_port: bool,
+    /// Where the guest's time comes from.
+    pub time: GuestTime,
+}
+
+/// Where the guest's time comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum GuestTime {
+    /// The host's clock: a busy host is a guest that is late.
+    #[default]
+    Host,
+    /// The instructions that the guest has executed, and none while it waits (`-icount`, TCG alone): a busy host changes
+    /// nothing. For devices of QEMU's own, which go by the same clock; one in another process goes by the host's.
+    Instructions,
 }
 
 impl Default for MachineOptions {
     /// What a run of ntguest has, without room for music.
     fn default() -> Self {
-        Self { ram_mib: 512, sharing: Sharing::On, reboots: false, processors: 1, root_port: false }
+        Self {
+            ram_mib: 512,
+            sharing: Sharing::On,
+            reboots: false,
+            processors: 1,
+            root_port: false,
+            time: GuestTime::Host,
+        }
     }
 }
 
@@ -191,7 +211,14 @@ impl Machine {
             command.args(["-object", &backend]);
         }
         command.args(["-machine", &machine, "-cpu", "max", "-smp", &options.processors.to_string()]);
-        command.args(["-accel", if artefacts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
+        match options.time {
+            GuestTime::Host if artefacts.accel == "kvm" => command.args(["-accel", "kvm"]),
+            GuestTime::Host => command.args(["-accel", "tcg,thread=multi"]),
+            // 8 ns an instruction, about what TCG executes here: a guest that computes takes the time that it is told.
+            GuestTime::Instructions => {
+                command.args(["-accel", "tcg,thread=single", "-icount", "shift=3,align=off,sleep=off"])
+            }
+        };
         command.args(["-m", &format!("{ram_mib}M")]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
         if !options.reboots {

@@ -9,6 +9,7 @@ use ringwave_e2e::tune_file::TuneFile;
 use ringwave_runner::{
     artefacts::{self, Artefacts},
     foreign::{self, Device, Request, report::Report},
+    machine::GuestTime,
 };
 
 /// Frames a second, frames of a period, and the amplitude of what the example makes.
@@ -32,6 +33,8 @@ fn run(client: &str, out: Option<&Path>, config: &[&str]) -> Report {
         out: out.map(Path::to_owned),
         config: config.iter().copied().map(String::from).collect(),
         processors: 1,
+        // Nothing stands outside of the guest.
+        time: GuestTime::Instructions,
         limit: Duration::from_mins(2),
         keep: false,
     };

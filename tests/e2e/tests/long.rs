@@ -4,6 +4,7 @@ use ringwave_e2e::noise::wav;
 use ringwave_e2e::runs::play;
 use ringwave_runner::artefacts::Artefacts;
 use ringwave_runner::foreign::{self, Device};
+use ringwave_runner::machine::GuestTime;
 use ringwave_runner::request::Clock;
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ fn a_random_walk_of_ten_thousand_events_on_four_processors_breaks_no_rule_and_le
         out: None,
         config: ["buffer_ms=1000".into(), "walk_events=10000".into(), format!("walk_seed={seed}")].into(),
         processors: 4,
+        time: GuestTime::Host,
         limit: Duration::from_mins(30),
         keep: false,
     };

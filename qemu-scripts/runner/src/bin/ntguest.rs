@@ -8,6 +8,7 @@ use ringwave_runner::{
     cli,
     error::Error,
     foreign::{self, Device, Request, inf::PciId},
+    machine::GuestTime,
     process,
 };
 
@@ -61,6 +62,10 @@ struct Arguments {
     /// The guest's processors: on several of them service routines, DPCs and threads run at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     cpus: u32,
+    /// Where the guest's time comes from: `host`, or `instructions` (QEMU's -icount), so that a busy host is never late and
+    /// each run is like the last; not with `ringwave`, which goes by the host's clock.
+    #[arg(long, value_enum, value_name = "CLOCK", default_value_t)]
+    time: GuestTime,
     /// How long the guest may take, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     timeout: u64,
@@ -146,6 +151,16 @@ impl Arguments {
             "none" => Device::None,
             _ => Device::Qemu(self.device),
         };
+        if self.time == GuestTime::Instructions && device == Device::Ringwave {
+            return Err(Error::BadInput(
+                "--time instructions is for a device of QEMU's, or none: the card is a process of its own and goes by the \
+                 host's clock; name another --device"
+                    .into(),
+            ));
+        }
+        if self.time == GuestTime::Instructions && artefacts.accel == "kvm" {
+            return Err(Error::BadInput("--time instructions is for TCG: set RINGWAVE_ACCEL=tcg".into()));
+        }
         Ok(Request {
             sys: self.sys,
             inf: self.inf,
@@ -164,6 +179,7 @@ impl Arguments {
                 .chain(self.set)
                 .collect(),
             processors: self.cpus,
+            time: self.time,
             limit: Duration::from_secs(self.timeout),
             keep: self.keep,
         })

@@ -16,7 +16,7 @@ use crate::{
     card::Card,
     error::Error,
     guest_log::GuestLog,
-    machine::{self, Machine, MachineOptions, make_volume},
+    machine::{self, GuestTime, Machine, MachineOptions, make_volume},
 };
 use inf::{Facts, PciId};
 use report::Report;
@@ -62,6 +62,8 @@ pub struct Request {
     pub config: Vec<String>,
     /// The guest's processors.
     pub processors: u32,
+    /// Where the guest's time comes from; [`GuestTime::Instructions`] is for a device of QEMU's.
+    pub time: GuestTime,
     /// How long the guest may take.
     pub limit: Duration,
     /// Leave the run's folder and say where it is.
@@ -179,6 +181,7 @@ fn boot(
     let options = MachineOptions {
         ram_mib: machine::ram_for(bytes),
         processors: request.processors,
+        time: request.time,
         ..MachineOptions::default()
     };
     let played = folder.join("heard.wav");

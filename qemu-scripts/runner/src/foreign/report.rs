@@ -225,6 +225,7 @@ mod tests {
             out: None,
             config: vec![],
             processors: 1,
+            time: crate::machine::GuestTime::Host,
             limit: Duration::ZERO,
             keep: false,
         };
