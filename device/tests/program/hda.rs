@@ -1,0 +1,94 @@
+//! The HD Audio card as a program: its command line, and that it is served to a client like the other cards.
+
+use std::os::fd::AsFd;
+use std::process::Command;
+
+use crate::serving::Serving;
+use ringwave_vfio_user::Client;
+use ringwave_vfio_user::wire::pci;
+use rustix::event::{EventfdFlags, eventfd};
+
+fn ringwave(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ringwave")).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_codec_is_described_as_it_is_served() {
+    let (code, said) = ringwave(&["hda", "--describe", "--render", "2", "--channels", "4", "--bits", "24"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("codec 0:") && said.contains("16, 20, 24 bits"), "{said}");
+    assert_eq!(said.lines().filter(|line| line.contains("pin")).count(), 4, "{said}");
+    assert!(
+        said.contains("headphones, association 2") && said.contains("microphone, association 3"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_the_card_does_not_have_is_refused_with_the_next_step() {
+    for (arguments, named) in [
+        (&["--clock", "lockstep"][..], "take scaled:0.25"),
+        (&["--vendor", "0x1235"], "--pci-id"),
+        (&["--no-volume"], "leave out"),
+        (&["--render", "5"], "take fewer"),
+        (&["--bits", "25"], "24 or 32"),
+        (&["--pci-id", "8086"], "8086:293e"),
+    ] {
+        let all = [&["serve", "--card", "hda", "--socket", "/nonexistent/s"][..], arguments].concat();
+        let (code, said) = ringwave(&all);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+    let (code, said) = ringwave(&["serve", "--bits", "24", "--socket", "/nonexistent/s"]);
+    assert!(code == Some(2) && said.contains("--card hda"), "{said}");
+}
+
+#[test]
+fn a_client_finds_the_controller_and_a_fresh_one_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["--card", "hda", "--clock", "realtime"]);
+    for _ in 0..2 {
+        let mut client = Client::connect(&dir.path().join("card.sock")).unwrap();
+        let mut data = [0; 4];
+        client.read(pci::CONFIG_REGION, 0, &mut data).unwrap();
+        assert_eq!(data, [0x86, 0x80, 0x3E, 0x29]);
+        client.read(0, 8, &mut data).unwrap();
+        assert_eq!(data, [0; 4], "in reset");
+        client.write(0, 8, &[1, 0, 0, 0]).unwrap();
+        client.read(0, 0x0C, &mut data).unwrap();
+        assert_eq!(data, [0, 0, 1, 0], "the codec is there");
+        drop(client);
+        serving.wait_for("the client has left", 1);
+    }
+}
+
+#[test]
+fn the_message_comes_when_a_bit_is_new_and_again_when_one_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let _serving = Serving::start(dir.path(), &["--card", "hda", "--clock", "realtime"]);
+    let mut client = Client::connect(&dir.path().join("card.sock")).unwrap();
+    let message = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    client.connect_irqs(pci::MSI_IRQ, 0, &[message.as_fd()]).unwrap();
+    let came = || {
+        let mut count = [0; 8];
+        rustix::io::read(&message, &mut count).is_ok()
+    };
+    // Bus Master Enable, Memory Space; MSI Enable.
+    client.write(pci::CONFIG_REGION, 4, &[6, 0]).unwrap();
+    client.write(pci::CONFIG_REGION, 0x52, &[1, 0]).unwrap();
+    // WAKEEN, CRST: the codec announces itself.
+    client.write(0, 0x0C, &[1, 0]).unwrap();
+    client.write(0, 0x08, &[1, 0, 0, 0]).unwrap();
+    assert!(!came(), "INTCTL lets nothing through");
+    client.write32(0, 0x20, 0xC000_0000).unwrap();
+    assert!(came());
+    client.write32(0, 0x20, 0xC000_0000).unwrap();
+    assert!(!came(), "nothing is new");
+    // RIRBSTS: STATESTS is left.
+    client.write(0, 0x5D, &[5]).unwrap();
+    assert!(came());
+    client.write(0, 0x0E, &[1, 0]).unwrap();
+    assert!(!came());
+}

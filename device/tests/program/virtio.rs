@@ -1,0 +1,379 @@
+//! `ringwave serve --card virtio` with a driver of our own: VIRTIO-SND.md, section by section.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::serving::Serving;
+use crate::virtio_driver::song::*;
+use crate::virtio_driver::*;
+use ringwave_audio::wav::WavFile;
+use ringwave_audio::{SampleFormat, StreamFormat};
+
+const FORMAT: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+
+fn serve(dir: &Path, arguments: &[&str]) -> Serving {
+    let all = ["--card", "virtio", "--sink", "wav:heard.wav", "--stats", "stats.json"];
+    Serving::start(dir, &[&all[..], arguments].concat())
+}
+
+#[test]
+fn what_the_card_tells_of_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = serve(dir.path(), &["--render", "2", "--capture", "1", "--channels", "6"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    assert_eq!(driver.config(), [3, 3, 12], "jacks, streams, four maps for each");
+    let (status, infos) = driver.request(&[0x100, 0, 3, 32], 96);
+    assert_eq!((status, infos.len()), (OK, 96));
+    for (stream, (nid, direction)) in [(0, 0), (1, 0), (0, 1)].into_iter().enumerate() {
+        let info = &infos[stream * 32..][..32];
+        assert_eq!((info[0], info[24], info[25], info[26]), (nid, direction, 1, 6), "{stream}");
+        assert_eq!(
+            u64::from_le_bytes(info[8..16].try_into().unwrap()),
+            1 << 4 | 1 << 5 | 1 << 11 | 1 << 17 | 1 << 19
+        );
+    }
+    assert_eq!(driver.request(&[0x100, 1, 3, 32], 96).0, BAD_MSG, "beyond the last");
+    assert_eq!(driver.request(&[0x100, 0, 3, 32], 95).0, BAD_MSG, "no room");
+    let (status, maps) = driver.request(&[0x200, 8, 4, 24], 96);
+    assert_eq!(
+        (status, &maps[4..9], &maps[72 + 4..][..8]),
+        (OK, &[1, 1, 2, 0, 0][..], &[1, 6, 3, 4, 7, 8, 5, 6][..])
+    );
+    assert_eq!(driver.request(&[2, 0, 0, 0], 0).0, NOT_SUPP, "JACK_REMAP");
+    assert_eq!(driver.request(&[0x300, 0, 1, 96], 96).0, NOT_SUPP, "controls");
+    assert_eq!(driver.request(&[0x999, 0], 0).0, BAD_MSG);
+    assert_eq!(driver.pcm(PREPARE, 3), BAD_MSG, "no such stream");
+    drop(driver);
+    serving.end();
+}
+
+#[test]
+fn lockstep_plays_bit_exact_however_late_the_driver_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut serving = serve(dir.path(), &["--once", "--trace", "card.trace"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    let sound = song(60);
+    prepare(&mut driver, 0);
+    // Within the grace: no xrun.
+    play(&mut driver, &sound, 701, |period| {
+        std::thread::sleep(Duration::from_millis(if period % 7 == 0 { 35 } else { 3 }));
+    });
+    assert_eq!(driver.pcm(STOP, 0), OK);
+    assert_eq!(driver.pcm(RELEASE, 0), OK);
+    assert!(driver.signalled(TX) && driver.signalled(CONTROL));
+    drop(driver);
+    assert_eq!(serving.wait_for_exit().code(), Some(0));
+    assert_eq!(heard(&dir.path().join("heard.wav")), sound);
+    let stream = &serving.stats()["streams"][0];
+    assert_eq!((&stream["underruns"], &stream["silence_frames"]), (&0.into(), &0.into()), "{stream}");
+    assert_eq!(stream["frames"], 60 * 480);
+    assert_traced(&dir.path().join("card.trace"), sound.len());
+}
+
+/// The trace names the card, and has each byte that was played with its address: behind the head of a message.
+fn assert_traced(trace: &Path, bytes: usize) {
+    let trace = std::fs::read_to_string(trace).unwrap();
+    assert!(
+        trace.starts_with("ringwave-trace 1 ") && trace.lines().next().unwrap().contains(" card=virtio ")
+    );
+    let mut sum = 0;
+    for line in trace.lines().filter_map(|line| line.split_once(" dma-read 0 0x")) {
+        let (address, length) = line.1.split_once(' ').unwrap();
+        let (address, length) = (u64::from_str_radix(address, 16).unwrap(), length.parse::<u64>().unwrap());
+        let place = address.checked_sub(DATA).unwrap() % 0x1_0000;
+        assert!(place >= 0x100 && place + length <= 0x1_0000, "{line:?}");
+        sum += length;
+    }
+    assert_eq!(sum, bytes as u64, "all of it, and nothing twice");
+}
+
+#[test]
+fn every_format_is_played_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["--card", "virtio", "--sink", "raw:heard.raw", "--once"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    let mut all = Vec::new();
+    // U8, S16, S24 in 3 bytes, S32, float; odd frames, and all ends of the rates.
+    for (format, bytes, channels, rate, hz) in [
+        (4, 1, 1, 1, 8_000),
+        (5, 2, 8, 7, 48_000),
+        (11, 3, 6, 6, 44_100),
+        (17, 4, 2, 13, 384_000),
+        (19, 4, 3, 14, 12_000),
+    ] {
+        let period = hz / 100 * bytes * channels;
+        let sound: Vec<u8> = (0..4 * period).map(|byte| u8::try_from(byte % 63 + 1).unwrap()).collect();
+        let channels = u8::try_from(channels).unwrap();
+        assert_eq!(driver.set_params(0, u32::try_from(period).unwrap(), channels, format, rate), OK);
+        assert_eq!(driver.pcm(PREPARE, 0), OK);
+        for (place, data) in (0..).zip(sound.chunks(period)) {
+            driver.send(0, place, data, 5000);
+        }
+        assert_eq!(driver.pcm(START, 0), OK);
+        for _ in 0..4 {
+            driver.wait_used(TX);
+        }
+        assert_eq!((driver.pcm(STOP, 0), driver.pcm(RELEASE, 0)), (OK, OK));
+        all.push(sound);
+    }
+    drop(driver);
+    serving.wait_for("frames", 1);
+    for (number, sound) in (1..).zip(&all) {
+        let name = if number == 1 { "heard.raw".to_owned() } else { format!("heard-{number}.raw") };
+        assert_eq!(&std::fs::read(dir.path().join(name)).unwrap(), sound, "format {number}");
+    }
+}
+
+#[test]
+fn later_than_the_grace_is_an_xrun_and_the_sound_is_contiguous() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut serving = serve(dir.path(), &["--once"]);
+    let mut driver = Driver::connect_with(&dir.path().join("card.sock"), false);
+    for _ in 0..4 {
+        driver.queue(EVENT, &[(DATA - 0x8000, 8, true)]);
+    }
+    let sound = song(12);
+    prepare(&mut driver, 0);
+    // ALSA repairs an xrun by STOP, RELEASE, PREPARE and START.
+    play(&mut driver, &sound[..6 * PERIOD_BYTES], 5000, |_| {});
+    assert_eq!(driver.wait_used(EVENT).1, 8);
+    assert_eq!((driver.word(DATA - 0x8000), driver.word(DATA - 0x7FFC)), (0x1101, 0));
+    for request in [STOP, RELEASE, PREPARE] {
+        assert_eq!(driver.pcm(request, 0), OK);
+    }
+    play(&mut driver, &sound[6 * PERIOD_BYTES..8 * PERIOD_BYTES], 5000, |_| {});
+    // Another one goes on while running.
+    driver.send(0, 0, &sound[8 * PERIOD_BYTES..][..2 * PERIOD_BYTES], 5000);
+    driver.wait_used(TX);
+    for request in [STOP, RELEASE] {
+        assert_eq!(driver.pcm(request, 0), OK);
+    }
+    // The end of a sound is none.
+    prepare(&mut driver, 0);
+    play(&mut driver, &sound[10 * PERIOD_BYTES..], 5000, |_| {});
+    drop(driver);
+    assert_eq!(serving.wait_for_exit().code(), Some(0));
+    assert_eq!(heard(&dir.path().join("heard.wav")), sound);
+    assert_eq!(serving.stats()["streams"][0]["underruns"], 2);
+}
+
+#[test]
+fn last_message_completes_after_its_duration_and_less_than_80_ms() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = serve(dir.path(), &[]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    prepare(&mut driver, 0);
+    driver.send(0, 0, &song(1), 5000);
+    let begin = Instant::now();
+    assert_eq!(driver.pcm(START, 0), OK);
+    driver.wait_used(TX);
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(10 + 59), "{took:?}");
+    // A busy machine wakes the engine late.
+    assert!(took < Duration::from_millis(10 + 80 + 100), "{took:?}");
+    drop(driver);
+    serving.end();
+}
+
+#[test]
+fn realtime_plays_silence_and_never_old_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut serving = serve(dir.path(), &["--once", "--clock", "realtime"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    prepare(&mut driver, 0);
+    let sound = song(4);
+    driver.send(0, 0, &sound[..2 * PERIOD_BYTES], 5000);
+    assert_eq!(driver.pcm(START, 0), OK);
+    driver.wait_used(TX);
+    std::thread::sleep(Duration::from_millis(50));
+    driver.send(0, 0, &sound[2 * PERIOD_BYTES..], 5000);
+    driver.wait_used(TX);
+    for request in [STOP, RELEASE] {
+        assert_eq!(driver.pcm(request, 0), OK);
+    }
+    drop(driver);
+    assert_eq!(serving.wait_for_exit().code(), Some(0));
+    let heard = heard(&dir.path().join("heard.wav"));
+    let loud: Vec<u8> =
+        heard.as_chunks::<4>().0.iter().filter(|frame| **frame != [0; 4]).flatten().copied().collect();
+    assert_eq!(loud, sound, "each frame once");
+    let stream = &serving.stats()["streams"][0];
+    assert!(stream["underruns"].as_u64().unwrap() >= 4, "{stream}");
+    assert!(stream["silence_frames"].as_u64().unwrap() >= 40 * 48, "{stream}");
+}
+
+#[test]
+fn recording_is_bit_exact_and_release_gives_back_what_is_not_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let sound = song(20);
+    let mut file = WavFile::create(&dir.path().join("source.wav"), FORMAT).unwrap();
+    file.add(&sound).unwrap();
+    file.flush().unwrap();
+    let serving = serve(dir.path(), &["--source", "wav:source.wav"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    prepare(&mut driver, 1);
+    let mut queued = std::collections::VecDeque::new();
+    for place in 0..4 {
+        queued.push_back((driver.receive(1, place, PERIOD), place));
+    }
+    assert_eq!(driver.pcm(START, 1), OK);
+    let mut recorded = Vec::new();
+    while recorded.len() < 10 * PERIOD_BYTES {
+        let (head, place) = queued.pop_front().unwrap();
+        assert_eq!(driver.wait_used(RX), (head, PERIOD + 8));
+        assert_eq!(driver.status(place), (OK, 0));
+        recorded.extend(driver.received(place, PERIOD_BYTES));
+        queued.push_back((driver.receive(1, place, PERIOD), place));
+    }
+    assert_eq!(driver.pcm(STOP, 1), OK);
+    assert_eq!(driver.pcm(RELEASE, 1), OK);
+    for (head, place) in queued {
+        let (used, bytes) = driver.take_used(RX).expect("given back before RELEASE is answered");
+        assert_eq!((used, driver.status(place).0), (head, OK));
+        recorded.extend(driver.received(place, bytes as usize - 8));
+    }
+    assert_eq!(recorded, sound[..recorded.len()]);
+    drop(driver);
+    serving.end();
+}
+
+#[test]
+fn a_source_that_no_stream_can_have_is_named_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bits_per_sample, sample_rate) in [("bits.wav", 24, 48_000), ("rate.wav", 16, 37_800)] {
+        let sample_format = hound::SampleFormat::Int;
+        let spec = hound::WavSpec { channels: 2, sample_rate, bits_per_sample, sample_format };
+        let mut file = hound::WavWriter::create(dir.path().join(name), spec).unwrap();
+        (0..480).for_each(|sample| file.write_sample(sample).unwrap());
+        file.finalize().unwrap();
+    }
+    let serving = serve(dir.path(), &["--source", "wav:bits.wav"]);
+    assert!(serving.wait_for("no stream can take it", 1)[0].contains("convert it to 16 or 32 bits"));
+    serving.end();
+    let serving = serve(dir.path(), &["--source", "wav:rate.wav"]);
+    assert!(serving.wait_for("no stream can take it", 1)[0].contains("37800 Hz is no rate"));
+    serving.end();
+}
+
+#[test]
+fn malformed_messages_get_their_status_and_the_card_goes_on() {
+    const NEXT: u16 = 1;
+    const WRITE: u16 = 2;
+    let dir = tempfile::tempdir().unwrap();
+    let serving = serve(dir.path(), &[]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    let data = DATA + 0x8000;
+    driver.send(0, 0, &song(1), 5000);
+    driver.wait_used(TX);
+    assert_eq!(driver.status(0).0, IO_ERR, "not prepared");
+    driver.send(1, 0, &song(1), 5000);
+    driver.wait_used(TX);
+    assert_eq!(driver.status(0).0, BAD_MSG, "a capture stream");
+    driver.receive(7, 0, PERIOD);
+    driver.wait_used(RX);
+    assert_eq!(driver.status(0).0, BAD_MSG, "no such stream");
+    prepare(&mut driver, 0);
+    // A loop, an index out of range, the wrong order, no status.
+    for (first, second) in [
+        ((data, 4, NEXT, 61), (data, 4, NEXT, 60)),
+        ((data, 4, NEXT, 999), (data, 4, 0, 0)),
+        ((data, 4, NEXT, 61), (data, 4, 0, 0)),
+        ((u64::MAX - 1, 4, NEXT, 61), (data + 64, 8, WRITE, 0)),
+    ] {
+        driver.descriptor(TX, 60, first);
+        driver.descriptor(TX, 61, second);
+        driver.offer(TX, 60);
+        assert_eq!(driver.wait_used(TX).0, 60);
+    }
+    driver.write(data, &[0; 4]);
+    driver.descriptor(TX, 60, (data + 64, 8, NEXT | WRITE, 61));
+    driver.descriptor(TX, 61, (data, 8, 0, 0));
+    driver.offer(TX, 60);
+    assert_eq!(
+        (driver.wait_used(TX), driver.word(data + 64)),
+        ((60, 8), BAD_MSG),
+        "readable behind writable"
+    );
+    driver.descriptor(CONTROL, 60, (data, 4, NEXT, 60));
+    driver.offer(CONTROL, 60);
+    assert_eq!(driver.wait_used(CONTROL).0, 60, "a loop on the control queue");
+    for _ in 0..10_000 {
+        (CONTROL..=RX).for_each(|queue| driver.kick(queue));
+    }
+    // The sound is whole after all that.
+    let sound = song(6);
+    play(&mut driver, &sound, 333, |_| {});
+    drop(driver);
+    serving.wait_for("frames", 1);
+    assert_eq!(heard(&dir.path().join("heard.wav")), sound);
+    serving.end();
+}
+
+#[test]
+fn paused_machine_goes_on_and_a_driver_that_begins_finds_a_fresh_card() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut serving = serve(dir.path(), &["--once"]);
+    let mut driver = Driver::connect(&dir.path().join("card.sock"));
+    let sound = song(8);
+    prepare(&mut driver, 0);
+    for (place, period) in (0..).zip(sound.chunks(PERIOD_BYTES)) {
+        driver.send(0, place, period, 5000);
+    }
+    assert_eq!(driver.pcm(START, 0), OK);
+    driver.wait_used(TX);
+    driver.stop_queues();
+    let mut used = 1;
+    let frames = || serving.stats_by_signal()["streams"][0]["frames"].as_u64().unwrap();
+    let before = frames();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(frames(), before, "nothing is played while the machine stands still");
+    while driver.take_used(TX).is_some() {
+        used += 1;
+    }
+    assert!(used < 7, "nor completed");
+    driver.start_queues();
+    for _ in used..8 {
+        driver.wait_used(TX);
+    }
+    // A reboot in the middle of a sound.
+    for place in 0..4 {
+        driver.send(0, place, &sound[..PERIOD_BYTES], 5000);
+    }
+    driver.stop_queues();
+    driver.reset();
+    driver.start_queues();
+    assert_eq!(driver.pcm(START, 0), BAD_MSG, "a fresh card");
+    assert_eq!(driver.take_used(TX), None, "nothing old is completed into the new ring");
+    prepare(&mut driver, 0);
+    assert_eq!(driver.pcm(RELEASE, 0), OK);
+    drop(driver);
+    assert_eq!(serving.wait_for_exit().code(), Some(0));
+    let heard = heard(&dir.path().join("heard.wav"));
+    assert!(heard.starts_with(&sound), "contiguous over the pause");
+}
+
+#[test]
+fn clients_come_and_go_jacks_are_plugged_and_a_signal_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = serve(dir.path(), &["--control", "control.sock", "--sandbox=on", "--unplugged", "1"]);
+    for _ in 0..3 {
+        let mut driver = Driver::connect(&dir.path().join("card.sock"));
+        driver.queue(EVENT, &[(DATA - 0x8000, 8, true)]);
+        driver.queue(EVENT, &[(DATA - 0x7000, 8, true)]);
+        let (_, jacks) = driver.request(&[1, 0, 2, 24], 48);
+        assert_eq!((jacks[16], jacks[24 + 16]), (1, 0));
+        serving.obeys(&["jack", "0", "out"]);
+        driver.wait_used(EVENT);
+        assert_eq!((driver.word(DATA - 0x8000), driver.word(DATA - 0x7FFC)), (0x1001, 0));
+        serving.obeys(&["jack", "0", "in"]);
+        driver.wait_used(EVENT);
+        assert_eq!(driver.word(DATA - 0x7000), 0x1000);
+        prepare(&mut driver, 0);
+        play(&mut driver, &song(3), 5000, |_| {});
+        assert_eq!(serving.stats_by_signal()["streams"][0]["frames"], 3 * 480);
+        // It leaves in the middle of it all.
+    }
+    let _there = Driver::connect(&dir.path().join("card.sock"));
+    serving.end();
+    assert!(dir.path().join("heard-3.wav").exists(), "a file for each client");
+}
