@@ -17,7 +17,7 @@ use crate::{
 use ringwave_report::SessionReport;
 
 /// How long a line in the log, or the end of the process, is waited for.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A card that listens.
 pub struct Card {

@@ -18,7 +18,7 @@ use ringwave_runner::{
 };
 
 /// A guest that says nothing for so long hangs. On a busy host without KVM its firmware alone takes a minute.
-const TIMEOUT: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A guest that runs.
 pub struct BareGuest {

@@ -131,12 +131,12 @@ pub const SLEEPS: &str = "
 # The kernel's own name of the driver, and each stream's formats.
 info() { alsa-info --stdout --with-dmesg >/tmp/info 2>&1 && busybox grep -q \"$1\" /tmp/info && busybox grep -q $2 /tmp/info; }
 speaker() { speaker-test -D hw:0,0 -c 2 -r 48000 -F S16_LE -t sine -l 1 >/dev/null; }
-# mem: sleeps, and is woken by the real-time clock: 6 s, for an alarm that comes before a busy machine sleeps never wakes it.
+# mem: sleeps, and is woken by the real-time clock: 10 s, for an alarm that comes before a busy machine sleeps never wakes it.
 # freeze: nothing wakes QEMU's machine from it (11.1.3), so the kernel lets its
 # drivers sleep for 5 s and wakes them (pm_test).
 sleeps() {
     case $1 in
-    mem) echo none >/sys/power/pm_test; echo +6 >/sys/class/rtc/rtc0/wakealarm ;;
+    mem) echo none >/sys/power/pm_test; echo +10 >/sys/class/rtc/rtc0/wakealarm ;;
     freeze) echo devices >/sys/power/pm_test ;;
     esac && echo $1 >/sys/power/state
 }

@@ -35,7 +35,7 @@ fn run(client: &str, out: Option<&Path>, config: &[&str]) -> Report {
         processors: 1,
         // Nothing stands outside of the guest.
         time: GuestTime::Instructions,
-        limit: Duration::from_mins(2),
+        limit: Duration::from_mins(10),
         keep: false,
     };
     let artefacts = Artefacts::from_env().expect("everything is built");

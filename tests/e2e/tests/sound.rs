@@ -258,7 +258,7 @@ fn a_jack_that_the_host_pulls_out_is_told_to_the_guest() {
             let ended = machine.wait(Duration::from_millis(20), || Ok(())).expect("not interrupted");
             let log = machine.guest_log();
             assert!(ended.is_none() || log.contains(words), "no {words:?} ({ended:?}):\n{log}");
-            assert!(start.elapsed() < Duration::from_mins(1), "no {words:?}:\n{log}");
+            assert!(start.elapsed() < Duration::from_mins(10), "no {words:?}:\n{log}");
         }
     };
     said("jack_ready=2");
@@ -269,7 +269,7 @@ fn a_jack_that_the_host_pulls_out_is_told_to_the_guest() {
         assert!(done.success(), "jack {stream} {to}");
         said(&format!("jack{}_connected=", number + 1));
     }
-    let outcome = machine.wait(Duration::from_mins(1), || Ok(())).expect("not interrupted");
+    let outcome = machine.wait(Duration::from_mins(10), || Ok(())).expect("not interrupted");
     let guest = GuestLog::parse(&machine.guest_log());
     eprintln!("{:#?}\n{:#?}\n{}", guest.results, guest.driver, card.log());
     assert_eq!((outcome, &guest.violations), (Some(Outcome::Ok), &Vec::new()));

@@ -51,7 +51,7 @@ fn run(seconds: u32, lines: &str) -> Run {
         .collect();
     let mut machine =
         Machine::boot_device(&artefacts, folder, &devices, MachineOptions::default()).expect("QEMU starts");
-    let outcome = machine.wait(Duration::from_mins(2), || Ok(())).expect("QEMU ends");
+    let outcome = machine.wait(Duration::from_mins(10), || Ok(())).expect("QEMU ends");
     let text = machine.guest_log();
     assert_eq!(outcome, Some(Outcome::Ok), "{text}{}", machine.qemu_log());
     drop(machine);

@@ -121,7 +121,7 @@ fn on_qemus_card(
         config: config.iter().copied().map(String::from).collect(),
         processors: 2,
         time: GuestTime::Instructions,
-        limit: Duration::from_mins(2),
+        limit: Duration::from_mins(10),
         keep: false,
     };
     let report = foreign::run(&artefacts, &request, |step| eprintln!("{step}")).expect("a verdict");
@@ -263,7 +263,7 @@ fn a_device_whose_process_is_killed_is_gone() {
             .expect("QEMU starts");
         let guest_log = folder.path().join("guest.log");
         let (mut seen, mut killed) = (None, false);
-        let outcome = machine.wait(Duration::from_mins(2), || {
+        let outcome = machine.wait(Duration::from_mins(10), || {
             let log = std::fs::read(&guest_log).unwrap_or_default();
             if seen.is_none() && String::from_utf8_lossy(&log).contains(": messages of") {
                 seen = Some(Instant::now());

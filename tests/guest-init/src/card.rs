@@ -54,7 +54,7 @@ pub fn bind(address: &str) -> Result<String, Failure> {
     };
     // A card that was plugged in is in sysfs a moment before the kernel lets drivers look at it: asked too
     // early, it does nothing.
-    let driver = wait_until(Duration::from_secs(5), || {
+    let driver = wait_until(Duration::from_mins(1), || {
         let _ = fs::write("/sys/bus/pci/drivers_probe", address);
         linked("driver")
     });
@@ -64,7 +64,7 @@ pub fn bind(address: &str) -> Result<String, Failure> {
         None => return Err(format!("vfio-pci did not take {address}")),
     }
     let group = linked("iommu_group").ok_or_else(|| format!("{address} has no IOMMU group"))?;
-    wait_until(Duration::from_secs(5), || Path::new("/dev/vfio").join(&group).exists().then_some(()))
+    wait_until(Duration::from_mins(1), || Path::new("/dev/vfio").join(&group).exists().then_some(()))
         .ok_or_else(|| format!("there is no /dev/vfio/{group}"))?;
     Ok(group)
 }

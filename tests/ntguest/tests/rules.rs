@@ -37,7 +37,7 @@ const FAILED: i32 = 35;
 const FATAL: i32 = 37;
 const BAD_INPUT: i32 = 39;
 /// The slowest case, the watchdog, takes about seven seconds on a quiet machine.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// A folder that goes away, and a QEMU that is stopped, whatever happens.
 struct Machine {

@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
         if how == Replug::AfterACrash {
             say(Output::Step("host: kill -9 of ringwave serve"));
             self.server.kill()?;
-            self.wait_for_guest("configuration space reads ffff:ffff", Duration::from_secs(20), say)?;
+            self.wait_for_guest("configuration space reads ffff:ffff", Duration::from_mins(2), say)?;
         }
         say(Output::Step("host: device_del"));
         let mut qmp = Qmp::connect(&qmp::socket(self.folder))?;

@@ -12,7 +12,7 @@ use crate::{say, wrong};
 const ALL_ONES: u32 = u32::MAX;
 /// After so many packets nobody will come any more.
 const PACKETS_MAX: u32 = 20_000;
-/// A card whose clock page stands still for so many looks is dead: it is renewed at every end of a piece, at
+/// A card whose clock page stands still for so many looks is asked whether it is there: the page is renewed at every end of a piece, at
 /// least every 10 ms. `still=` asks for more looks, where somebody stands still and comes back.
 const STILL: u64 = 5_000;
 /// Time for a card that ends to be gone, in microseconds.
@@ -43,8 +43,12 @@ pub fn run(guest: &Guest<'_>) -> Step {
         let clock = guest.card.pages.read64(clock::CLOCK);
         still = if clock == last_clock { still + 1 } else { 0 };
         last_clock = clock;
-        if still > patience || poll && guest.card.read(global::MAGIC) == ALL_ONES {
+        if (still > patience || poll) && guest.card.read(global::MAGIC) == ALL_ONES {
             return without_card(guest);
+        }
+        if still > patience {
+            // The host let the card stand for a while: it answers.
+            still = 0;
         }
         if count > PACKETS_MAX {
             return Err(wrong!("nobody was killed"));

@@ -21,6 +21,8 @@ use take::Take;
 const POLL: usize = 100;
 /// After so many looks the card hangs.
 const PATIENCE: u32 = 20_000;
+/// The plug is pulled by a process that the host starts.
+const PATIENCE_FOR_THE_HOST: u32 = 30 * PATIENCE;
 /// A host that is busy may let a stream stall; so often a take is repeated.
 const TRIES: u32 = 6;
 
@@ -61,7 +63,7 @@ fn jack(guest: &Guest<'_>, capture: &CardStream) -> Step {
     expect("UNPLUGGED", unplugged().into(), 0)?;
     let events = capture.field(status::EVENTS);
     say!("pull-the-plug");
-    for _ in 0..PATIENCE * u32::from(guest.config.number("jack", 0) != 0) {
+    for _ in 0..PATIENCE_FOR_THE_HOST * u32::from(guest.config.number("jack", 0) != 0) {
         if unplugged() {
             capture.acknowledged()?;
             let events = capture.field(status::EVENTS).wrapping_sub(events);

@@ -115,7 +115,7 @@ fn the_driver_names_the_option_that_is_missing() {
         let options = MachineOptions { sharing, ..MachineOptions::default() };
         let mut machine = Machine::boot_with(&fixture.artefacts, fixture.folder(), &server.socket(), options)
             .expect("QEMU starts");
-        let outcome = machine.wait(Duration::from_secs(90), || Ok(())).expect("the guest ends");
+        let outcome = machine.wait(Duration::from_mins(10), || Ok(())).expect("the guest ends");
         let guest = GuestLog::parse(&machine.guest_log());
         eprintln!("{:#?}\n{:#?}\n{}", guest.driver, guest.violations, server.log());
         assert_eq!(outcome, Some(Outcome::Failed), "{sharing:?}: the device did not start");

@@ -6,7 +6,7 @@ use core::ffi::c_void;
 
 use super::layout::{DispatcherHeader, KEvent, ListEntry};
 use super::sync::IrqLock;
-use super::wait;
+use super::{host_time, wait};
 
 /// How an event is left by a wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,8 +132,20 @@ impl Drop for Event {
     }
 }
 
-/// Waits for an event; false when the time was up.
+/// Waits for an event; false when the time was up. What the host takes meanwhile is waited for as well.
 pub fn wait(event: &Event, timeout_ms: u32) -> bool {
-    let timeout = -(i64::from(timeout_ms) * 10_000);
-    wait::wait("the client's wait", &[event.0 as usize], false, &raw const timeout) == wait::STATUS_SUCCESS
+    let mut left = u64::from(timeout_ms) * 10_000;
+    loop {
+        let begin = host_time::Mark::now();
+        let timeout = 0_i64.saturating_sub_unsigned(left);
+        if wait::wait("the client's wait", &[event.0 as usize], false, &raw const timeout)
+            == wait::STATUS_SUCCESS
+        {
+            return true;
+        }
+        left = begin.taken_100ns();
+        if left == 0 {
+            return false;
+        }
+    }
 }

@@ -42,6 +42,8 @@ pub mod harsh;
 #[cfg(target_os = "uefi")]
 pub mod heap;
 #[cfg(target_os = "uefi")]
+pub mod host_time;
+#[cfg(target_os = "uefi")]
 pub mod hot_plug;
 #[cfg(target_os = "uefi")]
 pub mod idt;

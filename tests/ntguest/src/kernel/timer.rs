@@ -12,7 +12,7 @@ use core::ffi::c_void;
 use super::layout::{DispatcherHeader, KDpc, KTimer, ListEntry};
 use super::processor::{self, PerProcessor};
 use super::sync::IrqLock;
-use super::{call, caller, dpc, inject, irql, stalls, thread, time, user_data, violation, wait};
+use super::{call, caller, dpc, host_time, inject, irql, stalls, thread, time, user_data, violation, wait};
 
 /// KeQueryTimeIncrement: 100 ns units per coarse tick.
 pub const TIME_INCREMENT: u32 = 156_250;
@@ -30,6 +30,7 @@ pub fn tick() {
         stalls::at_tick();
     }
     let now = time::interrupt_time_100ns();
+    host_time::at_tick(now);
     if first {
         wait::expire(now);
     }

@@ -5,9 +5,9 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{
-    apic, boot_files, bus, cards, cfg, cpu, dma, dpc, event_references, exports, handle, image, interrupt,
-    lock_order, lock_watch, log, msix, open_regions, pages, pci, pool, processor, reenter, schedule,
-    selftest, spin, stalls, sync, thread, time, timer, work,
+    apic, boot_files, bus, cards, cfg, cpu, dma, dpc, event_references, exports, handle, host_time, image,
+    interrupt, lock_order, lock_watch, log, msix, open_regions, pages, pci, pool, processor, reenter,
+    schedule, selftest, spin, stalls, sync, thread, time, timer, work,
 };
 use crate::portcls::{adapter, set_state};
 
@@ -163,6 +163,7 @@ fn main(_: *mut c_void) {
 fn finish(ok: bool) -> ! {
     exports::flush_debug_output();
     stalls::report();
+    host_time::report();
     lock_watch::report();
     set_state::report();
     if violations() == 0 && ok {
