@@ -23,6 +23,7 @@ const LVT_FIRST_MASKED: [u32; 4] = [0x330, 0x340, 0x350, 0x360];
 const TIMER_INITIAL: u32 = 0x380;
 const TIMER_CURRENT: u32 = 0x390;
 const TIMER_DIVIDE: u32 = 0x3e0;
+const DIVIDE_BY_1: u32 = 0b1011;
 const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
 const SELF: u32 = 0b01 << 18;
@@ -79,19 +80,9 @@ pub fn init_local() {
 
 /// Starts the timer counting down without interrupts, for calibration.
 pub fn timer_free_run() {
-    write(TIMER_DIVIDE, 0b1011);
+    write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(LVT_TIMER, MASKED | u32::from(CLOCK_VECTOR));
     write(TIMER_INITIAL, u32::MAX);
-}
-
-/// What the timer's clock is divided by, as the register has it.
-pub fn timer_divider() -> u32 {
-    read(TIMER_DIVIDE)
-}
-
-/// Gives it back after a reset.
-pub fn set_timer_divider(value: u32) {
-    write(TIMER_DIVIDE, value);
 }
 
 /// Ticks since [`timer_free_run`].
@@ -99,8 +90,9 @@ pub fn timer_elapsed() -> u32 {
     u32::MAX - read(TIMER_CURRENT)
 }
 
-/// Starts the 1 kHz clock.
+/// Starts this processor's 1 kHz clock. A reset, and the start of a further processor, leave a division by two.
 pub fn start_clock() {
+    write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(LVT_TIMER, PERIODIC | u32::from(CLOCK_VECTOR));
     write(TIMER_INITIAL, time::apic_ticks_per_ms());
 }

@@ -14,17 +14,26 @@ const TICK: u64 = 10_000;
 const LATE: u64 = 3 * TICK;
 
 static LAST: [AtomicU64; PROCESSORS] = [const { AtomicU64::new(0) }; PROCESSORS];
+static TICKS: [AtomicU64; PROCESSORS] = [const { AtomicU64::new(0) }; PROCESSORS];
 static TAKEN: [AtomicU64; PROCESSORS] = [const { AtomicU64::new(0) }; PROCESSORS];
 
 /// The clock interrupt of this processor, at `now`.
 pub fn at_tick(now: u64) {
     let here = processor::current();
-    let (Some(last), Some(taken)) = (LAST.get(here), TAKEN.get(here)) else { return };
+    let (Some(last), Some(ticks), Some(taken)) = (LAST.get(here), TICKS.get(here), TAKEN.get(here)) else {
+        return;
+    };
+    ticks.fetch_add(1, Ordering::Relaxed);
     let last = last.swap(now, Ordering::Relaxed);
     let gap = now.saturating_sub(last);
     if last != 0 && gap > LATE {
         taken.fetch_add(gap - TICK, Ordering::Relaxed);
     }
+}
+
+/// Clock interrupts of a processor so far.
+pub fn ticks(processor: usize) -> u64 {
+    TICKS.get(processor).map_or(0, |ticks| ticks.load(Ordering::Relaxed))
 }
 
 /// A moment, and what the host had taken by then.

@@ -44,10 +44,9 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static STOP: AtomicBool = AtomicBool::new(false);
 /// The processors that have: bit by bit.
 static STOPPED: AtomicU32 = AtomicU32::new(0);
-/// What [`suspend`] left on each processor's stack, and its CR4 and APIC timer.
+/// What [`suspend`] left on each processor's stack, and its CR4.
 static STACK: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 static CR4: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
-static DIVIDER: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
 
 /// Keeps where the RSDP is.
 pub fn keep_root(rsdp: u64) {
@@ -153,7 +152,6 @@ fn suspend_here(f: extern "win64" fn(*mut c_void), argument: *mut c_void) -> boo
     // SAFETY: reads a control register.
     unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) }
     CR4[me].store(cr4, Ordering::Relaxed);
-    DIVIDER[me].store(apic::timer_divider(), Ordering::Relaxed);
     // SAFETY: interrupts are off, so that this stays the processor whose place it is; the place is a static's.
     unsafe { suspend(STACK[me].as_ptr(), f, argument) != 0 }
 }
@@ -243,7 +241,6 @@ extern "win64" fn woken(number: usize) -> ! {
     } else {
         apic::init_local();
     }
-    apic::set_timer_divider(DIVIDER[number].load(Ordering::Relaxed));
     apic::start_clock();
     STOPPED.fetch_and(!(1 << number), Ordering::AcqRel);
     // SAFETY: this processor left it there before the reset, and that stack was not used since: it is of the code that

@@ -12,7 +12,7 @@ use super::{
     raise_edu_interrupt, service, store,
 };
 use crate::kernel::layout::KDpc;
-use crate::kernel::{dpc, irql, pci, processor, spin, thread, time};
+use crate::kernel::{dpc, host_time, irql, pci, processor, spin, thread, time};
 
 /// How long something that another processor does may take, milliseconds.
 const PATIENCE_MS: u64 = 5000;
@@ -75,12 +75,25 @@ pub fn run() {
     counts();
     locks();
     pool();
+    clocks();
     if processor::count() > 1 {
         threads_overlap();
         targets();
         flush_waits();
         interrupts_overlap();
         timers();
+    }
+}
+
+/// Each processor has a clock interrupt in each millisecond that the host leaves it.
+fn clocks() {
+    let (begin, mark) = (time::interrupt_time_100ns(), host_time::Mark::now());
+    let before: Vec<u64> = (0..processor::count()).map(host_time::ticks).collect();
+    thread::sleep_100ns(200 * MS);
+    let left = time::interrupt_time_100ns().saturating_sub(begin).saturating_sub(mark.taken_100ns()) / 10_000;
+    for (number, before) in before.into_iter().enumerate() {
+        let ticks = host_time::ticks(number) - before;
+        assert!(ticks * 4 > left * 3, "processor {number}: {ticks} clock interrupts in {left} ms");
     }
 }
 
