@@ -154,6 +154,19 @@ fn what_is_stopped_in_the_middle_of_a_sound_goes_on_bit_exact() {
     }
 }
 
+/// The client that plays has mapped the position and the clock register, and reads them all the time.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn mapped_registers_of_a_sound_in_which_the_processors_are_stopped_are_right() {
+    let wav = noise::wav(SOUND_FRAMES, 2, 48_000);
+    is_exact(Stopped::Processors, "played, with mapped registers", |change| {
+        runs::play(&wav.path, |request| {
+            change(request);
+            request.guest_config.push("reg.PositionRegister=1".into());
+        })
+    });
+}
+
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn what_is_stopped_in_the_middle_of_a_recording_goes_on_bit_exact() {
