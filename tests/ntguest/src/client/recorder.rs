@@ -10,7 +10,7 @@ use super::still;
 use super::stream::{PinStream, State};
 use super::timing_stats::EventTimes;
 use crate::kernel::event::{Event, wait};
-use crate::kernel::{self, cfg, irql, thread, time};
+use crate::kernel::{self, cfg, host_time, irql, thread, time};
 use crate::portcls::fault::{self, Fault};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
@@ -170,7 +170,7 @@ impl Recorder<'_> {
         if cfg::get_bool("clock_stops", false) {
             reads = reads.with_a_clock_that_stops(self.slots);
         }
-        let mut torn = 0;
+        let (mut torn, mark) = (0, host_time::Mark::now());
         while !self.is_enough() {
             self.wait_for_event(event)?;
             // The packet that was copied just now, and where it begins in the recording.
@@ -186,6 +186,7 @@ impl Recorder<'_> {
                     }
                 };
                 let lost = reads.lost;
+                reads.host_took(mark.taken_100ns());
                 report(reads.check(packet, now));
                 if lockstep && reads.lost != lost {
                     kernel::violation(
