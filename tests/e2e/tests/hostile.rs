@@ -1,7 +1,6 @@
 //! A client plays while others do what no client should, power and PnP queries come and go, and calls of
 //! the driver fail at random: what is played is bit-exact, no rule is broken, every answer is one that a
-//! page names. By messages on one, two and four processors; by the line on one and two: there each word of a page is
-//! a message, and four processors that wait for theirs on a host of two held a spin lock for 3 s.
+//! page names. By messages and by the line, where each word of a page is a message, on one, two and four processors.
 
 use ringwave_audio::wav;
 use ringwave_e2e::{noise, runs::play};
@@ -60,7 +59,9 @@ fn what_is_played_among_hostile_clients_is_bit_exact() {
 #[ignore = "takes minutes: run qemu-scripts/test --long"]
 fn in_long_what_is_played_among_hostile_clients_is_bit_exact_on_one_two_and_four_processors() {
     for seed in 1..=3 {
-        for (processors, interrupt) in [(1, MESSAGES), (2, MESSAGES), (4, MESSAGES), (1, LINE), (2, LINE)] {
+        for (processors, interrupt) in
+            [(1, MESSAGES), (2, MESSAGES), (4, MESSAGES), (1, LINE), (2, LINE), (4, LINE)]
+        {
             play_among_hostile_clients(seed, 3, processors, seed % 2 == 0, interrupt);
         }
     }

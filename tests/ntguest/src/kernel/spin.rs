@@ -9,11 +9,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::processor::{self, MOST as PROCESSORS};
 use super::sync::IrqLock;
-use super::{caller, image, irql, lock_order, lock_watch, schedule, time, violation};
+use super::{caller, host_time, image, irql, lock_order, lock_watch, schedule, time, violation};
 
 const MAX: usize = 16;
-/// How long a lock is spun for, in 100 ns, before it is a deadlock.
-const PATIENCE: u64 = 30_000_000;
+/// A lock is spun for until its holder had so many clock interrupts with it, one each millisecond that the host leaves it;
+/// then it is a deadlock. So it is when the holder had none for so long, in 100 ns.
+const PATIENCE_TICKS: u64 = 3000;
+const PATIENCE: u64 = 300_000_000;
 /// Turns between two looks at a lock that is held.
 const TURNS: u32 = 64;
 
@@ -24,6 +26,8 @@ struct Held {
     old: u8,
     /// Where in the driver it was taken.
     by: usize,
+    /// Which of all takings this is.
+    taking: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +44,8 @@ impl Table {
 
 /// What each processor holds. Nothing is switched at DISPATCH, so it belongs to whoever runs there.
 static TABLES: IrqLock<[Table; PROCESSORS]> =
-    IrqLock::new([Table { held: [Held { lock: 0, old: 0, by: 0 }; MAX], count: 0 }; PROCESSORS]);
+    IrqLock::new([Table { held: [Held { lock: 0, old: 0, by: 0, taking: 0 }; MAX], count: 0 }; PROCESSORS]);
+static TAKINGS: AtomicU64 = AtomicU64::new(0);
 /// How often a lock was held by another processor.
 static CONTENDED: AtomicU64 = AtomicU64::new(0);
 
@@ -85,7 +90,7 @@ pub fn check_held(name: &'static str, before: usize) {
 /// What became of one look at a lock.
 enum Look {
     Taken { first: bool },
-    HeldBy(usize, usize),
+    HeldBy(usize, Held),
 }
 
 fn look(lock: *mut usize, old: u8) -> Look {
@@ -102,10 +107,11 @@ fn look(lock: *mut usize, old: u8) -> Look {
     }
     for number in 0..processor::count() {
         if let Some(at) = tables[number].find(lock as usize) {
-            return Look::HeldBy(number, tables[number].held[at].by);
+            return Look::HeldBy(number, tables[number].held[at]);
         }
     }
-    tables[here].held[count] = Held { lock: lock as usize, old, by: image::last_call().0 };
+    let taking = TAKINGS.fetch_add(1, Ordering::Relaxed);
+    tables[here].held[count] = Held { lock: lock as usize, old, by: image::last_call().0, taking };
     tables[here].count += 1;
     // SAFETY: the driver hands over its own KSPIN_LOCK; a bad address is a named fault. Nobody else writes a
     // lock that nobody holds.
@@ -123,10 +129,30 @@ fn look(lock: *mut usize, old: u8) -> Look {
     Look::Taken { first: count == 0 }
 }
 
+/// A wait for one taking of a lock to end.
+#[derive(Clone, Copy)]
+struct Waiting {
+    taking: u64,
+    /// The time, and the holder's clock interrupts, at which it began.
+    since: u64,
+    ticks: u64,
+}
+
+impl Waiting {
+    fn begin(holder: usize, taking: u64) -> Self {
+        Self { taking, since: time::interrupt_time_100ns(), ticks: host_time::ticks(holder) }
+    }
+
+    fn is_hopeless(&self, holder: usize) -> bool {
+        host_time::ticks(holder).saturating_sub(self.ticks) > PATIENCE_TICKS
+            || time::interrupt_time_100ns().saturating_sub(self.since) > PATIENCE
+    }
+}
+
 /// Takes a lock, or spins for it.
 pub fn acquire(lock: *mut usize, old: u8) {
     lock_order::spin_lock(lock as usize, if old == NO_RESTORE { irql::current() } else { old });
-    let mut since = None;
+    let mut waiting: Option<Waiting> = None;
     loop {
         match look(lock, old) {
             Look::Taken { first } => {
@@ -135,17 +161,19 @@ pub fn acquire(lock: *mut usize, old: u8) {
                 }
                 return schedule::point(schedule::Point::Lock);
             }
-            Look::HeldBy(number, by) => {
-                let now = time::interrupt_time_100ns();
-                if since.is_none() {
+            Look::HeldBy(number, held) => {
+                if waiting.is_none() {
                     CONTENDED.fetch_add(1, Ordering::Relaxed);
                 }
-                if now - *since.get_or_insert(now) > PATIENCE {
+                // Given back and taken again meanwhile, it is another wait: the lock comes free.
+                let same = waiting.filter(|waiting| waiting.taking == held.taking);
+                let begun = *waiting.insert(same.unwrap_or_else(|| Waiting::begin(number, held.taking)));
+                if begun.is_hopeless(number) {
                     super::fatal(
                         "spinlock-deadlock",
                         format_args!(
                             "lock {lock:p} is held by processor {number}, taken at {}, and does not come free, {}",
-                            image::describe(by),
+                            image::describe(held.by),
                             caller()
                         ),
                     );
