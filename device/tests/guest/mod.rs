@@ -24,7 +24,7 @@ pub const HALF: u64 = 1 << 20;
 pub const HIGH: u64 = 0x1_0000_0000;
 const PAGE: u64 = 4096;
 /// Nothing in a test takes as long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DmaMode {

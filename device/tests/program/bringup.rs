@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::bringup_run::{failures, names, ringwave, run_bringup, text};
 use crate::broken::{BrokenCard, Defect};
+use crate::serving;
 use ringwave_bringup::steps::STEPS;
 use ringwave_card::controller::Config;
 use ringwave_card::env::ClockMode;
@@ -51,7 +52,7 @@ fn wait_for_exit(child: &mut Child) -> i32 {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code().unwrap();
         }
-        assert!(begin.elapsed() < Duration::from_secs(9), "it does not end");
+        assert!(begin.elapsed() < serving::PATIENCE, "it does not end");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -75,7 +76,7 @@ fn good_card_passes_every_step() {
             .sum();
         assert!(checks > 200, "{checks} checks");
         // Typically below a second; a machine that builds something else meanwhile takes longer.
-        assert!(report["milliseconds"].as_u64().unwrap() < 5_000, "{} ms", report["milliseconds"]);
+        assert!(report["milliseconds"].as_u64().unwrap() < 60_000, "{} ms", report["milliseconds"]);
     }
 }
 
@@ -212,24 +213,31 @@ fn card_that_hangs_is_named_and_ends_the_walk() {
     assert_eq!(names("skipped", &report), ["states", "tone"]);
     let checks = report["steps"][0]["checks"].as_array().unwrap();
     assert_eq!(checks.last().unwrap()["seen"], "no answer within 5 s", "{}", failures(&report));
-    assert!(begin.elapsed() < Duration::from_secs(9));
+    assert!(begin.elapsed() < serving::PATIENCE);
+}
+
+/// A card, and a walk that plays it a tone by now, and for longer than anybody waits for the end of the walk.
+fn in_a_long_tone(dir: &Path) -> (serving::Serving, Child) {
+    let serving = serving::Serving::start(dir, &["--clock", "realtime"]);
+    let mut walking = Command::new(env!("CARGO_BIN_EXE_ringwave"));
+    walking
+        .args(["bringup", "--only", "tone", "--only", "reset", "--seconds", "600", "--socket", "card.sock"])
+        .current_dir(dir);
+    let walking = walking.stdout(Stdio::piped()).spawn().unwrap();
+    let begin = Instant::now();
+    while serving.stats_by_signal()["streams"][0]["frames"].as_u64() == Some(0) {
+        assert!(begin.elapsed() < serving::PATIENCE, "it does not play");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (serving, walking)
 }
 
 #[test]
 fn card_that_dies_is_named_and_ends_the_walk() {
     let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("card.sock");
-    let serving = Serving::start(&socket, &[]);
-    let mut walking = Command::new(env!("CARGO_BIN_EXE_ringwave"));
-    walking
-        .args(["bringup", "--only", "tone", "--only", "reset", "--seconds", "60", "--socket"])
-        .arg(&socket);
-    let mut walking = walking.stdout(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(250));
-    signal(&serving.0, libc::SIGKILL);
-    let begin = Instant::now();
+    let (serving, mut walking) = in_a_long_tone(dir.path());
+    serving.signal(libc::SIGKILL);
     assert_eq!(wait_for_exit(&mut walking), 1);
-    assert!(begin.elapsed() < Duration::from_secs(2), "not when the tone would have been over");
     let said = std::io::read_to_string(walking.stdout.take().unwrap()).unwrap();
     assert!(said.contains("the card answers"), "{said}");
     assert!(said.contains("reset: skipped (the card was lost in tone)"), "{said}");
@@ -237,24 +245,15 @@ fn card_that_dies_is_named_and_ends_the_walk() {
 
 #[test]
 fn interrupt_ends_the_walk_and_leaves_the_card_reset() {
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("card.sock");
-    let _serving = Serving::start(&socket, &[]);
     for its in [libc::SIGINT, libc::SIGTERM] {
-        let mut walking = Command::new(env!("CARGO_BIN_EXE_ringwave"));
-        walking
-            .args(["bringup", "--only", "tone", "--only", "reset", "--seconds", "60", "--socket"])
-            .arg(&socket);
-        let mut walking = walking.stdout(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(400));
-        let begin = Instant::now();
+        let dir = tempfile::tempdir().unwrap();
+        let (_serving, mut walking) = in_a_long_tone(dir.path());
         signal(&walking, its);
         assert_eq!(wait_for_exit(&mut walking), 1);
-        assert!(begin.elapsed() < Duration::from_secs(2), "it ends soon");
         let said = std::io::read_to_string(walking.stdout.take().unwrap()).unwrap();
         assert!(said.contains("(interrupted)") && said.contains("reset: skipped (interrupted)"), "{said}");
         assert!(!said.contains("as expected\n"), "a walk that was not finished says no such thing: {said}");
-        let (code, report) = run_bringup(&socket, &["--only", "states"]);
+        let (code, report) = run_bringup(&dir.path().join("card.sock"), &["--only", "states"]);
         assert_eq!(code, 0, "the card is free and fresh: {}", failures(&report));
     }
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The address space that a child may have, KiB: far less than the files have bytes.
 const MEMORY_KIB: u32 = 256 << 10;
-/// A pipe from which nothing comes is given up after 5 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A pipe from which nothing comes is given up after 5 s; the rest is for a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `ringwave` with little memory.
 fn spawn(arguments: &[&str], folder: &Path) -> Child {

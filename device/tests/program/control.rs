@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::guest::{Guest, Setup};
 use crate::serving::{Serving, control};
+use crate::undisturbed::undisturbed;
 use ringwave_regs::{global, pages, stream};
 use ringwave_vfio_user::Listener;
 
@@ -192,40 +193,46 @@ fn nobody_holds_up_the_card_or_another() {
     let connect = || UnixStream::connect(&socket).unwrap();
     let mut guest = Guest::connect(&dir.path().join("card.sock"));
     guest.set_up(Setup::USUAL);
-    guest.stream_write(stream::WRITTEN, 1_000);
+    guest.stream_write(stream::WRITTEN, 100_000);
     guest.stream_write(stream::STATE, stream::STATE_RUN);
     let prompt = |patience: u64| {
         let begin = Instant::now();
         assert_eq!(serving.obeys(&["jack", "0"]), "jack 0 in");
-        assert!(begin.elapsed() < Duration::from_millis(patience), "{:?}", begin.elapsed());
+        begin.elapsed() < Duration::from_millis(patience)
     };
 
-    let silent: Vec<_> = (0..8).map(|_| connect()).collect();
-    let mut slow = connect();
-    slow.write_all(b"jack 0").unwrap();
-    prompt(1_000);
-    let deaf: Vec<_> = (0..5).map(|_| connect()).collect();
-    for mut socket in &deaf {
-        socket.write_all(b"stats\n").unwrap();
-    }
-    prompt(1_000);
+    let (silent, slow, deaf) = undisturbed(|| {
+        let silent: Vec<_> = (0..8).map(|_| connect()).collect();
+        let mut slow = connect();
+        slow.write_all(b"jack 0").unwrap();
+        let beside_silent = prompt(1_000);
+        let deaf: Vec<_> = (0..5).map(|_| connect()).collect();
+        for mut socket in &deaf {
+            socket.write_all(b"stats\n").unwrap();
+        }
+        (beside_silent && prompt(1_000)).then_some((silent, slow, deaf))
+    });
     // As many as it takes at a time, and more: the next one waits until they have had their second.
-    let crowd: Vec<_> = (0..16).map(|_| connect()).collect();
-    prompt(2_500);
+    let crowd = undisturbed(|| {
+        let crowd: Vec<_> = (0..16).map(|_| connect()).collect();
+        prompt(2_500).then_some(crowd)
+    });
+    // The card goes on all the while.
+    guest.wait_packets(guest.status32(pages::status::PACKET_COUNT) + 2);
     // Who was silent for so long is cut off, and finds that out.
     std::thread::sleep(Duration::from_millis(1_200));
     let mut line = String::new();
     assert_eq!(BufReader::new(slow).read_line(&mut line).unwrap(), 0, "{line}");
-    for _ in 0..300 {
-        drop(connect());
-    }
-    prompt(1_000);
+    undisturbed(|| {
+        for _ in 0..300 {
+            drop(connect());
+        }
+        prompt(1_000).then_some(())
+    });
     drop((silent, deaf, crowd));
 
     let threads = std::fs::read_dir(format!("/proc/{}/task", serving.child.id())).unwrap().count();
     assert_eq!(threads, 7, "main, signals, serve, log, engine, io, control");
-    let stats: serde_json::Value = serde_json::from_str(&serving.obeys(&["stats"])).unwrap();
-    assert!(stats["worst_lateness_us"].as_u64().unwrap() < 500_000, "{stats}");
     guest.stream_write(stream::STATE, stream::STATE_PAUSE);
     drop(guest);
     serving.end();
@@ -318,7 +325,7 @@ fn server_that_drips_or_does_not_accept_costs_a_limited_time() {
             .spawn()
             .unwrap();
         while child.try_wait().unwrap().is_none() {
-            if begin.elapsed() > Duration::from_secs(12) {
+            if begin.elapsed() > Duration::from_mins(1) {
                 child.kill().unwrap();
                 panic!("it waits for ever");
             }

@@ -4,9 +4,10 @@
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use crate::guest::{Guest, Setup, piece, wav_bytes};
-use crate::serving::Serving;
+use crate::serving::{self, Serving};
 use ringwave_vfio_user::Listener;
 
 /// The options that name a file to write.
@@ -15,7 +16,7 @@ const OPTIONS: [[&str; 2]; 4] =
 
 fn serve(dir: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("timeout");
-    command.args(["-k", "1", "10", env!("CARGO_BIN_EXE_ringwave"), "serve", "--socket", "other.sock"]);
+    command.args(["-k", "1", "60", env!("CARGO_BIN_EXE_ringwave"), "serve", "--socket", "other.sock"]);
     command.args(arguments).current_dir(dir).output().unwrap()
 }
 
@@ -154,7 +155,7 @@ fn of_eight_that_start_at_once_one_serves() {
             command.args([
                 "-k",
                 "1",
-                "8",
+                "90",
                 env!("CARGO_BIN_EXE_ringwave"),
                 "serve",
                 "--socket",
@@ -163,9 +164,13 @@ fn of_eight_that_start_at_once_one_serves() {
             ]);
             command.current_dir(dir.path()).stderr(std::process::Stdio::piped()).spawn().unwrap()
         };
-        let children: Vec<_> = (0..8).map(|_| start()).collect();
+        let mut children: Vec<_> = (0..8).map(|_| start()).collect();
         // Seven end by themselves; the eighth one when its client has left.
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let begin = Instant::now();
+        while children.iter_mut().map(|child| child.try_wait().unwrap()).filter(Option::is_none).count() > 1 {
+            assert!(begin.elapsed() < serving::PATIENCE, "more than one serves");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         drop(Guest::connect(&dir.path().join("card.sock")));
         let codes: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
         let served = codes.iter().filter(|output| output.status.code() == Some(0)).count();

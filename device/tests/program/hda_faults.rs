@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::hda_driver::*;
 use crate::serving::Serving;
+use crate::undisturbed::undisturbed;
 use ringwave_audio::wav;
 use ringwave_guest_memory::memfd::memfd;
 use ringwave_vfio_user::wire::pci;
@@ -38,12 +39,24 @@ fn kept_its_time(heard: &[u8], music: &[u8]) -> bool {
 }
 
 /// The next client finds a card that plays.
-fn plays(socket: &Path) {
+fn plays(serving: &Serving, socket: &Path) {
     let mut driver = Driver::connect(socket);
     driver.expect_fresh();
     driver.start_up();
     driver.play(&sound(1), 2);
-    assert_eq!(driver.status(OUT) & (FIFOE | DESE), 0);
+    assert_no_error(&mut driver, serving, "a fresh card");
+}
+
+/// The stream out has no error, but for the FIFO error of a card that had no processor for a second, and says so.
+fn assert_no_error(driver: &mut Driver, serving: &Serving, why: &str) {
+    let errors = driver.status(OUT) & (FIFOE | DESE);
+    assert_eq!(errors & DESE, 0, "{why}");
+    assert!(errors == 0 || was_late(&serving.stats_by_signal()), "{why}");
+}
+
+/// Whether the card had no processor for so long that it did not make up for it: silence is heard then.
+fn was_late(stats: &serde_json::Value) -> bool {
+    stats["worst_lateness_us"].as_u64().unwrap() > 1_000_000
 }
 
 #[test]
@@ -60,7 +73,7 @@ fn memory_that_is_cut_off_is_silence_and_a_fifo_error_until_it_is_mapped_anew() 
     driver.set_up_halves(OUT, BUFFER);
     driver.run(OUT);
     driver.wait_halves(OUT, 2);
-    assert_eq!(driver.status(OUT) & FIFOE, 0);
+    assert_no_error(&mut driver, &serving, "before");
 
     driver.ram.set_len(BUFFER).unwrap();
     driver.wait_status(OUT, FIFOE);
@@ -76,7 +89,7 @@ fn memory_that_is_cut_off_is_silence_and_a_fifo_error_until_it_is_mapped_anew() 
     driver.wait_halves(OUT, 1);
     driver.clear_status(OUT);
     driver.wait_halves(OUT, 3);
-    assert_eq!(driver.status(OUT) & FIFOE, 0, "mapped anew it is memory");
+    assert_no_error(&mut driver, &serving, "mapped anew it is memory");
     driver.stop(OUT);
     let stopped = u64::from(driver.link_position(OUT)) / FRAME;
     drop(driver);
@@ -129,89 +142,107 @@ fn list_or_buffer_where_no_memory_is_shared_is_a_descriptor_error_by_name() {
     driver.set_up_halves(OUT, private + BUFFER);
     driver.run(OUT);
     driver.wait_halves(OUT, 2);
-    assert_eq!(driver.status(OUT) & (FIFOE | DESE), 0, "with a descriptor it is reached");
+    assert_no_error(&mut driver, &serving, "with a descriptor it is reached");
     drop(driver);
     serving.end();
 }
 
 #[test]
 fn every_bad_list_is_refused_by_name_and_the_next_good_one_plays() {
-    let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path(), &["--sink", "wav:heard.wav"]);
-    let mut driver = Driver::connect(&socket);
-    driver.start_up();
-    let good = [(BUFFER, 1920), (BUFFER + 1920, 1920)];
-    let bad: [(_, &[(u64, u32)], _, _); 7] = [
-        ("an entry of no length", &[(BUFFER, 1920), (BUFFER, 0)], S16, "buffer descriptor list and SDCBL"),
-        ("below a frame", &[(BUFFER, 1), (BUFFER, 2)], S16, "buffer descriptor list and SDCBL"),
-        ("over 64 MiB", &[(BUFFER, 0x0400_0000), (BUFFER, 4)], S16, "buffer descriptor list and SDCBL"),
-        ("behind the memory", &[(BUFFER, 1920), (RAM - 4, 1920)], S16, "there is no memory of the guest"),
-        (
-            "at the end of all addresses",
-            &[(u64::MAX - 3, 1920), (BUFFER, 1920)],
-            S16,
-            "there is no memory of the guest",
-        ),
-        ("8 bits", &good, 0x0001, "the format is none of the card"),
-        ("9 channels", &good, 0x0018, "the format is none of the card"),
-    ];
-    for (number, (what, entries, format, name)) in (1..).zip(bad) {
-        driver.set_up(OUT, entries, format);
-        driver.run(OUT);
-        assert_eq!((driver.runs(OUT), driver.status(OUT)), (false, DESE), "{what}");
-        let said = serving.wait_for("transfer failed", number);
-        let line = said.last().unwrap();
-        assert!(line.contains("stream 0") && line.contains(name), "{what}: {line}");
-        driver.play(&sound(number as u8), 2);
-        assert_eq!(driver.status(OUT) & (FIFOE | DESE), 0, "after {what}");
-    }
-    drop(driver);
-    serving.wait_for("the client has left", 1);
-    let mut rest = &heard(&dir.path().join("heard.wav"))[..];
-    for number in 1..=7 {
-        let music = sound(number);
-        let frames =
-            rest.chunks(4).zip(music.chunks(4).cycle()).take_while(|(heard, sent)| heard == sent).count();
-        assert!(frames >= 960, "{frames} frames of sound {number}");
-        rest = &rest[frames * 4..];
-    }
-    assert_eq!(rest.len(), 0, "nothing but that was heard");
-    serving.end();
+    undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (serving, socket) = serve(dir.path(), &["--sink", "wav:heard.wav", "--stats", "stats.json"]);
+        let mut driver = Driver::connect(&socket);
+        driver.start_up();
+        let good = [(BUFFER, 1920), (BUFFER + 1920, 1920)];
+        let bad: [(_, &[(u64, u32)], _, _); 7] = [
+            (
+                "an entry of no length",
+                &[(BUFFER, 1920), (BUFFER, 0)],
+                S16,
+                "buffer descriptor list and SDCBL",
+            ),
+            ("below a frame", &[(BUFFER, 1), (BUFFER, 2)], S16, "buffer descriptor list and SDCBL"),
+            ("over 64 MiB", &[(BUFFER, 0x0400_0000), (BUFFER, 4)], S16, "buffer descriptor list and SDCBL"),
+            ("behind the memory", &[(BUFFER, 1920), (RAM - 4, 1920)], S16, "there is no memory of the guest"),
+            (
+                "at the end of all addresses",
+                &[(u64::MAX - 3, 1920), (BUFFER, 1920)],
+                S16,
+                "there is no memory of the guest",
+            ),
+            ("8 bits", &good, 0x0001, "the format is none of the card"),
+            ("9 channels", &good, 0x0018, "the format is none of the card"),
+        ];
+        for (number, (what, entries, format, name)) in (1..).zip(bad) {
+            driver.set_up(OUT, entries, format);
+            driver.run(OUT);
+            assert_eq!((driver.runs(OUT), driver.status(OUT)), (false, DESE), "{what}");
+            let said = serving.wait_for("transfer failed", number);
+            let line = said.last().unwrap();
+            assert!(line.contains("stream 0") && line.contains(name), "{what}: {line}");
+            driver.play(&sound(number as u8), 2);
+            assert_no_error(&mut driver, &serving, what);
+        }
+        drop(driver);
+        serving.wait_for("the client has left", 1);
+        if was_late(&serving.stats()) {
+            return None;
+        }
+        let mut rest = &heard(&dir.path().join("heard.wav"))[..];
+        for number in 1..=7 {
+            let music = sound(number);
+            let frames =
+                rest.chunks(4).zip(music.chunks(4).cycle()).take_while(|(heard, sent)| heard == sent).count();
+            assert!(frames >= 960, "{frames} frames of sound {number}");
+            rest = &rest[frames * 4..];
+        }
+        assert_eq!(rest.len(), 0, "nothing but that was heard");
+        serving.end();
+        Some(())
+    });
 }
 
 #[test]
 fn client_that_dies_in_the_midst_leaves_its_memory_alone_a_whole_file_and_a_fresh_card() {
-    let dir = tempfile::tempdir().unwrap();
-    let (serving, socket) = serve(dir.path(), &["--sink", "wav:heard.wav", "--source", "tone:440"]);
-    for client in 1..=3 {
-        let mut driver = Driver::connect(&socket);
-        driver.expect_fresh();
-        driver.start_up();
-        let music = sound(u8::try_from(client).unwrap());
-        driver.store(BUFFER, &music);
-        driver.set_up_halves(OUT, BUFFER);
-        driver.set_up_halves(IN, RECORDED);
-        driver.run(OUT);
-        driver.run(IN);
-        driver.wait_halves(OUT, 3);
-        driver.wait_halves(IN, 1);
-        assert!(driver.all_of_ram()[RECORDED as usize..][..1920].iter().any(|byte| *byte != 0), "a tone");
-        let ram = driver.leave();
-        serving.wait_for("the client has left", client);
-        let look = || {
-            let mut bytes = vec![0; RAM as usize];
-            ram.read_exact_at(&mut bytes, 0).unwrap();
-            bytes
-        };
-        let before = look();
-        std::thread::sleep(Duration::from_millis(100));
-        assert!(before == look(), "written after the client has left");
-        let name = if client == 1 { "heard.wav".to_owned() } else { format!("heard-{client}.wav") };
-        let heard = heard(&dir.path().join(name));
-        assert!(heard.len() >= 3 * 1920 && is_loop(&heard, &music), "client {client}");
-    }
-    plays(&socket);
-    serving.end();
+    undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let options = ["--sink", "wav:heard.wav", "--source", "tone:440", "--stats", "stats.json"];
+        let (serving, socket) = serve(dir.path(), &options);
+        for client in 1..=3 {
+            let mut driver = Driver::connect(&socket);
+            driver.expect_fresh();
+            driver.start_up();
+            let music = sound(u8::try_from(client).unwrap());
+            driver.store(BUFFER, &music);
+            driver.set_up_halves(OUT, BUFFER);
+            driver.set_up_halves(IN, RECORDED);
+            driver.run(OUT);
+            driver.run(IN);
+            driver.wait_halves(OUT, 3);
+            driver.wait_halves(IN, 1);
+            assert!(driver.all_of_ram()[RECORDED as usize..][..1920].iter().any(|byte| *byte != 0), "a tone");
+            let ram = driver.leave();
+            serving.wait_for("the client has left", client);
+            if was_late(&serving.stats()) {
+                return None;
+            }
+            let look = || {
+                let mut bytes = vec![0; RAM as usize];
+                ram.read_exact_at(&mut bytes, 0).unwrap();
+                bytes
+            };
+            let before = look();
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(before == look(), "written after the client has left");
+            let name = if client == 1 { "heard.wav".to_owned() } else { format!("heard-{client}.wav") };
+            let heard = heard(&dir.path().join(name));
+            assert!(heard.len() >= 3 * 1920 && is_loop(&heard, &music), "client {client}");
+        }
+        plays(&serving, &socket);
+        serving.end();
+        Some(())
+    });
 }
 
 #[test]
@@ -228,7 +259,7 @@ fn card_that_is_killed_is_replaced_by_one_for_the_next_machine() {
     // The socket of a process that is dead is replaced.
     let (second, socket) = serve(dir.path(), &[]);
     assert!(old.try_read().is_err());
-    plays(&socket);
+    plays(&second, &socket);
     second.end();
 }
 
@@ -259,7 +290,7 @@ fn reset_in_the_midst_stops_all_and_makes_a_fresh_card() {
         driver.expect_fresh();
     }
     drop(driver);
-    plays(&socket);
+    plays(&serving, &socket);
     serving.end();
 }
 
@@ -285,7 +316,7 @@ fn without_bus_master_there_is_silence_and_no_memory_is_written() {
     driver.wait_halves(OUT, 1);
     driver.clear_status(OUT);
     driver.wait_halves(OUT, 2);
-    assert_eq!(driver.status(OUT) & FIFOE, 0);
+    assert_no_error(&mut driver, &serving, "with Bus Master Enable");
     driver.stop(OUT);
     drop(driver);
     serving.wait_for("the client has left", 1);
@@ -323,7 +354,7 @@ fn eventfd_that_would_block_holds_up_neither_the_card_nor_the_next_client_nor_a_
     };
     for irq in [pci::MSI_IRQ, pci::INTX_IRQ] {
         drop(blocked(irq));
-        plays(&socket);
+        plays(&serving, &socket);
     }
     let driver = blocked(pci::MSI_IRQ);
     scheduled::ends_promptly(&mut serving.child);
@@ -343,7 +374,7 @@ fn bytes_that_are_no_messages_end_their_client_only() {
     ] {
         UnixStream::connect(&socket).unwrap().write_all(garbage).unwrap();
     }
-    plays(&socket);
+    plays(&serving, &socket);
     // In the midst of a session: the stream ends with its client.
     let mut driver = Driver::connect(&socket);
     driver.start_up();
@@ -351,7 +382,7 @@ fn bytes_that_are_no_messages_end_their_client_only() {
     driver.run(OUT);
     driver.client.raw().send(&[0xFF; 64], &[]).unwrap();
     drop(driver);
-    plays(&socket);
+    plays(&serving, &socket);
     serving.end();
 }
 
@@ -373,7 +404,7 @@ fn second_client_waits_until_the_first_has_left() {
     waiting.set_read_timeout(Some(serving::PATIENCE)).unwrap();
     waiting.read_exact(&mut [0; 16]).unwrap();
     drop(waiting);
-    plays(&socket);
+    plays(&serving, &socket);
     serving.end();
 }
 

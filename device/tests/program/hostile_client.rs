@@ -170,6 +170,7 @@ fn want_of_descriptors_at_accept_is_waited_out() {
     serving.limit_files(3);
     let mut client = UnixStream::connect(socket(dir.path())).unwrap();
     client.write_all(VERSION).unwrap();
+    serving.wait_for("clients have to wait", 1);
     std::thread::sleep(Duration::from_millis(500));
     assert!(serving.child.try_wait().unwrap().is_none(), "{:?}", serving.said(""));
     assert_eq!(serving.said("clients have to wait").len(), 1, "told once: {:?}", serving.said(""));

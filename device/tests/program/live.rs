@@ -4,10 +4,11 @@
 use crate::serving;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::guest::{Guest, Setup, piece, wav_bytes};
 use crate::serving::Serving;
+use crate::undisturbed::undisturbed;
 use ringwave::engine::{Engine, EngineConfig};
 use ringwave::serve::serve;
 use ringwave_card::CardConfig;
@@ -49,7 +50,7 @@ fn a_client_that_leaves_is_one_line_and_what_was_not_used_is_not_in_it() {
     assert_eq!((&stats["client"], &stats["streams"][0]["frames"]), (&"left".into(), &frames.into()));
 
     // A second one's line counts from its own beginning.
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     let guest = Guest::connect(&dir.path().join("card.sock"));
     drop(guest);
     let said = serving.wait_for("the client has left", 2);
@@ -79,22 +80,30 @@ fn underruns_that_cannot_be_known_are_unknown() {
 
 #[test]
 fn marks_cost_no_message_and_how_early_they_came_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &["--clock", "realtime", "--stats", "stats.json"]);
-    let mut guest = Guest::connect(&dir.path().join("card.sock"));
-    // Packets of 200 ms, so that a busy machine is in time.
-    guest.set_up(Setup { packet: 9_600, ..Setup::USUAL });
-    guest.mark(0, 0);
-    guest.stream_write(stream::STATE, stream::STATE_RUN);
-    let (began, mut final_packet) = (guest.status64(pages::status::ANCHOR_CLOCK), 0);
-    for packet in 1..4 {
-        guest.wait_packets(packet - 1);
-        // 150 ms before its packet begins, as this guest's clock has it.
-        assert_eq!(guest.mark(packet, began + u64::from(packet) * 200_000_000 - 150_000_000), 0, "WAITING");
-        final_packet = packet;
-    }
-    guest.wait_packets(final_packet);
-    let told = serving.stats_by_signal();
+    let (_dir, serving, guest, told) = undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let serving = Serving::start(dir.path(), &["--clock", "realtime", "--stats", "stats.json"]);
+        let mut guest = Guest::connect(&dir.path().join("card.sock"));
+        // Packets of 200 ms, so that a busy machine is in time.
+        guest.set_up(Setup { packet: 9_600, ..Setup::USUAL });
+        guest.mark(0, 0);
+        let begin = Instant::now();
+        guest.stream_write(stream::STATE, stream::STATE_RUN);
+        let anchor = guest.status64(pages::status::ANCHOR_CLOCK);
+        let mut in_time = begin.elapsed() < Duration::from_millis(40);
+        for packet in 1..4 {
+            guest.wait_packets(packet - 1);
+            // 150 ms before its packet begins, as this guest's clock has it.
+            let clock = anchor + u64::from(packet) * 200_000_000 - 150_000_000;
+            assert_eq!(guest.mark(packet, clock), 0, "WAITING");
+            in_time &= begin.elapsed() < Duration::from_millis(u64::from(packet) * 200 - 20);
+        }
+        guest.wait_packets(3);
+        let told = serving.stats_by_signal();
+        // The one behind the last has no mark.
+        in_time &= begin.elapsed() < Duration::from_millis(800);
+        in_time.then_some((dir, serving, guest, told))
+    });
     let stream = &told["streams"][0];
     assert_eq!((&stream["marks"], &stream["underruns"]), (&4.into(), &0.into()), "{told}");
     assert_eq!((&stream["late_marks"], &stream["polled_marks"]), (&0.into(), &0.into()), "{told}");
@@ -193,7 +202,7 @@ fn figures_of_the_moment_come_by_signal_and_disturb_nothing() {
         "{live}"
     );
     // The log is told first.
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while !std::fs::exists(dir.path().join("stats.json")).unwrap() {
         assert!(begin.elapsed() < serving::PATIENCE, "the file has them, too");
         std::thread::sleep(Duration::from_millis(2));
@@ -247,7 +256,7 @@ fn a_process_whose_socket_is_there_can_be_asked() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringwave"));
         command.args(["serve", "--socket", "card.sock", "--control", "control.sock"]).current_dir(dir.path());
         let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
-        let begin = std::time::Instant::now();
+        let begin = Instant::now();
         while !std::fs::exists(&socket).unwrap() {
             assert!(begin.elapsed() < serving::PATIENCE);
         }
@@ -330,20 +339,27 @@ fn lateness_is_the_longest_time_from_an_end_to_its_handling() {
 
 #[test]
 fn engine_wakes_about_once_for_each_end_of_a_piece() {
-    let dir = tempfile::tempdir().unwrap();
-    let serving = Serving::start(dir.path(), &[]);
-    let mut guest = Guest::connect(&dir.path().join("card.sock"));
-    guest.set_up(Setup::USUAL);
-    let before = serving.stats_by_signal()["wakes"].as_u64().unwrap();
-    guest.stream_write(stream::WRITTEN, 4);
-    guest.stream_write(stream::STATE, stream::STATE_RUN);
-    // Five packets of four pieces each, read off the page: no message wakes it.
-    guest.wait_packets(5);
-    let live = serving.stats_by_signal();
-    let wakes = live["wakes"].as_u64().unwrap() - before;
-    assert!((8..=40).contains(&wakes), "{wakes} wakes for 20 ends");
-    let late = live["worst_lateness_us"].as_u64().unwrap();
-    assert!(late > 0 && late < 1_000_000, "{late} us");
-    drop(guest);
-    serving.end();
+    undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let serving = Serving::start(dir.path(), &[]);
+        let mut guest = Guest::connect(&dir.path().join("card.sock"));
+        guest.set_up(Setup::USUAL);
+        let before = serving.stats_by_signal()["wakes"].as_u64().unwrap();
+        guest.stream_write(stream::WRITTEN, 4);
+        guest.stream_write(stream::STATE, stream::STATE_RUN);
+        // Five packets of four pieces each, read off the page: no message wakes it.
+        guest.wait_packets(5);
+        let live = serving.stats_by_signal();
+        let wakes = live["wakes"].as_u64().unwrap() - before;
+        let late = live["worst_lateness_us"].as_u64().unwrap();
+        drop(guest);
+        serving.end();
+        // Who wakes late handles several ends at once.
+        if late > 50_000 {
+            return None;
+        }
+        assert!((8..=40).contains(&wakes), "{wakes} wakes for 20 ends");
+        assert!(late > 0, "{live}");
+        Some(())
+    });
 }

@@ -43,6 +43,7 @@ mod sound_cli;
 mod start_and_stop;
 mod top;
 mod trace;
+mod undisturbed;
 mod unreachable;
 mod unread_log;
 mod virtio;

@@ -33,7 +33,7 @@ fn serve(folder: &Path) -> (Serving, Client) {
         .arg(&socket)
         .spawn()
         .unwrap();
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         match Client::connect(&socket) {
             Ok(client) => return (Serving(command), client),

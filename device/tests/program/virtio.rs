@@ -4,12 +4,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::serving::Serving;
+use crate::undisturbed::undisturbed;
 use crate::virtio_driver::song::*;
 use crate::virtio_driver::*;
 use ringwave_audio::wav::WavFile;
 use ringwave_audio::{SampleFormat, StreamFormat};
 
 const FORMAT: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+
+/// How long a card in lockstep waits for a message behind its last one before that is an xrun (VIRTIO-SND.md).
+const GRACE: Duration = Duration::from_millis(60);
 
 fn serve(dir: &Path, arguments: &[&str]) -> Serving {
     let all = ["--card", "virtio", "--sink", "wav:heard.wav", "--stats", "stats.json"];
@@ -49,25 +53,31 @@ fn what_the_card_tells_of_itself() {
 
 #[test]
 fn lockstep_plays_bit_exact_however_late_the_driver_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut serving = serve(dir.path(), &["--once", "--trace", "card.trace"]);
-    let mut driver = Driver::connect(&dir.path().join("card.sock"));
-    let sound = song(60);
-    prepare(&mut driver, 0);
-    // Within the grace: no xrun.
-    play(&mut driver, &sound, 701, |period| {
-        std::thread::sleep(Duration::from_millis(if period % 7 == 0 { 35 } else { 3 }));
+    undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut serving = serve(dir.path(), &["--once", "--trace", "card.trace"]);
+        let mut driver = Driver::connect(&dir.path().join("card.sock"));
+        let sound = song(60);
+        prepare(&mut driver, 0);
+        // Within the grace: no xrun.
+        let longest = play(&mut driver, &sound, 701, |period| {
+            std::thread::sleep(Duration::from_millis(if period % 7 == 0 { 35 } else { 3 }));
+        });
+        assert_eq!(driver.pcm(STOP, 0), OK);
+        assert_eq!(driver.pcm(RELEASE, 0), OK);
+        assert!(driver.signalled(TX) && driver.signalled(CONTROL));
+        drop(driver);
+        assert_eq!(serving.wait_for_exit().code(), Some(0));
+        assert_eq!(heard(&dir.path().join("heard.wav")), sound);
+        let stream = &serving.stats()["streams"][0];
+        assert_eq!((&stream["silence_frames"], &stream["frames"]), (&0.into(), &(60 * 480).into()));
+        assert_traced(&dir.path().join("card.trace"), sound.len());
+        if longest >= GRACE && stream["underruns"] != 0 {
+            return None;
+        }
+        assert_eq!(stream["underruns"], 0, "{stream}");
+        Some(())
     });
-    assert_eq!(driver.pcm(STOP, 0), OK);
-    assert_eq!(driver.pcm(RELEASE, 0), OK);
-    assert!(driver.signalled(TX) && driver.signalled(CONTROL));
-    drop(driver);
-    assert_eq!(serving.wait_for_exit().code(), Some(0));
-    assert_eq!(heard(&dir.path().join("heard.wav")), sound);
-    let stream = &serving.stats()["streams"][0];
-    assert_eq!((&stream["underruns"], &stream["silence_frames"]), (&0.into(), &0.into()), "{stream}");
-    assert_eq!(stream["frames"], 60 * 480);
-    assert_traced(&dir.path().join("card.trace"), sound.len());
 }
 
 /// The trace names the card, and has each byte that was played with its address: behind the head of a message.
@@ -126,35 +136,40 @@ fn every_format_is_played_as_it_came() {
 
 #[test]
 fn later_than_the_grace_is_an_xrun_and_the_sound_is_contiguous() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut serving = serve(dir.path(), &["--once"]);
-    let mut driver = Driver::connect_with(&dir.path().join("card.sock"), false);
-    for _ in 0..4 {
-        driver.queue(EVENT, &[(DATA - 0x8000, 8, true)]);
-    }
-    let sound = song(12);
-    prepare(&mut driver, 0);
-    // ALSA repairs an xrun by STOP, RELEASE, PREPARE and START.
-    play(&mut driver, &sound[..6 * PERIOD_BYTES], 5000, |_| {});
-    assert_eq!(driver.wait_used(EVENT).1, 8);
-    assert_eq!((driver.word(DATA - 0x8000), driver.word(DATA - 0x7FFC)), (0x1101, 0));
-    for request in [STOP, RELEASE, PREPARE] {
-        assert_eq!(driver.pcm(request, 0), OK);
-    }
-    play(&mut driver, &sound[6 * PERIOD_BYTES..8 * PERIOD_BYTES], 5000, |_| {});
-    // Another one goes on while running.
-    driver.send(0, 0, &sound[8 * PERIOD_BYTES..][..2 * PERIOD_BYTES], 5000);
-    driver.wait_used(TX);
-    for request in [STOP, RELEASE] {
-        assert_eq!(driver.pcm(request, 0), OK);
-    }
-    // The end of a sound is none.
-    prepare(&mut driver, 0);
-    play(&mut driver, &sound[10 * PERIOD_BYTES..], 5000, |_| {});
-    drop(driver);
-    assert_eq!(serving.wait_for_exit().code(), Some(0));
-    assert_eq!(heard(&dir.path().join("heard.wav")), sound);
-    assert_eq!(serving.stats()["streams"][0]["underruns"], 2);
+    undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut serving = serve(dir.path(), &["--once"]);
+        let mut driver = Driver::connect_with(&dir.path().join("card.sock"), false);
+        for _ in 0..4 {
+            driver.queue(EVENT, &[(DATA - 0x8000, 8, true)]);
+        }
+        let sound = song(12);
+        prepare(&mut driver, 0);
+        // ALSA repairs an xrun by STOP, RELEASE, PREPARE and START.
+        play(&mut driver, &sound[..6 * PERIOD_BYTES], 5000, |_| {});
+        assert_eq!(driver.wait_used(EVENT).1, 8);
+        assert_eq!((driver.word(DATA - 0x8000), driver.word(DATA - 0x7FFC)), (0x1101, 0));
+        for request in [STOP, RELEASE, PREPARE] {
+            assert_eq!(driver.pcm(request, 0), OK);
+        }
+        play(&mut driver, &sound[6 * PERIOD_BYTES..8 * PERIOD_BYTES], 5000, |_| {});
+        // Another one goes on while running.
+        driver.send(0, 0, &sound[8 * PERIOD_BYTES..][..2 * PERIOD_BYTES], 5000);
+        driver.wait_used(TX);
+        for request in [STOP, RELEASE] {
+            assert_eq!(driver.pcm(request, 0), OK);
+        }
+        // The end of a sound is none.
+        prepare(&mut driver, 0);
+        play(&mut driver, &sound[10 * PERIOD_BYTES..], 5000, |_| {});
+        drop(driver);
+        assert_eq!(serving.wait_for_exit().code(), Some(0));
+        assert_eq!(heard(&dir.path().join("heard.wav")), sound);
+        let underruns = serving.stats()["streams"][0]["underruns"].as_u64().unwrap();
+        assert!(underruns >= 2, "{underruns}");
+        // A test or a card without a processor for as long as the grace is one more.
+        (underruns == 2).then_some(())
+    });
 }
 
 #[test]
@@ -162,15 +177,18 @@ fn last_message_completes_after_its_duration_and_less_than_80_ms() {
     let dir = tempfile::tempdir().unwrap();
     let serving = serve(dir.path(), &[]);
     let mut driver = Driver::connect(&dir.path().join("card.sock"));
-    prepare(&mut driver, 0);
-    driver.send(0, 0, &song(1), 5000);
-    let begin = Instant::now();
-    assert_eq!(driver.pcm(START, 0), OK);
-    driver.wait_used(TX);
-    let took = begin.elapsed();
-    assert!(took >= Duration::from_millis(10 + 59), "{took:?}");
-    // A busy machine wakes the engine late.
-    assert!(took < Duration::from_millis(10 + 80 + 100), "{took:?}");
+    undisturbed(|| {
+        prepare(&mut driver, 0);
+        driver.send(0, 0, &song(1), 5000);
+        let begin = Instant::now();
+        assert_eq!(driver.pcm(START, 0), OK);
+        driver.wait_used(TX);
+        let took = begin.elapsed();
+        assert!(took >= Duration::from_millis(10 + 59), "{took:?}");
+        assert_eq!((driver.pcm(STOP, 0), driver.pcm(RELEASE, 0)), (OK, OK));
+        // A busy machine wakes the engine late.
+        (took < Duration::from_millis(10 + 80 + 100)).then_some(())
+    });
     drop(driver);
     serving.end();
 }
@@ -311,26 +329,30 @@ fn malformed_messages_get_their_status_and_the_card_goes_on() {
 
 #[test]
 fn paused_machine_goes_on_and_a_driver_that_begins_finds_a_fresh_card() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut serving = serve(dir.path(), &["--once"]);
-    let mut driver = Driver::connect(&dir.path().join("card.sock"));
     let sound = song(8);
-    prepare(&mut driver, 0);
-    for (place, period) in (0..).zip(sound.chunks(PERIOD_BYTES)) {
-        driver.send(0, place, period, 5000);
-    }
-    assert_eq!(driver.pcm(START, 0), OK);
-    driver.wait_used(TX);
-    driver.stop_queues();
-    let mut used = 1;
+    let (dir, mut serving, mut driver, used) = undisturbed(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let serving = serve(dir.path(), &["--once"]);
+        let mut driver = Driver::connect(&dir.path().join("card.sock"));
+        prepare(&mut driver, 0);
+        for (place, period) in (0..).zip(sound.chunks(PERIOD_BYTES)) {
+            driver.send(0, place, period, 5000);
+        }
+        assert_eq!(driver.pcm(START, 0), OK);
+        driver.wait_used(TX);
+        driver.stop_queues();
+        let mut used = 1;
+        while driver.take_used(TX).is_some() {
+            used += 1;
+        }
+        // Some of it is left to be played.
+        (used < 7).then_some((dir, serving, driver, used))
+    });
     let frames = || serving.stats_by_signal()["streams"][0]["frames"].as_u64().unwrap();
     let before = frames();
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(frames(), before, "nothing is played while the machine stands still");
-    while driver.take_used(TX).is_some() {
-        used += 1;
-    }
-    assert!(used < 7, "nor completed");
+    assert_eq!(driver.take_used(TX), None, "nor completed");
     driver.start_queues();
     for _ in used..8 {
         driver.wait_used(TX);

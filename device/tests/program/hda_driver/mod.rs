@@ -39,7 +39,7 @@ pub const DESE: u8 = 16;
 const DAC: u32 = 2;
 const ADC: u32 = 4;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client with memory, whose function may access it.
 pub struct Driver {

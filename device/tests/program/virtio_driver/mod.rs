@@ -20,7 +20,7 @@ pub const RAM_BYTES: u64 = 16 << 20;
 pub const RING: u16 = 64;
 /// Where messages lie: above the rings.
 pub const DATA: u64 = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const CONTROL: usize = 0;
 pub const EVENT: usize = 1;
@@ -57,6 +57,7 @@ pub struct Driver {
     file: File,
     base: u64,
     rings: Vec<Ring>,
+    event_idx: bool,
     /// It tells the card of what it offers.
     pub kicks: bool,
 }
@@ -132,7 +133,7 @@ impl Driver {
                 used: 0,
             })
             .collect();
-        Self { frontend, memory, file, base, rings, kicks: true }
+        Self { frontend, memory, file, base, rings, event_idx, kicks: true }
     }
 
     pub fn share_memory(&mut self) -> vhost::Result<()> {
@@ -328,6 +329,17 @@ impl Driver {
                 return used;
             }
             assert!(begin.elapsed() < PATIENCE, "queue {queue}: nothing is used");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Waits until the card has taken all that is offered, where `avail_event` says so.
+    pub fn wait_taken(&self, queue: usize) {
+        let begin = Instant::now();
+        while self.event_idx
+            && self.half(used(queue) + 4 + u64::from(RING) * 8) != self.rings[queue].available
+        {
+            assert!(begin.elapsed() < PATIENCE, "queue {queue}: nothing is taken");
             std::thread::sleep(Duration::from_micros(200));
         }
     }

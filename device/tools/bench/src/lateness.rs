@@ -130,19 +130,24 @@ mod tests {
         assert_eq!(rows[1].case, "99 %, 1 ms packets");
     }
 
-    /// Late is later than due, and (unless the whole machine stands still) less than a packet later: what is
-    /// due a packet too soon or too late is neither.
+    /// Late is later than due, and (unless the whole machine stands still, when it is measured once more) less
+    /// than a packet later: what is due a packet too soon or too late is neither.
     #[test]
     fn cards_and_bare_thread_are_late_by_a_little_and_seen_once_for_each_packet() {
         const PACKET: u32 = 20_000;
         let sound = Duration::from_millis(300);
-        let of = |kind: CardKind| (kind.name(), card(PACKET, Options { sound, card: kind }));
-        let measured = [of(CardKind::Ringwave), of(CardKind::Virtio), of(CardKind::Hda)];
-        for (name, late) in measured.into_iter().chain([("bare", bare(PACKET, sound))]) {
-            let late = late.unwrap();
-            assert!(late[0] > 0.0 && late[0] < 10_000.0, "{name}: {late:?}");
-            // The last wait may end a packet after its time, and more on a busy machine.
-            assert!((14..=25).contains(&late.len()), "{name}: {} packets in 300 ms", late.len());
+        let undisturbed = |name: &str, measure: &dyn Fn() -> Result<Vec<f64>, BenchError>| {
+            let begin = Instant::now();
+            let late = measure().unwrap();
+            let packets = begin.elapsed().as_micros() / u128::from(PACKET);
+            assert!(late.len() as u128 <= packets, "{name}: {} of {packets} packets", late.len());
+            assert!(late.first().is_none_or(|least| *least > 0.0), "{name}: {late:?}");
+            late.len() >= 14 && late[0] < 10_000.0
+        };
+        for kind in [CardKind::Ringwave, CardKind::Virtio, CardKind::Hda] {
+            let measure = || card(PACKET, Options { sound, card: kind });
+            assert!((0..20).any(|_| undisturbed(kind.name(), &measure)), "{}", kind.name());
         }
+        assert!((0..20).any(|_| undisturbed("bare", &|| bare(PACKET, sound))));
     }
 }

@@ -308,7 +308,7 @@ fn a_device_that_does_not_answer_is_given_up() {
         assert!(fixture.card.enable_interrupts(Granted::Messages(1)).is_err());
         assert_eq!(fixture.card.detach(RENDER), freed, "case {index}");
         assert_eq!(fixture.device.with(|inside| (inside.resets, inside.doorbells)), (resets, rung));
-        assert!(begin.elapsed().as_millis() < 1000);
+        assert!(begin.elapsed().as_secs() < 60);
         drop(fixture);
         assert_eq!(host::contiguous_blocks() == blocks, freed, "case {index}");
     }
