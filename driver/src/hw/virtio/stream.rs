@@ -267,6 +267,10 @@ impl PcmStream {
         self.see(now);
         let begins = if self.is_timed() { self.position } else { self.position.max(self.completed) };
         self.line.restart(now, begins);
+        if self.packet_clock == 0 && self.told > 0 {
+            // Started behind packets that it knows no moment of: the last ended as if it had come up to here.
+            self.packet_clock = self.line.when(self.packet_begin(self.told)).min(now);
+        }
         self.runs = true;
     }
 

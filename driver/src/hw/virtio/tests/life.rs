@@ -212,6 +212,33 @@ fn after_d3_a_recording_goes_on_where_it_was() {
     assert_eq!(fixture.card.status(CAPTURE).unwrap().packet_count, 1);
 }
 
+/// The device had completed the packet that the position was not through with: it is there when the recording goes on, and
+/// has a time.
+#[test]
+fn after_d3_a_packet_that_was_completed_meanwhile_begins_at_its_time() {
+    const MS: u64 = 10_000;
+    let fixture = Fixture::new();
+    fixture.attach(CAPTURE, GEOMETRY);
+    fixture.raise(CAPTURE, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+    fixture.complete(CAPTURE, 1);
+    fixture.raise(CAPTURE, &[StreamState::Pause]);
+    let paused_at = fixture.card.status(CAPTURE).unwrap().anchor.frame;
+    assert!((240..480).contains(&paused_at), "{paused_at}");
+    fixture.device.with(|inside| inside.sound.streams[1].part = 4 * 240);
+    assert!(fixture.card.set_power(false) && fixture.card.set_power(true));
+    fixture.card.enable_interrupts(Granted::Messages(1)).unwrap();
+    fixture.card.configure(CAPTURE, FORMAT, GEOMETRY).unwrap();
+    fixture.raise(CAPTURE, &[StreamState::Acquire]);
+    fixture.card.start_at(CAPTURE, paused_at, 0);
+    host::pass_time_100ns(1000 * MS);
+    fixture.raise(CAPTURE, &[StreamState::Pause, StreamState::Run]);
+    let status = fixture.card.status(CAPTURE).unwrap();
+    let since = status.anchor.clock - status.packet_start_clock;
+    assert_eq!(status.packet_count, 1);
+    // What the card tells of a packet that it was started in is the moment of the frame that it was started at.
+    assert!(since < 5 * MS, "{since} before now");
+}
+
 /// Where an earlier recording stood is nothing to one that was cut by D3 before the device had stored any of it.
 #[test]
 fn after_d3_a_recording_does_not_go_on_where_one_before_it_was() {
