@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crate::run::{Ended, Run};
@@ -159,10 +162,21 @@ const DIRTY: &[Way] = &[
 /// Behaviours with an expectation that is no table's: here, or in `main.rs`.
 const ELSEWHERE: [&str; 6] = ["plain", "button", "thrice", "loop", "odd-names", "endless-log"];
 
+/// Ways that are looked at at the same time: most of a run is waiting.
+const AT_ONCE: usize = 4;
+
 /// Looks at each of the table, and names those that fail.
 fn each(table: &[Way], look: fn(Way)) {
-    let fails = |way: &&Way| std::panic::catch_unwind(|| look(**way)).is_err();
-    let failed: Vec<&str> = table.iter().filter(fails).map(|(name, ..)| *name).collect();
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(way) = table.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if std::panic::catch_unwind(|| look(*way)).is_err() {
+                failed.lock().expect("no look panics here").push(way.0);
+            }
+        }
+    };
+    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    let failed = failed.into_inner().expect("no look panics here");
     assert!(failed.is_empty(), "{failed:?}");
 }
 
