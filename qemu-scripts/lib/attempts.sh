@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Tests on the host's clock. A machine that got no processor for a second is late, and a test that plays in real time says so
-# as if its subject were: so a test that fails is run once more, alone, and both are told. Source it after build.sh.
+# Tests that go by the host's clock. A machine that got no processor for a second is late, and a test that plays in
+# real time says so as if its subject were: so the tests that fail are run once more, by themselves and one after the
+# other, and that is told. Source it after build.sh; works with and without `set -o pipefail`.
 
 # Time of all processors since the host's start, in ticks, and what of it another machine had (steal).
 processor_ticks() {
@@ -9,41 +10,58 @@ processor_ticks() {
     printf '%s %s' $((user + nice + system + idle + iowait + irq + softirq + steal)) "$steal"
 }
 
-# The tests that failed, of a log of libtest's: the names between the last `failures:` and `test result: FAILED`.
+# The tests that failed, of a log of libtest's, a line each: the names between the last `failures:` and
+# `test result: FAILED`. Equal names of two programs are two.
 failed_tests() {
     awk '/^failures:$/ { names = "" }
         /^    [a-z0-9_:]+$/ { names = names $1 "\n" }
-        /^test result: FAILED/ { printf "%s", names; names = "" }' "$1" | sort -u
+        /^test result: FAILED/ { printf "%s", names; names = "" }' "$1"
 }
 
-# Did each program that failed come to the end of its tests? One that was killed names none.
-all_came_to_an_end() {
-    local failed
-    failed=$(grep -c '^test result: FAILED' "$1")
-    [ "$failed" -gt 0 ] && [ "$(grep -c '^    `-' "$1")" -eq "$failed" ]
+# Is each failure named? A program that was killed names none, and of documentation the names are others.
+all_are_named() {
+    local programs named counted
+    programs=$(grep -c '^test result: FAILED' "$1") || return 1
+    [ "$(grep -c '^    `-' "$1")" -eq "$programs" ] || return 1
+    named=$(failed_tests "$1" | wc -l)
+    counted=$(awk '/^test result: FAILED/ { sum += $6 } END { print sum + 0 }' "$1")
+    [ "$named" -eq "$counted" ]
 }
 
-# Which tests needed a second attempt; check empties it.
+# Which tests of a check needed a second attempt, and how many of all checks; check empties the first.
 again=()
+attempted_again=0
 
 # $@: the arguments of cargo test, its tests' behind --
 attempts() {
-    local log=$target/attempt.log cargo=() tests=() failed=() before after passed
+    local log=$target/attempt.log cargo=() tests=() failed=() before after passed test
     while [ $# -gt 0 ] && [ "$1" != -- ]; do cargo+=("$1") && shift; done
     [ $# -eq 0 ] || tests=("${@:2}")
     mkdir -p -- "$target"
     before=$(processor_ticks)
-    if cargo test --quiet --locked --no-fail-fast "${cargo[@]}" -- "${tests[@]}" 2>&1 | tee "$log"; then return 0; fi
+    {
+        status=0
+        cargo test --quiet --locked --no-fail-fast "${cargo[@]}" -- "${tests[@]}" || status=$?
+        printf '%s' $status >"$log.status"
+    } 2>&1 | tee -- "$log"
+    [ "$(<"$log.status")" != 0 ] || return 0
     after=$(processor_ticks)
-    all_came_to_an_end "$log" || return 1
-    mapfile -t failed < <(failed_tests "$log")
-    [ ${#failed[@]} -gt 0 ] || return 1
+    all_are_named "$log" || return 1
+    mapfile -t failed < <(failed_tests "$log" | sort -u)
     # shellcheck disable=SC2086 # two numbers each
     set -- $before $after
-    printf 'test: once more, alone: %s (others had %d%% of the processors meanwhile)\n' "${failed[*]}" \
-        $((($4 - $2) * 100 / ($3 - $1 + 1)))
-    cargo test --quiet --locked --no-fail-fast "${cargo[@]}" -- "${tests[@]}" --exact "${failed[@]}" 2>&1 | tee "$log" || return 1
+    printf 'test: once more: %s (another machine had %d%% of the processors meanwhile; load %s)\n' "${failed[*]}" \
+        $((($4 - $2) * 100 / ($3 - $1 + 1))) "$(cut -d' ' -f1-3 /proc/loadavg)"
+    # One after the other; libtest takes that option but once.
+    set --
+    for test in "${tests[@]}"; do
+        case $test in --test-threads=*) ;; *) set -- "$@" "$test" ;; esac
+    done
+    cargo test --quiet --locked --no-fail-fast "${cargo[@]}" -- "$@" --test-threads=1 --exact "${failed[@]}" >"$log" 2>&1 ||
+        { cat -- "$log" && return 1; }
+    cat -- "$log"
     passed=$(awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }' "$log")
     [ "$passed" -ge ${#failed[@]} ] || { echo "test: $passed of ${#failed[@]} were run again" >&2 && return 1; }
     again=("${failed[@]}")
+    attempted_again=$((attempted_again + ${#failed[@]}))
 }

@@ -202,7 +202,7 @@ fn host_request_to_a_card_that_hangs_is_refused_and_does_not_hang() {
     let begin = Instant::now();
     assert_eq!(card.log_stats(), Err(HostRequestError::Busy));
     assert_eq!(card.set_jack(0, false), Err(HostRequestError::Busy));
-    assert!(begin.elapsed() < Duration::from_mins(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     drop(hangs);
     assert_eq!((card.jack(0), card.log_stats()), (Ok(true), Ok(())));
 }
@@ -258,7 +258,7 @@ fn session_ends_with_the_client_and_nothing_of_it_is_left() {
             drop(done);
             break;
         }
-        assert!(begin.elapsed() < Duration::from_mins(1));
+        assert!(begin.elapsed() < Duration::from_secs(15));
         std::thread::yield_now();
     }
     assert!(leaving.join().unwrap());

@@ -225,7 +225,7 @@ fn in_a_long_tone(dir: &Path) -> (serving::Serving, Child) {
         .current_dir(dir);
     let walking = walking.stdout(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
-    while serving.stats_by_signal()["streams"][0]["frames"].as_u64() == Some(0) {
+    while serving.stats_by_signal()["streams"][0]["frames"].as_u64().unwrap() == 0 {
         assert!(begin.elapsed() < serving::PATIENCE, "it does not play");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,6 +1,6 @@
 //! What a test does anew when this machine gave it, or the card, no processor for longer than it can bear.
 
-const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 8;
 
 /// What the first attempt gives that was not disturbed; one that was gives `None`.
 #[track_caller]

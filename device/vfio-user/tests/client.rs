@@ -195,7 +195,7 @@ fn server_that_closes_or_says_nothing_is_noticed() {
     // Nor does it wait for a server that does not read.
     let endless = vec![0; 4 << 20];
     assert_eq!(client.send(&endless, &[]).unwrap_err().kind(), std::io::ErrorKind::TimedOut);
-    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn second_client_waits_until_the_first_has_left() {
 
 #[test]
 fn stop_ends_it_wherever_it_is() {
-    let soon = |start: Instant| assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    let soon = |start: Instant| assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     let start = Instant::now();
     served(|_, _| {});
     soon(start);

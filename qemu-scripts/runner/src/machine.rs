@@ -72,8 +72,9 @@ pub enum GuestTime {
     /// The host's clock: a busy host is a guest that is late.
     #[default]
     Host,
-    /// The instructions that the guest has executed, and none while it waits (`-icount`, TCG alone): a busy host changes
-    /// nothing. For devices of QEMU's own, which go by the same clock; one in another process goes by the host's.
+    /// The instructions that the guest has executed, one processor at a time; while all wait, time goes on to the next
+    /// timer at once (`-icount`, TCG alone). A busy host makes nobody late but whoever waits for a disk. For devices
+    /// of QEMU's own, which go by the same count; one in another process goes by the host's clock.
     Instructions,
 }
 

@@ -6,7 +6,7 @@ use ringwave_audio::wav;
 use ringwave_e2e::{noise, runs::play};
 use ringwave_runner::{machine::Outcome, report::Report};
 
-/// What the guest counts, and the least of it in a second that is played.
+/// What the guest counts, and the least of it in a second that is played: a fifth of what a busy host lets happen.
 const COUNTS: [(&str, u64); 8] = [
     ("hostile_events", 10),
     ("hostile_requests", 5),

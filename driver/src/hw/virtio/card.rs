@@ -136,7 +136,7 @@ impl Card for VirtioSound {
     }
 
     fn start_at(&self, stream: u32, frame: u64, _packet: u32) {
-        self.with_stream(stream, |found| found.start_at(frame));
+        self.with_stream(stream, |found| found.start_at(now(), frame));
     }
 
     fn ask_lockstep(&self, stream: u32, ask: bool) {

@@ -246,7 +246,7 @@ impl PcmStream {
     /// It goes on at `frame`, where its position was frozen. With a message that is shorter than the others,
     /// unless that is the begin of a piece; 5.14.6.8.1 wants whole ones with a SHOULD. See "What D3 cuts" at
     /// the head of this file.
-    pub fn start_at(&mut self, frame: u64) {
+    pub fn start_at(&mut self, now: u64, frame: u64) {
         let Some(cut) = &self.cut else { return };
         if self.outstanding() == 0 {
             // Of a recording it is known how far it came, which is not quite what its position said.
@@ -254,6 +254,8 @@ impl PcmStream {
             self.started = if knows { self.stood } else { frame };
             (self.completed, self.posted, self.position) = (self.started, self.started, frame);
             self.told = self.started;
+            self.line.restart(now, self.started);
+            self.time_last_packet(now);
         }
     }
 
@@ -267,11 +269,17 @@ impl PcmStream {
         self.see(now);
         let begins = if self.is_timed() { self.position } else { self.position.max(self.completed) };
         self.line.restart(now, begins);
-        if self.packet_clock == 0 && self.told > 0 {
-            // Started behind packets that it knows no moment of: the last ended as if it had come up to here.
-            self.packet_clock = self.line.when(self.packet_begin(self.told)).min(now);
-        }
+        self.time_last_packet(now);
         self.runs = true;
+    }
+
+    /// A stream that was started behind packets knows no moment of theirs: until one ends in its time, the last ended
+    /// as if the stream had come up to where it stands.
+    fn time_last_packet(&mut self, now: u64) {
+        let end = self.packet_begin(self.told);
+        if end > 0 && end == self.packet_begin(self.started) {
+            self.packet_clock = self.line.when(end).min(now);
+        }
     }
 
     /// No time passes any more.

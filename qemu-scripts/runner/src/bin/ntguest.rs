@@ -62,8 +62,9 @@ struct Arguments {
     /// The guest's processors: on several of them service routines, DPCs and threads run at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     cpus: u32,
-    /// Where the guest's time comes from: `host`, or `instructions` (QEMU's -icount), so that a busy host is never late and
-    /// each run is like the last; not with `ringwave`, which goes by the host's clock.
+    /// Where the guest's time comes from: `host`, or `instructions` (QEMU's -icount): processors, one at a time, and
+    /// QEMU's devices go by one count, so that a busy host is hardly late. Not for a device in another process, as
+    /// `ringwave`, which goes by the host's clock.
     #[arg(long, value_enum, value_name = "CLOCK", default_value_t)]
     time: GuestTime,
     /// How long the guest may take, in seconds.

@@ -12,9 +12,12 @@ use crate::{say, wrong};
 const ALL_ONES: u32 = u32::MAX;
 /// After so many packets nobody will come any more.
 const PACKETS_MAX: u32 = 20_000;
-/// A card whose clock page stands still for so many looks is asked whether it is there: the page is renewed at every end of a piece, at
-/// least every 10 ms. `still=` asks for more looks, where somebody stands still and comes back.
+/// A card whose clock page stands still for so many looks, about half a second, is asked whether it is there: the
+/// page is renewed at every end of a piece, at least every 10 ms. `still=` asks for more looks, where somebody
+/// stands still and comes back.
 const STILL: u64 = 5_000;
+/// So often it may stand still: a busy host lets it.
+const STOOD_MAX: u32 = 100;
 /// Time for a card that ends to be gone, in microseconds.
 const SETTLED: usize = 500_000;
 
@@ -33,7 +36,7 @@ pub fn run(guest: &Guest<'_>) -> Step {
     let buffer = guest.buffer(song, guest.layout())?;
     let mut player = Player::prepare(guest, &buffer, song)?;
     player.start()?;
-    let (mut last_count, mut last_clock, mut still) = (0, 0, 0);
+    let (mut last_count, mut last_clock, mut still, mut stood) = (0, 0, 0, 0);
     loop {
         let count = player.tend()?;
         if last_count < told_after && count >= told_after {
@@ -48,7 +51,10 @@ pub fn run(guest: &Guest<'_>) -> Step {
         }
         if still > patience {
             // The host let the card stand for a while: it answers.
-            still = 0;
+            (still, stood) = (0, stood + 1);
+            if stood > STOOD_MAX {
+                return Err(wrong!("the clock page stands still, and the card answers"));
+            }
         }
         if count > PACKETS_MAX {
             return Err(wrong!("nobody was killed"));

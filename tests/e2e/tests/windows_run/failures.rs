@@ -162,7 +162,8 @@ const DIRTY: &[Way] = &[
 /// Behaviours with an expectation that is no table's: here, or in `main.rs`.
 const ELSEWHERE: [&str; 6] = ["plain", "button", "thrice", "loop", "odd-names", "endless-log"];
 
-/// Ways that are looked at at the same time: most of a run is waiting.
+/// Ways that are looked at at the same time, by each of `--test-threads`: most of a run is waiting. Each machine has
+/// 512 MiB; one whose limit passed since its host was late gets longer ones (`in_time`).
 const AT_ONCE: usize = 4;
 
 /// Looks at each of the table, and names those that fail.

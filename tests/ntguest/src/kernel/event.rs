@@ -132,19 +132,21 @@ impl Drop for Event {
     }
 }
 
-/// Waits for an event; false when the time was up. What the host takes meanwhile is waited for as well.
+/// Waits for an event; false when the time was up, in which what the host took does not count.
 pub fn wait(event: &Event, timeout_ms: u32) -> bool {
-    let mut left = u64::from(timeout_ms) * 10_000;
+    let timeout = u64::from(timeout_ms) * 10_000;
+    let mark = host_time::Mark::now();
+    let mut left = timeout;
     loop {
-        let begin = host_time::Mark::now();
-        let timeout = 0_i64.saturating_sub_unsigned(left);
-        if wait::wait("the client's wait", &[event.0 as usize], false, &raw const timeout)
+        let until = 0_i64.saturating_sub_unsigned(left);
+        if wait::wait("the client's wait", &[event.0 as usize], false, &raw const until)
             == wait::STATUS_SUCCESS
         {
             return true;
         }
-        left = begin.taken_100ns();
-        if left == 0 {
+        // Each clock interrupt, however late, brings it nearer by a millisecond.
+        left = timeout.saturating_sub(mark.left_100ns());
+        if timeout == 0 || left == 0 {
             return false;
         }
     }

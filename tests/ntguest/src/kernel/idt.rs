@@ -266,6 +266,11 @@ static BUSY: PerProcessor<Cell<u32>> = PerProcessor::new(0);
 /// So many (about five seconds) are a hang: Windows' DPC watchdog would end it too.
 const BUSY_LIMIT: u32 = 5000;
 
+/// This processor waits for another one that the host does not let run: that is no hang.
+pub fn host_is_late() {
+    BUSY.set(0);
+}
+
 /// Ends a run that does not come down from DISPATCH any more, and says where it hangs.
 fn watch(level: u8, frame: &Frame) {
     if level < irql::DISPATCH {

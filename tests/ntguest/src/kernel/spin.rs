@@ -9,11 +9,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::processor::{self, MOST as PROCESSORS};
 use super::sync::IrqLock;
-use super::{caller, host_time, image, irql, lock_order, lock_watch, schedule, time, violation};
+use super::{caller, host_time, idt, image, irql, lock_order, lock_watch, schedule, violation};
 
 const MAX: usize = 16;
-/// A lock is spun for until its holder had so many clock interrupts with it, one each millisecond that the host leaves it;
-/// then it is a deadlock. So it is when the holder had none for so long, in 100 ns.
+/// A lock is spun for until its holder had so many clock interrupts with it, one in each millisecond that the
+/// host leaves it; then it is a deadlock. So it is, whatever the holder had, after so long without what the host
+/// took, in 100 ns. A lock that comes free and is lost to others again and again is for the watchdog of DPCs.
 const PATIENCE_TICKS: u64 = 3000;
 const PATIENCE: u64 = 300_000_000;
 /// Turns between two looks at a lock that is held.
@@ -133,19 +134,27 @@ fn look(lock: *mut usize, old: u8) -> Look {
 #[derive(Clone, Copy)]
 struct Waiting {
     taking: u64,
-    /// The time, and the holder's clock interrupts, at which it began.
-    since: u64,
-    ticks: u64,
+    /// When it began, and the clock interrupts of the holder and of this processor then.
+    since: host_time::Mark,
+    ticks: [u64; 2],
 }
 
 impl Waiting {
     fn begin(holder: usize, taking: u64) -> Self {
-        Self { taking, since: time::interrupt_time_100ns(), ticks: host_time::ticks(holder) }
+        Self { taking, since: host_time::Mark::now(), ticks: Self::ticks(holder) }
+    }
+
+    fn ticks(holder: usize) -> [u64; 2] {
+        [holder, processor::current()].map(host_time::ticks)
     }
 
     fn is_hopeless(&self, holder: usize) -> bool {
-        host_time::ticks(holder).saturating_sub(self.ticks) > PATIENCE_TICKS
-            || time::interrupt_time_100ns().saturating_sub(self.since) > PATIENCE
+        let [now, then] = [Self::ticks(holder), self.ticks];
+        let [holders, own] = [now[0].saturating_sub(then[0]), now[1].saturating_sub(then[1])];
+        if own > 2 * holders {
+            idt::host_is_late();
+        }
+        holders > PATIENCE_TICKS || self.since.left_100ns() > PATIENCE
     }
 }
 

@@ -26,12 +26,13 @@ static COARSE: PerProcessor<Cell<u64>> = PerProcessor::new(0);
 /// The clock interrupt of a processor, once a millisecond. The first one keeps the time.
 pub fn tick() {
     let first = processor::current() == 0;
+    host_time::at_tick(time::interrupt_time_100ns());
     if first {
         stalls::at_tick();
     }
     let now = time::interrupt_time_100ns();
-    host_time::at_tick(now);
     if first {
+        host_time::stood_still(now);
         wait::expire(now);
     }
     let coarse = now / u64::from(TIME_INCREMENT);

@@ -5,7 +5,7 @@
 //! every other client waits; a second is far more than any card needs. What the host takes of it is not the
 //! driver's, and not counted.
 
-use crate::kernel::{self, host_time, time};
+use crate::kernel::{self, host_time};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The limit, 100-ns units.
@@ -24,9 +24,9 @@ pub fn report() {
 
 /// Does `f`, a SetState, and judges its time (rule `set-state-time`).
 pub fn timed<R>(f: impl FnOnce() -> R) -> R {
-    let (begin, mark) = (time::interrupt_time_100ns(), host_time::Mark::now());
+    let mark = host_time::Mark::now();
     let result = f();
-    let took = time::interrupt_time_100ns().saturating_sub(begin).saturating_sub(mark.taken_100ns());
+    let took = mark.left_100ns();
     LONGEST.fetch_max(took, Ordering::Relaxed);
     if took > LIMIT_100NS.unsigned_abs() {
         kernel::violation(

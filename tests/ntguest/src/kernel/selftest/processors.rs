@@ -85,16 +85,26 @@ pub fn run() {
     }
 }
 
-/// Each processor has a clock interrupt in each millisecond that the host leaves it.
+/// Each processor has a clock interrupt in each millisecond. A host that is late by one or two each time is not told
+/// from a slow clock: of many looks one is undisturbed.
 fn clocks() {
-    let (begin, mark) = (time::interrupt_time_100ns(), host_time::Mark::now());
-    let before: Vec<u64> = (0..processor::count()).map(host_time::ticks).collect();
-    thread::sleep_100ns(200 * MS);
-    let left = time::interrupt_time_100ns().saturating_sub(begin).saturating_sub(mark.taken_100ns()) / 10_000;
-    for (number, before) in before.into_iter().enumerate() {
-        let ticks = host_time::ticks(number) - before;
-        assert!(ticks * 4 > left * 3, "processor {number}: {ticks} clock interrupts in {left} ms");
+    let looked = || {
+        let mark = host_time::Mark::now();
+        let before: Vec<u64> = (0..processor::count()).map(host_time::ticks).collect();
+        thread::sleep_100ns(100 * MS);
+        let left = mark.left_100ns() / 10_000;
+        let ticks = before.into_iter().enumerate().map(|(number, before)| host_time::ticks(number) - before);
+        (left, ticks.collect::<Vec<u64>>())
+    };
+    let keeps_time = |(left, each): &(u64, Vec<u64>)| each.iter().all(|ticks| ticks * 4 > left * 3);
+    let mut last = looked();
+    for _ in 0..50 {
+        if keeps_time(&last) {
+            return;
+        }
+        last = looked();
     }
+    panic!("clock interrupts in {} ms: {:?}", last.0, last.1);
 }
 
 fn counts() {

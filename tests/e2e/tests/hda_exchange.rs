@@ -1,0 +1,155 @@
+//! The HD Audio card of a machine that runs is exchanged, as device/README says ("A new version of the card"): unplugged, its
+//! process ended and another started on the same socket, plugged in again. A Linux guest plays before and after.
+//! `qemu-scripts/test` runs this (`cargo test -- --ignored`): it needs what `qemu-scripts/setup --linux-guest` sets up.
+
+use std::{fs, path::Path, time::Duration};
+
+use ringwave_audio::{SampleFormat, StreamFormat, wav};
+use ringwave_e2e::linux_guest::{song, times};
+use ringwave_runner::{
+    card::{Card, socket},
+    error::Error,
+    linux::{
+        GuestCard,
+        guest::{self, Artefacts},
+    },
+    qmp::{self, Qmp},
+};
+use serde_json::{Value, json};
+
+const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
+const FRAMES: u32 = 24_000;
+/// How long the guest may take, and QEMU to let go of a card, on a busy host without KVM.
+const GUEST_MAX: Duration = Duration::from_mins(10);
+const LEAVE_MAX: Duration = Duration::from_mins(2);
+/// What the guest says on its second serial line.
+const MAY_GO: &str = "the card may go";
+const STEPS: &str = "
+play() { aplay $times -q -D hw:0,0 /song.wav; }
+# The host takes its time for both.
+leaves() {
+    waited=0
+    while [ -e /dev/snd/controlC0 ]; do
+        waited=$((waited + 1))
+        [ $waited -lt 1200 ] || return 1
+        busybox sleep 0.1
+    done
+}
+comes() {
+    waited=0
+    until wait_for_card; do
+        waited=$((waited + 1))
+        [ $waited -lt 12 ] || return 1
+    done
+}
+step before play
+say the card may go
+step left leaves
+step came comes
+step after play
+";
+
+/// A card on the socket of this folder, at a quarter of the speed: it cannot wait for a guest without KVM.
+fn start(artefacts: &Artefacts, folder: &Path, name: &str) -> Result<Card, Error> {
+    let mut options = GuestCard::Hda.serve_options(STEREO, 2);
+    options.extend(GuestCard::Hda.default_clock().arguments());
+    Card::start(&artefacts.ringwave, folder, name, options)
+}
+
+/// The host's part: unplugs the card when the guest is done with it, and plugs another one in.
+struct Exchange<'a> {
+    artefacts: &'a Artefacts,
+    folder: &'a Path,
+    device: Value,
+    card: Option<Card>,
+    done: bool,
+}
+
+impl Exchange<'_> {
+    fn look(&mut self) -> Result<(), Error> {
+        let said = fs::read_to_string(self.folder.join("guest.log")).unwrap_or_default();
+        if self.done || !said.lines().any(|line| line.trim_end() == MAY_GO) {
+            return Ok(());
+        }
+        self.done = true;
+        let mut qmp = Qmp::connect(&qmp::socket(self.folder))?;
+        qmp.command("device_del", &json!({ "id": "card" }))?;
+        qmp.wait_until_deleted("card", LEAVE_MAX)?;
+        let ended = self.card.take().map(Card::end).transpose()?;
+        assert!(ended.is_some_and(|status| status.success()), "the old process ends in order: {ended:?}");
+        self.card = Some(start(self.artefacts, self.folder, "new")?);
+        qmp.command("device_add", &self.device).map(drop)
+    }
+}
+
+/// What the card of this name has heard, in however many files.
+fn heard(folder: &Path, name: &str) -> Vec<u8> {
+    let file = |number| {
+        folder.join(if number == 1 { format!("{name}.wav") } else { format!("{name}-{number}.wav") })
+    };
+    let files = (1..).map(file).take_while(|path| path.exists());
+    files.flat_map(|path| wav::read(&path).expect("a sound").frames).collect()
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another() {
+    let artefacts = Artefacts::from_env().expect("everything is built");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    let sound = song(folder, 1, STEREO, FRAMES);
+    let options = GuestCard::Hda.player_options(GuestCard::Hda.default_clock(), STEREO);
+    let steps = format!("times='{options}'\n{STEPS}");
+    let mut archive = guest::archive(&artefacts, &steps, true).expect("modules");
+    archive.add("driver-options", b"");
+    archive.add_tree("", &artefacts.guest.join("root")).expect("a root");
+    archive.add_file("song.wav", &sound).expect("a song");
+    guest::write(archive, folder).expect("an archive");
+    let card = start(&artefacts, folder, "old").expect("a card");
+    let device = json!({
+        "driver": "vfio-user-pci",
+        "id": "card",
+        "bus": "root-port",
+        "socket": { "type": "unix", "path": socket(folder) },
+    });
+    let listen = format!("unix:{},server=on,wait=off", qmp::socket(folder).display());
+    let disk = folder.join("disk");
+    fs::File::create(&disk).and_then(|file| file.set_len(1 << 20)).expect("a disk");
+    let devices = [
+        "-qmp".into(),
+        listen,
+        "-drive".into(),
+        format!("file={},format=raw,if=none,id=disk", disk.display()),
+        "-device".into(),
+        "virtio-blk-pci,drive=disk".into(),
+        "-device".into(),
+        "pcie-root-port,id=root-port,chassis=1,slot=1".into(),
+        "-device".into(),
+        device.to_string(),
+    ];
+    let speech = format!("file:{}", folder.join("guest.log").display());
+    let mut machine = guest::boot(&artefacts, folder, 512, &speech, &devices).expect("QEMU starts");
+    let mut exchange = Exchange { artefacts: &artefacts, folder, device, card: Some(card), done: false };
+    let ended = machine.wait(GUEST_MAX, || exchange.look());
+    let file = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let logs = || format!("{}\n{}{}", file("guest.log"), file("console.log"), file("qemu.log"));
+    let ended = ended.unwrap_or_else(|error| panic!("{error}\n{}", logs()));
+    assert!(ended.is_some_and(|status| status.success()), "{}", logs());
+    let said = file("guest.log");
+    for step in ["card", "before", "left", "came", "after"] {
+        assert!(
+            said.lines().any(|line| line.trim_end() == format!("step {step} exit=0")),
+            "{step}: {}",
+            logs()
+        );
+    }
+    let faults: Vec<&str> =
+        said.lines().filter(|line| line.contains("BUG:") || line.contains("Oops")).collect();
+    assert_eq!(faults, [""; 0]);
+    let ended = exchange.card.take().expect("the new card").end().expect("it ends");
+    assert!(ended.success(), "{ended:?}");
+    let played = wav::read(&sound).expect("the song").frames;
+    for name in ["old", "new"] {
+        assert_eq!(times(&heard(folder, name), &played), 1, "{name}: whole, once\n{}", logs());
+    }
+}
