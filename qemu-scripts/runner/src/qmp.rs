@@ -20,7 +20,7 @@ pub fn socket(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::BadInput`] if the folder's name is no UTF-8.
-pub(crate) fn option(folder: &Path) -> Result<[String; 2], Error> {
+pub fn option(folder: &Path) -> Result<[String; 2], Error> {
     Ok(["-qmp".into(), format!("unix:{},server=on,wait=off", escaped(&socket(folder))?)])
 }
 

@@ -7,12 +7,13 @@ use std::{fs, path::Path, time::Duration};
 use ringwave_audio::{SampleFormat, StreamFormat, wav};
 use ringwave_e2e::linux_guest::{song, times};
 use ringwave_runner::{
-    card::{Card, socket},
+    card::{Card, session_wav, socket},
     error::Error,
     linux::{
         GuestCard,
         guest::{self, Artefacts},
     },
+    machine::vfio_user_device,
     qmp::{self, Qmp},
 };
 use serde_json::{Value, json};
@@ -84,10 +85,7 @@ impl Exchange<'_> {
 
 /// What the card of this name has heard, in however many files.
 fn heard(folder: &Path, name: &str) -> Vec<u8> {
-    let file = |number| {
-        folder.join(if number == 1 { format!("{name}.wav") } else { format!("{name}-{number}.wav") })
-    };
-    let files = (1..).map(file).take_while(|path| path.exists());
+    let files = (1..).map(|number| session_wav(folder, name, number)).take_while(|path| path.exists());
     files.flat_map(|path| wav::read(&path).expect("a sound").frames).collect()
 }
 
@@ -106,27 +104,12 @@ fn a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another() {
     archive.add_file("song.wav", &sound).expect("a song");
     guest::write(archive, folder).expect("an archive");
     let card = start(&artefacts, folder, "old").expect("a card");
-    let device = json!({
-        "driver": "vfio-user-pci",
-        "id": "card",
-        "bus": "root-port",
-        "socket": { "type": "unix", "path": socket(folder) },
-    });
-    let listen = format!("unix:{},server=on,wait=off", qmp::socket(folder).display());
-    let disk = folder.join("disk");
-    fs::File::create(&disk).and_then(|file| file.set_len(1 << 20)).expect("a disk");
-    let devices = [
-        "-qmp".into(),
-        listen,
-        "-drive".into(),
-        format!("file={},format=raw,if=none,id=disk", disk.display()),
-        "-device".into(),
-        "virtio-blk-pci,drive=disk".into(),
-        "-device".into(),
-        "pcie-root-port,id=root-port,chassis=1,slot=1".into(),
-        "-device".into(),
-        device.to_string(),
-    ];
+    let mut device = vfio_user_device(&socket(folder));
+    device["id"] = "card".into();
+    device["bus"] = "root-port".into();
+    let mut devices: Vec<String> = qmp::option(folder).expect("a plain path").into();
+    devices.extend(["-device".into(), "pcie-root-port,id=root-port,chassis=1,slot=1".into()]);
+    devices.extend(["-device".into(), device.to_string()]);
     let speech = format!("file:{}", folder.join("guest.log").display());
     let mut machine = guest::boot(&artefacts, folder, 512, &speech, &devices).expect("QEMU starts");
     let mut exchange = Exchange { artefacts: &artefacts, folder, device, card: Some(card), done: false };
