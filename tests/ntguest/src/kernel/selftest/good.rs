@@ -10,7 +10,7 @@ use super::{
 };
 use crate::kernel::event::{self, Event, EventKind};
 use crate::kernel::layout::{KDpc, KTimer};
-use crate::kernel::{dpc, host_time, inject, irql, page_map, pages, thread, time, timer};
+use crate::kernel::{cpu, dpc, host_time, inject, irql, page_map, pages, thread, time, timer};
 
 /// Uses the services; a panic says what is wrong.
 pub fn run() {
@@ -50,12 +50,28 @@ fn memory() {
     free(block);
 }
 
+/// As a host that takes 60 ms: with interrupts off none of the clock's comes. The gap counts while it is open, too.
+fn clock_interrupts_that_come_late_are_the_hosts_time() {
+    let (mark, begin) = (host_time::Mark::now(), time::interrupt_time_100ns());
+    let passed = || time::interrupt_time_100ns() - begin;
+    let were_on = cpu::interrupts_off();
+    while passed() < 600_000 {
+        core::hint::spin_loop();
+    }
+    let open = mark.taken_100ns();
+    cpu::interrupts_restore(were_on);
+    thread::sleep_100ns(5 * MS);
+    let closed = mark.taken_100ns();
+    assert!(open >= 500_000 && closed >= 500_000 && closed <= passed(), "{open}, {closed} of {}", passed());
+}
+
 fn timing() {
     let (start, mark) = (time::qpc(), host_time::Mark::now());
     thread::sleep_100ns(20 * MS);
     let slept = time::qpc() - start;
     let most = (500 * MS).saturating_add_unsigned(mark.taken_100ns());
     assert!((20 * MS..most).contains(&slept), "slept {slept} for 20 ms");
+    clock_interrupts_that_come_late_are_the_hosts_time();
     let event = Event::new(EventKind::Notification, false);
     assert!(!event::wait(&event, 5) && event.signals() == 0);
     set_event(event.as_ptr());
