@@ -298,7 +298,11 @@ unsafe extern "win64" fn slow_timer(_: *mut c_void, _: *mut c_void) {
     AT_END.store(true, SeqCst);
 }
 
+/// The thread that waits for the callback has a processor to itself.
+static ALONE: AtomicBool = AtomicBool::new(false);
+
 fn set_elsewhere(timer: *mut c_void) {
+    until("the other thread is not interrupted any more", || ALONE.load(SeqCst));
     service!("ExSetTimer" as fn(*mut c_void, i64, i64, *mut c_void) -> u8)(timer, -1, 0, null_mut());
 }
 
@@ -313,9 +317,12 @@ fn timers() {
     LEAVE.store(false, SeqCst);
     AT_END.store(false, SeqCst);
     RAN_ON.store(usize::MAX, SeqCst);
-    // This thread does not wait, so that the other one is on another processor.
+    // At DISPATCH this thread keeps its processor, whatever the host does: timer and callback are another one's.
     let setter = thread::spawn("sets a timer", set_elsewhere, timer, thread::DRIVER_STACK);
+    let old = raise(irql::DISPATCH);
+    ALONE.store(true, SeqCst);
     until("the timer's callback runs", || RAN_ON.load(SeqCst) != usize::MAX);
+    lower(old);
     let id = thread::spawn("lets go", let_go, null_mut(), thread::DRIVER_STACK);
     service!("ExDeleteTimer" as fn(*mut c_void, u8, u8, *mut c_void) -> u8)(timer, 1, 1, null_mut());
     assert!(AT_END.load(SeqCst), "ExDeleteTimer did not wait for the callback");
