@@ -9,6 +9,11 @@ use std::{
 
 use crate::{artefacts::Artefacts, error::Error, process::ChildGuard, qmp, request::CardKind};
 
+/// The processors of a guest, as QEMU's `-cpu` takes them: all that QEMU emulates but MONITOR and MWAIT. Firmware
+/// parks the processors that a guest has not started with them, and TCG's MWAIT does not halt a processor: it would
+/// keep one of the host's busy.
+pub const CPU: &str = "max,monitor=off";
+
 /// What QEMU's exit status says of the guest (isa-debug-exit gives `2 * value + 1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -211,7 +216,7 @@ impl Machine {
             let backend = format!("memory-backend-memfd,id=ram,size={ram_mib}M,share={share}");
             command.args(["-object", &backend]);
         }
-        command.args(["-machine", &machine, "-cpu", "max", "-smp", &options.processors.to_string()]);
+        command.args(["-machine", &machine, "-cpu", CPU, "-smp", &options.processors.to_string()]);
         match options.time {
             GuestTime::Host if artefacts.accel == "kvm" => command.args(["-accel", "kvm"]),
             GuestTime::Host => command.args(["-accel", "tcg,thread=multi"]),

@@ -128,7 +128,14 @@ fn prepare(folder: &Path, config: &str, sys: Option<&Path>) -> io::Result<PathBu
 fn qemu(folder: &Path, volume: &Path) -> Command {
     let mut qemu = Command::new(part("RINGWAVE_QEMU"));
     let pflash = |rest: String| format!("if=pflash,format=raw,{rest}");
-    qemu.args(["-machine", "q35,memory-backend=ram,max-ram-below-4g=256M", "-m", "512M", "-cpu", "max"]);
+    qemu.args([
+        "-machine",
+        "q35,memory-backend=ram,max-ram-below-4g=256M",
+        "-m",
+        "512M",
+        "-cpu",
+        "max,monitor=off",
+    ]);
     qemu.args(["-object", "memory-backend-memfd,id=ram,size=512M,share=on"]);
     qemu.args(["-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);

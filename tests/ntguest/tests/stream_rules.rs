@@ -262,7 +262,14 @@ fn qemu(folder: &Path) -> Command {
             format!("isa-debugcon,iobase={port},chardev={id}"),
         ]
     };
-    qemu.args(["-machine", "q35,memory-backend=ram,max-ram-below-4g=256M", "-m", "512M", "-cpu", "max"]);
+    qemu.args([
+        "-machine",
+        "q35,memory-backend=ram,max-ram-below-4g=256M",
+        "-m",
+        "512M",
+        "-cpu",
+        "max,monitor=off",
+    ]);
     qemu.args(["-object", "memory-backend-memfd,id=ram,size=512M,share=on"]);
     qemu.args(["-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);

@@ -12,7 +12,7 @@ use super::{Iommu, Replug, Request, artefacts::Artefacts, initramfs::Initramfs};
 use crate::{
     card::socket,
     error::Error,
-    machine::Outcome,
+    machine::{CPU, Outcome},
     process::ChildGuard,
     qmp::{self, escaped},
 };
@@ -83,7 +83,7 @@ impl Machine {
         let mut command = Command::new(&artefacts.qemu);
         // Interrupt remapping and KVM's own interrupt chip go together only when it is split.
         let chip = if kvm { ",kernel-irqchip=split" } else { "" };
-        command.args(["-machine", &format!("q35,memory-backend=ram{chip}"), "-cpu", "max", "-smp", "1"]);
+        command.args(["-machine", &format!("q35,memory-backend=ram{chip}"), "-cpu", CPU, "-smp", "1"]);
         command.args(["-accel", if kvm { "kvm" } else { "tcg,thread=multi" }, "-m", "256M"]);
         let share = if request.share { "on" } else { "off" };
         command.args(["-object", &format!("memory-backend-memfd,id=ram,size=256M,share={share}")]);

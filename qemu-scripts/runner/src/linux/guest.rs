@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::{bringup::initramfs::Initramfs, error::Error, process::ChildGuard};
+use crate::{bringup::initramfs::Initramfs, error::Error, machine::CPU, process::ChildGuard};
 
 /// What the guest runs first.
 const INIT: &str = include_str!("init.sh");
@@ -105,7 +105,7 @@ pub fn boot(
     let mut command = Command::new(&artefacts.qemu);
     // Threads with names: whoever measures tells the guest's processors from the device's.
     command.args(["-name", "guest,debug-threads=on"]);
-    command.args(["-machine", "q35,memory-backend=ram", "-cpu", "max", "-m", &format!("{megabytes}M")]);
+    command.args(["-machine", "q35,memory-backend=ram", "-cpu", CPU, "-m", &format!("{megabytes}M")]);
     // Under TCG one processor loses kicks (VIRTIO-SND.md says what the card does about it).
     command.args(["-smp", "2", "-accel", if artefacts.accel == "kvm" { "kvm" } else { "tcg,thread=multi" }]);
     command.args(["-object", &format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on")]);

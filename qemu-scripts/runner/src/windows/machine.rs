@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::linux::guest::{existing_path, ovmf};
 use crate::linux::guest_card;
-use crate::machine::vfio_user_device;
+use crate::machine::{CPU, vfio_user_device};
 use crate::qmp::{self, escaped};
 
 /// The name of the disk in the machine's folder.
@@ -174,7 +174,7 @@ impl Machine {
             "host,hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,\
              hv-frequencies,hv-tlbflush,hv-ipi,hv-crash"
         } else {
-            "max"
+            CPU
         }
     }
 }
