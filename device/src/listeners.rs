@@ -43,6 +43,11 @@ impl Listeners {
         Ok(())
     }
 
+    /// Whether nobody listens.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What a stream plays.
     pub(crate) fn hear(&mut self, stream: u32, format: StreamFormat, chunk: &AudioChunk<'_>) {
         if !self.0.iter().any(|listener| listener.stream == stream) {

@@ -16,7 +16,7 @@ use crate::expectations::Expectations;
 use crate::listeners::{Listeners, TooMany};
 use ringwave_audio::gain::Gain;
 use ringwave_engine::audio_queue::{AudioChunk, AudioQueue};
-use ringwave_engine::io_queue::{Feedback, IoQueue};
+use ringwave_engine::io_queue::{Feedback, GATHERED, IoQueue};
 use ringwave_engine::stream::stats::Stall;
 use ringwave_engine::threads::Host;
 use ringwave_host::output::{self, PatientFile};
@@ -169,6 +169,11 @@ impl<E: Display + Send + 'static> Host<Records<E>> for Recorder {
     fn due(&self) -> Option<Duration> {
         let sinks = self.sinks.flush_due().into_iter().chain(self.sinks.idle_due());
         sinks.chain(self.watchdog.due()).chain(self.traced.then_some(TRACE_GATHERS)).min()
+    }
+
+    fn gathered(&self) -> Duration {
+        // Who listens hears it as soon as it is played.
+        if self.listeners.is_empty() { self.sinks.gathered() } else { GATHERED }
     }
 
     fn finish(&mut self) -> bool {

@@ -9,18 +9,20 @@ use std::time::Duration;
 use crate::audio_queue::AudioQueue;
 use crate::stream::stats::Stall;
 
-/// For so long sound is gathered before the worker is woken for it, in ticks of the device clock: 8 ms. A
-/// card that moves sound by bursts of 1 ms would else wake it a thousand times a second, which costs more
-/// than all the rest. A sound system's sink reckons with lumps of 10 ms.
-const GATHERED: u64 = 8_000_000;
+/// For so long sound is gathered before the worker is woken for it, unless it wants it otherwise. A card that
+/// moves sound by bursts of 1 ms would else wake it a thousand times a second, which costs more than all the
+/// rest. A sound system's sink reckons with lumps of 10 ms.
+pub const GATHERED: Duration = Duration::from_millis(8);
 
 /// What waits for the host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct IoQueue<R> {
     /// Sound, in order.
     pub audio: AudioQueue,
     /// Device clock since when there is some, as far as anybody has asked.
     since: Option<u64>,
+    /// For so long the worker lets sound be gathered, by the device clock.
+    pub gathered: Duration,
     /// What else has happened.
     pub records: R,
     /// Streams for whose sound there was no room, as bits.
@@ -31,6 +33,20 @@ pub struct IoQueue<R> {
     pub streams: StreamsNow,
 }
 
+impl<R: Default> Default for IoQueue<R> {
+    fn default() -> Self {
+        Self {
+            audio: AudioQueue::default(),
+            since: None,
+            gathered: GATHERED,
+            records: R::default(),
+            lost: 0,
+            unreported_loss: 0,
+            streams: StreamsNow::default(),
+        }
+    }
+}
+
 impl<R> IoQueue<R> {
     /// Whether the worker is to be woken for sound, at `now`. `next`: when the card is called again, if
     /// nothing comes before; then it is asked again.
@@ -38,7 +54,8 @@ impl<R> IoQueue<R> {
         if self.audio.is_empty() {
             return false;
         }
-        let until = self.since.get_or_insert(now).saturating_add(GATHERED);
+        let gathered = u64::try_from(self.gathered.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.since.get_or_insert(now).saturating_add(gathered);
         next.is_none_or(|next| next > until)
     }
 
@@ -48,7 +65,7 @@ impl<R> IoQueue<R> {
         self.lost |= streams;
     }
 
-    /// Forgets everything but the records, and keeps the buffers.
+    /// Forgets everything but the records and what the worker wants, and keeps the buffers.
     pub fn clear(&mut self) {
         self.audio.clear();
         self.since = None;
@@ -109,6 +126,14 @@ mod tests {
             }
         }
         assert_eq!(due_at, [8, 17], "not later than 8 ms, and not each time");
+        queue.gathered = Duration::from_millis(20);
+        queue.clear();
+        let mut due = |now| {
+            queue.audio.silence(0, format, 480);
+            queue.audio_is_due(now * MS, Some((now + 10) * MS))
+        };
+        assert_eq!([due(0), due(10), due(20)], [false, false, true], "as long as the worker wants");
+        queue.gathered = GATHERED;
         queue.clear();
         queue.audio.silence(0, format, 480);
         assert!(queue.audio_is_due(0, Some(10 * MS)), "nobody asks in time");

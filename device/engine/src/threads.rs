@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::device::Device;
-use crate::io_queue::{Feedback, IoQueue};
+use crate::io_queue::{Feedback, GATHERED, IoQueue};
 
 /// At the end: an I/O worker that gets nothing done for as long is given up, so that a signal ends the
 /// process whatever hangs.
@@ -30,6 +30,11 @@ pub trait Host<R>: Send + 'static {
 
     /// How long it has nothing to do if nothing happens; `None` = until something happens.
     fn due(&self) -> Option<Duration>;
+
+    /// For how long sound may be gathered before the worker is woken for it.
+    fn gathered(&self) -> Duration {
+        GATHERED
+    }
 
     /// The engine has stopped and everything was handled. Gives whether everything that was heard in the life
     /// of the process is where it belongs.
@@ -138,6 +143,8 @@ fn work<D: Device>(device: &D, mut host: impl Host<D::Records>, shared: &Shared)
     loop {
         // Asked before the drain: then nothing comes after it.
         feedback.last = shared.ended.load(Ordering::Acquire);
+        // The card fills this queue from now on.
+        queue.gathered = host.gathered();
         device.drain(&mut queue, &mut feedback);
         let last = std::mem::take(&mut feedback).last;
         host.handle(&mut queue, &mut feedback, &shared.done);

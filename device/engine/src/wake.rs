@@ -1,6 +1,8 @@
 //! How a thread that waits for a time or for somebody is woken.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The bell of one thread. A ring that comes while the thread is busy is kept until it waits.
@@ -8,6 +10,8 @@ use std::time::Duration;
 pub struct Waker {
     state: Mutex<State>,
     rung: Condvar,
+    /// To be rung when the card's lock is given back.
+    later: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +29,12 @@ impl Waker {
             drop(state);
             self.rung.notify_one();
         }
+    }
+
+    /// The same, when the [`Locked`] state of the card is given back: who is woken earlier waits for it at once, and
+    /// is woken twice.
+    pub fn wake_unlocked(&self) {
+        self.later.store(true, Ordering::Relaxed);
     }
 
     /// Forgets a ring: what it was for is looked at from here on.
@@ -56,6 +66,49 @@ pub struct Wakers {
     pub io: Waker,
 }
 
+impl Wakers {
+    /// The card's state, whose lock is held.
+    pub fn locked<'a, S>(&'a self, state: MutexGuard<'a, S>) -> Locked<'a, S> {
+        Locked { state, _rings: Rings(self) }
+    }
+}
+
+/// A card's state while its lock is held.
+#[derive(Debug)]
+pub struct Locked<'a, S> {
+    state: MutexGuard<'a, S>,
+    // Fields are dropped in their order: the lock is given back before anybody is woken.
+    _rings: Rings<'a>,
+}
+
+impl<S> Deref for Locked<'_, S> {
+    type Target = S;
+    fn deref(&self) -> &S {
+        &self.state
+    }
+}
+
+impl<S> DerefMut for Locked<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.state
+    }
+}
+
+/// Wakes whoever is to be woken, when it is dropped.
+#[derive(Debug)]
+struct Rings<'a>(&'a Wakers);
+
+impl Drop for Rings<'_> {
+    fn drop(&mut self) {
+        for waker in [&self.0.engine, &self.0.io] {
+            // A ring of another thread's, whose lock is held yet, is rung too early, and not lost.
+            if waker.later.load(Ordering::Relaxed) && waker.later.swap(false, Ordering::Relaxed) {
+                waker.wake();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +125,28 @@ mod tests {
         let time = Duration::from_millis(20);
         waker.wait(Some(time));
         assert!(begin.elapsed() >= time);
+    }
+
+    #[test]
+    fn who_is_woken_unlocked_finds_the_lock_free() {
+        let (wakers, state) = (Wakers::default(), Mutex::new(0));
+        std::thread::scope(|scope| {
+            let woken = scope.spawn(|| {
+                wakers.io.wait(None);
+                state.try_lock().is_ok_and(|state| *state == 1)
+            });
+            std::thread::sleep(Duration::from_millis(20));
+            let mut locked = wakers.locked(state.lock().unwrap());
+            wakers.io.wake_unlocked();
+            std::thread::sleep(Duration::from_millis(20));
+            *locked = 1;
+            drop(locked);
+            assert!(woken.join().unwrap());
+        });
+        drop(wakers.locked(state.lock().unwrap()));
+        let begin = Instant::now();
+        wakers.io.wait(Some(Duration::from_millis(20)));
+        assert!(begin.elapsed() >= Duration::from_millis(20), "once");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use self::output::{Content, Id, Made, ReservedFile};
 use self::sound::{Output, SoundError, SoundSink};
 use ringwave_audio::StreamFormat;
 use ringwave_audio::gain::Gain;
+use ringwave_engine::io_queue::GATHERED;
 
 /// A stream on a sound device that has got nothing for as long is asked whether it still plays: sooner than
 /// the device runs dry.
@@ -33,6 +34,9 @@ const AGAIN_MAX: u32 = 100;
 const FILES_MAX: u32 = 1_000_000;
 /// Files whose names are kept ([`Sinks::files`]).
 const NAMES_MAX: usize = 64;
+/// Sound for a file that nobody sees before it is flushed is gathered for so long: each wake of the I/O worker costs
+/// more than what it writes.
+const GATHERED_FOR_FILES: Duration = Duration::from_millis(100);
 /// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -74,6 +78,10 @@ pub trait Sink: Send {
     /// Like [`Sink::flush`], for good.
     fn finish(self: Box<Self>) -> Result<(), SinkError>;
 
+    /// For how long sound may be gathered before the sink gets it.
+    fn gathered(&self) -> Duration {
+        GATHERED
+    }
     /// The stream does not play for now (a pause, its end, a stall): nothing is missing when no frames come.
     fn idle(&mut self) {}
     /// The stream went to STOP: whatever rate it was given is forgotten.
@@ -162,6 +170,9 @@ impl Sink for Null {
     }
     fn finish(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())
+    }
+    fn gathered(&self) -> Duration {
+        GATHERED_FOR_FILES
     }
 }
 
@@ -448,6 +459,12 @@ impl Sinks {
     /// How long until [`Sinks::flush`] is due; `None` if nothing waits for it.
     pub fn flush_due(&self) -> Option<Duration> {
         self.dirty.map(|since| FLUSH_EVERY.saturating_sub(since.elapsed()))
+    }
+
+    /// For how long sound may be gathered before the sinks get it: as the one in the greatest hurry wants.
+    pub fn gathered(&self) -> Duration {
+        let sinks = self.open.iter().filter_map(|open| open.sink.as_ref());
+        sinks.map(|sink| sink.gathered()).min().unwrap_or(GATHERED)
     }
 
     /// Writes everything out. Names the streams whose sinks failed.

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::output::Made;
-use super::{Sink, SinkError};
+use super::{GATHERED_FOR_FILES, Sink, SinkError};
 
 /// The sink.
 pub struct RawSink {
@@ -52,5 +53,9 @@ impl Sink for RawSink {
 
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.flush()
+    }
+
+    fn gathered(&self) -> Duration {
+        GATHERED_FOR_FILES
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::output::Made;
-use super::{Sink, SinkError};
+use super::{GATHERED_FOR_FILES, Sink, SinkError};
 use ringwave_audio::StreamFormat;
 use ringwave_audio::wav::WavFile;
 
@@ -47,5 +48,9 @@ impl Sink for WavSink {
 
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.flush()
+    }
+
+    fn gathered(&self) -> Duration {
+        GATHERED_FOR_FILES
     }
 }

@@ -47,7 +47,7 @@ impl<C: SoundCard> CardBackend<'_, C> {
             || self.sources.has_warnings()
             || self.card.stalls().next().is_some()
         {
-            self.shared.wakers.io.wake();
+            self.shared.wakers.io.wake_unlocked();
         }
         result
     }

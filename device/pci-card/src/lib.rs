@@ -17,7 +17,7 @@ mod reset_watch;
 mod sound_card;
 mod tracing;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use backend::CardBackend;
 use host_requests::Session;
@@ -26,13 +26,14 @@ use ringwave_engine::io_queue::IoQueue;
 use ringwave_engine::sources::Sources;
 use ringwave_engine::stream::stats::StreamStats;
 use ringwave_engine::timeline::ClockMode;
-use ringwave_engine::wake::Wakers;
+use ringwave_engine::wake::{Locked, Wakers};
 use ringwave_guest_memory::guest_ram::MapError;
 use ringwave_pci::client::{Bar, Requests, VfioFunction};
 use ringwave_pci::config::FunctionSpec;
 use ringwave_pci::{Bus, Function, MappedBar, Request};
 use ringwave_report::{Client, Messages, SessionReport};
 use ringwave_served::records::Records;
+use ringwave_served::{HostRequestError, lock_soon};
 use ringwave_trace::Event;
 pub use sound_card::{CardEnv, SoundCard};
 use tracing::Tracing;
@@ -161,9 +162,13 @@ impl<C: SoundCard> PciCard<C> {
         self.lock().card.stats().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
+    fn lock(&self) -> Locked<'_, State<C>> {
         // A message that panicked was this client's last, and a reset follows.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wakers.locked(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_soon(&self) -> Result<Locked<'_, State<C>>, HostRequestError> {
+        lock_soon(&self.state).map(|state| self.wakers.locked(state))
     }
 
     /// The clock that the card goes by.
@@ -174,7 +179,7 @@ impl<C: SoundCard> PciCard<C> {
     /// Wakes the engine if there is something to wait for.
     fn wake_engine(&self, state: &State<C>) {
         if state.card.next_deadline().is_some() {
-            self.wakers.engine.wake();
+            self.wakers.engine.wake_unlocked();
         }
     }
 }
@@ -199,10 +204,10 @@ impl<C: SoundCard> Requests for PciCard<C> {
         let (function, mut behind) = state.split(self);
         let result = function.handle(request, &mut behind);
         if reset || state.card.next_deadline() != before {
-            self.wakers.engine.wake();
+            self.wakers.engine.wake_unlocked();
         }
         if state.function.has_lost() {
-            self.wakers.io.wake();
+            self.wakers.io.wake_unlocked();
         }
         result
     }

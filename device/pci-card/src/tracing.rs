@@ -94,7 +94,7 @@ impl<C: SoundCard> CardBackend<'_, C> {
                 && !self.tracing.worker_polls;
             self.queue.records.card.record(self.shared.clock.real_now(), event());
             if wake {
-                self.shared.wakers.io.wake();
+                self.shared.wakers.io.wake_unlocked();
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ringwave_engine::clock::HostClock;
@@ -14,7 +14,7 @@ use ringwave_engine::device::Device;
 use ringwave_engine::io_queue::{Feedback, IoQueue, StreamsNow};
 use ringwave_engine::sources::Sources;
 use ringwave_engine::timeline::ClockMode;
-use ringwave_engine::wake::Wakers;
+use ringwave_engine::wake::{Locked, Wakers};
 use ringwave_report::{Client, Messages, SCHEMA, SessionReport, micros, seconds};
 use ringwave_served::records::{Records, StatsRequest, is_urgent, loss_to_report, report_loss};
 use ringwave_served::stats::stream_report;
@@ -127,9 +127,13 @@ impl VirtioCard {
         Self { state: Mutex::new(state), wakers: Wakers::default(), clock, clock_mode }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Locked<'_, State> {
         // A handler that panicked has left whole values.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wakers.locked(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_soon(&self) -> Result<Locked<'_, State>, HostRequestError> {
+        lock_soon(&self.state).map(|state| self.wakers.locked(state))
     }
 
     /// `virtio_snd_config`.
@@ -188,7 +192,7 @@ impl VirtioCard {
         state.serve_rings(self);
         // A card that begins to wait for a message has no deadline, and is to look at its queues.
         if (state.next_deadline(), state.looks()) != before || state.more {
-            self.wakers.engine.wake();
+            self.wakers.engine.wake_unlocked();
         }
     }
 
@@ -198,7 +202,7 @@ impl VirtioCard {
         if !std::mem::replace(&mut state.halted, true) {
             state.call(self, |controller, env| controller.set_halted(true, env));
         }
-        self.wakers.engine.wake();
+        self.wakers.engine.wake_unlocked();
     }
 
     /// The clock that the card goes by.
@@ -269,13 +273,14 @@ impl State {
         let lost = self.queue.audio.limit(before);
         self.queue.lose(lost);
         let trace_waits = !self.queue.records.card.trace.is_empty() && !self.tracing.worker_polls;
+        let next = self.controller.next_deadline();
         if is_urgent(&self.queue)
-            || !self.queue.audio.is_empty()
+            || !self.queue.audio.is_empty() && self.queue.audio_is_due(shared.clock.now(), next)
             || trace_waits
             || self.sources.has_warnings()
             || self.controller.stalls().next().is_some()
         {
-            shared.wakers.io.wake();
+            shared.wakers.io.wake_unlocked();
         }
         result
     }
@@ -283,7 +288,7 @@ impl State {
     fn trace(&mut self, shared: &VirtioCard, event: TraceEvent) {
         if self.tracing.wanted {
             self.queue.records.card.record(shared.clock.real_now(), event);
-            shared.wakers.io.wake();
+            shared.wakers.io.wake_unlocked();
         }
     }
 
@@ -547,13 +552,13 @@ impl HostRequests for VirtioCard {
     }
 
     fn request_order(&self, order: Box<dyn Any + Send>) -> Result<(), HostRequestError> {
-        let taken = lock_soon(&self.state)?.queue.records.order(order);
+        let taken = self.lock_soon()?.queue.records.order(order);
         self.wakers.io.wake();
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 
     fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), HostRequestError> {
-        let mut state = lock_soon(&self.state)?;
+        let mut state = self.lock_soon()?;
         if state.jack(stream)? != plugged {
             state.trace(self, TraceEvent::Jack { stream, plugged });
             state.call(self, |controller, env| controller.set_jack(stream, plugged, env));
@@ -569,13 +574,13 @@ impl HostRequests for VirtioCard {
     }
 
     fn jack(&self, stream: u32) -> Result<bool, HostRequestError> {
-        lock_soon(&self.state)?.jack(stream)
+        self.lock_soon()?.jack(stream)
     }
 }
 
 impl VirtioCard {
     fn send_stats_request(&self, request: StatsRequest) -> Result<(), HostRequestError> {
-        let taken = lock_soon(&self.state)?.queue.records.request(request);
+        let taken = self.lock_soon()?.queue.records.request(request);
         self.wakers.io.wake();
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
