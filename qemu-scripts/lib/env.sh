@@ -8,6 +8,7 @@
 #   RINGWAVE_OVMF_SECURE_CODE, RINGWAVE_OVMF_SECURE_VARS  OVMF with Secure Boot, Microsoft's keys enrolled: with setup --secure-boot
 #   RINGWAVE_KERNEL     a Linux kernel and its modules, in a folder: there once qemu-scripts/bringup has run
 #   RINGWAVE_LINUX_GUEST  a Linux kernel with sound, and a root with alsa-utils: there once qemu-scripts/linux has run
+#   RINGWAVE_PIPEWIRE   PipeWire for that guest: with setup --pipewire
 #   RINGWAVE_ACCEL      kvm or tcg
 
 # A CI runner may start us without a login: no HOME, and rustup's programs not on the PATH.
@@ -23,10 +24,11 @@ RINGWAVE_OVMF_SECURE_CODE=$RINGWAVE_CACHE/ovmf/OVMF_CODE.secure.fd
 RINGWAVE_OVMF_SECURE_VARS=$RINGWAVE_CACHE/ovmf/OVMF_VARS.secure.fd
 RINGWAVE_KERNEL=$RINGWAVE_CACHE/kernel
 RINGWAVE_LINUX_GUEST=$RINGWAVE_CACHE/linux-guest
+RINGWAVE_PIPEWIRE=$RINGWAVE_CACHE/pipewire
 
 # /dev/kvm alone proves nothing: some hosts have a paravirtual one that runs only modified kernels.
 if [ -z "${RINGWAVE_ACCEL-}" ]; then
     RINGWAVE_ACCEL=tcg
     if [ -w /dev/kvm ] && grep -qwE '^flags.*(vmx|svm)' /proc/cpuinfo; then RINGWAVE_ACCEL=kvm; fi
 fi
-export PATH RINGWAVE_CACHE RINGWAVE_QEMU RINGWAVE_OVMF_CODE RINGWAVE_OVMF_VARS RINGWAVE_OVMF_SECURE_CODE RINGWAVE_OVMF_SECURE_VARS RINGWAVE_KERNEL RINGWAVE_LINUX_GUEST RINGWAVE_ACCEL
+export PATH RINGWAVE_CACHE RINGWAVE_QEMU RINGWAVE_OVMF_CODE RINGWAVE_OVMF_VARS RINGWAVE_OVMF_SECURE_CODE RINGWAVE_OVMF_SECURE_VARS RINGWAVE_KERNEL RINGWAVE_LINUX_GUEST RINGWAVE_PIPEWIRE RINGWAVE_ACCEL

@@ -89,6 +89,8 @@ pub struct Request {
     pub more_songs: Vec<PathBuf>,
     /// Steps after it, in the shell of the guest: lines of `init.sh`'s `step NAME COMMAND`.
     pub more_steps: String,
+    /// A folder of programs for them, which comes over the guest's root.
+    pub more_root: Option<PathBuf>,
     /// What they may take, beside the songs.
     pub more_time: Duration,
     /// Leave the run's folder.
@@ -109,6 +111,7 @@ impl Request {
             job,
             more_songs: Vec::new(),
             more_steps: String::new(),
+            more_root: None,
             more_time: Duration::ZERO,
             keep: false,
         }
@@ -275,7 +278,9 @@ fn write_initramfs(
 ) -> Result<(), Error> {
     let mut archive = guest::archive(artefacts, steps, request.card.has_modules_of_its_own())?;
     archive.add("driver-options", options.as_bytes());
-    archive.add_tree("", &artefacts.guest.join("root"))?;
+    for root in [&artefacts.guest.join("root")].into_iter().chain(&request.more_root) {
+        archive.add_tree("", root)?;
+    }
     for number in 1..=request.more_songs.len() + 1 {
         let name = song_name(number);
         archive.add_file(&name, &folder.join(&name))?;
@@ -303,7 +308,8 @@ fn boot(
         devices.extend(guest::ovmf(folder)?);
     }
     let speech = format!("file:{}", folder.join("guest.log").display());
-    guest::boot(artefacts, folder, 512 + (song_bytes >> 20) * 6, &speech, &devices)
+    let programs = if request.more_root.is_some() { 512 } else { 0 };
+    guest::boot(artefacts, folder, 512 + programs + (song_bytes >> 20) * 6, &speech, &devices)
 }
 
 /// Waits for the guest's end. `false`: it did not come in time.
