@@ -585,3 +585,60 @@ impl VirtioCard {
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use ringwave_engine::clock::Speed;
+    use ringwave_engine::sources::StreamFormat;
+    use ringwave_engine::timeline::{NOMINAL, RATE_LIMIT};
+
+    use super::*;
+
+    /// A second of S16 stereo at 48 kHz.
+    const PERIOD: u32 = 192_000;
+
+    /// A source of stream 0 whose clock goes slower than the card's by as much as may be.
+    struct Drifting;
+
+    impl Sources for Drifting {
+        fn capture(&mut self, _: u32, _: StreamFormat, _: &mut [u8]) -> usize {
+            0
+        }
+
+        fn take_rates(&mut self) -> Vec<(u32, u32)> {
+            vec![(0, NOMINAL + RATE_LIMIT)]
+        }
+    }
+
+    #[test]
+    fn a_stream_goes_at_the_rate_of_its_source() {
+        // So slow that no period ends while the test runs.
+        let clock = HostClock::start(Speed::from_str("0.1").unwrap());
+        let config = CardConfig {
+            render: 0,
+            capture: 1,
+            loopback: [None; crate::controller::STREAMS_MAX as usize],
+            clock: ClockMode::Realtime,
+            channels_max: 2,
+            trace: false,
+        };
+        let card = VirtioCard::new(config, clock, Box::new(Drifting));
+        let set_params: &[u32] = &[0x101, 0, 2 * PERIOD, PERIOD, 0, 0x0007_0502];
+        for request in [set_params, &[0x102, 0], &[0x104, 0]] {
+            let bytes: Vec<u8> = request.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let answer = card.lock().call(&card, |controller, env| controller.control(&bytes, 4, env));
+            assert_eq!(answer, 0x8000_u32.to_le_bytes(), "OK");
+        }
+        card.advance();
+        let mut state = card.lock();
+        let first = state.next_deadline().expect("it runs");
+        // The rate is taken up when the first period ends.
+        let State { controller, memory, sources, queue, out, .. } = &mut *state;
+        let (audio, log) = (&mut queue.audio, queue.records.card.log(None));
+        controller.advance(&mut Env { now: first, memory, sources: &mut **sources, audio, log, out });
+        let second = state.next_deadline().expect("it runs");
+        assert_eq!(second - first, 1_001_000_000, "a thousandth more than a second");
+    }
+}
