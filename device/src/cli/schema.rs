@@ -8,7 +8,7 @@ use ringwave_report::SessionReport;
 
 /// Print the JSON Schema of the statistics
 ///
-/// What `serve --stats`, `serve --stats-file` and `control SOCKET stats` write. The number in `schema` is raised when a
+/// What `serve --stats` and `control SOCKET stats` write. The number in `schema` is raised when a
 /// key goes away or changes its meaning.
 #[derive(Args, Debug)]
 #[command(after_help = "\
