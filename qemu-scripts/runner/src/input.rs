@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use ringwave_audio::StreamFormat;
 use ringwave_audio::wav::{Samples, Sound, WavFile};
+use ringwave_audio::{SampleFormat, StreamFormat};
 use ringwave_regs::format;
 
 use crate::error::Error;
@@ -16,6 +16,8 @@ pub const BYTES_MAX: u64 = 400 << 20;
 pub struct Input {
     /// Its frames, in one of the card's formats.
     pub sound: Sound,
+    /// How a sample lies in the file.
+    pub stored: SampleFormat,
     /// Frames in the file.
     pub frames: u64,
     /// Sample rate in Hz.
@@ -40,7 +42,8 @@ impl Input {
             return Err(bad(format!("longer than {} MiB; cut it", BYTES_MAX >> 20)));
         }
         let samples = Samples::open(path).map_err(|e| bad(e.to_string()))?;
-        let (speakers, sound) = (samples.speakers(), samples.sound().map_err(|e| bad(e.to_string()))?);
+        let (speakers, stored) = (samples.speakers(), samples.stored());
+        let sound = samples.sound().map_err(|e| bad(e.to_string()))?;
         let StreamFormat { channels, rate, .. } = sound.format;
         if channels > format::CHANNELS_MAX {
             return Err(bad(format!(
@@ -54,7 +57,7 @@ impl Input {
         if sound.is_empty() {
             return Err(bad("has no sound in it".into()));
         }
-        Ok(Self { frames: sound.len(), rate, file_bytes, sound, speakers })
+        Ok(Self { stored, frames: sound.len(), rate, file_bytes, sound, speakers })
     }
 
     /// Writes it as the guest gets it: the same frames, in the card's own format, with a header that says so.

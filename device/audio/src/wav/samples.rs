@@ -74,6 +74,11 @@ impl<'a> Samples<'a> {
         self.format
     }
 
+    /// How a sample lies in the file; [`Samples::format`] keeps its value.
+    pub fn stored(&self) -> SampleFormat {
+        self.stored
+    }
+
     /// The speakers of its channels (`KSAUDIO_SPEAKER_*`), if the file says.
     pub fn speakers(&self) -> Option<u32> {
         self.speakers

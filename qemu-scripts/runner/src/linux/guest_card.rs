@@ -6,7 +6,7 @@ use std::path::Path;
 use ringwave_audio::{SampleFormat, StreamFormat};
 
 use super::Job;
-use crate::{error::Error, machine::vfio_user_device, request::Clock};
+use crate::{error::Error, input::Input, machine::vfio_user_device, request::Clock};
 
 /// A card that Linux has a driver for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,10 +85,12 @@ impl GuestCard {
         }
     }
 
-    /// How the song goes into the guest: 24 bits lie in 3 bytes for virtio-snd (in 4 they have another end of
-    /// the word there), and in the upper end of 4 for HD Audio, which are 32 bits for ALSA.
-    pub fn guest_sample(self, sample: SampleFormat) -> SampleFormat {
-        match (self, sample) {
+    /// How the song goes into the guest: 8 bits as they lie in the file, where the card has them; 24 bits lie in 3
+    /// bytes for virtio-snd (in 4 they have another end of the word there), and in the upper end of 4 for HD Audio,
+    /// which are 32 bits for ALSA.
+    pub fn guest_sample(self, song: &Input) -> SampleFormat {
+        match (self, song.sound.format.sample) {
+            (Self::Virtio, SampleFormat::S16) if song.stored == SampleFormat::U8 => SampleFormat::U8,
             (Self::Virtio, SampleFormat::S24In32) => SampleFormat::S24,
             (Self::Hda, SampleFormat::S24In32) => SampleFormat::S32,
             (_, sample) => sample,

@@ -173,7 +173,7 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
         Err(_) if failed => Vec::new(),
         kept => kept?,
     };
-    judge(&mut report, &input.sound, request);
+    judge(&mut report, &input, request);
     if let Some(out) = &request.out {
         let from = if request.job == Job::Record { folder.path().join("recorded.wav") } else { first };
         fs::copy(&from, out).map_err(|e| Error::file("write", out, &e))?;
@@ -207,15 +207,17 @@ fn card_options(request: &Request, folder: &Path, songs: &[&Input]) -> Vec<Strin
 /// Writes the song as the guest's player takes it.
 fn write_song(input: &Input, card: GuestCard, path: &Path) -> Result<(), Error> {
     let format = input.sound.format;
-    let sample = card.guest_sample(format.sample);
+    let sample = card.guest_sample(input);
     if format.sample == sample {
         return input.write(path);
     }
-    let frames = if sample == SampleFormat::S24 {
+    let frames = &input.sound.frames;
+    let frames = match sample {
+        // As they lie in the file: the lower of two bytes carries nothing.
+        SampleFormat::U8 => frames.as_chunks::<2>().0.iter().map(|[_, high]| high ^ 0x80).collect(),
         // The lowest of four bytes carries nothing.
-        input.sound.frames.as_chunks::<4>().0.iter().flat_map(|[_, rest @ ..]| *rest).collect()
-    } else {
-        input.sound.frames.clone()
+        SampleFormat::S24 => frames.as_chunks::<4>().0.iter().flat_map(|[_, rest @ ..]| *rest).collect(),
+        _ => frames.clone(),
     };
     let failed = |e| Error::file("write", path, &e);
     let mut file = WavFile::create(path, StreamFormat { sample, ..format }).map_err(failed)?;
@@ -242,7 +244,7 @@ fn driver_options(request: &Request) -> Result<String, Error> {
 fn steps(request: &Request, songs: &[&Input]) -> String {
     let Some(input) = songs.first() else { return String::new() };
     let format = input.sound.format;
-    let alsa = alsa_format(request.card.guest_sample(format.sample));
+    let alsa = alsa_format(request.card.guest_sample(input));
     let more = match request.job {
         Job::Both => u64::from(format.rate) * MORE_SECONDS,
         Job::Play | Job::Record => 0,
@@ -363,8 +365,8 @@ fn heard(folder: &Path, number: u32) -> Result<Option<Sound>, Error> {
 }
 
 /// Compares what arrived with the song.
-fn judge(report: &mut Report, song: &Sound, request: &Request) {
-    let sample = request.card.guest_sample(song.format.sample);
+fn judge(report: &mut Report, input: &Input, request: &Request) {
+    let (song, sample) = (&input.sound, request.card.guest_sample(input));
     let frame_bytes = StreamFormat { sample, ..song.format }.frame_bytes();
     let period = |direction| {
         let stream = report.card.first(direction);
@@ -479,6 +481,20 @@ mod tests {
         for wrong in ["single_cmd", "=1", "a=", "a=b c", "a=$(b)", "a=b=c", "a=1\nb"] {
             assert!(matches!(options(&[wrong]), Err(Error::BadInput(_))), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_guest_gets_8_bits_as_8_bits_where_its_card_has_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [file, given] = ["song.wav", "given.wav"].map(|name| folder.path().join(name));
+        let format = StreamFormat { sample: SampleFormat::U8, channels: 1, rate: 8_000 };
+        let mut song = WavFile::create(&file, format).expect("a file");
+        song.add(&[0, 1, 127, 128, 129, 255]).and_then(|()| song.flush()).expect("a song");
+        let input = Input::open(&file).expect("a song");
+        write_song(&input, GuestCard::Virtio, &given).expect("is written");
+        assert_eq!(fs::read(&given).expect("it"), fs::read(&file).expect("the song"));
+        write_song(&input, GuestCard::Hda, &given).expect("is written");
+        assert_eq!(Input::open(&given).expect("16 bits").stored, SampleFormat::S16);
     }
 
     #[test]
