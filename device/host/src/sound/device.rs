@@ -9,7 +9,7 @@ use cpal::{BufferSize, Error, ErrorKind, SampleFormat, StreamConfig, SupportedSt
 use super::convert::{Offer, Opening, Samples, Unfit, choose};
 use super::feed::{Feed, FeedState, since};
 use super::intake::Intake;
-use super::{InputDevices, Opened, Output, SINKS, SOURCES, SoundError};
+use super::{InputDevices, Opened, Output, SINKS, SOURCES, SoundError, server};
 use ringwave_audio::StreamFormat;
 
 /// Blocks of 20 ms are asked for: 1 / 50 s. A device may have its own.
@@ -17,6 +17,10 @@ const BLOCKS_PER_SECOND: u32 = 50;
 /// The callback's thread tries again at once after an error, for ever: it is held up so long that it does no
 /// harm, and misses nothing if the error passes.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(2);
+
+/// ALSA's library is told to ask a sound server, and cannot.
+const NO_PLUGIN: &str =
+    "install ALSA's plugin for the sound server: libasound2-plugins (PulseAudio), pipewire-alsa (PipeWire)";
 
 /// The sound system of this host.
 pub struct Host;
@@ -40,7 +44,7 @@ impl Way {
 
 impl Output for Host {
     fn check(&self, device: Option<&str>) -> Result<(), SoundError> {
-        Device::find(device, Way::Plays)?.offers().map(drop)
+        explained(|| Device::find(device, Way::Plays)?.offers().map(drop))
     }
 
     fn open(
@@ -49,18 +53,20 @@ impl Output for Host {
         stream: StreamFormat,
         feed: &mut dyn FnMut(Opening) -> Feed,
     ) -> Result<Opened, SoundError> {
-        let found = Device::find(device, Way::Plays)?;
-        found.open(stream, |opening, size| play(&found.handle, opening, size, feed(opening)))
+        explained(|| {
+            let found = Device::find(device, Way::Plays)?;
+            found.open(stream, |opening, size| play(&found.handle, opening, size, feed(opening)))
+        })
     }
 
     fn devices(&self) -> Result<Vec<(String, String)>, SoundError> {
-        named(cpal::default_host().output_devices(), Way::Plays)
+        explained(|| named(cpal::default_host().output_devices(), Way::Plays))
     }
 }
 
 impl InputDevices for Host {
     fn check(&self, device: Option<&str>) -> Result<(), SoundError> {
-        Device::find(device, Way::Records)?.offers().map(drop)
+        explained(|| Device::find(device, Way::Records)?.offers().map(drop))
     }
 
     fn record(
@@ -69,13 +75,38 @@ impl InputDevices for Host {
         stream: StreamFormat,
         intake: &mut dyn FnMut(Opening) -> Intake,
     ) -> Result<Opened, SoundError> {
-        let found = Device::find(device, Way::Records)?;
-        found.open(stream, |opening, size| record(&found.handle, opening, size, intake(opening)))
+        explained(|| {
+            let found = Device::find(device, Way::Records)?;
+            found.open(stream, |opening, size| record(&found.handle, opening, size, intake(opening)))
+        })
     }
 
     fn devices(&self) -> Result<Vec<(String, String)>, SoundError> {
-        named(cpal::default_host().input_devices(), Way::Records)
+        explained(|| named(cpal::default_host().input_devices(), Way::Records))
     }
+}
+
+/// Does `work`, which opens devices, and has its error say why. ALSA's library writes that to standard error, in
+/// lines of its own and before ours.
+fn explained<T>(work: impl FnOnce() -> Result<T, SoundError>) -> Result<T, SoundError> {
+    // It stays with this thread, which forgets the text when it asks anew.
+    let said = alsa::Output::local_error_handler();
+    let done = work();
+    let said = said.map(|said| said.borrow().to_string()).unwrap_or_default();
+    said.lines().filter(|line| !line.is_empty()).for_each(|line| log::debug!("ALSA: {line}"));
+    done.map_err(|error| match error {
+        SoundError::Device { device, why, next } => {
+            let next = if said.contains("Cannot open shared library") { NO_PLUGIN } else { next };
+            SoundError::Device { device, why: last_said(&said).map_or(why, str::to_owned), next }
+        }
+        other => other,
+    })
+}
+
+/// The last of lines that begin with the name of a function: the others lead there.
+fn last_said(said: &str) -> Option<&str> {
+    let last = said.lines().rev().find(|line| !line.is_empty())?;
+    Some(last.split_once(": ").map_or(last, |(_, text)| text))
 }
 
 /// Names and descriptions.
@@ -230,11 +261,13 @@ fn sound_error(device: &str, way: Way, error: &Error) -> SoundError {
         ErrorKind::DeviceBusy => {
             "another program or stream has it: take a device that mixes (sound:default, sound:pulse), or end that program"
         }
-        ErrorKind::PermissionDenied => "this user may not use it: add it to the group audio",
+        ErrorKind::PermissionDenied => {
+            server::forbidden().unwrap_or("this user may not use it: add it to the group audio")
+        }
         ErrorKind::UnsupportedConfig | ErrorKind::UnsupportedOperation => {
             "take a device that converts (sound:default, sound:pulse)"
         }
-        _ => "see whether the sound server runs, and whether this user may use it",
+        _ => server::next_step(),
     };
     SoundError::Device { device: device.to_owned(), why: why(error), next }
 }

@@ -10,6 +10,7 @@ pub mod feed;
 pub mod intake;
 pub mod microphone;
 pub mod recording;
+pub mod server;
 
 #[cfg(feature = "sound")]
 mod device;

@@ -90,22 +90,20 @@ pub fn priority() -> Finding {
     }
 }
 
-/// Whether sound can be heard here.
+/// Whether sound can be heard here. Devices are listed without being opened, so the default one is tried.
 pub fn sound() -> Finding {
-    match sound::host().devices() {
-        Ok(devices) if devices.is_empty() => Finding::note(
-            "sound: the sound system has no device",
-            "--sink sound needs one; --sink wav:FILE does not. For a user without a login: loginctl enable-linger USER",
-        ),
+    const WITHOUT: &str = "--sink sound needs one; --sink wav:FILE does not";
+    let host = sound::host();
+    match host.devices().and_then(|devices| host.check(None).map(|()| devices)) {
         Ok(devices) => Finding::ok(format!("sound: {} devices for --sink sound", devices.len())),
         Err(SoundError::NotBuilt) => Finding::note(
             "sound: this program was built without it",
             "--sink sound needs it: install libasound2-dev and pkg-config, and build with --features sound",
         ),
-        Err(error) => Finding::note(
-            format!("sound: {error}"),
-            "--sink sound needs it; --sink wav:FILE does not. For a user without a login: loginctl enable-linger USER",
-        ),
+        Err(SoundError::Device { device, why, next }) => {
+            Finding::note(format!("sound: device {device}: {why}"), format!("{WITHOUT}. {next}"))
+        }
+        Err(error) => Finding::note(format!("sound: {error}"), WITHOUT),
     }
 }
 
