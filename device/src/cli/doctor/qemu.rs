@@ -35,7 +35,7 @@ pub fn look(program: &Path) -> Vec<Finding> {
     if (major, minor) < FIRST {
         return vec![Finding::missing(
             format!("QEMU {version} ({shown}): vfio-user-pci came with 10.1"),
-            "take a newer one; the card virtio works with this one, if it has vhost-user-snd-pci",
+            "take a newer one, as qemu-scripts/setup fetches it; the card virtio works with this one, if it has vhost-user-snd-pci",
         )];
     }
     let devices =
