@@ -4,6 +4,7 @@
 
 pub mod linux;
 pub mod play;
+pub mod windows;
 
 use std::path::Path;
 use std::process::Command;
