@@ -2,6 +2,7 @@
 //!
 //! Here is what the pages share; each program has its own page in a module of its name.
 
+pub mod bench_cards;
 pub mod linux;
 pub mod play;
 pub mod windows;
