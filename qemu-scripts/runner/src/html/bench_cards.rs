@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 
 use ringwave_report::html::{self, Bar, Outcome, Page, Picture, Section, bars, count, grouped};
 
-use super::command;
+use super::{capital, command};
 use crate::bench_cards::results::{Cost, Results, Spread};
 use crate::bench_cards::table;
 
-/// How the pictures are to be read.
-const READING: &str = "A bar ends at the median of the rounds; the line over it goes from the least to the greatest. \
-                       The scale is that of each period's picture.";
+/// How pictures and table of the cost are to be read.
+const READING: &str = "A bar ends at the median of the rounds, and its line goes from the least to the greatest; all pictures of \
+    a kind have one scale. Both: QEMU and the card's process. Over the first: over what the first card costs in the same round. \
+    Traps: accesses to registers that came to the card's process.";
 
 /// The page of what was measured.
 pub fn page(results: &Results) -> Page {
-    let cost = Section { pictures: pictures(&results.cost), ..table::cost(results) };
+    let cost = table::cost(results);
+    let note = format!("{}. {READING}", capital(&cost.note));
+    let cost = Section { note, pictures: pictures(&results.cost), ..cost };
     let sections = [cost].into_iter().chain(table::others(results));
     Page {
         details: details(results),
@@ -97,7 +100,7 @@ fn pictures(cost: &[Cost]) -> Vec<Picture> {
             (format!("{ms} ms: {what}"), rows.filter_map(bar).collect::<Vec<_>>())
         };
         let groups: Vec<_> = periods.iter().rev().map(group).filter(|(_, bars)| !bars.is_empty()).collect();
-        bars(&groups, " %", &format!("{caption} {READING}"))
+        bars(&groups, " %", caption)
     };
     let card = drawn(
         "the card",

@@ -3,7 +3,7 @@
 use ringwave_audio::compare::Comparison;
 use ringwave_audio::wav::{Samples, Sound as Frames};
 use ringwave_report::Direction;
-use ringwave_report::html::{BYTES_MAX, Outcome, Page, Section, Sound, Table, count, grouped};
+use ringwave_report::html::{BYTES_MAX, Outcome, Page, Section, Sound, Table, grouped};
 
 use super::{Pair, command, details, facts, title};
 use crate::error::Error;
@@ -94,9 +94,8 @@ fn numbers(request: &Request, report: &Report) -> Vec<(String, String)> {
     let direction = if request.job == Job::Record { Direction::Capture } else { Direction::Render };
     let compared = report.played.as_ref().or(report.recorded.as_ref());
     let mut facts = facts(compared.map(|it| it.frames), &report.card, direction);
-    let failed = report.steps.iter().filter(|(_, code)| *code != 0).count() as u64;
-    let steps = count(report.steps.len() as u64, "step");
-    facts.push(("of the guest".to_owned(), format!("{steps}, {failed} failed")));
+    let failed = report.steps.iter().filter(|(_, code)| *code != 0).count();
+    facts.push(("steps that failed".to_owned(), format!("{failed} of {}", report.steps.len())));
     facts.push(("lines in the kernel's log".to_owned(), grouped(report.dmesg.len() as u64)));
     facts
 }

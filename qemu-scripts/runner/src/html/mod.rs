@@ -69,6 +69,14 @@ fn title(name: &str, wav: &Path) -> String {
     format!("qemu-scripts/{name} {file}")
 }
 
+/// With a capital at its beginning.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
 /// What was sent and what was heard of it.
 struct Pair<'a> {
     title: &'a str,

@@ -6,7 +6,7 @@ use ringwave_audio::compare::{self, Allowed};
 use ringwave_report::Direction;
 use ringwave_report::html::{BYTES_MAX, Outcome, Page, Section, Sound, Table};
 
-use super::{Pair, command, details, facts, title};
+use super::{Pair, capital, command, details, facts, title};
 use crate::error::Error;
 use crate::windows::run::Served;
 use crate::windows::test::verdict::Verdict;
@@ -93,14 +93,6 @@ fn first_sentence(run: Option<&Tested<'_>>, named: bool) -> String {
     let Some(run) = run else { return "Nothing was run.".to_owned() };
     let text = run.verdict.text.trim_end_matches('.');
     if named { format!("{}: {text}.", run.name) } else { format!("{}.", capital(text)) }
-}
-
-/// With a capital at its beginning.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 /// What a verdict rests on.
