@@ -240,6 +240,10 @@ fn windows_has_the_verdict_as_its_first_sentence_and_what_it_rests_on() {
     let rows: Vec<String> = all(&html, "table.figures tr").into_iter().map(text_of).collect();
     assert_eq!(rows[..2], ["modeexclusive-event".to_owned(), format!("Windows{EVIL}")]);
     assert_eq!(all(&html, "#stats").len(), 1, "the card's figures");
+    // What is wrong need not be the sound.
+    let text = page(&Verdict::none("winplay was ended"), Some(&path));
+    assert_eq!(top(&text).1, "No verdict: winplay was ended.");
+    assert_eq!(text_of(all(&parsed(&text), ".detail")[0]), "The sound itself is right.");
     // Windows never came: nothing was heard and nothing counted.
     let none = Verdict::none("stage agent did not begin within 15 min after power-on");
     let tested =
