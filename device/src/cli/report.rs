@@ -90,10 +90,8 @@ pub fn write_comparison(
         found,
         &mut budget,
     );
+    let title = format!("ringwave compare {} {}", names[0], names[1]);
     let page = Page {
-        title: format!("ringwave compare {} {}", names[0], names[1]),
-        outcome,
-        headline,
         details: vec![format!("The verdict: {said}.")],
         facts: vec![
             ("frames sent".into(), grouped(sent.len())),
@@ -101,11 +99,10 @@ pub fn write_comparison(
             ("differences".into(), places),
         ],
         sounds: vec![sound],
-        timeline: None,
-        stats: None,
         texts: vec![("The verdict in full".into(), verdict.to_owned())],
         machine: machine(),
         command: own_command(),
+        ..Page::new(title, outcome, headline)
     };
     // A file that was cut meanwhile, or cannot be read, is told and not drawn as silence.
     for samples in [sent, heard] {

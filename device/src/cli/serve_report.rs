@@ -79,9 +79,6 @@ fn page(
         Ok(_) => headline(&served, timeline.as_ref()),
     };
     Page {
-        title: "ringwave serve".to_owned(),
-        outcome,
-        headline,
         details,
         facts: facts(&served),
         sounds,
@@ -90,6 +87,7 @@ fn page(
         stats: served.last,
         machine,
         command: own_command(),
+        ..Page::new("ringwave serve", outcome, headline)
     }
 }
 

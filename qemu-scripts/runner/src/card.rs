@@ -19,6 +19,9 @@ use ringwave_report::SessionReport;
 /// How long a line in the log, or the end of the process, is waited for.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The trace of a card with [`Card::single_session_options`], in the run's folder.
+pub const TRACE: &str = "card.trace";
+
 /// A card that listens.
 pub struct Card {
     process: ChildGuard,
@@ -68,7 +71,7 @@ impl Card {
     /// [`Card::finish`].
     pub fn single_session_options(folder: &Path) -> Vec<String> {
         let path = |name: &str| folder.join(name).display().to_string();
-        ["--once".into(), "--stats".into(), path("stats.json"), "--trace".into(), path("card.trace")].into()
+        ["--once".into(), "--stats".into(), path("stats.json"), "--trace".into(), path(TRACE)].into()
     }
 
     /// Waits until `text` stands in `times` lines of the log.
@@ -145,12 +148,12 @@ impl Card {
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no statistics.
     pub fn finish(self) -> Result<(SessionReport, File), Error> {
-        let trace = self.folder.join("card.trace");
+        let trace = self.folder.join(TRACE);
         let stats = self.finish_untraced()?;
         Ok((stats, File::open(&trace).map_err(|e| Error::file("read", &trace, &e))?))
     }
 
-    /// As [`Card::finish`], of a card that writes no trace.
+    /// As [`Card::finish`], of a card whose trace is not read, or that writes none.
     ///
     /// # Errors
     /// [`Error::Failed`] if it did not end in order or wrote no statistics.

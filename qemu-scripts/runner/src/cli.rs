@@ -1,4 +1,4 @@
-//! What `play` and `record` share on the command line, and from there to the exit code.
+//! What the programs share on the command line, and from there to the exit code.
 
 use std::{
     io::{IsTerminal, Write},
@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::{Args, Parser, ValueEnum};
-use ringwave_report::junit::{self, TestCase};
+use ringwave_report::{
+    html::Page,
+    junit::{self, TestCase},
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -19,7 +22,7 @@ use crate::{
     run::run,
 };
 
-/// Options of both.
+/// Options of `play` and `record`.
 #[derive(Args, Debug)]
 pub struct SoundArgs {
     /// Where to write what arrived.
@@ -116,6 +119,48 @@ pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
     })
 }
 
+/// Does `work`, and writes the page of what came of it, if `path` names one: whether it can be written is known
+/// before the work. A run that broke off has a page that says so. Gives what came of the work, and whether the
+/// page is written (or none was wanted): one that cannot be keeps nothing else from being told.
+pub fn reported<T>(
+    name: &str,
+    path: Option<&Path>,
+    work: impl FnOnce() -> Result<T, Error>,
+    page: impl FnOnce(&T) -> Result<Page, Error>,
+) -> (Result<T, Error>, bool) {
+    let file = match path.map(html::create).transpose() {
+        Ok(file) => file,
+        Err(error) => return (Err(error), true),
+    };
+    let done = work();
+    let Some(file) = file else { return (done, true) };
+    let made = match &done {
+        Ok(done) => page(done),
+        Err(error @ Error::Failed(_)) => {
+            Ok(html::page_of_error(name, error, ringwave_report::html::machine()))
+        }
+        // What was asked for wrongly is for who asked, and who interrupts wants no page.
+        Err(Error::BadInput(_) | Error::Interrupted) => return (done, true),
+    };
+    let why = |error| Error::failed(format!("cannot write the page: {error}"));
+    let written = made.and_then(|page| file.write(&page.render()).map_err(why));
+    if let Err(error) = &written {
+        eprintln!("{name}: {error}");
+    }
+    (done, written.is_ok())
+}
+
+/// The exit code of work that passed or not, and of which everything is `written` or not. Prints the error.
+pub fn exit_code(name: &str, done: Result<bool, Error>, written: bool) -> ExitCode {
+    match done {
+        Ok(passed) => ExitCode::from(u8::from(!(passed && written))),
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
 /// Runs what `request` makes of the arguments, prints the report, and gives the exit code. The folder lives
 /// until then.
 pub fn main(
@@ -124,51 +169,25 @@ pub fn main(
     request: impl FnOnce(&Artefacts) -> Result<(Request, Option<TempDir>), Error>,
 ) -> ExitCode {
     let begin = Instant::now();
-    let page = match page.as_deref().map(html::create).transpose() {
-        Ok(page) => page,
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            return ExitCode::from(error.exit_code());
-        }
-    };
-    let ready = junit
-        .as_deref()
-        .map_or(Ok(()), |path| check_folder("--junit", path))
-        .and_then(|()| process::stop_on_signals());
-    let done = ready.and_then(|()| Artefacts::from_env()).and_then(|artefacts| {
-        let (request, _lives) = request(&artefacts)?;
+    let work = || {
+        junit.as_deref().map_or(Ok(()), |path| check_folder("--junit", path))?;
+        process::stop_on_signals()?;
+        let artefacts = Artefacts::from_env()?;
+        let (request, lives) = request(&artefacts)?;
         let terminal = std::io::stderr().is_terminal();
         let report = run(&artefacts, &request, |step| print_step(step, terminal))?;
         if terminal {
             eprint!("\r\x1b[K");
         }
         print!("{report}");
-        let page = page.is_some().then(|| html::page(name, &request.wav, &report, html::machine(&artefacts)));
-        Ok((report, page))
+        Ok((report, request, artefacts, lives))
+    };
+    let (done, mut written) = reported(name, page.as_deref(), work, |(report, request, artefacts, _)| {
+        html::play::page(name, &request.wav, report, html::machine(&artefacts.qemu, &artefacts.accel))
     });
-    let (done, made) = match done {
-        Ok((report, page)) => (Ok(report), page),
-        Err(error) => (Err(error), None),
-    };
-    // A run that broke off has a page that says so.
-    let made = match &done {
-        Err(error @ Error::Failed(_)) => {
-            Some(Ok(html::page_of_error(name, error, ringwave_report::html::machine())))
-        }
-        _ => made,
-    };
-    // What cannot be written keeps nothing else from being written.
-    let mut written = true;
-    if let (Some(file), Some(made)) = (page, made) {
-        let why = |error| Error::failed(format!("cannot write the page: {error}"));
-        if let Err(error) = made.and_then(|page| file.write(&page.render()).map_err(why)) {
-            eprintln!("{name}: {error}");
-            written = false;
-        }
-    }
     // What was asked for wrongly is for who asked.
     let cases = match &done {
-        Ok(report) => report.cases(),
+        Ok((report, ..)) => report.cases(),
         Err(Error::BadInput(_)) => vec![],
         Err(error) => vec![TestCase {
             name: "it runs".into(),
@@ -183,14 +202,7 @@ pub fn main(
         eprintln!("{name}: {}", Error::file("write", &path, &error));
         written = false;
     }
-    match done {
-        Ok(report) if report.passed() && written => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    exit_code(name, done.map(|(report, ..)| report.passed()), written)
 }
 
 /// A file that cannot be written, for its folder is not there, is said before the run.
@@ -215,5 +227,53 @@ fn print_step(step: &str, terminal: bool) {
         let _ = std::io::stderr().flush();
     } else {
         eprintln!("{step}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringwave_report::html::Outcome;
+
+    fn page() -> Page {
+        Page::new("a test", Outcome::Passed, "All is well.")
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_is_said_before_the_work_and_costs_nothing_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let below = folder.path().join("gone");
+        let path = below.join("page.html");
+        let (done, _) = reported("test", Some(&path), || panic!("no work is done"), |(): &()| Ok(page()));
+        assert!(
+            matches!(done, Err(Error::BadInput(line)) if line.contains("--report") && !line.contains('\n'))
+        );
+        std::fs::create_dir(&below).expect("a folder");
+        let remove = || {
+            std::fs::remove_dir_all(&below).expect("it goes away");
+            Ok(7)
+        };
+        let (done, written) = reported("test", Some(&path), remove, |_| Ok(page()));
+        assert_eq!((done.expect("the work was done"), written), (7, false));
+        let (done, written) = reported("test", None, || Ok(7), |_| panic!("none is wanted"));
+        assert_eq!((done.expect("the work was done"), written), (7, true));
+    }
+
+    #[test]
+    fn a_run_that_breaks_off_has_a_page_and_bad_input_has_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("page.html");
+        let ends = |error: Error| reported("test", Some(&path), || Err::<(), _>(error), |()| Ok(page()));
+        for error in [Error::BadInput("no WAV file".into()), Error::Interrupted] {
+            let (done, written) = ends(error);
+            assert!(done.is_err() && written && !path.exists());
+        }
+        let (done, written) = ends(Error::failed("QEMU <is> gone"));
+        assert!(done.is_err() && written);
+        let text = std::fs::read_to_string(&path).expect("a page");
+        assert!(
+            text.contains("The run broke off: QEMU &lt;is&gt; gone") && text.contains("failed"),
+            "{text}"
+        );
     }
 }

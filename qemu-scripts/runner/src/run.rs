@@ -12,7 +12,7 @@ use ringwave_report::Direction;
 use crate::{
     artefacts::Artefacts,
     bringup::log_tail::last_lines,
-    card::Card,
+    card::{Card, TRACE},
     comparison, dma_checker,
     error::Error,
     guest_log::GuestLog,
@@ -159,8 +159,7 @@ impl Run<'_> {
             (machine.guest_log(), machine.qemu_log(), machine.recorded()?);
         drop(machine);
         let (stats, trace) = card.finish()?;
-        let timeline =
-            request.timeline.then(|| html::timeline(&folder.join("card.trace"), &stats)).transpose()?;
+        let timeline = request.timeline.then(|| html::timeline(&folder.join(TRACE), &stats)).transpose()?;
         if let Some(Outcome::Qemu(code)) = outcome {
             return Err(Error::Failed(format!("QEMU failed (exit code {code:?}): {}", qemu_text.trim())));
         }

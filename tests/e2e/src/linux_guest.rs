@@ -9,6 +9,8 @@ use ringwave_audio::{
     StreamFormat,
     wav::{self, Sound, WavFile},
 };
+use ringwave_report::html::Page;
+use ringwave_runner::html;
 use ringwave_runner::linux::{GuestCard, Job, Report, Request, run};
 
 /// A song in which no frame is silent, and no two periods are alike.
@@ -37,6 +39,8 @@ pub struct Run {
     pub report: Report,
     /// The song's frames.
     pub song: Vec<u8>,
+    /// The page of `--report`, if the run asked for its time line.
+    pub page: Option<Page>,
 }
 
 /// One boot with a song of this format. `adjust` says what else is asked for.
@@ -59,7 +63,8 @@ pub fn runs(
     request.more_time += Duration::from_secs(30) * steps;
     let report = run(&request, |_| ()).expect("a verdict");
     print!("{report}");
-    Run { report, song }
+    let page = request.timeline.then(|| html::linux::page(&request, &report, vec![]).expect("a page"));
+    Run { report, song, page }
 }
 
 /// One boot in which `aplay` plays a quarter of a second in each of these formats, and then whatever steps `adjust`

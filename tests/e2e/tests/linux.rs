@@ -3,6 +3,7 @@
 
 use ringwave_audio::{SampleFormat, StreamFormat, compare::Comparison};
 use ringwave_e2e::linux_guest::{Run, SLEEPS, plays_each, runs, times};
+use ringwave_report::html::Outcome;
 use ringwave_runner::{
     linux::{GuestCard, Job, Request},
     request::Clock,
@@ -31,9 +32,20 @@ step after-reload again
 killed() { aplay -q -D hw:0,0 /song.wav & busybox sleep 1; kill -9 $!; wait $!; again; }
 step killed killed
 ";
-    let Run { report, song } = runs((CARD, Job::Both), STEREO, 96_000, and_then(more));
+    let Run { report, song, page } = runs((CARD, Job::Both), STEREO, 96_000, |request| {
+        request.timeline = true;
+        and_then(more)(request);
+    });
     assert!(report.passed(), "{report}");
     assert_eq!(report.card.streams[0].underruns, Some(0));
+    // And so says its page, which has both sounds, the packets of the trace and the steps.
+    let page = page.expect("it was asked for");
+    assert_eq!(page.outcome, Outcome::Passed);
+    assert!(page.headline.starts_with("Nothing is wrong: 96,000 frames"), "{}", page.headline);
+    assert_eq!(page.sounds.len(), 2);
+    assert!(page.timeline.as_ref().is_some_and(|timeline| timeline.streams[&0].packet_count > 0));
+    let text = page.render();
+    assert!(text.contains("Packets and stalls") && text.contains("after-reload"), "the run and the guest");
     // Both at once, two more, one with a pause, one after the reload, one after a player that was killed.
     assert_eq!(times(&report.heard[0].frames, &song), 6, "each whole, and nothing of the sound before in it");
 }
@@ -122,7 +134,7 @@ for turn in 1 2 3; do
     step after-reload-$turn again
 done
 ";
-    let Run { report, song } = runs((CARD, Job::Both), STEREO, 96_000, and_then(more));
+    let Run { report, song, .. } = runs((CARD, Job::Both), STEREO, 96_000, and_then(more));
     assert!(report.passed(), "{report}");
     // Both at once; in each turn one with a pause, four after sleep, one after the reload.
     assert!(times(&report.heard[0].frames, &song) > 3 * 6, "each whole");
@@ -137,7 +149,7 @@ step short short
 speaker() { speaker-test -D hw:0,0 -c 2 -r 48000 -F S16_LE -t sine -l 1 >/dev/null; }
 step speaker-test speaker
 ";
-    let Run { report, song } = runs((CARD, Job::Play), STEREO, 60 * 48_000, |request| {
+    let Run { report, song, .. } = runs((CARD, Job::Play), STEREO, 60 * 48_000, |request| {
         request.clock = Clock::Realtime(1.0);
         request.more_steps = more.into();
     });

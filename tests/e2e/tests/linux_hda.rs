@@ -85,8 +85,16 @@ step after-line again
 killed() { aplay $times_1 -q -D hw:0,0 /song.wav & busybox sleep 1; kill -9 $!; wait $!; again; }
 step killed killed
 ";
-    let Run { report, song } = runs((CARD, Job::Both), STEREO, 24_000, and_then(&(VERBS.to_owned() + steps)));
+    let steps = VERBS.to_owned() + steps;
+    let Run { report, song, page } = runs((CARD, Job::Both), STEREO, 24_000, |request| {
+        request.timeline = true;
+        and_then(&steps)(request);
+    });
     assert!(report.passed(), "{report}");
+    let page = page.expect("it was asked for");
+    assert!(page.headline.starts_with("Nothing is wrong: 24,000 frames"), "{}", page.headline);
+    assert!(page.timeline.as_ref().is_some_and(|timeline| timeline.streams.values().any(|it| it.bytes > 0)));
+    assert!(page.render().contains("The trace of HD Audio has no packets"));
     assert!(report.recorded.as_ref().is_some_and(Comparison::bit_exact), "{report}");
     // Both at once, after each of four loads, and after a player that was killed.
     assert_eq!(times(&report.heard[0].frames, &song), 6, "each whole");
@@ -226,7 +234,7 @@ for turn in 1 2; do
     done
 done
 ";
-    let Run { report, song } = runs((CARD, Job::Both), STEREO, 48_000, |request| {
+    let Run { report, song, .. } = runs((CARD, Job::Both), STEREO, 48_000, |request| {
         request.more_time = Duration::from_mins(10);
         and_then(steps)(request);
     });
@@ -252,7 +260,7 @@ for period in 1000 2000 5000 10000 20000; do
     step period-$period short
 done
 ";
-    let Run { report, song } = runs((CARD, Job::Play), STEREO, 48_000, and_then(steps));
+    let Run { report, song, .. } = runs((CARD, Job::Play), STEREO, 48_000, and_then(steps));
     assert_done(&report);
     assert_eq!(times(&report.heard[0].frames, &song), 6, "each whole");
 }
@@ -275,7 +283,7 @@ step after-d3hot again
 step mem sleeps mem
 step after-mem again
 ";
-    let Run { report, song } = runs((CARD, Job::Play), STEREO, 24_000, |request| {
+    let Run { report, song, .. } = runs((CARD, Job::Play), STEREO, 24_000, |request| {
         request.card_options = vec!["--power-management".to_owned()];
         and_then(steps)(request);
     });

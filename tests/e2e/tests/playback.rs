@@ -136,7 +136,7 @@ fn a_missing_packet_is_heard() {
     };
     assert_eq!(frame % packet_frames, 0);
     // And so says its page, which has each packet of the trace.
-    let page = html::page("play", &wav.path, &report, vec![]).expect("a page");
+    let page = html::play::page("play", &wav.path, &report, vec![]).expect("a page");
     let differences = page.sounds[0].differences.as_ref().expect("two sounds");
     assert!(differences.places[0].at.abs_diff(frame) <= 64, "{differences:?}");
     assert!(page.headline.starts_with("Wrong since 0."), "{}", page.headline);

@@ -8,6 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use ringwave_e2e::{noise, stand_in};
+use ringwave_report::html::{Outcome, Page};
+use ringwave_runner::html::{self, windows::Tested};
 use ringwave_runner::linux::guest::existing_path;
 use ringwave_runner::request::Clock;
 use ringwave_runner::windows::machine::{GuestCard, Machine};
@@ -15,7 +17,7 @@ use ringwave_runner::windows::run::device::{DeviceSteps, Verifier};
 use ringwave_runner::windows::run::{Finished, Request, run};
 use ringwave_runner::windows::test::verdict::Verdict;
 use ringwave_runner::windows::test::winplay::Mode;
-use ringwave_runner::windows::test::{files, judge_run};
+use ringwave_runner::windows::test::{files, heard_file, judge_run, longest};
 
 /// What the stand-in finds under the name `cmd`, by which winplay is started: it plays, and writes the lines of winplay's contract.
 const WORDS: &str = r#"play song.wav
@@ -46,6 +48,7 @@ fn request(folder: &Path, song: &Path) -> Request {
         time_limit: Duration::from_mins(5),
         reboot_code: None,
         out_dir: Some(folder.join("out")),
+        timeline: true,
         keep: false,
     }
 }
@@ -54,6 +57,13 @@ fn judged(request: &Request, finished: &Finished, song: &Path) -> Verdict {
     let verdict = judge_run(request, finished, song, Mode::ExclusiveEvent).expect("it is judged");
     println!("{verdict}");
     verdict
+}
+
+/// The page of `--report`.
+fn page(verdict: &Verdict, finished: &Finished, song: &Path) -> Page {
+    let (name, heard, served) = ("exclusive-event", Some(heard_file(finished)), longest(finished));
+    let tested = Tested { name, verdict, heard, served, waits: true };
+    html::windows::page(song, &[tested], vec![]).expect("a page")
 }
 
 #[test]
@@ -67,6 +77,13 @@ fn song_that_the_card_heard_is_bit_exact_and_nothing_less_is() {
     let verdict = judged(&request, &finished, song);
     assert!(verdict.passed && verdict.text.starts_with("bit-exact"), "{verdict}");
     assert!(verdict.text.contains("clock lockstep"), "{verdict}");
+    let told = page(&verdict, &finished, song);
+    assert_eq!(told.outcome, Outcome::Passed);
+    assert!(told.headline.starts_with("Bit-exact"), "{}", told.headline);
+    // Of the boot that played, and not of the one before it.
+    assert!(told.stats.as_ref().is_some_and(|stats| stats.streams[0].frames >= 96_000));
+    assert!(told.timeline.as_ref().is_some_and(|timeline| timeline.streams[&0].packet_count > 0));
+    assert!(told.render().contains("Driver Verifier active: standard"), "what the verdict rests on");
     // Driver Verifier was active, after a restart, and the device was in D3 before, three times.
     assert!(verdict.to_string().contains("Driver Verifier active: standard"), "{verdict}");
     assert!(verdict.to_string().contains("reinstalled, 2 times"), "{verdict}");
@@ -84,6 +101,10 @@ fn song_that_the_card_heard_is_bit_exact_and_nothing_less_is() {
     fs::write(&other, bytes).expect("written");
     let verdict = judged(&request, &finished, &other);
     assert!(!verdict.passed && verdict.text.starts_with("damaged: click"), "{verdict}");
+    let told = page(&verdict, &finished, &other);
+    assert!(told.headline.starts_with("Damaged: click"), "{}", told.headline);
+    let places = &told.sounds[0].differences.as_ref().expect("two sounds").places;
+    assert!(places.len() == 1 && places[0].expected_at.abs_diff((100_000 - 44) / 4) <= 64, "{places:?}");
     // winplay was ended before its end.
     let lines = finished.folder.join("out/winplay.jsonl");
     let text = fs::read_to_string(&lines).expect("its lines");

@@ -65,6 +65,11 @@ impl Differences {
         Self { offset: Some(0), ..Self::default() }
     }
 
+    /// Nothing is different but the silence around, of sounds that are known to be the same otherwise.
+    pub fn silence_around(sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
+        Self { offset: Some(offset_of_sound(sent, heard)), ..Self::default() }
+    }
+
     /// What the judge found, in these two sounds.
     pub fn of(judgement: &Judgement, sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
         if same_frames(sent, heard) {
@@ -108,10 +113,7 @@ impl Differences {
     /// Of sounds in which the judge finds nothing of each other, for so much is damaged: frame by frame, from where both
     /// begin, or begin to sound.
     fn of_unrelated(sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
-        let sounding = match (first_sound(sent), first_sound(heard)) {
-            (Some(one), Some(other)) => i64::try_from(other).unwrap_or(i64::MAX).saturating_sub_unsigned(one),
-            _ => 0,
-        };
+        let sounding = offset_of_sound(sent, heard);
         let mut best = Self::frame_by_frame(sent, heard, 0);
         if sounding != 0 {
             let other = Self::frame_by_frame(sent, heard, sounding);
@@ -348,6 +350,14 @@ fn first_sound(samples: &Samples<'_>) -> Option<u64> {
         }
     });
     first
+}
+
+/// By how many frames later than in what was sent the heard sound begins; 0 where one is silent.
+fn offset_of_sound(sent: &Samples<'_>, heard: &Samples<'_>) -> i64 {
+    match (first_sound(sent), first_sound(heard)) {
+        (Some(one), Some(other)) => i64::try_from(other).unwrap_or(i64::MAX).saturating_sub_unsigned(one),
+        _ => 0,
+    }
 }
 
 /// So many frames, and what they are: `what` is as of more than one, and changed if it is one.

@@ -13,7 +13,10 @@ mod numbers;
 mod output;
 mod page;
 mod plot;
+#[cfg(any(test, feature = "test-support"))]
+pub mod read_back;
 mod run;
+mod section;
 mod sound;
 mod survey;
 #[cfg(test)]
@@ -27,6 +30,8 @@ pub use headline::{Outcome, headline};
 pub use machine::machine;
 pub use output::ReportFile;
 pub use page::{Page, is_page};
-pub use sound::{Sound, differences};
+pub use plot::Bar;
+pub use section::{Section, Table, bars};
+pub use sound::{Picture, Sound, differences};
 pub use timeline::Timeline;
-pub use words::{count, grouped, level, moment, shell_line};
+pub use words::{count, grouped, level, moment, shell_line, short};

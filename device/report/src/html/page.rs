@@ -9,6 +9,7 @@ use super::differences::{Difference, Differences};
 use super::headline::Outcome;
 use super::numbers::f64_of;
 use super::run;
+use super::section::{self, Section};
 use super::sound::{Picture, Side, Sound};
 use super::timeline::Timeline;
 use super::words::{count, grouped, length, moment};
@@ -43,10 +44,14 @@ pub struct Page {
     pub timeline: Option<Timeline>,
     /// What the card counted.
     pub stats: Option<SessionReport>,
+    /// What else is told in tables.
+    pub sections: Vec<Section>,
     /// Text as it is: a heading, and lines.
     pub texts: Vec<(String, String)>,
     /// What it was made on.
     pub machine: Vec<(String, String)>,
+    /// Whether that comes first: figures mean nothing without the machine that they are of.
+    pub machine_first: bool,
     /// What to type to do it again.
     pub command: String,
 }
@@ -58,6 +63,25 @@ pub fn is_page(begin: &[u8]) -> bool {
 }
 
 impl Page {
+    /// With its first sentence, and nothing below it yet.
+    pub fn new(title: impl Into<String>, outcome: Outcome, headline: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            outcome,
+            headline: headline.into(),
+            details: Vec::new(),
+            facts: Vec::new(),
+            sounds: Vec::new(),
+            timeline: None,
+            stats: None,
+            sections: Vec::new(),
+            texts: Vec::new(),
+            machine: Vec::new(),
+            machine_first: false,
+            command: String::new(),
+        }
+    }
+
     /// As HTML.
     pub fn render(&self) -> String {
         let class = match self.outcome {
@@ -80,13 +104,16 @@ impl Page {
                 body {
                     header class=(class) { div { (self.top()) } }
                     main {
+                        @if self.machine_first { (self.machine_part()) }
                         @for sound in &self.sounds { (sound_part(sound)) }
                         (run::run_part(self.timeline.as_ref(), self.stats.as_ref()))
                         @if let Some(stats) = &self.stats { (run::stats_part(stats)) }
+                        @for section in &self.sections { (section::section_part(section)) }
                         @for (name, text) in &self.texts {
                             section { h2 { (name) } pre { (text) } }
                         }
-                        (self.end())
+                        (self.again_part())
+                        @if !self.machine_first { (self.machine_part()) }
                     }
                     footer { "Made by ringwave " (env!("CARGO_PKG_VERSION")) ". This page needs no network and has no script." }
                 }
@@ -114,13 +141,18 @@ impl Page {
         }
     }
 
-    fn end(&self) -> Markup {
+    fn again_part(&self) -> Markup {
         html! {
             section {
                 h2 { "Again" }
                 p.note { "In the folder in which it was run:" }
                 pre #command { (self.command) }
             }
+        }
+    }
+
+    fn machine_part(&self) -> Markup {
+        html! {
             section {
                 h2 { "Machine" }
                 div.card { table #machine {

@@ -13,6 +13,7 @@ use super::axis::{Axis, COLUMNS};
 use super::clips::{CLIPS, png_uri};
 use super::differences::{DIFFERENCE_FLOOR_DB, Difference};
 use super::survey::{LOWEST_HZ, ROWS};
+use super::words::short;
 
 /// Why there is no picture. It is said in its place.
 pub type PlotError = Box<dyn std::error::Error>;
@@ -179,7 +180,7 @@ fn draw_lane(
 type Chart<'a, 'b, Y> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
 
-/// Axes, a light grid, and the name at the left.
+/// Axes, a light grid, and the name at the left. The horizontal axis is in seconds.
 fn mesh<'a, Y>(
     chart: &mut Chart<'a, '_, Y>,
     name: &str,
@@ -190,20 +191,32 @@ fn mesh<'a, Y>(
 where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
+    let seconds = |seconds: &f64| format!("{} s", shortest(*seconds));
+    mesh_with(chart, name, (last, grid), (11, labels), [&seconds, format])
+}
+
+/// A number to three places, without the zeros at its end.
+fn shortest(number: f64) -> String {
+    let whole = format!("{number:.3}");
+    whole.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// As [`mesh`], with so many labels along and up, as these say them.
+fn mesh_with<'a, Y>(
+    chart: &mut Chart<'a, '_, Y>,
+    name: &str,
+    (last, grid): (bool, bool),
+    (along, up): (usize, usize),
+    [x, y]: [&dyn Fn(&f64) -> String; 2],
+) -> Result<(), PlotError>
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
     let label = text(13, INK, HPos::Right, VPos::Center);
-    let seconds = |seconds: &f64| {
-        let whole = format!("{seconds:.3}");
-        format!("{} s", whole.trim_end_matches('0').trim_end_matches('.'))
-    };
     let mut mesh = chart.configure_mesh();
     mesh.bold_line_style(GRID).light_line_style(TRANSPARENT).axis_style(INK);
-    mesh.label_style(label).x_label_formatter(&seconds).y_label_formatter(&format);
-    mesh.x_labels(11).y_labels(labels).y_desc(name).axis_desc_style(text(
-        14,
-        INK,
-        HPos::Center,
-        VPos::Center,
-    ));
+    mesh.label_style(label).x_label_formatter(&x).y_label_formatter(&y);
+    mesh.x_labels(along).y_labels(up).y_desc(name).axis_desc_style(text(14, INK, HPos::Center, VPos::Center));
     if !last {
         mesh.x_labels(0);
     }
@@ -469,4 +482,77 @@ pub fn histogram(intervals: &[(String, u64, bool)]) -> Result<String, PlotError>
         root.present()?;
     }
     Ok(svg)
+}
+
+/// A bar of a chart: what was measured several times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// What it is of.
+    pub name: String,
+    /// Where the bar ends.
+    pub median: f64,
+    /// Where the line over it begins.
+    pub least: f64,
+    /// Where that ends.
+    pub greatest: f64,
+}
+
+/// The longest bar, of which a scale of two and the room behind it is finite.
+const MOST: f64 = 1e300;
+
+impl Bar {
+    /// Whether it can be drawn: a scale that is not finite has no end to plotters.
+    pub fn is_drawn(&self) -> bool {
+        [self.median, self.least, self.greatest].iter().all(|value| value.abs() <= MOST)
+    }
+}
+
+/// Bars under each other, from 0 to their medians, with the median as a number, and a line from the least to
+/// the greatest.
+pub fn bars(bars: &[Bar], scale: (f64, f64), unit: &str) -> Result<String, PlotError> {
+    const ROW: i32 = 26;
+    const WIDE: u32 = 540;
+    const NAMES: u32 = 132;
+    let rows = i32::try_from(bars.len())?;
+    let height = u32::try_from(ROW * rows)? + BOTTOM + 8;
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDE, height)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root);
+        chart.margin_right(RIGHT).margin_top(4).margin_bottom(4);
+        chart.set_label_area_size(LabelAreaPosition::Left, NAMES);
+        chart.set_label_area_size(LabelAreaPosition::Bottom, BOTTOM);
+        let mut chart = chart.build_cartesian_2d(scale.0..scale.1, 0.0..f64::from(rows.max(1)))?;
+        let along = |value: &f64| format!("{}{unit}", shortest(*value));
+        mesh_with(&mut chart, "", (true, true), (5, 0), [&along, &|_: &f64| String::new()])?;
+        let style = text(13, INK, HPos::Right, VPos::Center);
+        for (index, bar) in (0..rows).zip(bars) {
+            let at = (i32::try_from(NAMES)? - 8, 4 + ROW * index + ROW / 2);
+            root.draw(&Text::new(bar.name.clone(), at, style.clone()))?;
+            if bar.is_drawn() {
+                draw_bar(&mut chart, bar, f64::from(rows - index) - 0.5)?;
+            }
+        }
+        root.present()?;
+    }
+    Ok(svg)
+}
+
+/// A bar whose middle is at `y`; a row is 1 high.
+fn draw_bar(
+    chart: &mut Chart<'_, '_, plotters::coord::types::RangedCoordf64>,
+    bar: &Bar,
+    y: f64,
+) -> Result<(), PlotError> {
+    let Bar { median, least, greatest, .. } = *bar;
+    let corners = [(median.min(0.0), y + 0.3), (median.max(0.0), y - 0.3)];
+    chart.draw_series(std::iter::once(Rectangle::new(corners, HEARD.mix(0.6).filled())))?;
+    let ends = [least, greatest].map(|x| vec![(x, y - 0.15), (x, y + 0.15)]);
+    let lines = [vec![(least, y), (greatest, y)]].into_iter().chain(ends);
+    chart.draw_series(lines.map(|line| PathElement::new(line, INK.stroke_width(1))))?;
+    let apart = (chart.x_range().end - chart.x_range().start) / 100.0;
+    let behind = (greatest.max(median).max(0.0) + apart, y);
+    let number = Text::new(short(median), behind, text(12, INK, HPos::Left, VPos::Center));
+    chart.draw_series(std::iter::once(number))?;
+    Ok(())
 }

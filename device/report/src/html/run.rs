@@ -6,7 +6,7 @@ use super::numbers::f64_of;
 use super::page::picture;
 use super::plot::{self, Line, Row};
 use super::sound::Picture;
-use super::timeline::{LATE_FROM_US, MARGIN_FROM_US, StreamTimeline, Timeline};
+use super::timeline::{Coverage, LATE_FROM_US, MARGIN_FROM_US, StreamTimeline, Timeline};
 use super::words::{count, grouped, length, moment};
 use crate::{Direction, SessionReport, StreamReport};
 
@@ -39,31 +39,37 @@ fn timeline_part(timeline: &Timeline, stats: Option<&SessionReport>) -> Markup {
     let (bin, end) = (seconds(timeline.bin), seconds(timeline.end));
     let (ran, idle): (Streams<'_>, Streams<'_>) =
         timeline.streams.iter().partition(|(_, stream)| stream.did_anything());
+    let coverage = timeline.coverage();
+    let [has_packets, has_silence] = [Coverage::Packets, Coverage::Silence].map(|least| coverage >= least);
     let names: Vec<[String; 5]> = ran.iter().map(|(number, _)| row_names(**number, ran.len() > 1)).collect();
     let mut rows = Vec::new();
     for ([running, packets, stalled, silent, faults], (_, stream)) in names.iter().zip(&ran) {
-        rows.push(Row { name: running, bins: &stream.running, bad: false });
         let all = [
-            (packets, &stream.packets, false),
-            (stalled, &stream.stalled, true),
-            (silent, &stream.silent, true),
+            (running, &stream.running, false, true),
+            (packets, &stream.packets, false, has_packets),
+            (stalled, &stream.stalled, true, has_packets),
+            (silent, &stream.silent, true, has_silence),
+            (faults, &stream.faults, true, stream.faults.iter().any(|count| *count > 0)),
         ];
-        rows.extend(all.map(|(name, bins, bad)| Row { name, bins, bad }));
-        if stream.faults.iter().any(|count| *count > 0) {
-            rows.push(Row { name: faults, bins: &stream.faults, bad: true });
-        }
+        let drawn = all.into_iter().filter(|(.., drawn)| *drawn);
+        rows.extend(drawn.map(|(name, bins, bad, _)| Row { name, bins, bad }));
     }
     let timeline_picture = Picture {
-        title: "Packets, stalls and silence",
+        title: match coverage {
+            Coverage::Silence => "Packets, stalls and silence".to_owned(),
+            Coverage::Packets => "Packets and stalls".to_owned(),
+            Coverage::Transfers => "When a stream ran".to_owned(),
+        },
         caption: format!(
-            "Seconds since the card was made. A mark is at least {} wide. Silence: packets that were silent in part, or lost.",
-            length(bin)
+            "Seconds since the card was made. A mark is at least {} wide.{}",
+            length(bin),
+            if has_silence { " Silence: packets that were silent in part, or lost." } else { "" }
         ),
         svg: plot::timeline(&rows, bin, end).map_err(|error| error.to_string()),
     };
     let lines = position_lines(&ran, timeline.bin, stats);
     let positions = Picture {
-        title: "Position against time",
+        title: "Position against time".to_owned(),
         caption: "Seconds of sound that have gone by, over seconds of the host. A stream that keeps up is a straight line; a step to the right is a wait.".to_owned(),
         svg: plot::positions(&lines, end).map_err(|error| error.to_string()),
     };
@@ -73,9 +79,10 @@ fn timeline_part(timeline: &Timeline, stats: Option<&SessionReport>) -> Markup {
         } @else {
             @for (number, _) in &idle { p.note { "Stream " (number) " never ran." } }
             (picture(&timeline_picture, "wide"))
-            (stream_table(&ran))
+            (stream_table(&ran, coverage))
             @if lines.iter().any(|line| line.points.len() > 1) { (picture(&positions, "wide")) }
         }
+        @if let Some(missing) = missing_in(coverage) { p.note { (missing) } }
         @if timeline.lost > 0 { p.note { "Missing in the trace, for its file was too slow: " (count(timeline.lost, "event")) "." } }
         @if timeline.bad_lines > 0 { p.note { "Passed over, for they are no lines of a trace: " (grouped(timeline.bad_lines)) "." } }
         @if timeline.more_streams { p.note { "More streams did something than are drawn." } }
@@ -91,21 +98,47 @@ fn row_names(number: u32, numbered: bool) -> [String; 5] {
     what.map(|what| format!("{prefix}{what}"))
 }
 
-fn stream_table(streams: &Streams<'_>) -> Markup {
+/// What the trace of a card does not tell.
+fn missing_in(coverage: Coverage) -> Option<&'static str> {
+    match coverage {
+        Coverage::Silence => None,
+        Coverage::Packets => Some(
+            "The trace of virtio-snd has neither marks nor silence: what was silent is in the sound, and in what the card counted.",
+        ),
+        Coverage::Transfers => Some(
+            "The trace of HD Audio has no packets: stalls, margins, lateness and silence are not known. What was late is in the sound alone.",
+        ),
+    }
+}
+
+/// The streams, with what the trace tells of them.
+fn stream_table(streams: &Streams<'_>, coverage: Coverage) -> Markup {
     let first = |at: Option<u64>| at.map_or("-".to_owned(), |at| moment(seconds(at)));
+    let [has_packets, has_silence] = [Coverage::Packets, Coverage::Silence].map(|least| coverage >= least);
     html! {
         table.streams {
-            tr { th scope="col" { "stream" } th scope="col" { "packets" } th scope="col" { "stalls" } th scope="col" { "waited" } th scope="col" { "at most" } th scope="col" { "first stall" } th scope="col" { "silent packets" } th scope="col" { "first silence" } }
+            tr {
+                th scope="col" { "stream" } th scope="col" { "moved" }
+                @if has_packets {
+                    th scope="col" { "packets" } th scope="col" { "stalls" } th scope="col" { "waited" } th scope="col" { "at most" } th scope="col" { "first stall" }
+                }
+                @if has_silence { th scope="col" { "silent packets" } th scope="col" { "first silence" } }
+            }
             @for (number, stream) in streams {
                 tr {
                     td { (number) }
-                    td { (grouped(stream.packet_count)) }
-                    td { (grouped(stream.stalls)) }
-                    td { (length(seconds(stream.stalled_ns))) }
-                    td { (length(seconds(stream.worst_stall_ns))) }
-                    td { (first(stream.first_stall)) }
-                    td { (grouped(stream.silent.iter().map(|count| u64::from(*count)).sum())) }
-                    td { (first(stream.first_silent)) }
+                    td { (count(stream.bytes, "byte")) }
+                    @if has_packets {
+                        td { (grouped(stream.packet_count)) }
+                        td { (grouped(stream.stalls)) }
+                        td { (length(seconds(stream.stalled_ns))) }
+                        td { (length(seconds(stream.worst_stall_ns))) }
+                        td { (first(stream.first_stall)) }
+                    }
+                    @if has_silence {
+                        td { (grouped(stream.silent.iter().map(|count| u64::from(*count)).sum())) }
+                        td { (first(stream.first_silent)) }
+                    }
                 }
             }
         }
@@ -181,10 +214,10 @@ fn histograms(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Mar
         intervals(&MARGIN_FROM_US, &margins, |from| from < 0)
     };
     let lateness = intervals(&LATE_FROM_US, &lateness, |from| from >= 10_000);
-    let part = |title, what: &str, none: &str, intervals: &[(String, u64, bool)]| {
+    let part = |title: &str, what: &str, none: &str, intervals: &[(String, u64, bool)]| {
         let any = intervals.iter().any(|(_, count, _)| *count > 0);
         let drawn = Picture {
-            title,
+            title: title.to_owned(),
             caption: what.to_owned(),
             svg: plot::histogram(intervals).map_err(|error| error.to_string()),
         };

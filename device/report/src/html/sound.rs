@@ -35,7 +35,7 @@ pub struct Sound {
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// Above it.
-    pub title: &'static str,
+    pub title: String,
     /// Below it.
     pub caption: String,
     /// SVG.
@@ -164,12 +164,12 @@ fn pictures(
     let drawn = |result: Result<String, PlotError>| result.map_err(|error| error.to_string());
     vec![
         Picture {
-            title: "Waveform",
+            title: "Waveform".to_owned(),
             caption: format!("The lowest and the highest level of all channels in each {column}.{marked}"),
             svg: drawn(plot::lanes(&lanes, axis, places)),
         },
         Picture {
-            title: "Spectrogram",
+            title: "Spectrogram".to_owned(),
             caption: format!(
                 "The loudest of all channels from -110 dBFS (dark) to full scale (bright), looked at once or twice in each {column}."
             ),

@@ -5,8 +5,9 @@ use std::f64::consts::TAU;
 
 use ringwave_audio::wav::{Samples, Sound as Frames, parse};
 use ringwave_audio::{SampleFormat, StreamFormat};
-use scraper::{ElementRef, Html, Selector};
+use scraper::{ElementRef, Html};
 
+use super::read_back::{all, parsed, text_of};
 use super::*;
 use crate::SessionReport;
 use crate::html::timeline::Timeline;
@@ -43,45 +44,14 @@ fn page_of(sent: &Frames, heard: &Frames) -> (Page, String) {
     let sound =
         Sound::of_pair("Sent and heard", ["sent.wav", "heard.wav"], [&one, &other], found, &mut budget);
     let page = Page {
-        title: "a test".into(),
-        outcome,
-        headline,
-        details: vec![],
         facts: vec![("frames".into(), "1".into())],
         sounds: vec![sound],
-        timeline: None,
-        stats: None,
-        texts: vec![],
         machine: machine(),
         command: "true".into(),
+        ..Page::new("a test", outcome, headline)
     };
     let text = page.render();
     (page, text)
-}
-
-/// The page as a browser reads it, which finds nothing wrong with it, nothing that runs and nothing that is elsewhere.
-fn parsed(text: &str) -> Html {
-    let html = Html::parse_document(text);
-    assert!(html.errors.is_empty(), "{:?}", html.errors);
-    for element in html.root_element().descendent_elements() {
-        let name = element.value().name();
-        assert!(!["script", "iframe", "link", "object", "embed", "base"].contains(&name), "<{name}>");
-        for (attribute, value) in element.value().attrs() {
-            assert!(!attribute.starts_with("on"), "{attribute}");
-            assert!(value.starts_with("data:") || !value.contains("NaN"), "{attribute}={value}");
-            let address = ["src", "href", "srcset", "action", "poster", "background"].contains(&attribute);
-            assert!(!address || value.starts_with("data:") || value.starts_with('#'), "{attribute}={value}");
-        }
-    }
-    html
-}
-
-fn all<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
-    html.select(&Selector::parse(selector).unwrap()).collect()
-}
-
-fn text_of(element: ElementRef<'_>) -> String {
-    element.text().collect::<Vec<_>>().join("")
 }
 
 /// The sound of a player.
@@ -183,6 +153,13 @@ fn a_hostile_name_is_text() {
     page.texts = vec![(evil.into(), evil.into())];
     page.machine = vec![(evil.into(), evil.into())];
     page.command = evil.into();
+    let bar = Bar { name: evil.into(), median: 1.0, least: 1.0, greatest: 1.0 };
+    page.sections = vec![Section {
+        title: evil.into(),
+        note: evil.into(),
+        pictures: bars(&[(evil.into(), vec![bar])], evil, evil),
+        table: Table { columns: vec![evil.into()], rows: vec![vec![evil.into(), evil.into()]] },
+    }];
     let trace =
         "ringwave-trace 1 card=<script> speed=NaN\n1 state 0 run\n2 nonsense <script>\n3 packet 0 1\n";
     page.timeline = Some(Timeline::read(trace.as_bytes(), None).unwrap());
@@ -422,4 +399,111 @@ fn thousands_of_gaps_are_told_at_once_and_what_is_left_out_is_said() {
         assert!(notes.iter().any(|note| note == said), "{said} in {notes:?}");
     }
     assert!(all(&html, "figure svg *").len() < 8_000, "{}", all(&html, "figure svg *").len());
+}
+
+/// From where to where a bar of a picture goes, in pixels.
+fn bars_of(html: &Html) -> Vec<(f64, f64)> {
+    let number = |element: &ElementRef<'_>, name: &str| element.value().attr(name).unwrap().parse().unwrap();
+    let rects = all(html, "figure.half svg rect[fill='#0F766E']");
+    let ends = |rect: &ElementRef<'_>| {
+        let (x, width): (f64, f64) = (number(rect, "x"), number(rect, "width"));
+        (x, x + width)
+    };
+    rects.iter().map(ends).collect()
+}
+
+#[test]
+fn bars_are_as_long_as_what_they_say_in_each_picture_and_the_table_says_it_too() {
+    let bar = |name: &str, median: f64, least: f64, greatest: f64| Bar {
+        name: name.into(),
+        median,
+        least,
+        greatest,
+    };
+    let one = vec![bar("first", 10.0, 8.0, 12.0), bar("below", -2.0, -3.0, 1.0)];
+    let other = vec![bar("second", 5.0, 5.0, 5.0)];
+    let pictures = bars(&[("one".into(), one), ("other".into(), other)], " %", "percent of a core");
+    assert!(pictures.iter().all(|picture| picture.svg.is_ok()), "{pictures:?}");
+    let table =
+        Table { columns: vec!["card".into(), "%".into()], rows: vec![vec!["first".into(), "10.0".into()]] };
+    let mut page = Page::new("a test", Outcome::Unknown, "Measured.");
+    page.sections = vec![Section { title: "Cost".into(), note: "as read".into(), pictures, table }];
+    page.machine = vec![("QEMU".into(), "11".into())];
+    page.machine_first = true;
+    let html = parsed(&page.render());
+    let drawn = bars_of(&html);
+    let lengths: Vec<f64> = drawn.iter().map(|(from, to)| to - from).collect();
+    assert_eq!(lengths.len(), 3, "{drawn:?}");
+    assert!(
+        (lengths[0] / lengths[2] - 2.0).abs() < 0.05,
+        "10 is twice 5, whatever picture it is in: {lengths:?}"
+    );
+    assert!((drawn[1].1 - drawn[0].0).abs() < 2.0, "less than nothing ends where more begins: {drawn:?}");
+    let words: Vec<String> =
+        all(&html, "figure svg text").into_iter().map(|it| text_of(it).trim().to_owned()).collect();
+    for word in ["first", "10.0", "-2.00", "second", "5 %"] {
+        assert!(words.iter().any(|text| text == word), "{word} in {words:?}");
+    }
+    let heads: Vec<String> = all(&html, "main h2").into_iter().map(text_of).collect();
+    assert_eq!(heads, ["Machine", "Cost", "Again"], "figures are of a machine");
+    assert_eq!(text_of(all(&html, "table.figures tr")[1]), "first10.0");
+    assert_eq!(all(&html, "table.figures th[scope=row]").len(), 1);
+    assert_eq!(text_of(all(&html, ".badge")[0]).trim(), "? not judged");
+}
+
+#[test]
+fn figures_that_are_no_numbers_are_named_and_not_drawn() {
+    let bar = |median: f64| Bar { name: format!("of {median}"), median, least: 0.0, greatest: median };
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 1e300, -1e300, f64::MAX, f64::MIN].map(bar);
+    for bad in [odd.to_vec(), vec![bar(f64::NAN)], vec![bar(0.0)], vec![]] {
+        let mut page = Page::new("a test", Outcome::Unknown, "Measured.");
+        let pictures = bars(&[("one".into(), bad.clone())], "", "");
+        assert!(pictures[0].svg.is_ok(), "{bad:?}: {pictures:?}");
+        page.sections = vec![Section { pictures, ..Section::default() }];
+        let html = parsed(&page.render());
+        assert_eq!(bars_of(&html).len(), bad.iter().filter(|bar| bar.is_drawn()).count(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_the_trace_of_a_card_cannot_tell_is_left_out_and_said() {
+    let lines = "0 state 0 run\n1000000 dma-read 0 0x1000 4800\n90000000 dma-read 0 0x1000 4800\n";
+    for (card, rows, columns, said) in [
+        ("ringwave", &["running", "packets", "stalls", "silence"][..], 9, None),
+        ("virtio", &["running", "packets", "stalls"], 7, Some("neither marks nor silence")),
+        ("hda", &["running"], 2, Some("has no packets")),
+    ] {
+        let trace = format!("ringwave-trace 1 card={card} speed=1\n{lines}");
+        let mut page = Page::new("a test", Outcome::Passed, "Well.");
+        page.timeline = Some(Timeline::read(trace.as_bytes(), None).unwrap());
+        let html = parsed(&page.render());
+        let all_rows = ["running", "packets", "stalls", "silence"];
+        let names: Vec<String> =
+            all(&html, "figure svg text").into_iter().map(|text| text_of(text).trim().to_owned()).collect();
+        let drawn: Vec<&str> =
+            all_rows.into_iter().filter(|row| names.iter().any(|name| name == row)).collect();
+        assert_eq!(drawn, rows, "{card}");
+        assert_eq!(all(&html, "table.streams th").len(), columns, "{card}");
+        assert!(text_of(all(&html, "table.streams tr")[1]).contains("9,600 bytes"), "{card}");
+        let notes: Vec<_> = all(&html, ".note").into_iter().map(text_of).collect();
+        let missing = notes.iter().find(|note| note.contains("The trace of"));
+        assert!(
+            missing.map_or(said.is_none(), |note| said.is_some_and(|said| note.contains(said))),
+            "{card}: {notes:?}"
+        );
+    }
+}
+
+#[test]
+fn silence_around_a_sound_is_no_difference_of_it() {
+    let sent = music(STEREO, 48_000);
+    let mut heard = sent.clone();
+    heard.frames = [vec![0; 4_800 * 4], heard.frames, vec![0; 9_600 * 4]].concat();
+    let [one, other] = [Samples::of(&sent), Samples::of(&heard)];
+    let found = Differences::silence_around(&one, &other);
+    assert_eq!((found.offset, found.total), (Some(4_800), 0));
+    let levels = found.by_column(&one, &other, axis::Axis::new(0.0, 1.3)).unwrap();
+    assert!(levels.iter().all(|level| *level <= differences::DIFFERENCE_FLOOR_DB), "nothing is drawn");
+    let silence = Frames { format: STEREO, frames: vec![0; 400] };
+    assert_eq!(Differences::silence_around(&Samples::of(&silence), &other).offset, Some(0));
 }

@@ -46,6 +46,17 @@ pub struct Timeline {
     pub bad_lines: u64,
 }
 
+/// What the trace of a card tells; each more than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coverage {
+    /// When a stream ran, and what it moved: HD Audio.
+    Transfers,
+    /// When packets ended, and when a stream waited for one: virtio-snd.
+    Packets,
+    /// When packets were marked, and which were silent: Ringwave's own card.
+    Silence,
+}
+
 /// One stream of it.
 #[derive(Clone, Debug)]
 pub struct StreamTimeline {
@@ -292,10 +303,22 @@ impl Timeline {
         Ok(timeline)
     }
 
+    /// What the trace of this card tells. An older one does not name its card: it is Ringwave's.
+    pub fn coverage(&self) -> Coverage {
+        match self.header_value("card") {
+            Some("virtio") => Coverage::Packets,
+            Some("hda") => Coverage::Transfers,
+            _ => Coverage::Silence,
+        }
+    }
+
+    fn header_value(&self, wanted: &str) -> Option<&str> {
+        self.header.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+
     /// How many times as fast as real time the card's clock goes.
     fn speed(&self) -> f64 {
-        let speed =
-            self.header.iter().find(|(name, _)| name == "speed").and_then(|(_, value)| value.parse().ok());
+        let speed = self.header_value("speed").and_then(|value| value.parse().ok());
         speed.filter(|speed: &f64| speed.is_finite() && *speed > 0.0).unwrap_or(1.0)
     }
 

@@ -27,6 +27,15 @@ pub fn span(frames: u64, rate: f64) -> String {
     format!("{} ({})", count(frames, "frame"), length(f64_of(frames) / rate.max(1.0)))
 }
 
+/// A figure in three digits: `0.12`, `12.3`, `123`.
+pub fn short(value: f64) -> String {
+    match value.abs() {
+        ..10.0 => format!("{value:.2}"),
+        ..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
 /// A length of time: `21 µs`, `50.0 ms`, `3.200 s`, `12:03.500 min`.
 pub fn length(seconds: f64) -> String {
     match seconds {

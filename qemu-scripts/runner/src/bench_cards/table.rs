@@ -1,10 +1,12 @@
-//! The results for people.
+//! The results for people: tables, for the terminal and for a page.
 
 use std::fmt::Write;
 
-use super::results::{Results, Spread};
+use ringwave_report::html::{Section, Table, short};
 
-/// The whole table.
+use super::results::{self, Results, Spread};
+
+/// All tables as text, under what they were measured on.
 pub fn table(results: &Results) -> String {
     let mut text = String::new();
     let machine = &results.machine;
@@ -20,38 +22,43 @@ pub fn table(results: &Results) -> String {
         results.rounds,
         results.seconds
     );
-    for section in [cost, lateness, position, round_trip, bits, many, ntguest, served] {
-        text.push_str(&section(results));
+    for section in [cost(results)].into_iter().chain(others(results)) {
+        text.push_str(&in_text(&section));
     }
     text
 }
 
+/// All but [`cost`].
+pub fn others(results: &Results) -> Vec<Section> {
+    [lateness, position, round_trip, bits, many, ntguest, served].map(|section| section(results)).into()
+}
+
+/// A table under a heading; `note`: how it is to be read.
+fn section(title: &str, note: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Section {
+    let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+    let table = Table { columns, rows };
+    Section { title: title.to_owned(), note: note.to_owned(), table, ..Section::default() }
+}
+
 /// A heading and its rows, the columns as wide as they need; nothing without rows.
-fn section(heading: &str, columns: &[&str], rows: &[Vec<String>]) -> String {
+fn in_text(section: &Section) -> String {
+    let Section { title, note, table: Table { columns, rows }, .. } = section;
     if rows.is_empty() {
         return String::new();
     }
-    let head: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
-    let all: Vec<&Vec<String>> = [&head].into_iter().chain(rows).collect();
+    let all: Vec<&Vec<String>> = [columns].into_iter().chain(rows).collect();
     let cell = |row: &Vec<String>, at: usize| row.get(at).cloned().unwrap_or_default();
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| all.iter().map(|row| cell(row, at).chars().count()).max().unwrap_or(0))
         .collect();
-    let mut text = format!("\n{heading}\n");
+    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    let mut text = format!("\n{title}{note}\n");
     for row in all {
         let cells: Vec<String> =
             widths.iter().enumerate().map(|(at, width)| format!("{:<width$}", cell(row, at))).collect();
         let _ = writeln!(text, "  {}", cells.join("  ").trim_end());
     }
     text
-}
-
-fn short(value: f64) -> String {
-    match value.abs() {
-        ..10.0 => format!("{value:.2}"),
-        ..100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
 }
 
 fn spread(value: Option<Spread>) -> String {
@@ -72,8 +79,9 @@ fn period(ms: u32) -> String {
     if ms == 0 { "idle".into() } else { format!("{ms} ms") }
 }
 
-fn cost(results: &Results) -> String {
-    let row = |it: &super::results::Cost| {
+/// What playing costs.
+pub fn cost(results: &Results) -> Section {
+    let row = |it: &results::Cost| {
         vec![
             it.card.clone(),
             period(it.period_ms),
@@ -102,15 +110,16 @@ fn cost(results: &Results) -> String {
         "interrupts/s",
     ];
     section(
-        "What playing costs (card: QEMU's threads that are not the guest's processors, and the device process)",
+        "What playing costs",
+        "card: QEMU's threads that are not the guest's processors, and the device process",
         &columns,
-        &results.cost.iter().map(row).collect::<Vec<_>>(),
+        results.cost.iter().map(row).collect(),
     )
 }
 
-fn lateness(results: &Results) -> String {
+fn lateness(results: &Results) -> Section {
     let plays = results.cost.iter().filter(|it| it.period_ms > 0);
-    let row = |it: &super::results::Cost| {
+    let row = |it: &results::Cost| {
         vec![
             it.card.clone(),
             period(it.period_ms),
@@ -122,44 +131,47 @@ fn lateness(results: &Results) -> String {
     };
     section(
         "How late interrupts are, in microseconds after the earliest, and xruns of all rounds",
+        "",
         &["card", "period", "median", "99 of 100", "latest", "xruns"],
-        &plays.map(row).collect::<Vec<_>>(),
+        plays.map(row).collect(),
     )
 }
 
-fn position(results: &Results) -> String {
+fn position(results: &Results) -> Section {
     let rows = results.position.iter().map(|it| {
         let (p50, max, off) = (one(it.step_us_p50), one(it.step_us_max), one(it.off_us_p99));
         vec![it.card.clone(), period(it.period_ms), p50, max, off, it.xruns.to_string()]
     });
     section(
         "How far the position jumps, in microseconds of sound",
+        "",
         &["card", "period", "median step", "greatest step", "off a line, 99 of 100", "xruns"],
-        &rows.collect::<Vec<_>>(),
+        rows.collect(),
     )
 }
 
-fn round_trip(results: &Results) -> String {
+fn round_trip(results: &Results) -> Section {
     let rows = results.round_trip.iter().map(|it| {
         let (p50, max) = (one(it.trip_us_p50), one(it.trip_us_max));
         vec![it.card.clone(), period(it.period_ms), p50, max, it.clicks.to_string(), it.xruns.to_string()]
     });
     section(
-        "Round trip from render to capture, two periods ahead, in microseconds (-: no loopback)",
+        "Round trip from render to capture, two periods ahead, in microseconds",
+        "-: no loopback",
         &["card", "period", "median", "longest", "clicks", "xruns"],
-        &rows.collect::<Vec<_>>(),
+        rows.collect(),
     )
 }
 
-fn bits(results: &Results) -> String {
+fn bits(results: &Results) -> Section {
     let rows = results
         .bits
         .iter()
         .map(|it| vec![it.card.clone(), it.format.clone(), it.verdict.clone(), it.xruns.to_string()]);
-    section("At the sink", &["card", "format", "verdict", "xruns"], &rows.collect::<Vec<_>>())
+    section("At the sink", "", &["card", "format", "verdict", "xruns"], rows.collect())
 }
 
-fn many(results: &Results) -> String {
+fn many(results: &Results) -> Section {
     let rows = results.many.iter().map(|it| {
         vec![
             format!("{} cards, {}", it.cards, if it.playing { "all play, 20 ms" } else { "idle" }),
@@ -172,12 +184,13 @@ fn many(results: &Results) -> String {
     });
     section(
         "Cards of ours on one host, a process each, in one guest",
+        "",
         &["", "KiB each", "all devices %", "all device wakes/s", "QEMU %", "xruns"],
-        &rows.collect::<Vec<_>>(),
+        rows.collect(),
     )
 }
 
-fn ntguest(results: &Results) -> String {
+fn ntguest(results: &Results) -> Section {
     let rows = results.ntguest.iter().map(|it| {
         vec![
             it.card.clone(),
@@ -202,18 +215,19 @@ fn ntguest(results: &Results) -> String {
         "latest, us",
         "verdicts",
     ];
-    section("ringwave.sys in ntguest, in real time", &columns, &rows.collect::<Vec<_>>())
+    section("ringwave.sys in ntguest, in real time", "", &columns, rows.collect())
 }
 
-fn served(results: &Results) -> String {
+fn served(results: &Results) -> Section {
     let rows = results.served.iter().map(|it| {
         let seconds = format!("{:.0}", it.seconds);
         vec![it.card.clone(), it.worst_lateness_us.to_string(), it.underruns.to_string(), seconds]
     });
     section(
         "What the card's process says of its whole session",
+        "",
         &["card", "latest end of a period, us", "xruns", "seconds"],
-        &rows.collect::<Vec<_>>(),
+        rows.collect(),
     )
 }
 
@@ -224,8 +238,10 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_need_and_an_empty_section_is_nothing() {
         let rows = vec![vec!["ringwave".into(), "1".into()], vec!["b".into()]];
-        assert_eq!(section("H", &["card", "n"], &rows), "\nH\n  card      n\n  ringwave  1\n  b\n");
-        assert_eq!(section("H", &["card"], &[]), "");
+        let text = |note, columns: &[&str], rows| in_text(&section("H", note, columns, rows));
+        assert_eq!(text("", &["card", "n"], rows.clone()), "\nH\n  card      n\n  ringwave  1\n  b\n");
+        assert!(text("-: none", &["card", "n"], rows).starts_with("\nH (-: none)\n"));
+        assert_eq!(text("", &["card"], vec![]), "");
         assert_eq!(spread(Spread::of([1.0, 200.0])), "1.00 (1.00 to 200)");
     }
 }

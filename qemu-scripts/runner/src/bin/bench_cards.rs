@@ -13,7 +13,7 @@ use ringwave_runner::{
     },
     cli,
     error::Error,
-    process,
+    html, process,
 };
 
 /// Measures sound cards side by side: QEMU's own and ours, in Linux guests and in ntguest.
@@ -46,6 +46,9 @@ struct Arguments {
     /// Write the results as JSON; - is standard output, instead of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page for a browser: the machine, each table, and what playing costs drawn for each period
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Keep the run's folder: logs, and what was heard.
     #[arg(long)]
     keep: bool,
@@ -64,16 +67,15 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let json = arguments.json.clone();
-    let done = process::stop_on_signals()
-        .and_then(|()| run(&arguments.options(), &|step| eprintln!("{step}")))
-        .and_then(|results| print(&results, json));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-cards: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    let path = arguments.report.clone();
+    let work = || {
+        process::stop_on_signals()?;
+        run(&arguments.options(), &|step| eprintln!("{step}"))
+    };
+    let page = |results: &Results| Ok(html::bench_cards::page(results));
+    let (done, written) = cli::reported("bench-cards", path.as_deref(), work, page);
+    let printed = done.and_then(|results| print(&results, json));
+    cli::exit_code("bench-cards", printed.map(|()| true), written)
 }
 
 impl Arguments {

@@ -6,7 +6,8 @@ use clap::{Parser, ValueEnum};
 use ringwave_runner::{
     cli,
     error::Error,
-    linux::{Firmware, GuestCard, Job, Report, Request, run},
+    html,
+    linux::{Firmware, GuestCard, Job, Report, Request, guest::Artefacts, run},
     process,
     request::Clock,
 };
@@ -46,6 +47,9 @@ struct Arguments {
     /// Keep the run's folder: logs, the card's trace, what was heard.
     #[arg(long)]
     keep: bool,
+    /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen to, and what happened when
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,19 +64,21 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    match done(arguments) {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::from(u8::from(!report.passed()))
-        }
-        Err(error) => {
-            eprintln!("linux: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    let path = arguments.report.clone();
+    let (done, written) = cli::reported(
+        "linux",
+        path.as_deref(),
+        || done(arguments),
+        |(request, report)| {
+            let artefacts = Artefacts::from_env()?;
+            html::linux::page(request, report, html::machine(&artefacts.qemu, &artefacts.accel))
+        },
+    );
+    cli::exit_code("linux", done.map(|(_, report)| report.passed()), written)
 }
 
-fn done(arguments: Arguments) -> Result<Report, Error> {
+/// Runs it, and prints the verdict.
+fn done(arguments: Arguments) -> Result<(Request, Report), Error> {
     process::stop_on_signals()?;
     let card = match arguments.card {
         CardKind::Virtio => GuestCard::Virtio,
@@ -95,10 +101,13 @@ fn done(arguments: Arguments) -> Result<Report, Error> {
     request.module_options = arguments.module_option;
     request.firmware = arguments.firmware;
     request.keep = arguments.keep;
+    request.timeline = arguments.report.is_some();
     if card == GuestCard::Hda && arguments.clock.is_none() {
         eprintln!(
             "HD Audio's clock cannot wait for the guest: it goes at a quarter of the speed (--clock scaled:0.25)"
         );
     }
-    run(&request, |step| eprintln!("{step}"))
+    let report = run(&request, |step| eprintln!("{step}"))?;
+    print!("{report}");
+    Ok((request, report))
 }

@@ -6,6 +6,7 @@
 
 pub mod guest;
 pub mod guest_card;
+mod judge;
 mod report;
 
 use std::{
@@ -17,20 +18,22 @@ use std::{
 
 use ringwave_audio::{
     SampleFormat, StreamFormat,
-    compare::{Allowed, compare_sounds},
     wav::{self, Sound, WavFile},
 };
-use ringwave_report::{Direction, SessionReport};
+use ringwave_report::SessionReport;
 
 use crate::{
-    card::{Card, session_wav, socket},
+    card::{Card, TRACE, session_wav, socket},
     error::Error,
+    html,
     input::Input,
     process::ChildGuard,
     request::Clock,
 };
 use guest::Artefacts;
 pub use guest_card::GuestCard;
+pub use judge::take_24_of_32;
+pub(crate) use judge::{judge, song_heard, song_recorded};
 pub use report::Report;
 
 /// The name of what the card hears.
@@ -93,6 +96,8 @@ pub struct Request {
     pub more_root: Option<PathBuf>,
     /// What they may take, beside the songs.
     pub more_time: Duration,
+    /// Read the trace, for the page of `--report`.
+    pub timeline: bool,
     /// Leave the run's folder.
     pub keep: bool,
 }
@@ -113,6 +118,7 @@ impl Request {
             more_steps: String::new(),
             more_root: None,
             more_time: Duration::ZERO,
+            timeline: false,
             keep: false,
         }
     }
@@ -161,7 +167,9 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
     let playing: Duration = songs.iter().map(|song| song.duration()).sum();
     let ended = wait(machine, playing.mul_f64(4.0 / request.clock.speed().min(1.0)) + request.more_time)?;
     let first = card.session_wav(1);
-    let (stats, _trace) = card.finish()?;
+    let stats = card.finish_untraced()?;
+    let timeline =
+        request.timeline.then(|| html::timeline(&folder.path().join(TRACE), &stats)).transpose()?;
     let said = fs::read_to_string(folder.path().join("guest.log")).unwrap_or_default();
     let mut report = read(&said, stats, request, start);
     report.ended &= ended;
@@ -173,6 +181,7 @@ pub fn run(request: &Request, say: impl Fn(&str)) -> Result<Report, Error> {
         Err(_) if failed => Vec::new(),
         kept => kept?,
     };
+    report.timeline = timeline;
     judge(&mut report, &input, request);
     if let Some(out) = &request.out {
         let from = if request.job == Job::Record { folder.path().join("recorded.wav") } else { first };
@@ -340,6 +349,7 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
         heard: Vec::new(),
         kept: Vec::new(),
         card,
+        timeline: None,
         exact: request.card.is_exact(request.clock),
         wall: start.elapsed(),
         folder: None,
@@ -362,67 +372,6 @@ fn heard(folder: &Path, number: u32) -> Result<Option<Sound>, Error> {
         return Ok(None);
     }
     wav::read(&path).map(Some).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))
-}
-
-/// Compares what arrived with the song.
-fn judge(report: &mut Report, input: &Input, request: &Request) {
-    let (song, sample) = (&input.sound, request.card.guest_sample(input));
-    let frame_bytes = StreamFormat { sample, ..song.format }.frame_bytes();
-    let period = |direction| {
-        let stream = report.card.first(direction);
-        stream.map_or(1, |stream| stream.packet_frames(frame_bytes)).max(1)
-    };
-    // An HD Audio card knows no periods: nothing is silent within the song.
-    let (render, capture) = match request.card {
-        GuestCard::Virtio => (period(Direction::Render), period(Direction::Capture)),
-        GuestCard::Hda => (song.len().max(1), song.len().max(1)),
-    };
-    if let Some(mut first) = report.heard.first().cloned() {
-        match request.card {
-            GuestCard::Virtio => cut_last_period(&mut first, song, render),
-            GuestCard::Hda => cut_silence_behind(&mut first, song, !request.more_steps.is_empty()),
-        }
-        let allowed = if report.exact { Allowed::Nothing } else { Allowed::Around { packet: render } };
-        report.played = Some(compare_sounds(song, &first, allowed));
-    }
-    if let Some((_, recorded)) = report.kept.iter().find(|(name, _)| name == "recorded") {
-        let mut recorded = recorded.clone();
-        if request.card == GuestCard::Hda && song.format.sample == SampleFormat::S24In32 {
-            take_24_of_32(&mut recorded);
-        }
-        report.recorded = Some(compare_sounds(song, &recorded, Allowed::Around { packet: capture }));
-    }
-}
-
-/// An HD Audio card plays on until the driver stops it: the kernel has silenced what lies behind the song.
-/// `more`: other sounds follow, which are not judged.
-fn cut_silence_behind(heard: &mut Sound, song: &Sound, more: bool) {
-    let end = song.frames.len();
-    let silent = heard.frames.get(end..).is_some_and(|rest| song.format.sample.is_silence(rest));
-    if heard.format == song.format && (more || silent) {
-        heard.frames.truncate(end);
-    }
-}
-
-/// What ALSA calls 32 bits, if the lowest byte carries nothing.
-pub fn take_24_of_32(recorded: &mut Sound) {
-    let empty = recorded.frames.as_chunks::<4>().0.iter().all(|[low, ..]| *low == 0);
-    if recorded.format.sample == SampleFormat::S32 && empty {
-        recorded.format.sample = SampleFormat::S24In32;
-    }
-}
-
-/// `aplay` fills the last period with silence, and what was played after the song is not judged.
-fn cut_last_period(heard: &mut Sound, song: &Sound, period: u64) {
-    let frame = u64::from(song.format.frame_bytes().max(1));
-    let missing = song.len().next_multiple_of(period).saturating_sub(song.len());
-    let at = |frames: u64| usize::try_from(frames.saturating_mul(frame)).unwrap_or(usize::MAX);
-    let behind = heard.frames.get(at(song.len())..at(song.len().saturating_add(missing)));
-    let silence = song.format.sample.silence();
-    if heard.format == song.format && behind.is_some_and(|behind| behind.iter().all(|byte| *byte == silence))
-    {
-        heard.frames.truncate(at(song.len()));
-    }
 }
 
 /// The WAV files that the guest has put on its disk, each also beside it.
@@ -495,19 +444,5 @@ mod tests {
         assert_eq!(fs::read(&given).expect("it"), fs::read(&file).expect("the song"));
         write_song(&input, GuestCard::Hda, &given).expect("is written");
         assert_eq!(Input::open(&given).expect("16 bits").stored, SampleFormat::S16);
-    }
-
-    #[test]
-    fn silence_behind_the_song_is_cut_and_nothing_else() {
-        let format = StreamFormat { sample: SampleFormat::S16, channels: 1, rate: 8_000 };
-        let sound = |frames: &[u8]| Sound { format, frames: frames.to_vec() };
-        let cut = |heard: &[u8], more| {
-            let mut heard = sound(heard);
-            cut_silence_behind(&mut heard, &sound(&[1, 2, 3, 4]), more);
-            heard.frames.len()
-        };
-        assert_eq!(cut(&[1, 2, 3, 4, 0, 0], false), 4);
-        assert_eq!((cut(&[1, 2, 3, 4, 0, 5], false), cut(&[1, 2, 3, 4, 0, 5], true)), (6, 4));
-        assert_eq!(cut(&[1, 2], false), 2, "what is missing stays missing");
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use ringwave_audio::{compare::Comparison, wav::Sound};
-use ringwave_report::SessionReport;
+use ringwave_report::{SessionReport, html::Timeline};
 
 /// What a run showed.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Report {
     pub kept: Vec<(String, Sound)>,
     /// The card's statistics.
     pub card: SessionReport,
+    /// What happened when, if it was asked for.
+    pub timeline: Option<Timeline>,
     /// Whether nothing may be missing or silent: where the card waits, and with HD Audio.
     pub exact: bool,
     /// From the start of the card to the verdict.
@@ -37,16 +39,23 @@ pub struct Report {
 impl Report {
     /// Every step succeeded, nothing in the kernel's log, and what arrived is right.
     pub fn passed(&self) -> bool {
-        let right = |it: &Comparison| if self.exact { it.bit_exact() } else { it.accounted_for() };
-        let played = self.played.as_ref().is_none_or(right);
-        // A recording begins before the song or in the midst of silence.
-        let recorded = self.recorded.as_ref().is_none_or(Comparison::accounted_for);
         self.ended
             && self.dmesg.is_empty()
             && self.steps.iter().all(|(_, code)| *code == 0)
             && (self.played.is_some() || self.recorded.is_some())
-            && played
-            && recorded
+            && self.played_whole()
+            && self.recorded_whole()
+    }
+
+    /// What the card played is the song; so it is where it played nothing.
+    pub(crate) fn played_whole(&self) -> bool {
+        let right = |it: &Comparison| if self.exact { it.bit_exact() } else { it.accounted_for() };
+        self.played.as_ref().is_none_or(right)
+    }
+
+    /// Likewise what was recorded, which begins before the song or in the midst of silence.
+    pub(crate) fn recorded_whole(&self) -> bool {
+        self.recorded.as_ref().is_none_or(Comparison::accounted_for)
     }
 }
 

@@ -101,6 +101,7 @@ impl Run {
             time_limit,
             reboot_code: Some(3010),
             out_dir: Some(folder.path().join("out")),
+            timeline: false,
             keep: false,
         };
         let mut said = String::new();

@@ -95,6 +95,7 @@ impl OnImage {
             time_limit: Duration::from_mins(self.time_limit),
             reboot_code: None,
             out_dir: self.out_dir.clone(),
+            timeline: false,
             keep: self.keep,
         };
         request.check()?;

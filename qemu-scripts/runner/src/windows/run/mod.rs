@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ringwave_report::SessionReport;
+use ringwave_report::html::Timeline;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -27,8 +28,9 @@ pub use self::outcome::Outcome;
 use super::guest::{QEMU_LOG, SCREEN, Serial, timed, with_qemu};
 use super::machine::{DISK, GuestCard, Machine, Media, SERIAL};
 use super::progress::{DUMP, RUN, RUN_WITH_DEVICE, loops, slower_with};
-use crate::card::Card;
+use crate::card::{Card, TRACE};
 use crate::error::Error;
+use crate::html;
 use crate::linux::guest::ovmf;
 use crate::request::Clock;
 
@@ -62,8 +64,19 @@ pub struct Request {
     pub reboot_code: Option<u32>,
     /// Where to leave what came of it.
     pub out_dir: Option<PathBuf>,
+    /// Have the card write a trace, and read it, for the page of `--report`.
+    pub timeline: bool,
     /// Leave the run's folder as well, with the overlay.
     pub keep: bool,
+}
+
+/// A boot, as the card saw it.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// What it counted.
+    pub stats: SessionReport,
+    /// What happened when, if it was asked for.
+    pub timeline: Option<Timeline>,
 }
 
 /// What came of it.
@@ -75,8 +88,8 @@ pub struct Finished {
     pub folder: PathBuf,
     /// Whether it stays.
     pub stays: bool,
-    /// The card's figures of each boot.
-    pub stats: Vec<SessionReport>,
+    /// Each boot, as the card saw it.
+    pub served: Vec<Served>,
     /// How many files of sound there are: `heard.wav`, `heard-2.wav` and so on.
     pub heard: usize,
     temporary: Option<TempDir>,
@@ -152,7 +165,7 @@ struct Run<'a> {
     out_disk: PathBuf,
     firmware: [String; 4],
     serial: Serial,
-    stats: Vec<SessionReport>,
+    served: Vec<Served>,
     boots: u32,
     /// In the last boot the guest turned itself off.
     off: bool,
@@ -176,7 +189,7 @@ impl<'a> Run<'a> {
             out_disk,
             firmware: ovmf(work)?,
             serial: Serial::new(work),
-            stats: Vec::new(),
+            served: Vec::new(),
             boots: 0,
             off: false,
             start,
@@ -243,7 +256,16 @@ impl<'a> Run<'a> {
         let ended = boot.follow(tell)?;
         self.off = ended.off;
         match serving.finish_untraced() {
-            Ok(stats) => self.stats.push(stats),
+            Ok(stats) => {
+                let path = self.card_folder(self.boots).join(TRACE);
+                // A trace that cannot be read costs no verdict.
+                let timeline = self.request.timeline.then(|| html::timeline(&path, &stats)).transpose();
+                let timeline = timeline.unwrap_or_else(|error| {
+                    tell(&timed(self.start.elapsed(), &error.to_string()));
+                    None
+                });
+                self.served.push(Served { stats, timeline });
+            }
             Err(Error::Failed(why)) => tell(&timed(self.start.elapsed(), &why)),
             Err(error) => return Err(error),
         }
@@ -259,7 +281,9 @@ impl<'a> Run<'a> {
         fs::create_dir(&folder).map_err(|error| Error::file("create", &folder, &error))?;
         let stats = folder.join("stats.json").display().to_string();
         let options = ["--once", "--stats", &stats, "--card", self.request.card.name()].map(String::from);
-        let options = options.into_iter().chain(self.request.clock.arguments());
+        let trace = ["--trace".to_owned(), folder.join(TRACE).display().to_string()];
+        let trace = trace.into_iter().filter(|_| self.request.timeline);
+        let options = options.into_iter().chain(trace).chain(self.request.clock.arguments());
         Card::start(
             &self.request.ringwave,
             &folder,
@@ -282,7 +306,7 @@ impl<'a> Run<'a> {
         let outcome = with_dump(outcome, &folder);
         self.write_summary(&outcome, &folder)?;
         let mut finished =
-            Finished { outcome, folder, stays: false, stats: self.stats.clone(), heard, temporary };
+            Finished { outcome, folder, stays: false, served: self.served.clone(), heard, temporary };
         if finished.temporary.is_none() || !finished.outcome.ran() {
             finished.keep();
         }

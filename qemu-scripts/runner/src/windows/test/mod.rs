@@ -10,12 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringwave_audio::compare::{self, judge};
-use ringwave_report::{Direction, StreamReport};
+use ringwave_report::{Direction, SessionReport, StreamReport};
 
 use self::verdict::{Heard, Played, Verdict};
 use self::winplay::{Mode, Transcript};
 use super::run::media::Files;
-use super::run::{Finished, Outcome, Request};
+use super::run::{Finished, Outcome, Request, Served};
 use crate::error::Error;
 use crate::input::Input;
 
@@ -88,11 +88,21 @@ pub fn heard_file(finished: &Finished) -> PathBuf {
     files.max_by_key(length).unwrap_or_default()
 }
 
+/// The boot that played, as the card saw it: where there are several, the longest.
+pub fn longest(finished: &Finished) -> Option<&Served> {
+    finished.served.iter().max_by_key(|boot| played(&boot.stats).map_or(0, |stream| stream.frames))
+}
+
 /// The stream that played, as the card counted it.
 fn stream(finished: &Finished) -> Option<StreamReport> {
-    let streams = finished.stats.iter().flat_map(|stats| &stats.streams);
-    let render = streams.filter(|stream| stream.direction == Direction::Render);
-    render.max_by_key(|stream| stream.frames).filter(|stream| stream.frames > 0).cloned()
+    let stream = longest(finished).and_then(|boot| played(&boot.stats));
+    stream.filter(|stream| stream.frames > 0).cloned()
+}
+
+/// Of a boot.
+fn played(stats: &SessionReport) -> Option<&StreamReport> {
+    let render = stats.streams.iter().filter(|stream| stream.direction == Direction::Render);
+    render.max_by_key(|stream| stream.frames)
 }
 
 fn compare(song: &Path, heard: &Path) -> Result<Heard, Error> {
