@@ -15,6 +15,7 @@ use crate::testing::{NEXT, Ring, WRITE};
 const PERIOD: u32 = 192_000;
 /// The format, rate and channels of that.
 const S16_STEREO: u32 = 0x0007_0502;
+const OK: u32 = Status::Ok as u32;
 
 /// A card of which streams 0 to `render` play and one records `sources`. Its clock is so slow that no period ends
 /// while a test runs.
@@ -44,23 +45,33 @@ impl Sources for Drifting {
 }
 
 #[test]
-fn a_stream_goes_at_the_rate_of_its_source() {
-    let card = card(0, ClockMode::Realtime, Drifting);
-    let set_params: &[u32] = &[0x101, 0, 2 * PERIOD, PERIOD, 0, S16_STEREO];
-    for request in [set_params, &[0x102, 0], &[0x104, 0]] {
-        let bytes: Vec<u8> = request.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let answer = card.lock().call(&card, |controller, env| controller.control(&bytes, 4, env));
-        assert_eq!(answer, 0x8000_u32.to_le_bytes(), "OK");
+fn a_stream_goes_at_the_rate_of_its_source_and_of_its_sink() {
+    type Take = fn(&VirtioCard);
+    let of_the_source: Take = |card| {
+        card.advance();
+    };
+    let of_the_sink: Take = |card| {
+        let rates = vec![(0, NOMINAL + RATE_LIMIT)];
+        card.drain(&mut IoQueue::default(), &mut Feedback { rates, ..Feedback::default() });
+    };
+    let drifts = card(0, ClockMode::Realtime, Drifting);
+    for (card, take) in [(drifts, of_the_source), (card(0, ClockMode::Realtime, NoSources), of_the_sink)] {
+        let set_params: &[u32] = &[0x101, 0, 2 * PERIOD, PERIOD, 0, S16_STEREO];
+        for request in [set_params, &[0x102, 0], &[0x104, 0]] {
+            let bytes: Vec<u8> = request.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let answer = card.lock().call(&card, |controller, env| controller.control(&bytes, 4, env));
+            assert_eq!(answer, OK.to_le_bytes());
+        }
+        take(&card);
+        let mut state = card.lock();
+        let first = state.next_deadline().expect("it runs");
+        // The rate is taken up when the first period ends.
+        let State { controller, memory, sources, queue, out, .. } = &mut *state;
+        let (audio, log) = (&mut queue.audio, queue.records.card.log(None));
+        controller.advance(&mut Env { now: first, memory, sources: &mut **sources, audio, log, out });
+        let second = state.next_deadline().expect("it runs");
+        assert_eq!(second - first, 1_001_000_000, "a thousandth more than a second");
     }
-    card.advance();
-    let mut state = card.lock();
-    let first = state.next_deadline().expect("it runs");
-    // The rate is taken up when the first period ends.
-    let State { controller, memory, sources, queue, out, .. } = &mut *state;
-    let (audio, log) = (&mut queue.audio, queue.records.card.log(None));
-    controller.advance(&mut Env { now: first, memory, sources: &mut **sources, audio, log, out });
-    let second = state.next_deadline().expect("it runs");
-    assert_eq!(second - first, 1_001_000_000, "a thousandth more than a second");
 }
 
 /// A source that panics when it is to begin.
@@ -126,8 +137,6 @@ impl Control {
         }
     }
 }
-
-const OK: u32 = Status::Ok as u32;
 
 #[test]
 fn a_handler_that_panics_at_a_kick_leaves_a_queue_that_goes_on() {
