@@ -103,7 +103,7 @@ pub struct Serve {
     pub source: Vec<SourceSpec>,
     /// What happens when a packet is not there in time: it is silent for as long as it is late (realtime;
     /// scaled:X goes X times as fast), or the card waits for it (lockstep), in streams whose driver asks for
-    /// that: for tests and recordings
+    /// that (virtio: in all): for tests and recordings
     #[arg(long, value_name = "lockstep|realtime|scaled:X", default_value = "realtime")]
     pub clock: Clock,
     /// How fast the card's clock goes, for tests: changes when, never what
@@ -167,7 +167,7 @@ Examples:
 
 virtio-snd, which a Linux guest drives as it is (QEMU needs shared memory):
   ringwave serve --card virtio --socket /tmp/card.sock --sink wav:heard.wav
-    qemu-system-x86_64 -object memory-backend-memfd,id=m,size=1G,share=on -machine q35,memory-backend=m -smp 2 \
+    qemu-system-x86_64 -object memory-backend-memfd,id=m,size=1G,share=on -machine q35,memory-backend=m -smp 2 \\
       -chardev socket,id=c,path=/tmp/card.sock -device vhost-user-snd-pci,chardev=c ...
 
 HD Audio, for which every guest has the driver (no Windows has seen it yet):

@@ -50,3 +50,4 @@ mod virtio;
 mod virtio_driver;
 mod virtio_hostile;
 mod virtio_life;
+mod virtio_watched;

@@ -147,13 +147,14 @@ fn what_is_played_and_recorded_after_pnp_is_bit_exact() {
     }
 }
 
-/// The same with our virtio device: a rebalance from messages to the line, and one that is pulled out amid `SetState`
-/// on two processors.
+/// The same with our virtio device: a rebalance from messages to the line, one that is pulled out in D3, and one amid
+/// `SetState` on two processors.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn on_virtio_what_is_played_and_recorded_after_pnp_is_bit_exact() {
     let chosen = |cell: &Cell| match cell.event {
         "rebalance" => cell.lines.is_empty() && cell.records && !cell.contiguous,
+        "surprise-d3" => cell.records && cell.contiguous,
         "surprise-set-state" => !cell.records && cell.contiguous,
         _ => false,
     };

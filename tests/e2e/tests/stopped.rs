@@ -17,7 +17,11 @@ use std::{
 };
 
 use ringwave_e2e::{noise, process_usage::ProcessUsage, runs};
-use ringwave_runner::{qmp::Qmp, report::Report, request::Request};
+use ringwave_runner::{
+    qmp::Qmp,
+    report::Report,
+    request::{CardKind, Request},
+};
 use serde_json::json;
 
 /// How long to wait for a stream to run.
@@ -174,4 +178,21 @@ fn what_is_stopped_in_the_middle_of_a_recording_goes_on_bit_exact() {
     for who in [Stopped::Qemu, Stopped::Card, Stopped::Processors] {
         is_exact(who, "recorded", |change| runs::record(&wav.path, change));
     }
+}
+
+/// QEMU stops a virtio device's queues with the processors, as it does for a reset, and starts them where they were.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn on_virtio_a_sound_in_which_the_processors_are_stopped_goes_on_bit_exact() {
+    let wav = noise::wav(SOUND_FRAMES, 2, 48_000);
+    let virtio = |change: &mut dyn FnMut(&mut Request), request: &mut Request| {
+        change(request);
+        request.kind = CardKind::Virtio;
+    };
+    is_exact(Stopped::Processors, "played on virtio", |change| {
+        runs::play(&wav.path, |request| virtio(change, request))
+    });
+    is_exact(Stopped::Processors, "recorded on virtio", |change| {
+        runs::record(&wav.path, |request| virtio(change, request))
+    });
 }

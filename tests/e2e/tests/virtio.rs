@@ -25,7 +25,7 @@ use ringwave_runner::{
     request::{CardKind, Clock, Request, Scenario},
 };
 
-/// QEMU's card. A doorbell is served where it is rung: by an eventfd, QEMU's main loop would do it at the host's time.
+/// QEMU's card, which has two messages unless told otherwise. A doorbell is served where it is rung: by an eventfd, QEMU's main loop would do it at the host's time.
 const QEMU_CARD: &str = "virtio-sound-pci,audiodev=snd,ioeventfd=off";
 /// Its WAV files have 44 bytes before the sound, in which lengths are 0: the sound goes to the end of the file.
 const WAV_HEADER: usize = 44;
@@ -106,11 +106,23 @@ fn on_qemus_card(
     out: &Path,
     config: &[&str],
 ) -> foreign::report::Report {
+    on_device(QEMU_CARD, audiodev, client, wav, out, config)
+}
+
+/// The same on a card with these properties.
+fn on_device(
+    device: &str,
+    audiodev: &str,
+    client: &str,
+    wav: &Path,
+    out: &Path,
+    config: &[&str],
+) -> foreign::report::Report {
     let artefacts = Artefacts::from_env().expect("everything is built");
     let request = foreign::Request {
         sys: artefacts.driver.clone(),
         inf: None,
-        device: Device::Qemu(QEMU_CARD.into()),
+        device: Device::Qemu(device.into()),
         audiodev: audiodev.into(),
         pci: Some((0x1af4, 0x1059)),
         client: client.into(),
@@ -129,31 +141,55 @@ fn on_qemus_card(
     report
 }
 
+/// QEMU's file has the sound, bit-exact and in one piece.
+fn assert_heard(out: &Path, sound: &[u8], what: &str) {
+    let file = std::fs::read(out).expect("QEMU's file");
+    let heard = file.get(WAV_HEADER..).unwrap_or_default();
+    // It may begin with silence: QEMU's card asks for data every 10 ms, whether there is any or not.
+    let start = heard.windows(64).position(|window| Some(window) == sound.get(..64)).unwrap_or(0);
+    assert!(start % 4 == 0 && heard[..start].iter().all(|byte| *byte == 0), "{what}: {start}");
+    assert!(
+        heard[start..].starts_with(sound),
+        "{what}: {} of {} bytes, from {start} on, are right for {}",
+        heard.len(),
+        sound.len(),
+        heard[start..].iter().zip(sound).take_while(|(a, b)| a == b).count()
+    );
+}
+
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn plays_bit_exact_on_the_card_of_qemu() {
+    let five_messages = format!("{QEMU_CARD},vectors=5");
     // Mixed at the rate of the file, and raw: without the mixing engine QEMU writes the guest's bytes.
-    for (audiodev, rate, messages) in
-        [("wav,out.frequency=48000", 48_000, "msi=5"), ("wav,out.mixing-engine=off", 44_100, "msi=0")]
-    {
+    for (device, audiodev, rate, messages, granted) in [
+        (QEMU_CARD, "wav,out.frequency=48000", 48_000, "msi=5", " messages 2 "),
+        // One for each queue.
+        (&five_messages, "wav,out.frequency=48000", 48_000, "msi=5", " messages 5 "),
+        (QEMU_CARD, "wav,out.mixing-engine=off", 44_100, "msi=0", " messages 0 "),
+    ] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (wav, sound) = tune_and_silence(folder.path(), rate);
         let out = folder.path().join("out.wav");
         // In lockstep a guest that is late loses nothing.
-        on_qemus_card(audiodev, "play", &wav, &out, &["buffer_ms=200", "reg.Lockstep=1", messages]);
-        let file = std::fs::read(&out).expect("QEMU's file");
-        let heard = file.get(WAV_HEADER..).unwrap_or_default();
-        // It may begin with silence: QEMU's card asks for data every 10 ms, whether there is any or not.
-        let start = heard.windows(64).position(|window| Some(window) == sound.get(..64)).unwrap_or(0);
-        assert!(start % 4 == 0 && heard[..start].iter().all(|byte| *byte == 0), "{audiodev}: {start}");
-        assert!(
-            heard[start..].starts_with(&sound),
-            "{audiodev}: {} of {} bytes, from {start} on, are right for {}",
-            heard.len(),
-            sound.len(),
-            heard[start..].iter().zip(&sound).take_while(|(a, b)| a == b).count()
-        );
+        let config = ["buffer_ms=200", "reg.Lockstep=1", messages];
+        let report = on_device(device, audiodev, "play", &wav, &out, &config);
+        assert!(report.to_string().contains(granted), "{granted}: {report}");
+        assert_heard(&out, &sound, audiodev);
     }
+}
+
+/// A client that marks nothing, as Windows' shared mode, on a card that takes 20 ms at once when it begins.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn a_shared_client_is_heard_in_full_on_the_card_of_qemu() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (wav, sound) = tune_and_silence(folder.path(), 48_000);
+    let out = folder.path().join("out.wav");
+    let config = ["reg.Lockstep=0", "clock=realtime", "msi=5"];
+    let report = on_qemus_card("wav,out.frequency=48000", "shared", &wav, &out, &config);
+    assert!(report.passed() && report.to_string().contains("timer_late=0"), "{report}");
+    assert_heard(&out, &sound, "shared");
 }
 
 /// QEMU's card with a host that has no microphone records silence, in its time: a client gets as much as it asked for.
@@ -217,10 +253,7 @@ fn a_client_that_counts_skips_no_packet_on_the_card_of_qemu() {
     for result in ["late_packets=none", "notifications=120"] {
         assert!(report.to_string().contains(result), "{result}: {report}");
     }
-    let file = std::fs::read(&out).expect("QEMU's file");
-    let heard = file.get(WAV_HEADER..).unwrap_or_default();
-    let start = heard.windows(64).position(|window| Some(window) == sound.get(..64)).unwrap_or(0);
-    assert!(heard[start..].starts_with(&sound), "packets were skipped: {report}");
+    assert_heard(&out, &sound, "packets were skipped");
 }
 
 /// Our own device in real time, and with an operator who would have it wait for a driver that does not ask.

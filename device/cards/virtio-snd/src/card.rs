@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -32,6 +33,8 @@ use crate::wire::{EVENT_BYTES, REQUEST_BYTES_MAX, STATUS_BYTES, Status, status_b
 
 /// For how long the last message of a stream is held in lockstep, in real time (VIRTIO-SND.md, *Completion*).
 const GRACE: Duration = Duration::from_millis(60);
+// ALSA waits for 100 ms at least.
+const _: () = assert!(GRACE.as_millis() < 80);
 /// A card that waits for a message looks at its queues as often: a kick may be lost (TCG with one processor).
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Chains for events that are kept.
@@ -189,11 +192,13 @@ impl VirtioCard {
             state.trace(self, TraceEvent::Connected);
         }
         let before = (state.next_deadline(), state.looks());
-        state.serve_rings(self);
+        let handled = state.handle(|state| state.serve_rings(self));
         // A card that begins to wait for a message has no deadline, and is to look at its queues.
         if (state.next_deadline(), state.looks()) != before || state.more {
             self.wakers.engine.wake_unlocked();
         }
+        drop(state);
+        report_panic(handled);
     }
 
     /// The client stops its queues. When this returns the card leaves them alone.
@@ -224,7 +229,22 @@ fn ticks(clock: &HostClock, time: Duration) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
+/// Says that something could not be handled, without the card's lock.
+fn report_panic(handled: bool) {
+    if !handled {
+        log::error!("a message of the guest could not be handled; the card goes on");
+    }
+}
+
 impl State {
+    /// Does what a message of the guest can bring to a panic. `false`: it did.
+    fn handle(&mut self, work: impl FnOnce(&mut Self)) -> bool {
+        let handled = catch_unwind(AssertUnwindSafe(|| work(self))).is_ok();
+        // A queue that was left in the midst asks for no kicks: the engine thread looks at it once more.
+        self.more |= !handled;
+        handled
+    }
+
     fn begin_session(&mut self, shared: &VirtioCard) {
         self.since = shared.clock.real_now();
         (self.wakes, self.interrupts) = (0, 0);
@@ -295,7 +315,7 @@ impl State {
     /// Carries out everything that is on the queues, tx and rx before control: nothing orders them, and what
     /// was queued before START is to be there.
     fn serve_rings(&mut self, shared: &VirtioCard) {
-        let Some(rings) = self.rings.take() else { return };
+        let Some(rings) = self.rings.clone() else { return };
         if self.starts_again(shared, &rings) {
             self.more = false;
             for (queue, capture) in [(QueueIndex::Tx, false), (QueueIndex::Rx, true)] {
@@ -316,7 +336,6 @@ impl State {
             });
             self.flush(&rings);
         }
-        self.rings = Some(rings);
     }
 
     fn signal(&mut self, rings: &Rings, queue: QueueIndex) {
@@ -343,7 +362,7 @@ impl State {
         true
     }
 
-    /// Takes what is on a queue, at most as many chains as it may hold.
+    /// Takes what is on a queue, at most as many chains as the longest queue holds.
     fn serve_ring(
         &mut self,
         rings: &Rings,
@@ -438,9 +457,8 @@ impl State {
         self.call(shared, Controller::advance);
         if self.looks() {
             self.serve_rings(shared);
-        } else if let Some(rings) = self.rings.take() {
+        } else if let Some(rings) = self.rings.clone() {
             self.flush(&rings);
-            self.rings = Some(rings);
         }
     }
 
@@ -489,21 +507,21 @@ impl Device for VirtioCard {
     fn advance(&self) -> Option<Duration> {
         let mut state = self.lock();
         state.wakes = state.wakes.saturating_add(1);
-        state.advance(self);
+        let handled = state.handle(|state| state.advance(self));
         for (stream, rate_den) in state.sources.take_rates() {
             state.controller.set_rate_den(stream, rate_den);
         }
         let unreported = std::mem::take(&mut state.queue.unreported_loss);
         let lost = loss_to_report(unreported, &mut state.reported_losses);
         let due = state.next_deadline().map(|deadline| self.clock.until(deadline));
-        let look = match (state.more, state.looks()) {
-            (true, _) => Some(Duration::ZERO),
-            (false, true) => Some(LOOK_AGAIN),
-            (false, false) => None,
-        };
+        // What is left while the client has stopped its queues waits for it to start them.
+        let at_once = state.more && !state.halted;
+        let look = state.looks().then_some(if at_once { Duration::ZERO } else { LOOK_AGAIN });
         drop(state);
         report_loss(lost);
-        due.into_iter().chain(look).min()
+        report_panic(handled);
+        // What has panicked is due yet, and may do so again.
+        if handled { due.into_iter().chain(look).min() } else { Some(LOOK_AGAIN) }
     }
 
     fn drain(&self, queue: &mut IoQueue<Self::Records>, feedback: &mut Feedback) {
@@ -562,9 +580,8 @@ impl HostRequests for VirtioCard {
         if state.jack(stream)? != plugged {
             state.trace(self, TraceEvent::Jack { stream, plugged });
             state.call(self, |controller, env| controller.set_jack(stream, plugged, env));
-            if let Some(rings) = state.rings.take() {
+            if let Some(rings) = state.rings.clone() {
                 state.flush(&rings);
-                state.rings = Some(rings);
             } else {
                 // A driver that comes asks how the jacks stand.
                 state.out.events.clear();
@@ -587,58 +604,4 @@ impl VirtioCard {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::str::FromStr;
-
-    use ringwave_engine::clock::Speed;
-    use ringwave_engine::sources::StreamFormat;
-    use ringwave_engine::timeline::{NOMINAL, RATE_LIMIT};
-
-    use super::*;
-
-    /// A second of S16 stereo at 48 kHz.
-    const PERIOD: u32 = 192_000;
-
-    /// A source of stream 0 whose clock goes slower than the card's by as much as may be.
-    struct Drifting;
-
-    impl Sources for Drifting {
-        fn capture(&mut self, _: u32, _: StreamFormat, _: &mut [u8]) -> usize {
-            0
-        }
-
-        fn take_rates(&mut self) -> Vec<(u32, u32)> {
-            vec![(0, NOMINAL + RATE_LIMIT)]
-        }
-    }
-
-    #[test]
-    fn a_stream_goes_at_the_rate_of_its_source() {
-        // So slow that no period ends while the test runs.
-        let clock = HostClock::start(Speed::from_str("0.1").unwrap());
-        let config = CardConfig {
-            render: 0,
-            capture: 1,
-            loopback: [None; crate::controller::STREAMS_MAX as usize],
-            clock: ClockMode::Realtime,
-            channels_max: 2,
-            trace: false,
-        };
-        let card = VirtioCard::new(config, clock, Box::new(Drifting));
-        let set_params: &[u32] = &[0x101, 0, 2 * PERIOD, PERIOD, 0, 0x0007_0502];
-        for request in [set_params, &[0x102, 0], &[0x104, 0]] {
-            let bytes: Vec<u8> = request.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let answer = card.lock().call(&card, |controller, env| controller.control(&bytes, 4, env));
-            assert_eq!(answer, 0x8000_u32.to_le_bytes(), "OK");
-        }
-        card.advance();
-        let mut state = card.lock();
-        let first = state.next_deadline().expect("it runs");
-        // The rate is taken up when the first period ends.
-        let State { controller, memory, sources, queue, out, .. } = &mut *state;
-        let (audio, log) = (&mut queue.audio, queue.records.card.log(None));
-        controller.advance(&mut Env { now: first, memory, sources: &mut **sources, audio, log, out });
-        let second = state.next_deadline().expect("it runs");
-        assert_eq!(second - first, 1_001_000_000, "a thousandth more than a second");
-    }
-}
+mod tests;

@@ -219,6 +219,20 @@ mod tests {
         assert_eq!(ring.take(0).fault, Some(ChainFault::TooLong));
     }
 
+    #[test]
+    fn more_descriptors_than_a_chain_may_have_are_named() {
+        let ring = Ring::new(16);
+        for (count, fault) in [(1026, None), (1027, Some(ChainFault::TooLong))] {
+            ring.descriptor(0, 0x8000, count * 16, INDIRECT, 0);
+            for entry in 0..count {
+                let flags = if entry + 1 < count { NEXT } else { 0 };
+                let next = u16::try_from(entry + 1).unwrap();
+                ring.descriptor_at(0x8000 + u64::from(entry) * 16, 0x7000, 1, flags, next);
+            }
+            assert_eq!(ring.take(0).fault, fault, "{count}");
+        }
+    }
+
     proptest! {
         /// However the bytes are cut, they are the same bytes.
         #[test]

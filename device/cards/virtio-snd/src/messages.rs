@@ -349,6 +349,26 @@ mod tests {
     }
 
     #[test]
+    fn last_free_message_waits_likewise() {
+        let ring = Ring::new(16);
+        let mut messages = Messages::new(true, 2);
+        let grace = Completing::WithGrace(100);
+        let done = |messages: &mut Messages, frame, time| {
+            let done = messages.take_complete(frame, time, grace);
+            done.map(|(completion, ran_dry)| (completion.chain.head, completion.recorded, ran_dry))
+        };
+        messages.push(rx(&ring, 0, 4)).unwrap();
+        messages.write(&ring.memory(), 10, &[1, 2, 3, 4]).unwrap();
+        assert_eq!(done(&mut messages, 12, 5), None, "it is full, and none waits behind it");
+        assert_eq!(messages.grace_ends(100), Some(105));
+        messages.push(rx(&ring, 2, 4)).unwrap();
+        assert_eq!(done(&mut messages, 12, 50), Some((0, 4, false)));
+        messages.write(&ring.memory(), 12, &[5, 6, 7, 8]).unwrap();
+        assert_eq!((done(&mut messages, 14, 60), done(&mut messages, 14, 159)), (None, None));
+        assert_eq!(done(&mut messages, 14, 160), Some((2, 4, true)));
+    }
+
+    #[test]
     fn chains_of_the_wrong_shape_are_bad_messages() {
         let ring = Ring::new(16);
         let refused = |capture, chain| Messages::new(capture, 2).push(chain).unwrap_err().status;

@@ -1,9 +1,11 @@
 //! A guest's memory and one virtqueue in it, for tests: the driver's side, byte by byte.
 
+use vhost_user_backend::VringT;
 use virtio_queue::{DescriptorChain, Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryAtomic, GuestMemoryMmap};
 
 use crate::chain::{Chain, take};
+use crate::vring::Vring;
 
 /// `VIRTQ_DESC_F_NEXT`
 pub const NEXT: u16 = 1;
@@ -62,5 +64,40 @@ impl Ring {
         self.write(AVAILABLE + 4, &head.to_le_bytes());
         let chain: DescriptorChain<&GuestMemoryMmap> = queue.pop_descriptor_chain(&self.memory).unwrap();
         take(chain)
+    }
+
+    /// The queue as a client has set it up and started it.
+    pub fn vring(&self) -> Vring {
+        let vring = Vring::new(GuestMemoryAtomic::new(self.memory.clone()), self.size).unwrap();
+        vring.set_queue_size(self.size);
+        vring.set_queue_info(TABLE, AVAILABLE, USED).unwrap();
+        vring.set_queue_ready(true);
+        vring.set_enabled(true);
+        vring
+    }
+
+    /// Makes the chain that begins at `head` available in the queue of [`Self::vring`].
+    pub fn offer(&self, head: u16) {
+        let index = self.half(AVAILABLE + 2);
+        self.write(AVAILABLE + 4 + u64::from(index % self.size) * 2, &head.to_le_bytes());
+        self.write(AVAILABLE + 2, &index.wrapping_add(1).to_le_bytes());
+    }
+
+    /// How many chains were given back.
+    pub fn used(&self) -> u16 {
+        self.half(USED + 2)
+    }
+
+    /// Whether the driver is to kick.
+    pub fn wants_kicks(&self) -> bool {
+        self.half(USED) & 1 == 0
+    }
+
+    pub fn word(&self, address: u64) -> u32 {
+        self.memory.read_obj(GuestAddress(address)).unwrap()
+    }
+
+    fn half(&self, address: u64) -> u16 {
+        self.memory.read_obj(GuestAddress(address)).unwrap()
     }
 }

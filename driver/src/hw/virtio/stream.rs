@@ -21,9 +21,9 @@
 //! line ([`super::line`]) gives for its end, which is at most a packet behind what came back. Where no message
 //! comes back at that moment, the adapter's timer has the DPC look ([`PcmStream::next_look`]).
 //!
-//! **A client that is late.** The device has nothing then, and plays silence. Time goes on: packets that were
-//! not marked count as played when theirs is over, and what is marked too late is played from the piece on
-//! that it is the time of. What a client has passed over with a later mark is silence too, in a message.
+//! **A client that is late.** The device has nothing then, and plays silence. Time goes on, and the position of
+//! a client that marks goes past what the device has: packets that were not marked count as played when theirs is
+//! over, and what is marked too late is played from the piece on that it is the time of. What a client has passed over with a later mark is silence too, in a message.
 //!
 //! **In lockstep** it is another thing: a packet is played when it came back, and a client that is late is
 //! waited for ([`Status::stalled_on`]): what is marked later is played later, and nothing is lost.
@@ -573,7 +573,7 @@ impl PcmStream {
         self.cut.as_ref().map_or(0, |cut| cut.geometry.packet_of(frame))
     }
 
-    /// How far the position may be: not past what the device has, and not past the end of the packet that it
+    /// How far the position may be, unless a client is late: not past what the device has, and not past the end of the packet that it
     /// is in, which is complete when its last piece comes back. A recording is there when it comes back.
     fn limit(&self) -> u64 {
         let Some(cut) = &self.cut else { return 0 };
@@ -683,6 +683,3 @@ impl Chain {
         self.descriptors.get(..self.count).unwrap_or_default()
     }
 }
-
-#[cfg(test)]
-mod tests;

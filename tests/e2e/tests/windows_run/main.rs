@@ -85,7 +85,7 @@ fn crash_is_named_with_its_stop_code_and_its_dump_comes_out() {
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test --long"]
 fn in_long_each_card_is_heard() {
-    ["ringwave", "hda"].into_iter().for_each(plays);
+    ["ringwave", "hda", "virtio"].into_iter().for_each(plays);
 }
 
 #[test]

@@ -258,6 +258,45 @@ fn more_than_is_kept_is_refused_and_what_is_kept_is_played() {
 }
 
 #[test]
+fn last_message_in_lockstep_is_complete_when_its_grace_ends() {
+    for capture in [false, true] {
+        let stream = u32::from(capture);
+        let mut bench = Bench::new(ClockMode::Lockstep, 1, 1);
+        bench.reach(PcmState::Prepared, stream);
+        bench.io(capture, stream, 0);
+        assert_eq!(bench.request(PcmRequest::Start, stream), Status::Ok as u32);
+        let ends = PERIOD_TICKS + 60_000_000;
+        for now in [PERIOD_TICKS, ends - 1] {
+            bench.now = now;
+            bench.call(Controller::advance);
+            assert_eq!((bench.completed(), bench.card.next_deadline()), (vec![], Some(ends)), "{now}");
+        }
+        bench.now = ends;
+        bench.call(Controller::advance);
+        assert_eq!(bench.completed(), [(0, Status::Ok)]);
+    }
+}
+
+#[test]
+fn a_recording_with_no_room_is_an_xrun_when_the_guest_goes_on() {
+    for clock in [ClockMode::Lockstep, ClockMode::Realtime] {
+        let mut bench = Bench::new(clock, 0, 1);
+        bench.reach(PcmState::Prepared, 0);
+        bench.io(true, 0, 0);
+        assert_eq!(bench.request(PcmRequest::Start, 0), Status::Ok as u32);
+        bench.now += 9 * PERIOD_TICKS;
+        bench.call(Controller::advance);
+        let counted = |bench: &Bench| bench.card.stats().next().and_then(|stats| stats.underruns).unwrap();
+        assert_eq!((bench.completed(), counted(&bench)), (vec![(0, Status::Ok)], 0), "{clock:?}: its end");
+        for request in [PcmRequest::Stop, PcmRequest::Release, PcmRequest::Prepare] {
+            assert_eq!(bench.request(request, 0), Status::Ok as u32);
+        }
+        let expected = if clock == ClockMode::Lockstep { 1..=1 } else { 7..=9 };
+        assert!(expected.contains(&counted(&bench)), "{clock:?}: {}", counted(&bench));
+    }
+}
+
+#[test]
 fn message_that_comes_late_is_not_played_in_the_past() {
     let mut bench = Bench::new(ClockMode::Realtime, 1, 0);
     bench.reach(PcmState::Prepared, 0);

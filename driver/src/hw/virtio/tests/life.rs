@@ -172,6 +172,38 @@ fn after_d3_everything_is_anew() {
     assert_eq!(fixture.card.status(RENDER).unwrap().packet_count, 2);
 }
 
+/// QEMU's card keeps what it has over a reset, and writes into it later. Nothing is left in it when it is reset.
+#[test]
+fn streams_that_run_are_stopped_and_released_before_every_reset() {
+    type End = fn(&VirtioSound);
+    let ends: [(&str, End); 3] = [
+        ("D3", |card| assert!(card.set_power(false))),
+        ("the interrupts are gone", VirtioSound::disable_interrupts),
+        ("removal", VirtioSound::remove),
+    ];
+    for (what, end) in ends {
+        let fixture = Fixture::new();
+        for stream in [RENDER, CAPTURE] {
+            fixture.attach(stream, GEOMETRY);
+            fixture.raise(stream, &[StreamState::Acquire, StreamState::Pause, StreamState::Run]);
+            assert!(fixture.held(stream) > 0, "{what}");
+        }
+        let resets = fixture.device.with(|inside| {
+            inside.forgets_nothing = true;
+            inside.sound.requests.clear();
+            inside.resets
+        });
+        end(&fixture.card);
+        fixture.device.with(|inside| {
+            assert!(inside.resets > resets, "{what}");
+            assert_eq!(inside.sound.stale, 0, "{what}: messages that it has still");
+            for request in [(0x105, RENDER), (0x103, RENDER), (0x105, CAPTURE), (0x103, CAPTURE)] {
+                assert!(inside.sound.requests.contains(&request), "{what}: {:?}", inside.sound.requests);
+            }
+        });
+    }
+}
+
 /// A reset takes time, in which another processor meets a line that is asserted again and again: an interrupt storm,
 /// if nobody claims it.
 #[test]
@@ -347,6 +379,41 @@ fn a_device_that_does_not_answer_is_given_up() {
         drop(fixture);
         assert_eq!(host::contiguous_blocks() == blocks, freed, "case {index}");
     }
+}
+
+/// The answer comes after all, when the device was given up: nobody looks at it, and it is no reason to trust the device.
+#[test]
+fn an_answer_that_comes_late_changes_nothing() {
+    let blocks = host::contiguous_blocks();
+    let fixture = Fixture::new();
+    fixture.attach(RENDER, GEOMETRY);
+    fixture.raise(RENDER, &[StreamState::Acquire, StreamState::Pause]);
+    assert!(fixture.card.mark(RENDER, mark(0), 0, false));
+    fixture.raise(RENDER, &[StreamState::Run]);
+    let [mut control, tx] = fixture.device.with(|inside| {
+        (inside.sound.mute, inside.stuck, inside.forgets_nothing) = (true, true, true);
+        [inside.queues[0], inside.queues[2]]
+    });
+    assert!(fixture.card.set_state(RENDER, StreamState::Pause).is_err());
+    assert!(log().contains("did not answer request 0x105"));
+    let before = fixture.device.with(|inside| (inside.resets, inside.doorbells));
+    fixture.device.with(|inside| {
+        let stop = control.ring.pop().expect("the request");
+        super::super::simulated::ring::write(&stop.writable, &0x8000_u32.to_le_bytes());
+        (inside.queues[0], inside.queues[2]) = (control, tx);
+        inside.push(0, stop.head.into(), 4);
+        // And all messages of the stream.
+        while inside.complete(0) {}
+    });
+    QUEUED.set(true);
+    fixture.dpc();
+    assert_eq!(log(), "");
+    assert_eq!(fixture.device.with(|inside| (inside.resets, inside.doorbells)), before);
+    assert!(!fixture.card.is_present() && fixture.card.status(RENDER).is_none());
+    assert_eq!(fixture.card.set_state(RENDER, StreamState::Stop), Err(STATUS_DEVICE_NOT_READY));
+    assert!(!fixture.card.detach(RENDER));
+    drop(fixture);
+    assert!(host::contiguous_blocks() > blocks, "it may write there yet");
 }
 
 /// What a device is caught in on another processor counts, whatever its reset said.
