@@ -1,4 +1,4 @@
-//! PipeWire in a Linux guest plays through the HD Audio card, by its own timer instead of the card's interrupts (what
+//! `PipeWire` in a Linux guest plays through the HD Audio card, by its own timer instead of the card's interrupts (what
 //! desktops do): `qemu-scripts/test --long` runs this. It needs what `qemu-scripts/setup --pipewire` sets up.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use ringwave_runner::request::Clock;
 
 const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
-/// A PipeWire without a session manager: one sink that is the card, and nothing else. PipeWire goes by its timer unless
+/// A `PipeWire` without a session manager: one sink that is the card, and nothing else. It goes by its timer unless
 /// it is told otherwise (`api.alsa.disable-tsched`).
 const STEPS: &str = r#"
 export XDG_RUNTIME_DIR=/tmp
@@ -61,11 +61,11 @@ by_pipewire() {
 step pipewire by_pipewire
 "#;
 
-/// Frames at both ends that PipeWire may not play: its player begins before both channels are linked, and ends without
+/// Frames at both ends that `PipeWire` may not play: its player begins before both channels are linked, and ends without
 /// waiting for what is queued.
 const ENDS: usize = 48_000;
 
-/// Without its timer PipeWire would ask for an interrupt every 1,024 frames.
+/// Without its timer `PipeWire` would ask for an interrupt every 1,024 frames.
 const BY_INTERRUPTS: u64 = 60 * 48_000 / 1_024;
 
 #[test]
@@ -89,7 +89,7 @@ fn in_long_pipewire_plays_a_minute_by_its_timer_bit_exact() {
     let middle = &sent[ENDS..sent.len() - ENDS];
     let begins = heard.windows(48).position(|part| part == &middle[..48]).expect("it was played");
     let same = middle.iter().zip(&heard[begins..]).take_while(|(sent, heard)| sent == heard).count();
-    assert_eq!(same, middle.len(), "{:.3} s after its first second", same as f64 / 48_000.0);
+    assert_eq!(same, middle.len(), "{} ms after its first second", same / 48);
     let interrupts = report.card.interrupts;
     println!("{interrupts} interrupts; by its period PipeWire would have asked for {BY_INTERRUPTS}");
     assert!(interrupts < BY_INTERRUPTS / 10, "{interrupts} interrupts are no timer");
