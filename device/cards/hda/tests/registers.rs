@@ -118,6 +118,25 @@ fn reset_of_the_link_leaves_nothing_but_what_woke() {
     assert_eq!(guest.command(DAC, 0xF0600), 0, "the codec was reset too");
 }
 
+/// Firmware writes them before the driver's reset of the link, and means them for it.
+#[test]
+fn pin_defaults_and_subsystem_survive_a_reset_of_the_link_and_not_of_the_function() {
+    let guest = guest();
+    let seen = || {
+        guest.start_up();
+        (guest.command(DAC_PIN, 0xF_1C00), guest.command(1, 0xF_2000))
+    };
+    let new = seen();
+    // Fixed speakers, with a subsystem of the board's maker.
+    guest.command(DAC_PIN, 0x7_1F90);
+    guest.command(1, 0x7_2310);
+    guest.write32(0x08, 0);
+    assert_eq!(seen(), (new.0 & 0x00FF_FFFF | 0x9000_0000, new.1 & 0x00FF_FFFF | 0x1000_0000));
+    guest.card.request(Request::Reset).unwrap();
+    guest.config(4, &[6, 0]);
+    assert_eq!(seen(), new);
+}
+
 #[test]
 fn the_wall_clock_goes_by_the_device_clock_and_can_be_read_by_itself() {
     let guest = guest();
