@@ -136,7 +136,7 @@ fn line_connectors_and_every_input_have_a_tag_an_amplifier_and_a_jack_of_their_o
         assert_eq!(codec.command(short(from, 0xF02, 0)), to, "endpoint {endpoint}");
         codec.command(short(nid, 0x706, tag << 4));
         codec.command(short(nid + 1, 0x708, 0x80 | tag));
-        assert_eq!(codec.endpoint_of(tag as u8, capture), Some(endpoint));
+        assert_eq!(codec.endpoint_of(u8::try_from(tag).expect("four bits"), capture), Some(endpoint));
         assert_eq!(codec.set_jack(endpoint, false), [tag << 26]);
         assert_eq!(codec.command(short(nid + 1, 0xF09, 0)), 0, "endpoint {endpoint} is pulled");
     }
