@@ -24,7 +24,7 @@ pub struct ExpectedArgs {
     )]
     pub expect_sound: Option<Level>,
     /// End with exit code 1 when there were more underruns (of recordings, overruns), by all streams and
-    /// clients together
+    /// clients together. Not with --card hda, which cannot know them
     #[arg(long, value_name = "N")]
     pub max_underruns: Option<u64>,
     /// Write a JUnit report at the end, for CI servers: serving, and each of the two above

@@ -198,10 +198,10 @@ system opens devices, connections and threads while it serves.
 The host's sound system (a build with --features sound; `ringwave sinks` and `ringwave sources` tell, and list the devices):
   ringwave serve --socket /tmp/card.sock --sink sound --source sound
   Each stream gets the device for itself, so take one that mixes (default, pulse, pipewire). A stream that goes by realtime follows the device's clock, as a sound
-  card's would: --stats has the drift (drift_ppm), and what the device missed (sink_underruns, sink_dropped_frames). A lockstep stream does not follow: what the
-  device has no room for is dropped and counted. Nothing is resampled: a rate that the device does not take is an error of the stream.
-  A microphone is opened when the guest sets the stream up, and closed when nobody has recorded for 5 s. It is followed likewise (HD Audio has a clock of its own and follows
-  nothing), and heard some 50 ms later; --stats has source_underruns and source_overruns. A rate that it does not have is silence, and the log says so.";
+  card's would: --stats has the drift (drift_ppm), and what the device missed (sink_underruns, sink_dropped_frames). A lockstep stream does not follow, nor
+  does HD Audio, which has a clock of its own: what the device has no room for is dropped, what it lacks is silence, and both are counted. Nothing is resampled: a rate that the device does not take is an error of the stream.
+  A microphone is opened when the guest sets the stream up, and closed when nobody has recorded for 5 s. It is followed likewise (but by HD
+  Audio), and heard some 50 ms later; --stats has source_underruns and source_overruns. A rate that it does not have is silence, and the log says so.";
 
 /// `--clock`.
 #[derive(Clone, Copy, Debug)]
@@ -512,6 +512,9 @@ fn fits_the_card(arguments: &Serve) -> Result<(), Failure> {
         )),
         CardKind::Hda if arguments.clock.mode == ClockMode::Lockstep => Err(bad_input(
             "--card hda --clock lockstep: HD Audio has no way to say what is written, so its clock cannot wait; take scaled:0.25, or another card",
+        )),
+        CardKind::Hda if arguments.expected.max_underruns.is_some() => Err(bad_input(
+            "--card hda --max-underruns: HD Audio has no way to say what is written, so underruns cannot be known; leave it out (--expect-sound tells whether anything was heard), or take another card",
         )),
         CardKind::Virtio if of_pci || arguments.control.no_volume => Err(bad_input(
             "--card virtio: its PCI function is QEMU's and it has no volume; leave out --vendor, --device, --dma-bits and --no-volume",

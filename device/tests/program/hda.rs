@@ -3,9 +3,10 @@
 use std::os::fd::AsFd;
 use std::process::Command;
 
+use crate::hda_driver::{BUFFER_BYTES, Driver, sound};
 use crate::serving::Serving;
 use ringwave_vfio_user::Client;
-use ringwave_vfio_user::wire::pci;
+use ringwave_vfio_user::wire::{pci, region_flags};
 use rustix::event::{EventfdFlags, eventfd};
 
 fn ringwave(arguments: &[&str]) -> (Option<i32>, String) {
@@ -34,6 +35,7 @@ fn what_the_card_does_not_have_is_refused_with_the_next_step() {
         (&["--no-volume"], "leave out"),
         (&["--render", "5"], "take fewer"),
         (&["--bits", "25"], "24 or 32"),
+        (&["--max-underruns", "0"], "underruns cannot be known; leave it out (--expect-sound"),
         (&["--pci-id", "8086"], "8086:293e"),
     ] {
         let all = [&["serve", "--card", "hda", "--socket", "/nonexistent/s"][..], arguments].concat();
@@ -61,6 +63,56 @@ fn a_client_finds_the_controller_and_a_fresh_one_after_it() {
         assert_eq!(data, [0, 0, 1, 0], "the codec is there");
         drop(client);
         serving.wait_for("the client has left", 1);
+    }
+}
+
+/// HDA.md 1: each access is a message, and there is one message of MSI.
+#[test]
+fn client_finds_the_registers_unmapped_one_message_and_the_id_that_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--card", "hda", "--clock", "realtime", "--pci-id", "8086:2668"];
+    let _serving = Serving::start(dir.path(), &options);
+    let mut client = Client::connect(&dir.path().join("card.sock")).unwrap();
+    let registers = client.region_info(0).unwrap();
+    assert_eq!((registers.size, registers.flags), (0x4000, region_flags::READ | region_flags::WRITE));
+    assert!(registers.areas.is_empty() && registers.fd.is_none());
+    for region in 1..6 {
+        assert_eq!(client.region_info(region).unwrap().size, 0, "BAR {region}");
+    }
+    let count = |client: &mut Client, irq| client.irq_info(irq).unwrap().count;
+    let irqs = [pci::INTX_IRQ, pci::MSI_IRQ, pci::MSIX_IRQ].map(|irq| count(&mut client, irq));
+    assert_eq!(irqs, [1, 1, 0]);
+    let mut control = [0; 2];
+    client.read(pci::CONFIG_REGION, 0x52, &mut control).unwrap();
+    assert_eq!(control[0] & 0b1110, 0, "Multiple Message Capable: one");
+    let mut id = [0; 12];
+    client.read(pci::CONFIG_REGION, 0, &mut id).unwrap();
+    assert_eq!((&id[..4], &id[8..]), (&[0x86, 0x80, 0x68, 0x26][..], &[3, 0, 3, 4][..]), "the class stays");
+}
+
+/// `--expect-sound` and `--junit`, by which a CI server judges a guest.
+#[test]
+fn verdict_is_of_what_was_played() {
+    let silence = vec![0; BUFFER_BYTES as usize];
+    for (music, code, failures, said) in [
+        (Some(sound(1)), 0, 0, "unknown underruns"),
+        (Some(silence), 1, 1, "only silence was heard"),
+        (None, 1, 1, "nothing was heard"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            ["--card", "hda", "--clock", "realtime", "--once", "--expect-sound", "--junit", "report.xml"];
+        let mut serving = Serving::start(dir.path(), &options);
+        let mut driver = Driver::connect(&dir.path().join("card.sock"));
+        driver.start_up();
+        if let Some(music) = music {
+            driver.play(&music, 2);
+        }
+        drop(driver);
+        assert_eq!(serving.wait_for_exit().code(), Some(code), "{}", serving.last_line());
+        let report = std::fs::read_to_string(dir.path().join("report.xml")).unwrap();
+        let cases = format!("tests=\"2\" failures=\"{failures}\"");
+        assert!(report.contains(&cases) && report.contains(said), "{report}");
     }
 }
 

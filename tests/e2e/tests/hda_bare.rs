@@ -27,14 +27,31 @@ const FRAMES: usize = 20_011;
 struct Run {
     interrupts: &'static str,
     rate: u32,
-    sample: SampleFormat,
+    /// 16, or 20 or 24 in the upper end of 32.
+    bits: u32,
     channels: u32,
     layout: &'static str,
 }
 
+impl Run {
+    fn format(&self, channels: u32) -> StreamFormat {
+        let sample = if self.bits == 16 { SampleFormat::S16 } else { SampleFormat::S24In32 };
+        StreamFormat { sample, channels, rate: self.rate }
+    }
+
+    /// So many samples of a pattern.
+    fn pattern(&self, seed: u32, samples: usize) -> Vec<u8> {
+        let mut bytes = pattern_bytes(seed, self.format(2).sample, samples);
+        if self.bits == 20 {
+            bytes.as_chunks_mut().0.iter_mut().for_each(|[_, low, _, _]| *low &= 0xF0);
+        }
+        bytes
+    }
+}
+
 fn write_source(path: &Path, run: &Run) -> Vec<u8> {
-    let format = StreamFormat { sample: run.sample, channels: 2, rate: run.rate };
-    let frames = pattern_bytes(SOURCE_SEED, run.sample, 8 * RECORDED);
+    let format = run.format(2);
+    let frames = run.pattern(SOURCE_SEED, 8 * RECORDED);
     let mut file = wav::WavFile::create(path, format).expect("a WAV file");
     file.add(&frames).and_then(|()| file.flush()).expect("it is written");
     frames
@@ -50,7 +67,7 @@ fn boot(folder: &Path, run: &Run) -> (BareLog, Option<Outcome>, Card) {
     let control = folder.join("control.sock");
     let source = format!("wav:{}", folder.join("source.wav").display());
     let channels = run.channels.to_string();
-    let (bits, most) = if run.sample == SampleFormat::S16 { ("16", "32") } else { ("24", "24") };
+    let (bits, most) = (run.bits, if run.bits == 16 { "32" } else { "24" });
     let options = ["--card", "hda", "--render", "2", "--capture", "1", "--channels", &channels];
     let options = options.into_iter().chain(["--bits", most, "--source", &source, "--clock", CLOCK]);
     let options = options.map(str::to_owned).chain(["--control".to_owned(), control.display().to_string()]);
@@ -85,37 +102,30 @@ fn check(run: &Run) {
     let heard = card.session_wav(1);
     assert!(card.end().expect("the card ends").success());
     let heard = wav::read(&heard).expect("a WAV file");
-    let format = StreamFormat { sample: run.sample, channels: run.channels, rate: run.rate };
-    assert_eq!(heard.format, format);
-    let played = pattern_bytes(SEED, run.sample, FRAMES * run.channels as usize);
+    assert_eq!(heard.format, run.format(run.channels));
+    let played = run.pattern(SEED, FRAMES * run.channels as usize);
     assert_eq!(alike(&heard.frames, &played), played.len(), "the host heard what was played");
     assert!(heard.frames[played.len()..].iter().all(|byte| *byte == 0), "and silence behind it");
 
     let recorded = fs::read(folder.join("recorded.raw")).expect("what was recorded");
-    assert_eq!(recorded.len(), RECORDED * 2 * run.sample.bytes() as usize);
+    assert_eq!(recorded.len(), RECORDED * run.format(2).frame_bytes() as usize);
     assert_eq!(alike(&recorded, &source), recorded.len(), "the guest recorded what the source has");
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn by_intx_16_bits_as_the_specification_has_it() {
-    check(&Run {
-        interrupts: "intx",
-        rate: 48_000,
-        sample: SampleFormat::S16,
-        channels: 2,
-        layout: "aligned",
-    });
+    check(&Run { interrupts: "intx", rate: 48_000, bits: 16, channels: 2, layout: "aligned" });
 }
 
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn by_msi_24_bits_six_channels_in_buffers_as_drivers_make_them() {
-    check(&Run {
-        interrupts: "msi",
-        rate: 44_100,
-        sample: SampleFormat::S24In32,
-        channels: 6,
-        layout: "odd",
-    });
+    check(&Run { interrupts: "msi", rate: 44_100, bits: 24, channels: 6, layout: "odd" });
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_by_msi_20_bits_lie_in_the_upper_end_of_32() {
+    check(&Run { interrupts: "msi", rate: 48_000, bits: 20, channels: 2, layout: "aligned" });
 }

@@ -147,9 +147,31 @@ fn every_format(samples: &[SampleFormat], channels: &[u32]) -> Vec<StreamFormat>
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn in_long_every_format_rate_and_channel_count_of_the_codec_is_played_bit_exact() {
-    for samples in SAMPLES {
-        plays_each(CARD, &every_format(samples, &[2, 4, 6, 8]), |_| ());
+    let [most, bits_24] = SAMPLES.map(|samples| every_format(samples, &[2, 4, 6, 8]));
+    plays_each(CARD, &bits_24, |_| ());
+    let steps = "
+# Each channel by itself, for three seconds of the card's clock.
+each_channel() { speaker-test -D hw:0,0 -c 8 -r 48000 -F S16_LE -p 100000 -b 1000000 -t sine -l 1 >/dev/null; }
+step each-channel each_channel
+";
+    let report = plays_each(CARD, &most, |request| {
+        request.more_time += Duration::from_mins(5);
+        and_then(steps)(request);
+    });
+    let sines = report.heard.last().expect("it was heard");
+    assert_eq!(sines.format, StreamFormat { channels: 8, ..STEREO });
+    let mut alone = [0; 8];
+    for frame in sines.frames.as_chunks::<16>().0 {
+        let loud = frame.as_chunks::<2>().0.iter().map(|sample| *sample != [0; 2]);
+        let mut channels = loud.zip(0..).filter_map(|(loud, channel): (bool, usize)| loud.then_some(channel));
+        if let (Some(channel), None) = (channels.next(), channels.next()) {
+            alone[channel] += 1;
+        }
     }
+    assert!(
+        alone.iter().all(|frames| *frames > 2 * 48_000),
+        "frames in which a channel sounds alone: {alone:?}"
+    );
 }
 
 #[test]
@@ -222,6 +244,33 @@ loaded() { for n in $(busybox seq 10); do reload || return 1; done; }
 step loaded loaded
 step after-loaded again
 step pause paused
+mapped() { aplay $times_1 -M -q -D hw:0,0 /song.wav; }
+step mapped mapped
+# The driver asks the codec all there is, and makes no sound card of it.
+probed() {
+    busybox rmmod snd_hda_intel && echo 'snd-hda-intel probe_only=1' >/driver-options && load snd-hda-intel || return 1
+    tries=0
+    until busybox grep -q '^AFG Function Id: 0x1 (unsol 1)' /proc/asound/card0/codec#0 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || return 1
+        busybox sleep 0.1
+    done
+    [ ! -e /dev/snd/pcmC0D0p ]
+}
+step probed probed
+step load-after-probed reload
+# The card is taken from its driver in the midst of a song, whose player is told, and given back.
+unbound() {
+    driver=/sys/bus/pci/drivers/snd_hda_intel
+    device=$(busybox basename $(busybox readlink -f /sys/class/sound/card0/device))
+    aplay $times_1 -q -D hw:0,0 /song.wav 2>/dev/null &
+    busybox sleep 1
+    echo $device >$driver/unbind || return 1
+    wait $! && return 1
+    [ ! -e /dev/snd/controlC0 ] && echo $device >$driver/bind && wait_for_card
+}
+step unbound unbound
+step after-unbound again
 # Sleeps in the midst of a song: what was queued is lost, as with any card, and the player comes to its end.
 asleep() { aplay $times_1 -q -D hw:0,0 /song.wav & busybox sleep 1; sleeps $1; wait $!; }
 for turn in 1 2; do
@@ -239,8 +288,9 @@ done
         and_then(steps)(request);
     });
     assert_done(&report);
-    // Both at once, after a hundred, after ten loads, with a pause, four after sleep in each of two turns.
-    assert!(times(&report.heard[0].frames, &song) >= 4 + 2 * 4, "each whole");
+    // Both at once, after a hundred, after ten loads, with a pause, by mmap, after the driver had let go, four after
+    // sleep in each of two turns.
+    assert!(times(&report.heard[0].frames, &song) >= 6 + 2 * 4, "each whole");
 }
 
 #[test]
@@ -263,6 +313,10 @@ done
     let Run { report, song, .. } = runs((CARD, Job::Play), STEREO, 48_000, and_then(steps));
     assert_done(&report);
     assert_eq!(times(&report.heard[0].frames, &song), 6, "each whole");
+    // A period costs its driver six accesses, a verb eight; a start and a stop of a stream some dozens.
+    let (card, running) = (&report.card, &report.card.messages.while_running);
+    let accesses = running.reads + running.writes;
+    assert!(accesses <= 8 * card.interrupts + 500, "{accesses} accesses, {} interrupts", card.interrupts);
 }
 
 /// Linux lets a controller of this id sleep with the machine alone, so a driver that is loaded anew after D3hot by hand

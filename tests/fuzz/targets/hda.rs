@@ -282,7 +282,8 @@ impl Bench {
         let registers: Vec<u32> = (0..0x180).step_by(4).map(|offset| self.read32(offset)).collect();
         self.start_up();
         let answers = (0..16_u32).flat_map(|nid| {
-            [0xF0009, 0xF000A, 0xF0500, 0xF0600, 0xF0700, 0xF1C00, 0xA0000, 0xBA000].map(|verb| {
+            let states = [0xF0500, 0xF0600, 0xF0700, 0xF0800, 0xF0D00, 0xF1C00, 0xF2000, 0xA0000, 0xBA000];
+            [0xF0009, 0xF000A].into_iter().chain(states).map(move |verb| {
                 self.write(0x60, &(nid << 20 | verb).to_le_bytes());
                 self.write(0x68, &[3, 0]);
                 self.read32(0x64)

@@ -282,6 +282,7 @@ impl Controller {
     pub fn reset(&mut self, env: &mut CardEnv<'_, Error>) {
         self.catch_up(env);
         self.reset_link(env);
+        self.codec.power_on();
         self.registers.wake = 0;
         self.settings.power = PowerState::D0;
         env.log.record(CardEvent::Reset);

@@ -3,8 +3,9 @@
 
 mod guest;
 
-use guest::{CORB, DAC, DAC_PIN, Guest, RIRB, guest};
+use guest::{BUFFERS, CORB, DAC, DAC_PIN, Guest, OUT, POSITIONS, RIRB, RUN, guest};
 use proptest::prelude::*;
+use ringwave_guest_memory::guest_ram::MapRequest;
 use ringwave_pci::client::Requests;
 use ringwave_pci::{Region, Request};
 use ringwave_served::HostRequests;
@@ -118,6 +119,25 @@ fn reset_of_the_link_leaves_nothing_but_what_woke() {
     assert_eq!(guest.command(DAC, 0xF0600), 0, "the codec was reset too");
 }
 
+/// Firmware writes them before the driver's reset of the link, and means them for it.
+#[test]
+fn pin_defaults_and_subsystem_survive_a_reset_of_the_link_and_not_of_the_function() {
+    let guest = guest();
+    let seen = || {
+        guest.start_up();
+        (guest.command(DAC_PIN, 0xF_1C00), guest.command(1, 0xF_2000))
+    };
+    let new = seen();
+    // Fixed speakers, with a subsystem of the board's maker.
+    guest.command(DAC_PIN, 0x7_1F90);
+    guest.command(1, 0x7_2310);
+    guest.write32(0x08, 0);
+    assert_eq!(seen(), (new.0 & 0x00FF_FFFF | 0x9000_0000, new.1 & 0x00FF_FFFF | 0x1000_0000));
+    guest.card.request(Request::Reset).unwrap();
+    guest.config(4, &[6, 0]);
+    assert_eq!(seen(), new);
+}
+
 #[test]
 fn the_wall_clock_goes_by_the_device_clock_and_can_be_read_by_itself() {
     let guest = guest();
@@ -158,6 +178,86 @@ fn nothing_is_fetched_or_stored_without_bus_master() {
 }
 
 #[test]
+fn command_that_cannot_be_read_is_told_until_it_is_cleared() {
+    let guest = guest();
+    guest.start_up();
+    // Of the rings CMEI alone, which CORBCTL does not let through yet.
+    guest.write(0x5C, [2]);
+    guest.write32(0x20, 0xC000_0000);
+    guest.config(4, &[2, 0]);
+    guest.store(CORB + 4, &0x000F_0000_u32.to_le_bytes());
+    guest.write(0x48, [1, 0]);
+    assert_eq!((guest.read8(0x4D) & 1, guest.read32(0x24), guest.line()), (1, 0, false));
+    guest.write(0x4C, [3]);
+    assert_eq!((guest.read8(0x4C), guest.read32(0x24), guest.line()), (3, 0xC000_0000, true));
+    guest.config(4, &[6, 0]);
+    guest.write(0x4D, [0]);
+    assert_eq!(guest.read8(0x4D) & 1, 1, "a 0 clears nothing");
+    guest.write(0x4D, [1]);
+    assert_eq!((guest.read8(0x4D) & 1, guest.read32(0x24), guest.line()), (0, 0, false));
+    assert_eq!((guest.read16(0x58), guest.load32(RIRB + 8)), (1, 0x1234_5248), "and it goes on");
+}
+
+#[test]
+fn bits_that_are_fixed_stay_and_others_keep_what_was_written() {
+    let guest = guest();
+    guest.start_up();
+    guest.write32(0x4C, 0);
+    guest.write(0x5C, [0]);
+    // LLCH: there are no linked capabilities, which Windows' driver looks for.
+    guest.write(0x14, [0xFF; 2]);
+    assert_eq!(guest.read16(0x14), 0);
+    // Bases of CORB, RIRB and position buffer: 128 bytes, and the last has its enable there.
+    for (base, low) in [(0x40, 0xFFFF_FF80), (0x50, 0xFFFF_FF80), (0x70, 0xFFFF_FF81)] {
+        guest.write(base, [0xFF; 8]);
+        assert_eq!((guest.read32(base), guest.read32(base + 4)), (low, u32::MAX), "{base:#x}");
+    }
+    // CORBCTL and CORBSTS in one word; the size behind them.
+    guest.write(0x4C, [1, 1]);
+    assert_eq!((guest.read16(0x4C), guest.read16(0x4E)), (1, 0x42));
+    for index in 0..8 {
+        let base = 0x80 + 0x20 * index;
+        assert_eq!((guest.read8(base + 2), guest.read16(base + 0xE)), (4, 4), "TP; FIFOW of {index}");
+        // Tag and STRIPE as written, DIR and TP as they are.
+        guest.write(base + 2, [0xFF]);
+        guest.write(base + 0xE, [0xFF; 2]);
+        assert_eq!((guest.read8(base + 2), guest.read16(base + 0xE)), (0xF7, 4), "{index}");
+        guest.write(base + 2, [0]);
+        assert_eq!(guest.read8(base + 2), 4, "{index}");
+        // Of SDCTL's middle byte nothing can be written, and nothing of LPIB.
+        guest.write(base + 1, [0xFF]);
+        guest.write(base + 4, [0xFF; 4]);
+        assert_eq!((guest.read8(base + 1), guest.read32(base + 4)), (0, 0), "{index}");
+    }
+}
+
+/// The upper halves of all bases.
+#[test]
+fn rings_and_position_buffer_may_be_above_4_gib() {
+    let guest = guest();
+    guest.start_up();
+    let above = 1_u64 << 32;
+    let file = Some((guest.memory.try_clone().unwrap(), 0));
+    guest.card.request(Request::Unmap { address: 0, bytes: guest::MEMORY }).unwrap();
+    let map = MapRequest { address: above, bytes: guest::MEMORY, readable: true, writable: true, file };
+    guest.card.request(Request::Map(map)).unwrap();
+    for (base, low) in [(0x44, 0), (0x54, 0), (0x74, 0), (0x11C, 0)] {
+        assert_eq!(guest.read32(base), low);
+        guest.write32(base, 1);
+    }
+    guest.connect(DAC);
+    assert_eq!(guest.command(DAC, 0xF_0600), 0x10);
+    guest.set_up(OUT, &[(above + BUFFERS, 1920, true), (above + BUFFERS + 1920, 1920, true)], 0x0011);
+    guest.write32(0x11C, 1);
+    guest.write32(0x70, u32::try_from(POSITIONS).unwrap() | 1);
+    guest.store(BUFFERS, &[7; 1920]);
+    guest.control(OUT, RUN);
+    guest.pass(5_000_000);
+    assert_eq!((guest.status(OUT), guest.load32(POSITIONS + 8 * OUT)), (0, 240 * 4));
+    assert_eq!(guest.heard_bytes(), [7; 240 * 4]);
+}
+
+#[test]
 fn configuration_space_is_an_ich9s() {
     let guest = guest();
     let mut header = [0; 64];
@@ -177,6 +277,8 @@ fn configuration_space_is_an_ich9s() {
     assert_eq!(capability(first[1].into()), [0x10, 0], "PCI Express, and no more");
     guest.config(0x44, &[0xFF]);
     assert_eq!(capability(0x44)[0], 7, "TCSEL keeps its bits");
+    guest.config(0x40, &[0xFE]);
+    assert_eq!(capability(0x40)[0], 1, "HDCTL is fixed");
     assert_eq!(guest.read16(0), 0x4401, "and is no power state");
 }
 

@@ -1,5 +1,6 @@
 //! Stream descriptors: what is played and recorded, where the position is, what interrupts. HDA.md 3.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![allow(clippy::cast_possible_truncation, reason = "numbers of streams, and addresses below 4 MiB")]
 
 mod guest;
 
@@ -232,22 +233,154 @@ fn a_long_sleep_does_not_bend_the_line_of_the_position() {
     }
 }
 
-/// Frames that count.
-struct Counting(u32);
+#[test]
+fn in_an_hour_position_and_wall_clock_stay_on_one_line() {
+    let guest = guest();
+    guest.start_up();
+    guest.set_up(OUT, &[(BUFFERS, 1920, true), (BUFFERS + 1920, 1920, true)], S16);
+    guest.control(OUT, RUN);
+    // Unheard, so that nothing is kept. No step is a whole number of frames or of clocks.
+    let (mut clocks, mut last, mut passed) = (0_u64, 0_u32, 0_u64);
+    while passed < 3_600_000 * MS {
+        guest.pass(99_999_667);
+        passed += 99_999_667;
+        let clock = guest.read32(0x2030);
+        clocks += u64::from(clock.wrapping_sub(last));
+        last = clock;
+        assert_eq!(clocks, passed * 24 / 1000);
+        // 500 of its clocks are a frame.
+        assert_eq!(u64::from(guest.link_position(OUT)), clocks / 500 % 960 * 4, "after {passed} ns");
+    }
+    assert!(clocks > 20 << 32, "WALCLK has gone around 20 times");
+}
+
+/// Frames that count, those of each stream by themselves: the stream, then the number.
+#[derive(Default)]
+struct Counting([u32; 8]);
+
+fn counted(stream: u32, number: u32) -> [u8; 4] {
+    (stream << 24 | number).to_le_bytes()
+}
 
 impl Sources for Counting {
-    fn capture(&mut self, _stream: u32, _format: StreamFormat, into: &mut [u8]) -> usize {
+    fn capture(&mut self, stream: u32, _format: StreamFormat, into: &mut [u8]) -> usize {
+        let next = &mut self.0[stream as usize];
         for frame in into.chunks_exact_mut(4) {
-            self.0 += 1;
-            frame.copy_from_slice(&self.0.to_le_bytes());
+            *next += 1;
+            frame.copy_from_slice(&counted(stream, *next));
         }
         into.len()
+    }
+
+    /// As a microphone whose clock goes 500 ppm slower would have it.
+    fn take_rates(&mut self) -> Vec<(u32, u32)> {
+        vec![(1, 1_000_500_000)]
+    }
+}
+
+/// A sound system's device has a clock of its own, which streams of other cards follow.
+#[test]
+fn neither_a_sink_nor_a_source_bends_the_line_of_the_position() {
+    let guest = Guest::new(&[None], Box::new(Counting::default()));
+    guest.start_up();
+    guest.connect(DAC);
+    guest.connect(ADC);
+    for index in [0, OUT] {
+        two_halves(&guest, index);
+        guest.control(index, RUN);
+    }
+    for step in 1..=2000 {
+        guest.pass(10 * MS);
+        for index in [0, OUT] {
+            assert_eq!(u64::from(guest.link_position(index)), step * 480 % 960 * 4, "{step} of {index}");
+        }
+        let heard = guest.heard_at(&[(0, 1_000_500_000), (1, 999_500_000)]);
+        assert_eq!(heard.iter().map(|(.., bytes)| bytes.len()).sum::<usize>(), 1920, "{step}");
+    }
+}
+
+/// Of `--render 4 --capture 4`: eight streams with eight tags, let go by one write of SSYNC.
+#[test]
+fn eight_streams_at_once_are_each_heard_or_captured_by_their_endpoint() {
+    let tree = TreeConfig { render: 4, capture: 4, channels: 2, bits_32: true };
+    let config = Config { tree, loopback: vec![None; 4], amplifiers: false };
+    let guest = Guest::of(config, Box::new(Counting::default()));
+    guest.start_up();
+    let buffer = |index: u64| BUFFERS + 0x1000 * index;
+    // Descriptors, endpoints and tags have no order in common, and tags of a direction differ by their upper bits.
+    let endpoint = |index: u64| if index < 4 { 4 + (index + 1) % 4 } else { 7 - index };
+    let tag = |index: u64| 1 + index % 4 * 4 + index / 4;
+    let sounds: Vec<Vec<u8>> = ramp(8 * 3840).chunks(3840).map(<[u8]>::to_vec).collect();
+    guest.write32(0x38, 0xFF);
+    for index in 0..8 {
+        guest.command(2 + 2 * u32::try_from(endpoint(index)).unwrap(), 0x70600 + tag(index) as u32 * 16);
+        if index >= OUT {
+            guest.store(buffer(index), &sounds[index as usize]);
+        }
+        guest.set_up(index, &[(buffer(index), 1920, true), (buffer(index) + 1920, 1920, true)], S16);
+        guest.write(0x82 + 0x20 * index, [tag(index) as u8 * 16]);
+        guest.control(index, RUN);
+        guest.pass(MS);
+    }
+    guest.write32(0x38, 0);
+    guest.pass_slowly(15 * MS);
+    for index in 0..8 {
+        assert_eq!((guest.link_position(index), guest.status(index)), (15 * 48 * 4, BCIS), "{index}");
+        guest.control(index, 0);
+    }
+    for index in 0..OUT {
+        let stream = endpoint(index) as u32;
+        let frames: Vec<u8> = (1..=15 * 48).flat_map(|number| counted(stream, number)).collect();
+        assert!(guest.load(buffer(index), 15 * 48 * 4) == frames, "input {index}");
+    }
+    let mut heard = vec![Vec::new(); 4];
+    for (stream, _, bytes) in guest.heard() {
+        heard[stream as usize].extend(bytes);
+    }
+    for index in OUT..8 {
+        let (heard, sound) = (&heard[endpoint(index) as usize], &sounds[index as usize]);
+        assert!(heard[..] == sound[..15 * 48 * 4], "output {index}: {} bytes", heard.len());
     }
 }
 
 #[test]
+fn list_of_256_entries_is_a_ring_and_one_that_leaves_memory_is_none() {
+    let guest = speaker();
+    let sound = ramp(1024);
+    guest.store(BUFFERS, &sound);
+    // A frame each, those behind each other in memory not in the list; IOC is in the last alone.
+    let entries: Vec<guest::Entry> =
+        (0..256).map(|at| (BUFFERS + 4 * (at * 7 % 256), 4, at == 255)).collect();
+    let ring: Vec<u8> =
+        entries.iter().flat_map(|(at, ..)| &sound[(at - BUFFERS) as usize..][..4]).copied().collect();
+    guest.set_up(OUT, &entries, S16);
+    let list = guest::MEMORY - 4096;
+    guest.list(list, &entries);
+    guest.write32(0x118, list as u32);
+    guest.control(OUT, RUN);
+    guest.pass_slowly(5_333_333);
+    assert_eq!((guest.link_position(OUT), guest.status(OUT)), (255 * 4, 0));
+    guest.pass(1);
+    assert_eq!((guest.link_position(OUT), guest.status(OUT)), (0, BCIS));
+    guest.pass_slowly(5_333_334);
+    guest.control(OUT, 0);
+    assert!(guest.heard_bytes() == [&ring[..], &ring].concat());
+
+    // Eight entries are left of memory, and SDLVI asks for a ninth.
+    guest.write32(0x118, guest::MEMORY as u32 - 128);
+    guest.write(0x10C, [8, 0]);
+    guest.write32(0x108, 8 * 4);
+    guest.control(OUT, RUN);
+    assert_eq!((guest.status(OUT) & DESE, guest.read8(0x100) & RUN), (DESE, 0));
+    guest.write(0x10C, [7, 0]);
+    guest.write(0x103, [DESE]);
+    guest.control(OUT, RUN);
+    assert_eq!((guest.status(OUT) & DESE, guest.read8(0x100) & RUN), (0, RUN));
+}
+
+#[test]
 fn what_is_recorded_is_in_memory_when_the_position_has_passed_it() {
-    let guest = Guest::new(&[None], Box::new(Counting(0)));
+    let guest = Guest::new(&[None], Box::new(Counting::default()));
     guest.start_up();
     guest.connect(ADC);
     guest.set_up(0, &[(BUFFERS, 1920, true), (BUFFERS + 1920, 1920, true)], S16);
@@ -259,7 +392,7 @@ fn what_is_recorded_is_in_memory_when_the_position_has_passed_it() {
         let stored = guest.load(BUFFERS, passed as usize * 4);
         let numbers: Vec<u32> =
             stored.chunks_exact(4).map(|frame| u32::from_le_bytes(frame.try_into().unwrap())).collect();
-        assert_eq!(numbers, (1..=passed).collect::<Vec<u32>>());
+        assert_eq!(numbers, (1..=passed).map(|number| 1 << 24 | number).collect::<Vec<u32>>());
     }
     guest.pass(5 * MS);
     assert_eq!(guest.status(0), BCIS);

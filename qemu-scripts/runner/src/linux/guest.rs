@@ -147,6 +147,7 @@ mod tests {
 [    9.3] WARNING: CPU: 0 PID: 7 at sound/core/pcm_lib.c:186
 [    9.4] Oops: Oops: 0002 [#1] PREEMPT SMP
 [    9.5] snd_hda_intel 0000:00:03.0: no codecs found!
+[    9.6] hdaudio hdaudioC0D0: no AFG or MFG node found
 ";
         let others = "\
 [    3.1] PM: suspend debug: Waiting for 5 second(s).

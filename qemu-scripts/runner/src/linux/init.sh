@@ -70,6 +70,6 @@ step card wait_for_card
 . /steps
 busybox sync
 # As the kernel writes them: "PM: suspend debug: Waiting" is no BUG:.
-busybox dmesg | busybox grep -E 'virtio_snd|snd_|[Ss]ound|BUG:|WARNING:|Oops' | while read -r line; do say "dmesg $line"; done
+busybox dmesg | busybox grep -E 'virtio_snd|snd_|hdaudio|[Ss]ound|BUG:|WARNING:|Oops' | while read -r line; do say "dmesg $line"; done
 say end
 busybox reboot -f

@@ -342,7 +342,7 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
     Report {
         steps: lines().filter_map(|line| after(line, "step ")).filter_map(step).collect(),
         ended: lines().any(|line| line == "end"),
-        dmesg: lines().filter_map(|line| after(line, "dmesg ")).filter(|line| !is_usual(line)).collect(),
+        dmesg: kernel_log(said),
         kernel: lines().find_map(|line| after(line, "kernel ")).unwrap_or_default(),
         played: None,
         recorded: None,
@@ -356,13 +356,21 @@ fn read(said: &str, card: SessionReport, request: &Request, start: Instant) -> R
     }
 }
 
+/// What the guest told of its kernel's log (`init.sh`), without what every run has.
+pub fn kernel_log(said: &str) -> Vec<String> {
+    let lines = said.lines().filter_map(|line| line.trim_end().strip_prefix("dmesg "));
+    lines.filter(|line| !is_usual(line)).map(str::to_owned).collect()
+}
+
 /// Whether a line of the kernel's log is in every run: its measuring of its clock, which a busy host makes; what
-/// an HD Audio codec has, and the jacks that become input devices.
+/// an HD Audio codec has, and the jacks that become input devices; a card that was plugged in, whose memory no
+/// firmware has enabled.
 fn is_usual(line: &str) -> bool {
     let pins = line.split_once("snd_hda_codec_generic hdaudioC0D0: ").map(|(_, text)| text);
     line.contains("calibrate_delay_direct")
         || pins.is_some_and(|text| text.starts_with("autoconfig for Generic:") || text.starts_with("   "))
         || (line.contains("] input: HDA ") && line.contains("/sound/card"))
+        || line.contains(": enabling device (")
 }
 
 /// What is in the card's file of this number, if it began one.
@@ -409,12 +417,14 @@ mod tests {
         let usual = "\
 [    6.456425] snd_hda_codec_generic hdaudioC0D0: autoconfig for Generic: line_outs=1 (0x3/0x0/0x0/0x0/0x0) type:line
 [    6.456712] snd_hda_codec_generic hdaudioC0D0:      Mic=0x5
-[    6.981076] input: HDA Intel Mic as /devices/pci0000:00/0000:00:02.0/sound/card0/input2";
+[    6.981076] input: HDA Intel Mic as /devices/pci0000:00/0000:00:02.0/sound/card0/input2
+[   21.4] snd_hda_intel 0000:01:00.0: enabling device (0000 -> 0002)";
         let faults = "\
 [    6.9] snd_hda_codec_generic hdaudioC0D0: Unable to sync register 0x2f0d00. -5
 [    7.0] snd_hda_intel 0000:00:02.0: Invalid position buffer, using LPIB read method instead.
 [    7.1] snd_hda_intel 0000:00:02.0: IRQ timing workaround is activated for card #0. Suggest a bigger bdl_pos_adj.
-[    7.2] snd_hda_intel 0000:00:02.0: spurious response 0x0:0x0, rp = 5, wp = 6";
+[    7.2] snd_hda_intel 0000:00:02.0: spurious response 0x0:0x0, rp = 5, wp = 6
+[    7.3] hdaudio hdaudioC0D0: Unable to bind the codec";
         assert!(usual.lines().all(is_usual) && !faults.lines().any(is_usual));
     }
 

@@ -105,16 +105,17 @@ impl Controller {
         let base = u64::from(high) << 32 | u64::from(low & !0xF);
         function.enable(true);
         say!("controller id={:#x} class={:#x} base={base:#x}", function.read32(0), function.read32(8) >> 8);
-        let page = |below| allocate(&firmware, PAGE, below);
+        // Where the machine has it: above 4 GiB.
+        let page = || allocate(&firmware, PAGE, false);
         service::set_registers(base);
         Ok(Self {
             bar: Window::new(base, BAR_BYTES),
             base,
             function,
             firmware,
-            positions: page(false)?,
-            corb: page(false)?,
-            rirb: page(true)?,
+            positions: page()?,
+            corb: page()?,
+            rirb: page()?,
             read: 0,
             sent: 0,
             answered: 0,

@@ -13,6 +13,8 @@ use tree::{AFG, FIRST_WIDGET, TreeConfig, Widget, WidgetKind, widgets};
 pub const AMP_STEPS: u8 = 0x4A;
 /// Mute of an amplifier.
 pub const AMP_MUTE: u8 = 0x80;
+/// Bits of verb 708h: enable 7, tag 5:0.
+const UNSOLICITED: u8 = 0xBF;
 
 /// What a widget knows.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ struct WidgetState {
     pin_control: u8,
     /// EAPD and balanced input.
     eapd: u8,
-    /// Unsolicited responses: enable 7, tag 5:0.
+    /// Unsolicited responses.
     unsolicited: u8,
     digital: u16,
     power: u8,
@@ -57,8 +59,10 @@ impl WidgetState {
 pub struct Codec {
     config: TreeConfig,
     widgets: Vec<(Widget, WidgetState)>,
-    /// The function group's power state and unsolicited responses.
+    /// The function group's power state.
     power: u8,
+    /// The function group's unsolicited responses, of which there are none: kept as it was written.
+    unsolicited: u8,
     subsystem: u32,
     /// Of each endpoint: something is plugged in.
     plugged: Vec<bool>,
@@ -69,21 +73,23 @@ impl Codec {
     pub fn new(config: TreeConfig) -> Self {
         let widgets: Vec<_> = widgets(&config).into_iter().map(|w| (w, WidgetState::new(&w))).collect();
         let endpoints = widgets.iter().map(|(widget, _)| widget.endpoint as usize + 1).max().unwrap_or(0);
-        Self { config, widgets, power: 0, subsystem: parameters::SUBSYSTEM, plugged: vec![true; endpoints] }
+        let plugged = vec![true; endpoints];
+        Self { config, widgets, power: 0, unsolicited: 0, subsystem: parameters::SUBSYSTEM, plugged }
     }
 
-    /// Reset of the link: everything but what is plugged in.
-    pub fn reset(&mut self) {
-        self.power = 0;
+    /// Everything as after power-on, but for what is plugged in: that is the host's.
+    pub fn power_on(&mut self) {
+        self.reset();
         self.subsystem = parameters::SUBSYSTEM;
         for (widget, state) in &mut self.widgets {
-            *state = WidgetState::new(widget);
+            state.default = widget.default;
         }
     }
 
-    /// Reset of the function group (7.3.3.33): pin defaults stay as they were set.
-    fn reset_group(&mut self) {
-        self.power = 0;
+    /// Reset of the link or of the function group (7.3.3.33). Pin defaults and the subsystem id stay as they were
+    /// set: firmware writes them once, and drivers that come later reset the link (7.3.3.31).
+    pub fn reset(&mut self) {
+        (self.power, self.unsolicited) = (0, 0);
         for (widget, state) in &mut self.widgets {
             *state = WidgetState { default: state.default, ..WidgetState::new(widget) };
         }
@@ -174,13 +180,18 @@ impl Codec {
                 0
             }
             Verb::Short(0xF05, _) => power(self.power),
+            Verb::Short(0x708, payload) => {
+                self.unsolicited = payload & UNSOLICITED;
+                0
+            }
+            Verb::Short(0xF08, _) => u32::from(self.unsolicited),
             Verb::Short(0xF20..=0xF23, _) => self.subsystem,
             Verb::Short(verb @ 0x720..=0x723, byte) => {
                 set_byte(&mut self.subsystem, verb - 0x720, byte);
                 0
             }
             Verb::Short(0x7FF, _) => {
-                self.reset_group();
+                self.reset();
                 0
             }
             Verb::Short(..) | Verb::Long(..) => 0,
@@ -243,7 +254,7 @@ fn get(widget: &Widget, state: &WidgetState, plugged: bool, verb: u16) -> u32 {
         0xF07 if widget.kind.is_pin() => u32::from(state.pin_control),
         0xF08 => u32::from(state.unsolicited),
         0xF09 if widget.kind.is_pin() => u32::from(plugged || !widget.presence) << 31,
-        0xF0C if widget.kind == WidgetKind::OutputPin => u32::from(state.eapd),
+        0xF0C if widget.eapd() => u32::from(state.eapd),
         0xF0D if widget.digital => u32::from(state.digital),
         0xF1C..=0xF1F if widget.kind.is_pin() => state.default,
         _ => 0,
@@ -256,8 +267,8 @@ fn set(widget: &Widget, state: &mut WidgetState, verb: u16, payload: u8) {
         0x706 if !widget.kind.is_pin() => state.stream = payload,
         0x707 if widget.kind == WidgetKind::OutputPin => state.pin_control = payload & 0xC0,
         0x707 if widget.kind == WidgetKind::InputPin => state.pin_control = payload & 0x27,
-        0x708 if widget.presence && widget.kind.is_pin() => state.unsolicited = payload & 0xBF,
-        0x70C if widget.kind == WidgetKind::OutputPin => state.eapd = payload & 0x02,
+        0x708 if widget.presence && widget.kind.is_pin() => state.unsolicited = payload & UNSOLICITED,
+        0x70C if widget.eapd() => state.eapd = payload & 0x02,
         0x70D if widget.digital => state.digital = state.digital & 0xFF00 | u16::from(payload),
         0x70E if widget.digital => state.digital = state.digital & 0x00FF | u16::from(payload & 0x7F) << 8,
         0x71C..=0x71F if widget.kind.is_pin() => set_byte(&mut state.default, verb - 0x71C, payload),

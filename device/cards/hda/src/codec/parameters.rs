@@ -88,9 +88,9 @@ fn capabilities(widget: &Widget) -> u32 {
 fn pin_capabilities(widget: &Widget) -> u32 {
     let presence = u32::from(widget.presence) << 2;
     let headphones = u32::from(widget.default >> 20 & 0xF == 2) << 3;
+    let eapd = u32::from(widget.eapd()) << 16;
     match widget.kind {
-        WidgetKind::OutputPin if widget.digital => presence | 1 << 4,
-        WidgetKind::OutputPin => presence | headphones | 1 << 4 | 1 << 16,
+        WidgetKind::OutputPin => presence | headphones | 1 << 4 | eapd,
         _ => presence | 1 << 5,
     }
 }

@@ -70,6 +70,13 @@ pub struct Widget {
     pub default: u32,
 }
 
+impl Widget {
+    /// Whether it is a pin with EAPD.
+    pub fn eapd(&self) -> bool {
+        self.kind == WidgetKind::OutputPin && !self.digital
+    }
+}
+
 /// One endpoint of the tree.
 struct EndpointSpec {
     default: u32,

@@ -172,8 +172,8 @@ impl Guest {
     }
 
     /// Writes a buffer descriptor list: address, bytes, IOC.
-    pub fn list(&self, entries: &[Entry]) {
-        for (&(address, bytes, ioc), at) in entries.iter().zip((LIST..).step_by(16)) {
+    pub fn list(&self, list: u64, entries: &[Entry]) {
+        for (&(address, bytes, ioc), at) in entries.iter().zip((list..).step_by(16)) {
             self.store(at, &address.to_le_bytes());
             self.store(at + 8, &bytes.to_le_bytes());
             self.store(at + 12, &u32::from(ioc).to_le_bytes());
@@ -182,7 +182,7 @@ impl Guest {
 
     /// Sets descriptor `index` up with the list, for stream tag 1.
     pub fn set_up(&self, index: u64, entries: &[Entry], format: u16) {
-        self.list(entries);
+        self.list(LIST, entries);
         let base = 0x80 + 0x20 * index;
         self.write32(base, 1);
         assert_eq!(self.read32(base) & 1, 1, "SRST reads back");
@@ -215,8 +215,13 @@ impl Guest {
 
     /// What was played since the last call: stream, format, bytes (silence as zeroes).
     pub fn heard(&self) -> Vec<(u32, StreamFormat, Vec<u8>)> {
+        self.heard_at(&[])
+    }
+
+    /// The same; the host tells at which `RATE_DEN` streams would have to go.
+    pub fn heard_at(&self, rates: &[(u32, u32)]) -> Vec<(u32, StreamFormat, Vec<u8>)> {
         let mut queue = IoQueue::default();
-        self.card.drain(&mut queue, &mut Feedback::default());
+        self.card.drain(&mut queue, &mut Feedback { rates: rates.to_vec(), ..Feedback::default() });
         let mut heard: Vec<(u32, StreamFormat, Vec<u8>)> = Vec::new();
         for (stream, format, chunk) in queue.audio.chunks() {
             let bytes = match chunk {

@@ -36,6 +36,8 @@ pub struct Codec {
     pub nodes: BTreeMap<u32, Node>,
     power_on: BTreeMap<u32, Node>,
     power: u32,
+    /// The group's.
+    unsolicited: u32,
     pub jacks: [bool; 4],
     /// The amplifiers change what is heard and captured.
     pub amplifiers: bool,
@@ -83,7 +85,7 @@ impl Codec {
         find_endpoints(guest, &mut nodes);
         let pairs = |endpoint| nodes.values().filter(|node: &&Node| node.endpoint == endpoint).count() / 2;
         assert_eq!([0, 1, 2, 3].map(pairs), [channels as usize / 2, 1, 1, 1], "converters with a pin each");
-        Self { power_on: nodes.clone(), nodes, power: 0, jacks: [true; 4], amplifiers }
+        Self { power_on: nodes.clone(), nodes, power: 0, unsolicited: 0, jacks: [true; 4], amplifiers }
     }
 
     pub fn converters(&self, kind: Kind) -> impl Iterator<Item = (u32, &Node)> {
@@ -129,20 +131,14 @@ impl Codec {
         command >> 28 == 0 && (verb == SET_TAG && adc || verb == RESET && nid == GROUP)
     }
 
-    /// Reset of the function group.
-    fn reset_group(&mut self) {
+    /// Reset of the function group, or of the link.
+    pub fn reset(&mut self) {
         for (nid, node) in &mut self.nodes {
             let pin_default = node.pin_default;
             *node = self.power_on[nid].clone();
             node.pin_default = pin_default;
         }
-        self.power = 0;
-    }
-
-    /// Reset of the link.
-    pub fn reset_link(&mut self) {
-        self.nodes = self.power_on.clone();
-        self.power = 0;
+        (self.power, self.unsolicited) = (0, 0);
     }
 
     /// Does a command and gives its answer; `None`: the contract does not say.
@@ -156,7 +152,7 @@ impl Codec {
             (0, 0xF00, 4) => return Some(0x0001_0001),
             (_, 0xF00, _) => return None,
             (GROUP, RESET, _) => {
-                self.reset_group();
+                self.reset();
                 return Some(0);
             }
             (GROUP, 0x705, _) => {
@@ -164,6 +160,11 @@ impl Codec {
                 return Some(0);
             }
             (GROUP, 0xF05, _) => return Some(self.power << 4 | self.power),
+            (GROUP, 0x708, _) => {
+                self.unsolicited = payload;
+                return Some(0);
+            }
+            (GROUP, 0xF08, _) => return Some(self.unsolicited),
             _ => {}
         }
         let plugged = self.jacks;
@@ -280,8 +281,9 @@ pub fn command(codec: &Codec, node: u8, verb: u8, payload: u16) -> u32 {
         7 if kind == Kind::Adc && codec.amplifiers => (nid, 0x30000 | word & 0xF080 | FULL),
         7 => (nid, 0x30000 | word & 0xF080 | word % 0x4B),
         8 => (nid, 0xB0000 | word & 0xA000),
+        9 if word & 0x100 != 0 => (GROUP, 0x70800 | low & 0xBF),
         9 => (GROUP, 0x70500 | if low & 1 != 0 { 3 } else { 0 }),
-        10 => (GROUP, 0xF0500),
+        10 => (GROUP, if low & 1 != 0 { 0xF0500 } else { 0xF0800 }),
         11 => match kind {
             Kind::Pin(0..2) => (nid, 0x70700 | low & 0x40),
             _ => (nid, 0x70700 | low & 0x20),

@@ -91,6 +91,7 @@ impl Model {
             "WAKEEN, STATESTS"
         );
         assert_eq!((guest.read16(0x10), guest.read32(0x18)), (self.gsts, 0), "GSTS, OUTSTRMPAY");
+        assert_eq!(guest.read32(0x14), 0, "LLCH");
         assert_eq!(guest.read32(0x20), self.intctl, "INTCTL");
         let ticks = if self.crst { u128::from(self.now - self.since) * 24 / 1000 } else { 0 };
         assert_eq!((guest.read32(0x30), guest.read32(0x2030)), (ticks as u32, ticks as u32), "WALCLK");
@@ -122,14 +123,15 @@ impl Model {
         let base = 0x80 + 0x20 * index as u64;
         let [low, middle, high, _] = guest.read::<4>(base);
         assert_eq!(
-            (low, middle, high >> 4),
-            (stream.enables | u8::from(stream.run) << 1, 0, stream.tag),
+            (low, middle, high),
+            // TP is always set.
+            (stream.enables | u8::from(stream.run) << 1, 0, stream.tag << 4 | 4),
             "SDCTL of {index}"
         );
         assert_eq!(
-            (guest.read32(base + 8), guest.read16(base + 0xC)),
-            (stream.cbl, stream.lvi),
-            "SDCBL, SDLVI of {index}"
+            (guest.read32(base + 8), guest.read16(base + 0xC), guest.read16(base + 0xE)),
+            (stream.cbl, stream.lvi, 4),
+            "SDCBL, SDLVI, SDFIFOW of {index}"
         );
         assert_eq!(
             (guest.read16(base + 0x12), guest.read::<8>(base + 0x18)),

@@ -431,7 +431,7 @@ impl Model {
         }
         self.update_lines();
         self.streams = vec![Stream::default(); 8];
-        self.codec.reset_link();
+        self.codec.reset();
         (self.crst, self.unsol, self.gsts, self.intctl, self.ssync) = (false, false, 0, 0, 0);
         (self.corb_wp, self.corb_ctl, self.rirb_wp, self.rintcnt, self.rirb_ctl) = (0, 0, 0, 0, 0);
         (self.rirb_flag, self.overrun, self.immediate) = (false, Flag::default(), (0, Some(0), false));
