@@ -437,15 +437,17 @@ impl State {
             return;
         }
         let memory = Arc::clone(&self.memory);
-        let mut sent = [false; 2];
-        for (capture, completion) in self.out.completions.drain(..) {
-            let queue = if capture { QueueIndex::Rx } else { QueueIndex::Tx };
-            let given = give_back(rings, queue, &memory, &completion);
-            if let Some(sent) = sent.get_mut(usize::from(capture)) {
-                *sent |= given;
+        for (queue, of_capture) in [(QueueIndex::Tx, false), (QueueIndex::Rx, true)] {
+            // Of a machine that goes on the queues start one after the other: what is complete waits for its own.
+            if !rings.started(queue) {
+                continue;
             }
-        }
-        for (queue, sent) in [QueueIndex::Tx, QueueIndex::Rx].into_iter().zip(sent) {
+            let mut sent = false;
+            self.out.completions.retain(|(capture, completion)| {
+                let this = *capture == of_capture;
+                sent |= this && give_back(rings, queue, &memory, completion);
+                !this
+            });
             if sent {
                 self.signal(rings, queue);
             }

@@ -69,11 +69,16 @@ impl Ring {
     /// The queue as a client has set it up and started it.
     pub fn vring(&self) -> Vring {
         let vring = Vring::new(GuestMemoryAtomic::new(self.memory.clone()), self.size).unwrap();
+        self.start(&vring);
+        vring
+    }
+
+    /// Starts a queue that is this ring.
+    pub fn start(&self, vring: &Vring) {
         vring.set_queue_size(self.size);
         vring.set_queue_info(TABLE, AVAILABLE, USED).unwrap();
         vring.set_queue_ready(true);
         vring.set_enabled(true);
-        vring
     }
 
     /// Makes the chain that begins at `head` available in the queue of [`Self::vring`].

@@ -27,6 +27,9 @@ pub struct Vring {
 #[derive(Default)]
 struct Call {
     eventfd: Option<File>,
+    /// There was none when the client was to be called: it is called when it gives one. QEMU gives it when all queues
+    /// of a machine that goes on have started, and the driver may wait for this one call.
+    owed: bool,
     /// It was said that a descriptor is no eventfd: once for each queue, or a client could fill the log.
     told: bool,
 }
@@ -78,15 +81,24 @@ impl VringT<Memory> for Vring {
 
     fn set_call(&self, file: Option<File>) {
         let eventfd = self.eventfd(file, "call");
-        self.call().eventfd = eventfd;
+        let mut call = self.call();
+        if let Some(eventfd) = &eventfd
+            && std::mem::take(&mut call.owed)
+        {
+            signal(eventfd);
+        }
+        call.eventfd = eventfd;
     }
 
     /// An error if nobody is called.
     fn signal_used_queue(&self) -> io::Result<()> {
-        match &self.call().eventfd {
-            Some(call) if signal(call) => Ok(()),
-            _ => Err(io::ErrorKind::NotConnected.into()),
+        let mut call = self.call();
+        match &call.eventfd {
+            Some(call) if signal(call) => return Ok(()),
+            Some(_) => {}
+            None => call.owed = true,
         }
+        Err(io::ErrorKind::NotConnected.into())
     }
 
     /// Never signalled: errors of a queue are answered in the queue.

@@ -179,8 +179,14 @@ impl Driver {
         }
     }
 
-    /// Starts every queue where it stands.
+    /// Starts every queue where it stands, as QEMU does: it says last where it is to be called.
     pub fn start_queues(&mut self) {
+        self.start_queues_uncalled();
+        self.give_calls();
+    }
+
+    /// Starts every queue, and does not say where it is to be called.
+    pub fn start_queues_uncalled(&mut self) {
         for queue in 0..4 {
             let config = VringConfigData {
                 queue_max_size: 256,
@@ -195,10 +201,16 @@ impl Driver {
             self.frontend.set_vring_base(queue, self.rings[queue].available).unwrap();
             self.frontend.set_vring_addr(queue, &config).unwrap();
             self.frontend.set_vring_kick(queue, &self.rings[queue].kick).unwrap();
-            self.frontend.set_vring_call(queue, &self.rings[queue].call).unwrap();
         }
         for queue in 0..4 {
             self.frontend.set_vring_enable(queue, true).unwrap();
+        }
+    }
+
+    /// Says where every queue is to be called.
+    pub fn give_calls(&mut self) {
+        for queue in 0..4 {
+            self.frontend.set_vring_call(queue, &self.rings[queue].call).unwrap();
         }
     }
 
@@ -347,6 +359,15 @@ impl Driver {
     /// Whether the card has signalled the queue since the last call.
     pub fn signalled(&self, queue: usize) -> bool {
         self.rings[queue].call.read().is_ok()
+    }
+
+    /// Waits until the card has signalled the queue.
+    pub fn wait_signalled(&self, queue: usize) {
+        let begin = Instant::now();
+        while !self.signalled(queue) {
+            assert!(begin.elapsed() < PATIENCE, "queue {queue}: nobody is called");
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 
     /// A control request with `room` bytes behind the status. Gives the status and the payload.

@@ -181,3 +181,18 @@ fn a_card_that_waits_looks_at_its_queues_every_5_ms() {
     driver.card.halt();
     assert_eq!(driver.card.advance(), Some(Duration::from_millis(5)));
 }
+
+#[test]
+fn what_is_complete_waits_until_its_queue_is_started() {
+    let driver = Control::new(card(1, ClockMode::Lockstep, NoSources));
+    driver.kick();
+    driver.ring.descriptor(8, 0x9000, 8, WRITE, 0);
+    let chain = driver.ring.take(8);
+    let complete = (false, Completion::refused(chain, Status::BadMsg));
+    driver.card.lock().out.completions.push(complete);
+    driver.card.advance();
+    assert_eq!(driver.ring.used(), 0, "tx has not started");
+    driver.ring.start(&driver.vrings[QueueIndex::Tx as usize]);
+    driver.card.advance();
+    assert_eq!(driver.ring.used(), 1);
+}
