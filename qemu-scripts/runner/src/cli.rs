@@ -185,10 +185,23 @@ pub fn main(
     let (done, mut written) = reported(name, page.as_deref(), work, |(report, request, artefacts, _)| {
         html::play::page(name, &request.wav, report, html::machine(&artefacts.qemu, &artefacts.accel))
     });
-    // What was asked for wrongly is for who asked.
-    let cases = match &done {
-        Ok((report, ..)) => report.cases(),
-        Err(Error::BadInput(_)) => vec![],
+    written &= write_junit(name, junit.as_deref(), begin, &done, |(report, ..)| report.cases());
+    exit_code(name, done.map(|(report, ..)| report.passed()), written)
+}
+
+/// Writes the JUnit report of work that began then, if `path` names one: its cases, or one that failed if it broke
+/// off. Gives whether it is written (or none was wanted).
+pub fn write_junit<T>(
+    name: &str,
+    path: Option<&Path>,
+    begin: Instant,
+    done: &Result<T, Error>,
+    cases: impl FnOnce(&T) -> Vec<TestCase>,
+) -> bool {
+    let cases = match done {
+        Ok(done) => cases(done),
+        // What was asked for wrongly is for who asked.
+        Err(Error::BadInput(_)) => return true,
         Err(error) => vec![TestCase {
             name: "it runs".into(),
             time: begin.elapsed(),
@@ -196,13 +209,12 @@ pub fn main(
             output: String::new(),
         }],
     };
-    if let Some(path) = junit.filter(|_| !cases.is_empty())
-        && let Err(error) = junit::write(&path, &format!("ringwave {name}"), &cases)
-    {
-        eprintln!("{name}: {}", Error::file("write", &path, &error));
-        written = false;
+    let Some(path) = path else { return true };
+    let written = junit::write(path, &format!("ringwave {name}"), &cases);
+    if let Err(error) = &written {
+        eprintln!("{name}: {}", Error::file("write", path, error));
     }
-    exit_code(name, done.map(|(report, ..)| report.passed()), written)
+    written.is_ok()
 }
 
 /// A file that cannot be written, for its folder is not there, is said before the run.

@@ -1,6 +1,6 @@
 //! `ringwave-linux`: what `qemu-scripts/linux` starts once everything is set up and built.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::{Parser, ValueEnum};
 use ringwave_runner::{
@@ -47,6 +47,9 @@ struct Arguments {
     /// Keep the run's folder: logs, the card's trace, what was heard.
     #[arg(long)]
     keep: bool,
+    /// Write a JUnit report of the verdicts, for CI servers.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen to, and what happened when
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -64,21 +67,24 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let path = arguments.report.clone();
-    let (done, written) = cli::reported(
+    let begin = Instant::now();
+    let (junit, page) = (arguments.junit.clone(), arguments.report.clone());
+    let (done, mut written) = cli::reported(
         "linux",
-        path.as_deref(),
+        page.as_deref(),
         || done(arguments),
         |(request, report)| {
             let artefacts = Artefacts::from_env()?;
             html::linux::page(request, report, html::machine(&artefacts.qemu, &artefacts.accel))
         },
     );
+    written &= cli::write_junit("linux", junit.as_deref(), begin, &done, |(_, report)| report.cases());
     cli::exit_code("linux", done.map(|(_, report)| report.passed()), written)
 }
 
 /// Runs it, and prints the verdict.
 fn done(arguments: Arguments) -> Result<(Request, Report), Error> {
+    arguments.junit.as_deref().map_or(Ok(()), |path| cli::check_folder("--junit", path))?;
     process::stop_on_signals()?;
     let card = match arguments.card {
         CardKind::Virtio => GuestCard::Virtio,

@@ -138,18 +138,26 @@ fn linux_tells_what_is_wrong_with_the_sound_first_then_what_is_wrong_in_the_gues
     hung.ended = false;
     let mut refused = nothing;
     refused.steps[0].1 = 1;
-    for (report, said) in [
-        (gap, "Wrong since 1.000 s: 400 frames (50.0 ms) are silence instead."),
-        (step, "The sound is right, but the guest's step again ended with exit code 7."),
+    let [sound, guest, kernel] = [
+        "what arrived is what was sent",
+        "the guest did each step",
+        "the kernel's log has no fault of sound",
+    ];
+    for (report, said, cases) in [
+        (gap, "Wrong since 1.000 s: 400 frames (50.0 ms) are silence instead.", vec![sound]),
+        (step, "The sound is right, but the guest's step again ended with exit code 7.", vec![guest]),
         (
             log,
             "The sound is right, but the guest's kernel has logged: [ 9.1] virtio_snd: <script>alert(1)</script>.",
+            vec![kernel],
         ),
-        (hung, "The sound is right, but the guest did not come to its end."),
-        (refused, "Nothing arrived: the guest's step play ended with exit code 1."),
+        (hung, "The sound is right, but the guest did not come to its end.", vec![guest]),
+        (refused, "Nothing arrived: the guest's step play ended with exit code 1.", vec![sound, guest]),
     ] {
         let (badge, line) = top(&page(&report));
         assert!(badge.ends_with("failed") && line == said, "{badge}, {line}; not {said}");
+        let failed = report.cases().into_iter().filter(|case| case.failure.is_some());
+        assert_eq!(failed.map(|case| case.name).collect::<Vec<_>>(), cases, "{said}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use ringwave_audio::{compare::Comparison, wav::Sound};
-use ringwave_report::{SessionReport, html::Timeline};
+use ringwave_report::{SessionReport, html::Timeline, junit::TestCase};
 
 /// What a run showed.
 #[derive(Debug)]
@@ -39,12 +39,40 @@ pub struct Report {
 impl Report {
     /// Every step succeeded, nothing in the kernel's log, and what arrived is right.
     pub fn passed(&self) -> bool {
-        self.ended
-            && self.dmesg.is_empty()
-            && self.steps.iter().all(|(_, code)| *code == 0)
-            && (self.played.is_some() || self.recorded.is_some())
-            && self.played_whole()
-            && self.recorded_whole()
+        self.cases().iter().all(|case| case.failure.is_none())
+    }
+
+    /// The same as test cases.
+    pub fn cases(&self) -> Vec<TestCase> {
+        let case = |name: &str, failure: Option<String>| TestCase {
+            name: name.into(),
+            time: Duration::ZERO,
+            failure,
+            output: String::new(),
+        };
+        let heard = [(&self.played, self.played_whole()), (&self.recorded, self.recorded_whole())];
+        let wrong =
+            heard.into_iter().find(|(_, whole)| !whole).and_then(|(comparison, _)| comparison.as_ref());
+        let nothing = self.played.is_none() && self.recorded.is_none();
+        let sound = match wrong {
+            Some(comparison) => Some(comparison.verdict.to_string()),
+            None => nothing.then(|| "nothing was heard".to_owned()),
+        };
+        let failed = self.steps.iter().filter(|(_, code)| *code != 0);
+        let mut undone: Vec<String> = failed.map(|(name, code)| format!("{name}: {code}")).collect();
+        undone.extend((!self.ended).then(|| "did not come to its end".to_owned()));
+        vec![
+            TestCase {
+                time: self.wall,
+                output: self.to_string(),
+                ..case("what arrived is what was sent", sound)
+            },
+            case("the guest did each step", (!undone.is_empty()).then(|| undone.join(", "))),
+            case(
+                "the kernel's log has no fault of sound",
+                (!self.dmesg.is_empty()).then(|| self.dmesg.join("\n")),
+            ),
+        ]
     }
 
     /// What the card played is the song; so it is where it played nothing.
