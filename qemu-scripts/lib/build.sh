@@ -29,7 +29,13 @@ build_image() {
     install -m 644 -- "$target/image/x86_64-pc-windows-msvc/kernel/ringwave_sys.pdb" "$1/"
 }
 
+# Says once that a first build takes long: cargo is quiet.
+tell_first_build() {
+    [ -x "$target/release/ringwave" ] || printf 'building card, driver and guest: two to five minutes the first time, seconds later\n' >&2
+}
+
 build_artefacts() {
+    tell_first_build
     build --release -p ringwave -p ringwave-runner
     build --profile kernel -p ntguest --bin ntguest --target x86_64-unknown-uefi
     build --profile kernel -p bareguest --bin bareguest --target x86_64-unknown-uefi
@@ -83,6 +89,7 @@ build_guest_pcm() {
 
 # What qemu-scripts/bringup needs: the card, the program that boots, and what runs in the guest, static, for there are no libraries.
 build_linux_guest() {
+    tell_first_build
     local static=$target/package-static package
     build --release -p ringwave -p ringwave-runner
     for package in ringwave ringwave-guest-init; do build_static "$package"; done

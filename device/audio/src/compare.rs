@@ -149,9 +149,13 @@ impl fmt::Display for Verdict {
             Self::ExceptSilence(found) => {
                 write!(f, "bit-exact apart from {}", frames_and_gaps(found, "of silence"))?;
                 match found.lost {
+                    0 => {}
+                    1 => f.write_str(", for 1 frame that is lost")?,
+                    lost => write!(f, ", for {lost} frames that are lost")?,
+                }
+                match found.again {
                     0 => Ok(()),
-                    1 => f.write_str(", for 1 frame that is lost"),
-                    lost => write!(f, ", for {lost} frames that are lost"),
+                    again => write!(f, "; {} heard twice", counted(again, "frame")),
                 }
             }
             Self::ExceptLost(found) => {

@@ -58,6 +58,9 @@ pub struct Gaps {
     pub frames: u64,
     /// Frames of the first sound that are not in the second.
     pub lost: u64,
+    /// Frames of the first sound that are in the second once more: its client was told that they came too late, and
+    /// played them again.
+    pub again: u64,
 }
 
 impl Gaps {
@@ -227,7 +230,7 @@ fn late(sent: Frames<'_>, heard: Frames<'_>, packet: u64) -> Found {
             };
         }
     }
-    late.end()
+    late.end(heard.len())
 }
 
 /// Where in the first sound a packet of the second comes from.
@@ -356,8 +359,8 @@ impl<'a> Late<'a> {
         self.gap += frames;
     }
 
-    /// Everything was heard.
-    fn end(mut self) -> Found {
+    /// Everything was heard, so many frames.
+    fn end(mut self, heard: u64) -> Found {
         // The last ones may be lost too, if the silence for them is the end; and where packets are alike, it
         // does not show before the end that one was. Else what is missing was not late: it was cut off.
         let rest = self.sent.part(self.from, u64::MAX);
@@ -367,6 +370,8 @@ impl<'a> Late<'a> {
         self.lost_silence += silent_packets(rest, self.packet);
         self.gaps.lost = self.lost + rest.len();
         let frames = self.gaps.frames;
+        let once = self.sent.len().saturating_sub(self.gaps.lost).saturating_add(frames);
+        self.gaps.again = heard.saturating_sub(once);
         Found::Gaps(self.gaps, frames.saturating_sub(self.lost_silence)..=frames + self.unseen)
     }
 }

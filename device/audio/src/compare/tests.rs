@@ -71,6 +71,7 @@ fn late(sent: &[[i16; 2]], packet: usize, late: &[Lateness]) -> (Vec<[i16; 2]>, 
             found.gaps += u64::from(wait > 0);
             heard.extend(&unheard);
             found.lost -= unheard.len() as u64;
+            found.again += (part.len() - cut) as u64;
         }
         unheard.clear();
         if cut == 0 || again.is_some() {
@@ -246,7 +247,7 @@ proptest! {
         let mut waited = whole[..at].to_vec();
         waited.extend(vec![[0; 2]; wait]);
         waited.extend(&whole[at..]);
-        let gaps = Gaps { gaps: 1, frames: wait as u64, lost: 0 };
+        let gaps = Gaps { gaps: 1, frames: wait as u64, lost: 0, again: 0 };
         let silent = if wait == 0 || at == before { Verdict::BitExact } else { Verdict::ExceptSilence(gaps) };
         prop_assert_eq!(verdict_of(&sent, &waited, looped(packet as u64, 0)), silent);
         let flipped = flip.index(waited.len());
@@ -262,7 +263,7 @@ fn silence_that_does_not_begin_with_a_packet_is_a_difference() {
     // Half a packet of ten, from its beginning on: it was late by as much.
     let mut half = sent.clone();
     half[20..25].fill([0; 2]);
-    let late = Gaps { gaps: 1, frames: 5, lost: 5 };
+    let late = Gaps { gaps: 1, frames: 5, lost: 5, again: 0 };
     assert_eq!(verdict_of(&sent, &half, silence(10, 5)), Verdict::ExceptSilence(late));
     assert!(matches!(verdict_of(&sent, &half, silence(10, 4)), Verdict::Miscounted { .. }));
     // And in its middle.
@@ -286,7 +287,7 @@ fn silence_that_does_not_begin_with_a_packet_is_a_difference() {
     ));
     assert_eq!(
         verdict_of(&sent, &whole, silence(10, 10)),
-        Verdict::ExceptSilence(Gaps { gaps: 1, frames: 10, lost: 10 })
+        Verdict::ExceptSilence(Gaps { gaps: 1, frames: 10, lost: 10, again: 0 })
     );
 }
 
@@ -307,14 +308,14 @@ fn the_last_packet_may_be_lost_too_and_the_player_may_stop_within_the_silence() 
     let sent = noise(95, |_| false);
     let mut heard = sent[..90].to_vec();
     heard.resize(113, [0; 2]);
-    let gaps = Gaps { gaps: 1, frames: 23, lost: 5 };
+    let gaps = Gaps { gaps: 1, frames: 23, lost: 5, again: 0 };
     assert_eq!(verdict_of(&sent, &heard, silence(10, 23)), Verdict::ExceptSilence(gaps));
 }
 
 #[test]
 fn the_last_packets_may_be_lost_with_nothing_behind_them() {
     let sent = noise(95, |_| false);
-    let gaps = |gaps, frames, lost| Verdict::ExceptLost(Gaps { gaps, frames, lost });
+    let gaps = |gaps, frames, lost| Verdict::ExceptLost(Gaps { gaps, frames, lost, again: 0 });
     assert_eq!(verdict_of(&sent, &sent[..90], lost(10, 10)), gaps(1, 10, 5), "the last one is not full");
     assert_eq!(verdict_of(&sent, &sent[..70], lost(10, 30)), gaps(1, 30, 25));
     let two = [&sent[..20], &sent[30..80]].concat();
@@ -336,7 +337,7 @@ fn an_end_that_is_cut_off_is_no_late_packet() {
     let mut heard = sent[..40].to_vec();
     heard.resize(60, [0; 2]);
     heard.extend(&sent[40..]);
-    let gaps = Gaps { gaps: 1, frames: 20, lost: 0 };
+    let gaps = Gaps { gaps: 1, frames: 20, lost: 0, again: 0 };
     assert_eq!(verdict_of(&sent, &heard, silence(10, 20)), Verdict::ExceptSilence(gaps));
     for end in [119, 110, 105, 100] {
         assert_eq!(verdict_of(&sent, &heard[..end], silence(10, 20)), Verdict::LengthsDiffer, "{end}");
@@ -344,7 +345,7 @@ fn an_end_that_is_cut_off_is_no_late_packet() {
     // Where all packets are alike the first may be the one that was lost.
     let alike = [noise(10, |_| false), noise(10, |_| false)].concat();
     let heard = [vec![[0; 2]; 10], alike[..10].to_vec()].concat();
-    let gaps = Gaps { gaps: 1, frames: 10, lost: 10 };
+    let gaps = Gaps { gaps: 1, frames: 10, lost: 10, again: 0 };
     assert_eq!(verdict_of(&alike, &heard, silence(10, 10)), Verdict::ExceptSilence(gaps));
 }
 
@@ -385,6 +386,9 @@ fn a_client_that_was_late_with_two_packets_goes_on_with_the_first() {
     let (silent, rest) = ([[0; 2]; 10], [&[[0; 2]; 5], &packets[3][5..]].concat());
     let heard =
         [packets[0], packets[1], &silent, &rest, packets[2], &silent, packets[3], packets[4], packets[5]];
-    let found = Gaps { gaps: 2, frames: 25, lost: 0 };
-    assert_eq!(verdict_of(&sent, &heard.concat(), silence(10, 25)), Verdict::ExceptSilence(found));
+    let found = Gaps { gaps: 2, frames: 25, lost: 0, again: 5 };
+    let verdict = verdict_of(&sent, &heard.concat(), silence(10, 25));
+    assert_eq!(verdict, Verdict::ExceptSilence(found));
+    let said = "bit-exact apart from 25 frames of silence in 2 gaps; 5 frames heard twice";
+    assert_eq!(verdict.to_string(), said);
 }
