@@ -48,6 +48,18 @@ fn what_the_card_does_not_have_is_refused_with_the_next_step() {
 }
 
 #[test]
+fn bringup_says_which_card_it_is_that_it_does_not_walk() {
+    for (card, said) in [("hda", "this card is 8086:293e"), ("virtio", "a virtio card does")] {
+        let dir = tempfile::tempdir().unwrap();
+        let serving = Serving::start(dir.path(), &["--card", card, "--clock", "realtime"]);
+        let socket = dir.path().join("card.sock").display().to_string();
+        let (code, text) = ringwave(&["bringup", "--socket", &socket]);
+        assert!(code == Some(2) && text.contains(said) && text.lines().count() == 1, "{card}: {text}");
+        serving.end();
+    }
+}
+
+#[test]
 fn a_client_finds_the_controller_and_a_fresh_one_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let serving = Serving::start(dir.path(), &["--card", "hda", "--clock", "realtime"]);

@@ -87,6 +87,8 @@ struct State {
     wakes: u64,
     interrupts: u64,
     reported_losses: u32,
+    /// The log says of the client that something could not be handled.
+    panic_told: bool,
     tracing: Tracing,
 }
 
@@ -125,6 +127,7 @@ impl VirtioCard {
             wakes: 0,
             interrupts: 0,
             reported_losses: 0,
+            panic_told: false,
             tracing: Tracing { wanted: trace, worker_polls: false },
         };
         Self { state: Mutex::new(state), wakers: Wakers::default(), clock, clock_mode }
@@ -197,8 +200,9 @@ impl VirtioCard {
         if (state.next_deadline(), state.looks()) != before || state.more {
             self.wakers.engine.wake_unlocked();
         }
+        let tell = state.tells_panic(handled);
         drop(state);
-        report_panic(handled);
+        report_panic(tell);
     }
 
     /// The client stops its queues. When this returns the card leaves them alone.
@@ -230,8 +234,8 @@ fn ticks(clock: &HostClock, time: Duration) -> u64 {
 }
 
 /// Says that something could not be handled, without the card's lock.
-fn report_panic(handled: bool) {
-    if !handled {
+fn report_panic(tell: bool) {
+    if tell {
         log::error!("a message of the guest could not be handled; the card goes on");
     }
 }
@@ -245,10 +249,16 @@ impl State {
         handled
     }
 
+    /// Whether the log is to say that something was not handled: once for a client, for it may come every 5 ms.
+    fn tells_panic(&mut self, handled: bool) -> bool {
+        !handled && !std::mem::replace(&mut self.panic_told, true)
+    }
+
     fn begin_session(&mut self, shared: &VirtioCard) {
         self.since = shared.clock.real_now();
         (self.wakes, self.interrupts) = (0, 0);
         self.reported_losses = 0;
+        self.panic_told = false;
         self.counted = Messages::default();
     }
 
@@ -519,9 +529,10 @@ impl Device for VirtioCard {
         // What is left while the client has stopped its queues waits for it to start them.
         let at_once = state.more && !state.halted;
         let look = state.looks().then_some(if at_once { Duration::ZERO } else { LOOK_AGAIN });
+        let tell = state.tells_panic(handled);
         drop(state);
         report_loss(lost);
-        report_panic(handled);
+        report_panic(tell);
         // What has panicked is due yet, and may do so again.
         if handled { due.into_iter().chain(look).min() } else { Some(LOOK_AGAIN) }
     }

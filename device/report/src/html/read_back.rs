@@ -6,7 +6,7 @@ use scraper::{ElementRef, Html, Selector};
 /// The page as a browser reads it. Panics if anything is wrong with it, runs, or is elsewhere.
 pub fn parsed(text: &str) -> Html {
     let html = Html::parse_document(text);
-    assert!(html.errors.is_empty(), "{:?}", html.errors);
+    assert!(html.errors.is_empty(), "{}", html.errors.join("; "));
     for element in html.root_element().descendent_elements() {
         let name = element.value().name();
         assert!(!["script", "iframe", "link", "object", "embed", "base"].contains(&name), "<{name}>");

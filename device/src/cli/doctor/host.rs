@@ -56,12 +56,31 @@ pub fn socket(path: &Path) -> Finding {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        _ if is_listened_at(path) => {
+            Finding::ok(format!("socket {shown}: somebody listens there, a card or systemd for one"))
+        }
         Ok(()) => Finding::ok(format!("socket {shown}: it can be made there")),
         Err(error) => Finding::missing(
             format!("socket {shown}: nothing can be made in {}: {error}", folder.display()),
             "make the folder, or take one of this user: $XDG_RUNTIME_DIR",
         ),
     }
+}
+
+/// Whether somebody listens at the socket. Not asked by a connection, which would start a card that waits for one.
+fn is_listened_at(path: &Path) -> bool {
+    const LISTENS: &str = "00010000";
+    // A socket is listed by the path that it was bound to, which may be a relative one.
+    let Some(path) = std::path::absolute(path).ok().filter(|path| path.exists()) else { return false };
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    sockets.lines().any(|line| {
+        // The path is behind seven words, blanks and all.
+        let bound =
+            (0..7).fold(line, |rest, _| rest.trim_start().split_once(' ').map_or("", |(_, rest)| rest));
+        line.split_whitespace().nth(3) == Some(LISTENS)
+            && !bound.is_empty()
+            && path.ends_with(bound.trim_start())
+    })
 }
 
 /// Memory files that are sealed: the mapped pages of the cards, and guest memory.
@@ -122,6 +141,8 @@ pub fn sandbox() -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
     use crate::cli::findings::Severity;
 
@@ -144,6 +165,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(socket(&dir.path().join("card.sock")).severity, Severity::Ok);
         assert_eq!(socket(Path::new("card.sock")).severity, Severity::Ok);
+        let _card = UnixListener::bind(dir.path().join("a card.sock")).unwrap();
+        assert!(socket(&dir.path().join("a card.sock")).what.contains("somebody listens there"));
         let none = socket(&dir.path().join("nothing/card.sock"));
         assert!(none.severity == Severity::Missing && none.what.contains("nothing"), "{none:?}");
         let long = socket(&dir.path().join("x".repeat(110)));

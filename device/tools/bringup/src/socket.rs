@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use ringwave_regs::pci::{PAGES_BAR, PAGES_BYTES, REGISTERS_BAR};
+use ringwave_regs::pci::{DEVICE, PAGES_BAR, PAGES_BYTES, REGISTERS_BAR, VENDOR};
 use ringwave_vfio_user::wire::irq_set_flags;
 use ringwave_vfio_user::wire::pci::{CONFIG_REGION, INTX_IRQ, MSI_IRQ};
 use ringwave_vfio_user::{Client, ClientError, Mapping, RegionReply};
@@ -36,6 +36,14 @@ fn map_sealed(region: &RegionReply) -> Result<Mapping, ClientError> {
     region.map(0..=u64::from(PAGES_BYTES) - 1)
 }
 
+/// Vendor and device of a card that is not a Ringwave card by them.
+fn other_card(client: &mut Client) -> Option<String> {
+    let mut id = [0; 4];
+    client.read(CONFIG_REGION, 0, &mut id).ok()?;
+    let [vendor, device] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_le_bytes);
+    ((vendor, device) != (VENDOR, DEVICE)).then(|| format!("{vendor:04x}:{device:04x}"))
+}
+
 impl Socket {
     /// Connects to the card that is served at `path`. The error is one line with what to do next.
     pub fn open(path: &Path) -> Result<Self, String> {
@@ -44,16 +52,33 @@ impl Socket {
             ClientError::Io(error) if error.kind() == ErrorKind::TimedOut => {
                 format!("{name}: no answer; another client (QEMU?) has the card, which takes one at a time")
             }
+            ClientError::Io(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+                ) =>
+            {
+                format!(
+                    "{name}: whoever serves there hung up; a virtio card does, for it speaks vhost-user: \
+                     qemu-scripts/linux plays through it"
+                )
+            }
             ClientError::Io(error) => {
                 let first = format!("ringwave serve --socket {name}");
                 format!("{name}: {}", next_step::connecting(&error, &first))
             }
             error => format!("{name}: {error}; is this a vfio-user socket?"),
         })?;
-        let pages =
-            client.region_info(PAGES_BAR).and_then(|region| map_sealed(&region)).map_err(|error| {
-                format!("{name}: BAR {PAGES_BAR} cannot be mapped: {error}; is this a Ringwave card?")
-            })?;
+        let pages = client.region_info(PAGES_BAR).and_then(|region| map_sealed(&region));
+        let pages = pages.map_err(|error| {
+            let what = match other_card(&mut client) {
+                Some(id) => format!(
+                    "this card is {id}, and bringup walks the Ringwave card alone (which may be served with other ids)"
+                ),
+                None => "is this a Ringwave card?".to_owned(),
+            };
+            format!("{name}: BAR {PAGES_BAR} cannot be mapped: {error}; {what}")
+        })?;
         Ok(Self { path: path.to_owned(), client, pages, lost: None })
     }
 
