@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ringwave_audio::StreamFormat;
 use ringwave_host::output::{self, Content};
@@ -175,18 +175,15 @@ impl Expectations {
         let results: Vec<_> = sound.into_iter().chain(underruns).collect();
         let mut failed: Vec<String> = results.iter().filter_map(|(_, failure)| failure.clone()).collect();
         if let Some(path) = &self.junit {
-            let case = |name: &str, failure| TestCase {
-                name: name.to_owned(),
-                time: Duration::ZERO,
-                failure,
-                output: String::new(),
-            };
             let serving = TestCase {
                 time: self.begin.elapsed(),
                 output: heard.clients.join("\n"),
-                ..case("clients are served, and what was heard is kept", served.map(ToOwned::to_owned))
+                ..TestCase::new(
+                    "clients are served, and what was heard is kept",
+                    served.map(ToOwned::to_owned),
+                )
             };
-            let others = results.into_iter().map(|(name, failure)| case(name, failure));
+            let others = results.into_iter().map(|(name, failure)| TestCase::new(name, failure));
             let cases: Vec<TestCase> = std::iter::once(serving).chain(others).collect();
             // No reader sees half of it.
             let written = output::replace(path, junit::report(SUITE, &cases).as_bytes(), READER_PATIENCE);

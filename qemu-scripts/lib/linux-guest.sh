@@ -23,7 +23,7 @@ linux_guest_ready() {
 }
 
 make_linux_guest() {
-    local work=$linux_guest_dir.tmp image module link
+    local work=$linux_guest_dir.tmp image module
     # Names of kernel.sh, for its take_module.
     local kernel_package=$linux_guest_kernel kernel_suite=$linux_guest_suite
     step "linux guest: fetching the package lists of Debian $linux_guest_suite from this machine's mirror"
@@ -33,9 +33,7 @@ make_linux_guest() {
     step "linux guest: fetching $image (100 MB) and ${linux_guest_packages[*]}"
     fresh_dir "$work"
     mkdir -- "$work/unpacked" "$work/guest" "$work/guest"/modules{,-hda}
-    # As on an installed system, so that a package's ./lib and ./usr/lib meet.
-    mkdir -p -- "$work/guest/root/usr"/{bin,sbin,lib,lib64}
-    for link in bin sbin lib lib64; do ln -s "usr/$link" "$work/guest/root/$link"; done
+    make_root "$work/guest/root"
     unpack_packages "$linux_guest_suite" "$work/guest/root" "${linux_guest_packages[@]}" || die_with_log "alsa-utils could not be fetched: try again"
     # Not unpack_packages: what the kernel's package depends on is for a machine that installs it.
     logged env -C "$work" apt-get -q -c "$papt/etc/apt.conf" download "$image" || die_with_log "$image could not be fetched: try again"

@@ -11,13 +11,11 @@ pipewire_ready() {
 }
 
 make_pipewire() {
-    local work=$pipewire_dir.tmp link
+    local work=$pipewire_dir.tmp
     step "PipeWire: fetching Debian $linux_guest_suite's (40 MB) from this machine's mirror"
     open_papt "$linux_guest_suite" || die_with_log "no mirror in this machine's apt sources has Debian $linux_guest_suite: add one"
     fresh_dir "$work"
-    # As on an installed system, so that a package's ./lib and ./usr/lib meet.
-    mkdir -p -- "$work/usr"/{bin,sbin,lib,lib64}
-    for link in bin sbin lib lib64; do ln -s "usr/$link" "$work/$link"; done
+    make_root "$work"
     unpack_packages "$linux_guest_suite" "$work" pipewire-bin || die_with_log "PipeWire could not be fetched: try again"
     # Of what is shared only PipeWire's own settings are read.
     find "$work/usr/share" -mindepth 1 -maxdepth 1 ! -name pipewire -exec rm -rf -- {} +

@@ -88,6 +88,13 @@ open_papt() {
     return 1
 }
 
+# A folder that packages are unpacked into: as on an installed system, so that a package's ./lib and ./usr/lib meet.
+make_root() {
+    local link
+    mkdir -p -- "$1/usr"/{bin,sbin,lib,lib64}
+    for link in bin sbin lib lib64; do ln -s "usr/$link" "$1/$link"; done
+}
+
 # Downloads packages and all they depend on (preferring SUITE), and unpacks them below DIR. $1 SUITE $2 DIR $3... packages
 unpack_packages() {
     local suite=$1 dir=$2 deb

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Waker {
     state: Mutex<State>,
     rung: Condvar,
-    /// To be rung when the card's lock is given back.
+    /// To be woken when the card's lock is given back.
     later: AtomicBool,
 }
 
@@ -69,7 +69,7 @@ pub struct Wakers {
 impl Wakers {
     /// The card's state, whose lock is held.
     pub fn locked<'a, S>(&'a self, state: MutexGuard<'a, S>) -> Locked<'a, S> {
-        Locked { state, _rings: Rings(self) }
+        Locked { state, _wakes: WakesWhenDropped(self) }
     }
 }
 
@@ -78,7 +78,7 @@ impl Wakers {
 pub struct Locked<'a, S> {
     state: MutexGuard<'a, S>,
     // Fields are dropped in their order: the lock is given back before anybody is woken.
-    _rings: Rings<'a>,
+    _wakes: WakesWhenDropped<'a>,
 }
 
 impl<S> Deref for Locked<'_, S> {
@@ -96,12 +96,12 @@ impl<S> DerefMut for Locked<'_, S> {
 
 /// Wakes whoever is to be woken, when it is dropped.
 #[derive(Debug)]
-struct Rings<'a>(&'a Wakers);
+struct WakesWhenDropped<'a>(&'a Wakers);
 
-impl Drop for Rings<'_> {
+impl Drop for WakesWhenDropped<'_> {
     fn drop(&mut self) {
         for waker in [&self.0.engine, &self.0.io] {
-            // A ring of another thread's, whose lock is held yet, is rung too early, and not lost.
+            // Another thread's, which holds the lock yet, comes too early, and is not lost.
             if waker.later.load(Ordering::Relaxed) && waker.later.swap(false, Ordering::Relaxed) {
                 waker.wake();
             }

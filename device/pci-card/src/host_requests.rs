@@ -8,7 +8,7 @@ use crate::reset_watch::ResetWatch;
 use crate::{PciCard, SoundCard, State};
 use ringwave_report::{Client, Messages, SCHEMA, SessionReport, micros, seconds};
 use ringwave_served::records::StatsRequest;
-use ringwave_served::{HostRequestError, HostRequests, stats};
+use ringwave_served::{HostRequestError, HostRequests, lock_soon, stats};
 use ringwave_trace::{Event, Header};
 
 /// What is counted of the present client beside the controller's totals.
@@ -31,7 +31,7 @@ impl<C: SoundCard> PciCard<C> {
     }
 
     fn send_stats_request(&self, request: StatsRequest) -> Result<(), HostRequestError> {
-        let taken = self.lock_soon()?.queue.records.request(request);
+        let taken = lock_soon(&self.state, &self.wakers)?.queue.records.request(request);
         self.wakers.io.wake();
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
@@ -59,13 +59,13 @@ impl<C: SoundCard> HostRequests for PciCard<C> {
     }
 
     fn request_order(&self, order: Box<dyn Any + Send>) -> Result<(), HostRequestError> {
-        let taken = self.lock_soon()?.queue.records.order(order);
+        let taken = lock_soon(&self.state, &self.wakers)?.queue.records.order(order);
         self.wakers.io.wake();
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 
     fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), HostRequestError> {
-        let mut state = self.lock_soon()?;
+        let mut state = lock_soon(&self.state, &self.wakers)?;
         let before = state.jack(stream)?;
         if before != plugged {
             state.split(self).1.trace(|| Event::Jack { stream, plugged });
@@ -76,7 +76,7 @@ impl<C: SoundCard> HostRequests for PciCard<C> {
     }
 
     fn jack(&self, stream: u32) -> Result<bool, HostRequestError> {
-        self.lock_soon()?.jack(stream)
+        lock_soon(&self.state, &self.wakers)?.jack(stream)
     }
 }
 

@@ -33,7 +33,6 @@ use ringwave_pci::config::FunctionSpec;
 use ringwave_pci::{Bus, Function, MappedBar, Request};
 use ringwave_report::{Client, Messages, SessionReport};
 use ringwave_served::records::Records;
-use ringwave_served::{HostRequestError, lock_soon};
 use ringwave_trace::Event;
 pub use sound_card::{CardEnv, SoundCard};
 use tracing::Tracing;
@@ -165,10 +164,6 @@ impl<C: SoundCard> PciCard<C> {
     fn lock(&self) -> Locked<'_, State<C>> {
         // A message that panicked was this client's last, and a reset follows.
         self.wakers.locked(self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn lock_soon(&self) -> Result<Locked<'_, State<C>>, HostRequestError> {
-        lock_soon(&self.state).map(|state| self.wakers.locked(state))
     }
 
     /// The clock that the card goes by.

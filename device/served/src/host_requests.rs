@@ -6,9 +6,10 @@
 
 use std::any::Any;
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use ringwave_engine::wake::{Locked, Wakers};
 use ringwave_report::SessionReport;
 use ringwave_trace::Header;
 
@@ -78,12 +79,12 @@ pub trait HostRequests: Send + Sync + 'static {
 ///
 /// # Errors
 /// [`HostRequestError::Busy`].
-pub fn lock_soon<T>(state: &Mutex<T>) -> Result<MutexGuard<'_, T>, HostRequestError> {
+pub fn lock_soon<'a, T>(state: &'a Mutex<T>, wakers: &'a Wakers) -> Result<Locked<'a, T>, HostRequestError> {
     let begin = Instant::now();
     loop {
         match state.try_lock() {
-            Ok(state) => return Ok(state),
-            Err(TryLockError::Poisoned(state)) => return Ok(PoisonError::into_inner(state)),
+            Ok(state) => return Ok(wakers.locked(state)),
+            Err(TryLockError::Poisoned(state)) => return Ok(wakers.locked(PoisonError::into_inner(state))),
             Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
                 std::thread::sleep(RETRY_INTERVAL);
             }

@@ -86,27 +86,24 @@ impl Report {
 
     /// The same as test cases.
     pub fn cases(&self) -> Vec<TestCase> {
-        let case = |name: &str, failure: Option<String>| TestCase {
-            name: name.into(),
-            time: Duration::ZERO,
-            failure,
-            output: String::new(),
-        };
         let heard = self.comparison.as_ref().map_or("nothing was heard".into(), |it| it.verdict.to_string());
         let mut cases = vec![TestCase {
             time: self.wall,
             output: self.to_string(),
-            ..case("what arrived is what was sent", (!self.arrived_whole()).then_some(heard))
+            ..TestCase::new("what arrived is what was sent", (!self.arrived_whole()).then_some(heard))
         }];
         if self.scenario == Scenario::Loopback {
             let verdict =
                 self.loopback.as_ref().map_or("nothing was recorded".into(), |it| it.verdict.to_string());
-            cases.push(case("the loopback is what was played", (!self.looped_whole()).then_some(verdict)));
+            cases.push(TestCase::new(
+                "the loopback is what was played",
+                (!self.looped_whole()).then_some(verdict),
+            ));
         }
         let broken = (!self.violations.is_empty()).then(|| self.violations.join("\n"));
-        cases.push(case("no rule is broken", broken));
+        cases.push(TestCase::new("no rule is broken", broken));
         let end = format!("the guest ended otherwise: {:?}, {:?}", self.outcome, self.guest.end);
-        cases.push(case("the guest did all it wanted", (!self.guest_is_content()).then_some(end)));
+        cases.push(TestCase::new("the guest did all it wanted", (!self.guest_is_content()).then_some(end)));
         cases
     }
 

@@ -8,7 +8,7 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +16,8 @@ use std::{
 #[path = "../src/kernel/selftest/alone.rs"]
 mod alone;
 use alone::ALONE;
+mod machine;
+use machine::part;
 
 /// The tables of cases, many in one boot: the self-test and its tables.
 const ONE_BOOT: [(&str, &[&str]); 2] = [
@@ -53,12 +55,6 @@ impl Drop for Machine {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn part(variable: &str) -> PathBuf {
-    let path = env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} is not set: start through qemu-scripts/test"));
-    PathBuf::from(path)
 }
 
 /// A boot: the machine, and what is on its volume.
@@ -100,8 +96,8 @@ impl<'a> Boot<'a> {
         let config = &format!("cpus={}\n{config}", self.processors);
         let folder = env::temp_dir().join(format!("ntguest-rules-{}-{name}", std::process::id()));
         let mut machine = Machine { folder: folder.clone(), qemu: None };
-        let volume = prepare(&folder, config, self.sys.as_deref()).expect("the volume is made");
-        let mut qemu = qemu(&folder, &volume);
+        prepare(&folder, config, self.sys.as_deref()).expect("the volume is made");
+        let mut qemu = qemu(&folder);
         qemu.args(self.options).args(["-device", self.device, "-smp", &self.processors.to_string()]);
         let running = machine.qemu.insert(qemu.spawn().expect("QEMU starts"));
         let status = wait(running).unwrap_or_else(|| panic!("{name}: no end within {LIMIT:?}"));
@@ -111,7 +107,7 @@ impl<'a> Boot<'a> {
 }
 
 /// Makes the volume that ntguest is started from.
-fn prepare(folder: &Path, config: &str, sys: Option<&Path>) -> io::Result<PathBuf> {
+fn prepare(folder: &Path, config: &str, sys: Option<&Path>) -> io::Result<()> {
     let volume = folder.join("volume");
     fs::create_dir_all(volume.join("EFI/BOOT"))?;
     fs::copy(part("RINGWAVE_NTGUEST"), volume.join("EFI/BOOT/BOOTX64.EFI"))?;
@@ -121,32 +117,15 @@ fn prepare(folder: &Path, config: &str, sys: Option<&Path>) -> io::Result<PathBu
         None => fs::write(image, "no image")?,
     }
     fs::write(volume.join("ntguest.cfg"), format!("{config}\n"))?;
-    fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd"))?;
-    Ok(volume)
+    fs::copy(part("RINGWAVE_OVMF_VARS"), folder.join("vars.fd")).map(drop)
 }
 
-fn qemu(folder: &Path, volume: &Path) -> Command {
-    let mut qemu = Command::new(part("RINGWAVE_QEMU"));
-    let pflash = |rest: String| format!("if=pflash,format=raw,{rest}");
-    qemu.args([
-        "-machine",
-        "q35,memory-backend=ram,max-ram-below-4g=256M",
-        "-m",
-        "512M",
-        "-cpu",
-        "max,monitor=off",
-    ]);
-    qemu.args(["-object", "memory-backend-memfd,id=ram,size=512M,share=on"]);
-    qemu.args(["-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"]);
-    qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);
-    qemu.args(["-drive", &pflash(format!("file={}", folder.join("vars.fd").display()))]);
-    qemu.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", volume.display())]);
-    qemu.args(["-device", "virtio-blk-pci,drive=volume"]);
+fn qemu(folder: &Path) -> Command {
+    let mut qemu = machine::qemu(folder);
     qemu.args(["-debugcon", &format!("file:{}", folder.join("log").display())]);
-    qemu.args(["-global", "isa-debugcon.iobase=0x402", "-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
+    qemu.args(["-global", "isa-debugcon.iobase=0x402"]);
     // For a device that needs one.
     qemu.args(["-audiodev", "none,id=snd"]);
-    qemu.stdin(Stdio::null()).stdout(Stdio::null());
     qemu
 }
 

@@ -12,6 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod machine;
+use machine::part;
+
 /// QEMU's exit status when ntguest is content.
 const OK: i32 = 33;
 /// And when it has seen violations.
@@ -166,12 +169,6 @@ impl Drop for Run {
     }
 }
 
-fn part(variable: &str) -> PathBuf {
-    let path = env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} is not set: start through qemu-scripts/test"));
-    PathBuf::from(path)
-}
-
 /// What one run left.
 struct Outcome {
     status: i32,
@@ -251,8 +248,7 @@ fn silence() -> Vec<u8> {
 }
 
 fn qemu(folder: &Path) -> Command {
-    let mut qemu = Command::new(part("RINGWAVE_QEMU"));
-    let pflash = |rest: String| format!("if=pflash,format=raw,{rest}");
+    let mut qemu = machine::qemu(folder);
     let console = |port: &str, id: &str| {
         let file = format!("file,id={id},path={}", folder.join(id).display());
         [
@@ -262,27 +258,10 @@ fn qemu(folder: &Path) -> Command {
             format!("isa-debugcon,iobase={port},chardev={id}"),
         ]
     };
-    qemu.args([
-        "-machine",
-        "q35,memory-backend=ram,max-ram-below-4g=256M",
-        "-m",
-        "512M",
-        "-cpu",
-        "max,monitor=off",
-    ]);
-    qemu.args(["-object", "memory-backend-memfd,id=ram,size=512M,share=on"]);
-    qemu.args(["-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"]);
-    qemu.args(["-drive", &pflash(format!("readonly=on,file={}", part("RINGWAVE_OVMF_CODE").display()))]);
-    qemu.args(["-drive", &pflash(format!("file={}", folder.join("vars.fd").display()))]);
-    let volume = folder.join("volume");
-    qemu.args(["-drive", &format!("if=none,id=volume,format=raw,file=fat:rw:{}", volume.display())]);
-    qemu.args(["-device", "virtio-blk-pci,drive=volume"]);
     qemu.args(console("0x402", "log")).args(console("0x404", "recorded"));
-    qemu.args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"]);
     let socket = folder.join("card.sock");
     let socket = format!(r#"{{"type":"unix","path":"{}"}}"#, socket.display());
     qemu.args(["-device", &format!(r#"{{"driver":"vfio-user-pci","socket":{socket}}}"#)]);
-    qemu.stdin(Stdio::null()).stdout(Stdio::null());
     qemu
 }
 

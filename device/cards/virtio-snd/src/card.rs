@@ -138,10 +138,6 @@ impl VirtioCard {
         self.wakers.locked(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn lock_soon(&self) -> Result<Locked<'_, State>, HostRequestError> {
-        lock_soon(&self.state).map(|state| self.wakers.locked(state))
-    }
-
     /// `virtio_snd_config`.
     pub fn config_space(&self) -> Vec<u8> {
         let mut state = self.lock();
@@ -583,13 +579,13 @@ impl HostRequests for VirtioCard {
     }
 
     fn request_order(&self, order: Box<dyn Any + Send>) -> Result<(), HostRequestError> {
-        let taken = self.lock_soon()?.queue.records.order(order);
+        let taken = lock_soon(&self.state, &self.wakers)?.queue.records.order(order);
         self.wakers.io.wake();
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }
 
     fn set_jack(&self, stream: u32, plugged: bool) -> Result<(), HostRequestError> {
-        let mut state = self.lock_soon()?;
+        let mut state = lock_soon(&self.state, &self.wakers)?;
         if state.jack(stream)? != plugged {
             state.trace(self, TraceEvent::Jack { stream, plugged });
             state.call(self, |controller, env| controller.set_jack(stream, plugged, env));
@@ -604,13 +600,13 @@ impl HostRequests for VirtioCard {
     }
 
     fn jack(&self, stream: u32) -> Result<bool, HostRequestError> {
-        self.lock_soon()?.jack(stream)
+        lock_soon(&self.state, &self.wakers)?.jack(stream)
     }
 }
 
 impl VirtioCard {
     fn send_stats_request(&self, request: StatsRequest) -> Result<(), HostRequestError> {
-        let taken = self.lock_soon()?.queue.records.request(request);
+        let taken = lock_soon(&self.state, &self.wakers)?.queue.records.request(request);
         self.wakers.io.wake();
         if taken { Ok(()) } else { Err(HostRequestError::Busy) }
     }

@@ -44,12 +44,6 @@ impl Report {
 
     /// The same as test cases.
     pub fn cases(&self) -> Vec<TestCase> {
-        let case = |name: &str, failure: Option<String>| TestCase {
-            name: name.into(),
-            time: Duration::ZERO,
-            failure,
-            output: String::new(),
-        };
         let heard = [(&self.played, self.played_whole()), (&self.recorded, self.recorded_whole())];
         let wrong =
             heard.into_iter().find(|(_, whole)| !whole).and_then(|(comparison, _)| comparison.as_ref());
@@ -65,10 +59,10 @@ impl Report {
             TestCase {
                 time: self.wall,
                 output: self.to_string(),
-                ..case("what arrived is what was sent", sound)
+                ..TestCase::new("what arrived is what was sent", sound)
             },
-            case("the guest did each step", (!undone.is_empty()).then(|| undone.join(", "))),
-            case(
+            TestCase::new("the guest did each step", (!undone.is_empty()).then(|| undone.join(", "))),
+            TestCase::new(
                 "the kernel's log has no fault of sound",
                 (!self.dmesg.is_empty()).then(|| self.dmesg.join("\n")),
             ),
