@@ -13,15 +13,35 @@ missing_wine() {
     find_wine >/dev/null || printf wine64
 }
 
-finish_wine() {
+# Tells Wine's server to end (-k), or waits until it has ended (-w). $1
+wine_server() {
     local server
     for server in "$(dirname "$(realpath "$wine")")"/wineserver*; do
-        if [ -x "$server" ]; then "$server" -k 2>/dev/null && break; fi
+        if [ -x "$server" ]; then timeout -k 5 60 "$server" "$1" 2>/dev/null && break; fi
     done || true
+}
+
+finish_wine() {
+    wine_server -k
     rm -rf -- "$work"
 }
 
-# Sets wine, the program, and work, a folder of our own; both are gone when the shell ends. Needs packages.sh.
+# Has a first program make the prefix. Wine is not always able to (seen once in some hundred times, on a machine that had passed this
+# an hour before), so a prefix that was not made is made anew, three times at most; what Wine said of it is told each time.
+make_prefix() {
+    local try code
+    for try in 1 2 3; do
+        code=0
+        timeout -k 5 120 "$wine" cmd /c exit >"$work/prefix.txt" 2>&1 </dev/null || code=$?
+        [ $code -ne 0 ] || return 0
+        echo "wine: no prefix at try $try of 3: exit code $code: $(tail -n 3 "$work/prefix.txt" | tr -d '\r' | tr '\n' ' ')" >&2
+        wine_server -k
+        rm -rf -- "$WINEPREFIX"
+    done
+    return 1
+}
+
+# Sets wine, the program, and work, a folder of our own, with a prefix; all are gone when the shell ends. Needs packages.sh.
 start_wine() {
     need_packages missing_wine
     wine=$(find_wine)
@@ -30,6 +50,7 @@ start_wine() {
     export TMPDIR=$work
     export WINEPREFIX=$work/prefix WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=' DISPLAY=
     trap finish_wine EXIT
+    make_prefix
 }
 
 # Has a program wait until the end, so that Wine's server does not end between two others: one that came just then was
@@ -45,8 +66,8 @@ windows_path() {
     printf '%s' "Z:$1" | tr / '\\'
 }
 
-# Puts stand_in.rs into Wine's path under these names, for what Wine has not, and makes the prefix. $work/calls.txt is where each writes how it
-# was called. Needs build.sh. $@ names
+# Puts stand_in.rs into Wine's path under these names, for what Wine has not. $work/calls.txt is where each writes how it was called. Needs
+# build.sh. $@ names
 make_stand_ins() {
     local name
     build --profile kernel -p ringwave-inf-probe --bin stand-in --target x86_64-pc-windows-msvc
@@ -55,8 +76,8 @@ make_stand_ins() {
     stand_in_calls=$(windows_path "$work/calls.txt")
     WINEPATH=$(windows_path "$work/tools")
     export stand_in_calls WINEPATH
-    # The first program makes the prefix.
-    "$wine" cmd /c exit >/dev/null 2>&1 </dev/null
+    # The server that made the prefix may be about to end.
+    wine_server -w
     keep_wine
 }
 
