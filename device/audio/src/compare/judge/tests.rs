@@ -347,6 +347,13 @@ fn a_channel_is_missing_where_silence_was_inserted_too() {
     assert_eq!(check(10_306_823_914_951_432_946, &damages, (3972, 630)), Ok(()));
 }
 
+/// An inverted sound with a passage that is heard twice: nothing is lost.
+#[test]
+fn an_inverted_sound_that_is_heard_twice_has_lost_nothing() {
+    let damages = [Damage::Inverted, Damage::Repeated(2110)];
+    assert_eq!(check(154_967_740_014_990_479, &damages, (3160, 2778)), Ok(()));
+}
+
 /// Under noise that is 5 dB louder it may have any name, or be `unrelated`.
 #[test]
 fn a_sound_under_louder_noise_is_damaged() {

@@ -26,6 +26,8 @@ pub(super) const EXACT: f64 = 1e-6;
 const NOT_EXACT: f64 = 1e-4;
 /// If more is left, it is looked for elsewhere.
 const FAR: f64 = 0.05;
+/// What is so alike is not looked for further away.
+const SURE: f64 = 0.9;
 /// So many frames away it is found by steps.
 const NEAR: f64 = 3.0;
 /// Offsets of neighbouring stretches that differ by more (in frames) have something lost between them.
@@ -294,12 +296,13 @@ impl Tracker<'_> {
         refine(&there, heard, offset, rounds)
     }
 
-    /// Looks further and further away.
+    /// Looks further and further away, until it is found beyond doubt: the best of what was found.
     fn seek(&mut self, heard: &Planar, at: i64, offset: f64, slope: f64) -> Option<f64> {
         let case = self.case;
         let second = case.heard.format().rate as usize;
+        let mut best = None::<(f64, f64)>;
         for reach in [STRETCH, 2 * second + STRETCH] {
-            let (before, count) = around(case, at, offset, STRETCH, reach)?;
+            let Some((before, count)) = around(case, at, offset, STRETCH, reach) else { break };
             let (from, step) = place(case, at, offset, slope);
             let region = at_positions(&case.expected, from - before as f64 * step, step, count);
             let region = carried(region, self.sources);
@@ -310,12 +313,15 @@ impl Tracker<'_> {
             let found = sharp.or_else(|| {
                 self.finder.find_plain(&slices(heard), &slices(&region)).filter(|found| found.score > 0.8)
             });
-            if let Some(found) = found {
+            if let Some(found) = found.filter(|found| best.is_none_or(|best| found.score > best.0)) {
                 // Sought backwards: what is found later has a smaller offset.
-                return Some(offset - (found.lag as f64 - before as f64));
+                best = Some((found.score, offset - (found.lag as f64 - before as f64)));
+            }
+            if best.is_some_and(|best| best.0 > SURE) {
+                break;
             }
         }
-        None
+        best.map(|best| best.1)
     }
 
     /// Once more, now that the drift is known.
