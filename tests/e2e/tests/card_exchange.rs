@@ -1,5 +1,6 @@
-//! The HD Audio card of a machine that runs is exchanged, as device/README says ("A new version of the card"): unplugged, its
-//! process ended and another started on the same socket, plugged in again. A Linux guest plays before and after.
+//! The card of a machine that runs is exchanged, as device/README says ("A new version of the card"): unplugged, its process
+//! ended and another started on the same socket, plugged in again. A Linux guest plays before and after, on HD Audio and on
+//! virtio-snd (`hot_plug.rs` has the Ringwave card).
 //! `qemu-scripts/test` runs this (`cargo test -- --ignored`): it needs what `qemu-scripts/setup --linux-guest` sets up.
 
 use std::{fs, path::Path, time::Duration};
@@ -51,18 +52,32 @@ step came comes
 step after play
 ";
 
-/// A card on the socket of this folder, at a quarter of the speed: it cannot wait for a guest without KVM.
-fn start(artefacts: &Artefacts, folder: &Path, name: &str) -> Result<Card, Error> {
-    let mut options = GuestCard::Hda.serve_options(STEREO, 2);
-    options.extend(GuestCard::Hda.default_clock().arguments());
+/// A card on the socket of this folder; HD Audio at a quarter of the speed: it cannot wait for a guest without KVM.
+fn start(artefacts: &Artefacts, folder: &Path, name: &str, kind: GuestCard) -> Result<Card, Error> {
+    let mut options = kind.serve_options(STEREO, 2);
+    options.extend(kind.default_clock().arguments());
     Card::start(&artefacts.ringwave, folder, name, options)
+}
+
+/// What plugs the card in: QEMU's character device, if it has one, and the device, behind the root port.
+fn plug(kind: GuestCard, socket: &Path) -> (Option<Value>, Value) {
+    let mut device = match kind {
+        GuestCard::Hda => vfio_user_device(socket),
+        GuestCard::Virtio => json!({ "driver": "vhost-user-snd-pci", "chardev": "ringwave" }),
+    };
+    device["id"] = "card".into();
+    device["bus"] = "root-port".into();
+    let address = json!({ "type": "unix", "data": { "path": socket } });
+    let backend = json!({ "type": "socket", "data": { "addr": address, "server": false } });
+    let chardev = json!({ "id": "ringwave", "backend": backend });
+    ((kind == GuestCard::Virtio).then_some(chardev), device)
 }
 
 /// The host's part: unplugs the card when the guest is done with it, and plugs another one in.
 struct Exchange<'a> {
     artefacts: &'a Artefacts,
     folder: &'a Path,
-    device: Value,
+    kind: GuestCard,
     card: Option<Card>,
     done: bool,
 }
@@ -77,10 +92,18 @@ impl Exchange<'_> {
         let mut qmp = Qmp::connect(&qmp::socket(self.folder))?;
         qmp.command("device_del", &json!({ "id": "card" }))?;
         qmp.wait_until_deleted("card", LEAVE_MAX)?;
+        let (chardev, device) = plug(self.kind, &socket(self.folder));
+        // It keeps the connection to the old process.
+        if let Some(chardev) = &chardev {
+            qmp.command("chardev-remove", &json!({ "id": chardev["id"] }))?;
+        }
         let ended = self.card.take().map(Card::end).transpose()?;
         assert!(ended.is_some_and(|status| status.success()), "the old process ends in order: {ended:?}");
-        self.card = Some(start(self.artefacts, self.folder, "new")?);
-        qmp.command("device_add", &self.device).map(drop)
+        self.card = Some(start(self.artefacts, self.folder, "new", self.kind)?);
+        if let Some(chardev) = &chardev {
+            qmp.command("chardev-add", chardev)?;
+        }
+        qmp.command("device_add", &device).map(drop)
     }
 }
 
@@ -90,30 +113,29 @@ fn heard(folder: &Path, name: &str) -> Vec<u8> {
     files.flat_map(|path| wav::read(&path).expect("a sound").frames).collect()
 }
 
-#[test]
-#[ignore = "boots QEMU: run qemu-scripts/test"]
-fn a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another() {
+fn a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another(kind: GuestCard) {
     let artefacts = Artefacts::from_env().expect("everything is built");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     let sound = song(folder, 1, STEREO, FRAMES);
-    let options = GuestCard::Hda.player_options(GuestCard::Hda.default_clock(), STEREO);
+    let options = kind.player_options(kind.default_clock(), STEREO);
     let steps = format!("times='{options}'\n{STEPS}");
-    let mut archive = guest::archive(&artefacts, &steps, true).expect("modules");
+    let mut archive = guest::archive(&artefacts, &steps, kind == GuestCard::Hda).expect("modules");
     archive.add("driver-options", b"");
     archive.add_tree("", &artefacts.guest.join("root")).expect("a root");
     archive.add_file("song.wav", &sound).expect("a song");
     guest::write(archive, folder).expect("an archive");
-    let card = start(&artefacts, folder, "old").expect("a card");
-    let mut device = vfio_user_device(&socket(folder));
-    device["id"] = "card".into();
-    device["bus"] = "root-port".into();
+    let card = start(&artefacts, folder, "old", kind).expect("a card");
+    let (chardev, device) = plug(kind, &socket(folder));
     let mut devices: Vec<String> = qmp::option(folder).expect("a plain path").into();
     devices.extend(["-device".into(), "pcie-root-port,id=root-port,chassis=1,slot=1".into()]);
+    if chardev.is_some() {
+        devices.extend(["-chardev".into(), format!("socket,id=ringwave,path={}", socket(folder).display())]);
+    }
     devices.extend(["-device".into(), device.to_string()]);
     let speech = format!("file:{}", folder.join("guest.log").display());
     let mut machine = guest::boot(&artefacts, folder, 512, &speech, &devices).expect("QEMU starts");
-    let mut exchange = Exchange { artefacts: &artefacts, folder, device, card: Some(card), done: false };
+    let mut exchange = Exchange { artefacts: &artefacts, folder, kind, card: Some(card), done: false };
     let ended = machine.wait(GUEST_MAX, || exchange.look());
     let file = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
     let logs = || format!("{}\n{}{}", file("guest.log"), file("console.log"), file("qemu.log"));
@@ -134,4 +156,16 @@ fn a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another() {
     for name in ["old", "new"] {
         assert_eq!(times(&heard(folder, name), &played), 1, "{name}: whole, once\n{}", logs());
     }
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn hd_audio_in_a_linux_guest_is_exchanged() {
+    a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another(GuestCard::Hda);
+}
+
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn virtio_snd_in_a_linux_guest_is_exchanged() {
+    a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another(GuestCard::Virtio);
 }
