@@ -91,20 +91,22 @@ fn read(domain: &str) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&asked.stdout).into_owned())
 }
 
-/// The arguments of QEMU that plug the card in.
+/// The arguments of QEMU that plug the card in: at a root port of its own and with a name, so that it can be unplugged
+/// while the machine runs. libvirt numbers the chassis of its own root ports from 1.
 fn plug(card: CardKind, socket: &str) -> Vec<String> {
-    match card {
-        CardKind::Ringwave | CardKind::Hda => vec![
-            "-device".to_owned(),
-            format!(r#"{{"driver":"vfio-user-pci","socket":{{"type":"unix","path":"{socket}"}}}}"#),
-        ],
-        CardKind::Virtio => vec![
-            "-chardev".to_owned(),
-            format!("socket,id=ringwave,path={socket}"),
-            "-device".to_owned(),
-            "vhost-user-snd-pci,chardev=ringwave".to_owned(),
-        ],
-    }
+    let port = r#"{"driver":"pcie-root-port","id":"root-port","bus":"pcie.0","chassis":200}"#.to_owned();
+    let mut arguments = vec!["-device".to_owned(), port];
+    let device = match card {
+        CardKind::Ringwave | CardKind::Hda => {
+            format!(r#""driver":"vfio-user-pci","socket":{{"type":"unix","path":"{socket}"}}"#)
+        }
+        CardKind::Virtio => {
+            arguments.extend(["-chardev".to_owned(), format!("socket,id=ringwave,path={socket}")]);
+            r#""driver":"vhost-user-snd-pci","chardev":"ringwave""#.to_owned()
+        }
+    };
+    arguments.extend(["-device".to_owned(), format!(r#"{{"id":"card","bus":"root-port",{device}}}"#)]);
+    arguments
 }
 
 fn xml(card: CardKind, socket: &str) -> String {
@@ -122,7 +124,8 @@ fn xml(card: CardKind, socket: &str) -> String {
   <qemu:commandline>
 {arguments}  </qemu:commandline>
 </domain>
-<!-- Where AppArmor guards QEMU, in /etc/apparmor.d/local/abstractions/libvirt-qemu, then restart libvirtd:
+<!-- A machine of type pc (i440fx) has no pcie.0: leave the first -device out, and the bus of the other.
+Where AppArmor guards QEMU, in /etc/apparmor.d/local/abstractions/libvirt-qemu, then restart libvirtd:
   {folder}/*.sock rw,
 The socket belongs to whom QEMU runs as (libvirt-qemu, qemu), or to a group of his. -->
 "
@@ -211,7 +214,7 @@ mod tests {
             ("<source type='memfd'/>", "", "its default source"),
             ("<source type='memfd'/>", "<source type='memfd'/><hugepages/>", "huge pages"),
             ("domain/qemu/1.0", "domain/qemu/2.0", "no <qemu:commandline>"),
-            ("vhost-user-snd-pci,", "virtio-sound-pci,", "no vhost-user-snd"),
+            ("vhost-user-snd-pci", "virtio-sound-pci", "no vhost-user-snd"),
         ] {
             let troubles = troubles(&good.replace(from, to), CardKind::Virtio);
             assert!(troubles.len() == 1 && troubles[0].contains(trouble), "{to}: {troubles:?}");
