@@ -37,7 +37,8 @@ pub struct Doctor {
 
 /// Runs the command.
 pub fn run(arguments: &Doctor) -> ExitCode {
-    let mut findings = qemu::look(&arguments.qemu);
+    let fetched = qemu::of_setup(qemu::cache());
+    let mut findings = qemu::look(&arguments.qemu, fetched.as_deref());
     findings.push(host::kvm(Path::new("/dev/kvm"), Path::new("/proc/cpuinfo")));
     findings.extend(machines::look(Path::new("/proc")));
     findings.extend(arguments.socket.as_deref().map(host::socket));

@@ -109,7 +109,13 @@ fn help_teaches_and_wrong_usage_is_2() {
 #[test]
 fn doctor_looks_at_everything_and_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let nothing = ringwave(&["doctor", "--qemu", "./no-qemu", "--socket", "no/card.sock"], dir.path());
+    // A folder in which qemu-scripts/setup has fetched no QEMU.
+    let nothing = Command::new(env!("CARGO_BIN_EXE_ringwave"))
+        .args(["doctor", "--qemu", "./no-qemu", "--socket", "no/card.sock"])
+        .current_dir(dir.path())
+        .env("RINGWAVE_CACHE", dir.path())
+        .output()
+        .unwrap();
     let said = text(&nothing.stdout);
     assert_eq!(code(&nothing), 1, "{said}");
     for expected in [

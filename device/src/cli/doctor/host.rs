@@ -141,6 +141,7 @@ pub fn sandbox() -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -158,6 +159,26 @@ mod tests {
         assert_eq!(kvm(&device, &processors).severity, Severity::Note, "a paravirtual one");
         std::fs::write(&processors, "processor : 0\nflags : fpu vmx sse2\n").unwrap();
         assert_eq!(kvm(&device, &processors).severity, Severity::Ok);
+    }
+
+    #[test]
+    fn kvm_that_this_user_may_not_use_is_a_matter_of_its_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = dir.path().join("kvm");
+        std::fs::write(&device, "").unwrap();
+        std::fs::set_permissions(&device, std::fs::Permissions::from_mode(0)).unwrap();
+        let denied = std::thread::spawn(move || {
+            // Root may open any file, so this thread is somebody else; others are refused as they are.
+            let _ = rustix::thread::set_thread_uid(rustix::thread::Uid::from_raw(65_534));
+            (std::fs::File::open(&device).is_err(), kvm(&device, Path::new("/proc/cpuinfo")))
+        });
+        let (refused, found) = denied.join().unwrap();
+        if !refused {
+            eprintln!("this root has no other user to be (a container with one), and may open any file");
+            return;
+        }
+        assert!(found.severity == Severity::Note && found.what.contains("may not use"), "{found:?}");
+        assert!(found.next.unwrap().contains("usermod -aG kvm"));
     }
 
     #[test]

@@ -38,9 +38,13 @@ pub fn look(proc: &Path) -> Vec<Finding> {
 
 fn is_qemu(arguments: &[String]) -> bool {
     let name = |argument: &String| argument.rsplit('/').next().unwrap_or_default().to_owned();
-    // Proxmox VE and older Debians start it as kvm. Behind a loader it is not the first word.
-    arguments.first().is_some_and(|first| name(first) == "kvm")
-        || arguments.iter().take(6).any(|argument| name(argument).starts_with("qemu-"))
+    let first = arguments.first().map(name).unwrap_or_default();
+    let is_loader = first.starts_with("ld-") || first == "ld.so";
+    // Proxmox VE and older Debians start it as kvm. Behind a loader it is not the first word; behind others, like timeout,
+    // it is a process of its own.
+    first == "kvm"
+        || first.starts_with("qemu-")
+        || is_loader && arguments.iter().take(6).any(|argument| name(argument).starts_with("qemu-"))
 }
 
 /// The values of an option of QEMU, wherever it stands.
@@ -197,6 +201,7 @@ mod tests {
             "/lib/ld.so --argv0 x /usr/bin/qemu-system-x86_64 -device vfio-user-pci,socket.path=/a",
         );
         process("13", "grep kvm -device vfio-user-pci");
+        process("15", "timeout 20 qemu-system-x86_64 -device vfio-user-pci,socket.path=/a");
         process("14", "/usr/bin/kvm -id 100 -m 4096 -device vfio-user-pci,socket.path=/b");
         process("self", "qemu-system-x86_64 -device vfio-user-pci");
         let findings = look(proc.path());

@@ -1,10 +1,10 @@
 //! The QEMU that is to run machines: its version, and whether it has the devices that cards are plugged in with.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::cli::findings::Finding;
+use crate::cli::findings::{Finding, Severity};
 
 /// The first one with `vfio-user-pci`.
 const FIRST: (u32, u32) = (10, 1);
@@ -12,8 +12,35 @@ const FIRST: (u32, u32) = (10, 1);
 const DEVICES: [(&str, &str); 2] =
     [("vfio-user-pci", "the cards ringwave and hda"), ("vhost-user-snd-pci", "the card virtio")];
 
-/// What there is to say of it.
-pub fn look(program: &Path) -> Vec<Finding> {
+/// The QEMU that qemu-scripts/setup has fetched, if it is there: `cache` is its folder.
+pub fn of_setup(cache: Option<PathBuf>) -> Option<PathBuf> {
+    Some(cache?.join("bin/qemu-system-x86_64")).filter(|program| program.is_file())
+}
+
+/// The folder of qemu-scripts/setup, as its --help has it.
+pub fn cache() -> Option<PathBuf> {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let below = || {
+        let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+        Some(cache.join("ringwave"))
+    };
+    named("RINGWAVE_CACHE").or_else(below)
+}
+
+/// What there is to say of `program`; where it will not do, the next step names `fetched`, the one of
+/// qemu-scripts/setup.
+pub fn look(program: &Path, fetched: Option<&Path>) -> Vec<Finding> {
+    let mut findings = look_at(program);
+    let Some(fetched) = fetched.filter(|fetched| *fetched != program) else { return findings };
+    for finding in &mut findings {
+        if finding.severity == Severity::Missing {
+            finding.next = Some(format!("qemu-scripts/setup has one here: --qemu {}", fetched.display()));
+        }
+    }
+    findings
+}
+
+fn look_at(program: &Path) -> Vec<Finding> {
     let shown = program.display();
     let output = match ask(program, &["--version"]) {
         Ok(output) => output,
@@ -77,10 +104,8 @@ fn first_line(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     use super::*;
-    use crate::cli::findings::Severity;
 
     #[test]
     fn versions_are_read() {
@@ -106,13 +131,27 @@ mod tests {
     fn what_is_missing_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let severities = |findings: Vec<Finding>| findings.iter().map(|one| one.severity).collect::<Vec<_>>();
-        let new = look(&program(dir.path(), "11.1.3"));
+        let new = look_at(&program(dir.path(), "11.1.3"));
         assert!(new[1].what.contains("no vhost-user-snd-pci (not a device)"), "{new:?}");
         assert_eq!(severities(new), [Severity::Ok, Severity::Missing]);
-        let old = look(&program(dir.path(), "9.2.0"));
+        let old = look_at(&program(dir.path(), "9.2.0"));
         assert!(old[0].what.contains("9.2.0") && old[0].what.contains("10.1"), "{old:?}");
         assert_eq!(severities(old), [Severity::Missing]);
-        let none = look(&dir.path().join("nothing"));
+        let none = look_at(&dir.path().join("nothing"));
         assert!(none[0].what.contains("no program"), "{none:?}");
+    }
+    #[test]
+    fn the_one_that_was_fetched_is_the_next_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |program: &Path| look(program, of_setup(Some(dir.path().to_owned())).as_deref());
+        let none = dir.path().join("nothing");
+        assert!(place(&none)[0].next.as_deref().unwrap().contains("install"), "nothing was fetched");
+        std::fs::create_dir(dir.path().join("bin")).unwrap();
+        let fetched = dir.path().join("bin/qemu-system-x86_64");
+        std::fs::rename(program(dir.path(), "11.1.3"), &fetched).unwrap();
+        let next = place(&none).remove(0).next.unwrap();
+        assert!(next.ends_with(&format!("--qemu {}", fetched.display())), "{next}");
+        let own = place(&fetched);
+        assert!(own[1].next.as_deref().unwrap().starts_with("build it"), "no circle: {own:?}");
     }
 }
