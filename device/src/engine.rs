@@ -109,17 +109,18 @@ where
     /// Starts the engine of `card`. Finds out now whether its files can be written.
     pub fn start(card: Arc<D>, config: EngineConfig) -> Result<Self, EngineError> {
         let reserved = Arc::new(config.reserve(&[])?);
-        Self::start_with(card, config, reserved, None)
+        Self::start_with(card, config, reserved, None, || ())
     }
 
     /// [`Engine::start`] with what [`EngineConfig::reserve`] gave. What earlier runs left is removed: no file
     /// is there before something was heard, and no figures before a client has left. `expectations` are told
-    /// what is heard.
+    /// what is heard. `stands_still` is as with [`Threads::start_watched`].
     pub fn start_with(
         card: Arc<D>,
         config: EngineConfig,
         reserved: Arc<ReservedFiles>,
         expectations: Option<Arc<Expectations>>,
+        stands_still: impl FnOnce() + Send + 'static,
     ) -> Result<Self, EngineError> {
         let file_error = |path: &Path| {
             let path = path.to_owned();
@@ -135,7 +136,8 @@ where
             None => None,
         };
         let recorder = Recorder::new(Sinks::new(config.sink)?, trace, config.stats, expectations);
-        let threads = Threads::start(card, recorder).map_err(file_error(Path::new("a new thread")))?;
+        let threads = Threads::start_watched(card, recorder, stands_still)
+            .map_err(file_error(Path::new("a new thread")))?;
         Ok(Self { threads, _reserved: reserved })
     }
 

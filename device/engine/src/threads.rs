@@ -9,6 +9,7 @@
 //! changes the deadline, whichever comes first.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -66,6 +67,19 @@ impl<D: Device> Threads<D> {
     /// # Errors
     /// A thread cannot be made.
     pub fn start(device: Arc<D>, host: impl Host<D::Records>) -> io::Result<Self> {
+        Self::start_watched(device, host, || ())
+    }
+
+    /// [`Threads::start`]; `stands_still` is called if the engine thread panics, a defect of the card: its time stands
+    /// still from then on, and somebody has to end it. What was heard until then is handled.
+    ///
+    /// # Errors
+    /// A thread cannot be made.
+    pub fn start_watched(
+        device: Arc<D>,
+        host: impl Host<D::Records>,
+        stands_still: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let (lossless, last_word) = mpsc::channel();
@@ -76,8 +90,12 @@ impl<D: Device> Threads<D> {
         })?;
         let (engine_device, engine_shared) = (Arc::clone(&device), Arc::clone(&shared));
         let engine = thread("engine").spawn(move || {
-            give_time(&*engine_device, &engine_shared);
+            let given = catch_unwind(AssertUnwindSafe(|| give_time(&*engine_device, &engine_shared)));
             end_worker(&*engine_device, &engine_shared);
+            if given.is_err() {
+                log::error!("the engine thread panicked: the card's time stands still");
+                stands_still();
+            }
         })?;
         Ok(Self { device, shared, engine, last_word })
     }
@@ -89,7 +107,6 @@ impl<D: Device> Threads<D> {
         self.shared.ending.store(true, Ordering::Release);
         self.device.wakers().engine.wake();
         if self.engine.join().is_err() {
-            log::error!("the engine thread panicked");
             // Or the I/O worker would wait for it for ever.
             end_worker(&*self.device, &self.shared);
         }

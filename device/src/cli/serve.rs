@@ -283,6 +283,8 @@ enum End {
     Signal,
     /// The serving thread has ended; `None` = it panicked.
     Served(Option<Result<(), ServeError>>),
+    /// The engine thread has panicked.
+    StandsStill,
 }
 
 /// Runs the command.
@@ -399,7 +401,10 @@ impl Prepared {
         let Self { expectations, page, told, .. } = self;
         let heard = expectations.clone();
         arguments.control.unplug(&*card)?;
-        let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, heard).map_err(bad_input)?;
+        let stands_still = ends.clone();
+        let stands_still = move || drop(stands_still.send(End::StandsStill));
+        let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, heard, stands_still);
+        let engine = engine.map_err(bad_input)?;
         priority::give_up();
         // From here on somebody holds the card's time.
         super::LOG.start(std::io::stderr()).map_err(failed)?;
@@ -456,6 +461,8 @@ where
         }
         ServeOutcome::Served(Err(error)) => Err(failed(error)),
         ServeOutcome::Panicked => Err(failed("the serving thread panicked")),
+        // Fails closed: a guest's card that is gone is seen, one whose time stands still is not.
+        ServeOutcome::StandsStill => Err(failed("the engine thread panicked")),
         _ if !lossless => Err(failed("not all that was heard is in its file; the log says why")),
         ServeOutcome::Served(Ok(())) => Ok(ExitCode::SUCCESS),
         ServeOutcome::Signal => {
@@ -690,6 +697,7 @@ fn speed(clock: Clock, speed: Speed) -> Speed {
 enum ServeOutcome {
     Served(Result<(), ServeError>),
     Panicked,
+    StandsStill,
     /// By a signal, and the serving thread has ended.
     Signal,
     /// By a signal, but the serving thread does not end.
@@ -700,8 +708,10 @@ fn wait(end: &mpsc::Receiver<End>) -> ServeOutcome {
     match end.recv() {
         Ok(End::Served(Some(served))) => ServeOutcome::Served(served),
         Ok(End::Served(None)) | Err(_) => ServeOutcome::Panicked,
+        Ok(End::StandsStill) => ServeOutcome::StandsStill,
         Ok(End::Signal) => match end.recv_timeout(SERVING_PATIENCE) {
             Ok(End::Served(None)) => ServeOutcome::Panicked,
+            Ok(End::StandsStill) => ServeOutcome::StandsStill,
             Ok(_) => ServeOutcome::Signal,
             Err(_) => ServeOutcome::Hangs,
         },

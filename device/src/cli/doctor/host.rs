@@ -166,7 +166,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let device = dir.path().join("kvm");
         std::fs::write(&device, "").unwrap();
-        std::fs::set_permissions(&device, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&device, std::fs::Permissions::from_mode(0o000)).unwrap();
         let denied = std::thread::spawn(move || {
             // Root may open any file, so this thread is somebody else; others are refused as they are.
             let _ = rustix::thread::set_thread_uid(rustix::thread::Uid::from_raw(65_534));
