@@ -89,7 +89,7 @@ pub(super) fn describe(case: &Case<'_>, model: &mut Model, channel: usize, mut p
     let all_exact = good * 2 > pairs.len();
     let rough = if all_exact { None } else { Some(Fit::of(&pairs, |_| true)) };
     let limit = match &rough {
-        Some(fit) if is_behind(&pairs, fit) && !wanders(&pairs, fit) => limit(case, &pairs, fit.constant)
+        Some(fit) if is_behind(&pairs, fit) && !wanders(&pairs, fit) => limit(case, &pairs, fit)
             .filter(|limit| stays_high(&pairs, *limit, fit.constant) && !is_filtered(&pairs, fit)),
         Some(_) => None,
         None => ceiling(case, &pairs).map(|limit| (limit, 1.0)),
@@ -204,14 +204,16 @@ fn is_behind(pairs: &[Pair], fit: &Fit) -> bool {
 }
 
 /// A level from which on what is heard stays behind: that level, and the gain below it.
-fn limit(case: &Case<'_>, pairs: &[Pair], constant: f64) -> Option<(f64, f64)> {
+fn limit(case: &Case<'_>, pairs: &[Pair], fit: &Fit) -> Option<(f64, f64)> {
+    let (gain, constant) = (fit.gain.abs(), fit.constant);
+    let softest = 8.0 * case.lsb / gain.clamp(0.01, 1.0);
     let mut bins = vec![(0_u64, 0.0, 0.0); BINS];
     let mut total = 0;
     for pair in pairs {
         for (expected, heard) in pair.expected.iter().zip(&pair.heard) {
             let heard = heard - constant;
             // What is silent, or of the other sign, no limiter made.
-            if expected.abs() < 8.0 * case.lsb || heard * expected <= expected * expected * 0.3 {
+            if expected.abs() < softest || heard * expected <= expected * expected * gain * 0.3 {
                 continue;
             }
             let bin = (-20.0 * expected.abs().log10() * BINS_PER_DB).max(0.0) as usize;

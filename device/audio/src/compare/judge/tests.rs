@@ -347,6 +347,13 @@ fn a_channel_is_missing_where_silence_was_inserted_too() {
     assert_eq!(check(10_306_823_914_951_432_946, &damages, (3972, 630)), Ok(()));
 }
 
+/// The same, of a sound that was made softer before.
+#[test]
+fn few_samples_that_are_cut_of_a_softer_sound_are_a_limiter_s() {
+    let damages = [Damage::Gain(-12.053_261_912_019_295), Damage::Clip(2.0)];
+    assert_eq!(check(2_101_637_465_458_567, &damages, (498, 2856)), Ok(()));
+}
+
 /// An inverted sound with a passage that is heard twice: nothing is lost.
 #[test]
 fn an_inverted_sound_that_is_heard_twice_has_lost_nothing() {
