@@ -3,7 +3,8 @@
 use super::*;
 use crate::{SampleFormat, StreamFormat};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngSeed, TestRunner};
 use std::sync::LazyLock;
 
 const RATE: u32 = 48_000;
@@ -326,13 +327,26 @@ fn cases() -> ProptestConfig {
 }
 
 /// Names are statistical: near a limit a sound may be found that has another one. So the cases are the same in
-/// every run, but where `RINGWAVE_RANDOM_SEEDS` is in the environment (`qemu-scripts/test --long`).
-fn statistical_cases() -> ProptestConfig {
-    let usual = cases();
-    match std::env::var_os("RINGWAVE_RANDOM_SEEDS") {
-        Some(_) => usual,
-        None => ProptestConfig { rng_seed: RngSeed::Fixed(14), failure_persistence: None, ..usual },
+/// every run, and all named right; where `RINGWAVE_RANDOM_SEEDS` is in the environment (`qemu-scripts/test --long`)
+/// they are drawn anew, and one in a hundred may have another name.
+fn are_named<D: std::fmt::Debug>(
+    damages: impl Strategy<Value = D>,
+    told: impl Fn(&D) -> Option<Vec<Damage>>,
+) {
+    let drawn = std::env::var_os("RINGWAVE_RANDOM_SEEDS").is_some();
+    let rng_seed = if drawn { cases().rng_seed } else { RngSeed::Fixed(14) };
+    let mut runner = TestRunner::new(ProptestConfig { rng_seed, failure_persistence: None, ..cases() });
+    let strategy = (damages, any::<u64>(), 0..5000_usize, 0..5000_usize);
+    let (mut judged, mut wrong) = (0, Vec::new());
+    while judged < cases().cases {
+        let (damages, random, before, after) = strategy.new_tree(&mut runner).unwrap().current();
+        let Some(damages) = told(&damages) else { continue };
+        judged += 1;
+        wrong.extend(check(random, &damages, (before, after)).err());
     }
+    let most = if drawn { judged / 100 } else { 0 };
+    assert!(wrong.len() <= most as usize, "{} of {judged}: {}", wrong.len(), wrong.join("\n"));
+    println!("{} of {judged} have another name: {}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -369,19 +383,16 @@ fn a_sound_under_louder_noise_is_damaged() {
     assert_eq!(judgement.conclusion, Conclusion::Damaged, "{judgement}");
 }
 
-proptest! {
-    #![proptest_config(statistical_cases())]
+#[test]
+fn each_kind_of_damage_is_named() {
+    are_named(any_damage(), |damage| Some(vec![*damage]));
+}
 
-    #[test]
-    fn each_kind_of_damage_is_named(damage in any_damage(), random: u64, before in 0..5000_usize, after in 0..5000_usize) {
-        prop_assert_eq!(check(random, &[damage], (before, after)), Ok(()));
-    }
-
-    #[test]
-    fn two_kinds_are_both_named(one in any_damage(), other in any_damage(), random: u64, before in 0..5000_usize, after in 0..5000_usize) {
-        prop_assume!(told_together(one, other));
-        prop_assert_eq!(check(random, &[one, other], (before, after)), Ok(()));
-    }
+#[test]
+fn two_kinds_are_both_named() {
+    are_named((any_damage(), any_damage()), |(one, other)| {
+        told_together(*one, *other).then(|| vec![*one, *other])
+    });
 }
 
 proptest! {
