@@ -24,8 +24,8 @@ const STATES: u64 = 5;
 /// What is recorded after the events: a quarter of a second.
 const FRAMES: usize = 12_000;
 
-/// The client is to get the register that holds the position (rule `hw-register`): Ringwave's card has one, a virtio
-/// device has none.
+/// The client is to get the register that holds the position (rule `hw-register`): Ringwave's card has one, a
+/// virtio device has none.
 const POSITION_REGISTER: &str = "reg.PositionRegister=1";
 
 /// Events of tests/ntguest/src/client/pnp.rs, and what else a boot is told.
