@@ -133,6 +133,61 @@ fn kick_that_somebody_else_takes_back_holds_up_nothing() {
     scheduled::ends_promptly(&mut serving.child);
 }
 
+/// Processor time of a process so far, in hundredths of a second.
+fn processor_time(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after_name = text.rsplit(')').next().unwrap().split_whitespace();
+    after_name.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn kick_that_is_changed_while_its_queue_runs_is_heard_and_the_old_one_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut serving, socket) = serve(dir.path());
+    let mut driver = Driver::connect(&socket);
+    driver.stop_queues();
+    let old = blocking_eventfd(0);
+    driver.replace_eventfds(CONTROL, owned(&old), blocking_eventfd(0));
+    driver.start_queues();
+    driver.change_kick(CONTROL, blocking_eventfd(0));
+    prepare(&mut driver, 0);
+    // The client has it yet, and signals it: nobody is to be woken by that again and again.
+    old.write(1).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let before = processor_time(serving.child.id());
+    std::thread::sleep(Duration::from_millis(500));
+    let ticks = processor_time(serving.child.id()) - before;
+    assert!(ticks < 25, "{ticks} hundredths of a second in half a second of nothing");
+    // Nor is there a descriptor for each.
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", serving.child.id())).unwrap().count();
+    let few = descriptors();
+    for _ in 0..1000 {
+        driver.change_kick(CONTROL, blocking_eventfd(0));
+    }
+    assert!(driver.config()[1] > 0, "all of them were taken");
+    assert!(descriptors() < few + 64, "{} descriptors, {few} before", descriptors());
+    drop(driver);
+    plays(&socket);
+    scheduled::ends_promptly(&mut serving.child);
+}
+
+/// vhost-user-backend 0.24 adds a region's address and length unchecked, if they came in `ADD_MEM_REG`: with overflow
+/// checks its thread panics, without it finds no memory there. Both are the end of this client alone.
+#[test]
+fn region_at_the_end_of_all_addresses_costs_its_client_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut serving, socket) = serve(dir.path());
+    let mut driver = Driver::connect(&socket);
+    let address = u64::MAX - 0xFFF;
+    driver.add_memory_at(address);
+    driver.place_queue_at(CONTROL, address);
+    let line = serving.wait_for("is cut off", 1).remove(0);
+    assert!(line.contains("memory mapping") || line.contains("a message of the client"), "why: {line}");
+    drop(driver);
+    plays(&socket);
+    scheduled::ends_promptly(&mut serving.child);
+}
+
 #[test]
 fn memory_that_could_be_taken_away_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();

@@ -256,7 +256,19 @@ impl Machine {
         limit: Duration,
         meanwhile: impl FnMut() -> Result<(), Error>,
     ) -> Result<Option<Outcome>, Error> {
-        Ok(self.process.wait(limit, meanwhile)?.map(Outcome::from))
+        Ok(self.wait_for_exit(limit, meanwhile)?.map(Outcome::from))
+    }
+
+    /// Waits for QEMU's end, and says how it ended; `None` after `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the user wants to stop.
+    pub fn wait_for_exit(
+        &mut self,
+        limit: Duration,
+        meanwhile: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Option<ExitStatus>, Error> {
+        self.process.wait(limit, meanwhile)
     }
 
     /// QEMU's process id.

@@ -3,24 +3,34 @@
 //! for it with the card's lock held. An error of a read would end the thread of the queues.
 //!
 //! So only eventfds are taken, and they are read and signalled by [`ringwave_eventfd`], which never waits.
+//!
+//! A client may also give another kick descriptor while the queue runs. vhost-user-backend 0.24 then closes the
+//! old one, which its epoll goes on to watch as long as the client has it open: signalled, it would keep a
+//! processor busy. And the new one is watched only once the queue is enabled again. So the old one stays open here
+//! and is read with the others, and the queue is begun anew.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ringwave_eventfd::{is_eventfd, signal, take_back};
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
-use virtio_queue::Error;
+use virtio_queue::{Error, QueueT};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
 type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
+
+/// Kick descriptors that a client may leave behind in one queue: one that gives more means harm.
+const OLD_KICKS_MAX: usize = 8;
 
 /// A queue of the present client.
 #[derive(Clone)]
 pub struct Vring {
     queue: VringMutex,
     call: Arc<Mutex<Call>>,
+    /// Kick descriptors that are watched although the client has given others.
+    old_kicks: Arc<Mutex<Vec<OwnedFd>>>,
 }
 
 /// How the client wants to be called.
@@ -37,6 +47,32 @@ struct Call {
 impl Vring {
     fn call(&self) -> MutexGuard<'_, Call> {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for another kick descriptor: the present one stays open if it is watched, and
+    /// vhost-user-backend watches the next one (if there is one: `follows`), as it does when a queue begins.
+    /// `false`: there is no room.
+    fn keep_watched_kick(&self, follows: bool) -> bool {
+        let mut state = self.queue.get_mut();
+        let watched = state.is_enabled() && state.get_queue().ready();
+        let Some(kick) = state.get_kick().as_ref().filter(|_| watched) else { return true };
+        let mut old = self.old_kicks.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the descriptor is open as long as `state`, which owns it, is locked.
+        let kick = unsafe { BorrowedFd::borrow_raw(kick.as_raw_fd()) };
+        let Some(kept) = kick.try_clone_to_owned().ok().filter(|_| old.len() < OLD_KICKS_MAX) else {
+            return false;
+        };
+        old.push(kept);
+        if old.len() == OLD_KICKS_MAX {
+            log::warn!(
+                "the client gives a queue that runs one kick descriptor after the other: no more are used"
+            );
+        }
+        drop(old);
+        if follows {
+            state.get_queue_mut().set_ready(false);
+        }
+        true
     }
 
     /// The descriptor, if it is an eventfd.
@@ -62,15 +98,22 @@ impl<'a> VringStateMutGuard<'a, Memory> for Vring {
 
 impl VringT<Memory> for Vring {
     fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
-        Ok(Self { queue: VringMutex::new(memory, max_queue_size)?, call: Arc::default() })
+        let queue = VringMutex::new(memory, max_queue_size)?;
+        Ok(Self { queue, call: Arc::default(), old_kicks: Arc::default() })
     }
 
     fn set_kick(&self, file: Option<File>) {
-        self.queue.set_kick(self.eventfd(file, "kick"));
+        let kick = self.eventfd(file, "kick");
+        if self.keep_watched_kick(kick.is_some()) {
+            self.queue.set_kick(kick);
+        }
     }
 
     /// Whether the queue is enabled; what was kicked is taken.
     fn read_kick(&self) -> io::Result<bool> {
+        for old in &*self.old_kicks.lock().unwrap_or_else(PoisonError::into_inner) {
+            take_back(old);
+        }
         let state = self.queue.get_ref();
         if let Some(kick) = state.get_kick() {
             // SAFETY: the descriptor is open as long as `state`, which owns it, is locked.

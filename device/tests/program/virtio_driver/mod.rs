@@ -153,6 +153,18 @@ impl Driver {
         self.frontend.set_mem_table(&[region]).map(drop)
     }
 
+    /// Shares its memory once more, as the card sees it behind all that it has, and says that the front end has it there.
+    pub fn add_memory_at(&mut self, userspace_addr: u64) {
+        let region = VhostUserMemoryRegionInfo {
+            guest_phys_addr: RAM_BYTES,
+            memory_size: RAM_BYTES,
+            userspace_addr,
+            mmap_offset: 0,
+            mmap_handle: self.file.as_raw_fd(),
+        };
+        self.frontend.add_mem_region(&region).unwrap();
+    }
+
     /// All of its memory.
     pub fn ram(&self) -> Vec<u8> {
         self.read(0, usize::try_from(RAM_BYTES).unwrap())
@@ -177,6 +189,26 @@ impl Driver {
             ring.kick = EventFd::from_raw_fd(kick.into_raw_fd());
             ring.call = EventFd::from_raw_fd(call.into_raw_fd());
         }
+    }
+
+    /// Gives another kick descriptor to a queue that runs.
+    pub fn change_kick(&mut self, queue: usize, kick: EventFd) {
+        self.frontend.set_vring_kick(queue, &kick).unwrap();
+        self.rings[queue].kick = kick;
+    }
+
+    /// Says that a queue lies there, as the front end has its memory.
+    pub fn place_queue_at(&mut self, queue: usize, address: u64) {
+        let config = VringConfigData {
+            queue_max_size: 256,
+            queue_size: RING,
+            flags: 0,
+            desc_table_addr: address,
+            used_ring_addr: address,
+            avail_ring_addr: address,
+            log_addr: None,
+        };
+        self.frontend.set_vring_addr(queue, &config).unwrap();
     }
 
     /// Starts every queue where it stands, as QEMU does: it says last where it is to be called.

@@ -29,7 +29,7 @@ pub enum Device {
     },
 }
 
-/// Those of Linux guests; the first one is what ratios are of.
+/// Those of Linux guests; the first one is what ratios are of. Ours have the names of `ringwave serve --card`.
 pub const LINUX_CARDS: [LinuxCard; 5] = [
     LinuxCard {
         name: "qemu-virtio",
@@ -44,24 +44,42 @@ pub const LINUX_CARDS: [LinuxCard; 5] = [
         hda: true,
     },
     LinuxCard {
-        name: "ringwave",
+        name: "virtio",
         what: "ringwave serve --card virtio, vhost-user-snd-pci",
         device: Device::Served { card: GuestCard::Virtio, clock: "realtime" },
         hda: false,
     },
     LinuxCard {
-        name: "ringwave-lockstep",
+        name: "virtio-lockstep",
         what: "the same with --clock lockstep",
         device: Device::Served { card: GuestCard::Virtio, clock: "lockstep" },
         hda: false,
     },
     LinuxCard {
-        name: "ringwave-hda",
+        name: "hda",
         what: "ringwave serve --card hda, vfio-user-pci",
         device: Device::Served { card: GuestCard::Hda, clock: "realtime" },
         hda: true,
     },
 ];
+
+/// What cards of Linux guests were called before results had version 2, and are called now.
+const OLD_NAMES: [(&str, &str); 3] =
+    [("ringwave", "virtio"), ("ringwave-lockstep", "virtio-lockstep"), ("ringwave-hda", "hda")];
+
+/// The card of Linux guests of this name.
+///
+/// # Errors
+/// There is none: its new name, or all names.
+pub fn linux_card(name: &str) -> Result<&'static LinuxCard, String> {
+    if let Some((_, new)) = OLD_NAMES.iter().find(|(old, _)| *old == name) {
+        return Err(format!("this card is called {new} now"));
+    }
+    LINUX_CARDS.iter().find(|card| card.name == name).ok_or_else(|| {
+        let names: Vec<&str> = LINUX_CARDS.iter().map(|card| card.name).collect();
+        format!("the cards are {}", names.join(", "))
+    })
+}
 
 /// A card that `ringwave.sys` drives in ntguest.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,5 +93,24 @@ pub struct NtguestCard {
 /// Those of ntguest.
 pub const NTGUEST_CARDS: [NtguestCard; 2] = [
     NtguestCard { name: "ringwave", kind: CardKind::Ringwave },
-    NtguestCard { name: "ringwave-virtio", kind: CardKind::Virtio },
+    NtguestCard { name: "virtio", kind: CardKind::Virtio },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_card_and_an_old_one_tells_the_new() {
+        for card in &LINUX_CARDS {
+            assert_eq!(linux_card(card.name), Ok(card));
+        }
+        // `ringwave serve --card` and ntguest's part: the Ringwave card, for which Linux has no driver.
+        assert_eq!(linux_card("ringwave"), Err("this card is called virtio now".into()));
+        for (old, new) in OLD_NAMES {
+            assert_eq!(linux_card(old), Err(format!("this card is called {new} now")));
+            assert_eq!(linux_card(new).map(|card| card.name), Ok(new));
+        }
+        assert!(linux_card("hdaudio").is_err_and(|why| why.contains("qemu-virtio, qemu-hda, virtio, ")));
+    }
+}

@@ -6,7 +6,7 @@ use clap::Parser;
 use ringwave_runner::{
     bench_cards::{
         Options, Part,
-        cards::{LINUX_CARDS, LinuxCard},
+        cards::{LINUX_CARDS, LinuxCard, linux_card},
         results::Results,
         run,
         table::table,
@@ -26,7 +26,7 @@ struct Arguments {
     #[arg(long, value_enum, value_name = "PART")]
     only: Vec<Part>,
     /// Only these cards of Linux guests, separated by commas; the first one is what ratios are of.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = card)]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = linux_card)]
     cards: Vec<&'static LinuxCard>,
     /// Milliseconds of the periods.
     #[arg(long, value_name = "MS,...", value_delimiter = ',', default_value = "20,10,5,2", value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -52,13 +52,6 @@ struct Arguments {
     /// Keep the run's folder: logs, and what was heard.
     #[arg(long)]
     keep: bool,
-}
-
-fn card(name: &str) -> Result<&'static LinuxCard, String> {
-    LINUX_CARDS.iter().find(|card| card.name == name).ok_or_else(|| {
-        let names: Vec<&str> = LINUX_CARDS.iter().map(|card| card.name).collect();
-        format!("the cards are {}", names.join(", "))
-    })
 }
 
 fn main() -> ExitCode {

@@ -328,7 +328,7 @@ fn results() -> Results {
         xruns: 0,
     };
     Results {
-        version: 1,
+        version: 2,
         machine: Machine {
             accel: "tcg".into(),
             qemu: "QEMU emulator version 11.1.3".into(),
