@@ -66,10 +66,12 @@ impl Player {
         Ok(Self { pcm, period, xruns: 0 })
     }
 
-    /// Fills the buffer; after an xrun from the start.
+    /// Fills the buffer; after an xrun from the start. It is full when a whole period has no room: a card whose
+    /// position is exact has made room for some frames more at each look.
     fn fill(&mut self) -> Result<(), Failure> {
         loop {
             match self.pcm.write(&mut self.period) {
+                Ok(written) if written < self.pcm.shape.period as usize => return Ok(()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if is_xrun(&error) => self.recover()?,
