@@ -5,8 +5,9 @@
 //! it lies.
 
 use std::{
+    fs,
     process::Command,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -17,7 +18,9 @@ use ringwave_audio::{
     wav::{self, Sound},
 };
 use ringwave_e2e::linux_guest::{Run, SLEEPS, assert_done, plays_each, runs, song, songs, times};
-use ringwave_runner::linux::{Firmware, GuestCard, Job, Request, guest_card::HDA_RATES, run, take_24_of_32};
+use ringwave_runner::linux::{
+    Firmware, GuestCard, Job, Request, guest::existing_path, guest_card::HDA_RATES, run, take_24_of_32,
+};
 
 const CARD: GuestCard = GuestCard::Hda;
 const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
@@ -369,13 +372,15 @@ fn in_long_speakers_headphones_and_digital_output_play_and_an_input_records_all_
     request.card_options = options.map(String::from).into();
     request.more_time = Duration::from_mins(4);
     request.keep = true;
-    request.more_steps = "
+    let steps = "
 # The driver has a device for the headphones if it is asked for one.
 independent() {
     echo 'indep_hp = yes' >/sys/class/sound/hwC0D0/hints && echo 1 >/sys/class/sound/hwC0D0/reconfig && wait_for_card &&
         amixer -q -c0 cset iface=MIXER,name='Independent HP' 1
 }
 step independent independent
+# What the speakers' converter plays the driver has forgotten, and would leave it there for the headphones' stream.
+step speakers again
 runs() {
     for device in $*; do busybox grep -q RUNNING /proc/asound/card0/pcm$device/sub0/status || return 1; done
 }
@@ -403,15 +408,15 @@ step microphone at_once 0 \"$times_1\" 48000
 keep microphone /tmp/input.wav
 step line at_once 1 \"$times_2\" 44100
 keep line /tmp/input.wav
-"
-    .to_owned();
+";
+    and_then(steps)(&mut request);
     let mut report = run(&request, |_| ()).expect("a verdict");
     print!("{report}");
     // What it was asked for.
     report.dmesg.retain(|line| !line.ends_with("hda-codec: reconfiguring"));
     let folder = report.folder.clone().expect("kept");
     let song = |number: usize| wav::read(&songs[number]).expect("the song");
-    for (stream, wanted) in [(0, 3), (1, 2), (2, 2)] {
+    for (stream, wanted) in [(0, 4), (1, 2), (2, 2)] {
         let name = if stream == 0 { "heard.wav".into() } else { format!("heard-stream{stream}.wav") };
         let heard = wav::read(&folder.join(&name)).expect("a file for each stream");
         assert_eq!(heard.format, formats[stream], "{name}");
@@ -422,7 +427,7 @@ keep line /tmp/input.wav
     }
     assert_eq!(report.kept.len(), 2);
     assert_done(&report);
-    std::fs::remove_dir_all(folder).expect("the run's folder");
+    fs::remove_dir_all(folder).expect("the run's folder");
 }
 
 /// The host pulls the plug out while the guest waits for that, and puts it in again when the guest has played once more.
@@ -431,7 +436,7 @@ keep line /tmp/input.wav
 fn in_long_a_jack_that_the_host_pulls_out_is_told_to_linux_and_so_is_its_return() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("control.sock");
-    let ringwave = std::env::var_os("RINGWAVE_BIN").expect("qemu-scripts/test sets it");
+    let ringwave = existing_path("RINGWAVE_BIN").expect("the card");
     let control = |words: &[&str]| {
         let output = Command::new(&ringwave).arg("control").arg(&socket).args(words).output();
         output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
@@ -460,15 +465,16 @@ step told told
         let stats: serde_json::Value = serde_json::from_slice(&control(&["stats"])?).ok()?;
         stats["streams"][0]["frames"].as_u64()
     };
-    let (ended, end) = mpsc::channel::<()>();
+    let ended = AtomicBool::new(false);
     let report = thread::scope(|scope| {
         scope.spawn(|| {
-            // The song of the run itself, then those of the steps; what is heard is more by up to a period each.
+            // The run's own song, then those of the steps; of each up to a period more is played.
             for (frames, jack) in [(30_000, "out"), (60_000, "in")] {
                 while played().is_none_or(|played| played < frames) {
-                    if end.recv_timeout(Duration::from_millis(100)) != Err(RecvTimeoutError::Timeout) {
+                    if ended.load(Ordering::Relaxed) {
                         return;
                     }
+                    thread::sleep(Duration::from_millis(100));
                 }
                 control(&["jack", "1", jack]).expect("the card obeys");
             }
@@ -478,8 +484,46 @@ step told told
             request.card_options = ["--render", "2", "--control", &control].map(String::from).into();
             and_then(steps)(request);
         });
-        drop(ended);
+        ended.store(true, Ordering::Relaxed);
         report
     });
     assert_done(&report);
+}
+
+/// ALSA's `snd_pcm_rewind`, as sound servers use it: the card fetches a millisecond ahead and no more, so what is written
+/// anew in time is heard.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_what_linux_writes_anew_after_a_rewind_is_what_is_heard() {
+    let programs = tempfile::tempdir().expect("a folder");
+    fs::copy(existing_path("RINGWAVE_GUEST_PCM").expect("guest-pcm"), programs.path().join("guest-pcm"))
+        .expect("a copy");
+    // Half a song each; 44 bytes are the header. A period is 100 ms of the guest's time.
+    let steps = "
+busybox tail -c +45 /song.wav | busybox head -c 48000 >/tmp/first
+busybox tail -c +48045 /song.wav >/tmp/second
+rewind() {
+    /guest-pcm rewind first=/tmp/first file=/tmp/second format=s16 channels=2 rate=48000 period=1200 periods=8
+}
+step rewind rewind
+";
+    let Run { report, song, .. } = runs((CARD, Job::Play), STEREO, 24_000, |request| {
+        request.keep = true;
+        request.more_root = Some(programs.path().to_owned());
+        and_then(steps)(request);
+    });
+    assert_done(&report);
+    let folder = report.folder.expect("kept");
+    let console = fs::read_to_string(folder.join("console.log")).expect("the console");
+    let figure = |name: &str| {
+        let word = console.split_whitespace().find_map(|word| word.strip_prefix(name));
+        word.and_then(|number| number.parse::<usize>().ok())
+            .unwrap_or_else(|| panic!("no {name} in {console}"))
+    };
+    let (first, rewound) = (figure("first_frames="), figure("rewound="));
+    assert!(first + rewound >= 9600 && rewound > 1200, "{first} stay, {rewound} were taken back");
+    let wanted = [&song[..first * 4], &song[48_000..]].concat();
+    assert_eq!(times(&report.heard[0].frames, &wanted), 1, "the first {first} frames, then the second half");
+    assert_eq!(times(&report.heard[0].frames, &song), 1, "that of the run itself");
+    fs::remove_dir_all(folder).expect("the run's folder");
 }

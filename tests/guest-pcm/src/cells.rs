@@ -26,6 +26,7 @@ pub fn run(order: &Order, mut began: impl FnMut()) -> Result<Figures, Failure> {
         "play" => play_all(order, began),
         "position" => position(order, began),
         "song" => song(order),
+        "rewind" => rewind(order),
         "round-trip" => round_trip(order),
         other => Err(format!("{other} is no order")),
     }
@@ -214,11 +215,47 @@ fn position(order: &Order, mut sound_runs: impl FnMut()) -> Result<Figures, Fail
     Ok(figures)
 }
 
+/// Fills the buffer with a file of frames, and while that is played takes all of it back but two periods, and plays
+/// another file in its place. `first_frames`: how many of the first file stay.
+fn rewind(order: &Order) -> Result<Figures, Failure> {
+    let shape = Shape::of(order)?;
+    let [first, second] = ["first", "file"].map(|key| {
+        let path = order.text(key)?;
+        fs::read(path).map_err(|error| format!("{path}: {error}"))
+    });
+    let (mut first, player) = (first?, Player::open(0, shape)?);
+    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
+    let written = player.pcm.write(&mut first).map_err(|error| failed("write", error))? as u64;
+    if written < player.pcm.buffer {
+        return Err(format!("the first file has {written} frames, fewer than the buffer"));
+    }
+    // It runs now. Half a buffer is played, so that what is taken back lies on both sides of the buffer's end.
+    let kept = 2 * u64::from(player.pcm.shape.period);
+    let between = loop {
+        thread::sleep(Duration::from_millis(5));
+        let position = player.position(true)?;
+        if position.state == STATE_XRUN {
+            return Err("an xrun before anything was taken back".into());
+        }
+        if position.frames >= player.pcm.buffer / 2 {
+            break position.between;
+        }
+    };
+    let rewound = player.pcm.rewind(between.saturating_sub(kept)).map_err(|error| failed("rewind", error))?;
+    let mut figures = play_to_the_end(player, second?, order)?;
+    figures.add("first_frames", written - rewound);
+    figures.add("rewound", rewound);
+    Ok(figures)
+}
+
 /// Plays a file of frames to its end, the last period filled with silence.
 fn song(order: &Order) -> Result<Figures, Failure> {
     let path = order.text("file")?;
-    let mut frames = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    let player = Player::open(0, Shape::of(order)?)?;
+    let frames = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    play_to_the_end(Player::open(0, Shape::of(order)?)?, frames, order)
+}
+
+fn play_to_the_end(player: Player, mut frames: Vec<u8>, order: &Order) -> Result<Figures, Failure> {
     let silence = if order.text("format")? == "u8" { 0x80 } else { 0 };
     frames.resize(frames.len().next_multiple_of(player.pcm.shape.period_bytes()), silence);
     let frame_bytes = player.pcm.shape.frame_bytes();
