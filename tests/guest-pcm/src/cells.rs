@@ -215,7 +215,10 @@ fn position(order: &Order, mut sound_runs: impl FnMut()) -> Result<Figures, Fail
     Ok(figures)
 }
 
-/// Fills the buffer with a file of frames, and while that is played takes all of it back but two periods, and plays
+/// Frames (of 48 kHz) that a card may have fetched before they are played, and some more.
+const FETCHED: u64 = 144;
+
+/// Fills the buffer with a file of frames, and while that is played takes all of it back but half a period, and plays
 /// another file in its place. `first_frames`: how many of the first file stay.
 fn rewind(order: &Order) -> Result<Figures, Failure> {
     let shape = Shape::of(order)?;
@@ -223,27 +226,35 @@ fn rewind(order: &Order) -> Result<Figures, Failure> {
         let path = order.text(key)?;
         fs::read(path).map_err(|error| format!("{path}: {error}"))
     });
-    let (mut first, player) = (first?, Player::open(0, shape)?);
+    let (mut first, mut second, player) = (first?, second?, Player::open(0, shape)?);
+    let pcm = &player.pcm;
     let failed = |what: &str, error: io::Error| format!("{what}: {error}");
-    let written = player.pcm.write(&mut first).map_err(|error| failed("write", error))? as u64;
-    if written < player.pcm.buffer {
+    let written = pcm.write(&mut first).map_err(|error| failed("write", error))? as u64;
+    if written < pcm.buffer {
         return Err(format!("the first file has {written} frames, fewer than the buffer"));
     }
-    // It runs now. Half a buffer is played, so that what is taken back lies on both sides of the buffer's end.
-    let kept = 2 * u64::from(player.pcm.shape.period);
+    // It runs now. Half a buffer is played first, so that what is written anew lies on both sides of the buffer's end;
+    // and the begin of a period, so that its rest, which nobody may have fetched, is more than what stays.
+    let period = u64::from(pcm.shape.period);
     let between = loop {
         thread::sleep(Duration::from_millis(5));
         let position = player.position(true)?;
         if position.state == STATE_XRUN {
             return Err("an xrun before anything was taken back".into());
         }
-        if position.frames >= player.pcm.buffer / 2 {
+        if position.frames >= pcm.buffer / 2 && position.frames % period < period / 4 {
             break position.between;
         }
     };
-    let rewound = player.pcm.rewind(between.saturating_sub(kept)).map_err(|error| failed("rewind", error))?;
-    let mut figures = play_to_the_end(player, second?, order)?;
-    figures.add("first_frames", written - rewound);
+    let rewound = pcm.rewind(between.saturating_sub(period / 2)).map_err(|error| failed("rewind", error))?;
+    let anew = pcm.write(&mut second).map_err(|error| failed("write anew", error))?;
+    let (first_frames, position) = (written - rewound, player.position(true)?);
+    if position.frames + FETCHED > first_frames {
+        return Err(format!("too late: {} frames were played, and {first_frames} stay", position.frames));
+    }
+    let rest = second.split_off((anew * pcm.shape.frame_bytes()).min(second.len()));
+    let mut figures = play_to_the_end(player, rest, order)?;
+    figures.add("first_frames", first_frames);
     figures.add("rewound", rewound);
     Ok(figures)
 }
