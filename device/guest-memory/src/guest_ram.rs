@@ -107,7 +107,7 @@ pub struct GuestRam {
     lost: RefCell<Vec<Lost>>,
     /// How many were.
     named: Cell<u32>,
-    /// See [`host_overcommits`]. Looked at once, because a sandbox may forbid it later.
+    /// See [`host_overcommits`].
     overcommits: bool,
 }
 

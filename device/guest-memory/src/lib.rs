@@ -10,7 +10,7 @@ pub mod list;
 pub mod memfd;
 mod shared_file;
 
-pub use shared_file::check_pages_stay;
+pub use shared_file::{check_pages_stay, host_overcommits};
 
 /// Memory that the device cannot reach: not mapped, without a file descriptor, lost, or not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::sync::{Once, OnceLock};
 
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstatfs};
 use vm_memory::mmap::MmapRegionBuilder;
@@ -109,6 +110,14 @@ impl SharedFile {
         let sealed = seals(&file).contains(SealFlags::SHRINK);
         let whole = sealed && overcommits && file_system(&file)? == FileSystem::Tmpfs;
         let name = name(&file);
+        if !whole {
+            BY_KERNEL.call_once(|| {
+                log::info!(
+                    "guest memory {name} is copied by the kernel, which takes longer: it is no sealed memfd of small pages, or \
+                     this host does not overcommit"
+                );
+            });
+        }
         // A read of ours would have to be aligned, and go past what the guest has written to the mapping.
         if fcntl_getfl(&file)?.contains(OFlags::DIRECT) {
             return Err(io::Error::other("the descriptor is open with O_DIRECT"));
@@ -226,7 +235,9 @@ fn check_copied(copied: isize, wanted: usize) -> io::Result<()> {
 }
 
 /// That the kernel does not copy for us is said once.
-static FORBIDDEN: std::sync::Once = std::sync::Once::new();
+static FORBIDDEN: Once = Once::new();
+/// And that it has to.
+static BY_KERNEL: Once = Once::new();
 
 fn open_for_writing(file: &File) -> io::Result<bool> {
     Ok(fcntl_getfl(file)? & OFlags::RWMODE == OFlags::RDWR)
@@ -290,9 +301,15 @@ pub fn check_pages_stay(file: &File, end: u64) -> io::Result<()> {
 /// Whether a page of a memfd that is not there yet can always be had. Not so with strict accounting
 /// (`vm.overcommit_memory` = 2): when the limit is reached a first access is a SIGBUS. If it cannot be known
 /// it is taken for strict. (Root can change it later; only then this knows the wrong thing.)
+///
+/// The host is asked at the first call and never again: whoever closes a sandbox, in which nobody can ask, calls
+/// this before. Else all memory of guests is copied by the kernel.
 pub fn host_overcommits() -> bool {
-    std::fs::read("/proc/sys/vm/overcommit_memory")
-        .is_ok_and(|mode| matches!(mode.first(), Some(b'0' | b'1')))
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        std::fs::read("/proc/sys/vm/overcommit_memory")
+            .is_ok_and(|mode| matches!(mode.first(), Some(b'0' | b'1')))
+    })
 }
 
 /// `"/memfd:ram (deleted)"`: quoted and escaped, and not longer than a line.

@@ -3,8 +3,9 @@
 use std::os::fd::AsFd;
 use std::process::Command;
 
-use crate::hda_driver::{BUFFER_BYTES, Driver, sound};
-use crate::serving::Serving;
+use crate::hda_driver::{BUFFER_BYTES, Driver, RAM, sound};
+use crate::serving::{self, Serving};
+use ringwave_guest_memory::memfd::memfd;
 use ringwave_vfio_user::Client;
 use ringwave_vfio_user::wire::{pci, region_flags};
 use rustix::event::{EventfdFlags, eventfd};
@@ -75,6 +76,28 @@ fn a_client_finds_the_controller_and_a_fresh_one_after_it() {
         assert_eq!(data, [0, 0, 1, 0], "the codec is there");
         drop(client);
         serving.wait_for("the client has left", 1);
+    }
+}
+
+/// A burst of a millisecond is a read of guest memory and a write: two system calls more, if the kernel has to make them.
+#[test]
+fn in_the_sandbox_too_the_kernel_copies_no_memory_that_cannot_go_away() {
+    if std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap().starts_with('2') {
+        eprintln!("skipped: on this host any page can be missing (vm.overcommit_memory=2)");
+        return;
+    }
+    for (card, sealed) in [("hda", true), ("ringwave", true), ("hda", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["--card", card, "--clock", "realtime", serving::sandbox(dir.path())];
+        let serving = Serving::start(dir.path(), &arguments);
+        let ram = memfd(c"guest", RAM, sealed).unwrap();
+        let mut client = Client::connect(&dir.path().join("card.sock")).unwrap();
+        client.dma_map(0, RAM, Some((ram.as_fd(), 0))).unwrap();
+        drop(client);
+        serving.wait_for("the client has left", 1);
+        let said = serving.said("is copied by the kernel");
+        assert_eq!(said.len(), usize::from(!sealed), "{card}, sealed: {sealed}: {said:?}");
+        serving.end();
     }
 }
 

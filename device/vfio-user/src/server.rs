@@ -18,10 +18,13 @@ use rustix::io::Errno;
 use crate::device::Device;
 use crate::refusal::CloseReason;
 use crate::session::{Reply, Session, Step};
-use crate::socket::{receive, send};
+use crate::socket::{Received, receive, send};
 
 /// How much is received at a time, bytes.
 const CHUNK_BYTES: usize = 64 << 10;
+/// And at least so much is asked for, though the message may end before: an access, a map and an interrupt's set-up are
+/// then one read, and not their header and their rest. Not much more: a stop is looked for between two reads.
+const AHEAD_BYTES: usize = 128;
 /// Between two attempts to accept a client for which there is no descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -203,39 +206,44 @@ fn converse(client: &UnixStream, device: &mut impl Device, stop: &Stop) -> io::R
             closing = true;
             client.shutdown(Shutdown::Read)?;
         }
-        // No further than the message's end: see `Session::wanted`.
-        let wanted = session.wanted().min(CHUNK_BYTES);
+        // Not only when there was nothing to receive: most clients say nothing more until they were answered.
+        if !closing && !stop.wait(client.as_fd(), PollFlags::IN)? {
+            continue;
+        }
+        let wanted = session.wanted().clamp(AHEAD_BYTES, CHUNK_BYTES);
         let into = chunk.get_mut(..wanted).unwrap_or_default();
-        let received = match receive(client, into) {
+        let Received { bytes, mut fds, fds_lost } = match receive(client, into) {
             Ok(received) => received,
             // Nothing more, or the client was faster.
             Err(_) if closing => return Ok(ClientEnd::Stopped),
-            Err(Errno::AGAIN) => {
-                stop.wait(client.as_fd(), PollFlags::IN)?;
-                continue;
-            }
+            Err(Errno::AGAIN) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        if received.bytes == 0 {
+        if bytes == 0 {
             if closing {
                 return Ok(ClientEnd::Stopped);
             }
             return Ok(if session.mid_message() { ClientEnd::MidMessage } else { ClientEnd::Left });
         }
-        let mut bytes = chunk.get(..received.bytes).unwrap_or_default();
-        match session.receive(device, &mut bytes, received.fds, received.fds_lost) {
-            Step::Continue => {}
-            Step::Reply(reply) => match send_all(client, &reply, stop) {
-                Ok(true) => {}
-                Err(error) if !closing => return Err(error),
-                Ok(false) | Err(_) => return Ok(ClientEnd::Stopped),
-            },
-            Step::Close(reply, reason) => {
-                // The last words are worth a try and no wait.
-                if let Some(reply) = reply {
-                    let _ = send(client, &reply.bytes, &[]);
+        let mut bytes = chunk.get(..bytes).unwrap_or_default();
+        while !bytes.is_empty() {
+            // The kernel ends a read behind what was sent with descriptors: they belong to its last message.
+            let is_last = bytes.len() <= session.wanted();
+            let own = if is_last { std::mem::take(&mut fds) } else { Vec::new() };
+            match session.receive(device, &mut bytes, own, is_last && fds_lost) {
+                Step::Continue => {}
+                Step::Reply(reply) => match send_all(client, &reply, stop) {
+                    Ok(true) => {}
+                    Err(error) if !closing => return Err(error),
+                    Ok(false) | Err(_) => return Ok(ClientEnd::Stopped),
+                },
+                Step::Close(reply, reason) => {
+                    // The last words are worth a try and no wait.
+                    if let Some(reply) = reply {
+                        let _ = send(client, &reply.bytes, &[]);
+                    }
+                    return Ok(ClientEnd::CutOff(reason));
                 }
-                return Ok(ClientEnd::CutOff(reason));
             }
         }
     }

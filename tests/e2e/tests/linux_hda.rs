@@ -4,15 +4,23 @@
 //! The clock goes at a quarter of the speed: this card cannot wait, and what a guest rewrites too late is played as
 //! it lies.
 
-use std::time::Duration;
+use std::{
+    fs,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use ringwave_audio::{
     SampleFormat, StreamFormat,
     compare::Comparison,
     wav::{self, Sound},
 };
-use ringwave_e2e::linux_guest::{Run, SLEEPS, assert_done, plays_each, runs, songs, times};
-use ringwave_runner::linux::{Firmware, GuestCard, Job, Request, guest_card::HDA_RATES, run, take_24_of_32};
+use ringwave_e2e::linux_guest::{Run, SLEEPS, assert_done, plays_each, runs, song, songs, times};
+use ringwave_runner::linux::{
+    Firmware, GuestCard, Job, Request, guest::existing_path, guest_card::HDA_RATES, run, take_24_of_32,
+};
 
 const CARD: GuestCard = GuestCard::Hda;
 const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
@@ -343,4 +351,181 @@ step after-mem again
     });
     assert_done(&report);
     assert_eq!(times(&report.heard[0].frames, &song), 3, "each whole");
+}
+
+/// What Linux makes of speakers, headphones, a digital output, microphone and line in: three devices that play and one that
+/// records, from one of the two inputs: its generic driver takes an input converter of their own for more inputs than one
+/// only where each converter reaches every pin (`check_dyn_adc_switch` of `sound/pci/hda/hda_generic.c`).
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_speakers_headphones_and_digital_output_play_and_an_input_records_all_at_once_bit_exact() {
+    let rates = [48_000, 44_100, 96_000];
+    let formats = rates.map(|rate| StreamFormat { rate, ..STEREO });
+    let folder = tempfile::tempdir().expect("a folder");
+    let songs: Vec<_> = (1..)
+        .zip(formats)
+        .map(|(number, format)| song(folder.path(), number, format, format.rate * 3 / 2))
+        .collect();
+    let mut request = Request::new(CARD, Job::Play, songs[0].clone());
+    request.more_songs = songs[1..].to_vec();
+    let options = ["--render", "3", "--capture", "2", "--source", "loopback:0", "--source", "loopback:1"];
+    request.card_options = options.map(String::from).into();
+    request.more_time = Duration::from_mins(4);
+    request.keep = true;
+    let steps = "
+# The driver has a device for the headphones if it is asked for one.
+independent() {
+    echo 'indep_hp = yes' >/sys/class/sound/hwC0D0/hints && echo 1 >/sys/class/sound/hwC0D0/reconfig && wait_for_card &&
+        amixer -q -c0 cset iface=MIXER,name='Independent HP' 1
+}
+step independent independent
+# What the speakers' converter plays the driver has forgotten, and would leave it there for the headphones' stream.
+step speakers again
+runs() {
+    for device in $*; do busybox grep -q RUNNING /proc/asound/card0/pcm$device/sub0/status || return 1; done
+}
+# Plays on all three while it records, as the rate $3, what the input $1 hears; $2: the options for that rate.
+at_once() {
+    amixer -q -c0 cset iface=MIXER,name='Capture Source' $1 || return 1
+    arecord $2 -q -D hw:0,0 -t wav -f S16_LE -c 2 -r $3 -s $(($3 * 3)) /tmp/input.wav &
+    recorder=$!
+    records || return 1
+    aplay $times_1 -q -D hw:0,0 /song.wav &
+    speakers=$!
+    aplay $times_2 -q -D hw:0,2 /song-2.wav &
+    phones=$!
+    aplay $times_3 -q -D hw:0,1 /song-3.wav &
+    digital=$!
+    tries=0
+    until runs 0p 1p 2p 0c; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || return 1
+        busybox sleep 0.1
+    done
+    wait $speakers && wait $phones && wait $digital && wait $recorder
+}
+step microphone at_once 0 \"$times_1\" 48000
+keep microphone /tmp/input.wav
+step line at_once 1 \"$times_2\" 44100
+keep line /tmp/input.wav
+";
+    and_then(steps)(&mut request);
+    let mut report = run(&request, |_| ()).expect("a verdict");
+    print!("{report}");
+    // What it was asked for.
+    report.dmesg.retain(|line| !line.ends_with("hda-codec: reconfiguring"));
+    let folder = report.folder.clone().expect("kept");
+    let song = |number: usize| wav::read(&songs[number]).expect("the song");
+    for (stream, wanted) in [(0, 4), (1, 2), (2, 2)] {
+        let name = if stream == 0 { "heard.wav".into() } else { format!("heard-stream{stream}.wav") };
+        let heard = wav::read(&folder.join(&name)).expect("a file for each stream");
+        assert_eq!(heard.format, formats[stream], "{name}");
+        assert_eq!(times(&heard.frames, &song(stream).frames), wanted, "{name}: each whole");
+    }
+    for ((name, recorded), number) in report.kept.iter().zip([0, 1]) {
+        assert!(is_in(recorded, &song(number)), "{name}: not what render endpoint {number} played");
+    }
+    assert_eq!(report.kept.len(), 2);
+    assert_done(&report);
+    fs::remove_dir_all(folder).expect("the run's folder");
+}
+
+/// The host pulls the plug out while the guest waits for that, and puts it in again when the guest has played once more.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_a_jack_that_the_host_pulls_out_is_told_to_linux_and_so_is_its_return() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("control.sock");
+    let ringwave = existing_path("RINGWAVE_BIN").expect("the card");
+    let control = |words: &[&str]| {
+        let output = Command::new(&ringwave).arg("control").arg(&socket).args(words).output();
+        output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
+    };
+    let steps = "
+# Waits until the kernel has this of the headphones.
+headphones() {
+    tries=0
+    until amixer -c0 cget iface=CARD,name='Front Headphone Jack' | busybox grep -q values=$1; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] || return 1
+        busybox sleep 0.1
+    done
+}
+alsactl monitor hw:0 >/tmp/monitor 2>&1 &
+step plugged headphones on
+step first again
+step unplugged headphones off
+step second again
+step plugged-again headphones on
+told() { busybox grep -q 'Front Headphone Jack' /tmp/monitor; }
+step told told
+";
+    // How many frames the speakers have played tells where the guest is.
+    let played = || {
+        let stats: serde_json::Value = serde_json::from_slice(&control(&["stats"])?).ok()?;
+        stats["streams"][0]["frames"].as_u64()
+    };
+    let ended = AtomicBool::new(false);
+    let report = thread::scope(|scope| {
+        scope.spawn(|| {
+            // The run's own song, then those of the steps; of each up to a period more is played.
+            for (frames, jack) in [(30_000, "out"), (60_000, "in")] {
+                while played().is_none_or(|played| played < frames) {
+                    if ended.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(100));
+                }
+                control(&["jack", "1", jack]).expect("the card obeys");
+            }
+        });
+        let Run { report, .. } = runs((CARD, Job::Play), STEREO, 24_000, |request| {
+            let control = socket.display().to_string();
+            request.card_options = ["--render", "2", "--control", &control].map(String::from).into();
+            and_then(steps)(request);
+        });
+        ended.store(true, Ordering::Relaxed);
+        report
+    });
+    assert_done(&report);
+}
+
+/// ALSA's `snd_pcm_rewind`, as sound servers use it: the card fetches a millisecond ahead and no more, so what is written
+/// anew in time is heard.
+#[test]
+#[ignore = "boots QEMU: run qemu-scripts/test"]
+fn in_long_what_linux_writes_anew_after_a_rewind_is_what_is_heard() {
+    let programs = tempfile::tempdir().expect("a folder");
+    fs::copy(existing_path("RINGWAVE_GUEST_PCM").expect("guest-pcm"), programs.path().join("guest-pcm"))
+        .expect("a copy");
+    // Half a song each; 44 bytes are the header. A period is 200 ms of the guest's time: half of it is in which a guest
+    // without KVM has to come, or it says that it was too late.
+    let steps = "
+busybox tail -c +45 /song.wav | busybox head -c 48000 >/tmp/first
+busybox tail -c +48045 /song.wav >/tmp/second
+rewind() {
+    /guest-pcm rewind first=/tmp/first file=/tmp/second format=s16 channels=2 rate=48000 period=2400 periods=4
+}
+in_time() { rewind || rewind || rewind; }
+step rewind in_time
+";
+    let Run { report, song, .. } = runs((CARD, Job::Play), STEREO, 24_000, |request| {
+        request.keep = true;
+        request.more_root = Some(programs.path().to_owned());
+        and_then(steps)(request);
+    });
+    assert_done(&report);
+    let folder = report.folder.expect("kept");
+    let console = fs::read_to_string(folder.join("console.log")).expect("the console");
+    let figure = |name: &str| {
+        let word = console.split_whitespace().find_map(|word| word.strip_prefix(name));
+        word.and_then(|number| number.parse::<usize>().ok())
+            .unwrap_or_else(|| panic!("no {name} in {console}"))
+    };
+    let (first, rewound) = (figure("first_frames="), figure("rewound="));
+    assert!(first + rewound >= 9600 && rewound > 1200, "{first} stay, {rewound} were taken back");
+    let wanted = [&song[..first * 4], &song[48_000..]].concat();
+    assert_eq!(times(&report.heard[0].frames, &wanted), 1, "the first {first} frames, then the second half");
+    assert_eq!(times(&report.heard[0].frames, &song), 1, "that of the run itself");
+    fs::remove_dir_all(folder).expect("the run's folder");
 }

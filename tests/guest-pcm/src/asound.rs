@@ -121,6 +121,8 @@ pub const PREPARE: u32 = request(NONE, 0x40, 0);
 pub const START: u32 = request(NONE, 0x42, 0);
 pub const DROP: u32 = request(NONE, 0x43, 0);
 pub const DRAIN: u32 = request(NONE, 0x44, 0);
+/// The kernel answers in it all the same.
+pub const REWIND: u32 = request(WRITE, 0x46, 8);
 pub const WRITEI_FRAMES: u32 = request(WRITE, 0x50, 24);
 pub const READI_FRAMES: u32 = request(READ, 0x51, 24);
 

@@ -26,6 +26,7 @@ pub fn run(order: &Order, mut began: impl FnMut()) -> Result<Figures, Failure> {
         "play" => play_all(order, began),
         "position" => position(order, began),
         "song" => song(order),
+        "rewind" => rewind(order),
         "round-trip" => round_trip(order),
         other => Err(format!("{other} is no order")),
     }
@@ -66,10 +67,12 @@ impl Player {
         Ok(Self { pcm, period, xruns: 0 })
     }
 
-    /// Fills the buffer; after an xrun from the start.
+    /// Fills the buffer; after an xrun from the start. It is full when a whole period has no room: a card whose
+    /// position is exact has made room for some frames more at each look.
     fn fill(&mut self) -> Result<(), Failure> {
         loop {
             match self.pcm.write(&mut self.period) {
+                Ok(written) if written < self.pcm.shape.period as usize => return Ok(()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if is_xrun(&error) => self.recover()?,
@@ -212,11 +215,58 @@ fn position(order: &Order, mut sound_runs: impl FnMut()) -> Result<Figures, Fail
     Ok(figures)
 }
 
+/// Frames (of 48 kHz) that a card may have fetched before they are played, and some more.
+const FETCHED: u64 = 144;
+
+/// Fills the buffer with a file of frames, and while that is played takes all of it back but half a period, and plays
+/// another file in its place. `first_frames`: how many of the first file stay.
+fn rewind(order: &Order) -> Result<Figures, Failure> {
+    let shape = Shape::of(order)?;
+    let [first, second] = ["first", "file"].map(|key| {
+        let path = order.text(key)?;
+        fs::read(path).map_err(|error| format!("{path}: {error}"))
+    });
+    let (mut first, mut second, player) = (first?, second?, Player::open(0, shape)?);
+    let pcm = &player.pcm;
+    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
+    let written = pcm.write(&mut first).map_err(|error| failed("write", error))? as u64;
+    if written < pcm.buffer {
+        return Err(format!("the first file has {written} frames, fewer than the buffer"));
+    }
+    // It runs now. Half a buffer is played first, so that what is written anew lies on both sides of the buffer's end;
+    // and the begin of a period, so that its rest, which nobody may have fetched, is more than what stays.
+    let period = u64::from(pcm.shape.period);
+    let between = loop {
+        thread::sleep(Duration::from_millis(5));
+        let position = player.position(true)?;
+        if position.state == STATE_XRUN {
+            return Err("an xrun before anything was taken back".into());
+        }
+        if position.frames >= pcm.buffer / 2 && position.frames % period < period / 4 {
+            break position.between;
+        }
+    };
+    let rewound = pcm.rewind(between.saturating_sub(period / 2)).map_err(|error| failed("rewind", error))?;
+    let anew = pcm.write(&mut second).map_err(|error| failed("write anew", error))?;
+    let (first_frames, position) = (written - rewound, player.position(true)?);
+    if position.frames + FETCHED > first_frames {
+        return Err(format!("too late: {} frames were played, and {first_frames} stay", position.frames));
+    }
+    let rest = second.split_off((anew * pcm.shape.frame_bytes()).min(second.len()));
+    let mut figures = play_to_the_end(&player, rest, order)?;
+    figures.add("first_frames", first_frames);
+    figures.add("rewound", rewound);
+    Ok(figures)
+}
+
 /// Plays a file of frames to its end, the last period filled with silence.
 fn song(order: &Order) -> Result<Figures, Failure> {
     let path = order.text("file")?;
-    let mut frames = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    let player = Player::open(0, Shape::of(order)?)?;
+    let frames = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    play_to_the_end(&Player::open(0, Shape::of(order)?)?, frames, order)
+}
+
+fn play_to_the_end(player: &Player, mut frames: Vec<u8>, order: &Order) -> Result<Figures, Failure> {
     let silence = if order.text("format")? == "u8" { 0x80 } else { 0 };
     frames.resize(frames.len().next_multiple_of(player.pcm.shape.period_bytes()), silence);
     let frame_bytes = player.pcm.shape.frame_bytes();

@@ -2,7 +2,8 @@
 //! host tells it to, and says what it saw of their time.
 //!
 //! A conversation over the second serial line, a line each. The host: `play cards=1 rate=48000 ...`; the guest:
-//! `began` when sound runs, then `done xruns=0 ...`, or `failed` with the reason. It talks to the kernel's PCM
+//! `began` when sound runs, then `done xruns=0 ...`, or `failed` with the reason. With an order as its arguments it does
+//! that alone, and writes what came of it to standard output: so a test's shell uses it. It talks to the kernel's PCM
 //! devices itself (`sound/asound.h`), with nothing between: no library, no conversion, no second buffer.
 
 #![allow(clippy::cast_precision_loss, reason = "frames and nanoseconds of a run are far below 2^52")]
@@ -22,6 +23,11 @@ use order::Order;
 type Failure = String;
 
 fn main() -> Result<(), Failure> {
+    // One order, of a shell.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(order) = Order::parse(&words.join(" ")) {
+        return cells::run(&order, || ()).map(|figures| println!("{figures}"));
+    }
     let mut port = serial::open("/dev/ttyS1")?;
     let lines = BufReader::new(port.try_clone().map_err(|error| error.to_string())?).lines();
     say(&mut port, "ready");

@@ -149,6 +149,12 @@ impl Pcm {
         self.tell(asound::DRAIN)
     }
 
+    /// Takes back up to this many of the frames that were written last and not played yet; gives how many.
+    pub fn rewind(&self, mut frames: u64) -> io::Result<u64> {
+        // SAFETY: an integer, in which the kernel answers.
+        unsafe { asound::ask(self.device.as_raw_fd(), asound::REWIND, &mut frames) }.map(|()| frames)
+    }
+
     /// Writes as many frames as there is room for.
     pub fn write(&self, frames: &mut [u8]) -> io::Result<usize> {
         self.transfer(asound::WRITEI_FRAMES, frames)

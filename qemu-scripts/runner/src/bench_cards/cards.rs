@@ -13,6 +13,8 @@ pub struct LinuxCard {
     pub device: Device,
     /// The guest's driver is that of HD Audio.
     pub hda: bool,
+    /// Parameters of the guest's driver, each as `init.sh` takes it: a line `module parameter=value`.
+    pub driver_options: &'static str,
 }
 
 /// Whose process a card is.
@@ -30,36 +32,48 @@ pub enum Device {
 }
 
 /// Those of Linux guests; the first one is what ratios are of. Ours have the names of `ringwave serve --card`.
-pub const LINUX_CARDS: [LinuxCard; 5] = [
+pub const LINUX_CARDS: [LinuxCard; 6] = [
     LinuxCard {
         name: "qemu-virtio",
         what: "QEMU's virtio-sound-pci",
         device: Device::Qemu(&["virtio-sound-pci,audiodev=snd"]),
         hda: false,
+        driver_options: "",
     },
     LinuxCard {
         name: "qemu-hda",
         what: "QEMU's ich9-intel-hda with hda-duplex",
         device: Device::Qemu(&["ich9-intel-hda", "hda-duplex,audiodev=snd"]),
         hda: true,
+        driver_options: "",
     },
     LinuxCard {
         name: "virtio",
         what: "ringwave serve --card virtio, vhost-user-snd-pci",
         device: Device::Served { card: GuestCard::Virtio, clock: "realtime" },
         hda: false,
+        driver_options: "",
     },
     LinuxCard {
         name: "virtio-lockstep",
         what: "the same with --clock lockstep",
         device: Device::Served { card: GuestCard::Virtio, clock: "lockstep" },
         hda: false,
+        driver_options: "",
     },
     LinuxCard {
         name: "hda",
         what: "ringwave serve --card hda, vfio-user-pci",
         device: Device::Served { card: GuestCard::Hda, clock: "realtime" },
         hda: true,
+        driver_options: "",
+    },
+    LinuxCard {
+        name: "hda-lpib",
+        what: "the same, the guest's driver reads LPIB (position_fix=1)",
+        device: Device::Served { card: GuestCard::Hda, clock: "realtime" },
+        hda: true,
+        driver_options: "snd-hda-intel position_fix=1\n",
     },
 ];
 

@@ -77,7 +77,7 @@ impl Guest {
         songs: &Songs,
     ) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, &e))?;
-        write_initramfs(artefacts, folder, card.hda, songs)?;
+        write_initramfs(artefacts, folder, card, songs)?;
         let (cards, devices) = start_cards(artefacts, folder, card, count)?;
         let path = folder.join("port.sock");
         let speech = format!("unix:{},server=on,wait=off", path.display());
@@ -198,8 +198,14 @@ fn read_figures(text: &str) -> Figures {
     text.split_whitespace().filter_map(pair).collect()
 }
 
-fn write_initramfs(artefacts: &Artefacts, folder: &Path, hda: bool, songs: &Songs) -> Result<(), Error> {
-    let mut archive = guest::archive(artefacts, "step guest-pcm /guest-pcm\n", hda)?;
+fn write_initramfs(
+    artefacts: &Artefacts,
+    folder: &Path,
+    card: &LinuxCard,
+    songs: &Songs,
+) -> Result<(), Error> {
+    let mut archive = guest::archive(artefacts, "step guest-pcm /guest-pcm\n", card.hda)?;
+    archive.add("driver-options", card.driver_options.as_bytes());
     for name in ["bin", "sbin", "songs"] {
         archive.add_folder(name);
     }
