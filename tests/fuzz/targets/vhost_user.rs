@@ -16,6 +16,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{IoSlice, Read};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileExt;
@@ -187,8 +188,8 @@ enum Step {
     Wait,
     /// Time passes, in microseconds, and the engine's thread wakes.
     Turn(u16),
-    /// The client leaves, and another one comes.
-    Leave,
+    /// The client leaves, and another one comes; whether the card has taken what it said before.
+    Leave(bool),
 }
 
 /// Guest memory, as a client makes it.
@@ -393,9 +394,17 @@ impl World {
         self.card.drain(&mut IoQueue::default(), &mut Feedback::default());
     }
 
-    /// The client leaves, and is served to its end.
-    fn leave(&mut self) {
-        let Some(client) = self.client.take() else { return };
+    /// The client leaves, and is served to its end: `heard`, to the last byte that it has sent.
+    fn leave(&mut self, heard: bool) {
+        let Some(mut client) = self.client.take() else { return };
+        if heard && let Some(socket) = &client.socket {
+            // An error: it was cut off, which is its end too.
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+        while heard && client.socket.is_some() {
+            client.receive();
+            std::thread::yield_now();
+        }
         drop(client.socket);
         while !client.server.is_finished() {
             self.drain();
@@ -579,7 +588,7 @@ impl World {
                 let _ = self.card.advance();
                 self.drain();
             }
-            Step::Leave => self.leave(),
+            Step::Leave(heard) => self.leave(heard),
         }
     }
 }
@@ -607,7 +616,7 @@ fn warm_up() {
         world.begin(true, false, true);
         world.chain(0, 5, 0, 0, true);
         world.client().wait();
-        world.leave();
+        world.leave(false);
     });
 }
 
@@ -624,11 +633,11 @@ fuzz_target!(|data: &[u8]| {
         let Ok(step) = input.arbitrary::<Step>() else { break };
         world.do_step(step);
     }
-    world.leave();
+    world.leave(true);
     // The next one does nothing wrong.
     world.client().wait();
     assert!(world.client().socket.is_some(), "a client that does nothing wrong is cut off");
-    world.leave();
+    world.leave(false);
     let World { card, memory, eventfds, .. } = world;
     drop((card, eventfds));
     memory.check_unmapped();
