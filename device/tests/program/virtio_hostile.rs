@@ -171,8 +171,9 @@ fn kick_that_is_changed_while_its_queue_runs_is_heard_and_the_old_one_costs_noth
     scheduled::ends_promptly(&mut serving.child);
 }
 
-/// vhost-user-backend 0.24 adds a region's address and length unchecked, if they came in `ADD_MEM_REG`: with overflow
-/// checks its thread panics, without it finds no memory there. Both are the end of this client alone.
+/// vhost-user-backend 0.24 adds a region's address and length unchecked, if they came in `ADD_MEM_REG`: with
+/// overflow checks its thread panics, without it finds no memory there. Both are the end of this client
+/// alone.
 #[test]
 fn region_at_the_end_of_all_addresses_costs_its_client_alone() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! What QEMU does with a machine whose virtio-snd card was killed, as VIRTIO-SND.md says it (*Reset, stop, and
-//! a client that leaves*): it aborts, at once or when the guest goes on to use the device. `virtio.rs` has the
-//! guest that is content to unload.
+//! What QEMU does with a machine whose virtio-snd card was killed, as VIRTIO-SND.md says it (*Reset, stop,
+//! and a client that leaves*): it aborts, at once or when the guest goes on to use the device. `virtio.rs`
+//! has the guest that is content to unload.
 //!
 //! A device of virtio can be reached through the PCI configuration space alone (virtio 1.2, section 4.1.4.9),
-//! which QEMU's monitor reads and writes: so one access is made, in a machine whose processor halts, and nobody
-//! makes others.
+//! which QEMU's monitor reads and writes: so one access is made, in a machine whose processor halts, and
+//! nobody makes others.
 
 use std::{
     fs,
@@ -207,8 +207,8 @@ fn undriven() -> (Pair, Window) {
     (pair, window)
 }
 
-/// A device that nobody drives, as in firmware, in a guest without a driver for it or after that has unloaded:
-/// the card is killed, or ends as it should, and QEMU aborts at once, whatever the guest does.
+/// A device that nobody drives, as in firmware, in a guest without a driver for it or after that has
+/// unloaded: the card is killed, or ends as it should, and QEMU aborts at once, whatever the guest does.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_card_that_nobody_drives_takes_qemu_along() {

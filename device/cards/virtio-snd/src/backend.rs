@@ -3,11 +3,11 @@
 //! An error or a panic in a handler would end the thread of the queues without a word (vhost-user-backend
 //! 0.24), so none is given to it: [`VirtioCard::kicked`] catches panics.
 //!
-//! vhost-user-backend itself panics at some messages where arithmetic is checked (a region of `ADD_MEM_REG` that
-//! ends beyond all addresses, then an address in it). It does so in its thread of messages, with nothing of ours
-//! locked: the client is cut off, the log says so, and the next one is served. Built without overflow checks, as
-//! released, it refuses such a client. The fuzz target `vhost_user` takes panics of that thread in that crate for
-//! this, and every other one for a fault.
+//! vhost-user-backend itself panics at some messages where arithmetic is checked (a region of `ADD_MEM_REG`
+//! that ends beyond all addresses, then an address in it). It does so in its thread of messages, with nothing
+//! of ours locked: the client is cut off, the log says so, and the next one is served. Built without overflow
+//! checks, as released, it refuses such a client. The fuzz target `vhost_user` takes panics of that thread in
+//! that crate for this, and every other one for a fault.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -82,8 +82,8 @@ impl VhostUserBackend for Backend {
         from.iter().copied().chain(std::iter::repeat(0)).take(size.min(256) as usize).collect()
     }
 
-    /// The rings and the messages are read as memory, where a page that is missing would be a signal. A client
-    /// whose memory could do that is cut off: the crate ends the connection after an error here.
+    /// The rings and the messages are read as memory, where a page that is missing would be a signal. A
+    /// client whose memory could do that is cut off: the crate ends the connection after an error here.
     fn update_memory(&self, memory: GuestMemoryAtomic<GuestMemoryMmap>) -> io::Result<()> {
         let memory = memory.memory().into_inner();
         for region in memory.iter() {

@@ -4,10 +4,10 @@
 //!
 //! So only eventfds are taken, and they are read and signalled by [`ringwave_eventfd`], which never waits.
 //!
-//! A client may also give another kick descriptor while the queue runs. vhost-user-backend 0.24 then closes the
-//! old one, which its epoll goes on to watch as long as the client has it open: signalled, it would keep a
-//! processor busy. And the new one is watched only once the queue is enabled again. So the old one stays open here
-//! and is read with the others, and the queue is begun anew.
+//! A client may also give another kick descriptor while the queue runs. vhost-user-backend 0.24 then closes
+//! the old one, which its epoll goes on to watch as long as the client has it open: signalled, it would keep
+//! a processor busy. And the new one is watched only once the queue is enabled again. So the old one stays
+//! open here and is read with the others, and the queue is begun anew.
 
 use std::fs::File;
 use std::io;
@@ -37,8 +37,8 @@ pub struct Vring {
 #[derive(Default)]
 struct Call {
     eventfd: Option<File>,
-    /// There was none when the client was to be called: it is called when it gives one. QEMU gives it when all queues
-    /// of a machine that goes on have started, and the driver may wait for this one call.
+    /// There was none when the client was to be called: it is called when it gives one. QEMU gives it when
+    /// all queues of a machine that goes on have started, and the driver may wait for this one call.
     owed: bool,
     /// It was said that a descriptor is no eventfd: once for each queue, or a client could fill the log.
     told: bool,

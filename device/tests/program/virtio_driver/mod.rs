@@ -153,7 +153,8 @@ impl Driver {
         self.frontend.set_mem_table(&[region]).map(drop)
     }
 
-    /// Shares its memory once more, as the card sees it behind all that it has, and says that the front end has it there.
+    /// Shares its memory once more, as the card sees it behind all that it has, and says that the front end
+    /// has it there.
     pub fn add_memory_at(&mut self, userspace_addr: u64) {
         let region = VhostUserMemoryRegionInfo {
             guest_phys_addr: RAM_BYTES,
