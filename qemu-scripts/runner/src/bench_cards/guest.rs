@@ -221,7 +221,8 @@ fn write_initramfs(
     guest::write(archive, folder)
 }
 
-/// Steps that fail if the guest's driver has not taken its parameters: the kernel ignores those that it does not know.
+/// Steps that fail if the guest's driver has not taken its parameters: the kernel ignores those that it does
+/// not know.
 fn options_are_in_force(options: &str) -> String {
     let step = |line: &str| {
         let (module, option) = line.split_once(' ')?;
