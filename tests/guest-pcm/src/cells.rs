@@ -254,7 +254,7 @@ fn rewind(order: &Order) -> Result<Figures, Failure> {
         return Err(format!("too late: {} frames were played, and {first_frames} stay", position.frames));
     }
     let rest = second.split_off((anew * pcm.shape.frame_bytes()).min(second.len()));
-    let mut figures = play_to_the_end(player, rest, order)?;
+    let mut figures = play_to_the_end(&player, rest, order)?;
     figures.add("first_frames", first_frames);
     figures.add("rewound", rewound);
     Ok(figures)
@@ -264,10 +264,10 @@ fn rewind(order: &Order) -> Result<Figures, Failure> {
 fn song(order: &Order) -> Result<Figures, Failure> {
     let path = order.text("file")?;
     let frames = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    play_to_the_end(Player::open(0, Shape::of(order)?)?, frames, order)
+    play_to_the_end(&Player::open(0, Shape::of(order)?)?, frames, order)
 }
 
-fn play_to_the_end(player: Player, mut frames: Vec<u8>, order: &Order) -> Result<Figures, Failure> {
+fn play_to_the_end(player: &Player, mut frames: Vec<u8>, order: &Order) -> Result<Figures, Failure> {
     let silence = if order.text("format")? == "u8" { 0x80 } else { 0 };
     frames.resize(frames.len().next_multiple_of(player.pcm.shape.period_bytes()), silence);
     let frame_bytes = player.pcm.shape.frame_bytes();
