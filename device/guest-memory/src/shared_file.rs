@@ -302,8 +302,8 @@ pub fn check_pages_stay(file: &File, end: u64) -> io::Result<()> {
 /// (`vm.overcommit_memory` = 2): when the limit is reached a first access is a SIGBUS. If it cannot be known
 /// it is taken for strict. (Root can change it later; only then this knows the wrong thing.)
 ///
-/// The host is asked at the first call and never again: whoever closes a sandbox, in which nobody can ask, calls
-/// this before. Else all memory of guests is copied by the kernel.
+/// The host is asked at the first call and never again: whoever closes a sandbox, in which nobody can ask,
+/// calls this before. Else all memory of guests is copied by the kernel.
 pub fn host_overcommits() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {

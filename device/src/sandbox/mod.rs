@@ -75,7 +75,8 @@ pub fn close_files(mode: Mode, needs: &Needs) -> Result<String, SandboxError> {
     if mode == Mode::Off {
         return Ok("off".to_owned());
     }
-    // A card that is made in the sandbox cannot ask, and would have all its guest's memory copied by the kernel.
+    // A card that is made in the sandbox cannot ask, and would have all its guest's memory copied by the
+    // kernel.
     ringwave_guest_memory::host_overcommits();
     let files = match files::restrict(needs) {
         Ok(Restricted { without, .. }) if mode == Mode::On && !without.is_empty() => {

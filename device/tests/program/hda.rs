@@ -79,7 +79,8 @@ fn a_client_finds_the_controller_and_a_fresh_one_after_it() {
     }
 }
 
-/// A burst of a millisecond is a read of guest memory and a write: two system calls more, if the kernel has to make them.
+/// A burst of a millisecond is a read of guest memory and a write: two system calls more, if the kernel has
+/// to make them.
 #[test]
 fn in_the_sandbox_too_the_kernel_copies_no_memory_that_cannot_go_away() {
     if std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap().starts_with('2') {

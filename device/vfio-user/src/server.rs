@@ -22,8 +22,9 @@ use crate::socket::{Received, receive, send};
 
 /// How much is received at a time, bytes.
 const CHUNK_BYTES: usize = 64 << 10;
-/// And at least so much is asked for, though the message may end before: an access, a map and an interrupt's set-up are
-/// then one read, and not their header and their rest. Not much more: a stop is looked for between two reads.
+/// And at least so much is asked for, though the message may end before: an access, a map and an interrupt's
+/// set-up are then one read, and not their header and their rest. Not much more: a stop is looked for between
+/// two reads.
 const AHEAD_BYTES: usize = 128;
 /// Between two attempts to accept a client for which there is no descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

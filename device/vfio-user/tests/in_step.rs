@@ -6,6 +6,7 @@ mod common;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 use ringwave_vfio_user::wire::{
     HEADER_BYTES, Header, MESSAGE_BYTES_MAX, VERSION_BYTES_MAX, command, irq_set_flags as set,
 };
-use ringwave_vfio_user::{ClientEnd, CloseReason, RawClient, Session, Step};
+use ringwave_vfio_user::{ClientEnd, CloseReason, RawClient, Session, Step, Stop, serve_client};
 use zerocopy::FromBytes;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,6 +124,32 @@ fn descriptors_belong_to_the_message_they_were_sent_with() {
     });
     assert!(log[0].ends_with("unreachable") && log[2].ends_with("unreachable"), "{log:#?}");
     assert!(log[1].contains("map 4096 ") && log[3].contains("map 8192 "), "{log:#?}");
+}
+
+/// Short messages are read several at a time, with the descriptors of the last of them.
+#[test]
+fn what_was_sent_before_anybody_read_is_taken_apart_and_each_message_has_its_own_descriptors() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut client = RawClient::over(ours, PATIENCE).unwrap();
+    let (one, two) = (memory(0x1000), memory(0x2000));
+    client.send(&hello(), &[]).unwrap();
+    client.send(&[read0(4), map(0x1000)].concat(), &[]).unwrap();
+    client.send(&map(0x2000), &[one.as_fd()]).unwrap();
+    client.send(&[read0(4), read0(4), map(0x3000)].concat(), &[]).unwrap();
+    client.send(&map(0x4000), &[two.as_fd()]).unwrap();
+    client.send(&read0(4), &[]).unwrap();
+    let mut board = Board::new();
+    let log = Arc::clone(&board.log);
+    let server = std::thread::spawn(move || serve_client(&theirs, &mut board, &Stop::new().unwrap()));
+    for _ in 0..9 {
+        assert_eq!(client.receive().unwrap().header.errno.get(), 0);
+    }
+    drop(client);
+    assert!(matches!(server.join().unwrap(), ClientEnd::Left));
+    let log = log.lock().unwrap();
+    let maps: Vec<&String> = log.iter().filter(|line| line.starts_with("map ")).collect();
+    let unreachable: Vec<bool> = maps.iter().map(|line| line.ends_with("unreachable")).collect();
+    assert_eq!(unreachable, [true, false, true, false], "{log:#?}");
 }
 
 #[test]

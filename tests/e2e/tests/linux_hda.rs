@@ -353,9 +353,10 @@ step after-mem again
     assert_eq!(times(&report.heard[0].frames, &song), 3, "each whole");
 }
 
-/// What Linux makes of speakers, headphones, a digital output, microphone and line in: three devices that play and one that
-/// records, from one of the two inputs: its generic driver takes an input converter of their own for more inputs than one
-/// only where each converter reaches every pin (`check_dyn_adc_switch` of `sound/pci/hda/hda_generic.c`).
+/// What Linux makes of speakers, headphones, a digital output, microphone and line in: three devices that
+/// play and one that records, from one of the two inputs: its generic driver takes an input converter of
+/// their own for more inputs than one only where each converter reaches every pin (`check_dyn_adc_switch` of
+/// the kernel).
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn in_long_speakers_headphones_and_digital_output_play_and_an_input_records_all_at_once_bit_exact() {
@@ -430,7 +431,8 @@ keep line /tmp/input.wav
     fs::remove_dir_all(folder).expect("the run's folder");
 }
 
-/// The host pulls the plug out while the guest waits for that, and puts it in again when the guest has played once more.
+/// The host pulls the plug out while the guest waits for that, and puts it in again when the guest has played
+/// once more.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn in_long_a_jack_that_the_host_pulls_out_is_told_to_linux_and_so_is_its_return() {
@@ -490,16 +492,16 @@ step told told
     assert_done(&report);
 }
 
-/// ALSA's `snd_pcm_rewind`, as sound servers use it: the card fetches a millisecond ahead and no more, so what is written
-/// anew in time is heard.
+/// ALSA's `snd_pcm_rewind`, as sound servers use it: the card fetches a millisecond ahead and no more, so
+/// what is written anew in time is heard.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn in_long_what_linux_writes_anew_after_a_rewind_is_what_is_heard() {
     let programs = tempfile::tempdir().expect("a folder");
     fs::copy(existing_path("RINGWAVE_GUEST_PCM").expect("guest-pcm"), programs.path().join("guest-pcm"))
         .expect("a copy");
-    // Half a song each; 44 bytes are the header. A period is 200 ms of the guest's time: half of it is in which a guest
-    // without KVM has to come, or it says that it was too late.
+    // Half a song each; 44 bytes are the header. A period is 200 ms of the guest's time: half of it is in
+    // which a guest without KVM has to come, or it says that it was too late.
     let steps = "
 busybox tail -c +45 /song.wav | busybox head -c 48000 >/tmp/first
 busybox tail -c +48045 /song.wav >/tmp/second

@@ -67,8 +67,8 @@ impl Player {
         Ok(Self { pcm, period, xruns: 0 })
     }
 
-    /// Fills the buffer; after an xrun from the start. It is full when a whole period has no room: a card whose
-    /// position is exact has made room for some frames more at each look.
+    /// Fills the buffer; after an xrun from the start. It is full when a whole period has no room: a card
+    /// whose position is exact has made room for some frames more at each look.
     fn fill(&mut self) -> Result<(), Failure> {
         loop {
             match self.pcm.write(&mut self.period) {
@@ -218,8 +218,8 @@ fn position(order: &Order, mut sound_runs: impl FnMut()) -> Result<Figures, Fail
 /// Frames (of 48 kHz) that a card may have fetched before they are played, and some more.
 const FETCHED: u64 = 144;
 
-/// Fills the buffer with a file of frames, and while that is played takes all of it back but half a period, and plays
-/// another file in its place. `first_frames`: how many of the first file stay.
+/// Fills the buffer with a file of frames, and while that is played takes all of it back but half a period,
+/// and plays another file in its place. `first_frames`: how many of the first file stay.
 fn rewind(order: &Order) -> Result<Figures, Failure> {
     let shape = Shape::of(order)?;
     let [first, second] = ["first", "file"].map(|key| {
@@ -233,8 +233,9 @@ fn rewind(order: &Order) -> Result<Figures, Failure> {
     if written < pcm.buffer {
         return Err(format!("the first file has {written} frames, fewer than the buffer"));
     }
-    // It runs now. Half a buffer is played first, so that what is written anew lies on both sides of the buffer's end;
-    // and the begin of a period, so that its rest, which nobody may have fetched, is more than what stays.
+    // It runs now. Half a buffer is played first, so that what is written anew lies on both sides of the
+    // buffer's end; and the begin of a period, so that its rest, which nobody may have fetched, is more than
+    // what stays.
     let period = u64::from(pcm.shape.period);
     let between = loop {
         thread::sleep(Duration::from_millis(5));

@@ -1,10 +1,11 @@
 //! What runs in the Linux guests of `qemu-scripts/bench-cards`: it plays on the guest's sound cards as the
 //! host tells it to, and says what it saw of their time.
 //!
-//! A conversation over the second serial line, a line each. The host: `play cards=1 rate=48000 ...`; the guest:
-//! `began` when sound runs, then `done xruns=0 ...`, or `failed` with the reason. With an order as its arguments it does
-//! that alone, and writes what came of it to standard output: so a test's shell uses it. It talks to the kernel's PCM
-//! devices itself (`sound/asound.h`), with nothing between: no library, no conversion, no second buffer.
+//! A conversation over the second serial line, a line each. The host: `play cards=1 rate=48000 ...`; the
+//! guest: `began` when sound runs, then `done xruns=0 ...`, or `failed` with the reason. With an order as its
+//! arguments it does that alone, and writes what came of it to standard output: so a test's shell uses it. It
+//! talks to the kernel's PCM devices itself (`sound/asound.h`), with nothing between: no library, no
+//! conversion, no second buffer.
 
 #![allow(clippy::cast_precision_loss, reason = "frames and nanoseconds of a run are far below 2^52")]
 

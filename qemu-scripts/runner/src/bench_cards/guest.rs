@@ -87,6 +87,9 @@ impl Guest {
         let traps = matches!(card.device, Device::Served { card: GuestCard::Hda, .. });
         let mut guest = Self { machine, cards, folder, port, line: Vec::new(), traps, kernel: String::new() };
         let said = guest.read_until(BOOT_MAX, |line| line == "ready")?;
+        if let Some(step) = failed_step(&said) {
+            return Err(guest.silent(&format!("has not what is measured (step {step})")));
+        }
         let kernel = said.iter().find_map(|line| line.strip_prefix("kernel "));
         kernel.unwrap_or_default().clone_into(&mut guest.kernel);
         Ok(guest)
@@ -204,7 +207,8 @@ fn write_initramfs(
     card: &LinuxCard,
     songs: &Songs,
 ) -> Result<(), Error> {
-    let mut archive = guest::archive(artefacts, "step guest-pcm /guest-pcm\n", card.hda)?;
+    let steps = options_are_in_force(card.driver_options) + "step guest-pcm /guest-pcm\n";
+    let mut archive = guest::archive(artefacts, &steps, card.hda)?;
     archive.add("driver-options", card.driver_options.as_bytes());
     for name in ["bin", "sbin", "songs"] {
         archive.add_folder(name);
@@ -215,6 +219,24 @@ fn write_initramfs(
         archive.add(&format!("songs/{name}"), frames);
     }
     guest::write(archive, folder)
+}
+
+/// Steps that fail if the guest's driver has not taken its parameters: the kernel ignores those that it does
+/// not know.
+fn options_are_in_force(options: &str) -> String {
+    let step = |line: &str| {
+        let (module, option) = line.split_once(' ')?;
+        let (name, value) = option.split_once('=')?;
+        let module = module.replace('-', "_");
+        Some(format!("step {name} busybox grep -qw '^{value}' /sys/module/{module}/parameters/{name}\n"))
+    };
+    options.lines().filter_map(step).collect()
+}
+
+/// What a step that failed said of itself.
+fn failed_step(said: &[String]) -> Option<&str> {
+    let mut steps = said.iter().filter_map(|line| line.strip_prefix("step "));
+    steps.find(|step| !step.ends_with(" exit=0"))
 }
 
 /// Starts the cards' processes, if they have any; QEMU's arguments.
@@ -295,6 +317,25 @@ fn connect(path: &Path) -> Result<UnixStream, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench_cards::cards::LINUX_CARDS;
+
+    #[test]
+    fn a_driver_without_the_parameter_that_is_measured_is_no_guest() {
+        let steps = options_are_in_force("snd-hda-intel position_fix=1\n");
+        assert!(steps.contains("^1' /sys/module/snd_hda_intel/parameters/position_fix"), "{steps}");
+        let said = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            failed_step(&said(&["kernel 6.12", "step card exit=0", "step position_fix exit=0", "ready"])),
+            None
+        );
+        let failed = said(&["step card exit=0", "step position_fix exit=1", "ready"]);
+        assert_eq!(failed_step(&failed), Some("position_fix exit=1"));
+        // Every card's parameters are such lines.
+        for card in &LINUX_CARDS {
+            let lines = card.driver_options.lines().count();
+            assert_eq!(options_are_in_force(card.driver_options).lines().count(), lines, "{}", card.name);
+        }
+    }
 
     #[test]
     fn what_a_guest_said_is_read() {
