@@ -56,7 +56,8 @@ struct Shared {
 pub struct Threads<D: Device> {
     device: Arc<D>,
     shared: Arc<Shared>,
-    engine: JoinHandle<()>,
+    /// Gives whether the card had its time until the end.
+    engine: JoinHandle<bool>,
     /// The I/O worker's last word: what [`Host::finish`] gave.
     last_word: mpsc::Receiver<bool>,
 }
@@ -96,24 +97,23 @@ impl<D: Device> Threads<D> {
                 log::error!("the engine thread panicked: the card's time stands still");
                 stands_still();
             }
+            given.is_ok()
         })?;
         Ok(Self { device, shared, engine, last_word })
     }
 
     /// Stops them: everything that was heard is where it belongs, and every file is whole, when this gives
-    /// `true`. `false`: a sink failed, now or earlier, or it takes nothing any more (a pipe that nobody
+    /// `true`. `false`: the engine thread panicked, or a sink failed, now or earlier, or it takes nothing any more (a pipe that nobody
     /// reads, a server that is gone) and was given up.
     pub fn end(self) -> bool {
         self.shared.ending.store(true, Ordering::Release);
         self.device.wakers().engine.wake();
-        if self.engine.join().is_err() {
-            // Or the I/O worker would wait for it for ever.
-            end_worker(&*self.device, &self.shared);
-        }
+        // Or what `stands_still` is panicked; the I/O worker was told before.
+        let given = self.engine.join().unwrap_or(false);
         let mut seen = self.shared.done.load(Ordering::Relaxed);
         loop {
             match self.last_word.recv_timeout(PATIENCE) {
-                Ok(lossless) => return lossless,
+                Ok(lossless) => return lossless && given,
                 Err(RecvTimeoutError::Disconnected) => {
                     log::error!("the I/O worker panicked");
                     return false;

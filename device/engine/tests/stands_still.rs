@@ -24,24 +24,29 @@ impl Device for Defective {
         Some(Duration::ZERO)
     }
 
-    fn drain(&self, _queue: &mut IoQueue<()>, _feedback: &mut Feedback) {}
+    fn drain(&self, queue: &mut IoQueue<()>, _feedback: &mut Feedback) {
+        queue.lost = u32::try_from(self.heard.load(Ordering::Relaxed)).expect("a few");
+    }
 
     fn wakers(&self) -> &Wakers {
         &self.wakers
     }
 }
 
-struct Finishing(mpsc::Sender<&'static str>);
+/// What was drained last, and where it is told at the end.
+struct Finishing(u32, mpsc::Sender<String>);
 
 impl Host<()> for Finishing {
-    fn handle(&mut self, _queue: &mut IoQueue<()>, _feedback: &mut Feedback, _done: &AtomicU64) {}
+    fn handle(&mut self, queue: &mut IoQueue<()>, _feedback: &mut Feedback, _done: &AtomicU64) {
+        self.0 = queue.lost;
+    }
 
     fn due(&self) -> Option<Duration> {
         None
     }
 
     fn finish(&mut self) -> bool {
-        self.0.send("finished").is_ok()
+        self.1.send(format!("finished with {}", self.0)).is_ok()
     }
 }
 
@@ -50,12 +55,12 @@ fn a_card_whose_time_stands_still_says_so_and_its_files_are_whole() {
     let (said, words) = mpsc::channel();
     let stands_still = said.clone();
     let card = Arc::new(Defective::default());
-    let threads = Threads::start_watched(card, Finishing(said), move || {
-        let _ = stands_still.send("stands still");
+    let threads = Threads::start_watched(card, Finishing(0, said), move || {
+        let _ = stands_still.send("stands still".into());
     });
     let threads = threads.expect("two threads");
     let mut heard = [(); 2].map(|()| words.recv_timeout(Duration::from_mins(1)).expect("both are said"));
     heard.sort_unstable();
-    assert_eq!(heard, ["finished", "stands still"]);
-    assert!(threads.end(), "all that was heard is where it belongs");
+    assert_eq!(heard, ["finished with 4", "stands still"]);
+    assert!(!threads.end(), "and the end is none in order");
 }

@@ -108,7 +108,11 @@ impl SharedFile {
     pub fn new(file: File, length: u64, overcommits: bool) -> io::Result<Self> {
         let size = usize::try_from(length).map_err(io::Error::other)?;
         let sealed = seals(&file).contains(SealFlags::SHRINK);
-        let whole = sealed && overcommits && file_system(&file)? == FileSystem::Tmpfs;
+        // The length is asked after the seals: who seals a file that was cut in between has a shorter one.
+        let whole = sealed
+            && overcommits
+            && file_system(&file)? == FileSystem::Tmpfs
+            && file.metadata()?.len() >= length;
         let name = name(&file);
         if !whole {
             BY_KERNEL.call_once(|| {
@@ -323,6 +327,14 @@ fn name(file: &File) -> String {
 mod tests {
     use super::*;
     use crate::memfd::memfd;
+
+    /// Its client has cut it between two questions of ours, and sealed it then.
+    #[test]
+    fn what_is_sealed_shorter_than_its_map_is_copied_by_the_kernel() {
+        let sealed = memfd(c"cut", 0x1000, true).unwrap();
+        assert!(SharedFile::new(sealed.try_clone().unwrap(), 0x1000, true).unwrap().whole);
+        assert!(!SharedFile::new(sealed, 0x2000, true).unwrap().whole, "the second page is a SIGBUS");
+    }
 
     #[test]
     fn only_a_sealed_memfd_of_small_pages_may_be_touched() {

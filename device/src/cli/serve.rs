@@ -401,8 +401,12 @@ impl Prepared {
         let Self { expectations, page, told, .. } = self;
         let heard = expectations.clone();
         arguments.control.unplug(&*card)?;
-        let stands_still = ends.clone();
-        let stands_still = move || drop(stands_still.send(End::StandsStill));
+        let (stopped, tell) = (stop.clone(), ends.clone());
+        // In this order: or the serving thread's end may be told first.
+        let stands_still = move || {
+            let _ = tell.send(End::StandsStill);
+            stopped.stop();
+        };
         let engine = Engine::start_with(Arc::clone(&card), outputs, reserved, heard, stands_still);
         let engine = engine.map_err(bad_input)?;
         priority::give_up();
@@ -708,7 +712,11 @@ fn wait(end: &mpsc::Receiver<End>) -> ServeOutcome {
     match end.recv() {
         Ok(End::Served(Some(served))) => ServeOutcome::Served(served),
         Ok(End::Served(None)) | Err(_) => ServeOutcome::Panicked,
-        Ok(End::StandsStill) => ServeOutcome::StandsStill,
+        Ok(End::StandsStill) => {
+            // A client that is left with words unread is reset, and QEMU aborts by that.
+            let _ = end.recv_timeout(SERVING_PATIENCE);
+            ServeOutcome::StandsStill
+        }
         Ok(End::Signal) => match end.recv_timeout(SERVING_PATIENCE) {
             Ok(End::Served(None)) => ServeOutcome::Panicked,
             Ok(End::StandsStill) => ServeOutcome::StandsStill,

@@ -105,7 +105,7 @@ impl Session {
     /// How many bytes are missing to the end of the header or of the message; 0 after [`Step::Close`].
     ///
     /// Descriptors belong to the message with whose bytes they came. The kernel hands out bytes that were
-    /// sent before them together with theirs, but none that were sent after: whoever reads further than this
+    /// sent before them together with theirs, but none of a later `sendmsg`: whoever reads further than this
     /// gives the descriptors of a read to the last message of it.
     pub fn wanted(&self) -> usize {
         match self.phase {

@@ -106,9 +106,9 @@ fn plug(rounds: usize, exchange: bool) {
         hands.look(&String::from_utf8_lossy(&log))
     });
     let text = machine.guest_log();
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}\n{text}{}", machine.qemu_log()));
     let mut card = hands.card.take().expect("a card");
     let logs = || format!("{text}{}{}", machine.qemu_log(), card.log());
-    let outcome = outcome.unwrap_or_else(|error| panic!("{error}\n{}", logs()));
     assert_eq!(outcome, Some(Outcome::Ok), "{}", logs());
     let log = GuestLog::parse(&text);
     assert_eq!((log.result("hot_plugs"), log.violations), (Some(rounds as u64), vec![]));

@@ -55,22 +55,40 @@ impl Vring {
     fn keep_watched_kick(&self, follows: bool) -> bool {
         let mut state = self.queue.get_mut();
         let watched = state.is_enabled() && state.get_queue().ready();
-        let Some(kick) = state.get_kick().as_ref().filter(|_| watched) else { return true };
+        if !watched {
+            return true;
+        }
+        if !self.keeps_present_kick(&state) {
+            return false;
+        }
+        // Until the queue is begun anew, a moment later in the same message, what the other threads complete is
+        // dropped: a client that does this while it waits for them loses it.
+        if follows {
+            state.get_queue_mut().set_ready(false);
+        }
+        true
+    }
+
+    /// Keeps the present kick descriptor open, if there is one. `false`: it cannot be kept.
+    fn keeps_present_kick(&self, state: &VringState) -> bool {
+        let Some(kick) = state.get_kick() else { return true };
         let mut old = self.old_kicks.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the descriptor is open as long as `state`, which owns it, is locked.
         let kick = unsafe { BorrowedFd::borrow_raw(kick.as_raw_fd()) };
-        let Some(kept) = kick.try_clone_to_owned().ok().filter(|_| old.len() < OLD_KICKS_MAX) else {
+        if old.len() >= OLD_KICKS_MAX {
             return false;
-        };
-        old.push(kept);
+        }
+        match kick.try_clone_to_owned() {
+            Ok(kept) => old.push(kept),
+            Err(error) => {
+                log::warn!("a queue's new kick descriptor is not used: {error}");
+                return false;
+            }
+        }
         if old.len() == OLD_KICKS_MAX {
             log::warn!(
                 "the client gives a queue that runs one kick descriptor after the other: no more are used"
             );
-        }
-        drop(old);
-        if follows {
-            state.get_queue_mut().set_ready(false);
         }
         true
     }

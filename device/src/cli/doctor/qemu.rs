@@ -31,10 +31,14 @@ pub fn cache() -> Option<PathBuf> {
 /// qemu-scripts/setup.
 pub fn look(program: &Path, fetched: Option<&Path>) -> Vec<Finding> {
     let mut findings = look_at(program);
-    let Some(fetched) = fetched.filter(|fetched| *fetched != program) else { return findings };
+    let same = |fetched: &&Path| fetched.canonicalize().ok() == program.canonicalize().ok();
+    let Some(fetched) = fetched.filter(|fetched| !same(fetched)) else { return findings };
     for finding in &mut findings {
         if finding.severity == Severity::Missing {
-            finding.next = Some(format!("qemu-scripts/setup has one here: --qemu {}", fetched.display()));
+            let fetched = fetched.display();
+            finding.next = Some(format!(
+                "start machines with the one that qemu-scripts/setup has fetched: {fetched} (and look at it: --qemu)"
+            ));
         }
     }
     findings
@@ -150,7 +154,7 @@ mod tests {
         let fetched = dir.path().join("bin/qemu-system-x86_64");
         std::fs::rename(program(dir.path(), "11.1.3"), &fetched).unwrap();
         let next = place(&none).remove(0).next.unwrap();
-        assert!(next.ends_with(&format!("--qemu {}", fetched.display())), "{next}");
+        assert!(next.contains(&format!(": {} (", fetched.display())), "{next}");
         let own = place(&fetched);
         assert!(own[1].next.as_deref().unwrap().starts_with("build it"), "no circle: {own:?}");
     }

@@ -205,8 +205,9 @@ fn is_behind(pairs: &[Pair], fit: &Fit) -> bool {
 
 /// A level from which on what is heard stays behind: that level, and the gain below it.
 fn limit(case: &Case<'_>, pairs: &[Pair], fit: &Fit) -> Option<(f64, f64)> {
-    let (gain, constant) = (fit.gain.abs(), fit.constant);
-    let softest = 8.0 * case.lsb / gain.clamp(0.01, 1.0);
+    // What is louder than expected loses no more than it did.
+    let (gain, constant) = (fit.gain.abs().clamp(0.01, 1.0), fit.constant);
+    let softest = 8.0 * case.lsb / gain;
     let mut bins = vec![(0_u64, 0.0, 0.0); BINS];
     let mut total = 0;
     for pair in pairs {

@@ -296,13 +296,14 @@ impl Tracker<'_> {
         refine(&there, heard, offset, rounds)
     }
 
-    /// Looks further and further away, until it is found beyond doubt: the best of what was found.
+    /// Looks further and further away, until it is found beyond doubt: the best of what was found,
+    /// also where that is far away and something less like it is near.
     fn seek(&mut self, heard: &Planar, at: i64, offset: f64, slope: f64) -> Option<f64> {
         let case = self.case;
         let second = case.heard.format().rate as usize;
         let mut best = None::<(f64, f64)>;
         for reach in [STRETCH, 2 * second + STRETCH] {
-            let Some((before, count)) = around(case, at, offset, STRETCH, reach) else { break };
+            let Some((before, count)) = around(case, at, offset, STRETCH, reach) else { continue };
             let (from, step) = place(case, at, offset, slope);
             let region = at_positions(&case.expected, from - before as f64 * step, step, count);
             let region = carried(region, self.sources);
