@@ -38,6 +38,7 @@ mod priority;
 mod report;
 mod reset_under_guest;
 mod scheduled;
+mod schema;
 mod serving;
 mod sound_cli;
 mod start_and_stop;
