@@ -30,6 +30,7 @@ mod guest;
 mod hda;
 mod hda_driver;
 mod hda_faults;
+mod hda_watched;
 mod hostile_client;
 mod listen;
 mod live;
