@@ -44,6 +44,7 @@ mod serving;
 mod sound_cli;
 mod start_and_stop;
 mod top;
+mod top_terminal;
 mod trace;
 mod undisturbed;
 mod unreachable;
