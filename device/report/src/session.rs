@@ -46,7 +46,8 @@ use std::fmt;
 use std::time::Duration;
 
 use ringwave_audio::SampleFormat;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::Messages;
@@ -58,8 +59,10 @@ pub const SCHEMA: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "ringwave serve --stats")]
 pub struct SessionReport {
-    /// The version of this schema, [`SCHEMA`]; 0 in a report of a program that had none.
+    /// The version of this schema.
+    // 0 when it is read from a report of a program that had none.
     #[serde(default)]
+    #[schemars(required, extend("const" = SCHEMA))]
     pub schema: u32,
     /// Version of this program.
     pub version: Cow<'static, str>,
@@ -211,7 +214,9 @@ impl SessionReport {
 
     /// The JSON Schema (draft 2020-12) of a report, as text.
     pub fn json_schema() -> String {
-        serde_json::to_string_pretty(&schema_for!(Self)).unwrap_or_default()
+        // What is written has every key; what is read may be of an earlier version.
+        let written = SchemaSettings::draft2020_12().for_serialize().into_generator();
+        serde_json::to_string_pretty(&written.into_root_schema_for::<Self>()).unwrap_or_default()
     }
 
     /// The figures as JSON on one line.

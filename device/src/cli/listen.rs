@@ -19,7 +19,12 @@ use super::heard::HeardSound;
 /// heard is behind the guest's volume and before the host's.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-While the guest plays nothing there is nothing to hear. It ends when the guest plays in another format, for a WAV file has one alone.
+While the guest plays nothing there is nothing to hear. It goes on with the next client, and ends with a line and exit code 1 when a client plays in another
+format (rate, channels, samples), with --raw too: a WAV file has one alone. What was written until then is whole; listen again for what follows.
+
+How long the sound will be nobody knows when the header is written, so it says the most that a WAV file can have: players and sox play to the end, and may
+warn of a length that is wrong or of an end that comes early. That is harmless. A file with its length: sox --ignore-length heard.wav whole.wav, or
+serve --sink wav:FILE from the start.
 
 Exit codes: 0 the card has ended or nobody reads it any more, 1 cut short (the line on stderr says why), 2 nobody serves there.
 

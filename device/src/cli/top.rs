@@ -66,8 +66,19 @@ pub fn run(arguments: &Top) -> Result<ExitCode, Failure> {
     let mut terminal = ratatui::try_init().map_err(|error| bad_input(format!("the terminal: {error}")))?;
     let ended = watch.show(socket, &mut terminal);
     ratatui::restore();
-    ended?;
+    // Before the line: with it the cursor is shown again.
+    drop(terminal);
+    if ended? == End::Card {
+        eprintln!("ringwave: the card has ended");
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What has ended it.
+#[derive(PartialEq, Eq)]
+enum End {
+    Key,
+    Card,
 }
 
 /// The last look, and the meters.
@@ -93,17 +104,20 @@ impl Watch {
     }
 
     /// Looks and draws until a key ends it, or the card does.
-    fn show(&mut self, socket: &Path, terminal: &mut ratatui::DefaultTerminal) -> Result<(), Failure> {
+    fn show(&mut self, socket: &Path, terminal: &mut ratatui::DefaultTerminal) -> Result<End, Failure> {
         let broken = |error: io::Error| failed(format!("the terminal: {error}"));
         loop {
             if self.wait_for_key().map_err(broken)? {
-                return Ok(());
+                return Ok(End::Key);
             }
             let view = match self.look(socket) {
                 Ok(view) => view,
-                // Nobody serves there any more.
-                Err(failure) if failure.code == BAD_INPUT => return Ok(()),
-                Err(failure) => return Err(failure),
+                Err(failure) if is_gone(&failure) => return Ok(End::Card),
+                // It may have ended before its answer.
+                Err(failure) => match stats(socket) {
+                    Err(again) if is_gone(&again) => return Ok(End::Card),
+                    _ => return Err(failure),
+                },
             };
             terminal.draw(|frame| view.draw(frame)).map_err(broken)?;
         }
@@ -127,6 +141,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether nobody serves there any more.
+fn is_gone(failure: &Failure) -> bool {
+    failure.code == BAD_INPUT
 }
 
 /// The card's figures of the moment.

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::guest::{Guest, Setup, piece, wav_bytes};
-use crate::serving::{Serving, sandbox};
+use crate::serving::{PATIENCE, Serving, sandbox};
 use ringwave_audio::wav;
 
 const CONTROL: [&str; 4] = ["--control", "control.sock", "--sink", "wav:heard.wav"];
@@ -107,4 +108,49 @@ fn what_cannot_be_heard_is_one_line_of_error() {
     serving.end();
     // The card's end is theirs.
     assert_eq!(listeners[0].read(&mut [0; 1]).unwrap(), 0);
+}
+
+/// A WAV file has one format; whoever reads samples without a header could not know of another one either.
+#[test]
+fn another_client_is_heard_and_another_format_ends_it_with_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &CONTROL[..2]);
+    let mut listeners = vec![listener(dir.path(), &[]), listener(dir.path(), &["--raw"])];
+    // Less than a pipe takes: nobody reads it before the end.
+    let music = &piece(&dir.path().join("music.wav"), 48_000, 2)[..4 * 14_000];
+    let (first, second) = music.split_at(4 * 8_000);
+    let slower = Setup { rate: 44_100, ..Setup::USUAL };
+    for (left, (setup, samples)) in
+        [(Setup::USUAL, first), (Setup::USUAL, second), (slower, first), (slower, second)]
+            .into_iter()
+            .enumerate()
+    {
+        let mut guest = Guest::connect(&dir.path().join("card.sock"));
+        guest.play(setup, samples);
+        drop(guest);
+        serving.wait_for("the client has left", left + 1);
+        if left == 2 {
+            for (place, (mut child, mut stderr)) in listeners.drain(..).enumerate() {
+                let begin = Instant::now();
+                while child.try_wait().unwrap().is_none() {
+                    if begin.elapsed() >= PATIENCE {
+                        child.kill().unwrap();
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                let output = child.wait_with_output().unwrap();
+                let mut said = String::new();
+                stderr.read_to_string(&mut said).unwrap();
+                let other = "the guest goes on in another format, s16, 2 channels, 44100 Hz; listen again";
+                assert_eq!((output.status.code(), said), (Some(1), format!("ringwave: {other}\n")));
+                let parsed = (place == 0).then(|| wav::parse(&output.stdout).unwrap().frames);
+                assert!(parsed.unwrap_or(output.stdout) == music, "all until then");
+            }
+            listeners.push(listener(dir.path(), &[]));
+        }
+    }
+    serving.end();
+    let output = listeners.pop().unwrap().0.wait_with_output().unwrap();
+    let heard = wav::parse(&output.stdout).unwrap();
+    assert!((output.status.code(), heard.format.rate) == (Some(0), 44_100) && heard.frames == second);
 }
