@@ -244,7 +244,7 @@ fn histograms(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Mar
         div.pair {
             (part(
                 "Margin of each mark",
-                "How many milliseconds before a packet began the guest said that it is filled (its mark), and how many packets had so many; 1+ is from 1 ms to the next bar. \"late\": it said so after the packet should have begun.",
+                "How many milliseconds before a packet began the guest said that it is filled (its mark), and how many packets had so many; 1+ is 1 ms or more, below the next of 0.1, 0.5, 1, 2, 5, 10 and 20. \"late\": it said so after the packet should have begun.",
                 "No mark is known: of this card or this run there is none.",
                 &margins,
             ))
@@ -271,10 +271,7 @@ fn counted_margins(stats: &SessionReport) -> Vec<(String, u64, bool)> {
             *all.entry(margin.from_us).or_insert(0) += margin.packets;
         }
     }
-    // The card counts late ones in the first interval as well: here each mark is in one.
-    if let Some(mut first) = all.first_entry() {
-        *first.get_mut() = first.get().saturating_sub(late);
-    }
+    // The card counts late ones apart, and names no interval that is empty.
     let counted =
         all.into_iter().map(|(from, packets)| (format!("{}+", f64::from(from) / 1000.0), packets, false));
     let mut all: Vec<_> = counted.collect();
