@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::{
     artefacts::Artefacts,
     error::Error,
-    html, process,
+    html, output_paths, process,
     request::{CardKind, Clock, Request},
     run::run,
 };
@@ -92,9 +92,18 @@ impl SoundArgs {
         }
     }
 
-    /// Where the run is told.
-    pub fn outputs(&self) -> Outputs {
-        Outputs { junit: self.junit.clone(), report: self.report.clone() }
+    /// Where the run is told. `wav` is what is read.
+    ///
+    /// # Errors
+    /// One file is for two options; it is said, and this is what to exit with.
+    pub fn outputs(&self, name: &str, wav: Option<&Path>) -> Result<Outputs, ExitCode> {
+        let Self { out, junit, report, .. } = self;
+        refuse_alike(
+            name,
+            &[("--out", out.as_deref()), ("--report", report.as_deref()), ("--junit", junit.as_deref())],
+            wav,
+        )?;
+        Ok(Outputs { junit: junit.clone(), report: report.clone() })
     }
 }
 
@@ -116,6 +125,21 @@ pub fn parse<A: Parser>(name: &str) -> Result<A, ExitCode> {
         let said = said.strip_prefix("error: ").unwrap_or(&said);
         eprintln!("{name}: {said}; see qemu-scripts/{name} --help");
         ExitCode::from(2)
+    })
+}
+
+/// Refuses one file for two of these options, or one that is the sound that is read, before anything is done.
+///
+/// # Errors
+/// What to exit with; why is printed.
+pub fn refuse_alike(
+    name: &str,
+    written: &[(&str, Option<&Path>)],
+    wav: Option<&Path>,
+) -> Result<(), ExitCode> {
+    output_paths::no_two_alike(written, &[("the WAV file", wav)]).map_err(|error| {
+        eprintln!("{name}: {error}");
+        ExitCode::from(error.exit_code())
     })
 }
 

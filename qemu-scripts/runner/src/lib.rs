@@ -29,6 +29,7 @@ pub mod html;
 pub mod input;
 pub mod linux;
 pub mod machine;
+pub mod output_paths;
 pub mod process;
 pub mod qmp;
 pub mod report;

@@ -176,7 +176,11 @@ impl Report {
         // The driver announces the end of a stream in registers, and marks to a card that waits.
         let end = messages.eos.saturating_mul(2).min(messages.written + messages.eos);
         let others = messages.reads + messages.writes + (messages.written + messages.eos - end);
-        let looks = if self.waits { format!(", {} for LOOK", messages.look) } else { String::new() };
+        let looks = if self.waits {
+            format!(", {} to tell a waiting card of a packet", messages.look)
+        } else {
+            String::new()
+        };
         let others = if self.waits { others } else { others + messages.look };
         row("messages while running", format!("{others} (and {end} for the end of the stream{looks})"))
     }

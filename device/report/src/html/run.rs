@@ -193,6 +193,9 @@ fn intervals<const N: usize>(
     all.map(|(index, count)| (name(index), *count, from.get(index).is_some_and(|at| is_bad(*at)))).collect()
 }
 
+/// The interval of marks that came after their packet should have begun.
+const LATE: &str = "late";
+
 fn histograms(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Markup {
     let (mut margins, mut lateness) = ([0; MARGIN_FROM_US.len()], [0; LATE_FROM_US.len()]);
     // A recorder marks what it has taken: that has no time by which it should come.
@@ -211,7 +214,9 @@ fn histograms(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Mar
     let margins = if counted.iter().any(|(_, count, _)| *count > 0) {
         counted
     } else {
-        intervals(&MARGIN_FROM_US, &margins, |from| from < 0)
+        let mut all = intervals(&MARGIN_FROM_US, &margins, |from| from < 0);
+        all.iter_mut().filter(|(.., is_late)| *is_late).for_each(|(name, ..)| LATE.clone_into(name));
+        all
     };
     let lateness = intervals(&LATE_FROM_US, &lateness, |from| from >= 10_000);
     let part = |title: &str, what: &str, none: &str, intervals: &[(String, u64, bool)]| {
@@ -239,13 +244,13 @@ fn histograms(timeline: Option<&Timeline>, stats: Option<&SessionReport>) -> Mar
         div.pair {
             (part(
                 "Margin of each mark",
-                "Milliseconds from the mark of a packet to its beginning, and how many packets had it. Below 0 it came too late.",
+                "How many milliseconds before a packet began the guest said that it is filled (its mark), and how many packets had so many; 1+ is 1 ms or more, below the next of 0.1, 0.5, 1, 2, 5, 10 and 20. \"late\": it said so after the packet should have begun.",
                 "No mark is known: of this card or this run there is none.",
                 &margins,
             ))
             (part(
                 "Lateness",
-                "Milliseconds by which packets ended later than their length after the one before, and how many did.",
+                "How many milliseconds later than one packet's length after the packet before a packet ended, and how many packets did; <0.1 is also what was early.",
                 "Nothing is known of it without a trace and packets.",
                 &lateness,
             ))
@@ -266,12 +271,12 @@ fn counted_margins(stats: &SessionReport) -> Vec<(String, u64, bool)> {
             *all.entry(margin.from_us).or_insert(0) += margin.packets;
         }
     }
-    // Late ones are in the first interval as well.
+    // The card counts late ones apart, and names no interval that is empty.
     let counted =
         all.into_iter().map(|(from, packets)| (format!("{}+", f64::from(from) / 1000.0), packets, false));
     let mut all: Vec<_> = counted.collect();
     if late > 0 {
-        all.insert(0, ("late".to_owned(), late, true));
+        all.insert(0, (LATE.to_owned(), late, true));
     }
     all
 }

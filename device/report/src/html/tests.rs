@@ -282,6 +282,58 @@ fn a_trace_is_drawn_and_told_in_numbers() {
     }
 }
 
+/// Rows of the table below the histogram with this title.
+fn bins(html: &Html, title: &str) -> Vec<(String, String)> {
+    let parts = all(html, "div.pair > div");
+    let part = parts.into_iter().find(|part| text_of(*part).contains(title)).unwrap();
+    let cells = scraper::Selector::parse("td").unwrap();
+    let cells: Vec<_> = part.select(&cells).map(|cell| text_of(cell).trim().to_owned()).collect();
+    cells.chunks(2).map(|row| (row[0].clone(), row[1].clone())).filter(|(_, count)| count != "0").collect()
+}
+
+#[test]
+fn each_mark_and_each_end_of_a_packet_is_in_the_one_bin_it_belongs_to_and_the_bins_are_explained() {
+    let pairs = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+        all.iter().map(|(name, count)| ((*name).to_owned(), (*count).to_owned())).collect()
+    };
+    let mut page = Page::new("a test", Outcome::Passed, "Well.");
+    // Packets of 25 ms (1,200 frames of a ring of 9,600 bytes and two packets): three in time, one 3 ms
+    // late, one 20 ms. Their marks: 6 ms early twice, 0.3 ms early, and 1 ms after the packet began.
+    let trace = "ringwave-trace 1 card=ringwave speed=1\n0 mark-seen 0 0\n0 state 0 run\n\
+        19000000 mark-seen 0 1\n25000000 packet 0 1\n44000000 mark-seen 0 2\n50000000 packet 0 2\n\
+        74700000 mark-seen 0 3\n75000000 packet 0 3\n103000000 packet 0 4\n104000000 mark-seen 0 4\n\
+        148000000 packet 0 5\n";
+    let mut stats = session_of("render");
+    page.timeline = Some(Timeline::read(trace.as_bytes(), Some(&stats)).unwrap());
+    page.stats = Some(stats.clone());
+    let html = parsed(&page.render());
+    assert_eq!(
+        bins(&html, "Margin of each mark"),
+        pairs(&[("late", "1"), ("0-0.2", "1"), ("0.2-0.5", "1"), ("5-10", "2")])
+    );
+    assert_eq!(bins(&html, "Lateness"), pairs(&[("<0.1", "2"), ("2-5", "1"), ("10-50", "1")]));
+    let captions: Vec<_> = all(&html, "div.pair figcaption").into_iter().map(text_of).collect();
+    assert!(captions.iter().any(|it| it.contains("milliseconds before a packet began")), "{captions:?}");
+    assert!(captions.iter().any(|it| it.contains("\"late\": it said so after")), "{captions:?}");
+    // What the card counted has late marks apart from its intervals.
+    stats.streams[0].late_marks = 4;
+    stats.streams[0].margins = serde_json::from_value(serde_json::json!([
+        { "from_us": 0, "packets": 14 }, { "from_us": 500, "packets": 7 }
+    ]))
+    .unwrap();
+    page.stats = Some(stats);
+    let html = parsed(&page.render());
+    assert_eq!(bins(&html, "Margin of each mark"), pairs(&[("late", "4"), ("0+", "14"), ("0.5+", "7")]));
+}
+
+#[test]
+fn the_host_s_kvm_is_said_to_be_the_host_s() {
+    let rows = machine();
+    let said = rows.iter().find(|(name, _)| name.contains("KVM")).unwrap();
+    assert_eq!(said.0, "KVM on this host");
+    assert!(said.1.starts_with("/dev/kvm can"), "{said:?}");
+}
+
 /// One stream, whose margins the card has not counted.
 fn session_of(direction: &str) -> SessionReport {
     let stream = serde_json::json!({

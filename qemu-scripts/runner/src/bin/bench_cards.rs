@@ -59,6 +59,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
+    let written = [("--json", arguments.json.as_deref()), ("--report", arguments.report.as_deref())];
+    if let Err(code) = cli::refuse_alike("bench-cards", &written, None) {
+        return code;
+    }
     let json = arguments.json.clone();
     let path = arguments.report.clone();
     let work = || {

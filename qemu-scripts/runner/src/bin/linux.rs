@@ -67,6 +67,12 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
+    let Arguments { out, junit, report, .. } = &arguments;
+    let written = [("--out", out), ("--report", report), ("--junit", junit)];
+    let written = written.map(|(option, path)| (option, path.as_deref()));
+    if let Err(code) = cli::refuse_alike("linux", &written, Some(&arguments.wav)) {
+        return code;
+    }
     let begin = Instant::now();
     let (junit, page) = (arguments.junit.clone(), arguments.report.clone());
     let (done, mut written) = cli::reported(

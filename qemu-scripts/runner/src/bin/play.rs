@@ -46,7 +46,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let outputs = arguments.sound.outputs();
+    let outputs = match arguments.sound.outputs("play", arguments.wav.as_deref()) {
+        Ok(outputs) => outputs,
+        Err(code) => return code,
+    };
     cli::main("play", outputs, |artefacts| arguments.request(artefacts))
 }
 

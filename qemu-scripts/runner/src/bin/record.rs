@@ -37,7 +37,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let outputs = arguments.sound.outputs();
+    let outputs = match arguments.sound.outputs("record", Some(&arguments.wav)) {
+        Ok(outputs) => outputs,
+        Err(code) => return code,
+    };
     cli::main("record", outputs, |_| {
         let mut request = arguments.sound.apply(Request::record(&arguments.wav));
         request.scenario = Scenario::Record(arguments.mode);

@@ -11,6 +11,7 @@ use ringwave_runner::cli::{self, check_folder};
 use ringwave_runner::error::Error;
 use ringwave_runner::html::{self, windows::Tested};
 use ringwave_runner::linux::guest::existing_path;
+use ringwave_runner::output_paths;
 use ringwave_runner::windows::run::device::{DeviceSteps, Verifier};
 use ringwave_runner::windows::run::{Finished, Request, run};
 use ringwave_runner::windows::test::verdict::Verdict;
@@ -98,6 +99,9 @@ struct Done {
 
 /// Runs it; 0 passed, 1 not.
 pub fn main(wanted: &Test) -> Result<u8, Error> {
+    let written = [("--out", &wanted.out), ("--report", &wanted.report), ("--junit", &wanted.junit)];
+    let written = written.map(|(option, path)| (option, path.as_deref()));
+    output_paths::no_two_alike(&written, &[("the song", Some(&wanted.song))])?;
     let path = wanted.report.as_deref();
     let (done, mut written) = cli::reported("windows", path, || test(wanted), |done| page(wanted, done));
     let Done { runs, failed } = done?;
