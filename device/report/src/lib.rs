@@ -6,6 +6,7 @@ pub mod html;
 pub mod junit;
 mod line;
 mod messages;
+pub mod one_file;
 mod session;
 mod words;
 

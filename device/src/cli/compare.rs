@@ -10,6 +10,7 @@ use ringwave_audio::compare::judge::{Conclusion, Judgement, Options, Tolerance, 
 use ringwave_audio::compare::{Allowed, Comparison, compare_open, open};
 use ringwave_audio::wav::Samples;
 use ringwave_report::junit::{self, TestCase};
+use ringwave_report::one_file::is_one_file;
 use serde::Serialize;
 
 use super::commands::{FAILED, Failure, bad_input, failed};
@@ -93,6 +94,14 @@ struct Strict {
 /// Runs the command.
 pub fn run(arguments: &Compare) -> Result<ExitCode, Failure> {
     let begin = Instant::now();
+    if let Some(junit) = &arguments.junit {
+        let others = [Some(&arguments.a), Some(&arguments.b), arguments.report.as_ref()];
+        if let Some(other) = others.into_iter().flatten().find(|other| is_one_file(junit, other)) {
+            let line =
+                format!("--junit {}: it is {}, too; take another file", junit.display(), other.display());
+            return Err(bad_input(line));
+        }
+    }
     let page = arguments
         .report
         .as_deref()

@@ -1,10 +1,11 @@
 //! The files that `ringwave serve` is told to write and read: no two may be one.
 
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use ringwave_host::SinkSpec;
 use ringwave_host::source::SourceSpec;
+use ringwave_report::one_file::is_one_file;
 
 use super::commands::{Failure, bad_input};
 use super::serve::Serve;
@@ -54,30 +55,17 @@ pub fn no_two_alike(arguments: &Serve) -> Result<(), Failure> {
         Err(bad_input(format!("{first} and {second}: both are {}; take another file", path.display())))
     };
     for (index, (option, path)) in written.iter().enumerate() {
-        if let Some(source) = sources.iter().find(|source| is_one(source, path) && !is_device(source)) {
+        if let Some(source) = sources.iter().find(|source| is_one_file(source, path) && !is_device(source)) {
             return refused("--source", option, source);
         }
         let others = written.get(index + 1..).unwrap_or_default();
-        if let Some((other, _)) = others.iter().find(|(_, other)| is_one(path, other) && !is_special(path)) {
+        if let Some((other, _)) =
+            others.iter().find(|(_, other)| is_one_file(path, other) && !is_special(path))
+        {
             return refused(option, other, path);
         }
     }
     Ok(())
-}
-
-/// Whether two paths name one file, whatever their spelling, also one that is not there yet.
-fn is_one(one: &Path, other: &Path) -> bool {
-    match (std::fs::metadata(one), std::fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        (Err(_), Err(_)) => canonical_name(one).is_some_and(|name| Some(name) == canonical_name(other)),
-        _ => false,
-    }
-}
-
-/// The folder, in its one spelling, and the name in it.
-fn canonical_name(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
 }
 
 fn is_device(path: &Path) -> bool {

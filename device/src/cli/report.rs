@@ -9,6 +9,7 @@ use ringwave_report::html::{
     BYTES_MAX, Differences, Outcome, Page, ReportFile, Sound, differences, grouped, headline, machine,
     shell_line,
 };
+use ringwave_report::one_file::is_one_file;
 
 use super::commands::{Failure, bad_input, failed};
 
@@ -21,11 +22,7 @@ pub struct Output {
 
 /// Looks whether the page can be written, before any work; it is none of the files that are read.
 pub fn create(path: &Path, read: &[&Path]) -> Result<Output, Failure> {
-    let one = |other: &&Path| match (std::fs::canonicalize(path), std::fs::canonicalize(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    };
-    if let Some(other) = read.iter().find(|other| one(other)) {
+    if let Some(other) = read.iter().find(|other| is_one_file(path, other)) {
         let other = other.display();
         return Err(bad_input(format!(
             "--report {}: it is {other}, which is read; take another file",

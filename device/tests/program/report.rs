@@ -95,6 +95,20 @@ fn page_that_cannot_be_written_is_one_line_before_the_work() {
         assert!(output.stdout.is_empty(), "{path}: it has worked");
         assert!(error.contains(says) && error.trim().lines().count() == 1, "{path}: {error}");
     }
+    // Under another name, and for two options.
+    std::fs::hard_link(dir.join("sent.wav"), dir.join("link")).unwrap();
+    for (report, junit, says) in [
+        ("link", "junit.xml", "which is read; take another file"),
+        ("report.html", "link", "it is sent.wav, too; take another file"),
+        ("new", "./new", "it is new, too; take another file"),
+    ] {
+        let arguments = ["compare", "sent.wav", "heard.wav", "--report", report, "--junit", junit];
+        let output = ringwave(&arguments, dir);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{report} {junit}: {error}");
+        assert!(error.contains(says) && error.trim().lines().count() == 1, "{report} {junit}: {error}");
+    }
+    std::fs::remove_file(dir.join("link")).unwrap();
     assert_eq!(std::fs::read(dir.join("sent.wav")).unwrap(), before);
     // What cannot be read leaves the page of before.
     std::fs::write(dir.join("report.html"), "before").unwrap();

@@ -1,10 +1,8 @@
 //! The files that a command is told to write and read: no two may be one, however they are spelt.
 
-use std::{
-    fs::{canonicalize, metadata},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fs::metadata, path::Path};
+
+use ringwave_report::one_file::is_one_file;
 
 use crate::error::Error;
 
@@ -29,34 +27,15 @@ pub fn no_two_alike(written: &[(&str, Option<&Path>)], read: &[(&str, Option<&Pa
     Ok(())
 }
 
+/// A device is no file that anybody loses.
 fn is_one(one: &Path, other: &Path) -> bool {
-    match (metadata(one), metadata(other)) {
-        (Ok(one), Ok(other)) => one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        (Err(_), Err(_)) => target(one).is_some_and(|name| Some(name) == target(other)),
-        _ => false,
-    }
-}
-
-/// Where a file that is not there yet will be: its folder in its one spelling, and the name in it. A link that leads
-/// nowhere yet is followed.
-fn target(path: &Path) -> Option<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..40 {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = canonicalize(folder).ok()?;
-        let whole = folder.join(path.file_name()?);
-        match std::fs::read_link(&whole) {
-            Ok(to) => path = folder.join(to),
-            Err(_) => return Some(whole),
-        }
-    }
-    None
+    is_one_file(one, other) && metadata(one).map_or(true, |found| found.is_file())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::{os::unix::fs::symlink, path::PathBuf};
 
     #[test]
     fn one_file_for_two_options_is_refused_however_it_is_spelt() {
